@@ -31,7 +31,11 @@ function nodeGyp() {
 }
 
 const nodedir = headersBesideNode();
-const args = [nodeGyp(), existsSync(join(root, 'build/Makefile')) ? 'build' : 'rebuild', '--silent'];
+const args = [
+  nodeGyp(),
+  existsSync(join(root, 'build/Makefile')) ? 'build' : 'rebuild',
+  '--silent',
+];
 if (nodedir) args.push(`--nodedir=${nodedir}`);
 const result = spawnSync(process.execPath, args, { cwd: root, stdio: ['ignore', 2, 2] });
 if (result.status !== 0) {

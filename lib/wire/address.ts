@@ -1,0 +1,121 @@
+/**
+ * IP addresses as text. A kernel address field is 16 bytes; of an IPv4 address only the first
+ * four count, the rest may be garbage (measured on MAPPING events of kernel 7.2).
+ * @module
+ */
+import { isIPv4, isIPv6 } from 'node:net';
+
+/** Address families, numbered as the kernel does (`linux/socket.h`). */
+export const AF_UNSPEC = 0;
+export const AF_INET = 2;
+export const AF_INET6 = 10;
+
+const CACHE = 4096;
+const cachedKeys = new Int32Array(CACHE);
+const cachedTexts: string[] = new Array(CACHE).fill('0.0.0.0');
+
+/** The IPv4 address at `at`. */
+export function readIPv4(bytes: Uint8Array, at: number): string {
+  const a = bytes[at] as number;
+  const b = bytes[at + 1] as number;
+  const c = bytes[at + 2] as number;
+  const d = bytes[at + 3] as number;
+  const key = (a << 24) | (b << 16) | (c << 8) | d;
+  const slot = Math.imul(key, 0x9e3779b1) >>> 20;
+  if (cachedKeys[slot] === key) return cachedTexts[slot] as string;
+  const text = `${a}.${b}.${c}.${d}`;
+  cachedKeys[slot] = key;
+  cachedTexts[slot] = text;
+  return text;
+}
+
+const cachedWords = new Int32Array(CACHE * 4);
+const cachedTexts6: string[] = new Array(CACHE).fill('::');
+
+/** The IPv6 address at `at`, in the form of RFC 5952. */
+export function readIPv6(bytes: Uint8Array, at: number): string {
+  const w0 = word(bytes, at);
+  const w1 = word(bytes, at + 4);
+  const w2 = word(bytes, at + 8);
+  const w3 = word(bytes, at + 12);
+  const mixed = Math.imul(
+    w0 ^ Math.imul(w1, 31) ^ Math.imul(w2, 961) ^ Math.imul(w3, 29791),
+    0x9e3779b1,
+  );
+  const slot = mixed >>> 20;
+  const key = slot * 4;
+  if (
+    cachedWords[key] === w0 &&
+    cachedWords[key + 1] === w1 &&
+    cachedWords[key + 2] === w2 &&
+    cachedWords[key + 3] === w3
+  ) {
+    return cachedTexts6[slot] as string;
+  }
+  const text = formatIPv6(bytes, at);
+  cachedWords[key] = w0;
+  cachedWords[key + 1] = w1;
+  cachedWords[key + 2] = w2;
+  cachedWords[key + 3] = w3;
+  cachedTexts6[slot] = text;
+  return text;
+}
+
+function word(bytes: Uint8Array, at: number): number {
+  return (
+    ((bytes[at] as number) << 24) |
+    ((bytes[at + 1] as number) << 16) |
+    ((bytes[at + 2] as number) << 8) |
+    (bytes[at + 3] as number)
+  );
+}
+
+function formatIPv6(bytes: Uint8Array, at: number): string {
+  const groups: number[] = [];
+  for (let i = 0; i < 16; i += 2) {
+    groups.push(((bytes[at + i] as number) << 8) | (bytes[at + i + 1] as number));
+  }
+  // IPv4-mapped addresses end in dotted form (RFC 5952 section 5).
+  if (groups.slice(0, 5).every((group) => group === 0) && groups[5] === 0xffff) {
+    return `::ffff:${readIPv4(bytes, at + 12)}`;
+  }
+  // The first longest run of at least two zero groups becomes "::" (RFC 5952 section 4.2).
+  let start = -1;
+  let length = 1;
+  for (let i = 0; i < 8; i++) {
+    let end = i;
+    while (end < 8 && groups[end] === 0) end++;
+    if (end - i > length) {
+      start = i;
+      length = end - i;
+    }
+    i = Math.max(i, end - 1);
+  }
+  const hex = (part: number[]) => part.map((group) => group.toString(16)).join(':');
+  if (start < 0) return hex(groups);
+  return `${hex(groups.slice(0, start))}::${hex(groups.slice(start + length))}`;
+}
+
+/**
+ * The address at `at`, by its family. A field whose family is neither IPv4 nor IPv6 is `any`
+ * when all zero, and otherwise 32 hexadecimal digits, so that no byte of it is lost.
+ */
+export function readAddress(bytes: Uint8Array, at: number, family: number): string {
+  if (family === AF_INET) return readIPv4(bytes, at);
+  if (family === AF_INET6) return readIPv6(bytes, at);
+  let text = '';
+  let any = true;
+  for (let i = at; i < at + 16; i++) {
+    const byte = bytes[i] as number;
+    if (byte !== 0) any = false;
+    text += byte.toString(16).padStart(2, '0');
+  }
+  return any ? 'any' : text;
+}
+
+/** AF_INET or AF_INET6 for the text of an address, undefined for anything else. */
+export function addressFamily(text: string): typeof AF_INET | typeof AF_INET6 | undefined {
+  if (isIPv4(text)) return AF_INET;
+  if (isIPv6(text) && !text.includes('%')) return AF_INET6;
+  return undefined;
+}

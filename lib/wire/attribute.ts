@@ -1,0 +1,84 @@
+/**
+ * Netlink attributes (struct nlattr of `linux/netlink.h`): length, type, payload, each padded
+ * to four bytes.
+ * @module
+ */
+import { LE } from './endian.ts';
+import { DecodeError } from './error.ts';
+
+export const NLA_HDRLEN = 4;
+/** Bits of nla_type that are no part of the number. */
+export const NLA_F_NESTED = 0x8000;
+export const NLA_F_NET_BYTEORDER = 0x4000;
+export const NLA_TYPE_MASK = 0x3fff;
+
+/** The next multiple of four (NLMSG_ALIGN, NLA_ALIGN, RTA_ALIGN). */
+export const align4 = (length: number): number => (length + 3) & ~3;
+
+/** An attribute as it came: what this library has no name for is kept like this. */
+export interface RawAttribute {
+  /** Its number, without the flag bits. */
+  readonly type: number;
+  /** NLA_F_NESTED and NLA_F_NET_BYTEORDER as they came; the kernel sets them unevenly. */
+  readonly flags: number;
+  /** A copy of its payload. */
+  readonly bytes: Uint8Array;
+}
+
+/**
+ * The length in bytes, header included, of the attribute at `at`.
+ * @throws DecodeError when the attribute does not fit into what is left before `end`
+ */
+export function attributeLength(view: DataView, at: number, end: number): number {
+  const left = end - at;
+  if (left < NLA_HDRLEN) {
+    throw new DecodeError(`${left} bytes after the last attribute are no attribute header`, {
+      path: [],
+      offset: at,
+      expected: NLA_HDRLEN,
+      found: left,
+    });
+  }
+  const length = view.getUint16(at, LE);
+  if (length < NLA_HDRLEN || length > left) {
+    const type = view.getUint16(at + 2, LE) & NLA_TYPE_MASK;
+    throw new DecodeError(`attribute ${type} says ${length} bytes, ${left} are left`, {
+      path: [],
+      offset: at,
+      expected: length,
+      found: left,
+    });
+  }
+  return length;
+}
+
+/** A copy of the attribute at `at`. */
+export function rawAttribute(
+  view: DataView,
+  bytes: Uint8Array,
+  at: number,
+  length: number,
+): RawAttribute {
+  const type = view.getUint16(at + 2, LE);
+  return {
+    type: type & NLA_TYPE_MASK,
+    flags: type & ~NLA_TYPE_MASK,
+    bytes: bytes.slice(at + NLA_HDRLEN, at + length),
+  };
+}
+
+/** All attributes between `at` and `end`, uninterpreted. */
+export function readRawAttributes(
+  view: DataView,
+  bytes: Uint8Array,
+  at: number,
+  end: number,
+): RawAttribute[] {
+  const attributes: RawAttribute[] = [];
+  while (at < end) {
+    const length = attributeLength(view, at, end);
+    attributes.push(rawAttribute(view, bytes, at, length));
+    at += align4(length);
+  }
+  return attributes;
+}

@@ -1,0 +1,8 @@
+/**
+ * Netlink speaks the byte order of the host; only addresses, SPIs and ports are big-endian.
+ * @module
+ */
+import { endianness } from 'node:os';
+
+/** The littleEndian argument of every DataView call that reads or writes a host-order number. */
+export const LE = endianness() === 'LE';

@@ -1,0 +1,62 @@
+/**
+ * The one error of everything that turns bytes into values.
+ * @module
+ */
+
+/** What was wrong with some bytes, and where. */
+export interface DecodeErrorDetails {
+  /** Where in the message, outermost first: `['NEWSA', 'XFRMA_ALG_AEAD']`. */
+  readonly path: readonly string[];
+  /** Byte offset of the faulty part, from the start of the buffer that was read. */
+  readonly offset: number;
+  /** Bytes that had to be there. */
+  readonly expected?: number;
+  /** Bytes that were there. */
+  readonly found?: number;
+}
+
+/** Bytes that are no well-formed message. Names the path and the offset; holds none of the bytes. */
+export class DecodeError extends Error implements DecodeErrorDetails {
+  readonly code = 'ERR_NETLINK_DECODE';
+  /** What is wrong, without the path. */
+  readonly reason: string;
+  readonly path: readonly string[];
+  readonly offset: number;
+  declare readonly expected?: number;
+  declare readonly found?: number;
+
+  constructor(reason: string, details: DecodeErrorDetails) {
+    super(`${[...details.path, reason].join(' › ')} (offset ${details.offset})`);
+    this.name = 'DecodeError';
+    this.reason = reason;
+    this.path = details.path;
+    this.offset = details.offset;
+    if (details.expected !== undefined) this.expected = details.expected;
+    if (details.found !== undefined) this.found = details.found;
+  }
+
+  /** The same error, found inside `outer`. */
+  within(outer: string): DecodeError {
+    return new DecodeError(this.reason, { ...this, path: [outer, ...this.path] });
+  }
+}
+
+/** Throws the error for a part that holds fewer bytes than its type needs. */
+export function tooShort(name: string, offset: number, expected: number, found: number): never {
+  throw new DecodeError(`needs ${expected} bytes, has ${found}`, {
+    path: name === '' ? [] : [name],
+    offset,
+    expected,
+    found,
+  });
+}
+
+/** Throws the error for a list whose length is no multiple of its entries'. */
+export function notAMultiple(name: string, offset: number, of: number, found: number): never {
+  throw new DecodeError(`holds ${found} bytes, no multiple of ${of}`, {
+    path: [name],
+    offset,
+    expected: Math.ceil(found / of) * of,
+    found,
+  });
+}

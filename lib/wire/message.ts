@@ -1,0 +1,68 @@
+/**
+ * Netlink messages (struct nlmsghdr of `linux/netlink.h`). A datagram holds one or more, each
+ * padded to four bytes.
+ * @module
+ */
+import { align4 } from './attribute.ts';
+import { LE } from './endian.ts';
+import { DecodeError } from './error.ts';
+
+/** Size of struct nlmsghdr in bytes. */
+export const NLMSG_HDRLEN = 16;
+
+/** What a message's header says of it, beside its length. */
+export interface MessageHeader {
+  /** nlmsg_type. */
+  readonly type: number;
+  /** nlmsg_flags (NLM_F_). */
+  readonly flags: number;
+  /** nlmsg_seq. In an event: what the request that caused it had there, or 0. */
+  readonly seq: number;
+  /**
+   * nlmsg_pid. In an event: what the requester wrote there, which may be anything; it is a
+   * claim, not a sender (net/xfrm/xfrm_user.c copies it from the request).
+   */
+  readonly portId: number;
+}
+
+/**
+ * The length in bytes, header included, of the message at `at`.
+ * @throws DecodeError when the message does not fit into what is left before `end`
+ */
+export function messageLength(view: DataView, at: number, end: number): number {
+  const left = end - at;
+  if (left < NLMSG_HDRLEN) {
+    throw new DecodeError(`${left} bytes are no message header`, {
+      path: [],
+      offset: at,
+      expected: NLMSG_HDRLEN,
+      found: left,
+    });
+  }
+  const length = view.getUint32(at, LE);
+  if (length < NLMSG_HDRLEN || length > left) {
+    throw new DecodeError(`message says ${length} bytes, ${left} are left`, {
+      path: [],
+      offset: at,
+      expected: length,
+      found: left,
+    });
+  }
+  return length;
+}
+
+/** nlmsg_type of the message at `at`. */
+export const messageType = (view: DataView, at: number): number => view.getUint16(at + 4, LE);
+
+/** The header of the message at `at`. */
+export function readHeader(view: DataView, at: number): MessageHeader {
+  return {
+    type: view.getUint16(at + 4, LE),
+    flags: view.getUint16(at + 6, LE),
+    seq: view.getUint32(at + 8, LE),
+    portId: view.getUint32(at + 12, LE),
+  };
+}
+
+/** Where the message after one of `length` bytes at `at` begins. */
+export const nextMessage = (at: number, length: number): number => at + align4(length);

@@ -1,0 +1,165 @@
+/**
+ * How a kernel struct is stated: once, as a table of its fields in the kernel's order, with the
+ * kernel's names. Offsets and sizes follow from C's layout rules; readers and types are generated
+ * from the tables (tools/generate-codec.ts); a test holds both against a C compiler.
+ * @module
+ */
+import type { Enumeration, Flags } from './names.ts';
+
+/** Number types: u unsigned, s signed, be network order, else host order. */
+export type NumberType = 'u8' | 'u16' | 'u32' | 'u64' | 's32' | 'be16' | 'be32';
+
+/** Bytes of each number type, which is also its alignment in a struct. */
+export const NUMBER_SIZE: Readonly<Record<NumberType, number>> = {
+  u8: 1,
+  u16: 2,
+  be16: 2,
+  u32: 4,
+  s32: 4,
+  be32: 4,
+  u64: 8,
+};
+
+/** What the bytes of a field mean. */
+export type FieldType =
+  | { readonly type: NumberType; readonly names?: Enumeration<string> | Flags<string> }
+  | { readonly type: 'boolean' }
+  /** xfrm_address_t; `family` names the field that says which, 'outer' the struct around it. */
+  | { readonly type: 'address'; readonly family: string | undefined }
+  | { readonly type: 'struct'; readonly struct: Struct; readonly inline: boolean }
+  /** char[64], NUL-padded. */
+  | { readonly type: 'name' }
+  /** Trailing key bytes; `bits` names the field with their length in bits. */
+  | { readonly type: 'key'; readonly bits: string }
+  /** Trailing u32 words; `count` names the field with their number. */
+  | { readonly type: 'words'; readonly count: string }
+  /** Trailing text; `length` names the field with its length in bytes. */
+  | { readonly type: 'text'; readonly length: string }
+  /** Reserved by the kernel: zero, and not decoded. */
+  | { readonly type: 'reserved'; readonly of: NumberType };
+
+export type Field = FieldType & {
+  /** The kernel's name. */
+  readonly kernel: string;
+  /** Ours. */
+  readonly name: string;
+  /** One sentence with the unit, for the generated type. */
+  readonly doc: string;
+};
+
+/** A field with its place in the struct. */
+export type PlacedField = Field & { readonly offset: number; readonly size: number };
+
+export interface Struct {
+  /** The kernel's name, without `struct`. */
+  readonly kernel: string;
+  /** The name of the generated type and reader. */
+  readonly name: string;
+  readonly doc: string;
+  readonly fields: readonly PlacedField[];
+  /** sizeof, trailing padding included, variable parts not. */
+  readonly size: number;
+  readonly align: number;
+  /**
+   * The field that holds the address family of the struct's addresses, as a path
+   * (`sel.family`); `outer` where the struct around it says so; undefined where it has none.
+   */
+  readonly family: string | undefined;
+}
+
+const camel = (kernel: string) =>
+  kernel.replace(/_(\w)/g, (_, letter: string) => letter.toUpperCase());
+
+function field(type: FieldType, kernel: string, name: string | undefined, doc: string): Field {
+  return { ...type, kernel, name: name ?? camel(kernel), doc };
+}
+
+/** A number, under the kernel's name or ours; with names, an enumeration or a flag word. */
+export const number = (
+  type: NumberType,
+  kernel: string,
+  doc: string,
+  more: { name?: string; names?: Enumeration<string> | Flags<string> } = {},
+): Field => field(more.names ? { type, names: more.names } : { type }, kernel, more.name, doc);
+
+export const boolean = (kernel: string, doc: string): Field =>
+  field({ type: 'boolean' }, kernel, undefined, doc);
+
+/** An address; `family` overrides the struct's own rule. */
+export const address = (
+  kernel: string,
+  doc: string,
+  more: { name?: string; family?: string } = {},
+): Field => field({ type: 'address', family: more.family }, kernel, more.name, doc);
+
+/** A struct within, as an object of its own. */
+export const nested = (struct: Struct, kernel: string, name: string, doc: string): Field =>
+  field({ type: 'struct', struct, inline: false }, kernel, name, doc);
+
+/** A struct within whose fields become fields of the outer object. */
+export const inline = (struct: Struct, kernel: string): Field =>
+  field({ type: 'struct', struct, inline: true }, kernel, kernel, '');
+
+export const name = (kernel: string, doc: string): Field =>
+  field({ type: 'name' }, kernel, 'name', doc);
+export const key = (kernel: string, bits: string): Field =>
+  field({ type: 'key', bits }, kernel, 'key', 'The key; present only where keys were asked for.');
+export const words = (kernel: string, count: string, ours: string, doc: string): Field =>
+  field({ type: 'words', count }, kernel, ours, doc);
+export const text = (kernel: string, length: string, ours: string, doc: string): Field =>
+  field({ type: 'text', length }, kernel, ours, doc);
+export const reserved = (of: NumberType, kernel: string): Field =>
+  field({ type: 'reserved', of }, kernel, undefined, '');
+
+/** Fixed size and alignment of a field by C's rules on LP64 machines. */
+function extent(of: Field): [size: number, align: number] {
+  switch (of.type) {
+    case 'boolean':
+      return [1, 1];
+    case 'address':
+      return [16, 4]; // xfrm_address_t is a union of __be32 words
+    case 'struct':
+      return [of.struct.size, of.struct.align];
+    case 'name':
+      return [64, 1];
+    case 'key':
+      return [0, 1];
+    case 'text':
+      return [0, 1];
+    case 'words':
+      return [0, 4];
+    case 'reserved':
+      return [NUMBER_SIZE[of.of], NUMBER_SIZE[of.of]];
+    default:
+      return [NUMBER_SIZE[of.type], NUMBER_SIZE[of.type]];
+  }
+}
+
+/** States a struct. */
+export function struct(
+  kernel: string,
+  typeName: string,
+  doc: string,
+  fields: readonly Field[],
+  more: { family?: string } = {},
+): Struct {
+  let offset = 0;
+  let align = 1;
+  const up = (to: number) => Math.ceil(offset / to) * to;
+  const placed = fields.map((one): PlacedField => {
+    const [size, fieldAlign] = extent(one);
+    align = Math.max(align, fieldAlign);
+    const at = up(fieldAlign);
+    offset = at + size;
+    return { ...one, offset: at, size };
+  });
+  return {
+    kernel,
+    name: typeName,
+    doc,
+    fields: placed,
+    size: up(align),
+    align,
+    family: more.family,
+  };
+}

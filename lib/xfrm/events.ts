@@ -1,0 +1,139 @@
+/**
+ * What the eight XFRM multicast groups deliver, as one union: switch over `kind`.
+ * Which message comes on which group is what net/xfrm/xfrm_user.c does (docs/events.md).
+ * @module
+ */
+import type { MessageHeader } from '../wire/message.ts';
+import type {
+  MappingInfo,
+  Migration,
+  PolicyDefaults,
+  PolicyId,
+  ReportInfo,
+  StateId,
+  XfrmAttributes,
+} from './codec.ts';
+import type { IpsecProto } from './names.ts';
+import type { Acquire, Aevent, StateMigration, XfrmPolicy, XfrmState } from './objects.ts';
+
+/** When a batch of datagrams was read. Netlink itself gives them no time of arrival. */
+export interface EventTime {
+  /** Milliseconds since 1970 (Date.now). */
+  readonly wall: number;
+  /** Milliseconds on a clock that never jumps (performance.now). */
+  readonly monotonic: number;
+}
+
+interface Base<Kind extends string> {
+  readonly kind: Kind;
+  readonly protocol: 'xfrm';
+  /** The message's header. Its `seq` and `portId` are the requester's claims. */
+  readonly header: MessageHeader;
+  readonly time: EventTime;
+}
+
+/** An SA was added. */
+export interface NewSa extends Base<'NEWSA'> {
+  readonly state: XfrmState;
+}
+/** An SA was changed, or a larval one (made by an SPI allocation) got its keys. */
+export interface UpdSa extends Base<'UPDSA'> {
+  readonly state: XfrmState;
+}
+/** An SA was deleted on request. An SA that hits a hard limit, or is flushed, brings none. */
+export interface DelSa extends Base<'DELSA'> {
+  /** What the kernel identifies it by. */
+  readonly id: StateId;
+  /** The SA as it last was. */
+  readonly state: XfrmState;
+}
+/** An SA reached a limit. */
+export interface Expire extends Base<'EXPIRE'> {
+  /** true: a hard limit, the SA is gone. false: a soft one, it wants a successor. */
+  readonly hard: boolean;
+  readonly state: XfrmState;
+}
+/** All SAs of a protocol were deleted; there is no DELSA for any of them. */
+export interface FlushSa extends Base<'FLUSHSA'> {
+  readonly proto: IpsecProto;
+}
+/** A policy was added. */
+export interface NewPolicy extends Base<'NEWPOLICY'> {
+  readonly policy: XfrmPolicy;
+}
+/** A policy was added, or replaced one with the same selector. */
+export interface UpdPolicy extends Base<'UPDPOLICY'> {
+  readonly policy: XfrmPolicy;
+}
+/** A policy was deleted on request. */
+export interface DelPolicy extends Base<'DELPOLICY'> {
+  /** What the request named it by: all zero but the index, or the selector and index 0. */
+  readonly id: PolicyId;
+  /** The policy as it last was. */
+  readonly policy: XfrmPolicy;
+}
+/** A policy reached a limit. */
+export interface PolExpire extends Base<'POLEXPIRE'> {
+  /** true: a hard limit, the policy is gone and no DELPOLICY follows. */
+  readonly hard: boolean;
+  readonly policy: XfrmPolicy;
+}
+/** All policies of a type were deleted. */
+export interface FlushPolicy
+  extends Base<'FLUSHPOLICY'>,
+    Readonly<Pick<XfrmAttributes, 'policyType' | 'unknown'>> {}
+/** The defaults for packets that no policy matches were set. */
+export interface Default extends Base<'GETDEFAULT'> {
+  readonly defaults: PolicyDefaults;
+}
+/** A packet needs an SA that is not there. */
+export interface AcquireEvent extends Base<'ACQUIRE'> {
+  readonly acquire: Acquire;
+}
+/** An SA's counters: by request, by traffic or by timer. In the last two, `header` is garbage. */
+export interface NewAe extends Base<'NEWAE'> {
+  readonly aevent: Aevent;
+}
+/** A Mobile IPv6 packet was refused. */
+export interface Report extends Base<'REPORT'> {
+  readonly report: ReportInfo & Pick<XfrmAttributes, 'coaddr' | 'unknown'>;
+}
+/** SAs and policies move to other addresses. */
+export interface Migrate extends Base<'MIGRATE'> {
+  readonly id: PolicyId;
+  readonly migrations: readonly Migration[];
+  readonly attributes: Pick<XfrmAttributes, 'kmAddress' | 'encap' | 'policyType' | 'unknown'>;
+}
+/** One SA moves to other addresses (kernel 7.2). */
+export interface MigrateState extends Base<'MIGRATE_STATE'> {
+  readonly migration: StateMigration;
+}
+/** The peer's address or port behind address translation changed. */
+export interface Mapping extends Base<'MAPPING'> {
+  readonly mapping: MappingInfo & Pick<XfrmAttributes, 'unknown'>;
+}
+/** A message this library has no decoder for, as it came. */
+export interface UnknownXfrm extends Base<'unknown'> {
+  /** A copy of what follows the header. */
+  readonly payload: Uint8Array;
+}
+
+export type XfrmEvent =
+  | NewSa
+  | UpdSa
+  | DelSa
+  | Expire
+  | FlushSa
+  | NewPolicy
+  | UpdPolicy
+  | DelPolicy
+  | PolExpire
+  | FlushPolicy
+  | Default
+  | AcquireEvent
+  | NewAe
+  | Report
+  | Migrate
+  | MigrateState
+  | Mapping
+  | UnknownXfrm;
