@@ -2,9 +2,22 @@
   "targets": [
     {
       "target_name": "netlink",
-      "sources": ["native/addon.cc", "native/socket.cc"],
+      "sources": [
+        "native/addon.cc",
+        "native/arguments.cc",
+        "native/descriptor.cc",
+        "native/environment.cc",
+        "native/receive_buffers.cc",
+        "native/socket.cc"
+      ],
       "include_dirs": ["<!(node -p \"require('node-addon-api').include_dir\")"],
-      "defines": ["NAPI_VERSION=9", "NAPI_DISABLE_CPP_EXCEPTIONS", "NODE_ADDON_API_DISABLE_DEPRECATED"],
+      "defines": [
+        "NAPI_VERSION=9",
+        "NAPI_DISABLE_CPP_EXCEPTIONS",
+        "NODE_ADDON_API_DISABLE_DEPRECATED",
+        # Throwing in a worker that is being terminated fails; without this that aborts the process.
+        "NODE_API_SWALLOW_UNTHROWABLE_EXCEPTIONS"
+      ],
       "cflags_cc": ["-std=c++17", "-Wall", "-Wextra", "-fvisibility=hidden"]
     }
   ]

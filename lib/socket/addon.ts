@@ -1,0 +1,90 @@
+/** The one file that finds, loads and types the native addon. @module */
+import { fileURLToPath } from 'node:url';
+import bindings from 'bindings';
+import { AddonError } from './error.ts';
+
+/** What native/socket.cc exports. Methods that make a system call return its result or -errno. */
+export interface NativeSocket {
+  open(protocol: number): number;
+  bind(portId: number, groups: number): number;
+  /** Writes port id and group mask, each 4 bytes. */
+  address(into: Uint8Array): number;
+  setOption(level: number, name: number, value: Uint8Array): number;
+  getOption(level: number, name: number, into: Uint8Array): number;
+  send(bytes: Uint8Array, portId: number, groups: number): number;
+  start(callback: NativeCallback, kernelOnly: boolean): number;
+  stop(): void;
+  ref(): void;
+  unref(): void;
+  close(callback: () => void): number;
+  rejected(): number;
+  overruns(): number;
+}
+
+/**
+ * One call a wake-up. `count` datagrams are in the arena; `lost` is the errno of a loss found
+ * before them, `failed` that of an error which ended receiving; both 0 if there was none.
+ */
+export type NativeCallback = (count: number, lost: number, failed: number) => void;
+
+type Constant =
+  | 'SOL_SOCKET'
+  | 'SO_RCVBUF'
+  | 'SO_RCVBUFFORCE'
+  | 'SOL_NETLINK'
+  | 'NETLINK_ADD_MEMBERSHIP'
+  | 'NETLINK_DROP_MEMBERSHIP'
+  | 'NETLINK_BROADCAST_ERROR'
+  | 'NETLINK_CAP_ACK'
+  | 'NETLINK_EXT_ACK'
+  | 'NETLINK_GET_STRICT_CHK';
+
+/** What native/addon.cc exports. */
+export interface Addon {
+  readonly Socket: new () => NativeSocket;
+  /** The memory datagrams are packed into: `arenaBytes` of them, then `batch` entries. */
+  arena(): ArrayBuffer;
+  readonly arenaBytes: number;
+  readonly batch: number;
+  /** Numbers from the C headers this was compiled with. */
+  readonly constants: Readonly<Record<Constant, number>>;
+}
+
+const BUILD = 'To build it: npm run build (in an installed package: npm rebuild netlink-xfrm).';
+
+/** The file name is dist/lib/socket/addon.js, so the package is three folders up. */
+const packageRoot = fileURLToPath(new URL('../../..', import.meta.url));
+
+function load(): Addon {
+  try {
+    return bindings({
+      bindings: 'netlink',
+      module_root: packageRoot,
+      // Giving this replaces the whole default list of bindings.
+      try: [['module_root', 'build', 'Release', 'bindings']],
+    }) as Addon;
+  } catch (cause) {
+    const error = cause as NodeJS.ErrnoException & { tries?: string[] };
+    // Only "not found" carries the tries; anything else comes unchanged from process.dlopen.
+    if (error.tries) {
+      const looked = error.tries.join('\n  ');
+      const message = `the native part of netlink-xfrm was not found; looked for:\n  ${looked}`;
+      throw new AddonError('ERR_ADDON_NOT_FOUND', message, BUILD, cause);
+    }
+    const hint = `It was built for another system or Node, or is damaged. ${BUILD}`;
+    const message = `the native part of netlink-xfrm was found but not loaded: ${error.message}`;
+    throw new AddonError('ERR_ADDON_NOT_LOADED', message, hint, cause);
+  }
+}
+
+let loaded: Addon | undefined;
+
+/**
+ * The addon, loaded at the first use: recordings can be read where it was never built.
+ *
+ * @throws AddonError which says what to do
+ */
+export function addon(): Addon {
+  loaded ??= load();
+  return loaded;
+}

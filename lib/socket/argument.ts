@@ -1,0 +1,41 @@
+/** Checks of what callers pass, made before any system call. @module */
+
+/** The largest 32-bit unsigned number: port ids and group masks are u32 (linux/netlink.h). */
+export const U32_MAX = 0xffff_ffff;
+
+function describe(value: unknown): string {
+  if (typeof value === 'string') return JSON.stringify(value);
+  if (typeof value === 'function') return 'a function';
+  if (typeof value === 'object' && value !== null) {
+    return `an instance of ${value.constructor?.name ?? 'Object'}`;
+  }
+  return typeof value === 'bigint' ? `${value}n` : String(value);
+}
+
+/** A TypeError that names the argument, with Node's own code for it. */
+export function wrongType(name: string, expected: string, value: unknown): TypeError {
+  const error = new TypeError(`${name} must be ${expected}; received ${describe(value)}`);
+  return Object.assign(error, { code: 'ERR_INVALID_ARG_TYPE' });
+}
+
+/** `value`, if it is an integer from `min` to `max`. */
+export function integer(name: string, value: unknown, min: number, max: number): number {
+  if (typeof value !== 'number') throw wrongType(name, 'a number', value);
+  if (Number.isInteger(value) && value >= min && value <= max) return value;
+  const error = new RangeError(
+    `${name} must be an integer from ${min} to ${max}; received ${value}`,
+  );
+  throw Object.assign(error, { code: 'ERR_OUT_OF_RANGE' });
+}
+
+/** `value`, if it is a boolean, or `otherwise` if it is undefined. */
+export function optionalBoolean(name: string, value: unknown, otherwise: boolean): boolean {
+  if (value === undefined) return otherwise;
+  if (typeof value !== 'boolean') throw wrongType(name, 'a boolean', value);
+  return value;
+}
+
+/** Throws unless `value` is an object, or undefined where `optional`. */
+export function object(name: string, value: unknown): void {
+  if (typeof value !== 'object' || value === null) throw wrongType(name, 'an object', value);
+}

@@ -1,0 +1,101 @@
+/** The datagrams of one wake-up, read in place. @module */
+import { addon } from './addon.ts';
+import { errorCode } from './error.ts';
+
+/**
+ * The datagrams of one wake-up, in the order of their arrival.
+ *
+ * Valid during the call of the listener only: the memory is used again for every batch of this
+ * thread, and is overwritten with zeros as soon as the listener returns or throws, because
+ * datagrams can hold IPsec keys in clear. Whatever is to be kept is copied.
+ */
+export interface Batch {
+  /** The memory the datagrams lie in, at {@link Batch.offset}; far larger than what is in use. */
+  readonly bytes: Uint8Array;
+  /** The same memory. */
+  readonly view: DataView;
+  /** The number of datagrams: 0 to 64, 0 only where `lost` is set. */
+  readonly count: number;
+  /**
+   * The code of an error if the kernel dropped events for this socket, before the datagrams of
+   * this batch were read: `ENOBUFS` for a full receive buffer; `ENOMEM` or `EMSGSIZE` where
+   * rtnetlink could not build the message (net/core/rtnetlink.c, rtnl_set_sk_err). The datagrams
+   * that follow may still be older than the loss. Go on reading; what was missed must be asked for.
+   */
+  readonly lost: string | undefined;
+  /** When the batch was read, in milliseconds as of Date.now(). */
+  readonly timestamp: number;
+  /** The same moment in milliseconds as of performance.now(), which never jumps. */
+  readonly monotonic: number;
+
+  /** Where datagram `index` (0 to count − 1) starts in `bytes`: a multiple of 8. */
+  offset(index: number): number;
+  /** The bytes of datagram `index` that were received. */
+  length(index: number): number;
+  /** The port id of its sender: 0 is the kernel, and no one else can send with 0. */
+  portId(index: number): number;
+  /** Whether it was longer than 64 KiB, the rest being lost (MSG_TRUNC). */
+  truncated(index: number): boolean;
+  /** A copy of its bytes, to keep. */
+  copy(index: number): Uint8Array;
+}
+
+/** 32-bit words of an entry: offset, length, port id, truncated (native/receive_buffers.h). */
+const STRIDE = 4;
+
+/** The one batch of this thread, filled anew at each wake-up. */
+export class ArenaBatch implements Batch {
+  bytes = new Uint8Array(0);
+  view = new DataView(this.bytes.buffer);
+  count = 0;
+  lost: string | undefined = undefined;
+  timestamp = 0;
+  monotonic = 0;
+  #entries = new Uint32Array(0);
+
+  /** Called after the native part packed `count` datagrams. */
+  fill(count: number, lost: number): this {
+    // A detached buffer has the length 0; the native part then took a new one.
+    if (this.bytes.byteLength === 0) this.#attach();
+    this.count = count;
+    this.lost = lost === 0 ? undefined : errorCode(lost);
+    this.timestamp = Date.now();
+    this.monotonic = performance.now();
+    return this;
+  }
+
+  /** The listener has returned. */
+  clear(): void {
+    this.count = 0;
+    this.lost = undefined;
+  }
+
+  #attach(): void {
+    const { arena, arenaBytes, batch } = addon();
+    const buffer = arena();
+    this.bytes = new Uint8Array(buffer, 0, arenaBytes);
+    this.view = new DataView(buffer, 0, arenaBytes);
+    this.#entries = new Uint32Array(buffer, arenaBytes, batch * STRIDE);
+  }
+
+  offset(index: number): number {
+    return this.#entries[index * STRIDE] as number;
+  }
+
+  length(index: number): number {
+    return this.#entries[index * STRIDE + 1] as number;
+  }
+
+  portId(index: number): number {
+    return this.#entries[index * STRIDE + 2] as number;
+  }
+
+  truncated(index: number): boolean {
+    return this.#entries[index * STRIDE + 3] !== 0;
+  }
+
+  copy(index: number): Uint8Array {
+    const start = this.offset(index);
+    return this.bytes.slice(start, start + this.length(index));
+  }
+}

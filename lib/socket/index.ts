@@ -1,0 +1,16 @@
+/** Netlink sockets: bytes in, bytes out. Knows no message type. @module */
+export type { Batch } from './batch.ts';
+export {
+  AddonError,
+  type AddonErrorCode,
+  errorCode,
+  type SocketErrorCode,
+  SocketStateError,
+  SystemError,
+} from './error.ts';
+export {
+  type NetlinkAddress,
+  type NetlinkOption,
+  NetlinkSocket,
+  type NetlinkSocketOptions,
+} from './socket.ts';

@@ -1,0 +1,44 @@
+#include "arguments.h"
+
+#include <string>
+
+namespace {
+
+bool Refuse(const Napi::CallbackInfo& info, size_t index, const char* expected) {
+  const std::string message = "argument " + std::to_string(index + 1) + " must be " + expected;
+  Napi::TypeError::New(info.Env(), message).ThrowAsJavaScriptException();
+  return false;
+}
+
+}  // namespace
+
+bool ReadUint32(const Napi::CallbackInfo& info, size_t index, uint32_t* value) {
+  if (napi_get_value_uint32(info.Env(), info[index], value) == napi_ok) return true;
+  return Refuse(info, index, "a number");
+}
+
+bool ReadInt32(const Napi::CallbackInfo& info, size_t index, int32_t* value) {
+  if (napi_get_value_int32(info.Env(), info[index], value) == napi_ok) return true;
+  return Refuse(info, index, "a number");
+}
+
+bool ReadFunction(const Napi::CallbackInfo& info, size_t index, Napi::Function* value) {
+  const Napi::Value argument = info[index];
+  if (!argument.IsFunction()) return Refuse(info, index, "a function");
+  *value = argument.As<Napi::Function>();
+  return true;
+}
+
+bool ReadBytes(const Napi::CallbackInfo& info, size_t index, Bytes* value) {
+  bool typed = false;
+  napi_typedarray_type type;
+  void* data = nullptr;
+  if (napi_is_typedarray(info.Env(), info[index], &typed) != napi_ok || !typed ||
+      napi_get_typedarray_info(info.Env(), info[index], &type, &value->length, &data, nullptr,
+                               nullptr) != napi_ok ||
+      type != napi_uint8_array) {
+    return Refuse(info, index, "a Uint8Array");
+  }
+  value->data = static_cast<uint8_t*>(data);
+  return true;
+}

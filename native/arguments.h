@@ -1,0 +1,19 @@
+// Checked reading of what JavaScript passed. lib/socket/ validates with better messages; this only
+// keeps a wrong call from doing harm.
+#pragma once
+
+#include <napi.h>
+
+#include <cstdint>
+
+// Each returns false with a TypeError pending. `index` counts from 0.
+bool ReadUint32(const Napi::CallbackInfo& info, size_t index, uint32_t* value);
+bool ReadInt32(const Napi::CallbackInfo& info, size_t index, int32_t* value);
+bool ReadFunction(const Napi::CallbackInfo& info, size_t index, Napi::Function* value);
+
+struct Bytes {
+  uint8_t* data = nullptr;
+  size_t length = 0;
+};
+// A Uint8Array; its memory is used in place and must not be kept.
+bool ReadBytes(const Napi::CallbackInfo& info, size_t index, Bytes* value);

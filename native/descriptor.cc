@@ -1,0 +1,52 @@
+#include "descriptor.h"
+
+#include <unistd.h>
+
+#include "environment.h"
+
+int Descriptor::Open(Environment* environment, int fd, User* user, Descriptor** result) {
+  auto* self = new Descriptor(environment, fd, user);
+  const int status = uv_poll_init(environment->loop(), &self->poll_, fd);
+  if (status != 0) {
+    // libuv registered nothing yet.
+    close(fd);
+    delete self;
+    return status;
+  }
+  self->poll_.data = self;
+  environment->Add(self);
+  *result = self;
+  return 0;
+}
+
+int Descriptor::Start() { return uv_poll_start(&poll_, UV_READABLE, OnPoll); }
+
+void Descriptor::Stop() { uv_poll_stop(&poll_); }
+
+void Descriptor::Ref() { uv_ref(handle()); }
+
+void Descriptor::Unref() { uv_unref(handle()); }
+
+void Descriptor::Close() {
+  if (uv_is_closing(handle())) return;
+  uv_poll_stop(&poll_);
+  uv_close(handle(), OnClose);
+}
+
+void Descriptor::OnPoll(uv_poll_t* poll, int status, int) {
+  auto* self = static_cast<Descriptor*>(poll->data);
+  // An error pending on the socket (ENOBUFS: events were lost) raises POLLERR, which libuv answers
+  // by stopping the handle and reporting UV_EBADF (libuv src/unix/poll.c, uv__poll_io). The
+  // descriptor is fine: go on watching, and let the user find the error by reading.
+  if (status < 0) self->Start();
+  if (self->user_ != nullptr) self->user_->OnReadable();
+}
+
+void Descriptor::OnClose(uv_handle_t* handle) {
+  auto* self = static_cast<Descriptor*>(handle->data);
+  // Not before: libuv could still hold the number in its epoll set, and it could be reused.
+  close(self->fd_);
+  if (self->user_ != nullptr) self->user_->OnClosed();
+  self->environment_->Remove(self);
+  delete self;
+}

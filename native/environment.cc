@@ -1,0 +1,58 @@
+#include "environment.h"
+
+#include <string.h>
+
+#include "descriptor.h"
+
+uint8_t* Arena::Data(Napi::Env env) {
+  if (buffer_.IsEmpty()) return nullptr;
+  void* data = nullptr;
+  size_t length = 0;
+  // A detached buffer has the length 0.
+  if (napi_get_arraybuffer_info(env, buffer_.Value(), &data, &length) != napi_ok) return nullptr;
+  return length == kBytes ? static_cast<uint8_t*>(data) : nullptr;
+}
+
+uint8_t* Arena::Ensure(Napi::Env env) {
+  if (uint8_t* data = Data(env)) return data;
+  void* data = nullptr;
+  napi_value buffer = nullptr;
+  if (napi_create_arraybuffer(env, kBytes, &data, &buffer) != napi_ok) return nullptr;
+  buffer_ = Napi::Persistent(Napi::ArrayBuffer(env, buffer));
+  return static_cast<uint8_t*>(data);
+}
+
+void Arena::Wipe(Napi::Env env, size_t used) {
+  if (uint8_t* data = Data(env)) explicit_bzero(data, used);
+}
+
+Napi::Value Arena::Value(Napi::Env env) {
+  return Ensure(env) == nullptr ? env.Undefined() : Napi::Value(buffer_.Value());
+}
+
+void Environment::Attach(Napi::Env env) {
+  auto* self = new Environment();
+  if (napi_get_uv_event_loop(env, &self->loop_) != napi_ok ||
+      napi_add_async_cleanup_hook(env, OnCleanup, self, &self->hook_) != napi_ok) {
+    delete self;
+    Napi::Error::New(env, "the environment gives no event loop").ThrowAsJavaScriptException();
+    return;
+  }
+  // Freed by Node-API with the environment. The hook keeps the environment until it is removed
+  // (src/node_api.cc, napi_async_cleanup_hook_handle__ holds a reference), so this outlives every
+  // descriptor.
+  env.SetInstanceData(self);
+}
+
+void Environment::OnCleanup(napi_async_cleanup_hook_handle, void* data) {
+  auto* self = static_cast<Environment*>(data);
+  self->hook_running_ = true;
+  // Close only asks libuv; the set shrinks later, in the close callbacks, which Node waits for.
+  for (Descriptor* descriptor : self->open_) descriptor->Close();
+  if (self->open_.empty()) napi_remove_async_cleanup_hook(self->hook_);
+}
+
+void Environment::Remove(Descriptor* descriptor) {
+  open_.erase(descriptor);
+  if (hook_running_ && open_.empty()) napi_remove_async_cleanup_hook(hook_);
+}

@@ -1,0 +1,61 @@
+#include "receive_buffers.h"
+
+#include <errno.h>
+#include <string.h>
+#include <sys/mman.h>
+
+ReceiveBuffers::~ReceiveBuffers() {
+  if (slots_ != nullptr) munmap(slots_, kArenaBytes);
+}
+
+int ReceiveBuffers::Allocate() {
+  if (slots_ != nullptr) return 0;
+  void* memory = mmap(nullptr, kArenaBytes, PROT_READ | PROT_WRITE,
+                      MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+  if (memory == MAP_FAILED) return -errno;
+  slots_ = static_cast<uint8_t*>(memory);
+  memset(headers_, 0, sizeof(headers_));
+  for (size_t i = 0; i < kBatch; i++) {
+    vectors_[i] = {slots_ + i * kSlot, kSlot};
+    headers_[i].msg_hdr.msg_iov = &vectors_[i];
+    headers_[i].msg_hdr.msg_iovlen = 1;
+    headers_[i].msg_hdr.msg_name = &sources_[i];
+  }
+  return 0;
+}
+
+int ReceiveBuffers::Receive(int fd) {
+  for (mmsghdr& header : headers_) {
+    // The kernel replaces both with what it found.
+    header.msg_hdr.msg_namelen = sizeof(sockaddr_nl);
+    header.msg_hdr.msg_flags = 0;
+  }
+  int received;
+  do {
+    received = recvmmsg(fd, headers_, kBatch, MSG_DONTWAIT, nullptr);
+  } while (received < 0 && errno == EINTR);
+  return received < 0 ? -errno : received;
+}
+
+Packed ReceiveBuffers::Pack(size_t received, bool kernel_only, uint8_t* arena, Entry* entries) {
+  Packed packed;
+  for (size_t i = 0; i < received; i++) {
+    const mmsghdr& header = headers_[i];
+    uint8_t* slot = slots_ + i * kSlot;
+    const bool named =
+        header.msg_hdr.msg_namelen >= sizeof(sockaddr_nl) && sources_[i].nl_family == AF_NETLINK;
+    if (!named || (kernel_only && sources_[i].nl_pid != 0)) {
+      packed.rejected++;
+    } else {
+      Entry& entry = entries[packed.count++];
+      entry.offset = static_cast<uint32_t>(packed.used);
+      entry.length = header.msg_len;
+      entry.port_id = sources_[i].nl_pid;
+      entry.truncated = (header.msg_hdr.msg_flags & MSG_TRUNC) != 0 ? 1 : 0;
+      memcpy(arena + packed.used, slot, header.msg_len);
+      packed.used += (header.msg_len + kAlignment - 1) & ~(kAlignment - 1);
+    }
+    explicit_bzero(slot, header.msg_len);
+  }
+  return packed;
+}

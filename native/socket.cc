@@ -1,0 +1,256 @@
+#include "socket.h"
+
+#include <errno.h>
+#include <string.h>
+
+#include "arguments.h"
+#include "environment.h"
+
+namespace {
+
+Napi::Value Result(const Napi::CallbackInfo& info, ssize_t result) {
+  return Napi::Number::New(info.Env(), static_cast<double>(result < 0 ? -errno : result));
+}
+
+sockaddr_nl AddressOf(uint32_t port_id, uint32_t groups) {
+  sockaddr_nl address = {};
+  address.nl_family = AF_NETLINK;
+  address.nl_pid = port_id;
+  address.nl_groups = groups;
+  return address;
+}
+
+// The errors the kernel leaves on a socket whose events it dropped: a full receive buffer, or
+// rtnetlink failing to build the message (net/netlink/af_netlink.c netlink_overrun,
+// net/core/rtnetlink.c rtnl_set_sk_err). Each is reported once and then cleared.
+bool MeansLoss(int error) { return error == ENOBUFS || error == ENOMEM || error == EMSGSIZE; }
+
+}  // namespace
+
+Napi::Function Socket::Define(Napi::Env env) {
+  return DefineClass(env, "Socket",
+                     {
+                         InstanceMethod<&Socket::Open>("open"),
+                         InstanceMethod<&Socket::Bind>("bind"),
+                         InstanceMethod<&Socket::Address>("address"),
+                         InstanceMethod<&Socket::SetOption>("setOption"),
+                         InstanceMethod<&Socket::GetOption>("getOption"),
+                         InstanceMethod<&Socket::Send>("send"),
+                         InstanceMethod<&Socket::Start>("start"),
+                         InstanceMethod<&Socket::Stop>("stop"),
+                         InstanceMethod<&Socket::RefLoop>("ref"),
+                         InstanceMethod<&Socket::UnrefLoop>("unref"),
+                         InstanceMethod<&Socket::Close>("close"),
+                         InstanceMethod<&Socket::Rejected>("rejected"),
+                         InstanceMethod<&Socket::Overruns>("overruns"),
+                     });
+}
+
+// Run by the garbage collector for an open socket nobody can reach, or when the environment ends,
+// after its clean-up hook closed the descriptor.
+Socket::~Socket() {
+  if (descriptor_ == nullptr) return;
+  descriptor_->Forget();
+  descriptor_->Close();
+}
+
+Napi::Value Socket::Open(const Napi::CallbackInfo& info) {
+  int32_t protocol;
+  if (!ReadInt32(info, 0, &protocol)) return {};
+  if (descriptor_ != nullptr || closing_) return Napi::Number::New(info.Env(), -EISCONN);
+  const int fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC | SOCK_NONBLOCK, protocol);
+  if (fd < 0) return Result(info, fd);
+  const int status = Descriptor::Open(Environment::Of(info.Env()), fd, this, &descriptor_);
+  return Napi::Number::New(info.Env(), status);
+}
+
+Napi::Value Socket::Bind(const Napi::CallbackInfo& info) {
+  uint32_t port_id, groups;
+  if (!ReadUint32(info, 0, &port_id) || !ReadUint32(info, 1, &groups)) return {};
+  const sockaddr_nl address = AddressOf(port_id, groups);
+  return Result(info, bind(fd(), reinterpret_cast<const sockaddr*>(&address), sizeof(address)));
+}
+
+Napi::Value Socket::Address(const Napi::CallbackInfo& info) {
+  Bytes into;
+  if (!ReadBytes(info, 0, &into)) return {};
+  sockaddr_nl address = {};
+  socklen_t length = sizeof(address);
+  const int result = getsockname(fd(), reinterpret_cast<sockaddr*>(&address), &length);
+  if (result < 0) return Result(info, result);
+  const uint32_t values[] = {address.nl_pid, address.nl_groups};
+  memcpy(into.data, values, std::min(into.length, sizeof(values)));
+  return Result(info, 0);
+}
+
+Napi::Value Socket::SetOption(const Napi::CallbackInfo& info) {
+  int32_t level, name;
+  Bytes value;
+  if (!ReadInt32(info, 0, &level) || !ReadInt32(info, 1, &name) || !ReadBytes(info, 2, &value)) {
+    return {};
+  }
+  return Result(info, setsockopt(fd(), level, name, value.data, value.length));
+}
+
+Napi::Value Socket::GetOption(const Napi::CallbackInfo& info) {
+  int32_t level, name;
+  Bytes into;
+  if (!ReadInt32(info, 0, &level) || !ReadInt32(info, 1, &name) || !ReadBytes(info, 2, &into)) {
+    return {};
+  }
+  socklen_t length = into.length;
+  const int result = getsockopt(fd(), level, name, into.data, &length);
+  return Result(info, result < 0 ? result : static_cast<ssize_t>(length));
+}
+
+Napi::Value Socket::Send(const Napi::CallbackInfo& info) {
+  Bytes bytes;
+  uint32_t port_id, groups;
+  if (!ReadBytes(info, 0, &bytes) || !ReadUint32(info, 1, &port_id) ||
+      !ReadUint32(info, 2, &groups)) {
+    return {};
+  }
+  const sockaddr_nl address = AddressOf(port_id, groups);
+  ssize_t sent;
+  do {
+    sent = sendto(fd(), bytes.data, bytes.length, MSG_DONTWAIT | MSG_NOSIGNAL,
+                  reinterpret_cast<const sockaddr*>(&address), sizeof(address));
+  } while (sent < 0 && errno == EINTR);
+  return Result(info, sent);
+}
+
+Napi::Value Socket::Start(const Napi::CallbackInfo& info) {
+  Napi::Env env = info.Env();
+  Napi::Function callback;
+  if (!ReadFunction(info, 0, &callback)) return {};
+  if (descriptor_ == nullptr || closing_) return Napi::Number::New(env, -EBADF);
+  Environment* environment = Environment::Of(env);
+  int status = environment->buffers.Allocate();
+  if (status == 0 && environment->arena.Ensure(env) == nullptr) status = -ENOMEM;
+  if (status == 0) status = descriptor_->Start();
+  if (status != 0) return Napi::Number::New(env, status);
+  kernel_only_ = info[1].ToBoolean();
+  on_batch_ = Napi::Persistent(callback);
+  // This object as the resource: AsyncLocalStorage keeps its store there, and one made here would
+  // be collected at once, as Node-API holds resources weakly.
+  if (!context_) {
+    context_ = std::make_unique<Napi::AsyncContext>(env, "NETLINKSOCKET", Value());
+  }
+  if (!receiving_) Ref();
+  receiving_ = true;
+  return Napi::Number::New(env, 0);
+}
+
+Napi::Value Socket::Stop(const Napi::CallbackInfo&) {
+  StopReceiving();
+  return {};
+}
+
+void Socket::StopReceiving() {
+  if (!receiving_) return;
+  receiving_ = false;
+  if (!closing_) descriptor_->Stop();
+  on_batch_.Reset();
+  Unref();
+}
+
+Napi::Value Socket::RefLoop(const Napi::CallbackInfo&) {
+  if (descriptor_ != nullptr) descriptor_->Ref();
+  return {};
+}
+
+Napi::Value Socket::UnrefLoop(const Napi::CallbackInfo&) {
+  if (descriptor_ != nullptr) descriptor_->Unref();
+  return {};
+}
+
+Napi::Value Socket::Close(const Napi::CallbackInfo& info) {
+  Napi::Function callback;
+  if (!ReadFunction(info, 0, &callback)) return {};
+  if (descriptor_ == nullptr || closing_) return Napi::Number::New(info.Env(), -EBADF);
+  StopReceiving();
+  closing_ = true;
+  on_closed_ = Napi::Persistent(callback);
+  Ref();  // until OnClosed
+  descriptor_->Close();
+  return Napi::Number::New(info.Env(), 0);
+}
+
+Napi::Value Socket::Rejected(const Napi::CallbackInfo& info) {
+  return Napi::Number::New(info.Env(), rejected_);
+}
+
+Napi::Value Socket::Overruns(const Napi::CallbackInfo& info) {
+  return Napi::Number::New(info.Env(), overruns_);
+}
+
+// One batch, or -errno. A loss is reported by the first call and leaves the datagrams queued
+// before it to the next, so this tries again; more of them can come meanwhile, so not for ever.
+int Socket::Read(int* lost) {
+  int result = 0;
+  for (int attempt = 0; attempt < 4; attempt++) {
+    result = Environment::Of(Env())->buffers.Receive(fd());
+    if (result >= 0 || !MeansLoss(-result)) break;
+    overruns_++;
+    if (*lost == 0) *lost = -result;
+    result = 0;
+  }
+  return result == -EAGAIN ? 0 : result;
+}
+
+void Socket::OnReadable() {
+  Napi::Env env = Env();
+  Napi::HandleScope scope(env);
+  Environment* environment = Environment::Of(env);
+  uint8_t* arena = environment->arena.Ensure(env);
+  int lost = 0;
+  int failed = 0;
+  int received = arena == nullptr ? -ENOMEM : Read(&lost);
+  Packed packed;
+  if (received > 0) {
+    packed = environment->buffers.Pack(received, kernel_only_, arena,
+                                       reinterpret_cast<Entry*>(arena + kArenaBytes));
+    rejected_ += packed.rejected;
+  }
+  Napi::Function callback = on_batch_.Value();
+  if (received < 0) {
+    // Nothing that reading again would mend: the loop would spin.
+    failed = -received;
+    StopReceiving();
+  }
+  if (packed.count == 0 && lost == 0 && failed == 0) return;
+  Call(callback, {Napi::Number::New(env, packed.count), Napi::Number::New(env, lost),
+                  Napi::Number::New(env, failed)});
+  environment->arena.Wipe(env, packed.used);
+}
+
+void Socket::OnClosed() {
+  descriptor_ = nullptr;
+  // The environment's end closed it, or ended while it was closing: no JavaScript then, and the
+  // references go with this object.
+  if (Environment::Of(Env())->ending()) return;
+  Napi::HandleScope scope(Env());
+  Napi::Function callback = on_closed_.Value();
+  on_closed_.Reset();
+  Call(callback, {});
+  Unref();
+}
+
+void Socket::Call(Napi::Function function, std::initializer_list<napi_value> arguments) {
+  Napi::Env env = Env();
+  napi_value result;
+  const napi_async_context context =
+      context_ ? static_cast<napi_async_context>(*context_) : nullptr;
+  if (napi_make_callback(env, context, Value(), function, arguments.size(), arguments.begin(),
+                         &result) == napi_ok) {
+    return;
+  }
+  // Left pending, the exception would be swallowed and no later callback run. Without one the
+  // thread is being terminated and there is nothing to tell.
+  bool pending = false;
+  napi_value error;
+  if (napi_is_exception_pending(env, &pending) == napi_ok && pending &&
+      napi_get_and_clear_last_exception(env, &error) == napi_ok) {
+    napi_fatal_exception(env, error);
+  }
+}

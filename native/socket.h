@@ -1,0 +1,56 @@
+// The class JavaScript sees. Every method that makes a system call returns its result, or -errno.
+#pragma once
+
+#include <napi.h>
+
+#include <memory>
+
+#include "descriptor.h"
+
+class Socket : public Napi::ObjectWrap<Socket>, private Descriptor::User {
+ public:
+  static Napi::Function Define(Napi::Env env);
+  explicit Socket(const Napi::CallbackInfo& info) : Napi::ObjectWrap<Socket>(info) {}
+  ~Socket();
+
+ private:
+  // open(protocol)
+  Napi::Value Open(const Napi::CallbackInfo& info);
+  // bind(portId, groups)
+  Napi::Value Bind(const Napi::CallbackInfo& info);
+  // address(into): writes the port id and the group mask, each 4 bytes in host order
+  Napi::Value Address(const Napi::CallbackInfo& info);
+  // setOption(level, name, value: bytes)
+  Napi::Value SetOption(const Napi::CallbackInfo& info);
+  // getOption(level, name, into): the length
+  Napi::Value GetOption(const Napi::CallbackInfo& info);
+  // send(bytes, portId, groups)
+  Napi::Value Send(const Napi::CallbackInfo& info);
+  // start(callback, kernelOnly): callback(count, lost, failed), the last two an errno or 0
+  Napi::Value Start(const Napi::CallbackInfo& info);
+  Napi::Value Stop(const Napi::CallbackInfo& info);
+  Napi::Value RefLoop(const Napi::CallbackInfo& info);
+  Napi::Value UnrefLoop(const Napi::CallbackInfo& info);
+  // close(callback): called once, when the descriptor is closed
+  Napi::Value Close(const Napi::CallbackInfo& info);
+  Napi::Value Rejected(const Napi::CallbackInfo& info);
+  Napi::Value Overruns(const Napi::CallbackInfo& info);
+
+  void OnReadable() override;
+  void OnClosed() override;
+
+  int Read(int* lost);
+  void StopReceiving();
+  void Call(Napi::Function function, std::initializer_list<napi_value> arguments);
+  int fd() const { return descriptor_ == nullptr ? -1 : descriptor_->fd(); }
+
+  Descriptor* descriptor_ = nullptr;  // null before open and once closed
+  bool closing_ = false;
+  bool receiving_ = false;
+  bool kernel_only_ = true;
+  Napi::FunctionReference on_batch_;  // held only while receiving, so that an idle socket can go
+  Napi::FunctionReference on_closed_;
+  std::unique_ptr<Napi::AsyncContext> context_;
+  double rejected_ = 0;
+  double overruns_ = 0;
+};
