@@ -1,0 +1,28 @@
+/**
+ * netlink-xfrm: the IPsec state of a Linux host, live. What is not exported here (or from
+ * `netlink-xfrm/constants` and `netlink-xfrm/lab`) is not part of the interface.
+ * @module
+ */
+export { type GroupName, groupNames, type Protocol } from './monitor/groups.ts';
+export {
+  type MalformedEvent,
+  type Overrun,
+  type SocketStatus,
+  type SubscribeOptions,
+  Subscription,
+  type SubscriptionEvent,
+  type SubscriptionListeners,
+  subscribe,
+} from './monitor/subscribe.ts';
+export type { EventTime } from './netlink/event.ts';
+export type { RouteEvent } from './route/events.ts';
+export * from './socket/index.ts';
+export type { RawAttribute } from './wire/attribute.ts';
+export type { MessageHeader } from './wire/message.ts';
+export type { FlagSet } from './wire/names.ts';
+export { printable } from './wire/text.ts';
+export type * from './xfrm/codec.ts';
+export type * from './xfrm/events.ts';
+export { KeyMaterial } from './xfrm/key.ts';
+export type * from './xfrm/names.ts';
+export type * from './xfrm/objects.ts';

@@ -9,6 +9,7 @@ export {
   SystemError,
 } from './error.ts';
 export {
+  MAX_RECEIVE_BUFFER,
   type NetlinkAddress,
   type NetlinkOption,
   NetlinkSocket,

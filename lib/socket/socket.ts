@@ -40,7 +40,7 @@ const OPTIONS = {
 } as const satisfies Record<NetlinkOption, keyof Addon['constants']>;
 
 /** The kernel keeps twice what is asked for in an int (net/core/sock.c, __sock_set_rcvbuf). */
-const MAX_RECEIVE_BUFFER = 0x3fff_ffff;
+export const MAX_RECEIVE_BUFFER = 0x3fff_ffff;
 
 const MAY_JOIN =
   'joining groups of this protocol needs CAP_NET_ADMIN in the user namespace that owns the ' +

@@ -2,6 +2,7 @@
  * One XFRM message, from bytes to an event.
  * @module
  */
+import type { DecodeInput } from '../netlink/event.ts';
 import { align4, attributeLength, NLA_HDRLEN, NLA_TYPE_MASK } from '../wire/attribute.ts';
 import { LE } from '../wire/endian.ts';
 import { DecodeError, tooShort } from '../wire/error.ts';
@@ -9,19 +10,9 @@ import { messageType, NLMSG_HDRLEN, readHeader } from '../wire/message.ts';
 import type { Struct } from '../wire/struct.ts';
 import * as codec from './codec.ts';
 import * as X from './constants.ts';
-import type { EventTime, XfrmEvent } from './events.ts';
+import type { XfrmEvent } from './events.ts';
 import type { XfrmPolicy, XfrmState } from './objects.ts';
 import * as S from './structs.ts';
-
-/** A buffer of messages and how to read them. One serves for a whole batch of datagrams. */
-export interface DecodeInput {
-  readonly view: DataView;
-  /** The same memory as `view`. */
-  readonly bytes: Uint8Array;
-  readonly time: EventTime;
-  /** Whether keys are copied out of the buffer; if not, only their lengths are. */
-  readonly keys: boolean;
-}
 
 const names = new Map<number, string>();
 for (const [name, number] of Object.entries(X)) {

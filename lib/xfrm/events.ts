@@ -3,6 +3,7 @@
  * Which message comes on which group is what net/xfrm/xfrm_user.c does (docs/events.md).
  * @module
  */
+import type { EventTime } from '../netlink/event.ts';
 import type { MessageHeader } from '../wire/message.ts';
 import type {
   MappingInfo,
@@ -15,14 +16,6 @@ import type {
 } from './codec.ts';
 import type { IpsecProto } from './names.ts';
 import type { Acquire, Aevent, StateMigration, XfrmPolicy, XfrmState } from './objects.ts';
-
-/** When a batch of datagrams was read. Netlink itself gives them no time of arrival. */
-export interface EventTime {
-  /** Milliseconds since 1970 (Date.now). */
-  readonly wall: number;
-  /** Milliseconds on a clock that never jumps (performance.now). */
-  readonly monotonic: number;
-}
 
 interface Base<Kind extends string> {
   readonly kind: Kind;

@@ -1,0 +1,28 @@
+/**
+ * The command `netlink-xfrm`.
+ * @module
+ */
+import { readFileSync } from 'node:fs';
+import { Command } from 'commander';
+import { EXIT, reportError } from './exit.ts';
+import { monitorCommand } from './monitor.ts';
+
+const manifest = new URL('../../../package.json', import.meta.url);
+const { version } = JSON.parse(readFileSync(manifest, 'utf8')) as { version: string };
+
+const program = new Command('netlink-xfrm')
+  .description('See the IPsec state of this host, live, as the kernel announces it.')
+  .version(version)
+  .addCommand(monitorCommand());
+
+// Subcommands made apart do not inherit these.
+for (const command of [program, ...program.commands]) {
+  command.showHelpAfterError('(--help tells more)');
+  command.exitOverride((error) => process.exit(error.exitCode === 0 ? EXIT.done : EXIT.usage));
+}
+
+try {
+  await program.parseAsync();
+} catch (error) {
+  process.exitCode = reportError(error);
+}

@@ -1,0 +1,39 @@
+/**
+ * What a stream of events amounted to.
+ * @module
+ */
+import type { SocketStatus, SubscriptionEvent } from '../monitor/subscribe.ts';
+
+/** Counts events as they come. */
+export class Summary {
+  readonly #kinds = new Map<string, number>();
+
+  add(event: SubscriptionEvent): void {
+    const name = event.kind === 'rtnetlink' ? (event.name ?? event.kind) : event.kind;
+    this.#kinds.set(name, (this.#kinds.get(name) ?? 0) + 1);
+  }
+
+  /** Numbers by kind, most frequent first, and what the sockets counted. */
+  totals(sockets: readonly SocketStatus[]) {
+    const sum = (of: 'overruns' | 'rejected') => sockets.reduce((all, one) => all + one[of], 0);
+    const kinds = [...this.#kinds].filter(([kind]) => kind !== 'overrun');
+    return {
+      events: kinds.reduce((all, [, count]) => all + count, 0),
+      kinds: Object.fromEntries(kinds.sort((a, b) => b[1] - a[1])),
+      overruns: sum('overruns'),
+      rejected: sum('rejected'),
+    };
+  }
+
+  /** One paragraph of text. */
+  format(sockets: readonly SocketStatus[]): string {
+    const { events, kinds, overruns, rejected } = this.totals(sockets);
+    const list = Object.entries(kinds).map(([kind, count]) => `${kind} ${count}`);
+    const lost =
+      overruns === 0
+        ? 'nothing lost'
+        : `events lost in ${overruns} overrun${overruns === 1 ? '' : 's'} (a larger --buffer helps)`;
+    const forged = rejected === 0 ? '' : `, ${rejected} not from the kernel refused`;
+    return `${events} event${events === 1 ? '' : 's'}${list.length ? ` (${list.join(', ')})` : ''}, ${lost}${forged}`;
+  }
+}

@@ -1,0 +1,222 @@
+/**
+ * Events as lines of text: what matters first, names for everything, keys never.
+ * @module
+ */
+import type pc from 'picocolors';
+import type { SubscriptionEvent } from '../monitor/subscribe.ts';
+import { printable } from '../wire/text.ts';
+import type { Lifetime, Selector, Template } from '../xfrm/codec.ts';
+import { XFRM_INF } from '../xfrm/constants.ts';
+import type { XfrmPolicy, XfrmState } from '../xfrm/objects.ts';
+
+/** Colours for the parts of a line. */
+export type Colors = ReturnType<typeof pc.createColors>;
+
+/** An SPI as everybody writes it: eight hexadecimal digits. */
+export const formatSpi = (spi: number): string => `0x${spi.toString(16).padStart(8, '0')}`;
+
+/** `0x10/0xff`, as `ip xfrm` writes a mark and its mask. */
+const formatMark = ({ value, mask }: { value: number; mask: number }): string =>
+  `0x${value.toString(16)}/0x${mask.toString(16)}`;
+
+/** Local time of day in milliseconds. */
+export function formatTime(wall: number): string {
+  const date = new Date(wall);
+  const two = (n: number) => (n < 10 ? `0${n}` : `${n}`);
+  const ms = date.getMilliseconds();
+  return `${two(date.getHours())}:${two(date.getMinutes())}:${two(date.getSeconds())}.${ms < 10 ? '00' : ms < 100 ? '0' : ''}${ms}`;
+}
+
+/** One line for an event, without the line break. */
+export function formatEvent(event: SubscriptionEvent, colors: Colors): string {
+  const time = colors.dim(formatTime(event.time.wall));
+  const paint = KIND_COLOR[event.kind] ?? 'bold';
+  const kind = colors[paint](event.kind.padEnd(9));
+  return `${time} ${kind} ${describe(event, colors)}`;
+}
+
+/** Green: something is there. Yellow: look at it. Red: something is gone, or was lost. */
+const KIND_COLOR: Partial<Record<SubscriptionEvent['kind'], 'green' | 'yellow' | 'red' | 'cyan'>> =
+  {
+    NEWSA: 'green',
+    UPDSA: 'green',
+    NEWPOLICY: 'green',
+    UPDPOLICY: 'green',
+    DELSA: 'red',
+    FLUSHSA: 'red',
+    DELPOLICY: 'red',
+    FLUSHPOLICY: 'red',
+    EXPIRE: 'yellow',
+    POLEXPIRE: 'yellow',
+    ACQUIRE: 'yellow',
+    MIGRATE: 'yellow',
+    MIGRATE_STATE: 'yellow',
+    MAPPING: 'yellow',
+    overrun: 'red',
+    malformed: 'red',
+  };
+
+function describe(event: SubscriptionEvent, colors: Colors): string {
+  switch (event.kind) {
+    case 'NEWSA':
+    case 'UPDSA':
+    case 'DELSA':
+      return describeState(event.state, colors);
+    case 'EXPIRE':
+      return `${limit(event.hard, colors)} ${describeState(event.state, colors)}`;
+    case 'FLUSHSA':
+      return event.proto === 'any' ? 'all SAs' : `all SAs of ${event.proto}`;
+    case 'NEWPOLICY':
+    case 'UPDPOLICY':
+    case 'DELPOLICY':
+      return describePolicy(event.policy, colors);
+    case 'POLEXPIRE':
+      return `${limit(event.hard, colors)} ${describePolicy(event.policy, colors)}`;
+    case 'FLUSHPOLICY':
+      return `all policies of type ${event.policyType?.type ?? 'main'}`;
+    case 'GETDEFAULT': {
+      const { in: inbound, fwd, out } = event.defaults;
+      return `in ${inbound} fwd ${fwd} out ${out}`;
+    }
+    case 'ACQUIRE': {
+      const { acquire } = event;
+      const wanted = (acquire.templates ?? []).map(describeTemplate).join(' ');
+      return `${pair(acquire, colors)} ${acquire.proto} for ${describeSelector(acquire.selector)} seq ${acquire.seq}${wanted === '' ? '' : ` ${wanted}`}`;
+    }
+    case 'NEWAE': {
+      const { aevent } = event;
+      const used = aevent.current;
+      return [
+        pair(aevent, colors),
+        aevent.proto,
+        colors.bold(formatSpi(aevent.spi)),
+        `reqid ${aevent.reqid}`,
+        aevent.flags.names.join(','),
+        ...(used ? [`used ${used.bytes} bytes ${used.packets} packets`] : []),
+      ].join(' ');
+    }
+    case 'REPORT':
+      return `${event.report.proto} ${describeSelector(event.report.selector)}`;
+    case 'MIGRATE':
+      return event.migrations
+        .map((one) => `${one.oldSaddr} > ${one.oldDaddr} becomes ${one.newSaddr} > ${one.newDaddr}`)
+        .join(', ');
+    case 'MIGRATE_STATE': {
+      const { id, newSaddr, newDaddr } = event.migration;
+      return `${id.daddr} ${id.proto} ${formatSpi(id.spi)} becomes ${newSaddr} > ${newDaddr}`;
+    }
+    case 'MAPPING': {
+      const { mapping } = event;
+      const from = `${mapping.oldSaddr}:${mapping.oldSport}`;
+      return `${mapping.daddr} ${mapping.proto} ${formatSpi(mapping.spi)} peer moved from ${from} to ${mapping.newSaddr}:${mapping.newSport}`;
+    }
+    case 'rtnetlink': {
+      const name = event.name ?? `message ${event.header.type}`;
+      return `${name} ${event.attributes.length} attributes`;
+    }
+    case 'unknown':
+      return `${event.protocol} message ${event.header.type}, ${event.payload.length} bytes`;
+    case 'overrun':
+      return `${event.protocol} events were lost before this line (${event.code}, overrun ${event.count})`;
+    case 'malformed': {
+      const where = [...event.path, event.reason].join(' › ');
+      return `${event.protocol} ${printable(where)} (offset ${event.offset})`;
+    }
+  }
+}
+
+const limit = (hard: boolean, colors: Colors) =>
+  hard ? colors.red('hard') : colors.yellow('soft');
+
+const pair = ({ saddr, daddr }: { saddr: string; daddr: string }, colors: Colors) =>
+  `${colors.cyan(saddr)} > ${colors.cyan(daddr)}`;
+
+/** An SA: addresses, protocol, SPI, mode, then what it has beyond the ordinary. */
+export function describeState(state: XfrmState, colors: Colors): string {
+  const parts = [
+    pair(state, colors),
+    state.proto,
+    colors.bold(formatSpi(state.spi)),
+    state.mode,
+    `reqid ${state.reqid}`,
+    ...describeAlgorithms(state),
+  ];
+  if (state.dir !== undefined) parts.push(`dir ${state.dir}`);
+  if (state.encap) parts.push(`${state.encap.type} ${state.encap.sport}>${state.encap.dport}`);
+  if (state.mark) parts.push(`mark ${formatMark(state.mark)}`);
+  if (state.ifId !== undefined) parts.push(`if_id 0x${state.ifId.toString(16)}`);
+  if (state.pcpu !== undefined) parts.push(`cpu ${state.pcpu}`);
+  if (state.offload) parts.push(`offload ifindex ${state.offload.ifindex}`);
+  if (state.securityContext) parts.push(`label ${printable(state.securityContext.label)}`);
+  parts.push(...describeLifetime(state.lifetime));
+  const { bytes, packets } = state.current;
+  if (bytes > 0n || packets > 0n) parts.push(`used ${bytes}B/${packets}p`);
+  const { replayWindow, replay, integrityFailed } = state.stats;
+  if (replayWindow > 0) parts.push(`outside-window ${replayWindow}`);
+  if (replay > 0) parts.push(`replayed ${replay}`);
+  if (integrityFailed > 0) parts.push(`integrity-failed ${integrityFailed}`);
+  return parts.join(' ');
+}
+
+function describeAlgorithms(state: XfrmState): string[] {
+  const parts: string[] = [];
+  const { aead, crypt, comp } = state;
+  // The kernel sends auth along with authTrunc; the latter says more.
+  const auth = state.authTrunc ?? state.auth;
+  if (aead) parts.push(`${printable(aead.name)}/${aead.keyBits}`);
+  if (crypt) parts.push(`${printable(crypt.name)}/${crypt.keyBits}`);
+  if (auth) parts.push(`${printable(auth.name)}/${auth.keyBits}`);
+  if (comp) parts.push(printable(comp.name));
+  return parts;
+}
+
+/** The limits that are set, soft/hard, as `time 3600/4000s`. */
+function describeLifetime(lifetime: Lifetime): string[] {
+  const parts: string[] = [];
+  const add = (name: string, soft: bigint, hard: bigint, none: bigint, unit: string) => {
+    if (soft === none && hard === none) return;
+    const side = (value: bigint) => (value === none ? '-' : `${value}`);
+    parts.push(`${name} ${side(soft)}/${side(hard)}${unit}`);
+  };
+  add('time', lifetime.softAddSeconds, lifetime.hardAddSeconds, 0n, 's');
+  add('use', lifetime.softUseSeconds, lifetime.hardUseSeconds, 0n, 's');
+  add('bytes', lifetime.softBytes, lifetime.hardBytes, XFRM_INF, '');
+  add('packets', lifetime.softPackets, lifetime.hardPackets, XFRM_INF, '');
+  return parts;
+}
+
+function describeSelector(selector: Selector): string {
+  const side = (address: string, length: number, port: number, mask: number) =>
+    `${address}/${length}${mask === 0 ? '' : `:${port}`}`;
+  const { saddr, prefixlenS, sport, sportMask, daddr, prefixlenD, dport, dportMask } = selector;
+  const from = side(saddr, prefixlenS, sport, sportMask);
+  const to = side(daddr, prefixlenD, dport, dportMask);
+  const proto = selector.proto === 0 ? '' : ` proto ${selector.proto}`;
+  const ifindex = selector.ifindex === 0 ? '' : ` ifindex ${selector.ifindex}`;
+  return `${from} > ${to}${proto}${ifindex}`;
+}
+
+/** A policy: direction, selector, action, then what it asks for. */
+export function describePolicy(policy: XfrmPolicy, colors: Colors): string {
+  const parts = [
+    policy.dir,
+    colors.cyan(describeSelector(policy.selector)),
+    policy.action === 'block' ? colors.red('block') : policy.action,
+    `priority ${policy.priority}`,
+    `index ${policy.index}`,
+  ];
+  if (policy.mark) parts.push(`mark ${formatMark(policy.mark)}`);
+  if (policy.ifId !== undefined) parts.push(`if_id 0x${policy.ifId.toString(16)}`);
+  if (policy.policyType && policy.policyType.type !== 'main') {
+    parts.push(`type ${policy.policyType.type}`);
+  }
+  parts.push(...(policy.templates ?? []).map(describeTemplate));
+  parts.push(...describeLifetime(policy.lifetime));
+  return parts.join(' ');
+}
+
+function describeTemplate(template: Template): string {
+  const { saddr, daddr, proto, mode, reqid, spi, optional } = template;
+  const ends = mode === 'transport' ? '' : ` ${saddr} > ${daddr}`;
+  return `[${proto} ${mode}${ends} reqid ${reqid}${spi === 0 ? '' : ` spi ${formatSpi(spi)}`}${optional ? ' optional' : ''}]`;
+}

@@ -1,0 +1,57 @@
+/**
+ * A socket that listens to groups of one protocol.
+ * @module
+ */
+import { NETLINK_ROUTE, NETLINK_XFRM } from '../netlink/constants.ts';
+import { NetlinkSocket, SystemError } from '../socket/index.ts';
+import type { Protocol } from './groups.ts';
+
+const PROTOCOLS = { xfrm: NETLINK_XFRM, route: NETLINK_ROUTE } as const;
+
+/** An open socket that has joined its groups. */
+export interface EventSocket {
+  readonly protocol: Protocol;
+  readonly socket: NetlinkSocket;
+}
+
+/**
+ * Opens a socket and joins groups. The buffer is enlarged before anything can arrive; binding
+ * comes before joining, because an unbound socket gets no multicast, and a bind replaces
+ * memberships (net/netlink/af_netlink.c, do_one_broadcast and netlink_bind).
+ *
+ * @throws SystemError with a hint that says what is missing and how to get it
+ */
+export function openEventSocket(
+  protocol: Protocol,
+  groups: readonly number[],
+  receiveBufferSize: number,
+): EventSocket {
+  let socket: NetlinkSocket | undefined;
+  try {
+    socket = new NetlinkSocket({ protocol: PROTOCOLS[protocol] });
+    socket.setReceiveBufferSize(receiveBufferSize);
+    socket.bind();
+    for (const group of groups) socket.joinGroup(group);
+    return { protocol, socket };
+  } catch (error) {
+    socket?.close();
+    throw explain(error, protocol);
+  }
+}
+
+/** The error, with the hint that fits what this library opens. */
+function explain(error: unknown, protocol: Protocol): unknown {
+  if (!(error instanceof SystemError)) return error;
+  const hint = HINTS[`${protocol} ${error.code}`];
+  return hint === undefined ? error : new SystemError(error.errno, error.syscall, hint);
+}
+
+const HINTS: Readonly<Record<string, string>> = {
+  'xfrm EPERM':
+    'listening to IPsec events needs the capability CAP_NET_ADMIN: run it with sudo, in a ' +
+    'container with --cap-add NET_ADMIN, as a service with AmbientCapabilities=CAP_NET_ADMIN, or, ' +
+    'to try it, in a network namespace of your own: unshare -Urn',
+  'xfrm EPROTONOSUPPORT':
+    'this kernel has no XFRM netlink interface: load it with "modprobe xfrm_user", or use a ' +
+    'kernel with CONFIG_XFRM_USER; to try it without, see "netlink-xfrm lab"',
+};

@@ -1,0 +1,117 @@
+/**
+ * An async iterator fed from outside, that says when it is full.
+ * @module
+ */
+
+type Waiting<T> = {
+  resolve: (result: IteratorResult<T, undefined>) => void;
+  reject: (error: unknown) => void;
+};
+
+/** What a queue tells its owner. */
+export interface QueueOwner {
+  /** {@link EventQueue.full} changed. */
+  changed(): void;
+  /** The reader left the loop. */
+  left(): void;
+}
+
+/**
+ * Values between a producer that pushes and a reader that awaits. It never refuses a value; a
+ * producer that heeds `full` keeps it bounded.
+ */
+export class EventQueue<T> implements AsyncIterableIterator<T, undefined> {
+  readonly #owner: QueueOwner;
+  readonly #highWaterMark: number;
+  #values: T[] = [];
+  #read = 0;
+  #waiting: Waiting<T>[] = [];
+  #ended = false;
+  #error: unknown;
+  #full = false;
+
+  /** @param highWaterMark number of waiting values from which it is full, until half are read */
+  constructor(highWaterMark: number, owner: QueueOwner) {
+    this.#highWaterMark = highWaterMark;
+    this.#owner = owner;
+  }
+
+  /** Whether the producer should stop for now. */
+  get full(): boolean {
+    return this.#full;
+  }
+
+  push(value: T): void {
+    if (this.#ended) return;
+    const waiting = this.#waiting.shift();
+    if (waiting) {
+      waiting.resolve({ value, done: false });
+      return;
+    }
+    this.#values.push(value);
+    this.#setFull(this.#full || this.#length >= this.#highWaterMark);
+  }
+
+  /** No more values will come: the reader gets those that wait, then the end or the error. */
+  end(error?: unknown): void {
+    if (this.#ended) return;
+    this.#ended = true;
+    this.#error = error;
+    this.#setFull(false);
+    for (const { resolve, reject } of this.#waiting.splice(0)) {
+      if (this.#error === undefined) resolve({ value: undefined, done: true });
+      else {
+        reject(this.#error);
+        this.#error = undefined;
+      }
+    }
+  }
+
+  next(): Promise<IteratorResult<T, undefined>> {
+    if (this.#length > 0) {
+      const value = this.#values[this.#read++] as T;
+      if (this.#read === this.#values.length || this.#read >= 1024) {
+        this.#values.splice(0, this.#read);
+        this.#read = 0;
+      }
+      this.#setFull(this.#full && this.#length > this.#highWaterMark / 2);
+      return Promise.resolve({ value, done: false });
+    }
+    if (this.#error !== undefined) {
+      const error = this.#error;
+      this.#error = undefined;
+      return Promise.reject(error);
+    }
+    if (this.#ended) return Promise.resolve({ value: undefined, done: true });
+    return new Promise((resolve, reject) => this.#waiting.push({ resolve, reject }));
+  }
+
+  return(): Promise<IteratorResult<T, undefined>> {
+    this.#values = [];
+    this.#read = 0;
+    this.#error = undefined;
+    if (!this.#ended) {
+      this.end();
+      this.#owner.left();
+    }
+    return Promise.resolve({ value: undefined, done: true });
+  }
+
+  [Symbol.asyncIterator](): this {
+    return this;
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.return().then(() => undefined);
+  }
+
+  get #length(): number {
+    return this.#values.length - this.#read;
+  }
+
+  #setFull(full: boolean): void {
+    if (full === this.#full) return;
+    this.#full = full;
+    this.#owner.changed();
+  }
+}

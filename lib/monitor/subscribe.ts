@@ -1,0 +1,334 @@
+/**
+ * The kernel's events, as it announces them: the library's first useful call.
+ * @module
+ */
+import { EventEmitter } from 'node:events';
+import { type DecodeInput, decodeDatagram, type Malformed } from '../netlink/event.ts';
+import { decodeRoute, type RouteEvent } from '../route/events.ts';
+import { integer, object, optionalBoolean, wrongType } from '../socket/argument.ts';
+import { type Batch, MAX_RECEIVE_BUFFER, type SystemError } from '../socket/index.ts';
+import { decodeXfrm } from '../xfrm/decode.ts';
+import type { XfrmEvent } from '../xfrm/events.ts';
+import { type EventSocket, openEventSocket } from './event-socket.ts';
+import { findGroup, type GroupName, type Protocol } from './groups.ts';
+import { EventQueue } from './queue.ts';
+
+/** What to subscribe to, and how. */
+export interface SubscribeOptions {
+  /** At least one group, under the kernel's name: `XFRMNLGRP_SA`, `RTMGRP_LINK` … */
+  groups: readonly GroupName[];
+  /** Closes the subscription; loops over it then throw the signal's reason. */
+  signal?: AbortSignal | undefined;
+  /** Whether events hold keys (as {@link KeyMaterial}). Default false: their lengths only. */
+  keys?: boolean | undefined;
+  /**
+   * Bytes of receive buffer to ask for, per protocol. Default 64 MiB, which is used only as far as
+   * events wait in it. Without CAP_NET_ADMIN in the initial user namespace the kernel grants at
+   * most net.core.rmem_max; what it granted is in {@link Subscription.sockets}.
+   */
+  receiveBufferSize?: number | undefined;
+  /**
+   * Events that may wait for a slow loop, default 4096. When as many wait, reading stops; the
+   * kernel then keeps events while its buffer has room, and drops the rest, which an `overrun`
+   * reports.
+   */
+  highWaterMark?: number | undefined;
+}
+
+/** Events were lost before those that follow: what was missed must be asked for. */
+export interface Overrun {
+  readonly kind: 'overrun';
+  readonly protocol: Protocol;
+  /** `ENOBUFS`: the receive buffer was full. `ENOMEM`, `EMSGSIZE`: the kernel could not build one. */
+  readonly code: string;
+  /** How many overruns of this socket were reported so far. The kernel does not say how many events. */
+  readonly count: number;
+  readonly time: XfrmEvent['time'];
+}
+
+/** A datagram, or a part of one, from which no event could be made. */
+export interface MalformedEvent extends Malformed {
+  readonly protocol: Protocol;
+}
+
+/** What a subscription delivers. A switch over `kind` tells them apart. */
+export type SubscriptionEvent = XfrmEvent | RouteEvent | Overrun | MalformedEvent;
+
+/** The state of one of a subscription's sockets. */
+export interface SocketStatus {
+  readonly protocol: Protocol;
+  /** Its port id, which /proc/net/netlink calls Pid. */
+  readonly portId: number;
+  /** The receive buffer as the kernel counts it: twice what it granted. */
+  readonly receiveBufferSize: number;
+  /** Overruns reported so far. */
+  readonly overruns: number;
+  /** Datagrams refused so far because they did not come from the kernel. */
+  readonly rejected: number;
+}
+
+/** Listeners by event name: `event` for every one, or a kind. */
+export type SubscriptionListeners = {
+  [Kind in SubscriptionEvent['kind']]: [event: Extract<SubscriptionEvent, { kind: Kind }>];
+} & { event: [event: SubscriptionEvent]; error: [error: Error]; close: [] };
+
+/** Listening to these does not start the reading. */
+const NOT_EVENTS = new Set<string | symbol>(['error', 'close', 'newListener', 'removeListener']);
+
+/**
+ * Subscribes to multicast groups of the kernel.
+ *
+ * The groups are joined when this returns: what happens from then on is delivered. Reading begins
+ * with the first loop or listener; until then the kernel keeps the events.
+ *
+ * @example
+ * for await (const event of subscribe({ groups: ['XFRMNLGRP_SA'] })) {
+ *   if (event.kind === 'NEWSA') console.log(event.state.spi);
+ * }
+ *
+ * @throws TypeError or RangeError for a wrong option, which it names
+ * @throws SystemError `EPERM` without CAP_NET_ADMIN (XFRM groups), `EPROTONOSUPPORT` where the
+ *   kernel has no XFRM; its `hint` says what to do
+ */
+export function subscribe(options: SubscribeOptions): Subscription {
+  return new Subscription(options);
+}
+
+/**
+ * A running subscription: an async iterable and an EventEmitter. Leaving a loop closes it, unless
+ * there are other loops or listeners. It keeps the process alive only while it is read.
+ */
+export class Subscription
+  extends EventEmitter<SubscriptionListeners>
+  implements AsyncIterable<SubscriptionEvent>, AsyncDisposable
+{
+  readonly #sockets: EventSocket[] = [];
+  readonly #queues = new Set<EventQueue<SubscriptionEvent>>();
+  readonly #keys: boolean;
+  readonly #highWaterMark: number;
+  readonly #signal: AbortSignal | undefined;
+  #started = false;
+  #paused = false;
+  #error: unknown;
+  #closing: Promise<void> | undefined;
+
+  constructor(options: SubscribeOptions) {
+    super();
+    const { groups, keys, signal, receiveBufferSize, highWaterMark } = checked(options);
+    this.#keys = keys;
+    this.#highWaterMark = highWaterMark;
+    signal?.throwIfAborted();
+    try {
+      for (const [protocol, numbers] of groups) {
+        this.#sockets.push(openEventSocket(protocol, numbers, receiveBufferSize));
+      }
+    } catch (error) {
+      this.close();
+      throw error;
+    }
+    this.#signal = signal;
+    signal?.addEventListener('abort', this.#abort, { once: true });
+    const emitter = untyped(this);
+    emitter.on('newListener', (name: string | symbol) => {
+      if (!NOT_EVENTS.has(name)) this.#flow(true);
+    });
+    emitter.on('removeListener', () => this.#flow());
+  }
+
+  /** Whether {@link close} was called, the signal aborted, or reading failed. */
+  get closed(): boolean {
+    return this.#closing !== undefined;
+  }
+
+  /** Its sockets, one a protocol. Empty once closed. */
+  get sockets(): SocketStatus[] {
+    if (this.closed) return [];
+    return this.#sockets.map(({ protocol, socket }) => ({
+      protocol,
+      portId: socket.portId,
+      receiveBufferSize: socket.receiveBufferSize,
+      overruns: socket.overruns,
+      rejected: socket.rejected,
+    }));
+  }
+
+  /** All events from now on, and those that the kernel kept. Several loops each get all events. */
+  [Symbol.asyncIterator](): AsyncIterableIterator<SubscriptionEvent, undefined> {
+    const queue: EventQueue<SubscriptionEvent> = new EventQueue(this.#highWaterMark, {
+      changed: () => this.#flow(),
+      left: () => {
+        this.#queues.delete(queue);
+        if (this.#hasConsumers) this.#flow();
+        else this.close();
+      },
+    });
+    if (this.closed) queue.end(this.#error);
+    else {
+      this.#queues.add(queue);
+      this.#flow();
+    }
+    return queue;
+  }
+
+  /** Stops reading; the kernel keeps events while its buffer has room, then drops them. */
+  pause(): this {
+    this.#paused = true;
+    this.#flow();
+    return this;
+  }
+
+  /** Reads again. */
+  resume(): this {
+    this.#paused = false;
+    this.#flow();
+    return this;
+  }
+
+  /** Lets the subscription keep the process alive while it is read, as it does by default. */
+  ref(): this {
+    for (const { socket } of this.#sockets) socket.ref();
+    return this;
+  }
+
+  /** Lets the process end although the subscription is read. */
+  unref(): this {
+    for (const { socket } of this.#sockets) socket.unref();
+    return this;
+  }
+
+  /**
+   * Leaves the groups and ends all loops, after the events they have waiting.
+   *
+   * @returns a promise that is fulfilled when the sockets are closed; the same one every time
+   */
+  close(): Promise<void> {
+    return this.#end(undefined);
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close();
+  }
+
+  readonly #abort = () => {
+    this.#end(this.#signal?.reason);
+  };
+
+  #end(error: unknown): Promise<void> {
+    if (this.#closing) return this.#closing;
+    this.#error = error;
+    this.#signal?.removeEventListener('abort', this.#abort);
+    const closed = this.#sockets.map(({ socket }) => socket.close());
+    this.#closing = Promise.all(closed).then(() => {
+      this.emit('close');
+    });
+    for (const queue of this.#queues) queue.end(error);
+    this.#queues.clear();
+    return this.#closing;
+  }
+
+  #fail(error: SystemError): void {
+    const heard = this.#queues.size > 0;
+    this.#end(error);
+    if (!heard || this.listenerCount('error') > 0) this.emit('error', error);
+  }
+
+  get #hasConsumers(): boolean {
+    return (
+      this.#queues.size > 0 ||
+      this.eventNames().some((name) => !NOT_EVENTS.has(name) && this.listenerCount(name) > 0)
+    );
+  }
+
+  /** Reads while there is somebody to read for, and no loop has too much waiting. */
+  #flow(consumed = this.#hasConsumers): void {
+    if (this.closed) return;
+    const flowing = consumed && !this.#paused && [...this.#queues].every(({ full }) => !full);
+    if (flowing && !this.#started) {
+      this.#started = true;
+      for (const { protocol, socket } of this.#sockets) {
+        const onBatch = (batch: Batch) => this.#onBatch(protocol, batch, socket.overruns);
+        socket.receive(onBatch, (error) => this.#fail(error));
+      }
+    } else if (this.#started) {
+      for (const { socket } of this.#sockets) flowing ? socket.resume() : socket.pause();
+    }
+  }
+
+  #onBatch(protocol: Protocol, batch: Batch, overruns: number): void {
+    const time = { wall: batch.timestamp, monotonic: batch.monotonic };
+    if (batch.lost !== undefined) {
+      this.#deliver({ kind: 'overrun', protocol, code: batch.lost, count: overruns, time });
+    }
+    const input: DecodeInput = { view: batch.view, bytes: batch.bytes, time, keys: this.#keys };
+    const decode = protocol === 'xfrm' ? decodeXfrm : decodeRoute;
+    const emit = (event: XfrmEvent | RouteEvent | Malformed) =>
+      this.#deliver(event.kind === 'malformed' ? { ...event, protocol } : event);
+    for (let i = 0; i < batch.count; i++) {
+      decodeDatagram<XfrmEvent | RouteEvent>(
+        input,
+        batch.offset(i),
+        batch.length(i),
+        batch.truncated(i),
+        decode,
+        emit,
+      );
+    }
+  }
+
+  #deliver(event: SubscriptionEvent): void {
+    for (const queue of this.#queues) queue.push(event);
+    try {
+      untyped(this).emit(event.kind, event);
+      untyped(this).emit('event', event);
+    } catch (error) {
+      // An uncaught exception, as with every emitter; but the rest of the batch is delivered.
+      process.nextTick(() => {
+        throw error;
+      });
+    }
+  }
+}
+
+/** The emitter without the types that tie each event's name to its value. */
+const untyped = (subscription: Subscription) => subscription as unknown as EventEmitter;
+
+interface Checked {
+  readonly groups: ReadonlyMap<Protocol, readonly number[]>;
+  readonly keys: boolean;
+  readonly signal: AbortSignal | undefined;
+  readonly receiveBufferSize: number;
+  readonly highWaterMark: number;
+}
+
+/** The options with their defaults, the groups sorted by protocol. */
+function checked(options: SubscribeOptions): Checked {
+  object('options', options);
+  const { groups: names, signal } = options;
+  if (!Array.isArray(names) || names.length === 0) {
+    throw wrongType('options.groups', 'an array of at least one group name', names);
+  }
+  if (signal !== undefined && !(signal instanceof AbortSignal)) {
+    throw wrongType('options.signal', 'an AbortSignal', signal);
+  }
+  const groups = new Map<Protocol, number[]>();
+  names.forEach((name: unknown, index) => {
+    const group = findGroup(String(name));
+    if (group === undefined) {
+      throw wrongType(`options.groups[${index}]`, 'a group name such as XFRMNLGRP_SA', name);
+    }
+    const numbers = groups.get(group.protocol) ?? [];
+    groups.set(group.protocol, [...numbers, group.number]);
+  });
+  return {
+    groups,
+    signal,
+    keys: optionalBoolean('options.keys', options.keys, false),
+    receiveBufferSize: integer(
+      'options.receiveBufferSize',
+      options.receiveBufferSize ?? 64 * 2 ** 20,
+      1,
+      MAX_RECEIVE_BUFFER,
+    ),
+    highWaterMark: integer('options.highWaterMark', options.highWaterMark ?? 4096, 1, 2 ** 31),
+  };
+}
