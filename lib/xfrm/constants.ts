@@ -75,7 +75,6 @@ export const XFRMA_IPTFS_DONT_FRAG = 38;
 export const XFRMA_IPTFS_INIT_DELAY = 39;
 export const XFRMA_IPTFS_MAX_QSIZE = 40;
 export const XFRMA_IPTFS_PKT_SIZE = 41;
-export const XFRMA_MAX = 41;
 
 // Attributes of NEWSADINFO and NEWSPDINFO.
 export const XFRMA_SAD_UNSPEC = 0;
@@ -168,8 +167,7 @@ export const XFRM_SHARE_SESSION = 1;
 export const XFRM_SHARE_USER = 2;
 export const XFRM_SHARE_UNIQUE = 3;
 
-// Limits: templates of a policy, bytes of a replay bitmap.
-export const XFRM_MAX_DEPTH = 6;
+// Most bytes of a replay bitmap.
 export const XFRMA_REPLAY_ESN_MAX = 4096;
 
 /** "No limit" in a lifetime: 2^64 - 1 bytes or packets. (No limit in seconds is 0.) */

@@ -1,0 +1,22 @@
+// npm run check: format, lint, types, unused code, generated code, C++ format.
+import { spawnSync } from 'node:child_process';
+import { readdirSync } from 'node:fs';
+import { join } from 'node:path';
+import { root, setup } from './setup.mjs';
+
+setup();
+const bin = (name) => join(root, 'node_modules/.bin', name);
+const cpp = readdirSync(join(root, 'native')).map((name) => join('native', name));
+const checks = [
+  ['format and lint', bin('biome'), ['ci', '--error-on-warnings', '.']],
+  ['types', bin('tsc'), ['--noEmit']],
+  ['unused code', bin('knip'), []],
+  ['C++ format', bin('clang-format'), ['--dry-run', '--Werror', ...cpp]],
+];
+let failed = 0;
+for (const [name, command, args] of checks) {
+  const { status } = spawnSync(command, args, { cwd: root, stdio: 'inherit' });
+  console.log(`${name}: ${status === 0 ? 'ok' : 'FAILED'}`);
+  if (status !== 0) failed++;
+}
+process.exit(failed > 0 ? 1 : 0);

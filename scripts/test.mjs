@@ -1,0 +1,164 @@
+// npm test: set up, then all lanes of tests, each in the surroundings it needs.
+// npm run test:all (--all): the lanes that take longer.
+//
+// A lane that runs no test fails. A test that needs something this machine lacks is skipped with
+// its reason, and counts as left out unless it ran in another lane; with CI=true nothing may be
+// left out.
+import { spawn } from 'node:child_process';
+import { readdirSync } from 'node:fs';
+import { join } from 'node:path';
+import { LANE_MARK } from './lane-reporter.mjs';
+import { root, setup } from './setup.mjs';
+
+const strict = process.env.CI === 'true';
+const started = Date.now();
+setup();
+const { fetchTools, prepareLab } = await import('../dist/lib/lab/index.js');
+
+/** The compiled test files of a folder. An expanded list: Node 20 and 24 differ on globs. */
+function files(folder) {
+  const path = join(root, 'dist/test', folder);
+  return readdirSync(path)
+    .filter((name) => name.endsWith('.test.js'))
+    .map((name) => join(path, name));
+}
+
+/** The command that runs a folder's tests, one file after the other. */
+function nodeTest(folder, ...flags) {
+  const reporter = join(root, 'scripts/lane-reporter.mjs');
+  const options = ['--test', '--test-concurrency=1', `--test-reporter=${reporter}`];
+  return [process.execPath, ...flags, ...options, ...files(folder)];
+}
+
+/** Runs a lane's command, passes its output on, and gives the line of its reporter. */
+function run(command, env) {
+  return new Promise((resolve) => {
+    const [program, ...args] = command;
+    const child = spawn(program, args, {
+      cwd: root,
+      env: { ...env, NODE_TEST_CONTEXT: undefined },
+      stdio: ['ignore', 'pipe', 2],
+    });
+    let rest = '';
+    let result;
+    child.stdout.setEncoding('utf8').on('data', (text) => {
+      const lines = (rest + text).split('\n');
+      rest = lines.pop();
+      for (const line of lines) {
+        if (line.startsWith(LANE_MARK)) result = JSON.parse(line.slice(LANE_MARK.length));
+        else console.log(`  ${line}`);
+      }
+    });
+    child.on('error', (error) => console.log(`  ${error.message}`));
+    child.on('close', (status) => resolve({ status, result }));
+  });
+}
+
+/** What `command` says when it can't run here; undefined when it can. */
+function whyNot(command) {
+  return new Promise((resolve) => {
+    const child = spawn(command[0], command.slice(1), { stdio: ['ignore', 'ignore', 'pipe'] });
+    let text = '';
+    child.stderr.on('data', (data) => {
+      text += data;
+    });
+    child.on('error', (error) => resolve(error.message));
+    child.on('close', (status) =>
+      resolve(status === 0 ? undefined : text.trim() || `status ${status}`),
+    );
+  });
+}
+
+const lanes = [];
+const leftOut = [];
+
+async function lane(name, command, env = process.env) {
+  const begun = Date.now();
+  console.log(`${name} …`);
+  const { status, result } = await run(command, env);
+  const { passed = [], failed = [], skipped = {} } = result ?? {};
+  if (result === undefined) failed.push(`${name}: ended with status ${status} and no report`);
+  else if (passed.length + failed.length === 0) failed.push(`${name}: ran no test`);
+  else if (status !== 0 && failed.length === 0) failed.push(`${name}: status ${status}`);
+  lanes.push({ name, passed, failed, skipped });
+  const seconds = ((Date.now() - begun) / 1000).toFixed(0);
+  const more = Object.keys(skipped).length;
+  console.log(
+    `${name}: ${passed.length} passed, ${failed.length} failed${more ? `, ${more} not possible here` : ''} (${seconds} s)`,
+  );
+}
+
+/** A network namespace of one's own: as root, or in a user namespace. */
+async function unshare() {
+  const ways = [
+    ['unshare', '--net'],
+    ['unshare', '--user', '--map-root-user', '--net'],
+  ];
+  let reason;
+  for (const way of ways) {
+    reason = await whyNot([...way, 'true']);
+    if (reason === undefined) return way;
+  }
+  throw new Error(reason);
+}
+
+/** The environment in which `ip` is found, fetched where the machine has none. */
+async function withTools() {
+  if ((await whyNot(['ip', '-V'])) === undefined) return process.env;
+  console.log('fetching iproute2 …');
+  const { env } = await fetchTools(['iproute2']);
+  return { ...process.env, ...env };
+}
+
+async function labLane(suite, env) {
+  const progress = (text) => console.error(text);
+  const kernel = await prepareLab({ suite, progress });
+  const lab = [process.execPath, join(root, 'bin/netlink-xfrm.js'), 'lab', '--timeout', '600'];
+  await lane(
+    `kernel tests on Linux ${kernel.release} (lab, ${kernel.suite})`,
+    [...lab, '--suite', kernel.suite, '--', ...nodeTest('kernel', '--expose-gc')],
+    { ...env, NETLINK_XFRM_REQUIRE: 'esp' },
+  );
+}
+
+/** Runs a part; what keeps it from running is left out with its reason. */
+async function part(name, work) {
+  try {
+    await work();
+  } catch (error) {
+    leftOut.push(`${name}: ${[error.message, error.hint].filter(Boolean).join(' ')}`);
+  }
+}
+
+let env = process.env;
+await part('iproute2', async () => {
+  env = await withTools();
+});
+if (process.argv.includes('--all')) {
+  for (const suite of ['trixie', 'sid']) {
+    await part(`kernel tests on ${suite}'s kernel`, () => labLane(suite, env));
+  }
+} else {
+  await lane('unit tests', nodeTest('unit'), env);
+  await part('kernel tests on this kernel', async () => {
+    const way = await unshare();
+    await lane('kernel tests on this kernel', [...way, ...nodeTest('kernel', '--expose-gc')], env);
+  });
+  await part('tests of the lab', () => lane('tests of the lab', nodeTest('lab'), env));
+  await part('kernel tests in the lab', () => labLane(undefined, env));
+}
+
+const ran = new Set(lanes.flatMap(({ passed, failed }) => [...passed, ...failed]));
+for (const { name, skipped } of lanes) {
+  for (const [test, reason] of Object.entries(skipped)) {
+    if (!ran.has(test)) leftOut.push(`${test} (${name}): ${reason}`);
+  }
+}
+const count = (of) => lanes.reduce((all, one) => all + one[of].length, 0);
+for (const { name, failed } of lanes) {
+  for (const test of failed) console.log(`failed: ${test} (${name})`);
+}
+for (const text of leftOut) console.log(`left out: ${text}`);
+console.log(`${((Date.now() - started) / 1000).toFixed(0)} s in ${lanes.length} lanes`);
+console.log(`${count('passed')} passed, ${count('failed')} failed, ${leftOut.length} skipped`);
+process.exit(count('failed') > 0 || lanes.length === 0 || (strict && leftOut.length > 0) ? 1 : 0);
