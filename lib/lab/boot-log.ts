@@ -1,0 +1,66 @@
+import { LabError, lastLines } from './errors.ts';
+import type { LabKernel } from './kernel.ts';
+
+/** How much of the kernel's messages is kept, in bytes: the boot has some 8 KB. */
+const KEPT = 64 * 1024;
+
+/** The last of what the guest kernel printed. */
+export class KernelLog {
+  #chunks: Buffer[] = [];
+  #length = 0;
+
+  add(chunk: Buffer): void {
+    this.#chunks.push(chunk);
+    this.#length += chunk.length;
+    if (this.#length > 2 * KEPT) {
+      const kept = Buffer.concat(this.#chunks).subarray(-KEPT);
+      this.#chunks = [kept];
+      this.#length = kept.length;
+    }
+  }
+
+  get text(): string {
+    return Buffer.concat(this.#chunks).toString('latin1');
+  }
+}
+
+const name = (kernel: LabKernel) => `The guest kernel ${kernel.release} (${kernel.suite})`;
+
+/** The kernel ended before the command started: why, as far as its messages tell. */
+export function bootError(kernel: LabKernel, text: string): LabError {
+  const log = lastLines(text, 40);
+  // The checks that the kernel makes of its host first (arch/um/os-Linux/start_up.c), each line
+  // ending in OK; and what it says when a first program fails (arch/um/os-Linux/skas/process.c).
+  const check =
+    /^(?:Checking (?:that ptrace|syscall emulation|advanced).*(?<!OK))$|check_ptrace|PTRACE_\w+ failed|ptrace: .*Operation not permitted|ptrace set \w+ regs failed/m;
+  if (check.test(text.replace(/\r/g, ''))) {
+    return new LabError(
+      'LAB_PTRACE',
+      `${name(kernel)} cannot trace its programs on this machine.`,
+      'Something here forbids or limits ptrace(2): a container without it (give it ' +
+        '--cap-add=SYS_PTRACE or --security-opt seccomp=unconfined), a debugger, or ' +
+        'kernel.yama.ptrace_scope=3. The suite sid may do where an older kernel does not.',
+      { log },
+    );
+  }
+  const memory = /Bus error|SIGBUS|No space left|mmap.*failed/i.test(text);
+  return new LabError(
+    memory ? 'LAB_TMPDIR' : 'LAB_BOOT',
+    `${name(kernel)} did not come up. Its last words:\n${lastLines(text, 8) || '(none)'}`,
+    memory
+      ? 'Set TMPDIR to a directory with room for the memory, or ask for less memory.'
+      : 'Try another suite, more memory, or a refresh of the cached kernel.',
+    { log },
+  );
+}
+
+/** The command had started, and the guest ended without saying how it went. */
+export function lostError(kernel: LabKernel, text: string): LabError {
+  return new LabError(
+    'LAB_LOST',
+    `${name(kernel)} ended without an exit status. Its last words:\n${lastLines(text, 8) || '(none)'}`,
+    'The kernel failed or was killed or powered off by the command. If its memory ran out, give ' +
+      'it more.',
+    { log: lastLines(text, 40) },
+  );
+}

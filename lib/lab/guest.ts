@@ -1,0 +1,163 @@
+/**
+ * The guest's process 1, a script for the static busybox that came with the kernel. Nothing of the
+ * host's userland is needed to set the guest up, only for the command itself.
+ *
+ * Its lines to the host are terminal lines of the guest kernel, each joined to one file descriptor
+ * of its process (run.ts): tty1 the command's stdout, tty2 its stderr, tty3 control, tty4 stdin. In
+ * raw mode they carry every byte unchanged.
+ */
+
+/** What the script is made of. */
+export interface GuestPlan {
+  /** Directory with `busybox` and `modprobe`, on the host and, by hostfs, in the guest. */
+  readonly run: string;
+  /** The kernel's directory: the root that busybox's modprobe works in. */
+  readonly kernel: string;
+  readonly command: readonly string[];
+  readonly cwd: string;
+  readonly env: Readonly<Record<string, string>>;
+  /** Host directory to mount writable, or empty. */
+  readonly share: string;
+  /** Host paths that must stay visible when /tmp and its like are covered. */
+  readonly keep: readonly string[];
+  /** Whether tty4 carries standard input. */
+  readonly stdin: boolean;
+}
+
+/**
+ * Loaded at the start, as no system call asks for some of them by name. Crypto algorithms come when
+ * they are first used, by the kernel's own request. One that is built in or missing is passed over.
+ */
+const MODULES = [
+  'overlay',
+  'veth',
+  'ipv6',
+  'xfrm_user',
+  'esp4',
+  'esp6',
+  'ah4',
+  'ah6',
+  'ipcomp',
+  'ipcomp6',
+  'nlmon',
+  'authenc',
+  'gcm',
+  'cbc',
+  'ctr',
+  'seqiv',
+  'echainiv',
+  'hmac',
+  'chacha20poly1305',
+  'drbg',
+];
+
+/** Makes tty4 a line that can say "end of file"; its other half is stdin.ts. */
+const INPUT_LINE = `stty -F /dev/tty4 raw -echo icanon iexten -imaxbel eof ^D lnext ^V \\
+  erase undef kill undef werase undef rprnt undef eol undef eol2 undef`;
+
+/** Quotes a word for a POSIX shell. */
+export function quote(word: string): string {
+  return `'${word.replaceAll("'", "'\\''")}'`;
+}
+
+/** The kernel's helper for modules it wants: /proc/sys/kernel/modprobe takes a path alone. */
+export function modprobeScript(plan: Pick<GuestPlan, 'run' | 'kernel'>): string {
+  return `#!${plan.run}/busybox sh
+exec chroot ${quote(plan.kernel)} /bin/busybox modprobe "$@"
+`;
+}
+
+export function initScript(plan: GuestPlan): string {
+  const environment = Object.entries(plan.env).map(([name, value]) => quote(`${name}=${value}`));
+  return `#!${plan.run}/busybox sh
+# This shell finds its own commands (mount, cat, ...) in busybox, whatever PATH says; but it starts
+# them by /proc/self/exe, which up to here is the host's, and so the guest kernel.
+run=${quote(plan.run)} kernel=${quote(plan.kernel)} cwd=${quote(plan.cwd)} share=${quote(plan.share)}
+
+$run/busybox mount -t proc proc /proc
+mount -t sysfs sysfs /sys
+mountpoint -q /dev || mount -t devtmpfs dev /dev
+mkdir -p /dev/pts /dev/shm /dev/net
+mount -t devpts -o ptmxmode=666,mode=620,gid=5 devpts /dev/pts
+mount -t tmpfs -o mode=1777 shm /dev/shm
+ln -sf /proc/self/fd /dev/fd
+ln -sf /proc/self/fd/0 /dev/stdin
+ln -sf /proc/self/fd/1 /dev/stdout
+ln -sf /proc/self/fd/2 /dev/stderr
+[ -e /dev/net/tun ] || mknod -m 666 /dev/net/tun c 10 200
+
+for line in 1 2 3; do stty -F /dev/tty$line raw -echo; done
+${plan.stdin ? INPUT_LINE : ''}
+exec 8<>/dev/tty3
+say() { echo "$*" >&8; }
+
+modprobe_proc() { [ -e "$kernel/proc/modules" ] || mount -t proc proc "$kernel/proc"; }
+modprobe_proc
+load() { chroot "$kernel" /bin/busybox modprobe -q "$1" 2>/dev/null; }
+load overlay
+
+mount -t tmpfs -o mode=755 run /run
+mkdir -p /run/lab /run/netns /run/lock
+mount -t tmpfs -o mode=700 lab /run/lab
+
+# The host's files with a layer of the guest's own over them; an empty one where that fails.
+cover() {
+  [ -d "$1" ] || return
+  upper=/run/lab/over$(echo "$1" | tr / -)
+  mkdir -p -m 1777 $upper/files
+  mkdir -p $upper/work
+  mount -t overlay -o lowerdir="$1",upperdir=$upper/files,workdir=$upper/work over "$1" ||
+    mount -t tmpfs -o mode=1777 over "$1"
+}
+cover /tmp
+[ -L /var/tmp ] || cover /var/tmp
+cover /mnt
+# What the caller needs and lies below one of these is mounted there again if it is gone.
+keep() {
+  [ -e "$1" ] && return
+  mkdir -p "$1" && mount -t hostfs -o "ro,$1" keep "$1"
+}
+${plan.keep.map((path) => `keep ${quote(path)}`).join('\n')}
+if [ -n "$share" ]; then
+  mkdir -p "$share" 2>/dev/null
+  mount -t hostfs -o "$share" share "$share" || { say error share; poweroff -f; }
+fi
+
+modprobe_proc
+echo "$run/modprobe" >/proc/sys/kernel/modprobe
+for name in ${MODULES.slice(1).join(' ')}; do load $name; done
+hostname lab
+ifconfig lo 127.0.0.1 up
+
+cd "$cwd" || { say error cwd; poweroff -f; }
+mkfifo /run/lab/out /run/lab/err
+cat /run/lab/out >/dev/tty1 & out=$!
+cat /run/lab/err >/dev/tty2 & err=$!
+input=
+${plan.stdin ? 'mkfifo /run/lab/in; cat /dev/tty4 >/run/lab/in & input=$!' : ''}
+say ready
+setsid /usr/bin/env -i ${environment.join(' ')} ${plan.command.map(quote).join(' ')} \\
+  <${plan.stdin ? '/run/lab/in' : '/dev/null'} >/run/lab/out 2>/run/lab/err 8>&- &
+command=$!
+while read -r word name; do
+  [ "$word" = signal ] && kill -s "$name" -- -$command
+done <&8 & control=$!
+wait $command
+status=$?
+
+# As when a container ends: whatever the command left running ends with it. Then the output ends.
+for entry in /proc/[0-9]*; do
+  pid=\${entry#/proc/}
+  case $pid in 1 | $out | $err | $control) continue ;; esac
+  # Kernel threads have no program.
+  [ -e $entry/exe ] && kill -KILL $pid 2>/dev/null
+done
+wait $out $err
+# stty sets a line's mode once all that was written to it has gone out to the host.
+stty -F /dev/tty1 raw -echo
+stty -F /dev/tty2 raw -echo
+say exit $status
+stty -F /dev/tty3 raw -echo
+poweroff -f
+`;
+}

@@ -1,0 +1,31 @@
+/**
+ * The keeper: a small shell between node and the guest kernel, on the host. When node ends, however
+ * that happens, file descriptor 3 closes and the keeper kills the kernel's whole process group and
+ * removes its directory. (Node cannot ask for a signal at its parent's death.)
+ *
+ * Arguments: the guest's private directory, then the kernel and its arguments. It ends with the
+ * kernel's status. A line on descriptor 3, or its end, kills the guest.
+ */
+export const KEEPER = `
+run=$1
+shift
+ulimit -c 0
+# A session of its own, so that one signal reaches all of the kernel's processes, and none other.
+setsid "$@" 3<&- &
+kernel=$!
+echo $kernel >"$run/kernel.pid"
+exec 4>&- 5>&- 6>&- 7>&-
+(
+  exec 1>/dev/null 2>&1
+  read -r line <&3
+  kill -KILL -$kernel
+  kill -KILL $kernel
+) &
+watch=$!
+wait $kernel
+status=$?
+kill -KILL $watch
+kill -KILL -$kernel 2>/dev/null
+rm -rf "$run"
+exit $status
+`;

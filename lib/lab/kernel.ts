@@ -1,0 +1,189 @@
+import {
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs';
+import { join } from 'node:path';
+import { openPackages, unpack } from './apt.ts';
+import { lockFile, openCache, workDirectory } from './cache.ts';
+import { LabError } from './errors.ts';
+import { bindToLibrary, runsAsIs, runsWithLibrary } from './library.ts';
+import { chooseSuite, inspectMachine, isOwnSuite, type Machine } from './machine.ts';
+import { firstOf } from './package-files.ts';
+import { buildWideRegisters, needsWideRegisters } from './wide-registers.ts';
+
+/** Changes when the layout of a kernel's directory does; older ones are then left alone. */
+const LAYOUT = 'v1';
+
+/** What {@link prepareLab} can be told. */
+export interface PrepareOptions {
+  /** Debian suite the kernel is of; default the machine's own on Debian, else `bookworm`. */
+  readonly suite?: string | undefined;
+  /** Looks for a newer kernel even if one is cached. */
+  readonly refresh?: boolean | undefined;
+  readonly signal?: AbortSignal | undefined;
+  /** Called with a short English line before each download. */
+  readonly progress?: ((message: string) => void) | undefined;
+}
+
+/** A kernel in the cache, ready to boot. */
+export interface LabKernel {
+  /** Debian suite, for example `bookworm`. */
+  readonly suite: string;
+  /** Kernel release as `uname -r` prints it, for example `6.1.176`. */
+  readonly release: string;
+  /** The package's version, for example `6.1um4+b13`. */
+  readonly version: string;
+  /** Directory that holds it: the root that modules are loaded from. */
+  readonly directory: string;
+  /** The kernel, a program. */
+  readonly program: string;
+  /** Statically linked busybox, for both sides. */
+  readonly busybox: string;
+  /** Library to preload into the kernel, or empty (see wide-registers.ts). */
+  readonly preload: string;
+  /** When it was fetched, ISO 8601. */
+  readonly fetched: string;
+}
+
+type Recorded = Pick<LabKernel, 'suite' | 'release' | 'version' | 'fetched' | 'directory'> & {
+  size: number;
+};
+
+/** What kind of machine a cached kernel was prepared for: its C library and register set. */
+function flavour(suite: string, machine: Machine): string {
+  return `${isOwnSuite(suite, machine) ? 'own' : 'moved'}${machine.amx ? '-amx' : ''}`;
+}
+
+function load(directory: string): LabKernel | undefined {
+  try {
+    const text = readFileSync(join(directory, 'kernel.json'), 'utf8');
+    const { size, ...recorded } = JSON.parse(text) as Recorded;
+    const program = join(directory, 'linux');
+    // A machine that lost power may have kept the name and not the contents.
+    if (statSync(program).size !== size) return undefined;
+    // A cache that was moved: the path to the C library stands in the program.
+    if (recorded.directory !== directory) return undefined;
+    const preload = join(directory, 'wide-registers.so');
+    return {
+      ...recorded,
+      program,
+      busybox: join(directory, 'bin/busybox'),
+      preload: existsSync(preload) ? preload : '',
+    };
+  } catch {
+    return undefined;
+  }
+}
+
+/** The newest kernel of the suite in the cache that fits this machine. */
+function findCached(parent: string): LabKernel | undefined {
+  if (!existsSync(parent)) return undefined;
+  return readdirSync(parent)
+    .map((name) => load(join(parent, name)))
+    .filter((kernel) => kernel !== undefined)
+    .sort((a, b) => b.fetched.localeCompare(a.fetched))[0];
+}
+
+/**
+ * Makes sure that a kernel is in the cache: fetches it if none is there, without root and without
+ * installing anything. Safe to call from several processes at once.
+ *
+ * @throws LabError when it cannot be had; see {@link LabError} for the codes
+ */
+export async function prepareLab(options: PrepareOptions = {}): Promise<LabKernel> {
+  const machine = inspectMachine();
+  const suite = chooseSuite(options.suite, machine);
+  const cache = openCache();
+  const parent = join(cache, 'kernels', LAYOUT, `${suite}-${flavour(suite, machine)}`);
+  const cached = options.refresh ? undefined : findCached(parent);
+  if (cached) return cached;
+
+  const { signal } = options;
+  const lock = await lockFile(join(cache, `${suite}.lock`), signal);
+  try {
+    // Another process may have fetched it while we waited.
+    const meanwhile = options.refresh ? undefined : findCached(parent);
+    if (meanwhile) return meanwhile;
+    return await fetchKernel(suite, machine, cache, parent, options);
+  } finally {
+    await lock.release();
+  }
+}
+
+async function fetchKernel(
+  suite: string,
+  machine: Machine,
+  cache: string,
+  parent: string,
+  { signal, progress }: PrepareOptions,
+): Promise<LabKernel> {
+  const own = isOwnSuite(suite, machine);
+  const packages = openPackages(cache, suite, { signal, ...(progress && { progress }) });
+  const names = ['user-mode-linux', 'busybox-static'];
+  if (!own) names.push('libc6', 'patchelf');
+  // Whether it is needed shows only once the release is known, but it is small.
+  if (machine.amx) names.push('tcc');
+  const files = await packages.download(names);
+  const file = (name: string) => files.get(name) ?? '';
+
+  const work = workDirectory(cache, `kernel-${suite}`);
+  const parts = (name: string) => join(work, 'parts', name);
+  const result = join(work, 'kernel');
+  mkdirSync(join(result, 'bin'), { recursive: true });
+  mkdirSync(join(result, 'proc'));
+  mkdirSync(join(result, 'lib/modules'), { recursive: true });
+  for (const name of names) await unpack(file(name), parts(name), signal);
+
+  const busybox = join(result, 'bin/busybox');
+  renameSync(firstOf(parts('busybox-static'), ['bin/busybox', 'usr/bin/busybox']), busybox);
+  const modules = firstOf(parts('user-mode-linux'), ['usr/lib/uml/modules']);
+  const release = readdirSync(modules)[0] ?? '';
+  renameSync(join(modules, release), join(result, 'lib/modules', release));
+  await runsAsIs(signal)(busybox, ['depmod', '-b', result, release]);
+
+  const program = join(result, 'linux');
+  renameSync(firstOf(parts('user-mode-linux'), ['usr/bin/linux.uml']), program);
+  const version = /_([^_]+)_[^_]+\.deb$/.exec(file('user-mode-linux'))?.[1] ?? 'unknown';
+  const target = join(parent, version.replaceAll('%', '-'));
+  const library = join(result, 'libc');
+  const run = own ? runsAsIs(signal) : runsWithLibrary(parts('libc6'), library, signal);
+  if (!own) {
+    const patchelf = firstOf(parts('patchelf'), ['usr/bin/patchelf']);
+    await bindToLibrary(program, join(target, 'libc'), patchelf, run);
+  }
+  if (needsWideRegisters(release, machine.amx)) {
+    const tcc = firstOf(parts('tcc'), ['usr/bin/tcc']);
+    await buildWideRegisters(tcc, run, join(result, 'wide-registers.so'), work);
+  }
+
+  const recorded: Recorded = {
+    suite,
+    release,
+    version: decodeURIComponent(version),
+    directory: target,
+    fetched: new Date().toISOString(),
+    size: statSync(program).size,
+  };
+  // Last, so that a directory with this file is whole.
+  writeFileSync(join(result, 'kernel.json'), `${JSON.stringify(recorded, null, 2)}\n`);
+  mkdirSync(parent, { recursive: true, mode: 0o700 });
+  // The same version again (a refresh): guests that run keep the files they have open.
+  if (existsSync(target)) renameSync(target, join(work, 'replaced'));
+  renameSync(result, target);
+  rmSync(work, { recursive: true, force: true });
+  for (const path of files.values()) rmSync(path, { force: true });
+
+  const kernel = load(target);
+  if (kernel) return kernel;
+  throw new LabError(
+    'LAB_CACHE',
+    `The kernel in ${target} cannot be read back.`,
+    'Check that the cache has room, remove that directory and try again.',
+  );
+}

@@ -1,0 +1,55 @@
+import { cpSync } from 'node:fs';
+import { join } from 'node:path';
+import { LabError, lastLines } from './errors.ts';
+import { firstOf } from './package-files.ts';
+import { runProgram } from './programs.ts';
+
+/** Runs a program that came out of a package, with arguments; rejects if it fails. */
+export type RunUnpacked = (file: string, args: readonly string[]) => Promise<void>;
+
+const LOADER = 'ld-linux-x86-64.so.2';
+
+async function must(file: string, args: readonly string[], signal?: AbortSignal): Promise<void> {
+  const result = await runProgram(file, args, { signal });
+  if (result.status === 0) return;
+  throw new LabError(
+    'LAB_FETCH',
+    `${file} failed with status ${result.status}: ${lastLines(result.stderr, 1)}`,
+    'The cache must have room and must not be mounted noexec (NETLINK_XFRM_CACHE moves it).',
+    { log: lastLines(result.stderr, 12) },
+  );
+}
+
+/** For programs of the machine's own suite, and static ones: nothing is needed. */
+export function runsAsIs(signal?: AbortSignal): RunUnpacked {
+  return (file, args) => must(file, args, signal);
+}
+
+/**
+ * For programs of another suite than the machine's: takes the C library out of the unpacked package
+ * `libc6` into `directory`, and runs programs by its loader.
+ */
+export function runsWithLibrary(
+  libc6: string,
+  directory: string,
+  signal?: AbortSignal,
+): RunUnpacked {
+  const from = firstOf(libc6, ['usr/lib/x86_64-linux-gnu', 'lib/x86_64-linux-gnu']);
+  cpSync(from, directory, { recursive: true, verbatimSymlinks: true });
+  return (file, args) =>
+    must(join(directory, LOADER), ['--library-path', directory, file, ...args], signal);
+}
+
+/**
+ * Makes `program` take its C library from `directory`, an absolute path that need not exist yet.
+ * Starting it by the loader will not do for the guest kernel: it executes itself again, by its path.
+ */
+export async function bindToLibrary(
+  program: string,
+  directory: string,
+  patchelf: string,
+  run: RunUnpacked,
+): Promise<void> {
+  const loader = join(directory, LOADER);
+  await run(patchelf, ['--set-interpreter', loader, '--set-rpath', directory, program]);
+}

@@ -1,0 +1,84 @@
+import { readFileSync } from 'node:fs';
+import { LabError } from './errors.ts';
+
+/** What of this machine decides which kernel runs here and how. */
+export interface Machine {
+  /** `ID` of /etc/os-release, for example `debian`. */
+  readonly id: string;
+  /** `VERSION_CODENAME` of /etc/os-release, for example `bookworm`; empty when it has none. */
+  readonly codename: string;
+  /**
+   * Whether the processor has AMX. Its tile registers make the register set that the host kernel
+   * wants back from a tracer larger than older guest kernels keep (see wide-registers.ts).
+   */
+  readonly amx: boolean;
+}
+
+/** Suites of Debian whose `user-mode-linux` has been run with this code. */
+export const KNOWN_SUITES: readonly string[] = ['bookworm', 'trixie', 'sid'];
+
+/** Values of an os-release file (os-release(5)): `NAME=value`, the value possibly quoted. */
+export function parseOsRelease(text: string): Record<string, string> {
+  const values: Record<string, string> = {};
+  for (const line of text.split('\n')) {
+    const match = /^\s*([A-Z][A-Z0-9_]*)=(.*?)\s*$/.exec(line);
+    if (!match) continue;
+    const [, name = '', raw = ''] = match;
+    const quoted = /^(["'])(.*)\1$/.exec(raw);
+    values[name] = (quoted?.[2] ?? raw).replace(/\\(["'$`\\])/g, '$1');
+  }
+  return values;
+}
+
+function readIfThere(path: string): string {
+  try {
+    return readFileSync(path, 'utf8');
+  } catch {
+    return '';
+  }
+}
+
+/** Looks at this machine. Throws `LAB_ARCH` where no kernel of Debian's can run. */
+export function inspectMachine(): Machine {
+  if (process.platform !== 'linux' || process.arch !== 'x64') {
+    throw new LabError(
+      'LAB_ARCH',
+      `The lab needs Linux on x86-64; this is ${process.platform} on ${process.arch}.`,
+      'Debian builds its user-mode-linux for amd64 alone. Use an x86-64 machine.',
+    );
+  }
+  const release = parseOsRelease(
+    readIfThere('/etc/os-release') || readIfThere('/usr/lib/os-release'),
+  );
+  const flags = /^flags\s*:(.*)$/m.exec(readIfThere('/proc/cpuinfo'))?.[1] ?? '';
+  return {
+    id: release.ID ?? '',
+    codename: release.VERSION_CODENAME ?? '',
+    amx: /\bamx_tile\b/.test(flags),
+  };
+}
+
+/**
+ * The suite to take packages from: the one asked for, else the machine's own if it is Debian and
+ * known, else bookworm, whose programs want the oldest C library.
+ */
+export function chooseSuite(asked: string | undefined, machine: Machine): string {
+  if (asked !== undefined) {
+    // The name becomes part of paths and of apt's configuration.
+    if (!/^[a-z][a-z0-9-]*$/.test(asked)) {
+      throw new LabError(
+        'LAB_USAGE',
+        `${JSON.stringify(asked)} is no name of a Debian suite.`,
+        `Use one of ${KNOWN_SUITES.join(', ')}.`,
+      );
+    }
+    return asked;
+  }
+  if (machine.id === 'debian' && KNOWN_SUITES.includes(machine.codename)) return machine.codename;
+  return 'bookworm';
+}
+
+/** Whether programs of `suite` run with the C library of this machine. */
+export function isOwnSuite(suite: string, machine: Machine): boolean {
+  return machine.id === 'debian' && machine.codename === suite;
+}

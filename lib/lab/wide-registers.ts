@@ -1,0 +1,71 @@
+import { writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import type { RunUnpacked } from './library.ts';
+
+/**
+ * On processors with AMX, the kernels of bookworm and trixie end with "ptrace set fp regs failed,
+ * errno = 14" as they start their first program. Why: the register set NT_X86_XSTATE is 11008 bytes
+ * there (CPUID leaf 13), they keep 2696, and the host refuses a set that is not whole
+ * (arch/x86/kernel/fpu/regset.c, xstateregs_set: "A whole standard-format XSAVE buffer is needed").
+ * Seen with 6.1.176 and 6.12.101; 7.2.7 asks the host for the size and runs.
+ *
+ * This library, preloaded into the guest kernel, stands in for ptrace(2) and makes such a set whole.
+ * What it adds is AMX alone, in its initial state, which is what it always is: a program has to ask
+ * for AMX (ARCH_REQ_XCOMP_PERM), and these kernels know no such request.
+ */
+const SOURCE = `
+typedef unsigned long word;
+struct vector { void *base; word length; };
+extern long syscall(long number, ...);
+extern int *__errno_location(void);
+
+enum { SYS_PTRACE = 101, GETREGSET = 0x4204, SETREGSET = 0x4205, XSTATE = 0x202 };
+enum { ROOM = 65536, XSTATE_BV = 512 };
+/* Components 0 to 7 and 9 of the state: x87 up to the protection keys, which end at byte 2696. */
+enum { KEPT = 0x2ff };
+
+static word whole[ROOM / sizeof(word)];
+static word size;
+
+long ptrace(long request, long pid, word address, void *data)
+{
+  long result, value = 0;
+  if (request == SETREGSET && address == XSTATE) {
+    struct vector *given = data;
+    struct vector all = { whole, ROOM };
+    word i;
+    if (size == 0 && syscall(SYS_PTRACE, GETREGSET, pid, XSTATE, &all) == 0) size = all.length;
+    if (given->length < size && given->length > XSTATE_BV + 64) {
+      char *to = (char *)whole, *from = given->base;
+      for (i = 0; i < given->length; i++) to[i] = from[i];
+      for (; i < size; i++) to[i] = 0;
+      whole[XSTATE_BV / sizeof(word)] &= KEPT;
+      all.length = size;
+      return syscall(SYS_PTRACE, request, pid, address, &all);
+    }
+  }
+  /* The C library's ptrace returns what the three PEEK requests read; the system call does not. */
+  if (request < 1 || request > 3) return syscall(SYS_PTRACE, request, pid, address, data);
+  result = syscall(SYS_PTRACE, request, pid, address, &value);
+  if (result < 0) return result;
+  *__errno_location() = 0;
+  return value;
+}
+`;
+
+/** Whether a kernel of this release needs the library on a processor with AMX. */
+export function needsWideRegisters(release: string, amx: boolean): boolean {
+  return amx && Number.parseInt(release, 10) < 7;
+}
+
+/** Compiles the library to `output`. `tcc` is the compiler of the Debian package of that name. */
+export async function buildWideRegisters(
+  tcc: string,
+  run: RunUnpacked,
+  output: string,
+  directory: string,
+): Promise<void> {
+  const source = join(directory, 'wide-registers.c');
+  writeFileSync(source, SOURCE);
+  await run(tcc, ['-shared', '-nostdlib', '-nostdinc', '-o', output, source]);
+}
