@@ -4,6 +4,7 @@
  */
 import { readFileSync } from 'node:fs';
 import { Command } from 'commander';
+import { demoCommand } from './demo.ts';
 import { EXIT, reportError } from './exit.ts';
 import { monitorCommand } from './monitor.ts';
 
@@ -13,7 +14,8 @@ const { version } = JSON.parse(readFileSync(manifest, 'utf8')) as { version: str
 const program = new Command('netlink-xfrm')
   .description('See the IPsec state of this host, live, as the kernel announces it.')
   .version(version)
-  .addCommand(monitorCommand());
+  .addCommand(monitorCommand())
+  .addCommand(demoCommand());
 
 // Subcommands made apart do not inherit these.
 for (const command of [program, ...program.commands]) {

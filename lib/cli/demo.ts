@@ -1,0 +1,74 @@
+/**
+ * `netlink-xfrm demo`: real SAs come and go between two hosts, and the monitor tells of it. It runs
+ * on this kernel where that has ESP, else in the lab's.
+ * @module
+ */
+import { execFileSync, spawn } from 'node:child_process';
+import { fileURLToPath } from 'node:url';
+import { Command } from 'commander';
+import pc from 'picocolors';
+import { runInLab } from '../lab/index.ts';
+import { runScenario } from './scenario.ts';
+
+const program = fileURLToPath(new URL('../../../bin/netlink-xfrm.js', import.meta.url));
+/** The command that goes on inside the namespace or kernel that was found. */
+const inside = [process.execPath, program, 'demo', '--here'];
+
+const NAMESPACES = [
+  ['unshare', '--net'],
+  ['unshare', '--user', '--map-root-user', '--net'],
+] as const;
+
+const ESP =
+  'ip xfrm state add src 192.0.2.1 dst 192.0.2.2 proto esp spi 1 mode tunnel ' +
+  'aead "rfc4106(gcm(aes))" 0x0000000000000000000000000000000000000000 128';
+
+/** The way to a network namespace of one's own in which ESP works, if there is one. */
+function espHere(): readonly string[] | undefined {
+  return NAMESPACES.find(([command, ...args]) => {
+    try {
+      execFileSync(command, [...args, 'sh', '-c', ESP], { stdio: 'ignore' });
+      return true;
+    } catch {
+      return false;
+    }
+  });
+}
+
+export function demoCommand(): Command {
+  return new Command('demo')
+    .summary('watch real SAs come and go, without touching this host')
+    .description(
+      'Makes two hosts in a network namespace of their own, sets up a tunnel between them, uses it,\n' +
+        'lets it expire and takes it down, and shows what the kernel announces of it. Where this\n' +
+        "kernel has no ESP, all that happens in the lab's kernel. Nothing on this host is changed.",
+    )
+    .option('--here', 'in this network namespace; it must be one made for this')
+    .action(async ({ here }: { here?: true }) => {
+      if (here) process.exitCode = await runScenario(program);
+      else process.exitCode = await elsewhere();
+    });
+}
+
+async function elsewhere(): Promise<number> {
+  const namespace = espHere();
+  if (namespace) {
+    process.stderr.write('this kernel has ESP: using a private network namespace of it\n');
+    const [command = '', ...args] = [...namespace, ...inside];
+    const child = spawn(command, args, { stdio: 'inherit' });
+    return await new Promise((resolve, reject) => {
+      child.on('error', reject);
+      child.on('exit', (status) => resolve(status ?? 1));
+    });
+  }
+  process.stderr.write("no ESP to be had in a namespace of this kernel: using the lab's\n");
+  const { status } = await runInLab(inside, {
+    // There standard output is no terminal, even where it ends up on one.
+    env: {
+      ...process.env,
+      [pc.isColorSupported && process.stdout.isTTY ? 'FORCE_COLOR' : 'NO_COLOR']: '1',
+    },
+    progress: (text) => process.stderr.write(`${text}\n`),
+  });
+  return status;
+}
