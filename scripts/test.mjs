@@ -143,6 +143,7 @@ if (process.argv.includes('--all')) {
   await part('kernel tests on this kernel', async () => {
     const way = await unshare();
     await lane('kernel tests on this kernel', [...way, ...nodeTest('kernel', '--expose-gc')], env);
+    await lane('building without a network', [...way, ...nodeTest('build')], env);
   });
   await part('tests of the lab', () => lane('tests of the lab', nodeTest('lab'), env));
   await part('kernel tests in the lab', () => labLane(undefined, env));

@@ -4,7 +4,13 @@ import { spawnSync } from 'node:child_process';
 import { once } from 'node:events';
 import { readdirSync } from 'node:fs';
 import { test } from 'node:test';
-import { type SubscriptionEvent, subscribe } from '../../lib/index.ts';
+import {
+  NetlinkSocket,
+  type SubscriptionEvent,
+  type SystemError,
+  subscribe,
+} from '../../lib/index.ts';
+import { explain } from '../../lib/monitor/event-socket.ts';
 import { deleteLarval, ip, ipBatch, next, ofKind, words } from './support.ts';
 
 const SA = ['XFRMNLGRP_SA'] as const;
@@ -229,4 +235,18 @@ test('removing the last listener lets the process end', () => {
     subscription.off('event', listener);
   `);
   assert.equal(status, 0);
+});
+
+test('a protocol that the kernel has not is told with what to do', () => {
+  // No kernel has protocol 31; the error it gives is the one of a kernel without XFRM.
+  assert.throws(
+    () => new NetlinkSocket({ protocol: 31 }),
+    (error) => {
+      const explained = explain(error, 'xfrm') as SystemError;
+      assert.equal(explained.code, 'EPROTONOSUPPORT');
+      assert.equal(explained.syscall, 'socket');
+      assert.match(explained.hint ?? '', /modprobe xfrm_user/);
+      return true;
+    },
+  );
 });
