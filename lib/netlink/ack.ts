@@ -57,7 +57,12 @@ export function readAck(view: DataView, bytes: Uint8Array, at: number, length: n
   }
 }
 
-function readExtended(view: DataView, bytes: Uint8Array, from: number, end: number): Omit<Ack, 'errno'> {
+function readExtended(
+  view: DataView,
+  bytes: Uint8Array,
+  from: number,
+  end: number,
+): Omit<Ack, 'errno'> {
   const ack: { -readonly [Name in keyof Ack]: Ack[Name] } = { errno: 0 };
   for (let at = from; at < end; ) {
     const length = attributeLength(view, at, end);
