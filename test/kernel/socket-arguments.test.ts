@@ -3,14 +3,14 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { addon } from '../../lib/socket/addon.ts';
 import { NetlinkSocket } from '../../lib/socket/index.ts';
-import { NETLINK_ROUTE, openDescriptors } from './socket-support.ts';
+import { NETLINK_ROUTE, openSockets } from './socket-support.ts';
 
 /** Anything, as a caller without a type checker passes it. */
 // biome-ignore lint/suspicious/noExplicitAny: the point of these tests
 type Anything = any;
 
 test('the constructor names the wrong option and opens nothing', () => {
-  const before = openDescriptors();
+  const before = openSockets();
   const wrong: [Anything, string, RegExp][] = [
     [undefined, 'TypeError', /^options must be an object; received undefined/],
     [6, 'TypeError', /^options must be an object; received 6/],
@@ -26,7 +26,7 @@ test('the constructor names the wrong option and opens nothing', () => {
   for (const [options, name, message] of wrong) {
     assert.throws(() => new NetlinkSocket(options), { name, message });
   }
-  assert.equal(openDescriptors(), before);
+  assert.equal(openSockets(), before);
 });
 
 test('every method names the wrong argument', async () => {
