@@ -37,8 +37,14 @@ const args = [
   '--silent',
 ];
 if (nodedir) args.push(`--nodedir=${nodedir}`);
-const result = spawnSync(process.execPath, args, { cwd: root, stdio: ['ignore', 2, 2] });
+// Only a failure is worth its output.
+const result = spawnSync(process.execPath, args, {
+  cwd: root,
+  stdio: ['ignore', 'pipe', 'pipe'],
+  encoding: 'utf8',
+});
 if (result.status !== 0) {
+  process.stderr.write(`${result.stdout}${result.stderr}`);
   console.error('netlink-xfrm: building the addon failed; it needs python3, make and g++');
   process.exit(1);
 }

@@ -6,6 +6,7 @@ import { readFileSync } from 'node:fs';
 import { Command } from 'commander';
 import { demoCommand } from './demo.ts';
 import { EXIT, reportError } from './exit.ts';
+import { labCommand } from './lab.ts';
 import { monitorCommand } from './monitor.ts';
 
 const manifest = new URL('../../../package.json', import.meta.url);
@@ -14,8 +15,11 @@ const { version } = JSON.parse(readFileSync(manifest, 'utf8')) as { version: str
 const program = new Command('netlink-xfrm')
   .description('See the IPsec state of this host, live, as the kernel announces it.')
   .version(version)
+  // lab passes the options of its command on.
+  .enablePositionalOptions()
   .addCommand(monitorCommand())
-  .addCommand(demoCommand());
+  .addCommand(demoCommand())
+  .addCommand(labCommand());
 
 // Subcommands made apart do not inherit these.
 for (const command of [program, ...program.commands]) {

@@ -51,8 +51,12 @@ const MODULES = [
   'drbg',
 ];
 
-/** Makes tty4 a line that can say "end of file"; its other half is stdin.ts. */
-const INPUT_LINE = `stty -F /dev/tty4 raw -echo icanon iexten -imaxbel eof ^D lnext ^V \\
+/**
+ * Makes tty4 a line that can say "end of file"; its other half is stdin.ts. It stays open from
+ * before `ready` on: what comes while a line is closed is not noticed when it is opened.
+ */
+const INPUT_LINE = `exec 7</dev/tty4
+stty -F /dev/tty4 raw -echo icanon iexten -imaxbel eof ^D lnext ^V \\
   erase undef kill undef werase undef rprnt undef eol undef eol2 undef`;
 
 /** Quotes a word for a POSIX shell. */
@@ -131,13 +135,16 @@ ifconfig lo 127.0.0.1 up
 
 cd "$cwd" || { say error cwd; poweroff -f; }
 mkfifo /run/lab/out /run/lab/err
-cat /run/lab/out >/dev/tty1 & out=$!
-cat /run/lab/err >/dev/tty2 & err=$!
+# Not cat: busybox's uses sendfile(2), which holds a pipe's lock while it waits for a terminal, and
+# then the process at the pipe's other end cannot even exit (seen with 6.1.176).
+copy() { exec dd bs=65536 2>/dev/null; }
+copy </run/lab/out >/dev/tty1 & out=$!
+copy </run/lab/err >/dev/tty2 & err=$!
 input=
-${plan.stdin ? 'mkfifo /run/lab/in; cat /dev/tty4 >/run/lab/in & input=$!' : ''}
+${plan.stdin ? 'mkfifo /run/lab/in; copy <&7 >/run/lab/in & input=$!' : ''}
 say ready
 setsid /usr/bin/env -i ${environment.join(' ')} ${plan.command.map(quote).join(' ')} \\
-  <${plan.stdin ? '/run/lab/in' : '/dev/null'} >/run/lab/out 2>/run/lab/err 8>&- &
+  <${plan.stdin ? '/run/lab/in' : '/dev/null'} >/run/lab/out 2>/run/lab/err 8>&- 7<&- &
 command=$!
 while read -r word name; do
   [ "$word" = signal ] && kill -s "$name" -- -$command

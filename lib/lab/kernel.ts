@@ -81,13 +81,13 @@ function load(directory: string): LabKernel | undefined {
   }
 }
 
-/** The newest kernel of the suite in the cache that fits this machine. */
-function findCached(parent: string): LabKernel | undefined {
-  if (!existsSync(parent)) return undefined;
+/** The kernels in one directory of the cache, newest first. */
+function cachedIn(parent: string): LabKernel[] {
+  if (!existsSync(parent)) return [];
   return readdirSync(parent)
     .map((name) => load(join(parent, name)))
     .filter((kernel) => kernel !== undefined)
-    .sort((a, b) => b.fetched.localeCompare(a.fetched))[0];
+    .sort((a, b) => b.fetched.localeCompare(a.fetched));
 }
 
 /**
@@ -101,14 +101,14 @@ export async function prepareLab(options: PrepareOptions = {}): Promise<LabKerne
   const suite = chooseSuite(options.suite, machine);
   const cache = openCache();
   const parent = join(cache, 'kernels', LAYOUT, `${suite}-${flavour(suite, machine)}`);
-  const cached = options.refresh ? undefined : findCached(parent);
+  const cached = options.refresh ? undefined : cachedIn(parent)[0];
   if (cached) return cached;
 
   const { signal } = options;
   const lock = await lockFile(join(cache, `${suite}.lock`), signal);
   try {
     // Another process may have fetched it while we waited.
-    const meanwhile = options.refresh ? undefined : findCached(parent);
+    const meanwhile = options.refresh ? undefined : cachedIn(parent)[0];
     if (meanwhile) return meanwhile;
     return await fetchKernel(suite, machine, cache, parent, options);
   } finally {
@@ -186,4 +186,13 @@ async function fetchKernel(
     `The kernel in ${target} cannot be read back.`,
     'Check that the cache has room, remove that directory and try again.',
   );
+}
+
+/** Every kernel in the cache, the newest of each kind first; fetches nothing. */
+export function listLab(): LabKernel[] {
+  const all = join(openCache(), 'kernels', LAYOUT);
+  if (!existsSync(all)) return [];
+  return readdirSync(all)
+    .sort()
+    .flatMap((kind) => cachedIn(join(all, kind)));
 }

@@ -160,10 +160,13 @@ export async function bootGuest(setup: GuestSetup, options: LabOptions): Promise
   let bootMs: number | undefined;
   let status: number | undefined;
   let refused: string | undefined;
+  let stopInput = () => {};
   readLines(line(CONTROL), (text) => {
     const [word, value = ''] = text.split(' ');
-    if (word === 'ready') bootMs = performance.now() - started;
-    else if (word === 'exit') status = Number.parseInt(value, 10);
+    if (word === 'ready') {
+      bootMs = performance.now() - started;
+      if (stdin) stopInput = feed(line(INPUT));
+    } else if (word === 'exit') status = Number.parseInt(value, 10);
     else if (word === 'error') refused = value;
   });
 
@@ -176,7 +179,6 @@ export async function bootGuest(setup: GuestSetup, options: LabOptions): Promise
     pump(line(OUT), destination(options.stdout, process.stdout)),
     pump(line(ERR), destination(options.stderr, process.stderr)),
   ]).catch(stop);
-  const input = stdin ? feed(line(INPUT)) : undefined;
 
   let timedOut = false;
   const timer = setTimeout(() => {
@@ -204,7 +206,7 @@ export async function bootGuest(setup: GuestSetup, options: LabOptions): Promise
     clearTimeout(timer);
     signal?.removeEventListener('abort', onAbort);
     for (const remove of handlers) remove();
-    input?.();
+    stopInput();
   }
   const totalMs = performance.now() - started;
   const times = { totalMs, ...(bootMs !== undefined && { bootMs }) };

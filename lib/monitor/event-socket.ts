@@ -40,7 +40,7 @@ export function openEventSocket(
 }
 
 /** The error, with the hint that fits what this library opens. */
-function explain(error: unknown, protocol: Protocol): unknown {
+export function explain(error: unknown, protocol: Protocol): unknown {
   if (!(error instanceof SystemError)) return error;
   const hint = HINTS[`${protocol} ${error.code}`];
   return hint === undefined ? error : new SystemError(error.errno, error.syscall, hint);

@@ -9,7 +9,7 @@ export function errorCode(errno: number): string {
 
 /** A system call that failed. */
 export class SystemError extends Error {
-  override readonly name = 'SystemError';
+  override readonly name: string = 'SystemError';
   /** The name of the error, such as `EADDRINUSE`. */
   readonly code: string;
   /** Its number as Node gives it: negative. */

@@ -301,14 +301,16 @@ export class NetlinkSocket {
 
   /** Handed over at each start: the native part holds it only while it receives. */
   readonly #onBatch = (count: number, lost: number, failed: number): void => {
+    const listener = this.#listener;
+    const onFailure = this.#failed;
     try {
-      if (count > 0 || lost !== 0) this.#listener?.(batch.fill(count, lost));
+      if (count > 0 || lost !== 0) listener?.(batch.fill(count, lost));
     } finally {
       batch.clear();
     }
     if (failed === 0) return;
     const error = new SystemError(failed, 'recvmmsg');
-    if (!this.#failed) throw error;
-    this.#failed(error);
+    if (!onFailure) throw error;
+    onFailure(error);
   };
 }

@@ -1,0 +1,124 @@
+import { Command, InvalidArgumentError } from 'commander';
+import { LabError, type LabKernel, listLab, prepareLab, runInLab } from '../lab/index.ts';
+
+interface Flags {
+  suite?: string;
+  memory?: number;
+  timeout?: number;
+  share?: string;
+  refresh?: boolean;
+  list?: boolean;
+  json?: boolean;
+}
+
+function positive(text: string): number {
+  const value = Number(text);
+  if (!(value > 0) || !Number.isFinite(value))
+    throw new InvalidArgumentError('Not a number above 0.');
+  return value;
+}
+
+function describe(kernel: LabKernel): string {
+  return [
+    `suite    ${kernel.suite}`,
+    `release  ${kernel.release}`,
+    `package  ${kernel.version}`,
+    `fetched  ${kernel.fetched}`,
+    `path     ${kernel.directory}`,
+  ].join('\n');
+}
+
+function print(kernels: readonly LabKernel[], json: boolean): void {
+  if (json) {
+    for (const { suite, release, version, fetched, directory } of kernels) {
+      console.log(
+        JSON.stringify({
+          type: 'kernel',
+          version: 1,
+          suite,
+          release,
+          package: version,
+          fetched,
+          path: directory,
+        }),
+      );
+    }
+    return;
+  }
+  if (kernels.length > 0) console.log(kernels.map(describe).join('\n\n'));
+}
+
+/** Exit status of a failure: 2 for wrong usage, 3 when the lab cannot work here. */
+function report(error: unknown): number {
+  if (!(error instanceof LabError)) throw error;
+  process.stderr.write(`netlink-xfrm lab: ${error.message}\n${error.hint}\n`);
+  return error.code === 'LAB_USAGE' ? 2 : 3;
+}
+
+async function run(command: readonly string[], flags: Flags): Promise<number> {
+  // Only downloads are worth a word, and only beside the command's own output.
+  const progress = (message: string) => process.stderr.write(`netlink-xfrm lab: ${message}\n`);
+  const { suite, refresh, memory, timeout, share } = flags;
+  try {
+    if (flags.list) {
+      print(listLab(), flags.json ?? false);
+      return 0;
+    }
+    if (command.length === 0) {
+      print([await prepareLab({ suite, refresh, progress })], flags.json ?? false);
+      return 0;
+    }
+    const { status, timedOut } = await runInLab(command, {
+      suite,
+      refresh,
+      progress,
+      ...(memory !== undefined && { memory }),
+      ...(timeout !== undefined && { timeout: timeout * 1000 }),
+      ...(share !== undefined && { share }),
+      stdin: 'inherit',
+      forwardSignals: true,
+    });
+    if (timedOut) process.stderr.write('netlink-xfrm lab: the time was up; the guest was ended\n');
+    return status;
+  } catch (error) {
+    // Our reader has gone, as in `netlink-xfrm lab -- … | head`: end as SIGPIPE would.
+    if ((error as NodeJS.ErrnoException).code === 'EPIPE') return 141;
+    return report(error);
+  }
+}
+
+/** `netlink-xfrm lab`: a command in a guest kernel that has IPsec. */
+export function labCommand(): Command {
+  return new Command('lab')
+    .description(
+      'Run a command as root of a kernel with IPsec (ESP, AH, IPCOMP), without root here',
+    )
+    .usage('[options] [--] [COMMAND...]')
+    .argument('[command...]', 'what to run; without it, fetch the kernel and say which it is')
+    .option(
+      '--suite <name>',
+      "Debian suite of the kernel: bookworm, trixie, sid (default: this machine's)",
+    )
+    .option('--memory <MiB>', "the guest's memory (default: 512)", positive)
+    .option('--timeout <seconds>', 'for boot and command; then status 124 (default: 120)', positive)
+    .option('--share <directory>', 'a directory here that the command may write to')
+    .option('--refresh', 'look for a newer kernel even if one is kept')
+    .option('--list', 'list the kernels that are kept')
+    .option('--json', 'with --list or without a command: one JSON object a line')
+    .passThroughOptions()
+    .allowExcessArguments(false)
+    .addHelpText(
+      'after',
+      `
+The command sees the files of this machine, read-only but for --share; /tmp, /run and /mnt take
+writes that end with it. Its exit status is passed on; 124 time was up, 2 wrong usage, 3 not possible
+here. The kernel is Debian's user-mode-linux, fetched once (about 40 MB) and kept.
+
+  netlink-xfrm lab -- ip xfrm state
+  netlink-xfrm lab --suite sid -- sh -c 'uname -r; ip xfrm policy'
+`,
+    )
+    .action(async (command: string[], flags: Flags) => {
+      process.exitCode = await run(command, flags);
+    });
+}

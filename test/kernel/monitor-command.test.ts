@@ -1,0 +1,192 @@
+/** `netlink-xfrm monitor`, run as a user does. */
+import assert from 'node:assert/strict';
+import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
+import { once } from 'node:events';
+import { join } from 'node:path';
+import { createInterface } from 'node:readline';
+import { test } from 'node:test';
+import { addState, deleteLarval, ip, KEY_HEX, withoutEsp, words } from './support.ts';
+
+const program = join(import.meta.dirname, '../../../bin/netlink-xfrm.js');
+const env = { ...process.env, NO_COLOR: undefined, FORCE_COLOR: undefined, TZ: 'UTC' };
+
+/** A running monitor that has joined its groups. */
+async function monitor(...args: string[]) {
+  const child: ChildProcess = spawn(process.execPath, [program, 'monitor', ...args], { env });
+  let out = '';
+  let err = '';
+  child.stdout?.setEncoding('utf8').on('data', (text) => {
+    out += text;
+  });
+  child.stderr?.setEncoding('utf8').on('data', (text) => {
+    err += text;
+  });
+  const exited = once(child, 'close');
+  while (!err.includes('listening')) {
+    await once(child.stderr as NodeJS.ReadableStream, 'data');
+  }
+  return {
+    child,
+    /** Until standard output holds a text. */
+    printed: async (text: string) => {
+      while (!out.includes(text)) await once(child.stdout as NodeJS.ReadableStream, 'data');
+    },
+    end: async () => {
+      child.kill('SIGINT');
+      const [status] = await exited;
+      return { out, err, status: status as number };
+    },
+    exited,
+  };
+}
+
+/** The command with these arguments, run to its end. */
+const run = (...args: string[]) =>
+  spawnSync(process.execPath, [program, ...args], { encoding: 'utf8', env });
+
+test('an event is one line, and Ctrl-C ends with a summary', async () => {
+  const running = await monitor();
+  ip(...words('xfrm policy add src 10.0.0.0/24 dst 10.1.0.0/24 dir out action block'));
+  ip(...words('xfrm policy flush'));
+  await running.printed('FLUSHPOLICY');
+  const { out, err, status } = await running.end();
+  assert.equal(status, 0);
+  const lines = out.trimEnd().split('\n');
+  assert.equal(lines.length, 2);
+  assert.match(
+    lines[0] ?? '',
+    /^\d\d:\d\d:\d\d\.\d{3} NEWPOLICY out 10\.0\.0\.0\/24 > 10\.1\.0\.0\/24 block priority 0 index \d+$/,
+  );
+  assert.match(lines[1] ?? '', /^\S+ FLUSHPOLICY all policies of type main$/);
+  assert.match(err, /^listening to SA EXPIRE POLICY AEVENTS REPORT MIGRATE MAPPING \(/);
+  assert.match(err, /\n2 events \(NEWPOLICY 1, FLUSHPOLICY 1\), nothing lost\n$/);
+});
+
+test('an SA is told with addresses, SPI, algorithms and limits, without its key', {
+  skip: withoutEsp,
+}, async () => {
+  const text = await monitor('sa');
+  const json = await monitor('sa', '-o', 'json');
+  const withKeys = await monitor('sa', '--json', '--show-keys');
+  addState(0x1005, ...words('limit time-soft 60 limit time-hard 90 mark 1 if_id 2'));
+  ip(...words('xfrm state flush'));
+  for (const one of [text, json, withKeys]) await one.printed('FLUSHSA');
+  const lines = (await text.end()).out;
+  assert.match(
+    lines,
+    /NEWSA {5}192\.0\.2\.1 > 192\.0\.2\.2 esp 0x00001005 tunnel reqid 7 rfc4106\(gcm\(aes\)\)\/160 mark 0x1\/0xffffffff if_id 0x2 time 60\/90s\n/,
+  );
+  const plain = (await json.end()).out;
+  for (const output of [lines, plain]) assert(!output.includes(KEY_HEX));
+  assert((await withKeys.end()).out.includes(`"key":"${KEY_HEX}"`));
+});
+
+test('JSON is one object a line, and ends with a summary', async () => {
+  const running = await monitor('--json');
+  const spi = deleteLarval();
+  await running.printed('DELSA');
+  const { out, status } = await running.end();
+  assert.equal(status, 0);
+  const [event, summary, ...more] = out
+    .trimEnd()
+    .split('\n')
+    .map((line) => JSON.parse(line));
+  assert.deepEqual(more, []);
+  assert.equal(event.schema, 'netlink-xfrm/event/1');
+  assert.equal(event.kind, 'DELSA');
+  assert.equal(event.protocol, 'xfrm');
+  assert(Math.abs(Date.parse(event.time) - Date.now()) < 60_000);
+  assert.deepEqual(event.id, { daddr: '192.0.2.2', spi, family: 'inet', proto: 'esp' });
+  assert.equal(event.state.lifetime.softBytes, 'unlimited');
+  assert.equal(event.state.current.bytes, '0');
+  const { kind, events, kinds, overruns, rejected } = summary;
+  assert.deepEqual(
+    { kind, events, kinds, overruns, rejected },
+    { kind: 'summary', events: 1, kinds: { DELSA: 1 }, overruns: 0, rejected: 0 },
+  );
+});
+
+test('a count ends it by itself', async () => {
+  const running = await monitor('policy', '--count', '2');
+  ip(...words('xfrm policy add src 10.0.0.0/24 dst 10.1.0.0/24 dir out'));
+  ip(...words('xfrm policy flush'));
+  const [status] = await running.exited;
+  assert.equal(status, 0);
+});
+
+test('colour comes when asked for', async () => {
+  const running = await monitor('--color', 'always');
+  deleteLarval();
+  await running.printed('DELSA');
+  assert((await running.end()).out.includes('\x1b[31mDELSA'));
+});
+
+test('it ends quietly when nobody reads it any more', async () => {
+  const running = await monitor();
+  const { child } = running;
+  (child.stdout as NodeJS.ReadableStream & { destroy(): void }).destroy();
+  let ended = false;
+  running.exited.then(() => {
+    ended = true;
+  });
+  while (!ended) {
+    deleteLarval();
+    await new Promise((resolve) => setImmediate(resolve));
+  }
+  assert.equal(child.exitCode, 0);
+});
+
+test('a reader slower than the events loses no line without a word', {
+  timeout: 120_000,
+}, async () => {
+  const child = spawn(process.execPath, [program, 'monitor', 'policy'], { env });
+  await once(child.stderr, 'data');
+  // The pipe is not read until all has happened: it fills, and reading the socket stops.
+  const script = Array.from({ length: 20_000 }, (_, i) =>
+    i % 2 === 0
+      ? 'xfrm policy add src 10.0.0.0/24 dst 10.1.0.0/24 dir out'
+      : 'xfrm policy delete src 10.0.0.0/24 dst 10.1.0.0/24 dir out',
+  );
+  const batch = spawn('ip', ['-batch', '-'], { stdio: ['pipe', 'inherit', 'inherit'] });
+  batch.stdin.end(`${script.join('\n')}\n`);
+  await once(batch, 'close');
+  let count = 0;
+  let lost = 0;
+  for await (const line of createInterface(child.stdout)) {
+    if (/ (NEW|DEL)POLICY /.test(line)) count++;
+    if (line.includes('events were lost')) lost++;
+    if (count === script.length || lost > 0) break;
+  }
+  child.kill('SIGKILL');
+  assert(count === script.length || lost > 0, `${count} lines, ${lost} losses told`);
+});
+
+test('without CAP_NET_ADMIN it says what is missing, and exits with 3', () => {
+  const { stdout, stderr, status } = spawnSync(
+    'setpriv',
+    ['--bounding-set=-net_admin', '--inh-caps=-net_admin', process.execPath, program, 'monitor'],
+    { encoding: 'utf8', env },
+  );
+  assert.equal(status, 3);
+  assert.equal(stdout, '');
+  assert.match(stderr, /^netlink-xfrm: setsockopt EPERM/);
+  assert.match(stderr, /CAP_NET_ADMIN: run it with sudo/);
+});
+
+test('wrong usage exits with 2 and names what is wrong', () => {
+  const cases: [args: string[], message: RegExp][] = [
+    [['monitor', 'sas'], /no group 'sas': use sa, expire/],
+    [['monitor', '--output', 'xml'], /'xml' is invalid/],
+    [['monitor', '--count', '0'], /whole number from 1/],
+    [['monitor', '--show-keys'], /'--show-keys' needs '-o json'/],
+    [['monitor', '--nonsense'], /unknown option '--nonsense'/],
+    [['watch'], /unknown command 'watch'/],
+  ];
+  for (const [args, message] of cases) {
+    const { stderr, status } = run(...args);
+    assert.equal(status, 2, args.join(' '));
+    assert.match(stderr, message);
+  }
+  assert.equal(run('monitor', '--help').status, 0);
+  assert.equal(run('--version').status, 0);
+});

@@ -1,0 +1,121 @@
+// Wrong arguments: named in the error, refused before any system call, harmless to the addon.
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { addon } from '../../lib/socket/addon.ts';
+import { NetlinkSocket } from '../../lib/socket/index.ts';
+import { NETLINK_ROUTE, openDescriptors } from './socket-support.ts';
+
+/** Anything, as a caller without a type checker passes it. */
+// biome-ignore lint/suspicious/noExplicitAny: the point of these tests
+type Anything = any;
+
+test('the constructor names the wrong option and opens nothing', () => {
+  const before = openDescriptors();
+  const wrong: [Anything, string, RegExp][] = [
+    [undefined, 'TypeError', /^options must be an object; received undefined/],
+    [6, 'TypeError', /^options must be an object; received 6/],
+    [{}, 'TypeError', /^options\.protocol must be a number; received undefined/],
+    [{ protocol: '6' }, 'TypeError', /^options\.protocol must be a number; received "6"/],
+    [{ protocol: 6n }, 'TypeError', /^options\.protocol must be a number; received 6n/],
+    [{ protocol: -1 }, 'RangeError', /^options\.protocol must be an integer from 0 to 31/],
+    [{ protocol: 32 }, 'RangeError', /^options\.protocol .* received 32/],
+    [{ protocol: 1.5 }, 'RangeError', /^options\.protocol .* received 1\.5/],
+    [{ protocol: Number.NaN }, 'RangeError', /^options\.protocol .* received NaN/],
+    [{ protocol: 6, kernelOnly: 1 }, 'TypeError', /^options\.kernelOnly must be a boolean/],
+  ];
+  for (const [options, name, message] of wrong) {
+    assert.throws(() => new NetlinkSocket(options), { name, message });
+  }
+  assert.equal(openDescriptors(), before);
+});
+
+test('every method names the wrong argument', async () => {
+  await using socket: Anything = new NetlinkSocket({ protocol: NETLINK_ROUTE });
+  const wrong: [use: () => void, name: string, message: RegExp][] = [
+    [() => socket.bind(5), 'TypeError', /^address must be an object/],
+    [() => socket.bind({ portId: '5' }), 'TypeError', /^address\.portId/],
+    [() => socket.bind({ portId: 2 ** 32 }), 'RangeError', /^address\.portId/],
+    [() => socket.bind({ portId: -5 }), 'RangeError', /^address\.portId/],
+    [() => socket.bind({ groups: null, portId: [] }), 'TypeError', /^address\.portId/],
+    [() => socket.bind({ groups: 0.5 }), 'RangeError', /^address\.groups/],
+    [() => socket.joinGroup('5'), 'TypeError', /^group must be a number/],
+    [() => socket.joinGroup(0), 'RangeError', /^group/],
+    [() => socket.leaveGroup(-1), 'RangeError', /^group/],
+    [() => socket.setReceiveBufferSize('big'), 'TypeError', /^bytes/],
+    [() => socket.setReceiveBufferSize(2 ** 30), 'RangeError', /^bytes/],
+    [() => socket.setOption('noSuch', true), 'TypeError', /^name must be one of extAck, capAck/],
+    [() => socket.setOption('toString', true), 'TypeError', /^name must be one of/],
+    [() => socket.setOption('extAck', 1), 'TypeError', /^enabled/],
+    [() => socket.send('text'), 'TypeError', /^bytes must be a Uint8Array; received "text"/],
+    [() => socket.send(new ArrayBuffer(8)), 'TypeError', /^bytes .* an instance of ArrayBuffer/],
+    [() => socket.send(new Uint16Array(8)), 'TypeError', /^bytes/],
+    [() => socket.send(new Uint8Array(8), null), 'TypeError', /^to must be an object/],
+    [() => socket.send(new Uint8Array(8), { portId: 'x' }), 'TypeError', /^to\.portId/],
+    [() => socket.send(new Uint8Array(8), { groups: -1 }), 'RangeError', /^to\.groups/],
+    [() => socket.receive(), 'TypeError', /^listener must be a function; received undefined/],
+    [() => socket.receive(() => {}, 5), 'TypeError', /^failed must be a function/],
+  ];
+  for (const [use, name, message] of wrong) assert.throws(use, { name, message });
+  assert.equal(socket.portId, 0, 'nothing was bound or sent');
+});
+
+test('the addon refuses wrong types by itself', () => {
+  const { Socket } = addon() as Anything;
+  assert.throws(() => Socket(), TypeError);
+  const socket = new Socket();
+  const uses: (() => void)[] = [
+    () => socket.open(),
+    () => socket.open('6'),
+    () => socket.open(6n),
+    () => socket.open(Symbol('6')),
+    () => socket.bind(0),
+    () => socket.bind({}, 0),
+    () => socket.address(),
+    () => socket.address(new Uint32Array(2)),
+    () => socket.setOption(1, 2),
+    () => socket.setOption(1, 2, 3),
+    () => socket.getOption(1, 2, new ArrayBuffer(4)),
+    () => socket.getOption(1, 2, new DataView(new ArrayBuffer(4))),
+    () => socket.send(),
+    () => socket.send('x', 0, 0),
+    () => socket.start(),
+    () => socket.start({}),
+    () => socket.close(),
+    () => socket.close(1),
+    () => socket.open.call({}, 6),
+    () => socket.open.call(undefined, 6),
+    () => socket.send.call(new NetlinkSocket({ protocol: 0 }), new Uint8Array(1), 0, 0),
+  ];
+  for (const use of uses) assert.throws(use, TypeError, use.toString());
+});
+
+test('the addon survives a socket that was never opened, opened twice or closed', async () => {
+  const EBADF = -9;
+  const { Socket } = addon();
+  const socket = new Socket();
+  const bytes = new Uint8Array(8);
+  const unusable = () => [
+    socket.bind(0, 0),
+    socket.address(bytes),
+    socket.setOption(1, 8, bytes),
+    socket.getOption(1, 8, bytes),
+    socket.send(bytes, 0, 0),
+    socket.start(() => {}, true),
+  ];
+  const idle = () => [socket.stop(), socket.ref(), socket.unref()];
+  assert.deepEqual(unusable(), Array(6).fill(EBADF));
+  assert.deepEqual(idle(), Array(3).fill(undefined));
+  assert.equal(
+    socket.close(() => {}),
+    EBADF,
+  );
+  assert.equal(socket.open(0), 0);
+  assert.equal(socket.open(0), -106, 'EISCONN');
+  assert.equal(socket.address(new Uint8Array(0)), 0, 'nothing is written past the end');
+  structuredClone(bytes, { transfer: [bytes.buffer] });
+  assert.equal(socket.address(bytes), 0, 'nor to a detached array');
+  await new Promise<void>((resolve) => assert.equal(socket.close(resolve), 0));
+  assert.deepEqual(unusable(), Array(6).fill(EBADF));
+  assert.deepEqual(idle(), Array(3).fill(undefined));
+  assert.equal(socket.open(0), -106, 'a closed socket stays closed');
+});

@@ -1,0 +1,150 @@
+// Datagrams can hold IPsec keys in clear: no copy of one may stay behind.
+import assert from 'node:assert/strict';
+import { randomBytes } from 'node:crypto';
+import { closeSync, openSync, readFileSync, readSync } from 'node:fs';
+import { test } from 'node:test';
+import { NetlinkSocket } from '../../lib/socket/index.ts';
+import { NETLINK_USERSOCK, nextBatch, runScript, turns } from './socket-support.ts';
+
+/** Longer than the arrays V8 keeps in its heap (64 bytes) and copies out of it when used. */
+const SECRET = 256;
+
+/**
+ * How often a secret occurs in the memory of this process. The secret itself is never in memory
+ * here: it is known by its complement, and only four bytes are searched for as they are.
+ */
+function occurrences(complement: Uint8Array): number {
+  const start = Buffer.from(complement.subarray(0, 4)).map((byte) => ~byte);
+  const chunk = Buffer.alloc(1 << 20);
+  const memory = openSync('/proc/self/mem', 'r');
+  let found = 0;
+  for (const line of readFileSync('/proc/self/maps', 'utf8').split('\n')) {
+    const [, from = '0', to = '0'] = /^([0-9a-f]+)-([0-9a-f]+) rw/.exec(line) ?? [];
+    const end = Number.parseInt(to, 16);
+    // Overlapping, so that no occurrence hides at a seam.
+    const step = chunk.length - complement.length;
+    for (let at = Number.parseInt(from, 16); at < end; at += step) {
+      const length = readAt(memory, chunk, at, Math.min(chunk.length, end - at));
+      const read = chunk.subarray(0, length);
+      for (let i = read.indexOf(start); i >= 0; i = read.indexOf(start, i + 1)) {
+        const same = complement.every((byte, k) => read[i + k] === (~byte & 255));
+        if (same) found++;
+      }
+    }
+  }
+  closeSync(memory);
+  chunk.fill(0);
+  return found;
+}
+
+/** Some mappings are listed but cannot be read (EIO): guard pages. */
+function readAt(memory: number, chunk: Buffer, at: number, length: number): number {
+  try {
+    return readSync(memory, chunk, 0, length, at);
+  } catch {
+    return 0;
+  }
+}
+
+/** Sends the secret, and leaves no copy of it in this process. */
+function sendSecret(sender: NetlinkSocket, complement: Uint8Array, portId: number): void {
+  const secret = new Uint8Array(SECRET);
+  for (const [i, byte] of complement.entries()) secret[i] = ~byte;
+  sender.send(secret, { portId });
+  secret.fill(0);
+}
+
+function sockets(kernelOnly: boolean): [receiver: NetlinkSocket, sender: NetlinkSocket] {
+  const receiver = new NetlinkSocket({ protocol: NETLINK_USERSOCK, kernelOnly });
+  const sender = new NetlinkSocket({ protocol: NETLINK_USERSOCK });
+  receiver.bind();
+  return [receiver, sender];
+}
+
+test('after the listener nothing is left of a datagram in the whole process', async () => {
+  const [receiver, sender] = sockets(false);
+  const complement = randomBytes(SECRET);
+  sendSecret(sender, complement, receiver.portId);
+  assert.equal(occurrences(complement), 0, 'only the kernel has it');
+  const [during, arena] = await nextBatch(receiver, (batch) => {
+    return [occurrences(complement), batch.bytes] as const;
+  });
+  assert.ok(during >= 1, 'the search finds it while the listener runs');
+  await turns();
+  assert.equal(occurrences(complement), 0);
+  assert.ok(
+    arena.every((byte) => byte === 0),
+    'all of the arena is zero',
+  );
+  await Promise.all([receiver.close(), sender.close()]);
+});
+
+test('nor of one that is rejected', async () => {
+  const [receiver, sender] = sockets(true);
+  const complement = randomBytes(SECRET);
+  receiver.receive(() => assert.fail('passed on'));
+  sendSecret(sender, complement, receiver.portId);
+  await turns(5);
+  assert.equal(receiver.rejected, 1);
+  assert.equal(occurrences(complement), 0);
+  await Promise.all([receiver.close(), sender.close()]);
+});
+
+test('the arena is zero after a listener that throws, and for a socket closed in it', async () => {
+  const { stdout, stderr } = await runScript(`
+    const receiver = new lib.NetlinkSocket({ protocol: 2, kernelOnly: false });
+    const sender = new lib.NetlinkSocket({ protocol: 2 });
+    receiver.bind();
+    const send = () => sender.send(new Uint8Array(5000).fill(7), { portId: receiver.portId });
+    let arena;
+    let calls = 0;
+    const report = () => setImmediate(() => {
+      console.log(calls, arena.length, arena.every((byte) => byte === 0));
+      if (calls === 1) send();
+    });
+    process.on('uncaughtException', report);
+    receiver.receive((batch) => {
+      arena = batch.bytes;
+      calls += 1;
+      if (arena[0] !== 7) console.log('not received');
+      if (calls === 1) throw new Error('on purpose');
+      receiver.close();
+      report();
+    });
+    send();`);
+  assert.equal(stdout, '1 4194304 true\n2 4194304 true\n', stderr);
+});
+
+test('a batch is empty once its listener has returned', async () => {
+  const [receiver, sender] = sockets(false);
+  sender.send(new Uint8Array(8), { portId: receiver.portId });
+  const batch = await nextBatch(receiver, (it) => (it.count === 1 ? it : undefined));
+  await turns();
+  assert.deepEqual([batch.count, batch.lost], [0, undefined]);
+  await Promise.all([receiver.close(), sender.close()]);
+});
+
+test('an arena the listener gives away is replaced', async () => {
+  const [receiver, sender] = sockets(false);
+  const receive = (act: (bytes: Uint8Array) => void) =>
+    new Promise<number | undefined>((resolve) => {
+      done = (bytes) => {
+        act(bytes);
+        resolve(bytes[0]);
+      };
+      sender.send(Uint8Array.of(9, 9, 9), { portId: receiver.portId });
+    });
+  let done: (bytes: Uint8Array) => void = () => {};
+  receiver.receive((batch) => done(batch.bytes));
+  assert.equal(await receive((bytes) => assert.equal(bytes[2], 9)), 9);
+  // By structuredClone: taking the memory away at once, so the listener sees undefined.
+  let taken: Uint8Array | undefined;
+  await receive((bytes) => {
+    taken = structuredClone(bytes, { transfer: [bytes.buffer as ArrayBuffer] });
+  });
+  assert.deepEqual([...(taken ?? []).slice(0, 3)], [9, 9, 9]);
+  assert.equal(await receive((bytes) => assert.equal(bytes[2], 9)), 9);
+  await turns();
+  assert.equal(taken?.[0], 9, 'memory given away is no longer touched');
+  await Promise.all([receiver.close(), sender.close()]);
+});

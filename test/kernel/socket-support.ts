@@ -1,0 +1,108 @@
+// What the socket tests share. They run in a network namespace of their own, with CAP_NET_ADMIN.
+import { spawn } from 'node:child_process';
+import { readdirSync } from 'node:fs';
+import { setImmediate } from 'node:timers/promises';
+import type { Batch, NetlinkSocket } from '../../lib/socket/index.ts';
+
+export const NETLINK_ROUTE = 0;
+export const NETLINK_USERSOCK = 2;
+export const NETLINK_XFRM = 6;
+/** Mask of RTNLGRP_IPV4_IFADDR (linux/rtnetlink.h, RTMGRP_IPV4_IFADDR). */
+export const IPV4_ADDRESSES = 0x10;
+
+const RTM_NEWADDR = 20;
+const RTM_DELADDR = 21;
+
+/**
+ * A request that adds (or deletes) 127.1.h.l/32 on the loopback device, whose index is 1 in every
+ * new namespace: each success is one event in the group of IPv4 addresses, also where the address
+ * was there already.
+ */
+export function addressRequest(number: number, remove = false): Uint8Array {
+  const bytes = new Uint8Array(32);
+  const view = new DataView(bytes.buffer);
+  view.setUint32(0, 32, true);
+  view.setUint16(4, remove ? RTM_DELADDR : RTM_NEWADDR, true);
+  view.setUint16(6, remove ? 0x1 : 0x1 | 0x100 | 0x400, true); // NLM_F_REQUEST, REPLACE, CREATE
+  bytes.set([2, 32, 0, 254], 16); // ifaddrmsg: AF_INET, prefix length, flags, RT_SCOPE_HOST
+  view.setUint32(20, 1, true);
+  view.setUint16(24, 8, true); // rtattr IFA_LOCAL
+  view.setUint16(26, 2, true);
+  bytes.set(addressBytes(number), 28);
+  return bytes;
+}
+
+function addressBytes(number: number): number[] {
+  return [127, 1, number >> 8, number & 255];
+}
+
+/** The number of the address an event of {@link addressRequest} tells of. */
+export function addressNumber(batch: Batch, index: number): number {
+  const start = batch.offset(index);
+  // nlmsghdr 16, ifaddrmsg 8, then IFA_ADDRESS first (net/ipv4/devinet.c, inet_fill_ifaddr).
+  return batch.view.getUint16(start + 16 + 8 + 4 + 2);
+}
+
+/** Resolves with what `pick` makes of the first batch it does not answer with undefined. */
+export function nextBatch<T>(
+  socket: NetlinkSocket,
+  pick: (batch: Batch) => T | undefined,
+): Promise<T> {
+  return new Promise((resolve, reject) => {
+    socket.receive((batch) => {
+      const picked = pick(batch);
+      if (picked !== undefined) resolve(picked);
+    }, reject);
+  });
+}
+
+/** Lets the loop poll at least once, so that what is queued already has been read. */
+export async function turns(count = 3): Promise<void> {
+  for (let i = 0; i < count; i++) await setImmediate();
+}
+
+/** How many descriptors this process has open. */
+export function openDescriptors(): number {
+  return readdirSync('/proc/self/fd').length;
+}
+
+const library = new URL('../../lib/socket/index.js', import.meta.url).href;
+
+export interface Ended {
+  code: number | null;
+  signal: NodeJS.Signals | null;
+  stdout: string;
+  stderr: string;
+}
+
+/**
+ * Runs `script` as a module in a Node of its own, with everything of lib/socket as `lib` and of
+ * this file as `support`; `command` comes before node.
+ */
+export function runScript(
+  script: string,
+  options: { flags?: string[]; command?: string[]; onLine?: (line: string) => void } = {},
+): Promise<Ended> {
+  const { flags = [], command = [], onLine } = options;
+  const source = `import * as lib from ${JSON.stringify(library)};
+import * as support from ${JSON.stringify(import.meta.url)};
+${script}`;
+  const node = [...flags, '--input-type=module', '-e', source];
+  const [file, ...args] = [...command, process.execPath, ...node] as [string, ...string[]];
+  const child = spawn(file, args, { stdio: ['ignore', 'pipe', 'pipe'] });
+  let stdout = '';
+  let stderr = '';
+  let seen = 0;
+  child.stdout.setEncoding('utf8').on('data', (text: string) => {
+    stdout += text;
+    const lines = stdout.split('\n');
+    for (; seen < lines.length - 1; seen++) onLine?.(lines[seen] as string);
+  });
+  child.stderr.setEncoding('utf8').on('data', (text: string) => {
+    stderr += text;
+  });
+  return new Promise((resolve, reject) => {
+    child.on('error', reject);
+    child.on('close', (code, signal) => resolve({ code, signal, stdout, stderr }));
+  });
+}

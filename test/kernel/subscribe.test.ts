@@ -1,0 +1,252 @@
+/** The manners of a subscription: loops, listeners, signals, slow readers, the end. */
+import assert from 'node:assert/strict';
+import { spawnSync } from 'node:child_process';
+import { once } from 'node:events';
+import { readdirSync } from 'node:fs';
+import { test } from 'node:test';
+import {
+  NetlinkSocket,
+  type SubscriptionEvent,
+  type SystemError,
+  subscribe,
+} from '../../lib/index.ts';
+import { explain } from '../../lib/monitor/event-socket.ts';
+import { deleteLarval, ip, ipBatch, next, ofKind, words } from './support.ts';
+
+const SA = ['XFRMNLGRP_SA'] as const;
+const POLICY = ['XFRMNLGRP_POLICY'] as const;
+const turn = () => new Promise((resolve) => setImmediate(resolve));
+const module = JSON.stringify(new URL('../../lib/index.js', import.meta.url).href);
+
+/** Runs a program in a process of its own and gives what it printed and its status. */
+function run(program: string): { printed: string; status: number | null } {
+  const code = `import { subscribe } from ${module};\n${program}`;
+  const { stdout, stderr, status } = spawnSync(
+    process.execPath,
+    ['--input-type=module', '-e', code],
+    { encoding: 'utf8', timeout: 60_000 },
+  );
+  return { printed: stdout + stderr, status };
+}
+
+/** Adds policies with the priorities 1 to `count`, in one process. */
+function addPolicies(count: number): void {
+  ipBatch(
+    Array.from(
+      { length: count },
+      (_, i) =>
+        `xfrm policy add src 10.${i >> 8}.${i & 255}.0/24 dst 10.255.0.0/16 dir out priority ${i + 1}`,
+    ),
+  );
+}
+
+const flushPolicies = () => ip(...words('xfrm policy flush'));
+
+test('what happens between subscribing and reading is delivered', async () => {
+  await using subscription = subscribe({ groups: SA });
+  const spis = [deleteLarval(), deleteLarval(), deleteLarval()];
+  const seen: number[] = [];
+  for await (const event of subscription) {
+    if (event.kind === 'DELSA') seen.push(event.id.spi);
+    if (seen.length === spis.length) break;
+  }
+  assert.deepEqual(seen, spis);
+});
+
+test('leaving the loop closes the subscription', async () => {
+  const subscription = subscribe({ groups: SA });
+  deleteLarval();
+  for await (const event of subscription) {
+    assert.equal(event.kind, 'DELSA');
+    break;
+  }
+  assert(subscription.closed);
+  assert.deepEqual(subscription.sockets, []);
+});
+
+test('leaving one loop keeps another and the listeners', async () => {
+  await using subscription = subscribe({ groups: SA });
+  let heard = 0;
+  subscription.on('DELSA', () => heard++);
+  const stays = subscription[Symbol.asyncIterator]();
+  deleteLarval();
+  for await (const _ of subscription) break;
+  assert(!subscription.closed);
+  const spi = deleteLarval();
+  await next(stays, ofKind('DELSA'));
+  const event = await next(stays, ofKind('DELSA'));
+  assert.equal(event.id.spi, spi);
+  assert.equal(heard, 2);
+});
+
+test('listeners get each event once, by kind and as an event', async () => {
+  await using subscription = subscribe({ groups: [...SA, ...POLICY] });
+  const heard: string[] = [];
+  subscription.on('event', (event) => heard.push(`event ${event.kind}`));
+  subscription.on('NEWPOLICY', (event) => heard.push(`priority ${event.policy.priority}`));
+  subscription.on('FLUSHSA', () => heard.push('never'));
+  addPolicies(2);
+  while (heard.length < 4) await turn();
+  flushPolicies();
+  await once(subscription, 'FLUSHPOLICY');
+  assert.deepEqual(heard, [
+    'priority 1',
+    'event NEWPOLICY',
+    'priority 2',
+    'event NEWPOLICY',
+    'event FLUSHPOLICY',
+  ]);
+});
+
+test('a signal ends loops with its reason, and closes', async () => {
+  const controller = new AbortController();
+  const subscription = subscribe({ groups: SA, signal: controller.signal });
+  const reason = new Error('enough');
+  const waiting = subscription[Symbol.asyncIterator]().next();
+  controller.abort(reason);
+  await assert.rejects(waiting, reason);
+  assert(subscription.closed);
+  await assert.rejects(subscription[Symbol.asyncIterator]().next(), reason);
+  assert.throws(() => subscribe({ groups: SA, signal: controller.signal }), reason);
+});
+
+test('close ends a waiting loop, after what it has waiting, and can be called twice', async () => {
+  const subscription = subscribe({ groups: POLICY });
+  const iterator = subscription[Symbol.asyncIterator]();
+  const ended = once(subscription, 'close');
+  addPolicies(3);
+  await iterator.next();
+  const first = subscription.close();
+  assert.equal(subscription.close(), first);
+  await first;
+  await ended;
+  const rest = [];
+  for (let result = await iterator.next(); !result.done; result = await iterator.next()) {
+    rest.push(result.value.kind);
+  }
+  assert.deepEqual(rest, ['NEWPOLICY', 'NEWPOLICY']);
+  flushPolicies();
+});
+
+test('closing leaves no descriptor open', async () => {
+  const open = () => readdirSync('/proc/self/fd').length;
+  await subscribe({ groups: [...SA, 'RTMGRP_LINK'] }).close();
+  const before = open();
+  for (let i = 0; i < 200; i++) await subscribe({ groups: [...SA, 'RTMGRP_LINK'] }).close();
+  assert.equal(open(), before);
+});
+
+test('a slow loop has bounded memory, and learns what it missed', async () => {
+  await using subscription = subscribe({ groups: POLICY, receiveBufferSize: 1, highWaterMark: 10 });
+  const iterator = subscription[Symbol.asyncIterator]();
+  addPolicies(1);
+  await iterator.next();
+  // The reader sleeps: its queue fills (a batch holds 64 at most), then the kernel's buffer.
+  for (let round = 0; round < 30; round++) {
+    flushPolicies();
+    addPolicies(20);
+    for (let i = 0; i < 5; i++) await turn();
+  }
+  const events: SubscriptionEvent[] = [];
+  let flushed = false;
+  const reading = (async () => {
+    while (!flushed) {
+      const { value } = await iterator.next();
+      if (value === undefined) break;
+      events.push(value);
+      if (value.kind === 'GETDEFAULT') flushed = true;
+    }
+  })();
+  while (!flushed) {
+    ip(...words('xfrm policy setdefault in accept'));
+    await turn();
+  }
+  await reading;
+  const kinds = events.map(({ kind }) => kind);
+  assert(kinds.includes('overrun'), 'the loss is told');
+  assert(events.length < 10 + 64 + 30, `${events.length} events had been kept`);
+  flushPolicies();
+});
+
+test('pause and resume hold events back in the kernel', async () => {
+  await using subscription = subscribe({ groups: SA });
+  let heard = 0;
+  subscription.on('DELSA', () => heard++);
+  subscription.pause();
+  deleteLarval();
+  for (let i = 0; i < 5; i++) await turn();
+  assert.equal(heard, 0);
+  subscription.resume();
+  while (heard === 0) await turn();
+  assert.equal(heard, 1);
+});
+
+test('a listener that throws is an uncaught exception, and the rest is delivered', () => {
+  const { printed, status } = run(`
+    import { execFileSync } from 'node:child_process';
+    const subscription = subscribe({ groups: ['XFRMNLGRP_POLICY'] });
+    process.on('uncaughtException', ({ message }) => console.log('uncaught', message));
+    let count = 0;
+    subscription.on('NEWPOLICY', ({ policy }) => {
+      console.log('policy', policy.priority);
+      if (++count === 3) subscription.close();
+      if (policy.priority === 2) throw new Error('two');
+    });
+    const lines = [1, 2, 3].map((n) =>
+      'xfrm policy add src 10.0.' + n + '.0/24 dst 10.1.0.0/24 dir out priority ' + n);
+    execFileSync('ip', ['-batch', '-'], { input: lines.join('\\n') });
+  `);
+  flushPolicies();
+  assert.equal(printed, 'policy 1\npolicy 2\npolicy 3\nuncaught two\n');
+  assert.equal(status, 0);
+});
+
+test('an uncaught exception in a listener ends the process with its text', () => {
+  const { printed, status } = run(`
+    import { execFileSync } from 'node:child_process';
+    const subscription = subscribe({ groups: ['XFRMNLGRP_POLICY'] });
+    subscription.on('event', () => { throw new Error('on purpose'); });
+    execFileSync('ip', 'xfrm policy add src 10.0.0.0/24 dst 10.1.0.0/24 dir out'.split(' '));
+  `);
+  flushPolicies();
+  assert.equal(status, 1);
+  assert.match(printed, /Error: on purpose/);
+});
+
+test('a process ends though a subscription is open, unless it is read', () => {
+  assert.equal(run(`subscribe({ groups: ['XFRMNLGRP_SA'] });`).status, 0);
+  assert.equal(
+    run(`subscribe({ groups: ['XFRMNLGRP_SA'] }).on('event', () => {}).unref();`).status,
+    0,
+  );
+  const { printed } = run(`
+    subscribe({ groups: ['XFRMNLGRP_SA'] }).on('event', () => {});
+    setTimeout(() => { console.log('still here'); process.exit(5); }, 100).unref();
+    // Only the subscription keeps the process alive until then.
+  `);
+  assert.equal(printed, 'still here\n');
+});
+
+test('removing the last listener lets the process end', () => {
+  const { status } = run(`
+    const subscription = subscribe({ groups: ['XFRMNLGRP_SA'] });
+    const listener = () => {};
+    subscription.on('event', listener);
+    subscription.off('event', listener);
+  `);
+  assert.equal(status, 0);
+});
+
+test('a protocol that the kernel has not is told with what to do', () => {
+  // No kernel has protocol 31; the error it gives is the one of a kernel without XFRM.
+  assert.throws(
+    () => new NetlinkSocket({ protocol: 31 }),
+    (error) => {
+      const explained = explain(error, 'xfrm') as SystemError;
+      assert.equal(explained.code, 'EPROTONOSUPPORT');
+      assert.equal(explained.syscall, 'socket');
+      assert.match(explained.hint ?? '', /modprobe xfrm_user/);
+      return true;
+    },
+  );
+});

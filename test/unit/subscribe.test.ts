@@ -1,0 +1,113 @@
+/** What a subscription is asked for, and the queue of a loop. */
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import * as constants from '../../lib/constants.ts';
+import { groupNames, type SubscribeOptions, subscribe } from '../../lib/index.ts';
+import { findGroup } from '../../lib/monitor/groups.ts';
+import { EventQueue } from '../../lib/monitor/queue.ts';
+
+test('a wrong option is named, before anything is opened', () => {
+  const groups = ['XFRMNLGRP_SA'];
+  const cases: [options: unknown, name: RegExp, type: typeof TypeError | typeof RangeError][] = [
+    [undefined, /^options must be an object; received undefined/, TypeError],
+    [{}, /^options\.groups must be an array of at least one group name/, TypeError],
+    [{ groups: [] }, /^options\.groups must be/, TypeError],
+    [{ groups: 'XFRMNLGRP_SA' }, /^options\.groups must be/, TypeError],
+    [
+      { groups: ['XFRMNLGRP_SA', 'SA'] },
+      /^options\.groups\[1\] must be a group name .*"SA"/,
+      TypeError,
+    ],
+    [{ groups: [3] }, /^options\.groups\[0\]/, TypeError],
+    [{ groups: ['XFRMNLGRP_NONE'] }, /^options\.groups\[0\]/, TypeError],
+    [{ groups: ['toString'] }, /^options\.groups\[0\]/, TypeError],
+    [{ groups, signal: {} }, /^options\.signal must be an AbortSignal/, TypeError],
+    [{ groups, keys: 1 }, /^options\.keys must be a boolean/, TypeError],
+    [
+      { groups, receiveBufferSize: 0 },
+      /^options\.receiveBufferSize must be an integer from 1/,
+      RangeError,
+    ],
+    [{ groups, receiveBufferSize: 2 ** 31 }, /^options\.receiveBufferSize/, RangeError],
+    [{ groups, receiveBufferSize: '1' }, /^options\.receiveBufferSize must be a number/, TypeError],
+    [{ groups, highWaterMark: 0.5 }, /^options\.highWaterMark/, RangeError],
+  ];
+  for (const [options, message, type] of cases) {
+    assert.throws(
+      () => subscribe(options as SubscribeOptions),
+      (error: Error) => error instanceof type && message.test(error.message),
+      String(message),
+    );
+  }
+});
+
+test('a group has the same number under each of its names', () => {
+  assert.deepEqual(findGroup('XFRMNLGRP_SA'), { protocol: 'xfrm', number: constants.XFRMNLGRP_SA });
+  assert.deepEqual(findGroup('XFRMGRP_SA'), findGroup('XFRMNLGRP_SA'));
+  assert.deepEqual(findGroup('RTMGRP_LINK'), findGroup('RTNLGRP_LINK'));
+  for (const name of groupNames) {
+    const number = findGroup(name)?.number ?? 0;
+    assert(Number.isInteger(number) && number >= 1 && number <= 39, name);
+    const mask = (constants as Record<string, unknown>)[name];
+    if (/^(XFRM|RTM)GRP_/.test(name)) assert.equal(1 << (number - 1), mask, name);
+    const numbered = name.replace(/^XFRMGRP_/, 'XFRMNLGRP_').replace(/^RTMGRP_/, 'RTNLGRP_');
+    assert.deepEqual(findGroup(numbered), findGroup(name), name);
+  }
+});
+
+const owner = () => {
+  const calls: string[] = [];
+  return { calls, changed: () => calls.push('changed'), left: () => calls.push('left') };
+};
+
+test('a queue is full at its mark, and free at half of it', async () => {
+  const told = owner();
+  const queue = new EventQueue<number>(4, told);
+  for (let i = 0; i < 4; i++) queue.push(i);
+  assert(queue.full);
+  await queue.next();
+  assert(queue.full);
+  await queue.next();
+  assert(!queue.full);
+  assert.deepEqual(told.calls, ['changed', 'changed']);
+});
+
+test('a queue gives everything in order, whoever waits first', async () => {
+  const queue = new EventQueue<number>(1e9, owner());
+  const first = [queue.next(), queue.next()];
+  for (let i = 0; i < 3000; i++) queue.push(i);
+  const values = (await Promise.all(first)).map(({ value }) => value);
+  queue.end();
+  for await (const value of queue) values.push(value);
+  assert.deepEqual(
+    values,
+    Array.from({ length: 3000 }, (_, i) => i),
+  );
+});
+
+test('a queue ends with its error once, after what waits', async () => {
+  const told = owner();
+  const queue = new EventQueue<number>(9, told);
+  queue.push(1);
+  queue.end(new Error('over'));
+  queue.push(2);
+  assert.deepEqual(await queue.next(), { value: 1, done: false });
+  await assert.rejects(queue.next(), /over/);
+  assert.deepEqual(await queue.next(), { value: undefined, done: true });
+  assert.deepEqual(told.calls, []);
+  const waiting = new EventQueue<number>(9, told);
+  const next = [waiting.next(), waiting.next()];
+  waiting.end(new Error('over'));
+  await assert.rejects(next[0] as Promise<unknown>, /over/);
+  assert.deepEqual(await next[1], { value: undefined, done: true });
+});
+
+test('leaving a queue tells its owner once, and forgets what waited', async () => {
+  const told = owner();
+  const queue = new EventQueue<number>(9, told);
+  queue.push(1);
+  await queue.return();
+  await queue.return();
+  assert.deepEqual(told.calls, ['left']);
+  assert.deepEqual(await queue.next(), { value: undefined, done: true });
+});
