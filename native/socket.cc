@@ -74,12 +74,13 @@ Napi::Value Socket::Bind(const Napi::CallbackInfo& info) {
 Napi::Value Socket::Address(const Napi::CallbackInfo& info) {
   Bytes into;
   if (!ReadBytes(info, 0, &into)) return {};
+  if (into.length < 2 * sizeof(uint32_t)) return Napi::Number::New(info.Env(), -EINVAL);
   sockaddr_nl address = {};
   socklen_t length = sizeof(address);
   const int result = getsockname(fd(), reinterpret_cast<sockaddr*>(&address), &length);
   if (result < 0) return Result(info, result);
   const uint32_t values[] = {address.nl_pid, address.nl_groups};
-  memcpy(into.data, values, std::min(into.length, sizeof(values)));
+  memcpy(into.data, values, sizeof(values));
   return Result(info, 0);
 }
 

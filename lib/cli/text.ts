@@ -4,6 +4,7 @@
  */
 import type pc from 'picocolors';
 import type { SubscriptionEvent } from '../monitor/subscribe.ts';
+import type { Truth } from '../wire/names.ts';
 import { printable } from '../wire/text.ts';
 import type { Lifetime, Selector, Template } from '../xfrm/codec.ts';
 import { XFRM_INF } from '../xfrm/constants.ts';
@@ -85,7 +86,7 @@ function describe(event: SubscriptionEvent, colors: Colors): string {
     }
     case 'NEWAE': {
       const { aevent } = event;
-      const used = aevent.current;
+      const used = aevent.lifetimeCurrent;
       return [
         pair(aevent, colors),
         aevent.proto,
@@ -125,8 +126,7 @@ function describe(event: SubscriptionEvent, colors: Colors): string {
   }
 }
 
-const limit = (hard: boolean, colors: Colors) =>
-  hard ? colors.red('hard') : colors.yellow('soft');
+const limit = (hard: Truth, colors: Colors) => (hard ? colors.red('hard') : colors.yellow('soft'));
 
 const pair = ({ saddr, daddr }: { saddr: string; daddr: string }, colors: Colors) =>
   `${colors.cyan(saddr)} > ${colors.cyan(daddr)}`;

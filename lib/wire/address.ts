@@ -4,6 +4,7 @@
  * @module
  */
 import { isIPv4, isIPv6 } from 'node:net';
+import { EncodeError } from './error.ts';
 
 /** Address families, numbered as the kernel does (`linux/socket.h`). */
 export const AF_UNSPEC = 0;
@@ -113,9 +114,135 @@ export function readAddress(bytes: Uint8Array, at: number, family: number): stri
   return any ? 'any' : text;
 }
 
+/** The address of `length` bytes at `at`: IPv4 of 4, IPv6 of 16, else hexadecimal digits. */
+export function readIp(bytes: Uint8Array, at: number, length: number): string {
+  if (length === 4) return readIPv4(bytes, at);
+  if (length === 16) return readIPv6(bytes, at);
+  let text = '';
+  for (let i = at; i < at + length; i++) text += (bytes[i] as number).toString(16).padStart(2, '0');
+  return text;
+}
+
 /** AF_INET or AF_INET6 for the text of an address, undefined for anything else. */
 export function addressFamily(text: string): typeof AF_INET | typeof AF_INET6 | undefined {
   if (isIPv4(text)) return AF_INET;
   if (isIPv6(text) && !text.includes('%')) return AF_INET6;
   return undefined;
+}
+
+/** The family of the first of some addresses that says one; AF_UNSPEC if none does. */
+export function familyOf(...texts: (string | undefined)[]): number {
+  for (const text of texts) {
+    const family = text === undefined ? undefined : addressFamily(text);
+    if (family !== undefined) return family;
+  }
+  return AF_UNSPEC;
+}
+
+/**
+ * Writes an address of a family into a field of 16 zero bytes. `any` (or undefined) stays zero;
+ * a family that is neither IPv4 nor IPv6 takes 32 hexadecimal digits.
+ */
+export function writeAddress(
+  bytes: Uint8Array,
+  at: number,
+  text: string | undefined,
+  family: number,
+  field: string,
+): void {
+  if (text === undefined || text === 'any') return;
+  if (family === AF_INET) {
+    if (writeIPv4(bytes, at, text)) return;
+    throw new EncodeError(`${JSON.stringify(text)} is no IPv4 address`, [field]);
+  }
+  if (family === AF_INET6) {
+    if (!isIPv6(text) || text.includes('%')) {
+      throw new EncodeError(`${JSON.stringify(text)} is no IPv6 address`, [field]);
+    }
+    writeIPv6(bytes, at, text);
+    return;
+  }
+  if (!/^[0-9a-f]{32}$/i.test(text)) {
+    const reason = `${JSON.stringify(text)} is no address of family ${family} (32 hexadecimal digits)`;
+    throw new EncodeError(reason, [field]);
+  }
+  writeHex(bytes, at, text);
+}
+
+function writeHex(bytes: Uint8Array, at: number, text: string): void {
+  for (let i = 0; 2 * i < text.length; i++) {
+    bytes[at + i] = Number.parseInt(text.slice(2 * i, 2 * i + 2), 16);
+  }
+}
+
+/** The bytes that an address takes, as {@link readIp} reads it. */
+export function ipLength(text: string, field: string): number {
+  const family = addressFamily(text);
+  if (family !== undefined) return family === AF_INET ? 4 : 16;
+  if (/^([0-9a-f]{2})*$/i.test(text)) return text.length / 2;
+  throw new EncodeError(`${JSON.stringify(text)} is no address`, [field]);
+}
+
+/** Writes an address of {@link ipLength} bytes. */
+export function writeIp(bytes: Uint8Array, at: number, text: string, field: string): void {
+  const family = addressFamily(text);
+  if (family === undefined) writeHex(bytes, at, text);
+  else writeAddress(bytes, at, text, family, field);
+}
+
+const ZERO = 0x30;
+const DOT = 0x2e;
+
+/** Writes the four bytes of an IPv4 address; false, with nothing written, if it is none. */
+function writeIPv4(bytes: Uint8Array, at: number, text: string): boolean {
+  let value = 0;
+  let octet = 0;
+  let digits = 0;
+  let dots = 0;
+  for (let i = 0; i < text.length; i++) {
+    const code = text.charCodeAt(i);
+    if (code === DOT) {
+      if (digits === 0 || ++dots > 3) return false;
+      value = (value << 8) | octet;
+      octet = 0;
+      digits = 0;
+      continue;
+    }
+    const digit = code - ZERO;
+    // No leading zeros: some programs read them as octal.
+    if (digit < 0 || digit > 9 || (digits > 0 && octet === 0)) return false;
+    octet = octet * 10 + digit;
+    digits++;
+    if (octet > 255) return false;
+  }
+  if (dots !== 3 || digits === 0) return false;
+  bytes[at] = value >>> 16;
+  bytes[at + 1] = value >>> 8;
+  bytes[at + 2] = value;
+  bytes[at + 3] = octet;
+  return true;
+}
+
+/** Writes the 16 bytes of what is known to be an IPv6 address. */
+function writeIPv6(bytes: Uint8Array, at: number, text: string): void {
+  const [head = '', tail] = text.split('::');
+  const write = (part: string, from: number) => {
+    if (part === '') return from;
+    for (const group of part.split(':')) {
+      if (group.includes('.')) {
+        writeIPv4(bytes, from, group);
+        from += 4;
+        continue;
+      }
+      const value = Number.parseInt(group, 16);
+      bytes[from++] = value >>> 8;
+      bytes[from++] = value;
+    }
+    return from;
+  };
+  write(head, at);
+  if (tail === undefined || tail === '') return;
+  // What follows "::" ends at the end.
+  const groups = tail.split(':').length + (tail.includes('.') ? 1 : 0);
+  write(tail, at + 16 - 2 * groups);
 }

@@ -1,5 +1,5 @@
 /**
- * The one error of everything that turns bytes into values.
+ * The two errors between bytes and values: one for each way.
  * @module
  */
 
@@ -59,4 +59,37 @@ export function notAMultiple(name: string, offset: number, of: number, found: nu
     expected: Math.ceil(found / of) * of,
     found,
   });
+}
+
+/** Throws the error for a length inside a struct that does not fit the length of the whole. */
+export function wrongLength(name: string, offset: number, expected: number, found: number): never {
+  throw new DecodeError(`says it has ${found} bytes, not ${expected}`, {
+    path: [name],
+    offset,
+    expected,
+    found,
+  });
+}
+
+/** A value that no bytes can be made of. Names the path of the value; does not show the value of a key. */
+export class EncodeError extends Error {
+  readonly code = 'ERR_NETLINK_ENCODE';
+  /** What is wrong, without the path. */
+  readonly reason: string;
+  /** Where in the message, outermost first: `['NEWSA', 'XFRMA_ALG_AEAD', 'key']`. */
+  readonly path: readonly string[];
+
+  constructor(reason: string, path: readonly string[]) {
+    super([...path, reason].join(' › '));
+    this.name = 'EncodeError';
+    this.reason = reason;
+    this.path = path;
+  }
+}
+
+/** For the catch of what writes a part: the same error, found inside `outer`. */
+export function within(error: unknown, outer: string): unknown {
+  if (error instanceof EncodeError) return new EncodeError(error.reason, [outer, ...error.path]);
+  if (error instanceof DecodeError) return error.within(outer);
+  return error;
 }

@@ -1,9 +1,12 @@
 /**
- * 64-bit numbers. Most are zero, small or "no limit": those share one bigint each, which saves
- * an allocation (about 15 of the 30 ns that a fresh bigint costs).
+ * Integers. A DataView wraps what does not fit; here that is an error which names the field.
+ *
+ * Most 64-bit numbers are zero, small or "no limit": those share one bigint each, which saves an
+ * allocation (about 15 of the 30 ns that a fresh bigint costs).
  * @module
  */
 import { LE } from './endian.ts';
+import { EncodeError } from './error.ts';
 
 const SMALL: bigint[] = Array.from({ length: 1024 }, (_, i) => BigInt(i));
 const ALL_ONES = 2n ** 64n - 1n;
@@ -17,4 +20,54 @@ export function readU64(view: DataView, at: number): bigint {
   if (high === 0 && low < 1024) return SMALL[low] as bigint;
   if (high === 0xffffffff && low === 0xffffffff) return ALL_ONES;
   return view.getBigUint64(at, LE);
+}
+
+function refuse(value: unknown, least: bigint, most: bigint, field: string): never {
+  const shown = typeof value === 'string' ? JSON.stringify(value) : String(value);
+  throw new EncodeError(`${shown} is no whole number from ${least} to ${most}`, [field]);
+}
+
+/** `value` if it fits into 8 bits; 0 for undefined. */
+export function u8(value: number | undefined, field: string): number {
+  if (value === undefined) return 0;
+  return (value & 0xff) === value ? value : refuse(value, 0n, 0xffn, field);
+}
+
+/** `value` if it fits into 16 bits; 0 for undefined. */
+export function u16(value: number | undefined, field: string): number {
+  if (value === undefined) return 0;
+  return (value & 0xffff) === value ? value : refuse(value, 0n, 0xffffn, field);
+}
+
+/** `value` if it fits into 32 bits; 0 for undefined. */
+export function u32(value: number | undefined, field: string): number {
+  if (value === undefined) return 0;
+  return value >>> 0 === value ? value : refuse(value, 0n, 0xffffffffn, field);
+}
+
+/** `value` if it fits into 32 bits with a sign; 0 for undefined. */
+export function s32(value: number | undefined, field: string): number {
+  if (value === undefined) return 0;
+  return (value | 0) === value ? value : refuse(value, -0x80000000n, 0x7fffffffn, field);
+}
+
+/** Writes an unsigned 64-bit number in host byte order; undefined is 0. */
+export function writeU64(
+  view: DataView,
+  at: number,
+  value: bigint | number | undefined,
+  field: string,
+): void {
+  if (value === undefined) value = 0n;
+  if (typeof value === 'bigint') {
+    if (value === ALL_ONES) {
+      view.setInt32(at, -1);
+      view.setInt32(at + 4, -1);
+    } else if (value < 0n || value > ALL_ONES) refuse(value, 0n, ALL_ONES, field);
+    else view.setBigUint64(at, value, LE);
+    return;
+  }
+  if (!Number.isSafeInteger(value) || value < 0) refuse(value, 0n, ALL_ONES, field);
+  view.setUint32(at + HIGH, Math.floor(value / 2 ** 32), LE);
+  view.setUint32(at + LOW, value >>> 0, LE);
 }

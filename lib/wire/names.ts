@@ -1,24 +1,36 @@
 /**
- * Names for the kernel's numbers: enumerations and flag words.
+ * Names for the kernel's numbers: enumerations, flag words and truth values.
  * @module
  */
+import { EncodeError } from './error.ts';
 
 /** A closed list of names for a number that may be open: unknown numbers stay numbers. */
 export class Enumeration<Name extends string> {
   readonly label: string;
   readonly numbers: Readonly<Record<Name, number>>;
   readonly #names: (Name | undefined)[] = [];
+  readonly #numbers: Map<string, number>;
 
   /** @param label the name of the exported constant and type, as generated code imports them */
   constructor(label: string, numbers: Record<Name, number>) {
     this.label = label;
     this.numbers = numbers;
+    this.#numbers = new Map(Object.entries(numbers));
     for (const name in numbers) this.#names[numbers[name]] = name;
   }
 
   /** The name of a number, or the number itself where there is none. */
   name(number: number): Name | number {
     return this.#names[number] ?? number;
+  }
+
+  /** The number of a name; a number is itself, undefined is 0. */
+  number(value: Name | number | undefined, field: string): number {
+    if (typeof value !== 'string') return value ?? 0;
+    const number = this.#numbers.get(value);
+    if (number !== undefined) return number;
+    const known = [...this.#numbers.keys()].join(', ');
+    throw new EncodeError(`${JSON.stringify(value)} is none of ${known} (nor a number)`, [field]);
   }
 }
 
@@ -54,7 +66,35 @@ export class Flags<Name extends string> {
     }
     return set;
   }
+
+  /** The mask of a set (its names do not count), of a list of names or a number; undefined is 0. */
+  mask(value: FlagSet<Name> | readonly Name[] | number | undefined, field: string): number {
+    if (value === undefined) return 0;
+    if (typeof value === 'number') return value;
+    if ('mask' in value) return value.mask;
+    let mask = 0;
+    for (const name of value) {
+      if (!Object.hasOwn(this.bits, name)) {
+        const known = Object.keys(this.bits).join(', ');
+        throw new EncodeError(`${JSON.stringify(name)} is none of ${known}`, [field]);
+      }
+      mask |= this.bits[name];
+    }
+    return mask >>> 0;
+  }
 }
 
 /** What a flag field holds. */
 export type FlagsOf<F> = F extends Flags<infer Name> ? FlagSet<Name> : never;
+
+/**
+ * A byte that says yes or no. The kernel writes 0 and 1, but hands on what others wrote; any other
+ * number stays a number, and means yes.
+ */
+export type Truth = boolean | number;
+
+/** 0 and 1 as false and true. */
+export const readTruth = (byte: number): Truth => (byte === 0 ? false : byte === 1 ? true : byte);
+
+/** The byte for a truth value; undefined is 0. */
+export const truthByte = (value: Truth | undefined): number => Number(value ?? 0);

@@ -1,7 +1,7 @@
 /**
  * How a kernel struct is stated: once, as a table of its fields in the kernel's order, with the
- * kernel's names. Offsets and sizes follow from C's layout rules; readers and types are generated
- * from the tables (tools/generate-codec.ts); a test holds both against a C compiler.
+ * kernel's names. Offsets and sizes follow from C's layout rules; types, readers and writers are
+ * generated from the tables (tools/codec); a test holds both against a C compiler.
  * @module
  */
 import type { Enumeration, Flags } from './names.ts';
@@ -22,8 +22,14 @@ export const NUMBER_SIZE: Readonly<Record<NumberType, number>> = {
 
 /** What the bytes of a field mean. */
 export type FieldType =
-  | { readonly type: NumberType; readonly names?: Enumeration<string> | Flags<string> }
-  | { readonly type: 'boolean' }
+  | {
+      readonly type: NumberType;
+      readonly names?: Enumeration<string> | Flags<string>;
+      /** What is written where no value is given; 0 if not stated. */
+      readonly absent?: bigint;
+    }
+  /** A byte that says yes or no. */
+  | { readonly type: 'truth' }
   /** xfrm_address_t; `family` names the field that says which, 'outer' the struct around it. */
   | { readonly type: 'address'; readonly family: string | undefined }
   | { readonly type: 'struct'; readonly struct: Struct; readonly inline: boolean }
@@ -35,6 +41,11 @@ export type FieldType =
   | { readonly type: 'words'; readonly count: string }
   /** Trailing text; `length` names the field with its length in bytes. */
   | { readonly type: 'text'; readonly length: string }
+  /**
+   * A length that follows from the rest, so it is checked and written but has no property: the
+   * number of `words` at the end, or the bytes of the whole struct with what trails it.
+   */
+  | { readonly type: 'length'; readonly of: NumberType; readonly counts: 'words' | 'whole' }
   /** Reserved by the kernel: zero, and not decoded. */
   | { readonly type: 'reserved'; readonly of: NumberType };
 
@@ -79,11 +90,14 @@ export const number = (
   type: NumberType,
   kernel: string,
   doc: string,
-  more: { name?: string; names?: Enumeration<string> | Flags<string> } = {},
-): Field => field(more.names ? { type, names: more.names } : { type }, kernel, more.name, doc);
+  more: { name?: string; names?: Enumeration<string> | Flags<string>; absent?: bigint } = {},
+): Field => {
+  const { name: ours, ...rest } = more;
+  return field({ type, ...rest }, kernel, ours, doc);
+};
 
-export const boolean = (kernel: string, doc: string): Field =>
-  field({ type: 'boolean' }, kernel, undefined, doc);
+export const truth = (kernel: string, doc: string): Field =>
+  field({ type: 'truth' }, kernel, undefined, doc);
 
 /** An address; `family` overrides the struct's own rule. */
 export const address = (
@@ -108,13 +122,15 @@ export const words = (kernel: string, count: string, ours: string, doc: string):
   field({ type: 'words', count }, kernel, ours, doc);
 export const text = (kernel: string, length: string, ours: string, doc: string): Field =>
   field({ type: 'text', length }, kernel, ours, doc);
+export const length = (of: NumberType, kernel: string, counts: 'words' | 'whole'): Field =>
+  field({ type: 'length', of, counts }, kernel, undefined, '');
 export const reserved = (of: NumberType, kernel: string): Field =>
   field({ type: 'reserved', of }, kernel, undefined, '');
 
 /** Fixed size and alignment of a field by C's rules on LP64 machines. */
 function extent(of: Field): [size: number, align: number] {
   switch (of.type) {
-    case 'boolean':
+    case 'truth':
       return [1, 1];
     case 'address':
       return [16, 4]; // xfrm_address_t is a union of __be32 words
@@ -128,6 +144,7 @@ function extent(of: Field): [size: number, align: number] {
       return [0, 1];
     case 'words':
       return [0, 4];
+    case 'length':
     case 'reserved':
       return [NUMBER_SIZE[of.of], NUMBER_SIZE[of.of]];
     default:

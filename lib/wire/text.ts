@@ -1,7 +1,9 @@
 /**
- * Text that came from the kernel or a peer.
+ * Text that came from the kernel or a peer, or goes there. Each byte is one character (Latin-1), so
+ * that none is lost.
  * @module
  */
+import { EncodeError } from './error.ts';
 
 /** The bytes up to the first NUL, or `length` of them, as text; bytes above 127 as Latin-1. */
 export function readText(bytes: Uint8Array, at: number, length: number): string {
@@ -12,6 +14,46 @@ export function readText(bytes: Uint8Array, at: number, length: number): string 
     text += String.fromCharCode(byte);
   }
   return text;
+}
+
+/** `length` bytes as text, without the NUL at the end if there is one. */
+export function readString(bytes: Uint8Array, at: number, length: number): string {
+  let text = '';
+  const end = at + length;
+  const last = length > 0 && bytes[end - 1] === 0 ? end - 1 : end;
+  for (let i = at; i < last; i++) text += String.fromCharCode(bytes[i] as number);
+  return text;
+}
+
+/** Writes text into a field of `room` bytes; undefined is empty. */
+export function writeText(
+  bytes: Uint8Array,
+  at: number,
+  text: string | undefined,
+  room: number,
+  field: string,
+): void {
+  if (text === undefined) return;
+  if (text.length > room) {
+    throw new EncodeError(`has ${text.length} characters, ${room} fit`, [field]);
+  }
+  for (let i = 0; i < text.length; i++) {
+    const code = text.charCodeAt(i);
+    if (code > 255) throw new EncodeError(`character ${i} is no byte`, [field]);
+    bytes[at + i] = code;
+  }
+}
+
+/**
+ * The bytes that a text of stated length takes: one for each character, and unless the length says
+ * otherwise a NUL.
+ */
+export function textLength(length: number | undefined, text = '', field = ''): number {
+  const bytes = length ?? text.length + 1;
+  if (bytes !== text.length && bytes !== text.length + 1) {
+    throw new EncodeError(`${text.length} characters do not take ${bytes} bytes`, [field]);
+  }
+  return bytes;
 }
 
 const NAMES = 64;

@@ -1,34 +1,14 @@
 /**
  * The attributes of XFRM messages (XFRMA_ of `linux/xfrm.h`, kernel 7.3): number, payload, and
  * the property a decoded message has it under. One table for all messages: XFRM has one
- * attribute space, but for the SAD and SPD statistics.
+ * attribute space, but for the SAD and SPD statistics. Which belong to which message is in parts.ts.
  * @module
  */
-import type { Enumeration, Flags } from '../wire/names.ts';
-import type { NumberType, Struct } from '../wire/struct.ts';
+import type { Attribute, AttributeTable, Payload } from '../wire/attribute-table.ts';
+import type { Struct } from '../wire/struct.ts';
 import * as X from './constants.ts';
 import * as N from './names.ts';
 import * as S from './structs.ts';
-
-type Payload =
-  | { readonly type: NumberType; readonly names?: Enumeration<string> | Flags<string> }
-  | { readonly type: 'struct'; readonly struct: Struct }
-  /** Structs one after another in one attribute. */
-  | { readonly type: 'list'; readonly struct: Struct }
-  | { readonly type: 'address' }
-  /** Empty: it says yes by being there. */
-  | { readonly type: 'flag' }
-  /** Alignment only. */
-  | { readonly type: 'pad' };
-
-export type Attribute = Payload & {
-  /** The kernel's name. */
-  readonly kernel: string;
-  readonly number: number;
-  /** The property of the decoded message. */
-  readonly name: string;
-  readonly doc: string;
-};
 
 type Constant = Extract<keyof typeof X, `XFRMA_${string}`>;
 
@@ -43,7 +23,7 @@ const attribute = (kernel: Constant, name: string, payload: Payload, doc: string
 const struct = (of: Struct): Payload => ({ type: 'struct', struct: of });
 const u32: Payload = { type: 'u32' };
 
-export const attributes: readonly Attribute[] = [
+const all: readonly Attribute[] = [
   attribute(
     'XFRMA_ALG_AUTH',
     'auth',
@@ -67,7 +47,12 @@ export const attributes: readonly Attribute[] = [
     'The policy that was deleted.',
   ),
   attribute('XFRMA_SEC_CTX', 'securityContext', struct(S.xfrm_user_sec_ctx), 'Security label.'),
-  attribute('XFRMA_LTIME_VAL', 'current', struct(S.xfrm_lifetime_cur), 'What was used so far.'),
+  attribute(
+    'XFRMA_LTIME_VAL',
+    'lifetimeCurrent',
+    struct(S.xfrm_lifetime_cur),
+    'What was used so far.',
+  ),
   attribute('XFRMA_REPLAY_VAL', 'replay', struct(S.xfrm_replay_state), 'Sequence numbers.'),
   attribute('XFRMA_REPLAY_THRESH', 'replayThreshold', u32, 'Packets between two async events.'),
   attribute(
@@ -93,7 +78,7 @@ export const attributes: readonly Attribute[] = [
   attribute(
     'XFRMA_MIGRATE',
     'migrations',
-    { type: 'list', struct: S.xfrm_user_migrate },
+    { type: 'list', struct: S.xfrm_user_migrate, repeated: true },
     'What moves where; in requests one attribute holds all, in events each has its own.',
   ),
   attribute(
@@ -187,26 +172,42 @@ export const attributes: readonly Attribute[] = [
   ),
 ];
 
-/** Attributes of NEWSADINFO. */
-export const sadAttributes: readonly Attribute[] = [
-  attribute('XFRMA_SAD_CNT', 'count', u32, 'Number of SAs.'),
-  attribute('XFRMA_SAD_HINFO', 'hash', struct(S.xfrmu_sadhinfo), 'Their hash table.'),
-];
+/** Attributes of every message but those of the SAD and SPD statistics. */
+export const attributes: AttributeTable = {
+  name: 'XfrmAttributes',
+  doc: 'What the attributes of a message say; those that were there.',
+  attributes: all,
+  shared: true,
+};
 
-/** Attributes of NEWSPDINFO. */
-export const spdAttributes: readonly Attribute[] = [
-  attribute('XFRMA_SPD_INFO', 'counts', struct(S.xfrmu_spdinfo), 'Numbers of policies.'),
-  attribute('XFRMA_SPD_HINFO', 'hash', struct(S.xfrmu_spdhinfo), 'Their hash table.'),
-  attribute(
-    'XFRMA_SPD_IPV4_HTHRESH',
-    'ipv4Threshold',
-    struct(S.xfrmu_spdhthresh),
-    'Which IPv4 policies are hashed.',
-  ),
-  attribute(
-    'XFRMA_SPD_IPV6_HTHRESH',
-    'ipv6Threshold',
-    struct(S.xfrmu_spdhthresh),
-    'Which IPv6 policies are hashed.',
-  ),
-];
+/** Attributes of NEWSADINFO. */
+export const sadAttributes: AttributeTable = {
+  name: 'SadAttributes',
+  doc: 'What NEWSADINFO says.',
+  attributes: [
+    attribute('XFRMA_SAD_CNT', 'count', u32, 'Number of SAs.'),
+    attribute('XFRMA_SAD_HINFO', 'hash', struct(S.xfrmu_sadhinfo), 'Their hash table.'),
+  ],
+};
+
+/** Attributes of NEWSPDINFO; a request may set the thresholds. */
+export const spdAttributes: AttributeTable = {
+  name: 'SpdAttributes',
+  doc: 'What NEWSPDINFO says.',
+  attributes: [
+    attribute('XFRMA_SPD_INFO', 'counts', struct(S.xfrmu_spdinfo), 'Numbers of policies.'),
+    attribute('XFRMA_SPD_HINFO', 'hash', struct(S.xfrmu_spdhinfo), 'Their hash table.'),
+    attribute(
+      'XFRMA_SPD_IPV4_HTHRESH',
+      'ipv4Threshold',
+      struct(S.xfrmu_spdhthresh),
+      'Which IPv4 policies are hashed.',
+    ),
+    attribute(
+      'XFRMA_SPD_IPV6_HTHRESH',
+      'ipv6Threshold',
+      struct(S.xfrmu_spdhthresh),
+      'Which IPv6 policies are hashed.',
+    ),
+  ],
+};

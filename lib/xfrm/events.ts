@@ -5,6 +5,7 @@
  */
 import type { EventTime } from '../netlink/event.ts';
 import type { MessageHeader } from '../wire/message.ts';
+import type { Truth } from '../wire/names.ts';
 import type {
   MappingInfo,
   Migration,
@@ -15,7 +16,15 @@ import type {
   XfrmAttributes,
 } from './codec.ts';
 import type { IpsecProto } from './names.ts';
-import type { Acquire, Aevent, StateMigration, XfrmPolicy, XfrmState } from './objects.ts';
+import type {
+  Acquire,
+  Aevent,
+  AttributesOf,
+  StateMigration,
+  XfrmPolicy,
+  XfrmState,
+} from './objects.ts';
+import type * as parts from './parts.ts';
 
 interface Base<Kind extends string> {
   readonly kind: Kind;
@@ -43,11 +52,11 @@ export interface DelSa extends Base<'DELSA'> {
 /** An SA reached a limit. */
 export interface Expire extends Base<'EXPIRE'> {
   /** true: a hard limit, the SA is gone. false: a soft one, it wants a successor. */
-  readonly hard: boolean;
+  readonly hard: Truth;
   readonly state: XfrmState;
 }
 /** All SAs of a protocol were deleted; there is no DELSA for any of them. */
-export interface FlushSa extends Base<'FLUSHSA'> {
+export interface FlushSa extends Base<'FLUSHSA'>, Readonly<Pick<XfrmAttributes, 'unknown'>> {
   readonly proto: IpsecProto;
 }
 /** A policy was added. */
@@ -68,15 +77,15 @@ export interface DelPolicy extends Base<'DELPOLICY'> {
 /** A policy reached a limit. */
 export interface PolExpire extends Base<'POLEXPIRE'> {
   /** true: a hard limit, the policy is gone and no DELPOLICY follows. */
-  readonly hard: boolean;
+  readonly hard: Truth;
   readonly policy: XfrmPolicy;
 }
 /** All policies of a type were deleted. */
 export interface FlushPolicy
   extends Base<'FLUSHPOLICY'>,
-    Readonly<Pick<XfrmAttributes, 'policyType' | 'unknown'>> {}
+    Readonly<AttributesOf<typeof parts.FLUSHPOLICY>> {}
 /** The defaults for packets that no policy matches were set. */
-export interface Default extends Base<'GETDEFAULT'> {
+export interface Default extends Base<'GETDEFAULT'>, Readonly<Pick<XfrmAttributes, 'unknown'>> {
   readonly defaults: PolicyDefaults;
 }
 /** A packet needs an SA that is not there. */
@@ -89,13 +98,13 @@ export interface NewAe extends Base<'NEWAE'> {
 }
 /** A Mobile IPv6 packet was refused. */
 export interface Report extends Base<'REPORT'> {
-  readonly report: ReportInfo & Pick<XfrmAttributes, 'coaddr' | 'unknown'>;
+  readonly report: ReportInfo & AttributesOf<typeof parts.REPORT>;
 }
 /** SAs and policies move to other addresses. */
 export interface Migrate extends Base<'MIGRATE'> {
   readonly id: PolicyId;
   readonly migrations: readonly Migration[];
-  readonly attributes: Pick<XfrmAttributes, 'kmAddress' | 'encap' | 'policyType' | 'unknown'>;
+  readonly attributes: Omit<AttributesOf<typeof parts.MIGRATE>, 'migrations'>;
 }
 /** One SA moves to other addresses (kernel 7.2). */
 export interface MigrateState extends Base<'MIGRATE_STATE'> {

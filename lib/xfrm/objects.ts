@@ -8,98 +8,34 @@ import type {
   AeventId,
   MigrateStateInfo,
   PolicyInfo,
+  SpiRequest,
   StateInfo,
   XfrmAttributes,
 } from './codec.ts';
+import type * as parts from './parts.ts';
+
+/** The attributes of a list of parts.ts, and the unknown ones. */
+export type AttributesOf<Names extends readonly (keyof XfrmAttributes)[]> = Pick<
+  XfrmAttributes,
+  Names[number] | 'unknown'
+>;
 
 /** A security association: struct xfrm_usersa_info and its attributes. */
-export interface XfrmState
-  extends StateInfo,
-    Pick<
-      XfrmAttributes,
-      | 'auth'
-      | 'authTrunc'
-      | 'crypt'
-      | 'aead'
-      | 'comp'
-      | 'encap'
-      | 'replay'
-      | 'replayEsn'
-      | 'mark'
-      | 'setMark'
-      | 'setMarkMask'
-      | 'ifId'
-      | 'dir'
-      | 'pcpu'
-      | 'coaddr'
-      | 'lastUsed'
-      | 'tfcPad'
-      | 'extraFlags'
-      | 'offload'
-      | 'securityContext'
-      | 'mappingMaxAge'
-      | 'natKeepaliveInterval'
-      | 'iptfsDropTime'
-      | 'iptfsReorderWindow'
-      | 'iptfsDontFrag'
-      | 'iptfsInitDelay'
-      | 'iptfsMaxQsize'
-      | 'iptfsPktSize'
-      | 'unknown'
-    > {}
+export interface XfrmState extends StateInfo, AttributesOf<typeof parts.STATE> {}
 
 /** A security policy: struct xfrm_userpolicy_info and its attributes. */
-export interface XfrmPolicy
-  extends PolicyInfo,
-    Pick<
-      XfrmAttributes,
-      'templates' | 'policyType' | 'mark' | 'ifId' | 'offload' | 'securityContext' | 'unknown'
-    > {}
+export interface XfrmPolicy extends PolicyInfo, AttributesOf<typeof parts.POLICY> {}
 
 /** A packet that needs an SA: struct xfrm_user_acquire and its attributes. */
-export interface Acquire
-  extends AcquireInfo,
-    Pick<
-      XfrmAttributes,
-      | 'templates'
-      | 'policyType'
-      | 'mark'
-      | 'ifId'
-      | 'offload'
-      | 'securityContext'
-      | 'pcpu'
-      | 'unknown'
-    > {}
+export interface Acquire extends AcquireInfo, AttributesOf<typeof parts.ACQUIRE> {}
 
 /** News of an SA's counters: struct xfrm_aevent_id and its attributes. */
-export interface Aevent
-  extends AeventId,
-    Pick<
-      XfrmAttributes,
-      | 'current'
-      | 'replay'
-      | 'replayEsn'
-      | 'replayThreshold'
-      | 'timerThreshold'
-      | 'mark'
-      | 'ifId'
-      | 'dir'
-      | 'pcpu'
-      | 'unknown'
-    > {}
+export interface Aevent extends AeventId, AttributesOf<typeof parts.AEVENT> {}
 
 /** One SA's move: struct xfrm_user_migrate_state and its attributes. */
 export interface StateMigration
   extends MigrateStateInfo,
-    Pick<
-      XfrmAttributes,
-      | 'encap'
-      | 'offload'
-      | 'mark'
-      | 'setMark'
-      | 'setMarkMask'
-      | 'mappingMaxAge'
-      | 'natKeepaliveInterval'
-      | 'dir'
-      | 'unknown'
-    > {}
+    AttributesOf<typeof parts.MIGRATE_STATE> {}
+
+/** A request for an SPI: struct xfrm_userspi_info and its attributes. */
+export interface SpiAllocation extends SpiRequest, AttributesOf<typeof parts.ALLOCSPI> {}

@@ -5,17 +5,19 @@
  */
 import {
   address,
-  boolean,
   inline,
   key,
+  length,
   name,
   nested,
   number,
   reserved,
   struct,
   text,
+  truth,
   words,
 } from '../wire/struct.ts';
+import { XFRM_INF } from './constants.ts';
 import * as N from './names.ts';
 
 export const xfrm_selector = struct(
@@ -73,10 +75,22 @@ export const xfrm_lifetime_cfg = struct(
   'Lifetime',
   'Limits: at a soft one the key manager is told (EXPIRE, hard false), at a hard one the SA goes.',
   [
-    number('u64', 'soft_byte_limit', 'Bytes; XFRM_INF for none.', { name: 'softBytes' }),
-    number('u64', 'hard_byte_limit', 'Bytes; XFRM_INF for none.', { name: 'hardBytes' }),
-    number('u64', 'soft_packet_limit', 'Packets; XFRM_INF for none.', { name: 'softPackets' }),
-    number('u64', 'hard_packet_limit', 'Packets; XFRM_INF for none.', { name: 'hardPackets' }),
+    number('u64', 'soft_byte_limit', 'Bytes; XFRM_INF for none.', {
+      name: 'softBytes',
+      absent: XFRM_INF,
+    }),
+    number('u64', 'hard_byte_limit', 'Bytes; XFRM_INF for none.', {
+      name: 'hardBytes',
+      absent: XFRM_INF,
+    }),
+    number('u64', 'soft_packet_limit', 'Packets; XFRM_INF for none.', {
+      name: 'softPackets',
+      absent: XFRM_INF,
+    }),
+    number('u64', 'hard_packet_limit', 'Packets; XFRM_INF for none.', {
+      name: 'hardPackets',
+      absent: XFRM_INF,
+    }),
     number('u64', 'soft_add_expires_seconds', 'Seconds since it was added; 0 for none.', {
       name: 'softAddSeconds',
     }),
@@ -225,7 +239,7 @@ export const xfrm_user_tmpl = struct(
     number('u32', 'reqid', 'The id the SA must have; 0 for any.'),
     number('u8', 'mode', 'Mode.', { names: N.Mode }),
     number('u8', 'share', 'Who shares the SA.', { names: N.Share }),
-    boolean('optional', 'Whether packets may pass without it.'),
+    truth('optional', 'Whether packets may pass without it.'),
     number('u32', 'aalgos', 'Authentication algorithms allowed, a bit each.'),
     number('u32', 'ealgos', 'Encryption algorithms allowed, a bit each.'),
     number('u32', 'calgos', 'Compression algorithms allowed, a bit each.'),
@@ -252,7 +266,7 @@ export const xfrm_user_acquire = struct(
 
 export const xfrm_user_expire = struct('xfrm_user_expire', 'ExpireInfo', 'An SA reached a limit.', [
   nested(xfrm_usersa_info, 'state', 'state', 'The SA.'),
-  boolean('hard', 'Whether the limit was a hard one: the SA is gone.'),
+  truth('hard', 'Whether the limit was a hard one: the SA is gone.'),
 ]);
 
 export const xfrm_user_polexpire = struct(
@@ -261,7 +275,7 @@ export const xfrm_user_polexpire = struct(
   'A policy reached a limit.',
   [
     nested(xfrm_userpolicy_info, 'pol', 'policy', 'The policy.'),
-    boolean('hard', 'Whether the limit was a hard one: the policy is gone.'),
+    truth('hard', 'Whether the limit was a hard one: the policy is gone.'),
   ],
 );
 
@@ -411,7 +425,7 @@ export const xfrm_replay_state_esn = struct(
   'ReplayEsn',
   'Sequence numbers with a large replay window, or of 64 bits (flag esn).',
   [
-    number('u32', 'bmp_len', 'Words of the bitmap.', { name: 'bitmapLength' }),
+    length('u32', 'bmp_len', 'words'),
     number('u32', 'oseq', 'Last number sent, low half.'),
     number('u32', 'seq', 'Highest number received, low half.'),
     number('u32', 'oseq_hi', 'Last number sent, high half.'),
@@ -450,7 +464,7 @@ export const xfrm_user_sec_ctx = struct(
   'SecurityContext',
   'The security label of an SA or a policy.',
   [
-    number('u16', 'len', 'Length of the whole in bytes.', { name: 'length' }),
+    length('u16', 'len', 'whole'),
     number('u16', 'exttype', 'PF_KEY extension type.', { name: 'extensionType' }),
     number('u8', 'ctx_alg', 'Security module (1 SELinux).', { name: 'algorithm' }),
     number('u8', 'ctx_doi', 'Domain of interpretation (1 LSM).', { name: 'doi' }),

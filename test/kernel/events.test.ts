@@ -105,7 +105,6 @@ test('NEWSA, UPDSA, DELSA by ip xfrm arrive with every field', { skip: withoutEs
     setMark: 0x20,
     setMarkMask: 0xf0,
     replayEsn: {
-      bitmapLength: 1,
       oseq: 0,
       seq: 0,
       oseqHi: 0,
@@ -177,7 +176,10 @@ test('SAs of every protocol and address family arrive with their own fields', {
 test('an SA that reaches its soft and its hard limit says so', { skip: withoutEsp }, async () => {
   await using subscription = subscribe({ groups: SA });
   addState(0x1002, ...words('limit time-soft 1 limit time-hard 2'));
-  const events = await until(subscription, (event) => event.kind === 'EXPIRE' && event.hard);
+  const events = await until(
+    subscription,
+    (event) => event.kind === 'EXPIRE' && event.hard === true,
+  );
   assert.deepEqual(
     events.map((event) => (event.kind === 'EXPIRE' ? (event.hard ? 'hard' : 'soft') : event.kind)),
     ['NEWSA', 'soft', 'hard'],

@@ -1,0 +1,25 @@
+/**
+ * What may be given where a message is made.
+ * @module
+ */
+import type { RawAttribute } from './attribute.ts';
+import type { FlagSet } from './names.ts';
+import type { Secret } from './secret.ts';
+
+/**
+ * What encodes to a decoded type: that type itself, and looser forms of it. Whatever is left out
+ * is zero (a limit of a lifetime: none; an address family: that of the addresses). Enumerations
+ * take a name or a number, flag words a set, a list of names or a number, 64-bit numbers a bigint
+ * or a number, keys also their bytes.
+ */
+export type Input<T> = T extends bigint
+  ? bigint | number
+  : T extends string | number | boolean | undefined | Uint8Array | RawAttribute
+    ? T
+    : T extends Secret
+      ? Secret | Uint8Array
+      : T extends FlagSet<infer Name>
+        ? FlagSet<Name> | readonly Name[] | number
+        : T extends readonly (infer Item)[]
+          ? readonly Input<Item>[]
+          : { readonly [Key in keyof T]?: Input<T[Key]> | undefined };

@@ -1,0 +1,49 @@
+/**
+ * Keys on their way into a message.
+ * @module
+ */
+import { EncodeError } from './error.ts';
+
+/** What holds a key and does not show it. */
+export interface Secret {
+  /** Length in bytes. */
+  readonly length: number;
+  bytes(): Uint8Array;
+}
+
+/** The length in bits of an algorithm's key: as it says itself, else all of the key. */
+export function keyBits(bits: number | undefined, key: Secret | Uint8Array | undefined): number {
+  return bits ?? (key === undefined ? 0 : key.length * 8);
+}
+
+/**
+ * The bytes that a key takes in the message.
+ *
+ * @param zeroed whether zeros may stand for a key that is not there (a decoded event has none
+ *   unless keys were asked for)
+ * @throws EncodeError when the key is not there, or not as long as it says
+ */
+export function keyLength(
+  bits: number | undefined,
+  key: Secret | Uint8Array | undefined,
+  zeroed: boolean,
+): number {
+  const bytes = Math.ceil(keyBits(bits, key) / 8);
+  if (key === undefined) {
+    if (bytes === 0 || zeroed) return bytes;
+    throw new EncodeError(`the ${bytes} bytes of it are not there (see missingKeys)`, ['key']);
+  }
+  if (key.length !== bytes) {
+    throw new EncodeError(`has ${key.length} bytes, ${bits} bits need ${bytes}`, ['key']);
+  }
+  return bytes;
+}
+
+/** Writes a key, if there is one. */
+export function writeKey(
+  bytes: Uint8Array,
+  at: number,
+  key: Secret | Uint8Array | undefined,
+): void {
+  if (key !== undefined) bytes.set(key instanceof Uint8Array ? key : key.bytes(), at);
+}

@@ -1,0 +1,125 @@
+/**
+ * Where messages are written: one buffer, reused, that grows when it must. Lengths are patched when
+ * a message or an attribute ends.
+ * @module
+ */
+import { align4, NLA_HDRLEN, type RawAttribute } from './attribute.ts';
+import { LE } from './endian.ts';
+import { EncodeError } from './error.ts';
+import { type MessageHeader, NLMSG_HDRLEN } from './message.ts';
+
+/** Most bytes of an attribute: nla_len has 16 bits. */
+const MAX_ATTRIBUTE = 0xffff;
+
+/**
+ * A growing buffer of messages, one after the other.
+ *
+ * All memory after the end is zero, so what is reserved is padding until somebody writes there.
+ * Messages may hold keys: {@link wipe} overwrites them, and so does growing with the memory that is
+ * left behind.
+ */
+export class MessageWriter implements Disposable {
+  /** The memory. Another one after {@link reserve}, {@link attribute} or a message began. */
+  bytes: Uint8Array<ArrayBuffer>;
+  /** The same memory. */
+  view: DataView<ArrayBuffer>;
+  #end = 0;
+
+  /** @param capacity bytes to begin with */
+  constructor(capacity = 4096) {
+    this.bytes = new Uint8Array(capacity);
+    this.view = new DataView(this.bytes.buffer);
+  }
+
+  /** Bytes written. */
+  get length(): number {
+    return this.#end;
+  }
+
+  /** What was written: the writer's own memory, valid until it is written to or wiped. */
+  written(): Uint8Array<ArrayBuffer> {
+    return this.bytes.subarray(0, this.#end);
+  }
+
+  /** Makes room for `size` zero bytes, and padding to four, and gives their offset. */
+  reserve(size: number): number {
+    const at = this.#end;
+    const end = at + align4(size);
+    if (end > this.bytes.length) this.#grow(end);
+    this.#end = end;
+    return at;
+  }
+
+  /** Begins a message and gives its offset, for {@link endMessage}. */
+  beginMessage({ type, flags, seq, portId }: MessageHeader): number {
+    const at = this.reserve(NLMSG_HDRLEN);
+    this.view.setUint16(at + 4, type, LE);
+    this.view.setUint16(at + 6, flags, LE);
+    this.view.setUint32(at + 8, seq, LE);
+    this.view.setUint32(at + 12, portId, LE);
+    return at;
+  }
+
+  /**
+   * Ends the message at `at`.
+   * @param size its nlmsg_len; the kernel counts the padding at its end too, and that is the default
+   */
+  endMessage(at: number, size = this.#end - at): void {
+    this.view.setUint32(at, size, LE);
+  }
+
+  /** Writes the header of an attribute with `size` bytes of payload, and gives their offset. */
+  attribute(type: number, size: number): number {
+    const length = NLA_HDRLEN + size;
+    if (length > MAX_ATTRIBUTE) {
+      throw new EncodeError(`has ${size} bytes, ${MAX_ATTRIBUTE - NLA_HDRLEN} fit`, []);
+    }
+    const at = this.reserve(length);
+    this.view.setUint16(at, length, LE);
+    this.view.setUint16(at + 2, type, LE);
+    return at + NLA_HDRLEN;
+  }
+
+  /** Begins an attribute that holds attributes, and gives its offset, for {@link endNest}. */
+  beginNest(type: number): number {
+    return this.attribute(type, 0) - NLA_HDRLEN;
+  }
+
+  /** Ends the nest at `at`. */
+  endNest(at: number): void {
+    const length = this.#end - at;
+    if (length > MAX_ATTRIBUTE) {
+      throw new EncodeError(`has ${length - NLA_HDRLEN} bytes, more than fit`, []);
+    }
+    this.view.setUint16(at, length, LE);
+  }
+
+  /** Writes an attribute as it came. */
+  raw({ type, flags, bytes }: RawAttribute): void {
+    const at = this.attribute(type | flags, bytes.length);
+    this.bytes.set(bytes, at);
+  }
+
+  /** Takes back what was written from `at` on: after an error, a message that was begun. */
+  cut(at: number): void {
+    this.bytes.fill(0, at, this.#end);
+    this.#end = at;
+  }
+
+  /** Overwrites all that was written; the writer is empty again. */
+  wipe(): void {
+    this.cut(0);
+  }
+
+  [Symbol.dispose](): void {
+    this.wipe();
+  }
+
+  #grow(least: number): void {
+    const grown = new Uint8Array(Math.max(least, 2 * this.bytes.length));
+    grown.set(this.written());
+    this.bytes.fill(0);
+    this.bytes = grown;
+    this.view = new DataView(grown.buffer);
+  }
+}

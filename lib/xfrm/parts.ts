@@ -1,0 +1,130 @@
+/**
+ * Which attributes belong to which message, in the order in which the kernel sends them
+ * (copy_to_user_state_extra and the other builders of net/xfrm/xfrm_user.c, 7.3). From each list
+ * come the type of the decoded object (objects.ts), the order of encoding, and what a decoder
+ * takes: an attribute in a message where it does not belong is kept raw.
+ * @module
+ */
+import { type Part, part } from '../wire/attribute-table.ts';
+import { attributes } from './attributes.ts';
+import type { XfrmAttributes } from './codec.ts';
+
+type Names = readonly (keyof XfrmAttributes)[];
+
+/** NEWSA, UPDSA; after them, in EXPIRE: mark, ifId, pcpu, dir. The last three: requests only. */
+export const STATE = [
+  'extraFlags',
+  'coaddr',
+  'lastUsed',
+  'aead',
+  'auth',
+  'authTrunc',
+  'crypt',
+  'comp',
+  'encap',
+  'tfcPad',
+  'mark',
+  'setMark',
+  'setMarkMask',
+  'replayEsn',
+  'replay',
+  'offload',
+  'ifId',
+  'securityContext',
+  'iptfsDropTime',
+  'iptfsReorderWindow',
+  'iptfsDontFrag',
+  'iptfsInitDelay',
+  'iptfsMaxQsize',
+  'iptfsPktSize',
+  'mappingMaxAge',
+  'pcpu',
+  'dir',
+  'natKeepaliveInterval',
+  'lifetimeCurrent',
+  'replayThreshold',
+  'timerThreshold',
+] as const satisfies Names;
+
+/** NEWPOLICY, UPDPOLICY, POLEXPIRE. */
+export const POLICY = [
+  'templates',
+  'securityContext',
+  'policyType',
+  'mark',
+  'ifId',
+  'offload',
+] as const satisfies Names;
+
+export const ACQUIRE = [...POLICY, 'pcpu'] as const satisfies Names;
+
+/** NEWAE, GETAE. */
+export const AEVENT = [
+  'replayEsn',
+  'replay',
+  'lifetimeCurrent',
+  'replayThreshold',
+  'timerThreshold',
+  'mark',
+  'ifId',
+  'pcpu',
+  'dir',
+] as const satisfies Names;
+
+/** MIGRATE; the last two: requests only. */
+export const MIGRATE = [
+  'kmAddress',
+  'encap',
+  'policyType',
+  'migrations',
+  'ifId',
+  'offload',
+] as const satisfies Names;
+
+export const MIGRATE_STATE = [
+  'encap',
+  'offload',
+  'mark',
+  'setMark',
+  'setMarkMask',
+  'mappingMaxAge',
+  'natKeepaliveInterval',
+  'dir',
+] as const satisfies Names;
+
+export const REPORT = ['coaddr'] as const satisfies Names;
+export const FLUSHPOLICY = ['policyType'] as const satisfies Names;
+
+/** Requests that name an SA: GETSA, DELSA. The last two: of a dump. */
+export const STATE_ID = [
+  'mark',
+  'srcaddr',
+  'filterProto',
+  'addressFilter',
+] as const satisfies Names;
+
+/** Requests that name a policy: GETPOLICY, DELPOLICY. */
+export const POLICY_ID = ['securityContext', 'policyType', 'mark', 'ifId'] as const satisfies Names;
+
+export const ALLOCSPI = ['mark', 'ifId', 'pcpu', 'dir'] as const satisfies Names;
+
+/** The lists, as readers and writers take them. */
+export const parts = {
+  state: part(attributes, STATE),
+  /** DELSA: the SA itself is in an attribute, which is read apart. */
+  deletedState: part(attributes, STATE, ['state']),
+  policy: part(attributes, POLICY),
+  /** DELPOLICY: likewise. */
+  deletedPolicy: part(attributes, POLICY, ['policy']),
+  acquire: part(attributes, ACQUIRE),
+  aevent: part(attributes, AEVENT),
+  migrate: part(attributes, MIGRATE),
+  migrateState: part(attributes, MIGRATE_STATE),
+  report: part(attributes, REPORT),
+  flushPolicy: part(attributes, FLUSHPOLICY),
+  stateId: part(attributes, STATE_ID),
+  policyId: part(attributes, POLICY_ID),
+  allocSpi: part(attributes, ALLOCSPI),
+  /** Messages without attributes of their own. */
+  none: part(attributes, []),
+} as const satisfies Record<string, Part>;

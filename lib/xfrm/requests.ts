@@ -1,0 +1,169 @@
+/**
+ * What is said to the kernel, and what it answers beside the objects themselves: requests, and the
+ * statistics. An answer to GETSA is a NEWSA, one to GETPOLICY a NEWPOLICY, and so on: those are
+ * the same as the events (events.ts).
+ * @module
+ */
+import type { EventTime } from '../netlink/event.ts';
+import type { MessageHeader } from '../wire/message.ts';
+import type { Truth } from '../wire/names.ts';
+import type {
+  Migration,
+  PolicyDefaults,
+  PolicyId,
+  SadAttributes,
+  SpdAttributes,
+  StateId,
+  XfrmAttributes,
+} from './codec.ts';
+import type { XfrmEvent } from './events.ts';
+import type { IpsecProto } from './names.ts';
+import type {
+  Acquire,
+  Aevent,
+  AttributesOf,
+  SpiAllocation,
+  StateMigration,
+  XfrmPolicy,
+  XfrmState,
+} from './objects.ts';
+import type * as parts from './parts.ts';
+
+interface Base<Name extends string> {
+  readonly kind: 'request';
+  /** The kernel's name of the message type, without `XFRM_MSG_`. */
+  readonly message: Name;
+  readonly protocol: 'xfrm';
+  /** The message's header; its flags have NLM_F_REQUEST. */
+  readonly header: MessageHeader;
+  readonly time: EventTime;
+}
+
+type Unknown = Pick<XfrmAttributes, 'unknown'>;
+
+/** Add an SA, or change one. */
+export interface StateRequest extends Base<'NEWSA' | 'UPDSA'> {
+  readonly state: XfrmState;
+}
+/** Delete an SA. */
+export interface DelSaRequest extends Base<'DELSA'> {
+  readonly id: StateId;
+  readonly attributes: AttributesOf<typeof parts.STATE_ID>;
+}
+/** Show an SA, or all of them (NLM_F_DUMP, no id). */
+export interface GetSaRequest extends Base<'GETSA'> {
+  /** Absent in a dump: there the attributes follow the header at once. */
+  readonly id?: StateId;
+  readonly attributes: AttributesOf<typeof parts.STATE_ID>;
+}
+/** Choose a free SPI, and make a larval SA with it. */
+export interface AllocSpiRequest extends Base<'ALLOCSPI'> {
+  readonly allocation: SpiAllocation;
+}
+/** Say that an SA reached a limit; with a hard one, the kernel deletes it. */
+export interface ExpireRequest extends Base<'EXPIRE'> {
+  readonly hard: Truth;
+  readonly state: XfrmState;
+}
+/** Delete all SAs of a protocol. */
+export interface FlushSaRequest extends Base<'FLUSHSA'>, Readonly<Unknown> {
+  readonly proto: IpsecProto;
+}
+/** Add a policy, or replace one. */
+export interface PolicyRequest extends Base<'NEWPOLICY' | 'UPDPOLICY'> {
+  readonly policy: XfrmPolicy;
+}
+/** Delete a policy. */
+export interface DelPolicyRequest extends Base<'DELPOLICY'> {
+  readonly id: PolicyId;
+  readonly attributes: AttributesOf<typeof parts.POLICY_ID>;
+}
+/** Show a policy, or all of them (NLM_F_DUMP). */
+export interface GetPolicyRequest extends Base<'GETPOLICY'> {
+  /** May be absent in a dump. */
+  readonly id?: PolicyId;
+  readonly attributes: AttributesOf<typeof parts.POLICY_ID>;
+}
+/** Say that a policy reached a limit; with a hard one, the kernel deletes it. */
+export interface PolExpireRequest extends Base<'POLEXPIRE'> {
+  readonly hard: Truth;
+  readonly policy: XfrmPolicy;
+}
+/** Delete all policies of a type. */
+export interface FlushPolicyRequest
+  extends Base<'FLUSHPOLICY'>,
+    Readonly<AttributesOf<typeof parts.FLUSHPOLICY>> {}
+/** Make the kernel announce that an SA is wanted. */
+export interface AcquireRequest extends Base<'ACQUIRE'> {
+  readonly acquire: Acquire;
+}
+/** Set (with NLM_F_REPLACE) or show an SA's counters. */
+export interface AeventRequest extends Base<'NEWAE' | 'GETAE'> {
+  readonly aevent: Aevent;
+}
+/** Move SAs and a policy to other addresses. */
+export interface MigrateRequest extends Base<'MIGRATE'> {
+  readonly id: PolicyId;
+  readonly migrations: readonly Migration[];
+  readonly attributes: Omit<AttributesOf<typeof parts.MIGRATE>, 'migrations'>;
+}
+/** Move one SA to other addresses (kernel 7.2). */
+export interface MigrateStateRequest extends Base<'MIGRATE_STATE'> {
+  readonly migration: StateMigration;
+}
+/** Show the statistics of the SAs, or of the policies. */
+export interface InfoRequest extends Base<'GETSADINFO' | 'GETSPDINFO'>, Readonly<Unknown> {
+  /** Come back in the answer; the kernel makes nothing of them. */
+  readonly flags: number;
+}
+/** Set from which prefix lengths on policies are hashed. */
+export interface SpdInfoRequest extends Base<'NEWSPDINFO'> {
+  readonly flags: number;
+  readonly spd: SpdAttributes;
+}
+/** Set or show what happens to packets that no policy matches. */
+export interface DefaultRequest extends Base<'SETDEFAULT' | 'GETDEFAULT'>, Readonly<Unknown> {
+  readonly defaults: PolicyDefaults;
+}
+
+/** What a program asks of the kernel. A switch over `message` tells them apart. */
+export type XfrmRequest =
+  | StateRequest
+  | DelSaRequest
+  | GetSaRequest
+  | AllocSpiRequest
+  | ExpireRequest
+  | FlushSaRequest
+  | PolicyRequest
+  | DelPolicyRequest
+  | GetPolicyRequest
+  | PolExpireRequest
+  | FlushPolicyRequest
+  | AcquireRequest
+  | AeventRequest
+  | MigrateRequest
+  | MigrateStateRequest
+  | InfoRequest
+  | SpdInfoRequest
+  | DefaultRequest;
+
+interface Answer<Kind extends string> {
+  readonly kind: Kind;
+  readonly protocol: 'xfrm';
+  readonly header: MessageHeader;
+  readonly time: EventTime;
+  /** Those of the request. */
+  readonly flags: number;
+}
+
+/** Statistics of the SAs. */
+export interface SadInfo extends Answer<'NEWSADINFO'> {
+  readonly sad: SadAttributes;
+}
+/** Statistics of the policies. */
+export interface SpdInfo extends Answer<'NEWSPDINFO'> {
+  readonly spd: SpdAttributes;
+}
+
+/** Any XFRM message: an event, an answer or a request. */
+export type XfrmMessage = XfrmEvent | SadInfo | SpdInfo | XfrmRequest;

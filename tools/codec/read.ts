@@ -1,0 +1,239 @@
+/**
+ * Readers: straight-line functions from bytes to values.
+ * @module
+ */
+import type { Attribute, AttributeTable } from '../../lib/wire/attribute-table.ts';
+import { Flags } from '../../lib/wire/names.ts';
+import { NUMBER_SIZE, type NumberType, type Struct } from '../../lib/wire/struct.ts';
+import {
+  type DecodedField,
+  decoded,
+  label,
+  type Named,
+  needsOuter,
+  place,
+  resolve,
+  tailOf,
+  usesFamily,
+  usesKeys,
+} from './shape.ts';
+
+function readNumber(type: NumberType, at: string): string {
+  switch (type) {
+    case 'u8':
+      return `b[${at}] as number`;
+    case 'u16':
+      return `v.getUint16(${at}, LE)`;
+    case 'be16':
+      return `v.getUint16(${at})`;
+    case 'u32':
+      return `v.getUint32(${at}, LE)`;
+    case 's32':
+      return `v.getInt32(${at}, LE)`;
+    case 'be32':
+      return `v.getUint32(${at})`;
+    case 'u64':
+      return `readU64(v, ${at})`;
+  }
+}
+
+function readNamed(field: Named & { type: NumberType }, at: string): string {
+  const raw = readNumber(field.type, at);
+  const names = label(field);
+  if (names === undefined) return raw;
+  return `${names}.${field.names instanceof Flags ? 'of' : 'name'}(${raw})`;
+}
+
+/** The expression for the number a path of kernel names leads to. */
+function readAt(of: Struct, path: string): string {
+  const { field, at } = resolve(of, path);
+  const type = field.type === 'length' ? field.of : field.type;
+  if (!(type in NUMBER_SIZE)) throw new Error(`${of.kernel}: ${path} is no number`);
+  return readNumber(type as NumberType, place(at));
+}
+
+function readField(field: DecodedField, of: Struct): string {
+  const at = place(field.at);
+  switch (field.type) {
+    case 'truth':
+      return `readTruth(b[${at}] as number)`;
+    case 'address': {
+      const family = field.family === undefined ? 'family' : readAt(of, field.family);
+      return `readAddress(b, ${at}, ${family})`;
+    }
+    case 'name':
+      return `readName(b, ${at})`;
+    case 'struct': {
+      const outer = of.family === undefined ? 0 : 'family';
+      return `read${field.struct.name}(v, b, ${at}${needsOuter(field.struct) ? `, ${outer}` : ''})`;
+    }
+    case 'words':
+      return '[]';
+    case 'text':
+      return "''";
+    case 'key':
+    case 'length':
+    case 'reserved':
+      throw new Error(`${of.kernel}.${field.kernel} is read apart`);
+    default:
+      return readNamed(field, at);
+  }
+}
+
+/** How many bytes trail the struct, and how they are read once they are known to be there. */
+function readTail(of: Struct): { bytes: string; read: string } {
+  const tail = tailOf(of);
+  const start = place(tail?.offset ?? 0);
+  switch (tail?.type) {
+    case 'key':
+      return {
+        bytes: `Math.ceil(${readAt(of, tail.bits)} / 8)`,
+        read: `if (keys) value.key = new KeyMaterial(b.slice(${start}, ${start} + bytes));`,
+      };
+    case 'words':
+      return {
+        bytes: `${readAt(of, tail.count)} * 4`,
+        read: `for (let i = ${start}; i < ${start} + bytes; i += 4) value.${tail.name}.push(v.getUint32(i, LE));`,
+      };
+    case 'text':
+      return {
+        bytes: readAt(of, tail.length),
+        read: `value.${tail.name} = readString(b, ${start}, bytes);`,
+      };
+    default:
+      throw new Error(`${of.kernel} is of fixed size`);
+  }
+}
+
+/** The reader of a struct. */
+export function readerOf(of: Struct): string {
+  const tail = tailOf(of);
+  let body = '';
+  if (of.family === 'outer') body += '  const family = outer;\n';
+  else if (of.family !== undefined) body += `  const family = ${readAt(of, of.family)} || outer;\n`;
+  const lines = decoded(of).flatMap((field) =>
+    field.type === 'key' ? [] : `    ${field.name}: ${readField(field, of)},\n`,
+  );
+  const literal = `{\n${lines.join('')}  }`;
+  const more: string[] = [];
+  if (tail === undefined) {
+    if (needsOuter(of)) more.push('outer: number');
+    body += `  return ${literal};\n`;
+  } else {
+    const { bytes, read } = readTail(of);
+    more.push('length: number', 'path: string');
+    if (tail.type === 'key') more.push('keys: boolean');
+    body += `  const bytes = ${bytes};
+  if (bytes > length - ${tail.offset}) tooShort(path, at, ${tail.offset} + bytes, length);\n`;
+    const whole = of.fields.find((field) => field.type === 'length' && field.counts === 'whole');
+    if (whole !== undefined) {
+      const stated = readAt(of, whole.kernel);
+      body += `  if (${stated} !== ${tail.offset} + bytes) wrongLength(path, at, ${tail.offset} + bytes, ${stated});\n`;
+    }
+    body += `  const value: ${of.name} = ${literal};
+  ${read}
+  return value;
+`;
+  }
+  const uses = (parameter: string) =>
+    new RegExp(`\\b${parameter}\\b`).test(body) ? parameter : `_${parameter}`;
+  const parameters = [`${uses('v')}: DataView`, `${uses('b')}: Uint8Array`, 'at: number', ...more];
+  return `export function read${of.name}(${parameters.join(', ')}): ${of.name} {\n${body}}\n`;
+}
+
+/** The arguments a nest's reader takes after its end. */
+function nestArguments(table: AttributeTable): string {
+  if (table.shared) throw new Error(`${table.name} is shared: it cannot be nested`);
+  return `${usesFamily(table) ? ', family' : ''}${usesKeys(table) ? ', keys' : ''}`;
+}
+
+function readAttribute(of: Attribute): string {
+  const into = `into.${of.name}`;
+  const need = (size: number) => `if (n < ${size}) tooShort('${of.kernel}', at, ${size}, n);\n`;
+  switch (of.type) {
+    case 'pad':
+      return '';
+    case 'flag':
+      return `${into} = true;\n`;
+    case 'address':
+      return `${need(16)}${into} = readAddress(b, p, family);\n`;
+    case 'ip':
+      return `${into} = readIp(b, p, n);\n`;
+    case 'string':
+      return `${into} = readString(b, p, n);\n`;
+    case 'bytes':
+      return `${into} = b.slice(p, p + n);\n`;
+    case 'nest':
+      return `${into} = {};
+        try {
+          read${of.table.name}(v, b, p, p + n${nestArguments(of.table)}, ${into});
+        } catch (error) {
+          throw within(error, '${of.kernel}');
+        }\n`;
+    case 'nests':
+      return `${into} = [];
+        for (let i = p; i < p + n; i += align4(attributeLength(v, i, p + n))) {
+          const entry: ${of.table.name} = {};
+          const inner = i + attributeLength(v, i, p + n);
+          try {
+            read${of.table.name}(v, b, i + NLA_HDRLEN, inner${nestArguments(of.table)}, entry);
+          } catch (error) {
+            throw within(within(error, \`[\${${into}.length}]\`), '${of.kernel}');
+          }
+          ${into}.push(entry);
+        }\n`;
+    case 'struct': {
+      const { struct } = of;
+      let more = '';
+      const tail = tailOf(struct);
+      if (tail) more = `, n, '${of.kernel}'${tail.type === 'key' ? ', keys' : ''}`;
+      else if (needsOuter(struct)) more = ', family';
+      return `${need(struct.size)}${into} = read${struct.name}(v, b, p${more});\n`;
+    }
+    case 'list': {
+      const { struct } = of;
+      return (
+        `if (n % ${struct.size} !== 0) notAMultiple('${of.kernel}', at, ${struct.size}, n);\n` +
+        `${into} ${of.repeated ? '??=' : '='} [];\n` +
+        `for (let i = p; i < p + n; i += ${struct.size}) ${into}.push(read${struct.name}(v, b, i${needsOuter(struct) ? ', family' : ''}));\n`
+      );
+    }
+    default:
+      return `${need(NUMBER_SIZE[of.type])}${into} = ${readNamed(of, 'p')};\n`;
+  }
+}
+
+/** The reader of an attribute space. */
+export function readerOfTable(table: AttributeTable): string {
+  const { name, attributes, shared } = table;
+  const known = attributes.filter(({ type }) => !(shared && type === 'pad'));
+  const body = known
+    .map((one) => `case ${one.number}: // ${one.kernel}\n${readAttribute(one)}break;\n`)
+    .join('');
+  const parameters = [
+    'v: DataView',
+    'b: Uint8Array',
+    'at: number',
+    'end: number',
+    ...(shared ? ['use: Uint8Array'] : []),
+    ...(usesFamily(table) ? ['family: number'] : []),
+    ...(usesKeys(table) ? ['keys: boolean'] : []),
+    `into: ${name}`,
+  ];
+  return `/** Reads the attributes between \`at\` and \`end\` into \`into\`. */
+export function read${name}(${parameters.join(', ')}): void {
+  while (at < end) {
+    const length = attributeLength(v, at, end);
+    const p = at + NLA_HDRLEN;
+    const n = length - NLA_HDRLEN;
+    const type = v.getUint16(at + 2, LE) & NLA_TYPE_MASK;
+    switch (${shared ? 'type < use.length ? use[type] : 0' : 'type'}) {
+${body}${shared ? 'case SKIP:\nbreak;\n' : ''}      default:
+        into.unknown ??= [];
+        into.unknown.push(rawAttribute(v, b, at, length));
+    }
+    at += align4(length);
+  }
+}
+`;
+}

@@ -1,0 +1,316 @@
+/**
+ * Writers: straight-line functions from values to bytes, the mirror image of the readers.
+ * @module
+ */
+import type { Attribute, AttributeTable } from '../../lib/wire/attribute-table.ts';
+import { Flags } from '../../lib/wire/names.ts';
+import { NUMBER_SIZE, type NumberType, type Struct } from '../../lib/wire/struct.ts';
+import {
+  type DecodedField,
+  flat,
+  label,
+  type Named,
+  needsOuter,
+  place,
+  resolve,
+  tailOf,
+  usesFamily,
+  usesKeys,
+} from './shape.ts';
+
+const CHECK = { u8: 'u8', u16: 'u16', be16: 'u16', u32: 'u32', be32: 'u32', s32: 's32' } as const;
+
+/** What the memory is called: in the writers of structs, and of attributes. */
+type Memory = { readonly v: string; readonly b: string };
+const STRUCT: Memory = { v: 'v', b: 'b' };
+const ATTRIBUTE: Memory = { v: 'w.view', b: 'w.bytes' };
+
+/** The statement that writes a number which is known to fit. */
+function put(
+  type: Exclude<NumberType, 'u64'>,
+  at: string,
+  value: string,
+  { v, b }: Memory = STRUCT,
+): string {
+  switch (type) {
+    case 'u8':
+      return `${b}[${at}] = ${value};\n`;
+    case 'u16':
+      return `${v}.setUint16(${at}, ${value}, LE);\n`;
+    case 'be16':
+      return `${v}.setUint16(${at}, ${value});\n`;
+    case 'u32':
+      return `${v}.setUint32(${at}, ${value}, LE);\n`;
+    case 's32':
+      return `${v}.setInt32(${at}, ${value}, LE);\n`;
+    case 'be32':
+      return `${v}.setUint32(${at}, ${value});\n`;
+  }
+}
+
+type NumberField = Named & { type: NumberType; absent?: bigint };
+
+/** The statement that checks and writes a number, enumeration or flag word. */
+function putNamed(
+  field: NumberField,
+  at: string,
+  value: string,
+  name: string,
+  memory: Memory = STRUCT,
+): string {
+  if (field.type === 'u64') {
+    const given = field.absent === undefined ? value : `${value} ?? ${field.absent}n`;
+    return `writeU64(${memory.v}, ${at}, ${given}, '${name}');\n`;
+  }
+  const names = label(field);
+  const number =
+    names === undefined
+      ? value
+      : `${names}.${field.names instanceof Flags ? 'mask' : 'number'}(${value}, '${name}')`;
+  return put(field.type, at, `${CHECK[field.type]}(${number}, '${name}')`, memory);
+}
+
+/**
+ * The expression for the address family that a field of a struct states: what is given, else what
+ * the addresses say that it governs.
+ */
+function familyOf(of: Struct, path: string): string {
+  const { field, holder, struct } = resolve(of, path);
+  // Inlined, the field governs the addresses of the outer struct; nested, those beside it.
+  const [from, own] = holder === 'x' ? [of, path] : [struct, field.kernel];
+  const governed = flat(from).filter(
+    (one) => one.type === 'address' && (one.family ?? from.family) === own,
+  );
+  const addresses = governed.map(({ name }) => `${holder}.${name}`).join(', ');
+  const value = `${holder}.${field.name}`;
+  return `u16(${label(field as Named)}.number(${value} ?? familyOf(${addresses}), '${field.name}'), '${field.name}')`;
+}
+
+/** The variable that holds the family a path leads to, in a writer. */
+const familyVariable = (of: Struct, path: string): string =>
+  of.family === path ? 'own' : resolve(of, path).field.name;
+
+function writeField(field: DecodedField, of: Struct, families: ReadonlySet<number>): string {
+  const at = place(field.at);
+  const value = `x.${field.name}`;
+  const tail = tailOf(of);
+  switch (field.type) {
+    case 'reserved':
+      return '';
+    case 'truth':
+      return `b[${at}] = u8(truthByte(${value}), '${field.name}');\n`;
+    case 'address': {
+      const family = field.family === undefined ? 'family' : familyVariable(of, field.family);
+      return `writeAddress(b, ${at}, ${value}, ${family}, '${field.name}');\n`;
+    }
+    case 'name':
+      return `writeText(b, ${at}, ${value}, ${field.size}, '${field.name}');\n`;
+    case 'struct': {
+      const outer = of.family === undefined ? 0 : 'family';
+      return `try {
+        write${field.struct.name}(v, b, ${at}, ${value} ?? {}${needsOuter(field.struct) ? `, ${outer}` : ''});
+      } catch (error) {
+        throw within(error, '${field.name}');
+      }\n`;
+    }
+    case 'key':
+      return `writeKey(b, ${at}, ${value});\n`;
+    case 'words':
+      return `${value}?.forEach((word, i) => {
+        v.setUint32(${at} + 4 * i, u32(word, '${field.name}'), LE);
+      });\n`;
+    case 'text':
+      return `writeText(b, ${at}, ${value}, size - ${field.at}, '${field.name}');\n`;
+    case 'length': {
+      const counted = field.counts === 'whole' ? 'size' : `(size - ${tail?.offset}) / 4`;
+      return put(
+        field.of as Exclude<NumberType, 'u64'>,
+        at,
+        `${CHECK[field.of as keyof typeof CHECK]}(${counted}, '${field.kernel}')`,
+      );
+    }
+    default:
+      if (families.has(field.at)) {
+        const name = of.family && resolve(of, of.family).at === field.at ? 'own' : field.name;
+        return put(field.type as Exclude<NumberType, 'u64'>, at, name);
+      }
+      if (tail?.type === 'key' && tail.bits === field.kernel) {
+        return putNamed(field, at, `keyBits(${value}, x.${tail.name})`, field.name);
+      }
+      if (tail?.type === 'text' && tail.length === field.kernel) {
+        return putNamed(field, at, `size - ${tail.offset}`, field.name);
+      }
+      return putNamed(field, at, value, field.name);
+  }
+}
+
+/** The expression for the bytes of a struct with a variable part. */
+function sizeOf(of: Struct): string {
+  const tail = tailOf(of);
+  const property = (kernel: string) => of.fields.find((one) => one.kernel === kernel)?.name;
+  switch (tail?.type) {
+    case 'key':
+      return `${tail.offset} + keyLength(x.${property(tail.bits)}, x.${tail.name}, zeroKeys)`;
+    case 'words':
+      return `${tail.offset} + 4 * (x.${tail.name}?.length ?? 0)`;
+    case 'text':
+      return `${tail.offset} + textLength(x.${property(tail.length)}, x.${tail.name}, '${property(tail.length)}')`;
+    default:
+      throw new Error(`${of.kernel} is of fixed size`);
+  }
+}
+
+/** The writer of a struct; the memory it writes to is there and zero. */
+export function writerOf(of: Struct): string {
+  const tail = tailOf(of);
+  let text = '';
+  if (tail) {
+    text += `/** Bytes of a struct ${of.kernel} with what trails it. */
+export function sizeOf${of.name}(x: Input<${of.name}>${tail.type === 'key' ? ', zeroKeys: boolean' : ''}): number {
+  return ${sizeOf(of)};
+}\n\n`;
+  }
+  // Fields that state the family of addresses, each with its variable.
+  const stated = new Map<string, string>();
+  for (const field of flat(of)) {
+    if (field.type === 'address' && field.family) stated.set(field.family, '');
+  }
+  const outer = needsOuter(of);
+  if (of.family !== undefined && of.family !== 'outer') stated.set(of.family, 'own');
+  const families = new Set([...stated.keys()].map((path) => resolve(of, path).at));
+  // A nested struct writes its own family field.
+  const written = flat(of).map((field) => writeField(field, of, families));
+  let body = '';
+  for (const path of stated.keys()) {
+    body += `const ${familyVariable(of, path)} = ${familyOf(of, path)};\n`;
+  }
+  if (of.family === 'outer') body += 'const family = outer;\n';
+  else if (outer) body += 'const family = own || outer;\n';
+  body += written.join('');
+  if (!/\bfamily\b(?!['.])/.test(body.replace('const family = own || outer;\n', ''))) {
+    body = body.replace('const family = own || outer;\n', '');
+  }
+  const uses = (parameter: string) =>
+    new RegExp(`\\b${parameter}\\b`).test(body) ? parameter : `_${parameter}`;
+  const parameters = [
+    `${uses('v')}: DataView`,
+    `${uses('b')}: Uint8Array`,
+    'at: number',
+    `x: Input<${of.name}>`,
+    ...(outer && !tail ? [`${uses('outer')}: number`] : []),
+    ...(/\bsize\b/.test(body) ? ['size: number'] : []),
+  ];
+  return `${text}export function write${of.name}(${parameters.join(', ')}): void {\n${body}}\n`;
+}
+
+/** Whether a writer has to be told the size of the struct, its variable part included. */
+export const needsSize = (of: Struct): boolean => {
+  const tail = tailOf(of);
+  return tail?.type === 'text' || tail?.type === 'words';
+};
+
+/** The arguments a nest's writer takes after the value. */
+const nestArguments = (table: AttributeTable): string =>
+  `${usesFamily(table) ? ', family' : ''}${usesKeys(table) ? ', zeroKeys' : ''}`;
+
+function writeAttribute(of: Attribute): string {
+  const value = `x.${of.name}`;
+  const given = (statements: string) => `if (${value} !== undefined) {\n${statements}}\n`;
+  const payload = (size: string | number) => `const p = w.attribute(${of.number}, ${size});\n`;
+  switch (of.type) {
+    case 'pad':
+      return '';
+    case 'flag':
+      return `if (${value}) w.attribute(${of.number}, 0);\n`;
+    case 'address':
+      return given(`${payload(16)}writeAddress(w.bytes, p, ${value}, family, '${of.name}');\n`);
+    case 'ip':
+      return given(
+        `const size = ipLength(${value}, '${of.name}');\n${payload('size')}writeIp(w.bytes, p, ${value}, '${of.name}');\n`,
+      );
+    case 'string':
+      return given(
+        `${payload(`${value}.length + 1`)}writeText(w.bytes, p, ${value}, ${value}.length, '${of.name}');\n`,
+      );
+    case 'bytes':
+      return given(`${payload(`${value}.length`)}w.bytes.set(${value}, p);\n`);
+    case 'nest':
+      return given(
+        `const nest = w.beginNest(${of.number});
+        write${of.table.name}(w, ${value}${nestArguments(of.table)});
+        w.endNest(nest);\n`,
+      );
+    case 'nests':
+      return given(
+        `const nest = w.beginNest(${of.number});
+        for (const [i, entry] of ${value}.entries()) {
+          const inner = w.beginNest(${of.first} + i);
+          write${of.table.name}(w, entry${nestArguments(of.table)});
+          w.endNest(inner);
+        }
+        w.endNest(nest);\n`,
+      );
+    case 'struct': {
+      const { struct } = of;
+      const tail = tailOf(struct);
+      const outer = needsOuter(struct) && !tail ? ', family' : '';
+      const size = tail
+        ? `const size = sizeOf${struct.name}(${value}${tail.type === 'key' ? ', zeroKeys' : ''});\n`
+        : '';
+      const more = needsSize(struct) ? ', size' : '';
+      return given(
+        `${size}${payload(tail ? 'size' : struct.size)}write${struct.name}(w.view, w.bytes, p, ${value}${outer}${more});\n`,
+      );
+    }
+    case 'list': {
+      const { struct } = of;
+      const outer = needsOuter(struct) ? ', family' : '';
+      return given(
+        of.repeated
+          ? `for (const entry of ${value}) {
+            ${payload(struct.size)}write${struct.name}(w.view, w.bytes, p, entry${outer});
+          }\n`
+          : `${payload(`${struct.size} * ${value}.length`)}${value}.forEach((entry, i) => {
+            write${struct.name}(w.view, w.bytes, p + ${struct.size} * i, entry${outer});
+          });\n`,
+      );
+    }
+    default:
+      return given(payload(NUMBER_SIZE[of.type]) + putNamed(of, 'p', value, of.name, ATTRIBUTE));
+  }
+}
+
+/** The writer of an attribute space: what is given, in order, then what is unknown. */
+export function writerOfTable(table: AttributeTable): string {
+  const { name, attributes, shared } = table;
+  const known = attributes.filter(({ type }) => type !== 'pad');
+  const constant = name
+    .replace(/[A-Z]/g, (letter, at) => (at === 0 ? letter : `_${letter}`))
+    .toUpperCase();
+  const parameters = [
+    'w: MessageWriter',
+    `x: Input<${name}>`,
+    ...(shared ? ['order: readonly number[]'] : []),
+    ...(usesFamily(table) ? ['family: number'] : []),
+    ...(usesKeys(table) ? ['zeroKeys: boolean'] : []),
+  ];
+  const cases = known.map((one) => `case ${one.number}:\n${writeAttribute(one)}break;\n`).join('');
+  const order = shared ? 'order' : `${constant}_ORDER`;
+  return `/** Kernel names of attributes, by number. */
+const ${constant}: Readonly<Record<number, string>> = {${known.map(({ number, kernel }) => `${number}: '${kernel}'`).join(', ')}};
+${shared ? '' : `const ${order} = [${known.map(({ number }) => number).join(', ')}];\n`}
+/** Writes the attributes that are given${shared ? ', in an order' : ''}, then the unknown ones. */
+export function write${name}(${parameters.join(', ')}): void {
+  let type = 0;
+  try {
+    for (type of ${order}) {
+      switch (type) {
+${cases}}
+    }
+  } catch (error) {
+    throw within(error, ${constant}[type] ?? String(type));
+  }
+  for (const raw of x.unknown ?? []) w.raw(raw);
+}
+`;
+}
