@@ -183,9 +183,9 @@ export class Connection {
     return this.close();
   }
 
-  #open(most?: number): RequestSocket {
+  #open(batch?: number): RequestSocket {
     if (this.#closed) throw closed();
-    const socket = new RequestSocket(this.#protocol, most);
+    const socket = new RequestSocket(this.#protocol, batch);
     for (const option of this.#options) socket.setOption(option, true);
     return socket;
   }

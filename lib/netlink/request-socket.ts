@@ -3,7 +3,7 @@
  * @module
  */
 import { constants as system } from 'node:os';
-import { type Batch, NetlinkSocket, SystemError } from '../socket/index.ts';
+import { type Batch, NetlinkSocket, type SystemError } from '../socket/index.ts';
 import { DecodeError } from '../wire/error.ts';
 import { messageLength, messageType, nextMessage, readHeader } from '../wire/message.ts';
 import { MessageWriter } from '../wire/writer.ts';
@@ -48,18 +48,18 @@ export class RequestSocket {
 
   /**
    * @param protocol NETLINK_XFRM, NETLINK_ROUTE …
-   * @param most datagrams to read at once
+   * @param batch the most datagrams to read at once
    * @throws SystemError
    */
-  constructor(protocol: number, most?: number) {
-    this.#socket = new NetlinkSocket({ protocol });
+  constructor(protocol: number, batch = 64) {
+    this.#socket = new NetlinkSocket({ protocol, batch });
     try {
       this.#socket.bind();
       // Refusals in words, and without a copy of the request, which may hold keys.
       this.#socket.setOption('extAck', true);
       this.#socket.setOption('capAck', true);
       const failed = (error: SystemError) => this.failAll(() => error);
-      this.#socket.receive((batch) => this.#onBatch(batch), failed, most);
+      this.#socket.receive((batch) => this.#onBatch(batch), failed);
       this.#socket.pause();
     } catch (error) {
       this.#socket.close();

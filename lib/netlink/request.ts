@@ -14,14 +14,12 @@ import { KernelError } from './kernel-error.ts';
 export interface Request {
   /** The kernel's name of the message, as `XFRM_MSG_NEWSA`. */
   readonly name: string;
-  /** nlmsg_type. */
-  readonly type: number;
   /** nlmsg_flags beyond NLM_F_REQUEST and NLM_F_ACK, which every request has. */
   readonly flags?: number;
   /** Bytes of the struct before the attributes. */
   readonly fixed: number;
-  /** Writes what follows the header. */
-  write(writer: MessageWriter): void;
+  /** Appends the message, with these flags and this sequence number. */
+  write(writer: MessageWriter, header: { flags: number; seq: number }): void;
   /** The kernel's name of an attribute, as `XFRMA_MARK`. */
   attributeName(type: number): string | undefined;
   /** What to do about a refusal, where that is known. */
@@ -38,9 +36,7 @@ export interface Sent {
 /** Writes a request into an empty writer. */
 export function writeRequest(writer: MessageWriter, request: Request, seq: number): Sent {
   const flags = NLM_F_REQUEST | NLM_F_ACK | (request.flags ?? 0);
-  const at = writer.beginMessage({ type: request.type, flags, seq, portId: 0 });
-  request.write(writer);
-  writer.endMessage(at);
+  request.write(writer, { flags, seq });
   const attributes = new Map<number, string>();
   const { view, length } = writer;
   for (let offset = NLMSG_HDRLEN + align4(request.fixed); offset < length; ) {
@@ -55,7 +51,7 @@ export function writeRequest(writer: MessageWriter, request: Request, seq: numbe
 export function refusal({ request, attributes }: Sent, ack: Ack): KernelError {
   const { offset, missingNest, missingType } = ack;
   return new KernelError({
-    request: { name: request.name, type: request.type },
+    request: request.name,
     ack,
     attribute: attributeAt(attributes, offset ?? missingNest),
     missing:
