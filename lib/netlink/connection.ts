@@ -35,6 +35,12 @@ export interface DumpEnd {
   readonly interrupted: boolean;
 }
 
+/**
+ * Requests under way at a time; others wait. Their answers must fit the receive buffer, and without
+ * privilege that holds 208 KiB: two answers a request, an SA's being charged up to 3 KiB.
+ */
+const WINDOW = 32;
+
 const TIMED_OUT = {
   errno: system.errno.ETIMEDOUT,
   message: 'the kernel did not answer; the request may have been carried out',
@@ -51,6 +57,8 @@ export class Connection {
   readonly #protocol: number;
   readonly #options: readonly NetlinkOption[];
   #socket: RequestSocket | undefined;
+  #underWay = 0;
+  readonly #turns: (() => void)[] = [];
   #closed = false;
 
   /**
@@ -67,46 +75,22 @@ export class Connection {
    *
    * @param decode makes a reply of each message before the acknowledgement
    */
-  request<Reply = never>(
+  async request<Reply = never>(
     request: Request,
     decode?: DecodeMessage<Reply>,
-    { signal, timeout = 30_000, keys = false }: RequestOptions = {},
+    options: RequestOptions = {},
   ): Promise<Answer<Reply>> {
-    signal?.throwIfAborted();
-    this.#socket ??= this.#open();
-    const socket = this.#socket;
-    return new Promise((resolve, reject) => {
-      const replies: Reply[] = [];
-      const settle = () => {
-        clearTimeout(timer);
-        signal?.removeEventListener('abort', abort);
-      };
-      const fail = (error: unknown) => {
-        settle();
-        reject(error);
-      };
-      const seq = socket.send(request, {
-        keys,
-        onMessage: (input, at, length) => {
-          if (decode) replies.push(decode(input, at, length));
-        },
-        onEnd: ({ message }) => {
-          settle();
-          resolve({ replies, warning: message });
-        },
-        onFailure: fail,
-      });
-      const giveUp = (error: unknown) => {
-        socket.forget(seq);
-        fail(error);
-      };
-      const timer = setTimeout(
-        () => giveUp(refusal({ request, attributes: new Map() }, TIMED_OUT)),
-        timeout,
-      );
-      const abort = () => giveUp(signal?.reason);
-      signal?.addEventListener('abort', abort, { once: true });
-    });
+    options.signal?.throwIfAborted();
+    if (this.#underWay >= WINDOW) await new Promise<void>((turn) => this.#turns.push(turn));
+    this.#underWay++;
+    try {
+      options.signal?.throwIfAborted();
+      this.#socket ??= this.#open();
+      return await ask(this.#socket, request, decode, options);
+    } finally {
+      this.#underWay--;
+      this.#turns.shift()?.();
+    }
   }
 
   /**
@@ -150,10 +134,7 @@ export class Connection {
       );
       for (;;) {
         if (piece.length === 0 && end === undefined && failure === undefined) {
-          const timer = setTimeout(
-            () => fail(refusal({ request, attributes: new Map() }, TIMED_OUT)),
-            timeout,
-          );
+          const timer = setTimeout(() => fail(timedOut(request)), timeout);
           await new Promise<void>((resolve) => {
             wake = resolve;
           });
@@ -190,5 +171,45 @@ export class Connection {
     return socket;
   }
 }
+
+/** Sends one request and waits for its answers. */
+function ask<Reply>(
+  socket: RequestSocket,
+  request: Request,
+  decode: DecodeMessage<Reply> | undefined,
+  { signal, timeout = 30_000, keys = false }: RequestOptions,
+): Promise<Answer<Reply>> {
+  return new Promise((resolve, reject) => {
+    const replies: Reply[] = [];
+    const settle = () => {
+      clearTimeout(timer);
+      signal?.removeEventListener('abort', abort);
+    };
+    const fail = (error: unknown) => {
+      settle();
+      reject(error);
+    };
+    const seq = socket.send(request, {
+      keys,
+      onMessage: (input, at, length) => {
+        if (decode) replies.push(decode(input, at, length));
+      },
+      onEnd: ({ message }) => {
+        settle();
+        resolve({ replies, warning: message });
+      },
+      onFailure: fail,
+    });
+    const giveUp = (error: unknown) => {
+      socket.forget(seq);
+      fail(error);
+    };
+    const timer = setTimeout(() => giveUp(timedOut(request)), timeout);
+    const abort = () => giveUp(signal?.reason);
+    signal?.addEventListener('abort', abort, { once: true });
+  });
+}
+
+const timedOut = (request: Request) => refusal({ request, attributes: new Map() }, TIMED_OUT);
 
 const closed = () => new SocketStateError('ERR_SOCKET_CLOSED', 'the connection is closed');

@@ -3,6 +3,9 @@
  * @module
  */
 import { errorCode, SystemError } from '../socket/index.ts';
+
+export { errorCode };
+
 import type { Ack } from './ack.ts';
 
 /** What the kernel said of a request, with names for its numbers. */
