@@ -45,14 +45,18 @@ const safe = (text: string) =>
     return `\\x${character.charCodeAt(0).toString(16).padStart(2, '0')}`;
   });
 
+/** Of this family (`linux/socket.h`) ip prints the bytes; of all but these three, question marks. */
+const AF_PACKET = 17;
+
 const scratch = new Uint8Array(16);
 
 /** An address by the family that ip goes by; `own` is the one its text was made by. */
 function address(text: string, by: number, own = by): string {
-  if (by !== AF_INET && by !== AF_INET6) return '???';
-  if (own !== by) {
+  if (by !== AF_INET && by !== AF_INET6 && by !== AF_PACKET) return '???';
+  if (own !== by || by === AF_PACKET) {
     scratch.fill(0);
     writeAddress(scratch, 0, text, own, 'address');
+    if (by === AF_PACKET) return Buffer.from(scratch).toString('hex').match(/../g)?.join(':') ?? '';
     text = readAddress(scratch, 0, by);
   }
   // The C library writes these as IPv4; RFC 5952 section 5 does not ask for it.
