@@ -160,6 +160,9 @@ await part('iproute2', async () => {
   env = await withTools();
 });
 if (process.argv.includes('--all')) {
+  await part('tests against the newest of Debian', () =>
+    lane('tests against the newest of Debian', nodeTest('all'), env),
+  );
   for (const suite of ['trixie', 'sid']) {
     await part(`kernel tests on ${suite}'s kernel`, () => labLane(suite, env));
   }
