@@ -34,11 +34,14 @@ long ptrace(long request, long pid, word address, void *data)
     struct vector *given = data;
     struct vector all = { whole, ROOM };
     word i;
-    if (size == 0 && syscall(SYS_PTRACE, GETREGSET, pid, XSTATE, &all) == 0) size = all.length;
+    if (size == 0 && syscall(SYS_PTRACE, GETREGSET, pid, XSTATE, &all) == 0) {
+      size = all.length;
+      for (i = 0; i < ROOM / sizeof(word); i++) whole[i] = 0;
+    }
+    /* This happens at every system call: by words, and what lies beyond stays 0. */
     if (given->length < size && given->length > XSTATE_BV + 64) {
-      char *to = (char *)whole, *from = given->base;
-      for (i = 0; i < given->length; i++) to[i] = from[i];
-      for (; i < size; i++) to[i] = 0;
+      word *from = given->base;
+      for (i = 0; i < given->length / sizeof(word); i++) whole[i] = from[i];
       whole[XSTATE_BV / sizeof(word)] &= KEPT;
       all.length = size;
       return syscall(SYS_PTRACE, request, pid, address, &all);
