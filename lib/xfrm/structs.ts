@@ -17,7 +17,6 @@ import {
   truth,
   words,
 } from '../wire/struct.ts';
-import { XFRM_INF } from './constants.ts';
 import * as N from './names.ts';
 
 export const xfrm_selector = struct(
@@ -77,19 +76,19 @@ export const xfrm_lifetime_cfg = struct(
   [
     number('u64', 'soft_byte_limit', 'Bytes; XFRM_INF for none.', {
       name: 'softBytes',
-      absent: XFRM_INF,
+      absent: 'unlimited',
     }),
     number('u64', 'hard_byte_limit', 'Bytes; XFRM_INF for none.', {
       name: 'hardBytes',
-      absent: XFRM_INF,
+      absent: 'unlimited',
     }),
     number('u64', 'soft_packet_limit', 'Packets; XFRM_INF for none.', {
       name: 'softPackets',
-      absent: XFRM_INF,
+      absent: 'unlimited',
     }),
     number('u64', 'hard_packet_limit', 'Packets; XFRM_INF for none.', {
       name: 'hardPackets',
-      absent: XFRM_INF,
+      absent: 'unlimited',
     }),
     number('u64', 'soft_add_expires_seconds', 'Seconds since it was added; 0 for none.', {
       name: 'softAddSeconds',
