@@ -70,10 +70,12 @@ export interface PackageSource {
 
 function fetchError(suite: string, what: string, result: ProgramResult): LabError {
   const log = lastLines(result.stderr || result.stdout, 12);
+  const reason =
+    log.split('\n').find((line) => /^[EW]: Failed to fetch|^E: /.test(line)) ?? lastLines(log, 1);
   const key = /NO_PUBKEY|not signed|signature/i.test(log);
   return new LabError(
     key ? 'LAB_KEYRING' : 'LAB_FETCH',
-    `${what} from Debian ${suite} failed: ${lastLines(log, 1) || `status ${result.status}`}`,
+    `${what} from Debian ${suite} failed: ${reason || `status ${result.status}`}`,
     key
       ? "The archive's signing keys here do not cover this suite: install a newer " +
           'debian-archive-keyring, or set NETLINK_XFRM_KEYRING to its keyring file.'
@@ -104,7 +106,8 @@ export function openPackages(
   let ready = false;
 
   const run = (program: string, args: readonly string[]) =>
-    runProgram(program, ['-c', config, ...args], {
+    // Should this process be killed, apt lives on for a while: the next apt here waits for its end.
+    runProgram('flock', [join(base, 'busy'), program, '-c', config, ...args], {
       cwd: downloads,
       env: { ...plainEnvironment(), DEBIAN_FRONTEND: 'noninteractive' },
       signal: options.signal,

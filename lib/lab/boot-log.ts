@@ -24,6 +24,12 @@ export class KernelLog {
   }
 }
 
+/** The lines that tell most: the panic and its reason if there was one, else the last ones. */
+function lastWords(text: string): string {
+  const panic = /^.*Kernel panic - .*$/m.exec(text.replace(/\r/g, ''))?.[0];
+  return panic ?? (lastLines(text, 8) || '(none)');
+}
+
 const name = (kernel: LabKernel) => `The guest kernel ${kernel.release} (${kernel.suite})`;
 
 /** The kernel ended before the command started: why, as far as its messages tell. */
@@ -46,7 +52,7 @@ export function bootError(kernel: LabKernel, text: string): LabError {
   const memory = /Bus error|SIGBUS|No space left|mmap.*failed/i.test(text);
   return new LabError(
     memory ? 'LAB_TMPDIR' : 'LAB_BOOT',
-    `${name(kernel)} did not come up. Its last words:\n${lastLines(text, 8) || '(none)'}`,
+    `${name(kernel)} did not come up. Its last words:\n${lastWords(text)}`,
     memory
       ? 'Set TMPDIR to a directory with room for the memory, or ask for less memory.'
       : 'Try another suite, more memory, or a refresh of the cached kernel.',
@@ -58,7 +64,7 @@ export function bootError(kernel: LabKernel, text: string): LabError {
 export function lostError(kernel: LabKernel, text: string): LabError {
   return new LabError(
     'LAB_LOST',
-    `${name(kernel)} ended without an exit status. Its last words:\n${lastLines(text, 8) || '(none)'}`,
+    `${name(kernel)} ended without an exit status. Its last words:\n${lastWords(text)}`,
     'The kernel failed or was killed or powered off by the command. If its memory ran out, give ' +
       'it more.',
     { log: lastLines(text, 40) },

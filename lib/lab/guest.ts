@@ -71,8 +71,18 @@ exec chroot ${quote(plan.kernel)} /bin/busybox modprobe "$@"
 `;
 }
 
-export function initScript(plan: GuestPlan): string {
+/**
+ * Starts the command. In a file of its own because it runs in the foreground: a shell without job
+ * control starts what it puts in the background with SIGINT and SIGQUIT ignored, for good.
+ */
+export function commandScript(plan: Pick<GuestPlan, 'run' | 'env' | 'command'>): string {
   const environment = Object.entries(plan.env).map(([name, value]) => quote(`${name}=${value}`));
+  return `echo $$ >/run/lab/pid
+exec setsid /usr/bin/env -i ${environment.join(' ')} ${plan.command.map(quote).join(' ')}
+`;
+}
+
+export function initScript(plan: GuestPlan): string {
   return `#!${plan.run}/busybox sh
 # This shell finds its own commands (mount, cat, ...) in busybox, whatever PATH says; but it starts
 # them by /proc/self/exe, which up to here is the host's, and so the guest kernel.
@@ -143,13 +153,10 @@ copy </run/lab/err >/dev/tty2 & err=$!
 input=
 ${plan.stdin ? 'mkfifo /run/lab/in; copy <&7 >/run/lab/in & input=$!' : ''}
 say ready
-setsid /usr/bin/env -i ${environment.join(' ')} ${plan.command.map(quote).join(' ')} \\
-  <${plan.stdin ? '/run/lab/in' : '/dev/null'} >/run/lab/out 2>/run/lab/err 8>&- 7<&- &
-command=$!
 while read -r word name; do
-  [ "$word" = signal ] && kill -s "$name" -- -$command
+  [ "$word" = signal ] && kill -s "$name" -- -"$(cat /run/lab/pid)"
 done <&8 & control=$!
-wait $command
+$run/busybox sh $run/command ${plan.stdin ? '</run/lab/in' : '</dev/null'} >/run/lab/out 2>/run/lab/err 8>&- 7<&-
 status=$?
 
 # As when a container ends: whatever the command left running ends with it. Then the output ends.

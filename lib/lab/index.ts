@@ -6,3 +6,4 @@ export { LabError, type LabErrorCode } from './errors.ts';
 export { type LabKernel, listLab, type PrepareOptions, prepareLab } from './kernel.ts';
 export type { LabOptions, LabOutput } from './options.ts';
 export { type LabResult, runInLab } from './run.ts';
+export { fetchTools, type LabTools, type ToolsOptions } from './tools.ts';

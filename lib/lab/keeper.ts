@@ -14,9 +14,9 @@ ulimit -c 0
 setsid "$@" 3<&- &
 kernel=$!
 echo $kernel >"$run/kernel.pid"
-exec 4>&- 5>&- 6>&- 7>&-
+# Its messages would go to a node that may be gone, and kill this shell before its work is done.
+exec >/dev/null 2>&1 4>&- 5>&- 6>&- 7>&-
 (
-  exec 1>/dev/null 2>&1
   read -r line <&3
   kill -KILL -$kernel
   kill -KILL $kernel
@@ -25,7 +25,7 @@ watch=$!
 wait $kernel
 status=$?
 kill -KILL $watch
-kill -KILL -$kernel 2>/dev/null
+kill -KILL -$kernel
 rm -rf "$run"
 exit $status
 `;

@@ -22,7 +22,10 @@ const LAYOUT = 'v1';
 
 /** What {@link prepareLab} can be told. */
 export interface PrepareOptions {
-  /** Debian suite the kernel is of; default the machine's own on Debian, else `bookworm`. */
+  /**
+   * Debian suite the kernel is of: `bookworm`, `trixie` or `sid`. Default NETLINK_XFRM_SUITE, else
+   * the machine's own on Debian, else `bookworm`.
+   */
   readonly suite?: string | undefined;
   /** Looks for a newer kernel even if one is cached. */
   readonly refresh?: boolean | undefined;

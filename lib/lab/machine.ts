@@ -59,10 +59,15 @@ export function inspectMachine(): Machine {
 }
 
 /**
- * The suite to take packages from: the one asked for, else the machine's own if it is Debian and
- * known, else bookworm, whose programs want the oldest C library.
+ * The suite of the kernel: the one asked for, else NETLINK_XFRM_SUITE, else {@link hostSuite}.
+ * Throws `LAB_USAGE` for what cannot be a name.
  */
-export function chooseSuite(asked: string | undefined, machine: Machine): string {
+export function chooseSuite(
+  option: string | undefined,
+  machine: Machine,
+  env: NodeJS.ProcessEnv = process.env,
+): string {
+  const asked = option ?? (env.NETLINK_XFRM_SUITE || undefined);
   if (asked !== undefined) {
     // The name becomes part of paths and of apt's configuration.
     if (!/^[a-z][a-z0-9-]*$/.test(asked)) {
@@ -74,6 +79,14 @@ export function chooseSuite(asked: string | undefined, machine: Machine): string
     }
     return asked;
   }
+  return hostSuite(machine);
+}
+
+/**
+ * The suite whose programs this machine runs: its own if it is Debian and known, else bookworm, whose
+ * programs want the oldest C library.
+ */
+export function hostSuite(machine: Machine): string {
   if (machine.id === 'debian' && KNOWN_SUITES.includes(machine.codename)) return machine.codename;
   return 'bookworm';
 }

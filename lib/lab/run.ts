@@ -2,7 +2,7 @@ import { mkdtempSync, realpathSync, rmSync, statSync, symlinkSync, writeFileSync
 import { dirname, join, resolve } from 'node:path';
 import { openCache } from './cache.ts';
 import { LabError } from './errors.ts';
-import { type GuestPlan, initScript, modprobeScript } from './guest.ts';
+import { commandScript, type GuestPlan, initScript, modprobeScript } from './guest.ts';
 import { type LabKernel, prepareLab } from './kernel.ts';
 import { checkCommand, checkLimits, type LabOptions } from './options.ts';
 import { chooseTemp, inspectTemp, type TempCandidate, tempCandidates } from './tempdir.ts';
@@ -100,6 +100,7 @@ export async function runInLab(
     symlinkSync(kernel.busybox, join(run, 'busybox'));
     // The path to this file is all that the kernel's command line says of the command.
     writeFileSync(join(run, 'init'), initScript(plan), { mode: 0o700 });
+    writeFileSync(join(run, 'command'), commandScript(plan), { mode: 0o600 });
     writeFileSync(join(run, 'modprobe'), modprobeScript(plan), { mode: 0o700 });
     const result = await bootGuest({ kernel, run, memoryDirectory, ...limits }, options);
     return { ...result, release: kernel.release, suite: kernel.suite };

@@ -142,7 +142,10 @@ export async function bootGuest(setup: GuestSetup, options: LabOptions): Promise
   const ended = new Promise<void>((done, failed) => {
     child.once('close', () => done());
     child.once('error', failed);
-    child.once('exit', () => killOrphan(run));
+    child.once('exit', () => {
+      killOrphan(run);
+      (child.stdio[LIFELINE] as Duplex | null)?.destroy();
+    });
   });
   if (child.pid === undefined) {
     await ended;

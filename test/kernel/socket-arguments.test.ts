@@ -3,14 +3,14 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { addon } from '../../lib/socket/addon.ts';
 import { NetlinkSocket } from '../../lib/socket/index.ts';
-import { NETLINK_ROUTE, openDescriptors } from './socket-support.ts';
+import { NETLINK_ROUTE, openSockets } from './socket-support.ts';
 
 /** Anything, as a caller without a type checker passes it. */
 // biome-ignore lint/suspicious/noExplicitAny: the point of these tests
 type Anything = any;
 
 test('the constructor names the wrong option and opens nothing', () => {
-  const before = openDescriptors();
+  const before = openSockets();
   const wrong: [Anything, string, RegExp][] = [
     [undefined, 'TypeError', /^options must be an object; received undefined/],
     [6, 'TypeError', /^options must be an object; received 6/],
@@ -26,7 +26,7 @@ test('the constructor names the wrong option and opens nothing', () => {
   for (const [options, name, message] of wrong) {
     assert.throws(() => new NetlinkSocket(options), { name, message });
   }
-  assert.equal(openDescriptors(), before);
+  assert.equal(openSockets(), before);
 });
 
 test('every method names the wrong argument', async () => {
@@ -100,7 +100,7 @@ test('the addon survives a socket that was never opened, opened twice or closed'
     socket.setOption(1, 8, bytes),
     socket.getOption(1, 8, bytes),
     socket.send(bytes, 0, 0),
-    socket.start(() => {}, true),
+    socket.start(() => {}, true, 64),
   ];
   const idle = () => [socket.stop(), socket.ref(), socket.unref()];
   assert.deepEqual(unusable(), Array(6).fill(EBADF));
@@ -111,9 +111,10 @@ test('the addon survives a socket that was never opened, opened twice or closed'
   );
   assert.equal(socket.open(0), 0);
   assert.equal(socket.open(0), -106, 'EISCONN');
-  assert.equal(socket.address(new Uint8Array(0)), 0, 'nothing is written past the end');
-  structuredClone(bytes, { transfer: [bytes.buffer] });
-  assert.equal(socket.address(bytes), 0, 'nor to a detached array');
+  assert.equal(socket.address(new Uint8Array(7)), -22, 'EINVAL: nothing is written past the end');
+  const gone = new Uint8Array(8);
+  structuredClone(gone, { transfer: [gone.buffer] });
+  assert.equal(socket.address(gone), -22, 'EINVAL: nor to a detached array');
   await new Promise<void>((resolve) => assert.equal(socket.close(resolve), 0));
   assert.deepEqual(unusable(), Array(6).fill(EBADF));
   assert.deepEqual(idle(), Array(3).fill(undefined));

@@ -9,7 +9,7 @@ import {
   IPV4_ADDRESSES,
   NETLINK_ROUTE,
   NETLINK_XFRM,
-  openDescriptors,
+  openSockets,
   runScript,
   turns,
 } from './socket-support.ts';
@@ -21,16 +21,16 @@ function listening(): NetlinkSocket {
 }
 
 test('close() is one promise, fulfilled when the descriptor is gone', async () => {
-  const before = openDescriptors();
+  const before = openSockets();
   const socket = listening();
   assert.equal(socket.closed, false);
-  assert.equal(openDescriptors(), before + 1);
+  assert.equal(openSockets(), before + 1);
   const closing = socket.close();
   assert.equal(socket.closed, true);
   assert.equal(socket.close(), closing);
   assert.equal(socket[Symbol.asyncDispose](), closing);
   await closing;
-  assert.equal(openDescriptors(), before);
+  assert.equal(openSockets(), before);
   assert.equal(socket.close(), closing);
 });
 
@@ -105,22 +105,22 @@ test('a second listener is refused', async () => {
 });
 
 test('2000 sockets opened and closed leave no descriptor behind', async () => {
-  const before = openDescriptors();
+  const before = openSockets();
   for (let round = 0; round < 4; round++) {
     const sockets = Array.from({ length: 500 }, listening);
     for (const socket of sockets) if (socket.portId % 2 === 0) socket.receive(() => {});
-    assert.equal(openDescriptors(), before + 500);
+    assert.equal(openSockets(), before + 500);
     await Promise.all(sockets.map((socket) => socket.close()));
   }
-  assert.equal(openDescriptors(), before);
+  assert.equal(openSockets(), before);
 });
 
 test('a failed open leaves no descriptor behind', () => {
-  const before = openDescriptors();
+  const before = openSockets();
   for (let i = 0; i < 50; i++) {
     assert.throws(() => new NetlinkSocket({ protocol: 1 }), { code: 'EPROTONOSUPPORT' });
   }
-  assert.equal(openDescriptors(), before);
+  assert.equal(openSockets(), before);
 });
 
 test('thousands of sockets cost no receive memory of their own', async () => {
@@ -134,7 +134,7 @@ test('thousands of sockets cost no receive memory of their own', async () => {
 
 test('sockets that are unreachable and idle are closed by the garbage collector', async () => {
   const script = `
-    const before = support.openDescriptors();
+    const before = support.openSockets();
     let kept;
     (function () {
       for (let i = 0; i < 200; i++) {
@@ -147,15 +147,14 @@ test('sockets that are unreachable and idle are closed by the garbage collector'
       listening.bind({ groups: support.IPV4_ADDRESSES });
       listening.receive(() => { console.log('heard'); listening.close(); });
     })();
-    const opened = support.openDescriptors() - before;
-    for (let i = 0; i < 20 && support.openDescriptors() > before + 1; i++) {
+    const opened = support.openSockets() - before;
+    for (let i = 0; i < 20 && support.openSockets() > before + 1; i++) {
       gc();
       await support.turns();
     }
-    console.log(opened, support.openDescriptors() - before);
+    console.log(opened, support.openSockets() - before);
     new lib.NetlinkSocket({ protocol: 0 }).send(support.addressRequest(1));`;
   const { stdout, stderr, code } = await runScript(script, { flags: ['--expose-gc'] });
-  // The first loop poll adds no descriptor: epoll exists from the start.
   assert.equal(stdout, '201 1\nheard\n', stderr);
   assert.equal(code, 0);
 });
@@ -220,7 +219,7 @@ test('a socket that receives keeps the process alive until it is closed', async 
 });
 
 test('workers are terminated with sockets in every state and events flowing', async () => {
-  const before = openDescriptors();
+  const before = openSockets();
   const file = new URL('./socket-worker.js', import.meta.url);
   let flowed = 0;
   for (let round = 0; round < 13; round++) {
@@ -245,7 +244,7 @@ test('workers are terminated with sockets in every state and events flowing', as
     );
   }
   assert.ok(flowed >= 13, `${flowed} workers were receiving when they ended`);
-  assert.equal(openDescriptors(), before);
+  assert.equal(openSockets(), before);
 });
 
 test('the main thread goes on receiving while workers come and go', async () => {

@@ -54,15 +54,17 @@ function sendSecret(sender: NetlinkSocket, complement: Uint8Array, portId: numbe
   secret.fill(0);
 }
 
-function sockets(kernelOnly: boolean): [receiver: NetlinkSocket, sender: NetlinkSocket] {
-  const receiver = new NetlinkSocket({ protocol: NETLINK_USERSOCK, kernelOnly });
-  const sender = new NetlinkSocket({ protocol: NETLINK_USERSOCK });
-  receiver.bind();
-  return [receiver, sender];
+function receiving(kernelOnly: boolean): NetlinkSocket {
+  const socket = new NetlinkSocket({ protocol: NETLINK_USERSOCK, kernelOnly });
+  socket.bind();
+  return socket;
 }
 
+const sending = () => new NetlinkSocket({ protocol: NETLINK_USERSOCK });
+
 test('after the listener nothing is left of a datagram in the whole process', async () => {
-  const [receiver, sender] = sockets(false);
+  await using receiver = receiving(false);
+  await using sender = sending();
   const complement = randomBytes(SECRET);
   sendSecret(sender, complement, receiver.portId);
   assert.equal(occurrences(complement), 0, 'only the kernel has it');
@@ -76,18 +78,17 @@ test('after the listener nothing is left of a datagram in the whole process', as
     arena.every((byte) => byte === 0),
     'all of the arena is zero',
   );
-  await Promise.all([receiver.close(), sender.close()]);
 });
 
 test('nor of one that is rejected', async () => {
-  const [receiver, sender] = sockets(true);
+  await using receiver = receiving(true);
+  await using sender = sending();
   const complement = randomBytes(SECRET);
   receiver.receive(() => assert.fail('passed on'));
   sendSecret(sender, complement, receiver.portId);
   await turns(5);
   assert.equal(receiver.rejected, 1);
   assert.equal(occurrences(complement), 0);
-  await Promise.all([receiver.close(), sender.close()]);
 });
 
 test('the arena is zero after a listener that throws, and for a socket closed in it', async () => {
@@ -116,16 +117,17 @@ test('the arena is zero after a listener that throws, and for a socket closed in
 });
 
 test('a batch is empty once its listener has returned', async () => {
-  const [receiver, sender] = sockets(false);
+  await using receiver = receiving(false);
+  await using sender = sending();
   sender.send(new Uint8Array(8), { portId: receiver.portId });
   const batch = await nextBatch(receiver, (it) => (it.count === 1 ? it : undefined));
   await turns();
   assert.deepEqual([batch.count, batch.lost], [0, undefined]);
-  await Promise.all([receiver.close(), sender.close()]);
 });
 
 test('an arena the listener gives away is replaced', async () => {
-  const [receiver, sender] = sockets(false);
+  await using receiver = receiving(false);
+  await using sender = sending();
   const receive = (act: (bytes: Uint8Array) => void) =>
     new Promise<number | undefined>((resolve) => {
       done = (bytes) => {
@@ -146,5 +148,4 @@ test('an arena the listener gives away is replaced', async () => {
   assert.equal(await receive((bytes) => assert.equal(bytes[2], 9)), 9);
   await turns();
   assert.equal(taken?.[0], 9, 'memory given away is no longer touched');
-  await Promise.all([receiver.close(), sender.close()]);
 });

@@ -1,0 +1,119 @@
+import { createHash } from 'node:crypto';
+import { existsSync, mkdirSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { delimiter, join } from 'node:path';
+import { openPackages, unpack } from './apt.ts';
+import { lockFile, openCache, workDirectory } from './cache.ts';
+import { LabError } from './errors.ts';
+import type { PrepareOptions } from './kernel.ts';
+import { chooseSuite, hostSuite, inspectMachine } from './machine.ts';
+
+/** Programs that were fetched, and how to run them. */
+export interface LabTools {
+  /** Debian suite they are of. */
+  readonly suite: string;
+  /** The root they are unpacked below, as a Debian system has them. */
+  readonly root: string;
+  /** The directories that hold programs, in the order of a PATH, joined by colons. */
+  readonly path: string;
+  /**
+   * PATH and LD_LIBRARY_PATH with these tools before what this process's environment has. Merge it
+   * into the environment of what runs them, here or in the guest.
+   */
+  readonly env: { readonly PATH: string; readonly LD_LIBRARY_PATH: string };
+}
+
+/** What {@link fetchTools} can be told. */
+export type ToolsOptions = Pick<PrepareOptions, 'suite' | 'signal' | 'progress'>;
+
+/** Changes when the layout of a tools directory does. */
+const LAYOUT = 'v1';
+
+const PROGRAMS = ['usr/local/sbin', 'usr/local/bin', 'usr/sbin', 'usr/bin', 'sbin', 'bin'];
+/** The last is strongSwan's: its programs look for it at that absolute path alone. */
+const LIBRARIES = ['usr/lib/x86_64-linux-gnu', 'lib/x86_64-linux-gnu', 'usr/lib/ipsec'];
+
+/**
+ * Packages that belong to the C library and the compiler's run time: every machine has its own, and
+ * a second copy of the C library in LD_LIBRARY_PATH crashes whatever finds it.
+ */
+const OWN_OF_MACHINE = /^(libc6|libc-bin|libcrypt1|libgcc-s1|gcc-\d+-base)$/;
+
+/** Packages named lib… that hold no shared library a program could need. */
+const NO_LIBRARY = /^libperl|-(perl|common|bin|data)$/;
+
+/** Of everything that is needed, what to unpack: the packages asked for and shared libraries. */
+export function selectPackages(names: readonly string[], closure: readonly string[]): string[] {
+  const library = (name: string) =>
+    /^(lib|zlib1g)/.test(name) && !OWN_OF_MACHINE.test(name) && !NO_LIBRARY.test(name);
+  return [...new Set(closure.filter((name) => names.includes(name) || library(name)))].sort();
+}
+
+function describe(suite: string, root: string): LabTools {
+  const path = PROGRAMS.map((part) => join(root, part)).filter((one) => existsSync(one));
+  const libraries = LIBRARIES.map((part) => join(root, part)).filter((one) => existsSync(one));
+  const before = (own: readonly string[], name: string) =>
+    [...own, ...(process.env[name] ? [process.env[name]] : [])].join(delimiter);
+  return {
+    suite,
+    root,
+    path: path.join(delimiter),
+    env: { PATH: before(path, 'PATH'), LD_LIBRARY_PATH: before(libraries, 'LD_LIBRARY_PATH') },
+  };
+}
+
+/**
+ * Fetches programs that this machine lacks: Debian packages and the shared libraries they need,
+ * unpacked into the cache without root and without installing anything. Packages that need more
+ * than files in their place (a daemon's user, alternatives) do not get it.
+ *
+ * @param names - Debian package names, for example `['iproute2']`
+ * @param options - `suite`: default the machine's own, whose programs run with its C library
+ * @throws LabError when they cannot be had
+ */
+export async function fetchTools(
+  names: readonly string[],
+  options: ToolsOptions = {},
+): Promise<LabTools> {
+  const bad = names.find((name) => !/^[a-z0-9][a-z0-9+.-]+$/.test(name));
+  if (names.length === 0 || bad !== undefined) {
+    throw new LabError(
+      'LAB_USAGE',
+      bad === undefined ? 'No package is named.' : `${JSON.stringify(bad)} is no package name.`,
+      'Give names of Debian packages, for example iproute2.',
+    );
+  }
+  const machine = inspectMachine();
+  // Not the kernel's suite of NETLINK_XFRM_SUITE: these run with the machine's C library.
+  const suite =
+    options.suite === undefined ? hostSuite(machine) : chooseSuite(options.suite, machine);
+  const cache = openCache();
+  const asked = [...new Set(names)].sort();
+  const key = createHash('sha256').update(asked.join(' ')).digest('hex').slice(0, 16);
+  const target = join(cache, 'tools', LAYOUT, suite, key);
+  const root = join(target, 'root');
+  const record = join(target, 'tools.json');
+  if (existsSync(record)) return describe(suite, root);
+
+  const { signal, progress } = options;
+  const lock = await lockFile(join(cache, `${suite}.lock`), signal);
+  try {
+    if (existsSync(record)) return describe(suite, root);
+    const packages = openPackages(cache, suite, { signal, ...(progress && { progress }) });
+    const selected = selectPackages(asked, await packages.closure(asked));
+    const files = await packages.download(selected);
+    const work = workDirectory(cache, `tools-${suite}`);
+    const result = join(work, 'tools');
+    mkdirSync(join(result, 'root'), { recursive: true });
+    for (const file of files.values()) await unpack(file, join(result, 'root'), signal);
+    const versions = [...files.values()].map((file) => file.replace(/^.*\//, ''));
+    writeFileSync(join(result, 'tools.json'), `${JSON.stringify({ asked, versions }, null, 2)}\n`);
+    mkdirSync(join(target, '..'), { recursive: true, mode: 0o700 });
+    if (existsSync(target)) renameSync(target, join(work, 'replaced'));
+    renameSync(result, target);
+    rmSync(work, { recursive: true, force: true });
+    for (const file of files.values()) rmSync(file, { force: true });
+  } finally {
+    await lock.release();
+  }
+  return describe(suite, root);
+}
