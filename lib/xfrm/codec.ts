@@ -32,6 +32,7 @@ import {
   EncapType,
   Family,
   IpsecProto,
+  MigrateStateFlags,
   Mode,
   OffloadFlags,
   PolicyAction,
@@ -885,8 +886,8 @@ export interface MigrateStateInfo {
   newSelector: Selector;
   /** Reqid from now on. */
   newReqid: number;
-  /** Flags (XFRM_MIGRATE_STATE_). */
-  flags: number;
+  /** What it does beside. */
+  flags: MigrateStateFlags;
   /** Family from now on. */
   newFamily: Family;
 }
@@ -899,7 +900,7 @@ export function readMigrateStateInfo(v: DataView, b: Uint8Array, at: number): Mi
     oldMark: readMark(v, b, at + 56),
     newSelector: readSelector(v, b, at + 64, 0),
     newReqid: v.getUint32(at + 120, LE),
-    flags: v.getUint32(at + 124, LE),
+    flags: MigrateStateFlags.of(v.getUint32(at + 124, LE)),
     newFamily: Family.name(v.getUint16(at + 128, LE)),
   };
 }
@@ -932,7 +933,7 @@ export function writeMigrateStateInfo(
     throw within(error, 'newSelector');
   }
   v.setUint32(at + 120, u32(x.newReqid, 'newReqid'), LE);
-  v.setUint32(at + 124, u32(x.flags, 'flags'), LE);
+  v.setUint32(at + 124, u32(MigrateStateFlags.mask(x.flags, 'flags'), 'flags'), LE);
   v.setUint16(at + 128, newFamily, LE);
 }
 

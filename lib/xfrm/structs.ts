@@ -344,7 +344,7 @@ export const xfrm_user_migrate_state = struct(
     nested(xfrm_mark, 'old_mark', 'oldMark', 'Mark of the SA as it was.'),
     nested(xfrm_selector, 'new_sel', 'newSelector', 'Selector from now on.'),
     number('u32', 'new_reqid', 'Reqid from now on.'),
-    number('u32', 'flags', 'Flags (XFRM_MIGRATE_STATE_).'),
+    number('u32', 'flags', 'What it does beside.', { names: N.MigrateStateFlags }),
     number('u16', 'new_family', 'Family from now on.', { names: N.Family }),
     reserved('u16', 'reserved'),
   ],
