@@ -7,6 +7,7 @@ import { Command } from 'commander';
 import { demoCommand } from './demo.ts';
 import { EXIT, reportError } from './exit.ts';
 import { labCommand } from './lab.ts';
+import { policyCommand, stateCommand } from './list.ts';
 import { monitorCommand } from './monitor.ts';
 
 const manifest = new URL('../../../package.json', import.meta.url);
@@ -18,6 +19,8 @@ const program = new Command('netlink-xfrm')
   // lab passes the options of its command on.
   .enablePositionalOptions()
   .addCommand(monitorCommand())
+  .addCommand(stateCommand())
+  .addCommand(policyCommand())
   .addCommand(demoCommand())
   .addCommand(labCommand());
 
