@@ -1,0 +1,48 @@
+/**
+ * What the tests of the JSON share: the published schema, as a validator.
+ * @module
+ */
+import assert from 'node:assert/strict';
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { Ajv2020 } from 'ajv/dist/2020.js';
+import { SCHEMA_FILE } from '../tools/generate-schema.ts';
+
+/** The file as it is published. */
+export const schemaFile = readFileSync(join(import.meta.dirname, '../..', SCHEMA_FILE), 'utf8');
+
+/** The same schema, but without room for members that it does not name. */
+function closed(value: unknown): unknown {
+  if (Array.isArray(value)) return value.map(closed);
+  if (typeof value !== 'object' || value === null) return value;
+  const result = Object.fromEntries(Object.entries(value).map(([key, one]) => [key, closed(one)]));
+  return 'properties' in result && result.type === 'object'
+    ? { additionalProperties: false, ...result }
+    : result;
+}
+
+const ajv = () =>
+  new Ajv2020({ formats: { 'date-time': /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$/ } });
+export const validate = ajv().compile(JSON.parse(schemaFile));
+const { oneOf, ...rest } = closed(JSON.parse(schemaFile)) as { oneOf: { properties: Kind }[] };
+type Kind = { kind: { const: string } };
+const byKind = new Map(
+  oneOf.map((one) => [one.properties.kind.const, ajv().compile({ ...rest, ...one })]),
+);
+
+/** All kinds that the schema describes. */
+export const schemaKinds = [...byKind.keys()];
+
+/**
+ * Checks a line of JSON: it holds to the schema of its kind, and has no member that the schema does
+ * not name.
+ *
+ * @returns its kind
+ */
+export function checkLine(line: string): string {
+  const value = JSON.parse(line) as { kind: string };
+  const check = byKind.get(value.kind);
+  assert(check, `the schema has no kind ${value.kind}`);
+  assert(check(value), `${line}\n${JSON.stringify(check.errors, undefined, 1)}`);
+  return value.kind;
+}
