@@ -24,13 +24,16 @@ function closed(value: unknown): unknown {
 const ajv = () =>
   new Ajv2020({ formats: { 'date-time': /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$/ } });
 export const validate = ajv().compile(JSON.parse(schemaFile));
-const { oneOf, ...rest } = closed(JSON.parse(schemaFile)) as { oneOf: { properties: Kind }[] };
-type Kind = { kind: { const: string } };
+type Tag = { kind: { const: string }; message?: { const: string } };
+const { oneOf, ...rest } = closed(JSON.parse(schemaFile)) as { oneOf: { properties: Tag }[] };
 const byKind = new Map(
-  oneOf.map((one) => [one.properties.kind.const, ajv().compile({ ...rest, ...one })]),
+  oneOf.map((one) => {
+    const { kind, message } = one.properties;
+    return [[kind.const, message?.const].join(' ').trim(), ajv().compile({ ...rest, ...one })];
+  }),
 );
 
-/** All kinds that the schema describes. */
+/** All kinds that the schema describes; requests with the message's name. */
 export const schemaKinds = [...byKind.keys()];
 
 /**
@@ -40,9 +43,10 @@ export const schemaKinds = [...byKind.keys()];
  * @returns its kind
  */
 export function checkLine(line: string): string {
-  const value = JSON.parse(line) as { kind: string };
-  const check = byKind.get(value.kind);
-  assert(check, `the schema has no kind ${value.kind}`);
+  const value = JSON.parse(line) as { kind: string; message?: string };
+  const kind = value.kind === 'request' ? `request ${value.message}` : value.kind;
+  const check = byKind.get(kind);
+  assert(check, `the schema has no kind ${kind}`);
   assert(check(value), `${line}\n${JSON.stringify(check.errors, undefined, 1)}`);
-  return value.kind;
+  return kind;
 }

@@ -11,6 +11,7 @@ import type { SubscriptionEvent } from '../monitor/subscribe.ts';
 import type { EventTime } from '../netlink/event.ts';
 import { XFRM_INF } from '../xfrm/constants.ts';
 import { KeyMaterial } from '../xfrm/key.ts';
+import type { XfrmMessage } from '../xfrm/requests.ts';
 import { xfrm_lifetime_cfg } from '../xfrm/structs.ts';
 import type { Totals } from './summary.ts';
 
@@ -20,6 +21,7 @@ export const EVENT_SCHEMA = 'netlink-xfrm/event/1';
 /** What a line says. */
 export type JsonRecord = { readonly time: EventTime } & (
   | SubscriptionEvent
+  | XfrmMessage
   | (Listed & { readonly protocol: 'xfrm' })
   /** All that was there has been listed; what follows is news. */
   | { readonly kind: 'synced'; readonly protocol: 'xfrm'; readonly listed: number }
@@ -57,8 +59,9 @@ export function formatJson(record: JsonRecord, showKeys: boolean): string {
     schema: EVENT_SCHEMA,
     kind,
     protocol,
-    time: new Date(time.wall).toISOString(),
-    monotonic: time.monotonic,
+    // A recording may not say when.
+    ...(Number.isNaN(time.wall) ? {} : { time: new Date(time.wall).toISOString() }),
+    ...(Number.isNaN(time.monotonic) ? {} : { monotonic: time.monotonic }),
     ...(plain('', rest, showBytes) as object),
   });
 }

@@ -9,6 +9,7 @@ import { EXIT, reportError } from './exit.ts';
 import { labCommand } from './lab.ts';
 import { policyCommand, stateCommand } from './list.ts';
 import { monitorCommand } from './monitor.ts';
+import { replayCommand } from './replay.ts';
 
 const manifest = new URL('../../../package.json', import.meta.url);
 const { version } = JSON.parse(readFileSync(manifest, 'utf8')) as { version: string };
@@ -21,6 +22,7 @@ const program = new Command('netlink-xfrm')
   .addCommand(monitorCommand())
   .addCommand(stateCommand())
   .addCommand(policyCommand())
+  .addCommand(replayCommand())
   .addCommand(demoCommand())
   .addCommand(labCommand());
 

@@ -63,7 +63,7 @@ export function formatOf(options: OutputOptions, command: Command): Format {
   }
   const colored =
     options.color === 'auto'
-      ? pc.isColorSupported && process.stdout.isTTY
+      ? process.stdout.isTTY === true && pc.isColorSupported
       : options.color === 'always';
   return { json, showKeys: options.showKeys === true, colors: pc.createColors(colored) };
 }

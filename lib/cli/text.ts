@@ -30,10 +30,9 @@ export function formatTime(wall: number): string {
 
 /** One line for an event, without the line break. */
 export function formatEvent(event: SubscriptionEvent, colors: Colors): string {
-  const time = colors.dim(formatTime(event.time.wall));
   const paint = KIND_COLOR[event.kind] ?? 'bold';
-  const kind = colors[paint](event.kind.padEnd(9));
-  return `${time} ${kind} ${describe(event, colors)}${claim(event, colors)}`;
+  const text = `${describe(event, colors)}${claim(event, colors)}`;
+  return formatLine(event, colors[paint](event.kind.padEnd(9)), text, colors);
 }
 
 /** Who the event's header says caused it. Anybody may write anything there. */
@@ -42,6 +41,17 @@ function claim(event: SubscriptionEvent, colors: Colors): string {
   if (event.kind === 'NEWAE' || event.kind === 'overrun' || event.kind === 'malformed') return '';
   const { portId } = event.header;
   return portId === 0 ? '' : colors.dim(` claims port ${portId}`);
+}
+
+/** A line: when (if that is known: a recording may not say), what, and the rest of it. */
+export function formatLine(
+  { time }: Pick<SubscriptionEvent, 'time'>,
+  kind: string,
+  text: string,
+  colors: Colors,
+): string {
+  const when = Number.isNaN(time.wall) ? '' : `${colors.dim(formatTime(time.wall))} `;
+  return `${when}${kind} ${text}`;
 }
 
 /** Green: something is there. Yellow: look at it. Red: something is gone, or was lost. */
@@ -65,7 +75,8 @@ const KIND_COLOR: Partial<Record<SubscriptionEvent['kind'], 'green' | 'yellow' |
     malformed: 'red',
   };
 
-function describe(event: SubscriptionEvent, colors: Colors): string {
+/** What an event says, without when and of what kind. */
+export function describe(event: SubscriptionEvent, colors: Colors): string {
   switch (event.kind) {
     case 'NEWSA':
     case 'UPDSA':

@@ -12,8 +12,7 @@ import { printable } from '../wire/text.ts';
 import type { StateFilter } from '../xfrm/client.ts';
 import type { Mark } from '../xfrm/codec.ts';
 import { IpsecProto, PolicyDir } from '../xfrm/names.ts';
-import { EVENT_KINDS, type Listed, type Place, type Subject, subjectOf } from './subject.ts';
-import type { SubscriptionEvent } from './subscribe.ts';
+import { EVENT_KINDS, type Item, type Place, type Subject, subjectOf } from './subject.ts';
 
 /** What a term can ask for. */
 interface Key<Value, Found> {
@@ -52,8 +51,11 @@ function mark(text: string): Partial<Mark> | undefined {
   return mask === undefined ? undefined : { value, mask };
 }
 
+/** Of recordings, which also hold what is no event. */
+const OTHER_KINDS = ['request', 'NEWSADINFO', 'NEWSPDINFO', 'rtnetlink'];
+
 const kinds = new Map<string, string>(
-  [...Object.keys(EVENT_KINDS), 'rtnetlink'].map((kind) => [kind.toLowerCase(), kind]),
+  [...Object.keys(EVENT_KINDS), ...OTHER_KINDS].map((kind) => [kind.toLowerCase(), kind]),
 );
 
 const network = {
@@ -249,7 +251,7 @@ export class Filter {
    * Whether something passes. Lost events and malformed datagrams always do, since they may have
    * been what was looked for; a flush passes unless it can't have touched what was.
    */
-  matches(item: SubscriptionEvent | Listed): boolean {
+  matches(item: Item): boolean {
     if (this.#terms.length === 0) return true;
     if (item.kind === 'overrun' || item.kind === 'malformed') return true;
     const inList = item.kind === 'state' || item.kind === 'policy';

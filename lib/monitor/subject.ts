@@ -7,12 +7,16 @@ import type { Mark } from '../xfrm/codec.ts';
 import type { XfrmEvent } from '../xfrm/events.ts';
 import type { IpsecProto } from '../xfrm/names.ts';
 import type { XfrmPolicy, XfrmState } from '../xfrm/objects.ts';
+import type { XfrmMessage, XfrmRequest } from '../xfrm/requests.ts';
 import type { SubscriptionEvent } from './subscribe.ts';
 
 /** An SA or a policy that is there: an entry of a list. */
 export type Listed =
   | { readonly kind: 'state'; readonly state: XfrmState }
   | { readonly kind: 'policy'; readonly policy: XfrmPolicy };
+
+/** All that can be asked what it is about: of recordings, also requests and answers. */
+export type Item = SubscriptionEvent | XfrmMessage | Listed;
 
 /** An address, or a network. */
 export interface Place {
@@ -88,7 +92,7 @@ function ofPolicy(policy: XfrmPolicy): Subject {
 }
 
 /** Undefined where it is about neither SAs nor policies. */
-export function subjectOf(item: SubscriptionEvent | Listed): Subject | undefined {
+export function subjectOf(item: Item): Subject | undefined {
   switch (item.kind) {
     case 'state':
     case 'NEWSA':
@@ -146,7 +150,46 @@ export function subjectOf(item: SubscriptionEvent | Listed): Subject | undefined
       const sources = places(mapping.oldSaddr, mapping.newSaddr);
       return { sas: [mapping], sources, destinations: places(mapping.daddr) };
     }
+    case 'request':
+      return ofRequest(item);
     default:
       return undefined;
+  }
+}
+
+function ofRequest(request: XfrmRequest): Subject | undefined {
+  switch (request.message) {
+    case 'DELSA':
+    case 'GETSA': {
+      // Without id: a request for a list.
+      const { id, attributes } = request;
+      if (id === undefined) return undefined;
+      return { sas: [id], sources: [], destinations: places(id.daddr), marked: attributes };
+    }
+    case 'DELPOLICY':
+    case 'GETPOLICY': {
+      const { id, attributes } = request;
+      if (id === undefined) return undefined;
+      return { sas: [], ...ofSelector(id.selector), marked: attributes, dir: id.dir };
+    }
+    case 'ALLOCSPI': {
+      const { saddr, daddr } = request.allocation;
+      const ends = { sources: places(saddr), destinations: places(daddr) };
+      return { sas: [request.allocation], ...ends, marked: request.allocation };
+    }
+    case 'GETAE': {
+      const { aevent } = request;
+      return { sas: [aevent], sources: [], destinations: places(aevent.daddr), marked: aevent };
+    }
+    case 'GETSADINFO':
+    case 'GETSPDINFO':
+    case 'NEWSPDINFO':
+    case 'SETDEFAULT':
+      return undefined;
+    default: {
+      // These hold what the event holds that they cause.
+      const { message, ...rest } = request;
+      return subjectOf({ ...rest, kind: message } as XfrmEvent);
+    }
   }
 }

@@ -5,6 +5,7 @@
 import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
 import { join } from 'node:path';
+import { afterEach } from 'node:test';
 
 export const program = join(import.meta.dirname, '../../../bin/netlink-xfrm.js');
 export const env = { ...process.env, NO_COLOR: undefined, FORCE_COLOR: undefined, TZ: 'UTC' };
@@ -21,9 +22,16 @@ export const runWithoutPrivilege = (...args: string[]) =>
     { encoding: 'utf8', env },
   );
 
+const running = new Set<ChildProcess>();
+afterEach(() => {
+  for (const child of running) child.kill('SIGKILL');
+  running.clear();
+});
+
 /** The command, running, when it has joined its groups. */
 export async function start(...args: string[]) {
   const child: ChildProcess = spawn(process.execPath, [program, ...args], { env });
+  running.add(child);
   const stdout = child.stdout as NodeJS.ReadableStream;
   let out = '';
   let err = '';

@@ -4,9 +4,11 @@
  * @module
  */
 import { EVENT_SCHEMA, type JsonRecord } from '../../lib/cli/json.ts';
+import type { AttributeTable } from '../../lib/wire/attribute-table.ts';
 import type { Struct } from '../../lib/wire/struct.ts';
-import { attributes } from '../../lib/xfrm/attributes.ts';
+import { attributes, sadAttributes, spdAttributes } from '../../lib/xfrm/attributes.ts';
 import * as parts from '../../lib/xfrm/parts.ts';
+import type { XfrmRequest } from '../../lib/xfrm/requests.ts';
 import * as structs from '../../lib/xfrm/structs.ts';
 import {
   array,
@@ -25,11 +27,18 @@ import {
 const count: Schema = { type: 'integer', minimum: 0 };
 
 /** An object made of a struct and of attributes. */
-function objectOf(of: Struct | undefined, names: readonly string[], doc: string): Schema {
+function objectOf(
+  of: Struct | undefined,
+  names: readonly string[],
+  doc: string,
+  table: AttributeTable = attributes,
+): Schema {
   const fixed = of ? members(of) : {};
-  const more = optional(attributes, names);
+  const more = optional(table, names);
   return { description: doc, ...object({ ...fixed, ...more }, Object.keys(more)) };
 }
+
+const namesOf = ({ attributes }: AttributeTable) => attributes.map(({ name }) => name);
 
 const objects = {
   State: objectOf(structs.xfrm_usersa_info, parts.STATE, 'A security association (SA).'),
@@ -44,6 +53,11 @@ const objects = {
     parts.MIGRATE.filter((name) => name !== 'migrations'),
     'What else a MIGRATE says.',
   ),
+  StateNaming: objectOf(undefined, parts.STATE_ID, 'What else names an SA.'),
+  PolicyNaming: objectOf(undefined, parts.POLICY_ID, 'What else names a policy.'),
+  Allocation: objectOf(structs.xfrm_userspi_info, parts.ALLOCSPI, 'An SPI that is asked for.'),
+  SadInfo: objectOf(undefined, namesOf(sadAttributes), 'Statistics of the SAs.', sadAttributes),
+  SpdInfo: objectOf(undefined, namesOf(spdAttributes), 'Statistics of policies.', spdAttributes),
   Header: {
     description:
       "The message's header. seq and portId are what the requester wrote there: claims, no proof " +
@@ -56,7 +70,7 @@ type ObjectName = keyof typeof objects;
 const the = (name: ObjectName): Schema => reference(name);
 const structOf = (of: Struct): Schema => reference(of.name);
 
-type Common = 'kind' | 'protocol' | 'time';
+type Common = 'kind' | 'message' | 'protocol' | 'time';
 type Maybe<R> = { [Key in keyof R]-?: undefined extends R[Key] ? Key : never }[keyof R];
 /** The members of a kind beside those that all have. */
 type Members<R> = R extends unknown
@@ -73,7 +87,8 @@ const policy = the('Policy');
 const { unknown = {} } = optional(attributes, []);
 const flushed = optional(attributes, parts.FLUSHPOLICY) as Record<'policyType' | 'unknown', Schema>;
 
-const kinds: { [Kind in JsonRecord['kind']]: Members<Extract<JsonRecord, { kind: Kind }>> } = {
+type OneKind = Exclude<JsonRecord['kind'], 'request'>;
+const kinds: { [Kind in OneKind]: Members<Extract<JsonRecord, { kind: Kind }>> } = {
   state: { doc: 'An SA, in a list.', always: { state } },
   policy: { doc: 'A policy, in a list.', always: { policy } },
   synced: {
@@ -136,6 +151,14 @@ const kinds: { [Kind in JsonRecord['kind']]: Members<Extract<JsonRecord, { kind:
     always: { header, mapping: the('Mapping') },
   },
   unknown: { doc: 'A message this version does not know.', always: { header, payload: bytes } },
+  NEWSADINFO: {
+    doc: 'Statistics of the SAs.',
+    always: { header, flags: count, sad: the('SadInfo') },
+  },
+  NEWSPDINFO: {
+    doc: 'Statistics of the policies.',
+    always: { header, flags: count, spd: the('SpdInfo') },
+  },
   rtnetlink: {
     doc: 'A message of rtnetlink.',
     always: { header, fixed: bytes, attributes: array(rawAttribute) },
@@ -161,6 +184,62 @@ const kinds: { [Kind in JsonRecord['kind']]: Members<Extract<JsonRecord, { kind:
   },
 };
 
+type Message = XfrmRequest['message'];
+type RequestOf<Name, R = XfrmRequest> = R extends { message: infer Names }
+  ? Name extends Names
+    ? R
+    : never
+  : never;
+
+/** What requests hold, in recordings; most the same as the event that they cause. */
+const requests: { [Name in Message]: Members<RequestOf<Name>> } = {
+  NEWSA: kinds.NEWSA,
+  UPDSA: kinds.UPDSA,
+  EXPIRE: kinds.EXPIRE,
+  FLUSHSA: kinds.FLUSHSA,
+  NEWPOLICY: kinds.NEWPOLICY,
+  UPDPOLICY: kinds.UPDPOLICY,
+  POLEXPIRE: kinds.POLEXPIRE,
+  FLUSHPOLICY: kinds.FLUSHPOLICY,
+  ACQUIRE: kinds.ACQUIRE,
+  NEWAE: kinds.NEWAE,
+  MIGRATE: kinds.MIGRATE,
+  MIGRATE_STATE: kinds.MIGRATE_STATE,
+  GETDEFAULT: kinds.GETDEFAULT,
+  NEWSPDINFO: kinds.NEWSPDINFO,
+  DELSA: {
+    doc: 'Delete an SA.',
+    always: { header, id: structOf(structs.xfrm_usersa_id), attributes: the('StateNaming') },
+  },
+  GETSA: {
+    doc: 'Show an SA; without id, all.',
+    always: { header, attributes: the('StateNaming') },
+    sometimes: { id: structOf(structs.xfrm_usersa_id) },
+  },
+  ALLOCSPI: { doc: 'Choose an SPI.', always: { header, allocation: the('Allocation') } },
+  DELPOLICY: {
+    doc: 'Delete a policy.',
+    always: { header, id: structOf(structs.xfrm_userpolicy_id), attributes: the('PolicyNaming') },
+  },
+  GETPOLICY: {
+    doc: 'Show a policy; without id, all.',
+    always: { header, attributes: the('PolicyNaming') },
+    sometimes: { id: structOf(structs.xfrm_userpolicy_id) },
+  },
+  GETAE: { doc: "Show an SA's counters.", always: { header, aevent: the('Aevent') } },
+  GETSADINFO: {
+    doc: 'Show statistics of the SAs.',
+    always: { header, flags: count },
+    sometimes: { unknown },
+  },
+  GETSPDINFO: {
+    doc: 'Show statistics of the policies.',
+    always: { header, flags: count },
+    sometimes: { unknown },
+  },
+  SETDEFAULT: { ...kinds.GETDEFAULT, doc: 'Set what happens to packets that no policy matches.' },
+};
+
 /** {@link Members} of some kind. */
 interface AnyMembers {
   readonly always: Readonly<Record<string, Schema>>;
@@ -176,21 +255,40 @@ const PROTOCOLS: Readonly<Record<string, Schema | undefined>> = {
   malformed: { enum: ['xfrm', 'route'] },
 };
 
-function record(kind: string, { doc, always, sometimes = {} }: AnyMembers): Schema {
-  const protocol = kind in PROTOCOLS ? PROTOCOLS[kind] : { const: 'xfrm' };
+function record(
+  tag: { readonly kind: Schema; readonly message?: Schema },
+  protocol: Schema | undefined,
+  { doc, always, sometimes = {} }: AnyMembers,
+): Schema {
+  const time = {
+    time: { description: 'When it was read, or printed.', type: 'string', format: 'date-time' },
+    monotonic: { description: 'The same, in ms on a clock that never jumps.', type: 'number' },
+  };
   const schema = object(
     {
       schema: { const: EVENT_SCHEMA },
-      kind: { const: kind },
+      ...tag,
       ...(protocol ? { protocol } : {}),
-      time: { description: 'When it was read, or printed.', type: 'string', format: 'date-time' },
-      monotonic: { description: 'The same, in ms on a clock that never jumps.', type: 'number' },
+      ...time,
       ...always,
       ...sometimes,
     },
-    Object.keys(sometimes),
+    // A recording may not say when.
+    [...Object.keys(time), ...Object.keys(sometimes)],
   );
   return { description: doc, ...schema };
+}
+
+/** What each line is one of. */
+function lines(): Schema[] {
+  const xfrm = { const: 'xfrm' };
+  const events = Object.entries<AnyMembers>(kinds).map(([kind, of]) =>
+    record({ kind: { const: kind } }, kind in PROTOCOLS ? PROTOCOLS[kind] : xfrm, of),
+  );
+  const asked = Object.entries<AnyMembers>(requests).map(([name, of]) =>
+    record({ kind: { const: 'request' }, message: { const: name } }, xfrm, of),
+  );
+  return [...events, ...asked];
 }
 
 /** The definitions that others refer to, from the first on. */
@@ -211,7 +309,7 @@ function reachable(from: Schema, all: Readonly<Record<string, Schema>>): Record<
 
 /** The whole schema. */
 export function eventSchema(): Schema {
-  const oneOf = Object.entries<AnyMembers>(kinds).map(([kind, of]) => record(kind, of));
+  const oneOf = lines();
   const all = {
     ...Object.fromEntries(Object.values(structs).map((one) => [one.name, struct(one)])),
     ...objects,
