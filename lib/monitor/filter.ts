@@ -9,8 +9,8 @@
 import type { Enumeration } from '../wire/names.ts';
 import { contains, type Network, parseNetwork } from '../wire/network.ts';
 import { printable } from '../wire/text.ts';
-import type { StateFilter } from '../xfrm/client.ts';
 import type { Mark } from '../xfrm/codec.ts';
+import type { StateFilter } from '../xfrm/keys.ts';
 import { IpsecProto, PolicyDir } from '../xfrm/names.ts';
 import { EVENT_KINDS, type Item, type Place, type Subject, subjectOf } from './subject.ts';
 
