@@ -1,5 +1,7 @@
 /** Filters: which words make one, and what passes it. */
 import assert from 'node:assert/strict';
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { test } from 'node:test';
 import { Filter, FilterError, filterHelp } from '../../lib/monitor/filter.ts';
 import { type Item, subjectOf } from '../../lib/monitor/subject.ts';
@@ -7,6 +9,7 @@ import { type DecodeInput, decodeDatagram } from '../../lib/netlink/event.ts';
 import { contains, parseNetwork } from '../../lib/wire/network.ts';
 import { decodeXfrmMessage } from '../../lib/xfrm/decode-message.ts';
 import type { XfrmMessage } from '../../lib/xfrm/requests.ts';
+import { schemaKinds } from '../schema.ts';
 import { capture } from './captures.ts';
 import { answers, events, messageBytes, requests } from './generate.ts';
 import { Random, runSeed } from './random.ts';
@@ -223,6 +226,15 @@ test('an error names what is wrong and points at it', () => {
     'dir=3',
   ]) {
     assert.throws(() => new Filter([term]), FilterError, term);
+  }
+});
+
+test('every key and every kind of record is in docs/command.md', () => {
+  const file = join(import.meta.dirname, '../../../docs/command.md');
+  const [, filters = '', json = ''] = readFileSync(file, 'utf8').split(/^## (?=Filters|JSON)/m);
+  for (const [key] of filterHelp) assert(filters.includes(`\`${key}\``), key);
+  for (const kind of schemaKinds.filter((name) => /^[a-z]+$/.test(name))) {
+    if (kind !== 'unknown' && kind !== 'rtnetlink') assert(json.includes(`\`${kind}\``), kind);
   }
 });
 
