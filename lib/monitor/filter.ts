@@ -12,7 +12,7 @@ import { printable } from '../wire/text.ts';
 import type { Mark } from '../xfrm/codec.ts';
 import type { StateFilter } from '../xfrm/keys.ts';
 import { IpsecProto, PolicyDir } from '../xfrm/names.ts';
-import { EVENT_KINDS, type Item, type Place, type Subject, subjectOf } from './subject.ts';
+import { EVENT_KINDS, type Filterable, type Place, type Subject, subjectOf } from './subject.ts';
 
 /** What a term can ask for. */
 interface Key<Value, Found> {
@@ -251,7 +251,7 @@ export class Filter {
    * Whether something passes. Lost events and malformed datagrams always do, since they may have
    * been what was looked for; a flush passes unless it can't have touched what was.
    */
-  matches(item: Item): boolean {
+  matches(item: Filterable): boolean {
     if (this.#terms.length === 0) return true;
     if (item.kind === 'overrun' || item.kind === 'malformed') return true;
     const inList = item.kind === 'state' || item.kind === 'policy';

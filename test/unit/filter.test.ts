@@ -4,7 +4,7 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { Filter, FilterError, filterHelp } from '../../lib/monitor/filter.ts';
-import { type Item, subjectOf } from '../../lib/monitor/subject.ts';
+import { type Filterable, subjectOf } from '../../lib/monitor/subject.ts';
 import { type DecodeInput, decodeDatagram } from '../../lib/netlink/event.ts';
 import { contains, parseNetwork } from '../../lib/wire/network.ts';
 import { decodeXfrmMessage } from '../../lib/xfrm/decode-message.ts';
@@ -27,10 +27,10 @@ function event(bytes: Uint8Array): XfrmMessage {
   return found;
 }
 
-const passes = (terms: string, item: Item) => new Filter(terms.split(' ')).matches(item);
+const passes = (terms: string, item: Filterable) => new Filter(terms.split(' ')).matches(item);
 
 /** Asserts which of some terms an item passes. */
-function check(item: Item, yes: string[], no: string[]): void {
+function check(item: Filterable, yes: string[], no: string[]): void {
   for (const terms of yes) assert(passes(terms, item), `${terms} should pass`);
   for (const terms of no) assert(!passes(terms, item), `${terms} should not pass`);
 }
