@@ -3,7 +3,9 @@ import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
-import { Filter, FilterError, filterHelp } from '../../lib/monitor/filter.ts';
+import { Filter } from '../../lib/monitor/filter.ts';
+import { FilterError } from '../../lib/monitor/filter-error.ts';
+import { filterHelp } from '../../lib/monitor/filter-keys.ts';
 import { type Filterable, subjectOf } from '../../lib/monitor/subject.ts';
 import { type DecodeInput, decodeDatagram } from '../../lib/netlink/event.ts';
 import { contains, parseNetwork } from '../../lib/wire/network.ts';
@@ -226,6 +228,12 @@ test('an error names what is wrong and points at it', () => {
     'dir=3',
   ]) {
     assert.throws(() => new Filter([term]), FilterError, term);
+  }
+  for (const wrong of ['spi=1', [1], undefined]) {
+    assert.throws(
+      () => new Filter(wrong as string[]),
+      /^TypeError: terms must be an array of strings/,
+    );
   }
 });
 
