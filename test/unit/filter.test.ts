@@ -231,7 +231,7 @@ test('an error names what is wrong and points at it', () => {
   }
   for (const wrong of ['spi=1', [1], undefined]) {
     assert.throws(
-      () => new Filter(wrong as string[]),
+      () => new Filter(wrong as never),
       /^TypeError: terms must be an array of strings/,
     );
   }
