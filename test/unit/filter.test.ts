@@ -231,7 +231,7 @@ test('an error names what is wrong and points at it', () => {
   }
   for (const wrong of ['spi=1', [1], undefined]) {
     assert.throws(
-      () => new Filter(wrong as never),
+      () => new Filter(wrong as unknown as string[]),
       /^TypeError: terms must be an array of strings/,
     );
   }
