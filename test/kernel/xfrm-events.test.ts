@@ -160,7 +160,7 @@ test('counters are announced by traffic, by time and by request', {
   assert(byTimer.replay !== undefined && byTimer.replay.oseq > byTraffic.replay.oseq);
   const replay = { seq: 0, oseq: 900, bitmap: 0 };
   const byRequest = await aevent('policy-updated', () =>
-    client.setAevent({ ...OUT, spi: 0x7001, replay }),
+    client.setAevent({ saddr: LEFT, daddr: RIGHT, proto: 'esp', spi: 0x7001, replay }),
   );
   assert.deepEqual(byRequest.replay, replay);
   await clean();
