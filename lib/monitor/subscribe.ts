@@ -4,7 +4,8 @@
  */
 import { EventEmitter } from 'node:events';
 import { type DecodeInput, decodeDatagram, type Malformed } from '../netlink/event.ts';
-import { decodeRoute, type RouteEvent } from '../route/events.ts';
+import { decodeRoute } from '../route/decode.ts';
+import type { RouteEvent } from '../route/events.ts';
 import { integer, object, optionalBoolean, wrongType } from '../socket/argument.ts';
 import { type Batch, MAX_RECEIVE_BUFFER, type SystemError } from '../socket/index.ts';
 import { decodeXfrm } from '../xfrm/decode.ts';
