@@ -24,7 +24,7 @@ int ReceiveBuffers::Allocate() {
   return 0;
 }
 
-int ReceiveBuffers::Receive(int fd) {
+int ReceiveBuffers::Receive(int fd, uint32_t most) {
   for (mmsghdr& header : headers_) {
     // The kernel replaces both with what it found.
     header.msg_hdr.msg_namelen = sizeof(sockaddr_nl);
@@ -32,7 +32,7 @@ int ReceiveBuffers::Receive(int fd) {
   }
   int received;
   do {
-    received = recvmmsg(fd, headers_, kBatch, MSG_DONTWAIT, nullptr);
+    received = recvmmsg(fd, headers_, most, MSG_DONTWAIT, nullptr);
   } while (received < 0 && errno == EINTR);
   return received < 0 ? -errno : received;
 }

@@ -48,6 +48,7 @@ class Socket : public Napi::ObjectWrap<Socket>, private Descriptor::User {
   bool closing_ = false;
   bool receiving_ = false;
   bool kernel_only_ = true;
+  uint32_t batch_ = 0;
   Napi::FunctionReference on_batch_;  // held only while receiving, so that an idle socket can go
   Napi::FunctionReference on_closed_;
   std::unique_ptr<Napi::AsyncContext> context_;

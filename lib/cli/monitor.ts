@@ -100,7 +100,7 @@ async function monitor(groups: GroupName[], options: Options): Promise<void> {
   });
   const colors = pc.createColors(
     options.color === 'auto'
-      ? pc.isColorSupported && process.stdout.isTTY
+      ? process.stdout.isTTY === true && pc.isColorSupported
       : options.color === 'always',
   );
   const format =

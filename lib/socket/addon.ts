@@ -12,7 +12,8 @@ export interface NativeSocket {
   setOption(level: number, name: number, value: Uint8Array): number;
   getOption(level: number, name: number, into: Uint8Array): number;
   send(bytes: Uint8Array, portId: number, groups: number): number;
-  start(callback: NativeCallback, kernelOnly: boolean): number;
+  /** `batch` is the most datagrams a call, 1 to {@link Addon.batch}. */
+  start(callback: NativeCallback, kernelOnly: boolean, batch: number): number;
   stop(): void;
   ref(): void;
   unref(): void;

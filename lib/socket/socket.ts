@@ -15,6 +15,11 @@ export interface NetlinkSocketOptions {
    * source port tells the difference. False is for protocols spoken between processes.
    */
   kernelOnly?: boolean;
+  /**
+   * The most datagrams read at once, 1 to 64, the default. With 1 the kernel makes a list no further
+   * than one piece ahead of its reader (net/netlink/af_netlink.c, netlink_recvmsg).
+   */
+  batch?: number;
 }
 
 /** A netlink address, struct sockaddr_nl. */
@@ -66,6 +71,7 @@ export class NetlinkSocket {
   readonly #native: NativeSocket;
   readonly #constants: Addon['constants'];
   readonly #kernelOnly: boolean;
+  readonly #batch: number;
   #listener: ((batch: Batch) => void) | undefined;
   #failed: ((error: SystemError) => void) | undefined;
   #closing: Promise<void> | undefined;
@@ -80,7 +86,8 @@ export class NetlinkSocket {
     object('options', options);
     const protocol = integer('options.protocol', options.protocol, 0, 31);
     this.#kernelOnly = optionalBoolean('options.kernelOnly', options.kernelOnly, true);
-    const { Socket, constants } = addon();
+    const { Socket, constants, batch } = addon();
+    this.#batch = integer('options.batch', options.batch ?? batch, 1, batch);
     this.#constants = constants;
     this.#native = new Socket();
     const result = this.#native.open(protocol);
@@ -296,7 +303,7 @@ export class NetlinkSocket {
   }
 
   #start(): void {
-    this.#check(this.#native.start(this.#onBatch, this.#kernelOnly), 'epoll_ctl');
+    this.#check(this.#native.start(this.#onBatch, this.#kernelOnly, this.#batch), 'epoll_ctl');
   }
 
   /** Handed over at each start: the native part holds it only while it receives. */
