@@ -76,8 +76,7 @@ const join = (...words: (string | false | undefined)[]): string =>
 const unlessAbsent = <T>(
   value: T | undefined,
   text: (value: T) => string | undefined,
-): string | undefined =>
-  value === undefined ? undefined : text(value);
+): string | undefined => (value === undefined ? undefined : text(value));
 
 const nameOf = ({ name, index }: { name?: string; index: number }, colors: Colors) =>
   `${colors.bold(printable(name ?? '-'))} index ${index}`;

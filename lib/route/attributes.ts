@@ -44,7 +44,10 @@ const lwtIp6 = space('LWTUNNEL_IP6_');
 const lwtXfrm = space('LWT_XFRM_');
 const lwtMpls = space('MPLS_IPTUNNEL_');
 
-/** Addresses, and the multicast and anycast addresses of a link. */
+/**
+ * Addresses, and the multicast and anycast addresses of a link. The order is IPv4's; of an IPv6
+ * address, flags and protocol come last (net/ipv6/addrconf.c).
+ */
 export const addressAttributes: AttributeTable = {
   name: 'AddressAttributes',
   doc: 'What the attributes of an address say; those that were there.',
@@ -235,19 +238,19 @@ export const neighbourAttributes: AttributeTable = {
   attributes: [
     neighbour('DST', ip, 'Its address; in a forwarding table, where its packets are sent.'),
     neighbour('LLADDR', lladdr, 'Its link-layer address.', 'lladdr'),
-    neighbour('CACHEINFO', struct(S.nda_cacheinfo), 'Use.', 'times'),
+    neighbour('MASTER', u32, 'Interface index of the bridge.'),
+    neighbour('FLAGS_EXT', u32, 'Further flags (NTF_EXT_).'),
     neighbour('PROBES', u32, 'Times it was asked for.'),
+    neighbour('CACHEINFO', struct(S.nda_cacheinfo), 'Use.', 'times'),
     neighbour('VLAN', u16, 'VLAN id.'),
     neighbour('PORT', be16, 'UDP port of its tunnel.'),
     neighbour('VNI', u32, 'Network of its tunnel.'),
     neighbour('IFINDEX', u32, 'Interface index its tunnel uses.', 'viaIndex'),
-    neighbour('MASTER', u32, 'Interface index of the bridge.'),
-    neighbour('LINK_NETNSID', s32, 'The namespace of that, its id here.', 'linkNetnsId'),
+    neighbour('LINK_NETNSID', s32, 'The namespace of viaIndex, its id here.', 'linkNetnsId'),
     neighbour('SRC_VNI', u32, 'Network of the tunnel it was learned on.'),
     neighbour('PROTOCOL', named('u8', N.RouteProtocol), 'Who made it.'),
     neighbour('NH_ID', u32, 'Id of the next hop object it uses.', 'nexthopId'),
     neighbour('FDB_EXT_ATTRS', bytes, 'More of a forwarding table; a nest.'),
-    neighbour('FLAGS_EXT', u32, 'Further flags (NTF_EXT_).'),
     neighbour('NDM_STATE_MASK', u16, 'In a request: states that count.', 'stateMask'),
     neighbour('NDM_FLAGS_MASK', u8, 'In a request: flags that count.', 'flagsMask'),
   ],

@@ -4621,20 +4621,14 @@ export interface LinkAttributes {
   tsoMaxSize?: number;
   /** Most segments the device can split into. (IFLA_TSO_MAX_SEGS) */
   tsoMaxSegs?: number;
-  /** Bytes it needs before a packet (kernel 6.16). (IFLA_HEADROOM) */
-  headroom?: number;
-  /** Bytes it needs after a packet (kernel 6.16). (IFLA_TAILROOM) */
-  tailroom?: number;
+  /** How far ahead it takes packets, in ns, 4 or 8 bytes (kernel 6.13). (IFLA_MAX_PACING_OFFLOAD_HORIZON) */
+  maxPacingOffloadHorizon?: Uint8Array;
   /** Receive queues. (IFLA_NUM_RX_QUEUES) */
   numRxQueues?: number;
-  /** Interface index of the device below, or of a veth’s other end. (IFLA_LINK) */
-  linkIndex?: number;
   /** Interface index of the link it is a part of. (IFLA_MASTER) */
   master?: number;
   /** Whether there is a carrier. (IFLA_CARRIER) */
   carrier?: number;
-  /** How its send queue is ordered. (IFLA_QDISC) */
-  qdisc?: string;
   /** A description. (IFLA_IFALIAS) */
   alias?: string;
   /** How often the carrier came or went. (IFLA_CARRIER_CHANGES) */
@@ -4643,16 +4637,26 @@ export interface LinkAttributes {
   carrierUpCount?: number;
   /** How often it went. (IFLA_CARRIER_DOWN_COUNT) */
   carrierDownCount?: number;
+  /** Bytes it needs before a packet (kernel 6.16). (IFLA_HEADROOM) */
+  headroom?: number;
+  /** Bytes it needs after a packet (kernel 6.16). (IFLA_TAILROOM) */
+  tailroom?: number;
   /** Whether a program holds it down. (IFLA_PROTO_DOWN) */
   protoDown?: number;
   /** Why. (IFLA_PROTO_DOWN_REASON) */
   protoDownReason?: ProtoDownReason;
-  /** Resources of the device. (IFLA_MAP) */
-  map?: LinkMap;
+  /** Why the message was sent. (IFLA_EVENT) */
+  event?: LinkEvent;
   /** Link-layer address; on tunnels an IP address, a byte each. (IFLA_ADDRESS) */
   address?: string;
   /** Link-layer broadcast address; on tunnels the other end. (IFLA_BROADCAST) */
   broadcast?: string;
+  /** Id of the port on the device. (IFLA_PHYS_PORT_ID) */
+  physPortId?: Uint8Array;
+  /** Name of the port on the device. (IFLA_PHYS_PORT_NAME) */
+  physPortName?: string;
+  /** Id of the switch it is a port of. (IFLA_PHYS_SWITCH_ID) */
+  physSwitchId?: Uint8Array;
   /** Counters. (IFLA_STATS64) */
   stats?: LinkStats;
   /** Counters of 32 bits. (IFLA_STATS) */
@@ -4663,34 +4667,32 @@ export interface LinkAttributes {
   xdp?: XdpInfo;
   /** What kind of link it is. (IFLA_LINKINFO) */
   info?: LinkInfo;
-  /** The namespace of linkIndex, if it is another: its id here. (IFLA_LINK_NETNSID) */
-  linkNetnsId?: number;
   /** In a DELLINK: the namespace it moved to, its id here. (IFLA_NEW_NETNSID) */
   newNetnsId?: number;
   /** In a DELLINK: its index there. (IFLA_NEW_IFINDEX) */
   newIndex?: number;
-  /** The namespace asked for, its id here. (IFLA_TARGET_NETNSID) */
-  targetNetnsId?: number;
-  /** What protocols say. (IFLA_AF_SPEC) */
-  families?: LinkFamilies;
-  /** Further names. (IFLA_PROP_LIST) */
-  properties?: LinkProperties;
-  /** In a request: an alternative name. (IFLA_ALT_IFNAME) */
-  altName?: string;
   /** The link-layer address the device came with. (IFLA_PERM_ADDRESS) */
   permAddress?: string;
-  /** Id of the port on the device. (IFLA_PHYS_PORT_ID) */
-  physPortId?: Uint8Array;
-  /** Name of the port on the device. (IFLA_PHYS_PORT_NAME) */
-  physPortName?: string;
-  /** Id of the switch it is a port of. (IFLA_PHYS_SWITCH_ID) */
-  physSwitchId?: Uint8Array;
-  /** Why the message was sent. (IFLA_EVENT) */
-  event?: LinkEvent;
+  /** Interface index of the device below, or of a veth’s other end. (IFLA_LINK) */
+  linkIndex?: number;
+  /** The namespace of linkIndex, if it is another: its id here. (IFLA_LINK_NETNSID) */
+  linkNetnsId?: number;
+  /** How its send queue is ordered. (IFLA_QDISC) */
+  qdisc?: string;
+  /** What protocols say. (IFLA_AF_SPEC) */
+  families?: LinkFamilies;
+  /** Resources of the device. (IFLA_MAP) */
+  map?: LinkMap;
+  /** Further names. (IFLA_PROP_LIST) */
+  properties?: LinkProperties;
   /** Name of the device it is on. (IFLA_PARENT_DEV_NAME) */
   parentDevName?: string;
   /** Name of the bus it is on. (IFLA_PARENT_DEV_BUS_NAME) */
   parentDevBusName?: string;
+  /** The namespace asked for, its id here. (IFLA_TARGET_NETNSID) */
+  targetNetnsId?: number;
+  /** In a request: an alternative name. (IFLA_ALT_IFNAME) */
+  altName?: string;
   /** Packets received at once. (IFLA_WEIGHT) */
   weight?: number;
   /** In a request: move it to this process’s namespace. (IFLA_NET_NS_PID) */
@@ -4792,21 +4794,12 @@ export function readLinkAttributes(
         if (n < 4) tooShort('IFLA_TSO_MAX_SEGS', at, 4, n);
         into.tsoMaxSegs = v.getUint32(p, LE);
         break;
-      case 68: // IFLA_HEADROOM
-        if (n < 2) tooShort('IFLA_HEADROOM', at, 2, n);
-        into.headroom = v.getUint16(p, LE);
-        break;
-      case 69: // IFLA_TAILROOM
-        if (n < 2) tooShort('IFLA_TAILROOM', at, 2, n);
-        into.tailroom = v.getUint16(p, LE);
+      case 66: // IFLA_MAX_PACING_OFFLOAD_HORIZON
+        into.maxPacingOffloadHorizon = b.slice(p, p + n);
         break;
       case 32: // IFLA_NUM_RX_QUEUES
         if (n < 4) tooShort('IFLA_NUM_RX_QUEUES', at, 4, n);
         into.numRxQueues = v.getUint32(p, LE);
-        break;
-      case 5: // IFLA_LINK
-        if (n < 4) tooShort('IFLA_LINK', at, 4, n);
-        into.linkIndex = v.getUint32(p, LE);
         break;
       case 10: // IFLA_MASTER
         if (n < 4) tooShort('IFLA_MASTER', at, 4, n);
@@ -4815,9 +4808,6 @@ export function readLinkAttributes(
       case 33: // IFLA_CARRIER
         if (n < 1) tooShort('IFLA_CARRIER', at, 1, n);
         into.carrier = b[p] as number;
-        break;
-      case 6: // IFLA_QDISC
-        into.qdisc = readString(b, p, n);
         break;
       case 20: // IFLA_IFALIAS
         into.alias = readString(b, p, n);
@@ -4834,6 +4824,14 @@ export function readLinkAttributes(
         if (n < 4) tooShort('IFLA_CARRIER_DOWN_COUNT', at, 4, n);
         into.carrierDownCount = v.getUint32(p, LE);
         break;
+      case 68: // IFLA_HEADROOM
+        if (n < 2) tooShort('IFLA_HEADROOM', at, 2, n);
+        into.headroom = v.getUint16(p, LE);
+        break;
+      case 69: // IFLA_TAILROOM
+        if (n < 2) tooShort('IFLA_TAILROOM', at, 2, n);
+        into.tailroom = v.getUint16(p, LE);
+        break;
       case 39: // IFLA_PROTO_DOWN
         if (n < 1) tooShort('IFLA_PROTO_DOWN', at, 1, n);
         into.protoDown = b[p] as number;
@@ -4846,15 +4844,24 @@ export function readLinkAttributes(
           throw within(error, 'IFLA_PROTO_DOWN_REASON');
         }
         break;
-      case 14: // IFLA_MAP
-        if (n < 32) tooShort('IFLA_MAP', at, 32, n);
-        into.map = readLinkMap(v, b, p);
+      case 44: // IFLA_EVENT
+        if (n < 4) tooShort('IFLA_EVENT', at, 4, n);
+        into.event = LinkEvent.name(v.getUint32(p, LE));
         break;
       case 1: // IFLA_ADDRESS
         into.address = readLinkAddress(b, p, n);
         break;
       case 2: // IFLA_BROADCAST
         into.broadcast = readLinkAddress(b, p, n);
+        break;
+      case 34: // IFLA_PHYS_PORT_ID
+        into.physPortId = b.slice(p, p + n);
+        break;
+      case 38: // IFLA_PHYS_PORT_NAME
+        into.physPortName = readString(b, p, n);
+        break;
+      case 36: // IFLA_PHYS_SWITCH_ID
+        into.physSwitchId = b.slice(p, p + n);
         break;
       case 23: // IFLA_STATS64
         if (n < 184) tooShort('IFLA_STATS64', at, 184, n);
@@ -4884,10 +4891,6 @@ export function readLinkAttributes(
           throw within(error, 'IFLA_LINKINFO');
         }
         break;
-      case 37: // IFLA_LINK_NETNSID
-        if (n < 4) tooShort('IFLA_LINK_NETNSID', at, 4, n);
-        into.linkNetnsId = v.getInt32(p, LE);
-        break;
       case 45: // IFLA_NEW_NETNSID
         if (n < 4) tooShort('IFLA_NEW_NETNSID', at, 4, n);
         into.newNetnsId = v.getInt32(p, LE);
@@ -4896,9 +4899,19 @@ export function readLinkAttributes(
         if (n < 4) tooShort('IFLA_NEW_IFINDEX', at, 4, n);
         into.newIndex = v.getInt32(p, LE);
         break;
-      case 46: // IFLA_TARGET_NETNSID
-        if (n < 4) tooShort('IFLA_TARGET_NETNSID', at, 4, n);
-        into.targetNetnsId = v.getInt32(p, LE);
+      case 54: // IFLA_PERM_ADDRESS
+        into.permAddress = readLinkAddress(b, p, n);
+        break;
+      case 5: // IFLA_LINK
+        if (n < 4) tooShort('IFLA_LINK', at, 4, n);
+        into.linkIndex = v.getUint32(p, LE);
+        break;
+      case 37: // IFLA_LINK_NETNSID
+        if (n < 4) tooShort('IFLA_LINK_NETNSID', at, 4, n);
+        into.linkNetnsId = v.getInt32(p, LE);
+        break;
+      case 6: // IFLA_QDISC
+        into.qdisc = readString(b, p, n);
         break;
       case 26: // IFLA_AF_SPEC
         into.families = {};
@@ -4908,6 +4921,10 @@ export function readLinkAttributes(
           throw within(error, 'IFLA_AF_SPEC');
         }
         break;
+      case 14: // IFLA_MAP
+        if (n < 32) tooShort('IFLA_MAP', at, 32, n);
+        into.map = readLinkMap(v, b, p);
+        break;
       case 52: // IFLA_PROP_LIST
         into.properties = {};
         try {
@@ -4916,30 +4933,18 @@ export function readLinkAttributes(
           throw within(error, 'IFLA_PROP_LIST');
         }
         break;
-      case 53: // IFLA_ALT_IFNAME
-        into.altName = readString(b, p, n);
-        break;
-      case 54: // IFLA_PERM_ADDRESS
-        into.permAddress = readLinkAddress(b, p, n);
-        break;
-      case 34: // IFLA_PHYS_PORT_ID
-        into.physPortId = b.slice(p, p + n);
-        break;
-      case 38: // IFLA_PHYS_PORT_NAME
-        into.physPortName = readString(b, p, n);
-        break;
-      case 36: // IFLA_PHYS_SWITCH_ID
-        into.physSwitchId = b.slice(p, p + n);
-        break;
-      case 44: // IFLA_EVENT
-        if (n < 4) tooShort('IFLA_EVENT', at, 4, n);
-        into.event = LinkEvent.name(v.getUint32(p, LE));
-        break;
       case 56: // IFLA_PARENT_DEV_NAME
         into.parentDevName = readString(b, p, n);
         break;
       case 57: // IFLA_PARENT_DEV_BUS_NAME
         into.parentDevBusName = readString(b, p, n);
+        break;
+      case 46: // IFLA_TARGET_NETNSID
+        if (n < 4) tooShort('IFLA_TARGET_NETNSID', at, 4, n);
+        into.targetNetnsId = v.getInt32(p, LE);
+        break;
+      case 53: // IFLA_ALT_IFNAME
+        into.altName = readString(b, p, n);
         break;
       case 15: // IFLA_WEIGHT
         if (n < 4) tooShort('IFLA_WEIGHT', at, 4, n);
@@ -4986,50 +4991,51 @@ const LINK_ATTRIBUTES: Readonly<Record<number, string>> = {
   64: 'IFLA_GRO_IPV4_MAX_SIZE',
   59: 'IFLA_TSO_MAX_SIZE',
   60: 'IFLA_TSO_MAX_SEGS',
-  68: 'IFLA_HEADROOM',
-  69: 'IFLA_TAILROOM',
+  66: 'IFLA_MAX_PACING_OFFLOAD_HORIZON',
   32: 'IFLA_NUM_RX_QUEUES',
-  5: 'IFLA_LINK',
   10: 'IFLA_MASTER',
   33: 'IFLA_CARRIER',
-  6: 'IFLA_QDISC',
   20: 'IFLA_IFALIAS',
   35: 'IFLA_CARRIER_CHANGES',
   47: 'IFLA_CARRIER_UP_COUNT',
   48: 'IFLA_CARRIER_DOWN_COUNT',
+  68: 'IFLA_HEADROOM',
+  69: 'IFLA_TAILROOM',
   39: 'IFLA_PROTO_DOWN',
   55: 'IFLA_PROTO_DOWN_REASON',
-  14: 'IFLA_MAP',
+  44: 'IFLA_EVENT',
   1: 'IFLA_ADDRESS',
   2: 'IFLA_BROADCAST',
+  34: 'IFLA_PHYS_PORT_ID',
+  38: 'IFLA_PHYS_PORT_NAME',
+  36: 'IFLA_PHYS_SWITCH_ID',
   23: 'IFLA_STATS64',
   7: 'IFLA_STATS',
   21: 'IFLA_NUM_VF',
   43: 'IFLA_XDP',
   18: 'IFLA_LINKINFO',
-  37: 'IFLA_LINK_NETNSID',
   45: 'IFLA_NEW_NETNSID',
   49: 'IFLA_NEW_IFINDEX',
-  46: 'IFLA_TARGET_NETNSID',
-  26: 'IFLA_AF_SPEC',
-  52: 'IFLA_PROP_LIST',
-  53: 'IFLA_ALT_IFNAME',
   54: 'IFLA_PERM_ADDRESS',
-  34: 'IFLA_PHYS_PORT_ID',
-  38: 'IFLA_PHYS_PORT_NAME',
-  36: 'IFLA_PHYS_SWITCH_ID',
-  44: 'IFLA_EVENT',
+  5: 'IFLA_LINK',
+  37: 'IFLA_LINK_NETNSID',
+  6: 'IFLA_QDISC',
+  26: 'IFLA_AF_SPEC',
+  14: 'IFLA_MAP',
+  52: 'IFLA_PROP_LIST',
   56: 'IFLA_PARENT_DEV_NAME',
   57: 'IFLA_PARENT_DEV_BUS_NAME',
+  46: 'IFLA_TARGET_NETNSID',
+  53: 'IFLA_ALT_IFNAME',
   15: 'IFLA_WEIGHT',
   19: 'IFLA_NET_NS_PID',
   28: 'IFLA_NET_NS_FD',
   29: 'IFLA_EXT_MASK',
 };
 const LINK_ATTRIBUTES_ORDER = [
-  3, 13, 16, 17, 67, 4, 50, 51, 27, 30, 61, 31, 40, 41, 58, 63, 64, 59, 60, 68, 69, 32, 5, 10, 33,
-  6, 20, 35, 47, 48, 39, 55, 14, 1, 2, 23, 7, 21, 43, 18, 37, 45, 49, 46, 26, 52, 53, 54, 34, 38,
-  36, 44, 56, 57, 15, 19, 28, 29,
+  3, 13, 16, 17, 67, 4, 50, 51, 27, 30, 61, 31, 40, 41, 58, 63, 64, 59, 60, 66, 32, 10, 33, 20, 35,
+  47, 48, 68, 69, 39, 55, 44, 1, 2, 34, 38, 36, 23, 7, 21, 43, 18, 45, 49, 54, 5, 37, 6, 26, 14, 52,
+  56, 57, 46, 53, 15, 19, 28, 29,
 ];
 
 /** Writes the attributes that are given, then the unknown ones. */
@@ -5152,28 +5158,16 @@ export function writeLinkAttributes(w: MessageWriter, x: Input<LinkAttributes>):
             w.view.setUint32(p, u32(x.tsoMaxSegs, 'tsoMaxSegs'), LE);
           }
           break;
-        case 68:
-          if (x.headroom !== undefined) {
-            const p = w.attribute(68, 2);
-            w.view.setUint16(p, u16(x.headroom, 'headroom'), LE);
-          }
-          break;
-        case 69:
-          if (x.tailroom !== undefined) {
-            const p = w.attribute(69, 2);
-            w.view.setUint16(p, u16(x.tailroom, 'tailroom'), LE);
+        case 66:
+          if (x.maxPacingOffloadHorizon !== undefined) {
+            const p = w.attribute(66, x.maxPacingOffloadHorizon.length);
+            w.bytes.set(x.maxPacingOffloadHorizon, p);
           }
           break;
         case 32:
           if (x.numRxQueues !== undefined) {
             const p = w.attribute(32, 4);
             w.view.setUint32(p, u32(x.numRxQueues, 'numRxQueues'), LE);
-          }
-          break;
-        case 5:
-          if (x.linkIndex !== undefined) {
-            const p = w.attribute(5, 4);
-            w.view.setUint32(p, u32(x.linkIndex, 'linkIndex'), LE);
           }
           break;
         case 10:
@@ -5186,12 +5180,6 @@ export function writeLinkAttributes(w: MessageWriter, x: Input<LinkAttributes>):
           if (x.carrier !== undefined) {
             const p = w.attribute(33, 1);
             w.bytes[p] = u8(x.carrier, 'carrier');
-          }
-          break;
-        case 6:
-          if (x.qdisc !== undefined) {
-            const p = w.attribute(6, x.qdisc.length + 1);
-            writeText(w.bytes, p, x.qdisc, x.qdisc.length, 'qdisc');
           }
           break;
         case 20:
@@ -5218,6 +5206,18 @@ export function writeLinkAttributes(w: MessageWriter, x: Input<LinkAttributes>):
             w.view.setUint32(p, u32(x.carrierDownCount, 'carrierDownCount'), LE);
           }
           break;
+        case 68:
+          if (x.headroom !== undefined) {
+            const p = w.attribute(68, 2);
+            w.view.setUint16(p, u16(x.headroom, 'headroom'), LE);
+          }
+          break;
+        case 69:
+          if (x.tailroom !== undefined) {
+            const p = w.attribute(69, 2);
+            w.view.setUint16(p, u16(x.tailroom, 'tailroom'), LE);
+          }
+          break;
         case 39:
           if (x.protoDown !== undefined) {
             const p = w.attribute(39, 1);
@@ -5231,10 +5231,10 @@ export function writeLinkAttributes(w: MessageWriter, x: Input<LinkAttributes>):
             w.endNest(nest);
           }
           break;
-        case 14:
-          if (x.map !== undefined) {
-            const p = w.attribute(14, 32);
-            writeLinkMap(w.view, w.bytes, p, x.map);
+        case 44:
+          if (x.event !== undefined) {
+            const p = w.attribute(44, 4);
+            w.view.setUint32(p, u32(LinkEvent.number(x.event, 'event'), 'event'), LE);
           }
           break;
         case 1:
@@ -5249,6 +5249,24 @@ export function writeLinkAttributes(w: MessageWriter, x: Input<LinkAttributes>):
             const size = linkAddressLength(x.broadcast, 'broadcast');
             const p = w.attribute(2, size);
             writeLinkAddress(w.bytes, p, x.broadcast);
+          }
+          break;
+        case 34:
+          if (x.physPortId !== undefined) {
+            const p = w.attribute(34, x.physPortId.length);
+            w.bytes.set(x.physPortId, p);
+          }
+          break;
+        case 38:
+          if (x.physPortName !== undefined) {
+            const p = w.attribute(38, x.physPortName.length + 1);
+            writeText(w.bytes, p, x.physPortName, x.physPortName.length, 'physPortName');
+          }
+          break;
+        case 36:
+          if (x.physSwitchId !== undefined) {
+            const p = w.attribute(36, x.physSwitchId.length);
+            w.bytes.set(x.physSwitchId, p);
           }
           break;
         case 23:
@@ -5285,12 +5303,6 @@ export function writeLinkAttributes(w: MessageWriter, x: Input<LinkAttributes>):
             w.endNest(nest);
           }
           break;
-        case 37:
-          if (x.linkNetnsId !== undefined) {
-            const p = w.attribute(37, 4);
-            w.view.setInt32(p, s32(x.linkNetnsId, 'linkNetnsId'), LE);
-          }
-          break;
         case 45:
           if (x.newNetnsId !== undefined) {
             const p = w.attribute(45, 4);
@@ -5303,10 +5315,29 @@ export function writeLinkAttributes(w: MessageWriter, x: Input<LinkAttributes>):
             w.view.setInt32(p, s32(x.newIndex, 'newIndex'), LE);
           }
           break;
-        case 46:
-          if (x.targetNetnsId !== undefined) {
-            const p = w.attribute(46, 4);
-            w.view.setInt32(p, s32(x.targetNetnsId, 'targetNetnsId'), LE);
+        case 54:
+          if (x.permAddress !== undefined) {
+            const size = linkAddressLength(x.permAddress, 'permAddress');
+            const p = w.attribute(54, size);
+            writeLinkAddress(w.bytes, p, x.permAddress);
+          }
+          break;
+        case 5:
+          if (x.linkIndex !== undefined) {
+            const p = w.attribute(5, 4);
+            w.view.setUint32(p, u32(x.linkIndex, 'linkIndex'), LE);
+          }
+          break;
+        case 37:
+          if (x.linkNetnsId !== undefined) {
+            const p = w.attribute(37, 4);
+            w.view.setInt32(p, s32(x.linkNetnsId, 'linkNetnsId'), LE);
+          }
+          break;
+        case 6:
+          if (x.qdisc !== undefined) {
+            const p = w.attribute(6, x.qdisc.length + 1);
+            writeText(w.bytes, p, x.qdisc, x.qdisc.length, 'qdisc');
           }
           break;
         case 26:
@@ -5316,48 +5347,17 @@ export function writeLinkAttributes(w: MessageWriter, x: Input<LinkAttributes>):
             w.endNest(nest);
           }
           break;
+        case 14:
+          if (x.map !== undefined) {
+            const p = w.attribute(14, 32);
+            writeLinkMap(w.view, w.bytes, p, x.map);
+          }
+          break;
         case 52:
           if (x.properties !== undefined) {
             const nest = w.beginNest(52 | NLA_F_NESTED);
             writeLinkProperties(w, x.properties);
             w.endNest(nest);
-          }
-          break;
-        case 53:
-          if (x.altName !== undefined) {
-            const p = w.attribute(53, x.altName.length + 1);
-            writeText(w.bytes, p, x.altName, x.altName.length, 'altName');
-          }
-          break;
-        case 54:
-          if (x.permAddress !== undefined) {
-            const size = linkAddressLength(x.permAddress, 'permAddress');
-            const p = w.attribute(54, size);
-            writeLinkAddress(w.bytes, p, x.permAddress);
-          }
-          break;
-        case 34:
-          if (x.physPortId !== undefined) {
-            const p = w.attribute(34, x.physPortId.length);
-            w.bytes.set(x.physPortId, p);
-          }
-          break;
-        case 38:
-          if (x.physPortName !== undefined) {
-            const p = w.attribute(38, x.physPortName.length + 1);
-            writeText(w.bytes, p, x.physPortName, x.physPortName.length, 'physPortName');
-          }
-          break;
-        case 36:
-          if (x.physSwitchId !== undefined) {
-            const p = w.attribute(36, x.physSwitchId.length);
-            w.bytes.set(x.physSwitchId, p);
-          }
-          break;
-        case 44:
-          if (x.event !== undefined) {
-            const p = w.attribute(44, 4);
-            w.view.setUint32(p, u32(LinkEvent.number(x.event, 'event'), 'event'), LE);
           }
           break;
         case 56:
@@ -5376,6 +5376,18 @@ export function writeLinkAttributes(w: MessageWriter, x: Input<LinkAttributes>):
               x.parentDevBusName.length,
               'parentDevBusName',
             );
+          }
+          break;
+        case 46:
+          if (x.targetNetnsId !== undefined) {
+            const p = w.attribute(46, 4);
+            w.view.setInt32(p, s32(x.targetNetnsId, 'targetNetnsId'), LE);
+          }
+          break;
+        case 53:
+          if (x.altName !== undefined) {
+            const p = w.attribute(53, x.altName.length + 1);
+            writeText(w.bytes, p, x.altName, x.altName.length, 'altName');
           }
           break;
         case 15:
@@ -5872,10 +5884,14 @@ export interface NeighbourAttributes {
   dst?: string;
   /** Its link-layer address. (NDA_LLADDR) */
   lladdr?: string;
-  /** Use. (NDA_CACHEINFO) */
-  times?: NeighbourTimes;
+  /** Interface index of the bridge. (NDA_MASTER) */
+  master?: number;
+  /** Further flags (NTF_EXT_). (NDA_FLAGS_EXT) */
+  flagsExt?: number;
   /** Times it was asked for. (NDA_PROBES) */
   probes?: number;
+  /** Use. (NDA_CACHEINFO) */
+  times?: NeighbourTimes;
   /** VLAN id. (NDA_VLAN) */
   vlan?: number;
   /** UDP port of its tunnel. (NDA_PORT) */
@@ -5884,9 +5900,7 @@ export interface NeighbourAttributes {
   vni?: number;
   /** Interface index its tunnel uses. (NDA_IFINDEX) */
   viaIndex?: number;
-  /** Interface index of the bridge. (NDA_MASTER) */
-  master?: number;
-  /** The namespace of that, its id here. (NDA_LINK_NETNSID) */
+  /** The namespace of viaIndex, its id here. (NDA_LINK_NETNSID) */
   linkNetnsId?: number;
   /** Network of the tunnel it was learned on. (NDA_SRC_VNI) */
   srcVni?: number;
@@ -5896,8 +5910,6 @@ export interface NeighbourAttributes {
   nexthopId?: number;
   /** More of a forwarding table; a nest. (NDA_FDB_EXT_ATTRS) */
   fdbExtAttrs?: Uint8Array;
-  /** Further flags (NTF_EXT_). (NDA_FLAGS_EXT) */
-  flagsExt?: number;
   /** In a request: states that count. (NDA_NDM_STATE_MASK) */
   stateMask?: number;
   /** In a request: flags that count. (NDA_NDM_FLAGS_MASK) */
@@ -5927,13 +5939,21 @@ export function readNeighbourAttributes(
       case 2: // NDA_LLADDR
         into.lladdr = readLinkAddress(b, p, n);
         break;
-      case 3: // NDA_CACHEINFO
-        if (n < 16) tooShort('NDA_CACHEINFO', at, 16, n);
-        into.times = readNeighbourTimes(v, b, p);
+      case 9: // NDA_MASTER
+        if (n < 4) tooShort('NDA_MASTER', at, 4, n);
+        into.master = v.getUint32(p, LE);
+        break;
+      case 15: // NDA_FLAGS_EXT
+        if (n < 4) tooShort('NDA_FLAGS_EXT', at, 4, n);
+        into.flagsExt = v.getUint32(p, LE);
         break;
       case 4: // NDA_PROBES
         if (n < 4) tooShort('NDA_PROBES', at, 4, n);
         into.probes = v.getUint32(p, LE);
+        break;
+      case 3: // NDA_CACHEINFO
+        if (n < 16) tooShort('NDA_CACHEINFO', at, 16, n);
+        into.times = readNeighbourTimes(v, b, p);
         break;
       case 5: // NDA_VLAN
         if (n < 2) tooShort('NDA_VLAN', at, 2, n);
@@ -5950,10 +5970,6 @@ export function readNeighbourAttributes(
       case 8: // NDA_IFINDEX
         if (n < 4) tooShort('NDA_IFINDEX', at, 4, n);
         into.viaIndex = v.getUint32(p, LE);
-        break;
-      case 9: // NDA_MASTER
-        if (n < 4) tooShort('NDA_MASTER', at, 4, n);
-        into.master = v.getUint32(p, LE);
         break;
       case 10: // NDA_LINK_NETNSID
         if (n < 4) tooShort('NDA_LINK_NETNSID', at, 4, n);
@@ -5973,10 +5989,6 @@ export function readNeighbourAttributes(
         break;
       case 14: // NDA_FDB_EXT_ATTRS
         into.fdbExtAttrs = b.slice(p, p + n);
-        break;
-      case 15: // NDA_FLAGS_EXT
-        if (n < 4) tooShort('NDA_FLAGS_EXT', at, 4, n);
-        into.flagsExt = v.getUint32(p, LE);
         break;
       case 16: // NDA_NDM_STATE_MASK
         if (n < 2) tooShort('NDA_NDM_STATE_MASK', at, 2, n);
@@ -5998,23 +6010,23 @@ export function readNeighbourAttributes(
 const NEIGHBOUR_ATTRIBUTES: Readonly<Record<number, string>> = {
   1: 'NDA_DST',
   2: 'NDA_LLADDR',
-  3: 'NDA_CACHEINFO',
+  9: 'NDA_MASTER',
+  15: 'NDA_FLAGS_EXT',
   4: 'NDA_PROBES',
+  3: 'NDA_CACHEINFO',
   5: 'NDA_VLAN',
   6: 'NDA_PORT',
   7: 'NDA_VNI',
   8: 'NDA_IFINDEX',
-  9: 'NDA_MASTER',
   10: 'NDA_LINK_NETNSID',
   11: 'NDA_SRC_VNI',
   12: 'NDA_PROTOCOL',
   13: 'NDA_NH_ID',
   14: 'NDA_FDB_EXT_ATTRS',
-  15: 'NDA_FLAGS_EXT',
   16: 'NDA_NDM_STATE_MASK',
   17: 'NDA_NDM_FLAGS_MASK',
 };
-const NEIGHBOUR_ATTRIBUTES_ORDER = [1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17];
+const NEIGHBOUR_ATTRIBUTES_ORDER = [1, 2, 9, 15, 4, 3, 5, 6, 7, 8, 10, 11, 12, 13, 14, 16, 17];
 
 /** Writes the attributes that are given, then the unknown ones. */
 export function writeNeighbourAttributes(
@@ -6040,16 +6052,28 @@ export function writeNeighbourAttributes(
             writeLinkAddress(w.bytes, p, x.lladdr);
           }
           break;
-        case 3:
-          if (x.times !== undefined) {
-            const p = w.attribute(3, 16);
-            writeNeighbourTimes(w.view, w.bytes, p, x.times);
+        case 9:
+          if (x.master !== undefined) {
+            const p = w.attribute(9, 4);
+            w.view.setUint32(p, u32(x.master, 'master'), LE);
+          }
+          break;
+        case 15:
+          if (x.flagsExt !== undefined) {
+            const p = w.attribute(15, 4);
+            w.view.setUint32(p, u32(x.flagsExt, 'flagsExt'), LE);
           }
           break;
         case 4:
           if (x.probes !== undefined) {
             const p = w.attribute(4, 4);
             w.view.setUint32(p, u32(x.probes, 'probes'), LE);
+          }
+          break;
+        case 3:
+          if (x.times !== undefined) {
+            const p = w.attribute(3, 16);
+            writeNeighbourTimes(w.view, w.bytes, p, x.times);
           }
           break;
         case 5:
@@ -6074,12 +6098,6 @@ export function writeNeighbourAttributes(
           if (x.viaIndex !== undefined) {
             const p = w.attribute(8, 4);
             w.view.setUint32(p, u32(x.viaIndex, 'viaIndex'), LE);
-          }
-          break;
-        case 9:
-          if (x.master !== undefined) {
-            const p = w.attribute(9, 4);
-            w.view.setUint32(p, u32(x.master, 'master'), LE);
           }
           break;
         case 10:
@@ -6110,12 +6128,6 @@ export function writeNeighbourAttributes(
           if (x.fdbExtAttrs !== undefined) {
             const p = w.attribute(14, x.fdbExtAttrs.length);
             w.bytes.set(x.fdbExtAttrs, p);
-          }
-          break;
-        case 15:
-          if (x.flagsExt !== undefined) {
-            const p = w.attribute(15, 4);
-            w.view.setUint32(p, u32(x.flagsExt, 'flagsExt'), LE);
           }
           break;
         case 16:

@@ -19,7 +19,8 @@ const GET = R.RTM_GETLINK & ACTION;
 
 /**
  * Decodes the message at `at`, whose nlmsg_len is `length`: with NLM_F_REQUEST as a request, else
- * as an answer or an event.
+ * as an answer or an event. (Events of next hop objects have that flag too, copied from the request
+ * that caused them: net/ipv4/nexthop.c, seen on 6.18. What comes from a group is for decodeRoute.)
  *
  * A request without decoder, and a GET whose struct is cut short to its family (struct rtgenmsg, as
  * older programs send it), becomes one of kind `rtnetlink`.
