@@ -28,7 +28,7 @@ function files(folder) {
 /** The command that runs a folder's tests, one file after the other. */
 function nodeTest(folder, ...flags) {
   const reporter = join(root, 'scripts/lane-reporter.mjs');
-  const limits = ['--test-concurrency=1', '--test-timeout=180000'];
+  const limits = ['--test-concurrency=1', `--test-timeout=${folder === 'all' ? LIMIT : 180_000}`];
   const options = ['--test', ...limits, `--test-reporter=${reporter}`];
   return [process.execPath, ...flags, ...options, ...files(folder)];
 }
@@ -160,6 +160,9 @@ await part('iproute2', async () => {
   env = await withTools();
 });
 if (process.argv.includes('--all')) {
+  await part('tests against the newest of Debian', () =>
+    lane('tests against the newest of Debian', nodeTest('all'), env),
+  );
   for (const suite of ['trixie', 'sid']) {
     await part(`kernel tests on ${suite}'s kernel`, () => labLane(suite, env));
   }
