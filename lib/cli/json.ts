@@ -7,6 +7,7 @@
  * @module
  */
 import type { SubscriptionEvent } from '../monitor/subscribe.ts';
+import type { RouteMessage } from '../route/requests.ts';
 import { XFRM_INF } from '../xfrm/constants.ts';
 import { KeyMaterial } from '../xfrm/key.ts';
 import type { XfrmMessage } from '../xfrm/requests.ts';
@@ -34,7 +35,10 @@ function plain(name: string, value: unknown, showBytes: boolean): unknown {
 }
 
 /** One line of JSON for an event, without the line break. */
-export function formatJson(event: SubscriptionEvent | XfrmMessage, showKeys: boolean): string {
+export function formatJson(
+  event: SubscriptionEvent | XfrmMessage | RouteMessage,
+  showKeys: boolean,
+): string {
   const { kind, protocol, time, ...rest } = event;
   const showBytes = showKeys || protocol === 'route';
   return JSON.stringify({

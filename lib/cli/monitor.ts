@@ -4,26 +4,37 @@
  */
 import { Command, InvalidArgumentError, Option } from 'commander';
 import pc from 'picocolors';
-import type { GroupName } from '../monitor/groups.ts';
+import { findGroup, type GroupName } from '../monitor/groups.ts';
 import { type SubscriptionEvent, subscribe } from '../monitor/subscribe.ts';
 import { EVENT_SCHEMA, formatJson } from './json.ts';
 import { endWhenUnread, LineOutput } from './output.ts';
 import { Summary } from './summary.ts';
 import { formatEvent } from './text.ts';
 
-const GROUPS = {
-  sa: 'XFRMNLGRP_SA',
-  expire: 'XFRMNLGRP_EXPIRE',
-  policy: 'XFRMNLGRP_POLICY',
-  aevents: 'XFRMNLGRP_AEVENTS',
-  report: 'XFRMNLGRP_REPORT',
-  migrate: 'XFRMNLGRP_MIGRATE',
-  mapping: 'XFRMNLGRP_MAPPING',
-  acquire: 'XFRMNLGRP_ACQUIRE',
-} as const satisfies Record<string, GroupName>;
+/** The groups of XFRM. */
+const ALL = [
+  'sa',
+  'expire',
+  'policy',
+  'aevents',
+  'report',
+  'migrate',
+  'mapping',
+  'acquire',
+] as const satisfies readonly GroupName[];
 
-type Group = keyof typeof GROUPS;
-const ALL = Object.keys(GROUPS) as Group[];
+/** What lies under tunnels: the groups of rtnetlink that --route adds. */
+const ROUTE = [
+  'link',
+  'ipv4-ifaddr',
+  'ipv6-ifaddr',
+  'ipv4-route',
+  'ipv6-route',
+  'ipv4-rule',
+  'ipv6-rule',
+  'nexthop',
+  'nsid',
+] as const satisfies readonly GroupName[];
 
 /**
  * All but ACQUIRE: as long as anybody listens to that group, the kernel makes a larval SA for each
@@ -37,6 +48,7 @@ interface Options {
   json?: true;
   color: 'auto' | 'always' | 'never';
   showKeys?: true;
+  route?: true;
   count?: number;
   buffer: number;
 }
@@ -52,9 +64,11 @@ export function monitorCommand(): Command {
     .summary('print IPsec events as the kernel announces them')
     .description(
       'Prints an event a line, as the kernel announces it: SAs and policies added, changed,\n' +
-        'deleted and expired. Ctrl-C ends it with a summary. Needs CAP_NET_ADMIN.',
+        'deleted and expired; with --route also links, addresses, routes, rules and next hops.\n' +
+        'Ctrl-C ends it with a summary. Needs CAP_NET_ADMIN.',
     )
     .argument('[group...]', `what to listen to: ${ALL.join(', ')}, or all`, DEFAULT)
+    .option('--route', 'listen to the network beneath, too')
     .addOption(
       new Option('-o, --output <format>', 'format').choices(['text', 'json']).default('text'),
     )
@@ -69,25 +83,29 @@ export function monitorCommand(): Command {
       'after',
       '\nWithout groups: all but acquire. Listening to acquire makes the kernel keep a larval SA for\n' +
         'every packet that lacks an SA, which it otherwise does only while an IKE daemon listens.\n' +
+        `--route adds ${ROUTE.slice(0, 5).join(', ')},\n` +
+        `${ROUTE.slice(5).join(', ')}. Every group of rtnetlink can be named alone:\n` +
+        'neigh, ipv6-prefix, ipv4-netconf …; those need no privilege.\n' +
         'The fields of the JSON objects are described in the types of the library.\n',
     )
     .action(async (groups: string[], options: Options, command: Command) => {
       const output = options.json ? 'json' : options.output;
-      const names = groups.flatMap((group) => (group === 'all' ? ALL : [group]));
+      const names = [
+        ...groups.flatMap((group) => (group === 'all' ? ALL : [group])),
+        ...(options.route ? ROUTE : []),
+      ];
       for (const name of names) {
-        if (!Object.hasOwn(GROUPS, name)) {
+        if (!isGroup(name))
           command.error(`error: no group '${name}': use ${ALL.join(', ')} or all`);
-        }
       }
       if (options.showKeys && output !== 'json') {
         command.error("error: '--show-keys' needs '-o json': text never shows keys");
       }
-      await monitor(
-        [...new Set(names)].map((name) => GROUPS[name as Group]),
-        { ...options, output },
-      );
+      await monitor([...new Set(names)].filter(isGroup), { ...options, output });
     });
 }
+
+const isGroup = (name: string): name is GroupName => findGroup(name) !== undefined;
 
 /** Until a signal, or as many events as were asked for. */
 async function monitor(groups: GroupName[], options: Options): Promise<void> {
@@ -130,8 +148,7 @@ async function monitor(groups: GroupName[], options: Options): Promise<void> {
   const short =
     granted < options.buffer * 1024 ? `; ${options.buffer * 1024} KiB were asked for` : '';
   process.stderr.write(
-    `listening to ${groups.map((name) => name.replace('XFRMNLGRP_', '')).join(' ')} ` +
-      `(receive buffer ${granted} KiB${short})\n`,
+    `listening to ${groups.join(' ')} ` + `(receive buffer ${granted} KiB${short})\n`,
   );
   if (!ended.signal.aborted) {
     await new Promise((resolve) => ended.signal.addEventListener('abort', resolve, { once: true }));

@@ -3,6 +3,7 @@
  * by index where the kernel sends no name.
  * @module
  */
+import { NLM_F_DUMP } from '../netlink/constants.ts';
 import type { RouteEvent } from '../route/events.ts';
 import type {
   BridgePort,
@@ -15,6 +16,7 @@ import type {
   Route,
   Rule,
 } from '../route/objects.ts';
+import type { RtnetlinkRequest } from '../route/requests.ts';
 import { printable } from '../wire/text.ts';
 import type { Colors } from './colors.ts';
 
@@ -69,6 +71,21 @@ export function describeRouteEvent(event: RouteEvent, colors: Colors): string {
   }
 }
 
+/** What a request says, without its name. */
+export function describeRouteRequest(request: RtnetlinkRequest, colors: Colors): string {
+  if ((request.header.flags & NLM_F_DUMP) === NLM_F_DUMP) return 'all';
+  if ('link' in request) return describeLink(request.link, colors);
+  if ('port' in request) return describePort(request.port, false, colors);
+  if ('ifinfo' in request) return describeIfinfo(request.ifinfo, colors);
+  if ('address' in request) return describeAddress(request.address, colors);
+  if ('route' in request) return describeRoute(request.route, colors);
+  if ('neighbour' in request) return describeNeighbour(request.neighbour, colors);
+  if ('rule' in request) return describeRule(request.rule, colors);
+  if ('nexthop' in request) return describeNexthop(request.nexthop, colors);
+  if ('nsid' in request) return `id ${request.nsid.nsid ?? '-'}`;
+  return describeNetconf(request.netconf);
+}
+
 /** Words, without those that are not there. */
 const join = (...words: (string | false | undefined)[]): string =>
   words.filter((word) => word !== undefined && word !== false).join(' ');
@@ -91,7 +108,7 @@ function describeLink(link: Link, colors: Colors): string {
     unlessAbsent(link.mtu, (mtu) => `mtu ${mtu}`),
     unlessAbsent(link.address, (address) => `address ${address}`),
     unlessAbsent(link.master, (master) => `master ifindex ${master}`),
-    unlessAbsent(link.linkIndex, (index) => `link ifindex ${index}`),
+    unlessAbsent(link.linkIndex || undefined, (index) => `link ifindex ${index}`),
     unlessAbsent(link.linkNetnsId, (id) => `in namespace ${id}`),
     unlessAbsent(info?.xfrm?.ifId, (id) => `if_id 0x${id.toString(16)}`),
     unlessAbsent(info?.vlan?.id, (id) => `vlan ${id}`),

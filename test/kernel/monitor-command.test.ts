@@ -65,7 +65,7 @@ test('an event is one line, and Ctrl-C ends with a summary', async () => {
     /^\d\d:\d\d:\d\d\.\d{3} NEWPOLICY out 10\.0\.0\.0\/24 > 10\.1\.0\.0\/24 block priority 0 index \d+$/,
   );
   assert.match(lines[1] ?? '', /^\S+ FLUSHPOLICY all policies of type main$/);
-  assert.match(err, /^listening to SA EXPIRE POLICY AEVENTS REPORT MIGRATE MAPPING \(/);
+  assert.match(err, /^listening to sa expire policy aevents report migrate mapping \(/);
   assert.match(err, /\n2 events \(NEWPOLICY 1, FLUSHPOLICY 1\), nothing lost\n$/);
 });
 
