@@ -16,6 +16,7 @@ export {
 } from './monitor/subscribe.ts';
 export type { EventTime } from './netlink/event.ts';
 export { KernelError } from './netlink/kernel-error.ts';
+export * from './route/client.ts';
 export type * from './route/codec.ts';
 export type * from './route/events.ts';
 export type * from './route/names.ts';

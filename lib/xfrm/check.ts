@@ -1,69 +1,9 @@
 /**
- * Checks of what callers pass to the client, before anything is sent. The encoders check each value;
- * here is what they can't see: misspelled properties, and keys of a length the kernel would refuse
- * with a bare EINVAL.
+ * Checks of what callers pass to the client, before anything is sent: keys of a length the kernel
+ * would refuse with a bare EINVAL.
  * @module
  */
-import type { Attribute } from '../wire/attribute-table.ts';
 import { EncodeError } from '../wire/error.ts';
-import type { Struct } from '../wire/struct.ts';
-import { attributes } from './attributes.ts';
-
-/** The properties an object may have, each with those of the object it holds. */
-export type Shape = Map<string, Shape | undefined>;
-
-function shapeOf(struct: Struct): Shape {
-  const shape: Shape = new Map();
-  for (const field of struct.fields) {
-    if (field.type === 'struct' && field.inline) {
-      for (const [name, inner] of shapeOf(field.struct)) shape.set(name, inner);
-    } else if (field.type !== 'reserved') {
-      shape.set(field.name, field.type === 'struct' ? shapeOf(field.struct) : undefined);
-    }
-  }
-  return shape;
-}
-
-const attributesByName = new Map<string, Attribute>(
-  attributes.attributes.map((attribute) => [attribute.name, attribute]),
-);
-
-/** The properties of an object made of a struct and of attributes. */
-export function shape(struct: Struct, names: readonly string[]): Shape {
-  const properties = shapeOf(struct);
-  for (const name of names) {
-    const attribute = attributesByName.get(name);
-    const holds = attribute?.type === 'struct' || attribute?.type === 'list';
-    properties.set(name, holds ? shapeOf(attribute.struct) : undefined);
-  }
-  properties.set('unknown', undefined);
-  return properties;
-}
-
-/**
- * Refuses properties that nothing is made of.
- *
- * @throws EncodeError that names the property, and one it may be mistaken for
- */
-export function checkProperties(value: unknown, properties: Shape, path: readonly string[]): void {
-  if (typeof value !== 'object' || value === null) {
-    throw new EncodeError(`${String(value)} is no object`, path);
-  }
-  for (const [name, inner] of Object.entries(value)) {
-    if (inner === undefined) continue;
-    const known = properties.get(name);
-    if (known === undefined && !properties.has(name)) {
-      const known = [...properties.keys()].join(', ');
-      throw new EncodeError(`is no property here; there are ${known}`, [...path, name]);
-    }
-    if (known === undefined) continue;
-    const items = Array.isArray(inner) ? inner : [inner];
-    for (const [index, item] of items.entries()) {
-      const at = Array.isArray(inner) ? `${name}[${index}]` : name;
-      checkProperties(item, known, [...path, at]);
-    }
-  }
-}
 
 /**
  * Bits of key that an algorithm takes (for AEADs with the salt, for rfc3686 with the nonce), and bits

@@ -8,8 +8,9 @@ import { NETLINK_XFRM, NLM_F_REPLACE } from '../netlink/constants.ts';
 import type { Request } from '../netlink/request.ts';
 import { EncodeError } from '../wire/error.ts';
 import type { Input } from '../wire/input.ts';
-import { attributeName } from './attributes.ts';
-import { checkAlgorithm, checkProperties, shape } from './check.ts';
+import { checkProperties, joined } from '../wire/properties.ts';
+import { attributeName, attributes } from './attributes.ts';
+import { checkAlgorithm } from './check.ts';
 import type {
   AddressFilter,
   Mark,
@@ -89,8 +90,8 @@ const RECENT: Readonly<Partial<Record<keyof XfrmState, string>>> = {
   iptfsPktSize: 'XFRMA_IPTFS_PKT_SIZE',
 };
 
-const STATE = shape(S.xfrm_usersa_info, parts.STATE);
-const POLICY = shape(S.xfrm_userpolicy_info, parts.POLICY);
+const STATE = joined(S.xfrm_usersa_info, attributes, parts.STATE);
+const POLICY = joined(S.xfrm_userpolicy_info, attributes, parts.POLICY);
 
 /**
  * Requests to the kernel's XFRM, over a socket of their own.
@@ -160,7 +161,9 @@ export class XfrmClient implements AsyncDisposable {
     allocation: Input<SpiAllocation>,
     options?: RequestOptions,
   ): Promise<XfrmState> {
-    checkProperties(allocation, shape(S.xfrm_userspi_info, parts.ALLOCSPI), ['ALLOCSPI']);
+    checkProperties(allocation, joined(S.xfrm_userspi_info, attributes, parts.ALLOCSPI), [
+      'ALLOCSPI',
+    ]);
     const message = { kind: 'request', message: 'ALLOCSPI', allocation } as const;
     return this.#one(message, options, (reply) =>
       reply.kind === 'NEWSA' ? reply.state : undefined,
