@@ -1,21 +1,39 @@
 /**
- * Events as JSON, one object a line.
+ * Events, entries of lists and what is said between them, as JSON, one object a line.
  *
  * 64-bit numbers are decimal strings, "no limit" is `unlimited`, addresses and names are strings,
  * other numbers are numbers. Keys show their length only unless they were asked for; so do XFRM
  * attributes this library does not know, since a newer kernel might put anything there.
  * @module
  */
+import type { Listed } from '../monitor/subject.ts';
 import type { SubscriptionEvent } from '../monitor/subscribe.ts';
+import type { EventTime } from '../netlink/event.ts';
 import type { RouteMessage } from '../route/requests.ts';
 import { XFRM_INF } from '../xfrm/constants.ts';
 import { KeyMaterial } from '../xfrm/key.ts';
 import type { XfrmMessage } from '../xfrm/requests.ts';
+import { xfrm_lifetime_cfg } from '../xfrm/structs.ts';
+import type { Totals } from './summary.ts';
 
 /** The name and version of the format. Within a version, members are only ever added. */
 export const EVENT_SCHEMA = 'netlink-xfrm/event/1';
 
-const LIMITS = new Set(['softBytes', 'hardBytes', 'softPackets', 'hardPackets']);
+/** What a line says. */
+export type JsonRecord = { readonly time: EventTime } & (
+  | SubscriptionEvent
+  | XfrmMessage
+  | RouteMessage
+  | (Listed & { readonly protocol: 'xfrm' })
+  /** All that was there has been listed; what follows is news. */
+  | { readonly kind: 'synced'; readonly protocol: 'xfrm'; readonly listed: number }
+  | ({ readonly kind: 'summary' } & Totals)
+);
+
+/** The fields that can be "no limit". */
+const LIMITS = new Set(
+  xfrm_lifetime_cfg.fields.filter((one) => 'absent' in one).map(({ name }) => name),
+);
 const hex = (bytes: Uint8Array) =>
   Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length).toString('hex');
 
@@ -34,12 +52,10 @@ function plain(name: string, value: unknown, showBytes: boolean): unknown {
   return value;
 }
 
-/** One line of JSON for an event, without the line break. */
-export function formatJson(
-  event: SubscriptionEvent | XfrmMessage | RouteMessage,
-  showKeys: boolean,
-): string {
-  const { kind, protocol, time, ...rest } = event;
+/** One line of JSON, without the line break. */
+export function formatJson(record: JsonRecord, showKeys: boolean): string {
+  const { kind, time, ...all } = record;
+  const { protocol, ...rest } = { protocol: undefined, ...all };
   const showBytes = showKeys || protocol === 'route';
   return JSON.stringify({
     schema: EVENT_SCHEMA,

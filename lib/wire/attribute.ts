@@ -8,8 +8,9 @@ import { DecodeError } from './error.ts';
 import { readString } from './text.ts';
 
 export const NLA_HDRLEN = 4;
-/** A bit of nla_type that is no part of the number; the other is NLA_F_NET_BYTEORDER, 0x4000. */
+/** Bits of nla_type that are no part of the number. */
 export const NLA_F_NESTED = 0x8000;
+export const NLA_F_NET_BYTEORDER = 0x4000;
 export const NLA_TYPE_MASK = 0x3fff;
 
 /** The next multiple of four (NLMSG_ALIGN, NLA_ALIGN, RTA_ALIGN). */

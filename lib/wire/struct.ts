@@ -26,8 +26,8 @@ export type FieldType =
   | {
       readonly type: NumberType;
       readonly names?: Enumeration<string> | Flags<string>;
-      /** What is written where no value is given; 0 if not stated. */
-      readonly absent?: bigint;
+      /** What is written where no value is given: 2^64 - 1; if not stated, 0. */
+      readonly absent?: 'unlimited';
       /** Whether older kernels end the struct before it; then all that follow are optional too. */
       readonly optional?: true;
     }
@@ -101,7 +101,7 @@ export const number = (
   more: {
     name?: string;
     names?: Enumeration<string> | Flags<string>;
-    absent?: bigint;
+    absent?: 'unlimited';
     optional?: true;
   } = {},
 ): Field => {

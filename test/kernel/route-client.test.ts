@@ -350,7 +350,7 @@ test('a list that changes while it is made is whole, or says that it is not', as
   });
 });
 
-test('wrong arguments are refused by name, and nothing is sent', async () => {
+test('wrong arguments of rtnetlink requests are refused by name, and nothing is sent', async () => {
   await using client = new RouteClient();
   const cases: [call: () => Promise<unknown>, path: string[], reason: RegExp][] = [
     [() => client.addLink({ name: 'x'.repeat(16) }), ['NEWLINK', 'name'], /at most 15/],
@@ -386,7 +386,7 @@ test('wrong arguments are refused by name, and nothing is sent', async () => {
   }
 });
 
-test('a refusal names the attribute and says what to do', async () => {
+test('a refusal of rtnetlink names the attribute and says what to do', async () => {
   await using client = new RouteClient();
   await assert.rejects(
     client.addLink({ name: 'k0', info: { kind: 'nonsense' } }),

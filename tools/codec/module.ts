@@ -48,7 +48,7 @@ const WIRE: Readonly<Record<string, readonly string[]>> = {
   'attribute-table': ['SKIP'],
   endian: ['LE'],
   error: ['notAMultiple', 'tooShort', 'within', 'wrongLength', 'wrongRecord'],
-  integer: ['readU64', 's32', 'u16', 'u32', 'u8', 'writeBe64', 'writeU64'],
+  integer: ['readU64', 's32', 'u16', 'u32', 'u8', 'writeBe64', 'writeLimit', 'writeU64'],
   'link-address': ['linkAddressLength', 'readLinkAddress', 'writeLinkAddress'],
   names: ['readTruth', 'truthByte'],
   secret: ['keyBits', 'keyLength', 'writeKey'],

@@ -50,7 +50,7 @@ function put(
   }
 }
 
-type NumberField = Named & { type: NumberType; absent?: bigint };
+type NumberField = Named & { type: NumberType; absent?: 'unlimited' };
 
 /** The statement that checks and writes a number, enumeration or flag word. */
 function putNamed(
@@ -60,9 +60,10 @@ function putNamed(
   name: string,
   memory: Memory = STRUCT,
 ): string {
-  if (field.type === 'u64' || field.type === 'be64') {
-    const given = field.absent === undefined ? value : `${value} ?? ${field.absent}n`;
-    return `write${field.type === 'u64' ? 'U64' : 'Be64'}(${memory.v}, ${at}, ${given}, '${name}');\n`;
+  if (field.type === 'be64') return `writeBe64(${memory.v}, ${at}, ${value}, '${name}');\n`;
+  if (field.type === 'u64') {
+    const write = field.absent === 'unlimited' ? 'writeLimit' : 'writeU64';
+    return `${write}(${memory.v}, ${at}, ${value}, '${name}');\n`;
   }
   const names = label(field);
   const number =
