@@ -19,7 +19,11 @@ export {
 } from './monitor/subscribe.ts';
 export type { EventTime } from './netlink/event.ts';
 export { KernelError } from './netlink/kernel-error.ts';
-export type { RouteEvent } from './route/events.ts';
+export * from './route/client.ts';
+export type * from './route/codec.ts';
+export type * from './route/events.ts';
+export type * from './route/names.ts';
+export type * from './route/objects.ts';
 export * from './socket/index.ts';
 export type { RawAttribute } from './wire/attribute.ts';
 export type { MessageHeader } from './wire/message.ts';

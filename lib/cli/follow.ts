@@ -85,8 +85,7 @@ function listening(subscription: Subscription, groups: readonly string[], asked:
   // The kernel shows twice what it granted (net/core/sock.c).
   const granted = Math.floor(receiveBufferSize / 2 / 1024);
   const short = granted < asked * 1024 ? `; ${asked * 1024} KiB were asked for` : '';
-  const names = groups.map((name) => name.replace('XFRMNLGRP_', '')).join(' ');
-  return `listening to ${names} (receive buffer ${granted} KiB${short})`;
+  return `listening to ${groups.join(' ')} (receive buffer ${granted} KiB${short})`;
 }
 
 const aborted = (signal: AbortSignal) =>

@@ -9,6 +9,7 @@
 import type { Listed } from '../monitor/subject.ts';
 import type { SubscriptionEvent } from '../monitor/subscribe.ts';
 import type { EventTime } from '../netlink/event.ts';
+import type { RouteMessage } from '../route/requests.ts';
 import { XFRM_INF } from '../xfrm/constants.ts';
 import { KeyMaterial } from '../xfrm/key.ts';
 import type { XfrmMessage } from '../xfrm/requests.ts';
@@ -22,6 +23,7 @@ export const EVENT_SCHEMA = 'netlink-xfrm/event/1';
 export type JsonRecord = { readonly time: EventTime } & (
   | SubscriptionEvent
   | XfrmMessage
+  | RouteMessage
   | (Listed & { readonly protocol: 'xfrm' })
   /** All that was there has been listed; what follows is news. */
   | { readonly kind: 'synced'; readonly protocol: 'xfrm'; readonly listed: number }

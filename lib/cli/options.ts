@@ -7,7 +7,7 @@ import pc from 'picocolors';
 import { Filter } from '../monitor/filter.ts';
 import { FilterError } from '../monitor/filter-error.ts';
 import { filterHelp } from '../monitor/filter-keys.ts';
-import type { Colors } from './text.ts';
+import type { Colors } from './colors.ts';
 
 /** How to print, as the options say. */
 export interface OutputOptions {

@@ -2,16 +2,14 @@
  * Events as lines of text: what matters first, names for everything, keys never.
  * @module
  */
-import type pc from 'picocolors';
 import type { SubscriptionEvent } from '../monitor/subscribe.ts';
 import type { Truth } from '../wire/names.ts';
 import { printable } from '../wire/text.ts';
 import type { Lifetime, Selector, Stats, Template } from '../xfrm/codec.ts';
 import { XFRM_INF } from '../xfrm/constants.ts';
 import type { XfrmPolicy, XfrmState } from '../xfrm/objects.ts';
-
-/** Colours for the parts of a line. */
-export type Colors = ReturnType<typeof pc.createColors>;
+import type { Colors } from './colors.ts';
+import { describeRouteEvent } from './route-text.ts';
 
 /** An SPI as everybody writes it: eight hexadecimal digits. */
 export const formatSpi = (spi: number): string => `0x${spi.toString(16).padStart(8, '0')}`;
@@ -71,6 +69,23 @@ const KIND_COLOR: Partial<Record<SubscriptionEvent['kind'], 'green' | 'yellow' |
     MIGRATE: 'yellow',
     MIGRATE_STATE: 'yellow',
     MAPPING: 'yellow',
+    NEWLINK: 'green',
+    NEWPORT: 'green',
+    NEWADDR: 'green',
+    NEWROUTE: 'green',
+    NEWNEIGH: 'green',
+    NEWRULE: 'green',
+    NEWNEXTHOP: 'green',
+    NEWNSID: 'green',
+    DELLINK: 'red',
+    DELPORT: 'red',
+    DELIFINFO: 'red',
+    DELADDR: 'red',
+    DELROUTE: 'red',
+    DELNEIGH: 'red',
+    DELRULE: 'red',
+    DELNEXTHOP: 'red',
+    DELNSID: 'red',
     overrun: 'red',
     malformed: 'red',
   };
@@ -130,10 +145,6 @@ export function describe(event: SubscriptionEvent, colors: Colors): string {
       const from = `${mapping.oldSaddr}:${mapping.oldSport}`;
       return `${mapping.daddr} ${mapping.proto} ${formatSpi(mapping.spi)} peer moved from ${from} to ${mapping.newSaddr}:${mapping.newSport}`;
     }
-    case 'rtnetlink': {
-      const name = event.name ?? `message ${event.header.type}`;
-      return `${name} ${event.attributes.length} attributes`;
-    }
     case 'unknown':
       return `${event.protocol} message ${event.header.type}, ${event.payload.length} bytes`;
     case 'overrun':
@@ -142,6 +153,8 @@ export function describe(event: SubscriptionEvent, colors: Colors): string {
       const where = [...event.path, event.reason].join(' › ');
       return `${event.protocol} ${printable(where)} (offset ${event.offset})`;
     }
+    default:
+      return describeRouteEvent(event, colors);
   }
 }
 

@@ -4,7 +4,8 @@
  */
 import { EventEmitter } from 'node:events';
 import { type DecodeInput, decodeDatagram, type Malformed } from '../netlink/event.ts';
-import { decodeRoute, type RouteEvent } from '../route/events.ts';
+import { decodeRoute } from '../route/decode.ts';
+import type { RouteEvent } from '../route/events.ts';
 import { integer, object, optionalBoolean, wrongType } from '../socket/argument.ts';
 import { type Batch, MAX_RECEIVE_BUFFER, type SystemError } from '../socket/index.ts';
 import { decodeXfrm } from '../xfrm/decode.ts';
@@ -15,7 +16,7 @@ import { EventQueue } from './queue.ts';
 
 /** What to subscribe to, and how. */
 export interface SubscribeOptions {
-  /** At least one group, under the kernel's name: `XFRMNLGRP_SA`, `RTMGRP_LINK` … */
+  /** At least one group: `sa`, `expire`, `link`, `ipv4-route` …, or under the kernel's name. */
   groups: readonly GroupName[];
   /** Closes the subscription; loops over it then throw the signal's reason. */
   signal?: AbortSignal | undefined;
@@ -82,7 +83,7 @@ const NOT_EVENTS = new Set<string | symbol>(['error', 'close', 'newListener', 'r
  * with the first loop or listener; until then the kernel keeps the events.
  *
  * @example
- * for await (const event of subscribe({ groups: ['XFRMNLGRP_SA'] })) {
+ * for await (const event of subscribe({ groups: ['sa', 'link'] })) {
  *   if (event.kind === 'NEWSA') console.log(event.state.spi);
  * }
  *
@@ -314,7 +315,7 @@ function checked(options: SubscribeOptions): Checked {
   names.forEach((name: unknown, index) => {
     const group = findGroup(String(name));
     if (group === undefined) {
-      throw wrongType(`options.groups[${index}]`, 'a group name such as XFRMNLGRP_SA', name);
+      throw wrongType(`options.groups[${index}]`, 'a group name such as sa or RTNLGRP_LINK', name);
     }
     const numbers = groups.get(group.protocol) ?? [];
     groups.set(group.protocol, [...numbers, group.number]);

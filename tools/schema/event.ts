@@ -4,19 +4,22 @@
  * @module
  */
 import { EVENT_SCHEMA, type JsonRecord } from '../../lib/cli/json.ts';
+import type { RouteEvent } from '../../lib/route/events.ts';
 import type { AttributeTable } from '../../lib/wire/attribute-table.ts';
 import type { Struct } from '../../lib/wire/struct.ts';
 import { attributes, sadAttributes, spdAttributes } from '../../lib/xfrm/attributes.ts';
 import * as parts from '../../lib/xfrm/parts.ts';
 import type { XfrmRequest } from '../../lib/xfrm/requests.ts';
 import * as structs from '../../lib/xfrm/structs.ts';
+import { routeDefinitions, routeKinds, routeRequests } from './route.ts';
 import {
+  type AnyMembers,
   array,
   bytes,
+  type Members,
   members,
   object,
   optional,
-  rawAttribute,
   reference,
   type Schema,
   string,
@@ -70,24 +73,13 @@ type ObjectName = keyof typeof objects;
 const the = (name: ObjectName): Schema => reference(name);
 const structOf = (of: Struct): Schema => reference(of.name);
 
-type Common = 'kind' | 'message' | 'protocol' | 'time';
-type Maybe<R> = { [Key in keyof R]-?: undefined extends R[Key] ? Key : never }[keyof R];
-/** The members of a kind beside those that all have. */
-type Members<R> = R extends unknown
-  ? {
-      readonly always: Record<Exclude<keyof R, Common | Maybe<R>>, Schema>;
-      readonly sometimes?: Record<Exclude<Maybe<R>, Common>, Schema>;
-      readonly doc: string;
-    }
-  : never;
-
 const header = the('Header');
 const state = the('State');
 const policy = the('Policy');
 const { unknown = {} } = optional(attributes, []);
 const flushed = optional(attributes, parts.FLUSHPOLICY) as Record<'policyType' | 'unknown', Schema>;
 
-type OneKind = Exclude<JsonRecord['kind'], 'request'>;
+type OneKind = Exclude<JsonRecord['kind'], 'request' | RouteEvent['kind']>;
 const kinds: { [Kind in OneKind]: Members<Extract<JsonRecord, { kind: Kind }>> } = {
   state: { doc: 'An SA, in a list.', always: { state } },
   policy: { doc: 'A policy, in a list.', always: { policy } },
@@ -158,11 +150,6 @@ const kinds: { [Kind in OneKind]: Members<Extract<JsonRecord, { kind: Kind }>> }
   NEWSPDINFO: {
     doc: 'Statistics of the policies.',
     always: { header, flags: count, spd: the('SpdInfo') },
-  },
-  rtnetlink: {
-    doc: 'A message of rtnetlink.',
-    always: { header, fixed: bytes, attributes: array(rawAttribute) },
-    sometimes: { name: string },
   },
   overrun: {
     doc: 'Events were lost before this line.',
@@ -240,17 +227,9 @@ const requests: { [Name in Message]: Members<RequestOf<Name>> } = {
   SETDEFAULT: { ...kinds.GETDEFAULT, doc: 'Set what happens to packets that no policy matches.' },
 };
 
-/** {@link Members} of some kind. */
-interface AnyMembers {
-  readonly always: Readonly<Record<string, Schema>>;
-  readonly sometimes?: Readonly<Record<string, Schema>>;
-  readonly doc: string;
-}
-
 /** Kinds that are of no protocol, or of any. */
 const PROTOCOLS: Readonly<Record<string, Schema | undefined>> = {
   summary: undefined,
-  rtnetlink: { const: 'route' },
   overrun: { enum: ['xfrm', 'route'] },
   malformed: { enum: ['xfrm', 'route'] },
 };
@@ -282,13 +261,21 @@ function record(
 /** What each line is one of. */
 function lines(): Schema[] {
   const xfrm = { const: 'xfrm' };
-  const events = Object.entries<AnyMembers>(kinds).map(([kind, of]) =>
-    record({ kind: { const: kind } }, kind in PROTOCOLS ? PROTOCOLS[kind] : xfrm, of),
-  );
-  const asked = Object.entries<AnyMembers>(requests).map(([name, of]) =>
-    record({ kind: { const: 'request' }, message: { const: name } }, xfrm, of),
-  );
-  return [...events, ...asked];
+  const route = { const: 'route' };
+  const kindsOf = (all: Readonly<Record<string, AnyMembers>>, protocol: Schema) =>
+    Object.entries(all).map(([kind, of]) =>
+      record({ kind: { const: kind } }, kind in PROTOCOLS ? PROTOCOLS[kind] : protocol, of),
+    );
+  const requestsOf = (all: Readonly<Record<string, AnyMembers>>, protocol: Schema) =>
+    Object.entries(all).map(([name, of]) =>
+      record({ kind: { const: 'request' }, message: { const: name } }, protocol, of),
+    );
+  return [
+    ...kindsOf(kinds, xfrm),
+    ...kindsOf(routeKinds, route),
+    ...requestsOf(requests, xfrm),
+    ...requestsOf(routeRequests, route),
+  ];
 }
 
 /** The definitions that others refer to, from the first on. */
@@ -313,6 +300,7 @@ export function eventSchema(): Schema {
   const all = {
     ...Object.fromEntries(Object.values(structs).map((one) => [one.name, struct(one)])),
     ...objects,
+    ...routeDefinitions,
   };
   return {
     $schema: 'https://json-schema.org/draft/2020-12/schema',
