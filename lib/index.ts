@@ -3,9 +3,10 @@
  * `netlink-xfrm/constants` and `netlink-xfrm/lab`) is not part of the interface.
  * @module
  */
-export { Filter, FilterError } from './monitor/filter.ts';
+export { Filter } from './monitor/filter.ts';
+export { FilterError } from './monitor/filter-error.ts';
 export { type GroupName, groupNames, type Protocol } from './monitor/groups.ts';
-export type { Listed } from './monitor/subject.ts';
+export type { Filterable, Listed } from './monitor/subject.ts';
 export {
   type MalformedEvent,
   type Overrun,

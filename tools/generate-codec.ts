@@ -15,6 +15,7 @@ import * as routeStructs from '../lib/route/structs.ts';
 import * as attributes from '../lib/xfrm/attributes.ts';
 import * as names from '../lib/xfrm/names.ts';
 import * as structs from '../lib/xfrm/structs.ts';
+import * as toy from '../test/codec/tables.ts';
 import { generate, type Protocol } from './codec/module.ts';
 import { withNested } from './codec/shape.ts';
 
@@ -23,6 +24,7 @@ export const protocols: readonly Protocol[] = [
   {
     name: 'XFRM',
     file: 'lib/xfrm/codec.ts',
+    wire: '../wire/',
     sources: 'structs.ts and attributes.ts',
     structs: Object.values(structs),
     tables: [attributes.attributes, attributes.sadAttributes, attributes.spdAttributes],
@@ -31,10 +33,20 @@ export const protocols: readonly Protocol[] = [
   {
     name: 'rtnetlink',
     file: 'lib/route/codec.ts',
+    wire: '../wire/',
     sources: 'structs.ts, attributes.ts, link-attributes.ts and link-kinds.ts',
     structs: Object.values(routeStructs),
     tables: withNested([...Object.values(links), ...Object.values(route)]),
     imports: { names: Object.keys(routeNames) },
+  },
+  {
+    name: 'a toy',
+    file: 'test/codec/codec.ts',
+    wire: '../../lib/wire/',
+    sources: 'tables.ts',
+    structs: [],
+    tables: [toy.inner, toy.outer, toy.toy],
+    imports: {},
   },
 ];
 
