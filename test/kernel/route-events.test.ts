@@ -25,6 +25,7 @@ import {
   same,
   shownAddresses,
   shownLink,
+  untilUp,
   withoutKind,
 } from './route-support.ts';
 import { ip, ipBatch, words } from './support.ts';
@@ -43,12 +44,14 @@ async function withPair(work: () => Promise<void>): Promise<void> {
 
 test('a veth pair is made, changed, renamed and deleted', async () => {
   const made = await during(LINK, () =>
-    ipAll(
-      'link add t0 mtu 1400 txqueuelen 77 address 02:00:00:00:00:01 type veth peer name t1',
-      'link set t0 alias over',
-      'link property add dev t0 altname a-rather-long-name-of-t0',
-      'link set t1 up',
-      'link set t0 up',
+    untilUp(['t0', 't1'], () =>
+      ipAll(
+        'link add t0 mtu 1400 txqueuelen 77 address 02:00:00:00:00:01 type veth peer name t1',
+        'link set t0 alias over',
+        'link property add dev t0 altname a-rather-long-name-of-t0',
+        'link set t1 up',
+        'link set t0 up',
+      ),
     ),
   );
   for (const name of ['t0', 't1']) {
@@ -63,7 +66,9 @@ test('a veth pair is made, changed, renamed and deleted', async () => {
   }
   const index = indexOf('t0');
   const changed = await during(LINK, () =>
-    ipAll('link set t0 down', 'link set t0 name t2', 'link set t2 mtu 1300', 'link set t2 up'),
+    untilUp(['t2'], () =>
+      ipAll('link set t0 down', 'link set t0 name t2', 'link set t2 mtu 1300', 'link set t2 up'),
+    ),
   );
   const renamed = last(changed, 'NEWLINK', ({ link }) => link.index === index).link;
   same(linkAsShown(renamed, interfaces()), shownLink('t2'), 't2');

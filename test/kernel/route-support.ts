@@ -63,6 +63,18 @@ export async function during(
   return events.slice(0, -1);
 }
 
+/** Does something, and waits until links are up: the kernel finds that out some time after. */
+export async function untilUp(names: readonly string[], work: () => void): Promise<void> {
+  await using subscription = subscribe({ groups: ['link'] });
+  const missing = new Set(names);
+  work();
+  for await (const event of subscription) {
+    if (event.kind !== 'NEWLINK') continue;
+    if (event.link.operState === 'up') missing.delete(event.link.name ?? '');
+    if (missing.size === 0) break;
+  }
+}
+
 /** Those of a kind. */
 export const only = <Kind extends SubscriptionEvent['kind']>(
   events: readonly SubscriptionEvent[],

@@ -3,9 +3,9 @@
  * see: properties that nothing is made of, because they are misspelled.
  * @module
  */
-import type { Attribute, AttributeTable } from './attribute-table.ts';
-import { EncodeError } from './error.ts';
-import type { Struct } from './struct.ts';
+import type { Attribute, AttributeTable } from '../wire/attribute-table.ts';
+import { EncodeError } from '../wire/error.ts';
+import type { Struct } from '../wire/struct.ts';
 
 /** The properties an object may have, each with those of the object it holds. */
 export type Shape = Map<string, Shape | undefined>;
