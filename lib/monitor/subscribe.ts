@@ -6,7 +6,7 @@ import { EventEmitter } from 'node:events';
 import { type DecodeInput, decodeDatagram, type Malformed } from '../netlink/event.ts';
 import { decodeRoute, type RouteEvent } from '../route/events.ts';
 import { integer, object, optionalBoolean, wrongType } from '../socket/argument.ts';
-import { type Batch, MAX_RECEIVE_BUFFER, type SystemError } from '../socket/index.ts';
+import { type Batch, MAX_BUFFER, type SystemError } from '../socket/index.ts';
 import { decodeXfrm } from '../xfrm/decode.ts';
 import type { XfrmEvent } from '../xfrm/events.ts';
 import { type EventSocket, openEventSocket } from './event-socket.ts';
@@ -327,7 +327,7 @@ function checked(options: SubscribeOptions): Checked {
       'options.receiveBufferSize',
       options.receiveBufferSize ?? 64 * 2 ** 20,
       1,
-      MAX_RECEIVE_BUFFER,
+      MAX_BUFFER,
     ),
     highWaterMark: integer('options.highWaterMark', options.highWaterMark ?? 4096, 1, 2 ** 31),
   };

@@ -65,7 +65,8 @@ test('the addon refuses wrong types by itself', () => {
   const socket = new Socket();
   const uses: (() => void)[] = [
     () => socket.open(),
-    () => socket.open('6'),
+    () => socket.open('6', -1),
+    () => socket.open(6),
     () => socket.open(6n),
     () => socket.open(Symbol('6')),
     () => socket.bind(0),
@@ -96,7 +97,7 @@ test('the addon survives a socket that was never opened, opened twice or closed'
   const bytes = new Uint8Array(8);
   const unusable = () => [
     socket.bind(0, 0),
-    socket.address(bytes),
+    socket.address(bytes, false),
     socket.setOption(1, 8, bytes),
     socket.getOption(1, 8, bytes),
     socket.send(bytes, 0, 0),
@@ -109,14 +110,18 @@ test('the addon survives a socket that was never opened, opened twice or closed'
     socket.close(() => {}),
     EBADF,
   );
-  assert.equal(socket.open(0), 0);
-  assert.equal(socket.open(0), -106, 'EISCONN');
-  assert.equal(socket.address(new Uint8Array(7)), -22, 'EINVAL: nothing is written past the end');
+  assert.equal(socket.open(0, -1), 0);
+  assert.equal(socket.open(0, -1), -106, 'EISCONN');
+  assert.equal(
+    socket.address(new Uint8Array(7), false),
+    -22,
+    'EINVAL: nothing is written past the end',
+  );
   const gone = new Uint8Array(8);
   structuredClone(gone, { transfer: [gone.buffer] });
-  assert.equal(socket.address(gone), -22, 'EINVAL: nor to a detached array');
+  assert.equal(socket.address(gone, false), -22, 'EINVAL: nor to a detached array');
   await new Promise<void>((resolve) => assert.equal(socket.close(resolve), 0));
   assert.deepEqual(unusable(), Array(6).fill(EBADF));
   assert.deepEqual(idle(), Array(3).fill(undefined));
-  assert.equal(socket.open(0), -106, 'a closed socket stays closed');
+  assert.equal(socket.open(0, -1), -106, 'a closed socket stays closed');
 });
