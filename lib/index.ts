@@ -15,12 +15,14 @@ export {
   subscribe,
 } from './monitor/subscribe.ts';
 export type { EventTime } from './netlink/event.ts';
+export { KernelError } from './netlink/kernel-error.ts';
 export type { RouteEvent } from './route/events.ts';
 export * from './socket/index.ts';
 export type { RawAttribute } from './wire/attribute.ts';
 export type { MessageHeader } from './wire/message.ts';
 export type { FlagSet } from './wire/names.ts';
 export { printable } from './wire/text.ts';
+export * from './xfrm/client.ts';
 export type * from './xfrm/codec.ts';
 export type * from './xfrm/events.ts';
 export { KeyMaterial } from './xfrm/key.ts';

@@ -41,8 +41,8 @@ int ReceiveBuffers::Allocate() {
   return 0;
 }
 
-int ReceiveBuffers::Receive(int fd, bool control) {
-  for (size_t i = 0; i < kBatch; i++) {
+int ReceiveBuffers::Receive(int fd, uint32_t most, bool control) {
+  for (size_t i = 0; i < most; i++) {
     // The kernel replaces the lengths and the flags with what it found.
     msghdr& header = headers_[i].msg_hdr;
     header.msg_namelen = sizeof(sockaddr_nl);
@@ -52,7 +52,7 @@ int ReceiveBuffers::Receive(int fd, bool control) {
   }
   int received;
   do {
-    received = recvmmsg(fd, headers_, kBatch, MSG_DONTWAIT, nullptr);
+    received = recvmmsg(fd, headers_, most, MSG_DONTWAIT, nullptr);
   } while (received < 0 && errno == EINTR);
   return received < 0 ? -errno : received;
 }

@@ -56,9 +56,10 @@ class ReceiveBuffers {
   // 0, or -errno of mmap.
   int Allocate();
 
-  // One recvmmsg that does not wait: the number of datagrams received, or -errno. With `control`,
-  // with the control messages that the socket's options ask for.
-  int Receive(int fd, bool control);
+  // One recvmmsg of at most `most` datagrams (1 to kBatch) that does not wait: the number of
+  // datagrams received, or -errno. With `control`, with the control messages that the socket's
+  // options ask for.
+  int Receive(int fd, uint32_t most, bool control);
 
   // Copies what the last Receive got into `arena` (kArenaBytes) and `entries` (kBatch), and wipes
   // the slots: a datagram can hold IPsec keys in clear. Without a source port it is never passed

@@ -158,7 +158,9 @@ Napi::Value Socket::Send(const Napi::CallbackInfo& info) {
 Napi::Value Socket::Start(const Napi::CallbackInfo& info) {
   Napi::Env env = info.Env();
   Napi::Function callback;
-  if (!ReadFunction(info, 0, &callback)) return {};
+  uint32_t batch;
+  if (!ReadFunction(info, 0, &callback) || !ReadUint32(info, 2, &batch)) return {};
+  if (batch < 1 || batch > kBatch) return Napi::Number::New(env, -EINVAL);
   if (descriptor_ == nullptr || closing_) return Napi::Number::New(env, -EBADF);
   Environment* environment = Environment::Of(env);
   int status = environment->buffers.Allocate();
@@ -166,6 +168,7 @@ Napi::Value Socket::Start(const Napi::CallbackInfo& info) {
   if (status == 0) status = descriptor_->Start();
   if (status != 0) return Napi::Number::New(env, status);
   kernel_only_ = info[1].ToBoolean();
+  batch_ = batch;
   on_batch_ = Napi::Persistent(callback);
   // This object as the resource: AsyncLocalStorage keeps its store there, and one made here would
   // be collected at once, as Node-API holds resources weakly.
@@ -225,7 +228,7 @@ Napi::Value Socket::Overruns(const Napi::CallbackInfo& info) {
 int Socket::Read(int* lost) {
   int result = 0;
   for (int attempt = 0; attempt < 4; attempt++) {
-    result = Environment::Of(Env())->buffers.Receive(fd(), control_);
+    result = Environment::Of(Env())->buffers.Receive(fd(), batch_, control_);
     if (result >= 0 || !MeansLoss(-result)) break;
     overruns_++;
     if (*lost == 0) *lost = -result;

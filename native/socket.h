@@ -58,6 +58,7 @@ class Socket : public Napi::ObjectWrap<Socket>, private Descriptor::User {
   bool receiving_ = false;
   bool kernel_only_ = true;
   bool control_ = false;
+  uint32_t batch_ = 0;
   Napi::FunctionReference on_batch_;  // held only while receiving, so that an idle socket can go
   Napi::FunctionReference on_closed_;
   std::unique_ptr<Napi::AsyncContext> context_;

@@ -7,7 +7,7 @@ import { execFileSync, spawn } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
 import { Command } from 'commander';
 import pc from 'picocolors';
-import { runInLab } from '../lab/index.ts';
+import { fetchTools, runInLab } from '../lab/index.ts';
 import { runScenario } from './scenario.ts';
 
 const program = fileURLToPath(new URL('../../../bin/netlink-xfrm.js', import.meta.url));
@@ -24,10 +24,10 @@ const ESP =
   'aead "rfc4106(gcm(aes))" 0x0000000000000000000000000000000000000000 128';
 
 /** The way to a network namespace of one's own in which ESP works, if there is one. */
-function espHere(): readonly string[] | undefined {
+function espHere(env: NodeJS.ProcessEnv): readonly string[] | undefined {
   return NAMESPACES.find(([command, ...args]) => {
     try {
-      execFileSync(command, [...args, 'sh', '-c', ESP], { stdio: 'ignore' });
+      execFileSync(command, [...args, 'sh', '-c', ESP], { env, stdio: 'ignore' });
       return true;
     } catch {
       return false;
@@ -50,25 +50,37 @@ export function demoCommand(): Command {
     });
 }
 
+/** This environment, with `ip` in its PATH: fetched where the machine has none. */
+async function withIp(): Promise<NodeJS.ProcessEnv> {
+  try {
+    execFileSync('ip', ['-V'], { stdio: 'ignore' });
+    return process.env;
+  } catch {
+    return { ...process.env, ...(await fetchTools(['iproute2'], { progress })).env };
+  }
+}
+
+const progress = (text: string) => void process.stderr.write(`${text}\n`);
+
 async function elsewhere(): Promise<number> {
-  const namespace = espHere();
+  const env = await withIp();
+  const namespace = espHere(env);
   if (namespace) {
-    process.stderr.write('this kernel has ESP: using a private network namespace of it\n');
+    progress('this kernel has ESP: using a private network namespace of it');
     const [command = '', ...args] = [...namespace, ...inside];
-    const child = spawn(command, args, { stdio: 'inherit' });
+    const child = spawn(command, args, { env, stdio: 'inherit' });
     return await new Promise((resolve, reject) => {
       child.on('error', reject);
       child.on('exit', (status) => resolve(status ?? 1));
     });
   }
-  process.stderr.write("no ESP to be had in a namespace of this kernel: using the lab's\n");
+  progress("no ESP to be had in a namespace of this kernel: using the lab's");
+  // There standard output is no terminal, even where it ends up on one.
+  const color = pc.isColorSupported && process.stdout.isTTY ? 'FORCE_COLOR' : 'NO_COLOR';
   const { status } = await runInLab(inside, {
-    // There standard output is no terminal, even where it ends up on one.
-    env: {
-      ...process.env,
-      [pc.isColorSupported && process.stdout.isTTY ? 'FORCE_COLOR' : 'NO_COLOR']: '1',
-    },
-    progress: (text) => process.stderr.write(`${text}\n`),
+    env: { ...env, [color]: '1' },
+    progress,
+    forwardSignals: true,
   });
   return status;
 }

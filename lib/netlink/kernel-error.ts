@@ -3,19 +3,15 @@
  * @module
  */
 import { errorCode, SystemError } from '../socket/index.ts';
-import type { Ack } from './ack.ts';
 
-/** A request as an error tells of it. It holds nothing of the request's content. */
-export interface RequestName {
-  /** The kernel's name of the message, as `XFRM_MSG_NEWSA`. */
-  readonly name: string;
-  /** nlmsg_type. */
-  readonly type: number;
-}
+export { errorCode };
+
+import type { Ack } from './ack.ts';
 
 /** What the kernel said of a request, with names for its numbers. */
 export interface Refusal {
-  readonly request: RequestName;
+  /** The kernel's name of the request, as `XFRM_MSG_NEWSA`. */
+  readonly request: string;
   readonly ack: Ack;
   /** The kernel's name of the attribute that it refused, or that lacks one inside. */
   readonly attribute?: string | undefined;
@@ -27,7 +23,8 @@ export interface Refusal {
 /** The kernel refused a request. Compare `code`, never the text. */
 export class KernelError extends SystemError {
   override readonly name: string = 'KernelError';
-  readonly request: RequestName;
+  /** The request, under the kernel's name: `XFRM_MSG_NEWSA`. */
+  readonly request: string;
   /** The kernel's own words, where it gave any. */
   readonly kernelMessage: string | undefined;
   /** The attribute it refused, under the kernel's name. */
@@ -36,7 +33,7 @@ export class KernelError extends SystemError {
   readonly missing: string | undefined;
 
   constructor({ request, ack, attribute, missing, hint }: Refusal) {
-    super(ack.errno, request.name, hint);
+    super(ack.errno, request, hint);
     this.request = request;
     this.kernelMessage = ack.message;
     this.attribute = attribute;
@@ -47,6 +44,6 @@ export class KernelError extends SystemError {
       missing === undefined ? undefined : `${missing} is missing`,
     ].filter((one) => one !== undefined);
     const said = details.length === 0 ? '' : `: ${details.join(', ')}`;
-    this.message = `${request.name} ${errorCode(ack.errno)}${said}${hint ? ` (${hint})` : ''}`;
+    this.message = `${request} ${errorCode(ack.errno)}${said}${hint ? ` (${hint})` : ''}`;
   }
 }

@@ -20,7 +20,8 @@ export interface NativeSocket {
   control(): void;
   /** Without an address: to where it is connected to. */
   send(bytes: Uint8Array, portId?: number, groups?: number): number;
-  start(callback: NativeCallback, kernelOnly: boolean): number;
+  /** `batch` is the most datagrams a call, 1 to {@link Addon.batch}. */
+  start(callback: NativeCallback, kernelOnly: boolean, batch: number): number;
   stop(): void;
   ref(): void;
   unref(): void;

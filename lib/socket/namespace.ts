@@ -15,7 +15,8 @@ const HINTS: Readonly<Record<string, string>> = {
   'open ENOENT':
     'a namespace named by "ip netns add NAME" is /run/netns/NAME, that of a process /proc/PID/ns/net',
   'open EACCES':
-    'the namespace of another user’s process may be looked at with CAP_SYS_PTRACE only',
+    'opening the namespace of a process takes the right to trace it (ptrace(2)): the same user and ' +
+    'no more capabilities than one’s own, or CAP_SYS_PTRACE',
   'setns EINVAL': 'that is no network namespace',
   'setns EPERM':
     'entering a network namespace needs CAP_SYS_ADMIN, here and in the user namespace that owns it',

@@ -34,6 +34,11 @@ export interface NetlinkSocketOptions {
   netns?: Namespace | undefined;
   /** Closes the socket. */
   signal?: AbortSignal | undefined;
+  /**
+   * The most datagrams read at once, 1 to 64, the default. With 1 the kernel makes a list no further
+   * than one piece ahead of its reader (net/netlink/af_netlink.c, netlink_recvmsg).
+   */
+  batch?: number;
 }
 
 /** A netlink address, struct sockaddr_nl. */
@@ -76,6 +81,7 @@ export class NetlinkSocket {
   readonly #signal: AbortSignal | undefined;
   readonly #abort: (() => void) | undefined;
   #peer: NetlinkAddress | undefined;
+  readonly #batch: number;
   #listener: ((batch: Batch) => void) | undefined;
   #failed: ((error: SystemError) => void) | undefined;
   #closing: Promise<void> | undefined;
@@ -93,10 +99,12 @@ export class NetlinkSocket {
     object('options', options);
     const protocol = integer('options.protocol', options.protocol, 0, 31);
     this.#kernelOnly = optionalBoolean('options.kernelOnly', options.kernelOnly, true);
+    const { Socket, batch: most } = addon();
+    this.#batch = integer('options.batch', options.batch ?? most, 1, most);
     const netns = optionalNamespace('options.netns', options.netns);
     this.#signal = optionalSignal('options.signal', options.signal);
     this.#signal?.throwIfAborted();
-    this.#native = new (addon().Socket)();
+    this.#native = new Socket();
     openSocket(this.#native, protocol, netns);
     this.#of = { socket: ++opened, protocol };
     if (channels.open.hasSubscribers) channels.open.publish({ ...this.#of, netns });
@@ -261,7 +269,8 @@ export class NetlinkSocket {
    * this. To groups and to a port id at once it sends twice; the result is that of the port id.
    *
    * @throws SystemError `EPERM` for a destination other than the kernel without CAP_NET_ADMIN,
-   *   `ECONNREFUSED` if nobody has the port id, `EMSGSIZE` if it does not fit the send buffer,
+   *   `ECONNREFUSED` if nobody has the port id (to groups of NETLINK_USERSOCK alone always, for the
+   *   kernel has port id 0 there too and takes nothing; the groups got it), `EMSGSIZE` if it does not fit the send buffer,
    *   `ENODATA` for no bytes, `EAGAIN` if the receiver's buffer is full
    */
   send(bytes: Uint8Array, to?: Partial<NetlinkAddress>): void {
@@ -375,7 +384,8 @@ export class NetlinkSocket {
   }
 
   #start(): void {
-    option.check(this.#native.start(this.#onBatch, this.#kernelOnly), 'epoll_ctl');
+    const result = this.#native.start(this.#onBatch, this.#kernelOnly, this.#batch);
+    option.check(result, 'epoll_ctl');
   }
 
   /** Handed over at each start: the native part holds it only while it receives. */

@@ -211,3 +211,8 @@ export const spdAttributes: AttributeTable = {
     ),
   ],
 };
+
+const names = new Map(attributes.attributes.map(({ number, kernel }) => [number, kernel]));
+
+/** The kernel's name of an attribute, as `XFRMA_MARK`. */
+export const attributeName = (number: number): string | undefined => names.get(number);

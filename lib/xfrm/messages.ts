@@ -24,6 +24,34 @@ for (const [name, number] of Object.entries(X)) {
 /** The kernel's name of a message type, without `XFRM_MSG_`; undefined for one it has not. */
 export const messageName = (type: number): MessageName | undefined => names.get(type);
 
+/** The struct before the attributes of each request that can be refused because of one. */
+const fixed: Partial<Record<MessageName, Struct>> = {
+  NEWSA: S.xfrm_usersa_info,
+  UPDSA: S.xfrm_usersa_info,
+  DELSA: S.xfrm_usersa_id,
+  GETSA: S.xfrm_usersa_id,
+  ALLOCSPI: S.xfrm_userspi_info,
+  EXPIRE: S.xfrm_user_expire,
+  FLUSHSA: S.xfrm_usersa_flush,
+  NEWPOLICY: S.xfrm_userpolicy_info,
+  UPDPOLICY: S.xfrm_userpolicy_info,
+  DELPOLICY: S.xfrm_userpolicy_id,
+  GETPOLICY: S.xfrm_userpolicy_id,
+  POLEXPIRE: S.xfrm_user_polexpire,
+  ACQUIRE: S.xfrm_user_acquire,
+  NEWAE: S.xfrm_aevent_id,
+  GETAE: S.xfrm_aevent_id,
+  MIGRATE: S.xfrm_userpolicy_id,
+  MIGRATE_STATE: S.xfrm_user_migrate_state,
+  SETDEFAULT: S.xfrm_userpolicy_default,
+  GETDEFAULT: S.xfrm_userpolicy_default,
+};
+
+/** Bytes before the attributes of a request. */
+export function fixedSize(name: MessageName): number {
+  return fixed[name]?.size ?? (/INFO$/.test(name) ? INFO_FLAGS : 0);
+}
+
 /** Checks that a message's fixed part is there, and gives the offset of its first attribute. */
 export function attributesAfter(header: Struct, body: number, end: number): number {
   if (end - body < header.size) tooShort(`struct ${header.kernel}`, body, header.size, end - body);

@@ -101,7 +101,7 @@ test('the addon survives a socket that was never opened, opened twice or closed'
     socket.setOption(1, 8, bytes),
     socket.getOption(1, 8, bytes),
     socket.send(bytes, 0, 0),
-    socket.start(() => {}, true),
+    socket.start(() => {}, true, 64),
   ];
   const idle = () => [socket.stop(), socket.ref(), socket.unref()];
   assert.deepEqual(unusable(), Array(6).fill(EBADF));

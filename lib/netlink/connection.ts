@@ -1,0 +1,215 @@
+/**
+ * A conversation with the kernel: requests and lists, as promises and async iterables.
+ *
+ * Events come over another socket: answers are queued in the same buffer as multicasts, and a full
+ * buffer loses answers too (net/netlink/af_netlink.c, netlink_attachskb).
+ * @module
+ */
+import { constants as system } from 'node:os';
+import { type NetlinkOption, SocketStateError } from '../socket/index.ts';
+import { NLM_F_DUMP } from './constants.ts';
+import type { DecodeMessage } from './event.ts';
+import { type Request, refusal } from './request.ts';
+import { RequestSocket } from './request-socket.ts';
+
+/** How long to wait, and for what. */
+export interface RequestOptions {
+  /** Gives up waiting: the promise rejects with the signal's reason. The kernel may have acted. */
+  readonly signal?: AbortSignal | undefined;
+  /** Milliseconds to wait for the kernel, which answers at once; default 30,000. */
+  readonly timeout?: number | undefined;
+  /** Whether answers hold keys. Default false. */
+  readonly keys?: boolean | undefined;
+}
+
+/** What the kernel answered to a request that it carried out. */
+export interface Answer<Reply> {
+  readonly replies: Reply[];
+  /** The kernel's words, if it did what was asked with reservations. */
+  readonly warning: string | undefined;
+}
+
+/** How a list ended. */
+export interface DumpEnd {
+  /** What was listed changed meanwhile: ask again (NLM_F_DUMP_INTR). XFRM never says so. */
+  readonly interrupted: boolean;
+}
+
+/**
+ * Requests under way at a time; others wait. Their answers must fit the receive buffer, and without
+ * privilege that holds 208 KiB: two answers a request, an SA's being charged up to 3 KiB.
+ */
+const WINDOW = 32;
+
+const TIMED_OUT = {
+  errno: system.errno.ETIMEDOUT,
+  message: 'the kernel did not answer; the request may have been carried out',
+};
+
+/**
+ * Requests to the kernel, many at a time.
+ *
+ * @throws every method: EncodeError for a request that can't be written; KernelError when the kernel
+ *   refuses it, does not answer in time (`ETIMEDOUT`), or when its answer was lost (`ENOBUFS`: it may
+ *   have been carried out); DecodeError for an answer that makes no sense
+ */
+export class Connection {
+  readonly #protocol: number;
+  readonly #options: readonly NetlinkOption[];
+  #socket: RequestSocket | undefined;
+  #underWay = 0;
+  readonly #turns: (() => void)[] = [];
+  #closed = false;
+
+  /**
+   * @param protocol NETLINK_XFRM, NETLINK_ROUTE … Sockets are opened as they are needed.
+   * @param options to switch on, beside extAck and capAck
+   */
+  constructor(protocol: number, options: readonly NetlinkOption[] = []) {
+    this.#protocol = protocol;
+    this.#options = options;
+  }
+
+  /**
+   * Sends a request and waits for its acknowledgement.
+   *
+   * @param decode makes a reply of each message before the acknowledgement
+   */
+  async request<Reply = never>(
+    request: Request,
+    decode?: DecodeMessage<Reply>,
+    options: RequestOptions = {},
+  ): Promise<Answer<Reply>> {
+    options.signal?.throwIfAborted();
+    if (this.#underWay >= WINDOW) await new Promise<void>((turn) => this.#turns.push(turn));
+    this.#underWay++;
+    try {
+      options.signal?.throwIfAborted();
+      this.#socket ??= this.#open();
+      return await ask(this.#socket, request, decode, options);
+    } finally {
+      this.#underWay--;
+      this.#turns.shift()?.();
+    }
+  }
+
+  /**
+   * Asks for a list. The kernel makes it piece by piece as it is read, and a piece is read when the
+   * one before has been consumed: memory holds one piece (at most 32 KiB of messages), however long
+   * the list. It uses a socket of its own, since a socket can have one list under way only.
+   */
+  async *dump<Reply>(
+    request: Request,
+    decode: DecodeMessage<Reply>,
+    { signal, timeout = 30_000, keys = false }: RequestOptions = {},
+  ): AsyncGenerator<Reply, DumpEnd, undefined> {
+    signal?.throwIfAborted();
+    const socket = this.#open(1);
+    let piece: Reply[] = [];
+    let end: DumpEnd | undefined;
+    let failure: { error: unknown } | undefined;
+    let wake = () => {};
+    const fail = (error: unknown) => {
+      failure ??= { error };
+      wake();
+    };
+    const abort = () => fail(signal?.reason);
+    signal?.addEventListener('abort', abort, { once: true });
+    try {
+      socket.send(
+        { ...request, flags: (request.flags ?? 0) | NLM_F_DUMP },
+        {
+          keys,
+          onMessage: (input, at, length) => {
+            piece.push(decode(input, at, length));
+            socket.pause();
+            wake();
+          },
+          onEnd: (_, interrupted) => {
+            end = { interrupted };
+            wake();
+          },
+          onFailure: fail,
+        },
+      );
+      for (;;) {
+        if (piece.length === 0 && end === undefined && failure === undefined) {
+          const timer = setTimeout(() => fail(timedOut(request)), timeout);
+          await new Promise<void>((resolve) => {
+            wake = resolve;
+          });
+          clearTimeout(timer);
+        }
+        const consumed = piece;
+        piece = [];
+        for (const reply of consumed) yield reply;
+        if (failure) throw failure.error;
+        if (end) return end;
+        socket.resume();
+      }
+    } finally {
+      signal?.removeEventListener('abort', abort);
+      await socket.close();
+    }
+  }
+
+  /** Closes it; requests under way are rejected, later ones too. Can be called twice. */
+  async close(): Promise<void> {
+    this.#closed = true;
+    this.#socket?.failAll(() => closed());
+    await this.#socket?.close();
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close();
+  }
+
+  #open(batch?: number): RequestSocket {
+    if (this.#closed) throw closed();
+    const socket = new RequestSocket(this.#protocol, batch);
+    for (const option of this.#options) socket.setOption(option, true);
+    return socket;
+  }
+}
+
+/** Sends one request and waits for its answers. */
+function ask<Reply>(
+  socket: RequestSocket,
+  request: Request,
+  decode: DecodeMessage<Reply> | undefined,
+  { signal, timeout = 30_000, keys = false }: RequestOptions,
+): Promise<Answer<Reply>> {
+  return new Promise((resolve, reject) => {
+    const replies: Reply[] = [];
+    const settle = () => {
+      clearTimeout(timer);
+      signal?.removeEventListener('abort', abort);
+    };
+    const fail = (error: unknown) => {
+      settle();
+      reject(error);
+    };
+    const seq = socket.send(request, {
+      keys,
+      onMessage: (input, at, length) => {
+        if (decode) replies.push(decode(input, at, length));
+      },
+      onEnd: ({ message }) => {
+        settle();
+        resolve({ replies, warning: message });
+      },
+      onFailure: fail,
+    });
+    const giveUp = (error: unknown) => {
+      socket.forget(seq);
+      fail(error);
+    };
+    const timer = setTimeout(() => giveUp(timedOut(request)), timeout);
+    const abort = () => giveUp(signal?.reason);
+    signal?.addEventListener('abort', abort, { once: true });
+  });
+}
+
+const timedOut = (request: Request) => refusal({ request, attributes: new Map() }, TIMED_OUT);
+
+const closed = () => new SocketStateError('ERR_SOCKET_CLOSED', 'the connection is closed');

@@ -1,0 +1,35 @@
+/**
+ * What to do when the kernel refuses a request.
+ * @module
+ */
+
+import type { Ack } from '../netlink/ack.ts';
+import { errorCode } from '../netlink/kernel-error.ts';
+
+const EVERY: Readonly<Record<string, string>> = {
+  EPERM:
+    'every XFRM request, listing included, needs the capability CAP_NET_ADMIN over the network ' +
+    'namespace: run it with sudo, or in a namespace of your own (unshare -Urn)',
+  EOPNOTSUPP: 'a 32-bit process needs a kernel with CONFIG_XFRM_USER_COMPAT',
+};
+
+const SA: Readonly<Record<string, string>> = {
+  EEXIST: 'there is an SA with this destination, protocol and SPI: update it, or take another SPI',
+  ESRCH: 'there is no SA with this destination, protocol, SPI and mark',
+  EPROTONOSUPPORT:
+    'this kernel lacks the protocol: load it (modprobe esp4 esp6 ah4 ah6 ipcomp), or see "netlink-xfrm lab"',
+  ENOSYS: 'this kernel lacks the algorithm, or the length of its check value: see /proc/crypto',
+  ENOENT: 'there is no free SPI in the range',
+};
+
+const POLICY: Readonly<Record<string, string>> = {
+  EEXIST: 'there is a policy with this selector, direction and mark: update it',
+  ENOENT: 'there is no policy with this selector or index, direction, mark and type',
+};
+
+/** The hint for a refusal, if there is one. @param request as `XFRM_MSG_NEWSA` */
+export function hintFor(request: string, ack: Ack): string | undefined {
+  const code = errorCode(ack.errno);
+  const own = /POLICY/.test(request) ? POLICY : /SA$|SPI$|AE$|EXPIRE$/.test(request) ? SA : {};
+  return own[code] ?? EVERY[code];
+}

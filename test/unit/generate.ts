@@ -1,0 +1,365 @@
+/**
+ * Random XFRM messages, made of bytes from the tables of structs and attributes: every field over
+ * its whole range, attributes in the kernel's order, padding zero. Nothing of the encoder is used.
+ * @module
+ */
+import { NLM_F_DUMP, NLM_F_MULTI, NLM_F_REQUEST } from '../../lib/netlink/constants.ts';
+import type { Attribute, AttributeTable } from '../../lib/wire/attribute-table.ts';
+import { Flags } from '../../lib/wire/names.ts';
+import { NUMBER_SIZE, type NumberType, type Struct } from '../../lib/wire/struct.ts';
+import { attributes, sadAttributes, spdAttributes } from '../../lib/xfrm/attributes.ts';
+import * as X from '../../lib/xfrm/constants.ts';
+import * as parts from '../../lib/xfrm/parts.ts';
+import * as S from '../../lib/xfrm/structs.ts';
+import { flat, resolve, tailOf } from '../../tools/codec/shape.ts';
+import type { Random } from './random.ts';
+
+/** What a generated message may hold. */
+export interface Limits {
+  /** The bytes that names and labels are made of; default all but NUL. */
+  readonly character?: (random: Random) => number;
+  /** Whether there are attributes that nobody knows. Default true. */
+  readonly unknown?: boolean;
+  /** Whether address families are other than IPv4 and IPv6. Default true. */
+  readonly families?: boolean;
+  /** Whether keys are whole bytes. Default false. */
+  readonly wholeKeys?: boolean;
+}
+
+const concat = (parts: readonly Uint8Array[]) => new Uint8Array(Buffer.concat(parts));
+
+function padded(bytes: Uint8Array): Uint8Array {
+  const whole = new Uint8Array((bytes.length + 3) & ~3);
+  whole.set(bytes);
+  return whole;
+}
+
+function put(view: DataView, at: number, type: NumberType, value: number | bigint): void {
+  const little = !type.startsWith('be');
+  const size = NUMBER_SIZE[type];
+  if (size === 1) view.setUint8(at, Number(value));
+  else if (size === 2) view.setUint16(at, Number(value), little);
+  else if (size === 4) view.setUint32(at, Number(value), little);
+  else view.setBigUint64(at, BigInt(value), little);
+}
+
+function numberFor(
+  { type, names }: { type: NumberType; names?: unknown },
+  random: Random,
+): number | bigint {
+  const bits = (NUMBER_SIZE[type] * 8) as 8 | 16 | 32 | 64;
+  if (bits === 64) {
+    const half = () => BigInt(random.number(32));
+    return random.chance(1, 4)
+      ? 2n ** 64n - 1n
+      : (half() << (random.chance(1, 2) ? 32n : 0n)) | half();
+  }
+  // Named numbers most of the time; all bits of a flag word are as good as any.
+  if (names !== undefined && !(names instanceof Flags) && random.chance(4, 5)) {
+    const { numbers } = names as { numbers: Record<string, number> };
+    return random.pick(Object.values(numbers));
+  }
+  return random.number(bits);
+}
+
+const FAMILIES = [2, 2, 2, 2, 10, 10, 10, 10, 0];
+
+function family(random: Random, { families = true }: Limits): number {
+  if (families && random.chance(1, 12)) return random.number(16);
+  return random.pick(families ? FAMILIES : [2, 10]);
+}
+
+function address(random: Random, of: number): Uint8Array {
+  const bytes = new Uint8Array(16);
+  if (random.chance(1, 6)) return bytes;
+  bytes.set(random.bytes(of === 2 ? 4 : 16));
+  // Runs of zeros, and IPv4 in IPv6.
+  if (of === 10) {
+    for (let i = 0; i < 16; i += 2) if (random.chance(1, 2)) bytes.fill(0, i, i + 2);
+    if (random.chance(1, 12)) bytes.fill(0, 0, random.pick([8, 10, 12]));
+    if (random.chance(1, 24)) bytes.fill(0, 0, 10).fill(0xff, 10, 12);
+  }
+  return bytes;
+}
+
+const NAMES = ['rfc4106(gcm(aes))', 'cbc(aes)', 'hmac(sha256)', 'deflate', 'ecb(cipher_null)', ''];
+
+function characters(random: Random, most: number, limits: Limits): Uint8Array {
+  const one = limits.character ?? (() => 1 + random.below(255));
+  return Uint8Array.from({ length: random.below(most + 1) }, () => one(random));
+}
+
+/** A struct with its variable part; `outer` is the family around it. */
+export function structBytes(
+  of: Struct,
+  random: Random,
+  limits: Limits = {},
+  outer = 0,
+): Uint8Array {
+  const tail = tailOf(of);
+  let trailing: Uint8Array = new Uint8Array(0);
+  let keyBits = 0;
+  if (tail?.type === 'key') {
+    keyBits = random.pick([0, 64, 128, 160, 256, 512, 1 + random.below(700)]);
+    if (limits.wholeKeys) keyBits = Math.ceil(keyBits / 8) * 8;
+    trailing = random.bytes(Math.ceil(keyBits / 8));
+  } else if (tail?.type === 'words') {
+    trailing = random.bytes(4 * random.pick([0, 1, 2, 4, 128, random.below(40)]));
+  } else if (tail?.type === 'text') {
+    const label = characters(random, 60, limits);
+    trailing = random.chance(3, 4) ? concat([label, Uint8Array.of(0)]) : label;
+  }
+  const bytes = new Uint8Array(of.size + trailing.length);
+  bytes.set(trailing, of.size);
+  const view = new DataView(bytes.buffer);
+  const fields = flat(of);
+  // Families first, since the addresses follow them.
+  const families = new Map<string, number>();
+  for (const path of new Set(
+    fields.map((field) => (field.type === 'address' ? field.family : '')),
+  )) {
+    if (path) families.set(path, family(random, limits));
+  }
+  // In a struct within, if not inlined: then that struct has chosen it.
+  let within: string | undefined;
+  if (of.family !== undefined && of.family !== 'outer') {
+    const { holder, at } = resolve(of, of.family);
+    within = holder === 'x' ? undefined : of.family.split('.')[0];
+    const field = of.fields.find(({ kernel }) => kernel === within);
+    if (field?.type === 'struct')
+      bytes.set(structBytes(field.struct, random, limits), field.offset);
+    families.set(of.family, within ? view.getUint16(at, true) : family(random, limits));
+  }
+  for (const field of fields) {
+    switch (field.type) {
+      case 'reserved':
+      case 'key':
+      case 'words':
+      case 'text':
+        break;
+      case 'address': {
+        const path = field.family ?? of.family;
+        const own = path === undefined || path === 'outer' ? 0 : (families.get(path) ?? 0);
+        bytes.set(address(random, field.family ? own : own || outer), field.at);
+        break;
+      }
+      case 'truth':
+        bytes[field.at] = random.chance(4, 5) ? random.below(2) : random.number(8);
+        break;
+      case 'name':
+        bytes.set(
+          random.chance(2, 3) ? Buffer.from(random.pick(NAMES)) : characters(random, 64, limits),
+          field.at,
+        );
+        break;
+      case 'struct': {
+        if (field.kernel === within) break;
+        const own = of.family === undefined || of.family === 'outer' ? 0 : families.get(of.family);
+        bytes.set(structBytes(field.struct, random, limits, own || outer), field.at);
+        break;
+      }
+      case 'length':
+        put(
+          view,
+          field.at,
+          field.of,
+          field.counts === 'whole' ? bytes.length : trailing.length / 4,
+        );
+        break;
+      default: {
+        const lengthOf =
+          tail?.type === 'key' ? tail.bits : tail?.type === 'text' ? tail.length : '';
+        if (field.kernel === lengthOf) {
+          put(view, field.at, field.type, tail?.type === 'key' ? keyBits : trailing.length);
+        } else put(view, field.at, field.type, numberFor(field, random));
+      }
+    }
+  }
+  for (const [path, value] of families) view.setUint16(resolve(of, path).at, value, true);
+  return bytes;
+}
+
+const attribute = (type: number, payload: Uint8Array): Uint8Array => {
+  const bytes = new Uint8Array(4 + payload.length);
+  const view = new DataView(bytes.buffer);
+  view.setUint16(0, bytes.length, true);
+  view.setUint16(2, type, true);
+  bytes.set(payload, 4);
+  return padded(bytes);
+};
+
+function payload(of: Attribute, random: Random, limits: Limits, outer: number): Uint8Array {
+  switch (of.type) {
+    case 'struct':
+      return structBytes(of.struct, random, limits, outer);
+    case 'list':
+      return concat(
+        Array.from({ length: random.below(7) }, () =>
+          structBytes(of.struct, random, limits, outer),
+        ),
+      );
+    case 'address':
+      return address(random, outer);
+    case 'flag':
+      return new Uint8Array(0);
+    case 'pad':
+    case 'ip':
+    case 'string':
+    case 'bytes':
+    case 'nest':
+    case 'nests':
+      throw new Error(`XFRM has no ${of.type}`);
+    default: {
+      const bytes = new Uint8Array(NUMBER_SIZE[of.type]);
+      put(new DataView(bytes.buffer), 0, of.type, numberFor(of, random));
+      return bytes;
+    }
+  }
+}
+
+/** A kind of message: what it is made of. */
+export interface Kind {
+  readonly name: string;
+  readonly type: number;
+  readonly flags: number;
+  /** The struct before the attributes, or the number before those of the statistics. */
+  readonly header: Struct | 'flags' | undefined;
+  readonly names: readonly string[];
+  readonly table: AttributeTable;
+  /** An attribute that is always there, first: the object itself. */
+  readonly object?: { readonly number: number; readonly struct: Struct };
+  /** Where the family of the addresses in attributes is: a path, in the object if there is one. */
+  readonly family?: string;
+}
+
+type Names = readonly string[];
+const all = (table: AttributeTable): Names =>
+  table.attributes.filter(({ type }) => type !== 'pad').map(({ name }) => name);
+
+function kind(
+  name: keyof typeof X & `XFRM_MSG_${string}`,
+  header: Kind['header'],
+  names: Names,
+  more: Partial<Kind> = {},
+): Kind {
+  return { name, type: X[name], flags: 0, header, names, table: attributes, ...more };
+}
+
+const state = { family: 'family' };
+const policy = { family: 'sel.family' };
+
+/** Events and answers. */
+export const events: readonly Kind[] = [
+  kind('XFRM_MSG_NEWSA', S.xfrm_usersa_info, parts.STATE, state),
+  kind('XFRM_MSG_UPDSA', S.xfrm_usersa_info, parts.STATE, state),
+  kind('XFRM_MSG_DELSA', S.xfrm_usersa_id, parts.STATE, {
+    ...state,
+    object: { number: X.XFRMA_SA, struct: S.xfrm_usersa_info },
+  }),
+  kind('XFRM_MSG_EXPIRE', S.xfrm_user_expire, parts.STATE, { family: 'state.family' }),
+  kind('XFRM_MSG_FLUSHSA', S.xfrm_usersa_flush, []),
+  kind('XFRM_MSG_NEWPOLICY', S.xfrm_userpolicy_info, parts.POLICY, policy),
+  kind('XFRM_MSG_UPDPOLICY', S.xfrm_userpolicy_info, parts.POLICY, policy),
+  kind('XFRM_MSG_DELPOLICY', S.xfrm_userpolicy_id, parts.POLICY, {
+    ...policy,
+    object: { number: X.XFRMA_POLICY, struct: S.xfrm_userpolicy_info },
+  }),
+  kind('XFRM_MSG_POLEXPIRE', S.xfrm_user_polexpire, parts.POLICY, { family: 'pol.sel.family' }),
+  kind('XFRM_MSG_FLUSHPOLICY', undefined, parts.FLUSHPOLICY),
+  kind('XFRM_MSG_GETDEFAULT', S.xfrm_userpolicy_default, []),
+  kind('XFRM_MSG_ACQUIRE', S.xfrm_user_acquire, parts.ACQUIRE, policy),
+  kind('XFRM_MSG_NEWAE', S.xfrm_aevent_id, parts.AEVENT, { family: 'sa_id.family' }),
+  kind('XFRM_MSG_REPORT', S.xfrm_user_report, parts.REPORT, policy),
+  kind('XFRM_MSG_MIGRATE', S.xfrm_userpolicy_id, parts.MIGRATE, policy),
+  kind('XFRM_MSG_MIGRATE_STATE', S.xfrm_user_migrate_state, parts.MIGRATE_STATE, {
+    family: 'id.family',
+  }),
+  kind('XFRM_MSG_MAPPING', S.xfrm_user_mapping, [], { family: 'id.family' }),
+];
+
+/** Answers that no group delivers. */
+export const answers: readonly Kind[] = [
+  kind('XFRM_MSG_NEWSADINFO', 'flags', all(sadAttributes), { table: sadAttributes }),
+  kind('XFRM_MSG_NEWSPDINFO', 'flags', all(spdAttributes), { table: spdAttributes }),
+];
+
+const request = { flags: NLM_F_REQUEST };
+const asRequest = (name: string): Kind => {
+  const found = events.find((one) => one.name === `XFRM_MSG_${name}`);
+  if (found === undefined) throw new Error(name);
+  return { ...found, ...request };
+};
+
+export const requests: readonly Kind[] = [
+  ...['NEWSA', 'UPDSA', 'EXPIRE', 'FLUSHSA', 'NEWPOLICY', 'UPDPOLICY', 'POLEXPIRE'].map(asRequest),
+  ...['FLUSHPOLICY', 'GETDEFAULT', 'ACQUIRE', 'NEWAE', 'MIGRATE', 'MIGRATE_STATE'].map(asRequest),
+  kind('XFRM_MSG_DELSA', S.xfrm_usersa_id, parts.STATE_ID, { ...request, ...state }),
+  kind('XFRM_MSG_GETSA', S.xfrm_usersa_id, parts.STATE_ID, { ...request, ...state }),
+  kind('XFRM_MSG_GETSA', undefined, parts.STATE_ID, { flags: NLM_F_REQUEST | NLM_F_DUMP }),
+  kind('XFRM_MSG_DELPOLICY', S.xfrm_userpolicy_id, parts.POLICY_ID, { ...request, ...policy }),
+  kind('XFRM_MSG_GETPOLICY', S.xfrm_userpolicy_id, parts.POLICY_ID, { ...request, ...policy }),
+  kind('XFRM_MSG_ALLOCSPI', S.xfrm_userspi_info, parts.ALLOCSPI, {
+    ...request,
+    family: 'info.family',
+  }),
+  kind('XFRM_MSG_GETAE', S.xfrm_aevent_id, parts.AEVENT, { ...request, family: 'sa_id.family' }),
+  kind('XFRM_MSG_GETSADINFO', 'flags', [], request),
+  kind('XFRM_MSG_GETSPDINFO', 'flags', [], request),
+  kind('XFRM_MSG_NEWSPDINFO', 'flags', all(spdAttributes), { ...request, table: spdAttributes }),
+  kind('XFRM_MSG_SETDEFAULT', S.xfrm_userpolicy_default, [], request),
+];
+
+/** Where a message has the family of the addresses in its attributes: 0 if nowhere. */
+function familyAt({ family: path }: Kind, holder: Struct | undefined, bytes: Uint8Array): number {
+  if (path === undefined || holder === undefined) return 0;
+  return new DataView(bytes.buffer).getUint16(resolve(holder, path).at, true);
+}
+
+/** A message of a kind. */
+export function messageBytes(of: Kind, random: Random, limits: Limits = {}): Uint8Array {
+  const parts: Uint8Array[] = [];
+  const { header, object } = of;
+  const fixed =
+    header === undefined
+      ? new Uint8Array(0)
+      : header === 'flags'
+        ? random.bytes(4)
+        : structBytes(header, random, limits);
+  parts.push(padded(fixed));
+  let outer = familyAt(of, header === 'flags' ? undefined : header, fixed);
+  if (object) {
+    const bytes = structBytes(object.struct, random, limits);
+    outer = familyAt(of, object.struct, bytes);
+    parts.push(attribute(object.number, bytes));
+  }
+  const density = random.pick([1, 3, 6]);
+  for (const name of of.names) {
+    if (!random.chance(density, 6)) continue;
+    const one = of.table.attributes.find((found) => found.name === name);
+    if (one === undefined) throw new Error(name);
+    if (one.type === 'list' && one.repeated) {
+      const { struct } = one;
+      const entries = Array.from({ length: random.below(7) }, () =>
+        structBytes(struct, random, limits, outer),
+      );
+      // As the kernel takes them: in one attribute. As it sends them: in one each.
+      if (of.flags & NLM_F_REQUEST) {
+        if (entries.length > 0) parts.splice(1, 0, attribute(one.number, concat(entries)));
+      } else parts.push(...entries.map((entry) => attribute(one.number, entry)));
+    } else parts.push(attribute(one.number, payload(one, random, limits, outer)));
+  }
+  if (limits.unknown !== false && random.chance(1, 4)) {
+    const flags = random.pick([0, 0x8000, 0x4000, 0xc000]);
+    parts.push(attribute((42 + random.below(200)) | flags, random.bytes(random.below(40))));
+  }
+  const body = concat(parts);
+  const bytes = new Uint8Array(16 + body.length);
+  const view = new DataView(bytes.buffer);
+  view.setUint32(0, bytes.length, true);
+  view.setUint16(4, of.type, true);
+  view.setUint16(6, of.flags | (random.chance(1, 4) ? NLM_F_MULTI : 0), true);
+  view.setUint32(8, random.number(32), true);
+  view.setUint32(12, random.number(32), true);
+  bytes.set(body, 16);
+  return bytes;
+}
