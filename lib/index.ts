@@ -3,6 +3,8 @@
  * `netlink-xfrm/constants` and `netlink-xfrm/lab`) is not part of the interface.
  * @module
  */
+import './monitor/trace.ts';
+
 export { type GroupName, groupNames, type Protocol } from './monitor/groups.ts';
 export {
   type MalformedEvent,
@@ -16,6 +18,7 @@ export {
 } from './monitor/subscribe.ts';
 export type { EventTime } from './netlink/event.ts';
 export { KernelError } from './netlink/kernel-error.ts';
+export type { WireAttribute, WireMessage } from './netlink/trace.ts';
 export type { RouteEvent } from './route/events.ts';
 export * from './socket/index.ts';
 export type { RawAttribute } from './wire/attribute.ts';

@@ -51,6 +51,12 @@ for (const [name, number] of Object.entries(R)) {
   if (name.startsWith('RTM_') && name !== 'RTM_BASE') names.set(number, name);
 }
 
+/** The kernel's name of a message type. */
+export const messageName = (type: number): string | undefined => names.get(type);
+
+/** Bytes before the attributes of a message; undefined where that is not known. */
+export const fixedSize = (type: number): number | undefined => FIXED.get(type & ~3);
+
 /**
  * Decodes the message at `at`, whose nlmsg_len is `length` (see messageLength). Where the struct
  * before the attributes is not known, all is in `fixed`.
@@ -60,11 +66,11 @@ for (const [name, number] of Object.entries(R)) {
 export function decodeRoute(input: DecodeInput, at: number, length: number): RouteEvent {
   const { view, bytes, time } = input;
   const type = messageType(view, at);
-  const name = names.get(type);
+  const name = messageName(type);
   const body = at + NLMSG_HDRLEN;
   const end = at + length;
   try {
-    const size = FIXED.get(type & ~3);
+    const size = fixedSize(type);
     if (size !== undefined && end - body < size) tooShort('', body, size, end - body);
     return {
       kind: 'rtnetlink',

@@ -17,6 +17,7 @@ export {
 export { BPF, type FilterInstruction } from './filter.ts';
 export type { Namespace } from './namespace.ts';
 export { MAX_BUFFER, type NetlinkFlags, type NetlinkOption } from './options.ts';
+export { type SocketOwner, SocketOwners } from './owner.ts';
 export {
   type NetlinkAddress,
   NetlinkSocket,

@@ -24,7 +24,7 @@ for (const [name, number] of Object.entries(X)) {
 /** The kernel's name of a message type, without `XFRM_MSG_`; undefined for one it has not. */
 export const messageName = (type: number): MessageName | undefined => names.get(type);
 
-/** The struct before the attributes of each request that can be refused because of one. */
+/** The struct before the attributes of each message that has one. */
 const fixed: Partial<Record<MessageName, Struct>> = {
   NEWSA: S.xfrm_usersa_info,
   UPDSA: S.xfrm_usersa_info,
@@ -43,11 +43,13 @@ const fixed: Partial<Record<MessageName, Struct>> = {
   GETAE: S.xfrm_aevent_id,
   MIGRATE: S.xfrm_userpolicy_id,
   MIGRATE_STATE: S.xfrm_user_migrate_state,
+  REPORT: S.xfrm_user_report,
+  MAPPING: S.xfrm_user_mapping,
   SETDEFAULT: S.xfrm_userpolicy_default,
   GETDEFAULT: S.xfrm_userpolicy_default,
 };
 
-/** Bytes before the attributes of a request. */
+/** Bytes before the attributes of a message. */
 export function fixedSize(name: MessageName): number {
   return fixed[name]?.size ?? (/INFO$/.test(name) ? INFO_FLAGS : 0);
 }
