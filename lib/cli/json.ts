@@ -32,8 +32,12 @@ function plain(name: string, value: unknown, showBytes: boolean): unknown {
   return value;
 }
 
-/** One line of JSON for an event, without the line break. */
-export function formatJson(event: SubscriptionEvent, showKeys: boolean): string {
+/**
+ * One line of JSON for an event, without the line break.
+ *
+ * @param more further members
+ */
+export function formatJson(event: SubscriptionEvent, showKeys: boolean, more: object = {}): string {
   const { kind, protocol, time, ...rest } = event;
   const showBytes = showKeys || protocol === 'route';
   return JSON.stringify({
@@ -42,6 +46,7 @@ export function formatJson(event: SubscriptionEvent, showKeys: boolean): string 
     protocol,
     time: new Date(time.wall).toISOString(),
     monotonic: time.monotonic,
+    ...more,
     ...(plain('', rest, showBytes) as object),
   });
 }

@@ -28,9 +28,22 @@ export function formatTime(wall: number): string {
   return `${two(date.getHours())}:${two(date.getMinutes())}:${two(date.getSeconds())}.${ms < 10 ? '00' : ms < 100 ? '0' : ''}${ms}`;
 }
 
-/** One line for an event, without the line break. */
-export function formatEvent(event: SubscriptionEvent, colors: Colors): string {
-  const time = colors.dim(formatTime(event.time.wall));
+/** The name of a network namespace in a line; null is one's own. */
+export const formatNamespace = (label: string | null): string =>
+  label === null ? '(own)' : printable(label);
+
+/**
+ * One line for an event, without the line break.
+ *
+ * @param label the network namespace it comes from, where there are several
+ */
+export function formatEvent(
+  event: SubscriptionEvent,
+  colors: Colors,
+  label?: string | null,
+): string {
+  const from = label === undefined ? '' : ` ${colors.magenta(formatNamespace(label))}`;
+  const time = `${colors.dim(formatTime(event.time.wall))}${from}`;
   const paint = KIND_COLOR[event.kind] ?? 'bold';
   const kind = colors[paint](event.kind.padEnd(9));
   return `${time} ${kind} ${describe(event, colors)}`;

@@ -11,29 +11,31 @@ import { SystemError } from './error.ts';
  */
 export type Namespace = string | number;
 
-const HINTS: Readonly<Record<string, string>> = {
-  'open ENOENT':
-    'a namespace named by "ip netns add NAME" is /run/netns/NAME, that of a process /proc/PID/ns/net',
-  'open EACCES':
-    'opening the namespace of a process takes the right to trace it (ptrace(2)): the same user and ' +
-    'no more capabilities than one’s own, or CAP_SYS_PTRACE',
-  'setns EINVAL': 'that is no network namespace',
-  'setns EPERM':
-    'entering a network namespace needs CAP_SYS_ADMIN, here and in the user namespace that owns it',
+const HINTS: Readonly<Record<string, (netns: Namespace) => string>> = {
+  'open ENOENT': (path) =>
+    `there is no ${path}: the namespace of "ip netns add NAME" is /run/netns/NAME, that of a ` +
+    'process /proc/PID/ns/net',
+  'open EACCES': (path) =>
+    `${path} may not be opened: for the namespace of a process that takes the right to trace it ` +
+    '(ptrace(2)), by being the same user with no fewer capabilities, or by CAP_SYS_PTRACE',
+  'fstat EBADF': (descriptor) => `no file is open as ${descriptor}`,
+  'setns EINVAL': (netns) => `${netns} is no network namespace`,
+  'setns EPERM': (netns) =>
+    `entering ${netns} needs CAP_SYS_ADMIN, here and in the user namespace that owns it`,
 };
 
-function refused(errno: number, syscall: string): SystemError {
+function refused(errno: number, syscall: string, netns: Namespace): SystemError {
   const { code } = new SystemError(errno, syscall);
-  return new SystemError(errno, syscall, HINTS[`${syscall} ${code}`]);
+  return new SystemError(errno, syscall, HINTS[`${syscall} ${code}`]?.(netns));
 }
 
 /** Does what fs does; its errors become those of this library. */
-function attempt<Result>(syscall: string, act: () => Result): Result {
+function attempt<Result>(syscall: string, netns: Namespace, act: () => Result): Result {
   try {
     return act();
   } catch (error) {
     const { errno } = error as NodeJS.ErrnoException;
-    throw errno === undefined ? error : refused(errno, syscall);
+    throw errno === undefined ? error : refused(errno, syscall, netns);
   }
 }
 
@@ -47,7 +49,7 @@ export function optionalNamespace(name: string, value: unknown): Namespace | und
 
 /** Whether a descriptor is of the network namespace that this thread is in. */
 function isOwn(descriptor: number): boolean {
-  const given = attempt('fstat', () => fstatSync(descriptor, { bigint: true }));
+  const given = attempt('fstat', descriptor, () => fstatSync(descriptor, { bigint: true }));
   try {
     const own = statSync('/proc/thread-self/ns/net', { bigint: true });
     return own.dev === given.dev && own.ino === given.ino;
@@ -65,7 +67,7 @@ export function withNamespace<Result>(netns: Namespace, use: (netns: number) => 
   if (typeof netns === 'number') return use(isOwn(netns) ? -1 : netns);
   // Not to wait for the writer of a named pipe.
   const flags = constants.O_RDONLY | constants.O_NONBLOCK;
-  const descriptor = attempt('open', () => openSync(netns, flags));
+  const descriptor = attempt('open', netns, () => openSync(netns, flags));
   try {
     return use(isOwn(descriptor) ? -1 : descriptor);
   } finally {
@@ -86,16 +88,16 @@ export function openSocket(
   else {
     withNamespace(netns, (descriptor) => {
       const result = socket.open(protocol, descriptor);
-      if (result < 0 && descriptor >= 0) checkEntered(descriptor);
+      if (result < 0 && descriptor >= 0) checkEntered(descriptor, netns);
       checkOpened(result, protocol);
     });
   }
 }
 
 /** Which of the two calls it was that failed: only setns can be tried again without effect. */
-function checkEntered(netns: number): void {
-  const result = addon().enter(netns);
-  if (result < 0) throw refused(result, 'setns');
+function checkEntered(descriptor: number, netns: Namespace): void {
+  const result = addon().enter(descriptor);
+  if (result < 0) throw refused(result, 'setns', netns);
 }
 
 function checkOpened(result: number, protocol: number): void {
@@ -108,10 +110,10 @@ function checkOpened(result: number, protocol: number): void {
 /** A descriptor to read a file that tells of a namespace, `/proc/thread-self/net/…`. */
 export function openFile(netns: Namespace, path: string): number {
   return withNamespace(netns, (descriptor) => {
-    if (descriptor < 0) return attempt('open', () => openSync(path, 'r'));
+    if (descriptor < 0) return attempt('open', path, () => openSync(path, 'r'));
     const result = addon().openFile(descriptor, path);
     if (result >= 0) return result;
-    checkEntered(descriptor);
+    checkEntered(descriptor, netns);
     throw new SystemError(result, 'open');
   });
 }
