@@ -12,6 +12,8 @@ import { root, setup } from './setup.mjs';
 
 const strict = process.env.CI === 'true';
 const started = Date.now();
+/** Milliseconds a lane may take. */
+const LIMIT = 15 * 60_000;
 setup();
 const { fetchTools, prepareLab } = await import('../dist/lib/lab/index.js');
 
@@ -26,9 +28,15 @@ function files(folder) {
 /** The command that runs a folder's tests, one file after the other. */
 function nodeTest(folder, ...flags) {
   const reporter = join(root, 'scripts/lane-reporter.mjs');
-  const options = ['--test', '--test-concurrency=1', `--test-reporter=${reporter}`];
+  const limits = ['--test-concurrency=1', '--test-timeout=180000'];
+  const options = ['--test', ...limits, `--test-reporter=${reporter}`];
   return [process.execPath, ...flags, ...options, ...files(folder)];
 }
+
+/** Ends the lane that is running, with all its processes. */
+let endLane = () => {};
+process.on('exit', () => endLane());
+for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) process.on(signal, () => process.exit(1));
 
 /** Runs a lane's command, passes its output on, and gives the line of its reporter. */
 function run(command, env) {
@@ -38,6 +46,8 @@ function run(command, env) {
       cwd: root,
       env: { ...env, NODE_TEST_CONTEXT: undefined },
       stdio: ['ignore', 'pipe', 2],
+      // A group of its own, so that all of it can be ended.
+      detached: true,
     });
     let rest = '';
     let result;
@@ -49,8 +59,17 @@ function run(command, env) {
         else console.log(`  ${line}`);
       }
     });
+    endLane = () => process.kill(-child.pid, 'SIGKILL');
+    const timer = setTimeout(() => {
+      console.log(`  not ended after ${LIMIT / 60_000} minutes`);
+      endLane();
+    }, LIMIT);
     child.on('error', (error) => console.log(`  ${error.message}`));
-    child.on('close', (status) => resolve({ status, result }));
+    child.on('close', (status) => {
+      clearTimeout(timer);
+      endLane = () => {};
+      resolve({ status, result });
+    });
   });
 }
 
@@ -141,6 +160,9 @@ await part('iproute2', async () => {
   env = await withTools();
 });
 if (process.argv.includes('--all')) {
+  await part('tests against the newest of Debian', () =>
+    lane('tests against the newest of Debian', nodeTest('all'), env),
+  );
   for (const suite of ['trixie', 'sid']) {
     await part(`kernel tests on ${suite}'s kernel`, () => labLane(suite, env));
   }

@@ -9,6 +9,7 @@
 import type { SubscriptionEvent } from '../monitor/subscribe.ts';
 import { XFRM_INF } from '../xfrm/constants.ts';
 import { KeyMaterial } from '../xfrm/key.ts';
+import type { XfrmMessage } from '../xfrm/requests.ts';
 
 /** The name and version of the format. Within a version, members are only ever added. */
 export const EVENT_SCHEMA = 'netlink-xfrm/event/1';
@@ -37,15 +38,20 @@ function plain(name: string, value: unknown, showBytes: boolean): unknown {
  *
  * @param more further members
  */
-export function formatJson(event: SubscriptionEvent, showKeys: boolean, more: object = {}): string {
+export function formatJson(
+  event: SubscriptionEvent | XfrmMessage,
+  showKeys: boolean,
+  more: object = {},
+): string {
   const { kind, protocol, time, ...rest } = event;
   const showBytes = showKeys || protocol === 'route';
   return JSON.stringify({
     schema: EVENT_SCHEMA,
     kind,
     protocol,
-    time: new Date(time.wall).toISOString(),
-    monotonic: time.monotonic,
+    // A recording may not say when.
+    ...(Number.isNaN(time.wall) ? {} : { time: new Date(time.wall).toISOString() }),
+    ...(Number.isNaN(time.monotonic) ? {} : { monotonic: time.monotonic }),
     ...more,
     ...(plain('', rest, showBytes) as object),
   });

@@ -9,6 +9,7 @@ import { demoCommand } from './demo.ts';
 import { EXIT, reportError } from './exit.ts';
 import { labCommand } from './lab.ts';
 import { monitorCommand } from './monitor.ts';
+import { replayCommand } from './replay.ts';
 
 const manifest = new URL('../../../package.json', import.meta.url);
 const { version } = JSON.parse(readFileSync(manifest, 'utf8')) as { version: string };
@@ -19,6 +20,7 @@ const program = new Command('netlink-xfrm')
   // lab passes the options of its command on.
   .enablePositionalOptions()
   .addCommand(monitorCommand())
+  .addCommand(replayCommand())
   .addCommand(demoCommand())
   .addCommand(labCommand());
 

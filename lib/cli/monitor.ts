@@ -126,7 +126,7 @@ async function monitor(groups: GroupName[], options: Options): Promise<void> {
   const showKeys = options.showKeys === true;
   const colors = pc.createColors(
     options.color === 'auto'
-      ? pc.isColorSupported && process.stdout.isTTY
+      ? process.stdout.isTTY === true && pc.isColorSupported
       : options.color === 'always',
   );
   const json = options.output === 'json';

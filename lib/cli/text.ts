@@ -42,11 +42,21 @@ export function formatEvent(
   colors: Colors,
   label?: string | null,
 ): string {
-  const from = label === undefined ? '' : ` ${colors.magenta(formatNamespace(label))}`;
-  const time = `${colors.dim(formatTime(event.time.wall))}${from}`;
+  const from = label === undefined ? '' : `${colors.magenta(formatNamespace(label))} `;
   const paint = KIND_COLOR[event.kind] ?? 'bold';
-  const kind = colors[paint](event.kind.padEnd(9));
-  return `${time} ${kind} ${describe(event, colors)}`;
+  const kind = `${from}${colors[paint](event.kind.padEnd(9))}`;
+  return formatLine(event, kind, describe(event, colors), colors);
+}
+
+/** A line: when (if that is known: a recording may not say), what, and the rest of it. */
+export function formatLine(
+  { time }: Pick<SubscriptionEvent, 'time'>,
+  kind: string,
+  text: string,
+  colors: Colors,
+): string {
+  const when = Number.isNaN(time.wall) ? '' : `${colors.dim(formatTime(time.wall))} `;
+  return `${when}${kind} ${text}`;
 }
 
 /** Green: something is there. Yellow: look at it. Red: something is gone, or was lost. */
@@ -70,7 +80,8 @@ const KIND_COLOR: Partial<Record<SubscriptionEvent['kind'], 'green' | 'yellow' |
     malformed: 'red',
   };
 
-function describe(event: SubscriptionEvent, colors: Colors): string {
+/** What an event says, without when and of what kind. */
+export function describe(event: SubscriptionEvent, colors: Colors): string {
   switch (event.kind) {
     case 'NEWSA':
     case 'UPDSA':
@@ -198,7 +209,7 @@ function describeLifetime(lifetime: Lifetime): string[] {
   return parts;
 }
 
-function describeSelector(selector: Selector): string {
+export function describeSelector(selector: Selector): string {
   const side = (address: string, length: number, port: number, mask: number) =>
     `${address}/${length}${mask === 0 ? '' : `:${port}`}`;
   const { saddr, prefixlenS, sport, sportMask, daddr, prefixlenD, dport, dportMask } = selector;

@@ -4,15 +4,22 @@ import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
-import { test } from 'node:test';
+import { afterEach, test } from 'node:test';
 import { addState, deleteLarval, ip, KEY_HEX, withoutEsp, words } from './support.ts';
 
 const program = join(import.meta.dirname, '../../../bin/netlink-xfrm.js');
 const env = { ...process.env, NO_COLOR: undefined, FORCE_COLOR: undefined, TZ: 'UTC' };
 
+const running = new Set<ChildProcess>();
+afterEach(() => {
+  for (const child of running) child.kill('SIGKILL');
+  running.clear();
+});
+
 /** A running monitor that has joined its groups. */
 async function monitor(...args: string[]) {
   const child: ChildProcess = spawn(process.execPath, [program, 'monitor', ...args], { env });
+  running.add(child);
   let out = '';
   let err = '';
   child.stdout?.setEncoding('utf8').on('data', (text) => {
@@ -141,24 +148,27 @@ test('a reader slower than the events loses no line without a word', {
 }, async () => {
   const child = spawn(process.execPath, [program, 'monitor', 'policy'], { env });
   await once(child.stderr, 'data');
-  // The pipe is not read until all has happened: it fills, and reading the socket stops.
-  const script = Array.from({ length: 20_000 }, (_, i) =>
-    i % 2 === 0
-      ? 'xfrm policy add src 10.0.0.0/24 dst 10.1.0.0/24 dir out'
-      : 'xfrm policy delete src 10.0.0.0/24 dst 10.1.0.0/24 dir out',
-  );
-  const batch = spawn('ip', ['-batch', '-'], { stdio: ['pipe', 'inherit', 'inherit'] });
-  batch.stdin.end(`${script.join('\n')}\n`);
-  await once(batch, 'close');
-  let count = 0;
-  let lost = 0;
-  for await (const line of createInterface(child.stdout)) {
-    if (/ (NEW|DEL)POLICY /.test(line)) count++;
-    if (line.includes('events were lost')) lost++;
-    if (count === script.length || lost > 0) break;
+  try {
+    // The pipe is not read until all has happened: it fills, and reading the socket stops.
+    const script = Array.from({ length: 20_000 }, (_, i) =>
+      i % 2 === 0
+        ? 'xfrm policy add src 10.0.0.0/24 dst 10.1.0.0/24 dir out'
+        : 'xfrm policy delete src 10.0.0.0/24 dst 10.1.0.0/24 dir out',
+    );
+    const batch = spawn('ip', ['-batch', '-'], { stdio: ['pipe', 'inherit', 'inherit'] });
+    batch.stdin.end(`${script.join('\n')}\n`);
+    await once(batch, 'close');
+    let count = 0;
+    let lost = 0;
+    for await (const line of createInterface(child.stdout)) {
+      if (/ (NEW|DEL)POLICY /.test(line)) count++;
+      if (line.includes('events were lost')) lost++;
+      if (count === script.length || lost > 0) break;
+    }
+    assert(count === script.length || lost > 0, `${count} lines, ${lost} losses told`);
+  } finally {
+    child.kill('SIGKILL');
   }
-  child.kill('SIGKILL');
-  assert(count === script.length || lost > 0, `${count} lines, ${lost} losses told`);
 });
 
 test('without CAP_NET_ADMIN it says what is missing, and exits with 3', () => {

@@ -20,10 +20,12 @@ export interface Limits {
   readonly character?: (random: Random) => number;
   /** Whether there are attributes that nobody knows. Default true. */
   readonly unknown?: boolean;
-  /** Whether address families are other than IPv4 and IPv6. Default true. */
-  readonly families?: boolean;
-  /** Whether keys are whole bytes. Default false. */
-  readonly wholeKeys?: boolean;
+  /** An address family that does not occur. */
+  readonly notFamily?: number;
+  /** Most characters of a name. Default 64. */
+  readonly name?: number;
+  /** Attributes that are left out, by property. */
+  readonly without?: readonly string[];
 }
 
 const concat = (parts: readonly Uint8Array[]) => new Uint8Array(Buffer.concat(parts));
@@ -64,9 +66,9 @@ function numberFor(
 
 const FAMILIES = [2, 2, 2, 2, 10, 10, 10, 10, 0];
 
-function family(random: Random, { families = true }: Limits): number {
-  if (families && random.chance(1, 12)) return random.number(16);
-  return random.pick(families ? FAMILIES : [2, 10]);
+function family(random: Random, { notFamily }: Limits): number {
+  const chosen = random.chance(1, 12) ? random.number(16) : random.pick(FAMILIES);
+  return chosen === notFamily ? 0 : chosen;
 }
 
 function address(random: Random, of: number): Uint8Array {
@@ -101,7 +103,6 @@ export function structBytes(
   let keyBits = 0;
   if (tail?.type === 'key') {
     keyBits = random.pick([0, 64, 128, 160, 256, 512, 1 + random.below(700)]);
-    if (limits.wholeKeys) keyBits = Math.ceil(keyBits / 8) * 8;
     trailing = random.bytes(Math.ceil(keyBits / 8));
   } else if (tail?.type === 'words') {
     trailing = random.bytes(4 * random.pick([0, 1, 2, 4, 128, random.below(40)]));
@@ -148,7 +149,9 @@ export function structBytes(
         break;
       case 'name':
         bytes.set(
-          random.chance(2, 3) ? Buffer.from(random.pick(NAMES)) : characters(random, 64, limits),
+          random.chance(2, 3)
+            ? Buffer.from(random.pick(NAMES))
+            : characters(random, limits.name ?? 64, limits),
           field.at,
         );
         break;
@@ -334,7 +337,7 @@ export function messageBytes(of: Kind, random: Random, limits: Limits = {}): Uin
   }
   const density = random.pick([1, 3, 6]);
   for (const name of of.names) {
-    if (!random.chance(density, 6)) continue;
+    if (!random.chance(density, 6) || limits.without?.includes(name)) continue;
     const one = of.table.attributes.find((found) => found.name === name);
     if (one === undefined) throw new Error(name);
     if (one.type === 'list' && one.repeated) {

@@ -1,0 +1,32 @@
+/**
+ * Local time for any number of seconds, also beyond the years a Date can hold.
+ * @module
+ */
+
+/** Seconds in 400 years: after as many, the calendar repeats. */
+const ERA = 400n * 31556952n;
+/** Years that a C int can hold, counted from 1900. */
+const MOST_YEARS = 2n ** 31n - 1n + 1900n;
+
+/**
+ * When something was last used, as ip prints it: `2026-11-21 20:21:36`, `-` for never. The number is
+ * signed, as time_t is.
+ */
+export function formatLastUsed(seconds: bigint): string {
+  if (seconds === 0n) return '-';
+  const signed = BigInt.asIntN(64, seconds);
+  // Into the era from 2000 on, of which the machine knows the clock's changes.
+  const from2000 = signed - 946684800n;
+  const eras = from2000 / ERA - (from2000 % ERA < 0n ? 1n : 0n);
+  const inEra = signed - eras * ERA;
+  const date = new Date(Number(inEra) * 1000);
+  const near = eras >= -1n && eras <= 0n ? new Date(Number(signed) * 1000) : undefined;
+  const year = near ? BigInt(near.getFullYear()) : BigInt(date.getFullYear()) + 400n * eras;
+  if (year > MOST_YEARS || year < -(2n ** 31n) + 1900n) return 'invalid-time';
+  const of = near ?? date;
+  const two = (value: number) => `${value}`.padStart(2, '0');
+  return (
+    `${year}-${two(of.getMonth() + 1)}-${two(of.getDate())} ` +
+    `${two(of.getHours())}:${two(of.getMinutes())}:${two(of.getSeconds())}`
+  );
+}

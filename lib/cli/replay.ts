@@ -1,0 +1,162 @@
+/**
+ * `netlink-xfrm replay`: the messages of a recording, decoded.
+ * @module
+ */
+import { once } from 'node:events';
+import { readFileSync } from 'node:fs';
+import { Command, Option } from 'commander';
+import pc from 'picocolors';
+import type { MalformedEvent } from '../monitor/subscribe.ts';
+import { NETLINK_ROUTE, NETLINK_XFRM } from '../netlink/constants.ts';
+import { type DecodeInput, decodeDatagram } from '../netlink/event.ts';
+import { decodeRoute, type RouteEvent } from '../route/events.ts';
+import { printable } from '../wire/text.ts';
+import { decodeXfrm } from '../xfrm/decode.ts';
+import { decodeXfrmMessage } from '../xfrm/decode-message.ts';
+import type { XfrmEvent } from '../xfrm/events.ts';
+import type { XfrmMessage } from '../xfrm/requests.ts';
+import { EXIT } from './exit.ts';
+import { IPROUTE2_VERSION, Iproute2Format } from './iproute2.ts';
+import { formatJson } from './json.ts';
+import { machineNames } from './machine-names.ts';
+import { endWhenUnread } from './output.ts';
+import { type Recorded, RecordingError } from './recorded.ts';
+import { readRecording } from './recording.ts';
+import { formatMessage } from './text-message.ts';
+
+interface Options {
+  output: 'text' | 'json' | 'iproute2';
+  json?: true;
+  showKeys?: boolean;
+  color: 'auto' | 'always' | 'never';
+}
+
+/** Characters that are gathered before they are written. */
+const CHUNK = 2 ** 16;
+
+export function replayCommand(): Command {
+  return new Command('replay')
+    .summary('decode a file of recorded netlink messages')
+    .description(
+      'Prints the messages of FILE: netlink messages one after the other, as `ip xfrm monitor file`\n' +
+        'reads them, or a capture of an nlmon device (pcap or pcapng). Needs no permission.',
+    )
+    .argument('<file>', 'the file; - for standard input')
+    .addOption(
+      new Option('-o, --output <format>', 'format')
+        .choices(['text', 'json', 'iproute2'])
+        .default('text'),
+    )
+    .option('--json', 'short for -o json: one object a line')
+    .addOption(
+      new Option('--color <when>', 'colours').choices(['auto', 'always', 'never']).default('auto'),
+    )
+    .option('--show-keys', 'print keys, which are otherwise never shown; needs -o json or iproute2')
+    .addHelpText(
+      'after',
+      `\n-o iproute2 prints what \`ip xfrm monitor file FILE\` of iproute2 ${IPROUTE2_VERSION} prints; with --show-keys,\n` +
+        'byte for byte. A message that cannot be decoded becomes a record in the output (with\n' +
+        '-o iproute2, a line on standard error), and the exit status is 1.\n',
+    )
+    .action(async (file: string, options: Options, command: Command) => {
+      const output = options.json ? 'json' : options.output;
+      if (options.showKeys && output === 'text') {
+        command.error(
+          "error: '--show-keys' needs '-o json' or '-o iproute2': text never shows keys",
+        );
+      }
+      process.exitCode = await replay(file, { ...options, output });
+    });
+}
+
+async function replay(file: string, options: Options): Promise<number> {
+  const bytes = readFileSync(file === '-' ? 0 : file);
+  endWhenUnread();
+  // ip prints names as the bytes they are; here each is one Latin-1 character.
+  const encoding = options.output === 'iproute2' ? 'latin1' : 'utf8';
+  const print = printer(options);
+  let malformed = 0;
+  let text = '';
+  const flush = async () => {
+    if (!process.stdout.write(text, encoding)) await once(process.stdout, 'drain');
+    text = '';
+  };
+  try {
+    for (const recorded of readRecording(bytes)) {
+      for (const decoded of decodeRecorded(bytes, recorded, options)) {
+        if (decoded.message.kind === 'malformed') malformed++;
+        text += print(decoded);
+        if (text.length >= CHUNK) await flush();
+      }
+    }
+  } catch (error) {
+    if (error instanceof RecordingError) error.message = `${file}: ${error.message}`;
+    throw error;
+  } finally {
+    if (text !== '') await flush();
+  }
+  return malformed > 0 ? EXIT.conditionNotMet : EXIT.done;
+}
+
+/** A decoded message, and its nlmsg_len. */
+interface Decoded {
+  readonly message: XfrmMessage | RouteEvent | MalformedEvent;
+  readonly length: number;
+}
+
+/** The messages of a recorded datagram; none where it is of a protocol this library has not. */
+function decodeRecorded(
+  bytes: Uint8Array,
+  { protocol, at, length, truncated, wall = Number.NaN }: Recorded,
+  { showKeys, output }: Options,
+): Decoded[] {
+  const input: DecodeInput = {
+    view: new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength),
+    bytes,
+    time: { wall, monotonic: Number.NaN },
+    keys: showKeys === true,
+  };
+  const decoded: Decoded[] = [];
+  const decodeAll = (
+    name: 'xfrm' | 'route',
+    decode: (input: DecodeInput, at: number, length: number) => XfrmMessage | RouteEvent,
+  ) =>
+    decodeDatagram(
+      input,
+      at,
+      length,
+      truncated,
+      (input, at, length): Decoded => ({ message: decode(input, at, length), length }),
+      (one) => {
+        if ('message' in one) decoded.push(one);
+        // Where in the file, not in the datagram.
+        else decoded.push({ message: { ...one, protocol: name, offset: at + one.offset }, length });
+      },
+    );
+  // ip makes no difference between a request and the event of the same type.
+  if (protocol === NETLINK_XFRM) {
+    decodeAll('xfrm', output === 'iproute2' ? decodeXfrm : decodeXfrmMessage);
+  } else if (protocol === NETLINK_ROUTE && output !== 'iproute2') decodeAll('route', decodeRoute);
+  return decoded;
+}
+
+/** What prints a message, with its line break. */
+function printer({ output, showKeys = false, color }: Options): (decoded: Decoded) => string {
+  if (output === 'json') return ({ message }) => `${formatJson(message, showKeys)}\n`;
+  if (output === 'text') {
+    const colors = pc.createColors(
+      color === 'auto' ? pc.isColorSupported && process.stdout.isTTY : color === 'always',
+    );
+    return ({ message }) => `${formatMessage(message, colors)}\n`;
+  }
+  const format = new Iproute2Format({ showKeys, names: machineNames() });
+  return ({ message, length }) => {
+    if (message.kind === 'malformed') {
+      const where = [...message.path, message.reason].join(' › ');
+      process.stderr.write(`netlink-xfrm: ${printable(where)} (offset ${message.offset})\n`);
+      return format.malformed(message.path);
+    }
+    // Of recordings of XFRM with this format, there are events only (see decodeRecorded).
+    return format.format(message as XfrmEvent, length);
+  };
+}

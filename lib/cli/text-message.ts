@@ -1,0 +1,82 @@
+/**
+ * Any message as a line of text: events, and what no group delivers but a recording holds, requests
+ * and answers.
+ * @module
+ */
+import type { SubscriptionEvent } from '../monitor/subscribe.ts';
+import type { PolicyId, StateId } from '../xfrm/codec.ts';
+import type { XfrmEvent } from '../xfrm/events.ts';
+import type { XfrmMessage, XfrmRequest } from '../xfrm/requests.ts';
+import {
+  type Colors,
+  describe,
+  describeSelector,
+  describeState,
+  formatEvent,
+  formatLine,
+  formatSpi,
+} from './text.ts';
+
+/** One line for a message, without the line break. */
+export function formatMessage(message: SubscriptionEvent | XfrmMessage, colors: Colors): string {
+  switch (message.kind) {
+    case 'request': {
+      const text = `${message.message} ${describeRequest(message, colors)}`.trimEnd();
+      return formatLine(message, colors.dim('request'.padEnd(9)), text, colors);
+    }
+    case 'NEWSADINFO': {
+      const { count = 0, hash } = message.sad;
+      const buckets = hash ? `, ${hash.buckets} of ${hash.maxBuckets} buckets` : '';
+      return formatLine(message, 'NEWSADINFO', `${count} SAs${buckets}`, colors);
+    }
+    case 'NEWSPDINFO': {
+      const { counts } = message.spd;
+      const text = counts ? `policies: in ${counts.in} out ${counts.out} fwd ${counts.fwd}` : '';
+      return formatLine(message, 'NEWSPDINFO', text, colors);
+    }
+    default:
+      return formatEvent(message, colors);
+  }
+}
+
+const nameState = ({ daddr, proto, spi }: StateId) => `${daddr} ${proto} ${formatSpi(spi)}`;
+
+const namePolicy = ({ index, dir, selector }: PolicyId) =>
+  index === 0 ? `${dir} ${describeSelector(selector)}` : `${dir} index ${index}`;
+
+function describeRequest(request: XfrmRequest, colors: Colors): string {
+  switch (request.message) {
+    case 'DELSA':
+      return nameState(request.id);
+    case 'GETSA':
+      return request.id ? nameState(request.id) : 'all';
+    case 'DELPOLICY':
+      return namePolicy(request.id);
+    case 'GETPOLICY':
+      return request.id ? namePolicy(request.id) : 'all';
+    case 'ALLOCSPI': {
+      const { min, max, saddr, daddr, proto } = request.allocation;
+      return `${saddr} > ${daddr} ${proto} from ${formatSpi(min)} to ${formatSpi(max)}`;
+    }
+    case 'EXPIRE':
+      return `${request.hard ? 'hard' : 'soft'} ${describeState(request.state, colors)}`;
+    case 'GETAE': {
+      const { daddr, proto, spi } = request.aevent;
+      return `${daddr} ${proto} ${formatSpi(spi)}`;
+    }
+    case 'GETSADINFO':
+    case 'GETSPDINFO':
+    case 'NEWSPDINFO':
+    case 'GETDEFAULT':
+      return '';
+    case 'SETDEFAULT': {
+      const { in: inbound, fwd, out } = request.defaults;
+      return `in ${inbound} fwd ${fwd} out ${out}`;
+    }
+    default: {
+      // These say what the event says that they cause.
+      const { message, ...rest } = request;
+      return describe({ ...rest, kind: message } as XfrmEvent, colors);
+    }
+  }
+}

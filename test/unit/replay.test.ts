@@ -1,0 +1,162 @@
+/** netlink-xfrm replay: the files it takes, and those it refuses. */
+import assert from 'node:assert/strict';
+import { spawnSync } from 'node:child_process';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { after, test } from 'node:test';
+import { capture, captures } from './captures.ts';
+
+const program = join(import.meta.dirname, '../../../bin/netlink-xfrm.js');
+const folder = mkdtempSync(join(tmpdir(), 'netlink-xfrm-'));
+after(() => rmSync(folder, { recursive: true }));
+
+function replay(bytes: Uint8Array, ...args: string[]) {
+  const file = join(folder, 'recording');
+  writeFileSync(file, bytes);
+  const { stdout, stderr, status } = spawnSync(
+    process.execPath,
+    [program, 'replay', ...args, file],
+    {
+      encoding: 'utf8',
+      env: { ...process.env, TZ: 'UTC' },
+    },
+  );
+  return { lines: stdout.split('\n').slice(0, -1), stderr, status };
+}
+
+const NEWSA = 'uml-6.1/newsa_v4_tunnel_aead.event0';
+const KEY = '000102030405060708090a0b0c0d0e0f10111213';
+const LINE = 'NEWSA     192.0.2.1 > 192.0.2.2 esp 0x00001001 tunnel reqid 11 rfc4106(gcm(aes))/160';
+
+/** A datagram as LINKTYPE_NETLINK has it: 16 bytes, then the messages. */
+function cooked(protocol: number, datagram: Uint8Array): Uint8Array {
+  const header = Buffer.alloc(16);
+  header.writeUInt16BE(4, 0);
+  header.writeUInt16BE(824, 2);
+  header.writeUInt16BE(protocol, 14);
+  return Buffer.concat([header, datagram]);
+}
+
+const u32 = (...values: number[]) => Buffer.from(Uint32Array.from(values).buffer);
+
+function pcap(packets: readonly Uint8Array[], { magic = 0xa1b2c3d4, link = 253 } = {}): Uint8Array {
+  const parts = [u32(magic, 0x00040002, 0, 0, 0x40000, link)];
+  packets.forEach((packet, i) => {
+    const fraction = magic === 0xa1b2c3d4 ? 250_000 : 250_000_000;
+    parts.push(u32(1_000_000 + i, fraction, packet.length, packet.length), Buffer.from(packet));
+  });
+  return Buffer.concat(parts);
+}
+
+function pcapng(packets: readonly Uint8Array[]): Uint8Array {
+  const block = (type: number, body: Buffer) => {
+    const padded = Buffer.concat([body, Buffer.alloc((4 - (body.length % 4)) % 4)]);
+    const size = padded.length + 12;
+    return Buffer.concat([u32(type, size), padded, u32(size)]);
+  };
+  // if_tsresol (9) of one byte: nanoseconds; then the end of the options.
+  const options = Buffer.from([9, 0, 1, 0, 9, 0, 0, 0, 0, 0, 0, 0]);
+  return Buffer.concat([
+    block(0x0a0d0d0a, Buffer.concat([u32(0x1a2b3c4d, 1), u32(0xffffffff, 0xffffffff)])),
+    block(1, Buffer.concat([u32(253, 0x40000), options])),
+    block(5, u32(0, 0, 0)),
+    ...packets.map((packet, i) => {
+      const nanoseconds = BigInt(1_000_000 + i) * 1_000_000_000n + 250_000_000n;
+      const time = [Number(nanoseconds >> 32n), Number(nanoseconds & 0xffffffffn)];
+      const header = u32(0, ...time, packet.length, packet.length);
+      return block(6, Buffer.concat([header, Buffer.from(packet)]));
+    }),
+  ]);
+}
+
+test('concatenated messages are printed one a line', () => {
+  const bytes = Buffer.concat([capture(NEWSA), capture('uml-6.1/delsa.req')]);
+  const { lines, status } = replay(bytes);
+  assert.deepEqual(lines, [LINE, 'request   DELSA 192.0.2.2 esp 0x00001001']);
+  assert.equal(status, 0);
+});
+
+test('captures of an nlmon device have a time, and other protocols in them', () => {
+  const route = captures('route').find(({ name }) => name.includes('NEWLINK'));
+  assert(route);
+  const packets = [
+    cooked(6, capture(NEWSA)),
+    cooked(0, route.bytes),
+    cooked(16, Uint8Array.of(1, 2, 3, 4)), // generic netlink: not ours
+    cooked(6, capture('uml-6.1/flushsa.event0')),
+  ];
+  for (const file of [pcap(packets), pcap(packets, { magic: 0xa1b23c4d }), pcapng(packets)]) {
+    const { lines, stderr, status } = replay(file);
+    assert.equal(status, 0, stderr);
+    assert.equal(lines.length, 3);
+    assert.equal(lines[0], `13:46:40.250 ${LINE}`);
+    assert.match(lines[1] ?? '', /^13:46:41\.250 rtnetlink RTM_NEWLINK/);
+    assert.equal(lines[2], '13:46:43.250 FLUSHSA   all SAs');
+    const json = JSON.parse(replay(file, '--json').lines[0] ?? '') as { time: string };
+    assert.equal(json.time, '1970-01-12T13:46:40.250Z');
+  }
+});
+
+test('keys are shown when asked for, and only then', () => {
+  for (const format of ['text', 'json', 'iproute2']) {
+    const { lines } = replay(capture(NEWSA), '-o', format);
+    assert(lines.length > 0 && !lines.join('\n').includes(KEY.slice(0, 16)), format);
+  }
+  for (const format of ['json', 'iproute2']) {
+    assert(replay(capture(NEWSA), '-o', format, '--show-keys').lines.join('\n').includes(KEY));
+  }
+  const { status, stderr } = replay(capture(NEWSA), '--show-keys');
+  assert.equal(status, 2);
+  assert.match(stderr, /'--show-keys' needs/);
+});
+
+test('a message that is broken is a record in its place, and the status says so', () => {
+  const broken = capture(NEWSA).slice();
+  new DataView(broken.buffer).setUint16(240, 20, true);
+  const file = Buffer.concat([capture(NEWSA), broken, capture(NEWSA)]);
+  const { lines, status } = replay(file);
+  assert.deepEqual(lines, [
+    LINE,
+    'malformed xfrm NEWSA › XFRMA_ALG_AEAD › needs 72 bytes, has 16 (offset 592)',
+    LINE,
+  ]);
+  assert.equal(status, 1);
+  const record = JSON.parse(replay(file, '--json').lines[1] ?? '') as object;
+  assert.deepEqual(record, {
+    schema: 'netlink-xfrm/event/1',
+    kind: 'malformed',
+    protocol: 'xfrm',
+    reason: 'needs 72 bytes, has 16',
+    path: ['NEWSA', 'XFRMA_ALG_AEAD'],
+    offset: 592,
+    expected: 72,
+    found: 16,
+    header: { type: 16, flags: 0, seq: 1001, portId: 3356999950 },
+  });
+  const ip = replay(file, '-o', 'iproute2');
+  assert.equal(ip.lines.filter((line) => line.startsWith('src')).length, 2);
+  assert.match(ip.stderr, /NEWSA › XFRMA_ALG_AEAD/);
+  assert.equal(ip.status, 1);
+});
+
+test('a file that is no recording is refused with the reason', () => {
+  const packet = cooked(6, capture(NEWSA));
+  const swapped = Buffer.from(pcap([packet]));
+  swapped.subarray(0, 24).swap32();
+  const cases: [bytes: Uint8Array, reason: RegExp][] = [
+    [Buffer.from('root:x:0:0:root'), /neither netlink messages nor a capture/],
+    [Buffer.from('root:x:0:0:root:/root:/bin/bash\n'), /neither netlink messages nor a capture/],
+    [pcap([packet], { link: 1 }), /capture of link type 1, not of netlink/],
+    [swapped, /other byte order/],
+    [pcap([packet]).subarray(0, 100), /ends in the middle of a record/],
+    [pcapng([packet]).subarray(0, 200), /ends in the middle of a record/],
+    [pcap([packet.subarray(0, 10)]), /a packet of 10 bytes/],
+  ];
+  for (const [bytes, reason] of cases) {
+    const { stderr, status } = replay(bytes);
+    assert.match(stderr, reason);
+    assert.equal(status, 1);
+  }
+  assert.deepEqual(replay(new Uint8Array(0)), { lines: [], stderr: '', status: 0 });
+});
