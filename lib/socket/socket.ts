@@ -165,7 +165,10 @@ export class NetlinkSocket {
     return this.#address(false);
   }
 
-  /** The port id, 0 while unbound. /proc/net/netlink shows it as Pid. */
+  /**
+   * The port id, 0 while unbound; after a bind that failed with `EADDRINUSE` the kernel shows the id
+   * it refused (af_netlink.c, netlink_insert). /proc/net/netlink shows it as Pid.
+   */
   get portId(): number {
     return this.address.portId;
   }
