@@ -5,7 +5,9 @@
  */
 import './monitor/trace.ts';
 
+export { Filter, FilterError } from './monitor/filter.ts';
 export { type GroupName, groupNames, type Protocol } from './monitor/groups.ts';
+export type { Listed } from './monitor/subject.ts';
 export {
   type MalformedEvent,
   type Overrun,

@@ -28,7 +28,7 @@ function files(folder) {
 /** The command that runs a folder's tests, one file after the other. */
 function nodeTest(folder, ...flags) {
   const reporter = join(root, 'scripts/lane-reporter.mjs');
-  const limits = ['--test-concurrency=1', '--test-timeout=180000'];
+  const limits = ['--test-concurrency=1', `--test-timeout=${folder === 'all' ? LIMIT : 180_000}`];
   const options = ['--test', ...limits, `--test-reporter=${reporter}`];
   return [process.execPath, ...flags, ...options, ...files(folder)];
 }

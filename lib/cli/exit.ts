@@ -26,6 +26,7 @@ export function reportError(error: unknown): number {
   if (UNAVAILABLE.has(code ?? '') || code?.startsWith('LAB_') || code?.startsWith('ERR_ADDON')) {
     return EXIT.unavailable;
   }
+  if (code === 'ETIMEDOUT') return EXIT.timeout;
   if (process.env.NETLINK_XFRM_DEBUG) console.error(error);
   return EXIT.conditionNotMet;
 }

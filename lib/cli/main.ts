@@ -8,6 +8,7 @@ import { Command } from 'commander';
 import { demoCommand } from './demo.ts';
 import { EXIT, reportError } from './exit.ts';
 import { labCommand } from './lab.ts';
+import { policyCommand, stateCommand } from './list.ts';
 import { monitorCommand } from './monitor.ts';
 import { replayCommand } from './replay.ts';
 
@@ -20,6 +21,8 @@ const program = new Command('netlink-xfrm')
   // lab passes the options of its command on.
   .enablePositionalOptions()
   .addCommand(monitorCommand())
+  .addCommand(stateCommand())
+  .addCommand(policyCommand())
   .addCommand(replayCommand())
   .addCommand(demoCommand())
   .addCommand(labCommand());

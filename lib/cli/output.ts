@@ -4,6 +4,8 @@
  * @module
  */
 
+import { once } from 'node:events';
+
 /** What is told when the reader cannot follow, and when it can again. */
 export interface Backpressure {
   full(): void;
@@ -13,11 +15,21 @@ export interface Backpressure {
 /** Lines on their way to standard output. */
 export class LineOutput {
   #text = '';
-  readonly #backpressure: Backpressure;
+  readonly #backpressure: Backpressure | undefined;
 
-  constructor(backpressure: Backpressure) {
+  constructor(backpressure?: Backpressure) {
     this.#backpressure = backpressure;
-    process.stdout.on('drain', () => backpressure.drained());
+    if (backpressure) process.stdout.on('drain', () => backpressure.drained());
+  }
+
+  /**
+   * Writes what there is and waits until the reader can take more.
+   *
+   * @throws the signal's AbortError
+   */
+  async ready(signal?: AbortSignal): Promise<void> {
+    this.flush();
+    if (process.stdout.writableNeedDrain) await once(process.stdout, 'drain', { signal });
   }
 
   /** Adds a line; it is written when the current turn of the event loop ends. */
@@ -31,7 +43,7 @@ export class LineOutput {
     if (this.#text === '') return;
     const text = this.#text;
     this.#text = '';
-    if (!process.stdout.write(text)) this.#backpressure.full();
+    if (!process.stdout.write(text)) this.#backpressure?.full();
   }
 }
 

@@ -6,6 +6,7 @@ import { once } from 'node:events';
 import { readFileSync } from 'node:fs';
 import { Command, Option } from 'commander';
 import pc from 'picocolors';
+import type { Filter } from '../monitor/filter.ts';
 import type { MalformedEvent } from '../monitor/subscribe.ts';
 import { NETLINK_ROUTE, NETLINK_XFRM } from '../netlink/constants.ts';
 import { type DecodeInput, decodeDatagram } from '../netlink/event.ts';
@@ -19,6 +20,7 @@ import { EXIT } from './exit.ts';
 import { IPROUTE2_VERSION, Iproute2Format } from './iproute2.ts';
 import { formatJson } from './json.ts';
 import { machineNames } from './machine-names.ts';
+import { FILTER_HELP, filterOf } from './options.ts';
 import { endWhenUnread } from './output.ts';
 import { type Recorded, RecordingError } from './recorded.ts';
 import { readRecording } from './recording.ts';
@@ -42,6 +44,7 @@ export function replayCommand(): Command {
         'reads them, or a capture of an nlmon device (pcap or pcapng). Needs no permission.',
     )
     .argument('<file>', 'the file; - for standard input')
+    .argument('[filter...]', 'which messages')
     .addOption(
       new Option('-o, --output <format>', 'format')
         .choices(['text', 'json', 'iproute2'])
@@ -58,18 +61,19 @@ export function replayCommand(): Command {
         'byte for byte. A message that cannot be decoded becomes a record in the output (with\n' +
         '-o iproute2, a line on standard error), and the exit status is 1.\n',
     )
-    .action(async (file: string, options: Options, command: Command) => {
+    .addHelpText('after', FILTER_HELP)
+    .action(async (file: string, terms: string[], options: Options, command: Command) => {
       const output = options.json ? 'json' : options.output;
       if (options.showKeys && output === 'text') {
         command.error(
           "error: '--show-keys' needs '-o json' or '-o iproute2': text never shows keys",
         );
       }
-      process.exitCode = await replay(file, { ...options, output });
+      process.exitCode = await replay(file, filterOf(terms, command), { ...options, output });
     });
 }
 
-async function replay(file: string, options: Options): Promise<number> {
+async function replay(file: string, filter: Filter, options: Options): Promise<number> {
   const bytes = readFileSync(file === '-' ? 0 : file);
   endWhenUnread();
   // ip prints names as the bytes they are; here each is one Latin-1 character.
@@ -85,6 +89,7 @@ async function replay(file: string, options: Options): Promise<number> {
     for (const recorded of readRecording(bytes)) {
       for (const decoded of decodeRecorded(bytes, recorded, options)) {
         if (decoded.message.kind === 'malformed') malformed++;
+        if (!filter.matches(decoded.message)) continue;
         text += print(decoded);
         if (text.length >= CHUNK) await flush();
       }
@@ -145,7 +150,7 @@ function printer({ output, showKeys = false, color }: Options): (decoded: Decode
   if (output === 'json') return ({ message }) => `${formatJson(message, showKeys)}\n`;
   if (output === 'text') {
     const colors = pc.createColors(
-      color === 'auto' ? pc.isColorSupported && process.stdout.isTTY : color === 'always',
+      color === 'auto' ? process.stdout.isTTY === true && pc.isColorSupported : color === 'always',
     );
     return ({ message }) => `${formatMessage(message, colors)}\n`;
   }

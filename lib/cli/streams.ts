@@ -11,6 +11,14 @@ import {
   subscribe,
 } from '../monitor/subscribe.ts';
 
+/** Where to listen. */
+export interface Where {
+  /** Network namespaces by name or path; none for one's own. */
+  readonly netns: readonly string[];
+  /** One's own and all that have a name. */
+  readonly allNetns?: true;
+}
+
 /** Where events come from. */
 export interface Origin {
   /** The namespace's name; null for one's own beside others; undefined if there is only that. */
@@ -27,21 +35,28 @@ export interface StreamListener {
 }
 
 /** Where a namespace is that was named on the command line: a name, or a path. */
-export const namespacePath = (name: string): string =>
-  name.includes('/') ? name : `/run/netns/${name}`;
+const namespacePath = (name: string): string => (name.includes('/') ? name : `/run/netns/${name}`);
 
 /** A stream of events from any number of namespaces. */
 export class Streams {
   readonly #options: SubscribeOptions;
-  readonly #listener: StreamListener;
-  readonly #open = new Map<string | null | undefined, Subscription>();
+  readonly #open = new Map<string | null | undefined, [Subscription, Origin]>();
   readonly #past: SocketStatus[] = [];
+  #listener: StreamListener | undefined;
   #watch: NamespaceWatch | undefined;
   #paused = false;
 
-  constructor(options: SubscribeOptions, listener: StreamListener) {
+  /** Joins the groups. @throws what subscribe throws, if a namespace cannot be heard */
+  constructor(options: SubscribeOptions, { netns, allNetns }: Where) {
     this.#options = options;
-    this.#listener = listener;
+    try {
+      if (allNetns) this.#addAll();
+      else if (netns.length > 0) this.#addNamed(netns);
+      else this.#add({ label: undefined, path: undefined });
+    } catch (error) {
+      this.close();
+      throw error;
+    }
   }
 
   /** The names of the namespaces listened to. */
@@ -51,80 +66,87 @@ export class Streams {
 
   /** The sockets, also of namespaces that have gone. */
   get sockets(): SocketStatus[] {
-    return [...this.#past, ...[...this.#open.values()].flatMap(({ sockets }) => sockets)];
+    return [...this.#past, ...this.#subscriptions.flatMap(({ sockets }) => sockets)];
   }
 
-  /** Begins to listen. @throws what subscribe throws */
-  add(origin: Origin): void {
+  /** Begins to read. */
+  start(listener: StreamListener): void {
+    this.#listener = listener;
+    for (const [subscription, origin] of this.#open.values()) this.#read(subscription, origin);
+  }
+
+  pause(): void {
+    this.#paused = true;
+    for (const subscription of this.#subscriptions) subscription.pause();
+  }
+
+  resume(): void {
+    this.#paused = false;
+    for (const subscription of this.#subscriptions) subscription.resume();
+  }
+
+  async close(): Promise<void> {
+    this.#watch?.close();
+    await Promise.all(this.#subscriptions.map((subscription) => subscription.close()));
+  }
+
+  get #subscriptions(): Subscription[] {
+    return [...this.#open.values()].map(([subscription]) => subscription);
+  }
+
+  #add(origin: Origin): void {
     const subscription = subscribe({ ...this.#options, netns: origin.path });
-    this.#open.set(origin.label, subscription);
+    this.#open.set(origin.label, [subscription, origin]);
     if (this.#paused) subscription.pause();
-    subscription.on('event', (event) => this.#listener.event(event, origin));
-    subscription.on('error', (error) => this.#listener.error(error));
+    if (this.#listener) this.#read(subscription, origin);
   }
 
-  /**
-   * Listens to namespaces by name or path. One given by name is followed: when the name goes it is
-   * left, when the name comes again it is heard again.
-   *
-   * @throws what subscribe throws, if one of them is not there now
-   */
-  addNamed(names: readonly string[]): void {
-    for (const name of names) this.add({ label: name, path: namespacePath(name) });
+  #read(subscription: Subscription, origin: Origin): void {
+    subscription.on('error', (error) => this.#listener?.error(error));
+    subscription.on('event', (event) => this.#listener?.event(event, origin));
+  }
+
+  /** One given by name is followed: when the name goes it is left, when it comes again heard. */
+  #addNamed(names: readonly string[]): void {
+    for (const name of new Set(names)) this.#add({ label: name, path: namespacePath(name) });
     if (names.some((name) => !name.includes('/'))) this.#follow((name) => names.includes(name));
   }
 
-  /** Listens to one's own namespace and to all that have a name, now and later. */
-  addAll(): void {
+  #addAll(): void {
     const own = namespaceId('/proc/self/ns/net');
     const named = this.#follow(() => true);
-    if (!named.some(({ id }) => id === own)) this.add({ label: null, path: undefined });
+    if (!named.some(({ id }) => id === own)) this.#add({ label: null, path: undefined });
   }
 
   /** @returns the namespaces there are */
   #follow(wanted: (name: string) => boolean): NamedNamespace[] {
     let begun = false;
-    const watch = new NamespaceWatch({
+    this.#watch = new NamespaceWatch({
       added: ({ name, path }) => {
         if (!wanted(name) || this.#open.has(name)) return;
         const origin = { label: name, path };
-        let failure: Error | undefined;
         try {
-          this.add(origin);
+          this.#add(origin);
         } catch (error) {
-          failure = error as Error;
+          if (!begun) throw error;
+          this.#listener?.namespace(origin, 'added', error as Error);
+          return;
         }
-        if (begun || failure) this.#listener.namespace(origin, 'added', failure);
+        if (begun) this.#listener?.namespace(origin, 'added');
       },
-      removed: ({ name, path }) => {
-        const subscription = this.#open.get(name);
-        if (subscription === undefined) return;
+      removed: ({ name }) => {
+        const [subscription, origin] = this.#open.get(name) ?? [];
+        if (subscription === undefined || origin === undefined) return;
         this.#open.delete(name);
         // After what is queued has been read. The kernel keeps the namespace until then.
         setImmediate(() => {
           this.#past.push(...subscription.sockets);
           subscription.close();
         });
-        this.#listener.namespace({ label: name, path }, 'removed');
+        this.#listener?.namespace(origin, 'removed');
       },
     });
     begun = true;
-    this.#watch = watch;
-    return [...watch.namespaces.values()];
-  }
-
-  pause(): void {
-    this.#paused = true;
-    for (const subscription of this.#open.values()) subscription.pause();
-  }
-
-  resume(): void {
-    this.#paused = false;
-    for (const subscription of this.#open.values()) subscription.resume();
-  }
-
-  async close(): Promise<void> {
-    this.#watch?.close();
-    await Promise.all([...this.#open.values()].map((subscription) => subscription.close()));
+    return [...this.#watch.namespaces.values()];
   }
 }

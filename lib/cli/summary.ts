@@ -4,6 +4,14 @@
  */
 import type { SocketStatus, SubscriptionEvent } from '../monitor/subscribe.ts';
 
+/** Numbers of events, most frequent kinds first, and what the sockets counted. */
+export interface Totals {
+  readonly events: number;
+  readonly kinds: Readonly<Record<string, number>>;
+  readonly overruns: number;
+  readonly rejected: number;
+}
+
 /** Counts events as they come. */
 export class Summary {
   readonly #kinds = new Map<string, number>();
@@ -13,8 +21,7 @@ export class Summary {
     this.#kinds.set(name, (this.#kinds.get(name) ?? 0) + 1);
   }
 
-  /** Numbers by kind, most frequent first, and what the sockets counted. */
-  totals(sockets: readonly SocketStatus[]) {
+  totals(sockets: readonly SocketStatus[]): Totals {
     const sum = (of: 'overruns' | 'rejected') => sockets.reduce((all, one) => all + one[of], 0);
     const kinds = [...this.#kinds].filter(([kind]) => kind !== 'overrun');
     return {

@@ -6,7 +6,7 @@ import type pc from 'picocolors';
 import type { SubscriptionEvent } from '../monitor/subscribe.ts';
 import type { Truth } from '../wire/names.ts';
 import { printable } from '../wire/text.ts';
-import type { Lifetime, Selector, Template } from '../xfrm/codec.ts';
+import type { Lifetime, Selector, Stats, Template } from '../xfrm/codec.ts';
 import { XFRM_INF } from '../xfrm/constants.ts';
 import type { XfrmPolicy, XfrmState } from '../xfrm/objects.ts';
 
@@ -32,20 +32,34 @@ export function formatTime(wall: number): string {
 export const formatNamespace = (label: string | null): string =>
   label === null ? '(own)' : printable(label);
 
-/**
- * One line for an event, without the line break.
- *
- * @param label the network namespace it comes from, where there are several
- */
+/** What is added to a line where it was asked for. */
+export interface LineAdditions {
+  /** The network namespace it comes from; null is one's own. */
+  readonly label?: string | null | undefined;
+  /** Who the event claims to be of, in place of the port id. */
+  readonly claimedBy?: string | undefined;
+}
+
+/** One line for an event, without the line break. */
 export function formatEvent(
   event: SubscriptionEvent,
   colors: Colors,
-  label?: string | null,
+  { label, claimedBy }: LineAdditions = {},
 ): string {
-  const from = label === undefined ? '' : `${colors.magenta(formatNamespace(label))} `;
   const paint = KIND_COLOR[event.kind] ?? 'bold';
+  const from = label === undefined ? '' : `${colors.magenta(formatNamespace(label))} `;
+  const by =
+    claimedBy === undefined ? claim(event, colors) : colors.dim(` claimed by ${claimedBy}`);
   const kind = `${from}${colors[paint](event.kind.padEnd(9))}`;
-  return formatLine(event, kind, describe(event, colors), colors);
+  return formatLine(event, kind, `${describe(event, colors)}${by}`, colors);
+}
+
+/** Who the event's header says caused it. Anybody may write anything there. */
+function claim(event: SubscriptionEvent, colors: Colors): string {
+  // Of a NEWAE by traffic or timer the header is garbage (docs/events.md).
+  if (event.kind === 'NEWAE' || event.kind === 'overrun' || event.kind === 'malformed') return '';
+  const { portId } = event.header;
+  return portId === 0 ? '' : colors.dim(` claims port ${portId}`);
 }
 
 /** A line: when (if that is known: a recording may not say), what, and the rest of it. */
@@ -165,6 +179,16 @@ export function describeState(state: XfrmState, colors: Colors): string {
     `reqid ${state.reqid}`,
     ...describeAlgorithms(state),
   ];
+  parts.push(...stateExtras(state), ...describeLifetime(state.lifetime));
+  const { bytes, packets } = state.current;
+  if (bytes > 0n || packets > 0n) parts.push(`used ${bytes}B/${packets}p`);
+  parts.push(...refusedPackets(state.stats));
+  return parts.join(' ');
+}
+
+/** What an SA has beyond the ordinary. */
+export function stateExtras(state: XfrmState): string[] {
+  const parts: string[] = [];
   if (state.dir !== undefined) parts.push(`dir ${state.dir}`);
   if (state.encap) parts.push(`${state.encap.type} ${state.encap.sport}>${state.encap.dport}`);
   if (state.mark) parts.push(`mark ${formatMark(state.mark)}`);
@@ -172,17 +196,20 @@ export function describeState(state: XfrmState, colors: Colors): string {
   if (state.pcpu !== undefined) parts.push(`cpu ${state.pcpu}`);
   if (state.offload) parts.push(`offload ifindex ${state.offload.ifindex}`);
   if (state.securityContext) parts.push(`label ${printable(state.securityContext.label)}`);
-  parts.push(...describeLifetime(state.lifetime));
-  const { bytes, packets } = state.current;
-  if (bytes > 0n || packets > 0n) parts.push(`used ${bytes}B/${packets}p`);
-  const { replayWindow, replay, integrityFailed } = state.stats;
+  return parts;
+}
+
+/** Packets that an SA refused, by reason. */
+export function refusedPackets({ replayWindow, replay, integrityFailed }: Stats): string[] {
+  const parts: string[] = [];
   if (replayWindow > 0) parts.push(`outside-window ${replayWindow}`);
   if (replay > 0) parts.push(`replayed ${replay}`);
   if (integrityFailed > 0) parts.push(`integrity-failed ${integrityFailed}`);
-  return parts.join(' ');
+  return parts;
 }
 
-function describeAlgorithms(state: XfrmState): string[] {
+/** Its algorithms, each with the length of its key in bits. */
+export function describeAlgorithms(state: XfrmState): string[] {
   const parts: string[] = [];
   const { aead, crypt, comp } = state;
   // The kernel sends auth along with authTrunc; the latter says more.
@@ -209,6 +236,7 @@ function describeLifetime(lifetime: Lifetime): string[] {
   return parts;
 }
 
+/** Which packets: networks, ports, protocol, interface. */
 export function describeSelector(selector: Selector): string {
   const side = (address: string, length: number, port: number, mask: number) =>
     `${address}/${length}${mask === 0 ? '' : `:${port}`}`;
@@ -229,17 +257,25 @@ export function describePolicy(policy: XfrmPolicy, colors: Colors): string {
     `priority ${policy.priority}`,
     `index ${policy.index}`,
   ];
-  if (policy.mark) parts.push(`mark ${formatMark(policy.mark)}`);
-  if (policy.ifId !== undefined) parts.push(`if_id 0x${policy.ifId.toString(16)}`);
-  if (policy.policyType && policy.policyType.type !== 'main') {
-    parts.push(`type ${policy.policyType.type}`);
-  }
+  parts.push(...policyExtras(policy));
   parts.push(...(policy.templates ?? []).map(describeTemplate));
   parts.push(...describeLifetime(policy.lifetime));
   return parts.join(' ');
 }
 
-function describeTemplate(template: Template): string {
+/** What a policy has beyond the ordinary. */
+export function policyExtras(policy: XfrmPolicy): string[] {
+  const parts: string[] = [];
+  if (policy.mark) parts.push(`mark ${formatMark(policy.mark)}`);
+  if (policy.ifId !== undefined) parts.push(`if_id 0x${policy.ifId.toString(16)}`);
+  if (policy.policyType && policy.policyType.type !== 'main') {
+    parts.push(`type ${policy.policyType.type}`);
+  }
+  return parts;
+}
+
+/** An SA that a policy asks for. */
+export function describeTemplate(template: Template): string {
   const { saddr, daddr, proto, mode, reqid, spi, optional } = template;
   const ends = mode === 'transport' ? '' : ` ${saddr} > ${daddr}`;
   return `[${proto} ${mode}${ends} reqid ${reqid}${spi === 0 ? '' : ` spi ${formatSpi(spi)}`}${optional ? ' optional' : ''}]`;

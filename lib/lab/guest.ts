@@ -59,6 +59,16 @@ const INPUT_LINE = `exec 7</dev/tty4
 stty -F /dev/tty4 raw -echo icanon iexten -imaxbel eof ^D lnext ^V \\
   erase undef kill undef werase undef rprnt undef eol undef eol2 undef`;
 
+/** The copier for standard input; nothing but it and the command may hold the pipe's ends. */
+const INPUT_PIPE = `exec 3<>/run/lab/in 4>/run/lab/in
+{
+  # A piece at a time, told to the host: stdin.ts says why. dd says "0+0 records in" at the end.
+  while :; do
+    case $($run/busybox dd bs=4096 count=1 2>&1 >&4 <&7) in 0+1*) say taken ;; *) break ;; esac
+  done
+} 3<&- 5>&- 6>&- &
+exec 9</run/lab/in 3<&- 4>&-`;
+
 /** Quotes a word for a POSIX shell. */
 export function quote(word: string): string {
   return `'${word.replaceAll("'", "'\\''")}'`;
@@ -144,20 +154,30 @@ hostname lab
 ifconfig lo 127.0.0.1 up
 
 cd "$cwd" || { say error cwd; poweroff -f; }
-mkfifo /run/lab/out /run/lab/err
+mkfifo /run/lab/out /run/lab/err /run/lab/in
 # Not cat: busybox's uses sendfile(2), which holds a pipe's lock while it waits for a terminal, and
 # then the process at the pipe's other end cannot even exit (seen with 6.1.176).
-copy() { exec dd bs=65536 2>/dev/null; }
-copy </run/lab/out >/dev/tty1 & out=$!
-copy </run/lab/err >/dev/tty2 & err=$!
-input=
-${plan.stdin ? 'mkfifo /run/lab/in; copy <&7 >/run/lab/in & input=$!' : ''}
+# By its path, so that it is executed: as the shell's own it would keep the shell's other ends open.
+copy="$run/busybox dd bs=65536"
+# Each pipe is opened here for both directions first: to open one end alone waits for the other, and
+# this shell's open(2) fails when a child ends meanwhile. A copier keeps only what it needs.
+exec 3<>/run/lab/out 4</run/lab/out
+$copy <&4 >/dev/tty1 2>/dev/null 3<&- 4<&- & out=$!
+exec 5>/run/lab/out 3<&- 4<&-
+exec 3<>/run/lab/err 4</run/lab/err
+$copy <&4 >/dev/tty2 2>/dev/null 3<&- 4<&- 5>&- & err=$!
+exec 6>/run/lab/err 3<&- 4<&-
+${plan.stdin ? INPUT_PIPE : 'exec 9</dev/null'}
 say ready
 while read -r word name; do
-  [ "$word" = signal ] && kill -s "$name" -- -"$(cat /run/lab/pid)"
-done <&8 & control=$!
-$run/busybox sh $run/command ${plan.stdin ? '</run/lab/in' : '</dev/null'} >/run/lab/out 2>/run/lab/err 8>&- 7<&-
+  [ "$word" = signal ] || continue
+  until [ -s /run/lab/pid ]; do sleep 0.01; done
+  pid=$(cat /run/lab/pid)
+  kill -s "$name" -- -$pid || kill -s "$name" $pid
+done <&8 5>&- 6>&- 9<&- & control=$!
+$run/busybox sh $run/command <&9 >&5 2>&6 5>&- 6>&- 7<&- 8>&- 9<&-
 status=$?
+exec 5>&- 6>&- 9<&-
 
 # As when a container ends: whatever the command left running ends with it. Then the output ends.
 for entry in /proc/[0-9]*; do

@@ -3,33 +3,52 @@ import { Transform, type TransformCallback } from 'node:stream';
 /** Control characters of the terminal line that carries standard input (termios(3), stty(1)). */
 const END = 0x04; // VEOF: hands over what has come so far; alone, it is the end of the input
 const QUOTE = 0x16; // VLNEXT: the next byte is plain
-const NEWLINE = 0x0a;
+const NEWLINE = 0x0a; // quoted as well: a piece then takes one read(2), however many lines it has
 
 /**
- * Longest run without a hand-over. A line of the guest's terminal holds 4096 bytes (N_TTY_BUF_SIZE
- * in the kernel's drivers/tty/n_tty.c) and drops what goes beyond.
+ * Bytes handed over at a time. A line of the guest's terminal holds 4096 (N_TTY_BUF_SIZE in the
+ * kernel's drivers/tty/n_tty.c) and drops what goes beyond; and when fewer than 128 are free the
+ * kernel throttles the line, from which it sometimes does not recover (seen with 6.12.101, 7.2.7).
  */
-const PIECE = 1024;
+export const PIECE = 3072;
+
+/** A piece as it goes over the line: what the guest's terminal would act on is quoted. */
+export function encodePiece(piece: Uint8Array): Buffer {
+  const out: number[] = [];
+  for (const byte of piece) {
+    if (byte === END || byte === QUOTE || byte === NEWLINE) out.push(QUOTE);
+    out.push(byte);
+  }
+  out.push(END);
+  return Buffer.from(out);
+}
 
 /**
  * Encodes standard input for a terminal line in canonical mode, which alone can say "end of file".
- * Every byte arrives as it was: the two control characters that are left on in the guest are quoted.
+ * Every byte arrives as it was. The next piece goes out when the guest has taken the last.
  */
 export class TerminalInput extends Transform {
+  #taken = () => {};
+
+  /** The guest has taken the piece. */
+  acknowledge(): void {
+    this.#taken();
+  }
+
   override _transform(chunk: Buffer, _encoding: BufferEncoding, done: TransformCallback): void {
-    for (let start = 0; start < chunk.length; start += PIECE) {
-      const out: number[] = [];
-      let last = END;
-      for (const byte of chunk.subarray(start, start + PIECE)) {
-        if (byte === END || byte === QUOTE) out.push(QUOTE);
-        out.push(byte);
-        last = byte;
+    let start = 0;
+    const next = () => {
+      if (start >= chunk.length) {
+        this.#taken = () => {};
+        done();
+        return;
       }
-      // A newline hands the line over by itself; a second hand-over would be the end.
-      if (last !== NEWLINE) out.push(END);
-      this.push(Buffer.from(out));
-    }
-    done();
+      const piece = chunk.subarray(start, start + PIECE);
+      start += piece.length;
+      this.#taken = next;
+      this.push(encodePiece(piece));
+    };
+    next();
   }
 
   override _flush(done: TransformCallback): void {

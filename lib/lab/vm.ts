@@ -163,13 +163,15 @@ export async function bootGuest(setup: GuestSetup, options: LabOptions): Promise
   let bootMs: number | undefined;
   let status: number | undefined;
   let refused: string | undefined;
+  const encoder = stdin ? new TerminalInput() : undefined;
   let stopInput = () => {};
   readLines(line(CONTROL), (text) => {
     const [word, value = ''] = text.split(' ');
     if (word === 'ready') {
       bootMs = performance.now() - started;
-      if (stdin) stopInput = feed(line(INPUT));
-    } else if (word === 'exit') status = Number.parseInt(value, 10);
+      if (encoder) stopInput = feed(encoder, line(INPUT));
+    } else if (word === 'taken') encoder?.acknowledge();
+    else if (word === 'exit') status = Number.parseInt(value, 10);
     else if (word === 'error') refused = value;
   });
 
@@ -229,8 +231,7 @@ export async function bootGuest(setup: GuestSetup, options: LabOptions): Promise
 }
 
 /** Passes this process's standard input on; returns what stops that. */
-function feed(to: Writable): () => void {
-  const encoder = new TerminalInput();
+function feed(encoder: TerminalInput, to: Writable): () => void {
   to.on('error', () => {});
   process.stdin.pipe(encoder).pipe(to, { end: false });
   return () => {

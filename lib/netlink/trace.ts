@@ -51,7 +51,7 @@ export interface WireMessage {
 export interface Family {
   messageName(type: number): string | undefined;
   /** Bytes before the attributes; undefined for a message whose content is not to be shown. */
-  fixedSize(type: number): number | undefined;
+  fixedSize(type: number, flags: number): number | undefined;
   attributeName(messageType: number, type: number): string | undefined;
   /** Whether the bytes of an attribute may be shown. */
   showable(messageType: number, type: number): boolean;
@@ -111,13 +111,13 @@ function describeBody(
   at: number,
   length: number,
 ): Partial<WireMessage> {
-  const { type } = readHeader(view, at);
+  const { type, flags } = readHeader(view, at);
   if (type === N.NLMSG_ERROR || type === N.NLMSG_DONE) {
     // Not what follows: an error can hold a copy of the request, keys and all.
     const { errno, message } = readAck(view, bytes, at, length);
     return message === undefined ? { errno } : { errno, text: message };
   }
-  const size = family.fixedSize(type);
+  const size = family.fixedSize(type, flags);
   if (size === undefined) return {};
   const body = at + NLMSG_HDRLEN;
   const end = at + length;

@@ -51,23 +51,35 @@ export function s32(value: number | undefined, field: string): number {
   return (value | 0) === value ? value : refuse(value, -0x80000000n, 0x7fffffffn, field);
 }
 
-/** Writes an unsigned 64-bit number in host byte order; undefined is 0. */
+/** Writes an unsigned 64-bit number in host byte order into zeros; undefined is 0. */
 export function writeU64(
   view: DataView,
   at: number,
   value: bigint | number | undefined,
   field: string,
 ): void {
-  if (value === undefined) value = 0n;
+  if (value === undefined) return;
   if (typeof value === 'bigint') {
-    if (value === ALL_ONES) {
-      view.setInt32(at, -1);
-      view.setInt32(at + 4, -1);
-    } else if (value < 0n || value > ALL_ONES) refuse(value, 0n, ALL_ONES, field);
-    else view.setBigUint64(at, value, LE);
+    if (BigInt.asUintN(64, value) !== value) refuse(value, 0n, ALL_ONES, field);
+    view.setBigUint64(at, value, LE);
     return;
   }
   if (!Number.isSafeInteger(value) || value < 0) refuse(value, 0n, ALL_ONES, field);
   view.setUint32(at + HIGH, Math.floor(value / 2 ** 32), LE);
   view.setUint32(at + LOW, value >>> 0, LE);
+}
+
+/** The same for a limit: undefined is none, 2^64 - 1. */
+export function writeLimit(
+  view: DataView,
+  at: number,
+  value: bigint | number | undefined,
+  field: string,
+): void {
+  if (value !== undefined) {
+    writeU64(view, at, value, field);
+    return;
+  }
+  view.setInt32(at, -1);
+  view.setInt32(at + 4, -1);
 }

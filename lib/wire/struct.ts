@@ -25,8 +25,8 @@ export type FieldType =
   | {
       readonly type: NumberType;
       readonly names?: Enumeration<string> | Flags<string>;
-      /** What is written where no value is given; 0 if not stated. */
-      readonly absent?: bigint;
+      /** What is written where no value is given: 2^64 - 1; if not stated, 0. */
+      readonly absent?: 'unlimited';
     }
   /** A byte that says yes or no. */
   | { readonly type: 'truth' }
@@ -90,7 +90,7 @@ export const number = (
   type: NumberType,
   kernel: string,
   doc: string,
-  more: { name?: string; names?: Enumeration<string> | Flags<string>; absent?: bigint } = {},
+  more: { name?: string; names?: Enumeration<string> | Flags<string>; absent?: 'unlimited' } = {},
 ): Field => {
   const { name: ours, ...rest } = more;
   return field({ type, ...rest }, kernel, ours, doc);

@@ -8,6 +8,7 @@ import { NETLINK_XFRM, NLM_F_REPLACE } from '../netlink/constants.ts';
 import type { Request } from '../netlink/request.ts';
 import { EncodeError } from '../wire/error.ts';
 import type { Input } from '../wire/input.ts';
+import { parseNetwork } from '../wire/network.ts';
 import { attributeName } from './attributes.ts';
 import { checkAlgorithm, checkProperties, shape } from './check.ts';
 import type {
@@ -393,14 +394,11 @@ function addressFilter(saddr: string | undefined, daddr: string | undefined): In
   return { saddr: source, splen, daddr: destination, dplen };
 }
 
-/** `10.0.0.0/8` taken apart; an address alone is a network of one. */
 function prefix(text: string | undefined, name: string): [string | undefined, number] {
   if (text === undefined) return [undefined, 0];
-  const [address = '', length, ...more] = text.split('/');
-  const most = address.includes(':') ? 128 : 32;
-  const bits = length === undefined ? most : Number(length);
-  if (more.length > 0 || length === '' || !(Number.isInteger(bits) && bits >= 0 && bits <= most)) {
+  const network = parseNetwork(text);
+  if (network === undefined) {
     throw new EncodeError(`${JSON.stringify(text)} is no network`, ['filter', name]);
   }
-  return [address, bits];
+  return [network.address, network.bits];
 }

@@ -20,7 +20,7 @@ import { SKIP } from '../wire/attribute-table.ts';
 import { LE } from '../wire/endian.ts';
 import { notAMultiple, tooShort, within, wrongLength } from '../wire/error.ts';
 import type { Input } from '../wire/input.ts';
-import { readU64, s32, u8, u16, u32, writeU64 } from '../wire/integer.ts';
+import { readU64, s32, u8, u16, u32, writeLimit, writeU64 } from '../wire/integer.ts';
 import type { Truth } from '../wire/names.ts';
 import { readTruth, truthByte } from '../wire/names.ts';
 import { keyBits, keyLength, writeKey } from '../wire/secret.ts';
@@ -32,6 +32,7 @@ import {
   EncapType,
   Family,
   IpsecProto,
+  MigrateStateFlags,
   Mode,
   OffloadFlags,
   PolicyAction,
@@ -371,10 +372,10 @@ export function readLifetime(v: DataView, _b: Uint8Array, at: number): Lifetime 
 }
 
 export function writeLifetime(v: DataView, _b: Uint8Array, at: number, x: Input<Lifetime>): void {
-  writeU64(v, at, x.softBytes ?? 18446744073709551615n, 'softBytes');
-  writeU64(v, at + 8, x.hardBytes ?? 18446744073709551615n, 'hardBytes');
-  writeU64(v, at + 16, x.softPackets ?? 18446744073709551615n, 'softPackets');
-  writeU64(v, at + 24, x.hardPackets ?? 18446744073709551615n, 'hardPackets');
+  writeLimit(v, at, x.softBytes, 'softBytes');
+  writeLimit(v, at + 8, x.hardBytes, 'hardBytes');
+  writeLimit(v, at + 16, x.softPackets, 'softPackets');
+  writeLimit(v, at + 24, x.hardPackets, 'hardPackets');
   writeU64(v, at + 32, x.softAddSeconds, 'softAddSeconds');
   writeU64(v, at + 40, x.hardAddSeconds, 'hardAddSeconds');
   writeU64(v, at + 48, x.softUseSeconds, 'softUseSeconds');
@@ -885,8 +886,8 @@ export interface MigrateStateInfo {
   newSelector: Selector;
   /** Reqid from now on. */
   newReqid: number;
-  /** Flags (XFRM_MIGRATE_STATE_). */
-  flags: number;
+  /** What it does beside. */
+  flags: MigrateStateFlags;
   /** Family from now on. */
   newFamily: Family;
 }
@@ -899,7 +900,7 @@ export function readMigrateStateInfo(v: DataView, b: Uint8Array, at: number): Mi
     oldMark: readMark(v, b, at + 56),
     newSelector: readSelector(v, b, at + 64, 0),
     newReqid: v.getUint32(at + 120, LE),
-    flags: v.getUint32(at + 124, LE),
+    flags: MigrateStateFlags.of(v.getUint32(at + 124, LE)),
     newFamily: Family.name(v.getUint16(at + 128, LE)),
   };
 }
@@ -932,7 +933,7 @@ export function writeMigrateStateInfo(
     throw within(error, 'newSelector');
   }
   v.setUint32(at + 120, u32(x.newReqid, 'newReqid'), LE);
-  v.setUint32(at + 124, u32(x.flags, 'flags'), LE);
+  v.setUint32(at + 124, u32(MigrateStateFlags.mask(x.flags, 'flags'), 'flags'), LE);
   v.setUint16(at + 128, newFamily, LE);
 }
 

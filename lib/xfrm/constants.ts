@@ -63,6 +63,8 @@ export const XFRMA_ADDRESS_FILTER = 26;
 export const XFRMA_PAD = 27;
 export const XFRMA_OFFLOAD_DEV = 28;
 export const XFRMA_SET_MARK = 29;
+/** The name of XFRMA_SET_MARK before 4.19. */
+export const XFRMA_OUTPUT_MARK = 29;
 export const XFRMA_SET_MARK_MASK = 30;
 export const XFRMA_IF_ID = 31;
 export const XFRMA_MTIMER_THRESH = 32;
@@ -149,6 +151,8 @@ export const XFRM_OFFLOAD_PACKET = 4;
 export const XFRM_POLICY_IN = 0;
 export const XFRM_POLICY_OUT = 1;
 export const XFRM_POLICY_FWD = 2;
+/** The bits of a policy's index that are its direction. */
+export const XFRM_POLICY_MASK = 3;
 export const XFRM_POLICY_ALLOW = 0;
 export const XFRM_POLICY_BLOCK = 1;
 export const XFRM_POLICY_LOCALOK = 1;
@@ -160,6 +164,17 @@ export const XFRM_POLICY_TYPE_ANY = 255;
 export const XFRM_USERPOLICY_UNSPEC = 0;
 export const XFRM_USERPOLICY_BLOCK = 1;
 export const XFRM_USERPOLICY_ACCEPT = 2;
+
+// What one SA's move does beside (xfrm_user_migrate_state.flags, kernel 7.2).
+export const XFRM_MIGRATE_STATE_CLEAR_OFFLOAD = 1;
+export const XFRM_MIGRATE_STATE_UPDATE_H2H_SEL = 2;
+export const XFRM_MIGRATE_STATE_KNOWN_FLAGS = 3;
+
+// Security labels (xfrm_user_sec_ctx.ctx_doi and ctx_alg).
+export const XFRM_SC_DOI_RESERVED = 0;
+export const XFRM_SC_DOI_LSM = 1;
+export const XFRM_SC_ALG_RESERVED = 0;
+export const XFRM_SC_ALG_SELINUX = 1;
 
 // Who shares an SA.
 export const XFRM_SHARE_ANY = 0;

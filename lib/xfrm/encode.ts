@@ -10,9 +10,8 @@ import { u16, u32 } from '../wire/integer.ts';
 import { type MessageHeader, NLMSG_HDRLEN } from '../wire/message.ts';
 import type { MessageWriter } from '../wire/writer.ts';
 import * as codec from './codec.ts';
-import * as X from './constants.ts';
 import * as write from './encode-objects.ts';
-import type { MessageName } from './messages.ts';
+import { type MessageName, messageTypeOf } from './messages.ts';
 import { parts } from './parts.ts';
 import type { XfrmMessage } from './requests.ts';
 
@@ -60,8 +59,7 @@ export function encodeXfrm(
 }
 
 function headerOf({ kind, header = {} }: XfrmInput, name: string): MessageHeader {
-  const type =
-    kind === 'unknown' ? header.type : X[`XFRM_MSG_${name}` as `XFRM_MSG_${MessageName}`];
+  const type = kind === 'unknown' ? header.type : messageTypeOf(name as MessageName);
   if (type === undefined) throw new EncodeError('is missing', ['header', 'type']);
   return {
     type: u16(type, 'type'),

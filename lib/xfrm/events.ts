@@ -38,7 +38,12 @@ interface Base<Kind extends string> {
 export interface NewSa extends Base<'NEWSA'> {
   readonly state: XfrmState;
 }
-/** An SA was changed, or a larval one (made by an SPI allocation) got its keys. */
+/**
+ * An SA was changed, or a larval one (made by an SPI allocation) got its keys. Of an SA that was
+ * complete before, `state` is what was asked for, not what the SA is now: the kernel takes over only
+ * the limits, encap, coaddr, setMark and ifId (net/xfrm/xfrm_state.c, xfrm_state_update; measured
+ * on 7.2). Ask with XfrmClient.getState for the rest.
+ */
 export interface UpdSa extends Base<'UPDSA'> {
   readonly state: XfrmState;
 }

@@ -15,14 +15,20 @@ type Constant = Extract<keyof typeof X, `XFRM_MSG_${string}`>;
 export type MessageName = Exclude<Constant extends `XFRM_MSG_${infer Name}` ? Name : never, 'BASE'>;
 
 const names = new Map<number, MessageName>();
+const types = new Map<string, number>();
 for (const [name, number] of Object.entries(X)) {
   if (name.startsWith('XFRM_MSG_') && name !== 'XFRM_MSG_BASE') {
-    names.set(number as number, name.slice('XFRM_MSG_'.length) as MessageName);
+    const short = name.slice('XFRM_MSG_'.length) as MessageName;
+    names.set(number as number, short);
+    types.set(short, number as number);
   }
 }
 
 /** The kernel's name of a message type, without `XFRM_MSG_`; undefined for one it has not. */
 export const messageName = (type: number): MessageName | undefined => names.get(type);
+
+/** The type of a message of that name. */
+export const messageTypeOf = (name: MessageName): number => types.get(name) as number;
 
 /** The struct before the attributes of each message that has one. */
 const fixed: Partial<Record<MessageName, Struct>> = {

@@ -125,3 +125,10 @@ export const AeventFlags = new Flags('AeventFlags', {
   'policy-updated': X.XFRM_AE_CU,
 });
 export type AeventFlags = FlagsOf<typeof AeventFlags>;
+
+/** What one SA's move does beside (kernel 7.2). */
+export const MigrateStateFlags = new Flags('MigrateStateFlags', {
+  'clear-offload': X.XFRM_MIGRATE_STATE_CLEAR_OFFLOAD,
+  'update-h2h-sel': X.XFRM_MIGRATE_STATE_UPDATE_H2H_SEL,
+});
+export type MigrateStateFlags = FlagsOf<typeof MigrateStateFlags>;

@@ -17,7 +17,6 @@ import {
   truth,
   words,
 } from '../wire/struct.ts';
-import { XFRM_INF } from './constants.ts';
 import * as N from './names.ts';
 
 export const xfrm_selector = struct(
@@ -77,19 +76,19 @@ export const xfrm_lifetime_cfg = struct(
   [
     number('u64', 'soft_byte_limit', 'Bytes; XFRM_INF for none.', {
       name: 'softBytes',
-      absent: XFRM_INF,
+      absent: 'unlimited',
     }),
     number('u64', 'hard_byte_limit', 'Bytes; XFRM_INF for none.', {
       name: 'hardBytes',
-      absent: XFRM_INF,
+      absent: 'unlimited',
     }),
     number('u64', 'soft_packet_limit', 'Packets; XFRM_INF for none.', {
       name: 'softPackets',
-      absent: XFRM_INF,
+      absent: 'unlimited',
     }),
     number('u64', 'hard_packet_limit', 'Packets; XFRM_INF for none.', {
       name: 'hardPackets',
-      absent: XFRM_INF,
+      absent: 'unlimited',
     }),
     number('u64', 'soft_add_expires_seconds', 'Seconds since it was added; 0 for none.', {
       name: 'softAddSeconds',
@@ -345,7 +344,7 @@ export const xfrm_user_migrate_state = struct(
     nested(xfrm_mark, 'old_mark', 'oldMark', 'Mark of the SA as it was.'),
     nested(xfrm_selector, 'new_sel', 'newSelector', 'Selector from now on.'),
     number('u32', 'new_reqid', 'Reqid from now on.'),
-    number('u32', 'flags', 'Flags (XFRM_MIGRATE_STATE_).'),
+    number('u32', 'flags', 'What it does beside.', { names: N.MigrateStateFlags }),
     number('u16', 'new_family', 'Family from now on.', { names: N.Family }),
     reserved('u16', 'reserved'),
   ],

@@ -2,6 +2,7 @@
  * What may be told of XFRM messages while debugging: everything but keys.
  * @module
  */
+import { NLM_F_DUMP } from '../netlink/constants.ts';
 import type { Family } from '../netlink/trace.ts';
 import type { AttributeTable } from '../wire/attribute-table.ts';
 import { attributes, sadAttributes, spdAttributes } from './attributes.ts';
@@ -28,8 +29,10 @@ export const xfrmFamily: Family = {
     const name = messageName(type);
     return name === undefined ? undefined : `XFRM_MSG_${name}`;
   },
-  fixedSize: (type) => {
+  fixedSize: (type, flags) => {
     const name = messageName(type);
+    // What asks for all names none (net/xfrm/xfrm_user.c, xfrm_dump_sa).
+    if ((flags & NLM_F_DUMP) !== 0 && (name === 'GETSA' || name === 'GETPOLICY')) return 0;
     return name === undefined ? undefined : fixedSize(name);
   },
   attributeName: (messageType, type) => find(messageType, type)?.kernel,

@@ -131,12 +131,12 @@ test('an SPI is allocated, listed by filter, and deleted', async () => {
   assert.deepEqual(await spis({}), []);
 });
 
-test('a kernel without ESP is told', {
-  skip: withoutEsp ? false : 'this kernel has ESP',
-}, async () => {
+test('what a kernel lacks is told', async () => {
   await using client = new XfrmClient();
+  // A kernel without ESP lacks that; one with ESP still lacks an algorithm nobody has.
+  const aead = withoutEsp ? GCM : { ...GCM, name: 'rfc4106(gcm(nothing))' };
   await assert.rejects(
-    client.addState({ ...ENDS, proto: 'esp', spi: 0x6000, mode: 'tunnel', aead: GCM }),
+    client.addState({ ...ENDS, proto: 'esp', spi: 0x6000, mode: 'tunnel', aead }),
     (error) => {
       assert(error instanceof KernelError && /^(EPROTONOSUPPORT|ENOSYS)$/.test(error.code));
       assert.match(error.kernelMessage ?? '', /not found/);

@@ -1,55 +1,14 @@
 /** `netlink-xfrm monitor`, run as a user does. */
 import assert from 'node:assert/strict';
-import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
+import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { join } from 'node:path';
 import { createInterface } from 'node:readline';
-import { afterEach, test } from 'node:test';
-import { addState, deleteLarval, ip, KEY_HEX, withoutEsp, words } from './support.ts';
+import { test } from 'node:test';
+import { checkLine } from '../schema.ts';
+import { env, program, run, runWithoutPrivilege, start } from './command.ts';
+import { addState, deleteLarval, ip, ipBatch, KEY_HEX, withoutEsp, words } from './support.ts';
 
-const program = join(import.meta.dirname, '../../../bin/netlink-xfrm.js');
-const env = { ...process.env, NO_COLOR: undefined, FORCE_COLOR: undefined, TZ: 'UTC' };
-
-const running = new Set<ChildProcess>();
-afterEach(() => {
-  for (const child of running) child.kill('SIGKILL');
-  running.clear();
-});
-
-/** A running monitor that has joined its groups. */
-async function monitor(...args: string[]) {
-  const child: ChildProcess = spawn(process.execPath, [program, 'monitor', ...args], { env });
-  running.add(child);
-  let out = '';
-  let err = '';
-  child.stdout?.setEncoding('utf8').on('data', (text) => {
-    out += text;
-  });
-  child.stderr?.setEncoding('utf8').on('data', (text) => {
-    err += text;
-  });
-  const exited = once(child, 'close');
-  while (!err.includes('listening')) {
-    await once(child.stderr as NodeJS.ReadableStream, 'data');
-  }
-  return {
-    child,
-    /** Until standard output holds a text. */
-    printed: async (text: string) => {
-      while (!out.includes(text)) await once(child.stdout as NodeJS.ReadableStream, 'data');
-    },
-    end: async () => {
-      child.kill('SIGINT');
-      const [status] = await exited;
-      return { out, err, status: status as number };
-    },
-    exited,
-  };
-}
-
-/** The command with these arguments, run to its end. */
-const run = (...args: string[]) =>
-  spawnSync(process.execPath, [program, ...args], { encoding: 'utf8', env });
+const monitor = (...args: string[]) => start('monitor', ...args);
 
 test('an event is one line, and Ctrl-C ends with a summary', async () => {
   const running = await monitor();
@@ -84,6 +43,7 @@ test('an SA is told with addresses, SPI, algorithms and limits, without its key'
     /NEWSA {5}192\.0\.2\.1 > 192\.0\.2\.2 esp 0x00001005 tunnel reqid 7 rfc4106\(gcm\(aes\)\)\/160 mark 0x1\/0xffffffff if_id 0x2 time 60\/90s\n/,
   );
   const plain = (await json.end()).out;
+  for (const line of plain.trimEnd().split('\n')) checkLine(line);
   for (const output of [lines, plain]) assert(!output.includes(KEY_HEX));
   assert((await withKeys.end()).out.includes(`"key":"${KEY_HEX}"`));
 });
@@ -111,6 +71,35 @@ test('JSON is one object a line, and ends with a summary', async () => {
     { kind, events, kinds, overruns, rejected },
     { kind: 'summary', events: 1, kinds: { DELSA: 1 }, overruns: 0, rejected: 0 },
   );
+});
+
+test('what a filter leaves out is neither printed nor counted', async () => {
+  const text = await monitor('policy', 'dir=in', 'kind=newpolicy,flushpolicy');
+  const json = await monitor('policy', 'peer=10.2.0.0/16', 'kind!=DELPOLICY', '--json');
+  ip(...words('xfrm policy add src 10.0.0.0/24 dst 10.1.0.0/24 dir out'));
+  ip(...words('xfrm policy add src 10.0.0.0/24 dst 10.2.0.0/24 dir in'));
+  ip(...words('xfrm policy delete src 10.0.0.0/24 dst 10.2.0.0/24 dir in'));
+  ip(...words('xfrm policy flush'));
+  for (const one of [text, json]) await one.printed('FLUSHPOLICY');
+  const { out, err } = await text.end();
+  assert.match(out, /^\S+ NEWPOLICY in 10\.0\.0\.0\/24 > 10\.2.*\n\S+ FLUSHPOLICY .*\n$/);
+  assert.match(err, /\n2 events \(NEWPOLICY 1, FLUSHPOLICY 1\), nothing lost\n$/);
+  const lines = (await json.end()).out.trimEnd().split('\n');
+  assert.deepEqual(lines.map(checkLine), ['NEWPOLICY', 'FLUSHPOLICY', 'summary']);
+  assert.equal(JSON.parse(lines[2] ?? '').events, 2);
+});
+
+test('a filter does not hide that events were lost', { timeout: 60_000 }, async () => {
+  const running = await monitor('policy', 'kind=POLEXPIRE', '--buffer', '1');
+  running.child.kill('SIGSTOP');
+  // 1280 bytes of buffer each: more than fit into 2 MiB.
+  const change = (what: string) => `xfrm policy ${what} src 10.0.0.0/24 dst 10.1.0.0/24 dir out`;
+  ipBatch(Array.from({ length: 4000 }, (_, i) => change(i % 2 === 0 ? 'add' : 'delete')));
+  running.child.kill('SIGCONT');
+  await running.printed('events were lost');
+  const { out, err } = await running.end();
+  assert.match(out, /^\S+ overrun {3}xfrm events were lost before this line .*\n$/);
+  assert.match(err, /\n0 events, events lost in 1 overrun .*\n$/);
 });
 
 test('a count ends it by itself', async () => {
@@ -172,11 +161,7 @@ test('a reader slower than the events loses no line without a word', {
 });
 
 test('without CAP_NET_ADMIN it says what is missing, and exits with 3', () => {
-  const { stdout, stderr, status } = spawnSync(
-    'setpriv',
-    ['--bounding-set=-net_admin', '--inh-caps=-net_admin', process.execPath, program, 'monitor'],
-    { encoding: 'utf8', env },
-  );
+  const { stdout, stderr, status } = runWithoutPrivilege('monitor');
   assert.equal(status, 3);
   assert.equal(stdout, '');
   assert.match(stderr, /^netlink-xfrm: setsockopt EPERM/);
@@ -189,6 +174,8 @@ test('wrong usage exits with 2 and names what is wrong', () => {
     [['monitor', '--output', 'xml'], /'xml' is invalid/],
     [['monitor', '--count', '0'], /whole number from 1/],
     [['monitor', '--show-keys'], /'--show-keys' needs '-o json'/],
+    [['monitor', 'sa', 'sas'], /use sa, expire.*\n {2}sa sas\n {5}\^\^\^\n/],
+    [['monitor', 'sa', 'spi=1,x'], /'x' is no value of spi.*\n {2}spi=1,x\n {8}\^\n/],
     [['monitor', '--nonsense'], /unknown option '--nonsense'/],
     [['watch'], /unknown command 'watch'/],
   ];

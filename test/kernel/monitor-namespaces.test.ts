@@ -6,6 +6,7 @@ import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { test } from 'node:test';
 import { NetlinkSocket } from '../../lib/socket/index.ts';
+import { checkLine } from '../schema.ts';
 import { NETLINK_XFRM, otherNamespace } from './socket-support.ts';
 
 const program = join(import.meta.dirname, '../../../bin/netlink-xfrm.js');
@@ -65,15 +66,20 @@ test('--all-netns hears the own namespace and those that come and go, each line 
 test('--netns hears the named ones only, says when the name goes, and hears it when it comes again', async () => {
   const running = await apart('--netns', 'red', '--json');
   running.run(`ip ${add} && ip -n red ${add}`);
-  const event = JSON.parse(await running.next());
+  const next = async () => {
+    const line = await running.next();
+    checkLine(line);
+    return JSON.parse(line);
+  };
+  const event = await next();
   assert.deepEqual([event.kind, event.netns, event.claimedBy], ['NEWPOLICY', 'red', undefined]);
   running.run('ip netns add other && ip netns del red');
-  const gone = JSON.parse(await running.next());
+  const gone = await next();
   assert.deepEqual([gone.kind, gone.netns, gone.state], ['namespace', 'red', 'removed']);
   running.run('ip netns add red');
-  assert.equal(JSON.parse(await running.next()).state, 'added');
+  assert.equal((await next()).state, 'added');
   running.run(`ip -n red ${add}`);
-  assert.equal(JSON.parse(await running.next()).kind, 'NEWPOLICY');
+  assert.equal((await next()).kind, 'NEWPOLICY');
   assert.equal((await running.end()).status, 0);
 });
 
@@ -132,8 +138,8 @@ test('--who names the process whose port id the header claims, escaped, or unkno
 
 test('wrong usage is told', () => {
   for (const [args, message] of [
-    [['--netns', 'a', '--all-netns'], /exclude each other/],
-    [['--netns', ''], /'--netns' needs a name/],
+    [['--netns', 'a', '--all-netns'], /'--all-netns' cannot be used with option '--netns/],
+    [['--netns', ''], /'--netns <name>' argument '' is invalid\. It must be a name or a path/],
   ] as [string[], RegExp][]) {
     const { stderr, status } = spawnSync(process.execPath, [program, 'monitor', ...args], {
       encoding: 'utf8',

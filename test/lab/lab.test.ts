@@ -55,7 +55,7 @@ async function capture(command: string[], options: LabOptions = {}): Promise<Cap
 
 const sha256 = (data: Buffer) => createHash('sha256').update(data).digest('hex');
 
-/** Guest kernels that run from the given cache directory. */
+/** Processes that name the directory: the keeper and the kernel of a guest that has its files there. */
 function guestsOf(directory: string): number {
   let found = 0;
   for (const pid of readdirSync('/proc')) {
@@ -218,14 +218,17 @@ describe('the lab and its caller', () => {
     assert.deepEqual([stdout.toString().slice(0, 64), status], [sha256(input), 0]);
   });
 
-  test('a signal reaches the command; nothing outlives a killed parent', async () => {
-    const { directory } = await prepareLab();
+  test('a signal reaches the command; nothing outlives a killed parent', async (t) => {
+    // The guest's files lie below TMPDIR: other guests of this user are none of our business.
+    const directory = mkdtempSync(join(tmpdir(), 'lab-killed-'));
+    t.after(() => rmSync(directory, { recursive: true, force: true }));
     const body = `process.exitCode = (await runInLab(
       ['sh', '-c', 'trap "exit 5" INT; echo up; while :; do sleep 0.1; done'],
       { forwardSignals: true })).status;`;
     const start = async () => {
       const child = spawn(process.execPath, ['--input-type=module', '-e', program(body)], {
         stdio: ['ignore', 'pipe', 'inherit'],
+        env: { ...process.env, TMPDIR: directory },
       });
       await once(child.stdout, 'data');
       return child;
@@ -238,6 +241,7 @@ describe('the lab and its caller', () => {
     second.kill('SIGKILL');
     await once(second, 'exit');
     assert.equal(await gone(directory), true);
+    assert.deepEqual(readdirSync(directory), [], 'its files are gone as well');
   });
 
   const root = process.getuid?.() === 0;

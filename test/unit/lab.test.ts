@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { chmodSync, mkdirSync, mkdtempSync, rmSync, statSync } from 'node:fs';
+import { chmodSync, chownSync, mkdirSync, mkdtempSync, rmSync, statSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
@@ -12,7 +12,7 @@ import { chooseSuite, parseOsRelease } from '../../lib/lab/machine.ts';
 import { checkCommand, checkLimits } from '../../lib/lab/options.ts';
 import { runProgram } from '../../lib/lab/programs.ts';
 import { chooseArchive, parseListFile, parseSourcesFile } from '../../lib/lab/sources.ts';
-import { TerminalInput } from '../../lib/lab/stdin.ts';
+import { encodePiece, PIECE, TerminalInput } from '../../lib/lab/stdin.ts';
 import {
   chooseTemp,
   mountOf,
@@ -225,8 +225,15 @@ describe('the cache', () => {
     openCache(join(open, 'below'));
   });
 
-  test('it must be ours', { skip: process.getuid?.() === 0 && 'root owns everything' }, () => {
-    assert.throws(() => openCache('/usr/share'), refuses('LAB_CACHE'));
+  test('it must be ours', () => {
+    // Root's for others; for root, that of another user.
+    const root = process.getuid?.() === 0;
+    const foreign = root ? join(base, 'foreign') : '/usr/share';
+    if (root) {
+      mkdirSync(foreign, { mode: 0o700 });
+      chownSync(foreign, 65534, 65534);
+    }
+    assert.throws(() => openCache(foreign), refuses('LAB_CACHE'));
   });
 
   test('a path that apt or the loader would misread is refused', () => {
@@ -310,17 +317,27 @@ describe('the guest', () => {
     }
   });
 
-  test('input is quoted for a terminal line, and handed over at its end', async () => {
-    const encoder = new TerminalInput();
-    encoder.write(Buffer.from('ab\n'));
-    encoder.write(Buffer.from([0x61, 0x04, 0x16]));
-    encoder.end();
-    const chunks: Buffer[] = [];
-    for await (const chunk of encoder) chunks.push(chunk);
+  test('input is quoted for a terminal line', () => {
     assert.deepEqual(
-      [...Buffer.concat(chunks)],
-      [0x61, 0x62, 0x0a, 0x61, 0x16, 0x04, 0x16, 0x16, 0x04, 0x04],
+      [...encodePiece(Buffer.from([0x61, 0x0a, 0x04, 0x16, 0]))],
+      [0x61, 0x16, 0x0a, 0x16, 0x04, 0x16, 0x16, 0, 0x04],
     );
+  });
+
+  test('input waits until a piece was taken, and ends with an end', async () => {
+    const encoder = new TerminalInput();
+    encoder.end(Buffer.alloc(PIECE + 1, 0x61));
+    const sent: number[] = [];
+    encoder.on('data', (piece: Buffer) => sent.push(piece.length));
+    const turn = () => new Promise((resume) => setImmediate(resume));
+    await turn();
+    assert.deepEqual(sent, [PIECE + 1]);
+    encoder.acknowledge();
+    await turn();
+    assert.deepEqual(sent, [PIECE + 1, 2]);
+    encoder.acknowledge();
+    await turn();
+    assert.deepEqual(sent, [PIECE + 1, 2, 1]);
   });
 });
 

@@ -5,6 +5,7 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, test } from 'node:test';
+import { checkLine } from '../schema.ts';
 import { capture, captures } from './captures.ts';
 
 const program = join(import.meta.dirname, '../../../bin/netlink-xfrm.js');
@@ -16,7 +17,7 @@ function replay(bytes: Uint8Array, ...args: string[]) {
   writeFileSync(file, bytes);
   const { stdout, stderr, status } = spawnSync(
     process.execPath,
-    [program, 'replay', ...args, file],
+    [program, 'replay', file, ...args],
     {
       encoding: 'utf8',
       env: { ...process.env, TZ: 'UTC' },
@@ -27,7 +28,8 @@ function replay(bytes: Uint8Array, ...args: string[]) {
 
 const NEWSA = 'uml-6.1/newsa_v4_tunnel_aead.event0';
 const KEY = '000102030405060708090a0b0c0d0e0f10111213';
-const LINE = 'NEWSA     192.0.2.1 > 192.0.2.2 esp 0x00001001 tunnel reqid 11 rfc4106(gcm(aes))/160';
+const LINE =
+  'NEWSA     192.0.2.1 > 192.0.2.2 esp 0x00001001 tunnel reqid 11 rfc4106(gcm(aes))/160 claims port 3356999950';
 
 /** A datagram as LINKTYPE_NETLINK has it: 16 bytes, then the messages. */
 function cooked(protocol: number, datagram: Uint8Array): Uint8Array {
@@ -77,6 +79,24 @@ test('concatenated messages are printed one a line', () => {
   assert.equal(status, 0);
 });
 
+test('the filters of the other commands choose among messages', () => {
+  const bytes = Buffer.concat([
+    capture(NEWSA),
+    capture('uml-6.1/delsa.req'),
+    capture('uml-6.1/flushsa.event0'),
+  ]);
+  const kinds = (...filter: string[]) =>
+    replay(bytes, '--json', ...filter).lines.map((line) => checkLine(line));
+  assert.deepEqual(kinds(), ['NEWSA', 'request DELSA', 'FLUSHSA']);
+  assert.deepEqual(kinds('spi=0x1001'), ['NEWSA', 'request DELSA', 'FLUSHSA']);
+  assert.deepEqual(kinds('reqid=11', 'kind!=FLUSHSA'), ['NEWSA']);
+  assert.deepEqual(kinds('peer=10.0.0.0/8'), ['FLUSHSA']);
+  assert.deepEqual(kinds('kind=request'), ['request DELSA']);
+  const { stderr, status } = replay(bytes, 'spi=0x1001', 'peer=x');
+  assert.equal(status, 2);
+  assert.match(stderr, /'x' is no value of peer.*\n {2}spi=0x1001 peer=x\n {18}\^\n/);
+});
+
 test('captures of an nlmon device have a time, and other protocols in them', () => {
   const route = captures('route').find(({ name }) => name.includes('NEWLINK'));
   assert(route);
@@ -92,7 +112,7 @@ test('captures of an nlmon device have a time, and other protocols in them', () 
     assert.equal(lines.length, 3);
     assert.equal(lines[0], `13:46:40.250 ${LINE}`);
     assert.match(lines[1] ?? '', /^13:46:41\.250 rtnetlink RTM_NEWLINK/);
-    assert.equal(lines[2], '13:46:43.250 FLUSHSA   all SAs');
+    assert.equal(lines[2], '13:46:43.250 FLUSHSA   all SAs claims port 3356999950');
     const json = JSON.parse(replay(file, '--json').lines[0] ?? '') as { time: string };
     assert.equal(json.time, '1970-01-12T13:46:40.250Z');
   }

@@ -30,7 +30,7 @@ const WIRE: Readonly<Record<string, readonly string[]>> = {
   'attribute-table': ['SKIP'],
   endian: ['LE'],
   error: ['notAMultiple', 'tooShort', 'within', 'wrongLength'],
-  integer: ['readU64', 's32', 'u16', 'u32', 'u8', 'writeU64'],
+  integer: ['readU64', 's32', 'u16', 'u32', 'u8', 'writeLimit', 'writeU64'],
   names: ['readTruth', 'truthByte'],
   secret: ['keyBits', 'keyLength', 'writeKey'],
   text: ['readName', 'readString', 'textLength', 'writeText'],

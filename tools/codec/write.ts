@@ -48,7 +48,7 @@ function put(
   }
 }
 
-type NumberField = Named & { type: NumberType; absent?: bigint };
+type NumberField = Named & { type: NumberType; absent?: 'unlimited' };
 
 /** The statement that checks and writes a number, enumeration or flag word. */
 function putNamed(
@@ -59,8 +59,8 @@ function putNamed(
   memory: Memory = STRUCT,
 ): string {
   if (field.type === 'u64') {
-    const given = field.absent === undefined ? value : `${value} ?? ${field.absent}n`;
-    return `writeU64(${memory.v}, ${at}, ${given}, '${name}');\n`;
+    const write = field.absent === 'unlimited' ? 'writeLimit' : 'writeU64';
+    return `${write}(${memory.v}, ${at}, ${value}, '${name}');\n`;
   }
   const names = label(field);
   const number =

@@ -1,0 +1,105 @@
+/**
+ * SAs and policies as rows of a table, for people at a terminal: times as durations, the usual in
+ * columns, the rest in words.
+ * @module
+ */
+import type { Lifetime, LifetimeCurrent } from '../xfrm/codec.ts';
+import { XFRM_INF } from '../xfrm/constants.ts';
+import type { XfrmPolicy, XfrmState } from '../xfrm/objects.ts';
+import {
+  type Colors,
+  describeAlgorithms,
+  describeSelector,
+  describeTemplate,
+  formatSpi,
+  policyExtras,
+  refusedPackets,
+  stateExtras,
+} from './text.ts';
+import { formatBytes, formatDuration } from './units.ts';
+
+export const STATE_HEADS = [
+  'SOURCE',
+  'DESTINATION',
+  'PROTO',
+  'SPI',
+  'MODE',
+  'REQID',
+  'ALGORITHMS',
+  'AGE',
+  'CARRIED',
+  'MORE',
+];
+
+/** An SA as a row. @param now seconds since 1970 */
+export function stateRow(state: XfrmState, colors: Colors, now: number): string[] {
+  return [
+    colors.cyan(state.saddr),
+    colors.cyan(state.daddr),
+    `${state.proto}`,
+    colors.bold(formatSpi(state.spi)),
+    `${state.mode}`,
+    `${state.reqid}`,
+    describeAlgorithms(state).join(' ') || '-',
+    age(state.current, now),
+    carried(state.current),
+    [
+      ...stateExtras(state),
+      ...deadlines(state.lifetime, state.current, now, colors),
+      ...refusedPackets(state.stats).map(colors.red),
+    ].join(', '),
+  ];
+}
+
+export const POLICY_HEADS = ['DIR', 'SELECTOR', 'ACTION', 'PRIORITY', 'INDEX', 'AGE', 'MORE'];
+
+/** A policy as a row. */
+export function policyRow(policy: XfrmPolicy, colors: Colors, now: number): string[] {
+  return [
+    `${policy.dir}`,
+    colors.cyan(describeSelector(policy.selector)),
+    policy.action === 'block' ? colors.red('block') : `${policy.action}`,
+    `${policy.priority}`,
+    `${policy.index}`,
+    age(policy.current, now),
+    [
+      ...policyExtras(policy),
+      ...(policy.templates ?? []).map(describeTemplate),
+      ...deadlines(policy.lifetime, policy.current, now, colors),
+    ].join(', '),
+  ];
+}
+
+const age = ({ addTime }: LifetimeCurrent, now: number) => formatDuration(now - Number(addTime));
+
+const carried = ({ bytes, packets }: LifetimeCurrent) =>
+  packets === 0n ? '-' : `${formatBytes(bytes)} in ${packets}`;
+
+/** When it wants a successor, and when it goes. */
+function deadlines(
+  lifetime: Lifetime,
+  { addTime, useTime }: LifetimeCurrent,
+  now: number,
+  colors: Colors,
+): string[] {
+  const ends = (added: bigint, used: bigint) =>
+    [added > 0n ? addTime + added : 0n, used > 0n && useTime > 0n ? useTime + used : 0n]
+      .filter((end) => end > 0n)
+      .map((end) => Number(end) - now);
+  const soonest = (word: string, all: number[]) =>
+    all.length === 0 ? [] : [`${word} in ${formatDuration(Math.min(...all))}`];
+  const amount = (word: string, bytes: bigint, packets: bigint) => [
+    ...(bytes === XFRM_INF ? [] : [`${word} at ${formatBytes(bytes)}`]),
+    ...(packets === XFRM_INF ? [] : [`${word} at ${packets} packets`]),
+  ];
+  const { softAddSeconds, softUseSeconds, hardAddSeconds, hardUseSeconds } = lifetime;
+  return [
+    ...soonest(
+      'rekey',
+      ends(softAddSeconds, softUseSeconds).filter((left) => left > 0),
+    ),
+    ...amount('rekey', lifetime.softBytes, lifetime.softPackets),
+    ...soonest('expires', ends(hardAddSeconds, hardUseSeconds)).map(colors.yellow),
+    ...amount('expires', lifetime.hardBytes, lifetime.hardPackets).map(colors.yellow),
+  ];
+}

@@ -1,0 +1,153 @@
+/**
+ * Events printed as they come, until a signal or as many as were asked for; then what they
+ * amounted to.
+ * @module
+ */
+
+import type { GroupName } from '../monitor/groups.ts';
+import type { SubscriptionEvent } from '../monitor/subscribe.ts';
+import { printable } from '../wire/text.ts';
+import { formatJson } from './json.ts';
+import type { FollowOptions, Format, OriginOptions } from './options.ts';
+import { endWhenUnread, LineOutput } from './output.ts';
+import { type Origin, Streams } from './streams.ts';
+import { Summary } from './summary.ts';
+import { formatEvent, formatNamespace, formatTime } from './text.ts';
+import { Claims, formatOwner } from './who.ts';
+
+/** What to follow. */
+export interface Follow extends FollowOptions, Partial<OriginOptions> {
+  readonly groups: readonly GroupName[];
+  readonly format: Format;
+  /** Which events to print. Others are not counted. */
+  wanted(event: SubscriptionEvent): boolean;
+  /** Is done after the groups were joined, and before any event is read. */
+  first?(out: LineOutput, signal: AbortSignal): Promise<void>;
+  /** Is done when all events that came during `first` have been printed. */
+  caughtUp?(out: LineOutput): void;
+}
+
+/** Joins groups and prints what comes. */
+export async function follow(what: Follow): Promise<void> {
+  const { groups, format, buffer, netns = [], allNetns } = what;
+  const streams = new Streams(
+    { groups, keys: format.showKeys, receiveBufferSize: buffer * 2 ** 20 },
+    allNetns ? { netns, allNetns } : { netns },
+  );
+  const claims = what.who ? new Claims() : undefined;
+  const ended = new AbortController();
+  const summary = new Summary();
+  const out = new LineOutput({ full: () => streams.pause(), drained: () => streams.resume() });
+  endWhenUnread();
+  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
+    process.once(signal, () => ended.abort());
+  }
+  process.stderr.write(`${listening(streams, groups, buffer)}\n`);
+  let read = 0;
+  let left = what.count ?? Number.POSITIVE_INFINITY;
+  try {
+    await what.first?.(out, ended.signal);
+    streams.start({
+      error: (error) => ended.abort(error),
+      event: (event, origin) => {
+        read++;
+        if (left === 0 || !what.wanted(event)) return;
+        summary.add(event);
+        out.line(formatOne(event, origin, format, claims));
+        if (event.kind !== 'overrun' && --left === 0) ended.abort();
+      },
+      namespace: (origin, state, error) => out.line(formatChange(origin, state, error, format)),
+    });
+    if (what.caughtUp) {
+      await allRead(() => read, out, ended.signal);
+      if (!ended.signal.aborted) what.caughtUp(out);
+    }
+    await aborted(ended.signal);
+  } catch (error) {
+    ended.abort(error);
+  }
+  const { sockets } = streams;
+  await streams.close();
+  out.flush();
+  if (format.json) {
+    const time = { wall: Date.now(), monotonic: performance.now() };
+    out.line(formatJson({ kind: 'summary', time, ...summary.totals(sockets) }, false));
+    out.flush();
+  } else {
+    process.stderr.write(`${summary.format(sockets)}\n`);
+  }
+  const { reason } = ended.signal;
+  if (reason instanceof Error && reason.name !== 'AbortError') throw reason;
+}
+
+function formatOne(
+  event: SubscriptionEvent,
+  { label, path }: Origin,
+  { json, showKeys, colors }: Format,
+  claims: Claims | undefined,
+): string {
+  const claimed = claims?.of(event, path);
+  if (!json) {
+    const claimedBy = claimed === undefined ? undefined : formatOwner(claimed);
+    return formatEvent(event, colors, { label, claimedBy });
+  }
+  return formatJson(event, showKeys, {
+    ...(label === undefined ? {} : { netns: label }),
+    ...(claimed === undefined
+      ? {}
+      : { claimedBy: claimed && { pid: claimed.pid, name: claimed.name } }),
+  });
+}
+
+/** A namespace came or went. It is no event, and not counted. */
+function formatChange(
+  { label = null }: Origin,
+  state: 'added' | 'removed',
+  error: Error | undefined,
+  { json, colors }: Format,
+): string {
+  const time = { wall: Date.now(), monotonic: performance.now() };
+  if (json) {
+    const why = error ? { error: error.message } : {};
+    return formatJson({ kind: 'namespace', time, netns: label, state, ...why }, false);
+  }
+  const why = error ? `, not heard: ${printable(error.message)}` : '';
+  return `${colors.dim(formatTime(time.wall))} ${colors.magenta(formatNamespace(label))} namespace ${state}${why}`;
+}
+
+/** What was joined where, and the receive buffer that was got. */
+function listening(streams: Streams, groups: readonly string[], asked: number): string {
+  const [{ receiveBufferSize } = { receiveBufferSize: 0 }] = streams.sockets;
+  // The kernel shows twice what it granted (net/core/sock.c).
+  const granted = Math.floor(receiveBufferSize / 2 / 1024);
+  const short = granted < asked * 1024 ? `; ${asked * 1024} KiB were asked for` : '';
+  const names = groups.map((name) => name.replace('XFRMNLGRP_', '')).join(' ');
+  const labels = streams.labels.flatMap((label) =>
+    label === undefined ? [] : formatNamespace(label),
+  );
+  const where = labels.length === 0 ? '' : ` in ${labels.join(' ')}`;
+  return `listening to ${names}${where} (receive buffer ${granted} KiB${short})`;
+}
+
+const aborted = (signal: AbortSignal) =>
+  new Promise<void>((resolve) => {
+    if (signal.aborted) resolve();
+    else signal.addEventListener('abort', () => resolve(), { once: true });
+  });
+
+const turn = () => new Promise((resolve) => setImmediate(resolve));
+
+/**
+ * Until everything that waits in the socket has been read: a whole turn of the event loop, in which
+ * reading was not held up, brought nothing.
+ */
+async function allRead(read: () => number, out: LineOutput, signal: AbortSignal): Promise<void> {
+  for (let before = -1; before !== read() && !signal.aborted; ) {
+    before = read();
+    await out.ready(signal);
+    // The first ends the turn that is under way, so that sockets are polled between the two.
+    await turn();
+    await turn();
+    if (process.stdout.writableNeedDrain) before = -1;
+  }
+}

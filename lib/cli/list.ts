@@ -1,0 +1,170 @@
+/**
+ * `netlink-xfrm state` and `netlink-xfrm policy`: what the kernel has, and with `--watch` what
+ * becomes of it.
+ * @module
+ */
+import { Command } from 'commander';
+import { type Filter, pointAt } from '../monitor/filter.ts';
+import type { GroupName } from '../monitor/groups.ts';
+import { EVENT_KINDS, type Listed } from '../monitor/subject.ts';
+import type { SubscriptionEvent } from '../monitor/subscribe.ts';
+import { type RequestOptions, XfrmClient } from '../xfrm/client.ts';
+import { POLICY_HEADS, policyRow, STATE_HEADS, stateRow } from './columns.ts';
+import { follow } from './follow.ts';
+import { formatJson } from './json.ts';
+import {
+  addFollowOptions,
+  addOutputOptions,
+  FILTER_HELP,
+  type FollowOptions,
+  type Format,
+  filterOf,
+  formatOf,
+  type OutputOptions,
+} from './options.ts';
+import { endWhenUnread, LineOutput } from './output.ts';
+import { Table } from './table.ts';
+import { describePolicy, describeState, formatTime } from './text.ts';
+
+/** What one of the two commands lists. */
+interface Kind {
+  readonly about: 'state' | 'policy';
+  /** In plural. */
+  readonly name: string;
+  readonly heads: readonly string[];
+  /** Where the kernel tells of changes. */
+  readonly groups: readonly GroupName[];
+  list(client: XfrmClient, filter: Filter, options: RequestOptions): AsyncIterable<Listed>;
+}
+
+const STATE: Kind = {
+  about: 'state',
+  name: 'SAs',
+  heads: STATE_HEADS,
+  groups: ['XFRMNLGRP_SA', 'XFRMNLGRP_EXPIRE', 'XFRMNLGRP_MIGRATE', 'XFRMNLGRP_MAPPING'],
+  async *list(client, filter, options) {
+    for await (const state of client.listStates(filter.states, options)) {
+      yield { kind: 'state', state };
+    }
+  },
+};
+
+const POLICY: Kind = {
+  about: 'policy',
+  name: 'policies',
+  heads: POLICY_HEADS,
+  groups: ['XFRMNLGRP_POLICY', 'XFRMNLGRP_EXPIRE', 'XFRMNLGRP_MIGRATE'],
+  async *list(client, _, options) {
+    for await (const policy of client.listPolicies(options)) yield { kind: 'policy', policy };
+  },
+};
+
+interface Options extends OutputOptions, FollowOptions {
+  readonly watch?: true;
+}
+
+export const stateCommand = () => listCommand(STATE, 'security associations (SAs)');
+export const policyCommand = () => listCommand(POLICY, 'policies');
+
+function listCommand(kind: Kind, things: string): Command {
+  const command = new Command(kind.about)
+    .summary(`list ${kind.name}, and with --watch follow them`)
+    .description(
+      `Lists the kernel's ${things}: a table on a terminal, else a line each. Needs CAP_NET_ADMIN.`,
+    )
+    .argument('[filter...]', 'which of them')
+    .option('-w, --watch', 'then say "synced" and print events as they come, until Ctrl-C');
+  addFollowOptions(addOutputOptions(command));
+  return command
+    .addHelpText('after', FILTER_HELP)
+    .addHelpText('after', 'docs/command.md tells more; schema/event-1.json describes the JSON.\n')
+    .action(async (words: string[], options: Options) => {
+      const filter = filterOf(words, command);
+      const format = formatOf(options, command);
+      if (options.watch) await watch(kind, filter, format, options);
+      else {
+        if (options.count !== undefined) command.error("error: '--count' needs '--watch'");
+        const index = words.findIndex((word) => /^kind\b/.test(word));
+        const reason = "'kind' chooses among events, and needs '--watch'";
+        if (index >= 0) command.error(`error: ${pointAt(reason, words, index)}`);
+        endWhenUnread();
+        await list(kind, filter, format, new LineOutput());
+      }
+    });
+}
+
+/** Prints what there is. @returns how many of them passed the filter */
+async function list(
+  kind: Kind,
+  filter: Filter,
+  format: Format,
+  out: LineOutput,
+  signal?: AbortSignal,
+): Promise<number> {
+  const write = printer(kind, format, out);
+  let count = 0;
+  await using client = new XfrmClient();
+  for await (const item of kind.list(client, filter, { keys: format.showKeys, signal })) {
+    if (!filter.matches(item)) continue;
+    count++;
+    write.item(item);
+    if (process.stdout.writableNeedDrain) await out.ready(signal);
+  }
+  write.end();
+  await out.ready(signal);
+  return count;
+}
+
+/** How entries are printed: as JSON, as rows of a table, or as lines. */
+function printer({ heads }: Kind, { json, showKeys, colors }: Format, out: LineOutput) {
+  const end = () => {};
+  if (json) {
+    const item = (one: Listed) =>
+      out.line(formatJson({ ...one, protocol: 'xfrm', time: now() }, showKeys));
+    return { item, end };
+  }
+  if (process.stdout.isTTY) {
+    const table = new Table(heads.map(colors.dim), (line) => out.line(line));
+    const seconds = Date.now() / 1000;
+    const row = (one: Listed) =>
+      one.kind === 'state'
+        ? stateRow(one.state, colors, seconds)
+        : policyRow(one.policy, colors, seconds);
+    return { item: (one: Listed) => table.row(row(one)), end: () => table.flush() };
+  }
+  const line = (one: Listed) =>
+    one.kind === 'state' ? describeState(one.state, colors) : describePolicy(one.policy, colors);
+  return { item: (one: Listed) => out.line(line(one)), end };
+}
+
+const now = () => ({ wall: Date.now(), monotonic: performance.now() });
+
+/** Lists and follows. Joining comes before listing, so that no change falls between the two. */
+async function watch(kind: Kind, filter: Filter, format: Format, options: FollowOptions) {
+  const concerns = (event: SubscriptionEvent) => {
+    if (event.protocol !== 'xfrm' || event.kind === 'overrun' || event.kind === 'malformed') {
+      return true;
+    }
+    const about = EVENT_KINDS[event.kind];
+    return about === 'both' || about === kind.about;
+  };
+  let listed = 0;
+  await follow({
+    ...options,
+    groups: kind.groups,
+    format,
+    wanted: (event) => concerns(event) && filter.matches(event),
+    async first(out, signal) {
+      listed = await list(kind, filter, format, out, signal);
+    },
+    caughtUp(out) {
+      const time = now();
+      const text = `${formatTime(time.wall)} synced    ${listed} ${kind.name} listed`;
+      out.line(
+        format.json
+          ? formatJson({ kind: 'synced', protocol: 'xfrm', time, listed }, false)
+          : format.colors.dim(text),
+      );
+    },
+  });
+}

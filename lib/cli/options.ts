@@ -1,0 +1,112 @@
+/**
+ * Options that subcommands share: how to print, and which events to look for.
+ * @module
+ */
+import { type Command, InvalidArgumentError, Option } from 'commander';
+import pc from 'picocolors';
+import { Filter, FilterError, filterHelp } from '../monitor/filter.ts';
+import type { Where } from './streams.ts';
+import type { Colors } from './text.ts';
+
+/** How to print, as the options say. */
+export interface OutputOptions {
+  readonly output: 'text' | 'json';
+  readonly json?: true;
+  readonly color: 'auto' | 'always' | 'never';
+  readonly showKeys?: true;
+}
+
+/** How to print. */
+export interface Format {
+  readonly json: boolean;
+  readonly showKeys: boolean;
+  readonly colors: Colors;
+}
+
+/** Of a stream of events. */
+export interface FollowOptions {
+  readonly count?: number;
+  readonly buffer: number;
+}
+
+/** Of events of which it may be asked where they come from, and of whom they claim to be. */
+export interface OriginOptions extends Where {
+  readonly who?: true;
+}
+
+/** Reads a whole number from 1 on. */
+const whole = (most: number) => (text: string) => {
+  const value = Number(text);
+  if (Number.isInteger(value) && value >= 1 && value <= most) return value;
+  throw new InvalidArgumentError(`It must be a whole number from 1 to ${most}.`);
+};
+
+/** Adds `-o`, `--json`, `--color` and `--show-keys`. */
+export function addOutputOptions(command: Command): Command {
+  return command
+    .addOption(
+      new Option('-o, --output <format>', 'format').choices(['text', 'json']).default('text'),
+    )
+    .option('--json', 'short for -o json: one object a line')
+    .addOption(
+      new Option('--color <when>', 'colours').choices(['auto', 'always', 'never']).default('auto'),
+    )
+    .option('--show-keys', 'print keys, which are otherwise never shown; needs -o json');
+}
+
+/** Adds `--count` and `--buffer`. */
+export function addFollowOptions(command: Command): Command {
+  return command
+    .option('-c, --count <number>', 'end after this many events', whole(2 ** 53))
+    .option('--buffer <MiB>', 'receive buffer to ask for', whole(1023), 64);
+}
+
+/** Adds `--netns`, `--all-netns` and `--who`. */
+export function addOriginOptions(command: Command): Command {
+  return command
+    .option(
+      '--netns <name>',
+      'listen in this network namespace: a name of "ip netns", or a path; can be repeated',
+      (name: string, names: readonly string[]) => {
+        if (name !== '') return [...names, name];
+        throw new InvalidArgumentError('It must be a name or a path.');
+      },
+      [] as readonly string[],
+    )
+    .addOption(
+      new Option(
+        '--all-netns',
+        'listen in this namespace and in all named ones, those to come as well',
+      ).conflicts('netns'),
+    )
+    .option('--who', 'show which process an event claims to be of; it may not be true');
+}
+
+/** What the options of {@link addOutputOptions} come to. */
+export function formatOf(options: OutputOptions, command: Command): Format {
+  const json = options.json === true || options.output === 'json';
+  if (options.showKeys && !json) {
+    command.error("error: '--show-keys' needs '-o json': text never shows keys");
+  }
+  const colored =
+    options.color === 'auto'
+      ? process.stdout.isTTY === true && pc.isColorSupported
+      : options.color === 'always';
+  return { json, showKeys: options.showKeys === true, colors: pc.createColors(colored) };
+}
+
+/** The filter that some words make; a usage error if they make none. */
+export function filterOf(terms: readonly string[], command: Command): Filter {
+  try {
+    return new Filter(terms);
+  } catch (error) {
+    if (error instanceof FilterError) command.error(`error: ${error.message}`);
+    throw error;
+  }
+}
+
+/** The part of a help text that tells of filters. */
+export const FILTER_HELP = `
+Filters, all of which must hold, as in peer=10.0.0.0/8 proto=esp,ah spi!=0x1001:
+${filterHelp.map(([key, help]) => `  ${key.padEnd(6)} ${help}`).join('\n')}
+`;

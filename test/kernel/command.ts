@@ -1,0 +1,61 @@
+/**
+ * What the tests of the command share: running it as a user does.
+ * @module
+ */
+import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
+import { once } from 'node:events';
+import { join } from 'node:path';
+import { afterEach } from 'node:test';
+
+export const program = join(import.meta.dirname, '../../../bin/netlink-xfrm.js');
+export const env = { ...process.env, NO_COLOR: undefined, FORCE_COLOR: undefined, TZ: 'UTC' };
+
+/** The command with these arguments, run to its end. */
+export const run = (...args: string[]) =>
+  spawnSync(process.execPath, [program, ...args], { encoding: 'utf8', env });
+
+/** The same without CAP_NET_ADMIN. */
+export const runWithoutPrivilege = (...args: string[]) =>
+  spawnSync(
+    'setpriv',
+    ['--bounding-set=-net_admin', '--inh-caps=-net_admin', process.execPath, program, ...args],
+    { encoding: 'utf8', env },
+  );
+
+const running = new Set<ChildProcess>();
+afterEach(() => {
+  for (const child of running) child.kill('SIGKILL');
+  running.clear();
+});
+
+/** The command, running, when it has joined its groups. */
+export async function start(...args: string[]) {
+  const child: ChildProcess = spawn(process.execPath, [program, ...args], { env });
+  running.add(child);
+  const stdout = child.stdout as NodeJS.ReadableStream;
+  let out = '';
+  let err = '';
+  stdout.setEncoding('utf8').on('data', (text) => {
+    out += text;
+  });
+  child.stderr?.setEncoding('utf8').on('data', (text) => {
+    err += text;
+  });
+  const exited = once(child, 'close');
+  while (!err.includes('listening')) {
+    await once(child.stderr as NodeJS.ReadableStream, 'data');
+  }
+  return {
+    child,
+    /** Until standard output holds a text. */
+    printed: async (text: string) => {
+      while (!out.includes(text)) await once(stdout, 'data');
+    },
+    end: async () => {
+      child.kill('SIGINT');
+      const [status] = await exited;
+      return { out, err, status: status as number };
+    },
+    exited,
+  };
+}

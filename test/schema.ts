@@ -1,0 +1,52 @@
+/**
+ * What the tests of the JSON share: the published schema, as a validator.
+ * @module
+ */
+import assert from 'node:assert/strict';
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { Ajv2020 } from 'ajv/dist/2020.js';
+import { SCHEMA_FILE } from '../tools/generate-schema.ts';
+
+/** The file as it is published. */
+export const schemaFile = readFileSync(join(import.meta.dirname, '../..', SCHEMA_FILE), 'utf8');
+
+/** The same schema, but without room for members that it does not name. */
+function closed(value: unknown): unknown {
+  if (Array.isArray(value)) return value.map(closed);
+  if (typeof value !== 'object' || value === null) return value;
+  const result = Object.fromEntries(Object.entries(value).map(([key, one]) => [key, closed(one)]));
+  return 'properties' in result && result.type === 'object'
+    ? { additionalProperties: false, ...result }
+    : result;
+}
+
+const ajv = () =>
+  new Ajv2020({ formats: { 'date-time': /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$/ } });
+export const validate = ajv().compile(JSON.parse(schemaFile));
+type Tag = { kind: { const: string }; message?: { const: string } };
+const { oneOf, ...rest } = closed(JSON.parse(schemaFile)) as { oneOf: { properties: Tag }[] };
+const byKind = new Map(
+  oneOf.map((one) => {
+    const { kind, message } = one.properties;
+    return [[kind.const, message?.const].join(' ').trim(), ajv().compile({ ...rest, ...one })];
+  }),
+);
+
+/** All kinds that the schema describes; requests with the message's name. */
+export const schemaKinds = [...byKind.keys()];
+
+/**
+ * Checks a line of JSON: it holds to the schema of its kind, and has no member that the schema does
+ * not name.
+ *
+ * @returns its kind
+ */
+export function checkLine(line: string): string {
+  const value = JSON.parse(line) as { kind: string; message?: string };
+  const kind = value.kind === 'request' ? `request ${value.message}` : value.kind;
+  const check = byKind.get(kind);
+  assert(check, `the schema has no kind ${kind}`);
+  assert(check(value), `${line}\n${JSON.stringify(check.errors, undefined, 1)}`);
+  return kind;
+}

@@ -1,0 +1,133 @@
+/** The published JSON Schema: it is current, and it describes what the command prints. */
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { formatJson, type JsonRecord } from '../../lib/cli/json.ts';
+import { type DecodeInput, type DecodeMessage, decodeDatagram } from '../../lib/netlink/event.ts';
+import { decodeRoute, type RouteEvent } from '../../lib/route/events.ts';
+import { decodeXfrmMessage } from '../../lib/xfrm/decode-message.ts';
+import type { XfrmMessage } from '../../lib/xfrm/requests.ts';
+import { schemaText } from '../../tools/generate-schema.ts';
+import { checkLine, schemaFile, schemaKinds, validate } from '../schema.ts';
+import { capture, captures } from './captures.ts';
+import { answers, events, messageBytes, requests } from './generate.ts';
+import { Random, runSeed } from './random.ts';
+
+const time = { wall: 1_700_000_000_000, monotonic: 5 };
+
+/** The lines of JSON that a datagram comes to. */
+function lines(bytes: Uint8Array, protocol: 'xfrm' | 'route', keys: boolean): string[] {
+  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
+  const input: DecodeInput = { view, bytes, time, keys };
+  const all: string[] = [];
+  const decode: DecodeMessage<XfrmMessage | RouteEvent> =
+    protocol === 'xfrm' ? decodeXfrmMessage : decodeRoute;
+  decodeDatagram(input, 0, bytes.length, false, decode, (event) => {
+    all.push(formatJson(event.kind === 'malformed' ? { ...event, protocol } : event, keys));
+  });
+  return all;
+}
+
+test('the schema is what the tables say', () => {
+  assert.equal(schemaFile, schemaText(), 'run "npm run generate"');
+});
+
+test('every kind of recorded message holds to it, with keys and without', () => {
+  const seen = new Set<string>();
+  for (const protocol of ['xfrm', 'route'] as const) {
+    for (const { bytes } of captures(protocol)) {
+      for (const keys of [false, true]) {
+        for (const line of lines(bytes, protocol, keys)) seen.add(checkLine(line));
+      }
+    }
+  }
+  const elsewhere = [
+    'MIGRATE_STATE',
+    'namespace',
+    'overrun',
+    'policy',
+    'state',
+    'summary',
+    'synced',
+  ];
+  const missing = schemaKinds.filter((kind) => !seen.has(kind) && !kind.startsWith('request'));
+  assert.deepEqual(missing.sort(), elsewhere);
+});
+
+test('generated messages of all kinds hold to it', () => {
+  const seed = runSeed();
+  console.log(`seed ${seed}`);
+  const random = new Random(seed);
+  const seen = new Set<string>();
+  for (let i = 0; i < 500; i++) {
+    for (const kind of [...events, ...answers, ...requests]) {
+      const bytes = messageBytes(kind, random);
+      for (const line of lines(bytes, 'xfrm', random.chance(1, 2))) seen.add(checkLine(line));
+      if (i % 100 > 0) continue;
+      // A type that no kernel has yet, and a message cut short.
+      const other = bytes.slice();
+      new DataView(other.buffer).setUint16(4, 60_000, true);
+      for (const line of lines(other, 'xfrm', true)) seen.add(checkLine(line));
+      for (const line of lines(bytes.slice(0, -4), 'xfrm', true)) seen.add(checkLine(line));
+    }
+  }
+  const missing = schemaKinds.filter((kind) => !seen.has(kind));
+  const elsewhere = ['namespace', 'overrun', 'policy', 'rtnetlink', 'state', 'summary', 'synced'];
+  assert.deepEqual(missing.sort(), elsewhere);
+});
+
+test('what stands between events holds to it', () => {
+  const totals = { events: 2, kinds: { NEWSA: 2 }, overruns: 0, rejected: 1 };
+  const records: JsonRecord[] = [
+    { kind: 'overrun', protocol: 'xfrm', code: 'ENOBUFS', count: 1, time },
+    { kind: 'malformed', protocol: 'xfrm', reason: 'odd', path: ['NEWSA'], offset: 4, time },
+    { kind: 'synced', protocol: 'xfrm', listed: 4, time },
+    { kind: 'summary', ...totals, time },
+    { kind: 'namespace', netns: 'blue', state: 'removed', time },
+    { kind: 'namespace', netns: null, state: 'added', error: 'setns EPERM', time },
+  ];
+  for (const record of records) {
+    const line = formatJson(record, false);
+    assert.equal(checkLine(line), record.kind);
+    assert(validate(JSON.parse(line)));
+  }
+});
+
+test('where an event comes from and whose it claims to be hold to it', () => {
+  const [bytes = ''] = lines(capture('uml-6.1/newsa_m.event0'), 'xfrm', false);
+  const event = JSON.parse(bytes);
+  for (const netns of ['blue', null]) assert(validate({ ...event, netns }));
+  for (const claimedBy of [{ pid: 812, name: 'charon' }, null]) {
+    assert(validate({ ...event, claimedBy }));
+  }
+  for (const wrong of [{ netns: 5 }, { claimedBy: 'charon[812]' }, { claimedBy: { pid: 812 } }]) {
+    assert(!validate({ ...event, ...wrong }), JSON.stringify(wrong));
+  }
+});
+
+test('it refuses what is wrong, and takes members of later versions', () => {
+  const [line = ''] = lines(capture('uml-6.1/newsa_m.event0'), 'xfrm', false);
+  const event = () => structuredClone(JSON.parse(line));
+  assert(validate(event()));
+  assert(validate({ ...event(), more: 1 }));
+  const wrong: [path: string, value: unknown][] = [
+    ['state', undefined],
+    ['state.lifetime.hardBytes', undefined],
+    ['kind', 'NEWSTATE'],
+    ['schema', 'netlink-xfrm/event/2'],
+    ['state.spi', '0x1001'],
+    ['state.spi', 2 ** 32],
+    ['state.mode', 'tunel'],
+    ['state.current.bytes', 5],
+    ['state.current.bytes', 'unlimited'],
+    ['state.flags.names', ['nothing']],
+  ];
+  for (const [path, value] of wrong) {
+    const changed = event();
+    const names = path.split('.');
+    const last = names.pop() ?? '';
+    const holder = names.reduce((all, name) => all[name], changed);
+    assert(last in holder, path);
+    holder[last] = value;
+    assert(!validate(changed), path);
+  }
+});

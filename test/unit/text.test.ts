@@ -1,0 +1,103 @@
+/** What the command shows people: units, tables, rows, and whom an event's header claims. */
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import pc from 'picocolors';
+import { policyRow, stateRow } from '../../lib/cli/columns.ts';
+import { Table } from '../../lib/cli/table.ts';
+import { formatEvent } from '../../lib/cli/text.ts';
+import { formatBytes, formatDuration } from '../../lib/cli/units.ts';
+import { XFRM_INF } from '../../lib/constants.ts';
+import { capture } from './captures.ts';
+import { messagesOf } from './messages.ts';
+
+const colors = pc.createColors(false);
+
+test('durations have their two largest units', () => {
+  const cases: [seconds: number, text: string][] = [
+    [-5, '0s'],
+    [0.9, '0s'],
+    [12, '12s'],
+    [60, '1m'],
+    [200, '3m 20s'],
+    [3600, '1h'],
+    [3605, '1h'],
+    [7500, '2h 5m'],
+    [4 * 86_400 + 7 * 3600 + 59, '4d 7h'],
+  ];
+  for (const [seconds, text] of cases) assert.equal(formatDuration(seconds), text);
+});
+
+test('numbers of bytes have one decimal', () => {
+  const cases: [bytes: bigint, text: string][] = [
+    [0n, '0 B'],
+    [1023n, '1023 B'],
+    [1536n, '1.5 KiB'],
+    [200n * 2n ** 20n, '200 MiB'],
+    [XFRM_INF, '16.0 EiB'],
+  ];
+  for (const [bytes, text] of cases) assert.equal(formatBytes(bytes), text);
+});
+
+test('a table is aligned, page by page, and colours take no room', () => {
+  const lines: string[] = [];
+  const table = new Table(['A', 'LONG', 'C'], (line) => lines.push(line));
+  const red = pc.createColors(true).red('x');
+  table.row([red, '1', 'end']);
+  table.row(['wide', '22222', '']);
+  assert.deepEqual(lines, []);
+  table.flush();
+  assert.deepEqual(lines, ['A     LONG   C', `${red}     1      end`, 'wide  22222']);
+  for (let i = 0; i < 1000; i++) table.row(['b', '', 'c']);
+  assert(lines.length > 900);
+  table.flush();
+  assert.equal(lines.length, 1003);
+  assert.equal(lines[1002], 'b            c');
+});
+
+test('a row tells times as durations', () => {
+  const [[, event] = []] = messagesOf(capture('uml-6.1/newsa_m.event0'));
+  assert(event?.kind === 'NEWSA');
+  const state = {
+    ...event.state,
+    lifetime: {
+      ...event.state.lifetime,
+      softAddSeconds: 3000n,
+      hardAddSeconds: 3600n,
+      hardUseSeconds: 100n,
+      softBytes: 2n ** 20n,
+      hardPackets: 9n,
+    },
+    current: { bytes: 5000n, packets: 3n, addTime: 1000n, useTime: 0n },
+    stats: { replayWindow: 0, replay: 2, integrityFailed: 1 },
+  };
+  const row = stateRow(state, colors, 1012);
+  assert.deepEqual(row.slice(7, 9), ['12s', '4.9 KiB in 3']);
+  assert.match(
+    row[9] ?? '',
+    /rekey in 49m 48s, rekey at 1\.0 MiB, expires in 59m 48s, expires at 9 packets, replayed 2, integrity-failed 1$/,
+  );
+  // Once used, the nearer of the two limits counts; a soft limit that is past is not told again.
+  const used = { ...state, current: { ...state.current, useTime: 4005n } };
+  assert.match(stateRow(used, colors, 4010)[9] ?? '', /rekey at .*expires in 1m 35s/);
+  assert(!(stateRow(used, colors, 4010)[9] ?? '').includes('rekey in'));
+});
+
+test('a policy is a row with its templates', () => {
+  const [[, event] = []] = messagesOf(capture('uml-6.1/tr_newpolicy.event0'));
+  assert(event?.kind === 'NEWPOLICY');
+  const { policy } = event;
+  const current = { ...policy.current, addTime: 1000n };
+  const row = policyRow({ ...policy, current }, colors, 1060);
+  assert.equal(row[0], policy.dir);
+  assert.equal(row[5], '1m');
+  assert.match(row[6] ?? '', /\[esp transport reqid \d+\]/);
+});
+
+test('the port id in the header is shown as a claim, where it can be one', () => {
+  const [[, event] = []] = messagesOf(capture('uml-6.1/newsa_m.event0'));
+  assert(event?.kind === 'NEWSA');
+  const text = (portId: number) =>
+    formatEvent({ ...event, header: { ...event.header, portId } }, colors);
+  assert(text(4242).endsWith(' claims port 4242'));
+  assert(!text(0).includes('claims'));
+});

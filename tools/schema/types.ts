@@ -1,0 +1,162 @@
+/**
+ * JSON Schemas of the parts that events are made of, from the tables of structs and attributes:
+ * what lib/cli/json.ts makes of a decoded value.
+ * @module
+ */
+import type { Attribute, AttributeTable } from '../../lib/wire/attribute-table.ts';
+import { type Enumeration, Flags } from '../../lib/wire/names.ts';
+import {
+  NUMBER_SIZE,
+  type NumberType,
+  type PlacedField,
+  type Struct,
+} from '../../lib/wire/struct.ts';
+import { decoded } from '../codec/shape.ts';
+
+/** A JSON Schema. */
+export type Schema = { readonly [Keyword: string]: unknown };
+
+export const string: Schema = { type: 'string' };
+export const reference = (name: string): Schema => ({ $ref: `#/$defs/${name}` });
+export const array = (items: Schema): Schema => ({ type: 'array', items });
+
+/** An object with these members, all but the optional ones there. */
+export function object(
+  properties: Readonly<Record<string, Schema>>,
+  optional: readonly string[] = [],
+): Schema {
+  const required = Object.keys(properties).filter((name) => !optional.includes(name));
+  return { type: 'object', properties, required };
+}
+
+const described = (schema: Schema, doc: string): Schema =>
+  doc === '' ? schema : { description: doc, ...schema };
+
+/** A number; the 64-bit ones as decimal digits, which no JSON parser rounds. */
+function number(type: NumberType, unlimited: boolean): Schema {
+  if (type === 'u64') {
+    const digits = { type: 'string', pattern: '^[0-9]{1,20}$' };
+    return unlimited ? { anyOf: [digits, { const: 'unlimited' }] } : digits;
+  }
+  const bits = NUMBER_SIZE[type] * 8;
+  return type === 's32'
+    ? { type: 'integer', minimum: -(2 ** 31), maximum: 2 ** 31 - 1 }
+    : { type: 'integer', minimum: 0, maximum: 2 ** bits - 1 };
+}
+
+/** A name, or the number where there is none (yet). */
+function enumeration(names: Enumeration<string>, type: NumberType): Schema {
+  return { anyOf: [{ enum: Object.keys(names.numbers) }, number(type, false)] };
+}
+
+function flags(names: Flags<string>, type: NumberType): Schema {
+  return object({ mask: number(type, false), names: array({ enum: Object.keys(names.bits) }) });
+}
+
+type NumberLike = {
+  readonly type: NumberType;
+  readonly names?: Enumeration<string> | Flags<string>;
+  readonly absent?: 'unlimited';
+};
+
+function numeric({ type, names, absent }: NumberLike): Schema {
+  if (names instanceof Flags) return flags(names, type);
+  return names ? enumeration(names, type) : number(type, absent !== undefined);
+}
+
+/** Bytes: hexadecimal digits, or their number where they might hold a key. */
+export const bytes: Schema = {
+  anyOf: [
+    { type: 'string', pattern: '^([0-9a-f]{2})*$' },
+    { type: 'string', pattern: '^\\[[0-9]+ bytes\\]$' },
+  ],
+};
+
+/** An attribute that nobody knows. */
+export const rawAttribute: Schema = object({
+  type: number('u16', false),
+  flags: number('u16', false),
+  bytes,
+});
+
+/** A byte that says yes or no; other numbers stay numbers. */
+export const truth: Schema = {
+  anyOf: [{ type: 'boolean' }, { type: 'integer', minimum: 2, maximum: 255 }],
+};
+
+function field(of: PlacedField): Schema {
+  switch (of.type) {
+    case 'truth':
+      return truth;
+    case 'address':
+    case 'name':
+    case 'text':
+      return string;
+    case 'struct':
+      return reference(of.struct.name);
+    case 'key':
+      return { type: 'string', pattern: '^([0-9a-f]{2})*$' };
+    case 'words':
+      return array(number('u32', false));
+    case 'length':
+    case 'reserved':
+      throw new Error(`${of.type} fields are not decoded`);
+    default:
+      return numeric(of);
+  }
+}
+
+/** The members that a struct's fields become. */
+export function members(of: Struct): Record<string, Schema> {
+  return Object.fromEntries(decoded(of).map((one) => [one.name, described(field(one), one.doc)]));
+}
+
+/** A struct. */
+export function struct(of: Struct): Schema {
+  const keys = decoded(of).filter(({ type }) => type === 'key');
+  return described(
+    object(
+      members(of),
+      keys.map(({ name }) => name),
+    ),
+    of.doc,
+  );
+}
+
+function attribute(of: Attribute): Schema {
+  switch (of.type) {
+    case 'struct':
+      return reference(of.struct.name);
+    case 'list':
+      return array(reference(of.struct.name));
+    case 'address':
+    case 'ip':
+    case 'string':
+      return string;
+    case 'bytes':
+      return bytes;
+    case 'nest':
+      return reference(of.table.name);
+    case 'nests':
+      return array(reference(of.table.name));
+    case 'flag':
+      return { const: true };
+    case 'pad':
+      throw new Error('padding is not decoded');
+    default:
+      return numeric(of);
+  }
+}
+
+/** The members that the attributes of a message become, each of which may be missing. */
+export function optional(table: AttributeTable, names: readonly string[]): Record<string, Schema> {
+  const all: Record<string, Schema> = {};
+  for (const name of names) {
+    const found = table.attributes.find((one) => one.name === name);
+    if (found === undefined) throw new Error(`no attribute is called ${name}`);
+    all[name] = described(attribute(found), found.doc);
+  }
+  const doc = 'Attributes this version does not know, as they came.';
+  all.unknown = described(array(rawAttribute), doc);
+  return all;
+}
