@@ -58,7 +58,8 @@ function ticksAt(at: number): number {
 /** Finds the owners of netlink sockets of one network namespace. */
 export class SocketOwners {
   readonly #netns: Namespace | undefined;
-  readonly #known = new Map<number, Holder>();
+  /** By inode; undefined where nobody could be found, which is not looked for again either. */
+  readonly #known = new Map<number, Holder | undefined>();
 
   /** @param options `netns`: where the sockets are; default the namespace of the process */
   constructor(options: { readonly netns?: Namespace | undefined } = {}) {
@@ -113,16 +114,15 @@ export class SocketOwners {
   }
 
   #holder(inode: number, portId: number): Holder | undefined {
-    const before = this.#known.get(inode);
-    if (before && holds(before.pid, before.descriptor, inode)?.startTime === before.startTime) {
-      return before;
+    if (this.#known.has(inode)) {
+      const before = this.#known.get(inode);
+      if (before === undefined) return undefined;
+      const now = holds(before.pid, before.descriptor, inode);
+      if (now?.startTime === before.startTime) return now;
     }
-    this.#known.delete(inode);
     const holder = search(inode, portId);
-    if (holder) {
-      if (this.#known.size >= MEMORY) this.#known.clear();
-      this.#known.set(inode, holder);
-    }
+    if (this.#known.size >= MEMORY) this.#known.clear();
+    this.#known.set(inode, holder);
     return holder;
   }
 }
