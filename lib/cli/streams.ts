@@ -109,21 +109,22 @@ export class Streams {
   /** One given by name is followed: when the name goes it is left, when it comes again heard. */
   #addNamed(names: readonly string[]): void {
     for (const name of new Set(names)) this.#add({ label: name, path: namespacePath(name) });
-    if (names.some((name) => !name.includes('/'))) this.#follow((name) => names.includes(name));
+    if (names.some((name) => !name.includes('/'))) this.#follow(({ name }) => names.includes(name));
   }
 
   #addAll(): void {
-    const own = namespaceId('/proc/self/ns/net');
-    const named = this.#follow(() => true);
-    if (!named.some(({ id }) => id === own)) this.#add({ label: null, path: undefined });
+    this.#add({ label: null, path: undefined });
+    // One's own may have a name too.
+    const own = namespaceId('/proc/thread-self/ns/net');
+    this.#follow(({ id }) => id !== own);
   }
 
-  /** @returns the namespaces there are */
-  #follow(wanted: (name: string) => boolean): NamedNamespace[] {
+  #follow(wanted: (namespace: NamedNamespace) => boolean): void {
     let begun = false;
     this.#watch = new NamespaceWatch({
-      added: ({ name, path }) => {
-        if (!wanted(name) || this.#open.has(name)) return;
+      added: (namespace) => {
+        const { name, path } = namespace;
+        if (!wanted(namespace) || this.#open.has(name)) return;
         const origin = { label: name, path };
         try {
           this.#add(origin);
@@ -147,6 +148,5 @@ export class Streams {
       },
     });
     begun = true;
-    return [...this.#watch.namespaces.values()];
   }
 }

@@ -58,11 +58,6 @@ export class NamespaceWatch {
     this.#begin();
   }
 
-  /** The namespaces there are, by name. */
-  get namespaces(): ReadonlyMap<string, NamedNamespace> {
-    return this.#known;
-  }
-
   close(): void {
     this.#parent.close();
     this.#watcher?.close();
