@@ -1,7 +1,7 @@
 /**
  * Checks of what callers pass to the client, before anything is sent. The encoders check the range of
  * each value; here is what they can't see: misspelled and missing properties, values of the wrong
- * type, addresses of mixed families, and keys of a length the kernel would refuse with a bare EINVAL.
+ * type, and addresses of mixed families.
  * @module
  */
 import { AF_INET, addressFamily } from '../wire/address.ts';
@@ -11,9 +11,9 @@ import type { Field, Struct } from '../wire/struct.ts';
 import { attributes } from './attributes.ts';
 import { xfrm_mark } from './structs.ts';
 
-/** What a property holds: an object or a list of a shape, text, a key; the rest encoders check. */
+/** What a property holds. What is `other`, the encoders check. */
 interface Member {
-  readonly holds: 'object' | 'list' | 'text' | 'key' | 'other';
+  readonly holds: 'object' | 'list' | 'text' | 'key' | 'bytes' | 'u16' | 'other';
   readonly shape?: Shape;
 }
 
@@ -68,7 +68,7 @@ function shapeOf(struct: Struct): Shape {
 
 const RAW: Member = {
   holds: 'list',
-  shape: shapeWith({ type: 'other', flags: 'other', bytes: 'other' }, ['type', 'bytes']),
+  shape: shapeWith({ type: 'u16', flags: 'u16', bytes: 'bytes' }, ['type', 'bytes']),
 };
 
 /** A shape written out. */
@@ -112,8 +112,7 @@ export function checkProperties(value: unknown, of: Shape, path: readonly string
   for (const [name, inner] of given) {
     const member = of.members.get(name);
     if (member === undefined) {
-      const known = [...of.members.keys()].join(', ');
-      throw new EncodeError(`is no property here; there are ${known}`, [...path, name]);
+      throw new EncodeError(`is no property here; ${instead(name, of)}`, [...path, name]);
     }
     checkMember(inner, member, [...path, name]);
   }
@@ -122,6 +121,30 @@ export function checkProperties(value: unknown, of: Shape, path: readonly string
     if (properties[name] === undefined) throw new EncodeError('is missing', [...path, name]);
   }
   for (const group of of.families) checkFamilies(properties, group, path);
+}
+
+/** The property that was meant, if one is but two letters away; else all there are. */
+function instead(name: string, { members }: Shape): string {
+  const known = [...members.keys()];
+  const [nearest] = known
+    .map((one): [number, string] => [distance(name, one), one])
+    .filter(([away]) => away <= 2)
+    .sort(([a], [b]) => a - b);
+  return nearest ? `did you mean ${nearest[1]}?` : `there are ${known.join(', ')}`;
+}
+
+/** How many letters must be added, removed or changed (Levenshtein). */
+function distance(a: string, b: string): number {
+  let row = Array.from({ length: b.length + 1 }, (_, j) => j);
+  for (let i = 0; i < a.length; i++) {
+    const next = [i + 1];
+    for (let j = 0; j < b.length; j++) {
+      const change = (row[j] as number) + (a[i] === b[j] ? 0 : 1);
+      next.push(Math.min(change, (row[j + 1] as number) + 1, (next[j] as number) + 1));
+    }
+    row = next;
+  }
+  return row[b.length] as number;
 }
 
 function checkMember(value: unknown, { holds, shape }: Member, path: readonly string[]): void {
@@ -141,6 +164,14 @@ function checkMember(value: unknown, { holds, shape }: Member, path: readonly st
       break;
     case 'text':
       if (typeof value !== 'string') throw new EncodeError('is no string', path);
+      break;
+    case 'u16':
+      if (!Number.isInteger(value) || (value as number) >>> 16 !== 0) {
+        throw new EncodeError('is no whole number from 0 to 65535', path);
+      }
+      break;
+    case 'bytes':
+      if (!(value instanceof Uint8Array)) throw new EncodeError('is no Uint8Array', path);
       break;
     case 'key':
       if (value instanceof Uint8Array) break;
@@ -166,54 +197,5 @@ function checkFamilies(
       const reason = `is ${word(family)}, ${first.name} is ${word(first.family)}: both must be of one family`;
       throw new EncodeError(reason, [...path, name]);
     }
-  }
-}
-
-/**
- * Bits of key that an algorithm takes (for AEADs with the salt, for rfc3686 with the nonce), and bits
- * of check value. From the setkey functions of crypto/ and the tables of net/xfrm/xfrm_algo.c.
- * HMACs take any key.
- */
-const ALGORITHMS: Readonly<Record<string, { keyBits: number[]; icvBits?: number[] }>> = {
-  'rfc4106(gcm(aes))': { keyBits: [160, 224, 288], icvBits: [64, 96, 128] },
-  'rfc4543(gcm(aes))': { keyBits: [160, 224, 288], icvBits: [128] },
-  'rfc4309(ccm(aes))': { keyBits: [152, 216, 280], icvBits: [64, 96, 128] },
-  'rfc7539esp(chacha20,poly1305)': { keyBits: [288], icvBits: [128] },
-  'cbc(aes)': { keyBits: [128, 192, 256] },
-  'rfc3686(ctr(aes))': { keyBits: [160, 224, 288] },
-  'cbc(camellia)': { keyBits: [128, 192, 256] },
-  'cbc(des3_ede)': { keyBits: [192] },
-  'ecb(cipher_null)': { keyBits: [0] },
-};
-
-interface AlgorithmInput {
-  readonly name?: string | undefined;
-  readonly keyBits?: number | undefined;
-  readonly icvBits?: number | undefined;
-  readonly key?: { readonly length: number } | undefined;
-}
-
-/**
- * Refuses key and check value lengths that are known to be wrong.
- *
- * @throws EncodeError that says which lengths there are
- */
-export function checkAlgorithm(algorithm: AlgorithmInput | undefined, path: string[]): void {
-  const known = ALGORITHMS[algorithm?.name ?? ''];
-  if (algorithm === undefined || known === undefined) return;
-  const bits = algorithm.keyBits ?? (algorithm.key?.length ?? 0) * 8;
-  if (!known.keyBits.includes(bits)) {
-    const salt = /^rfc/.test(algorithm.name ?? '') ? ' (salt included)' : '';
-    const list = known.keyBits.join(', ');
-    throw new EncodeError(`${algorithm.name} takes a key of ${list} bits${salt}, not ${bits}`, [
-      ...path,
-      'key',
-    ]);
-  }
-  if (known.icvBits !== undefined && !known.icvBits.includes(algorithm.icvBits ?? 0)) {
-    throw new EncodeError(
-      `${algorithm.name} has check values of ${known.icvBits.join(', ')} bits, not ${algorithm.icvBits ?? 0}`,
-      [...path, 'icvBits'],
-    );
   }
 }

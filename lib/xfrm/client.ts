@@ -7,8 +7,9 @@ import { Connection, type DumpEnd, type RequestOptions } from '../netlink/connec
 import { NETLINK_XFRM, NLM_F_REPLACE } from '../netlink/constants.ts';
 import type { Request } from '../netlink/request.ts';
 import type { Input } from '../wire/input.ts';
+import { checkAlgorithm } from './algorithms.ts';
 import { attributeName } from './attributes.ts';
-import { checkAlgorithm, checkProperties } from './check.ts';
+import { checkProperties } from './check.ts';
 import type { Mark, Migration, PolicyDefaults, SadAttributes, SpdAttributes } from './codec.ts';
 import { decodeXfrmMessage } from './decode-message.ts';
 import { encodeXfrm, type XfrmInput } from './encode.ts';

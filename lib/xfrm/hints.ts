@@ -19,7 +19,7 @@ const SA: Readonly<Record<string, string>> = {
   EEXIST: 'there is an SA with this destination, protocol and SPI: update it, or take another SPI',
   ESRCH: NO_SA,
   EPROTONOSUPPORT:
-    'this kernel lacks the protocol: load it (modprobe esp4 esp6 ah4 ah6 ipcomp), or see "netlink-xfrm lab"',
+    'this kernel lacks the protocol or the mode: load it (modprobe esp4 esp6 ah4 ah6 ipcomp), or see "netlink-xfrm lab"',
   ENOSYS: 'this kernel lacks the algorithm, or the length of its check value: see /proc/crypto',
 };
 

@@ -396,7 +396,8 @@ test('wrong arguments are refused by name, and nothing is sent', async () => {
       { ...state, lifetime: { hard: 1n } },
       /NEWSA › lifetime › hard › is no property here; there are softBytes/,
     ],
-    [{ ...state, liftime: {} }, /NEWSA › liftime › is no property here/],
+    [{ ...state, liftime: {} }, /NEWSA › liftime › is no property here; did you mean lifetime\?/],
+    [{ ...state, colour: 1 }, /NEWSA › colour › is no property here; there are selector, daddr,/],
     [{ ...state, mode: 'tunel' }, /NEWSA › mode › "tunel" is none of transport, tunnel/],
     [
       { ...state, saddr: '2001:db8::1' },
@@ -432,6 +433,8 @@ test('wrong arguments are refused by name, and nothing is sent', async () => {
     ],
     [{ ...state, replayEsn: { bitmap: 5 } }, /NEWSA › replayEsn › bitmap › is no array/],
     [{ ...state, unknown: 5 }, /NEWSA › unknown › is no array/],
+    [{ ...state, unknown: [{ type: 'x', bytes: key('') }] }, /unknown\[0\] › type › is no whole/],
+    [{ ...state, unknown: [{ type: 2, bytes: 'x' }] }, /unknown\[0\] › bytes › is no Uint8Array/],
     [{ ...state, unknown: [{ type: 200 }] }, /NEWSA › unknown\[0\] › bytes › is missing/],
     [[state], /NEWSA › is no object/],
   ];
