@@ -15,12 +15,15 @@ export class Claims {
   #moment = 0;
 
   /**
-   * The process; null if there is none, or none that can be seen; undefined for what has no header.
+   * The process; null if there is none, or none that can be seen; undefined for what has no header that
+   * says it.
    *
    * @param netns where the event comes from
    */
   of(event: SubscriptionEvent, netns: string | undefined): SocketOwner | null | undefined {
     if (event.protocol !== 'xfrm' || !('header' in event) || !event.header) return undefined;
+    // Of a NEWAE by traffic or timer the header is garbage (docs/events.md).
+    if (event.kind === 'NEWAE') return undefined;
     const { portId } = event.header;
     const { monotonic } = event.time;
     if (monotonic !== this.#moment) this.#found.clear();
