@@ -3,6 +3,8 @@
  * `netlink-xfrm/constants` and `netlink-xfrm/lab`) is not part of the interface.
  * @module
  */
+import './monitor/trace.ts';
+
 export { Filter } from './monitor/filter.ts';
 export { FilterError } from './monitor/filter-error.ts';
 export { type GroupName, groupNames, type Protocol } from './monitor/groups.ts';
@@ -19,6 +21,7 @@ export {
 } from './monitor/subscribe.ts';
 export type { EventTime } from './netlink/event.ts';
 export { KernelError } from './netlink/kernel-error.ts';
+export type { WireAttribute, WireMessage } from './netlink/trace.ts';
 export * from './route/client.ts';
 export type * from './route/codec.ts';
 export type * from './route/events.ts';

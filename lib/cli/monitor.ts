@@ -9,11 +9,13 @@ import { printable } from '../wire/text.ts';
 import { follow } from './follow.ts';
 import {
   addFollowOptions,
+  addOriginOptions,
   addOutputOptions,
   FILTER_HELP,
   type FollowOptions,
   filterOf,
   formatOf,
+  type OriginOptions,
   type OutputOptions,
 } from './options.ts';
 
@@ -54,6 +56,8 @@ const isTerm = (word: string) => /[=!]/.test(word);
 
 const isGroup = (name: string): name is GroupName => findGroup(name) !== undefined;
 
+type MonitorOptions = OutputOptions & FollowOptions & OriginOptions & { route?: true };
+
 export function monitorCommand(): Command {
   const command = new Command('monitor')
     .summary('print IPsec events as the kernel announces them')
@@ -64,7 +68,7 @@ export function monitorCommand(): Command {
     )
     .argument('[group|filter...]', `groups to listen to: ${ALL.join(', ')}, or all; and filters`)
     .option('--route', 'listen to the network beneath, too');
-  addFollowOptions(addOutputOptions(command));
+  addOriginOptions(addFollowOptions(addOutputOptions(command)));
   return command
     .addHelpText('after', FILTER_HELP)
     .addHelpText(
@@ -76,7 +80,7 @@ export function monitorCommand(): Command {
         'neigh, ipv6-prefix, ipv4-netconf …; those need no privilege.\n' +
         'docs/command.md tells more; schema/event-1.json describes the JSON.\n',
     )
-    .action(async (words: string[], options: OutputOptions & FollowOptions & { route?: true }) => {
+    .action(async (words: string[], options: MonitorOptions) => {
       const wrong = words.findIndex((word) => !isTerm(word) && word !== 'all' && !isGroup(word));
       if (wrong >= 0) {
         const reason = `no group '${printable(words[wrong] ?? '')}': use ${ALL.join(', ')} or all`;

@@ -26,11 +26,30 @@ export function formatTime(wall: number): string {
   return `${two(date.getHours())}:${two(date.getMinutes())}:${two(date.getSeconds())}.${ms < 10 ? '00' : ms < 100 ? '0' : ''}${ms}`;
 }
 
+/** The name of a network namespace in a line; null is one's own. */
+export const formatNamespace = (label: string | null): string =>
+  label === null ? '(own)' : printable(label);
+
+/** What is added to a line where it was asked for. */
+export interface LineAdditions {
+  /** The network namespace it comes from; null is one's own. */
+  readonly label?: string | null | undefined;
+  /** Who the event claims to be of, in place of the port id. */
+  readonly claimedBy?: string | undefined;
+}
+
 /** One line for an event, without the line break. */
-export function formatEvent(event: SubscriptionEvent, colors: Colors): string {
+export function formatEvent(
+  event: SubscriptionEvent,
+  colors: Colors,
+  { label, claimedBy }: LineAdditions = {},
+): string {
   const paint = KIND_COLOR[event.kind] ?? 'bold';
-  const text = `${describe(event, colors)}${claim(event, colors)}`;
-  return formatLine(event, colors[paint](event.kind.padEnd(9)), text, colors);
+  const from = label === undefined ? '' : `${colors.magenta(formatNamespace(label))} `;
+  const by =
+    claimedBy === undefined ? claim(event, colors) : colors.dim(` claimed by ${claimedBy}`);
+  const kind = `${from}${colors[paint](event.kind.padEnd(9))}`;
+  return formatLine(event, kind, `${describe(event, colors)}${by}`, colors);
 }
 
 /** Who the event's header says caused it. Anybody may write anything there. */

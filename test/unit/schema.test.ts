@@ -47,7 +47,7 @@ test('every kind of recorded message holds to it, with keys and without', () => 
   }
   // Not recorded; generated ones are below.
   const elsewhere =
-    /^(MIGRATE_STATE|overrun|policy|state|summary|synced|rtnetlink|NEWPORT|NEWPREFIX|(NEW|DEL)(ANYCAST|NEXTHOP)|DELIFINFO)$/;
+    /^(MIGRATE_STATE|namespace|overrun|policy|state|summary|synced|rtnetlink|NEWPORT|NEWPREFIX|(NEW|DEL)(ANYCAST|NEXTHOP)|DELIFINFO)$/;
   const missing = schemaKinds.filter((kind) => !seen.has(kind) && !kind.startsWith('request'));
   assert.deepEqual(
     missing.filter((kind) => !elsewhere.test(kind)),
@@ -78,7 +78,7 @@ test('generated messages of all kinds hold to it', () => {
     }
   }
   const missing = schemaKinds.filter((kind) => !seen.has(kind));
-  const elsewhere = ['overrun', 'policy', 'state', 'summary', 'synced'];
+  const elsewhere = ['namespace', 'overrun', 'policy', 'state', 'summary', 'synced'];
   assert.deepEqual(missing.sort(), elsewhere);
 });
 
@@ -89,11 +89,25 @@ test('what stands between events holds to it', () => {
     { kind: 'malformed', protocol: 'xfrm', reason: 'odd', path: ['NEWSA'], offset: 4, time },
     { kind: 'synced', protocol: 'xfrm', listed: 4, time },
     { kind: 'summary', ...totals, time },
+    { kind: 'namespace', netns: 'blue', state: 'removed', time },
+    { kind: 'namespace', netns: null, state: 'added', error: 'setns EPERM', time },
   ];
   for (const record of records) {
     const line = formatJson(record, false);
     assert.equal(checkLine(line), record.kind);
     assert(validate(JSON.parse(line)));
+  }
+});
+
+test('where an event comes from and whose it claims to be hold to it', () => {
+  const [bytes = ''] = lines(capture('uml-6.1/newsa_m.event0'), 'xfrm', false);
+  const event = JSON.parse(bytes);
+  for (const netns of ['blue', null]) assert(validate({ ...event, netns }));
+  for (const claimedBy of [{ pid: 812, name: 'charon' }, null]) {
+    assert(validate({ ...event, claimedBy }));
+  }
+  for (const wrong of [{ netns: 5 }, { claimedBy: 'charon[812]' }, { claimedBy: { pid: 812 } }]) {
+    assert(!validate({ ...event, ...wrong }), JSON.stringify(wrong));
   }
 });
 

@@ -69,6 +69,17 @@ const objects = {
   },
 };
 
+const netns: Schema = {
+  description: "The network namespace it comes from, where there are several; null is one's own.",
+  type: ['string', 'null'],
+};
+const claimedBy: Schema = {
+  description:
+    'The process whose port id the header holds, if that was asked for; null if there is none ' +
+    'that can be seen. A claim, no proof.',
+  oneOf: [object({ pid: count, name: string }), { type: 'null' }],
+};
+
 type ObjectName = keyof typeof objects;
 const the = (name: ObjectName): Schema => reference(name);
 const structOf = (of: Struct): Schema => reference(of.name);
@@ -160,6 +171,11 @@ const kinds: { [Kind in OneKind]: Members<Extract<JsonRecord, { kind: Kind }>> }
     always: { reason: string, path: array(string), offset: { type: 'integer' } },
     sometimes: { expected: count, found: { type: 'integer' }, header },
   },
+  namespace: {
+    doc: 'A network namespace came or went while it was listened to.',
+    always: { netns, state: { enum: ['added', 'removed'] } },
+    sometimes: { error: string },
+  },
   summary: {
     doc: 'The end of a stream.',
     always: {
@@ -230,6 +246,7 @@ const requests: { [Name in Message]: Members<RequestOf<Name>> } = {
 /** Kinds that are of no protocol, or of any. */
 const PROTOCOLS: Readonly<Record<string, Schema | undefined>> = {
   summary: undefined,
+  namespace: undefined,
   overrun: { enum: ['xfrm', 'route'] },
   malformed: { enum: ['xfrm', 'route'] },
 };
@@ -243,17 +260,20 @@ function record(
     time: { description: 'When it was read, or printed.', type: 'string', format: 'date-time' },
     monotonic: { description: 'The same, in ms on a clock that never jumps.', type: 'number' },
   };
+  const additions: Record<string, Schema> =
+    'header' in always || 'header' in sometimes ? { netns, claimedBy } : protocol ? { netns } : {};
   const schema = object(
     {
       schema: { const: EVENT_SCHEMA },
       ...tag,
       ...(protocol ? { protocol } : {}),
       ...time,
+      ...additions,
       ...always,
       ...sometimes,
     },
     // A recording may not say when.
-    [...Object.keys(time), ...Object.keys(sometimes)],
+    [...Object.keys(time), ...Object.keys(additions), ...Object.keys(sometimes)],
   );
   return { description: doc, ...schema };
 }
