@@ -62,7 +62,7 @@ export const addressAttributes: AttributeTable = {
     address('FLAGS', named('u32', N.AddressFlags), 'Flags.'),
     address('RT_PRIORITY', u32, 'Metric of the route to its network.', 'metric'),
     address('CACHEINFO', struct(S.ifa_cacheinfo), 'How long it lasts.', 'times'),
-    address('MC_USERS', u32, 'How many want it (kernel 6.19).', 'multicastUsers'),
+    address('MC_USERS', u32, 'How many want it (kernel 7.3).', 'multicastUsers'),
     address('TARGET_NETNSID', s32, 'The namespace asked for, its id here.', 'targetNetnsId'),
   ],
 };

@@ -440,7 +440,7 @@ export interface NexthopMember {
   id: number;
   /** Its weight, less one, the low byte. */
   weight: number;
-  /** Its weight, the high byte (kernel 6.12). */
+  /** Its weight, the high byte (kernel 6.12, reserved before). */
   weightHigh: number;
 }
 
@@ -2032,7 +2032,7 @@ export interface BridgeData {
   fdbNLearned?: number;
   /** Most addresses it learns; 0 for any number (kernel 6.7). (IFLA_BR_FDB_MAX_LEARNED) */
   fdbMaxLearned?: number;
-  /** How the spanning tree is chosen (kernel 7.2). (IFLA_BR_STP_MODE) */
+  /** How the spanning tree is chosen. (IFLA_BR_STP_MODE) */
   stpMode?: number;
   /** Ethernet type of its VLANs. (IFLA_BR_VLAN_PROTOCOL) */
   vlanProtocol?: number;
@@ -3597,7 +3597,7 @@ export interface BridgePortData {
   mab?: number;
   /** The same as neighSuppress, by VLAN (kernel 6.4). (IFLA_BRPORT_NEIGH_VLAN_SUPPRESS) */
   neighVlanSuppress?: number;
-  /** Whether unasked answers are passed on (kernel 7.2). (IFLA_BRPORT_NEIGH_FORWARD_GRAT) */
+  /** Whether unasked answers are passed on. (IFLA_BRPORT_NEIGH_FORWARD_GRAT) */
   neighForwardGrat?: number;
   /** Until what was heard is too old. (IFLA_BRPORT_MESSAGE_AGE_TIMER) */
   messageAgeTimer?: bigint;
@@ -4621,7 +4621,7 @@ export interface LinkAttributes {
   tsoMaxSize?: number;
   /** Most segments the device can split into. (IFLA_TSO_MAX_SEGS) */
   tsoMaxSegs?: number;
-  /** How far ahead it takes packets, in ns, 4 or 8 bytes (kernel 6.13). (IFLA_MAX_PACING_OFFLOAD_HORIZON) */
+  /** How far ahead it takes packets, in ns, 4 or 8 bytes. (IFLA_MAX_PACING_OFFLOAD_HORIZON) */
   maxPacingOffloadHorizon?: Uint8Array;
   /** Receive queues. (IFLA_NUM_RX_QUEUES) */
   numRxQueues?: number;
@@ -4637,9 +4637,9 @@ export interface LinkAttributes {
   carrierUpCount?: number;
   /** How often it went. (IFLA_CARRIER_DOWN_COUNT) */
   carrierDownCount?: number;
-  /** Bytes it needs before a packet (kernel 6.16). (IFLA_HEADROOM) */
+  /** Bytes it needs before a packet (kernel 6.18). (IFLA_HEADROOM) */
   headroom?: number;
-  /** Bytes it needs after a packet (kernel 6.16). (IFLA_TAILROOM) */
+  /** Bytes it needs after a packet (kernel 6.18). (IFLA_TAILROOM) */
   tailroom?: number;
   /** Whether a program holds it down. (IFLA_PROTO_DOWN) */
   protoDown?: number;
@@ -5693,7 +5693,7 @@ export interface AddressAttributes {
   metric?: number;
   /** How long it lasts. (IFA_CACHEINFO) */
   times?: AddressTimes;
-  /** How many want it (kernel 6.19). (IFA_MC_USERS) */
+  /** How many want it (kernel 7.3). (IFA_MC_USERS) */
   multicastUsers?: number;
   /** The namespace asked for, its id here. (IFA_TARGET_NETNSID) */
   targetNetnsId?: number;

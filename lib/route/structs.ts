@@ -162,7 +162,7 @@ export const nhmsg = struct('nhmsg', 'NexthopHeader', 'What a next hop object is
 export const nexthop_grp = struct('nexthop_grp', 'NexthopMember', 'A member of a group.', [
   number('u32', 'id', 'Id of the next hop.'),
   number('u8', 'weight', 'Its weight, less one, the low byte.'),
-  number('u8', 'resvd1', 'Its weight, the high byte (kernel 6.12).', { name: 'weightHigh' }),
+  number('u8', 'weight_high', 'Its weight, the high byte (kernel 6.12, reserved before).'),
   reserved('u16', 'resvd2'),
 ]);
 

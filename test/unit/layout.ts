@@ -40,6 +40,9 @@ const PROTOCOLS: readonly (readonly [headers: string[], structs: Record<string, 
   [ROUTE_HEADERS, { ...routeStructs }],
 ];
 
+/** Members that had another name in older headers. */
+const RENAMED: Readonly<Record<string, string>> = { weight_high: 'resvd1' };
+
 /** What trails a struct is no member of it: the label of a security context, newer counters. */
 const isMember = ({ type }: { type: string }) => type !== 'text' && type !== 'rest';
 
@@ -98,13 +101,15 @@ export function checkStructs(include: Include = []): string[] {
   return PROTOCOLS.flatMap(([headers, structs]) => {
     const present = inHeader(include, Object.keys(structs), headers);
     const tables = Object.values(structs).filter(({ kernel }) => present.has(kernel));
+    const renamed = inHeader(include, Object.keys(RENAMED), headers);
+    const member = (name: string) => (renamed.has(name) ? name : (RENAMED[name] ?? name));
     const lines = tables.flatMap(({ kernel, fields }) => [
       `printf("\\"${kernel}\\":%zu,", sizeof(struct ${kernel}));`,
       ...fields
         .filter(isMember)
         .map(
           (field) =>
-            `printf("\\"${kernel}.${field.kernel}\\":%zu,", offsetof(struct ${kernel}, ${field.kernel}));`,
+            `printf("\\"${kernel}.${field.kernel}\\":%zu,", offsetof(struct ${kernel}, ${member(field.kernel)}));`,
         ),
     ]);
     const found = compiled(include, headers, lines);
