@@ -72,6 +72,8 @@ export class NetlinkSocket {
   readonly #constants: Addon['constants'];
   readonly #kernelOnly: boolean;
   readonly #batch: number;
+  /** SK_MEMINFO_VARS words (linux/sock_diag.h): the first is what waits, the ninth the drops. */
+  readonly #meminfo = new Uint32Array(9);
   #listener: ((batch: Batch) => void) | undefined;
   #failed: ((error: SystemError) => void) | undefined;
   #closing: Promise<void> | undefined;
@@ -173,6 +175,30 @@ export class NetlinkSocket {
     const into = new Uint8Array(value.buffer);
     this.#check(this.#open().getOption(SOL_SOCKET, SO_RCVBUF, into), 'getsockopt');
     return value[0] as number;
+  }
+
+  /**
+   * What waits to be read, in bytes as the kernel charges them (0: nothing), and how many datagrams
+   * found no room so far, of which {@link overruns} tells only that there were some (SO_MEMINFO;
+   * net/core/sock.c, sk_get_meminfo; counted in net/netlink/af_netlink.c, netlink_overrun).
+   */
+  get queue(): { readonly bytes: number; readonly drops: number } {
+    const { SOL_SOCKET, SO_MEMINFO } = this.#constants;
+    const into = new Uint8Array(this.#meminfo.buffer);
+    this.#check(this.#open().getOption(SOL_SOCKET, SO_MEMINFO, into), 'getsockopt');
+    const { 0: bytes = 0, 8: drops = 0 } = this.#meminfo;
+    return { bytes, drops };
+  }
+
+  /**
+   * After a loss the kernel drops every event until the queue has been read empty, and for ever if
+   * it was empty when a copy could not be made (CONGESTED; af_netlink.c, netlink_overrun). This
+   * ends that at once (netlink_setsockopt, NETLINK_NO_ENOBUFS): what comes from now on is queued.
+   */
+  clearCongestion(): void {
+    const { SOL_NETLINK, NETLINK_NO_ENOBUFS } = this.#constants;
+    this.#check(this.#setInteger(SOL_NETLINK, NETLINK_NO_ENOBUFS, 1), 'setsockopt');
+    this.#check(this.#setInteger(SOL_NETLINK, NETLINK_NO_ENOBUFS, 0), 'setsockopt');
   }
 
   /** @throws SystemError `ENOPROTOOPT` if the kernel is too old for the option */
