@@ -40,8 +40,9 @@ export class SimulatedKernel {
   /** Newest first, as in net->xfrm.state_all. */
   states: XfrmState[] = [];
   policies: XfrmPolicy[] = [];
-  /** Whether anything changed of which no event told. */
-  silent = false;
+  /** How many things happened, and the last of them of which no event told. */
+  steps = 0;
+  silentAt = 0;
   readonly #random: Random;
   readonly #capacity: number;
   readonly #events: XfrmEvent[] = [];
@@ -58,8 +59,9 @@ export class SimulatedKernel {
     this.#capacity = capacity;
   }
 
-  /** One thing happens. */
-  step(): void {
+  /** One thing happens. @param silent whether it may be one that no event tells of */
+  step(silent: boolean): void {
+    this.steps++;
     const random = this.#random;
     if (random.chance(1, 12)) this.#seconds++;
     if (this.#late.length > 0 && random.chance(1, 3)) this.#queue(this.#late.shift() as XfrmEvent);
@@ -69,7 +71,6 @@ export class SimulatedKernel {
       () => this.#update(),
       () => this.#update(),
       () => this.#delete(),
-      () => this.#allocate(),
       () => this.#expire(),
       () => this.#setPolicy(),
       () => this.#setPolicy(),
@@ -81,12 +82,17 @@ export class SimulatedKernel {
       () => this.#flushPolicies(),
       () => this.#expirePolicy(),
       () => this.#migrate(),
+      () => this.#timeOut(),
+    ];
+    const untold: (() => void)[] = [
+      () => this.#allocate(),
+      () => this.#allocate(),
       () => this.#acquire(),
       () => this.#deviceGoes(),
-      () => this.#timeOut(),
       () => this.#socketPolicy(),
     ];
-    random.pick(random.chance(1, 4) ? seldom : does)();
+    if (silent && random.chance(1, 6)) random.pick(untold)();
+    else random.pick(random.chance(1, 4) ? seldom : does)();
   }
 
   /** Nothing is on its way any more. */
@@ -366,7 +372,7 @@ export class SimulatedKernel {
   }
 
   #allocate(): void {
-    this.silent = true;
+    this.silentAt = this.steps;
     const { aead: _a, auth: _b, comp: _c, encap: _d, offload: _e, ...request } = this.#request();
     if (!usesSpi(request)) return;
     const { spi } = request;
@@ -381,7 +387,7 @@ export class SimulatedKernel {
   }
 
   #acquire(): void {
-    this.silent = true;
+    this.silentAt = this.steps;
     const { aead: _a, auth: _b, comp: _c, encap: _d, offload: _e, ...request } = this.#request();
     if (usesSpi(request)) this.#insert({ ...request, spi: 0, seq: 1 + this.#random.below(2) });
   }
@@ -449,7 +455,7 @@ export class SimulatedKernel {
 
   #deviceGoes(): void {
     for (const state of this.states.filter(({ offload }) => offload)) {
-      this.silent = true;
+      this.silentAt = this.steps;
       this.#remove(state);
     }
   }
@@ -505,7 +511,7 @@ export class SimulatedKernel {
 
   /** A program gives one of its sockets a policy, or takes it away: told to nobody. */
   #socketPolicy(): void {
-    this.silent = true;
+    this.silentAt = this.steps;
     const old = this.policies.find(({ index }) => (index & 7) >= 3);
     if (old) this.policies.splice(this.policies.indexOf(old), 1);
     else {
