@@ -14,9 +14,10 @@ export type {
   Updated,
   Why,
 } from './monitor/changes.ts';
-export { Filter, FilterError } from './monitor/filter.ts';
+export { Filter, Filter, FilterError } from './monitor/filter.ts';
+export { FilterError } from './monitor/filter-error.ts';
 export { type GroupName, groupNames, type Protocol } from './monitor/groups.ts';
-export type { Listed } from './monitor/subject.ts';
+export type { Filterable, Listed } from './monitor/subject.ts';
 export {
   type MalformedEvent,
   type Overrun,

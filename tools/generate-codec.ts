@@ -11,6 +11,7 @@ import { join } from 'node:path';
 import * as attributes from '../lib/xfrm/attributes.ts';
 import * as names from '../lib/xfrm/names.ts';
 import * as structs from '../lib/xfrm/structs.ts';
+import * as toy from '../test/codec/tables.ts';
 import { generate, type Protocol } from './codec/module.ts';
 
 /** All protocols whose codec is generated. */
@@ -18,10 +19,20 @@ export const protocols: readonly Protocol[] = [
   {
     name: 'XFRM',
     file: 'lib/xfrm/codec.ts',
+    wire: '../wire/',
     sources: 'structs.ts and attributes.ts',
     structs: Object.values(structs),
     tables: [attributes.attributes, attributes.sadAttributes, attributes.spdAttributes],
     imports: { key: ['KeyMaterial'], names: Object.keys(names) },
+  },
+  {
+    name: 'a toy',
+    file: 'test/codec/codec.ts',
+    wire: '../../lib/wire/',
+    sources: 'tables.ts',
+    structs: [],
+    tables: [toy.inner, toy.outer, toy.toy],
+    imports: {},
   },
 ];
 

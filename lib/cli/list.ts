@@ -4,7 +4,8 @@
  * @module
  */
 import { Command } from 'commander';
-import { type Filter, pointAt } from '../monitor/filter.ts';
+import type { Filter } from '../monitor/filter.ts';
+import { pointAt } from '../monitor/filter-error.ts';
 import type { GroupName } from '../monitor/groups.ts';
 import { EVENT_KINDS, type Listed } from '../monitor/subject.ts';
 import type { SubscriptionEvent } from '../monitor/subscribe.ts';

@@ -3,7 +3,7 @@
  * @module
  */
 import { Command } from 'commander';
-import { pointAt } from '../monitor/filter.ts';
+import { pointAt } from '../monitor/filter-error.ts';
 import type { GroupName } from '../monitor/groups.ts';
 import { printable } from '../wire/text.ts';
 import { follow } from './follow.ts';

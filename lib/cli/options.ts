@@ -4,7 +4,9 @@
  */
 import { type Command, InvalidArgumentError, Option } from 'commander';
 import pc from 'picocolors';
-import { Filter, FilterError, filterHelp } from '../monitor/filter.ts';
+import { Filter } from '../monitor/filter.ts';
+import { FilterError } from '../monitor/filter-error.ts';
+import { filterHelp } from '../monitor/filter-keys.ts';
 import type { Colors } from './text.ts';
 
 /** How to print, as the options say. */

@@ -34,7 +34,7 @@ export class LineOutput {
 
   /** Adds a line; it is written when the current turn of the event loop ends. */
   line(text: string): void {
-    if (this.#text === '') queueMicrotask(() => this.flush());
+    if (this.#text === '') setImmediate(() => this.flush());
     this.#text += `${text}\n`;
   }
 

@@ -16,7 +16,7 @@ export type Listed =
   | { readonly kind: 'policy'; readonly policy: XfrmPolicy };
 
 /** All that can be asked what it is about: of recordings, also requests and answers. */
-export type Item = SubscriptionEvent | XfrmMessage | Listed;
+export type Filterable = SubscriptionEvent | XfrmMessage | Listed;
 
 /** An address, or a network. */
 export interface Place {
@@ -92,7 +92,7 @@ function ofPolicy(policy: XfrmPolicy): Subject {
 }
 
 /** Undefined where it is about neither SAs nor policies. */
-export function subjectOf(item: Item): Subject | undefined {
+export function subjectOf(item: Filterable): Subject | undefined {
   switch (item.kind) {
     case 'state':
     case 'NEWSA':

@@ -6,6 +6,7 @@
  * @module
  */
 import { constants as system } from 'node:os';
+import { integer, optionalBoolean, wrongType } from '../socket/argument.ts';
 import { type NetlinkOption, SocketStateError } from '../socket/index.ts';
 import { NLM_F_DUMP } from './constants.ts';
 import type { DecodeMessage } from './event.ts';
@@ -80,13 +81,14 @@ export class Connection {
     decode?: DecodeMessage<Reply>,
     options: RequestOptions = {},
   ): Promise<Answer<Reply>> {
-    options.signal?.throwIfAborted();
+    const { signal, ...how } = checked(options);
+    signal?.throwIfAborted();
     if (this.#underWay >= WINDOW) await new Promise<void>((turn) => this.#turns.push(turn));
     this.#underWay++;
     try {
-      options.signal?.throwIfAborted();
+      signal?.throwIfAborted();
       this.#socket ??= this.#open();
-      return await ask(this.#socket, request, decode, options);
+      return await ask(this.#socket, request, decode, { signal, ...how });
     } finally {
       this.#underWay--;
       this.#turns.shift()?.();
@@ -101,8 +103,9 @@ export class Connection {
   async *dump<Reply>(
     request: Request,
     decode: DecodeMessage<Reply>,
-    { signal, timeout = 30_000, keys = false }: RequestOptions = {},
+    options: RequestOptions = {},
   ): AsyncGenerator<Reply, DumpEnd, undefined> {
+    const { signal, timeout, keys } = checked(options);
     signal?.throwIfAborted();
     const socket = this.#open(1);
     let piece: Reply[] = [];
@@ -172,12 +175,24 @@ export class Connection {
   }
 }
 
+/** The options with their defaults. @throws TypeError or RangeError for a wrong one */
+function checked({ signal, timeout = 30_000, keys }: RequestOptions) {
+  if (signal !== undefined && !(signal instanceof AbortSignal)) {
+    throw wrongType('options.signal', 'an AbortSignal', signal);
+  }
+  return {
+    signal,
+    timeout: integer('options.timeout', timeout, 1, 2 ** 31 - 1),
+    keys: optionalBoolean('options.keys', keys, false),
+  };
+}
+
 /** Sends one request and waits for its answers. */
 function ask<Reply>(
   socket: RequestSocket,
   request: Request,
   decode: DecodeMessage<Reply> | undefined,
-  { signal, timeout = 30_000, keys = false }: RequestOptions,
+  { signal, timeout, keys }: ReturnType<typeof checked>,
 ): Promise<Answer<Reply>> {
   return new Promise((resolve, reject) => {
     const replies: Reply[] = [];

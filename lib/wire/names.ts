@@ -71,6 +71,10 @@ export class Flags<Name extends string> {
   mask(value: FlagSet<Name> | readonly Name[] | number | undefined, field: string): number {
     if (value === undefined) return 0;
     if (typeof value === 'number') return value;
+    if (typeof value !== 'object') {
+      const text = JSON.stringify(value);
+      throw new EncodeError(`${text} is no list of names, no set of flags and no number`, [field]);
+    }
     if ('mask' in value) return value.mask;
     let mask = 0;
     for (const name of value) {

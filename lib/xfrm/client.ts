@@ -6,92 +6,33 @@
 import { Connection, type DumpEnd, type RequestOptions } from '../netlink/connection.ts';
 import { NETLINK_XFRM, NLM_F_REPLACE } from '../netlink/constants.ts';
 import type { Request } from '../netlink/request.ts';
-import { EncodeError } from '../wire/error.ts';
 import type { Input } from '../wire/input.ts';
-import { parseNetwork } from '../wire/network.ts';
+import { checkAlgorithm } from './algorithms.ts';
 import { attributeName } from './attributes.ts';
-import { checkAlgorithm, checkProperties, shape } from './check.ts';
-import type {
-  AddressFilter,
-  Mark,
-  Migration,
-  PolicyDefaults,
-  SadAttributes,
-  Selector,
-  SpdAttributes,
-} from './codec.ts';
+import { checkProperties } from './check.ts';
+import type { Mark, Migration, PolicyDefaults, SadAttributes, SpdAttributes } from './codec.ts';
 import { decodeXfrmMessage } from './decode-message.ts';
 import { encodeXfrm, type XfrmInput } from './encode.ts';
 import { hintFor } from './hints.ts';
+import {
+  checkStateKey,
+  type PolicyKey,
+  policyKey,
+  type StateFilter,
+  type StateKey,
+  stateFilter,
+  stateKey,
+} from './keys.ts';
 import { fixedSize, type MessageName } from './messages.ts';
-import type { IpsecProto, PolicyDir, PolicyType } from './names.ts';
+import type { IpsecProto, PolicyType } from './names.ts';
 import type { Aevent, SpiAllocation, StateMigration, XfrmPolicy, XfrmState } from './objects.ts';
-import * as parts from './parts.ts';
 import type { XfrmMessage, XfrmRequest } from './requests.ts';
-import * as S from './structs.ts';
+import * as shapes from './shapes.ts';
+import { leftOut, mayBeLeftOut, RECENT, RECENT_POLICY, type Taken } from './taken.ts';
 
+export type { PolicyKey, StateFilter, StateKey } from './keys.ts';
+export type { Taken } from './taken.ts';
 export type { DumpEnd, RequestOptions };
-
-/** What identifies an SA. */
-export interface StateKey {
-  readonly daddr: string;
-  readonly spi: number;
-  /** Default `esp`. */
-  readonly proto?: IpsecProto | undefined;
-  /** If the SA has one. */
-  readonly mark?: Mark | undefined;
-  /** For protocols other than ESP, AH and IPComp, which have no SPI. */
-  readonly saddr?: string | undefined;
-}
-
-/** What identifies a policy: its index, or its selector. */
-export interface PolicyKey {
-  readonly dir: PolicyDir;
-  readonly index?: number | undefined;
-  readonly selector?: Input<Selector> | undefined;
-  readonly mark?: Mark | undefined;
-  readonly ifId?: number | undefined;
-  /** Default `main`. */
-  readonly type?: PolicyType | undefined;
-}
-
-/** Which SAs to list; the kernel itself does the choosing. */
-export interface StateFilter {
-  readonly proto?: IpsecProto | undefined;
-  /** Source network, as `10.0.0.0/8` or an address. */
-  readonly saddr?: string | undefined;
-  /** Destination network. */
-  readonly daddr?: string | undefined;
-}
-
-/** What became of a request that set something. */
-export interface Taken {
-  /**
-   * Attributes that the kernel did not take, under its own names. A kernel passes over attributes
-   * newer than itself without a word (net/xfrm/xfrm_user.c parses them liberally); for those that
-   * came after kernel 5.10 the SA is read back to find out.
-   */
-  readonly notTaken: readonly string[];
-  /** The kernel's words, if it had reservations. */
-  readonly warning: string | undefined;
-}
-
-/** Properties of an SA whose attributes came after kernel 5.10. */
-const RECENT: Readonly<Partial<Record<keyof XfrmState, string>>> = {
-  mappingMaxAge: 'XFRMA_MTIMER_THRESH',
-  dir: 'XFRMA_SA_DIR',
-  natKeepaliveInterval: 'XFRMA_NAT_KEEPALIVE_INTERVAL',
-  pcpu: 'XFRMA_SA_PCPU',
-  iptfsDropTime: 'XFRMA_IPTFS_DROP_TIME',
-  iptfsReorderWindow: 'XFRMA_IPTFS_REORDER_WINDOW',
-  iptfsDontFrag: 'XFRMA_IPTFS_DONT_FRAG',
-  iptfsInitDelay: 'XFRMA_IPTFS_INIT_DELAY',
-  iptfsMaxQsize: 'XFRMA_IPTFS_MAX_QSIZE',
-  iptfsPktSize: 'XFRMA_IPTFS_PKT_SIZE',
-};
-
-const STATE = shape(S.xfrm_usersa_info, parts.STATE);
-const POLICY = shape(S.xfrm_userpolicy_info, parts.POLICY);
 
 /**
  * Requests to the kernel's XFRM, over a socket of their own.
@@ -113,11 +54,7 @@ export class XfrmClient implements AsyncDisposable {
     filter: StateFilter = {},
     options?: RequestOptions,
   ): AsyncGenerator<XfrmState, DumpEnd, undefined> {
-    const { proto, saddr, daddr } = filter;
-    const attributes = {
-      filterProto: proto,
-      addressFilter: saddr || daddr ? addressFilter(saddr, daddr) : undefined,
-    };
+    const attributes = stateFilter(filter);
     return this.#list({ kind: 'request', message: 'GETSA', attributes }, options, (message) =>
       message.kind === 'NEWSA' ? message.state : undefined,
     );
@@ -161,7 +98,7 @@ export class XfrmClient implements AsyncDisposable {
     allocation: Input<SpiAllocation>,
     options?: RequestOptions,
   ): Promise<XfrmState> {
-    checkProperties(allocation, shape(S.xfrm_userspi_info, parts.ALLOCSPI), ['ALLOCSPI']);
+    checkProperties(allocation, shapes.ALLOCATION, ['ALLOCSPI']);
     const message = { kind: 'request', message: 'ALLOCSPI', allocation } as const;
     return this.#one(message, options, (reply) =>
       reply.kind === 'NEWSA' ? reply.state : undefined,
@@ -170,6 +107,7 @@ export class XfrmClient implements AsyncDisposable {
 
   /** Says that an SA reached a limit; with a hard one, the kernel deletes it. */
   async expireState(key: StateKey, hard: boolean, options?: RequestOptions): Promise<void> {
+    checkStateKey(key);
     const { daddr, spi, proto = 'esp', mark } = key;
     const state = { daddr, spi, proto, mark };
     await this.#ask({ kind: 'request', message: 'EXPIRE', state, hard }, options);
@@ -214,6 +152,7 @@ export class XfrmClient implements AsyncDisposable {
 
   /** The counters of an SA; `flags` asks for thresholds too. */
   async getAevent(aevent: Input<Aevent>, options?: RequestOptions): Promise<Aevent> {
+    checkProperties(aevent, shapes.AEVENT, ['GETAE']);
     const message = { kind: 'request', message: 'GETAE', aevent } as const;
     return this.#one(message, options, (reply) =>
       reply.kind === 'NEWAE' ? reply.aevent : undefined,
@@ -222,6 +161,7 @@ export class XfrmClient implements AsyncDisposable {
 
   /** Sets counters and thresholds of an SA, which must not be larval. */
   async setAevent(aevent: Input<Aevent>, options?: RequestOptions): Promise<void> {
+    checkProperties(aevent, shapes.AEVENT, ['NEWAE']);
     const header = { flags: NLM_F_REPLACE };
     await this.#ask({ kind: 'request', message: 'NEWAE', header, aevent }, options);
   }
@@ -233,6 +173,9 @@ export class XfrmClient implements AsyncDisposable {
     attributes: Extract<XfrmInput, { message: 'MIGRATE' }>['attributes'] = {},
     options?: RequestOptions,
   ): Promise<void> {
+    for (const [i, one] of migrations.entries()) {
+      checkProperties(one, shapes.MIGRATION, ['MIGRATE', `migrations[${i}]`]);
+    }
     const { id, attributes: more } = policyKey(policy);
     const all = { policyType: more.policyType, ...attributes };
     await this.#ask(
@@ -243,6 +186,7 @@ export class XfrmClient implements AsyncDisposable {
 
   /** Moves one SA to other addresses (kernel 7.2; older ones: `EINVAL`). */
   async migrateState(migration: Input<StateMigration>, options?: RequestOptions): Promise<void> {
+    checkProperties(migration, shapes.STATE_MIGRATION, ['MIGRATE_STATE']);
     await this.#ask({ kind: 'request', message: 'MIGRATE_STATE', migration }, options);
   }
 
@@ -266,6 +210,7 @@ export class XfrmClient implements AsyncDisposable {
     spd: Input<Pick<SpdAttributes, 'ipv4Threshold' | 'ipv6Threshold'>>,
     options?: RequestOptions,
   ): Promise<void> {
+    checkProperties(spd, shapes.THRESHOLDS, ['NEWSPDINFO']);
     await this.#ask({ kind: 'request', message: 'NEWSPDINFO', flags: 0, spd }, options);
   }
 
@@ -279,6 +224,7 @@ export class XfrmClient implements AsyncDisposable {
 
   /** Sets it; a direction that is left out stays as it is. */
   async setDefaults(defaults: Input<PolicyDefaults>, options?: RequestOptions): Promise<void> {
+    checkProperties(defaults, shapes.DEFAULTS, ['SETDEFAULT']);
     await this.#ask({ kind: 'request', message: 'SETDEFAULT', defaults }, options);
   }
 
@@ -296,17 +242,13 @@ export class XfrmClient implements AsyncDisposable {
     state: Input<XfrmState>,
     options: RequestOptions | undefined,
   ): Promise<Taken> {
-    checkProperties(state, STATE, [message]);
+    checkProperties(state, shapes.STATE, [message]);
     for (const name of ['aead', 'crypt'] as const) checkAlgorithm(state[name], [message, name]);
     const { warning } = await this.#ask({ kind: 'request', message, state }, options);
-    const recent = Object.keys(RECENT) as (keyof typeof RECENT)[];
-    const asked = recent.filter((name) => state[name] !== undefined);
-    if (asked.length === 0) return { notTaken: [], warning };
+    if (!mayBeLeftOut(state, RECENT)) return { notTaken: [], warning };
     const { daddr, spi, proto, mark, saddr } = state;
     const key = { daddr, spi, proto, mark, saddr } as StateKey;
-    const found = await this.getState(key, options);
-    const notTaken = asked.filter((name) => found[name] === undefined);
-    return { notTaken: notTaken.map((name) => RECENT[name] as string), warning };
+    return { notTaken: leftOut(state, await this.getState(key, options), RECENT), warning };
   }
 
   async #setPolicy(
@@ -314,17 +256,15 @@ export class XfrmClient implements AsyncDisposable {
     policy: Input<XfrmPolicy>,
     options: RequestOptions | undefined,
   ): Promise<Taken> {
-    checkProperties(policy, POLICY, [message]);
+    checkProperties(policy, shapes.POLICY, [message]);
     const { warning } = await this.#ask({ kind: 'request', message, policy }, options);
-    if (policy.offload === undefined) return { notTaken: [], warning };
-    // XFRMA_OFFLOAD_DEV of policies came with 6.2.
-    const found = await this.getPolicy({
-      dir: policy.dir ?? 'in',
-      selector: policy.selector,
-      mark: policy.mark as Mark | undefined,
-      ifId: policy.ifId,
-    });
-    return { notTaken: found.offload === undefined ? ['XFRMA_OFFLOAD_DEV'] : [], warning };
+    if (!mayBeLeftOut(policy, RECENT_POLICY)) return { notTaken: [], warning };
+    const { dir = 'in', selector, mark, ifId, policyType } = policy;
+    const key = { dir, selector, mark: mark as Mark | undefined, ifId, type: policyType?.type };
+    return {
+      notTaken: leftOut(policy, await this.getPolicy(key, options), RECENT_POLICY),
+      warning,
+    };
   }
 
   #ask(message: XfrmInput<XfrmRequest>, options: RequestOptions | undefined) {
@@ -374,31 +314,4 @@ function requestOf(message: XfrmInput<XfrmRequest>): Request {
     attributeName,
     hint: (ack) => hintFor(full, ack),
   };
-}
-
-function stateKey({ daddr, spi, proto = 'esp', mark, saddr }: StateKey) {
-  return { id: { daddr, spi, proto }, attributes: { mark, srcaddr: saddr } };
-}
-
-function policyKey({ dir, index, selector, mark, ifId, type }: PolicyKey) {
-  if (index === undefined && selector === undefined) {
-    throw new EncodeError('is missing: give the selector or the index', ['policy', 'selector']);
-  }
-  const policyType = type === undefined ? undefined : { type };
-  return { id: { dir, index, selector }, attributes: { mark, ifId, policyType } };
-}
-
-function addressFilter(saddr: string | undefined, daddr: string | undefined): Input<AddressFilter> {
-  const [source, splen] = prefix(saddr, 'saddr');
-  const [destination, dplen] = prefix(daddr, 'daddr');
-  return { saddr: source, splen, daddr: destination, dplen };
-}
-
-function prefix(text: string | undefined, name: string): [string | undefined, number] {
-  if (text === undefined) return [undefined, 0];
-  const network = parseNetwork(text);
-  if (network === undefined) {
-    throw new EncodeError(`${JSON.stringify(text)} is no network`, ['filter', name]);
-  }
-  return [network.address, network.bits];
 }

@@ -13,23 +13,40 @@ const EVERY: Readonly<Record<string, string>> = {
   EOPNOTSUPP: 'a 32-bit process needs a kernel with CONFIG_XFRM_USER_COMPAT',
 };
 
+const NO_SA = 'there is no SA with this destination, protocol, SPI and mark';
+
 const SA: Readonly<Record<string, string>> = {
   EEXIST: 'there is an SA with this destination, protocol and SPI: update it, or take another SPI',
-  ESRCH: 'there is no SA with this destination, protocol, SPI and mark',
+  ESRCH: NO_SA,
   EPROTONOSUPPORT:
-    'this kernel lacks the protocol: load it (modprobe esp4 esp6 ah4 ah6 ipcomp), or see "netlink-xfrm lab"',
+    'this kernel lacks the protocol or the mode: load it (modprobe esp4 esp6 ah4 ah6 ipcomp), or see "netlink-xfrm lab"',
   ENOSYS: 'this kernel lacks the algorithm, or the length of its check value: see /proc/crypto',
+};
+
+const ALLOCSPI: Readonly<Record<string, string>> = {
+  ...SA,
   ENOENT: 'there is no free SPI in the range',
 };
+
+/** The kernel says ENOENT here for what is elsewhere ESRCH (net/xfrm/xfrm_user.c, xfrm_add_sa_expire). */
+const EXPIRE: Readonly<Record<string, string>> = { ...SA, ENOENT: NO_SA };
 
 const POLICY: Readonly<Record<string, string>> = {
   EEXIST: 'there is a policy with this selector, direction and mark: update it',
   ENOENT: 'there is no policy with this selector or index, direction, mark and type',
 };
 
+/** By request; the first that matches. */
+const HINTS: readonly [request: RegExp, hints: Readonly<Record<string, string>>][] = [
+  [/POLICY$/, POLICY],
+  [/ALLOCSPI$/, ALLOCSPI],
+  [/_EXPIRE$/, EXPIRE],
+  [/SA$|AE$/, SA],
+];
+
 /** The hint for a refusal, if there is one. @param request as `XFRM_MSG_NEWSA` */
 export function hintFor(request: string, ack: Ack): string | undefined {
   const code = errorCode(ack.errno);
-  const own = /POLICY/.test(request) ? POLICY : /SA$|SPI$|AE$|EXPIRE$/.test(request) ? SA : {};
-  return own[code] ?? EVERY[code];
+  const own = HINTS.find(([pattern]) => pattern.test(request))?.[1];
+  return own?.[code] ?? EVERY[code];
 }

@@ -146,6 +146,51 @@ test('what a kernel lacks is told', async () => {
   );
 });
 
+test('a refusal says what to do', async () => {
+  await using client = new XfrmClient();
+  const none = { ...ENDS, spi: 0x7777, proto: 'esp' } as const;
+  const noSa = /there is no SA with this destination, protocol, SPI and mark/;
+  await assert.rejects(client.getState(none), refused('ESRCH', noSa));
+  await assert.rejects(client.deleteState(none), refused('ESRCH', noSa));
+  await assert.rejects(client.getAevent(none), refused('ESRCH', noSa));
+  await assert.rejects(client.expireState(none, true), refused('ENOENT', noSa));
+  const noPolicy = refused('ENOENT', /there is no policy with this selector or index/);
+  await assert.rejects(client.getPolicy({ dir: 'in', index: 8 }), noPolicy);
+  await assert.rejects(client.deletePolicy({ dir: 'in', selector: { family: 'inet' } }), noPolicy);
+  // An SPI that is taken, on every kernel: by a larval SA.
+  const range = { ...ENDS, proto: 'esp', min: 0x7000, max: 0x7000 } as const;
+  await client.allocateSpi(range);
+  await assert.rejects(client.allocateSpi(range), refused('ENOENT', /no free SPI in the range/));
+  await client.flushStates();
+});
+
+test('what was listed can be deleted as it is', async () => {
+  await using client = new XfrmClient();
+  await client.allocateSpi({ ...ENDS, proto: 'esp', min: 0x7001, max: 0x7001 });
+  for await (const state of client.listStates()) await client.deleteState(state);
+  assert.deepEqual(await all(client.listStates()), []);
+  const selector = { daddr: '10.0.0.0', prefixlenD: 8 };
+  await client.addPolicy({ dir: 'out', selector, mark: { value: 1, mask: 1 }, ifId: 4 });
+  for await (const policy of client.listPolicies()) await client.deletePolicy(policy);
+  assert.deepEqual(await all(client.listPolicies()), []);
+});
+
+test('what a kernel passes over in a policy is reported', async () => {
+  await using client = new XfrmClient();
+  const policy = { dir: 'out', selector: { daddr: '10.0.0.0', prefixlenD: 8 } } as const;
+  const unknown = [{ type: 200, flags: 0, bytes: Uint8Array.of(1, 2, 3, 4) }];
+  assert.deepEqual((await client.addPolicy({ ...policy, unknown })).notTaken, ['attribute 200']);
+  // The loopback device offloads no policy: a kernel that knows offload says so, others are silent.
+  const offload = { ifindex: 1, flags: ['packet'] } as const;
+  try {
+    const { notTaken } = await client.updatePolicy({ ...policy, offload });
+    assert.deepEqual(notTaken, ['XFRMA_OFFLOAD_DEV']);
+  } catch (error) {
+    refused('EINVAL', /^/)(error);
+  }
+  await client.flushPolicies();
+});
+
 test('every field of an SA is set, and read back equal', { skip: withoutEsp }, async () => {
   await using client = new XfrmClient();
   const state = {
@@ -234,6 +279,11 @@ test('attributes that an older kernel passes over are reported', { skip: without
   const { notTaken } = await client.addState({ ...state, dir: 'in', replayWindow: 32 });
   const found = await client.getState({ daddr: ENDS.daddr, spi: 0x6002 });
   assert.deepEqual(notTaken, found.dir === undefined ? ['XFRMA_SA_DIR'] : []);
+  // What no kernel has, and an offload that the loopback device can't do.
+  const unknown = [{ type: 200, flags: 0, bytes: Uint8Array.of(1, 2, 3, 4) }];
+  const more = { ...state, spi: 0x6012, offload: { ifindex: 1 }, unknown };
+  assert.deepEqual((await client.addState(more)).notTaken, ['XFRMA_OFFLOAD_DEV', 'attribute 200']);
+  await assert.rejects(client.addState(more), refused('EEXIST', /take another SPI/));
   await client.flushStates();
 });
 
@@ -283,7 +333,18 @@ test('a long list is read piece by piece', { timeout: 120_000 }, async () => {
   );
   await using client = new XfrmClient();
   const seen = new Set<number>();
-  for await (const policy of client.listPolicies()) seen.add(policy.priority);
+  const { gc } = globalThis;
+  assert(gc, 'needs --expose-gc');
+  const heap = () => {
+    gc();
+    return process.memoryUsage().heapUsed;
+  };
+  const before = heap();
+  for await (const policy of client.listPolicies()) {
+    seen.add(policy.priority);
+    // Kept, they would take about 1.5 KiB each.
+    if (seen.size % 1000 === 0) assert(heap() - before < 2 ** 20, `${seen.size} policies`);
+  }
   assert.equal(seen.size, COUNT);
   // Leaving early is fine, and other requests go on meanwhile.
   const list = client.listPolicies();
@@ -335,9 +396,18 @@ test('wrong arguments are refused by name, and nothing is sent', async () => {
       { ...state, lifetime: { hard: 1n } },
       /NEWSA › lifetime › hard › is no property here; there are softBytes/,
     ],
-    [{ ...state, liftime: {} }, /NEWSA › liftime › is no property here/],
+    [{ ...state, liftime: {} }, /NEWSA › liftime › is no property here; did you mean lifetime\?/],
+    [{ ...state, colour: 1 }, /NEWSA › colour › is no property here; there are selector, daddr,/],
     [{ ...state, mode: 'tunel' }, /NEWSA › mode › "tunel" is none of transport, tunnel/],
-    [{ ...state, saddr: '2001:db8::1' }, /NEWSA › saddr › "2001:db8::1" is no IPv4 address/],
+    [
+      { ...state, saddr: '2001:db8::1' },
+      /NEWSA › saddr › is IPv6, daddr is IPv4: both must be of one family/,
+    ],
+    [{ ...state, family: 'inet6' }, /NEWSA › daddr › "192.0.2.2" is no IPv6 address/],
+    [
+      { ...state, selector: { saddr: '10.0.0.0', daddr: '::' } },
+      /NEWSA › selector › saddr › is IPv4, daddr is IPv6/,
+    ],
     [{ ...state, daddr: '192.0.2.256' }, /NEWSA › /],
     [
       { ...state, aead: { ...GCM, key: key(KEY_HEX.slice(8)) } },
@@ -349,7 +419,24 @@ test('wrong arguments are refused by name, and nothing is sent', async () => {
     ],
     [{ ...state, aead: { name: GCM.name, keyBits: 160, icvBits: 128 } }, /key/],
     [{ ...state, flags: ['esm'] }, /NEWSA › flags › "esm" is none of/],
-    [{ ...state, mark: 5 }, /NEWSA › mark/],
+    [{ ...state, mark: 5 }, /NEWSA › mark › is no object/],
+    [{ ...state, mark: { value: 1 } }, /NEWSA › mark › mask › is missing/],
+    [{ ...state, daddr: undefined }, /NEWSA › daddr › is missing/],
+    [{ ...state, spi: '0x6005' }, /NEWSA › spi › "0x6005" is no whole number/],
+    [{ ...state, saddr: 5 }, /NEWSA › saddr › is no string/],
+    [{ ...state, flags: 'esn' }, /NEWSA › flags › "esn" is no list of names/],
+    [{ ...state, lifetime: 5 }, /NEWSA › lifetime › is no object/],
+    [{ ...state, aead: { ...GCM, name: 5 } }, /NEWSA › aead › name › is no string/],
+    [
+      { ...state, aead: { ...GCM, key: KEY_HEX } },
+      /NEWSA › aead › key › is neither a Uint8Array nor a KeyMaterial/,
+    ],
+    [{ ...state, replayEsn: { bitmap: 5 } }, /NEWSA › replayEsn › bitmap › is no array/],
+    [{ ...state, unknown: 5 }, /NEWSA › unknown › is no array/],
+    [{ ...state, unknown: [{ type: 'x', bytes: key('') }] }, /unknown\[0\] › type › is no whole/],
+    [{ ...state, unknown: [{ type: 2, bytes: 'x' }] }, /unknown\[0\] › bytes › is no Uint8Array/],
+    [{ ...state, unknown: [{ type: 200 }] }, /NEWSA › unknown\[0\] › bytes › is missing/],
+    [[state], /NEWSA › is no object/],
   ];
   for (const [value, message] of cases) {
     await assert.rejects(client.addState(value as never), (error: Error & { code?: string }) => {
@@ -359,11 +446,36 @@ test('wrong arguments are refused by name, and nothing is sent', async () => {
       return true;
     });
   }
-  assert.throws(
-    () => client.listStates({ daddr: '10.0.0.0/33' }),
-    /filter › daddr › "10.0.0.0\/33" is no network/,
-  );
-  await assert.rejects(client.getPolicy({ dir: 'in' }), /give the selector or the index/);
+  const other: [call: () => unknown, message: RegExp][] = [
+    [() => client.addState(undefined as never), /NEWSA › is no object/],
+    [
+      () => client.listStates({ daddr: '10.0.0.0/33' }),
+      /filter › daddr › "10.0.0.0\/33" is no network/,
+    ],
+    [() => client.listStates({ prto: 'esp' } as never), /filter › prto › is no property here/],
+    [() => client.getPolicy({ dir: 'in' }), /give the selector or the index/],
+    [() => client.getPolicy({ index: 8 } as never), /policy › dir › is missing/],
+    [() => client.getState({ daddr: '192.0.2.2' } as never), /key › spi › is missing/],
+    [() => client.deleteState({ dadr: '192.0.2.2' } as never), /key › dadr › is no property here/],
+    [() => client.addPolicy({ selector: { family: 'inet' } }), /NEWPOLICY › dir › is missing/],
+    [
+      () => client.addPolicy({ dir: 'in', selector: {}, templates: {} as never }),
+      /NEWPOLICY › templates › is no array/,
+    ],
+    [
+      () => client.addPolicy({ dir: 'in', selector: {}, templates: [{ ...ENDS, saddr: '::1' }] }),
+      /NEWPOLICY › templates\[0\] › saddr › is IPv6, daddr is IPv4/,
+    ],
+    [() => client.allocateSpi({ ...ENDS, proto: 'esp' }), /ALLOCSPI › min › is missing/],
+    [() => client.setDefaults({ inn: 'block' } as never), /SETDEFAULT › inn › is no property here/],
+    [() => client.flushStates('foo' as never), /"foo" is none of any, routing, esp/],
+    [() => client.migrate({ dir: 'in', index: 1 }, [{ oldSadr: '' } as never]), /migrations\[0\]/],
+    [() => client.getSadInfo({ timeout: 0 }), /options\.timeout must be an integer from 1/],
+    [() => client.getSadInfo({ signal: {} as never }), /options\.signal must be an AbortSignal/],
+  ];
+  for (const [call, message] of other) {
+    await assert.rejects(async () => call(), message);
+  }
   assert.deepEqual(await all(client.listStates()), []);
 });
 

@@ -54,6 +54,7 @@ test('JSON is one object a line, and ends with a summary', async () => {
   await running.printed('DELSA');
   const { out, status } = await running.end();
   assert.equal(status, 0);
+  assert.deepEqual(out.trimEnd().split('\n').map(checkLine), ['DELSA', 'summary']);
   const [event, summary, ...more] = out
     .trimEnd()
     .split('\n')

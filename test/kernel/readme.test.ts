@@ -1,10 +1,10 @@
 /** The README's program does what the README says. */
 import assert from 'node:assert/strict';
-import { spawn } from 'node:child_process';
+import { spawn, spawnSync } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
-import { deleteLarval, ip, words } from './support.ts';
+import { deleteLarval, ip, withoutEsp, words } from './support.ts';
 
 const root = join(import.meta.dirname, '../../..');
 
@@ -38,4 +38,41 @@ test('the daemon of the README hears of SAs and of links', { timeout: 60_000 }, 
   } finally {
     daemon.kill('SIGKILL');
   }
+});
+
+/** The programs of a document, each with what it says that the program prints. */
+function examples(file: string): { code: string; prints: string }[] {
+  const text = readFileSync(join(root, file), 'utf8');
+  return [...text.matchAll(/```js\n([\s\S]+?)```\n(?:\nprints.*\n\n```\n([\s\S]+?)```)?/g)].map(
+    ([, code = '', prints = '']) => ({ code, prints }),
+  );
+}
+
+/** Runs a program and gives what it prints. */
+function output(code: string): string {
+  const args = ['--input-type=module', '-e', code];
+  const { stdout, stderr, status } = spawnSync(process.execPath, args, {
+    cwd: root,
+    encoding: 'utf8',
+    env: { ...process.env, NO_COLOR: '1', FORCE_COLOR: undefined },
+  });
+  assert.equal(status, 0, stderr);
+  return stdout;
+}
+
+test('the policies of docs/client.md are set and read', () => {
+  const [{ code, prints } = { code: '', prints: '-' }] = examples('docs/client.md');
+  assert.equal(output(code), prints);
+});
+
+test('the SA of docs/client.md is added and listed', { skip: withoutEsp }, () => {
+  const [, { code, prints } = { code: '', prints: '-' }] = examples('docs/client.md');
+  const printed = output(code);
+  // A kernel of 6.10 or newer takes all of it.
+  const newer = prints.replace("[ 'XFRMA_SA_DIR' ]", '[]');
+  assert(printed === prints || printed === newer, printed);
+});
+
+test('the client of the README runs', () => {
+  assert.equal(output(examples('README.md')[1]?.code ?? ''), '');
 });

@@ -4,6 +4,7 @@
  * @module
  */
 import { execFileSync } from 'node:child_process';
+import { beforeEach } from 'node:test';
 import type { Subscription, SubscriptionEvent } from '../../lib/index.ts';
 
 /** Runs iproute2's `ip`, an independent program, and gives what it prints. */
@@ -18,6 +19,12 @@ export function ipBatch(lines: readonly string[]): void {
 
 /** The words of a command line. */
 export const words = (text: string): string[] => text.trim().split(/\s+/);
+
+// Each test finds the namespace without SAs and policies, whatever ran before in it.
+beforeEach(() => {
+  ip('xfrm', 'policy', 'flush');
+  ip('xfrm', 'state', 'flush');
+});
 
 const KEY = '0x000102030405060708090a0b0c0d0e0f10111213';
 /** The bytes of {@link KEY}, which no output may hold. */

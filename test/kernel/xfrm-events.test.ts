@@ -4,8 +4,10 @@ import { spawn } from 'node:child_process';
 import { createSocket } from 'node:dgram';
 import { once } from 'node:events';
 import { after, before, test } from 'node:test';
+import { formatJson } from '../../lib/cli/json.ts';
 import { type Host, type TwoHosts, twoHosts } from '../../lib/cli/two-hosts.ts';
 import { KernelError, type SubscriptionEvent, subscribe, XfrmClient } from '../../lib/index.ts';
+import { checkLine } from '../schema.ts';
 import { KEY_HEX, next, ofKind, withoutEsp } from './support.ts';
 
 const key = Uint8Array.from(Buffer.from(KEY_HEX, 'hex'));
@@ -41,7 +43,10 @@ after(async () => {
   hosts?.[Symbol.dispose]();
 });
 
-/** Listens to everything, does something, and gives the first event that fits. */
+/**
+ * Listens to everything, does something, and gives the first event that fits. All events on the way
+ * hold to the published schema.
+ */
 async function caused<Event extends SubscriptionEvent>(
   work: () => Promise<unknown>,
   wanted: (event: SubscriptionEvent) => event is Event,
@@ -50,7 +55,10 @@ async function caused<Event extends SubscriptionEvent>(
   await using _ = subscription;
   const events = subscription[Symbol.asyncIterator]();
   await work();
-  return await next(events, wanted);
+  return await next(events, (event): event is Event => {
+    checkLine(formatJson(event, false));
+    return wanted(event);
+  });
 }
 
 /** Sends datagrams to the right host, from a port of ours. */
@@ -152,7 +160,7 @@ test('counters are announced by traffic, by time and by request', {
   assert(byTimer.replay !== undefined && byTimer.replay.oseq > byTraffic.replay.oseq);
   const replay = { seq: 0, oseq: 900, bitmap: 0 };
   const byRequest = await aevent('policy-updated', () =>
-    client.setAevent({ ...OUT, spi: 0x7001, replay }),
+    client.setAevent({ saddr: LEFT, daddr: RIGHT, proto: 'esp', spi: 0x7001, replay }),
   );
   assert.deepEqual(byRequest.replay, replay);
   await clean();

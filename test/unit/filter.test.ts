@@ -1,12 +1,17 @@
 /** Filters: which words make one, and what passes it. */
 import assert from 'node:assert/strict';
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { test } from 'node:test';
-import { Filter, FilterError, filterHelp } from '../../lib/monitor/filter.ts';
-import { type Item, subjectOf } from '../../lib/monitor/subject.ts';
+import { Filter } from '../../lib/monitor/filter.ts';
+import { FilterError } from '../../lib/monitor/filter-error.ts';
+import { filterHelp } from '../../lib/monitor/filter-keys.ts';
+import { type Filterable, subjectOf } from '../../lib/monitor/subject.ts';
 import { type DecodeInput, decodeDatagram } from '../../lib/netlink/event.ts';
 import { contains, parseNetwork } from '../../lib/wire/network.ts';
 import { decodeXfrmMessage } from '../../lib/xfrm/decode-message.ts';
 import type { XfrmMessage } from '../../lib/xfrm/requests.ts';
+import { schemaKinds } from '../schema.ts';
 import { capture } from './captures.ts';
 import { answers, events, messageBytes, requests } from './generate.ts';
 import { Random, runSeed } from './random.ts';
@@ -24,10 +29,10 @@ function event(bytes: Uint8Array): XfrmMessage {
   return found;
 }
 
-const passes = (terms: string, item: Item) => new Filter(terms.split(' ')).matches(item);
+const passes = (terms: string, item: Filterable) => new Filter(terms.split(' ')).matches(item);
 
 /** Asserts which of some terms an item passes. */
-function check(item: Item, yes: string[], no: string[]): void {
+function check(item: Filterable, yes: string[], no: string[]): void {
   for (const terms of yes) assert(passes(terms, item), `${terms} should pass`);
   for (const terms of no) assert(!passes(terms, item), `${terms} should not pass`);
 }
@@ -223,6 +228,21 @@ test('an error names what is wrong and points at it', () => {
     'dir=3',
   ]) {
     assert.throws(() => new Filter([term]), FilterError, term);
+  }
+  for (const wrong of ['spi=1', [1], undefined]) {
+    assert.throws(
+      () => new Filter(wrong as unknown as string[]),
+      /^TypeError: terms must be an array of strings/,
+    );
+  }
+});
+
+test('every key and every kind of record is in docs/command.md', () => {
+  const file = join(import.meta.dirname, '../../../docs/command.md');
+  const [, filters = '', json = ''] = readFileSync(file, 'utf8').split(/^## (?=Filters|JSON)/m);
+  for (const [key] of filterHelp) assert(filters.includes(`\`${key}\``), key);
+  for (const kind of schemaKinds.filter((name) => /^[a-z]+$/.test(name))) {
+    if (kind !== 'unknown' && kind !== 'rtnetlink') assert(json.includes(`\`${kind}\``), kind);
   }
 });
 

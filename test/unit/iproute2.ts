@@ -13,6 +13,7 @@ import { encodeXfrm, type XfrmInput } from '../../lib/xfrm/encode.ts';
 import { captures } from './captures.ts';
 import { answers, events, type Limits, messageBytes } from './generate.ts';
 import type { Random } from './random.ts';
+import { strongswan } from './recordings.ts';
 
 const program = join(import.meta.dirname, '../../../bin/netlink-xfrm.js');
 
@@ -87,10 +88,12 @@ export function compare(ip: Ip, messages: readonly Uint8Array[], origin: string)
 }
 
 /** All recorded messages of XFRM, without those that no decoder takes. */
-export const recorded = (): Uint8Array[] =>
-  captures('xfrm')
+export const recorded = (): Uint8Array[] => [
+  ...captures('xfrm')
     .filter(({ name }) => !name.includes('short_msg'))
-    .map(({ bytes }) => bytes);
+    .map(({ bytes }) => bytes),
+  strongswan(),
+];
 
 const AF_MPLS = 28;
 

@@ -1,5 +1,6 @@
 /** The published JSON Schema: it is current, and it describes what the command prints. */
 import assert from 'node:assert/strict';
+import { readFileSync } from 'node:fs';
 import { test } from 'node:test';
 import { formatJson, type JsonRecord } from '../../lib/cli/json.ts';
 import { type DecodeInput, type DecodeMessage, decodeDatagram } from '../../lib/netlink/event.ts';
@@ -29,6 +30,8 @@ function lines(bytes: Uint8Array, protocol: 'xfrm' | 'route', keys: boolean): st
 
 test('the schema is what the tables say', () => {
   assert.equal(schemaFile, schemaText(), 'run "npm run generate"');
+  const published = new URL(import.meta.resolve('netlink-xfrm/schema/event-1.json'));
+  assert.equal(readFileSync(published, 'utf8'), schemaFile);
 });
 
 test('every kind of recorded message holds to it, with keys and without', () => {

@@ -1,12 +1,15 @@
 /** What the command shows people: units, tables, rows, and whom an event's header claims. */
 import assert from 'node:assert/strict';
+import { constants } from 'node:os';
 import { test } from 'node:test';
 import pc from 'picocolors';
 import { policyRow, stateRow } from '../../lib/cli/columns.ts';
+import { EXIT, reportError } from '../../lib/cli/exit.ts';
 import { Table } from '../../lib/cli/table.ts';
 import { formatEvent } from '../../lib/cli/text.ts';
 import { formatBytes, formatDuration } from '../../lib/cli/units.ts';
 import { XFRM_INF } from '../../lib/constants.ts';
+import { KernelError } from '../../lib/index.ts';
 import { capture } from './captures.ts';
 import { messagesOf } from './messages.ts';
 
@@ -100,4 +103,17 @@ test('the port id in the header is shown as a claim, where it can be one', () =>
     formatEvent({ ...event, header: { ...event.header, portId } }, colors);
   assert(text(4242).endsWith(' claims port 4242'));
   assert(!text(0).includes('claims'));
+});
+
+test('an error decides how the command ends, and its hint has a line of its own', (t) => {
+  const write = t.mock.method(process.stderr, 'write', () => true);
+  const status = (errno: number, hint?: string) =>
+    reportError(new KernelError({ request: 'XFRM_MSG_GETSA', ack: { errno }, hint }));
+  const { EPERM, EPROTONOSUPPORT, ESRCH, ETIMEDOUT } = constants.errno;
+  assert.equal(status(EPERM, 'ask root'), EXIT.unavailable);
+  const printed = write.mock.calls.map(({ arguments: [text] }) => text).join('');
+  assert.equal(printed, 'netlink-xfrm: XFRM_MSG_GETSA EPERM\nask root\n');
+  assert.equal(status(EPROTONOSUPPORT), EXIT.unavailable);
+  assert.equal(status(ETIMEDOUT), EXIT.timeout);
+  assert.equal(status(ESRCH), EXIT.conditionNotMet);
 });

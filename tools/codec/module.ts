@@ -14,6 +14,8 @@ export interface Protocol {
   readonly name: string;
   /** Where the codec goes, from the project's root. */
   readonly file: string;
+  /** The way from there to lib/wire. */
+  readonly wire: string;
   /** Where the tables are, beside it. */
   readonly sources: string;
   readonly structs: readonly Struct[];
@@ -62,7 +64,7 @@ function imports(
 
 /** The whole text of a codec, unformatted. */
 export function generate(protocol: Protocol): string {
-  const { name, sources, structs, tables } = protocol;
+  const { name, wire, sources, structs, tables } = protocol;
   const body = [
     ...structs.flatMap((one) => [interfaceOf(one), readerOf(one), writerOf(one)]),
     ...tables.flatMap((one) => [interfaceOfTable(one), readerOfTable(one), writerOfTable(one)]),
@@ -76,6 +78,6 @@ export function generate(protocol: Protocol): string {
  * and the value (x); the memory it writes to is there and zero.
  * @module
  */
-${imports(body, WIRE, '../wire/', 'import')}${imports(body, WIRE_TYPES, '../wire/', 'import type')}${imports(body, protocol.imports, './', 'import')}
+${imports(body, WIRE, wire, 'import')}${imports(body, WIRE_TYPES, wire, 'import type')}${imports(body, protocol.imports, './', 'import')}
 ${body}`;
 }

@@ -56,7 +56,7 @@ function flags(names: Flags<string>, type: NumberType): Schema {
 type NumberLike = {
   readonly type: NumberType;
   readonly names?: Enumeration<string> | Flags<string>;
-  readonly absent?: bigint;
+  readonly absent?: 'unlimited';
 };
 
 function numeric({ type, names, absent }: NumberLike): Schema {

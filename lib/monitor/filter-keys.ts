@@ -1,0 +1,144 @@
+/**
+ * What filters can ask for: the words before `=` and `!=`, each with the values it takes and what of
+ * an SA, a policy or an event it compares with them.
+ * @module
+ */
+import type { Enumeration } from '../wire/names.ts';
+import { contains, type Network, parseNetwork } from '../wire/network.ts';
+import type { Mark } from '../xfrm/codec.ts';
+import { IpsecProto, PolicyDir } from '../xfrm/names.ts';
+import { EVENT_KINDS, type Place, type Subject } from './subject.ts';
+
+/** What a term can ask for. */
+interface Key<Value, Found> {
+  /** One line on it, for help texts. */
+  readonly help: string;
+  /** What its values are, for the error about one that is none. */
+  readonly expected: string;
+  /** The value of a word; undefined if it is none. */
+  readonly parse: (text: string) => Value | undefined;
+  /** What something has to compare with it. */
+  readonly of: (subject: Subject) => readonly Found[];
+  readonly same: (value: Value, found: Found) => boolean;
+}
+
+const equal = (value: unknown, found: unknown): boolean => value === found;
+const listed = (names: Enumeration<string>) => Object.keys(names.numbers).join(', ');
+const present = <T>(values: readonly (T | undefined)[]): T[] =>
+  values.filter((value) => value !== undefined) as T[];
+
+function u32(text: string): number | undefined {
+  const value = /^(0x[0-9a-f]{1,8}|\d{1,10})$/i.test(text) ? Number(text) : Number.NaN;
+  return value <= 0xffff_ffff ? value : undefined;
+}
+
+/** A name of an enumeration, or a number. */
+const named = (names: Enumeration<string>) => (text: string) => {
+  if (Object.hasOwn(names.numbers, text)) return text;
+  const value = u32(text);
+  return value === undefined ? undefined : names.name(value);
+};
+
+function mark(text: string): Partial<Mark> | undefined {
+  const [value, mask, ...more] = text.split('/').map(u32);
+  if (value === undefined || more.length > 0) return undefined;
+  if (!text.includes('/')) return { value };
+  return mask === undefined ? undefined : { value, mask };
+}
+
+/** Of recordings, which also hold what is no event. */
+const OTHER_KINDS = ['request', 'NEWSADINFO', 'NEWSPDINFO', 'rtnetlink'];
+
+const kinds = new Map<string, string>(
+  [...Object.keys(EVENT_KINDS), ...OTHER_KINDS].map((kind) => [kind.toLowerCase(), kind]),
+);
+
+const network = {
+  expected: 'a network (10.0.0.0/8, 2001:db8::/32) or an address',
+  parse: parseNetwork,
+  same: (value: Network, { address, bits }: Place) => contains(value, address, bits),
+};
+
+const define = <Value, Found>(key: Key<Value, Found>) => key as Key<unknown, unknown>;
+
+/** The words before `=` and `!=`. */
+export const KEYS = {
+  peer: define({
+    ...network,
+    help: 'network of either end; of policies also of their selectors and templates',
+    of: ({ sources, destinations, sas }) => [
+      ...sources,
+      ...destinations,
+      ...present(sas.flatMap(({ saddr, daddr }) => [saddr, daddr])).map((address) => ({ address })),
+    ],
+  }),
+  src: define({
+    ...network,
+    help: "network of the source; of policies, of the selector's",
+    of: ({ sources }) => sources,
+  }),
+  dst: define({
+    ...network,
+    help: "network of the destination; of policies, of the selector's",
+    of: ({ destinations }) => destinations,
+  }),
+  proto: define({
+    help: `IPsec protocol: ${listed(IpsecProto)}`,
+    expected: `one of ${listed(IpsecProto)} or a number`,
+    parse: named(IpsecProto),
+    of: ({ sas }) => present(sas.map(({ proto }) => proto)),
+    same: equal,
+  }),
+  spi: define({
+    help: 'SPI, as 0x1001 or 4097',
+    expected: 'an SPI (0x1001 or 4097)',
+    parse: u32,
+    of: ({ sas }) => present(sas.map(({ spi }) => spi)),
+    same: equal,
+  }),
+  reqid: define({
+    help: 'request id; of policies, of their templates',
+    expected: 'a number',
+    parse: u32,
+    of: ({ sas }) => present(sas.map(({ reqid }) => reqid)),
+    same: equal,
+  }),
+  mark: define({
+    help: 'mark, as 0x10, or with its mask 0x10/0xff; 0 for none',
+    expected: 'a mark (0x10 or 0x10/0xff)',
+    parse: mark,
+    of: ({ marked }) => (marked ? [marked.mark ?? { value: 0, mask: 0 }] : []),
+    same: (wanted: Partial<Mark>, found: Mark) =>
+      wanted.value === found.value && (wanted.mask ?? found.mask) === found.mask,
+  }),
+  if_id: define({
+    help: 'interface id, as 5 or 0x5; 0 for none',
+    expected: 'a number',
+    parse: u32,
+    of: ({ marked }) => (marked ? [marked.ifId ?? 0] : []),
+    same: equal,
+  }),
+  dir: define({
+    help: `direction: ${listed(PolicyDir)}; SAs have one where it was set (kernel 6.10)`,
+    expected: `one of ${listed(PolicyDir)}`,
+    parse: (text: string) => (Object.hasOwn(PolicyDir.numbers, text) ? text : undefined),
+    of: ({ dir }) => (dir === undefined ? [] : [dir]),
+    same: equal,
+  }),
+};
+
+export const KIND = {
+  help: 'kind of event, as NEWSA; entries of a list have none and pass',
+  expected: `one of ${[...kinds.values()].join(', ')}`,
+  parse: (text: string) => kinds.get(text.toLowerCase()),
+};
+
+export type KeyName = keyof typeof KEYS;
+/** All of them. */
+export const NAMES = [...Object.keys(KEYS), 'kind'];
+
+/** Each word a term can begin with, and what it means. */
+export const filterHelp: readonly (readonly [key: string, help: string])[] = [
+  ...Object.entries(KEYS).map(([name, { help }]) => [name, help] as const),
+  ['kind', KIND.help],
+];

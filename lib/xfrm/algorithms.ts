@@ -1,0 +1,54 @@
+/**
+ * Key lengths that are known to be wrong, refused before the kernel does so with a bare EINVAL.
+ * @module
+ */
+import { EncodeError } from '../wire/error.ts';
+
+/**
+ * Bits of key that an algorithm takes (for AEADs with the salt, for rfc3686 with the nonce), and bits
+ * of check value. From the setkey functions of crypto/ and the tables of net/xfrm/xfrm_algo.c.
+ * HMACs take any key.
+ */
+const ALGORITHMS: Readonly<Record<string, { keyBits: number[]; icvBits?: number[] }>> = {
+  'rfc4106(gcm(aes))': { keyBits: [160, 224, 288], icvBits: [64, 96, 128] },
+  'rfc4543(gcm(aes))': { keyBits: [160, 224, 288], icvBits: [128] },
+  'rfc4309(ccm(aes))': { keyBits: [152, 216, 280], icvBits: [64, 96, 128] },
+  'rfc7539esp(chacha20,poly1305)': { keyBits: [288], icvBits: [128] },
+  'cbc(aes)': { keyBits: [128, 192, 256] },
+  'rfc3686(ctr(aes))': { keyBits: [160, 224, 288] },
+  'cbc(camellia)': { keyBits: [128, 192, 256] },
+  'cbc(des3_ede)': { keyBits: [192] },
+  'ecb(cipher_null)': { keyBits: [0] },
+};
+
+interface AlgorithmInput {
+  readonly name?: string | undefined;
+  readonly keyBits?: number | undefined;
+  readonly icvBits?: number | undefined;
+  readonly key?: { readonly length: number } | undefined;
+}
+
+/**
+ * Refuses key and check value lengths that are known to be wrong.
+ *
+ * @throws EncodeError that says which lengths there are
+ */
+export function checkAlgorithm(algorithm: AlgorithmInput | undefined, path: string[]): void {
+  const known = ALGORITHMS[algorithm?.name ?? ''];
+  if (algorithm === undefined || known === undefined) return;
+  const bits = algorithm.keyBits ?? (algorithm.key?.length ?? 0) * 8;
+  if (!known.keyBits.includes(bits)) {
+    const salt = /^rfc/.test(algorithm.name ?? '') ? ' (salt included)' : '';
+    const list = known.keyBits.join(', ');
+    throw new EncodeError(`${algorithm.name} takes a key of ${list} bits${salt}, not ${bits}`, [
+      ...path,
+      'key',
+    ]);
+  }
+  if (known.icvBits !== undefined && !known.icvBits.includes(algorithm.icvBits ?? 0)) {
+    throw new EncodeError(
+      `${algorithm.name} has check values of ${known.icvBits.join(', ')} bits, not ${algorithm.icvBits ?? 0}`,
+      [...path, 'icvBits'],
+    );
+  }
+}

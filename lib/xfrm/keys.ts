@@ -1,0 +1,106 @@
+/**
+ * How callers of the client name SAs and policies, and which they want.
+ * @module
+ */
+import { EncodeError } from '../wire/error.ts';
+import type { Input } from '../wire/input.ts';
+import { parseNetwork } from '../wire/network.ts';
+import { checkProperties, type Shape, shapeWith } from './check.ts';
+import type { AddressFilter, Mark, Selector } from './codec.ts';
+import type { IpsecProto, PolicyDir, PolicyType } from './names.ts';
+import { POLICY, STATE } from './shapes.ts';
+
+/** What identifies an SA. A listed one does. */
+export interface StateKey {
+  readonly daddr: string;
+  readonly spi: number;
+  /** Default `esp`. */
+  readonly proto?: IpsecProto | undefined;
+  /** If the SA has one. */
+  readonly mark?: Mark | undefined;
+  /** For protocols other than ESP, AH and IPComp, which have no SPI. */
+  readonly saddr?: string | undefined;
+}
+
+/** What identifies a policy: its index, or its selector. A listed one does. */
+export interface PolicyKey {
+  readonly dir: PolicyDir;
+  readonly index?: number | undefined;
+  readonly selector?: Input<Selector> | undefined;
+  readonly mark?: Mark | undefined;
+  readonly ifId?: number | undefined;
+  /** Default that of `policyType`, or `main`. */
+  readonly type?: PolicyType | undefined;
+  /** As a listed policy has it. */
+  readonly policyType?: { readonly type?: PolicyType | undefined } | undefined;
+}
+
+/** Which SAs to list; the kernel itself does the choosing. */
+export interface StateFilter {
+  readonly proto?: IpsecProto | undefined;
+  /** Source network, as `10.0.0.0/8` or an address. */
+  readonly saddr?: string | undefined;
+  /** Destination network. */
+  readonly daddr?: string | undefined;
+}
+
+const STATE_FILTER = shapeWith({ proto: 'other', saddr: 'text', daddr: 'text' });
+
+/** Keys may be all of an SA or a policy: what was listed can be deleted. */
+const STATE_KEY: Shape = { ...STATE, required: ['daddr'] };
+const POLICY_KEY: Shape = {
+  ...POLICY,
+  members: new Map([...POLICY.members, ['type', { holds: 'other' }]]),
+  required: ['dir'],
+};
+
+/** @throws EncodeError */
+export function checkStateKey(key: StateKey): void {
+  checkProperties(key, STATE_KEY, ['key']);
+  if (key.spi === undefined && key.saddr === undefined) {
+    throw new EncodeError('is missing', ['key', 'spi']);
+  }
+}
+
+/** A key as a request has it. */
+export function stateKey(key: StateKey) {
+  checkStateKey(key);
+  const { daddr, spi, proto = 'esp', mark, saddr } = key;
+  return { id: { daddr, spi, proto }, attributes: { mark, srcaddr: saddr } };
+}
+
+/** A key as a request has it. */
+export function policyKey(key: PolicyKey) {
+  checkProperties(key, POLICY_KEY, ['policy']);
+  const { dir, index, selector, mark, ifId, type = key.policyType?.type } = key;
+  if (index === undefined && selector === undefined) {
+    throw new EncodeError('is missing: give the selector or the index', ['policy', 'selector']);
+  }
+  const policyType = type === undefined ? undefined : { type };
+  return { id: { dir, index, selector }, attributes: { mark, ifId, policyType } };
+}
+
+/** A filter as a request has it. */
+export function stateFilter(filter: StateFilter) {
+  checkProperties(filter, STATE_FILTER, ['filter']);
+  const { proto, saddr, daddr } = filter;
+  return {
+    filterProto: proto,
+    addressFilter: saddr || daddr ? addressFilter(saddr, daddr) : undefined,
+  };
+}
+
+function addressFilter(saddr: string | undefined, daddr: string | undefined): Input<AddressFilter> {
+  const [source, splen] = prefix(saddr, 'saddr');
+  const [destination, dplen] = prefix(daddr, 'daddr');
+  return { saddr: source, splen, daddr: destination, dplen };
+}
+
+function prefix(text: string | undefined, name: string): [string | undefined, number] {
+  if (text === undefined) return [undefined, 0];
+  const network = parseNetwork(text);
+  if (network === undefined) {
+    throw new EncodeError(`${JSON.stringify(text)} is no network`, ['filter', name]);
+  }
+  return [network.address, network.bits];
+}

@@ -1,0 +1,84 @@
+/** Payloads of the codec generator that XFRM has no use for: see test/codec. */
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import fc from 'fast-check';
+import { DecodeError, EncodeError } from '../../lib/wire/error.ts';
+import { MessageWriter } from '../../lib/wire/writer.ts';
+import { readToy, type Toy, writeToy } from '../codec/codec.ts';
+
+function encode(toy: Toy): Uint8Array {
+  const writer = new MessageWriter(8);
+  writeToy(writer, toy);
+  return writer.written();
+}
+
+function decode(bytes: Uint8Array): Toy {
+  const toy: Toy = {};
+  readToy(new DataView(bytes.buffer, bytes.byteOffset, bytes.length), bytes, 0, bytes.length, toy);
+  return toy;
+}
+
+const text = fc.string({
+  unit: fc.integer({ min: 1, max: 255 }).map((n) => String.fromCharCode(n)),
+});
+const bytes = fc.uint8Array({ maxLength: 40 });
+const inner = fc.record(
+  { mtu: fc.nat(2 ** 31), label: text },
+  { requiredKeys: [], noNullPrototype: true },
+);
+const toys = fc.record(
+  {
+    bytes,
+    gateway: fc.constantFrom('192.0.2.1', '2001:db8::1', 'a1b2c3', ''),
+    name: text,
+    outer: fc.record({ kind: text, inner }, { requiredKeys: [], noNullPrototype: true }),
+    list: fc.array(inner, { maxLength: 5 }),
+    set: fc.constant(true as const),
+    unknown: fc.array(
+      fc.record(
+        { type: fc.integer({ min: 7, max: 99 }), flags: fc.constant(0x8000), bytes },
+        { noNullPrototype: true },
+      ),
+      { minLength: 1, maxLength: 3 },
+    ),
+  },
+  { requiredKeys: [], noNullPrototype: true },
+);
+
+test('nests, lists of nests, text, bytes and addresses come back as they went', () => {
+  fc.assert(
+    fc.property(toys, (toy) => {
+      const encoded = encode(toy);
+      assert.deepEqual(decode(encoded), toy);
+      assert.deepEqual(encode(decode(encoded)), encoded);
+    }),
+  );
+});
+
+test('what is wrong in a nest is told with the whole path', () => {
+  const good = encode({ outer: { inner: { mtu: 1500 } } });
+  // outer at 0, inner at 4, mtu at 8: one byte of payload fewer.
+  const short = good.slice();
+  new DataView(short.buffer).setUint16(8, 7, true);
+  assert.throws(
+    () => decode(short),
+    (error: unknown) => {
+      assert(error instanceof DecodeError);
+      assert.deepEqual(error.path, ['TOY_OUTER', 'TOY_INNER', 'TOY_MTU']);
+      assert.deepEqual([error.expected, error.found], [4, 3]);
+      return true;
+    },
+  );
+  const list = encode({ list: [{ mtu: 1 }, { mtu: 2 }] });
+  new DataView(list.buffer, list.byteOffset).setUint16(20, 6, true);
+  assert.throws(
+    () => decode(list),
+    (error: unknown) =>
+      error instanceof DecodeError && error.path.join(' ') === 'TOY_LIST [1] TOY_MTU',
+  );
+  assert.throws(
+    () => encode({ outer: { inner: { mtu: -1 } } }),
+    (error: unknown) =>
+      error instanceof EncodeError && error.path.join(' ') === 'TOY_OUTER TOY_INNER TOY_MTU mtu',
+  );
+});
