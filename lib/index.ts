@@ -14,7 +14,7 @@ export type {
   Updated,
   Why,
 } from './monitor/changes.ts';
-export { Filter, Filter, FilterError } from './monitor/filter.ts';
+export { Filter } from './monitor/filter.ts';
 export { FilterError } from './monitor/filter-error.ts';
 export { type GroupName, groupNames, type Protocol } from './monitor/groups.ts';
 export type { Filterable, Listed } from './monitor/subject.ts';
