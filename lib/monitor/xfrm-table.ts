@@ -154,15 +154,19 @@ function newState(state: XfrmState, rows: XfrmRows): void {
 function fulfil(state: XfrmState, rows: XfrmRows): void {
   if (!hasSpi(state.proto)) return;
   const { state: table } = rows.tables;
-  const asked = [...table.findRows('larvalSeq', String(state.seq))].filter(
-    ([, { value }]) =>
-      markFinds(state, value) && value.daddr === state.daddr && value.proto === state.proto,
+  const found = (index: string, text: string) =>
+    [...table.findRows(index, text)].filter(([, { value }]) => markFinds(state, value));
+  // The kernel takes the first it finds by sequence number, and leaves it if it is another's.
+  const asked = found('larvalSeq', String(state.seq));
+  const own = asked.filter(
+    ([, { value }]) => value.daddr === state.daddr && value.proto === state.proto,
   );
-  const found = asked.length > 0 ? asked : [...table.findRows('larvalEnds', larvalEnds(state))];
-  const fitting = found.filter(([, { value }]) => markFinds(state, value));
-  // One goes. A larval SA in a list can also be a later one.
+  const clear = asked.length <= 1;
+  const fitting =
+    own.length > 0 && clear ? own : [...own, ...found('larvalEnds', larvalEnds(state))];
+  // One goes at most. A larval SA in a list can also be a later one.
   for (const [key] of fitting) {
-    if (rows.overlap || fitting.length > 1) rows.doubt('state', key);
+    if (rows.overlap || !clear || fitting.length > 1) rows.doubt('state', key);
     else replace(key, rows);
   }
 }

@@ -12,7 +12,7 @@ test('a million histories end in equal tables', () => {
     try {
       runHistory(seed, steps);
     } catch (cause) {
-      throw new Error(`history with the seed ${seed}, ${steps} steps`, { cause });
+      throw new Error(`history with the seed ${seed}, ${steps} steps: ${cause}`, { cause });
     }
   }
 });
