@@ -3,7 +3,6 @@
  * @module
  */
 import type { EventTime } from '../netlink/event.ts';
-import type { Entry } from './table.ts';
 
 /** What sorts of object there are, by name. */
 export type Kinds = Record<string, object>;
@@ -87,6 +86,3 @@ export interface Compared {
 }
 
 export type TableChange<K extends Kinds> = ObjectChange<K> | TableOverrun | Compared;
-
-/** The live entries of every kind. */
-export type Entries<K extends Kinds> = { readonly [Name in NameIn<K>]: Iterable<Entry<K[Name]>> };
