@@ -13,8 +13,8 @@ export interface Family<K extends Kinds, Event> {
   tables(): Tables<K>;
   /** Under what a row is kept: two objects that exist at once differ in it. */
   key<N extends NameIn<K>>(kind: N, value: K[N]): string;
-  /** What people call it. */
-  id<N extends NameIn<K>>(kind: N, value: K[N]): string;
+  /** What people call it; it may be the key. */
+  id<N extends NameIn<K>>(kind: N, value: K[N], key: string): string;
   /** Of two objects of one key in a list: whether the second is the one that stays. */
   supersedes<N extends NameIn<K>>(kind: N, first: K[N], second: K[N]): boolean;
   /** Whether both can be one object at two times, the first the earlier. */

@@ -278,7 +278,7 @@ export class Reconciler<K extends Kinds, Event extends { readonly time: EventTim
           return;
         }
         if (known !== undefined) this.remove(kind, key, 'replaced');
-        const id = reconciler.#family.id(kind, value);
+        const id = reconciler.#family.id(kind, value, key);
         const uid = `${id} #${++reconciler.#incarnations}`;
         table.set(key, { id, uid, value });
         count('added');

@@ -331,8 +331,8 @@ export class XfrmMonitor
   async #list(): Promise<void> {
     const { signal } = this.#listing;
     try {
-      for await (const state of this.#client.listStates({}, { signal })) {
-        this.#table.listed('state', state);
+      for await (const states of this.#client.listStatePieces({ signal })) {
+        for (const state of states) this.#table.listed('state', state);
       }
       for await (const policy of this.#client.listPolicies({ signal })) {
         this.#table.listed('policy', policy);

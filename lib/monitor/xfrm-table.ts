@@ -65,8 +65,7 @@ export const xfrmFamily: Family<XfrmKinds, XfrmEvent> = {
   tables: () => ({ state: new Table(stateIndexes), policy: new Table(policyIndexes) }),
   key: (kind, value) =>
     kind === 'state' ? stateKey(value as XfrmState) : policyKey(value as XfrmPolicy),
-  id: (kind, value) =>
-    kind === 'state' ? stateKey(value as XfrmState) : policyId(value as XfrmPolicy),
+  id: (kind, value, key) => (kind === 'state' ? key : policyId(value as XfrmPolicy)),
   // An UPDSA puts the new SA beside the larval one, then takes that away (xfrm_state_update).
   supersedes: (kind, first, second) =>
     kind === 'policy' || (isLarval(first as XfrmState) && !isLarval(second as XfrmState)),
