@@ -74,7 +74,8 @@ const GROUPS = [
  *
  * After any loss of events it compares its tables with fresh lists, and tells what it finds as
  * changes with `cause: 'repair'`; docs/consistency.md says what is promised and why it holds.
- * Leaving a loop does not close it. It keeps the process alive until it is closed.
+ * Leaving a loop does not close it. It keeps the process alive until it is closed. If lists are
+ * refused later (`EPERM`: the privilege was given up), it closes, and says so as `error`.
  *
  * @example
  * await using monitor = await XfrmMonitor.open();
@@ -314,17 +315,22 @@ export class XfrmMonitor
   /** Feeds the table, then does what it asks for: later, if a listener calls this meanwhile. */
   #work(feed: () => void): void {
     if (this.closed) return;
-    const inner = this.#working;
-    this.#working = true;
-    feed();
-    if (inner) return;
-    while (!this.closed && this.#table.waitsForEmpty) {
-      const { bytes, drops } = this.#socket.queue;
-      if (drops !== this.#drops) this.#lost('ENOBUFS');
-      if (bytes > 0) break;
-      this.#table.empty();
+    if (this.#working) {
+      feed();
+      return;
     }
-    this.#working = false;
+    this.#working = true;
+    try {
+      feed();
+      while (!this.closed && this.#table.waitsForEmpty) {
+        const { bytes, drops } = this.#socket.queue;
+        if (drops !== this.#drops) this.#lost('ENOBUFS');
+        if (bytes > 0) break;
+        this.#table.empty();
+      }
+    } finally {
+      this.#working = false;
+    }
     this.#flow();
   }
 
@@ -342,8 +348,10 @@ export class XfrmMonitor
       await this.#client.getSadInfo({ signal });
     } catch (error) {
       if (this.closed) return;
-      if (this.#isOpen) this.#work(() => this.#table.listFailed());
-      else this.#end(error);
+      // A privilege that was given up does not come back; anything else may pass.
+      const forGood = !this.#isOpen || (error as NodeJS.ErrnoException).code === 'EPERM';
+      if (forGood) this.#end(error);
+      else this.#work(() => this.#table.listFailed());
       return;
     }
     this.#work(() => this.#table.listEnded());
