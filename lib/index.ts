@@ -5,6 +5,16 @@
  */
 import './monitor/trace.ts';
 
+export type {
+  Added,
+  Compared,
+  Expiring,
+  ObjectChange,
+  Removed,
+  TableOverrun,
+  Updated,
+  Why,
+} from './monitor/changes.ts';
 export { Filter } from './monitor/filter.ts';
 export { FilterError } from './monitor/filter-error.ts';
 export { type GroupName, groupNames, type Protocol } from './monitor/groups.ts';
@@ -19,6 +29,25 @@ export {
   type SubscriptionListeners,
   subscribe,
 } from './monitor/subscribe.ts';
+export type { Entry } from './monitor/table.ts';
+export {
+  type Synced,
+  type XfrmChange,
+  XfrmMonitor,
+  type XfrmMonitorListeners,
+  type XfrmMonitorOptions,
+} from './monitor/xfrm-monitor.ts';
+export { isHelper, isLarval, type XfrmKinds } from './monitor/xfrm-objects.ts';
+export { readXfrmStat } from './monitor/xfrm-stat.ts';
+export {
+  type PoliciesView,
+  type PolicyEntry,
+  type Rate,
+  rates,
+  type Snapshot,
+  type StateEntry,
+  type StatesView,
+} from './monitor/xfrm-views.ts';
 export type { EventTime } from './netlink/event.ts';
 export { KernelError } from './netlink/kernel-error.ts';
 export type { WireAttribute, WireMessage } from './netlink/trace.ts';

@@ -42,6 +42,9 @@ export interface DumpEnd {
  */
 const WINDOW = 32;
 
+/** How a list ends that its reader leaves; nobody sees it. */
+const LEFT: DumpEnd = { interrupted: true };
+
 const TIMED_OUT = {
   errno: system.errno.ETIMEDOUT,
   message: 'the kernel did not answer; the request may have been carried out',
@@ -103,8 +106,26 @@ export class Connection {
   async *dump<Reply>(
     request: Request,
     decode: DecodeMessage<Reply>,
-    options: RequestOptions = {},
+    options?: RequestOptions,
   ): AsyncGenerator<Reply, DumpEnd, undefined> {
+    const pieces = this.dumpPieces(request, decode, options);
+    try {
+      for (;;) {
+        const { value, done } = await pieces.next();
+        if (done) return value;
+        for (const reply of value) yield reply;
+      }
+    } finally {
+      await pieces.return(LEFT);
+    }
+  }
+
+  /** The same, piece by piece as the kernel makes them: less work for lists that are long. */
+  async *dumpPieces<Reply>(
+    request: Request,
+    decode: DecodeMessage<Reply>,
+    options: RequestOptions = {},
+  ): AsyncGenerator<Reply[], DumpEnd, undefined> {
     const { signal, timeout, keys } = checked(options);
     signal?.throwIfAborted();
     const socket = this.#open(1);
@@ -145,7 +166,7 @@ export class Connection {
         }
         const consumed = piece;
         piece = [];
-        for (const reply of consumed) yield reply;
+        if (consumed.length > 0) yield consumed;
         if (failure) throw failure.error;
         if (end) return end;
         socket.resume();

@@ -151,6 +151,16 @@ export function bufferSize(socket: NativeSocket, name: BufferName): number {
   return getInteger(socket, constants.SOL_SOCKET, constants[`SO_${name}`]);
 }
 
+/** What SO_MEMINFO gives: nine words, of which the first is what waits, and the last the drops. */
+const meminfo = new Uint32Array(9);
+
+export function queue(socket: NativeSocket): { bytes: number; drops: number } {
+  const { SOL_SOCKET, SO_MEMINFO } = addon().constants;
+  check(socket.getOption(SOL_SOCKET, SO_MEMINFO, new Uint8Array(meminfo.buffer)), 'getsockopt');
+  const { 0: bytes = 0, 8: drops = 0 } = meminfo;
+  return { bytes, drops };
+}
+
 export function detachFilter(socket: NativeSocket): void {
   const { SOL_SOCKET, SO_DETACH_FILTER } = addon().constants;
   check(setInteger(socket, SOL_SOCKET, SO_DETACH_FILTER, 0), 'setsockopt');

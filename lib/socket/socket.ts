@@ -82,6 +82,7 @@ export class NetlinkSocket {
   readonly #abort: (() => void) | undefined;
   #peer: NetlinkAddress | undefined;
   readonly #batch: number;
+  /** SK_MEMINFO_VARS words (linux/sock_diag.h): the first is what waits, the ninth the drops. */
   #listener: ((batch: Batch) => void) | undefined;
   #failed: ((error: SystemError) => void) | undefined;
   #closing: Promise<void> | undefined;
@@ -210,6 +211,25 @@ export class NetlinkSocket {
   /** The size of the receive buffer in bytes as the kernel counts it (SO_RCVBUF). */
   get receiveBufferSize(): number {
     return option.bufferSize(this.#open(), 'RCVBUF');
+  }
+
+  /**
+   * What waits to be read, in bytes as the kernel charges them (0: nothing), and how many datagrams
+   * found no room so far, of which {@link overruns} tells only that there were some (SO_MEMINFO;
+   * net/core/sock.c, sk_get_meminfo; counted in net/netlink/af_netlink.c, netlink_overrun).
+   */
+  get queue(): { readonly bytes: number; readonly drops: number } {
+    return option.queue(this.#open());
+  }
+
+  /**
+   * After a loss the kernel drops every event until the queue has been read empty, and for ever if
+   * it was empty when a copy could not be made (CONGESTED; af_netlink.c, netlink_overrun). This
+   * ends that at once (netlink_setsockopt, NETLINK_NO_ENOBUFS): what comes from now on is queued.
+   */
+  clearCongestion(): void {
+    this.setOption('noEnobufs', true);
+    this.setOption('noEnobufs', false);
   }
 
   /**

@@ -60,6 +60,23 @@ export class XfrmClient implements AsyncDisposable {
     );
   }
 
+  /** All SAs, in pieces as the kernel makes them: for lists that are long. */
+  async *listStatePieces(
+    options?: RequestOptions,
+  ): AsyncGenerator<XfrmState[], DumpEnd, undefined> {
+    const message = { kind: 'request', message: 'GETSA', attributes: {} } as const;
+    const pieces = this.#connection.dumpPieces<XfrmMessage>(
+      requestOf(message),
+      decodeXfrmMessage,
+      options,
+    );
+    for (;;) {
+      const { value, done } = await pieces.next();
+      if (done) return value;
+      yield value.flatMap((reply) => (reply.kind === 'NEWSA' ? reply.state : []));
+    }
+  }
+
   /** One SA. @throws KernelError `ESRCH` if there is none */
   async getState(key: StateKey, options?: RequestOptions): Promise<XfrmState> {
     const message = { kind: 'request', message: 'GETSA', ...stateKey(key) } as const;

@@ -1,0 +1,88 @@
+/**
+ * What a live table tells of itself, as one union: switch over `kind`.
+ * @module
+ */
+import type { EventTime } from '../netlink/event.ts';
+
+/** What sorts of object there are, by name. */
+export type Kinds = Record<string, object>;
+export type NameIn<K extends Kinds> = keyof K & string;
+
+/** Why an object is gone; `found-missing`: a comparison did not find it, and no event said why. */
+export type Why =
+  | 'deleted'
+  | 'hard-expired'
+  | 'flushed'
+  | 'migrated'
+  /** Another took its place: a larval SA got its keys, or the same id was made again. */
+  | 'replaced'
+  | 'found-missing';
+
+interface Told {
+  /** `kernel`: an event said so. `repair`: found by comparing with a fresh list. */
+  readonly cause: 'kernel' | 'repair';
+  readonly time: EventTime;
+}
+
+interface About<Name extends string, Value> extends Told {
+  readonly object: Name;
+  readonly id: string;
+  readonly uid: string;
+  /** The object after the change; where it is gone, as it last was. */
+  readonly value: Value;
+}
+
+export interface Added<Name extends string, Value> extends About<Name, Value> {
+  readonly kind: 'added';
+}
+export interface Updated<Name extends string, Value> extends About<Name, Value> {
+  readonly kind: 'updated';
+  readonly before: Value;
+  /** The fields that are different, counters left out. */
+  readonly fields: readonly string[];
+}
+export interface Removed<Name extends string, Value> extends About<Name, Value> {
+  readonly kind: 'removed';
+  readonly why: Why;
+}
+/** A soft limit was reached: it works on, and wants a successor. */
+export interface Expiring<Name extends string, Value> extends About<Name, Value> {
+  readonly kind: 'expiring';
+}
+
+/** What can happen to an object. */
+export type ObjectChange<K extends Kinds> = {
+  [Name in NameIn<K>]:
+    | Added<Name, K[Name]>
+    | Updated<Name, K[Name]>
+    | Removed<Name, K[Name]>
+    | Expiring<Name, K[Name]>;
+}[NameIn<K>];
+
+/**
+ * Events were lost: the table may be wrong until `repaired`. One stands for all losses till then.
+ */
+export interface TableOverrun {
+  readonly kind: 'overrun';
+  /** `ENOBUFS`: the receive buffer was full. */
+  readonly code: string;
+  readonly time: EventTime;
+}
+
+/** A comparison with fresh lists has ended, and the table is right. */
+export interface Compared {
+  /** `repaired`: the table was in doubt or differed. `refreshed`: it was right; counters are fresh. */
+  readonly kind: 'repaired' | 'refreshed';
+  readonly added: number;
+  readonly updated: number;
+  readonly removed: number;
+  /** How many rounds of listing it took. */
+  readonly rounds: number;
+  /** Reports of loss since the table was last right. */
+  readonly overruns: number;
+  /** Milliseconds since then, or since the round began. */
+  readonly took: number;
+  readonly time: EventTime;
+}
+
+export type TableChange<K extends Kinds> = ObjectChange<K> | TableOverrun | Compared;

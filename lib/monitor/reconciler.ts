@@ -1,0 +1,304 @@
+/**
+ * Keeps tables equal to the kernel's: from events, and from lists where events are not enough.
+ *
+ * A state machine without input or output, that knows no protocol: whoever feeds it tells it what
+ * came, and does what it asks. docs/consistency.md has the contract and why it holds.
+ * @module
+ */
+import type { EventTime } from '../netlink/event.ts';
+import type { Compared, Kinds, NameIn, ObjectChange, TableChange } from './changes.ts';
+import type { Family, Rows, Tables } from './family.ts';
+import { Shadow } from './shadow.ts';
+
+/** Who feeds a {@link Reconciler}. */
+export interface Host<K extends Kinds> {
+  now(): EventTime;
+  /** Call {@link Reconciler.wake} after so many milliseconds; a later call replaces an earlier one. */
+  wakeAfter(milliseconds: number): void;
+  /**
+   * List everything: {@link Reconciler.listed} for each object, then {@link Reconciler.listEnded}
+   * when all events of changes that the list can hold have been queued.
+   */
+  list(): void;
+  emit(change: TableChange<K>): void;
+}
+
+/** Milliseconds. */
+export interface Pace {
+  /** Between the end of a round and the next; doubled for each that does not settle. */
+  readonly least: number;
+  readonly most: number;
+}
+
+/** Events kept to say why something is missing; those beyond are not. */
+const EXPLANATIONS = 1024;
+
+type Phase = 'idle' | 'emptying' | 'listing' | 'settling';
+
+/**
+ * Rounds of comparison: read events until none wait (emptying), list (listing), read events until
+ * none wait (settling), compare. Events go on being applied all the while.
+ */
+export class Reconciler<K extends Kinds, Event extends { readonly time: EventTime }> {
+  /** The tables. They hold nothing before the first round has ended. */
+  readonly tables: Tables<K>;
+  readonly #family: Family<K, Event>;
+  readonly #host: Host<K>;
+  readonly #pace: Pace;
+  readonly #names: NameIn<K>[];
+  readonly #live: Rows<K>;
+  #incarnations = 0;
+  #phase: Phase = 'idle';
+  #opened = false;
+  #synced = false;
+  /** A round is to begin: why it was asked for. */
+  #wanted = true;
+  /** Something came during this round after which it cannot settle everything. */
+  #spoilt = false;
+  #shadow: Shadow<K>;
+  /** Events that came while the list was made. */
+  #overlap: Event[] = [];
+  #explaining: Event[] = [];
+  #notBefore = Number.NEGATIVE_INFINITY;
+  #backoff: number;
+  #began = 0;
+  #since: number | undefined;
+  #rounds = 0;
+  #overruns = 0;
+  #counts = { added: 0, updated: 0, removed: 0 };
+  #time: EventTime;
+  #cause: 'kernel' | 'repair' = 'kernel';
+
+  constructor(family: Family<K, Event>, host: Host<K>, pace: Pace) {
+    this.#family = family;
+    this.#host = host;
+    this.#pace = pace;
+    this.#backoff = pace.least;
+    this.tables = family.tables();
+    this.#names = Object.keys(this.tables) as NameIn<K>[];
+    this.#shadow = new Shadow(family);
+    this.#time = host.now();
+    this.#live = this.#rows();
+  }
+
+  /** Whether the table is right as far as anyone can know. */
+  get synced(): boolean {
+    return this.#synced;
+  }
+
+  /** Whether a comparison is under way or due. */
+  get busy(): boolean {
+    return this.#wanted || this.#phase !== 'idle';
+  }
+
+  /** Whether {@link empty} is to be called once no events wait. */
+  get waitsForEmpty(): boolean {
+    return this.#phase === 'emptying' || this.#phase === 'settling';
+  }
+
+  /** How many events are kept until the list has ended; reading may stop if they are many. */
+  get kept(): number {
+    return this.#overlap.length;
+  }
+
+  /** Asks for a comparison. What is called later begins later. */
+  refresh(): void {
+    this.#wanted = true;
+    this.wake();
+  }
+
+  /** To be called at the start, and when the time asked for with `wakeAfter` has come. */
+  wake(): void {
+    if (!this.#wanted || this.#phase !== 'idle') return;
+    const wait = this.#notBefore - this.#host.now().monotonic;
+    if (wait > 0) this.#host.wakeAfter(wait);
+    else this.#phase = 'emptying';
+  }
+
+  /** An event came. */
+  event(event: Event): void {
+    if (this.#family.explains(event) && this.#explaining.length < EXPLANATIONS) {
+      this.#explaining.push(event);
+    }
+    this.#time = event.time;
+    this.#cause = 'kernel';
+    this.#family.apply(event, this.#live);
+    if (this.#phase === 'listing') this.#overlap.push(event);
+    else if (this.#phase === 'settling') this.#family.apply(event, this.#shadow);
+  }
+
+  /** Events were lost, before now and before the events that follow. */
+  lost(code: string): void {
+    this.#overruns++;
+    if (this.#opened && this.#overruns === 1) {
+      this.#host.emit({ kind: 'overrun', code, time: this.#host.now() });
+    }
+    this.#spoil();
+  }
+
+  /** No events wait, and none that were ever queued were lost unless {@link lost} said so. */
+  empty(): void {
+    if (this.#phase === 'emptying') this.#begin();
+    else if (this.#phase === 'settling') this.#finish();
+  }
+
+  /** An object of the list that `host.list` asked for. */
+  listed<N extends NameIn<K>>(kind: N, value: K[N]): void {
+    this.#shadow.list(kind, value);
+  }
+
+  /** The list is complete, and so are the events of all that it shows. */
+  listEnded(): void {
+    this.#phase = 'settling';
+    for (const event of this.#overlap) this.#family.apply(event, this.#shadow);
+    this.#overlap = [];
+  }
+
+  /** The list could not be made; it is tried again. */
+  listFailed(): void {
+    this.#overlap = [];
+    this.#again();
+  }
+
+  #begin(): void {
+    this.#phase = 'listing';
+    this.#wanted = false;
+    this.#spoilt = false;
+    this.#began = this.#host.now().monotonic;
+    this.#rounds++;
+    this.#shadow = new Shadow(this.#family);
+    this.#host.list();
+  }
+
+  #finish(): void {
+    this.#time = this.#host.now();
+    this.#cause = 'repair';
+    const shadow = this.#shadow;
+    for (const name of this.#names) this.#compare(name, shadow);
+    this.#shadow = new Shadow(this.#family);
+    if (this.#spoilt || shadow.doubtful) {
+      this.#again();
+      return;
+    }
+    this.#phase = 'idle';
+    this.#backoff = this.#pace.least;
+    const { monotonic } = this.#time;
+    // At most half of the time goes into listing.
+    this.#notBefore = monotonic + Math.max(this.#pace.least, monotonic - this.#began);
+    this.#settled();
+    if (this.#wanted) this.wake();
+  }
+
+  #settled(): void {
+    const { added, updated, removed } = this.#counts;
+    const right = this.#synced && added + updated + removed === 0;
+    const kind: Compared['kind'] = right || !this.#opened ? 'refreshed' : 'repaired';
+    const took = this.#time.monotonic - (this.#since ?? this.#began);
+    const [rounds, overruns] = [this.#rounds, this.#overruns];
+    this.#synced = true;
+    this.#opened = true;
+    this.#since = undefined;
+    this.#rounds = 0;
+    this.#overruns = 0;
+    this.#counts = { added: 0, updated: 0, removed: 0 };
+    this.#explaining = [];
+    const time = this.#time;
+    this.#host.emit({ kind, added, updated, removed, rounds, overruns, took, time });
+  }
+
+  /** The next round, later than the last such. */
+  #again(): void {
+    this.#phase = 'idle';
+    this.#wanted = true;
+    const now = this.#host.now().monotonic;
+    this.#notBefore = now + Math.max(this.#backoff, now - this.#began);
+    this.#backoff = Math.min(this.#backoff * 2, this.#pace.most);
+    this.wake();
+  }
+
+  #spoil(): void {
+    this.#synced = false;
+    this.#since ??= this.#host.now().monotonic;
+    this.#spoilt = true;
+    this.#wanted = true;
+    this.wake();
+  }
+
+  #compare<N extends NameIn<K>>(name: N, shadow: Shadow<K>): void {
+    const live = this.tables[name];
+    const fresh = shadow.tables[name];
+    for (const [key, { value }] of live.rows()) {
+      if (fresh.get(key) || shadow.doubts(name, key)) continue;
+      this.#live.remove(name, key, this.#family.missing(name, value, this.#explaining));
+    }
+    for (const [key, { value }] of fresh.rows()) {
+      const known = live.get(key)?.value;
+      if (known === undefined) {
+        // In doubt, better shown too early than not at all: the next round decides.
+        this.#live.put(name, key, value, 'new');
+      } else if (!shadow.doubts(name, key)) {
+        const same = this.#family.sameIncarnation(name, known, value);
+        this.#live.put(name, key, value, same ? 'same' : 'new');
+      }
+    }
+  }
+
+  /** The rows of the live tables: each change is told. */
+  #rows(): Rows<K> {
+    const reconciler = this;
+    const tell = <N extends NameIn<K>>(
+      object: N,
+      entry: { id: string; uid: string },
+      value: K[N],
+      more: object,
+    ) => {
+      if (!reconciler.#opened) return;
+      const [cause, time] = [reconciler.#cause, reconciler.#time];
+      const { id, uid } = entry;
+      // `more` has what belongs to its kind of change; the callers below are all there are.
+      const change = { object, id, uid, value, cause, time, ...more } as unknown as ObjectChange<K>;
+      reconciler.#host.emit(change);
+    };
+    const count = (what: 'added' | 'updated' | 'removed') => {
+      if (reconciler.#cause === 'repair' && reconciler.#opened) reconciler.#counts[what]++;
+    };
+    return {
+      overlap: false,
+      tables: this.tables,
+      put(kind, key, value, as) {
+        const table = reconciler.tables[kind];
+        const known = table.get(key);
+        if (known !== undefined && as === 'same') {
+          table.set(key, { id: known.id, uid: known.uid, value });
+          const before = known.value;
+          const fields = reconciler.#family.differences(kind, before, value);
+          if (fields.length === 0) return;
+          count('updated');
+          tell(kind, known, value, { kind: 'updated', before, fields });
+          return;
+        }
+        if (known !== undefined) this.remove(kind, key, 'replaced');
+        const id = reconciler.#family.id(kind, value, key);
+        const uid = `${id} #${++reconciler.#incarnations}`;
+        table.set(key, { id, uid, value });
+        count('added');
+        tell(kind, { id, uid }, value, { kind: 'added' });
+      },
+      remove(kind, key, why, last) {
+        const known = reconciler.tables[kind].get(key);
+        if (known === undefined) return;
+        reconciler.tables[kind].delete(key);
+        count('removed');
+        tell(kind, known, last ?? known.value, { kind: 'removed', why });
+      },
+      expiring(kind, key, value) {
+        const known = reconciler.tables[kind].get(key);
+        if (known === undefined) return;
+        reconciler.tables[kind].set(key, { id: known.id, uid: known.uid, value });
+        tell(kind, known, value, { kind: 'expiring' });
+      },
+      doubt: () => this.#spoil(),
+      look: () => this.#spoil(),
+    };
+  }
+}

@@ -1,0 +1,63 @@
+/**
+ * The rows of a list that is not yet complete.
+ * @module
+ */
+import type { Kinds, NameIn } from './changes.ts';
+import type { Family, Rows, Tables } from './family.ts';
+
+/** The rows of a list, and of the events that came while it was made. */
+export class Shadow<K extends Kinds> implements Rows<K> {
+  readonly overlap = true;
+  readonly tables: Tables<K>;
+  readonly #family: Pick<Family<K, never>, 'tables' | 'key' | 'supersedes'>;
+  readonly #doubts = new Set<string>();
+  #look = false;
+
+  constructor(family: Pick<Family<K, never>, 'tables' | 'key' | 'supersedes'>) {
+    this.#family = family;
+    this.tables = family.tables();
+  }
+
+  /** Whether a row is in doubt, or everything. */
+  get doubtful(): boolean {
+    return this.#look || this.#doubts.size > 0;
+  }
+
+  doubts(kind: string, key: string): boolean {
+    return this.#doubts.has(`${kind} ${key}`);
+  }
+
+  /** An object of the list. */
+  list<N extends NameIn<K>>(kind: N, value: K[N]): void {
+    const key = this.#family.key(kind, value);
+    const table = this.tables[kind];
+    const known = table.get(key);
+    let free = key;
+    if (known !== undefined && !this.#family.supersedes(kind, known.value, value)) {
+      if (this.#family.supersedes(kind, value, known.value)) return;
+      // The kernel has several that nothing tells apart; each has a row.
+      for (let n = 2; table.get(free) !== undefined; n++) free = `${key} (${n})`;
+    }
+    this.put(kind, free, value);
+  }
+
+  put<N extends NameIn<K>>(kind: N, key: string, value: K[N]): void {
+    this.tables[kind].set(key, { id: key, uid: '', value });
+  }
+
+  remove<N extends NameIn<K>>(kind: N, key: string): void {
+    this.tables[kind].delete(key);
+  }
+
+  expiring<N extends NameIn<K>>(kind: N, key: string, value: K[N]): void {
+    this.put(kind, key, value);
+  }
+
+  doubt<N extends NameIn<K>>(kind: N, key: string): void {
+    this.#doubts.add(`${kind} ${key}`);
+  }
+
+  look(): void {
+    this.#look = true;
+  }
+}

@@ -1,0 +1,409 @@
+/**
+ * A live picture of the IPsec state: tables of all SAs and policies that follow the kernel.
+ * @module
+ */
+import { EventEmitter } from 'node:events';
+import { decodeDatagram, type EventTime } from '../netlink/event.ts';
+import { integer, object, U32_MAX, wrongType } from '../socket/argument.ts';
+import { type Batch, MAX_BUFFER, type NetlinkSocket } from '../socket/index.ts';
+import { XfrmClient } from '../xfrm/client.ts';
+import * as X from '../xfrm/constants.ts';
+import { decodeXfrm } from '../xfrm/decode.ts';
+import type { XfrmEvent } from '../xfrm/events.ts';
+import type { TableChange } from './changes.ts';
+import { openEventSocket } from './event-socket.ts';
+import { EventQueue } from './queue.ts';
+import { Reconciler } from './reconciler.ts';
+import type { MalformedEvent } from './subscribe.ts';
+import type { XfrmKinds } from './xfrm-objects.ts';
+import { xfrmFamily } from './xfrm-table.ts';
+import { PoliciesView, type Snapshot, StatesView } from './xfrm-views.ts';
+
+export interface XfrmMonitorOptions {
+  /** Gives up opening; once open, closes the monitor, and loops throw the signal's reason. */
+  signal?: AbortSignal | undefined;
+  /** A name of your own, for telling several monitors apart: it stands in every snapshot. */
+  label?: string | undefined;
+  /** As for `subscribe()`: bytes of receive buffer to ask for, default 64 MiB. */
+  receiveBufferSize?: number | undefined;
+  /**
+   * Changes that may wait for a slow loop, default 4096. When as many wait, reading stops; what the
+   * kernel then has to drop is repaired, and an `overrun` with `slowConsumer` says so.
+   */
+  highWaterMark?: number | undefined;
+  /**
+   * Milliseconds between two comparisons with fresh lists, which also refresh the counters and show
+   * what no event announces. Default 600,000; 0: only when needed, or when {@link XfrmMonitor.refresh}
+   * is called.
+   */
+  refreshInterval?: number | undefined;
+}
+
+/** Where a loop starts: all that is known then. The changes that follow start from it. */
+export interface Synced {
+  readonly kind: 'synced';
+  readonly snapshot: Snapshot;
+}
+
+/** What a monitor tells. `slowConsumer`: reading had stopped because a loop was slow. */
+export type XfrmChange =
+  | Exclude<TableChange<XfrmKinds>, { kind: 'overrun' }>
+  | (Extract<TableChange<XfrmKinds>, { kind: 'overrun' }> & { readonly slowConsumer: boolean })
+  | MalformedEvent;
+
+export type XfrmMonitorListeners = {
+  [Kind in XfrmChange['kind']]: [change: Extract<XfrmChange, { kind: Kind }>];
+} & { change: [change: XfrmChange]; error: [error: Error]; close: [] };
+
+const now = (): EventTime => ({ wall: Date.now(), monotonic: performance.now() });
+
+/** Milliseconds between two repairs, growing while events are lost faster than they can be. */
+const PACE = { least: 20, most: 5000 };
+/** Events kept while a list is made, before reading stops. */
+const KEPT = 65_536;
+
+const GROUPS = [
+  X.XFRMNLGRP_SA,
+  X.XFRMNLGRP_POLICY,
+  X.XFRMNLGRP_EXPIRE,
+  X.XFRMNLGRP_MIGRATE,
+] as const;
+
+/**
+ * All SAs and policies, live.
+ *
+ * After any loss of events it compares its tables with fresh lists, and tells what it finds as
+ * changes with `cause: 'repair'`; docs/consistency.md says what is promised and why it holds.
+ * Leaving a loop does not close it. It keeps the process alive until it is closed. If lists are
+ * refused later (`EPERM`: the privilege was given up), it closes, and says so as `error`.
+ *
+ * @example
+ * await using monitor = await XfrmMonitor.open();
+ * console.log(monitor.states.size);
+ * monitor.on('removed', ({ object, id, why }) => console.log(object, id, why));
+ */
+export class XfrmMonitor
+  extends EventEmitter<XfrmMonitorListeners>
+  implements AsyncIterable<XfrmChange | Synced>, AsyncDisposable
+{
+  /** The SAs, at every moment. */
+  readonly states: StatesView;
+  /** The policies, at every moment. */
+  readonly policies: PoliciesView;
+  readonly #label: string | undefined;
+  readonly #highWaterMark: number;
+  readonly #refreshInterval: number;
+  readonly #signal: AbortSignal | undefined;
+  readonly #socket: NetlinkSocket;
+  readonly #client = new XfrmClient();
+  readonly #table: Reconciler<XfrmKinds, XfrmEvent>;
+  readonly #queues = new Set<EventQueue<XfrmChange | Synced>>();
+  readonly #listing = new AbortController();
+  readonly #opened: Promise<void>;
+  #settleOpening: { resolve: () => void; reject: (error: unknown) => void } | undefined;
+  #refreshes: (() => void)[] = [];
+  #isOpen = false;
+  #counted: EventTime;
+  #drops = 0;
+  #slow = false;
+  #reading = true;
+  #working = false;
+  #wake: NodeJS.Timeout | undefined;
+  #refresh: NodeJS.Timeout | undefined;
+  #error: unknown;
+  #closing: Promise<void> | undefined;
+
+  /**
+   * Opens a monitor. What happens in the kernel after the promise is fulfilled is a change.
+   *
+   * @returns a promise that is fulfilled when the tables are complete
+   * @throws TypeError or RangeError for a wrong option; SystemError `EPERM` without CAP_NET_ADMIN,
+   *   `EPROTONOSUPPORT` where the kernel has no XFRM
+   */
+  static async open(options: XfrmMonitorOptions = {}): Promise<XfrmMonitor> {
+    const monitor = new XfrmMonitor(options);
+    await monitor.#opened;
+    return monitor;
+  }
+
+  private constructor(options: XfrmMonitorOptions) {
+    super();
+    object('options', options);
+    const { signal, label, receiveBufferSize, highWaterMark, refreshInterval } = options;
+    if (signal !== undefined && !(signal instanceof AbortSignal)) {
+      throw wrongType('options.signal', 'an AbortSignal', signal);
+    }
+    if (label !== undefined && typeof label !== 'string') {
+      throw wrongType('options.label', 'a string', label);
+    }
+    const buffer = integer(
+      'options.receiveBufferSize',
+      receiveBufferSize ?? 64 * 2 ** 20,
+      1,
+      MAX_BUFFER,
+    );
+    this.#highWaterMark = integer('options.highWaterMark', highWaterMark ?? 4096, 1, U32_MAX);
+    this.#refreshInterval = integer(
+      'options.refreshInterval',
+      refreshInterval ?? 600_000,
+      0,
+      0x7fff_ffff,
+    );
+    this.#label = label;
+    this.#counted = now();
+    this.#opened = new Promise((resolve, reject) => {
+      this.#settleOpening = { resolve, reject };
+    });
+    signal?.throwIfAborted();
+    this.#socket = openEventSocket('xfrm', GROUPS, buffer).socket;
+    this.#table = new Reconciler<XfrmKinds, XfrmEvent>(
+      xfrmFamily,
+      {
+        now,
+        wakeAfter: (wait) => {
+          clearTimeout(this.#wake);
+          const wake = () => this.#work(() => this.#table.wake());
+          // The socket keeps the process alive; timers need not.
+          this.#wake = setTimeout(wake, Math.ceil(wait)).unref();
+        },
+        list: () => {
+          this.#list();
+        },
+        emit: (change) => this.#tell(change),
+      },
+      PACE,
+    );
+    this.states = new StatesView(this.#table.tables.state);
+    this.policies = new PoliciesView(this.#table.tables.policy);
+    this.#signal = signal;
+    signal?.addEventListener('abort', this.#abort, { once: true });
+    this.#socket.receive(
+      (batch) => this.#work(() => this.#onBatch(batch)),
+      (error) => this.#end(error),
+    );
+    this.#work(() => this.#table.wake());
+  }
+
+  get closed(): boolean {
+    return this.#closing !== undefined;
+  }
+
+  /** Whether the tables are right, as far as the kernel tells; else a repair is under way. */
+  get synced(): boolean {
+    return this.#table.synced;
+  }
+
+  /** How many events the kernel said it dropped. The tables were repaired after each. */
+  get dropped(): number {
+    return this.#drops;
+  }
+
+  /** All that is known now. Changes that come after this call start from it. */
+  snapshot(): Snapshot {
+    const [states, policies] = [[...this.states], [...this.policies]];
+    return { label: this.#label, states, policies, synced: this.synced, counted: this.#counted };
+  }
+
+  /**
+   * Compares the tables with fresh lists now, which refreshes the counters too.
+   *
+   * @returns a promise that is fulfilled when a comparison that began after this call has ended
+   */
+  async refresh(): Promise<void> {
+    if (this.closed) throw this.#error ?? new Error('the monitor is closed');
+    // One under way may have begun too early: it ends, and another one begins.
+    for (let rounds = this.#table.busy ? 2 : 1; rounds > 0 && !this.closed; rounds--) {
+      await new Promise<void>((resolve) => {
+        this.#refreshes.push(resolve);
+        this.#work(() => this.#table.refresh());
+      });
+    }
+  }
+
+  /** `synced` with all that is known, then all changes. Several loops each get all. */
+  [Symbol.asyncIterator](): AsyncIterableIterator<XfrmChange | Synced, undefined> {
+    const queue: EventQueue<XfrmChange | Synced> = new EventQueue(this.#highWaterMark, {
+      changed: () => this.#flow(),
+      left: () => {
+        this.#queues.delete(queue);
+        this.#flow();
+      },
+    });
+    if (this.closed) queue.end(this.#error);
+    else {
+      queue.push({ kind: 'synced', snapshot: this.snapshot() });
+      this.#queues.add(queue);
+    }
+    return queue;
+  }
+
+  /** Lets the process end although the monitor is open. */
+  unref(): this {
+    this.#socket.unref();
+    return this;
+  }
+
+  /** Lets the monitor keep the process alive, as it does by default. */
+  ref(): this {
+    this.#socket.ref();
+    return this;
+  }
+
+  /**
+   * Closes the sockets and ends all loops, after the changes they have waiting.
+   *
+   * @returns a promise that is fulfilled when the sockets are closed; the same one every time
+   */
+  close(): Promise<void> {
+    return this.#end(undefined);
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close();
+  }
+
+  readonly #abort = () => {
+    this.#end(this.#signal?.reason);
+  };
+
+  #end(error: unknown): Promise<void> {
+    if (this.#closing) return this.#closing;
+    this.#error = error;
+    this.#signal?.removeEventListener('abort', this.#abort);
+    clearTimeout(this.#wake);
+    clearTimeout(this.#refresh);
+    this.#listing.abort();
+    this.#closing = Promise.all([this.#socket.close(), this.#client.close()]).then(() => {
+      this.emit('close');
+    });
+    const heard = this.#queues.size > 0 || !this.#isOpen;
+    for (const queue of this.#queues) queue.end(error);
+    this.#queues.clear();
+    this.#settleOpening?.reject(error ?? new Error('the monitor was closed'));
+    for (const done of this.#refreshes.splice(0)) done();
+    const failed = error !== undefined && error !== this.#signal?.reason;
+    if (failed && (!heard || this.listenerCount('error') > 0)) this.emit('error', error as Error);
+    return this.#closing;
+  }
+
+  #onBatch(batch: Batch): void {
+    if (batch.lost !== undefined) this.#lost(batch.lost);
+    const time = { wall: batch.timestamp, monotonic: batch.monotonic };
+    const input = { view: batch.view, bytes: batch.bytes, time, keys: false };
+    for (let i = 0; i < batch.count; i++) {
+      const [offset, length] = [batch.offset(i), batch.length(i)];
+      decodeDatagram<XfrmEvent>(input, offset, length, batch.truncated(i), decodeXfrm, (event) => {
+        if (event.kind !== 'malformed') this.#table.event(event);
+        else {
+          // Nobody knows what it changed.
+          this.#tell({ ...event, protocol: 'xfrm' });
+          this.#table.lost('EBADMSG');
+        }
+      });
+    }
+  }
+
+  /** The kernel dropped events: that is, if its count moved since it was last heeded. */
+  #lost(code: string): void {
+    this.#socket.clearCongestion();
+    const { drops } = this.#socket.queue;
+    if (drops === this.#drops) return;
+    this.#drops = drops;
+    this.#table.lost(code);
+  }
+
+  /** Feeds the table, then does what it asks for: later, if a listener calls this meanwhile. */
+  #work(feed: () => void): void {
+    if (this.closed) return;
+    if (this.#working) {
+      feed();
+      return;
+    }
+    this.#working = true;
+    try {
+      feed();
+      while (!this.closed && this.#table.waitsForEmpty) {
+        const { bytes, drops } = this.#socket.queue;
+        if (drops !== this.#drops) this.#lost('ENOBUFS');
+        if (bytes > 0) break;
+        this.#table.empty();
+      }
+    } finally {
+      this.#working = false;
+    }
+    this.#flow();
+  }
+
+  async #list(): Promise<void> {
+    const { signal } = this.#listing;
+    try {
+      for await (const states of this.#client.listStatePieces({ signal })) {
+        for (const state of states) this.#table.listed('state', state);
+      }
+      for await (const policy of this.#client.listPolicies({ signal })) {
+        this.#table.listed('policy', policy);
+      }
+      // A request waits for those before it (net/xfrm/xfrm_user.c, xfrm_cfg_mutex): when this one
+      // is answered, the events of all changes that the lists can show have been queued.
+      await this.#client.getSadInfo({ signal });
+    } catch (error) {
+      if (this.closed) return;
+      // A privilege that was given up does not come back; anything else may pass.
+      const forGood = !this.#isOpen || (error as NodeJS.ErrnoException).code === 'EPERM';
+      if (forGood) this.#end(error);
+      else this.#work(() => this.#table.listFailed());
+      return;
+    }
+    this.#work(() => this.#table.listEnded());
+  }
+
+  #tell(change: TableChange<XfrmKinds> | MalformedEvent): void {
+    if (this.closed) return;
+    const told: XfrmChange =
+      change.kind === 'overrun' ? { ...change, slowConsumer: this.#slow } : change;
+    if (change.kind === 'repaired' || change.kind === 'refreshed') this.#compared(change.time);
+    if (!this.#isOpen) {
+      if (this.#table.synced) {
+        this.#isOpen = true;
+        this.#settleOpening?.resolve();
+      }
+      return;
+    }
+    for (const queue of this.#queues) queue.push(told);
+    const emitter = this as unknown as EventEmitter;
+    try {
+      emitter.emit(told.kind, told);
+      emitter.emit('change', told);
+    } catch (error) {
+      // An uncaught exception, as with every emitter; but the rest is told.
+      process.nextTick(() => {
+        throw error;
+      });
+    }
+  }
+
+  #compared(time: EventTime): void {
+    this.#counted = time;
+    this.#slow = false;
+    clearTimeout(this.#refresh);
+    if (this.#refreshInterval > 0) {
+      this.#refresh = setTimeout(
+        () => this.#work(() => this.#table.refresh()),
+        this.#refreshInterval,
+      ).unref();
+    }
+    for (const done of this.#refreshes.splice(0)) done();
+  }
+
+  /** Reads unless a loop has too much waiting, or too many events wait for a list. */
+  #flow(): void {
+    if (this.closed) return;
+    const full = [...this.#queues].some((queue) => queue.full);
+    if (full) this.#slow = true;
+    const reading = !full && this.#table.kept < KEPT;
+    if (reading === this.#reading) return;
+    this.#reading = reading;
+    if (reading) this.#socket.resume();
+    else this.#socket.pause();
+  }
+}

@@ -1,0 +1,121 @@
+/**
+ * What identifies SAs and policies, and what of them moves without events.
+ * @module
+ */
+import type { LifetimeCurrent, Stats } from '../xfrm/codec.ts';
+import type { IpsecProto } from '../xfrm/names.ts';
+import type { XfrmPolicy, XfrmState } from '../xfrm/objects.ts';
+
+/** What a table of IPsec objects holds. */
+export type XfrmKinds = { state: XfrmState; policy: XfrmPolicy };
+
+/** ESP, AH and IPCOMP: their SAs are found by SPI, others by source (xfrm_id_proto_match). */
+export const hasSpi = (proto: IpsecProto): boolean =>
+  proto === 'esp' || proto === 'ah' || proto === 'comp';
+
+/**
+ * Whether an SA only keeps a place: made by an SPI allocation or for a packet that waits, without
+ * keys. Dumps do not tell (km.state is not in them); the others cannot be without an algorithm
+ * (net/xfrm/xfrm_user.c, verify_newsa_info).
+ */
+export const isLarval = (state: XfrmState): boolean =>
+  hasSpi(state.proto) &&
+  !(state.aead || state.auth || state.authTrunc || state.crypt || state.comp);
+
+/** IP in IP: the kernel's helper of IPCOMP in tunnel mode (net/ipv4/ipcomp.c, ipcomp_tunnel_attach). */
+export const isHelper = (state: XfrmState): boolean => state.proto === 4 || state.proto === 41;
+
+/** Where the kernel looks for an SA; the mark decides among several (__xfrm_state_locate). */
+export const place = ({
+  daddr,
+  proto,
+  spi,
+  saddr,
+}: Pick<XfrmState, 'daddr' | 'proto' | 'spi' | 'saddr'>): string =>
+  hasSpi(proto) ? `${daddr} ${proto} 0x${spi.toString(16)}` : `${daddr} ${proto} from ${saddr}`;
+
+/** Under what an SA is kept. A larval one may have no SPI yet. */
+export function stateKey(state: XfrmState): string {
+  const { mark, spi, proto } = state;
+  const marked = mark ? ` mark ${mark.value}/${mark.mask}` : '';
+  if (spi !== 0 || !hasSpi(proto)) return place(state) + marked;
+  const { saddr, mode, reqid, seq, ifId = 0, pcpu = '' } = state;
+  return `${place(state)}${marked} from ${saddr} ${mode} reqid ${reqid} seq ${seq} if ${ifId} ${pcpu}`;
+}
+
+/** Under what a policy is kept: the kernel gives no two the same (xfrm_gen_index). */
+export const policyKey = ({ index }: XfrmPolicy): string => String(index);
+
+/** What a policy is called: what the kernel compares to find one (xfrm_policy_insert_list). */
+export function policyId(policy: XfrmPolicy): string {
+  const { selector: s, dir, mark, ifId, policyType, securityContext } = policy;
+  const from = `${s.saddr}/${s.prefixlenS} ${s.sport}/${s.sportMask}`;
+  const to = `${s.daddr}/${s.prefixlenD} ${s.dport}/${s.dportMask}`;
+  const more = [
+    s.proto && ` proto ${s.proto}`,
+    s.ifindex && ` dev ${s.ifindex}`,
+    s.user && ` user ${s.user}`,
+    mark && ` mark ${mark.value}/${mark.mask}`,
+    ifId && ` if ${ifId}`,
+    policyType && policyType.type !== 'main' && ` type ${policyType.type}`,
+    securityContext && ' labelled',
+  ];
+  return `${dir} ${from} ${to}${more.map((text) => text || '').join('')}`;
+}
+
+/** Fields that move without events; a comparison refreshes them and tells nobody. */
+const STATE_COUNTERS = new Set(['current', 'stats', 'replay', 'lastUsed', 'lifetimeCurrent']);
+const POLICY_COUNTERS = new Set(['current']);
+
+export const stateDifferences = (before: XfrmState, after: XfrmState): string[] =>
+  differences(before, after, STATE_COUNTERS).filter(
+    // Of the sequence numbers, the size of the window is no counter.
+    (field) =>
+      field !== 'replayEsn' || before.replayEsn?.replayWindow !== after.replayEsn?.replayWindow,
+  );
+
+export const policyDifferences = (before: XfrmPolicy, after: XfrmPolicy): string[] =>
+  differences(before, after, POLICY_COUNTERS);
+
+/** An SA with the counters that an event told of. */
+export const counted = (
+  state: XfrmState,
+  { current, stats }: { current: LifetimeCurrent; stats: Stats },
+): XfrmState => ({ ...state, current, stats });
+
+/** An SA with all counters of another moment of it. */
+export function countedAs(state: XfrmState, counters: XfrmState): XfrmState {
+  const { current, stats, replay, replayEsn, lastUsed } = counters;
+  return {
+    ...state,
+    current,
+    stats,
+    ...(replay && { replay }),
+    ...(replayEsn && state.replayEsn && { replayEsn }),
+    ...(lastUsed !== undefined && { lastUsed }),
+  };
+}
+
+function differences<Value extends object>(
+  before: Value,
+  after: Value,
+  except: ReadonlySet<string>,
+): string[] {
+  const found: string[] = [];
+  for (const field in { ...before, ...after }) {
+    if (!except.has(field) && !equal(before[field], after[field])) found.push(field);
+  }
+  return found;
+}
+
+/** Whether two decoded values are the same: plain objects, arrays, bytes, numbers, texts. */
+export function equal(a: unknown, b: unknown): boolean {
+  if (a === b) return true;
+  if (typeof a !== 'object' || typeof b !== 'object' || a === null || b === null) return false;
+  const [left, right] = [a as Record<string, unknown>, b as Record<string, unknown>];
+  const names = Object.keys(left);
+  return (
+    names.length === Object.keys(right).length &&
+    names.every((name) => equal(left[name], right[name]))
+  );
+}

@@ -1,0 +1,323 @@
+/**
+ * What each XFRM event does to a table of SAs and policies. docs/events.md has the kernel's side,
+ * docs/consistency.md the reasons for each doubt.
+ * @module
+ */
+import type { EventTime } from '../netlink/event.ts';
+import type { XfrmEvent } from '../xfrm/events.ts';
+import type { IpsecProto } from '../xfrm/names.ts';
+import type { XfrmPolicy, XfrmState } from '../xfrm/objects.ts';
+import type { Family, Rows } from './family.ts';
+import { Table } from './table.ts';
+import {
+  counted,
+  countedAs,
+  hasSpi,
+  isHelper,
+  isLarval,
+  place,
+  policyDifferences,
+  policyId,
+  policyKey,
+  stateDifferences,
+  stateKey,
+  type XfrmKinds,
+} from './xfrm-objects.ts';
+
+type XfrmRows = Rows<XfrmKinds>;
+
+/** Texts for {@link Table.find}; what users look by has its own functions (xfrm-views.ts). */
+const stateIndexes = {
+  place,
+  peers: ({ saddr, daddr }: XfrmState) => `${saddr} ${daddr}`,
+  reqid: ({ reqid }: XfrmState) => String(reqid),
+  mark: ({ mark }: XfrmState) => `${mark?.value ?? 0}/${mark?.mask ?? 0}`,
+  ifId: ({ ifId }: XfrmState) => String(ifId ?? 0),
+  larvalSeq: (state: XfrmState) =>
+    isLarval(state) && state.seq !== 0 ? String(state.seq) : undefined,
+  larvalEnds: (state: XfrmState) =>
+    isLarval(state) && state.spi === 0 ? larvalEnds(state) : undefined,
+};
+
+const policyIndexes = {
+  id: policyId,
+  peers: ({ templates }: XfrmPolicy) => {
+    const template = templates?.find(({ daddr }) => daddr !== '0.0.0.0' && daddr !== '::');
+    return template && `${template.saddr} ${template.daddr}`;
+  },
+  reqid: ({ templates }: XfrmPolicy) => templates?.[0] && String(templates[0].reqid),
+  mark: ({ mark }: XfrmPolicy) => `${mark?.value ?? 0}/${mark?.mask ?? 0}`,
+  ifId: ({ ifId }: XfrmPolicy) => String(ifId ?? 0),
+};
+
+/** What __find_acq_core compares, but the mark. */
+const larvalEnds = ({ daddr, saddr, proto, mode, reqid, pcpu }: XfrmState): string =>
+  `${saddr} ${daddr} ${proto} ${mode} ${reqid} ${pcpu ?? ''}`;
+
+/** Whether a lookup with the mark of one finds the other (__xfrm_state_lookup). */
+function markFinds({ mark }: XfrmState, { mark: its }: XfrmState): boolean {
+  const sought = mark ? mark.value & mark.mask : 0;
+  return its === undefined || (sought & its.mask) >>> 0 === its.value;
+}
+
+/** IPsec objects, and the events of the groups SA, POLICY, EXPIRE and MIGRATE. */
+export const xfrmFamily: Family<XfrmKinds, XfrmEvent> = {
+  tables: () => ({ state: new Table(stateIndexes), policy: new Table(policyIndexes) }),
+  key: (kind, value) =>
+    kind === 'state' ? stateKey(value as XfrmState) : policyKey(value as XfrmPolicy),
+  id: (kind, value, key) => (kind === 'state' ? key : policyId(value as XfrmPolicy)),
+  // An UPDSA puts the new SA beside the larval one, then takes that away (xfrm_state_update).
+  supersedes: (kind, first, second) =>
+    kind === 'policy' || (isLarval(first as XfrmState) && !isLarval(second as XfrmState)),
+  sameIncarnation: (kind, before, after) =>
+    kind === 'state'
+      ? sameState(before as XfrmState, after as XfrmState)
+      : policyId(before as XfrmPolicy) === policyId(after as XfrmPolicy),
+  differences: (kind, before, after) =>
+    kind === 'state'
+      ? stateDifferences(before as XfrmState, after as XfrmState)
+      : policyDifferences(before as XfrmPolicy, after as XfrmPolicy),
+  missing: (kind, value, since) =>
+    kind === 'state' && since.some((event) => moved(event, value as XfrmState))
+      ? 'migrated'
+      : 'found-missing',
+  explains: ({ kind }) => kind === 'MIGRATE' || kind === 'MIGRATE_STATE',
+  apply,
+};
+
+/** An SA keeps the second it was added in, and its counters do not fall. */
+const sameState = (before: XfrmState, after: XfrmState): boolean =>
+  before.current.addTime === after.current.addTime &&
+  before.current.bytes <= after.current.bytes &&
+  before.current.packets <= after.current.packets &&
+  isLarval(before) === isLarval(after);
+
+function moved(event: XfrmEvent, { daddr, saddr, proto, spi }: XfrmState): boolean {
+  if (event.kind === 'MIGRATE') {
+    return event.migrations.some(
+      (one) => one.oldDaddr === daddr && one.oldSaddr === saddr && one.proto === proto,
+    );
+  }
+  if (event.kind !== 'MIGRATE_STATE') return false;
+  const { id } = event.migration;
+  return id.daddr === daddr && id.spi === spi && id.proto === proto;
+}
+
+function apply(event: XfrmEvent, rows: XfrmRows): void {
+  switch (event.kind) {
+    case 'NEWSA':
+      newState(event.state, rows);
+      break;
+    case 'UPDSA':
+      updateState(event.state, rows);
+      break;
+    case 'DELSA':
+      deleteState(event.state, rows);
+      break;
+    case 'EXPIRE':
+      expireState(event.state, Boolean(event.hard), event.time, rows);
+      break;
+    case 'FLUSHSA':
+      flushStates(event.proto, rows);
+      break;
+    case 'NEWPOLICY':
+      setPolicy(event.policy, 'new', rows);
+      break;
+    case 'UPDPOLICY':
+      setPolicy(event.policy, 'same', rows);
+      break;
+    case 'DELPOLICY':
+      rows.remove('policy', policyKey(event.policy), 'deleted', event.policy);
+      break;
+    case 'POLEXPIRE':
+      expirePolicy(event.policy, Boolean(event.hard), rows);
+      break;
+    case 'FLUSHPOLICY':
+      flushPolicies(event.policyType?.type ?? 'main', rows);
+      break;
+    case 'MIGRATE':
+    case 'MIGRATE_STATE':
+      // It says what was asked for, not which SAs were found (net/xfrm/xfrm_policy.c, xfrm_migrate).
+      rows.look();
+      break;
+    default:
+  }
+}
+
+function newState(state: XfrmState, rows: XfrmRows): void {
+  fulfil(state, rows);
+  add(state, rows);
+}
+
+/** The larval SA that an added one takes the place of goes without an event (xfrm_state_add). */
+function fulfil(state: XfrmState, rows: XfrmRows): void {
+  if (!hasSpi(state.proto)) return;
+  const { state: table } = rows.tables;
+  const found = (index: string, text: string) =>
+    [...table.findRows(index, text)].filter(([, { value }]) => markFinds(state, value));
+  // The kernel takes the first it finds by sequence number, and leaves it if it is another's.
+  const asked = found('larvalSeq', String(state.seq));
+  const own = asked.filter(
+    ([, { value }]) => value.daddr === state.daddr && value.proto === state.proto,
+  );
+  const clear = asked.length <= 1;
+  const fitting =
+    own.length > 0 && clear ? own : [...own, ...found('larvalEnds', larvalEnds(state))];
+  // One goes at most. A larval SA in a list can also be a later one.
+  for (const [key] of fitting) {
+    if (rows.overlap || !clear || fitting.length > 1) rows.doubt('state', key);
+    else replace(key, rows);
+  }
+}
+
+const replace = (key: string, rows: XfrmRows) => rows.remove('state', key, 'replaced');
+
+function add(state: XfrmState, rows: XfrmRows): void {
+  const key = stateKey(state);
+  const known = rows.tables.state.get(key)?.value;
+  // The list may have it already, with counters that are newer.
+  const listed = rows.overlap && known?.current.addTime === state.current.addTime;
+  rows.put('state', key, listed && known ? countedAs(state, known) : state, 'new');
+  // An SA of a device goes with it, without an event (net/xfrm/xfrm_device.c, xfrm_dev_down).
+  if (rows.overlap && known === undefined && state.offload) rows.doubt('state', key);
+  helper(state, rows);
+}
+
+/** A helper comes and goes with its IPCOMP SAs, without events. */
+function helper({ proto, mode }: XfrmState, rows: XfrmRows): void {
+  if (proto === 'comp' && mode === 'tunnel') rows.look();
+}
+
+function updateState(request: XfrmState, rows: XfrmRows): void {
+  const key = stateKey(request);
+  const located = [...rows.tables.state.findRows('place', place(request))].filter(([, { value }]) =>
+    markFinds(request, value),
+  );
+  const [at, entry] = located.find(([one]) => one === key) ?? located[0] ?? [key];
+  // By marks that overlap, the kernel finds the one that was added last.
+  if (located.length > 1 || at !== key) rows.doubt('state', at);
+  if (entry === undefined || isLarval(entry.value)) {
+    // It had no keys: what the event says is the SA as it is now.
+    if (entry !== undefined) replace(at, rows);
+    if (entry !== undefined && rows.overlap) {
+      // The list may show a larval SA of later; a deletion that follows would hide it.
+      rows.doubt('state', at);
+      rows.doubt('state', key);
+    }
+    add(request, rows);
+  } else if (!rows.overlap || request.current.addTime >= entry.value.current.addTime) {
+    // The event's add time is the time of the request: one from before this SA was for another.
+    rows.put('state', at, updated(entry.value, request), 'same');
+    // An SA of a device may have gone with it, and this be about a larval one that came after.
+    if (entry.value.offload) rows.doubt('state', at);
+  }
+}
+
+/**
+ * A valid SA after an UPDSA. The event repeats the request; of it the kernel takes only these
+ * (net/xfrm/xfrm_state.c, xfrm_state_update; measured on 7.2).
+ */
+function updated(state: XfrmState, request: XfrmState): XfrmState {
+  const { encap, coaddr, setMark, setMarkMask, ifId, lifetime, selector } = request;
+  const after = { ...state, lifetime };
+  if (encap && state.encap) after.encap = encap;
+  if (coaddr && state.coaddr) after.coaddr = coaddr;
+  if (!hasSpi(state.proto)) after.selector = selector;
+  if (setMark || setMarkMask) {
+    if (setMark !== undefined) after.setMark = setMark;
+    if (setMarkMask !== undefined) after.setMarkMask = setMarkMask;
+  }
+  if (ifId) after.ifId = ifId;
+  return after;
+}
+
+function deleteState(state: XfrmState, rows: XfrmRows): void {
+  const key = stateKey(state);
+  const known = rows.tables.state.get(key)?.value;
+  if (rows.overlap && known && isLarval(known)) {
+    // No event told when it was made: it may be the one that was deleted, or a later one.
+    rows.doubt('state', key);
+    if (!isLarval(state) || known.current.addTime !== state.current.addTime) return;
+  }
+  rows.remove('state', key, 'deleted', state);
+  neighbours(state, key, rows);
+  helper(state, rows);
+}
+
+/**
+ * An UPDSA from before the list may have been for the SA that went, found by a mark other than its
+ * own; it then left a row of its own here.
+ */
+function neighbours(state: XfrmState, key: string, rows: XfrmRows): void {
+  if (!rows.overlap) return;
+  for (const [other] of rows.tables.state.findRows('place', place(state))) {
+    if (other !== key) rows.doubt('state', other);
+  }
+}
+
+function expireState(event: XfrmState, hard: boolean, time: EventTime, rows: XfrmRows): void {
+  const key = stateKey(event);
+  const known = rows.tables.state.get(key)?.value;
+  if (hard) neighbours(event, key, rows);
+  // Gone already is normal: a timer takes an SA away first and tells then.
+  if (known === undefined) {
+    helper(event, rows);
+    return;
+  }
+  const { addTime } = event.current;
+  const same = known.current.addTime === addTime;
+  if (!hard) {
+    if (same) rows.expiring('state', key, counted(known, event));
+    return;
+  }
+  // Another incarnation made within the same second cannot be told apart.
+  const young = time.wall / 1000 - Number(addTime) < 2;
+  if (rows.overlap || !same || young) rows.doubt('state', key);
+  if (same) rows.remove('state', key, 'hard-expired', counted(known, event));
+  helper(event, rows);
+}
+
+function flushStates(proto: IpsecProto, rows: XfrmRows): void {
+  for (const [key, { value }] of [...rows.tables.state.rows()]) {
+    // 255 is IPSEC_PROTO_ANY (include/net/xfrm.h, xfrm_id_proto_match).
+    const meant =
+      proto === 'any' || proto === value.proto || (proto === 255 && hasSpi(value.proto));
+    if (isHelper(value)) rows.look();
+    else if (!meant) continue;
+    else if (rows.overlap && isLarval(value)) rows.doubt('state', key);
+    else rows.remove('state', key, 'flushed');
+  }
+}
+
+function setPolicy(policy: XfrmPolicy, as: 'new' | 'same', rows: XfrmRows): void {
+  const key = policyKey(policy);
+  const known = rows.tables.policy.get(key)?.value;
+  // Events leave the security label out, lists have it (xfrm_notify_policy, dump_one_policy).
+  const label = known?.securityContext;
+  const value = label && as === 'same' ? { ...policy, securityContext: label } : policy;
+  const same = as === 'same' && known !== undefined && policyId(known) === policyId(value);
+  rows.put('policy', key, value, same ? 'same' : 'new');
+  if (rows.overlap && known === undefined && policy.offload) rows.doubt('policy', key);
+}
+
+function expirePolicy(event: XfrmPolicy, hard: boolean, rows: XfrmRows): void {
+  const key = policyKey(event);
+  const known = rows.tables.policy.get(key)?.value;
+  if (known === undefined) return;
+  const same = known.current.addTime === event.current.addTime;
+  if (!hard) {
+    if (same) rows.expiring('policy', key, { ...known, current: event.current });
+    return;
+  }
+  if (rows.overlap || !same) rows.doubt('policy', key);
+  if (same) rows.remove('policy', key, 'hard-expired', event);
+}
+
+function flushPolicies(type: string | number, rows: XfrmRows): void {
+  for (const [key, { value }] of [...rows.tables.policy.rows()]) {
+    // A socket's own policies, of the directions above 2, are not flushed (xfrm_policy_flush).
+    if ((value.index & 7) < 3 && (value.policyType?.type ?? 'main') === type) {
+      rows.remove('policy', key, 'flushed');
+    }
+  }
+}

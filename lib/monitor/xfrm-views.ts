@@ -1,0 +1,106 @@
+/**
+ * The tables of a monitor as its users see them: live, read-only, and found by what people know.
+ * @module
+ */
+import type { EventTime } from '../netlink/event.ts';
+import type { Mark } from '../xfrm/codec.ts';
+import type { IpsecProto } from '../xfrm/names.ts';
+import type { XfrmPolicy, XfrmState } from '../xfrm/objects.ts';
+import type { Entry, ReadonlyTable } from './table.ts';
+import { place } from './xfrm-objects.ts';
+
+export type StateEntry = Entry<XfrmState>;
+export type PolicyEntry = Entry<XfrmPolicy>;
+
+/** What both tables can do. Entries are replaced, never changed. */
+class View<Value> implements Iterable<Entry<Value>> {
+  protected readonly table: ReadonlyTable<Value>;
+
+  constructor(table: ReadonlyTable<Value>) {
+    this.table = table;
+  }
+
+  get size(): number {
+    return this.table.size;
+  }
+
+  [Symbol.iterator](): Iterator<Entry<Value>> {
+    return this.table[Symbol.iterator]();
+  }
+
+  /** Those between two tunnel ends, in this direction; for policies, the ends of their template. */
+  byPeers(saddr: string, daddr: string): Entry<Value>[] {
+    return [...this.table.find('peers', `${saddr} ${daddr}`)];
+  }
+
+  byReqid(reqid: number): Entry<Value>[] {
+    return [...this.table.find('reqid', String(reqid))];
+  }
+
+  /** Those with this mark; undefined: those without. */
+  byMark(mark: Mark | undefined): Entry<Value>[] {
+    return [...this.table.find('mark', `${mark?.value ?? 0}/${mark?.mask ?? 0}`)];
+  }
+
+  /** Those of an xfrm interface; 0: those of none. */
+  byIfId(ifId: number): Entry<Value>[] {
+    return [...this.table.find('ifId', String(ifId))];
+  }
+}
+
+/** All SAs, larval ones included as of the last comparison. */
+export class StatesView extends View<XfrmState> {
+  /** The SAs of a destination, protocol and SPI: more than one only where marks differ. */
+  bySpi(daddr: string, spi: number, proto: IpsecProto = 'esp'): StateEntry[] {
+    const sought = { daddr, spi, proto, saddr: '' };
+    return [...this.table.find('place', place(sought))];
+  }
+}
+
+/** All policies. */
+export class PoliciesView extends View<XfrmPolicy> {
+  /** By the number that the kernel gave it. */
+  byIndex(index: number): PolicyEntry | undefined {
+    return this.table.get(String(index));
+  }
+}
+
+/** All that a monitor knew at one moment: plain data, nothing of it changes. */
+export interface Snapshot {
+  /** What the monitor was told to call itself. */
+  readonly label: string | undefined;
+  readonly states: readonly StateEntry[];
+  readonly policies: readonly PolicyEntry[];
+  /** Whether the tables were right, or being repaired. */
+  readonly synced: boolean;
+  /** When all counters were last read. */
+  readonly counted: EventTime;
+}
+
+/** What an SA carried between two snapshots. */
+export interface Rate {
+  readonly uid: string;
+  readonly bytesPerSecond: number;
+  readonly packetsPerSecond: number;
+}
+
+/**
+ * The rates of the SAs that are in both snapshots: refresh the monitor before each.
+ *
+ * @returns nothing where the counters were not read again between them
+ */
+export function rates(before: Snapshot, after: Snapshot): Rate[] {
+  const seconds = (after.counted.monotonic - before.counted.monotonic) / 1000;
+  if (seconds <= 0) return [];
+  const earlier = new Map(before.states.map(({ uid, value }) => [uid, value.current]));
+  return after.states.flatMap(({ uid, value: { current } }) => {
+    const then = earlier.get(uid);
+    if (then === undefined) return [];
+    const [bytes, packets] = [current.bytes - then.bytes, current.packets - then.packets];
+    return {
+      uid,
+      bytesPerSecond: Number(bytes) / seconds,
+      packetsPerSecond: Number(packets) / seconds,
+    };
+  });
+}

@@ -1,0 +1,292 @@
+/** XfrmMonitor against real kernels: each thing that can happen to an SA or a policy. */
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import {
+  isHelper,
+  isLarval,
+  type ObjectChange,
+  rates,
+  readXfrmStat,
+  XfrmClient,
+  type XfrmKinds,
+  XfrmMonitor,
+  type XfrmMonitorOptions,
+} from '../../lib/index.ts';
+import { assertEqual } from './storm.ts';
+import { addState, ip, withoutEsp, words } from './support.ts';
+
+type Change = ObjectChange<XfrmKinds>;
+
+/** A monitor, its changes of objects as they come, and a client. */
+async function opened(options?: XfrmMonitorOptions) {
+  const client = new XfrmClient();
+  await client.flushStates();
+  await client.flushPolicies();
+  const monitor = await XfrmMonitor.open(options);
+  const changes: Change[] = [];
+  const waiting: (() => void)[] = [];
+  monitor.on('change', (change) => {
+    if (!('object' in change)) return;
+    changes.push(change);
+    for (const check of waiting) check();
+  });
+  /** The changes so far and to come, until there are `count`; they are taken away. */
+  const next = (count: number) =>
+    new Promise<Change[]>((resolve) => {
+      const check = () => {
+        if (changes.length < count) return;
+        waiting.splice(waiting.indexOf(check), 1);
+        resolve(changes.splice(0, count));
+      };
+      waiting.push(check);
+      check();
+    });
+  return {
+    client,
+    monitor,
+    next,
+    async [Symbol.asyncDispose]() {
+      await monitor.close();
+      await client.flushStates();
+      await client.flushPolicies();
+      await client.close();
+    },
+  };
+}
+
+const brief = ({ kind, object, cause, ...more }: Change) => [
+  kind,
+  object,
+  cause,
+  ...('why' in more ? [more.why] : []),
+  ...('fields' in more ? [more.fields] : []),
+];
+
+const ENDS = { saddr: '192.0.2.1', daddr: '192.0.2.2' } as const;
+const GCM = { name: 'rfc4106(gcm(aes))', icvBits: 128, key: new Uint8Array(20) };
+const TUNNEL = { ...ENDS, proto: 'esp', mode: 'tunnel', aead: GCM } as const;
+
+test('a policy is added, updated, deleted; made again it is another incarnation', async () => {
+  await using all = await opened();
+  const { client, monitor, next } = all;
+  const selector = { saddr: '10.0.0.0', prefixlenS: 24, daddr: '10.1.0.0', prefixlenD: 16 };
+  const template = { ...ENDS, proto: 'esp', mode: 'tunnel', reqid: 7 } as const;
+  const policy = { dir: 'out', selector, templates: [template], ifId: 5 } as const;
+  await client.addPolicy(policy);
+  await client.updatePolicy({ ...policy, priority: 9 });
+  await client.deletePolicy(policy);
+  await client.addPolicy(policy);
+  const changes = await next(4);
+  assert.deepEqual(changes.map(brief), [
+    ['added', 'policy', 'kernel'],
+    ['updated', 'policy', 'kernel', ['priority']],
+    ['removed', 'policy', 'kernel', 'deleted'],
+    ['added', 'policy', 'kernel'],
+  ]);
+  const [first, second, third, fourth] = changes;
+  assert.equal(new Set(changes.map(({ id }) => id)).size, 1);
+  assert.equal(second?.uid, first?.uid);
+  assert.equal(third?.uid, first?.uid);
+  assert.notEqual(fourth?.uid, first?.uid);
+  const [entry] = monitor.policies;
+  assert(entry);
+  assert.deepEqual(monitor.policies.byPeers(ENDS.saddr, ENDS.daddr), [entry]);
+  assert.deepEqual(monitor.policies.byReqid(7), [entry]);
+  assert.deepEqual(monitor.policies.byIfId(5), [entry]);
+  assert.deepEqual(monitor.policies.byMark(undefined), [entry]);
+  assert.equal(monitor.policies.byIndex(entry.value.index), entry);
+  await client.flushPolicies();
+  assert.deepEqual((await next(1)).map(brief), [['removed', 'policy', 'kernel', 'flushed']]);
+  assert.deepEqual(monitor.policies.byReqid(7), []);
+});
+
+test('a larval SA is found by a comparison, and its deletion heard', async () => {
+  await using all = await opened();
+  const { client, monitor, next } = all;
+  const { spi } = await client.allocateSpi({ ...ENDS, proto: 'esp', min: 256, max: 512 });
+  await monitor.refresh();
+  assert.deepEqual((await next(1)).map(brief), [['added', 'state', 'repair']]);
+  const [entry] = monitor.states.bySpi(ENDS.daddr, spi);
+  assert(entry && isLarval(entry.value));
+  await client.deleteState({ daddr: ENDS.daddr, spi });
+  assert.deepEqual((await next(1)).map(brief), [['removed', 'state', 'kernel', 'deleted']]);
+  await assertEqual(monitor, client);
+});
+
+test('a snapshot is plain data, and a loop starts with one', async () => {
+  await using all = await opened({ label: 'here' });
+  const { client, monitor } = all;
+  await client.addPolicy({ dir: 'in', selector: { family: 'inet' } });
+  await monitor.refresh();
+  const snapshot = monitor.snapshot();
+  assert.equal(snapshot.label, 'here');
+  assert(snapshot.synced);
+  const text = JSON.stringify(snapshot, (_, one) => (typeof one === 'bigint' ? `${one}` : one));
+  assert.equal(JSON.parse(text).policies.length, 1);
+  for await (const change of monitor) {
+    assert(change.kind === 'synced');
+    assert.deepEqual(change.snapshot, snapshot);
+    break;
+  }
+  assert(!monitor.closed, 'leaving a loop does not close it');
+  await client.flushPolicies();
+  await monitor.refresh();
+  assert.equal(snapshot.policies.length, 1);
+});
+
+test('options are checked, and a signal ends opening, loops and the monitor', async () => {
+  await assert.rejects(XfrmMonitor.open({ highWaterMark: 0 }), /highWaterMark/);
+  await assert.rejects(XfrmMonitor.open({ refreshInterval: -1 }), /refreshInterval/);
+  await assert.rejects(XfrmMonitor.open({ signal: {} as AbortSignal }), /AbortSignal/);
+  const reason = new Error('enough');
+  await assert.rejects(XfrmMonitor.open({ signal: AbortSignal.abort(reason) }), reason);
+  const control = new AbortController();
+  const opening = XfrmMonitor.open({ signal: control.signal });
+  control.abort(reason);
+  await assert.rejects(opening, reason);
+  const later = new AbortController();
+  const monitor = await XfrmMonitor.open({ signal: later.signal });
+  const loop = monitor[Symbol.asyncIterator]();
+  await loop.next();
+  const next = loop.next();
+  later.abort(reason);
+  await assert.rejects(next, reason);
+  assert(monitor.closed);
+  assert.equal(await monitor.close(), await monitor.close());
+  await assert.rejects(monitor.refresh(), reason);
+});
+
+test('a listener may refresh and close in the middle of a change', async () => {
+  await using all = await opened();
+  const { client, monitor } = all;
+  const closed = new Promise<void>((resolve) => monitor.once('close', resolve));
+  monitor.once('added', async () => {
+    await monitor.refresh();
+    await monitor.close();
+  });
+  await client.addPolicy({ dir: 'in', selector: { family: 'inet' } });
+  await closed;
+});
+
+test('comparisons come by themselves where an interval is given', async () => {
+  await using all = await opened({ refreshInterval: 1 });
+  await new Promise((resolve) => all.monitor.once('refreshed', resolve));
+  assert(all.monitor.synced);
+});
+
+test('the counters of errors are read where the kernel counts them', async () => {
+  const stat = await readXfrmStat();
+  if (stat) assert.equal(typeof stat.XfrmInNoStates, 'bigint');
+});
+
+test('an update is shown as what the kernel took over', { skip: withoutEsp }, async () => {
+  await using all = await opened();
+  const { client, monitor, next } = all;
+  await client.addState({ ...TUNNEL, spi: 0x100, reqid: 1, replayWindow: 32 });
+  await client.updateState({
+    ...TUNNEL,
+    spi: 0x100,
+    reqid: 77,
+    replayWindow: 16,
+    mode: 'transport',
+    aead: { ...GCM, key: new Uint8Array(36) },
+    lifetime: { hardAddSeconds: 1000 },
+    ifId: 4,
+  });
+  assert.deepEqual((await next(2)).map(brief), [
+    ['added', 'state', 'kernel'],
+    ['updated', 'state', 'kernel', ['lifetime', 'ifId']],
+  ]);
+  await assertEqual(monitor, client);
+  await monitor.refresh();
+  assert.deepEqual(monitor.states.byReqid(77), []);
+  assert.equal(monitor.states.byIfId(4)[0]?.value.mode, 'tunnel');
+});
+
+test('SAs go by deletion, hard expiry and flush', { skip: withoutEsp }, async () => {
+  await using all = await opened();
+  const { client, monitor, next } = all;
+  for (const spi of [0x100, 0x101, 0x102]) await client.addState({ ...TUNNEL, spi });
+  await client.expireState({ daddr: ENDS.daddr, spi: 0x100 }, false);
+  await client.expireState({ daddr: ENDS.daddr, spi: 0x100 }, true);
+  await client.deleteState({ daddr: ENDS.daddr, spi: 0x101 });
+  await client.flushStates('esp');
+  assert.deepEqual((await next(7)).slice(3).map(brief), [
+    ['expiring', 'state', 'kernel'],
+    ['removed', 'state', 'kernel', 'hard-expired'],
+    ['removed', 'state', 'kernel', 'deleted'],
+    ['removed', 'state', 'kernel', 'flushed'],
+  ]);
+  assert.equal(monitor.states.size, 0);
+});
+
+test('a larval SA that gets its keys is replaced', { skip: withoutEsp }, async () => {
+  await using all = await opened();
+  const { client, monitor, next } = all;
+  const { spi } = await client.allocateSpi({ ...ENDS, proto: 'esp', min: 256, max: 512 });
+  await monitor.refresh();
+  await client.updateState({ ...TUNNEL, spi });
+  assert.deepEqual((await next(3)).map(brief), [
+    ['added', 'state', 'repair'],
+    ['removed', 'state', 'kernel', 'replaced'],
+    ['added', 'state', 'kernel'],
+  ]);
+  await assertEqual(monitor, client);
+});
+
+test('a migration is followed', { skip: withoutEsp }, async (t) => {
+  await using all = await opened();
+  const { client, monitor, next } = all;
+  const selector = { saddr: '10.0.0.0', prefixlenS: 24, daddr: '10.1.0.0', prefixlenD: 16 };
+  const template = { ...ENDS, proto: 'esp', mode: 'tunnel', reqid: 1 } as const;
+  await client.addState({ ...TUNNEL, spi: 0x100, reqid: 1 });
+  await client.addPolicy({ dir: 'out', selector, templates: [template] });
+  await next(2);
+  const [oldSaddr, oldDaddr] = [ENDS.saddr, ENDS.daddr];
+  const moved = { oldSaddr, oldDaddr, newSaddr: '192.0.2.11', newDaddr: '192.0.2.12' } as const;
+  const families = { oldFamily: 'inet', newFamily: 'inet' } as const;
+  const more = { proto: 'esp', mode: 'tunnel', reqid: 1 } as const;
+  try {
+    await client.migrate({ dir: 'out', selector }, [{ ...moved, ...families, ...more }]);
+  } catch (error) {
+    t.skip(`this kernel does not migrate: ${error}`);
+    return;
+  }
+  const changes = (await next(3)).map(brief);
+  assert.deepEqual(changes[0], ['removed', 'state', 'repair', 'migrated']);
+  assert.deepEqual(
+    changes.slice(1).map(([kind, object]) => [kind, object]),
+    [
+      ['added', 'state'],
+      ['updated', 'policy'],
+    ],
+  );
+  await assertEqual(monitor, client);
+  assert.equal(monitor.states.byPeers('192.0.2.11', '192.0.2.12').length, 1);
+});
+
+test('the helper of an IPCOMP tunnel comes and goes with it', { skip: withoutEsp }, async () => {
+  await using all = await opened();
+  const { client, monitor } = all;
+  ip(
+    ...words('xfrm state add src 192.0.2.1 dst 192.0.2.2 proto comp spi 0x101 mode tunnel'),
+    ...words('comp deflate'),
+  );
+  await monitor.refresh();
+  assert.deepEqual([...monitor.states].map(({ value }) => isHelper(value)).sort(), [false, true]);
+  await assertEqual(monitor, client);
+  ip(...words('xfrm state delete dst 192.0.2.2 proto comp spi 0x101'));
+  await monitor.refresh();
+  assert.equal(monitor.states.size, 0);
+});
+
+test('rates come from two snapshots', { skip: withoutEsp }, async () => {
+  await using all = await opened();
+  const { monitor } = all;
+  addState(0x200);
+  await monitor.refresh();
+  const before = monitor.snapshot();
+  await monitor.refresh();
+  const [rate, ...others] = rates(before, monitor.snapshot());
+  assert.deepEqual([rate?.bytesPerSecond, others], [0, []]);
+});

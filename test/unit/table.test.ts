@@ -1,0 +1,14 @@
+/** The live table against a simulated kernel: right after every history, loss or not. */
+import { test } from 'node:test';
+import fc from 'fast-check';
+import { runHistory } from './history.ts';
+import { runSeed } from './random.ts';
+
+const seed = runSeed();
+
+test(`after any history the table equals the kernel, and the changes lead there (seed ${seed})`, () => {
+  fc.assert(fc.property(fc.integer(), fc.integer({ min: 0, max: 300 }), runHistory), {
+    seed,
+    numRuns: 2000,
+  });
+});
