@@ -7,6 +7,7 @@
         "native/arguments.cc",
         "native/descriptor.cc",
         "native/environment.cc",
+        "native/namespace.cc",
         "native/receive_buffers.cc",
         "native/socket.cc"
       ],

@@ -3,6 +3,7 @@
  * `netlink-xfrm/constants` and `netlink-xfrm/lab`) is not part of the interface.
  * @module
  */
+import './monitor/trace.ts';
 
 export type {
   Added,
@@ -49,7 +50,12 @@ export {
 } from './monitor/xfrm-views.ts';
 export type { EventTime } from './netlink/event.ts';
 export { KernelError } from './netlink/kernel-error.ts';
-export type { RouteEvent } from './route/events.ts';
+export type { WireAttribute, WireMessage } from './netlink/trace.ts';
+export * from './route/client.ts';
+export type * from './route/codec.ts';
+export type * from './route/events.ts';
+export type * from './route/names.ts';
+export type * from './route/objects.ts';
 export * from './socket/index.ts';
 export type { RawAttribute } from './wire/attribute.ts';
 export type { MessageHeader } from './wire/message.ts';

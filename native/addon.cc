@@ -2,8 +2,13 @@
 #include <linux/netlink.h>
 #include <napi.h>
 #include <sys/socket.h>
+#include <unistd.h>
 
+#include <string>
+
+#include "arguments.h"
 #include "environment.h"
+#include "namespace.h"
 #include "receive_buffers.h"
 #include "socket.h"
 
@@ -14,11 +19,28 @@ Napi::Value GetArena(const Napi::CallbackInfo& info) {
   return Environment::Of(info.Env())->arena.Value(info.Env());
 }
 
+// enter(netns): whether a thread may enter that network namespace: 0, or -errno.
+Napi::Value EnterNamespace(const Napi::CallbackInfo& info) {
+  int32_t netns;
+  if (!ReadInt32(info, 0, &netns)) return {};
+  return Napi::Number::New(info.Env(), Enter(netns));
+}
+
+// openFile(netns, path): a descriptor to read, opened inside that network namespace, or -errno.
+Napi::Value OpenFileInNamespace(const Napi::CallbackInfo& info) {
+  int32_t netns;
+  std::string path;
+  if (!ReadInt32(info, 0, &netns) || !ReadString(info, 1, &path)) return {};
+  return Napi::Number::New(info.Env(), OpenFileIn(netns, path.c_str()));
+}
+
 Napi::Object Init(Napi::Env env, Napi::Object exports) {
   Environment::Attach(env);
   if (env.IsExceptionPending()) return exports;
   exports["Socket"] = Socket::Define(env);
   exports["arena"] = Napi::Function::New<GetArena>(env, "arena");
+  exports["enter"] = Napi::Function::New<EnterNamespace>(env, "enter");
+  exports["openFile"] = Napi::Function::New<OpenFileInNamespace>(env, "openFile");
   exports["arenaBytes"] = Napi::Number::New(env, kArenaBytes);
   exports["batch"] = Napi::Number::New(env, kBatch);
 
@@ -29,16 +51,24 @@ Napi::Object Init(Napi::Env env, Napi::Object exports) {
   CONSTANT(SO_RCVBUF);
   CONSTANT(SO_RCVBUFFORCE);
   CONSTANT(SO_MEMINFO);
-  CONSTANT(NETLINK_NO_ENOBUFS);
+  CONSTANT(SO_SNDBUF);
+  CONSTANT(SO_SNDBUFFORCE);
+  CONSTANT(SO_DETACH_FILTER);
   CONSTANT(SOL_NETLINK);
   CONSTANT(NETLINK_ADD_MEMBERSHIP);
   CONSTANT(NETLINK_DROP_MEMBERSHIP);
+  CONSTANT(NETLINK_PKTINFO);
   CONSTANT(NETLINK_BROADCAST_ERROR);
+  CONSTANT(NETLINK_NO_ENOBUFS);
+  CONSTANT(NETLINK_LISTEN_ALL_NSID);
+  CONSTANT(NETLINK_LIST_MEMBERSHIPS);
   CONSTANT(NETLINK_CAP_ACK);
   CONSTANT(NETLINK_EXT_ACK);
   CONSTANT(NETLINK_GET_STRICT_CHK);
 #undef CONSTANT
   exports["constants"] = constants;
+  // Units of the times in /proc/PID/stat, a second.
+  exports["clockTicks"] = Napi::Number::New(env, static_cast<double>(sysconf(_SC_CLK_TCK)));
   return exports;
 }
 

@@ -1,7 +1,5 @@
 #include "arguments.h"
 
-#include <string>
-
 namespace {
 
 bool Refuse(const Napi::CallbackInfo& info, size_t index, const char* expected) {
@@ -20,6 +18,13 @@ bool ReadUint32(const Napi::CallbackInfo& info, size_t index, uint32_t* value) {
 bool ReadInt32(const Napi::CallbackInfo& info, size_t index, int32_t* value) {
   if (napi_get_value_int32(info.Env(), info[index], value) == napi_ok) return true;
   return Refuse(info, index, "a number");
+}
+
+bool ReadString(const Napi::CallbackInfo& info, size_t index, std::string* value) {
+  const Napi::Value argument = info[index];
+  if (!argument.IsString()) return Refuse(info, index, "a string");
+  *value = argument.As<Napi::String>();
+  return true;
 }
 
 bool ReadFunction(const Napi::CallbackInfo& info, size_t index, Napi::Function* value) {

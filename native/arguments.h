@@ -5,10 +5,12 @@
 #include <napi.h>
 
 #include <cstdint>
+#include <string>
 
 // Each returns false with a TypeError pending. `index` counts from 0.
 bool ReadUint32(const Napi::CallbackInfo& info, size_t index, uint32_t* value);
 bool ReadInt32(const Napi::CallbackInfo& info, size_t index, int32_t* value);
+bool ReadString(const Napi::CallbackInfo& info, size_t index, std::string* value);
 bool ReadFunction(const Napi::CallbackInfo& info, size_t index, Napi::Function* value);
 
 struct Bytes {

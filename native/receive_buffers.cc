@@ -4,6 +4,23 @@
 #include <string.h>
 #include <sys/mman.h>
 
+namespace {
+
+// Only these two messages of 4 bytes come here: see Control.
+void ReadControl(const msghdr& header, Entry* entry) {
+  // CMSG_NXTHDR wants it writable.
+  auto* message = const_cast<msghdr*>(&header);
+  for (cmsghdr* it = CMSG_FIRSTHDR(message); it != nullptr; it = CMSG_NXTHDR(message, it)) {
+    if (it->cmsg_level != SOL_NETLINK || it->cmsg_len < CMSG_LEN(sizeof(uint32_t))) continue;
+    if (it->cmsg_type == NETLINK_PKTINFO) memcpy(&entry->group, CMSG_DATA(it), sizeof(uint32_t));
+    if (it->cmsg_type == NETLINK_LISTEN_ALL_NSID) {
+      memcpy(&entry->nsid, CMSG_DATA(it), sizeof(int32_t));
+    }
+  }
+}
+
+}  // namespace
+
 ReceiveBuffers::~ReceiveBuffers() {
   if (slots_ != nullptr) munmap(slots_, kArenaBytes);
 }
@@ -24,11 +41,14 @@ int ReceiveBuffers::Allocate() {
   return 0;
 }
 
-int ReceiveBuffers::Receive(int fd, uint32_t most) {
-  for (mmsghdr& header : headers_) {
-    // The kernel replaces both with what it found.
-    header.msg_hdr.msg_namelen = sizeof(sockaddr_nl);
-    header.msg_hdr.msg_flags = 0;
+int ReceiveBuffers::Receive(int fd, uint32_t most, bool control) {
+  for (size_t i = 0; i < most; i++) {
+    // The kernel replaces the lengths and the flags with what it found.
+    msghdr& header = headers_[i].msg_hdr;
+    header.msg_namelen = sizeof(sockaddr_nl);
+    header.msg_flags = 0;
+    header.msg_control = control ? controls_[i].bytes : nullptr;
+    header.msg_controllen = control ? sizeof(controls_[i].bytes) : 0;
   }
   int received;
   do {
@@ -52,6 +72,9 @@ Packed ReceiveBuffers::Pack(size_t received, bool kernel_only, uint8_t* arena, E
       entry.length = header.msg_len;
       entry.port_id = sources_[i].nl_pid;
       entry.truncated = (header.msg_hdr.msg_flags & MSG_TRUNC) != 0 ? 1 : 0;
+      entry.group = kUnknown;
+      entry.nsid = static_cast<int32_t>(kUnknown);
+      if (header.msg_hdr.msg_controllen != 0) ReadControl(header.msg_hdr, &entry);
       memcpy(arena + packed.used, slot, header.msg_len);
       packed.used += (header.msg_len + kAlignment - 1) & ~(kAlignment - 1);
     }

@@ -24,6 +24,18 @@ struct Entry {
   uint32_t length;
   uint32_t port_id;
   uint32_t truncated;
+  uint32_t group;  // kUnknown without control messages
+  int32_t nsid;    // likewise, and for the socket's own network namespace
+};
+
+// In place of what the kernel did not tell. No group, and no namespace id: those are positive
+// (net/core/net_namespace.c, alloc_netid).
+constexpr uint32_t kUnknown = UINT32_MAX;
+
+// Room for the control messages of one datagram: the group (NETLINK_PKTINFO) and the namespace id
+// (NETLINK_LISTEN_ALL_NSID), 4 bytes each.
+struct Control {
+  alignas(cmsghdr) uint8_t bytes[2 * CMSG_SPACE(sizeof(uint32_t))];
 };
 
 struct Packed {
@@ -45,8 +57,9 @@ class ReceiveBuffers {
   int Allocate();
 
   // One recvmmsg of at most `most` datagrams (1 to kBatch) that does not wait: the number of
-  // datagrams received, or -errno.
-  int Receive(int fd, uint32_t most);
+  // datagrams received, or -errno. With `control`, with the control messages that the socket's
+  // options ask for.
+  int Receive(int fd, uint32_t most, bool control);
 
   // Copies what the last Receive got into `arena` (kArenaBytes) and `entries` (kBatch), and wipes
   // the slots: a datagram can hold IPsec keys in clear. Without a source port it is never passed
@@ -58,4 +71,5 @@ class ReceiveBuffers {
   mmsghdr headers_[kBatch];
   iovec vectors_[kBatch];
   sockaddr_nl sources_[kBatch];
+  Control controls_[kBatch];
 };

@@ -1,10 +1,12 @@
 #include "socket.h"
 
 #include <errno.h>
+#include <linux/filter.h>
 #include <string.h>
 
 #include "arguments.h"
 #include "environment.h"
+#include "namespace.h"
 
 namespace {
 
@@ -32,9 +34,13 @@ Napi::Function Socket::Define(Napi::Env env) {
                      {
                          InstanceMethod<&Socket::Open>("open"),
                          InstanceMethod<&Socket::Bind>("bind"),
+                         InstanceMethod<&Socket::Connect>("connect"),
+                         InstanceMethod<&Socket::Disconnect>("disconnect"),
                          InstanceMethod<&Socket::Address>("address"),
                          InstanceMethod<&Socket::SetOption>("setOption"),
                          InstanceMethod<&Socket::GetOption>("getOption"),
+                         InstanceMethod<&Socket::AttachFilter>("attachFilter"),
+                         InstanceMethod<&Socket::ReadControl>("control"),
                          InstanceMethod<&Socket::Send>("send"),
                          InstanceMethod<&Socket::Start>("start"),
                          InstanceMethod<&Socket::Stop>("stop"),
@@ -55,11 +61,11 @@ Socket::~Socket() {
 }
 
 Napi::Value Socket::Open(const Napi::CallbackInfo& info) {
-  int32_t protocol;
-  if (!ReadInt32(info, 0, &protocol)) return {};
+  int32_t protocol, netns;
+  if (!ReadInt32(info, 0, &protocol) || !ReadInt32(info, 1, &netns)) return {};
   if (descriptor_ != nullptr || closing_) return Napi::Number::New(info.Env(), -EISCONN);
-  const int fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC | SOCK_NONBLOCK, protocol);
-  if (fd < 0) return Result(info, fd);
+  const int fd = netns < 0 ? OpenSocket(protocol) : OpenSocketIn(netns, protocol);
+  if (fd < 0) return Napi::Number::New(info.Env(), fd);
   const int status = Descriptor::Open(Environment::Of(info.Env()), fd, this, &descriptor_);
   return Napi::Number::New(info.Env(), status);
 }
@@ -71,13 +77,28 @@ Napi::Value Socket::Bind(const Napi::CallbackInfo& info) {
   return Result(info, bind(fd(), reinterpret_cast<const sockaddr*>(&address), sizeof(address)));
 }
 
+Napi::Value Socket::Connect(const Napi::CallbackInfo& info) {
+  uint32_t port_id, groups;
+  if (!ReadUint32(info, 0, &port_id) || !ReadUint32(info, 1, &groups)) return {};
+  const sockaddr_nl address = AddressOf(port_id, groups);
+  return Result(info, connect(fd(), reinterpret_cast<const sockaddr*>(&address), sizeof(address)));
+}
+
+Napi::Value Socket::Disconnect(const Napi::CallbackInfo& info) {
+  sockaddr_nl address = {};
+  address.nl_family = AF_UNSPEC;
+  return Result(info, connect(fd(), reinterpret_cast<const sockaddr*>(&address), sizeof(address)));
+}
+
 Napi::Value Socket::Address(const Napi::CallbackInfo& info) {
   Bytes into;
   if (!ReadBytes(info, 0, &into)) return {};
   if (into.length < 2 * sizeof(uint32_t)) return Napi::Number::New(info.Env(), -EINVAL);
   sockaddr_nl address = {};
   socklen_t length = sizeof(address);
-  const int result = getsockname(fd(), reinterpret_cast<sockaddr*>(&address), &length);
+  auto* to = reinterpret_cast<sockaddr*>(&address);
+  const bool peer = info[1].ToBoolean();
+  const int result = peer ? getpeername(fd(), to, &length) : getsockname(fd(), to, &length);
   if (result < 0) return Result(info, result);
   const uint32_t values[] = {address.nl_pid, address.nl_groups};
   memcpy(into.data, values, sizeof(values));
@@ -104,18 +125,32 @@ Napi::Value Socket::GetOption(const Napi::CallbackInfo& info) {
   return Result(info, result < 0 ? result : static_cast<ssize_t>(length));
 }
 
+Napi::Value Socket::AttachFilter(const Napi::CallbackInfo& info) {
+  Bytes bytes;
+  if (!ReadBytes(info, 0, &bytes)) return {};
+  // The kernel copies the instructions, as bytes, so their alignment does not matter.
+  const sock_fprog program = {static_cast<uint16_t>(bytes.length / sizeof(sock_filter)),
+                              reinterpret_cast<sock_filter*>(bytes.data)};
+  return Result(info, setsockopt(fd(), SOL_SOCKET, SO_ATTACH_FILTER, &program, sizeof(program)));
+}
+
+Napi::Value Socket::ReadControl(const Napi::CallbackInfo&) {
+  control_ = true;
+  return {};
+}
+
 Napi::Value Socket::Send(const Napi::CallbackInfo& info) {
   Bytes bytes;
-  uint32_t port_id, groups;
-  if (!ReadBytes(info, 0, &bytes) || !ReadUint32(info, 1, &port_id) ||
-      !ReadUint32(info, 2, &groups)) {
-    return {};
-  }
+  uint32_t port_id = 0, groups = 0;
+  if (!ReadBytes(info, 0, &bytes)) return {};
+  const bool connected = info.Length() == 1;
+  if (!connected && (!ReadUint32(info, 1, &port_id) || !ReadUint32(info, 2, &groups))) return {};
   const sockaddr_nl address = AddressOf(port_id, groups);
+  const auto* to = connected ? nullptr : reinterpret_cast<const sockaddr*>(&address);
   ssize_t sent;
   do {
-    sent = sendto(fd(), bytes.data, bytes.length, MSG_DONTWAIT | MSG_NOSIGNAL,
-                  reinterpret_cast<const sockaddr*>(&address), sizeof(address));
+    sent = sendto(fd(), bytes.data, bytes.length, MSG_DONTWAIT | MSG_NOSIGNAL, to,
+                  connected ? 0 : sizeof(address));
   } while (sent < 0 && errno == EINTR);
   return Result(info, sent);
 }
@@ -193,7 +228,7 @@ Napi::Value Socket::Overruns(const Napi::CallbackInfo& info) {
 int Socket::Read(int* lost) {
   int result = 0;
   for (int attempt = 0; attempt < 4; attempt++) {
-    result = Environment::Of(Env())->buffers.Receive(fd(), batch_);
+    result = Environment::Of(Env())->buffers.Receive(fd(), batch_, control_);
     if (result >= 0 || !MeansLoss(-result)) break;
     overruns_++;
     if (*lost == 0) *lost = -result;

@@ -14,17 +14,26 @@ class Socket : public Napi::ObjectWrap<Socket>, private Descriptor::User {
   ~Socket();
 
  private:
-  // open(protocol)
+  // open(protocol, netns): in the network namespace of that descriptor, or with -1 in one's own
   Napi::Value Open(const Napi::CallbackInfo& info);
   // bind(portId, groups)
   Napi::Value Bind(const Napi::CallbackInfo& info);
-  // address(into): writes the port id and the group mask, each 4 bytes in host order
+  // connect(portId, groups)
+  Napi::Value Connect(const Napi::CallbackInfo& info);
+  // disconnect()
+  Napi::Value Disconnect(const Napi::CallbackInfo& info);
+  // address(into, peer): writes port id and group mask, each 4 bytes in host order: the socket's
+  // own, or where it is connected to
   Napi::Value Address(const Napi::CallbackInfo& info);
   // setOption(level, name, value: bytes)
   Napi::Value SetOption(const Napi::CallbackInfo& info);
   // getOption(level, name, into): the length
   Napi::Value GetOption(const Napi::CallbackInfo& info);
-  // send(bytes, portId, groups)
+  // attachFilter(instructions): struct sock_filter, one after the other
+  Napi::Value AttachFilter(const Napi::CallbackInfo& info);
+  // control(): reads control messages from now on
+  Napi::Value ReadControl(const Napi::CallbackInfo& info);
+  // send(bytes, portId, groups), or send(bytes) to where it is connected to
   Napi::Value Send(const Napi::CallbackInfo& info);
   // start(callback, kernelOnly): callback(count, lost, failed), the last two an errno or 0
   Napi::Value Start(const Napi::CallbackInfo& info);
@@ -48,6 +57,7 @@ class Socket : public Napi::ObjectWrap<Socket>, private Descriptor::User {
   bool closing_ = false;
   bool receiving_ = false;
   bool kernel_only_ = true;
+  bool control_ = false;
   uint32_t batch_ = 0;
   Napi::FunctionReference on_batch_;  // held only while receiving, so that an idle socket can go
   Napi::FunctionReference on_closed_;

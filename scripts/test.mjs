@@ -7,6 +7,7 @@
 import { spawn } from 'node:child_process';
 import { readdirSync } from 'node:fs';
 import { join } from 'node:path';
+import { createInterface } from 'node:readline';
 import { LANE_MARK } from './lane-reporter.mjs';
 import { root, setup } from './setup.mjs';
 
@@ -26,49 +27,49 @@ function files(folder) {
 }
 
 /** The command that runs a folder's tests, one file after the other. */
-function nodeTest(folder, ...flags) {
+function nodeTest(folders, ...flags) {
   const reporter = join(root, 'scripts/lane-reporter.mjs');
-  const limits = ['--test-concurrency=1', `--test-timeout=${folder === 'all' ? LIMIT : 180_000}`];
+  const limits = ['--test-concurrency=1', `--test-timeout=${folders === 'all' ? LIMIT : 180_000}`];
   const options = ['--test', ...limits, `--test-reporter=${reporter}`];
-  return [process.execPath, ...flags, ...options, ...files(folder)];
+  return [process.execPath, ...flags, ...options, ...[folders].flat().flatMap(files)];
 }
 
-/** Ends the lane that is running, with all its processes. */
-let endLane = () => {};
-process.on('exit', () => endLane());
+/** Process groups of the lanes that are running. */
+const running = new Set();
+process.on('exit', () => {
+  for (const group of running) process.kill(-group, 'SIGKILL');
+});
 for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) process.on(signal, () => process.exit(1));
 
-/** Runs a lane's command, passes its output on, and gives the line of its reporter. */
+/** Runs a lane's command, and gives its output and the line of its reporter. */
 function run(command, env) {
   return new Promise((resolve) => {
     const [program, ...args] = command;
     const child = spawn(program, args, {
       cwd: root,
       env: { ...env, NODE_TEST_CONTEXT: undefined },
-      stdio: ['ignore', 'pipe', 2],
+      stdio: ['ignore', 'pipe', 'pipe'],
       // A group of its own, so that all of it can be ended.
       detached: true,
     });
-    let rest = '';
+    const output = [];
     let result;
-    child.stdout.setEncoding('utf8').on('data', (text) => {
-      const lines = (rest + text).split('\n');
-      rest = lines.pop();
-      for (const line of lines) {
+    for (const stream of [child.stdout, child.stderr]) {
+      createInterface(stream).on('line', (line) => {
         if (line.startsWith(LANE_MARK)) result = JSON.parse(line.slice(LANE_MARK.length));
-        else console.log(`  ${line}`);
-      }
-    });
-    endLane = () => process.kill(-child.pid, 'SIGKILL');
+        else output.push(line);
+      });
+    }
+    if (child.pid !== undefined) running.add(child.pid);
     const timer = setTimeout(() => {
-      console.log(`  not ended after ${LIMIT / 60_000} minutes`);
-      endLane();
+      output.push(`not ended after ${LIMIT / 60_000} minutes`);
+      process.kill(-child.pid, 'SIGKILL');
     }, LIMIT);
-    child.on('error', (error) => console.log(`  ${error.message}`));
+    child.on('error', (error) => output.push(error.message));
     child.on('close', (status) => {
       clearTimeout(timer);
-      endLane = () => {};
-      resolve({ status, result });
+      running.delete(child.pid);
+      resolve({ status, result, output });
     });
   });
 }
@@ -94,12 +95,13 @@ const leftOut = [];
 async function lane(name, command, env = process.env) {
   const begun = Date.now();
   console.log(`${name} …`);
-  const { status, result } = await run(command, env);
+  const { status, result, output } = await run(command, env);
   const { passed = [], failed = [], skipped = {} } = result ?? {};
   if (result === undefined) failed.push(`${name}: ended with status ${status} and no report`);
   else if (passed.length + failed.length === 0) failed.push(`${name}: ran no test`);
   else if (status !== 0 && failed.length === 0) failed.push(`${name}: status ${status}`);
   lanes.push({ name, passed, failed, skipped });
+  for (const line of output) console.log(`  ${line}`);
   const seconds = ((Date.now() - begun) / 1000).toFixed(0);
   const more = Object.keys(skipped).length;
   console.log(
@@ -129,13 +131,13 @@ async function withTools() {
   return { ...process.env, ...env };
 }
 
-async function labLane(suite, env) {
+async function labLane(suite, folders, env) {
   const progress = (text) => console.error(text);
   const kernel = await prepareLab({ suite, progress });
   const lab = [process.execPath, join(root, 'bin/netlink-xfrm.js'), 'lab', '--timeout', '600'];
   await lane(
     `kernel tests on Linux ${kernel.release} (lab, ${kernel.suite})`,
-    [...lab, '--suite', kernel.suite, '--', ...nodeTest('kernel', '--expose-gc')],
+    [...lab, '--suite', kernel.suite, '--', ...nodeTest(folders, '--expose-gc')],
     { ...env, NETLINK_XFRM_REQUIRE: 'esp' },
   );
 }
@@ -159,22 +161,43 @@ let env = process.env;
 await part('iproute2', async () => {
   env = await withTools();
 });
+/** Lanes one after the other. The lab's kernel has one processor, so two such rows go side by side. */
+async function row(...works) {
+  for (const work of works) await work();
+}
+
+const inLab = (name, suite, folders) => () => part(name, () => labLane(suite, folders, env));
+const plain = (name, folder) => () => part(name, () => lane(name, nodeTest(folder), env));
+
 if (process.argv.includes('--all')) {
-  await part('tests against the newest of Debian', () =>
-    lane('tests against the newest of Debian', nodeTest('all'), env),
-  );
-  for (const suite of ['trixie', 'sid']) {
-    await part(`kernel tests on ${suite}'s kernel`, () => labLane(suite, env));
-  }
+  await Promise.all([
+    row(
+      inLab("kernel tests on trixie's kernel", 'trixie', ['kernel', 'recent']),
+      inLab("kernel tests on sid's kernel", 'sid', ['kernel', 'recent']),
+    ),
+    row(plain('tests that take long', 'all')),
+  ]);
 } else {
-  await lane('unit tests', nodeTest('unit'), env);
-  await part('kernel tests on this kernel', async () => {
-    const way = await unshare();
-    await lane('kernel tests on this kernel', [...way, ...nodeTest('kernel', '--expose-gc')], env);
-    await lane('building without a network', [...way, ...nodeTest('build')], env);
-  });
-  await part('tests of the lab', () => lane('tests of the lab', nodeTest('lab'), env));
-  await part('kernel tests in the lab', () => labLane(undefined, env));
+  await Promise.all([
+    row(inLab('kernel tests in the lab', undefined, ['kernel'])),
+    row(
+      plain('unit tests', 'unit'),
+      () =>
+        part('kernel tests on this kernel', async () => {
+          const here = [...(await unshare()), ...nodeTest('kernel', '--expose-gc')];
+          await lane('kernel tests on this kernel', here, env);
+        }),
+      () =>
+        part('building without a network', async () => {
+          await lane(
+            'building without a network',
+            [...(await unshare()), ...nodeTest('build')],
+            env,
+          );
+        }),
+      plain('tests of the lab', 'lab'),
+    ),
+  ]);
 }
 
 const ran = new Set(lanes.flatMap(({ passed, failed }) => [...passed, ...failed]));

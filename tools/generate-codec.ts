@@ -8,11 +8,16 @@
  */
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import * as route from '../lib/route/attributes.ts';
+import * as links from '../lib/route/link-attributes.ts';
+import * as routeNames from '../lib/route/names.ts';
+import * as routeStructs from '../lib/route/structs.ts';
 import * as attributes from '../lib/xfrm/attributes.ts';
 import * as names from '../lib/xfrm/names.ts';
 import * as structs from '../lib/xfrm/structs.ts';
 import * as toy from '../test/codec/tables.ts';
 import { generate, type Protocol } from './codec/module.ts';
+import { withNested } from './codec/shape.ts';
 
 /** All protocols whose codec is generated. */
 export const protocols: readonly Protocol[] = [
@@ -33,6 +38,15 @@ export const protocols: readonly Protocol[] = [
     structs: [],
     tables: [toy.inner, toy.outer, toy.toy],
     imports: {},
+  },
+  {
+    name: 'rtnetlink',
+    file: 'lib/route/codec.ts',
+    wire: '../wire/',
+    sources: 'structs.ts, attributes.ts, link-attributes.ts and link-kinds.ts',
+    structs: Object.values(routeStructs),
+    tables: withNested([...Object.values(links), ...Object.values(route)]),
+    imports: { names: Object.keys(routeNames) },
   },
 ];
 

@@ -6,8 +6,8 @@
 import type { Lifetime, LifetimeCurrent } from '../xfrm/codec.ts';
 import { XFRM_INF } from '../xfrm/constants.ts';
 import type { XfrmPolicy, XfrmState } from '../xfrm/objects.ts';
+import type { Colors } from './colors.ts';
 import {
-  type Colors,
   describeAlgorithms,
   describeSelector,
   describeTemplate,

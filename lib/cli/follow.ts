@@ -5,15 +5,18 @@
  */
 
 import type { GroupName } from '../monitor/groups.ts';
-import { type Subscription, type SubscriptionEvent, subscribe } from '../monitor/subscribe.ts';
+import type { SubscriptionEvent } from '../monitor/subscribe.ts';
+import { printable } from '../wire/text.ts';
 import { formatJson } from './json.ts';
-import type { FollowOptions, Format } from './options.ts';
+import type { FollowOptions, Format, OriginOptions } from './options.ts';
 import { endWhenUnread, LineOutput } from './output.ts';
+import { type Origin, Streams } from './streams.ts';
 import { Summary } from './summary.ts';
-import { formatEvent } from './text.ts';
+import { formatEvent, formatNamespace, formatTime } from './text.ts';
+import { Claims, formatOwner } from './who.ts';
 
 /** What to follow. */
-export interface Follow extends FollowOptions {
+export interface Follow extends FollowOptions, Partial<OriginOptions> {
   readonly groups: readonly GroupName[];
   readonly format: Format;
   /** Which events to print. Others are not counted. */
@@ -26,36 +29,34 @@ export interface Follow extends FollowOptions {
 
 /** Joins groups and prints what comes. */
 export async function follow(what: Follow): Promise<void> {
-  const { groups, format, buffer } = what;
-  const subscription = subscribe({
-    groups,
-    keys: format.showKeys,
-    receiveBufferSize: buffer * 2 ** 20,
-  });
+  const { groups, format, buffer, netns = [], allNetns } = what;
+  const streams = new Streams(
+    { groups, keys: format.showKeys, receiveBufferSize: buffer * 2 ** 20 },
+    allNetns ? { netns, allNetns } : { netns },
+  );
+  const claims = what.who ? new Claims() : undefined;
   const ended = new AbortController();
   const summary = new Summary();
-  const out = new LineOutput({
-    full: () => subscription.pause(),
-    drained: () => subscription.resume(),
-  });
+  const out = new LineOutput({ full: () => streams.pause(), drained: () => streams.resume() });
   endWhenUnread();
   for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
     process.once(signal, () => ended.abort());
   }
-  process.stderr.write(`${listening(subscription, groups, buffer)}\n`);
+  process.stderr.write(`${listening(streams, groups, buffer)}\n`);
   let read = 0;
   let left = what.count ?? Number.POSITIVE_INFINITY;
   try {
     await what.first?.(out, ended.signal);
-    subscription.on('error', (error) => ended.abort(error));
-    subscription.on('event', (event) => {
-      read++;
-      if (left === 0 || !what.wanted(event)) return;
-      summary.add(event);
-      out.line(
-        format.json ? formatJson(event, format.showKeys) : formatEvent(event, format.colors),
-      );
-      if (event.kind !== 'overrun' && --left === 0) ended.abort();
+    streams.start({
+      error: (error) => ended.abort(error),
+      event: (event, origin) => {
+        read++;
+        if (left === 0 || !what.wanted(event)) return;
+        summary.add(event);
+        out.line(formatOne(event, origin, format, claims));
+        if (event.kind !== 'overrun' && --left === 0) ended.abort();
+      },
+      namespace: (origin, state, error) => out.line(formatChange(origin, state, error, format)),
     });
     if (what.caughtUp) {
       await allRead(() => read, out, ended.signal);
@@ -65,8 +66,8 @@ export async function follow(what: Follow): Promise<void> {
   } catch (error) {
     ended.abort(error);
   }
-  const { sockets } = subscription;
-  await subscription.close();
+  const { sockets } = streams;
+  await streams.close();
   out.flush();
   if (format.json) {
     const time = { wall: Date.now(), monotonic: performance.now() };
@@ -79,14 +80,52 @@ export async function follow(what: Follow): Promise<void> {
   if (reason instanceof Error && reason.name !== 'AbortError') throw reason;
 }
 
-/** What was joined, and the receive buffer that was got. */
-function listening(subscription: Subscription, groups: readonly string[], asked: number): string {
-  const [{ receiveBufferSize } = { receiveBufferSize: 0 }] = subscription.sockets;
+function formatOne(
+  event: SubscriptionEvent,
+  { label, path }: Origin,
+  { json, showKeys, colors }: Format,
+  claims: Claims | undefined,
+): string {
+  const claimed = claims?.of(event, path);
+  if (!json) {
+    const claimedBy = claimed === undefined ? undefined : formatOwner(claimed);
+    return formatEvent(event, colors, { label, claimedBy });
+  }
+  return formatJson(event, showKeys, {
+    ...(label === undefined ? {} : { netns: label }),
+    ...(claimed === undefined
+      ? {}
+      : { claimedBy: claimed && { pid: claimed.pid, name: claimed.name } }),
+  });
+}
+
+/** A namespace came or went. It is no event, and not counted. */
+function formatChange(
+  { label = null }: Origin,
+  state: 'added' | 'removed',
+  error: Error | undefined,
+  { json, colors }: Format,
+): string {
+  const time = { wall: Date.now(), monotonic: performance.now() };
+  if (json) {
+    const why = error ? { error: error.message } : {};
+    return formatJson({ kind: 'namespace', time, netns: label, state, ...why }, false);
+  }
+  const why = error ? `, not heard: ${printable(error.message)}` : '';
+  return `${colors.dim(formatTime(time.wall))} ${colors.magenta(formatNamespace(label))} namespace ${state}${why}`;
+}
+
+/** What was joined where, and the receive buffer that was got. */
+function listening(streams: Streams, groups: readonly string[], asked: number): string {
+  const [{ receiveBufferSize } = { receiveBufferSize: 0 }] = streams.sockets;
   // The kernel shows twice what it granted (net/core/sock.c).
   const granted = Math.floor(receiveBufferSize / 2 / 1024);
   const short = granted < asked * 1024 ? `; ${asked * 1024} KiB were asked for` : '';
-  const names = groups.map((name) => name.replace('XFRMNLGRP_', '')).join(' ');
-  return `listening to ${names} (receive buffer ${granted} KiB${short})`;
+  const labels = streams.labels.flatMap((label) =>
+    label === undefined ? [] : formatNamespace(label),
+  );
+  const where = labels.length === 0 ? '' : ` in ${labels.join(' ')}`;
+  return `listening to ${groups.join(' ')}${where} (receive buffer ${granted} KiB${short})`;
 }
 
 const aborted = (signal: AbortSignal) =>

@@ -9,6 +9,7 @@
 import type { Listed } from '../monitor/subject.ts';
 import type { SubscriptionEvent } from '../monitor/subscribe.ts';
 import type { EventTime } from '../netlink/event.ts';
+import type { RouteMessage } from '../route/requests.ts';
 import { XFRM_INF } from '../xfrm/constants.ts';
 import { KeyMaterial } from '../xfrm/key.ts';
 import type { XfrmMessage } from '../xfrm/requests.ts';
@@ -18,13 +19,32 @@ import type { Totals } from './summary.ts';
 /** The name and version of the format. Within a version, members are only ever added. */
 export const EVENT_SCHEMA = 'netlink-xfrm/event/1';
 
+/** A network namespace came or went while it was listened to. */
+export interface NamespaceRecord {
+  readonly kind: 'namespace';
+  readonly netns: string | null;
+  readonly state: 'added' | 'removed';
+  /** Why it cannot be heard. */
+  readonly error?: string;
+}
+
+/** What is added to an event where it was asked for. */
+export interface Additions {
+  /** The network namespace it comes from; null is one's own. */
+  readonly netns?: string | null;
+  /** The process whose port id the header holds; null if there is none that can be seen. */
+  readonly claimedBy?: { readonly pid: number; readonly name: string } | null;
+}
+
 /** What a line says. */
 export type JsonRecord = { readonly time: EventTime } & (
   | SubscriptionEvent
   | XfrmMessage
+  | RouteMessage
   | (Listed & { readonly protocol: 'xfrm' })
   /** All that was there has been listed; what follows is news. */
   | { readonly kind: 'synced'; readonly protocol: 'xfrm'; readonly listed: number }
+  | NamespaceRecord
   | ({ readonly kind: 'summary' } & Totals)
 );
 
@@ -51,7 +71,11 @@ function plain(name: string, value: unknown, showBytes: boolean): unknown {
 }
 
 /** One line of JSON, without the line break. */
-export function formatJson(record: JsonRecord, showKeys: boolean): string {
+export function formatJson(
+  record: JsonRecord,
+  showKeys: boolean,
+  additions: Additions = {},
+): string {
   const { kind, time, ...all } = record;
   const { protocol, ...rest } = { protocol: undefined, ...all };
   const showBytes = showKeys || protocol === 'route';
@@ -62,6 +86,7 @@ export function formatJson(record: JsonRecord, showKeys: boolean): string {
     // A recording may not say when.
     ...(Number.isNaN(time.wall) ? {} : { time: new Date(time.wall).toISOString() }),
     ...(Number.isNaN(time.monotonic) ? {} : { monotonic: time.monotonic }),
+    ...additions,
     ...(plain('', rest, showBytes) as object),
   });
 }

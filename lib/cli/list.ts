@@ -42,7 +42,7 @@ const STATE: Kind = {
   about: 'state',
   name: 'SAs',
   heads: STATE_HEADS,
-  groups: ['XFRMNLGRP_SA', 'XFRMNLGRP_EXPIRE', 'XFRMNLGRP_MIGRATE', 'XFRMNLGRP_MAPPING'],
+  groups: ['sa', 'expire', 'migrate', 'mapping'],
   async *list(client, filter, options) {
     for await (const state of client.listStates(filter.states, options)) {
       yield { kind: 'state', state };
@@ -54,7 +54,7 @@ const POLICY: Kind = {
   about: 'policy',
   name: 'policies',
   heads: POLICY_HEADS,
-  groups: ['XFRMNLGRP_POLICY', 'XFRMNLGRP_EXPIRE', 'XFRMNLGRP_MIGRATE'],
+  groups: ['policy', 'expire', 'migrate'],
   async *list(client, _, options) {
     for await (const policy of client.listPolicies(options)) yield { kind: 'policy', policy };
   },

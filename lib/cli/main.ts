@@ -2,6 +2,7 @@
  * The command `netlink-xfrm`.
  * @module
  */
+import '../monitor/trace.ts';
 import { readFileSync } from 'node:fs';
 import { Command } from 'commander';
 import { demoCommand } from './demo.ts';

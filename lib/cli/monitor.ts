@@ -4,32 +4,45 @@
  */
 import { Command } from 'commander';
 import { pointAt } from '../monitor/filter-error.ts';
-import type { GroupName } from '../monitor/groups.ts';
+import { findGroup, type GroupName } from '../monitor/groups.ts';
 import { printable } from '../wire/text.ts';
 import { follow } from './follow.ts';
 import {
   addFollowOptions,
+  addOriginOptions,
   addOutputOptions,
   FILTER_HELP,
   type FollowOptions,
   filterOf,
   formatOf,
+  type OriginOptions,
   type OutputOptions,
 } from './options.ts';
 
-const GROUPS = {
-  sa: 'XFRMNLGRP_SA',
-  expire: 'XFRMNLGRP_EXPIRE',
-  policy: 'XFRMNLGRP_POLICY',
-  aevents: 'XFRMNLGRP_AEVENTS',
-  report: 'XFRMNLGRP_REPORT',
-  migrate: 'XFRMNLGRP_MIGRATE',
-  mapping: 'XFRMNLGRP_MAPPING',
-  acquire: 'XFRMNLGRP_ACQUIRE',
-} as const satisfies Record<string, GroupName>;
+/** The groups of XFRM. */
+const ALL = [
+  'sa',
+  'expire',
+  'policy',
+  'aevents',
+  'report',
+  'migrate',
+  'mapping',
+  'acquire',
+] as const satisfies readonly GroupName[];
 
-type Group = keyof typeof GROUPS;
-const ALL = Object.keys(GROUPS) as Group[];
+/** What lies under tunnels: the groups of rtnetlink that --route adds. */
+const ROUTE = [
+  'link',
+  'ipv4-ifaddr',
+  'ipv6-ifaddr',
+  'ipv4-route',
+  'ipv6-route',
+  'ipv4-rule',
+  'ipv6-rule',
+  'nexthop',
+  'nsid',
+] as const satisfies readonly GroupName[];
 
 /**
  * All but ACQUIRE: as long as anybody listens to that group, the kernel makes a larval SA for each
@@ -41,38 +54,46 @@ const DEFAULT = ALL.filter((group) => group !== 'acquire');
 /** Whether a word is a filter's and not a group's. */
 const isTerm = (word: string) => /[=!]/.test(word);
 
+const isGroup = (name: string): name is GroupName => findGroup(name) !== undefined;
+
+type MonitorOptions = OutputOptions & FollowOptions & OriginOptions & { route?: true };
+
 export function monitorCommand(): Command {
   const command = new Command('monitor')
     .summary('print IPsec events as the kernel announces them')
     .description(
       'Prints an event a line, as the kernel announces it: SAs and policies added, changed,\n' +
-        'deleted and expired. Ctrl-C ends it with a summary. Needs CAP_NET_ADMIN.',
+        'deleted and expired; with --route also links, addresses, routes, rules and next hops.\n' +
+        'Ctrl-C ends it with a summary. Needs CAP_NET_ADMIN.',
     )
-    .argument('[group|filter...]', `groups to listen to: ${ALL.join(', ')}, or all; and filters`);
-  addFollowOptions(addOutputOptions(command));
+    .argument('[group|filter...]', `groups to listen to: ${ALL.join(', ')}, or all; and filters`)
+    .option('--route', 'listen to the network beneath, too');
+  addOriginOptions(addFollowOptions(addOutputOptions(command)));
   return command
     .addHelpText('after', FILTER_HELP)
     .addHelpText(
       'after',
       'Without groups: all but acquire. Listening to acquire makes the kernel keep a larval SA for\n' +
         'every packet that lacks an SA, which it otherwise does only while an IKE daemon listens.\n' +
+        `--route adds ${ROUTE.slice(0, 5).join(', ')},\n` +
+        `${ROUTE.slice(5).join(', ')}. Every group of rtnetlink can be named alone:\n` +
+        'neigh, ipv6-prefix, ipv4-netconf …; those need no privilege.\n' +
         'docs/command.md tells more; schema/event-1.json describes the JSON.\n',
     )
-    .action(async (words: string[], options: OutputOptions & FollowOptions) => {
-      const wrong = words.findIndex(
-        (word) => !isTerm(word) && word !== 'all' && !Object.hasOwn(GROUPS, word),
-      );
+    .action(async (words: string[], options: MonitorOptions) => {
+      const wrong = words.findIndex((word) => !isTerm(word) && word !== 'all' && !isGroup(word));
       if (wrong >= 0) {
         const reason = `no group '${printable(words[wrong] ?? '')}': use ${ALL.join(', ')} or all`;
         command.error(`error: ${pointAt(reason, words, wrong)}`);
       }
       const named = words.filter((word) => !isTerm(word));
-      const groups =
-        named.length === 0 ? DEFAULT : named.includes('all') ? ALL : [...new Set(named)];
+      const groups: GroupName[] = named.length === 0 ? [...DEFAULT] : named.filter(isGroup);
+      if (named.includes('all')) groups.push(...ALL);
+      if (options.route) groups.push(...ROUTE);
       const filter = filterOf(words.filter(isTerm), command);
       await follow({
         ...options,
-        groups: groups.map((name) => GROUPS[name as Group]),
+        groups: [...new Set(groups)],
         format: formatOf(options, command),
         wanted: (event) => filter.matches(event),
       });

@@ -7,7 +7,8 @@ import pc from 'picocolors';
 import { Filter } from '../monitor/filter.ts';
 import { FilterError } from '../monitor/filter-error.ts';
 import { filterHelp } from '../monitor/filter-keys.ts';
-import type { Colors } from './text.ts';
+import type { Colors } from './colors.ts';
+import type { Where } from './streams.ts';
 
 /** How to print, as the options say. */
 export interface OutputOptions {
@@ -28,6 +29,11 @@ export interface Format {
 export interface FollowOptions {
   readonly count?: number;
   readonly buffer: number;
+}
+
+/** Of events of which it may be asked where they come from, and of whom they claim to be. */
+export interface OriginOptions extends Where {
+  readonly who?: true;
 }
 
 /** Reads a whole number from 1 on. */
@@ -55,6 +61,27 @@ export function addFollowOptions(command: Command): Command {
   return command
     .option('-c, --count <number>', 'end after this many events', whole(2 ** 53))
     .option('--buffer <MiB>', 'receive buffer to ask for', whole(1023), 64);
+}
+
+/** Adds `--netns`, `--all-netns` and `--who`. */
+export function addOriginOptions(command: Command): Command {
+  return command
+    .option(
+      '--netns <name>',
+      'listen in this network namespace: a name of "ip netns", or a path; can be repeated',
+      (name: string, names: readonly string[]) => {
+        if (name !== '') return [...names, name];
+        throw new InvalidArgumentError('It must be a name or a path.');
+      },
+      [] as readonly string[],
+    )
+    .addOption(
+      new Option(
+        '--all-netns',
+        'listen in this namespace and in all named ones, those to come as well',
+      ).conflicts('netns'),
+    )
+    .option('--who', 'show which process an event claims to be of; it may not be true');
 }
 
 /** What the options of {@link addOutputOptions} come to. */

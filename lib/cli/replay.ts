@@ -10,7 +10,8 @@ import type { Filter } from '../monitor/filter.ts';
 import type { MalformedEvent } from '../monitor/subscribe.ts';
 import { NETLINK_ROUTE, NETLINK_XFRM } from '../netlink/constants.ts';
 import { type DecodeInput, decodeDatagram } from '../netlink/event.ts';
-import { decodeRoute, type RouteEvent } from '../route/events.ts';
+import { decodeRouteMessage } from '../route/decode-message.ts';
+import type { RouteMessage } from '../route/requests.ts';
 import { printable } from '../wire/text.ts';
 import { decodeXfrm } from '../xfrm/decode.ts';
 import { decodeXfrmMessage } from '../xfrm/decode-message.ts';
@@ -105,7 +106,7 @@ async function replay(file: string, filter: Filter, options: Options): Promise<n
 
 /** A decoded message, and its nlmsg_len. */
 interface Decoded {
-  readonly message: XfrmMessage | RouteEvent | MalformedEvent;
+  readonly message: XfrmMessage | RouteMessage | MalformedEvent;
   readonly length: number;
 }
 
@@ -124,7 +125,7 @@ function decodeRecorded(
   const decoded: Decoded[] = [];
   const decodeAll = (
     name: 'xfrm' | 'route',
-    decode: (input: DecodeInput, at: number, length: number) => XfrmMessage | RouteEvent,
+    decode: (input: DecodeInput, at: number, length: number) => XfrmMessage | RouteMessage,
   ) =>
     decodeDatagram(
       input,
@@ -141,7 +142,9 @@ function decodeRecorded(
   // ip makes no difference between a request and the event of the same type.
   if (protocol === NETLINK_XFRM) {
     decodeAll('xfrm', output === 'iproute2' ? decodeXfrm : decodeXfrmMessage);
-  } else if (protocol === NETLINK_ROUTE && output !== 'iproute2') decodeAll('route', decodeRoute);
+  } else if (protocol === NETLINK_ROUTE && output !== 'iproute2') {
+    decodeAll('route', decodeRouteMessage);
+  }
   return decoded;
 }
 

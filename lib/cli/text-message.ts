@@ -4,11 +4,13 @@
  * @module
  */
 import type { SubscriptionEvent } from '../monitor/subscribe.ts';
+import type { RouteMessage } from '../route/requests.ts';
 import type { PolicyId, StateId } from '../xfrm/codec.ts';
 import type { XfrmEvent } from '../xfrm/events.ts';
 import type { XfrmMessage, XfrmRequest } from '../xfrm/requests.ts';
+import type { Colors } from './colors.ts';
+import { describeRouteRequest } from './route-text.ts';
 import {
-  type Colors,
   describe,
   describeSelector,
   describeState,
@@ -18,10 +20,17 @@ import {
 } from './text.ts';
 
 /** One line for a message, without the line break. */
-export function formatMessage(message: SubscriptionEvent | XfrmMessage, colors: Colors): string {
+export function formatMessage(
+  message: SubscriptionEvent | XfrmMessage | RouteMessage,
+  colors: Colors,
+): string {
   switch (message.kind) {
     case 'request': {
-      const text = `${message.message} ${describeRequest(message, colors)}`.trimEnd();
+      const said =
+        message.protocol === 'route'
+          ? describeRouteRequest(message, colors)
+          : describeRequest(message, colors);
+      const text = `${message.message} ${said}`.trimEnd();
       return formatLine(message, colors.dim('request'.padEnd(9)), text, colors);
     }
     case 'NEWSADINFO': {

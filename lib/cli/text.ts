@@ -2,16 +2,14 @@
  * Events as lines of text: what matters first, names for everything, keys never.
  * @module
  */
-import type pc from 'picocolors';
 import type { SubscriptionEvent } from '../monitor/subscribe.ts';
 import type { Truth } from '../wire/names.ts';
 import { printable } from '../wire/text.ts';
 import type { Lifetime, Selector, Stats, Template } from '../xfrm/codec.ts';
 import { XFRM_INF } from '../xfrm/constants.ts';
 import type { XfrmPolicy, XfrmState } from '../xfrm/objects.ts';
-
-/** Colours for the parts of a line. */
-export type Colors = ReturnType<typeof pc.createColors>;
+import type { Colors } from './colors.ts';
+import { describeRouteEvent } from './route-text.ts';
 
 /** An SPI as everybody writes it: eight hexadecimal digits. */
 export const formatSpi = (spi: number): string => `0x${spi.toString(16).padStart(8, '0')}`;
@@ -28,11 +26,30 @@ export function formatTime(wall: number): string {
   return `${two(date.getHours())}:${two(date.getMinutes())}:${two(date.getSeconds())}.${ms < 10 ? '00' : ms < 100 ? '0' : ''}${ms}`;
 }
 
+/** The name of a network namespace in a line; null is one's own. */
+export const formatNamespace = (label: string | null): string =>
+  label === null ? '(own)' : printable(label);
+
+/** What is added to a line where it was asked for. */
+export interface LineAdditions {
+  /** The network namespace it comes from; null is one's own. */
+  readonly label?: string | null | undefined;
+  /** Who the event claims to be of, in place of the port id. */
+  readonly claimedBy?: string | undefined;
+}
+
 /** One line for an event, without the line break. */
-export function formatEvent(event: SubscriptionEvent, colors: Colors): string {
+export function formatEvent(
+  event: SubscriptionEvent,
+  colors: Colors,
+  { label, claimedBy }: LineAdditions = {},
+): string {
   const paint = KIND_COLOR[event.kind] ?? 'bold';
-  const text = `${describe(event, colors)}${claim(event, colors)}`;
-  return formatLine(event, colors[paint](event.kind.padEnd(9)), text, colors);
+  const from = label === undefined ? '' : `${colors.magenta(formatNamespace(label))} `;
+  const by =
+    claimedBy === undefined ? claim(event, colors) : colors.dim(` claimed by ${claimedBy}`);
+  const kind = `${from}${colors[paint](event.kind.padEnd(9))}`;
+  return formatLine(event, kind, `${describe(event, colors)}${by}`, colors);
 }
 
 /** Who the event's header says caused it. Anybody may write anything there. */
@@ -71,6 +88,23 @@ const KIND_COLOR: Partial<Record<SubscriptionEvent['kind'], 'green' | 'yellow' |
     MIGRATE: 'yellow',
     MIGRATE_STATE: 'yellow',
     MAPPING: 'yellow',
+    NEWLINK: 'green',
+    NEWPORT: 'green',
+    NEWADDR: 'green',
+    NEWROUTE: 'green',
+    NEWNEIGH: 'green',
+    NEWRULE: 'green',
+    NEWNEXTHOP: 'green',
+    NEWNSID: 'green',
+    DELLINK: 'red',
+    DELPORT: 'red',
+    DELIFINFO: 'red',
+    DELADDR: 'red',
+    DELROUTE: 'red',
+    DELNEIGH: 'red',
+    DELRULE: 'red',
+    DELNEXTHOP: 'red',
+    DELNSID: 'red',
     overrun: 'red',
     malformed: 'red',
   };
@@ -130,10 +164,6 @@ export function describe(event: SubscriptionEvent, colors: Colors): string {
       const from = `${mapping.oldSaddr}:${mapping.oldSport}`;
       return `${mapping.daddr} ${mapping.proto} ${formatSpi(mapping.spi)} peer moved from ${from} to ${mapping.newSaddr}:${mapping.newSport}`;
     }
-    case 'rtnetlink': {
-      const name = event.name ?? `message ${event.header.type}`;
-      return `${name} ${event.attributes.length} attributes`;
-    }
     case 'unknown':
       return `${event.protocol} message ${event.header.type}, ${event.payload.length} bytes`;
     case 'overrun':
@@ -142,6 +172,8 @@ export function describe(event: SubscriptionEvent, colors: Colors): string {
       const where = [...event.path, event.reason].join(' › ');
       return `${event.protocol} ${printable(where)} (offset ${event.offset})`;
     }
+    default:
+      return describeRouteEvent(event, colors);
   }
 }
 

@@ -3,7 +3,7 @@
  * @module
  */
 import { NETLINK_ROUTE, NETLINK_XFRM } from '../netlink/constants.ts';
-import { NetlinkSocket, SystemError } from '../socket/index.ts';
+import { type Namespace, NetlinkSocket, SystemError } from '../socket/index.ts';
 import type { Protocol } from './groups.ts';
 
 const PROTOCOLS = { xfrm: NETLINK_XFRM, route: NETLINK_ROUTE } as const;
@@ -25,10 +25,11 @@ export function openEventSocket(
   protocol: Protocol,
   groups: readonly number[],
   receiveBufferSize: number,
+  netns?: Namespace,
 ): EventSocket {
   let socket: NetlinkSocket | undefined;
   try {
-    socket = new NetlinkSocket({ protocol: PROTOCOLS[protocol] });
+    socket = new NetlinkSocket({ protocol: PROTOCOLS[protocol], netns });
     socket.setReceiveBufferSize(receiveBufferSize);
     socket.bind();
     for (const group of groups) socket.joinGroup(group);
@@ -42,7 +43,8 @@ export function openEventSocket(
 /** The error, with the hint that fits what this library opens. */
 export function explain(error: unknown, protocol: Protocol): unknown {
   if (!(error instanceof SystemError)) return error;
-  const hint = HINTS[`${protocol} ${error.code}`];
+  // Another namespace that may not be entered is told with a hint of its own.
+  const hint = error.syscall === 'setns' ? undefined : HINTS[`${protocol} ${error.code}`];
   return hint === undefined ? error : new SystemError(error.errno, error.syscall, hint);
 }
 

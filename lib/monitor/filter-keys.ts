@@ -3,6 +3,8 @@
  * an SA, a policy or an event it compares with them.
  * @module
  */
+
+import { ROUTE_KINDS } from '../route/kinds.ts';
 import type { Enumeration } from '../wire/names.ts';
 import { contains, type Network, parseNetwork } from '../wire/network.ts';
 import type { Mark } from '../xfrm/codec.ts';
@@ -47,10 +49,13 @@ function mark(text: string): Partial<Mark> | undefined {
 }
 
 /** Of recordings, which also hold what is no event. */
-const OTHER_KINDS = ['request', 'NEWSADINFO', 'NEWSPDINFO', 'rtnetlink'];
+const OTHER_KINDS = ['request', 'NEWSADINFO', 'NEWSPDINFO'];
 
 const kinds = new Map<string, string>(
-  [...Object.keys(EVENT_KINDS), ...OTHER_KINDS].map((kind) => [kind.toLowerCase(), kind]),
+  [...Object.keys(EVENT_KINDS), ...ROUTE_KINDS, ...OTHER_KINDS].map((kind) => [
+    kind.toLowerCase(),
+    kind,
+  ]),
 );
 
 const network = {

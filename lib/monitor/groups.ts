@@ -7,8 +7,22 @@ import * as X from '../xfrm/constants.ts';
 
 type Names<Constants, Prefix extends string> = Extract<keyof Constants, `${Prefix}${string}`>;
 
-/** A multicast group under one of the kernel's names for it: a number's, or a bind mask's. */
+/** The kernel's name of a group as we write it: without prefix, in lower case, dashes between. */
+type Short<Name extends string> = Name extends `${infer First}_${infer Rest}`
+  ? `${Lowercase<First>}-${Short<Rest>}`
+  : Lowercase<Name>;
+type WithoutPrefix<Name extends string> = Name extends `${'XFRMNLGRP' | 'RTNLGRP'}_${infer Rest}`
+  ? Exclude<Short<Rest>, 'none'>
+  : never;
+
+/**
+ * A multicast group by a short name (`sa`, `expire`, `link`, `ipv4-route`: the kernel's without
+ * prefix, in lower case, with dashes), or by one of the kernel's names: a number's
+ * (`RTNLGRP_LINK`) or a bind mask's (`RTMGRP_LINK`).
+ */
 export type GroupName =
+  | WithoutPrefix<keyof typeof X & string>
+  | WithoutPrefix<keyof typeof R & string>
   | Exclude<Names<typeof X, 'XFRMNLGRP_' | 'XFRMGRP_'>, 'XFRMNLGRP_NONE'>
   | Exclude<Names<typeof R, 'RTNLGRP_' | 'RTMGRP_'>, 'RTNLGRP_NONE'>;
 
@@ -25,7 +39,11 @@ const groups = new Map<string, Group>();
 function add(protocol: Protocol, constants: object, numbers: string, masks: string) {
   for (const [name, value] of Object.entries(constants) as [string, number][]) {
     if (value === 0) continue;
-    if (name.startsWith(numbers)) groups.set(name, { protocol, number: value });
+    if (name.startsWith(numbers)) {
+      const group = { protocol, number: value };
+      groups.set(name, group);
+      groups.set(name.slice(numbers.length).toLowerCase().replaceAll('_', '-'), group);
+    }
     // A mask has the bit 1 << (group - 1) (net/netlink/af_netlink.c, netlink_bind).
     if (name.startsWith(masks)) groups.set(name, { protocol, number: Math.log2(value) + 1 });
   }

@@ -3,6 +3,7 @@
  * all kinds.
  * @module
  */
+import type { RouteMessage } from '../route/requests.ts';
 import type { Mark } from '../xfrm/codec.ts';
 import type { XfrmEvent } from '../xfrm/events.ts';
 import type { IpsecProto } from '../xfrm/names.ts';
@@ -16,7 +17,7 @@ export type Listed =
   | { readonly kind: 'policy'; readonly policy: XfrmPolicy };
 
 /** All that can be asked what it is about: of recordings, also requests and answers. */
-export type Filterable = SubscriptionEvent | XfrmMessage | Listed;
+export type Filterable = SubscriptionEvent | XfrmMessage | RouteMessage | Listed;
 
 /** An address, or a network. */
 export interface Place {
@@ -151,7 +152,7 @@ export function subjectOf(item: Filterable): Subject | undefined {
       return { sas: [mapping], sources, destinations: places(mapping.daddr) };
     }
     case 'request':
-      return ofRequest(item);
+      return item.protocol === 'xfrm' ? ofRequest(item) : undefined;
     default:
       return undefined;
   }

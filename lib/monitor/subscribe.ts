@@ -4,9 +4,11 @@
  */
 import { EventEmitter } from 'node:events';
 import { type DecodeInput, decodeDatagram, type Malformed } from '../netlink/event.ts';
-import { decodeRoute, type RouteEvent } from '../route/events.ts';
-import { integer, object, optionalBoolean, wrongType } from '../socket/argument.ts';
-import { type Batch, MAX_RECEIVE_BUFFER, type SystemError } from '../socket/index.ts';
+import { decodeRoute } from '../route/decode.ts';
+import type { RouteEvent } from '../route/events.ts';
+import { integer, object, optionalBoolean, optionalSignal, wrongType } from '../socket/argument.ts';
+import { type Batch, MAX_BUFFER, type Namespace, type SystemError } from '../socket/index.ts';
+import { optionalNamespace } from '../socket/namespace.ts';
 import { decodeXfrm } from '../xfrm/decode.ts';
 import type { XfrmEvent } from '../xfrm/events.ts';
 import { type EventSocket, openEventSocket } from './event-socket.ts';
@@ -15,8 +17,14 @@ import { EventQueue } from './queue.ts';
 
 /** What to subscribe to, and how. */
 export interface SubscribeOptions {
-  /** At least one group, under the kernel's name: `XFRMNLGRP_SA`, `RTMGRP_LINK` … */
+  /** At least one group: `sa`, `expire`, `link`, `ipv4-route` …, or under the kernel's name. */
   groups: readonly GroupName[];
+  /**
+   * The network namespace to listen in: a path such as `/run/netns/NAME`, or a descriptor. Default:
+   * that of the process. The kernel keeps it while the subscription is open, and does not say when
+   * its name is gone.
+   */
+  netns?: Namespace | undefined;
   /** Closes the subscription; loops over it then throw the signal's reason. */
   signal?: AbortSignal | undefined;
   /** Whether events hold keys (as {@link KeyMaterial}). Default false: their lengths only. */
@@ -82,7 +90,7 @@ const NOT_EVENTS = new Set<string | symbol>(['error', 'close', 'newListener', 'r
  * with the first loop or listener; until then the kernel keeps the events.
  *
  * @example
- * for await (const event of subscribe({ groups: ['XFRMNLGRP_SA'] })) {
+ * for await (const event of subscribe({ groups: ['sa', 'link'] })) {
  *   if (event.kind === 'NEWSA') console.log(event.state.spi);
  * }
  *
@@ -114,13 +122,13 @@ export class Subscription
 
   constructor(options: SubscribeOptions) {
     super();
-    const { groups, keys, signal, receiveBufferSize, highWaterMark } = checked(options);
+    const { groups, keys, signal, receiveBufferSize, highWaterMark, netns } = checked(options);
     this.#keys = keys;
     this.#highWaterMark = highWaterMark;
     signal?.throwIfAborted();
     try {
       for (const [protocol, numbers] of groups) {
-        this.#sockets.push(openEventSocket(protocol, numbers, receiveBufferSize));
+        this.#sockets.push(openEventSocket(protocol, numbers, receiveBufferSize, netns));
       }
     } catch (error) {
       this.close();
@@ -295,6 +303,7 @@ const untyped = (subscription: Subscription) => subscription as unknown as Event
 interface Checked {
   readonly groups: ReadonlyMap<Protocol, readonly number[]>;
   readonly keys: boolean;
+  readonly netns: Namespace | undefined;
   readonly signal: AbortSignal | undefined;
   readonly receiveBufferSize: number;
   readonly highWaterMark: number;
@@ -303,31 +312,29 @@ interface Checked {
 /** The options with their defaults, the groups sorted by protocol. */
 function checked(options: SubscribeOptions): Checked {
   object('options', options);
-  const { groups: names, signal } = options;
+  const { groups: names } = options;
   if (!Array.isArray(names) || names.length === 0) {
     throw wrongType('options.groups', 'an array of at least one group name', names);
-  }
-  if (signal !== undefined && !(signal instanceof AbortSignal)) {
-    throw wrongType('options.signal', 'an AbortSignal', signal);
   }
   const groups = new Map<Protocol, number[]>();
   names.forEach((name: unknown, index) => {
     const group = findGroup(String(name));
     if (group === undefined) {
-      throw wrongType(`options.groups[${index}]`, 'a group name such as XFRMNLGRP_SA', name);
+      throw wrongType(`options.groups[${index}]`, 'a group name such as sa or RTNLGRP_LINK', name);
     }
     const numbers = groups.get(group.protocol) ?? [];
     groups.set(group.protocol, [...numbers, group.number]);
   });
   return {
     groups,
-    signal,
+    netns: optionalNamespace('options.netns', options.netns),
+    signal: optionalSignal('options.signal', options.signal),
     keys: optionalBoolean('options.keys', options.keys, false),
     receiveBufferSize: integer(
       'options.receiveBufferSize',
       options.receiveBufferSize ?? 64 * 2 ** 20,
       1,
-      MAX_RECEIVE_BUFFER,
+      MAX_BUFFER,
     ),
     highWaterMark: integer('options.highWaterMark', options.highWaterMark ?? 4096, 1, 2 ** 31),
   };

@@ -5,7 +5,7 @@
 import { EventEmitter } from 'node:events';
 import { decodeDatagram, type EventTime } from '../netlink/event.ts';
 import { integer, object, U32_MAX, wrongType } from '../socket/argument.ts';
-import { type Batch, MAX_RECEIVE_BUFFER, type NetlinkSocket } from '../socket/index.ts';
+import { type Batch, MAX_BUFFER, type NetlinkSocket } from '../socket/index.ts';
 import { XfrmClient } from '../xfrm/client.ts';
 import * as X from '../xfrm/constants.ts';
 import { decodeXfrm } from '../xfrm/decode.ts';
@@ -140,7 +140,7 @@ export class XfrmMonitor
       'options.receiveBufferSize',
       receiveBufferSize ?? 64 * 2 ** 20,
       1,
-      MAX_RECEIVE_BUFFER,
+      MAX_BUFFER,
     );
     this.#highWaterMark = integer('options.highWaterMark', highWaterMark ?? 4096, 1, U32_MAX);
     this.#refreshInterval = integer(

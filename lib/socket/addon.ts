@@ -5,13 +5,21 @@ import { AddonError } from './error.ts';
 
 /** What native/socket.cc exports. Methods that make a system call return its result or -errno. */
 export interface NativeSocket {
-  open(protocol: number): number;
+  /** `netns` is the descriptor of a network namespace, or -1 for this thread's own. */
+  open(protocol: number, netns: number): number;
   bind(portId: number, groups: number): number;
-  /** Writes port id and group mask, each 4 bytes. */
-  address(into: Uint8Array): number;
+  connect(portId: number, groups: number): number;
+  disconnect(): number;
+  /** Writes port id and group mask, each 4 bytes: the socket's, or where it is connected to. */
+  address(into: Uint8Array, peer: boolean): number;
   setOption(level: number, name: number, value: Uint8Array): number;
   getOption(level: number, name: number, into: Uint8Array): number;
-  send(bytes: Uint8Array, portId: number, groups: number): number;
+  /** struct sock_filter, one after the other. */
+  attachFilter(instructions: Uint8Array): number;
+  /** Control messages are read from now on. */
+  control(): void;
+  /** Without an address: to where it is connected to. */
+  send(bytes: Uint8Array, portId?: number, groups?: number): number;
   /** `batch` is the most datagrams a call, 1 to {@link Addon.batch}. */
   start(callback: NativeCallback, kernelOnly: boolean, batch: number): number;
   stop(): void;
@@ -33,11 +41,17 @@ type Constant =
   | 'SO_RCVBUF'
   | 'SO_RCVBUFFORCE'
   | 'SO_MEMINFO'
-  | 'NETLINK_NO_ENOBUFS'
+  | 'SO_SNDBUF'
+  | 'SO_SNDBUFFORCE'
+  | 'SO_DETACH_FILTER'
   | 'SOL_NETLINK'
   | 'NETLINK_ADD_MEMBERSHIP'
   | 'NETLINK_DROP_MEMBERSHIP'
+  | 'NETLINK_PKTINFO'
   | 'NETLINK_BROADCAST_ERROR'
+  | 'NETLINK_NO_ENOBUFS'
+  | 'NETLINK_LISTEN_ALL_NSID'
+  | 'NETLINK_LIST_MEMBERSHIPS'
   | 'NETLINK_CAP_ACK'
   | 'NETLINK_EXT_ACK'
   | 'NETLINK_GET_STRICT_CHK';
@@ -49,6 +63,12 @@ export interface Addon {
   arena(): ArrayBuffer;
   readonly arenaBytes: number;
   readonly batch: number;
+  /** Whether a thread may enter a network namespace, given by descriptor: 0, or -errno of setns. */
+  enter(netns: number): number;
+  /** A descriptor to read, opened inside a network namespace, or -errno. */
+  openFile(netns: number, path: string): number;
+  /** Clock ticks a second, the unit of times in /proc/PID/stat. */
+  readonly clockTicks: number;
   /** Numbers from the C headers this was compiled with. */
   readonly constants: Readonly<Record<Constant, number>>;
 }

@@ -39,3 +39,9 @@ export function optionalBoolean(name: string, value: unknown, otherwise: boolean
 export function object(name: string, value: unknown): void {
   if (typeof value !== 'object' || value === null) throw wrongType(name, 'an object', value);
 }
+
+/** `value`, if it is an AbortSignal or undefined. */
+export function optionalSignal(name: string, value: unknown): AbortSignal | undefined {
+  if (value === undefined || value instanceof AbortSignal) return value;
+  throw wrongType(name, 'an AbortSignal', value);
+}

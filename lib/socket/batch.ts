@@ -36,12 +36,27 @@ export interface Batch {
   portId(index: number): number;
   /** Whether it was longer than 64 KiB, the rest being lost (MSG_TRUNC). */
   truncated(index: number): boolean;
+  /**
+   * The group datagram `index` was sent to, by number; 0 if it was sent to this socket alone.
+   * Undefined unless the option `packetInfo` is on.
+   */
+  group(index: number): number | undefined;
+  /**
+   * The id, in the socket's network namespace, of the namespace datagram `index` comes from; the
+   * socket's own gives undefined, and so does every one unless the option `listenAllNsid` is on.
+   */
+  nsid(index: number): number | undefined;
   /** A copy of its bytes, to keep. */
   copy(index: number): Uint8Array;
 }
 
-/** 32-bit words of an entry: offset, length, port id, truncated (native/receive_buffers.h). */
-const STRIDE = 4;
+/**
+ * 32-bit words of an entry: offset, length, port id, truncated, group, namespace id
+ * (native/receive_buffers.h).
+ */
+const STRIDE = 6;
+/** In place of what the kernel did not tell. */
+const UNKNOWN = 0xffff_ffff;
 
 /** The one batch of this thread, filled anew at each wake-up. */
 export class ArenaBatch implements Batch {
@@ -92,6 +107,16 @@ export class ArenaBatch implements Batch {
 
   truncated(index: number): boolean {
     return this.#entries[index * STRIDE + 3] !== 0;
+  }
+
+  group(index: number): number | undefined {
+    const group = this.#entries[index * STRIDE + 4] as number;
+    return group === UNKNOWN ? undefined : group;
+  }
+
+  nsid(index: number): number | undefined {
+    const nsid = this.#entries[index * STRIDE + 5] as number;
+    return nsid === UNKNOWN ? undefined : nsid;
   }
 
   copy(index: number): Uint8Array {

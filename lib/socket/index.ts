@@ -1,5 +1,11 @@
 /** Netlink sockets: bytes in, bytes out. Knows no message type. @module */
 export type { Batch } from './batch.ts';
+export type {
+  CloseRecord,
+  MessageRecord,
+  OpenRecord,
+  OverrunRecord,
+} from './channels.ts';
 export {
   AddonError,
   type AddonErrorCode,
@@ -8,10 +14,12 @@ export {
   SocketStateError,
   SystemError,
 } from './error.ts';
+export { BPF, type FilterInstruction } from './filter.ts';
+export type { Namespace } from './namespace.ts';
+export { MAX_BUFFER, type NetlinkFlags, type NetlinkOption } from './options.ts';
+export { type SocketOwner, SocketOwners } from './owner.ts';
 export {
-  MAX_RECEIVE_BUFFER,
   type NetlinkAddress,
-  type NetlinkOption,
   NetlinkSocket,
   type NetlinkSocketOptions,
 } from './socket.ts';

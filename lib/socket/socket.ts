@@ -1,9 +1,20 @@
 /** An AF_NETLINK socket. @module */
-import { constants as system } from 'node:os';
-import { type Addon, addon, type NativeSocket } from './addon.ts';
-import { integer, object, optionalBoolean, U32_MAX, wrongType } from './argument.ts';
+import { addon, type NativeSocket } from './addon.ts';
+import {
+  integer,
+  object,
+  optionalBoolean,
+  optionalSignal,
+  U32_MAX,
+  wrongType,
+} from './argument.ts';
 import { ArenaBatch, type Batch } from './batch.ts';
+import { channels, publishReceived, publishSent } from './channels.ts';
 import { SocketStateError, SystemError } from './error.ts';
+import { encodeFilter, type FilterInstruction } from './filter.ts';
+import { type Namespace, openSocket, optionalNamespace } from './namespace.ts';
+import type { NetlinkOption } from './options.ts';
+import * as option from './options.ts';
 
 /** How to open a {@link NetlinkSocket}. */
 export interface NetlinkSocketOptions {
@@ -15,6 +26,14 @@ export interface NetlinkSocketOptions {
    * source port tells the difference. False is for protocols spoken between processes.
    */
   kernelOnly?: boolean;
+  /**
+   * The network namespace to open it in, where it then stays: a path or a descriptor. Default: that
+   * of the process. As long as the socket is open the kernel keeps the namespace, also when its
+   * name is gone.
+   */
+  netns?: Namespace | undefined;
+  /** Closes the socket. */
+  signal?: AbortSignal | undefined;
   /**
    * The most datagrams read at once, 1 to 64, the default. With 1 the kernel makes a list no further
    * than one piece ahead of its reader (net/netlink/af_netlink.c, netlink_recvmsg).
@@ -30,28 +49,15 @@ export interface NetlinkAddress {
   groups: number;
 }
 
-/**
- * Options a netlink socket can switch on (netlink(7)): `extAck` for error texts and the offending
- * attribute, `capAck` for errors without a copy of the request, `strictCheck` for rtnetlink to heed
- * the filters of dumps, `broadcastError` to tell the sending kernel code of a failed delivery.
- */
-export type NetlinkOption = 'extAck' | 'capAck' | 'strictCheck' | 'broadcastError';
-
-const OPTIONS = {
-  extAck: 'NETLINK_EXT_ACK',
-  capAck: 'NETLINK_CAP_ACK',
-  strictCheck: 'NETLINK_GET_STRICT_CHK',
-  broadcastError: 'NETLINK_BROADCAST_ERROR',
-} as const satisfies Record<NetlinkOption, keyof Addon['constants']>;
-
-/** The kernel keeps twice what is asked for in an int (net/core/sock.c, __sock_set_rcvbuf). */
-export const MAX_RECEIVE_BUFFER = 0x3fff_ffff;
-
-const MAY_JOIN =
-  'joining groups of this protocol needs CAP_NET_ADMIN in the user namespace that owns the ' +
-  'network namespace: run as root, or try it in a namespace of your own with unshare -Urn';
-
 const batch = new ArenaBatch();
+const KERNEL: NetlinkAddress = { portId: 0, groups: 0 };
+let opened = 0;
+
+function numbers(name: string, address: Partial<NetlinkAddress>): NetlinkAddress {
+  object(name, address);
+  const portId = integer(`${name}.portId`, address.portId ?? 0, 0, U32_MAX);
+  return { portId, groups: integer(`${name}.groups`, address.groups ?? 0, 0, U32_MAX) };
+}
 
 /**
  * A raw netlink socket of any protocol.
@@ -69,8 +75,12 @@ const batch = new ArenaBatch();
  */
 export class NetlinkSocket {
   readonly #native: NativeSocket;
-  readonly #constants: Addon['constants'];
+  /** What the diagnostics channels call it. */
+  readonly #of: { readonly socket: number; readonly protocol: number };
   readonly #kernelOnly: boolean;
+  readonly #signal: AbortSignal | undefined;
+  readonly #abort: (() => void) | undefined;
+  #peer: NetlinkAddress | undefined;
   readonly #batch: number;
   /** SK_MEMINFO_VARS words (linux/sock_diag.h): the first is what waits, the ninth the drops. */
   readonly #meminfo = new Uint32Array(9);
@@ -81,25 +91,30 @@ export class NetlinkSocket {
   /**
    * Opens the socket. It is close-on-exec.
    *
-   * @throws SystemError `EPROTONOSUPPORT` if the kernel has no such protocol, `EMFILE` …
+   * @throws SystemError `EPROTONOSUPPORT` if the kernel has no such protocol, `EMFILE` … With
+   *   `netns`: syscall `open` with `ENOENT` if there is no such file, `setns` with `EINVAL` if it is
+   *   no network namespace, `setns` with `EPERM` if it may not be entered
    * @throws AddonError if the native part was not built
+   * @throws the signal's reason, if it was aborted before
    */
   constructor(options: NetlinkSocketOptions) {
     object('options', options);
     const protocol = integer('options.protocol', options.protocol, 0, 31);
     this.#kernelOnly = optionalBoolean('options.kernelOnly', options.kernelOnly, true);
-    const { Socket, constants, batch } = addon();
-    this.#batch = integer('options.batch', options.batch ?? batch, 1, batch);
-    this.#constants = constants;
+    const { Socket, batch: most } = addon();
+    this.#batch = integer('options.batch', options.batch ?? most, 1, most);
+    const netns = optionalNamespace('options.netns', options.netns);
+    this.#signal = optionalSignal('options.signal', options.signal);
+    this.#signal?.throwIfAborted();
     this.#native = new Socket();
-    const result = this.#native.open(protocol);
-    if (result < 0) {
-      const hint = `this kernel has no netlink protocol ${protocol}, or may not load it`;
-      throw new SystemError(
-        result,
-        'socket',
-        result === -system.errno.EPROTONOSUPPORT ? hint : undefined,
-      );
+    openSocket(this.#native, protocol, netns);
+    this.#of = { socket: ++opened, protocol };
+    if (channels.open.hasSubscribers) channels.open.publish({ ...this.#of, netns });
+    if (this.#signal) {
+      // Weakly, so that the signal does not keep a socket that nobody uses any more.
+      const self = new WeakRef(this);
+      this.#abort = () => void self.deref()?.close();
+      this.#signal.addEventListener('abort', this.#abort, { once: true });
     }
   }
 
@@ -115,22 +130,47 @@ export class NetlinkSocket {
    *   id than before, `EPERM` if the groups need a privilege (all groups of XFRM do)
    */
   bind(address: Partial<NetlinkAddress> = {}): void {
-    object('address', address);
-    const portId = integer('address.portId', address.portId ?? 0, 0, U32_MAX);
-    const groups = integer('address.groups', address.groups ?? 0, 0, U32_MAX);
-    const result = this.#open().bind(portId, groups);
-    if (result < 0)
-      throw new SystemError(result, 'bind', result === -system.errno.EPERM ? MAY_JOIN : undefined);
+    const { portId, groups } = numbers('address', address);
+    option.checkMembership(this.#open().bind(portId, groups), 'bind');
+  }
+
+  /**
+   * Sets where {@link send} sends to if it is not told, and from then on takes what is sent to this
+   * socket alone only from there: others get `ECONNREFUSED` (af_netlink.c, netlink_connect and
+   * netlink_getsockbyportid). What is sent to groups comes as before. An unbound socket gets a port
+   * id by this. Without an address, that is the kernel.
+   *
+   * @throws SystemError `EPERM` for another destination than the kernel without CAP_NET_ADMIN
+   */
+  connect(to: Partial<NetlinkAddress> = {}): void {
+    const { portId, groups } = numbers('to', to);
+    option.check(this.#open().connect(portId, groups), 'connect');
+    this.#peer = { portId, groups };
+  }
+
+  /** Undoes {@link connect}. The port id stays. */
+  disconnect(): void {
+    option.check(this.#open().disconnect(), 'connect');
+    this.#peer = undefined;
+  }
+
+  /**
+   * Where it is connected to, read from the kernel: of several groups it keeps the lowest. Zeros
+   * while it is not connected.
+   */
+  get peer(): NetlinkAddress {
+    return this.#address(true);
   }
 
   /** The port id, 0 while unbound, and the groups 1 to 32 joined, read from the kernel. */
   get address(): NetlinkAddress {
-    const words = new Uint32Array(2);
-    this.#check(this.#open().address(new Uint8Array(words.buffer)), 'getsockname');
-    return { portId: words[0] as number, groups: words[1] as number };
+    return this.#address(false);
   }
 
-  /** The port id, 0 while unbound. /proc/net/netlink shows it as Pid. */
+  /**
+   * The port id, 0 while unbound; after a bind that failed with `EADDRINUSE` the kernel shows the id
+   * it refused (af_netlink.c, netlink_insert). /proc/net/netlink shows it as Pid.
+   */
   get portId(): number {
     return this.address.portId;
   }
@@ -141,12 +181,17 @@ export class NetlinkSocket {
    * @throws SystemError `EINVAL` if the protocol has no such group, `EPERM` as for {@link bind}
    */
   joinGroup(group: number): void {
-    this.#membership('NETLINK_ADD_MEMBERSHIP', group);
+    option.changeMembership(this.#opener, group, true);
   }
 
   /** Leaves a group. Leaving one that was not joined is no error. */
   leaveGroup(group: number): void {
-    this.#membership('NETLINK_DROP_MEMBERSHIP', group);
+    option.changeMembership(this.#opener, group, false);
+  }
+
+  /** The numbers of the groups joined, also those above 32, read from the kernel. */
+  get memberships(): number[] {
+    return option.memberships(this.#open());
   }
 
   /**
@@ -161,20 +206,12 @@ export class NetlinkSocket {
    *   `bytes` means that the limit held.
    */
   setReceiveBufferSize(bytes: number): number {
-    const { SOL_SOCKET, SO_RCVBUF, SO_RCVBUFFORCE } = this.#constants;
-    const size = integer('bytes', bytes, 1, MAX_RECEIVE_BUFFER);
-    const forced = this.#setInteger(SOL_SOCKET, SO_RCVBUFFORCE, size);
-    if (forced < 0) this.#check(this.#setInteger(SOL_SOCKET, SO_RCVBUF, size), 'setsockopt');
-    return this.receiveBufferSize;
+    return option.setBufferSize(this.#opener, 'RCVBUF', bytes);
   }
 
   /** The size of the receive buffer in bytes as the kernel counts it (SO_RCVBUF). */
   get receiveBufferSize(): number {
-    const { SOL_SOCKET, SO_RCVBUF } = this.#constants;
-    const value = new Int32Array(1);
-    const into = new Uint8Array(value.buffer);
-    this.#check(this.#open().getOption(SOL_SOCKET, SO_RCVBUF, into), 'getsockopt');
-    return value[0] as number;
+    return option.bufferSize(this.#open(), 'RCVBUF');
   }
 
   /**
@@ -183,9 +220,9 @@ export class NetlinkSocket {
    * net/core/sock.c, sk_get_meminfo; counted in net/netlink/af_netlink.c, netlink_overrun).
    */
   get queue(): { readonly bytes: number; readonly drops: number } {
-    const { SOL_SOCKET, SO_MEMINFO } = this.#constants;
+    const { SOL_SOCKET, SO_MEMINFO } = addon().constants;
     const into = new Uint8Array(this.#meminfo.buffer);
-    this.#check(this.#open().getOption(SOL_SOCKET, SO_MEMINFO, into), 'getsockopt');
+    option.check(this.#open().getOption(SOL_SOCKET, SO_MEMINFO, into), 'getsockopt');
     const { 0: bytes = 0, 8: drops = 0 } = this.#meminfo;
     return { bytes, drops };
   }
@@ -196,36 +233,83 @@ export class NetlinkSocket {
    * ends that at once (netlink_setsockopt, NETLINK_NO_ENOBUFS): what comes from now on is queued.
    */
   clearCongestion(): void {
-    const { SOL_NETLINK, NETLINK_NO_ENOBUFS } = this.#constants;
-    this.#check(this.#setInteger(SOL_NETLINK, NETLINK_NO_ENOBUFS, 1), 'setsockopt');
-    this.#check(this.#setInteger(SOL_NETLINK, NETLINK_NO_ENOBUFS, 0), 'setsockopt');
-  }
-
-  /** @throws SystemError `ENOPROTOOPT` if the kernel is too old for the option */
-  setOption(name: NetlinkOption, enabled: boolean): void {
-    if (!Object.hasOwn(OPTIONS, name)) {
-      throw wrongType('name', `one of ${Object.keys(OPTIONS).join(', ')}`, name);
-    }
-    if (typeof enabled !== 'boolean') throw wrongType('enabled', 'a boolean', enabled);
-    const { SOL_NETLINK } = this.#constants;
-    const option = this.#constants[OPTIONS[name]];
-    this.#check(this.#setInteger(SOL_NETLINK, option, enabled ? 1 : 0), 'setsockopt');
+    this.setOption('noEnobufs', true);
+    this.setOption('noEnobufs', false);
   }
 
   /**
-   * Sends one datagram, by default to the kernel. The bytes are copied before this returns. An
-   * unbound socket gets a port id by this.
+   * Asks for room for one datagram to send, in bytes; the rest is as in
+   * {@link setReceiveBufferSize}, the limit net.core.wmem_max. A datagram may be as long as
+   * {@link sendBufferSize} − 32 (af_netlink.c, netlink_sendmsg).
+   */
+  setSendBufferSize(bytes: number): number {
+    return option.setBufferSize(this.#opener, 'SNDBUF', bytes);
+  }
+
+  /** The size of the send buffer in bytes as the kernel counts it (SO_SNDBUF). */
+  get sendBufferSize(): number {
+    return option.bufferSize(this.#open(), 'SNDBUF');
+  }
+
+  /**
+   * Switches a flag of {@link NetlinkFlags}.
+   *
+   * @throws SystemError `ENOPROTOOPT` if the kernel is too old for it, `EPERM` for `listenAllNsid`
+   *   without CAP_NET_BROADCAST
+   */
+  setOption(name: NetlinkOption, enabled: boolean): void {
+    option.setFlag(this.#opener, name, enabled);
+  }
+
+  /**
+   * Reads a flag from the kernel.
+   *
+   * @throws SystemError `ENOPROTOOPT` if the kernel is too old: `listenAllNsid` can be read since
+   *   6.12 or earlier, not in 6.1
+   */
+  getOption(name: NetlinkOption): boolean {
+    return option.getFlag(this.#opener, name);
+  }
+
+  /**
+   * Lets the kernel drop datagrams before they take room: it runs the program on each, from the
+   * first byte of the first message on, and keeps as many bytes of it as the program returns; 0
+   * drops it, 0xffffffff keeps all. What it drops is no loss and is not counted. Loads of 2 and 4
+   * bytes read big-endian, while netlink's numbers have the processor's order: compare with the
+   * bytes swapped. A program replaces the one before.
+   *
+   * @throws TypeError or RangeError that names the instruction; SystemError `EINVAL` for a program
+   *   the kernel does not accept
+   */
+  attachFilter(instructions: readonly FilterInstruction[]): void {
+    const program = encodeFilter(instructions);
+    option.check(this.#open().attachFilter(program), 'setsockopt');
+  }
+
+  /** Removes the filter. @throws SystemError `ENOENT` if there is none */
+  detachFilter(): void {
+    option.detachFilter(this.#open());
+  }
+
+  /**
+   * Sends one datagram: to where it is {@link connect}ed, by default to the kernel. The bytes are
+   * copied before this returns, so that no send is ever pending. An unbound socket gets a port id by
+   * this. To groups and to a port id at once it sends twice; the result is that of the port id.
    *
    * @throws SystemError `EPERM` for a destination other than the kernel without CAP_NET_ADMIN,
-   *   `ECONNREFUSED` if nobody has the port id, `EMSGSIZE` if it does not fit the send buffer,
+   *   `ECONNREFUSED` if nobody has the port id (to groups of NETLINK_USERSOCK alone always, for the
+   *   kernel has port id 0 there too and takes nothing; the groups got it), `EMSGSIZE` if it does not fit the send buffer,
    *   `ENODATA` for no bytes, `EAGAIN` if the receiver's buffer is full
    */
-  send(bytes: Uint8Array, to: Partial<NetlinkAddress> = {}): void {
+  send(bytes: Uint8Array, to?: Partial<NetlinkAddress>): void {
     if (!(bytes instanceof Uint8Array)) throw wrongType('bytes', 'a Uint8Array', bytes);
-    object('to', to);
-    const portId = integer('to.portId', to.portId ?? 0, 0, U32_MAX);
-    const groups = integer('to.groups', to.groups ?? 0, 0, U32_MAX);
-    this.#check(this.#open().send(bytes, portId, groups), 'sendto');
+    const { portId, groups } = to === undefined ? (this.#peer ?? KERNEL) : numbers('to', to);
+    const socket = this.#open();
+    // Over the connection without an address: then the privilege counts that connect() had.
+    const connected = to === undefined && this.#peer !== undefined;
+    const result = connected ? socket.send(bytes) : socket.send(bytes, portId, groups);
+    option.check(result, 'sendto');
+    if (channels.message.hasSubscribers) publishSent(this.#of, bytes, portId, groups);
   }
 
   /**
@@ -298,10 +382,13 @@ export class NetlinkSocket {
    * @returns a promise that is fulfilled when the descriptor is closed; the same one every time
    */
   close(): Promise<void> {
-    this.#closing ??= new Promise((resolve) => {
+    if (this.#closing) return this.#closing;
+    if (this.#abort) this.#signal?.removeEventListener('abort', this.#abort);
+    if (channels.close.hasSubscribers) channels.close.publish(this.#of);
+    this.#listener = undefined;
+    this.#closing = new Promise((resolve) => {
       this.#native.close(resolve);
     });
-    this.#listener = undefined;
     return this.#closing;
   }
 
@@ -314,22 +401,19 @@ export class NetlinkSocket {
     throw new SocketStateError('ERR_SOCKET_CLOSED', 'the socket is closed');
   }
 
-  #check(result: number, syscall: string, hint?: string): void {
-    if (result < 0) throw new SystemError(result, syscall, hint);
-  }
+  /** For those that check their arguments first. */
+  readonly #opener = () => this.#open();
 
-  #setInteger(level: number, name: number, value: number): number {
-    return this.#open().setOption(level, name, new Uint8Array(Int32Array.of(value).buffer));
-  }
-
-  #membership(name: 'NETLINK_ADD_MEMBERSHIP' | 'NETLINK_DROP_MEMBERSHIP', group: number): void {
-    const { SOL_NETLINK, [name]: option } = this.#constants;
-    const result = this.#setInteger(SOL_NETLINK, option, integer('group', group, 1, 0x7fff_ffff));
-    this.#check(result, 'setsockopt', result === -system.errno.EPERM ? MAY_JOIN : undefined);
+  #address(peer: boolean): NetlinkAddress {
+    const words = new Uint32Array(2);
+    const result = this.#open().address(new Uint8Array(words.buffer), peer);
+    option.check(result, peer ? 'getpeername' : 'getsockname');
+    return { portId: words[0] as number, groups: words[1] as number };
   }
 
   #start(): void {
-    this.#check(this.#native.start(this.#onBatch, this.#kernelOnly, this.#batch), 'epoll_ctl');
+    const result = this.#native.start(this.#onBatch, this.#kernelOnly, this.#batch);
+    option.check(result, 'epoll_ctl');
   }
 
   /** Handed over at each start: the native part holds it only while it receives. */
@@ -337,7 +421,14 @@ export class NetlinkSocket {
     const listener = this.#listener;
     const onFailure = this.#failed;
     try {
-      if (count > 0 || lost !== 0) listener?.(batch.fill(count, lost));
+      if (count > 0 || lost !== 0) {
+        batch.fill(count, lost);
+        if (channels.message.hasSubscribers) publishReceived(this.#of, batch);
+        if (batch.lost !== undefined && channels.overrun.hasSubscribers) {
+          channels.overrun.publish({ ...this.#of, code: batch.lost });
+        }
+        listener?.(batch);
+      }
     } finally {
       batch.clear();
     }

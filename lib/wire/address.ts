@@ -4,7 +4,7 @@
  * @module
  */
 import { isIPv4, isIPv6 } from 'node:net';
-import { EncodeError } from './error.ts';
+import { DecodeError, EncodeError } from './error.ts';
 
 /** Address families, numbered as the kernel does (`linux/socket.h`). */
 export const AF_UNSPEC = 0;
@@ -118,9 +118,43 @@ export function readAddress(bytes: Uint8Array, at: number, family: number): stri
 export function readIp(bytes: Uint8Array, at: number, length: number): string {
   if (length === 4) return readIPv4(bytes, at);
   if (length === 16) return readIPv6(bytes, at);
+  return hexadecimal(bytes, at, length);
+}
+
+function hexadecimal(bytes: Uint8Array, at: number, length: number): string {
   let text = '';
   for (let i = at; i < at + length; i++) text += (bytes[i] as number).toString(16).padStart(2, '0');
   return text;
+}
+
+/** In place of a family: the length of an address decides. */
+export const ANY_FAMILY = -1;
+
+/**
+ * The address of `length` bytes at `at`, of a family. One that is neither IPv4 nor IPv6 (a label of
+ * MPLS) is hexadecimal digits, whatever its length; with {@link ANY_FAMILY} see {@link readIp}.
+ *
+ * @throws DecodeError for an IPv4 address that has not 4 bytes, or an IPv6 one that has not 16
+ */
+export function readIpOf(
+  bytes: Uint8Array,
+  at: number,
+  length: number,
+  family: number,
+  name: string,
+): string {
+  if (family === AF_INET || family === AF_INET6) {
+    const expected = family === AF_INET ? 4 : 16;
+    if (length !== expected) {
+      throw new DecodeError(`an address of family ${family} has ${expected} bytes, not ${length}`, {
+        path: name === '' ? [] : [name],
+        offset: at,
+        expected,
+        found: length,
+      });
+    }
+  } else if (family !== ANY_FAMILY) return hexadecimal(bytes, at, length);
+  return readIp(bytes, at, length);
 }
 
 /** AF_INET or AF_INET6 for the text of an address, undefined for anything else. */
@@ -181,6 +215,17 @@ export function ipLength(text: string, field: string): number {
   if (family !== undefined) return family === AF_INET ? 4 : 16;
   if (/^([0-9a-f]{2})*$/i.test(text)) return text.length / 2;
   throw new EncodeError(`${JSON.stringify(text)} is no address`, [field]);
+}
+
+/** The bytes that an address of a family takes, as {@link readIpOf} reads it. */
+export function ipLengthOf(text: string, family: number, field: string): number {
+  const own = addressFamily(text);
+  if (family === ANY_FAMILY || own === family) return ipLength(text, field);
+  if (family === AF_INET || family === AF_INET6 || own !== undefined) {
+    const reason = `${JSON.stringify(text)} is no address of family ${family}`;
+    throw new EncodeError(reason, [field]);
+  }
+  return ipLength(text, field);
 }
 
 /** Writes an address of {@link ipLength} bytes. */

@@ -18,19 +18,60 @@ export type Payload =
   | { readonly type: 'list'; readonly struct: Struct; readonly repeated?: true }
   /** xfrm_address_t: 16 bytes, of the message's family. */
   | { readonly type: 'address' }
-  /** An address whose length says its family: 4 bytes or 16. Others are hexadecimal digits. */
-  | { readonly type: 'ip' }
-  /** Text; written with a NUL at its end, read with or without. */
-  | { readonly type: 'string' }
+  /**
+   * An address whose length says its family: 4 bytes or 16. Others are hexadecimal digits.
+   * `strict`: it must have the length that the message's family has.
+   */
+  | { readonly type: 'ip'; readonly strict?: true }
+  /** A link-layer address, of any length. */
+  | { readonly type: 'lladdr' }
+  /** Text; written with a NUL at its end, read with or without. `repeated`: an attribute each. */
+  | { readonly type: 'string'; readonly repeated?: true }
   | { readonly type: 'bytes' }
-  /** Attributes of another space. */
-  | { readonly type: 'nest'; readonly table: AttributeTable }
+  /** Numbers one after another. */
+  | { readonly type: 'numbers'; readonly of: 'u32' | 'u64' }
+  /**
+   * Attributes of another space; `header`: after a struct, whose fields are beside them. `flag`: the
+   * kernel sets NLA_F_NESTED.
+   */
+  | {
+      readonly type: 'nest';
+      readonly table: AttributeTable;
+      readonly header?: Struct;
+      readonly flag?: true;
+    }
+  /**
+   * Attributes of a space that another attribute chooses, beside this one: the one of number
+   * `by`, text or a number. A chosen space has a property of its own; what no option is for stays
+   * as bytes.
+   */
+  | {
+      readonly type: 'choice';
+      readonly by: number;
+      readonly of: 'string' | 'u16';
+      readonly options: readonly Option[];
+    }
+  /**
+   * Records one after another: a struct that begins with the record's length in 16 bits, then
+   * attributes.
+   */
+  | { readonly type: 'records'; readonly struct: Struct; readonly table: AttributeTable }
   /** A list of nests: attributes, numbered from `first` on, that hold attributes of one space. */
   | { readonly type: 'nests'; readonly table: AttributeTable; readonly first: number }
   /** Empty: it says yes by being there. */
   | { readonly type: 'flag' }
   /** Alignment only. */
   | { readonly type: 'pad' };
+
+/** A space that can be chosen. */
+export interface Option {
+  /** What chooses it. */
+  readonly values: readonly (string | number)[];
+  /** Its property. */
+  readonly name: string;
+  readonly doc: string;
+  readonly table: AttributeTable;
+}
 
 export type Attribute = Payload & {
   /** The kernel's name. */

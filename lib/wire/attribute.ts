@@ -5,6 +5,7 @@
  */
 import { LE } from './endian.ts';
 import { DecodeError } from './error.ts';
+import { readString } from './text.ts';
 
 export const NLA_HDRLEN = 4;
 /** Bits of nla_type that are no part of the number. */
@@ -50,6 +51,43 @@ export function attributeLength(view: DataView, at: number, end: number): number
     });
   }
   return length;
+}
+
+/** The offset of the payload of an attribute between `at` and `end`; undefined if it is not there. */
+export function findAttribute(
+  view: DataView,
+  at: number,
+  end: number,
+  type: number,
+): number | undefined {
+  while (at < end) {
+    const length = attributeLength(view, at, end);
+    if ((view.getUint16(at + 2, LE) & NLA_TYPE_MASK) === type) return at + NLA_HDRLEN;
+    at += align4(length);
+  }
+  return undefined;
+}
+
+/** The number of 16 bits that an attribute holds; undefined if it is not there, or shorter. */
+export function findU16(view: DataView, at: number, end: number, type: number): number | undefined {
+  const found = findAttribute(view, at, end, type);
+  if (found === undefined || view.getUint16(found - NLA_HDRLEN, LE) < NLA_HDRLEN + 2) {
+    return undefined;
+  }
+  return view.getUint16(found, LE);
+}
+
+/** The text that an attribute holds; undefined if it is not there. */
+export function findString(
+  view: DataView,
+  bytes: Uint8Array,
+  at: number,
+  end: number,
+  type: number,
+): string | undefined {
+  const found = findAttribute(view, at, end, type);
+  if (found === undefined) return undefined;
+  return readString(bytes, found, view.getUint16(found - NLA_HDRLEN, LE) - NLA_HDRLEN);
 }
 
 /** A copy of the attribute at `at`. */

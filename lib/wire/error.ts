@@ -61,6 +61,16 @@ export function notAMultiple(name: string, offset: number, of: number, found: nu
   });
 }
 
+/** Throws the error for a record whose own length is less than its struct, or more than is left. */
+export function wrongRecord(name: string, offset: number, says: number, left: number): never {
+  throw new DecodeError(`a record says ${says} bytes, ${left} are left`, {
+    path: [name],
+    offset,
+    expected: says,
+    found: left,
+  });
+}
+
 /** Throws the error for a length inside a struct that does not fit the length of the whole. */
 export function wrongLength(name: string, offset: number, expected: number, found: number): never {
   throw new DecodeError(`says it has ${found} bytes, not ${expected}`, {

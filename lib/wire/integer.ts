@@ -51,6 +51,19 @@ export function s32(value: number | undefined, field: string): number {
   return (value | 0) === value ? value : refuse(value, -0x80000000n, 0x7fffffffn, field);
 }
 
+/** Writes an unsigned 64-bit number in network byte order; undefined is 0. */
+export function writeBe64(
+  view: DataView,
+  at: number,
+  value: bigint | number | undefined,
+  field: string,
+): void {
+  const big = typeof value === 'number' && Number.isSafeInteger(value) ? BigInt(value) : value;
+  if (big === undefined) return;
+  if (typeof big !== 'bigint' || big < 0n || big > ALL_ONES) refuse(value, 0n, ALL_ONES, field);
+  view.setBigUint64(at, big);
+}
+
 /** Writes an unsigned 64-bit number in host byte order into zeros; undefined is 0. */
 export function writeU64(
   view: DataView,

@@ -7,7 +7,7 @@
 import type { Enumeration, Flags } from './names.ts';
 
 /** Number types: u unsigned, s signed, be network order, else host order. */
-export type NumberType = 'u8' | 'u16' | 'u32' | 'u64' | 's32' | 'be16' | 'be32';
+export type NumberType = 'u8' | 'u16' | 'u32' | 'u64' | 's32' | 'be16' | 'be32' | 'be64';
 
 /** Bytes of each number type, which is also its alignment in a struct. */
 export const NUMBER_SIZE: Readonly<Record<NumberType, number>> = {
@@ -18,6 +18,7 @@ export const NUMBER_SIZE: Readonly<Record<NumberType, number>> = {
   s32: 4,
   be32: 4,
   u64: 8,
+  be64: 8,
 };
 
 /** What the bytes of a field mean. */
@@ -27,6 +28,8 @@ export type FieldType =
       readonly names?: Enumeration<string> | Flags<string>;
       /** What is written where no value is given: 2^64 - 1; if not stated, 0. */
       readonly absent?: 'unlimited';
+      /** Whether older kernels end the struct before it; then all that follow are optional too. */
+      readonly optional?: true;
     }
   /** A byte that says yes or no. */
   | { readonly type: 'truth' }
@@ -41,9 +44,14 @@ export type FieldType =
   | { readonly type: 'words'; readonly count: string }
   /** Trailing text; `length` names the field with its length in bytes. */
   | { readonly type: 'text'; readonly length: string }
+  /** A trailing address of the family that the field says which `family` names. */
+  | { readonly type: 'ip'; readonly family: string }
+  /** What newer kernels append to a struct that grows; absent where there is nothing. */
+  | { readonly type: 'rest' }
   /**
    * A length that follows from the rest, so it is checked and written but has no property: the
-   * number of `words` at the end, or the bytes of the whole struct with what trails it.
+   * number of `words` at the end, or the bytes of the whole struct with what trails it (of a record,
+   * see attribute-table.ts: the attributes).
    */
   | { readonly type: 'length'; readonly of: NumberType; readonly counts: 'words' | 'whole' }
   /** Reserved by the kernel: zero, and not decoded. */
@@ -90,7 +98,12 @@ export const number = (
   type: NumberType,
   kernel: string,
   doc: string,
-  more: { name?: string; names?: Enumeration<string> | Flags<string>; absent?: 'unlimited' } = {},
+  more: {
+    name?: string;
+    names?: Enumeration<string> | Flags<string>;
+    absent?: 'unlimited';
+    optional?: true;
+  } = {},
 ): Field => {
   const { name: ours, ...rest } = more;
   return field({ type, ...rest }, kernel, ours, doc);
@@ -122,6 +135,9 @@ export const words = (kernel: string, count: string, ours: string, doc: string):
   field({ type: 'words', count }, kernel, ours, doc);
 export const text = (kernel: string, length: string, ours: string, doc: string): Field =>
   field({ type: 'text', length }, kernel, ours, doc);
+export const ip = (kernel: string, family: string, ours: string, doc: string): Field =>
+  field({ type: 'ip', family }, kernel, ours, doc);
+export const rest: Field = field({ type: 'rest' }, 'more', 'more', 'What newer kernels append.');
 export const length = (of: NumberType, kernel: string, counts: 'words' | 'whole'): Field =>
   field({ type: 'length', of, counts }, kernel, undefined, '');
 export const reserved = (of: NumberType, kernel: string): Field =>
@@ -139,8 +155,9 @@ function extent(of: Field): [size: number, align: number] {
     case 'name':
       return [64, 1];
     case 'key':
-      return [0, 1];
     case 'text':
+    case 'ip':
+    case 'rest':
       return [0, 1];
     case 'words':
       return [0, 4];

@@ -10,7 +10,8 @@ const EVERY: Readonly<Record<string, string>> = {
   EPERM:
     'every XFRM request, listing included, needs the capability CAP_NET_ADMIN over the network ' +
     'namespace: run it with sudo, or in a namespace of your own (unshare -Urn)',
-  EOPNOTSUPP: 'a 32-bit process needs a kernel with CONFIG_XFRM_USER_COMPAT',
+  // EOPNOTSUPP, by the name that Node.js has for it.
+  ENOTSUP: 'a 32-bit process needs a kernel with CONFIG_XFRM_USER_COMPAT',
 };
 
 const NO_SA = 'there is no SA with this destination, protocol, SPI and mark';

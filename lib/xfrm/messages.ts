@@ -30,7 +30,7 @@ export const messageName = (type: number): MessageName | undefined => names.get(
 /** The type of a message of that name. */
 export const messageTypeOf = (name: MessageName): number => types.get(name) as number;
 
-/** The struct before the attributes of each request that can be refused because of one. */
+/** The struct before the attributes of each message that has one. */
 const fixed: Partial<Record<MessageName, Struct>> = {
   NEWSA: S.xfrm_usersa_info,
   UPDSA: S.xfrm_usersa_info,
@@ -49,11 +49,13 @@ const fixed: Partial<Record<MessageName, Struct>> = {
   GETAE: S.xfrm_aevent_id,
   MIGRATE: S.xfrm_userpolicy_id,
   MIGRATE_STATE: S.xfrm_user_migrate_state,
+  REPORT: S.xfrm_user_report,
+  MAPPING: S.xfrm_user_mapping,
   SETDEFAULT: S.xfrm_userpolicy_default,
   GETDEFAULT: S.xfrm_userpolicy_default,
 };
 
-/** Bytes before the attributes of a request. */
+/** Bytes before the attributes of a message. */
 export function fixedSize(name: MessageName): number {
   return fixed[name]?.size ?? (/INFO$/.test(name) ? INFO_FLAGS : 0);
 }

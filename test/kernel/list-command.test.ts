@@ -144,7 +144,7 @@ test('--watch lists, says synced, and follows', async () => {
   );
   assert.match(
     err,
-    /^listening to POLICY EXPIRE MIGRATE .*\n1 event \(FLUSHPOLICY 1\), nothing lost\n$/,
+    /^listening to policy expire migrate .*\n1 event \(FLUSHPOLICY 1\), nothing lost\n$/,
   );
   const [ended] = await json.exited;
   assert.equal(ended, 0);

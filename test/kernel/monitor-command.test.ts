@@ -24,7 +24,7 @@ test('an event is one line, and Ctrl-C ends with a summary', async () => {
     /^\d\d:\d\d:\d\d\.\d{3} NEWPOLICY out 10\.0\.0\.0\/24 > 10\.1\.0\.0\/24 block priority 0 index \d+$/,
   );
   assert.match(lines[1] ?? '', /^\S+ FLUSHPOLICY all policies of type main$/);
-  assert.match(err, /^listening to SA EXPIRE POLICY AEVENTS REPORT MIGRATE MAPPING \(/);
+  assert.match(err, /^listening to sa expire policy aevents report migrate mapping \(/);
   assert.match(err, /\n2 events \(NEWPOLICY 1, FLUSHPOLICY 1\), nothing lost\n$/);
 });
 
@@ -101,6 +101,36 @@ test('a filter does not hide that events were lost', { timeout: 60_000 }, async 
   const { out, err } = await running.end();
   assert.match(out, /^\S+ overrun {3}xfrm events were lost before this line .*\n$/);
   assert.match(err, /\n0 events, events lost in 1 overrun .*\n$/);
+});
+
+test('with --route the network beneath is in the stream, as text and as JSON', async () => {
+  const text = await monitor('--route');
+  const json = await monitor('--route', '--json');
+  const name = 'm\u009b31m';
+  ip('link', 'add', 'm0', 'type', 'veth', 'peer', 'name', 'm1');
+  ip('link', 'set', 'm0', 'alias', 'x');
+  ip(...words('link set m1 up'));
+  ip('link', 'set', 'm0', 'name', name);
+  ip(...words('address add 10.1.0.1/24 dev m1'));
+  ip(...words('route add 10.9.0.0/16 via 10.1.0.9'));
+  deleteLarval();
+  ip(...words('link del m1'));
+  for (const one of [text, json]) await one.printed('DELLINK');
+  const { out, err } = await text.end();
+  assert.match(err, /mapping link ipv4-ifaddr ipv6-ifaddr ipv4-route ipv6-route ipv4-rule/);
+  assert.match(out, /NEWLINK {3}m1 index \d+ veth up operstate \S+ mtu 1500 address /);
+  assert.match(out, /NEWADDR {3}10\.1\.0\.1\/24 ifindex \d+ label m1 scope universe permanent/);
+  assert.match(
+    out,
+    /NEWROUTE {2}10\.9\.0\.0\/16 via 10\.1\.0\.9 ifindex \d+ table 254 protocol boot/,
+  );
+  assert.match(out, /DELSA {5}/);
+  // biome-ignore lint/suspicious/noControlCharactersInRegex: they must not be there
+  assert(!/[\x00-\x09\x0b-\x1f\x7f-\x9f]/.test(out));
+  const kinds = (await json.end()).out.trimEnd().split('\n').map(checkLine);
+  for (const kind of ['NEWLINK', 'NEWADDR', 'NEWROUTE', 'DELSA', 'DELLINK', 'summary']) {
+    assert(kinds.includes(kind), `${kind} in ${kinds}`);
+  }
 });
 
 test('a count ends it by itself', async () => {

@@ -11,10 +11,13 @@ import {
   addressRequest,
   IPV4_ADDRESSES,
   NETLINK_ROUTE,
+  NETLINK_USERSOCK,
   NETLINK_XFRM,
   nextBatch,
+  otherNamespace,
   runScript,
   turns,
+  WITHOUT_NET_ADMIN,
 } from './socket-support.ts';
 
 const open = (protocol = NETLINK_ROUTE) => new NetlinkSocket({ protocol });
@@ -134,7 +137,6 @@ test('a group that does not exist is EINVAL, at joining', async () => {
 });
 
 test('without CAP_NET_ADMIN the groups of XFRM are EPERM with a hint, and so is sending to them; binding alone works', async () => {
-  const drop = ['setpriv', '--bounding-set=-net_admin', '--inh-caps=-net_admin'];
   const script = `
     const socket = new lib.NetlinkSocket({ protocol: ${NETLINK_XFRM} });
     const attempt = (act) => { try { act(); return 'fine'; } catch (e) { return e.code + ' ' + e.syscall + ' ' + /CAP_NET_ADMIN/.test(e.message); } };
@@ -144,7 +146,7 @@ test('without CAP_NET_ADMIN the groups of XFRM are EPERM with a hint, and so is 
       attempt(() => socket.joinGroup(3)),
       attempt(() => socket.send(new Uint8Array(16), { groups: 4 })),
     ].join('\\n'));`;
-  const { stdout, stderr, code } = await runScript(script, { command: drop });
+  const { stdout, stderr, code } = await runScript(script, { command: WITHOUT_NET_ADMIN });
   assert.deepEqual(
     stdout.trimEnd().split('\n'),
     ['EPERM bind true', 'fine', 'EPERM setsockopt true', 'EPERM sendto false'],
@@ -167,13 +169,8 @@ test('the receive buffer is as big as the kernel says, doubled', async (t) => {
   assert.equal(got, (privileged ? limit + 4096 : limit) * 2);
 });
 
-test('options are accepted by the kernel', async () => {
+test('with capAck an error does not carry a copy of the request', async () => {
   await using socket = open();
-  for (const name of ['extAck', 'capAck', 'strictCheck', 'broadcastError'] as const) {
-    socket.setOption(name, true);
-    socket.setOption(name, false);
-  }
-  // Seen in effect: with capAck an error does not carry the request's payload.
   socket.bind();
   const lengths: number[] = [];
   const two = new Promise<void>((resolve) => {
@@ -189,4 +186,135 @@ test('options are accepted by the kernel', async () => {
   socket.send(unknown);
   await two;
   assert.deepEqual(lengths, [16 + 4 + 32, 16 + 4 + 16]);
+});
+
+test('binding again to the same id replaces groups 1 to 32; those above stay', async () => {
+  await using socket = open();
+  socket.bind({ groups: IPV4_ADDRESSES });
+  socket.joinGroup(33);
+  const { portId } = socket;
+  socket.bind({ portId, groups: 1 });
+  assert.deepEqual(socket.memberships, [1, 33]);
+  assert.throws(() => socket.bind({ groups: 2 }), { code: 'EINVAL', syscall: 'bind' }, 'id 0 too');
+  socket.bind({ portId });
+  assert.deepEqual(socket.memberships, [33]);
+  assert.equal(socket.portId, portId);
+});
+
+test('a port id is taken in one protocol and one namespace only, and is free after close', async () => {
+  await using other = await otherNamespace();
+  const first = open();
+  first.bind({ portId: 4242 });
+  await using xfrm = open(NETLINK_XFRM);
+  await using there = new NetlinkSocket({ protocol: NETLINK_ROUTE, netns: other.path });
+  xfrm.bind({ portId: 4242 });
+  there.bind({ portId: 4242 });
+  await using second = open();
+  assert.throws(() => second.bind({ portId: 4242 }), { code: 'EADDRINUSE' });
+  await first.close();
+  second.bind({ portId: 4242 });
+  assert.equal(second.portId, 4242);
+});
+
+test('after EADDRINUSE the refused id is shown, but is not had: another can still be bound', async () => {
+  await using first = open();
+  await using second = open();
+  first.bind({ portId: 4243 });
+  assert.throws(() => second.bind({ portId: 4243 }), { code: 'EADDRINUSE' });
+  assert.equal(second.portId, 4243, 'what getsockname says');
+  second.bind();
+  assert.notEqual(second.portId, 4243);
+});
+
+test('a socket that is not bound gets a port id by its first send', async () => {
+  await using socket = open();
+  socket.send(addressRequest(1, true));
+  assert.notEqual(socket.portId, 0);
+});
+
+test('without CAP_NET_ADMIN: port ids as with it; of rtnetlink two groups are EPERM, and a bind with one joins none', async () => {
+  const script = `
+    const sockets = [0, 0, 0].map((protocol) => new lib.NetlinkSocket({ protocol }));
+    const attempt = (act) => { try { act(); return 'fine'; } catch (e) { return e.code + ' ' + e.syscall; } };
+    const [a, b, c] = sockets;
+    const IPV4_MROUTE_R = 30, IPV6_MROUTE_R = 31;
+    const results = [
+      attempt(() => a.bind({ groups: (1 << (IPV4_MROUTE_R - 1)) | 1 })),
+      attempt(() => a.bind()),
+      a.portId === process.pid,
+      attempt(() => b.bind({ portId: process.pid })),
+      attempt(() => b.bind({ groups: 1 })),
+      b.portId >= 2 ** 31,
+      attempt(() => b.bind({ portId: 5 })),
+      attempt(() => b.bind({ portId: b.portId, groups: 2 })),
+      attempt(() => b.joinGroup(33)),
+      attempt(() => b.joinGroup(IPV4_MROUTE_R)),
+      attempt(() => b.joinGroup(IPV6_MROUTE_R)),
+      b.memberships.join(),
+      attempt(() => c.connect()),
+      attempt(() => c.connect({ portId: 5 })),
+      attempt(() => c.connect({ groups: 1 })),
+      attempt(() => c.send(new Uint8Array(16), { portId: 5 })),
+    ];
+    console.log(results.join('\\n'));`;
+  const { stdout, stderr } = await runScript(script, { command: WITHOUT_NET_ADMIN });
+  assert.deepEqual(
+    stdout.trimEnd().split('\n'),
+    [
+      'EPERM bind',
+      'fine',
+      'true',
+      'EADDRINUSE bind',
+      'fine',
+      'true',
+      'EINVAL bind',
+      'fine',
+      'fine',
+      'EPERM setsockopt',
+      'EPERM setsockopt',
+      '2,33',
+      'fine',
+      'EPERM connect',
+      'EPERM connect',
+      'EPERM sendto',
+    ],
+    stderr,
+  );
+});
+
+test('connect sets where send goes, and keeps out what others send to this socket alone', async () => {
+  const user = () => new NetlinkSocket({ protocol: NETLINK_USERSOCK, kernelOnly: false });
+  await using socket = user();
+  await using peer = user();
+  await using stranger = user();
+  peer.bind();
+  stranger.bind();
+  socket.connect({ portId: peer.portId });
+  assert.notEqual(socket.portId, 0, 'connecting gave it a port id');
+  assert.deepEqual(socket.peer, { portId: peer.portId, groups: 0 });
+  const to = { portId: socket.portId };
+  assert.throws(() => stranger.send(Uint8Array.of(1), to), { code: 'ECONNREFUSED' });
+  peer.send(Uint8Array.of(2), to);
+  assert.deepEqual(await nextBatch(socket, (batch) => [...batch.copy(0)]), [2]);
+  socket.send(Uint8Array.of(3));
+  assert.deepEqual(await nextBatch(peer, (batch) => [...batch.copy(0)]), [3]);
+
+  const { portId } = socket;
+  socket.connect();
+  assert.throws(() => peer.send(Uint8Array.of(4), to), { code: 'ECONNREFUSED' }, 'only the kernel');
+  socket.disconnect();
+  assert.deepEqual([socket.portId, socket.peer], [portId, { portId: 0, groups: 0 }]);
+  stranger.send(Uint8Array.of(5), to);
+  socket.connect({ groups: 0b110 });
+  assert.deepEqual(socket.peer, { portId: 0, groups: 0b10 }, 'the lowest group only');
+});
+
+test('what is sent to groups comes to a connected socket as before', async () => {
+  await using socket = open();
+  socket.connect({ portId: 4_000_000 });
+  socket.joinGroup(5);
+  const number = nextBatch(socket, (batch) => addressNumber(batch, 0));
+  await using requests = open();
+  requests.send(addressRequest(9));
+  assert.equal(await number, 9);
 });

@@ -21,6 +21,17 @@ test('the constructor names the wrong option and opens nothing', () => {
     [{ protocol: 32 }, 'RangeError', /^options\.protocol .* received 32/],
     [{ protocol: 1.5 }, 'RangeError', /^options\.protocol .* received 1\.5/],
     [{ protocol: Number.NaN }, 'RangeError', /^options\.protocol .* received NaN/],
+    [
+      { protocol: 6, netns: '' },
+      'TypeError',
+      /^options\.netns must be a path without NUL or a file/,
+    ],
+    [{ protocol: 6, netns: 'a\0b' }, 'TypeError', /^options\.netns/],
+    [{ protocol: 6, netns: {} }, 'TypeError', /^options\.netns/],
+    [{ protocol: 6, netns: -1 }, 'RangeError', /^options\.netns must be an integer from 0/],
+    [{ protocol: 6, netns: 1.5 }, 'RangeError', /^options\.netns/],
+    [{ protocol: 6, signal: {} }, 'TypeError', /^options\.signal must be an AbortSignal/],
+    [{ protocol: 6, batch: 65 }, 'RangeError', /^options\.batch must be an integer from 1 to 64/],
     [{ protocol: 6, kernelOnly: 1 }, 'TypeError', /^options\.kernelOnly must be a boolean/],
   ];
   for (const [options, name, message] of wrong) {
@@ -41,6 +52,12 @@ test('every method names the wrong argument', async () => {
     [() => socket.joinGroup('5'), 'TypeError', /^group must be a number/],
     [() => socket.joinGroup(0), 'RangeError', /^group/],
     [() => socket.leaveGroup(-1), 'RangeError', /^group/],
+    [() => socket.connect(7), 'TypeError', /^to must be an object/],
+    [() => socket.connect({ portId: 2 ** 32 }), 'RangeError', /^to\.portId/],
+    [() => socket.connect({ groups: '1' }), 'TypeError', /^to\.groups/],
+    [() => socket.joinGroup(2 ** 31), 'RangeError', /^group/],
+    [() => socket.getOption('portId'), 'TypeError', /^name must be one of extAck/],
+    [() => socket.setSendBufferSize(0), 'RangeError', /^bytes/],
     [() => socket.setReceiveBufferSize('big'), 'TypeError', /^bytes/],
     [() => socket.setReceiveBufferSize(2 ** 30), 'RangeError', /^bytes/],
     [() => socket.setOption('noSuch', true), 'TypeError', /^name must be one of extAck, capAck/],
@@ -65,7 +82,8 @@ test('the addon refuses wrong types by itself', () => {
   const socket = new Socket();
   const uses: (() => void)[] = [
     () => socket.open(),
-    () => socket.open('6'),
+    () => socket.open('6', -1),
+    () => socket.open(6),
     () => socket.open(6n),
     () => socket.open(Symbol('6')),
     () => socket.bind(0),
@@ -78,6 +96,11 @@ test('the addon refuses wrong types by itself', () => {
     () => socket.getOption(1, 2, new DataView(new ArrayBuffer(4))),
     () => socket.send(),
     () => socket.send('x', 0, 0),
+    () => socket.send(new Uint8Array(1), 0),
+    () => socket.connect(0),
+    () => socket.attachFilter([]),
+    () => addon().enter('x' as Anything),
+    () => addon().openFile(0, 5 as Anything),
     () => socket.start(),
     () => socket.start({}),
     () => socket.close(),
@@ -96,27 +119,35 @@ test('the addon survives a socket that was never opened, opened twice or closed'
   const bytes = new Uint8Array(8);
   const unusable = () => [
     socket.bind(0, 0),
-    socket.address(bytes),
+    socket.address(bytes, false),
     socket.setOption(1, 8, bytes),
     socket.getOption(1, 8, bytes),
     socket.send(bytes, 0, 0),
+    socket.send(bytes),
+    socket.connect(0, 0),
+    socket.disconnect(),
+    socket.attachFilter(bytes),
     socket.start(() => {}, true, 64),
   ];
   const idle = () => [socket.stop(), socket.ref(), socket.unref()];
-  assert.deepEqual(unusable(), Array(6).fill(EBADF));
+  assert.deepEqual(unusable(), Array(10).fill(EBADF));
   assert.deepEqual(idle(), Array(3).fill(undefined));
   assert.equal(
     socket.close(() => {}),
     EBADF,
   );
-  assert.equal(socket.open(0), 0);
-  assert.equal(socket.open(0), -106, 'EISCONN');
-  assert.equal(socket.address(new Uint8Array(7)), -22, 'EINVAL: nothing is written past the end');
+  assert.equal(socket.open(0, -1), 0);
+  assert.equal(socket.open(0, -1), -106, 'EISCONN');
+  assert.equal(
+    socket.address(new Uint8Array(7), false),
+    -22,
+    'EINVAL: nothing is written past the end',
+  );
   const gone = new Uint8Array(8);
   structuredClone(gone, { transfer: [gone.buffer] });
-  assert.equal(socket.address(gone), -22, 'EINVAL: nor to a detached array');
+  assert.equal(socket.address(gone, false), -22, 'EINVAL: nor to a detached array');
   await new Promise<void>((resolve) => assert.equal(socket.close(resolve), 0));
-  assert.deepEqual(unusable(), Array(6).fill(EBADF));
+  assert.deepEqual(unusable(), Array(10).fill(EBADF));
   assert.deepEqual(idle(), Array(3).fill(undefined));
-  assert.equal(socket.open(0), -106, 'a closed socket stays closed');
+  assert.equal(socket.open(0, -1), -106, 'a closed socket stays closed');
 });

@@ -92,10 +92,59 @@ test('everything that needs the socket says that it is closed', async () => {
     setOption: () => socket.setOption('extAck', true),
     send: () => socket.send(new Uint8Array(16)),
     receive: () => socket.receive(() => {}),
+    connect: () => socket.connect(),
+    disconnect: () => socket.disconnect(),
+    peer: () => socket.peer,
+    memberships: () => socket.memberships,
+    getOption: () => socket.getOption('extAck'),
+    setSendBufferSize: () => socket.setSendBufferSize(4096),
+    sendBufferSize: () => socket.sendBufferSize,
+    attachFilter: () => socket.attachFilter([{ code: 6, k: 0 }]),
+    detachFilter: () => socket.detachFilter(),
   };
   for (const [name, use] of Object.entries(uses)) {
     assert.throws(use, { name: 'SocketStateError', code: 'ERR_SOCKET_CLOSED' }, name);
   }
+});
+
+test('a signal closes the socket, at once if it was aborted before', async () => {
+  const before = openSockets();
+  const reason = new Error('enough');
+  assert.throws(
+    () => new NetlinkSocket({ protocol: NETLINK_ROUTE, signal: AbortSignal.abort(reason) }),
+    reason,
+  );
+  assert.equal(openSockets(), before, 'nothing was opened');
+  const controller = new AbortController();
+  const { signal } = controller;
+  const socket = new NetlinkSocket({ protocol: NETLINK_ROUTE, signal });
+  socket.bind({ groups: IPV4_ADDRESSES });
+  socket.receive(() => assert.fail('called after the abort'));
+  socket.send(addressRequest(1));
+  controller.abort();
+  assert.equal(socket.closed, true);
+  await socket.close();
+  assert.equal(openSockets(), before);
+});
+
+test('a signal neither keeps a socket that nobody uses, nor is kept busy by closed ones', async () => {
+  const script = `
+    import { getEventListeners } from 'node:events';
+    const { signal } = new AbortController();
+    const before = support.openSockets();
+    (function () {
+      for (let i = 0; i < 100; i++) new lib.NetlinkSocket({ protocol: 0, signal });
+    })();
+    for (let i = 0; i < 20 && support.openSockets() > before; i++) {
+      gc();
+      await support.turns();
+    }
+    console.log(support.openSockets() - before);
+    const listening = getEventListeners(signal, 'abort').length;
+    for (let i = 0; i < 100; i++) await new lib.NetlinkSocket({ protocol: 0, signal }).close();
+    console.log(getEventListeners(signal, 'abort').length - listening);`;
+  const { stdout, stderr } = await runScript(script, { flags: ['--expose-gc'] });
+  assert.equal(stdout, '0\n0\n', stderr);
 });
 
 test('a second listener is refused', async () => {

@@ -1,14 +1,20 @@
 // What the socket tests share. They run in a network namespace of their own, with CAP_NET_ADMIN.
 import { spawn } from 'node:child_process';
+import { once } from 'node:events';
 import { readdirSync, readlinkSync } from 'node:fs';
 import { setImmediate } from 'node:timers/promises';
-import type { Batch, NetlinkSocket } from '../../lib/socket/index.ts';
+import { type Batch, NetlinkSocket } from '../../lib/socket/index.ts';
 
 export const NETLINK_ROUTE = 0;
 export const NETLINK_USERSOCK = 2;
+export const NETLINK_SOCK_DIAG = 4;
 export const NETLINK_XFRM = 6;
+export const NETLINK_GENERIC = 16;
 /** Mask of RTNLGRP_IPV4_IFADDR (linux/rtnetlink.h, RTMGRP_IPV4_IFADDR). */
 export const IPV4_ADDRESSES = 0x10;
+
+/** Runs a command as one who may not administer the network. */
+export const WITHOUT_NET_ADMIN = ['setpriv', '--bounding-set=-net_admin', '--inh-caps=-net_admin'];
 
 const RTM_NEWADDR = 20;
 const RTM_DELADDR = 21;
@@ -115,4 +121,39 @@ ${script}`;
     child.on('error', reject);
     child.on('close', (code, signal) => resolve({ code, signal, stdout, stderr }));
   });
+}
+
+/** A network namespace that lives as long as a process made for it. */
+export async function otherNamespace() {
+  const child = spawn('unshare', ['--net', 'sh', '-c', 'echo ready; exec cat'], {
+    stdio: ['pipe', 'pipe', 'inherit'],
+  });
+  const exited = once(child, 'exit');
+  await once(child.stdout, 'data');
+  return {
+    pid: child.pid as number,
+    path: `/proc/${child.pid}/ns/net`,
+    [Symbol.asyncDispose]: async () => {
+      child.stdin.end();
+      await exited;
+    },
+  };
+}
+
+/** Gives the network namespace of a process an id in ours (RTM_NEWNSID, linux/net_namespace.h). */
+export async function assignNsid(nsid: number, pid: number): Promise<void> {
+  const bytes = new Uint8Array(36);
+  const view = new DataView(bytes.buffer);
+  view.setUint32(0, 36, true);
+  view.setUint16(4, 88, true);
+  view.setUint16(6, 0x1 | 0x4, true); // NLM_F_REQUEST, NLM_F_ACK
+  view.setUint32(20, 8 | (1 << 16), true); // NETNSA_NSID
+  view.setInt32(24, nsid, true);
+  view.setUint32(28, 8 | (2 << 16), true); // NETNSA_PID
+  view.setUint32(32, pid, true);
+  await using socket = new NetlinkSocket({ protocol: NETLINK_ROUTE });
+  socket.bind();
+  const error = nextBatch(socket, (batch) => batch.view.getInt32(batch.offset(0) + 16, true));
+  socket.send(bytes);
+  if ((await error) !== 0) throw new Error(`RTM_NEWNSID: ${await error}`);
 }

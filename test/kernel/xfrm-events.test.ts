@@ -4,11 +4,10 @@ import { spawn } from 'node:child_process';
 import { createSocket } from 'node:dgram';
 import { once } from 'node:events';
 import { after, before, test } from 'node:test';
-import { formatJson } from '../../lib/cli/json.ts';
 import { type Host, type TwoHosts, twoHosts } from '../../lib/cli/two-hosts.ts';
-import { KernelError, type SubscriptionEvent, subscribe, XfrmClient } from '../../lib/index.ts';
-import { checkLine } from '../schema.ts';
-import { KEY_HEX, next, ofKind, withoutEsp } from './support.ts';
+import { KernelError, type SubscriptionEvent, XfrmClient } from '../../lib/index.ts';
+import { caused } from './caused.ts';
+import { KEY_HEX, ofKind, withoutEsp } from './support.ts';
 
 const key = Uint8Array.from(Buffer.from(KEY_HEX, 'hex'));
 const aead = { name: 'rfc4106(gcm(aes))', icvBits: 128, key };
@@ -17,16 +16,6 @@ const RIGHT = '192.0.2.2';
 const OUT = { saddr: LEFT, daddr: RIGHT, proto: 'esp', mode: 'transport', reqid: 70 } as const;
 const IN = { saddr: RIGHT, daddr: LEFT, proto: 'esp', mode: 'transport', reqid: 70 } as const;
 const GCM = `aead rfc4106(gcm(aes)) 0x${KEY_HEX} 128`;
-const ALL = [
-  'XFRMNLGRP_ACQUIRE',
-  'XFRMNLGRP_EXPIRE',
-  'XFRMNLGRP_SA',
-  'XFRMNLGRP_POLICY',
-  'XFRMNLGRP_AEVENTS',
-  'XFRMNLGRP_REPORT',
-  'XFRMNLGRP_MIGRATE',
-  'XFRMNLGRP_MAPPING',
-] as const;
 const patience = { timeout: 60_000 };
 
 let hosts: TwoHosts | undefined;
@@ -42,24 +31,6 @@ after(async () => {
   await client.close();
   hosts?.[Symbol.dispose]();
 });
-
-/**
- * Listens to everything, does something, and gives the first event that fits. All events on the way
- * hold to the published schema.
- */
-async function caused<Event extends SubscriptionEvent>(
-  work: () => Promise<unknown>,
-  wanted: (event: SubscriptionEvent) => event is Event,
-): Promise<Event> {
-  const subscription = subscribe({ groups: ALL, signal: AbortSignal.timeout(30_000) });
-  await using _ = subscription;
-  const events = subscription[Symbol.asyncIterator]();
-  await work();
-  return await next(events, (event): event is Event => {
-    checkLine(formatJson(event, false));
-    return wanted(event);
-  });
-}
 
 /** Sends datagrams to the right host, from a port of ours. */
 async function send(count: number, port = 4242): Promise<void> {
@@ -247,54 +218,6 @@ test('SAs and their policy that move make a MIGRATE', {
   } catch (error) {
     if (!(error instanceof KernelError && error.code === 'ENOPROTOOPT')) throw error;
     t.skip('this kernel has no MIGRATE');
-  } finally {
-    await clean();
-  }
-});
-
-test('one SA that moves makes a MIGRATE_STATE', { ...patience, skip: withoutEsp }, async (t) => {
-  await client.addState({ ...OUT, mode: 'tunnel', spi: 0x7004, aead });
-  const id = { daddr: RIGHT, spi: 0x7004, proto: 'esp' } as const;
-  const moved = { newSaddr: LEFT, newDaddr: '192.0.2.4', newReqid: 72 };
-  try {
-    const event = await caused(
-      () => client.migrateState({ id, ...moved }),
-      ofKind('MIGRATE_STATE'),
-    );
-    const { newSaddr, newDaddr, newReqid } = event.migration;
-    assert.deepEqual({ newSaddr, newDaddr, newReqid }, moved);
-    assert.deepEqual(event.migration.id, { ...id, family: 'inet' });
-    assert.equal((await client.getState({ daddr: '192.0.2.4', spi: 0x7004 })).reqid, 72);
-  } catch (error) {
-    if (!(error instanceof KernelError && error.code === 'EINVAL')) throw error;
-    t.skip('this kernel has no MIGRATE_STATE (it came with 7.2)');
-  } finally {
-    await clean();
-  }
-});
-
-test('SAs of one direction say which', { ...patience, skip: withoutEsp }, async (t) => {
-  try {
-    const { notTaken } = await client.addState({ ...OUT, spi: 0x7005, aead, dir: 'out' });
-    if (notTaken.includes('XFRMA_SA_DIR')) {
-      t.skip('this kernel has no directions (they came with 6.10)');
-      return;
-    }
-    const inbound = await caused(
-      () => client.addState({ ...IN, spi: 0x7006, aead, dir: 'in', replayWindow: 32 }),
-      ofKind('NEWSA'),
-    );
-    assert.equal(inbound.state.dir, 'in');
-    const gone = await caused(
-      () => client.deleteState({ daddr: RIGHT, spi: 0x7005 }),
-      ofKind('DELSA'),
-    );
-    assert.equal(gone.state.dir, 'out');
-    const expired = await caused(
-      () => client.expireState({ daddr: LEFT, spi: 0x7006 }, true),
-      ofKind('EXPIRE'),
-    );
-    assert.deepEqual([expired.hard, expired.state.dir], [true, 'in']);
   } finally {
     await clean();
   }

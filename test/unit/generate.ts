@@ -1,9 +1,10 @@
 /**
- * Random XFRM messages, made of bytes from the tables of structs and attributes: every field over
+ * Random messages, XFRM's and the parts of others', made of bytes from the tables of structs and attributes: every field over
  * its whole range, attributes in the kernel's order, padding zero. Nothing of the encoder is used.
  * @module
  */
 import { NLM_F_DUMP, NLM_F_MULTI, NLM_F_REQUEST } from '../../lib/netlink/constants.ts';
+import { NLA_F_NESTED } from '../../lib/wire/attribute.ts';
 import type { Attribute, AttributeTable } from '../../lib/wire/attribute-table.ts';
 import { Flags } from '../../lib/wire/names.ts';
 import { NUMBER_SIZE, type NumberType, type Struct } from '../../lib/wire/struct.ts';
@@ -11,7 +12,7 @@ import { attributes, sadAttributes, spdAttributes } from '../../lib/xfrm/attribu
 import * as X from '../../lib/xfrm/constants.ts';
 import * as parts from '../../lib/xfrm/parts.ts';
 import * as S from '../../lib/xfrm/structs.ts';
-import { flat, resolve, tailOf } from '../../tools/codec/shape.ts';
+import { flat, isOptional, resolve, tailOf } from '../../tools/codec/shape.ts';
 import type { Random } from './random.ts';
 
 /** What a generated message may hold. */
@@ -91,6 +92,13 @@ function characters(random: Random, most: number, limits: Limits): Uint8Array {
   return Uint8Array.from({ length: random.below(most + 1) }, () => one(random));
 }
 
+/** An address of the length its family has; -1 for either, others for any length. */
+function ipBytes(random: Random, of: number): Uint8Array {
+  const length =
+    of === 2 ? 4 : of === 10 ? 16 : of === -1 ? random.pick([4, 16]) : random.below(20);
+  return random.bytes(length);
+}
+
 /** A struct with its variable part; `outer` is the family around it. */
 export function structBytes(
   of: Struct,
@@ -98,7 +106,19 @@ export function structBytes(
   limits: Limits = {},
   outer = 0,
 ): Uint8Array {
+  const bytes = wholeStruct(of, random, limits, outer);
   const tail = tailOf(of);
+  if (tail?.type !== 'rest') return bytes;
+  // An older kernel's, this one's, or a newer one's.
+  const optional = of.fields.filter((field) => isOptional(field) && field.type !== 'rest');
+  const length = random.pick([of.size, ...optional.map(({ offset }) => offset)]);
+  const more = random.bytes(random.below(3) * 8);
+  return length < of.size ? bytes.slice(0, length) : concat([bytes, more]);
+}
+
+function wholeStruct(of: Struct, random: Random, limits: Limits, outer: number): Uint8Array {
+  const tail = tailOf(of);
+  const ipFamily = random.pick([2, 10, 28, 0]);
   let trailing: Uint8Array = new Uint8Array(0);
   let keyBits = 0;
   if (tail?.type === 'key') {
@@ -109,7 +129,7 @@ export function structBytes(
   } else if (tail?.type === 'text') {
     const label = characters(random, 60, limits);
     trailing = random.chance(3, 4) ? concat([label, Uint8Array.of(0)]) : label;
-  }
+  } else if (tail?.type === 'ip') trailing = ipBytes(random, ipFamily);
   const bytes = new Uint8Array(of.size + trailing.length);
   bytes.set(trailing, of.size);
   const view = new DataView(bytes.buffer);
@@ -137,6 +157,8 @@ export function structBytes(
       case 'key':
       case 'words':
       case 'text':
+      case 'ip':
+      case 'rest':
         break;
       case 'address': {
         const path = field.family ?? of.family;
@@ -170,6 +192,10 @@ export function structBytes(
         );
         break;
       default: {
+        if (tail?.type === 'ip' && tail.family === field.kernel) {
+          put(view, field.at, field.type, ipFamily);
+          break;
+        }
         const lengthOf =
           tail?.type === 'key' ? tail.bits : tail?.type === 'text' ? tail.length : '';
         if (field.kernel === lengthOf) {
@@ -205,19 +231,94 @@ function payload(of: Attribute, random: Random, limits: Limits, outer: number): 
       return address(random, outer);
     case 'flag':
       return new Uint8Array(0);
-    case 'pad':
     case 'ip':
-    case 'string':
+      return ipBytes(random, of.strict ? outer : random.pick([-1, -1, 0]));
+    case 'lladdr':
     case 'bytes':
-    case 'nest':
+      return random.bytes(random.below(20));
+    case 'string':
+      return concat([characters(random, 20, limits), Uint8Array.of(0)]);
+    case 'numbers':
+      return random.bytes(NUMBER_SIZE[of.of] * random.below(9));
+    case 'nest': {
+      const header = of.header ? [structBytes(of.header, random, limits)] : [];
+      return concat([...header, ...attributesBytes(of.table, random, limits, outer)]);
+    }
     case 'nests':
-      throw new Error(`XFRM has no ${of.type}`);
+      return concat(
+        Array.from({ length: random.below(4) }, (_, i) =>
+          attribute(of.first + i, concat(attributesBytes(of.table, random, limits, outer))),
+        ),
+      );
+    case 'records':
+      return concat(
+        Array.from({ length: random.below(4) }, () => {
+          const record = concat([
+            structBytes(of.struct, random, limits),
+            ...attributesBytes(of.table, random, limits, outer),
+          ]);
+          new DataView(record.buffer).setUint16(0, record.length, true);
+          return record;
+        }),
+      );
+    case 'pad':
+    case 'choice':
+      throw new Error(`${of.type} has no payload of its own`);
     default: {
       const bytes = new Uint8Array(NUMBER_SIZE[of.type]);
       put(new DataView(bytes.buffer), 0, of.type, numberFor(of, random));
       return bytes;
     }
   }
+}
+
+/** Attributes of a space, each there or not, in its order, then perhaps one that nobody knows. */
+export function attributesBytes(
+  table: AttributeTable,
+  random: Random,
+  limits: Limits,
+  outer: number,
+): Uint8Array[] {
+  const parts: Uint8Array[] = [];
+  const density = random.pick([1, 3, 6]);
+  // What a choice holds follows from an attribute beside it, which is then there.
+  const chosen = new Map<number, Uint8Array>();
+  const options = new Map<Attribute, Uint8Array>();
+  for (const one of table.attributes) {
+    if (one.type !== 'choice' || !random.chance(density, 6)) continue;
+    const option = random.chance(1, 5) ? undefined : random.pick(one.options);
+    const value = option === undefined ? undefined : random.pick(option.values);
+    const by =
+      typeof value === 'number' ? Uint8Array.of(value, 0) : Buffer.from(`${value ?? '\x7f'}\0`);
+    chosen.set(one.by, new Uint8Array(by));
+    options.set(
+      one,
+      option === undefined
+        ? random.bytes(random.below(20))
+        : concat(attributesBytes(option.table, random, limits, outer)),
+    );
+  }
+  for (const one of table.attributes) {
+    if (one.type === 'pad') continue;
+    const flag = one.type === 'nest' && one.flag ? NLA_F_NESTED : 0;
+    const add = (bytes: Uint8Array) => parts.push(attribute(one.number | flag, bytes));
+    const given = chosen.get(one.number) ?? options.get(one);
+    if (given !== undefined) {
+      add(given);
+      continue;
+    }
+    if (one.type === 'choice' || !random.chance(density, 6)) continue;
+    if (one.type === 'list' && one.repeated) {
+      for (let i = random.below(4); i > 0; i--) add(structBytes(one.struct, random, limits, outer));
+    } else if (one.type === 'string' && one.repeated) {
+      for (let i = random.below(4); i > 0; i--) add(payload(one, random, limits, outer));
+    } else add(payload(one, random, limits, outer));
+  }
+  if (limits.unknown !== false && random.chance(1, 4)) {
+    const flags = random.pick([0, 0x8000, 0x4000, 0xc000]);
+    parts.push(attribute((200 + random.below(200)) | flags, random.bytes(random.below(40))));
+  }
+  return parts;
 }
 
 /** A kind of message: what it is made of. */

@@ -8,9 +8,43 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import * as constants from '../../lib/constants.ts';
-import * as structs from '../../lib/xfrm/structs.ts';
+import { RAW_STRUCTS } from '../../lib/route/messages.ts';
+import * as routeStructs from '../../lib/route/structs.ts';
+import type { Struct } from '../../lib/wire/struct.ts';
+import * as xfrmStructs from '../../lib/xfrm/structs.ts';
 
 const SENTINEL = -0x5afe5afe;
+
+/** Where rtnetlink's structs and numbers are. */
+const ROUTE_HEADERS = [
+  'rtnetlink.h',
+  'if.h',
+  'if_link.h',
+  'if_addr.h',
+  'if_addrlabel.h',
+  'if_bridge.h',
+  'if_tunnel.h',
+  'veth.h',
+  'neighbour.h',
+  'fib_rules.h',
+  'nexthop.h',
+  'netconf.h',
+  'net_namespace.h',
+  'lwtunnel.h',
+  'mpls_iptunnel.h',
+];
+
+/** The tables of structs, each with its headers. */
+const PROTOCOLS: readonly (readonly [headers: string[], structs: Record<string, Struct>])[] = [
+  [['xfrm.h'], { ...xfrmStructs }],
+  [ROUTE_HEADERS, { ...routeStructs }],
+];
+
+/** Members that had another name in older headers. */
+const RENAMED: Readonly<Record<string, string>> = { weight_high: 'resvd1' };
+
+/** What trails a struct is no member of it: the label of a security context, newer counters. */
+const isMember = ({ type }: { type: string }) => type !== 'text' && type !== 'rest';
 
 /** Folders of headers, before the machine's own. */
 export type Include = readonly string[];
@@ -64,31 +98,41 @@ function inHeader(include: Include, names: string[], headers: string[]): Set<str
  * @returns the structs that they lack
  */
 export function checkStructs(include: Include = []): string[] {
-  const present = inHeader(include, Object.keys(structs), ['xfrm.h']);
-  const tables = Object.values(structs).filter(({ kernel }) => present.has(kernel));
-  const lines = tables.flatMap(({ kernel, fields }) => [
-    `printf("\\"${kernel}\\":%zu,", sizeof(struct ${kernel}));`,
-    ...fields
-      // The label of a security context follows the struct, without a member of its own.
-      .filter(({ type }) => type !== 'text')
-      .map(
-        (field) =>
-          `printf("\\"${kernel}.${field.kernel}\\":%zu,", offsetof(struct ${kernel}, ${field.kernel}));`,
-      ),
-  ]);
-  const found = compiled(include, ['xfrm.h'], lines);
-  for (const { kernel, size, fields } of tables) {
-    assert.equal(size, found[kernel], `sizeof(struct ${kernel})`);
-    for (const field of fields) {
-      if (field.type === 'text') assert.equal(field.offset, size);
-      else
-        assert.equal(field.offset, found[`${kernel}.${field.kernel}`], `${kernel}.${field.kernel}`);
+  return PROTOCOLS.flatMap(([headers, structs]) => {
+    const present = inHeader(include, Object.keys(structs), headers);
+    const tables = Object.values(structs).filter(({ kernel }) => present.has(kernel));
+    const renamed = inHeader(include, Object.keys(RENAMED), headers);
+    const member = (name: string) => (renamed.has(name) ? name : (RENAMED[name] ?? name));
+    const lines = tables.flatMap(({ kernel, fields }) => [
+      `printf("\\"${kernel}\\":%zu,", sizeof(struct ${kernel}));`,
+      ...fields
+        .filter(isMember)
+        .map(
+          (field) =>
+            `printf("\\"${kernel}.${field.kernel}\\":%zu,", offsetof(struct ${kernel}, ${member(field.kernel)}));`,
+        ),
+    ]);
+    const found = compiled(include, headers, lines);
+    for (const { kernel, size, fields } of tables) {
+      assert.equal(size, found[kernel], `sizeof(struct ${kernel})`);
+      for (const field of fields) {
+        const name = `${kernel}.${field.kernel}`;
+        assert.equal(field.offset, isMember(field) ? found[name] : size, name);
+      }
     }
-  }
-  return Object.keys(structs).filter((name) => !present.has(name));
+    return Object.keys(structs).filter((name) => !present.has(name));
+  });
 }
 
-const HEADERS = ['netlink.h', 'rtnetlink.h', 'xfrm.h'];
+/** Compares the structs of messages that stay raw: their sizes. */
+export function checkRawStructs(include: Include = []): void {
+  const names = Object.keys(RAW_STRUCTS);
+  const lines = names.map((name) => `printf("\\"${name}\\":%zu,", sizeof(struct ${name}));`);
+  const { end: _, ...sizes } = compiled(include, ROUTE_HEADERS, lines);
+  assert.deepEqual(sizes, { ...RAW_STRUCTS });
+}
+
+const HEADERS = ['netlink.h', 'xfrm.h', ...ROUTE_HEADERS];
 
 /**
  * Compares every constant that the headers have with ours.

@@ -111,7 +111,7 @@ test('captures of an nlmon device have a time, and other protocols in them', () 
     assert.equal(status, 0, stderr);
     assert.equal(lines.length, 3);
     assert.equal(lines[0], `13:46:40.250 ${LINE}`);
-    assert.match(lines[1] ?? '', /^13:46:41\.250 rtnetlink RTM_NEWLINK/);
+    assert.match(lines[1] ?? '', /^13:46:41\.250 NEWIFINFO lo index 1 IPv6 mtu 65536/);
     assert.equal(lines[2], '13:46:43.250 FLUSHSA   all SAs claims port 3356999950');
     const json = JSON.parse(replay(file, '--json').lines[0] ?? '') as { time: string };
     assert.equal(json.time, '1970-01-12T13:46:40.250Z');

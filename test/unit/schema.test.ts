@@ -4,13 +4,15 @@ import { readFileSync } from 'node:fs';
 import { test } from 'node:test';
 import { formatJson, type JsonRecord } from '../../lib/cli/json.ts';
 import { type DecodeInput, type DecodeMessage, decodeDatagram } from '../../lib/netlink/event.ts';
-import { decodeRoute, type RouteEvent } from '../../lib/route/events.ts';
+import { decodeRouteMessage } from '../../lib/route/decode-message.ts';
+import type { RouteMessage } from '../../lib/route/requests.ts';
 import { decodeXfrmMessage } from '../../lib/xfrm/decode-message.ts';
 import type { XfrmMessage } from '../../lib/xfrm/requests.ts';
 import { schemaText } from '../../tools/generate-schema.ts';
 import { checkLine, schemaFile, schemaKinds, validate } from '../schema.ts';
 import { capture, captures } from './captures.ts';
 import { answers, events, messageBytes, requests } from './generate.ts';
+import { kinds, routeBytes } from './generate-route.ts';
 import { Random, runSeed } from './random.ts';
 
 const time = { wall: 1_700_000_000_000, monotonic: 5 };
@@ -20,8 +22,8 @@ function lines(bytes: Uint8Array, protocol: 'xfrm' | 'route', keys: boolean): st
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
   const input: DecodeInput = { view, bytes, time, keys };
   const all: string[] = [];
-  const decode: DecodeMessage<XfrmMessage | RouteEvent> =
-    protocol === 'xfrm' ? decodeXfrmMessage : decodeRoute;
+  const decode: DecodeMessage<XfrmMessage | RouteMessage> =
+    protocol === 'xfrm' ? decodeXfrmMessage : decodeRouteMessage;
   decodeDatagram(input, 0, bytes.length, false, decode, (event) => {
     all.push(formatJson(event.kind === 'malformed' ? { ...event, protocol } : event, keys));
   });
@@ -43,9 +45,14 @@ test('every kind of recorded message holds to it, with keys and without', () => 
       }
     }
   }
-  const elsewhere = ['MIGRATE_STATE', 'overrun', 'policy', 'state', 'summary', 'synced'];
+  // Not recorded; generated ones are below.
+  const elsewhere =
+    /^(MIGRATE_STATE|namespace|overrun|policy|state|summary|synced|rtnetlink|NEWPORT|NEWPREFIX|(NEW|DEL)(ANYCAST|NEXTHOP)|DELIFINFO)$/;
   const missing = schemaKinds.filter((kind) => !seen.has(kind) && !kind.startsWith('request'));
-  assert.deepEqual(missing.sort(), elsewhere);
+  assert.deepEqual(
+    missing.filter((kind) => !elsewhere.test(kind)),
+    [],
+  );
 });
 
 test('generated messages of all kinds hold to it', () => {
@@ -65,8 +72,13 @@ test('generated messages of all kinds hold to it', () => {
       for (const line of lines(bytes.slice(0, -4), 'xfrm', true)) seen.add(checkLine(line));
     }
   }
+  for (let i = 0; i < 100; i++) {
+    for (const kind of kinds) {
+      for (const line of lines(routeBytes(kind, random), 'route', false)) seen.add(checkLine(line));
+    }
+  }
   const missing = schemaKinds.filter((kind) => !seen.has(kind));
-  const elsewhere = ['overrun', 'policy', 'rtnetlink', 'state', 'summary', 'synced'];
+  const elsewhere = ['namespace', 'overrun', 'policy', 'state', 'summary', 'synced'];
   assert.deepEqual(missing.sort(), elsewhere);
 });
 
@@ -77,11 +89,25 @@ test('what stands between events holds to it', () => {
     { kind: 'malformed', protocol: 'xfrm', reason: 'odd', path: ['NEWSA'], offset: 4, time },
     { kind: 'synced', protocol: 'xfrm', listed: 4, time },
     { kind: 'summary', ...totals, time },
+    { kind: 'namespace', netns: 'blue', state: 'removed', time },
+    { kind: 'namespace', netns: null, state: 'added', error: 'setns EPERM', time },
   ];
   for (const record of records) {
     const line = formatJson(record, false);
     assert.equal(checkLine(line), record.kind);
     assert(validate(JSON.parse(line)));
+  }
+});
+
+test('where an event comes from and whose it claims to be hold to it', () => {
+  const [bytes = ''] = lines(capture('uml-6.1/newsa_m.event0'), 'xfrm', false);
+  const event = JSON.parse(bytes);
+  for (const netns of ['blue', null]) assert(validate({ ...event, netns }));
+  for (const claimedBy of [{ pid: 812, name: 'charon' }, null]) {
+    assert(validate({ ...event, claimedBy }));
+  }
+  for (const wrong of [{ netns: 5 }, { claimedBy: 'charon[812]' }, { claimedBy: { pid: 812 } }]) {
+    assert(!validate({ ...event, ...wrong }), JSON.stringify(wrong));
   }
 });
 

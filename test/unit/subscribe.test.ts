@@ -45,6 +45,11 @@ test('a group has the same number under each of its names', () => {
   assert.deepEqual(findGroup('XFRMNLGRP_SA'), { protocol: 'xfrm', number: constants.XFRMNLGRP_SA });
   assert.deepEqual(findGroup('XFRMGRP_SA'), findGroup('XFRMNLGRP_SA'));
   assert.deepEqual(findGroup('RTMGRP_LINK'), findGroup('RTNLGRP_LINK'));
+  assert.deepEqual(findGroup('sa'), findGroup('XFRMNLGRP_SA'));
+  assert.deepEqual(findGroup('ipv4-route'), findGroup('RTMGRP_IPV4_ROUTE'));
+  const rtnetlink = groupNames.filter((name) => findGroup(name)?.protocol === 'route');
+  const numbers = new Set(rtnetlink.map((name) => findGroup(name)?.number));
+  assert.equal(numbers.size, 39);
   for (const name of groupNames) {
     const number = findGroup(name)?.number ?? 0;
     assert(Number.isInteger(number) && number >= 1 && number <= 39, name);
@@ -52,6 +57,11 @@ test('a group has the same number under each of its names', () => {
     if (/^(XFRM|RTM)GRP_/.test(name)) assert.equal(1 << (number - 1), mask, name);
     const numbered = name.replace(/^XFRMGRP_/, 'XFRMNLGRP_').replace(/^RTMGRP_/, 'RTNLGRP_');
     assert.deepEqual(findGroup(numbered), findGroup(name), name);
+    const short = numbered
+      .replace(/^(XFRM|RT)NLGRP_/, '')
+      .toLowerCase()
+      .replaceAll('_', '-');
+    assert.deepEqual(findGroup(short), findGroup(name), name);
   }
 });
 

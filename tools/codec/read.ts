@@ -8,7 +8,9 @@ import { NUMBER_SIZE, type NumberType, type Struct } from '../../lib/wire/struct
 import {
   type DecodedField,
   decoded,
+  isOptional,
   label,
+  leastOf,
   type Named,
   needsOuter,
   place,
@@ -34,6 +36,8 @@ function readNumber(type: NumberType, at: string): string {
       return `v.getUint32(${at})`;
     case 'u64':
       return `readU64(v, ${at})`;
+    case 'be64':
+      return `v.getBigUint64(${at})`;
   }
 }
 
@@ -70,7 +74,9 @@ function readField(field: DecodedField, of: Struct): string {
     case 'words':
       return '[]';
     case 'text':
+    case 'ip':
       return "''";
+    case 'rest':
     case 'key':
     case 'length':
     case 'reserved':
@@ -78,6 +84,16 @@ function readField(field: DecodedField, of: Struct): string {
     default:
       return readNamed(field, at);
   }
+}
+
+/** The fields that older kernels lack, and what newer ones append. */
+function readGrown(of: Struct): string {
+  const optional = decoded(of).filter((field) => isOptional(field) && field.type !== 'rest');
+  const lines = optional.map(
+    (field) =>
+      `if (length >= ${field.at + field.size}) value.${field.name} = ${readField(field, of)};\n`,
+  );
+  return `${lines.join('')}if (length > ${of.size}) value.more = b.slice(${place(of.size)}, at + length);`;
 }
 
 /** How many bytes trail the struct, and how they are read once they are known to be there. */
@@ -100,6 +116,11 @@ function readTail(of: Struct): { bytes: string; read: string } {
         bytes: readAt(of, tail.length),
         read: `value.${tail.name} = readString(b, ${start}, bytes);`,
       };
+    case 'ip':
+      return {
+        bytes: `length - ${tail.offset}`,
+        read: `value.${tail.name} = readIpOf(b, ${start}, bytes, ${readAt(of, tail.family)}, path);`,
+      };
     default:
       throw new Error(`${of.kernel} is of fixed size`);
   }
@@ -112,19 +133,24 @@ export function readerOf(of: Struct): string {
   if (of.family === 'outer') body += '  const family = outer;\n';
   else if (of.family !== undefined) body += `  const family = ${readAt(of, of.family)} || outer;\n`;
   const lines = decoded(of).flatMap((field) =>
-    field.type === 'key' ? [] : `    ${field.name}: ${readField(field, of)},\n`,
+    isOptional(field) ? [] : `    ${field.name}: ${readField(field, of)},\n`,
   );
   const literal = `{\n${lines.join('')}  }`;
   const more: string[] = [];
   if (tail === undefined) {
     if (needsOuter(of)) more.push('outer: number');
     body += `  return ${literal};\n`;
+  } else if (tail.type === 'rest') {
+    more.push('length: number');
+    body += `  const value: ${of.name} = ${literal};\n${readGrown(of)}\n  return value;\n`;
   } else {
     const { bytes, read } = readTail(of);
     more.push('length: number', 'path: string');
     if (tail.type === 'key') more.push('keys: boolean');
-    body += `  const bytes = ${bytes};
-  if (bytes > length - ${tail.offset}) tooShort(path, at, ${tail.offset} + bytes, length);\n`;
+    body += `  const bytes = ${bytes};\n`;
+    if (tail.type !== 'ip') {
+      body += `  if (bytes > length - ${tail.offset}) tooShort(path, at, ${tail.offset} + bytes, length);\n`;
+    }
     const whole = of.fields.find((field) => field.type === 'length' && field.counts === 'whole');
     if (whole !== undefined) {
       const stated = readAt(of, whole.kernel);
@@ -147,6 +173,18 @@ function nestArguments(table: AttributeTable): string {
   return `${usesFamily(table) ? ', family' : ''}${usesKeys(table) ? ', keys' : ''}`;
 }
 
+/** Reads a nest into a property. */
+function readNest(kernel: string, into: string, table: AttributeTable, header?: Struct): string {
+  const start = header === undefined ? '{}' : `read${header.name}(v, b, p)`;
+  const from = header === undefined ? 'p' : `p + ${header.size}`;
+  return `${into} = ${start};
+    try {
+      read${table.name}(v, b, ${from}, p + n${nestArguments(table)}, ${into});
+    } catch (error) {
+      throw within(error, '${kernel}');
+    }\n`;
+}
+
 function readAttribute(of: Attribute): string {
   const into = `into.${of.name}`;
   const need = (size: number) => `if (n < ${size}) tooShort('${of.kernel}', at, ${size}, n);\n`;
@@ -158,18 +196,56 @@ function readAttribute(of: Attribute): string {
     case 'address':
       return `${need(16)}${into} = readAddress(b, p, family);\n`;
     case 'ip':
-      return `${into} = readIp(b, p, n);\n`;
+      return of.strict
+        ? `${into} = readIpOf(b, p, n, family, '${of.kernel}');\n`
+        : `${into} = readIp(b, p, n);\n`;
+    case 'lladdr':
+      return `${into} = readLinkAddress(b, p, n);\n`;
     case 'string':
-      return `${into} = readString(b, p, n);\n`;
+      return of.repeated
+        ? `${into} ??= [];\n${into}.push(readString(b, p, n));\n`
+        : `${into} = readString(b, p, n);\n`;
+    case 'numbers': {
+      const size = NUMBER_SIZE[of.of];
+      return `if (n % ${size} !== 0) notAMultiple('${of.kernel}', at, ${size}, n);
+        ${into} = [];
+        for (let i = p; i < p + n; i += ${size}) ${into}.push(${readNumber(of.of, 'i')});\n`;
+    }
+    case 'choice': {
+      const chosen =
+        of.of === 'string'
+          ? `findString(v, b, first, end, ${of.by})`
+          : `findU16(v, first, end, ${of.by})`;
+      const cases = of.options.map(
+        ({ values, name, table }) =>
+          `${values.map((value) => `case ${typeof value === 'string' ? `'${value}'` : value}:\n`).join('')}${readNest(of.kernel, `into.${name}`, table)}break;\n`,
+      );
+      return `switch (${chosen}) {\n${cases.join('')}default:\n${into} = b.slice(p, p + n);\n}\n`;
+    }
+    case 'records': {
+      const { struct, table } = of;
+      return `${into} = [];
+        for (let i = p; i < p + n; ) {
+          if (p + n - i < ${struct.size}) tooShort('${of.kernel}', i, ${struct.size}, p + n - i);
+          const size = v.getUint16(i, LE);
+          if (size < ${struct.size} || size > p + n - i) wrongRecord('${of.kernel}', i, size, p + n - i);
+          const entry: ${struct.name} & ${table.name} = read${struct.name}(v, b, i);
+          try {
+            read${table.name}(v, b, i + ${struct.size}, i + size${nestArguments(table)}, entry);
+          } catch (error) {
+            throw within(within(error, \`[\${${into}.length}]\`), '${of.kernel}');
+          }
+          ${into}.push(entry);
+          i += align4(size);
+        }\n`;
+    }
     case 'bytes':
       return `${into} = b.slice(p, p + n);\n`;
     case 'nest':
-      return `${into} = {};
-        try {
-          read${of.table.name}(v, b, p, p + n${nestArguments(of.table)}, ${into});
-        } catch (error) {
-          throw within(error, '${of.kernel}');
-        }\n`;
+      return (
+        (of.header === undefined ? '' : need(of.header.size)) +
+        readNest(of.kernel, into, of.table, of.header)
+      );
     case 'nests':
       return `${into} = [];
         for (let i = p; i < p + n; i += align4(attributeLength(v, i, p + n))) {
@@ -186,9 +262,10 @@ function readAttribute(of: Attribute): string {
       const { struct } = of;
       let more = '';
       const tail = tailOf(struct);
-      if (tail) more = `, n, '${of.kernel}'${tail.type === 'key' ? ', keys' : ''}`;
+      if (tail?.type === 'rest') more = ', n';
+      else if (tail) more = `, n, '${of.kernel}'${tail.type === 'key' ? ', keys' : ''}`;
       else if (needsOuter(struct)) more = ', family';
-      return `${need(struct.size)}${into} = read${struct.name}(v, b, p${more});\n`;
+      return `${need(leastOf(struct))}${into} = read${struct.name}(v, b, p${more});\n`;
     }
     case 'list': {
       const { struct } = of;
@@ -222,7 +299,7 @@ export function readerOfTable(table: AttributeTable): string {
   ];
   return `/** Reads the attributes between \`at\` and \`end\` into \`into\`. */
 export function read${name}(${parameters.join(', ')}): void {
-  while (at < end) {
+${attributes.some(({ type }) => type === 'choice') ? 'const first = at;\n' : ''}  while (at < end) {
     const length = attributeLength(v, at, end);
     const p = at + NLA_HDRLEN;
     const n = length - NLA_HDRLEN;

@@ -15,7 +15,8 @@ export const label = (of: Named): string | undefined =>
 export const comment = (doc: string, indent = ''): string =>
   doc === '' ? '' : `${indent}/** ${doc} */\n`;
 
-const numberType = (type: NumberType): string => (type === 'u64' ? 'bigint' : 'number');
+const numberType = (type: NumberType): string =>
+  type === 'u64' || type === 'be64' ? 'bigint' : 'number';
 
 function fieldType(field: PlacedField): string {
   switch (field.type) {
@@ -24,7 +25,10 @@ function fieldType(field: PlacedField): string {
     case 'address':
     case 'name':
     case 'text':
+    case 'ip':
       return 'string';
+    case 'rest':
+      return 'Uint8Array';
     case 'struct':
       return field.struct.name;
     case 'key':
@@ -39,6 +43,10 @@ function fieldType(field: PlacedField): string {
   }
 }
 
+/** The type of a nest with its header. */
+export const nestType = ({ table, header }: { table: AttributeTable; header?: Struct }): string =>
+  header === undefined ? table.name : `${header.name} & ${table.name}`;
+
 /** The type of an attribute's property. */
 export function attributeType(of: Attribute): string {
   switch (of.type) {
@@ -48,12 +56,19 @@ export function attributeType(of: Attribute): string {
       return `${of.struct.name}[]`;
     case 'address':
     case 'ip':
-    case 'string':
+    case 'lladdr':
       return 'string';
+    case 'string':
+      return of.repeated ? 'string[]' : 'string';
     case 'bytes':
+    case 'choice':
       return 'Uint8Array';
+    case 'numbers':
+      return `${numberType(of.of)}[]`;
+    case 'records':
+      return `(${of.struct.name} & ${of.table.name})[]`;
     case 'nest':
-      return of.table.name;
+      return nestType(of);
     case 'nests':
       return `${of.table.name}[]`;
     case 'flag':
@@ -64,6 +79,14 @@ export function attributeType(of: Attribute): string {
       return label(of) ?? numberType(of.type);
   }
 }
+
+/** Whether a decoded struct may lack a field. */
+export const isOptional = (field: PlacedField): boolean =>
+  field.type === 'key' || field.type === 'rest' || ('optional' in field && field.optional === true);
+
+/** Bytes that a struct has at least. */
+export const leastOf = (of: Struct): number =>
+  of.fields.find((field) => field.type !== 'key' && isOptional(field))?.offset ?? of.size;
 
 /** A field and its offset from the outermost struct. */
 export type DecodedField = PlacedField & { readonly at: number };
@@ -85,7 +108,7 @@ export function interfaceOf(of: Struct): string {
   let text = `/** ${of.doc} (struct ${of.kernel}) */\nexport interface ${of.name} {\n`;
   for (const field of decoded(of)) {
     text += comment(field.doc, '  ');
-    text += `  ${field.name}${field.type === 'key' ? '?' : ''}: ${fieldType(field)};\n`;
+    text += `  ${field.name}${isOptional(field) ? '?' : ''}: ${fieldType(field)};\n`;
   }
   return `${text}}\n`;
 }
@@ -94,6 +117,11 @@ export function interfaceOfTable({ name, doc, attributes }: AttributeTable): str
   let text = `/** ${doc} */\nexport interface ${name} {\n`;
   for (const one of attributes) {
     if (one.type === 'pad') continue;
+    if (one.type === 'choice') {
+      for (const option of one.options) {
+        text += `${comment(`${option.doc} (${one.kernel})`, '  ')}  ${option.name}?: ${option.table.name};\n`;
+      }
+    }
     text += `${comment(`${one.doc} (${one.kernel})`, '  ')}  ${one.name}?: ${attributeType(one)};\n`;
   }
   return `${text}  /** Attributes this library does not know, as they came. */\n  unknown?: RawAttribute[];\n}\n`;
@@ -125,16 +153,48 @@ export const needsOuter = (of: Struct): boolean => of.family !== undefined;
 /** The variable part at the end of a struct, if it has one. */
 export function tailOf(
   of: Struct,
-): Extract<PlacedField, { type: 'key' | 'words' | 'text' }> | undefined {
+): Extract<PlacedField, { type: 'key' | 'words' | 'text' | 'ip' | 'rest' }> | undefined {
   const tail = of.fields.at(-1);
-  return tail?.type === 'key' || tail?.type === 'words' || tail?.type === 'text' ? tail : undefined;
+  switch (tail?.type) {
+    case 'key':
+    case 'words':
+    case 'text':
+    case 'ip':
+    case 'rest':
+      return tail;
+    default:
+      return undefined;
+  }
 }
 
 /** Whether a test holds for an attribute of a space, or of a space nested in it. */
 function some({ attributes }: AttributeTable, test: (one: Attribute) => boolean): boolean {
-  return attributes.some(
-    (one) => test(one) || ((one.type === 'nest' || one.type === 'nests') && some(one.table, test)),
-  );
+  return attributes.some((one) => test(one) || inner(one).some((table) => some(table, test)));
+}
+
+/** The spaces nested in an attribute. */
+function inner(one: Attribute): readonly AttributeTable[] {
+  switch (one.type) {
+    case 'nest':
+    case 'nests':
+    case 'records':
+      return [one.table];
+    case 'choice':
+      return one.options.map(({ table }) => table);
+    default:
+      return [];
+  }
+}
+
+/** Spaces, each after those that are nested in it, and once. */
+export function withNested(tables: readonly AttributeTable[]): AttributeTable[] {
+  const all = new Set<AttributeTable>();
+  const add = (table: AttributeTable) => {
+    for (const one of table.attributes) inner(one).forEach(add);
+    all.add(table);
+  };
+  tables.forEach(add);
+  return [...all];
 }
 
 /** Whether the functions of a space have to be told the message's address family. */
@@ -143,6 +203,7 @@ export const usesFamily = (table: AttributeTable): boolean =>
     table,
     (one) =>
       one.type === 'address' ||
+      (one.type === 'ip' && one.strict === true) ||
       ((one.type === 'struct' || one.type === 'list') && needsOuter(one.struct)),
   );
 

@@ -8,7 +8,9 @@ import { NUMBER_SIZE, type NumberType, type Struct } from '../../lib/wire/struct
 import {
   type DecodedField,
   flat,
+  isOptional,
   label,
+  leastOf,
   type Named,
   needsOuter,
   place,
@@ -27,7 +29,7 @@ const ATTRIBUTE: Memory = { v: 'w.view', b: 'w.bytes' };
 
 /** The statement that writes a number which is known to fit. */
 function put(
-  type: Exclude<NumberType, 'u64'>,
+  type: Exclude<NumberType, 'u64' | 'be64'>,
   at: string,
   value: string,
   { v, b }: Memory = STRUCT,
@@ -58,6 +60,7 @@ function putNamed(
   name: string,
   memory: Memory = STRUCT,
 ): string {
+  if (field.type === 'be64') return `writeBe64(${memory.v}, ${at}, ${value}, '${name}');\n`;
   if (field.type === 'u64') {
     const write = field.absent === 'unlimited' ? 'writeLimit' : 'writeU64';
     return `${write}(${memory.v}, ${at}, ${value}, '${name}');\n`;
@@ -91,6 +94,13 @@ const familyVariable = (of: Struct, path: string): string =>
   of.family === path ? 'own' : resolve(of, path).field.name;
 
 function writeField(field: DecodedField, of: Struct, families: ReadonlySet<number>): string {
+  const written = writeWhole(field, of, families);
+  // There is no memory for a field that is not given at the end of a struct that grows.
+  const optional = 'optional' in field && field.optional === true;
+  return optional ? `if (x.${field.name} !== undefined) {\n${written}}\n` : written;
+}
+
+function writeWhole(field: DecodedField, of: Struct, families: ReadonlySet<number>): string {
   const at = place(field.at);
   const value = `x.${field.name}`;
   const tail = tailOf(of);
@@ -121,10 +131,15 @@ function writeField(field: DecodedField, of: Struct, families: ReadonlySet<numbe
       });\n`;
     case 'text':
       return `writeText(b, ${at}, ${value}, size - ${field.at}, '${field.name}');\n`;
+    case 'ip':
+      return `writeIp(b, ${at}, ${value} ?? '', '${field.name}');\n`;
+    case 'rest':
+      return `if (${value}) b.set(${value}, ${at});\n`;
     case 'length': {
+      if (tail === undefined) return ''; // a record: patched when its attributes are written
       const counted = field.counts === 'whole' ? 'size' : `(size - ${tail?.offset}) / 4`;
       return put(
-        field.of as Exclude<NumberType, 'u64'>,
+        field.of as Exclude<NumberType, 'u64' | 'be64'>,
         at,
         `${CHECK[field.of as keyof typeof CHECK]}(${counted}, '${field.kernel}')`,
       );
@@ -132,7 +147,7 @@ function writeField(field: DecodedField, of: Struct, families: ReadonlySet<numbe
     default:
       if (families.has(field.at)) {
         const name = of.family && resolve(of, of.family).at === field.at ? 'own' : field.name;
-        return put(field.type as Exclude<NumberType, 'u64'>, at, name);
+        return put(field.type as Exclude<NumberType, 'u64' | 'be64'>, at, name);
       }
       if (tail?.type === 'key' && tail.bits === field.kernel) {
         return putNamed(field, at, `keyBits(${value}, x.${tail.name})`, field.name);
@@ -155,6 +170,20 @@ function sizeOf(of: Struct): string {
       return `${tail.offset} + 4 * (x.${tail.name}?.length ?? 0)`;
     case 'text':
       return `${tail.offset} + textLength(x.${property(tail.length)}, x.${tail.name}, '${property(tail.length)}')`;
+    case 'ip': {
+      const family = of.fields.find((one) => one.kernel === tail.family);
+      const names = family && label(family as Named);
+      const value = `x.${property(tail.family)}`;
+      return `${tail.offset} + ipLengthOf(x.${tail.name} ?? '', ${names ? `${names}.number(${value}, '${property(tail.family)}')` : `${value} ?? 0`}, '${tail.name}')`;
+    }
+    case 'rest': {
+      // As long as what is given needs; what an older kernel lacks is left out.
+      const optional = of.fields.filter((one) => isOptional(one) && one.type !== 'rest');
+      const lengths = optional.map(
+        (one) => `x.${one.name} !== undefined ? ${one.offset + one.size} : `,
+      );
+      return `x.more !== undefined ? ${of.size} + x.more.length : ${lengths.reverse().join('')}${leastOf(of)}`;
+    }
     default:
       throw new Error(`${of.kernel} is of fixed size`);
   }
@@ -213,6 +242,25 @@ export const needsSize = (of: Struct): boolean => {
 const nestArguments = (table: AttributeTable): string =>
   `${usesFamily(table) ? ', family' : ''}${usesKeys(table) ? ', zeroKeys' : ''}`;
 
+/** Writes a nest, if it is given. */
+function writeNest(
+  number: number,
+  value: string,
+  table: AttributeTable,
+  header?: Struct,
+  flag?: true,
+): string {
+  const head =
+    header === undefined
+      ? ''
+      : `const at = w.reserve(${header.size});\nwrite${header.name}(w.view, w.bytes, at, ${value});\n`;
+  return `if (${value} !== undefined) {
+    const nest = w.beginNest(${number}${flag ? ' | NLA_F_NESTED' : ''});
+    ${head}write${table.name}(w, ${value}${nestArguments(table)});
+    w.endNest(nest);
+  }\n`;
+}
+
 function writeAttribute(of: Attribute): string {
   const value = `x.${of.name}`;
   const given = (statements: string) => `if (${value} !== undefined) {\n${statements}}\n`;
@@ -226,20 +274,53 @@ function writeAttribute(of: Attribute): string {
       return given(`${payload(16)}writeAddress(w.bytes, p, ${value}, family, '${of.name}');\n`);
     case 'ip':
       return given(
-        `const size = ipLength(${value}, '${of.name}');\n${payload('size')}writeIp(w.bytes, p, ${value}, '${of.name}');\n`,
+        `const size = ${of.strict ? `ipLengthOf(${value}, family, '${of.name}')` : `ipLength(${value}, '${of.name}')`};\n${payload('size')}writeIp(w.bytes, p, ${value}, '${of.name}');\n`,
       );
+    case 'lladdr':
+      return given(
+        `const size = linkAddressLength(${value}, '${of.name}');\n${payload('size')}writeLinkAddress(w.bytes, p, ${value});\n`,
+      );
+    case 'numbers': {
+      const size = NUMBER_SIZE[of.of];
+      return given(
+        `${payload(`${size} * ${value}.length`)}${value}.forEach((entry, i) => {
+          ${putNamed({ type: of.of }, `p + ${size} * i`, 'entry', of.name, ATTRIBUTE)}});\n`,
+      );
+    }
+    case 'choice':
+      return [
+        ...of.options.map(({ name, table }) => writeNest(of.number, `x.${name}`, table)),
+        given(`${payload(`${value}.length`)}w.bytes.set(${value}, p);\n`),
+      ].join('');
+    case 'records': {
+      const { struct, table } = of;
+      return given(
+        `const list = w.beginNest(${of.number});
+        for (const entry of ${value}) {
+          const at = w.reserve(${struct.size});
+          write${struct.name}(w.view, w.bytes, at, entry);
+          write${table.name}(w, entry${nestArguments(table)});
+          w.view.setUint16(at, w.length - at, LE);
+        }
+        w.endNest(list);\n`,
+      );
+    }
     case 'string':
+      if (of.repeated) {
+        return given(
+          `for (const entry of ${value}) {
+            const p = w.attribute(${of.number}, entry.length + 1);
+            writeText(w.bytes, p, entry, entry.length, '${of.name}');
+          }\n`,
+        );
+      }
       return given(
         `${payload(`${value}.length + 1`)}writeText(w.bytes, p, ${value}, ${value}.length, '${of.name}');\n`,
       );
     case 'bytes':
       return given(`${payload(`${value}.length`)}w.bytes.set(${value}, p);\n`);
     case 'nest':
-      return given(
-        `const nest = w.beginNest(${of.number});
-        write${of.table.name}(w, ${value}${nestArguments(of.table)});
-        w.endNest(nest);\n`,
-      );
+      return writeNest(of.number, value, of.table, of.header, of.flag);
     case 'nests':
       return given(
         `const nest = w.beginNest(${of.number});

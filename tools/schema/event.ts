@@ -4,19 +4,22 @@
  * @module
  */
 import { EVENT_SCHEMA, type JsonRecord } from '../../lib/cli/json.ts';
+import type { RouteEvent } from '../../lib/route/events.ts';
 import type { AttributeTable } from '../../lib/wire/attribute-table.ts';
 import type { Struct } from '../../lib/wire/struct.ts';
 import { attributes, sadAttributes, spdAttributes } from '../../lib/xfrm/attributes.ts';
 import * as parts from '../../lib/xfrm/parts.ts';
 import type { XfrmRequest } from '../../lib/xfrm/requests.ts';
 import * as structs from '../../lib/xfrm/structs.ts';
+import { routeDefinitions, routeKinds, routeRequests } from './route.ts';
 import {
+  type AnyMembers,
   array,
   bytes,
+  type Members,
   members,
   object,
   optional,
-  rawAttribute,
   reference,
   type Schema,
   string,
@@ -66,20 +69,20 @@ const objects = {
   },
 };
 
+const netns: Schema = {
+  description: "The network namespace it comes from, where there are several; null is one's own.",
+  type: ['string', 'null'],
+};
+const claimedBy: Schema = {
+  description:
+    'The process whose port id the header holds, if that was asked for; null if there is none ' +
+    'that can be seen. A claim, no proof.',
+  oneOf: [object({ pid: count, name: string }), { type: 'null' }],
+};
+
 type ObjectName = keyof typeof objects;
 const the = (name: ObjectName): Schema => reference(name);
 const structOf = (of: Struct): Schema => reference(of.name);
-
-type Common = 'kind' | 'message' | 'protocol' | 'time';
-type Maybe<R> = { [Key in keyof R]-?: undefined extends R[Key] ? Key : never }[keyof R];
-/** The members of a kind beside those that all have. */
-type Members<R> = R extends unknown
-  ? {
-      readonly always: Record<Exclude<keyof R, Common | Maybe<R>>, Schema>;
-      readonly sometimes?: Record<Exclude<Maybe<R>, Common>, Schema>;
-      readonly doc: string;
-    }
-  : never;
 
 const header = the('Header');
 const state = the('State');
@@ -87,7 +90,7 @@ const policy = the('Policy');
 const { unknown = {} } = optional(attributes, []);
 const flushed = optional(attributes, parts.FLUSHPOLICY) as Record<'policyType' | 'unknown', Schema>;
 
-type OneKind = Exclude<JsonRecord['kind'], 'request'>;
+type OneKind = Exclude<JsonRecord['kind'], 'request' | RouteEvent['kind']>;
 const kinds: { [Kind in OneKind]: Members<Extract<JsonRecord, { kind: Kind }>> } = {
   state: { doc: 'An SA, in a list.', always: { state } },
   policy: { doc: 'A policy, in a list.', always: { policy } },
@@ -159,11 +162,6 @@ const kinds: { [Kind in OneKind]: Members<Extract<JsonRecord, { kind: Kind }>> }
     doc: 'Statistics of the policies.',
     always: { header, flags: count, spd: the('SpdInfo') },
   },
-  rtnetlink: {
-    doc: 'A message of rtnetlink.',
-    always: { header, fixed: bytes, attributes: array(rawAttribute) },
-    sometimes: { name: string },
-  },
   overrun: {
     doc: 'Events were lost before this line.',
     always: { code: string, count },
@@ -172,6 +170,11 @@ const kinds: { [Kind in OneKind]: Members<Extract<JsonRecord, { kind: Kind }>> }
     doc: 'A datagram, or a part of one, that does not hold together.',
     always: { reason: string, path: array(string), offset: { type: 'integer' } },
     sometimes: { expected: count, found: { type: 'integer' }, header },
+  },
+  namespace: {
+    doc: 'A network namespace came or went while it was listened to.',
+    always: { netns, state: { enum: ['added', 'removed'] } },
+    sometimes: { error: string },
   },
   summary: {
     doc: 'The end of a stream.',
@@ -240,17 +243,10 @@ const requests: { [Name in Message]: Members<RequestOf<Name>> } = {
   SETDEFAULT: { ...kinds.GETDEFAULT, doc: 'Set what happens to packets that no policy matches.' },
 };
 
-/** {@link Members} of some kind. */
-interface AnyMembers {
-  readonly always: Readonly<Record<string, Schema>>;
-  readonly sometimes?: Readonly<Record<string, Schema>>;
-  readonly doc: string;
-}
-
 /** Kinds that are of no protocol, or of any. */
 const PROTOCOLS: Readonly<Record<string, Schema | undefined>> = {
   summary: undefined,
-  rtnetlink: { const: 'route' },
+  namespace: undefined,
   overrun: { enum: ['xfrm', 'route'] },
   malformed: { enum: ['xfrm', 'route'] },
 };
@@ -264,17 +260,20 @@ function record(
     time: { description: 'When it was read, or printed.', type: 'string', format: 'date-time' },
     monotonic: { description: 'The same, in ms on a clock that never jumps.', type: 'number' },
   };
+  const additions: Record<string, Schema> =
+    'header' in always || 'header' in sometimes ? { netns, claimedBy } : protocol ? { netns } : {};
   const schema = object(
     {
       schema: { const: EVENT_SCHEMA },
       ...tag,
       ...(protocol ? { protocol } : {}),
       ...time,
+      ...additions,
       ...always,
       ...sometimes,
     },
     // A recording may not say when.
-    [...Object.keys(time), ...Object.keys(sometimes)],
+    [...Object.keys(time), ...Object.keys(additions), ...Object.keys(sometimes)],
   );
   return { description: doc, ...schema };
 }
@@ -282,13 +281,21 @@ function record(
 /** What each line is one of. */
 function lines(): Schema[] {
   const xfrm = { const: 'xfrm' };
-  const events = Object.entries<AnyMembers>(kinds).map(([kind, of]) =>
-    record({ kind: { const: kind } }, kind in PROTOCOLS ? PROTOCOLS[kind] : xfrm, of),
-  );
-  const asked = Object.entries<AnyMembers>(requests).map(([name, of]) =>
-    record({ kind: { const: 'request' }, message: { const: name } }, xfrm, of),
-  );
-  return [...events, ...asked];
+  const route = { const: 'route' };
+  const kindsOf = (all: Readonly<Record<string, AnyMembers>>, protocol: Schema) =>
+    Object.entries(all).map(([kind, of]) =>
+      record({ kind: { const: kind } }, kind in PROTOCOLS ? PROTOCOLS[kind] : protocol, of),
+    );
+  const requestsOf = (all: Readonly<Record<string, AnyMembers>>, protocol: Schema) =>
+    Object.entries(all).map(([name, of]) =>
+      record({ kind: { const: 'request' }, message: { const: name } }, protocol, of),
+    );
+  return [
+    ...kindsOf(kinds, xfrm),
+    ...kindsOf(routeKinds, route),
+    ...requestsOf(requests, xfrm),
+    ...requestsOf(routeRequests, route),
+  ];
 }
 
 /** The definitions that others refer to, from the first on. */
@@ -313,6 +320,7 @@ export function eventSchema(): Schema {
   const all = {
     ...Object.fromEntries(Object.values(structs).map((one) => [one.name, struct(one)])),
     ...objects,
+    ...routeDefinitions,
   };
   return {
     $schema: 'https://json-schema.org/draft/2020-12/schema',

@@ -11,7 +11,7 @@ import {
   type PlacedField,
   type Struct,
 } from '../../lib/wire/struct.ts';
-import { decoded } from '../codec/shape.ts';
+import { decoded, isOptional } from '../codec/shape.ts';
 
 /** A JSON Schema. */
 export type Schema = { readonly [Keyword: string]: unknown };
@@ -34,7 +34,7 @@ const described = (schema: Schema, doc: string): Schema =>
 
 /** A number; the 64-bit ones as decimal digits, which no JSON parser rounds. */
 function number(type: NumberType, unlimited: boolean): Schema {
-  if (type === 'u64') {
+  if (type === 'u64' || type === 'be64') {
     const digits = { type: 'string', pattern: '^[0-9]{1,20}$' };
     return unlimited ? { anyOf: [digits, { const: 'unlimited' }] } : digits;
   }
@@ -91,7 +91,10 @@ function field(of: PlacedField): Schema {
     case 'address':
     case 'name':
     case 'text':
+    case 'ip':
       return string;
+    case 'rest':
+      return bytes;
     case 'struct':
       return reference(of.struct.name);
     case 'key':
@@ -113,11 +116,11 @@ export function members(of: Struct): Record<string, Schema> {
 
 /** A struct. */
 export function struct(of: Struct): Schema {
-  const keys = decoded(of).filter(({ type }) => type === 'key');
+  const maybe = decoded(of).filter(isOptional);
   return described(
     object(
       members(of),
-      keys.map(({ name }) => name),
+      maybe.map(({ name }) => name),
     ),
     of.doc,
   );
@@ -131,12 +134,19 @@ function attribute(of: Attribute): Schema {
       return array(reference(of.struct.name));
     case 'address':
     case 'ip':
-    case 'string':
+    case 'lladdr':
       return string;
+    case 'string':
+      return of.repeated ? array(string) : string;
+    case 'numbers':
+      return array(number(of.of, false));
+    case 'choice':
     case 'bytes':
       return bytes;
     case 'nest':
-      return reference(of.table.name);
+      return of.header === undefined ? reference(of.table.name) : joined(of.header, of.table);
+    case 'records':
+      return array(joined(of.struct, of.table));
     case 'nests':
       return array(reference(of.table.name));
     case 'flag':
@@ -148,15 +158,56 @@ function attribute(of: Attribute): Schema {
   }
 }
 
+const namesOf = ({ attributes }: AttributeTable) =>
+  attributes.filter(({ type }) => type !== 'pad').map(({ name }) => name);
+
+/** An attribute space. */
+export function table(of: AttributeTable): Schema {
+  const all = optional(of, namesOf(of));
+  return described(object(all, Object.keys(all)), of.doc);
+}
+
+/** A struct and the attributes beside it. */
+export function joined(of: Struct, beside: AttributeTable): Schema {
+  const more = optional(beside, namesOf(beside));
+  const maybe = decoded(of)
+    .filter(isOptional)
+    .map(({ name }) => name);
+  return object({ ...members(of), ...more }, [...maybe, ...Object.keys(more)]);
+}
+
 /** The members that the attributes of a message become, each of which may be missing. */
 export function optional(table: AttributeTable, names: readonly string[]): Record<string, Schema> {
   const all: Record<string, Schema> = {};
   for (const name of names) {
     const found = table.attributes.find((one) => one.name === name);
     if (found === undefined) throw new Error(`no attribute is called ${name}`);
+    if (found.type === 'choice') {
+      for (const { name, table, doc } of found.options) {
+        all[name] = described(reference(table.name), doc);
+      }
+    }
     all[name] = described(attribute(found), found.doc);
   }
   const doc = 'Attributes this version does not know, as they came.';
   all.unknown = described(array(rawAttribute), doc);
   return all;
+}
+
+type Common = 'kind' | 'message' | 'protocol' | 'time';
+type Maybe<R> = { [Key in keyof R]-?: undefined extends R[Key] ? Key : never }[keyof R];
+/** The members of a kind beside those that all have. */
+export type Members<R> = R extends unknown
+  ? {
+      readonly always: Record<Exclude<keyof R, Common | Maybe<R>>, Schema>;
+      readonly sometimes?: Record<Exclude<Maybe<R>, Common>, Schema>;
+      readonly doc: string;
+    }
+  : never;
+
+/** {@link Members} of some kind. */
+export interface AnyMembers {
+  readonly always: Readonly<Record<string, Schema>>;
+  readonly sometimes?: Readonly<Record<string, Schema>>;
+  readonly doc: string;
 }

@@ -1,0 +1,61 @@
+/**
+ * NETLINK_XFRM_DEBUG: a line on standard error for each thing that the diagnostics channels tell.
+ * @module
+ */
+import { subscribe } from 'node:diagnostics_channel';
+import {
+  type CloseRecord,
+  errorCode,
+  type MessageRecord,
+  type OpenRecord,
+  type OverrunRecord,
+} from '../socket/index.ts';
+import { printable } from '../wire/text.ts';
+import type { WireAttribute, WireMessage } from './trace.ts';
+
+type Record = OpenRecord | CloseRecord | MessageRecord | OverrunRecord;
+
+function formatAttribute({ type, name, length, hex }: WireAttribute): string {
+  return `${name ?? `attribute ${type}`}=${hex ?? `[${length} bytes]`}`;
+}
+
+function formatMessage(message: WireMessage): string {
+  const { header, name, length, fixed, attributes, errno, text, malformed } = message;
+  const { type, flags, seq, portId } = header;
+  const parts = [
+    name ?? `type ${type}`,
+    `len ${length} flags 0x${flags.toString(16)} seq ${seq} pid ${portId}`,
+  ];
+  if (errno !== undefined) parts.push(errno === 0 ? 'success' : errorCode(errno));
+  if (text !== undefined) parts.push(`"${printable(text)}"`);
+  if (fixed) parts.push(fixed);
+  if (attributes?.length) parts.push(attributes.map(formatAttribute).join(' '));
+  if (malformed !== undefined) parts.push(`malformed: ${malformed}`);
+  return parts.join(' ');
+}
+
+/** What a record says, without line break. Keys are in none. */
+export function formatRecord(kind: string, record: Record): string {
+  const { socket, protocol } = record;
+  const start = `netlink-xfrm: socket ${socket} protocol ${protocol} ${kind}`;
+  if ('code' in record) return `${start} ${record.code}`;
+  if ('netns' in record) {
+    return record.netns === undefined ? start : `${start} in ${printable(String(record.netns))}`;
+  }
+  if (!('direction' in record)) return start;
+  const { direction, peer, groups, length } = record;
+  const end = peer === 0 ? 'kernel' : `port ${peer}`;
+  const where = `${direction === 'sent' ? 'to' : 'from'} ${end}${groups ? ` groups 0x${groups.toString(16)}` : ''}`;
+  // lib/netlink/trace.ts made them.
+  const messages = (record.messages as WireMessage[] | undefined)?.map(formatMessage);
+  return `${start} ${direction} ${where} ${length} bytes${messages ? `: ${messages.join(' | ')}` : ''}`;
+}
+
+/** Begins to write those lines. */
+export function startDebug(): void {
+  for (const kind of ['open', 'close', 'message', 'overrun']) {
+    subscribe(`netlink-xfrm:${kind}`, (record) => {
+      process.stderr.write(`${formatRecord(kind, record as Record)}\n`);
+    });
+  }
+}

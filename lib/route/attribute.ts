@@ -1,0 +1,53 @@
+/**
+ * How attributes of rtnetlink are stated: under the kernel's name without its prefix, from which
+ * their property follows unless another is given (IFLA_BR_FORWARD_DELAY: forwardDelay).
+ * @module
+ */
+import type { Attribute, Payload } from '../wire/attribute-table.ts';
+import type { Enumeration, Flags } from '../wire/names.ts';
+import type { Struct } from '../wire/struct.ts';
+import * as R from './constants.ts';
+
+type Constants = typeof R;
+type Suffix<Prefix extends string> = keyof Constants extends infer Key
+  ? Key extends `${Prefix}${infer Rest}`
+    ? Rest
+    : never
+  : never;
+
+const camel = (kernel: string) =>
+  kernel.toLowerCase().replace(/_(\w)/g, (_, letter: string) => letter.toUpperCase());
+
+/** Makes the attributes of a space whose names begin with `prefix`. */
+export function space<Prefix extends string>(prefix: Prefix) {
+  return (suffix: Suffix<Prefix>, payload: Payload, doc: string, name?: string): Attribute => ({
+    ...payload,
+    kernel: `${prefix}${suffix}`,
+    number: (R as Record<string, number>)[`${prefix}${suffix}`] as number,
+    name: name ?? camel(suffix),
+    doc,
+  });
+}
+
+type Names = Enumeration<string> | Flags<string>;
+
+// Payloads.
+export const u8: Payload = { type: 'u8' };
+export const u16: Payload = { type: 'u16' };
+export const u32: Payload = { type: 'u32' };
+export const u64: Payload = { type: 'u64' };
+export const s32: Payload = { type: 's32' };
+export const be16: Payload = { type: 'be16' };
+export const be32: Payload = { type: 'be32' };
+export const be64: Payload = { type: 'be64' };
+export const named = (type: 'u8' | 'u16' | 'u32', names: Names): Payload => ({ type, names });
+export const text: Payload = { type: 'string' };
+export const bytes: Payload = { type: 'bytes' };
+export const flag: Payload = { type: 'flag' };
+export const pad: Payload = { type: 'pad' };
+export const lladdr: Payload = { type: 'lladdr' };
+/** An address of the message's family. */
+export const ip: Payload = { type: 'ip', strict: true };
+/** An address of either family. */
+export const anyIp: Payload = { type: 'ip' };
+export const struct = (of: Struct): Payload => ({ type: 'struct', struct: of });

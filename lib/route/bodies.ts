@@ -1,0 +1,200 @@
+/**
+ * The bodies of rtnetlink's messages, from bytes to objects and back: what events, answers and
+ * requests share.
+ * @module
+ */
+import type { DecodeInput } from '../netlink/event.ts';
+import { AF_INET, AF_INET6, AF_UNSPEC, ANY_FAMILY } from '../wire/address.ts';
+import { align4 } from '../wire/attribute.ts';
+import type { AttributeTable } from '../wire/attribute-table.ts';
+import { tooShort } from '../wire/error.ts';
+import type { Input } from '../wire/input.ts';
+import type { Struct } from '../wire/struct.ts';
+import type { MessageWriter } from '../wire/writer.ts';
+import * as attributes from './attributes.ts';
+import * as codec from './codec.ts';
+import * as links from './link-attributes.ts';
+import { AddressFamily } from './names.ts';
+import type {
+  AnnouncedPrefix,
+  BridgePort,
+  Inet6Interface,
+  IpAddress,
+  Link,
+  NamespaceId,
+  Neighbour,
+  Netconf,
+  Nexthop,
+  Route,
+  Rule,
+} from './objects.ts';
+import * as S from './structs.ts';
+
+/** How a kind of object is read and written. */
+export interface Body<T> {
+  /** The struct before the attributes. */
+  readonly header: Struct;
+  /** What its attributes are called. */
+  readonly table: AttributeTable;
+  /**
+   * Reads what lies between two offsets, after the message's header.
+   * @throws DecodeError
+   */
+  read(input: DecodeInput, from: number, end: number): T;
+  /**
+   * Writes it.
+   * @throws EncodeError
+   */
+  write(writer: MessageWriter, value: Input<T>): void;
+}
+
+/** Each object begins with its family, in one byte. */
+type Family = { readonly family?: AddressFamily | undefined };
+
+type ReadHeader<Header> = (v: DataView, b: Uint8Array, at: number) => Header;
+type WriteHeader<Header> = (v: DataView, b: Uint8Array, at: number, x: Input<Header>) => void;
+type ReadAttributes<Attributes> = (
+  v: DataView,
+  b: Uint8Array,
+  at: number,
+  end: number,
+  family: number,
+  into: Attributes,
+) => void;
+type WriteAttributes<Attributes> = (w: MessageWriter, x: Input<Attributes>, family: number) => void;
+
+function body<Header extends Family, Attributes extends object>(
+  header: Struct,
+  table: AttributeTable,
+  [readHeader, writeHeader]: [ReadHeader<Header>, WriteHeader<Header>],
+  [readAttributes, writeAttributes]: [ReadAttributes<Attributes>, WriteAttributes<Attributes>],
+): Body<Header & Attributes> {
+  return {
+    header,
+    table,
+    read({ view, bytes }, from, end) {
+      if (end - from < header.size) {
+        tooShort(`struct ${header.kernel}`, from, header.size, end - from);
+      }
+      // The attributes are all optional: the header alone is already one.
+      const value = readHeader(view, bytes, from) as Header & Attributes;
+      const family = familyOfAddresses(bytes[from] as number);
+      readAttributes(view, bytes, from + align4(header.size), end, family, value);
+      return value;
+    },
+    write(writer, value) {
+      const at = writer.reserve(header.size);
+      writeHeader(writer.view, writer.bytes, at, value as Input<Header>);
+      const family = familyOfAddresses(writer.bytes[at] as number);
+      writeAttributes(writer, value as Input<Attributes>, family);
+    },
+  };
+}
+
+/** Attributes without addresses need no family. */
+function plain<Attributes>(
+  read: (v: DataView, b: Uint8Array, at: number, end: number, into: Attributes) => void,
+  write: (w: MessageWriter, x: Input<Attributes>) => void,
+): [ReadAttributes<Attributes>, WriteAttributes<Attributes>] {
+  return [(v, b, at, end, _, into) => read(v, b, at, end, into), (w, x) => write(w, x)];
+}
+
+/**
+ * The family of the addresses in an object of a family: those of multicast routing have their own
+ * numbers, and a forwarding table may hold either.
+ */
+function familyOfAddresses(family: number): number {
+  switch (family) {
+    case AddressFamily.numbers.ipmr:
+      return AF_INET;
+    case AddressFamily.numbers.ip6mr:
+      return AF_INET6;
+    case AF_UNSPEC:
+    case AddressFamily.numbers.bridge:
+      return ANY_FAMILY;
+    default:
+      return family;
+  }
+}
+
+const linkHeader: [ReadHeader<codec.LinkHeader>, WriteHeader<codec.LinkHeader>] = [
+  codec.readLinkHeader,
+  codec.writeLinkHeader,
+];
+
+export const link: Body<Link> = body(
+  S.ifinfomsg,
+  links.linkAttributes,
+  linkHeader,
+  plain(codec.readLinkAttributes, codec.writeLinkAttributes),
+);
+
+export const port: Body<BridgePort> = body(
+  S.ifinfomsg,
+  links.portAttributes,
+  linkHeader,
+  plain(codec.readPortAttributes, codec.writePortAttributes),
+);
+
+export const inet6: Body<Inet6Interface> = body(
+  S.ifinfomsg,
+  links.inet6Attributes,
+  linkHeader,
+  plain(codec.readInet6Attributes, codec.writeInet6Attributes),
+);
+
+export const address: Body<IpAddress> = body(
+  S.ifaddrmsg,
+  attributes.addressAttributes,
+  [codec.readAddressHeader, codec.writeAddressHeader],
+  [codec.readAddressAttributes, codec.writeAddressAttributes],
+);
+
+export const route: Body<Route> = body(
+  S.rtmsg,
+  attributes.routeAttributes,
+  [codec.readRouteHeader, codec.writeRouteHeader],
+  [codec.readRouteAttributes, codec.writeRouteAttributes],
+);
+
+export const neighbour: Body<Neighbour> = body(
+  S.ndmsg,
+  attributes.neighbourAttributes,
+  [codec.readNeighbourHeader, codec.writeNeighbourHeader],
+  [codec.readNeighbourAttributes, codec.writeNeighbourAttributes],
+);
+
+export const rule: Body<Rule> = body(
+  S.fib_rule_hdr,
+  attributes.ruleAttributes,
+  [codec.readRuleHeader, codec.writeRuleHeader],
+  [codec.readRuleAttributes, codec.writeRuleAttributes],
+);
+
+export const nexthop: Body<Nexthop> = body(
+  S.nhmsg,
+  attributes.nexthopAttributes,
+  [codec.readNexthopHeader, codec.writeNexthopHeader],
+  [codec.readNexthopAttributes, codec.writeNexthopAttributes],
+);
+
+export const nsid: Body<NamespaceId> = body(
+  S.rtgenmsg,
+  attributes.nsidAttributes,
+  [codec.readGeneral, codec.writeGeneral],
+  plain(codec.readNsidAttributes, codec.writeNsidAttributes),
+);
+
+export const netconf: Body<Netconf> = body(
+  S.netconfmsg,
+  attributes.netconfAttributes,
+  [codec.readNetconfHeader, codec.writeNetconfHeader],
+  plain(codec.readNetconfAttributes, codec.writeNetconfAttributes),
+);
+
+export const prefix: Body<AnnouncedPrefix> = body(
+  S.prefixmsg,
+  attributes.prefixAttributes,
+  [codec.readPrefixHeader, codec.writePrefixHeader],
+  plain(codec.readPrefixAttributes, codec.writePrefixAttributes),
+);

@@ -1,0 +1,50 @@
+/**
+ * What to do when the kernel refuses a request.
+ * @module
+ */
+import type { Ack } from '../netlink/ack.ts';
+import { errorCode } from '../netlink/kernel-error.ts';
+
+const EVERY: Readonly<Record<string, string>> = {
+  EPERM:
+    'changing the network needs the capability CAP_NET_ADMIN over the network namespace: run it ' +
+    'with sudo, or in a namespace of your own (unshare -Urn)',
+};
+
+const LINK: Readonly<Record<string, string>> = {
+  EEXIST: 'there is a link with this name, or (xfrm interfaces) with this if_id',
+  ENODEV: 'there is no link with this index or name',
+  // EOPNOTSUPP, by the name that Node.js has for it.
+  ENOTSUP: 'this kernel lacks this kind of link: load its module (modprobe xfrm_interface …)',
+};
+
+const ADDRESS: Readonly<Record<string, string>> = {
+  EEXIST: 'the interface has this address already: change it',
+  EADDRNOTAVAIL: 'the interface has no such address',
+  ENODEV: 'there is no interface with this index',
+};
+
+const ROUTE: Readonly<Record<string, string>> = {
+  EEXIST: 'there is a route to this destination with this metric in the table: replace it',
+  ESRCH: 'there is no such route',
+  ENETUNREACH: 'the gateway can’t be reached, or there is no route to the destination',
+};
+
+const RULE: Readonly<Record<string, string>> = {
+  EEXIST: 'there is such a rule already',
+  ENOENT: 'there is no such rule',
+};
+
+const BY_OBJECT: Readonly<Record<string, Readonly<Record<string, string>>>> = {
+  LINK,
+  ADDR: ADDRESS,
+  ROUTE,
+  RULE,
+};
+
+/** The hint for a refusal, if there is one. @param request as `RTM_NEWLINK` */
+export function hintFor(request: string, ack: Ack): string | undefined {
+  const code = errorCode(ack.errno);
+  const object = request.replace(/^RTM_(NEW|DEL|GET|SET)/, '');
+  return BY_OBJECT[object]?.[code] ?? EVERY[code];
+}

@@ -1,0 +1,34 @@
+/**
+ * What may be told of rtnetlink messages while debugging. They hold no keys: those of MACsec and
+ * WireGuard go over NETLINK_GENERIC.
+ * @module
+ */
+import type { Family } from '../netlink/trace.ts';
+import * as R from './constants.ts';
+import { messageName, rawFixedSize } from './messages.ts';
+import * as S from './structs.ts';
+
+/** The struct before the attributes, by the message type's base: types go by four. */
+const HEADERS = new Map([
+  [R.RTM_NEWLINK, S.ifinfomsg],
+  [R.RTM_NEWADDR, S.ifaddrmsg],
+  [R.RTM_NEWROUTE, S.rtmsg],
+  [R.RTM_NEWNEIGH, S.ndmsg],
+  [R.RTM_NEWRULE, S.fib_rule_hdr],
+  [R.RTM_NEWPREFIX, S.prefixmsg],
+  [R.RTM_NEWMULTICAST, S.ifaddrmsg],
+  [R.RTM_NEWANYCAST, S.ifaddrmsg],
+  [R.RTM_NEWNETCONF, S.netconfmsg],
+  [R.RTM_NEWNSID, S.rtgenmsg],
+  [R.RTM_NEWNEXTHOP, S.nhmsg],
+]);
+
+export const routeFamily: Family = {
+  messageName: (type) => {
+    const name = messageName(type);
+    return name === undefined ? undefined : `RTM_${name}`;
+  },
+  fixedSize: (type) => HEADERS.get(type & ~3)?.size ?? rawFixedSize(type),
+  attributeName: () => undefined,
+  showable: () => true,
+};

@@ -1,0 +1,119 @@
+/** Other network namespaces: which one is meant, and what is opened in it. @module */
+import { closeSync, constants, fstatSync, openSync, statSync } from 'node:fs';
+import { constants as system } from 'node:os';
+import { addon, type NativeSocket } from './addon.ts';
+import { integer, wrongType } from './argument.ts';
+import { SystemError } from './error.ts';
+
+/**
+ * A network namespace: a path such as `/run/netns/NAME` or `/proc/PID/ns/net`, or the number of an
+ * open file descriptor of one, which stays the caller's.
+ */
+export type Namespace = string | number;
+
+const HINTS: Readonly<Record<string, (netns: Namespace) => string>> = {
+  'open ENOENT': (path) =>
+    `there is no ${path}: the namespace of "ip netns add NAME" is /run/netns/NAME, that of a ` +
+    'process /proc/PID/ns/net',
+  'open EACCES': (path) =>
+    `${path} may not be opened: for the namespace of a process that takes the right to trace it ` +
+    '(ptrace(2)), by being the same user with no fewer capabilities, or by CAP_SYS_PTRACE',
+  'fstat EBADF': (descriptor) => `no file is open as ${descriptor}`,
+  'setns EINVAL': (netns) => `${netns} is no network namespace`,
+  'setns EPERM': (netns) =>
+    `entering ${netns} needs CAP_SYS_ADMIN, here and in the user namespace that owns it`,
+};
+
+function refused(errno: number, syscall: string, netns: Namespace): SystemError {
+  const { code } = new SystemError(errno, syscall);
+  return new SystemError(errno, syscall, HINTS[`${syscall} ${code}`]?.(netns));
+}
+
+/** Does what fs does; its errors become those of this library. */
+function attempt<Result>(syscall: string, netns: Namespace, act: () => Result): Result {
+  try {
+    return act();
+  } catch (error) {
+    const { errno } = error as NodeJS.ErrnoException;
+    throw errno === undefined ? error : refused(errno, syscall, netns);
+  }
+}
+
+/** `value`, if it can be a namespace. */
+export function optionalNamespace(name: string, value: unknown): Namespace | undefined {
+  if (value === undefined) return undefined;
+  if (typeof value === 'number') return integer(name, value, 0, 0x7fff_ffff);
+  if (typeof value === 'string' && value !== '' && !value.includes('\0')) return value;
+  throw wrongType(name, 'a path without NUL or a file descriptor', value);
+}
+
+/** Whether a descriptor is of the network namespace that this thread is in. */
+function isOwn(descriptor: number): boolean {
+  const given = attempt('fstat', descriptor, () => fstatSync(descriptor, { bigint: true }));
+  try {
+    const own = statSync('/proc/thread-self/ns/net', { bigint: true });
+    return own.dev === given.dev && own.ino === given.ino;
+  } catch {
+    return false; // no /proc
+  }
+}
+
+/**
+ * Calls `use` with a descriptor of the namespace; with -1 if it is this thread's own, which needs
+ * no privilege, while setns asks for CAP_SYS_ADMIN also there (net/core/net_namespace.c,
+ * netns_install).
+ */
+export function withNamespace<Result>(netns: Namespace, use: (netns: number) => Result): Result {
+  if (typeof netns === 'number') return use(isOwn(netns) ? -1 : netns);
+  // Not to wait for the writer of a named pipe.
+  const flags = constants.O_RDONLY | constants.O_NONBLOCK;
+  const descriptor = attempt('open', netns, () => openSync(netns, flags));
+  try {
+    return use(isOwn(descriptor) ? -1 : descriptor);
+  } finally {
+    closeSync(descriptor);
+  }
+}
+
+/**
+ * Opens the socket, in another namespace by a thread that lives only for that (native/namespace.cc):
+ * the namespace of the thread that runs JavaScript never changes.
+ */
+export function openSocket(
+  socket: NativeSocket,
+  protocol: number,
+  netns: Namespace | undefined,
+): void {
+  if (netns === undefined) checkOpened(socket.open(protocol, -1), protocol);
+  else {
+    withNamespace(netns, (descriptor) => {
+      const result = socket.open(protocol, descriptor);
+      if (result < 0 && descriptor >= 0) checkEntered(descriptor, netns);
+      checkOpened(result, protocol);
+    });
+  }
+}
+
+/** Which of the two calls it was that failed: only setns can be tried again without effect. */
+function checkEntered(descriptor: number, netns: Namespace): void {
+  const result = addon().enter(descriptor);
+  if (result < 0) throw refused(result, 'setns', netns);
+}
+
+function checkOpened(result: number, protocol: number): void {
+  if (result >= 0) return;
+  const unknown = result === -system.errno.EPROTONOSUPPORT;
+  const hint = `this kernel has no netlink protocol ${protocol}, or may not load it`;
+  throw new SystemError(result, 'socket', unknown ? hint : undefined);
+}
+
+/** A descriptor to read a file that tells of a namespace, `/proc/thread-self/net/…`. */
+export function openFile(netns: Namespace, path: string): number {
+  return withNamespace(netns, (descriptor) => {
+    if (descriptor < 0) return attempt('open', path, () => openSync(path, 'r'));
+    const result = addon().openFile(descriptor, path);
+    if (result >= 0) return result;
+    checkEntered(descriptor, netns);
+    throw new SystemError(result, 'open');
+  });
+}

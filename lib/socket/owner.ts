@@ -1,0 +1,152 @@
+/**
+ * Which process a port id belongs to: the kernel's table of netlink sockets gives the socket's inode
+ * number, the descriptors of the processes tell who holds that.
+ * @module
+ */
+import { closeSync, readdirSync, readFileSync, readlinkSync } from 'node:fs';
+import { addon } from './addon.ts';
+import { integer, object, U32_MAX, wrongType } from './argument.ts';
+import { type Namespace, openFile, optionalNamespace } from './namespace.ts';
+
+/** A process that holds a netlink socket. */
+export interface SocketOwner {
+  readonly pid: number;
+  /**
+   * The name the process gives itself (/proc/PID/comm), as it came, a character a byte: it may be
+   * anything, so escape it before it is printed.
+   */
+  readonly name: string;
+  /** When it was started, in clock ticks since the machine was (/proc/PID/stat). */
+  readonly startTime: number;
+  /** The socket's number in the file system of sockets. */
+  readonly inode: number;
+}
+
+/** A process and the descriptor it has of the socket. */
+interface Holder extends SocketOwner {
+  readonly descriptor: string;
+}
+
+/** How much later than an event a process may seem to have been started: two clocks, in ticks. */
+const CLOCK_GRAIN = 2;
+/** Sockets remembered, so that their holders need not be looked for again. */
+const MEMORY = 1024;
+
+/** Runs `read`; undefined if the process has gone or may not be looked at. */
+function attempt<Result>(read: () => Result): Result | undefined {
+  try {
+    return read();
+  } catch {
+    return undefined;
+  }
+}
+
+/** Field 22 of /proc/PID/stat; field 2, the name, may itself hold spaces and parentheses. */
+function startTime(pid: number): number | undefined {
+  const stat = attempt(() => readFileSync(`/proc/${pid}/stat`, 'latin1'));
+  return stat === undefined
+    ? undefined
+    : Number(stat.slice(stat.lastIndexOf(')') + 2).split(' ')[19]);
+}
+
+/** The moment `at` of performance.now() in the ticks of {@link startTime}. */
+function ticksAt(at: number): number {
+  const uptime = Number(readFileSync('/proc/uptime', 'latin1').split(' ')[0]);
+  return (uptime - (performance.now() - at) / 1000) * addon().clockTicks;
+}
+
+/** Finds the owners of netlink sockets of one network namespace. */
+export class SocketOwners {
+  readonly #netns: Namespace | undefined;
+  /** By inode; undefined where nobody could be found, which is not looked for again either. */
+  readonly #known = new Map<number, Holder | undefined>();
+
+  /** @param options `netns`: where the sockets are; default the namespace of the process */
+  constructor(options: { readonly netns?: Namespace | undefined } = {}) {
+    object('options', options);
+    this.#netns = optionalNamespace('options.netns', options.netns);
+  }
+
+  /**
+   * The process that holds the socket with this port id now; if several do, the one whose process id
+   * it is, else the one with the lowest. Undefined if there is no such socket, or if the descriptors
+   * of its process may not be looked at: those of other users take CAP_SYS_PTRACE.
+   *
+   * @param protocol NETLINK_XFRM …: each has port ids of its own
+   * @param at the moment that is meant, as performance.now() told it: a process started later is not
+   *   the one. A socket opened later by an older process cannot be told from the one that was there.
+   * @throws SystemError if the table of sockets cannot be read
+   */
+  find(protocol: number, portId: number, at?: number): SocketOwner | undefined {
+    integer('protocol', protocol, 0, 31);
+    integer('portId', portId, 0, U32_MAX);
+    if (at !== undefined && !Number.isFinite(at)) throw wrongType('at', 'a finite number', at);
+    if (portId === 0) return undefined;
+    const inode = this.#inode(protocol, portId);
+    if (inode === undefined) return undefined;
+    const holder = this.#holder(inode, portId);
+    if (holder === undefined) return undefined;
+    if (at !== undefined && holder.startTime > ticksAt(at) + CLOCK_GRAIN) return undefined;
+    const { descriptor: _, ...owner } = holder;
+    return owner;
+  }
+
+  /** A socket's port id never changes, and its inode number is its own as long as it is open. */
+  #inode(protocol: number, portId: number): number | undefined {
+    // Columns: sk Eth Pid Groups Rmem Wmem Dump Locks Drops Inode (netlink_native_seq_show).
+    for (const line of this.#table().split('\n')) {
+      const columns = line.trim().split(/\s+/);
+      if (columns[2] === `${portId}` && columns[1] === `${protocol}`) return Number(columns[9]);
+    }
+    return undefined;
+  }
+
+  #table(): string {
+    // That of the thread: /proc/self is the process, whose main thread stays where it is.
+    const path = '/proc/thread-self/net/netlink';
+    if (this.#netns === undefined) return readFileSync(path, 'latin1');
+    const descriptor = openFile(this.#netns, path);
+    try {
+      return readFileSync(descriptor, 'latin1');
+    } finally {
+      closeSync(descriptor);
+    }
+  }
+
+  #holder(inode: number, portId: number): Holder | undefined {
+    if (this.#known.has(inode)) {
+      const before = this.#known.get(inode);
+      if (before === undefined) return undefined;
+      const now = holds(before.pid, before.descriptor, inode);
+      if (now?.startTime === before.startTime) return now;
+    }
+    const holder = search(inode, portId);
+    if (this.#known.size >= MEMORY) this.#known.clear();
+    this.#known.set(inode, holder);
+    return holder;
+  }
+}
+
+/** The process, if that descriptor is the socket, and it was one and the same while we looked. */
+function holds(pid: number, descriptor: string, inode: number): Holder | undefined {
+  const started = startTime(pid);
+  const link = attempt(() => readlinkSync(`/proc/${pid}/fd/${descriptor}`));
+  if (started === undefined || link !== `socket:[${inode}]`) return undefined;
+  const comm = attempt(() => readFileSync(`/proc/${pid}/comm`, 'latin1'));
+  if (comm === undefined || startTime(pid) !== started) return undefined;
+  return { pid, name: comm.replace(/\n$/, ''), startTime: started, inode, descriptor };
+}
+
+/** The process with the id `first` is looked at first: most port ids are process ids. */
+function search(inode: number, first: number): Holder | undefined {
+  const pids = readdirSync('/proc').map(Number).filter(Number.isInteger);
+  pids.sort((a, b) => Number(b === first) - Number(a === first) || a - b);
+  for (const pid of pids) {
+    for (const descriptor of attempt(() => readdirSync(`/proc/${pid}/fd`)) ?? []) {
+      const link = attempt(() => readlinkSync(`/proc/${pid}/fd/${descriptor}`));
+      const holder = link === `socket:[${inode}]` ? holds(pid, descriptor, inode) : undefined;
+      if (holder) return holder;
+    }
+  }
+  return undefined;
+}

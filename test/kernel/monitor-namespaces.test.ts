@@ -1,0 +1,151 @@
+/** `netlink-xfrm monitor` in several network namespaces, and who events claim to be of. */
+import assert from 'node:assert/strict';
+import { spawn, spawnSync } from 'node:child_process';
+import { once } from 'node:events';
+import { join } from 'node:path';
+import { createInterface } from 'node:readline';
+import { test } from 'node:test';
+import { NetlinkSocket } from '../../lib/socket/index.ts';
+import { checkLine } from '../schema.ts';
+import { NETLINK_XFRM, otherNamespace } from './socket-support.ts';
+
+const program = join(import.meta.dirname, '../../../bin/netlink-xfrm.js');
+const env = { ...process.env, NO_COLOR: undefined, FORCE_COLOR: undefined, TZ: 'UTC' };
+
+/** Runs the monitor, and `ip` beside it, where /run is empty and nobody else's. */
+async function apart(...args: string[]) {
+  // The shell carries out a line at a time; the monitor's own lines come in between.
+  const script = `mount -t tmpfs tmpfs /run && exec 3<&0 && ${args[0]?.startsWith('--netns') ? 'ip netns add red && ' : ''}
+    { "$@" </dev/null & } && MONITOR=$! && while read -r line <&3; do eval "$line" || exit 9; done; wait $MONITOR`;
+  const monitor = [process.execPath, program, 'monitor', ...args];
+  const child = spawn('unshare', ['--mount', '--net', 'sh', '-c', script, 'sh', ...monitor], {
+    env,
+    stdio: ['pipe', 'pipe', 'pipe'],
+  });
+  const exited = once(child, 'close');
+  let err = '';
+  child.stderr.setEncoding('utf8').on('data', (text) => {
+    err += text;
+  });
+  const lines = createInterface(child.stdout)[Symbol.asyncIterator]();
+  while (!err.includes('listening')) {
+    await Promise.race([once(child.stderr, 'data'), exited.then(() => assert.fail(err))]);
+  }
+  return {
+    run: (command: string) => child.stdin.write(`${command}\n`),
+    next: async () => (await lines.next()).value as string,
+    end: async () => {
+      child.stdin.end('kill -INT $MONITOR\n');
+      const [status] = await exited;
+      return { status: status as number, err };
+    },
+  };
+}
+
+const add = 'xfrm policy add src 10.0.0.0/24 dst 10.1.0.0/24 dir out';
+
+test('--all-netns hears the own namespace and those that come and go, each line labelled', async () => {
+  const running = await apart('--all-netns');
+  running.run(`ip ${add}`);
+  assert.match(await running.next(), /^\S+ \(own\) NEWPOLICY out 10\.0\.0\.0\/24/);
+  running.run('ip netns add blue');
+  assert.match(await running.next(), /^\S+ blue namespace added$/);
+  running.run(`ip -n blue ${add}`);
+  assert.match(await running.next(), /^\S+ blue NEWPOLICY out/);
+  running.run('ip netns del blue');
+  assert.match(await running.next(), /^\S+ blue namespace removed$/);
+  running.run('ip netns add blue');
+  assert.match(await running.next(), /^\S+ blue namespace added$/, 'another of that name');
+  running.run(`ip -n blue ${add}`);
+  assert.match(await running.next(), /^\S+ blue NEWPOLICY out/);
+  const { status, err } = await running.end();
+  assert.equal(status, 0, err);
+  assert.match(err, /3 events \(NEWPOLICY 3\), nothing lost/);
+});
+
+test('--netns hears the named ones only, says when the name goes, and hears it when it comes again', async () => {
+  const running = await apart('--netns', 'red', '--json');
+  running.run(`ip ${add} && ip -n red ${add}`);
+  const next = async () => {
+    const line = await running.next();
+    checkLine(line);
+    return JSON.parse(line);
+  };
+  const event = await next();
+  assert.deepEqual([event.kind, event.netns, event.claimedBy], ['NEWPOLICY', 'red', undefined]);
+  running.run('ip netns add other && ip netns del red');
+  const gone = await next();
+  assert.deepEqual([gone.kind, gone.netns, gone.state], ['namespace', 'red', 'removed']);
+  running.run('ip netns add red');
+  assert.equal((await next()).state, 'added');
+  running.run(`ip -n red ${add}`);
+  assert.equal((await next()).kind, 'NEWPOLICY');
+  assert.equal((await running.end()).status, 0);
+});
+
+test('a namespace that is missing, is none, or is not permitted is told apart', async () => {
+  await using other = await otherNamespace();
+  const run = (netns: string, ...before: string[]) => {
+    const [file, ...args] = [...before, process.execPath, program, 'monitor', '--netns', netns];
+    const { stderr, status } = spawnSync(file as string, args, { encoding: 'utf8', env });
+    return { stderr, status };
+  };
+  const missing = run('/none/such');
+  assert.deepEqual(missing.status, 1);
+  assert.match(missing.stderr, /open ENOENT.*\nthere is no \/none\/such/);
+  assert.match(run(program).stderr, /setns EINVAL.*\n.* is no network namespace/);
+  const drop = ['setpriv', '--bounding-set=-sys_admin', '--inh-caps=-sys_admin'];
+  const refused = run(other.path, ...drop);
+  assert.equal(refused.status, 3);
+  assert.match(refused.stderr, /setns EPERM.*\nentering .* needs CAP_SYS_ADMIN/);
+});
+
+test('--who names the process whose port id the header claims, escaped, or unknown', async () => {
+  const monitor = spawn(process.execPath, [program, 'monitor', '--who', 'policy'], { env });
+  const lines = createInterface(monitor.stdout)[Symbol.asyncIterator]();
+  await once(monitor.stderr, 'data');
+  await using socket = new NetlinkSocket({ protocol: NETLINK_XFRM });
+  socket.bind();
+  const title = process.title;
+  process.title = 'char\x1b[1mon';
+  const flush = (portId: number) => {
+    spawnSync('ip', add.split(' '));
+    const request = new Uint8Array(16);
+    const view = new DataView(request.buffer);
+    view.setUint32(0, 16, true);
+    view.setUint16(4, 0x1d, true);
+    view.setUint16(6, 1, true);
+    view.setUint32(12, portId, true);
+    socket.send(request);
+  };
+  const claim = async () => {
+    for (;;) {
+      const { value } = await lines.next();
+      const claimed = /FLUSHPOLICY .* claimed by (.*)$/.exec(value as string);
+      if (claimed) return claimed[1];
+    }
+  };
+  flush(socket.portId);
+  assert.equal(await claim(), `char\\x1b[1mon[${process.pid}]`);
+  flush(0);
+  assert.equal(await claim(), 'unknown');
+  flush(4_000_000);
+  assert.equal(await claim(), 'unknown');
+  process.title = title;
+  monitor.kill('SIGINT');
+  await once(monitor, 'close');
+});
+
+test('wrong usage is told', () => {
+  for (const [args, message] of [
+    [['--netns', 'a', '--all-netns'], /'--all-netns' cannot be used with option '--netns/],
+    [['--netns', ''], /'--netns <name>' argument '' is invalid\. It must be a name or a path/],
+  ] as [string[], RegExp][]) {
+    const { stderr, status } = spawnSync(process.execPath, [program, 'monitor', ...args], {
+      encoding: 'utf8',
+      env,
+    });
+    assert.equal(status, 2);
+    assert.match(stderr, message);
+  }
+});

@@ -1,0 +1,404 @@
+/** RouteClient against real kernels: what it makes is what `ip -json` shows, and what it lists too. */
+import assert from 'node:assert/strict';
+import { openSync } from 'node:fs';
+import { test } from 'node:test';
+import { inspect } from 'node:util';
+import { KernelError, RouteClient } from '../../lib/index.ts';
+import { EncodeError } from '../../lib/wire/error.ts';
+import {
+  addressAsShown,
+  indexOf,
+  interfaces,
+  ipAll,
+  ipJson,
+  ipOne,
+  linkAsShown,
+  neighbourAsShown,
+  nexthopAsShown,
+  otherNamespace,
+  routeAsShown,
+  ruleAsShown,
+  type Shown,
+  same,
+  shownAddresses,
+  shownLink,
+  withoutKind,
+} from './route-support.ts';
+import { ipBatch } from './support.ts';
+
+/** A client, and a veth pair c0 and c1 that it made. */
+async function withPair(work: (client: RouteClient) => Promise<void>): Promise<void> {
+  await using client = new RouteClient();
+  await client.addLink({ name: 'c0', info: { kind: 'veth', veth: { peer: { name: 'c1' } } } });
+  try {
+    await client.setUp({ name: 'c0' });
+    await client.setUp({ name: 'c1' });
+    await work(client);
+  } finally {
+    await client.deleteLink({ name: 'c0' });
+  }
+}
+
+/** Whether an error is a KernelError that says this. */
+const refused =
+  (code: string, more: { attribute?: string; hint?: RegExp } = {}) =>
+  (error: unknown) => {
+    assert(error instanceof KernelError, inspect(error));
+    assert.equal(error.code, code, error.message);
+    if (more.attribute) assert.equal(error.attribute, more.attribute);
+    if (more.hint) assert.match(error.hint ?? '', more.hint);
+    return true;
+  };
+
+test('a veth pair is made, changed, switched, moved and deleted', async () => {
+  await using client = new RouteClient();
+  await using other = await otherNamespace();
+  const address = '02:00:00:00:00:05';
+  const peer = { name: 'c1', mtu: 1300 };
+  await client.addLink({
+    name: 'c0',
+    mtu: 1400,
+    address,
+    txQueueLength: 55,
+    flags: ['up'],
+    info: { kind: 'veth', veth: { peer } },
+  });
+  const shown = shownLink('c0');
+  same({ mtu: 1400, address, txqlen: 55, link: 'c1' }, shown, 'c0');
+  assert((shown.flags as string[]).includes('UP'));
+  assert.equal(ipOne('link show dev c1').mtu, 1300);
+  assert.equal((shown.linkinfo as Shown).info_kind, 'veth');
+  // A link that is up can be renamed since kernel 6.2.
+  await client.setDown({ name: 'c0' });
+  await client.changeLink({ name: 'c0' }, { name: 'c2', alias: 'a link', mtu: 1350 });
+  assert(!(ipOne('link show dev c2').flags as string[]).includes('UP'));
+  same({ ifname: 'c2', ifalias: 'a link', mtu: 1350 }, ipOne('link show dev c2'), 'c2');
+  await client.setUp({ name: 'c1' });
+  ipAll('link property add dev c2 altname an-alternative-name');
+  const link = await client.getLink({ name: 'an-alternative-name' });
+  same(linkAsShown(link, interfaces()), shownLink('c2'), 'c2');
+  assert.deepEqual(await client.getLink({ index: link.index }), link);
+  await client.moveLink({ name: 'c1' }, { pid: other.pid, name: 'there' });
+  assert.equal(other.ipJson('link show dev there').length, 1);
+  const fd = openSync(`/proc/${other.pid}/ns/net`, 'r');
+  const { nsid } = await client.getNamespaceId({ fd });
+  assert.deepEqual(await client.getNamespaceId({ pid: other.pid }), { family: 'unspec', nsid });
+  assert.deepEqual(
+    (await client.listNamespaceIds()).items.map((one) => one.nsid),
+    ipJson('netns list-id').map((one) => one.nsid),
+  );
+  await client.moveLink({ name: 'c2' }, { fd });
+  assert.deepEqual(
+    ipJson('link show').filter(({ ifname }) => ifname === 'c2'),
+    [],
+  );
+  await assert.rejects(client.deleteLink({ name: 'c2' }), refused('ENODEV', { hint: /no link/ }));
+});
+
+for (const [kind, add, info, data] of [
+  ['dummy', 'link add k0 type dummy', { kind: 'dummy' }, {}],
+  [
+    'bridge',
+    'link add k0 type bridge',
+    { kind: 'bridge', bridge: { forwardDelay: 400, stpState: 1 } },
+    { forward_delay: 400, stp_state: 1 },
+  ],
+  ['xfrm', 'link add k0 type xfrm if_id 9', { kind: 'xfrm', xfrm: { ifId: 9 } }, { if_id: '0x9' }],
+] as const) {
+  const skip = withoutKind(add, 'link del k0');
+  test(`a link of kind ${kind} is made and listed`, { skip }, async () => {
+    await using client = new RouteClient();
+    await client.addLink({ name: 'k0', info });
+    try {
+      const { info_kind, info_data = {} } = shownLink('k0').linkinfo as Record<string, Shown>;
+      assert.equal(info_kind, kind);
+      same(data, info_data as Shown, kind);
+      // A module may make one of its kind when it is loaded.
+      const { items: all } = await client.listLinks({ kind });
+      assert(all.every((link) => link.info?.kind === kind));
+      const items = all.filter(({ name }) => name === 'k0');
+      assert.deepEqual(
+        items.map((link) => [link.name, link.info?.kind]),
+        [['k0', kind]],
+      );
+      await assert.rejects(client.addLink({ name: 'k0', info }), refused('EEXIST'));
+    } finally {
+      await client.deleteLink({ name: 'k0' });
+    }
+    assert.deepEqual(
+      ipJson('link show').filter(({ ifname }) => ifname === 'k0'),
+      [],
+    );
+  });
+}
+
+test('links and ports of bridges are listed as ip shows them', async () => {
+  await withPair(async (client) => {
+    await client.addLink({ name: 'b0', info: { kind: 'bridge' } });
+    try {
+      const master = indexOf('b0');
+      await client.changeLink({ name: 'c0' }, { master });
+      assert.equal(ipOne('link show dev c0').master, 'b0');
+      const { items, interrupted } = await client.listLinks();
+      assert.equal(interrupted, false);
+      const names = interfaces();
+      assert.deepEqual(items.map(({ name }) => name).sort(), [...names.values()].sort());
+      for (const link of items) {
+        same(linkAsShown(link, names), shownLink(link.name ?? ''), link.name ?? '');
+      }
+      const ports = (await client.listPorts()).items;
+      assert.deepEqual(
+        ports.filter((one) => one.master === master).map(({ name }) => name),
+        ['c0', 'b0'].filter((name) =>
+          ports.some((one) => one.name === name && one.master === master),
+        ),
+      );
+      assert(ports.some(({ name }) => name === 'c0'));
+      const { items: below } = await client.listLinks({ master });
+      assert.deepEqual(
+        below.map(({ name }) => name),
+        ['c0'],
+      );
+      await client.changeLink({ name: 'c0' }, { master: 0 });
+      assert.equal(ipOne('link show dev c0').master, undefined);
+    } finally {
+      await client.deleteLink({ name: 'b0' });
+    }
+  });
+});
+
+test('addresses are added, changed, listed and removed', async () => {
+  await withPair(async (client) => {
+    const index = indexOf('c0');
+    const times = { valid: 1000, preferred: 500 };
+    await client.addAddress({ index, local: '10.1.0.1', prefixLength: 24, label: 'c0:x' });
+    await client.addAddress({ index, local: '10.2.0.1', address: '10.2.0.2', times });
+    await client.addAddress({ index, address: '2001:db8::1', prefixLength: 64, flags: ['nodad'] });
+    const shown = shownAddresses('c0');
+    const { items } = await client.listAddresses({ index });
+    const ours = items.map(addressAsShown);
+    assert.equal(ours.length, shown.length);
+    for (const one of ours) {
+      const theirs = shown.find(({ local }) => local === one.local);
+      same(one, theirs ?? {}, String(one.local));
+    }
+    same(
+      { prefixlen: 24, label: 'c0:x' },
+      shown.find(({ local }) => local === '10.1.0.1') ?? {},
+      'added',
+    );
+    const six = (await client.listAddresses({ family: 'inet6', index })).items;
+    assert(six.length > 0 && six.every(({ family }) => family === 'inet6'));
+    const again = { index, local: '10.1.0.1', prefixLength: 24 };
+    await assert.rejects(client.addAddress(again), refused('EEXIST'));
+    await client.changeAddress({ ...again, times: { valid: 2000, preferred: 1500 } });
+    assert.equal((await client.getAddress(index, '10.1.0.1'))?.times?.valid, 2000);
+    await client.deleteAddress(again);
+    assert.equal(await client.getAddress(index, '10.1.0.1'), undefined);
+    await assert.rejects(client.deleteAddress(again), refused('EADDRNOTAVAIL'));
+  });
+});
+
+test('routes are added, replaced, looked up, listed and removed', async () => {
+  await withPair(async (client) => {
+    const index = indexOf('c0');
+    await client.addAddress({ index, local: '10.1.0.1', prefixLength: 24 });
+    await client.addAddress({ index, address: '2001:db8::1', prefixLength: 64, flags: ['nodad'] });
+    const routes = [
+      { dst: '10.20.0.0', dstLength: 16, gateway: '10.1.0.9', metrics: { mtu: 1400 } },
+      { dst: '10.21.0.0', dstLength: 16, oif: index, priority: 7, table: 1000 },
+      {
+        dst: '10.22.0.0',
+        dstLength: 16,
+        nexthops: [{ gateway: '10.1.0.8', hops: 1 }, { gateway: '10.1.0.9' }],
+      },
+      { dst: '10.23.0.0', dstLength: 16, oif: index, via: { family: 'inet6', address: 'fe80::9' } },
+      { dst: '10.24.0.0', dstLength: 16, type: 'blackhole' },
+      { dst: '2001:db8:20::', dstLength: 48, gateway: '2001:db8::9', protocol: 'bird' },
+      { dst: '10.25.0.5', oif: index },
+    ] as const;
+    const names = interfaces();
+    for (const route of routes) {
+      await client.addRoute(route);
+      const { items } = await client.listRoutes();
+      const made = items.find(({ dst }) => dst === route.dst);
+      assert(made, route.dst);
+      const ours = routeAsShown(made, names);
+      const version = made.family === 'inet6' ? '-6' : '-4';
+      same(ours, ipOne(`${version} -d route show table all ${ours.dst}`), route.dst);
+      await assert.rejects(client.addRoute(route), refused('EEXIST', { hint: /replace/ }));
+    }
+    const { items } = await client.listRoutes({ family: 'inet', table: 1000 });
+    assert.deepEqual(
+      items.map(({ dst }) => dst),
+      ['10.21.0.0'],
+    );
+    const blackholes = await client.listRoutes({ family: 'inet', type: 'blackhole' });
+    assert.deepEqual(
+      blackholes.items.map(({ dst }) => dst),
+      ['10.24.0.0'],
+    );
+    await client.replaceRoute({ ...routes[0], gateway: '10.1.0.7' });
+    assert.equal(ipOne('route show 10.20.0.0/16').gateway, '10.1.0.7');
+    const found = await client.getRoute({ dst: '10.20.1.1' });
+    same(
+      { gateway: found.gateway, prefsrc: found.prefSrc, dev: names.get(found.oif ?? 0) },
+      ipOne('route get 10.20.1.1'),
+      'lookup',
+    );
+    const match = await client.getRoute({ dst: '10.20.1.1', match: true });
+    assert.deepEqual([match.dst, match.dstLength], ['10.20.0.0', 16]);
+    await assert.rejects(client.getRoute({ dst: '203.0.113.1' }), refused('ENETUNREACH'));
+    await client.deleteRoute({ ...routes[0], gateway: '10.1.0.7' });
+    for (const route of routes.slice(1)) await client.deleteRoute(route);
+    const left = (await client.listRoutes()).items.map(({ dst }) => dst);
+    for (const { dst } of routes) assert(!left.includes(dst), dst);
+    await assert.rejects(client.deleteRoute(routes[0]), refused('ESRCH'));
+  });
+});
+
+test('rules are added, listed and removed', async () => {
+  await using client = new RouteClient();
+  const rules = [
+    { src: '10.0.0.0', srcLength: 8, mark: 3, markMask: 7, table: 1000, priority: 77 },
+    { family: 'inet', iifName: 'lo', action: 'blackhole', priority: 78, flags: ['invert'] },
+    { family: 'inet', ipProto: 6, dportRange: { start: 443, end: 443 }, priority: 79 },
+  ] as const;
+  for (const rule of rules) {
+    await client.addRule(rule);
+    const made = await client.getRule('inet', rule.priority);
+    assert(made);
+    const shown = ipJson('rule show').find(({ priority }) => priority === rule.priority);
+    same(ruleAsShown(made), shown ?? {}, String(rule.priority));
+    await assert.rejects(client.addRule(rule), refused('EEXIST'));
+    await client.deleteRule(rule);
+    assert.equal(await client.getRule('inet', rule.priority), undefined);
+    await assert.rejects(client.deleteRule(rule), refused('ENOENT'));
+  }
+  const six = (await client.listRules({ family: 'inet6' })).items;
+  assert(six.length > 0 && six.every(({ family }) => family === 'inet6'));
+});
+
+test('neighbours, next hops and settings are listed and got', async () => {
+  await withPair(async (client) => {
+    ipAll(
+      'address add 10.1.0.1/24 dev c0',
+      'neigh add 10.1.0.7 lladdr 02:00:00:00:00:07 dev c0 nud permanent',
+      'nexthop add id 21 via 10.1.0.7 dev c0',
+      'nexthop add id 22 group 21',
+    );
+    const index = indexOf('c0');
+    const names = interfaces();
+    const neighbour = await client.getNeighbour(index, '10.1.0.7');
+    same(neighbourAsShown(neighbour, names), ipOne('neigh show 10.1.0.7'), 'neighbour');
+    const { items: neighbours } = await client.listNeighbours({ family: 'inet', index });
+    assert.deepEqual(
+      neighbours.map(({ dst }) => dst),
+      ['10.1.0.7'],
+    );
+    const nexthop = await client.getNexthop(21);
+    same(nexthopAsShown(nexthop, names), ipOne('nexthop show id 21'), 'next hop');
+    assert.deepEqual(
+      (await client.listNexthops({ groups: true })).items.map(({ id }) => id),
+      [22],
+    );
+    assert.deepEqual((await client.listNexthops({ oif: index })).items, [nexthop]);
+    const netconf = await client.getNetconf('inet', index);
+    const { items } = await client.listNetconfs({ family: 'inet' });
+    assert.deepEqual(
+      items.find((one) => one.index === index),
+      netconf,
+    );
+    assert(items.some((one) => one.index === -1));
+    await assert.rejects(client.getNexthop(99), refused('ENOENT'));
+  });
+});
+
+test('forwarding tables are listed apart from neighbours', async () => {
+  await withPair(async (client) => {
+    await client.addLink({ name: 'b0', info: { kind: 'bridge' } });
+    try {
+      const master = indexOf('b0');
+      await client.changeLink({ name: 'c0' }, { master });
+      const { items } = await client.listNeighbours({ family: 'bridge', master });
+      assert(items.length > 0 && items.every(({ family }) => family === 'bridge'));
+      const plain = (await client.listNeighbours()).items;
+      assert(plain.every(({ family }) => family !== 'bridge'));
+    } finally {
+      await client.deleteLink({ name: 'b0' });
+    }
+  });
+});
+
+test('a list that changes while it is made is whole, or says that it is not', async () => {
+  await withPair(async (client) => {
+    await client.addAddress({ index: indexOf('c0'), local: '10.1.0.1', prefixLength: 24 });
+    const prefix = (i: number) => `10.${100 + (i >> 8)}.${i & 255}.0/24`;
+    const stay = Array.from({ length: 2000 }, (_, i) => prefix(i));
+    ipBatch(stay.map((one) => `route add ${one} via 10.1.0.9`));
+    for (let round = 0; round < 5; round++) {
+      const changing = client.addRoute({
+        dst: `10.90.${round}.0`,
+        dstLength: 24,
+        gateway: '10.1.0.9',
+      });
+      const { items, interrupted } = await client.listRoutes({ family: 'inet', table: 254 });
+      await changing;
+      const listed = new Set(items.map(({ dst, dstLength }) => `${dst}/${dstLength}`));
+      if (!interrupted) for (const one of stay) assert(listed.has(one), one);
+    }
+  });
+});
+
+test('wrong arguments of rtnetlink requests are refused by name, and nothing is sent', async () => {
+  await using client = new RouteClient();
+  const cases: [call: () => Promise<unknown>, path: string[], reason: RegExp][] = [
+    [() => client.addLink({ name: 'x'.repeat(16) }), ['NEWLINK', 'name'], /at most 15/],
+    [() => client.addLink({ name: 'a b' }), ['NEWLINK', 'name'], /no white space/],
+    [() => client.addLink({ name: 'a/b' }), ['NEWLINK', 'name'], /can’t be the name/],
+    [
+      () => client.addLink({ name: 'x', info: { kind: 'xfrm', xfrm: { ifid: 7 } as object } }),
+      ['NEWLINK', 'info', 'xfrm', 'ifid'],
+      /is no property here; there are link, ifId/,
+    ],
+    [() => client.setUp({ index: 0 }), ['NEWLINK', 'index'], /0 is no interface index/],
+    [() => client.addAddress({ index: 1 }), ['NEWADDR', 'address'], /is missing/],
+    [() => client.addAddress({ local: '10.0.0.1' }), ['NEWADDR', 'index'], /is missing/],
+    [
+      () => client.addRoute({ dst: '10.0.0.0', dstLength: 8, gateway: '2001:db8::1' }),
+      ['NEWROUTE', 'RTA_GATEWAY', 'gateway'],
+      /no address of family 2/,
+    ],
+    [() => client.addRoute({ oif: 1 }), ['NEWROUTE', 'family'], /no address says it/],
+    [() => client.getRoute({ dst: 'example' }), ['GETROUTE', 'dst'], /"example" is no address/],
+    [() => client.addRule({ priority: 5 }), ['NEWRULE', 'family'], /is missing/],
+  ];
+  for (const [call, path, reason] of cases) {
+    await assert.rejects(
+      async () => call(),
+      (error: unknown) => {
+        assert(error instanceof EncodeError, inspect(error));
+        assert.deepEqual(error.path, path);
+        assert.match(error.reason, reason);
+        return true;
+      },
+    );
+  }
+});
+
+test('a refusal of rtnetlink names the attribute and says what to do', async () => {
+  await using client = new RouteClient();
+  await assert.rejects(
+    client.addLink({ name: 'k0', info: { kind: 'nonsense' } }),
+    refused('ENOTSUP', { hint: /lacks this kind of link/ }),
+  );
+  await assert.rejects(client.listRoutes({ family: 'inet', table: 4242 }), refused('ENOENT'));
+  await assert.rejects(
+    client.addRoute({ dst: '10.9.0.0', dstLength: 16, gateway: '203.0.113.9' }),
+    refused('ENETUNREACH', { hint: /gateway/ }),
+  );
+  await assert.rejects(
+    client.addLink({ name: 'k0', gsoMaxSize: 1, info: { kind: 'bridge' } }),
+    refused('ERANGE', { attribute: 'IFLA_GSO_MAX_SIZE' }),
+  );
+});

@@ -1,0 +1,345 @@
+/** rtnetlink messages from bytes to events and back: recorded, generated and broken ones. */
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { inspect } from 'node:util';
+import fc from 'fast-check';
+import pc from 'picocolors';
+import { formatJson } from '../../lib/cli/json.ts';
+import { formatEvent } from '../../lib/cli/text.ts';
+import * as R from '../../lib/constants.ts';
+import {
+  type DecodeInput,
+  type DecodeMessage,
+  decodeDatagram,
+  type Malformed,
+} from '../../lib/netlink/event.ts';
+import { decodeRoute } from '../../lib/route/decode.ts';
+import { decodeRouteMessage } from '../../lib/route/decode-message.ts';
+import { encodeRoute, type RouteInput } from '../../lib/route/encode.ts';
+import type { RouteEvent } from '../../lib/route/events.ts';
+import type { RouteMessage } from '../../lib/route/requests.ts';
+import { readRawAttributes } from '../../lib/wire/attribute.ts';
+import { EncodeError } from '../../lib/wire/error.ts';
+import { MessageWriter } from '../../lib/wire/writer.ts';
+import { captures } from './captures.ts';
+import { attribute, type Kind, kinds, message, routeBytes } from './generate-route.ts';
+import { Random, runSeed } from './random.ts';
+
+const time = { wall: 0, monotonic: 0 };
+const hex = (bytes: Uint8Array) => Buffer.from(bytes).toString('hex');
+
+/** The messages of a datagram that does not begin where its memory does. */
+function decode(
+  bytes: Uint8Array,
+  decoder: DecodeMessage<RouteMessage> = decodeRouteMessage,
+): (RouteMessage | Malformed)[] {
+  const memory = new Uint8Array(bytes.length + 24).fill(0xee);
+  memory.set(bytes, 8);
+  const input: DecodeInput = {
+    view: new DataView(memory.buffer),
+    bytes: memory,
+    time,
+    keys: false,
+  };
+  const messages: (RouteMessage | Malformed)[] = [];
+  decodeDatagram(input, 8, bytes.length, false, decoder, (one) => messages.push(one));
+  return messages;
+}
+
+function only(bytes: Uint8Array): RouteMessage | Malformed {
+  const [message, ...more] = decode(bytes);
+  assert(message !== undefined && more.length === 0, inspect(message));
+  return message;
+}
+
+function whole(bytes: Uint8Array): RouteMessage {
+  const message = only(bytes);
+  assert(message.kind !== 'malformed', inspect(message));
+  return message;
+}
+
+function encode(message: RouteInput): Uint8Array {
+  const writer = new MessageWriter(16);
+  encodeRoute(writer, message);
+  return writer.written().slice();
+}
+
+const text = (value: string) => new Uint8Array(Buffer.from(`${value}\0`, 'latin1'));
+const ROUTE = [2, 0, 0, 0, 254, 3, 0, 1, 0, 0, 0, 0];
+const LINK = [0, 0, 1, 0, 3, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0];
+
+test('every recorded rtnetlink message decodes, and encodes to the bytes it came from', () => {
+  const kinds = new Map<string, number>();
+  for (const { name, bytes } of captures('route')) {
+    for (const message of decode(bytes, decodeRoute)) {
+      assert(message.kind !== 'malformed' && message.kind !== 'request', inspect(message));
+      const [, type = ''] = /rtnl_RTM_([A-Z]+)_/.exec(name) ?? [];
+      const object: Record<number, string> = { 7: 'PORT', 10: 'IFINFO' };
+      const expected = type.replace('LINK', object[bytes[16] as number] ?? 'LINK');
+      assert.equal(message.kind, expected, name);
+      const encoded = encode(message);
+      if (/ADDR_IPV6_IFADDR/.test(name)) {
+        // IPv6 has another order than IPv4, whose table it shares.
+        const sorted = (of: Uint8Array) =>
+          readRawAttributes(new DataView(of.buffer, of.byteOffset), of, 24, of.length)
+            .map(({ type, bytes }) => `${type} ${hex(bytes)}`)
+            .sort();
+        assert.deepEqual(sorted(encoded), sorted(bytes), name);
+        assert.equal(hex(encoded.slice(0, 24)), hex(bytes.slice(0, 24)), name);
+      } else assert.equal(hex(encoded), hex(bytes), name);
+      kinds.set(message.kind, (kinds.get(message.kind) ?? 0) + 1);
+    }
+  }
+  assert(kinds.size >= 18, [...kinds].join(' '));
+});
+
+test('a generated rtnetlink message decodes, and encodes to the same bytes', () => {
+  const seed = runSeed();
+  console.log(`seed ${seed}`);
+  const index = fc.nat(kinds.length - 1);
+  fc.assert(
+    fc.property(index, fc.noBias(fc.integer()), (kind, one) => {
+      const bytes = routeBytes(kinds[kind] as Kind, new Random(one));
+      const decoded = whole(bytes);
+      assert.equal(decoded.kind === 'rtnetlink', (kinds[kind] as Kind).body === undefined);
+      assert.equal(hex(encode(decoded)), hex(bytes));
+    }),
+    { numRuns: 6000, seed, includeErrorInReport: true },
+  );
+});
+
+test('whatever the bytes of rtnetlink, there are events and records, and nothing else', () => {
+  const seed = runSeed();
+  console.log(`seed ${seed}`);
+  const mutation = fc.tuple(fc.nat(), fc.nat(255));
+  let malformed = 0;
+  let equal = 0;
+  fc.assert(
+    fc.property(
+      fc.nat(kinds.length - 1),
+      fc.noBias(fc.integer()),
+      fc.array(mutation, { maxLength: 5 }),
+      (kind, one, mutations) => {
+        const bytes = routeBytes(kinds[kind] as Kind, new Random(one));
+        for (const [at, value] of mutations) bytes[at % bytes.length] = value;
+        for (const event of decode(bytes)) {
+          if (event.kind === 'malformed') {
+            malformed++;
+            assert(event.offset >= 0 && event.offset <= bytes.length, inspect(event));
+            continue;
+          }
+          // Numbers longer than their type lose bytes; the values stay.
+          const again = whole(encode(event));
+          assert.deepEqual(again, event);
+          equal++;
+          if (event.kind === 'request') continue;
+          const line = formatEvent(event, pc.createColors(false));
+          // biome-ignore lint/suspicious/noControlCharactersInRegex: they must not be there
+          assert(!/[\x00-\x1f\x7f-\x9f]/.test(line), line);
+          JSON.parse(formatJson(event, false));
+        }
+      },
+    ),
+    { numRuns: 4000, seed, includeErrorInReport: true },
+  );
+  assert(malformed > 100 && equal > 1000, `${malformed} malformed, ${equal} equal`);
+});
+
+test('messages of a bridge’s port and of IPv6 are no links', () => {
+  const kindOf = (type: number, family: number) =>
+    whole(message(type, [family, ...LINK.slice(1)], attribute(R.IFLA_IFNAME, text('eth0')))).kind;
+  assert.equal(kindOf(R.RTM_NEWLINK, 0), 'NEWLINK');
+  assert.equal(kindOf(R.RTM_DELLINK, 0), 'DELLINK');
+  assert.equal(kindOf(R.RTM_NEWLINK, 7), 'NEWPORT');
+  assert.equal(kindOf(R.RTM_DELLINK, 7), 'DELPORT');
+  assert.equal(kindOf(R.RTM_NEWLINK, 10), 'NEWIFINFO');
+  assert.equal(kindOf(R.RTM_DELLINK, 10), 'DELIFINFO');
+  assert.equal(kindOf(R.RTM_DELLINK, 45), 'rtnetlink');
+});
+
+test('broken messages are one record that says where and why', () => {
+  const nexthop = (length: number, ...attributes: number[][]) => [
+    ...[length, 0, 0, 0, 5, 0, 0, 0],
+    ...attributes.flat(),
+  ];
+  const multipath = (...bytes: number[]) =>
+    message(R.RTM_NEWROUTE, ROUTE, attribute(R.RTA_MULTIPATH, ...bytes));
+  const cases: [name: string, bytes: Uint8Array, path: string[], reason: RegExp][] = [
+    [
+      'a nested attribute longer than its parent',
+      message(R.RTM_NEWLINK, LINK, attribute(R.IFLA_LINKINFO, 40, 0, 1, 0, 0x78, 0, 0, 0)),
+      ['NEWLINK', 'IFLA_LINKINFO'],
+      /attribute 1 says 40 bytes, 8 are left/,
+    ],
+    [
+      'the same two nests deep',
+      message(
+        R.RTM_NEWLINK,
+        LINK,
+        attribute(
+          R.IFLA_LINKINFO,
+          ...attribute(R.IFLA_INFO_KIND, text('xfrm')),
+          ...attribute(R.IFLA_INFO_DATA, 9, 0, 2, 0, 1, 0, 0, 0),
+        ),
+      ),
+      ['NEWLINK', 'IFLA_LINKINFO', 'IFLA_INFO_DATA'],
+      /attribute 2 says 9 bytes, 8 are left/,
+    ],
+    [
+      'an entry of length 0',
+      multipath(...nexthop(0)),
+      ['NEWROUTE', 'RTA_MULTIPATH'],
+      /a record says 0 bytes, 8 are left/,
+    ],
+    [
+      'an entry longer than the attribute',
+      multipath(...nexthop(20)),
+      ['NEWROUTE', 'RTA_MULTIPATH'],
+      /a record says 20 bytes, 8 are left/,
+    ],
+    [
+      'half an entry',
+      multipath(...nexthop(8), 8, 0, 0, 0),
+      ['NEWROUTE', 'RTA_MULTIPATH'],
+      /needs 8 bytes, has 4/,
+    ],
+    [
+      'a wrong address in the second entry',
+      multipath(...nexthop(8), ...nexthop(17, attribute(R.RTA_GATEWAY, 1, 2, 3, 4, 5))),
+      ['NEWROUTE', 'RTA_MULTIPATH', '[1]', 'RTA_GATEWAY'],
+      /an address of family 2 has 4 bytes, not 5/,
+    ],
+    [
+      'an IPv4 route with an IPv6 destination',
+      message(R.RTM_NEWROUTE, ROUTE, attribute(R.RTA_DST, new Uint8Array(16))),
+      ['NEWROUTE', 'RTA_DST'],
+      /an address of family 2 has 4 bytes, not 16/,
+    ],
+    [
+      'an IPv6 address of 4 bytes',
+      message(R.RTM_NEWADDR, [10, 64, 0, 0, 1, 0, 0, 0], attribute(R.IFA_ADDRESS, 1, 2, 3, 4)),
+      ['NEWADDR', 'IFA_ADDRESS'],
+      /an address of family 10 has 16 bytes, not 4/,
+    ],
+    [
+      'a VIA of IPv4 with three bytes',
+      message(R.RTM_NEWROUTE, ROUTE, attribute(R.RTA_VIA, 2, 0, 1, 2, 3)),
+      ['NEWROUTE', 'RTA_VIA'],
+      /an address of family 2 has 4 bytes, not 3/,
+    ],
+    [
+      'a VIA without a family',
+      message(R.RTM_NEWROUTE, ROUTE, attribute(R.RTA_VIA, 2)),
+      ['NEWROUTE', 'RTA_VIA'],
+      /needs 2 bytes, has 1/,
+    ],
+    [
+      'a number that is too short',
+      message(R.RTM_NEWLINK, LINK, attribute(R.IFLA_MTU, 5, 6)),
+      ['NEWLINK', 'IFLA_MTU'],
+      /needs 4 bytes, has 2/,
+    ],
+    [
+      'counters that are too short',
+      message(R.RTM_NEWLINK, LINK, attribute(R.IFLA_STATS64, new Uint8Array(100))),
+      ['NEWLINK', 'IFLA_STATS64'],
+      /needs 184 bytes, has 100/,
+    ],
+    [
+      'a struct that is cut short',
+      message(R.RTM_NEWROUTE, ROUTE.slice(0, 8)),
+      ['NEWROUTE', 'struct rtmsg'],
+      /needs 12 bytes, has 8/,
+    ],
+    ['a link of nothing', message(R.RTM_NEWLINK, []), ['NEWLINK', 'struct ifinfomsg'], /has 0/],
+  ];
+  for (const [name, bytes, path, reason] of cases) {
+    const record = only(bytes);
+    assert(record.kind === 'malformed', name);
+    assert.deepEqual(record.path, path, name);
+    assert.match(record.reason, reason, name);
+  }
+});
+
+test('what has no meaning here stays as it came', () => {
+  const route = whole(
+    message(R.RTM_NEWROUTE, ROUTE, attribute(R.RTA_VIA, 99, 0, 1, 2, 3, 4), attribute(300, 1, 2)),
+  );
+  assert(route.kind === 'NEWROUTE');
+  assert.deepEqual(route.route.via, { family: 99, address: '01020304' });
+  assert.deepEqual(route.route.unknown, [{ type: 300, flags: 0, bytes: Uint8Array.of(1, 2) }]);
+  // An IPv4 label of MPLS is no address, though it has four bytes.
+  const mpls = whole(
+    message(R.RTM_NEWROUTE, [28, ...ROUTE.slice(1)], attribute(R.RTA_DST, 0, 6, 65, 0)),
+  );
+  assert(mpls.kind === 'NEWROUTE' && mpls.route.dst === '00064100');
+  const data = attribute(R.IFLA_INFO_DATA, 200, 1, 2);
+  const link = whole(
+    message(
+      R.RTM_NEWLINK,
+      LINK,
+      attribute(R.IFLA_LINKINFO, ...attribute(R.IFLA_INFO_KIND, text('new')), ...data),
+    ),
+  );
+  assert(link.kind === 'NEWLINK');
+  assert.deepEqual(link.link.info, { kind: 'new', data: Uint8Array.of(200, 1, 2) });
+});
+
+test('counters may be shorter or longer than they are today', () => {
+  const stats = (length: number) => {
+    const bytes = Uint8Array.from({ length }, (_, i) => (i % 8 === 0 ? 1 + i / 8 : 0));
+    const event = whole(message(R.RTM_NEWLINK, LINK, attribute(R.IFLA_STATS64, bytes)));
+    assert(event.kind === 'NEWLINK' && event.link.stats);
+    return event.link.stats;
+  };
+  assert.deepEqual(
+    [184, 192, 200, 208].map((length) => {
+      const { txCompressed, rxNohandler, rxOtherhostDropped, more } = stats(length);
+      return [txCompressed, rxNohandler, rxOtherhostDropped, more?.length];
+    }),
+    [
+      [23n, undefined, undefined, undefined],
+      [23n, 24n, undefined, undefined],
+      [23n, 24n, 25n, undefined],
+      [23n, 24n, 25n, 8],
+    ],
+  );
+});
+
+test('a name that holds control characters prints as its escape', () => {
+  const name = '\x1b[31m\x7f\x9b';
+  const rename = attribute(R.IFLA_IFNAME, text(name));
+  const event = whole(message(R.RTM_NEWLINK, LINK, rename)) as RouteEvent;
+  assert(event.kind === 'NEWLINK' && event.link.name === name);
+  const line = formatEvent(event, pc.createColors(false));
+  assert.match(line, /NEWLINK {3}\\x1b\[31m\\x7f\\x9b index 3 ether up/);
+});
+
+test('what does not fit into rtnetlink is refused by name', () => {
+  const request = (route: object) =>
+    encode({ kind: 'request', message: 'NEWROUTE', route: { family: 'inet', ...route } });
+  const cases: [route: object, path: string[], reason: RegExp][] = [
+    [{ dst: '2001:db8::' }, ['RTA_DST'], /"2001:db8::" is no address of family 2/],
+    [{ gateway: 'router' }, ['RTA_GATEWAY'], /"router" is no address of family 2/],
+    [{ dstLength: 256 }, [], /256 is no whole number from 0 to 255/],
+    [{ scope: 'global' }, [], /"global" is none of universe, site/],
+    [
+      { nexthops: [{ gateway: '::1' }] },
+      ['RTA_MULTIPATH', 'RTA_GATEWAY'],
+      /no address of family 2/,
+    ],
+    [{ via: { family: 'inet6', address: '192.0.2.1' } }, ['RTA_VIA'], /no address of family 10/],
+    [{ metrics: { mtu: -1 } }, ['RTA_METRICS', 'RTAX_MTU'], /-1 is no whole number/],
+  ];
+  for (const [route, path, reason] of cases) {
+    assert.throws(
+      () => request(route),
+      (error: unknown) => {
+        assert(error instanceof EncodeError, inspect(error));
+        assert.deepEqual(error.path.slice(0, 1 + path.length), ['NEWROUTE', ...path]);
+        assert.match(error.reason, reason);
+        return true;
+      },
+    );
+  }
+});
