@@ -340,7 +340,8 @@ export class SimulatedKernel {
       };
     }
     const found = this.#locate(request);
-    if (!found) return;
+    // Not those of a device: docs/consistency.md, "What is not promised".
+    if (!found || found.offload) return;
     if (isLarval(found)) {
       this.#insert(request);
       this.#remove(found);
