@@ -1,4 +1,5 @@
-# An image in which `npm test` runs.
+# An image in which `npm test` should run. It was written without a container engine at hand: neither
+# it nor .github/workflows/ci.yml has been run yet.
 #
 #   docker build -t netlink-xfrm .
 #   docker run --rm --cap-add SYS_ADMIN --cap-add NET_ADMIN --cap-add SYS_PTRACE \

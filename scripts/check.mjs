@@ -1,4 +1,5 @@
-// npm run check: format, lint, types, unused code, generated code, C++ format.
+// npm run check: format, lint, types, unused code, C++ format. (That generated files are what their
+// tables say is a unit test.)
 import { spawnSync } from 'node:child_process';
 import { readdirSync } from 'node:fs';
 import { join } from 'node:path';

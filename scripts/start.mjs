@@ -6,6 +6,7 @@ import { root, setup } from './setup.mjs';
 setup();
 const command = [join(root, 'bin/netlink-xfrm.js'), 'demo', ...process.argv.slice(2)];
 const child = spawn(process.execPath, command, { cwd: root, stdio: 'inherit' });
-// The terminal sends its signals to the child as well, which ends by itself.
-for (const signal of ['SIGINT', 'SIGTERM']) process.on(signal, () => {});
+// The child ends by itself and says so; what only this process was sent is passed on. (A terminal
+// sends its Ctrl-C to both; the second one does no harm.)
+for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) process.on(signal, () => child.kill(signal));
 child.on('exit', (code, signal) => process.exit(signal ? 1 : code));

@@ -176,10 +176,14 @@ export class SimulatedKernel {
   #remove(state: XfrmState): void {
     this.#numbers.delete(state);
     this.states.splice(this.states.indexOf(state), 1);
-    if (state.proto === 'comp' && state.mode === 'tunnel') {
+    if (state.proto === 'comp' && state.mode === 'tunnel' && !isLarval(state)) {
       // The last IPCOMP tunnel takes its helper along (xfrm_state_delete_tunnel).
       const used = this.states.some(
-        (one) => one.proto === 'comp' && one.mode === 'tunnel' && one.daddr === state.daddr,
+        (one) =>
+          one.proto === 'comp' &&
+          one.mode === 'tunnel' &&
+          one.daddr === state.daddr &&
+          !isLarval(one),
       );
       const helper = this.states.find((one) => one.proto === 4 && one.daddr === state.daddr);
       if (!used && helper) this.#remove(helper);
@@ -340,7 +344,8 @@ export class SimulatedKernel {
       };
     }
     const found = this.#locate(request);
-    if (!found) return;
+    // Not those of a device: docs/consistency.md, "What is not promised".
+    if (!found || found.offload) return;
     if (isLarval(found)) {
       this.#insert(request);
       this.#remove(found);
