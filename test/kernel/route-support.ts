@@ -312,6 +312,12 @@ export async function otherNamespace(): Promise<{
   };
 }
 
+/**
+ * Kinds of link that Debian's user-mode-linux kernels lack (seen: 6.1, 6.12 and 7.2). Their tests
+ * are there where the kernel has them, and elsewhere no lane could ever run them.
+ */
+export const RARE: ReadonlySet<string> = new Set(['xfrm', 'wireguard']);
+
 /** Why a kind of link can't be made here, for the `skip` of a test. */
 export function withoutKind(add: string, remove: string): string | false {
   try {

@@ -4,6 +4,7 @@
  * @module
  */
 import { execFileSync } from 'node:child_process';
+import { readlinkSync } from 'node:fs';
 import { beforeEach } from 'node:test';
 import type { Subscription, SubscriptionEvent } from '../../lib/index.ts';
 
@@ -19,6 +20,20 @@ export function ipBatch(lines: readonly string[]): void {
 
 /** The words of a command line. */
 export const words = (text: string): string[] => text.trim().split(/\s+/);
+
+// These tests flush, add and delete. In the lab the whole kernel is theirs; else only a namespace is.
+if (process.env.NETLINK_XFRM_LAB === undefined) {
+  const namespace = (pid: string) => {
+    try {
+      return readlinkSync(`/proc/${pid}/ns/net`);
+    } catch {
+      return undefined; // not ours to look at: then not ours to change either
+    }
+  };
+  if (namespace('self') === namespace('1')) {
+    throw new Error('this is the network namespace of the machine; run it with unshare -Urn');
+  }
+}
 
 // Each test finds the namespace without SAs and policies, whatever ran before in it.
 beforeEach(() => {
