@@ -243,9 +243,11 @@ test('IPv6 on a link has a kind of its own', async () => {
     const events = await during(['ipv6-ifinfo', 'link'], () =>
       writeFileSync('/proc/sys/net/ipv6/conf/t0/addr_gen_mode', '1'),
     );
-    const changed = await during(['ipv6-ifinfo'], () => {
-      ipAll('link set t1 down', 'link set t1 up');
-    });
+    const changed = await during(
+      ['ipv6-ifinfo'],
+      () => ipAll('link set t1 down', 'link set t1 up'),
+      (so) => only(so, 'NEWIFINFO').length > 0,
+    );
     const { ifinfo } = last([...events, ...changed], 'NEWIFINFO');
     assert.equal(ifinfo.family, 'inet6');
     assert((ifinfo.inet6?.conf?.length ?? 0) > 40 && (ifinfo.inet6?.stats?.length ?? 0) > 20);
@@ -305,9 +307,15 @@ test('addresses come, change and go', async () => {
       '2001:db8::1/64 dev t0 nodad noprefixroute',
       '2001:db8:1::1 peer 2001:db8:1::2/128 dev t0 nodad',
     ];
-    const events = await during(groups, () => ipAll(...lines.map((line) => `address add ${line}`)));
+    const ofLines = (all: readonly SubscriptionEvent[]) =>
+      only(all, 'NEWADDR').filter(({ address }) => address.scope === 'universe');
+    const events = await during(
+      groups,
+      () => ipAll(...lines.map((line) => `address add ${line}`)),
+      (so) => ofLines(so).length >= lines.length,
+    );
     const shown = shownAddresses('t0');
-    const added = only(events, 'NEWADDR').filter(({ address }) => address.scope === 'universe');
+    const added = ofLines(events);
     assert.equal(added.length, lines.length);
     for (const { address } of added) {
       const ours = addressAsShown(address);

@@ -45,13 +45,28 @@ export function ipAll(...lines: string[]): void {
 
 const MARK = 'rule add priority 31999 table 31999';
 
-/** The events of some groups while something is done. */
+/**
+ * The events of some groups while something is done.
+ *
+ * @param enough when they are all there. Without it, those that were there when the work was done: the
+ *   kernel announces most changes before it answers, but IPv6 addresses and what hangs on them some
+ *   time after (net/ipv6/addrconf.c, addrconf_dad_work).
+ */
 export async function during(
   groups: readonly GroupName[],
   work: () => unknown,
+  enough?: (events: readonly SubscriptionEvent[]) => boolean,
 ): Promise<SubscriptionEvent[]> {
   await using subscription = subscribe({ groups: [...groups, 'ipv4-rule'] });
   await work();
+  if (enough) {
+    const all: SubscriptionEvent[] = [];
+    await next(subscription[Symbol.asyncIterator](), (event): event is SubscriptionEvent => {
+      all.push(event);
+      return enough(all);
+    });
+    return all;
+  }
   // All is in the queue by now; this comes after it.
   ip(...words(MARK));
   ip(...words(MARK.replace('add', 'del')));
