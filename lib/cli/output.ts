@@ -50,6 +50,8 @@ export class LineOutput {
 /** Ends the process quietly when the reader of standard output has gone (`… | head`). */
 export function endWhenUnread(): void {
   process.stdout.on('error', (error: NodeJS.ErrnoException) => {
-    process.exit(error.code === 'EPIPE' ? 0 : 1);
+    if (error.code === 'EPIPE') process.exit(0);
+    process.stderr.write(`netlink-xfrm: standard output: ${error.message}\n`);
+    process.exit(1);
   });
 }

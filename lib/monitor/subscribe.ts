@@ -284,21 +284,33 @@ export class Subscription
   }
 
   #deliver(event: SubscriptionEvent): void {
+    // A listener may have closed it; what is left of the batch is not for anybody then.
+    if (this.closed) return;
     for (const queue of this.#queues) queue.push(event);
-    try {
-      untyped(this).emit(event.kind, event);
-      untyped(this).emit('event', event);
-    } catch (error) {
-      // An uncaught exception, as with every emitter; but the rest of the batch is delivered.
-      process.nextTick(() => {
-        throw error;
-      });
+    for (const name of [event.kind, 'event']) {
+      try {
+        untyped(this).emit(name, event);
+      } catch (error) {
+        // An uncaught exception, as with every emitter; but the others hear, and the batch goes on.
+        process.nextTick(() => {
+          throw error;
+        });
+      }
     }
   }
 }
 
 /** The emitter without the types that tie each event's name to its value. */
 const untyped = (subscription: Subscription) => subscription as unknown as EventEmitter;
+
+const OPTIONS: ReadonlySet<string> = new Set<keyof SubscribeOptions>([
+  'groups',
+  'netns',
+  'signal',
+  'keys',
+  'receiveBufferSize',
+  'highWaterMark',
+]);
 
 interface Checked {
   readonly groups: ReadonlyMap<Protocol, readonly number[]>;
@@ -312,6 +324,11 @@ interface Checked {
 /** The options with their defaults, the groups sorted by protocol. */
 function checked(options: SubscribeOptions): Checked {
   object('options', options);
+  for (const name of Object.keys(options)) {
+    if (!OPTIONS.has(name)) {
+      throw new TypeError(`options.${name} is no option; there are ${[...OPTIONS].join(', ')}`);
+    }
+  }
   const { groups: names } = options;
   if (!Array.isArray(names) || names.length === 0) {
     throw wrongType('options.groups', 'an array of at least one group name', names);

@@ -98,6 +98,25 @@ test('listeners get each event once, by kind and as an event', async () => {
   ]);
 });
 
+test('closing in a listener ends the events, and a listener that throws robs no other', () => {
+  const { printed, status } = run(`
+    import { execFileSync } from 'node:child_process';
+    const subscription = subscribe({ groups: ['XFRMNLGRP_POLICY'] });
+    process.on('uncaughtException', ({ message }) => console.log('uncaught', message));
+    subscription.on('NEWPOLICY', ({ policy }) => { throw new Error('at ' + policy.priority); });
+    subscription.on('event', ({ policy }) => {
+      console.log('event', policy.priority);
+      if (policy.priority === 2) subscription.close();
+    });
+    const lines = [1, 2, 3].map((n) =>
+      'xfrm policy add src 10.0.' + n + '.0/24 dst 10.1.0.0/24 dir out priority ' + n);
+    execFileSync('ip', ['-batch', '-'], { input: lines.join('\\n') });
+  `);
+  flushPolicies();
+  assert.equal(printed, 'event 1\nevent 2\nuncaught at 1\nuncaught at 2\n');
+  assert.equal(status, 0);
+});
+
 test('a signal ends loops with its reason, and closes', async () => {
   const controller = new AbortController();
   const subscription = subscribe({ groups: SA, signal: controller.signal });
