@@ -48,7 +48,7 @@ export {
   type StateEntry,
   type StatesView,
 } from './monitor/xfrm-views.ts';
-export type { EventTime } from './netlink/event.ts';
+export type { DecodeInput, EventTime } from './netlink/event.ts';
 export { KernelError } from './netlink/kernel-error.ts';
 export type { WireAttribute, WireMessage } from './netlink/trace.ts';
 export * from './route/client.ts';
@@ -61,9 +61,13 @@ export type { RawAttribute } from './wire/attribute.ts';
 export type { MessageHeader } from './wire/message.ts';
 export type { FlagSet } from './wire/names.ts';
 export { printable } from './wire/text.ts';
+export { MessageWriter } from './wire/writer.ts';
 export * from './xfrm/client.ts';
 export type * from './xfrm/codec.ts';
+export { decodeXfrmMessage } from './xfrm/decode-message.ts';
+export { type EncodeOptions, encodeXfrm, type XfrmInput } from './xfrm/encode.ts';
 export type * from './xfrm/events.ts';
 export { KeyMaterial } from './xfrm/key.ts';
 export type * from './xfrm/names.ts';
 export type * from './xfrm/objects.ts';
+export type * from './xfrm/requests.ts';

@@ -188,3 +188,13 @@ test('what does not fit is refused by name', () => {
     );
   }
 });
+
+test('a program can decode and encode messages of its own', async () => {
+  const { decodeXfrmMessage, encodeXfrm, MessageWriter } = await import('../../lib/index.ts');
+  const bytes = capture('uml-6.1/newsa_v6_esn_marks_ifid_tfc.event0');
+  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
+  const input = { view, bytes, time: { wall: 0, monotonic: 0 }, keys: true };
+  using writer = new MessageWriter();
+  encodeXfrm(writer, decodeXfrmMessage(input, 0, bytes.length));
+  assert.deepEqual(writer.written(), bytes);
+});
