@@ -1,6 +1,6 @@
 /**
  * Turns the tables of structs and attributes into codecs: types, straight-line readers and writers.
- * (A reader that walks the tables at run time is 3 to 6 times slower: docs/performance.md.) The
+ * (A reader that walks the tables at run time would do so for every message.) The
  * results are committed; a unit test compares them with the tables.
  *
  *   npm run generate

@@ -37,6 +37,26 @@ const LOST: Ack = {
 };
 
 /**
+ * Where the messages of a datagram are, and how long.
+ *
+ * @throws DecodeError where one does not hold together, or the datagram went on beyond what was read
+ */
+export function* messagesIn(
+  batch: Pick<Batch, 'view' | 'offset' | 'length' | 'truncated'>,
+  index: number,
+): Generator<[at: number, length: number]> {
+  const end = batch.offset(index) + batch.length(index);
+  for (let at = batch.offset(index); at < end; ) {
+    const length = messageLength(batch.view, at, end);
+    yield [at, length];
+    at = nextMessage(at, length);
+  }
+  if (batch.truncated(index)) {
+    throw new DecodeError('the datagram went on beyond what was read', { path: [], offset: end });
+  }
+}
+
+/**
  * Datagrams of others than the kernel never get here (NetlinkSocket, kernelOnly), so a sequence
  * number is enough to know whose answer it is. Keeps the process alive while answers are due.
  */
@@ -124,11 +144,12 @@ export class RequestSocket {
     if (batch.lost !== undefined) this.failAll((sent) => refusal(sent, LOST));
     const time = { wall: batch.timestamp, monotonic: batch.monotonic };
     for (let i = 0; i < batch.count; i++) {
-      const end = batch.offset(i) + batch.length(i);
-      for (let at = batch.offset(i); at < end; ) {
-        const length = messageLength(batch.view, at, end);
-        this.#onMessage(batch, time, at, length);
-        at = nextMessage(at, length);
+      try {
+        for (const [at, length] of messagesIn(batch, i)) this.#onMessage(batch, time, at, length);
+      } catch (error) {
+        if (!(error instanceof DecodeError)) throw error;
+        // Nothing tells whose answer the rest was.
+        this.failAll(() => error);
       }
     }
   }

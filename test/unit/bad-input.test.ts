@@ -3,6 +3,8 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { inspect } from 'node:util';
 import type { Malformed } from '../../lib/netlink/event.ts';
+import { messagesIn } from '../../lib/netlink/request-socket.ts';
+import { LE } from '../../lib/wire/endian.ts';
 import { NUMBER_SIZE } from '../../lib/wire/struct.ts';
 import { MessageWriter } from '../../lib/wire/writer.ts';
 import { attributes } from '../../lib/xfrm/attributes.ts';
@@ -150,4 +152,29 @@ test('an object that is cut short, or missing, is told by the name of its attrib
     const missing = record(messageBytes({ ...kind, names: [] }, new Random(1), { unknown: false }));
     assert.deepEqual([missing.path, missing.reason], [[name, attribute], 'is missing']);
   }
+});
+
+test('an answer that is cut is an error, not an exception of the loop or a short list', () => {
+  const view = new DataView(new ArrayBuffer(64));
+  view.setUint32(8, 20, LE);
+  view.setUint32(28, 36, LE);
+  const batch = (length: number, truncated: boolean) => ({
+    view,
+    offset: () => 8,
+    length: () => length,
+    truncated: () => truncated,
+  });
+  assert.deepEqual(
+    [...messagesIn(batch(56, false), 0)],
+    [
+      [8, 20],
+      [28, 36],
+    ],
+  );
+  const cut = messagesIn(batch(40, true), 0);
+  assert.deepEqual(cut.next().value, [8, 20]);
+  assert.throws(() => cut.next(), /message header|says 36 bytes/);
+  const atTheEnd = messagesIn(batch(20, true), 0);
+  assert.deepEqual(atTheEnd.next().value, [8, 20]);
+  assert.throws(() => atTheEnd.next(), /went on beyond what was read/);
 });
