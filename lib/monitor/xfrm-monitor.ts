@@ -4,8 +4,15 @@
  */
 import { EventEmitter } from 'node:events';
 import { decodeDatagram, type EventTime } from '../netlink/event.ts';
-import { integer, object, U32_MAX, wrongType } from '../socket/argument.ts';
-import { type Batch, MAX_BUFFER, type NetlinkSocket } from '../socket/index.ts';
+import {
+  integer,
+  optionalSignal,
+  options as optionsOf,
+  U32_MAX,
+  wrongType,
+} from '../socket/argument.ts';
+import { type Batch, MAX_BUFFER, type Namespace, type NetlinkSocket } from '../socket/index.ts';
+import { HeldNamespace, optionalNamespace } from '../socket/namespace.ts';
 import { XfrmClient } from '../xfrm/client.ts';
 import * as X from '../xfrm/constants.ts';
 import { decodeXfrm } from '../xfrm/decode.ts';
@@ -20,6 +27,12 @@ import { xfrmFamily } from './xfrm-table.ts';
 import { PoliciesView, type Snapshot, StatesView } from './xfrm-views.ts';
 
 export interface XfrmMonitorOptions {
+  /**
+   * The network namespace to watch: a path such as `/run/netns/NAME`, or a descriptor. Default: that
+   * of the process. The kernel keeps it while the monitor is open, and does not say when its name is
+   * gone.
+   */
+  netns?: Namespace | undefined;
   /** Gives up opening; once open, closes the monitor, and loops throw the signal's reason. */
   signal?: AbortSignal | undefined;
   /** A name of your own, for telling several monitors apart: it stands in every snapshot. */
@@ -38,6 +51,15 @@ export interface XfrmMonitorOptions {
    */
   refreshInterval?: number | undefined;
 }
+
+const OPTIONS: ReadonlySet<string> = new Set<keyof XfrmMonitorOptions>([
+  'netns',
+  'signal',
+  'label',
+  'receiveBufferSize',
+  'highWaterMark',
+  'refreshInterval',
+]);
 
 /** Where a loop starts: all that is known then. The changes that follow start from it. */
 export interface Synced {
@@ -95,7 +117,7 @@ export class XfrmMonitor
   readonly #refreshInterval: number;
   readonly #signal: AbortSignal | undefined;
   readonly #socket: NetlinkSocket;
-  readonly #client = new XfrmClient();
+  readonly #client: XfrmClient;
   readonly #table: Reconciler<XfrmKinds, XfrmEvent>;
   readonly #queues = new Set<EventQueue<XfrmChange | Synced>>();
   readonly #listing = new AbortController();
@@ -118,7 +140,7 @@ export class XfrmMonitor
    *
    * @returns a promise that is fulfilled when the tables are complete
    * @throws TypeError or RangeError for a wrong option; SystemError `EPERM` without CAP_NET_ADMIN,
-   *   `EPROTONOSUPPORT` where the kernel has no XFRM
+   *   `EPROTONOSUPPORT` where the kernel has no XFRM; `netns` as with {@link NetlinkSocket}
    */
   static async open(options: XfrmMonitorOptions = {}): Promise<XfrmMonitor> {
     const monitor = new XfrmMonitor(options);
@@ -128,11 +150,10 @@ export class XfrmMonitor
 
   private constructor(options: XfrmMonitorOptions) {
     super();
-    object('options', options);
-    const { signal, label, receiveBufferSize, highWaterMark, refreshInterval } = options;
-    if (signal !== undefined && !(signal instanceof AbortSignal)) {
-      throw wrongType('options.signal', 'an AbortSignal', signal);
-    }
+    optionsOf('options', options, OPTIONS);
+    const { label, receiveBufferSize, highWaterMark, refreshInterval } = options;
+    const signal = optionalSignal('options.signal', options.signal);
+    const netns = optionalNamespace('options.netns', options.netns);
     if (label !== undefined && typeof label !== 'string') {
       throw wrongType('options.label', 'a string', label);
     }
@@ -155,7 +176,14 @@ export class XfrmMonitor
       this.#settleOpening = { resolve, reject };
     });
     signal?.throwIfAborted();
-    this.#socket = openEventSocket('xfrm', GROUPS, buffer).socket;
+    // Events and lists must be of one namespace, also if its name goes to another in between.
+    const held = new HeldNamespace(netns);
+    try {
+      this.#socket = openEventSocket('xfrm', GROUPS, buffer, held.netns).socket;
+      this.#client = new XfrmClient({ netns: held.netns });
+    } finally {
+      held.close();
+    }
     this.#table = new Reconciler<XfrmKinds, XfrmEvent>(
       xfrmFamily,
       {
