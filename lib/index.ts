@@ -31,6 +31,7 @@ export {
 } from './monitor/subscribe.ts';
 export type { Entry } from './monitor/table.ts';
 export {
+  type Asked,
   type Synced,
   type XfrmChange,
   XfrmMonitor,

@@ -4,12 +4,12 @@
  */
 import { EventEmitter } from 'node:events';
 import { decodeDatagram, type EventTime } from '../netlink/event.ts';
-import { integer, object, U32_MAX, wrongType } from '../socket/argument.ts';
+import { integer, object, optionalBoolean, U32_MAX, wrongType } from '../socket/argument.ts';
 import { type Batch, MAX_BUFFER, type NetlinkSocket } from '../socket/index.ts';
 import { XfrmClient } from '../xfrm/client.ts';
 import * as X from '../xfrm/constants.ts';
 import { decodeXfrm } from '../xfrm/decode.ts';
-import type { XfrmEvent } from '../xfrm/events.ts';
+import type { AcquireEvent, Mapping, Report, XfrmEvent } from '../xfrm/events.ts';
 import type { TableChange } from './changes.ts';
 import { openEventSocket } from './event-socket.ts';
 import { EventQueue } from './queue.ts';
@@ -37,6 +37,13 @@ export interface XfrmMonitorOptions {
    * is called.
    */
   refreshInterval?: number | undefined;
+  /**
+   * Whether what the kernel asks of key managers is told too, as {@link Asked}, in order with the
+   * changes. Default false, because a listener to ACQUIRE changes what the kernel does, in all
+   * namespaces: when a packet needs an SA that is not there, it then makes a larval one, which stays
+   * until it is answered or times out (net/xfrm/xfrm_state.c, xfrm_state_find and km_query).
+   */
+  acquires?: boolean | undefined;
 }
 
 /** Where a loop starts: all that is known then. The changes that follow start from it. */
@@ -45,10 +52,22 @@ export interface Synced {
   readonly snapshot: Snapshot;
 }
 
+/**
+ * What the kernel asks of key managers: an SA for a packet (ACQUIRE), attention to a peer whose address
+ * or port changed (MAPPING) or to a Mobile IPv6 packet that was refused (REPORT). The tables are the
+ * same before and after: a key manager may answer, and that is then a change.
+ */
+export interface Asked {
+  readonly kind: 'asked';
+  readonly event: AcquireEvent | Mapping | Report;
+  readonly time: EventTime;
+}
+
 /** What a monitor tells. `slowConsumer`: reading had stopped because a loop was slow. */
 export type XfrmChange =
   | Exclude<TableChange<XfrmKinds>, { kind: 'overrun' }>
   | (Extract<TableChange<XfrmKinds>, { kind: 'overrun' }> & { readonly slowConsumer: boolean })
+  | Asked
   | MalformedEvent;
 
 export type XfrmMonitorListeners = {
@@ -68,6 +87,8 @@ const GROUPS = [
   X.XFRMNLGRP_EXPIRE,
   X.XFRMNLGRP_MIGRATE,
 ] as const;
+/** Only these have the events of {@link Asked}. */
+const ASKING = [X.XFRMNLGRP_ACQUIRE, X.XFRMNLGRP_MAPPING, X.XFRMNLGRP_REPORT] as const;
 
 /**
  * All SAs and policies, live.
@@ -129,7 +150,7 @@ export class XfrmMonitor
   private constructor(options: XfrmMonitorOptions) {
     super();
     object('options', options);
-    const { signal, label, receiveBufferSize, highWaterMark, refreshInterval } = options;
+    const { signal, label, receiveBufferSize, highWaterMark, refreshInterval, acquires } = options;
     if (signal !== undefined && !(signal instanceof AbortSignal)) {
       throw wrongType('options.signal', 'an AbortSignal', signal);
     }
@@ -149,13 +170,16 @@ export class XfrmMonitor
       0,
       0x7fff_ffff,
     );
+    const groups = optionalBoolean('options.acquires', acquires, false)
+      ? [...GROUPS, ...ASKING]
+      : GROUPS;
     this.#label = label;
     this.#counted = now();
     this.#opened = new Promise((resolve, reject) => {
       this.#settleOpening = { resolve, reject };
     });
     signal?.throwIfAborted();
-    this.#socket = openEventSocket('xfrm', GROUPS, buffer).socket;
+    this.#socket = openEventSocket('xfrm', groups, buffer).socket;
     this.#table = new Reconciler<XfrmKinds, XfrmEvent>(
       xfrmFamily,
       {
@@ -293,7 +317,9 @@ export class XfrmMonitor
     for (let i = 0; i < batch.count; i++) {
       const [offset, length] = [batch.offset(i), batch.length(i)];
       decodeDatagram<XfrmEvent>(input, offset, length, batch.truncated(i), decodeXfrm, (event) => {
-        if (event.kind !== 'malformed') this.#table.event(event);
+        if (event.kind === 'ACQUIRE' || event.kind === 'MAPPING' || event.kind === 'REPORT') {
+          this.#tell({ kind: 'asked', event, time });
+        } else if (event.kind !== 'malformed') this.#table.event(event);
         else {
           // Nobody knows what it changed.
           this.#tell({ ...event, protocol: 'xfrm' });
@@ -357,7 +383,7 @@ export class XfrmMonitor
     this.#work(() => this.#table.listEnded());
   }
 
-  #tell(change: TableChange<XfrmKinds> | MalformedEvent): void {
+  #tell(change: TableChange<XfrmKinds> | Asked | MalformedEvent): void {
     if (this.closed) return;
     const told: XfrmChange =
       change.kind === 'overrun' ? { ...change, slowConsumer: this.#slow } : change;
