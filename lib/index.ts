@@ -36,8 +36,8 @@ export {
   type XfrmChange,
   XfrmMonitor,
   type XfrmMonitorListeners,
-  type XfrmMonitorOptions,
 } from './monitor/xfrm-monitor.ts';
+export type { XfrmMonitorOptions } from './monitor/xfrm-monitor-options.ts';
 export { isHelper, isLarval, type XfrmKinds } from './monitor/xfrm-objects.ts';
 export { readXfrmStat } from './monitor/xfrm-stat.ts';
 export {

@@ -4,8 +4,8 @@
  */
 import { EventEmitter } from 'node:events';
 import { decodeDatagram, type EventTime } from '../netlink/event.ts';
-import { integer, object, optionalBoolean, U32_MAX, wrongType } from '../socket/argument.ts';
-import { type Batch, MAX_BUFFER, type NetlinkSocket } from '../socket/index.ts';
+import type { Batch, NetlinkSocket } from '../socket/index.ts';
+import { HeldNamespace } from '../socket/namespace.ts';
 import { XfrmClient } from '../xfrm/client.ts';
 import * as X from '../xfrm/constants.ts';
 import { decodeXfrm } from '../xfrm/decode.ts';
@@ -15,36 +15,10 @@ import { openEventSocket } from './event-socket.ts';
 import { EventQueue } from './queue.ts';
 import { Reconciler } from './reconciler.ts';
 import type { MalformedEvent } from './subscribe.ts';
+import { checked, type XfrmMonitorOptions } from './xfrm-monitor-options.ts';
 import type { XfrmKinds } from './xfrm-objects.ts';
 import { xfrmFamily } from './xfrm-table.ts';
 import { PoliciesView, type Snapshot, StatesView } from './xfrm-views.ts';
-
-export interface XfrmMonitorOptions {
-  /** Gives up opening; once open, closes the monitor, and loops throw the signal's reason. */
-  signal?: AbortSignal | undefined;
-  /** A name of your own, for telling several monitors apart: it stands in every snapshot. */
-  label?: string | undefined;
-  /** As for `subscribe()`: bytes of receive buffer to ask for, default 64 MiB. */
-  receiveBufferSize?: number | undefined;
-  /**
-   * Changes that may wait for a slow loop, default 4096. When as many wait, reading stops; what the
-   * kernel then has to drop is repaired, and an `overrun` with `slowConsumer` says so.
-   */
-  highWaterMark?: number | undefined;
-  /**
-   * Milliseconds between two comparisons with fresh lists, which also refresh the counters and show
-   * what no event announces. Default 600,000; 0: only when needed, or when {@link XfrmMonitor.refresh}
-   * is called.
-   */
-  refreshInterval?: number | undefined;
-  /**
-   * Whether what the kernel asks of key managers is told too, as {@link Asked}, in order with the
-   * changes. Default false, because a listener to ACQUIRE changes what the kernel does, in all
-   * namespaces: when a packet needs an SA that is not there, it then makes a larval one, which stays
-   * until it is answered or times out (net/xfrm/xfrm_state.c, xfrm_state_find and km_query).
-   */
-  acquires?: boolean | undefined;
-}
 
 /** Where a loop starts: all that is known then. The changes that follow start from it. */
 export interface Synced {
@@ -116,7 +90,7 @@ export class XfrmMonitor
   readonly #refreshInterval: number;
   readonly #signal: AbortSignal | undefined;
   readonly #socket: NetlinkSocket;
-  readonly #client = new XfrmClient();
+  readonly #client: XfrmClient;
   readonly #table: Reconciler<XfrmKinds, XfrmEvent>;
   readonly #queues = new Set<EventQueue<XfrmChange | Synced>>();
   readonly #listing = new AbortController();
@@ -139,7 +113,7 @@ export class XfrmMonitor
    *
    * @returns a promise that is fulfilled when the tables are complete
    * @throws TypeError or RangeError for a wrong option; SystemError `EPERM` without CAP_NET_ADMIN,
-   *   `EPROTONOSUPPORT` where the kernel has no XFRM
+   *   `EPROTONOSUPPORT` where the kernel has no XFRM; `netns` as with {@link NetlinkSocket}
    */
   static async open(options: XfrmMonitorOptions = {}): Promise<XfrmMonitor> {
     const monitor = new XfrmMonitor(options);
@@ -149,37 +123,24 @@ export class XfrmMonitor
 
   private constructor(options: XfrmMonitorOptions) {
     super();
-    object('options', options);
-    const { signal, label, receiveBufferSize, highWaterMark, refreshInterval, acquires } = options;
-    if (signal !== undefined && !(signal instanceof AbortSignal)) {
-      throw wrongType('options.signal', 'an AbortSignal', signal);
-    }
-    if (label !== undefined && typeof label !== 'string') {
-      throw wrongType('options.label', 'a string', label);
-    }
-    const buffer = integer(
-      'options.receiveBufferSize',
-      receiveBufferSize ?? 64 * 2 ** 20,
-      1,
-      MAX_BUFFER,
-    );
-    this.#highWaterMark = integer('options.highWaterMark', highWaterMark ?? 4096, 1, U32_MAX);
-    this.#refreshInterval = integer(
-      'options.refreshInterval',
-      refreshInterval ?? 600_000,
-      0,
-      0x7fff_ffff,
-    );
-    const groups = optionalBoolean('options.acquires', acquires, false)
-      ? [...GROUPS, ...ASKING]
-      : GROUPS;
+    const { signal, label, netns, acquires, receiveBufferSize, ...pace } = checked(options);
     this.#label = label;
+    this.#highWaterMark = pace.highWaterMark;
+    this.#refreshInterval = pace.refreshInterval;
     this.#counted = now();
     this.#opened = new Promise((resolve, reject) => {
       this.#settleOpening = { resolve, reject };
     });
     signal?.throwIfAborted();
-    this.#socket = openEventSocket('xfrm', groups, buffer).socket;
+    // Events and lists must be of one namespace, also if its name goes to another in between.
+    const held = new HeldNamespace(netns);
+    try {
+      const groups = acquires ? [...GROUPS, ...ASKING] : GROUPS;
+      this.#socket = openEventSocket('xfrm', groups, receiveBufferSize, held.netns).socket;
+      this.#client = new XfrmClient({ netns: held.netns });
+    } finally {
+      held.close();
+    }
     this.#table = new Reconciler<XfrmKinds, XfrmEvent>(
       xfrmFamily,
       {
