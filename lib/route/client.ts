@@ -3,7 +3,7 @@
  * changed and removed, with the types in which the events tell of them.
  * @module
  */
-import type { RequestOptions } from '../netlink/connection.ts';
+import type { ClientOptions, RequestOptions } from '../netlink/connection.ts';
 import { NLM_F_CREATE, NLM_F_EXCL, NLM_F_REPLACE } from '../netlink/constants.ts';
 import { addressFamily } from '../wire/address.ts';
 import { EncodeError } from '../wire/error.ts';
@@ -118,7 +118,17 @@ export type NamespaceKey =
  * await client.setUp({ name: 'ipsec0' });
  */
 export class RouteClient implements AsyncDisposable {
-  readonly #conversation = new Conversation();
+  readonly #conversation: Conversation;
+
+  /**
+   * Opens no socket yet: that is done by the first request.
+   *
+   * @throws TypeError or RangeError for a wrong option, which it names; SystemError for a namespace
+   *   that is missing (`open ENOENT`), is none (`setns EINVAL`), or may not be entered (`setns EPERM`)
+   */
+  constructor(options: ClientOptions = {}) {
+    this.#conversation = new Conversation(options);
+  }
 
   /** All links, or those a filter names. */
   listLinks(filter: LinkFilter = {}, options?: RequestOptions): Promise<Listing<Link>> {

@@ -2,7 +2,7 @@
  * Requests to rtnetlink: one answer, or a list that is whole.
  * @module
  */
-import { Connection, type RequestOptions } from '../netlink/connection.ts';
+import { type ClientOptions, Connection, type RequestOptions } from '../netlink/connection.ts';
 import { NETLINK_ROUTE } from '../netlink/constants.ts';
 import type { Request } from '../netlink/request.ts';
 import type { Input } from '../wire/input.ts';
@@ -98,7 +98,11 @@ const objectOf = <Property extends keyof Objects>(
 
 /** A conversation with rtnetlink. The kernel is made to check requests strictly, and to filter. */
 export class Conversation implements AsyncDisposable {
-  readonly #connection = new Connection(NETLINK_ROUTE, ['strictCheck']);
+  readonly #connection: Connection;
+
+  constructor(options: ClientOptions) {
+    this.#connection = new Connection(NETLINK_ROUTE, options, ['strictCheck']);
+  }
 
   /** Sends a request. @returns the objects of the answers */
   async ask<Property extends keyof Objects>(

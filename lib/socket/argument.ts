@@ -35,9 +35,19 @@ export function optionalBoolean(name: string, value: unknown, otherwise: boolean
   return value;
 }
 
-/** Throws unless `value` is an object, or undefined where `optional`. */
+/** Throws unless `value` is an object. */
 export function object(name: string, value: unknown): void {
   if (typeof value !== 'object' || value === null) throw wrongType(name, 'an object', value);
+}
+
+/** Throws unless `value` is an object whose properties are all among `names`. */
+export function options(name: string, value: unknown, names: ReadonlySet<string>): void {
+  object(name, value);
+  for (const one of Object.keys(value as object)) {
+    if (names.has(one)) continue;
+    const error = new TypeError(`${name}.${one} is no option; there are ${[...names].join(', ')}`);
+    throw Object.assign(error, { code: 'ERR_INVALID_ARG_VALUE' });
+  }
 }
 
 /** `value`, if it is an AbortSignal or undefined. */

@@ -5,6 +5,7 @@ import {
   object,
   optionalBoolean,
   optionalSignal,
+  options as optionsOf,
   U32_MAX,
   wrongType,
 } from './argument.ts';
@@ -40,6 +41,14 @@ export interface NetlinkSocketOptions {
    */
   batch?: number;
 }
+
+const OPTIONS: ReadonlySet<string> = new Set<keyof NetlinkSocketOptions>([
+  'protocol',
+  'kernelOnly',
+  'netns',
+  'signal',
+  'batch',
+]);
 
 /** A netlink address, struct sockaddr_nl. */
 export interface NetlinkAddress {
@@ -97,7 +106,7 @@ export class NetlinkSocket {
    * @throws the signal's reason, if it was aborted before
    */
   constructor(options: NetlinkSocketOptions) {
-    object('options', options);
+    optionsOf('options', options, OPTIONS);
     const protocol = integer('options.protocol', options.protocol, 0, 31);
     this.#kernelOnly = optionalBoolean('options.kernelOnly', options.kernelOnly, true);
     const { Socket, batch: most } = addon();
