@@ -31,12 +31,13 @@ export {
 } from './monitor/subscribe.ts';
 export type { Entry } from './monitor/table.ts';
 export {
+  type Asked,
   type Synced,
   type XfrmChange,
   XfrmMonitor,
   type XfrmMonitorListeners,
-  type XfrmMonitorOptions,
 } from './monitor/xfrm-monitor.ts';
+export type { XfrmMonitorOptions } from './monitor/xfrm-monitor-options.ts';
 export { isHelper, isLarval, type XfrmKinds } from './monitor/xfrm-objects.ts';
 export { readXfrmStat } from './monitor/xfrm-stat.ts';
 export {

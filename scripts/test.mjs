@@ -15,7 +15,7 @@ const strict = process.env.CI === 'true';
 const started = Date.now();
 /** Milliseconds a lane may take. */
 const LIMIT = 15 * 60_000;
-setup();
+await setup();
 const { fetchTools, prepareLab } = await import('../dist/lib/lab/index.js');
 
 /** The compiled test files of a folder. An expanded list: Node 20 and 24 differ on globs. */

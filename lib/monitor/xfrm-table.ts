@@ -240,7 +240,7 @@ function deleteState(state: XfrmState, rows: XfrmRows): void {
     if (!isLarval(state) || known.current.addTime !== state.current.addTime) return;
   }
   rows.remove('state', key, 'deleted', state);
-  neighbours(state, key, rows);
+  if (rows.overlap) neighbours(state, key, rows);
   helper(state, rows);
 }
 
@@ -249,7 +249,6 @@ function deleteState(state: XfrmState, rows: XfrmRows): void {
  * own; it then left a row of its own here.
  */
 function neighbours(state: XfrmState, key: string, rows: XfrmRows): void {
-  if (!rows.overlap) return;
   for (const [other] of rows.tables.state.findRows('place', place(state))) {
     if (other !== key) rows.doubt('state', other);
   }
@@ -258,7 +257,8 @@ function neighbours(state: XfrmState, key: string, rows: XfrmRows): void {
 function expireState(event: XfrmState, hard: boolean, time: EventTime, rows: XfrmRows): void {
   const key = stateKey(event);
   const known = rows.tables.state.get(key)?.value;
-  if (hard) neighbours(event, key, rows);
+  // A timer may tell after the round that brought such a row.
+  if (hard && (rows.overlap || known === undefined)) neighbours(event, key, rows);
   // Gone already is normal: a timer takes an SA away first and tells then.
   if (known === undefined) {
     helper(event, rows);

@@ -186,6 +186,9 @@ function copyOf(history: History): Map<string, Any> {
   return copy;
 }
 
+/** The steps of a history of which only the seed is named. */
+export const stepsOf = (seed: number): number => Math.abs(seed - 1) % 40;
+
 /**
  * Runs a history of `steps` and checks it.
  *
