@@ -3,6 +3,7 @@
  * @module
  */
 import { basename, dirname, resolve } from 'node:path';
+import { setImmediate } from 'node:timers/promises';
 import {
   isOfProcess,
   NAMED,
@@ -229,18 +230,20 @@ export class Streams {
   }
 
   /** Closes a stream when a turn of the event loop brings nothing more. The kernel keeps it till then. */
-  #leave(stream: Stream): void {
-    const before = stream.heard;
-    if (before === undefined) return;
-    setImmediate(() => {
-      if (this.#paused || !this.#leaving.has(stream)) return;
-      if (stream.heard !== before) return this.#leave(stream);
-      this.#leaving.delete(stream);
-      this.#past.push(...stream.subscription.sockets);
-      stream.subscription.close();
-      this.#listener?.namespace(stream.origin, 'removed');
-      stream.left?.();
-      if (this.#watches.length + this.#leaving.size === 0) this.#listener?.ended();
-    });
+  async #leave(stream: Stream): Promise<void> {
+    for (let before = -1; before !== stream.heard; ) {
+      // Until it is read, or read on.
+      if (stream.heard === undefined || this.#paused) return;
+      before = stream.heard;
+      // The first ends the turn that is under way, so that sockets are polled between the two.
+      await setImmediate();
+      await setImmediate();
+    }
+    if (this.#paused || !this.#leaving.delete(stream)) return;
+    this.#past.push(...stream.subscription.sockets);
+    stream.subscription.close();
+    this.#listener?.namespace(stream.origin, 'removed');
+    stream.left?.();
+    if (this.#watches.length + this.#leaving.size === 0) this.#listener?.ended();
   }
 }

@@ -84,22 +84,20 @@ test('--netns hears the named ones only, says when the name goes, and hears it w
   assert.equal((await running.end()).status, 0);
 });
 
-for (const path of ['/run/netns/../netns/red', '/run/link']) {
-  test(`--netns ${path}: a path is watched like a name`, async () => {
-    const running = await apart('--netns', path);
-    running.run('ip netns add other && ip netns del red');
-    assert.match(await running.next(), /^\S+ \/run\/\S+ namespace removed$/);
-    running.run('ip netns add red');
-    assert.match(await running.next(), /^\S+ \/run\/\S+ namespace added$/, 'another of that name');
-    running.run(`ip -n red ${add}`);
-    assert.match(await running.next(), /NEWPOLICY out/);
-    assert.equal((await running.end()).status, 0);
-  });
-}
+test('--netns: a path is watched like a name, also through a link', async () => {
+  const running = await apart('--netns', '/run/link');
+  running.run('ip netns add other && ip netns del red');
+  assert.match(await running.next(), /^\S+ \/run\/link namespace removed$/);
+  running.run('ip netns add red');
+  assert.match(await running.next(), /^\S+ \/run\/link namespace added$/, 'another of that name');
+  running.run(`ip -n red ${add}`);
+  assert.match(await running.next(), /^\S+ \/run\/link NEWPOLICY out/);
+  assert.equal((await running.end()).status, 0);
+});
 
 test('what a namespace had queued when its name went is printed before that is told', async () => {
   const running = await apart('--netns', 'red');
-  const count = 2000;
+  const count = 500;
   const batch = `for i in $(seq ${count}); do echo "${add.replace('10.1.0.0/24', '10.1.$((i / 256)).$((i % 256))/32')}"; done`;
   running.run(
     `kill -STOP $MONITOR; ${batch} | ip -n red -batch -; ip netns del red; ip netns add red`,
