@@ -31,7 +31,7 @@ export interface Listing<T> {
   readonly items: readonly T[];
   /**
    * What was listed changed while it was, each time it was asked for: something may be missing, or
-   * there twice.
+   * there twice. The kernel tells of it for links, addresses and next hops only (docs/route.md).
    */
   readonly interrupted: boolean;
 }
