@@ -65,7 +65,7 @@ test('a batch carries the time it was read, on both clocks', async () => {
 });
 
 test('netlink has no time of arrival: SO_TIMESTAMP and its like are accepted and do nothing', () => {
-  // Python, because NetlinkSocket has no such option. Beside it two sockets where they do something,
+  // Python, because NetlinkSocket has no such option. Beside it a socket where those of a kind do something,
   // and a control message that netlink does give: NETLINK_PKTINFO, option 3 of level 270.
   const script = `
 import json, socket, struct
