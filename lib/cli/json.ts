@@ -70,6 +70,9 @@ function plain(name: string, value: unknown, showBytes: boolean): unknown {
   return value;
 }
 
+/** DEL and the C1 controls, which JSON leaves as they are. */
+const CONTROL = /[\x7f-\x9f]/g;
+
 /** One line of JSON, without the line break. */
 export function formatJson(
   record: JsonRecord,
@@ -79,7 +82,7 @@ export function formatJson(
   const { kind, time, ...all } = record;
   const { protocol, ...rest } = { protocol: undefined, ...all };
   const showBytes = showKeys || protocol === 'route';
-  return JSON.stringify({
+  const text = JSON.stringify({
     schema: EVENT_SCHEMA,
     kind,
     protocol,
@@ -89,4 +92,6 @@ export function formatJson(
     ...additions,
     ...(plain('', rest, showBytes) as object),
   });
+  // Names may hold any byte: these, too, are commands to a terminal.
+  return text.replace(CONTROL, (one) => `\\u00${one.charCodeAt(0).toString(16)}`);
 }
