@@ -110,7 +110,7 @@ export type NamespaceKey =
  * - KernelError for a refusal, with the kernel's words, the attribute, and a hint,
  * - SystemError where no socket can be had.
  *
- * A list is whole: it is asked for again if it was interrupted, and says so if it stays so.
+ * A list is asked for again if the kernel says that it was interrupted, and says so if it stays so.
  *
  * @example
  * await using client = new RouteClient();

@@ -5,9 +5,10 @@
 import { type ClientOptions, Connection, type RequestOptions } from '../netlink/connection.ts';
 import { NETLINK_ROUTE } from '../netlink/constants.ts';
 import type { Request } from '../netlink/request.ts';
+import { checkProperties } from '../wire/check.ts';
 import type { Input } from '../wire/input.ts';
+import { type Shape, shape } from '../wire/shape.ts';
 import * as bodies from './bodies.ts';
-import { checkProperties, joined, type Shape } from './check.ts';
 import { decodeRoute } from './decode.ts';
 import { encodeRoute, type RouteInput } from './encode.ts';
 import type { RouteEvent } from './events.ts';
@@ -31,7 +32,7 @@ export interface Listing<T> {
   readonly items: readonly T[];
   /**
    * What was listed changed while it was, each time it was asked for: something may be missing, or
-   * there twice.
+   * there twice. The kernel tells of it for links, addresses and next hops only (docs/route.md).
    */
   readonly interrupted: boolean;
 }
@@ -65,9 +66,9 @@ const shapes = new Map<keyof Objects, Shape>();
 
 function shapeOf(about: keyof Objects): Shape {
   const { header, table } = bodies[about];
-  const shape = shapes.get(about) ?? joined(header, table);
-  shapes.set(about, shape);
-  return shape;
+  const of = shapes.get(about) ?? shape(header, table);
+  shapes.set(about, of);
+  return of;
 }
 
 /** A message as the connection sends it. @throws EncodeError for a property there is not */
@@ -85,7 +86,7 @@ function requestOf<Property extends keyof Objects>(question: Question<Property>)
       const input = { kind: 'request', message, header, [about]: value };
       encodeRoute(writer, input as RouteInput<RtnetlinkRequest>);
     },
-    attributeName: (type) => table.attributes.find(({ number }) => number === type)?.kernel,
+    attributes: table,
     hint: (ack) => hintFor(name, ack),
   };
 }

@@ -361,7 +361,7 @@ test('wrong arguments of rtnetlink requests are refused by name, and nothing is 
     [
       () => client.addLink({ name: 'x', info: { kind: 'xfrm', xfrm: { ifid: 7 } as object } }),
       ['NEWLINK', 'info', 'xfrm', 'ifid'],
-      /is no property here; there are link, ifId/,
+      /is no property here; did you mean ifId\?/,
     ],
     [() => client.setUp({ index: 0 }), ['NEWLINK', 'index'], /0 is no interface index/],
     [() => client.addAddress({ index: 1 }), ['NEWADDR', 'address'], /is missing/],
@@ -402,5 +402,16 @@ test('a refusal of rtnetlink names the attribute and says what to do', async () 
   await assert.rejects(
     client.addLink({ name: 'k0', gsoMaxSize: 1, info: { kind: 'bridge' } }),
     refused('ERANGE', { attribute: 'IFLA_GSO_MAX_SIZE' }),
+  );
+  // A number that has no room for itself, in a nest in a nest: the kernel tells which by an offset.
+  const unknown = [{ type: 1, flags: 0, bytes: new Uint8Array(1) }];
+  await assert.rejects(
+    client.addLink({ name: 'k0', info: { kind: 'bridge', bridge: { unknown } } }),
+    (error: unknown) => {
+      assert(error instanceof KernelError, inspect(error));
+      const path = ['IFLA_LINKINFO', 'IFLA_INFO_DATA', 'IFLA_BR_FORWARD_DELAY'];
+      assert.deepEqual([error.code, error.path], ['ERANGE', path]);
+      return true;
+    },
   );
 });
