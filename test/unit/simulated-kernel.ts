@@ -358,7 +358,7 @@ export class SimulatedKernel {
 
   #helper(state: XfrmState): void {
     if (this.states.some((one) => one.proto === 4 && one.daddr === state.daddr)) return;
-    const { comp: _, ...rest } = state;
+    const { comp: _, offload: _o, ...rest } = state;
     this.#insert({ ...rest, proto: 4, spi: 7, seq: 0 } as XfrmState);
   }
 
