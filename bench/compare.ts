@@ -5,6 +5,7 @@
 import { type Contestant, contestants, type Listening } from './contestants.ts';
 import { Listener, startLoad } from './listening.ts';
 import type { Queue } from './proc.ts';
+import { ratios } from './stats.ts';
 
 /** What makes the events of a comparison, and what a listener needs to hear them. */
 export interface Scene {
@@ -129,4 +130,16 @@ export async function compare(
     buffer: listening.buffer,
     outcomes: [...outcomes.values()],
   };
+}
+
+/** Values that may have come from JSON, which has no NaN. */
+export const numbers = (values: readonly (number | null)[]) =>
+  values.map((value) => value ?? Number.NaN);
+
+/** The processor time of an outcome, as many times that of another of the same comparison. */
+export function ratiosOf(comparison: Comparison, name: string, base: string): number[] {
+  const find = (wanted: string) => comparison.outcomes.find((one) => one.name === wanted);
+  const [outcome, other] = [find(name), find(base)];
+  if (!outcome || !other) return [];
+  return ratios(numbers(outcome.cpu), numbers(other.cpu));
 }

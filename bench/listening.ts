@@ -133,10 +133,12 @@ export class Listener {
 
   get #pid(): number {
     const { pid } = this.#child;
-    if (pid === undefined || this.ended) {
-      throw new Error(`${this.#contestant.name} has ended: ${this.#said.trim()}`);
-    }
+    if (pid === undefined || this.ended) throw this.#endedError();
     return pid;
+  }
+
+  #endedError(): Error {
+    return new Error(`${this.#contestant.name} has ended: ${this.#said.trim()}`);
   }
 
   /** Whether it has ended by itself. */
@@ -145,8 +147,21 @@ export class Listener {
   }
 
   async #ready(): Promise<void> {
-    while (listeningSocket(this.#pid) === undefined) await pause(10);
+    await this.#alive(async () => {
+      while (listeningSocket(this.#pid) === undefined) await pause(10);
+    });
     await this.atRest();
+  }
+
+  /** What looks at the process: if that has ended meanwhile, the error says so, and why. */
+  async #alive<T>(look: () => Promise<T>): Promise<T> {
+    try {
+      return await look();
+    } catch (error) {
+      // Its files go before Node tells of its end.
+      await Promise.race([this.#ended, pause(1000)]);
+      throw this.ended ? this.#endedError() : error;
+    }
   }
 
   /** Nanoseconds of processor time so far. */
@@ -156,7 +171,7 @@ export class Listener {
 
   /** Waits until it has read all there is, as far as it reads. */
   atRest(): Promise<Queue> {
-    return atRest(this.#pid);
+    return this.#alive(() => atRest(this.#pid));
   }
 
   /** Stops it, so that what comes waits in its queue. */

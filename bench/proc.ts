@@ -39,7 +39,11 @@ export function listeningSocket(pid: number): Queue | undefined {
   );
   for (const line of readFileSync(`/proc/${pid}/net/netlink`, 'utf8').split('\n').slice(1)) {
     const [, protocol, , groups, bytes, , , , drops, inode] = line.trim().split(/\s+/);
-    if (protocol !== NETLINK_XFRM || !own.has(inode ?? '') || Number.parseInt(groups ?? '0', 16) === 0) {
+    if (
+      protocol !== NETLINK_XFRM ||
+      !own.has(inode ?? '') ||
+      Number.parseInt(groups ?? '0', 16) === 0
+    ) {
       continue;
     }
     return { bytes: Number(bytes), drops: Number(drops) };

@@ -7,11 +7,11 @@ import { type Addon, addon, type NativeCallback } from '../../lib/socket/addon.t
 
 /** To be called before any socket is opened. */
 export function takeForged(): void {
-  const { prototype } = addon().Socket as Addon['Socket'] & {
-    prototype: InstanceType<Addon['Socket']>;
-  };
-  const { start } = prototype;
-  prototype.start = function (callback: NativeCallback, _kernelOnly: boolean, batch: number) {
-    return start.call(this, callback, false, batch);
+  // Its methods cannot be replaced, but it can.
+  const native = addon() as { -readonly [Name in keyof Addon]: Addon[Name] };
+  native.Socket = class extends native.Socket {
+    override start(callback: NativeCallback, _kernelOnly: boolean, batch: number): number {
+      return super.start(callback, false, batch);
+    }
   };
 }

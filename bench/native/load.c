@@ -238,7 +238,8 @@ static void forge(const char *path, uint64_t events, double rate) {
       header->nlmsg_seq = (uint32_t)(made + i);
       info->id.daddr.a4 = right(made + i);
       info->saddr.a4 = left(made + i);
-      info->id.spi = htonl(0x1000 + (uint32_t)(made + i));
+      // As many SAs as a large gateway has, each announced many times.
+      info->id.spi = htonl(0x1000 + (uint32_t)((made + i) & 4095));
     }
     for (int done = 0; done < some;) {
       int sent = sendmmsg(fd, datagrams + done, some - done, 0);
