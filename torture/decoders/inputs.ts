@@ -6,7 +6,11 @@
 import fc from 'fast-check';
 import { captures } from '../../test/unit/captures.ts';
 import { answers, events, type Kind, messageBytes, requests } from '../../test/unit/generate.ts';
-import { kinds as routeKinds, routeBytes } from '../../test/unit/generate-route.ts';
+import {
+  type Kind as RouteKind,
+  routeBytes,
+  kinds as routeKinds,
+} from '../../test/unit/generate-route.ts';
 import { Random } from '../../test/unit/random.ts';
 import { FAMILIES, type Protocol } from './datagrams.ts';
 import { KINDS_OF_CHANGE, type Mutation, mutate } from './mutate.ts';
@@ -20,26 +24,23 @@ const xfrmKinds: readonly Kind[] = [...events, ...answers, ...requests];
 /** Where a datagram comes from: of a recording, or of a kind of message and a seed. */
 type Source = readonly [recorded: boolean, which: number, seed: number];
 
+/** Messages of each kind: they are changed many times, which costs less than making one. */
+const SEEDS = 16;
+
 /** A message from the tables, as the kernel or a program could have made it. */
 function generated(protocol: Protocol, which: number, seed: number): Uint8Array {
   const random = new Random(seed);
   if (protocol === 'xfrm') {
     return messageBytes(xfrmKinds[which % xfrmKinds.length] as Kind, random);
   }
-  const kind = routeKinds[which % routeKinds.length];
-  return kind === undefined ? new Uint8Array(0) : routeBytes(kind, random);
-}
-
-function datagramOf(protocol: Protocol, [fromRecording, which, seed]: Source): Uint8Array {
-  if (!fromRecording) return generated(protocol, which, seed);
-  return recorded[protocol][which % recorded[protocol].length] ?? new Uint8Array(0);
+  return routeBytes(routeKinds[which % routeKinds.length] as RouteKind, random);
 }
 
 const protocol = fc.constantFrom<Protocol>('xfrm', 'xfrm', 'route');
 const source: fc.Arbitrary<Source> = fc.tuple(
   fc.boolean(),
   fc.noBias(fc.nat(0xffff)),
-  fc.noBias(fc.nat()),
+  fc.noBias(fc.nat(SEEDS - 1)),
 );
 const mutation: fc.Arbitrary<Mutation> = fc.tuple(
   fc.nat(KINDS_OF_CHANGE - 1),
@@ -48,26 +49,43 @@ const mutation: fc.Arbitrary<Mutation> = fc.tuple(
   fc.boolean(),
 );
 
-/** A datagram, and whether it is as its sender made it. */
+/** A datagram, and what is known of it. */
 export interface Input {
   readonly protocol: Protocol;
   readonly bytes: Uint8Array;
-  readonly generated: boolean;
+  /** As its sender made it. */
+  readonly unchanged: boolean;
+  /** Whether more followed that was not read. */
   readonly truncated: boolean;
 }
 
-/** Any datagram. */
-export const datagram: fc.Arbitrary<Input> = fc
-  .tuple(protocol, source, source, fc.array(mutation, { maxLength: 6 }), fc.noBias(fc.nat(9)))
-  .map(([protocol, of, other, mutations, cut]) => {
-    const bytes = datagramOf(protocol, of);
-    const unchanged = mutations.length === 0;
-    return {
-      protocol,
-      bytes: unchanged
-        ? bytes
-        : mutate(bytes, mutations, datagramOf(protocol, other), FAMILIES[protocol]),
-      generated: unchanged && !of[0],
-      truncated: cut === 0,
-    };
-  });
+/** Any datagram. @param seed of the messages that are made from the tables */
+export function datagrams(seed: number): fc.Arbitrary<Input> {
+  const made = new Map<string, Uint8Array>();
+  const datagramOf = (protocol: Protocol, [fromRecording, which, number]: Source) => {
+    const of = recorded[protocol];
+    if (fromRecording) return of[which % of.length] as Uint8Array;
+    const kinds = protocol === 'xfrm' ? xfrmKinds.length : routeKinds.length;
+    const key = `${protocol} ${which % kinds} ${number}`;
+    let bytes = made.get(key);
+    if (bytes === undefined) {
+      bytes = generated(protocol, which, seed + number);
+      made.set(key, bytes);
+    }
+    return bytes;
+  };
+  return fc
+    .tuple(protocol, source, source, fc.array(mutation, { maxLength: 6 }), fc.noBias(fc.nat(9)))
+    .map(([protocol, of, other, mutations, cut]) => {
+      const bytes = datagramOf(protocol, of);
+      const unchanged = mutations.length === 0;
+      return {
+        protocol,
+        bytes: unchanged
+          ? bytes
+          : mutate(bytes, mutations, datagramOf(protocol, other), FAMILIES[protocol]),
+        unchanged: unchanged && !of[0],
+        truncated: cut === 0,
+      };
+    });
+}

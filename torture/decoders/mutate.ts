@@ -119,7 +119,11 @@ const CHANGES: readonly Change[] = [
     const offset = at + ((where % length) & ~3);
     if (offset + 4 > bytes.length) return bytes;
     const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
-    view.setUint32(offset, value % 3 === 0 ? (LENGTHS[value % LENGTHS.length] as number) : value, LE);
+    view.setUint32(
+      offset,
+      value % 3 === 0 ? (LENGTHS[value % LENGTHS.length] as number) : value,
+      LE,
+    );
     return bytes;
   },
   // A length that lies.
@@ -156,16 +160,27 @@ const CHANGES: readonly Change[] = [
   // The same, many times.
   (bytes, span, [where, _, mend]) => {
     const one = whole(bytes, span);
-    const copies = new Uint8Array(Buffer.concat(Array.from({ length: 1 + (where % 24) }, () => one)));
+    const copies = new Uint8Array(
+      Buffer.concat(Array.from({ length: 1 + (where % 24) }, () => one)),
+    );
     return replace(bytes, [span.at, 0, copies], span.within, mend);
   },
   // Something is missing.
   (bytes, span, [_, __, mend]) =>
-    replace(bytes, [span.at, Math.min(align4(span.length), bytes.length - span.at), EMPTY], span.within, mend),
+    replace(
+      bytes,
+      [span.at, Math.min(align4(span.length), bytes.length - span.at), EMPTY],
+      span.within,
+      mend,
+    ),
   // Another type.
   (bytes, span, [where, value]) => {
     const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
-    view.setUint16(span.at + (isMessage(span) ? 4 : 2), where % 2 ? value & 0x3f : value & 0xffff, LE);
+    view.setUint16(
+      span.at + (isMessage(span) ? 4 : 2),
+      where % 2 ? value & 0x3f : value & 0xffff,
+      LE,
+    );
     return bytes;
   },
   // A payload that is longer, or shorter.
@@ -180,7 +195,11 @@ const CHANGES: readonly Change[] = [
   },
   // Another datagram behind it.
   (bytes, _, __, other) =>
-    bytes.length + other.length > MOST ? bytes : new Uint8Array(Buffer.concat([whole(bytes, { at: 0, length: bytes.length, within: [] }), other])),
+    bytes.length + other.length > MOST
+      ? bytes
+      : new Uint8Array(
+          Buffer.concat([whole(bytes, { at: 0, length: bytes.length, within: [] }), other]),
+        ),
 ];
 
 const EMPTY = new Uint8Array(0);
@@ -202,7 +221,8 @@ export function mutate(
     const none: Span = { at: 0, length: bytes.length, within: [] };
     // The place comes from the whole number, what to do there from its higher part.
     const span = spans[where % Math.max(1, spans.length)] ?? none;
-    if (span === none && bytes.length < NLMSG_HDRLEN) what > 1 ? (bytes = bytes.slice(1)) : undefined;
+    // Too short for anything but a cut.
+    if (bytes.length < NLMSG_HDRLEN) bytes = bytes.slice(1);
     else {
       const change = CHANGES[what % CHANGES.length] as Change;
       bytes = change(bytes, span, [Math.floor(where / 7), value, mend], other, family);
