@@ -413,7 +413,7 @@ test('wrong arguments of rtnetlink requests are refused by name, and nothing is 
     [() => client.getAddress(1, 5n as never), ['GETADDR', 'address'], /^5n is no address/],
     [() => client.getRule('inet', -1), ['priority'], /^-1 is no whole/],
     [
-      () => client.addLink({ name: 'x', flags: { up: 1 } } as never),
+      () => client.changeLink({ index: 1 }, { flags: { up: 1 } } as never),
       ['NEWLINK', 'flags'],
       /^an object is no list of names/,
     ],
