@@ -182,9 +182,15 @@ export class Tunnels {
       const { why, portId } = change;
       this.#removeSa(found);
       group.gone.push({ sa, last: value, why, portId, time });
-    } else {
+    } else if (group.isFor(value)) {
       sa.entry = { id, uid, value };
       if (kind === 'expiring') sa.softAt ??= time.wall;
+    } else {
+      // A repair can take another SA for the one that was there (docs/consistency.md).
+      this.#removeSa(found);
+      const last = sa.entry.value;
+      group.gone.push({ sa, last, why: 'replaced', portId: undefined, time });
+      this.#addSa({ id, uid, value }, time);
     }
     this.#dirty.add(group);
   }
