@@ -5,7 +5,7 @@ import { readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { root, setup } from './setup.mjs';
 
-setup();
+await setup();
 const bin = (name) => join(root, 'node_modules/.bin', name);
 const cpp = readdirSync(join(root, 'native')).map((name) => join('native', name));
 const checks = [
