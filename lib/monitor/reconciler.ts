@@ -33,13 +33,19 @@ export interface Pace {
 /** Events kept to say why something is missing; those beyond are not. */
 const EXPLANATIONS = 1024;
 
+/** What the events of all protocols have. */
+interface Heard {
+  readonly time: EventTime;
+  readonly header: { readonly portId: number };
+}
+
 type Phase = 'idle' | 'emptying' | 'listing' | 'settling';
 
 /**
  * Rounds of comparison: read events until none wait (emptying), list (listing), read events until
  * none wait (settling), compare. Events go on being applied all the while.
  */
-export class Reconciler<K extends Kinds, Event extends { readonly time: EventTime }> {
+export class Reconciler<K extends Kinds, Event extends Heard> {
   /** The tables. They hold nothing before the first round has ended. */
   readonly tables: Tables<K>;
   readonly #family: Family<K, Event>;
@@ -68,6 +74,7 @@ export class Reconciler<K extends Kinds, Event extends { readonly time: EventTim
   #counts = { added: 0, updated: 0, removed: 0 };
   #time: EventTime;
   #cause: 'kernel' | 'repair' = 'kernel';
+  #portId = 0;
 
   constructor(family: Family<K, Event>, host: Host<K>, pace: Pace) {
     this.#family = family;
@@ -122,6 +129,7 @@ export class Reconciler<K extends Kinds, Event extends { readonly time: EventTim
     }
     this.#time = event.time;
     this.#cause = 'kernel';
+    this.#portId = event.header.portId;
     this.#family.apply(event, this.#live);
     if (this.#phase === 'listing') this.#overlap.push(event);
     else if (this.#phase === 'settling') this.#family.apply(event, this.#shadow);
@@ -289,7 +297,9 @@ export class Reconciler<K extends Kinds, Event extends { readonly time: EventTim
         if (known === undefined) return;
         reconciler.tables[kind].delete(key);
         count('removed');
-        tell(kind, known, last ?? known.value, { kind: 'removed', why });
+        const asked = reconciler.#cause === 'kernel' && (why === 'deleted' || why === 'flushed');
+        const claim = asked ? { portId: reconciler.#portId } : {};
+        tell(kind, known, last ?? known.value, { kind: 'removed', why, ...claim });
       },
       expiring(kind, key, value) {
         const known = reconciler.tables[kind].get(key);

@@ -61,13 +61,13 @@ export interface Expiry {
 /**
  * What is wrong, or may soon be, although the state does not show it. `value` and `limit` are
  *
- * - `piling-up`: SAs of a direction (and CPU) and how many may be; or 2, if an overlap does not end
+ * - `piling-up`: SAs of a direction (and CPU), and how many may be
  * - `spi-shared`: destinations of one SPI, and 1
  * - `sequence`: share of the sequence numbers used, and the threshold
  * - `lifetime`: share of the hard limit of bytes or packets used, and the threshold
  * - `integrity`, `replay`, `replay-window`: packets refused since it was raised, and 0
  * - `acquire-storm`: SAs asked for within the window, and how many may be
- * - `stale-policy`: milliseconds that policies outlive their last SA, and the threshold
+ * - `stale-policy`: policies that outlived their last SA, and 0
  * - `nat-mapping`: changes of the peer's address or port within the window, and how many may be
  * - `leak`: SAs or policies that nothing uses, and how many there were at the start of the window
  */
