@@ -16,9 +16,9 @@ import { endWhenUnread, LineOutput } from './output.ts';
 import { type Origin, Streams } from './streams.ts';
 import { Summary } from './summary.ts';
 import { formatEvent, formatNamespace, formatTime } from './text.ts';
+import { formatTunnelChange } from './tunnel-change-text.ts';
 import { isTunnelEvent } from './tunnel-filter.ts';
 import { changeJson } from './tunnel-json.ts';
-import { formatChange as formatTunnelChange } from './tunnel-text.ts';
 import { Claims, formatOwner } from './who.ts';
 
 /** What to follow. */

@@ -6,9 +6,9 @@ import type { TunnelWarning } from '../tunnel/tunnel.ts';
 import { TUNNEL_STATES, type Tunnel } from '../tunnel/tunnel.ts';
 import { printable } from '../wire/text.ts';
 import type { Colors } from './colors.ts';
-import { Table } from './table.ts';
 import type { TunnelRates } from './tunnel-rates.ts';
-import { describeWarning, paintState, TUNNEL_HEADS, tunnelRow } from './tunnel-text.ts';
+import { tunnelTable } from './tunnel-table.ts';
+import { describeWarning, paintState } from './tunnel-text.ts';
 import { formatDuration } from './units.ts';
 
 /** How far the picture can be believed. */
@@ -64,9 +64,7 @@ export function frameLines(frame: Frame, colors: Colors): string[] {
   const room = Math.max(1, rows - AROUND - warnings.length);
   const visible = tunnels.slice(above, above + room);
   const lines = [head(frame, colors), ...warnings.map((one) => describeWarning(one, colors))];
-  const table = new Table(TUNNEL_HEADS.map(colors.dim), (line) => lines.push(line));
-  for (const tunnel of visible) table.row(tunnelRow(tunnel, colors, now, rates(tunnel.id)));
-  table.flush();
+  lines.push(...tunnelTable(visible, colors, now, rates));
   const below = tunnels.length - above - visible.length;
   const hidden = [above > 0 ? `${above} above` : '', below > 0 ? `${below} below` : '']
     .filter(Boolean)

@@ -18,8 +18,8 @@ import {
 } from './options.ts';
 import { endWhenUnread, LineOutput } from './output.ts';
 import { Summary } from './summary.ts';
-import { Table } from './table.ts';
 import { formatTime } from './text.ts';
+import { formatTunnelChange } from './tunnel-change-text.ts';
 import {
   CHANGE_FILTER_HELP,
   isTunnelEvent,
@@ -35,13 +35,8 @@ import {
   type TunnelOptions,
   tunnelFilterOf,
 } from './tunnel-options.ts';
-import {
-  describeTunnel,
-  describeWarning,
-  formatChange,
-  TUNNEL_HEADS,
-  tunnelRow,
-} from './tunnel-text.ts';
+import { tunnelTable } from './tunnel-table.ts';
+import { describeTunnel, describeWarning } from './tunnel-text.ts';
 import { showTunnels } from './tunnels-live.ts';
 
 interface Options extends OutputOptions, FollowOptions, TunnelOptions {
@@ -129,9 +124,7 @@ function printList(
   }
   for (const one of warnings) out.line(describeWarning(one, colors));
   if (process.stdout.isTTY) {
-    const table = new Table(TUNNEL_HEADS.map(colors.dim), (line) => out.line(line));
-    for (const one of tunnels) table.row(tunnelRow(one, colors, time.wall));
-    table.flush();
+    for (const line of tunnelTable(tunnels, colors, time.wall)) out.line(line);
   } else {
     for (const one of tunnels) out.line(describeTunnel(one, colors));
   }
@@ -170,7 +163,7 @@ async function followTunnels(
       // Counters were read, and all was right.
       if (change.kind === 'refreshed' || !filter.matchesChange(change)) continue;
       summary.addChange(change.kind);
-      out.line(json ? formatJson(changeJson(change), false) : formatChange(change, colors));
+      out.line(json ? formatJson(changeJson(change), false) : formatTunnelChange(change, colors));
       if (isTunnelEvent(change) && --left === 0) break;
     }
     if (process.stdout.writableNeedDrain) await out.ready(ended.signal).catch(() => {});

@@ -33,7 +33,8 @@ interface Options extends OutputOptions, TunnelOptions {
 }
 
 const TIMEOUT = 30_000;
-/** Milliseconds between two readings of the counters: idle and one-way tunnels show only there. */
+/** States that only the counters tell, or a list: then it is read so often (ms). */
+const COUNTED: readonly string[] = ['idle', 'one-way', 'acquiring'] satisfies TunnelState[];
 const REFRESH = 1000;
 
 /** The states that a word of `--for` stands for. */
@@ -149,7 +150,10 @@ async function wait(
   const states = new Set(words.flatMap((word) => statesOf(word) ?? []));
   const ended = endedBySignal();
   const begun = performance.now();
-  await using monitor = await TunnelMonitor.open({ ...options, refreshInterval: REFRESH });
+  await using monitor = await TunnelMonitor.open({
+    ...options,
+    ...(words.some((word) => COUNTED.includes(word)) ? { refreshInterval: REFRESH } : {}),
+  });
   let last: Tunnel | undefined;
   const out = new LineOutput();
   const print = async (tunnel: Tunnel) => {
