@@ -82,6 +82,10 @@ export class TunnelRecord {
   /** As it was last shown; undefined before it is. */
   tunnel: Tunnel | undefined;
   present: Present = NOTHING;
+  /** ESP before AH before IPCOMP: of packets that two protocols protect, one counts. */
+  protocol: IpsecProto | undefined;
+  /** Of all its SAs, those that are gone included. */
+  traffic: PerDirection<Traffic> = both(() => ({ bytes: 0n, packets: 0n, lastUsed: undefined }));
   orientation: Orientation | undefined;
   reqid: number | undefined;
   members: ReadonlySet<string> = new Set();
@@ -119,7 +123,6 @@ export class TunnelRecord {
 
   /** An SA is gone: what it counted stays. */
   retire(last: XfrmState, direction: Direction): void {
-    // Of packets that two protocols protect, one counts (protocol).
     if (last.proto === this.protocol) {
       this.#carried[direction].bytes += last.current.bytes;
       this.#carried[direction].packets += last.current.packets;
@@ -131,21 +134,18 @@ export class TunnelRecord {
     this.#lastUsed[direction] = latest(this.#lastUsed[direction], lastUsed(last));
   }
 
-  /** ESP before AH before IPCOMP, of SAs or else of what policies ask for. */
-  get protocol(): IpsecProto | undefined {
-    const { sas, larval, claims } = this.present;
-    const all = [...sas.out, ...sas.in, ...larval].map(({ entry }) => entry.value.proto);
-    const protocols = new Set(all.length > 0 ? all : claims.map(({ proto }) => proto));
-    const known = (['esp', 'ah', 'comp'] as const).find((proto) => protocols.has(proto));
-    return known ?? [...protocols][0] ?? this.tunnel?.protocol;
+  /** Takes what there is, and reads its counters. */
+  read(present: Present): void {
+    this.present = present;
+    this.protocol = protocolOf(present) ?? this.protocol;
+    this.traffic = both((direction) => this.#trafficOf(direction));
   }
 
-  traffic(direction: Direction): Traffic {
-    const { protocol } = this;
+  #trafficOf(direction: Direction): Traffic {
     let { bytes, packets } = this.#carried[direction];
     let used = this.#lastUsed[direction];
     for (const { entry } of this.present.sas[direction]) {
-      if (entry.value.proto !== protocol) continue;
+      if (entry.value.proto !== this.protocol) continue;
       bytes += entry.value.current.bytes;
       packets += entry.value.current.packets;
       used = latest(used, lastUsed(entry.value));
@@ -174,7 +174,7 @@ export class TunnelRecord {
     since: EventTime | undefined,
   ): Sighting {
     const { sas, larval, policies, acquiredAt } = this.present;
-    const traffic = both((direction) => this.traffic(direction));
+    const { traffic } = this;
     const { local, remote, directed } = this.orientation ?? {
       local: '',
       remote: '',
@@ -258,7 +258,7 @@ export class TunnelRecord {
       sas: both((direction) => sas[direction].map(({ entry }) => entry)),
       larval: larval.map(({ entry }) => entry),
       policies: policies.map(({ entry }) => entry),
-      traffic: both((direction) => this.traffic(direction)),
+      traffic: this.traffic,
       installed: added,
       expiry: both((direction) => expiryOf(sas[direction].at(-1)?.entry.value)),
       rekeys: this.rekeys,
@@ -291,6 +291,16 @@ export const both = <T>(of: (direction: Direction) => T): PerDirection<T> => ({
   in: of('in'),
 });
 
+function protocolOf({ sas, larval, claims }: Present): IpsecProto | undefined {
+  const protocols = new Set<IpsecProto>();
+  for (const each of [sas.out, sas.in, larval]) {
+    for (const { entry } of each) protocols.add(entry.value.proto);
+  }
+  if (protocols.size === 0) for (const { proto } of claims) protocols.add(proto);
+  const known = (['esp', 'ah', 'comp'] as const).find((proto) => protocols.has(proto));
+  return known ?? [...protocols][0];
+}
+
 const byAge = (a: XfrmState, b: XfrmState): number => Number(a.current.addTime - b.current.addTime);
 
 const modeOf = (policies: readonly XfrmPolicy[]): Tunnel['mode'] =>
@@ -300,7 +310,7 @@ function latest(a: number | undefined, b: number | undefined): number | undefine
   return a === undefined || (b !== undefined && b > a) ? b : a;
 }
 
-/** On the wall clock, in ms. Before 6.2 the kernel says only when it was first used (XFRMA_LASTUSED). */
+/** On the wall clock, in ms. Older kernels say only when it was first used (XFRMA_LASTUSED: not in 6.1). */
 function lastUsed({ lastUsed: last, current }: XfrmState): number | undefined {
   const seconds = last || current.useTime;
   return seconds === 0n ? undefined : Number(seconds) * 1000;

@@ -244,7 +244,7 @@ function listen(seen: Sighting, before: Heard | undefined): Heard {
   const latest = (direction: Direction, moved: boolean) => {
     const told = lastUsed[direction];
     const known = before.used[direction];
-    // Kernels that do not say when an SA was last used say when it was first.
+    // Older kernels say only when an SA was first used.
     const now = moved && (told === undefined || told <= (known ?? 0)) ? countedAt.wall : told;
     return now === undefined || (known !== undefined && known > now) ? known : now;
   };

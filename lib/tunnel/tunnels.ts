@@ -419,7 +419,7 @@ export class Tunnels {
   /** What there is of a tunnel may have changed. @param part undefined: nothing is there */
   #update(record: TunnelRecord, group: Group, part: Joined | undefined, now: EventTime): void {
     const rekeys = this.#follow(record, group, part, now);
-    record.present = part?.present ?? NOTHING;
+    record.read(part?.present ?? NOTHING);
     record.members = part?.members ?? new Set();
     if (record.expected) {
       if (part) this.#vacant.delete(record);
