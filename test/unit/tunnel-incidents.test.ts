@@ -4,7 +4,7 @@
  */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { HERE, THERE, World, type SaWish } from './tunnel-world.ts';
+import { HERE, type SaWish, THERE, World } from './tunnel-world.ts';
 
 /** A tunnel that is up, and watched from then on. */
 function running(wish: SaWish = {}, options?: ConstructorParameters<typeof World>[0]): World {
@@ -85,8 +85,14 @@ test('what has policies and no child SA is not up', () => {
 });
 
 test('a tunnel that is down stays in the lists: remembered for a time, or for good if expected', () => {
-  const expected = [{ name: 'paris', remote: THERE }, { name: 'rome', remote: '192.0.2.3' }];
-  for (const [options, stays] of [[{}, 0], [{ expected }, 2]] as const) {
+  const expected = [
+    { name: 'paris', remote: THERE },
+    { name: 'rome', remote: '192.0.2.3' },
+  ];
+  for (const [options, stays] of [
+    [{}, 0],
+    [{ expected }, 2],
+  ] as const) {
     const world = new World(options);
     world.addPolicies();
     world.addPair(0x1001);
@@ -132,10 +138,11 @@ test('a thousand rekeys, in whichever order their messages come: not one down', 
   }
   const told = world.told();
   assert.equal(told.filter((line) => line.startsWith('rekeyed')).length, 2000);
-  assert.deepEqual(
-    [...new Set(told.map((line) => line.replace(/ (out|in) .*/, '')))].sort(),
-    ['rekeyed up', 'state rekeying was up', 'state up was rekeying'],
-  );
+  assert.deepEqual([...new Set(told.map((line) => line.replace(/ (out|in) .*/, '')))].sort(), [
+    'rekeyed up',
+    'state rekeying was up',
+    'state up was rekeying',
+  ]);
   assert.equal(world.only.rekeys, 2000);
 });
 
@@ -216,10 +223,10 @@ test('a rekey that was missed by an overrun is a rekey all the same', () => {
   });
   world.pass(1000);
   const told = world.told();
-  assert.deepEqual(told.map((line) => line.replace(/ -?\d+ ms/, '')), [
-    'rekeyed up out 1001 > 1002',
-    'rekeyed up in 9001 > 9002',
-  ]);
+  assert.deepEqual(
+    told.map((line) => line.replace(/ -?\d+ ms/, '')),
+    ['rekeyed up out 1001 > 1002', 'rekeyed up in 9001 > 9002'],
+  );
 });
 
 test('requests for an SA that come again and again', () => {
@@ -275,7 +282,10 @@ test('packets too late for the replay window, replayed, or forged', () => {
 });
 
 test('keys that rotate by mark: one tunnel, rekeyed', () => {
-  const [three, four] = [{ value: 0x3e00, mask: 0xff00 }, { value: 0x4e00, mask: 0xff00 }];
+  const [three, four] = [
+    { value: 0x3e00, mask: 0xff00 },
+    { value: 0x4e00, mask: 0xff00 },
+  ];
   const arriving = { value: 0xd00, mask: 0xf00 };
   const world = new World();
   const inbound = { saddr: THERE, daddr: HERE, mark: arriving };
