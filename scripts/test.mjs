@@ -184,7 +184,7 @@ if (process.argv.includes('--all')) {
       plain('unit tests', 'unit'),
       () =>
         part('kernel tests on this kernel', async () => {
-          const here = [...(await unshare()), ...nodeTest('kernel', '--expose-gc')];
+          const here = [...(await unshare()), ...nodeTest(['kernel', 'host'], '--expose-gc')];
           await lane('kernel tests on this kernel', here, env);
         }),
       () =>

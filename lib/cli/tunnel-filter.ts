@@ -148,8 +148,9 @@ export class TunnelFilter {
     let subjects: readonly Subject[] | undefined;
     const { tunnel } = candidate;
     return this.#terms.every(({ key, negated, values }) => {
-      // As of entries of lists: those have no kind, and a change of a tunnel is no event.
-      if (key === 'kind') return inList || negated;
+      // Entries of lists have neither, and pass; a change of a tunnel is no event.
+      if (inList && (key === 'kind' || key === 'change')) return true;
+      if (key === 'kind') return negated;
       if (isOwn(key)) {
         const found: readonly string[] = { ...OWN, ...CHANGE }[key].of(candidate);
         return found.some((one) => values.includes(one)) !== negated;

@@ -168,8 +168,8 @@ async function wait(
   const look = (): number | undefined => {
     const [tunnel, ...more] = target.among([...monitor.tunnels]);
     if (more.length > 0) {
-      const ids = [tunnel, ...more].map((one) => `  ${printable(one?.id ?? '')}`).join('\n');
-      command.error(`error: '${target.text}' is more than one tunnel:\n${ids}`);
+      const ids = [tunnel, ...more].map((one) => `  ${printable(one?.id ?? '')}`).sort();
+      command.error(`error: '${target.text}' is more than one tunnel:\n${ids.join('\n')}`);
     }
     if (tunnel) last = tunnel;
     if (tunnel && states.has(tunnel.state)) return EXIT.done;

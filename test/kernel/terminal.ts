@@ -15,6 +15,9 @@ afterEach(() => {
   running.clear();
 });
 
+/** Milliseconds after which what does not show up never will, also on a slow machine. */
+const PATIENCE = 60_000;
+
 const quote = (word: string) => `'${word.replaceAll("'", `'\\''`)}'`;
 
 interface TerminalOptions {
@@ -31,8 +34,7 @@ export class TestTerminal {
   readonly #exited: Promise<unknown>;
   #device: string | undefined;
   #status: number | undefined;
-  /** All that was written, piece by piece. */
-  output = '';
+  #output = '';
 
   /** Starts the command with these arguments. */
   constructor(
@@ -40,10 +42,11 @@ export class TestTerminal {
     { columns = 100, rows = 12, more = {} }: TerminalOptions = {},
   ) {
     this.#terminal = new xterm.Terminal({ cols: columns, rows, allowProposedApi: true });
-    const words = [process.execPath, program, ...args].map(quote).join(' ');
+    const shell = ['sh', '-c', 'echo before $$; exec "$@"', 'sh'];
+    const words = [...shell, process.execPath, program, ...args].map(quote).join(' ');
     // The shell stays, to say how it ended, and whether keys are whole lines again (icanon).
     const line = [
-      `stty rows ${rows} cols ${columns}; tty; echo before`,
+      `stty rows ${rows} cols ${columns}; tty`,
       words,
       "echo status=$?; stty -a | grep -o -- '-*icanon'",
     ].join('; ');
@@ -52,17 +55,23 @@ export class TestTerminal {
     running.add(this.#child);
     this.#exited = once(this.#child, 'close');
     this.#child.stdout?.setEncoding('utf8').on('data', (text: string) => {
-      this.output += text;
-      this.#device ??= /\/dev\/pts\/\d+/.exec(this.output)?.[0];
-      const [, status] = /status=(\d+)/.exec(this.output) ?? [];
+      this.#output += text;
+      this.#terminal.write(text);
+      this.#device ??= /\/dev\/pts\/\d+/.exec(this.#output)?.[0];
+      const [, status] = /status=(\d+)/.exec(this.#output) ?? [];
       if (status !== undefined) this.#status = Number(status);
     });
   }
 
+  /** All that was written, with ␛ for each escape. */
+  get output(): string {
+    return this.#output.replaceAll('\x1b', '␛');
+  }
+
   /** What is on the screen now, line by line. */
   async screen(): Promise<string[]> {
-    this.#terminal.reset();
-    await new Promise<void>((resolve) => this.#terminal.write(this.output, resolve));
+    // After all that was written before.
+    await new Promise<void>((resolve) => this.#terminal.write('', resolve));
     const { buffer, rows } = this.#terminal;
     const lines = Array.from({ length: rows }, (_, i) =>
       buffer.active.getLine(buffer.active.baseY + i)?.translateToString(true),
@@ -72,11 +81,11 @@ export class TestTerminal {
 
   /** Until the screen shows something. */
   async shows(wanted: RegExp): Promise<string[]> {
-    for (const until = Date.now() + 20_000; ; ) {
+    for (const until = Date.now() + PATIENCE; ; ) {
       const lines = await this.screen();
       if (wanted.test(lines.join('\n'))) return lines;
       if (Date.now() > until) throw new Error(`no ${wanted} in\n${lines.join('\n')}`);
-      await new Promise((resolve) => setTimeout(resolve, 30));
+      await new Promise((resolve) => setTimeout(resolve, 100));
     }
   }
 
@@ -88,6 +97,12 @@ export class TestTerminal {
   resize(columns: number, rows: number): void {
     execFileSync('stty', ['-F', this.#device ?? '', 'rows', `${rows}`, 'cols', `${columns}`]);
     this.#terminal.resize(columns, rows);
+  }
+
+  /** Sends a signal to the command itself. */
+  signal(signal: NodeJS.Signals): void {
+    const [, pid] = /before (\d+)/.exec(this.#output) ?? [];
+    process.kill(Number(pid), signal);
   }
 
   /** The command's exit status, when it has ended by itself. */
