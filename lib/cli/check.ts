@@ -25,6 +25,7 @@ import {
   addTunnelOptions,
   duration,
   monitorOptionsOf,
+  THRESHOLD_HELP,
   type TunnelOptions,
   tunnelFilterOf,
 } from './tunnel-options.ts';
@@ -55,9 +56,10 @@ export function checkCommand(): Command {
   const command = new Command('check')
     .summary('tell a monitoring system whether tunnels are well')
     .description(
-      'Says whether the tunnels of this host are well, as plugins of Nagios, Icinga and their like do:\n' +
-        'one line with performance data, then a line for each problem. Exit status 0 OK, 1 WARNING,\n' +
-        '2 CRITICAL, 3 UNKNOWN: also for wrong usage, a missing permission and errors.',
+      'Says whether the tunnels of this host are well, as plugins of Nagios, Icinga and\n' +
+        'their like do: one line with performance data, then a line for each problem.\n' +
+        'Exit status 0 OK, 1 WARNING, 2 CRITICAL, 3 UNKNOWN: also for wrong usage, a\n' +
+        'missing permission and errors. The other subcommands have other statuses.',
     )
     .argument('[filter...]', 'which tunnels')
     .addOption(
@@ -88,7 +90,11 @@ export function checkCommand(): Command {
       },
     })
     .addHelpText('after', TUNNEL_FILTER_HELP)
-    .addHelpText('after', `States and warnings: ${SEVERITY_WORDS.join(', ')}.\n`)
+    .addHelpText('after', THRESHOLD_HELP)
+    .addHelpText(
+      'after',
+      'Words of --critical and --warning: the states and warnings above; "warnings" is all of these.\n',
+    )
     .action(async (words: string[], options: Options) => {
       const format = formatOf(options, command);
       const { critical, warning, none, watchFor } = options;

@@ -79,7 +79,7 @@ const OWN = {
     of: ({ tunnel }) => [tunnel?.name, tunnel?.id].filter((one) => one !== undefined),
   },
   warning: {
-    help: `warning: any, ${WARNINGS.join(', ')}`,
+    help: `warning: any, ${WARNINGS.slice(0, 6).join(', ')},\n          ${WARNINGS.slice(6).join(', ')}`,
     ...oneOf(['any', ...WARNINGS]),
     of: ({ warnings }) => (warnings.length === 0 ? [] : ['any', ...warnings.map((w) => w.kind)]),
   },
@@ -218,7 +218,7 @@ function subjectsOf(tunnel: Tunnel): Subject[] {
 
 const help = (keys: Readonly<Record<string, { readonly help: string }>>) =>
   Object.entries(keys)
-    .map(([key, { help }]) => `  ${key.padEnd(7)} ${help}\n`)
+    .map(([key, { help }]) => `  ${key.padEnd(8)} ${help}\n`)
     .join('');
 
 /** The part of a help text that tells of filters of tunnels. */
@@ -227,5 +227,7 @@ Filters, all of which must hold, as in peer=10.0.0.0/8 state!=up; for any of a t
 and policies:
 ${help(SCOPES.tunnels)}`;
 
-/** The same for changes of tunnels. */
+/** The key that only changes have. */
+export const CHANGE_HELP = help(CHANGE);
+/** All that is not a filter of events too. */
 export const CHANGE_FILTER_HELP = help({ ...OWN, ...CHANGE });

@@ -79,13 +79,13 @@ export function addTunnelOptions(command: Command): Command {
       duration,
     )
     .addOption(
-      new Option('--threshold <name=value>', 'any other threshold; can be repeated')
+      new Option('--threshold <name=value>', 'any threshold; can be repeated')
         .argParser(threshold)
-        .default({}, 'see docs/command.md'),
+        .default({}, 'all as below'),
     )
     .option(
       '--acquires',
-      'hear when SAs are asked for; the kernel then does more (docs/command.md)',
+      'hear when SAs are asked for; the kernel then does more (docs/tunnels.md)',
     );
 }
 
@@ -147,4 +147,28 @@ export function tunnelFilterOf(
     if (error instanceof FilterError) command.error(`error: ${error.message}`);
     throw error;
   }
+}
+
+/** The part of a help text that tells of thresholds. */
+export const THRESHOLD_HELP = `
+Thresholds (docs/tunnels.md) and their defaults:
+${wrap(
+  Object.entries(THRESHOLDS).map(
+    ([name, value]) => `${name}=${NUMBERS.includes(name) ? value : formatThreshold(value)}`,
+  ),
+)}
+`;
+
+/** Words in lines of at most 90 characters. */
+function wrap(words: readonly string[]): string {
+  let line = ' ';
+  const lines: string[] = [];
+  for (const word of words) {
+    if (line.length + word.length > 90) {
+      lines.push(line);
+      line = ' ';
+    }
+    line += ` ${word}`;
+  }
+  return [...lines, line].join('\n');
 }

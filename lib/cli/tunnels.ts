@@ -21,7 +21,7 @@ import { Summary } from './summary.ts';
 import { formatTime } from './text.ts';
 import { formatTunnelChange } from './tunnel-change-text.ts';
 import {
-  CHANGE_FILTER_HELP,
+  CHANGE_HELP,
   isTunnelEvent,
   TUNNEL_FILTER_HELP,
   type TunnelFilter,
@@ -32,6 +32,7 @@ import {
   addTunnelOptions,
   duration,
   monitorOptionsOf,
+  THRESHOLD_HELP,
   type TunnelOptions,
   tunnelFilterOf,
 } from './tunnel-options.ts';
@@ -52,8 +53,8 @@ export function tunnelsCommand(): Command {
   const command = new Command('tunnels')
     .summary('list tunnels by trouble, and with --watch keep the list live')
     .description(
-      'Lists the tunnels of this host, the worst first: SAs and policies between two ends, joined. A\n' +
-        'table on a terminal, else a line each. Needs CAP_NET_ADMIN.',
+      'Lists the tunnels of this host, the worst first: SAs and policies between two\n' +
+        'ends, joined. A table on a terminal, else a line each. Needs CAP_NET_ADMIN.',
     )
     .argument('[filter...]', 'which of them')
     .option(
@@ -64,7 +65,8 @@ export function tunnelsCommand(): Command {
   addNamespaceOption(addTunnelOptions(addFollowOptions(addFormatOptions(command))));
   return command
     .addHelpText('after', TUNNEL_FILTER_HELP)
-    .addHelpText('after', `With --watch in a pipe, also:\n${CHANGE_FILTER_HELP}\n`)
+    .addHelpText('after', `With --watch in a pipe, also:\n${CHANGE_HELP}`)
+    .addHelpText('after', THRESHOLD_HELP)
     .addHelpText('after', 'docs/command.md tells more; schema/event-1.json describes the JSON.\n')
     .action(async (words: string[], options: Options) => {
       const format = formatOf(options, command);

@@ -2,7 +2,7 @@
  * `netlink-xfrm wait`: until a tunnel is in a state.
  * @module
  */
-import { Command, InvalidArgumentError } from 'commander';
+import { Command, InvalidArgumentError, Option } from 'commander';
 import { FilterError } from '../monitor/filter-error.ts';
 import { isTerm } from '../monitor/filter-term.ts';
 import { isUp, TUNNEL_STATES, type Tunnel, type TunnelState } from '../tunnel/tunnel.ts';
@@ -59,9 +59,9 @@ export function waitCommand(): Command {
   const command = new Command('wait')
     .summary('wait until a tunnel is up, down, or in another state')
     .description(
-      'Waits until a tunnel is in a state, and prints it. TUNNEL is the name that --expect gives it, its\n' +
-        "id, the peer's address, or a filter. At once done if it is in that state already. Needs\n" +
-        'CAP_NET_ADMIN.',
+      'Waits until a tunnel is in a state, and prints it. TUNNEL is the name that\n' +
+        "--expect gives it, its id, the peer's address, or a filter. It is done at once if\n" +
+        'the tunnel is in that state already. Needs CAP_NET_ADMIN.',
     )
     .argument('<tunnel...>', 'a name, an id, an address, or a filter')
     .requiredOption(
@@ -69,14 +69,18 @@ export function waitCommand(): Command {
       'up: packets pass both ways; down: none can; or states by name, with commas between',
       forWords,
     )
-    .option('--timeout <duration>', 'give up after so long; 0: never', duration, TIMEOUT);
+    .addOption(
+      new Option('--timeout <duration>', 'give up after so long; 0: never')
+        .argParser(duration)
+        .default(TIMEOUT, formatThreshold(TIMEOUT)),
+    );
   addNamespaceOption(addTunnelOptions(addFormatOptions(command)));
   return command
     .addHelpText('after', TUNNEL_FILTER_HELP)
     .addHelpText(
       'after',
       `States: ${TUNNEL_STATES.join(', ')}.\n` +
-        'Exit status 0: it was in that state; 1: it cannot be told; 124: not in time.\n',
+        'Exit status 0: it was in that state; 1: there is none that could be; 124: not in time.\n',
     )
     .action(async (words: string[], options: Options) => {
       const format = formatOf(options, command);
