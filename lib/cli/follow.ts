@@ -19,6 +19,7 @@ import { formatEvent, formatNamespace, formatTime } from './text.ts';
 import { formatTunnelChange } from './tunnel-change-text.ts';
 import { isTunnelEvent } from './tunnel-filter.ts';
 import { changeJson } from './tunnel-json.ts';
+import { TunnelStreams } from './tunnel-streams.ts';
 import { Claims, formatOwner } from './who.ts';
 
 /** What to follow. */
@@ -41,25 +42,41 @@ export interface Follow extends FollowOptions, Partial<OriginOptions> {
 /** Joins groups and prints what comes. */
 export async function follow(what: Follow): Promise<void> {
   const { groups, format, buffer, netns = [], allNetns, tunnels } = what;
-  const streams = new Streams(
-    { groups, keys: format.showKeys, receiveBufferSize: buffer * 2 ** 20 },
-    allNetns ? { netns, allNetns } : { netns },
-    tunnels?.options,
-  );
+  const beside = tunnels && new TunnelStreams(tunnels.options);
+  let streams: Streams;
+  try {
+    streams = new Streams(
+      { groups, keys: format.showKeys, receiveBufferSize: buffer * 2 ** 20 },
+      allNetns ? { netns, allNetns } : { netns },
+      beside,
+    );
+  } catch (error) {
+    await beside?.close();
+    throw error;
+  }
   const claims = what.who ? new Claims() : undefined;
   const ended = endedBySignal();
   const summary = new Summary();
-  const out = new LineOutput({ full: () => streams.pause(), drained: () => streams.resume() });
+  const both = [streams, ...(beside ? [beside] : [])];
+  const out = new LineOutput({
+    full: () => {
+      for (const one of both) one.pause();
+    },
+    drained: () => {
+      for (const one of both) one.resume();
+    },
+  });
   endWhenUnread();
   let read = 0;
   let left = what.count ?? Number.POSITIVE_INFINITY;
   try {
-    await streams.ready();
+    await beside?.ready();
     const all = tunnels ? [...groups, 'tunnels'] : groups;
     process.stderr.write(`${listening(streams, all, buffer)}\n`);
     await what.first?.(out, ended.signal);
     streams.start({
       error: (error) => ended.abort(error),
+      ended: () => ended.abort(),
       event: (event, origin) => {
         read++;
         if (left === 0 || !what.wanted(event)) return;
@@ -67,6 +84,10 @@ export async function follow(what: Follow): Promise<void> {
         out.line(formatOne(event, origin, format, claims));
         if (event.kind !== 'overrun' && --left === 0) ended.abort();
       },
+      namespace: (origin, state, error) => out.line(formatChange(origin, state, error, format)),
+    });
+    beside?.start({
+      error: (error) => ended.abort(error),
       change: (change, { label }) => {
         // Counters were read, and all was right.
         if (left === 0 || change.kind === 'refreshed' || !tunnels?.wanted(change)) return;
@@ -79,7 +100,6 @@ export async function follow(what: Follow): Promise<void> {
         );
         if (isTunnelEvent(change) && --left === 0) ended.abort();
       },
-      namespace: (origin, state, error) => out.line(formatChange(origin, state, error, format)),
     });
     if (what.caughtUp) {
       await allRead(() => read, out, ended.signal);
@@ -90,7 +110,7 @@ export async function follow(what: Follow): Promise<void> {
     ended.abort(error);
   }
   const { sockets } = streams;
-  await streams.close();
+  await Promise.all(both.map((one) => one.close()));
   out.flush();
   if (format.json) {
     const time = { wall: Date.now(), monotonic: performance.now() };

@@ -105,16 +105,16 @@ async function replay(file: string, filter: Filter, options: Options): Promise<n
 }
 
 /** A decoded message, and its nlmsg_len. */
-interface Decoded {
+export interface Decoded {
   readonly message: XfrmMessage | RouteMessage | MalformedEvent;
   readonly length: number;
 }
 
 /** The messages of a recorded datagram; none where it is of a protocol this library has not. */
-function decodeRecorded(
+export function decodeRecorded(
   bytes: Uint8Array,
   { protocol, at, length, truncated, wall = Number.NaN }: Recorded,
-  { showKeys, output }: Options,
+  { showKeys, output }: Pick<Options, 'showKeys' | 'output'>,
 ): Decoded[] {
   const input: DecodeInput = {
     view: new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength),

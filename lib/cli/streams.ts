@@ -1,9 +1,16 @@
 /**
- * The events of several network namespaces: a subscription for each, one of them for one's own; and
- * beside it, where that is asked for, a monitor of its tunnels.
+ * The events of several network namespaces: a subscription for each, one of them for one's own.
  * @module
  */
-import { type NamedNamespace, NamespaceWatch, namespaceId } from '../monitor/namespaces.ts';
+import { basename, dirname, resolve } from 'node:path';
+import { setImmediate } from 'node:timers/promises';
+import {
+  isOfProcess,
+  NAMED,
+  type NamedNamespace,
+  NamespaceWatch,
+  namespaceId,
+} from '../monitor/namespaces.ts';
 import {
   type SocketStatus,
   type SubscribeOptions,
@@ -11,8 +18,6 @@ import {
   type SubscriptionEvent,
   subscribe,
 } from '../monitor/subscribe.ts';
-import type { TunnelChange } from '../tunnel/changes.ts';
-import { TunnelMonitor, type TunnelMonitorOptions } from '../tunnel/tunnel-monitor.ts';
 
 /** Where to listen. */
 export interface Where {
@@ -32,46 +37,50 @@ export interface Origin {
 /** What the streams tell. */
 export interface StreamListener {
   event(event: SubscriptionEvent, origin: Origin): void;
-  change(change: TunnelChange, origin: Origin): void;
   /** A namespace came or went while they ran; with an error, if it came but cannot be heard. */
   namespace(origin: Origin, state: 'added' | 'removed', error?: Error): void;
   error(error: Error): void;
+  /** All namespaces have gone for good: nothing comes any more. */
+  ended(): void;
 }
 
 /** Where a namespace is that was named on the command line: a name, or a path. */
 export const namespacePath = (name: string): string =>
-  name.includes('/') ? name : `/run/netns/${name}`;
+  name.includes('/') ? resolve(name) : `${NAMED}/${name}`;
 
-interface Open {
+/** What else happens in each namespace that is listened to. */
+export interface Beside {
+  /** @throws if that cannot be done there */
+  joined(origin: Origin): void;
+  left(origin: Origin): void;
+}
+
+/** A namespace that is listened to. */
+interface Stream {
   readonly subscription: Subscription;
   readonly origin: Origin;
-  /** undefined where tunnels are not asked for. */
-  readonly tunnels: Promise<TunnelMonitor> | undefined;
+  /** How many events came; undefined until it is read. */
+  heard?: number;
+  /** Is done when its namespace has gone, and all that waited was read. */
+  left?: () => void;
 }
 
 /** A stream of events from any number of namespaces. */
 export class Streams {
   readonly #options: SubscribeOptions;
-  readonly #tunnels: TunnelMonitorOptions | undefined;
-  readonly #open = new Map<string | null | undefined, Open>();
+  readonly #open = new Map<string | null | undefined, Stream>();
+  /** Those whose namespace has gone, until all that waits has been read. */
+  readonly #leaving = new Set<Stream>();
   readonly #past: SocketStatus[] = [];
   #listener: StreamListener | undefined;
-  #watch: NamespaceWatch | undefined;
-  #paused: { readonly until: Promise<void>; readonly end: () => void } | undefined;
+  readonly #watches: NamespaceWatch[] = [];
+  #paused = false;
+  readonly #beside: Beside | undefined;
 
-  /**
-   * Joins the groups.
-   *
-   * @param tunnels if changes of tunnels are asked for
-   * @throws what subscribe throws, if a namespace cannot be heard
-   */
-  constructor(
-    options: SubscribeOptions,
-    { netns, allNetns }: Where,
-    tunnels?: TunnelMonitorOptions,
-  ) {
+  /** Joins the groups. @throws what subscribe throws, if a namespace cannot be heard */
+  constructor(options: SubscribeOptions, { netns, allNetns }: Where, beside?: Beside) {
     this.#options = options;
-    this.#tunnels = tunnels;
+    this.#beside = beside;
     try {
       if (allNetns) this.#addAll();
       else if (netns.length > 0) this.#addNamed(netns);
@@ -92,119 +101,160 @@ export class Streams {
     return [...this.#past, ...this.#subscriptions.flatMap(({ sockets }) => sockets)];
   }
 
-  /** Until all tunnels are known. @throws what TunnelMonitor.open throws */
-  async ready(): Promise<void> {
-    await Promise.all([...this.#open.values()].map(({ tunnels }) => tunnels));
-  }
-
   /** Begins to read. */
   start(listener: StreamListener): void {
     this.#listener = listener;
-    for (const one of this.#open.values()) this.#read(one);
+    for (const stream of [...this.#leaving, ...this.#open.values()]) this.#read(stream);
   }
 
   pause(): void {
-    if (this.#paused) return;
-    let end = () => {};
-    const until = new Promise<void>((resolve) => {
-      end = resolve;
-    });
-    this.#paused = { until, end };
+    this.#paused = true;
     for (const subscription of this.#subscriptions) subscription.pause();
   }
 
   resume(): void {
-    this.#paused?.end();
-    this.#paused = undefined;
+    this.#paused = false;
     for (const subscription of this.#subscriptions) subscription.resume();
+    for (const stream of this.#leaving) this.#leave(stream);
   }
 
   async close(): Promise<void> {
-    this.#watch?.close();
-    this.#paused?.end();
-    await Promise.all([...this.#open.values()].map((one) => this.#close(one)));
-  }
-
-  async #close({ subscription, tunnels }: Open): Promise<void> {
-    await subscription.close();
-    // One that could not be opened has been told of.
-    const monitor = await tunnels?.catch(() => undefined);
-    await monitor?.close();
+    this.#listener = undefined;
+    for (const watch of this.#watches) watch.close();
+    await Promise.all(this.#subscriptions.map((subscription) => subscription.close()));
   }
 
   get #subscriptions(): Subscription[] {
-    return [...this.#open.values()].map(({ subscription }) => subscription);
+    return [...this.#open.values(), ...this.#leaving].map(({ subscription }) => subscription);
   }
 
-  #add(origin: Origin): void {
-    const netns = origin.path;
-    const subscription = subscribe({ ...this.#options, netns });
-    const tunnels = this.#tunnels && TunnelMonitor.open({ ...this.#tunnels, netns });
-    // Who waits for it is told: ready(), or #read().
-    tunnels?.catch(() => {});
-    const open = { subscription, origin, tunnels };
-    this.#open.set(origin.label, open);
+  /** Joins; reading comes later. */
+  #add(origin: Origin): Stream {
+    const subscription = subscribe({ ...this.#options, netns: origin.path });
+    const stream = { subscription, origin };
+    this.#open.set(origin.label, stream);
     if (this.#paused) subscription.pause();
-    if (this.#listener) this.#read(open);
+    this.#beside?.joined(origin);
+    return stream;
   }
 
-  #read({ subscription, origin, tunnels }: Open): void {
-    subscription.on('error', (error) => this.#listener?.error(error));
-    subscription.on('event', (event) => this.#listener?.event(event, origin));
-    if (tunnels) this.#follow(tunnels, origin).catch((error) => this.#listener?.error(error));
+  #read(stream: Stream): void {
+    if (stream.heard !== undefined) return;
+    stream.heard = 0;
+    stream.subscription.on('error', (error) => this.#listener?.error(error));
+    stream.subscription.on('event', (event) => {
+      stream.heard = Number(stream.heard) + 1;
+      this.#listener?.event(event, stream.origin);
+    });
+    if (this.#leaving.has(stream)) this.#leave(stream);
   }
 
-  /** Tells changes as fast as they are taken: a loop that is slow is told that it missed some. */
-  async #follow(tunnels: Promise<TunnelMonitor>, origin: Origin): Promise<void> {
-    for await (const change of await tunnels) {
-      await this.#paused?.until;
-      // Where it begins, and where it begins again after a loss that is told.
-      if (change.kind !== 'synced') this.#listener?.change(change, origin);
-    }
-  }
-
-  /** One given by name is followed: when the name goes it is left, when it comes again heard. */
+  /** Each is followed: when what it names goes it is left, when it comes again heard. */
   #addNamed(names: readonly string[]): void {
-    for (const name of new Set(names)) this.#add({ label: name, path: namespacePath(name) });
-    if (names.some((name) => !name.includes('/')))
-      this.#watchNames(({ name }) => names.includes(name));
+    const labels = new Map<string, string[]>();
+    for (const name of new Set(names)) {
+      const path = namespacePath(name);
+      labels.set(path, [...(labels.get(path) ?? []), name]);
+    }
+    const labelsOf = ({ path }: NamedNamespace) => labels.get(path) ?? [];
+    for (const directory of new Set([...labels.keys()].map(dirname))) {
+      const here = [...labels.keys()].filter((path) => dirname(path) === directory);
+      this.#follow(labelsOf, directory, new Set(here.map((path) => basename(path))));
+    }
+    // What the watch did not find: subscribe says why.
+    for (const [path, all] of labels) {
+      for (const label of all) if (!this.#open.has(label)) this.#add({ label, path });
+    }
   }
 
   #addAll(): void {
     this.#add({ label: null, path: undefined });
     // One's own may have a name too.
     const own = namespaceId('/proc/thread-self/ns/net');
-    this.#watchNames(({ id }) => id !== own);
+    this.#follow(({ id, name }) => (id === own ? [] : [name]));
   }
 
-  #watchNames(wanted: (namespace: NamedNamespace) => boolean): void {
+  /**
+   * Follows the namespaces of a directory.
+   *
+   * @param labelsOf what a namespace is called here; nothing if it is not wanted
+   * @param names which to look at; all if left out
+   */
+  #follow(
+    labelsOf: (namespace: NamedNamespace) => readonly string[],
+    directory?: string,
+    names?: ReadonlySet<string>,
+  ): void {
     let begun = false;
-    this.#watch = new NamespaceWatch({
-      added: (namespace) => {
-        const { name, path } = namespace;
-        if (!wanted(namespace) || this.#open.has(name)) return;
-        const origin = { label: name, path };
-        try {
-          this.#add(origin);
-        } catch (error) {
-          if (!begun) throw error;
-          this.#listener?.namespace(origin, 'added', error as Error);
-          return;
-        }
-        if (begun) this.#listener?.namespace(origin, 'added');
+    // The number of a process that ended may become another's.
+    const forGood = directory !== undefined && isOfProcess(directory);
+    const watch = new NamespaceWatch(
+      {
+        added: (namespace) => {
+          if (begun && forGood) return;
+          for (const label of labelsOf(namespace)) {
+            const origin = { label, path: namespace.path };
+            if (this.#open.has(label)) continue;
+            if (begun) this.#come(origin);
+            else this.#add(origin);
+          }
+        },
+        removed: (namespace) => {
+          for (const label of labelsOf(namespace)) this.#remove(label);
+          if (!forGood) return;
+          this.#watches.splice(this.#watches.indexOf(watch), 1);
+          watch.close();
+        },
       },
-      removed: ({ name }) => {
-        const open = this.#open.get(name);
-        if (open === undefined) return;
-        this.#open.delete(name);
-        // After what is queued has been read. The kernel keeps the namespace until then.
-        setImmediate(() => {
-          this.#past.push(...open.subscription.sockets);
-          this.#close(open);
-        });
-        this.#listener?.namespace(open.origin, 'removed');
-      },
-    });
+      directory,
+      names,
+    );
+    this.#watches.push(watch);
+    watch.begin();
     begun = true;
+  }
+
+  /** A namespace came: heard from now on, told when nothing of its predecessor is left to tell. */
+  #come(origin: Origin): void {
+    let begin: () => void;
+    try {
+      const stream = this.#add(origin);
+      begin = () => {
+        this.#listener?.namespace(origin, 'added');
+        if (this.#listener) this.#read(stream);
+      };
+    } catch (error) {
+      begin = () => this.#listener?.namespace(origin, 'added', error as Error);
+    }
+    const before = [...this.#leaving].findLast((one) => one.origin.label === origin.label);
+    if (before) before.left = begin;
+    else begin();
+  }
+
+  #remove(label: string): void {
+    const stream = this.#open.get(label);
+    if (stream === undefined) return;
+    this.#open.delete(label);
+    this.#leaving.add(stream);
+    this.#leave(stream);
+  }
+
+  /** Closes a stream when a turn of the event loop brings nothing more. The kernel keeps it till then. */
+  async #leave(stream: Stream): Promise<void> {
+    for (let before = -1; before !== stream.heard; ) {
+      // Until it is read, or read on.
+      if (stream.heard === undefined || this.#paused) return;
+      before = stream.heard;
+      // The first ends the turn that is under way, so that sockets are polled between the two.
+      await setImmediate();
+      await setImmediate();
+    }
+    if (this.#paused || !this.#leaving.delete(stream)) return;
+    this.#past.push(...stream.subscription.sockets);
+    stream.subscription.close();
+    this.#beside?.left(stream.origin);
+    this.#listener?.namespace(stream.origin, 'removed');
+    stream.left?.();
+    if (this.#watches.length + this.#leaving.size === 0) this.#listener?.ended();
   }
 }

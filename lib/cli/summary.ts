@@ -16,7 +16,7 @@ export interface Totals {
 
 /** Counts events as they come. */
 export class Summary {
-  readonly #kinds = new Map<string, number>();
+  readonly #kinds = new Map<string, { count: number }>();
   #overruns = 0;
 
   add(event: SubscriptionEvent): void {
@@ -30,12 +30,16 @@ export class Summary {
   }
 
   #count(name: string): void {
-    this.#kinds.set(name, (this.#kinds.get(name) ?? 0) + 1);
+    const known = this.#kinds.get(name);
+    if (known) known.count++;
+    else this.#kinds.set(name, { count: 1 });
   }
 
   totals(sockets: readonly SocketStatus[]): Totals {
     const sum = (of: 'overruns' | 'rejected') => sockets.reduce((all, one) => all + one[of], 0);
-    const kinds = [...this.#kinds].filter(([kind]) => kind !== 'overrun');
+    const kinds = [...this.#kinds].flatMap(([kind, { count }]): [string, number][] =>
+      kind === 'overrun' ? [] : [[kind, count]],
+    );
     return {
       events: kinds.reduce((all, [, count]) => all + count, 0),
       kinds: Object.fromEntries(kinds.sort((a, b) => b[1] - a[1])),

@@ -54,12 +54,14 @@ export async function showTunnels(
   const suspend = () => {
     screen.close();
     stopKeys();
-    process.once('SIGCONT', () => {
+    // All of the job, sudo and npx too. Where no shell could continue it, the kernel passes over it.
+    process.kill(0, 'SIGTSTP');
+    setTimeout(() => {
+      if (ended.signal.aborted) return;
       stopKeys = hearKeys(press);
       screen.open();
       pace.soon();
-    });
-    process.kill(process.pid, 'SIGSTOP');
+    }, FRAME);
   };
   const press = (key: string) => {
     const page = Math.max(1, screen.size.rows - 4);

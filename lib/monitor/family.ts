@@ -17,6 +17,8 @@ export interface Family<K extends Kinds, Event> {
   id<N extends NameIn<K>>(kind: N, value: K[N], key: string): string;
   /** Of two objects of one key in a list: whether the second is the one that stays. */
   supersedes<N extends NameIn<K>>(kind: N, first: K[N], second: K[N]): boolean;
+  /** Whether no event told when it was made. */
+  unannounced<N extends NameIn<K>>(kind: N, value: K[N]): boolean;
   /** Whether both can be one object at two times, the first the earlier. */
   sameIncarnation<N extends NameIn<K>>(kind: N, before: K[N], after: K[N]): boolean;
   /** The names of the fields that differ, counters left out. */

@@ -118,6 +118,8 @@ export class Subscription
 {
   readonly #sockets: EventSocket[] = [];
   readonly #queues = new Set<EventQueue<SubscriptionEvent>>();
+  /** Names that have listeners. To emit others would cost more than to look here. */
+  readonly #heard = new Set<string | symbol>();
   readonly #keys: boolean;
   readonly #highWaterMark: number;
   readonly #signal: AbortSignal | undefined;
@@ -147,9 +149,13 @@ export class Subscription
     signal?.addEventListener('abort', this.#abort, { once: true });
     const emitter = untyped(this);
     emitter.on('newListener', (name: string | symbol) => {
+      this.#heard.add(name);
       if (!NOT_EVENTS.has(name)) this.#flow(true);
     });
-    emitter.on('removeListener', () => this.#flow());
+    emitter.on('removeListener', (name: string | symbol) => {
+      if (emitter.listenerCount(name) === 0) this.#heard.delete(name);
+      this.#flow();
+    });
   }
 
   /** Whether {@link close} was called, the signal aborted, or reading failed. */
@@ -296,15 +302,19 @@ export class Subscription
     // A listener may have closed it; what is left of the batch is not for anybody then.
     if (this.closed) return;
     for (const queue of this.#queues) queue.push(event);
-    for (const name of [event.kind, 'event']) {
-      try {
-        untyped(this).emit(name, event);
-      } catch (error) {
-        // An uncaught exception, as with every emitter; but the others hear, and the batch goes on.
-        process.nextTick(() => {
-          throw error;
-        });
-      }
+    this.#emit(event.kind, event);
+    this.#emit('event', event);
+  }
+
+  #emit(name: string, event: SubscriptionEvent): void {
+    if (!this.#heard.has(name)) return;
+    try {
+      untyped(this).emit(name, event);
+    } catch (error) {
+      // An uncaught exception, as with every emitter; but the others hear, and the batch goes on.
+      process.nextTick(() => {
+        throw error;
+      });
     }
   }
 }

@@ -361,7 +361,7 @@ test('wrong arguments of rtnetlink requests are refused by name, and nothing is 
     [
       () => client.addLink({ name: 'x', info: { kind: 'xfrm', xfrm: { ifid: 7 } as object } }),
       ['NEWLINK', 'info', 'xfrm', 'ifid'],
-      /is no property here; there are link, ifId/,
+      /is no property here; did you mean ifId\?/,
     ],
     [() => client.setUp({ index: 0 }), ['NEWLINK', 'index'], /0 is no interface index/],
     [() => client.addAddress({ index: 1 }), ['NEWADDR', 'address'], /is missing/],
@@ -374,6 +374,36 @@ test('wrong arguments of rtnetlink requests are refused by name, and nothing is 
     [() => client.addRoute({ oif: 1 }), ['NEWROUTE', 'family'], /no address says it/],
     [() => client.getRoute({ dst: 'example' }), ['GETROUTE', 'dst'], /"example" is no address/],
     [() => client.addRule({ priority: 5 }), ['NEWRULE', 'family'], /is missing/],
+    [() => client.addLink(undefined as never), ['NEWLINK'], /is no object/],
+    [() => client.addAddress(null as never), ['NEWADDR'], /is no object/],
+    [() => client.deleteRule([] as never), ['DELRULE'], /is no object/],
+    [() => client.setUp(undefined as never), ['key'], /is no object/],
+    [() => client.setUp({} as never), ['NEWLINK', 'name'], /is no name/],
+    [() => client.moveLink({ index: 1 }, {} as never), ['to'], /needs either pid or fd/],
+    [
+      () => client.listLinks({ kinds: 'veth' } as never),
+      ['filter', 'kinds'],
+      /did you mean kind\?/,
+    ],
+    [() => client.listRoutes({ tabel: 7 } as never), ['filter', 'tabel'], /no property here/],
+    [() => client.getRoute({} as never), ['GETROUTE', 'dst'], /is missing/],
+    [() => client.addRoute({ nexthops: {} } as never), ['NEWROUTE', 'nexthops'], /is no array/],
+    [
+      () => client.addRoute({ nexthops: [{}, { gatway: '10.0.0.1' }] } as never),
+      ['NEWROUTE', 'nexthops[1]', 'gatway'],
+      /did you mean gateway\?/,
+    ],
+    [
+      () => client.addLink({ info: { kind: 'veth', veth: { peer: { address: 5 } } } } as never),
+      ['NEWLINK', 'info', 'veth', 'peer', 'address'],
+      /is no string/,
+    ],
+    [
+      () => client.addLink({ info: { kind: 'vlan', vlan: { id: 70_000 } } }),
+      ['NEWLINK', 'IFLA_LINKINFO', 'IFLA_INFO_DATA', 'IFLA_VLAN_ID', 'id'],
+      /70000/,
+    ],
+    [() => client.listNexthops({ oif: -1 }), ['GETNEXTHOP', 'NHA_OIF', 'oif'], /-1/],
   ];
   for (const [call, path, reason] of cases) {
     await assert.rejects(
@@ -402,5 +432,16 @@ test('a refusal of rtnetlink names the attribute and says what to do', async () 
   await assert.rejects(
     client.addLink({ name: 'k0', gsoMaxSize: 1, info: { kind: 'bridge' } }),
     refused('ERANGE', { attribute: 'IFLA_GSO_MAX_SIZE' }),
+  );
+  // A number that has no room for itself, in a nest in a nest: the kernel tells which by an offset.
+  const unknown = [{ type: 1, flags: 0, bytes: new Uint8Array(1) }];
+  await assert.rejects(
+    client.addLink({ name: 'k0', info: { kind: 'bridge', bridge: { unknown } } }),
+    (error: unknown) => {
+      assert(error instanceof KernelError, inspect(error));
+      const path = ['IFLA_LINKINFO', 'IFLA_INFO_DATA', 'IFLA_BR_FORWARD_DELAY'];
+      assert.deepEqual([error.code, error.path], ['ERANGE', path]);
+      return true;
+    },
   );
 });

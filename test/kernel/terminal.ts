@@ -89,6 +89,14 @@ export class TestTerminal {
     }
   }
 
+  /** Until a text was written so many times. */
+  async writes(text: string, times: number): Promise<void> {
+    for (const until = Date.now() + PATIENCE; this.output.split(text).length <= times; ) {
+      if (Date.now() > until) throw new Error(`${text} was not written ${times} times`);
+      await new Promise((resolve) => setTimeout(resolve, 50));
+    }
+  }
+
   press(keys: string): void {
     this.#child.stdin?.write(keys);
   }

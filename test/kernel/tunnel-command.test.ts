@@ -123,7 +123,6 @@ test('check --watch-for finds traffic that is not answered', { skip: withoutEsp 
   const stop = sendPackets();
   try {
     assert.match(await begin('check', '--watch-for', '2s'), /^2 TUNNELS CRITICAL - .* one-way \|/);
-    assert.match(await begin('check'), /^0 TUNNELS OK/);
   } finally {
     stop();
   }

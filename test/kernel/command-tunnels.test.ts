@@ -3,11 +3,11 @@ import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
 import { test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { run, runWithoutPrivilege, start } from '../kernel/command.ts';
-import { ip, words } from '../kernel/support.ts';
-import { TestTerminal } from '../kernel/terminal.ts';
-import { addPolicies, begin, FAR, flush, HERE, lines, TITLE } from '../kernel/tunnel-peers.ts';
 import { checkLine } from '../schema.ts';
+import { run, runWithoutPrivilege, start } from './command.ts';
+import { ip, ipBatch, words } from './support.ts';
+import { TestTerminal } from './terminal.ts';
+import { addPolicies, begin, FAR, flush, HERE, lines, TITLE } from './tunnel-peers.ts';
 
 test('tunnels are listed by trouble, as lines and as JSON, expected ones too', () => {
   addPolicies(7);
@@ -266,6 +266,11 @@ test('--watch on a terminal is a live screen that gives the terminal back', asyn
 test('Ctrl-C and a signal end the screen too, and give the terminal back', async () => {
   const keyed = new TestTerminal(['tunnels', '--watch']);
   await keyed.shows(/SYNCED/);
+  // Nobody could continue it here, so the kernel does not stop it: the screen goes and comes.
+  keyed.press('\x1a');
+  await keyed.writes('␛[?1049l', 1);
+  await keyed.writes('␛[?1049h', 2);
+  await keyed.shows(/SYNCED/);
   keyed.press('\x03');
   assert.equal(await keyed.ended(), 0);
   assert((await keyed.screen()).includes('icanon'));
@@ -288,5 +293,21 @@ test('a dumb terminal gets lines, and NO_COLOR no colours', async () => {
   plain.press('q');
   assert.equal(await plain.ended(), 0);
   assert.doesNotMatch(plain.output, /␛\[[\d;]*m/);
+  flush();
+});
+
+test('the screen is right again after events were lost', { timeout: 90_000 }, async () => {
+  const terminal = new TestTerminal(['tunnels', '--watch', '--buffer', '1']);
+  await terminal.shows(/SYNCED/);
+  terminal.signal('SIGSTOP');
+  const one = 'src 10.0.0.0/24 dst 10.1.0.0/24 dir out';
+  const change = (i: number) => `xfrm policy ${i % 2 === 0 ? 'add' : 'delete'} ${one}`;
+  // 1280 bytes of buffer each: more than fit into 2 MiB.
+  ipBatch(Array.from({ length: 4000 }, (_, i) => change(i)));
+  addPolicies(7);
+  terminal.signal('SIGCONT');
+  await terminal.shows(/^\[SYNCED\] {2}1 tunnel: 1 blocked/);
+  terminal.press('q');
+  assert.equal(await terminal.ended(), 0);
   flush();
 });
