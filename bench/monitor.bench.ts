@@ -78,6 +78,7 @@ async function manySas(): Promise<void> {
     `opening takes ${(median(times.open) / median(times.ip)).toFixed(2)} times as long as ip`,
   );
   console.log(`${each} bytes an SA`);
+  assert(each <= 1536, 'more than 1.5 KB an SA');
   await client.flushStates();
 }
 
@@ -126,9 +127,12 @@ async function policyStorm(receiveBufferSize: number | undefined): Promise<void>
   }
   await ended;
   const took = since(begun);
+  most = Math.max(most, process.memoryUsage().rss);
   await monitor.refresh();
   await assertEqual(monitor, client);
   const after = memory();
+  const grown = after.used - before.used;
+  assert(grown < 16 * 2 ** 20, `the heap has grown by ${grown} bytes`);
   const mib = (bytes: number) => `${Math.round(bytes / 2 ** 20)} MiB`;
   console.log(
     `${CHANGES} policy changes in ${took} ms, buffer ${receiveBufferSize ?? 'default'}: ${changes} told, ` +

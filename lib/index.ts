@@ -46,7 +46,7 @@ export {
   type XfrmMonitorsOptions,
 } from './monitor/xfrm-monitors.ts';
 export { isHelper, isLarval, type XfrmKinds } from './monitor/xfrm-objects.ts';
-export { readXfrmStat } from './monitor/xfrm-stat.ts';
+export { readXfrmStat, type XfrmStat } from './monitor/xfrm-stat.ts';
 export {
   type PoliciesView,
   type PolicyEntry,

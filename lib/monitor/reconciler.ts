@@ -234,9 +234,9 @@ export class Reconciler<K extends Kinds, Event extends { readonly time: EventTim
   }
 
   /** A new incarnation. */
-  #named<N extends NameIn<K>>(name: N, value: K[N], key: string): { id: string; uid: string } {
+  #named<N extends NameIn<K>>(name: N, value: K[N], key: string) {
     const id = this.#family.id(name, value, key);
-    return { id, uid: `${id} #${++this.#incarnations}` };
+    return { id, uid: `${id} #${++this.#incarnations}`, counted: this.#time };
   }
 
   #compare<N extends NameIn<K>>(name: N, shadow: Shadow<K>): void {
@@ -283,7 +283,9 @@ export class Reconciler<K extends Kinds, Event extends { readonly time: EventTim
         const table = reconciler.tables[kind];
         const known = table.get(key);
         if (known !== undefined && as === 'same') {
-          table.set(key, { id: known.id, uid: known.uid, value });
+          // An event of a change repeats the counters of before.
+          const counted = reconciler.#cause === 'repair' ? reconciler.#time : known.counted;
+          table.set(key, { id: known.id, uid: known.uid, value, counted });
           const before = known.value;
           const fields = reconciler.#family.differences(kind, before, value);
           if (fields.length === 0) return;
@@ -307,7 +309,8 @@ export class Reconciler<K extends Kinds, Event extends { readonly time: EventTim
       expiring(kind, key, value) {
         const known = reconciler.tables[kind].get(key);
         if (known === undefined) return;
-        reconciler.tables[kind].set(key, { id: known.id, uid: known.uid, value });
+        const counted = reconciler.#time;
+        reconciler.tables[kind].set(key, { id: known.id, uid: known.uid, value, counted });
         tell(kind, known, value, { kind: 'expiring' });
       },
       doubt: () => this.#spoil(),

@@ -48,6 +48,8 @@ export type XfrmMonitorListeners = {
   [Kind in XfrmChange['kind']]: [change: Extract<XfrmChange, { kind: Kind }>];
 } & { change: [change: XfrmChange]; error: [error: Error]; close: [] };
 
+const closed = () => new Error('the monitor is closed');
+
 const now = (): EventTime => ({ wall: Date.now(), monotonic: performance.now() });
 
 /** Milliseconds between two repairs, growing while events are lost faster than they can be. */
@@ -96,7 +98,7 @@ export class XfrmMonitor
   readonly #listing = new AbortController();
   readonly #opened: Promise<void>;
   #settleOpening: { resolve: () => void; reject: (error: unknown) => void } | undefined;
-  #refreshes: (() => void)[] = [];
+  #refreshes: { resolve: () => void; reject: (error: unknown) => void }[] = [];
   #isOpen = false;
   #counted: EventTime;
   #drops = 0;
@@ -134,10 +136,15 @@ export class XfrmMonitor
     signal?.throwIfAborted();
     // Events and lists must be of one namespace, also if its name goes to another in between.
     const held = new HeldNamespace(netns);
+    let client: XfrmClient | undefined;
     try {
       const groups = acquires ? [...GROUPS, ...ASKING] : GROUPS;
+      client = new XfrmClient({ netns: held.netns });
+      this.#client = client;
       this.#socket = openEventSocket('xfrm', groups, receiveBufferSize, held.netns).socket;
-      this.#client = new XfrmClient({ netns: held.netns });
+    } catch (error) {
+      client?.close();
+      throw error;
     } finally {
       held.close();
     }
@@ -192,14 +199,15 @@ export class XfrmMonitor
   /**
    * Compares the tables with fresh lists now, which refreshes the counters too.
    *
-   * @returns a promise that is fulfilled when a comparison that began after this call has ended
+   * @returns a promise that is fulfilled when a comparison that began after this call has ended, and
+   *   rejected if the monitor is closed before
    */
   async refresh(): Promise<void> {
-    if (this.closed) throw this.#error ?? new Error('the monitor is closed');
     // One under way may have begun too early: it ends, and another one begins.
-    for (let rounds = this.#table.busy ? 2 : 1; rounds > 0 && !this.closed; rounds--) {
-      await new Promise<void>((resolve) => {
-        this.#refreshes.push(resolve);
+    for (let rounds = this.#table.busy ? 2 : 1; rounds > 0; rounds--) {
+      if (this.closed) throw this.#error ?? closed();
+      await new Promise<void>((resolve, reject) => {
+        this.#refreshes.push({ resolve, reject });
         this.#work(() => this.#table.refresh());
       });
     }
@@ -264,8 +272,8 @@ export class XfrmMonitor
     const heard = this.#queues.size > 0 || !this.#isOpen;
     for (const queue of this.#queues) queue.end(error);
     this.#queues.clear();
-    this.#settleOpening?.reject(error ?? new Error('the monitor was closed'));
-    for (const done of this.#refreshes.splice(0)) done();
+    this.#settleOpening?.reject(error ?? closed());
+    for (const { reject } of this.#refreshes.splice(0)) reject(error ?? closed());
     const failed = error !== undefined && error !== this.#signal?.reason;
     if (failed && (!heard || this.listenerCount('error') > 0)) this.emit('error', error as Error);
     return this.#closing;
@@ -379,7 +387,7 @@ export class XfrmMonitor
         this.#refreshInterval,
       ).unref();
     }
-    for (const done of this.#refreshes.splice(0)) done();
+    for (const { resolve } of this.#refreshes.splice(0)) resolve();
   }
 
   /** Reads unless a loop has too much waiting, or too many events wait for a list. */

@@ -1,5 +1,6 @@
 /** XfrmMonitor against real kernels: each thing that can happen to an SA or a policy. */
 import assert from 'node:assert/strict';
+import { existsSync, readFileSync } from 'node:fs';
 import { test } from 'node:test';
 import {
   isHelper,
@@ -12,6 +13,7 @@ import {
   XfrmMonitor,
   type XfrmMonitorOptions,
 } from '../../lib/index.ts';
+import { otherNamespace } from './socket-support.ts';
 import { assertEqual } from './storm.ts';
 import { addState, ip, withoutEsp, words } from './support.ts';
 
@@ -160,12 +162,15 @@ test('a listener may refresh and close in the middle of a change', async () => {
   await using all = await opened();
   const { client, monitor } = all;
   const closed = new Promise<void>((resolve) => monitor.once('close', resolve));
+  let waiting: Promise<void> | undefined;
   monitor.once('added', async () => {
     await monitor.refresh();
+    waiting = assert.rejects(monitor.refresh(), /closed/);
     await monitor.close();
   });
   await client.addPolicy({ dir: 'in', selector: { family: 'inet' } });
   await closed;
+  await (waiting ?? assert.fail());
 });
 
 test('comparisons come by themselves where an interval is given', async () => {
@@ -175,8 +180,17 @@ test('comparisons come by themselves where an interval is given', async () => {
 });
 
 test('the counters of errors are read where the kernel counts them', async () => {
+  const text = existsSync('/proc/thread-self/net/xfrm_stat')
+    ? readFileSync('/proc/thread-self/net/xfrm_stat', 'latin1')
+    : undefined;
   const stat = await readXfrmStat();
-  if (stat) assert.equal(typeof stat.XfrmInNoStates, 'bigint');
+  assert.deepEqual(stat && Object.keys(stat), text?.match(/^\w+/gm));
+  await using other = await otherNamespace();
+  const there = await readXfrmStat({ netns: other.path });
+  assert.deepEqual(there && Object.keys(there), stat && Object.keys(stat));
+  if (there) assert(Object.values(there).every((count) => count === 0n));
+  await assert.rejects(readXfrmStat({ netns: '/run/no-such' }), { code: 'ENOENT' });
+  await assert.rejects(readXfrmStat({ ns: 1 } as never), /options.ns is no option/);
 });
 
 test('an update is shown as what the kernel took over', { skip: withoutEsp }, async () => {
