@@ -20,6 +20,7 @@ import type { XfrmEvent } from '../xfrm/events.ts';
 import { type EventSocket, openEventSocket } from './event-socket.ts';
 import { findGroup, type GroupName, type Protocol } from './groups.ts';
 import { EventQueue } from './queue.ts';
+import { tell } from './tell.ts';
 
 /** What to subscribe to, and how. */
 export interface SubscribeOptions {
@@ -296,16 +297,7 @@ export class Subscription
     // A listener may have closed it; what is left of the batch is not for anybody then.
     if (this.closed) return;
     for (const queue of this.#queues) queue.push(event);
-    for (const name of [event.kind, 'event']) {
-      try {
-        untyped(this).emit(name, event);
-      } catch (error) {
-        // An uncaught exception, as with every emitter; but the others hear, and the batch goes on.
-        process.nextTick(() => {
-          throw error;
-        });
-      }
-    }
+    tell(this, [event.kind, 'event'], event);
   }
 }
 

@@ -15,6 +15,7 @@ import { openEventSocket } from './event-socket.ts';
 import { EventQueue } from './queue.ts';
 import { Reconciler } from './reconciler.ts';
 import type { MalformedEvent } from './subscribe.ts';
+import { tell } from './tell.ts';
 import { checked, type XfrmMonitorOptions } from './xfrm-monitor-options.ts';
 import type { XfrmKinds } from './xfrm-objects.ts';
 import { xfrmFamily } from './xfrm-table.ts';
@@ -365,16 +366,7 @@ export class XfrmMonitor
       return;
     }
     for (const queue of this.#queues) queue.push(told);
-    const emitter = this as unknown as EventEmitter;
-    try {
-      emitter.emit(told.kind, told);
-      emitter.emit('change', told);
-    } catch (error) {
-      // An uncaught exception, as with every emitter; but the rest is told.
-      process.nextTick(() => {
-        throw error;
-      });
-    }
+    tell(this, [told.kind, 'change'], told);
   }
 
   #compared(time: EventTime): void {

@@ -11,6 +11,7 @@ import {
 } from '../socket/argument.ts';
 import type { Namespace } from '../socket/index.ts';
 import { type NamedNamespace, NamespaceWatch } from './namespaces.ts';
+import { tell } from './tell.ts';
 import { type Synced, type XfrmChange, XfrmMonitor } from './xfrm-monitor.ts';
 import {
   checked,
@@ -293,15 +294,6 @@ export class XfrmMonitors
   }
 
   #tell(change: NamespaceChange): void {
-    const emitter = this as unknown as EventEmitter;
-    try {
-      emitter.emit(change.kind, change);
-      emitter.emit('change', change);
-    } catch (error) {
-      // An uncaught exception, as with every emitter; but the work goes on.
-      process.nextTick(() => {
-        throw error;
-      });
-    }
+    tell(this, [change.kind, 'change'], change);
   }
 }

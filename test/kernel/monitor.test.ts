@@ -1,5 +1,6 @@
 /** XfrmMonitor against real kernels: each thing that can happen to an SA or a policy. */
 import assert from 'node:assert/strict';
+import { spawnSync } from 'node:child_process';
 import { existsSync, readFileSync } from 'node:fs';
 import { test } from 'node:test';
 import {
@@ -303,4 +304,25 @@ test('rates come from two snapshots', { skip: withoutEsp }, async () => {
   await monitor.refresh();
   const [rate, ...others] = rates(before, monitor.snapshot());
   assert.deepEqual([rate?.bytesPerSecond, others], [0, []]);
+});
+
+test('a listener that throws is an uncaught exception, and robs no other', () => {
+  const index = new URL('../../lib/index.js', import.meta.url).href;
+  const script = `
+    import { XfrmClient, XfrmMonitor } from '${index}';
+    process.on('uncaughtException', ({ message }) => console.log('uncaught', message));
+    const client = new XfrmClient();
+    const monitor = await XfrmMonitor.open();
+    monitor.on('added', () => { throw new Error('mine'); });
+    monitor.on('change', ({ kind }) => console.log(kind));
+    await client.addPolicy({ dir: 'in', selector: { family: 'inet' } });
+    await client.flushPolicies();
+    await monitor.refresh();
+    await monitor.close();
+    await client.close();
+  `;
+  const args = ['--input-type=module', '-e', script];
+  const { stdout, stderr } = spawnSync(process.execPath, args, { encoding: 'utf8' });
+  const lines = stdout.trim().split('\n').sort();
+  assert.deepEqual(lines, ['added', 'refreshed', 'removed', 'uncaught mine'], stderr);
 });
