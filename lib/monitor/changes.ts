@@ -30,6 +30,8 @@ interface About<Name extends string, Value> extends Told {
   readonly uid: string;
   /** The object after the change; where it is gone, as it last was. */
   readonly value: Value;
+  /** When the counters of `value` were read. */
+  readonly counted: EventTime;
 }
 
 export interface Added<Name extends string, Value> extends About<Name, Value> {
@@ -44,6 +46,11 @@ export interface Updated<Name extends string, Value> extends About<Name, Value> 
 export interface Removed<Name extends string, Value> extends About<Name, Value> {
   readonly kind: 'removed';
   readonly why: Why;
+  /**
+   * Of what an event says was `deleted` or `flushed`: the port id that the requester wrote into its
+   * message. A claim: anything can be written there (docs/sockets.md, section 6).
+   */
+  readonly portId?: number;
 }
 /** A soft limit was reached: it works on, and wants a successor. */
 export interface Expiring<Name extends string, Value> extends About<Name, Value> {

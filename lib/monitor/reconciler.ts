@@ -9,6 +9,7 @@ import type { EventTime } from '../netlink/event.ts';
 import type { Compared, Kinds, NameIn, ObjectChange, TableChange } from './changes.ts';
 import type { Family, Rows, Tables } from './family.ts';
 import { Shadow } from './shadow.ts';
+import type { Entry } from './table.ts';
 
 /** Who feeds a {@link Reconciler}. */
 export interface Host<K extends Kinds> {
@@ -33,13 +34,19 @@ export interface Pace {
 /** Events kept to say why something is missing; those beyond are not. */
 const EXPLANATIONS = 1024;
 
+/** What the events of all protocols have. */
+interface Heard {
+  readonly time: EventTime;
+  readonly header: { readonly portId: number };
+}
+
 type Phase = 'idle' | 'emptying' | 'listing' | 'settling';
 
 /**
  * Rounds of comparison: read events until none wait (emptying), list (listing), read events until
  * none wait (settling), compare. Events go on being applied all the while.
  */
-export class Reconciler<K extends Kinds, Event extends { readonly time: EventTime }> {
+export class Reconciler<K extends Kinds, Event extends Heard> {
   /** The tables. They hold nothing before the first round that leaves no doubt has ended. */
   readonly tables: Tables<K>;
   readonly #family: Family<K, Event>;
@@ -68,6 +75,7 @@ export class Reconciler<K extends Kinds, Event extends { readonly time: EventTim
   #counts = { added: 0, updated: 0, removed: 0 };
   #time: EventTime;
   #cause: 'kernel' | 'repair' = 'kernel';
+  #portId = 0;
 
   constructor(family: Family<K, Event>, host: Host<K>, pace: Pace) {
     this.#family = family;
@@ -122,6 +130,7 @@ export class Reconciler<K extends Kinds, Event extends { readonly time: EventTim
     }
     this.#time = event.time;
     this.#cause = 'kernel';
+    this.#portId = event.header.portId;
     if (this.#opened) this.#family.apply(event, this.#live);
     if (this.#phase === 'listing') this.#overlap.push(event);
     else if (this.#phase === 'settling') this.#family.apply(event, this.#shadow);
@@ -263,14 +272,13 @@ export class Reconciler<K extends Kinds, Event extends { readonly time: EventTim
     const reconciler = this;
     const tell = <N extends NameIn<K>>(
       object: N,
-      entry: { id: string; uid: string },
-      value: K[N],
+      { id, uid, value, counted }: Entry<K[N]>,
       more: object,
     ) => {
       const [cause, time] = [reconciler.#cause, reconciler.#time];
-      const { id, uid } = entry;
+      const about = { object, id, uid, value, counted, cause, time };
       // `more` has what belongs to its kind of change; the callers below are all there are.
-      const change = { object, id, uid, value, cause, time, ...more } as unknown as ObjectChange<K>;
+      const change = { ...about, ...more } as unknown as ObjectChange<K>;
       reconciler.#host.emit(change);
     };
     const count = (what: 'added' | 'updated' | 'removed') => {
@@ -285,33 +293,39 @@ export class Reconciler<K extends Kinds, Event extends { readonly time: EventTim
         if (known !== undefined && as === 'same') {
           // An event of a change repeats the counters of before.
           const counted = reconciler.#cause === 'repair' ? reconciler.#time : known.counted;
-          table.set(key, { id: known.id, uid: known.uid, value, counted });
+          const entry = { id: known.id, uid: known.uid, value, counted };
+          table.set(key, entry);
           const before = known.value;
           const fields = reconciler.#family.differences(kind, before, value);
           if (fields.length === 0) return;
           count('updated');
-          tell(kind, known, value, { kind: 'updated', before, fields });
+          tell(kind, entry, { kind: 'updated', before, fields });
           return;
         }
         if (known !== undefined) this.remove(kind, key, 'replaced');
-        const named = reconciler.#named(kind, value, key);
-        table.set(key, { ...named, value });
+        const { id, uid, counted } = reconciler.#named(kind, value, key);
+        const entry = { id, uid, value, counted };
+        table.set(key, entry);
         count('added');
-        tell(kind, named, value, { kind: 'added' });
+        tell(kind, entry, { kind: 'added' });
       },
       remove(kind, key, why, last) {
         const known = reconciler.tables[kind].get(key);
         if (known === undefined) return;
         reconciler.tables[kind].delete(key);
         count('removed');
-        tell(kind, known, last ?? known.value, { kind: 'removed', why });
+        const asked = reconciler.#cause === 'kernel' && (why === 'deleted' || why === 'flushed');
+        const claim = asked ? { portId: reconciler.#portId } : {};
+        const entry = last ? { ...known, value: last, counted: reconciler.#time } : known;
+        tell(kind, entry, { kind: 'removed', why, ...claim });
       },
       expiring(kind, key, value) {
         const known = reconciler.tables[kind].get(key);
         if (known === undefined) return;
         const counted = reconciler.#time;
-        reconciler.tables[kind].set(key, { id: known.id, uid: known.uid, value, counted });
-        tell(kind, known, value, { kind: 'expiring' });
+        const entry = { id: known.id, uid: known.uid, value, counted };
+        reconciler.tables[kind].set(key, entry);
+        tell(kind, entry, { kind: 'expiring' });
       },
       doubt: () => this.#spoil(),
       look: () => this.#spoil(),

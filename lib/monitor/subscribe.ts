@@ -7,8 +7,8 @@ import { type DecodeInput, decodeDatagram, type Malformed } from '../netlink/eve
 import { decodeRoute } from '../route/decode.ts';
 import type { RouteEvent } from '../route/events.ts';
 import {
-  integer,
   optionalBoolean,
+  optionalInteger,
   optionalSignal,
   options as optionsOf,
   wrongType,
@@ -119,6 +119,8 @@ export class Subscription
 {
   readonly #sockets: EventSocket[] = [];
   readonly #queues = new Set<EventQueue<SubscriptionEvent>>();
+  /** Names that have listeners. To emit others would cost more than to look here. */
+  readonly #heard = new Set<string | symbol>();
   readonly #keys: boolean;
   readonly #highWaterMark: number;
   readonly #signal: AbortSignal | undefined;
@@ -148,9 +150,13 @@ export class Subscription
     signal?.addEventListener('abort', this.#abort, { once: true });
     const emitter = untyped(this);
     emitter.on('newListener', (name: string | symbol) => {
+      this.#heard.add(name);
       if (!NOT_EVENTS.has(name)) this.#flow(true);
     });
-    emitter.on('removeListener', () => this.#flow());
+    emitter.on('removeListener', (name: string | symbol) => {
+      if (emitter.listenerCount(name) === 0) this.#heard.delete(name);
+      this.#flow();
+    });
   }
 
   /** Whether {@link close} was called, the signal aborted, or reading failed. */
@@ -297,7 +303,12 @@ export class Subscription
     // A listener may have closed it; what is left of the batch is not for anybody then.
     if (this.closed) return;
     for (const queue of this.#queues) queue.push(event);
-    tell(this, [event.kind, 'event'], event);
+    // Nobody is told by a name that nobody listens to.
+    tell(
+      this,
+      [event.kind, 'event'].filter((name) => this.#heard.has(name)),
+      event,
+    );
   }
 }
 
@@ -343,12 +354,19 @@ function checked(options: SubscribeOptions): Checked {
     netns: optionalNamespace('options.netns', options.netns),
     signal: optionalSignal('options.signal', options.signal),
     keys: optionalBoolean('options.keys', options.keys, false),
-    receiveBufferSize: integer(
+    receiveBufferSize: optionalInteger(
       'options.receiveBufferSize',
-      options.receiveBufferSize ?? 64 * 2 ** 20,
+      options.receiveBufferSize,
+      64 * 2 ** 20,
       1,
       MAX_BUFFER,
     ),
-    highWaterMark: integer('options.highWaterMark', options.highWaterMark ?? 4096, 1, 2 ** 31),
+    highWaterMark: optionalInteger(
+      'options.highWaterMark',
+      options.highWaterMark,
+      4096,
+      1,
+      2 ** 31,
+    ),
   };
 }

@@ -30,10 +30,10 @@ export async function readXfrmStat(
   // That of the thread: /proc/self is the process, whose main thread stays where it is.
   const path = '/proc/thread-self/net/xfrm_stat';
   try {
-    if (held.netns === undefined) return parse(readFileSync(path, 'latin1'));
+    if (held.netns === undefined) return parseXfrmStat(readFileSync(path, 'latin1'));
     const descriptor = openFile(held.netns, path);
     try {
-      return parse(readFileSync(descriptor, 'latin1'));
+      return parseXfrmStat(readFileSync(descriptor, 'latin1'));
     } finally {
       closeSync(descriptor);
     }
@@ -45,10 +45,8 @@ export async function readXfrmStat(
   }
 }
 
-/** A line a counter: its name, and how many. */
-function parse(text: string): XfrmStat {
-  const lines = text.split('\n').map((line) => line.trim().split(/\s+/));
-  return Object.fromEntries(
-    lines.flatMap(([name, count]) => (name && count ? [[name, BigInt(count)]] : [])),
-  );
+/** The counters in such a file: a name and a number a line. Other lines are passed over. */
+export function parseXfrmStat(text: string): XfrmStat {
+  const lines = text.matchAll(/^\s*(\S+)\s+(\d+)\s*$/gm);
+  return Object.fromEntries(Array.from(lines, ([, name, count = '']) => [name, BigInt(count)]));
 }

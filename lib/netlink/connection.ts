@@ -275,6 +275,6 @@ function ask<Reply>(
   });
 }
 
-const timedOut = (request: Request) => refusal({ request, attributes: new Map() }, TIMED_OUT);
+const timedOut = (request: Request) => refusal({ request, places: [] }, TIMED_OUT);
 
 const closed = () => new SocketStateError('ERR_SOCKET_CLOSED', 'the connection is closed');

@@ -11,10 +11,10 @@ import {
 } from '../netlink/connection.ts';
 import { NETLINK_XFRM, NLM_F_REPLACE } from '../netlink/constants.ts';
 import type { Request } from '../netlink/request.ts';
+import { checkProperties } from '../wire/check.ts';
 import type { Input } from '../wire/input.ts';
 import { checkAlgorithm } from './algorithms.ts';
-import { attributeName } from './attributes.ts';
-import { checkProperties } from './check.ts';
+import { attributesOf } from './attributes.ts';
 import type { Mark, Migration, PolicyDefaults, SadAttributes, SpdAttributes } from './codec.ts';
 import { decodeXfrmMessage } from './decode-message.ts';
 import { encodeXfrm, type XfrmInput } from './encode.ts';
@@ -345,7 +345,7 @@ function requestOf(message: XfrmInput<XfrmRequest>): Request {
     flags: message.header?.flags ?? 0,
     fixed: dump ? 0 : fixedSize(name),
     write: (writer, header) => encodeXfrm(writer, { ...message, header }),
-    attributeName,
+    attributes: attributesOf(name),
     hint: (ack) => hintFor(full, ack),
   };
 }

@@ -8,7 +8,9 @@ import { Table } from '../../lib/monitor/table.ts';
 
 type Things = { thing: { name: string; size: number } };
 const time = { wall: 0, monotonic: 0 };
-type Event = { time: typeof time; does: 'put' | 'remove' | 'doubt'; name: string; size: number };
+const header = { portId: 0 };
+type Told = { readonly time: typeof time; readonly header: typeof header };
+type Event = Told & { does: 'put' | 'remove' | 'doubt'; name: string; size: number };
 
 /** Things of which every event tells all. */
 const family: Family<Things, Event> = {
@@ -48,7 +50,7 @@ function opened(...things: [string, number][]) {
     table.empty();
   };
   const event = (does: Event['does'], name: string, size = 0) =>
-    table.event({ time, does, name, size });
+    table.event({ time, header, does, name, size });
   table.wake();
   table.empty();
   list(...things);

@@ -50,7 +50,12 @@ const policy = (addTime: number, more: object = {}) =>
 
 /** An event that was read at a second, when things had been quiet for long, unless one is given. */
 const event = (kind: XfrmEvent['kind'], more: object, second = 5000) =>
-  ({ kind, ...more, time: { wall: second * 1000, monotonic: 0 } }) as unknown as XfrmEvent;
+  ({
+    kind,
+    header: { portId: 0 },
+    ...more,
+    time: { wall: second * 1000, monotonic: 0 },
+  }) as unknown as XfrmEvent;
 
 /** A table that has opened with these objects, and what it tells. */
 function opened(states: XfrmState[], policies: XfrmPolicy[] = []) {

@@ -212,15 +212,16 @@ function readAttribute(of: Attribute): string {
         for (let i = p; i < p + n; i += ${size}) ${into}.push(${readNumber(of.of, 'i')});\n`;
     }
     case 'choice': {
-      const chosen =
+      // Looked for once, however often the attribute comes.
+      const found =
         of.of === 'string'
-          ? `findString(v, b, first, end, ${of.by})`
-          : `findU16(v, first, end, ${of.by})`;
+          ? `findString(v, b, first, end, ${of.by}) ?? ''`
+          : `findU16(v, first, end, ${of.by}) ?? -1`;
       const cases = of.options.map(
         ({ values, name, table }) =>
           `${values.map((value) => `case ${typeof value === 'string' ? `'${value}'` : value}:\n`).join('')}${readNest(of.kernel, `into.${name}`, table)}break;\n`,
       );
-      return `switch (${chosen}) {\n${cases.join('')}default:\n${into} = b.slice(p, p + n);\n}\n`;
+      return `by${of.by} ??= ${found};\nswitch (by${of.by}) {\n${cases.join('')}default:\n${into} = b.slice(p, p + n);\n}\n`;
     }
     case 'records': {
       const { struct, table } = of;
@@ -269,15 +270,29 @@ function readAttribute(of: Attribute): string {
     }
     case 'list': {
       const { struct } = of;
-      return (
-        `if (n % ${struct.size} !== 0) notAMultiple('${of.kernel}', at, ${struct.size}, n);\n` +
-        `${into} ${of.repeated ? '??=' : '='} [];\n` +
-        `for (let i = p; i < p + n; i += ${struct.size}) ${into}.push(read${struct.name}(v, b, i${needsOuter(struct) ? ', family' : ''}));\n`
-      );
+      const { size, name } = struct;
+      const outer = needsOuter(struct) ? ', family' : '';
+      const check = `if (n % ${size} !== 0) notAMultiple('${of.kernel}', at, ${size}, n);\n`;
+      return of.repeated
+        ? `${check}${into} ??= [];
+          for (let i = p; i < p + n; i += ${size}) ${into}.push(read${name}(v, b, i${outer}));\n`
+        : // Of the size it has: one that grows takes room for 17 at the first entry.
+          `${check}${into} = new Array<${name}>(n / ${size});
+          for (let i = 0; i < n / ${size}; i++) ${into}[i] = read${name}(v, b, p + i * ${size}${outer});\n`;
     }
     default:
       return `${need(NUMBER_SIZE[of.type])}${into} = ${readNamed(of, 'p')};\n`;
   }
+}
+
+/** Where the search begins for the attributes that choose, and what was found. */
+function chosenIn({ attributes }: AttributeTable): string {
+  const choices = attributes.flatMap((one) => (one.type === 'choice' ? [one] : []));
+  if (choices.length === 0) return '';
+  const found = choices.map(
+    (one) => `let by${one.by}: ${one.of === 'string' ? 'string' : 'number'} | undefined;\n`,
+  );
+  return `const first = at;\n${[...new Set(found)].join('')}`;
 }
 
 /** The reader of an attribute space. */
@@ -299,7 +314,7 @@ export function readerOfTable(table: AttributeTable): string {
   ];
   return `/** Reads the attributes between \`at\` and \`end\` into \`into\`. */
 export function read${name}(${parameters.join(', ')}): void {
-${attributes.some(({ type }) => type === 'choice') ? 'const first = at;\n' : ''}  while (at < end) {
+${chosenIn(table)}  while (at < end) {
     const length = attributeLength(v, at, end);
     const p = at + NLA_HDRLEN;
     const n = length - NLA_HDRLEN;
