@@ -1,5 +1,5 @@
 // npm run bench: set up, then the benchmark (bench/main.ts).
 import { setup } from './setup.mjs';
 
-setup();
+await setup();
 await import('../dist/bench/main.js');

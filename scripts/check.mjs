@@ -5,7 +5,7 @@ import { readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { root, setup } from './setup.mjs';
 
-setup();
+await setup();
 const bin = (name) => join(root, 'node_modules/.bin', name);
 const cpp = ['native', 'bench/native'].flatMap((folder) =>
   readdirSync(join(root, folder)).map((name) => join(folder, name)),

@@ -49,6 +49,7 @@ export async function follow(what: Follow): Promise<void> {
     await what.first?.(out, ended.signal);
     streams.start({
       error: (error) => ended.abort(error),
+      ended: () => ended.abort(),
       event: (event, origin) => {
         read++;
         if (left === 0 || !what.wanted(event)) return;

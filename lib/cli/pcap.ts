@@ -61,6 +61,10 @@ function need(view: DataView, at: number, size: number): void {
   }
 }
 
+/** Milliseconds since 1970 that a Date can hold, and as many before. */
+const LATEST = 8.64e15;
+
+/** @param wall a clock may say anything, also what is no date: that is as if it said nothing */
 function* datagram(
   view: DataView,
   at: number,
@@ -70,7 +74,8 @@ function* datagram(
 ): Iterable<Recorded> {
   if (kept < COOKED) refuse(`a packet of ${kept} bytes at ${at} is none of netlink`);
   const protocol = view.getUint16(at + COOKED_PROTOCOL);
-  yield { protocol, at: at + COOKED, length: kept - COOKED, wall, truncated: kept < original };
+  const packet = { protocol, at: at + COOKED, length: kept - COOKED, truncated: kept < original };
+  yield wall <= LATEST ? { ...packet, wall } : packet;
 }
 
 function* readPcap(view: DataView): Iterable<Recorded> {

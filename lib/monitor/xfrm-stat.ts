@@ -17,10 +17,11 @@ export async function readXfrmStat(): Promise<Record<string, bigint> | undefined
     if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined;
     throw error;
   }
-  const lines = text.split('\n').map((line) => line.trim().split(/\s+/));
-  return Object.fromEntries(
-    lines
-      .filter(([name, count]) => name && count)
-      .map(([name, count]) => [name, BigInt(count as string)]),
-  );
+  return parseXfrmStat(text);
+}
+
+/** The counters in such a file: a name and a number a line. Other lines are passed over. */
+export function parseXfrmStat(text: string): Record<string, bigint> {
+  const lines = text.matchAll(/^\s*(\S+)\s+(\d+)\s*$/gm);
+  return Object.fromEntries(Array.from(lines, ([, name, count = '']) => [name, BigInt(count)]));
 }

@@ -48,7 +48,9 @@ export function readAck(view: DataView, bytes: Uint8Array, at: number, length: n
   if ((flags & N.NLM_F_ACK_TLVS) === 0) return { errno };
   let from = body + fixed;
   if (!done && (flags & N.NLM_F_CAPPED) === 0) {
-    from = body + 4 + align4(view.getUint32(body + 4, LE));
+    const copied = view.getUint32(body + 4, LE);
+    if (copied > end - body - 4) tooShort(name, body + 4, copied, end - body - 4);
+    from = body + 4 + align4(copied);
   }
   try {
     return { errno, ...readExtended(view, bytes, from, end) };

@@ -3,7 +3,7 @@
  * @module
  */
 import { constants as system } from 'node:os';
-import { type Batch, NetlinkSocket, type SystemError } from '../socket/index.ts';
+import { type Batch, type Namespace, NetlinkSocket, type SystemError } from '../socket/index.ts';
 import { DecodeError } from '../wire/error.ts';
 import { messageLength, messageType, nextMessage, readHeader } from '../wire/message.ts';
 import { MessageWriter } from '../wire/writer.ts';
@@ -68,11 +68,12 @@ export class RequestSocket {
 
   /**
    * @param protocol NETLINK_XFRM, NETLINK_ROUTE …
+   * @param netns where to open it
    * @param batch the most datagrams to read at once
    * @throws SystemError
    */
-  constructor(protocol: number, batch = 64) {
-    this.#socket = new NetlinkSocket({ protocol, batch });
+  constructor(protocol: number, netns: Namespace | undefined, batch = 64) {
+    this.#socket = new NetlinkSocket({ protocol, netns, batch });
     try {
       this.#socket.bind();
       // Refusals in words, and without a copy of the request, which may hold keys.

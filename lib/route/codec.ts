@@ -4179,6 +4179,8 @@ export function readLinkInfo(
   into: LinkInfo,
 ): void {
   const first = at;
+  let by1: string | undefined;
+  let by4: string | undefined;
   while (at < end) {
     const length = attributeLength(v, at, end);
     const p = at + NLA_HDRLEN;
@@ -4192,7 +4194,8 @@ export function readLinkInfo(
         into.xstats = b.slice(p, p + n);
         break;
       case 2: // IFLA_INFO_DATA
-        switch (findString(v, b, first, end, 1)) {
+        by1 ??= findString(v, b, first, end, 1) ?? '';
+        switch (by1) {
           case 'veth':
             into.veth = {};
             try {
@@ -4265,7 +4268,8 @@ export function readLinkInfo(
         into.slaveKind = readString(b, p, n);
         break;
       case 5: // IFLA_INFO_SLAVE_DATA
-        switch (findString(v, b, first, end, 4)) {
+        by4 ??= findString(v, b, first, end, 4) ?? '';
+        switch (by4) {
           case 'bridge':
             into.port = {};
             try {
@@ -6968,6 +6972,7 @@ export function readNexthopAttributes(
   into: NexthopAttributes,
 ): void {
   const first = at;
+  let by7: number | undefined;
   while (at < end) {
     const length = attributeLength(v, at, end);
     const p = at + NLA_HDRLEN;
@@ -7014,7 +7019,8 @@ export function readNexthopAttributes(
         into.gateway = readIpOf(b, p, n, family, 'NHA_GATEWAY');
         break;
       case 8: // NHA_ENCAP
-        switch (findU16(v, first, end, 7)) {
+        by7 ??= findU16(v, first, end, 7) ?? -1;
+        switch (by7) {
           case 1:
             into.encapMpls = {};
             try {
@@ -7748,6 +7754,7 @@ export function readRouteNexthopAttributes(
   into: RouteNexthopAttributes,
 ): void {
   const first = at;
+  let by21: number | undefined;
   while (at < end) {
     const length = attributeLength(v, at, end);
     const p = at + NLA_HDRLEN;
@@ -7769,7 +7776,8 @@ export function readRouteNexthopAttributes(
         into.newdst = readIpOf(b, p, n, family, 'RTA_NEWDST');
         break;
       case 22: // RTA_ENCAP
-        switch (findU16(v, first, end, 21)) {
+        by21 ??= findU16(v, first, end, 21) ?? -1;
+        switch (by21) {
           case 1:
             into.encapMpls = {};
             try {
@@ -7990,6 +7998,7 @@ export function readRouteAttributes(
   into: RouteAttributes,
 ): void {
   const first = at;
+  let by21: number | undefined;
   while (at < end) {
     const length = attributeLength(v, at, end);
     const p = at + NLA_HDRLEN;
@@ -8045,7 +8054,8 @@ export function readRouteAttributes(
         into.flow = v.getUint32(p, LE);
         break;
       case 22: // RTA_ENCAP
-        switch (findU16(v, first, end, 21)) {
+        by21 ??= findU16(v, first, end, 21) ?? -1;
+        switch (by21) {
           case 1:
             into.encapMpls = {};
             try {

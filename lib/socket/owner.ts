@@ -5,7 +5,7 @@
  */
 import { closeSync, readdirSync, readFileSync, readlinkSync } from 'node:fs';
 import { addon } from './addon.ts';
-import { integer, object, U32_MAX, wrongType } from './argument.ts';
+import { integer, options as optionsOf, U32_MAX, wrongType } from './argument.ts';
 import { type Namespace, openFile, optionalNamespace } from './namespace.ts';
 
 /** A process that holds a netlink socket. */
@@ -42,11 +42,22 @@ function attempt<Result>(read: () => Result): Result | undefined {
 }
 
 /** Field 22 of /proc/PID/stat; field 2, the name, may itself hold spaces and parentheses. */
+export const parseStartTime = (stat: string): number =>
+  Number(stat.slice(stat.lastIndexOf(')') + 2).split(' ')[19]);
+
 function startTime(pid: number): number | undefined {
   const stat = attempt(() => readFileSync(`/proc/${pid}/stat`, 'latin1'));
-  return stat === undefined
-    ? undefined
-    : Number(stat.slice(stat.lastIndexOf(')') + 2).split(' ')[19]);
+  return stat === undefined ? undefined : parseStartTime(stat);
+}
+
+/** The inode number of a socket in /proc/net/netlink. */
+export function findInode(table: string, protocol: number, portId: number): number | undefined {
+  // Columns: sk Eth Pid Groups Rmem Wmem Dump Locks Drops Inode (netlink_native_seq_show).
+  for (const line of table.split('\n')) {
+    const columns = line.trim().split(/\s+/);
+    if (columns[2] === `${portId}` && columns[1] === `${protocol}`) return Number(columns[9]);
+  }
+  return undefined;
 }
 
 /** The moment `at` of performance.now() in the ticks of {@link startTime}. */
@@ -63,7 +74,7 @@ export class SocketOwners {
 
   /** @param options `netns`: where the sockets are; default the namespace of the process */
   constructor(options: { readonly netns?: Namespace | undefined } = {}) {
-    object('options', options);
+    optionsOf('options', options, new Set(['netns']));
     this.#netns = optionalNamespace('options.netns', options.netns);
   }
 
@@ -82,23 +93,14 @@ export class SocketOwners {
     integer('portId', portId, 0, U32_MAX);
     if (at !== undefined && !Number.isFinite(at)) throw wrongType('at', 'a finite number', at);
     if (portId === 0) return undefined;
-    const inode = this.#inode(protocol, portId);
+    // A socket's port id never changes, and its inode number is its own as long as it is open.
+    const inode = findInode(this.#table(), protocol, portId);
     if (inode === undefined) return undefined;
     const holder = this.#holder(inode, portId);
     if (holder === undefined) return undefined;
     if (at !== undefined && holder.startTime > ticksAt(at) + CLOCK_GRAIN) return undefined;
     const { descriptor: _, ...owner } = holder;
     return owner;
-  }
-
-  /** A socket's port id never changes, and its inode number is its own as long as it is open. */
-  #inode(protocol: number, portId: number): number | undefined {
-    // Columns: sk Eth Pid Groups Rmem Wmem Dump Locks Drops Inode (netlink_native_seq_show).
-    for (const line of this.#table().split('\n')) {
-      const columns = line.trim().split(/\s+/);
-      if (columns[2] === `${portId}` && columns[1] === `${protocol}`) return Number(columns[9]);
-    }
-    return undefined;
   }
 
   #table(): string {

@@ -53,19 +53,23 @@ export function attributeLength(view: DataView, at: number, end: number): number
   return length;
 }
 
-/** The offset of the payload of an attribute between `at` and `end`; undefined if it is not there. */
+/**
+ * The offset of the payload of an attribute between `at` and `end`; undefined if it is not there. Of
+ * several the last counts, as where attributes are read one by one.
+ */
 export function findAttribute(
   view: DataView,
   at: number,
   end: number,
   type: number,
 ): number | undefined {
+  let found: number | undefined;
   while (at < end) {
     const length = attributeLength(view, at, end);
-    if ((view.getUint16(at + 2, LE) & NLA_TYPE_MASK) === type) return at + NLA_HDRLEN;
+    if ((view.getUint16(at + 2, LE) & NLA_TYPE_MASK) === type) found = at + NLA_HDRLEN;
     at += align4(length);
   }
-  return undefined;
+  return found;
 }
 
 /** The number of 16 bits that an attribute holds; undefined if it is not there, or shorter. */

@@ -7,6 +7,7 @@ import { join } from 'node:path';
 import { after, test } from 'node:test';
 import { checkLine } from '../schema.ts';
 import { capture, captures } from './captures.ts';
+import { cooked, pcap, pcapng } from './pcap.ts';
 
 const program = join(import.meta.dirname, '../../../bin/netlink-xfrm.js');
 const folder = mkdtempSync(join(tmpdir(), 'netlink-xfrm-'));
@@ -30,47 +31,6 @@ const NEWSA = 'uml-6.1/newsa_v4_tunnel_aead.event0';
 const KEY = '000102030405060708090a0b0c0d0e0f10111213';
 const LINE =
   'NEWSA     192.0.2.1 > 192.0.2.2 esp 0x00001001 tunnel reqid 11 rfc4106(gcm(aes))/160 claims port 3356999950';
-
-/** A datagram as LINKTYPE_NETLINK has it: 16 bytes, then the messages. */
-function cooked(protocol: number, datagram: Uint8Array): Uint8Array {
-  const header = Buffer.alloc(16);
-  header.writeUInt16BE(4, 0);
-  header.writeUInt16BE(824, 2);
-  header.writeUInt16BE(protocol, 14);
-  return Buffer.concat([header, datagram]);
-}
-
-const u32 = (...values: number[]) => Buffer.from(Uint32Array.from(values).buffer);
-
-function pcap(packets: readonly Uint8Array[], { magic = 0xa1b2c3d4, link = 253 } = {}): Uint8Array {
-  const parts = [u32(magic, 0x00040002, 0, 0, 0x40000, link)];
-  packets.forEach((packet, i) => {
-    const fraction = magic === 0xa1b2c3d4 ? 250_000 : 250_000_000;
-    parts.push(u32(1_000_000 + i, fraction, packet.length, packet.length), Buffer.from(packet));
-  });
-  return Buffer.concat(parts);
-}
-
-function pcapng(packets: readonly Uint8Array[]): Uint8Array {
-  const block = (type: number, body: Buffer) => {
-    const padded = Buffer.concat([body, Buffer.alloc((4 - (body.length % 4)) % 4)]);
-    const size = padded.length + 12;
-    return Buffer.concat([u32(type, size), padded, u32(size)]);
-  };
-  // if_tsresol (9) of one byte: nanoseconds; then the end of the options.
-  const options = Buffer.from([9, 0, 1, 0, 9, 0, 0, 0, 0, 0, 0, 0]);
-  return Buffer.concat([
-    block(0x0a0d0d0a, Buffer.concat([u32(0x1a2b3c4d, 1), u32(0xffffffff, 0xffffffff)])),
-    block(1, Buffer.concat([u32(253, 0x40000), options])),
-    block(5, u32(0, 0, 0)),
-    ...packets.map((packet, i) => {
-      const nanoseconds = BigInt(1_000_000 + i) * 1_000_000_000n + 250_000_000n;
-      const time = [Number(nanoseconds >> 32n), Number(nanoseconds & 0xffffffffn)];
-      const header = u32(0, ...time, packet.length, packet.length);
-      return block(6, Buffer.concat([header, Buffer.from(packet)]));
-    }),
-  ]);
-}
 
 test('concatenated messages are printed one a line', () => {
   const bytes = Buffer.concat([capture(NEWSA), capture('uml-6.1/delsa.req')]);

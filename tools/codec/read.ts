@@ -212,15 +212,16 @@ function readAttribute(of: Attribute): string {
         for (let i = p; i < p + n; i += ${size}) ${into}.push(${readNumber(of.of, 'i')});\n`;
     }
     case 'choice': {
-      const chosen =
+      // Looked for once, however often the attribute comes.
+      const found =
         of.of === 'string'
-          ? `findString(v, b, first, end, ${of.by})`
-          : `findU16(v, first, end, ${of.by})`;
+          ? `findString(v, b, first, end, ${of.by}) ?? ''`
+          : `findU16(v, first, end, ${of.by}) ?? -1`;
       const cases = of.options.map(
         ({ values, name, table }) =>
           `${values.map((value) => `case ${typeof value === 'string' ? `'${value}'` : value}:\n`).join('')}${readNest(of.kernel, `into.${name}`, table)}break;\n`,
       );
-      return `switch (${chosen}) {\n${cases.join('')}default:\n${into} = b.slice(p, p + n);\n}\n`;
+      return `by${of.by} ??= ${found};\nswitch (by${of.by}) {\n${cases.join('')}default:\n${into} = b.slice(p, p + n);\n}\n`;
     }
     case 'records': {
       const { struct, table } = of;
@@ -284,6 +285,16 @@ function readAttribute(of: Attribute): string {
   }
 }
 
+/** Where the search begins for the attributes that choose, and what was found. */
+function chosenIn({ attributes }: AttributeTable): string {
+  const choices = attributes.flatMap((one) => (one.type === 'choice' ? [one] : []));
+  if (choices.length === 0) return '';
+  const found = choices.map(
+    (one) => `let by${one.by}: ${one.of === 'string' ? 'string' : 'number'} | undefined;\n`,
+  );
+  return `const first = at;\n${[...new Set(found)].join('')}`;
+}
+
 /** The reader of an attribute space. */
 export function readerOfTable(table: AttributeTable): string {
   const { name, attributes, shared } = table;
@@ -303,7 +314,7 @@ export function readerOfTable(table: AttributeTable): string {
   ];
   return `/** Reads the attributes between \`at\` and \`end\` into \`into\`. */
 export function read${name}(${parameters.join(', ')}): void {
-${attributes.some(({ type }) => type === 'choice') ? 'const first = at;\n' : ''}  while (at < end) {
+${chosenIn(table)}  while (at < end) {
     const length = attributeLength(v, at, end);
     const p = at + NLA_HDRLEN;
     const n = length - NLA_HDRLEN;

@@ -1,0 +1,75 @@
+/**
+ * Everything that reads foreign bytes or words, given what nobody sends: typed errors only, nothing
+ * read outside the input, no more work than the input is long, no memory kept, no hang.
+ * @module
+ */
+import { availableParallelism } from 'node:os';
+import { Worker } from 'node:worker_threads';
+import { checkTime, checkWork } from './decoders/effort.ts';
+import type { News, Task } from './decoders/fuzzer.ts';
+import { finding, orders, report } from './part.ts';
+
+/** See decoders/fuzzer.ts, which cannot be imported: it is a worker's. */
+const ROUND = 20_000;
+/** Seconds without the end of an input, after which it counts as a hang. */
+const PATIENCE = 30;
+/** What a heap may differ by after collecting: less than a byte for each of many inputs. */
+const GROWTH = 3 * 2 ** 20;
+
+/** Runs a worker to its end. */
+function fuzz(
+  task: Omit<Task, 'shared'>,
+): Promise<{ inputs: number; messages: number; growth: number }> {
+  const shared = new SharedArrayBuffer(8 + 128 * 1024);
+  const counter = new Int32Array(shared, 0, 2);
+  const worker = new Worker(new URL('./decoders/fuzzer.js', import.meta.url), {
+    workerData: { ...task, shared } satisfies Task,
+  });
+  let last = -1;
+  let waited = 0;
+  const watch = setInterval(() => {
+    const now = Atomics.load(counter, 0);
+    waited = now === last ? waited + 1 : 0;
+    last = now;
+    if (waited < PATIENCE) return;
+    const bytes = Buffer.from(shared, 8, Math.min(counter[1] ?? 0, shared.byteLength - 8));
+    finding(`an input takes more than ${PATIENCE} s: ${bytes.toString('hex')}`);
+    void worker.terminate();
+  }, 1000);
+  return new Promise((resolve) => {
+    let end = { messages: 0, growth: 0 };
+    worker.on('message', (news: News) => {
+      if (news.kind === 'finding') finding(news.text);
+      else end = news;
+    });
+    worker.on('error', (error) => finding(`the fuzzer ended: ${error.stack}`));
+    worker.on('exit', () => {
+      clearInterval(watch);
+      resolve({ inputs: Atomics.load(counter, 0), messages: end.messages, growth: end.growth });
+    });
+  });
+}
+
+const { seed, inputs, times } = orders();
+let shapes = 0;
+try {
+  checkWork();
+  shapes = checkTime();
+} catch (error) {
+  finding(`${(error as Error).stack}`);
+}
+// Beside the other parts there is one processor to use; a long run has all.
+const workers = times > 1 ? availableParallelism() : 1;
+const rounds = Math.ceil(inputs / ROUND);
+const ends = await Promise.all(
+  Array.from({ length: workers }, (_, worker) => fuzz({ seed, rounds, worker, workers })),
+);
+const sum = (of: 'inputs' | 'messages') => ends.reduce((all, one) => all + one[of], 0);
+const growth = Math.max(...ends.map((end) => end.growth));
+if (growth > GROWTH) finding(`the heap grew by ${growth} bytes`);
+report({
+  inputs: sum('inputs'),
+  messages: sum('messages'),
+  'shapes of long inputs': shapes,
+  'KiB of growth': Math.round(growth / 1024),
+});

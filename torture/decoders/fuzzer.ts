@@ -1,0 +1,123 @@
+/**
+ * Run as a worker by decoders.ts: makes inputs and checks what becomes of them, until it is told to
+ * stop. Its memory may not grow.
+ * @module
+ */
+import { getHeapStatistics } from 'node:v8';
+import { parentPort, workerData } from 'node:worker_threads';
+import fc from 'fast-check';
+import { checkDatagram, checkExact } from './datagrams.ts';
+import { datagrams, type Input } from './inputs.ts';
+import { checkRecording, recordings } from './recordings.ts';
+import { WORDS } from './words.ts';
+
+/** What a worker is for. */
+export interface Task {
+  readonly seed: number;
+  readonly rounds: number;
+  /** The rounds of this worker are those with this remainder … */
+  readonly worker: number;
+  /** … by the number of workers. */
+  readonly workers: number;
+  /** A counter of inputs, then the length of the one under way, and its bytes. */
+  readonly shared: SharedArrayBuffer;
+}
+
+/** What a worker tells. */
+export type News =
+  | { readonly kind: 'finding'; readonly text: string }
+  | { readonly kind: 'end'; readonly messages: number; readonly growth: number };
+
+/** Inputs of a round: of datagrams, of files, of each kind of words. */
+const DATAGRAMS = 14_000;
+const RECORDINGS = 2000;
+const EACH_WORDS = 500;
+export const ROUND: number = DATAGRAMS + RECORDINGS + EACH_WORDS * WORDS.length;
+/** Rounds until all caches are full and all code is compiled. */
+const WARM = 5;
+const ENOUGH = 5;
+
+const { seed, rounds, worker, workers, shared } = workerData as Task;
+const counter = new Int32Array(shared, 0, 2);
+const current = new Uint8Array(shared, 8);
+const post = (news: News) => parentPort?.postMessage(news);
+let failures = 0;
+let messages = 0;
+
+/** A property over some inputs; what is wrong is told with the smallest input that shows it. */
+function hold<Of>(
+  name: string,
+  inputs: fc.Arbitrary<Of>,
+  [numRuns, round]: readonly [number, number],
+  bytesOf: (input: Of) => Uint8Array,
+  check: (input: Of) => void,
+): void {
+  // A stack for each broken message would take most of the time.
+  Error.stackTraceLimit = 0;
+  const property = fc.property(inputs, (input) => {
+    const bytes = bytesOf(input);
+    current.set(bytes.subarray(0, current.length));
+    counter[1] = bytes.length;
+    check(input);
+    Atomics.add(counter, 0, 1);
+  });
+  const result = fc.check(property, { numRuns, seed: seed + round });
+  if (!result.failed) return;
+  failures++;
+  Error.stackTraceLimit = 12;
+  const [smallest] = result.counterexample ?? [];
+  let error: unknown = result.errorInstance;
+  try {
+    if (smallest !== undefined) check(smallest);
+  } catch (again) {
+    error = again;
+  }
+  const shown =
+    smallest === undefined || WORDS.some((one) => one.name === name)
+      ? fc.stringify(smallest)
+      : Buffer.from(bytesOf(smallest)).toString('hex');
+  const text = `${name}, seed ${seed + round}\n${shown}\n${(error as Error)?.stack ?? error}`;
+  post({ kind: 'finding', text });
+}
+
+const utf8 = new TextEncoder();
+
+function round(number: number): void {
+  hold<Input>(
+    'datagram',
+    datagrams(seed + number),
+    [DATAGRAMS, number],
+    ({ bytes }) => bytes,
+    ({ protocol, bytes, unchanged, truncated }) => {
+      messages += checkDatagram(protocol, bytes, truncated);
+      if (unchanged) checkExact(protocol, bytes);
+    },
+  );
+  hold(
+    'recording',
+    recordings(seed + number),
+    [RECORDINGS, number],
+    (bytes) => bytes,
+    (bytes) => {
+      messages += checkRecording(bytes);
+    },
+  );
+  for (const { name, inputs, check } of WORDS) {
+    const bytesOf = (input: unknown) => utf8.encode(typeof input === 'string' ? input : name);
+    hold(name, inputs, [EACH_WORDS, number], bytesOf, check);
+  }
+}
+
+function memory(): number {
+  globalThis.gc?.();
+  const { used_heap_size, external_memory, malloced_memory } = getHeapStatistics();
+  return used_heap_size + external_memory + malloced_memory;
+}
+
+let before = 0;
+let done = 0;
+for (let number = worker; number < rounds && failures < ENOUGH; number += workers) {
+  round(number);
+  if (++done === WARM) before = memory();
+}
+post({ kind: 'end', messages, growth: done > WARM ? memory() - before : 0 });

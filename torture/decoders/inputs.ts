@@ -1,0 +1,91 @@
+/**
+ * Inputs for the decoders, as fast-check makes and shrinks them: messages from the tables, recorded
+ * ones, and both after some changes.
+ * @module
+ */
+import fc from 'fast-check';
+import { captures } from '../../test/unit/captures.ts';
+import { answers, events, type Kind, messageBytes, requests } from '../../test/unit/generate.ts';
+import {
+  type Kind as RouteKind,
+  routeBytes,
+  kinds as routeKinds,
+} from '../../test/unit/generate-route.ts';
+import { Random } from '../../test/unit/random.ts';
+import { FAMILIES, type Protocol } from './datagrams.ts';
+import { KINDS_OF_CHANGE, type Mutation, mutate } from './mutate.ts';
+
+const recorded = {
+  xfrm: captures('xfrm').map(({ bytes }) => bytes),
+  route: captures('route').map(({ bytes }) => bytes),
+} as const;
+const xfrmKinds: readonly Kind[] = [...events, ...answers, ...requests];
+
+/** Where a datagram comes from: of a recording, or of a kind of message and a seed. */
+type Source = readonly [recorded: boolean, which: number, seed: number];
+
+/** Messages of each kind: they are changed many times, which costs less than making one. */
+const SEEDS = 16;
+
+/** A message from the tables, as the kernel or a program could have made it. */
+function generated(protocol: Protocol, which: number, seed: number): Uint8Array {
+  const random = new Random(seed);
+  if (protocol === 'xfrm') {
+    return messageBytes(xfrmKinds[which % xfrmKinds.length] as Kind, random);
+  }
+  return routeBytes(routeKinds[which % routeKinds.length] as RouteKind, random);
+}
+
+const protocol = fc.constantFrom<Protocol>('xfrm', 'xfrm', 'route');
+const source: fc.Arbitrary<Source> = fc.tuple(
+  fc.boolean(),
+  fc.noBias(fc.nat(0xffff)),
+  fc.noBias(fc.nat(SEEDS - 1)),
+);
+const mutation: fc.Arbitrary<Mutation> = fc.tuple(
+  fc.nat(KINDS_OF_CHANGE - 1),
+  fc.noBias(fc.nat(0xffffff)),
+  fc.noBias(fc.nat()),
+  fc.boolean(),
+);
+
+/** A datagram, and what is known of it. */
+export interface Input {
+  readonly protocol: Protocol;
+  readonly bytes: Uint8Array;
+  /** As its sender made it. */
+  readonly unchanged: boolean;
+  /** Whether more followed that was not read. */
+  readonly truncated: boolean;
+}
+
+/** Any datagram. @param seed of the messages that are made from the tables */
+export function datagrams(seed: number): fc.Arbitrary<Input> {
+  const made = new Map<string, Uint8Array>();
+  const datagramOf = (protocol: Protocol, [fromRecording, which, number]: Source) => {
+    const of = recorded[protocol];
+    if (fromRecording) return of[which % of.length] as Uint8Array;
+    const kinds = protocol === 'xfrm' ? xfrmKinds.length : routeKinds.length;
+    const key = `${protocol} ${which % kinds} ${number}`;
+    let bytes = made.get(key);
+    if (bytes === undefined) {
+      bytes = generated(protocol, which, seed + number);
+      made.set(key, bytes);
+    }
+    return bytes;
+  };
+  return fc
+    .tuple(protocol, source, source, fc.array(mutation, { maxLength: 6 }), fc.noBias(fc.nat(9)))
+    .map(([protocol, of, other, mutations, cut]) => {
+      const bytes = datagramOf(protocol, of);
+      const unchanged = mutations.length === 0;
+      return {
+        protocol,
+        bytes: unchanged
+          ? bytes
+          : mutate(bytes, mutations, datagramOf(protocol, other), FAMILIES[protocol]),
+        unchanged: unchanged && !of[0],
+        truncated: cut === 0,
+      };
+    });
+}
