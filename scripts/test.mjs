@@ -26,8 +26,8 @@ function files(folder) {
     .map((name) => join(path, name));
 }
 
-/** Whether a file's tests need no IPsec: sockets and rtnetlink. They run on this kernel too. */
-const needsNoIpsec = (path) => /^(socket|route)-/.test(basename(path));
+/** Whether a file's tests need no IPsec: sockets, rtnetlink, the command. They run on this kernel too. */
+const needsNoIpsec = (path) => /^(socket|route|command)-/.test(basename(path));
 
 /** The command that runs files of tests, one after the other. */
 function nodeTest(paths, { flags = [], timeout = 180_000 } = {}) {
@@ -180,7 +180,7 @@ if (process.argv.includes('--all')) {
     row(
       inLab("kernel tests on trixie's kernel", 'trixie', [...kernel, ...files('recent')]),
       inLab("kernel tests on sid's kernel", 'sid', [...kernel, ...files('recent')]),
-      inLab('tests of sockets and routes in the lab', undefined, kernel.filter(needsNoIpsec)),
+      inLab('tests without IPsec in the lab', undefined, kernel.filter(needsNoIpsec)),
     ),
     row(plain('tests that take long', 'all', { timeout: LIMIT })),
   ]);

@@ -14,7 +14,9 @@ import { XFRM_INF } from '../xfrm/constants.ts';
 import { KeyMaterial } from '../xfrm/key.ts';
 import type { XfrmMessage } from '../xfrm/requests.ts';
 import { xfrm_lifetime_cfg } from '../xfrm/structs.ts';
+import type { CheckRecord } from './check-result.ts';
 import type { Totals } from './summary.ts';
+import type { JsonChange, JsonTunnel, JsonWarning } from './tunnel-json.ts';
 
 /** The name and version of the format. Within a version, members are only ever added. */
 export const EVENT_SCHEMA = 'netlink-xfrm/event/1';
@@ -45,6 +47,11 @@ export type JsonRecord = { readonly time: EventTime } & (
   /** All that was there has been listed; what follows is news. */
   | { readonly kind: 'synced'; readonly protocol: 'xfrm'; readonly listed: number }
   | NamespaceRecord
+  | { readonly kind: 'tunnel'; readonly tunnel: JsonTunnel }
+  /** A warning about the host, in a list of tunnels. */
+  | { readonly kind: 'host-warning'; readonly warning: JsonWarning }
+  | JsonChange
+  | CheckRecord
   | ({ readonly kind: 'summary' } & Totals)
 );
 

@@ -45,8 +45,15 @@ export interface StreamListener {
 }
 
 /** Where a namespace is that was named on the command line: a name, or a path. */
-const namespacePath = (name: string): string =>
+export const namespacePath = (name: string): string =>
   name.includes('/') ? resolve(name) : `${NAMED}/${name}`;
+
+/** What else happens in each namespace that is listened to. */
+export interface Beside {
+  /** @throws if that cannot be done there */
+  joined(origin: Origin): void;
+  left(origin: Origin): void;
+}
 
 /** A namespace that is listened to. */
 interface Stream {
@@ -68,10 +75,12 @@ export class Streams {
   #listener: StreamListener | undefined;
   readonly #watches: NamespaceWatch[] = [];
   #paused = false;
+  readonly #beside: Beside | undefined;
 
   /** Joins the groups. @throws what subscribe throws, if a namespace cannot be heard */
-  constructor(options: SubscribeOptions, { netns, allNetns }: Where) {
+  constructor(options: SubscribeOptions, { netns, allNetns }: Where, beside?: Beside) {
     this.#options = options;
+    this.#beside = beside;
     try {
       if (allNetns) this.#addAll();
       else if (netns.length > 0) this.#addNamed(netns);
@@ -125,6 +134,7 @@ export class Streams {
     const stream = { subscription, origin };
     this.#open.set(origin.label, stream);
     if (this.#paused) subscription.pause();
+    this.#beside?.joined(origin);
     return stream;
   }
 
@@ -242,6 +252,7 @@ export class Streams {
     if (this.#paused || !this.#leaving.delete(stream)) return;
     this.#past.push(...stream.subscription.sockets);
     stream.subscription.close();
+    this.#beside?.left(stream.origin);
     this.#listener?.namespace(stream.origin, 'removed');
     stream.left?.();
     if (this.#watches.length + this.#leaving.size === 0) this.#listener?.ended();

@@ -15,7 +15,7 @@ import { describeRouteEvent } from './route-text.ts';
 export const formatSpi = (spi: number): string => `0x${spi.toString(16).padStart(8, '0')}`;
 
 /** `0x10/0xff`, as `ip xfrm` writes a mark and its mask. */
-const formatMark = ({ value, mask }: { value: number; mask: number }): string =>
+export const formatMark = ({ value, mask }: { value: number; mask: number }): string =>
   `0x${value.toString(16)}/0x${mask.toString(16)}`;
 
 let latest = Number.NaN;

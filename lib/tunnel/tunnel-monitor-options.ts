@@ -7,7 +7,7 @@ import {
   checked as checkedBelow,
   type XfrmMonitorOptions,
 } from '../monitor/xfrm-monitor-options.ts';
-import { wrongType } from '../socket/argument.ts';
+import { options, wrongType } from '../socket/argument.ts';
 import { checkedExpected, type ExpectedTunnel } from './expected.ts';
 import { checkedThresholds, type TunnelThresholds } from './thresholds.ts';
 
@@ -43,8 +43,22 @@ export interface TunnelMonitorOptions
   thresholds?: Partial<TunnelThresholds> | undefined;
 }
 
+const OPTIONS: ReadonlySet<string> = new Set<keyof TunnelMonitorOptions>([
+  'monitor',
+  'netns',
+  'signal',
+  'label',
+  'receiveBufferSize',
+  'highWaterMark',
+  'refreshInterval',
+  'acquires',
+  'expected',
+  'thresholds',
+]);
+
 /** The options with their defaults. @throws TypeError or RangeError that names a wrong one */
 export function checked(given: TunnelMonitorOptions) {
+  options('options', given, OPTIONS);
   const { monitor, expected, thresholds, ...below } = given;
   if (monitor !== undefined && !(monitor instanceof XfrmMonitor)) {
     throw wrongType('options.monitor', 'an XfrmMonitor', monitor);

@@ -22,7 +22,7 @@ type Change = TableChange<XfrmKinds>;
 type Any = XfrmState | XfrmPolicy;
 
 /** A program that follows a kernel, each at its own pace. */
-class History {
+export class History {
   readonly random: Random;
   readonly kernel: SimulatedKernel;
   readonly table: Reconciler<XfrmKinds, XfrmEvent>;
