@@ -48,7 +48,14 @@ async function onHost(args: readonly string[]): Promise<Part> {
   const [file = '', ...before] = unshare();
   const all = [...before, process.execPath, '--expose-gc', inside, 'host', ...args];
   const child = spawn(file, all, { stdio: ['ignore', 'pipe', 'inherit'] });
+  // unshare becomes node, which ends its own.
+  const end = () => child.kill();
+  process.once('exit', end);
+  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
+    process.once(signal, () => process.exit(1));
+  }
   const [printed, [status]] = await Promise.all([text(child.stdout), once(child, 'close')]);
+  process.removeListener('exit', end);
   if (status !== 0) throw new Error(`the benchmark ended with status ${status}`);
   return JSON.parse(printed);
 }
@@ -112,11 +119,11 @@ async function measure(quick: boolean, parts: readonly string[]): Promise<Result
 function writeDocs(results: Results): void {
   const path = join(root, 'docs/performance.md');
   const before = readFileSync(path, 'utf8');
-  const marks = /(<!-- npm run bench -- --docs -->\n)[\s\S]*?(\n<!-- end -->)/;
+  const marks = /(<!-- npm run bench -- --docs -->\n)[\s\S]*?(<!-- end -->)/;
   if (!marks.test(before)) throw new Error(`${path} has no place for results`);
   writeFileSync(
     path,
-    before.replace(marks, (_, begin, end) => `${begin}\n${report(results)}\n${end}`),
+    before.replace(marks, (_, begin, end) => `${begin}\n${report(results)}\n\n${end}`),
   );
   const shown = [...results.host.comparisons, ...(results.lab?.comparisons ?? [])];
   writeFileSync(join(root, 'docs/performance.svg'), plot(shown));

@@ -57,8 +57,8 @@ function partText(part: Part): string[] {
   for (const comparison of part.comparisons) {
     const { title, events, rounds, buffer } = comparison;
     texts.push(
-      `### ${title}\n\n${count(events)} events, ${rounds} round${rounds === 1 ? '' : 's'}, receive buffer ` +
-        `${buffer / 2 ** 20} MiB, Linux ${part.kernel}.\n\n${comparisonTable(comparison)}`,
+      `### ${title}\n\n${count(events)} events, ${rounds} round${rounds === 1 ? '' : 's'}, a receive buffer of ` +
+        `${buffer / 2 ** 20} MiB asked for, Linux ${part.kernel}.\n\n${comparisonTable(comparison)}`,
     );
   }
   const { latencies, dump, storms, startup, memory, codec } = part;
