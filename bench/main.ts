@@ -25,8 +25,8 @@ const USAGE = `npm run bench -- [--quick] [--json FILE] [--docs] [--from FILE] [
   --docs       writes them into docs/performance.md, with docs/performance.svg
   --from FILE  takes results written before, and measures nothing
 
-Parts (default all): policies policies-filled newsa newsa-filled sas latency dump storm startup memory
-codec. A whole run takes about a quarter of an hour, and wants a machine that does nothing else.
+Parts (default all): policies policies-filled newsa newsa-filled sas tunnels latency dump storm startup
+memory codec. A whole run takes about a quarter of an hour, and wants a machine that does nothing else.
 `;
 
 const root = join(import.meta.dirname, '../..');
@@ -87,14 +87,14 @@ async function measure(quick: boolean, parts: readonly string[]): Promise<Result
   progress('on this kernel');
   const host = await onHost(args);
   let lab: Part | undefined;
-  if (wanted('sas')) {
+  if (wanted('sas') || wanted('tunnels')) {
     try {
       const { release } = await prepareLab({ suite: 'bookworm', progress });
       progress(`in the lab, Linux ${release}`);
       lab = await inLab(args, quick ? 180_000 : 900_000);
     } catch (error) {
       if (!(error instanceof LabError)) throw error;
-      leftOut.push(`SAs in the lab's kernel (${error.message})`);
+      leftOut.push(`SAs and tunnels in the lab's kernel (${error.message})`);
     }
   }
   const processors = cpus();
