@@ -5,10 +5,10 @@
 #include <stdlib.h>
 #include <sys/socket.h>
 
-int setsockopt(int fd, int level, int name, const void *value, socklen_t length) {
-  int (*next)(int, int, int, const void *, socklen_t) =
-      (int (*)(int, int, int, const void *, socklen_t))dlsym(RTLD_NEXT, "setsockopt");
-  const char *wanted = getenv("BENCH_RCVBUF");
+int setsockopt(int fd, int level, int name, const void* value, socklen_t length) {
+  int (*next)(int, int, int, const void*, socklen_t) =
+      (int (*)(int, int, int, const void*, socklen_t))dlsym(RTLD_NEXT, "setsockopt");
+  const char* wanted = getenv("BENCH_RCVBUF");
   int domain = 0;
   socklen_t size = sizeof(domain);
   if (level != SOL_SOCKET || name != SO_RCVBUF || wanted == NULL ||

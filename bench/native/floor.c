@@ -15,7 +15,7 @@
 static bool kernel_only;
 static bool latency;
 
-static void drain(int fd, struct report *report) {
+static void drain(int fd, struct report* report) {
   static char buffer[65536];
   for (;;) {
     struct sockaddr_nl source;
@@ -36,7 +36,7 @@ static void drain(int fd, struct report *report) {
     }
     if (report->first == 0) report->first = nanoseconds();
     int left = (int)length;
-    for (struct nlmsghdr *message = (struct nlmsghdr *)buffer; NLMSG_OK(message, left);
+    for (struct nlmsghdr* message = (struct nlmsghdr*)buffer; NLMSG_OK(message, left);
          message = NLMSG_NEXT(message, left)) {
       report->received++;
       if (latency && message->nlmsg_type == XFRM_MSG_DELSA) note_latency(message->nlmsg_seq);
@@ -44,7 +44,7 @@ static void drain(int fd, struct report *report) {
   }
 }
 
-int main(int argc, char **argv) {
+int main(int argc, char** argv) {
   if (argc < 4) errx(2, "usage: floor BYTES GROUPS kernel|any [latency]");
   kernel_only = strcmp(argv[3], "kernel") == 0;
   latency = argc > 4;

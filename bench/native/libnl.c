@@ -16,23 +16,23 @@
 #include "listener.h"
 
 static bool kernel_only;
-static struct nl_sock *sock;
+static struct nl_sock* sock;
 
-static int on_message(struct nl_msg *message, void *argument) {
-  struct report *report = argument;
+static int on_message(struct nl_msg* message, void* argument) {
+  struct report* report = argument;
   if (kernel_only && nlmsg_get_src(message)->nl_pid != 0) {
     report->rejected++;
     return NL_SKIP;
   }
   if (report->first == 0) report->first = nanoseconds();
-  struct nlmsghdr *header = nlmsg_hdr(message);
+  struct nlmsghdr* header = nlmsg_hdr(message);
   int status = -NLE_MSGTYPE_NOSUPPORT;
   switch (header->nlmsg_type) {
     case XFRM_MSG_NEWSA:
     case XFRM_MSG_UPDSA:
     case XFRM_MSG_DELSA:
     case XFRM_MSG_EXPIRE: {
-      struct xfrmnl_sa *state = NULL;
+      struct xfrmnl_sa* state = NULL;
       status = xfrmnl_sa_parse(header, &state);
       if (status >= 0) xfrmnl_sa_put(state);
       break;
@@ -40,7 +40,7 @@ static int on_message(struct nl_msg *message, void *argument) {
     case XFRM_MSG_NEWPOLICY:
     case XFRM_MSG_UPDPOLICY:
     case XFRM_MSG_DELPOLICY: {
-      struct xfrmnl_sp *policy = NULL;
+      struct xfrmnl_sp* policy = NULL;
       status = xfrmnl_sp_parse(header, &policy);
       if (status >= 0) xfrmnl_sp_put(policy);
       break;
@@ -52,19 +52,21 @@ static int on_message(struct nl_msg *message, void *argument) {
   return NL_OK;
 }
 
-static void drain(int fd, struct report *report) {
+static void drain(int fd, struct report* report) {
   (void)fd;
   (void)report;
   for (;;) {
     int status = nl_recvmsgs_default(sock);
     if (status == -NLE_AGAIN) return;
     // libnl's name for ENOBUFS.
-    if (status == -NLE_NOMEM) report->overruns++;
-    else if (status < 0) errx(1, "nl_recvmsgs: %s", nl_geterror(status));
+    if (status == -NLE_NOMEM)
+      report->overruns++;
+    else if (status < 0)
+      errx(1, "nl_recvmsgs: %s", nl_geterror(status));
   }
 }
 
-int main(int argc, char **argv) {
+int main(int argc, char** argv) {
   if (argc < 4) errx(2, "usage: libnl BYTES GROUPS kernel|any");
   int size = atoi(argv[1]);
   kernel_only = strcmp(argv[3], "kernel") == 0;

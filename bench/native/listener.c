@@ -41,11 +41,11 @@ int open_listener(int size, uint32_t groups) {
     err(1, "setsockopt");
   }
   struct sockaddr_nl self = {.nl_family = AF_NETLINK, .nl_groups = groups};
-  if (bind(fd, (struct sockaddr *)&self, sizeof(self)) < 0) err(1, "bind");
+  if (bind(fd, (struct sockaddr*)&self, sizeof(self)) < 0) err(1, "bind");
   return fd;
 }
 
-void run_listener(int fd, void (*drain)(int, struct report *), struct report *report) {
+void run_listener(int fd, void (*drain)(int, struct report*), struct report* report) {
   sigset_t blocked, unblocked;
   sigemptyset(&blocked);
   sigaddset(&blocked, SIGTERM);

@@ -23,7 +23,7 @@ uint64_t nanoseconds(void);
 
 // Calls `drain`, which reads until there is nothing left, whenever something waits; ends with
 // SIGTERM. Then prints the report as one line of JSON, with `latencies` (nanoseconds) if any.
-void run_listener(int fd, void (*drain)(int fd, struct report *report), struct report *report);
+void run_listener(int fd, void (*drain)(int fd, struct report* report), struct report* report);
 
 // Keeps the time since the request whose sequence number is `seq`: the load wrote the low 32 bits
 // of the clock there (load.c), and the kernel repeats it in the event.

@@ -39,12 +39,12 @@ static uint64_t nanoseconds(void) {
 static void open_socket(void) {
   fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_XFRM);
   struct sockaddr_nl self = {.nl_family = AF_NETLINK};
-  if (fd < 0 || bind(fd, (struct sockaddr *)&self, sizeof(self)) < 0) err(1, "NETLINK_XFRM");
+  if (fd < 0 || bind(fd, (struct sockaddr*)&self, sizeof(self)) < 0) err(1, "NETLINK_XFRM");
 }
 
 // A message of `size` bytes with a payload of zeros, at the end of what is to be sent.
-static void *request(uint16_t type, uint16_t flags, uint32_t seq, size_t size) {
-  struct nlmsghdr *header = (struct nlmsghdr *)(memory + used);
+static void* request(uint16_t type, uint16_t flags, uint32_t seq, size_t size) {
+  struct nlmsghdr* header = (struct nlmsghdr*)(memory + used);
   memset(header, 0, NLMSG_SPACE(size));
   header->nlmsg_len = NLMSG_LENGTH(size);
   header->nlmsg_type = type;
@@ -55,15 +55,15 @@ static void *request(uint16_t type, uint16_t flags, uint32_t seq, size_t size) {
 }
 
 // Puts an attribute behind the fixed part of a request.
-static void attribute(void *at, uint16_t type, const void *payload, size_t size) {
+static void attribute(void* at, uint16_t type, const void* payload, size_t size) {
   struct nlattr head = {.nla_len = NLA_HDRLEN + size, .nla_type = type};
   memcpy(at, &head, sizeof(head));
-  memcpy((char *)at + NLA_HDRLEN, payload, size);
+  memcpy((char*)at + NLA_HDRLEN, payload, size);
 }
 
 static void send_requests(void) {
   struct sockaddr_nl kernel = {.nl_family = AF_NETLINK};
-  ssize_t sent = sendto(fd, memory, used, 0, (struct sockaddr *)&kernel, sizeof(kernel));
+  ssize_t sent = sendto(fd, memory, used, 0, (struct sockaddr*)&kernel, sizeof(kernel));
   if (sent < 0) err(1, "sendto");
   used = 0;
 }
@@ -74,9 +74,9 @@ static void check_refusals(void) {
   ssize_t length = recv(fd, buffer, sizeof(buffer), MSG_DONTWAIT);
   if (length < 0 && errno == EAGAIN) return;
   if (length < 0) err(1, "recv");
-  struct nlmsghdr *header = (struct nlmsghdr *)buffer;
+  struct nlmsghdr* header = (struct nlmsghdr*)buffer;
   if (header->nlmsg_type != NLMSG_ERROR) errx(1, "an answer of type %d", header->nlmsg_type);
-  errno = -((struct nlmsgerr *)NLMSG_DATA(header))->error;
+  errno = -((struct nlmsgerr*)NLMSG_DATA(header))->error;
   err(1, "the kernel refused a request");
 }
 
@@ -94,14 +94,14 @@ static uint32_t host(uint32_t i) { return htonl(0x0a000000u | (i & 0xffffffu)); 
 static uint32_t left(uint32_t i) { return htonl(0xc0000201u + (i & 15)); }
 static uint32_t right(uint32_t i) { return htonl(0xc6336401u + (i & 15)); }
 
-static void select_hosts(struct xfrm_selector *selector, uint32_t i) {
+static void select_hosts(struct xfrm_selector* selector, uint32_t i) {
   selector->saddr.a4 = host(i);
   selector->daddr.a4 = host(~i);
   selector->prefixlen_s = selector->prefixlen_d = 32;
   selector->family = AF_INET;
 }
 
-static void unlimited(struct xfrm_lifetime_cfg *lifetime) {
+static void unlimited(struct xfrm_lifetime_cfg* lifetime) {
   lifetime->soft_byte_limit = lifetime->hard_byte_limit = XFRM_INF;
   lifetime->soft_packet_limit = lifetime->hard_packet_limit = XFRM_INF;
 }
@@ -117,9 +117,8 @@ static void add_policy(uint32_t i) {
       .ealgos = ~0u,
       .calgos = ~0u,
   };
-  struct xfrm_userpolicy_info *info =
-      request(XFRM_MSG_NEWPOLICY, NLM_F_CREATE | NLM_F_EXCL, i,
-              sizeof(*info) + NLA_HDRLEN + sizeof(template));
+  struct xfrm_userpolicy_info* info = request(XFRM_MSG_NEWPOLICY, NLM_F_CREATE | NLM_F_EXCL, i,
+                                              sizeof(*info) + NLA_HDRLEN + sizeof(template));
   select_hosts(&info->sel, i);
   unlimited(&info->lft);
   info->priority = 1000;
@@ -128,7 +127,7 @@ static void add_policy(uint32_t i) {
 }
 
 static void delete_policy(uint32_t i) {
-  struct xfrm_userpolicy_id *id = request(XFRM_MSG_DELPOLICY, 0, i, sizeof(*id));
+  struct xfrm_userpolicy_id* id = request(XFRM_MSG_DELPOLICY, 0, i, sizeof(*id));
   select_hosts(&id->sel, i);
   id->dir = XFRM_POLICY_OUT;
 }
@@ -139,7 +138,7 @@ static void add_state(uint32_t i) {
     char key[20];
   } algorithm = {.aead = {.alg_name = "rfc4106(gcm(aes))", .alg_key_len = 160, .alg_icv_len = 128}};
   memcpy(algorithm.key, &i, sizeof(i));
-  struct xfrm_usersa_info *info = request(XFRM_MSG_NEWSA, NLM_F_CREATE | NLM_F_EXCL, i,
+  struct xfrm_usersa_info* info = request(XFRM_MSG_NEWSA, NLM_F_CREATE | NLM_F_EXCL, i,
                                           sizeof(*info) + NLA_HDRLEN + sizeof(algorithm));
   info->id.daddr.a4 = right(i);
   info->id.spi = htonl(0x1000 + i);
@@ -154,7 +153,7 @@ static void add_state(uint32_t i) {
 }
 
 static void delete_state(uint32_t i, uint32_t seq) {
-  struct xfrm_usersa_id *id = request(XFRM_MSG_DELSA, 0, seq, sizeof(*id));
+  struct xfrm_usersa_id* id = request(XFRM_MSG_DELSA, 0, seq, sizeof(*id));
   id->daddr.a4 = right(i);
   id->spi = htonl(0x1000 + i);
   id->family = AF_INET;
@@ -182,7 +181,7 @@ static void larval(uint64_t events, uint64_t microseconds) {
   uint64_t begun = nanoseconds();
   for (uint64_t i = 0; i < events; i++) {
     pace(begun, i, 1e6 / (double)microseconds);
-    struct xfrm_userspi_info *wanted = request(XFRM_MSG_ALLOCSPI, 0, 0, sizeof(*wanted));
+    struct xfrm_userspi_info* wanted = request(XFRM_MSG_ALLOCSPI, 0, 0, sizeof(*wanted));
     wanted->info.id.daddr.a4 = right(i);
     wanted->info.id.proto = IPPROTO_ESP;
     wanted->info.saddr.a4 = left(i);
@@ -192,10 +191,10 @@ static void larval(uint64_t events, uint64_t microseconds) {
     send_requests();
     char answer[8192];
     if (recv(fd, answer, sizeof(answer), 0) < 0) err(1, "recv");
-    struct nlmsghdr *header = (struct nlmsghdr *)answer;
+    struct nlmsghdr* header = (struct nlmsghdr*)answer;
     if (header->nlmsg_type != XFRM_MSG_NEWSA) errx(1, "no SPI: answer %d", header->nlmsg_type);
     delete_state(i, 0);
-    ((struct nlmsghdr *)memory)->nlmsg_seq = (uint32_t)nanoseconds();
+    ((struct nlmsghdr*)memory)->nlmsg_seq = (uint32_t)nanoseconds();
     send_requests();
   }
   check_refusals();
@@ -204,18 +203,18 @@ static void larval(uint64_t events, uint64_t microseconds) {
 // Datagrams in one call of sendmmsg.
 enum { FORGED = 64 };
 
-static void forge(const char *path, uint64_t events, double rate) {
+static void forge(const char* path, uint64_t events, double rate) {
   static unsigned char copies[FORGED][4096];
   struct iovec vectors[FORGED];
   struct mmsghdr datagrams[FORGED];
   struct sockaddr_nl group = {.nl_family = AF_NETLINK, .nl_groups = 1 << (XFRMNLGRP_SA - 1)};
-  FILE *file = fopen(path, "r");
+  FILE* file = fopen(path, "r");
   if (file == NULL) err(1, "%s", path);
   size_t size = 0;
   unsigned int byte;
   while (size < sizeof(copies[0]) && fscanf(file, "%2x", &byte) == 1) copies[0][size++] = byte;
   fclose(file);
-  struct nlmsghdr *first = (struct nlmsghdr *)copies[0];
+  struct nlmsghdr* first = (struct nlmsghdr*)copies[0];
   if (size < NLMSG_LENGTH(sizeof(struct xfrm_usersa_info)) || first->nlmsg_len != size ||
       first->nlmsg_type != XFRM_MSG_NEWSA) {
     errx(1, "%s is no NEWSA", path);
@@ -223,18 +222,16 @@ static void forge(const char *path, uint64_t events, double rate) {
   for (int i = 0; i < FORGED; i++) {
     if (i > 0) memcpy(copies[i], copies[0], size);
     vectors[i] = (struct iovec){copies[i], size};
-    datagrams[i].msg_hdr = (struct msghdr){.msg_name = &group,
-                                           .msg_namelen = sizeof(group),
-                                           .msg_iov = &vectors[i],
-                                           .msg_iovlen = 1};
+    datagrams[i].msg_hdr = (struct msghdr){
+        .msg_name = &group, .msg_namelen = sizeof(group), .msg_iov = &vectors[i], .msg_iovlen = 1};
   }
   uint64_t begun = nanoseconds();
   for (uint64_t made = 0; made < events;) {
     pace(begun, made, rate);
     int some = events - made < FORGED ? (int)(events - made) : FORGED;
     for (int i = 0; i < some; i++) {
-      struct nlmsghdr *header = (struct nlmsghdr *)copies[i];
-      struct xfrm_usersa_info *info = NLMSG_DATA(header);
+      struct nlmsghdr* header = (struct nlmsghdr*)copies[i];
+      struct xfrm_usersa_info* info = NLMSG_DATA(header);
       header->nlmsg_seq = (uint32_t)(made + i);
       info->id.daddr.a4 = right(made + i);
       info->saddr.a4 = left(made + i);
@@ -252,11 +249,12 @@ static void forge(const char *path, uint64_t events, double rate) {
   }
 }
 
-int main(int argc, char **argv) {
-  if (argc < 3) errx(2, "usage: load policy|sa EVENTS [RATE] | forge FILE EVENTS [RATE] | larval EVENTS US");
+int main(int argc, char** argv) {
+  if (argc < 3)
+    errx(2, "usage: load policy|sa EVENTS [RATE] | forge FILE EVENTS [RATE] | larval EVENTS US");
   open_socket();
   uint64_t begun = nanoseconds();
-  const char *kind = argv[1];
+  const char* kind = argv[1];
   if (strcmp(kind, "policy") == 0) {
     pairs(strtoull(argv[2], NULL, 10), argc > 3 ? atof(argv[3]) : 0, add_policy, delete_policy);
   } else if (strcmp(kind, "sa") == 0) {

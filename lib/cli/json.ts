@@ -64,7 +64,11 @@ const hex = (bytes: Uint8Array) =>
 
 /** What stands for itself between quotation marks: ASCII without controls, quotes, backslashes. */
 const PLAIN = /^[ !#-[\]-~]*$/;
-const quote = (text: string): string => (PLAIN.test(text) ? `"${text}"` : JSON.stringify(text));
+/** DEL and the C1 controls: JSON leaves them as they are, a terminal may take them for commands. */
+const CONTROL = /[\x7f-\x9f]/g;
+const escaped = (text: string): string =>
+  JSON.stringify(text).replace(CONTROL, (one) => `\\u00${one.charCodeAt(0).toString(16)}`);
+const quote = (text: string): string => (PLAIN.test(text) ? `"${text}"` : escaped(text));
 
 /** `"name":`, each made once: names come from the tables, so there are not many. */
 const labels = new Map<string, string>();

@@ -46,7 +46,7 @@ type Phase = 'idle' | 'emptying' | 'listing' | 'settling';
  * none wait (settling), compare. Events go on being applied all the while.
  */
 export class Reconciler<K extends Kinds, Event extends Heard> {
-  /** The tables. They hold nothing before the first round has ended. */
+  /** The tables. They hold nothing before the first round that leaves no doubt has ended. */
   readonly tables: Tables<K>;
   readonly #family: Family<K, Event>;
   readonly #host: Host<K>;
@@ -130,7 +130,7 @@ export class Reconciler<K extends Kinds, Event extends Heard> {
     this.#time = event.time;
     this.#cause = 'kernel';
     this.#portId = event.header.portId;
-    this.#family.apply(event, this.#live);
+    if (this.#opened) this.#family.apply(event, this.#live);
     if (this.#phase === 'listing') this.#overlap.push(event);
     else if (this.#phase === 'settling') this.#family.apply(event, this.#shadow);
   }
@@ -182,9 +182,13 @@ export class Reconciler<K extends Kinds, Event extends Heard> {
     this.#time = this.#host.now();
     this.#cause = 'repair';
     const shadow = this.#shadow;
-    for (const name of this.#names) this.#compare(name, shadow);
+    const again = this.#spoilt || shadow.doubtful;
+    for (const name of this.#names) {
+      if (this.#opened) this.#compare(name, shadow);
+      else if (!again) this.#adopt(name, shadow);
+    }
     this.#shadow = new Shadow(this.#family);
-    if (this.#spoilt || shadow.doubtful) {
+    if (again) {
       this.#again();
       return;
     }
@@ -232,6 +236,17 @@ export class Reconciler<K extends Kinds, Event extends Heard> {
     this.wake();
   }
 
+  /** The first tables: nobody has seen any before. */
+  #adopt<N extends NameIn<K>>(name: N, shadow: Shadow<K>): void {
+    this.tables[name].adopt(shadow.tables[name], (value, key) => this.#named(name, value, key));
+  }
+
+  /** A new incarnation. */
+  #named<N extends NameIn<K>>(name: N, value: K[N], key: string): { id: string; uid: string } {
+    const id = this.#family.id(name, value, key);
+    return { id, uid: `${id} #${++this.#incarnations}` };
+  }
+
   #compare<N extends NameIn<K>>(name: N, shadow: Shadow<K>): void {
     const live = this.tables[name];
     const fresh = shadow.tables[name];
@@ -260,7 +275,6 @@ export class Reconciler<K extends Kinds, Event extends Heard> {
       value: K[N],
       more: object,
     ) => {
-      if (!reconciler.#opened) return;
       const [cause, time] = [reconciler.#cause, reconciler.#time];
       const { id, uid } = entry;
       // `more` has what belongs to its kind of change; the callers below are all there are.
@@ -268,7 +282,7 @@ export class Reconciler<K extends Kinds, Event extends Heard> {
       reconciler.#host.emit(change);
     };
     const count = (what: 'added' | 'updated' | 'removed') => {
-      if (reconciler.#cause === 'repair' && reconciler.#opened) reconciler.#counts[what]++;
+      if (reconciler.#cause === 'repair') reconciler.#counts[what]++;
     };
     return {
       overlap: false,
@@ -286,11 +300,10 @@ export class Reconciler<K extends Kinds, Event extends Heard> {
           return;
         }
         if (known !== undefined) this.remove(kind, key, 'replaced');
-        const id = reconciler.#family.id(kind, value, key);
-        const uid = `${id} #${++reconciler.#incarnations}`;
-        table.set(key, { id, uid, value });
+        const named = reconciler.#named(kind, value, key);
+        table.set(key, { ...named, value });
         count('added');
-        tell(kind, { id, uid }, value, { kind: 'added' });
+        tell(kind, named, value, { kind: 'added' });
       },
       remove(kind, key, why, last) {
         const known = reconciler.tables[kind].get(key);

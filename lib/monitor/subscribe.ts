@@ -7,8 +7,8 @@ import { type DecodeInput, decodeDatagram, type Malformed } from '../netlink/eve
 import { decodeRoute } from '../route/decode.ts';
 import type { RouteEvent } from '../route/events.ts';
 import {
-  integer,
   optionalBoolean,
+  optionalInteger,
   optionalSignal,
   options as optionsOf,
   wrongType,
@@ -361,12 +361,19 @@ function checked(options: SubscribeOptions): Checked {
     netns: optionalNamespace('options.netns', options.netns),
     signal: optionalSignal('options.signal', options.signal),
     keys: optionalBoolean('options.keys', options.keys, false),
-    receiveBufferSize: integer(
+    receiveBufferSize: optionalInteger(
       'options.receiveBufferSize',
-      options.receiveBufferSize ?? 64 * 2 ** 20,
+      options.receiveBufferSize,
+      64 * 2 ** 20,
       1,
       MAX_BUFFER,
     ),
-    highWaterMark: integer('options.highWaterMark', options.highWaterMark ?? 4096, 1, 2 ** 31),
+    highWaterMark: optionalInteger(
+      'options.highWaterMark',
+      options.highWaterMark,
+      4096,
+      1,
+      2 ** 31,
+    ),
   };
 }

@@ -3,8 +3,8 @@
  * @module
  */
 import {
-  integer,
   optionalBoolean,
+  optionalInteger,
   optionalSignal,
   options as optionsOf,
   U32_MAX,
@@ -69,13 +69,20 @@ export function checked(options: XfrmMonitorOptions) {
     netns: optionalNamespace('options.netns', options.netns),
     signal: optionalSignal('options.signal', options.signal),
     acquires: optionalBoolean('options.acquires', options.acquires, false),
-    receiveBufferSize: integer(
+    receiveBufferSize: optionalInteger(
       'options.receiveBufferSize',
-      receiveBufferSize ?? 64 * 2 ** 20,
+      receiveBufferSize,
+      64 * 2 ** 20,
       1,
       MAX_BUFFER,
     ),
-    highWaterMark: integer('options.highWaterMark', highWaterMark ?? 4096, 1, U32_MAX),
-    refreshInterval: integer('options.refreshInterval', refreshInterval ?? 600_000, 0, 0x7fff_ffff),
+    highWaterMark: optionalInteger('options.highWaterMark', highWaterMark, 4096, 1, U32_MAX),
+    refreshInterval: optionalInteger(
+      'options.refreshInterval',
+      refreshInterval,
+      600_000,
+      0,
+      0x7fff_ffff,
+    ),
   };
 }

@@ -6,6 +6,7 @@
  */
 import type { ClientOptions, RequestOptions } from '../netlink/connection.ts';
 import type { Input } from '../wire/input.ts';
+import { u32 } from '../wire/integer.ts';
 import * as address from './address-requests.ts';
 import { Conversation, type Listing } from './conversation.ts';
 import { familyNamed } from './families.ts';
@@ -226,6 +227,7 @@ export class RouteClient implements AsyncDisposable {
     priority: number,
     options?: RequestOptions,
   ): Promise<Rule | undefined> {
+    u32(priority, 'priority');
     const { items } = await this.listRules({ family }, options);
     return items.find((one) => (one.priority ?? 0) === priority);
   }

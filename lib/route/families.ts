@@ -3,7 +3,7 @@
  * @module
  */
 import { addressFamily, familyOf } from '../wire/address.ts';
-import { EncodeError } from '../wire/error.ts';
+import { EncodeError, shown } from '../wire/error.ts';
 import { AddressFamily } from './names.ts';
 
 /** The family given, or that of the first address that is. @throws EncodeError if none says it */
@@ -20,8 +20,8 @@ export function familyFrom(
 
 /** The family of an address. @throws EncodeError if it is none */
 export function familyNamed(address: string, path: readonly string[]): 'inet' | 'inet6' {
-  const family = addressFamily(address);
-  if (family === undefined) throw new EncodeError(`${JSON.stringify(address)} is no address`, path);
+  const family = typeof address === 'string' ? addressFamily(address) : undefined;
+  if (family === undefined) throw new EncodeError(`${shown(address)} is no address`, path);
   return family === AddressFamily.numbers.inet ? 'inet' : 'inet6';
 }
 

@@ -4,7 +4,7 @@
  */
 import { NLM_F_CREATE, NLM_F_EXCL } from '../netlink/constants.ts';
 import { checkProperties } from '../wire/check.ts';
-import { EncodeError } from '../wire/error.ts';
+import { EncodeError, shown } from '../wire/error.ts';
 import type { Input } from '../wire/input.ts';
 import { type Member, shapeWith } from '../wire/shape.ts';
 import type { MessageName } from './messages.ts';
@@ -43,7 +43,7 @@ const ALT_NAME_LENGTH = 127;
 /** Refuses what the kernel would refuse as a name of an interface (net/core/dev.c, dev_valid_name). */
 function checkName(name: string, path: readonly string[], most = NAME_LENGTH): void {
   const refuse = (reason: string) => {
-    throw new EncodeError(`${JSON.stringify(name)} ${reason}`, path);
+    throw new EncodeError(`${shown(name)} ${reason}`, path);
   };
   if (typeof name !== 'string' || name === '') refuse('is no name of an interface');
   if (name.length > most)
@@ -58,7 +58,7 @@ export function linkKey(key: LinkKey, message: MessageName): Input<Link> {
   if (typeof key !== 'object' || key === null) throw new EncodeError('is no object', ['key']);
   if ('index' in key && key.index !== undefined) {
     if (!Number.isInteger(key.index) || key.index < 1) {
-      throw new EncodeError(`${key.index} is no interface index`, [message, 'index']);
+      throw new EncodeError(`${shown(key.index)} is no interface index`, [message, 'index']);
     }
     return { index: key.index };
   }
@@ -89,12 +89,13 @@ export const getLink = (key: LinkKey): Request => ({
   value: linkKey(key, 'GETLINK'),
 });
 
-export const addLink = (link: Input<Link>): Request => ({
-  message: 'NEWLINK',
-  about: 'link',
-  value: complete(link),
-  flags: NLM_F_CREATE | NLM_F_EXCL,
-});
+export function addLink(link: Input<Link>): Request {
+  const value = complete(link);
+  if (link.info?.kind === undefined) {
+    throw new EncodeError('is missing', ['NEWLINK', 'info', 'kind']);
+  }
+  return { message: 'NEWLINK', about: 'link', value, flags: NLM_F_CREATE | NLM_F_EXCL };
+}
 
 /** By index: a request that renames a link can’t have its old name too. */
 export function changeLink(changes: Input<Link>): (index: number) => Request {

@@ -4,6 +4,7 @@ import {
   integer,
   object,
   optionalBoolean,
+  optionalInteger,
   optionalSignal,
   options as optionsOf,
   U32_MAX,
@@ -64,8 +65,8 @@ let opened = 0;
 
 function numbers(name: string, address: Partial<NetlinkAddress>): NetlinkAddress {
   object(name, address);
-  const portId = integer(`${name}.portId`, address.portId ?? 0, 0, U32_MAX);
-  return { portId, groups: integer(`${name}.groups`, address.groups ?? 0, 0, U32_MAX) };
+  const portId = optionalInteger(`${name}.portId`, address.portId, 0, 0, U32_MAX);
+  return { portId, groups: optionalInteger(`${name}.groups`, address.groups, 0, 0, U32_MAX) };
 }
 
 /**
@@ -110,7 +111,7 @@ export class NetlinkSocket {
     const protocol = integer('options.protocol', options.protocol, 0, 31);
     this.#kernelOnly = optionalBoolean('options.kernelOnly', options.kernelOnly, true);
     const { Socket, batch: most } = addon();
-    this.#batch = integer('options.batch', options.batch ?? most, 1, most);
+    this.#batch = optionalInteger('options.batch', options.batch, most, 1, most);
     const netns = optionalNamespace('options.netns', options.netns);
     this.#signal = optionalSignal('options.signal', options.signal);
     this.#signal?.throwIfAborted();

@@ -5,7 +5,15 @@
  */
 import type { Mark } from '../xfrm/codec.ts';
 import type { XfrmState } from '../xfrm/objects.ts';
-import { type Claim, fits, type Orientation, orient, type Pair } from './endpoints.ts';
+import {
+  type Claim,
+  fits,
+  type Orientation,
+  orient,
+  type Pair,
+  pairKey,
+  pairOf,
+} from './endpoints.ts';
 import { labelText, type Member, split } from './identity.ts';
 import type { Gone, Policy, Present, Sa, TunnelRecord } from './record.ts';
 import type { Direction } from './tunnel.ts';
@@ -39,6 +47,11 @@ export class Group {
     this.key = key;
     this.pair = pair;
     this.reqid = reqid;
+  }
+
+  /** Whether an SA belongs here. */
+  isFor({ saddr, daddr, reqid }: XfrmState): boolean {
+    return reqid === this.reqid && pairKey(pairOf(saddr, daddr)) === pairKey(this.pair);
   }
 
   get isEmpty(): boolean {

@@ -3,14 +3,12 @@
  * @module
  */
 import { EventEmitter } from 'node:events';
-import { EventQueue } from '../monitor/queue.ts';
-import { type Subscription, subscribe } from '../monitor/subscribe.ts';
 import { type XfrmChange, XfrmMonitor } from '../monitor/xfrm-monitor.ts';
 import { NETLINK_XFRM } from '../netlink/constants.ts';
 import type { EventTime } from '../netlink/event.ts';
-import { RouteClient } from '../route/client.ts';
 import { type Namespace, SocketOwners } from '../socket/index.ts';
 import { HeldNamespace } from '../socket/namespace.ts';
+import { Addresses } from './addresses.ts';
 import type {
   Claimant,
   TunnelChange,
@@ -18,7 +16,7 @@ import type {
   TunnelSnapshot,
   TunnelsSynced,
 } from './changes.ts';
-import { LocalAddresses } from './local-addresses.ts';
+import { Loop } from './loop.ts';
 import { TUNNEL_STATES, type Tunnel } from './tunnel.ts';
 import { checked, type TunnelMonitorOptions } from './tunnel-monitor-options.ts';
 import { Tunnels } from './tunnels.ts';
@@ -342,84 +340,5 @@ export class TunnelMonitor
     const claimant = { portId, pid: owner?.pid, process: owner?.name };
     this.#claimants.set(key, claimant);
     return claimant;
-  }
-}
-
-/** A loop over changes. One that is too slow misses changes, is told so, and begins again. */
-class Loop {
-  readonly queue: EventQueue<TunnelChange | TunnelsSynced>;
-  readonly #snapshot: () => TunnelSnapshot;
-  #missed: EventTime | undefined;
-
-  constructor(highWaterMark: number, snapshot: () => TunnelSnapshot, left: () => void) {
-    this.#snapshot = snapshot;
-    const changed = () => this.#catchUp();
-    this.queue = new EventQueue<TunnelChange | TunnelsSynced>(highWaterMark, { changed, left });
-    this.queue.push({ kind: 'synced', snapshot: snapshot() });
-  }
-
-  push(change: TunnelChange): void {
-    if (this.queue.full) this.#missed ??= change.time;
-    else this.queue.push(change);
-  }
-
-  #catchUp(): void {
-    if (this.queue.full || this.#missed === undefined) return;
-    const time = this.#missed;
-    this.#missed = undefined;
-    this.queue.push({ kind: 'overrun', code: 'ENOBUFS', slowConsumer: true, time });
-    this.queue.push({ kind: 'synced', snapshot: this.#snapshot() });
-  }
-}
-
-/** Follows the addresses and links of a namespace. */
-class Addresses {
-  readonly local = new LocalAddresses();
-  changed: (addresses: string[]) => void = () => {};
-  failed: (error: unknown) => void = () => {};
-  readonly #events: Subscription;
-  readonly #client: RouteClient;
-  #listing: Promise<void> | undefined;
-
-  constructor(netns: Namespace | undefined) {
-    this.#client = new RouteClient({ netns });
-    const groups = ['link', 'ipv4-ifaddr', 'ipv6-ifaddr'] as const;
-    this.#events = subscribe({ groups, netns });
-  }
-
-  async open(): Promise<void> {
-    // The groups are joined before the lists are asked for; what comes meanwhile is applied after.
-    await this.#list();
-    this.#events.on('event', (event) => {
-      if (event.kind === 'overrun' || event.kind === 'malformed') this.#repair();
-      else if (event.protocol === 'route') this.#tell(this.local.event(event));
-    });
-    this.#events.on('error', (error) => this.failed(error));
-    // The socket of XFRM keeps the process alive.
-    this.#events.unref();
-  }
-
-  async close(): Promise<void> {
-    await Promise.all([this.#events.close(), this.#client.close()]);
-  }
-
-  async #list(): Promise<void> {
-    const [addresses, links] = await Promise.all([
-      this.#client.listAddresses(),
-      this.#client.listLinks(),
-    ]);
-    this.#tell(this.local.replace(addresses.items, links.items));
-  }
-
-  /** Events were lost: the lists are asked for again, and once more if that happens meanwhile. */
-  #repair(): void {
-    const again = () => this.#list();
-    this.#listing = (this.#listing ?? Promise.resolve()).then(again).catch((error) => {
-      if (!this.#events.closed) this.failed(error);
-    });
-  }
-
-  #tell(addresses: string[]): void {
-    if (addresses.length > 0) this.changed(addresses);
   }
 }

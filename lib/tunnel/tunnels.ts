@@ -4,7 +4,7 @@
  * @module
  */
 import type { ObjectChange } from '../monitor/changes.ts';
-import { hasSpi, isLarval, type XfrmKinds } from '../monitor/xfrm-objects.ts';
+import type { XfrmKinds } from '../monitor/xfrm-objects.ts';
 import type { PolicyEntry, StateEntry } from '../monitor/xfrm-views.ts';
 import type { EventTime } from '../netlink/event.ts';
 import { printable } from '../wire/text.ts';
@@ -12,22 +12,14 @@ import type { AcquireEvent, Mapping } from '../xfrm/events.ts';
 import type { XfrmState } from '../xfrm/objects.ts';
 import type { Claimant, DownCause, TunnelEvent } from './changes.ts';
 import { Deadlines } from './deadlines.ts';
-import {
-  claimsOf,
-  isWild,
-  makesTunnel,
-  type Orientation,
-  type Pair,
-  pairKey,
-  pairOf,
-} from './endpoints.ts';
+import { type Orientation, pairOf } from './endpoints.ts';
 import { type ExpectedTunnel, isExpected } from './expected.ts';
 import { isSoftSpent } from './figures.ts';
-import { directionOf, Group, type Joined, join, match } from './group.ts';
+import { directionOf, type Group, type Joined, join, match } from './group.ts';
 import { labelText } from './identity.ts';
 import type { LostAddress } from './local-addresses.ts';
-import { MultiMap } from './multi-map.ts';
-import { DIRECTIONS, NOTHING, type Policy, type Sa, saOf, TunnelRecord } from './record.ts';
+import { Members } from './members.ts';
+import { DIRECTIONS, NOTHING, type Sa, TunnelRecord } from './record.ts';
 import { judge, type Verdict } from './state.ts';
 import type { TunnelThresholds } from './thresholds.ts';
 import {
@@ -52,10 +44,6 @@ export interface TunnelsHost {
 
 type Expected = ExpectedTunnel & { readonly name: string };
 
-/** SPIs up to here are reserved (RFC 4303, 2.1): who uses them gives them out by hand, perhaps twice. */
-const RESERVED_SPIS = 255;
-/** Destinations of one SPI that are counted. */
-const MANY = 100;
 /** Tunnels remembered that are down and not expected. */
 const REMEMBERED = 10_000;
 /** Moments kept for warnings; more say no more. */
@@ -65,18 +53,8 @@ export class Tunnels {
   readonly #host: TunnelsHost;
   readonly #limits: TunnelThresholds;
   readonly #records = new Map<string, TunnelRecord>();
-  readonly #groups = new Map<string, Group>();
+  readonly #members = new Members();
   readonly #groupOf = new Map<TunnelRecord, Group>();
-  readonly #sas = new Map<string, { readonly sa: Sa; readonly group: Group }>();
-  readonly #policies = new Map<string, Policy>();
-  /** Policies that cover SAs beside their own: by their pair, or with an end left open by their reqid. */
-  readonly #coversByPair = new MultiMap<string, Policy>();
-  readonly #coversByReqid = new MultiMap<number, Policy>();
-  readonly #groupsByPair = new MultiMap<string, Group>();
-  readonly #groupsByReqid = new MultiMap<number, Group>();
-  readonly #groupsByAddress = new MultiMap<string, Group>();
-  readonly #bySpi = new MultiMap<string, { readonly sa: Sa; readonly group: Group }>();
-  readonly #dirty = new Set<Group>();
   readonly #deadlines = new Deadlines<TunnelRecord>();
   /** Expected tunnels of which nothing is there. */
   readonly #vacant = new Set<TunnelRecord>();
@@ -86,7 +64,6 @@ export class Tunnels {
   #hostWarnings: readonly TunnelWarning[] = [];
   #counted: EventTime;
   #opening = true;
-  #order = 0;
 
   /** @param now the time of the first reading of the counters */
   constructor(
@@ -121,11 +98,11 @@ export class Tunnels {
   }
 
   byRemote(address: string): Tunnel[] {
-    return shown([...this.#groupsByAddress.get(address)], ({ remote }) => remote === address);
+    return shown([...this.#members.groupsByAddress(address)], ({ remote }) => remote === address);
   }
 
   byReqid(reqid: number): Tunnel[] {
-    return shown([...this.#groupsByReqid.get(reqid)], () => true);
+    return shown([...this.#members.groupsByReqid(reqid)], () => true);
   }
 
   /** About the host. */
@@ -140,7 +117,7 @@ export class Tunnels {
 
   /** When to call {@link flush} although nothing happens, monotonic; Infinity: never. */
   get next(): number {
-    return this.#dirty.size > 0 ? 0 : this.#deadlines.next;
+    return this.#members.dirty.size > 0 ? 0 : this.#deadlines.next;
   }
 
   /** All that is there at first; nothing is told of it. */
@@ -148,9 +125,9 @@ export class Tunnels {
     // A list has the newest first (net/xfrm/xfrm_state.c: state_all).
     for (const entry of [...states].reverse()) {
       const seconds = Number(entry.value.current.addTime);
-      this.#addSa(entry, momentOf(seconds * 1000, now));
+      this.#members.addSa(entry, momentOf(seconds * 1000, now));
     }
-    for (const entry of policies) this.#addPolicy(entry, Number.NEGATIVE_INFINITY);
+    for (const entry of policies) this.#members.addPolicy(entry, Number.NEGATIVE_INFINITY);
     this.flush(now);
     for (const record of this.#vacant) this.#judge(record, [], now);
     this.#opening = false;
@@ -160,66 +137,72 @@ export class Tunnels {
   change(change: ObjectChange<XfrmKinds>): void {
     const { kind, object, uid, time } = change;
     if (object === 'policy') {
-      const known = this.#policies.get(uid);
-      if (known) this.#removePolicy(known);
+      const known = this.#members.policy(uid);
+      if (known) this.#members.removePolicy(known);
       const { id, value } = change;
       if (kind === 'added' || kind === 'updated') {
-        this.#addPolicy({ id, uid, value }, time.monotonic);
+        this.#members.addPolicy({ id, uid, value }, time.monotonic);
       } else if (kind === 'expiring' && known) {
-        this.#addPolicy({ id, uid, value }, known.changedAt);
+        this.#members.addPolicy({ id, uid, value }, known.changedAt);
       }
       return;
     }
     const { id, value } = change;
     if (kind === 'added') {
-      this.#addSa({ id, uid, value }, time);
+      this.#members.addSa({ id, uid, value }, time);
       return;
     }
-    const found = this.#sas.get(uid);
+    const found = this.#members.sa(uid);
     if (found === undefined) return;
     const { sa, group } = found;
     if (kind === 'removed') {
       const { why, portId } = change;
-      this.#removeSa(found);
+      this.#members.removeSa(found);
       group.gone.push({ sa, last: value, why, portId, time });
-    } else {
+    } else if (group.isFor(value)) {
       sa.entry = { id, uid, value };
       if (kind === 'expiring') sa.softAt ??= time.wall;
+    } else {
+      // A repair can take another SA for the one that was there (docs/consistency.md).
+      this.#members.removeSa(found);
+      const last = sa.entry.value;
+      group.gone.push({ sa, last, why: 'replaced', portId: undefined, time });
+      this.#members.addSa({ id, uid, value }, time);
     }
-    this.#dirty.add(group);
+    this.#members.dirty.add(group);
   }
 
   /** An SA is asked for, or a peer has another address or port. */
   asked(event: AcquireEvent | Mapping, now: EventTime): void {
     if (event.kind === 'MAPPING') {
       const { proto, spi, daddr } = event.mapping;
-      for (const { sa, group } of this.#bySpi.get(`${proto} ${spi}`)) {
+      for (const { sa, group } of this.#members.bySpi(proto, spi)) {
         if (sa.entry.value.daddr !== daddr || !sa.record) continue;
         sa.record.natMappings++;
         keep(sa.record.mappedAt, now.monotonic);
-        this.#dirty.add(group);
+        this.#members.dirty.add(group);
       }
       return;
     }
     const { saddr, daddr, proto, templates, mark, ifId } = event.acquire;
     const template = templates?.find((one) => one.proto === proto);
-    const group = this.#group(pairOf(saddr, daddr), template?.reqid ?? 0);
-    const uid = `acquire ${++this.#order}`;
+    const group = this.#members.group(pairOf(saddr, daddr), template?.reqid ?? 0);
+    const uid = `acquire ${this.#members.nextOrder}`;
     const at = now.monotonic;
     group.acquired.push({ uid, at, saddr, daddr, mark, ifId, record: undefined });
-    this.#dirty.add(group);
+    this.#members.dirty.add(group);
   }
 
   /** The counters were read: the entries are new. */
   count(states: Iterable<StateEntry>, now: EventTime): void {
     this.#counted = now;
     for (const entry of states) {
-      const found = this.#sas.get(entry.uid);
+      const found = this.#members.sa(entry.uid);
       if (found === undefined) continue;
       found.sa.entry = entry;
       if (found.sa.softAt === undefined && isSoftSpent(entry.value)) found.sa.softAt = now.wall;
     }
-    for (const group of this.#groups.values()) this.#dirty.add(group);
+    for (const group of this.#members.groups) this.#members.dirty.add(group);
     this.flush(now);
     this.#measure(now);
   }
@@ -227,7 +210,7 @@ export class Tunnels {
   /** Addresses of this host came, went, or can no longer be used. */
   addressed(addresses: Iterable<string>): void {
     for (const address of addresses) {
-      for (const group of this.#groupsByAddress.get(address)) this.#dirty.add(group);
+      for (const group of this.#members.groupsByAddress(address)) this.#members.dirty.add(group);
     }
   }
 
@@ -235,11 +218,11 @@ export class Tunnels {
   flush(now: EventTime): void {
     for (const record of this.#deadlines.due(now.monotonic)) {
       const group = this.#groupOf.get(record);
-      if (group) this.#dirty.add(group);
+      if (group) this.#members.dirty.add(group);
     }
     // Looking at one can make another dirty, from which an expected tunnel moves.
-    for (const group of this.#dirty) {
-      this.#dirty.delete(group);
+    for (const group of this.#members.dirty) {
+      this.#members.dirty.delete(group);
       this.#look(group, now);
     }
   }
@@ -252,126 +235,11 @@ export class Tunnels {
     return true;
   }
 
-  #group(pair: Pair, reqid: number): Group {
-    const key = `${pairKey(pair)} ${reqid}`;
-    const known = this.#groups.get(key);
-    if (known) return known;
-    const group = new Group(key, pair, reqid);
-    this.#groups.set(key, group);
-    this.#groupsByPair.add(pairKey(pair), group);
-    this.#groupsByReqid.add(reqid, group);
-    for (const address of new Set(pair)) this.#groupsByAddress.add(address, group);
-    return group;
-  }
-
-  #drop(group: Group): void {
-    this.#groups.delete(group.key);
-    this.#groupsByPair.delete(pairKey(group.pair), group);
-    this.#groupsByReqid.delete(group.reqid, group);
-    for (const address of group.pair) this.#groupsByAddress.delete(address, group);
-  }
-
-  #addSa(entry: StateEntry, came: EventTime): void {
-    const { saddr, daddr, reqid, proto, spi } = entry.value;
-    if (!hasSpi(proto)) return;
-    const group = this.#group(pairOf(saddr, daddr), reqid);
-    const sa = saOf(entry, ++this.#order, came, isLarval(entry.value));
-    const found = { sa, group };
-    group.sas.set(sa.uid, sa);
-    this.#sas.set(sa.uid, found);
-    this.#spiChanges(sa, () => this.#bySpi.add(`${proto} ${spi}`, found));
-    this.#dirty.add(group);
-  }
-
-  #removeSa(found: { readonly sa: Sa; readonly group: Group }): void {
-    const { sa, group } = found;
-    const { proto, spi } = sa.entry.value;
-    group.sas.delete(sa.uid);
-    this.#sas.delete(sa.uid);
-    this.#spiChanges(sa, () => this.#bySpi.delete(`${proto} ${spi}`, found));
-  }
-
-  /** Those that begin or end to share an SPI are to be looked at. */
-  #spiChanges({ entry }: Sa, change: () => void): void {
-    const key = `${entry.value.proto} ${entry.value.spi}`;
-    const before = this.#sharing(key);
-    const groups = [...this.#bySpi.get(key)].slice(0, 2);
-    change();
-    const after = this.#sharing(key);
-    if (before > 1 === after > 1) return;
-    for (const { group } of [...groups, ...[...this.#bySpi.get(key)].slice(0, 2)]) {
-      this.#dirty.add(group);
-    }
-  }
-
-  /** Destinations of an SPI, at most {@link MANY}; 0 where several mean nothing. */
-  #sharing(key: string): number {
-    const [proto, spi] = key.split(' ');
-    if (proto === 'comp' || Number(spi) <= RESERVED_SPIS) return 0;
-    const destinations = new Set<string>();
-    for (const { sa } of this.#bySpi.get(key)) {
-      destinations.add(sa.entry.value.daddr);
-      if (destinations.size >= MANY) break;
-    }
-    return destinations.size;
-  }
-
-  #addPolicy(entry: PolicyEntry, changedAt: number): void {
-    const claims = claimsOf(entry.value);
-    if (claims.length === 0) return;
-    const policy: Policy = { uid: entry.uid, entry, claims, changedAt };
-    this.#policies.set(policy.uid, policy);
-    for (const { from, to, reqid, ...claim } of claims) {
-      const pair = pairOf(from, to);
-      if (makesTunnel({ from, to, reqid, ...claim })) {
-        const group = this.#group(pair, reqid);
-        group.policies.set(policy.uid, policy);
-        this.#dirty.add(group);
-      } else if (!isWild(from) && !isWild(to)) {
-        this.#coversByPair.add(pairKey(pair), policy);
-      } else this.#coversByReqid.add(reqid, policy);
-      this.#cover(claims);
-    }
-  }
-
-  #removePolicy(policy: Policy): void {
-    this.#policies.delete(policy.uid);
-    for (const { from, to, reqid } of policy.claims) {
-      const pair = pairOf(from, to);
-      const group = this.#groups.get(`${pairKey(pair)} ${reqid}`);
-      if (group?.policies.delete(policy.uid)) this.#dirty.add(group);
-      this.#coversByPair.delete(pairKey(pair), policy);
-      this.#coversByReqid.delete(reqid, policy);
-    }
-    this.#cover(policy.claims);
-  }
-
-  /** Groups that a policy covers without being theirs are to be looked at. */
-  #cover(claims: Policy['claims']): void {
-    for (const { from, to, reqid, ...claim } of claims) {
-      if (makesTunnel({ from, to, reqid, ...claim })) continue;
-      const pair = pairKey(pairOf(from, to));
-      const open = isWild(from) || isWild(to);
-      const groups = open
-        ? reqid === 0
-          ? this.#groups.values()
-          : this.#groupsByReqid.get(reqid)
-        : this.#groupsByPair.get(pair);
-      for (const group of groups) this.#dirty.add(group);
-    }
-  }
-
   /** Joins a group anew, and looks at its tunnels. */
   #look(group: Group, now: EventTime): void {
     const { acquiring } = this.#limits;
     group.acquired = group.acquired.filter(({ at }) => at + acquiring > now.monotonic);
-    const covers = new Set([
-      ...this.#coversByPair.get(pairKey(group.pair)),
-      ...this.#coversByReqid.get(group.reqid),
-      ...this.#coversByReqid.get(0),
-    ]);
-    for (const policy of group.policies.values()) covers.delete(policy);
-    const { orientation, parts } = join(group, [...covers], this.#host.isLocal);
+    const { orientation, parts } = join(group, this.#members.covers(group), this.#host.isLocal);
     const records = match(parts, group.records);
     const seen = new Set<TunnelRecord>();
     parts.forEach((part, i) => {
@@ -385,7 +253,7 @@ export class Tunnels {
       if (!seen.has(record)) this.#update(record, group, undefined, now);
     }
     group.gone = [];
-    if (group.isEmpty) this.#drop(group);
+    if (group.isEmpty) this.#members.drop(group);
   }
 
   /** The record for a tunnel that is new: an expected one of which nothing is there, or another. */
@@ -397,7 +265,7 @@ export class Tunnels {
       if (!isExpected(record.expected as Expected, traits)) continue;
       const before = this.#groupOf.get(record);
       before?.records.delete(record);
-      if (before) this.#dirty.add(before);
+      if (before) this.#members.dirty.add(before);
       return this.#enter(record, group);
     }
     const label = labelText(marks.find(Boolean), ifIds.find(Boolean));
@@ -503,7 +371,7 @@ export class Tunnels {
     }
     const warnedBefore = record.warned?.warnings ?? [];
     record.warned = warn(
-      record.worries(limits, (sa) => this.#sharing(keyOf(sa))),
+      record.worries(limits, (sa) => this.#members.sharing(sa)),
       record.warned,
       now,
       limits,
@@ -564,10 +432,10 @@ export class Tunnels {
 
   #causeOf({ lastGone }: TunnelRecord): DownCause {
     if (lastGone === undefined) return { kind: 'unknown' };
-    const { sa, last, why, portId = 0, time } = lastGone;
+    const { last, why, portId = 0, time } = lastGone;
     if (why === 'hard-expired') return { kind: 'expired' };
     // A key manager moves an SA by deleting and adding it under the same SPI (strongSwan, update_sa).
-    for (const { sa: other } of this.#bySpi.get(keyOf(sa))) {
+    for (const { sa: other } of this.#members.bySpi(last.proto, last.spi)) {
       const { reqid, saddr, daddr } = other.entry.value;
       const moved = saddr !== last.saddr || daddr !== last.daddr;
       const late = other.came.monotonic >= time.monotonic - this.#limits.settle;
@@ -589,7 +457,7 @@ export class Tunnels {
   #remove(record: TunnelRecord, time: EventTime): void {
     const group = this.#groupOf.get(record);
     group?.records.delete(record);
-    if (group?.isEmpty) this.#drop(group);
+    if (group?.isEmpty) this.#members.drop(group);
     this.#groupOf.delete(record);
     this.#records.delete(record.id);
     this.#remembered.delete(record);
@@ -635,8 +503,6 @@ interface Rekey {
 /** Whether SAs are there in this state, however well they do. */
 const carries = (state: TunnelState): boolean =>
   isUp(state) || state === 'one-way' || state === 'orphan';
-
-const keyOf = ({ entry }: Sa): string => `${entry.value.proto} ${entry.value.spi}`;
 
 const unreachable = ({ address, link }: LostAddress): string =>
   link === undefined

@@ -81,6 +81,15 @@ export function wrongLength(name: string, offset: number, expected: number, foun
   });
 }
 
+/** A value of any type, for a message. */
+export function shown(value: unknown): string {
+  if (typeof value === 'string') return JSON.stringify(value);
+  if (typeof value === 'bigint') return `${value}n`;
+  if (typeof value === 'function') return 'a function';
+  if (typeof value !== 'object' || value === null) return String(value);
+  return Array.isArray(value) ? 'an array' : 'an object';
+}
+
 /** A value that no bytes can be made of. Names the path of the value; does not show the value of a key. */
 export class EncodeError extends Error {
   readonly code = 'ERR_NETLINK_ENCODE';

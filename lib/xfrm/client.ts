@@ -88,7 +88,9 @@ export class XfrmClient implements AsyncDisposable {
     for (;;) {
       const { value, done } = await pieces.next();
       if (done) return value;
-      yield value.flatMap((reply) => (reply.kind === 'NEWSA' ? reply.state : []));
+      const states: XfrmState[] = [];
+      for (const reply of value) if (reply.kind === 'NEWSA') states.push(reply.state);
+      yield states;
     }
   }
 

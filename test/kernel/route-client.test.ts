@@ -355,6 +355,7 @@ test('a list that changes while it is made is whole, or says that it is not', as
 test('wrong arguments of rtnetlink requests are refused by name, and nothing is sent', async () => {
   await using client = new RouteClient();
   const cases: [call: () => Promise<unknown>, path: string[], reason: RegExp][] = [
+    [() => client.addLink({ name: 'x' }), ['NEWLINK', 'info', 'kind'], /is missing/],
     [() => client.addLink({ name: 'x'.repeat(16) }), ['NEWLINK', 'name'], /at most 15/],
     [() => client.addLink({ name: 'a b' }), ['NEWLINK', 'name'], /no white space/],
     [() => client.addLink({ name: 'a/b' }), ['NEWLINK', 'name'], /can’t be the name/],
@@ -402,6 +403,19 @@ test('wrong arguments of rtnetlink requests are refused by name, and nothing is 
       () => client.addLink({ info: { kind: 'vlan', vlan: { id: 70_000 } } }),
       ['NEWLINK', 'IFLA_LINKINFO', 'IFLA_INFO_DATA', 'IFLA_VLAN_ID', 'id'],
       /70000/,
+    ],
+    [() => client.getNexthop(5n as never), ['GETNEXTHOP', 'NHA_ID', 'id'], /^5n is no whole/],
+    [
+      () => client.getNexthop(Symbol('5') as never),
+      ['GETNEXTHOP', 'NHA_ID', 'id'],
+      /^Symbol\(5\) is no whole/,
+    ],
+    [() => client.getAddress(1, 5n as never), ['GETADDR', 'address'], /^5n is no address/],
+    [() => client.getRule('inet', -1), ['priority'], /^-1 is no whole/],
+    [
+      () => client.changeLink({ index: 1 }, { flags: { up: 1 } } as never),
+      ['NEWLINK', 'flags'],
+      /^an object is no list of names/,
     ],
     [() => client.listNexthops({ oif: -1 }), ['GETNEXTHOP', 'NHA_OIF', 'oif'], /-1/],
   ];

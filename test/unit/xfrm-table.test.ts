@@ -182,6 +182,12 @@ test('DELSA and FLUSHSA of what was listed as larval may be for one before it', 
   }
 });
 
+test('a larval SA that timed out while a list was made is gone without doubt', () => {
+  const { compare, told } = opened([]);
+  compare([event('EXPIRE', { hard: true, state: larval(1000) })], [larval(1000)]);
+  assert.deepEqual(told(), [['refreshed'], 'right']);
+});
+
 test('so may NEWSA and DELSA of an SA that had its place', () => {
   const { compare, told } = opened([]);
   compare([event('NEWSA', { state: sa(900) }), event('DELSA', { state: sa(900) })], [larval(1000)]);
