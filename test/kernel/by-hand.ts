@@ -15,7 +15,6 @@ const far = (side: Side): Side => (side === 'left' ? 'right' : 'left');
 const aead = { name: 'rfc4106(gcm(aes))', icvBits: 128, key: new Uint8Array(20) };
 const REQID = 1;
 /** Of a template: all algorithms will do. Left out, none does. */
-const ANY = { aalgos: 0xffffffff, ealgos: 0xffffffff, calgos: 0xffffffff };
 
 type Properties = Partial<Input<XfrmState>>;
 
@@ -70,7 +69,7 @@ export async function setPolicies(client: XfrmClient, side: Side): Promise<void>
       daddr: INNER[far(from)],
       prefixlenD: 32,
     };
-    const templates = [{ ...ends, proto: 'esp', mode: 'tunnel', reqid: REQID, ...ANY }] as const;
+    const templates = [{ ...ends, proto: 'esp', mode: 'tunnel', reqid: REQID }] as const;
     await client.updatePolicy({ dir, selector, templates });
   }
 }
