@@ -3,7 +3,7 @@
  * @module
  */
 import type { EventTime } from '../netlink/event.ts';
-import type { Kinds, NameIn, Why } from './changes.ts';
+import type { Kinds, NameIn } from './changes.ts';
 import type { Family, Rows, Tables } from './family.ts';
 
 type ListFamily<K extends Kinds> = Pick<
@@ -55,8 +55,8 @@ export class Shadow<K extends Kinds> implements Rows<K> {
     this.#set(kind, key, value);
   }
 
-  remove<N extends NameIn<K>>(kind: N, key: string, _: Why, __?: K[N], certain = false): void {
-    if (!certain) this.#question(kind, key);
+  remove<N extends NameIn<K>>(kind: N, key: string): void {
+    this.#question(kind, key);
     this.tables[kind].delete(key);
   }
 

@@ -123,6 +123,7 @@ export class XfrmMonitors
         added: (namespace) => this.#byItself(this.#addNamed(namespace)),
         removed: ({ name }) => this.#byItself(this.remove(name)),
       });
+      this.#named.begin();
     }
   }
 
