@@ -190,9 +190,7 @@ export class Connection {
 
   #open(batch?: number): RequestSocket {
     if (this.#closed) throw closed();
-    const socket = new RequestSocket(this.#protocol, batch);
-    for (const option of this.#options) socket.setOption(option, true);
-    return socket;
+    return new RequestSocket(this.#protocol, this.#options, batch);
   }
 }
 

@@ -3,7 +3,12 @@
  * @module
  */
 import { constants as system } from 'node:os';
-import { type Batch, NetlinkSocket, type SystemError } from '../socket/index.ts';
+import {
+  type Batch,
+  type NetlinkOption,
+  NetlinkSocket,
+  type SystemError,
+} from '../socket/index.ts';
 import { DecodeError } from '../wire/error.ts';
 import { messageLength, messageType, nextMessage, readHeader } from '../wire/message.ts';
 import { MessageWriter } from '../wire/writer.ts';
@@ -68,16 +73,18 @@ export class RequestSocket {
 
   /**
    * @param protocol NETLINK_XFRM, NETLINK_ROUTE …
+   * @param options to switch on, beside extAck and capAck: they change what the kernel answers
    * @param batch the most datagrams to read at once
    * @throws SystemError
    */
-  constructor(protocol: number, batch = 64) {
+  constructor(protocol: number, options: readonly NetlinkOption[], batch = 64) {
     this.#socket = new NetlinkSocket({ protocol, batch });
     try {
       this.#socket.bind();
       // Refusals in words, and without a copy of the request, which may hold keys.
-      this.#socket.setOption('extAck', true);
-      this.#socket.setOption('capAck', true);
+      for (const option of ['extAck', 'capAck', ...options] as const) {
+        this.#socket.setOption(option, true);
+      }
       const failed = (error: SystemError) => this.failAll(() => error);
       this.#socket.receive((batch) => this.#onBatch(batch), failed);
       this.#socket.pause();
@@ -85,11 +92,6 @@ export class RequestSocket {
       this.#socket.close();
       throw error;
     }
-  }
-
-  /** Options that change what the kernel answers. */
-  setOption(...option: Parameters<NetlinkSocket['setOption']>): void {
-    this.#socket.setOption(...option);
   }
 
   /**
