@@ -4,7 +4,7 @@
  * @module
  */
 import type { Attribute, AttributeTable } from '../wire/attribute-table.ts';
-import { EncodeError } from '../wire/error.ts';
+import { EncodeError, shown } from '../wire/error.ts';
 import type { Struct } from '../wire/struct.ts';
 
 /** The properties an object may have, each with those of the object it holds. */
@@ -69,7 +69,7 @@ export function joined(
  */
 export function checkProperties(value: unknown, properties: Shape, path: readonly string[]): void {
   if (typeof value !== 'object' || value === null) {
-    throw new EncodeError(`${String(value)} is no object`, path);
+    throw new EncodeError(`${shown(value)} is no object`, path);
   }
   for (const [name, inner] of Object.entries(value)) {
     if (inner === undefined) continue;

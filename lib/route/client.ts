@@ -6,7 +6,7 @@
 import type { RequestOptions } from '../netlink/connection.ts';
 import { NLM_F_CREATE, NLM_F_EXCL, NLM_F_REPLACE } from '../netlink/constants.ts';
 import { addressFamily } from '../wire/address.ts';
-import { EncodeError } from '../wire/error.ts';
+import { EncodeError, shown } from '../wire/error.ts';
 import type { Input } from '../wire/input.ts';
 import { RTM_F_FIB_MATCH, RTM_F_LOOKUP_TABLE } from './constants.ts';
 import { Conversation, type Listing } from './conversation.ts';
@@ -453,6 +453,6 @@ export class RouteClient implements AsyncDisposable {
 
 function familyNamed(address: string, path: readonly string[]): 'inet' | 'inet6' {
   const family = addressFamily(address);
-  if (family === undefined) throw new EncodeError(`${JSON.stringify(address)} is no address`, path);
+  if (family === undefined) throw new EncodeError(`${shown(address)} is no address`, path);
   return family === AddressFamily.numbers.inet ? 'inet' : 'inet6';
 }

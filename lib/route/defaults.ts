@@ -3,7 +3,7 @@
  * @module
  */
 import { addressFamily, familyOf } from '../wire/address.ts';
-import { EncodeError } from '../wire/error.ts';
+import { EncodeError, shown } from '../wire/error.ts';
 import type { Input } from '../wire/input.ts';
 import { RT_TABLE_COMPAT, RT_TABLE_MAIN } from './constants.ts';
 import { AddressFamily, RouteType } from './names.ts';
@@ -20,7 +20,7 @@ const ALT_NAME_LENGTH = 127;
  */
 export function checkName(name: string, path: readonly string[], most = NAME_LENGTH): void {
   const refuse = (reason: string) => {
-    throw new EncodeError(`${JSON.stringify(name)} ${reason}`, path);
+    throw new EncodeError(`${shown(name)} ${reason}`, path);
   };
   if (typeof name !== 'string' || name === '') refuse('is no name of an interface');
   if (name.length > most)

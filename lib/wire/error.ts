@@ -103,3 +103,14 @@ export function within(error: unknown, outer: string): unknown {
   if (error instanceof DecodeError) return error.within(outer);
   return error;
 }
+
+/**
+ * A wrong value, for the text of an error. Of what is no text and no number only the kind is told: a
+ * key may stand where something else belongs.
+ */
+export function shown(value: unknown): string {
+  if (typeof value === 'string') return JSON.stringify(value);
+  if (typeof value === 'function') return 'a function';
+  if (typeof value !== 'object' || value === null) return String(value);
+  return `an instance of ${value.constructor?.name ?? 'Object'}`;
+}

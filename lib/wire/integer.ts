@@ -6,7 +6,7 @@
  * @module
  */
 import { LE } from './endian.ts';
-import { EncodeError } from './error.ts';
+import { EncodeError, shown } from './error.ts';
 
 const SMALL: bigint[] = Array.from({ length: 1024 }, (_, i) => BigInt(i));
 const ALL_ONES = 2n ** 64n - 1n;
@@ -23,8 +23,7 @@ export function readU64(view: DataView, at: number): bigint {
 }
 
 function refuse(value: unknown, least: bigint, most: bigint, field: string): never {
-  const shown = typeof value === 'string' ? JSON.stringify(value) : String(value);
-  throw new EncodeError(`${shown} is no whole number from ${least} to ${most}`, [field]);
+  throw new EncodeError(`${shown(value)} is no whole number from ${least} to ${most}`, [field]);
 }
 
 /** `value` if it fits into 8 bits; 0 for undefined. */

@@ -2,7 +2,7 @@
  * Names for the kernel's numbers: enumerations, flag words and truth values.
  * @module
  */
-import { EncodeError } from './error.ts';
+import { EncodeError, shown } from './error.ts';
 
 /** A closed list of names for a number that may be open: unknown numbers stay numbers. */
 export class Enumeration<Name extends string> {
@@ -30,7 +30,7 @@ export class Enumeration<Name extends string> {
     const number = this.#numbers.get(value);
     if (number !== undefined) return number;
     const known = [...this.#numbers.keys()].join(', ');
-    throw new EncodeError(`${JSON.stringify(value)} is none of ${known} (nor a number)`, [field]);
+    throw new EncodeError(`${shown(value)} is none of ${known} (nor a number)`, [field]);
   }
 }
 
@@ -72,15 +72,16 @@ export class Flags<Name extends string> {
     if (value === undefined) return 0;
     if (typeof value === 'number') return value;
     if (typeof value !== 'object') {
-      const text = JSON.stringify(value);
-      throw new EncodeError(`${text} is no list of names, no set of flags and no number`, [field]);
+      throw new EncodeError(`${shown(value)} is no list of names, no set of flags and no number`, [
+        field,
+      ]);
     }
     if ('mask' in value) return value.mask;
     let mask = 0;
     for (const name of value) {
       if (!Object.hasOwn(this.bits, name)) {
         const known = Object.keys(this.bits).join(', ');
-        throw new EncodeError(`${JSON.stringify(name)} is none of ${known}`, [field]);
+        throw new EncodeError(`${shown(name)} is none of ${known}`, [field]);
       }
       mask |= this.bits[name];
     }

@@ -2,7 +2,7 @@
  * How callers of the client name SAs and policies, and which they want.
  * @module
  */
-import { EncodeError } from '../wire/error.ts';
+import { EncodeError, shown } from '../wire/error.ts';
 import type { Input } from '../wire/input.ts';
 import { parseNetwork } from '../wire/network.ts';
 import { checkProperties, type Shape, shapeWith } from './check.ts';
@@ -100,7 +100,7 @@ function prefix(text: string | undefined, name: string): [string | undefined, nu
   if (text === undefined) return [undefined, 0];
   const network = parseNetwork(text);
   if (network === undefined) {
-    throw new EncodeError(`${JSON.stringify(text)} is no network`, ['filter', name]);
+    throw new EncodeError(`${shown(text)} is no network`, ['filter', name]);
   }
   return [network.address, network.bits];
 }
