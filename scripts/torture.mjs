@@ -1,7 +1,7 @@
 // npm run torture: everything that could break it, on purpose. docs/reliability.md tells what each
 // part is for. Bounded to some minutes unless told otherwise:
 //
-//   --only PART   that part (decoders, sanitizers, faults, workers, storms, keys)
+//   --only PART   that part (decoders, faults, workers, storms, storms-esp, keys, sanitizers)
 //   --seed N      repeats what a run with that seed did
 //   --inputs N    so many inputs for the decoders, instead of a million
 //   --times N     the other parts so many times
@@ -43,12 +43,22 @@ const lab = async () => {
   return [process.execPath, program, 'lab', '--timeout', '86400', '--suite', suite, '--'];
 };
 
-/** Each part and where it runs. Two rows run side by side: one for each of two processors. */
+/**
+ * Each part, the script it is (of dist/torture), and where it runs. Two rows run side by side: one for
+ * each of two processors.
+ */
 const ROWS = [
-  { decoders: here },
-  { faults: namespace, workers: namespace, storms: namespace, keys: lab, sanitizers: namespace },
+  [['decoders', 'decoders', here]],
+  [
+    ['faults', 'faults', namespace],
+    ['workers', 'workers', namespace],
+    ['storms', 'storms', namespace],
+    ['storms-esp', 'storms', lab],
+    ['keys', 'keys', lab],
+    ['sanitizers', 'sanitizers', namespace],
+  ],
 ];
-const names = ROWS.flatMap((row) => Object.keys(row));
+const names = ROWS.flat().map(([name]) => name);
 const unknown = values.only?.find((name) => !names.includes(name));
 if (unknown !== undefined) {
   console.error(`there is no part '${unknown}': use ${names.join(', ')}`);
@@ -67,14 +77,15 @@ process.on('exit', () => {
 for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) process.on(signal, () => process.exit(1));
 
 /** Runs a part; gives what its last line says, undefined if there is none. */
-function run(name, surroundings) {
+function run(name, script, surroundings) {
   return new Promise((resolve) => {
-    const script = [join(root, 'dist/torture', `${name}.js`)];
+    const node = [process.execPath, '--expose-gc', join(root, 'dist/torture', `${script}.js`)];
     const orders = ['--seed', seed, '--inputs', inputs, '--times', times];
-    const [program, ...args] = [...surroundings, process.execPath, '--expose-gc', ...script];
-    const child = spawn(program, [...args, ...orders], {
+    const [program, ...args] = [...surroundings, ...node, ...orders];
+    const child = spawn(program, args, {
       cwd: root,
-      env,
+      // Heeded in the lab's kernel, which has it.
+      env: { ...env, NETLINK_XFRM_REQUIRE: name.endsWith('-esp') ? 'esp' : undefined },
       stdio: ['ignore', 'pipe', 'pipe'],
       // A group of its own, so that all of it can be ended.
       detached: true,
@@ -111,7 +122,7 @@ let findings = 0;
 const leftOut = [];
 const results = new Map();
 
-async function part(name, surroundings) {
+async function part(name, script, surroundings) {
   const begun = Date.now();
   let command;
   try {
@@ -122,7 +133,7 @@ async function part(name, surroundings) {
     console.log(`${name}: left out: ${error.message}`);
     return;
   }
-  const { status, figures, findings: found = 0 } = await run(name, command);
+  const { status, figures, findings: found = 0 } = await run(name, script, command);
   const failed = figures === undefined || (status !== 0 && found === 0);
   findings += failed ? 1 : found;
   if (figures !== undefined) results.set(name, figures);
@@ -134,20 +145,19 @@ async function part(name, surroundings) {
 
 await Promise.all(
   ROWS.map(async (row) => {
-    for (const [name, surroundings] of Object.entries(row)) {
-      if (values.only === undefined || values.only.includes(name)) await part(name, surroundings);
+    for (const one of row) {
+      if (values.only === undefined || values.only.includes(one[0])) await part(...one);
     }
   }),
 );
 
-// The first figure of each part is what it is about.
-const summary = names.flatMap((name) => {
-  const [first] = Object.entries(results.get(name) ?? {});
-  return first === undefined ? [] : [line(Object.fromEntries([first]))];
-});
+// The first figure of each part is what it is about; a part that ran twice counts for both.
+const sums = {};
+for (const figures of results.values()) {
+  const [[what, count] = []] = Object.entries(figures);
+  if (what !== undefined) sums[what] = (sums[what] ?? 0) + count;
+}
 const seconds = ((Date.now() - started) / 1000).toFixed(0);
 const missing = leftOut.length > 0 ? `, left out ${leftOut.join(' ')}` : '';
-console.log(
-  `torture: ${summary.join(', ')}; ${findings} findings${missing} (seed ${seed}, ${seconds} s)`,
-);
+console.log(`torture: ${line(sums)}; ${findings} findings${missing} (seed ${seed}, ${seconds} s)`);
 process.exit(findings > 0 || results.size === 0 || (strict && leftOut.length > 0) ? 1 : 0);

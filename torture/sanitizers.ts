@@ -49,7 +49,7 @@ function build(): void {
 
 /** Both run-time libraries come before all others. */
 const library = (name: string) =>
-  execFileSync('g++', [`-print-file-name=${name}`], { encoding: 'utf8' }).trim();
+  execFileSync('cc', [`-print-file-name=${name}`], { encoding: 'utf8' }).trim();
 
 /** Runs a command with the sanitizers; they write to files of `logs`. */
 function run(args: readonly string[], leaks: boolean) {
@@ -133,32 +133,9 @@ for (let round = 0; round < times; round++) {
     }
   }
 }
-// At the end of a process, whatever it opened, the addon has freed what is its own.
-const LEAVES = `
-import { NetlinkSocket, subscribe } from './dist/lib/index.js';
-import { Worker } from 'node:worker_threads';
-const sockets = Array.from({ length: 20 }, () => new NetlinkSocket({ protocol: 0 }));
-for (const socket of sockets) { socket.bind(); socket.receive(() => {}); }
-await Promise.all(sockets.slice(10).map((socket) => socket.close()));
-const worker = new Worker(new URL('./dist/test/kernel/socket-worker.js', import.meta.url), { workerData: 2000 });
-await new Promise((resolve) => worker.once('message', resolve));
-await worker.terminate();
-for await (const event of subscribe({ groups: ['link'], signal: AbortSignal.timeout(50) })) void event;
-`;
-for (const end of ['', 'process.exit(0);']) {
-  const script = `try {${LEAVES.replace(/^import .*$/gm, '')}} catch (error) { if (error.name !== 'TimeoutError') throw error; } ${end}`;
-  const imports = LEAVES.match(/^import .*$/gm)
-    ?.join('\n')
-    .replaceAll('./dist', `${copy}/dist`);
-  const { status, output } = run(
-    [
-      '--input-type=module',
-      '-e',
-      `${imports}\n${script.replace('import.meta.url', JSON.stringify(`file://${copy}/x`))}`,
-    ],
-    true,
-  );
-  if (status !== 0) finding(`the process with leaks, status ${status}: ${output.slice(0, 3000)}`);
+for (const end of ['', 'exit']) {
+  const { output, status } = run([join(copy, 'dist/torture/sanitizers/open.js'), end], true);
+  if (status !== 0) finding(`a process that ends, status ${status}: ${output.slice(0, 3000)}`);
 }
 const others = readLogs();
 report({
