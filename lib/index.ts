@@ -31,12 +31,13 @@ export {
 } from './monitor/subscribe.ts';
 export type { Entry } from './monitor/table.ts';
 export {
+  type Asked,
   type Synced,
   type XfrmChange,
   XfrmMonitor,
   type XfrmMonitorListeners,
-  type XfrmMonitorOptions,
 } from './monitor/xfrm-monitor.ts';
+export type { XfrmMonitorOptions } from './monitor/xfrm-monitor-options.ts';
 export { isHelper, isLarval, type XfrmKinds } from './monitor/xfrm-objects.ts';
 export { readXfrmStat } from './monitor/xfrm-stat.ts';
 export {
@@ -57,6 +58,11 @@ export type * from './route/events.ts';
 export type * from './route/names.ts';
 export type * from './route/objects.ts';
 export * from './socket/index.ts';
+export type * from './tunnel/changes.ts';
+export type { ExpectedTunnel } from './tunnel/expected.ts';
+export { THRESHOLDS as TUNNEL_THRESHOLDS, type TunnelThresholds } from './tunnel/thresholds.ts';
+export * from './tunnel/tunnel.ts';
+export * from './tunnel/tunnel-monitor.ts';
 export type { RawAttribute } from './wire/attribute.ts';
 export type { MessageHeader } from './wire/message.ts';
 export type { FlagSet } from './wire/names.ts';

@@ -1,18 +1,20 @@
-// npm run check: format, lint, types, unused code, C++ format. (That generated files are what their
+// npm run check: format, lint, types, unused code, C and C++ format. (That generated files are what their
 // tables say is a unit test.)
 import { spawnSync } from 'node:child_process';
 import { readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { root, setup } from './setup.mjs';
 
-setup();
+await setup();
 const bin = (name) => join(root, 'node_modules/.bin', name);
-const cpp = readdirSync(join(root, 'native')).map((name) => join('native', name));
+const cpp = ['native', 'bench/native'].flatMap((folder) =>
+  readdirSync(join(root, folder)).map((name) => join(folder, name)),
+);
 const checks = [
   ['format and lint', bin('biome'), ['ci', '--error-on-warnings', '.']],
   ['types', bin('tsc'), ['--noEmit']],
   ['unused code', bin('knip'), []],
-  ['C++ format', bin('clang-format'), ['--dry-run', '--Werror', ...cpp]],
+  ['C and C++ format', bin('clang-format'), ['--dry-run', '--Werror', ...cpp]],
 ];
 let failed = 0;
 for (const [name, command, args] of checks) {

@@ -3,7 +3,7 @@ import { spawn } from 'node:child_process';
 import { join } from 'node:path';
 import { root, setup } from './setup.mjs';
 
-setup();
+await setup();
 const command = [join(root, 'bin/netlink-xfrm.js'), 'demo', ...process.argv.slice(2)];
 const child = spawn(process.execPath, command, { cwd: root, stdio: 'inherit' });
 // The child ends by itself and says so; what only this process was sent is passed on. (A terminal

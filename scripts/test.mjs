@@ -6,7 +6,7 @@
 // left out.
 import { spawn } from 'node:child_process';
 import { readdirSync } from 'node:fs';
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { LANE_MARK } from './lane-reporter.mjs';
 import { root, setup } from './setup.mjs';
@@ -16,7 +16,7 @@ const strict = process.env.CI === 'true';
 const started = Date.now();
 /** Milliseconds a lane may take. */
 const LIMIT = 15 * 60_000;
-setup();
+await setup();
 const { prepareLab } = await import('../dist/lib/lab/index.js');
 
 /** The compiled test files of a folder. An expanded list: Node 20 and 24 differ on globs. */
@@ -27,13 +27,17 @@ function files(folder) {
     .map((name) => join(path, name));
 }
 
-/** The command that runs a folder's tests, one file after the other. */
-function nodeTest(folders, ...flags) {
+/** Whether a file's tests need no IPsec: sockets, rtnetlink, the command. They run on this kernel too. */
+const needsNoIpsec = (path) => /^(socket|route|command)-/.test(basename(path));
+
+/** The command that runs files of tests, one after the other. */
+function nodeTest(paths, { flags = [], timeout = 180_000 } = {}) {
   const reporter = join(root, 'scripts/lane-reporter.mjs');
-  const limits = ['--test-concurrency=1', `--test-timeout=${folders === 'all' ? LIMIT : 180_000}`];
-  const options = ['--test', ...limits, `--test-reporter=${reporter}`];
-  return [process.execPath, ...flags, ...options, ...[folders].flat().flatMap(files)];
+  const limits = ['--test-concurrency=1', `--test-timeout=${timeout}`];
+  return [process.execPath, ...flags, '--test', ...limits, `--test-reporter=${reporter}`, ...paths];
 }
+
+const EXPOSE_GC = { flags: ['--expose-gc'] };
 
 /** Process groups of the lanes that are running. */
 const running = new Set();
@@ -95,13 +99,13 @@ async function lane(name, command, env = process.env) {
   );
 }
 
-async function labLane(suite, folders, env) {
+async function labLane(suite, paths, env) {
   const progress = (text) => console.error(text);
   const kernel = await prepareLab({ suite, progress });
   const lab = [process.execPath, join(root, 'bin/netlink-xfrm.js'), 'lab', '--timeout', '600'];
   await lane(
     `kernel tests on Linux ${kernel.release} (lab, ${kernel.suite})`,
-    [...lab, '--suite', kernel.suite, '--', ...nodeTest(folders, '--expose-gc')],
+    [...lab, '--suite', kernel.suite, '--', ...nodeTest(paths, EXPOSE_GC)],
     { ...env, NETLINK_XFRM_REQUIRE: 'esp' },
   );
 }
@@ -127,32 +131,41 @@ async function row(...works) {
   for (const work of works) await work();
 }
 
-const inLab = (name, suite, folders) => () => part(name, () => labLane(suite, folders, env));
-const plain = (name, folder) => () => part(name, () => lane(name, nodeTest(folder), env));
+const inLab = (name, suite, paths) => () => part(name, () => labLane(suite, paths, env));
+const plain = (name, folder, options) => () =>
+  part(name, () => lane(name, nodeTest(files(folder), options), env));
 
+const kernel = files('kernel');
 if (process.argv.includes('--all')) {
   await Promise.all([
     row(
-      inLab("kernel tests on trixie's kernel", 'trixie', ['kernel', 'recent']),
-      inLab("kernel tests on sid's kernel", 'sid', ['kernel', 'recent']),
+      inLab("kernel tests on trixie's kernel", 'trixie', [...kernel, ...files('recent')]),
+      inLab("kernel tests on sid's kernel", 'sid', [...kernel, ...files('recent')]),
+      inLab('tests without IPsec in the lab', undefined, kernel.filter(needsNoIpsec)),
     ),
-    row(plain('tests that take long', 'all')),
+    row(plain('tests that take long', 'all', { timeout: LIMIT })),
   ]);
 } else {
   await Promise.all([
-    row(inLab('kernel tests in the lab', undefined, ['kernel'])),
+    row(
+      inLab(
+        'kernel tests in the lab',
+        undefined,
+        kernel.filter((path) => !needsNoIpsec(path)),
+      ),
+    ),
     row(
       plain('unit tests', 'unit'),
       () =>
         part('kernel tests on this kernel', async () => {
-          const here = [...(await unshare()), ...nodeTest('kernel', '--expose-gc')];
+          const here = [...(await unshare()), ...nodeTest(kernel, EXPOSE_GC)];
           await lane('kernel tests on this kernel', here, env);
         }),
       () =>
         part('building without a network', async () => {
           await lane(
             'building without a network',
-            [...(await unshare()), ...nodeTest('build')],
+            [...(await unshare()), ...nodeTest(files('build'))],
             env,
           );
         }),

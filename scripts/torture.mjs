@@ -66,7 +66,7 @@ if (unknown !== undefined) {
 }
 
 const started = Date.now();
-setup();
+await setup();
 console.log(`seed ${seed}`);
 const env = await withTools();
 /** Process groups of the parts that are running. */

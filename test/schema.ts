@@ -24,16 +24,16 @@ function closed(value: unknown): unknown {
 const ajv = () =>
   new Ajv2020({ formats: { 'date-time': /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$/ } });
 export const validate = ajv().compile(JSON.parse(schemaFile));
-type Tag = { kind: { const: string }; message?: { const: string } };
+type Tag = { kind: { const: string }; message?: { const: string }; change?: { const: string } };
 const { oneOf, ...rest } = closed(JSON.parse(schemaFile)) as { oneOf: { properties: Tag }[] };
 const byKind = new Map(
   oneOf.map((one) => {
-    const { kind, message } = one.properties;
-    return [[kind.const, message?.const].join(' ').trim(), ajv().compile({ ...rest, ...one })];
+    const { kind, message, change = message } = one.properties;
+    return [[kind.const, change?.const].join(' ').trim(), ajv().compile({ ...rest, ...one })];
   }),
 );
 
-/** All kinds that the schema describes; requests with the message's name. */
+/** All kinds that the schema describes; requests with the message's name, changes of tunnels with theirs. */
 export const schemaKinds = [...byKind.keys()];
 
 /**
@@ -43,8 +43,10 @@ export const schemaKinds = [...byKind.keys()];
  * @returns its kind
  */
 export function checkLine(line: string): string {
-  const value = JSON.parse(line) as { kind: string; message?: string };
-  const kind = value.kind === 'request' ? `request ${value.message}` : value.kind;
+  const value = JSON.parse(line) as { kind: string; message?: string; change?: string };
+  const { message, change = message } = value;
+  const tagged = value.kind === 'request' || value.kind === 'tunnel-change';
+  const kind = tagged ? `${value.kind} ${change}` : value.kind;
   const check = byKind.get(kind);
   assert(check, `the schema has no kind ${kind}`);
   assert(check(value), `${line}\n${JSON.stringify(check.errors, undefined, 1)}`);

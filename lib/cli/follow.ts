@@ -6,13 +6,20 @@
 
 import type { GroupName } from '../monitor/groups.ts';
 import type { SubscriptionEvent } from '../monitor/subscribe.ts';
+import type { TunnelChange } from '../tunnel/changes.ts';
+import type { TunnelMonitorOptions } from '../tunnel/tunnel-monitor.ts';
 import { printable } from '../wire/text.ts';
+import { aborted, endedBySignal } from './ended.ts';
 import { formatJson } from './json.ts';
 import type { FollowOptions, Format, OriginOptions } from './options.ts';
 import { endWhenUnread, LineOutput } from './output.ts';
 import { type Origin, Streams } from './streams.ts';
 import { Summary } from './summary.ts';
 import { formatEvent, formatNamespace, formatTime } from './text.ts';
+import { formatTunnelChange } from './tunnel-change-text.ts';
+import { isTunnelEvent } from './tunnel-filter.ts';
+import { changeJson } from './tunnel-json.ts';
+import { TunnelStreams } from './tunnel-streams.ts';
 import { Claims, formatOwner } from './who.ts';
 
 /** What to follow. */
@@ -21,6 +28,11 @@ export interface Follow extends FollowOptions, Partial<OriginOptions> {
   readonly format: Format;
   /** Which events to print. Others are not counted. */
   wanted(event: SubscriptionEvent): boolean;
+  /** If changes of tunnels are to be printed too. */
+  readonly tunnels?: {
+    readonly options: TunnelMonitorOptions;
+    wanted(change: TunnelChange): boolean;
+  };
   /** Is done after the groups were joined, and before any event is read. */
   first?(out: LineOutput, signal: AbortSignal): Promise<void>;
   /** Is done when all events that came during `first` have been printed. */
@@ -29,26 +41,42 @@ export interface Follow extends FollowOptions, Partial<OriginOptions> {
 
 /** Joins groups and prints what comes. */
 export async function follow(what: Follow): Promise<void> {
-  const { groups, format, buffer, netns = [], allNetns } = what;
-  const streams = new Streams(
-    { groups, keys: format.showKeys, receiveBufferSize: buffer * 2 ** 20 },
-    allNetns ? { netns, allNetns } : { netns },
-  );
-  const claims = what.who ? new Claims() : undefined;
-  const ended = new AbortController();
-  const summary = new Summary();
-  const out = new LineOutput({ full: () => streams.pause(), drained: () => streams.resume() });
-  endWhenUnread();
-  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
-    process.once(signal, () => ended.abort());
+  const { groups, format, buffer, netns = [], allNetns, tunnels } = what;
+  const beside = tunnels && new TunnelStreams(tunnels.options);
+  let streams: Streams;
+  try {
+    streams = new Streams(
+      { groups, keys: format.showKeys, receiveBufferSize: buffer * 2 ** 20 },
+      allNetns ? { netns, allNetns } : { netns },
+      beside,
+    );
+  } catch (error) {
+    await beside?.close();
+    throw error;
   }
-  process.stderr.write(`${listening(streams, groups, buffer)}\n`);
+  const claims = what.who ? new Claims() : undefined;
+  const ended = endedBySignal();
+  const summary = new Summary();
+  const both = [streams, ...(beside ? [beside] : [])];
+  const out = new LineOutput({
+    full: () => {
+      for (const one of both) one.pause();
+    },
+    drained: () => {
+      for (const one of both) one.resume();
+    },
+  });
+  endWhenUnread();
   let read = 0;
   let left = what.count ?? Number.POSITIVE_INFINITY;
   try {
+    await beside?.ready();
+    const all = tunnels ? [...groups, 'tunnels'] : groups;
+    process.stderr.write(`${listening(streams, all, buffer)}\n`);
     await what.first?.(out, ended.signal);
     streams.start({
       error: (error) => ended.abort(error),
+      ended: () => ended.abort(),
       event: (event, origin) => {
         read++;
         if (left === 0 || !what.wanted(event)) return;
@@ -57,6 +85,21 @@ export async function follow(what: Follow): Promise<void> {
         if (event.kind !== 'overrun' && --left === 0) ended.abort();
       },
       namespace: (origin, state, error) => out.line(formatChange(origin, state, error, format)),
+    });
+    beside?.start({
+      error: (error) => ended.abort(error),
+      change: (change, { label }) => {
+        // Counters were read, and all was right.
+        if (left === 0 || change.kind === 'refreshed' || !tunnels?.wanted(change)) return;
+        summary.addChange(change.kind);
+        const netns = label === undefined ? {} : { netns: label };
+        out.line(
+          format.json
+            ? formatJson(changeJson(change), false, netns)
+            : formatTunnelChange(change, format.colors, label),
+        );
+        if (isTunnelEvent(change) && --left === 0) ended.abort();
+      },
     });
     if (what.caughtUp) {
       await allRead(() => read, out, ended.signal);
@@ -67,7 +110,7 @@ export async function follow(what: Follow): Promise<void> {
     ended.abort(error);
   }
   const { sockets } = streams;
-  await streams.close();
+  await Promise.all(both.map((one) => one.close()));
   out.flush();
   if (format.json) {
     const time = { wall: Date.now(), monotonic: performance.now() };
@@ -127,12 +170,6 @@ function listening(streams: Streams, groups: readonly string[], asked: number): 
   const where = labels.length === 0 ? '' : ` in ${labels.join(' ')}`;
   return `listening to ${groups.join(' ')}${where} (receive buffer ${granted} KiB${short})`;
 }
-
-const aborted = (signal: AbortSignal) =>
-  new Promise<void>((resolve) => {
-    if (signal.aborted) resolve();
-    else signal.addEventListener('abort', () => resolve(), { once: true });
-  });
 
 const turn = () => new Promise((resolve) => setImmediate(resolve));
 

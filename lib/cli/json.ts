@@ -14,7 +14,9 @@ import { XFRM_INF } from '../xfrm/constants.ts';
 import { KeyMaterial } from '../xfrm/key.ts';
 import type { XfrmMessage } from '../xfrm/requests.ts';
 import { xfrm_lifetime_cfg } from '../xfrm/structs.ts';
+import type { CheckRecord } from './check-result.ts';
 import type { Totals } from './summary.ts';
+import type { JsonChange, JsonTunnel, JsonWarning } from './tunnel-json.ts';
 
 /** The name and version of the format. Within a version, members are only ever added. */
 export const EVENT_SCHEMA = 'netlink-xfrm/event/1';
@@ -45,6 +47,11 @@ export type JsonRecord = { readonly time: EventTime } & (
   /** All that was there has been listed; what follows is news. */
   | { readonly kind: 'synced'; readonly protocol: 'xfrm'; readonly listed: number }
   | NamespaceRecord
+  | { readonly kind: 'tunnel'; readonly tunnel: JsonTunnel }
+  /** A warning about the host, in a list of tunnels. */
+  | { readonly kind: 'host-warning'; readonly warning: JsonWarning }
+  | JsonChange
+  | CheckRecord
   | ({ readonly kind: 'summary' } & Totals)
 );
 
@@ -55,20 +62,80 @@ const LIMITS = new Set(
 const hex = (bytes: Uint8Array) =>
   Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length).toString('hex');
 
-function plain(name: string, value: unknown, showBytes: boolean): unknown {
-  if (typeof value === 'bigint') {
-    return LIMITS.has(name) && value === XFRM_INF ? 'unlimited' : value.toString();
+/** What stands for itself between quotation marks: ASCII without controls, quotes, backslashes. */
+const PLAIN = /^[ !#-[\]-~]*$/;
+/** DEL and the C1 controls: JSON leaves them as they are, a terminal may take them for commands. */
+const CONTROL = /[\x7f-\x9f]/g;
+const escaped = (text: string): string =>
+  JSON.stringify(text).replace(CONTROL, (one) => `\\u00${one.charCodeAt(0).toString(16)}`);
+const quote = (text: string): string => (PLAIN.test(text) ? `"${text}"` : escaped(text));
+
+/** `"name":`, each made once: names come from the tables, so there are not many. */
+const labels = new Map<string, string>();
+function label(name: string): string {
+  let text = labels.get(name);
+  if (text === undefined) {
+    text = `${JSON.stringify(name)}:`;
+    if (labels.size < 4096) labels.set(name, text);
   }
-  if (value instanceof KeyMaterial) return showBytes ? hex(value.bytes()) : value.toJSON();
-  if (value instanceof Uint8Array) return showBytes ? hex(value) : `[${value.length} bytes]`;
-  if (Array.isArray(value)) return value.map((item) => plain('', item, showBytes));
-  if (typeof value === 'object' && value !== null) {
-    const result: Record<string, unknown> = {};
-    for (const [key, item] of Object.entries(value)) result[key] = plain(key, item, showBytes);
-    return result;
-  }
-  return value;
+  return text;
 }
+
+/**
+ * A value as JSON, by the rules above; undefined where it has none. Written straight: making an
+ * object of texts first, for JSON.stringify, takes three times as long.
+ */
+function write(name: string, value: unknown, showBytes: boolean): string | undefined {
+  switch (typeof value) {
+    case 'string':
+      return quote(value);
+    case 'bigint':
+      return value === XFRM_INF && LIMITS.has(name) ? '"unlimited"' : `"${value}"`;
+    case 'number':
+      return Number.isFinite(value) ? `${value}` : 'null';
+    case 'boolean':
+      return value ? 'true' : 'false';
+    case 'object':
+      if (value === null) return 'null';
+      if (Array.isArray(value)) return `[${items(value, showBytes)}]`;
+      if (value instanceof KeyMaterial) {
+        return showBytes ? quote(hex(value.bytes())) : JSON.stringify(value);
+      }
+      if (value instanceof Uint8Array) {
+        return showBytes ? quote(hex(value)) : `"[${value.length} bytes]"`;
+      }
+      return `{${members(value, showBytes)}}`;
+    default:
+      return undefined;
+  }
+}
+
+/** The items of an array, as JSON without the brackets. */
+function items(array: readonly unknown[], showBytes: boolean): string {
+  let text = '';
+  for (const item of array) {
+    const value = write('', item, showBytes) ?? 'null';
+    text += text === '' ? value : `,${value}`;
+  }
+  return text;
+}
+
+const NONE: ReadonlySet<string> = new Set();
+
+/** The members of an object but some, as JSON without the braces. */
+function members(object: object, showBytes: boolean, without = NONE): string {
+  let text = '';
+  for (const name in object) {
+    if (without !== NONE && without.has(name)) continue;
+    const value = write(name, (object as Record<string, unknown>)[name], showBytes);
+    if (value === undefined) continue;
+    text += text === '' ? label(name) + value : `,${label(name)}${value}`;
+  }
+  return text;
+}
+
+/** What every line begins with. */
+const FIRST = new Set(['kind', 'protocol', 'time']);
 
 /** One line of JSON, without the line break. */
 export function formatJson(
@@ -76,17 +143,30 @@ export function formatJson(
   showKeys: boolean,
   additions: Additions = {},
 ): string {
-  const { kind, time, ...all } = record;
-  const { protocol, ...rest } = { protocol: undefined, ...all };
-  const showBytes = showKeys || protocol === 'route';
-  return JSON.stringify({
+  const { kind, time } = record;
+  const protocol = 'protocol' in record ? record.protocol : undefined;
+  const first = {
     schema: EVENT_SCHEMA,
     kind,
     protocol,
     // A recording may not say when.
-    ...(Number.isNaN(time.wall) ? {} : { time: new Date(time.wall).toISOString() }),
-    ...(Number.isNaN(time.monotonic) ? {} : { monotonic: time.monotonic }),
+    time: Number.isNaN(time.wall) ? undefined : isoTime(time.wall),
+    monotonic: Number.isNaN(time.monotonic) ? undefined : time.monotonic,
     ...additions,
-    ...(plain('', rest, showBytes) as object),
-  });
+  };
+  const showBytes = showKeys || protocol === 'route';
+  const rest = members(record, showBytes, FIRST);
+  return `{${members(first, false)}${rest === '' ? '' : ','}${rest}}`;
+}
+
+let latest = Number.NaN;
+let latestText = '';
+
+/** The events of a batch share one time: its text is made once. */
+function isoTime(wall: number): string {
+  if (wall !== latest) {
+    latest = wall;
+    latestText = new Date(wall).toISOString();
+  }
+  return latestText;
 }

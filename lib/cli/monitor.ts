@@ -4,7 +4,9 @@
  */
 import { Command } from 'commander';
 import { pointAt } from '../monitor/filter-error.ts';
+import { isTerm } from '../monitor/filter-term.ts';
 import { findGroup, type GroupName } from '../monitor/groups.ts';
+import type { TunnelChange } from '../tunnel/changes.ts';
 import { printable } from '../wire/text.ts';
 import { follow } from './follow.ts';
 import {
@@ -18,6 +20,14 @@ import {
   type OriginOptions,
   type OutputOptions,
 } from './options.ts';
+import { CHANGE_FILTER_HELP } from './tunnel-filter.ts';
+import {
+  addTunnelOptions,
+  monitorOptionsOf,
+  refuseTunnelOptions,
+  type TunnelOptions,
+  tunnelFilterOf,
+} from './tunnel-options.ts';
 
 /** The groups of XFRM. */
 const ALL = [
@@ -51,12 +61,12 @@ const ROUTE = [
  */
 const DEFAULT = ALL.filter((group) => group !== 'acquire');
 
-/** Whether a word is a filter's and not a group's. */
-const isTerm = (word: string) => /[=!]/.test(word);
-
 const isGroup = (name: string): name is GroupName => findGroup(name) !== undefined;
 
-type MonitorOptions = OutputOptions & FollowOptions & OriginOptions & { route?: true };
+type MonitorOptions = OutputOptions &
+  FollowOptions &
+  OriginOptions &
+  TunnelOptions & { route?: true; tunnels?: true };
 
 export function monitorCommand(): Command {
   const command = new Command('monitor')
@@ -67,10 +77,16 @@ export function monitorCommand(): Command {
         'Ctrl-C ends it with a summary. Needs CAP_NET_ADMIN.',
     )
     .argument('[group|filter...]', `groups to listen to: ${ALL.join(', ')}, or all; and filters`)
-    .option('--route', 'listen to the network beneath, too');
-  addOriginOptions(addFollowOptions(addOutputOptions(command)));
+    .option('--route', 'listen to the network beneath, too')
+    .option('--tunnels', 'print what becomes of tunnels, too');
+  addTunnelOptions(addOriginOptions(addFollowOptions(addOutputOptions(command))));
   return command
     .addHelpText('after', FILTER_HELP)
+    .addHelpText(
+      'after',
+      'With --tunnels also these, which rule out events; --expect, --idle, --stalled, --threshold and\n' +
+        `--acquires are for tunnels only:\n${CHANGE_FILTER_HELP}`,
+    )
     .addHelpText(
       'after',
       'Without groups: all but acquire. Listening to acquire makes the kernel keep a larval SA for\n' +
@@ -90,12 +106,21 @@ export function monitorCommand(): Command {
       const groups: GroupName[] = named.length === 0 ? [...DEFAULT] : named.filter(isGroup);
       if (named.includes('all')) groups.push(...ALL);
       if (options.route) groups.push(...ROUTE);
-      const filter = filterOf(words.filter(isTerm), command);
-      await follow({
-        ...options,
-        groups: [...new Set(groups)],
-        format: formatOf(options, command),
-        wanted: (event) => filter.matches(event),
-      });
+      const terms = words.filter(isTerm);
+      const { tunnels: wanted, ...rest } = options;
+      const what = { ...rest, groups: [...new Set(groups)], format: formatOf(options, command) };
+      if (wanted) {
+        const filter = tunnelFilterOf(terms, 'events', command);
+        const { netns: _, ...told } = rest;
+        const tunnels = {
+          options: monitorOptionsOf(told, command),
+          wanted: (change: TunnelChange) => filter.matchesChange(change),
+        };
+        await follow({ ...what, tunnels, wanted: (event) => filter.matchesEvent(event) });
+      } else {
+        refuseTunnelOptions(command);
+        const filter = filterOf(terms, command);
+        await follow({ ...what, wanted: (event) => filter.matches(event) });
+      }
     });
 }

@@ -43,8 +43,8 @@ const whole = (most: number) => (text: string) => {
   throw new InvalidArgumentError(`It must be a whole number from 1 to ${most}.`);
 };
 
-/** Adds `-o`, `--json`, `--color` and `--show-keys`. */
-export function addOutputOptions(command: Command): Command {
+/** Adds `-o`, `--json` and `--color`. */
+export function addFormatOptions(command: Command): Command {
   return command
     .addOption(
       new Option('-o, --output <format>', 'format').choices(['text', 'json']).default('text'),
@@ -52,8 +52,15 @@ export function addOutputOptions(command: Command): Command {
     .option('--json', 'short for -o json: one object a line')
     .addOption(
       new Option('--color <when>', 'colours').choices(['auto', 'always', 'never']).default('auto'),
-    )
-    .option('--show-keys', 'print keys, which are otherwise never shown; needs -o json');
+    );
+}
+
+/** Adds those, and `--show-keys`. */
+export function addOutputOptions(command: Command): Command {
+  return addFormatOptions(command).option(
+    '--show-keys',
+    'print keys, which are otherwise never shown; needs -o json',
+  );
 }
 
 /** Adds `--count` and `--buffer`. */
@@ -84,7 +91,7 @@ export function addOriginOptions(command: Command): Command {
     .option('--who', 'show which process an event claims to be of; it may not be true');
 }
 
-/** What the options of {@link addOutputOptions} come to. */
+/** What the options of {@link addOutputOptions} or {@link addFormatOptions} come to. */
 export function formatOf(options: OutputOptions, command: Command): Format {
   const json = options.json === true || options.output === 'json';
   if (options.showKeys && !json) {

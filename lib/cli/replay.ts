@@ -29,10 +29,13 @@ import { formatMessage } from './text-message.ts';
 
 interface Options {
   output: 'text' | 'json' | 'iproute2';
+  protocol: keyof typeof PROTOCOLS;
   json?: true;
   showKeys?: boolean;
   color: 'auto' | 'always' | 'never';
 }
+
+const PROTOCOLS = { xfrm: NETLINK_XFRM, route: NETLINK_ROUTE } as const;
 
 /** Characters that are gathered before they are written. */
 const CHUNK = 2 ** 16;
@@ -42,7 +45,9 @@ export function replayCommand(): Command {
     .summary('decode a file of recorded netlink messages')
     .description(
       'Prints the messages of FILE: netlink messages one after the other, as `ip xfrm monitor file`\n' +
-        'reads them, or a capture of an nlmon device (pcap or pcapng). Needs no permission.',
+        'reads them, or a capture of an nlmon device (pcap or pcapng). Needs no permission.\n' +
+        'Messages alone do not say of which protocol they are: for those of rtnetlink, as rtmon\n' +
+        'records them, give --protocol route.',
     )
     .argument('<file>', 'the file; - for standard input')
     .argument('[filter...]', 'which messages')
@@ -52,6 +57,11 @@ export function replayCommand(): Command {
         .default('text'),
     )
     .option('--json', 'short for -o json: one object a line')
+    .addOption(
+      new Option('--protocol <name>', 'what messages that are no capture are of')
+        .choices(Object.keys(PROTOCOLS))
+        .default('xfrm'),
+    )
     .addOption(
       new Option('--color <when>', 'colours').choices(['auto', 'always', 'never']).default('auto'),
     )
@@ -70,6 +80,9 @@ export function replayCommand(): Command {
           "error: '--show-keys' needs '-o json' or '-o iproute2': text never shows keys",
         );
       }
+      if (options.protocol === 'route' && output === 'iproute2') {
+        command.error("error: '-o iproute2' is for XFRM: 'ip monitor file' prints rtnetlink");
+      }
       process.exitCode = await replay(file, filterOf(terms, command), { ...options, output });
     });
 }
@@ -87,7 +100,7 @@ async function replay(file: string, filter: Filter, options: Options): Promise<n
     text = '';
   };
   try {
-    for (const recorded of readRecording(bytes)) {
+    for (const recorded of readRecording(bytes, PROTOCOLS[options.protocol])) {
       for (const decoded of decodeRecorded(bytes, recorded, options)) {
         if (decoded.message.kind === 'malformed') malformed++;
         if (!filter.matches(decoded.message)) continue;

@@ -2,7 +2,15 @@
  * The events of several network namespaces: a subscription for each, one of them for one's own.
  * @module
  */
-import { type NamedNamespace, NamespaceWatch, namespaceId } from '../monitor/namespaces.ts';
+import { basename, dirname, resolve } from 'node:path';
+import { setImmediate } from 'node:timers/promises';
+import {
+  isOfProcess,
+  NAMED,
+  type NamedNamespace,
+  NamespaceWatch,
+  namespaceId,
+} from '../monitor/namespaces.ts';
 import {
   type SocketStatus,
   type SubscribeOptions,
@@ -32,23 +40,47 @@ export interface StreamListener {
   /** A namespace came or went while they ran; with an error, if it came but cannot be heard. */
   namespace(origin: Origin, state: 'added' | 'removed', error?: Error): void;
   error(error: Error): void;
+  /** All namespaces have gone for good: nothing comes any more. */
+  ended(): void;
 }
 
 /** Where a namespace is that was named on the command line: a name, or a path. */
-const namespacePath = (name: string): string => (name.includes('/') ? name : `/run/netns/${name}`);
+export const namespacePath = (name: string): string =>
+  name.includes('/') ? resolve(name) : `${NAMED}/${name}`;
+
+/** What else happens in each namespace that is listened to. */
+export interface Beside {
+  /** @throws if that cannot be done there */
+  joined(origin: Origin): void;
+  left(origin: Origin): void;
+}
+
+/** A namespace that is listened to. */
+interface Stream {
+  readonly subscription: Subscription;
+  readonly origin: Origin;
+  /** How many events came; undefined until it is read. */
+  heard?: number;
+  /** Is done when its namespace has gone, and all that waited was read. */
+  left?: () => void;
+}
 
 /** A stream of events from any number of namespaces. */
 export class Streams {
   readonly #options: SubscribeOptions;
-  readonly #open = new Map<string | null | undefined, [Subscription, Origin]>();
+  readonly #open = new Map<string | null | undefined, Stream>();
+  /** Those whose namespace has gone, until all that waits has been read. */
+  readonly #leaving = new Set<Stream>();
   readonly #past: SocketStatus[] = [];
   #listener: StreamListener | undefined;
-  #watch: NamespaceWatch | undefined;
+  readonly #watches: NamespaceWatch[] = [];
   #paused = false;
+  readonly #beside: Beside | undefined;
 
   /** Joins the groups. @throws what subscribe throws, if a namespace cannot be heard */
-  constructor(options: SubscribeOptions, { netns, allNetns }: Where) {
+  constructor(options: SubscribeOptions, { netns, allNetns }: Where, beside?: Beside) {
     this.#options = options;
+    this.#beside = beside;
     try {
       if (allNetns) this.#addAll();
       else if (netns.length > 0) this.#addNamed(netns);
@@ -72,7 +104,7 @@ export class Streams {
   /** Begins to read. */
   start(listener: StreamListener): void {
     this.#listener = listener;
-    for (const [subscription, origin] of this.#open.values()) this.#read(subscription, origin);
+    for (const stream of [...this.#leaving, ...this.#open.values()]) this.#read(stream);
   }
 
   pause(): void {
@@ -83,70 +115,146 @@ export class Streams {
   resume(): void {
     this.#paused = false;
     for (const subscription of this.#subscriptions) subscription.resume();
+    for (const stream of this.#leaving) this.#leave(stream);
   }
 
   async close(): Promise<void> {
-    this.#watch?.close();
+    this.#listener = undefined;
+    for (const watch of this.#watches) watch.close();
     await Promise.all(this.#subscriptions.map((subscription) => subscription.close()));
   }
 
   get #subscriptions(): Subscription[] {
-    return [...this.#open.values()].map(([subscription]) => subscription);
+    return [...this.#open.values(), ...this.#leaving].map(({ subscription }) => subscription);
   }
 
-  #add(origin: Origin): void {
+  /** Joins; reading comes later. */
+  #add(origin: Origin): Stream {
     const subscription = subscribe({ ...this.#options, netns: origin.path });
-    this.#open.set(origin.label, [subscription, origin]);
+    const stream = { subscription, origin };
+    this.#open.set(origin.label, stream);
     if (this.#paused) subscription.pause();
-    if (this.#listener) this.#read(subscription, origin);
+    this.#beside?.joined(origin);
+    return stream;
   }
 
-  #read(subscription: Subscription, origin: Origin): void {
-    subscription.on('error', (error) => this.#listener?.error(error));
-    subscription.on('event', (event) => this.#listener?.event(event, origin));
+  #read(stream: Stream): void {
+    if (stream.heard !== undefined) return;
+    stream.heard = 0;
+    stream.subscription.on('error', (error) => this.#listener?.error(error));
+    stream.subscription.on('event', (event) => {
+      stream.heard = Number(stream.heard) + 1;
+      this.#listener?.event(event, stream.origin);
+    });
+    if (this.#leaving.has(stream)) this.#leave(stream);
   }
 
-  /** One given by name is followed: when the name goes it is left, when it comes again heard. */
+  /** Each is followed: when what it names goes it is left, when it comes again heard. */
   #addNamed(names: readonly string[]): void {
-    for (const name of new Set(names)) this.#add({ label: name, path: namespacePath(name) });
-    if (names.some((name) => !name.includes('/'))) this.#follow(({ name }) => names.includes(name));
+    const labels = new Map<string, string[]>();
+    for (const name of new Set(names)) {
+      const path = namespacePath(name);
+      labels.set(path, [...(labels.get(path) ?? []), name]);
+    }
+    const labelsOf = ({ path }: NamedNamespace) => labels.get(path) ?? [];
+    for (const directory of new Set([...labels.keys()].map(dirname))) {
+      const here = [...labels.keys()].filter((path) => dirname(path) === directory);
+      this.#follow(labelsOf, directory, new Set(here.map((path) => basename(path))));
+    }
+    // What the watch did not find: subscribe says why.
+    for (const [path, all] of labels) {
+      for (const label of all) if (!this.#open.has(label)) this.#add({ label, path });
+    }
   }
 
   #addAll(): void {
     this.#add({ label: null, path: undefined });
     // One's own may have a name too.
     const own = namespaceId('/proc/thread-self/ns/net');
-    this.#follow(({ id }) => id !== own);
+    this.#follow(({ id, name }) => (id === own ? [] : [name]));
   }
 
-  #follow(wanted: (namespace: NamedNamespace) => boolean): void {
+  /**
+   * Follows the namespaces of a directory.
+   *
+   * @param labelsOf what a namespace is called here; nothing if it is not wanted
+   * @param names which to look at; all if left out
+   */
+  #follow(
+    labelsOf: (namespace: NamedNamespace) => readonly string[],
+    directory?: string,
+    names?: ReadonlySet<string>,
+  ): void {
     let begun = false;
-    this.#watch = new NamespaceWatch({
-      added: (namespace) => {
-        const { name, path } = namespace;
-        if (!wanted(namespace) || this.#open.has(name)) return;
-        const origin = { label: name, path };
-        try {
-          this.#add(origin);
-        } catch (error) {
-          if (!begun) throw error;
-          this.#listener?.namespace(origin, 'added', error as Error);
-          return;
-        }
-        if (begun) this.#listener?.namespace(origin, 'added');
+    // The number of a process that ended may become another's.
+    const forGood = directory !== undefined && isOfProcess(directory);
+    const watch = new NamespaceWatch(
+      {
+        added: (namespace) => {
+          if (begun && forGood) return;
+          for (const label of labelsOf(namespace)) {
+            const origin = { label, path: namespace.path };
+            if (this.#open.has(label)) continue;
+            if (begun) this.#come(origin);
+            else this.#add(origin);
+          }
+        },
+        removed: (namespace) => {
+          for (const label of labelsOf(namespace)) this.#remove(label);
+          if (!forGood) return;
+          this.#watches.splice(this.#watches.indexOf(watch), 1);
+          watch.close();
+        },
       },
-      removed: ({ name }) => {
-        const [subscription, origin] = this.#open.get(name) ?? [];
-        if (subscription === undefined || origin === undefined) return;
-        this.#open.delete(name);
-        // After what is queued has been read. The kernel keeps the namespace until then.
-        setImmediate(() => {
-          this.#past.push(...subscription.sockets);
-          subscription.close();
-        });
-        this.#listener?.namespace(origin, 'removed');
-      },
-    });
+      directory,
+      names,
+    );
+    this.#watches.push(watch);
+    watch.begin();
     begun = true;
+  }
+
+  /** A namespace came: heard from now on, told when nothing of its predecessor is left to tell. */
+  #come(origin: Origin): void {
+    let begin: () => void;
+    try {
+      const stream = this.#add(origin);
+      begin = () => {
+        this.#listener?.namespace(origin, 'added');
+        if (this.#listener) this.#read(stream);
+      };
+    } catch (error) {
+      begin = () => this.#listener?.namespace(origin, 'added', error as Error);
+    }
+    const before = [...this.#leaving].findLast((one) => one.origin.label === origin.label);
+    if (before) before.left = begin;
+    else begin();
+  }
+
+  #remove(label: string): void {
+    const stream = this.#open.get(label);
+    if (stream === undefined) return;
+    this.#open.delete(label);
+    this.#leaving.add(stream);
+    this.#leave(stream);
+  }
+
+  /** Closes a stream when a turn of the event loop brings nothing more. The kernel keeps it till then. */
+  async #leave(stream: Stream): Promise<void> {
+    for (let before = -1; before !== stream.heard; ) {
+      // Until it is read, or read on.
+      if (stream.heard === undefined || this.#paused) return;
+      before = stream.heard;
+      // The first ends the turn that is under way, so that sockets are polled between the two.
+      await setImmediate();
+      await setImmediate();
+    }
+    if (this.#paused || !this.#leaving.delete(stream)) return;
+    this.#past.push(...stream.subscription.sockets);
+    stream.subscription.close();
+    this.#beside?.left(stream.origin);
+    this.#listener?.namespace(stream.origin, 'removed');
+    stream.left?.();
+    if (this.#watches.length + this.#leaving.size === 0) this.#listener?.ended();
   }
 }

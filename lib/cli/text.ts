@@ -15,11 +15,22 @@ import { describeRouteEvent } from './route-text.ts';
 export const formatSpi = (spi: number): string => `0x${spi.toString(16).padStart(8, '0')}`;
 
 /** `0x10/0xff`, as `ip xfrm` writes a mark and its mask. */
-const formatMark = ({ value, mask }: { value: number; mask: number }): string =>
+export const formatMark = ({ value, mask }: { value: number; mask: number }): string =>
   `0x${value.toString(16)}/0x${mask.toString(16)}`;
 
-/** Local time of day in milliseconds. */
+let latest = Number.NaN;
+let latestText = '';
+
+/** Local time of day in milliseconds. The events of a batch share one: it is made once. */
 export function formatTime(wall: number): string {
+  if (wall !== latest) {
+    latest = wall;
+    latestText = timeOfDay(wall);
+  }
+  return latestText;
+}
+
+function timeOfDay(wall: number): string {
   const date = new Date(wall);
   const two = (n: number) => (n < 10 ? `0${n}` : `${n}`);
   const ms = date.getMilliseconds();
@@ -48,9 +59,13 @@ export function formatEvent(
   const from = label === undefined ? '' : `${colors.magenta(formatNamespace(label))} `;
   const by =
     claimedBy === undefined ? claim(event, colors) : colors.dim(` claimed by ${claimedBy}`);
-  const kind = `${from}${colors[paint](event.kind.padEnd(9))}`;
+  const kind = `${from}${colors[paint](column(event.kind))}`;
   return formatLine(event, kind, `${describe(event, colors)}${by}`, colors);
 }
+
+const columns: Record<string, string> = {};
+/** A kind as wide as the widest of those that are frequent. */
+const column = (kind: string): string => (columns[kind] ??= kind.padEnd(9));
 
 /** Who the event's header says caused it. Anybody may write anything there. */
 function claim(event: SubscriptionEvent, colors: Colors): string {
@@ -182,21 +197,23 @@ const limit = (hard: Truth, colors: Colors) => (hard ? colors.red('hard') : colo
 const pair = ({ saddr, daddr }: { saddr: string; daddr: string }, colors: Colors) =>
   `${colors.cyan(saddr)} > ${colors.cyan(daddr)}`;
 
+/** Each after a space. Lines are put together like this because joining lists costs three times as much. */
+function more(texts: readonly string[]): string {
+  let text = '';
+  for (const one of texts) text += ` ${one}`;
+  return text;
+}
+
 /** An SA: addresses, protocol, SPI, mode, then what it has beyond the ordinary. */
 export function describeState(state: XfrmState, colors: Colors): string {
-  const parts = [
-    pair(state, colors),
-    state.proto,
-    colors.bold(formatSpi(state.spi)),
-    state.mode,
-    `reqid ${state.reqid}`,
-    ...describeAlgorithms(state),
-  ];
-  parts.push(...stateExtras(state), ...describeLifetime(state.lifetime));
+  const spi = colors.bold(formatSpi(state.spi));
+  let text = `${pair(state, colors)} ${state.proto} ${spi} ${state.mode} reqid ${state.reqid}`;
+  text += more(describeAlgorithms(state));
+  text += more(stateExtras(state));
+  text += describeLifetime(state.lifetime);
   const { bytes, packets } = state.current;
-  if (bytes > 0n || packets > 0n) parts.push(`used ${bytes}B/${packets}p`);
-  parts.push(...refusedPackets(state.stats));
-  return parts.join(' ');
+  if (bytes || packets) text += ` used ${bytes}B/${packets}p`;
+  return text + more(refusedPackets(state.stats));
 }
 
 /** What an SA has beyond the ordinary. */
@@ -234,46 +251,40 @@ export function describeAlgorithms(state: XfrmState): string[] {
   return parts;
 }
 
-/** The limits that are set, soft/hard, as `time 3600/4000s`. */
-function describeLifetime(lifetime: Lifetime): string[] {
-  const parts: string[] = [];
-  const add = (name: string, soft: bigint, hard: bigint, none: bigint, unit: string) => {
-    if (soft === none && hard === none) return;
-    const side = (value: bigint) => (value === none ? '-' : `${value}`);
-    parts.push(`${name} ${side(soft)}/${side(hard)}${unit}`);
-  };
-  add('time', lifetime.softAddSeconds, lifetime.hardAddSeconds, 0n, 's');
-  add('use', lifetime.softUseSeconds, lifetime.hardUseSeconds, 0n, 's');
-  add('bytes', lifetime.softBytes, lifetime.hardBytes, XFRM_INF, '');
-  add('packets', lifetime.softPackets, lifetime.hardPackets, XFRM_INF, '');
-  return parts;
+/** The limits that are set, soft/hard, as ` time 3600/4000s`. */
+function describeLifetime(lifetime: Lifetime): string {
+  return (
+    limits(' time ', lifetime.softAddSeconds, lifetime.hardAddSeconds, 0n, 's') +
+    limits(' use ', lifetime.softUseSeconds, lifetime.hardUseSeconds, 0n, 's') +
+    limits(' bytes ', lifetime.softBytes, lifetime.hardBytes, XFRM_INF, '') +
+    limits(' packets ', lifetime.softPackets, lifetime.hardPackets, XFRM_INF, '')
+  );
+}
+
+function limits(name: string, soft: bigint, hard: bigint, none: bigint, unit: string): string {
+  if (soft === none && hard === none) return '';
+  const side = (value: bigint) => (value === none ? '-' : `${value}`);
+  return `${name}${side(soft)}/${side(hard)}${unit}`;
 }
 
 /** Which packets: networks, ports, protocol, interface. */
 export function describeSelector(selector: Selector): string {
-  const side = (address: string, length: number, port: number, mask: number) =>
-    `${address}/${length}${mask === 0 ? '' : `:${port}`}`;
   const { saddr, prefixlenS, sport, sportMask, daddr, prefixlenD, dport, dportMask } = selector;
-  const from = side(saddr, prefixlenS, sport, sportMask);
-  const to = side(daddr, prefixlenD, dport, dportMask);
+  const from = sportMask === 0 ? '' : `:${sport}`;
+  const to = dportMask === 0 ? '' : `:${dport}`;
   const proto = selector.proto === 0 ? '' : ` proto ${selector.proto}`;
   const ifindex = selector.ifindex === 0 ? '' : ` ifindex ${selector.ifindex}`;
-  return `${from} > ${to}${proto}${ifindex}`;
+  return `${saddr}/${prefixlenS}${from} > ${daddr}/${prefixlenD}${to}${proto}${ifindex}`;
 }
 
 /** A policy: direction, selector, action, then what it asks for. */
 export function describePolicy(policy: XfrmPolicy, colors: Colors): string {
-  const parts = [
-    policy.dir,
-    colors.cyan(describeSelector(policy.selector)),
-    policy.action === 'block' ? colors.red('block') : policy.action,
-    `priority ${policy.priority}`,
-    `index ${policy.index}`,
-  ];
-  parts.push(...policyExtras(policy));
-  parts.push(...(policy.templates ?? []).map(describeTemplate));
-  parts.push(...describeLifetime(policy.lifetime));
-  return parts.join(' ');
+  const selector = colors.cyan(describeSelector(policy.selector));
+  const action = policy.action === 'block' ? colors.red('block') : policy.action;
+  let text = `${policy.dir} ${selector} ${action} priority ${policy.priority} index ${policy.index}`;
+  text += more(policyExtras(policy));
+  for (const template of policy.templates ?? []) text += ` ${describeTemplate(template)}`;
+  return text + describeLifetime(policy.lifetime);
 }
 
 /** What a policy has beyond the ordinary. */

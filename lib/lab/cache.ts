@@ -22,8 +22,11 @@ export function openCache(path: string = cachePath()): string {
     'Set NETLINK_XFRM_CACHE to a directory that belongs to you and that nobody else can write to.';
   // The path stands in an ELF search path, a preload list and apt's configuration, all of which
   // give these characters a meaning.
-  if (/[\s:;"'\\$]/.test(path)) {
-    throw new LabError('LAB_CACHE', `The cache path ${JSON.stringify(path)} cannot be used.`, hint);
+  const [meant] = /[\s:;"'\\$]/.exec(path) ?? [];
+  if (meant !== undefined) {
+    const character = /\s/.test(meant) ? 'a blank' : `the character ${meant}`;
+    const reason = `The cache path ${JSON.stringify(path)} cannot be used: it has ${character} in it.`;
+    throw new LabError('LAB_CACHE', reason, hint);
   }
   let real: string;
   try {

@@ -44,6 +44,11 @@ export interface Updated<Name extends string, Value> extends About<Name, Value> 
 export interface Removed<Name extends string, Value> extends About<Name, Value> {
   readonly kind: 'removed';
   readonly why: Why;
+  /**
+   * Of what an event says was `deleted` or `flushed`: the port id that the requester wrote into its
+   * message. A claim: anything can be written there (docs/sockets.md, section 6).
+   */
+  readonly portId?: number;
 }
 /** A soft limit was reached: it works on, and wants a successor. */
 export interface Expiring<Name extends string, Value> extends About<Name, Value> {

@@ -17,6 +17,8 @@ export interface Family<K extends Kinds, Event> {
   id<N extends NameIn<K>>(kind: N, value: K[N], key: string): string;
   /** Of two objects of one key in a list: whether the second is the one that stays. */
   supersedes<N extends NameIn<K>>(kind: N, first: K[N], second: K[N]): boolean;
+  /** Whether no event told when it was made. */
+  unannounced<N extends NameIn<K>>(kind: N, value: K[N]): boolean;
   /** Whether both can be one object at two times, the first the earlier. */
   sameIncarnation<N extends NameIn<K>>(kind: N, before: K[N], after: K[N]): boolean;
   /** The names of the fields that differ, counters left out. */
@@ -37,8 +39,13 @@ export interface Rows<K extends Kinds> {
   readonly tables: Tables<K>;
   /** Sets a row: `new` for another object than the one there, `same` for that one, changed. */
   put<N extends NameIn<K>>(kind: N, key: string, value: K[N], as: 'new' | 'same'): void;
-  /** Takes a row away, if it is there. @param last the object as it last was, if known better */
-  remove<N extends NameIn<K>>(kind: N, key: string, why: Why, last?: K[N]): void;
+  /**
+   * Takes a row away, if it is there.
+   *
+   * @param last the object as it last was, if known better
+   * @param certain the row is the object that went, and not a later one
+   */
+  remove<N extends NameIn<K>>(kind: N, key: string, why: Why, last?: K[N], certain?: boolean): void;
   /** The object told that a soft limit was reached. */
   expiring<N extends NameIn<K>>(kind: N, key: string, value: K[N]): void;
   /** Nobody can tell from this event what became of the row: another list must. */

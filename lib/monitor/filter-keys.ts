@@ -29,7 +29,8 @@ const listed = (names: Enumeration<string>) => Object.keys(names.numbers).join('
 const present = <T>(values: readonly (T | undefined)[]): T[] =>
   values.filter((value) => value !== undefined) as T[];
 
-function u32(text: string): number | undefined {
+/** A 32-bit number, decimal or with 0x; undefined if it is none. */
+export function parseU32(text: string): number | undefined {
   const value = /^(0x[0-9a-f]{1,8}|\d{1,10})$/i.test(text) ? Number(text) : Number.NaN;
   return value <= 0xffff_ffff ? value : undefined;
 }
@@ -37,12 +38,12 @@ function u32(text: string): number | undefined {
 /** A name of an enumeration, or a number. */
 const named = (names: Enumeration<string>) => (text: string) => {
   if (Object.hasOwn(names.numbers, text)) return text;
-  const value = u32(text);
+  const value = parseU32(text);
   return value === undefined ? undefined : names.name(value);
 };
 
 function mark(text: string): Partial<Mark> | undefined {
-  const [value, mask, ...more] = text.split('/').map(u32);
+  const [value, mask, ...more] = text.split('/').map(parseU32);
   if (value === undefined || more.length > 0) return undefined;
   if (!text.includes('/')) return { value };
   return mask === undefined ? undefined : { value, mask };
@@ -97,14 +98,14 @@ export const KEYS = {
   spi: define({
     help: 'SPI, as 0x1001 or 4097',
     expected: 'an SPI (0x1001 or 4097)',
-    parse: u32,
+    parse: parseU32,
     of: ({ sas }) => present(sas.map(({ spi }) => spi)),
     same: equal,
   }),
   reqid: define({
     help: 'request id; of policies, of their templates',
     expected: 'a number',
-    parse: u32,
+    parse: parseU32,
     of: ({ sas }) => present(sas.map(({ reqid }) => reqid)),
     same: equal,
   }),
@@ -119,7 +120,7 @@ export const KEYS = {
   if_id: define({
     help: 'interface id, as 5 or 0x5; 0 for none',
     expected: 'a number',
-    parse: u32,
+    parse: parseU32,
     of: ({ marked }) => (marked ? [marked.ifId ?? 0] : []),
     same: equal,
   }),

@@ -8,50 +8,15 @@
  */
 import { wrongType } from '../socket/argument.ts';
 import type { Network } from '../wire/network.ts';
-import { printable } from '../wire/text.ts';
 import type { StateFilter } from '../xfrm/keys.ts';
 import type { IpsecProto } from '../xfrm/names.ts';
-import { FilterError } from './filter-error.ts';
-import { KEYS, type KeyName, KIND, NAMES } from './filter-keys.ts';
+import { KEYS, type KeyName, KIND } from './filter-keys.ts';
+import { parseTerms, type Term } from './filter-term.ts';
 import { type Filterable, type Subject, subjectOf } from './subject.ts';
-
-interface Term {
-  readonly key: KeyName | 'kind';
-  readonly negated: boolean;
-  readonly values: readonly unknown[];
-}
-
-function parseTerm(terms: readonly string[], index: number): Term {
-  const term = terms[index] as string;
-  const [, name = '', operator = ''] = /^([^=!]*)(!?=)?/.exec(term) ?? [];
-  if (!NAMES.includes(name)) {
-    const reason = `'${printable(name)}' is nothing to filter by: use ${NAMES.join(', ')}`;
-    throw new FilterError(reason, terms, index, 0, name.length);
-  }
-  const key = name as Term['key'];
-  const { parse, expected } = key === 'kind' ? KIND : KEYS[key];
-  let at = name.length + operator.length;
-  if (operator === '') {
-    throw new FilterError(`after '${name}' comes = or !=, and ${expected}`, terms, index, at);
-  }
-  const values = term
-    .slice(at)
-    .split(',')
-    .map((text) => {
-      const value = parse(text);
-      if (value === undefined) {
-        const reason = `'${printable(text)}' is no value of ${name}, which takes ${expected}`;
-        throw new FilterError(reason, terms, index, at, text.length);
-      }
-      at += text.length + 1;
-      return value;
-    });
-  return { key, negated: operator === '!=', values };
-}
 
 /** A filter over events and over what lists hold. */
 export class Filter {
-  readonly #terms: readonly Term[];
+  readonly #terms: readonly Term<KeyName | 'kind'>[];
 
   /**
    * @param terms such as `peer=10.0.0.0/8` and `spi!=0x1001`; without any, everything passes
@@ -61,7 +26,7 @@ export class Filter {
     if (!Array.isArray(terms) || terms.some((term: unknown) => typeof term !== 'string')) {
       throw wrongType('terms', 'an array of strings', terms);
     }
-    this.#terms = terms.map((_, index) => parseTerm(terms, index));
+    this.#terms = parseTerms(terms, { ...KEYS, kind: KIND });
   }
 
   /** What of it the kernel can choose by itself when SAs are listed; the rest is up to `matches`. */

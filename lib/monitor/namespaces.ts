@@ -1,10 +1,13 @@
 /**
- * Network namespaces that have a name: a file in /run/netns on which the namespace is mounted, as
- * `ip netns add` makes it (ip-netns(8)). Those there, and those that come and go.
+ * Network namespaces that have a name: a file on which the namespace is mounted, as `ip netns add`
+ * makes it in /run/netns (ip-netns(8)). Those there, and those that come and go.
  * @module
  */
 import { type FSWatcher, readdirSync, statfsSync, statSync, watch } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
+
+/** Where `ip netns` keeps its names. */
+export const NAMED = '/run/netns';
 
 /** A network namespace with a name. */
 export interface NamedNamespace {
@@ -17,6 +20,7 @@ export interface NamedNamespace {
 
 /** What is told of a directory of namespaces. */
 export interface NamespaceListener {
+  /** What this throws, {@link NamespaceWatch.begin} throws for those that are there. */
   added(namespace: NamedNamespace): void;
   /** The name is gone, or now names another namespace, which is told as added next. */
   removed(namespace: NamedNamespace): void;
@@ -27,6 +31,10 @@ const NSFS = 0x6e736673;
 /** `ip netns add` makes the file, and then mounts the namespace on it, which inotify does not tell. */
 const FIRST_LOOK = 1;
 const LAST_LOOK = 1024;
+/** PROC_SUPER_MAGIC of linux/magic.h. */
+const PROCFS = 0x9fa0;
+/** Milliseconds between looks at names that were given: not all file systems tell of changes. */
+const INTERVAL = 1000;
 
 /** What identifies the namespace at a path; undefined if there is none. */
 export function namespaceId(path: string): string | undefined {
@@ -39,45 +47,74 @@ export function namespaceId(path: string): string | undefined {
   }
 }
 
+/** Whether a directory belongs to processes: a name in it goes for good, a process's number does not. */
+export function isOfProcess(directory: string): boolean {
+  try {
+    return statfsSync(directory).type === PROCFS;
+  } catch {
+    return false; // gone meanwhile
+  }
+}
+
+/** Watches a directory; undefined if it is not there, or may not be read. */
+function watchDirectory(directory: string, changed: (name: string | null) => void) {
+  try {
+    // It may go: that is told by its parent.
+    return watch(directory, (_, name) => changed(name)).on('error', () => {});
+  } catch {
+    return undefined;
+  }
+}
+
 /** Watches a directory of namespaces, which need not be there yet. Keeps the process alive. */
 export class NamespaceWatch {
   readonly #directory: string;
+  readonly #names: ReadonlySet<string> | undefined;
   readonly #listener: NamespaceListener;
   readonly #known = new Map<string, NamedNamespace>();
-  readonly #parent: FSWatcher;
+  #parent: FSWatcher | undefined;
   #watcher: FSWatcher | undefined;
   #timer: NodeJS.Timeout | undefined;
+  #interval: NodeJS.Timeout | undefined;
 
-  /** Tells of all that are there before it returns. */
-  constructor(listener: NamespaceListener, directory = '/run/netns') {
+  /**
+   * @param names which to watch, once a second also where the file system tells of no changes (/proc,
+   *   the target of a link); all if left out
+   */
+  constructor(listener: NamespaceListener, directory = NAMED, names?: ReadonlySet<string>) {
     this.#directory = directory;
+    this.#names = names;
     this.#listener = listener;
-    this.#parent = watch(dirname(directory), (_, name) => {
-      if (name === basename(directory)) this.#begin();
+  }
+
+  /** Tells of all that are there before it returns, then of what changes. */
+  begin(): void {
+    const { dir, base } = { dir: dirname(this.#directory), base: basename(this.#directory) };
+    this.#parent = watchDirectory(dir, (name) => {
+      if (name === base) this.#enter();
     });
-    this.#begin();
+    this.#enter();
+    if (this.#names) this.#interval = setInterval(() => this.#look(LAST_LOOK * 2), INTERVAL);
   }
 
   close(): void {
-    this.#parent.close();
+    this.#parent?.close();
     this.#watcher?.close();
     clearTimeout(this.#timer);
+    clearInterval(this.#interval);
   }
 
   /** The directory came, went, or was made anew. */
-  #begin(): void {
+  #enter(): void {
     this.#watcher?.close();
-    try {
-      this.#watcher = watch(this.#directory, () => this.#look(FIRST_LOOK));
-      // It may go: that is told by its parent.
-      this.#watcher.on('error', () => {});
-    } catch {
-      this.#watcher = undefined;
-    }
+    this.#watcher = watchDirectory(this.#directory, (name) => {
+      if (name === null || this.#names?.has(name) !== false) this.#look(FIRST_LOOK);
+    });
     this.#look(FIRST_LOOK);
   }
 
-  #names(): string[] {
+  #namesNow(): string[] {
+    if (this.#names) return [...this.#names];
     try {
       return readdirSync(this.#directory).sort();
     } catch {
@@ -88,7 +125,7 @@ export class NamespaceWatch {
   /** @param patience milliseconds until the next look, if a file is no namespace yet */
   #look(patience: number): void {
     clearTimeout(this.#timer);
-    const names = this.#names();
+    const names = this.#namesNow();
     const found = new Map<string, NamedNamespace>();
     for (const name of names) {
       const path = join(this.#directory, name);

@@ -33,14 +33,20 @@ export interface Pace {
 /** Events kept to say why something is missing; those beyond are not. */
 const EXPLANATIONS = 1024;
 
+/** What the events of all protocols have. */
+interface Heard {
+  readonly time: EventTime;
+  readonly header: { readonly portId: number };
+}
+
 type Phase = 'idle' | 'emptying' | 'listing' | 'settling';
 
 /**
  * Rounds of comparison: read events until none wait (emptying), list (listing), read events until
  * none wait (settling), compare. Events go on being applied all the while.
  */
-export class Reconciler<K extends Kinds, Event extends { readonly time: EventTime }> {
-  /** The tables. They hold nothing before the first round has ended. */
+export class Reconciler<K extends Kinds, Event extends Heard> {
+  /** The tables. They hold nothing before the first round that leaves no doubt has ended. */
   readonly tables: Tables<K>;
   readonly #family: Family<K, Event>;
   readonly #host: Host<K>;
@@ -68,6 +74,7 @@ export class Reconciler<K extends Kinds, Event extends { readonly time: EventTim
   #counts = { added: 0, updated: 0, removed: 0 };
   #time: EventTime;
   #cause: 'kernel' | 'repair' = 'kernel';
+  #portId = 0;
 
   constructor(family: Family<K, Event>, host: Host<K>, pace: Pace) {
     this.#family = family;
@@ -122,7 +129,8 @@ export class Reconciler<K extends Kinds, Event extends { readonly time: EventTim
     }
     this.#time = event.time;
     this.#cause = 'kernel';
-    this.#family.apply(event, this.#live);
+    this.#portId = event.header.portId;
+    if (this.#opened) this.#family.apply(event, this.#live);
     if (this.#phase === 'listing') this.#overlap.push(event);
     else if (this.#phase === 'settling') this.#family.apply(event, this.#shadow);
   }
@@ -174,9 +182,13 @@ export class Reconciler<K extends Kinds, Event extends { readonly time: EventTim
     this.#time = this.#host.now();
     this.#cause = 'repair';
     const shadow = this.#shadow;
-    for (const name of this.#names) this.#compare(name, shadow);
+    const again = this.#spoilt || shadow.doubtful;
+    for (const name of this.#names) {
+      if (this.#opened) this.#compare(name, shadow);
+      else if (!again) this.#adopt(name, shadow);
+    }
     this.#shadow = new Shadow(this.#family);
-    if (this.#spoilt || shadow.doubtful) {
+    if (again) {
       this.#again();
       return;
     }
@@ -224,6 +236,17 @@ export class Reconciler<K extends Kinds, Event extends { readonly time: EventTim
     this.wake();
   }
 
+  /** The first tables: nobody has seen any before. */
+  #adopt<N extends NameIn<K>>(name: N, shadow: Shadow<K>): void {
+    this.tables[name].adopt(shadow.tables[name], (value, key) => this.#named(name, value, key));
+  }
+
+  /** A new incarnation. */
+  #named<N extends NameIn<K>>(name: N, value: K[N], key: string): { id: string; uid: string } {
+    const id = this.#family.id(name, value, key);
+    return { id, uid: `${id} #${++this.#incarnations}` };
+  }
+
   #compare<N extends NameIn<K>>(name: N, shadow: Shadow<K>): void {
     const live = this.tables[name];
     const fresh = shadow.tables[name];
@@ -252,7 +275,6 @@ export class Reconciler<K extends Kinds, Event extends { readonly time: EventTim
       value: K[N],
       more: object,
     ) => {
-      if (!reconciler.#opened) return;
       const [cause, time] = [reconciler.#cause, reconciler.#time];
       const { id, uid } = entry;
       // `more` has what belongs to its kind of change; the callers below are all there are.
@@ -260,7 +282,7 @@ export class Reconciler<K extends Kinds, Event extends { readonly time: EventTim
       reconciler.#host.emit(change);
     };
     const count = (what: 'added' | 'updated' | 'removed') => {
-      if (reconciler.#cause === 'repair' && reconciler.#opened) reconciler.#counts[what]++;
+      if (reconciler.#cause === 'repair') reconciler.#counts[what]++;
     };
     return {
       overlap: false,
@@ -278,18 +300,19 @@ export class Reconciler<K extends Kinds, Event extends { readonly time: EventTim
           return;
         }
         if (known !== undefined) this.remove(kind, key, 'replaced');
-        const id = reconciler.#family.id(kind, value, key);
-        const uid = `${id} #${++reconciler.#incarnations}`;
-        table.set(key, { id, uid, value });
+        const named = reconciler.#named(kind, value, key);
+        table.set(key, { ...named, value });
         count('added');
-        tell(kind, { id, uid }, value, { kind: 'added' });
+        tell(kind, named, value, { kind: 'added' });
       },
       remove(kind, key, why, last) {
         const known = reconciler.tables[kind].get(key);
         if (known === undefined) return;
         reconciler.tables[kind].delete(key);
         count('removed');
-        tell(kind, known, last ?? known.value, { kind: 'removed', why });
+        const asked = reconciler.#cause === 'kernel' && (why === 'deleted' || why === 'flushed');
+        const claim = asked ? { portId: reconciler.#portId } : {};
+        tell(kind, known, last ?? known.value, { kind: 'removed', why, ...claim });
       },
       expiring(kind, key, value) {
         const known = reconciler.tables[kind].get(key);

@@ -2,18 +2,23 @@
  * The rows of a list that is not yet complete.
  * @module
  */
-import type { Kinds, NameIn } from './changes.ts';
+import type { Kinds, NameIn, Why } from './changes.ts';
 import type { Family, Rows, Tables } from './family.ts';
+
+type ListFamily<K extends Kinds> = Pick<
+  Family<K, never>,
+  'tables' | 'key' | 'supersedes' | 'unannounced'
+>;
 
 /** The rows of a list, and of the events that came while it was made. */
 export class Shadow<K extends Kinds> implements Rows<K> {
   readonly overlap = true;
   readonly tables: Tables<K>;
-  readonly #family: Pick<Family<K, never>, 'tables' | 'key' | 'supersedes'>;
+  readonly #family: ListFamily<K>;
   readonly #doubts = new Set<string>();
   #look = false;
 
-  constructor(family: Pick<Family<K, never>, 'tables' | 'key' | 'supersedes'>) {
+  constructor(family: ListFamily<K>) {
     this.#family = family;
     this.tables = family.tables();
   }
@@ -38,19 +43,31 @@ export class Shadow<K extends Kinds> implements Rows<K> {
       // The kernel has several that nothing tells apart; each has a row.
       for (let n = 2; table.get(free) !== undefined; n++) free = `${key} (${n})`;
     }
-    this.put(kind, free, value);
+    this.#set(kind, free, value);
   }
 
   put<N extends NameIn<K>>(kind: N, key: string, value: K[N]): void {
-    this.tables[kind].set(key, { id: key, uid: '', value });
+    this.#question(kind, key);
+    this.#set(kind, key, value);
   }
 
-  remove<N extends NameIn<K>>(kind: N, key: string): void {
+  remove<N extends NameIn<K>>(kind: N, key: string, _: Why, __?: K[N], certain = false): void {
+    if (!certain) this.#question(kind, key);
     this.tables[kind].delete(key);
   }
 
   expiring<N extends NameIn<K>>(kind: N, key: string, value: K[N]): void {
     this.put(kind, key, value);
+  }
+
+  #set<N extends NameIn<K>>(kind: N, key: string, value: K[N]): void {
+    this.tables[kind].set(key, { id: key, uid: '', value });
+  }
+
+  /** An event is about a listed object of which no event told: it may be for one from before it. */
+  #question<N extends NameIn<K>>(kind: N, key: string): void {
+    const known = this.tables[kind].get(key);
+    if (known !== undefined && this.#family.unannounced(kind, known.value)) this.doubt(kind, key);
   }
 
   doubt<N extends NameIn<K>>(kind: N, key: string): void {

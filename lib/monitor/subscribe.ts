@@ -6,9 +6,15 @@ import { EventEmitter } from 'node:events';
 import { type DecodeInput, decodeDatagram, type Malformed } from '../netlink/event.ts';
 import { decodeRoute } from '../route/decode.ts';
 import type { RouteEvent } from '../route/events.ts';
-import { integer, object, optionalBoolean, optionalSignal, wrongType } from '../socket/argument.ts';
+import {
+  optionalBoolean,
+  optionalInteger,
+  optionalSignal,
+  options as optionsOf,
+  wrongType,
+} from '../socket/argument.ts';
 import { type Batch, MAX_BUFFER, type Namespace, type SystemError } from '../socket/index.ts';
-import { optionalNamespace } from '../socket/namespace.ts';
+import { HeldNamespace, optionalNamespace } from '../socket/namespace.ts';
 import { decodeXfrm } from '../xfrm/decode.ts';
 import type { XfrmEvent } from '../xfrm/events.ts';
 import { type EventSocket, openEventSocket } from './event-socket.ts';
@@ -112,6 +118,8 @@ export class Subscription
 {
   readonly #sockets: EventSocket[] = [];
   readonly #queues = new Set<EventQueue<SubscriptionEvent>>();
+  /** Names that have listeners. To emit others would cost more than to look here. */
+  readonly #heard = new Set<string | symbol>();
   readonly #keys: boolean;
   readonly #highWaterMark: number;
   readonly #signal: AbortSignal | undefined;
@@ -126,21 +134,28 @@ export class Subscription
     this.#keys = keys;
     this.#highWaterMark = highWaterMark;
     signal?.throwIfAborted();
+    const held = new HeldNamespace(netns);
     try {
       for (const [protocol, numbers] of groups) {
-        this.#sockets.push(openEventSocket(protocol, numbers, receiveBufferSize, netns));
+        this.#sockets.push(openEventSocket(protocol, numbers, receiveBufferSize, held.netns));
       }
     } catch (error) {
       this.close();
       throw error;
+    } finally {
+      held.close();
     }
     this.#signal = signal;
     signal?.addEventListener('abort', this.#abort, { once: true });
     const emitter = untyped(this);
     emitter.on('newListener', (name: string | symbol) => {
+      this.#heard.add(name);
       if (!NOT_EVENTS.has(name)) this.#flow(true);
     });
-    emitter.on('removeListener', () => this.#flow());
+    emitter.on('removeListener', (name: string | symbol) => {
+      if (emitter.listenerCount(name) === 0) this.#heard.delete(name);
+      this.#flow();
+    });
   }
 
   /** Whether {@link close} was called, the signal aborted, or reading failed. */
@@ -287,15 +302,19 @@ export class Subscription
     // A listener may have closed it; what is left of the batch is not for anybody then.
     if (this.closed) return;
     for (const queue of this.#queues) queue.push(event);
-    for (const name of [event.kind, 'event']) {
-      try {
-        untyped(this).emit(name, event);
-      } catch (error) {
-        // An uncaught exception, as with every emitter; but the others hear, and the batch goes on.
-        process.nextTick(() => {
-          throw error;
-        });
-      }
+    this.#emit(event.kind, event);
+    this.#emit('event', event);
+  }
+
+  #emit(name: string, event: SubscriptionEvent): void {
+    if (!this.#heard.has(name)) return;
+    try {
+      untyped(this).emit(name, event);
+    } catch (error) {
+      // An uncaught exception, as with every emitter; but the others hear, and the batch goes on.
+      process.nextTick(() => {
+        throw error;
+      });
     }
   }
 }
@@ -323,12 +342,7 @@ interface Checked {
 
 /** The options with their defaults, the groups sorted by protocol. */
 function checked(options: SubscribeOptions): Checked {
-  object('options', options);
-  for (const name of Object.keys(options)) {
-    if (!OPTIONS.has(name)) {
-      throw new TypeError(`options.${name} is no option; there are ${[...OPTIONS].join(', ')}`);
-    }
-  }
+  optionsOf('options', options, OPTIONS);
   const { groups: names } = options;
   if (!Array.isArray(names) || names.length === 0) {
     throw wrongType('options.groups', 'an array of at least one group name', names);
@@ -347,12 +361,19 @@ function checked(options: SubscribeOptions): Checked {
     netns: optionalNamespace('options.netns', options.netns),
     signal: optionalSignal('options.signal', options.signal),
     keys: optionalBoolean('options.keys', options.keys, false),
-    receiveBufferSize: integer(
+    receiveBufferSize: optionalInteger(
       'options.receiveBufferSize',
-      options.receiveBufferSize ?? 64 * 2 ** 20,
+      options.receiveBufferSize,
+      64 * 2 ** 20,
       1,
       MAX_BUFFER,
     ),
-    highWaterMark: integer('options.highWaterMark', options.highWaterMark ?? 4096, 1, 2 ** 31),
+    highWaterMark: optionalInteger(
+      'options.highWaterMark',
+      options.highWaterMark,
+      4096,
+      1,
+      2 ** 31,
+    ),
   };
 }

@@ -24,9 +24,9 @@ export interface ReadonlyTable<Value> extends Iterable<Entry<Value>> {
 
 /** Keys to entries. A program that never asks for an index does not pay for it. */
 export class Table<Value> implements ReadonlyTable<Value> {
-  readonly #rows = new Map<string, Entry<Value>>();
+  #rows = new Map<string, Entry<Value>>();
   readonly #indexers: Indexers<Value>;
-  readonly #indexes = new Map<string, Map<string, Map<string, Entry<Value>>>>();
+  #indexes = new Map<string, Index<Value>>();
 
   constructor(indexers: Indexers<Value>) {
     this.#indexers = indexers;
@@ -77,6 +77,21 @@ export class Table<Value> implements ReadonlyTable<Value> {
     if (before === undefined) return;
     this.#rows.delete(key);
     for (const [name, index] of this.#indexes) leave(index, this.#text(name, before.value), key);
+  }
+
+  /**
+   * Takes the rows and indexes of another table, which is not to be used any more. The entries are
+   * named anew, in place: they must not have been given away.
+   */
+  adopt(from: Table<Value>, name: (value: Value, key: string) => Pick<Entry<Value>, 'id' | 'uid'>) {
+    this.#rows = from.#rows;
+    this.#indexes = from.#indexes;
+    for (const [key, entry] of this.#rows) {
+      const { id, uid } = name(entry.value, key);
+      const own: { id: string; uid: string } = entry;
+      own.id = id;
+      own.uid = uid;
+    }
   }
 
   #found(name: string, text: string): Map<string, Entry<Value>> | undefined {

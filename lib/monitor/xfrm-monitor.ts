@@ -4,40 +4,21 @@
  */
 import { EventEmitter } from 'node:events';
 import { decodeDatagram, type EventTime } from '../netlink/event.ts';
-import { integer, object, U32_MAX, wrongType } from '../socket/argument.ts';
-import { type Batch, MAX_BUFFER, type NetlinkSocket, SystemError } from '../socket/index.ts';
+import { type Batch, type NetlinkSocket, SystemError } from '../socket/index.ts';
+import { HeldNamespace } from '../socket/namespace.ts';
 import { XfrmClient } from '../xfrm/client.ts';
 import * as X from '../xfrm/constants.ts';
 import { decodeXfrm } from '../xfrm/decode.ts';
-import type { XfrmEvent } from '../xfrm/events.ts';
+import type { AcquireEvent, Mapping, Report, XfrmEvent } from '../xfrm/events.ts';
 import type { TableChange } from './changes.ts';
 import { openEventSocket } from './event-socket.ts';
 import { EventQueue } from './queue.ts';
 import { Reconciler } from './reconciler.ts';
 import type { MalformedEvent } from './subscribe.ts';
+import { checked, type XfrmMonitorOptions } from './xfrm-monitor-options.ts';
 import type { XfrmKinds } from './xfrm-objects.ts';
 import { xfrmFamily } from './xfrm-table.ts';
 import { PoliciesView, type Snapshot, StatesView } from './xfrm-views.ts';
-
-export interface XfrmMonitorOptions {
-  /** Gives up opening; once open, closes the monitor, and loops throw the signal's reason. */
-  signal?: AbortSignal | undefined;
-  /** A name of your own, for telling several monitors apart: it stands in every snapshot. */
-  label?: string | undefined;
-  /** As for `subscribe()`: bytes of receive buffer to ask for, default 64 MiB. */
-  receiveBufferSize?: number | undefined;
-  /**
-   * Changes that may wait for a slow loop, default 4096. When as many wait, reading stops; what the
-   * kernel then has to drop is repaired, and an `overrun` with `slowConsumer` says so.
-   */
-  highWaterMark?: number | undefined;
-  /**
-   * Milliseconds between two comparisons with fresh lists, which also refresh the counters and show
-   * what no event announces. Default 600,000; 0: only when needed, or when {@link XfrmMonitor.refresh}
-   * is called.
-   */
-  refreshInterval?: number | undefined;
-}
 
 /** Where a loop starts: all that is known then. The changes that follow start from it. */
 export interface Synced {
@@ -45,10 +26,22 @@ export interface Synced {
   readonly snapshot: Snapshot;
 }
 
+/**
+ * What the kernel asks of key managers: an SA for a packet (ACQUIRE), attention to a peer whose address
+ * or port changed (MAPPING) or to a Mobile IPv6 packet that was refused (REPORT). The tables are the
+ * same before and after: a key manager may answer, and that is then a change.
+ */
+export interface Asked {
+  readonly kind: 'asked';
+  readonly event: AcquireEvent | Mapping | Report;
+  readonly time: EventTime;
+}
+
 /** What a monitor tells. `slowConsumer`: reading had stopped because a loop was slow. */
 export type XfrmChange =
   | Exclude<TableChange<XfrmKinds>, { kind: 'overrun' }>
   | (Extract<TableChange<XfrmKinds>, { kind: 'overrun' }> & { readonly slowConsumer: boolean })
+  | Asked
   | MalformedEvent;
 
 export type XfrmMonitorListeners = {
@@ -68,6 +61,8 @@ const GROUPS = [
   X.XFRMNLGRP_EXPIRE,
   X.XFRMNLGRP_MIGRATE,
 ] as const;
+/** Only these have the events of {@link Asked}. */
+const ASKING = [X.XFRMNLGRP_ACQUIRE, X.XFRMNLGRP_MAPPING, X.XFRMNLGRP_REPORT] as const;
 
 /**
  * All SAs and policies, live.
@@ -95,7 +90,7 @@ export class XfrmMonitor
   readonly #refreshInterval: number;
   readonly #signal: AbortSignal | undefined;
   readonly #socket: NetlinkSocket;
-  readonly #client = new XfrmClient();
+  readonly #client: XfrmClient;
   readonly #table: Reconciler<XfrmKinds, XfrmEvent>;
   readonly #queues = new Set<EventQueue<XfrmChange | Synced>>();
   readonly #listing = new AbortController();
@@ -120,7 +115,7 @@ export class XfrmMonitor
    *
    * @returns a promise that is fulfilled when the tables are complete
    * @throws TypeError or RangeError for a wrong option; SystemError `EPERM` without CAP_NET_ADMIN,
-   *   `EPROTONOSUPPORT` where the kernel has no XFRM
+   *   `EPROTONOSUPPORT` where the kernel has no XFRM; `netns` as with {@link NetlinkSocket}
    */
   static async open(options: XfrmMonitorOptions = {}): Promise<XfrmMonitor> {
     const monitor = new XfrmMonitor(options);
@@ -130,34 +125,24 @@ export class XfrmMonitor
 
   private constructor(options: XfrmMonitorOptions) {
     super();
-    object('options', options);
-    const { signal, label, receiveBufferSize, highWaterMark, refreshInterval } = options;
-    if (signal !== undefined && !(signal instanceof AbortSignal)) {
-      throw wrongType('options.signal', 'an AbortSignal', signal);
-    }
-    if (label !== undefined && typeof label !== 'string') {
-      throw wrongType('options.label', 'a string', label);
-    }
-    const buffer = integer(
-      'options.receiveBufferSize',
-      receiveBufferSize ?? 64 * 2 ** 20,
-      1,
-      MAX_BUFFER,
-    );
-    this.#highWaterMark = integer('options.highWaterMark', highWaterMark ?? 4096, 1, U32_MAX);
-    this.#refreshInterval = integer(
-      'options.refreshInterval',
-      refreshInterval ?? 600_000,
-      0,
-      0x7fff_ffff,
-    );
+    const { signal, label, netns, acquires, receiveBufferSize, ...pace } = checked(options);
     this.#label = label;
+    this.#highWaterMark = pace.highWaterMark;
+    this.#refreshInterval = pace.refreshInterval;
     this.#counted = now();
     this.#opened = new Promise((resolve, reject) => {
       this.#settleOpening = { resolve, reject };
     });
     signal?.throwIfAborted();
-    this.#socket = openEventSocket('xfrm', GROUPS, buffer).socket;
+    // Events and lists must be of one namespace, also if its name goes to another in between.
+    const held = new HeldNamespace(netns);
+    try {
+      const groups = acquires ? [...GROUPS, ...ASKING] : GROUPS;
+      this.#socket = openEventSocket('xfrm', groups, receiveBufferSize, held.netns).socket;
+      this.#client = new XfrmClient({ netns: held.netns });
+    } finally {
+      held.close();
+    }
     this.#table = new Reconciler<XfrmKinds, XfrmEvent>(
       xfrmFamily,
       {
@@ -297,7 +282,9 @@ export class XfrmMonitor
     for (let i = 0; i < batch.count; i++) {
       const [offset, length] = [batch.offset(i), batch.length(i)];
       decodeDatagram<XfrmEvent>(input, offset, length, batch.truncated(i), decodeXfrm, (event) => {
-        if (event.kind !== 'malformed') this.#table.event(event);
+        if (event.kind === 'ACQUIRE' || event.kind === 'MAPPING' || event.kind === 'REPORT') {
+          this.#tell({ kind: 'asked', event, time });
+        } else if (event.kind !== 'malformed') this.#table.event(event);
         else {
           // Nobody knows what it changed.
           this.#tell({ ...event, protocol: 'xfrm' });
@@ -383,7 +370,7 @@ export class XfrmMonitor
     this.#work(() => this.#table.listEnded());
   }
 
-  #tell(change: TableChange<XfrmKinds> | MalformedEvent): void {
+  #tell(change: TableChange<XfrmKinds> | Asked | MalformedEvent): void {
     if (this.closed) return;
     const told: XfrmChange =
       change.kind === 'overrun' ? { ...change, slowConsumer: this.#slow } : change;

@@ -69,6 +69,7 @@ export const xfrmFamily: Family<XfrmKinds, XfrmEvent> = {
   // An UPDSA puts the new SA beside the larval one, then takes that away (xfrm_state_update).
   supersedes: (kind, first, second) =>
     kind === 'policy' || (isLarval(first as XfrmState) && !isLarval(second as XfrmState)),
+  unannounced: (kind, value) => kind === 'state' && isLarval(value as XfrmState),
   sameIncarnation: (kind, before, after) =>
     kind === 'state'
       ? sameState(before as XfrmState, after as XfrmState)
@@ -130,7 +131,7 @@ function apply(event: XfrmEvent, rows: XfrmRows): void {
       rows.remove('policy', policyKey(event.policy), 'deleted', event.policy);
       break;
     case 'POLEXPIRE':
-      expirePolicy(event.policy, Boolean(event.hard), rows);
+      expirePolicy(event.policy, Boolean(event.hard), event.time, rows);
       break;
     case 'FLUSHPOLICY':
       flushPolicies(event.policyType?.type ?? 'main', rows);
@@ -163,9 +164,9 @@ function fulfil(state: XfrmState, rows: XfrmRows): void {
   const clear = asked.length <= 1;
   const fitting =
     own.length > 0 && clear ? own : [...own, ...found('larvalEnds', larvalEnds(state))];
-  // One goes at most. A larval SA in a list can also be a later one.
   for (const [key] of fitting) {
-    if (rows.overlap || !clear || fitting.length > 1) rows.doubt('state', key);
+    // One goes at most.
+    if (!clear || fitting.length > 1) rows.doubt('state', key);
     else replace(key, rows);
   }
 }
@@ -179,7 +180,7 @@ function add(state: XfrmState, rows: XfrmRows): void {
   const listed = rows.overlap && known?.current.addTime === state.current.addTime;
   rows.put('state', key, listed && known ? countedAs(state, known) : state, 'new');
   // An SA of a device goes with it, without an event (net/xfrm/xfrm_device.c, xfrm_dev_down).
-  if (rows.overlap && known === undefined && state.offload) rows.doubt('state', key);
+  if (rows.overlap && state.offload && !known?.offload) rows.doubt('state', key);
   helper(state, rows);
 }
 
@@ -195,18 +196,12 @@ function updateState(request: XfrmState, rows: XfrmRows): void {
   );
   const [at, entry] = located.find(([one]) => one === key) ?? located[0] ?? [key];
   // By marks that overlap, the kernel finds the one that was added last.
-  if (located.length > 1 || at !== key) rows.doubt('state', at);
+  if (located.length > 1) rows.doubt('state', at);
   if (entry === undefined || isLarval(entry.value)) {
     // It had no keys: what the event says is the SA as it is now.
     if (entry !== undefined) replace(at, rows);
-    if (entry !== undefined && rows.overlap) {
-      // The list may show a larval SA of later; a deletion that follows would hide it.
-      rows.doubt('state', at);
-      rows.doubt('state', key);
-    }
     add(request, rows);
-  } else if (!rows.overlap || request.current.addTime >= entry.value.current.addTime) {
-    // The event's add time is the time of the request: one from before this SA was for another.
+  } else {
     rows.put('state', at, updated(entry.value, request), 'same');
     // An SA of a device may have gone with it, and this be about a larval one that came after.
     if (entry.value.offload) rows.doubt('state', at);
@@ -233,23 +228,16 @@ function updated(state: XfrmState, request: XfrmState): XfrmState {
 
 function deleteState(state: XfrmState, rows: XfrmRows): void {
   const key = stateKey(state);
-  const known = rows.tables.state.get(key)?.value;
-  if (rows.overlap && known && isLarval(known)) {
-    // No event told when it was made: it may be the one that was deleted, or a later one.
-    rows.doubt('state', key);
-    if (!isLarval(state) || known.current.addTime !== state.current.addTime) return;
-  }
   rows.remove('state', key, 'deleted', state);
-  neighbours(state, key, rows);
+  if (rows.overlap) neighbours(state, key, rows);
   helper(state, rows);
 }
 
 /**
- * An UPDSA from before the list may have been for the SA that went, found by a mark other than its
- * own; it then left a row of its own here.
+ * An UPDSA that came while the list was made may have been for the SA that went, found by a mark
+ * other than its own: it then left a row of its own, or changed that of another.
  */
 function neighbours(state: XfrmState, key: string, rows: XfrmRows): void {
-  if (!rows.overlap) return;
   for (const [other] of rows.tables.state.findRows('place', place(state))) {
     if (other !== key) rows.doubt('state', other);
   }
@@ -258,24 +246,31 @@ function neighbours(state: XfrmState, key: string, rows: XfrmRows): void {
 function expireState(event: XfrmState, hard: boolean, time: EventTime, rows: XfrmRows): void {
   const key = stateKey(event);
   const known = rows.tables.state.get(key)?.value;
-  if (hard) neighbours(event, key, rows);
-  // Gone already is normal: a timer takes an SA away first and tells then.
+  if (hard) helper(event, rows);
   if (known === undefined) {
-    helper(event, rows);
+    // Gone already is normal: a timer takes an SA away first and tells then, maybe after a round.
+    if (hard) neighbours(event, key, rows);
     return;
   }
-  const { addTime } = event.current;
-  const same = known.current.addTime === addTime;
-  if (!hard) {
-    if (same) rows.expiring('state', key, counted(known, event));
-    return;
-  }
-  // Another incarnation made within the same second cannot be told apart.
-  const young = time.wall / 1000 - Number(addTime) < 2;
-  if (rows.overlap || !same || young) rows.doubt('state', key);
-  if (same) rows.remove('state', key, 'hard-expired', counted(known, event));
-  helper(event, rows);
+  const doubtful = mayBeLater(known, event, time);
+  if (hard && doubtful) rows.doubt('state', key);
+  if (known.current.addTime !== event.current.addTime) return;
+  // Larval SAs without an SPI can be alike in everything.
+  const certain = !doubtful && (event.spi !== 0 || !hasSpi(event.proto));
+  if (hard) rows.remove('state', key, 'hard-expired', counted(known, event), certain);
+  else rows.expiring('state', key, counted(known, event));
 }
+
+/**
+ * Whether the object in the table may be a later one than that which expired: timers do not wait for
+ * requests. Another incarnation made within the same second cannot be told apart.
+ */
+function mayBeLater(known: Aging, expired: Aging, { wall }: EventTime): boolean {
+  const { addTime } = expired.current;
+  return known.current.addTime !== addTime || wall / 1000 - Number(addTime) < 2;
+}
+
+type Aging = Pick<XfrmState | XfrmPolicy, 'current'>;
 
 function flushStates(proto: IpsecProto, rows: XfrmRows): void {
   for (const [key, { value }] of [...rows.tables.state.rows()]) {
@@ -284,7 +279,6 @@ function flushStates(proto: IpsecProto, rows: XfrmRows): void {
       proto === 'any' || proto === value.proto || (proto === 255 && hasSpi(value.proto));
     if (isHelper(value)) rows.look();
     else if (!meant) continue;
-    else if (rows.overlap && isLarval(value)) rows.doubt('state', key);
     else rows.remove('state', key, 'flushed');
   }
 }
@@ -297,20 +291,17 @@ function setPolicy(policy: XfrmPolicy, as: 'new' | 'same', rows: XfrmRows): void
   const value = label && as === 'same' ? { ...policy, securityContext: label } : policy;
   const same = as === 'same' && known !== undefined && policyId(known) === policyId(value);
   rows.put('policy', key, value, same ? 'same' : 'new');
-  if (rows.overlap && known === undefined && policy.offload) rows.doubt('policy', key);
+  if (rows.overlap && policy.offload && !known?.offload) rows.doubt('policy', key);
 }
 
-function expirePolicy(event: XfrmPolicy, hard: boolean, rows: XfrmRows): void {
+function expirePolicy(event: XfrmPolicy, hard: boolean, time: EventTime, rows: XfrmRows): void {
   const key = policyKey(event);
   const known = rows.tables.policy.get(key)?.value;
   if (known === undefined) return;
-  const same = known.current.addTime === event.current.addTime;
-  if (!hard) {
-    if (same) rows.expiring('policy', key, { ...known, current: event.current });
-    return;
-  }
-  if (rows.overlap || !same) rows.doubt('policy', key);
-  if (same) rows.remove('policy', key, 'hard-expired', event);
+  if (hard && mayBeLater(known, event, time)) rows.doubt('policy', key);
+  if (known.current.addTime !== event.current.addTime) return;
+  if (hard) rows.remove('policy', key, 'hard-expired', event);
+  else rows.expiring('policy', key, { ...known, current: event.current });
 }
 
 function flushPolicies(type: string | number, rows: XfrmRows): void {

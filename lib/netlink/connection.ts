@@ -6,12 +6,25 @@
  * @module
  */
 import { constants as system } from 'node:os';
-import { integer, optionalBoolean, wrongType } from '../socket/argument.ts';
-import { type NetlinkOption, SocketStateError } from '../socket/index.ts';
+import { integer, optionalBoolean, optionalSignal, options } from '../socket/argument.ts';
+import { type Namespace, type NetlinkOption, SocketStateError } from '../socket/index.ts';
+import { HeldNamespace, optionalNamespace } from '../socket/namespace.ts';
 import { NLM_F_DUMP } from './constants.ts';
 import type { DecodeMessage } from './event.ts';
 import { type Request, refusal } from './request.ts';
 import { RequestSocket } from './request-socket.ts';
+
+/** Where to ask. */
+export interface ClientOptions {
+  /**
+   * The network namespace to ask and change: a path such as `/run/netns/NAME`, or a descriptor, which
+   * may be closed once the client is made. Default: that of the process. The client keeps the
+   * namespace until it is closed, also when its name is gone.
+   */
+  readonly netns?: Namespace | undefined;
+}
+
+const CLIENT_OPTIONS: ReadonlySet<string> = new Set<keyof ClientOptions>(['netns']);
 
 /** How long to wait, and for what. */
 export interface RequestOptions {
@@ -22,6 +35,12 @@ export interface RequestOptions {
   /** Whether answers hold keys. Default false. */
   readonly keys?: boolean | undefined;
 }
+
+const REQUEST_OPTIONS: ReadonlySet<string> = new Set<keyof RequestOptions>([
+  'signal',
+  'timeout',
+  'keys',
+]);
 
 /** What the kernel answered to a request that it carried out. */
 export interface Answer<Reply> {
@@ -59,7 +78,8 @@ const TIMED_OUT = {
  */
 export class Connection {
   readonly #protocol: number;
-  readonly #options: readonly NetlinkOption[];
+  readonly #switchedOn: readonly NetlinkOption[];
+  readonly #namespace: HeldNamespace;
   #socket: RequestSocket | undefined;
   #underWay = 0;
   readonly #turns: (() => void)[] = [];
@@ -67,11 +87,20 @@ export class Connection {
 
   /**
    * @param protocol NETLINK_XFRM, NETLINK_ROUTE … Sockets are opened as they are needed.
-   * @param options to switch on, beside extAck and capAck
+   * @param where in which network namespace
+   * @param switchedOn options of the socket, beside extAck and capAck
+   * @throws TypeError or RangeError for a wrong option, which it names
+   * @throws SystemError for a namespace that is missing, is none, or may not be entered
    */
-  constructor(protocol: number, options: readonly NetlinkOption[] = []) {
+  constructor(
+    protocol: number,
+    where: ClientOptions = {},
+    switchedOn: readonly NetlinkOption[] = [],
+  ) {
+    options('options', where, CLIENT_OPTIONS);
     this.#protocol = protocol;
-    this.#options = options;
+    this.#switchedOn = switchedOn;
+    this.#namespace = new HeldNamespace(optionalNamespace('options.netns', where.netns));
   }
 
   /**
@@ -180,6 +209,7 @@ export class Connection {
   /** Closes it; requests under way are rejected, later ones too. Can be called twice. */
   async close(): Promise<void> {
     this.#closed = true;
+    this.#namespace.close();
     this.#socket?.failAll(() => closed());
     await this.#socket?.close();
   }
@@ -190,17 +220,20 @@ export class Connection {
 
   #open(batch?: number): RequestSocket {
     if (this.#closed) throw closed();
-    return new RequestSocket(this.#protocol, this.#options, batch);
+    return new RequestSocket(this.#protocol, {
+      netns: this.#namespace.netns,
+      switchedOn: this.#switchedOn,
+      batch,
+    });
   }
 }
 
 /** The options with their defaults. @throws TypeError or RangeError for a wrong one */
-function checked({ signal, timeout = 30_000, keys }: RequestOptions) {
-  if (signal !== undefined && !(signal instanceof AbortSignal)) {
-    throw wrongType('options.signal', 'an AbortSignal', signal);
-  }
+function checked(given: RequestOptions) {
+  options('options', given, REQUEST_OPTIONS);
+  const { signal, timeout = 30_000, keys } = given;
   return {
-    signal,
+    signal: optionalSignal('options.signal', signal),
     timeout: integer('options.timeout', timeout, 1, 2 ** 31 - 1),
     keys: optionalBoolean('options.keys', keys, false),
   };
@@ -244,6 +277,6 @@ function ask<Reply>(
   });
 }
 
-const timedOut = (request: Request) => refusal({ request, attributes: new Map() }, TIMED_OUT);
+const timedOut = (request: Request) => refusal({ request, places: [] }, TIMED_OUT);
 
 const closed = () => new SocketStateError('ERR_SOCKET_CLOSED', 'the connection is closed');

@@ -13,8 +13,11 @@ export interface Refusal {
   /** The kernel's name of the request, as `XFRM_MSG_NEWSA`. */
   readonly request: string;
   readonly ack: Ack;
-  /** The kernel's name of the attribute that it refused, or that lacks one inside. */
-  readonly attribute?: string | undefined;
+  /**
+   * The kernel's names of the attribute that it refused, or that lacks one inside, and of those it
+   * lies in, outermost first.
+   */
+  readonly path?: readonly string[] | undefined;
   /** The kernel's name of the attribute that it misses. */
   readonly missing?: string | undefined;
   readonly hint?: string | undefined;
@@ -29,18 +32,24 @@ export class KernelError extends SystemError {
   readonly kernelMessage: string | undefined;
   /** The attribute it refused, under the kernel's name. */
   readonly attribute: string | undefined;
+  /**
+   * That attribute with those it lies in, outermost first: `['IFLA_LINKINFO', 'IFLA_INFO_DATA',
+   * 'IFLA_BR_FORWARD_DELAY']`; entries of lists are `[0]`.
+   */
+  readonly path: readonly string[] | undefined;
   /** The attribute it misses, under the kernel's name. */
   readonly missing: string | undefined;
 
-  constructor({ request, ack, attribute, missing, hint }: Refusal) {
+  constructor({ request, ack, path, missing, hint }: Refusal) {
     super(ack.errno, request, hint);
     this.request = request;
     this.kernelMessage = ack.message;
-    this.attribute = attribute;
+    this.attribute = path?.at(-1);
+    this.path = path;
     this.missing = missing;
     const details = [
       ack.message,
-      attribute === undefined ? undefined : `at ${attribute}`,
+      path === undefined ? undefined : `at ${path.join(' › ')}`,
       missing === undefined ? undefined : `${missing} is missing`,
     ].filter((one) => one !== undefined);
     const said = details.length === 0 ? '' : `: ${details.join(', ')}`;

@@ -5,6 +5,7 @@
 import { constants as system } from 'node:os';
 import {
   type Batch,
+  type Namespace,
   type NetlinkOption,
   NetlinkSocket,
   type SystemError,
@@ -16,6 +17,15 @@ import { type Ack, readAck } from './ack.ts';
 import { NLM_F_DUMP_INTR, NLMSG_DONE, NLMSG_ERROR } from './constants.ts';
 import type { DecodeInput } from './event.ts';
 import { type Request, refusal, type Sent, writeRequest } from './request.ts';
+
+/** How to open a {@link RequestSocket}. */
+interface RequestSocketOptions {
+  readonly netns?: Namespace | undefined;
+  /** Options beside extAck and capAck: they change what the kernel answers. */
+  readonly switchedOn?: readonly NetlinkOption[] | undefined;
+  /** The most datagrams to read at once. */
+  readonly batch?: number | undefined;
+}
 
 /** Who waits for the answers to a request. */
 export interface Answered {
@@ -73,16 +83,14 @@ export class RequestSocket {
 
   /**
    * @param protocol NETLINK_XFRM, NETLINK_ROUTE …
-   * @param options to switch on, beside extAck and capAck: they change what the kernel answers
-   * @param batch the most datagrams to read at once
    * @throws SystemError
    */
-  constructor(protocol: number, options: readonly NetlinkOption[], batch = 64) {
-    this.#socket = new NetlinkSocket({ protocol, batch });
+  constructor(protocol: number, { netns, switchedOn = [], batch = 64 }: RequestSocketOptions = {}) {
+    this.#socket = new NetlinkSocket({ protocol, netns, batch });
     try {
       this.#socket.bind();
       // Refusals in words, and without a copy of the request, which may hold keys.
-      for (const option of ['extAck', 'capAck', ...options] as const) {
+      for (const option of ['extAck', 'capAck', ...switchedOn] as const) {
         this.#socket.setOption(option, true);
       }
       const failed = (error: SystemError) => this.failAll(() => error);

@@ -2,13 +2,14 @@
  * A request to the kernel: what is sent, and how a refusal is put into words.
  * @module
  */
-import { align4, attributeLength, NLA_TYPE_MASK } from '../wire/attribute.ts';
-import { LE } from '../wire/endian.ts';
+import { align4 } from '../wire/attribute.ts';
+import type { AttributeTable } from '../wire/attribute-table.ts';
 import { NLMSG_HDRLEN } from '../wire/message.ts';
 import type { MessageWriter } from '../wire/writer.ts';
 import type { Ack } from './ack.ts';
 import { NLM_F_ACK, NLM_F_REQUEST } from './constants.ts';
 import { KernelError } from './kernel-error.ts';
+import { nameIn, type Place, placeAt, places } from './places.ts';
 
 /** A request. A protocol's client makes it; nothing here knows what it means. */
 export interface Request {
@@ -20,8 +21,8 @@ export interface Request {
   readonly fixed: number;
   /** Appends the message, with these flags and this sequence number. */
   write(writer: MessageWriter, header: { flags: number; seq: number }): void;
-  /** The kernel's name of an attribute, as `XFRMA_MARK`. */
-  attributeName(type: number): string | undefined;
+  /** What its attributes are called. */
+  readonly attributes: AttributeTable;
   /** What to do about a refusal, where that is known. */
   hint?(ack: Ack): string | undefined;
 }
@@ -29,46 +30,27 @@ export interface Request {
 /** A request on its way: what is kept of it for the case that it is refused. */
 export interface Sent {
   readonly request: Request;
-  /** The name of the attribute at each offset. */
-  readonly attributes: ReadonlyMap<number, string>;
+  readonly places: readonly Place[];
 }
 
 /** Writes a request into an empty writer. */
 export function writeRequest(writer: MessageWriter, request: Request, seq: number): Sent {
   const flags = NLM_F_REQUEST | NLM_F_ACK | (request.flags ?? 0);
   request.write(writer, { flags, seq });
-  const attributes = new Map<number, string>();
-  const { view, length } = writer;
-  for (let offset = NLMSG_HDRLEN + align4(request.fixed); offset < length; ) {
-    const type = view.getUint16(offset + 2, LE) & NLA_TYPE_MASK;
-    attributes.set(offset, request.attributeName(type) ?? `attribute ${type}`);
-    offset += align4(attributeLength(view, offset, length));
-  }
-  return { request, attributes };
+  const from = NLMSG_HDRLEN + align4(request.fixed);
+  return { request, places: places(writer.view, from, writer.length, request.attributes) };
 }
 
 /** The error for a refusal. */
-export function refusal({ request, attributes }: Sent, ack: Ack): KernelError {
+export function refusal({ request, places }: Sent, ack: Ack): KernelError {
   const { offset, missingNest, missingType } = ack;
+  const place = placeAt(places, offset ?? missingNest);
+  const space = missingNest === undefined ? request.attributes : place?.inner;
   return new KernelError({
     request: request.name,
     ack,
-    attribute: attributeAt(attributes, offset ?? missingNest),
-    missing:
-      missingType === undefined
-        ? undefined
-        : (request.attributeName(missingType) ?? `attribute ${missingType}`),
+    path: place?.path,
+    missing: missingType === undefined ? undefined : nameIn(space, missingType),
     hint: request.hint?.(ack),
   });
-}
-
-/** The attribute that begins at an offset, or the one it lies in. */
-function attributeAt(
-  attributes: ReadonlyMap<number, string>,
-  offset: number | undefined,
-): string | undefined {
-  if (offset === undefined) return undefined;
-  let name: string | undefined;
-  for (const [start, one] of attributes) if (start <= offset) name = one;
-  return name;
 }

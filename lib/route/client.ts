@@ -1,26 +1,17 @@
 /**
  * Ask and act: links, addresses, routes, rules and the rest listed, and the first four added,
- * changed and removed, with the types in which the events tell of them.
+ * changed and removed, with the types in which the events tell of them. What the requests say is in
+ * link-requests.ts, address-requests.ts, route-requests.ts and other-requests.ts.
  * @module
  */
-import type { RequestOptions } from '../netlink/connection.ts';
-import { NLM_F_CREATE, NLM_F_EXCL, NLM_F_REPLACE } from '../netlink/constants.ts';
-import { addressFamily } from '../wire/address.ts';
-import { EncodeError, shown } from '../wire/error.ts';
+import type { ClientOptions, RequestOptions } from '../netlink/connection.ts';
 import type { Input } from '../wire/input.ts';
-import { RTM_F_FIB_MATCH, RTM_F_LOOKUP_TABLE } from './constants.ts';
+import { u32 } from '../wire/integer.ts';
+import * as address from './address-requests.ts';
 import { Conversation, type Listing } from './conversation.ts';
-import {
-  checkName,
-  completeAddress,
-  completeLink,
-  completeRoute,
-  completeRule,
-  type LinkKey,
-  linkKey,
-  routeKey,
-} from './defaults.ts';
-import { AddressFamily, type RouteProtocol, type RouteType } from './names.ts';
+import { familyNamed } from './families.ts';
+import * as link from './link-requests.ts';
+import type { AddressFamily } from './names.ts';
 import type {
   BridgePort,
   IpAddress,
@@ -32,75 +23,19 @@ import type {
   Route,
   Rule,
 } from './objects.ts';
+import * as other from './other-requests.ts';
+import * as route from './route-requests.ts';
 
-export type { LinkKey, Listing };
-
-/** Which links to list. */
-export interface LinkFilter {
-  /** The kind, as `veth` or `xfrm`. */
-  readonly kind?: string | undefined;
-  /** Interface index of the bridge, bond or VRF they are a part of. */
-  readonly master?: number | undefined;
-}
-
-/** Which addresses to list. */
-export interface IpAddressFilter {
-  readonly family?: AddressFamily | undefined;
-  /** Interface index. */
-  readonly index?: number | undefined;
-}
-
-/** Which routes to list. */
-export interface RouteFilter {
-  readonly family?: AddressFamily | undefined;
-  /** A table that is not there is an error, `ENOENT`, if a family is given. */
-  readonly table?: number | undefined;
-  readonly protocol?: RouteProtocol | undefined;
-  readonly type?: RouteType | undefined;
-  /** Interface index of where packets go. */
-  readonly oif?: number | undefined;
-}
-
-/** The packet whose route is asked for. */
-export interface RouteLookup {
-  readonly dst: string;
-  readonly src?: string | undefined;
-  /** Interface index of where it goes. */
-  readonly oif?: number | undefined;
-  /** Interface index of where it came from: the route of a packet that passes through. */
-  readonly iif?: number | undefined;
-  readonly mark?: number | undefined;
-  /** The user who sends it. */
-  readonly uid?: number | undefined;
-  /** Gives the route in the table that matches, and not what is made of it for this packet. */
-  readonly match?: boolean | undefined;
-}
-
-/** Which neighbours to list. */
-export interface NeighbourFilter {
-  /** `bridge` lists the forwarding tables of bridges and tunnels. Default: all but those. */
-  readonly family?: AddressFamily | undefined;
-  /** Interface index. */
-  readonly index?: number | undefined;
-  /** Interface index of the bridge they are on. */
-  readonly master?: number | undefined;
-}
-
-/** Which next hop objects to list. */
-export interface NexthopFilter {
-  /** Interface index of where packets go. */
-  readonly oif?: number | undefined;
-  /** Interface index of the bridge or VRF. */
-  readonly master?: number | undefined;
-  /** Groups only. */
-  readonly groups?: boolean | undefined;
-}
-
-/** A network namespace: by a process in it, an open file of it, or its id here. */
-export type NamespaceKey =
-  | { readonly pid: number }
-  | { readonly fd: number }
-  | { readonly nsid: number };
+export type { IpAddressFilter } from './address-requests.ts';
+export type { LinkDestination, LinkFilter, LinkKey } from './link-requests.ts';
+export type {
+  NamespaceKey,
+  NeighbourFilter,
+  NetconfFilter,
+  NexthopFilter,
+} from './other-requests.ts';
+export type { RouteFilter, RouteLookup, RuleFilter } from './route-requests.ts';
+export type { Listing };
 
 /**
  * Requests to the kernel's rtnetlink, over a socket of their own. Listing needs no privilege.
@@ -110,7 +45,7 @@ export type NamespaceKey =
  * - KernelError for a refusal, with the kernel's words, the attribute, and a hint,
  * - SystemError where no socket can be had.
  *
- * A list is whole: it is asked for again if it was interrupted, and says so if it stays so.
+ * A list is asked for again if the kernel says that it was interrupted, and says so if it stays so.
  *
  * @example
  * await using client = new RouteClient();
@@ -118,24 +53,26 @@ export type NamespaceKey =
  * await client.setUp({ name: 'ipsec0' });
  */
 export class RouteClient implements AsyncDisposable {
-  readonly #conversation = new Conversation();
+  readonly #conversation: Conversation;
+
+  /**
+   * Opens no socket yet: that is done by the first request.
+   *
+   * @throws TypeError or RangeError for a wrong option, which it names; SystemError for a namespace
+   *   that is missing (`open ENOENT`), is none (`setns EINVAL`), or may not be entered (`setns EPERM`)
+   */
+  constructor(options: ClientOptions = {}) {
+    this.#conversation = new Conversation(options);
+  }
 
   /** All links, or those a filter names. */
-  listLinks(filter: LinkFilter = {}, options?: RequestOptions): Promise<Listing<Link>> {
-    const { kind, master } = filter;
-    const info = kind === undefined ? undefined : { kind };
-    return this.#conversation.list(
-      { message: 'GETLINK', about: 'link', value: { info, master } },
-      options,
-    );
+  async listLinks(filter: link.LinkFilter = {}, options?: RequestOptions): Promise<Listing<Link>> {
+    return this.#conversation.list(link.listLinks(filter), options);
   }
 
   /** One link. @throws KernelError `ENODEV` if there is none */
-  async getLink(key: LinkKey, options?: RequestOptions): Promise<Link> {
-    return this.#conversation.one(
-      { message: 'GETLINK', about: 'link', value: linkKey(key, 'GETLINK') },
-      options,
-    );
+  async getLink(key: link.LinkKey, options?: RequestOptions): Promise<Link> {
+    return this.#conversation.one(link.getLink(key), options);
   }
 
   /**
@@ -143,89 +80,73 @@ export class RouteClient implements AsyncDisposable {
    * whose `info.veth.peer` is the other.
    * @throws KernelError `EEXIST`, or `ENOTSUP` for a kind the kernel lacks
    */
-  async addLink(link: Input<Link>, options?: RequestOptions): Promise<void> {
-    const complete = completeLink(link, 'NEWLINK');
-    const flags = NLM_F_CREATE | NLM_F_EXCL;
-    await this.#conversation.ask(
-      { message: 'NEWLINK', about: 'link', value: complete, flags },
-      options,
-    );
+  async addLink(given: Input<Link>, options?: RequestOptions): Promise<void> {
+    return this.#conversation.act(link.addLink(given), options);
   }
 
   /**
    * Changes a link: what is given. `flags` are set as they are, all others cleared, unless
    * `change` says which count.
    */
-  async changeLink(key: LinkKey, changes: Input<Link>, options?: RequestOptions): Promise<void> {
-    const complete = completeLink(changes, 'NEWLINK');
-    const { index } = await this.#identify(key, 'NEWLINK', options);
-    const change = changes.flags === undefined ? {} : { change: changes.change ?? 0xffffffff };
-    await this.#conversation.ask(
-      { message: 'NEWLINK', about: 'link', value: { ...complete, ...change, index } },
-      options,
-    );
+  async changeLink(
+    key: link.LinkKey,
+    changes: Input<Link>,
+    options?: RequestOptions,
+  ): Promise<void> {
+    const change = link.changeLink(changes);
+    const index = await this.#identify(key, options);
+    return this.#conversation.act(change(index), options);
   }
 
   /** Switches a link on. */
-  async setUp(key: LinkKey, options?: RequestOptions): Promise<void> {
-    const link = { ...linkKey(key, 'NEWLINK'), flags: ['up'], change: ['up'] } as const;
-    await this.#conversation.ask({ message: 'NEWLINK', about: 'link', value: link }, options);
+  async setUp(key: link.LinkKey, options?: RequestOptions): Promise<void> {
+    return this.#conversation.act(link.switchLink(key, true), options);
   }
 
   /** Switches a link off. */
-  async setDown(key: LinkKey, options?: RequestOptions): Promise<void> {
-    const link = { ...linkKey(key, 'NEWLINK'), flags: [], change: ['up'] } as const;
-    await this.#conversation.ask({ message: 'NEWLINK', about: 'link', value: link }, options);
+  async setDown(key: link.LinkKey, options?: RequestOptions): Promise<void> {
+    return this.#conversation.act(link.switchLink(key, false), options);
   }
 
   /** Moves a link into another network namespace, under another name if `name` is given. */
   async moveLink(
-    key: LinkKey,
-    to: Extract<NamespaceKey, { pid: number } | { fd: number }> & { readonly name?: string },
+    key: link.LinkKey,
+    to: link.LinkDestination,
     options?: RequestOptions,
   ): Promise<void> {
-    const namespace = 'pid' in to ? { netNsPid: to.pid } : { netNsFd: to.fd };
-    if (to.name !== undefined) checkName(to.name, ['NEWLINK', 'name']);
-    const { index } = await this.#identify(key, 'NEWLINK', options);
-    const link = { index, name: to.name, ...namespace };
-    await this.#conversation.ask({ message: 'NEWLINK', about: 'link', value: link }, options);
+    const move = link.moveLink(to);
+    const index = await this.#identify(key, options);
+    return this.#conversation.act(move(index), options);
   }
 
   /** Deletes a link; of a veth pair, both. @throws KernelError `ENODEV` if there is none */
-  async deleteLink(key: LinkKey, options?: RequestOptions): Promise<void> {
-    await this.#conversation.ask(
-      { message: 'DELLINK', about: 'link', value: linkKey(key, 'DELLINK') },
-      options,
-    );
+  async deleteLink(key: link.LinkKey, options?: RequestOptions): Promise<void> {
+    return this.#conversation.act(link.deleteLink(key), options);
   }
 
   /** The ports of bridges. */
-  listPorts(options?: RequestOptions): Promise<Listing<BridgePort>> {
+  async listPorts(options?: RequestOptions): Promise<Listing<BridgePort>> {
     const value = { family: 'bridge' } as const;
     return this.#conversation.list({ message: 'GETLINK', about: 'port', value }, options);
   }
 
   /** All addresses, or those a filter names. */
-  listAddresses(
-    filter: IpAddressFilter = {},
+  async listAddresses(
+    filter: address.IpAddressFilter = {},
     options?: RequestOptions,
   ): Promise<Listing<IpAddress>> {
-    const { family, index } = filter;
-    return this.#conversation.list(
-      { message: 'GETADDR', about: 'address', value: { family, index } },
-      options,
-    );
+    return this.#conversation.list(address.listAddresses(filter), options);
   }
 
   /** The address of an interface, from the list; undefined if it has it not. */
   async getAddress(
     index: number,
-    address: string,
+    text: string,
     options?: RequestOptions,
   ): Promise<IpAddress | undefined> {
-    const family = familyNamed(address, ['GETADDR', 'address']);
+    const family = familyNamed(text, ['GETADDR', 'address']);
     const { items } = await this.listAddresses({ family, index }, options);
-    return items.find((one) => (one.local ?? one.address) === address);
+    return items.find((one) => (one.local ?? one.address) === text);
   }
 
   /**
@@ -233,53 +154,31 @@ export class RouteClient implements AsyncDisposable {
    * `address` is the other end's where `local` is one's own.
    * @throws KernelError `EEXIST` if the interface has it
    */
-  async addAddress(address: Input<IpAddress>, options?: RequestOptions): Promise<void> {
-    const complete = completeAddress(address, 'NEWADDR');
-    await this.#conversation.ask(
-      { message: 'NEWADDR', about: 'address', value: complete, flags: NLM_F_CREATE | NLM_F_EXCL },
-      options,
-    );
+  async addAddress(given: Input<IpAddress>, options?: RequestOptions): Promise<void> {
+    return this.#conversation.act(address.addAddress(given), options);
   }
 
   /** Adds an address, or changes the times and flags of the one that is there. */
-  async changeAddress(address: Input<IpAddress>, options?: RequestOptions): Promise<void> {
-    const complete = completeAddress(address, 'NEWADDR');
-    await this.#conversation.ask(
-      {
-        message: 'NEWADDR',
-        about: 'address',
-        value: complete,
-        flags: NLM_F_CREATE | NLM_F_REPLACE,
-      },
-      options,
-    );
+  async changeAddress(given: Input<IpAddress>, options?: RequestOptions): Promise<void> {
+    return this.#conversation.act(address.changeAddress(given), options);
   }
 
   /** Removes an address. @throws KernelError `EADDRNOTAVAIL` if the interface has it not */
-  async deleteAddress(address: Input<IpAddress>, options?: RequestOptions): Promise<void> {
-    await this.#conversation.ask(
-      { message: 'DELADDR', about: 'address', value: completeAddress(address, 'DELADDR') },
-      options,
-    );
+  async deleteAddress(given: Input<IpAddress>, options?: RequestOptions): Promise<void> {
+    return this.#conversation.act(address.deleteAddress(given), options);
   }
 
   /** All routes, or those a filter names. */
-  listRoutes(filter: RouteFilter = {}, options?: RequestOptions): Promise<Listing<Route>> {
-    return this.#conversation.list(
-      { message: 'GETROUTE', about: 'route', value: { ...filter } },
-      options,
-    );
+  async listRoutes(
+    filter: route.RouteFilter = {},
+    options?: RequestOptions,
+  ): Promise<Listing<Route>> {
+    return this.#conversation.list(route.listRoutes(filter), options);
   }
 
   /** The route that a packet takes. @throws KernelError `ENETUNREACH` if there is none */
-  async getRoute(packet: RouteLookup, options?: RequestOptions): Promise<Route> {
-    const { dst, src, match = false, ...more } = packet;
-    const family = familyNamed(dst, ['GETROUTE', 'dst']);
-    const bits = family === 'inet' ? 32 : 128;
-    const srcLength = src === undefined ? 0 : bits;
-    const flags = RTM_F_LOOKUP_TABLE | (match ? RTM_F_FIB_MATCH : 0);
-    const value = { ...more, family, dst, dstLength: bits, src, srcLength, flags };
-    return this.#conversation.one({ message: 'GETROUTE', about: 'route', value }, options);
+  async getRoute(packet: route.RouteLookup, options?: RequestOptions): Promise<Route> {
+    return this.#conversation.one(route.lookUpRoute(packet), options);
   }
 
   /**
@@ -287,68 +186,39 @@ export class RouteClient implements AsyncDisposable {
    * without `dst` it is the default route.
    * @throws KernelError `EEXIST` if there is one with its destination and metric
    */
-  async addRoute(route: Input<Route>, options?: RequestOptions): Promise<void> {
-    const complete = completeRoute(route, 'NEWROUTE');
-    await this.#conversation.ask(
-      { message: 'NEWROUTE', about: 'route', value: complete, flags: NLM_F_CREATE | NLM_F_EXCL },
-      options,
-    );
+  async addRoute(given: Input<Route>, options?: RequestOptions): Promise<void> {
+    return this.#conversation.act(route.addRoute(given), options);
   }
 
   /** Adds a route, or replaces the one with its destination and metric. */
-  async replaceRoute(route: Input<Route>, options?: RequestOptions): Promise<void> {
-    const complete = completeRoute(route, 'NEWROUTE');
-    const flags = NLM_F_CREATE | NLM_F_REPLACE;
-    await this.#conversation.ask(
-      { message: 'NEWROUTE', about: 'route', value: complete, flags },
-      options,
-    );
+  async replaceRoute(given: Input<Route>, options?: RequestOptions): Promise<void> {
+    return this.#conversation.act(route.replaceRoute(given), options);
   }
 
   /**
    * Removes a route: the first that has what is given; the table is main unless given.
    * @throws KernelError `ESRCH` if there is none
    */
-  async deleteRoute(route: Input<Route>, options?: RequestOptions): Promise<void> {
-    await this.#conversation.ask(
-      { message: 'DELROUTE', about: 'route', value: routeKey(route, 'DELROUTE') },
-      options,
-    );
+  async deleteRoute(given: Input<Route>, options?: RequestOptions): Promise<void> {
+    return this.#conversation.act(route.deleteRoute(given), options);
   }
 
   /** All neighbours, or those a filter names. */
-  listNeighbours(
-    filter: NeighbourFilter = {},
+  async listNeighbours(
+    filter: other.NeighbourFilter = {},
     options?: RequestOptions,
   ): Promise<Listing<Neighbour>> {
-    const { family, index, master } = filter;
-    // Forwarding tables are chosen by the struct, neighbours by an attribute (net/core: rtnetlink.c
-    // valid_fdb_dump_strict, neighbour.c neigh_valid_dump_req).
-    const by = family === 'bridge' ? { index } : { viaIndex: index };
-    return this.#conversation.list(
-      { message: 'GETNEIGH', about: 'neighbour', value: { family, master, ...by } },
-      options,
-    );
+    return this.#conversation.list(other.listNeighbours(filter), options);
   }
 
   /** One neighbour. @throws KernelError `ENOENT` if there is none */
   async getNeighbour(index: number, dst: string, options?: RequestOptions): Promise<Neighbour> {
-    const family = familyNamed(dst, ['GETNEIGH', 'dst']);
-    return this.#conversation.one(
-      { message: 'GETNEIGH', about: 'neighbour', value: { family, index, dst } },
-      options,
-    );
+    return this.#conversation.one(other.getNeighbour(index, dst), options);
   }
 
   /** All rules, or those of a family. */
-  listRules(
-    filter: { readonly family?: AddressFamily | undefined } = {},
-    options?: RequestOptions,
-  ): Promise<Listing<Rule>> {
-    return this.#conversation.list(
-      { message: 'GETRULE', about: 'rule', value: { family: filter.family } },
-      options,
-    );
+  async listRules(filter: route.RuleFilter = {}, options?: RequestOptions): Promise<Listing<Rule>> {
+    return this.#conversation.list(route.listRules(filter), options);
   }
 
   /** The first rule of a priority, from the list; undefined if there is none. */
@@ -357,17 +227,14 @@ export class RouteClient implements AsyncDisposable {
     priority: number,
     options?: RequestOptions,
   ): Promise<Rule | undefined> {
+    u32(priority, 'priority');
     const { items } = await this.listRules({ family }, options);
     return items.find((one) => (one.priority ?? 0) === priority);
   }
 
   /** Adds a rule. It leads to table main unless `table` or `action` say something else. */
   async addRule(rule: Input<Rule>, options?: RequestOptions): Promise<void> {
-    const complete = completeRule(rule, 'NEWRULE');
-    await this.#conversation.ask(
-      { message: 'NEWRULE', about: 'rule', value: complete, flags: NLM_F_CREATE | NLM_F_EXCL },
-      options,
-    );
+    return this.#conversation.act(route.addRule(rule), options);
   }
 
   /**
@@ -376,51 +243,38 @@ export class RouteClient implements AsyncDisposable {
    * @throws KernelError `ENOENT` if there is none
    */
   async deleteRule(rule: Input<Rule>, options?: RequestOptions): Promise<void> {
-    const { action = 'unspec', table = 0 } = rule;
-    const complete = completeRule({ ...rule, action, table }, 'DELRULE');
-    await this.#conversation.ask({ message: 'DELRULE', about: 'rule', value: complete }, options);
+    return this.#conversation.act(route.deleteRule(rule), options);
   }
 
   /** All next hop objects, or those a filter names. */
-  listNexthops(filter: NexthopFilter = {}, options?: RequestOptions): Promise<Listing<Nexthop>> {
-    const { oif, master, groups } = filter;
-    return this.#conversation.list(
-      {
-        message: 'GETNEXTHOP',
-        about: 'nexthop',
-        value: { oif, master, ...(groups ? { groups } : {}) },
-      },
-      options,
-    );
+  async listNexthops(
+    filter: other.NexthopFilter = {},
+    options?: RequestOptions,
+  ): Promise<Listing<Nexthop>> {
+    return this.#conversation.list(other.listNexthops(filter), options);
   }
 
   /** One next hop object. @throws KernelError `ENOENT` if there is none */
   async getNexthop(id: number, options?: RequestOptions): Promise<Nexthop> {
-    return this.#conversation.one(
-      { message: 'GETNEXTHOP', about: 'nexthop', value: { id } },
-      options,
-    );
+    return this.#conversation.one(other.getNexthop(id), options);
   }
 
   /** The ids that other network namespaces have here. */
-  listNamespaceIds(options?: RequestOptions): Promise<Listing<NamespaceId>> {
-    return this.#conversation.list({ message: 'GETNSID', about: 'nsid', value: {} }, options);
+  async listNamespaceIds(options?: RequestOptions): Promise<Listing<NamespaceId>> {
+    return this.#conversation.list(other.namespaceIds({}), options);
   }
 
   /** The id of a network namespace here; -1 if it has none. */
-  async getNamespaceId(key: NamespaceKey, options?: RequestOptions): Promise<NamespaceId> {
-    return this.#conversation.one({ message: 'GETNSID', about: 'nsid', value: key }, options);
+  async getNamespaceId(key: other.NamespaceKey, options?: RequestOptions): Promise<NamespaceId> {
+    return this.#conversation.one(other.namespaceIds(key), options);
   }
 
   /** Settings of IP on all links, and of `all` (-1) and `default` (-2). */
-  listNetconfs(
-    filter: { readonly family?: AddressFamily | undefined } = {},
+  async listNetconfs(
+    filter: other.NetconfFilter = {},
     options?: RequestOptions,
   ): Promise<Listing<Netconf>> {
-    return this.#conversation.list(
-      { message: 'GETNETCONF', about: 'netconf', value: { family: filter.family } },
-      options,
-    );
+    return this.#conversation.list(other.listNetconfs(filter), options);
   }
 
   /** Settings of IP on a link. @param index -1 for all, -2 for new ones */
@@ -429,10 +283,7 @@ export class RouteClient implements AsyncDisposable {
     index: number,
     options?: RequestOptions,
   ): Promise<Netconf> {
-    return this.#conversation.one(
-      { message: 'GETNETCONF', about: 'netconf', value: { family, index } },
-      options,
-    );
+    return this.#conversation.one(other.getNetconf(family, index), options);
   }
 
   /** Closes the sockets; requests under way are rejected. Can be called twice. */
@@ -444,15 +295,9 @@ export class RouteClient implements AsyncDisposable {
     return this.close();
   }
 
-  /** A link’s index: a request that renames it can’t have its old name too. */
-  async #identify(key: LinkKey, message: string, options: RequestOptions | undefined) {
-    const { index } = linkKey(key, message);
-    return index === undefined ? await this.getLink(key, options) : { index: Number(index) };
+  /** A link’s index. */
+  async #identify(key: link.LinkKey, options: RequestOptions | undefined): Promise<number> {
+    const { index } = link.linkKey(key, 'NEWLINK');
+    return index ?? (await this.getLink(key, options)).index;
   }
-}
-
-function familyNamed(address: string, path: readonly string[]): 'inet' | 'inet6' {
-  const family = addressFamily(address);
-  if (family === undefined) throw new EncodeError(`${shown(address)} is no address`, path);
-  return family === AddressFamily.numbers.inet ? 'inet' : 'inet6';
 }

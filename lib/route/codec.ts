@@ -6985,8 +6985,8 @@ export function readNexthopAttributes(
         break;
       case 2: // NHA_GROUP
         if (n % 8 !== 0) notAMultiple('NHA_GROUP', at, 8, n);
-        into.group = [];
-        for (let i = p; i < p + n; i += 8) into.group.push(readNexthopMember(v, b, i));
+        into.group = new Array<NexthopMember>(n / 8);
+        for (let i = 0; i < n / 8; i++) into.group[i] = readNexthopMember(v, b, p + i * 8);
         break;
       case 3: // NHA_GROUP_TYPE
         if (n < 2) tooShort('NHA_GROUP_TYPE', at, 2, n);

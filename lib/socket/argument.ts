@@ -28,6 +28,17 @@ export function integer(name: string, value: unknown, min: number, max: number):
   throw Object.assign(error, { code: 'ERR_OUT_OF_RANGE' });
 }
 
+/** The same, or `otherwise` if it is undefined. */
+export function optionalInteger(
+  name: string,
+  value: unknown,
+  otherwise: number,
+  min: number,
+  max: number,
+): number {
+  return value === undefined ? otherwise : integer(name, value, min, max);
+}
+
 /** `value`, if it is a boolean, or `otherwise` if it is undefined. */
 export function optionalBoolean(name: string, value: unknown, otherwise: boolean): boolean {
   if (value === undefined) return otherwise;
@@ -35,9 +46,21 @@ export function optionalBoolean(name: string, value: unknown, otherwise: boolean
   return value;
 }
 
-/** Throws unless `value` is an object, or undefined where `optional`. */
+/** Throws unless `value` is an object. */
 export function object(name: string, value: unknown): void {
-  if (typeof value !== 'object' || value === null) throw wrongType(name, 'an object', value);
+  if (typeof value !== 'object' || value === null || Array.isArray(value)) {
+    throw wrongType(name, 'an object', value);
+  }
+}
+
+/** Throws unless `value` is an object whose properties are all among `names`. */
+export function options(name: string, value: unknown, names: ReadonlySet<string>): void {
+  object(name, value);
+  for (const one of Object.keys(value as object)) {
+    if (names.has(one)) continue;
+    const error = new TypeError(`${name}.${one} is no option; there are ${[...names].join(', ')}`);
+    throw Object.assign(error, { code: 'ERR_INVALID_ARG_VALUE' });
+  }
 }
 
 /** `value`, if it is an AbortSignal or undefined. */

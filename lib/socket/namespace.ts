@@ -75,6 +75,45 @@ export function withNamespace<Result>(netns: Namespace, use: (netns: number) => 
   }
 }
 
+/** Closes the descriptors of those that nobody closed. */
+const forgotten = new FinalizationRegistry<number>((descriptor) => closeSync(descriptor));
+
+/**
+ * A network namespace in which sockets are opened over time: the same one for all of them, whatever
+ * becomes of its name or of the caller's descriptor meanwhile. The kernel keeps it until `close`.
+ */
+export class HeldNamespace {
+  #descriptor: number | undefined;
+
+  /**
+   * @param netns undefined for one's own, which needs no holding
+   * @throws SystemError if it is missing, no namespace, or may not be entered
+   */
+  constructor(netns: Namespace | undefined) {
+    if (netns === undefined) return;
+    this.#descriptor = withNamespace(netns, (given) => {
+      if (given < 0) return undefined;
+      const entered = addon().enter(given);
+      if (typeof entered !== 'number') throw refused(entered.errno, entered.syscall, netns);
+      return attempt('open', netns, () => openSync(`/proc/self/fd/${given}`, constants.O_RDONLY));
+    });
+    if (this.#descriptor !== undefined) forgotten.register(this, this.#descriptor, this);
+  }
+
+  /** Where to open a socket; undefined for one's own namespace. */
+  get netns(): Namespace | undefined {
+    return this.#descriptor;
+  }
+
+  /** Can be called twice. */
+  close(): void {
+    if (this.#descriptor === undefined) return;
+    forgotten.unregister(this);
+    closeSync(this.#descriptor);
+    this.#descriptor = undefined;
+  }
+}
+
 /**
  * Opens the socket, in another namespace by a thread that lives only for that (native/namespace.cc):
  * the namespace of the thread that runs JavaScript never changes.

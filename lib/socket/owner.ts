@@ -5,7 +5,7 @@
  */
 import { closeSync, readdirSync, readFileSync, readlinkSync } from 'node:fs';
 import { addon } from './addon.ts';
-import { integer, object, U32_MAX, wrongType } from './argument.ts';
+import { integer, options as optionsOf, U32_MAX, wrongType } from './argument.ts';
 import { type Namespace, openFile, optionalNamespace } from './namespace.ts';
 
 /** A process that holds a netlink socket. */
@@ -74,7 +74,7 @@ export class SocketOwners {
 
   /** @param options `netns`: where the sockets are; default the namespace of the process */
   constructor(options: { readonly netns?: Namespace | undefined } = {}) {
-    object('options', options);
+    optionsOf('options', options, new Set(['netns']));
     this.#netns = optionalNamespace('options.netns', options.netns);
   }
 

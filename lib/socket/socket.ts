@@ -4,7 +4,9 @@ import {
   integer,
   object,
   optionalBoolean,
+  optionalInteger,
   optionalSignal,
+  options as optionsOf,
   U32_MAX,
   wrongType,
 } from './argument.ts';
@@ -41,6 +43,14 @@ export interface NetlinkSocketOptions {
   batch?: number;
 }
 
+const OPTIONS: ReadonlySet<string> = new Set<keyof NetlinkSocketOptions>([
+  'protocol',
+  'kernelOnly',
+  'netns',
+  'signal',
+  'batch',
+]);
+
 /** A netlink address, struct sockaddr_nl. */
 export interface NetlinkAddress {
   /** Unsigned. As a destination, 0 is the kernel. */
@@ -55,8 +65,8 @@ let opened = 0;
 
 function numbers(name: string, address: Partial<NetlinkAddress>): NetlinkAddress {
   object(name, address);
-  const portId = integer(`${name}.portId`, address.portId ?? 0, 0, U32_MAX);
-  return { portId, groups: integer(`${name}.groups`, address.groups ?? 0, 0, U32_MAX) };
+  const portId = optionalInteger(`${name}.portId`, address.portId, 0, 0, U32_MAX);
+  return { portId, groups: optionalInteger(`${name}.groups`, address.groups, 0, 0, U32_MAX) };
 }
 
 /**
@@ -97,11 +107,11 @@ export class NetlinkSocket {
    * @throws the signal's reason, if it was aborted before
    */
   constructor(options: NetlinkSocketOptions) {
-    object('options', options);
+    optionsOf('options', options, OPTIONS);
     const protocol = integer('options.protocol', options.protocol, 0, 31);
     this.#kernelOnly = optionalBoolean('options.kernelOnly', options.kernelOnly, true);
     const { Socket, batch: most } = addon();
-    this.#batch = integer('options.batch', options.batch ?? most, 1, most);
+    this.#batch = optionalInteger('options.batch', options.batch, most, 1, most);
     const netns = optionalNamespace('options.netns', options.netns);
     this.#signal = optionalSignal('options.signal', options.signal);
     this.#signal?.throwIfAborted();

@@ -96,6 +96,18 @@ export interface AttributeTable {
   readonly shared?: true;
 }
 
+const numbered = new WeakMap<AttributeTable, ReadonlyMap<number, Attribute>>();
+
+/** The attributes of a space by their numbers. */
+export function attributesByNumber(table: AttributeTable): ReadonlyMap<number, Attribute> {
+  let found = numbered.get(table);
+  if (found === undefined) {
+    found = new Map(table.attributes.map((one) => [one.number, one]));
+    numbered.set(table, found);
+  }
+  return found;
+}
+
 /** The attributes of a shared space that belong to one kind of message. */
 export interface Part {
   /** Their numbers, in the kernel's order. */

@@ -81,6 +81,18 @@ export function wrongLength(name: string, offset: number, expected: number, foun
   });
 }
 
+/**
+ * A value of any type, for the text of an error. Of what is no text and no number only the kind is told:
+ * a key may stand where something else belongs.
+ */
+export function shown(value: unknown): string {
+  if (typeof value === 'string') return JSON.stringify(value);
+  if (typeof value === 'bigint') return `${value}n`;
+  if (typeof value === 'function') return 'a function';
+  if (typeof value !== 'object' || value === null) return String(value);
+  return Array.isArray(value) ? 'an array' : 'an object';
+}
+
 /** A value that no bytes can be made of. Names the path of the value; does not show the value of a key. */
 export class EncodeError extends Error {
   readonly code = 'ERR_NETLINK_ENCODE';
@@ -102,15 +114,4 @@ export function within(error: unknown, outer: string): unknown {
   if (error instanceof EncodeError) return new EncodeError(error.reason, [outer, ...error.path]);
   if (error instanceof DecodeError) return error.within(outer);
   return error;
-}
-
-/**
- * A wrong value, for the text of an error. Of what is no text and no number only the kind is told: a
- * key may stand where something else belongs.
- */
-export function shown(value: unknown): string {
-  if (typeof value === 'string') return JSON.stringify(value);
-  if (typeof value === 'function') return 'a function';
-  if (typeof value !== 'object' || value === null) return String(value);
-  return `an instance of ${value.constructor?.name ?? 'Object'}`;
 }

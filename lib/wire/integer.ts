@@ -29,25 +29,33 @@ function refuse(value: unknown, least: bigint, most: bigint, field: string): nev
 /** `value` if it fits into 8 bits; 0 for undefined. */
 export function u8(value: number | undefined, field: string): number {
   if (value === undefined) return 0;
-  return (value & 0xff) === value ? value : refuse(value, 0n, 0xffn, field);
+  return typeof value === 'number' && (value & 0xff) === value
+    ? value
+    : refuse(value, 0n, 0xffn, field);
 }
 
 /** `value` if it fits into 16 bits; 0 for undefined. */
 export function u16(value: number | undefined, field: string): number {
   if (value === undefined) return 0;
-  return (value & 0xffff) === value ? value : refuse(value, 0n, 0xffffn, field);
+  return typeof value === 'number' && (value & 0xffff) === value
+    ? value
+    : refuse(value, 0n, 0xffffn, field);
 }
 
 /** `value` if it fits into 32 bits; 0 for undefined. */
 export function u32(value: number | undefined, field: string): number {
   if (value === undefined) return 0;
-  return value >>> 0 === value ? value : refuse(value, 0n, 0xffffffffn, field);
+  return typeof value === 'number' && value >>> 0 === value
+    ? value
+    : refuse(value, 0n, 0xffffffffn, field);
 }
 
 /** `value` if it fits into 32 bits with a sign; 0 for undefined. */
 export function s32(value: number | undefined, field: string): number {
   if (value === undefined) return 0;
-  return (value | 0) === value ? value : refuse(value, -0x80000000n, 0x7fffffffn, field);
+  return typeof value === 'number' && (value | 0) === value
+    ? value
+    : refuse(value, -0x80000000n, 0x7fffffffn, field);
 }
 
 /** Writes an unsigned 64-bit number in network byte order; undefined is 0. */

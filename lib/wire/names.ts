@@ -71,14 +71,13 @@ export class Flags<Name extends string> {
   mask(value: FlagSet<Name> | readonly Name[] | number | undefined, field: string): number {
     if (value === undefined) return 0;
     if (typeof value === 'number') return value;
-    if (typeof value !== 'object') {
-      throw new EncodeError(`${shown(value)} is no list of names, no set of flags and no number`, [
-        field,
-      ]);
+    if (typeof value === 'object' && value !== null && 'mask' in value) return value.mask;
+    if (!Array.isArray(value)) {
+      const reason = `${shown(value)} is no list of names, no set of flags and no number`;
+      throw new EncodeError(reason, [field]);
     }
-    if ('mask' in value) return value.mask;
     let mask = 0;
-    for (const name of value) {
+    for (const name of value as readonly Name[]) {
       if (!Object.hasOwn(this.bits, name)) {
         const known = Object.keys(this.bits).join(', ');
         throw new EncodeError(`${shown(name)} is none of ${known}`, [field]);

@@ -84,6 +84,8 @@ export interface Struct {
    * (`sel.family`); `outer` where the struct around it says so; undefined where it has none.
    */
   readonly family: string | undefined;
+  /** Whether all fields must be given where it is. */
+  readonly whole: boolean;
 }
 
 const camel = (kernel: string) =>
@@ -175,7 +177,7 @@ export function struct(
   typeName: string,
   doc: string,
   fields: readonly Field[],
-  more: { family?: string } = {},
+  more: { family?: string; whole?: true } = {},
 ): Struct {
   let offset = 0;
   let align = 1;
@@ -195,5 +197,6 @@ export function struct(
     size: up(align),
     align,
     family: more.family,
+    whole: more.whole === true,
   };
 }

@@ -212,7 +212,8 @@ export const spdAttributes: AttributeTable = {
   ],
 };
 
-const names = new Map(attributes.attributes.map(({ number, kernel }) => [number, kernel]));
-
-/** The kernel's name of an attribute, as `XFRMA_MARK`. */
-export const attributeName = (number: number): string | undefined => names.get(number);
+/** The attributes of a message, by its name without XFRM_MSG_. */
+export function attributesOf(message: string | undefined): AttributeTable {
+  if (message?.endsWith('SADINFO')) return sadAttributes;
+  return message?.endsWith('SPDINFO') ? spdAttributes : attributes;
+}

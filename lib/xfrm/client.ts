@@ -3,13 +3,18 @@
  * events tell of them.
  * @module
  */
-import { Connection, type DumpEnd, type RequestOptions } from '../netlink/connection.ts';
+import {
+  type ClientOptions,
+  Connection,
+  type DumpEnd,
+  type RequestOptions,
+} from '../netlink/connection.ts';
 import { NETLINK_XFRM, NLM_F_REPLACE } from '../netlink/constants.ts';
 import type { Request } from '../netlink/request.ts';
+import { checkProperties } from '../wire/check.ts';
 import type { Input } from '../wire/input.ts';
 import { checkAlgorithm } from './algorithms.ts';
-import { attributeName } from './attributes.ts';
-import { checkProperties } from './check.ts';
+import { attributesOf } from './attributes.ts';
 import type { Mark, Migration, PolicyDefaults, SadAttributes, SpdAttributes } from './codec.ts';
 import { decodeXfrmMessage } from './decode-message.ts';
 import { encodeXfrm, type XfrmInput } from './encode.ts';
@@ -32,7 +37,7 @@ import { leftOut, mayBeLeftOut, RECENT, RECENT_POLICY, type Taken } from './take
 
 export type { PolicyKey, StateFilter, StateKey } from './keys.ts';
 export type { Taken } from './taken.ts';
-export type { DumpEnd, RequestOptions };
+export type { ClientOptions, DumpEnd, RequestOptions };
 
 /**
  * Requests to the kernel's XFRM, over a socket of their own.
@@ -47,7 +52,17 @@ export type { DumpEnd, RequestOptions };
  * for await (const state of client.listStates()) console.log(state.daddr, state.spi);
  */
 export class XfrmClient implements AsyncDisposable {
-  readonly #connection = new Connection(NETLINK_XFRM);
+  readonly #connection: Connection;
+
+  /**
+   * Opens no socket yet: that is done by the first request.
+   *
+   * @throws TypeError or RangeError for a wrong option, which it names; SystemError for a namespace
+   *   that is missing (`open ENOENT`), is none (`setns EINVAL`), or may not be entered (`setns EPERM`)
+   */
+  constructor(options: ClientOptions = {}) {
+    this.#connection = new Connection(NETLINK_XFRM, options);
+  }
 
   /** All SAs, larval ones included, or those a filter names. One piece of the list at a time. */
   listStates(
@@ -73,7 +88,9 @@ export class XfrmClient implements AsyncDisposable {
     for (;;) {
       const { value, done } = await pieces.next();
       if (done) return value;
-      yield value.flatMap((reply) => (reply.kind === 'NEWSA' ? reply.state : []));
+      const states: XfrmState[] = [];
+      for (const reply of value) if (reply.kind === 'NEWSA') states.push(reply.state);
+      yield states;
     }
   }
 
@@ -328,7 +345,7 @@ function requestOf(message: XfrmInput<XfrmRequest>): Request {
     flags: message.header?.flags ?? 0,
     fixed: dump ? 0 : fixedSize(name),
     write: (writer, header) => encodeXfrm(writer, { ...message, header }),
-    attributeName,
+    attributes: attributesOf(name),
     hint: (ack) => hintFor(full, ack),
   };
 }

@@ -1761,8 +1761,8 @@ export function readXfrmAttributes(
         break;
       case 5: // XFRMA_TMPL
         if (n % 64 !== 0) notAMultiple('XFRMA_TMPL', at, 64, n);
-        into.templates = [];
-        for (let i = p; i < p + n; i += 64) into.templates.push(readTemplate(v, b, i, family));
+        into.templates = new Array<Template>(n / 64);
+        for (let i = 0; i < n / 64; i++) into.templates[i] = readTemplate(v, b, p + i * 64, family);
         break;
       case 6: // XFRMA_SA
         if (n < 224) tooShort('XFRMA_SA', at, 224, n);

@@ -2,10 +2,11 @@
  * How callers of the client name SAs and policies, and which they want.
  * @module
  */
+import { checkProperties } from '../wire/check.ts';
 import { EncodeError, shown } from '../wire/error.ts';
 import type { Input } from '../wire/input.ts';
 import { parseNetwork } from '../wire/network.ts';
-import { checkProperties, type Shape, shapeWith } from './check.ts';
+import { type Shape, shapeWith } from '../wire/shape.ts';
 import type { AddressFilter, Mark, Selector } from './codec.ts';
 import type { IpsecProto, PolicyDir, PolicyType } from './names.ts';
 import { POLICY, STATE } from './shapes.ts';

@@ -328,10 +328,14 @@ export const xfrm_user_migrate = struct(
   ],
 );
 
-export const xfrm_mark = struct('xfrm_mark', 'Mark', 'A mark and the bits of it that count.', [
-  number('u32', 'v', 'Value.', { name: 'value' }),
-  number('u32', 'm', 'Mask.', { name: 'mask' }),
-]);
+export const xfrm_mark = struct(
+  'xfrm_mark',
+  'Mark',
+  'A mark and the bits of it that count.',
+  [number('u32', 'v', 'Value.', { name: 'value' }), number('u32', 'm', 'Mask.', { name: 'mask' })],
+  // A mark without a mask would match every packet, or none.
+  { whole: true },
+);
 
 export const xfrm_user_migrate_state = struct(
   'xfrm_user_migrate_state',

@@ -4,25 +4,15 @@
  */
 import { NLM_F_DUMP } from '../netlink/constants.ts';
 import type { Family } from '../netlink/trace.ts';
-import type { AttributeTable } from '../wire/attribute-table.ts';
-import { attributes, sadAttributes, spdAttributes } from './attributes.ts';
-import * as X from './constants.ts';
+import { attributesByNumber } from '../wire/attribute-table.ts';
+import { attributesOf } from './attributes.ts';
 import { fixedSize, messageName } from './messages.ts';
 import * as S from './structs.ts';
 
 const WITH_KEYS: ReadonlySet<object> = new Set([S.xfrm_algo, S.xfrm_algo_auth, S.xfrm_algo_aead]);
 
-const TABLES = new Map<number, AttributeTable>([
-  [X.XFRM_MSG_NEWSADINFO, sadAttributes],
-  [X.XFRM_MSG_GETSADINFO, sadAttributes],
-  [X.XFRM_MSG_NEWSPDINFO, spdAttributes],
-  [X.XFRM_MSG_GETSPDINFO, spdAttributes],
-]);
-
-function find(messageType: number, type: number) {
-  const table = TABLES.get(messageType) ?? attributes;
-  return table.attributes.find(({ number }) => number === type);
-}
+const find = (messageType: number, type: number) =>
+  attributesByNumber(attributesOf(messageName(messageType))).get(type);
 
 export const xfrmFamily: Family = {
   messageName: (type) => {

@@ -4,6 +4,7 @@ import { spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
+import { text } from 'node:stream/consumers';
 import { test } from 'node:test';
 import { NetlinkSocket } from '../../lib/socket/index.ts';
 import { checkLine } from '../schema.ts';
@@ -16,7 +17,7 @@ const env = { ...process.env, NO_COLOR: undefined, FORCE_COLOR: undefined, TZ: '
 async function apart(...args: string[]) {
   // The shell carries out a line at a time; the monitor's own lines come in between.
   const script = `mount -t tmpfs tmpfs /run && exec 3<&0 && ${args[0]?.startsWith('--netns') ? 'ip netns add red && ' : ''}
-    { "$@" </dev/null & } && MONITOR=$! && while read -r line <&3; do eval "$line" || exit 9; done; wait $MONITOR`;
+    ln -s /run/netns/red /run/link && { "$@" </dev/null & } && MONITOR=$! && while read -r line <&3; do eval "$line" || exit 9; done; wait $MONITOR`;
   const monitor = [process.execPath, program, 'monitor', ...args];
   const child = spawn('unshare', ['--mount', '--net', 'sh', '-c', script, 'sh', ...monitor], {
     env,
@@ -81,6 +82,56 @@ test('--netns hears the named ones only, says when the name goes, and hears it w
   running.run(`ip -n red ${add}`);
   assert.equal((await next()).kind, 'NEWPOLICY');
   assert.equal((await running.end()).status, 0);
+});
+
+test('--netns: a path is watched like a name, also through a link', async () => {
+  const running = await apart('--netns', '/run/link');
+  running.run('ip netns add other && ip netns del red');
+  assert.match(await running.next(), /^\S+ \/run\/link namespace removed$/);
+  running.run('ip netns add red');
+  assert.match(await running.next(), /^\S+ \/run\/link namespace added$/, 'another of that name');
+  running.run(`ip -n red ${add}`);
+  assert.match(await running.next(), /^\S+ \/run\/link NEWPOLICY out/);
+  assert.equal((await running.end()).status, 0);
+});
+
+test('what a namespace had queued when its name went is printed before that is told', async () => {
+  const running = await apart('--netns', 'red');
+  const count = 500;
+  const batch = `for i in $(seq ${count}); do echo "${add.replace('10.1.0.0/24', '10.1.$((i / 256)).$((i % 256))/32')}"; done`;
+  running.run(
+    `kill -STOP $MONITOR; ${batch} | ip -n red -batch -; ip netns del red; ip netns add red`,
+  );
+  running.run('kill -CONT $MONITOR');
+  const told: string[] = [];
+  do told.push((await running.next()).replace(/^\S+ red (namespace \w+|\w+).*$/, '$1'));
+  while (told.at(-1) !== 'namespace added');
+  assert.deepEqual(told.slice(-2), ['namespace removed', 'namespace added']);
+  assert.equal(told.filter((one) => one === 'NEWPOLICY').length, count);
+  assert.equal((await running.end()).status, 0);
+});
+
+test('the namespace of a process goes with it, for good: the monitor ends', async () => {
+  const other = await otherNamespace();
+  const args = [program, 'monitor', '--netns', other.path];
+  const monitor = spawn(process.execPath, args, { env, stdio: ['ignore', 'pipe', 'pipe'] });
+  const [out, err] = [monitor.stdout, monitor.stderr].map((stream) => text(stream));
+  await once(monitor.stderr, 'data');
+  await other[Symbol.asyncDispose]();
+  const [status] = await once(monitor, 'close');
+  assert.match((await out) ?? '', /^\S+ \/proc\/\d+\/ns\/net namespace removed\n$/);
+  assert.match((await err) ?? '', /0 events, nothing lost\n$/);
+  assert.equal(status, 0);
+});
+
+test('--all-netns: one that is named but can’t be heard ends the monitor, which says why', () => {
+  const script = `mount -t tmpfs tmpfs /run && mkdir /run/netns && touch /run/netns/odd &&
+    mount --bind /proc/self/ns/uts /run/netns/odd && exec "$@"`;
+  const monitor = [process.execPath, program, 'monitor', '--all-netns'];
+  const args = ['--mount', '--net', 'sh', '-c', script, 'sh', ...monitor];
+  const { status, stderr } = spawnSync('unshare', args, { encoding: 'utf8', env, timeout: 20_000 });
+  assert.match(stderr, /setns EINVAL.*\n\/run\/netns\/odd is no network namespace/);
+  assert.equal(status, 1);
 });
 
 test('a namespace that is missing, is none, or is not permitted is told apart', async () => {

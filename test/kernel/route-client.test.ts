@@ -355,13 +355,14 @@ test('a list that changes while it is made is whole, or says that it is not', as
 test('wrong arguments of rtnetlink requests are refused by name, and nothing is sent', async () => {
   await using client = new RouteClient();
   const cases: [call: () => Promise<unknown>, path: string[], reason: RegExp][] = [
+    [() => client.addLink({ name: 'x' }), ['NEWLINK', 'info', 'kind'], /is missing/],
     [() => client.addLink({ name: 'x'.repeat(16) }), ['NEWLINK', 'name'], /at most 15/],
     [() => client.addLink({ name: 'a b' }), ['NEWLINK', 'name'], /no white space/],
     [() => client.addLink({ name: 'a/b' }), ['NEWLINK', 'name'], /can’t be the name/],
     [
       () => client.addLink({ name: 'x', info: { kind: 'xfrm', xfrm: { ifid: 7 } as object } }),
       ['NEWLINK', 'info', 'xfrm', 'ifid'],
-      /is no property here; there are link, ifId/,
+      /is no property here; did you mean ifId\?/,
     ],
     [() => client.setUp({ index: 0 }), ['NEWLINK', 'index'], /0 is no interface index/],
     [() => client.addAddress({ index: 1 }), ['NEWADDR', 'address'], /is missing/],
@@ -374,6 +375,49 @@ test('wrong arguments of rtnetlink requests are refused by name, and nothing is 
     [() => client.addRoute({ oif: 1 }), ['NEWROUTE', 'family'], /no address says it/],
     [() => client.getRoute({ dst: 'example' }), ['GETROUTE', 'dst'], /"example" is no address/],
     [() => client.addRule({ priority: 5 }), ['NEWRULE', 'family'], /is missing/],
+    [() => client.addLink(undefined as never), ['NEWLINK'], /is no object/],
+    [() => client.addAddress(null as never), ['NEWADDR'], /is no object/],
+    [() => client.deleteRule([] as never), ['DELRULE'], /is no object/],
+    [() => client.setUp(undefined as never), ['key'], /is no object/],
+    [() => client.setUp({} as never), ['NEWLINK', 'name'], /is no name/],
+    [() => client.moveLink({ index: 1 }, {} as never), ['to'], /needs either pid or fd/],
+    [
+      () => client.listLinks({ kinds: 'veth' } as never),
+      ['filter', 'kinds'],
+      /did you mean kind\?/,
+    ],
+    [() => client.listRoutes({ tabel: 7 } as never), ['filter', 'tabel'], /no property here/],
+    [() => client.getRoute({} as never), ['GETROUTE', 'dst'], /is missing/],
+    [() => client.addRoute({ nexthops: {} } as never), ['NEWROUTE', 'nexthops'], /is no array/],
+    [
+      () => client.addRoute({ nexthops: [{}, { gatway: '10.0.0.1' }] } as never),
+      ['NEWROUTE', 'nexthops[1]', 'gatway'],
+      /did you mean gateway\?/,
+    ],
+    [
+      () => client.addLink({ info: { kind: 'veth', veth: { peer: { address: 5 } } } } as never),
+      ['NEWLINK', 'info', 'veth', 'peer', 'address'],
+      /is no string/,
+    ],
+    [
+      () => client.addLink({ info: { kind: 'vlan', vlan: { id: 70_000 } } }),
+      ['NEWLINK', 'IFLA_LINKINFO', 'IFLA_INFO_DATA', 'IFLA_VLAN_ID', 'id'],
+      /70000/,
+    ],
+    [() => client.getNexthop(5n as never), ['GETNEXTHOP', 'NHA_ID', 'id'], /^5n is no whole/],
+    [
+      () => client.getNexthop(Symbol('5') as never),
+      ['GETNEXTHOP', 'NHA_ID', 'id'],
+      /^Symbol\(5\) is no whole/,
+    ],
+    [() => client.getAddress(1, 5n as never), ['GETADDR', 'address'], /^5n is no address/],
+    [() => client.getRule('inet', -1), ['priority'], /^-1 is no whole/],
+    [
+      () => client.changeLink({ index: 1 }, { flags: { up: 1 } } as never),
+      ['NEWLINK', 'flags'],
+      /^an object is no list of names/,
+    ],
+    [() => client.listNexthops({ oif: -1 }), ['GETNEXTHOP', 'NHA_OIF', 'oif'], /-1/],
   ];
   for (const [call, path, reason] of cases) {
     await assert.rejects(
@@ -402,5 +446,16 @@ test('a refusal of rtnetlink names the attribute and says what to do', async () 
   await assert.rejects(
     client.addLink({ name: 'k0', gsoMaxSize: 1, info: { kind: 'bridge' } }),
     refused('ERANGE', { attribute: 'IFLA_GSO_MAX_SIZE' }),
+  );
+  // A number that has no room for itself, in a nest in a nest: the kernel tells which by an offset.
+  const unknown = [{ type: 1, flags: 0, bytes: new Uint8Array(1) }];
+  await assert.rejects(
+    client.addLink({ name: 'k0', info: { kind: 'bridge', bridge: { unknown } } }),
+    (error: unknown) => {
+      assert(error instanceof KernelError, inspect(error));
+      const path = ['IFLA_LINKINFO', 'IFLA_INFO_DATA', 'IFLA_BR_FORWARD_DELAY'];
+      assert.deepEqual([error.code, error.path], ['ERANGE', path]);
+      return true;
+    },
   );
 });

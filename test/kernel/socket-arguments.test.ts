@@ -31,6 +31,9 @@ test('the constructor names the wrong option and opens nothing', () => {
     [{ protocol: 6, netns: -1 }, 'RangeError', /^options\.netns must be an integer from 0/],
     [{ protocol: 6, netns: 1.5 }, 'RangeError', /^options\.netns/],
     [{ protocol: 6, signal: {} }, 'TypeError', /^options\.signal must be an AbortSignal/],
+    [[], 'TypeError', /^options must be an object; received an instance of Array/],
+    [{ protocol: 6, netNs: '/x' }, 'TypeError', /^options\.netNs is no option; there are protocol/],
+    [{ protocol: 6, batch: null }, 'TypeError', /^options\.batch must be a number/],
     [{ protocol: 6, batch: 65 }, 'RangeError', /^options\.batch must be an integer from 1 to 64/],
     [{ protocol: 6, kernelOnly: 1 }, 'TypeError', /^options\.kernelOnly must be a boolean/],
   ];
@@ -48,6 +51,7 @@ test('every method names the wrong argument', async () => {
     [() => socket.bind({ portId: 2 ** 32 }), 'RangeError', /^address\.portId/],
     [() => socket.bind({ portId: -5 }), 'RangeError', /^address\.portId/],
     [() => socket.bind({ groups: null, portId: [] }), 'TypeError', /^address\.portId/],
+    [() => socket.bind({ groups: null }), 'TypeError', /^address\.groups/],
     [() => socket.bind({ groups: 0.5 }), 'RangeError', /^address\.groups/],
     [() => socket.joinGroup('5'), 'TypeError', /^group must be a number/],
     [() => socket.joinGroup(0), 'RangeError', /^group/],

@@ -1,6 +1,7 @@
 // The receive path: batches, order, losses, sources.
 import assert from 'node:assert/strict';
 import { AsyncLocalStorage } from 'node:async_hooks';
+import { execFileSync } from 'node:child_process';
 import { test } from 'node:test';
 import { NetlinkSocket } from '../../lib/socket/index.ts';
 import {
@@ -61,6 +62,37 @@ test('a batch carries the time it was read, on both clocks', async () => {
   const after = [Date.now(), performance.now()] as const;
   assert.ok(before[0] <= times[0] && times[0] <= after[0]);
   assert.ok(before[1] <= times[1] && times[1] <= after[1]);
+});
+
+test('netlink has no time of arrival: SO_TIMESTAMP and its like are accepted and do nothing', () => {
+  // Python, because NetlinkSocket has no such option. Beside it a socket where those of a kind do something,
+  // and a control message that netlink does give: NETLINK_PKTINFO, option 3 of level 270.
+  const script = `
+import json, socket, struct
+result = []
+for option, value in ((29, 1), (35, 1), (37, 0x18), (63, 1), (64, 1), (65, 0x18)):
+    receiver, sender = socket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM)
+    netlink = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, 0)
+    netlink.bind((0, 0))
+    for one in (receiver, netlink):
+        one.setsockopt(socket.SOL_SOCKET, option, value)
+    netlink.setsockopt(270, 3, 1)
+    sender.send(b'x')
+    netlink.send(struct.pack('=IHHIIBBHiII', 32, 18, 1, 1, 0, 0, 0, 0, 1, 0, 0))
+    came = lambda one: [message[:2] for message in one.recvmsg(65536, 1024)[1]]
+    result.append([option, came(receiver), came(netlink)])
+print(json.dumps(result))`;
+  const told = execFileSync('python3', ['-c', script], { encoding: 'utf8' });
+  const [SOL_SOCKET, PKTINFO] = [1, [270, 3]];
+  // SO_TIMESTAMP, _TIMESTAMPNS, _TIMESTAMPING, and the same for times after 2038 (asm/socket.h).
+  assert.deepEqual(JSON.parse(told), [
+    [29, [[SOL_SOCKET, 29]], [PKTINFO]],
+    [35, [[SOL_SOCKET, 35]], [PKTINFO]],
+    [37, [], [PKTINFO]],
+    [63, [[SOL_SOCKET, 63]], [PKTINFO]],
+    [64, [[SOL_SOCKET, 64]], [PKTINFO]],
+    [65, [], [PKTINFO]],
+  ]);
 });
 
 test('a loss is told before the datagrams queued when it happened, and receiving goes on', async () => {

@@ -5,7 +5,14 @@ import { createSocket } from 'node:dgram';
 import { once } from 'node:events';
 import { after, before, test } from 'node:test';
 import { type Host, type TwoHosts, twoHosts } from '../../lib/cli/two-hosts.ts';
-import { KernelError, type SubscriptionEvent, XfrmClient } from '../../lib/index.ts';
+import {
+  isLarval,
+  KernelError,
+  type SubscriptionEvent,
+  type XfrmChange,
+  XfrmClient,
+  XfrmMonitor,
+} from '../../lib/index.ts';
 import { caused } from './caused.ts';
 import { KEY_HEX, ofKind, withoutEsp } from './support.ts';
 
@@ -72,6 +79,34 @@ test('a packet that needs an SA makes an ACQUIRE', patience, async () => {
   assert.deepEqual([header.seq, header.portId], [0, 0]);
   await clean();
 });
+
+test(
+  'a monitor tells an ACQUIRE in order with the changes, where it is asked to',
+  patience,
+  async () => {
+    await using monitor = await XfrmMonitor.open({ acquires: true });
+    await using other = await XfrmMonitor.open();
+    const told: XfrmChange[] = [];
+    other.on('change', (change) => told.push(change));
+    const loop = monitor[Symbol.asyncIterator]();
+    await loop.next();
+    await client.addPolicy(policy());
+    await send(1);
+    const { value: first } = await loop.next();
+    assert(first?.kind === 'added' && first.object === 'policy');
+    const { value: second } = await loop.next();
+    assert(second?.kind === 'asked' && second.event.kind === 'ACQUIRE');
+    assert.equal(second.event.acquire.daddr, RIGHT);
+    assert.equal(second.time, second.event.time);
+    // The larval SA that it tells of is shown after a comparison.
+    await Promise.all([monitor.refresh(), other.refresh()]);
+    const { value: third } = await loop.next();
+    assert(third?.kind === 'added' && third.object === 'state' && isLarval(third.value));
+    assert.equal(third.value.seq, second.event.acquire.seq);
+    assert(!told.some(({ kind }) => kind === 'asked'));
+    await clean();
+  },
+);
 
 test('a policy that reaches its limits says so twice', patience, async () => {
   const seen: boolean[] = [];
@@ -152,6 +187,9 @@ test('a packet from another port makes a MAPPING', { ...patience, skip: withoutE
   );
   try {
     await once(listener.stdout, 'data');
+    await using monitor = await XfrmMonitor.open({ acquires: true });
+    const told: XfrmChange[] = [];
+    monitor.on('change', (change) => told.push(change));
     const event = await caused(async () => {
       await client.addState({
         ...IN,
@@ -175,6 +213,13 @@ test('a packet from another port makes a MAPPING', { ...patience, skip: withoutE
     const { oldSaddr, oldSport, newSaddr, newSport, spi, reqid } = event.mapping;
     assert.deepEqual([oldSaddr, oldSport, newSaddr, newSport], [RIGHT, 4500, RIGHT, 4501]);
     assert.deepEqual([spi, reqid], [0x7002, 70]);
+    // The SA stays as it was, until a key manager changes it: the table does too.
+    await monitor.refresh();
+    const [added, asked, last] = told;
+    assert.deepEqual([added?.kind, asked?.kind, last?.kind], ['added', 'asked', 'refreshed']);
+    assert(asked?.kind === 'asked' && asked.event.kind === 'MAPPING');
+    assert.deepEqual(asked.event.mapping, event.mapping);
+    assert.equal(monitor.states.bySpi(LEFT, 0x7002)[0]?.value.encap?.sport, 4500);
   } finally {
     listener.kill('SIGKILL');
     await clean();

@@ -28,6 +28,25 @@ const ADDRESSES = ['192.0.2.1', '192.0.2.2'] as const;
 type Address = Wide<typeof ADDRESSES>;
 const MARKS = [undefined, undefined, { value: 1, mask: 1 }, { value: 0, mask: 3 }] as const;
 
+const PROTOS = ['esp', 'esp', 'esp', 'ah', 'comp', 'routing'] as const;
+const MODES = ['transport', 'tunnel'] as const;
+
+type Act = () => void;
+interface World {
+  readonly addresses: readonly Address[];
+  readonly spis: number;
+  readonly protos: readonly Wide<typeof PROTOS>[];
+  readonly modes: readonly Wide<typeof MODES>[];
+  readonly marks: readonly Wide<typeof MARKS>[];
+  /** In how many of eight requests a device is named. */
+  readonly devices: number;
+  /** How many things happen in a second. */
+  readonly pace: number;
+  readonly often: readonly Act[];
+  readonly seldom: readonly Act[];
+  readonly silently: readonly Act[];
+}
+
 const usesSpi = ({ proto }: XfrmState) => proto === 'esp' || proto === 'ah' || proto === 'comp';
 
 /** The events that a listener has not read. */
@@ -50,49 +69,71 @@ export class SimulatedKernel {
   #error = false;
   #drops = 0;
   #seconds = 1000;
-  #indexes = 0;
+  #indexes = 1;
+  /** What there is, and what happens: each kernel has its own, so that the rare meets its like. */
+  readonly #world: World;
   /** Events of timers, which are told after the change and not under the lock of requests. */
   readonly #late: XfrmEvent[] = [];
 
   constructor(random: Random, capacity: number) {
     this.#random = random;
     this.#capacity = capacity;
+    // In a narrow one everything happens to the same few objects.
+    const narrow = random.chance(1, 2);
+    const some = <T>(all: readonly T[], most: number): T[] =>
+      Array.from({ length: narrow ? 1 : 1 + random.below(most) }, () => random.pick(all));
+    const all = random.chance(1, 4);
+    const chosen = (acts: readonly Act[]) => acts.filter(() => all || random.chance(1, 2));
+    this.#world = {
+      addresses: some(ADDRESSES, 3),
+      spis: 1 + random.below(3),
+      protos: some(PROTOS, 3),
+      modes: some(MODES, 2),
+      marks: some(MARKS, 4),
+      devices: random.pick([0, 1, 4]),
+      pace: random.pick([2, 12, 1000]),
+      often: [() => this.#add(), () => this.#setPolicy(), ...chosen(this.#often)],
+      seldom: [() => this.#flush(), ...chosen(this.#seldom)],
+      silently: [() => this.#allocate(), ...chosen(this.#silently)],
+    };
   }
+
+  readonly #often: readonly Act[] = [
+    () => this.#add(),
+    () => this.#update(),
+    () => this.#update(),
+    () => this.#delete(),
+    () => this.#expire(),
+    () => this.#setPolicy(),
+    () => this.#deletePolicy(),
+    () => this.#carry(),
+  ];
+  readonly #seldom: readonly Act[] = [
+    () => this.#flushPolicies(),
+    () => this.#expirePolicy(),
+    () => this.#migrate(),
+    () => this.#timeOut(),
+  ];
+  readonly #silently: readonly Act[] = [
+    () => this.#acquire(),
+    () => this.#deviceGoes(),
+    () => this.#socketPolicy(),
+  ];
 
   /** One thing happens. @param silent whether it may be one that no event tells of */
   step(silent: boolean): void {
     this.steps++;
     const random = this.#random;
-    if (random.chance(1, 12)) this.#seconds++;
+    const { often, seldom, silently, pace } = this.#world;
+    if (random.chance(1, pace)) this.#seconds++;
     if (this.#late.length > 0 && random.chance(1, 3)) this.#queue(this.#late.shift() as XfrmEvent);
-    const does: (() => void)[] = [
-      () => this.#add(),
-      () => this.#add(),
-      () => this.#update(),
-      () => this.#update(),
-      () => this.#delete(),
-      () => this.#expire(),
-      () => this.#setPolicy(),
-      () => this.#setPolicy(),
-      () => this.#deletePolicy(),
-      () => this.#carry(),
-    ];
-    const seldom: (() => void)[] = [
-      () => this.#flush(),
-      () => this.#flushPolicies(),
-      () => this.#expirePolicy(),
-      () => this.#migrate(),
-      () => this.#timeOut(),
-    ];
-    const untold: (() => void)[] = [
-      () => this.#allocate(),
-      () => this.#allocate(),
-      () => this.#acquire(),
-      () => this.#deviceGoes(),
-      () => this.#socketPolicy(),
-    ];
-    if (silent && random.chance(1, 6)) random.pick(untold)();
-    else random.pick(random.chance(1, 4) ? seldom : does)();
+    if (silent && random.chance(1, 6)) random.pick(silently)();
+    else random.pick(random.chance(1, 4) ? seldom : often)();
+  }
+
+  /** Whether something has happened whose event is still on its way. */
+  get late(): boolean {
+    return this.#late.length > 0;
   }
 
   /** Nothing is on its way any more. */
@@ -218,11 +259,12 @@ export class SimulatedKernel {
   /** What a request could ask for. */
   #request(): XfrmState {
     const random = this.#random;
-    const proto = random.pick(['esp', 'esp', 'esp', 'ah', 'comp', 'routing'] as const);
-    const mode = random.pick(['transport', 'tunnel'] as const);
-    const mark = random.pick(MARKS);
-    const daddr: Address = random.pick(ADDRESSES);
-    const saddr: Address = random.pick(ADDRESSES);
+    const { addresses, spis, protos, modes, marks, devices } = this.#world;
+    const proto = random.pick(protos);
+    const mode = random.pick(modes);
+    const mark = random.pick(marks);
+    const daddr = random.pick(addresses);
+    const saddr = random.pick(addresses);
     const selector = {
       daddr: '0.0.0.0',
       saddr: '0.0.0.0',
@@ -241,7 +283,7 @@ export class SimulatedKernel {
       selector,
       daddr,
       saddr,
-      spi: proto === 'routing' ? 0 : 1 + random.below(3),
+      spi: proto === 'routing' ? 0 : 1 + random.below(spis),
       proto,
       lifetime: { ...LIFETIME, hardAddSeconds: BigInt(random.below(4)) },
       current: this.#current(),
@@ -262,7 +304,7 @@ export class SimulatedKernel {
         }),
       ...(random.chance(1, 3) && { ifId: 1 + random.below(2) }),
       ...(random.chance(1, 3) && { setMark: 1 + random.below(2), setMarkMask: 0xff }),
-      ...(random.chance(1, 8) && { offload: { ifindex: 2, flags: 0 } as never }),
+      ...(random.chance(devices, 8) && { offload: { ifindex: 2, flags: 0 } as never }),
     } as XfrmState;
   }
 
@@ -316,7 +358,7 @@ export class SimulatedKernel {
 
   #helper(state: XfrmState): void {
     if (this.states.some((one) => one.proto === 4 && one.daddr === state.daddr)) return;
-    const { comp: _, ...rest } = state;
+    const { comp: _, offload: _o, ...rest } = state;
     this.#insert({ ...rest, proto: 4, spi: 7, seq: 0 } as XfrmState);
   }
 
@@ -463,6 +505,9 @@ export class SimulatedKernel {
       this.silentAt = this.steps;
       this.#remove(state);
     }
+    const kept = this.policies.filter(({ offload }) => !offload);
+    if (kept.length < this.policies.length) this.silentAt = this.steps;
+    this.policies = kept;
   }
 
   #setPolicy(): void {
@@ -475,16 +520,20 @@ export class SimulatedKernel {
     );
     if (old && !upd) return;
     const bits = dir === 'in' ? 0 : 1;
+    // The maker may choose a number, if it is free: the same one again, for instance.
+    const chosen = 8 + bits;
+    const taken = !random.chance(1, 4) || this.policies.some(({ index }) => index === chosen);
     const policy = {
       selector,
       lifetime: LIFETIME,
       current: this.#current(),
       priority: random.below(3),
-      index: old?.index ?? ++this.#indexes * 8 + bits,
+      index: old?.index ?? (taken ? ++this.#indexes * 8 + bits : chosen),
       dir,
       action: 'allow',
       flags: NO_FLAGS,
       share: 'any',
+      ...(random.chance(this.#world.devices, 8) && { offload: { ifindex: 2, flags: 0 } }),
     } as unknown as XfrmPolicy;
     if (old) this.policies.splice(this.policies.indexOf(old), 1);
     this.policies.unshift(policy);

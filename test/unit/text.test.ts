@@ -5,11 +5,12 @@ import { test } from 'node:test';
 import pc from 'picocolors';
 import { policyRow, stateRow } from '../../lib/cli/columns.ts';
 import { EXIT, reportError } from '../../lib/cli/exit.ts';
+import { formatJson } from '../../lib/cli/json.ts';
 import { Table } from '../../lib/cli/table.ts';
 import { formatEvent } from '../../lib/cli/text.ts';
 import { formatBytes, formatDuration } from '../../lib/cli/units.ts';
 import { XFRM_INF } from '../../lib/constants.ts';
-import { KernelError } from '../../lib/index.ts';
+import { KernelError, type SubscriptionEvent } from '../../lib/index.ts';
 import { capture } from './captures.ts';
 import { messagesOf } from './messages.ts';
 
@@ -116,4 +117,18 @@ test('an error decides how the command ends, and its hint has a line of its own'
   assert.equal(status(EPROTONOSUPPORT), EXIT.unavailable);
   assert.equal(status(ETIMEDOUT), EXIT.timeout);
   assert.equal(status(ESRCH), EXIT.conditionNotMet);
+});
+
+test('JSON holds no control character, whatever an interface is called', () => {
+  const name = 'e\x1b[31m\x07\x7f\x9b2J\r\n\xff';
+  const event = {
+    kind: 'DELLINK',
+    protocol: 'route',
+    header: { type: 17, flags: 0, seq: 0, portId: 0 },
+    time: { wall: 0, monotonic: 0 },
+    link: { name },
+  } as unknown as SubscriptionEvent;
+  const line = formatJson(event, false);
+  assert.doesNotMatch(line, /\p{Cc}/u);
+  assert.equal(JSON.parse(line).link.name, name);
 });

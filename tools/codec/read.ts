@@ -270,11 +270,15 @@ function readAttribute(of: Attribute): string {
     }
     case 'list': {
       const { struct } = of;
-      return (
-        `if (n % ${struct.size} !== 0) notAMultiple('${of.kernel}', at, ${struct.size}, n);\n` +
-        `${into} ${of.repeated ? '??=' : '='} [];\n` +
-        `for (let i = p; i < p + n; i += ${struct.size}) ${into}.push(read${struct.name}(v, b, i${needsOuter(struct) ? ', family' : ''}));\n`
-      );
+      const { size, name } = struct;
+      const outer = needsOuter(struct) ? ', family' : '';
+      const check = `if (n % ${size} !== 0) notAMultiple('${of.kernel}', at, ${size}, n);\n`;
+      return of.repeated
+        ? `${check}${into} ??= [];
+          for (let i = p; i < p + n; i += ${size}) ${into}.push(read${name}(v, b, i${outer}));\n`
+        : // Of the size it has: one that grows takes room for 17 at the first entry.
+          `${check}${into} = new Array<${name}>(n / ${size});
+          for (let i = 0; i < n / ${size}; i++) ${into}[i] = read${name}(v, b, p + i * ${size}${outer});\n`;
     }
     default:
       return `${need(NUMBER_SIZE[of.type])}${into} = ${readNamed(of, 'p')};\n`;

@@ -12,6 +12,7 @@ import * as parts from '../../lib/xfrm/parts.ts';
 import type { XfrmRequest } from '../../lib/xfrm/requests.ts';
 import * as structs from '../../lib/xfrm/structs.ts';
 import { routeDefinitions, routeKinds, routeRequests } from './route.ts';
+import { tunnelChanges, tunnelDefinitions, tunnelKinds } from './tunnel.ts';
 import {
   type AnyMembers,
   array,
@@ -90,7 +91,7 @@ const policy = the('Policy');
 const { unknown = {} } = optional(attributes, []);
 const flushed = optional(attributes, parts.FLUSHPOLICY) as Record<'policyType' | 'unknown', Schema>;
 
-type OneKind = Exclude<JsonRecord['kind'], 'request' | RouteEvent['kind']>;
+type OneKind = Exclude<JsonRecord['kind'], 'request' | 'tunnel-change' | RouteEvent['kind']>;
 const kinds: { [Kind in OneKind]: Members<Extract<JsonRecord, { kind: Kind }>> } = {
   state: { doc: 'An SA, in a list.', always: { state } },
   policy: { doc: 'A policy, in a list.', always: { policy } },
@@ -182,9 +183,10 @@ const kinds: { [Kind in OneKind]: Members<Extract<JsonRecord, { kind: Kind }>> }
       events: count,
       kinds: { type: 'object', additionalProperties: count },
       overruns: count,
-      rejected: count,
     },
+    sometimes: { rejected: count },
   },
+  ...tunnelKinds,
 };
 
 type Message = XfrmRequest['message'];
@@ -245,6 +247,9 @@ const requests: { [Name in Message]: Members<RequestOf<Name>> } = {
 
 /** Kinds that are of no protocol, or of any. */
 const PROTOCOLS: Readonly<Record<string, Schema | undefined>> = {
+  tunnel: undefined,
+  'host-warning': undefined,
+  check: undefined,
   summary: undefined,
   namespace: undefined,
   overrun: { enum: ['xfrm', 'route'] },
@@ -252,7 +257,7 @@ const PROTOCOLS: Readonly<Record<string, Schema | undefined>> = {
 };
 
 function record(
-  tag: { readonly kind: Schema; readonly message?: Schema },
+  tag: { readonly kind: Schema; readonly message?: Schema; readonly change?: Schema },
   protocol: Schema | undefined,
   { doc, always, sometimes = {} }: AnyMembers,
 ): Schema {
@@ -261,7 +266,11 @@ function record(
     monotonic: { description: 'The same, in ms on a clock that never jumps.', type: 'number' },
   };
   const additions: Record<string, Schema> =
-    'header' in always || 'header' in sometimes ? { netns, claimedBy } : protocol ? { netns } : {};
+    'header' in always || 'header' in sometimes
+      ? { netns, claimedBy }
+      : protocol || 'change' in tag
+        ? { netns }
+        : {};
   const schema = object(
     {
       schema: { const: EVENT_SCHEMA },
@@ -295,6 +304,9 @@ function lines(): Schema[] {
     ...kindsOf(routeKinds, route),
     ...requestsOf(requests, xfrm),
     ...requestsOf(routeRequests, route),
+    ...Object.entries(tunnelChanges).map(([change, of]) =>
+      record({ kind: { const: 'tunnel-change' }, change: { const: change } }, undefined, of),
+    ),
   ];
 }
 
@@ -321,6 +333,7 @@ export function eventSchema(): Schema {
     ...Object.fromEntries(Object.values(structs).map((one) => [one.name, struct(one)])),
     ...objects,
     ...routeDefinitions,
+    ...tunnelDefinitions,
   };
   return {
     $schema: 'https://json-schema.org/draft/2020-12/schema',

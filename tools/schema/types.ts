@@ -194,7 +194,7 @@ export function optional(table: AttributeTable, names: readonly string[]): Recor
   return all;
 }
 
-type Common = 'kind' | 'message' | 'protocol' | 'time';
+type Common = 'kind' | 'message' | 'change' | 'protocol' | 'time';
 type Maybe<R> = { [Key in keyof R]-?: undefined extends R[Key] ? Key : never }[keyof R];
 /** The members of a kind beside those that all have. */
 export type Members<R> = R extends unknown

@@ -10,6 +10,7 @@ import { RecordingError } from '../../lib/cli/recorded.ts';
 import { readRecording } from '../../lib/cli/recording.ts';
 import { type Decoded, decodeRecorded } from '../../lib/cli/replay.ts';
 import { formatMessage } from '../../lib/cli/text-message.ts';
+import { NETLINK_ROUTE, NETLINK_XFRM } from '../../lib/netlink/constants.ts';
 import { cooked, pcap, pcapng } from '../../test/unit/pcap.ts';
 import { strongswan } from '../../test/unit/recordings.ts';
 import { datagrams } from './inputs.ts';
@@ -25,8 +26,10 @@ function read(file: Uint8Array, poison: number): [readonly Decoded[], refused: s
   const bytes = memory.subarray(at, at + file.length);
   const decoded: Decoded[] = [];
   try {
-    for (const recorded of readRecording(bytes)) {
-      decoded.push(...decodeRecorded(bytes, recorded, { output: 'json', showKeys: true }));
+    for (const protocol of [NETLINK_XFRM, NETLINK_ROUTE]) {
+      for (const recorded of readRecording(bytes, protocol)) {
+        decoded.push(...decodeRecorded(bytes, recorded, { output: 'json', showKeys: true }));
+      }
     }
   } catch (error) {
     if (!(error instanceof RecordingError)) throw error;

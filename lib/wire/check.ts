@@ -1,103 +1,12 @@
 /**
- * Checks of what callers pass to the client, before anything is sent. The encoders check the range of
- * each value; here is what they can't see: misspelled and missing properties, values of the wrong
- * type, and addresses of mixed families.
+ * Checks of the objects that callers pass to clients, before anything is sent. The encoders check the
+ * range of each value; here is what they can't see: misspelled and missing properties, values of the
+ * wrong type, and addresses of mixed families.
  * @module
  */
-import { AF_INET, addressFamily } from '../wire/address.ts';
-import type { Attribute, AttributeTable } from '../wire/attribute-table.ts';
-import { EncodeError } from '../wire/error.ts';
-import type { Field, Struct } from '../wire/struct.ts';
-import { attributes } from './attributes.ts';
-import { xfrm_mark } from './structs.ts';
-
-/** What a property holds. What is `other`, the encoders check. */
-interface Member {
-  readonly holds: 'object' | 'list' | 'text' | 'key' | 'bytes' | 'u16' | 'other';
-  readonly shape?: Shape;
-}
-
-/** The properties an object may have. */
-export interface Shape {
-  readonly members: ReadonlyMap<string, Member>;
-  /** Those that must be there. */
-  readonly required: readonly string[];
-  /** Addresses that must be of one family, in groups. */
-  readonly families: readonly (readonly string[])[];
-}
-
-/** A mark without a mask would match every packet, or none. */
-const WHOLE: ReadonlyMap<Struct, readonly string[]> = new Map([[xfrm_mark, ['value', 'mask']]]);
-
-const HOLDS: Partial<Record<Field['type'] | Attribute['type'], Member['holds']>> = {
-  struct: 'object',
-  list: 'list',
-  words: 'list',
-  address: 'text',
-  name: 'text',
-  text: 'text',
-  key: 'key',
-};
-
-function memberOf(of: Field | Attribute): Member {
-  const holds = HOLDS[of.type] ?? 'other';
-  return 'struct' in of ? { holds, shape: shapeOf(of.struct) } : { holds };
-}
-
-/** The fields of a struct, those of inlined structs among them. */
-function fieldsOf(struct: Struct): Field[] {
-  return struct.fields.flatMap((field) =>
-    field.type === 'struct' && field.inline ? fieldsOf(field.struct) : [field],
-  );
-}
-
-function shapeOf(struct: Struct): Shape {
-  const fields = fieldsOf(struct).filter(({ type }) => type !== 'reserved' && type !== 'length');
-  const groups = new Map<string, string[]>();
-  for (const field of fields) {
-    if (field.type !== 'address') continue;
-    const rule = field.family ?? '';
-    groups.set(rule, [...(groups.get(rule) ?? []), field.name]);
-  }
-  return {
-    members: new Map(fields.map((field) => [field.name, memberOf(field)])),
-    required: WHOLE.get(struct) ?? [],
-    families: [...groups.values()],
-  };
-}
-
-const RAW: Member = {
-  holds: 'list',
-  shape: shapeWith({ type: 'u16', flags: 'u16', bytes: 'bytes' }, ['type', 'bytes']),
-};
-
-/** A shape written out. */
-export function shapeWith(
-  members: Readonly<Record<string, Member['holds'] | Shape>>,
-  required: readonly string[] = [],
-): Shape {
-  const all = Object.entries(members).map(([name, of]): [string, Member] => [
-    name,
-    typeof of === 'string' ? { holds: of } : { holds: 'object', shape: of },
-  ]);
-  return { members: new Map(all), required, families: [] };
-}
-
-/** The properties of an object made of a struct and of attributes. */
-export function shape(
-  struct: Struct | undefined,
-  names: readonly string[],
-  required: readonly string[] = [],
-  table: AttributeTable = attributes,
-): Shape {
-  const of = struct ? shapeOf(struct) : shapeWith({});
-  const members = new Map(of.members);
-  for (const attribute of table.attributes) {
-    if (names.includes(attribute.name)) members.set(attribute.name, memberOf(attribute));
-  }
-  members.set('unknown', RAW);
-  return { members, required: [...of.required, ...required], families: of.families };
-}
+import { AF_INET, addressFamily } from './address.ts';
+import { EncodeError } from './error.ts';
+import type { Member, Shape } from './shape.ts';
 
 /**
  * Refuses what nothing can be made of.

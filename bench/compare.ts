@@ -1,0 +1,145 @@
+/**
+ * Contestants side by side: the same events for each, one after the other, several times around.
+ * @module
+ */
+import { type Contestant, contestants, type Listening } from './contestants.ts';
+import { Listener, startLoad } from './listening.ts';
+import type { Queue } from './proc.ts';
+import { ratios } from './stats.ts';
+
+/** What makes the events of a comparison, and what a listener needs to hear them. */
+export interface Scene {
+  readonly name: string;
+  readonly title: string;
+  /** Arguments of the load that makes so many events. */
+  readonly load: (events: number) => readonly string[];
+  readonly listening: Listening;
+  /** All events wait in the socket before any is read; else they come while it reads. */
+  readonly filled?: true;
+  /** Who takes part; default all. */
+  readonly only?: readonly string[];
+}
+
+/** What came of one contestant, a value for each round. */
+export interface Outcome {
+  readonly name: string;
+  readonly title: string;
+  readonly base: string;
+  /** Microseconds of processor time for an event that was read; NaN where it ended at a loss. */
+  readonly cpu: number[];
+  /** Events that were not read; NaN likewise. */
+  readonly lost: number[];
+  /** Events a second from the first to the last, of those that tell. */
+  readonly rate: number[];
+}
+
+/** What came of a comparison. */
+export interface Comparison {
+  readonly name: string;
+  readonly title: string;
+  readonly events: number;
+  readonly rounds: number;
+  readonly buffer: number;
+  readonly outcomes: readonly Outcome[];
+}
+
+interface Measured {
+  readonly cpu: number;
+  readonly lost: number;
+  readonly rate: number | undefined;
+}
+
+/** One contestant, once. Fails where what was sent, received and dropped does not add up. */
+async function measure(
+  contestant: Contestant,
+  { load, listening, filled }: Scene,
+  events: number,
+  counted = false,
+): Promise<Measured> {
+  const listener = await Listener.start(contestant, listening, { counted });
+  const before = listener.cpu;
+  if (filled) listener.hold();
+  await startLoad(load(events)).done;
+  if (filled) listener.release();
+  let queue: Queue;
+  try {
+    queue = await listener.atRest();
+  } catch (error) {
+    if (contestant.endsAtLoss && listener.ended) return { cpu: NaN, lost: NaN, rate: undefined };
+    throw error;
+  }
+  const { bytes, drops } = queue;
+  const cpu = listener.cpu - before;
+  const { report, printed } = await listener.end();
+  const received = report?.received ?? (counted ? printed : events - drops);
+  const exact = !(contestant.keepsState && drops > 0);
+  if (exact && (bytes === 0 ? received + drops !== events : received + drops > events)) {
+    throw new Error(
+      `${contestant.name}: of ${events} events ${received} were received, ${drops} dropped`,
+    );
+  }
+  if (report?.rejected) throw new Error(`${contestant.name} refused ${report.rejected} events`);
+  // Of one that stopped reading, what waits is lost too.
+  const lost = exact ? events - received : drops;
+  const seconds = report ? (report.last - report.first) / 1e9 : 0;
+  return {
+    cpu: cpu / 1e3 / (events - lost),
+    lost,
+    rate: report && report.first > 0 ? received / seconds : undefined,
+  };
+}
+
+/** Compares. @param progress is told what is being measured */
+export async function compare(
+  scene: Scene,
+  events: number,
+  rounds: number,
+  progress: (text: string) => void,
+): Promise<Comparison> {
+  const { name, title, listening, only } = scene;
+  const all = contestants(only);
+  const outcomes = new Map(
+    all.map(({ name: of, title: called, base }) => [
+      of,
+      { name: of, title: called, base, cpu: [], lost: [], rate: [] } as Outcome,
+    ]),
+  );
+  // First whether each receives what it should, the output of those that print included.
+  for (const contestant of all) {
+    progress(`${name}: ${contestant.name} receives`);
+    const { lost } = await measure(contestant, scene, 2000, true);
+    if (lost > 0) throw new Error(`${contestant.name} lost ${lost} of 2000 events`);
+  }
+  for (let round = 0; round < rounds; round++) {
+    for (let i = 0; i < all.length; i++) {
+      // Each comes first once: what the machine does otherwise hits all alike.
+      const contestant = all[(i + round) % all.length] as Contestant;
+      progress(`${name}: round ${round + 1} of ${rounds}, ${contestant.name}`);
+      const { cpu, lost, rate } = await measure(contestant, scene, events);
+      const outcome = outcomes.get(contestant.name) as Outcome;
+      outcome.cpu.push(cpu);
+      outcome.lost.push(lost);
+      if (rate !== undefined) outcome.rate.push(rate);
+    }
+  }
+  return {
+    name,
+    title,
+    events,
+    rounds,
+    buffer: listening.buffer,
+    outcomes: [...outcomes.values()],
+  };
+}
+
+/** Values that may have come from JSON, which has no NaN. */
+export const numbers = (values: readonly (number | null)[]) =>
+  values.map((value) => value ?? Number.NaN);
+
+/** The processor time of an outcome, as many times that of another of the same comparison. */
+export function ratiosOf(comparison: Comparison, name: string, base: string): number[] {
+  const find = (wanted: string) => comparison.outcomes.find((one) => one.name === wanted);
+  const [outcome, other] = [find(name), find(base)];
+  if (!outcome || !other) return [];
+  return ratios(numbers(outcome.cpu), numbers(other.cpu));
+}

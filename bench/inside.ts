@@ -1,0 +1,62 @@
+/**
+ * What is measured in a network namespace, or a kernel, made for it. Prints its results as JSON;
+ * what it is doing goes to standard error.
+ *
+ *   node --expose-gc inside.js host|lab full|quick [PART...]
+ * @module
+ */
+import { release } from 'node:os';
+import { codec } from './codec.ts';
+import { type Comparison, compare, type Scene } from './compare.ts';
+import { latencies } from './latency.ts';
+import { memory } from './memory.ts';
+import { type Part, SIZES, type Size } from './results.ts';
+import * as scenes from './scenes.ts';
+import { startup } from './startup.ts';
+import { dump, storm } from './tables.ts';
+
+const [where, how, ...only] = process.argv.slice(2);
+const size: Size = how === 'quick' ? SIZES.quick : SIZES.full;
+const wanted = (part: string) => only.length === 0 || only.includes(part);
+const progress = (text: string) => void process.stderr.write(`  ${text}\n`);
+
+/** Those of the comparisons that are wanted, of the sizes they have. */
+async function comparisons(
+  all: readonly (readonly [Scene, { events: number; rounds: number }])[],
+): Promise<Comparison[]> {
+  const results: Comparison[] = [];
+  for (const [scene, { events, rounds }] of all) {
+    if (wanted(scene.name)) results.push(await compare(scene, events, rounds, progress));
+  }
+  return results;
+}
+
+async function host(): Promise<Part> {
+  return {
+    kernel: release(),
+    comparisons: await comparisons([
+      [scenes.policies, size.live],
+      [scenes.policiesFilled, size.filled],
+      [scenes.forged, { ...size.live, rounds: Math.ceil(size.live.rounds / 2) }],
+      [scenes.forgedFilled, size.filled],
+    ]),
+    ...(wanted('latency') && { latencies: await latencies(size.latencies, progress) }),
+    ...(wanted('dump') && { dump: await dump(size.dump.entries, size.dump.rounds, progress) }),
+    ...(wanted('storm') && {
+      storms: [
+        await storm(size.storm, 64 * 2 ** 20, progress),
+        await storm(size.storm, 65_536, progress),
+      ],
+    }),
+    ...(wanted('startup') && { startup: startup(size.startups, progress) }),
+    ...(wanted('memory') && { memory: await memory(size.memory, progress) }),
+    ...(wanted('codec') && { codec: codec(size.codec, progress) }),
+  };
+}
+
+async function lab(): Promise<Part> {
+  return { kernel: release(), comparisons: await comparisons([[scenes.states, size.lab]]) };
+}
+
+const part = where === 'lab' ? await lab() : await host();
+process.stdout.write(`${JSON.stringify(part)}\n`);

@@ -1,0 +1,39 @@
+/**
+ * What the listeners in JavaScript share; native/listener.c is the same in C.
+ *
+ *   node LISTENER.js BYTES GROUPS kernel|any [latency]
+ * @module
+ */
+
+const [bytes = '', groups = '', source = '', what] = process.argv.slice(2);
+
+/** The receive buffer to ask for. */
+export const receiveBufferSize = Number(bytes);
+/** A mask of the groups to join. */
+export const groupMask = Number(groups);
+/** Whether only datagrams of the kernel count. */
+export const kernelOnly = source === 'kernel';
+/** Whether latencies are wanted. */
+export const measuresLatency = what === 'latency';
+
+/** What it counted. Times are milliseconds of performance.now(). */
+export const report = { received: 0, overruns: 0, rejected: 0, first: 0, last: 0 };
+const latencies: number[] = [];
+
+/** Keeps the time since the request whose sequence number the load took from the clock (load.c). */
+export function noteLatency(seq: number): void {
+  latencies.push(Number(BigInt.asUintN(32, process.hrtime.bigint() - BigInt(seq))));
+}
+
+/** Prints the report when the process is told to end. */
+export function reportAtEnd(complete: () => void = () => {}): void {
+  process.once('SIGTERM', () => {
+    complete();
+    const { first, last, ...counts } = report;
+    const times = { first: first * 1e6, last: last * 1e6 };
+    const more = measuresLatency ? { latencies } : {};
+    process.stdout.write(`${JSON.stringify({ ...counts, ...times, ...more })}\n`, () =>
+      process.exit(0),
+    );
+  });
+}

@@ -1,0 +1,19 @@
+/** The live tables: XfrmMonitor, a listener for all changes. @module */
+import { XfrmMonitor } from '../../lib/index.ts';
+import { takeForged } from './forged.ts';
+import { kernelOnly, receiveBufferSize, report, reportAtEnd } from './listener.ts';
+
+if (!kernelOnly) takeForged();
+const monitor = await XfrmMonitor.open({ receiveBufferSize });
+monitor.on('change', (change) => {
+  if (!('object' in change)) {
+    if (change.kind === 'overrun') report.overruns++;
+    return;
+  }
+  if (report.received === 0) report.first = change.time.monotonic;
+  // What a repair finds is no event; an SA that takes another's place is one, and two changes.
+  const replaced = change.kind === 'removed' && change.why === 'replaced';
+  if (change.cause === 'kernel' && !replaced) report.received++;
+  report.last = change.time.monotonic;
+});
+reportAtEnd();

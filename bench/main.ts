@@ -1,0 +1,145 @@
+/**
+ * `npm run bench`: how fast this is beside the best there is, side by side in one run.
+ * docs/performance.md tells what is measured and how to read it.
+ * @module
+ */
+import { spawn, spawnSync } from 'node:child_process';
+import { once } from 'node:events';
+import { readFileSync, writeFileSync } from 'node:fs';
+import { cpus, loadavg } from 'node:os';
+import { join } from 'node:path';
+import { Writable } from 'node:stream';
+import { text } from 'node:stream/consumers';
+import { parseArgs } from 'node:util';
+import { LabError, prepareLab, runInLab } from '../lib/lab/index.ts';
+import { compileAll } from './native.ts';
+import { plot } from './plot.ts';
+import { report, summary } from './report.ts';
+import { requirements } from './requirements.ts';
+import type { Part, Results } from './results.ts';
+
+const USAGE = `npm run bench -- [--quick] [--json FILE] [--docs] [--from FILE] [PART...]
+
+  --quick      small and fast, asserting nothing about time; so too with CI=true
+  --json FILE  writes the results there
+  --docs       writes them into docs/performance.md, with docs/performance.svg
+  --from FILE  takes results written before, and measures nothing
+
+Parts (default all): policies policies-filled newsa newsa-filled sas latency dump storm startup memory
+codec. A whole run takes about a quarter of an hour, and wants a machine that does nothing else.
+`;
+
+const root = join(import.meta.dirname, '../..');
+const inside = join(import.meta.dirname, 'inside.js');
+const progress = (text: string) => void process.stderr.write(`${text}\n`);
+
+/** The command that gives a network namespace of one's own: as root, or in a user namespace. */
+function unshare(): string[] {
+  const ways = [
+    ['unshare', '--net'],
+    ['unshare', '--user', '--map-root-user', '--net'],
+  ];
+  const way = ways.find(([file = '', ...args]) => spawnSync(file, [...args, 'true']).status === 0);
+  if (way === undefined) throw new Error('no network namespace can be made here');
+  return way;
+}
+
+async function onHost(args: readonly string[]): Promise<Part> {
+  const [file = '', ...before] = unshare();
+  const all = [...before, process.execPath, '--expose-gc', inside, 'host', ...args];
+  const child = spawn(file, all, { stdio: ['ignore', 'pipe', 'inherit'] });
+  const [printed, [status]] = await Promise.all([text(child.stdout), once(child, 'close')]);
+  if (status !== 0) throw new Error(`the benchmark ended with status ${status}`);
+  return JSON.parse(printed);
+}
+
+/** In the lab's kernel, which has ESP. */
+async function inLab(args: readonly string[], limit: number): Promise<Part> {
+  const chunks: Buffer[] = [];
+  const stdout = new Writable({
+    write: (chunk, _encoding, done) => {
+      chunks.push(chunk);
+      done();
+    },
+  });
+  const command = [process.execPath, '--expose-gc', inside, 'lab', ...args];
+  const { status } = await runInLab(command, { stdout, memory: 2048, timeout: limit });
+  if (status !== 0) throw new Error(`in the lab the benchmark ended with status ${status}`);
+  return JSON.parse(Buffer.concat(chunks).toString());
+}
+
+async function measure(quick: boolean, parts: readonly string[]): Promise<Results> {
+  const begun = new Date();
+  const load = loadavg();
+  const leftOut: string[] = [];
+  progress('compiling');
+  const noLibnl = await compileAll();
+  if (noLibnl) leftOut.push(`libnl-xfrm (${noLibnl})`);
+  const args = [quick ? 'quick' : 'full', ...parts];
+  const wanted = (part: string) => parts.length === 0 || parts.includes(part);
+  progress('on this kernel');
+  const host = await onHost(args);
+  let lab: Part | undefined;
+  if (wanted('sas')) {
+    try {
+      const { release } = await prepareLab({ suite: 'bookworm', progress });
+      progress(`in the lab, Linux ${release}`);
+      lab = await inLab(args, quick ? 180_000 : 900_000);
+    } catch (error) {
+      if (!(error instanceof LabError)) throw error;
+      leftOut.push(`SAs in the lab's kernel (${error.message})`);
+    }
+  }
+  const processors = cpus();
+  return {
+    schema: 'netlink-xfrm/bench/1',
+    begun: begun.toISOString(),
+    seconds: (Date.now() - begun.getTime()) / 1000,
+    quick,
+    machine: {
+      processor: processors[0]?.model ?? 'unknown',
+      processors: processors.length,
+      node: process.version,
+      load,
+    },
+    host,
+    ...(lab && { lab }),
+    leftOut,
+  };
+}
+
+/** Replaces what stands between the two marks of docs/performance.md. */
+function writeDocs(results: Results): void {
+  const path = join(root, 'docs/performance.md');
+  const before = readFileSync(path, 'utf8');
+  const marks = /(<!-- npm run bench -- --docs -->\n)[\s\S]*?(\n<!-- end -->)/;
+  if (!marks.test(before)) throw new Error(`${path} has no place for results`);
+  writeFileSync(
+    path,
+    before.replace(marks, (_, begin, end) => `${begin}\n${report(results)}\n${end}`),
+  );
+  const shown = [...results.host.comparisons, ...(results.lab?.comparisons ?? [])];
+  writeFileSync(join(root, 'docs/performance.svg'), plot(shown));
+}
+
+const { values, positionals } = parseArgs({
+  allowPositionals: true,
+  options: {
+    quick: { type: 'boolean', default: process.env.CI === 'true' },
+    json: { type: 'string' },
+    docs: { type: 'boolean', default: false },
+    from: { type: 'string' },
+    help: { type: 'boolean', default: false },
+  },
+});
+if (values.help) {
+  process.stdout.write(USAGE);
+} else {
+  const results: Results = values.from
+    ? JSON.parse(readFileSync(values.from, 'utf8'))
+    : await measure(values.quick, positionals);
+  if (values.json) writeFileSync(values.json, `${JSON.stringify(results, null, 1)}\n`);
+  if (values.docs) writeDocs(results);
+  console.log(`${report(results)}\n\n${summary(results)}`);
+  if (!results.quick && requirements(results).some(({ met }) => !met)) process.exitCode = 1;
+}

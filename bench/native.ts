@@ -1,0 +1,52 @@
+/**
+ * The C programs of the benchmark, compiled where they are used.
+ * @module
+ */
+import { execFileSync } from 'node:child_process';
+import { mkdirSync } from 'node:fs';
+import { join } from 'node:path';
+import { fetchTools, LabError } from '../lib/lab/index.ts';
+
+/** dist/bench is where this runs from. */
+const root = join(import.meta.dirname, '../..');
+const sources = join(root, 'bench/native');
+const folder = join(root, 'dist/bench/native');
+
+/** The path of a program of the benchmark. */
+export const program = (name: 'floor' | 'load' | 'libnl' | 'buffer.so'): string =>
+  join(folder, name);
+
+function compile(name: Parameters<typeof program>[0], files: string[], ...flags: string[]): void {
+  const inputs = files.map((file) => join(sources, file));
+  const args = ['-O2', '-Wall', '-Wextra', '-o', program(name), ...inputs, ...flags];
+  execFileSync('cc', args, { stdio: ['ignore', 'inherit', 'inherit'] });
+}
+
+/**
+ * Compiles them all. libnl is fetched from Debian as the lab's kernel is, and not installed.
+ *
+ * @returns why there is no program with libnl; undefined if there is
+ */
+export async function compileAll(): Promise<string | undefined> {
+  mkdirSync(folder, { recursive: true });
+  compile('load', ['load.c']);
+  compile('floor', ['floor.c', 'listener.c']);
+  compile('buffer.so', ['buffer.c'], '-shared', '-fPIC', '-ldl');
+  try {
+    const tools = await fetchTools(['libnl-xfrm-3-dev']);
+    const libraries = ['usr/lib', 'lib'].map((part) => join(tools.root, part, 'x86_64-linux-gnu'));
+    compile(
+      'libnl',
+      ['libnl.c', 'listener.c'],
+      `-I${join(tools.root, 'usr/include/libnl3')}`,
+      ...libraries.map((path) => `-L${path}`),
+      '-lnl-xfrm-3',
+      '-lnl-3',
+      `-Wl,-rpath,${libraries.join(':')}`,
+    );
+    return undefined;
+  } catch (error) {
+    if (error instanceof LabError) return error.message;
+    throw error;
+  }
+}

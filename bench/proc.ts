@@ -1,0 +1,77 @@
+/**
+ * What /proc tells of a process under measurement: its processor time and its netlink sockets.
+ * @module
+ */
+import { readdirSync, readFileSync, readlinkSync } from 'node:fs';
+import { setTimeout as pause } from 'node:timers/promises';
+
+/**
+ * Nanoseconds of processor time, user and system, of all threads that live
+ * (Documentation/scheduler/sched-stats.rst, /proc/PID/schedstat).
+ */
+export function cpuTime(pid: number): number {
+  const tasks = `/proc/${pid}/task`;
+  return readdirSync(tasks)
+    .map((task) => Number(readFileSync(`${tasks}/${task}/schedstat`, 'utf8').split(' ')[0]))
+    .reduce((sum, one) => sum + one, 0);
+}
+
+/** A netlink socket that listens, as /proc/net/netlink shows it (af_netlink.c, netlink_native_seq_show). */
+export interface Queue {
+  /** Bytes that wait, as the kernel charges them. */
+  readonly bytes: number;
+  /** Datagrams that found no room. */
+  readonly drops: number;
+}
+
+const NETLINK_XFRM = '6';
+
+/** The process's socket of NETLINK_XFRM that has joined groups; undefined while there is none. */
+export function listeningSocket(pid: number): Queue | undefined {
+  const own = new Set(
+    readdirSync(`/proc/${pid}/fd`).flatMap((fd) => {
+      try {
+        return /^socket:\[(\d+)\]$/.exec(readlinkSync(`/proc/${pid}/fd/${fd}`))?.[1] ?? [];
+      } catch {
+        return []; // closed meanwhile
+      }
+    }),
+  );
+  for (const line of readFileSync(`/proc/${pid}/net/netlink`, 'utf8').split('\n').slice(1)) {
+    const [, protocol, , groups, bytes, , , , drops, inode] = line.trim().split(/\s+/);
+    if (
+      protocol !== NETLINK_XFRM ||
+      !own.has(inode ?? '') ||
+      Number.parseInt(groups ?? '0', 16) === 0
+    ) {
+      continue;
+    }
+    return { bytes: Number(bytes), drops: Number(drops) };
+  }
+  return undefined;
+}
+
+const TICK = 10;
+/** As many looks in a row without any processor time used count as rest. */
+const STILL = 4;
+/** With something waiting that is not read, as many. */
+const STUCK = 100;
+
+/**
+ * Waits until a process has nothing left to do: its queue is empty, and it uses no processor time.
+ *
+ * @returns what its socket shows then; with bytes that wait if it has stopped reading
+ */
+export async function atRest(pid: number): Promise<Queue> {
+  let before = -1;
+  let still = 0;
+  for (;;) {
+    const now = cpuTime(pid);
+    const queue = listeningSocket(pid);
+    if (now === before) still++;
+    else still = 0;
+    if (queue && still >= (queue.bytes === 0 ? STILL : STUCK)) return queue;
+    before = now;
+    await pause(TICK);
+  }
+}

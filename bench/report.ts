@@ -1,0 +1,163 @@
+/**
+ * Results as tables, in the Markdown of docs/performance.md.
+ * @module
+ */
+import { type Comparison, numbers, type Outcome, ratiosOf } from './compare.ts';
+import { requirements } from './requirements.ts';
+import type { Part, Results } from './results.ts';
+import { median, spread } from './stats.ts';
+
+type Row = readonly string[];
+
+/** A table, its columns as wide as they need. */
+function table(head: Row, rows: readonly Row[]): string {
+  const widths = head.map((_, i) =>
+    Math.max(...[head, ...rows].map((row) => (row[i] ?? '').length)),
+  );
+  const line = (row: Row) => `| ${row.map((cell, i) => cell.padEnd(widths[i] ?? 0)).join(' | ')} |`;
+  const rule = `|${widths.map((width) => '-'.repeat(width + 2)).join('|')}|`;
+  return [line(head), rule, ...rows.map(line)].join('\n');
+}
+
+const count = (value: number) => Math.round(value).toLocaleString('en-US');
+const range = (values: readonly number[], digits: number) => {
+  const { median: middle, least, most } = spread(values);
+  if (Number.isNaN(middle)) return '-';
+  const text = middle.toFixed(digits);
+  return values.length === 1 ? text : `${text} (${least.toFixed(digits)}–${most.toFixed(digits)})`;
+};
+
+function lost({ lost: all }: Outcome): string {
+  const known = numbers(all);
+  const ended = known.filter(Number.isNaN).length;
+  const rest = spread(known);
+  const told = Number.isNaN(rest.median) ? '' : count(rest.median);
+  const text = ended === 0 ? '' : `ended by a loss in ${ended} of ${known.length}`;
+  return [told, text].filter((one) => one !== '').join('; ');
+}
+
+export function comparisonTable(comparison: Comparison): string {
+  const { outcomes } = comparison;
+  const has = (name: string) => outcomes.some((one) => one.name === name);
+  return table(
+    ['', 'µs an event', '× the floor', '× ip', 'lost', 'events/s'],
+    outcomes.map((one) => [
+      one.title,
+      range(numbers(one.cpu), 2),
+      has('floor') ? range(ratiosOf(comparison, one.name, 'floor'), 2) : '',
+      one.base === 'ip' && has('ip') ? range(ratiosOf(comparison, one.name, 'ip'), 2) : '',
+      lost(one),
+      one.rate.length === 0 ? '' : count(median(one.rate)),
+    ]),
+  );
+}
+
+function partText(part: Part): string[] {
+  const texts: string[] = [];
+  for (const comparison of part.comparisons) {
+    const { title, events, rounds, buffer } = comparison;
+    texts.push(
+      `### ${title}\n\n${count(events)} events, ${rounds} round${rounds === 1 ? '' : 's'}, receive buffer ` +
+        `${buffer / 2 ** 20} MiB, Linux ${part.kernel}.\n\n${comparisonTable(comparison)}`,
+    );
+  }
+  const { latencies, dump, storms, startup, memory, codec } = part;
+  if (latencies) {
+    const rows = latencies.map(({ title, load, samples, median: middle, p99, most }) => [
+      title,
+      load,
+      count(samples),
+      ...[middle, p99, most].map((one) => count(one)),
+    ]);
+    const head = ['', 'beside', 'changes', 'median µs', 'p99 µs', 'most µs'];
+    texts.push(`### From the system call to the listener\n\n${table(head, rows)}`);
+  }
+  if (dump) {
+    const rows = Object.entries(dump.times).map(([what, times]) => [what, range(times, 0)]);
+    texts.push(
+      `### ${count(dump.entries)} ${dump.of}\n\n${table(['', 'milliseconds'], rows)}\n\n` +
+        `An entry takes ${count(dump.bytesEach)} bytes of a monitor's memory.`,
+    );
+  }
+  if (storms) {
+    const rows = storms.map((one) => [
+      `${one.buffer >= 2 ** 20 ? `${one.buffer / 2 ** 20} MiB` : `${one.buffer / 1024} KiB`}`,
+      count(one.events),
+      count(one.dropped),
+      count(one.repairs),
+      count(one.milliseconds),
+    ]);
+    const head = ['buffer', 'changes', 'dropped by the kernel', 'repairs', 'ms until right'];
+    texts.push(`### Live tables in a storm\n\n${table(head, rows)}`);
+  }
+  if (startup) {
+    const rows = startup.map(({ title, times, more }) => [title, range(times, 0), count(more)]);
+    texts.push(`### Start\n\n${table(['', 'milliseconds', 'more than Node'], rows)}`);
+  }
+  if (memory) {
+    const kib = (bytes: number) => count(bytes / 1024);
+    const rows = memory.map(({ title, events, early, late, rss }) => [
+      title,
+      count(events),
+      kib(early),
+      kib(late),
+      kib(rss),
+    ]);
+    const head = ['', 'events', 'KiB after a tenth', 'KiB at the end', 'KiB resident'];
+    texts.push(
+      `### Memory\n\nJavaScript heap and buffers, after garbage collection.\n\n${table(head, rows)}`,
+    );
+  }
+  if (codec) {
+    const rows = codec.map(({ title, codec: ours, naive }) => [
+      title,
+      count(ours),
+      count(naive),
+      (naive / ours).toFixed(1),
+    ]);
+    texts.push(`### Codec\n\n${table(['', 'ns', 'plain version, ns', 'times as fast'], rows)}`);
+  }
+  return texts;
+}
+
+/** The whole report. */
+export function report(results: Results): string {
+  const { begun, seconds, machine, host, lab, leftOut } = results;
+  const { processor, processors, node, load } = machine;
+  const texts = [
+    `Measured on ${begun.slice(0, 10)} in ${Math.round(seconds / 60)} minutes: ${processors} × ${processor}, ` +
+      `Linux ${host.kernel}, Node ${node}, load average ${load.map((one) => one.toFixed(1)).join(', ')} before.`,
+  ];
+  // A quick run is too short to hold times against anything.
+  const judged = results.quick ? [] : requirements(results);
+  const rows = judged.map(({ what, required, aim, found, met }) => [
+    what,
+    required,
+    aim ?? '',
+    found,
+    met ? 'yes' : 'NO',
+  ]);
+  if (rows.length > 0) {
+    const head = ['', 'required', 'aimed at', 'found', 'met'];
+    texts.push(`### Requirements\n\n${table(head, rows)}`);
+  }
+  texts.push(...partText(host));
+  if (lab) texts.push(...partText(lab));
+  if (leftOut.length > 0) texts.push(`Left out: ${leftOut.join('; ')}.`);
+  return texts.join('\n\n');
+}
+
+/** The closing line. */
+export function summary(results: Results): string {
+  const { host, lab, seconds, leftOut } = results;
+  const compared = [...host.comparisons, ...(lab?.comparisons ?? [])];
+  const live = compared.find(({ name }) => name === 'policies');
+  const times = (name: string, base: string) =>
+    live ? range(ratiosOf(live, name, base), 2) : 'not measured';
+  const runs = compared.reduce((all, one) => all + one.outcomes.length * one.rounds, 0);
+  const left = leftOut.length === 0 ? '' : `, left out: ${leftOut.length}`;
+  return (
+    `bench: ${runs} runs in ${Math.round(seconds)} s, every event accounted for; raw ${times('raw', 'floor')} ` +
+    `and decoded ${times('decoded', 'floor')} × the C floor, text ${times('text', 'ip')} × ip xfrm monitor${left}`
+  );
+}

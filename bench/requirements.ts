@@ -1,0 +1,97 @@
+/**
+ * What is required of the library's speed, held against results.
+ * @module
+ */
+import { type Comparison, numbers, ratiosOf } from './compare.ts';
+import type { Results } from './results.ts';
+import { median, spread } from './stats.ts';
+
+/** One requirement, and what was found. */
+export interface Requirement {
+  readonly what: string;
+  readonly required: string;
+  readonly aim?: string;
+  readonly found: string;
+  readonly met: boolean;
+}
+
+/** × another contestant, in the live comparison. */
+const RATIOS = [
+  { name: 'decoded', base: 'floor', most: 1.8, aim: 1.6 },
+  { name: 'raw', base: 'floor', most: 1.35, aim: 1.25 },
+  { name: 'text', base: 'ip', most: 0.65, aim: 0.55 },
+] as const;
+/** NEWSA events a second, decoded, out of a filled socket. */
+const RATE = 600_000;
+/** Microseconds from the system call to the listener, idle, 99 of 100. */
+const P99 = 1000;
+/** Bytes by which memory may differ between a tenth of the events and the end. */
+const GROWTH = 2 ** 20;
+
+/** Events lost by those that must lose none where the floor loses none. */
+function losses({ outcomes }: Comparison): { floor: number; ours: number } {
+  const worst = (name: string) => {
+    const { most } = spread(numbers(outcomes.find((one) => one.name === name)?.lost ?? []));
+    return Math.max(0, most);
+  };
+  return { floor: worst('floor'), ours: Math.max(worst('raw'), worst('decoded')) };
+}
+
+/** Those that the results tell of. */
+export function requirements({ host }: Results): Requirement[] {
+  const found: Requirement[] = [];
+  const comparison = (name: string) => host.comparisons.find((one) => one.name === name);
+  const live = comparison('policies');
+  if (live) {
+    const title = (name: string) => live.outcomes.find((one) => one.name === name)?.title;
+    for (const { name, base, most, aim } of RATIOS) {
+      const ratio = spread(ratiosOf(live, name, base)).median;
+      found.push({
+        what: `${title(name)}, × ${title(base)}`,
+        required: `≤ ${most}`,
+        aim: `≤ ${aim}`,
+        found: ratio.toFixed(2),
+        met: ratio <= most,
+      });
+    }
+  }
+  for (const name of ['policies', 'newsa']) {
+    const one = comparison(name);
+    if (!one) continue;
+    const { floor, ours } = losses(one);
+    found.push({
+      what: `${one.title}: events lost, raw and decoded`,
+      required: floor === 0 ? '0, as the floor' : 'none, where the floor loses none',
+      found: floor === 0 ? `${ours}` : `${ours} (the floor itself: ${floor})`,
+      met: floor > 0 || ours === 0,
+    });
+  }
+  const filled = comparison('newsa-filled')?.outcomes.find(({ name }) => name === 'decoded');
+  if (filled) {
+    const rate = median(filled.rate);
+    found.push({
+      what: 'NEWSA decoded a second, out of a filled socket',
+      required: `≥ ${RATE.toLocaleString('en-US')}`,
+      found: Math.round(rate).toLocaleString('en-US'),
+      met: rate >= RATE,
+    });
+  }
+  const idle = host.latencies?.find(({ name, load }) => name === 'decoded' && load === 'idle');
+  if (idle) {
+    found.push({
+      what: 'from the system call to the listener, idle, p99',
+      required: `< ${P99} µs`,
+      found: `${Math.round(idle.p99)} µs`,
+      met: idle.p99 < P99,
+    });
+  }
+  for (const { title, early, late } of host.memory ?? []) {
+    found.push({
+      what: `${title}: memory from a tenth of the events to the end`,
+      required: 'flat (± 1 MiB)',
+      found: `${Math.round((late - early) / 1024)} KiB`,
+      met: late - early < GROWTH,
+    });
+  }
+  return found;
+}

@@ -1,0 +1,80 @@
+/**
+ * What a run of the benchmark found, as its JSON holds it, and how large a run is.
+ * @module
+ */
+import type { CodecSpeed } from './codec.ts';
+import type { Comparison } from './compare.ts';
+import type { Latency } from './latency.ts';
+import type { Memory } from './memory.ts';
+import type { Startup } from './startup.ts';
+import type { Dump, Storm } from './tables.ts';
+
+/** What one kernel can tell. */
+export interface Part {
+  readonly kernel: string;
+  readonly comparisons: readonly Comparison[];
+  readonly latencies?: readonly Latency[];
+  readonly dump?: Dump;
+  readonly storms?: readonly Storm[];
+  readonly startup?: readonly Startup[];
+  readonly memory?: readonly Memory[];
+  readonly codec?: readonly CodecSpeed[];
+}
+
+/** A whole run. */
+export interface Results {
+  readonly schema: 'netlink-xfrm/bench/1';
+  readonly begun: string;
+  readonly seconds: number;
+  readonly quick: boolean;
+  readonly machine: {
+    readonly processor: string;
+    readonly processors: number;
+    readonly node: string;
+    /** Load averages of 1, 5 and 15 minutes before it began. */
+    readonly load: readonly number[];
+  };
+  readonly host: Part;
+  /** The lab's kernel, with ESP. */
+  readonly lab?: Part;
+  /** What could not be measured, and why. */
+  readonly leftOut: readonly string[];
+}
+
+/** How much of each; rounds are those of a comparison. */
+export interface Size {
+  readonly live: { events: number; rounds: number };
+  readonly filled: { events: number; rounds: number };
+  readonly lab: { events: number; rounds: number };
+  readonly latencies: number;
+  readonly dump: { entries: number; rounds: number };
+  readonly storm: number;
+  readonly startups: number;
+  readonly memory: number;
+  readonly codec: number;
+}
+
+export const SIZES: Readonly<Record<'full' | 'quick', Size>> = {
+  full: {
+    live: { events: 1_000_000, rounds: 5 },
+    filled: { events: 700_000, rounds: 3 },
+    lab: { events: 50_000, rounds: 3 },
+    latencies: 3000,
+    dump: { entries: 100_000, rounds: 3 },
+    storm: 1_000_000,
+    startups: 15,
+    memory: 10_000_000,
+    codec: 15,
+  },
+  quick: {
+    live: { events: 50_000, rounds: 1 },
+    filled: { events: 50_000, rounds: 1 },
+    lab: { events: 2000, rounds: 1 },
+    latencies: 200,
+    dump: { entries: 5000, rounds: 1 },
+    storm: 50_000,
+    startups: 3,
+    memory: 200_000,
+    codec: 3,
+  },
+};

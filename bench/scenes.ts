@@ -1,0 +1,64 @@
+/**
+ * What contestants are compared on.
+ * @module
+ */
+import { join } from 'node:path';
+import { XFRMNLGRP_POLICY, XFRMNLGRP_SA } from '../lib/constants.ts';
+import type { Scene } from './compare.ts';
+
+/** A recorded NEWSA of 352 bytes: an ESP tunnel with AES-GCM. */
+const RECORDED = join(
+  import.meta.dirname,
+  '../../test/fixtures/captures/uml-6.1/newsa_v4_tunnel_aead.event0.hex',
+);
+
+const MIB = 2 ** 20;
+/** What subscribe() asks for by default. */
+const BUFFER = 64 * MIB;
+/** SAs and policies. */
+export const groups = (1 << (XFRMNLGRP_SA - 1)) | (1 << (XFRMNLGRP_POLICY - 1));
+
+/** Policies that come and go, as fast as the kernel takes them. */
+export const policies: Scene = {
+  name: 'policies',
+  title: 'Policies added and deleted, live',
+  load: (events) => ['policy', `${events}`],
+  listening: { buffer: BUFFER, groups, source: 'kernel' },
+};
+
+/** The same, all of it waiting: no wake-ups, nothing lost, so the sharpest picture of the work. */
+export const policiesFilled: Scene = {
+  ...policies,
+  name: 'policies-filled',
+  title: 'Policies added and deleted, out of a filled socket',
+  listening: { buffer: 1023 * MIB, groups, source: 'kernel' },
+  filled: true,
+};
+
+// The command cannot be told to believe other processes.
+const library = ['floor', 'libnl', 'npm-netlink', 'raw', 'decoded', 'loop', 'monitor'];
+
+/** Recorded NEWSA, sent by a process as the kernel sends them. */
+export const forged: Scene = {
+  name: 'newsa',
+  title: 'Recorded NEWSA events as multicasts of a process, live',
+  load: (events) => ['forge', RECORDED, `${events}`],
+  listening: { buffer: BUFFER, groups, source: 'any' },
+  only: [...library, 'ip'],
+};
+
+export const forgedFilled: Scene = {
+  ...forged,
+  name: 'newsa-filled',
+  title: 'Recorded NEWSA events, out of a filled socket',
+  listening: { buffer: 1023 * MIB, groups, source: 'any' },
+  filled: true,
+};
+
+/** SAs that come and go, in a kernel with ESP. */
+export const states: Scene = {
+  name: 'sas',
+  title: 'SAs added and deleted, in the lab’s kernel, live',
+  load: (events) => ['sa', `${events}`],
+  listening: { buffer: BUFFER, groups, source: 'kernel' },
+};

@@ -1,0 +1,123 @@
+/**
+ * What `check` makes of tunnels: a status as monitoring systems know them, and why.
+ * @module
+ */
+import {
+  TUNNEL_STATES,
+  type Tunnel,
+  type TunnelState,
+  type TunnelWarning,
+} from '../tunnel/tunnel.ts';
+import { printable } from '../wire/text.ts';
+import { WARNINGS } from './tunnel-filter.ts';
+
+/** Statuses of plugins, by exit status (Monitoring Plugins Development Guidelines). */
+export const STATUSES = ['OK', 'WARNING', 'CRITICAL', 'UNKNOWN'] as const;
+export type CheckStatus = (typeof STATUSES)[number];
+
+/** What a state or warning is to be worth. */
+export interface Severities {
+  /** States and kinds of warnings; `warnings` stands for all of these. */
+  readonly critical: readonly string[];
+  readonly warning: readonly string[];
+  /** If there is no tunnel to look at. */
+  readonly none: CheckStatus;
+}
+
+export const DEFAULT_SEVERITIES: Severities = {
+  critical: ['down', 'blocked', 'one-way'],
+  warning: ['orphan', 'acquiring', 'expiring', 'warnings'],
+  none: 'UNKNOWN',
+};
+
+/** The words that can be critical, or a warning. */
+export const SEVERITY_WORDS: readonly string[] = [...TUNNEL_STATES, 'warnings', ...WARNINGS];
+
+/** A tunnel, or the host, that is not as it should be. */
+export interface CheckProblem {
+  readonly status: 'WARNING' | 'CRITICAL';
+  /** The tunnel's id; undefined of the host. */
+  readonly tunnel: string | undefined;
+  /** The state or the kind of warning. */
+  readonly what: string;
+  readonly text: string;
+}
+
+export interface CheckResult {
+  readonly status: CheckStatus;
+  /** How many tunnels were looked at. */
+  readonly tunnels: number;
+  /** How many are in each state. */
+  readonly states: Readonly<Record<TunnelState, number>>;
+  /** The worst first. */
+  readonly problems: readonly CheckProblem[];
+}
+
+/** It as JSON holds it. */
+export type CheckRecord = { readonly kind: 'check' } & CheckResult;
+
+/** Looks at tunnels, and at warnings about the host. */
+export function checkTunnels(
+  tunnels: readonly Tunnel[],
+  hostWarnings: readonly TunnelWarning[],
+  { critical, warning, none }: Severities,
+): CheckResult {
+  const statusOf = (...words: string[]): CheckProblem['status'] | undefined => {
+    if (words.some((word) => critical.includes(word))) return 'CRITICAL';
+    return words.some((word) => warning.includes(word)) ? 'WARNING' : undefined;
+  };
+  const ofWarnings = (tunnel: string | undefined, warnings: readonly TunnelWarning[]) =>
+    warnings.flatMap(({ kind, text }): CheckProblem[] => {
+      // What is named counts more than all.
+      const named = critical.includes(kind) || warning.includes(kind);
+      const status = named ? statusOf(kind) : statusOf('warnings');
+      return status ? [{ status, tunnel, what: kind, text }] : [];
+    });
+  const problems = tunnels.flatMap(({ id, state, reason, warnings }): CheckProblem[] => {
+    const status = statusOf(state);
+    return [
+      ...(status ? [{ status, tunnel: id, what: state, text: reason }] : []),
+      ...ofWarnings(id, warnings),
+    ];
+  });
+  problems.push(...ofWarnings(undefined, hostWarnings));
+  const states = Object.fromEntries(
+    TUNNEL_STATES.map((state) => [state, tunnels.filter((one) => one.state === state).length]),
+  ) as Record<TunnelState, number>;
+  const worst = (one: CheckProblem) => STATUSES.indexOf(one.status);
+  problems.sort((a, b) => worst(b) - worst(a));
+  const status = problems[0]?.status ?? (tunnels.length === 0 ? none : 'OK');
+  return { status, tunnels: tunnels.length, states, problems };
+}
+
+/** A bar begins performance data, so there is none in other text. */
+const safe = (text: string) => printable(text).replaceAll('|', '\\x7c');
+
+/** Problems told in the first line. */
+const FIRST = 3;
+
+/** As monitoring systems read it: a line with performance data, then a line a problem. */
+export function formatCheck({ status, tunnels, states, problems }: CheckResult): string {
+  const told = problems.slice(0, FIRST).map(({ tunnel, what }) => `${tunnel ?? 'host'} ${what}`);
+  const rest = problems.length - told.length;
+  if (rest > 0) told.push(`${rest} more`);
+  const affected = new Set(problems.flatMap(({ tunnel }) => tunnel ?? [])).size;
+  const plural = tunnels === 1 ? 'tunnel' : 'tunnels';
+  const well = tunnels === 0 ? 'there is no tunnel to look at' : `${tunnels} ${plural}, all well`;
+  const summary =
+    problems.length === 0
+      ? well
+      : `${affected} of ${tunnels} ${plural} in trouble: ${safe(told.join(', '))}`;
+  const performance = [
+    `tunnels=${tunnels}`,
+    ...TUNNEL_STATES.map((state) => `${state}=${states[state]};;;0;${tunnels}`).reverse(),
+    `problems=${problems.length}`,
+  ];
+  return [
+    `TUNNELS ${status} - ${summary} | ${performance.join(' ')}`,
+    ...problems.map(
+      ({ status, tunnel, what, text }) =>
+        `${status} ${safe(tunnel ?? 'host')} ${what}: ${safe(text)}`,
+    ),
+  ].join('\n');
+}

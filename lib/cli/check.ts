@@ -1,0 +1,143 @@
+/**
+ * `netlink-xfrm check`: whether tunnels are well, for monitoring systems. It keeps to what their plugins
+ * do, so its exit statuses differ from those of the other subcommands.
+ * @module
+ */
+import { setTimeout as sleep } from 'node:timers/promises';
+import { Command, InvalidArgumentError, Option } from 'commander';
+import { TunnelMonitor, type TunnelMonitorOptions } from '../tunnel/tunnel-monitor.ts';
+import { printable } from '../wire/text.ts';
+import {
+  type CheckStatus,
+  checkTunnels,
+  DEFAULT_SEVERITIES,
+  formatCheck,
+  SEVERITY_WORDS,
+  type Severities,
+  STATUSES,
+} from './check-result.ts';
+import { formatJson } from './json.ts';
+import { addFormatOptions, formatOf, type OutputOptions } from './options.ts';
+import { endWhenUnread, LineOutput } from './output.ts';
+import { TUNNEL_FILTER_HELP, type TunnelFilter } from './tunnel-filter.ts';
+import {
+  addNamespaceOption,
+  addTunnelOptions,
+  duration,
+  monitorOptionsOf,
+  THRESHOLD_HELP,
+  type TunnelOptions,
+  tunnelFilterOf,
+} from './tunnel-options.ts';
+
+interface Options extends OutputOptions, TunnelOptions {
+  readonly critical: readonly string[];
+  readonly warning: readonly string[];
+  readonly none: Lowercase<CheckStatus>;
+  readonly watchFor?: number;
+  readonly netns?: string;
+}
+
+/** How often `--watch-for` reads the counters after the first time. */
+const READINGS = 4;
+
+/** The exit status when it cannot be told how tunnels are. */
+export const UNKNOWN = STATUSES.indexOf('UNKNOWN');
+
+function severities(text: string): readonly string[] {
+  if (text === '') return [];
+  const words = text.split(',');
+  const wrong = words.find((word) => !SEVERITY_WORDS.includes(word));
+  if (wrong === undefined) return words;
+  throw new InvalidArgumentError(`'${printable(wrong)}' is none of ${SEVERITY_WORDS.join(', ')}.`);
+}
+
+export function checkCommand(): Command {
+  const command = new Command('check')
+    .summary('tell a monitoring system whether tunnels are well')
+    .description(
+      'Says whether the tunnels of this host are well, as plugins of Nagios, Icinga and\n' +
+        'their like do: one line with performance data, then a line for each problem.\n' +
+        'Exit status 0 OK, 1 WARNING, 2 CRITICAL, 3 UNKNOWN: also for wrong usage, a\n' +
+        'missing permission and errors. The other subcommands have other statuses.',
+    )
+    .argument('[filter...]', 'which tunnels')
+    .addOption(
+      new Option('--critical <words>', 'states and warnings that are critical')
+        .argParser(severities)
+        .default(DEFAULT_SEVERITIES.critical, DEFAULT_SEVERITIES.critical.join()),
+    )
+    .addOption(
+      new Option('--warning <words>', 'those that are a warning; "warnings" is every kind of those')
+        .argParser(severities)
+        .default(DEFAULT_SEVERITIES.warning, DEFAULT_SEVERITIES.warning.join()),
+    )
+    .addOption(
+      new Option('--none <status>', 'if there is no tunnel to look at')
+        .choices(STATUSES.map((one) => one.toLowerCase()))
+        .default('unknown'),
+    )
+    .option(
+      '--watch-for <duration>',
+      'watch for so long: finds traffic that goes out for half of it and is not answered',
+      duration,
+    );
+  addNamespaceOption(addTunnelOptions(addFormatOptions(command)));
+  return command
+    .configureOutput({
+      outputError: (text) => {
+        process.stdout.write(`TUNNELS UNKNOWN - ${text.replace(/^error: /, '')}`);
+      },
+    })
+    .addHelpText('after', TUNNEL_FILTER_HELP)
+    .addHelpText('after', THRESHOLD_HELP)
+    .addHelpText(
+      'after',
+      'Words of --critical and --warning: the states and warnings above; "warnings" is all of these.\n',
+    )
+    .action(async (words: string[], options: Options) => {
+      const format = formatOf(options, command);
+      const { critical, warning, none, watchFor } = options;
+      const filter = tunnelFilterOf(words, 'tunnels', command);
+      const monitor = monitorOptionsOf(options, command);
+      endWhenUnread();
+      const out = new LineOutput();
+      try {
+        const worth = { critical, warning, none: none.toUpperCase() as CheckStatus };
+        const result = await check(monitor, filter, worth, watchFor);
+        const time = { wall: Date.now(), monotonic: performance.now() };
+        const record = { kind: 'check', time, ...result } as const;
+        out.line(format.json ? formatJson(record, false) : formatCheck(result));
+        process.exitCode = STATUSES.indexOf(result.status);
+      } catch (error) {
+        const { message, hint } = error as { message: string; hint?: string };
+        const why = hint === undefined || message.includes(hint) ? '' : ` (${hint})`;
+        out.line(`TUNNELS UNKNOWN - ${printable(message.replaceAll('\n', ' ') + why)}`);
+        process.exitCode = UNKNOWN;
+      }
+      await out.ready();
+    });
+}
+
+async function check(
+  options: TunnelMonitorOptions,
+  filter: TunnelFilter,
+  severities: Severities,
+  watchFor: number | undefined,
+) {
+  const span = watchFor ?? 0;
+  // What goes out unanswered has to be seen at two readings after the first.
+  const stalled = Math.max(1, Math.floor(span / 2));
+  const thresholds = span > 0 ? { stalled, ...options.thresholds } : options.thresholds;
+  await using monitor = await TunnelMonitor.open({ ...options, thresholds, refreshInterval: 0 });
+  for (let reading = 0; span > 0 && reading < READINGS; reading++) {
+    await sleep(span / READINGS);
+    await monitor.refresh();
+  }
+  const { tunnels, warnings } = monitor.snapshot();
+  return checkTunnels(
+    tunnels.filter((one) => filter.matches(one)),
+    warnings,
+    severities,
+  );
+}

@@ -1,0 +1,109 @@
+/**
+ * `--expect`: the tunnels that ought to be there, from words or from a file.
+ *
+ *     --expect paris=198.51.100.7,reqid=5 --expect tunnels.json
+ * @module
+ */
+import { readFileSync } from 'node:fs';
+import { pointAt } from '../monitor/filter-error.ts';
+import { parseU32 } from '../monitor/filter-keys.ts';
+import { checkedExpected, type ExpectedTunnel } from '../tunnel/expected.ts';
+import { addressFamily } from '../wire/address.ts';
+import { printable } from '../wire/text.ts';
+
+/** What is wrong with an expectation. */
+export class ExpectError extends Error {}
+
+const address = (text: string) => (addressFamily(text) === undefined ? undefined : text);
+
+/** The parts after the name, under the names of the fields. */
+const PARTS = {
+  remote: ['remote', 'an IP address', address],
+  local: ['local', 'an IP address', address],
+  reqid: ['reqid', 'a number', parseU32],
+  if_id: ['ifId', 'a number', parseU32],
+  mark: ['mark', 'a number', parseU32],
+} as const satisfies Record<
+  string,
+  readonly [keyof ExpectedTunnel, string, (text: string) => string | number | undefined]
+>;
+
+/** Whether it is a file's name and not `NAME=…`. */
+const isFile = (word: string) => /^[./]/.test(word) || !word.includes('=');
+
+/**
+ * The tunnels that words and files describe.
+ *
+ * @throws ExpectError that says which word, or which entry of a file, is wrong
+ */
+export function readExpected(words: readonly string[]): ExpectedTunnel[] {
+  const all = words.flatMap((word) => (isFile(word) ? readFile(word) : [parseExpected(word)]));
+  try {
+    checkedExpected(all);
+  } catch (error) {
+    // Each entry by itself is right; so two have one name.
+    throw new ExpectError(`--expect: ${plain(error, 'the tunnels')}`);
+  }
+  return all;
+}
+
+function parseExpected(word: string): ExpectedTunnel {
+  const equals = word.indexOf('=');
+  const wrong = (reason: string, at: number, length: number) =>
+    new ExpectError(`--expect: ${pointAt(reason, [word], 0, at, length)}`);
+  const usage = 'NAME=PEER, with ,local=… ,reqid=… ,if_id=… ,mark=… where that is needed';
+  if (equals === 0) throw wrong(`before '=' comes a name: ${usage}`, 0, 1);
+  const found: Record<string, unknown> = { name: word.slice(0, equals) };
+  let at = equals + 1;
+  for (const [index, text] of word.slice(at).split(',').entries()) {
+    const bare = index === 0 && !text.includes('=');
+    const [key = '', value = ''] = bare ? ['remote', text] : text.split(/=(.*)/s);
+    const part = Object.hasOwn(PARTS, key) ? PARTS[key as keyof typeof PARTS] : undefined;
+    if (part === undefined) {
+      throw wrong(`'${printable(key)}' is no part of it: ${usage}`, at, text.length);
+    }
+    const [field, expected, parse] = part;
+    const parsed = parse(value);
+    if (parsed === undefined) {
+      const from = at + text.length - value.length;
+      throw wrong(`'${printable(value)}' is not ${expected}`, from, value.length);
+    }
+    found[field] = parsed;
+    at += text.length + 1;
+  }
+  return found;
+}
+
+function readFile(path: string): ExpectedTunnel[] {
+  const name = printable(path);
+  let text: string;
+  try {
+    text = readFileSync(path, 'utf8');
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException;
+    const reason = code === 'ENOENT' ? 'there is no such file' : (error as Error).message;
+    const hint = path.includes('/') ? '' : '; a tunnel is NAME=PEER';
+    throw new ExpectError(`--expect ${name}: ${printable(reason)}${hint}`);
+  }
+  let list: unknown;
+  try {
+    list = JSON.parse(text);
+  } catch (error) {
+    throw new ExpectError(`--expect ${name}: no JSON: ${printable((error as Error).message)}`);
+  }
+  try {
+    checkedExpected(list);
+  } catch (error) {
+    throw new ExpectError(`--expect ${name}: ${plain(error, 'the file')}`);
+  }
+  return list as ExpectedTunnel[];
+}
+
+/** A message of the library's, in the words of the command: `[2].remote must be …`. */
+const plain = (error: unknown, whole: string): string =>
+  printable(
+    (error as Error).message
+      .replace('options.expected[', 'entry [')
+      .replace('options.expected', whole)
+      .replace('an array', 'an array of objects with name, remote, local, reqid, ifId, mark'),
+  );

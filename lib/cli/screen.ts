@@ -1,0 +1,80 @@
+/**
+ * A terminal as a screen whose lines change in place. Nothing is erased before it is written again, and
+ * a frame is one write, so that nothing flickers. The sequences are those of ECMA-48 and xterm; 2026
+ * (a frame is shown as a whole) is passed over by terminals that lack it.
+ * @module
+ */
+import type { WriteStream } from 'node:tty';
+
+const ENTER = '\x1b[?1049h\x1b[?25l\x1b[?7l';
+const LEAVE = '\x1b[?7h\x1b[?25h\x1b[?1049l';
+const BEGIN = '\x1b[?2026h';
+const END = '\x1b[?2026l';
+
+/** What is on the terminal while a command shows something live. */
+export class Screen {
+  readonly #out: Pick<WriteStream, 'write' | 'columns' | 'rows'>;
+  #shown: readonly string[] = [];
+  #size = '';
+  #open = false;
+
+  constructor(out: Pick<WriteStream, 'write' | 'columns' | 'rows'>) {
+    this.#out = out;
+  }
+
+  /** In characters; where the terminal does not say, the usual. */
+  get size(): { readonly columns: number; readonly rows: number } {
+    return { columns: this.#out.columns || 80, rows: this.#out.rows || 24 };
+  }
+
+  /** Takes the terminal; what was on it comes back with {@link close}. */
+  open(): void {
+    if (this.#open) return;
+    this.#open = true;
+    this.#size = '';
+    this.#out.write(ENTER);
+  }
+
+  /** Gives the terminal back. */
+  close(): void {
+    if (!this.#open) return;
+    this.#open = false;
+    this.#out.write(LEAVE);
+  }
+
+  /** Shows lines, as many and as much of them as fit; writes only what is different. */
+  draw(all: readonly string[]): void {
+    if (!this.#open) return;
+    const { columns, rows } = this.size;
+    const lines = all.slice(0, rows).map((line) => clip(line, columns));
+    const size = `${columns}x${rows}`;
+    // After a resize nobody knows what is where.
+    const shown = size === this.#size ? this.#shown : undefined;
+    let text = '';
+    for (const [i, line] of lines.entries()) {
+      if (shown?.[i] === line) continue;
+      text += `\x1b[${i + 1};1H${line}`;
+      // In the last column, the cursor stands on what was written.
+      if (width(line) < columns) text += '\x1b[K';
+    }
+    if (lines.length < rows && (shown === undefined || lines.length < shown.length)) {
+      text += `\x1b[${lines.length + 1};1H\x1b[J`;
+    }
+    this.#shown = lines;
+    this.#size = size;
+    if (text !== '') this.#out.write(`${BEGIN}${text}${END}`);
+  }
+}
+
+/** A colour, or one character. */
+// biome-ignore lint/suspicious/noControlCharactersInRegex: the colours begin with it
+const PIECE = /\x1b\[[0-9;]*m|[\s\S]/gu;
+
+const width = (line: string): number =>
+  [...line.matchAll(PIECE)].filter(([piece]) => piece[0] !== '\x1b').length;
+
+/** The first `columns` characters of a line, and all of its colours. */
+export function clip(line: string, columns: number): string {
+  let left = columns;
+  return line.replace(PIECE, (piece) => (piece[0] === '\x1b' || left-- > 0 ? piece : ''));
+}

@@ -1,0 +1,122 @@
+/**
+ * Changes of tunnels as lines of text.
+ * @module
+ */
+import type { EventTime } from '../netlink/event.ts';
+import type { Claimant, DownCause, TunnelChange } from '../tunnel/changes.ts';
+import type { Tunnel } from '../tunnel/tunnel.ts';
+import { printable } from '../wire/text.ts';
+import type { Colors } from './colors.ts';
+import { formatNamespace, formatSpi, formatTime } from './text.ts';
+import { paintState, qualifiersOf, titleOf, warningText } from './tunnel-text.ts';
+
+const CHANGE_COLOR: Readonly<
+  Record<TunnelChange['kind'], 'green' | 'yellow' | 'red' | 'cyan' | 'dim'>
+> = {
+  added: 'green',
+  up: 'green',
+  down: 'red',
+  rekeyed: 'cyan',
+  stalled: 'red',
+  state: 'yellow',
+  warning: 'yellow',
+  removed: 'dim',
+  overrun: 'red',
+  repaired: 'green',
+  refreshed: 'dim',
+  malformed: 'red',
+};
+
+/** A change in one line. @param label the network namespace it comes from, if that is to be told */
+export function formatTunnelChange(
+  change: TunnelChange,
+  colors: Colors,
+  label?: string | null,
+): string {
+  const { kind, time } = change;
+  const from = label === undefined ? '' : `${colors.magenta(formatNamespace(label))} `;
+  const paint = kind === 'warning' && !change.raised ? 'green' : CHANGE_COLOR[kind];
+  const word = colors[paint](kind.padEnd(9));
+  return `${when(time, colors)} ${from}${word} ${describeChange(change, colors)}`;
+}
+
+const when = ({ wall }: EventTime, colors: Colors) => colors.dim(formatTime(wall));
+
+function describeChange(change: TunnelChange, colors: Colors): string {
+  const of = (tunnel: Tunnel) => [titleOf(tunnel, colors), ...qualifiersOf(tunnel)].join(' ');
+  switch (change.kind) {
+    case 'added':
+    case 'removed': {
+      const { tunnel } = change;
+      return `${of(tunnel)}: ${paintState(tunnel.state, colors)}, ${printable(tunnel.reason)}`;
+    }
+    case 'up': {
+      const { tunnel, before } = change;
+      const was = before === undefined ? 'new' : `was ${before}`;
+      return `${of(tunnel)}: ${paintState(tunnel.state, colors)}, ${was}`;
+    }
+    case 'down': {
+      const { tunnel, cause, before } = change;
+      const state = paintState(tunnel.state, colors);
+      return `${of(tunnel)}: ${state}, ${describeCause(cause)}, was ${before}`;
+    }
+    case 'stalled':
+    case 'state': {
+      const { tunnel, before } = change;
+      const { state, reason } = tunnel;
+      return `${of(tunnel)}: ${paintState(state, colors)}, ${printable(reason)}, was ${before}`;
+    }
+    case 'rekeyed': {
+      const { tunnel, direction, protocol, from, to, overlap } = change;
+      const span = `${Math.abs(Math.round(overlap))} ms`;
+      const both = overlap < 0 ? `neither for ${span}` : `both for ${span}`;
+      const spis = `${formatSpi(from)} > ${colors.bold(formatSpi(to))}`;
+      return `${of(tunnel)}: ${direction} ${protocol} ${spis}, ${both}`;
+    }
+    case 'warning': {
+      const { raised, warning, tunnel } = change;
+      const about = tunnel === undefined ? 'host' : of(tunnel);
+      return `${about}: ${raised ? '' : 'over: '}${warningText(warning)}`;
+    }
+    case 'overrun':
+      return change.slowConsumer
+        ? `changes were lost before this line: they were not read fast enough (${change.code})`
+        : `events were lost before this line (${change.code}); a repair is under way`;
+    case 'repaired':
+    case 'refreshed': {
+      const { added, updated, removed, took } = change;
+      return `SAs and policies: ${added} added, ${updated} updated, ${removed} removed, took ${Math.round(took)} ms`;
+    }
+    case 'malformed': {
+      const where = [...change.path, change.reason].join(' › ');
+      return `${printable(where)} (offset ${change.offset})`;
+    }
+  }
+}
+
+/** Why a tunnel went down. */
+export function describeCause(cause: DownCause): string {
+  switch (cause.kind) {
+    case 'deleted':
+    case 'flushed':
+      return `${cause.kind}${describeClaimant(cause.by)}`;
+    case 'expired':
+      return 'expired without a successor';
+    case 'address-gone':
+      return `the address ${cause.address} is gone`;
+    case 'link-gone':
+      return `the link ${printable(cause.link)} of ${cause.address} is gone or down`;
+    case 'migrated':
+      return `moved${cause.to === undefined ? '' : ` to ${printable(cause.to)}`}`;
+    case 'found-missing':
+      return 'found without SAs by a repair';
+    case 'unknown':
+      return 'nobody said why';
+  }
+}
+
+/** As text shows whom an event claims to be of: a claim, no proof. */
+function describeClaimant({ portId, pid, process }: Claimant): string {
+  if (process !== undefined) return `, claimed by ${printable(process)}[${pid ?? '?'}]`;
+  return portId === 0 ? '' : `, claims port ${portId}`;
+}

@@ -1,0 +1,233 @@
+/**
+ * Filters over tunnels and their changes: the terms that choose among SAs and policies, and some that
+ * only tunnels have.
+ *
+ *     peer=198.51.100.0/24 state!=up,idle
+ * @module
+ */
+import { Filter } from '../monitor/filter.ts';
+import { KEYS, type KeyName, KIND } from '../monitor/filter-keys.ts';
+import { parseTerms, type Term } from '../monitor/filter-term.ts';
+import type { Place, Subject } from '../monitor/subject.ts';
+import type { SubscriptionEvent } from '../monitor/subscribe.ts';
+import type { TunnelChange, TunnelEvent } from '../tunnel/changes.ts';
+import {
+  type Direction,
+  TUNNEL_STATES,
+  type Tunnel,
+  type TunnelWarning,
+} from '../tunnel/tunnel.ts';
+
+/** The kinds of change that a term can ask for. */
+const CHANGES = Object.keys({
+  added: true,
+  up: true,
+  down: true,
+  rekeyed: true,
+  stalled: true,
+  state: true,
+  warning: true,
+  removed: true,
+} satisfies Record<TunnelEvent['kind'], true>);
+
+/** The kinds of warning. */
+export const WARNINGS = Object.keys({
+  'piling-up': true,
+  'spi-shared': true,
+  sequence: true,
+  lifetime: true,
+  integrity: true,
+  replay: true,
+  'replay-window': true,
+  'acquire-storm': true,
+  'stale-policy': true,
+  'nat-mapping': true,
+  leak: true,
+} satisfies Record<TunnelWarning['kind'], true>);
+
+/** A tunnel, or what happened to one. */
+interface Candidate {
+  readonly tunnel: Tunnel | undefined;
+  readonly change: string | undefined;
+  /** The warnings that it is about. */
+  readonly warnings: readonly TunnelWarning[];
+}
+
+interface OwnKey {
+  readonly help: string;
+  readonly expected: string;
+  readonly parse: (text: string) => string | undefined;
+  readonly of: (candidate: Candidate) => readonly string[];
+}
+
+const oneOf = (words: readonly string[]) => ({
+  expected: `one of ${words.join(', ')}`,
+  parse: (text: string) => (words.includes(text) ? text : undefined),
+});
+
+/** What only tunnels have. */
+const OWN = {
+  state: {
+    help: `state: ${TUNNEL_STATES.join(', ')}`,
+    ...oneOf(TUNNEL_STATES),
+    of: ({ tunnel }) => (tunnel ? [tunnel.state] : []),
+  },
+  name: {
+    help: 'name that --expect gives, or id',
+    expected: 'a name',
+    parse: (text) => text || undefined,
+    of: ({ tunnel }) => [tunnel?.name, tunnel?.id].filter((one) => one !== undefined),
+  },
+  warning: {
+    help: `warning: any, ${WARNINGS.slice(0, 6).join(', ')},\n          ${WARNINGS.slice(6).join(', ')}`,
+    ...oneOf(['any', ...WARNINGS]),
+    of: ({ warnings }) => (warnings.length === 0 ? [] : ['any', ...warnings.map((w) => w.kind)]),
+  },
+} satisfies Readonly<Record<string, OwnKey>>;
+
+const CHANGE = {
+  change: {
+    help: `change: ${CHANGES.join(', ')}`,
+    ...oneOf(CHANGES),
+    of: ({ change }) => (change === undefined ? [] : [change]),
+  },
+} satisfies Readonly<Record<string, OwnKey>>;
+
+const isOwn = (key: string): key is keyof typeof OWN | 'change' =>
+  Object.hasOwn(OWN, key) || key === 'change';
+
+/** Which terms there are. */
+export type TunnelFilterScope =
+  /** For lists of tunnels. */
+  | 'tunnels'
+  /** For their changes too. */
+  | 'changes'
+  /** For events of the kernel beside them. */
+  | 'events';
+
+const SCOPES = {
+  tunnels: { ...KEYS, ...OWN },
+  changes: { ...KEYS, ...OWN, ...CHANGE },
+  events: { ...KEYS, ...OWN, ...CHANGE, kind: KIND },
+};
+
+type Key = KeyName | keyof typeof OWN | 'change' | 'kind';
+
+/** A filter over tunnels. */
+export class TunnelFilter {
+  readonly #terms: readonly Term<Key>[];
+  readonly #events: Filter;
+
+  /** @throws FilterError */
+  constructor(words: readonly string[], scope: TunnelFilterScope) {
+    this.#terms = parseTerms<Key>(words, SCOPES[scope] as (typeof SCOPES)['events']);
+    this.#events = new Filter(words.filter((_, i) => !isOwn(this.#terms[i]?.key ?? '')));
+  }
+
+  /** Whether a tunnel passes. */
+  matches(tunnel: Tunnel): boolean {
+    return this.#passes({ tunnel, change: undefined, warnings: tunnel.warnings }, true);
+  }
+
+  /** Whether a change passes. Losses, and what is told of repairs, always do. */
+  matchesChange(change: TunnelChange): boolean {
+    if (!isTunnelEvent(change)) return true;
+    const { kind, tunnel } = change;
+    const warnings = kind === 'warning' ? [change.warning] : (tunnel?.warnings ?? []);
+    return this.#passes({ tunnel, change: kind, warnings }, false);
+  }
+
+  /** Whether an event of the kernel passes: it has nothing that only tunnels have. */
+  matchesEvent(event: SubscriptionEvent): boolean {
+    if (event.kind === 'overrun' || event.kind === 'malformed') return true;
+    const asked = this.#terms.some(({ key, negated }) => isOwn(key) && !negated);
+    return !asked && this.#events.matches(event);
+  }
+
+  #passes(candidate: Candidate, inList: boolean): boolean {
+    let subjects: readonly Subject[] | undefined;
+    const { tunnel } = candidate;
+    return this.#terms.every(({ key, negated, values }) => {
+      // Entries of lists have neither, and pass; a change of a tunnel is no event.
+      if (inList && (key === 'kind' || key === 'change')) return true;
+      if (key === 'kind') return negated;
+      if (isOwn(key)) {
+        const found: readonly string[] = { ...OWN, ...CHANGE }[key].of(candidate);
+        return found.some((one) => values.includes(one)) !== negated;
+      }
+      // A change that is about the host may be what is looked for.
+      if (tunnel === undefined) return true;
+      subjects ??= subjectsOf(tunnel);
+      const { of, same } = KEYS[key];
+      const fits = (one: unknown) => values.some((value) => same(value, one));
+      return subjects.flatMap(of).some(fits) !== negated;
+    });
+  }
+}
+
+/** Whether it happened to a tunnel, or is a warning about the host. */
+export const isTunnelEvent = (change: { readonly kind: string }): change is TunnelEvent =>
+  CHANGES.includes(change.kind);
+
+const DIRECTIONS: readonly Direction[] = ['out', 'in'];
+const places = (address: string | undefined): Place[] => (address ? [{ address }] : []);
+
+/** What a tunnel is about: its ends, its SAs and its policies. Any of them may fit. */
+function subjectsOf(tunnel: Tunnel): Subject[] {
+  const { local, remote, reqid, protocol, ifId, mark, sas, larval, policies } = tunnel;
+  const ends = {
+    ...(local === undefined ? {} : { saddr: local }),
+    ...(remote === undefined ? {} : { daddr: remote }),
+    ...(reqid === undefined ? {} : { reqid }),
+    ...(protocol === undefined ? {} : { proto: protocol }),
+  };
+  const sources = places(local);
+  const destinations = places(remote);
+  const outbound = tunnel.selectors.filter(({ dir }) => dir === 'out');
+  return [
+    {
+      sas: [ends],
+      sources: [
+        ...sources,
+        ...outbound.map(({ selector: s }) => ({ address: s.saddr, bits: s.prefixlenS })),
+      ],
+      destinations: [
+        ...destinations,
+        ...outbound.map(({ selector: s }) => ({ address: s.daddr, bits: s.prefixlenD })),
+      ],
+    },
+    ...DIRECTIONS.map((dir) => ({
+      sas: sas[dir].map(({ value }) => value),
+      sources: [],
+      destinations: [],
+      marked: {
+        ...(mark[dir] === undefined ? {} : { mark: mark[dir] }),
+        ...(ifId[dir] === undefined ? {} : { ifId: ifId[dir] }),
+      },
+      ...(sas[dir].length === 0 ? {} : { dir }),
+    })),
+    { sas: larval.map(({ value }) => value), sources: [], destinations: [] },
+    ...policies.map(({ value: { templates = [], dir } }) => ({
+      sas: templates,
+      sources: [],
+      destinations: [],
+      dir,
+    })),
+  ];
+}
+
+const help = (keys: Readonly<Record<string, { readonly help: string }>>) =>
+  Object.entries(keys)
+    .map(([key, { help }]) => `  ${key.padEnd(8)} ${help}\n`)
+    .join('');
+
+/** The part of a help text that tells of filters of tunnels. */
+export const TUNNEL_FILTER_HELP = `
+Filters, all of which must hold, as in peer=10.0.0.0/8 state!=up; for any of a tunnel's ends, SAs
+and policies:
+${help(SCOPES.tunnels)}`;
+
+/** The key that only changes have. */
+export const CHANGE_HELP = help(CHANGE);
+/** All that is not a filter of events too. */
+export const CHANGE_FILTER_HELP = help({ ...OWN, ...CHANGE });

@@ -1,0 +1,221 @@
+/**
+ * Tunnels and their changes as JSON holds them: times absolute, SAs and policies by what names them, keys
+ * nowhere.
+ * @module
+ */
+import type { PolicyEntry, StateEntry } from '../monitor/xfrm-views.ts';
+import type { EventTime } from '../netlink/event.ts';
+import type { DownCause, TunnelChange } from '../tunnel/changes.ts';
+import type { PerDirection, Tunnel, TunnelWarning } from '../tunnel/tunnel.ts';
+
+type Optional<T> = T | undefined;
+
+/** An SA of a tunnel: `state --json spi=…` tells the rest. */
+interface JsonSa {
+  readonly saddr: string;
+  readonly daddr: string;
+  readonly proto: string | number;
+  readonly spi: number;
+  /** When it was added. */
+  readonly added: Optional<string>;
+  readonly bytes: bigint;
+  readonly packets: bigint;
+}
+
+interface JsonTunnelPolicy {
+  readonly index: number;
+  readonly dir: PolicyEntry['value']['dir'];
+  readonly action: PolicyEntry['value']['action'];
+  readonly priority: number;
+  readonly selector: PolicyEntry['value']['selector'];
+}
+
+/** What is the same in both. */
+type Kept =
+  | 'id'
+  | 'name'
+  | 'expected'
+  | 'local'
+  | 'remote'
+  | 'directed'
+  | 'reqid'
+  | 'ifId'
+  | 'mark'
+  | 'mode'
+  | 'protocol'
+  | 'encap'
+  | 'state'
+  | 'reason'
+  | 'rekeys'
+  | 'unreplaced'
+  | 'refused'
+  | 'acquires'
+  | 'natMappings';
+
+interface JsonTraffic {
+  readonly bytes: bigint;
+  readonly packets: bigint;
+  readonly lastUsed: Optional<string>;
+}
+interface JsonExpiry {
+  readonly soft: Optional<string>;
+  readonly hard: Optional<string>;
+}
+/** A warning. */
+export interface JsonWarning extends Omit<TunnelWarning, 'since'> {
+  readonly since: string;
+}
+
+/** A tunnel. */
+export interface JsonTunnel extends Pick<Tunnel, Kept> {
+  readonly since: string;
+  readonly upSince: Optional<string>;
+  readonly sas: PerDirection<readonly JsonSa[]>;
+  readonly larval: readonly JsonSa[];
+  readonly policies: readonly JsonTunnelPolicy[];
+  readonly traffic: PerDirection<JsonTraffic>;
+  readonly installed: Optional<string>;
+  readonly expiry: PerDirection<JsonExpiry>;
+  readonly warnings: readonly JsonWarning[];
+}
+
+/** A moment: undefined for none, and for what no calendar has. */
+export function iso(milliseconds: number | undefined): string | undefined {
+  if (milliseconds === undefined) return undefined;
+  const date = new Date(milliseconds);
+  return Number.isNaN(date.getTime()) ? undefined : date.toISOString();
+}
+
+const moment = ({ wall }: EventTime): string => iso(wall) ?? '';
+
+function saOf({ value: { saddr, daddr, proto, spi, current } }: StateEntry): JsonSa {
+  const { bytes, packets, addTime } = current;
+  const added = iso(Number(addTime) * 1000);
+  return { saddr, daddr, proto, spi, added, bytes, packets };
+}
+
+function policyOf({ value }: PolicyEntry): JsonTunnelPolicy {
+  const { index, dir, action, priority, selector } = value;
+  return { index, dir, action, priority, selector };
+}
+
+/** A warning as JSON holds it. */
+export const warningJson = ({ since, ...rest }: TunnelWarning): JsonWarning => ({
+  ...rest,
+  since: moment(since),
+});
+
+const both = <From, To>({ in: inbound, out }: PerDirection<From>, map: (from: From) => To) => ({
+  in: map(inbound),
+  out: map(out),
+});
+
+/** A tunnel as JSON holds it. */
+export function tunnelJson(tunnel: Tunnel): JsonTunnel {
+  const { selectors: _, since, upSince, sas, larval, policies, ...rest } = tunnel;
+  const { traffic, installed, expiry, warnings, ...kept } = rest;
+  return {
+    ...kept,
+    since: moment(since),
+    upSince: upSince && moment(upSince),
+    sas: both(sas, (all) => all.map(saOf)),
+    larval: larval.map(saOf),
+    policies: policies.map(policyOf),
+    traffic: both(traffic, (one) => ({ ...one, lastUsed: iso(one.lastUsed) })),
+    installed: iso(installed),
+    expiry: both(expiry, ({ soft, hard }) => ({ soft: iso(soft), hard: iso(hard) })),
+    warnings: warnings.map(warningJson),
+  };
+}
+
+/** What a change holds beside the tunnel. */
+type Told = { readonly kind: 'tunnel-change'; readonly time: EventTime };
+type WithTunnel = Told & { readonly tunnel: JsonTunnel };
+type Before = Pick<JsonTunnel, 'state'>['state'];
+
+/** A change of a tunnel, or of what is known of tunnels. */
+export type JsonChange =
+  | (WithTunnel & { readonly change: 'added' | 'removed' })
+  | (WithTunnel & { readonly change: 'up'; readonly before: Optional<Before> })
+  | (WithTunnel & { readonly change: 'down'; readonly before: Before; readonly cause: DownCause })
+  | (WithTunnel & { readonly change: 'stalled' | 'state'; readonly before: Before })
+  | (WithTunnel & {
+      readonly change: 'rekeyed';
+      readonly direction: 'in' | 'out';
+      readonly proto: string | number;
+      readonly from: number;
+      readonly to: number;
+      readonly overlap: number;
+    })
+  | (Told & {
+      readonly change: 'warning';
+      readonly raised: boolean;
+      readonly warning: JsonWarning;
+      readonly tunnel: Optional<JsonTunnel>;
+    })
+  | (Told & { readonly change: 'overrun'; readonly code: string; readonly slowConsumer: boolean })
+  | (Told & {
+      readonly change: 'repaired' | 'refreshed';
+      readonly added: number;
+      readonly updated: number;
+      readonly removed: number;
+      readonly rounds: number;
+      readonly overruns: number;
+      readonly took: number;
+    })
+  | (Told & {
+      readonly change: 'malformed';
+      readonly reason: string;
+      readonly path: readonly string[];
+      readonly offset: number;
+    });
+
+/** A change as JSON holds it. */
+export function changeJson(change: TunnelChange): JsonChange {
+  const told = { kind: 'tunnel-change', time: change.time } as const;
+  switch (change.kind) {
+    case 'added':
+    case 'removed':
+      return { ...told, change: change.kind, tunnel: tunnelJson(change.tunnel) };
+    case 'up':
+      return { ...told, change: 'up', before: change.before, tunnel: tunnelJson(change.tunnel) };
+    case 'down': {
+      const { before, cause, tunnel } = change;
+      return { ...told, change: 'down', before, cause, tunnel: tunnelJson(tunnel) };
+    }
+    case 'stalled':
+    case 'state':
+      return {
+        ...told,
+        change: change.kind,
+        before: change.before,
+        tunnel: tunnelJson(change.tunnel),
+      };
+    case 'rekeyed': {
+      const { direction, protocol, from, to, overlap, tunnel } = change;
+      const what = { direction, proto: protocol, from, to, overlap };
+      return { ...told, change: 'rekeyed', ...what, tunnel: tunnelJson(tunnel) };
+    }
+    case 'warning':
+      return {
+        ...told,
+        change: 'warning',
+        raised: change.raised,
+        warning: warningJson(change.warning),
+        tunnel: change.tunnel && tunnelJson(change.tunnel),
+      };
+    case 'overrun': {
+      const { code, slowConsumer } = change;
+      return { ...told, change: 'overrun', code, slowConsumer };
+    }
+    case 'repaired':
+    case 'refreshed': {
+      const { kind, added, updated, removed, rounds, overruns, took } = change;
+      return { ...told, change: kind, added, updated, removed, rounds, overruns, took };
+    }
+    case 'malformed': {
+      const { reason, path, offset } = change;
+      return { ...told, change: 'malformed', reason, path, offset };
+    }
+  }
+}

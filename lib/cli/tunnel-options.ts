@@ -1,0 +1,174 @@
+/**
+ * Options that the subcommands about tunnels share: which ought to be there, from when on something
+ * counts, and where to look.
+ * @module
+ */
+import { type Command, InvalidArgumentError, Option } from 'commander';
+import { FilterError } from '../monitor/filter-error.ts';
+import { THRESHOLDS, type TunnelThresholds } from '../tunnel/thresholds.ts';
+import type { TunnelMonitorOptions } from '../tunnel/tunnel-monitor-options.ts';
+import { ExpectError, readExpected } from './expect.ts';
+import { namespacePath } from './streams.ts';
+import { TunnelFilter, type TunnelFilterScope } from './tunnel-filter.ts';
+import { formatThreshold, parseDuration } from './units.ts';
+
+/** As commander gives them. */
+export interface TunnelOptions {
+  readonly expect: readonly string[];
+  readonly idle?: number;
+  readonly stalled?: number;
+  readonly threshold: Partial<TunnelThresholds>;
+  readonly acquires?: true;
+}
+
+/** Reads a duration for commander. */
+export function duration(text: string): number {
+  const value = parseDuration(text);
+  if (value !== undefined) return value;
+  throw new InvalidArgumentError('It must be a duration up to 24 days: 500ms, 30s, 5m, 1h.');
+}
+
+/** Thresholds that are numbers; all others are durations. */
+const NUMBERS: readonly string[] = [
+  'pile',
+  'sequence',
+  'lifetime',
+  'acquires',
+  'mappings',
+  'leak',
+] satisfies (keyof TunnelThresholds)[];
+
+function threshold(text: string, before: Partial<TunnelThresholds>): Partial<TunnelThresholds> {
+  const [name = '', value = ''] = text.split(/=(.*)/s);
+  if (!Object.hasOwn(THRESHOLDS, name)) {
+    throw new InvalidArgumentError(
+      `It must be NAME=VALUE, and NAME one of ${Object.keys(THRESHOLDS).join(', ')}.`,
+    );
+  }
+  const number = /^\d{1,9}(\.\d{1,9})?$/.test(value) ? Number(value) : undefined;
+  const parsed = NUMBERS.includes(name) ? number : parseDuration(value);
+  const share = name === 'sequence' || name === 'lifetime';
+  const right =
+    parsed !== undefined &&
+    (share
+      ? parsed > 0 && parsed <= 1
+      : Number.isInteger(parsed) && (name !== 'pile' || parsed > 0));
+  if (right) return { ...before, [name]: parsed };
+  const expected = share
+    ? 'a share, above 0 and at most 1'
+    : NUMBERS.includes(name)
+      ? 'a whole number'
+      : 'a duration up to 24 days: 500ms, 30s, 5m, 1h';
+  throw new InvalidArgumentError(`Of ${name}, it must be ${expected}.`);
+}
+
+/** Adds `--expect`, the thresholds and `--acquires`. */
+export function addTunnelOptions(command: Command): Command {
+  return command
+    .option(
+      '--expect <tunnel>',
+      'a tunnel that ought to be there, NAME=PEER[,local=…,reqid=…,if_id=…,mark=…], or a JSON file ' +
+        'of them; can be repeated',
+      (text: string, all: readonly string[]) => [...all, text],
+      [] as readonly string[],
+    )
+    .option('--idle <duration>', withDefault('idle without a packet for so long', 'idle'), duration)
+    .option(
+      '--stalled <duration>',
+      withDefault('one-way when packets go out for so long and none come in', 'stalled'),
+      duration,
+    )
+    .addOption(
+      new Option('--threshold <name=value>', 'any threshold; can be repeated')
+        .argParser(threshold)
+        .default({}, 'all as below'),
+    )
+    .option(
+      '--acquires',
+      'hear when SAs are asked for; the kernel then does more (docs/tunnels.md)',
+    );
+}
+
+/** A usage error if one of those was given where nothing is told of tunnels. */
+export function refuseTunnelOptions(command: Command): void {
+  for (const name of ['expect', 'idle', 'stalled', 'threshold', 'acquires']) {
+    if (command.getOptionValueSource(name) !== 'cli') continue;
+    command.error(`error: '--${name}' needs '--tunnels'`);
+  }
+}
+
+const withDefault = (text: string, name: keyof TunnelThresholds) =>
+  `${text} (default: ${formatThreshold(THRESHOLDS[name])}; 0: never)`;
+
+/** Adds `--netns`, for one namespace. */
+export function addNamespaceOption(command: Command): Command {
+  return command.option(
+    '--netns <name>',
+    'look in this network namespace: a name of "ip netns", or a path',
+    (name: string) => {
+      if (name !== '') return name;
+      throw new InvalidArgumentError('It must be a name or a path.');
+    },
+  );
+}
+
+/** What a monitor is to be told; a usage error if the options are wrong. */
+export function monitorOptionsOf(
+  options: TunnelOptions & { readonly netns?: string },
+  command: Command,
+): TunnelMonitorOptions {
+  try {
+    const { idle, stalled } = options;
+    return {
+      expected: readExpected(options.expect),
+      thresholds: {
+        ...options.threshold,
+        ...(idle === undefined ? {} : { idle }),
+        ...(stalled === undefined ? {} : { stalled }),
+      },
+      acquires: options.acquires === true,
+      ...(options.netns === undefined ? {} : { netns: namespacePath(options.netns) }),
+    };
+  } catch (error) {
+    if (error instanceof ExpectError) command.error(`error: ${error.message}`);
+    throw error;
+  }
+}
+
+/** The filter that some words make; a usage error if they make none. */
+export function tunnelFilterOf(
+  words: readonly string[],
+  scope: TunnelFilterScope,
+  command: Command,
+): TunnelFilter {
+  try {
+    return new TunnelFilter(words, scope);
+  } catch (error) {
+    if (error instanceof FilterError) command.error(`error: ${error.message}`);
+    throw error;
+  }
+}
+
+/** The part of a help text that tells of thresholds. */
+export const THRESHOLD_HELP = `
+Thresholds (docs/tunnels.md) and their defaults:
+${wrap(
+  Object.entries(THRESHOLDS).map(
+    ([name, value]) => `${name}=${NUMBERS.includes(name) ? value : formatThreshold(value)}`,
+  ),
+)}
+`;
+
+/** Words in lines of at most 90 characters. */
+function wrap(words: readonly string[]): string {
+  let line = ' ';
+  const lines: string[] = [];
+  for (const word of words) {
+    if (line.length + word.length > 90) {
+      lines.push(line);
+      line = ' ';
+    }
+    line += ` ${word}`;
+  }
+  return [...lines, line].join('\n');
+}

@@ -1,0 +1,42 @@
+/**
+ * How fast tunnels carry, from two readings of their counters.
+ * @module
+ */
+import type { TunnelSnapshot } from '../tunnel/changes.ts';
+import type { PerDirection } from '../tunnel/tunnel.ts';
+
+/** Bytes a second. */
+export type TunnelRates = PerDirection<number>;
+
+/** Compares each reading of the counters with the one before. */
+export class RateMeter {
+  #at: number | undefined;
+  #bytes = new Map<string, PerDirection<bigint>>();
+  #rates = new Map<string, TunnelRates>();
+
+  /** Takes the counters of a snapshot, if they were read again. */
+  update({ counted, tunnels }: Pick<TunnelSnapshot, 'counted' | 'tunnels'>): void {
+    const at = counted.monotonic;
+    if (this.#at !== undefined && at <= this.#at) return;
+    const seconds = (at - (this.#at ?? at)) / 1000;
+    const bytes = new Map<string, PerDirection<bigint>>();
+    const rates = new Map<string, TunnelRates>();
+    for (const { id, traffic } of tunnels) {
+      const now = { in: traffic.in.bytes, out: traffic.out.bytes };
+      const then = this.#bytes.get(id);
+      bytes.set(id, now);
+      // A tunnel that was forgotten and came again counts from its beginning.
+      const rate = (direction: 'in' | 'out') =>
+        Math.max(0, Number(now[direction] - (then?.[direction] ?? now[direction])) / seconds);
+      if (then !== undefined) rates.set(id, { in: rate('in'), out: rate('out') });
+    }
+    this.#at = at;
+    this.#bytes = bytes;
+    this.#rates = rates;
+  }
+
+  /** undefined until the counters of a tunnel were read twice. */
+  of(id: string): TunnelRates | undefined {
+    return this.#rates.get(id);
+  }
+}

@@ -1,0 +1,85 @@
+/**
+ * The changes of tunnels in several network namespaces: a monitor for each.
+ * @module
+ */
+import type { TunnelChange } from '../tunnel/changes.ts';
+import { TunnelMonitor, type TunnelMonitorOptions } from '../tunnel/tunnel-monitor.ts';
+import type { Beside, Origin } from './streams.ts';
+
+/** What they tell. */
+export interface TunnelListener {
+  change(change: TunnelChange, origin: Origin): void;
+  error(error: Error): void;
+}
+
+/** Monitors that come and go with the namespaces of {@link Streams}. */
+export class TunnelStreams implements Beside {
+  readonly #options: TunnelMonitorOptions;
+  readonly #open = new Map<Origin, Promise<TunnelMonitor>>();
+  #listener: TunnelListener | undefined;
+  #paused: { readonly until: Promise<void>; readonly end: () => void } | undefined;
+
+  constructor(options: TunnelMonitorOptions) {
+    this.#options = options;
+  }
+
+  joined(origin: Origin): void {
+    const monitor = TunnelMonitor.open({ ...this.#options, netns: origin.path });
+    // Who waits for it is told: ready(), or the listener.
+    monitor.catch(() => {});
+    this.#open.set(origin, monitor);
+    if (this.#listener) this.#follow(origin, monitor);
+  }
+
+  left(origin: Origin): void {
+    const monitor = this.#open.get(origin);
+    this.#open.delete(origin);
+    monitor?.then((one) => one.close()).catch(() => {});
+  }
+
+  /** Until all tunnels are known. @throws what TunnelMonitor.open throws */
+  async ready(): Promise<void> {
+    await Promise.all(this.#open.values());
+  }
+
+  /** Begins to tell. */
+  start(listener: TunnelListener): void {
+    this.#listener = listener;
+    for (const [origin, monitor] of this.#open) this.#follow(origin, monitor);
+  }
+
+  pause(): void {
+    if (this.#paused) return;
+    let end = () => {};
+    const until = new Promise<void>((resolve) => {
+      end = resolve;
+    });
+    this.#paused = { until, end };
+  }
+
+  resume(): void {
+    this.#paused?.end();
+    this.#paused = undefined;
+  }
+
+  async close(): Promise<void> {
+    this.#listener = undefined;
+    this.resume();
+    const monitors = await Promise.allSettled(this.#open.values());
+    await Promise.all(monitors.map((one) => one.status === 'fulfilled' && one.value.close()));
+  }
+
+  /** Tells changes as fast as they are taken: a loop that is slow is told that it missed some. */
+  async #follow(origin: Origin, opening: Promise<TunnelMonitor>): Promise<void> {
+    try {
+      for await (const change of await opening) {
+        await this.#paused?.until;
+        // Where it begins, and where it begins again after a loss that is told.
+        if (change.kind !== 'synced') this.#listener?.change(change, origin);
+      }
+    } catch (error) {
+      // A namespace that went while its tunnels were being listed has been told of.
+      if (this.#open.has(origin)) this.#listener?.error(error as Error);
+    }
+  }
+}

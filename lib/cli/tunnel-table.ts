@@ -1,0 +1,57 @@
+/**
+ * Tunnels as a table, for people at a terminal.
+ * @module
+ */
+import type { Traffic, Tunnel } from '../tunnel/tunnel.ts';
+import type { Colors } from './colors.ts';
+import { Table } from './table.ts';
+import type { TunnelRates } from './tunnel-rates.ts';
+import { paintState, qualifiersOf, seconds, soonest, titleOf, trouble } from './tunnel-text.ts';
+import { formatBytes, formatRate } from './units.ts';
+
+const HEADS = ['STATE', 'FOR', 'TUNNEL', 'ID', 'IN', 'OUT', 'KEYED', 'EXPIRES', 'WHY'];
+/** In a column where there is nothing to say. */
+const NONE = '-';
+
+/** Tunnels as a table, without the columns in which nothing would stand. @param now milliseconds since 1970 */
+export function tunnelTable(
+  tunnels: readonly Tunnel[],
+  colors: Colors,
+  now: number,
+  rates: (id: string) => TunnelRates | undefined = () => undefined,
+): string[] {
+  const rows = tunnels.map((one) => tunnelRow(one, colors, now, rates(one.id)));
+  const told = HEADS.map((_, i) => rows.length === 0 || rows.some((row) => row[i] !== NONE));
+  const only = (cells: readonly string[]) => cells.filter((_, i) => told[i]);
+  const lines: string[] = [];
+  const table = new Table(only(HEADS.map(colors.dim)), (line) => lines.push(line));
+  for (const row of rows) table.row(only(row));
+  table.flush();
+  return lines;
+}
+
+function tunnelRow(
+  tunnel: Tunnel,
+  colors: Colors,
+  now: number,
+  rates: TunnelRates | undefined,
+): string[] {
+  const { state, since, upSince, installed, traffic } = tunnel;
+  const hard = soonest(tunnel, 'hard');
+  const carried = ({ bytes, packets }: Traffic, rate: number | undefined) =>
+    packets === 0n
+      ? NONE
+      : `${formatBytes(bytes)}${rate === undefined ? '' : `  ${formatRate(rate)}`}`;
+  const id = qualifiersOf(tunnel).join(' ').replace('reqid ', '#');
+  return [
+    paintState(state, colors),
+    seconds(now - (state === 'up' ? (upSince ?? since) : since).wall),
+    titleOf(tunnel, colors),
+    id || NONE,
+    carried(traffic.in, rates?.in),
+    carried(traffic.out, rates?.out),
+    installed === undefined ? NONE : `${seconds(now - installed)} ago`,
+    hard === undefined ? NONE : colors.yellow(`in ${seconds(hard - now)}`),
+    trouble(tunnel, colors).join('; ') || NONE,
+  ];
+}

@@ -1,0 +1,132 @@
+import {
+  type Direction,
+  isUp,
+  type Tunnel,
+  type TunnelState,
+  type TunnelWarning,
+} from '../tunnel/tunnel.ts';
+import { printable } from '../wire/text.ts';
+import type { Colors } from './colors.ts';
+import { formatMark } from './text.ts';
+import { iso } from './tunnel-json.ts';
+import { formatDuration } from './units.ts';
+
+/** Red: packets do not get through. Yellow: look at it. */
+const STATE_COLOR: Readonly<Record<TunnelState, 'red' | 'yellow' | 'cyan' | 'dim' | 'green'>> = {
+  down: 'red',
+  blocked: 'red',
+  orphan: 'red',
+  'one-way': 'red',
+  acquiring: 'yellow',
+  expiring: 'yellow',
+  rekeying: 'cyan',
+  idle: 'dim',
+  up: 'green',
+};
+
+export const paintState = (state: TunnelState, colors: Colors, text: string = state): string =>
+  colors[STATE_COLOR[state]](text);
+
+/** Its name, if it has one, and its ends: `a > b` from this host, `a <> b` where nobody knows. */
+export function titleOf(
+  { name, local, remote, directed }: Pick<Tunnel, 'name' | 'local' | 'remote' | 'directed'>,
+  colors: Colors,
+): string {
+  const arrow = directed || local === undefined || remote === undefined ? '>' : '<>';
+  const ends = `${colors.cyan(local ?? 'any')} ${arrow} ${colors.cyan(remote ?? 'any')}`;
+  return name === undefined ? ends : `${colors.bold(printable(name))} ${ends}`;
+}
+
+/** What else tells it from others: reqid, interface id, mark. */
+export function qualifiersOf({ reqid, ifId, mark }: Tunnel): string[] {
+  const of = <T>(values: { in: T; out: T }, text: (value: NonNullable<T>) => string) => {
+    const both = [values.in, values.out].map((one) => (one ? text(one) : undefined));
+    if (both[0] === both[1]) return both[0] === undefined ? [] : [both[0]];
+    return both.flatMap((one, i) =>
+      one === undefined ? [] : [`${one} ${i === 0 ? 'in' : 'out'}`],
+    );
+  };
+  return [
+    ...(reqid === undefined ? [] : [`reqid ${reqid}`]),
+    ...of(ifId, (one) => `if_id 0x${one.toString(16)}`),
+    ...of(mark, (one) => `mark ${formatMark(one)}`),
+  ];
+}
+
+export const warningText = ({ kind, what, text }: TunnelWarning): string =>
+  `${printable([kind, what].filter(Boolean).join(' '))}: ${printable(text)}`;
+
+const quoted = (text: string): string => `"${text.replaceAll('"', '\\"')}"`;
+
+/** Whole seconds, UTC: what a line says today it says tomorrow. */
+const stamp = (milliseconds: number | undefined): string | undefined =>
+  iso(milliseconds)?.replace(/\.\d+Z$/, 'Z');
+
+const labelled = (label: string, value: string | undefined): string[] =>
+  value === undefined ? [] : [`${label} ${value}`];
+
+export const soonest = ({ expiry }: Tunnel, limit: 'soft' | 'hard'): number | undefined => {
+  const all = [expiry.in[limit], expiry.out[limit]].filter((one) => one !== undefined);
+  return all.length === 0 ? undefined : Math.min(...all);
+};
+
+/** A tunnel in one line, for pipes: state, name and ends, then the rest, times as UTC. */
+export function describeTunnel(tunnel: Tunnel, colors: Colors): string {
+  const { state, protocol, mode, encap, sas, larval, traffic, installed, rekeys } = tunnel;
+  const carried = (direction: Direction) =>
+    `${direction} ${traffic[direction].bytes}B/${traffic[direction].packets}p`;
+  return [
+    paintState(state, colors),
+    titleOf(tunnel, colors),
+    ...(protocol === undefined ? [] : [`${protocol}`]),
+    ...(mode === undefined ? [] : [`${mode}`]),
+    ...qualifiersOf(tunnel),
+    ...(encap ? [`${encap.type} ${encap.sport}>${encap.dport}`] : []),
+    ...labelled('since', stamp(tunnel.since.wall)),
+    ...labelled('up-since', stamp(tunnel.upSince?.wall)),
+    `sas ${sas.in.length} in ${sas.out.length} out`,
+    ...(larval.length === 0 ? [] : [`${larval.length} larval`]),
+    carried('in'),
+    carried('out'),
+    ...labelled('installed', stamp(installed)),
+    ...labelled('rekey-by', stamp(soonest(tunnel, 'soft'))),
+    ...labelled('expires', stamp(soonest(tunnel, 'hard'))),
+    ...(rekeys === 0 ? [] : [`rekeys ${rekeys}`]),
+    `reason ${quoted(printable(tunnel.reason))}`,
+    ...tunnel.warnings.map((one) => colors.yellow(`warning ${quoted(warningText(one))}`)),
+  ].join(' ');
+}
+
+/** A tunnel as people say it: `paris 192.0.2.1 > 192.0.2.2 reqid 1 up 3h 12m, rekeyed 4m ago, …`. */
+export function sayTunnel(tunnel: Tunnel, colors: Colors, now: number): string {
+  const title = [titleOf(tunnel, colors), ...qualifiersOf(tunnel)].join(' ');
+  return `${title} ${[...times(tunnel, now, colors), ...trouble(tunnel, colors)].join(', ')}`;
+}
+
+export const seconds = (milliseconds: number) => formatDuration(milliseconds / 1000);
+
+/** `up 3h 12m`, `rekeyed 4m ago`, `expires in 56m`. */
+function times(tunnel: Tunnel, now: number, colors: Colors): string[] {
+  const { state, since, upSince, installed, rekeys } = tunnel;
+  const age = seconds(now - (state === 'up' ? (upSince ?? since) : since).wall);
+  const all = [`${paintState(state, colors)} ${age}`];
+  if (state !== 'up' && isUp(state) && upSince) all.push(`up ${seconds(now - upSince.wall)}`);
+  if (installed !== undefined) {
+    all.push(`${rekeys > 0 ? 'rekeyed' : 'installed'} ${seconds(now - installed)} ago`);
+  }
+  const hard = soonest(tunnel, 'hard');
+  if (hard !== undefined) all.push(`expires in ${seconds(hard - now)}`);
+  return all;
+}
+
+/** Why it is not simply up, and what is to be watched. */
+export function trouble({ state, reason, warnings }: Tunnel, colors: Colors): string[] {
+  return [
+    ...(state === 'up' ? [] : [printable(reason)]),
+    ...warnings.map((one) => colors.yellow(warningText(one))),
+  ];
+}
+
+/** A warning about the host. */
+export const describeWarning = (warning: TunnelWarning, colors: Colors): string =>
+  `${colors.yellow('warning')} ${warningText(warning)}`;

@@ -1,0 +1,101 @@
+/**
+ * What `tunnels --watch` shows on a terminal at one moment.
+ * @module
+ */
+import type { TunnelWarning } from '../tunnel/tunnel.ts';
+import { TUNNEL_STATES, type Tunnel } from '../tunnel/tunnel.ts';
+import { printable } from '../wire/text.ts';
+import type { Colors } from './colors.ts';
+import type { TunnelRates } from './tunnel-rates.ts';
+import { tunnelTable } from './tunnel-table.ts';
+import { describeWarning, paintState } from './tunnel-text.ts';
+import { formatDuration } from './units.ts';
+
+/** How far the picture can be believed. */
+export type Sight =
+  | { readonly badge: 'SYNCED' }
+  /** Events were lost, and the tables are being compared with fresh lists. */
+  | { readonly badge: 'REPAIRING' }
+  /** It is not known what the kernel has, and since when. */
+  | { readonly badge: 'BLIND'; readonly reason: string; readonly since: number };
+
+/** Milliseconds that a repair may take before nothing is seen. */
+export const PATIENCE = 5000;
+
+/** How far a monitor sees. @param doubted since when its tables are in doubt; times in ms since 1970 */
+export function sightOf(
+  doubted: number | undefined,
+  failed: { readonly message: string; readonly at: number } | undefined,
+  now: number,
+): Sight {
+  if (failed) return { badge: 'BLIND', reason: failed.message, since: failed.at };
+  if (doubted === undefined) return { badge: 'SYNCED' };
+  if (now - doubted < PATIENCE) return { badge: 'REPAIRING' };
+  return { badge: 'BLIND', reason: 'events were lost and not repaired', since: doubted };
+}
+
+export interface Frame {
+  /** The worst first. */
+  readonly tunnels: readonly Tunnel[];
+  /** About the host. */
+  readonly warnings: readonly TunnelWarning[];
+  /** When the counters were read, in milliseconds since 1970. */
+  readonly counted: number;
+  readonly sight: Sight;
+  rates(id: string): TunnelRates | undefined;
+  /** How many rows of tunnels are above the screen. */
+  readonly above: number;
+  readonly rows: number;
+  /** Milliseconds since 1970. */
+  readonly now: number;
+}
+
+/** Lines that are not rows of tunnels: the head, the names of the columns, the foot. */
+const AROUND = 3;
+
+/** The largest number of rows that can be above the screen. */
+export const mostAbove = (tunnels: number, warnings: number, rows: number): number =>
+  Math.max(0, tunnels - Math.max(1, rows - AROUND - warnings));
+
+/** The lines of a frame. */
+export function frameLines(frame: Frame, colors: Colors): string[] {
+  const { tunnels, warnings, rows, now, rates } = frame;
+  const above = Math.min(frame.above, mostAbove(tunnels.length, warnings.length, rows));
+  const room = Math.max(1, rows - AROUND - warnings.length);
+  const visible = tunnels.slice(above, above + room);
+  const lines = [head(frame, colors), ...warnings.map((one) => describeWarning(one, colors))];
+  lines.push(...tunnelTable(visible, colors, now, rates));
+  const below = tunnels.length - above - visible.length;
+  const hidden = [above > 0 ? `${above} above` : '', below > 0 ? `${below} below` : '']
+    .filter(Boolean)
+    .join(', ');
+  const keys = hidden === '' ? 'q quits' : `${hidden}; arrows scroll, q quits`;
+  return [...lines, colors.dim(keys)];
+}
+
+function head({ tunnels, counted, sight, now }: Frame, colors: Colors): string {
+  const parts = TUNNEL_STATES.flatMap((state) => {
+    const count = tunnels.filter((one) => one.state === state).length;
+    return count === 0 ? [] : [paintState(state, colors, `${count} ${state}`)];
+  });
+  const all = `${tunnels.length} tunnel${tunnels.length === 1 ? '' : 's'}`;
+  const age = formatDuration((now - counted) / 1000);
+  return [
+    badge(sight, now, colors),
+    parts.length === 0 ? all : `${all}: ${parts.join(', ')}`,
+    colors.dim(`counters of ${age} ago`),
+  ].join('  ');
+}
+
+function badge(sight: Sight, now: number, colors: Colors): string {
+  switch (sight.badge) {
+    case 'SYNCED':
+      return colors.green('[SYNCED]');
+    case 'REPAIRING':
+      return colors.yellow('[REPAIRING]');
+    case 'BLIND': {
+      const since = formatDuration((now - sight.since) / 1000);
+      return colors.red(`[BLIND for ${since}: ${printable(sight.reason)}]`);
+    }
+  }
+}

@@ -1,0 +1,129 @@
+/**
+ * `tunnels --watch` on a terminal: the tunnels, live, on a screen of their own.
+ * @module
+ */
+import { TunnelMonitor, type TunnelMonitorOptions } from '../tunnel/tunnel-monitor.ts';
+import type { Colors } from './colors.ts';
+import { aborted, endedBySignal } from './ended.ts';
+import { hearKeys } from './keyboard.ts';
+import { Screen } from './screen.ts';
+import type { TunnelFilter } from './tunnel-filter.ts';
+import { RateMeter } from './tunnel-rates.ts';
+import { frameLines, mostAbove, sightOf } from './tunnels-frame.ts';
+
+/** Milliseconds between two frames. */
+const FRAME = 125;
+/** Milliseconds after which a frame is made although nothing happened: durations grow. */
+const TICK = 1000;
+
+/**
+ * Shows the tunnels until it is told to end. When the monitor fails the screen stays, and says so.
+ *
+ * @throws what opening throws; what the monitor failed with, when it ends
+ */
+export async function showTunnels(
+  options: TunnelMonitorOptions,
+  filter: TunnelFilter,
+  colors: Colors,
+): Promise<void> {
+  const ended = endedBySignal();
+  await using monitor = await TunnelMonitor.open(options);
+  const screen = new Screen(process.stdout);
+  const rates = new RateMeter();
+  let doubted: number | undefined;
+  let failed: { message: string; at: number; error: Error } | undefined;
+  let last = monitor.snapshot();
+  let above = 0;
+
+  const frame = () => {
+    const now = Date.now();
+    if (!monitor.closed) last = monitor.snapshot();
+    doubted = last.synced ? undefined : (doubted ?? now);
+    rates.update(last);
+    const tunnels = last.tunnels.filter((one) => filter.matches(one));
+    const { warnings, counted } = last;
+    const { rows } = screen.size;
+    above = Math.min(above, mostAbove(tunnels.length, warnings.length, rows));
+    const sight = sightOf(doubted, failed, now);
+    const of = (id: string) => rates.of(id);
+    const lines = { tunnels, warnings, counted: counted.wall, sight, rates: of, above, rows, now };
+    screen.draw(frameLines(lines, colors));
+  };
+  const pace = new Pace(frame);
+  const restore = () => screen.close();
+  const suspend = () => {
+    screen.close();
+    stopKeys();
+    // All of the job, sudo and npx too. Where no shell could continue it, the kernel passes over it.
+    process.kill(0, 'SIGTSTP');
+    setTimeout(() => {
+      if (ended.signal.aborted) return;
+      stopKeys = hearKeys(press);
+      screen.open();
+      pace.soon();
+    }, FRAME);
+  };
+  const press = (key: string) => {
+    const page = Math.max(1, screen.size.rows - 4);
+    if (key === 'q' || key === 'ctrl-c') return ended.abort();
+    if (key === 'ctrl-z') return suspend();
+    const by = { up: -1, k: -1, down: 1, j: 1, 'page-up': -page, 'page-down': page }[key];
+    if (by !== undefined) above = Math.max(0, above + by);
+    else if (key === 'home') above = 0;
+    else if (key === 'end') above = Number.MAX_SAFE_INTEGER;
+    else return;
+    pace.soon();
+  };
+  const soon = () => pace.soon();
+
+  monitor.on('change', soon);
+  monitor.on('error', (error) => {
+    failed = { message: error.message, at: Date.now(), error };
+    pace.soon();
+  });
+  process.on('exit', restore);
+  process.stdout.on('resize', soon);
+  let stopKeys = hearKeys(press);
+  // A monitor that failed no longer keeps the process alive: this does.
+  const tick = setInterval(soon, TICK);
+  try {
+    screen.open();
+    frame();
+    await aborted(ended.signal);
+  } finally {
+    clearInterval(tick);
+    pace.stop();
+    stopKeys();
+    process.stdout.off('resize', soon);
+    process.off('exit', restore);
+    screen.close();
+  }
+  if (failed) throw failed.error;
+}
+
+/** Draws when asked to, but not more often than every {@link FRAME}. */
+class Pace {
+  readonly #draw: () => void;
+  #timer: NodeJS.Timeout | undefined;
+  #last = 0;
+
+  constructor(draw: () => void) {
+    this.#draw = draw;
+  }
+
+  soon(): void {
+    if (this.#timer) return;
+    const wait = Math.max(0, this.#last + FRAME - performance.now());
+    this.#timer = setTimeout(() => {
+      this.#timer = undefined;
+      this.#last = performance.now();
+      this.#draw();
+    }, wait);
+  }
+
+  stop(): void {
+    clearTimeout(this.#timer);
+    this.#timer = undefined;
+    this.soon = () => {};
+  }
+}

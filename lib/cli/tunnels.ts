@@ -1,0 +1,180 @@
+/**
+ * `netlink-xfrm tunnels`: the tunnels of this host, the worst first, and with `--watch` what becomes of
+ * them.
+ * @module
+ */
+import { Command } from 'commander';
+import type { Tunnel, TunnelWarning } from '../tunnel/tunnel.ts';
+import { TunnelMonitor, type TunnelMonitorOptions } from '../tunnel/tunnel-monitor.ts';
+import { endedBySignal } from './ended.ts';
+import { formatJson } from './json.ts';
+import {
+  addFollowOptions,
+  addFormatOptions,
+  type FollowOptions,
+  type Format,
+  formatOf,
+  type OutputOptions,
+} from './options.ts';
+import { endWhenUnread, LineOutput } from './output.ts';
+import { Summary } from './summary.ts';
+import { formatTime } from './text.ts';
+import { formatTunnelChange } from './tunnel-change-text.ts';
+import {
+  CHANGE_HELP,
+  isTunnelEvent,
+  TUNNEL_FILTER_HELP,
+  type TunnelFilter,
+} from './tunnel-filter.ts';
+import { changeJson, tunnelJson, warningJson } from './tunnel-json.ts';
+import {
+  addNamespaceOption,
+  addTunnelOptions,
+  duration,
+  monitorOptionsOf,
+  THRESHOLD_HELP,
+  type TunnelOptions,
+  tunnelFilterOf,
+} from './tunnel-options.ts';
+import { tunnelTable } from './tunnel-table.ts';
+import { describeTunnel, describeWarning } from './tunnel-text.ts';
+import { showTunnels } from './tunnels-live.ts';
+
+interface Options extends OutputOptions, FollowOptions, TunnelOptions {
+  readonly watch?: true;
+  readonly netns?: string;
+  readonly refresh?: number;
+}
+
+/** Milliseconds between two readings of the counters on a terminal, where people look at rates. */
+const LIVE_REFRESH = 2000;
+
+export function tunnelsCommand(): Command {
+  const command = new Command('tunnels')
+    .summary('list tunnels by trouble, and with --watch keep the list live')
+    .description(
+      'Lists the tunnels of this host, the worst first: SAs and policies between two\n' +
+        'ends, joined. A table on a terminal, else a line each. Needs CAP_NET_ADMIN.',
+    )
+    .argument('[filter...]', 'which of them')
+    .option(
+      '-w, --watch',
+      'keep it live: on a terminal a screen, until q or Ctrl-C; else a list, "synced", and changes',
+    )
+    .option('--refresh <duration>', 'with --watch: read the counters so often', duration);
+  addNamespaceOption(addTunnelOptions(addFollowOptions(addFormatOptions(command))));
+  return command
+    .addHelpText('after', TUNNEL_FILTER_HELP)
+    .addHelpText('after', `With --watch in a pipe, also:\n${CHANGE_HELP}`)
+    .addHelpText('after', THRESHOLD_HELP)
+    .addHelpText('after', 'docs/command.md tells more; schema/event-1.json describes the JSON.\n')
+    .action(async (words: string[], options: Options) => {
+      const format = formatOf(options, command);
+      const { watch, count, refresh, buffer } = options;
+      const live = watch === true && isScreen(format);
+      const filter = tunnelFilterOf(words, watch && !live ? 'changes' : 'tunnels', command);
+      if (!watch && refresh !== undefined) command.error("error: '--refresh' needs '--watch'");
+      if (count !== undefined && (!watch || live)) {
+        command.error("error: '--count' needs '--watch' in a pipe, or with '--json'");
+      }
+      const refreshInterval = refresh ?? (live ? LIVE_REFRESH : undefined);
+      const monitor: TunnelMonitorOptions = {
+        ...monitorOptionsOf(options, command),
+        receiveBufferSize: buffer * 2 ** 20,
+        ...(refreshInterval === undefined ? {} : { refreshInterval }),
+      };
+      endWhenUnread();
+      if (live) await showTunnels(monitor, filter, format.colors);
+      else if (watch) await followTunnels(monitor, filter, format, options);
+      else await listTunnels(monitor, filter, format);
+    });
+}
+
+/** Whether there is a terminal on which lines can change in place. */
+const isScreen = ({ json }: Format) =>
+  !json && process.stdout.isTTY === true && process.env.TERM !== 'dumb';
+
+const now = () => ({ wall: Date.now(), monotonic: performance.now() });
+
+async function listTunnels(options: TunnelMonitorOptions, filter: TunnelFilter, format: Format) {
+  const out = new LineOutput();
+  await using monitor = await TunnelMonitor.open({ ...options, refreshInterval: 0 });
+  const { tunnels, warnings } = monitor.snapshot();
+  printList(tunnels, warnings, filter, format, out);
+  await out.ready();
+}
+
+/** Prints what passes. @returns how many tunnels did */
+function printList(
+  all: readonly Tunnel[],
+  warnings: readonly TunnelWarning[],
+  filter: TunnelFilter,
+  { json, colors }: Format,
+  out: LineOutput,
+): number {
+  const tunnels = all.filter((one) => filter.matches(one));
+  const time = now();
+  if (json) {
+    for (const one of tunnels) {
+      const tunnel = tunnelJson(one);
+      out.line(formatJson({ kind: 'tunnel', time, tunnel }, false));
+    }
+    for (const one of warnings) {
+      out.line(formatJson({ kind: 'host-warning', time, warning: warningJson(one) }, false));
+    }
+    return tunnels.length;
+  }
+  for (const one of warnings) out.line(describeWarning(one, colors));
+  if (process.stdout.isTTY) {
+    for (const line of tunnelTable(tunnels, colors, time.wall)) out.line(line);
+  } else {
+    for (const one of tunnels) out.line(describeTunnel(one, colors));
+  }
+  return tunnels.length;
+}
+
+/** Lists, says synced, then prints changes until a signal or as many as were asked for. */
+async function followTunnels(
+  options: TunnelMonitorOptions,
+  filter: TunnelFilter,
+  format: Format,
+  { count }: FollowOptions,
+): Promise<void> {
+  const { json, colors } = format;
+  const ended = endedBySignal();
+  const out = new LineOutput();
+  const summary = new Summary();
+  let left = count ?? Number.POSITIVE_INFINITY;
+  await using monitor = await TunnelMonitor.open(options);
+  const where = options.netns === undefined ? '' : ` in ${options.netns}`;
+  process.stderr.write(`listening to tunnels${where}\n`);
+  // Ends the loop, after what waits in it.
+  ended.signal.addEventListener('abort', () => void monitor.close(), { once: true });
+  for await (const change of monitor) {
+    if (ended.signal.aborted) break;
+    if (change.kind === 'synced') {
+      const { tunnels, warnings } = change.snapshot;
+      const listed = printList(tunnels, warnings, filter, format, out);
+      const time = now();
+      out.line(
+        json
+          ? formatJson({ kind: 'synced', protocol: 'xfrm', time, listed }, false)
+          : colors.dim(`${formatTime(time.wall)} synced    ${listed} tunnels listed`),
+      );
+    } else {
+      // Counters were read, and all was right.
+      if (change.kind === 'refreshed' || !filter.matchesChange(change)) continue;
+      summary.addChange(change.kind);
+      out.line(json ? formatJson(changeJson(change), false) : formatTunnelChange(change, colors));
+      if (isTunnelEvent(change) && --left === 0) break;
+    }
+    if (process.stdout.writableNeedDrain) await out.ready(ended.signal).catch(() => {});
+  }
+  out.flush();
+  if (json) {
+    out.line(formatJson({ kind: 'summary', time: now(), ...summary.totals([]) }, false));
+    out.flush();
+  } else {
+    process.stderr.write(`${summary.format([])}\n`);
+  }
+}

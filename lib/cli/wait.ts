@@ -1,0 +1,223 @@
+/**
+ * `netlink-xfrm wait`: until a tunnel is in a state.
+ * @module
+ */
+import { Command, InvalidArgumentError, Option } from 'commander';
+import { FilterError } from '../monitor/filter-error.ts';
+import { isTerm } from '../monitor/filter-term.ts';
+import { isUp, TUNNEL_STATES, type Tunnel, type TunnelState } from '../tunnel/tunnel.ts';
+import { TunnelMonitor, type TunnelMonitorOptions } from '../tunnel/tunnel-monitor.ts';
+import { contains, parseNetwork } from '../wire/network.ts';
+import { printable } from '../wire/text.ts';
+import { endedBySignal } from './ended.ts';
+import { EXIT } from './exit.ts';
+import { formatJson } from './json.ts';
+import { addFormatOptions, type Format, formatOf, type OutputOptions } from './options.ts';
+import { endWhenUnread, LineOutput } from './output.ts';
+import { TUNNEL_FILTER_HELP, TunnelFilter } from './tunnel-filter.ts';
+import { tunnelJson } from './tunnel-json.ts';
+import {
+  addNamespaceOption,
+  addTunnelOptions,
+  duration,
+  monitorOptionsOf,
+  type TunnelOptions,
+} from './tunnel-options.ts';
+import { describeTunnel, sayTunnel } from './tunnel-text.ts';
+import { formatThreshold } from './units.ts';
+
+interface Options extends OutputOptions, TunnelOptions {
+  readonly for: readonly string[];
+  readonly timeout: number;
+  readonly netns?: string;
+}
+
+const TIMEOUT = 30_000;
+/** States that only the counters tell, or a list: then it is read so often (ms). */
+const COUNTED: readonly string[] = ['idle', 'one-way', 'acquiring'] satisfies TunnelState[];
+const REFRESH = 1000;
+
+/** The states that a word of `--for` stands for. */
+export function statesOf(word: string): readonly TunnelState[] | undefined {
+  if (word === 'up') return TUNNEL_STATES.filter(isUp);
+  if (word === 'down') return ['down', 'blocked', 'acquiring'];
+  return TUNNEL_STATES.filter((state) => state === word).length > 0
+    ? [word as TunnelState]
+    : undefined;
+}
+
+function forWords(text: string): readonly string[] {
+  const words = text.split(',');
+  const wrong = words.find((word) => statesOf(word) === undefined);
+  if (wrong === undefined) return words;
+  throw new InvalidArgumentError(
+    `'${printable(wrong)}' is no state: use ${TUNNEL_STATES.join(', ')}.`,
+  );
+}
+
+export function waitCommand(): Command {
+  const command = new Command('wait')
+    .summary('wait until a tunnel is up, down, or in another state')
+    .description(
+      'Waits until a tunnel is in a state, and prints it. TUNNEL is the name that\n' +
+        "--expect gives it, its id, the peer's address, or a filter. It is done at once if\n" +
+        'the tunnel is in that state already. Needs CAP_NET_ADMIN.',
+    )
+    .argument('<tunnel...>', 'a name, an id, an address, or a filter')
+    .requiredOption(
+      '--for <states>',
+      'up: packets pass both ways; down: none can; or states by name, with commas between',
+      forWords,
+    )
+    .addOption(
+      new Option('--timeout <duration>', 'give up after so long; 0: never')
+        .argParser(duration)
+        .default(TIMEOUT, formatThreshold(TIMEOUT)),
+    );
+  addNamespaceOption(addTunnelOptions(addFormatOptions(command)));
+  return command
+    .addHelpText('after', TUNNEL_FILTER_HELP)
+    .addHelpText(
+      'after',
+      `States: ${TUNNEL_STATES.join(', ')}.\n` +
+        'Exit status 0: it was in that state; 1: there is none that could be; 124: not in time.\n',
+    )
+    .action(async (words: string[], options: Options) => {
+      const format = formatOf(options, command);
+      const monitor = monitorOptionsOf(options, command);
+      const wanted = targetOf(words, monitor, command);
+      endWhenUnread();
+      process.exitCode = await wait(monitor, wanted, options, format, command);
+    });
+}
+
+/** Which tunnels are meant. */
+interface Target {
+  /** As it was written. */
+  readonly text: string;
+  /** Those that are meant: more than one if it is not clear which. */
+  among(tunnels: readonly Tunnel[]): readonly Tunnel[];
+}
+
+/** What words mean: a filter, or one word that is a name, an id or an address. */
+function targetOf(
+  words: readonly string[],
+  options: TunnelMonitorOptions,
+  command: Command,
+): Target {
+  const text = words.map(printable).join(' ');
+  const [word = ''] = words;
+  if (words.length > 1 || isTerm(word)) {
+    try {
+      const filter = new TunnelFilter(words, 'tunnels');
+      const byFilter = (all: readonly Tunnel[]) => all.filter((one) => filter.matches(one));
+      // An id may look like a filter.
+      const id = words.join(' ');
+      return { text, among: (all) => named(all, id) ?? byFilter(all) };
+    } catch (error) {
+      if (error instanceof FilterError) command.error(`error: ${error.message}`);
+      throw error;
+    }
+  }
+  const network = parseNetwork(word);
+  const isName = options.expected?.some(({ name }) => name === word) || word.includes(' ');
+  if (network === undefined && !isName) {
+    command.error(
+      `error: '${text}' is no address, no filter (reqid=7), no id that "tunnels --json" tells, and no ` +
+        'name that --expect gives',
+    );
+  }
+  return {
+    text,
+    among: (all) =>
+      named(all, word) ??
+      all.filter(({ remote, local, directed }) => {
+        const ends = directed ? [remote] : [remote, local];
+        return network && ends.some((one) => one !== undefined && contains(network, one));
+      }),
+  };
+}
+
+function named(tunnels: readonly Tunnel[], name: string): readonly Tunnel[] | undefined {
+  const found = tunnels.filter((one) => one.name === name || one.id === name);
+  return found.length > 0 ? found : undefined;
+}
+
+/** @returns the exit status */
+async function wait(
+  options: TunnelMonitorOptions,
+  target: Target,
+  { for: words, timeout }: Options,
+  format: Format,
+  command: Command,
+): Promise<number> {
+  const states = new Set(words.flatMap((word) => statesOf(word) ?? []));
+  const ended = endedBySignal();
+  const begun = performance.now();
+  await using monitor = await TunnelMonitor.open({
+    ...options,
+    ...(words.some((word) => COUNTED.includes(word)) ? { refreshInterval: REFRESH } : {}),
+  });
+  let last: Tunnel | undefined;
+  const out = new LineOutput();
+  const print = async (tunnel: Tunnel) => {
+    const { json, colors } = format;
+    const time = { wall: Date.now(), monotonic: performance.now() };
+    if (json) out.line(formatJson({ kind: 'tunnel', time, tunnel: tunnelJson(tunnel) }, false));
+    else if (process.stdout.isTTY) out.line(sayTunnel(tunnel, colors, time.wall));
+    else out.line(describeTunnel(tunnel, colors));
+    await out.ready();
+  };
+  /** The exit status, once it is clear. */
+  const look = (): number | undefined => {
+    const [tunnel, ...more] = target.among([...monitor.tunnels]);
+    if (more.length > 0) {
+      const ids = [tunnel, ...more].map((one) => `  ${printable(one?.id ?? '')}`).sort();
+      command.error(`error: '${target.text}' is more than one tunnel:\n${ids.join('\n')}`);
+    }
+    if (tunnel) last = tunnel;
+    if (tunnel && states.has(tunnel.state)) return EXIT.done;
+    return undefined;
+  };
+  let status = look();
+  if (status === undefined && last === undefined && states.has('down')) {
+    const all = [...states].every((state) => !isUp(state));
+    if (all) {
+      process.stderr.write(
+        `netlink-xfrm: there is no tunnel '${target.text}', and none was seen\n` +
+          'Name it with --expect, then it counts as down while there is nothing of it.\n',
+      );
+      return EXIT.conditionNotMet;
+    }
+  }
+  status ??= await new Promise<number | undefined>((resolve, reject) => {
+    const left = timeout - (performance.now() - begun);
+    const timer = timeout === 0 ? undefined : setTimeout(() => resolve(EXIT.timeout), left);
+    const settle = (result: number | undefined) => {
+      clearTimeout(timer);
+      resolve(result);
+    };
+    ended.signal.addEventListener('abort', () => settle(undefined), { once: true });
+    monitor.on('error', (error) => {
+      clearTimeout(timer);
+      reject(error);
+    });
+    monitor.on('change', () => {
+      const result = look();
+      if (result !== undefined) settle(result);
+    });
+    // What happened while this was set up.
+    const result = look();
+    if (result !== undefined) settle(result);
+  });
+  if (last) await print(last);
+  if (status === EXIT.done) return status;
+  const what = `for '${target.text}' to be ${words.join(' or ')}`;
+  if (status === undefined) {
+    process.stderr.write(`netlink-xfrm: ended while it waited ${what}\n`);
+    return EXIT.conditionNotMet;
+  }
+  const seen = last ? `it is ${last.state}: ${printable(last.reason)}` : 'none like it was seen';
+  process.stderr.write(`netlink-xfrm: waited ${formatThreshold(timeout)} ${what}; ${seen}\n`);
+  return EXIT.timeout;
+}

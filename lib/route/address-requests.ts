@@ -1,0 +1,63 @@
+/**
+ * What requests for addresses say.
+ * @module
+ */
+import { NLM_F_CREATE, NLM_F_EXCL, NLM_F_REPLACE } from '../netlink/constants.ts';
+import { checkProperties } from '../wire/check.ts';
+import { EncodeError } from '../wire/error.ts';
+import type { Input } from '../wire/input.ts';
+import { type Member, shapeWith } from '../wire/shape.ts';
+import { bits, familyFrom } from './families.ts';
+import type { AddressFamily } from './names.ts';
+import type { IpAddress } from './objects.ts';
+import { checkObject, type Question } from './question.ts';
+
+/** Which addresses to list. */
+export interface IpAddressFilter {
+  readonly family?: AddressFamily | undefined;
+  /** Interface index. */
+  readonly index?: number | undefined;
+}
+
+type Request = Question<'address'>;
+
+const FILTER = shapeWith({ family: 'other', index: 'other' } satisfies Record<
+  keyof IpAddressFilter,
+  Member['holds']
+>);
+
+/** An address: IPv4 has it twice (local and address), and its prefix is all of it unless given. */
+function complete(address: Input<IpAddress>, message: 'NEWADDR' | 'DELADDR'): Input<IpAddress> {
+  checkObject('address', address, message);
+  const own = address.local ?? address.address;
+  if (own === undefined) throw new EncodeError('is missing', [message, 'address']);
+  if (address.index === undefined) throw new EncodeError('is missing', [message, 'index']);
+  return {
+    ...address,
+    family: familyFrom(address.family, [message], own),
+    local: own,
+    address: address.address ?? own,
+    prefixLength: address.prefixLength ?? bits(own),
+  };
+}
+
+export function listAddresses(filter: IpAddressFilter): Request {
+  checkProperties(filter, FILTER, ['filter']);
+  const { family, index } = filter;
+  return { message: 'GETADDR', about: 'address', value: { family, index } };
+}
+
+const set = (address: Input<IpAddress>, flags: number): Request => ({
+  message: 'NEWADDR',
+  about: 'address',
+  value: complete(address, 'NEWADDR'),
+  flags: NLM_F_CREATE | flags,
+});
+export const addAddress = (address: Input<IpAddress>) => set(address, NLM_F_EXCL);
+export const changeAddress = (address: Input<IpAddress>) => set(address, NLM_F_REPLACE);
+
+export const deleteAddress = (address: Input<IpAddress>): Request => ({
+  message: 'DELADDR',
+  about: 'address',
+  value: complete(address, 'DELADDR'),
+});

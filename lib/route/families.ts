@@ -1,0 +1,30 @@
+/**
+ * Address families and prefix lengths that requests leave out, told by their addresses.
+ * @module
+ */
+import { addressFamily, familyOf } from '../wire/address.ts';
+import { EncodeError, shown } from '../wire/error.ts';
+import { AddressFamily } from './names.ts';
+
+/** The family given, or that of the first address that is. @throws EncodeError if none says it */
+export function familyFrom(
+  given: AddressFamily | undefined,
+  path: readonly string[],
+  ...addresses: (string | undefined)[]
+): AddressFamily {
+  if (given !== undefined) return given;
+  const found = familyOf(...addresses);
+  if (found === 0) throw new EncodeError('is missing, and no address says it', [...path, 'family']);
+  return AddressFamily.name(found);
+}
+
+/** The family of an address. @throws EncodeError if it is none */
+export function familyNamed(address: string, path: readonly string[]): 'inet' | 'inet6' {
+  const family = typeof address === 'string' ? addressFamily(address) : undefined;
+  if (family === undefined) throw new EncodeError(`${shown(address)} is no address`, path);
+  return family === AddressFamily.numbers.inet ? 'inet' : 'inet6';
+}
+
+/** The length of the prefix that is all of an address, in bits; 0 without one. */
+export const bits = (address: string | undefined) =>
+  address === undefined ? 0 : addressFamily(address) === AddressFamily.numbers.inet ? 32 : 128;

@@ -1,0 +1,130 @@
+/**
+ * What requests for links say.
+ * @module
+ */
+import { NLM_F_CREATE, NLM_F_EXCL } from '../netlink/constants.ts';
+import { checkProperties } from '../wire/check.ts';
+import { EncodeError, shown } from '../wire/error.ts';
+import type { Input } from '../wire/input.ts';
+import { type Member, shapeWith } from '../wire/shape.ts';
+import type { MessageName } from './messages.ts';
+import type { Link } from './objects.ts';
+import { checkObject, type Question } from './question.ts';
+
+/** What identifies a link: its index, or its name (an alternative name will do). */
+export type LinkKey = { readonly index: number } | { readonly name: string };
+
+/** Which links to list. */
+export interface LinkFilter {
+  /** The kind, as `veth` or `xfrm`. */
+  readonly kind?: string | undefined;
+  /** Interface index of the bridge, bond or VRF they are a part of. */
+  readonly master?: number | undefined;
+}
+
+/** Where to move a link: the network namespace of a process, or an open one; under another name. */
+export type LinkDestination = ({ readonly pid: number } | { readonly fd: number }) & {
+  readonly name?: string;
+};
+
+type Request = Question<'link'>;
+
+const FILTER = shapeWith({ kind: 'text', master: 'other' } satisfies Record<
+  keyof LinkFilter,
+  Member['holds']
+>);
+const DESTINATION = shapeWith({ pid: 'other', fd: 'other', name: 'text' });
+
+/** Bytes that fit into IFNAMSIZ with a NUL (`linux/if.h`). */
+const NAME_LENGTH = 15;
+/** Bytes of an alternative name, with a NUL (ALTIFNAMSIZ, `linux/if.h`). */
+const ALT_NAME_LENGTH = 127;
+
+/** Refuses what the kernel would refuse as a name of an interface (net/core/dev.c, dev_valid_name). */
+function checkName(name: string, path: readonly string[], most = NAME_LENGTH): void {
+  const refuse = (reason: string) => {
+    throw new EncodeError(`${shown(name)} ${reason}`, path);
+  };
+  if (typeof name !== 'string' || name === '') refuse('is no name of an interface');
+  if (name.length > most)
+    refuse(`has ${name.length} characters, an interface’s name at most ${most}`);
+  if (name === '.' || name === '..' || /[\s/:\0]/.test(name)) {
+    refuse('can’t be the name of an interface: no white space, "/" or ":"');
+  }
+}
+
+/** A key as a request has it. @throws EncodeError where it holds neither index nor name */
+export function linkKey(key: LinkKey, message: MessageName): Input<Link> {
+  if (typeof key !== 'object' || key === null) throw new EncodeError('is no object', ['key']);
+  if ('index' in key && key.index !== undefined) {
+    if (!Number.isInteger(key.index) || key.index < 1) {
+      throw new EncodeError(`${shown(key.index)} is no interface index`, [message, 'index']);
+    }
+    return { index: key.index };
+  }
+  const { name } = key as { name: string };
+  checkName(name, [message, 'name'], ALT_NAME_LENGTH);
+  return name.length <= NAME_LENGTH ? { name } : { altName: name };
+}
+
+/** A link to be made or changed; flags that are given are the ones that count. */
+function complete(link: Input<Link>): Input<Link> {
+  checkObject('link', link, 'NEWLINK');
+  if (link.name !== undefined) checkName(link.name, ['NEWLINK', 'name']);
+  const peer = link.info?.veth?.peer?.name;
+  if (peer !== undefined) checkName(peer, ['NEWLINK', 'info', 'veth', 'peer', 'name']);
+  return link.flags === undefined ? link : { change: link.flags, ...link };
+}
+
+export function listLinks(filter: LinkFilter): Request {
+  checkProperties(filter, FILTER, ['filter']);
+  const { kind, master } = filter;
+  const info = kind === undefined ? undefined : { kind };
+  return { message: 'GETLINK', about: 'link', value: { info, master } };
+}
+
+export const getLink = (key: LinkKey): Request => ({
+  message: 'GETLINK',
+  about: 'link',
+  value: linkKey(key, 'GETLINK'),
+});
+
+export function addLink(link: Input<Link>): Request {
+  const value = complete(link);
+  if (link.info?.kind === undefined) {
+    throw new EncodeError('is missing', ['NEWLINK', 'info', 'kind']);
+  }
+  return { message: 'NEWLINK', about: 'link', value, flags: NLM_F_CREATE | NLM_F_EXCL };
+}
+
+/** By index: a request that renames a link can’t have its old name too. */
+export function changeLink(changes: Input<Link>): (index: number) => Request {
+  const value = complete(changes);
+  const change = changes.flags === undefined ? {} : { change: changes.change ?? 0xffffffff };
+  return (index) => ({ message: 'NEWLINK', about: 'link', value: { ...value, ...change, index } });
+}
+
+export const switchLink = (key: LinkKey, on: boolean): Request => ({
+  message: 'NEWLINK',
+  about: 'link',
+  value: { ...linkKey(key, 'NEWLINK'), flags: on ? ['up'] : [], change: ['up'] },
+});
+
+export function moveLink(to: LinkDestination): (index: number) => Request {
+  checkProperties(to, DESTINATION, ['to']);
+  const { pid, fd, name } = to as { pid?: number; fd?: number; name?: string };
+  if ((pid === undefined) === (fd === undefined)) {
+    throw new EncodeError('needs either pid or fd', ['to']);
+  }
+  if (name !== undefined) checkName(name, ['to', 'name']);
+  return (index) => {
+    const value = { index, name, netNsPid: pid, netNsFd: fd };
+    return { message: 'NEWLINK', about: 'link', value };
+  };
+}
+
+export const deleteLink = (key: LinkKey): Request => ({
+  message: 'DELLINK',
+  about: 'link',
+  value: linkKey(key, 'DELLINK'),
+});

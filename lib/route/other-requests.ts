@@ -1,0 +1,96 @@
+/**
+ * What requests say for what is only listed here: neighbours, next hop objects, namespace ids, settings.
+ * @module
+ */
+import { checkProperties } from '../wire/check.ts';
+import { type Member, shapeWith } from '../wire/shape.ts';
+import { familyNamed } from './families.ts';
+import type { AddressFamily } from './names.ts';
+import type { Question } from './question.ts';
+
+/** Which neighbours to list. */
+export interface NeighbourFilter {
+  /** `bridge` lists the forwarding tables of bridges and tunnels. Default: all but those. */
+  readonly family?: AddressFamily | undefined;
+  /** Interface index. */
+  readonly index?: number | undefined;
+  /** Interface index of the bridge they are on. */
+  readonly master?: number | undefined;
+}
+
+/** Which next hop objects to list. */
+export interface NexthopFilter {
+  /** Interface index of where packets go. */
+  readonly oif?: number | undefined;
+  /** Interface index of the bridge or VRF. */
+  readonly master?: number | undefined;
+  /** Groups only. */
+  readonly groups?: boolean | undefined;
+}
+
+/** Of which family to list settings. */
+export interface NetconfFilter {
+  readonly family?: AddressFamily | undefined;
+}
+
+/** A network namespace: by a process in it, an open file of it, or its id here. */
+export type NamespaceKey =
+  | { readonly pid: number }
+  | { readonly fd: number }
+  | { readonly nsid: number };
+
+type Holds = Member['holds'];
+
+const NEIGHBOURS = shapeWith({ family: 'other', index: 'other', master: 'other' } satisfies Record<
+  keyof NeighbourFilter,
+  Holds
+>);
+const NEXTHOPS = shapeWith({ oif: 'other', master: 'other', groups: 'other' } satisfies Record<
+  keyof NexthopFilter,
+  Holds
+>);
+const NETCONFS = shapeWith({ family: 'other' } satisfies Record<keyof NetconfFilter, Holds>);
+
+export function listNeighbours(filter: NeighbourFilter): Question<'neighbour'> {
+  checkProperties(filter, NEIGHBOURS, ['filter']);
+  const { family, index, master } = filter;
+  // Forwarding tables are chosen by the struct, neighbours by an attribute (net/core: rtnetlink.c
+  // valid_fdb_dump_strict, neighbour.c neigh_valid_dump_req).
+  const by = family === 'bridge' ? { index } : { viaIndex: index };
+  return { message: 'GETNEIGH', about: 'neighbour', value: { family, master, ...by } };
+}
+
+export function getNeighbour(index: number, dst: string): Question<'neighbour'> {
+  const family = familyNamed(dst, ['GETNEIGH', 'dst']);
+  return { message: 'GETNEIGH', about: 'neighbour', value: { family, index, dst } };
+}
+
+export function listNexthops(filter: NexthopFilter): Question<'nexthop'> {
+  checkProperties(filter, NEXTHOPS, ['filter']);
+  const { oif, master, groups } = filter;
+  const value = { oif, master, ...(groups ? { groups } : {}) };
+  return { message: 'GETNEXTHOP', about: 'nexthop', value };
+}
+
+export const getNexthop = (id: number): Question<'nexthop'> => ({
+  message: 'GETNEXTHOP',
+  about: 'nexthop',
+  value: { id },
+});
+
+export const namespaceIds = (key: Partial<NamespaceKey>): Question<'nsid'> => ({
+  message: 'GETNSID',
+  about: 'nsid',
+  value: key,
+});
+
+export function listNetconfs(filter: NetconfFilter): Question<'netconf'> {
+  checkProperties(filter, NETCONFS, ['filter']);
+  return { message: 'GETNETCONF', about: 'netconf', value: { family: filter.family } };
+}
+
+export const getNetconf = (family: AddressFamily, index: number): Question<'netconf'> => ({
+  message: 'GETNETCONF',
+  about: 'netconf',
+  value: { family, index },
+});

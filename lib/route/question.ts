@@ -1,0 +1,81 @@
+/**
+ * What is asked of rtnetlink: a message about one object.
+ * @module
+ */
+import type { Request } from '../netlink/request.ts';
+import { checkProperties } from '../wire/check.ts';
+import type { Input } from '../wire/input.ts';
+import { type Shape, shape } from '../wire/shape.ts';
+import * as bodies from './bodies.ts';
+import { encodeRoute, type RouteInput } from './encode.ts';
+import { hintFor } from './hints.ts';
+import type { MessageName } from './messages.ts';
+import type {
+  BridgePort,
+  IpAddress,
+  Link,
+  NamespaceId,
+  Neighbour,
+  Netconf,
+  Nexthop,
+  Route,
+  Rule,
+} from './objects.ts';
+import type { RtnetlinkRequest } from './requests.ts';
+
+/** What requests are about: each object under the property that messages have it under. */
+export interface Objects {
+  link: Link;
+  port: BridgePort;
+  address: IpAddress;
+  route: Route;
+  neighbour: Neighbour;
+  rule: Rule;
+  nexthop: Nexthop;
+  nsid: NamespaceId;
+  netconf: Netconf;
+}
+
+/** A request: the message, the property of its object, and that. */
+export interface Question<Property extends keyof Objects> {
+  readonly message: MessageName;
+  readonly about: Property;
+  readonly value: Input<Objects[Property]>;
+  /** nlmsg_flags beyond those every request has. */
+  readonly flags?: number;
+}
+
+const shapes = new Map<keyof Objects, Shape>();
+
+/**
+ * Refuses an object that nothing can be made of. (Before anything is made of it: what a caller left
+ * out is filled in by looking at what there is.)
+ *
+ * @throws EncodeError that names the property, and what it should be
+ */
+export function checkObject(about: keyof Objects, value: unknown, message: MessageName): void {
+  const { header, table } = bodies[about];
+  const of = shapes.get(about) ?? shape(header, table);
+  shapes.set(about, of);
+  checkProperties(value, of, [message]);
+}
+
+/** A message as the connection sends it. @throws EncodeError for a property there is not */
+export function requestOf<Property extends keyof Objects>(question: Question<Property>): Request {
+  const { message, about, value, flags = 0 } = question;
+  checkObject(about, value, message);
+  const { header, table } = bodies[about];
+  const name = `RTM_${message}`;
+  return {
+    name,
+    flags,
+    fixed: header.size,
+    write(writer, header) {
+      // Message, property and value belong together: that is what a question states.
+      const input = { kind: 'request', message, header, [about]: value };
+      encodeRoute(writer, input as RouteInput<RtnetlinkRequest>);
+    },
+    attributes: table,
+    hint: (ack) => hintFor(name, ack),
+  };
+}

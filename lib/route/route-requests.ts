@@ -1,0 +1,189 @@
+/**
+ * What requests for routes and rules say.
+ * @module
+ */
+import { NLM_F_CREATE, NLM_F_EXCL, NLM_F_REPLACE } from '../netlink/constants.ts';
+import { checkProperties } from '../wire/check.ts';
+import type { Input } from '../wire/input.ts';
+import { type Member, shapeWith } from '../wire/shape.ts';
+import {
+  RT_TABLE_COMPAT,
+  RT_TABLE_MAIN,
+  RTM_F_FIB_MATCH,
+  RTM_F_LOOKUP_TABLE,
+} from './constants.ts';
+import { bits, familyFrom, familyNamed } from './families.ts';
+import { AddressFamily, type RouteProtocol, RouteType } from './names.ts';
+import type { Route, Rule } from './objects.ts';
+import { checkObject, type Question } from './question.ts';
+
+/** Which routes to list. */
+export interface RouteFilter {
+  readonly family?: AddressFamily | undefined;
+  /** A table that is not there is an error, `ENOENT`, if a family is given. */
+  readonly table?: number | undefined;
+  readonly protocol?: RouteProtocol | undefined;
+  readonly type?: RouteType | undefined;
+  /** Interface index of where packets go. */
+  readonly oif?: number | undefined;
+}
+
+/** The packet whose route is asked for. */
+export interface RouteLookup {
+  readonly dst: string;
+  readonly src?: string | undefined;
+  /** Interface index of where it goes. */
+  readonly oif?: number | undefined;
+  /** Interface index of where it came from: the route of a packet that passes through. */
+  readonly iif?: number | undefined;
+  readonly mark?: number | undefined;
+  /** The user who sends it. */
+  readonly uid?: number | undefined;
+  /** Gives the route in the table that matches, and not what is made of it for this packet. */
+  readonly match?: boolean | undefined;
+}
+
+/** Which rules to list. */
+export interface RuleFilter {
+  readonly family?: AddressFamily | undefined;
+}
+
+type Holds = Member['holds'];
+
+const FILTER = shapeWith({
+  family: 'other',
+  table: 'other',
+  protocol: 'other',
+  type: 'other',
+  oif: 'other',
+} satisfies Record<keyof RouteFilter, Holds>);
+const LOOKUP = shapeWith(
+  {
+    dst: 'text',
+    src: 'text',
+    oif: 'other',
+    iif: 'other',
+    mark: 'other',
+    uid: 'other',
+    match: 'other',
+  } satisfies Record<keyof RouteLookup, Holds>,
+  ['dst'],
+);
+const RULE_FILTER = shapeWith({ family: 'other' } satisfies Record<keyof RuleFilter, Holds>);
+
+/** The table in its byte, where it fits. */
+const tableByte = (table: number) => (table < 256 ? table : RT_TABLE_COMPAT);
+
+/** A route: unicast, static, in table main, with the scope its kind and its gateway ask for. */
+function complete(route: Input<Route>, message: 'NEWROUTE' | 'DELROUTE'): Input<Route> {
+  checkObject('route', route, message);
+  const { dst, src, gateway, prefSrc, nexthops = [], via } = route;
+  const type = route.type ?? 'unicast';
+  const table = route.table ?? route.tableByte ?? RT_TABLE_MAIN;
+  const found = familyFrom(
+    route.family,
+    [message],
+    ...[dst, src, gateway, prefSrc, ...nexthops.map((one) => one.gateway)],
+  );
+  const leads =
+    gateway !== undefined ||
+    via !== undefined ||
+    nexthops.length > 0 ||
+    route.nexthopId !== undefined;
+  const isInet = found === 'inet' || found === AddressFamily.numbers.inet;
+  return {
+    protocol: 'static',
+    scope: isInet ? defaultScope(type, leads) : 'universe',
+    ...route,
+    family: found,
+    type,
+    dstLength: route.dstLength ?? bits(dst),
+    srcLength: route.srcLength ?? bits(src),
+    tableByte: tableByte(table),
+    table,
+  };
+}
+
+/** IPv4 checks that the scope fits the kind (net/ipv4/fib_semantics.c). */
+function defaultScope(type: RouteType, leads: boolean): Route['scope'] {
+  switch (RouteType.name(RouteType.number(type, 'type'))) {
+    case 'local':
+    case 'nat':
+      return 'host';
+    case 'broadcast':
+    case 'multicast':
+    case 'anycast':
+      return 'link';
+    case 'unicast':
+      return leads ? 'universe' : 'link';
+    default:
+      return 'universe';
+  }
+}
+
+export function listRoutes(filter: RouteFilter): Question<'route'> {
+  checkProperties(filter, FILTER, ['filter']);
+  return { message: 'GETROUTE', about: 'route', value: { ...filter } };
+}
+
+export function lookUpRoute(packet: RouteLookup): Question<'route'> {
+  checkProperties(packet, LOOKUP, ['GETROUTE']);
+  const { dst, src, match = false, ...more } = packet;
+  const family = familyNamed(dst, ['GETROUTE', 'dst']);
+  const dstLength = bits(dst);
+  const srcLength = src === undefined ? 0 : dstLength;
+  const flags = RTM_F_LOOKUP_TABLE | (match ? RTM_F_FIB_MATCH : 0);
+  const value = { ...more, family, dst, dstLength, src, srcLength, flags };
+  return { message: 'GETROUTE', about: 'route', value };
+}
+
+const set = (route: Input<Route>, flags: number): Question<'route'> => ({
+  message: 'NEWROUTE',
+  about: 'route',
+  value: complete(route, 'NEWROUTE'),
+  flags: NLM_F_CREATE | flags,
+});
+export const addRoute = (route: Input<Route>) => set(route, NLM_F_EXCL);
+export const replaceRoute = (route: Input<Route>) => set(route, NLM_F_REPLACE);
+
+/** What is left out may be anything, but for the table. */
+export function deleteRoute(route: Input<Route>): Question<'route'> {
+  const value = complete(route, 'DELROUTE');
+  const { scope = 'nowhere', type = 'unspec', protocol = 'unspec' } = route;
+  return { message: 'DELROUTE', about: 'route', value: { ...value, scope, type, protocol } };
+}
+
+/** A rule: it leads to table main unless it says something else. */
+function completeRule(rule: Input<Rule>, message: 'NEWRULE' | 'DELRULE'): Input<Rule> {
+  const { action = 'to-table' } = rule;
+  const leads = action === 'to-table' || action === 1;
+  const table = rule.table ?? (leads && !rule.l3mdev ? RT_TABLE_MAIN : 0);
+  return {
+    ...rule,
+    family: familyFrom(rule.family, [message], rule.dst, rule.src),
+    action,
+    dstLength: rule.dstLength ?? bits(rule.dst),
+    srcLength: rule.srcLength ?? bits(rule.src),
+    table,
+    tableByte: tableByte(table),
+  };
+}
+
+export function listRules(filter: RuleFilter): Question<'rule'> {
+  checkProperties(filter, RULE_FILTER, ['filter']);
+  return { message: 'GETRULE', about: 'rule', value: { family: filter.family } };
+}
+
+export function addRule(rule: Input<Rule>): Question<'rule'> {
+  checkObject('rule', rule, 'NEWRULE');
+  const value = completeRule(rule, 'NEWRULE');
+  return { message: 'NEWRULE', about: 'rule', value, flags: NLM_F_CREATE | NLM_F_EXCL };
+}
+
+/** What is left out may be anything. */
+export function deleteRule(rule: Input<Rule>): Question<'rule'> {
+  checkObject('rule', rule, 'DELRULE');
+  const { action = 'unspec', table = 0 } = rule;
+  const value = completeRule({ ...rule, action, table }, 'DELRULE');
+  return { message: 'DELRULE', about: 'rule', value };
+}

@@ -1,0 +1,129 @@
+/**
+ * What a monitor of tunnels tells, as one union: switch over `kind`.
+ * @module
+ */
+import type { Compared } from '../monitor/changes.ts';
+import type { MalformedEvent } from '../monitor/subscribe.ts';
+import type { EventTime } from '../netlink/event.ts';
+import type { IpsecProto } from '../xfrm/names.ts';
+import type { Direction, Tunnel, TunnelState, TunnelWarning } from './tunnel.ts';
+
+/** Who asked for it: a claim, since anything can be written into a message (docs/sockets.md). */
+export interface Claimant {
+  /** The port id that the request's header held: charon writes its process id, iproute2 0. */
+  readonly portId: number;
+  /** The process that has an XFRM socket of that port id, if one could be found. */
+  readonly pid: number | undefined;
+  /** Its name, as it came: escape it before printing. */
+  readonly process: string | undefined;
+}
+
+/** Why a tunnel went down, as far as the kernel tells. */
+export type DownCause =
+  | { readonly kind: 'deleted' | 'flushed'; readonly by: Claimant }
+  /** A hard limit took the last SA of a direction, and there was no successor. */
+  | { readonly kind: 'expired' }
+  | { readonly kind: 'address-gone'; readonly address: string }
+  | { readonly kind: 'link-gone'; readonly address: string; readonly link: string }
+  /** Its SAs have other addresses now, those of another tunnel where that is known. */
+  | { readonly kind: 'migrated'; readonly to: string | undefined }
+  /** A repair found it without SAs: nobody heard why. */
+  | { readonly kind: 'found-missing' }
+  | { readonly kind: 'unknown' };
+
+interface About {
+  /** The tunnel after the change; of `removed`, as it last was. */
+  readonly tunnel: Tunnel;
+  readonly time: EventTime;
+}
+
+export interface TunnelAdded extends About {
+  readonly kind: 'added';
+}
+/** It can carry packets both ways ({@link isUp}), and could not before. */
+export interface TunnelUp extends About {
+  readonly kind: 'up';
+  /** The state before; undefined for a new one. */
+  readonly before: TunnelState | undefined;
+}
+/** It has no SAs left that work: `down`, `blocked` or `acquiring`, and had some. */
+export interface TunnelDown extends About {
+  readonly kind: 'down';
+  readonly before: TunnelState;
+  readonly cause: DownCause;
+}
+/** Another SA took the place of one. */
+export interface TunnelRekeyed extends About {
+  readonly kind: 'rekeyed';
+  readonly direction: Direction;
+  readonly protocol: IpsecProto;
+  /** SPIs. */
+  readonly from: number;
+  readonly to: number;
+  /** Milliseconds that both were there; below 0, that neither was. */
+  readonly overlap: number;
+}
+/** Packets go out, and none come in. */
+export interface TunnelStalled extends About {
+  readonly kind: 'stalled';
+  readonly before: TunnelState;
+}
+/** Any other change of the state. */
+export interface TunnelStateChange extends About {
+  readonly kind: 'state';
+  readonly before: TunnelState;
+}
+/** A warning was raised, or no longer holds. */
+export interface TunnelWarningChange {
+  readonly kind: 'warning';
+  readonly raised: boolean;
+  readonly warning: TunnelWarning;
+  /** undefined: it is about the host (`leak`). */
+  readonly tunnel: Tunnel | undefined;
+  readonly time: EventTime;
+}
+/** It is no longer in the lists: nothing of it is left, and it was forgotten. */
+export interface TunnelRemoved extends About {
+  readonly kind: 'removed';
+}
+
+/** What can happen to tunnels. */
+export type TunnelEvent =
+  | TunnelAdded
+  | TunnelUp
+  | TunnelDown
+  | TunnelRekeyed
+  | TunnelStalled
+  | TunnelStateChange
+  | TunnelWarningChange
+  | TunnelRemoved;
+
+/** Events were lost, by the kernel or, with `slowConsumer`, by a loop over tunnels that was too slow. */
+export interface TunnelOverrun {
+  readonly kind: 'overrun';
+  readonly code: string;
+  readonly slowConsumer: boolean;
+  readonly time: EventTime;
+}
+
+/** All tunnels at one moment: plain data. */
+export interface TunnelSnapshot {
+  readonly label: string | undefined;
+  /** The worst first. */
+  readonly tunnels: readonly Tunnel[];
+  /** About the host. */
+  readonly warnings: readonly TunnelWarning[];
+  /** Whether the tables below were right, or being repaired. */
+  readonly synced: boolean;
+  /** When the counters were last read. */
+  readonly counted: EventTime;
+}
+
+/** Where a loop starts; comes again after a slow loop missed changes. */
+export interface TunnelsSynced {
+  readonly kind: 'synced';
+  readonly snapshot: TunnelSnapshot;
+}
+
+/** What a {@link TunnelMonitor} tells: `repaired` and `refreshed` as by XfrmMonitor. */
+export type TunnelChange = TunnelEvent | TunnelOverrun | Compared | MalformedEvent;

@@ -1,0 +1,134 @@
+/**
+ * Between which ends SAs and policies are, and which end is this host's.
+ * @module
+ */
+import type { Selector, Template } from '../xfrm/codec.ts';
+import type { IpsecProto, StateDir } from '../xfrm/names.ts';
+import type { XfrmPolicy } from '../xfrm/objects.ts';
+import type { Direction } from './tunnel.ts';
+
+/** An address that stands for all. */
+export const isWild = (address: string): boolean =>
+  address === '0.0.0.0' || address === '::' || address === 'any';
+
+/** Two ends, in the order of their texts. */
+export type Pair = readonly [string, string];
+export const pairOf = (a: string, b: string): Pair => (a < b ? [a, b] : [b, a]);
+export const pairKey = ([a, b]: Pair): string => `${a} ${b}`;
+
+/** What a template of a policy asks for: an SA between two ends. */
+export interface Claim {
+  readonly from: string;
+  readonly to: string;
+  readonly reqid: number;
+  readonly proto: IpsecProto;
+  /** Packets pass without it too (`level use`). */
+  readonly optional: boolean;
+  /** undefined for a policy of a direction that this version does not know. */
+  readonly direction: Direction | undefined;
+  /** Forwarded packets have a policy of their own, whose template repeats that of `in`. */
+  readonly forward: boolean;
+}
+
+/**
+ * Of a policy, what each template asks for. A tunnel's ends stand in its template; those of transport
+ * mode are those of the packet, or of the tunnel that a template before it makes
+ * (net/xfrm/xfrm_policy.c, xfrm_tmpl_resolve_one). Of a policy that blocks there is none.
+ */
+export function claimsOf(policy: XfrmPolicy): Claim[] {
+  if (policy.action !== 'allow' || policy.templates === undefined) return [];
+  const { selector, dir } = policy;
+  const direction = directionOf(dir);
+  let [from, to] = [hostOf(selector, 'saddr'), hostOf(selector, 'daddr')];
+  return policy.templates.map((template) => {
+    const { saddr, daddr, reqid, proto, optional } = template;
+    if (hasEnds(template)) [from, to] = [saddr, daddr];
+    else {
+      // Some programs write the ends of the packet there, where the selector is for many.
+      if (isWild(from) && !isWild(saddr)) from = saddr;
+      if (isWild(to) && !isWild(daddr)) to = daddr;
+    }
+    const forward = dir === 'fwd';
+    return { from, to, reqid, proto, optional: Boolean(optional), direction, forward };
+  });
+}
+
+/** 3 and 4 are policies of single sockets (linux/xfrm.h, XFRM_POLICY_MAX). */
+function directionOf(dir: XfrmPolicy['dir']): Direction | undefined {
+  if (dir === 'out' || dir === 4) return 'out';
+  return dir === 'in' || dir === 'fwd' || dir === 3 ? 'in' : undefined;
+}
+
+const hasEnds = ({ mode }: Template): boolean =>
+  mode === 'tunnel' || mode === 'beet' || mode === 'iptfs';
+
+/** The one address that a selector is for, or one that stands for all. */
+function hostOf(selector: Selector, end: 'saddr' | 'daddr'): string {
+  const bits = end === 'saddr' ? selector.prefixlenS : selector.prefixlenD;
+  return bits === (selector.family === 'inet6' ? 128 : 32) ? selector[end] : 'any';
+}
+
+/**
+ * Whether a claim makes a tunnel by itself, also while there is no SA. One for any peer does not, nor
+ * one without which packets pass too, nor one for whatever comes in: an inbound template with the
+ * reqid 0 takes SAs of all (xfrm_state_ok), an outbound one only those of reqid 0 (xfrm_state_find).
+ */
+export const makesTunnel = ({ from, to, reqid, optional, direction }: Claim): boolean =>
+  !isWild(from) && !isWild(to) && !optional && (reqid !== 0 || direction === 'out');
+
+/** Whether SAs from `a` to `b` are what a claim asks for, their reqid and protocol left aside. */
+export const fits = ({ from, to }: Claim, a: string, b: string): boolean =>
+  (isWild(from) || from === a) && (isWild(to) || to === b);
+
+/** Which end is this host's. */
+export interface Orientation {
+  readonly local: string;
+  readonly remote: string;
+  /** false: nobody knows; the ends are in the order of their texts. */
+  readonly directed: boolean;
+}
+
+/**
+ * Which end is this host's: by the direction that SAs have (kernel 6.10), else by the policies, those for
+ * forwarded packets last, else by the addresses of this host. Where what is asked says both, or nothing,
+ * the next is asked.
+ */
+export function orient(
+  [a, b]: Pair,
+  sas: Iterable<{ readonly saddr: string; readonly daddr: string; readonly dir?: StateDir }>,
+  claims: Iterable<Claim>,
+  isLocal: (address: string) => boolean,
+): Orientation {
+  const votes = [new Vote(), new Vote(), new Vote(), new Vote()] as const;
+  const [bySa, byPolicy, byForward, byAddress] = votes;
+  for (const { saddr, daddr, dir } of sas) {
+    if (saddr === daddr) continue;
+    if (dir === 'out') bySa.cast(saddr === a);
+    else if (dir === 'in') bySa.cast(daddr === a);
+  }
+  for (const claim of claims) {
+    const [along, against] = [fits(claim, a, b), fits(claim, b, a)];
+    if (claim.direction === undefined || along === against) continue;
+    (claim.forward ? byForward : byPolicy).cast(along === (claim.direction === 'out'));
+  }
+  const [aIsLocal, bIsLocal] = [isLocal(a), isLocal(b)];
+  if (aIsLocal !== bIsLocal) byAddress.cast(aIsLocal);
+  const first = votes.map(({ result }) => result).find((result) => result !== undefined);
+  const directed = first !== undefined && a !== b;
+  return first === false ? { local: b, remote: a, directed } : { local: a, remote: b, directed };
+}
+
+/** Whether the first of two ends is local, unless that is disputed. */
+class Vote {
+  #yes = false;
+  #no = false;
+
+  cast(first: boolean): void {
+    if (first) this.#yes = true;
+    else this.#no = true;
+  }
+
+  get result(): boolean | undefined {
+    return this.#yes === this.#no ? undefined : this.#yes;
+  }
+}

@@ -1,0 +1,89 @@
+/**
+ * Tunnels that ought to be there: they stay in the lists, down, when nothing of them is in the kernel.
+ * @module
+ */
+import { integer, options, U32_MAX, wrongType } from '../socket/argument.ts';
+import { addressFamily, readAddress, writeAddress } from '../wire/address.ts';
+import type { Mark } from '../xfrm/codec.ts';
+
+/** A tunnel that ought to be there: the first that has all that is given here is it. */
+export interface ExpectedTunnel {
+  /** Its name, which is then its id. Default: made of what follows. */
+  readonly name?: string | undefined;
+  readonly local?: string | undefined;
+  readonly remote?: string | undefined;
+  readonly reqid?: number | undefined;
+  readonly ifId?: number | undefined;
+  /** The value of its mark. */
+  readonly mark?: number | undefined;
+}
+
+const NAMES = new Set(['name', 'local', 'remote', 'reqid', 'ifId', 'mark']);
+
+/** The list with addresses as the kernel's are written, and a name each. @throws TypeError, RangeError */
+export function checkedExpected(given: unknown): readonly (ExpectedTunnel & { name: string })[] {
+  if (given === undefined) return [];
+  if (!Array.isArray(given)) throw wrongType('options.expected', 'an array', given);
+  const taken = new Set<string>();
+  return given.map((one: ExpectedTunnel, index) => {
+    const path = `options.expected[${index}]`;
+    options(path, one, NAMES);
+    const { local, remote, reqid, ifId, mark } = one;
+    const tunnel = {
+      ...(local !== undefined && { local: address(`${path}.local`, local) }),
+      ...(remote !== undefined && { remote: address(`${path}.remote`, remote) }),
+      ...(reqid !== undefined && { reqid: integer(`${path}.reqid`, reqid, 0, U32_MAX) }),
+      ...(ifId !== undefined && { ifId: integer(`${path}.ifId`, ifId, 0, U32_MAX) }),
+      ...(mark !== undefined && { mark: integer(`${path}.mark`, mark, 0, U32_MAX) }),
+    };
+    if (Object.keys(tunnel).length === 0) {
+      throw new TypeError(`${path} names no tunnel: give remote, local, reqid, ifId or mark`);
+    }
+    const name = one.name ?? describe(tunnel);
+    if (typeof name !== 'string' || name === '') throw wrongType(`${path}.name`, 'a text', name);
+    if (taken.has(name))
+      throw new TypeError(`${path}.name: ${JSON.stringify(name)} is there twice`);
+    taken.add(name);
+    return Object.freeze({ ...tunnel, name });
+  });
+}
+
+function describe({ local, remote, reqid, ifId, mark }: ExpectedTunnel): string {
+  const ends = `${local ?? 'any'} > ${remote ?? 'any'}`;
+  const more = Object.entries({ reqid, if_id: ifId, mark }).filter(
+    ([, value]) => value !== undefined,
+  );
+  return [ends, ...more.map(([name, value]) => `${name} ${value}`)].join(' ');
+}
+
+function address(path: string, value: unknown): string {
+  const family = typeof value === 'string' ? addressFamily(value) : undefined;
+  if (family === undefined) throw wrongType(path, 'an IP address', value);
+  const bytes = new Uint8Array(16);
+  writeAddress(bytes, 0, value as string, family, path);
+  return readAddress(bytes, 0, family);
+}
+
+/** What is compared: the value of a mark, whatever its mask. */
+export function isExpected(
+  expected: ExpectedTunnel,
+  tunnel: {
+    readonly local: string;
+    readonly remote: string;
+    readonly directed: boolean;
+    readonly reqid: number;
+    readonly ifIds: readonly (number | undefined)[];
+    readonly marks: readonly (Mark | undefined)[];
+  },
+): boolean {
+  const { local, remote, reqid, ifId, mark } = expected;
+  const along = (a: string, b: string) =>
+    (local === undefined || local === a) && (remote === undefined || remote === b);
+  return (
+    (along(tunnel.local, tunnel.remote) ||
+      (!tunnel.directed && along(tunnel.remote, tunnel.local))) &&
+    (reqid === undefined || reqid === tunnel.reqid) &&
+    (ifId === undefined || tunnel.ifIds.some((one) => (one ?? 0) === ifId)) &&
+    (mark === undefined || tunnel.marks.some((one) => (one?.value ?? 0) === mark))
+  );
+}

@@ -1,0 +1,79 @@
+/**
+ * What an SA's figures mean: when it reaches which limit, what of its room is used, which others it
+ * stands beside.
+ * @module
+ */
+import type { XfrmState } from '../xfrm/objects.ts';
+import type { Direction, Expiry } from './tunnel.ts';
+
+/** Limits from here on are none: the kernel has 0, or XFRM_INF, for that. */
+const ENDLESS = 1_000_000_000_000n;
+
+/** The earlier of a limit since the SA was added and one since its first use, on the wall clock in ms. */
+function limitAt(
+  { current }: XfrmState,
+  addSeconds: bigint,
+  useSeconds: bigint,
+): { readonly at: number; readonly after: number } | undefined {
+  const limit = (from: bigint, seconds: bigint) =>
+    from === 0n || seconds === 0n || seconds >= ENDLESS
+      ? undefined
+      : { at: Number(from + seconds) * 1000, after: Number(seconds) * 1000 };
+  const [added, used] = [limit(current.addTime, addSeconds), limit(current.useTime, useSeconds)];
+  return added && used ? (added.at < used.at ? added : used) : (added ?? used);
+}
+
+/** The limits in time. */
+export function expiryOf(state: XfrmState | undefined): Expiry {
+  if (state === undefined) return { soft: undefined, hard: undefined };
+  const { softAddSeconds, softUseSeconds, hardAddSeconds, hardUseSeconds } = state.lifetime;
+  return {
+    soft: limitAt(state, softAddSeconds, softUseSeconds)?.at,
+    hard: limitAt(state, hardAddSeconds, hardUseSeconds)?.at,
+  };
+}
+
+/**
+ * From when on a hard limit in time is near: `margin` before it, but never more than a tenth of the whole
+ * time, so that short lives are not near their end from the start.
+ */
+export function nearHardAt(state: XfrmState, margin: number): number | undefined {
+  const { hardAddSeconds, hardUseSeconds } = state.lifetime;
+  const limit = limitAt(state, hardAddSeconds, hardUseSeconds);
+  return limit && limit.at - Math.min(margin, limit.after / 10);
+}
+
+/** Whether a soft limit of bytes or packets is reached, as far as the counters are known. */
+export const isSoftSpent = ({ lifetime, current }: XfrmState): boolean =>
+  (lifetime.softBytes > 0n && current.bytes >= lifetime.softBytes) ||
+  (lifetime.softPackets > 0n && current.packets >= lifetime.softPackets);
+
+/** A share of a limit; undefined where there is none. */
+export const share = (used: bigint, limit: bigint): number | undefined =>
+  limit <= 0n || limit >= 2n ** 64n - 1n ? undefined : Number(used) / Number(limit);
+
+/**
+ * The share of the sequence numbers that is used: of 2^32, or with ESN of 2^64. An outbound SA that has
+ * used them carries no more packets, unless they may start again (net/xfrm/xfrm_replay.c).
+ */
+export function sequenceUsed(state: XfrmState, direction: Direction): number | undefined {
+  if (state.extraFlags?.names.includes('oseq-may-wrap')) return undefined;
+  const { replay, replayEsn } = state;
+  if (replayEsn && state.flags.names.includes('esn')) {
+    const high = direction === 'out' ? replayEsn.oseqHi : replayEsn.seqHi;
+    return high / 2 ** 32;
+  }
+  const counters = replayEsn ?? replay;
+  if (counters === undefined) return undefined;
+  return (direction === 'out' ? counters.oseq : counters.seq) / 2 ** 32;
+}
+
+/**
+ * SAs with the same text follow each other; those of other CPUs, protocols and selectors stand beside.
+ */
+export function slotOf({ proto, pcpu, selector: s }: XfrmState): string {
+  const cpu = pcpu === undefined ? '' : ` cpu ${pcpu}`;
+  const any = s.prefixlenS === 0 && s.prefixlenD === 0 && s.proto === 0;
+  const ends = `${s.saddr}/${s.prefixlenS} ${s.sport} ${s.daddr}/${s.prefixlenD} ${s.dport}`;
+  return `${proto}${cpu}${any ? '' : ` ${ends} ${s.proto}`}`;
+}

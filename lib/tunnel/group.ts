@@ -1,0 +1,226 @@
+/**
+ * All SAs and policies between two ends with one reqid: one tunnel, or some that marks keep apart. What a
+ * change touches is a group, whatever else is there.
+ * @module
+ */
+import type { Mark } from '../xfrm/codec.ts';
+import type { XfrmState } from '../xfrm/objects.ts';
+import {
+  type Claim,
+  fits,
+  type Orientation,
+  orient,
+  type Pair,
+  pairKey,
+  pairOf,
+} from './endpoints.ts';
+import { labelText, type Member, split } from './identity.ts';
+import type { Gone, Policy, Present, Sa, TunnelRecord } from './record.ts';
+import type { Direction } from './tunnel.ts';
+
+/** That an SA was asked for. */
+export interface Acquired {
+  readonly uid: string;
+  /** Monotonic. */
+  readonly at: number;
+  readonly saddr: string;
+  readonly daddr: string;
+  readonly mark: Mark | undefined;
+  readonly ifId: number | undefined;
+  record: TunnelRecord | undefined;
+}
+
+export class Group {
+  readonly key: string;
+  readonly pair: Pair;
+  readonly reqid: number;
+  /** By uid. */
+  readonly sas = new Map<string, Sa>();
+  readonly policies = new Map<string, Policy>();
+  /** SAs that went since it was last looked at. */
+  gone: Gone[] = [];
+  /** What was asked for lately, and is not there. */
+  acquired: Acquired[] = [];
+  readonly records = new Set<TunnelRecord>();
+
+  constructor(key: string, pair: Pair, reqid: number) {
+    this.key = key;
+    this.pair = pair;
+    this.reqid = reqid;
+  }
+
+  /** Whether an SA belongs here. */
+  isFor({ saddr, daddr, reqid }: XfrmState): boolean {
+    return reqid === this.reqid && pairKey(pairOf(saddr, daddr)) === pairKey(this.pair);
+  }
+
+  get isEmpty(): boolean {
+    return (
+      this.sas.size + this.policies.size + this.records.size + this.acquired.length === 0 &&
+      this.gone.length === 0
+    );
+  }
+}
+
+/** The tunnels of a group at a moment. */
+export interface JoinedGroup {
+  readonly orientation: Orientation;
+  readonly parts: readonly Joined[];
+}
+
+/** The members of one tunnel. */
+export interface Joined {
+  readonly present: Present;
+  /** What is the same through rekeys, in part: uids of SAs, policies and requests. */
+  readonly members: ReadonlySet<string>;
+  readonly acquired: readonly Acquired[];
+  readonly marks: readonly (Mark | undefined)[];
+  readonly ifIds: readonly (number | undefined)[];
+}
+
+type Any = Member & {
+  readonly sa?: Sa;
+  readonly acquired?: Acquired;
+  readonly policy?: Policy;
+  /** What it asks for here. */
+  readonly claims?: readonly Claim[];
+};
+
+/**
+ * Joins a group: a function of its members, of the policies that cover it beside its own, and of this
+ * host's addresses.
+ *
+ * @param covers policies that fit its SAs, but make no tunnel by themselves
+ */
+export function join(
+  group: Pick<Group, 'pair' | 'reqid' | 'sas' | 'policies' | 'acquired'>,
+  covers: readonly Policy[],
+  isLocal: (address: string) => boolean,
+): JoinedGroup {
+  const { pair, reqid } = group;
+  const [a, b] = pair;
+  const here = (claim: Claim) =>
+    (claim.reqid === reqid || claim.reqid === 0) && (fits(claim, a, b) || fits(claim, b, a));
+  const policies = [...group.policies.values(), ...covers];
+  const claims = policies.flatMap((policy) => policy.claims.filter(here));
+  const states = [...group.sas.values()].map(({ entry }) => entry.value);
+  const orientation = orient(pair, states, claims, isLocal);
+  const { local, remote } = orientation;
+  const members: Any[] = [];
+  for (const sa of group.sas.values()) {
+    const { value } = sa.entry;
+    const { mark, ifId } = value;
+    members.push({ direction: directionOf(value, local), isPolicy: false, mark, ifId, sa });
+  }
+  for (const acquired of group.acquired) {
+    const direction = acquired.saddr === local ? 'out' : 'in';
+    const { mark, ifId } = acquired;
+    members.push({ direction, isPolicy: false, mark, ifId, acquired });
+  }
+  for (const policy of group.policies.values()) {
+    const mine = policy.claims.filter(here);
+    const [first] = mine;
+    if (first === undefined) continue;
+    const direction: Direction = fits(first, local, remote) ? 'out' : 'in';
+    const { mark, ifId } = policy.entry.value;
+    const its = mine.map((claim) => ({ ...claim, direction }));
+    members.push({ direction, isPolicy: true, mark, ifId, policy, claims: its });
+  }
+  // A larval SA without a reqid only keeps an SPI, for whichever tunnel between these ends.
+  const counts = ({ sa }: Any) => !sa?.isLarval || reqid !== 0;
+  const parts = split(members).filter((part) => part.some(counts));
+  return { orientation, parts: parts.map((part) => joined(part, covering(part, covers, here))) };
+}
+
+/** The policies that cover a tunnel: those without a mark, or with one of its own. */
+function covering(
+  part: readonly Any[],
+  covers: readonly Policy[],
+  here: (claim: Claim) => boolean,
+): Policy[] {
+  const labels = new Set(part.map(({ mark, ifId }) => labelText(mark, ifId)));
+  return covers.filter(({ entry, claims }) => {
+    const label = labelText(entry.value.mark, entry.value.ifId);
+    return (label === '' || labels.has(label)) && claims.some(here);
+  });
+}
+
+/** Of an SA, by its own word, else by its ends. */
+export const directionOf = (
+  { dir, saddr }: Pick<XfrmState, 'dir' | 'saddr'>,
+  local: string,
+): Direction => (dir === 'in' || dir === 'out' ? dir : saddr === local ? 'out' : 'in');
+
+function joined(members: readonly Any[], covers: readonly Policy[]): Joined {
+  const sas = { out: [] as Sa[], in: [] as Sa[] };
+  const larval: Sa[] = [];
+  const policies: Policy[] = [...covers];
+  const claims: Claim[] = [];
+  const acquired: Acquired[] = [];
+  const uids = new Set<string>();
+  for (const member of members) {
+    const { sa, policy } = member;
+    if (sa) (sa.isLarval ? larval : sas[member.direction]).push(sa);
+    if (policy) policies.push(policy);
+    if (member.claims) claims.push(...member.claims);
+    if (member.acquired) acquired.push(member.acquired);
+    const uid = sa?.uid ?? policy?.uid ?? member.acquired?.uid;
+    if (uid !== undefined) uids.add(uid);
+  }
+  for (const each of [sas.out, sas.in, larval]) each.sort(byAge);
+  const works = sas.out.length + sas.in.length > 0;
+  const acquiredAt = works ? undefined : acquired.at(-1)?.at;
+  return {
+    present: { sas, larval, policies, claims, acquiredAt },
+    members: uids,
+    acquired,
+    marks: members.map(({ mark }) => mark),
+    ifIds: members.map(({ ifId }) => ifId),
+  };
+}
+
+function byAge(a: Sa, b: Sa): number {
+  const seconds = a.entry.value.current.addTime - b.entry.value.current.addTime;
+  return seconds === 0n ? a.order - b.order : Number(seconds);
+}
+
+/**
+ * Which of the known tunnels each of these is: that with which it has the most in common; else one that
+ * has nothing left, if there is one; else none, and it is new.
+ */
+export function match(
+  parts: readonly Joined[],
+  known: Iterable<TunnelRecord>,
+): (TunnelRecord | undefined)[] {
+  const pairs: { readonly part: number; readonly record: TunnelRecord; readonly shared: number }[] =
+    [];
+  for (const record of known) {
+    parts.forEach(({ members }, part) => {
+      let shared = 0;
+      for (const uid of record.members) if (members.has(uid)) shared++;
+      if (shared > 0 || fitsLabels(record, parts[part] as Joined))
+        pairs.push({ part, record, shared });
+    });
+  }
+  pairs.sort((x, y) => y.shared - x.shared);
+  const found: (TunnelRecord | undefined)[] = parts.map(() => undefined);
+  const taken = new Set<TunnelRecord>();
+  for (const { part, record } of pairs) {
+    if (found[part] !== undefined || taken.has(record)) continue;
+    found[part] = record;
+    taken.add(record);
+  }
+  return found;
+}
+
+/** Whether marks and interface ids are such as the tunnel had. */
+function fitsLabels({ tunnel }: TunnelRecord, { marks, ifIds }: Joined): boolean {
+  if (tunnel === undefined) return false;
+  const [mark, ifId] = [marks.find(Boolean), ifIds.find(Boolean)];
+  const had = [tunnel.mark.out ?? tunnel.mark.in, tunnel.ifId.out ?? tunnel.ifId.in] as const;
+  const hadMarks = [tunnel.mark.out, tunnel.mark.in].map((one) => one?.value);
+  return (
+    (mark === undefined || had[0] === undefined || hadMarks.includes(mark.value)) &&
+    (!ifId || !had[1] || ifId === tunnel.ifId.out || ifId === tunnel.ifId.in)
+  );
+}

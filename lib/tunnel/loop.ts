@@ -1,0 +1,34 @@
+/**
+ * A loop over what a monitor of tunnels tells.
+ * @module
+ */
+import { EventQueue } from '../monitor/queue.ts';
+import type { EventTime } from '../netlink/event.ts';
+import type { TunnelChange, TunnelSnapshot, TunnelsSynced } from './changes.ts';
+
+/** A loop over changes. One that is too slow misses changes, is told so, and begins again. */
+export class Loop {
+  readonly queue: EventQueue<TunnelChange | TunnelsSynced>;
+  readonly #snapshot: () => TunnelSnapshot;
+  #missed: EventTime | undefined;
+
+  constructor(highWaterMark: number, snapshot: () => TunnelSnapshot, left: () => void) {
+    this.#snapshot = snapshot;
+    const changed = () => this.#catchUp();
+    this.queue = new EventQueue<TunnelChange | TunnelsSynced>(highWaterMark, { changed, left });
+    this.queue.push({ kind: 'synced', snapshot: snapshot() });
+  }
+
+  push(change: TunnelChange): void {
+    if (this.queue.full) this.#missed ??= change.time;
+    else this.queue.push(change);
+  }
+
+  #catchUp(): void {
+    if (this.queue.full || this.#missed === undefined) return;
+    const time = this.#missed;
+    this.#missed = undefined;
+    this.queue.push({ kind: 'overrun', code: 'ENOBUFS', slowConsumer: true, time });
+    this.queue.push({ kind: 'synced', snapshot: this.#snapshot() });
+  }
+}

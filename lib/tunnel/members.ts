@@ -1,0 +1,193 @@
+/**
+ * All SAs and policies of a host, found by what a change may touch: the groups that they belong to, the
+ * policies that cover them, the SPIs that they share.
+ * @module
+ */
+import { hasSpi, isLarval } from '../monitor/xfrm-objects.ts';
+import type { PolicyEntry, StateEntry } from '../monitor/xfrm-views.ts';
+import type { EventTime } from '../netlink/event.ts';
+import type { IpsecProto } from '../xfrm/names.ts';
+import { claimsOf, isWild, makesTunnel, type Pair, pairKey, pairOf } from './endpoints.ts';
+import { Group } from './group.ts';
+import { MultiMap } from './multi-map.ts';
+import { type Policy, type Sa, saOf } from './record.ts';
+
+/** SPIs up to here are reserved (RFC 4303, 2.1): who uses them gives them out by hand, perhaps twice. */
+const RESERVED_SPIS = 255;
+/** Destinations of one SPI that are counted. */
+const MANY = 100;
+
+/** An SA, and where it belongs. */
+export interface Placed {
+  readonly sa: Sa;
+  readonly group: Group;
+}
+
+export class Members {
+  /** Groups that are to be looked at. */
+  readonly dirty = new Set<Group>();
+  readonly #groups = new Map<string, Group>();
+  readonly #sas = new Map<string, Placed>();
+  readonly #policies = new Map<string, Policy>();
+  /** Policies that cover SAs beside their own: by their pair, or with an end left open by their reqid. */
+  readonly #coversByPair = new MultiMap<string, Policy>();
+  readonly #coversByReqid = new MultiMap<number, Policy>();
+  readonly #groupsByPair = new MultiMap<string, Group>();
+  readonly #groupsByReqid = new MultiMap<number, Group>();
+  readonly #groupsByAddress = new MultiMap<string, Group>();
+  readonly #bySpi = new MultiMap<string, Placed>();
+
+  #order = 0;
+
+  get groups(): Iterable<Group> {
+    return this.#groups.values();
+  }
+
+  sa(uid: string): Placed | undefined {
+    return this.#sas.get(uid);
+  }
+
+  policy(uid: string): Policy | undefined {
+    return this.#policies.get(uid);
+  }
+
+  groupsByAddress(address: string): ReadonlySet<Group> {
+    return this.#groupsByAddress.get(address);
+  }
+
+  groupsByReqid(reqid: number): ReadonlySet<Group> {
+    return this.#groupsByReqid.get(reqid);
+  }
+
+  /** Those with the SPI and protocol of one, itself included. */
+  bySpi(proto: IpsecProto, spi: number): ReadonlySet<Placed> {
+    return this.#bySpi.get(`${proto} ${spi}`);
+  }
+
+  /** A number that grows. */
+  get nextOrder(): number {
+    return ++this.#order;
+  }
+
+  /** Policies that fit a group's SAs, beside its own; some may not. */
+  covers({ pair, reqid, policies }: Group): Policy[] {
+    const covers = new Set([
+      ...this.#coversByPair.get(pairKey(pair)),
+      ...this.#coversByReqid.get(reqid),
+      ...this.#coversByReqid.get(0),
+    ]);
+    for (const policy of policies.values()) covers.delete(policy);
+    return [...covers];
+  }
+
+  group(pair: Pair, reqid: number): Group {
+    const key = `${pairKey(pair)} ${reqid}`;
+    const known = this.#groups.get(key);
+    if (known) return known;
+    const group = new Group(key, pair, reqid);
+    this.#groups.set(key, group);
+    this.#groupsByPair.add(pairKey(pair), group);
+    this.#groupsByReqid.add(reqid, group);
+    for (const address of new Set(pair)) this.#groupsByAddress.add(address, group);
+    return group;
+  }
+
+  drop(group: Group): void {
+    this.#groups.delete(group.key);
+    this.#groupsByPair.delete(pairKey(group.pair), group);
+    this.#groupsByReqid.delete(group.reqid, group);
+    for (const address of group.pair) this.#groupsByAddress.delete(address, group);
+  }
+
+  addSa(entry: StateEntry, came: EventTime): void {
+    const { saddr, daddr, reqid, proto, spi } = entry.value;
+    if (!hasSpi(proto)) return;
+    const group = this.group(pairOf(saddr, daddr), reqid);
+    const sa = saOf(entry, this.nextOrder, came, isLarval(entry.value));
+    const found = { sa, group };
+    group.sas.set(sa.uid, sa);
+    this.#sas.set(sa.uid, found);
+    this.#spiChanges(sa, () => this.#bySpi.add(`${proto} ${spi}`, found));
+    this.dirty.add(group);
+  }
+
+  removeSa(found: Placed): void {
+    const { sa, group } = found;
+    const { proto, spi } = sa.entry.value;
+    group.sas.delete(sa.uid);
+    this.#sas.delete(sa.uid);
+    this.#spiChanges(sa, () => this.#bySpi.delete(`${proto} ${spi}`, found));
+  }
+
+  /** Those that begin or end to share an SPI are to be looked at. */
+  #spiChanges(sa: Sa, change: () => void): void {
+    const { proto, spi } = sa.entry.value;
+    const before = this.sharing(sa);
+    const some = [...this.bySpi(proto, spi)].slice(0, 2);
+    change();
+    if (before > 1 === this.sharing(sa) > 1) return;
+    for (const { group } of [...some, ...[...this.bySpi(proto, spi)].slice(0, 2)]) {
+      this.dirty.add(group);
+    }
+  }
+
+  /** Destinations of an SPI, at most {@link MANY}; 0 where several mean nothing. */
+  sharing({ entry }: Sa): number {
+    const { proto, spi } = entry.value;
+    if (proto === 'comp' || spi <= RESERVED_SPIS) return 0;
+    const destinations = new Set<string>();
+    for (const { sa } of this.bySpi(proto, spi)) {
+      destinations.add(sa.entry.value.daddr);
+      if (destinations.size >= MANY) break;
+    }
+    return destinations.size;
+  }
+
+  addPolicy(entry: PolicyEntry, changedAt: number): void {
+    const claims = claimsOf(entry.value);
+    if (claims.length === 0) return;
+    const policy: Policy = { uid: entry.uid, entry, claims, changedAt };
+    this.#policies.set(policy.uid, policy);
+    for (const { from, to, reqid, ...claim } of claims) {
+      const pair = pairOf(from, to);
+      if (makesTunnel({ from, to, reqid, ...claim })) {
+        const group = this.group(pair, reqid);
+        group.policies.set(policy.uid, policy);
+        this.dirty.add(group);
+      } else if (!isWild(from) && !isWild(to)) {
+        this.#coversByPair.add(pairKey(pair), policy);
+      } else this.#coversByReqid.add(reqid, policy);
+    }
+    this.#cover(claims);
+  }
+
+  removePolicy(policy: Policy): void {
+    this.#policies.delete(policy.uid);
+    for (const { from, to, reqid } of policy.claims) {
+      const pair = pairOf(from, to);
+      const group = this.#groups.get(`${pairKey(pair)} ${reqid}`);
+      if (group?.policies.delete(policy.uid)) this.dirty.add(group);
+      this.#coversByPair.delete(pairKey(pair), policy);
+      this.#coversByReqid.delete(reqid, policy);
+    }
+    this.#cover(policy.claims);
+  }
+
+  /**
+   * Groups that a policy covers without being theirs are to be looked at: all there are for one that is
+   * for any peer and any reqid.
+   */
+  #cover(claims: Policy['claims']): void {
+    for (const { from, to, reqid, ...claim } of claims) {
+      if (makesTunnel({ from, to, reqid, ...claim })) continue;
+      const pair = pairKey(pairOf(from, to));
+      const open = isWild(from) || isWild(to);
+      const groups = open
+        ? reqid === 0
+          ? this.#groups.values()
+          : this.#groupsByReqid.get(reqid)
+        : this.#groupsByPair.get(pair);
+      for (const group of groups) this.dirty.add(group);
+    }
+  }
+}

@@ -1,0 +1,349 @@
+/**
+ * What is remembered of a tunnel, and how it is shown.
+ * @module
+ */
+import type { PolicyEntry, StateEntry } from '../monitor/xfrm-views.ts';
+import type { EventTime } from '../netlink/event.ts';
+import type { Mark } from '../xfrm/codec.ts';
+import type { IpsecProto } from '../xfrm/names.ts';
+import type { XfrmPolicy, XfrmState } from '../xfrm/objects.ts';
+import type { Claim, Orientation } from './endpoints.ts';
+import type { ExpectedTunnel } from './expected.ts';
+import { expiryOf, isSoftSpent, nearHardAt, sequenceUsed, share, slotOf } from './figures.ts';
+import type { Sighted, Sighting, Verdict } from './state.ts';
+import type { TunnelThresholds } from './thresholds.ts';
+import type { Direction, PerDirection, Traffic, Tunnel, TunnelState } from './tunnel.ts';
+import type { Spent, Warned, Worries } from './warnings.ts';
+
+export const DIRECTIONS: readonly Direction[] = ['out', 'in'];
+
+/** An SA, and what the join knows of it. */
+export interface Sa {
+  readonly uid: string;
+  entry: StateEntry;
+  /** In which order they came, where the seconds of their add times are the same. */
+  readonly order: number;
+  readonly came: EventTime;
+  readonly slot: string;
+  readonly isLarval: boolean;
+  /** When a soft limit was told of, or seen to be reached, on the wall clock. */
+  softAt: number | undefined;
+  record: TunnelRecord | undefined;
+}
+
+export interface Policy {
+  readonly uid: string;
+  readonly entry: PolicyEntry;
+  readonly claims: readonly Claim[];
+  /** When it was made or last changed, monotonic. */
+  readonly changedAt: number;
+}
+
+/** An SA that is gone. */
+export interface Gone {
+  readonly sa: Sa;
+  readonly last: XfrmState;
+  readonly why: string;
+  readonly portId: number | undefined;
+  readonly time: EventTime;
+}
+
+/** What there is of a tunnel: the members of one part of a group. */
+export interface Present {
+  readonly sas: PerDirection<readonly Sa[]>;
+  readonly larval: readonly Sa[];
+  readonly policies: readonly Policy[];
+  /** What its own policies ask for. */
+  readonly claims: readonly Claim[];
+  /** When an SA was last asked for that is not there yet, monotonic. */
+  readonly acquiredAt: number | undefined;
+}
+
+export const NOTHING: Present = {
+  sas: { out: [], in: [] },
+  larval: [],
+  policies: [],
+  claims: [],
+  acquiredAt: undefined,
+};
+
+interface Counts {
+  bytes: bigint;
+  packets: bigint;
+}
+
+/** One tunnel, as long as it is in the lists. */
+export class TunnelRecord {
+  readonly id: string;
+  /** Its entry among those that ought to be there. */
+  readonly expected: (ExpectedTunnel & { readonly name: string }) | undefined;
+  verdict: Verdict | undefined;
+  warned: Warned | undefined;
+  /** As it was last shown; undefined before it is. */
+  tunnel: Tunnel | undefined;
+  present: Present = NOTHING;
+  /** ESP before AH before IPCOMP: of packets that two protocols protect, one counts. */
+  protocol: IpsecProto | undefined;
+  /** Of all its SAs, those that are gone included. */
+  traffic: PerDirection<Traffic> = both(() => ({ bytes: 0n, packets: 0n, lastUsed: undefined }));
+  orientation: Orientation | undefined;
+  reqid: number | undefined;
+  members: ReadonlySet<string> = new Set();
+  hadSas = false;
+  /** The last SA that went, unless others came since. */
+  lastGone: Gone | undefined;
+  /** SAs that went without a successor so far, by direction and slot. */
+  readonly missed = new Map<string, Gone>();
+  rekeys = 0;
+  unreplaced = 0;
+  acquires = 0;
+  natMappings = 0;
+  readonly acquiredAt: number[] = [];
+  readonly mappedAt: number[] = [];
+  /** Of SAs that are gone. */
+  readonly #carried: PerDirection<Counts> = {
+    out: { bytes: 0n, packets: 0n },
+    in: { bytes: 0n, packets: 0n },
+  };
+  readonly #refused = { integrity: 0n, replay: 0n, replayWindow: 0n };
+  readonly #lastUsed: { [D in Direction]: number | undefined } = { out: undefined, in: undefined };
+
+  constructor(id: string, expected?: ExpectedTunnel & { readonly name: string }) {
+    this.id = id;
+    this.expected = expected;
+  }
+
+  get state(): TunnelState | undefined {
+    return this.verdict?.state;
+  }
+
+  get isEmpty(): boolean {
+    return this.members.size === 0;
+  }
+
+  /** An SA is gone: what it counted stays. */
+  retire(last: XfrmState, direction: Direction): void {
+    if (last.proto === this.protocol) {
+      this.#carried[direction].bytes += last.current.bytes;
+      this.#carried[direction].packets += last.current.packets;
+    }
+    const { stats } = last;
+    this.#refused.integrity += BigInt(stats.integrityFailed);
+    this.#refused.replay += BigInt(stats.replay);
+    this.#refused.replayWindow += BigInt(stats.replayWindow);
+    this.#lastUsed[direction] = latest(this.#lastUsed[direction], lastUsed(last));
+  }
+
+  /** Takes what there is, and reads its counters. */
+  read(present: Present): void {
+    this.present = present;
+    this.protocol = protocolOf(present) ?? this.protocol;
+    this.traffic = both((direction) => this.#trafficOf(direction));
+  }
+
+  #trafficOf(direction: Direction): Traffic {
+    let { bytes, packets } = this.#carried[direction];
+    let used = this.#lastUsed[direction];
+    for (const { entry } of this.present.sas[direction]) {
+      if (entry.value.proto !== this.protocol) continue;
+      bytes += entry.value.current.bytes;
+      packets += entry.value.current.packets;
+      used = latest(used, lastUsed(entry.value));
+    }
+    return { bytes, packets, lastUsed: used };
+  }
+
+  get refused(): Tunnel['refused'] {
+    let { integrity, replay, replayWindow } = this.#refused;
+    for (const direction of DIRECTIONS) {
+      for (const { entry } of this.present.sas[direction]) {
+        const { stats } = entry.value;
+        integrity += BigInt(stats.integrityFailed);
+        replay += BigInt(stats.replay);
+        replayWindow += BigInt(stats.replayWindow);
+      }
+    }
+    return { integrity, replay, replayWindow };
+  }
+
+  /** What its state depends on. */
+  sighting(
+    limits: TunnelThresholds,
+    countedAt: EventTime,
+    unreachable: string | undefined,
+    since: EventTime | undefined,
+  ): Sighting {
+    const { sas, larval, policies, acquiredAt } = this.present;
+    const { traffic } = this;
+    const { local, remote, directed } = this.orientation ?? {
+      local: '',
+      remote: '',
+      directed: true,
+    };
+    return {
+      sas: both((direction) => sas[direction].map((sa) => sighted(sa, limits))),
+      missing: both((direction) => this.#missing(direction)),
+      larval: larval.length,
+      policies: policies.length,
+      acquiredAt,
+      unreachable,
+      expired: this.lastGone?.why === 'hard-expired',
+      packets: both((direction) => traffic[direction].packets),
+      lastUsed: both((direction) => traffic[direction].lastUsed),
+      countedAt,
+      words: directed
+        ? { out: 'outbound', in: 'inbound' }
+        : { out: `${local} > ${remote}`, in: `${remote} > ${local}` },
+      since,
+    };
+  }
+
+  /** Protocols that required templates of its policies name, and of which there is no SA. */
+  #missing(direction: Direction): IpsecProto[] {
+    const there = new Set(this.present.sas[direction].map(({ entry }) => entry.value.proto));
+    const asked = this.present.claims.filter(
+      (claim) => claim.direction === direction && !claim.forward && !claim.optional,
+    );
+    const missing = asked.map(({ proto }) => proto).filter((proto) => !there.has(proto));
+    return [...new Set(missing)];
+  }
+
+  /** What its warnings depend on. @param destinations of an SPI, how many addresses it has SAs to */
+  worries(limits: TunnelThresholds, destinations: (sa: Sa) => number): Worries {
+    const { sas, policies, larval } = this.present;
+    const { integrity, replay, replayWindow } = this.refused;
+    const goneAt = this.lastGone?.time.monotonic;
+    const without = sas.out.length + sas.in.length + larval.length === 0;
+    const stale =
+      goneAt !== undefined && without && policies.length > 0
+        ? policies.filter(({ changedAt }) => changedAt < goneAt - limits.settle).length
+        : 0;
+    return {
+      sas: both((direction) => sas[direction].map((sa) => spent(sa, direction, destinations(sa)))),
+      refused: { integrity, replay, 'replay-window': replayWindow },
+      acquires: this.acquiredAt,
+      mappings: this.mappedAt,
+      stale: stale > 0 ? { policies: stale, since: goneAt as number } : undefined,
+    };
+  }
+
+  /** Makes {@link tunnel} anew; the state must be known. */
+  show(): Tunnel {
+    const { verdict, warned, expected, orientation, present, refused } = this;
+    const { state, reason, since, upSince } = verdict as Verdict & { state: TunnelState };
+    const { sas, larval, policies } = present;
+    const before = this.tunnel;
+    const all = [...sas.out, ...sas.in].map(({ entry }) => entry.value).sort(byAge);
+    const newest = all.at(-1);
+    const added = newest && Number(newest.current.addTime) * 1000;
+    const values = policies.map(({ entry }) => entry.value);
+    this.tunnel = Object.freeze({
+      id: this.id,
+      name: expected?.name,
+      expected: expected !== undefined,
+      local: orientation?.local ?? expected?.local,
+      remote: orientation?.remote ?? expected?.remote,
+      directed: orientation?.directed ?? true,
+      reqid: this.reqid ?? expected?.reqid,
+      ifId: this.isEmpty && before ? before.ifId : both((direction) => this.#ifId(direction)),
+      mark: this.isEmpty && before ? before.mark : both((direction) => this.#mark(direction)),
+      mode: newest?.mode ?? modeOf(values) ?? before?.mode,
+      protocol: this.protocol,
+      encap: newest ? newest.encap : before?.encap,
+      state,
+      reason,
+      since,
+      upSince,
+      selectors: values.map(({ dir, selector }) => ({ dir, selector })),
+      sas: both((direction) => sas[direction].map(({ entry }) => entry)),
+      larval: larval.map(({ entry }) => entry),
+      policies: policies.map(({ entry }) => entry),
+      traffic: this.traffic,
+      installed: added,
+      expiry: both((direction) => expiryOf(sas[direction].at(-1)?.entry.value)),
+      rekeys: this.rekeys,
+      unreplaced: this.unreplaced,
+      refused,
+      acquires: this.acquires,
+      natMappings: this.natMappings,
+      warnings: warned?.warnings ?? [],
+    });
+    return this.tunnel;
+  }
+
+  #mark(direction: Direction): Mark | undefined {
+    return this.#members(direction).find(({ mark }) => mark)?.mark;
+  }
+
+  #ifId(direction: Direction): number | undefined {
+    return this.#members(direction).find(({ ifId }) => ifId)?.ifId;
+  }
+
+  #members(direction: Direction): (XfrmState | XfrmPolicy)[] {
+    const { sas, policies } = this.present;
+    const own = policies.filter(({ claims }) => claims.some((one) => one.direction === direction));
+    return [...sas[direction], ...own].map(({ entry }) => entry.value);
+  }
+}
+
+export const both = <T>(of: (direction: Direction) => T): PerDirection<T> => ({
+  out: of('out'),
+  in: of('in'),
+});
+
+function protocolOf({ sas, larval, claims }: Present): IpsecProto | undefined {
+  const protocols = new Set<IpsecProto>();
+  for (const each of [sas.out, sas.in, larval]) {
+    for (const { entry } of each) protocols.add(entry.value.proto);
+  }
+  if (protocols.size === 0) for (const { proto } of claims) protocols.add(proto);
+  const known = (['esp', 'ah', 'comp'] as const).find((proto) => protocols.has(proto));
+  return known ?? [...protocols][0];
+}
+
+const byAge = (a: XfrmState, b: XfrmState): number => Number(a.current.addTime - b.current.addTime);
+
+const modeOf = (policies: readonly XfrmPolicy[]): Tunnel['mode'] =>
+  policies.find(({ templates }) => templates?.length)?.templates?.[0]?.mode;
+
+function latest(a: number | undefined, b: number | undefined): number | undefined {
+  return a === undefined || (b !== undefined && b > a) ? b : a;
+}
+
+/** On the wall clock, in ms. Older kernels say only when it was first used (XFRMA_LASTUSED: not in 6.1). */
+function lastUsed({ lastUsed: last, current }: XfrmState): number | undefined {
+  const seconds = last || current.useTime;
+  return seconds === 0n ? undefined : Number(seconds) * 1000;
+}
+
+function sighted({ entry, slot, came, softAt }: Sa, { expiring }: TunnelThresholds): Sighted {
+  const { value } = entry;
+  const { soft } = expiryOf(value);
+  return {
+    spi: value.spi,
+    slot,
+    addedAt: came.monotonic,
+    softAt: softAt === undefined || (soft !== undefined && soft < softAt) ? soft : softAt,
+    hardAt: nearHardAt(value, expiring),
+  };
+}
+
+function spent({ entry, slot, came }: Sa, direction: Direction, destinations: number): Spent {
+  const { spi, current, lifetime } = entry.value;
+  return {
+    spi,
+    slot,
+    addedAt: came.monotonic,
+    sequence: sequenceUsed(entry.value, direction),
+    bytes: share(current.bytes, lifetime.hardBytes),
+    packets: share(current.packets, lifetime.hardPackets),
+    destinations,
+  };
+}
+
+/** An SA as the join keeps it. */
+export function saOf(entry: StateEntry, order: number, came: EventTime, isLarval: boolean): Sa {
+  const softAt = isSoftSpent(entry.value) ? came.wall : undefined;
+  const { uid, value } = entry;
+  return { uid, entry, order, came, slot: slotOf(value), isLarval, softAt, record: undefined };
+}

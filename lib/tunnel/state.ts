@@ -1,0 +1,285 @@
+/**
+ * The state of a tunnel: a function of what there is of it, what it was before, and the time.
+ *
+ * It does no input or output and asks no clock, so that all that can be said of a tunnel can be tried
+ * without one. Times of this host's events are monotonic; limits and uses of SAs are wall-clock times, as
+ * the kernel has them.
+ * @module
+ */
+import type { EventTime } from '../netlink/event.ts';
+import type { IpsecProto } from '../xfrm/names.ts';
+import type { TunnelThresholds } from './thresholds.ts';
+import {
+  type Direction,
+  isUp,
+  type PerDirection,
+  TUNNEL_STATES,
+  type TunnelState,
+} from './tunnel.ts';
+
+/** An SA with keys, as far as the state depends on it. */
+export interface Sighted {
+  readonly spi: number;
+  /** SAs of one slot follow each other; those of others stand beside (CPU, selector, protocol). */
+  readonly slot: string;
+  /** When it came, monotonic. */
+  readonly addedAt: number;
+  /** When a soft limit was or will be reached, on the wall clock; undefined if it is not in time. */
+  readonly softAt: number | undefined;
+  /** Likewise a hard limit, and when it is near. */
+  readonly hardAt: number | undefined;
+}
+
+/** What there is of a tunnel. */
+export interface Sighting {
+  /** SAs with keys, the oldest first. */
+  readonly sas: PerDirection<readonly Sighted[]>;
+  /** Protocols that the policies of a direction ask for, and of which there is no SA. */
+  readonly missing: PerDirection<readonly IpsecProto[]>;
+  readonly larval: number;
+  /** Policies through which it gets packets. */
+  readonly policies: number;
+  /** When an SA was last asked for, monotonic. */
+  readonly acquiredAt: number | undefined;
+  /** Why its local address cannot be used, in words. */
+  readonly unreachable: string | undefined;
+  /** Whether a hard limit took the last SA that it had. */
+  readonly expired: boolean;
+  /** Packets across rekeys, and when one was last seen (wall clock), at the last reading of counters. */
+  readonly packets: PerDirection<bigint>;
+  readonly lastUsed: PerDirection<number | undefined>;
+  readonly countedAt: EventTime;
+  /** For the words: `outbound`, `inbound`. */
+  readonly words: PerDirection<string>;
+  /** For a tunnel that was there before anyone looked: since when it has SAs in both directions. */
+  readonly since: EventTime | undefined;
+}
+
+/** What the counters told so far. */
+interface Heard {
+  readonly packets: PerDirection<bigint>;
+  readonly at: number;
+  /** When packets were last seen, on the wall clock. */
+  readonly used: PerDirection<number | undefined>;
+  /** When packets were last found to go out, monotonic. */
+  readonly outAt: number | undefined;
+  /** Since when they go out and none come in, monotonic. */
+  readonly unanswered: number | undefined;
+}
+
+export interface Verdict {
+  /** undefined: too early to tell; it will be by `next`. */
+  readonly state: TunnelState | undefined;
+  readonly reason: string;
+  readonly since: EventTime;
+  readonly upSince: EventTime | undefined;
+  /** Packets are found to go out only. */
+  readonly stalled: boolean;
+  /** When to look again although nothing happens, monotonic; Infinity: never. */
+  readonly next: number;
+  readonly heard: Heard;
+  /** Since when something is missing that is not told yet. */
+  readonly pending: EventTime | undefined;
+}
+
+/** What holds at this moment, whatever it was before. */
+interface Condition {
+  readonly state: TunnelState;
+  readonly reason: string;
+  /** Something may only be missing for the moment. */
+  readonly settling?: boolean;
+}
+
+const DIRECTIONS: readonly Direction[] = ['out', 'in'];
+const rank = (state: TunnelState): number => TUNNEL_STATES.indexOf(state);
+const hex = (spi: number): string => `0x${spi.toString(16).padStart(8, '0')}`;
+
+/**
+ * The state at `now`. Called again with the same sighting before `next`, it says the same.
+ *
+ * The first condition that holds, in the order of the states, is the state. What is worse than before
+ * because something is missing is told only when it is missing for `limits.settle`, and then since it is.
+ */
+export function judge(
+  seen: Sighting,
+  before: Verdict | undefined,
+  now: EventTime,
+  limits: TunnelThresholds,
+): Verdict {
+  const heard = listen(seen, before?.heard);
+  const clock = new Alarm(now);
+  const began = before?.upSince ?? seen.since ?? now;
+  const found = condition(seen, heard, began, clock, limits);
+  if (before === undefined && seen.since !== undefined) {
+    const upSince = isUp(found.state) ? seen.since : undefined;
+    return told(found, found.state === 'up' ? seen.since : now, upSince, heard, clock);
+  }
+  const worse = before?.state === undefined || rank(found.state) < rank(before.state);
+  if (found.settling && worse) {
+    const pending = before?.pending ?? now;
+    if (!clock.past(pending.monotonic + limits.settle)) {
+      const { state, reason, since = now, upSince, stalled = false } = before ?? { reason: '' };
+      return { state, reason, since, upSince, stalled, next: clock.next, heard, pending };
+    }
+    return told(found, pending, undefined, heard, clock);
+  }
+  const since = found.state === before?.state ? before.since : now;
+  const upSince = isUp(found.state) ? (before?.upSince ?? now) : undefined;
+  return told(found, since, upSince, heard, clock);
+}
+
+function told(
+  { state, reason, settling }: Condition,
+  since: EventTime,
+  upSince: EventTime | undefined,
+  heard: Heard,
+  { next }: Alarm,
+): Verdict {
+  const stalled = state === 'one-way' && !settling;
+  return { state, reason, since, upSince, stalled, next, heard, pending: undefined };
+}
+
+function condition(
+  seen: Sighting,
+  heard: Heard,
+  began: EventTime,
+  clock: Alarm,
+  limits: TunnelThresholds,
+): Condition {
+  const { sas, missing, words, unreachable } = seen;
+  const has = { out: sas.out.length > 0, in: sas.in.length > 0 };
+  const works = (direction: Direction) => has[direction] && missing[direction].length === 0;
+  if (unreachable !== undefined) return { state: 'down', reason: unreachable };
+  if (!has.out && !has.in) return without(seen, clock, limits);
+  if (seen.policies === 0) {
+    const reason = 'there are SAs, but no policy sends packets through them';
+    return { state: 'orphan', reason, settling: true };
+  }
+  const lacking = DIRECTIONS.filter((direction) => !works(direction));
+  if (lacking.length > 0) {
+    const reason = lacking
+      .map((direction) => `no ${words[direction]} SA${protocols(missing[direction])}`)
+      .join(', ');
+    return { state: lacking.length === 1 ? 'one-way' : 'blocked', reason, settling: true };
+  }
+  const { unanswered, outAt = 0, used } = heard;
+  if (limits.stalled > 0 && unanswered !== undefined && outAt - unanswered >= limits.stalled) {
+    if (limits.idle === 0 || !clock.past(outAt + limits.idle)) {
+      return { state: 'one-way', reason: `packets are sent, but no ${words.in} ones come` };
+    }
+  }
+  const newest = DIRECTIONS.flatMap((direction) =>
+    [...bySlot(sas[direction]).values()].map((slot) => ({ slot, word: words[direction] })),
+  );
+  for (const { slot, word } of newest) {
+    const { spi, softAt, hardAt } = slot.at(-1) as Sighted;
+    const [hard, soft] = [
+      hardAt !== undefined && clock.pastWall(hardAt),
+      softAt !== undefined && clock.pastWall(softAt + limits.successor),
+    ];
+    if (!hard && !soft) continue;
+    const limit = hard ? 'is near a hard limit' : 'is past a soft limit';
+    return { state: 'expiring', reason: `${word} SA ${hex(spi)} ${limit}, without a successor` };
+  }
+  for (const { slot, word } of newest) {
+    const [old, young] = [slot.at(-2), slot.at(-1)];
+    if (!old || !young || clock.past(young.addedAt + limits.overlap)) continue;
+    const reason = `${word} SA ${hex(old.spi)} is still there beside its successor ${hex(young.spi)}`;
+    return { state: 'rekeying', reason };
+  }
+  if (limits.idle > 0) {
+    const last = Math.max(used.out ?? 0, used.in ?? 0);
+    const since = clock.past(began.monotonic + limits.idle);
+    if (last === 0 ? since : clock.pastWall(last + limits.idle)) {
+      return {
+        state: 'idle',
+        reason: last === 0 ? 'it was never used' : 'it was not used for a while',
+      };
+    }
+  }
+  return { state: 'up', reason: 'SAs in both directions' };
+}
+
+/** There is no SA with keys. */
+function without(seen: Sighting, clock: Alarm, limits: TunnelThresholds): Condition {
+  const { larval, policies, acquiredAt, expired } = seen;
+  const asked = acquiredAt !== undefined && !clock.past(acquiredAt + limits.acquiring);
+  if (larval > 0 || asked) {
+    return {
+      state: 'acquiring',
+      reason: 'an SA was asked for, and is not there yet',
+      settling: true,
+    };
+  }
+  if (expired) {
+    const reason = 'its last SA reached a hard limit, without a successor';
+    return { state: 'down', reason, settling: true };
+  }
+  if (policies > 0) {
+    return { state: 'blocked', reason: 'there are policies, but no SA for them', settling: true };
+  }
+  return { state: 'down', reason: 'there are neither SAs nor policies', settling: true };
+}
+
+const protocols = (missing: readonly IpsecProto[]): string =>
+  missing.length === 0 ? '' : ` of ${missing.join(' and ')}`;
+
+function bySlot(sas: readonly Sighted[]): Map<string, Sighted[]> {
+  const slots = new Map<string, Sighted[]>();
+  for (const sa of sas) {
+    const slot = slots.get(sa.slot);
+    if (slot) slot.push(sa);
+    else slots.set(sa.slot, [sa]);
+  }
+  return slots;
+}
+
+/** What a reading of the counters adds to what they told before. */
+function listen(seen: Sighting, before: Heard | undefined): Heard {
+  const { packets, countedAt, lastUsed } = seen;
+  const at = countedAt.monotonic;
+  if (before === undefined) {
+    return { packets, at, used: lastUsed, outAt: undefined, unanswered: undefined };
+  }
+  const latest = (direction: Direction, moved: boolean) => {
+    const told = lastUsed[direction];
+    const known = before.used[direction];
+    // Older kernels say only when an SA was first used.
+    const now = moved && (told === undefined || told <= (known ?? 0)) ? countedAt.wall : told;
+    return now === undefined || (known !== undefined && known > now) ? known : now;
+  };
+  if (at <= before.at) {
+    return { ...before, used: { out: latest('out', false), in: latest('in', false) } };
+  }
+  const moved = { out: packets.out > before.packets.out, in: packets.in > before.packets.in };
+  const used = { out: latest('out', moved.out), in: latest('in', moved.in) };
+  const outAt = moved.out ? at : before.outAt;
+  const unanswered = moved.in
+    ? undefined
+    : moved.out
+      ? (before.unanswered ?? at)
+      : before.unanswered;
+  return { packets, at, used, outAt, unanswered };
+}
+
+/** The time, and the next moment after which a question about it would be answered otherwise. */
+class Alarm {
+  next = Number.POSITIVE_INFINITY;
+  readonly #now: EventTime;
+
+  constructor(now: EventTime) {
+    this.#now = now;
+  }
+
+  /** Whether a moment has come, monotonic. */
+  past(moment: number): boolean {
+    if (moment <= this.#now.monotonic) return true;
+    this.next = Math.min(this.next, moment);
+    return false;
+  }
+
+  /** Likewise, on the wall clock. */
+  pastWall(moment: number): boolean {
+    return this.past(moment - this.#now.wall + this.#now.monotonic);
+  }
+}

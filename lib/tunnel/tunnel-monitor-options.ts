@@ -1,0 +1,72 @@
+/**
+ * What a monitor of tunnels can be told.
+ * @module
+ */
+import { XfrmMonitor } from '../monitor/xfrm-monitor.ts';
+import {
+  checked as checkedBelow,
+  type XfrmMonitorOptions,
+} from '../monitor/xfrm-monitor-options.ts';
+import { options, wrongType } from '../socket/argument.ts';
+import { checkedExpected, type ExpectedTunnel } from './expected.ts';
+import { checkedThresholds, type TunnelThresholds } from './thresholds.ts';
+
+/** Those of XfrmMonitor, and more. */
+export interface TunnelMonitorOptions
+  extends Omit<XfrmMonitorOptions, 'highWaterMark' | 'refreshInterval' | 'acquires'> {
+  /**
+   * A monitor to stand on, which stays the caller's: it is not closed with this one. Then `netns`,
+   * `receiveBufferSize`, `acquires` and `refreshInterval` are its own, and `netns` must be given here as
+   * it was there. Default: one is opened.
+   */
+  readonly monitor?: XfrmMonitor | undefined;
+  /**
+   * Milliseconds between two readings of all counters, default 10,000; 0: only where the tables are
+   * repaired, or {@link TunnelMonitor.refresh} is called. What counters tell (idle, one-way traffic,
+   * refused packets, sequence numbers) is known no sooner, larval SAs likewise.
+   */
+  refreshInterval?: number | undefined;
+  /**
+   * Whether to listen to ACQUIRE and MAPPING, default false. Without, a tunnel that is being set up
+   * shows only when the counters are read, and storms of ACQUIREs and moves of the peer not at all.
+   * With it and without another key manager, the kernel does more: see {@link XfrmMonitorOptions.acquires}.
+   */
+  acquires?: boolean | undefined;
+  /**
+   * Changes that may wait for a slow loop, default 4096. When more come, they are dropped for this
+   * loop: it is told with an `overrun` with `slowConsumer`, then begins again with `synced`.
+   */
+  highWaterMark?: number | undefined;
+  /** Tunnels that ought to be there: they stay in all lists, down, also if they were never seen. */
+  expected?: readonly ExpectedTunnel[] | undefined;
+  /** From when on something counts; those not given have their defaults (docs/tunnels.md). */
+  thresholds?: Partial<TunnelThresholds> | undefined;
+}
+
+const OPTIONS: ReadonlySet<string> = new Set<keyof TunnelMonitorOptions>([
+  'monitor',
+  'netns',
+  'signal',
+  'label',
+  'receiveBufferSize',
+  'highWaterMark',
+  'refreshInterval',
+  'acquires',
+  'expected',
+  'thresholds',
+]);
+
+/** The options with their defaults. @throws TypeError or RangeError that names a wrong one */
+export function checked(given: TunnelMonitorOptions) {
+  options('options', given, OPTIONS);
+  const { monitor, expected, thresholds, ...below } = given;
+  if (monitor !== undefined && !(monitor instanceof XfrmMonitor)) {
+    throw wrongType('options.monitor', 'an XfrmMonitor', monitor);
+  }
+  return {
+    ...checkedBelow({ refreshInterval: 10_000, ...below }),
+    monitor,
+    expected: checkedExpected(expected),
+    thresholds: checkedThresholds(thresholds),
+  };
+}

@@ -1,0 +1,344 @@
+/**
+ * A live picture of the tunnels of a host.
+ * @module
+ */
+import { EventEmitter } from 'node:events';
+import { type XfrmChange, XfrmMonitor } from '../monitor/xfrm-monitor.ts';
+import { NETLINK_XFRM } from '../netlink/constants.ts';
+import type { EventTime } from '../netlink/event.ts';
+import { type Namespace, SocketOwners } from '../socket/index.ts';
+import { HeldNamespace } from '../socket/namespace.ts';
+import { Addresses } from './addresses.ts';
+import type {
+  Claimant,
+  TunnelChange,
+  TunnelEvent,
+  TunnelSnapshot,
+  TunnelsSynced,
+} from './changes.ts';
+import { Loop } from './loop.ts';
+import { TUNNEL_STATES, type Tunnel } from './tunnel.ts';
+import { checked, type TunnelMonitorOptions } from './tunnel-monitor-options.ts';
+import { Tunnels } from './tunnels.ts';
+
+export type { TunnelMonitorOptions };
+
+export type TunnelMonitorListeners = {
+  [Kind in TunnelChange['kind']]: [change: Extract<TunnelChange, { kind: Kind }>];
+} & { change: [change: TunnelChange]; error: [error: Error]; close: [] };
+
+/** The tunnels of a monitor: live, read-only. Tunnels are replaced, never changed. */
+export interface TunnelsView extends Iterable<Tunnel> {
+  readonly size: number;
+  /** By its id, which for an expected one is its name. */
+  get(id: string): Tunnel | undefined;
+  /** Those with this address at the other end. */
+  byRemote(address: string): Tunnel[];
+  byReqid(reqid: number): Tunnel[];
+}
+
+/** The worst first; of one state, by id. */
+export const byTrouble = (a: Tunnel, b: Tunnel): number =>
+  TUNNEL_STATES.indexOf(a.state) - TUNNEL_STATES.indexOf(b.state) || (a.id < b.id ? -1 : 1);
+
+const now = (): EventTime => ({ wall: Date.now(), monotonic: performance.now() });
+/** The longest time-out of setTimeout. */
+const LONGEST = 0x7fff_ffff;
+
+/**
+ * All tunnels, live: SAs and policies joined between two ends, each with a state, and why.
+ *
+ * It stands on an XfrmMonitor, and has its manners: losses of events are repaired and told; leaving a
+ * loop does not close it; it keeps the process alive until it is closed, unless `unref()`.
+ * docs/tunnels.md says what a tunnel is, and what the states and warnings mean.
+ *
+ * @example
+ * await using monitor = await TunnelMonitor.open();
+ * for (const { id, state, reason } of monitor.tunnels) console.log(id, state, reason);
+ * monitor.on('down', ({ tunnel, cause }) => console.log(tunnel.id, 'is down:', cause));
+ */
+export class TunnelMonitor
+  extends EventEmitter<TunnelMonitorListeners>
+  implements AsyncIterable<TunnelChange | TunnelsSynced>, AsyncDisposable
+{
+  readonly #tunnels: Tunnels;
+  readonly #label: string | undefined;
+  readonly #highWaterMark: number;
+  readonly #signal: AbortSignal | undefined;
+  readonly #below: XfrmMonitor;
+  readonly #ownsBelow: boolean;
+  readonly #addresses: Addresses;
+  readonly #owners: SocketOwners;
+  readonly #queues = new Set<Loop>();
+  readonly #events: TunnelEvent[] = [];
+  #claimants = new Map<string, Claimant>();
+  #flushing = false;
+  #timer: NodeJS.Timeout | undefined;
+  #error: unknown;
+  #closing: Promise<void> | undefined;
+
+  /**
+   * Opens a monitor. What happens after the promise is fulfilled is a change.
+   *
+   * @returns a promise that is fulfilled when all tunnels are known
+   * @throws TypeError or RangeError for a wrong option; SystemError as XfrmMonitor.open
+   */
+  static async open(options: TunnelMonitorOptions = {}): Promise<TunnelMonitor> {
+    const given = checked(options);
+    const { signal, netns, monitor } = given;
+    signal?.throwIfAborted();
+    const held = new HeldNamespace(netns);
+    let addresses: Addresses | undefined;
+    let below = monitor;
+    try {
+      addresses = new Addresses(held.netns);
+      await addresses.open();
+      const { receiveBufferSize, refreshInterval, acquires, label } = given;
+      const more = { receiveBufferSize, refreshInterval, acquires, label };
+      below ??= await XfrmMonitor.open({ ...more, signal, netns: held.netns });
+      signal?.throwIfAborted();
+      return new TunnelMonitor(given, below, addresses, netns);
+    } catch (error) {
+      await addresses?.close();
+      if (below !== monitor) await below?.close();
+      throw error;
+    } finally {
+      held.close();
+    }
+  }
+
+  private constructor(
+    options: ReturnType<typeof checked>,
+    below: XfrmMonitor,
+    addresses: Addresses,
+    netns: Namespace | undefined,
+  ) {
+    super();
+    const { label, highWaterMark, signal, monitor, expected, thresholds } = options;
+    this.#label = label;
+    this.#highWaterMark = highWaterMark;
+    this.#signal = signal;
+    this.#below = below;
+    this.#ownsBelow = below !== monitor;
+    this.#addresses = addresses;
+    this.#owners = new SocketOwners({ netns });
+    const { states, policies, counted } = below.snapshot();
+    const host = {
+      isLocal: addresses.local.isLocal,
+      lost: (address: string) => addresses.local.lost(address),
+      emit: (event: TunnelEvent) => this.#events.push(event),
+      claimant: (portId: number, time: EventTime) => this.#claimant(portId, time),
+    };
+    this.#tunnels = new Tunnels(host, expected, thresholds, counted);
+    this.#tunnels.open(states, policies, now());
+    below.on('change', this.#onChange);
+    below.on('close', this.#onClose);
+    below.on('error', this.#onError);
+    addresses.changed = (those) => {
+      this.#tunnels.addressed(those);
+      this.#soon();
+    };
+    addresses.failed = (error) => {
+      this.#end(error);
+    };
+    signal?.addEventListener('abort', this.#abort, { once: true });
+    this.#setTimer();
+  }
+
+  /** The tunnels, at every moment, in the order in which they came. */
+  get tunnels(): TunnelsView {
+    return this.#tunnels;
+  }
+
+  get closed(): boolean {
+    return this.#closing !== undefined;
+  }
+
+  /** Whether the tables below are right, as far as the kernel tells; else a repair is under way. */
+  get synced(): boolean {
+    return this.#below.synced;
+  }
+
+  /** When all counters were last read. */
+  get counted(): EventTime {
+    return this.#tunnels.counted;
+  }
+
+  /** All tunnels now, the worst first. Changes that come after this call start from it. */
+  snapshot(): TunnelSnapshot {
+    return {
+      label: this.#label,
+      tunnels: [...this.#tunnels].sort(byTrouble),
+      warnings: this.#tunnels.warnings,
+      synced: this.synced,
+      counted: this.counted,
+    };
+  }
+
+  /**
+   * Reads all counters, and compares the tables with fresh lists.
+   *
+   * @returns a promise that is fulfilled when that is done, and what it changed is told
+   */
+  async refresh(): Promise<void> {
+    if (this.closed) throw this.#error ?? new Error('the monitor is closed');
+    await this.#below.refresh();
+    this.#flush();
+  }
+
+  /**
+   * Takes a tunnel off the lists of which nothing is left.
+   *
+   * @returns whether it was done: there is one of that id, it is down, empty, and not expected
+   */
+  forget(id: string): boolean {
+    const done = this.#tunnels.forget(id, now());
+    this.#flush();
+    return done;
+  }
+
+  /** `synced` with all tunnels, then all changes. Several loops each get all. */
+  [Symbol.asyncIterator](): AsyncIterableIterator<TunnelChange | TunnelsSynced, undefined> {
+    const loop = new Loop(
+      this.#highWaterMark,
+      () => this.snapshot(),
+      () => this.#queues.delete(loop),
+    );
+    if (this.closed) loop.queue.end(this.#error);
+    else this.#queues.add(loop);
+    return loop.queue;
+  }
+
+  /** Lets the process end although the monitor is open. A monitor that was given is left as it is. */
+  unref(): this {
+    if (this.#ownsBelow) this.#below.unref();
+    return this;
+  }
+
+  /** Lets the monitor keep the process alive, as it does by default. */
+  ref(): this {
+    if (this.#ownsBelow) this.#below.ref();
+    return this;
+  }
+
+  /**
+   * Closes it, and the XfrmMonitor unless that was given; ends all loops after what they have waiting.
+   *
+   * @returns a promise that is fulfilled when the sockets are closed; the same one every time
+   */
+  close(): Promise<void> {
+    return this.#end(undefined);
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close();
+  }
+
+  readonly #abort = () => {
+    this.#end(this.#signal?.reason);
+  };
+  readonly #onClose = () => {
+    this.#end(this.#error);
+  };
+  readonly #onError = (error: Error) => {
+    this.#end(error);
+  };
+
+  #end(error: unknown): Promise<void> {
+    if (this.#closing) return this.#closing;
+    this.#error = error;
+    this.#signal?.removeEventListener('abort', this.#abort);
+    clearTimeout(this.#timer);
+    this.#below.off('change', this.#onChange).off('close', this.#onClose);
+    const closed = this.#ownsBelow ? this.#below.close() : undefined;
+    this.#closing = Promise.all([closed, this.#addresses.close()]).then(() => {
+      this.#below.off('error', this.#onError);
+      this.emit('close');
+    });
+    const heard = this.#queues.size > 0;
+    for (const { queue } of this.#queues) queue.end(error);
+    this.#queues.clear();
+    const failed = error !== undefined && error !== this.#signal?.reason;
+    if (failed && (!heard || this.listenerCount('error') > 0)) this.emit('error', error as Error);
+    return this.#closing;
+  }
+
+  readonly #onChange = (change: XfrmChange) => {
+    switch (change.kind) {
+      case 'asked':
+        if (change.event.kind !== 'REPORT') this.#tunnels.asked(change.event, change.time);
+        break;
+      case 'overrun':
+      case 'malformed':
+        this.#flush();
+        this.#tell(change);
+        return;
+      case 'repaired':
+      case 'refreshed':
+        this.#tunnels.count(this.#below.states, change.time);
+        this.#flush();
+        this.#tell(change);
+        return;
+      default:
+        this.#tunnels.change(change);
+    }
+    this.#soon();
+  };
+
+  /** After the batch of events that is being read: what comes in one breath is looked at once. */
+  #soon(): void {
+    if (this.#flushing) return;
+    this.#flushing = true;
+    queueMicrotask(() => {
+      this.#flushing = false;
+      this.#flush();
+    });
+  }
+
+  #flush(): void {
+    if (this.closed) return;
+    this.#tunnels.flush(now());
+    this.#claimants.clear();
+    for (const event of this.#events.splice(0)) this.#tell(event);
+    if (!this.closed) this.#setTimer();
+  }
+
+  #setTimer(): void {
+    clearTimeout(this.#timer);
+    const wait = this.#tunnels.next - performance.now();
+    if (wait === Number.POSITIVE_INFINITY) return;
+    // The socket keeps the process alive; timers need not.
+    const milliseconds = Math.min(Math.max(Math.ceil(wait), 1), LONGEST);
+    this.#timer = setTimeout(() => this.#flush(), milliseconds).unref();
+  }
+
+  #tell(change: TunnelChange): void {
+    if (this.closed) return;
+    for (const loop of this.#queues) loop.push(change);
+    const emitter = this as unknown as EventEmitter;
+    try {
+      emitter.emit(change.kind, change);
+      emitter.emit('change', change);
+    } catch (error) {
+      // An uncaught exception, as with every emitter; but the rest is told.
+      process.nextTick(() => {
+        throw error;
+      });
+    }
+  }
+
+  #claimant(portId: number, time: EventTime): Claimant {
+    const key = `${portId} ${time.monotonic}`;
+    const known = this.#claimants.get(key);
+    if (known) return known;
+    let owner: ReturnType<SocketOwners['find']>;
+    try {
+      owner = this.#owners.find(NETLINK_XFRM, portId, time.monotonic);
+    } catch {
+      // The namespace is gone, or there is no /proc.
+    }
+    const claimant = { portId, pid: owner?.pid, process: owner?.name };
+    this.#claimants.set(key, claimant);
+    return claimant;
+  }
+}

@@ -1,0 +1,161 @@
+/**
+ * What a tunnel is, to those who look at it: two ends, the SAs and policies between them, and what is to
+ * be said of it. docs/tunnels.md has the rules.
+ * @module
+ */
+import type { PolicyEntry, StateEntry } from '../monitor/xfrm-views.ts';
+import type { EventTime } from '../netlink/event.ts';
+import type { Encap, Mark, Selector } from '../xfrm/codec.ts';
+import type { IpsecProto, Mode, PolicyDir } from '../xfrm/names.ts';
+
+/** As seen from this host. Where nobody can tell which end is local, `out` is from `local` to `remote`. */
+export type Direction = 'in' | 'out';
+export type PerDirection<T> = { readonly [D in Direction]: T };
+
+/**
+ * The states, the worst first: in this order tunnels are sorted by trouble.
+ *
+ * - `down`: SAs it had are gone, and nothing is left, or a hard limit took the last one; or its local
+ *   address is gone; or it is expected, and was never seen
+ * - `blocked`: policies, but no SA: packets wait, or are dropped
+ * - `orphan`: SAs, but no policy sends packets through them
+ * - `one-way`: SAs in one direction only; or packets go out, and none come in
+ * - `acquiring`: no SA yet, but one is being asked for
+ * - `expiring`: past a soft limit, or near a hard one, without a successor
+ * - `rekeying`: old and new SA overlap
+ * - `idle`: nothing was carried for a while
+ * - `up`: none of these
+ */
+export const TUNNEL_STATES = [
+  'down',
+  'blocked',
+  'orphan',
+  'one-way',
+  'acquiring',
+  'expiring',
+  'rekeying',
+  'idle',
+  'up',
+] as const;
+export type TunnelState = (typeof TUNNEL_STATES)[number];
+
+/** Whether a tunnel in this state can carry packets both ways: expiring, rekeying, idle and up ones. */
+export const isUp = (state: TunnelState): boolean =>
+  state === 'up' || state === 'idle' || state === 'rekeying' || state === 'expiring';
+
+/** What a tunnel carried in one direction, across rekeys. As of the last reading of the counters. */
+export interface Traffic {
+  /** Bytes since the monitor knows the tunnel, and before, of SAs that were there when it came to know it. */
+  readonly bytes: bigint;
+  readonly packets: bigint;
+  /** When a packet was last seen, in milliseconds since 1970; undefined if none was. */
+  readonly lastUsed: number | undefined;
+}
+
+/** The next limit in time that an SA of a direction runs into, of its newest SA. Milliseconds since 1970. */
+export interface Expiry {
+  readonly soft: number | undefined;
+  readonly hard: number | undefined;
+}
+
+/**
+ * What is wrong, or may soon be, although the state does not show it. `value` and `limit` are
+ *
+ * - `piling-up`: SAs of a direction (and CPU), and how many may be
+ * - `spi-shared`: destinations of one SPI, and 1
+ * - `sequence`: share of the sequence numbers used, and the threshold
+ * - `lifetime`: share of the hard limit of bytes or packets used, and the threshold
+ * - `integrity`, `replay`, `replay-window`: packets refused since it was raised, and 0
+ * - `acquire-storm`: SAs asked for within the window, and how many may be
+ * - `stale-policy`: policies that outlived their last SA, and 0
+ * - `nat-mapping`: changes of the peer's address or port within the window, and how many may be
+ * - `leak`: SAs or policies that nothing uses, and how many there were at the start of the window
+ */
+export interface TunnelWarning {
+  readonly kind:
+    | 'piling-up'
+    | 'spi-shared'
+    | 'sequence'
+    | 'lifetime'
+    | 'integrity'
+    | 'replay'
+    | 'replay-window'
+    | 'acquire-storm'
+    | 'stale-policy'
+    | 'nat-mapping'
+    | 'leak';
+  /** Which of several of a kind: the direction, `bytes`, `policies` …; may be empty. */
+  readonly what: string;
+  /** In words. */
+  readonly text: string;
+  readonly value: number;
+  readonly limit: number;
+  /** When it was raised. */
+  readonly since: EventTime;
+}
+
+/** A packet filter of a policy of the tunnel. */
+export interface TrafficSelector {
+  readonly dir: PolicyDir;
+  readonly selector: Selector;
+}
+
+/** A tunnel, at one moment. It is replaced, never changed: who keeps it keeps a moment. */
+export interface Tunnel {
+  /** What it is called while the monitor lives; rekeys do not change it. */
+  readonly id: string;
+  /** The name that {@link TunnelMonitorOptions.expected} gives it. */
+  readonly name: string | undefined;
+  /** Whether it is one of {@link TunnelMonitorOptions.expected}: it stays in all lists. */
+  readonly expected: boolean;
+  /** This host's address; of an expected tunnel that was never seen perhaps undefined. */
+  readonly local: string | undefined;
+  readonly remote: string | undefined;
+  /**
+   * Whether it is known which end is this host's. If not (both are, or nothing tells), `local` and
+   * `remote` are the ends in the order of their texts.
+   */
+  readonly directed: boolean;
+  readonly reqid: number | undefined;
+  /** Of the xfrm interface, where there is one. */
+  readonly ifId: PerDirection<number | undefined>;
+  readonly mark: PerDirection<Mark | undefined>;
+  readonly mode: Mode | undefined;
+  /** What protects the packets: ESP before AH before IPCOMP. */
+  readonly protocol: IpsecProto | undefined;
+  /** UDP or TCP around it, of the newest SA. */
+  readonly encap: Encap | undefined;
+
+  readonly state: TunnelState;
+  /** Why it is in this state, in words. */
+  readonly reason: string;
+  /** Since when it is in this state. What happened before the monitor opened: as far as SAs tell. */
+  readonly since: EventTime;
+  /** Since when it can carry packets both ways ({@link isUp}), whatever was rekeyed meanwhile. */
+  readonly upSince: EventTime | undefined;
+
+  readonly selectors: readonly TrafficSelector[];
+  /** Its SAs, larval ones left out, the oldest first. */
+  readonly sas: PerDirection<readonly StateEntry[]>;
+  /** SAs without keys: asked for, not yet agreed. */
+  readonly larval: readonly StateEntry[];
+  readonly policies: readonly PolicyEntry[];
+
+  readonly traffic: PerDirection<Traffic>;
+  /** When the newest SA was added (the child's age), in milliseconds since 1970. */
+  readonly installed: number | undefined;
+  readonly expiry: PerDirection<Expiry>;
+  /** Rekeys seen, each direction counted. */
+  readonly rekeys: number;
+  /** SAs that reached a hard limit without a successor. */
+  readonly unreplaced: number;
+  /** Packets refused: sums of its SAs, across rekeys. */
+  readonly refused: {
+    readonly integrity: bigint;
+    readonly replay: bigint;
+    readonly replayWindow: bigint;
+  };
+  readonly acquires: number;
+  readonly natMappings: number;
+  readonly warnings: readonly TunnelWarning[];
+}

@@ -1,0 +1,559 @@
+/**
+ * Joins SAs and policies into tunnels, live: it is fed with changes of the tables, readings of the
+ * counters, addresses and time, and tells what happens to tunnels. No input or output.
+ * @module
+ */
+import type { ObjectChange } from '../monitor/changes.ts';
+import type { XfrmKinds } from '../monitor/xfrm-objects.ts';
+import type { PolicyEntry, StateEntry } from '../monitor/xfrm-views.ts';
+import type { EventTime } from '../netlink/event.ts';
+import { printable } from '../wire/text.ts';
+import type { AcquireEvent, Mapping } from '../xfrm/events.ts';
+import type { XfrmState } from '../xfrm/objects.ts';
+import type { Claimant, DownCause, TunnelEvent } from './changes.ts';
+import { Deadlines } from './deadlines.ts';
+import { type Orientation, pairOf } from './endpoints.ts';
+import { type ExpectedTunnel, isExpected } from './expected.ts';
+import { isSoftSpent } from './figures.ts';
+import { directionOf, type Group, type Joined, join, match } from './group.ts';
+import { labelText } from './identity.ts';
+import type { LostAddress } from './local-addresses.ts';
+import { Members } from './members.ts';
+import { DIRECTIONS, NOTHING, type Sa, TunnelRecord } from './record.ts';
+import { judge, type Verdict } from './state.ts';
+import type { TunnelThresholds } from './thresholds.ts';
+import {
+  type Direction,
+  isUp,
+  type Tunnel,
+  type TunnelState,
+  type TunnelWarning,
+} from './tunnel.ts';
+import { leaks, type Surplus, warn } from './warnings.ts';
+
+/** Who feeds {@link Tunnels}. */
+export interface TunnelsHost {
+  /** Whether an address is this host's, or was. */
+  isLocal(address: string): boolean;
+  /** Says that an address cannot be used any more. */
+  lost(address: string): LostAddress | undefined;
+  emit(event: TunnelEvent): void;
+  /** Who wrote a port id into a request, for the cause of a `down`. */
+  claimant(portId: number, time: EventTime): Claimant;
+}
+
+type Expected = ExpectedTunnel & { readonly name: string };
+
+/** Tunnels remembered that are down and not expected. */
+const REMEMBERED = 10_000;
+/** Moments kept for warnings; more say no more. */
+const MOMENTS = 1024;
+
+export class Tunnels {
+  readonly #host: TunnelsHost;
+  readonly #limits: TunnelThresholds;
+  readonly #records = new Map<string, TunnelRecord>();
+  readonly #members = new Members();
+  readonly #groupOf = new Map<TunnelRecord, Group>();
+  readonly #deadlines = new Deadlines<TunnelRecord>();
+  /** Expected tunnels of which nothing is there. */
+  readonly #vacant = new Set<TunnelRecord>();
+  /** Tunnels that are down and not expected, the longest first. */
+  readonly #remembered = new Set<TunnelRecord>();
+  readonly #samples: Surplus[] = [];
+  #hostWarnings: readonly TunnelWarning[] = [];
+  #counted: EventTime;
+  #opening = true;
+
+  /** @param now the time of the first reading of the counters */
+  constructor(
+    host: TunnelsHost,
+    expected: readonly Expected[],
+    limits: TunnelThresholds,
+    now: EventTime,
+  ) {
+    this.#host = host;
+    this.#limits = limits;
+    this.#counted = now;
+    for (const one of expected) {
+      const record = new TunnelRecord(one.name, one);
+      this.#records.set(record.id, record);
+      this.#vacant.add(record);
+    }
+  }
+
+  /** How many there are to see. */
+  get size(): number {
+    let count = 0;
+    for (const { tunnel } of this.#records.values()) if (tunnel) count++;
+    return count;
+  }
+
+  *[Symbol.iterator](): Generator<Tunnel> {
+    for (const { tunnel } of this.#records.values()) if (tunnel) yield tunnel;
+  }
+
+  get(id: string): Tunnel | undefined {
+    return this.#records.get(id)?.tunnel;
+  }
+
+  byRemote(address: string): Tunnel[] {
+    return shown([...this.#members.groupsByAddress(address)], ({ remote }) => remote === address);
+  }
+
+  byReqid(reqid: number): Tunnel[] {
+    return shown([...this.#members.groupsByReqid(reqid)], () => true);
+  }
+
+  /** About the host. */
+  get warnings(): readonly TunnelWarning[] {
+    return this.#hostWarnings;
+  }
+
+  /** When the counters were last read. */
+  get counted(): EventTime {
+    return this.#counted;
+  }
+
+  /** When to call {@link flush} although nothing happens, monotonic; Infinity: never. */
+  get next(): number {
+    return this.#members.dirty.size > 0 ? 0 : this.#deadlines.next;
+  }
+
+  /** All that is there at first; nothing is told of it. */
+  open(states: Iterable<StateEntry>, policies: Iterable<PolicyEntry>, now: EventTime): void {
+    // A list has the newest first (net/xfrm/xfrm_state.c: state_all).
+    for (const entry of [...states].reverse()) {
+      const seconds = Number(entry.value.current.addTime);
+      this.#members.addSa(entry, momentOf(seconds * 1000, now));
+    }
+    for (const entry of policies) this.#members.addPolicy(entry, Number.NEGATIVE_INFINITY);
+    this.flush(now);
+    for (const record of this.#vacant) this.#judge(record, [], now);
+    this.#opening = false;
+  }
+
+  /** A change of the tables. {@link flush} then tells what it does to tunnels. */
+  change(change: ObjectChange<XfrmKinds>): void {
+    const { kind, object, uid, time } = change;
+    if (object === 'policy') {
+      const known = this.#members.policy(uid);
+      if (known) this.#members.removePolicy(known);
+      const { id, value } = change;
+      if (kind === 'added' || kind === 'updated') {
+        this.#members.addPolicy({ id, uid, value }, time.monotonic);
+      } else if (kind === 'expiring' && known) {
+        this.#members.addPolicy({ id, uid, value }, known.changedAt);
+      }
+      return;
+    }
+    const { id, value } = change;
+    if (kind === 'added') {
+      this.#members.addSa({ id, uid, value }, time);
+      return;
+    }
+    const found = this.#members.sa(uid);
+    if (found === undefined) return;
+    const { sa, group } = found;
+    if (kind === 'removed') {
+      const { why, portId } = change;
+      this.#members.removeSa(found);
+      group.gone.push({ sa, last: value, why, portId, time });
+    } else if (group.isFor(value)) {
+      sa.entry = { id, uid, value };
+      if (kind === 'expiring') sa.softAt ??= time.wall;
+    } else {
+      // A repair can take another SA for the one that was there (docs/consistency.md).
+      this.#members.removeSa(found);
+      const last = sa.entry.value;
+      group.gone.push({ sa, last, why: 'replaced', portId: undefined, time });
+      this.#members.addSa({ id, uid, value }, time);
+    }
+    this.#members.dirty.add(group);
+  }
+
+  /** An SA is asked for, or a peer has another address or port. */
+  asked(event: AcquireEvent | Mapping, now: EventTime): void {
+    if (event.kind === 'MAPPING') {
+      const { proto, spi, daddr } = event.mapping;
+      for (const { sa, group } of this.#members.bySpi(proto, spi)) {
+        if (sa.entry.value.daddr !== daddr || !sa.record) continue;
+        sa.record.natMappings++;
+        keep(sa.record.mappedAt, now.monotonic);
+        this.#members.dirty.add(group);
+      }
+      return;
+    }
+    const { saddr, daddr, proto, templates, mark, ifId } = event.acquire;
+    const template = templates?.find((one) => one.proto === proto);
+    const group = this.#members.group(pairOf(saddr, daddr), template?.reqid ?? 0);
+    const uid = `acquire ${this.#members.nextOrder}`;
+    const at = now.monotonic;
+    group.acquired.push({ uid, at, saddr, daddr, mark, ifId, record: undefined });
+    this.#members.dirty.add(group);
+  }
+
+  /** The counters were read: the entries are new. */
+  count(states: Iterable<StateEntry>, now: EventTime): void {
+    this.#counted = now;
+    for (const entry of states) {
+      const found = this.#members.sa(entry.uid);
+      if (found === undefined) continue;
+      found.sa.entry = entry;
+      if (found.sa.softAt === undefined && isSoftSpent(entry.value)) found.sa.softAt = now.wall;
+    }
+    for (const group of this.#members.groups) this.#members.dirty.add(group);
+    this.flush(now);
+    this.#measure(now);
+  }
+
+  /** Addresses of this host came, went, or can no longer be used. */
+  addressed(addresses: Iterable<string>): void {
+    for (const address of addresses) {
+      for (const group of this.#members.groupsByAddress(address)) this.#members.dirty.add(group);
+    }
+  }
+
+  /** Looks at all that changed, and at all whose time has come. */
+  flush(now: EventTime): void {
+    for (const record of this.#deadlines.due(now.monotonic)) {
+      const group = this.#groupOf.get(record);
+      if (group) this.#members.dirty.add(group);
+    }
+    // Looking at one can make another dirty, from which an expected tunnel moves.
+    for (const group of this.#members.dirty) {
+      this.#members.dirty.delete(group);
+      this.#look(group, now);
+    }
+  }
+
+  /** Takes what is down off the lists. */
+  forget(id: string, now: EventTime): boolean {
+    const record = this.#records.get(id);
+    if (!record?.isEmpty || record.state !== 'down' || record.expected) return false;
+    this.#remove(record, now);
+    return true;
+  }
+
+  /** Joins a group anew, and looks at its tunnels. */
+  #look(group: Group, now: EventTime): void {
+    const { acquiring } = this.#limits;
+    group.acquired = group.acquired.filter(({ at }) => at + acquiring > now.monotonic);
+    const { orientation, parts } = join(group, this.#members.covers(group), this.#host.isLocal);
+    const records = match(parts, group.records);
+    const seen = new Set<TunnelRecord>();
+    parts.forEach((part, i) => {
+      const record = records[i] ?? this.#occupant(group, orientation, part);
+      record.orientation = orientation;
+      record.reqid = group.reqid;
+      seen.add(record);
+      this.#update(record, group, part, now);
+    });
+    for (const record of group.records) {
+      if (!seen.has(record)) this.#update(record, group, undefined, now);
+    }
+    group.gone = [];
+    if (group.isEmpty) this.#members.drop(group);
+  }
+
+  /** The record for a tunnel that is new: an expected one of which nothing is there, or another. */
+  #occupant(group: Group, { local, remote, directed }: Orientation, part: Joined): TunnelRecord {
+    const { reqid } = group;
+    const { marks, ifIds } = part;
+    const traits = { local, remote, directed, reqid, marks, ifIds };
+    for (const record of this.#vacant) {
+      if (!isExpected(record.expected as Expected, traits)) continue;
+      const before = this.#groupOf.get(record);
+      before?.records.delete(record);
+      if (before) this.#members.dirty.add(before);
+      return this.#enter(record, group);
+    }
+    const label = labelText(marks.find(Boolean), ifIds.find(Boolean));
+    const ends = directed ? `${local} > ${remote}` : `${local} <> ${remote}`;
+    const name = `${ends}${reqid === 0 ? '' : ` reqid ${reqid}`}${label}`;
+    let id = name;
+    for (let n = 2; this.#records.has(id); n++) id = `${name} (${n})`;
+    const record = new TunnelRecord(id);
+    this.#records.set(id, record);
+    return this.#enter(record, group);
+  }
+
+  #enter(record: TunnelRecord, group: Group): TunnelRecord {
+    group.records.add(record);
+    this.#groupOf.set(record, group);
+    return record;
+  }
+
+  /** What there is of a tunnel may have changed. @param part undefined: nothing is there */
+  #update(record: TunnelRecord, group: Group, part: Joined | undefined, now: EventTime): void {
+    const rekeys = this.#follow(record, group, part, now);
+    record.read(part?.present ?? NOTHING);
+    record.members = part?.members ?? new Set();
+    if (record.expected) {
+      if (part) this.#vacant.delete(record);
+      else this.#vacant.add(record);
+    }
+    this.#judge(record, rekeys, now);
+  }
+
+  /** The SAs that came and went: what they carried, and which took the place of which. */
+  #follow(record: TunnelRecord, group: Group, part: Joined | undefined, now: EventTime): Rekey[] {
+    const rekeys: Rekey[] = [];
+    const { settle } = this.#limits;
+    const local = record.orientation?.local ?? '';
+    const sas = part?.present.sas ?? NOTHING.sas;
+    for (const gone of group.gone) {
+      const { sa, last, time } = gone;
+      if (sa.record !== record || sa.isLarval) continue;
+      const direction = directionOf(last, local);
+      record.retire(last, direction);
+      record.lastGone = gone;
+      const successor = sas[direction].find(
+        (one) => one.slot === sa.slot && one.order > sa.order && one.record !== undefined,
+      );
+      if (!successor) record.missed.set(`${direction} ${sa.slot}`, gone);
+      else {
+        const overlap = time.monotonic - successor.came.monotonic;
+        rekeys.push({ direction, from: last, to: successor.entry.value, overlap });
+      }
+    }
+    for (const direction of DIRECTIONS) {
+      for (const sa of sas[direction]) {
+        if (sa.record === record) continue;
+        const key = `${direction} ${sa.slot}`;
+        const missed = record.missed.get(key);
+        record.missed.delete(key);
+        if (sa.record === undefined) record.lastGone = undefined;
+        sa.record = record;
+        const overlap = (missed?.time.monotonic ?? Number.NEGATIVE_INFINITY) - sa.came.monotonic;
+        if (!missed || overlap < -settle) continue;
+        // Under the same SPI it was moved, and not rekeyed.
+        if (missed.last.spi === sa.entry.value.spi) continue;
+        rekeys.push({ direction, from: missed.last, to: sa.entry.value, overlap });
+      }
+    }
+    for (const [key, { why, time }] of record.missed) {
+      if (time.monotonic + settle > now.monotonic) continue;
+      record.missed.delete(key);
+      if (why === 'hard-expired') record.unreplaced++;
+    }
+    for (const sa of part?.present.larval ?? []) sa.record = record;
+    for (const acquired of part?.acquired ?? []) {
+      if (acquired.record === undefined) {
+        record.acquires++;
+        keep(record.acquiredAt, acquired.at);
+      }
+      acquired.record = record;
+    }
+    if (sas.out.length > 0 && sas.in.length > 0) {
+      group.acquired = group.acquired.filter((one) => one.record !== record);
+    }
+    record.hadSas ||= sas.out.length + sas.in.length > 0;
+    record.rekeys += rekeys.length;
+    return rekeys;
+  }
+
+  /** Its state and its warnings, and what is to be told of them. */
+  #judge(record: TunnelRecord, rekeys: readonly Rekey[], now: EventTime): void {
+    // What is there at first has settled.
+    const limits = this.#opening ? { ...this.#limits, settle: 0 } : this.#limits;
+    const before = record.verdict;
+    const shownBefore = record.tunnel;
+    const lost = this.#lostAddress(record);
+    const since = this.#opening ? presentSince(record, now) : undefined;
+    const sighting = record.sighting(limits, this.#counted, lost && unreachable(lost), since);
+    const verdict = judge(sighting, before, now, limits);
+    record.verdict = verdict;
+    const { state } = verdict;
+    if (state === undefined) {
+      this.#deadlines.set(record, deadlineOf(record, limits));
+      return;
+    }
+    const warnedBefore = record.warned?.warnings ?? [];
+    record.warned = warn(
+      record.worries(limits, (sa) => this.#members.sharing(sa)),
+      record.warned,
+      now,
+      limits,
+    );
+    const forgotten = record.isEmpty && state === 'down' && !record.expected;
+    if (forgotten && shownBefore === undefined) {
+      this.#remove(record, now);
+      return;
+    }
+    const tunnel = record.show();
+    if (shownBefore === undefined) this.#tell({ kind: 'added', tunnel, time: now });
+    for (const { direction, from, to, overlap } of rekeys) {
+      const spis = { from: from.spi, to: to.spi, protocol: to.proto };
+      this.#tell({ kind: 'rekeyed', tunnel, direction, ...spis, overlap, time: now });
+    }
+    const cause = this.#tellState(before, verdict, record, lost, now);
+    for (const change of differences(warnedBefore, record.warned.warnings)) {
+      this.#tell({ kind: 'warning', ...change, tunnel, time: now });
+    }
+    if (!forgotten) {
+      this.#remembered.delete(record);
+      this.#deadlines.set(record, deadlineOf(record, limits));
+      return;
+    }
+    const until = verdict.since.monotonic + limits.remember;
+    if (!record.hadSas || cause?.kind === 'migrated' || until <= now.monotonic) {
+      this.#remove(record, now);
+      return;
+    }
+    this.#deadlines.set(record, Math.min(until, deadlineOf(record, limits)));
+    this.#remembered.add(record);
+    const [oldest] = this.#remembered;
+    if (oldest && this.#remembered.size > REMEMBERED) this.#remove(oldest, now);
+  }
+
+  /** Tells of another state. @returns why it went down, if it did */
+  #tellState(
+    before: Verdict | undefined,
+    { state, stalled }: Verdict,
+    record: TunnelRecord,
+    lost: LostAddress | undefined,
+    time: EventTime,
+  ): DownCause | undefined {
+    const tunnel = record.tunnel as Tunnel;
+    const [was, is] = [before?.state, state as TunnelState];
+    if (was === is && before?.stalled === stalled) return undefined;
+    if (isUp(is) && (was === undefined || !isUp(was))) {
+      this.#tell({ kind: 'up', tunnel, before: was, time });
+    } else if (was === undefined) return undefined;
+    else if (carries(was) && !carries(is)) {
+      const cause = lost ? addressCause(lost) : this.#causeOf(record);
+      this.#tell({ kind: 'down', tunnel, before: was, cause, time });
+      return cause;
+    } else if (stalled) this.#tell({ kind: 'stalled', tunnel, before: was, time });
+    else this.#tell({ kind: 'state', tunnel, before: was, time });
+    return undefined;
+  }
+
+  #causeOf({ lastGone }: TunnelRecord): DownCause {
+    if (lastGone === undefined) return { kind: 'unknown' };
+    const { last, why, portId = 0, time } = lastGone;
+    if (why === 'hard-expired') return { kind: 'expired' };
+    // A key manager moves an SA by deleting and adding it under the same SPI (strongSwan, update_sa).
+    for (const { sa: other } of this.#members.bySpi(last.proto, last.spi)) {
+      const { reqid, saddr, daddr } = other.entry.value;
+      const moved = saddr !== last.saddr || daddr !== last.daddr;
+      const late = other.came.monotonic >= time.monotonic - this.#limits.settle;
+      if (!moved || reqid !== last.reqid || !late || other.isLarval) continue;
+      return { kind: 'migrated', to: other.record?.id };
+    }
+    if (why === 'migrated') return { kind: 'migrated', to: undefined };
+    if (why === 'found-missing') return { kind: 'found-missing' };
+    if (why !== 'deleted' && why !== 'flushed') return { kind: 'unknown' };
+    return { kind: why, by: this.#host.claimant(portId, time) };
+  }
+
+  /** The address without which the tunnel cannot work, if it is gone. */
+  #lostAddress({ orientation, isEmpty }: TunnelRecord): LostAddress | undefined {
+    if (isEmpty || !orientation?.directed) return undefined;
+    return this.#host.lost(orientation.local);
+  }
+
+  #remove(record: TunnelRecord, time: EventTime): void {
+    const group = this.#groupOf.get(record);
+    group?.records.delete(record);
+    if (group?.isEmpty) this.#members.drop(group);
+    this.#groupOf.delete(record);
+    this.#records.delete(record.id);
+    this.#remembered.delete(record);
+    this.#deadlines.set(record, Number.POSITIVE_INFINITY);
+    if (record.tunnel) this.#tell({ kind: 'removed', tunnel: record.tunnel, time });
+  }
+
+  /** What nothing uses, for telling leaks. */
+  #measure(at: EventTime): void {
+    let [sas, policies] = [0, 0];
+    for (const { present, state } of this.#records.values()) {
+      const all = [...present.sas.out, ...present.sas.in];
+      if (all.length === 0) policies += present.policies.length;
+      if (state === 'orphan') sas += all.length;
+      else for (const each of DIRECTIONS) sas += surplus(present.sas[each]);
+    }
+    this.#samples.push({ at, sas, policies });
+    const start = at.monotonic - this.#limits.leakWindow;
+    // The first may be older than the window: it is then all within.
+    while ((this.#samples[1]?.at.monotonic ?? Number.POSITIVE_INFINITY) <= start) {
+      this.#samples.shift();
+    }
+    const before = this.#hostWarnings;
+    this.#hostWarnings = leaks(this.#samples, before, this.#limits);
+    for (const change of differences(before, this.#hostWarnings)) {
+      this.#tell({ kind: 'warning', ...change, tunnel: undefined, time: at });
+    }
+  }
+
+  #tell(event: TunnelEvent): void {
+    if (!this.#opening) this.#host.emit(event);
+  }
+}
+
+/** An SA that took the place of another. */
+interface Rekey {
+  readonly direction: Direction;
+  readonly from: XfrmState;
+  readonly to: XfrmState;
+  readonly overlap: number;
+}
+
+/** Whether SAs are there in this state, however well they do. */
+const carries = (state: TunnelState): boolean =>
+  isUp(state) || state === 'one-way' || state === 'orphan';
+
+const unreachable = ({ address, link }: LostAddress): string =>
+  link === undefined
+    ? `its local address ${address} is gone`
+    : `the link ${printable(link)} of its local address ${address} is down or gone`;
+
+const addressCause = ({ address, link }: LostAddress): DownCause =>
+  link === undefined ? { kind: 'address-gone', address } : { kind: 'link-gone', address, link };
+
+/** When what was there at first came, of tunnels with SAs in both directions. */
+function presentSince({ present }: TunnelRecord, now: EventTime): EventTime | undefined {
+  const [out, into] = [present.sas.out[0], present.sas.in[0]];
+  if (!out || !into) return undefined;
+  const wall = Math.max(out.came.wall, into.came.wall);
+  return wall < now.wall ? momentOf(wall, now) : now;
+}
+
+/** A moment of the wall clock on both clocks. */
+const momentOf = (wall: number, now: EventTime): EventTime => ({
+  wall,
+  monotonic: now.monotonic - (now.wall - wall),
+});
+
+function deadlineOf({ verdict, warned, missed }: TunnelRecord, limits: TunnelThresholds): number {
+  let next = Math.min(verdict?.next ?? Infinity, warned?.next ?? Infinity);
+  for (const { time } of missed.values()) next = Math.min(next, time.monotonic + limits.settle);
+  return next;
+}
+
+/** SAs beside the newest of each slot. */
+const surplus = (sas: readonly Sa[]): number =>
+  sas.length - new Set(sas.map(({ slot }) => slot)).size;
+
+/** Warnings that were raised, and those that no longer hold. */
+function* differences(
+  before: readonly TunnelWarning[],
+  after: readonly TunnelWarning[],
+): Generator<{ readonly raised: boolean; readonly warning: TunnelWarning }> {
+  const has = (all: readonly TunnelWarning[], { kind, what }: TunnelWarning) =>
+    all.some((one) => one.kind === kind && one.what === what);
+  for (const warning of after) if (!has(before, warning)) yield { raised: true, warning };
+  for (const warning of before) if (!has(after, warning)) yield { raised: false, warning };
+}
+
+function keep(moments: number[], moment: number): void {
+  moments.push(moment);
+  if (moments.length > MOMENTS) moments.shift();
+}
+
+/** The tunnels of groups that are shown and meant. */
+function shown(groups: readonly Group[], meant: (tunnel: Tunnel) => boolean): Tunnel[] {
+  const all = groups.flatMap(({ records }) => [...records].map(({ tunnel }) => tunnel));
+  return all.filter((tunnel) => tunnel !== undefined && meant(tunnel)) as Tunnel[];
+}

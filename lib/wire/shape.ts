@@ -1,0 +1,134 @@
+/**
+ * Which properties an object may have that a message is made of, derived from the tables.
+ * @module
+ */
+import type { Attribute, AttributeTable } from './attribute-table.ts';
+import type { Field, Struct } from './struct.ts';
+
+/** What a property holds. What is `other`, the encoders check. */
+export interface Member {
+  readonly holds: 'object' | 'list' | 'text' | 'key' | 'bytes' | 'u16' | 'other';
+  /** Of the object, or of each entry of the list. */
+  readonly shape?: Shape;
+}
+
+/** The properties an object may have. */
+export interface Shape {
+  readonly members: ReadonlyMap<string, Member>;
+  /** Those that must be there. */
+  readonly required: readonly string[];
+  /** Addresses that must be of one family, in groups. */
+  readonly families: readonly (readonly string[])[];
+}
+
+const HOLDS: Partial<Record<Field['type'] | Attribute['type'], Member['holds']>> = {
+  struct: 'object',
+  list: 'list',
+  words: 'list',
+  numbers: 'list',
+  address: 'text',
+  ip: 'text',
+  lladdr: 'text',
+  name: 'text',
+  text: 'text',
+  string: 'text',
+  key: 'key',
+  bytes: 'bytes',
+  rest: 'bytes',
+};
+
+/** A shape written out. */
+export function shapeWith(
+  members: Readonly<Record<string, Member['holds'] | Shape>>,
+  required: readonly string[] = [],
+): Shape {
+  const all = Object.entries(members).map(([name, of]): [string, Member] => [
+    name,
+    typeof of === 'string' ? { holds: of } : { holds: 'object', shape: of },
+  ]);
+  return { members: new Map(all), required, families: [] };
+}
+
+/** Attributes that are sent as they are: see RawAttribute. */
+const UNKNOWN: Member = {
+  holds: 'list',
+  shape: shapeWith({ type: 'u16', flags: 'u16', bytes: 'bytes' }, ['type', 'bytes']),
+};
+
+/** The fields of a struct, those of inlined structs among them. */
+function fieldsOf(struct: Struct): Field[] {
+  return struct.fields.flatMap((field) =>
+    field.type === 'struct' && field.inline ? fieldsOf(field.struct) : [field],
+  );
+}
+
+function memberOfField(field: Field): Member {
+  const holds = HOLDS[field.type] ?? 'other';
+  return field.type === 'struct' ? { holds, shape: shapeOfStruct(field.struct) } : { holds };
+}
+
+function shapeOfStruct(struct: Struct): Shape {
+  const fields = fieldsOf(struct).filter(({ type }) => type !== 'reserved' && type !== 'length');
+  const groups = new Map<string, string[]>();
+  for (const field of fields) {
+    if (field.type !== 'address') continue;
+    const rule = field.family ?? '';
+    groups.set(rule, [...(groups.get(rule) ?? []), field.name]);
+  }
+  return {
+    members: new Map(fields.map((field) => [field.name, memberOfField(field)])),
+    required: struct.whole ? fields.map(({ name }) => name) : [],
+    families: [...groups.values()],
+  };
+}
+
+function membersOf(of: Attribute): [string, Member][] {
+  switch (of.type) {
+    case 'pad':
+      return [];
+    case 'struct':
+      return [[of.name, { holds: 'object', shape: shapeOfStruct(of.struct) }]];
+    case 'list':
+      return [[of.name, { holds: 'list', shape: shapeOfStruct(of.struct) }]];
+    case 'nest':
+      return [[of.name, { holds: 'object', shape: shape(of.header, of.table) }]];
+    case 'nests':
+      return [[of.name, { holds: 'list', shape: shape(undefined, of.table) }]];
+    case 'records':
+      return [[of.name, { holds: 'list', shape: shape(of.struct, of.table) }]];
+    case 'choice':
+      return [
+        ...of.options.map(({ name, table }): [string, Member] => [
+          name,
+          { holds: 'object', shape: shape(undefined, table) },
+        ]),
+        [of.name, { holds: 'bytes' }],
+      ];
+    case 'string':
+      return [[of.name, { holds: of.repeated ? 'list' : 'text' }]];
+    default:
+      return [[of.name, { holds: HOLDS[of.type] ?? 'other' }]];
+  }
+}
+
+/**
+ * The properties of an object made of a struct and of attributes.
+ *
+ * @param names those of the attributes that it may have; all if left out
+ * @param required what must be there, beside what the struct asks for
+ */
+export function shape(
+  struct: Struct | undefined,
+  table: AttributeTable,
+  names?: readonly string[],
+  required: readonly string[] = [],
+): Shape {
+  const of = struct ? shapeOfStruct(struct) : shapeWith({});
+  const members = new Map(of.members);
+  for (const attribute of table.attributes) {
+    if (names?.includes(attribute.name) === false) continue;
+    for (const [name, member] of membersOf(attribute)) members.set(name, member);
+  }
+  members.set('unknown', UNKNOWN);
+  return { members, required: [...of.required, ...required], families: of.families };
+}

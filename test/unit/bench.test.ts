@@ -1,0 +1,106 @@
+/** What the benchmark makes of its measurements. */
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import type { Comparison, Outcome } from '../../bench/compare.ts';
+import { plot } from '../../bench/plot.ts';
+import { comparisonTable } from '../../bench/report.ts';
+import { requirements } from '../../bench/requirements.ts';
+import type { Part, Results } from '../../bench/results.ts';
+import { quantile, ratios, spread } from '../../bench/stats.ts';
+
+const outcome = (name: string, base: string, cpu: number[], lost = [0], rate = [700_000]) =>
+  ({ name, title: name, base, cpu, lost, rate }) satisfies Outcome;
+
+/** As it comes back from JSON, where NaN is null. */
+const comparison: Comparison = JSON.parse(
+  JSON.stringify({
+    name: 'policies',
+    title: 'a & b',
+    events: 10,
+    rounds: 3,
+    buffer: 2 ** 26,
+    outcomes: [
+      outcome('floor', 'floor', [1, 2, 4], [0, 0, 0]),
+      outcome('raw', 'floor', [1.2, 2.6, 4.4], [0, 0, 0]),
+      outcome('decoded', 'floor', [1.7, 3.7, 6.8], [0, 0, 0]),
+      outcome('npm-netlink', 'floor', [Number.NaN, 8, 16], [Number.NaN, 3, 5]),
+      outcome('ip', 'ip', [2, 4, 8], [1, 2, 3]),
+      outcome('text', 'ip', [1.4, 2.4, 4], [0, 0, 0]),
+    ],
+  }),
+);
+
+function results(host: Partial<Part>, quick = false): Results {
+  return {
+    schema: 'netlink-xfrm/bench/1',
+    begun: '2026-01-01T00:00:00.000Z',
+    seconds: 60,
+    quick,
+    machine: { processor: 'p', processors: 2, node: 'v20', load: [0, 0, 0] },
+    host: { kernel: '6', comparisons: [], ...host },
+    leftOut: [],
+  };
+}
+
+test('quantiles lie between the values, and ratios belong to their round', () => {
+  assert.equal(quantile([4, 1, 3, 2], 0.5), 2.5);
+  assert.equal(quantile([1, 2, 3, 4, 5], 0.99), 4.96);
+  assert.deepEqual(ratios([2, 9], [1, 3]), [2, 3]);
+  assert.deepEqual(spread([Number.NaN, 3, 1, 2]), { median: 2, least: 1, most: 3 });
+});
+
+test('a table has ratios with their spread, and says what was lost', () => {
+  const rows = comparisonTable(comparison)
+    .split('\n')
+    .map((line) => line.split('|').map((cell) => cell.trim()));
+  const row = (name: string) => rows.find(([, title]) => title === name)?.slice(2, 6);
+  assert.deepEqual(row('decoded'), ['3.70 (1.70–6.80)', '1.70 (1.70–1.85)', '', '0']);
+  assert.deepEqual(row('text'), ['2.40 (1.40–4.00)', '1.20 (1.00–1.40)', '0.60 (0.50–0.70)', '0']);
+  assert.deepEqual(row('npm-netlink'), [
+    '12.00 (8.00–16.00)',
+    '4.00 (4.00–4.00)',
+    '',
+    '4; ended by a loss in 1 of 3',
+  ]);
+});
+
+test('requirements are held against medians', () => {
+  const met = (one: Partial<Part>) => requirements(results(one)).map((each) => each.met);
+  // decoded, raw, text, losses
+  assert.deepEqual(met({ comparisons: [comparison] }), [true, true, true, true]);
+  const [floor, raw, decoded, , ip, text] = comparison.outcomes as Outcome[];
+  const slower = {
+    ...comparison,
+    outcomes: [
+      floor,
+      { ...raw, cpu: [1.36, 2.72, 5.44] },
+      { ...decoded, cpu: [1.81, 3.62, 7.24], lost: [0, 1, 0] },
+      ip,
+      { ...text, cpu: [1.31, 2.62, 5.24] },
+    ] as Outcome[],
+  };
+  assert.deepEqual(met({ comparisons: [slower] }), [false, false, false, false]);
+  // Where the floor loses too, nobody is to blame.
+  const outcomes = slower.outcomes.map((one) => ({ ...one, lost: [1, 0, 0] }));
+  assert.equal(met({ comparisons: [{ ...slower, outcomes }] })[3], true);
+  const filled = (rate: number[]) => ({
+    ...comparison,
+    name: 'newsa-filled',
+    outcomes: [outcome('decoded', 'floor', [1], [0], rate)],
+  });
+  assert.deepEqual(met({ comparisons: [filled([500_000, 600_000, 700_000])] }), [true]);
+  assert.deepEqual(met({ comparisons: [filled([500_000, 599_999, 700_000])] }), [false]);
+  const latency = { name: 'decoded', title: '', load: 'idle', samples: 1, median: 1, most: 1 };
+  assert.deepEqual(met({ latencies: [{ ...latency, p99: 999 }] }), [true]);
+  assert.deepEqual(met({ latencies: [{ ...latency, p99: 1000 }] }), [false]);
+  const memory = { title: '', events: 1, early: 5, rss: 1 };
+  assert.deepEqual(met({ memory: [{ ...memory, late: 5 + 2 ** 20 }] }), [false]);
+  assert.deepEqual(met({ memory: [{ ...memory, late: 4 + 2 ** 20 }] }), [true]);
+});
+
+test('the plot has a bar for each contestant', () => {
+  const svg = plot([comparison]);
+  assert.equal(svg.match(/<rect /g)?.length, 1 + comparison.outcomes.length);
+  assert.match(svg, /a &amp; b/);
+  assert.doesNotMatch(svg, /NaN|Infinity/);
+});

@@ -1,0 +1,118 @@
+/** The reconciler by itself, with a family made for it: what it does with doubts and losses. */
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import type { TableChange } from '../../lib/monitor/changes.ts';
+import type { Family } from '../../lib/monitor/family.ts';
+import { Reconciler } from '../../lib/monitor/reconciler.ts';
+import { Table } from '../../lib/monitor/table.ts';
+
+type Things = { thing: { name: string; size: number } };
+const time = { wall: 0, monotonic: 0 };
+const header = { portId: 0 };
+type Told = { readonly time: typeof time; readonly header: typeof header };
+type Event = Told & { does: 'put' | 'remove' | 'doubt'; name: string; size: number };
+
+/** Things of which every event tells all. */
+const family: Family<Things, Event> = {
+  tables: () => ({ thing: new Table({}) }),
+  key: (_, { name }) => name,
+  id: (_, { name }) => name,
+  supersedes: () => true,
+  unannounced: () => false,
+  sameIncarnation: () => true,
+  differences: (_, before, after) => (before.size === after.size ? [] : ['size']),
+  missing: () => 'found-missing',
+  explains: () => false,
+  apply({ does, name, size }, rows) {
+    if (does === 'put') rows.put('thing', name, { name, size }, 'same');
+    else if (does === 'remove') rows.remove('thing', name, 'deleted');
+    // Live tables are never in doubt here: only the list is.
+    else if (rows.overlap) rows.doubt('thing', name);
+  },
+};
+
+/** A reconciler that has opened with these things, and what it tells. */
+function opened(...things: [string, number][]) {
+  const changes: TableChange<Things>[] = [];
+  const table = new Reconciler<Things, Event>(
+    family,
+    {
+      now: () => time,
+      wakeAfter: () => {},
+      list: () => {},
+      emit: (change) => changes.push(change),
+    },
+    { least: 0, most: 0 },
+  );
+  const list = (...listed: [string, number][]) => {
+    for (const [name, size] of listed) table.listed('thing', { name, size });
+    table.listEnded();
+    table.empty();
+  };
+  const event = (does: Event['does'], name: string, size = 0) =>
+    table.event({ time, header, does, name, size });
+  table.wake();
+  table.empty();
+  list(...things);
+  return { table, list, event, told: () => changes.splice(0).map(brief) };
+}
+
+const brief = (change: TableChange<Things>): string =>
+  'object' in change ? `${change.kind} ${change.id} ${change.value.size}` : change.kind;
+
+test('a row in doubt keeps what the table says, until a round without doubt', () => {
+  const { table, list, event, told } = opened(['a', 1], ['b', 1]);
+  assert.deepEqual(told(), ['refreshed']);
+  table.refresh();
+  table.empty();
+  event('doubt', 'a');
+  event('doubt', 'b');
+  list(['a', 2], ['c', 1]);
+  // What is new is shown at once; nothing is said to be right.
+  assert.deepEqual(told(), ['added c 1']);
+  assert(table.busy);
+  table.empty();
+  list(['a', 2], ['c', 1]);
+  assert.deepEqual(told(), ['removed b 1', 'updated a 2', 'repaired']);
+  assert(!table.busy);
+});
+
+test('a round in which events were lost tells what it found, and is not the last', () => {
+  const { table, list, told } = opened(['a', 1]);
+  told();
+  table.refresh();
+  table.empty();
+  table.lost('ENOBUFS');
+  assert.deepEqual(told(), ['overrun']);
+  list(['a', 2]);
+  assert.deepEqual(told(), ['updated a 2']);
+  assert(!table.synced);
+  table.empty();
+  list(['a', 2]);
+  assert.deepEqual(told(), ['repaired']);
+  assert(table.synced);
+});
+
+test('events that come while a list is made count for both tables', () => {
+  const { table, list, event, told } = opened(['a', 1], ['b', 1]);
+  told();
+  table.refresh();
+  table.empty();
+  event('put', 'a', 3);
+  event('remove', 'b');
+  list(['a', 1], ['b', 1]);
+  assert.deepEqual(told(), ['updated a 3', 'removed b 1', 'refreshed']);
+});
+
+test('a list that fails is made again, and tells nothing', () => {
+  const { table, list, told } = opened(['a', 1]);
+  told();
+  table.refresh();
+  table.empty();
+  table.listed('thing', { name: 'x', size: 1 });
+  table.listFailed();
+  assert(table.busy);
+  table.empty();
+  list(['a', 1]);
+  assert.deepEqual(told(), ['refreshed']);
+});

@@ -1,0 +1,440 @@
+/** The subcommands about tunnels, as far as they need no kernel: words, filters, verdicts, screens. */
+import assert from 'node:assert/strict';
+import { spawnSync } from 'node:child_process';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { test } from 'node:test';
+import pc from 'picocolors';
+import {
+  checkTunnels,
+  DEFAULT_SEVERITIES,
+  formatCheck,
+  type Severities,
+} from '../../lib/cli/check-result.ts';
+import { readExpected } from '../../lib/cli/expect.ts';
+import { formatJson } from '../../lib/cli/json.ts';
+import { keysOf } from '../../lib/cli/keyboard.ts';
+import { clip, Screen } from '../../lib/cli/screen.ts';
+import { TunnelFilter, type TunnelFilterScope } from '../../lib/cli/tunnel-filter.ts';
+import { type Frame, frameLines, mostAbove, sightOf } from '../../lib/cli/tunnels-frame.ts';
+import { formatThreshold, parseDuration } from '../../lib/cli/units.ts';
+import { statesOf } from '../../lib/cli/wait.ts';
+import type { SubscriptionEvent, Tunnel, TunnelChange } from '../../lib/index.ts';
+import { checkLine } from '../schema.ts';
+import { capture } from './captures.ts';
+import { messagesOf } from './messages.ts';
+import { ago, leak, missing, NOW, piling, tunnel } from './tunnel-samples.ts';
+
+const plain = pc.createColors(false);
+const program = join(import.meta.dirname, '../../../bin/netlink-xfrm.js');
+const run = (...args: string[]) =>
+  spawnSync(process.execPath, [program, ...args], { encoding: 'utf8' });
+const time = ago(0);
+
+test('durations are read in all units, and nothing else', () => {
+  const cases: [text: string, milliseconds: number | undefined][] = [
+    ['500ms', 500],
+    ['30s', 30_000],
+    ['5m', 300_000],
+    ['1h', 3_600_000],
+    ['1h30m', 5_400_000],
+    ['2d', 172_800_000],
+    ['0', 0],
+    ['0s', 0],
+    ['24d', 2_073_600_000],
+    ['25d', undefined],
+    ['999999999d', undefined],
+    ['', undefined],
+    ['30', undefined],
+    ['s', undefined],
+    ['-5s', undefined],
+    ['1.5h', undefined],
+    ['5 m', undefined],
+    ['5M', undefined],
+  ];
+  for (const [text, expected] of cases) assert.equal(parseDuration(text), expected, text);
+  for (const text of ['500ms', '30s', '5m', '90m', '1h', '2d', '1001ms', '0']) {
+    assert.equal(formatThreshold(parseDuration(text) ?? -1), text);
+  }
+});
+
+test('expected tunnels are read from words and from files', () => {
+  assert.deepEqual(readExpected(['paris=198.51.100.7']), [
+    { name: 'paris', remote: '198.51.100.7' },
+  ]);
+  assert.deepEqual(readExpected(['a=2001:db8::1,reqid=7,if_id=0x5', 'b=local=192.0.2.1,mark=3']), [
+    { name: 'a', remote: '2001:db8::1', reqid: 7, ifId: 5 },
+    { name: 'b', local: '192.0.2.1', mark: 3 },
+  ]);
+  const folder = mkdtempSync(join(tmpdir(), 'expect-'));
+  try {
+    const file = join(folder, 'tunnels.json');
+    const write = (value: unknown) => writeFileSync(file, JSON.stringify(value));
+    write([{ name: 'rome', remote: '192.0.2.9' }, { reqid: 3 }]);
+    assert.deepEqual(readExpected([file, 'c=192.0.2.8']), [
+      { name: 'rome', remote: '192.0.2.9' },
+      { reqid: 3 },
+      { name: 'c', remote: '192.0.2.8' },
+    ]);
+    const bad: [value: unknown, message: RegExp][] = [
+      [{ name: 'x' }, /^--expect \S+: the file must be an array of objects with name, remote/],
+      [[{ name: 'x', remot: '::1' }], /: entry \[0\]\.remot is no option; there are name, local/],
+      [
+        [{ reqid: 1 }, { remote: 'x' }],
+        /: entry \[1\]\.remote must be an IP address; received "x"/,
+      ],
+      [[{ name: 'x' }], /: entry \[0\] names no tunnel: give remote/],
+      [[null], /: entry \[0\] must be an object/],
+    ];
+    for (const [value, message] of bad) {
+      write(value);
+      assert.throws(() => readExpected([file]), { message });
+    }
+    writeFileSync(file, '{');
+    assert.throws(() => readExpected([file]), /^Error: --expect \S+: no JSON: /);
+  } finally {
+    rmSync(folder, { recursive: true });
+  }
+  const wrong: [word: string, message: RegExp][] = [
+    ['paris', /there is no such file; a tunnel is NAME=PEER$/],
+    ['./none.json', /there is no such file$/],
+    ['=1.2.3.4', /before '=' comes a name: .*\n {2}=1\.2\.3\.4\n {2}\^$/],
+    ['a=1.2.3', /'1\.2\.3' is not an IP address\n {2}a=1\.2\.3\n {4}\^{5}$/],
+    ['a=', /'' is not an IP address\n {2}a=\n {4}\^$/],
+    ['a=1.2.3.4,id=5', /'id' is no part of it: NAME=PEER, .*\n.*\n {12}\^{4}$/],
+    ['a=1.2.3.4,reqid=x', /'x' is not a number\n.*\n {18}\^$/],
+    ['a=reqid=4294967296', /'4294967296' is not a number/],
+    ['a=constructor=1', /'constructor' is no part of it/],
+    ['a\x1b=x\x1b', /'x\\x1b' is not an IP address\n {2}a\\x1b=x\\x1b\n/],
+  ];
+  for (const [word, message] of wrong) assert.throws(() => readExpected([word]), { message });
+  assert.throws(
+    () => readExpected(['a=::1', 'a=::2']),
+    /--expect: entry \[1\]\.name: "a" is there twice/,
+  );
+});
+
+const passes = (terms: string, one: Tunnel, scope: TunnelFilterScope = 'tunnels') =>
+  new TunnelFilter(terms.split(' '), scope).matches(one);
+
+test('filters choose among tunnels by what they are made of, and by their state', () => {
+  const one = tunnel({
+    name: 'paris',
+    warnings: [piling],
+    ifId: { in: 5, out: undefined },
+    mark: { in: undefined, out: { value: 1, mask: 0xff } },
+  });
+  const yes = [
+    'peer=198.51.100.0/24',
+    'peer=10.1.0.0/16',
+    'src=192.0.2.1 dst=198.51.100.7',
+    'dst=10.0.0.0/8',
+    'proto=esp',
+    'spi=0x2001',
+    'spi=1,0x1001',
+    'reqid=7',
+    'reqid!=8',
+    'if_id=5',
+    'if_id=0',
+    'mark=1/0xff',
+    'dir=in',
+    'dir!=fwd',
+    'state=up',
+    'state!=down,blocked',
+    'name=paris',
+    'warning=piling-up',
+    'warning=any',
+    'warning!=leak',
+  ];
+  const no = [
+    'peer=203.0.113.0/24',
+    'src=198.51.100.7',
+    'proto=ah',
+    'spi=3',
+    'reqid!=7',
+    'if_id=6',
+    'mark!=1',
+    'dir=fwd',
+    'state=down',
+    'state!=up',
+    'name=rome',
+    'warning=leak',
+    'warning!=any',
+  ];
+  for (const terms of yes) assert(passes(terms, one), terms);
+  for (const terms of no) assert(!passes(terms, one), terms);
+  assert(passes('name=rome state=down peer=198.51.100.8 warning!=any reqid!=7', missing()));
+  assert(!passes('reqid=7', missing()));
+  // Entries of a list have neither.
+  for (const terms of ['kind!=NEWSA', 'kind=NEWSA', 'change=up', 'change!=up']) {
+    assert(passes(terms, one, 'events'), terms);
+  }
+});
+
+test('filters choose among changes, and among events beside them', () => {
+  const filter = (terms: string) => new TunnelFilter(terms.split(' '), 'events');
+  const down: TunnelChange = {
+    kind: 'down',
+    tunnel: missing({ warnings: [piling] }),
+    before: 'up',
+    cause: { kind: 'expired' },
+    time,
+  };
+  const warning: TunnelChange = {
+    kind: 'warning',
+    raised: true,
+    warning: leak,
+    tunnel: undefined,
+    time,
+  };
+  const lost: TunnelChange = { kind: 'overrun', code: 'ENOBUFS', slowConsumer: false, time };
+  const [[, newSa] = []] = messagesOf(capture('uml-6.1/newsa_m.event0'));
+  const event = newSa as SubscriptionEvent;
+  const cases: [terms: string, down: boolean, warning: boolean, event: boolean][] = [
+    ['change=down,up', true, false, false],
+    ['change!=down', false, true, true],
+    ['state=down', true, false, false],
+    ['peer=198.51.100.8', true, true, false],
+    ['kind=NEWSA', false, false, true],
+    ['kind!=DELSA', true, true, true],
+    ['warning=leak', false, true, false],
+    ['warning=piling-up', true, false, false],
+    ['proto=esp', false, true, true],
+  ];
+  for (const [terms, ...expected] of cases) {
+    const one = filter(terms);
+    const got: boolean[] = [
+      one.matchesChange(down),
+      one.matchesChange(warning),
+      one.matchesEvent(event),
+    ];
+    assert.deepEqual(got, expected, terms);
+    assert(one.matchesChange(lost), terms);
+    const overrun = { kind: 'overrun', protocol: 'xfrm', code: 'ENOBUFS', count: 1, time } as const;
+    assert(one.matchesEvent(overrun), terms);
+  }
+});
+
+test('wrong usage exits with 2, and of check with 3, and points at what is wrong', () => {
+  const cases: [args: string, message: RegExp][] = [
+    [
+      'tunnels reqid=7 state=upp',
+      /'upp' is no value of state, which takes one of down, .*\n {2}reqid=7 state=upp\n {16}\^{3}\n/,
+    ],
+    ['tunnels change=up', /'change' is nothing to filter by: use peer, /],
+    ['tunnels kind=NEWSA', /'kind' is nothing to filter by/],
+    ['tunnels paris', /'paris' is nothing to filter by/],
+    ['tunnels --idle 5', /'--idle <duration>' argument '5' is invalid\. It must be a duration/],
+    ['tunnels --threshold idel=5m', /must be NAME=VALUE, and NAME one of settle, idle/],
+    ['tunnels --threshold pile=0', /Of pile, it must be a whole number/],
+    ['tunnels --threshold lifetime=1.5', /Of lifetime, it must be a share/],
+    ['tunnels --threshold overlap=5', /Of overlap, it must be a duration/],
+    ['tunnels --expect paris=x', /--expect: 'x' is not an IP address\n {2}paris=x\n {8}\^\n/],
+    ['tunnels --count 2', /'--count' needs '--watch'/],
+    ['tunnels --refresh 2s', /'--refresh' needs '--watch'/],
+    ['tunnels --show-keys', /unknown option '--show-keys'/],
+    ['monitor --expect a=::1', /'--expect' needs '--tunnels'/],
+    ['monitor --tunnels state=upp', /'upp' is no value of state/],
+    ['monitor state=up', /'state' is nothing to filter by/],
+    ['wait 192.0.2.1', /required option '--for <states>' not specified/],
+    ['wait --for up', /missing required argument 'tunnel'/],
+    ['wait --for up,upp ::1', /'upp' is no state: use down/],
+    ['wait --for up paris', /'paris' is no address, no filter \(reqid=7\), no id/],
+    ['wait --for up reqid=x', /'x' is no value of reqid.*\n {2}reqid=x\n {8}\^\n/],
+    ['wait --for up ::1 --timeout never', /must be a duration/],
+  ];
+  for (const [args, message] of cases) {
+    const { stdout, stderr, status } = run(...args.split(' '));
+    assert.equal(status, 2, args);
+    assert.equal(stdout, '');
+    assert.match(stderr, message);
+  }
+  for (const [args, message] of [
+    ['check reqid=x', /^TUNNELS UNKNOWN - 'x' is no value of reqid/],
+    ['check --critical down,dwn', /^TUNNELS UNKNOWN - .*'dwn' is none of down/],
+    ['check --none fine', /^TUNNELS UNKNOWN - /],
+    ['check --nonsense', /^TUNNELS UNKNOWN - unknown option '--nonsense'\n/],
+  ] as const) {
+    const { stdout, status } = run(...args.split(' '));
+    assert.equal(status, 3, args);
+    assert.match(stdout, message);
+  }
+  for (const command of ['tunnels', 'wait', 'check', 'monitor']) {
+    const { stdout, status } = run(command, '--help');
+    assert.equal(status, 0);
+    assert.match(stdout, /\n {2}state +state: down, blocked, /);
+  }
+});
+
+test('what --for means', () => {
+  assert.deepEqual(statesOf('up'), ['expiring', 'rekeying', 'idle', 'up']);
+  assert.deepEqual(statesOf('down'), ['down', 'blocked', 'acquiring']);
+  assert.deepEqual(statesOf('one-way'), ['one-way']);
+  assert.equal(statesOf('upp'), undefined);
+});
+
+const verdict = (
+  tunnels: Tunnel[],
+  severities: Partial<Severities> = {},
+  warnings = [] as never[],
+) => checkTunnels(tunnels, warnings, { ...DEFAULT_SEVERITIES, ...severities });
+
+test('check: what is critical, what a warning, and by which words', () => {
+  const states = (state: Tunnel['state'], severities: Partial<Severities> = {}) =>
+    verdict([tunnel({ state })], severities).status;
+  for (const state of ['down', 'blocked', 'one-way'] as const)
+    assert.equal(states(state), 'CRITICAL');
+  for (const state of ['orphan', 'acquiring', 'expiring'] as const) {
+    assert.equal(states(state), 'WARNING');
+  }
+  for (const state of ['rekeying', 'idle', 'up'] as const) assert.equal(states(state), 'OK');
+  assert.equal(states('idle', { warning: ['idle'] }), 'WARNING');
+  assert.equal(states('down', { critical: [], warning: [] }), 'OK');
+  assert.equal(states('down', { critical: [], warning: ['down'] }), 'WARNING');
+  const warned = [tunnel({ warnings: [piling] })];
+  assert.equal(verdict(warned).status, 'WARNING');
+  assert.equal(verdict(warned, { critical: ['warnings'], warning: [] }).status, 'CRITICAL');
+  assert.equal(
+    verdict(warned, { critical: ['warnings'], warning: ['piling-up'] }).status,
+    'WARNING',
+  );
+  assert.equal(verdict(warned, { critical: ['piling-up'] }).status, 'CRITICAL');
+  assert.equal(verdict(warned, { warning: ['leak'] }).status, 'OK');
+  assert.equal(verdict([]).status, 'UNKNOWN');
+  assert.equal(verdict([], { none: 'OK' }).status, 'OK');
+  assert.equal(checkTunnels([tunnel()], [leak], DEFAULT_SEVERITIES).status, 'WARNING');
+});
+
+test('check: one line with performance data, then a line for each problem', () => {
+  const odd = tunnel({ id: 'a|b', state: 'orphan', reason: 'no | policy' });
+  const all = [missing(), odd, tunnel({ warnings: [piling] })];
+  const result = checkTunnels(all, [leak], DEFAULT_SEVERITIES);
+  assert.deepEqual(formatCheck(result).split('\n'), [
+    'TUNNELS CRITICAL - 3 of 3 tunnels in trouble: rome down, a\\x7cb orphan, ' +
+      '192.0.2.1 > 198.51.100.7 reqid 7 piling-up, 1 more | tunnels=3 up=1;;;0;3 idle=0;;;0;3 ' +
+      'rekeying=0;;;0;3 expiring=0;;;0;3 acquiring=0;;;0;3 one-way=0;;;0;3 orphan=1;;;0;3 ' +
+      'blocked=0;;;0;3 down=1;;;0;3 problems=4',
+    'CRITICAL rome down: there are neither SAs nor policies',
+    'WARNING a\\x7cb orphan: no \\x7c policy',
+    'WARNING 192.0.2.1 > 198.51.100.7 reqid 7 piling-up: 5 SAs do the work of one',
+    'WARNING host leak: they grow',
+  ]);
+  assert.match(
+    formatCheck(verdict([tunnel()])),
+    /^TUNNELS OK - 1 tunnel, all well \| tunnels=1 up=1;/,
+  );
+  assert.match(formatCheck(verdict([])), /^TUNNELS UNKNOWN - there is no tunnel to look at \|/);
+  for (const one of [result, verdict([]), verdict([tunnel()])]) {
+    const line = formatJson({ kind: 'check', time, ...one }, false);
+    assert.equal(checkLine(line), 'check');
+  }
+});
+
+test('how far a picture can be believed', () => {
+  assert.deepEqual(sightOf(undefined, undefined, NOW), { badge: 'SYNCED' });
+  assert.deepEqual(sightOf(NOW - 4999, undefined, NOW), { badge: 'REPAIRING' });
+  assert.equal(sightOf(NOW - 5000, undefined, NOW).badge, 'BLIND');
+  const failed = { message: 'bad \x1b', at: NOW - 1000 };
+  assert.deepEqual(sightOf(undefined, failed, NOW), {
+    badge: 'BLIND',
+    reason: 'bad \x1b',
+    since: NOW - 1000,
+  });
+});
+
+const frame = (more: Partial<Frame> = {}): Frame => ({
+  tunnels: [missing(), tunnel()],
+  warnings: [],
+  counted: NOW - 2000,
+  sight: { badge: 'SYNCED' },
+  rates: () => undefined,
+  above: 0,
+  rows: 24,
+  now: NOW,
+  ...more,
+});
+
+test('a frame has a badge, numbers, the worst tunnels, and what is out of sight', () => {
+  const lines = frameLines(frame(), plain);
+  assert.equal(lines[0], '[SYNCED]  2 tunnels: 1 down, 1 up  counters of 2s ago');
+  assert.match(lines[1] ?? '', /^STATE /);
+  assert.match(lines[2] ?? '', /^down {3}1m 30s {2}rome/);
+  assert.match(lines[3] ?? '', /^up /);
+  assert.equal(lines[4], 'q quits');
+  assert.equal(
+    frameLines(frame({ tunnels: [] }), plain)[0],
+    '[SYNCED]  0 tunnels  counters of 2s ago',
+  );
+  const blind = frame({ sight: sightOf(undefined, { message: 'no \x1b', at: NOW - 61_000 }, NOW) });
+  assert.match(frameLines(blind, plain)[0] ?? '', /^\[BLIND for 1m 1s: no \\x1b\] /);
+  assert.equal(
+    frameLines(frame({ warnings: [leak] }), plain)[1],
+    'warning leak policies: they grow',
+  );
+  const many = Array.from({ length: 10 }, (_, i) => tunnel({ name: `t${i}` }));
+  const names = (more: Partial<Frame>) => {
+    const all = frameLines(frame({ tunnels: many, rows: 7, ...more }), plain);
+    assert.equal(all.length, 7);
+    return [...all.slice(2, 6).map((line) => /t\d/.exec(line)?.[0]), all[6]];
+  };
+  assert.deepEqual(names({}), ['t0', 't1', 't2', 't3', '6 below; arrows scroll, q quits']);
+  const middle = '3 above, 3 below; arrows scroll, q quits';
+  assert.deepEqual(names({ above: 3 }), ['t3', 't4', 't5', 't6', middle]);
+  assert.deepEqual(names({ above: 99 }), [
+    't6',
+    't7',
+    't8',
+    't9',
+    '6 above; arrows scroll, q quits',
+  ]);
+  assert.equal(mostAbove(10, 0, 7), 6);
+  assert.equal(mostAbove(10, 1, 2), 9);
+  assert.equal(mostAbove(2, 0, 24), 0);
+});
+
+test('a screen writes what is different, a frame at once, and never erases what it shows', () => {
+  const written: string[] = [];
+  const out = { columns: 10, rows: 3, write: (text: string) => written.push(text) > 0 };
+  const screen = new Screen(out as never);
+  const draw = (...lines: string[]) => {
+    written.length = 0;
+    screen.draw(lines);
+    return written.join('').replaceAll('\x1b', 'E');
+  };
+  assert.equal(draw('before it is open'), '');
+  screen.open();
+  assert.equal(draw('one', 'two'), 'E[?2026hE[1;1HoneE[KE[2;1HtwoE[KE[3;1HE[JE[?2026l');
+  assert.equal(draw('one', 'two'), '');
+  assert.equal(draw('one', '2', 'three', 'four'), 'E[?2026hE[2;1H2E[KE[3;1HthreeE[KE[?2026l');
+  assert.equal(draw('one', '2'), 'E[?2026hE[3;1HE[JE[?2026l');
+  // As wide as the screen: erasing to the right would take the last character.
+  assert.equal(draw('0123456789abc', '2'), 'E[?2026hE[1;1H0123456789E[?2026l');
+  out.rows = 4;
+  assert.match(draw('one', '2'), /1;1Hone.*2;1H2.*3;1HE\[J/);
+  written.length = 0;
+  screen.close();
+  screen.close();
+  assert.deepEqual(written, ['\x1b[?7h\x1b[?25h\x1b[?1049l']);
+  assert.equal(draw('after'), '');
+});
+
+test('lines are cut without their colours, which all stay', () => {
+  const red = pc.createColors(true).red('abc');
+  assert.equal(clip(`${red}def`, 4), `${red}d`);
+  assert.equal(clip(red, 2), '\x1b[31mab\x1b[39m');
+  assert.equal(clip('äöü😀x', 4), 'äöü😀');
+});
+
+test('keys have names', () => {
+  assert.deepEqual(keysOf('q\x03\x1b[A\x1bOBj\x1b[6~\x1b[1;5C\x1b'), [
+    'q',
+    'ctrl-c',
+    'up',
+    'down',
+    'j',
+    'page-down',
+    '\x1b[1;5C',
+    '\x1b',
+  ]);
+});

@@ -1,0 +1,473 @@
+/**
+ * What went wrong for people who run tunnels (docs/tunnels.md has the sources), each as a story that a
+ * kernel would tell, and what is then told of the tunnel.
+ */
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { HERE, type SaWish, THERE, World } from './tunnel-world.ts';
+
+/** A tunnel that is up, and watched from then on. */
+function running(wish: SaWish = {}, options?: ConstructorParameters<typeof World>[0]): World {
+  const world = new World(options);
+  world.addPolicies();
+  world.addPair(0x1001, wish);
+  world.open().pass(1000);
+  assert.equal(world.only.state, 'up');
+  return world;
+}
+
+/** Packets both ways. */
+const chat = (world: World, spi = 0x1001) => {
+  world.carry(spi, 5);
+  world.carry(spi + 0x8000, 5);
+};
+
+test('SAs pile up after rekeys whose old SAs stay', () => {
+  const world = running();
+  world.addPair(0x1002);
+  world.look().pass(1000);
+  world.addPair(0x1003);
+  world.look().pass(1000);
+  assert.deepEqual(world.told(), [
+    'state rekeying was up',
+    'warning raised piling-up out',
+    'warning raised piling-up in',
+  ]);
+  world.removePair(0x1001);
+  world.removePair(0x1002);
+  world.look().pass(1000);
+  assert.deepEqual(world.told(), [
+    'rekeyed up out 1001 > 1003 1000 ms',
+    'rekeyed up in 9001 > 9003 1000 ms',
+    'rekeyed up out 1002 > 1003 1000 ms',
+    'rekeyed up in 9002 > 9003 1000 ms',
+    'state up was rekeying',
+    'warning cleared piling-up out',
+    'warning cleared piling-up in',
+  ]);
+});
+
+test('an old SA that never goes is told in time, though two are no pile', () => {
+  const world = running();
+  world.addSa(0x1002);
+  world.look().pass(600_000);
+  const told = world.told();
+  assert(told.includes('warning raised piling-up out'), told.join('\n'));
+  assert.notEqual(world.only.state, 'rekeying');
+});
+
+test('SAs for each CPU are no pile', () => {
+  const world = new World();
+  world.addPolicies();
+  world.addPair(0x1000);
+  for (let cpu = 0; cpu < 8; cpu++) world.addPair(0x1001 + cpu, { pcpu: cpu });
+  world.open().pass(1000);
+  assert.equal(world.only.state, 'up');
+  world.addPair(0x1101, { pcpu: 3 });
+  world.look().pass(100);
+  world.removePair(0x1004);
+  world.look().pass(1000);
+  assert.deepEqual(world.told(), [
+    'state rekeying was up',
+    'rekeyed up out 1004 > 1101 100 ms',
+    'rekeyed up in 9004 > 9101 100 ms',
+    'state up was rekeying',
+  ]);
+});
+
+test('what has policies and no child SA is not up', () => {
+  const world = new World();
+  world.addPolicies();
+  world.open();
+  assert.equal(world.only.state, 'blocked');
+  assert.match(world.only.reason, /no SA/);
+  assert.equal(world.only.upSince, undefined);
+});
+
+test('a tunnel that is down stays in the lists: remembered for a time, or for good if expected', () => {
+  const expected = [
+    { name: 'paris', remote: THERE },
+    { name: 'rome', remote: '192.0.2.3' },
+  ];
+  for (const [options, stays] of [
+    [{}, 0],
+    [{ expected }, 2],
+  ] as const) {
+    const world = new World(options);
+    world.addPolicies();
+    world.addPair(0x1001);
+    world.open();
+    world.removePolicies();
+    world.removePair(0x1001, 812);
+    world.look().pass(1000);
+    assert.deepEqual(world.told(), ['down down was up by deleted 812']);
+    world.pass(3_500_000);
+    assert.equal(world.tunnels.size, stays || 1);
+    world.pass(200_000);
+    assert.equal(world.tunnels.size, stays);
+    assert.deepEqual(world.told(), stays ? [] : ['removed down']);
+  }
+});
+
+test('an expected tunnel that was never seen is down, and becomes the one that comes', () => {
+  const world = new World({ expected: [{ name: 'paris', remote: THERE }] }).open();
+  assert.equal(world.only.id, 'paris');
+  assert.equal(world.only.state, 'down');
+  world.addPair(0x1001);
+  world.addPolicies();
+  world.look();
+  assert.deepEqual(world.told(), ['up up was down']);
+  assert.equal(world.only.name, 'paris');
+  assert.equal(world.only.local, HERE);
+});
+
+test('a thousand rekeys, in whichever order their messages come: not one down', () => {
+  const world = running({}, { thresholds: { idle: 0 } });
+  for (let i = 1; i <= 1000; i++) {
+    const [old, young] = [0x1000 + i, 0x1001 + i];
+    if (i % 3 === 0) {
+      world.removePair(old);
+      if (i % 2 === 0) world.look().pass(20);
+      world.addPair(young);
+    } else {
+      world.addPair(young);
+      if (i % 2 === 0) world.look().pass(5000);
+      world.removePair(old);
+    }
+    world.look().pass(1000);
+  }
+  const told = world.told();
+  assert.equal(told.filter((line) => line.startsWith('rekeyed')).length, 2000);
+  assert.deepEqual([...new Set(told.map((line) => line.replace(/ (out|in) .*/, '')))].sort(), [
+    'rekeyed up',
+    'state rekeying was up',
+    'state up was rekeying',
+  ]);
+  assert.equal(world.only.rekeys, 2000);
+});
+
+test('idle is not down: it is told apart by when it was last used', () => {
+  const world = running();
+  world.watch(3, () => chat(world));
+  world.watch(40);
+  assert.deepEqual(world.told(), ['state idle was up']);
+  assert(world.only.upSince);
+  world.watch(1, () => chat(world));
+  assert.deepEqual(world.told(), ['state up was idle']);
+});
+
+test('a rekey that fails: past the soft limit, then gone with the hard one', () => {
+  const world = running({ soft: 10, hard: 20 });
+  world.pass(9000);
+  world.expire(0x1001, false);
+  world.look().pass(3000);
+  world.pass(7000);
+  world.expire(0x1001, true);
+  world.expire(0x9001, true);
+  world.look().pass(1000);
+  assert.deepEqual(world.told(), ['state expiring was up', 'down down was expiring by expired']);
+  assert.equal(world.only.unreplaced, 2);
+  assert.match(world.only.reason, /hard limit/);
+});
+
+test('policies that outlive their last SA are warned of; those of a trap, put back, are not', () => {
+  const world = running();
+  world.pass(10_000);
+  world.removePair(0x1001);
+  world.look().pass(70_000);
+  assert.deepEqual(world.told(), [
+    'down blocked was up by deleted 0',
+    'warning raised stale-policy',
+  ]);
+  world.addPair(0x1002);
+  world.look();
+  assert.deepEqual(world.told(), ['up up was blocked', 'warning cleared stale-policy']);
+  world.pass(10_000);
+  world.removePair(0x1002);
+  world.removePolicies();
+  world.addPolicies();
+  world.look().pass(70_000);
+  assert.deepEqual(world.told(), ['down blocked was up by deleted 0']);
+});
+
+test('policies without SAs that become more and more are a leak; tunnels that do are not', () => {
+  for (const leaking of [true, false]) {
+    const world = running();
+    for (let i = 1; i <= 70; i++) {
+      const remote = `10.0.0.${i}`;
+      world.addPolicies({ remote, reqid: 100 + i });
+      if (!leaking) world.addPair(0x2000 + i, { daddr: remote, reqid: 100 + i });
+      world.watch(1);
+    }
+    const leaks = world.told().filter((line) => line.includes('leak'));
+    assert.deepEqual(leaks, leaking ? ['warning raised leak policies'] : []);
+  }
+});
+
+test('what was missed is found by a repair, and the cause is not invented', () => {
+  const world = running();
+  world.deaf(() => {
+    world.removePolicies();
+    world.removePair(0x1001);
+  });
+  world.pass(1000);
+  assert.deepEqual(world.told(), ['down down was up by found-missing']);
+});
+
+test('a rekey that was missed by an overrun is a rekey all the same', () => {
+  const world = running();
+  world.pass(3000);
+  world.deaf(() => {
+    world.addPair(0x1002);
+    world.removePair(0x1001);
+  });
+  world.pass(1000);
+  const told = world.told();
+  assert.deepEqual(
+    told.map((line) => line.replace(/ -?\d+ ms/, '')),
+    ['rekeyed up out 1001 > 1002', 'rekeyed up in 9001 > 9002'],
+  );
+});
+
+test('requests for an SA that come again and again', () => {
+  const world = new World();
+  world.addPolicies();
+  world.open();
+  for (let i = 0; i < 12; i++) {
+    world.acquire();
+    world.look().pass(3000);
+  }
+  assert.deepEqual(world.told(), ['state acquiring was blocked', 'warning raised acquire-storm']);
+  assert.equal(world.only.acquires, 12);
+  world.pass(120_000);
+  assert.deepEqual(world.told(), ['state blocked was acquiring', 'warning cleared acquire-storm']);
+});
+
+test('sequence numbers run out', () => {
+  const world = running();
+  world.watch(1, () => world.change(0x1001, { replay: { oseq: 0xe000_0000, seq: 0, bitmap: 0 } }));
+  assert.deepEqual(world.told(), ['warning raised sequence out']);
+  assert.match(world.only.warnings[0]?.text ?? '', /87 %/);
+});
+
+test('bytes run out', () => {
+  const world = new World();
+  world.addPolicies();
+  world.addPair(0x1001);
+  const { lifetime } = world.sa(0x1001);
+  world.change(0x1001, { lifetime: { ...lifetime, hardBytes: 1000n, softBytes: 950n } });
+  world.open();
+  world.watch(1, () => world.carry(0x1001, 9));
+  assert.deepEqual(world.told(), ['warning raised lifetime out bytes']);
+  world.watch(1, () => world.carry(0x1001, 1));
+  assert.deepEqual(world.told(), []);
+  world.pass(2000);
+  assert.deepEqual(world.told(), ['state expiring was up']);
+});
+
+test('packets too late for the replay window, replayed, or forged', () => {
+  for (const [kind, counter] of [
+    ['replay-window', 'replayWindow'],
+    ['replay', 'replay'],
+    ['integrity', 'integrityFailed'],
+  ] as const) {
+    const world = running();
+    const stats = { replayWindow: 0, replay: 0, integrityFailed: 0, [counter]: 3 };
+    world.watch(1, () => world.change(0x9001, { stats }));
+    assert.deepEqual(world.told(), [`warning raised ${kind}`]);
+    assert.equal(world.only.warnings[0]?.value, 3);
+    world.watch(7, () => chat(world));
+    assert.deepEqual(world.told(), [`warning cleared ${kind}`]);
+  }
+});
+
+test('keys that rotate by mark: one tunnel, rekeyed', () => {
+  const [three, four] = [
+    { value: 0x3e00, mask: 0xff00 },
+    { value: 0x4e00, mask: 0xff00 },
+  ];
+  const arriving = { value: 0xd00, mask: 0xf00 };
+  const world = new World();
+  const inbound = { saddr: THERE, daddr: HERE, mark: arriving };
+  world.addPolicy('out', { mark: three });
+  world.addPolicy('in', { mark: arriving });
+  world.addSa(3, { mark: three });
+  world.addSa(0x9003, inbound);
+  world.open().pass(1000);
+  world.addSa(0x9004, inbound);
+  world.addSa(4, { mark: four });
+  world.addPolicy('out', { mark: four });
+  world.look().pass(2000);
+  world.removePolicies(({ mark }) => mark?.value === three.value);
+  world.removeSa(3);
+  world.look().pass(1000);
+  world.removeSa(0x9003);
+  world.look().pass(1000);
+  assert.deepEqual(world.told(), [
+    'state rekeying was up',
+    'rekeyed rekeying out 3 > 4 2000 ms',
+    'rekeyed up in 9003 > 9004 3000 ms',
+    'state up was rekeying',
+  ]);
+  assert.equal(world.only.state, 'up');
+});
+
+test('one SPI for two destinations; those that are reserved may be', () => {
+  const world = running();
+  world.addPair(0x1001 + 0x100, { daddr: '192.0.2.3', reqid: 2 });
+  world.addSa(0x1001, { daddr: '192.0.2.3', reqid: 2 });
+  world.addSa(0x10, { daddr: '192.0.2.4', reqid: 3 });
+  world.addSa(0x10, { daddr: '192.0.2.5', reqid: 4 });
+  world.look().pass(1000);
+  const told = world.told().filter((line) => line.includes('spi-shared'));
+  assert.deepEqual(told, ['warning raised spi-shared out', 'warning raised spi-shared out']);
+  world.removeSa(0x1001);
+  world.look();
+  const after = world.told().filter((line) => line.includes('spi-shared'));
+  assert.equal(after.length, 2);
+});
+
+test('up, but one-way: packets go out and none come in', () => {
+  const world = running();
+  world.watch(3, () => chat(world));
+  world.watch(5, () => world.carry(0x1001, 5));
+  assert.deepEqual(world.told(), ['stalled one-way was up']);
+  assert.match(world.only.reason, /no inbound/);
+  // Still so after a rekey.
+  world.addPair(0x1002);
+  world.removePair(0x1001);
+  world.look();
+  world.watch(1, () => world.carry(0x1002, 5));
+  assert.equal(world.only.state, 'one-way');
+  world.events.length = 0;
+  world.watch(1, () => chat(world, 0x1002));
+  assert.deepEqual(world.told(), ['up up was one-way']);
+});
+
+test('a burst after a pause is not one-way', () => {
+  const world = running({}, { thresholds: { idle: 0 } });
+  world.watch(2, () => chat(world));
+  world.watch(20);
+  world.watch(2, () => world.carry(0x1001, 5));
+  world.watch(1, () => chat(world));
+  assert.deepEqual(world.told(), []);
+});
+
+test('only one SA is left', () => {
+  const world = running();
+  world.removeSa(0x9001);
+  world.look().pass(99);
+  assert.deepEqual(world.told(), []);
+  world.pass(1);
+  assert.deepEqual(world.told(), ['state one-way was up']);
+  assert.match(world.only.reason, /no inbound SA/);
+  assert.equal(world.only.since.monotonic, 1000, 'since it is missing, not since it was told');
+});
+
+test("a flush hits others' tunnels, and says who asked for it", () => {
+  const world = new World();
+  for (let i = 1; i <= 5; i++) {
+    world.addPolicies({ remote: `10.0.0.${i}`, reqid: i });
+    world.addPair(0x1000 + i, { daddr: `10.0.0.${i}`, reqid: i });
+  }
+  world.open().pass(1000);
+  world.flush(4242);
+  world.look().pass(1000);
+  assert.deepEqual(world.told(), Array(5).fill('down blocked was up by flushed 4242'));
+});
+
+test("the age shown is the child's, and time up goes through rekeys", () => {
+  const world = running();
+  const { upSince } = world.only;
+  world.pass(60_000);
+  world.addPair(0x1002);
+  world.removePair(0x1001);
+  world.look();
+  assert.equal(world.only.installed, 1_000_000_000 + 61_000);
+  assert.deepEqual(world.only.upSince, upSince);
+});
+
+test('the peer moves behind its address translation', () => {
+  const world = running();
+  for (let i = 0; i < 3; i++) {
+    world.mapping(0x9001);
+    world.look().pass(60_000);
+  }
+  assert.deepEqual(world.told(), ['warning raised nat-mapping']);
+  assert.equal(world.only.natMappings, 3);
+  assert.equal(world.only.id, `${HERE} > ${THERE} reqid 1`);
+  world.pass(600_000);
+  assert(world.told().includes('warning cleared nat-mapping'));
+});
+
+test('a peer with another address is another tunnel, and the old one says so', () => {
+  const world = running();
+  const there = '198.51.100.7';
+  world.removePair(0x1001);
+  world.removePolicies();
+  world.addPair(0x1001, { daddr: there });
+  world.addPolicies({ remote: there });
+  world.look().pass(1000);
+  assert.deepEqual(world.told(), [
+    'added up',
+    'up up',
+    `down down was up by migrated ${HERE} > ${there} reqid 1`,
+    'removed down',
+  ]);
+  assert.equal(world.only.remote, there);
+});
+
+test('an expected peer with another address is the same tunnel', () => {
+  const world = running({}, { expected: [{ name: 'paris', reqid: 1 }] });
+  const there = '198.51.100.7';
+  world.removePair(0x1001);
+  world.removePolicies();
+  world.addPair(0x1001, { daddr: there });
+  world.addPolicies({ remote: there });
+  world.look().pass(1000);
+  assert.deepEqual(world.told(), []);
+  assert.equal(world.only.remote, there);
+  assert.equal(world.only.state, 'up');
+});
+
+test('the local address goes, and its link', () => {
+  const world = running();
+  world.address(HERE, { address: HERE, link: undefined });
+  world.look();
+  world.address(HERE, undefined);
+  world.look();
+  world.address(HERE, { address: HERE, link: 'eth0' });
+  world.look();
+  assert.deepEqual(world.told(), [
+    'down down was up by address-gone',
+    'up up was down',
+    'down down was up by link-gone',
+  ]);
+  assert.match(world.only.reason, /eth0/);
+});
+
+test('a tunnel that is set up: asked for, there, used', () => {
+  const world = new World().open();
+  world.addPolicies();
+  world.look().pass(500);
+  world.acquire();
+  world.look().pass(80);
+  world.addSa(0x9001, { saddr: THERE, daddr: HERE });
+  world.addSa(0x1001);
+  world.look().pass(1000);
+  assert.deepEqual(world.told(), [
+    'added blocked',
+    'state acquiring was blocked',
+    'up up was acquiring',
+  ]);
+});
+
+test('SAs before their policies are no orphans for the moment between', () => {
+  const world = new World().open();
+  world.addPair(0x1001);
+  world.look().pass(50);
+  assert.equal(world.tunnels.size, 0);
+  world.addPolicies();
+  world.look().pass(1000);
+  assert.deepEqual(world.told(), ['added up', 'up up']);
+});

@@ -1,0 +1,98 @@
+/** What a monitor of tunnels can be told, and what small parts of it do. */
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import fc from 'fast-check';
+import { TUNNEL_THRESHOLDS, TunnelMonitor, type TunnelMonitorOptions } from '../../lib/index.ts';
+import { Deadlines } from '../../lib/tunnel/deadlines.ts';
+import { checkedExpected } from '../../lib/tunnel/expected.ts';
+import { LocalAddresses } from '../../lib/tunnel/local-addresses.ts';
+import { checkedThresholds } from '../../lib/tunnel/thresholds.ts';
+
+test('wrong options are named before anything is opened', async () => {
+  const wrong: [unknown, RegExp][] = [
+    [7, /options must be an object/],
+    [{ treshold: {} }, /options\.treshold is no option/],
+    [{ monitor: {} }, /options\.monitor must be an XfrmMonitor/],
+    [{ thresholds: { idel: 1 } }, /options\.thresholds\.idel is no option/],
+    [{ thresholds: { idle: -1 } }, /options\.thresholds\.idle must be an integer/],
+    [
+      { thresholds: { sequence: 2 } },
+      /options\.thresholds\.sequence must be above 0 and at most 1/,
+    ],
+    [{ thresholds: { lifetime: '1' } }, /options\.thresholds\.lifetime must be a number/],
+    [{ expected: 'paris' }, /options\.expected must be an array/],
+    [{ expected: [{}] }, /options\.expected\[0\] names no tunnel/],
+    [{ expected: [{ remote: 'paris' }] }, /options\.expected\[0\]\.remote must be an IP address/],
+    [{ expected: [{ reqid: -1 }] }, /options\.expected\[0\]\.reqid must be an integer/],
+    [
+      { expected: [{ remote: '::1' }, { remote: '0::1' }] },
+      /expected\[1\]\.name: .* is there twice/,
+    ],
+    [{ expected: [{ peer: '::1' }] }, /options\.expected\[0\]\.peer is no option/],
+  ];
+  for (const [options, message] of wrong) {
+    await assert.rejects(TunnelMonitor.open(options as TunnelMonitorOptions), message);
+  }
+});
+
+test('thresholds that are not given have their defaults; addresses are written as the kernel’s are', () => {
+  assert.equal(checkedThresholds(undefined), TUNNEL_THRESHOLDS);
+  assert.deepEqual(checkedThresholds({ idle: 5 }), { ...TUNNEL_THRESHOLDS, idle: 5 });
+  const [one] = checkedExpected([{ remote: '2001:DB8:0::1', reqid: 7 }]);
+  assert.deepEqual(one, { remote: '2001:db8::1', reqid: 7, name: 'any > 2001:db8::1 reqid 7' });
+});
+
+test('deadlines come in order, the last one set of each owner', () => {
+  const steps = fc.array(fc.tuple(fc.nat(20), fc.oneof(fc.nat(1000), fc.constant(Infinity))));
+  fc.assert(
+    fc.property(steps, (all) => {
+      const owners = Array.from({ length: 21 }, (_, index) => ({ index }));
+      const deadlines = new Deadlines<{ index: number }>();
+      const model = new Map<number, number>();
+      for (const [index, at] of all) {
+        deadlines.set(owners[index] as { index: number }, at);
+        model.set(index, at);
+      }
+      const wanted = [...model].filter(([, at]) => at < Infinity);
+      assert.equal(deadlines.next, Math.min(Infinity, ...wanted.map(([, at]) => at)));
+      const due = [...deadlines.due(500)].map(({ index }) => index);
+      const early = wanted.filter(([, at]) => at <= 500);
+      assert.deepEqual([...due].sort(), early.map(([index]) => index).sort());
+      assert.deepEqual(
+        due.map((index) => model.get(index)),
+        early.map(([, at]) => at).sort((a, b) => a - b),
+      );
+      assert.equal([...deadlines.due(2000)].length, wanted.length - early.length);
+      assert.equal(deadlines.next, Infinity);
+    }),
+    { seed: 1, numRuns: 1000 },
+  );
+});
+
+test('addresses of this host: there, on a link that is down, gone', () => {
+  const link = (up: boolean) => ({
+    index: 2,
+    name: 'eth0',
+    flags: { mask: Number(up), names: up ? ['up'] : [] },
+  });
+  const address = { index: 2, address: '192.0.2.1', local: '192.0.2.1' };
+  const local = new LocalAddresses();
+  const event = (kind: string, about: object) => local.event({ kind, ...about } as never);
+  assert.deepEqual(local.replace([address] as never, [link(true)] as never), ['192.0.2.1']);
+  assert(local.isLocal('192.0.2.1'));
+  assert(!local.isLocal('192.0.2.2'));
+  assert.deepEqual(event('NEWLINK', { link: link(true) }), []);
+  assert.deepEqual(event('NEWLINK', { link: link(false) }), ['192.0.2.1']);
+  assert.deepEqual(local.lost('192.0.2.1'), { address: '192.0.2.1', link: 'eth0' });
+  assert.deepEqual(event('NEWLINK', { link: link(true) }), ['192.0.2.1']);
+  assert.equal(local.lost('192.0.2.1'), undefined);
+  assert.deepEqual(event('DELADDR', { address }), ['192.0.2.1']);
+  assert.deepEqual(local.lost('192.0.2.1'), { address: '192.0.2.1', link: undefined });
+  assert(local.isLocal('192.0.2.1'), 'it was');
+  // On another link it is as good.
+  assert.deepEqual(event('NEWADDR', { address: { ...address, index: 3 } }), ['192.0.2.1']);
+  assert.equal(local.lost('192.0.2.1'), undefined);
+  // After a loss of events, lists say what went.
+  assert.deepEqual(local.replace([], [link(true)] as never), ['192.0.2.1']);
+  assert.deepEqual(local.lost('192.0.2.1'), { address: '192.0.2.1', link: undefined });
+});

@@ -1,0 +1,202 @@
+/** The state of a tunnel: each by itself, then what holds of all. */
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import fc from 'fast-check';
+import { isUp, TUNNEL_STATES, TUNNEL_THRESHOLDS } from '../../lib/index.ts';
+import { judge, type Sighted, type Sighting, type Verdict } from '../../lib/tunnel/state.ts';
+
+const WALL = 1_000_000_000;
+const at = (monotonic: number) => ({ wall: WALL + monotonic, monotonic });
+const L = TUNNEL_THRESHOLDS;
+
+const sa = (spi: number, more: Partial<Sighted> = {}): Sighted => ({
+  spi,
+  slot: 'esp',
+  addedAt: 0,
+  softAt: undefined,
+  hardAt: undefined,
+  ...more,
+});
+
+const WORKS: Sighting = {
+  sas: { out: [sa(1)], in: [sa(2)] },
+  missing: { out: [], in: [] },
+  larval: 0,
+  policies: 3,
+  acquiredAt: undefined,
+  unreachable: undefined,
+  expired: false,
+  packets: { out: 0n, in: 0n },
+  lastUsed: { out: undefined, in: undefined },
+  countedAt: at(0),
+  words: { out: 'outbound', in: 'inbound' },
+  since: undefined,
+};
+const EMPTY = { ...WORKS, sas: { out: [], in: [] } };
+
+/** The state when it has been so for long enough. */
+function settled(seen: Sighting, time = 1000, before?: Verdict): Verdict {
+  const first = judge(seen, before, at(time), L);
+  return judge(seen, first, at(time + L.settle), L);
+}
+
+for (const [what, seen, state, reason] of [
+  ['SAs both ways and policies', WORKS, 'up', /both/],
+  ['nothing', { ...EMPTY, policies: 0 }, 'down', /neither/],
+  ['policies alone', EMPTY, 'blocked', /no SA/],
+  ['policies, after a hard limit', { ...EMPTY, expired: true }, 'down', /hard limit/],
+  ['a larval SA', { ...EMPTY, larval: 1 }, 'acquiring', /asked for/],
+  ['an ACQUIRE', { ...EMPTY, acquiredAt: 900 }, 'acquiring', /asked for/],
+  ['SAs alone', { ...WORKS, policies: 0 }, 'orphan', /no policy/],
+  ['one SA alone', { ...WORKS, policies: 0, sas: { out: [sa(1)], in: [] } }, 'orphan', /no policy/],
+  ['no inbound SA', { ...WORKS, sas: { out: [sa(1)], in: [] } }, 'one-way', /no inbound SA/],
+  ['no outbound SA', { ...WORKS, sas: { out: [], in: [sa(1)] } }, 'one-way', /no outbound SA/],
+  ['no SA of AH', { ...WORKS, missing: { out: ['ah'], in: [] } }, 'one-way', /outbound SA of ah/],
+  ['nor inbound', { ...WORKS, missing: { out: ['ah'], in: ['ah'] } }, 'blocked', /of ah/],
+  [
+    'old and new',
+    { ...WORKS, sas: { out: [sa(1), sa(3)], in: [sa(2)] } },
+    'rekeying',
+    /0x00000003/,
+  ],
+  [
+    'two that stand beside each other',
+    { ...WORKS, sas: { out: [sa(1), sa(3, { slot: 'esp cpu 1' })], in: [sa(2)] } },
+    'up',
+    /both/,
+  ],
+  [
+    'past a soft limit',
+    { ...WORKS, sas: { out: [sa(1, { softAt: WALL - L.successor })], in: [sa(2)] } },
+    'expiring',
+    /outbound SA 0x00000001 is past a soft/,
+  ],
+  [
+    'past a soft limit, with a successor',
+    { ...WORKS, sas: { out: [sa(1, { softAt: WALL - L.successor }), sa(3)], in: [sa(2)] } },
+    'rekeying',
+    /successor/,
+  ],
+  [
+    'near a hard limit',
+    { ...WORKS, sas: { out: [sa(1)], in: [sa(2, { hardAt: WALL })] } },
+    'expiring',
+    /inbound SA 0x00000002 is near a hard/,
+  ],
+  ['its address gone', { ...WORKS, unreachable: 'no address' }, 'down', /no address/],
+] as const) {
+  test(`${what}: ${state}`, () => {
+    const verdict = settled(seen as Sighting);
+    assert.equal(verdict.state, state);
+    assert.match(verdict.reason, reason);
+    assert.equal(verdict.upSince !== undefined, isUp(state));
+  });
+}
+
+test('what is missing is told when it is missing for long enough, and then since it is', () => {
+  const up = judge(WORKS, undefined, at(0), L);
+  const missing = judge(EMPTY, up, at(500), L);
+  assert.equal(missing.state, 'up');
+  assert.equal(missing.next, 500 + L.settle);
+  assert.equal(judge(EMPTY, missing, at(599), L).state, 'up');
+  const told = judge(EMPTY, missing, at(600), L);
+  assert.deepEqual([told.state, told.since], ['blocked', at(500)]);
+  // What comes back meanwhile was never away.
+  const back = judge(WORKS, missing, at(550), L);
+  assert.deepEqual([back.state, back.since, back.pending], ['up', up.since, undefined]);
+  // What gets better is told at once, and a new tunnel that works too.
+  assert.equal(judge(WORKS, told, at(601), L).state, 'up');
+  assert.equal(judge(EMPTY, undefined, at(0), L).state, undefined);
+});
+
+test('idle by what kernels tell: last use, or counters that stand', () => {
+  const used = { ...WORKS, lastUsed: { out: WALL + 5000, in: WALL } };
+  const first = judge(used, undefined, at(5000), L);
+  assert.equal(first.next, 5000 + L.idle);
+  assert.equal(judge(used, first, at(5000 + L.idle), L).state, 'idle');
+  // An older kernel: only the first use is known, and the counters move.
+  const moved = { ...used, packets: { out: 9n, in: 9n }, countedAt: at(100_000) };
+  const second = judge(moved, first, at(100_000), L);
+  assert.equal(judge(moved, second, at(5000 + L.idle), L).state, 'up');
+  assert.equal(judge(moved, second, at(100_000 + L.idle), L).state, 'idle');
+});
+
+const moment = fc.integer({ min: -50_000, max: 700_000 });
+const optional = <T>(of: fc.Arbitrary<T>) => fc.option(of, { nil: undefined });
+const anySa = fc.record({
+  spi: fc.integer({ min: 1, max: 9 }),
+  slot: fc.constantFrom('esp', 'esp cpu 1'),
+  addedAt: moment,
+  softAt: optional(moment.map((time) => WALL + time)),
+  hardAt: optional(moment.map((time) => WALL + time)),
+});
+const each = <T>(of: fc.Arbitrary<T>) => fc.record({ out: of, in: of });
+const anySighting: fc.Arbitrary<Sighting> = fc.record({
+  sas: each(fc.array(anySa, { maxLength: 3 })),
+  missing: each(fc.subarray(['esp', 'ah'] as const, { maxLength: 1 })),
+  larval: fc.integer({ min: 0, max: 1 }),
+  policies: fc.integer({ min: 0, max: 2 }),
+  acquiredAt: optional(moment),
+  unreachable: fc.option(fc.constant('gone'), { nil: undefined, freq: 9 }),
+  expired: fc.boolean(),
+  packets: each(fc.bigInt({ min: 0n, max: 3n })),
+  lastUsed: each(optional(moment.map((time) => WALL + time))),
+  countedAt: moment.map(at),
+  words: fc.constant(WORKS.words),
+  since: fc.constant(undefined),
+});
+/** What is seen, and how long it is looked at; sometimes the same as before. */
+const history = fc.array(
+  fc.record({ seen: optional(anySighting), after: fc.integer({ min: 0, max: 200_000 }) }),
+  { minLength: 1, maxLength: 12 },
+);
+
+test('whatever is seen: there is a state, the same for the same; since goes forward; no moment is missed', () => {
+  fc.assert(
+    fc.property(history, fc.nat(), (steps, chance) => {
+      let [seen, time, before]: [Sighting, number, Verdict | undefined] = [WORKS, 0, undefined];
+      for (const step of steps) {
+        // Counters are never read in the future, nor read backwards.
+        const sighting: Sighting = step.seen ?? seen;
+        const countedAt = at(
+          Math.min(Math.max(sighting.countedAt.monotonic, seen.countedAt.monotonic), time),
+        );
+        seen = { ...sighting, countedAt };
+        const verdict: Verdict = judge(seen, before, at(time), L);
+        assert.deepEqual(judge(seen, before, at(time), L), verdict);
+        if (verdict.state === undefined) assert(verdict.next <= time + L.settle);
+        else assert(TUNNEL_STATES.includes(verdict.state) && verdict.reason !== '');
+        if (before?.state) {
+          assert(verdict.since.monotonic >= before.since.monotonic, 'since goes forward');
+          if (verdict.state === before.state) assert.deepEqual(verdict.since, before.since);
+        }
+        assert(verdict.since.monotonic <= time);
+        assert(verdict.next > time, 'the next moment is to come');
+        assert.equal(
+          verdict.upSince !== undefined,
+          verdict.state !== undefined && isUp(verdict.state),
+        );
+        // Before the moment it names it says the same, if nothing else changes.
+        const until = Math.min(verdict.next, time + 1_000_000);
+        const between = time + Math.floor(((chance % 1000) / 1000) * (until - time));
+        if (between < verdict.next) {
+          const again = judge(seen, verdict, at(between), L);
+          assert.deepEqual(
+            [again.state, again.since, again.reason],
+            [verdict.state, verdict.since, verdict.reason],
+          );
+        }
+        before = verdict;
+        time += step.after;
+      }
+      // Left alone, it comes to an end: no moment asks for another without end.
+      let looks = 0;
+      for (let last = before as Verdict; last.next < Number.POSITIVE_INFINITY; looks++) {
+        time = Math.max(time, last.next);
+        last = judge(seen, last, at(time), L);
+        assert(looks < 20, 'it looks again and again');
+      }
+    }),
+    { numRuns: 3000, seed: Number(process.env.NETLINK_XFRM_SEED ?? 1) },
+  );
+});

@@ -1,0 +1,260 @@
+/** What the command says of tunnels, as text and as JSON. */
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import pc from 'picocolors';
+import { formatJson, type JsonRecord } from '../../lib/cli/json.ts';
+import { formatTunnelChange } from '../../lib/cli/tunnel-change-text.ts';
+import { changeJson, tunnelJson, warningJson } from '../../lib/cli/tunnel-json.ts';
+import { RateMeter } from '../../lib/cli/tunnel-rates.ts';
+import { tunnelTable } from '../../lib/cli/tunnel-table.ts';
+import { describeTunnel, sayTunnel } from '../../lib/cli/tunnel-text.ts';
+import type { DownCause, Tunnel, TunnelChange } from '../../lib/index.ts';
+import { checkLine, schemaKinds } from '../schema.ts';
+import { ago, leak, missing, NOW, piling, sa, tunnel } from './tunnel-samples.ts';
+
+const plain = pc.createColors(false);
+const claimant = { portId: 812, pid: 812, process: 'char\x1bon' };
+const time = ago(0);
+
+test('a tunnel in a pipe is one line, with times that do not move', () => {
+  assert.equal(
+    describeTunnel(tunnel(), plain),
+    'up 192.0.2.1 > 198.51.100.7 esp tunnel reqid 7 since 2026-01-02T11:59:00Z ' +
+      'up-since 2026-01-02T08:48:00Z sas 1 in 1 out in 1572864B/1200p out 0B/0p ' +
+      'installed 2026-01-02T11:56:00Z rekey-by 2026-01-02T12:30:00Z expires 2026-01-02T12:56:00Z ' +
+      'rekeys 2 reason "SAs in both directions"',
+  );
+  assert.equal(
+    describeTunnel(missing({ warnings: [piling] }), plain),
+    'down rome any > 198.51.100.8 since 2026-01-02T11:58:30Z sas 0 in 0 out in 0B/0p out 0B/0p ' +
+      'reason "there are neither SAs nor policies" warning "piling-up out: 5 SAs do the work of one"',
+  );
+});
+
+test('marks and interface ids are told, for each direction where they differ', () => {
+  const mark = { value: 0x10, mask: 0xff };
+  const line = (more: Partial<Tunnel>) => describeTunnel(tunnel(more), plain);
+  assert.match(line({ ifId: { in: 5, out: 5 } }), / reqid 7 if_id 0x5 since/);
+  assert.match(line({ ifId: { in: 5, out: 6 } }), / if_id 0x5 in if_id 0x6 out since/);
+  assert.match(line({ mark: { in: undefined, out: mark } }), / mark 0x10\/0xff out since/);
+  const encap = { type: 'espinudp', sport: 4500, dport: 4501, oa: '0.0.0.0' } as const;
+  assert.match(line({ encap }), / espinudp 4500>4501 since/);
+  assert.match(line({ directed: false }), /^up 192\.0\.2\.1 <> 198\.51\.100\.7 /);
+  assert.match(line({ larval: [sa('out', 0)] }), / out 1 larval in /);
+});
+
+test('people are told durations', () => {
+  assert.equal(
+    sayTunnel(tunnel(), plain, NOW),
+    '192.0.2.1 > 198.51.100.7 reqid 7 up 3h 12m, rekeyed 4m ago, expires in 56m',
+  );
+  assert.equal(
+    sayTunnel(tunnel({ state: 'idle', reason: 'it was never used', rekeys: 0 }), plain, NOW),
+    '192.0.2.1 > 198.51.100.7 reqid 7 idle 1m, up 3h 12m, installed 4m ago, expires in 56m, it was never used',
+  );
+  assert.equal(
+    sayTunnel(missing(), plain, NOW),
+    'rome any > 198.51.100.8 down 1m 30s, there are neither SAs nor policies',
+  );
+});
+
+test('a table has no column without content, and rates where there are some', () => {
+  const table = (tunnels: Tunnel[], rates = () => undefined as never) =>
+    tunnelTable(tunnels, plain, NOW, rates);
+  assert.deepEqual(table([missing()]), [
+    'STATE  FOR     TUNNEL                   WHY',
+    'down   1m 30s  rome any > 198.51.100.8  there are neither SAs nor policies',
+  ]);
+  assert.deepEqual(
+    table([tunnel({ warnings: [piling] })], () => ({ in: 2048, out: 0 }) as never),
+    [
+      'STATE  FOR     TUNNEL                    ID  IN                  KEYED   EXPIRES  WHY',
+      'up     3h 12m  192.0.2.1 > 198.51.100.7  #7  1.5 MiB  2.0 KiB/s  4m ago  in 56m   piling-up out: 5 SAs do the work of one',
+    ],
+  );
+  assert.match(table([])[0] ?? '', /^STATE {2}FOR {2}TUNNEL {2}ID {2}IN {2}OUT {2}KEYED/);
+});
+
+test('rates come from two readings of the counters, and from nothing less', () => {
+  const meter = new RateMeter();
+  const of = (bytes: bigint, at: number, id = 'a') => {
+    const traffic = { in: { bytes, packets: 1n, lastUsed: undefined }, out: tunnel().traffic.out };
+    meter.update({ tunnels: [tunnel({ id, traffic })], counted: { wall: 0, monotonic: at } });
+    return meter.of(id);
+  };
+  assert.equal(of(1000n, 5000), undefined);
+  assert.deepEqual(of(5000n, 7000), { in: 2000, out: 0 });
+  // The same reading again, whatever the tunnels say.
+  assert.deepEqual(of(9000n, 7000), { in: 2000, out: 0 });
+  assert.deepEqual(of(0n, 8000), { in: 0, out: 0 });
+  assert.equal(of(1n, 9000, 'b'), undefined);
+});
+
+const causes: [DownCause, string][] = [
+  [{ kind: 'deleted', by: claimant }, 'deleted, claimed by char\\x1bon[812]'],
+  [
+    { kind: 'flushed', by: { ...claimant, pid: undefined, process: undefined } },
+    'flushed, claims port 812',
+  ],
+  [{ kind: 'deleted', by: { portId: 0, pid: undefined, process: undefined } }, 'deleted'],
+  [{ kind: 'expired' }, 'expired without a successor'],
+  [{ kind: 'address-gone', address: '192.0.2.1' }, 'the address 192.0.2.1 is gone'],
+  [
+    { kind: 'link-gone', address: '192.0.2.1', link: 'e\x9b0' },
+    'the link e\\x9b0 of 192.0.2.1 is gone or down',
+  ],
+  [{ kind: 'migrated', to: 'paris' }, 'moved to paris'],
+  [{ kind: 'migrated', to: undefined }, 'moved'],
+  [{ kind: 'found-missing' }, 'found without SAs by a repair'],
+  [{ kind: 'unknown' }, 'nobody said why'],
+];
+
+const up = tunnel();
+const compared = { added: 1, updated: 0, removed: 2, rounds: 1, overruns: 1, took: 12.6, time };
+const changes: [TunnelChange, string][] = [
+  [{ kind: 'added', tunnel: up, time }, 'added     TITLE: up, SAs in both directions'],
+  [{ kind: 'up', tunnel: up, before: 'blocked', time }, 'up        TITLE: up, was blocked'],
+  [{ kind: 'up', tunnel: up, before: undefined, time }, 'up        TITLE: up, new'],
+  ...causes.map(([cause, text]): [TunnelChange, string] => [
+    { kind: 'down', tunnel: tunnel({ state: 'blocked' }), before: 'up', cause, time },
+    `down      TITLE: blocked, ${text}, was up`,
+  ]),
+  [
+    {
+      kind: 'rekeyed',
+      tunnel: up,
+      direction: 'in',
+      protocol: 'esp',
+      from: 0x1001,
+      to: 0x1002,
+      overlap: 20.4,
+      time,
+    },
+    'rekeyed   TITLE: in esp 0x00001001 > 0x00001002, both for 20 ms',
+  ],
+  [
+    {
+      kind: 'rekeyed',
+      tunnel: up,
+      direction: 'out',
+      protocol: 'esp',
+      from: 1,
+      to: 2,
+      overlap: -5,
+      time,
+    },
+    'rekeyed   TITLE: out esp 0x00000001 > 0x00000002, neither for 5 ms',
+  ],
+  [
+    {
+      kind: 'stalled',
+      tunnel: tunnel({ state: 'one-way', reason: 'none \x1b come' }),
+      before: 'up',
+      time,
+    },
+    'stalled   TITLE: one-way, none \\x1b come, was up',
+  ],
+  [
+    { kind: 'state', tunnel: tunnel({ state: 'idle', reason: 'quiet' }), before: 'up', time },
+    'state     TITLE: idle, quiet, was up',
+  ],
+  [
+    { kind: 'warning', raised: true, warning: piling, tunnel: up, time },
+    'warning   TITLE: piling-up out: 5 SAs do the work of one',
+  ],
+  [
+    { kind: 'warning', raised: false, warning: leak, tunnel: undefined, time },
+    'warning   host: over: leak policies: they grow',
+  ],
+  [{ kind: 'removed', tunnel: up, time }, 'removed   TITLE: up, SAs in both directions'],
+  [
+    { kind: 'overrun', code: 'ENOBUFS', slowConsumer: false, time },
+    'overrun   events were lost before this line (ENOBUFS); a repair is under way',
+  ],
+  [
+    { kind: 'overrun', code: 'ENOBUFS', slowConsumer: true, time },
+    'overrun   changes were lost before this line: they were not read fast enough (ENOBUFS)',
+  ],
+  [
+    { kind: 'repaired', ...compared },
+    'repaired  SAs and policies: 1 added, 0 updated, 2 removed, took 13 ms',
+  ],
+  [
+    { kind: 'refreshed', ...compared },
+    'refreshed SAs and policies: 1 added, 0 updated, 2 removed, took 13 ms',
+  ],
+  [
+    { kind: 'malformed', protocol: 'xfrm', reason: 'od\x07d', path: ['NEWSA'], offset: 4, time },
+    'malformed NEWSA › od\\x07d (offset 4)',
+  ],
+];
+
+test('each change is a line', () => {
+  for (const [change, text] of changes) {
+    const expected = text.replace('TITLE', '192.0.2.1 > 198.51.100.7 reqid 7');
+    assert.match(formatTunnelChange(change, plain), /^\d\d:\d\d:\d\d\.\d{3} /);
+    assert.equal(formatTunnelChange(change, plain).slice(13), expected);
+    assert.equal(formatTunnelChange(change, plain, 'blue').slice(13), `blue ${expected}`);
+  }
+  const [[added] = []] = changes;
+  assert(added);
+  const colored = formatTunnelChange(added, pc.createColors(true));
+  assert(colored.includes('\x1b[32madded    \x1b[39m'));
+});
+
+test('what foreign text holds never reaches the terminal as it is', () => {
+  const foul = '\x1b]0;x\x07"|\u009b31m';
+  const one = tunnel({ name: foul, reason: foul, warnings: [{ ...piling, text: foul }] });
+  const texts = [
+    describeTunnel(one, plain),
+    sayTunnel({ ...one, state: 'idle' }, plain, NOW),
+    ...tunnelTable([{ ...one, state: 'idle' }], plain, NOW),
+    formatTunnelChange({ kind: 'state', tunnel: one, before: 'up', time }, plain),
+  ];
+  // biome-ignore lint/suspicious/noControlCharactersInRegex: they must not be there
+  for (const text of texts) assert.doesNotMatch(text, /[\x00-\x1f\x7f-\x9f]/);
+  assert.match(texts[0] ?? '', /reason "\\x1b\]0;x\\x07\\"\|\\x9b31m"/);
+});
+
+test('JSON of tunnels and of all their changes holds to the schema, with absolute times', () => {
+  const records: JsonRecord[] = [
+    { kind: 'tunnel', time, tunnel: tunnelJson(up) },
+    { kind: 'tunnel', time, tunnel: tunnelJson(missing({ warnings: [piling] })) },
+    {
+      kind: 'tunnel',
+      time,
+      tunnel: tunnelJson(
+        tunnel({
+          ifId: { in: 5, out: undefined },
+          mark: { in: undefined, out: { value: 1, mask: 2 } },
+          encap: { type: 'espinudp', sport: 4500, dport: 4500, oa: '0.0.0.0' },
+          larval: [sa('out', 0)],
+        }),
+      ),
+    },
+    { kind: 'host-warning', time, warning: warningJson(leak) },
+    ...changes.map(([change]) => changeJson(change)),
+  ];
+  const lines = records.map((one) => formatJson(one, false));
+  const seen = new Set(lines.map(checkLine));
+  const ours = schemaKinds.filter((kind) => /^(tunnel|host-warning)/.test(kind));
+  assert.deepEqual(
+    ours.filter((kind) => !seen.has(kind)),
+    [],
+  );
+  const [first = ''] = lines;
+  const { tunnel: one } = JSON.parse(first);
+  assert.equal(one.since, '2026-01-02T11:59:00.000Z');
+  assert.equal(one.traffic.in.bytes, '1572864');
+  assert.equal(one.expiry.out.hard, '2026-01-02T12:56:00.000Z');
+  assert.deepEqual(one.sas.in[0], {
+    saddr: '198.51.100.7',
+    daddr: '192.0.2.1',
+    proto: 'esp',
+    spi: 0x2001,
+    added: '2026-01-02T11:56:00.000Z',
+    bytes: '1200',
+    packets: '3',
+  });
+  for (const line of lines) assert(!/key/i.test(line.replaceAll('rekey', '')), line);
+});

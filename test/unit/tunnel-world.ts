@@ -1,0 +1,404 @@
+/**
+ * A host with tunnels, without a kernel: what happens to its SAs and policies goes, as the kernel's
+ * events, through the live table into the join, and what is told of tunnels is written down.
+ * @module
+ */
+import { XFRM_INF } from '../../lib/constants.ts';
+import type {
+  ExpectedTunnel,
+  Mark,
+  Tunnel,
+  TunnelEvent,
+  TunnelThresholds,
+  XfrmEvent,
+  XfrmPolicy,
+  XfrmState,
+} from '../../lib/index.ts';
+import { Reconciler } from '../../lib/monitor/reconciler.ts';
+import type { XfrmKinds } from '../../lib/monitor/xfrm-objects.ts';
+import { xfrmFamily } from '../../lib/monitor/xfrm-table.ts';
+import { checkedExpected } from '../../lib/tunnel/expected.ts';
+import type { LostAddress } from '../../lib/tunnel/local-addresses.ts';
+import { checkedThresholds } from '../../lib/tunnel/thresholds.ts';
+import { Tunnels } from '../../lib/tunnel/tunnels.ts';
+import { StateFlags } from '../../lib/xfrm/names.ts';
+
+/** This host, and the other end of most tunnels. */
+export const HERE = '192.0.2.1';
+export const THERE = '192.0.2.2';
+const NONE = {
+  softBytes: XFRM_INF,
+  hardBytes: XFRM_INF,
+  softPackets: XFRM_INF,
+  hardPackets: XFRM_INF,
+  softAddSeconds: 0n,
+  hardAddSeconds: 0n,
+  softUseSeconds: 0n,
+  hardUseSeconds: 0n,
+};
+const ANY = {
+  daddr: '0.0.0.0',
+  saddr: '0.0.0.0',
+  dport: 0,
+  dportMask: 0,
+  sport: 0,
+  sportMask: 0,
+  family: 'inet',
+  prefixlenD: 0,
+  prefixlenS: 0,
+  proto: 0,
+  ifindex: 0,
+  user: 0,
+} as const;
+
+/** What a scenario says of an SA; the rest is as usual. */
+export interface SaWish {
+  readonly saddr?: string;
+  readonly daddr?: string;
+  readonly reqid?: number;
+  readonly proto?: 'esp' | 'ah' | 'comp';
+  readonly mark?: Mark;
+  readonly ifId?: number;
+  readonly pcpu?: number;
+  readonly dir?: 'in' | 'out';
+  readonly mode?: 'tunnel' | 'transport';
+  readonly larval?: boolean;
+  /** Seconds. */
+  readonly soft?: number;
+  readonly hard?: number;
+  readonly more?: object;
+}
+
+export interface PolicyWish {
+  readonly local?: string;
+  readonly remote?: string;
+  readonly reqid?: number;
+  readonly mark?: Mark;
+  readonly ifId?: number;
+  /** Of the selector, to tell policies apart. */
+  readonly port?: number;
+  readonly mode?: 'tunnel' | 'transport';
+  readonly protos?: readonly ('esp' | 'ah' | 'comp')[];
+  readonly optional?: boolean;
+  readonly more?: object;
+}
+
+interface WorldOptions {
+  readonly expected?: readonly ExpectedTunnel[];
+  readonly thresholds?: Partial<TunnelThresholds>;
+  readonly locals?: readonly string[];
+}
+
+export class World {
+  /** Of the kernel, the newest first. */
+  states: XfrmState[] = [];
+  policies: XfrmPolicy[] = [];
+  readonly events: TunnelEvent[] = [];
+  readonly tunnels: Tunnels;
+  readonly locals: Set<string>;
+  readonly lost = new Map<string, LostAddress>();
+  /** Milliseconds since the world began, at 1,000,000 s of the wall clock. */
+  time = 0;
+  #indexes = 0;
+  #deaf = false;
+  #opened = false;
+  readonly #table: Reconciler<XfrmKinds, XfrmEvent>;
+
+  constructor({ expected, thresholds, locals = [HERE] }: WorldOptions = {}) {
+    this.locals = new Set(locals);
+    this.#table = new Reconciler<XfrmKinds, XfrmEvent>(
+      xfrmFamily,
+      {
+        now: () => this.now,
+        wakeAfter: () => {},
+        list: () => {
+          for (const state of this.states) this.#table.listed('state', state);
+          for (const policy of this.policies) this.#table.listed('policy', policy);
+        },
+        emit: (change) => {
+          if ('object' in change) this.tunnels.change(change);
+        },
+      },
+      { least: 0, most: 0 },
+    );
+    this.tunnels = new Tunnels(
+      {
+        isLocal: (address) => this.locals.has(address) || this.lost.has(address),
+        lost: (address) => this.lost.get(address),
+        emit: (event) => this.events.push(event),
+        claimant: (portId) => ({ portId, pid: portId || undefined, process: undefined }),
+      },
+      checkedExpected(expected),
+      checkedThresholds(thresholds),
+      this.now,
+    );
+  }
+
+  get now() {
+    return { wall: 1_000_000_000 + this.time, monotonic: this.time };
+  }
+
+  /** The program begins to watch. */
+  open(): this {
+    this.#round();
+    this.tunnels.open(this.#table.tables.state, this.#table.tables.policy, this.now);
+    this.#opened = true;
+    return this;
+  }
+
+  /** So many milliseconds pass. */
+  pass(milliseconds: number): this {
+    const end = this.time + milliseconds;
+    for (let next = this.tunnels.next; next <= end; next = this.tunnels.next) {
+      this.time = Math.max(this.time, next);
+      this.tunnels.flush(this.now);
+    }
+    this.time = end;
+    return this;
+  }
+
+  /** The counters are read, and the tables compared. */
+  refresh(): this {
+    this.#table.refresh();
+    this.#round();
+    this.tunnels.count(this.#table.tables.state, this.now);
+    return this;
+  }
+
+  /** So many readings of the counters, ten seconds apart; before each, something happens. */
+  watch(times: number, before: () => void = () => {}): this {
+    for (let i = 0; i < times; i++) {
+      this.pass(10_000);
+      before();
+      this.refresh();
+    }
+    return this;
+  }
+
+  /** What the kernel tells meanwhile is lost, and then repaired. */
+  deaf(meanwhile: () => void): this {
+    this.#deaf = true;
+    meanwhile();
+    this.#deaf = false;
+    this.#table.lost('ENOBUFS');
+    this.#round();
+    this.tunnels.count(this.#table.tables.state, this.now);
+    return this;
+  }
+
+  #round(): void {
+    this.#table.wake();
+    for (let i = 0; this.#table.waitsForEmpty; i++) {
+      this.#table.empty();
+      if (!this.#table.waitsForEmpty) this.#table.listEnded();
+      this.#table.empty();
+      if (i > 10) throw new Error('the table does not settle');
+    }
+  }
+
+  #tell(event: object, portId = 0): void {
+    if (this.#deaf || !this.#opened) return;
+    const header = { length: 0, type: 0, flags: 0, seq: 0, portId };
+    const whole = { protocol: 'xfrm', header, time: this.now, ...event };
+    this.#table.event(whole as unknown as XfrmEvent);
+  }
+
+  /** What was told is looked at: the end of a batch. */
+  look(): this {
+    if (this.#opened) this.tunnels.flush(this.now);
+    return this;
+  }
+
+  addSa(spi: number, wish: SaWish = {}): XfrmState {
+    const { proto = 'esp', soft = 0, hard = 0, larval = false, more } = wish;
+    const state = {
+      selector: ANY,
+      daddr: wish.daddr ?? THERE,
+      saddr: wish.saddr ?? HERE,
+      spi,
+      proto,
+      lifetime: { ...NONE, softAddSeconds: BigInt(soft), hardAddSeconds: BigInt(hard) },
+      current: { bytes: 0n, packets: 0n, addTime: this.#seconds, useTime: 0n },
+      stats: { replayWindow: 0, replay: 0, integrityFailed: 0 },
+      seq: 0,
+      reqid: wish.reqid ?? 1,
+      family: 'inet',
+      mode: wish.mode ?? 'tunnel',
+      replayWindow: 32,
+      flags: StateFlags.of(0),
+      replay: { oseq: 0, seq: 0, bitmap: 0 },
+      ...(wish.mark && { mark: wish.mark }),
+      ...(wish.ifId && { ifId: wish.ifId }),
+      ...(wish.pcpu !== undefined && { pcpu: wish.pcpu }),
+      ...(wish.dir && { dir: wish.dir }),
+      ...(!larval && proto === 'esp' && { aead: { name: 'gcm', keyBits: 160, icvBits: 128 } }),
+      ...(!larval && proto === 'ah' && { auth: { name: 'sha1', keyBits: 160 } }),
+      ...(!larval && proto === 'comp' && { comp: { name: 'deflate', keyBits: 0 } }),
+      ...more,
+    } as unknown as XfrmState;
+    this.states.unshift(state);
+    if (!larval) this.#tell({ kind: 'NEWSA', state });
+    return state;
+  }
+
+  /** An SA each way: `spi` from here, `spi` + 0x8000 to here. */
+  addPair(spi: number, wish: SaWish = {}): void {
+    this.addSa(spi + 0x8000, { ...wish, saddr: wish.daddr ?? THERE, daddr: wish.saddr ?? HERE });
+    this.addSa(spi, wish);
+  }
+
+  removeSa(spi: number, portId = 0): void {
+    const state = this.#take(spi);
+    this.#tell({ kind: 'DELSA', id: {}, state }, portId);
+  }
+
+  removePair(spi: number, portId = 0): void {
+    this.removeSa(spi, portId);
+    this.removeSa(spi + 0x8000, portId);
+  }
+
+  expire(spi: number, hard: boolean): void {
+    const state = hard ? this.#take(spi) : this.sa(spi);
+    const { aead: _, encap: _e, ...told } = state;
+    this.#tell({ kind: 'EXPIRE', hard, state: told });
+  }
+
+  flush(portId = 0): void {
+    this.states = [];
+    this.#tell({ kind: 'FLUSHSA', proto: 'any' }, portId);
+  }
+
+  /** The policies that go with a pair: out, in and fwd. */
+  addPolicies(wish: PolicyWish = {}): void {
+    for (const dir of ['out', 'in', 'fwd'] as const) this.addPolicy(dir, wish);
+  }
+
+  addPolicy(dir: 'in' | 'out' | 'fwd', wish: PolicyWish = {}): XfrmPolicy {
+    const { local = HERE, remote = THERE, port = 0, mode = 'tunnel', protos = ['esp'] } = wish;
+    const [saddr, daddr] = dir === 'out' ? [local, remote] : [remote, local];
+    const host = { saddr, daddr, prefixlenS: 32, prefixlenD: 32 };
+    const wild = { saddr: '0.0.0.0', daddr: '0.0.0.0' };
+    const policy = {
+      selector: { ...ANY, ...(mode === 'transport' && host), dport: port },
+      lifetime: NONE,
+      current: { bytes: 0n, packets: 0n, addTime: this.#seconds, useTime: 0n },
+      priority: 0,
+      index: ++this.#indexes * 8 + { in: 0, out: 1, fwd: 2 }[dir],
+      dir,
+      action: 'allow',
+      flags: { mask: 0, names: [] },
+      share: 'any',
+      templates: protos.map((proto) => ({
+        ...(mode === 'transport' ? wild : { saddr, daddr }),
+        spi: 0,
+        proto,
+        family: 'inet',
+        reqid: wish.reqid ?? 1,
+        mode,
+        share: 'any',
+        optional: wish.optional ?? false,
+        aalgos: 0,
+        ealgos: 0,
+        calgos: 0,
+      })),
+      ...(wish.mark && { mark: wish.mark }),
+      ...(wish.ifId && { ifId: wish.ifId }),
+      ...wish.more,
+    } as unknown as XfrmPolicy;
+    this.policies.push(policy);
+    this.#tell({ kind: 'NEWPOLICY', policy });
+    return policy;
+  }
+
+  removePolicies(wanted: (policy: XfrmPolicy) => boolean = () => true): void {
+    for (const policy of this.policies.filter(wanted)) {
+      this.policies.splice(this.policies.indexOf(policy), 1);
+      this.#tell({ kind: 'DELPOLICY', id: {}, policy });
+    }
+  }
+
+  acquire(saddr = HERE, daddr = THERE, reqid = 1): void {
+    const acquire = { saddr, daddr, proto: 'esp', templates: [{ proto: 'esp', reqid }] };
+    this.tunnels.asked({ kind: 'ACQUIRE', acquire } as never, this.now);
+  }
+
+  /** The peer of an inbound SA has another address or port. */
+  mapping(spi: number): void {
+    const { daddr, proto } = this.sa(spi);
+    this.tunnels.asked({ kind: 'MAPPING', mapping: { daddr, proto, spi } } as never, this.now);
+  }
+
+  /** Packets go through an SA. */
+  carry(spi: number, packets: number, change: object = {}): void {
+    const state = this.sa(spi);
+    const { current } = state;
+    const counts = {
+      bytes: current.bytes + BigInt(100 * packets),
+      packets: current.packets + BigInt(packets),
+      useTime: current.useTime || this.#seconds,
+    };
+    this.change(spi, { current: { ...current, ...counts }, ...change });
+  }
+
+  /** Something of an SA changes without an event. */
+  change(spi: number, change: object): void {
+    const state = this.sa(spi);
+    this.states[this.states.indexOf(state)] = { ...state, ...change } as XfrmState;
+  }
+
+  sa(spi: number): XfrmState {
+    const state = this.states.find((one) => one.spi === spi);
+    if (!state) throw new Error(`there is no SA 0x${spi.toString(16)}`);
+    return state;
+  }
+
+  /** An address of this host can no longer be used, or can again. */
+  address(address: string, lost: LostAddress | undefined): void {
+    if (lost) this.lost.set(address, lost);
+    else this.lost.delete(address);
+    this.tunnels.addressed([address]);
+  }
+
+  /** The tunnel, where there is but one. */
+  get only(): Tunnel {
+    const [tunnel, ...more] = this.tunnels;
+    if (!tunnel || more.length > 0) throw new Error(`there are ${this.tunnels.size} tunnels`);
+    return tunnel;
+  }
+
+  /** What was told since the last call, a line each. */
+  told(): string[] {
+    return this.events.splice(0).map(normalised);
+  }
+
+  get #seconds(): bigint {
+    return BigInt(Math.floor(this.now.wall / 1000));
+  }
+
+  #take(spi: number): XfrmState {
+    const state = this.sa(spi);
+    this.states.splice(this.states.indexOf(state), 1);
+    return state;
+  }
+}
+
+/** A change as a line without what differs from run to run. */
+export function normalised(event: TunnelEvent): string {
+  const words: unknown[] = [event.kind];
+  if (event.kind === 'warning') {
+    const { raised, warning } = event;
+    words.push(raised ? 'raised' : 'cleared', warning.kind, warning.what);
+  } else words.push(event.tunnel.state);
+  if ('before' in event) words.push(event.before && `was ${event.before}`);
+  if (event.kind === 'down') {
+    const { cause } = event;
+    words.push(`by ${cause.kind}`);
+    if ('by' in cause) words.push(cause.by.portId);
+    if ('to' in cause) words.push(cause.to);
+  }
+  if (event.kind === 'rekeyed') {
+    const { direction, from, to, overlap } = event;
+    words.push(direction, `${from.toString(16)} > ${to.toString(16)}`, `${overlap} ms`);
+  }
+  return words.filter((word) => word !== undefined && word !== '').join(' ');
+}

@@ -1,0 +1,200 @@
+/**
+ * The join of tunnels over random histories of a kernel: what was joined change by change is what is
+ * joined anew from the tables, and what was told leads from one to the next.
+ */
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import fc from 'fast-check';
+import type { ObjectChange, Tunnel, TunnelEvent, XfrmKinds, XfrmPolicy } from '../../lib/index.ts';
+import { checkedThresholds } from '../../lib/tunnel/thresholds.ts';
+import { Tunnels } from '../../lib/tunnel/tunnels.ts';
+import { History } from './history.ts';
+import { World } from './tunnel-world.ts';
+
+const [A, B] = ['192.0.2.1', '192.0.2.2'];
+const seed = Number(process.env.NETLINK_XFRM_SEED ?? 1);
+
+/** What depends on when things happened, and not on what there is, is switched off. */
+const limits = checkedThresholds({
+  idle: 0,
+  stalled: 0,
+  overlap: 0,
+  successor: 0x7fff_ffff,
+  settle: 3,
+});
+
+/** The simulated kernel's policies ask for nothing: give them templates, by what tells them apart. */
+function asking(policy: XfrmPolicy): XfrmPolicy {
+  const { dport } = policy.selector;
+  const [saddr, daddr] = policy.dir === 'out' ? [A, B] : [B, A];
+  const wild = { saddr: '0.0.0.0', daddr: '0.0.0.0' };
+  const template = {
+    saddr,
+    daddr,
+    reqid: dport & 1,
+    proto: 'esp',
+    mode: 'tunnel',
+    optional: false,
+  };
+  const templates = [
+    [template],
+    [template],
+    [{ ...template, ...wild, mode: 'transport' }],
+    [
+      { ...template, optional: true },
+      { ...template, mode: 'transport', proto: 'ah' },
+    ],
+  ][dport];
+  const mark = policy.priority === 2 ? { mark: { value: 1, mask: 1 } } : {};
+  return { ...policy, ...mark, templates } as unknown as XfrmPolicy;
+}
+
+function joined(emit: (event: TunnelEvent) => void, time: number): Tunnels {
+  const host = {
+    isLocal: (address: string) => address === A,
+    lost: () => undefined,
+    emit,
+    claimant: (portId: number) => ({ portId, pid: undefined, process: undefined }),
+  };
+  return new Tunnels(host, [], limits, { wall: time, monotonic: time });
+}
+
+/** What of tunnels is a function of the tables. */
+function facts(tunnels: Iterable<Tunnel>): string[] {
+  const there = [...tunnels].filter(
+    ({ sas, larval, policies }) =>
+      sas.in.length + sas.out.length + larval.length + policies.length > 0,
+  );
+  return there
+    .map(({ local, remote, directed, reqid, sas, larval, policies, state }) => {
+      const uids = (entries: readonly { uid: string }[]) => entries.map(({ uid }) => uid).sort();
+      // A hard limit that took the last SA is remembered, what is a hard limit in time is not the same.
+      const without = state === 'down' || state === 'blocked' || state === 'expiring';
+      return JSON.stringify([
+        [local, remote, directed, reqid],
+        [uids(sas.in), uids(sas.out), uids(larval), uids(policies)],
+        without ? 'without' : state,
+      ]);
+    })
+    .sort();
+}
+
+function runHistory(seed: number, steps: number): void {
+  const history = new History(seed);
+  const { random, kernel, table } = history;
+  let tunnels: Tunnels | undefined;
+  const shown = new Map<string, string>();
+  const replay = (event: TunnelEvent) => {
+    if (event.kind === 'warning') return;
+    const { id, state } = event.tunnel;
+    if (event.kind === 'added') assert(!shown.has(id), `added twice: ${id}`);
+    else assert(shown.has(id), `${event.kind} without being there: ${id}`);
+    if ('before' in event && event.before !== undefined) assert.equal(shown.get(id), event.before);
+    if (event.kind === 'removed') shown.delete(id);
+    else if (event.kind !== 'rekeyed') shown.set(id, state);
+  };
+  const now = () => ({ wall: history.now, monotonic: history.now });
+  const entries = () =>
+    [
+      [...table.tables.state],
+      [...table.tables.policy].map((entry) => ({ ...entry, value: asking(entry.value) })),
+    ] as const;
+  const feed = () => {
+    const changes = history.changes.splice(0);
+    if (tunnels === undefined) {
+      if (!table.synced) return;
+      tunnels = joined(replay, history.now);
+      tunnels.open(...entries(), now());
+      for (const { id, state } of tunnels) shown.set(id, state);
+      return;
+    }
+    for (const change of changes) {
+      // Readings of the counters are left out: they would have everything looked at anew.
+      if (!('object' in change)) continue;
+      const value = change.object === 'policy' ? asking(change.value) : change.value;
+      tunnels.change({ ...change, value } as ObjectChange<XfrmKinds>);
+    }
+    if (random.chance(1, 2)) tunnels.flush(now());
+  };
+  for (let i = 0; i < steps; i++) {
+    if (random.chance(random.pick([1, 4, 16]), 16)) kernel.step(true);
+    if (random.chance(1, 3)) history.program();
+    if (random.chance(1, 3)) history.list();
+    if (random.chance(1, 4)) history.tick();
+    if (random.chance(1, 100)) table.refresh();
+    feed();
+  }
+  kernel.quiet();
+  history.settle();
+  table.refresh();
+  history.settle();
+  feed();
+  // The end of all waiting but that of what is remembered.
+  const live = tunnels as unknown as Tunnels;
+  live.flush(now());
+  history.now += 100_000;
+  live.flush(now());
+  const scratch = joined(() => {}, history.now);
+  scratch.open(...entries(), now());
+  assert.deepEqual(facts(live), facts(scratch));
+  const view = new Map([...live].map(({ id, state }) => [id, state]));
+  assert.deepEqual([...shown].sort(), [...view].sort(), 'replayed');
+  // In the end all goes, and nothing is kept.
+  history.now += 4_000_000;
+  const gone = { kind: 'removed', cause: 'kernel', why: 'deleted', time: now() } as const;
+  for (const { id, uid, value } of table.tables.state) {
+    live.change({ ...gone, object: 'state', id, uid, value });
+  }
+  for (const { id, uid, value } of entries()[1]) {
+    live.change({ ...gone, object: 'policy', id, uid, value });
+  }
+  live.flush(now());
+  for (let i = 0; i < 100 && live.next < Infinity; i++) {
+    history.now = Math.max(history.now, live.next);
+    live.flush(now());
+  }
+  assert.equal(live.size, 0);
+  assert.equal(shown.size, 0);
+}
+
+test(`after any history, what was joined by and by is what is joined anew (seed ${seed})`, () => {
+  fc.assert(fc.property(fc.integer(), fc.integer({ min: 0, max: 200 }), runHistory), {
+    seed,
+    numRuns: 300,
+  });
+});
+
+test('what a change costs does not grow with the number of tunnels: others are not looked at', () => {
+  const world = new World();
+  for (let i = 0; i < 200; i++) {
+    const remote = `10.0.${i}.1`;
+    world.addPolicies({ remote, reqid: i + 1 });
+    world.addPair(0x1000 + i, { daddr: remote, reqid: i + 1 });
+  }
+  world.open();
+  const before = new Map([...world.tunnels].map((tunnel) => [tunnel.id, tunnel]));
+  world.addPair(0x2000, { daddr: '10.0.7.1', reqid: 8 });
+  world.look();
+  const anew = [...world.tunnels].filter((tunnel) => before.get(tunnel.id) !== tunnel);
+  assert.deepEqual(
+    anew.map(({ remote }) => remote),
+    ['10.0.7.1'],
+  );
+});
+
+test('lookups by the other end and by reqid; sorted by trouble', () => {
+  const world = new World();
+  world.addPolicies();
+  world.addPolicies({ remote: '192.0.2.9', reqid: 9 });
+  world.addPair(0x1001, { daddr: '192.0.2.9', reqid: 9 });
+  world.open();
+  assert.deepEqual(
+    world.tunnels.byRemote('192.0.2.9').map(({ state }) => state),
+    ['up'],
+  );
+  assert.deepEqual(
+    world.tunnels.byReqid(1).map(({ state }) => state),
+    ['blocked'],
+  );
+  assert.deepEqual(world.tunnels.byRemote(A), []);
+});

@@ -1,0 +1,259 @@
+/** What events do to a table of SAs and policies: each rule that a history alone would hardly show. */
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { XFRM_INF } from '../../lib/constants.ts';
+import type { XfrmEvent, XfrmPolicy, XfrmState } from '../../lib/index.ts';
+import type { TableChange } from '../../lib/monitor/changes.ts';
+import { Reconciler } from '../../lib/monitor/reconciler.ts';
+import type { XfrmKinds } from '../../lib/monitor/xfrm-objects.ts';
+import { xfrmFamily } from '../../lib/monitor/xfrm-table.ts';
+
+const current = (addTime: number, packets = 0) => ({
+  bytes: BigInt(packets) * 100n,
+  packets: BigInt(packets),
+  addTime: BigInt(addTime),
+  useTime: 0n,
+});
+const lifetime = { softBytes: XFRM_INF, hardBytes: XFRM_INF };
+
+/** An SA that was added at a second; fields that no rule looks at are left out. */
+const sa = (addTime: number, more: object = {}) =>
+  ({
+    saddr: '192.0.2.1',
+    daddr: '192.0.2.2',
+    proto: 'esp',
+    spi: 256,
+    mode: 'tunnel',
+    reqid: 0,
+    seq: 0,
+    lifetime,
+    current: current(addTime),
+    stats: { replayWindow: 0, replay: 0, integrityFailed: 0 },
+    aead: { name: 'rfc4106(gcm(aes))', keyBits: 160, icvBits: 128 },
+    ...more,
+  }) as unknown as XfrmState;
+const larval = (addTime: number, more: object = {}): XfrmState => {
+  const { aead: _, ...rest } = sa(addTime, more);
+  return rest;
+};
+const policy = (addTime: number, more: object = {}) =>
+  ({
+    selector: { saddr: '10.0.0.0', daddr: '10.1.0.0' },
+    index: 8,
+    dir: 'out',
+    lifetime,
+    current: current(addTime),
+    priority: 0,
+    ...more,
+  }) as unknown as XfrmPolicy;
+
+/** An event that was read at a second, when things had been quiet for long, unless one is given. */
+const event = (kind: XfrmEvent['kind'], more: object, second = 5000) =>
+  ({
+    kind,
+    header: { portId: 0 },
+    ...more,
+    time: { wall: second * 1000, monotonic: 0 },
+  }) as unknown as XfrmEvent;
+
+/** A table that has opened with these objects, and what it tells. */
+function opened(states: XfrmState[], policies: XfrmPolicy[] = []) {
+  const changes: TableChange<XfrmKinds>[] = [];
+  const time = { wall: 0, monotonic: 0 };
+  const table = new Reconciler<XfrmKinds, XfrmEvent>(
+    xfrmFamily,
+    {
+      now: () => time,
+      wakeAfter: () => {},
+      list: () => {},
+      emit: (change) => changes.push(change),
+    },
+    { least: 0, most: 0 },
+  );
+  const listed = (states: XfrmState[], policies: XfrmPolicy[] = []) => {
+    for (const state of states) table.listed('state', state);
+    for (const policy of policies) table.listed('policy', policy);
+    table.listEnded();
+    table.empty();
+  };
+  table.wake();
+  table.empty();
+  listed(states, policies);
+  changes.length = 0;
+  return {
+    table,
+    /** A comparison during which these events come. */
+    compare(during: XfrmEvent[], states: XfrmState[], policies: XfrmPolicy[] = []) {
+      table.refresh();
+      table.empty();
+      for (const one of during) table.event(one);
+      listed(states, policies);
+    },
+    /** What was told, and whether another round is due. */
+    told(): [string[], 'right' | 'in doubt'] {
+      const brief = changes.splice(0).map((change) => {
+        const more = 'why' in change ? change.why : 'fields' in change ? change.fields.join() : '';
+        return `${change.kind} ${more}`.trim();
+      });
+      return [brief, table.busy ? 'in doubt' : 'right'];
+    },
+    states: () => Array.from(table.tables.state, ({ value }) => value),
+    policies: () => Array.from(table.tables.policy, ({ value }) => value),
+  };
+}
+
+test('an EXPIRE is for the SA with its add time, also if that is gone', () => {
+  const { table, told, states } = opened([sa(2000)]);
+  table.event(event('EXPIRE', { hard: false, state: larval(1000, { current: current(1000, 9) }) }));
+  assert.deepEqual(told(), [[], 'right']);
+  table.event(event('EXPIRE', { hard: true, state: larval(1000) }));
+  assert.deepEqual(told(), [[], 'in doubt']);
+  assert.deepEqual(states(), [sa(2000)]);
+});
+
+test('a soft EXPIRE brings the counters, a hard one takes the SA away without a round', () => {
+  const { table, told, states } = opened([sa(1000)]);
+  table.event(event('EXPIRE', { hard: false, state: larval(1000, { current: current(1000, 9) }) }));
+  assert.deepEqual(told(), [['expiring'], 'right']);
+  assert.deepEqual(states(), [sa(1000, { current: current(1000, 9) })]);
+  table.event(event('EXPIRE', { hard: true, state: larval(1000) }));
+  assert.deepEqual(told(), [['removed hard-expired'], 'right']);
+});
+
+test('a hard EXPIRE of an SA that is hardly a second old may be of one before it', () => {
+  const { table, told } = opened([sa(1000)]);
+  table.event(event('EXPIRE', { hard: true, state: larval(1000) }, 1001));
+  assert.deepEqual(told(), [['removed hard-expired'], 'in doubt']);
+});
+
+test('a hard EXPIRE while a list is made takes away the SA that the list had', () => {
+  const { compare, told, states } = opened([sa(1000)]);
+  compare([event('EXPIRE', { hard: true, state: larval(1000) })], [sa(1000)]);
+  assert.deepEqual(told(), [['removed hard-expired', 'refreshed'], 'right']);
+  assert.deepEqual(states(), []);
+});
+
+test('POLEXPIRE likewise', () => {
+  const { table, told, policies } = opened([], [policy(2000)]);
+  const soft = event('POLEXPIRE', {
+    hard: false,
+    policy: policy(2000, { current: current(2000, 9) }),
+  });
+  table.event(event('POLEXPIRE', { hard: false, policy: policy(1000) }));
+  assert.deepEqual(told(), [[], 'right']);
+  table.event(soft);
+  assert.deepEqual(told(), [['expiring'], 'right']);
+  assert.equal(policies()[0]?.current.packets, 9n);
+  table.event(event('POLEXPIRE', { hard: true, policy: policy(2000) }));
+  assert.deepEqual(told(), [['removed hard-expired'], 'right']);
+  const other = opened([], [policy(2000)]);
+  other.table.event(event('POLEXPIRE', { hard: true, policy: policy(1000) }));
+  assert.deepEqual(other.told(), [[], 'in doubt']);
+  assert.equal(other.policies().length, 1);
+});
+
+const MARKED = { mark: { value: 1, mask: 1 } };
+
+test('an UPDSA may have been for an SA of another mark that a late EXPIRE takes away', () => {
+  // The UPDSA named a mark, the SA had none, and was gone when the list was made.
+  const { table, compare, told, states } = opened([]);
+  compare([event('UPDSA', { state: sa(1000, MARKED) })], []);
+  assert.deepEqual(told(), [['added', 'refreshed'], 'right']);
+  table.event(event('EXPIRE', { hard: true, state: larval(990) }));
+  assert.deepEqual(told(), [[], 'in doubt']);
+  table.empty();
+  table.listEnded();
+  table.empty();
+  assert.deepEqual(states(), []);
+});
+
+test('so it may be if a DELSA follows while the list is made', () => {
+  const { compare, told } = opened([sa(990)]);
+  const during = [event('UPDSA', { state: sa(1000, MARKED) }), event('DELSA', { state: sa(990) })];
+  compare(during, []);
+  assert.deepEqual(told()[1], 'in doubt');
+});
+
+test('DELSA and FLUSHSA of what was listed as larval may be for one before it', () => {
+  for (const gone of [event('DELSA', { state: larval(900) }), event('FLUSHSA', { proto: 'any' })]) {
+    const { compare, told } = opened([]);
+    compare([gone], [larval(1000)]);
+    assert.deepEqual(told(), [[], 'in doubt']);
+  }
+});
+
+test('a larval SA that timed out while a list was made is gone without doubt', () => {
+  const { compare, told } = opened([]);
+  compare([event('EXPIRE', { hard: true, state: larval(1000) })], [larval(1000)]);
+  assert.deepEqual(told(), [['refreshed'], 'right']);
+});
+
+test('so may NEWSA and DELSA of an SA that had its place', () => {
+  const { compare, told } = opened([]);
+  compare([event('NEWSA', { state: sa(900) }), event('DELSA', { state: sa(900) })], [larval(1000)]);
+  assert.deepEqual(told(), [['added', 'removed deleted'], 'in doubt']);
+});
+
+test('an SA that is listed and announced has the counters of the list', () => {
+  const { compare, told, states } = opened([]);
+  compare([event('NEWSA', { state: sa(1000) })], [sa(1000, { current: current(1000, 5) })]);
+  assert.deepEqual(told(), [['added', 'refreshed'], 'right']);
+  assert.equal(states()[0]?.current.packets, 5n);
+});
+
+test('a comparison tells another incarnation by its add time, its counters, or its keys', () => {
+  for (const [before, after] of [
+    [sa(1000), sa(1001)],
+    [sa(1000, { current: { ...current(1000), bytes: 9n } }), sa(1000)],
+    [sa(1000, { current: { ...current(1000), packets: 9n } }), sa(1000)],
+    [larval(1000), sa(1000)],
+  ] as const) {
+    const { compare, told } = opened([before]);
+    compare([], [after]);
+    assert.deepEqual(told(), [['removed replaced', 'added', 'repaired'], 'right']);
+  }
+  const { compare, told } = opened([sa(1000)]);
+  compare([], [sa(1000, { current: current(1000, 5), reqid: 3 })]);
+  assert.deepEqual(told(), [['updated reqid', 'repaired'], 'right']);
+});
+
+test('a policy with the number of another is another', () => {
+  const { table, told } = opened([], [policy(1000)]);
+  const selector = { saddr: '10.0.0.0', daddr: '10.2.0.0' };
+  table.event(event('UPDPOLICY', { policy: policy(2000, { selector }) }));
+  assert.deepEqual(told(), [['removed replaced', 'added'], 'right']);
+});
+
+test('an UPDPOLICY, which never has the security label, leaves it as listed', () => {
+  const label = { securityContext: { doi: 1, alg: 1, context: 'ipsec' } };
+  const { table, told, policies } = opened([], [policy(1000, label)]);
+  table.event(event('UPDPOLICY', { policy: policy(2000, { priority: 7 }) }));
+  assert.deepEqual(told(), [['updated priority'], 'right']);
+  assert.deepEqual(policies(), [policy(2000, { priority: 7, ...label })]);
+});
+
+test('a policy that an event gives a device may have gone with it', () => {
+  const { compare, told } = opened([]);
+  const given = policy(1000, { offload: { ifindex: 2, flags: 0 } });
+  const during = [policy(1000), given].map((one) => event('UPDPOLICY', { policy: one }));
+  compare(during, []);
+  assert.deepEqual(told(), [['added', 'updated offload'], 'in doubt']);
+});
+
+test('what an UPDSA gives counts where the SA has it too', () => {
+  const encap = { type: 'espinudp', sport: 4500, dport: 4500, oa: '0.0.0.0' };
+  const { table, told, states } = opened([sa(1000)]);
+  table.event(event('UPDSA', { state: sa(2000, { encap, ifId: 5 }) }));
+  assert.deepEqual(told(), [['updated ifId'], 'right']);
+  assert.deepEqual(states(), [sa(1000, { ifId: 5 })]);
+});
+
+test('an SA of a sequence number that two larval SAs have takes the place of one: which, a list tells', () => {
+  const more = { spi: 0, seq: 3 };
+  const { table, told } = opened([
+    larval(900, { ...more, reqid: 1 }),
+    larval(901, { ...more, reqid: 2 }),
+  ]);
+  table.event(event('NEWSA', { state: sa(1000, { seq: 3, reqid: 1 }) }));
+  assert.deepEqual(told()[1], 'in doubt');
+});
