@@ -33,7 +33,7 @@ try {
   const env = buildShim(folder);
   const { injections = 0 } = run([], 'each', env);
   const { failures = 0 } = run([], 'sweep', env);
-  const { tries = 0 } = run(['sh', '-c', 'ulimit -n 64; exec "$@"', 'sh'], 'exhausted');
+  const { tries = 0 } = run(['sh', '-c', 'ulimit -n 256; exec "$@"', 'sh'], 'exhausted');
   if (injections < errorsInTable()) finding(`only ${injections} of ${errorsInTable()} injected`);
   report({
     'errors injected': injections,

@@ -4,6 +4,7 @@
  *
  *     memory.js listen|add COMPLEMENT
  */
+import { XFRM_MSG_FLUSHSA } from '../../lib/constants.ts';
 import { NetlinkSocket, subscribe, XfrmClient } from '../../lib/index.ts';
 import { addon } from '../../lib/socket/addon.ts';
 import { occurrences } from '../../test/kernel/memory.ts';
@@ -20,12 +21,18 @@ if (how === 'listen') {
   const raw = new NetlinkSocket({ protocol: 6 });
   raw.bind({ groups: 4 });
   let during = 0;
-  raw.receive(() => {
-    during += left();
+  const heard = new Promise<void>((resolve) => {
+    raw.receive((batch) => {
+      during += left();
+      for (let i = 0; i < batch.count; i++) {
+        if (batch.view.getUint16(batch.offset(i) + 4, true) === XFRM_MSG_FLUSHSA) resolve();
+      }
+    });
   });
   const events = subscribe({ groups: ['sa'] });
   say({ before: left() });
   for await (const { kind } of events) if (kind === 'FLUSHSA') break;
+  await heard;
   await raw.close();
   await turns();
   const arena = new Uint8Array(addon().arena()).some((byte) => byte !== 0);
