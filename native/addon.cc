@@ -19,19 +19,19 @@ Napi::Value GetArena(const Napi::CallbackInfo& info) {
   return Environment::Of(info.Env())->arena.Value(info.Env());
 }
 
-// enter(netns): whether a thread may enter that network namespace: 0, or -errno.
+// enter(netns): whether a thread may enter that network namespace: 0, or a failure.
 Napi::Value EnterNamespace(const Napi::CallbackInfo& info) {
   int32_t netns;
   if (!ReadInt32(info, 0, &netns)) return {};
-  return Napi::Number::New(info.Env(), Enter(netns));
+  return ValueOf(info.Env(), Enter(netns));
 }
 
-// openFile(netns, path): a descriptor to read, opened inside that network namespace, or -errno.
+// openFile(netns, path): a descriptor to read, opened inside that network namespace, or a failure.
 Napi::Value OpenFileInNamespace(const Napi::CallbackInfo& info) {
   int32_t netns;
   std::string path;
   if (!ReadInt32(info, 0, &netns) || !ReadString(info, 1, &path)) return {};
-  return Napi::Number::New(info.Env(), OpenFileIn(netns, path.c_str()));
+  return ValueOf(info.Env(), OpenFileIn(netns, path.c_str()));
 }
 
 Napi::Object Init(Napi::Env env, Napi::Object exports) {

@@ -47,3 +47,12 @@ bool ReadBytes(const Napi::CallbackInfo& info, size_t index, Bytes* value) {
   value->data = static_cast<uint8_t*>(data);
   return true;
 }
+
+Napi::Value ValueOf(Napi::Env env, const Outcome& outcome) {
+  const Napi::Number result = Napi::Number::New(env, outcome.result);
+  if (outcome.result >= 0) return result;
+  Napi::Object failure = Napi::Object::New(env);
+  failure["errno"] = result;
+  failure["syscall"] = Napi::String::New(env, outcome.syscall);
+  return failure;
+}

@@ -1,11 +1,13 @@
-// Checked reading of what JavaScript passed. lib/socket/ validates with better messages; this only
-// keeps a wrong call from doing harm.
+// Values from JavaScript, and for it. Reading is checked: lib/socket/ validates with better
+// messages, this only keeps a wrong call from doing harm.
 #pragma once
 
 #include <napi.h>
 
 #include <cstdint>
 #include <string>
+
+#include "namespace.h"
 
 // Each returns false with a TypeError pending. `index` counts from 0.
 bool ReadUint32(const Napi::CallbackInfo& info, size_t index, uint32_t* value);
@@ -19,3 +21,6 @@ struct Bytes {
 };
 // A Uint8Array; its memory is used in place and must not be kept.
 bool ReadBytes(const Napi::CallbackInfo& info, size_t index, Bytes* value);
+
+// The result as a number; of a failure an object: `errno`, negative, and `syscall`, what failed.
+Napi::Value ValueOf(Napi::Env env, const Outcome& outcome);

@@ -7,53 +7,58 @@
 #include <sys/socket.h>
 #include <uv.h>
 
+#include "interrupted.h"
+
 namespace {
 
 struct Visit {
   int netns;
-  int (*work)(const Visit& visit);
+  Outcome (*work)(const Visit& visit);
   int protocol;
   const char* path;
-  int result;
+  Outcome outcome;
 };
+
+Outcome OutcomeOf(int result, const char* syscall) {
+  return {result < 0 ? -errno : result, syscall};
+}
 
 void Run(void* data) {
   Visit& visit = *static_cast<Visit*>(data);
-  visit.result = setns(visit.netns, CLONE_NEWNET) < 0 ? -errno : visit.work(visit);
+  visit.outcome = OutcomeOf(setns(visit.netns, CLONE_NEWNET), "setns");
+  if (visit.outcome.result == 0) visit.outcome = visit.work(visit);
 }
 
 // libuv's thread, because it returns an error where std::thread would throw.
-int Go(Visit visit) {
+Outcome Go(Visit visit) {
   uv_thread_t thread;
   const int status = uv_thread_create(&thread, Run, &visit);
-  if (status != 0) return status;
+  if (status != 0) return {status, "pthread_create"};
   uv_thread_join(&thread);
-  return visit.result;
+  return visit.outcome;
 }
 
-int OpenFile(const char* path) {
-  const int fd = open(path, O_RDONLY | O_CLOEXEC);
-  return fd < 0 ? -errno : fd;
+Outcome OpenFile(const char* path) {
+  return OutcomeOf(Uninterrupted([path] { return open(path, O_RDONLY | O_CLOEXEC); }), "open");
 }
 
 }  // namespace
 
-int OpenSocket(int protocol) {
-  const int fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC | SOCK_NONBLOCK, protocol);
-  return fd < 0 ? -errno : fd;
+Outcome OpenSocket(int protocol) {
+  return OutcomeOf(socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC | SOCK_NONBLOCK, protocol), "socket");
 }
 
-int OpenSocketIn(int netns, int protocol) {
+Outcome OpenSocketIn(int netns, int protocol) {
   const auto work = [](const Visit& visit) { return OpenSocket(visit.protocol); };
-  return Go({netns, work, protocol, nullptr, 0});
+  return Go({netns, work, protocol, nullptr, {}});
 }
 
-int OpenFileIn(int netns, const char* path) {
+Outcome OpenFileIn(int netns, const char* path) {
   const auto work = [](const Visit& visit) { return OpenFile(visit.path); };
-  return Go({netns, work, 0, path, 0});
+  return Go({netns, work, 0, path, {}});
 }
 
-int Enter(int netns) {
-  const auto work = [](const Visit&) { return 0; };
-  return Go({netns, work, 0, nullptr, 0});
+Outcome Enter(int netns) {
+  const auto work = [](const Visit&) { return Outcome{0, ""}; };
+  return Go({netns, work, 0, nullptr, {}});
 }

@@ -4,6 +4,8 @@
 #include <string.h>
 #include <sys/mman.h>
 
+#include "interrupted.h"
+
 namespace {
 
 // Only these two messages of 4 bytes come here: see Control.
@@ -50,10 +52,8 @@ int ReceiveBuffers::Receive(int fd, uint32_t most, bool control) {
     header.msg_control = control ? controls_[i].bytes : nullptr;
     header.msg_controllen = control ? sizeof(controls_[i].bytes) : 0;
   }
-  int received;
-  do {
-    received = recvmmsg(fd, headers_, most, MSG_DONTWAIT, nullptr);
-  } while (received < 0 && errno == EINTR);
+  const int received =
+      Uninterrupted([&] { return recvmmsg(fd, headers_, most, MSG_DONTWAIT, nullptr); });
   return received < 0 ? -errno : received;
 }
 

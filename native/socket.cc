@@ -6,6 +6,7 @@
 
 #include "arguments.h"
 #include "environment.h"
+#include "interrupted.h"
 #include "namespace.h"
 
 namespace {
@@ -63,11 +64,12 @@ Socket::~Socket() {
 Napi::Value Socket::Open(const Napi::CallbackInfo& info) {
   int32_t protocol, netns;
   if (!ReadInt32(info, 0, &protocol) || !ReadInt32(info, 1, &netns)) return {};
-  if (descriptor_ != nullptr || closing_) return Napi::Number::New(info.Env(), -EISCONN);
-  const int fd = netns < 0 ? OpenSocket(protocol) : OpenSocketIn(netns, protocol);
-  if (fd < 0) return Napi::Number::New(info.Env(), fd);
-  const int status = Descriptor::Open(Environment::Of(info.Env()), fd, this, &descriptor_);
-  return Napi::Number::New(info.Env(), status);
+  if (descriptor_ != nullptr || closing_) return ValueOf(info.Env(), {-EISCONN, "socket"});
+  const Outcome opened = netns < 0 ? OpenSocket(protocol) : OpenSocketIn(netns, protocol);
+  if (opened.result < 0) return ValueOf(info.Env(), opened);
+  Environment* environment = Environment::Of(info.Env());
+  const int status = Descriptor::Open(environment, opened.result, this, &descriptor_);
+  return ValueOf(info.Env(), {status, "epoll_ctl"});
 }
 
 Napi::Value Socket::Bind(const Napi::CallbackInfo& info) {
@@ -81,13 +83,19 @@ Napi::Value Socket::Connect(const Napi::CallbackInfo& info) {
   uint32_t port_id, groups;
   if (!ReadUint32(info, 0, &port_id) || !ReadUint32(info, 1, &groups)) return {};
   const sockaddr_nl address = AddressOf(port_id, groups);
-  return Result(info, connect(fd(), reinterpret_cast<const sockaddr*>(&address), sizeof(address)));
+  return Result(info, Uninterrupted([&] {
+                  return connect(fd(), reinterpret_cast<const sockaddr*>(&address),
+                                 sizeof(address));
+                }));
 }
 
 Napi::Value Socket::Disconnect(const Napi::CallbackInfo& info) {
   sockaddr_nl address = {};
   address.nl_family = AF_UNSPEC;
-  return Result(info, connect(fd(), reinterpret_cast<const sockaddr*>(&address), sizeof(address)));
+  return Result(info, Uninterrupted([&] {
+                  return connect(fd(), reinterpret_cast<const sockaddr*>(&address),
+                                 sizeof(address));
+                }));
 }
 
 Napi::Value Socket::Address(const Napi::CallbackInfo& info) {
@@ -147,12 +155,10 @@ Napi::Value Socket::Send(const Napi::CallbackInfo& info) {
   if (!connected && (!ReadUint32(info, 1, &port_id) || !ReadUint32(info, 2, &groups))) return {};
   const sockaddr_nl address = AddressOf(port_id, groups);
   const auto* to = connected ? nullptr : reinterpret_cast<const sockaddr*>(&address);
-  ssize_t sent;
-  do {
-    sent = sendto(fd(), bytes.data, bytes.length, MSG_DONTWAIT | MSG_NOSIGNAL, to,
-                  connected ? 0 : sizeof(address));
-  } while (sent < 0 && errno == EINTR);
-  return Result(info, sent);
+  return Result(info, Uninterrupted([&] {
+                  return sendto(fd(), bytes.data, bytes.length, MSG_DONTWAIT | MSG_NOSIGNAL, to,
+                                connected ? 0 : sizeof(address));
+                }));
 }
 
 Napi::Value Socket::Start(const Napi::CallbackInfo& info) {
@@ -160,13 +166,14 @@ Napi::Value Socket::Start(const Napi::CallbackInfo& info) {
   Napi::Function callback;
   uint32_t batch;
   if (!ReadFunction(info, 0, &callback) || !ReadUint32(info, 2, &batch)) return {};
-  if (batch < 1 || batch > kBatch) return Napi::Number::New(env, -EINVAL);
-  if (descriptor_ == nullptr || closing_) return Napi::Number::New(env, -EBADF);
+  if (batch < 1 || batch > kBatch) return ValueOf(env, {-EINVAL, "recvmmsg"});
+  if (descriptor_ == nullptr || closing_) return ValueOf(env, {-EBADF, "recvmmsg"});
   Environment* environment = Environment::Of(env);
-  int status = environment->buffers.Allocate();
-  if (status == 0 && environment->arena.Ensure(env) == nullptr) status = -ENOMEM;
-  if (status == 0) status = descriptor_->Start();
-  if (status != 0) return Napi::Number::New(env, status);
+  const int allocated = environment->buffers.Allocate();
+  if (allocated != 0) return ValueOf(env, {allocated, "mmap"});
+  if (environment->arena.Ensure(env) == nullptr) return ValueOf(env, {-ENOMEM, "calloc"});
+  const int started = descriptor_->Start();
+  if (started != 0) return ValueOf(env, {started, "epoll_ctl"});
   kernel_only_ = info[1].ToBoolean();
   batch_ = batch;
   on_batch_ = Napi::Persistent(callback);

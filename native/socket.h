@@ -1,4 +1,5 @@
-// The class JavaScript sees. Every method that makes a system call returns its result, or -errno.
+// The class JavaScript sees. A method that makes a system call returns its result, or -errno; one
+// that makes several (open, start) a failure as ValueOf makes it.
 #pragma once
 
 #include <napi.h>

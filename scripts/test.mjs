@@ -10,13 +10,14 @@ import { basename, join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { LANE_MARK } from './lane-reporter.mjs';
 import { root, setup } from './setup.mjs';
+import { NotHere, unshare, withTools } from './surroundings.mjs';
 
 const strict = process.env.CI === 'true';
 const started = Date.now();
 /** Milliseconds a lane may take. */
 const LIMIT = 15 * 60_000;
 await setup();
-const { fetchTools, prepareLab } = await import('../dist/lib/lab/index.js');
+const { prepareLab } = await import('../dist/lib/lab/index.js');
 
 /** The compiled test files of a folder. An expanded list: Node 20 and 24 differ on globs. */
 function files(folder) {
@@ -78,21 +79,6 @@ function run(command, env) {
   });
 }
 
-/** What `command` says when it can't run here; undefined when it can. */
-function whyNot(command) {
-  return new Promise((resolve) => {
-    const child = spawn(command[0], command.slice(1), { stdio: ['ignore', 'ignore', 'pipe'] });
-    let text = '';
-    child.stderr.on('data', (data) => {
-      text += data;
-    });
-    child.on('error', (error) => resolve(error.message));
-    child.on('close', (status) =>
-      resolve(status === 0 ? undefined : text.trim() || `status ${status}`),
-    );
-  });
-}
-
 const lanes = [];
 const leftOut = [];
 
@@ -113,28 +99,6 @@ async function lane(name, command, env = process.env) {
   );
 }
 
-/** A network namespace of one's own: as root, or in a user namespace. */
-async function unshare() {
-  const ways = [
-    ['unshare', '--net'],
-    ['unshare', '--user', '--map-root-user', '--net'],
-  ];
-  let reason;
-  for (const way of ways) {
-    reason = await whyNot([...way, 'true']);
-    if (reason === undefined) return way;
-  }
-  throw new NotHere(`no network namespace can be made (${reason})`);
-}
-
-/** The environment in which `ip` is found, fetched where the machine has none. */
-async function withTools() {
-  if ((await whyNot(['ip', '-V'])) === undefined) return process.env;
-  console.log('fetching iproute2 …');
-  const { env } = await fetchTools(['iproute2']);
-  return { ...process.env, ...env };
-}
-
 async function labLane(suite, paths, env) {
   const progress = (text) => console.error(text);
   const kernel = await prepareLab({ suite, progress });
@@ -145,9 +109,6 @@ async function labLane(suite, paths, env) {
     { ...env, NETLINK_XFRM_REQUIRE: 'esp' },
   );
 }
-
-/** What keeps a part from running on this machine. */
-class NotHere extends Error {}
 
 /** Runs a part. One that can't run on this machine is left out with its reason. */
 async function part(name, work) {

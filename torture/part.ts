@@ -53,3 +53,9 @@ export function report(figures: Figures): void {
   console.log(`${MARK}${JSON.stringify({ figures, findings: found.length })}`);
   if (found.length > 0) process.exitCode = 1;
 }
+
+/** What the output of a script says that ended with {@link report}. */
+export function reported(output: string): { figures: Figures; findings: number } | undefined {
+  const line = output.split('\n').findLast((one) => one.startsWith(MARK));
+  return line === undefined ? undefined : JSON.parse(line.slice(MARK.length));
+}

@@ -342,7 +342,7 @@ function checked(options: SubscribeOptions): Checked {
   }
   const groups = new Map<Protocol, number[]>();
   names.forEach((name: unknown, index) => {
-    const group = findGroup(String(name));
+    const group = typeof name === 'string' ? findGroup(name) : undefined;
     if (group === undefined) {
       throw wrongType(`options.groups[${index}]`, 'a group name such as sa or RTNLGRP_LINK', name);
     }

@@ -4,7 +4,7 @@
  */
 import { EventEmitter } from 'node:events';
 import { decodeDatagram, type EventTime } from '../netlink/event.ts';
-import type { Batch, NetlinkSocket } from '../socket/index.ts';
+import { type Batch, type NetlinkSocket, SystemError } from '../socket/index.ts';
 import { HeldNamespace } from '../socket/namespace.ts';
 import { XfrmClient } from '../xfrm/client.ts';
 import * as X from '../xfrm/constants.ts';
@@ -106,6 +106,8 @@ export class XfrmMonitor
   #slow = false;
   #reading = true;
   #working = false;
+  /** Whether {@link XfrmMonitor.#lookAgain} is under way. */
+  #looking = false;
   #wake: NodeJS.Timeout | undefined;
   #refresh: NodeJS.Timeout | undefined;
   #error: unknown;
@@ -170,11 +172,13 @@ export class XfrmMonitor
     this.policies = new PoliciesView(this.#table.tables.policy);
     this.#signal = signal;
     signal?.addEventListener('abort', this.#abort, { once: true });
-    this.#socket.receive(
-      (batch) => this.#work(() => this.#onBatch(batch)),
-      (error) => this.#end(error),
-    );
-    this.#work(() => this.#table.wake());
+    this.#work(() => {
+      this.#socket.receive(
+        (batch) => this.#work(() => this.#onBatch(batch)),
+        (error) => this.#end(error),
+      );
+      this.#table.wake();
+    });
   }
 
   get closed(): boolean {
@@ -308,7 +312,10 @@ export class XfrmMonitor
     this.#table.lost(code);
   }
 
-  /** Feeds the table, then does what it asks for: later, if a listener calls this meanwhile. */
+  /**
+   * Feeds the table, then does what it asks for: later, if a listener calls this meanwhile. A socket
+   * that cannot even be asked what waits in it ends the monitor: the tables could not be told right.
+   */
   #work(feed: () => void): void {
     if (this.closed) return;
     if (this.#working) {
@@ -321,13 +328,32 @@ export class XfrmMonitor
       while (!this.closed && this.#table.waitsForEmpty) {
         const { bytes, drops } = this.#socket.queue;
         if (drops !== this.#drops) this.#lost('ENOBUFS');
-        if (bytes > 0) break;
+        if (bytes > 0) {
+          this.#lookAgain();
+          break;
+        }
         this.#table.empty();
       }
+      this.#flow();
+    } catch (error) {
+      if (!(error instanceof SystemError)) throw error;
+      this.#end(error);
     } finally {
       this.#working = false;
     }
-    this.#flow();
+  }
+
+  /**
+   * Looks again whether events wait, after those that do have been read: what is read may be nothing
+   * but forged datagrams, of which nobody is told.
+   */
+  #lookAgain(): void {
+    if (!this.#reading || this.#looking) return;
+    this.#looking = true;
+    setImmediate(() => {
+      this.#looking = false;
+      this.#work(() => {});
+    });
   }
 
   async #list(): Promise<void> {
@@ -390,7 +416,10 @@ export class XfrmMonitor
     const reading = !full && this.#table.kept < KEPT;
     if (reading === this.#reading) return;
     this.#reading = reading;
-    if (reading) this.#socket.resume();
-    else this.#socket.pause();
+    if (!reading) this.#socket.pause();
+    else {
+      this.#socket.resume();
+      if (this.#table.waitsForEmpty) this.#lookAgain();
+    }
   }
 }

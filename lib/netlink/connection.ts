@@ -220,9 +220,11 @@ export class Connection {
 
   #open(batch?: number): RequestSocket {
     if (this.#closed) throw closed();
-    const socket = new RequestSocket(this.#protocol, this.#namespace.netns, batch);
-    for (const option of this.#switchedOn) socket.setOption(option, true);
-    return socket;
+    return new RequestSocket(this.#protocol, {
+      netns: this.#namespace.netns,
+      switchedOn: this.#switchedOn,
+      batch,
+    });
   }
 }
 

@@ -3,7 +3,13 @@
  * @module
  */
 import { constants as system } from 'node:os';
-import { type Batch, type Namespace, NetlinkSocket, type SystemError } from '../socket/index.ts';
+import {
+  type Batch,
+  type Namespace,
+  type NetlinkOption,
+  NetlinkSocket,
+  type SystemError,
+} from '../socket/index.ts';
 import { DecodeError } from '../wire/error.ts';
 import { messageLength, messageType, nextMessage, readHeader } from '../wire/message.ts';
 import { MessageWriter } from '../wire/writer.ts';
@@ -11,6 +17,15 @@ import { type Ack, readAck } from './ack.ts';
 import { NLM_F_DUMP_INTR, NLMSG_DONE, NLMSG_ERROR } from './constants.ts';
 import type { DecodeInput } from './event.ts';
 import { type Request, refusal, type Sent, writeRequest } from './request.ts';
+
+/** How to open a {@link RequestSocket}. */
+interface RequestSocketOptions {
+  readonly netns?: Namespace | undefined;
+  /** Options beside extAck and capAck: they change what the kernel answers. */
+  readonly switchedOn?: readonly NetlinkOption[] | undefined;
+  /** The most datagrams to read at once. */
+  readonly batch?: number | undefined;
+}
 
 /** Who waits for the answers to a request. */
 export interface Answered {
@@ -68,17 +83,16 @@ export class RequestSocket {
 
   /**
    * @param protocol NETLINK_XFRM, NETLINK_ROUTE …
-   * @param netns where to open it
-   * @param batch the most datagrams to read at once
    * @throws SystemError
    */
-  constructor(protocol: number, netns: Namespace | undefined, batch = 64) {
+  constructor(protocol: number, { netns, switchedOn = [], batch = 64 }: RequestSocketOptions = {}) {
     this.#socket = new NetlinkSocket({ protocol, netns, batch });
     try {
       this.#socket.bind();
       // Refusals in words, and without a copy of the request, which may hold keys.
-      this.#socket.setOption('extAck', true);
-      this.#socket.setOption('capAck', true);
+      for (const option of ['extAck', 'capAck', ...switchedOn] as const) {
+        this.#socket.setOption(option, true);
+      }
       const failed = (error: SystemError) => this.failAll(() => error);
       this.#socket.receive((batch) => this.#onBatch(batch), failed);
       this.#socket.pause();
@@ -86,11 +100,6 @@ export class RequestSocket {
       this.#socket.close();
       throw error;
     }
-  }
-
-  /** Options that change what the kernel answers. */
-  setOption(...option: Parameters<NetlinkSocket['setOption']>): void {
-    this.#socket.setOption(...option);
   }
 
   /**

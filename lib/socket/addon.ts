@@ -3,10 +3,20 @@ import { fileURLToPath } from 'node:url';
 import bindings from 'bindings';
 import { AddonError } from './error.ts';
 
-/** What native/socket.cc exports. Methods that make a system call return its result or -errno. */
+/** What failed of several system calls. */
+export interface Failure {
+  /** Negative. */
+  readonly errno: number;
+  readonly syscall: string;
+}
+
+/**
+ * What native/socket.cc exports. Methods that make a system call return its result or -errno, those
+ * that make several a result or a {@link Failure}.
+ */
 export interface NativeSocket {
   /** `netns` is the descriptor of a network namespace, or -1 for this thread's own. */
-  open(protocol: number, netns: number): number;
+  open(protocol: number, netns: number): number | Failure;
   bind(portId: number, groups: number): number;
   connect(portId: number, groups: number): number;
   disconnect(): number;
@@ -21,7 +31,7 @@ export interface NativeSocket {
   /** Without an address: to where it is connected to. */
   send(bytes: Uint8Array, portId?: number, groups?: number): number;
   /** `batch` is the most datagrams a call, 1 to {@link Addon.batch}. */
-  start(callback: NativeCallback, kernelOnly: boolean, batch: number): number;
+  start(callback: NativeCallback, kernelOnly: boolean, batch: number): number | Failure;
   stop(): void;
   ref(): void;
   unref(): void;
@@ -63,10 +73,10 @@ export interface Addon {
   arena(): ArrayBuffer;
   readonly arenaBytes: number;
   readonly batch: number;
-  /** Whether a thread may enter a network namespace, given by descriptor: 0, or -errno of setns. */
-  enter(netns: number): number;
-  /** A descriptor to read, opened inside a network namespace, or -errno. */
-  openFile(netns: number, path: string): number;
+  /** Whether a thread may enter a network namespace, given by descriptor: 0 if so. */
+  enter(netns: number): number | Failure;
+  /** A descriptor to read, opened inside a network namespace that is given by descriptor. */
+  openFile(netns: number, path: string): number | Failure;
   /** Clock ticks a second, the unit of times in /proc/PID/stat. */
   readonly clockTicks: number;
   /** Numbers from the C headers this was compiled with. */

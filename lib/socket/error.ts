@@ -1,10 +1,15 @@
 /** The errors of this folder. Compare `code`, never the text. @module */
+import { constants } from 'node:os';
 import { getSystemErrorMap } from 'node:util';
 
 /** The name of a system error, such as `ENOBUFS`, from its number (positive or negative). */
 export function errorCode(errno: number): string {
-  const number = -Math.abs(errno);
-  return getSystemErrorMap().get(number)?.[0] ?? `Unknown system error ${number}`;
+  const number = Math.abs(errno);
+  const known = getSystemErrorMap().get(-number)?.[0];
+  if (known !== undefined) return known;
+  // libuv, whose names those are, leaves some out: EINPROGRESS …
+  const [other] = Object.entries(constants.errno).find(([, value]) => value === number) ?? [];
+  return other ?? `Unknown system error ${-number}`;
 }
 
 /** A system call that failed. */

@@ -93,7 +93,8 @@ export class HeldNamespace {
     if (netns === undefined) return;
     this.#descriptor = withNamespace(netns, (given) => {
       if (given < 0) return undefined;
-      checkEntered(given, netns);
+      const entered = addon().enter(given);
+      if (typeof entered !== 'number') throw refused(entered.errno, entered.syscall, netns);
       return attempt('open', netns, () => openSync(`/proc/self/fd/${given}`, constants.O_RDONLY));
     });
     if (this.#descriptor !== undefined) forgotten.register(this, this.#descriptor, this);
@@ -122,27 +123,17 @@ export function openSocket(
   protocol: number,
   netns: Namespace | undefined,
 ): void {
-  if (netns === undefined) checkOpened(socket.open(protocol, -1), protocol);
-  else {
-    withNamespace(netns, (descriptor) => {
-      const result = socket.open(protocol, descriptor);
-      if (result < 0 && descriptor >= 0) checkEntered(descriptor, netns);
-      checkOpened(result, protocol);
-    });
+  const result =
+    netns === undefined
+      ? socket.open(protocol, -1)
+      : withNamespace(netns, (descriptor) => socket.open(protocol, descriptor));
+  if (typeof result === 'number') return;
+  const { errno, syscall } = result;
+  if (errno === -system.errno.EPROTONOSUPPORT && syscall === 'socket') {
+    const hint = `this kernel has no netlink protocol ${protocol}, or may not load it`;
+    throw new SystemError(errno, syscall, hint);
   }
-}
-
-/** Which of the two calls it was that failed: only setns can be tried again without effect. */
-function checkEntered(descriptor: number, netns: Namespace): void {
-  const result = addon().enter(descriptor);
-  if (result < 0) throw refused(result, 'setns', netns);
-}
-
-function checkOpened(result: number, protocol: number): void {
-  if (result >= 0) return;
-  const unknown = result === -system.errno.EPROTONOSUPPORT;
-  const hint = `this kernel has no netlink protocol ${protocol}, or may not load it`;
-  throw new SystemError(result, 'socket', unknown ? hint : undefined);
+  throw netns === undefined ? new SystemError(errno, syscall) : refused(errno, syscall, netns);
 }
 
 /** A descriptor to read a file that tells of a namespace, `/proc/thread-self/net/…`. */
@@ -150,8 +141,8 @@ export function openFile(netns: Namespace, path: string): number {
   return withNamespace(netns, (descriptor) => {
     if (descriptor < 0) return attempt('open', path, () => openSync(path, 'r'));
     const result = addon().openFile(descriptor, path);
-    if (result >= 0) return result;
-    checkEntered(descriptor, netns);
-    throw new SystemError(result, 'open');
+    if (typeof result === 'number') return result;
+    const { errno, syscall } = result;
+    throw syscall === 'open' ? new SystemError(errno, syscall) : refused(errno, syscall, netns);
   });
 }

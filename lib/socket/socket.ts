@@ -418,7 +418,7 @@ export class NetlinkSocket {
 
   #start(): void {
     const result = this.#native.start(this.#onBatch, this.#kernelOnly, this.#batch);
-    option.check(result, 'epoll_ctl');
+    if (typeof result !== 'number') throw new SystemError(result.errno, result.syscall);
   }
 
   /** Handed over at each start: the native part holds it only while it receives. */

@@ -81,7 +81,10 @@ export function wrongLength(name: string, offset: number, expected: number, foun
   });
 }
 
-/** A value of any type, for a message. */
+/**
+ * A value of any type, for the text of an error. Of what is no text and no number only the kind is told:
+ * a key may stand where something else belongs.
+ */
 export function shown(value: unknown): string {
   if (typeof value === 'string') return JSON.stringify(value);
   if (typeof value === 'bigint') return `${value}n`;

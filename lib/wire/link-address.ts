@@ -3,7 +3,7 @@
  * elsewhere (an IPv4 address on a tunnel), and none on links without any.
  * @module
  */
-import { EncodeError } from './error.ts';
+import { EncodeError, shown } from './error.ts';
 
 /** The link-layer address of `length` bytes at `at`; empty for none. */
 export function readLinkAddress(bytes: Uint8Array, at: number, length: number): string {
@@ -19,7 +19,7 @@ export function readLinkAddress(bytes: Uint8Array, at: number, length: number): 
 export function linkAddressLength(text: string, field: string): number {
   if (text === '') return 0;
   if (!/^[0-9a-f]{2}(:[0-9a-f]{2})*$/i.test(text)) {
-    throw new EncodeError(`${JSON.stringify(text)} is no link-layer address`, [field]);
+    throw new EncodeError(`${shown(text)} is no link-layer address`, [field]);
   }
   return (text.length + 1) / 3;
 }

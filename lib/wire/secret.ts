@@ -2,7 +2,7 @@
  * Keys on their way into a message.
  * @module
  */
-import { EncodeError } from './error.ts';
+import { EncodeError, shown } from './error.ts';
 
 /** What holds a key and does not show it. */
 export interface Secret {
@@ -34,7 +34,9 @@ export function keyLength(
     throw new EncodeError(`the ${bytes} bytes of it are not there (see missingKeys)`, ['key']);
   }
   if (key.length !== bytes) {
-    throw new EncodeError(`has ${key.length} bytes, ${bits} bits need ${bytes}`, ['key']);
+    throw new EncodeError(`has ${shown(key.length)} bytes, ${shown(bits)} bits need ${bytes}`, [
+      'key',
+    ]);
   }
   return bytes;
 }

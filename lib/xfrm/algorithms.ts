@@ -2,7 +2,7 @@
  * Key lengths that are known to be wrong, refused before the kernel does so with a bare EINVAL.
  * @module
  */
-import { EncodeError } from '../wire/error.ts';
+import { EncodeError, shown } from '../wire/error.ts';
 
 /**
  * Bits of key that an algorithm takes (for AEADs with the salt, for rfc3686 with the nonce), and bits
@@ -40,14 +40,14 @@ export function checkAlgorithm(algorithm: AlgorithmInput | undefined, path: stri
   if (!known.keyBits.includes(bits)) {
     const salt = /^rfc/.test(algorithm.name ?? '') ? ' (salt included)' : '';
     const list = known.keyBits.join(', ');
-    throw new EncodeError(`${algorithm.name} takes a key of ${list} bits${salt}, not ${bits}`, [
-      ...path,
-      'key',
-    ]);
+    throw new EncodeError(
+      `${algorithm.name} takes a key of ${list} bits${salt}, not ${shown(bits)}`,
+      [...path, 'key'],
+    );
   }
   if (known.icvBits !== undefined && !known.icvBits.includes(algorithm.icvBits ?? 0)) {
     throw new EncodeError(
-      `${algorithm.name} has check values of ${known.icvBits.join(', ')} bits, not ${algorithm.icvBits ?? 0}`,
+      `${algorithm.name} has check values of ${known.icvBits.join(', ')} bits, not ${shown(algorithm.icvBits ?? 0)}`,
       [...path, 'icvBits'],
     );
   }

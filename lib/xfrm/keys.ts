@@ -3,7 +3,7 @@
  * @module
  */
 import { checkProperties } from '../wire/check.ts';
-import { EncodeError } from '../wire/error.ts';
+import { EncodeError, shown } from '../wire/error.ts';
 import type { Input } from '../wire/input.ts';
 import { parseNetwork } from '../wire/network.ts';
 import { type Shape, shapeWith } from '../wire/shape.ts';
@@ -101,7 +101,7 @@ function prefix(text: string | undefined, name: string): [string | undefined, nu
   if (text === undefined) return [undefined, 0];
   const network = parseNetwork(text);
   if (network === undefined) {
-    throw new EncodeError(`${JSON.stringify(text)} is no network`, ['filter', name]);
+    throw new EncodeError(`${shown(text)} is no network`, ['filter', name]);
   }
   return [network.address, network.bits];
 }

@@ -2,10 +2,13 @@
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
 import { existsSync, readFileSync } from 'node:fs';
+import { subscribe, unsubscribe } from 'node:diagnostics_channel';
 import { test } from 'node:test';
 import {
   isHelper,
   isLarval,
+  type MessageRecord,
+  NetlinkSocket,
   type ObjectChange,
   rates,
   readXfrmStat,
@@ -101,6 +104,23 @@ test('a policy is added, updated, deleted; made again it is another incarnation'
   await client.flushPolicies();
   assert.deepEqual((await next(1)).map(brief), [['removed', 'policy', 'kernel', 'flushed']]);
   assert.deepEqual(monitor.policies.byReqid(7), []);
+});
+
+test('forged multicasts that wait hold up no comparison', { timeout: 20_000 }, async () => {
+  await using all = await opened();
+  await using forger = new NetlinkSocket({ protocol: 6 });
+  forger.bind();
+  // Of the type NLMSG_NOOP; to the group of SAs, and to itself in place of the kernel.
+  const forged = Uint8Array.of(16, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0);
+  // One waits whenever an answer comes, so also when the list is complete.
+  const forge = (record: unknown) => {
+    if ((record as MessageRecord).direction === 'sent') return;
+    forger.send(forged, { portId: forger.portId, groups: 4 });
+  };
+  subscribe('netlink-xfrm:message', forge);
+  await all.monitor.refresh();
+  unsubscribe('netlink-xfrm:message', forge);
+  assert(all.monitor.synced);
 });
 
 test('a larval SA is found by a comparison, and its deletion heard', async () => {

@@ -10,6 +10,7 @@ import { type EncodeOptions, encodeXfrm, type XfrmInput } from '../../lib/xfrm/e
 import * as structs from '../../lib/xfrm/structs.ts';
 import { capture, captures } from './captures.ts';
 import { messagesOf } from './messages.ts';
+import { misplaced } from './misplaced.ts';
 
 /** The bytes of one message, by a writer that has to grow. */
 function encode(message: XfrmInput, options?: EncodeOptions): Uint8Array {
@@ -197,4 +198,25 @@ test('a program can decode and encode messages of its own', async () => {
   using writer = new MessageWriter();
   encodeXfrm(writer, decodeXfrmMessage(input, 0, bytes.length));
   assert.deepEqual(writer.written(), bytes);
+});
+
+test('the error about a key in a wrong place does not show it', () => {
+  const key = Uint8Array.from({ length: 20 }, (_, i) => 200 + i);
+  const state = {
+    ...{ saddr: '192.0.2.1', daddr: '192.0.2.2', spi: 1, proto: 'esp', mode: 'tunnel', reqid: 1 },
+    ...{ flags: ['noecn'], mark: { value: 1, mask: 1 }, lifetime: { softBytes: 1 }, ifId: 1 },
+    aead: { name: 'rfc4106(gcm(aes))', icvBits: 128, keyBits: 160, key },
+  };
+  let refused = 0;
+  for (const place of [key, [...key], { key }]) {
+    for (const [path, input] of misplaced(state, place)) {
+      try {
+        encodeXfrm(new MessageWriter(), { kind: 'NEWSA', state: input } as XfrmInput);
+      } catch (error) {
+        assert(!/201\D+202/.test(inspect(error, { depth: 9 })), path.join('.'));
+        refused++;
+      }
+    }
+  }
+  assert(refused > 30, `${refused} refused`);
 });

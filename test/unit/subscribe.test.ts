@@ -20,6 +20,7 @@ test('a wrong option is named, before anything is opened', () => {
       TypeError,
     ],
     [{ groups: [3] }, /^options\.groups\[0\]/, TypeError],
+    [{ groups: [Object.create(null)] }, /^options\.groups\[0\]/, TypeError],
     [{ groups: ['XFRMNLGRP_NONE'] }, /^options\.groups\[0\]/, TypeError],
     [{ groups: ['toString'] }, /^options\.groups\[0\]/, TypeError],
     [{ groups, signal: {} }, /^options\.signal must be an AbortSignal/, TypeError],

@@ -1,0 +1,163 @@
+// npm run torture: everything that could break it, on purpose. docs/reliability.md tells what each
+// part is for. Bounded to some minutes unless told otherwise:
+//
+//   --only PART   that part (decoders, faults, workers, storms, storms-esp, keys, sanitizers)
+//   --seed N      repeats what a run with that seed did
+//   --inputs N    so many inputs for the decoders, instead of a million
+//   --times N     the other parts so many times
+//   --nightly     200 million inputs, on all processors, and the other parts ten times
+import { spawn } from 'node:child_process';
+import { join } from 'node:path';
+import { createInterface } from 'node:readline';
+import { parseArgs } from 'node:util';
+import { root, setup } from './setup.mjs';
+import { NotHere, unshare, withTools } from './surroundings.mjs';
+
+/** Starts the line that ends a part (torture/part.ts); followed by JSON. */
+const MARK = '@torture ';
+
+const { values } = parseArgs({
+  options: {
+    only: { type: 'string', multiple: true },
+    seed: { type: 'string' },
+    inputs: { type: 'string' },
+    times: { type: 'string' },
+    nightly: { type: 'boolean', default: false },
+  },
+});
+const seed = values.seed ?? String(Math.floor(Math.random() * 2 ** 31));
+const inputs = values.inputs ?? (values.nightly ? '200000000' : '1000000');
+const times = values.times ?? (values.nightly ? '10' : '1');
+const bounded = !values.nightly && values.inputs === undefined && values.times === undefined;
+const strict = process.env.CI === 'true';
+/** Milliseconds a part of a bounded run may take. */
+const LIMIT = 15 * 60_000;
+
+const here = async () => [];
+const namespace = unshare;
+/** The lab's kernel has ESP: there are real keys. */
+const lab = async () => {
+  const { prepareLab } = await import('../dist/lib/lab/index.js');
+  const { suite } = await prepareLab({ progress: (text) => console.error(text) });
+  const program = join(root, 'bin/netlink-xfrm.js');
+  return [process.execPath, program, 'lab', '--timeout', '86400', '--suite', suite, '--'];
+};
+
+/**
+ * Each part, the script it is (of dist/torture), and where it runs. Two rows run side by side: one for
+ * each of two processors.
+ */
+const ROWS = [
+  [['decoders', 'decoders', here]],
+  [
+    ['faults', 'faults', namespace],
+    ['workers', 'workers', namespace],
+    ['storms', 'storms', namespace],
+    ['storms-esp', 'storms', lab],
+    ['keys', 'keys', lab],
+    ['sanitizers', 'sanitizers', namespace],
+  ],
+];
+const names = ROWS.flat().map(([name]) => name);
+const unknown = values.only?.find((name) => !names.includes(name));
+if (unknown !== undefined) {
+  console.error(`there is no part '${unknown}': use ${names.join(', ')}`);
+  process.exit(2);
+}
+
+const started = Date.now();
+await setup();
+console.log(`seed ${seed}`);
+const env = await withTools();
+/** Process groups of the parts that are running. */
+const running = new Set();
+process.on('exit', () => {
+  for (const group of running) process.kill(-group, 'SIGKILL');
+});
+for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) process.on(signal, () => process.exit(1));
+
+/** Runs a part; gives what its last line says, undefined if there is none. */
+function run(name, script, surroundings) {
+  return new Promise((resolve) => {
+    const node = [process.execPath, '--expose-gc', join(root, 'dist/torture', `${script}.js`)];
+    const orders = ['--seed', seed, '--inputs', inputs, '--times', times];
+    const [program, ...args] = [...surroundings, ...node, ...orders];
+    const child = spawn(program, args, {
+      cwd: root,
+      // Heeded in the lab's kernel, which has it.
+      env: { ...env, NETLINK_XFRM_REQUIRE: name.endsWith('-esp') ? 'esp' : undefined },
+      stdio: ['ignore', 'pipe', 'pipe'],
+      // A group of its own, so that all of it can be ended.
+      detached: true,
+    });
+    let result;
+    if (child.pid !== undefined) running.add(child.pid);
+    for (const stream of [child.stdout, child.stderr]) {
+      createInterface(stream).on('line', (line) => {
+        if (line.startsWith(MARK)) result = JSON.parse(line.slice(MARK.length));
+        else console.log(`  ${name}: ${line}`);
+      });
+    }
+    const end = () => {
+      console.log(`  ${name}: not ended after ${LIMIT / 60_000} minutes`);
+      process.kill(-child.pid, 'SIGKILL');
+    };
+    const timer = bounded ? setTimeout(end, LIMIT) : undefined;
+    child.on('error', (error) => console.log(`  ${name}: ${error.message}`));
+    child.on('close', (status) => {
+      clearTimeout(timer);
+      running.delete(child.pid);
+      resolve({ status, ...result });
+    });
+  });
+}
+
+const number = new Intl.NumberFormat('en');
+const line = (figures) =>
+  Object.entries(figures)
+    .map(([what, count]) => `${number.format(count)} ${what}`)
+    .join(', ');
+
+let findings = 0;
+const leftOut = [];
+const results = new Map();
+
+async function part(name, script, surroundings) {
+  const begun = Date.now();
+  let command;
+  try {
+    command = await surroundings();
+  } catch (error) {
+    if (!(error instanceof NotHere) && !error.code?.startsWith('LAB_')) throw error;
+    leftOut.push(name);
+    console.log(`${name}: left out: ${error.message}`);
+    return;
+  }
+  const { status, figures, findings: found = 0 } = await run(name, script, command);
+  const failed = figures === undefined || (status !== 0 && found === 0);
+  findings += failed ? 1 : found;
+  if (figures !== undefined) results.set(name, figures);
+  const seconds = ((Date.now() - begun) / 1000).toFixed(0);
+  const said = figures === undefined ? 'no report' : line(figures);
+  const end = failed ? `, ended with status ${status}` : '';
+  console.log(`${name}: ${said}, ${found} findings${end} (${seconds} s)`);
+}
+
+await Promise.all(
+  ROWS.map(async (row) => {
+    for (const one of row) {
+      if (values.only === undefined || values.only.includes(one[0])) await part(...one);
+    }
+  }),
+);
+
+// The first figure of each part is what it is about; a part that ran twice counts for both.
+const sums = {};
+for (const figures of results.values()) {
+  const [[what, count] = []] = Object.entries(figures);
+  if (what !== undefined) sums[what] = (sums[what] ?? 0) + count;
+}
+const seconds = ((Date.now() - started) / 1000).toFixed(0);
+const missing = leftOut.length > 0 ? `, left out ${leftOut.join(' ')}` : '';
+console.log(`torture: ${line(sums)}; ${findings} findings${missing} (seed ${seed}, ${seconds} s)`);
+process.exit(findings > 0 || results.size === 0 || (strict && leftOut.length > 0) ? 1 : 0);

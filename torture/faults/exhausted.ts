@@ -1,0 +1,84 @@
+/**
+ * No descriptor is left: all that opens says so, and works again once there is one. Run with a low
+ * limit of open files.
+ * @module
+ */
+import assert from 'node:assert/strict';
+import { closeSync, openSync } from 'node:fs';
+import {
+  NetlinkSocket,
+  RouteClient,
+  SocketOwners,
+  subscribe,
+  XfrmClient,
+  XfrmMonitor,
+} from '../../lib/index.ts';
+import { otherNamespace, turns } from '../../test/kernel/socket-support.ts';
+import { finding, report } from '../part.ts';
+import { descriptors } from './descriptors.ts';
+
+await using other = await otherNamespace();
+
+/** All that opens something. */
+const OPENS: Readonly<Record<string, () => Promise<unknown>>> = {
+  socket: async () => new NetlinkSocket({ protocol: 0 }).close(),
+  'socket in a namespace': async () =>
+    new NetlinkSocket({ protocol: 0, netns: other.path }).close(),
+  subscription: async () => subscribe({ groups: ['link', 'policy'] }).close(),
+  'xfrm client': async () => {
+    await using client = new XfrmClient();
+    for await (const _ of client.listPolicies());
+    await client.flushPolicies();
+  },
+  'route client': async () => {
+    await using client = new RouteClient();
+    await client.listLinks();
+  },
+  monitor: async () => (await XfrmMonitor.open()).close(),
+  owners: async () => new SocketOwners({ netns: other.path }).find(0, 4242),
+};
+
+/** Takes all descriptors but some. */
+function take(left: number): number[] {
+  const taken: number[] = [];
+  try {
+    for (;;) taken.push(openSync('/dev/null', 'r'));
+  } catch {
+    for (const one of taken.splice(taken.length - left)) closeSync(one);
+  }
+  return taken;
+}
+
+let tries = 0;
+// Each needs a few: with none left, one, two … each step of it is the one that fails.
+for (const [name, open] of Object.entries(OPENS)) {
+  try {
+    await open();
+    await turns();
+    for (let left = 0; left < 8; left++) {
+      const before = descriptors();
+      const taken = take(left);
+      let told: unknown;
+      try {
+        await open();
+      } catch (error) {
+        told = error;
+      } finally {
+        for (const one of taken) closeSync(one);
+      }
+      if (left === 0) assert(told !== undefined, 'it works without a descriptor');
+      if (told !== undefined) {
+        const { code, message } = told as { code?: string; message: string };
+        assert.equal(code, 'EMFILE', message);
+        assert.match(message, /EMFILE/);
+      }
+      tries++;
+      await turns(5);
+      assert.equal(descriptors(), before, `${left} left: descriptors stay open`);
+      await open();
+    }
+  } catch (wrong) {
+    finding(`without descriptors, ${name}: ${(wrong as Error).stack}`);
+  }
+}
+report({ tries });

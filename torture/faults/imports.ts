@@ -1,0 +1,35 @@
+/**
+ * What the addon calls, as its file says.
+ * @module
+ */
+import { execFileSync } from 'node:child_process';
+import { join } from 'node:path';
+import { ALL_CALLS, CALLS, NO_CALLS, THROUGH_LIBUV } from './calls.ts';
+
+const addonFile = join(import.meta.dirname, '../../../build/Release/netlink.node');
+
+/** Functions that it imports and the table has not, and those that the table has for nothing. */
+export function checkImports(): string[] {
+  const table = execFileSync('nm', ['-D', '--undefined-only', addonFile], { encoding: 'utf8' });
+  const imported = Array.from(table.matchAll(/^\s+U (\w+)/gm), ([, name = '']) => name);
+  const known = new Set([
+    ...CALLS.map(({ name }) => name),
+    ...Object.keys(THROUGH_LIBUV),
+    ...NO_CALLS,
+  ]);
+  // C++'s run-time library, and Node-API, which works on JavaScript only.
+  const unknown = imported.filter(
+    (name) => !/^(_Z|_Unwind|__cxa|__gxx|napi_)/.test(name) && !known.has(name),
+  );
+  const gone = CALLS.filter(({ name }) => !imported.includes(name)).map(({ name }) => name);
+  return [
+    ...unknown.map(
+      (name) => `the addon calls ${name}, which torture/faults/calls.ts does not hold`,
+    ),
+    ...gone.map((name) => `torture/faults/calls.ts holds ${name}, which the addon does not call`),
+  ];
+}
+
+/** How many errors the table has. */
+export const errorsInTable = (): number =>
+  ALL_CALLS.reduce((all, { errors }) => all + errors.split(' ').length, 0);

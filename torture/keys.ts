@@ -1,0 +1,376 @@
+/**
+ * Keys appear nowhere unless they are asked for by name. Real SAs have keys known here, and
+ * everything that the library and the command say of them is searched for those. Needs ESP.
+ * @module
+ */
+import assert from 'node:assert/strict';
+import { type ChildProcess, execFileSync, spawn, spawnSync } from 'node:child_process';
+import { channel, subscribe as tap, unsubscribe as untap } from 'node:diagnostics_channel';
+import { once } from 'node:events';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { inspect } from 'node:util';
+import {
+  encodeXfrm,
+  MessageWriter,
+  NetlinkSocket,
+  subscribe,
+  XfrmClient,
+  XfrmMonitor,
+} from '../lib/index.ts';
+import { misplaced } from '../test/unit/misplaced.ts';
+import { cooked, pcap } from '../test/unit/pcap.ts';
+import { Random } from '../test/unit/random.ts';
+import { keyIn } from './keys/search.ts';
+import { finding, orders, report } from './part.ts';
+
+const { seed } = orders();
+const random = new Random(seed);
+const program = join(import.meta.dirname, '../../bin/netlink-xfrm.js');
+
+/** Keys of no byte that is common elsewhere: none is zero, no two neighbours are alike. */
+const key = (length: number): Uint8Array => {
+  const bytes = random.bytes(length).map((byte) => byte | 0x80);
+  return bytes;
+};
+const KEYS = { aead: key(20), crypt: key(32), auth: key(32), authTrunc: key(64), second: key(36) };
+const all = Object.values(KEYS);
+
+const ends = { saddr: '192.0.2.1', daddr: '192.0.2.2', proto: 'esp', mode: 'tunnel' } as const;
+const gcm = (key: Uint8Array) => ({ name: 'rfc4106(gcm(aes))', icvBits: 128, key });
+const STATES = [
+  { ...ends, spi: 0x1001, reqid: 7, aead: gcm(KEYS.aead) },
+  {
+    ...ends,
+    spi: 0x1002,
+    reqid: 7,
+    crypt: { name: 'cbc(aes)', key: KEYS.crypt },
+    auth: { name: 'hmac(sha256)', key: KEYS.auth },
+  },
+  {
+    ...ends,
+    spi: 0x1003,
+    crypt: { name: 'ecb(cipher_null)', key: new Uint8Array(0) },
+    authTrunc: { name: 'hmac(sha512)', truncBits: 256, key: KEYS.authTrunc },
+  },
+  { ...ends, spi: 0x1004, aead: gcm(KEYS.second), lifetime: { hardAddSeconds: 1 } },
+] as const;
+
+/** Makes all SAs, changes one, lets one expire, asks and deletes: every message with a key. */
+async function act(client: XfrmClient): Promise<void> {
+  for (const state of STATES) await client.addState(state);
+  await client.addPolicy({ dir: 'out', selector: { daddr: '10.0.0.0', prefixlenD: 8 } });
+  await client.updateState({ ...STATES[0], lifetime: { softAddSeconds: 60 } });
+  await client.expireState({ daddr: ends.daddr, spi: 0x1001 }, false);
+  for (const spi of [0x1001, 0x1002, 0x1003]) await client.getState({ daddr: ends.daddr, spi });
+  await client.deleteState({ daddr: ends.daddr, spi: 0x1002 });
+  await client.flushPolicies();
+  await client.flushStates();
+}
+
+let outputs = 0;
+let characters = 0;
+
+/** Searches what something said. */
+function search(where: string, text: string): void {
+  outputs++;
+  characters += text.length;
+  for (const [name, bytes] of Object.entries(KEYS)) {
+    const how = keyIn(text, bytes);
+    if (how !== undefined)
+      finding(`the ${name} key is in ${where}, as ${how}: ${text.slice(0, 400)}`);
+  }
+}
+
+/** All that a program may do with a value to see what it is. */
+function searchValue(where: string, value: unknown): void {
+  search(`inspect of ${where}`, inspect(value, { depth: 20, showHidden: true, getters: true }));
+  search(`text of ${where}`, String(value));
+  const plain = (_: string, one: unknown) => (typeof one === 'bigint' ? `${one}` : one);
+  search(`JSON of ${where}`, JSON.stringify(value, plain) ?? '');
+  search(`a clone of ${where}`, inspect(structuredClone(value), { depth: 20, showHidden: true }));
+  if (value instanceof Error) search(`stack of ${where}`, `${value.stack} ${inspect(value.cause)}`);
+}
+
+/** That the search would find them: where they were asked for they are. */
+function shown(where: string, text: string, keys = [KEYS.aead, KEYS.crypt, KEYS.auth]): void {
+  for (const bytes of keys) {
+    if (keyIn(text, bytes) === undefined) finding(`${where} shows no key, or the search is blind`);
+  }
+}
+
+const environment = { ...process.env, NETLINK_XFRM_DEBUG: '1', TZ: 'UTC' };
+
+/** The command, started, listening; `end` gives all it printed. */
+async function command(...args: string[]) {
+  const child: ChildProcess = spawn(process.execPath, [program, ...args], { env: environment });
+  const closed = once(child, 'close');
+  let [out, err] = ['', ''];
+  child.stdout?.setEncoding('latin1').on('data', (text) => {
+    out += text;
+  });
+  child.stderr?.setEncoding('latin1').on('data', (text) => {
+    err += text;
+  });
+  while (!err.includes('listening to')) await once(child.stderr as NodeJS.ReadableStream, 'data');
+  return {
+    name: args.join(' '),
+    async end(last: string) {
+      while (!out.includes(last)) await once(child.stdout as NodeJS.ReadableStream, 'data');
+      child.kill('SIGINT');
+      await closed;
+      return { out, err };
+    },
+  };
+}
+
+/** The command, run to its end. */
+function run(...args: string[]): { out: string; err: string } {
+  const { stdout, stderr } = spawnSync(process.execPath, [program, ...args], {
+    encoding: 'latin1',
+    env: environment,
+  });
+  return { out: stdout, err: stderr };
+}
+
+/** Commands that listen while all of it happens, and those that list meanwhile. */
+async function commands(client: XfrmClient): Promise<void> {
+  const quiet = [
+    ['monitor'],
+    ['monitor', '--json', '--route', '--who'],
+    ['state', '--watch', '--json'],
+  ];
+  const running = await Promise.all(quiet.map((args) => command(...args)));
+  const loud = await command('monitor', '--json', '--show-keys');
+  await act(client);
+  for (const one of running) {
+    const { out, err } = await one.end('FLUSHSA');
+    search(`output of ${one.name}`, out);
+    search(`errors of ${one.name}`, err);
+    assert(err.includes('XFRMA_ALG_AEAD=[92 bytes]'), 'the debug output shows that there is a key');
+  }
+  const { out, err } = await loud.end('FLUSHSA');
+  shown('monitor --show-keys', out);
+  search('errors of monitor --show-keys', err);
+  for (const state of STATES.slice(0, 3)) await client.addState(state);
+  for (const args of [
+    ['state'],
+    ['state', '--json'],
+    ['policy', '--json'],
+    ['state', 'spi=0x1001'],
+  ]) {
+    const { out, err } = run(...args);
+    search(`output of ${args.join(' ')}`, out + err);
+  }
+  shown('state --show-keys', run('state', '--json', '--show-keys').out);
+  for (const args of [
+    ['state', '--show-keys'],
+    ['monitor', 'spi=x'],
+    ['state', 'nothing'],
+  ]) {
+    search(`refusal of ${args.join(' ')}`, Object.values(run(...args)).join(''));
+  }
+}
+
+/** Events, changes, lists and records in a program. */
+async function values(client: XfrmClient): Promise<void> {
+  const kinds = ['open', 'close', 'message', 'overrun'].map((kind) => `netlink-xfrm:${kind}`);
+  const record = (told: unknown, name: string | symbol) => searchValue(String(name), told);
+  for (const name of kinds) tap(name, record);
+  assert(channel('netlink-xfrm:message').hasSubscribers);
+  await using plain = subscribe({ groups: ['sa', 'expire', 'policy', 'acquire', 'link'] });
+  await using withKeys = subscribe({ groups: ['sa'], keys: true });
+  await using monitor = await XfrmMonitor.open();
+  let asked = '';
+  let events = 0;
+  let ended = () => {};
+  const end = new Promise<void>((resolve) => {
+    ended = resolve;
+  });
+  plain.on('event', (event) => {
+    events++;
+    searchValue(event.kind, event);
+    if (event.kind === 'FLUSHSA') ended();
+  });
+  withKeys.on('event', (event) => {
+    // Asked for by `keys`, shown only by `bytes()`.
+    searchValue(`${event.kind} with keys`, event);
+    if (event.kind !== 'NEWSA') return;
+    const { aead, crypt, auth } = event.state;
+    for (const one of [aead, crypt, auth]) asked += `${one?.key?.bytes().join(' ')}\n`;
+  });
+  monitor.on('change', (change) => searchValue(`change ${change.kind}`, change));
+  for (const state of STATES.slice(0, 3)) await client.addState(state);
+  await monitor.refresh();
+  searchValue('snapshot', monitor.snapshot());
+  search(
+    'inspect of the monitor',
+    inspect([monitor, plain, withKeys, client], { depth: 20, showHidden: true }),
+  );
+  for await (const state of client.listStates()) searchValue('a listed SA', state);
+  let listed = '';
+  for await (const state of client.listStates({}, { keys: true })) {
+    searchValue('a listed SA with keys', state);
+    listed += `${state.aead?.key?.bytes().join(' ')}\n${state.crypt?.key?.bytes().join(' ')}\n`;
+  }
+  await client.flushStates();
+  await end;
+  await act(client);
+  await monitor.refresh();
+  for (const name of kinds) untap(name, record);
+  shown('keys: true', asked);
+  shown('listStates with keys', listed, [KEYS.aead, KEYS.crypt]);
+  assert(events > 8, `${events} events`);
+}
+
+/** What goes wrong with a key in hand. */
+async function errors(client: XfrmClient): Promise<void> {
+  const [state] = STATES;
+  await client.addState(state);
+  const hex = Buffer.from(KEYS.aead).toString('hex');
+  // biome-ignore lint/suspicious/noExplicitAny: what TypeScript would not let pass
+  const wrong: Record<string, any> = {
+    'there already': state,
+    'no such algorithm': { ...state, spi: 1, aead: { ...state.aead, name: 'no(such)' } },
+    'a key too long': { ...state, spi: 2, aead: gcm(KEYS.crypt) },
+    'a wrong number of bits': { ...state, spi: 3, aead: { ...state.aead, keyBits: 8 } },
+    'a key as text': { ...state, spi: 4, aead: { ...state.aead, key: hex } },
+    'a key as an array': { ...state, spi: 5, aead: { ...state.aead, key: [...KEYS.aead] } },
+    'a key as a buffer': { ...state, spi: 6, aead: { ...state.aead, key: KEYS.aead.buffer } },
+    'a key as a view': {
+      ...state,
+      spi: 7,
+      aead: { ...state.aead, key: new DataView(KEYS.aead.buffer) },
+    },
+    'a key in place of an algorithm': { ...state, spi: 9, aead: KEYS.aead },
+    'a key under another name': { ...state, spi: 10, aead: { name: 'x', Key: KEYS.aead } },
+    'a wrong field beside it': { ...state, spi: 11, mode: 'nothing' },
+    'two algorithms': { ...state, spi: 12, auth: { name: 'hmac(sha256)', key: KEYS.auth } },
+    'a wrong address': { ...state, spi: 13, daddr: 'nowhere' },
+  };
+  let refused = 0;
+  for (const [name, input] of Object.entries(wrong)) {
+    try {
+      await client.addState(input);
+    } catch (error) {
+      refused++;
+      searchValue(`the error about ${name}`, error);
+    }
+    try {
+      encodeXfrm(new MessageWriter(), { kind: 'NEWSA', state: input });
+    } catch (error) {
+      searchValue(`the encoder's error about ${name}`, error);
+    }
+  }
+  // In place of everything there is.
+  const full = {
+    ...state,
+    ...{ family: 'inet', flags: ['noecn'], replayWindow: 32, mark: { value: 1, mask: 1 }, ifId: 1 },
+    lifetime: { softBytes: 1, hardAddSeconds: 9 },
+    selector: { saddr: '10.0.0.0', prefixlenS: 8, proto: 17, sport: 1, sportMask: 1 },
+    encap: { type: 'espinudp', sport: 4500, dport: 4500, oa: '192.0.2.9' },
+    replayEsn: { bitmap: [0], replayWindow: 32 },
+    securityContext: { label: 'x' },
+    offload: { ifindex: 1, flags: ['inbound'] },
+  };
+  for (const [path, input] of misplaced(full, KEYS.aead)) {
+    try {
+      await client.addState(input as never);
+      await client.flushStates();
+    } catch (error) {
+      refused++;
+      searchValue(`the error about a key as ${path.join('.')}`, error);
+    }
+  }
+  assert(refused > 40, `only ${refused} were refused`);
+  await client.flushStates();
+}
+
+/** Recordings of what the kernel sent, printed. */
+async function recordings(client: XfrmClient): Promise<void> {
+  await using socket = new NetlinkSocket({ protocol: 6 });
+  socket.bind({ groups: 6 });
+  const datagrams: Uint8Array[] = [];
+  const heard = new Promise<void>((resolve) => {
+    socket.receive((batch) => {
+      for (let i = 0; i < batch.count; i++) datagrams.push(batch.copy(i));
+      if (datagrams.some((one) => one[4] === 0x1c)) resolve(); // XFRM_MSG_FLUSHSA
+    });
+  });
+  await act(client);
+  await heard;
+  // A byte less than there was, for an error with a key around it; and an attribute nobody knows.
+  const cut = datagrams.map((one) => one.slice(0, one.length - 3));
+  const unknown = datagrams.map((one) => {
+    const copy = one.slice();
+    const at = Buffer.from(copy).indexOf('rfc4106');
+    if (at > 4) new DataView(copy.buffer).setUint16(at - 2, 4000, true);
+    return copy;
+  });
+  const folder = mkdtempSync(join(tmpdir(), 'netlink-xfrm-'));
+  const files: Record<string, Uint8Array> = {
+    'messages.nl': Buffer.concat(datagrams),
+    'packets.pcap': pcap(datagrams.map((one) => cooked(6, one))),
+    'cut.pcap': pcap(cut.map((one) => cooked(6, one))),
+    'unknown.pcap': pcap(unknown.map((one) => cooked(6, one))),
+  };
+  for (const [name, bytes] of Object.entries(files)) {
+    const file = join(folder, name);
+    writeFileSync(file, bytes);
+    for (const format of ['text', 'json', 'iproute2']) {
+      const { out, err } = run('replay', file, '-o', format);
+      search(`replay -o ${format} of ${name}`, out + err);
+    }
+    if (!/^(messages|packets)/.test(name)) continue;
+    shown(`replay --show-keys of ${name}`, run('replay', file, '-o', 'json', '--show-keys').out);
+    shown(
+      `replay -o iproute2 --show-keys`,
+      run('replay', file, '-o', 'iproute2', '--show-keys').out,
+    );
+  }
+  rmSync(folder, { recursive: true });
+}
+
+/** What memory holds after a batch, and after a request, in a process that knows no key. */
+async function memory(how: 'listen' | 'add', client: XfrmClient): Promise<void> {
+  const complement = Buffer.from(KEYS.aead.map((byte) => ~byte)).toString('hex');
+  const script = join(import.meta.dirname, 'keys/memory.js');
+  const child = spawn(process.execPath, [script, how, complement], {
+    stdio: ['ignore', 'pipe', 'inherit'],
+  });
+  let out = '';
+  child.stdout.setEncoding('utf8').on('data', (text) => {
+    out += text;
+  });
+  const closed = once(child, 'close');
+  while (!out.includes('\n')) await Promise.race([once(child.stdout, 'data'), closed]);
+  if (how === 'listen') {
+    await client.addState(STATES[0]);
+    await client.flushStates();
+  }
+  await closed;
+  const [before, after] = out
+    .trim()
+    .split('\n')
+    .map((line) => JSON.parse(line));
+  assert.equal(before.before, 0, 'it has the key before');
+  assert(after.during > 0, 'the search of memory is blind');
+  if (after.after > 0) finding(`after ${how} memory holds ${after.after} parts of the key`);
+  if (after.arena) finding(`after ${how} the receive buffer is not empty`);
+  outputs++;
+}
+
+execFileSync('ip', ['link', 'set', 'lo', 'up']);
+const client = new XfrmClient();
+const PARTS = { commands, values, errors, recordings };
+for (const [name, part] of Object.entries(PARTS)) {
+  await client.flushStates();
+  await part(client).catch((error) => finding(`${name}: ${error.stack}`));
+}
+await client.flushStates();
+for (const how of ['listen', 'add'] as const) {
+  await memory(how, client).catch((error) => finding(`memory, ${how}: ${error.stack}`));
+}
+await client.close();
+report({ 'outputs searched for keys': outputs, characters, keys: all.length });

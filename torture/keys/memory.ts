@@ -1,0 +1,63 @@
+/**
+ * Run by keys.ts, which knows the key; here there is only its complement, so that whatever this
+ * process has of the key came over its sockets. Says where it is left.
+ *
+ *     memory.js listen|add COMPLEMENT
+ */
+import { XFRM_MSG_FLUSHSA } from '../../lib/constants.ts';
+import { NetlinkSocket, subscribe, XfrmClient } from '../../lib/index.ts';
+import { addon } from '../../lib/socket/addon.ts';
+import { occurrences } from '../../test/kernel/memory.ts';
+import { turns } from '../../test/kernel/socket-support.ts';
+
+const [how, hex = ''] = process.argv.slice(2);
+const complement = new Uint8Array(Buffer.from(hex, 'hex'));
+/** The first bytes and the last: a part of it would be as bad. */
+const parts = [complement.subarray(0, 10), complement.subarray(-10)];
+const left = () => parts.reduce((all, part) => all + occurrences(part), 0);
+const say = (what: object) => console.log(JSON.stringify(what));
+
+if (how === 'listen') {
+  const raw = new NetlinkSocket({ protocol: 6 });
+  raw.bind({ groups: 4 });
+  let during = 0;
+  const heard = new Promise<void>((resolve) => {
+    raw.receive((batch) => {
+      during += left();
+      for (let i = 0; i < batch.count; i++) {
+        if (batch.view.getUint16(batch.offset(i) + 4, true) === XFRM_MSG_FLUSHSA) resolve();
+      }
+    });
+  });
+  const events = subscribe({ groups: ['sa'] });
+  say({ before: left() });
+  for await (const { kind } of events) if (kind === 'FLUSHSA') break;
+  await heard;
+  await raw.close();
+  await turns();
+  const arena = new Uint8Array(addon().arena()).some((byte) => byte !== 0);
+  // The entries behind the datagrams are offsets and lengths.
+  const { arenaBytes } = addon();
+  const bytes = new Uint8Array(addon().arena(), 0, arenaBytes).some((byte) => byte !== 0);
+  say({ during, after: left(), arena: arena && bytes });
+} else {
+  // Not in the heap of V8, which copies what it moves.
+  const key = new Uint8Array(new ArrayBuffer(complement.length));
+  const client = new XfrmClient();
+  say({ before: left() });
+  for (const [i, one] of complement.entries()) key[i] = ~one;
+  const during = left();
+  const state = { saddr: '192.0.2.1', daddr: '192.0.2.2', proto: 'esp', mode: 'tunnel' } as const;
+  const aead = { name: 'rfc4106(gcm(aes))', icvBits: 128, key };
+  await client.addState({ ...state, spi: 0x2001, aead });
+  // Refused: what there is of the request then, and the answer.
+  await client.addState({ ...state, spi: 0x2001, aead }).catch(() => {});
+  const wrong = { ...state, spi: 0x2002, aead: { ...aead, name: 'no(such)' } };
+  await client.addState(wrong).catch(() => {});
+  key.fill(0);
+  for await (const _ of client.listStates());
+  await client.flushStates();
+  await client.close();
+  await turns();
+  say({ during, after: left(), arena: false });
+}

@@ -1,0 +1,146 @@
+/**
+ * The addon, built with AddressSanitizer and UndefinedBehaviorSanitizer, under the kernel tests that
+ * use it most. Whatever the sanitizers say of it is a finding; of leaks, what the addon itself
+ * allocated.
+ * @module
+ */
+import assert from 'node:assert/strict';
+import { execFileSync, spawnSync } from 'node:child_process';
+import { cpSync, mkdirSync, readdirSync, readFileSync, rmSync, symlinkSync } from 'node:fs';
+import { join } from 'node:path';
+import { finding, orders, report } from './part.ts';
+
+const { times } = orders();
+const root = join(import.meta.dirname, '../..');
+/** A copy of the package beside its own build: the loader finds this addon there. */
+const copy = join(root, 'build/sanitized');
+const logs = join(copy, 'logs');
+
+/** Tests that cannot run so, and why. */
+const EXCEPT: Readonly<Record<string, string>> = {
+  // Reads all memory of the process, of which there are 16 TiB now.
+  'socket-memory.test.js': 'the sanitizer maps more memory than can be searched',
+};
+
+function build(): void {
+  rmSync(copy, { recursive: true, force: true });
+  mkdirSync(logs, { recursive: true });
+  for (const name of [
+    'binding.gyp',
+    'package.json',
+    'native',
+    'scripts',
+    'bin',
+    'dist',
+    'README.md',
+  ]) {
+    cpSync(join(root, name), join(copy, name), { recursive: true });
+  }
+  for (const name of ['node_modules', 'test', 'schema']) {
+    symlinkSync(join(root, name), join(copy, name));
+  }
+  const flags = '-fsanitize=address,undefined -fno-omit-frame-pointer -fno-sanitize-recover -g -O1';
+  const env = { ...process.env, CXXFLAGS: flags, LDFLAGS: '-fsanitize=address,undefined' };
+  execFileSync(process.execPath, [join(copy, 'scripts/build-native.mjs')], {
+    env,
+    stdio: 'inherit',
+  });
+}
+
+/** Both run-time libraries come before all others. */
+const library = (name: string) =>
+  execFileSync('cc', [`-print-file-name=${name}`], { encoding: 'utf8' }).trim();
+
+/** Runs a command with the sanitizers; they write to files of `logs`. */
+function run(args: readonly string[], leaks: boolean) {
+  const { stdout, stderr, status } = spawnSync(process.execPath, args, {
+    cwd: copy,
+    encoding: 'utf8',
+    env: {
+      ...process.env,
+      NODE_TEST_CONTEXT: undefined,
+      LD_PRELOAD: `${library('libasan.so')} ${library('libubsan.so')}`,
+      // A leak is no reason for another exit status: `ip` and Node have some too.
+      ASAN_OPTIONS: `log_path=${logs}/asan:detect_leaks=${leaks ? 1 : 0}:exitcode=99`,
+      LSAN_OPTIONS: 'exitcode=0:report_objects=0',
+      UBSAN_OPTIONS: `log_path=${logs}/ubsan:print_stacktrace=1:halt_on_error=1`,
+    },
+  });
+  return { status, output: stdout + stderr };
+}
+
+/** Where JavaScript begins: what it allocates, called by the addon, is not the addon's. */
+const JAVASCRIPT =
+  /napi_make_callback|napi_call_function|napi_fatal_exception|Builtins_|v8::internal/;
+
+/** Whether a leak is of what the addon allocated, by itself or through Node-API. */
+function isOwn(leak: string): boolean {
+  const frames = leak.split('\n').filter((line) => /^\s+#\d/.test(line));
+  const own = frames.findIndex((frame) => /netlink\.node|native\/\w+\.(cc|h)/.test(frame));
+  return own >= 0 && !frames.slice(0, own).some((frame) => JAVASCRIPT.test(frame));
+}
+
+/** A report of leaks, one leak after the other. */
+const leaksIn = (text: string) => text.split(/\n(?=(?:Direct|Indirect) leak of )/).slice(1);
+
+/** Reads what the sanitizers wrote. @returns leaks of others, which are not told */
+function readLogs(): number {
+  let others = 0;
+  for (const name of readdirSync(logs)) {
+    const text = readFileSync(join(logs, name), 'utf8');
+    if (!text.includes('LeakSanitizer: detected')) finding(`${name}: ${text.slice(0, 4000)}`);
+    else {
+      for (const leak of leaksIn(text)) {
+        if (isOwn(leak)) finding(leak.slice(0, 3000));
+        else others++;
+      }
+    }
+  }
+  return others;
+}
+
+/** That the addon was built so. */
+function checkSanitizers(): void {
+  const shown = execFileSync(
+    'nm',
+    ['-D', '--undefined-only', join(copy, 'build/Release/netlink.node')],
+    {
+      encoding: 'utf8',
+    },
+  );
+  for (const name of ['__asan_init', '__ubsan_handle']) {
+    assert(shown.includes(name), `the addon was not built with ${name}`);
+  }
+}
+
+build();
+checkSanitizers();
+const reporter = join(root, 'scripts/lane-reporter.mjs');
+const folder = join(copy, 'dist/test/kernel');
+const files = readdirSync(folder).filter(
+  (name) => /^(socket|subscribe|events).*\.test\.js$/.test(name) && !(name in EXCEPT),
+);
+let passed = 0;
+for (let round = 0; round < times; round++) {
+  for (const file of files) {
+    const args = ['--expose-gc', '--test', '--test-timeout=300000', `--test-reporter=${reporter}`];
+    const { output, status } = run([...args, join(folder, file)], false);
+    const line = output.split('\n').find((one) => one.startsWith('@lane '));
+    const result = line === undefined ? undefined : JSON.parse(line.slice(6));
+    passed += result?.passed.length ?? 0;
+    if (result === undefined || result.failed.length > 0 || status !== 0) {
+      finding(`${file}, status ${status}: ${output.slice(0, 3000)}`);
+    }
+  }
+}
+for (const end of ['', 'exit']) {
+  const { output, status } = run([join(copy, 'dist/torture/sanitizers/open.js'), end], true);
+  if (status !== 0) finding(`a process that ends, status ${status}: ${output.slice(0, 3000)}`);
+}
+const others = readLogs();
+report({
+  'tests under sanitizers': passed,
+  files: files.length,
+  'left out': Object.keys(EXCEPT).length,
+  'leaks of others': others,
+});

@@ -1,0 +1,37 @@
+/**
+ * Run by sanitizers.ts: opens sockets of all kinds, here and in a worker, closes some of them, and
+ * ends: by itself, or with `exit` in the middle. The addon has then freed what it allocated.
+ */
+import { once } from 'node:events';
+import { Worker } from 'node:worker_threads';
+import { NetlinkSocket, subscribe } from '../../lib/index.ts';
+import { otherNamespace, turns } from '../../test/kernel/socket-support.ts';
+
+await using other = await otherNamespace();
+const open = (netns?: string) => {
+  const socket = new NetlinkSocket({ protocol: 0, netns });
+  socket.bind();
+  socket.receive(() => {});
+  return socket;
+};
+const sockets = [...Array.from({ length: 20 }, () => open()), open(other.path)];
+for (const protocol of [1, 31]) {
+  try {
+    new NetlinkSocket({ protocol });
+  } catch {
+    // There is no such protocol.
+  }
+}
+for (const socket of sockets.slice(10)) await socket.close();
+const worker = new Worker(new URL('../../test/kernel/socket-worker.js', import.meta.url), {
+  workerData: 2000,
+});
+await once(worker, 'message');
+await worker.terminate();
+const events = subscribe({ groups: ['link', 'policy'] });
+events.on('event', () => {});
+await turns(20);
+if (process.argv[2] === 'exit') process.exit(0);
+await events.close();
+for (const socket of sockets.slice(0, 5)) await socket.close();
+for (const socket of sockets) socket.unref();
