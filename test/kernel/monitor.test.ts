@@ -1,8 +1,8 @@
 /** XfrmMonitor against real kernels: each thing that can happen to an SA or a policy. */
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
-import { existsSync, readFileSync } from 'node:fs';
 import { subscribe, unsubscribe } from 'node:diagnostics_channel';
+import { existsSync, readFileSync } from 'node:fs';
 import { test } from 'node:test';
 import {
   isHelper,
