@@ -103,7 +103,8 @@ async function lane(name, command, env = process.env) {
 async function labLane(suite, paths, env) {
   const progress = (text) => console.error(text);
   const kernel = await prepareLab({ suite, progress });
-  const lab = [process.execPath, join(root, 'bin/netlink-xfrm.js'), 'lab', '--timeout', '600'];
+  const command = join(root, 'bin/netlink-xfrm.js');
+  const lab = [process.execPath, command, 'lab', '--timeout', String(LIMIT / 1000)];
   await lane(
     `kernel tests on Linux ${kernel.release} (lab, ${kernel.suite})`,
     [...lab, '--suite', kernel.suite, '--', ...nodeTest(paths, EXPOSE_GC)],
