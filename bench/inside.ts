@@ -14,6 +14,7 @@ import { type Part, SIZES, type Size } from './results.ts';
 import * as scenes from './scenes.ts';
 import { startup } from './startup.ts';
 import { dump, storm } from './tables.ts';
+import { tunnels } from './tunnels.ts';
 
 const [where, how, ...only] = process.argv.slice(2);
 const size: Size = how === 'quick' ? SIZES.quick : SIZES.full;
@@ -55,7 +56,11 @@ async function host(): Promise<Part> {
 }
 
 async function lab(): Promise<Part> {
-  return { kernel: release(), comparisons: await comparisons([[scenes.states, size.lab]]) };
+  return {
+    kernel: release(),
+    comparisons: await comparisons([[scenes.states, size.lab]]),
+    ...(wanted('tunnels') && { tunnels: await tunnels(size.tunnels, progress) }),
+  };
 }
 
 const part = where === 'lab' ? await lab() : await host();

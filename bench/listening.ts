@@ -20,11 +20,14 @@ export interface Report {
   readonly latencies?: readonly number[];
 }
 
-/** Those that run, so that an error ends them. */
+/** Those that run, so that they end with this process, however that ends. */
 const running = new Set<ChildProcess>();
 process.on('exit', () => {
   for (const child of running) child.kill('SIGKILL');
 });
+for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
+  process.on(signal, () => process.exit(1));
+}
 
 /** A process that is ended with this one. */
 function start(

@@ -25,8 +25,8 @@ const USAGE = `npm run bench -- [--quick] [--json FILE] [--docs] [--from FILE] [
   --docs       writes them into docs/performance.md, with docs/performance.svg
   --from FILE  takes results written before, and measures nothing
 
-Parts (default all): policies policies-filled newsa newsa-filled sas latency dump storm startup memory
-codec. A whole run takes about a quarter of an hour, and wants a machine that does nothing else.
+Parts (default all): policies policies-filled newsa newsa-filled sas tunnels latency dump storm startup
+memory codec. A whole run takes about a quarter of an hour, and wants a machine that does nothing else.
 `;
 
 const root = join(import.meta.dirname, '../..');
@@ -48,7 +48,14 @@ async function onHost(args: readonly string[]): Promise<Part> {
   const [file = '', ...before] = unshare();
   const all = [...before, process.execPath, '--expose-gc', inside, 'host', ...args];
   const child = spawn(file, all, { stdio: ['ignore', 'pipe', 'inherit'] });
+  // unshare becomes node, which ends its own.
+  const end = () => child.kill();
+  process.once('exit', end);
+  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
+    process.once(signal, () => process.exit(1));
+  }
   const [printed, [status]] = await Promise.all([text(child.stdout), once(child, 'close')]);
+  process.removeListener('exit', end);
   if (status !== 0) throw new Error(`the benchmark ended with status ${status}`);
   return JSON.parse(printed);
 }
@@ -80,14 +87,14 @@ async function measure(quick: boolean, parts: readonly string[]): Promise<Result
   progress('on this kernel');
   const host = await onHost(args);
   let lab: Part | undefined;
-  if (wanted('sas')) {
+  if (wanted('sas') || wanted('tunnels')) {
     try {
       const { release } = await prepareLab({ suite: 'bookworm', progress });
       progress(`in the lab, Linux ${release}`);
       lab = await inLab(args, quick ? 180_000 : 900_000);
     } catch (error) {
       if (!(error instanceof LabError)) throw error;
-      leftOut.push(`SAs in the lab's kernel (${error.message})`);
+      leftOut.push(`SAs and tunnels in the lab's kernel (${error.message})`);
     }
   }
   const processors = cpus();
@@ -112,11 +119,11 @@ async function measure(quick: boolean, parts: readonly string[]): Promise<Result
 function writeDocs(results: Results): void {
   const path = join(root, 'docs/performance.md');
   const before = readFileSync(path, 'utf8');
-  const marks = /(<!-- npm run bench -- --docs -->\n)[\s\S]*?(\n<!-- end -->)/;
+  const marks = /(<!-- npm run bench -- --docs -->\n)[\s\S]*?(<!-- end -->)/;
   if (!marks.test(before)) throw new Error(`${path} has no place for results`);
   writeFileSync(
     path,
-    before.replace(marks, (_, begin, end) => `${begin}\n${report(results)}\n${end}`),
+    before.replace(marks, (_, begin, end) => `${begin}\n${report(results)}\n\n${end}`),
   );
   const shown = [...results.host.comparisons, ...(results.lab?.comparisons ?? [])];
   writeFileSync(join(root, 'docs/performance.svg'), plot(shown));

@@ -58,6 +58,7 @@ export function plot(comparisons: readonly Comparison[]): string {
   }
   return [
     `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${WIDTH} ${top}" font-family="sans-serif" font-size="12">`,
+    '<title>Processor time for an event, by contestant</title>',
     '<rect width="100%" height="100%" fill="#fff"/>',
     ...parts,
     '</svg>',

@@ -57,11 +57,11 @@ function partText(part: Part): string[] {
   for (const comparison of part.comparisons) {
     const { title, events, rounds, buffer } = comparison;
     texts.push(
-      `### ${title}\n\n${count(events)} events, ${rounds} round${rounds === 1 ? '' : 's'}, receive buffer ` +
-        `${buffer / 2 ** 20} MiB, Linux ${part.kernel}.\n\n${comparisonTable(comparison)}`,
+      `### ${title}\n\n${count(events)} events, ${rounds} round${rounds === 1 ? '' : 's'}, a receive buffer of ` +
+        `${buffer / 2 ** 20} MiB asked for, Linux ${part.kernel}.\n\n${comparisonTable(comparison)}`,
     );
   }
-  const { latencies, dump, storms, startup, memory, codec } = part;
+  const { latencies, dump, storms, startup, memory, codec, tunnels } = part;
   if (latencies) {
     const rows = latencies.map(({ title, load, samples, median: middle, p99, most }) => [
       title,
@@ -116,6 +116,18 @@ function partText(part: Part): string[] {
       (naive / ours).toFixed(1),
     ]);
     texts.push(`### Codec\n\n${table(['', 'ns', 'plain version, ns', 'times as fast'], rows)}`);
+  }
+  if (tunnels) {
+    const rows = tunnels.map(({ outcome, beside, samples, median: middle, p99, most }) => [
+      outcome,
+      count(beside),
+      count(samples),
+      ...[middle, p99, most].map((one) => one.toFixed(1)),
+    ]);
+    const head = ['', 'tunnels beside it', 'times', 'median ms', 'p99 ms', 'most ms'];
+    texts.push(
+      `### From the request to what is told of a tunnel\n\nLinux ${part.kernel}.\n\n${table(head, rows)}`,
+    );
   }
   return texts;
 }

@@ -27,6 +27,8 @@ const RATE = 600_000;
 const P99 = 1000;
 /** Bytes by which memory may differ between a tenth of the events and the end. */
 const GROWTH = 2 ** 20;
+/** Milliseconds from a request to what is told of its tunnel, 99 of 100. */
+const OUTCOME = 250;
 
 /** Events lost by those that must lose none where the floor loses none. */
 function losses({ outcomes }: Comparison): { floor: number; ours: number } {
@@ -38,7 +40,7 @@ function losses({ outcomes }: Comparison): { floor: number; ours: number } {
 }
 
 /** Those that the results tell of. */
-export function requirements({ host }: Results): Requirement[] {
+export function requirements({ host, lab }: Results): Requirement[] {
   const found: Requirement[] = [];
   const comparison = (name: string) => host.comparisons.find((one) => one.name === name);
   const live = comparison('policies');
@@ -91,6 +93,14 @@ export function requirements({ host }: Results): Requirement[] {
       required: 'flat (± 1 MiB)',
       found: `${Math.round((late - early) / 1024)} KiB`,
       met: late - early < GROWTH,
+    });
+  }
+  for (const { outcome, beside, p99 } of lab?.tunnels ?? []) {
+    found.push({
+      what: `a tunnel is told to be ${outcome}, ${beside} beside it, p99`,
+      required: `< ${OUTCOME} ms`,
+      found: `${p99.toFixed(1)} ms`,
+      met: p99 < OUTCOME,
     });
   }
   return found;

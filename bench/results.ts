@@ -8,6 +8,7 @@ import type { Latency } from './latency.ts';
 import type { Memory } from './memory.ts';
 import type { Startup } from './startup.ts';
 import type { Dump, Storm } from './tables.ts';
+import type { Told } from './tunnels.ts';
 
 /** What one kernel can tell. */
 export interface Part {
@@ -19,6 +20,7 @@ export interface Part {
   readonly startup?: readonly Startup[];
   readonly memory?: readonly Memory[];
   readonly codec?: readonly CodecSpeed[];
+  readonly tunnels?: readonly Told[];
 }
 
 /** A whole run. */
@@ -52,6 +54,7 @@ export interface Size {
   readonly startups: number;
   readonly memory: number;
   readonly codec: number;
+  readonly tunnels: { beside: number; rounds: number };
 }
 
 export const SIZES: Readonly<Record<'full' | 'quick', Size>> = {
@@ -65,6 +68,7 @@ export const SIZES: Readonly<Record<'full' | 'quick', Size>> = {
     startups: 15,
     memory: 10_000_000,
     codec: 15,
+    tunnels: { beside: 2000, rounds: 200 },
   },
   quick: {
     live: { events: 50_000, rounds: 1 },
@@ -76,5 +80,6 @@ export const SIZES: Readonly<Record<'full' | 'quick', Size>> = {
     startups: 3,
     memory: 200_000,
     codec: 3,
+    tunnels: { beside: 100, rounds: 10 },
   },
 };

@@ -1,5 +1,5 @@
 /**
- * Lists and live tables: a dump of many SAs, what opening and comparing a monitor takes, and a storm
+ * Lists and live tables: a dump of many entries, what opening and comparing a monitor takes, and a storm
  * of changes beyond it, after which its tables have to be right.
  * @module
  */
@@ -12,7 +12,7 @@ import { startLoad } from './listening.ts';
 
 /** Milliseconds to list or open, each round. */
 export interface Dump {
-  /** `SAs`, or `larval SAs` where the kernel has no ESP. */
+  /** `SAs`, or `policies` where the kernel has no ESP. */
   readonly of: string;
   readonly entries: number;
   readonly times: Readonly<Record<string, number[]>>;
@@ -32,22 +32,36 @@ export interface Storm {
 const GCM = { name: 'rfc4106(gcm(aes))', icvBits: 128, key: new Uint8Array(20) };
 const address = (i: number) => `10.${(i >> 16) & 255}.${(i >> 8) & 255}.${i & 255}`;
 
-/** `count` SAs to as many peers; larval ones where there is no ESP. */
-async function makeSas(client: XfrmClient, count: number): Promise<string> {
-  const ends = (i: number) => ({ saddr: '192.0.2.1', daddr: address(i), proto: 'esp' }) as const;
-  const real = (i: number) =>
-    client.addState({ ...ends(i), spi: 0x1000 + i, mode: 'tunnel', reqid: i, aead: GCM });
-  const larval = (i: number) =>
-    client.allocateSpi({ ...ends(i), mode: 'tunnel', reqid: i, min: 0x1000 + i, max: 0x1000 + i });
-  const esp = await real(0).then(
+type Kind = 'state' | 'policy';
+
+/** `count` SAs to as many peers; policies where there is no ESP. */
+async function make(client: XfrmClient, count: number): Promise<Kind> {
+  const [saddr, mode] = ['192.0.2.1', 'tunnel'] as const;
+  const state = (i: number) =>
+    client.addState({
+      saddr,
+      daddr: address(i),
+      proto: 'esp',
+      spi: 0x1000 + i,
+      mode,
+      reqid: i,
+      aead: GCM,
+    });
+  const policy = (i: number) =>
+    client.addPolicy({
+      dir: 'out',
+      selector: { saddr, prefixlenS: 32, daddr: address(i), prefixlenD: 32 },
+      templates: [{ saddr, daddr: '192.0.2.2', proto: 'esp', mode, reqid: 1 }],
+    });
+  const esp = await state(0).then(
     () => true,
     () => false,
   );
   for (let i = esp ? 1 : 0; i < count; i += 500) {
     const some = Array.from({ length: Math.min(500, count - i) }, (_, n) => i + n);
-    await Promise.all(some.map((n) => (esp ? real(n) : larval(n))));
+    await Promise.all(some.map((n) => (esp ? state(n) : policy(n))));
   }
-  return esp ? 'SAs' : 'larval SAs';
+  return esp ? 'state' : 'policy';
 }
 
 function used(): number {
@@ -57,15 +71,15 @@ function used(): number {
   return heapUsed + external;
 }
 
-/** The dump. Larval SAs live 30 seconds (net.core.xfrm_acq_expires), which bounds the rounds. */
+/** The dump. */
 export async function dump(
   entries: number,
   rounds: number,
   progress: (text: string) => void,
 ): Promise<Dump> {
   await using client = new XfrmClient();
-  progress(`dump: ${entries} SAs are made`);
-  const of = await makeSas(client, entries);
+  progress(`dump: ${entries} entries are made`);
+  const kind = await make(client, entries);
   const times: Record<string, number[]> = {};
   const time = async (what: string, work: () => unknown) => {
     const begun = performance.now();
@@ -75,13 +89,14 @@ export async function dump(
   let bytesEach = Number.NaN;
   for (let round = 0; round < rounds; round++) {
     progress(`dump: round ${round + 1} of ${rounds}`);
-    await time('ip xfrm state list > /dev/null', () => {
-      const { status } = spawnSync('ip', ['xfrm', 'state', 'list'], { stdio: 'ignore' });
-      assert.equal(status, 0, 'ip xfrm state list failed');
+    await time(`ip xfrm ${kind} list > /dev/null`, () => {
+      const { status } = spawnSync('ip', ['xfrm', kind, 'list'], { stdio: 'ignore' });
+      assert.equal(status, 0, 'ip failed');
     });
-    await time('listStates()', async () => {
+    await time(kind === 'state' ? 'listStates()' : 'listPolicies()', async () => {
       let listed = 0;
-      for await (const _ of client.listStates()) listed++;
+      const list = kind === 'state' ? client.listStates() : client.listPolicies();
+      for await (const _ of list) listed++;
       assert.equal(listed, entries);
     });
     const before = used();
@@ -89,12 +104,14 @@ export async function dump(
     await time('XfrmMonitor.open()', async () => {
       monitor = await XfrmMonitor.open();
     });
-    assert.equal(monitor?.states.size, entries);
+    assert.equal((kind === 'state' ? monitor?.states : monitor?.policies)?.size, entries);
     bytesEach = (used() - before) / entries;
     await time('XfrmMonitor.refresh()', () => monitor?.refresh());
     await monitor?.close();
   }
   await client.flushStates();
+  await client.flushPolicies();
+  const of = kind === 'state' ? 'SAs' : 'policies';
   return { of, entries, times, bytesEach };
 }
 

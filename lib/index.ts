@@ -38,8 +38,15 @@ export {
   type XfrmMonitorListeners,
 } from './monitor/xfrm-monitor.ts';
 export type { XfrmMonitorOptions } from './monitor/xfrm-monitor-options.ts';
+export {
+  type NamespaceChange,
+  type NamespaceClosed,
+  XfrmMonitors,
+  type XfrmMonitorsListeners,
+  type XfrmMonitorsOptions,
+} from './monitor/xfrm-monitors.ts';
 export { isHelper, isLarval, type XfrmKinds } from './monitor/xfrm-objects.ts';
-export { readXfrmStat } from './monitor/xfrm-stat.ts';
+export { readXfrmStat, type XfrmStat } from './monitor/xfrm-stat.ts';
 export {
   type PoliciesView,
   type PolicyEntry,

@@ -8,6 +8,8 @@ import { once } from 'node:events';
 /** A network namespace that acts as a host. */
 export interface Host {
   readonly name: string;
+  /** Its namespace, for clients and monitors; undefined for that of this process. */
+  readonly netns: string | undefined;
   /** The command line that runs something on it. */
   command(program: string, ...args: string[]): [program: string, args: string[]];
   /** Runs `ip` on it; rejects if it fails. */
@@ -19,13 +21,15 @@ export const UNDERLAY = { left: '192.0.2.1', right: '192.0.2.2' } as const;
 /** The address behind each host, which only the tunnel reaches. */
 export const INNER = { left: '10.0.1.1', right: '10.0.2.1' } as const;
 
-function host(name: string, prefix: readonly string[]): Host {
+function host(name: string, netns: string | undefined): Host {
+  const prefix = netns === undefined ? [] : ['nsenter', `--net=${netns}`];
   const command = (...line: string[]): [string, string[]] => {
     const [program = '', ...args] = [...prefix, ...line];
     return [program, args];
   };
   return {
     name,
+    netns,
     command,
     ip: async (line) => {
       const [program, args] = command('ip', ...line.split(' '));
@@ -52,8 +56,8 @@ export async function twoHosts(): Promise<TwoHosts> {
     stdio: ['ignore', 'pipe', 'inherit'],
   });
   await ready(holder);
-  const left = host('left', []);
-  const right = host('right', ['nsenter', `--net=/proc/${holder.pid}/ns/net`]);
+  const left = host('left', undefined);
+  const right = host('right', `/proc/${holder.pid}/ns/net`);
   const dispose = () => void holder.kill('SIGKILL');
   try {
     await left.ip(`link add name cable type veth peer name cable netns ${holder.pid}`);

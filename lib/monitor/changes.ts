@@ -30,6 +30,8 @@ interface About<Name extends string, Value> extends Told {
   readonly uid: string;
   /** The object after the change; where it is gone, as it last was. */
   readonly value: Value;
+  /** When the counters of `value` were read. */
+  readonly counted: EventTime;
 }
 
 export interface Added<Name extends string, Value> extends About<Name, Value> {

@@ -39,13 +39,8 @@ export interface Rows<K extends Kinds> {
   readonly tables: Tables<K>;
   /** Sets a row: `new` for another object than the one there, `same` for that one, changed. */
   put<N extends NameIn<K>>(kind: N, key: string, value: K[N], as: 'new' | 'same'): void;
-  /**
-   * Takes a row away, if it is there.
-   *
-   * @param last the object as it last was, if known better
-   * @param certain the row is the object that went, and not a later one
-   */
-  remove<N extends NameIn<K>>(kind: N, key: string, why: Why, last?: K[N], certain?: boolean): void;
+  /** Takes a row away, if it is there. @param last the object as it last was, if known better */
+  remove<N extends NameIn<K>>(kind: N, key: string, why: Why, last?: K[N]): void;
   /** The object told that a soft limit was reached. */
   expiring<N extends NameIn<K>>(kind: N, key: string, value: K[N]): void;
   /** Nobody can tell from this event what became of the row: another list must. */

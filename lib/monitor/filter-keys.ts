@@ -140,8 +140,6 @@ export const KIND = {
 };
 
 export type KeyName = keyof typeof KEYS;
-/** All of them. */
-export const NAMES = [...Object.keys(KEYS), 'kind'];
 
 /** Each word a term can begin with, and what it means. */
 export const filterHelp: readonly (readonly [key: string, help: string])[] = [

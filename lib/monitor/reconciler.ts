@@ -9,6 +9,7 @@ import type { EventTime } from '../netlink/event.ts';
 import type { Compared, Kinds, NameIn, ObjectChange, TableChange } from './changes.ts';
 import type { Family, Rows, Tables } from './family.ts';
 import { Shadow } from './shadow.ts';
+import type { Entry } from './table.ts';
 
 /** Who feeds a {@link Reconciler}. */
 export interface Host<K extends Kinds> {
@@ -242,9 +243,9 @@ export class Reconciler<K extends Kinds, Event extends Heard> {
   }
 
   /** A new incarnation. */
-  #named<N extends NameIn<K>>(name: N, value: K[N], key: string): { id: string; uid: string } {
+  #named<N extends NameIn<K>>(name: N, value: K[N], key: string) {
     const id = this.#family.id(name, value, key);
-    return { id, uid: `${id} #${++this.#incarnations}` };
+    return { id, uid: `${id} #${++this.#incarnations}`, counted: this.#time };
   }
 
   #compare<N extends NameIn<K>>(name: N, shadow: Shadow<K>): void {
@@ -271,14 +272,13 @@ export class Reconciler<K extends Kinds, Event extends Heard> {
     const reconciler = this;
     const tell = <N extends NameIn<K>>(
       object: N,
-      entry: { id: string; uid: string },
-      value: K[N],
+      { id, uid, value, counted }: Entry<K[N]>,
       more: object,
     ) => {
       const [cause, time] = [reconciler.#cause, reconciler.#time];
-      const { id, uid } = entry;
+      const about = { object, id, uid, value, counted, cause, time };
       // `more` has what belongs to its kind of change; the callers below are all there are.
-      const change = { object, id, uid, value, cause, time, ...more } as unknown as ObjectChange<K>;
+      const change = { ...about, ...more } as unknown as ObjectChange<K>;
       reconciler.#host.emit(change);
     };
     const count = (what: 'added' | 'updated' | 'removed') => {
@@ -291,19 +291,23 @@ export class Reconciler<K extends Kinds, Event extends Heard> {
         const table = reconciler.tables[kind];
         const known = table.get(key);
         if (known !== undefined && as === 'same') {
-          table.set(key, { id: known.id, uid: known.uid, value });
+          // An event of a change repeats the counters of before.
+          const counted = reconciler.#cause === 'repair' ? reconciler.#time : known.counted;
+          const entry = { id: known.id, uid: known.uid, value, counted };
+          table.set(key, entry);
           const before = known.value;
           const fields = reconciler.#family.differences(kind, before, value);
           if (fields.length === 0) return;
           count('updated');
-          tell(kind, known, value, { kind: 'updated', before, fields });
+          tell(kind, entry, { kind: 'updated', before, fields });
           return;
         }
         if (known !== undefined) this.remove(kind, key, 'replaced');
-        const named = reconciler.#named(kind, value, key);
-        table.set(key, { ...named, value });
+        const { id, uid, counted } = reconciler.#named(kind, value, key);
+        const entry = { id, uid, value, counted };
+        table.set(key, entry);
         count('added');
-        tell(kind, named, value, { kind: 'added' });
+        tell(kind, entry, { kind: 'added' });
       },
       remove(kind, key, why, last) {
         const known = reconciler.tables[kind].get(key);
@@ -312,13 +316,16 @@ export class Reconciler<K extends Kinds, Event extends Heard> {
         count('removed');
         const asked = reconciler.#cause === 'kernel' && (why === 'deleted' || why === 'flushed');
         const claim = asked ? { portId: reconciler.#portId } : {};
-        tell(kind, known, last ?? known.value, { kind: 'removed', why, ...claim });
+        const entry = last ? { ...known, value: last, counted: reconciler.#time } : known;
+        tell(kind, entry, { kind: 'removed', why, ...claim });
       },
       expiring(kind, key, value) {
         const known = reconciler.tables[kind].get(key);
         if (known === undefined) return;
-        reconciler.tables[kind].set(key, { id: known.id, uid: known.uid, value });
-        tell(kind, known, value, { kind: 'expiring' });
+        const counted = reconciler.#time;
+        const entry = { id: known.id, uid: known.uid, value, counted };
+        reconciler.tables[kind].set(key, entry);
+        tell(kind, entry, { kind: 'expiring' });
       },
       doubt: () => this.#spoil(),
       look: () => this.#spoil(),

@@ -2,13 +2,17 @@
  * The rows of a list that is not yet complete.
  * @module
  */
-import type { Kinds, NameIn, Why } from './changes.ts';
+import type { EventTime } from '../netlink/event.ts';
+import type { Kinds, NameIn } from './changes.ts';
 import type { Family, Rows, Tables } from './family.ts';
 
 type ListFamily<K extends Kinds> = Pick<
   Family<K, never>,
   'tables' | 'key' | 'supersedes' | 'unannounced'
 >;
+
+/** What only the live tables know. */
+const UNKNOWN: EventTime = { wall: Number.NaN, monotonic: Number.NaN };
 
 /** The rows of a list, and of the events that came while it was made. */
 export class Shadow<K extends Kinds> implements Rows<K> {
@@ -51,8 +55,8 @@ export class Shadow<K extends Kinds> implements Rows<K> {
     this.#set(kind, key, value);
   }
 
-  remove<N extends NameIn<K>>(kind: N, key: string, _: Why, __?: K[N], certain = false): void {
-    if (!certain) this.#question(kind, key);
+  remove<N extends NameIn<K>>(kind: N, key: string): void {
+    this.#question(kind, key);
     this.tables[kind].delete(key);
   }
 
@@ -61,7 +65,7 @@ export class Shadow<K extends Kinds> implements Rows<K> {
   }
 
   #set<N extends NameIn<K>>(kind: N, key: string, value: K[N]): void {
-    this.tables[kind].set(key, { id: key, uid: '', value });
+    this.tables[kind].set(key, { id: key, uid: '', value, counted: UNKNOWN });
   }
 
   /** An event is about a listed object of which no event told: it may be for one from before it. */

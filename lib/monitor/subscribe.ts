@@ -20,6 +20,7 @@ import type { XfrmEvent } from '../xfrm/events.ts';
 import { type EventSocket, openEventSocket } from './event-socket.ts';
 import { findGroup, type GroupName, type Protocol } from './groups.ts';
 import { EventQueue } from './queue.ts';
+import { tell } from './tell.ts';
 
 /** What to subscribe to, and how. */
 export interface SubscribeOptions {
@@ -302,20 +303,12 @@ export class Subscription
     // A listener may have closed it; what is left of the batch is not for anybody then.
     if (this.closed) return;
     for (const queue of this.#queues) queue.push(event);
-    this.#emit(event.kind, event);
-    this.#emit('event', event);
-  }
-
-  #emit(name: string, event: SubscriptionEvent): void {
-    if (!this.#heard.has(name)) return;
-    try {
-      untyped(this).emit(name, event);
-    } catch (error) {
-      // An uncaught exception, as with every emitter; but the others hear, and the batch goes on.
-      process.nextTick(() => {
-        throw error;
-      });
-    }
+    // Nobody is told by a name that nobody listens to.
+    tell(
+      this,
+      [event.kind, 'event'].filter((name) => this.#heard.has(name)),
+      event,
+    );
   }
 }
 

@@ -3,6 +3,8 @@
  * @module
  */
 
+import type { EventTime } from '../netlink/event.ts';
+
 /** One object of a table. It is replaced, never changed: who keeps it keeps a moment. */
 export interface Entry<Value> {
   /** What the object is called, also after it was deleted and made again. */
@@ -10,6 +12,8 @@ export interface Entry<Value> {
   /** This incarnation of it: another one has another uid, within one monitor. */
   readonly uid: string;
   readonly value: Value;
+  /** When its counters were read: in the last comparison, or with an event that told them. */
+  readonly counted: EventTime;
 }
 
 /** By what a value is found: the texts of an index; undefined to be left out of it. */
@@ -83,14 +87,15 @@ export class Table<Value> implements ReadonlyTable<Value> {
    * Takes the rows and indexes of another table, which is not to be used any more. The entries are
    * named anew, in place: they must not have been given away.
    */
-  adopt(from: Table<Value>, name: (value: Value, key: string) => Pick<Entry<Value>, 'id' | 'uid'>) {
+  adopt(from: Table<Value>, name: (value: Value, key: string) => Omit<Entry<Value>, 'value'>) {
     this.#rows = from.#rows;
     this.#indexes = from.#indexes;
     for (const [key, entry] of this.#rows) {
-      const { id, uid } = name(entry.value, key);
-      const own: { id: string; uid: string } = entry;
+      const { id, uid, counted } = name(entry.value, key);
+      const own: { -readonly [Field in keyof Entry<Value>]: Entry<Value>[Field] } = entry;
       own.id = id;
       own.uid = uid;
+      own.counted = counted;
     }
   }
 

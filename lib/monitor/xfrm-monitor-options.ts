@@ -46,7 +46,8 @@ export interface XfrmMonitorOptions {
   acquires?: boolean | undefined;
 }
 
-const OPTIONS: ReadonlySet<string> = new Set<keyof XfrmMonitorOptions>([
+/** The names of all options. */
+export const OPTIONS: ReadonlySet<string> = new Set<keyof XfrmMonitorOptions>([
   'netns',
   'signal',
   'label',

@@ -15,6 +15,7 @@ import { openEventSocket } from './event-socket.ts';
 import { EventQueue } from './queue.ts';
 import { Reconciler } from './reconciler.ts';
 import type { MalformedEvent } from './subscribe.ts';
+import { tell } from './tell.ts';
 import { checked, type XfrmMonitorOptions } from './xfrm-monitor-options.ts';
 import type { XfrmKinds } from './xfrm-objects.ts';
 import { xfrmFamily } from './xfrm-table.ts';
@@ -47,6 +48,8 @@ export type XfrmChange =
 export type XfrmMonitorListeners = {
   [Kind in XfrmChange['kind']]: [change: Extract<XfrmChange, { kind: Kind }>];
 } & { change: [change: XfrmChange]; error: [error: Error]; close: [] };
+
+const closed = () => new Error('the monitor is closed');
 
 const now = (): EventTime => ({ wall: Date.now(), monotonic: performance.now() });
 
@@ -96,7 +99,7 @@ export class XfrmMonitor
   readonly #listing = new AbortController();
   readonly #opened: Promise<void>;
   #settleOpening: { resolve: () => void; reject: (error: unknown) => void } | undefined;
-  #refreshes: (() => void)[] = [];
+  #refreshes: { resolve: () => void; reject: (error: unknown) => void }[] = [];
   #isOpen = false;
   #counted: EventTime;
   #drops = 0;
@@ -136,10 +139,15 @@ export class XfrmMonitor
     signal?.throwIfAborted();
     // Events and lists must be of one namespace, also if its name goes to another in between.
     const held = new HeldNamespace(netns);
+    let client: XfrmClient | undefined;
     try {
       const groups = acquires ? [...GROUPS, ...ASKING] : GROUPS;
+      client = new XfrmClient({ netns: held.netns });
+      this.#client = client;
       this.#socket = openEventSocket('xfrm', groups, receiveBufferSize, held.netns).socket;
-      this.#client = new XfrmClient({ netns: held.netns });
+    } catch (error) {
+      client?.close();
+      throw error;
     } finally {
       held.close();
     }
@@ -196,14 +204,15 @@ export class XfrmMonitor
   /**
    * Compares the tables with fresh lists now, which refreshes the counters too.
    *
-   * @returns a promise that is fulfilled when a comparison that began after this call has ended
+   * @returns a promise that is fulfilled when a comparison that began after this call has ended, and
+   *   rejected if the monitor is closed before
    */
   async refresh(): Promise<void> {
-    if (this.closed) throw this.#error ?? new Error('the monitor is closed');
     // One under way may have begun too early: it ends, and another one begins.
-    for (let rounds = this.#table.busy ? 2 : 1; rounds > 0 && !this.closed; rounds--) {
-      await new Promise<void>((resolve) => {
-        this.#refreshes.push(resolve);
+    for (let rounds = this.#table.busy ? 2 : 1; rounds > 0; rounds--) {
+      if (this.closed) throw this.#error ?? closed();
+      await new Promise<void>((resolve, reject) => {
+        this.#refreshes.push({ resolve, reject });
         this.#work(() => this.#table.refresh());
       });
     }
@@ -268,8 +277,8 @@ export class XfrmMonitor
     const heard = this.#queues.size > 0 || !this.#isOpen;
     for (const queue of this.#queues) queue.end(error);
     this.#queues.clear();
-    this.#settleOpening?.reject(error ?? new Error('the monitor was closed'));
-    for (const done of this.#refreshes.splice(0)) done();
+    this.#settleOpening?.reject(error ?? closed());
+    for (const { reject } of this.#refreshes.splice(0)) reject(error ?? closed());
     const failed = error !== undefined && error !== this.#signal?.reason;
     if (failed && (!heard || this.listenerCount('error') > 0)) this.emit('error', error as Error);
     return this.#closing;
@@ -383,16 +392,7 @@ export class XfrmMonitor
       return;
     }
     for (const queue of this.#queues) queue.push(told);
-    const emitter = this as unknown as EventEmitter;
-    try {
-      emitter.emit(told.kind, told);
-      emitter.emit('change', told);
-    } catch (error) {
-      // An uncaught exception, as with every emitter; but the rest is told.
-      process.nextTick(() => {
-        throw error;
-      });
-    }
+    tell(this, [told.kind, 'change'], told);
   }
 
   #compared(time: EventTime): void {
@@ -405,7 +405,7 @@ export class XfrmMonitor
         this.#refreshInterval,
       ).unref();
     }
-    for (const done of this.#refreshes.splice(0)) done();
+    for (const { resolve } of this.#refreshes.splice(0)) resolve();
   }
 
   /** Reads unless a loop has too much waiting, or too many events wait for a list. */

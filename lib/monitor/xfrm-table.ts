@@ -252,12 +252,9 @@ function expireState(event: XfrmState, hard: boolean, time: EventTime, rows: Xfr
     if (hard) neighbours(event, key, rows);
     return;
   }
-  const doubtful = mayBeLater(known, event, time);
-  if (hard && doubtful) rows.doubt('state', key);
+  if (hard && mayBeLater(known, event, time)) rows.doubt('state', key);
   if (known.current.addTime !== event.current.addTime) return;
-  // Larval SAs without an SPI can be alike in everything.
-  const certain = !doubtful && (event.spi !== 0 || !hasSpi(event.proto));
-  if (hard) rows.remove('state', key, 'hard-expired', counted(known, event), certain);
+  if (hard) rows.remove('state', key, 'hard-expired', counted(known, event));
   else rows.expiring('state', key, counted(known, event));
 }
 

@@ -79,28 +79,31 @@ export interface Snapshot {
 
 /** What an SA carried between two snapshots. */
 export interface Rate {
+  readonly id: string;
   readonly uid: string;
+  /** The time between the two readings of its counters. */
+  readonly seconds: number;
   readonly bytesPerSecond: number;
   readonly packetsPerSecond: number;
 }
 
 /**
- * The rates of the SAs that are in both snapshots: refresh the monitor before each.
- *
- * @returns nothing where the counters were not read again between them
+ * The rates of the SAs that are in both snapshots, as the same incarnation, with counters read again
+ * in between: every comparison reads them (`refreshInterval`, {@link XfrmMonitor.refresh}).
  */
 export function rates(before: Snapshot, after: Snapshot): Rate[] {
-  const seconds = (after.counted.monotonic - before.counted.monotonic) / 1000;
-  if (seconds <= 0) return [];
-  const earlier = new Map(before.states.map(({ uid, value }) => [uid, value.current]));
-  return after.states.flatMap(({ uid, value: { current } }) => {
+  const earlier = new Map(before.states.map((entry) => [entry.uid, entry]));
+  return after.states.flatMap(({ id, uid, value: { current }, counted }) => {
     const then = earlier.get(uid);
-    if (then === undefined) return [];
-    const [bytes, packets] = [current.bytes - then.bytes, current.packets - then.packets];
+    const seconds = then ? (counted.monotonic - then.counted.monotonic) / 1000 : 0;
+    if (then === undefined || seconds <= 0) return [];
+    const { bytes, packets } = then.value.current;
     return {
+      id,
       uid,
-      bytesPerSecond: Number(bytes) / seconds,
-      packetsPerSecond: Number(packets) / seconds,
+      seconds,
+      bytesPerSecond: Number(current.bytes - bytes) / seconds,
+      packetsPerSecond: Number(current.packets - packets) / seconds,
     };
   });
 }

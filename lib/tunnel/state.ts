@@ -97,8 +97,9 @@ const hex = (spi: number): string => `0x${spi.toString(16).padStart(8, '0')}`;
 /**
  * The state at `now`. Called again with the same sighting before `next`, it says the same.
  *
- * The first condition that holds, in the order of the states, is the state. What is worse than before
- * because something is missing is told only when it is missing for `limits.settle`, and then since it is.
+ * The first condition that holds, in the order of the states, is the state. A state in which something is
+ * missing is told only when it is missing for `limits.settle`, and then since it is: it may be on its way,
+ * as the policies are that come after the SAs. Only that SAs are asked for is told at once, if it was worse.
  */
 export function judge(
   seen: Sighting,
@@ -114,8 +115,12 @@ export function judge(
     const upSince = isUp(found.state) ? seen.since : undefined;
     return told(found, found.state === 'up' ? seen.since : now, upSince, heard, clock);
   }
-  const worse = before?.state === undefined || rank(found.state) < rank(before.state);
-  if (found.settling && worse) {
+  const early =
+    before?.state === undefined ||
+    (found.state === 'acquiring'
+      ? rank(found.state) < rank(before.state)
+      : found.state !== before.state);
+  if (found.settling && early) {
     const pending = before?.pending ?? now;
     if (!clock.past(pending.monotonic + limits.settle)) {
       const { state, reason, since = now, upSince, stalled = false } = before ?? { reason: '' };

@@ -139,17 +139,17 @@ export class Tunnels {
     if (object === 'policy') {
       const known = this.#members.policy(uid);
       if (known) this.#members.removePolicy(known);
-      const { id, value } = change;
+      const { id, value, counted } = change;
       if (kind === 'added' || kind === 'updated') {
-        this.#members.addPolicy({ id, uid, value }, time.monotonic);
+        this.#members.addPolicy({ id, uid, value, counted }, time.monotonic);
       } else if (kind === 'expiring' && known) {
-        this.#members.addPolicy({ id, uid, value }, known.changedAt);
+        this.#members.addPolicy({ id, uid, value, counted }, known.changedAt);
       }
       return;
     }
-    const { id, value } = change;
+    const { id, value, counted } = change;
     if (kind === 'added') {
-      this.#members.addSa({ id, uid, value }, time);
+      this.#members.addSa({ id, uid, value, counted }, time);
       return;
     }
     const found = this.#members.sa(uid);
@@ -160,14 +160,14 @@ export class Tunnels {
       this.#members.removeSa(found);
       group.gone.push({ sa, last: value, why, portId, time });
     } else if (group.isFor(value)) {
-      sa.entry = { id, uid, value };
+      sa.entry = { id, uid, value, counted };
       if (kind === 'expiring') sa.softAt ??= time.wall;
     } else {
       // A repair can take another SA for the one that was there (docs/consistency.md).
       this.#members.removeSa(found);
       const last = sa.entry.value;
       group.gone.push({ sa, last, why: 'replaced', portId: undefined, time });
-      this.#members.addSa({ id, uid, value }, time);
+      this.#members.addSa({ id, uid, value, counted }, time);
     }
     this.#members.dirty.add(group);
   }

@@ -15,7 +15,14 @@ import { checkProperties } from '../wire/check.ts';
 import type { Input } from '../wire/input.ts';
 import { checkAlgorithm } from './algorithms.ts';
 import { attributesOf } from './attributes.ts';
-import type { Mark, Migration, PolicyDefaults, SadAttributes, SpdAttributes } from './codec.ts';
+import type {
+  Mark,
+  Migration,
+  PolicyDefaults,
+  SadAttributes,
+  SpdAttributes,
+  Template,
+} from './codec.ts';
 import { decodeXfrmMessage } from './decode-message.ts';
 import { encodeXfrm, type XfrmInput } from './encode.ts';
 import { hintFor } from './hints.ts';
@@ -163,7 +170,11 @@ export class XfrmClient implements AsyncDisposable {
     );
   }
 
-  /** Adds a policy. @throws KernelError `EEXIST` if there is one with its selector */
+  /**
+   * Adds a policy. Templates that name no algorithms allow all.
+   *
+   * @throws KernelError `EEXIST` if there is one with its selector
+   */
   addPolicy(policy: Input<XfrmPolicy>, options?: RequestOptions): Promise<Taken> {
     return this.#setPolicy('NEWPOLICY', policy, options);
   }
@@ -291,7 +302,11 @@ export class XfrmClient implements AsyncDisposable {
     options: RequestOptions | undefined,
   ): Promise<Taken> {
     checkProperties(policy, shapes.POLICY, [message]);
-    const { warning } = await this.#ask({ kind: 'request', message, policy }, options);
+    const { templates } = policy;
+    const complete = Array.isArray(templates)
+      ? { ...policy, templates: templates.map(anyAlgorithm) }
+      : policy;
+    const { warning } = await this.#ask({ kind: 'request', message, policy: complete }, options);
     if (!mayBeLeftOut(policy, RECENT_POLICY)) return { notTaken: [], warning };
     const { dir = 'in', selector, mark, ifId, policyType } = policy;
     const key = { dir, selector, mark: mark as Mark | undefined, ifId, type: policyType?.type };
@@ -334,6 +349,17 @@ export class XfrmClient implements AsyncDisposable {
 }
 
 const ALL = 0xffffffff;
+
+/**
+ * A template that says nothing of algorithms allows all, as with `ip`. With none allowed, which is
+ * what zeros say, every packet that comes in is refused (XfrmInTmplMismatch, measured on 6.1).
+ */
+function anyAlgorithm(template: Input<Template>): Input<Template> {
+  // What is no object is refused when it is encoded.
+  if (typeof template !== 'object' || template === null) return template;
+  const { aalgos = ALL, ealgos = ALL, calgos = ALL } = template;
+  return { ...template, aalgos, ealgos, calgos };
+}
 
 /** A message as the connection sends it. */
 function requestOf(message: XfrmInput<XfrmRequest>): Request {

@@ -9,15 +9,9 @@ import { runInLab } from '../../lib/lab/index.ts';
 import { fetchTools } from '../../lib/lab/tools.ts';
 import { compare, findIp, type Ip } from '../unit/iproute2.ts';
 import { checkNegotiation, roundTrip } from '../unit/recordings.ts';
+import { STRONGSWAN } from './charon.ts';
 import { fetchProgram } from './fetch.ts';
 
-const STRONGSWAN = [
-  'strongswan-charon',
-  'strongswan-swanctl',
-  'strongswan-libcharon',
-  'libstrongswan-standard-plugins',
-  'libstrongswan-extra-plugins',
-];
 const SECONDS = 20;
 
 let folder = '';

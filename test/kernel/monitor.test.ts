@@ -1,6 +1,8 @@
 /** XfrmMonitor against real kernels: each thing that can happen to an SA or a policy. */
 import assert from 'node:assert/strict';
+import { spawnSync } from 'node:child_process';
 import { subscribe, unsubscribe } from 'node:diagnostics_channel';
+import { existsSync, readFileSync } from 'node:fs';
 import { test } from 'node:test';
 import {
   isHelper,
@@ -15,6 +17,7 @@ import {
   XfrmMonitor,
   type XfrmMonitorOptions,
 } from '../../lib/index.ts';
+import { otherNamespace } from './socket-support.ts';
 import { assertEqual } from './storm.ts';
 import { addState, ip, withoutEsp, words } from './support.ts';
 
@@ -180,12 +183,15 @@ test('a listener may refresh and close in the middle of a change', async () => {
   await using all = await opened();
   const { client, monitor } = all;
   const closed = new Promise<void>((resolve) => monitor.once('close', resolve));
+  let waiting: Promise<void> | undefined;
   monitor.once('added', async () => {
     await monitor.refresh();
+    waiting = assert.rejects(monitor.refresh(), /closed/);
     await monitor.close();
   });
   await client.addPolicy({ dir: 'in', selector: { family: 'inet' } });
   await closed;
+  await (waiting ?? assert.fail());
 });
 
 test('comparisons come by themselves where an interval is given', async () => {
@@ -195,8 +201,17 @@ test('comparisons come by themselves where an interval is given', async () => {
 });
 
 test('the counters of errors are read where the kernel counts them', async () => {
+  const text = existsSync('/proc/thread-self/net/xfrm_stat')
+    ? readFileSync('/proc/thread-self/net/xfrm_stat', 'latin1')
+    : undefined;
   const stat = await readXfrmStat();
-  if (stat) assert.equal(typeof stat.XfrmInNoStates, 'bigint');
+  assert.deepEqual(stat && Object.keys(stat), text?.match(/^\w+/gm));
+  await using other = await otherNamespace();
+  const there = await readXfrmStat({ netns: other.path });
+  assert.deepEqual(there && Object.keys(there), stat && Object.keys(stat));
+  if (there) assert(Object.values(there).every((count) => count === 0n));
+  await assert.rejects(readXfrmStat({ netns: '/run/no-such' }), { code: 'ENOENT' });
+  await assert.rejects(readXfrmStat({ ns: 1 } as never), /options.ns is no option/);
 });
 
 test('an update is shown as what the kernel took over', { skip: withoutEsp }, async () => {
@@ -309,4 +324,25 @@ test('rates come from two snapshots', { skip: withoutEsp }, async () => {
   await monitor.refresh();
   const [rate, ...others] = rates(before, monitor.snapshot());
   assert.deepEqual([rate?.bytesPerSecond, others], [0, []]);
+});
+
+test('a listener that throws is an uncaught exception, and robs no other', () => {
+  const index = new URL('../../lib/index.js', import.meta.url).href;
+  const script = `
+    import { XfrmClient, XfrmMonitor } from '${index}';
+    process.on('uncaughtException', ({ message }) => console.log('uncaught', message));
+    const client = new XfrmClient();
+    const monitor = await XfrmMonitor.open();
+    monitor.on('added', () => { throw new Error('mine'); });
+    monitor.on('change', ({ kind }) => console.log(kind));
+    await client.addPolicy({ dir: 'in', selector: { family: 'inet' } });
+    await client.flushPolicies();
+    await monitor.refresh();
+    await monitor.close();
+    await client.close();
+  `;
+  const args = ['--input-type=module', '-e', script];
+  const { stdout, stderr } = spawnSync(process.execPath, args, { encoding: 'utf8' });
+  const lines = stdout.trim().split('\n').sort();
+  assert.deepEqual(lines, ['added', 'refreshed', 'removed', 'uncaught mine'], stderr);
 });

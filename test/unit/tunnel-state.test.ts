@@ -109,6 +109,19 @@ test('what is missing is told when it is missing for long enough, and then since
   assert.equal(judge(EMPTY, undefined, at(0), L).state, undefined);
 });
 
+test('what comes piece by piece has no states on the way, but that it is asked for', () => {
+  const down = settled({ ...EMPTY, policies: 0 }, 0);
+  assert.equal(down.state, 'down');
+  const orphan = judge({ ...WORKS, policies: 0 }, down, at(500), L);
+  assert.deepEqual([orphan.state, orphan.since], ['down', down.since]);
+  assert.equal(judge(WORKS, orphan, at(501), L).state, 'up');
+  assert.equal(judge({ ...WORKS, policies: 0 }, orphan, at(500 + L.settle), L).state, 'orphan');
+  const blocked = settled(EMPTY, 0);
+  const half = judge({ ...WORKS, sas: { out: [], in: [sa(2)] } }, blocked, at(500), L);
+  assert.equal(half.state, 'blocked');
+  assert.equal(judge({ ...EMPTY, larval: 1 }, blocked, at(500), L).state, 'acquiring');
+});
+
 test('idle by what kernels tell: last use, or counters that stand', () => {
   const used = { ...WORKS, lastUsed: { out: WALL + 5000, in: WALL } };
   const first = judge(used, undefined, at(5000), L);

@@ -142,11 +142,11 @@ function runHistory(seed: number, steps: number): void {
   // In the end all goes, and nothing is kept.
   history.now += 4_000_000;
   const gone = { kind: 'removed', cause: 'kernel', why: 'deleted', time: now() } as const;
-  for (const { id, uid, value } of table.tables.state) {
-    live.change({ ...gone, object: 'state', id, uid, value });
+  for (const entry of table.tables.state) {
+    live.change({ ...gone, object: 'state', ...entry });
   }
-  for (const { id, uid, value } of entries()[1]) {
-    live.change({ ...gone, object: 'policy', id, uid, value });
+  for (const entry of entries()[1]) {
+    live.change({ ...gone, object: 'policy', ...entry });
   }
   live.flush(now());
   for (let i = 0; i < 100 && live.next < Infinity; i++) {

@@ -7,6 +7,7 @@ import type { TableChange } from '../../lib/monitor/changes.ts';
 import { Reconciler } from '../../lib/monitor/reconciler.ts';
 import type { XfrmKinds } from '../../lib/monitor/xfrm-objects.ts';
 import { xfrmFamily } from '../../lib/monitor/xfrm-table.ts';
+import { rates, type Snapshot } from '../../lib/monitor/xfrm-views.ts';
 
 const current = (addTime: number, packets = 0) => ({
   bytes: BigInt(packets) * 100n,
@@ -174,18 +175,17 @@ test('so it may be if a DELSA follows while the list is made', () => {
   assert.deepEqual(told()[1], 'in doubt');
 });
 
-test('DELSA and FLUSHSA of what was listed as larval may be for one before it', () => {
-  for (const gone of [event('DELSA', { state: larval(900) }), event('FLUSHSA', { proto: 'any' })]) {
+test('DELSA, FLUSHSA and EXPIRE of what was listed as larval may be for one before it', () => {
+  for (const gone of [
+    event('DELSA', { state: larval(900) }),
+    event('FLUSHSA', { proto: 'any' }),
+    // A larval SA keeps its add time when it gets an SPI, which another may have had.
+    event('EXPIRE', { hard: true, state: larval(1000) }),
+  ]) {
     const { compare, told } = opened([]);
     compare([gone], [larval(1000)]);
     assert.deepEqual(told(), [[], 'in doubt']);
   }
-});
-
-test('a larval SA that timed out while a list was made is gone without doubt', () => {
-  const { compare, told } = opened([]);
-  compare([event('EXPIRE', { hard: true, state: larval(1000) })], [larval(1000)]);
-  assert.deepEqual(told(), [['refreshed'], 'right']);
 });
 
 test('so may NEWSA and DELSA of an SA that had its place', () => {
@@ -256,4 +256,33 @@ test('an SA of a sequence number that two larval SAs have takes the place of one
   ]);
   table.event(event('NEWSA', { state: sa(1000, { seq: 3, reqid: 1 }) }));
   assert.deepEqual(told()[1], 'in doubt');
+});
+
+test('rates are those of one incarnation, of the time between two readings', () => {
+  const at = (monotonic: number) => ({ wall: 0, monotonic });
+  const entry = (uid: string, bytes: bigint, monotonic: number) => {
+    const value = sa(1000, { current: { ...current(1000), bytes, packets: bytes / 100n } });
+    return { id: 'x', uid, value, counted: at(monotonic) };
+  };
+  const snapshot = (...states: ReturnType<typeof entry>[]) => ({ states }) as unknown as Snapshot;
+  const many = 2n ** 63n;
+  const before = snapshot(entry('x #1', 5000n, 0), entry('y #1', many, 500), entry('z #1', 0n, 0));
+  const after = snapshot(
+    entry('x #2', 0n, 2000),
+    entry('y #1', many + 3000n, 2000),
+    entry('z #1', 0n, 0),
+  );
+  assert.deepEqual(rates(before, after), [
+    { id: 'x', uid: 'y #1', seconds: 1.5, bytesPerSecond: 2000, packetsPerSecond: 20 },
+  ]);
+});
+
+test('an entry says when its counters were read', () => {
+  const { table } = opened([sa(1000)]);
+  const counted = () => Array.from(table.tables.state, ({ counted: { wall } }) => wall)[0];
+  assert.equal(counted(), 0);
+  table.event(event('UPDSA', { state: sa(5000, { ifId: 3 }) }));
+  assert.equal(counted(), 0);
+  table.event(event('EXPIRE', { hard: false, state: larval(1000, { current: current(1000, 9) }) }));
+  assert.equal(counted(), 5000_000);
 });

@@ -6,7 +6,7 @@ import assert from 'node:assert/strict';
 import fc from 'fast-check';
 import { Filter } from '../../lib/monitor/filter.ts';
 import { FilterError } from '../../lib/monitor/filter-error.ts';
-import { NAMES } from '../../lib/monitor/filter-keys.ts';
+import { filterHelp } from '../../lib/monitor/filter-keys.ts';
 import { subscribe } from '../../lib/monitor/subscribe.ts';
 import { parseXfrmStat } from '../../lib/monitor/xfrm-stat.ts';
 import { encodeFilter } from '../../lib/socket/filter.ts';
@@ -57,7 +57,7 @@ const value = fc.oneof(
 );
 const term = fc
   .tuple(
-    fc.oneof(fc.constantFrom(...NAMES), anyText),
+    fc.oneof(fc.constantFrom(...filterHelp.map(([key]) => key)), anyText),
     fc.constantFrom('=', '!=', '', '!', '=='),
     fc.array(value, { maxLength: 4 }),
   )

@@ -1,0 +1,112 @@
+/**
+ * How long after the kernel's event an outcome of a tunnel is told: up, down, rekeyed; all options at
+ * their defaults. Another thread adds and deletes SAs. The clock starts just before it sends the request
+ * that decides: for up the last SA, for down the first of the two deletions, for rekeyed the deletion
+ * of the old SA; so the request itself is in the time. Needs a kernel with ESP.
+ * @module
+ */
+import assert from 'node:assert/strict';
+import { once } from 'node:events';
+import { setTimeout as pause } from 'node:timers/promises';
+import { isMainThread, parentPort, Worker } from 'node:worker_threads';
+import { UNDERLAY } from '../lib/cli/two-hosts.ts';
+import { TunnelMonitor, XfrmClient } from '../lib/index.ts';
+import { addPair, deletePair, type Spis, sentBy, setPolicies } from '../test/kernel/by-hand.ts';
+import { median, quantile } from './stats.ts';
+
+/** Milliseconds from the request to the change. */
+export interface Told {
+  readonly outcome: Outcome;
+  /** Tunnels beside the one that changes. */
+  readonly beside: number;
+  readonly samples: number;
+  readonly median: number;
+  readonly p99: number;
+  readonly most: number;
+}
+
+export type Outcome = 'up' | 'rekeyed' | 'down';
+const OUTCOMES: readonly Outcome[] = ['up', 'rekeyed', 'down'];
+const pair = (n: number): Spis => ({ out: 0x10000 + n, in: 0x20000 + n });
+
+/** Makes an outcome; gives the time on the machine's monotonic clock when the kernel was asked for it. */
+async function make(client: XfrmClient, outcome: Outcome, n: number): Promise<bigint> {
+  const [old, next] = [pair(2 * n), pair(2 * n + 1)];
+  if (outcome === 'up') {
+    await client.addState(sentBy('right', old.in));
+    const asked = process.hrtime.bigint();
+    await client.addState(sentBy('left', old.out));
+    return asked;
+  }
+  if (outcome === 'rekeyed') await addPair(client, 'left', next);
+  const asked = process.hrtime.bigint();
+  await deletePair(client, 'left', outcome === 'rekeyed' ? old : next);
+  return asked;
+}
+
+/** The thread that acts. */
+function act(): void {
+  const client = new XfrmClient();
+  parentPort?.on('message', async ([outcome, n]: [Outcome, number]) => {
+    parentPort?.postMessage(await make(client, outcome, n));
+  });
+}
+
+/** Tunnels that only stand there. */
+async function standBy(client: XfrmClient, count: number): Promise<void> {
+  for (let i = 1; i <= count; i++) {
+    const [host, peer, reqid] = [UNDERLAY.left, `10.9.${i >> 8}.${i & 255}`, 1 + i];
+    for (const [dir, saddr, daddr] of [
+      ['out', host, peer],
+      ['in', peer, host],
+    ] as const) {
+      const selector = { saddr, prefixlenS: 32, daddr, prefixlenD: 32 };
+      const templates = [{ saddr, daddr, proto: 'esp', mode: 'tunnel', reqid }] as const;
+      await client.addState({ ...sentBy('left', 0x100000 + i), saddr, daddr, reqid });
+      await client.addPolicy({ dir, selector, templates });
+    }
+  }
+}
+
+async function measure(client: XfrmClient, beside: number, rounds: number): Promise<Told[]> {
+  await standBy(client, beside);
+  await setPolicies(client, 'left');
+  await using monitor = await TunnelMonitor.open();
+  assert.equal(monitor.tunnels.size, beside + 1);
+  const worker = new Worker(new URL(import.meta.url));
+  const waits: Record<Outcome, number[]> = { up: [], rekeyed: [], down: [] };
+  for (let n = 0; n < rounds; n++) {
+    for (const outcome of OUTCOMES) {
+      // At any moment of the timers and of the readings of counters.
+      await pause(Math.random() * 50);
+      const told = once(monitor, outcome).then(() => process.hrtime.bigint());
+      worker.postMessage([outcome, n]);
+      const [asked] = (await once(worker, 'message')) as [bigint];
+      waits[outcome].push(Number((await told) - asked) / 1e6);
+    }
+  }
+  await worker.terminate();
+  await client.flushStates();
+  await client.flushPolicies();
+  return OUTCOMES.map((outcome) => {
+    const values = waits[outcome];
+    const [middle, p99, most] = [median(values), quantile(values, 0.99), Math.max(...values)];
+    return { outcome, beside, samples: rounds, median: middle, p99, most };
+  });
+}
+
+/** With one tunnel, and with many beside it. */
+export async function tunnels(
+  { beside, rounds }: { beside: number; rounds: number },
+  progress: (text: string) => void,
+): Promise<Told[]> {
+  await using client = new XfrmClient();
+  const all: Told[] = [];
+  for (const others of [0, beside]) {
+    progress(`outcomes of a tunnel, ${others} beside it`);
+    all.push(...(await measure(client, others, rounds)));
+  }
+  return all;
+}
+
+if (!isMainThread) act();

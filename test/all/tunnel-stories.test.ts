@@ -1,0 +1,118 @@
+/** Tunnels as two strongSwan daemons make, rekey and lose them in the lab, and what is told of it. */
+import assert from 'node:assert/strict';
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { PassThrough } from 'node:stream';
+import { after, before, test } from 'node:test';
+import { runInLab } from '../../lib/lab/index.ts';
+import { fetchTools } from '../../lib/lab/tools.ts';
+import { STRONGSWAN } from './charon.ts';
+
+let folder = '';
+before(() => {
+  folder = mkdtempSync(join(tmpdir(), 'netlink-xfrm-'));
+});
+after(() => rmSync(folder, { recursive: true, force: true }));
+
+/** Runs a command in the lab, which must succeed. */
+async function inLab(suite: string, command: string[], env: Record<string, string>): Promise<void> {
+  let said = '';
+  const output = new PassThrough().on('data', (text) => {
+    said += text;
+  });
+  const { status } = await runInLab([process.execPath, ...command], {
+    suite,
+    share: folder,
+    env: { ...process.env, ...env },
+    timeout: 600_000,
+    stdout: output,
+    stderr: output,
+  });
+  assert.equal(status, 0, said.slice(-3000));
+}
+
+/** What the guest with the daemons found. */
+async function guest(suite: string, ...args: string[]) {
+  const tools = await fetchTools(STRONGSWAN);
+  const file = join(folder, `${suite}-${args[0]}.json`);
+  const program = join(import.meta.dirname, 'tunnel-guest.js');
+  await inLab(suite, [program, tools.root, file, ...args], tools.env);
+  return JSON.parse(readFileSync(file, 'utf8'));
+}
+
+/** The first packet asks for SAs (the right host is not asked), and two rekeys follow. */
+const LIFE = {
+  left: ['added: blocked', 'state: acquiring, was blocked', 'up: was acquiring'],
+  right: ['added: up', 'up'],
+};
+const REKEYS = [
+  'state: rekeying, was up',
+  'rekeyed out: SA 1 to SA 2',
+  'rekeyed in: SA 3 to SA 4',
+  'state: up, was rekeying',
+  'state: rekeying, was up',
+  'rekeyed out: SA 2 to SA 5',
+  'rekeyed in: SA 4 to SA 6',
+  'state: up, was rekeying',
+];
+
+for (const suite of ['bookworm', 'trixie', 'sid']) {
+  test(`the right daemon is killed, on ${suite}’s kernel`, async () => {
+    assert.deepEqual(await guest(suite, 'killed'), {
+      left: [
+        ...LIFE.left,
+        ...REKEYS,
+        // The next rekey gets no answer; the left daemon gives up, and traffic asks for SAs again.
+        'state: expiring, was up',
+        'down: acquiring, was expiring, deleted, claimed by charon',
+      ],
+      right: [
+        ...LIFE.right,
+        ...REKEYS,
+        // Nobody there heeds the limits, nor deletes anything: the kernel does.
+        'state: expiring, was up',
+        'down: down, was expiring, expired',
+      ],
+    });
+  });
+
+  test(`the left daemon ends the tunnel, and makes it again, on ${suite}’s kernel`, async () => {
+    assert.deepEqual(await guest(suite, 'terminated'), {
+      left: [
+        ...LIFE.left,
+        ...REKEYS,
+        // Its trap stays.
+        'down: blocked, was up, deleted, claimed by charon',
+        'state: acquiring, was blocked',
+        'up: was acquiring',
+      ],
+      right: [
+        ...LIFE.right,
+        ...REKEYS,
+        'down: down, was up, deleted, claimed by charon',
+        'up: was down',
+      ],
+    });
+  });
+}
+
+test('a thousand rekeys of twenty tunnels by strongSwan are just that', async () => {
+  const [tunnels, rounds] = [20, 50];
+  const { counts, states } = await guest('bookworm', 'rekeys', `${tunnels}`, `${rounds}`);
+  for (const side of ['left', 'right']) {
+    const { rekeyed, 'up to rekeying': begun, 'rekeying to up': ended, ...more } = counts[side];
+    // Each direction counts.
+    assert.equal(rekeyed, 2 * tunnels * rounds);
+    assert.equal(begun, ended);
+    const { refreshed: _, repaired: __, ...others } = more;
+    assert.deepEqual(others, {}, side);
+  }
+  assert.deepEqual(states, [tunnels, tunnels]);
+});
+
+test('a thousand rekeys by hand are just that', async () => {
+  const file = join(import.meta.dirname, '../kernel/tunnel-rekeys.test.js');
+  const env = { NETLINK_XFRM_REQUIRE: 'esp', NETLINK_XFRM_REKEYS: '1000' };
+  await inLab('bookworm', ['--test', file], env);
+});

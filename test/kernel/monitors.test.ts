@@ -1,0 +1,165 @@
+/** XfrmMonitors: several network namespaces, one stream. */
+import assert from 'node:assert/strict';
+import { spawnSync } from 'node:child_process';
+import { test } from 'node:test';
+import { type NamespaceChange, XfrmClient, XfrmMonitors } from '../../lib/index.ts';
+import { otherNamespace } from './socket-support.ts';
+import './support.ts';
+
+const policy = (priority: number) =>
+  ({
+    dir: 'out',
+    selector: { saddr: '10.0.0.0', prefixlenS: 24, daddr: '10.1.0.0', prefixlenD: 24 },
+    priority,
+  }) as const;
+
+const brief = (change: NamespaceChange | undefined) => [change?.label, change?.kind];
+
+test('changes of two namespaces come labelled, and one of them goes away', async () => {
+  await using other = await otherNamespace();
+  await using here = new XfrmClient();
+  await using there = new XfrmClient({ netns: other.path });
+  await there.addPolicy(policy(1));
+  const namespaces = { here: undefined, there: other.path };
+  await using monitors = await XfrmMonitors.open({ namespaces });
+  const heard: NamespaceChange[] = [];
+  monitors.on('change', (change) => heard.push(change));
+  assert.deepEqual(monitors.labels.sort(), ['here', 'there']);
+  assert.deepEqual(
+    monitors
+      .snapshot()
+      .map(({ label, policies }) => [label, policies.length])
+      .sort(),
+    [
+      ['here', 0],
+      ['there', 1],
+    ],
+  );
+  const loop = monitors[Symbol.asyncIterator]();
+  const next = async () => (await loop.next()).value ?? undefined;
+  const first = [await next(), await next()];
+  assert.deepEqual(first.map(brief).sort(), [
+    ['here', 'synced'],
+    ['there', 'synced'],
+  ]);
+  await here.addPolicy(policy(2));
+  assert.deepEqual(brief(await next()), ['here', 'added']);
+  await there.updatePolicy(policy(3));
+  assert.deepEqual(brief(await next()), ['there', 'updated']);
+  assert.equal(monitors.get('there')?.policies.size, 1);
+  await monitors.remove('there');
+  assert.deepEqual(brief(await next()), ['there', 'closed']);
+  assert.deepEqual(monitors.labels, ['here']);
+  await there.deletePolicy(policy(3));
+  await here.deletePolicy(policy(2));
+  assert.deepEqual(brief(await next()), ['here', 'removed']);
+  const again = await monitors.add('there', other.path);
+  assert.equal(again.policies.size, 0);
+  assert.deepEqual(brief(await next()), ['there', 'synced']);
+  const ending = next();
+  await monitors.close();
+  const last = [await ending, await next(), await next()];
+  assert.deepEqual(last.slice(0, 2).map(brief).sort(), [
+    ['here', 'closed'],
+    ['there', 'closed'],
+  ]);
+  assert.equal(last[2], undefined);
+  assert.deepEqual(heard.slice(0, 5).map(brief), [
+    ['here', 'added'],
+    ['there', 'updated'],
+    ['there', 'closed'],
+    ['here', 'removed'],
+    ['there', 'synced'],
+  ]);
+  assert.equal(heard.length, 7);
+});
+
+test('a slow loop over several namespaces loses nothing without a word', async () => {
+  await using other = await otherNamespace();
+  await using here = new XfrmClient();
+  await using there = new XfrmClient({ netns: other.path });
+  const namespaces = { here: undefined, there: other.path };
+  const limits = { receiveBufferSize: 4096, highWaterMark: 4 };
+  await using monitors = await XfrmMonitors.open({ namespaces, ...limits });
+  const loop = monitors[Symbol.asyncIterator]();
+  await loop.next();
+  await loop.next();
+  for (let priority = 0; priority < 500; priority++) await there.updatePolicy(policy(priority));
+  await here.addPolicy(policy(1));
+  const seen = new Set<string>();
+  let last: NamespaceChange | undefined;
+  while (!(seen.has('there repaired') && seen.has('here added'))) {
+    last = (await loop.next()).value ?? assert.fail('it ended');
+    seen.add(`${last.label} ${last.kind}`);
+  }
+  assert(seen.has('there overrun') && !seen.has('here overrun'));
+  const [entry] = monitors.get('there')?.policies ?? [];
+  assert.equal(entry?.value.priority, 499);
+  await here.flushPolicies();
+});
+
+test('what cannot be watched is said, and wrong options are named', async () => {
+  const missing = { namespaces: { a: undefined, b: '/run/no-such-namespace' } };
+  await assert.rejects(XfrmMonitors.open(missing), /no-such-namespace|ENOENT/);
+  await assert.rejects(XfrmMonitors.open({ label: 'x' } as never), /options.label is no option/);
+  await assert.rejects(XfrmMonitors.open({ highWaterMark: 0 }), /highWaterMark/);
+  await assert.rejects(XfrmMonitors.open({ namespaces: 7 as never }), /options.namespaces/);
+  const control = new AbortController();
+  await using monitors = await XfrmMonitors.open({ signal: control.signal });
+  const adding = monitors.add('a');
+  await assert.rejects(monitors.add('a'), /already/);
+  await adding;
+  const loop = monitors[Symbol.asyncIterator]();
+  await loop.next();
+  const reason = new Error('enough');
+  control.abort(reason);
+  assert.deepEqual(brief((await loop.next()).value ?? undefined), ['a', 'closed']);
+  await assert.rejects(loop.next(), reason);
+  await assert.rejects(monitors.add('b'), /closed/);
+});
+
+test('one that is removed while it opens is given up', async () => {
+  await using monitors = await XfrmMonitors.open();
+  const adding = monitors.add('a');
+  await monitors.remove('a');
+  await assert.rejects(adding, /was removed/);
+  assert.equal((await monitors.add('a')).states.size, 0);
+});
+
+/** In a /run of its own, with a namespace "red" in it. */
+const NAMED = `
+import { execFileSync } from 'node:child_process';
+import { XfrmMonitors } from '${new URL('../../lib/index.js', import.meta.url).href}';
+const ip = (...args) => execFileSync('ip', args);
+const monitors = await XfrmMonitors.open({ named: true });
+const loop = monitors[Symbol.asyncIterator]();
+const next = async () => {
+  const { value } = await loop.next();
+  console.log(value.label, value.kind, value.error ?? '');
+};
+await next();
+ip('netns', 'add', 'blue');
+await next();
+ip('-n', 'blue', 'xfrm', 'policy', 'add', 'dir', 'in');
+await next();
+ip('netns', 'del', 'red');
+await next();
+await monitors.close();
+await next();
+console.log((await loop.next()).done);
+`;
+
+test('namespaces with a name are watched as they come and go', () => {
+  const script = 'mount -t tmpfs tmpfs /run && ip netns add red && exec "$@"';
+  const node = [process.execPath, '--input-type=module', '-e', NAMED];
+  const args = ['--mount', '--net', 'sh', '-c', script, 'sh', ...node];
+  const { stdout, stderr } = spawnSync('unshare', args, { encoding: 'utf8', timeout: 30_000 });
+  assert.deepEqual(
+    stdout
+      .trim()
+      .split('\n')
+      .map((line) => line.trim()),
+    ['red synced', 'blue synced', 'blue added', 'red closed', 'blue closed', 'true'],
+    stderr,
+  );
+});
