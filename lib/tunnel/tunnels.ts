@@ -286,7 +286,7 @@ export class Tunnels {
 
   /** What there is of a tunnel may have changed. @param part undefined: nothing is there */
   #update(record: TunnelRecord, group: Group, part: Joined | undefined, now: EventTime): void {
-    const rekeys = this.#follow(record, group, part, now);
+    const rekeys = this.#follow(record, group, part);
     record.read(part?.present ?? NOTHING);
     record.members = part?.members ?? new Set();
     if (record.expected) {
@@ -297,9 +297,8 @@ export class Tunnels {
   }
 
   /** The SAs that came and went: what they carried, and which took the place of which. */
-  #follow(record: TunnelRecord, group: Group, part: Joined | undefined, now: EventTime): Rekey[] {
+  #follow(record: TunnelRecord, group: Group, part: Joined | undefined): Rekey[] {
     const rekeys: Rekey[] = [];
-    const { settle } = this.#limits;
     const local = record.orientation?.local ?? '';
     const sas = part?.present.sas ?? NOTHING.sas;
     for (const gone of group.gone) {
@@ -325,17 +324,11 @@ export class Tunnels {
         record.missed.delete(key);
         if (sa.record === undefined) record.lastGone = undefined;
         sa.record = record;
-        const overlap = (missed?.time.monotonic ?? Number.NEGATIVE_INFINITY) - sa.came.monotonic;
-        if (!missed || overlap < -settle) continue;
         // Under the same SPI it was moved, and not rekeyed.
-        if (missed.last.spi === sa.entry.value.spi) continue;
+        if (!missed || missed.last.spi === sa.entry.value.spi) continue;
+        const overlap = missed.time.monotonic - sa.came.monotonic;
         rekeys.push({ direction, from: missed.last, to: sa.entry.value, overlap });
       }
-    }
-    for (const [key, { why, time }] of record.missed) {
-      if (time.monotonic + settle > now.monotonic) continue;
-      record.missed.delete(key);
-      if (why === 'hard-expired') record.unreplaced++;
     }
     for (const sa of part?.present.larval ?? []) sa.record = record;
     for (const acquired of part?.acquired ?? []) {
@@ -364,6 +357,7 @@ export class Tunnels {
     const sighting = record.sighting(limits, this.#counted, lost && unreachable(lost), since);
     const verdict = judge(sighting, before, now, limits);
     record.verdict = verdict;
+    this.#giveUp(record, before, now);
     const { state } = verdict;
     if (state === undefined) {
       this.#deadlines.set(record, deadlineOf(record, limits));
@@ -405,6 +399,21 @@ export class Tunnels {
     this.#remembered.add(record);
     const [oldest] = this.#remembered;
     if (oldest && this.#remembered.size > REMEMBERED) this.#remove(oldest, now);
+  }
+
+  /**
+   * SAs that went are missed no longer when `settle` is over, or that something is missing is told;
+   * not while it may still turn out that nothing was: what comes then is a rekey, however late it is.
+   */
+  #giveUp(record: TunnelRecord, before: Verdict | undefined, now: EventTime): void {
+    const { pending, since } = record.verdict as Verdict;
+    if (pending) return;
+    const told = before?.pending !== undefined && since === before.pending;
+    for (const [key, { why, time }] of record.missed) {
+      if (!told && time.monotonic + this.#limits.settle > now.monotonic) continue;
+      record.missed.delete(key);
+      if (why === 'hard-expired') record.unreplaced++;
+    }
   }
 
   /** Tells of another state. @returns why it went down, if it did */
@@ -528,6 +537,8 @@ const momentOf = (wall: number, now: EventTime): EventTime => ({
 
 function deadlineOf({ verdict, warned, missed }: TunnelRecord, limits: TunnelThresholds): number {
   let next = Math.min(verdict?.next ?? Infinity, warned?.next ?? Infinity);
+  // The verdict says when it is told that something is missing.
+  if (verdict?.pending) return next;
   for (const { time } of missed.values()) next = Math.min(next, time.monotonic + limits.settle);
   return next;
 }

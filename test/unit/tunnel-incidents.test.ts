@@ -146,6 +146,38 @@ test('a thousand rekeys, in whichever order their messages come: not one down', 
   assert.equal(world.only.rekeys, 2000);
 });
 
+test('an SA that comes about when its predecessor is missed: rekeyed or told missing, never neither or both', () => {
+  const seen = new Set<string>();
+  for (const looked of [0, 0.5, 3, 120]) {
+    for (const late of [0, 1.5, 20, Number.POSITIVE_INFINITY]) {
+      for (let gap = Math.max(90, looked); gap <= 240; gap += 1.25) {
+        const world = running();
+        const began = world.time;
+        world.removeSa(0x1001);
+        world.time = began + looked;
+        world.look();
+        for (;;) {
+          const at = world.tunnels.next + late;
+          if (at >= began + gap) break;
+          world.time = at;
+          world.look();
+        }
+        world.time = began + gap;
+        world.addSa(0x1002);
+        world.look().pass(1000);
+        const told = world.told();
+        const rekeyed = `rekeyed up out 1001 > 1002 ${-gap} ms`;
+        const missing = ['stalled', 'state', 'down'].some((kind) => told[0]?.startsWith(kind));
+        const what = `looked ${looked}, late ${late}, gap ${gap}: ${told}`;
+        assert.deepEqual(told, missing ? [told[0], 'up up was one-way'] : [rekeyed], what);
+        assert.equal(world.only.rekeys, missing ? 0 : 1, what);
+        seen.add(`${missing} ${gap > 100}`);
+      }
+    }
+  }
+  assert.deepEqual([...seen].sort(), ['false false', 'false true', 'true true']);
+});
+
 test('idle is not down: it is told apart by when it was last used', () => {
   const world = running();
   world.watch(3, () => chat(world));
