@@ -7,6 +7,7 @@
 import type { GroupName } from '../monitor/groups.ts';
 import type { SubscriptionEvent } from '../monitor/subscribe.ts';
 import type { TunnelChange } from '../tunnel/changes.ts';
+import type { Tunnel } from '../tunnel/tunnel.ts';
 import type { TunnelMonitorOptions } from '../tunnel/tunnel-monitor.ts';
 import { printable } from '../wire/text.ts';
 import { aborted, endedBySignal } from './ended.ts';
@@ -19,6 +20,7 @@ import { formatEvent, formatNamespace, formatTime } from './text.ts';
 import { formatTunnelChange } from './tunnel-change-text.ts';
 import { isTunnelEvent } from './tunnel-filter.ts';
 import { changeJson } from './tunnel-json.ts';
+import { printSynced } from './tunnel-list.ts';
 import { TunnelStreams } from './tunnel-streams.ts';
 import { Claims, formatOwner } from './who.ts';
 
@@ -32,6 +34,8 @@ export interface Follow extends FollowOptions, Partial<OriginOptions> {
   readonly tunnels?: {
     readonly options: TunnelMonitorOptions;
     wanted(change: TunnelChange): boolean;
+    /** Which to list where changes were missed. */
+    listed(tunnel: Tunnel): boolean;
   };
   /** Is done after the groups were joined, and before any event is read. */
   first?(out: LineOutput, signal: AbortSignal): Promise<void>;
@@ -91,7 +95,7 @@ export async function follow(what: Follow): Promise<void> {
       change: (change, { label }) => {
         // Counters were read, and all was right.
         if (left === 0 || change.kind === 'refreshed' || !tunnels?.wanted(change)) return;
-        summary.addChange(change.kind);
+        summary.addChange(change);
         const netns = label === undefined ? {} : { netns: label };
         out.line(
           format.json
@@ -99,6 +103,10 @@ export async function follow(what: Follow): Promise<void> {
             : formatTunnelChange(change, format.colors, label),
         );
         if (isTunnelEvent(change) && --left === 0) ended.abort();
+      },
+      again: (snapshot, { label }) => {
+        if (left === 0 || !tunnels) return;
+        printSynced(snapshot, tunnels.listed, format, out, label);
       },
     });
     if (what.caughtUp) {

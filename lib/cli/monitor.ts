@@ -7,6 +7,7 @@ import { pointAt } from '../monitor/filter-error.ts';
 import { isTerm } from '../monitor/filter-term.ts';
 import { findGroup, type GroupName } from '../monitor/groups.ts';
 import type { TunnelChange } from '../tunnel/changes.ts';
+import type { Tunnel } from '../tunnel/tunnel.ts';
 import { printable } from '../wire/text.ts';
 import { follow } from './follow.ts';
 import {
@@ -115,6 +116,7 @@ export function monitorCommand(): Command {
         const tunnels = {
           options: monitorOptionsOf(told, command),
           wanted: (change: TunnelChange) => filter.matchesChange(change),
+          listed: (tunnel: Tunnel) => filter.matches(tunnel),
         };
         await follow({ ...what, tunnels, wanted: (event) => filter.matchesEvent(event) });
       } else {

@@ -18,15 +18,19 @@ export interface Totals {
 export class Summary {
   readonly #kinds = new Map<string, { count: number }>();
   #overruns = 0;
+  #tooSlow = 0;
 
   add(event: SubscriptionEvent): void {
     this.#count(event.kind === 'rtnetlink' ? (event.name ?? event.kind) : event.kind);
   }
 
   /** Of what a monitor of tunnels told. What it tells of itself is no event. */
-  addChange(change: TunnelChange['kind']): void {
-    if (change === 'overrun') this.#overruns++;
-    else if (change !== 'repaired' && change !== 'refreshed') this.#count(change);
+  addChange(change: TunnelChange): void {
+    const { kind } = change;
+    if (kind === 'overrun') {
+      if (change.slowConsumer) this.#tooSlow++;
+      else this.#overruns++;
+    } else if (kind !== 'repaired' && kind !== 'refreshed') this.#count(kind);
   }
 
   #count(name: string): void {
@@ -43,7 +47,7 @@ export class Summary {
     return {
       events: kinds.reduce((all, [, count]) => all + count, 0),
       kinds: Object.fromEntries(kinds.sort((a, b) => b[1] - a[1])),
-      overruns: this.#overruns + sum('overruns'),
+      overruns: this.#overruns + this.#tooSlow + sum('overruns'),
       ...(sockets.length === 0 ? {} : { rejected: sum('rejected') }),
     };
   }
@@ -52,10 +56,13 @@ export class Summary {
   format(sockets: readonly SocketStatus[]): string {
     const { events, kinds, overruns, rejected = 0 } = this.totals(sockets);
     const list = Object.entries(kinds).map(([kind, count]) => `${kind} ${count}`);
-    const lost =
-      overruns === 0
-        ? 'nothing lost'
-        : `events lost in ${overruns} overrun${overruns === 1 ? '' : 's'} (a larger --buffer helps)`;
+    const inOverruns = (what: string, count: number, advice: string) =>
+      count === 0 ? [] : [`${what} lost in ${count} overrun${count === 1 ? '' : 's'} (${advice})`];
+    const losses = [
+      ...inOverruns('events', overruns - this.#tooSlow, 'a larger --buffer helps'),
+      ...inOverruns('changes', this.#tooSlow, 'this output was not read fast enough'),
+    ];
+    const lost = losses.join(', ') || 'nothing lost';
     const forged = rejected === 0 ? '' : `, ${rejected} not from the kernel refused`;
     return `${events} event${events === 1 ? '' : 's'}${list.length ? ` (${list.join(', ')})` : ''}, ${lost}${forged}`;
   }

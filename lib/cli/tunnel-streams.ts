@@ -2,13 +2,15 @@
  * The changes of tunnels in several network namespaces: a monitor for each.
  * @module
  */
-import type { TunnelChange } from '../tunnel/changes.ts';
+import type { TunnelChange, TunnelSnapshot } from '../tunnel/changes.ts';
 import { TunnelMonitor, type TunnelMonitorOptions } from '../tunnel/tunnel-monitor.ts';
 import type { Beside, Origin } from './streams.ts';
 
 /** What they tell. */
 export interface TunnelListener {
   change(change: TunnelChange, origin: Origin): void;
+  /** Changes were told too fast: where things stand now. What follows starts from it. */
+  again(snapshot: TunnelSnapshot, origin: Origin): void;
   error(error: Error): void;
 }
 
@@ -71,11 +73,13 @@ export class TunnelStreams implements Beside {
 
   /** Tells changes as fast as they are taken: a loop that is slow is told that it missed some. */
   async #follow(origin: Origin, opening: Promise<TunnelMonitor>): Promise<void> {
+    let begun = false;
     try {
       for await (const change of await opening) {
         await this.#paused?.until;
-        // Where it begins, and where it begins again after a loss that is told.
         if (change.kind !== 'synced') this.#listener?.change(change, origin);
+        else if (begun) this.#listener?.again(change.snapshot, origin);
+        begun = true;
       }
     } catch (error) {
       // A namespace that went while its tunnels were being listed has been told of.

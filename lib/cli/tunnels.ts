@@ -4,7 +4,7 @@
  * @module
  */
 import { Command } from 'commander';
-import type { Tunnel, TunnelWarning } from '../tunnel/tunnel.ts';
+import type { Tunnel } from '../tunnel/tunnel.ts';
 import { TunnelMonitor, type TunnelMonitorOptions } from '../tunnel/tunnel-monitor.ts';
 import { endedBySignal } from './ended.ts';
 import { formatJson } from './json.ts';
@@ -18,7 +18,6 @@ import {
 } from './options.ts';
 import { endWhenUnread, LineOutput } from './output.ts';
 import { Summary } from './summary.ts';
-import { formatTime } from './text.ts';
 import { formatTunnelChange } from './tunnel-change-text.ts';
 import {
   CHANGE_HELP,
@@ -26,7 +25,8 @@ import {
   TUNNEL_FILTER_HELP,
   type TunnelFilter,
 } from './tunnel-filter.ts';
-import { changeJson, tunnelJson, warningJson } from './tunnel-json.ts';
+import { changeJson } from './tunnel-json.ts';
+import { printSynced, printTunnels } from './tunnel-list.ts';
 import {
   addNamespaceOption,
   addTunnelOptions,
@@ -36,8 +36,6 @@ import {
   type TunnelOptions,
   tunnelFilterOf,
 } from './tunnel-options.ts';
-import { tunnelTable } from './tunnel-table.ts';
-import { describeTunnel, describeWarning } from './tunnel-text.ts';
 import { showTunnels } from './tunnels-live.ts';
 
 interface Options extends OutputOptions, FollowOptions, TunnelOptions {
@@ -99,38 +97,8 @@ const now = () => ({ wall: Date.now(), monotonic: performance.now() });
 async function listTunnels(options: TunnelMonitorOptions, filter: TunnelFilter, format: Format) {
   const out = new LineOutput();
   await using monitor = await TunnelMonitor.open({ ...options, refreshInterval: 0 });
-  const { tunnels, warnings } = monitor.snapshot();
-  printList(tunnels, warnings, filter, format, out);
+  printTunnels(monitor.snapshot(), (one) => filter.matches(one), format, out);
   await out.ready();
-}
-
-/** Prints what passes. @returns how many tunnels did */
-function printList(
-  all: readonly Tunnel[],
-  warnings: readonly TunnelWarning[],
-  filter: TunnelFilter,
-  { json, colors }: Format,
-  out: LineOutput,
-): number {
-  const tunnels = all.filter((one) => filter.matches(one));
-  const time = now();
-  if (json) {
-    for (const one of tunnels) {
-      const tunnel = tunnelJson(one);
-      out.line(formatJson({ kind: 'tunnel', time, tunnel }, false));
-    }
-    for (const one of warnings) {
-      out.line(formatJson({ kind: 'host-warning', time, warning: warningJson(one) }, false));
-    }
-    return tunnels.length;
-  }
-  for (const one of warnings) out.line(describeWarning(one, colors));
-  if (process.stdout.isTTY) {
-    for (const line of tunnelTable(tunnels, colors, time.wall)) out.line(line);
-  } else {
-    for (const one of tunnels) out.line(describeTunnel(one, colors));
-  }
-  return tunnels.length;
 }
 
 /** Lists, says synced, then prints changes until a signal or as many as were asked for. */
@@ -144,6 +112,7 @@ async function followTunnels(
   const ended = endedBySignal();
   const out = new LineOutput();
   const summary = new Summary();
+  const wanted = (one: Tunnel) => filter.matches(one);
   let left = count ?? Number.POSITIVE_INFINITY;
   await using monitor = await TunnelMonitor.open(options);
   const where = options.netns === undefined ? '' : ` in ${options.netns}`;
@@ -153,18 +122,11 @@ async function followTunnels(
   for await (const change of monitor) {
     if (ended.signal.aborted) break;
     if (change.kind === 'synced') {
-      const { tunnels, warnings } = change.snapshot;
-      const listed = printList(tunnels, warnings, filter, format, out);
-      const time = now();
-      out.line(
-        json
-          ? formatJson({ kind: 'synced', protocol: 'xfrm', time, listed }, false)
-          : colors.dim(`${formatTime(time.wall)} synced    ${listed} tunnels listed`),
-      );
+      printSynced(change.snapshot, wanted, format, out);
     } else {
       // Counters were read, and all was right.
       if (change.kind === 'refreshed' || !filter.matchesChange(change)) continue;
-      summary.addChange(change.kind);
+      summary.addChange(change);
       out.line(json ? formatJson(changeJson(change), false) : formatTunnelChange(change, colors));
       if (isTunnelEvent(change) && --left === 0) break;
     }

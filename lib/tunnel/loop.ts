@@ -6,26 +6,37 @@ import { EventQueue } from '../monitor/queue.ts';
 import type { EventTime } from '../netlink/event.ts';
 import type { TunnelChange, TunnelSnapshot, TunnelsSynced } from './changes.ts';
 
-/** A loop over changes. One that is too slow misses changes, is told so, and begins again. */
+/**
+ * A loop over changes. One that is too slow misses changes, is told so, and begins again. Thousands of
+ * changes can come in one turn of the event loop, in which no reader could take any: only one that is
+ * still behind after that turn is slow.
+ */
 export class Loop {
   readonly queue: EventQueue<TunnelChange | TunnelsSynced>;
   readonly #snapshot: () => TunnelSnapshot;
+  #slow = false;
+  #turn: NodeJS.Immediate | undefined;
   #missed: EventTime | undefined;
 
   constructor(highWaterMark: number, snapshot: () => TunnelSnapshot, left: () => void) {
     this.#snapshot = snapshot;
-    const changed = () => this.#catchUp();
+    const changed = () => {
+      clearImmediate(this.#turn);
+      this.#slow = false;
+      if (this.queue.full) this.#turn = setImmediate(() => (this.#slow = true));
+      else this.#catchUp();
+    };
     this.queue = new EventQueue<TunnelChange | TunnelsSynced>(highWaterMark, { changed, left });
     this.queue.push({ kind: 'synced', snapshot: snapshot() });
   }
 
   push(change: TunnelChange): void {
-    if (this.queue.full) this.#missed ??= change.time;
+    if (this.#slow) this.#missed ??= change.time;
     else this.queue.push(change);
   }
 
   #catchUp(): void {
-    if (this.queue.full || this.#missed === undefined) return;
+    if (this.#missed === undefined) return;
     const time = this.#missed;
     this.#missed = undefined;
     this.queue.push({ kind: 'overrun', code: 'ENOBUFS', slowConsumer: true, time });

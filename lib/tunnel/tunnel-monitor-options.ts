@@ -33,8 +33,9 @@ export interface TunnelMonitorOptions
    */
   acquires?: boolean | undefined;
   /**
-   * Changes that may wait for a slow loop, default 4096. When more come, they are dropped for this
-   * loop: it is told with an `overrun` with `slowConsumer`, then begins again with `synced`.
+   * Changes that may wait for a slow loop, default 4096; those of one turn of the event loop always
+   * may. What comes while there are more is dropped for this loop: it is told with an `overrun` with
+   * `slowConsumer`, then begins again with `synced`.
    */
   highWaterMark?: number | undefined;
   /** Tunnels that ought to be there: they stay in all lists, down, also if they were never seen. */

@@ -3,6 +3,8 @@ import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
 import { test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
+import type { Origin } from '../../lib/cli/streams.ts';
+import { TunnelStreams } from '../../lib/cli/tunnel-streams.ts';
 import { checkLine } from '../schema.ts';
 import { run, runWithoutPrivilege, start } from './command.ts';
 import { ip, ipBatch, words } from './support.ts';
@@ -84,6 +86,32 @@ test('monitor --tunnels prints changes beside events, or alone', async () => {
   );
   const json = lines((await alone.end()).out);
   assert.deepEqual(json.map(checkLine), ['tunnel-change added', 'summary']);
+});
+
+test('what monitor --tunnels missed because it was slow is made up for by a list', async () => {
+  const origin = { label: 'a', path: undefined } as Origin;
+  const streams = new TunnelStreams({ highWaterMark: 2 });
+  const told: string[] = [];
+  try {
+    streams.joined(origin);
+    await streams.ready();
+    streams.pause();
+    streams.start({
+      change: ({ kind }) => told.push(kind),
+      again: ({ tunnels }, { label }) => told.push(`${label} ${tunnels.length}`),
+      error: (error) => told.push(error.message),
+    });
+    for (const reqid of [1, 2, 3, 4, 5]) {
+      addPolicies(reqid);
+      await sleep(300);
+    }
+    streams.resume();
+    await sleep(50);
+    assert.deepEqual(told, ['added', 'added', 'overrun', 'a 5']);
+  } finally {
+    await streams.close();
+    flush();
+  }
 });
 
 test('monitor --tunnels listens in other namespaces, and to those that come', async () => {

@@ -268,7 +268,7 @@ function record(
   const additions: Record<string, Schema> =
     'header' in always || 'header' in sometimes
       ? { netns, claimedBy }
-      : protocol || 'change' in tag
+      : protocol || 'change' in tag || 'tunnel' in always || 'warning' in always
         ? { netns }
         : {};
   const schema = object(

@@ -1,0 +1,72 @@
+/**
+ * Tunnels as a list: alone, and where changes begin or begin again.
+ * @module
+ */
+import type { TunnelSnapshot } from '../tunnel/changes.ts';
+import type { Tunnel } from '../tunnel/tunnel.ts';
+import { formatJson } from './json.ts';
+import type { Format } from './options.ts';
+import type { LineOutput } from './output.ts';
+import { formatNamespace, formatTime } from './text.ts';
+import { tunnelJson, warningJson } from './tunnel-json.ts';
+import { tunnelTable } from './tunnel-table.ts';
+import { describeTunnel, describeWarning } from './tunnel-text.ts';
+
+const now = () => ({ wall: Date.now(), monotonic: performance.now() });
+
+/**
+ * Prints the tunnels that are wanted, and the warnings about the host.
+ *
+ * @param label the network namespace they are in, if that is to be told
+ * @returns how many tunnels it printed
+ */
+export function printTunnels(
+  { tunnels: all, warnings }: Pick<TunnelSnapshot, 'tunnels' | 'warnings'>,
+  wanted: (tunnel: Tunnel) => boolean,
+  { json, colors }: Format,
+  out: LineOutput,
+  label?: string | null,
+): number {
+  const tunnels = all.filter(wanted);
+  const time = now();
+  if (json) {
+    const netns = label === undefined ? {} : { netns: label };
+    for (const one of tunnels) {
+      const tunnel = tunnelJson(one);
+      out.line(formatJson({ kind: 'tunnel', time, tunnel }, false, netns));
+    }
+    for (const one of warnings) {
+      const warning = warningJson(one);
+      out.line(formatJson({ kind: 'host-warning', time, warning }, false, netns));
+    }
+    return tunnels.length;
+  }
+  const from = label === undefined ? '' : `${colors.magenta(formatNamespace(label))} `;
+  for (const one of warnings) out.line(from + describeWarning(one, colors));
+  const lines = process.stdout.isTTY
+    ? tunnelTable(tunnels, colors, time.wall)
+    : tunnels.map((one) => describeTunnel(one, colors));
+  for (const line of lines) out.line(from + line);
+  return tunnels.length;
+}
+
+/** The same, and that what follows is news. */
+export function printSynced(
+  snapshot: TunnelSnapshot,
+  wanted: (tunnel: Tunnel) => boolean,
+  format: Format,
+  out: LineOutput,
+  label?: string | null,
+): void {
+  const { json, colors } = format;
+  const listed = printTunnels(snapshot, wanted, format, out, label);
+  const time = now();
+  if (json) {
+    const netns = label === undefined ? {} : { netns: label };
+    out.line(formatJson({ kind: 'synced', protocol: 'xfrm', time, listed }, false, netns));
+    return;
+  }
+  const from = label === undefined ? '' : `${colors.magenta(formatNamespace(label))} `;
+  const text = `synced    ${listed} tunnels listed`;
+  out.line(`${colors.dim(formatTime(time.wall))} ${from}${colors.dim(text)}`);
+}

@@ -1,0 +1,68 @@
+/** A loop over changes of tunnels, and what is said of one that is too slow. */
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { setImmediate as turn } from 'node:timers/promises';
+import { Summary } from '../../lib/cli/summary.ts';
+import type { TunnelChange, TunnelSnapshot } from '../../lib/index.ts';
+import { Loop } from '../../lib/tunnel/loop.ts';
+
+const time = { wall: 0, monotonic: 0 };
+const snapshot = {} as TunnelSnapshot;
+const change = { kind: 'removed', time } as TunnelChange;
+const loopOf = (highWaterMark: number) =>
+  new Loop(
+    highWaterMark,
+    () => snapshot,
+    () => {},
+  );
+
+/** Reads so many, without waiting for anything else. */
+async function kindsOf({ queue }: Loop, count: number): Promise<(string | undefined)[]> {
+  const kinds: (string | undefined)[] = [];
+  for (let i = 0; i < count; i++) kinds.push((await queue.next()).value?.kind);
+  return kinds;
+}
+
+test('a loop gets all that comes in one turn, however many, time and again', async () => {
+  const loop = loopOf(4);
+  assert.deepEqual(await kindsOf(loop, 1), ['synced']);
+  for (let round = 0; round < 3; round++) {
+    for (let i = 0; i < 1000; i++) loop.push(change);
+    const kinds = await kindsOf(loop, 1000);
+    assert(kinds.every((kind) => kind === 'removed'));
+    await turn();
+  }
+});
+
+test('a loop that is behind after a turn misses what comes then, is told so, and begins again', async () => {
+  const loop = loopOf(4);
+  for (let i = 0; i < 9; i++) loop.push(change);
+  await turn();
+  for (let i = 0; i < 9; i++) loop.push(change);
+  const removed = Array.from({ length: 9 }, () => 'removed');
+  const kinds = ['synced', ...removed, 'overrun', 'synced'];
+  assert.deepEqual(await kindsOf(loop, kinds.length), kinds);
+  await turn();
+  for (let i = 0; i < 9; i++) loop.push(change);
+  assert.deepEqual(await kindsOf(loop, 9), removed);
+});
+
+test('only what the kernel lost is blamed on the buffer', () => {
+  const overrun = (slowConsumer: boolean) =>
+    ({ kind: 'overrun', code: 'ENOBUFS', slowConsumer, time }) as const;
+  const summary = new Summary();
+  assert.equal(summary.format([]), '0 events, nothing lost');
+  summary.addChange(overrun(true));
+  assert.equal(
+    summary.format([]),
+    '0 events, changes lost in 1 overrun (this output was not read fast enough)',
+  );
+  summary.addChange(overrun(false));
+  summary.addChange(overrun(false));
+  assert.equal(
+    summary.format([]),
+    '0 events, events lost in 2 overruns (a larger --buffer helps), ' +
+      'changes lost in 1 overrun (this output was not read fast enough)',
+  );
+  assert.equal(summary.totals([]).overruns, 3);
+});
