@@ -7,7 +7,6 @@ import type { ObjectChange } from '../monitor/changes.ts';
 import type { XfrmKinds } from '../monitor/xfrm-objects.ts';
 import type { PolicyEntry, StateEntry } from '../monitor/xfrm-views.ts';
 import type { EventTime } from '../netlink/event.ts';
-import { printable } from '../wire/text.ts';
 import type { AcquireEvent, Mapping } from '../xfrm/events.ts';
 import type { XfrmState } from '../xfrm/objects.ts';
 import type { Claimant, DownCause, TunnelEvent } from './changes.ts';
@@ -513,10 +512,11 @@ interface Rekey {
 const carries = (state: TunnelState): boolean =>
   isUp(state) || state === 'one-way' || state === 'orphan';
 
+/** With the link's name as it came: escape it before printing. */
 const unreachable = ({ address, link }: LostAddress): string =>
   link === undefined
     ? `its local address ${address} is gone`
-    : `the link ${printable(link)} of its local address ${address} is down or gone`;
+    : `the link ${link} of its local address ${address} is down or gone`;
 
 const addressCause = ({ address, link }: LostAddress): DownCause =>
   link === undefined ? { kind: 'address-gone', address } : { kind: 'link-gone', address, link };
