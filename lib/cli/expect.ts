@@ -4,10 +4,10 @@
  *     --expect paris=198.51.100.7,reqid=5 --expect tunnels.json
  * @module
  */
-import { readFileSync } from 'node:fs';
+import { closeSync, constants, fstatSync, openSync, readFileSync } from 'node:fs';
 import { pointAt } from '../monitor/filter-error.ts';
 import { parseU32 } from '../monitor/filter-keys.ts';
-import { checkedExpected, type ExpectedTunnel } from '../tunnel/expected.ts';
+import { checkedExpected, type ExpectedTunnel, familyName } from '../tunnel/expected.ts';
 import { addressFamily } from '../wire/address.ts';
 import { printable } from '../wire/text.ts';
 
@@ -55,6 +55,7 @@ function parseExpected(word: string): ExpectedTunnel {
   if (equals === 0) throw wrong(`before '=' comes a name: ${usage}`, 0, 1);
   const found: Record<string, unknown> = { name: word.slice(0, equals) };
   let at = equals + 1;
+  let localAt = at;
   for (const [index, text] of word.slice(at).split(',').entries()) {
     const bare = index === 0 && !text.includes('=');
     const [key = '', value = ''] = bare ? ['remote', text] : text.split(/=(.*)/s);
@@ -68,17 +69,44 @@ function parseExpected(word: string): ExpectedTunnel {
       const from = at + text.length - value.length;
       throw wrong(`'${printable(value)}' is not ${expected}`, from, value.length);
     }
+    if (field === 'local') localAt = at + text.length - value.length;
     found[field] = parsed;
     at += text.length + 1;
   }
+  const { local, remote } = found as ExpectedTunnel;
+  if (
+    local !== undefined &&
+    remote !== undefined &&
+    addressFamily(local) !== addressFamily(remote)
+  ) {
+    const reason = `'${local}' is not of the family of the peer (${familyName(remote)})`;
+    throw wrong(reason, localAt, local.length);
+  }
   return found;
+}
+
+/** Bytes of a file of tunnels. */
+const LARGEST = 2 ** 20;
+
+/** What a file holds. @throws if it is none that ends soon */
+function textOf(path: string): string {
+  // Opening a FIFO would wait for whoever writes into it.
+  const file = openSync(path, constants.O_RDONLY | constants.O_NONBLOCK);
+  try {
+    const stat = fstatSync(file);
+    if (!stat.isFile()) throw new Error('it is no regular file');
+    if (stat.size > LARGEST) throw new Error('it is larger than 1 MiB');
+    return readFileSync(file, 'utf8');
+  } finally {
+    closeSync(file);
+  }
 }
 
 function readFile(path: string): ExpectedTunnel[] {
   const name = printable(path);
   let text: string;
   try {
-    text = readFileSync(path, 'utf8');
+    text = textOf(path);
   } catch (error) {
     const { code } = error as NodeJS.ErrnoException;
     const reason = code === 'ENOENT' ? 'there is no such file' : (error as Error).message;

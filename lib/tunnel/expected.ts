@@ -29,6 +29,7 @@ export function checkedExpected(given: unknown): readonly (ExpectedTunnel & { na
     const path = `options.expected[${index}]`;
     options(path, one, NAMES);
     const { local, remote, reqid, ifId, mark } = one;
+    sameFamily(path, local, remote);
     const tunnel = {
       ...(local !== undefined && { local: address(`${path}.local`, local) }),
       ...(remote !== undefined && { remote: address(`${path}.remote`, remote) }),
@@ -47,6 +48,20 @@ export function checkedExpected(given: unknown): readonly (ExpectedTunnel & { na
     return Object.freeze({ ...tunnel, name });
   });
 }
+
+/** No SA has ends of two families (struct xfrm_usersa_info has one for both addresses). */
+function sameFamily(path: string, local: unknown, remote: unknown): void {
+  const family = (value: unknown) => (typeof value === 'string' ? addressFamily(value) : undefined);
+  const [ours, theirs] = [family(local), family(remote)];
+  if (ours === undefined || theirs === undefined || ours === theirs) return;
+  throw wrongType(
+    `${path}.local`,
+    `of the family of remote (${familyName(remote as string)})`,
+    local,
+  );
+}
+
+export const familyName = (address: string): string => (address.includes(':') ? 'IPv6' : 'IPv4');
 
 function describe({ local, remote, reqid, ifId, mark }: ExpectedTunnel): string {
   const ends = `${local ?? 'any'} > ${remote ?? 'any'}`;

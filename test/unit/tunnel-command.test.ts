@@ -91,6 +91,13 @@ test('expected tunnels are read from words and from files', () => {
       write(value);
       assert.throws(() => readExpected([file]), { message });
     }
+    writeFileSync(file, '[] '.padEnd(2 ** 20 + 1));
+    assert.throws(() => readExpected([file]), /^Error: --expect \S+: it is larger than 1 MiB$/);
+    writeFileSync(file, '[]'.padEnd(2 ** 20));
+    assert.deepEqual(readExpected([file]), []);
+    for (const other of ['/dev/zero', folder]) {
+      assert.throws(() => readExpected([other]), /^Error: --expect \S+: it is no regular file$/);
+    }
     writeFileSync(file, '{');
     assert.throws(() => readExpected([file]), /^Error: --expect \S+: no JSON: /);
   } finally {
@@ -101,6 +108,14 @@ test('expected tunnels are read from words and from files', () => {
     ['./none.json', /there is no such file$/],
     ['=1.2.3.4', /before '=' comes a name: .*\n {2}=1\.2\.3\.4\n {2}\^$/],
     ['a=1.2.3', /'1\.2\.3' is not an IP address\n {2}a=1\.2\.3\n {4}\^{5}$/],
+    [
+      'p=192.0.2.2,local=::1',
+      /'::1' is not of the family of the peer \(IPv4\)\n {2}p=192\.0\.2\.2,local=::1\n {20}\^{3}$/,
+    ],
+    [
+      'p=local=192.0.2.1,remote=::2,reqid=1',
+      /'192\.0\.2\.1' is not of the family of the peer \(IPv6\)\n.*\n {10}\^{9}$/,
+    ],
     ['a=', /'' is not an IP address\n {2}a=\n {4}\^$/],
     ['a=1.2.3.4,id=5', /'id' is no part of it: NAME=PEER, .*\n.*\n {12}\^{4}$/],
     ['a=1.2.3.4,reqid=x', /'x' is not a number\n.*\n {18}\^$/],
