@@ -132,7 +132,10 @@ export function lookUpRoute(packet: RouteLookup): Question<'route'> {
   const family = familyNamed(dst, ['GETROUTE', 'dst']);
   const dstLength = bits(dst);
   const srcLength = src === undefined ? 0 : dstLength;
-  const flags = RTM_F_LOOKUP_TABLE | (match ? RTM_F_FIB_MATCH : 0);
+  // IPv4 says main of every table without the flag (net/ipv4/route.c), IPv6 refuses it
+  // (inet6_rtm_valid_getroute_req of net/ipv6/route.c).
+  const table = family === 'inet' ? RTM_F_LOOKUP_TABLE : 0;
+  const flags = table | (match ? RTM_F_FIB_MATCH : 0);
   const value = { ...more, family, dst, dstLength, src, srcLength, flags };
   return { message: 'GETROUTE', about: 'route', value };
 }

@@ -251,6 +251,17 @@ test('routes are added, replaced, looked up, listed and removed', async () => {
     const match = await client.getRoute({ dst: '10.20.1.1', match: true });
     assert.deepEqual([match.dst, match.dstLength], ['10.20.0.0', 16]);
     await assert.rejects(client.getRoute({ dst: '203.0.113.1' }), refused('ENETUNREACH'));
+    const dst = '2001:db8:20::7';
+    const found6 = await client.getRoute({ dst, src: '2001:db8::1', oif: index, mark: 5 });
+    same(
+      { dst: found6.dst, dev: names.get(found6.oif ?? 0), gateway: found6.gateway },
+      ipOne(`-6 route get ${dst} from 2001:db8::1 oif c0 mark 5`),
+      'lookup of IPv6',
+    );
+    const match6 = await client.getRoute({ dst, match: true });
+    assert.deepEqual([match6.dst, match6.dstLength], ['2001:db8:20::', 48]);
+    assert.equal((await client.getRoute({ dst: '2001:db8::1' })).type, 'local');
+    await assert.rejects(client.getRoute({ dst: '3fff::1' }), refused('ENETUNREACH'));
     await client.deleteRoute({ ...routes[0], gateway: '10.1.0.7' });
     for (const route of routes.slice(1)) await client.deleteRoute(route);
     const left = (await client.listRoutes()).items.map(({ dst }) => dst);
