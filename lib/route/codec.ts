@@ -7,7 +7,7 @@
  * and the value (x); the memory it writes to is there and zero.
  * @module
  */
-import { ipLength, ipLengthOf, readIp, readIpOf, writeIp } from '../wire/address.ts';
+import { AF_INET, AF_INET6, ipLengthOf, readIpOf, writeIp } from '../wire/address.ts';
 import type { RawAttribute } from '../wire/attribute.ts';
 import {
   align4,
@@ -1125,7 +1125,7 @@ export function readInet6Link(
         for (let i = p; i < p + n; i += 8) into.icmpStats.push(readU64(v, i));
         break;
       case 7: // IFLA_INET6_TOKEN
-        into.token = readIp(b, p, n);
+        into.token = readIpOf(b, p, n, AF_INET6, 'IFLA_INET6_TOKEN');
         break;
       case 8: // IFLA_INET6_ADDR_GEN_MODE
         if (n < 1) tooShort('IFLA_INET6_ADDR_GEN_MODE', at, 1, n);
@@ -1207,7 +1207,7 @@ export function writeInet6Link(w: MessageWriter, x: Input<Inet6Link>): void {
           break;
         case 7:
           if (x.token !== undefined) {
-            const size = ipLength(x.token, 'token');
+            const size = ipLengthOf(x.token, AF_INET6, 'token');
             const p = w.attribute(7, size);
             writeIp(w.bytes, p, x.token, 'token');
           }
@@ -2771,6 +2771,7 @@ export function readVtiData(
   b: Uint8Array,
   at: number,
   end: number,
+  family: number,
   into: VtiData,
 ): void {
   while (at < end) {
@@ -2792,10 +2793,10 @@ export function readVtiData(
         into.okey = v.getUint32(p);
         break;
       case 4: // IFLA_VTI_LOCAL
-        into.local = readIp(b, p, n);
+        into.local = readIpOf(b, p, n, family, 'IFLA_VTI_LOCAL');
         break;
       case 5: // IFLA_VTI_REMOTE
-        into.remote = readIp(b, p, n);
+        into.remote = readIpOf(b, p, n, family, 'IFLA_VTI_REMOTE');
         break;
       case 6: // IFLA_VTI_FWMARK
         if (n < 4) tooShort('IFLA_VTI_FWMARK', at, 4, n);
@@ -2821,7 +2822,7 @@ const VTI_DATA: Readonly<Record<number, string>> = {
 const VTI_DATA_ORDER = [1, 2, 3, 4, 5, 6];
 
 /** Writes the attributes that are given, then the unknown ones. */
-export function writeVtiData(w: MessageWriter, x: Input<VtiData>): void {
+export function writeVtiData(w: MessageWriter, x: Input<VtiData>, family: number): void {
   let type = 0;
   try {
     for (type of VTI_DATA_ORDER) {
@@ -2846,14 +2847,14 @@ export function writeVtiData(w: MessageWriter, x: Input<VtiData>): void {
           break;
         case 4:
           if (x.local !== undefined) {
-            const size = ipLength(x.local, 'local');
+            const size = ipLengthOf(x.local, family, 'local');
             const p = w.attribute(4, size);
             writeIp(w.bytes, p, x.local, 'local');
           }
           break;
         case 5:
           if (x.remote !== undefined) {
-            const size = ipLength(x.remote, 'remote');
+            const size = ipLengthOf(x.remote, family, 'remote');
             const p = w.attribute(5, size);
             writeIp(w.bytes, p, x.remote, 'remote');
           }
@@ -2924,6 +2925,7 @@ export function readIpTunnelData(
   b: Uint8Array,
   at: number,
   end: number,
+  family: number,
   into: IpTunnelData,
 ): void {
   while (at < end) {
@@ -2937,10 +2939,10 @@ export function readIpTunnelData(
         into.link = v.getUint32(p, LE);
         break;
       case 2: // IFLA_IPTUN_LOCAL
-        into.local = readIp(b, p, n);
+        into.local = readIpOf(b, p, n, family, 'IFLA_IPTUN_LOCAL');
         break;
       case 3: // IFLA_IPTUN_REMOTE
-        into.remote = readIp(b, p, n);
+        into.remote = readIpOf(b, p, n, family, 'IFLA_IPTUN_REMOTE');
         break;
       case 4: // IFLA_IPTUN_TTL
         if (n < 1) tooShort('IFLA_IPTUN_TTL', at, 1, n);
@@ -2970,10 +2972,10 @@ export function readIpTunnelData(
         into.pmtudisc = b[p] as number;
         break;
       case 11: // IFLA_IPTUN_6RD_PREFIX
-        into.sixRdPrefix = readIp(b, p, n);
+        into.sixRdPrefix = readIpOf(b, p, n, AF_INET6, 'IFLA_IPTUN_6RD_PREFIX');
         break;
       case 12: // IFLA_IPTUN_6RD_RELAY_PREFIX
-        into.sixRdRelayPrefix = readIp(b, p, n);
+        into.sixRdRelayPrefix = readIpOf(b, p, n, AF_INET, 'IFLA_IPTUN_6RD_RELAY_PREFIX');
         break;
       case 13: // IFLA_IPTUN_6RD_PREFIXLEN
         if (n < 2) tooShort('IFLA_IPTUN_6RD_PREFIXLEN', at, 2, n);
@@ -3042,7 +3044,7 @@ const IP_TUNNEL_DATA_ORDER = [
 ];
 
 /** Writes the attributes that are given, then the unknown ones. */
-export function writeIpTunnelData(w: MessageWriter, x: Input<IpTunnelData>): void {
+export function writeIpTunnelData(w: MessageWriter, x: Input<IpTunnelData>, family: number): void {
   let type = 0;
   try {
     for (type of IP_TUNNEL_DATA_ORDER) {
@@ -3055,14 +3057,14 @@ export function writeIpTunnelData(w: MessageWriter, x: Input<IpTunnelData>): voi
           break;
         case 2:
           if (x.local !== undefined) {
-            const size = ipLength(x.local, 'local');
+            const size = ipLengthOf(x.local, family, 'local');
             const p = w.attribute(2, size);
             writeIp(w.bytes, p, x.local, 'local');
           }
           break;
         case 3:
           if (x.remote !== undefined) {
-            const size = ipLength(x.remote, 'remote');
+            const size = ipLengthOf(x.remote, family, 'remote');
             const p = w.attribute(3, size);
             writeIp(w.bytes, p, x.remote, 'remote');
           }
@@ -3111,14 +3113,14 @@ export function writeIpTunnelData(w: MessageWriter, x: Input<IpTunnelData>): voi
           break;
         case 11:
           if (x.sixRdPrefix !== undefined) {
-            const size = ipLength(x.sixRdPrefix, 'sixRdPrefix');
+            const size = ipLengthOf(x.sixRdPrefix, AF_INET6, 'sixRdPrefix');
             const p = w.attribute(11, size);
             writeIp(w.bytes, p, x.sixRdPrefix, 'sixRdPrefix');
           }
           break;
         case 12:
           if (x.sixRdRelayPrefix !== undefined) {
-            const size = ipLength(x.sixRdRelayPrefix, 'sixRdRelayPrefix');
+            const size = ipLengthOf(x.sixRdRelayPrefix, AF_INET, 'sixRdRelayPrefix');
             const p = w.attribute(12, size);
             writeIp(w.bytes, p, x.sixRdRelayPrefix, 'sixRdRelayPrefix');
           }
@@ -3236,6 +3238,7 @@ export function readGreData(
   b: Uint8Array,
   at: number,
   end: number,
+  family: number,
   into: GreData,
 ): void {
   while (at < end) {
@@ -3265,10 +3268,10 @@ export function readGreData(
         into.okey = v.getUint32(p);
         break;
       case 6: // IFLA_GRE_LOCAL
-        into.local = readIp(b, p, n);
+        into.local = readIpOf(b, p, n, family, 'IFLA_GRE_LOCAL');
         break;
       case 7: // IFLA_GRE_REMOTE
-        into.remote = readIp(b, p, n);
+        into.remote = readIpOf(b, p, n, family, 'IFLA_GRE_REMOTE');
         break;
       case 8: // IFLA_GRE_TTL
         if (n < 1) tooShort('IFLA_GRE_TTL', at, 1, n);
@@ -3377,7 +3380,7 @@ const GRE_DATA_ORDER = [
 ];
 
 /** Writes the attributes that are given, then the unknown ones. */
-export function writeGreData(w: MessageWriter, x: Input<GreData>): void {
+export function writeGreData(w: MessageWriter, x: Input<GreData>, family: number): void {
   let type = 0;
   try {
     for (type of GRE_DATA_ORDER) {
@@ -3414,14 +3417,14 @@ export function writeGreData(w: MessageWriter, x: Input<GreData>): void {
           break;
         case 6:
           if (x.local !== undefined) {
-            const size = ipLength(x.local, 'local');
+            const size = ipLengthOf(x.local, family, 'local');
             const p = w.attribute(6, size);
             writeIp(w.bytes, p, x.local, 'local');
           }
           break;
         case 7:
           if (x.remote !== undefined) {
-            const size = ipLength(x.remote, 'remote');
+            const size = ipLengthOf(x.remote, family, 'remote');
             const p = w.attribute(7, size);
             writeIp(w.bytes, p, x.remote, 'remote');
           }
@@ -4232,7 +4235,7 @@ export function readLinkInfo(
           case 'vti6':
             into.vti = {};
             try {
-              readVtiData(v, b, p, p + n, into.vti);
+              readVtiData(v, b, p, p + n, by1 === 'vti6' ? AF_INET6 : AF_INET, into.vti);
             } catch (error) {
               throw within(error, 'IFLA_INFO_DATA');
             }
@@ -4242,7 +4245,7 @@ export function readLinkInfo(
           case 'ip6tnl':
             into.tunnel = {};
             try {
-              readIpTunnelData(v, b, p, p + n, into.tunnel);
+              readIpTunnelData(v, b, p, p + n, by1 === 'ip6tnl' ? AF_INET6 : AF_INET, into.tunnel);
             } catch (error) {
               throw within(error, 'IFLA_INFO_DATA');
             }
@@ -4255,7 +4258,14 @@ export function readLinkInfo(
           case 'ip6erspan':
             into.gre = {};
             try {
-              readGreData(v, b, p, p + n, into.gre);
+              readGreData(
+                v,
+                b,
+                p,
+                p + n,
+                by1 === 'ip6gre' || by1 === 'ip6gretap' || by1 === 'ip6erspan' ? AF_INET6 : AF_INET,
+                into.gre,
+              );
             } catch (error) {
               throw within(error, 'IFLA_INFO_DATA');
             }
@@ -4341,17 +4351,23 @@ export function writeLinkInfo(w: MessageWriter, x: Input<LinkInfo>): void {
           }
           if (x.vti !== undefined) {
             const nest = w.beginNest(2);
-            writeVtiData(w, x.vti);
+            writeVtiData(w, x.vti, x.kind === 'vti6' ? AF_INET6 : AF_INET);
             w.endNest(nest);
           }
           if (x.tunnel !== undefined) {
             const nest = w.beginNest(2);
-            writeIpTunnelData(w, x.tunnel);
+            writeIpTunnelData(w, x.tunnel, x.kind === 'ip6tnl' ? AF_INET6 : AF_INET);
             w.endNest(nest);
           }
           if (x.gre !== undefined) {
             const nest = w.beginNest(2);
-            writeGreData(w, x.gre);
+            writeGreData(
+              w,
+              x.gre,
+              x.kind === 'ip6gre' || x.kind === 'ip6gretap' || x.kind === 'ip6erspan'
+                ? AF_INET6
+                : AF_INET,
+            );
             w.endNest(nest);
           }
           if (x.data !== undefined) {
@@ -6605,10 +6621,10 @@ export function readIpEncap(
         into.id = v.getBigUint64(p);
         break;
       case 2: // LWTUNNEL_IP_DST
-        into.dst = readIp(b, p, n);
+        into.dst = readIpOf(b, p, n, AF_INET, 'LWTUNNEL_IP_DST');
         break;
       case 3: // LWTUNNEL_IP_SRC
-        into.src = readIp(b, p, n);
+        into.src = readIpOf(b, p, n, AF_INET, 'LWTUNNEL_IP_SRC');
         break;
       case 5: // LWTUNNEL_IP_TOS
         if (n < 1) tooShort('LWTUNNEL_IP_TOS', at, 1, n);
@@ -6661,14 +6677,14 @@ export function writeIpEncap(w: MessageWriter, x: Input<IpEncap>): void {
           break;
         case 2:
           if (x.dst !== undefined) {
-            const size = ipLength(x.dst, 'dst');
+            const size = ipLengthOf(x.dst, AF_INET, 'dst');
             const p = w.attribute(2, size);
             writeIp(w.bytes, p, x.dst, 'dst');
           }
           break;
         case 3:
           if (x.src !== undefined) {
-            const size = ipLength(x.src, 'src');
+            const size = ipLengthOf(x.src, AF_INET, 'src');
             const p = w.attribute(3, size);
             writeIp(w.bytes, p, x.src, 'src');
           }
@@ -6744,10 +6760,10 @@ export function readIp6Encap(
         into.id = v.getBigUint64(p);
         break;
       case 2: // LWTUNNEL_IP6_DST
-        into.dst = readIp(b, p, n);
+        into.dst = readIpOf(b, p, n, AF_INET6, 'LWTUNNEL_IP6_DST');
         break;
       case 3: // LWTUNNEL_IP6_SRC
-        into.src = readIp(b, p, n);
+        into.src = readIpOf(b, p, n, AF_INET6, 'LWTUNNEL_IP6_SRC');
         break;
       case 5: // LWTUNNEL_IP6_TC
         if (n < 1) tooShort('LWTUNNEL_IP6_TC', at, 1, n);
@@ -6800,14 +6816,14 @@ export function writeIp6Encap(w: MessageWriter, x: Input<Ip6Encap>): void {
           break;
         case 2:
           if (x.dst !== undefined) {
-            const size = ipLength(x.dst, 'dst');
+            const size = ipLengthOf(x.dst, AF_INET6, 'dst');
             const p = w.attribute(2, size);
             writeIp(w.bytes, p, x.dst, 'dst');
           }
           break;
         case 3:
           if (x.src !== undefined) {
-            const size = ipLength(x.src, 'src');
+            const size = ipLengthOf(x.src, AF_INET6, 'src');
             const p = w.attribute(3, size);
             writeIp(w.bytes, p, x.src, 'src');
           }
@@ -7397,7 +7413,7 @@ export function readPrefixAttributes(
     const type = v.getUint16(at + 2, LE) & NLA_TYPE_MASK;
     switch (type) {
       case 1: // PREFIX_ADDRESS
-        into.address = readIp(b, p, n);
+        into.address = readIpOf(b, p, n, AF_INET6, 'PREFIX_ADDRESS');
         break;
       case 2: // PREFIX_CACHEINFO
         if (n < 8) tooShort('PREFIX_CACHEINFO', at, 8, n);
@@ -7426,7 +7442,7 @@ export function writePrefixAttributes(w: MessageWriter, x: Input<PrefixAttribute
       switch (type) {
         case 1:
           if (x.address !== undefined) {
-            const size = ipLength(x.address, 'address');
+            const size = ipLengthOf(x.address, AF_INET6, 'address');
             const p = w.attribute(1, size);
             writeIp(w.bytes, p, x.address, 'address');
           }

@@ -7,7 +7,7 @@
  * and the value (x); the memory it writes to is there and zero.
  * @module
  */
-import { ipLength, readIp, writeIp } from '../../lib/wire/address.ts';
+import { ipLengthOf, readIpOf, writeIp } from '../../lib/wire/address.ts';
 import type { RawAttribute } from '../../lib/wire/attribute.ts';
 import {
   align4,
@@ -173,7 +173,14 @@ export interface Toy {
 }
 
 /** Reads the attributes between `at` and `end` into `into`. */
-export function readToy(v: DataView, b: Uint8Array, at: number, end: number, into: Toy): void {
+export function readToy(
+  v: DataView,
+  b: Uint8Array,
+  at: number,
+  end: number,
+  family: number,
+  into: Toy,
+): void {
   while (at < end) {
     const length = attributeLength(v, at, end);
     const p = at + NLA_HDRLEN;
@@ -184,7 +191,7 @@ export function readToy(v: DataView, b: Uint8Array, at: number, end: number, int
         into.bytes = b.slice(p, p + n);
         break;
       case 2: // TOY_GATEWAY
-        into.gateway = readIp(b, p, n);
+        into.gateway = readIpOf(b, p, n, family, 'TOY_GATEWAY');
         break;
       case 3: // TOY_NAME
         into.name = readString(b, p, n);
@@ -233,7 +240,7 @@ const TOY: Readonly<Record<number, string>> = {
 const TOY_ORDER = [1, 2, 3, 4, 5, 6];
 
 /** Writes the attributes that are given, then the unknown ones. */
-export function writeToy(w: MessageWriter, x: Input<Toy>): void {
+export function writeToy(w: MessageWriter, x: Input<Toy>, family: number): void {
   let type = 0;
   try {
     for (type of TOY_ORDER) {
@@ -246,7 +253,7 @@ export function writeToy(w: MessageWriter, x: Input<Toy>): void {
           break;
         case 2:
           if (x.gateway !== undefined) {
-            const size = ipLength(x.gateway, 'gateway');
+            const size = ipLengthOf(x.gateway, family, 'gateway');
             const p = w.attribute(2, size);
             writeIp(w.bytes, p, x.gateway, 'gateway');
           }

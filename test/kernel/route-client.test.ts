@@ -415,6 +415,11 @@ test('wrong arguments of rtnetlink requests are refused by name, and nothing is 
       ['NEWLINK', 'IFLA_LINKINFO', 'IFLA_INFO_DATA', 'IFLA_VLAN_ID', 'id'],
       /70000/,
     ],
+    [
+      () => client.addLink({ name: 't', info: { kind: 'vti', vti: { local: 'fc00::1' } } }),
+      ['NEWLINK', 'IFLA_LINKINFO', 'IFLA_INFO_DATA', 'IFLA_VTI_LOCAL', 'local'],
+      /"fc00::1" is no address of family 2/,
+    ],
     [() => client.getNexthop(5n as never), ['GETNEXTHOP', 'NHA_ID', 'id'], /^5n is no whole/],
     [
       () => client.getNexthop(Symbol('5') as never),

@@ -28,11 +28,11 @@ export interface Protocol {
 /** What generated code uses of lib/wire. */
 const WIRE: Readonly<Record<string, readonly string[]>> = {
   address: [
+    'AF_INET',
+    'AF_INET6',
     'familyOf',
-    'ipLength',
     'ipLengthOf',
     'readAddress',
-    'readIp',
     'readIpOf',
     'writeAddress',
     'writeIp',
