@@ -79,8 +79,11 @@ function complete(link: Input<Link>): Input<Link> {
 export function listLinks(filter: LinkFilter): Request {
   checkProperties(filter, FILTER, ['filter']);
   const { kind, master } = filter;
-  const info = kind === undefined ? undefined : { kind };
-  return { message: 'GETLINK', about: 'link', value: { info, master } };
+  const value = { info: kind === undefined ? undefined : { kind }, master };
+  // A kind that the kernel does not know, or has not loaded, is no filter to it (net/core/rtnetlink.c,
+  // rtnl_dump_ifinfo).
+  const keep = kind === undefined ? undefined : ({ info }: Link) => info?.kind === kind;
+  return { message: 'GETLINK', about: 'link', value, keep };
 }
 
 export const getLink = (key: LinkKey): Request => ({

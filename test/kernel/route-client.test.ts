@@ -270,6 +270,16 @@ test('routes are added, replaced, looked up, listed and removed', async () => {
   });
 });
 
+test('a list of a kind of link or a family that the kernel lacks is empty', async () => {
+  await withPair(async (client) => {
+    for (const kind of ['no-such-kind', '']) {
+      assert.equal((await client.listLinks({ kind })).items.length, 0, kind);
+    }
+    const pair = (await client.listLinks({ kind: 'veth' })).items.map(({ name }) => name);
+    assert.deepEqual(pair.sort(), ['c0', 'c1']);
+  });
+});
+
 test('rules are added, listed and removed', async () => {
   await using client = new RouteClient();
   const rules = [
