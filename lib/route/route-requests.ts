@@ -12,7 +12,7 @@ import {
   RTM_F_FIB_MATCH,
   RTM_F_LOOKUP_TABLE,
 } from './constants.ts';
-import { bits, familyFrom, familyNamed } from './families.ts';
+import { bits, familyFrom, familyNamed, ofFamily } from './families.ts';
 import { AddressFamily, type RouteProtocol, RouteType } from './names.ts';
 import type { Route, Rule } from './objects.ts';
 import { checkObject, type Question } from './question.ts';
@@ -123,7 +123,8 @@ function defaultScope(type: RouteType, leads: boolean): Route['scope'] {
 
 export function listRoutes(filter: RouteFilter): Question<'route'> {
   checkProperties(filter, FILTER, ['filter']);
-  return { message: 'GETROUTE', about: 'route', value: { ...filter } };
+  const keep = ofFamily(filter.family);
+  return { message: 'GETROUTE', about: 'route', value: { ...filter }, keep };
 }
 
 export function lookUpRoute(packet: RouteLookup): Question<'route'> {

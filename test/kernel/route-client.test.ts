@@ -4,6 +4,7 @@ import { openSync } from 'node:fs';
 import { test } from 'node:test';
 import { inspect } from 'node:util';
 import { KernelError, RouteClient } from '../../lib/index.ts';
+import type { AddressFamily } from '../../lib/route/names.ts';
 import { EncodeError } from '../../lib/wire/error.ts';
 import {
   addressAsShown,
@@ -277,6 +278,25 @@ test('a list of a kind of link or a family that the kernel lacks is empty', asyn
     }
     const pair = (await client.listLinks({ kind: 'veth' })).items.map(({ name }) => name);
     assert.deepEqual(pair.sort(), ['c0', 'c1']);
+    await client.addAddress({ index: indexOf('c0'), local: '10.1.0.1', prefixLength: 24 });
+    const lists = {
+      addresses: (family: AddressFamily) => client.listAddresses({ family }),
+      routes: (family: AddressFamily) => client.listRoutes({ family }),
+      netconfs: (family: AddressFamily) => client.listNetconfs({ family }),
+    };
+    for (const [name, list] of Object.entries(lists)) {
+      // Of 12 (AF_NETBEUI) nothing can be there; of MPLS and MCTP something where the kernel has them.
+      for (const family of ['mpls', 'mctp', 'bridge', 12] as const) {
+        const families = (await list(family)).items.map((one) => one.family);
+        assert(
+          families.every((one) => one === family),
+          `${name} of ${family}: ${families}`,
+        );
+      }
+      assert((await list(2)).items.length > 0, name);
+      const all = new Set((await list('unspec')).items.map((one) => one.family));
+      assert(all.has('inet') && all.has('inet6'), name);
+    }
   });
 });
 
