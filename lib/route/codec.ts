@@ -24,7 +24,7 @@ import { notAMultiple, tooShort, within, wrongRecord } from '../wire/error.ts';
 import type { Input } from '../wire/input.ts';
 import { readU64, s32, u8, u16, u32, writeBe64, writeU64 } from '../wire/integer.ts';
 import { linkAddressLength, readLinkAddress, writeLinkAddress } from '../wire/link-address.ts';
-import { readString, writeText } from '../wire/text.ts';
+import { readString, textSize, writeText } from '../wire/text.ts';
 import type { MessageWriter } from '../wire/writer.ts';
 import {
   AddressFamily,
@@ -1317,8 +1317,9 @@ export function writeInet6Attributes(w: MessageWriter, x: Input<Inet6Attributes>
       switch (type) {
         case 3:
           if (x.name !== undefined) {
-            const p = w.attribute(3, x.name.length + 1);
-            writeText(w.bytes, p, x.name, x.name.length, 'name');
+            const size = textSize(x.name, 'name');
+            const p = w.attribute(3, size + 1);
+            writeText(w.bytes, p, x.name, size, 'name');
           }
           break;
         case 1:
@@ -1674,8 +1675,9 @@ export function writePeerAttributes(w: MessageWriter, x: Input<PeerAttributes>):
       switch (type) {
         case 3:
           if (x.name !== undefined) {
-            const p = w.attribute(3, x.name.length + 1);
-            writeText(w.bytes, p, x.name, x.name.length, 'name');
+            const size = textSize(x.name, 'name');
+            const p = w.attribute(3, size + 1);
+            writeText(w.bytes, p, x.name, size, 'name');
           }
           break;
         case 1:
@@ -4318,8 +4320,9 @@ export function writeLinkInfo(w: MessageWriter, x: Input<LinkInfo>): void {
       switch (type) {
         case 1:
           if (x.kind !== undefined) {
-            const p = w.attribute(1, x.kind.length + 1);
-            writeText(w.bytes, p, x.kind, x.kind.length, 'kind');
+            const size = textSize(x.kind, 'kind');
+            const p = w.attribute(1, size + 1);
+            writeText(w.bytes, p, x.kind, size, 'kind');
           }
           break;
         case 3:
@@ -4377,8 +4380,9 @@ export function writeLinkInfo(w: MessageWriter, x: Input<LinkInfo>): void {
           break;
         case 4:
           if (x.slaveKind !== undefined) {
-            const p = w.attribute(4, x.slaveKind.length + 1);
-            writeText(w.bytes, p, x.slaveKind, x.slaveKind.length, 'slaveKind');
+            const size = textSize(x.slaveKind, 'slaveKind');
+            const p = w.attribute(4, size + 1);
+            writeText(w.bytes, p, x.slaveKind, size, 'slaveKind');
           }
           break;
         case 5:
@@ -4588,8 +4592,9 @@ export function writeLinkProperties(w: MessageWriter, x: Input<LinkProperties>):
         case 53:
           if (x.altNames !== undefined) {
             for (const entry of x.altNames) {
-              const p = w.attribute(53, entry.length + 1);
-              writeText(w.bytes, p, entry, entry.length, 'altNames');
+              const size = textSize(entry, 'altNames');
+              const p = w.attribute(53, size + 1);
+              writeText(w.bytes, p, entry, size, 'altNames');
             }
           }
           break;
@@ -5066,8 +5071,9 @@ export function writeLinkAttributes(w: MessageWriter, x: Input<LinkAttributes>):
       switch (type) {
         case 3:
           if (x.name !== undefined) {
-            const p = w.attribute(3, x.name.length + 1);
-            writeText(w.bytes, p, x.name, x.name.length, 'name');
+            const size = textSize(x.name, 'name');
+            const p = w.attribute(3, size + 1);
+            writeText(w.bytes, p, x.name, size, 'name');
           }
           break;
         case 13:
@@ -5204,8 +5210,9 @@ export function writeLinkAttributes(w: MessageWriter, x: Input<LinkAttributes>):
           break;
         case 20:
           if (x.alias !== undefined) {
-            const p = w.attribute(20, x.alias.length + 1);
-            writeText(w.bytes, p, x.alias, x.alias.length, 'alias');
+            const size = textSize(x.alias, 'alias');
+            const p = w.attribute(20, size + 1);
+            writeText(w.bytes, p, x.alias, size, 'alias');
           }
           break;
         case 35:
@@ -5279,8 +5286,9 @@ export function writeLinkAttributes(w: MessageWriter, x: Input<LinkAttributes>):
           break;
         case 38:
           if (x.physPortName !== undefined) {
-            const p = w.attribute(38, x.physPortName.length + 1);
-            writeText(w.bytes, p, x.physPortName, x.physPortName.length, 'physPortName');
+            const size = textSize(x.physPortName, 'physPortName');
+            const p = w.attribute(38, size + 1);
+            writeText(w.bytes, p, x.physPortName, size, 'physPortName');
           }
           break;
         case 36:
@@ -5356,8 +5364,9 @@ export function writeLinkAttributes(w: MessageWriter, x: Input<LinkAttributes>):
           break;
         case 6:
           if (x.qdisc !== undefined) {
-            const p = w.attribute(6, x.qdisc.length + 1);
-            writeText(w.bytes, p, x.qdisc, x.qdisc.length, 'qdisc');
+            const size = textSize(x.qdisc, 'qdisc');
+            const p = w.attribute(6, size + 1);
+            writeText(w.bytes, p, x.qdisc, size, 'qdisc');
           }
           break;
         case 26:
@@ -5382,20 +5391,16 @@ export function writeLinkAttributes(w: MessageWriter, x: Input<LinkAttributes>):
           break;
         case 56:
           if (x.parentDevName !== undefined) {
-            const p = w.attribute(56, x.parentDevName.length + 1);
-            writeText(w.bytes, p, x.parentDevName, x.parentDevName.length, 'parentDevName');
+            const size = textSize(x.parentDevName, 'parentDevName');
+            const p = w.attribute(56, size + 1);
+            writeText(w.bytes, p, x.parentDevName, size, 'parentDevName');
           }
           break;
         case 57:
           if (x.parentDevBusName !== undefined) {
-            const p = w.attribute(57, x.parentDevBusName.length + 1);
-            writeText(
-              w.bytes,
-              p,
-              x.parentDevBusName,
-              x.parentDevBusName.length,
-              'parentDevBusName',
-            );
+            const size = textSize(x.parentDevBusName, 'parentDevBusName');
+            const p = w.attribute(57, size + 1);
+            writeText(w.bytes, p, x.parentDevBusName, size, 'parentDevBusName');
           }
           break;
         case 46:
@@ -5406,8 +5411,9 @@ export function writeLinkAttributes(w: MessageWriter, x: Input<LinkAttributes>):
           break;
         case 53:
           if (x.altName !== undefined) {
-            const p = w.attribute(53, x.altName.length + 1);
-            writeText(w.bytes, p, x.altName, x.altName.length, 'altName');
+            const size = textSize(x.altName, 'altName');
+            const p = w.attribute(53, size + 1);
+            writeText(w.bytes, p, x.altName, size, 'altName');
           }
           break;
         case 15:
@@ -5634,8 +5640,9 @@ export function writePortAttributes(w: MessageWriter, x: Input<PortAttributes>):
       switch (type) {
         case 3:
           if (x.name !== undefined) {
-            const p = w.attribute(3, x.name.length + 1);
-            writeText(w.bytes, p, x.name, x.name.length, 'name');
+            const size = textSize(x.name, 'name');
+            const p = w.attribute(3, size + 1);
+            writeText(w.bytes, p, x.name, size, 'name');
           }
           break;
         case 10:
@@ -5836,8 +5843,9 @@ export function writeAddressAttributes(
           break;
         case 3:
           if (x.label !== undefined) {
-            const p = w.attribute(3, x.label.length + 1);
-            writeText(w.bytes, p, x.label, x.label.length, 'label');
+            const size = textSize(x.label, 'label');
+            const p = w.attribute(3, size + 1);
+            writeText(w.bytes, p, x.label, size, 'label');
           }
           break;
         case 5:
@@ -7710,14 +7718,9 @@ export function writeMetrics(w: MessageWriter, x: Input<Metrics>): void {
           break;
         case 16:
           if (x.congestionControl !== undefined) {
-            const p = w.attribute(16, x.congestionControl.length + 1);
-            writeText(
-              w.bytes,
-              p,
-              x.congestionControl,
-              x.congestionControl.length,
-              'congestionControl',
-            );
+            const size = textSize(x.congestionControl, 'congestionControl');
+            const p = w.attribute(16, size + 1);
+            writeText(w.bytes, p, x.congestionControl, size, 'congestionControl');
           }
           break;
         case 17:
@@ -8687,14 +8690,16 @@ export function writeRuleAttributes(
           break;
         case 3:
           if (x.iifName !== undefined) {
-            const p = w.attribute(3, x.iifName.length + 1);
-            writeText(w.bytes, p, x.iifName, x.iifName.length, 'iifName');
+            const size = textSize(x.iifName, 'iifName');
+            const p = w.attribute(3, size + 1);
+            writeText(w.bytes, p, x.iifName, size, 'iifName');
           }
           break;
         case 17:
           if (x.oifName !== undefined) {
-            const p = w.attribute(17, x.oifName.length + 1);
-            writeText(w.bytes, p, x.oifName, x.oifName.length, 'oifName');
+            const size = textSize(x.oifName, 'oifName');
+            const p = w.attribute(17, size + 1);
+            writeText(w.bytes, p, x.oifName, size, 'oifName');
           }
           break;
         case 6:

@@ -20,7 +20,7 @@ import { LE } from '../../lib/wire/endian.ts';
 import { tooShort, within } from '../../lib/wire/error.ts';
 import type { Input } from '../../lib/wire/input.ts';
 import { u32 } from '../../lib/wire/integer.ts';
-import { readString, writeText } from '../../lib/wire/text.ts';
+import { readString, textSize, writeText } from '../../lib/wire/text.ts';
 import type { MessageWriter } from '../../lib/wire/writer.ts';
 
 /** Two floors down. */
@@ -74,8 +74,9 @@ export function writeInner(w: MessageWriter, x: Input<Inner>): void {
           break;
         case 2:
           if (x.label !== undefined) {
-            const p = w.attribute(2, x.label.length + 1);
-            writeText(w.bytes, p, x.label, x.label.length, 'label');
+            const size = textSize(x.label, 'label');
+            const p = w.attribute(2, size + 1);
+            writeText(w.bytes, p, x.label, size, 'label');
           }
           break;
       }
@@ -135,8 +136,9 @@ export function writeOuter(w: MessageWriter, x: Input<Outer>): void {
       switch (type) {
         case 1:
           if (x.kind !== undefined) {
-            const p = w.attribute(1, x.kind.length + 1);
-            writeText(w.bytes, p, x.kind, x.kind.length, 'kind');
+            const size = textSize(x.kind, 'kind');
+            const p = w.attribute(1, size + 1);
+            writeText(w.bytes, p, x.kind, size, 'kind');
           }
           break;
         case 2:
@@ -260,8 +262,9 @@ export function writeToy(w: MessageWriter, x: Input<Toy>, family: number): void 
           break;
         case 3:
           if (x.name !== undefined) {
-            const p = w.attribute(3, x.name.length + 1);
-            writeText(w.bytes, p, x.name, x.name.length, 'name');
+            const size = textSize(x.name, 'name');
+            const p = w.attribute(3, size + 1);
+            writeText(w.bytes, p, x.name, size, 'name');
           }
           break;
         case 4:

@@ -1,5 +1,6 @@
 /** RouteClient against real kernels: what it makes is what `ip -json` shows, and what it lists too. */
 import assert from 'node:assert/strict';
+import { execFileSync } from 'node:child_process';
 import { openSync } from 'node:fs';
 import { test } from 'node:test';
 import { inspect } from 'node:util';
@@ -168,6 +169,23 @@ test('links and ports of bridges are listed as ip shows them', async () => {
       await client.deleteLink({ name: 'b0' });
     }
   });
+});
+
+test('names and aliases are UTF-8, as ip has them', async () => {
+  await using client = new RouteClient();
+  const [name, alias] = ['tün-€', 'ä€ 😀'];
+  await client.addLink({ name, info: { kind: 'veth', veth: { peer: { name: 'p\udcff' } } } });
+  try {
+    await client.changeLink({ name }, { alias });
+    same({ ifname: name, ifalias: alias }, ipOne(`link show dev ${name}`), name);
+    const link = await client.getLink({ name });
+    assert.deepEqual([link.name, link.alias], [name, alias]);
+    // A byte that is no UTF-8 is the same byte again in a request.
+    assert.equal((await client.getLink({ name: 'p\udcff' })).linkIndex, link.index);
+    assert(execFileSync('ip', ['-o', 'link']).includes(Buffer.from('p\xff@', 'latin1')));
+  } finally {
+    await client.deleteLink({ name });
+  }
 });
 
 test('addresses are added, changed, listed and removed', async () => {
@@ -398,6 +416,9 @@ test('wrong arguments of rtnetlink requests are refused by name, and nothing is 
   const cases: [call: () => Promise<unknown>, path: string[], reason: RegExp][] = [
     [() => client.addLink({ name: 'x' }), ['NEWLINK', 'info', 'kind'], /is missing/],
     [() => client.addLink({ name: 'x'.repeat(16) }), ['NEWLINK', 'name'], /at most 15/],
+    [() => client.addLink({ name: 'ü'.repeat(8) }), ['NEWLINK', 'name'], /16 bytes.*at most 15/],
+    [() => client.addLink({ name: 'tà' }), ['NEWLINK', 'name'], /byte a0 for white space/],
+    [() => client.addLink({ name: 't\ud800' }), ['NEWLINK', 'name'], /half a surrogate pair/],
     [() => client.addLink({ name: 'a b' }), ['NEWLINK', 'name'], /no white space/],
     [() => client.addLink({ name: 'a/b' }), ['NEWLINK', 'name'], /can’t be the name/],
     [

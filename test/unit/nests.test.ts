@@ -20,9 +20,9 @@ function decode(bytes: Uint8Array): Toy {
   return toy;
 }
 
-const text = fc.string({
-  unit: fc.integer({ min: 1, max: 255 }).map((n) => String.fromCharCode(n)),
-});
+const text = fc
+  .array(fc.oneof(fc.string({ unit: 'binary' }), fc.constantFrom('\udcff', 'é€😀')))
+  .map((parts) => parts.join(''));
 const bytes = fc.uint8Array({ maxLength: 40 });
 const inner = fc.record(
   { mtu: fc.nat(2 ** 31), label: text },

@@ -64,7 +64,7 @@ function encode(message: RouteInput): Uint8Array {
   return writer.written().slice();
 }
 
-const text = (value: string) => new Uint8Array(Buffer.from(`${value}\0`, 'latin1'));
+const text = (value: string) => new Uint8Array(Buffer.from(`${value}\0`));
 const ROUTE = [2, 0, 0, 0, 254, 3, 0, 1, 0, 0, 0, 0];
 const LINK = [0, 0, 1, 0, 3, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0];
 
@@ -337,6 +337,25 @@ test('counters may be shorter or longer than they are today', () => {
       [23n, 24n, 25n, 8],
     ],
   );
+});
+
+test('names are UTF-8, and bytes that are none come back as they went', () => {
+  const cases: [bytes: string, name: string, printed: RegExp][] = [
+    ['74c3bc6e30', 'tün0', /NEWLINK {3}tün0 index 3/],
+    ['e282ac20f09f98803030', '€ 😀00', /NEWLINK {3}€ 😀00 index 3/],
+    ['74fc6e30', 't\udcfcn0', /NEWLINK {3}t\\xfcn0 index 3/],
+    ['c3bcc3', 'ü\udcc3', /NEWLINK {3}ü\\xc3 index 3/],
+  ];
+  for (const [bytes, name, printed] of cases) {
+    const payload = new Uint8Array(Buffer.from(`${bytes}00`, 'hex'));
+    const told = message(R.RTM_NEWLINK, LINK, attribute(R.IFLA_IFNAME, payload));
+    const event = whole(told) as RouteEvent;
+    assert(event.kind === 'NEWLINK');
+    assert.equal(event.link.name, name);
+    assert.match(formatEvent(event, pc.createColors(false)), printed);
+    assert.equal(JSON.parse(formatJson(event, false)).link.name, name);
+    assert.equal(hex(encode(event)), hex(told));
+  }
 });
 
 test('a name that holds control characters prints as its escape', () => {

@@ -54,7 +54,7 @@ const WIRE: Readonly<Record<string, readonly string[]>> = {
   'link-address': ['linkAddressLength', 'readLinkAddress', 'writeLinkAddress'],
   names: ['readTruth', 'truthByte'],
   secret: ['keyBits', 'keyLength', 'writeKey'],
-  text: ['readName', 'readString', 'textLength', 'writeText'],
+  text: ['readName', 'readString', 'textLength', 'textSize', 'writeText'],
 };
 
 const WIRE_TYPES: Readonly<Record<string, readonly string[]>> = {

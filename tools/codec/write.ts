@@ -316,13 +316,13 @@ function writeAttribute(of: Attribute, { attributes }: AttributeTable): string {
       if (of.repeated) {
         return given(
           `for (const entry of ${value}) {
-            const p = w.attribute(${of.number}, entry.length + 1);
-            writeText(w.bytes, p, entry, entry.length, '${of.name}');
+            const size = textSize(entry, '${of.name}');
+            ${payload('size + 1')}writeText(w.bytes, p, entry, size, '${of.name}');
           }\n`,
         );
       }
       return given(
-        `${payload(`${value}.length + 1`)}writeText(w.bytes, p, ${value}, ${value}.length, '${of.name}');\n`,
+        `const size = textSize(${value}, '${of.name}');\n${payload('size + 1')}writeText(w.bytes, p, ${value}, size, '${of.name}');\n`,
       );
     case 'bytes':
       return given(`${payload(`${value}.length`)}w.bytes.set(${value}, p);\n`);
