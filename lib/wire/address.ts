@@ -164,6 +164,14 @@ export function addressFamily(text: string): typeof AF_INET | typeof AF_INET6 | 
   return undefined;
 }
 
+/** An address as it is read: IPv6 in the form of RFC 5952. Other text stays as it is. */
+export function canonicalAddress(text: string): string {
+  if (addressFamily(text) !== AF_INET6) return text;
+  const bytes = new Uint8Array(16);
+  writeIPv6(bytes, 0, text);
+  return readIPv6(bytes, 0);
+}
+
 /** The family of the first of some addresses that says one; AF_UNSPEC if none does. */
 export function familyOf(...texts: (string | undefined)[]): number {
   for (const text of texts) {

@@ -216,6 +216,10 @@ test('addresses are added, changed, listed and removed', async () => {
     assert.equal((await client.getAddress(index, '10.1.0.1'))?.times?.valid, 2000);
     await client.deleteAddress(again);
     assert.equal(await client.getAddress(index, '10.1.0.1'), undefined);
+    for (const spelled of ['2001:db8::1', '2001:DB8::1', '2001:db8:0:0::0.0.0.1']) {
+      assert.equal((await client.getAddress(index, spelled))?.address, '2001:db8::1', spelled);
+    }
+    assert.equal(await client.getAddress(index, '2001:db8::2'), undefined);
     await assert.rejects(client.deleteAddress(again), refused('EADDRNOTAVAIL'));
   });
 });
