@@ -7,7 +7,7 @@ import { checkProperties } from '../wire/check.ts';
 import { EncodeError } from '../wire/error.ts';
 import type { Input } from '../wire/input.ts';
 import { type Member, shapeWith } from '../wire/shape.ts';
-import { bits, familyFrom } from './families.ts';
+import { bits, familyFrom, ofFamily } from './families.ts';
 import type { AddressFamily } from './names.ts';
 import type { IpAddress } from './objects.ts';
 import { checkObject, type Question } from './question.ts';
@@ -44,7 +44,7 @@ function complete(address: Input<IpAddress>, message: 'NEWADDR' | 'DELADDR'): In
 export function listAddresses(filter: IpAddressFilter): Request {
   checkProperties(filter, FILTER, ['filter']);
   const { family, index } = filter;
-  return { message: 'GETADDR', about: 'address', value: { family, index } };
+  return { message: 'GETADDR', about: 'address', value: { family, index }, keep: ofFamily(family) };
 }
 
 const set = (address: Input<IpAddress>, flags: number): Request => ({

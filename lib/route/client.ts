@@ -5,6 +5,7 @@
  * @module
  */
 import type { ClientOptions, RequestOptions } from '../netlink/connection.ts';
+import { canonicalAddress } from '../wire/address.ts';
 import type { Input } from '../wire/input.ts';
 import { u32 } from '../wire/integer.ts';
 import * as address from './address-requests.ts';
@@ -146,7 +147,8 @@ export class RouteClient implements AsyncDisposable {
   ): Promise<IpAddress | undefined> {
     const family = familyNamed(text, ['GETADDR', 'address']);
     const { items } = await this.listAddresses({ family, index }, options);
-    return items.find((one) => (one.local ?? one.address) === text);
+    const wanted = canonicalAddress(text);
+    return items.find((one) => (one.local ?? one.address) === wanted);
   }
 
   /**

@@ -25,6 +25,20 @@ export function familyNamed(address: string, path: readonly string[]): 'inet' | 
   return family === AddressFamily.numbers.inet ? 'inet' : 'inet6';
 }
 
+/**
+ * Keeps what is of the family asked for. The kernel lists all families in place of one that it has no
+ * list of (net/core/rtnetlink.c, rtnetlink_rcv_msg takes the handler of PF_UNSPEC), or does not know.
+ */
+export function ofFamily(
+  asked: AddressFamily | undefined,
+): ((one: { readonly family: AddressFamily }) => boolean) | undefined {
+  if (asked === undefined || asked === 'unspec' || asked === AddressFamily.numbers.unspec) {
+    return undefined;
+  }
+  const name = typeof asked === 'number' ? AddressFamily.name(asked) : asked;
+  return ({ family }) => family === name;
+}
+
 /** The length of the prefix that is all of an address, in bits; 0 without one. */
 export const bits = (address: string | undefined) =>
   address === undefined ? 0 : addressFamily(address) === AddressFamily.numbers.inet ? 32 : 128;

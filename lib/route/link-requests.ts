@@ -7,6 +7,7 @@ import { checkProperties } from '../wire/check.ts';
 import { EncodeError, shown } from '../wire/error.ts';
 import type { Input } from '../wire/input.ts';
 import { type Member, shapeWith } from '../wire/shape.ts';
+import { textBytes, textSize } from '../wire/text.ts';
 import type { MessageName } from './messages.ts';
 import type { Link } from './objects.ts';
 import { checkObject, type Question } from './question.ts';
@@ -46,10 +47,14 @@ function checkName(name: string, path: readonly string[], most = NAME_LENGTH): v
     throw new EncodeError(`${shown(name)} ${reason}`, path);
   };
   if (typeof name !== 'string' || name === '') refuse('is no name of an interface');
-  if (name.length > most)
-    refuse(`has ${name.length} characters, an interface’s name at most ${most}`);
-  if (name === '.' || name === '..' || /[\s/:\0]/.test(name)) {
+  const size = textSize(name, ...path);
+  if (size > most) refuse(`has ${size} bytes, an interface’s name at most ${most}`);
+  if (name === '.' || name === '..' || /[\t-\r /:\0]/.test(name)) {
     refuse('can’t be the name of an interface: no white space, "/" or ":"');
+  }
+  // The white space of Latin-1 too (lib/ctype.c), wherever it is in a character.
+  if (most === NAME_LENGTH && textBytes(name).includes(0xa0)) {
+    refuse('can’t be the name of an interface: the kernel takes its byte a0 for white space');
   }
 }
 
@@ -64,7 +69,7 @@ export function linkKey(key: LinkKey, message: MessageName): Input<Link> {
   }
   const { name } = key as { name: string };
   checkName(name, [message, 'name'], ALT_NAME_LENGTH);
-  return name.length <= NAME_LENGTH ? { name } : { altName: name };
+  return textSize(name, 'name') <= NAME_LENGTH ? { name } : { altName: name };
 }
 
 /** A link to be made or changed; flags that are given are the ones that count. */
@@ -79,8 +84,11 @@ function complete(link: Input<Link>): Input<Link> {
 export function listLinks(filter: LinkFilter): Request {
   checkProperties(filter, FILTER, ['filter']);
   const { kind, master } = filter;
-  const info = kind === undefined ? undefined : { kind };
-  return { message: 'GETLINK', about: 'link', value: { info, master } };
+  const value = { info: kind === undefined ? undefined : { kind }, master };
+  // A kind that the kernel does not know, or has not loaded, is no filter to it (net/core/rtnetlink.c,
+  // rtnl_dump_ifinfo).
+  const keep = kind === undefined ? undefined : ({ info }: Link) => info?.kind === kind;
+  return { message: 'GETLINK', about: 'link', value, keep };
 }
 
 export const getLink = (key: LinkKey): Request => ({

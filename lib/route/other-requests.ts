@@ -4,7 +4,7 @@
  */
 import { checkProperties } from '../wire/check.ts';
 import { type Member, shapeWith } from '../wire/shape.ts';
-import { familyNamed } from './families.ts';
+import { familyNamed, ofFamily } from './families.ts';
 import type { AddressFamily } from './names.ts';
 import type { Question } from './question.ts';
 
@@ -86,7 +86,8 @@ export const namespaceIds = (key: Partial<NamespaceKey>): Question<'nsid'> => ({
 
 export function listNetconfs(filter: NetconfFilter): Question<'netconf'> {
   checkProperties(filter, NETCONFS, ['filter']);
-  return { message: 'GETNETCONF', about: 'netconf', value: { family: filter.family } };
+  const { family } = filter;
+  return { message: 'GETNETCONF', about: 'netconf', value: { family }, keep: ofFamily(family) };
 }
 
 export const getNetconf = (family: AddressFamily, index: number): Question<'netconf'> => ({

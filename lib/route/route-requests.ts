@@ -12,7 +12,7 @@ import {
   RTM_F_FIB_MATCH,
   RTM_F_LOOKUP_TABLE,
 } from './constants.ts';
-import { bits, familyFrom, familyNamed } from './families.ts';
+import { bits, familyFrom, familyNamed, ofFamily } from './families.ts';
 import { AddressFamily, type RouteProtocol, RouteType } from './names.ts';
 import type { Route, Rule } from './objects.ts';
 import { checkObject, type Question } from './question.ts';
@@ -123,7 +123,8 @@ function defaultScope(type: RouteType, leads: boolean): Route['scope'] {
 
 export function listRoutes(filter: RouteFilter): Question<'route'> {
   checkProperties(filter, FILTER, ['filter']);
-  return { message: 'GETROUTE', about: 'route', value: { ...filter } };
+  const keep = ofFamily(filter.family);
+  return { message: 'GETROUTE', about: 'route', value: { ...filter }, keep };
 }
 
 export function lookUpRoute(packet: RouteLookup): Question<'route'> {
@@ -132,7 +133,10 @@ export function lookUpRoute(packet: RouteLookup): Question<'route'> {
   const family = familyNamed(dst, ['GETROUTE', 'dst']);
   const dstLength = bits(dst);
   const srcLength = src === undefined ? 0 : dstLength;
-  const flags = RTM_F_LOOKUP_TABLE | (match ? RTM_F_FIB_MATCH : 0);
+  // IPv4 says main of every table without the flag (net/ipv4/route.c), IPv6 refuses it
+  // (inet6_rtm_valid_getroute_req of net/ipv6/route.c).
+  const table = family === 'inet' ? RTM_F_LOOKUP_TABLE : 0;
+  const flags = table | (match ? RTM_F_FIB_MATCH : 0);
   const value = { ...more, family, dst, dstLength, src, srcLength, flags };
   return { message: 'GETROUTE', about: 'route', value };
 }
