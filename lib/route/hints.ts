@@ -18,6 +18,12 @@ const LINK: Readonly<Record<string, string>> = {
   ENOTSUP: 'this kernel lacks this kind of link: load its module (modprobe xfrm_interface …)',
 };
 
+const LINKPROP: Readonly<Record<string, string>> = {
+  EEXIST: 'there is a link with this name',
+  ENODEV: 'there is no link with this index or name',
+  ENOENT: 'no link has this alternative name',
+};
+
 const ADDRESS: Readonly<Record<string, string>> = {
   EEXIST: 'the interface has this address already: change it',
   EADDRNOTAVAIL: 'the interface has no such address',
@@ -37,6 +43,7 @@ const RULE: Readonly<Record<string, string>> = {
 
 const BY_OBJECT: Readonly<Record<string, Readonly<Record<string, string>>>> = {
   LINK,
+  LINKPROP,
   ADDR: ADDRESS,
   ROUTE,
   RULE,

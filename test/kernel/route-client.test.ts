@@ -134,6 +134,21 @@ for (const [kind, add, info, data] of [
   });
 }
 
+test('alternative names are added and taken away, as ip shows', async () => {
+  await withPair(async (client) => {
+    const shown = () => (ipOne('link show dev c0').altnames as string[] | undefined) ?? [];
+    const long = 'a-name-of-more-than-fifteen-bytes';
+    await client.addAltNames({ name: 'c0' }, ['short', long]);
+    assert.deepEqual(shown(), ['short', long]);
+    const { index } = await client.getLink({ name: long });
+    await assert.rejects(client.addAltNames({ index }, ['new', 'c1']), refused('EEXIST'));
+    await client.deleteAltNames({ name: long }, [long, 'new']);
+    assert.deepEqual(shown(), ['short']);
+    await assert.rejects(client.deleteAltNames({ index }, ['none']), refused('ENOENT'));
+    await assert.rejects(client.deleteAltNames({ index }, ['c0']), refused('EINVAL'));
+  });
+});
+
 test('links and ports of bridges are listed as ip shows them', async () => {
   await withPair(async (client) => {
     await client.addLink({ name: 'b0', info: { kind: 'bridge' } });
