@@ -77,7 +77,22 @@ function complete(link: Input<Link>): Input<Link> {
   if (link.name !== undefined) checkName(link.name, ['NEWLINK', 'name']);
   const peer = link.info?.veth?.peer?.name;
   if (peer !== undefined) checkName(peer, ['NEWLINK', 'info', 'veth', 'peer', 'name']);
-  return link.flags === undefined ? link : { change: link.flags, ...link };
+  const whole = withVlanFlags(link);
+  return link.flags === undefined ? whole : { change: link.flags, ...whole };
+}
+
+/** All that there are (VLAN_FLAG_ of `linux/if_vlan.h`). */
+const VLAN_FLAGS = 0x1f;
+/** The mask in lists (net/8021q/vlan_netlink.c, vlan_fill_info). */
+const ALL = 0xffff_ffff;
+
+/** The flags of a VLAN that was listed: the kernel refuses its own mask (vlan_dev.c, vlan_dev_change_flags). */
+function withVlanFlags(link: Input<Link>): Input<Link> {
+  const { info } = link;
+  const flags = info?.vlan?.flags;
+  if (flags?.mask !== ALL || typeof flags.flags !== 'number') return link;
+  const mask = (VLAN_FLAGS | flags.flags) >>> 0;
+  return { ...link, info: { ...info, vlan: { ...info?.vlan, flags: { ...flags, mask } } } };
 }
 
 export function listLinks(filter: LinkFilter): Request {

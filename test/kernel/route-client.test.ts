@@ -134,6 +134,31 @@ for (const [kind, add, info, data] of [
   });
 }
 
+ipAll('link add c0 type veth peer name c1');
+const noVlan = withoutKind('link add link c0 name k0 type vlan id 5', 'link del k0');
+ipAll('link del c0');
+
+test('a VLAN that was listed can be added again, and changed', { skip: noVlan }, async () => {
+  await withPair(async (client) => {
+    const vlanOf = () => {
+      const { linkinfo, link } = shownLink('k0') as { linkinfo: Shown; link: string };
+      return { link, ...linkinfo };
+    };
+    ipAll('link add link c0 name k0 type vlan id 5 reorder_hdr off loose_binding on');
+    const shown = vlanOf();
+    const { linkIndex, info } = await client.getLink({ name: 'k0' });
+    assert(linkIndex !== undefined && info !== undefined);
+    assert.equal(info.vlan?.flags?.mask, 0xffff_ffff);
+    ipAll('link del k0');
+    await client.addLink({ name: 'k0', linkIndex, info });
+    assert.deepEqual(vlanOf(), shown);
+    ipAll('link set k0 type vlan reorder_hdr on gvrp on');
+    assert.notDeepEqual(vlanOf(), shown);
+    await client.changeLink({ name: 'k0' }, { info });
+    assert.deepEqual(vlanOf(), shown);
+  });
+});
+
 test('alternative names are added and taken away, as ip shows', async () => {
   await withPair(async (client) => {
     const shown = () => (ipOne('link show dev c0').altnames as string[] | undefined) ?? [];
