@@ -227,7 +227,7 @@ export class RouteClient implements AsyncDisposable {
     return this.#conversation.act(route.deleteRoute(given), options);
   }
 
-  /** All neighbours, or those a filter names. */
+  /** All neighbours, or those a filter names. Proxies are listed apart: `{ proxy: true }`. */
   async listNeighbours(
     filter: other.NeighbourFilter = {},
     options?: RequestOptions,

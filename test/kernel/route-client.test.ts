@@ -356,6 +356,33 @@ test('neighbours, next hops and settings are listed and got', async () => {
   });
 });
 
+test('proxies are listed apart from neighbours', async () => {
+  await withPair(async (client) => {
+    ipAll(
+      'address add 10.1.0.1/24 dev c0',
+      'neigh add 10.1.0.7 lladdr 02:00:00:00:00:07 dev c0 nud permanent',
+      'neigh add proxy 10.1.0.78 dev c0',
+      'neigh add proxy 2001:db8::78 dev c0',
+      'neigh add proxy 10.1.0.79 dev c1',
+    );
+    const listed = async (filter: Parameters<typeof client.listNeighbours>[0]) => {
+      const { items } = await client.listNeighbours(filter);
+      assert(
+        items.every(({ flags }) => flags.names.includes('proxy') === (filter?.proxy ?? false)),
+      );
+      return items.map(({ dst }) => dst).sort();
+    };
+    const shown = (of: string) => ipJson(`${of} neigh show proxy`).map(({ dst }) => dst);
+    const all = [...shown('-4'), ...shown('-6')];
+    assert.equal(all.length, 3);
+    assert.deepEqual(await listed({ proxy: true }), all.sort());
+    const index = indexOf('c0');
+    assert.deepEqual(await listed({ proxy: true, index }), ['10.1.0.78', '2001:db8::78']);
+    assert.deepEqual(await listed({ proxy: true, family: 'inet6' }), ['2001:db8::78']);
+    assert.deepEqual(await listed({ family: 'inet', index }), ['10.1.0.7']);
+  });
+});
+
 test('forwarding tables are listed apart from neighbours', async () => {
   await withPair(async (client) => {
     await client.addLink({ name: 'b0', info: { kind: 'bridge' } });
