@@ -1,16 +1,27 @@
 /** What requests to rtnetlink refuse before anything is sent, because the kernel would not. */
 import assert from 'node:assert/strict';
+import { constants } from 'node:os';
 import { test } from 'node:test';
 import { inspect } from 'node:util';
+import type { Request } from '../../lib/netlink/request.ts';
+import { addAddress } from '../../lib/route/address-requests.ts';
 import { addLink, altNames, changeLink } from '../../lib/route/link-requests.ts';
 import { requestOf } from '../../lib/route/question.ts';
-import { addRoute } from '../../lib/route/route-requests.ts';
+import { addRoute, addRule } from '../../lib/route/route-requests.ts';
 import { EncodeError } from '../../lib/wire/error.ts';
+import { MessageWriter } from '../../lib/wire/writer.ts';
 
 const link = (value: object) => requestOf(addLink({ name: 'k0', ...value }));
 const change = (value: object) => requestOf(changeLink(value)(5));
 const route = (value: object) =>
   requestOf(addRoute({ dst: '10.9.0.0', dstLength: 16, oif: 5, ...value }));
+
+const rule = (value: object) => requestOf(addRule({ family: 'inet', ...value }));
+
+/** Makes the bytes of a request. */
+function send({ write }: Request): void {
+  write(new MessageWriter(), { flags: 0, seq: 1 });
+}
 
 function refuses(request: () => unknown, path: readonly string[], reason: RegExp): void {
   assert.throws(request, (error: unknown) => {
@@ -93,4 +104,40 @@ test('alternative names are checked as names', () => {
     ['DELLINKPROP', 'names'],
     /no array/,
   );
+});
+
+test('what is wrong is named, not what was made of it', () => {
+  const bad = '10.0.0.256';
+  const no = /^"10\.0\.0\.256" is no address$/;
+  refuses(() => addAddress({ index: 1, local: bad }), ['NEWADDR', 'local'], no);
+  refuses(() => addAddress({ index: 1, address: bad }), ['NEWADDR', 'address'], no);
+  refuses(() => addRoute({ dst: bad }), ['NEWROUTE', 'dst'], no);
+  refuses(
+    () => addRoute({ nexthops: [{}, { gateway: bad }] }),
+    ['NEWROUTE', 'nexthops[1]', 'gateway'],
+    no,
+  );
+  refuses(() => addRule({ src: bad }), ['NEWRULE', 'src'], no);
+  refuses(
+    () => addRule({ table: 5 }),
+    ['NEWRULE', 'family'],
+    /^is missing, and no address says it$/,
+  );
+  for (const table of [-1, 1.5, 2 ** 32]) {
+    const [inRoute, inRule] = [() => send(route({ table })), () => send(rule({ table }))];
+    refuses(
+      inRoute,
+      ['NEWROUTE', 'RTA_TABLE', 'table'],
+      /is no whole number from 0 to 4294967295$/,
+    );
+    refuses(inRule, ['NEWRULE', 'FRA_TABLE', 'table'], /is no whole number from 0 to 4294967295$/);
+  }
+  for (const table of [255, 256]) send(route({ table }));
+});
+
+test('the hint for a kind of link that the kernel lacks is for nothing else', () => {
+  const { EOPNOTSUPP: errno } = constants.errno;
+  const { hint } = link({ info: { kind: 'bridge' } });
+  assert.match(hint?.({ errno, message: 'Unknown device type' }) ?? '', /lacks this kind of link/);
+  assert.doesNotMatch(hint?.({ errno }) ?? '', /lacks|modprobe/);
 });
