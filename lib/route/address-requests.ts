@@ -29,14 +29,15 @@ const FILTER = shapeWith({ family: 'other', index: 'other' } satisfies Record<
 /** An address: IPv4 has it twice (local and address), and its prefix is all of it unless given. */
 function complete(address: Input<IpAddress>, message: 'NEWADDR' | 'DELADDR'): Input<IpAddress> {
   checkObject('address', address, message);
-  const own = address.local ?? address.address;
+  const { local, address: other } = address;
+  const own = local ?? other;
   if (own === undefined) throw new EncodeError('is missing', [message, 'address']);
   if (address.index === undefined) throw new EncodeError('is missing', [message, 'index']);
   return {
     ...address,
-    family: familyFrom(address.family, [message], own),
+    family: familyFrom(address.family, [message], { local, address: other }),
     local: own,
-    address: address.address ?? own,
+    address: other ?? own,
     prefixLength: address.prefixLength ?? bits(own),
   };
 }

@@ -302,7 +302,7 @@ export function writeInet6Times(
 export interface VlanFlags {
   /** VLAN_FLAG_. */
   flags: number;
-  /** Those that count, in a request. */
+  /** Those that count, in a request; all bits stand for all that there are. */
   mask: number;
 }
 

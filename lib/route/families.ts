@@ -6,16 +6,24 @@ import { addressFamily, familyOf } from '../wire/address.ts';
 import { EncodeError, shown } from '../wire/error.ts';
 import { AddressFamily } from './names.ts';
 
-/** The family given, or that of the first address that is. @throws EncodeError if none says it */
+/**
+ * The family given, or that of the first address that is.
+ *
+ * @param addresses under their properties, those inside others as `nexthops[0].gateway`
+ * @throws EncodeError if none says it
+ */
 export function familyFrom(
   given: AddressFamily | undefined,
   path: readonly string[],
-  ...addresses: (string | undefined)[]
+  addresses: Readonly<Record<string, string | undefined>>,
 ): AddressFamily {
   if (given !== undefined) return given;
-  const found = familyOf(...addresses);
-  if (found === 0) throw new EncodeError('is missing, and no address says it', [...path, 'family']);
-  return AddressFamily.name(found);
+  const found = familyOf(...Object.values(addresses));
+  if (found !== 0) return AddressFamily.name(found);
+  for (const [name, address] of Object.entries(addresses)) {
+    if (address !== undefined) familyNamed(address, [...path, ...name.split('.')]);
+  }
+  throw new EncodeError('is missing, and no address says it', [...path, 'family']);
 }
 
 /** The family of an address. @throws EncodeError if it is none */

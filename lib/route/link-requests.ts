@@ -75,10 +75,29 @@ export function linkKey(key: LinkKey, message: MessageName): Input<Link> {
 /** A link to be made or changed; flags that are given are the ones that count. */
 function complete(link: Input<Link>): Input<Link> {
   checkObject('link', link, 'NEWLINK');
+  if (link.properties !== undefined) {
+    const reason = 'has no effect here: alternative names have methods of their own (addAltNames)';
+    throw new EncodeError(reason, ['NEWLINK', 'properties']);
+  }
   if (link.name !== undefined) checkName(link.name, ['NEWLINK', 'name']);
   const peer = link.info?.veth?.peer?.name;
   if (peer !== undefined) checkName(peer, ['NEWLINK', 'info', 'veth', 'peer', 'name']);
-  return link.flags === undefined ? link : { change: link.flags, ...link };
+  const whole = withVlanFlags(link);
+  return link.flags === undefined ? whole : { change: link.flags, ...whole };
+}
+
+/** All that there are (VLAN_FLAG_ of `linux/if_vlan.h`). */
+const VLAN_FLAGS = 0x1f;
+/** The mask in lists (net/8021q/vlan_netlink.c, vlan_fill_info). */
+const ALL = 0xffff_ffff;
+
+/** The flags of a VLAN that was listed: the kernel refuses its own mask (vlan_dev.c, vlan_dev_change_flags). */
+function withVlanFlags(link: Input<Link>): Input<Link> {
+  const { info } = link;
+  const flags = info?.vlan?.flags;
+  if (flags?.mask !== ALL || typeof flags.flags !== 'number') return link;
+  const mask = (VLAN_FLAGS | flags.flags) >>> 0;
+  return { ...link, info: { ...info, vlan: { ...info?.vlan, flags: { ...flags, mask } } } };
 }
 
 export function listLinks(filter: LinkFilter): Request {
@@ -105,11 +124,31 @@ export function addLink(link: Input<Link>): Request {
   return { message: 'NEWLINK', about: 'link', value, flags: NLM_F_CREATE | NLM_F_EXCL };
 }
 
-/** By index: a request that renames a link can’t have its old name too. */
+/** By index: a request that renames a link can’t have its old name too. The index itself stays. */
 export function changeLink(changes: Input<Link>): (index: number) => Request {
   const value = complete(changes);
   const change = changes.flags === undefined ? {} : { change: changes.change ?? 0xffffffff };
-  return (index) => ({ message: 'NEWLINK', about: 'link', value: { ...value, ...change, index } });
+  return (index) => {
+    if ((changes.index ?? index) !== index) {
+      const reason = `${shown(changes.index)} is not the link’s, ${index}, which can’t be changed`;
+      throw new EncodeError(reason, ['NEWLINK', 'index']);
+    }
+    return { message: 'NEWLINK', about: 'link', value: { ...value, ...change, index } };
+  };
+}
+
+/** Alternative names, added or taken away. */
+export function altNames(
+  message: 'NEWLINKPROP' | 'DELLINKPROP',
+  key: LinkKey,
+  names: readonly string[],
+): Request {
+  if (!Array.isArray(names)) throw new EncodeError('is no array', [message, 'names']);
+  for (const [i, name] of names.entries()) {
+    checkName(name, [message, `names[${i}]`], ALT_NAME_LENGTH);
+  }
+  const value = { ...linkKey(key, message), properties: { altNames: names } };
+  return { message, about: 'link', value };
 }
 
 export const switchLink = (key: LinkKey, on: boolean): Request => ({

@@ -72,7 +72,7 @@ const LOOKUP = shapeWith(
 const RULE_FILTER = shapeWith({ family: 'other' } satisfies Record<keyof RuleFilter, Holds>);
 
 /** The table in its byte, where it fits. */
-const tableByte = (table: number) => (table < 256 ? table : RT_TABLE_COMPAT);
+const tableByte = (table: number) => ((table & 0xff) === table ? table : RT_TABLE_COMPAT);
 
 /** A route: unicast, static, in table main, with the scope its kind and its gateway ask for. */
 function complete(route: Input<Route>, message: 'NEWROUTE' | 'DELROUTE'): Input<Route> {
@@ -80,11 +80,9 @@ function complete(route: Input<Route>, message: 'NEWROUTE' | 'DELROUTE'): Input<
   const { dst, src, gateway, prefSrc, nexthops = [], via } = route;
   const type = route.type ?? 'unicast';
   const table = route.table ?? route.tableByte ?? RT_TABLE_MAIN;
-  const found = familyFrom(
-    route.family,
-    [message],
-    ...[dst, src, gateway, prefSrc, ...nexthops.map((one) => one.gateway)],
-  );
+  const ways = nexthops.map((one, i) => [`nexthops[${i}].gateway`, one.gateway]);
+  const addresses = { dst, src, gateway, prefSrc, ...Object.fromEntries(ways) };
+  const found = familyFrom(route.family, [message], addresses);
   const leads =
     gateway !== undefined ||
     via !== undefined ||
@@ -164,7 +162,7 @@ function completeRule(rule: Input<Rule>, message: 'NEWRULE' | 'DELRULE'): Input<
   const table = rule.table ?? (leads && !rule.l3mdev ? RT_TABLE_MAIN : 0);
   return {
     ...rule,
-    family: familyFrom(rule.family, [message], rule.dst, rule.src),
+    family: familyFrom(rule.family, [message], { dst: rule.dst, src: rule.src }),
     action,
     dstLength: rule.dstLength ?? bits(rule.dst),
     srcLength: rule.srcLength ?? bits(rule.src),

@@ -136,6 +136,46 @@ for (const [kind, add, info, data] of [
   });
 }
 
+ipAll('link add c0 type veth peer name c1');
+const noVlan = withoutKind('link add link c0 name k0 type vlan id 5', 'link del k0');
+ipAll('link del c0');
+
+test('a VLAN that was listed can be added again, and changed', { skip: noVlan }, async () => {
+  await withPair(async (client) => {
+    const vlanOf = () => {
+      const { linkinfo, link } = shownLink('k0') as { linkinfo: Shown; link: string };
+      return { link, ...linkinfo };
+    };
+    ipAll('link add link c0 name k0 type vlan id 5 reorder_hdr off loose_binding on');
+    const shown = vlanOf();
+    const { linkIndex, info } = await client.getLink({ name: 'k0' });
+    assert(linkIndex !== undefined && info !== undefined);
+    assert.equal(info.vlan?.flags?.mask, 0xffff_ffff);
+    ipAll('link del k0');
+    await client.addLink({ name: 'k0', linkIndex, info });
+    assert.deepEqual(vlanOf(), shown);
+    ipAll('link set k0 type vlan reorder_hdr on gvrp on');
+    assert.notDeepEqual(vlanOf(), shown);
+    await client.changeLink({ name: 'k0' }, { info });
+    assert.deepEqual(vlanOf(), shown);
+  });
+});
+
+test('alternative names are added and taken away, as ip shows', async () => {
+  await withPair(async (client) => {
+    const shown = () => (ipOne('link show dev c0').altnames as string[] | undefined) ?? [];
+    const long = 'a-name-of-more-than-fifteen-bytes';
+    await client.addAltNames({ name: 'c0' }, ['short', long]);
+    assert.deepEqual(shown(), ['short', long]);
+    const { index } = await client.getLink({ name: long });
+    await assert.rejects(client.addAltNames({ index }, ['new', 'c1']), refused('EEXIST'));
+    await client.deleteAltNames({ name: long }, [long, 'new']);
+    assert.deepEqual(shown(), ['short']);
+    await assert.rejects(client.deleteAltNames({ index }, ['none']), refused('ENOENT'));
+    await assert.rejects(client.deleteAltNames({ index }, ['c0']), refused('EINVAL'));
+  });
+});
+
 test('links and ports of bridges are listed as ip shows them', async () => {
   await withPair(async (client) => {
     await client.addLink({ name: 'b0', info: { kind: 'bridge' } });
@@ -376,6 +416,33 @@ test('neighbours, next hops and settings are listed and got', async () => {
     );
     assert(items.some((one) => one.index === -1));
     await assert.rejects(client.getNexthop(99), refused('ENOENT'));
+  });
+});
+
+test('proxies are listed apart from neighbours', async () => {
+  await withPair(async (client) => {
+    ipAll(
+      'address add 10.1.0.1/24 dev c0',
+      'neigh add 10.1.0.7 lladdr 02:00:00:00:00:07 dev c0 nud permanent',
+      'neigh add proxy 10.1.0.78 dev c0',
+      'neigh add proxy 2001:db8::78 dev c0',
+      'neigh add proxy 10.1.0.79 dev c1',
+    );
+    const listed = async (filter: Parameters<typeof client.listNeighbours>[0]) => {
+      const { items } = await client.listNeighbours(filter);
+      assert(
+        items.every(({ flags }) => flags.names.includes('proxy') === (filter?.proxy ?? false)),
+      );
+      return items.map(({ dst }) => dst).sort();
+    };
+    const shown = (of: string) => ipJson(`${of} neigh show proxy`).map(({ dst }) => dst);
+    const all = [...shown('-4'), ...shown('-6')];
+    assert.equal(all.length, 3);
+    assert.deepEqual(await listed({ proxy: true }), all.sort());
+    const index = indexOf('c0');
+    assert.deepEqual(await listed({ proxy: true, index }), ['10.1.0.78', '2001:db8::78']);
+    assert.deepEqual(await listed({ proxy: true, family: 'inet6' }), ['2001:db8::78']);
+    assert.deepEqual(await listed({ family: 'inet', index }), ['10.1.0.7']);
   });
 });
 

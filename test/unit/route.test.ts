@@ -367,6 +367,60 @@ test('a name that holds control characters prints as its escape', () => {
   assert.match(line, /NEWLINK {3}\\x1b\[31m\\x7f\\x9b index 3 ether up/);
 });
 
+test('a line has every condition of a rule, and of a route', () => {
+  const lineOf = (input: RouteInput) =>
+    formatEvent(whole(encode(input)) as RouteEvent, pc.createColors(false)).slice(23);
+  const base = { family: 'inet', action: 'to-table', table: 300 } as const;
+  const all = 0xffff_ffff;
+  const rules: [rule: RouteInput<RouteEvent & { kind: 'NEWRULE' }>['rule'], line: string][] = [
+    [
+      {
+        ...base,
+        priority: 101,
+        flags: ['invert', 'iif-detached'],
+        iifName: 'eth0',
+        mark: 5,
+        markMask: all,
+        uidRange: { start: 1000, end: 2000 },
+        ipProto: 6,
+        sportRange: { start: 1, end: 9 },
+        dportRange: { start: 80, end: 80 },
+        sportMask: 0xffff,
+        dportMask: 0xfff,
+        tunnelId: 5n,
+        suppressPrefixLength: all,
+        suppressGroup: all,
+      },
+      'priority 101 inet not from all iif eth0 mark 0x5/0xffffffff uidrange 1000-2000 ipproto 6 ' +
+        'sport 1-9 dport 80/0xfff tun_id 5 table 300 iif-detached',
+    ],
+    [
+      { ...base, table: 0, tos: 16, l3mdev: 1, flags: ['permanent'] },
+      'priority 0 inet from all tos 0x10 table of the VRF',
+    ],
+    [
+      {
+        ...base,
+        family: 'inet6',
+        dscp: 8,
+        dscpMask: 0x3f,
+        flowLabel: 0x12,
+        flowLabelMask: 0xff,
+        suppressPrefixLength: 0,
+        suppressGroup: 7,
+      },
+      'priority 0 inet6 from all dscp 0x8 flowlabel 0x12/0xff table 300 suppress_prefixlength 0 ' +
+        'suppress_ifgroup 7',
+    ],
+  ];
+  for (const [rule, line] of rules) assert.equal(lineOf({ kind: 'NEWRULE', rule }), line);
+  const route = { family: 'inet', type: 'unicast', table: 254, tos: 16, oif: 2, iif: 3 } as const;
+  assert.equal(
+    lineOf({ kind: 'NEWROUTE', route }),
+    'default iif ifindex 3 tos 0x10 ifindex 2 table 254 protocol unspec',
+  );
+});
+
 test('what does not fit into rtnetlink is refused by name', () => {
   const request = (route: object) =>
     encode({ kind: 'request', message: 'NEWROUTE', route: { family: 'inet', ...route } });
