@@ -38,11 +38,11 @@ const hex = (value: number) => (value === 0 ? '0' : `0x${value.toString(16)}`);
 const hex8 = (value: number) => value.toString(16).padStart(8, '0');
 const family = (value: Family) => Family.number(value, 'family');
 
-/** Control characters would act on the terminal; ip prints them as they are. */
+/** Control characters, and bytes that are one in Latin-1, would act on the terminal; ip prints them as they are. */
 const safe = (text: string) =>
   // biome-ignore lint/suspicious/noControlCharactersInRegex: they are what is looked for
-  text.replace(/[\u0000-\u001f\u007f-\u009f]/g, (character) => {
-    return `\\x${character.charCodeAt(0).toString(16).padStart(2, '0')}`;
+  text.replace(/[\u0000-\u001f\u007f-\u009f\udc80-\udc9f]/gu, (character) => {
+    return `\\x${(character.charCodeAt(0) & 0xff).toString(16).padStart(2, '0')}`;
   });
 
 /** Of this family (`linux/socket.h`) ip prints the bytes; of all but these three, question marks. */
@@ -97,7 +97,7 @@ export class Iproute2Format {
     this.#names = names;
   }
 
-  /** The lines for a message, with their line breaks; Latin-1 characters stand for bytes. */
+  /** The lines for a message, with their line breaks. */
   format(event: XfrmEvent, length: number): string {
     switch (event.kind) {
       case 'NEWSA':

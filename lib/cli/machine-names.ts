@@ -3,6 +3,7 @@
  * @module
  */
 import { readdirSync, readFileSync } from 'node:fs';
+import { readText } from '../wire/text.ts';
 
 export interface MachineNames {
   /** The name of an IP protocol, or its number. */
@@ -46,9 +47,10 @@ function readDevices(): Map<number, string> {
   const names = new Map<number, string>();
   const root = '/sys/class/net';
   try {
-    for (const name of readdirSync(root, 'latin1')) {
+    for (const name of readdirSync(root, 'buffer')) {
+      const path = Buffer.concat([Buffer.from(`${root}/`), name, Buffer.from('/ifindex')]);
       try {
-        names.set(Number(readFileSync(`${root}/${name}/ifindex`, 'utf8')), name);
+        names.set(Number(readFileSync(path, 'utf8')), readText(name, 0, name.length));
       } catch {
         // Gone meanwhile, or a file of another kind (bonding_masters).
       }

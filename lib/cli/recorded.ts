@@ -12,6 +12,8 @@ export interface Recorded {
   readonly length: number;
   /** Milliseconds since 1970; absent where the file does not say. */
   readonly wall?: number;
+  /** That a listener wrote it down: it holds what the kernel sent, and no request. */
+  readonly heard?: true;
   /** Whether it was longer than what was kept of it. */
   readonly truncated: boolean;
 }

@@ -41,7 +41,8 @@ function* readTimed(view: DataView): Generator<Recorded> {
   let from = 0;
   const upTo = (at: number): Recorded[] => {
     const length = at - from;
-    const time = wall === undefined ? {} : { wall };
+    // Who notes times is rtmon, which listens.
+    const time = wall === undefined ? {} : ({ wall, heard: true } as const);
     return length > 0
       ? [{ protocol: NETLINK_ROUTE, at: from, length, truncated: false, ...time }]
       : [];

@@ -10,9 +10,10 @@ import type { Filter } from '../monitor/filter.ts';
 import type { MalformedEvent } from '../monitor/subscribe.ts';
 import { NETLINK_ROUTE, NETLINK_XFRM } from '../netlink/constants.ts';
 import { type DecodeInput, decodeDatagram } from '../netlink/event.ts';
+import { decodeRoute } from '../route/decode.ts';
 import { decodeRouteMessage } from '../route/decode-message.ts';
 import type { RouteMessage } from '../route/requests.ts';
-import { printable } from '../wire/text.ts';
+import { printable, textBytes } from '../wire/text.ts';
 import { decodeXfrm } from '../xfrm/decode.ts';
 import { decodeXfrmMessage } from '../xfrm/decode-message.ts';
 import type { XfrmEvent } from '../xfrm/events.ts';
@@ -90,13 +91,13 @@ export function replayCommand(): Command {
 async function replay(file: string, filter: Filter, options: Options): Promise<number> {
   const bytes = readFileSync(file === '-' ? 0 : file);
   endWhenUnread();
-  // ip prints names as the bytes they are; here each is one Latin-1 character.
-  const encoding = options.output === 'iproute2' ? 'latin1' : 'utf8';
   const print = printer(options);
   let malformed = 0;
   let text = '';
   const flush = async () => {
-    if (!process.stdout.write(text, encoding)) await once(process.stdout, 'drain');
+    // ip prints names as the bytes they are; other formats escape what is no UTF-8.
+    const written = options.output === 'iproute2' ? textBytes(text) : text;
+    if (!process.stdout.write(written)) await once(process.stdout, 'drain');
     text = '';
   };
   try {
@@ -126,7 +127,7 @@ export interface Decoded {
 /** The messages of a recorded datagram; none where it is of a protocol this library has not. */
 export function decodeRecorded(
   bytes: Uint8Array,
-  { protocol, at, length, truncated, wall = Number.NaN }: Recorded,
+  { protocol, at, length, truncated, wall = Number.NaN, heard }: Recorded,
   { showKeys, output }: Pick<Options, 'showKeys' | 'output'>,
 ): Decoded[] {
   const input: DecodeInput = {
@@ -156,7 +157,8 @@ export function decodeRecorded(
   if (protocol === NETLINK_XFRM) {
     decodeAll('xfrm', output === 'iproute2' ? decodeXfrm : decodeXfrmMessage);
   } else if (protocol === NETLINK_ROUTE && output !== 'iproute2') {
-    decodeAll('route', decodeRouteMessage);
+    // Of what was heard the flag of requests says nothing: events of next hop objects have it, too.
+    decodeAll('route', heard ? decodeRoute : decodeRouteMessage);
   }
   return decoded;
 }

@@ -90,6 +90,8 @@ export function describeRouteRequest(request: RtnetlinkRequest, colors: Colors):
 const join = (...words: (string | false | undefined)[]): string =>
   words.filter((word) => word !== undefined && word !== false).join(' ');
 
+const hex = (value: number): string => `0x${value.toString(16)}`;
+
 const unlessAbsent = <T>(
   value: T | undefined,
   text: (value: T) => string | undefined,
@@ -110,7 +112,7 @@ function describeLink(link: Link, colors: Colors): string {
     unlessAbsent(link.master, (master) => `master ifindex ${master}`),
     unlessAbsent(link.linkIndex || undefined, (index) => `link ifindex ${index}`),
     unlessAbsent(link.linkNetnsId, (id) => `in namespace ${id}`),
-    unlessAbsent(info?.xfrm?.ifId, (id) => `if_id 0x${id.toString(16)}`),
+    unlessAbsent(info?.xfrm?.ifId, (id) => `if_id ${hex(id)}`),
     unlessAbsent(info?.vlan?.id, (id) => `vlan ${id}`),
     ...tunnelEnds(info?.vti ?? info?.tunnel ?? info?.gre),
     ...(link.properties?.altNames ?? []).map((name) => `altname ${printable(name)}`),
@@ -138,7 +140,7 @@ function describeIfinfo(ifinfo: Inet6Interface, colors: Colors): string {
     nameOf(ifinfo, colors),
     'IPv6',
     unlessAbsent(ifinfo.mtu, (mtu) => `mtu ${mtu}`),
-    unlessAbsent(ifinfo.inet6?.flags, (flags) => `flags 0x${flags.toString(16)}`),
+    unlessAbsent(ifinfo.inet6?.flags, (flags) => `flags ${hex(flags)}`),
   );
 }
 
@@ -177,6 +179,14 @@ function describeRoute(route: Route, colors: Colors): string {
     colors.cyan(all ? 'default' : `${route.dst ?? '-'}/${route.dstLength}`),
     route.family !== 'inet' && String(route.family),
     unlessAbsent(route.src, (src) => `from ${src}/${route.srcLength}`),
+    unlessAbsent(route.iif, (index) => `iif ifindex ${index}`),
+    route.tos !== 0 && `tos ${hex(route.tos)}`,
+    unlessAbsent(route.mark, (mark) => `mark ${hex(mark)}`),
+    unlessAbsent(route.uid, (uid) => `uid ${uid}`),
+    unlessAbsent(route.ipProto, (proto) => `ipproto ${proto}`),
+    unlessAbsent(route.sport, (port) => `sport ${port}`),
+    unlessAbsent(route.dport, (port) => `dport ${port}`),
+    unlessAbsent(route.flowLabel, (label) => `flowlabel ${hex(label)}`),
     ...way({ ...route, index: route.oif }),
     ...(route.nexthops ?? []).map(
       (one) => `[${join(...way(one), `weight ${one.hops + 1}`, ...one.flags.names)}]`,
@@ -205,23 +215,52 @@ function describeNeighbour(neighbour: Neighbour, colors: Colors): string {
   );
 }
 
+/** What a rule does with packets that meet its conditions. */
+function targetOf(rule: Rule): string {
+  if (rule.action !== 'to-table') {
+    return `${rule.action}${rule.goto === undefined ? '' : ` ${rule.goto}`}`;
+  }
+  return rule.l3mdev ? 'table of the VRF' : `table ${rule.table ?? rule.tableByte}`;
+}
+
+const range = ({ start, end }: { start: number; end: number }): string =>
+  start === end ? `${start}` : `${start}-${end}`;
+
+/** A condition, with the bits that count where those are not all. */
+const masked = (name: string, value: string, mask: number | undefined, all: number): string =>
+  `${name} ${value}${mask === undefined || mask === all ? '' : `/${hex(mask)}`}`;
+
 function describeRule(rule: Rule, colors: Colors): string {
-  const mask = rule.markMask === undefined ? '' : `/0x${rule.markMask.toString(16)}`;
+  const mask = rule.markMask === undefined ? '' : `/${hex(rule.markMask)}`;
   const { mark = 0 } = rule;
-  const target =
-    rule.action === 'to-table'
-      ? `table ${rule.table ?? rule.tableByte}`
-      : `${rule.action}${rule.goto === undefined ? '' : ` ${rule.goto}`}`;
   return join(
     `priority ${rule.priority ?? 0}`,
     String(rule.family),
     rule.flags.names.includes('invert') && 'not',
     `from ${colors.cyan(rule.src === undefined ? 'all' : `${rule.src}/${rule.srcLength}`)}`,
     unlessAbsent(rule.dst, (dst) => `to ${colors.cyan(`${dst}/${rule.dstLength}`)}`),
+    rule.tos !== 0 && `tos ${hex(rule.tos)}`,
+    unlessAbsent(rule.dscp, (dscp) => masked('dscp', hex(dscp), rule.dscpMask, 0x3f)),
+    unlessAbsent(rule.flowLabel, (label) =>
+      masked('flowlabel', hex(label), rule.flowLabelMask, 0xfffff),
+    ),
     unlessAbsent(rule.iifName, (name) => `iif ${printable(name)}`),
     unlessAbsent(rule.oifName, (name) => `oif ${printable(name)}`),
-    (mark !== 0 || rule.markMask !== undefined) && `mark 0x${mark.toString(16)}${mask}`,
-    target,
+    (mark !== 0 || rule.markMask !== undefined) && `mark ${hex(mark)}${mask}`,
+    unlessAbsent(rule.uidRange, (uids) => `uidrange ${uids.start}-${uids.end}`),
+    unlessAbsent(rule.ipProto, (proto) => `ipproto ${proto}`),
+    unlessAbsent(rule.sportRange, (of) => masked('sport', range(of), rule.sportMask, 0xffff)),
+    unlessAbsent(rule.dportRange, (of) => masked('dport', range(of), rule.dportMask, 0xffff)),
+    unlessAbsent(rule.tunnelId, (id) => `tun_id ${id}`),
+    targetOf(rule),
+    // All bits: there is no such limit (net/core/fib_rules.c).
+    unlessAbsent(rule.suppressPrefixLength, (length) =>
+      length === 0xffffffff ? undefined : `suppress_prefixlength ${length}`,
+    ),
+    unlessAbsent(rule.suppressGroup, (group) =>
+      group === 0xffffffff ? undefined : `suppress_ifgroup ${group}`,
+    ),
+    ...rule.flags.names.filter((name) => name !== 'invert' && name !== 'permanent'),
   );
 }
 

@@ -4,7 +4,7 @@
  * @module
  */
 import type { SubscriptionEvent } from '../monitor/subscribe.ts';
-import { NETLINK_XFRM } from '../netlink/constants.ts';
+import { NETLINK_ROUTE, NETLINK_XFRM } from '../netlink/constants.ts';
 import { type SocketOwner, SocketOwners } from '../socket/index.ts';
 import { printable } from '../wire/text.ts';
 
@@ -21,30 +21,36 @@ export class Claims {
    * @param netns where the event comes from
    */
   of(event: SubscriptionEvent, netns: string | undefined): SocketOwner | null | undefined {
-    if (event.protocol !== 'xfrm' || !('header' in event) || !event.header) return undefined;
+    if (!('header' in event) || !event.header) return undefined;
     // Of a NEWAE by traffic or timer the header is garbage (docs/events.md).
     if (event.kind === 'NEWAE') return undefined;
     const { portId } = event.header;
     const { monotonic } = event.time;
     if (monotonic !== this.#moment) this.#found.clear();
     this.#moment = monotonic;
-    const key = `${portId} ${netns}`;
+    const protocol = event.protocol === 'xfrm' ? NETLINK_XFRM : NETLINK_ROUTE;
+    const key = `${protocol} ${portId} ${netns}`;
     let owner = this.#found.get(key);
     if (owner === undefined) {
-      owner = this.#find(netns, portId, monotonic);
+      owner = this.#find(netns, protocol, portId, monotonic);
       this.#found.set(key, owner);
     }
     return owner;
   }
 
-  #find(netns: string | undefined, portId: number, at: number): SocketOwner | null {
+  #find(
+    netns: string | undefined,
+    protocol: number,
+    portId: number,
+    at: number,
+  ): SocketOwner | null {
     let owners = this.#owners.get(netns);
     if (owners === undefined) {
       owners = new SocketOwners({ netns });
       this.#owners.set(netns, owners);
     }
     try {
-      return owners.find(NETLINK_XFRM, portId, at) ?? null;
+      return owners.find(protocol, portId, at) ?? null;
     } catch {
       return null; // the namespace is gone, or there is no /proc
     }

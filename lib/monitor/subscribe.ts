@@ -304,13 +304,13 @@ export class Subscription
     if (this.closed) return;
     for (const queue of this.#queues) queue.push(event);
     // Nobody is told by a name that nobody listens to.
-    tell(
-      this,
-      [event.kind, 'event'].filter((name) => this.#heard.has(name)),
-      event,
-    );
+    if (this.#heard.has(event.kind)) tell(this, [event.kind], event);
+    if (this.#heard.has('event')) tell(this, EVERY, event);
   }
 }
+
+/** The name under which every event is told. */
+const EVERY = ['event'];
 
 /** The emitter without the types that tie each event's name to its value. */
 const untyped = (subscription: Subscription) => subscription as unknown as EventEmitter;

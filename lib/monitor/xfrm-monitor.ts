@@ -185,9 +185,13 @@ export class XfrmMonitor
     return this.#closing !== undefined;
   }
 
-  /** Whether the tables are right, as far as the kernel tells; else a repair is under way. */
+  /**
+   * Whether the tables are right, as far as the kernel tells; else a repair is under way, or events
+   * wait because a slow loop has stopped the reading.
+   */
   get synced(): boolean {
-    return this.#table.synced;
+    const allRead = this.#reading || (!this.closed && this.#socket.queue.bytes === 0);
+    return this.#table.synced && allRead;
   }
 
   /** How many events the kernel said it dropped. The tables were repaired after each. */

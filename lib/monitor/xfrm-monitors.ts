@@ -193,7 +193,8 @@ export class XfrmMonitors
 
   /**
    * For each namespace `synced` with all that is known, then its changes, in order; `closed` is its
-   * last. Those of different namespaces have no order. Several loops each get all.
+   * last. Those of different namespaces have no order. Several loops each get all; of a namespace that
+   * went before a slow loop came to its `synced`, the loop hears nothing.
    */
   async *[Symbol.asyncIterator](): AsyncGenerator<NamespaceChange, undefined> {
     const ready: Waiting[] = [];
@@ -205,6 +206,7 @@ export class XfrmMonitors
     };
     const join = (label: string, monitor: XfrmMonitor) => {
       const source = monitor[Symbol.asyncIterator]();
+      let first: Waiting | undefined;
       running.add(source);
       const end = (error?: unknown) => {
         running.delete(source);
@@ -213,11 +215,21 @@ export class XfrmMonitors
       // One at a time: what else comes waits in the monitor, which heeds its highWaterMark.
       const more = () => {
         source.next().then(({ value, done }) => {
-          if (done) end();
-          else put({ change: { ...value, label }, more });
+          if (done) return end();
+          const waiting = { change: { ...value, label }, more };
+          first ??= waiting;
+          put(waiting);
         }, end);
       };
       more();
+      // A slow loop is not told of what it never heard of: else all that came and went would wait for it.
+      monitor.once('close', () => {
+        const at = first === undefined ? -1 : ready.indexOf(first);
+        if (at < 0 || this.closed) return;
+        ready.splice(at, 1);
+        running.delete(source);
+        source.return?.();
+      });
     };
     const loop: Loop = { join, put, wake: () => wake() };
     this.#loops.add(loop);

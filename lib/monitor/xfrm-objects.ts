@@ -74,8 +74,11 @@ export const stateDifferences = (before: XfrmState, after: XfrmState): string[] 
       field !== 'replayEsn' || before.replayEsn?.replayWindow !== after.replayEsn?.replayWindow,
   );
 
-export const policyDifferences = (before: XfrmPolicy, after: XfrmPolicy): string[] =>
-  differences(before, after, POLICY_COUNTERS);
+/** `current` is among them if the policy was set anew: its limits in time count from then. */
+export function policyDifferences(before: XfrmPolicy, after: XfrmPolicy): string[] {
+  const fields = differences(before, after, POLICY_COUNTERS);
+  return before.current.addTime === after.current.addTime ? fields : [...fields, 'current'];
+}
 
 /** An SA with the counters that an event told of. */
 export const counted = (

@@ -7,7 +7,7 @@ import { checkProperties } from '../wire/check.ts';
 import { EncodeError } from '../wire/error.ts';
 import type { Input } from '../wire/input.ts';
 import { type Member, shapeWith } from '../wire/shape.ts';
-import { bits, familyFrom } from './families.ts';
+import { bits, familyFrom, ofFamily } from './families.ts';
 import type { AddressFamily } from './names.ts';
 import type { IpAddress } from './objects.ts';
 import { checkObject, type Question } from './question.ts';
@@ -29,14 +29,15 @@ const FILTER = shapeWith({ family: 'other', index: 'other' } satisfies Record<
 /** An address: IPv4 has it twice (local and address), and its prefix is all of it unless given. */
 function complete(address: Input<IpAddress>, message: 'NEWADDR' | 'DELADDR'): Input<IpAddress> {
   checkObject('address', address, message);
-  const own = address.local ?? address.address;
+  const { local, address: other } = address;
+  const own = local ?? other;
   if (own === undefined) throw new EncodeError('is missing', [message, 'address']);
   if (address.index === undefined) throw new EncodeError('is missing', [message, 'index']);
   return {
     ...address,
-    family: familyFrom(address.family, [message], own),
+    family: familyFrom(address.family, [message], { local, address: other }),
     local: own,
-    address: address.address ?? own,
+    address: other ?? own,
     prefixLength: address.prefixLength ?? bits(own),
   };
 }
@@ -44,7 +45,7 @@ function complete(address: Input<IpAddress>, message: 'NEWADDR' | 'DELADDR'): In
 export function listAddresses(filter: IpAddressFilter): Request {
   checkProperties(filter, FILTER, ['filter']);
   const { family, index } = filter;
-  return { message: 'GETADDR', about: 'address', value: { family, index } };
+  return { message: 'GETADDR', about: 'address', value: { family, index }, keep: ofFamily(family) };
 }
 
 const set = (address: Input<IpAddress>, flags: number): Request => ({

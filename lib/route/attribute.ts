@@ -3,6 +3,7 @@
  * their property follows unless another is given (IFLA_BR_FORWARD_DELAY: forwardDelay).
  * @module
  */
+import { AF_INET, AF_INET6 } from '../wire/address.ts';
 import type { Attribute, Payload } from '../wire/attribute-table.ts';
 import type { Enumeration, Flags } from '../wire/names.ts';
 import type { Struct } from '../wire/struct.ts';
@@ -46,8 +47,8 @@ export const bytes: Payload = { type: 'bytes' };
 export const flag: Payload = { type: 'flag' };
 export const pad: Payload = { type: 'pad' };
 export const lladdr: Payload = { type: 'lladdr' };
-/** An address of the message's family. */
-export const ip: Payload = { type: 'ip', strict: true };
-/** An address of either family. */
-export const anyIp: Payload = { type: 'ip' };
+/** An address of the message's family, or that the kind of link says. */
+export const ip: Payload = { type: 'ip' };
+export const ipv4: Payload = { type: 'ip', family: AF_INET };
+export const ipv6: Payload = { type: 'ip', family: AF_INET6 };
 export const struct = (of: Struct): Payload => ({ type: 'struct', struct: of });

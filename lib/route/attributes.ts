@@ -12,6 +12,8 @@ import {
   bytes,
   flag,
   ip,
+  ipv4,
+  ipv6,
   lladdr,
   named,
   pad,
@@ -105,8 +107,8 @@ const encapIp: AttributeTable = {
   doc: 'Wrapping in IPv4, by a tunnel that takes its ends from the route.',
   attributes: [
     lwtIp('ID', be64, 'Tunnel id.'),
-    lwtIp('DST', { type: 'ip' }, 'The other end.'),
-    lwtIp('SRC', { type: 'ip' }, 'One’s own end.'),
+    lwtIp('DST', ipv4, 'The other end.'),
+    lwtIp('SRC', ipv4, 'One’s own end.'),
     lwtIp('TOS', u8, 'Type of service.'),
     lwtIp('TTL', u8, 'Hop limit.'),
     lwtIp('FLAGS', be16, 'Flags (TUNNEL_).'),
@@ -120,8 +122,8 @@ const encapIp6: AttributeTable = {
   doc: 'Wrapping in IPv6, by a tunnel that takes its ends from the route.',
   attributes: [
     lwtIp6('ID', be64, 'Tunnel id.'),
-    lwtIp6('DST', { type: 'ip' }, 'The other end.'),
-    lwtIp6('SRC', { type: 'ip' }, 'One’s own end.'),
+    lwtIp6('DST', ipv6, 'The other end.'),
+    lwtIp6('SRC', ipv6, 'One’s own end.'),
     lwtIp6('TC', u8, 'Traffic class.', 'trafficClass'),
     lwtIp6('HOPLIMIT', u8, 'Hop limit.', 'hopLimit'),
     lwtIp6('FLAGS', be16, 'Flags (TUNNEL_).'),
@@ -387,7 +389,7 @@ export const prefixAttributes: AttributeTable = {
   name: 'PrefixAttributes',
   doc: 'What a router announced.',
   attributes: [
-    prefix('ADDRESS', { type: 'ip' }, 'The prefix.'),
+    prefix('ADDRESS', ipv6, 'The prefix.'),
     prefix('CACHEINFO', struct(S.prefix_cacheinfo), 'How long it lasts.', 'times'),
   ],
 };

@@ -5,6 +5,7 @@
  * @module
  */
 import type { ClientOptions, RequestOptions } from '../netlink/connection.ts';
+import { canonicalAddress } from '../wire/address.ts';
 import type { Input } from '../wire/input.ts';
 import { u32 } from '../wire/integer.ts';
 import * as address from './address-requests.ts';
@@ -98,6 +99,30 @@ export class RouteClient implements AsyncDisposable {
     return this.#conversation.act(change(index), options);
   }
 
+  /**
+   * Adds alternative names, of up to 127 bytes each: {@link getLink} and the rest find the link by them.
+   * @throws KernelError `EEXIST` for a name that a link has; those before it have been added
+   */
+  async addAltNames(
+    key: link.LinkKey,
+    names: readonly string[],
+    options?: RequestOptions,
+  ): Promise<void> {
+    return this.#conversation.act(link.altNames('NEWLINKPROP', key, names), options);
+  }
+
+  /**
+   * Takes alternative names away.
+   * @throws KernelError `ENOENT` or `EINVAL` for a name that is not one of its alternative names
+   */
+  async deleteAltNames(
+    key: link.LinkKey,
+    names: readonly string[],
+    options?: RequestOptions,
+  ): Promise<void> {
+    return this.#conversation.act(link.altNames('DELLINKPROP', key, names), options);
+  }
+
   /** Switches a link on. */
   async setUp(key: link.LinkKey, options?: RequestOptions): Promise<void> {
     return this.#conversation.act(link.switchLink(key, true), options);
@@ -146,7 +171,8 @@ export class RouteClient implements AsyncDisposable {
   ): Promise<IpAddress | undefined> {
     const family = familyNamed(text, ['GETADDR', 'address']);
     const { items } = await this.listAddresses({ family, index }, options);
-    return items.find((one) => (one.local ?? one.address) === text);
+    const wanted = canonicalAddress(text);
+    return items.find((one) => (one.local ?? one.address) === wanted);
   }
 
   /**
@@ -203,7 +229,7 @@ export class RouteClient implements AsyncDisposable {
     return this.#conversation.act(route.deleteRoute(given), options);
   }
 
-  /** All neighbours, or those a filter names. */
+  /** All neighbours, or those a filter names. Proxies are listed apart: `{ proxy: true }`. */
   async listNeighbours(
     filter: other.NeighbourFilter = {},
     options?: RequestOptions,

@@ -7,7 +7,7 @@
  * and the value (x); the memory it writes to is there and zero.
  * @module
  */
-import { ipLength, ipLengthOf, readIp, readIpOf, writeIp } from '../wire/address.ts';
+import { AF_INET, AF_INET6, ipLengthOf, readIpOf, writeIp } from '../wire/address.ts';
 import type { RawAttribute } from '../wire/attribute.ts';
 import {
   align4,
@@ -24,7 +24,7 @@ import { notAMultiple, tooShort, within, wrongRecord } from '../wire/error.ts';
 import type { Input } from '../wire/input.ts';
 import { readU64, s32, u8, u16, u32, writeBe64, writeU64 } from '../wire/integer.ts';
 import { linkAddressLength, readLinkAddress, writeLinkAddress } from '../wire/link-address.ts';
-import { readString, writeText } from '../wire/text.ts';
+import { readString, textSize, writeText } from '../wire/text.ts';
 import type { MessageWriter } from '../wire/writer.ts';
 import {
   AddressFamily,
@@ -302,7 +302,7 @@ export function writeInet6Times(
 export interface VlanFlags {
   /** VLAN_FLAG_. */
   flags: number;
-  /** Those that count, in a request. */
+  /** Those that count, in a request; all bits stand for all that there are. */
   mask: number;
 }
 
@@ -1125,7 +1125,7 @@ export function readInet6Link(
         for (let i = p; i < p + n; i += 8) into.icmpStats.push(readU64(v, i));
         break;
       case 7: // IFLA_INET6_TOKEN
-        into.token = readIp(b, p, n);
+        into.token = readIpOf(b, p, n, AF_INET6, 'IFLA_INET6_TOKEN');
         break;
       case 8: // IFLA_INET6_ADDR_GEN_MODE
         if (n < 1) tooShort('IFLA_INET6_ADDR_GEN_MODE', at, 1, n);
@@ -1207,7 +1207,7 @@ export function writeInet6Link(w: MessageWriter, x: Input<Inet6Link>): void {
           break;
         case 7:
           if (x.token !== undefined) {
-            const size = ipLength(x.token, 'token');
+            const size = ipLengthOf(x.token, AF_INET6, 'token');
             const p = w.attribute(7, size);
             writeIp(w.bytes, p, x.token, 'token');
           }
@@ -1317,8 +1317,9 @@ export function writeInet6Attributes(w: MessageWriter, x: Input<Inet6Attributes>
       switch (type) {
         case 3:
           if (x.name !== undefined) {
-            const p = w.attribute(3, x.name.length + 1);
-            writeText(w.bytes, p, x.name, x.name.length, 'name');
+            const size = textSize(x.name, 'name');
+            const p = w.attribute(3, size + 1);
+            writeText(w.bytes, p, x.name, size, 'name');
           }
           break;
         case 1:
@@ -1674,8 +1675,9 @@ export function writePeerAttributes(w: MessageWriter, x: Input<PeerAttributes>):
       switch (type) {
         case 3:
           if (x.name !== undefined) {
-            const p = w.attribute(3, x.name.length + 1);
-            writeText(w.bytes, p, x.name, x.name.length, 'name');
+            const size = textSize(x.name, 'name');
+            const p = w.attribute(3, size + 1);
+            writeText(w.bytes, p, x.name, size, 'name');
           }
           break;
         case 1:
@@ -2771,6 +2773,7 @@ export function readVtiData(
   b: Uint8Array,
   at: number,
   end: number,
+  family: number,
   into: VtiData,
 ): void {
   while (at < end) {
@@ -2792,10 +2795,10 @@ export function readVtiData(
         into.okey = v.getUint32(p);
         break;
       case 4: // IFLA_VTI_LOCAL
-        into.local = readIp(b, p, n);
+        into.local = readIpOf(b, p, n, family, 'IFLA_VTI_LOCAL');
         break;
       case 5: // IFLA_VTI_REMOTE
-        into.remote = readIp(b, p, n);
+        into.remote = readIpOf(b, p, n, family, 'IFLA_VTI_REMOTE');
         break;
       case 6: // IFLA_VTI_FWMARK
         if (n < 4) tooShort('IFLA_VTI_FWMARK', at, 4, n);
@@ -2821,7 +2824,7 @@ const VTI_DATA: Readonly<Record<number, string>> = {
 const VTI_DATA_ORDER = [1, 2, 3, 4, 5, 6];
 
 /** Writes the attributes that are given, then the unknown ones. */
-export function writeVtiData(w: MessageWriter, x: Input<VtiData>): void {
+export function writeVtiData(w: MessageWriter, x: Input<VtiData>, family: number): void {
   let type = 0;
   try {
     for (type of VTI_DATA_ORDER) {
@@ -2846,14 +2849,14 @@ export function writeVtiData(w: MessageWriter, x: Input<VtiData>): void {
           break;
         case 4:
           if (x.local !== undefined) {
-            const size = ipLength(x.local, 'local');
+            const size = ipLengthOf(x.local, family, 'local');
             const p = w.attribute(4, size);
             writeIp(w.bytes, p, x.local, 'local');
           }
           break;
         case 5:
           if (x.remote !== undefined) {
-            const size = ipLength(x.remote, 'remote');
+            const size = ipLengthOf(x.remote, family, 'remote');
             const p = w.attribute(5, size);
             writeIp(w.bytes, p, x.remote, 'remote');
           }
@@ -2924,6 +2927,7 @@ export function readIpTunnelData(
   b: Uint8Array,
   at: number,
   end: number,
+  family: number,
   into: IpTunnelData,
 ): void {
   while (at < end) {
@@ -2937,10 +2941,10 @@ export function readIpTunnelData(
         into.link = v.getUint32(p, LE);
         break;
       case 2: // IFLA_IPTUN_LOCAL
-        into.local = readIp(b, p, n);
+        into.local = readIpOf(b, p, n, family, 'IFLA_IPTUN_LOCAL');
         break;
       case 3: // IFLA_IPTUN_REMOTE
-        into.remote = readIp(b, p, n);
+        into.remote = readIpOf(b, p, n, family, 'IFLA_IPTUN_REMOTE');
         break;
       case 4: // IFLA_IPTUN_TTL
         if (n < 1) tooShort('IFLA_IPTUN_TTL', at, 1, n);
@@ -2970,10 +2974,10 @@ export function readIpTunnelData(
         into.pmtudisc = b[p] as number;
         break;
       case 11: // IFLA_IPTUN_6RD_PREFIX
-        into.sixRdPrefix = readIp(b, p, n);
+        into.sixRdPrefix = readIpOf(b, p, n, AF_INET6, 'IFLA_IPTUN_6RD_PREFIX');
         break;
       case 12: // IFLA_IPTUN_6RD_RELAY_PREFIX
-        into.sixRdRelayPrefix = readIp(b, p, n);
+        into.sixRdRelayPrefix = readIpOf(b, p, n, AF_INET, 'IFLA_IPTUN_6RD_RELAY_PREFIX');
         break;
       case 13: // IFLA_IPTUN_6RD_PREFIXLEN
         if (n < 2) tooShort('IFLA_IPTUN_6RD_PREFIXLEN', at, 2, n);
@@ -3042,7 +3046,7 @@ const IP_TUNNEL_DATA_ORDER = [
 ];
 
 /** Writes the attributes that are given, then the unknown ones. */
-export function writeIpTunnelData(w: MessageWriter, x: Input<IpTunnelData>): void {
+export function writeIpTunnelData(w: MessageWriter, x: Input<IpTunnelData>, family: number): void {
   let type = 0;
   try {
     for (type of IP_TUNNEL_DATA_ORDER) {
@@ -3055,14 +3059,14 @@ export function writeIpTunnelData(w: MessageWriter, x: Input<IpTunnelData>): voi
           break;
         case 2:
           if (x.local !== undefined) {
-            const size = ipLength(x.local, 'local');
+            const size = ipLengthOf(x.local, family, 'local');
             const p = w.attribute(2, size);
             writeIp(w.bytes, p, x.local, 'local');
           }
           break;
         case 3:
           if (x.remote !== undefined) {
-            const size = ipLength(x.remote, 'remote');
+            const size = ipLengthOf(x.remote, family, 'remote');
             const p = w.attribute(3, size);
             writeIp(w.bytes, p, x.remote, 'remote');
           }
@@ -3111,14 +3115,14 @@ export function writeIpTunnelData(w: MessageWriter, x: Input<IpTunnelData>): voi
           break;
         case 11:
           if (x.sixRdPrefix !== undefined) {
-            const size = ipLength(x.sixRdPrefix, 'sixRdPrefix');
+            const size = ipLengthOf(x.sixRdPrefix, AF_INET6, 'sixRdPrefix');
             const p = w.attribute(11, size);
             writeIp(w.bytes, p, x.sixRdPrefix, 'sixRdPrefix');
           }
           break;
         case 12:
           if (x.sixRdRelayPrefix !== undefined) {
-            const size = ipLength(x.sixRdRelayPrefix, 'sixRdRelayPrefix');
+            const size = ipLengthOf(x.sixRdRelayPrefix, AF_INET, 'sixRdRelayPrefix');
             const p = w.attribute(12, size);
             writeIp(w.bytes, p, x.sixRdRelayPrefix, 'sixRdRelayPrefix');
           }
@@ -3236,6 +3240,7 @@ export function readGreData(
   b: Uint8Array,
   at: number,
   end: number,
+  family: number,
   into: GreData,
 ): void {
   while (at < end) {
@@ -3265,10 +3270,10 @@ export function readGreData(
         into.okey = v.getUint32(p);
         break;
       case 6: // IFLA_GRE_LOCAL
-        into.local = readIp(b, p, n);
+        into.local = readIpOf(b, p, n, family, 'IFLA_GRE_LOCAL');
         break;
       case 7: // IFLA_GRE_REMOTE
-        into.remote = readIp(b, p, n);
+        into.remote = readIpOf(b, p, n, family, 'IFLA_GRE_REMOTE');
         break;
       case 8: // IFLA_GRE_TTL
         if (n < 1) tooShort('IFLA_GRE_TTL', at, 1, n);
@@ -3377,7 +3382,7 @@ const GRE_DATA_ORDER = [
 ];
 
 /** Writes the attributes that are given, then the unknown ones. */
-export function writeGreData(w: MessageWriter, x: Input<GreData>): void {
+export function writeGreData(w: MessageWriter, x: Input<GreData>, family: number): void {
   let type = 0;
   try {
     for (type of GRE_DATA_ORDER) {
@@ -3414,14 +3419,14 @@ export function writeGreData(w: MessageWriter, x: Input<GreData>): void {
           break;
         case 6:
           if (x.local !== undefined) {
-            const size = ipLength(x.local, 'local');
+            const size = ipLengthOf(x.local, family, 'local');
             const p = w.attribute(6, size);
             writeIp(w.bytes, p, x.local, 'local');
           }
           break;
         case 7:
           if (x.remote !== undefined) {
-            const size = ipLength(x.remote, 'remote');
+            const size = ipLengthOf(x.remote, family, 'remote');
             const p = w.attribute(7, size);
             writeIp(w.bytes, p, x.remote, 'remote');
           }
@@ -4232,7 +4237,7 @@ export function readLinkInfo(
           case 'vti6':
             into.vti = {};
             try {
-              readVtiData(v, b, p, p + n, into.vti);
+              readVtiData(v, b, p, p + n, by1 === 'vti6' ? AF_INET6 : AF_INET, into.vti);
             } catch (error) {
               throw within(error, 'IFLA_INFO_DATA');
             }
@@ -4242,7 +4247,7 @@ export function readLinkInfo(
           case 'ip6tnl':
             into.tunnel = {};
             try {
-              readIpTunnelData(v, b, p, p + n, into.tunnel);
+              readIpTunnelData(v, b, p, p + n, by1 === 'ip6tnl' ? AF_INET6 : AF_INET, into.tunnel);
             } catch (error) {
               throw within(error, 'IFLA_INFO_DATA');
             }
@@ -4255,7 +4260,14 @@ export function readLinkInfo(
           case 'ip6erspan':
             into.gre = {};
             try {
-              readGreData(v, b, p, p + n, into.gre);
+              readGreData(
+                v,
+                b,
+                p,
+                p + n,
+                by1 === 'ip6gre' || by1 === 'ip6gretap' || by1 === 'ip6erspan' ? AF_INET6 : AF_INET,
+                into.gre,
+              );
             } catch (error) {
               throw within(error, 'IFLA_INFO_DATA');
             }
@@ -4308,8 +4320,9 @@ export function writeLinkInfo(w: MessageWriter, x: Input<LinkInfo>): void {
       switch (type) {
         case 1:
           if (x.kind !== undefined) {
-            const p = w.attribute(1, x.kind.length + 1);
-            writeText(w.bytes, p, x.kind, x.kind.length, 'kind');
+            const size = textSize(x.kind, 'kind');
+            const p = w.attribute(1, size + 1);
+            writeText(w.bytes, p, x.kind, size, 'kind');
           }
           break;
         case 3:
@@ -4341,17 +4354,23 @@ export function writeLinkInfo(w: MessageWriter, x: Input<LinkInfo>): void {
           }
           if (x.vti !== undefined) {
             const nest = w.beginNest(2);
-            writeVtiData(w, x.vti);
+            writeVtiData(w, x.vti, x.kind === 'vti6' ? AF_INET6 : AF_INET);
             w.endNest(nest);
           }
           if (x.tunnel !== undefined) {
             const nest = w.beginNest(2);
-            writeIpTunnelData(w, x.tunnel);
+            writeIpTunnelData(w, x.tunnel, x.kind === 'ip6tnl' ? AF_INET6 : AF_INET);
             w.endNest(nest);
           }
           if (x.gre !== undefined) {
             const nest = w.beginNest(2);
-            writeGreData(w, x.gre);
+            writeGreData(
+              w,
+              x.gre,
+              x.kind === 'ip6gre' || x.kind === 'ip6gretap' || x.kind === 'ip6erspan'
+                ? AF_INET6
+                : AF_INET,
+            );
             w.endNest(nest);
           }
           if (x.data !== undefined) {
@@ -4361,8 +4380,9 @@ export function writeLinkInfo(w: MessageWriter, x: Input<LinkInfo>): void {
           break;
         case 4:
           if (x.slaveKind !== undefined) {
-            const p = w.attribute(4, x.slaveKind.length + 1);
-            writeText(w.bytes, p, x.slaveKind, x.slaveKind.length, 'slaveKind');
+            const size = textSize(x.slaveKind, 'slaveKind');
+            const p = w.attribute(4, size + 1);
+            writeText(w.bytes, p, x.slaveKind, size, 'slaveKind');
           }
           break;
         case 5:
@@ -4572,8 +4592,9 @@ export function writeLinkProperties(w: MessageWriter, x: Input<LinkProperties>):
         case 53:
           if (x.altNames !== undefined) {
             for (const entry of x.altNames) {
-              const p = w.attribute(53, entry.length + 1);
-              writeText(w.bytes, p, entry, entry.length, 'altNames');
+              const size = textSize(entry, 'altNames');
+              const p = w.attribute(53, size + 1);
+              writeText(w.bytes, p, entry, size, 'altNames');
             }
           }
           break;
@@ -5050,8 +5071,9 @@ export function writeLinkAttributes(w: MessageWriter, x: Input<LinkAttributes>):
       switch (type) {
         case 3:
           if (x.name !== undefined) {
-            const p = w.attribute(3, x.name.length + 1);
-            writeText(w.bytes, p, x.name, x.name.length, 'name');
+            const size = textSize(x.name, 'name');
+            const p = w.attribute(3, size + 1);
+            writeText(w.bytes, p, x.name, size, 'name');
           }
           break;
         case 13:
@@ -5188,8 +5210,9 @@ export function writeLinkAttributes(w: MessageWriter, x: Input<LinkAttributes>):
           break;
         case 20:
           if (x.alias !== undefined) {
-            const p = w.attribute(20, x.alias.length + 1);
-            writeText(w.bytes, p, x.alias, x.alias.length, 'alias');
+            const size = textSize(x.alias, 'alias');
+            const p = w.attribute(20, size + 1);
+            writeText(w.bytes, p, x.alias, size, 'alias');
           }
           break;
         case 35:
@@ -5263,8 +5286,9 @@ export function writeLinkAttributes(w: MessageWriter, x: Input<LinkAttributes>):
           break;
         case 38:
           if (x.physPortName !== undefined) {
-            const p = w.attribute(38, x.physPortName.length + 1);
-            writeText(w.bytes, p, x.physPortName, x.physPortName.length, 'physPortName');
+            const size = textSize(x.physPortName, 'physPortName');
+            const p = w.attribute(38, size + 1);
+            writeText(w.bytes, p, x.physPortName, size, 'physPortName');
           }
           break;
         case 36:
@@ -5340,8 +5364,9 @@ export function writeLinkAttributes(w: MessageWriter, x: Input<LinkAttributes>):
           break;
         case 6:
           if (x.qdisc !== undefined) {
-            const p = w.attribute(6, x.qdisc.length + 1);
-            writeText(w.bytes, p, x.qdisc, x.qdisc.length, 'qdisc');
+            const size = textSize(x.qdisc, 'qdisc');
+            const p = w.attribute(6, size + 1);
+            writeText(w.bytes, p, x.qdisc, size, 'qdisc');
           }
           break;
         case 26:
@@ -5366,20 +5391,16 @@ export function writeLinkAttributes(w: MessageWriter, x: Input<LinkAttributes>):
           break;
         case 56:
           if (x.parentDevName !== undefined) {
-            const p = w.attribute(56, x.parentDevName.length + 1);
-            writeText(w.bytes, p, x.parentDevName, x.parentDevName.length, 'parentDevName');
+            const size = textSize(x.parentDevName, 'parentDevName');
+            const p = w.attribute(56, size + 1);
+            writeText(w.bytes, p, x.parentDevName, size, 'parentDevName');
           }
           break;
         case 57:
           if (x.parentDevBusName !== undefined) {
-            const p = w.attribute(57, x.parentDevBusName.length + 1);
-            writeText(
-              w.bytes,
-              p,
-              x.parentDevBusName,
-              x.parentDevBusName.length,
-              'parentDevBusName',
-            );
+            const size = textSize(x.parentDevBusName, 'parentDevBusName');
+            const p = w.attribute(57, size + 1);
+            writeText(w.bytes, p, x.parentDevBusName, size, 'parentDevBusName');
           }
           break;
         case 46:
@@ -5390,8 +5411,9 @@ export function writeLinkAttributes(w: MessageWriter, x: Input<LinkAttributes>):
           break;
         case 53:
           if (x.altName !== undefined) {
-            const p = w.attribute(53, x.altName.length + 1);
-            writeText(w.bytes, p, x.altName, x.altName.length, 'altName');
+            const size = textSize(x.altName, 'altName');
+            const p = w.attribute(53, size + 1);
+            writeText(w.bytes, p, x.altName, size, 'altName');
           }
           break;
         case 15:
@@ -5618,8 +5640,9 @@ export function writePortAttributes(w: MessageWriter, x: Input<PortAttributes>):
       switch (type) {
         case 3:
           if (x.name !== undefined) {
-            const p = w.attribute(3, x.name.length + 1);
-            writeText(w.bytes, p, x.name, x.name.length, 'name');
+            const size = textSize(x.name, 'name');
+            const p = w.attribute(3, size + 1);
+            writeText(w.bytes, p, x.name, size, 'name');
           }
           break;
         case 10:
@@ -5820,8 +5843,9 @@ export function writeAddressAttributes(
           break;
         case 3:
           if (x.label !== undefined) {
-            const p = w.attribute(3, x.label.length + 1);
-            writeText(w.bytes, p, x.label, x.label.length, 'label');
+            const size = textSize(x.label, 'label');
+            const p = w.attribute(3, size + 1);
+            writeText(w.bytes, p, x.label, size, 'label');
           }
           break;
         case 5:
@@ -6605,10 +6629,10 @@ export function readIpEncap(
         into.id = v.getBigUint64(p);
         break;
       case 2: // LWTUNNEL_IP_DST
-        into.dst = readIp(b, p, n);
+        into.dst = readIpOf(b, p, n, AF_INET, 'LWTUNNEL_IP_DST');
         break;
       case 3: // LWTUNNEL_IP_SRC
-        into.src = readIp(b, p, n);
+        into.src = readIpOf(b, p, n, AF_INET, 'LWTUNNEL_IP_SRC');
         break;
       case 5: // LWTUNNEL_IP_TOS
         if (n < 1) tooShort('LWTUNNEL_IP_TOS', at, 1, n);
@@ -6661,14 +6685,14 @@ export function writeIpEncap(w: MessageWriter, x: Input<IpEncap>): void {
           break;
         case 2:
           if (x.dst !== undefined) {
-            const size = ipLength(x.dst, 'dst');
+            const size = ipLengthOf(x.dst, AF_INET, 'dst');
             const p = w.attribute(2, size);
             writeIp(w.bytes, p, x.dst, 'dst');
           }
           break;
         case 3:
           if (x.src !== undefined) {
-            const size = ipLength(x.src, 'src');
+            const size = ipLengthOf(x.src, AF_INET, 'src');
             const p = w.attribute(3, size);
             writeIp(w.bytes, p, x.src, 'src');
           }
@@ -6744,10 +6768,10 @@ export function readIp6Encap(
         into.id = v.getBigUint64(p);
         break;
       case 2: // LWTUNNEL_IP6_DST
-        into.dst = readIp(b, p, n);
+        into.dst = readIpOf(b, p, n, AF_INET6, 'LWTUNNEL_IP6_DST');
         break;
       case 3: // LWTUNNEL_IP6_SRC
-        into.src = readIp(b, p, n);
+        into.src = readIpOf(b, p, n, AF_INET6, 'LWTUNNEL_IP6_SRC');
         break;
       case 5: // LWTUNNEL_IP6_TC
         if (n < 1) tooShort('LWTUNNEL_IP6_TC', at, 1, n);
@@ -6800,14 +6824,14 @@ export function writeIp6Encap(w: MessageWriter, x: Input<Ip6Encap>): void {
           break;
         case 2:
           if (x.dst !== undefined) {
-            const size = ipLength(x.dst, 'dst');
+            const size = ipLengthOf(x.dst, AF_INET6, 'dst');
             const p = w.attribute(2, size);
             writeIp(w.bytes, p, x.dst, 'dst');
           }
           break;
         case 3:
           if (x.src !== undefined) {
-            const size = ipLength(x.src, 'src');
+            const size = ipLengthOf(x.src, AF_INET6, 'src');
             const p = w.attribute(3, size);
             writeIp(w.bytes, p, x.src, 'src');
           }
@@ -7397,7 +7421,7 @@ export function readPrefixAttributes(
     const type = v.getUint16(at + 2, LE) & NLA_TYPE_MASK;
     switch (type) {
       case 1: // PREFIX_ADDRESS
-        into.address = readIp(b, p, n);
+        into.address = readIpOf(b, p, n, AF_INET6, 'PREFIX_ADDRESS');
         break;
       case 2: // PREFIX_CACHEINFO
         if (n < 8) tooShort('PREFIX_CACHEINFO', at, 8, n);
@@ -7426,7 +7450,7 @@ export function writePrefixAttributes(w: MessageWriter, x: Input<PrefixAttribute
       switch (type) {
         case 1:
           if (x.address !== undefined) {
-            const size = ipLength(x.address, 'address');
+            const size = ipLengthOf(x.address, AF_INET6, 'address');
             const p = w.attribute(1, size);
             writeIp(w.bytes, p, x.address, 'address');
           }
@@ -7694,14 +7718,9 @@ export function writeMetrics(w: MessageWriter, x: Input<Metrics>): void {
           break;
         case 16:
           if (x.congestionControl !== undefined) {
-            const p = w.attribute(16, x.congestionControl.length + 1);
-            writeText(
-              w.bytes,
-              p,
-              x.congestionControl,
-              x.congestionControl.length,
-              'congestionControl',
-            );
+            const size = textSize(x.congestionControl, 'congestionControl');
+            const p = w.attribute(16, size + 1);
+            writeText(w.bytes, p, x.congestionControl, size, 'congestionControl');
           }
           break;
         case 17:
@@ -8671,14 +8690,16 @@ export function writeRuleAttributes(
           break;
         case 3:
           if (x.iifName !== undefined) {
-            const p = w.attribute(3, x.iifName.length + 1);
-            writeText(w.bytes, p, x.iifName, x.iifName.length, 'iifName');
+            const size = textSize(x.iifName, 'iifName');
+            const p = w.attribute(3, size + 1);
+            writeText(w.bytes, p, x.iifName, size, 'iifName');
           }
           break;
         case 17:
           if (x.oifName !== undefined) {
-            const p = w.attribute(17, x.oifName.length + 1);
-            writeText(w.bytes, p, x.oifName, x.oifName.length, 'oifName');
+            const size = textSize(x.oifName, 'oifName');
+            const p = w.attribute(17, size + 1);
+            writeText(w.bytes, p, x.oifName, size, 'oifName');
           }
           break;
         case 6:

@@ -63,13 +63,14 @@ export class Conversation implements AsyncDisposable {
     options?: RequestOptions,
   ): Promise<Listing<Objects[Property]>> {
     const request = requestOf(question);
+    const { about, keep = () => true } = question;
     for (let attempt = 1; ; attempt++) {
       const items: Objects[Property][] = [];
       const replies = this.#connection.dump<RouteEvent>(request, decodeRoute, options);
       let next = await replies.next();
       for (; !next.done; next = await replies.next()) {
-        const object = objectOf(next.value, question.about);
-        if (object !== undefined) items.push(object);
+        const object = objectOf(next.value, about);
+        if (object !== undefined && keep(object)) items.push(object);
       }
       const { interrupted } = next.value;
       if (!interrupted || attempt === ATTEMPTS) return { items, interrupted };

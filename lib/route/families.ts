@@ -6,16 +6,24 @@ import { addressFamily, familyOf } from '../wire/address.ts';
 import { EncodeError, shown } from '../wire/error.ts';
 import { AddressFamily } from './names.ts';
 
-/** The family given, or that of the first address that is. @throws EncodeError if none says it */
+/**
+ * The family given, or that of the first address that is.
+ *
+ * @param addresses under their properties, those inside others as `nexthops[0].gateway`
+ * @throws EncodeError if none says it
+ */
 export function familyFrom(
   given: AddressFamily | undefined,
   path: readonly string[],
-  ...addresses: (string | undefined)[]
+  addresses: Readonly<Record<string, string | undefined>>,
 ): AddressFamily {
   if (given !== undefined) return given;
-  const found = familyOf(...addresses);
-  if (found === 0) throw new EncodeError('is missing, and no address says it', [...path, 'family']);
-  return AddressFamily.name(found);
+  const found = familyOf(...Object.values(addresses));
+  if (found !== 0) return AddressFamily.name(found);
+  for (const [name, address] of Object.entries(addresses)) {
+    if (address !== undefined) familyNamed(address, [...path, ...name.split('.')]);
+  }
+  throw new EncodeError('is missing, and no address says it', [...path, 'family']);
 }
 
 /** The family of an address. @throws EncodeError if it is none */
@@ -23,6 +31,20 @@ export function familyNamed(address: string, path: readonly string[]): 'inet' | 
   const family = typeof address === 'string' ? addressFamily(address) : undefined;
   if (family === undefined) throw new EncodeError(`${shown(address)} is no address`, path);
   return family === AddressFamily.numbers.inet ? 'inet' : 'inet6';
+}
+
+/**
+ * Keeps what is of the family asked for. The kernel lists all families in place of one that it has no
+ * list of (net/core/rtnetlink.c, rtnetlink_rcv_msg takes the handler of PF_UNSPEC), or does not know.
+ */
+export function ofFamily(
+  asked: AddressFamily | undefined,
+): ((one: { readonly family: AddressFamily }) => boolean) | undefined {
+  if (asked === undefined || asked === 'unspec' || asked === AddressFamily.numbers.unspec) {
+    return undefined;
+  }
+  const name = typeof asked === 'number' ? AddressFamily.name(asked) : asked;
+  return ({ family }) => family === name;
 }
 
 /** The length of the prefix that is all of an address, in bits; 0 without one. */

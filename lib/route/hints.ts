@@ -15,7 +15,16 @@ const LINK: Readonly<Record<string, string>> = {
   EEXIST: 'there is a link with this name, or (xfrm interfaces) with this if_id',
   ENODEV: 'there is no link with this index or name',
   // EOPNOTSUPP, by the name that Node.js has for it.
-  ENOTSUP: 'this kernel lacks this kind of link: load its module (modprobe xfrm_interface …)',
+  ENOTSUP: 'this kernel, or this kind of link, can’t do that',
+};
+
+/** In the words of the kernel (net/core/rtnetlink.c). */
+const NO_SUCH_KIND = 'Unknown device type';
+
+const LINKPROP: Readonly<Record<string, string>> = {
+  EEXIST: 'there is a link with this name',
+  ENODEV: 'there is no link with this index or name',
+  ENOENT: 'no link has this alternative name',
 };
 
 const ADDRESS: Readonly<Record<string, string>> = {
@@ -37,6 +46,7 @@ const RULE: Readonly<Record<string, string>> = {
 
 const BY_OBJECT: Readonly<Record<string, Readonly<Record<string, string>>>> = {
   LINK,
+  LINKPROP,
   ADDR: ADDRESS,
   ROUTE,
   RULE,
@@ -44,6 +54,9 @@ const BY_OBJECT: Readonly<Record<string, Readonly<Record<string, string>>>> = {
 
 /** The hint for a refusal, if there is one. @param request as `RTM_NEWLINK` */
 export function hintFor(request: string, ack: Ack): string | undefined {
+  if (ack.message === NO_SUCH_KIND) {
+    return 'this kernel lacks this kind of link: load its module (modprobe xfrm_interface …)';
+  }
   const code = errorCode(ack.errno);
   const object = request.replace(/^RTM_(NEW|DEL|GET|SET)/, '');
   return BY_OBJECT[object]?.[code] ?? EVERY[code];

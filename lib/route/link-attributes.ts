@@ -5,7 +5,7 @@
  * @module
  */
 import type { AttributeTable } from '../wire/attribute-table.ts';
-import { bytes, lladdr, named, s32, space, struct, text, u8, u16, u32 } from './attribute.ts';
+import { bytes, ipv6, lladdr, named, s32, space, struct, text, u8, u16, u32 } from './attribute.ts';
 import { linkInfo, portData } from './link-kinds.ts';
 import * as N from './names.ts';
 import * as S from './structs.ts';
@@ -70,7 +70,7 @@ const inet6Info: AttributeTable = {
       'Counters of ICMPv6, likewise.',
       'icmpStats',
     ),
-    inet6('TOKEN', { type: 'ip' }, 'The lower half of addresses it makes.'),
+    inet6('TOKEN', ipv6, 'The lower half of addresses it makes.'),
     inet6('ADDR_GEN_MODE', u8, 'How it makes them.'),
     inet6('RA_MTU', u32, 'Largest packet, as a router announced it.'),
   ],

@@ -7,6 +7,7 @@ import { checkProperties } from '../wire/check.ts';
 import { EncodeError, shown } from '../wire/error.ts';
 import type { Input } from '../wire/input.ts';
 import { type Member, shapeWith } from '../wire/shape.ts';
+import { textBytes, textSize } from '../wire/text.ts';
 import type { MessageName } from './messages.ts';
 import type { Link } from './objects.ts';
 import { checkObject, type Question } from './question.ts';
@@ -46,10 +47,14 @@ function checkName(name: string, path: readonly string[], most = NAME_LENGTH): v
     throw new EncodeError(`${shown(name)} ${reason}`, path);
   };
   if (typeof name !== 'string' || name === '') refuse('is no name of an interface');
-  if (name.length > most)
-    refuse(`has ${name.length} characters, an interface’s name at most ${most}`);
-  if (name === '.' || name === '..' || /[\s/:\0]/.test(name)) {
+  const size = textSize(name, ...path);
+  if (size > most) refuse(`has ${size} bytes, an interface’s name at most ${most}`);
+  if (name === '.' || name === '..' || /[\t-\r /:\0]/.test(name)) {
     refuse('can’t be the name of an interface: no white space, "/" or ":"');
+  }
+  // The white space of Latin-1 too (lib/ctype.c), wherever it is in a character.
+  if (most === NAME_LENGTH && textBytes(name).includes(0xa0)) {
+    refuse('can’t be the name of an interface: the kernel takes its byte a0 for white space');
   }
 }
 
@@ -64,23 +69,45 @@ export function linkKey(key: LinkKey, message: MessageName): Input<Link> {
   }
   const { name } = key as { name: string };
   checkName(name, [message, 'name'], ALT_NAME_LENGTH);
-  return name.length <= NAME_LENGTH ? { name } : { altName: name };
+  return textSize(name, 'name') <= NAME_LENGTH ? { name } : { altName: name };
 }
 
 /** A link to be made or changed; flags that are given are the ones that count. */
 function complete(link: Input<Link>): Input<Link> {
   checkObject('link', link, 'NEWLINK');
+  if (link.properties !== undefined) {
+    const reason = 'has no effect here: alternative names have methods of their own (addAltNames)';
+    throw new EncodeError(reason, ['NEWLINK', 'properties']);
+  }
   if (link.name !== undefined) checkName(link.name, ['NEWLINK', 'name']);
   const peer = link.info?.veth?.peer?.name;
   if (peer !== undefined) checkName(peer, ['NEWLINK', 'info', 'veth', 'peer', 'name']);
-  return link.flags === undefined ? link : { change: link.flags, ...link };
+  const whole = withVlanFlags(link);
+  return link.flags === undefined ? whole : { change: link.flags, ...whole };
+}
+
+/** All that there are (VLAN_FLAG_ of `linux/if_vlan.h`). */
+const VLAN_FLAGS = 0x1f;
+/** The mask in lists (net/8021q/vlan_netlink.c, vlan_fill_info). */
+const ALL = 0xffff_ffff;
+
+/** The flags of a VLAN that was listed: the kernel refuses its own mask (vlan_dev.c, vlan_dev_change_flags). */
+function withVlanFlags(link: Input<Link>): Input<Link> {
+  const { info } = link;
+  const flags = info?.vlan?.flags;
+  if (flags?.mask !== ALL || typeof flags.flags !== 'number') return link;
+  const mask = (VLAN_FLAGS | flags.flags) >>> 0;
+  return { ...link, info: { ...info, vlan: { ...info?.vlan, flags: { ...flags, mask } } } };
 }
 
 export function listLinks(filter: LinkFilter): Request {
   checkProperties(filter, FILTER, ['filter']);
   const { kind, master } = filter;
-  const info = kind === undefined ? undefined : { kind };
-  return { message: 'GETLINK', about: 'link', value: { info, master } };
+  const value = { info: kind === undefined ? undefined : { kind }, master };
+  // A kind that the kernel does not know, or has not loaded, is no filter to it (net/core/rtnetlink.c,
+  // rtnl_dump_ifinfo).
+  const keep = kind === undefined ? undefined : ({ info }: Link) => info?.kind === kind;
+  return { message: 'GETLINK', about: 'link', value, keep };
 }
 
 export const getLink = (key: LinkKey): Request => ({
@@ -97,11 +124,31 @@ export function addLink(link: Input<Link>): Request {
   return { message: 'NEWLINK', about: 'link', value, flags: NLM_F_CREATE | NLM_F_EXCL };
 }
 
-/** By index: a request that renames a link can’t have its old name too. */
+/** By index: a request that renames a link can’t have its old name too. The index itself stays. */
 export function changeLink(changes: Input<Link>): (index: number) => Request {
   const value = complete(changes);
   const change = changes.flags === undefined ? {} : { change: changes.change ?? 0xffffffff };
-  return (index) => ({ message: 'NEWLINK', about: 'link', value: { ...value, ...change, index } });
+  return (index) => {
+    if ((changes.index ?? index) !== index) {
+      const reason = `${shown(changes.index)} is not the link’s, ${index}, which can’t be changed`;
+      throw new EncodeError(reason, ['NEWLINK', 'index']);
+    }
+    return { message: 'NEWLINK', about: 'link', value: { ...value, ...change, index } };
+  };
+}
+
+/** Alternative names, added or taken away. */
+export function altNames(
+  message: 'NEWLINKPROP' | 'DELLINKPROP',
+  key: LinkKey,
+  names: readonly string[],
+): Request {
+  if (!Array.isArray(names)) throw new EncodeError('is no array', [message, 'names']);
+  for (const [i, name] of names.entries()) {
+    checkName(name, [message, `names[${i}]`], ALT_NAME_LENGTH);
+  }
+  const value = { ...linkKey(key, message), properties: { altNames: names } };
+  return { message, about: 'link', value };
 }
 
 export const switchLink = (key: LinkKey, on: boolean): Request => ({

@@ -4,7 +4,7 @@
  */
 import { checkProperties } from '../wire/check.ts';
 import { type Member, shapeWith } from '../wire/shape.ts';
-import { familyNamed } from './families.ts';
+import { familyNamed, ofFamily } from './families.ts';
 import type { AddressFamily } from './names.ts';
 import type { Question } from './question.ts';
 
@@ -16,6 +16,8 @@ export interface NeighbourFilter {
   readonly index?: number | undefined;
   /** Interface index of the bridge they are on. */
   readonly master?: number | undefined;
+  /** Those that this host answers for (proxy ARP), which are in no other list. */
+  readonly proxy?: boolean | undefined;
 }
 
 /** Which next hop objects to list. */
@@ -41,10 +43,12 @@ export type NamespaceKey =
 
 type Holds = Member['holds'];
 
-const NEIGHBOURS = shapeWith({ family: 'other', index: 'other', master: 'other' } satisfies Record<
-  keyof NeighbourFilter,
-  Holds
->);
+const NEIGHBOURS = shapeWith({
+  family: 'other',
+  index: 'other',
+  master: 'other',
+  proxy: 'other',
+} satisfies Record<keyof NeighbourFilter, Holds>);
 const NEXTHOPS = shapeWith({ oif: 'other', master: 'other', groups: 'other' } satisfies Record<
   keyof NexthopFilter,
   Holds
@@ -53,11 +57,12 @@ const NETCONFS = shapeWith({ family: 'other' } satisfies Record<keyof NetconfFil
 
 export function listNeighbours(filter: NeighbourFilter): Question<'neighbour'> {
   checkProperties(filter, NEIGHBOURS, ['filter']);
-  const { family, index, master } = filter;
+  const { family, index, master, proxy } = filter;
   // Forwarding tables are chosen by the struct, neighbours by an attribute (net/core: rtnetlink.c
   // valid_fdb_dump_strict, neighbour.c neigh_valid_dump_req).
   const by = family === 'bridge' ? { index } : { viaIndex: index };
-  return { message: 'GETNEIGH', about: 'neighbour', value: { family, master, ...by } };
+  const flags = proxy ? (['proxy'] as const) : [];
+  return { message: 'GETNEIGH', about: 'neighbour', value: { family, master, flags, ...by } };
 }
 
 export function getNeighbour(index: number, dst: string): Question<'neighbour'> {
@@ -86,7 +91,8 @@ export const namespaceIds = (key: Partial<NamespaceKey>): Question<'nsid'> => ({
 
 export function listNetconfs(filter: NetconfFilter): Question<'netconf'> {
   checkProperties(filter, NETCONFS, ['filter']);
-  return { message: 'GETNETCONF', about: 'netconf', value: { family: filter.family } };
+  const { family } = filter;
+  return { message: 'GETNETCONF', about: 'netconf', value: { family }, keep: ofFamily(family) };
 }
 
 export const getNetconf = (family: AddressFamily, index: number): Question<'netconf'> => ({

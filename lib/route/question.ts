@@ -43,6 +43,8 @@ export interface Question<Property extends keyof Objects> {
   readonly value: Input<Objects[Property]>;
   /** nlmsg_flags beyond those every request has. */
   readonly flags?: number;
+  /** Of a list: what belongs in it, where the kernel may send more than it was asked for. */
+  readonly keep?: ((object: Objects[Property]) => boolean) | undefined;
 }
 
 const shapes = new Map<keyof Objects, Shape>();

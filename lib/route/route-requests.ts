@@ -12,7 +12,7 @@ import {
   RTM_F_FIB_MATCH,
   RTM_F_LOOKUP_TABLE,
 } from './constants.ts';
-import { bits, familyFrom, familyNamed } from './families.ts';
+import { bits, familyFrom, familyNamed, ofFamily } from './families.ts';
 import { AddressFamily, type RouteProtocol, RouteType } from './names.ts';
 import type { Route, Rule } from './objects.ts';
 import { checkObject, type Question } from './question.ts';
@@ -72,7 +72,7 @@ const LOOKUP = shapeWith(
 const RULE_FILTER = shapeWith({ family: 'other' } satisfies Record<keyof RuleFilter, Holds>);
 
 /** The table in its byte, where it fits. */
-const tableByte = (table: number) => (table < 256 ? table : RT_TABLE_COMPAT);
+const tableByte = (table: number) => ((table & 0xff) === table ? table : RT_TABLE_COMPAT);
 
 /** A route: unicast, static, in table main, with the scope its kind and its gateway ask for. */
 function complete(route: Input<Route>, message: 'NEWROUTE' | 'DELROUTE'): Input<Route> {
@@ -80,11 +80,9 @@ function complete(route: Input<Route>, message: 'NEWROUTE' | 'DELROUTE'): Input<
   const { dst, src, gateway, prefSrc, nexthops = [], via } = route;
   const type = route.type ?? 'unicast';
   const table = route.table ?? route.tableByte ?? RT_TABLE_MAIN;
-  const found = familyFrom(
-    route.family,
-    [message],
-    ...[dst, src, gateway, prefSrc, ...nexthops.map((one) => one.gateway)],
-  );
+  const ways = nexthops.map((one, i) => [`nexthops[${i}].gateway`, one.gateway]);
+  const addresses = { dst, src, gateway, prefSrc, ...Object.fromEntries(ways) };
+  const found = familyFrom(route.family, [message], addresses);
   const leads =
     gateway !== undefined ||
     via !== undefined ||
@@ -123,7 +121,8 @@ function defaultScope(type: RouteType, leads: boolean): Route['scope'] {
 
 export function listRoutes(filter: RouteFilter): Question<'route'> {
   checkProperties(filter, FILTER, ['filter']);
-  return { message: 'GETROUTE', about: 'route', value: { ...filter } };
+  const keep = ofFamily(filter.family);
+  return { message: 'GETROUTE', about: 'route', value: { ...filter }, keep };
 }
 
 export function lookUpRoute(packet: RouteLookup): Question<'route'> {
@@ -132,7 +131,10 @@ export function lookUpRoute(packet: RouteLookup): Question<'route'> {
   const family = familyNamed(dst, ['GETROUTE', 'dst']);
   const dstLength = bits(dst);
   const srcLength = src === undefined ? 0 : dstLength;
-  const flags = RTM_F_LOOKUP_TABLE | (match ? RTM_F_FIB_MATCH : 0);
+  // IPv4 says main of every table without the flag (net/ipv4/route.c), IPv6 refuses it
+  // (inet6_rtm_valid_getroute_req of net/ipv6/route.c).
+  const table = family === 'inet' ? RTM_F_LOOKUP_TABLE : 0;
+  const flags = table | (match ? RTM_F_FIB_MATCH : 0);
   const value = { ...more, family, dst, dstLength, src, srcLength, flags };
   return { message: 'GETROUTE', about: 'route', value };
 }
@@ -160,7 +162,7 @@ function completeRule(rule: Input<Rule>, message: 'NEWRULE' | 'DELRULE'): Input<
   const table = rule.table ?? (leads && !rule.l3mdev ? RT_TABLE_MAIN : 0);
   return {
     ...rule,
-    family: familyFrom(rule.family, [message], rule.dst, rule.src),
+    family: familyFrom(rule.family, [message], { dst: rule.dst, src: rule.src }),
     action,
     dstLength: rule.dstLength ?? bits(rule.dst),
     srcLength: rule.srcLength ?? bits(rule.src),

@@ -261,7 +261,7 @@ export const ifla_cacheinfo = struct('ifla_cacheinfo', 'Inet6Times', 'Times of I
 
 export const ifla_vlan_flags = struct('ifla_vlan_flags', 'VlanFlags', 'Flags of a VLAN.', [
   number('u32', 'flags', 'VLAN_FLAG_.'),
-  number('u32', 'mask', 'Those that count, in a request.'),
+  number('u32', 'mask', 'Those that count, in a request; all bits stand for all that there are.'),
 ]);
 
 export const ifla_vlan_qos_mapping = struct('ifla_vlan_qos_mapping', 'QosMapping', 'A priority.', [

@@ -134,7 +134,7 @@ function holds(pid: number, descriptor: string, inode: number): Holder | undefin
   const started = startTime(pid);
   const link = attempt(() => readlinkSync(`/proc/${pid}/fd/${descriptor}`));
   if (started === undefined || link !== `socket:[${inode}]`) return undefined;
-  const comm = attempt(() => readFileSync(`/proc/${pid}/comm`, 'latin1'));
+  const comm = attempt(() => readFileSync(`/proc/${pid}/comm`, 'utf8'));
   if (comm === undefined || startTime(pid) !== started) return undefined;
   return { pid, name: comm.replace(/\n$/, ''), startTime: started, inode, descriptor };
 }

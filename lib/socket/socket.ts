@@ -2,7 +2,6 @@
 import { addon, type NativeSocket } from './addon.ts';
 import {
   integer,
-  object,
   optionalBoolean,
   optionalInteger,
   optionalSignal,
@@ -61,10 +60,12 @@ export interface NetlinkAddress {
 
 const batch = new ArenaBatch();
 const KERNEL: NetlinkAddress = { portId: 0, groups: 0 };
+const ADDRESS: ReadonlySet<string> = new Set<keyof NetlinkAddress>(['portId', 'groups']);
+
 let opened = 0;
 
 function numbers(name: string, address: Partial<NetlinkAddress>): NetlinkAddress {
-  object(name, address);
+  optionsOf(name, address, ADDRESS);
   const portId = optionalInteger(`${name}.portId`, address.portId, 0, 0, U32_MAX);
   return { portId, groups: optionalInteger(`${name}.groups`, address.groups, 0, 0, U32_MAX) };
 }

@@ -119,25 +119,18 @@ export function readAddress(bytes: Uint8Array, at: number, family: number): stri
   return any ? 'any' : text;
 }
 
-/** The address of `length` bytes at `at`: IPv4 of 4, IPv6 of 16, else hexadecimal digits. */
-export function readIp(bytes: Uint8Array, at: number, length: number): string {
-  if (length === 4) return readIPv4(bytes, at);
-  if (length === 16) return readIPv6(bytes, at);
-  return hexadecimal(bytes, at, length);
-}
-
 function hexadecimal(bytes: Uint8Array, at: number, length: number): string {
   let text = '';
   for (let i = at; i < at + length; i++) text += (bytes[i] as number).toString(16).padStart(2, '0');
   return text;
 }
 
-/** In place of a family: the length of an address decides. */
+/** In place of a family: the length of an address decides, 4 bytes or 16. */
 export const ANY_FAMILY = -1;
 
 /**
  * The address of `length` bytes at `at`, of a family. One that is neither IPv4 nor IPv6 (a label of
- * MPLS) is hexadecimal digits, whatever its length; with {@link ANY_FAMILY} see {@link readIp}.
+ * MPLS) is hexadecimal digits, whatever its length; so is one of {@link ANY_FAMILY} that has neither's.
  *
  * @throws DecodeError for an IPv4 address that has not 4 bytes, or an IPv6 one that has not 16
  */
@@ -159,7 +152,9 @@ export function readIpOf(
       });
     }
   } else if (family !== ANY_FAMILY) return hexadecimal(bytes, at, length);
-  return readIp(bytes, at, length);
+  if (length === 4) return readIPv4(bytes, at);
+  if (length === 16) return readIPv6(bytes, at);
+  return hexadecimal(bytes, at, length);
 }
 
 /** AF_INET or AF_INET6 for the text of an address, undefined for anything else. */
@@ -167,6 +162,14 @@ export function addressFamily(text: string): typeof AF_INET | typeof AF_INET6 | 
   if (isIPv4(text)) return AF_INET;
   if (isIPv6(text) && !text.includes('%')) return AF_INET6;
   return undefined;
+}
+
+/** An address as it is read: IPv6 in the form of RFC 5952. Other text stays as it is. */
+export function canonicalAddress(text: string): string {
+  if (addressFamily(text) !== AF_INET6) return text;
+  const bytes = new Uint8Array(16);
+  writeIPv6(bytes, 0, text);
+  return readIPv6(bytes, 0);
 }
 
 /** The family of the first of some addresses that says one; AF_UNSPEC if none does. */
@@ -214,8 +217,8 @@ function writeHex(bytes: Uint8Array, at: number, text: string): void {
   }
 }
 
-/** The bytes that an address takes, as {@link readIp} reads it. */
-export function ipLength(text: string, field: string): number {
+/** The bytes that an address takes. */
+function ipLength(text: string, field: string): number {
   const family = addressFamily(text);
   if (family !== undefined) return family === AF_INET ? 4 : 16;
   if (/^([0-9a-f]{2})*$/i.test(text)) return text.length / 2;
@@ -233,7 +236,7 @@ export function ipLengthOf(text: string, family: number, field: string): number 
   return ipLength(text, field);
 }
 
-/** Writes an address of {@link ipLength} bytes. */
+/** Writes an address of {@link ipLengthOf} bytes. */
 export function writeIp(bytes: Uint8Array, at: number, text: string, field: string): void {
   const family = addressFamily(text);
   if (family === undefined) writeHex(bytes, at, text);

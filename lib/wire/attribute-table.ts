@@ -4,6 +4,7 @@
  * from the tables (tools/codec).
  * @module
  */
+import type { AF_INET, AF_INET6 } from './address.ts';
 import type { Enumeration, Flags } from './names.ts';
 import type { NumberType, Struct } from './struct.ts';
 
@@ -18,11 +19,8 @@ export type Payload =
   | { readonly type: 'list'; readonly struct: Struct; readonly repeated?: true }
   /** xfrm_address_t: 16 bytes, of the message's family. */
   | { readonly type: 'address' }
-  /**
-   * An address whose length says its family: 4 bytes or 16. Others are hexadecimal digits.
-   * `strict`: it must have the length that the message's family has.
-   */
-  | { readonly type: 'ip'; readonly strict?: true }
+  /** An address of its length: 4 bytes or 16. It is of the message's family unless one is stated. */
+  | { readonly type: 'ip'; readonly family?: typeof AF_INET | typeof AF_INET6 }
   /** A link-layer address, of any length. */
   | { readonly type: 'lladdr' }
   /** Text; written with a NUL at its end, read with or without. `repeated`: an attribute each. */
@@ -67,6 +65,11 @@ export type Payload =
 export interface Option {
   /** What chooses it. */
   readonly values: readonly (string | number)[];
+  /**
+   * Those of the values with which the addresses in the space are IPv6; with the others they are
+   * IPv4. Left out: they are of the message's family.
+   */
+  readonly inet6?: readonly string[];
   /** Its property. */
   readonly name: string;
   readonly doc: string;

@@ -1,12 +1,12 @@
 /**
  * Checks of the objects that callers pass to clients, before anything is sent. The encoders check the
  * range of each value; here is what they can't see: misspelled and missing properties, values of the
- * wrong type, and addresses of mixed families.
+ * wrong type, addresses of mixed families, and properties that belong to another kind.
  * @module
  */
 import { AF_INET, addressFamily } from './address.ts';
-import { EncodeError } from './error.ts';
-import type { Member, Shape } from './shape.ts';
+import { EncodeError, shown } from './error.ts';
+import type { Choice, Member, Shape } from './shape.ts';
 
 /**
  * Refuses what nothing can be made of.
@@ -30,6 +30,29 @@ export function checkProperties(value: unknown, of: Shape, path: readonly string
     if (properties[name] === undefined) throw new EncodeError('is missing', [...path, name]);
   }
   for (const group of of.families) checkFamilies(properties, group, path);
+  for (const choice of of.choices) checkChoice(properties, choice, path);
+}
+
+/** Refuses what belongs to another kind: the kernel would read it as what it is not, or not at all. */
+function checkChoice(
+  properties: Readonly<Record<string, unknown>>,
+  { by, names, options, raw }: Choice,
+  path: readonly string[],
+): void {
+  const { [by]: given } = properties;
+  const chosen = typeof given === 'number' ? (names?.name(given) ?? given) : given;
+  for (const [name, values] of options) {
+    if (properties[name] === undefined) continue;
+    const refuse = (reason: string) => {
+      throw new EncodeError(reason, [...path, name]);
+    };
+    const wanted = values.join(', ');
+    if (chosen === undefined) refuse(`needs ${by} beside it: ${wanted}`);
+    if (!values.includes(chosen as string)) {
+      refuse(`goes with ${by} ${wanted}; here it is ${shown(chosen)}`);
+    }
+    if (properties[raw] !== undefined) refuse(`and ${raw} are the same: give one of them`);
+  }
 }
 
 /** The property that was meant, if one is but two letters away; else all there are. */
@@ -73,6 +96,8 @@ function checkMember(value: unknown, { holds, shape }: Member, path: readonly st
       break;
     case 'text':
       if (typeof value !== 'string') throw new EncodeError('is no string', path);
+      // The kernel reads text up to there only.
+      if (value.includes('\0')) throw new EncodeError('holds a NUL', path);
       break;
     case 'u16':
       if (!Number.isInteger(value) || (value as number) >>> 16 !== 0) {

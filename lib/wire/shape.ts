@@ -3,6 +3,7 @@
  * @module
  */
 import type { Attribute, AttributeTable } from './attribute-table.ts';
+import { Enumeration } from './names.ts';
 import type { Field, Struct } from './struct.ts';
 
 /** What a property holds. What is `other`, the encoders check. */
@@ -12,6 +13,18 @@ export interface Member {
   readonly shape?: Shape;
 }
 
+/** Properties of which one may be there: the one that another property chooses. */
+export interface Choice {
+  /** The property that chooses. */
+  readonly by: string;
+  /** The names of its numbers. */
+  readonly names?: Enumeration<string> | undefined;
+  /** What chooses each, by name where there is one. */
+  readonly options: ReadonlyMap<string, readonly (string | number)[]>;
+  /** The property that may hold any of them, as bytes. */
+  readonly raw: string;
+}
+
 /** The properties an object may have. */
 export interface Shape {
   readonly members: ReadonlyMap<string, Member>;
@@ -19,6 +32,7 @@ export interface Shape {
   readonly required: readonly string[];
   /** Addresses that must be of one family, in groups. */
   readonly families: readonly (readonly string[])[];
+  readonly choices: readonly Choice[];
 }
 
 const HOLDS: Partial<Record<Field['type'] | Attribute['type'], Member['holds']>> = {
@@ -46,7 +60,7 @@ export function shapeWith(
     name,
     typeof of === 'string' ? { holds: of } : { holds: 'object', shape: of },
   ]);
-  return { members: new Map(all), required, families: [] };
+  return { members: new Map(all), required, families: [], choices: [] };
 }
 
 /** Attributes that are sent as they are: see RawAttribute. */
@@ -79,7 +93,23 @@ function shapeOfStruct(struct: Struct): Shape {
     members: new Map(fields.map((field) => [field.name, memberOfField(field)])),
     required: struct.whole ? fields.map(({ name }) => name) : [],
     families: [...groups.values()],
+    choices: [],
   };
+}
+
+/** The choices in a space. */
+function choicesOf({ attributes }: AttributeTable): Choice[] {
+  return attributes.flatMap((of) => {
+    if (of.type !== 'choice') return [];
+    const by = attributes.find(({ number }) => number === of.by);
+    if (by === undefined) throw new Error(`no attribute ${of.by} beside ${of.kernel}`);
+    const names = 'names' in by && by.names instanceof Enumeration ? by.names : undefined;
+    const options = of.options.map(({ name, values }): [string, (string | number)[]] => [
+      name,
+      values.map((one) => (typeof one === 'number' ? (names?.name(one) ?? one) : one)),
+    ]);
+    return [{ by: by.name, names, options: new Map(options), raw: of.name }];
+  });
 }
 
 function membersOf(of: Attribute): [string, Member][] {
@@ -130,5 +160,10 @@ export function shape(
     for (const [name, member] of membersOf(attribute)) members.set(name, member);
   }
   members.set('unknown', UNKNOWN);
-  return { members, required: [...of.required, ...required], families: of.families };
+  return {
+    members,
+    required: [...of.required, ...required],
+    families: of.families,
+    choices: choicesOf(table),
+  };
 }

@@ -1,28 +1,83 @@
 /**
- * Text that came from the kernel or a peer, or goes there. Each byte is one character (Latin-1), so
- * that none is lost.
+ * Text that came from the kernel or a peer, or goes there. It is UTF-8; the kernel does not check that.
+ * A byte that is part of no UTF-8 character becomes the lone surrogate U+DC00 + byte (U+DC80 to U+DCFF,
+ * which no UTF-8 can hold), so that text becomes the bytes again that it came from.
  * @module
  */
+import { isUtf8 } from 'node:buffer';
 import { EncodeError } from './error.ts';
 
-/** The bytes up to the first NUL, or `length` of them, as text; bytes above 127 as Latin-1. */
-export function readText(bytes: Uint8Array, at: number, length: number): string {
+const SURROGATE = 0xdc00;
+/** Whether a UTF-16 code unit, alone, stands for a byte that is no UTF-8. */
+const isByte = (code: number): boolean => code >= SURROGATE + 0x80 && code <= SURROGATE + 0xff;
+
+const decoder = new TextDecoder('utf-8', { ignoreBOM: true });
+
+/** The bytes from `at` to `end` as text. */
+function decode(bytes: Uint8Array, at: number, end: number): string {
   let text = '';
-  for (let i = at; i < at + length; i++) {
+  for (let i = at; i < end; i++) {
     const byte = bytes[i] as number;
-    if (byte === 0) break;
+    if (byte > 0x7f) return text + decodeWide(bytes.subarray(i, end));
     text += String.fromCharCode(byte);
   }
   return text;
 }
 
+function decodeWide(bytes: Uint8Array): string {
+  if (isUtf8(bytes)) return decoder.decode(bytes);
+  let text = '';
+  for (let i = 0; i < bytes.length; ) {
+    const byte = bytes[i] as number;
+    // By its first byte (RFC 3629 section 3); what may not begin a character is none of any length.
+    const character = bytes.subarray(
+      i,
+      i + (byte < 0x80 ? 1 : byte < 0xe0 ? 2 : byte < 0xf0 ? 3 : 4),
+    );
+    if (isUtf8(character)) {
+      text += decoder.decode(character);
+      i += character.length;
+    } else {
+      text += String.fromCharCode(SURROGATE + byte);
+      i++;
+    }
+  }
+  return text;
+}
+
+/** The bytes up to the first NUL, or `length` of them, as text. */
+export function readText(bytes: Uint8Array, at: number, length: number): string {
+  let end = at;
+  while (end < at + length && bytes[end] !== 0) end++;
+  return decode(bytes, at, end);
+}
+
 /** `length` bytes as text, without the NUL at the end if there is one. */
 export function readString(bytes: Uint8Array, at: number, length: number): string {
-  let text = '';
   const end = at + length;
-  const last = length > 0 && bytes[end - 1] === 0 ? end - 1 : end;
-  for (let i = at; i < last; i++) text += String.fromCharCode(bytes[i] as number);
-  return text;
+  return decode(bytes, at, length > 0 && bytes[end - 1] === 0 ? end - 1 : end);
+}
+
+/**
+ * The bytes that a text takes.
+ * @throws EncodeError for half a surrogate pair that stands for no byte
+ */
+export function textSize(text: string, ...path: string[]): number {
+  let size = text.length;
+  for (let i = 0; i < text.length; i++) {
+    if (text.charCodeAt(i) <= 0x7f) continue;
+    const point = text.codePointAt(i) as number;
+    if (point > 0xffff) {
+      size += 2; // four bytes of two code units
+      i++;
+    } else if (!isByte(point)) {
+      if (point >= 0xd800 && point <= 0xdfff) {
+        throw new EncodeError(`character ${i} is half a surrogate pair`, path);
+      }
+      size += point > 0x7ff ? 2 : 1;
+    }
+  }
+  return size;
 }
 
 /** Writes text into a field of `room` bytes; undefined is empty. */
@@ -34,24 +89,59 @@ export function writeText(
   field: string,
 ): void {
   if (text === undefined) return;
-  if (text.length > room) {
-    throw new EncodeError(`has ${text.length} characters, ${room} fit`, [field]);
+  const most = Math.min(text.length, room);
+  for (let i = 0; i < most; i++) {
+    const code = text.charCodeAt(i);
+    if (code > 0x7f) break;
+    bytes[at + i] = code;
+    if (i === text.length - 1) return;
   }
+  const size = textSize(text, field);
+  if (size > room) throw new EncodeError(`has ${size} bytes, ${room} fit`, [field]);
+  writeWide(bytes, at, text);
+}
+
+function writeWide(bytes: Uint8Array, at: number, text: string): void {
+  let to = at;
   for (let i = 0; i < text.length; i++) {
     const code = text.charCodeAt(i);
-    if (code > 255) throw new EncodeError(`character ${i} is no byte`, [field]);
-    bytes[at + i] = code;
+    if (code <= 0x7f) {
+      bytes[to++] = code;
+      continue;
+    }
+    const point = text.codePointAt(i) as number;
+    if (isByte(point)) {
+      bytes[to++] = point - SURROGATE;
+      continue;
+    }
+    if (point > 0xffff) {
+      i++;
+      bytes[to++] = 0xf0 | (point >> 18);
+      bytes[to++] = 0x80 | ((point >> 12) & 0x3f);
+      bytes[to++] = 0x80 | ((point >> 6) & 0x3f);
+    } else if (point > 0x7ff) {
+      bytes[to++] = 0xe0 | (point >> 12);
+      bytes[to++] = 0x80 | ((point >> 6) & 0x3f);
+    } else bytes[to++] = 0xc0 | (point >> 6);
+    bytes[to++] = 0x80 | (point & 0x3f);
   }
 }
 
+/** The bytes of a text. @throws EncodeError as {@link textSize} does */
+export function textBytes(text: string): Uint8Array {
+  const bytes = new Uint8Array(textSize(text));
+  writeText(bytes, 0, text, bytes.length, '');
+  return bytes;
+}
+
 /**
- * The bytes that a text of stated length takes: one for each character, and unless the length says
- * otherwise a NUL.
+ * The bytes that a text of stated length takes: its own, and unless the length says otherwise a NUL.
  */
 export function textLength(length: number | undefined, text = '', field = ''): number {
-  const bytes = length ?? text.length + 1;
-  if (bytes !== text.length && bytes !== text.length + 1) {
-    throw new EncodeError(`${text.length} characters do not take ${bytes} bytes`, [field]);
+  const size = textSize(text, field);
+  const bytes = length ?? size + 1;
+  if (bytes !== size && bytes !== size + 1) {
+    throw new EncodeError(`a text of ${size} bytes does not take ${bytes}`, [field]);
   }
   return bytes;
 }
@@ -86,19 +176,21 @@ export function readName(bytes: Uint8Array, at: number): string {
   return name;
 }
 
-// C0 and C1 control characters, and the characters that reorder or hide text on a terminal.
-// biome-ignore lint/suspicious/noControlCharactersInRegex: they are what is looked for
-const UNSAFE = /[\u0000-\u001f\u007f-\u009f\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\\]/g;
+// C0 and C1 control characters, the characters that reorder or hide text on a terminal, and bytes.
+const UNSAFE =
+  // biome-ignore lint/suspicious/noControlCharactersInRegex: they are what is looked for
+  /[\u0000-\u001f\u007f-\u009f\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\\]|\p{Surrogate}/gu;
 
 /**
- * Makes foreign text safe to print: control characters become `\xNN` or `\uNNNN`, a backslash
- * is doubled. An interface name may hold any byte but `/`, NUL and white space, escape sequences
- * included, even when it was set inside a container.
+ * Makes foreign text safe to print: control characters become `\xNN` or `\uNNNN`, a byte that is no
+ * UTF-8 `\xNN`, a backslash is doubled. An interface name may hold any byte but `/`, NUL and white
+ * space, escape sequences included, even when it was set inside a container.
  */
 export function printable(text: string): string {
   return text.replace(UNSAFE, (character) => {
     if (character === '\\') return '\\\\';
-    const code = character.charCodeAt(0);
+    const unit = character.charCodeAt(0);
+    const code = isByte(unit) ? unit - SURROGATE : unit;
     return code < 256
       ? `\\x${code.toString(16).padStart(2, '0')}`
       : `\\u${code.toString(16).padStart(4, '0')}`;

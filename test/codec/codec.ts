@@ -7,7 +7,7 @@
  * and the value (x); the memory it writes to is there and zero.
  * @module
  */
-import { ipLength, readIp, writeIp } from '../../lib/wire/address.ts';
+import { ipLengthOf, readIpOf, writeIp } from '../../lib/wire/address.ts';
 import type { RawAttribute } from '../../lib/wire/attribute.ts';
 import {
   align4,
@@ -20,7 +20,7 @@ import { LE } from '../../lib/wire/endian.ts';
 import { tooShort, within } from '../../lib/wire/error.ts';
 import type { Input } from '../../lib/wire/input.ts';
 import { u32 } from '../../lib/wire/integer.ts';
-import { readString, writeText } from '../../lib/wire/text.ts';
+import { readString, textSize, writeText } from '../../lib/wire/text.ts';
 import type { MessageWriter } from '../../lib/wire/writer.ts';
 
 /** Two floors down. */
@@ -74,8 +74,9 @@ export function writeInner(w: MessageWriter, x: Input<Inner>): void {
           break;
         case 2:
           if (x.label !== undefined) {
-            const p = w.attribute(2, x.label.length + 1);
-            writeText(w.bytes, p, x.label, x.label.length, 'label');
+            const size = textSize(x.label, 'label');
+            const p = w.attribute(2, size + 1);
+            writeText(w.bytes, p, x.label, size, 'label');
           }
           break;
       }
@@ -135,8 +136,9 @@ export function writeOuter(w: MessageWriter, x: Input<Outer>): void {
       switch (type) {
         case 1:
           if (x.kind !== undefined) {
-            const p = w.attribute(1, x.kind.length + 1);
-            writeText(w.bytes, p, x.kind, x.kind.length, 'kind');
+            const size = textSize(x.kind, 'kind');
+            const p = w.attribute(1, size + 1);
+            writeText(w.bytes, p, x.kind, size, 'kind');
           }
           break;
         case 2:
@@ -173,7 +175,14 @@ export interface Toy {
 }
 
 /** Reads the attributes between `at` and `end` into `into`. */
-export function readToy(v: DataView, b: Uint8Array, at: number, end: number, into: Toy): void {
+export function readToy(
+  v: DataView,
+  b: Uint8Array,
+  at: number,
+  end: number,
+  family: number,
+  into: Toy,
+): void {
   while (at < end) {
     const length = attributeLength(v, at, end);
     const p = at + NLA_HDRLEN;
@@ -184,7 +193,7 @@ export function readToy(v: DataView, b: Uint8Array, at: number, end: number, int
         into.bytes = b.slice(p, p + n);
         break;
       case 2: // TOY_GATEWAY
-        into.gateway = readIp(b, p, n);
+        into.gateway = readIpOf(b, p, n, family, 'TOY_GATEWAY');
         break;
       case 3: // TOY_NAME
         into.name = readString(b, p, n);
@@ -233,7 +242,7 @@ const TOY: Readonly<Record<number, string>> = {
 const TOY_ORDER = [1, 2, 3, 4, 5, 6];
 
 /** Writes the attributes that are given, then the unknown ones. */
-export function writeToy(w: MessageWriter, x: Input<Toy>): void {
+export function writeToy(w: MessageWriter, x: Input<Toy>, family: number): void {
   let type = 0;
   try {
     for (type of TOY_ORDER) {
@@ -246,15 +255,16 @@ export function writeToy(w: MessageWriter, x: Input<Toy>): void {
           break;
         case 2:
           if (x.gateway !== undefined) {
-            const size = ipLength(x.gateway, 'gateway');
+            const size = ipLengthOf(x.gateway, family, 'gateway');
             const p = w.attribute(2, size);
             writeIp(w.bytes, p, x.gateway, 'gateway');
           }
           break;
         case 3:
           if (x.name !== undefined) {
-            const p = w.attribute(3, x.name.length + 1);
-            writeText(w.bytes, p, x.name, x.name.length, 'name');
+            const size = textSize(x.name, 'name');
+            const p = w.attribute(3, size + 1);
+            writeText(w.bytes, p, x.name, size, 'name');
           }
           break;
         case 4:

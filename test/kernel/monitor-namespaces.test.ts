@@ -6,6 +6,7 @@ import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { text } from 'node:stream/consumers';
 import { test } from 'node:test';
+import { RouteClient } from '../../lib/index.ts';
 import { NetlinkSocket } from '../../lib/socket/index.ts';
 import { checkLine } from '../schema.ts';
 import { NETLINK_XFRM, otherNamespace } from './socket-support.ts';
@@ -185,6 +186,28 @@ test('--who names the process whose port id the header claims, escaped, or unkno
   process.title = title;
   monitor.kill('SIGINT');
   await once(monitor, 'close');
+});
+
+test('--who names the process of an event of rtnetlink, too', async () => {
+  const args = ['--who', '--json', '--count', '2', 'ipv4-ifaddr', 'kind=NEWADDR'];
+  const monitor = spawn(process.execPath, [program, 'monitor', ...args], { env });
+  const out = text(monitor.stdout);
+  await once(monitor.stderr, 'data');
+  await using client = new RouteClient();
+  const address = { index: 1, local: '127.7.7.7', prefixLength: 32 };
+  await client.addAddress(address);
+  // ip is gone by the time anybody looks.
+  monitor.kill('SIGSTOP');
+  spawnSync('ip', ['address', 'add', '127.7.7.8/32', 'dev', 'lo']);
+  monitor.kill('SIGCONT');
+  await once(monitor, 'close');
+  await client.deleteAddress(address);
+  await client.deleteAddress({ ...address, local: '127.7.7.8' });
+  const lines = (await out).trim().split('\n');
+  for (const line of lines) checkLine(line);
+  const [ours, gone] = lines.map((line) => JSON.parse(line).claimedBy);
+  assert.equal(ours.pid, process.pid);
+  assert.equal(gone, null);
 });
 
 test('wrong usage is told', () => {

@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
 import { subscribe, unsubscribe } from 'node:diagnostics_channel';
+import { once } from 'node:events';
 import { existsSync, readFileSync } from 'node:fs';
 import { test } from 'node:test';
 import {
@@ -16,6 +17,7 @@ import {
   type XfrmKinds,
   XfrmMonitor,
   type XfrmMonitorOptions,
+  type XfrmPolicy,
 } from '../../lib/index.ts';
 import { otherNamespace } from './socket-support.ts';
 import { assertEqual } from './storm.ts';
@@ -345,4 +347,43 @@ test('a listener that throws is an uncaught exception, and robs no other', () =>
   const { stdout, stderr } = spawnSync(process.execPath, args, { encoding: 'utf8' });
   const lines = stdout.trim().split('\n').sort();
   assert.deepEqual(lines, ['added', 'refreshed', 'removed', 'uncaught mine'], stderr);
+});
+
+test('while a slow loop has stopped the reading, the tables do not claim to be right', async () => {
+  await using client = new XfrmClient();
+  await using monitor = await XfrmMonitor.open({ highWaterMark: 1 });
+  const loop = monitor[Symbol.asyncIterator]();
+  await loop.next();
+  const changes = 20;
+  for (let i = 0; i < changes; i++) {
+    await client.addPolicy({
+      dir: 'out',
+      selector: { family: 'inet', sport: i + 1, sportMask: 0xffff },
+    });
+  }
+  // What was queued before it stopped has been read when this turn of the event loop is over.
+  await new Promise((turn) => setTimeout(turn, 50));
+  assert(monitor.policies.size < changes);
+  assert.deepEqual([monitor.synced, monitor.snapshot().synced], [false, false]);
+  await loop.return?.();
+  await monitor.refresh();
+  assert.deepEqual([monitor.policies.size, monitor.synced], [changes, true]);
+  await client.flushPolicies();
+});
+
+test('a policy that is set anew is updated, if only its time of making is another', async () => {
+  await using client = new XfrmClient();
+  await using monitor = await XfrmMonitor.open();
+  const policy = { dir: 'out', selector: { family: 'inet' } } as const;
+  const adding = once(monitor, 'added') as Promise<[{ value: XfrmPolicy }]>;
+  await client.addPolicy(policy);
+  const [added] = await adding;
+  // The kernel counts seconds.
+  await new Promise((second) => setTimeout(second, 1100));
+  const updated = once(monitor, 'updated');
+  await client.updatePolicy(policy);
+  const [{ fields, before, value }] = await updated;
+  assert.deepEqual([fields, before], [['current'], added.value]);
+  assert(value.current.addTime > before.current.addTime);
+  await client.flushPolicies();
 });

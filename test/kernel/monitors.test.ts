@@ -98,6 +98,22 @@ test('a slow loop over several namespaces loses nothing without a word', async (
   await here.flushPolicies();
 });
 
+test('a slow loop keeps nothing of namespaces that came and went meanwhile', async () => {
+  await using monitors = await XfrmMonitors.open({ namespaces: { here: undefined } });
+  const loop = monitors[Symbol.asyncIterator]();
+  await loop.next();
+  for (let i = 0; i < 3; i++) {
+    await using other = await otherNamespace();
+    await monitors.add(`there ${i}`, other.path);
+    await monitors.remove(`there ${i}`);
+  }
+  await using client = new XfrmClient();
+  await client.addPolicy(policy(1));
+  const { value } = await loop.next();
+  assert.deepEqual([value?.label, value?.kind], ['here', 'added']);
+  await client.flushPolicies();
+});
+
 test('what cannot be watched is said, and wrong options are named', async () => {
   const missing = { namespaces: { a: undefined, b: '/run/no-such-namespace' } };
   await assert.rejects(XfrmMonitors.open(missing), /no-such-namespace|ENOENT/);

@@ -1,9 +1,11 @@
 /** RouteClient against real kernels: what it makes is what `ip -json` shows, and what it lists too. */
 import assert from 'node:assert/strict';
+import { execFileSync } from 'node:child_process';
 import { openSync } from 'node:fs';
 import { test } from 'node:test';
 import { inspect } from 'node:util';
 import { KernelError, RouteClient } from '../../lib/index.ts';
+import type { AddressFamily } from '../../lib/route/names.ts';
 import { EncodeError } from '../../lib/wire/error.ts';
 import {
   addressAsShown,
@@ -134,6 +136,46 @@ for (const [kind, add, info, data] of [
   });
 }
 
+ipAll('link add c0 type veth peer name c1');
+const noVlan = withoutKind('link add link c0 name k0 type vlan id 5', 'link del k0');
+ipAll('link del c0');
+
+test('a VLAN that was listed can be added again, and changed', { skip: noVlan }, async () => {
+  await withPair(async (client) => {
+    const vlanOf = () => {
+      const { linkinfo, link } = shownLink('k0') as { linkinfo: Shown; link: string };
+      return { link, ...linkinfo };
+    };
+    ipAll('link add link c0 name k0 type vlan id 5 reorder_hdr off loose_binding on');
+    const shown = vlanOf();
+    const { linkIndex, info } = await client.getLink({ name: 'k0' });
+    assert(linkIndex !== undefined && info !== undefined);
+    assert.equal(info.vlan?.flags?.mask, 0xffff_ffff);
+    ipAll('link del k0');
+    await client.addLink({ name: 'k0', linkIndex, info });
+    assert.deepEqual(vlanOf(), shown);
+    ipAll('link set k0 type vlan reorder_hdr on gvrp on');
+    assert.notDeepEqual(vlanOf(), shown);
+    await client.changeLink({ name: 'k0' }, { info });
+    assert.deepEqual(vlanOf(), shown);
+  });
+});
+
+test('alternative names are added and taken away, as ip shows', async () => {
+  await withPair(async (client) => {
+    const shown = () => (ipOne('link show dev c0').altnames as string[] | undefined) ?? [];
+    const long = 'a-name-of-more-than-fifteen-bytes';
+    await client.addAltNames({ name: 'c0' }, ['short', long]);
+    assert.deepEqual(shown(), ['short', long]);
+    const { index } = await client.getLink({ name: long });
+    await assert.rejects(client.addAltNames({ index }, ['new', 'c1']), refused('EEXIST'));
+    await client.deleteAltNames({ name: long }, [long, 'new']);
+    assert.deepEqual(shown(), ['short']);
+    await assert.rejects(client.deleteAltNames({ index }, ['none']), refused('ENOENT'));
+    await assert.rejects(client.deleteAltNames({ index }, ['c0']), refused('EINVAL'));
+  });
+});
+
 test('links and ports of bridges are listed as ip shows them', async () => {
   await withPair(async (client) => {
     await client.addLink({ name: 'b0', info: { kind: 'bridge' } });
@@ -169,6 +211,23 @@ test('links and ports of bridges are listed as ip shows them', async () => {
   });
 });
 
+test('names and aliases are UTF-8, as ip has them', async () => {
+  await using client = new RouteClient();
+  const [name, alias] = ['tün-€', 'ä€ 😀'];
+  await client.addLink({ name, info: { kind: 'veth', veth: { peer: { name: 'p\udcff' } } } });
+  try {
+    await client.changeLink({ name }, { alias });
+    same({ ifname: name, ifalias: alias }, ipOne(`link show dev ${name}`), name);
+    const link = await client.getLink({ name });
+    assert.deepEqual([link.name, link.alias], [name, alias]);
+    // A byte that is no UTF-8 is the same byte again in a request.
+    assert.equal((await client.getLink({ name: 'p\udcff' })).linkIndex, link.index);
+    assert(execFileSync('ip', ['-o', 'link']).includes(Buffer.from('p\xff@', 'latin1')));
+  } finally {
+    await client.deleteLink({ name });
+  }
+});
+
 test('addresses are added, changed, listed and removed', async () => {
   await withPair(async (client) => {
     const index = indexOf('c0');
@@ -197,6 +256,10 @@ test('addresses are added, changed, listed and removed', async () => {
     assert.equal((await client.getAddress(index, '10.1.0.1'))?.times?.valid, 2000);
     await client.deleteAddress(again);
     assert.equal(await client.getAddress(index, '10.1.0.1'), undefined);
+    for (const spelled of ['2001:db8::1', '2001:DB8::1', '2001:db8:0:0::0.0.0.1']) {
+      assert.equal((await client.getAddress(index, spelled))?.address, '2001:db8::1', spelled);
+    }
+    assert.equal(await client.getAddress(index, '2001:db8::2'), undefined);
     await assert.rejects(client.deleteAddress(again), refused('EADDRNOTAVAIL'));
   });
 });
@@ -251,11 +314,51 @@ test('routes are added, replaced, looked up, listed and removed', async () => {
     const match = await client.getRoute({ dst: '10.20.1.1', match: true });
     assert.deepEqual([match.dst, match.dstLength], ['10.20.0.0', 16]);
     await assert.rejects(client.getRoute({ dst: '203.0.113.1' }), refused('ENETUNREACH'));
+    const dst = '2001:db8:20::7';
+    const found6 = await client.getRoute({ dst, src: '2001:db8::1', oif: index, mark: 5 });
+    same(
+      { dst: found6.dst, dev: names.get(found6.oif ?? 0), gateway: found6.gateway },
+      ipOne(`-6 route get ${dst} from 2001:db8::1 oif c0 mark 5`),
+      'lookup of IPv6',
+    );
+    const match6 = await client.getRoute({ dst, match: true });
+    assert.deepEqual([match6.dst, match6.dstLength], ['2001:db8:20::', 48]);
+    assert.equal((await client.getRoute({ dst: '2001:db8::1' })).type, 'local');
+    await assert.rejects(client.getRoute({ dst: '3fff::1' }), refused('ENETUNREACH'));
     await client.deleteRoute({ ...routes[0], gateway: '10.1.0.7' });
     for (const route of routes.slice(1)) await client.deleteRoute(route);
     const left = (await client.listRoutes()).items.map(({ dst }) => dst);
     for (const { dst } of routes) assert(!left.includes(dst), dst);
     await assert.rejects(client.deleteRoute(routes[0]), refused('ESRCH'));
+  });
+});
+
+test('a list of a kind of link or a family that the kernel lacks is empty', async () => {
+  await withPair(async (client) => {
+    for (const kind of ['no-such-kind', '']) {
+      assert.equal((await client.listLinks({ kind })).items.length, 0, kind);
+    }
+    const pair = (await client.listLinks({ kind: 'veth' })).items.map(({ name }) => name);
+    assert.deepEqual(pair.sort(), ['c0', 'c1']);
+    await client.addAddress({ index: indexOf('c0'), local: '10.1.0.1', prefixLength: 24 });
+    const lists = {
+      addresses: (family: AddressFamily) => client.listAddresses({ family }),
+      routes: (family: AddressFamily) => client.listRoutes({ family }),
+      netconfs: (family: AddressFamily) => client.listNetconfs({ family }),
+    };
+    for (const [name, list] of Object.entries(lists)) {
+      // Of 12 (AF_NETBEUI) nothing can be there; of MPLS and MCTP something where the kernel has them.
+      for (const family of ['mpls', 'mctp', 'bridge', 12] as const) {
+        const families = (await list(family)).items.map((one) => one.family);
+        assert(
+          families.every((one) => one === family),
+          `${name} of ${family}: ${families}`,
+        );
+      }
+      assert((await list(2)).items.length > 0, name);
+      const all = new Set((await list('unspec')).items.map((one) => one.family));
+      assert(all.has('inet') && all.has('inet6'), name);
+    }
   });
 });
 
@@ -316,6 +419,33 @@ test('neighbours, next hops and settings are listed and got', async () => {
   });
 });
 
+test('proxies are listed apart from neighbours', async () => {
+  await withPair(async (client) => {
+    ipAll(
+      'address add 10.1.0.1/24 dev c0',
+      'neigh add 10.1.0.7 lladdr 02:00:00:00:00:07 dev c0 nud permanent',
+      'neigh add proxy 10.1.0.78 dev c0',
+      'neigh add proxy 2001:db8::78 dev c0',
+      'neigh add proxy 10.1.0.79 dev c1',
+    );
+    const listed = async (filter: Parameters<typeof client.listNeighbours>[0]) => {
+      const { items } = await client.listNeighbours(filter);
+      assert(
+        items.every(({ flags }) => flags.names.includes('proxy') === (filter?.proxy ?? false)),
+      );
+      return items.map(({ dst }) => dst).sort();
+    };
+    const shown = (of: string) => ipJson(`${of} neigh show proxy`).map(({ dst }) => dst);
+    const all = [...shown('-4'), ...shown('-6')];
+    assert.equal(all.length, 3);
+    assert.deepEqual(await listed({ proxy: true }), all.sort());
+    const index = indexOf('c0');
+    assert.deepEqual(await listed({ proxy: true, index }), ['10.1.0.78', '2001:db8::78']);
+    assert.deepEqual(await listed({ proxy: true, family: 'inet6' }), ['2001:db8::78']);
+    assert.deepEqual(await listed({ family: 'inet', index }), ['10.1.0.7']);
+  });
+});
+
 test('forwarding tables are listed apart from neighbours', async () => {
   await withPair(async (client) => {
     await client.addLink({ name: 'b0', info: { kind: 'bridge' } });
@@ -357,6 +487,9 @@ test('wrong arguments of rtnetlink requests are refused by name, and nothing is 
   const cases: [call: () => Promise<unknown>, path: string[], reason: RegExp][] = [
     [() => client.addLink({ name: 'x' }), ['NEWLINK', 'info', 'kind'], /is missing/],
     [() => client.addLink({ name: 'x'.repeat(16) }), ['NEWLINK', 'name'], /at most 15/],
+    [() => client.addLink({ name: 'ü'.repeat(8) }), ['NEWLINK', 'name'], /16 bytes.*at most 15/],
+    [() => client.addLink({ name: 'tà' }), ['NEWLINK', 'name'], /byte a0 for white space/],
+    [() => client.addLink({ name: 't\ud800' }), ['NEWLINK', 'name'], /half a surrogate pair/],
     [() => client.addLink({ name: 'a b' }), ['NEWLINK', 'name'], /no white space/],
     [() => client.addLink({ name: 'a/b' }), ['NEWLINK', 'name'], /can’t be the name/],
     [
@@ -403,6 +536,11 @@ test('wrong arguments of rtnetlink requests are refused by name, and nothing is 
       () => client.addLink({ info: { kind: 'vlan', vlan: { id: 70_000 } } }),
       ['NEWLINK', 'IFLA_LINKINFO', 'IFLA_INFO_DATA', 'IFLA_VLAN_ID', 'id'],
       /70000/,
+    ],
+    [
+      () => client.addLink({ name: 't', info: { kind: 'vti', vti: { local: 'fc00::1' } } }),
+      ['NEWLINK', 'IFLA_LINKINFO', 'IFLA_INFO_DATA', 'IFLA_VTI_LOCAL', 'local'],
+      /"fc00::1" is no address of family 2/,
     ],
     [() => client.getNexthop(5n as never), ['GETNEXTHOP', 'NHA_ID', 'id'], /^5n is no whole/],
     [

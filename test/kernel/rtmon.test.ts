@@ -28,6 +28,9 @@ before(async () => {
   while (readFileSync(file).length === 0) await new Promise((resolve) => setImmediate(resolve));
   await using subscription = subscribe({ groups: ['link'] });
   const events = subscription[Symbol.asyncIterator]();
+  ip(...words('link set lo up'));
+  ip(...words('nexthop add id 7005 dev lo'));
+  ip(...words('nexthop del id 7005'));
   ip(...words('link add recorded type bridge'));
   ip(...words('link del recorded'));
   await next(events, ofKind('DELLINK'));
@@ -51,6 +54,17 @@ test('what rtmon recorded is decoded, with its times', () => {
   for (const line of json) checkLine(line);
   const { time } = JSON.parse(json.at(-1) ?? '');
   assert(Math.abs(Date.parse(time) - Date.now()) < 120_000, time);
+});
+
+test('events of next hop objects are events, though they carry the flag of requests', () => {
+  const { stdout, status } = replay('kind=NEWNEXTHOP', '--json');
+  assert.equal(status, 0);
+  const [line = '', ...more] = stdout.trim().split('\n');
+  checkLine(line);
+  const { kind, nexthop, header } = JSON.parse(line);
+  assert.deepEqual([kind, nexthop.id, header.flags & 1, more], ['NEWNEXTHOP', 7005, 1, []]);
+  assert.match(replay('kind=DELNEXTHOP').stdout, /DELNEXTHOP id 7005/);
+  assert.equal(replay('kind=request').stdout, '');
 });
 
 test('messages of rtnetlink are not printed as iproute2 prints those of XFRM', () => {

@@ -163,7 +163,7 @@ test('what does not fit is refused by name', () => {
     [
       { crypt: { name: 'x'.repeat(65), keyBits: 0 } },
       ['XFRMA_ALG_CRYPT', 'name'],
-      /has 65 characters, 64 fit/,
+      /has 65 bytes, 64 fit/,
     ],
     [
       { crypt: { name: 'x', keyBits: 64, key: new Uint8Array(7) } },

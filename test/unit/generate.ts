@@ -5,7 +5,7 @@
  */
 import { NLM_F_DUMP, NLM_F_MULTI, NLM_F_REQUEST } from '../../lib/netlink/constants.ts';
 import { NLA_F_NESTED } from '../../lib/wire/attribute.ts';
-import type { Attribute, AttributeTable } from '../../lib/wire/attribute-table.ts';
+import type { Attribute, AttributeTable, Option } from '../../lib/wire/attribute-table.ts';
 import { Flags } from '../../lib/wire/names.ts';
 import { NUMBER_SIZE, type NumberType, type Struct } from '../../lib/wire/struct.ts';
 import { attributes, sadAttributes, spdAttributes } from '../../lib/xfrm/attributes.ts';
@@ -232,7 +232,7 @@ function payload(of: Attribute, random: Random, limits: Limits, outer: number): 
     case 'flag':
       return new Uint8Array(0);
     case 'ip':
-      return ipBytes(random, of.strict ? outer : random.pick([-1, -1, 0]));
+      return ipBytes(random, of.family ?? outer);
     case 'lladdr':
     case 'bytes':
       return random.bytes(random.below(20));
@@ -272,6 +272,10 @@ function payload(of: Attribute, random: Random, limits: Limits, outer: number): 
   }
 }
 
+/** The family of the addresses in a space, where what chooses it says it. */
+const familyWith = ({ inet6 }: Option, value: string | number | undefined) =>
+  inet6 === undefined ? undefined : inet6.some((one) => one === value) ? 10 : 2;
+
 /** Attributes of a space, each there or not, in its order, then perhaps one that nobody knows. */
 export function attributesBytes(
   table: AttributeTable,
@@ -295,7 +299,7 @@ export function attributesBytes(
       one,
       option === undefined
         ? random.bytes(random.below(20))
-        : concat(attributesBytes(option.table, random, limits, outer)),
+        : concat(attributesBytes(option.table, random, limits, familyWith(option, value) ?? outer)),
     );
   }
   for (const one of table.attributes) {

@@ -2,25 +2,27 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
+import { ANY_FAMILY } from '../../lib/wire/address.ts';
 import { DecodeError, EncodeError } from '../../lib/wire/error.ts';
 import { MessageWriter } from '../../lib/wire/writer.ts';
 import { readToy, type Toy, writeToy } from '../codec/codec.ts';
 
 function encode(toy: Toy): Uint8Array {
   const writer = new MessageWriter(8);
-  writeToy(writer, toy);
+  writeToy(writer, toy, ANY_FAMILY);
   return writer.written();
 }
 
 function decode(bytes: Uint8Array): Toy {
   const toy: Toy = {};
-  readToy(new DataView(bytes.buffer, bytes.byteOffset, bytes.length), bytes, 0, bytes.length, toy);
+  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
+  readToy(view, bytes, 0, bytes.length, ANY_FAMILY, toy);
   return toy;
 }
 
-const text = fc.string({
-  unit: fc.integer({ min: 1, max: 255 }).map((n) => String.fromCharCode(n)),
-});
+const text = fc
+  .array(fc.oneof(fc.string({ unit: 'binary' }), fc.constantFrom('\udcff', 'é€😀')))
+  .map((parts) => parts.join(''));
 const bytes = fc.uint8Array({ maxLength: 40 });
 const inner = fc.record(
   { mtu: fc.nat(2 ** 31), label: text },

@@ -4,6 +4,7 @@ import { isIPv4 } from 'node:net';
 import { test } from 'node:test';
 import { inspect, isDeepStrictEqual } from 'node:util';
 import fc from 'fast-check';
+import { textSize } from '../../lib/wire/text.ts';
 import { MessageWriter } from '../../lib/wire/writer.ts';
 import { encodeXfrm, type XfrmInput } from '../../lib/xfrm/encode.ts';
 import { KeyMaterial } from '../../lib/xfrm/key.ts';
@@ -143,7 +144,7 @@ function another([path, value]: Leaf, holder: Record<string, unknown>): unknown 
     if (name === 'keyBits')
       return value % 8 > 1 || (value > 0 && value % 8 === 0) ? value - 1 : undefined;
     if (name === 'labelLength') {
-      const { length } = holder.label as string;
+      const length = textSize(holder.label as string);
       return value === length ? length + 1 : length;
     }
     if (name === 'flags' && path[0] === 'header') return value ^ 0x800;
@@ -153,8 +154,11 @@ function another([path, value]: Leaf, holder: Record<string, unknown>): unknown 
   if (typeof value !== 'string') return undefined;
   if (name === 'name') return value === 'x' ? 'y' : 'x';
   if (name === 'label') {
-    if (value === '') return undefined;
-    return `${value[0] === 'x' ? 'y' : 'x'}${value.slice(1)}`;
+    // As many bytes.
+    const [first] = value;
+    if (first === undefined) return undefined;
+    const by = first === 'x' ? 'y' : 'x'.repeat(textSize(first));
+    return `${by}${value.slice(first.length)}`;
   }
   if (/addr|local|remote|^oa$/i.test(name)) {
     if (isIPv4(value)) return value === '192.0.2.9' ? '192.0.2.8' : '192.0.2.9';

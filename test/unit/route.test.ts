@@ -64,7 +64,7 @@ function encode(message: RouteInput): Uint8Array {
   return writer.written().slice();
 }
 
-const text = (value: string) => new Uint8Array(Buffer.from(`${value}\0`, 'latin1'));
+const text = (value: string) => new Uint8Array(Buffer.from(`${value}\0`));
 const ROUTE = [2, 0, 0, 0, 254, 3, 0, 1, 0, 0, 0, 0];
 const LINK = [0, 0, 1, 0, 3, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0];
 
@@ -162,6 +162,16 @@ test('broken messages are one record that says where and why', () => {
     ...[length, 0, 0, 0, 5, 0, 0, 0],
     ...attributes.flat(),
   ];
+  const linkOf = (kind: string, ...data: number[][]) =>
+    message(
+      R.RTM_NEWLINK,
+      LINK,
+      attribute(
+        R.IFLA_LINKINFO,
+        ...attribute(R.IFLA_INFO_KIND, text(kind)),
+        ...attribute(R.IFLA_INFO_DATA, ...data.flat()),
+      ),
+    );
   const multipath = (...bytes: number[]) =>
     message(R.RTM_NEWROUTE, ROUTE, attribute(R.RTA_MULTIPATH, ...bytes));
   const cases: [name: string, bytes: Uint8Array, path: string[], reason: RegExp][] = [
@@ -219,6 +229,29 @@ test('broken messages are one record that says where and why', () => {
       'an IPv6 address of 4 bytes',
       message(R.RTM_NEWADDR, [10, 64, 0, 0, 1, 0, 0, 0], attribute(R.IFA_ADDRESS, 1, 2, 3, 4)),
       ['NEWADDR', 'IFA_ADDRESS'],
+      /an address of family 10 has 16 bytes, not 4/,
+    ],
+    [
+      'an end of a vti of IPv4 with 16 bytes',
+      linkOf('vti', attribute(R.IFLA_VTI_LOCAL, new Uint8Array(16))),
+      ['NEWLINK', 'IFLA_LINKINFO', 'IFLA_INFO_DATA', 'IFLA_VTI_LOCAL'],
+      /an address of family 2 has 4 bytes, not 16/,
+    ],
+    [
+      'an end of an ip6gretap with 4 bytes',
+      linkOf('ip6gretap', attribute(R.IFLA_GRE_REMOTE, 1, 2, 3, 4)),
+      ['NEWLINK', 'IFLA_LINKINFO', 'IFLA_INFO_DATA', 'IFLA_GRE_REMOTE'],
+      /an address of family 10 has 16 bytes, not 4/,
+    ],
+    [
+      'a wrapping in IPv6 whose end has 4 bytes',
+      message(
+        R.RTM_NEWROUTE,
+        ROUTE,
+        attribute(R.RTA_ENCAP, ...attribute(R.LWTUNNEL_IP6_DST, 1, 1, 1, 1)),
+        attribute(R.RTA_ENCAP_TYPE, R.LWTUNNEL_ENCAP_IP6, 0),
+      ),
+      ['NEWROUTE', 'RTA_ENCAP', 'LWTUNNEL_IP6_DST'],
       /an address of family 10 has 16 bytes, not 4/,
     ],
     [
@@ -306,6 +339,25 @@ test('counters may be shorter or longer than they are today', () => {
   );
 });
 
+test('names are UTF-8, and bytes that are none come back as they went', () => {
+  const cases: [bytes: string, name: string, printed: RegExp][] = [
+    ['74c3bc6e30', 'tün0', /NEWLINK {3}tün0 index 3/],
+    ['e282ac20f09f98803030', '€ 😀00', /NEWLINK {3}€ 😀00 index 3/],
+    ['74fc6e30', 't\udcfcn0', /NEWLINK {3}t\\xfcn0 index 3/],
+    ['c3bcc3', 'ü\udcc3', /NEWLINK {3}ü\\xc3 index 3/],
+  ];
+  for (const [bytes, name, printed] of cases) {
+    const payload = new Uint8Array(Buffer.from(`${bytes}00`, 'hex'));
+    const told = message(R.RTM_NEWLINK, LINK, attribute(R.IFLA_IFNAME, payload));
+    const event = whole(told) as RouteEvent;
+    assert(event.kind === 'NEWLINK');
+    assert.equal(event.link.name, name);
+    assert.match(formatEvent(event, pc.createColors(false)), printed);
+    assert.equal(JSON.parse(formatJson(event, false)).link.name, name);
+    assert.equal(hex(encode(event)), hex(told));
+  }
+});
+
 test('a name that holds control characters prints as its escape', () => {
   const name = '\x1b[31m\x7f\x9b';
   const rename = attribute(R.IFLA_IFNAME, text(name));
@@ -313,6 +365,60 @@ test('a name that holds control characters prints as its escape', () => {
   assert(event.kind === 'NEWLINK' && event.link.name === name);
   const line = formatEvent(event, pc.createColors(false));
   assert.match(line, /NEWLINK {3}\\x1b\[31m\\x7f\\x9b index 3 ether up/);
+});
+
+test('a line has every condition of a rule, and of a route', () => {
+  const lineOf = (input: RouteInput) =>
+    formatEvent(whole(encode(input)) as RouteEvent, pc.createColors(false)).slice(23);
+  const base = { family: 'inet', action: 'to-table', table: 300 } as const;
+  const all = 0xffff_ffff;
+  const rules: [rule: RouteInput<RouteEvent & { kind: 'NEWRULE' }>['rule'], line: string][] = [
+    [
+      {
+        ...base,
+        priority: 101,
+        flags: ['invert', 'iif-detached'],
+        iifName: 'eth0',
+        mark: 5,
+        markMask: all,
+        uidRange: { start: 1000, end: 2000 },
+        ipProto: 6,
+        sportRange: { start: 1, end: 9 },
+        dportRange: { start: 80, end: 80 },
+        sportMask: 0xffff,
+        dportMask: 0xfff,
+        tunnelId: 5n,
+        suppressPrefixLength: all,
+        suppressGroup: all,
+      },
+      'priority 101 inet not from all iif eth0 mark 0x5/0xffffffff uidrange 1000-2000 ipproto 6 ' +
+        'sport 1-9 dport 80/0xfff tun_id 5 table 300 iif-detached',
+    ],
+    [
+      { ...base, table: 0, tos: 16, l3mdev: 1, flags: ['permanent'] },
+      'priority 0 inet from all tos 0x10 table of the VRF',
+    ],
+    [
+      {
+        ...base,
+        family: 'inet6',
+        dscp: 8,
+        dscpMask: 0x3f,
+        flowLabel: 0x12,
+        flowLabelMask: 0xff,
+        suppressPrefixLength: 0,
+        suppressGroup: 7,
+      },
+      'priority 0 inet6 from all dscp 0x8 flowlabel 0x12/0xff table 300 suppress_prefixlength 0 ' +
+        'suppress_ifgroup 7',
+    ],
+  ];
+  for (const [rule, line] of rules) assert.equal(lineOf({ kind: 'NEWRULE', rule }), line);
+  const route = { family: 'inet', type: 'unicast', table: 254, tos: 16, oif: 2, iif: 3 } as const;
+  assert.equal(
+    lineOf({ kind: 'NEWROUTE', route }),
+    'default iif ifindex 3 tos 0x10 ifindex 2 table 254 protocol unspec',
+  );
 });
 
 test('what does not fit into rtnetlink is refused by name', () => {
@@ -329,6 +435,16 @@ test('what does not fit into rtnetlink is refused by name', () => {
       /no address of family 2/,
     ],
     [{ via: { family: 'inet6', address: '192.0.2.1' } }, ['RTA_VIA'], /no address of family 10/],
+    [
+      { encapType: 'ip', encapIp: { dst: 'fc00::1' } },
+      ['RTA_ENCAP', 'LWTUNNEL_IP_DST'],
+      /"fc00::1" is no address of family 2/,
+    ],
+    [
+      { nexthops: [{ encapType: 'ip6', encapIp6: { src: '10.0.0.1' } }] },
+      ['RTA_MULTIPATH', 'RTA_ENCAP', 'LWTUNNEL_IP6_SRC'],
+      /no address of family 10/,
+    ],
     [{ metrics: { mtu: -1 } }, ['RTA_METRICS', 'RTAX_MTU'], /-1 is no whole number/],
   ];
   for (const [route, path, reason] of cases) {
@@ -341,5 +457,42 @@ test('what does not fit into rtnetlink is refused by name', () => {
         return true;
       },
     );
+  }
+});
+
+test('the ends of a tunnel are of the family that its kind has', () => {
+  const kinds: Record<string, ['vti' | 'tunnel' | 'gre', family: 4 | 6]> = {
+    vti: ['vti', 4],
+    vti6: ['vti', 6],
+    ipip: ['tunnel', 4],
+    sit: ['tunnel', 4],
+    ip6tnl: ['tunnel', 6],
+    gre: ['gre', 4],
+    gretap: ['gre', 4],
+    erspan: ['gre', 4],
+    ip6gre: ['gre', 6],
+    ip6gretap: ['gre', 6],
+    ip6erspan: ['gre', 6],
+  };
+  for (const [kind, [property, family]] of Object.entries(kinds)) {
+    for (const [remote, of] of [
+      ['192.0.2.1', 4],
+      ['fc00::1', 6],
+    ] as const) {
+      const info = { kind, [property]: { remote } };
+      const add = () => encode({ kind: 'request', message: 'NEWLINK', link: { info } });
+      if (of === family) {
+        const decoded = whole(add());
+        assert('link' in decoded);
+        assert.deepEqual(decoded.link.info, info);
+      } else {
+        assert.throws(add, (error: unknown) => {
+          assert(error instanceof EncodeError, inspect(error));
+          assert.equal(error.path.at(-1), 'remote');
+          assert.match(error.reason, /is no address of family/);
+          return true;
+        });
+      }
+    }
   }
 });

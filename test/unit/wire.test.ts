@@ -1,12 +1,21 @@
 /** Addresses, integers and text. */
 import assert from 'node:assert/strict';
+import { isUtf8 } from 'node:buffer';
 import { BlockList, isIPv6 } from 'node:net';
 import { test } from 'node:test';
 import fc from 'fast-check';
 import { AF_INET, AF_INET6, AF_UNSPEC, readAddress } from '../../lib/wire/address.ts';
 import { readU64 } from '../../lib/wire/integer.ts';
 import { Enumeration, Flags } from '../../lib/wire/names.ts';
-import { printable, readName, readText } from '../../lib/wire/text.ts';
+import {
+  printable,
+  readName,
+  readString,
+  readText,
+  textBytes,
+  textSize,
+  writeText,
+} from '../../lib/wire/text.ts';
 
 const bytesOf = (text: string) => Uint8Array.from(Buffer.from(text.replaceAll(' ', ''), 'hex'));
 
@@ -80,11 +89,38 @@ test('a name ends at its NUL, and the next one is not mistaken for it', () => {
   assert.equal(readText(bytesOf('6162'), 0, 2), 'ab');
 });
 
+test('bytes become text and the same bytes again, as UTF-8 where they are', () => {
+  const valid = fc.string({ unit: 'binary' }).map((text) => Buffer.from(text));
+  const bytes = fc.array(fc.oneof(fc.uint8Array({ maxLength: 4 }), valid)).map(Buffer.concat);
+  fc.assert(
+    fc.property(bytes, (some) => {
+      const text = readString(Buffer.concat([some, Buffer.of(0)]), 0, some.length + 1);
+      assert.deepEqual(Buffer.from(textBytes(text)), some);
+      assert.equal(textSize(text), some.length);
+      if (isUtf8(some)) assert.equal(text, some.toString());
+      else assert.match(text, /\p{Surrogate}/u);
+    }),
+  );
+  // Overlong, a surrogate, beyond Unicode, cut short: RFC 3629 section 3.
+  for (const wrong of ['c0af', 'eda080', 'f4908080', 'e282', 'f09f98', '80', 'ff']) {
+    const expected = bytesOf(wrong).reduce(
+      (so, byte) => so + String.fromCharCode(0xdc00 + byte),
+      '',
+    );
+    assert.equal(readText(bytesOf(wrong), 0, wrong.length / 2), expected, wrong);
+  }
+  for (const wrong of ['\ud800', 'a\udc00', '\udc7f', '\udd00', '\udbffx']) {
+    assert.throws(() => textBytes(wrong), /is half a surrogate pair/);
+  }
+  assert.throws(() => writeText(new Uint8Array(4), 0, 'äöü', 4, 'name'), /has 6 bytes, 4 fit/);
+});
+
 test('text from outside cannot steer a terminal', () => {
   assert.equal(printable('eth0'), 'eth0');
   assert.equal(printable('\x1b[2J\n\x9b0m'), '\\x1b[2J\\x0a\\x9b0m');
   assert.equal(printable('a\\x1b'), 'a\\\\x1b');
   assert.equal(printable('a\u202eb'), 'a\\u202eb');
+  assert.equal(printable('ä€😀\udcff\ud800'), 'ä€😀\\xff\\ud800');
 });
 
 test('numbers without a name stay numbers, and unnamed bits stay in the mask', () => {

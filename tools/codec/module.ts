@@ -28,11 +28,11 @@ export interface Protocol {
 /** What generated code uses of lib/wire. */
 const WIRE: Readonly<Record<string, readonly string[]>> = {
   address: [
+    'AF_INET',
+    'AF_INET6',
     'familyOf',
-    'ipLength',
     'ipLengthOf',
     'readAddress',
-    'readIp',
     'readIpOf',
     'writeAddress',
     'writeIp',
@@ -54,7 +54,7 @@ const WIRE: Readonly<Record<string, readonly string[]>> = {
   'link-address': ['linkAddressLength', 'readLinkAddress', 'writeLinkAddress'],
   names: ['readTruth', 'truthByte'],
   secret: ['keyBits', 'keyLength', 'writeKey'],
-  text: ['readName', 'readString', 'textLength', 'writeText'],
+  text: ['readName', 'readString', 'textLength', 'textSize', 'writeText'],
 };
 
 const WIRE_TYPES: Readonly<Record<string, readonly string[]>> = {

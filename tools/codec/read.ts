@@ -8,6 +8,8 @@ import { NUMBER_SIZE, type NumberType, type Struct } from '../../lib/wire/struct
 import {
   type DecodedField,
   decoded,
+  familyOfIp,
+  familyOfOption,
   isOptional,
   label,
   leastOf,
@@ -168,18 +170,24 @@ export function readerOf(of: Struct): string {
 }
 
 /** The arguments a nest's reader takes after its end. */
-function nestArguments(table: AttributeTable): string {
+function nestArguments(table: AttributeTable, family = 'family'): string {
   if (table.shared) throw new Error(`${table.name} is shared: it cannot be nested`);
-  return `${usesFamily(table) ? ', family' : ''}${usesKeys(table) ? ', keys' : ''}`;
+  return `${usesFamily(table) ? `, ${family}` : ''}${usesKeys(table) ? ', keys' : ''}`;
 }
 
 /** Reads a nest into a property. */
-function readNest(kernel: string, into: string, table: AttributeTable, header?: Struct): string {
+function readNest(
+  kernel: string,
+  into: string,
+  table: AttributeTable,
+  header?: Struct,
+  family?: string,
+): string {
   const start = header === undefined ? '{}' : `read${header.name}(v, b, p)`;
   const from = header === undefined ? 'p' : `p + ${header.size}`;
   return `${into} = ${start};
     try {
-      read${table.name}(v, b, ${from}, p + n${nestArguments(table)}, ${into});
+      read${table.name}(v, b, ${from}, p + n${nestArguments(table, family)}, ${into});
     } catch (error) {
       throw within(error, '${kernel}');
     }\n`;
@@ -196,9 +204,7 @@ function readAttribute(of: Attribute): string {
     case 'address':
       return `${need(16)}${into} = readAddress(b, p, family);\n`;
     case 'ip':
-      return of.strict
-        ? `${into} = readIpOf(b, p, n, family, '${of.kernel}');\n`
-        : `${into} = readIp(b, p, n);\n`;
+      return `${into} = readIpOf(b, p, n, ${familyOfIp(of)}, '${of.kernel}');\n`;
     case 'lladdr':
       return `${into} = readLinkAddress(b, p, n);\n`;
     case 'string':
@@ -218,8 +224,8 @@ function readAttribute(of: Attribute): string {
           ? `findString(v, b, first, end, ${of.by}) ?? ''`
           : `findU16(v, first, end, ${of.by}) ?? -1`;
       const cases = of.options.map(
-        ({ values, name, table }) =>
-          `${values.map((value) => `case ${typeof value === 'string' ? `'${value}'` : value}:\n`).join('')}${readNest(of.kernel, `into.${name}`, table)}break;\n`,
+        (option) =>
+          `${option.values.map((value) => `case ${typeof value === 'string' ? `'${value}'` : value}:\n`).join('')}${readNest(of.kernel, `into.${option.name}`, option.table, undefined, familyOfOption(option, `by${of.by}`))}break;\n`,
       );
       return `by${of.by} ??= ${found};\nswitch (by${of.by}) {\n${cases.join('')}default:\n${into} = b.slice(p, p + n);\n}\n`;
     }

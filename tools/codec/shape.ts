@@ -3,7 +3,8 @@
  * fields as decoded, its family, its variable part.
  * @module
  */
-import type { Attribute, AttributeTable } from '../../lib/wire/attribute-table.ts';
+import { AF_INET } from '../../lib/wire/address.ts';
+import type { Attribute, AttributeTable, Option } from '../../lib/wire/attribute-table.ts';
 import type { NumberType, PlacedField, Struct } from '../../lib/wire/struct.ts';
 
 export type Named = { readonly names?: unknown; readonly type: string };
@@ -168,8 +169,13 @@ export function tailOf(
 }
 
 /** Whether a test holds for an attribute of a space, or of a space nested in it. */
-function some({ attributes }: AttributeTable, test: (one: Attribute) => boolean): boolean {
-  return attributes.some((one) => test(one) || inner(one).some((table) => some(table, test)));
+function some(
+  { attributes }: AttributeTable,
+  test: (one: Attribute) => boolean,
+  nested = inner,
+): boolean {
+  const within = (table: AttributeTable) => some(table, test, nested);
+  return attributes.some((one) => test(one) || nested(one).some(within));
 }
 
 /** The spaces nested in an attribute. */
@@ -203,9 +209,24 @@ export const usesFamily = (table: AttributeTable): boolean =>
     table,
     (one) =>
       one.type === 'address' ||
-      (one.type === 'ip' && one.strict === true) ||
+      (one.type === 'ip' && one.family === undefined) ||
       ((one.type === 'struct' || one.type === 'list') && needsOuter(one.struct)),
+    // What chooses a space may say its family too.
+    (one) =>
+      one.type === 'choice'
+        ? one.options.filter(({ inet6 }) => inet6 === undefined).map(({ table }) => table)
+        : inner(one),
   );
+
+/** The expression for the family of an address. */
+export const familyOfIp = ({ family }: Extract<Attribute, { type: 'ip' }>): string =>
+  family === undefined ? 'family' : family === AF_INET ? 'AF_INET' : 'AF_INET6';
+
+/** The expression for the family of the addresses in a space that `by` has chosen. */
+export const familyOfOption = ({ inet6 }: Option, by: string): string =>
+  inet6 === undefined
+    ? 'family'
+    : `${inet6.map((value) => `${by} === '${value}'`).join(' || ')} ? AF_INET6 : AF_INET`;
 
 /** Whether a space holds keys. */
 export const usesKeys = (table: AttributeTable): boolean =>

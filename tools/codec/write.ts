@@ -7,6 +7,8 @@ import { Flags } from '../../lib/wire/names.ts';
 import { NUMBER_SIZE, type NumberType, type Struct } from '../../lib/wire/struct.ts';
 import {
   type DecodedField,
+  familyOfIp,
+  familyOfOption,
   flat,
   isOptional,
   label,
@@ -239,16 +241,15 @@ export const needsSize = (of: Struct): boolean => {
 };
 
 /** The arguments a nest's writer takes after the value. */
-const nestArguments = (table: AttributeTable): string =>
-  `${usesFamily(table) ? ', family' : ''}${usesKeys(table) ? ', zeroKeys' : ''}`;
+const nestArguments = (table: AttributeTable, family = 'family'): string =>
+  `${usesFamily(table) ? `, ${family}` : ''}${usesKeys(table) ? ', zeroKeys' : ''}`;
 
 /** Writes a nest, if it is given. */
 function writeNest(
   number: number,
   value: string,
   table: AttributeTable,
-  header?: Struct,
-  flag?: true,
+  { header, flag, family }: { header?: Struct; flag?: true; family?: string } = {},
 ): string {
   const head =
     header === undefined
@@ -256,12 +257,12 @@ function writeNest(
       : `const at = w.reserve(${header.size});\nwrite${header.name}(w.view, w.bytes, at, ${value});\n`;
   return `if (${value} !== undefined) {
     const nest = w.beginNest(${number}${flag ? ' | NLA_F_NESTED' : ''});
-    ${head}write${table.name}(w, ${value}${nestArguments(table)});
+    ${head}write${table.name}(w, ${value}${nestArguments(table, family)});
     w.endNest(nest);
   }\n`;
 }
 
-function writeAttribute(of: Attribute): string {
+function writeAttribute(of: Attribute, { attributes }: AttributeTable): string {
   const value = `x.${of.name}`;
   const given = (statements: string) => `if (${value} !== undefined) {\n${statements}}\n`;
   const payload = (size: string | number) => `const p = w.attribute(${of.number}, ${size});\n`;
@@ -274,7 +275,7 @@ function writeAttribute(of: Attribute): string {
       return given(`${payload(16)}writeAddress(w.bytes, p, ${value}, family, '${of.name}');\n`);
     case 'ip':
       return given(
-        `const size = ${of.strict ? `ipLengthOf(${value}, family, '${of.name}')` : `ipLength(${value}, '${of.name}')`};\n${payload('size')}writeIp(w.bytes, p, ${value}, '${of.name}');\n`,
+        `const size = ipLengthOf(${value}, ${familyOfIp(of)}, '${of.name}');\n${payload('size')}writeIp(w.bytes, p, ${value}, '${of.name}');\n`,
       );
     case 'lladdr':
       return given(
@@ -287,11 +288,17 @@ function writeAttribute(of: Attribute): string {
           ${putNamed({ type: of.of }, `p + ${size} * i`, 'entry', of.name, ATTRIBUTE)}});\n`,
       );
     }
-    case 'choice':
+    case 'choice': {
+      const by = attributes.find(({ number }) => number === of.by)?.name;
       return [
-        ...of.options.map(({ name, table }) => writeNest(of.number, `x.${name}`, table)),
+        ...of.options.map((option) =>
+          writeNest(of.number, `x.${option.name}`, option.table, {
+            family: familyOfOption(option, `x.${by}`),
+          }),
+        ),
         given(`${payload(`${value}.length`)}w.bytes.set(${value}, p);\n`),
       ].join('');
+    }
     case 'records': {
       const { struct, table } = of;
       return given(
@@ -309,18 +316,18 @@ function writeAttribute(of: Attribute): string {
       if (of.repeated) {
         return given(
           `for (const entry of ${value}) {
-            const p = w.attribute(${of.number}, entry.length + 1);
-            writeText(w.bytes, p, entry, entry.length, '${of.name}');
+            const size = textSize(entry, '${of.name}');
+            ${payload('size + 1')}writeText(w.bytes, p, entry, size, '${of.name}');
           }\n`,
         );
       }
       return given(
-        `${payload(`${value}.length + 1`)}writeText(w.bytes, p, ${value}, ${value}.length, '${of.name}');\n`,
+        `const size = textSize(${value}, '${of.name}');\n${payload('size + 1')}writeText(w.bytes, p, ${value}, size, '${of.name}');\n`,
       );
     case 'bytes':
       return given(`${payload(`${value}.length`)}w.bytes.set(${value}, p);\n`);
     case 'nest':
-      return writeNest(of.number, value, of.table, of.header, of.flag);
+      return writeNest(of.number, value, of.table, of);
     case 'nests':
       return given(
         `const nest = w.beginNest(${of.number});
@@ -375,7 +382,9 @@ export function writerOfTable(table: AttributeTable): string {
     ...(usesFamily(table) ? ['family: number'] : []),
     ...(usesKeys(table) ? ['zeroKeys: boolean'] : []),
   ];
-  const cases = known.map((one) => `case ${one.number}:\n${writeAttribute(one)}break;\n`).join('');
+  const cases = known
+    .map((one) => `case ${one.number}:\n${writeAttribute(one, table)}break;\n`)
+    .join('');
   const order = shared ? 'order' : `${constant}_ORDER`;
   return `/** Kernel names of attributes, by number. */
 const ${constant}: Readonly<Record<number, string>> = {${known.map(({ number, kernel }) => `${number}: '${kernel}'`).join(', ')}};

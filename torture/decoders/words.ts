@@ -41,8 +41,9 @@ function mayThrow(act: () => void, ...classes: (new (...args: never[]) => Error)
 }
 
 // What would act on a terminal: C0, C1, and the characters that hide or reorder text.
-// biome-ignore lint/suspicious/noControlCharactersInRegex: they are what is looked for
-const ACTS = /[\u0000-\u001f\u007f-\u009f\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff]/;
+const ACTS =
+  // biome-ignore lint/suspicious/noControlCharactersInRegex: they are what is looked for
+  /[\u0000-\u001f\u007f-\u009f\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff]|\p{Surrogate}/u;
 const anyText = fc.oneof(
   fc.string({ unit: 'binary' }),
   fc.uint8Array({ maxLength: 64 }).map((bytes) => Buffer.from(bytes).toString('latin1')),

@@ -1,0 +1,143 @@
+/** What requests to rtnetlink refuse before anything is sent, because the kernel would not. */
+import assert from 'node:assert/strict';
+import { constants } from 'node:os';
+import { test } from 'node:test';
+import { inspect } from 'node:util';
+import type { Request } from '../../lib/netlink/request.ts';
+import { addAddress } from '../../lib/route/address-requests.ts';
+import { addLink, altNames, changeLink } from '../../lib/route/link-requests.ts';
+import { requestOf } from '../../lib/route/question.ts';
+import { addRoute, addRule } from '../../lib/route/route-requests.ts';
+import { EncodeError } from '../../lib/wire/error.ts';
+import { MessageWriter } from '../../lib/wire/writer.ts';
+
+const link = (value: object) => requestOf(addLink({ name: 'k0', ...value }));
+const change = (value: object) => requestOf(changeLink(value)(5));
+const route = (value: object) =>
+  requestOf(addRoute({ dst: '10.9.0.0', dstLength: 16, oif: 5, ...value }));
+
+const rule = (value: object) => requestOf(addRule({ family: 'inet', ...value }));
+
+/** Makes the bytes of a request. */
+function send({ write }: Request): void {
+  write(new MessageWriter(), { flags: 0, seq: 1 });
+}
+
+function refuses(request: () => unknown, path: readonly string[], reason: RegExp): void {
+  assert.throws(request, (error: unknown) => {
+    assert(error instanceof EncodeError, inspect(error));
+    assert.deepEqual(error.path, path);
+    assert.match(error.reason, reason);
+    return true;
+  });
+}
+
+test('data of another kind is refused, and data without a kind', () => {
+  const info = ['NEWLINK', 'info'];
+  refuses(
+    () => link({ info: { kind: 'veth', bridge: { stpState: 1 } } }),
+    [...info, 'bridge'],
+    /^goes with kind bridge; here it is "veth"$/,
+  );
+  refuses(
+    () => link({ info: { kind: 'dummy', veth: { peer: { name: 'k1' } } } }),
+    [...info, 'veth'],
+    /^goes with kind veth; here it is "dummy"$/,
+  );
+  refuses(
+    () => link({ info: { kind: 'veth', gre: {}, veth: {} } }),
+    [...info, 'gre'],
+    /^goes with kind gre, gretap, ip6gre/,
+  );
+  refuses(
+    () => link({ info: { kind: 'vlan', vlan: { id: 5 }, data: new Uint8Array(4) } }),
+    [...info, 'vlan'],
+    /^and data are the same/,
+  );
+  refuses(
+    () => change({ info: { bridge: { stpState: 1 } } }),
+    [...info, 'bridge'],
+    /^needs kind beside it: bridge$/,
+  );
+  refuses(
+    () => change({ info: { slaveKind: 'bond', port: { cost: 5 } } }),
+    [...info, 'port'],
+    /^goes with slaveKind bridge; here it is "bond"$/,
+  );
+  refuses(
+    () => route({ encapType: 'ip', encapMpls: { ttl: 5 } }),
+    ['NEWROUTE', 'encapMpls'],
+    /^goes with encapType mpls; here it is "ip"$/,
+  );
+  refuses(
+    () => route({ nexthops: [{ index: 5, encapType: 2, encapIp6: { id: 1n } }] }),
+    ['NEWROUTE', 'nexthops[0]', 'encapIp6'],
+    /^goes with encapType ip6; here it is "ip"$/,
+  );
+  // What belongs together, and bytes for any kind.
+  link({ info: { kind: 'vti6', vti: { ikey: 5 } } });
+  link({ info: { kind: 'veth', data: new Uint8Array(4) } });
+  change({ info: { slaveKind: 'bridge', port: { cost: 5 } } });
+  route({ encapType: 2, encapIp: { id: 1n } });
+});
+
+test('what would have no effect, or another one, is refused', () => {
+  refuses(
+    () => link({ info: { kind: 'bridge' }, properties: { altNames: ['x'] } }),
+    ['NEWLINK', 'properties'],
+    /addAltNames/,
+  );
+  refuses(() => change({ properties: { altNames: ['x'] } }), ['NEWLINK', 'properties'], /./);
+  refuses(() => change({ alias: 'x\0y' }), ['NEWLINK', 'alias'], /^holds a NUL$/);
+  refuses(() => change({ index: 1, mtu: 1400 }), ['NEWLINK', 'index'], /^1 is not the link’s, 5/);
+  change({ index: 5, mtu: 1400 });
+});
+
+test('alternative names are checked as names', () => {
+  const names = (...given: unknown[]) =>
+    requestOf(altNames('NEWLINKPROP', { index: 1 }, given as string[]));
+  refuses(() => names('a', 'b c'), ['NEWLINKPROP', 'names[1]'], /white space/);
+  refuses(() => names('x'.repeat(128)), ['NEWLINKPROP', 'names[0]'], /at most 127/);
+  refuses(() => names(5), ['NEWLINKPROP', 'names[0]'], /^5 is no name/);
+  refuses(
+    () => altNames('DELLINKPROP', { name: 'k0' }, 'a' as never),
+    ['DELLINKPROP', 'names'],
+    /no array/,
+  );
+});
+
+test('what is wrong is named, not what was made of it', () => {
+  const bad = '10.0.0.256';
+  const no = /^"10\.0\.0\.256" is no address$/;
+  refuses(() => addAddress({ index: 1, local: bad }), ['NEWADDR', 'local'], no);
+  refuses(() => addAddress({ index: 1, address: bad }), ['NEWADDR', 'address'], no);
+  refuses(() => addRoute({ dst: bad }), ['NEWROUTE', 'dst'], no);
+  refuses(
+    () => addRoute({ nexthops: [{}, { gateway: bad }] }),
+    ['NEWROUTE', 'nexthops[1]', 'gateway'],
+    no,
+  );
+  refuses(() => addRule({ src: bad }), ['NEWRULE', 'src'], no);
+  refuses(
+    () => addRule({ table: 5 }),
+    ['NEWRULE', 'family'],
+    /^is missing, and no address says it$/,
+  );
+  for (const table of [-1, 1.5, 2 ** 32]) {
+    const [inRoute, inRule] = [() => send(route({ table })), () => send(rule({ table }))];
+    refuses(
+      inRoute,
+      ['NEWROUTE', 'RTA_TABLE', 'table'],
+      /is no whole number from 0 to 4294967295$/,
+    );
+    refuses(inRule, ['NEWRULE', 'FRA_TABLE', 'table'], /is no whole number from 0 to 4294967295$/);
+  }
+  for (const table of [255, 256]) send(route({ table }));
+});
+
+test('the hint for a kind of link that the kernel lacks is for nothing else', () => {
+  const { EOPNOTSUPP: errno } = constants.errno;
+  const { hint } = link({ info: { kind: 'bridge' } });
+  assert.match(hint?.({ errno, message: 'Unknown device type' }) ?? '', /lacks this kind of link/);
+  assert.doesNotMatch(hint?.({ errno }) ?? '', /lacks|modprobe/);
+});
