@@ -2,7 +2,7 @@
  * Two hosts in one kernel: this network namespace and another, joined by a cable.
  * @module
  */
-import { type ChildProcess, spawn } from 'node:child_process';
+import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
 
 /** A network namespace that acts as a host. */
@@ -40,7 +40,7 @@ function host(name: string, netns: string | undefined): Host {
   };
 }
 
-/** Both hosts, until disposed of. */
+/** Both hosts, until disposed of: then the left one has again what it had before. */
 export interface TwoHosts extends Disposable {
   readonly left: Host;
   readonly right: Host;
@@ -58,7 +58,13 @@ export async function twoHosts(): Promise<TwoHosts> {
   await ready(holder);
   const left = host('left', undefined);
   const right = host('right', `/proc/${holder.pid}/ns/net`);
-  const dispose = () => void holder.kill('SIGKILL');
+  const dispose = () => {
+    // The namespace of the right host takes its end of the cable along, but later.
+    for (const line of ['link del cable', `address del ${INNER.left}/32 dev lo`]) {
+      spawnSync('ip', line.split(' '), { stdio: 'ignore' });
+    }
+    holder.kill('SIGKILL');
+  };
   try {
     await left.ip(`link add name cable type veth peer name cable netns ${holder.pid}`);
     for (const [one, other, side] of [

@@ -1,7 +1,7 @@
 /** TunnelMonitor against real kernels: what goes wrong with tunnels, and what is told of it. */
 import assert from 'node:assert/strict';
 import { after, before, beforeEach, test } from 'node:test';
-import { INNER, type TwoHosts, twoHosts, UNDERLAY } from '../../lib/cli/two-hosts.ts';
+import { type TwoHosts, twoHosts, UNDERLAY } from '../../lib/cli/two-hosts.ts';
 import { TunnelMonitor, type TunnelMonitorOptions, XfrmClient } from '../../lib/index.ts';
 import { addPair, deletePair, exchange, keyOf, send, sentBy, setPolicies } from './by-hand.ts';
 import { Story } from './story.ts';
@@ -31,7 +31,6 @@ after(async () => {
   await left.close();
   await right.close();
   hosts[Symbol.dispose]();
-  ip(...words(`address del ${INNER.left}/32 dev lo`));
 });
 
 /** A monitor of the left host, and the tunnel to the right one, which is up. */
