@@ -23,8 +23,10 @@ export default async function* report(source) {
     } else if (type === 'test:pass' && !group) {
       if (data.skip !== undefined || data.todo !== undefined) {
         const reason = data.skip ?? data.todo;
-        result.skipped[data.name] =
-          typeof reason === 'string' && reason !== '' ? reason : 'no reason given';
+        result.skipped[data.name] = {
+          file: data.file,
+          reason: typeof reason === 'string' && reason !== '' ? reason : 'no reason given',
+        };
       } else result.passed.push(data.name);
     }
   }

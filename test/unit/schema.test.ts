@@ -30,7 +30,7 @@ function lines(bytes: Uint8Array, protocol: 'xfrm' | 'route', keys: boolean): st
   return all;
 }
 
-/** Those of tunnels have their own tests (tunnel-text, tunnel-command). */
+/** Those of tunnels have their own tests (tunnel-text, tunnel-command, kernel/command-tunnel-life). */
 const kernelKinds = schemaKinds.filter((kind) => !/^(tunnel|host-warning|check)/.test(kind));
 
 test('the schema is what the tables say', () => {
