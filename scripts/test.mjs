@@ -160,6 +160,7 @@ if (all) {
         undefined,
         kernel.filter((path) => !later(path)),
       ),
+      plain('tests of the lab', 'lab'),
     ),
     row(
       plain('unit tests', 'unit'),
@@ -176,7 +177,6 @@ if (all) {
             env,
           );
         }),
-      plain('tests of the lab', 'lab'),
     ),
   ]);
 }
