@@ -42,7 +42,7 @@ async function host(): Promise<Part> {
       [scenes.forgedFilled, size.filled],
     ]),
     ...(wanted('latency') && { latencies: await latencies(size.latencies, progress) }),
-    ...(wanted('dump') && { dump: await dump(size.dump.entries, size.dump.rounds, progress) }),
+    ...(wanted('dump') && { dump: await dump(size.dump, progress) }),
     ...(wanted('storm') && {
       storms: [
         await storm(size.storm, 64 * 2 ** 20, progress),
@@ -59,6 +59,7 @@ async function lab(): Promise<Part> {
   return {
     kernel: release(),
     comparisons: await comparisons([[scenes.states, size.lab]]),
+    ...(wanted('dump') && { dump: await dump(size.dump, progress) }),
     ...(wanted('tunnels') && { tunnels: await tunnels(size.tunnels, progress) }),
   };
 }

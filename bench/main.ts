@@ -87,14 +87,14 @@ async function measure(quick: boolean, parts: readonly string[]): Promise<Result
   progress('on this kernel');
   const host = await onHost(args);
   let lab: Part | undefined;
-  if (wanted('sas') || wanted('tunnels')) {
+  if (['sas', 'dump', 'tunnels'].some(wanted)) {
     try {
       const { release } = await prepareLab({ suite: 'bookworm', progress });
       progress(`in the lab, Linux ${release}`);
       lab = await inLab(args, quick ? 180_000 : 900_000);
     } catch (error) {
       if (!(error instanceof LabError)) throw error;
-      leftOut.push(`SAs and tunnels in the lab's kernel (${error.message})`);
+      leftOut.push(`SAs, their dump and tunnels in the lab's kernel (${error.message})`);
     }
   }
   const processors = cpus();

@@ -5,7 +5,8 @@
 import { type Comparison, numbers, type Outcome, ratiosOf } from './compare.ts';
 import { requirements } from './requirements.ts';
 import type { Part, Results } from './results.ts';
-import { median, spread } from './stats.ts';
+import { median, ratios, spread } from './stats.ts';
+import type { Dump, Task } from './tables.ts';
 
 type Row = readonly string[];
 
@@ -34,6 +35,17 @@ function lost({ lost: all }: Outcome): string {
   const told = Number.isNaN(rest.median) ? '' : count(rest.median);
   const text = ended === 0 ? '' : `ended by a loss in ${ended} of ${known.length}`;
   return [told, text].filter((one) => one !== '').join('; ');
+}
+
+function dumpTitles({ of, entries }: Dump): Readonly<Record<Task, string>> {
+  const [kind, list] = of === 'SAs' ? ['state', 'listStates()'] : ['policy', 'listPolicies()'];
+  return {
+    ip: `ip xfrm ${kind} list > /dev/null`,
+    list,
+    open: 'XfrmMonitor.open()',
+    refresh: 'XfrmMonitor.refresh()',
+    repair: `repair after ${count(entries / 50)} unread changes`,
+  };
 }
 
 export function comparisonTable(comparison: Comparison): string {
@@ -73,10 +85,15 @@ function partText(part: Part): string[] {
     texts.push(`### From the system call to the listener\n\n${table(head, rows)}`);
   }
   if (dump) {
-    const rows = Object.entries(dump.times).map(([what, times]) => [what, range(times, 0)]);
+    const titles = dumpTitles(dump);
+    const rows = Object.entries(dump.times).map(([task, times]) => [
+      titles[task as Task],
+      range(times, 0),
+      range(ratios(times, dump.times.ip ?? []), 2),
+    ]);
     texts.push(
-      `### ${count(dump.entries)} ${dump.of}\n\n${table(['', 'milliseconds'], rows)}\n\n` +
-        `An entry takes ${count(dump.bytesEach)} bytes of a monitor's memory.`,
+      `### ${count(dump.entries)} ${dump.of}\n\n${table(['', 'milliseconds', '× ip'], rows)}\n\n` +
+        `Linux ${part.kernel}. An entry takes ${count(dump.bytesEach)} bytes of a monitor's memory.`,
     );
   }
   if (storms) {

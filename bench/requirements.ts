@@ -4,7 +4,7 @@
  */
 import { type Comparison, numbers, ratiosOf } from './compare.ts';
 import type { Results } from './results.ts';
-import { median, spread } from './stats.ts';
+import { median, ratios, spread } from './stats.ts';
 
 /** One requirement, and what was found. */
 export interface Requirement {
@@ -27,6 +27,9 @@ const RATE = 600_000;
 const P99 = 1000;
 /** Bytes by which memory may differ between a tenth of the events and the end. */
 const GROWTH = 2 ** 20;
+/** Opening a monitor on SAs × `ip` printing them, and bytes that each takes. */
+const OPENING = 2;
+const BYTES_EACH = 1536;
 /** Milliseconds from a request to what is told of its tunnel, 99 of 100. */
 const OUTCOME = 250;
 
@@ -93,6 +96,24 @@ export function requirements({ host, lab }: Results): Requirement[] {
       required: 'flat (± 1 MiB)',
       found: `${Math.round((late - early) / 1024)} KiB`,
       met: late - early < GROWTH,
+    });
+  }
+  for (const dump of [host.dump, lab?.dump]) {
+    if (dump?.of !== 'SAs') continue;
+    const { entries, times, bytesEach } = dump;
+    const sas = `${entries.toLocaleString('en-US')} SAs`;
+    const ratio = median(ratios(times.open ?? [], times.ip ?? []));
+    found.push({
+      what: `opening XfrmMonitor on ${sas}, × ip xfrm state list > /dev/null`,
+      required: `≤ ${OPENING}`,
+      found: ratio.toFixed(2),
+      met: ratio <= OPENING,
+    });
+    found.push({
+      what: `memory of XfrmMonitor, for each of ${sas}`,
+      required: `≤ ${BYTES_EACH} bytes`,
+      found: `${Math.round(bytesEach)} bytes`,
+      met: bytesEach <= BYTES_EACH,
     });
   }
   for (const { outcome, beside, p99 } of lab?.tunnels ?? []) {

@@ -63,7 +63,7 @@ export const SIZES: Readonly<Record<'full' | 'quick', Size>> = {
     filled: { events: 700_000, rounds: 3 },
     lab: { events: 50_000, rounds: 3 },
     latencies: 3000,
-    dump: { entries: 100_000, rounds: 3 },
+    dump: { entries: 100_000, rounds: 5 },
     storm: 1_000_000,
     startups: 15,
     memory: 10_000_000,

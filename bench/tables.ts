@@ -1,21 +1,29 @@
 /**
- * Lists and live tables: a dump of many entries, what opening and comparing a monitor takes, and a storm
- * of changes beyond it, after which its tables have to be right.
+ * Lists and live tables: a dump of many entries, what opening, comparing and repairing a monitor takes, and
+ * a storm of changes beyond it, after which its tables have to be right.
  * @module
  */
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
+import { once } from 'node:events';
 import { setTimeout as pause } from 'node:timers/promises';
 import { XfrmClient, XfrmMonitor } from '../lib/index.ts';
+import { addOne, changeUnread, HOST, peer } from '../test/kernel/many.ts';
 import { assertEqual } from '../test/kernel/storm.ts';
 import { startLoad } from './listening.ts';
 
-/** Milliseconds to list or open, each round. */
+/**
+ * What is timed: the two lists, opening and comparing a monitor; of SAs, also what it takes until the
+ * tables are right again after changes of which nearly all events were lost.
+ */
+export type Task = 'ip' | 'list' | 'open' | 'refresh' | 'repair';
+
+/** Milliseconds, each round. */
 export interface Dump {
-  /** `SAs`, or `policies` where the kernel has no ESP. */
-  readonly of: string;
+  /** policies where the kernel has no ESP. */
+  readonly of: 'SAs' | 'policies';
   readonly entries: number;
-  readonly times: Readonly<Record<string, number[]>>;
+  readonly times: Readonly<Partial<Record<Task, number[]>>>;
   /** JavaScript heap and buffers for an entry of a monitor. */
   readonly bytesEach: number;
 }
@@ -29,37 +37,23 @@ export interface Storm {
   readonly milliseconds: number;
 }
 
-const GCM = { name: 'rfc4106(gcm(aes))', icvBits: 128, key: new Uint8Array(20) };
-const address = (i: number) => `10.${(i >> 16) & 255}.${(i >> 8) & 255}.${i & 255}`;
-
 type Kind = 'state' | 'policy';
 
 /** `count` SAs to as many peers; policies where there is no ESP. */
 async function make(client: XfrmClient, count: number): Promise<Kind> {
-  const [saddr, mode] = ['192.0.2.1', 'tunnel'] as const;
-  const state = (i: number) =>
-    client.addState({
-      saddr,
-      daddr: address(i),
-      proto: 'esp',
-      spi: 0x1000 + i,
-      mode,
-      reqid: i,
-      aead: GCM,
-    });
   const policy = (i: number) =>
     client.addPolicy({
       dir: 'out',
-      selector: { saddr, prefixlenS: 32, daddr: address(i), prefixlenD: 32 },
-      templates: [{ saddr, daddr: '192.0.2.2', proto: 'esp', mode, reqid: 1 }],
+      selector: { saddr: HOST, prefixlenS: 32, daddr: peer(i), prefixlenD: 32 },
+      templates: [{ saddr: HOST, daddr: '192.0.2.2', proto: 'esp', mode: 'tunnel', reqid: 1 }],
     });
-  const esp = await state(0).then(
+  const esp = await addOne(client, 0).then(
     () => true,
     () => false,
   );
   for (let i = esp ? 1 : 0; i < count; i += 500) {
     const some = Array.from({ length: Math.min(500, count - i) }, (_, n) => i + n);
-    await Promise.all(some.map((n) => (esp ? state(n) : policy(n))));
+    await Promise.all(some.map((n) => (esp ? addOne(client, n) : policy(n))));
   }
   return esp ? 'state' : 'policy';
 }
@@ -73,15 +67,14 @@ function used(): number {
 
 /** The dump. */
 export async function dump(
-  entries: number,
-  rounds: number,
+  { entries, rounds }: { entries: number; rounds: number },
   progress: (text: string) => void,
 ): Promise<Dump> {
   await using client = new XfrmClient();
   progress(`dump: ${entries} entries are made`);
   const kind = await make(client, entries);
-  const times: Record<string, number[]> = {};
-  const time = async (what: string, work: () => unknown) => {
+  const times: Partial<Record<Task, number[]>> = {};
+  const time = async (what: Task, work: () => unknown) => {
     const begun = performance.now();
     await work();
     times[what] = [...(times[what] ?? []), performance.now() - begun];
@@ -89,11 +82,11 @@ export async function dump(
   let bytesEach = Number.NaN;
   for (let round = 0; round < rounds; round++) {
     progress(`dump: round ${round + 1} of ${rounds}`);
-    await time(`ip xfrm ${kind} list > /dev/null`, () => {
+    await time('ip', () => {
       const { status } = spawnSync('ip', ['xfrm', kind, 'list'], { stdio: 'ignore' });
       assert.equal(status, 0, 'ip failed');
     });
-    await time(kind === 'state' ? 'listStates()' : 'listPolicies()', async () => {
+    await time('list', async () => {
       let listed = 0;
       const list = kind === 'state' ? client.listStates() : client.listPolicies();
       for await (const _ of list) listed++;
@@ -101,13 +94,20 @@ export async function dump(
     });
     const before = used();
     let monitor: XfrmMonitor | undefined;
-    await time('XfrmMonitor.open()', async () => {
+    await time('open', async () => {
       monitor = await XfrmMonitor.open();
     });
     assert.equal((kind === 'state' ? monitor?.states : monitor?.policies)?.size, entries);
     bytesEach = (used() - before) / entries;
-    await time('XfrmMonitor.refresh()', () => monitor?.refresh());
+    await time('refresh', () => monitor?.refresh());
     await monitor?.close();
+    if (kind === 'policy') continue;
+    await using deaf = await XfrmMonitor.open({ receiveBufferSize: 4096 });
+    const updated = Array.from({ length: entries / 50 }, (_, i) => i);
+    changeUnread({ updated, deleted: [], added: [] }, 1 + round);
+    const repaired = once(deaf, 'repaired');
+    await time('repair', () => repaired);
+    assert(deaf.dropped > updated.length / 2);
   }
   await client.flushStates();
   await client.flushPolicies();

@@ -3,11 +3,10 @@ import assert from 'node:assert/strict';
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { PassThrough } from 'node:stream';
 import { after, before, test } from 'node:test';
-import { runInLab } from '../../lib/lab/index.ts';
 import { fetchTools } from '../../lib/lab/tools.ts';
 import { STRONGSWAN } from './charon.ts';
+import { nodeInLab } from './in-lab.ts';
 
 let folder = '';
 before(() => {
@@ -15,22 +14,8 @@ before(() => {
 });
 after(() => rmSync(folder, { recursive: true, force: true }));
 
-/** Runs a command in the lab, which must succeed. */
-async function inLab(suite: string, command: string[], env: Record<string, string>): Promise<void> {
-  let said = '';
-  const output = new PassThrough().on('data', (text) => {
-    said += text;
-  });
-  const { status } = await runInLab([process.execPath, ...command], {
-    suite,
-    share: folder,
-    env: { ...process.env, ...env },
-    timeout: 600_000,
-    stdout: output,
-    stderr: output,
-  });
-  assert.equal(status, 0, said.slice(-3000));
-}
+const inLab = (suite: string, args: readonly string[], env: Record<string, string>) =>
+  nodeInLab(args, { suite, share: folder, env: { ...process.env, ...env }, timeout: 600_000 });
 
 /** What the guest with the daemons found. */
 async function guest(suite: string, ...args: string[]) {

@@ -96,6 +96,11 @@ test('requirements are held against medians', () => {
   const memory = { title: '', events: 1, early: 5, rss: 1 };
   assert.deepEqual(met({ memory: [{ ...memory, late: 5 + 2 ** 20 }] }), [false]);
   assert.deepEqual(met({ memory: [{ ...memory, late: 4 + 2 ** 20 }] }), [true]);
+  const dump = (open: number[], bytesEach: number, of: 'SAs' | 'policies' = 'SAs') =>
+    met({ dump: { of, entries: 100_000, times: { ip: [10, 20, 30], open }, bytesEach } });
+  assert.deepEqual(dump([19, 41, 60], 1536), [true, true]);
+  assert.deepEqual(dump([19, 41, 61], 1537), [false, false]);
+  assert.deepEqual(dump([90, 90, 90], 9999, 'policies'), []);
 });
 
 test('the plot has a bar for each contestant', () => {
