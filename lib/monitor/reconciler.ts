@@ -84,7 +84,7 @@ export class Reconciler<K extends Kinds, Event extends Heard> {
     this.#backoff = pace.least;
     this.tables = family.tables();
     this.#names = Object.keys(this.tables) as NameIn<K>[];
-    this.#shadow = new Shadow(family);
+    this.#shadow = new Shadow(family, this.tables);
     this.#time = host.now();
     this.#live = this.#rows();
   }
@@ -175,7 +175,7 @@ export class Reconciler<K extends Kinds, Event extends Heard> {
     this.#spoilt = false;
     this.#began = this.#host.now().monotonic;
     this.#rounds++;
-    this.#shadow = new Shadow(this.#family);
+    this.#shadow = new Shadow(this.#family, this.tables);
     this.#host.list();
   }
 
@@ -188,7 +188,7 @@ export class Reconciler<K extends Kinds, Event extends Heard> {
       if (this.#opened) this.#compare(name, shadow);
       else if (!again) this.#adopt(name, shadow);
     }
-    this.#shadow = new Shadow(this.#family);
+    this.#shadow = new Shadow(this.#family, this.tables);
     if (again) {
       this.#again();
       return;
@@ -296,6 +296,7 @@ export class Reconciler<K extends Kinds, Event extends Heard> {
           const entry = { id: known.id, uid: known.uid, value, counted };
           table.set(key, entry);
           const before = known.value;
+          if (before === value) return;
           const fields = reconciler.#family.differences(kind, before, value);
           if (fields.length === 0) return;
           count('updated');

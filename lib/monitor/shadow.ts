@@ -4,6 +4,7 @@
  */
 import type { EventTime } from '../netlink/event.ts';
 import type { Kinds, NameIn } from './changes.ts';
+import { equal } from './equal.ts';
 import type { Family, Rows, Tables } from './family.ts';
 
 type ListFamily<K extends Kinds> = Pick<
@@ -19,11 +20,14 @@ export class Shadow<K extends Kinds> implements Rows<K> {
   readonly overlap = true;
   readonly tables: Tables<K>;
   readonly #family: ListFamily<K>;
+  readonly #live: Tables<K>;
   readonly #doubts = new Set<string>();
   #look = false;
 
-  constructor(family: ListFamily<K>) {
+  /** @param live what was there before: what is listed as it was is the same object */
+  constructor(family: ListFamily<K>, live: Tables<K>) {
     this.#family = family;
+    this.#live = live;
     this.tables = family.tables();
   }
 
@@ -47,7 +51,10 @@ export class Shadow<K extends Kinds> implements Rows<K> {
       // The kernel has several that nothing tells apart; each has a row.
       for (let n = 2; table.get(free) !== undefined; n++) free = `${key} (${n})`;
     }
-    this.#set(kind, free, value);
+    // Most of a list says what was known. Kept as that, it is not compared again, and no second table.
+    const before = this.#live[kind].get(free)?.value;
+    const same = before !== undefined && equal(before, value);
+    this.#set(kind, free, same ? before : value);
   }
 
   put<N extends NameIn<K>>(kind: N, key: string, value: K[N]): void {

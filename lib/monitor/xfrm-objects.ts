@@ -5,6 +5,7 @@
 import type { LifetimeCurrent, Stats } from '../xfrm/codec.ts';
 import type { IpsecProto } from '../xfrm/names.ts';
 import type { XfrmPolicy, XfrmState } from '../xfrm/objects.ts';
+import { equal } from './equal.ts';
 
 /** What a table of IPsec objects holds. */
 export type XfrmKinds = { state: XfrmState; policy: XfrmPolicy };
@@ -109,16 +110,4 @@ function differences<Value extends object>(
     if (!except.has(field) && !equal(before[field], after[field])) found.push(field);
   }
   return found;
-}
-
-/** Whether two decoded values are the same: plain objects, arrays, bytes, numbers, texts. */
-export function equal(a: unknown, b: unknown): boolean {
-  if (a === b) return true;
-  if (typeof a !== 'object' || typeof b !== 'object' || a === null || b === null) return false;
-  const [left, right] = [a as Record<string, unknown>, b as Record<string, unknown>];
-  const names = Object.keys(left);
-  return (
-    names.length === Object.keys(right).length &&
-    names.every((name) => equal(left[name], right[name]))
-  );
 }

@@ -42,6 +42,8 @@ export class Group {
   /** What was asked for lately, and is not there. */
   acquired: Acquired[] = [];
   readonly records = new Set<TunnelRecord>();
+  /** Whether it was since the counters were read. */
+  looked = false;
 
   constructor(key: string, pair: Pair, reqid: number) {
     this.key = key;

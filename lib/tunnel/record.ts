@@ -10,7 +10,7 @@ import type { XfrmPolicy, XfrmState } from '../xfrm/objects.ts';
 import type { Claim, Orientation } from './endpoints.ts';
 import type { ExpectedTunnel } from './expected.ts';
 import { expiryOf, isSoftSpent, nearHardAt, sequenceUsed, share, slotOf } from './figures.ts';
-import type { Sighted, Sighting, Verdict } from './state.ts';
+import { heardAgain, type Sighted, type Sighting, type Verdict } from './state.ts';
 import type { TunnelThresholds } from './thresholds.ts';
 import type { Direction, PerDirection, Traffic, Tunnel, TunnelState } from './tunnel.ts';
 import type { Spent, Warned, Worries } from './warnings.ts';
@@ -141,6 +141,14 @@ export class TunnelRecord {
     this.traffic = both((direction) => this.#trafficOf(direction));
   }
 
+  /** The counters were read, and none of its moved. */
+  unmoved({ monotonic }: EventTime): void {
+    const { verdict, tunnel, present } = this;
+    if (verdict) this.verdict = heardAgain(verdict, monotonic);
+    // Its entries tell when they were read.
+    if (tunnel && !this.isEmpty) this.tunnel = Object.freeze({ ...tunnel, ...entriesOf(present) });
+  }
+
   #trafficOf(direction: Direction): Traffic {
     let { bytes, packets } = this.#carried[direction];
     let used = this.#lastUsed[direction];
@@ -231,7 +239,7 @@ export class TunnelRecord {
   show(): Tunnel {
     const { verdict, warned, expected, orientation, present, refused } = this;
     const { state, reason, since, upSince } = verdict as Verdict & { state: TunnelState };
-    const { sas, larval, policies } = present;
+    const { sas, policies } = present;
     const before = this.tunnel;
     const all = [...sas.out, ...sas.in].map(({ entry }) => entry.value).sort(byAge);
     const newest = all.at(-1);
@@ -255,9 +263,7 @@ export class TunnelRecord {
       since,
       upSince,
       selectors: values.map(({ dir, selector }) => ({ dir, selector })),
-      sas: both((direction) => sas[direction].map(({ entry }) => entry)),
-      larval: larval.map(({ entry }) => entry),
-      policies: policies.map(({ entry }) => entry),
+      ...entriesOf(present),
       traffic: this.traffic,
       installed: added,
       expiry: both((direction) => expiryOf(sas[direction].at(-1)?.entry.value)),
@@ -289,6 +295,12 @@ export class TunnelRecord {
 export const both = <T>(of: (direction: Direction) => T): PerDirection<T> => ({
   out: of('out'),
   in: of('in'),
+});
+
+const entriesOf = ({ sas, larval, policies }: Present) => ({
+  sas: both((direction) => sas[direction].map(({ entry }) => entry)),
+  larval: larval.map(({ entry }) => entry),
+  policies: policies.map(({ entry }) => entry),
 });
 
 function protocolOf({ sas, larval, claims }: Present): IpsecProto | undefined {

@@ -267,6 +267,12 @@ function listen(seen: Sighting, before: Heard | undefined): Heard {
   return { packets, at, used, outAt, unanswered };
 }
 
+/** The verdict after a reading, monotonic, in which no counter moved: what {@link judge} would say. */
+export const heardAgain = (verdict: Verdict, at: number): Verdict => ({
+  ...verdict,
+  heard: { ...verdict.heard, at },
+});
+
 /** The time, and the next moment after which a question about it would be answered otherwise. */
 class Alarm {
   next = Number.POSITIVE_INFINITY;

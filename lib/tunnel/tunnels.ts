@@ -45,6 +45,8 @@ type Expected = ExpectedTunnel & { readonly name: string };
 
 /** Tunnels remembered that are down and not expected. */
 const REMEMBERED = 10_000;
+/** Milliseconds by which the wall clock may be set before all is judged by it again. */
+const WALL_CLOCK_SET = 500;
 /** Moments kept for warnings; more say no more. */
 const MOMENTS = 1024;
 
@@ -62,6 +64,8 @@ export class Tunnels {
   readonly #samples: Surplus[] = [];
   #hostWarnings: readonly TunnelWarning[] = [];
   #counted: EventTime;
+  /** What the wall clock is ahead of the monotonic one, as all tunnels were judged by. */
+  #wallOffset: number;
   #opening = true;
 
   /** @param now the time of the first reading of the counters */
@@ -74,6 +78,7 @@ export class Tunnels {
     this.#host = host;
     this.#limits = limits;
     this.#counted = now;
+    this.#wallOffset = now.wall - now.monotonic;
     for (const one of expected) {
       const record = new TunnelRecord(one.name, one);
       this.#records.set(record.id, record);
@@ -129,6 +134,7 @@ export class Tunnels {
     for (const entry of policies) this.#members.addPolicy(entry, Number.NEGATIVE_INFINITY);
     this.flush(now);
     for (const record of this.#vacant) this.#judge(record, [], now);
+    this.#allCounted();
     this.#opening = false;
   }
 
@@ -192,18 +198,39 @@ export class Tunnels {
     this.#members.dirty.add(group);
   }
 
-  /** The counters were read: the entries are new. */
+  /**
+   * The counters were read: the entries are new. Only tunnels are judged whose counters moved, or that were
+   * looked at meanwhile: of the others nothing is known that was not at the last reading, and what time alone
+   * brings has its moment ({@link next}).
+   */
   count(states: Iterable<StateEntry>, now: EventTime): void {
     this.#counted = now;
+    const { dirty } = this.#members;
     for (const entry of states) {
       const found = this.#members.sa(entry.uid);
       if (found === undefined) continue;
-      found.sa.entry = entry;
-      if (found.sa.softAt === undefined && isSoftSpent(entry.value)) found.sa.softAt = now.wall;
+      const { sa, group } = found;
+      // What did not change is the same object (lib/monitor/shadow.ts).
+      if (sa.entry.value !== entry.value) dirty.add(group);
+      sa.entry = entry;
+      if (sa.softAt === undefined && isSoftSpent(entry.value)) sa.softAt = now.wall;
     }
-    for (const group of this.#members.groups) this.#members.dirty.add(group);
+    // Moments of the wall clock were reckoned by what it showed then.
+    const setBy = now.wall - now.monotonic - this.#wallOffset;
+    const isSet = Math.abs(setBy) > WALL_CLOCK_SET;
+    if (isSet) this.#wallOffset += setBy;
+    for (const group of this.#members.groups) {
+      // What was asked for counts only for a time, which no state may depend on.
+      if (isSet || group.looked || group.acquired.length > 0) dirty.add(group);
+    }
+    for (const [record, group] of this.#groupOf) if (!dirty.has(group)) record.unmoved(now);
     this.flush(now);
+    this.#allCounted();
     this.#measure(now);
+  }
+
+  #allCounted(): void {
+    for (const group of this.#members.groups) group.looked = false;
   }
 
   /** Addresses of this host came, went, or can no longer be used. */
@@ -237,6 +264,7 @@ export class Tunnels {
   /** Joins a group anew, and looks at its tunnels. */
   #look(group: Group, now: EventTime): void {
     const { acquiring } = this.#limits;
+    group.looked = true;
     group.acquired = group.acquired.filter(({ at }) => at + acquiring > now.monotonic);
     const { orientation, parts } = join(group, this.#members.covers(group), this.#host.isLocal);
     const records = match(parts, group.records);
@@ -477,9 +505,9 @@ export class Tunnels {
   #measure(at: EventTime): void {
     let [sas, policies] = [0, 0];
     for (const { present, state } of this.#records.values()) {
-      const all = [...present.sas.out, ...present.sas.in];
-      if (all.length === 0) policies += present.policies.length;
-      if (state === 'orphan') sas += all.length;
+      const all = present.sas.out.length + present.sas.in.length;
+      if (all === 0) policies += present.policies.length;
+      if (state === 'orphan') sas += all;
       else for (const each of DIRECTIONS) sas += surplus(present.sas[each]);
     }
     this.#samples.push({ at, sas, policies });
@@ -545,7 +573,7 @@ function deadlineOf({ verdict, warned, missed }: TunnelRecord, limits: TunnelThr
 
 /** SAs beside the newest of each slot. */
 const surplus = (sas: readonly Sa[]): number =>
-  sas.length - new Set(sas.map(({ slot }) => slot)).size;
+  sas.length < 2 ? 0 : sas.length - new Set(sas.map(({ slot }) => slot)).size;
 
 /** Warnings that were raised, and those that no longer hold. */
 function* differences(

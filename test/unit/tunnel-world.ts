@@ -87,6 +87,8 @@ interface WorldOptions {
   readonly expected?: readonly ExpectedTunnel[];
   readonly thresholds?: Partial<TunnelThresholds>;
   readonly locals?: readonly string[];
+  /** Whether each reading of the counters has all tunnels judged anew, as if all had moved. */
+  readonly restless?: boolean;
 }
 
 export class World {
@@ -99,13 +101,18 @@ export class World {
   readonly lost = new Map<string, LostAddress>();
   /** Milliseconds since the world began, at 1,000,000 s of the wall clock. */
   time = 0;
+  /** By how much the wall clock was set since. */
+  clockSet = 0;
+  readonly #restless: boolean;
   #indexes = 0;
   #deaf = false;
   #opened = false;
   readonly #table: Reconciler<XfrmKinds, XfrmEvent>;
 
-  constructor({ expected, thresholds, locals = [HERE] }: WorldOptions = {}) {
+  constructor(options: WorldOptions = {}) {
+    const { expected, thresholds, locals = [HERE], restless = false } = options;
     this.locals = new Set(locals);
+    this.#restless = restless;
     this.#table = new Reconciler<XfrmKinds, XfrmEvent>(
       xfrmFamily,
       {
@@ -135,7 +142,7 @@ export class World {
   }
 
   get now() {
-    return { wall: 1_000_000_000 + this.time, monotonic: this.time };
+    return { wall: 1_000_000_000 + this.time + this.clockSet, monotonic: this.time };
   }
 
   /** The program begins to watch. */
@@ -161,7 +168,7 @@ export class World {
   refresh(): this {
     this.#table.refresh();
     this.#round();
-    this.tunnels.count(this.#table.tables.state, this.now);
+    this.#count();
     return this;
   }
 
@@ -182,8 +189,14 @@ export class World {
     this.#deaf = false;
     this.#table.lost('ENOBUFS');
     this.#round();
-    this.tunnels.count(this.#table.tables.state, this.now);
+    this.#count();
     return this;
+  }
+
+  #count(): void {
+    const entries = [...this.#table.tables.state];
+    const moved = entries.map((entry) => ({ ...entry, value: { ...entry.value } }));
+    this.tunnels.count(this.#restless ? moved : entries, this.now);
   }
 
   #round(): void {
