@@ -37,7 +37,7 @@ export class Shadow<K extends Kinds> implements Rows<K> {
   }
 
   doubts(kind: string, key: string): boolean {
-    return this.#doubts.has(`${kind} ${key}`);
+    return this.#doubts.size > 0 && this.#doubts.has(`${kind} ${key}`);
   }
 
   /** An object of the list. */

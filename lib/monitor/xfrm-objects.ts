@@ -106,8 +106,11 @@ function differences<Value extends object>(
   except: ReadonlySet<string>,
 ): string[] {
   const found: string[] = [];
-  for (const field in { ...before, ...after }) {
+  for (const field in before) {
     if (!except.has(field) && !equal(before[field], after[field])) found.push(field);
+  }
+  for (const field in after) {
+    if (!(field in before) && !except.has(field) && after[field] !== undefined) found.push(field);
   }
   return found;
 }

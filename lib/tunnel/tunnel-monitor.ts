@@ -42,6 +42,9 @@ export const byTrouble = (a: Tunnel, b: Tunnel): number =>
   TUNNEL_STATES.indexOf(a.state) - TUNNEL_STATES.indexOf(b.state) || (a.id < b.id ? -1 : 1);
 
 const now = (): EventTime => ({ wall: Date.now(), monotonic: performance.now() });
+const closed = () => new Error('the monitor is closed');
+/** Milliseconds for which a reading of the counters may keep other things waiting. */
+const SLICE = 5;
 /** The longest time-out of setTimeout. */
 const LONGEST = 0x7fff_ffff;
 
@@ -71,6 +74,9 @@ export class TunnelMonitor
   readonly #owners: SocketOwners;
   readonly #queues = new Set<Loop>();
   readonly #events: TunnelEvent[] = [];
+  /** The reading of the counters by which tunnels are being judged. */
+  #reading: Extract<TunnelChange, { kind: 'repaired' | 'refreshed' }> | undefined;
+  readonly #refreshes: (() => void)[] = [];
   #claimants = new Map<string, Claimant>();
   #flushing = false;
   #timer: NodeJS.Timeout | undefined;
@@ -181,9 +187,10 @@ export class TunnelMonitor
    * @returns a promise that is fulfilled when that is done, and what it changed is told
    */
   async refresh(): Promise<void> {
-    if (this.closed) throw this.#error ?? new Error('the monitor is closed');
+    if (this.closed) throw this.#error ?? closed();
     await this.#below.refresh();
-    this.#flush();
+    while (this.#reading) await new Promise<void>((resolve) => this.#refreshes.push(resolve));
+    if (this.closed) throw this.#error ?? closed();
   }
 
   /**
@@ -255,6 +262,8 @@ export class TunnelMonitor
       this.#below.off('error', this.#onError);
       this.emit('close');
     });
+    this.#reading = undefined;
+    for (const resolve of this.#refreshes.splice(0)) resolve();
     const heard = this.#queues.size > 0;
     for (const { queue } of this.#queues) queue.end(error);
     this.#queues.clear();
@@ -275,15 +284,38 @@ export class TunnelMonitor
         return;
       case 'repaired':
       case 'refreshed':
+        // One that is not through yet is cut short.
+        if (this.#reading) this.#count(Number.POSITIVE_INFINITY);
         this.#tunnels.count(this.#below.states, change.time);
-        this.#flush();
-        this.#tell(change);
+        this.#reading = change;
+        this.#count(SLICE);
         return;
       default:
         this.#tunnels.change(change);
     }
     this.#soon();
   };
+
+  /**
+   * Judges what a reading of the counters moved, a slice at a time: what happens meanwhile goes first. Then
+   * the reading is told.
+   */
+  #count(milliseconds: number): void {
+    const reading = this.#reading;
+    if (this.closed || reading === undefined) return;
+    const end = performance.now() + milliseconds;
+    let done = false;
+    do done = this.#tunnels.countSome(now());
+    while (!done && performance.now() < end);
+    this.#flush();
+    if (!done) {
+      setImmediate(() => this.#count(SLICE));
+      return;
+    }
+    this.#reading = undefined;
+    this.#tell(reading);
+    for (const resolve of this.#refreshes.splice(0)) resolve();
+  }
 
   /** After the batch of events that is being read: what comes in one breath is looked at once. */
   #soon(): void {

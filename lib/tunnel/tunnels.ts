@@ -47,6 +47,8 @@ type Expected = ExpectedTunnel & { readonly name: string };
 const REMEMBERED = 10_000;
 /** Milliseconds by which the wall clock may be set before all is judged by it again. */
 const WALL_CLOCK_SET = 500;
+/** Groups that are judged at once after a reading. */
+const SOME = 16;
 /** Moments kept for warnings; more say no more. */
 const MOMENTS = 1024;
 
@@ -63,7 +65,11 @@ export class Tunnels {
   readonly #remembered = new Set<TunnelRecord>();
   readonly #samples: Surplus[] = [];
   #hostWarnings: readonly TunnelWarning[] = [];
+  /** When the counters were last read, and when those were read by which all tunnels are judged. */
+  #read: EventTime;
   #counted: EventTime;
+  /** Groups that are to be looked at since the counters were read. */
+  readonly #uncounted = new Set<Group>();
   /** What the wall clock is ahead of the monotonic one, as all tunnels were judged by. */
   #wallOffset: number;
   #opening = true;
@@ -77,6 +83,7 @@ export class Tunnels {
   ) {
     this.#host = host;
     this.#limits = limits;
+    this.#read = now;
     this.#counted = now;
     this.#wallOffset = now.wall - now.monotonic;
     for (const one of expected) {
@@ -114,7 +121,7 @@ export class Tunnels {
     return this.#hostWarnings;
   }
 
-  /** When the counters were last read. */
+  /** When the counters were read that all tunnels show. */
   get counted(): EventTime {
     return this.#counted;
   }
@@ -134,7 +141,7 @@ export class Tunnels {
     for (const entry of policies) this.#members.addPolicy(entry, Number.NEGATIVE_INFINITY);
     this.flush(now);
     for (const record of this.#vacant) this.#judge(record, [], now);
-    this.#allCounted();
+    for (const group of this.#members.groups) group.looked = false;
     this.#opening = false;
   }
 
@@ -199,19 +206,19 @@ export class Tunnels {
   }
 
   /**
-   * The counters were read: the entries are new. Only tunnels are judged whose counters moved, or that were
-   * looked at meanwhile: of the others nothing is known that was not at the last reading, and what time alone
-   * brings has its moment ({@link next}).
+   * The counters were read: the entries are new. {@link countSome} then judges tunnels whose counters moved, or
+   * that were looked at meanwhile: of the others nothing is known that was not at the last reading, and what
+   * time alone brings has its moment ({@link next}).
    */
   count(states: Iterable<StateEntry>, now: EventTime): void {
-    this.#counted = now;
-    const { dirty } = this.#members;
+    this.#read = now;
+    const { groups } = this.#members;
     for (const entry of states) {
       const found = this.#members.sa(entry.uid);
       if (found === undefined) continue;
       const { sa, group } = found;
       // What did not change is the same object (lib/monitor/shadow.ts).
-      if (sa.entry.value !== entry.value) dirty.add(group);
+      if (sa.entry.value !== entry.value) this.#uncounted.add(group);
       sa.entry = entry;
       if (sa.softAt === undefined && isSoftSpent(entry.value)) sa.softAt = now.wall;
     }
@@ -219,18 +226,32 @@ export class Tunnels {
     const setBy = now.wall - now.monotonic - this.#wallOffset;
     const isSet = Math.abs(setBy) > WALL_CLOCK_SET;
     if (isSet) this.#wallOffset += setBy;
-    for (const group of this.#members.groups) {
+    for (const group of groups) {
       // What was asked for counts only for a time, which no state may depend on.
-      if (isSet || group.looked || group.acquired.length > 0) dirty.add(group);
+      if (isSet || group.looked || group.acquired.length > 0) this.#uncounted.add(group);
     }
-    for (const [record, group] of this.#groupOf) if (!dirty.has(group)) record.unmoved(now);
-    this.flush(now);
-    this.#allCounted();
-    this.#measure(now);
+    for (const group of this.#members.dirty) this.#uncounted.add(group);
+    for (const [record, group] of this.#groupOf) {
+      if (!this.#uncounted.has(group)) record.unmoved(now);
+    }
   }
 
-  #allCounted(): void {
-    for (const group of this.#members.groups) group.looked = false;
+  /** Judges some of the tunnels that {@link count} left. @returns whether that was the last of them */
+  countSome(now: EventTime): boolean {
+    let some = 0;
+    for (const group of this.#uncounted) {
+      if (some++ === SOME) return false;
+      this.#uncounted.delete(group);
+      this.#members.dirty.delete(group);
+      this.#look(group, now);
+      group.looked = false;
+    }
+    this.flush(now);
+    if (this.#counted !== this.#read) {
+      this.#counted = this.#read;
+      this.#measure(this.#read);
+    }
+    return true;
   }
 
   /** Addresses of this host came, went, or can no longer be used. */
@@ -280,7 +301,7 @@ export class Tunnels {
       if (!seen.has(record)) this.#update(record, group, undefined, now);
     }
     group.gone = [];
-    if (group.isEmpty) this.#members.drop(group);
+    if (group.isEmpty) this.#drop(group);
   }
 
   /** The record for a tunnel that is new: an expected one of which nothing is there, or another. */
@@ -381,7 +402,7 @@ export class Tunnels {
     const shownBefore = record.tunnel;
     const lost = this.#lostAddress(record);
     const since = this.#opening ? presentSince(record, now) : undefined;
-    const sighting = record.sighting(limits, this.#counted, lost && unreachable(lost), since);
+    const sighting = record.sighting(limits, this.#read, lost && unreachable(lost), since);
     const verdict = judge(sighting, before, now, limits);
     record.verdict = verdict;
     this.#giveUp(record, before, now);
@@ -493,12 +514,17 @@ export class Tunnels {
   #remove(record: TunnelRecord, time: EventTime): void {
     const group = this.#groupOf.get(record);
     group?.records.delete(record);
-    if (group?.isEmpty) this.#members.drop(group);
+    if (group?.isEmpty) this.#drop(group);
     this.#groupOf.delete(record);
     this.#records.delete(record.id);
     this.#remembered.delete(record);
     this.#deadlines.set(record, Number.POSITIVE_INFINITY);
     if (record.tunnel) this.#tell({ kind: 'removed', tunnel: record.tunnel, time });
+  }
+
+  #drop(group: Group): void {
+    this.#members.drop(group);
+    this.#uncounted.delete(group);
   }
 
   /** What nothing uses, for telling leaks. */

@@ -166,6 +166,13 @@ export class World {
 
   /** The counters are read, and the tables compared. */
   refresh(): this {
+    this.read();
+    while (!this.tunnels.countSome(this.now));
+    return this;
+  }
+
+  /** That, but what it means for tunnels is left to be looked at. */
+  read(): this {
     this.#table.refresh();
     this.#round();
     this.#count();
@@ -188,9 +195,7 @@ export class World {
     meanwhile();
     this.#deaf = false;
     this.#table.lost('ENOBUFS');
-    this.#round();
-    this.#count();
-    return this;
+    return this.refresh();
   }
 
   #count(): void {

@@ -250,6 +250,30 @@ test('what a change costs does not grow with the number of tunnels: others are n
   );
 });
 
+test('what happens while a reading of the counters is looked at does not wait for the end of it', () => {
+  const world = new World();
+  const spis = Array.from({ length: 200 }, (_, i) => 0x1000 + i);
+  for (const spi of spis) {
+    const remote = `10.0.${spi & 0xff}.1`;
+    world.addPolicies({ remote, reqid: spi });
+    world.addPair(spi, { daddr: remote, reqid: spi });
+  }
+  world.open().pass(10_000);
+  const { counted } = world.tunnels;
+  for (const spi of spis) world.carry(spi, 1);
+  world.read();
+  assert.equal(world.tunnels.countSome(world.now), false);
+  const last = spis.at(-1) as number;
+  world.removePair(last);
+  world.look().pass(200);
+  assert.deepEqual(world.told(), ['down blocked was up by deleted 0']);
+  assert.deepEqual(world.tunnels.counted, counted, 'not all show it yet');
+  while (!world.tunnels.countSome(world.now));
+  assert.deepEqual(world.told(), []);
+  assert.equal(world.tunnels.counted.monotonic, 10_000);
+  for (const { traffic } of world.tunnels) assert.equal(traffic.out.packets, 1n);
+});
+
 test('lookups by the other end and by reqid; sorted by trouble', () => {
   const world = new World();
   world.addPolicies();
