@@ -19,6 +19,7 @@ import { decodeXfrm } from '../xfrm/decode.ts';
 import type { XfrmEvent } from '../xfrm/events.ts';
 import { type EventSocket, openEventSocket } from './event-socket.ts';
 import { findGroup, type GroupName, type Protocol } from './groups.ts';
+import { Pace } from './pace.ts';
 import { EventQueue } from './queue.ts';
 import { tell } from './tell.ts';
 
@@ -48,6 +49,14 @@ export interface SubscribeOptions {
    * reports.
    */
   highWaterMark?: number | undefined;
+  /**
+   * Milliseconds, 0 to 1000, in which the kernel gathers events after all that waited were read;
+   * default 0. The first event after a rest is delivered at once, later ones wait up to that long;
+   * in return many are read with one system call, which takes less processor time. Their times are
+   * those of the reading. The receive buffer must have room for what comes meanwhile: where less
+   * than 4 MiB of it were granted, there is no gathering. See docs/events.md.
+   */
+  coalesce?: number | undefined;
 }
 
 /** Events were lost before those that follow: what was missed must be asked for. */
@@ -117,7 +126,7 @@ export class Subscription
   extends EventEmitter<SubscriptionListeners>
   implements AsyncIterable<SubscriptionEvent>, AsyncDisposable
 {
-  readonly #sockets: EventSocket[] = [];
+  readonly #sockets: (EventSocket & { readonly pace: Pace })[] = [];
   readonly #queues = new Set<EventQueue<SubscriptionEvent>>();
   /** Names that have listeners. To emit others would cost more than to look here. */
   readonly #heard = new Set<string | symbol>();
@@ -131,14 +140,16 @@ export class Subscription
 
   constructor(options: SubscribeOptions) {
     super();
-    const { groups, keys, signal, receiveBufferSize, highWaterMark, netns } = checked(options);
+    const of = checked(options);
+    const { groups, keys, signal, receiveBufferSize, highWaterMark, coalesce, netns } = of;
     this.#keys = keys;
     this.#highWaterMark = highWaterMark;
     signal?.throwIfAborted();
     const held = new HeldNamespace(netns);
     try {
       for (const [protocol, numbers] of groups) {
-        this.#sockets.push(openEventSocket(protocol, numbers, receiveBufferSize, held.netns));
+        const opened = openEventSocket(protocol, numbers, receiveBufferSize, held.netns);
+        this.#sockets.push({ ...opened, pace: new Pace(opened, coalesce) });
       }
     } catch (error) {
       this.close();
@@ -201,22 +212,23 @@ export class Subscription
     return this;
   }
 
-  /** Reads again. */
+  /** Reads again, and at once, without the rest that `coalesce` asks for. */
   resume(): this {
     this.#paused = false;
     this.#flow();
+    for (const { pace } of this.#sockets) pace.now();
     return this;
   }
 
   /** Lets the subscription keep the process alive while it is read, as it does by default. */
   ref(): this {
-    for (const { socket } of this.#sockets) socket.ref();
+    for (const { pace } of this.#sockets) pace.alive = true;
     return this;
   }
 
   /** Lets the process end although the subscription is read. */
   unref(): this {
-    for (const { socket } of this.#sockets) socket.unref();
+    for (const { pace } of this.#sockets) pace.alive = false;
     return this;
   }
 
@@ -241,7 +253,7 @@ export class Subscription
     if (this.#closing) return this.#closing;
     this.#error = error;
     this.#signal?.removeEventListener('abort', this.#abort);
-    const closed = this.#sockets.map(({ socket }) => socket.close());
+    const closed = this.#sockets.map(({ pace }) => pace.close());
     this.#closing = Promise.all(closed).then(() => {
       this.emit('close');
     });
@@ -269,12 +281,15 @@ export class Subscription
     const flowing = consumed && !this.#paused && [...this.#queues].every(({ full }) => !full);
     if (flowing && !this.#started) {
       this.#started = true;
-      for (const { protocol, socket } of this.#sockets) {
-        const onBatch = (batch: Batch) => this.#onBatch(protocol, batch, socket.overruns);
+      for (const { protocol, socket, pace } of this.#sockets) {
+        const onBatch = (batch: Batch) => {
+          this.#onBatch(protocol, batch, socket.overruns);
+          pace.batchRead(batch);
+        };
         socket.receive(onBatch, (error) => this.#fail(error));
       }
     } else if (this.#started) {
-      for (const { socket } of this.#sockets) flowing ? socket.resume() : socket.pause();
+      for (const { pace } of this.#sockets) pace.flowing = flowing;
     }
   }
 
@@ -322,6 +337,7 @@ const OPTIONS: ReadonlySet<string> = new Set<keyof SubscribeOptions>([
   'keys',
   'receiveBufferSize',
   'highWaterMark',
+  'coalesce',
 ]);
 
 interface Checked {
@@ -331,6 +347,7 @@ interface Checked {
   readonly signal: AbortSignal | undefined;
   readonly receiveBufferSize: number;
   readonly highWaterMark: number;
+  readonly coalesce: number;
 }
 
 /** The options with their defaults, the groups sorted by protocol. */
@@ -368,5 +385,6 @@ function checked(options: SubscribeOptions): Checked {
       1,
       2 ** 31,
     ),
+    coalesce: optionalInteger('options.coalesce', options.coalesce, 0, 0, 1000),
   };
 }
