@@ -3,7 +3,12 @@
  * @module
  */
 import { EventEmitter } from 'node:events';
-import { type DecodeInput, decodeDatagram, type Malformed } from '../netlink/event.ts';
+import {
+  type DecodeInput,
+  decodeDatagram,
+  type Malformed,
+  type TakeMessage,
+} from '../netlink/event.ts';
 import { decodeRoute } from '../route/decode.ts';
 import type { RouteEvent } from '../route/events.ts';
 import {
@@ -133,13 +138,16 @@ export class Subscription
   readonly #keys: boolean;
   readonly #highWaterMark: number;
   readonly #signal: AbortSignal | undefined;
+  readonly #take: TakeMessage | undefined;
   #started = false;
   #paused = false;
   #error: unknown;
   #closing: Promise<void> | undefined;
 
-  constructor(options: SubscribeOptions) {
+  /** @param take sees each message of XFRM first, before it is decoded; while it is read */
+  constructor(options: SubscribeOptions, take?: TakeMessage) {
     super();
+    this.#take = take;
     const of = checked(options);
     const { groups, keys, signal, receiveBufferSize, highWaterMark, coalesce, netns } = of;
     this.#keys = keys;
@@ -300,6 +308,7 @@ export class Subscription
     }
     const input: DecodeInput = { view: batch.view, bytes: batch.bytes, time, keys: this.#keys };
     const decode = protocol === 'xfrm' ? decodeXfrm : decodeRoute;
+    const take = protocol === 'xfrm' ? this.#take : undefined;
     const emit = (event: XfrmEvent | RouteEvent | Malformed) =>
       this.#deliver(event.kind === 'malformed' ? { ...event, protocol } : event);
     for (let i = 0; i < batch.count; i++) {
@@ -310,6 +319,7 @@ export class Subscription
         batch.truncated(i),
         decode,
         emit,
+        take,
       );
     }
   }
