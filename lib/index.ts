@@ -24,7 +24,7 @@ export {
   type Overrun,
   type SocketStatus,
   type SubscribeOptions,
-  Subscription,
+  type Subscription,
   type SubscriptionEvent,
   type SubscriptionListeners,
   subscribe,

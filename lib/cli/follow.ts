@@ -4,13 +4,14 @@
  * @module
  */
 
-import type { GroupName } from '../monitor/groups.ts';
+import { findGroup, type GroupName } from '../monitor/groups.ts';
 import type { SubscriptionEvent } from '../monitor/subscribe.ts';
 import type { TunnelChange } from '../tunnel/changes.ts';
 import type { Tunnel } from '../tunnel/tunnel.ts';
 import type { TunnelMonitorOptions } from '../tunnel/tunnel-monitor.ts';
 import { printable } from '../wire/text.ts';
 import { aborted, endedBySignal } from './ended.ts';
+import { LINE_ROOM, printEvent, printedKind } from './event-printer.ts';
 import { formatJson } from './json.ts';
 import type { FollowOptions, Format, OriginOptions } from './options.ts';
 import { endWhenUnread, LineOutput } from './output.ts';
@@ -28,8 +29,8 @@ import { Claims, formatOwner } from './who.ts';
 export interface Follow extends FollowOptions, Partial<OriginOptions> {
   readonly groups: readonly GroupName[];
   readonly format: Format;
-  /** Which events to print. Others are not counted. */
-  wanted(event: SubscriptionEvent): boolean;
+  /** Which events to print, others are not counted; all if left out. */
+  wanted?(event: SubscriptionEvent): boolean;
   /** If changes of tunnels are to be printed too. */
   readonly tunnels?: {
     readonly options: TunnelMonitorOptions;
@@ -43,14 +44,33 @@ export interface Follow extends FollowOptions, Partial<OriginOptions> {
   caughtUp?(out: LineOutput): void;
 }
 
+/** Milliseconds in which the kernel gathers events. */
+const COALESCE = 1;
+/** Milliseconds in which what waits is still read when a signal ended it. */
+const LAST_READ = 100;
+
 /** Joins groups and prints what comes. */
 export async function follow(what: Follow): Promise<void> {
   const { groups, format, buffer, netns = [], allNetns, tunnels } = what;
+  const here = netns.length === 0 && !allNetns;
+  // One socket is all that is read, and nothing is asked of what else happens at that time. Of
+  // several, the events of one could overtake those of another.
+  const alone =
+    here &&
+    !tunnels &&
+    !what.who &&
+    !what.first &&
+    new Set(groups.map((group) => findGroup(group)?.protocol)).size === 1;
   const beside = tunnels && new TunnelStreams(tunnels.options);
   let streams: Streams;
   try {
     streams = new Streams(
-      { groups, keys: format.showKeys, receiveBufferSize: buffer * 2 ** 20 },
+      {
+        groups,
+        keys: format.showKeys,
+        receiveBufferSize: buffer * 2 ** 20,
+        coalesce: alone ? COALESCE : 0,
+      },
       allNetns ? { netns, allNetns } : { netns },
       beside,
     );
@@ -71,6 +91,13 @@ export async function follow(what: Follow): Promise<void> {
     },
   });
   endWhenUnread();
+  // Nothing is chosen from the events, nor added to their lines.
+  const plain =
+    here &&
+    !format.json &&
+    !format.colors.isColorSupported &&
+    what.wanted === undefined &&
+    claims === undefined;
   let read = 0;
   let left = what.count ?? Number.POSITIVE_INFINITY;
   try {
@@ -78,15 +105,31 @@ export async function follow(what: Follow): Promise<void> {
     const all = tunnels ? [...groups, 'tunnels'] : groups;
     process.stderr.write(`${listening(streams, all, buffer)}\n`);
     await what.first?.(out, ended.signal);
+    const count = () => {
+      if (--left === 0) ended.abort();
+    };
     streams.start({
       error: (error) => ended.abort(error),
       ended: () => ended.abort(),
+      take: plain
+        ? (input, at, length) => {
+            const kind = printedKind(input.view, at);
+            if (kind === undefined) return false;
+            if (left > 0) {
+              if (!printEvent(input, at, length, out.room(LINE_ROOM))) return false;
+              summary.count(kind);
+              count();
+            }
+            read++;
+            return true;
+          }
+        : undefined,
       event: (event, origin) => {
         read++;
-        if (left === 0 || !what.wanted(event)) return;
+        if (left === 0 || what.wanted?.(event) === false) return;
         summary.add(event);
         out.line(formatOne(event, origin, format, claims));
-        if (event.kind !== 'overrun' && --left === 0) ended.abort();
+        if (event.kind !== 'overrun') count();
       },
       namespace: (origin, state, error) => out.line(formatChange(origin, state, error, format)),
     });
@@ -114,6 +157,11 @@ export async function follow(what: Follow): Promise<void> {
       if (!ended.signal.aborted) what.caughtUp(out);
     }
     await aborted(ended.signal);
+    if (alone && left > 0) {
+      // What was gathered until then.
+      streams.resume();
+      await allRead(() => read, out, AbortSignal.timeout(LAST_READ));
+    }
   } catch (error) {
     ended.abort(error);
   }

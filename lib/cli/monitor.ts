@@ -122,7 +122,9 @@ export function monitorCommand(): Command {
       } else {
         refuseTunnelOptions(command);
         const filter = filterOf(terms, command);
-        await follow({ ...what, wanted: (event) => filter.matches(event) });
+        await follow(
+          terms.length === 0 ? what : { ...what, wanted: (event) => filter.matches(event) },
+        );
       }
     });
 }

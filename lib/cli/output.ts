@@ -3,8 +3,8 @@
  * third more CPU), and never faster than the reader takes it.
  * @module
  */
-
 import { once } from 'node:events';
+import { AsciiWriter } from '../wire/ascii.ts';
 
 /** What is told when the reader cannot follow, and when it can again. */
 export interface Backpressure {
@@ -12,9 +12,20 @@ export interface Backpressure {
   drained(): void;
 }
 
-/** Lines on their way to standard output. */
+/** Bytes that lines are put into at first. */
+const BLOCK = 64 * 1024;
+
+const writerOf = (bytes: Buffer, at = 0) =>
+  new AsciiWriter(new DataView(bytes.buffer, bytes.byteOffset, bytes.length), at);
+
+/** Lines on their way to standard output: as text, or put straight into bytes, in any order. */
 export class LineOutput {
+  /** What comes first is here, as bytes … */
+  #bytes = Buffer.allocUnsafeSlow(BLOCK);
+  #writer = writerOf(this.#bytes);
+  /** … and what comes last here. */
   #text = '';
+  #waiting = false;
   readonly #backpressure: Backpressure | undefined;
 
   constructor(backpressure?: Backpressure) {
@@ -34,16 +45,64 @@ export class LineOutput {
 
   /** Adds a line; it is written when the current turn of the event loop ends. */
   line(text: string): void {
-    if (this.#text === '') setImmediate(() => this.flush());
     this.#text += `${text}\n`;
+    this.#flushSoon();
+  }
+
+  /**
+   * Where the next line is put straight into bytes, at most so many. What is put there, in the same
+   * turn of the event loop, is written as the lines before it are.
+   */
+  room(bytes: number): AsciiWriter {
+    if (this.#text !== '') {
+      const text = this.#text;
+      this.#text = '';
+      this.#grow(Buffer.byteLength(text));
+      this.#writer.at += this.#bytes.write(text, this.#writer.at);
+    }
+    this.#grow(bytes);
+    this.#flushSoon();
+    return this.#writer;
+  }
+
+  #flushSoon(): void {
+    if (this.#waiting) return;
+    this.#waiting = true;
+    setImmediate(() => {
+      this.#waiting = false;
+      this.flush();
+    });
+  }
+
+  #grow(room: number): void {
+    const { at } = this.#writer;
+    if (this.#bytes.length - at >= room) return;
+    const larger = Buffer.allocUnsafeSlow(2 * (at + room));
+    this.#bytes.copy(larger, 0, 0, at);
+    this.#bytes = larger;
+    this.#writer = writerOf(larger, at);
   }
 
   /** Writes what there is. */
   flush(): void {
-    if (this.#text === '') return;
-    const text = this.#text;
-    this.#text = '';
-    if (!process.stdout.write(text)) this.#backpressure?.full();
+    const { stdout } = process;
+    let ready = true;
+    const { at } = this.#writer;
+    if (at > 0) {
+      ready = stdout.write(this.#bytes.subarray(0, at));
+      this.#writer.at = 0;
+      // Until it has been written it belongs to the stream.
+      if (stdout.writableLength > 0) {
+        this.#bytes = Buffer.allocUnsafeSlow(BLOCK);
+        this.#writer = writerOf(this.#bytes);
+      }
+    }
+    if (this.#text !== '') {
+      const text = this.#text;
+      this.#text = '';
+      ready = stdout.write(text);
+    }
+    if (!ready) this.#backpressure?.full();
   }
 }
 

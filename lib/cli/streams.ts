@@ -14,10 +14,10 @@ import {
 import {
   type SocketStatus,
   type SubscribeOptions,
-  type Subscription,
+  Subscription,
   type SubscriptionEvent,
-  subscribe,
 } from '../monitor/subscribe.ts';
+import type { TakeMessage } from '../netlink/event.ts';
 
 /** Where to listen. */
 export interface Where {
@@ -37,6 +37,8 @@ export interface Origin {
 /** What the streams tell. */
 export interface StreamListener {
   event(event: SubscriptionEvent, origin: Origin): void;
+  /** Sees the messages of XFRM first: those it takes are not decoded, and become no event. */
+  readonly take?: TakeMessage | undefined;
   /** A namespace came or went while they ran; with an error, if it came but cannot be heard. */
   namespace(origin: Origin, state: 'added' | 'removed', error?: Error): void;
   error(error: Error): void;
@@ -130,8 +132,13 @@ export class Streams {
 
   /** Joins; reading comes later. */
   #add(origin: Origin): Stream {
-    const subscription = subscribe({ ...this.#options, netns: origin.path });
-    const stream = { subscription, origin };
+    const take: TakeMessage = (input, at, length) => {
+      if (!this.#listener?.take?.(input, at, length)) return false;
+      stream.heard = Number(stream.heard) + 1;
+      return true;
+    };
+    const subscription = new Subscription({ ...this.#options, netns: origin.path }, take);
+    const stream: Stream = { subscription, origin };
     this.#open.set(origin.label, stream);
     if (this.#paused) subscription.pause();
     this.#beside?.joined(origin);

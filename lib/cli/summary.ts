@@ -21,7 +21,7 @@ export class Summary {
   #tooSlow = 0;
 
   add(event: SubscriptionEvent): void {
-    this.#count(event.kind === 'rtnetlink' ? (event.name ?? event.kind) : event.kind);
+    this.count(event.kind === 'rtnetlink' ? (event.name ?? event.kind) : event.kind);
   }
 
   /** Of what a monitor of tunnels told. What it tells of itself is no event. */
@@ -30,10 +30,11 @@ export class Summary {
     if (kind === 'overrun') {
       if (change.slowConsumer) this.#tooSlow++;
       else this.#overruns++;
-    } else if (kind !== 'repaired' && kind !== 'refreshed') this.#count(kind);
+    } else if (kind !== 'repaired' && kind !== 'refreshed') this.count(kind);
   }
 
-  #count(name: string): void {
+  /** Adds an event of that kind. */
+  count(name: string): void {
     const known = this.#kinds.get(name);
     if (known) known.count++;
     else this.#kinds.set(name, { count: 1 });

@@ -65,7 +65,7 @@ export function formatEvent(
 
 const columns: Record<string, string> = {};
 /** A kind as wide as the widest of those that are frequent. */
-const column = (kind: string): string => (columns[kind] ??= kind.padEnd(9));
+export const column = (kind: string): string => (columns[kind] ??= kind.padEnd(9));
 
 /** Who the event's header says caused it. Anybody may write anything there. */
 function claim(event: SubscriptionEvent, colors: Colors): string {

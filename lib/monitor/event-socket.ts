@@ -12,6 +12,8 @@ const PROTOCOLS = { xfrm: NETLINK_XFRM, route: NETLINK_ROUTE } as const;
 export interface EventSocket {
   readonly protocol: Protocol;
   readonly socket: NetlinkSocket;
+  /** Bytes of receive buffer that were granted. */
+  readonly granted: number;
 }
 
 /**
@@ -30,10 +32,11 @@ export function openEventSocket(
   let socket: NetlinkSocket | undefined;
   try {
     socket = new NetlinkSocket({ protocol: PROTOCOLS[protocol], netns });
-    socket.setReceiveBufferSize(receiveBufferSize);
+    // The kernel tells twice what it granted (net/core/sock.c).
+    const granted = socket.setReceiveBufferSize(receiveBufferSize) / 2;
     socket.bind();
     for (const group of groups) socket.joinGroup(group);
-    return { protocol, socket };
+    return { protocol, socket, granted };
   } catch (error) {
     socket?.close();
     throw explain(error, protocol);

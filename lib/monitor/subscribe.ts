@@ -3,7 +3,12 @@
  * @module
  */
 import { EventEmitter } from 'node:events';
-import { type DecodeInput, decodeDatagram, type Malformed } from '../netlink/event.ts';
+import {
+  type DecodeInput,
+  decodeDatagram,
+  type Malformed,
+  type TakeMessage,
+} from '../netlink/event.ts';
 import { decodeRoute } from '../route/decode.ts';
 import type { RouteEvent } from '../route/events.ts';
 import {
@@ -19,6 +24,7 @@ import { decodeXfrm } from '../xfrm/decode.ts';
 import type { XfrmEvent } from '../xfrm/events.ts';
 import { type EventSocket, openEventSocket } from './event-socket.ts';
 import { findGroup, type GroupName, type Protocol } from './groups.ts';
+import { Pace } from './pace.ts';
 import { EventQueue } from './queue.ts';
 import { tell } from './tell.ts';
 
@@ -48,6 +54,14 @@ export interface SubscribeOptions {
    * reports.
    */
   highWaterMark?: number | undefined;
+  /**
+   * Milliseconds, 0 to 1000, in which the kernel gathers events after all that waited were read;
+   * default 0. The first event after a rest is delivered at once, later ones wait up to that long;
+   * in return many are read with one system call, which takes less processor time. Their times are
+   * those of the reading. The receive buffer must have room for what comes meanwhile: where less
+   * than 4 MiB of it were granted, there is no gathering. See docs/events.md.
+   */
+  coalesce?: number | undefined;
 }
 
 /** Events were lost before those that follow: what was missed must be asked for. */
@@ -117,28 +131,33 @@ export class Subscription
   extends EventEmitter<SubscriptionListeners>
   implements AsyncIterable<SubscriptionEvent>, AsyncDisposable
 {
-  readonly #sockets: EventSocket[] = [];
+  readonly #sockets: (EventSocket & { readonly pace: Pace })[] = [];
   readonly #queues = new Set<EventQueue<SubscriptionEvent>>();
   /** Names that have listeners. To emit others would cost more than to look here. */
   readonly #heard = new Set<string | symbol>();
   readonly #keys: boolean;
   readonly #highWaterMark: number;
   readonly #signal: AbortSignal | undefined;
+  readonly #take: TakeMessage | undefined;
   #started = false;
   #paused = false;
   #error: unknown;
   #closing: Promise<void> | undefined;
 
-  constructor(options: SubscribeOptions) {
+  /** @param take sees each message of XFRM first, before it is decoded; while it is read */
+  constructor(options: SubscribeOptions, take?: TakeMessage) {
     super();
-    const { groups, keys, signal, receiveBufferSize, highWaterMark, netns } = checked(options);
+    this.#take = take;
+    const of = checked(options);
+    const { groups, keys, signal, receiveBufferSize, highWaterMark, coalesce, netns } = of;
     this.#keys = keys;
     this.#highWaterMark = highWaterMark;
     signal?.throwIfAborted();
     const held = new HeldNamespace(netns);
     try {
       for (const [protocol, numbers] of groups) {
-        this.#sockets.push(openEventSocket(protocol, numbers, receiveBufferSize, held.netns));
+        const opened = openEventSocket(protocol, numbers, receiveBufferSize, held.netns);
+        this.#sockets.push({ ...opened, pace: new Pace(opened, coalesce) });
       }
     } catch (error) {
       this.close();
@@ -201,22 +220,23 @@ export class Subscription
     return this;
   }
 
-  /** Reads again. */
+  /** Reads again, and at once, without the rest that `coalesce` asks for. */
   resume(): this {
     this.#paused = false;
     this.#flow();
+    for (const { pace } of this.#sockets) pace.now();
     return this;
   }
 
   /** Lets the subscription keep the process alive while it is read, as it does by default. */
   ref(): this {
-    for (const { socket } of this.#sockets) socket.ref();
+    for (const { pace } of this.#sockets) pace.alive = true;
     return this;
   }
 
   /** Lets the process end although the subscription is read. */
   unref(): this {
-    for (const { socket } of this.#sockets) socket.unref();
+    for (const { pace } of this.#sockets) pace.alive = false;
     return this;
   }
 
@@ -241,7 +261,7 @@ export class Subscription
     if (this.#closing) return this.#closing;
     this.#error = error;
     this.#signal?.removeEventListener('abort', this.#abort);
-    const closed = this.#sockets.map(({ socket }) => socket.close());
+    const closed = this.#sockets.map(({ pace }) => pace.close());
     this.#closing = Promise.all(closed).then(() => {
       this.emit('close');
     });
@@ -269,12 +289,15 @@ export class Subscription
     const flowing = consumed && !this.#paused && [...this.#queues].every(({ full }) => !full);
     if (flowing && !this.#started) {
       this.#started = true;
-      for (const { protocol, socket } of this.#sockets) {
-        const onBatch = (batch: Batch) => this.#onBatch(protocol, batch, socket.overruns);
+      for (const { protocol, socket, pace } of this.#sockets) {
+        const onBatch = (batch: Batch) => {
+          this.#onBatch(protocol, batch, socket.overruns);
+          pace.batchRead(batch);
+        };
         socket.receive(onBatch, (error) => this.#fail(error));
       }
     } else if (this.#started) {
-      for (const { socket } of this.#sockets) flowing ? socket.resume() : socket.pause();
+      for (const { pace } of this.#sockets) pace.flowing = flowing;
     }
   }
 
@@ -285,6 +308,7 @@ export class Subscription
     }
     const input: DecodeInput = { view: batch.view, bytes: batch.bytes, time, keys: this.#keys };
     const decode = protocol === 'xfrm' ? decodeXfrm : decodeRoute;
+    const take = protocol === 'xfrm' ? this.#take : undefined;
     const emit = (event: XfrmEvent | RouteEvent | Malformed) =>
       this.#deliver(event.kind === 'malformed' ? { ...event, protocol } : event);
     for (let i = 0; i < batch.count; i++) {
@@ -295,6 +319,7 @@ export class Subscription
         batch.truncated(i),
         decode,
         emit,
+        take,
       );
     }
   }
@@ -322,6 +347,7 @@ const OPTIONS: ReadonlySet<string> = new Set<keyof SubscribeOptions>([
   'keys',
   'receiveBufferSize',
   'highWaterMark',
+  'coalesce',
 ]);
 
 interface Checked {
@@ -331,6 +357,7 @@ interface Checked {
   readonly signal: AbortSignal | undefined;
   readonly receiveBufferSize: number;
   readonly highWaterMark: number;
+  readonly coalesce: number;
 }
 
 /** The options with their defaults, the groups sorted by protocol. */
@@ -368,5 +395,6 @@ function checked(options: SubscribeOptions): Checked {
       1,
       2 ** 31,
     ),
+    coalesce: optionalInteger('options.coalesce', options.coalesce, 0, 0, 1000),
   };
 }

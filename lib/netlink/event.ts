@@ -51,6 +51,12 @@ export interface Malformed {
 export type DecodeMessage<Event> = (input: DecodeInput, at: number, length: number) => Event;
 
 /**
+ * Takes the message at `at`, whose nlmsg_len is `length`, undecoded. What it returns false for is
+ * decoded.
+ */
+export type TakeMessage = (input: DecodeInput, at: number, length: number) => boolean;
+
+/**
  * Decodes the datagram of `length` bytes at `start`, message by message.
  *
  * A message that cannot be decoded becomes a {@link Malformed}, and the next one is decoded as
@@ -58,6 +64,7 @@ export type DecodeMessage<Event> = (input: DecodeInput, at: number, length: numb
  * same datagram, so that ends the datagram.
  *
  * @param truncated whether the datagram was longer than what was read of it
+ * @param take sees each message first
  */
 export function decodeDatagram<Event>(
   input: DecodeInput,
@@ -66,6 +73,7 @@ export function decodeDatagram<Event>(
   truncated: boolean,
   decode: DecodeMessage<Event>,
   emit: (event: Event | Malformed) => void,
+  take?: TakeMessage,
 ): void {
   const end = start + length;
   let at = start;
@@ -73,13 +81,15 @@ export function decodeDatagram<Event>(
     if (length === 0) throw new DecodeError('the datagram is empty', { path: [], offset: at });
     while (at < end) {
       const size = messageLength(input.view, at, end);
-      let event: Event | Malformed;
-      try {
-        event = decode(input, at, size);
-      } catch (error) {
-        event = malformed(error, input, start, at);
+      if (!take?.(input, at, size)) {
+        let event: Event | Malformed;
+        try {
+          event = decode(input, at, size);
+        } catch (error) {
+          event = malformed(error, input, start, at);
+        }
+        emit(event);
       }
-      emit(event);
       at = nextMessage(at, size);
     }
     if (truncated) {

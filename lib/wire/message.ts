@@ -54,13 +54,16 @@ export function messageLength(view: DataView, at: number, end: number): number {
 /** nlmsg_type of the message at `at`. */
 export const messageType = (view: DataView, at: number): number => view.getUint16(at + 4, LE);
 
+/** nlmsg_pid of the message at `at`. */
+export const messagePortId = (view: DataView, at: number): number => view.getUint32(at + 12, LE);
+
 /** The header of the message at `at`. */
 export function readHeader(view: DataView, at: number): MessageHeader {
   return {
-    type: view.getUint16(at + 4, LE),
+    type: messageType(view, at),
     flags: view.getUint16(at + 6, LE),
     seq: view.getUint32(at + 8, LE),
-    portId: view.getUint32(at + 12, LE),
+    portId: messagePortId(view, at),
   };
 }
 

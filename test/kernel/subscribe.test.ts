@@ -200,6 +200,96 @@ test('pause and resume hold events back in the kernel', async () => {
   assert.equal(heard, 1);
 });
 
+/** Where the buffer asked for is not granted, as in a user namespace, nothing is gathered. */
+const gathers = async () => {
+  await using subscription = subscribe({ groups: SA });
+  return (subscription.sockets[0]?.receiveBufferSize ?? 0) >= 2 * 4 * 2 ** 20;
+};
+
+test('with coalesce all events come, in their order', async () => {
+  await using subscription = subscribe({ groups: POLICY, coalesce: 3 });
+  const priorities: number[] = [];
+  subscription.on('NEWPOLICY', ({ policy }) => priorities.push(policy.priority));
+  const flushed = once(subscription, 'FLUSHPOLICY');
+  addPolicies(100);
+  for (let i = 101; i <= 110; i++) {
+    await turn();
+    ip(...words(`xfrm policy add src 10.9.${i}.0/24 dst 10.0.0.0/8 dir in priority ${i}`));
+  }
+  flushPolicies();
+  await flushed;
+  assert.deepEqual(
+    priorities,
+    Array.from({ length: 110 }, (_, i) => i + 1),
+  );
+});
+
+test('what is gathered is read at once by resume, and not while paused', async (t) => {
+  if (!(await gathers())) return t.skip('the receive buffer is too small');
+  // So long that only resume can end it.
+  await using subscription = subscribe({ groups: SA, coalesce: 1000 });
+  const heard: string[] = [];
+  subscription.on('event', ({ kind }) => heard.push(kind));
+  deleteLarval();
+  while (heard.length === 0) await turn();
+  const asleep = performance.now();
+  deleteLarval();
+  for (let i = 0; i < 5; i++) await turn();
+  // On a machine that stood still meanwhile there is nothing to see.
+  if (performance.now() - asleep < 900) assert.equal(heard.length, 1, 'it is gathered');
+  subscription.pause();
+  for (let i = 0; i < 5; i++) await turn();
+  assert.equal(heard.length, 1);
+  subscription.resume();
+  for (let i = 0; i < 5; i++) await turn();
+  assert.equal(heard.length, 2);
+  // Gathering again; a loop beside the listener changes nothing.
+  const iterator = subscription[Symbol.asyncIterator]();
+  deleteLarval();
+  subscription.resume();
+  assert.equal((await iterator.next()).value?.kind, 'DELSA');
+  assert.equal(heard.length, 3);
+});
+
+test('with a small receive buffer nothing is gathered', async () => {
+  await using subscription = subscribe({ groups: SA, coalesce: 1000, receiveBufferSize: 65_536 });
+  let heard = 0;
+  subscription.on('event', () => heard++);
+  for (let i = 1; i <= 3; i++) {
+    deleteLarval();
+    for (let turns = 0; turns < 5; turns++) await turn();
+    assert.equal(heard, i);
+  }
+});
+
+test('what ends the reading ends the rest too, which then keeps no process alive', async (t) => {
+  if (!(await gathers())) return t.skip('the receive buffer is too small');
+  for (const end of [
+    'subscription.close();',
+    'subscription.unref();',
+    "subscription.off('event', listener);",
+    'subscription.pause();',
+  ]) {
+    const { printed, status } = run(`
+      import { execFileSync } from 'node:child_process';
+      const subscription = subscribe({ groups: ['XFRMNLGRP_POLICY'], coalesce: 1000 });
+      const rests = () => process.getActiveResourcesInfo().includes('Timeout');
+      let events = 0;
+      const listener = () => {
+        if (events++ > 0) return;
+        setImmediate(() => {
+          console.log(rests());
+          ${end}
+          console.log(rests());
+        });
+      };
+      subscription.on('event', listener);
+      execFileSync('ip', 'xfrm policy setdefault in accept'.split(' '));`);
+    assert.equal(printed, 'true\nfalse\n', end);
+    assert.equal(status, 0, end);
+  }
+});
+
 test('a listener that throws is an uncaught exception, and the rest is delivered', () => {
   const { printed, status } = run(`
     import { execFileSync } from 'node:child_process';

@@ -33,6 +33,13 @@ test('a wrong option is named, before anything is opened', () => {
     [{ groups, receiveBufferSize: 2 ** 31 }, /^options\.receiveBufferSize/, RangeError],
     [{ groups, receiveBufferSize: '1' }, /^options\.receiveBufferSize must be a number/, TypeError],
     [{ groups, highWaterMark: 0.5 }, /^options\.highWaterMark/, RangeError],
+    [
+      { groups, coalesce: 1001 },
+      /^options\.coalesce must be an integer from 0 to 1000/,
+      RangeError,
+    ],
+    [{ groups, coalesce: 0.5 }, /^options\.coalesce must be an integer/, RangeError],
+    [{ groups, coalesce: true }, /^options\.coalesce must be a number/, TypeError],
   ];
   for (const [options, message, type] of cases) {
     assert.throws(

@@ -108,10 +108,15 @@ function round(number: number): void {
   }
 }
 
+/** Bytes in use: the least of some looks, since a compiler at work takes megabytes for a while. */
 function memory(): number {
-  globalThis.gc?.();
-  const { used_heap_size, external_memory, malloced_memory } = getHeapStatistics();
-  return used_heap_size + external_memory + malloced_memory;
+  const looks = Array.from({ length: 8 }, () => {
+    Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 100);
+    globalThis.gc?.();
+    const { used_heap_size, external_memory, malloced_memory } = getHeapStatistics();
+    return used_heap_size + external_memory + malloced_memory;
+  });
+  return Math.min(...looks);
 }
 
 let before = 0;

@@ -1,0 +1,110 @@
+/**
+ * Text put straight into bytes: for what is printed so often that strings would cost more than all
+ * the rest.
+ * @module
+ */
+import { AF_INET, readIPv6 } from './address.ts';
+
+/** An ASCII text made ready to be put: its words of 32 bits, first byte lowest, and its length. */
+export interface Ascii {
+  readonly words: Int32Array;
+  readonly length: number;
+}
+
+export function ascii(text: string): Ascii {
+  const words = new Int32Array(Math.ceil(text.length / 4));
+  for (let i = 0; i < text.length; i++) {
+    words[i >> 2] = (words[i >> 2] as number) | (text.charCodeAt(i) << ((i & 3) * 8));
+  }
+  return { words, length: text.length };
+}
+
+const ZERO = 48;
+const A = 97;
+
+/** 0 to 255, each with a dot behind: one word each. */
+const DOTTED = Array.from({ length: 256 }, (_, octet) => ascii(`${octet}.`));
+const dottedWords = Int32Array.from(DOTTED, ({ words }) => words[0] as number);
+const dottedLengths = Uint8Array.from(DOTTED, ({ length }) => length);
+
+/**
+ * Puts text into bytes, at `at`, which moves on. The caller makes room: for what is put and three
+ * bytes more, since whole words are stored where that saves time.
+ */
+export class AsciiWriter {
+  view: DataView;
+  at: number;
+
+  constructor(view: DataView, at = 0) {
+    this.view = view;
+    this.at = at;
+  }
+
+  text({ words, length }: Ascii): void {
+    const { view, at } = this;
+    for (let i = 0; i < words.length; i++) view.setInt32(at + i * 4, words[i] as number, true);
+    this.at = at + length;
+  }
+
+  /** One character, by its code. */
+  character(code: number): void {
+    this.view.setUint8(this.at++, code);
+  }
+
+  /** A number of 0 to 2^32 - 1 in decimal. */
+  decimal(value: number): void {
+    if (value < 10) {
+      this.character(ZERO + value);
+      return;
+    }
+    if (value > 0x7fffffff) {
+      // Beyond the integers that are divided fast.
+      const tens = Math.floor(value / 10);
+      this.decimal(tens);
+      this.character(ZERO + value - tens * 10);
+      return;
+    }
+    const { view, at } = this;
+    let end = at + 1;
+    for (let rest = (value / 10) | 0; rest !== 0; rest = (rest / 10) | 0) end++;
+    let rest = value | 0;
+    for (let i = end - 1; i >= at; i--) {
+      const tens = (rest / 10) | 0;
+      view.setUint8(i, ZERO + rest - tens * 10);
+      rest = tens;
+    }
+    this.at = end;
+  }
+
+  /** 0x and a number of 32 bits in hexadecimal, of at least so many digits. */
+  hex(value: number, digits = 1): void {
+    const { view } = this;
+    let { at } = this;
+    view.setUint16(at, 0x3078); // 0x
+    at += 2;
+    for (let shift = 28; shift >= 0; shift -= 4) {
+      if (value >>> shift === 0 && shift >= digits * 4) continue;
+      const digit = (value >>> shift) & 15;
+      view.setUint8(at++, digit < 10 ? ZERO + digit : A - 10 + digit);
+    }
+    this.at = at;
+  }
+
+  /** The address at `from`, of AF_INET or AF_INET6, as readAddress says it. */
+  address(bytes: Uint8Array, from: number, family: number): void {
+    const { view } = this;
+    let { at } = this;
+    if (family === AF_INET) {
+      for (let i = from; i < from + 4; i++) {
+        const octet = bytes[i] as number;
+        view.setInt32(at, dottedWords[octet] as number, true);
+        at += dottedLengths[octet] as number;
+      }
+      this.at = at - 1;
+    } else {
+      const text = readIPv6(bytes, from);
+      for (let i = 0; i < text.length; i++) view.setUint8(at + i, text.charCodeAt(i));
+      this.at = at + text.length;
+    }
+  }
+}
