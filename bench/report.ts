@@ -10,6 +10,10 @@ import type { Dump, Task } from './tables.ts';
 
 type Row = readonly string[];
 
+/** The version of a kernel, without what its builder added. */
+const version = ({ kernel }: Part): string => /^[\d.]*\d/.exec(kernel)?.[0] ?? kernel;
+
+
 /** A table, its columns as wide as they need. */
 function table(head: Row, rows: readonly Row[]): string {
   const widths = head.map((_, i) =>
@@ -70,7 +74,7 @@ function partText(part: Part): string[] {
     const { title, events, rounds, buffer } = comparison;
     texts.push(
       `### ${title}\n\n${count(events)} events, ${rounds} round${rounds === 1 ? '' : 's'}, a receive buffer of ` +
-        `${buffer / 2 ** 20} MiB asked for, Linux ${part.kernel}.\n\n${comparisonTable(comparison)}`,
+        `${buffer / 2 ** 20} MiB asked for, Linux ${version(part)}.\n\n${comparisonTable(comparison)}`,
     );
   }
   const { latencies, dump, storms, startup, memory, codec, tunnels } = part;
@@ -93,7 +97,7 @@ function partText(part: Part): string[] {
     ]);
     texts.push(
       `### ${count(dump.entries)} ${dump.of}\n\n${table(['', 'milliseconds', '× ip'], rows)}\n\n` +
-        `Linux ${part.kernel}. An entry takes ${count(dump.bytesEach)} bytes of a monitor's memory.`,
+        `Linux ${version(part)}. An entry takes ${count(dump.bytesEach)} bytes of a monitor's memory.`,
     );
   }
   if (storms) {
@@ -143,7 +147,7 @@ function partText(part: Part): string[] {
     ]);
     const head = ['', 'tunnels beside it', 'times', 'median ms', 'p99 ms', 'most ms'];
     texts.push(
-      `### From the request to what is told of a tunnel\n\nLinux ${part.kernel}.\n\n${table(head, rows)}`,
+      `### From the request to what is told of a tunnel\n\nLinux ${version(part)}.\n\n${table(head, rows)}`,
     );
   }
   return texts;
@@ -155,7 +159,7 @@ export function report(results: Results): string {
   const { processor, processors, node, load } = machine;
   const texts = [
     `Measured on ${begun.slice(0, 10)} in ${Math.round(seconds / 60)} minutes: ${processors} × ${processor}, ` +
-      `Linux ${host.kernel}, Node ${node}, load average ${load.map((one) => one.toFixed(1)).join(', ')} before.`,
+      `Linux ${version(host)}, Node ${node}, load average ${load.map((one) => one.toFixed(1)).join(', ')} before.`,
   ];
   // A quick run is too short to hold times against anything.
   const judged = results.quick ? [] : requirements(results);
