@@ -13,7 +13,6 @@ type Row = readonly string[];
 /** The version of a kernel, without what its builder added. */
 const version = ({ kernel }: Part): string => /^[\d.]*\d/.exec(kernel)?.[0] ?? kernel;
 
-
 /** A table, its columns as wide as they need. */
 function table(head: Row, rows: readonly Row[]): string {
   const widths = head.map((_, i) =>
