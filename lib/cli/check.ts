@@ -17,11 +17,10 @@ import {
   STATUSES,
 } from './check-result.ts';
 import { formatJson } from './json.ts';
-import { addFormatOptions, formatOf, type OutputOptions } from './options.ts';
+import { addFormatOptions, addNamespaceOption, formatOf, type OutputOptions } from './options.ts';
 import { endWhenUnread, LineOutput } from './output.ts';
 import { TUNNEL_FILTER_HELP, type TunnelFilter } from './tunnel-filter.ts';
 import {
-  addNamespaceOption,
   addTunnelOptions,
   duration,
   monitorOptionsOf,

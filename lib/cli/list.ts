@@ -15,6 +15,7 @@ import { follow } from './follow.ts';
 import { formatJson } from './json.ts';
 import {
   addFollowOptions,
+  addNamespaceOption,
   addOutputOptions,
   FILTER_HELP,
   type FollowOptions,
@@ -24,6 +25,7 @@ import {
   type OutputOptions,
 } from './options.ts';
 import { endWhenUnread, LineOutput } from './output.ts';
+import { namespacePath } from './streams.ts';
 import { Table } from './table.ts';
 import { describePolicy, describeState, formatTime } from './text.ts';
 
@@ -62,6 +64,7 @@ const POLICY: Kind = {
 
 interface Options extends OutputOptions, FollowOptions {
   readonly watch?: true;
+  readonly netns?: string;
 }
 
 export const stateCommand = () => listCommand(STATE, 'security associations (SAs)');
@@ -75,7 +78,7 @@ function listCommand(kind: Kind, things: string): Command {
     )
     .argument('[filter...]', 'which of them')
     .option('-w, --watch', 'then say "synced" and print events as they come, until Ctrl-C');
-  addFollowOptions(addOutputOptions(command));
+  addNamespaceOption(addFollowOptions(addOutputOptions(command)));
   return command
     .addHelpText('after', FILTER_HELP)
     .addHelpText('after', 'docs/command.md tells more; schema/event-1.json describes the JSON.\n')
@@ -89,7 +92,7 @@ function listCommand(kind: Kind, things: string): Command {
         const reason = "'kind' chooses among events, and needs '--watch'";
         if (index >= 0) command.error(`error: ${pointAt(reason, words, index)}`);
         endWhenUnread();
-        await list(kind, filter, format, new LineOutput());
+        await list(kind, filter, format, new LineOutput(), options);
       }
     });
 }
@@ -100,11 +103,12 @@ async function list(
   filter: Filter,
   format: Format,
   out: LineOutput,
+  { netns }: Pick<Options, 'netns'>,
   signal?: AbortSignal,
 ): Promise<number> {
-  const write = printer(kind, format, out);
+  const write = printer(kind, format, out, netns);
   let count = 0;
-  await using client = new XfrmClient();
+  await using client = new XfrmClient(netns === undefined ? {} : { netns: namespacePath(netns) });
   for await (const item of kind.list(client, filter, { keys: format.showKeys, signal })) {
     if (!filter.matches(item)) continue;
     count++;
@@ -117,11 +121,17 @@ async function list(
 }
 
 /** How entries are printed: as JSON, as rows of a table, or as lines. */
-function printer({ heads }: Kind, { json, showKeys, colors }: Format, out: LineOutput) {
+function printer(
+  { heads }: Kind,
+  { json, showKeys, colors }: Format,
+  out: LineOutput,
+  netns: string | undefined,
+) {
   const end = () => {};
   if (json) {
+    const where = labelled(netns);
     const item = (one: Listed) =>
-      out.line(formatJson({ ...one, protocol: 'xfrm', time: now() }, showKeys));
+      out.line(formatJson({ ...one, protocol: 'xfrm', time: now() }, showKeys, where));
     return { item, end };
   }
   if (process.stdout.isTTY) {
@@ -138,10 +148,13 @@ function printer({ heads }: Kind, { json, showKeys, colors }: Format, out: LineO
   return { item: (one: Listed) => out.line(line(one)), end };
 }
 
+/** What JSON has of a namespace that was named. */
+const labelled = (netns: string | undefined) => (netns === undefined ? {} : { netns });
+
 const now = () => ({ wall: Date.now(), monotonic: performance.now() });
 
 /** Lists and follows. Joining comes before listing, so that no change falls between the two. */
-async function watch(kind: Kind, filter: Filter, format: Format, options: FollowOptions) {
+async function watch(kind: Kind, filter: Filter, format: Format, options: Options) {
   const concerns = (event: SubscriptionEvent) => {
     if (event.protocol !== 'xfrm' || event.kind === 'overrun' || event.kind === 'malformed') {
       return true;
@@ -150,20 +163,22 @@ async function watch(kind: Kind, filter: Filter, format: Format, options: Follow
     return about === 'both' || about === kind.about;
   };
   let listed = 0;
+  const { netns } = options;
   await follow({
     ...options,
+    netns: netns === undefined ? [] : [netns],
     groups: kind.groups,
     format,
     wanted: (event) => concerns(event) && filter.matches(event),
     async first(out, signal) {
-      listed = await list(kind, filter, format, out, signal);
+      listed = await list(kind, filter, format, out, options, signal);
     },
     caughtUp(out) {
       const time = now();
       const text = `${formatTime(time.wall)} synced    ${listed} ${kind.name} listed`;
       out.line(
         format.json
-          ? formatJson({ kind: 'synced', protocol: 'xfrm', time, listed }, false)
+          ? formatJson({ kind: 'synced', protocol: 'xfrm', time, listed }, false, labelled(netns))
           : format.colors.dim(text),
       );
     },

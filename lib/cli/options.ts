@@ -43,6 +43,12 @@ const whole = (most: number) => (text: string) => {
   throw new InvalidArgumentError(`It must be a whole number from 1 to ${most}.`);
 };
 
+/** Reads what names a network namespace. */
+function nameOrPath(text: string): string {
+  if (text !== '') return text;
+  throw new InvalidArgumentError('It must be a name or a path.');
+}
+
 /** Adds `-o`, `--json` and `--color`. */
 export function addFormatOptions(command: Command): Command {
   return command
@@ -76,10 +82,7 @@ export function addOriginOptions(command: Command): Command {
     .option(
       '--netns <name>',
       'listen in this network namespace: a name of "ip netns", or a path; can be repeated',
-      (name: string, names: readonly string[]) => {
-        if (name !== '') return [...names, name];
-        throw new InvalidArgumentError('It must be a name or a path.');
-      },
+      (name: string, names: readonly string[]) => [...names, nameOrPath(name)],
       [] as readonly string[],
     )
     .addOption(
@@ -102,6 +105,15 @@ export function formatOf(options: OutputOptions, command: Command): Format {
       ? process.stdout.isTTY === true && pc.isColorSupported
       : options.color === 'always';
   return { json, showKeys: options.showKeys === true, colors: pc.createColors(colored) };
+}
+
+/** Adds `--netns`, for one namespace. */
+export function addNamespaceOption(command: Command): Command {
+  return command.option(
+    '--netns <name>',
+    'look in this network namespace: a name of "ip netns", or a path',
+    nameOrPath,
+  );
 }
 
 /** The filter that some words make; a usage error if they make none. */

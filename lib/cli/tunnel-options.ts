@@ -100,18 +100,6 @@ export function refuseTunnelOptions(command: Command): void {
 const withDefault = (text: string, name: keyof TunnelThresholds) =>
   `${text} (default: ${formatThreshold(THRESHOLDS[name])}; 0: never)`;
 
-/** Adds `--netns`, for one namespace. */
-export function addNamespaceOption(command: Command): Command {
-  return command.option(
-    '--netns <name>',
-    'look in this network namespace: a name of "ip netns", or a path',
-    (name: string) => {
-      if (name !== '') return name;
-      throw new InvalidArgumentError('It must be a name or a path.');
-    },
-  );
-}
-
 /** What a monitor is to be told; a usage error if the options are wrong. */
 export function monitorOptionsOf(
   options: TunnelOptions & { readonly netns?: string },

@@ -11,6 +11,7 @@ import { formatJson } from './json.ts';
 import {
   addFollowOptions,
   addFormatOptions,
+  addNamespaceOption,
   type FollowOptions,
   type Format,
   formatOf,
@@ -28,7 +29,6 @@ import {
 import { changeJson } from './tunnel-json.ts';
 import { printSynced, printTunnels } from './tunnel-list.ts';
 import {
-  addNamespaceOption,
   addTunnelOptions,
   duration,
   monitorOptionsOf,

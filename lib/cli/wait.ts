@@ -12,12 +12,17 @@ import { printable } from '../wire/text.ts';
 import { endedBySignal } from './ended.ts';
 import { EXIT } from './exit.ts';
 import { formatJson } from './json.ts';
-import { addFormatOptions, type Format, formatOf, type OutputOptions } from './options.ts';
+import {
+  addFormatOptions,
+  addNamespaceOption,
+  type Format,
+  formatOf,
+  type OutputOptions,
+} from './options.ts';
 import { endWhenUnread, LineOutput } from './output.ts';
 import { TUNNEL_FILTER_HELP, TunnelFilter } from './tunnel-filter.ts';
 import { tunnelJson } from './tunnel-json.ts';
 import {
-  addNamespaceOption,
   addTunnelOptions,
   duration,
   monitorOptionsOf,

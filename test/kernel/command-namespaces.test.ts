@@ -85,6 +85,27 @@ test('--netns hears the named ones only, says when the name goes, and hears it w
   assert.equal((await running.end()).status, 0);
 });
 
+test('policies of another namespace are listed, and followed', async () => {
+  await using other = await otherNamespace();
+  const inOther = (command: string) =>
+    spawnSync('nsenter', [`--net=${other.path}`, 'ip', ...command.split(' ')]);
+  inOther(add);
+  const args = [program, 'policy', '--netns', other.path];
+  const { stdout, stderr } = spawnSync(process.execPath, args, { env, encoding: 'utf8' });
+  assert.match(stdout, /^out 10\.0\.0\.0\/24 > 10\.1\.0\.0\/24 allow .*\n$/, stderr);
+  const json = [...args, '--json', '--watch', '-c', '1'];
+  const watch = spawn(process.execPath, json, { env, stdio: ['ignore', 'pipe', 'inherit'] });
+  const kinds: string[] = [];
+  for await (const line of createInterface(watch.stdout)) {
+    kinds.push(checkLine(line));
+    if (kinds.length <= 3) assert.equal(JSON.parse(line).netns, other.path);
+    if (kinds.at(-1) === 'synced') inOther('xfrm policy flush');
+  }
+  assert.deepEqual(kinds, ['policy', 'synced', 'FLUSHPOLICY', 'summary']);
+  const here = spawnSync(process.execPath, [program, 'policy'], { env, encoding: 'utf8' });
+  assert.deepEqual([here.stdout, here.status], ['', 0]);
+});
+
 test('--netns: a path is watched like a name, also through a link', async () => {
   const running = await apart('--netns', '/run/link');
   running.run('ip netns add other && ip netns del red');
