@@ -67,7 +67,8 @@ const brief = ({ kind, object, cause, ...more }: Change) => [
   object,
   cause,
   ...('why' in more ? [more.why] : []),
-  ...('fields' in more ? [more.fields] : []),
+  // `current` is among a policy's if a second ended in between: its time of making is another.
+  ...('fields' in more ? [more.fields.filter((field) => field !== 'current')] : []),
 ];
 
 const ENDS = { saddr: '192.0.2.1', daddr: '192.0.2.2' } as const;
