@@ -5,29 +5,18 @@
  */
 import { spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
-import { readFileSync, writeFileSync } from 'node:fs';
+import { closeSync, openSync, readFileSync, writeFileSync } from 'node:fs';
 import { cpus, loadavg } from 'node:os';
 import { join } from 'node:path';
 import { Writable } from 'node:stream';
 import { text } from 'node:stream/consumers';
-import { parseArgs } from 'node:util';
+import { Argument, Command } from 'commander';
 import { LabError, prepareLab, runInLab } from '../lib/lab/index.ts';
 import { compileAll } from './native.ts';
 import { plot } from './plot.ts';
 import { report, summary } from './report.ts';
 import { requirements } from './requirements.ts';
-import type { Part, Results } from './results.ts';
-
-const USAGE = `npm run bench -- [--quick] [--json FILE] [--docs] [--from FILE] [PART...]
-
-  --quick      small and fast, asserting nothing about time; so too with CI=true
-  --json FILE  writes the results there
-  --docs       writes them into docs/performance.md, with docs/performance.svg
-  --from FILE  takes results written before, and measures nothing
-
-Parts (default all): policies policies-filled newsa newsa-filled sas tunnels latency dump storm startup
-memory codec. A whole run takes about a quarter of an hour, and wants a machine that does nothing else.
-`;
+import { PARTS, type Part, type Results } from './results.ts';
 
 const root = join(import.meta.dirname, '../..');
 const inside = join(import.meta.dirname, 'inside.js');
@@ -129,24 +118,50 @@ function writeDocs(results: Results): void {
   writeFileSync(join(root, 'docs/performance.svg'), plot(shown));
 }
 
-const { values, positionals } = parseArgs({
-  allowPositionals: true,
-  options: {
-    quick: { type: 'boolean', default: process.env.CI === 'true' },
-    json: { type: 'string' },
-    docs: { type: 'boolean', default: false },
-    from: { type: 'string' },
-    help: { type: 'boolean', default: false },
-  },
-});
-if (values.help) {
-  process.stdout.write(USAGE);
-} else {
-  const results: Results = values.from
-    ? JSON.parse(readFileSync(values.from, 'utf8'))
-    : await measure(values.quick, positionals);
-  if (values.json) writeFileSync(values.json, `${JSON.stringify(results, null, 1)}\n`);
-  if (values.docs) writeDocs(results);
-  console.log(`${report(results)}\n\n${summary(results)}`);
-  if (!results.quick && requirements(results).some(({ met }) => !met)) process.exitCode = 1;
+const command = new Command('npm run bench --')
+  .addArgument(new Argument('[part...]', 'what to measure (default: all)').choices(PARTS))
+  .option('--quick', 'small and fast, asserting nothing about time; so too with CI=true')
+  .option('--json <file>', 'writes the results there')
+  .option('--docs', 'writes them into docs/performance.md, with docs/performance.svg')
+  .option('--from <file>', 'takes results written before, and measures nothing')
+  .addHelpText(
+    'after',
+    '\nA whole run takes about a quarter of an hour, and wants a machine that does nothing else.',
+  )
+  .exitOverride(({ exitCode }) => process.exit(exitCode === 0 ? 0 : 2))
+  .parse();
+const options = command.opts<{ quick?: true; json?: string; docs?: true; from?: string }>();
+
+/** Ends with what is wrong, before anything is measured. */
+function refuse(what: string, error?: unknown): never {
+  const why = error instanceof Error ? `: ${error.message}` : '';
+  return command.error(`error: ${what}${why}`);
 }
+
+const quick = options.quick ?? process.env.CI === 'true';
+const parts = command.args;
+if (options.docs && !options.from && (quick || parts.length > 0)) {
+  refuse('--docs wants a whole run: without --quick and parts');
+}
+try {
+  if (options.json) closeSync(openSync(options.json, 'a'));
+} catch (error) {
+  refuse('--json', error);
+}
+
+/** What a run wrote with --json. */
+function readResults(path: string): Results {
+  try {
+    const results: Results = JSON.parse(readFileSync(path, 'utf8'));
+    if (results.schema === 'netlink-xfrm/bench/1') return results;
+  } catch (error) {
+    refuse('--from', error);
+  }
+  return refuse(`--from: ${path} holds no results of a benchmark`);
+}
+
+const results = options.from ? readResults(options.from) : await measure(quick, parts);
+if (options.json) writeFileSync(options.json, `${JSON.stringify(results, null, 1)}\n`);
+if (options.docs) writeDocs(results);
+console.log(`${report(results)}\n\n${summary(results)}`);
+if (!results.quick && requirements(results).some(({ met }) => !met)) process.exitCode = 1;

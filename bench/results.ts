@@ -10,6 +10,12 @@ import type { Startup } from './startup.ts';
 import type { Dump, Storm } from './tables.ts';
 import type { Told } from './tunnels.ts';
 
+/** What can be measured by itself; the comparisons are named as their scenes are. */
+export const PARTS = [
+  ...['policies', 'policies-filled', 'newsa', 'newsa-filled', 'sas'],
+  ...['tunnels', 'latency', 'dump', 'storm', 'startup', 'memory', 'codec'],
+];
+
 /** What one kernel can tell. */
 export interface Part {
   readonly kernel: string;

@@ -14,6 +14,11 @@ import { NotHere, unshare, withTools } from './surroundings.mjs';
 
 const strict = process.env.CI === 'true';
 const started = Date.now();
+const wrong = process.argv.slice(2).find((argument) => argument !== '--all');
+if (wrong !== undefined) {
+  console.error(`npm test knows no '${wrong}'; CONTRIBUTING.md tells how to run one file.`);
+  process.exit(2);
+}
 const all = process.argv.includes('--all');
 /** Milliseconds a lane may take, and of the tests that take long, a test. */
 const LIMIT = (all ? 50 : 15) * 60_000;

@@ -1,34 +1,14 @@
 // npm run torture: everything that could break it, on purpose. docs/reliability.md tells what each
-// part is for. Bounded to some minutes unless told otherwise:
-//
-//   --only PART   that part (decoders, faults, workers, storms, storms-esp, keys, sanitizers)
-//   --seed N      repeats what a run with that seed did
-//   --inputs N    so many inputs for the decoders, instead of a million
-//   --times N     the other parts so many times
-//   --nightly     200 million inputs, on all processors, and the other parts ten times
+// part is for. Bounded to some minutes unless told otherwise (--help).
 import { spawn } from 'node:child_process';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
-import { parseArgs } from 'node:util';
 import { root, setup } from './setup.mjs';
 import { NotHere, unshare, withTools } from './surroundings.mjs';
 
 /** Starts the line that ends a part (torture/part.ts); followed by JSON. */
 const MARK = '@torture ';
 
-const { values } = parseArgs({
-  options: {
-    only: { type: 'string', multiple: true },
-    seed: { type: 'string' },
-    inputs: { type: 'string' },
-    times: { type: 'string' },
-    nightly: { type: 'boolean', default: false },
-  },
-});
-const seed = values.seed ?? String(Math.floor(Math.random() * 2 ** 31));
-const inputs = values.inputs ?? (values.nightly ? '200000000' : '1000000');
-const times = values.times ?? (values.nightly ? '10' : '1');
-const bounded = !values.nightly && values.inputs === undefined && values.times === undefined;
 const strict = process.env.CI === 'true';
 /** Milliseconds a part of a bounded run may take. */
 const LIMIT = 15 * 60_000;
@@ -58,15 +38,30 @@ const ROWS = [
     ['sanitizers', 'sanitizers', namespace],
   ],
 ];
-const names = ROWS.flat().map(([name]) => name);
-const unknown = values.only?.find((name) => !names.includes(name));
-if (unknown !== undefined) {
-  console.error(`there is no part '${unknown}': use ${names.join(', ')}`);
-  process.exit(2);
-}
+
+await setup();
+const { Command, InvalidArgumentError, Option } = await import('commander');
+/** A whole number, written out. */
+const whole = (least, most) => (text) => {
+  if (/^\d{1,15}$/.test(text) && Number(text) >= least && Number(text) <= most) return text;
+  throw new InvalidArgumentError(`It must be a whole number from ${least} to ${most}.`);
+};
+const parts = ROWS.flat().map(([name]) => name);
+const options = new Command('npm run torture --')
+  .addOption(new Option('--only <part...>', 'those parts').choices(parts))
+  .option('--seed <n>', 'repeats what a run with that seed did', whole(0, 2 ** 31 - 1))
+  .option('--inputs <n>', 'so many inputs for the decoders (1 million)', whole(1, 1e12))
+  .option('--times <n>', 'the other parts so many times (1)', whole(1, 1e6))
+  .option('--nightly', '200 million inputs, on all processors, and the other parts ten times')
+  .exitOverride(({ exitCode }) => process.exit(exitCode === 0 ? 0 : 2))
+  .parse()
+  .opts();
+const seed = options.seed ?? String(Math.floor(Math.random() * 2 ** 31));
+const inputs = options.inputs ?? (options.nightly ? '200000000' : '1000000');
+const times = options.times ?? (options.nightly ? '10' : '1');
+const bounded = !options.nightly && options.inputs === undefined && options.times === undefined;
 
 const started = Date.now();
-await setup();
 console.log(`seed ${seed}`);
 const env = await withTools();
 /** Process groups of the parts that are running. */
@@ -146,7 +141,7 @@ async function part(name, script, surroundings) {
 await Promise.all(
   ROWS.map(async (row) => {
     for (const one of row) {
-      if (values.only === undefined || values.only.includes(one[0])) await part(...one);
+      if (options.only === undefined || options.only.includes(one[0])) await part(...one);
     }
   }),
 );
