@@ -1826,6 +1826,7 @@ export function readVlanQos(
     const type = v.getUint16(at + 2, LE) & NLA_TYPE_MASK;
     switch (type) {
       case 1: // IFLA_VLAN_QOS_MAPPING
+        if (n < 8) tooShort('IFLA_VLAN_QOS_MAPPING', at, 8, n);
         if (n % 8 !== 0) notAMultiple('IFLA_VLAN_QOS_MAPPING', at, 8, n);
         into.mappings ??= [];
         for (let i = p; i < p + n; i += 8) into.mappings.push(readQosMapping(v, b, i));
@@ -5483,6 +5484,7 @@ export function readBridgeFamily(
         into.mode = v.getUint16(p, LE);
         break;
       case 2: // IFLA_BRIDGE_VLAN_INFO
+        if (n < 4) tooShort('IFLA_BRIDGE_VLAN_INFO', at, 4, n);
         if (n % 4 !== 0) notAMultiple('IFLA_BRIDGE_VLAN_INFO', at, 4, n);
         into.vlans ??= [];
         for (let i = p; i < p + n; i += 4) into.vlans.push(readBridgeVlan(v, b, i));

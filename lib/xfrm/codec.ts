@@ -1809,6 +1809,7 @@ export function readXfrmAttributes(
         into.policyType = readPolicyTypeInfo(v, b, p);
         break;
       case 17: // XFRMA_MIGRATE
+        if (n < 76) tooShort('XFRMA_MIGRATE', at, 76, n);
         if (n % 76 !== 0) notAMultiple('XFRMA_MIGRATE', at, 76, n);
         into.migrations ??= [];
         for (let i = p; i < p + n; i += 76) into.migrations.push(readMigration(v, b, i));

@@ -280,7 +280,7 @@ function readAttribute(of: Attribute): string {
       const outer = needsOuter(struct) ? ', family' : '';
       const check = `if (n % ${size} !== 0) notAMultiple('${of.kernel}', at, ${size}, n);\n`;
       return of.repeated
-        ? `${check}${into} ??= [];
+        ? `${need(size)}${check}${into} ??= [];
           for (let i = p; i < p + n; i += ${size}) ${into}.push(read${name}(v, b, i${outer}));\n`
         : // Of the size it has: one that grows takes room for 17 at the first entry.
           `${check}${into} = new Array<${name}>(n / ${size});
