@@ -177,11 +177,6 @@ Napi::Value Socket::Start(const Napi::CallbackInfo& info) {
   kernel_only_ = info[1].ToBoolean();
   batch_ = batch;
   on_batch_ = Napi::Persistent(callback);
-  // This object as the resource: AsyncLocalStorage keeps its store there, and one made here would
-  // be collected at once, as Node-API holds resources weakly.
-  if (!context_) {
-    context_ = std::make_unique<Napi::AsyncContext>(env, "NETLINKSOCKET", Value());
-  }
   if (!receiving_) Ref();
   receiving_ = true;
   return Napi::Number::New(env, 0);
@@ -285,9 +280,8 @@ void Socket::OnClosed() {
 void Socket::Call(Napi::Function function, std::initializer_list<napi_value> arguments) {
   Napi::Env env = Env();
   napi_value result;
-  const napi_async_context context =
-      context_ ? static_cast<napi_async_context>(*context_) : nullptr;
-  if (napi_make_callback(env, context, Value(), function, arguments.size(), arguments.begin(),
+  // Without an async context: the listener has one of its own (lib/socket/socket.ts).
+  if (napi_make_callback(env, nullptr, Value(), function, arguments.size(), arguments.begin(),
                          &result) == napi_ok) {
     return;
   }

@@ -4,8 +4,6 @@
 
 #include <napi.h>
 
-#include <memory>
-
 #include "descriptor.h"
 
 class Socket : public Napi::ObjectWrap<Socket>, private Descriptor::User {
@@ -36,7 +34,8 @@ class Socket : public Napi::ObjectWrap<Socket>, private Descriptor::User {
   Napi::Value ReadControl(const Napi::CallbackInfo& info);
   // send(bytes, portId, groups), or send(bytes) to where it is connected to
   Napi::Value Send(const Napi::CallbackInfo& info);
-  // start(callback, kernelOnly): callback(count, lost, failed), the last two an errno or 0
+  // start(callback, kernelOnly, batch): callback(count, lost, failed), the last two an errno or 0;
+  // batch: the most datagrams read at once
   Napi::Value Start(const Napi::CallbackInfo& info);
   Napi::Value Stop(const Napi::CallbackInfo& info);
   Napi::Value RefLoop(const Napi::CallbackInfo& info);
@@ -62,7 +61,6 @@ class Socket : public Napi::ObjectWrap<Socket>, private Descriptor::User {
   uint32_t batch_ = 0;
   Napi::FunctionReference on_batch_;  // held only while receiving, so that an idle socket can go
   Napi::FunctionReference on_closed_;
-  std::unique_ptr<Napi::AsyncContext> context_;
   double rejected_ = 0;
   double overruns_ = 0;
 };

@@ -1,4 +1,5 @@
 /** An AF_NETLINK socket. @module */
+import { AsyncResource } from 'node:async_hooks';
 import { addon, type NativeSocket } from './addon.ts';
 import {
   integer,
@@ -93,9 +94,10 @@ export class NetlinkSocket {
   readonly #abort: (() => void) | undefined;
   #peer: NetlinkAddress | undefined;
   readonly #batch: number;
-  /** SK_MEMINFO_VARS words (linux/sock_diag.h): the first is what waits, the ninth the drops. */
   #listener: ((batch: Batch) => void) | undefined;
   #failed: ((error: SystemError) => void) | undefined;
+  /** The async context of {@link receive}, also after {@link resume} was called from another. */
+  #context: AsyncResource | undefined;
   #closing: Promise<void> | undefined;
 
   /**
@@ -340,6 +342,7 @@ export class NetlinkSocket {
     this.#start();
     this.#listener = listener;
     this.#failed = failed;
+    this.#context = new AsyncResource('NETLINKSOCKET');
   }
 
   /** Stops calling the listener; the kernel queues datagrams until the receive buffer is full. */
@@ -424,6 +427,10 @@ export class NetlinkSocket {
 
   /** Handed over at each start: the native part holds it only while it receives. */
   readonly #onBatch = (count: number, lost: number, failed: number): void => {
+    this.#context?.runInAsyncScope(this.#deliver, this, count, lost, failed);
+  };
+
+  #deliver(count: number, lost: number, failed: number): void {
     const listener = this.#listener;
     const onFailure = this.#failed;
     try {
@@ -442,5 +449,5 @@ export class NetlinkSocket {
     const error = new SystemError(failed, 'recvmmsg');
     if (!onFailure) throw error;
     onFailure(error);
-  };
+  }
 }

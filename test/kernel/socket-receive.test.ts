@@ -237,11 +237,12 @@ test('pausing in the listener holds back the next batch', async () => {
   assert.deepEqual(counts, [64, 36]);
 });
 
-test('the listener runs in the async context of receive()', async () => {
+test('the listener runs in the async context of receive(), whoever resumes it', async () => {
   await using events = new NetlinkSocket({ protocol: NETLINK_ROUTE });
   events.bind({ groups: IPV4_ADDRESSES });
   const storage = new AsyncLocalStorage<string>();
   const seen = storage.run('mine', () => nextBatch(events, () => storage.getStore() ?? 'none'));
+  storage.run('another', () => events.pause().resume());
   events.send(addressRequest(31));
   assert.equal(await seen, 'mine');
 });
