@@ -83,7 +83,9 @@ export interface Addon {
   readonly constants: Readonly<Record<Constant, number>>;
 }
 
-const BUILD = 'To build it: npm run build (in an installed package: npm rebuild netlink-xfrm).';
+const BUILD =
+  'To build it: npm run build; in an installed package npm rebuild netlink-xfrm, and before that, ' +
+  'with npm 12 or newer, npm install-scripts approve netlink-xfrm.';
 
 /** The file name is dist/lib/socket/addon.js, so the package is three folders up. */
 const packageRoot = fileURLToPath(new URL('../../..', import.meta.url));
