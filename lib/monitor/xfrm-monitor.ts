@@ -18,6 +18,7 @@ import type { MalformedEvent } from './subscribe.ts';
 import { tell } from './tell.ts';
 import { checked, type XfrmMonitorOptions } from './xfrm-monitor-options.ts';
 import type { XfrmKinds } from './xfrm-objects.ts';
+import { type XfrmStat, XfrmStatFile } from './xfrm-stat.ts';
 import { xfrmFamily } from './xfrm-table.ts';
 import { PoliciesView, type Snapshot, StatesView } from './xfrm-views.ts';
 
@@ -94,6 +95,7 @@ export class XfrmMonitor
   readonly #signal: AbortSignal | undefined;
   readonly #socket: NetlinkSocket;
   readonly #client: XfrmClient;
+  readonly #statFile: XfrmStatFile;
   readonly #table: Reconciler<XfrmKinds, XfrmEvent>;
   readonly #queues = new Set<EventQueue<XfrmChange | Synced>>();
   readonly #listing = new AbortController();
@@ -102,6 +104,7 @@ export class XfrmMonitor
   #refreshes: { resolve: () => void; reject: (error: unknown) => void }[] = [];
   #isOpen = false;
   #counted: EventTime;
+  #xfrmStat: XfrmStat | undefined;
   #drops = 0;
   #slow = false;
   #reading = true;
@@ -140,13 +143,17 @@ export class XfrmMonitor
     // Events and lists must be of one namespace, also if its name goes to another in between.
     const held = new HeldNamespace(netns);
     let client: XfrmClient | undefined;
+    let statFile: XfrmStatFile | undefined;
     try {
       const groups = acquires ? [...GROUPS, ...ASKING] : GROUPS;
       client = new XfrmClient({ netns: held.netns });
       this.#client = client;
+      statFile = new XfrmStatFile(held);
+      this.#statFile = statFile;
       this.#socket = openEventSocket('xfrm', groups, receiveBufferSize, held.netns).socket;
     } catch (error) {
       client?.close();
+      statFile?.close();
       throw error;
     } finally {
       held.close();
@@ -202,7 +209,14 @@ export class XfrmMonitor
   /** All that is known now. Changes that come after this call start from it. */
   snapshot(): Snapshot {
     const [states, policies] = [[...this.states], [...this.policies]];
-    return { label: this.#label, states, policies, synced: this.synced, counted: this.#counted };
+    return {
+      label: this.#label,
+      states,
+      policies,
+      synced: this.synced,
+      counted: this.#counted,
+      xfrmStat: this.#xfrmStat,
+    };
   }
 
   /**
@@ -275,6 +289,7 @@ export class XfrmMonitor
     clearTimeout(this.#wake);
     clearTimeout(this.#refresh);
     this.#listing.abort();
+    this.#statFile.close();
     this.#closing = Promise.all([this.#socket.close(), this.#client.close()]).then(() => {
       this.emit('close');
     });
@@ -401,6 +416,7 @@ export class XfrmMonitor
 
   #compared(time: EventTime): void {
     this.#counted = time;
+    this.#xfrmStat = this.#statFile.read();
     this.#slow = false;
     clearTimeout(this.#refresh);
     if (this.#refreshInterval > 0) {

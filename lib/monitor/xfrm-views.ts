@@ -3,16 +3,18 @@
  * @module
  */
 import type { EventTime } from '../netlink/event.ts';
+import { canonicalAddress } from '../wire/address.ts';
 import type { Mark } from '../xfrm/codec.ts';
 import type { IpsecProto } from '../xfrm/names.ts';
 import type { XfrmPolicy, XfrmState } from '../xfrm/objects.ts';
 import type { Entry, ReadonlyTable } from './table.ts';
 import { place } from './xfrm-objects.ts';
+import type { XfrmStat } from './xfrm-stat.ts';
 
 export type StateEntry = Entry<XfrmState>;
 export type PolicyEntry = Entry<XfrmPolicy>;
 
-/** What both tables can do. Entries are replaced, never changed. */
+/** What both tables can do. Entries are replaced, never changed. Addresses may be spelt in any way. */
 class View<Value> implements Iterable<Entry<Value>> {
   protected readonly table: ReadonlyTable<Value>;
 
@@ -30,7 +32,8 @@ class View<Value> implements Iterable<Entry<Value>> {
 
   /** Those between two tunnel ends, in this direction; for policies, the ends of their template. */
   byPeers(saddr: string, daddr: string): Entry<Value>[] {
-    return [...this.table.find('peers', `${saddr} ${daddr}`)];
+    const peers = `${canonicalAddress(saddr)} ${canonicalAddress(daddr)}`;
+    return [...this.table.find('peers', peers)];
   }
 
   byReqid(reqid: number): Entry<Value>[] {
@@ -52,7 +55,7 @@ class View<Value> implements Iterable<Entry<Value>> {
 export class StatesView extends View<XfrmState> {
   /** The SAs of a destination, protocol and SPI: more than one only where marks differ. */
   bySpi(daddr: string, spi: number, proto: IpsecProto = 'esp'): StateEntry[] {
-    const sought = { daddr, spi, proto, saddr: '' };
+    const sought = { daddr: canonicalAddress(daddr), spi, proto, saddr: '' };
     return [...this.table.find('place', place(sought))];
   }
 }
@@ -75,6 +78,11 @@ export interface Snapshot {
   readonly synced: boolean;
   /** When all counters were last read. */
   readonly counted: EventTime;
+  /**
+   * The kernel's counters of packets that failed, read with the others; undefined where it does not
+   * count them.
+   */
+  readonly xfrmStat: XfrmStat | undefined;
 }
 
 /** What an SA carried between two snapshots. */

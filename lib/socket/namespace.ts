@@ -136,10 +136,16 @@ export function openSocket(
   throw netns === undefined ? new SystemError(errno, syscall) : refused(errno, syscall, netns);
 }
 
-/** A descriptor to read a file that tells of a namespace, `/proc/thread-self/net/…`. */
-export function openFile(netns: Namespace, path: string): number {
+/**
+ * A descriptor to read a file that tells of a namespace, `/proc/thread-self/net/…`.
+ *
+ * @param netns undefined: this thread's own
+ */
+export function openFile(netns: Namespace | undefined, path: string): number {
+  const openHere = () => attempt('open', path, () => openSync(path, 'r'));
+  if (netns === undefined) return openHere();
   return withNamespace(netns, (descriptor) => {
-    if (descriptor < 0) return attempt('open', path, () => openSync(path, 'r'));
+    if (descriptor < 0) return openHere();
     const result = addon().openFile(descriptor, path);
     if (typeof result === 'number') return result;
     const { errno, syscall } = result;

@@ -106,7 +106,6 @@ export class SocketOwners {
   #table(): string {
     // That of the thread: /proc/self is the process, whose main thread stays where it is.
     const path = '/proc/thread-self/net/netlink';
-    if (this.#netns === undefined) return readFileSync(path, 'latin1');
     const descriptor = openFile(this.#netns, path);
     try {
       return readFileSync(descriptor, 'latin1');

@@ -7,6 +7,7 @@ import type { ObjectChange } from '../monitor/changes.ts';
 import type { XfrmKinds } from '../monitor/xfrm-objects.ts';
 import type { PolicyEntry, StateEntry } from '../monitor/xfrm-views.ts';
 import type { EventTime } from '../netlink/event.ts';
+import { canonicalAddress } from '../wire/address.ts';
 import type { AcquireEvent, Mapping } from '../xfrm/events.ts';
 import type { XfrmState } from '../xfrm/objects.ts';
 import type { Claimant, DownCause, TunnelEvent } from './changes.ts';
@@ -108,7 +109,8 @@ export class Tunnels {
     return this.#records.get(id)?.tunnel;
   }
 
-  byRemote(address: string): Tunnel[] {
+  byRemote(text: string): Tunnel[] {
+    const address = canonicalAddress(text);
     return shown([...this.#members.groupsByAddress(address)], ({ remote }) => remote === address);
   }
 

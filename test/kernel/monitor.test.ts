@@ -1,10 +1,12 @@
 /** XfrmMonitor against real kernels: each thing that can happen to an SA or a policy. */
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
+import { createSocket } from 'node:dgram';
 import { subscribe, unsubscribe } from 'node:diagnostics_channel';
 import { once } from 'node:events';
 import { existsSync, readFileSync } from 'node:fs';
 import { test } from 'node:test';
+import { promisify } from 'node:util';
 import {
   isHelper,
   isLarval,
@@ -213,8 +215,35 @@ test('the counters of errors are read where the kernel counts them', async () =>
   const there = await readXfrmStat({ netns: other.path });
   assert.deepEqual(there && Object.keys(there), stat && Object.keys(stat));
   if (there) assert(Object.values(there).every((count) => count === 0n));
+  await using monitor = await XfrmMonitor.open({ netns: other.path });
+  assert.deepEqual(monitor.snapshot().xfrmStat, there);
   await assert.rejects(readXfrmStat({ netns: '/run/no-such' }), { code: 'ENOENT' });
   await assert.rejects(readXfrmStat({ ns: 1 } as never), /options.ns is no option/);
+});
+
+const withoutStat =
+  !existsSync('/proc/thread-self/net/xfrm_stat') && 'this kernel does not count errors';
+
+test('a comparison reads the counters of errors too', { skip: withoutStat }, async () => {
+  await using all = await opened();
+  const { client, monitor } = all;
+  const blocked = () => monitor.snapshot().xfrmStat?.XfrmOutPolBlock;
+  const before = blocked() as bigint;
+  // On the loopback policies do not count.
+  ip(...words('link add stat0 type veth peer name stat1'));
+  ip(...words('address add 198.51.100.1/24 dev stat0'));
+  for (const name of ['stat0', 'stat1']) ip(...words(`link set ${name} up`));
+  const selector = { daddr: '198.51.100.2', prefixlenD: 32 };
+  await client.addPolicy({ dir: 'out', action: 'block', selector });
+  const sender = createSocket('udp4');
+  await assert.rejects(
+    promisify<string, number, string>(sender.send.bind(sender))('x', 9, selector.daddr),
+  );
+  sender.close();
+  ip(...words('link delete stat0'));
+  assert.equal(blocked(), before);
+  await monitor.refresh();
+  assert.equal(blocked(), before + 1n);
 });
 
 test('an update is shown as what the kernel took over', { skip: withoutEsp }, async () => {

@@ -290,3 +290,10 @@ test('lookups by the other end and by reqid; sorted by trouble', () => {
   );
   assert.deepEqual(world.tunnels.byRemote(A), []);
 });
+
+test('lookups by the other end take any spelling of it', () => {
+  const world = new World();
+  world.addPolicies({ local: '2001:db8::1', remote: '2001:db8::2' });
+  world.open();
+  assert.equal(world.tunnels.byRemote('2001:DB8:0::2').length, 1);
+});

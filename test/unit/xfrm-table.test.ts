@@ -7,7 +7,7 @@ import type { TableChange } from '../../lib/monitor/changes.ts';
 import { Reconciler } from '../../lib/monitor/reconciler.ts';
 import type { XfrmKinds } from '../../lib/monitor/xfrm-objects.ts';
 import { xfrmFamily } from '../../lib/monitor/xfrm-table.ts';
-import { rates, type Snapshot } from '../../lib/monitor/xfrm-views.ts';
+import { rates, type Snapshot, StatesView } from '../../lib/monitor/xfrm-views.ts';
 
 const current = (addTime: number, packets = 0) => ({
   bytes: BigInt(packets) * 100n,
@@ -256,6 +256,14 @@ test('an SA of a sequence number that two larval SAs have takes the place of one
   ]);
   table.event(event('NEWSA', { state: sa(1000, { seq: 3, reqid: 1 }) }));
   assert.deepEqual(told()[1], 'in doubt');
+});
+
+test('lookups take any spelling of an address', () => {
+  const ends = { saddr: '2001:db8::1', daddr: '2001:db8::2', family: 'inet6' } as const;
+  const states = new StatesView(opened([sa(1000, ends)]).table.tables.state);
+  const [found] = states.bySpi('2001:DB8:0::2', 256);
+  assert.equal(found?.value.daddr, ends.daddr);
+  assert.deepEqual(states.byPeers('2001:db8:0:0::1', '2001:db8::0:2'), [found]);
 });
 
 test('rates are those of one incarnation, of the time between two readings', () => {
