@@ -26,11 +26,21 @@ export interface ReadonlyTable<Value> extends Iterable<Entry<Value>> {
   find(index: string, text: string): Iterable<Entry<Value>>;
 }
 
+/**
+ * Where an entry is kept, and nothing else once it is gone. A Map that much comes to and goes from is
+ * rebuilt again and again, and each of its former tables points to the next (V8, OrderedHashTable::
+ * Rehash). When one of them has grown old, all that follow stay, with what they hold, until a full
+ * collection: entries held there took half of a monitor's time in a storm.
+ */
+interface Row<Value> {
+  entry: Entry<Value> | undefined;
+}
+
 /** Keys to entries. A program that never asks for an index does not pay for it. */
 export class Table<Value> implements ReadonlyTable<Value> {
-  #rows = new Map<string, Entry<Value>>();
+  #rows = new Map<string, Row<Value>>();
   readonly #indexers: Indexers<Value>;
-  #indexes = new Map<string, Index<Value>>();
+  #indexes = new Map<string, Index>();
 
   constructor(indexers: Indexers<Value>) {
     this.#indexers = indexers;
@@ -41,46 +51,53 @@ export class Table<Value> implements ReadonlyTable<Value> {
   }
 
   get(key: string): Entry<Value> | undefined {
-    return this.#rows.get(key);
+    return this.#rows.get(key)?.entry;
   }
 
   /** All keys with their entries, in the order in which they came. */
-  rows(): IterableIterator<[string, Entry<Value>]> {
-    return this.#rows.entries();
+  *rows(): Generator<[string, Entry<Value>], undefined> {
+    for (const [key, { entry }] of this.#rows) if (entry) yield [key, entry];
   }
 
-  [Symbol.iterator](): IterableIterator<Entry<Value>> {
-    return this.#rows.values();
+  *[Symbol.iterator](): Generator<Entry<Value>, undefined> {
+    for (const { entry } of this.#rows.values()) if (entry) yield entry;
   }
 
   /** The entries that have this text in an index. */
-  find(index: string, text: string): Iterable<Entry<Value>> {
-    return this.#found(index, text)?.values() ?? [];
+  find(index: string, text: string): Entry<Value>[] {
+    return this.findRows(index, text).map(([, entry]) => entry);
   }
 
   /** The same, with their keys. */
-  findRows(index: string, text: string): Iterable<[string, Entry<Value>]> {
-    return this.#found(index, text)?.entries() ?? [];
+  findRows(index: string, text: string): [string, Entry<Value>][] {
+    const keys = this.#index(index).get(text) ?? [];
+    return [...(typeof keys === 'string' ? [keys] : keys)].map((key) => [
+      key,
+      this.get(key) as Entry<Value>,
+    ]);
   }
 
   set(key: string, entry: Entry<Value>): void {
-    const before = this.#rows.get(key);
-    this.#rows.set(key, entry);
+    const row = this.#rows.get(key);
+    const before = row?.entry;
+    if (row) row.entry = entry;
+    else this.#rows.set(key, { entry });
     for (const [name, index] of this.#indexes) {
       const text = this.#text(name, entry.value);
-      if (before !== undefined) {
-        const old = this.#text(name, before.value);
-        if (old !== text) leave(index, old, key);
-      }
-      enter(index, text, key, entry);
+      const old = before && this.#text(name, before.value);
+      if (old === text) continue;
+      leave(index, old, key);
+      enter(index, text, key);
     }
   }
 
   delete(key: string): void {
-    const before = this.#rows.get(key);
-    if (before === undefined) return;
+    const row = this.#rows.get(key);
+    if (row?.entry === undefined) return;
+    const { value } = row.entry;
+    row.entry = undefined;
     this.#rows.delete(key);
-    for (const [name, index] of this.#indexes) leave(index, this.#text(name, before.value), key);
+    for (const [name, index] of this.#indexes) leave(index, this.#text(name, value), key);
   }
 
   /**
@@ -90,7 +107,7 @@ export class Table<Value> implements ReadonlyTable<Value> {
   adopt(from: Table<Value>, name: (value: Value, key: string) => Omit<Entry<Value>, 'value'>) {
     this.#rows = from.#rows;
     this.#indexes = from.#indexes;
-    for (const [key, entry] of this.#rows) {
+    for (const [key, entry] of this.rows()) {
       const { id, uid, counted } = name(entry.value, key);
       const own: { -readonly [Field in keyof Entry<Value>]: Entry<Value>[Field] } = entry;
       own.id = id;
@@ -99,16 +116,14 @@ export class Table<Value> implements ReadonlyTable<Value> {
     }
   }
 
-  #found(name: string, text: string): Map<string, Entry<Value>> | undefined {
+  #index(name: string): Index {
     let index = this.#indexes.get(name);
     if (index === undefined) {
       index = new Map();
-      for (const [key, entry] of this.#rows) {
-        enter(index, this.#text(name, entry.value), key, entry);
-      }
+      for (const [key, { value }] of this.rows()) enter(index, this.#text(name, value), key);
       this.#indexes.set(name, index);
     }
-    return index.get(text);
+    return index;
   }
 
   #text(name: string, value: Value): string | undefined {
@@ -118,18 +133,23 @@ export class Table<Value> implements ReadonlyTable<Value> {
   }
 }
 
-type Index<Value> = Map<string, Map<string, Entry<Value>>>;
+/** Texts to the keys that have them. Most have one, for which a set would be large. */
+type Index = Map<string, string | Set<string>>;
 
-function enter<V>(index: Index<V>, text: string | undefined, key: string, entry: Entry<V>): void {
+function enter(index: Index, text: string | undefined, key: string): void {
   if (text === undefined) return;
-  const found = index.get(text);
-  if (found === undefined) index.set(text, new Map([[key, entry]]));
-  else found.set(key, entry);
+  const keys = index.get(text);
+  if (keys === undefined) index.set(text, key);
+  else if (typeof keys !== 'string') keys.add(key);
+  else if (keys !== key) index.set(text, new Set([keys, key]));
 }
 
-function leave<V>(index: Index<V>, text: string | undefined, key: string): void {
+function leave(index: Index, text: string | undefined, key: string): void {
   if (text === undefined) return;
-  const found = index.get(text);
-  found?.delete(key);
-  if (found?.size === 0) index.delete(text);
+  const keys = index.get(text);
+  if (keys === key) index.delete(text);
+  else if (typeof keys === 'object') {
+    keys.delete(key);
+    if (keys.size === 0) index.delete(text);
+  }
 }
