@@ -52,16 +52,15 @@ export function policyId(policy: XfrmPolicy): string {
   const { selector: s, dir, mark, ifId, policyType, securityContext } = policy;
   const from = `${s.saddr}/${s.prefixlenS} ${s.sport}/${s.sportMask}`;
   const to = `${s.daddr}/${s.prefixlenD} ${s.dport}/${s.dportMask}`;
-  const more = [
-    s.proto && ` proto ${s.proto}`,
-    s.ifindex && ` dev ${s.ifindex}`,
-    s.user && ` user ${s.user}`,
-    mark && ` mark ${mark.value}/${mark.mask}`,
-    ifId && ` if ${ifId}`,
-    policyType && policyType.type !== 'main' && ` type ${policyType.type}`,
-    securityContext && ' labelled',
-  ];
-  return `${dir} ${from} ${to}${more.map((text) => text || '').join('')}`;
+  let id = `${dir} ${from} ${to}`;
+  if (s.proto) id += ` proto ${s.proto}`;
+  if (s.ifindex) id += ` dev ${s.ifindex}`;
+  if (s.user) id += ` user ${s.user}`;
+  if (mark) id += ` mark ${mark.value}/${mark.mask}`;
+  if (ifId) id += ` if ${ifId}`;
+  if (policyType && policyType.type !== 'main') id += ` type ${policyType.type}`;
+  if (securityContext) id += ' labelled';
+  return id;
 }
 
 /** Fields that move without events; a comparison refreshes them and tells nobody. */
