@@ -12,8 +12,8 @@ import { type Namespace, openFile, optionalNamespace } from './namespace.ts';
 export interface SocketOwner {
   readonly pid: number;
   /**
-   * The name the process gives itself (/proc/PID/comm), as it came, a character a byte: it may be
-   * anything, so escape it before it is printed.
+   * The name the process gives itself (/proc/PID/comm, read as UTF-8): it may be anything, so escape it
+   * before it is printed.
    */
   readonly name: string;
   /** When it was started, in clock ticks since the machine was (/proc/PID/stat). */
@@ -72,7 +72,10 @@ export class SocketOwners {
   /** By inode; undefined where nobody could be found, which is not looked for again either. */
   readonly #known = new Map<number, Holder | undefined>();
 
-  /** @param options `netns`: where the sockets are; default the namespace of the process */
+  /**
+   * @param options `netns`: where the sockets are; default the namespace of the process. A path is
+   *   followed each time: to stay with one namespace, give a descriptor
+   */
   constructor(options: { readonly netns?: Namespace | undefined } = {}) {
     optionsOf('options', options, new Set(['netns']));
     this.#netns = optionalNamespace('options.netns', options.netns);

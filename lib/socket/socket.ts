@@ -154,7 +154,7 @@ export class NetlinkSocket {
    */
   connect(to: Partial<NetlinkAddress> = {}): void {
     const { portId, groups } = numbers('to', to);
-    option.check(this.#open().connect(portId, groups), 'connect');
+    option.checkDestination(this.#open().connect(portId, groups), 'connect');
     this.#peer = { portId, groups };
   }
 
@@ -194,7 +194,11 @@ export class NetlinkSocket {
     option.changeMembership(this.#opener, group, true);
   }
 
-  /** Leaves a group. Leaving one that was not joined is no error. */
+  /**
+   * Leaves a group. Leaving one that was not joined is no error.
+   *
+   * @throws SystemError as {@link joinGroup}: leaving asks for the same
+   */
   leaveGroup(group: number): void {
     option.changeMembership(this.#opener, group, false);
   }
@@ -314,7 +318,7 @@ export class NetlinkSocket {
     // Over the connection without an address: then the privilege counts that connect() had.
     const connected = to === undefined && this.#peer !== undefined;
     const result = connected ? socket.send(bytes) : socket.send(bytes, portId, groups);
-    option.check(result, 'sendto');
+    option.checkDestination(result, 'sendto');
     if (channels.message.hasSubscribers) publishSent(this.#of, bytes, portId, groups);
   }
 
@@ -424,7 +428,6 @@ export class NetlinkSocket {
 
   /** Handed over at each start: the native part holds it only while it receives. */
   readonly #onBatch = (count: number, lost: number, failed: number): void => {
-    const listener = this.#listener;
     const onFailure = this.#failed;
     try {
       if (count > 0 || lost !== 0) {
@@ -433,6 +436,8 @@ export class NetlinkSocket {
         if (batch.lost !== undefined && channels.overrun.hasSubscribers) {
           channels.overrun.publish({ ...this.#of, code: batch.lost });
         }
+        // Only now: whoever looks on may have closed the socket.
+        const listener = this.#listener;
         listener?.(batch);
       }
     } finally {
