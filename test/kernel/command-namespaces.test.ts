@@ -177,6 +177,8 @@ test('a namespace that is missing, is none, or is not permitted is told apart', 
   const missing = run('/none/such');
   assert.deepEqual(missing.status, 1);
   assert.match(missing.stderr, /open ENOENT.*\nthere is no \/none\/such/);
+  const escaped = /^there is no \/run\/netns\/\\x1b\[1m: /m;
+  assert.match(run('\x1b[1m').stderr, escaped, 'what the name says is not done');
   assert.match(run(program).stderr, /setns EINVAL.*\n.* is no network namespace/);
   const drop = ['setpriv', '--bounding-set=-sys_admin', '--inh-caps=-sys_admin'];
   const refused = run(other.path, ...drop);
