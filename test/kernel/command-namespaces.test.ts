@@ -167,6 +167,18 @@ test('--all-netns: one that is named but can’t be heard ends the monitor, whic
   assert.equal(status, 1);
 });
 
+test('--all-netns: one that comes and can’t be heard is told with the reason, and the rest goes on', async () => {
+  const running = await apart('--all-netns');
+  running.run(
+    'mkdir /run/netns; touch /run/netns/odd && mount --bind /proc/self/ns/uts /run/netns/odd',
+  );
+  const odd = /^\S+ odd namespace added, not heard: setns EINVAL.* is no network namespace/;
+  assert.match(await running.next(), odd);
+  running.run('ip netns add blue');
+  assert.match(await running.next(), /^\S+ blue namespace added$/);
+  assert.equal((await running.end()).status, 0);
+});
+
 test('a namespace that is missing, is none, or is not permitted is told apart', async () => {
   await using other = await otherNamespace();
   const run = (netns: string, ...before: string[]) => {
