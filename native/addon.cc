@@ -19,13 +19,6 @@ Napi::Value GetArena(const Napi::CallbackInfo& info) {
   return Environment::Of(info.Env())->arena.Value(info.Env());
 }
 
-// enter(netns): whether a thread may enter that network namespace: 0, or a failure.
-Napi::Value EnterNamespace(const Napi::CallbackInfo& info) {
-  int32_t netns;
-  if (!ReadInt32(info, 0, &netns)) return {};
-  return ValueOf(info.Env(), Enter(netns));
-}
-
 // openFile(netns, path): a descriptor to read, opened inside that network namespace, or a failure.
 Napi::Value OpenFileInNamespace(const Napi::CallbackInfo& info) {
   int32_t netns;
@@ -39,7 +32,6 @@ Napi::Object Init(Napi::Env env, Napi::Object exports) {
   if (env.IsExceptionPending()) return exports;
   exports["Socket"] = Socket::Define(env);
   exports["arena"] = Napi::Function::New<GetArena>(env, "arena");
-  exports["enter"] = Napi::Function::New<EnterNamespace>(env, "enter");
   exports["openFile"] = Napi::Function::New<OpenFileInNamespace>(env, "openFile");
   exports["arenaBytes"] = Napi::Number::New(env, kArenaBytes);
   exports["batch"] = Napi::Number::New(env, kBatch);

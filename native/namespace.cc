@@ -57,8 +57,3 @@ Outcome OpenFileIn(int netns, const char* path) {
   const auto work = [](const Visit& visit) { return OpenFile(visit.path); };
   return Go({netns, work, 0, path, {}});
 }
-
-Outcome Enter(int netns) {
-  const auto work = [](const Visit&) { return Outcome{0, ""}; };
-  return Go({netns, work, 0, nullptr, {}});
-}

@@ -12,8 +12,5 @@ struct Outcome {
 Outcome OpenSocketIn(int netns, int protocol);
 Outcome OpenFileIn(int netns, const char* path);
 
-// Whether a thread of this process may enter: 0.
-Outcome Enter(int netns);
-
 // In the caller's own namespace.
 Outcome OpenSocket(int protocol);

@@ -22,7 +22,7 @@ export function reportError(error: unknown): number {
   let text = message ?? String(error);
   if (hint !== undefined) text = text.replace(` (${hint})`, '').replace(`\n${hint}`, '');
   process.stderr.write(`netlink-xfrm: ${printable(text)}\n`);
-  if (hint !== undefined) process.stderr.write(`${hint}\n`);
+  if (hint !== undefined) process.stderr.write(`${printable(hint)}\n`);
   if (UNAVAILABLE.has(code ?? '') || code?.startsWith('LAB_') || code?.startsWith('ERR_ADDON')) {
     return EXIT.unavailable;
   }

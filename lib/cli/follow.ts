@@ -181,11 +181,12 @@ export async function follow(what: Follow): Promise<void> {
 
 function formatOne(
   event: SubscriptionEvent,
-  { label, path }: Origin,
+  origin: Origin,
   { json, showKeys, colors }: Format,
   claims: Claims | undefined,
 ): string {
-  const claimed = claims?.of(event, path);
+  const { label } = origin;
+  const claimed = claims?.of(event, origin);
   if (!json) {
     const claimedBy = claimed === undefined ? undefined : formatOwner(claimed);
     return formatEvent(event, colors, { label, claimedBy });

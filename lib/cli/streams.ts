@@ -18,6 +18,8 @@ import {
   type SubscriptionEvent,
 } from '../monitor/subscribe.ts';
 import type { TakeMessage } from '../netlink/event.ts';
+import type { Namespace } from '../socket/index.ts';
+import { HeldNamespace } from '../socket/namespace.ts';
 
 /** Where to listen. */
 export interface Where {
@@ -32,6 +34,11 @@ export interface Origin {
   /** The namespace's name; null for one's own beside others; undefined if there is only that. */
   readonly label: string | null | undefined;
   readonly path: string | undefined;
+  /**
+   * The namespace itself, also when its name is another's by now, until all its events are told;
+   * undefined for one's own.
+   */
+  readonly netns: Namespace | undefined;
 }
 
 /** What the streams tell. */
@@ -50,6 +57,9 @@ export interface StreamListener {
 export const namespacePath = (name: string): string =>
   name.includes('/') ? resolve(name) : `${NAMED}/${name}`;
 
+/** Whether a name went, or was given to another namespace, since it was looked at. The watch tells. */
+const hasGone = ({ path, id }: NamedNamespace): boolean => namespaceId(path) !== id;
+
 /** What else happens in each namespace that is listened to. */
 export interface Beside {
   /** @throws if that cannot be done there */
@@ -61,6 +71,7 @@ export interface Beside {
 interface Stream {
   readonly subscription: Subscription;
   readonly origin: Origin;
+  readonly held: HeldNamespace;
   /** How many events came; undefined until it is read. */
   heard?: number;
   /** Is done when its namespace has gone, and all that waited was read. */
@@ -123,23 +134,37 @@ export class Streams {
   async close(): Promise<void> {
     this.#listener = undefined;
     for (const watch of this.#watches) watch.close();
+    for (const { held } of this.#streams) held.close();
     await Promise.all(this.#subscriptions.map((subscription) => subscription.close()));
   }
 
+  get #streams(): Stream[] {
+    return [...this.#open.values(), ...this.#leaving];
+  }
+
   get #subscriptions(): Subscription[] {
-    return [...this.#open.values(), ...this.#leaving].map(({ subscription }) => subscription);
+    return this.#streams.map(({ subscription }) => subscription);
   }
 
   /** Joins; reading comes later. */
-  #add(origin: Origin): Stream {
+  #add({ label, path }: Pick<Origin, 'label' | 'path'>): Stream {
     const take: TakeMessage = (input, at, length) => {
       if (!this.#listener?.take?.(input, at, length)) return false;
       stream.heard = Number(stream.heard) + 1;
       return true;
     };
-    const subscription = new Subscription({ ...this.#options, netns: origin.path }, take);
-    const stream: Stream = { subscription, origin };
-    this.#open.set(origin.label, stream);
+    const held = new HeldNamespace(path);
+    const { netns } = held;
+    let subscription: Subscription;
+    try {
+      subscription = new Subscription({ ...this.#options, netns }, take);
+    } catch (error) {
+      held.close();
+      throw error;
+    }
+    const origin = { label, path, netns };
+    const stream: Stream = { subscription, origin, held };
+    this.#open.set(label, stream);
     if (this.#paused) subscription.pause();
     this.#beside?.joined(origin);
     return stream;
@@ -200,10 +225,9 @@ export class Streams {
         added: (namespace) => {
           if (begun && forGood) return;
           for (const label of labelsOf(namespace)) {
-            const origin = { label, path: namespace.path };
             if (this.#open.has(label)) continue;
-            if (begun) this.#come(origin);
-            else this.#add(origin);
+            if (begun) this.#come(namespace, label);
+            else this.#begin(namespace, label);
           }
         },
         removed: (namespace) => {
@@ -221,19 +245,31 @@ export class Streams {
     begun = true;
   }
 
+  /** A namespace was there before: what cannot be heard is told by throwing. */
+  #begin(namespace: NamedNamespace, label: string): void {
+    try {
+      this.#add({ label, path: namespace.path });
+    } catch (error) {
+      if (!hasGone(namespace)) throw error;
+    }
+  }
+
   /** A namespace came: heard from now on, told when nothing of its predecessor is left to tell. */
-  #come(origin: Origin): void {
+  #come(namespace: NamedNamespace, label: string): void {
+    const { path } = namespace;
     let begin: () => void;
     try {
-      const stream = this.#add(origin);
+      const stream = this.#add({ label, path });
       begin = () => {
-        this.#listener?.namespace(origin, 'added');
+        this.#listener?.namespace(stream.origin, 'added');
         if (this.#listener) this.#read(stream);
       };
     } catch (error) {
+      if (hasGone(namespace)) return;
+      const origin = { label, path, netns: undefined };
       begin = () => this.#listener?.namespace(origin, 'added', error as Error);
     }
-    const before = [...this.#leaving].findLast((one) => one.origin.label === origin.label);
+    const before = [...this.#leaving].findLast((one) => one.origin.label === label);
     if (before) before.left = begin;
     else begin();
   }
@@ -259,6 +295,7 @@ export class Streams {
     if (this.#paused || !this.#leaving.delete(stream)) return;
     this.#past.push(...stream.subscription.sockets);
     stream.subscription.close();
+    stream.held.close();
     this.#beside?.left(stream.origin);
     this.#listener?.namespace(stream.origin, 'removed');
     stream.left?.();

@@ -7,53 +7,67 @@ import type { SubscriptionEvent } from '../monitor/subscribe.ts';
 import { NETLINK_ROUTE, NETLINK_XFRM } from '../netlink/constants.ts';
 import { type SocketOwner, SocketOwners } from '../socket/index.ts';
 import { printable } from '../wire/text.ts';
+import type { Origin } from './streams.ts';
+
+/** What is known of one namespace. */
+interface Known {
+  readonly owners: SocketOwners;
+  readonly found: Map<string, SocketOwner | null>;
+  /** When the events that were looked up last were read. */
+  moment: number;
+}
 
 /** Looks up claims, each only once for all events that were read at the same time. */
 export class Claims {
-  readonly #owners = new Map<string | undefined, SocketOwners>();
-  readonly #found = new Map<string, SocketOwner | null>();
-  #moment = 0;
+  /** Goes with the namespace. */
+  readonly #known = new WeakMap<Origin, Known>();
 
   /**
    * The process; null if there is none, or none that can be seen; undefined for what has no header that
    * says it.
    *
-   * @param netns where the event comes from
+   * @param origin where the event comes from
    */
-  of(event: SubscriptionEvent, netns: string | undefined): SocketOwner | null | undefined {
+  of(event: SubscriptionEvent, origin: Origin): SocketOwner | null | undefined {
     if (!('header' in event) || !event.header) return undefined;
     // Of a NEWAE by traffic or timer the header is garbage (docs/events.md).
     if (event.kind === 'NEWAE') return undefined;
     const { portId } = event.header;
     const { monotonic } = event.time;
-    if (monotonic !== this.#moment) this.#found.clear();
-    this.#moment = monotonic;
+    const known = this.#of(origin);
+    if (monotonic !== known.moment) known.found.clear();
+    known.moment = monotonic;
     const protocol = event.protocol === 'xfrm' ? NETLINK_XFRM : NETLINK_ROUTE;
-    const key = `${protocol} ${portId} ${netns}`;
-    let owner = this.#found.get(key);
+    const key = `${protocol} ${portId}`;
+    let owner = known.found.get(key);
     if (owner === undefined) {
-      owner = this.#find(netns, protocol, portId, monotonic);
-      this.#found.set(key, owner);
+      owner = find(known.owners, protocol, portId, monotonic);
+      known.found.set(key, owner);
     }
     return owner;
   }
 
-  #find(
-    netns: string | undefined,
-    protocol: number,
-    portId: number,
-    at: number,
-  ): SocketOwner | null {
-    let owners = this.#owners.get(netns);
-    if (owners === undefined) {
-      owners = new SocketOwners({ netns });
-      this.#owners.set(netns, owners);
+  #of(origin: Origin): Known {
+    let known = this.#known.get(origin);
+    if (known === undefined) {
+      const { netns } = origin;
+      known = { owners: new SocketOwners({ netns }), found: new Map(), moment: 0 };
+      this.#known.set(origin, known);
     }
-    try {
-      return owners.find(protocol, portId, at) ?? null;
-    } catch {
-      return null; // the namespace is gone, or there is no /proc
-    }
+    return known;
+  }
+}
+
+function find(
+  owners: SocketOwners,
+  protocol: number,
+  portId: number,
+  at: number,
+): SocketOwner | null {
+  try {
+    return owners.find(protocol, portId, at) ?? null;
+  } catch {
+    return null; // there is no /proc
   }
 }
 

@@ -33,7 +33,10 @@ const FIRST_LOOK = 1;
 const LAST_LOOK = 1024;
 /** PROC_SUPER_MAGIC of linux/magic.h. */
 const PROCFS = 0x9fa0;
-/** Milliseconds between looks at names that were given: not all file systems tell of changes. */
+/**
+ * Milliseconds between looks without a reason: inotify tells nothing of /proc, of the target of a link, and
+ * of mounting and unmounting, and there may be none left to have (inotify(7), max_user_instances).
+ */
 const INTERVAL = 1000;
 
 /** What identifies the namespace at a path; undefined if there is none. */
@@ -77,10 +80,7 @@ export class NamespaceWatch {
   #timer: NodeJS.Timeout | undefined;
   #interval: NodeJS.Timeout | undefined;
 
-  /**
-   * @param names which to watch, once a second also where the file system tells of no changes (/proc,
-   *   the target of a link); all if left out
-   */
+  /** @param names which to watch; all if left out */
   constructor(listener: NamespaceListener, directory = NAMED, names?: ReadonlySet<string>) {
     this.#directory = directory;
     this.#names = names;
@@ -94,7 +94,7 @@ export class NamespaceWatch {
       if (name === base) this.#enter();
     });
     this.#enter();
-    if (this.#names) this.#interval = setInterval(() => this.#look(LAST_LOOK * 2), INTERVAL);
+    this.#interval = setInterval(() => this.#look(LAST_LOOK * 2), INTERVAL);
   }
 
   close(): void {

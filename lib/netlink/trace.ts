@@ -121,7 +121,9 @@ function describeBody(
   if (size === undefined) return {};
   const body = at + NLMSG_HDRLEN;
   const end = at + length;
-  const fixed = hex(bytes, body, Math.min(body + size, end));
+  // What stands in a struct's place is not the struct: it may be an attribute, and that a key.
+  if (end < body + size) return { malformed: `ends within its struct of ${size} bytes` };
+  const fixed = hex(bytes, body, body + size);
   const attributes: WireAttribute[] = [];
   for (let from = body + align4(size); from < end; ) {
     const size = attributeLength(view, from, end);

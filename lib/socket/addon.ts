@@ -73,8 +73,6 @@ export interface Addon {
   arena(): ArrayBuffer;
   readonly arenaBytes: number;
   readonly batch: number;
-  /** Whether a thread may enter a network namespace, given by descriptor: 0 if so. */
-  enter(netns: number): number | Failure;
   /** A descriptor to read, opened inside a network namespace that is given by descriptor. */
   openFile(netns: number, path: string): number | Failure;
   /** Clock ticks a second, the unit of times in /proc/PID/stat. */

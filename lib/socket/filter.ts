@@ -1,5 +1,5 @@
 /** Socket filters in classic BPF: the kernel runs them before it queues a datagram. @module */
-import { integer, object, wrongType } from './argument.ts';
+import { integer, options as optionsOf, wrongType } from './argument.ts';
 
 /** An instruction, struct sock_filter of linux/filter.h. */
 export interface FilterInstruction {
@@ -61,6 +61,7 @@ export const BPF = {
 /** BPF_MAXINSNS of linux/bpf_common.h. */
 const MOST = 4096;
 const CLASS = 7;
+const FIELDS: ReadonlySet<string> = new Set<keyof FilterInstruction>(['code', 'jt', 'jf', 'k']);
 
 /**
  * The bytes of a program, after checking what can be seen from outside: every number fits its
@@ -75,9 +76,10 @@ export function encodeFilter(instructions: readonly FilterInstruction[]): Uint8A
   const bytes = new Uint8Array(count * 8);
   const codes = new Uint16Array(bytes.buffer);
   const operands = new Uint32Array(bytes.buffer);
-  instructions.forEach((instruction: FilterInstruction, i) => {
+  // Array.from: forEach would pass over a hole, and leave an instruction of zeros.
+  Array.from(instructions as readonly FilterInstruction[]).forEach((instruction, i) => {
     const name = `instructions[${i}]`;
-    object(name, instruction);
+    optionsOf(name, instruction, FIELDS);
     const code = integer(`${name}.code`, instruction.code, 0, 0xffff);
     const jumps = (code & CLASS) === BPF.JMP;
     const always = jumps && (code & 0xf0) === BPF.JA;

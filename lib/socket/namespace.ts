@@ -47,11 +47,14 @@ export function optionalNamespace(name: string, value: unknown): Namespace | und
   throw wrongType(name, 'a path without NUL or a file descriptor', value);
 }
 
+/** The network namespace of the thread that looks. */
+const OWN = '/proc/thread-self/ns/net';
+
 /** Whether a descriptor is of the network namespace that this thread is in. */
 function isOwn(descriptor: number): boolean {
   const given = attempt('fstat', descriptor, () => fstatSync(descriptor, { bigint: true }));
   try {
-    const own = statSync('/proc/thread-self/ns/net', { bigint: true });
+    const own = statSync(OWN, { bigint: true });
     return own.dev === given.dev && own.ino === given.ino;
   } catch {
     return false; // no /proc
@@ -91,12 +94,10 @@ export class HeldNamespace {
    */
   constructor(netns: Namespace | undefined) {
     if (netns === undefined) return;
-    this.#descriptor = withNamespace(netns, (given) => {
-      if (given < 0) return undefined;
-      const entered = addon().enter(given);
-      if (typeof entered !== 'number') throw refused(entered.errno, entered.syscall, netns);
-      return attempt('open', netns, () => openSync(`/proc/self/fd/${given}`, constants.O_RDONLY));
-    });
+    // Opened from inside: a descriptor by the path would keep the mount there busy for umount(8).
+    this.#descriptor = withNamespace(netns, (given) =>
+      given < 0 ? undefined : openInside(given, OWN, netns),
+    );
     if (this.#descriptor !== undefined) forgotten.register(this, this.#descriptor, this);
   }
 
@@ -144,11 +145,15 @@ export function openSocket(
 export function openFile(netns: Namespace | undefined, path: string): number {
   const openHere = () => attempt('open', path, () => openSync(path, 'r'));
   if (netns === undefined) return openHere();
-  return withNamespace(netns, (descriptor) => {
-    if (descriptor < 0) return openHere();
-    const result = addon().openFile(descriptor, path);
-    if (typeof result === 'number') return result;
-    const { errno, syscall } = result;
-    throw syscall === 'open' ? new SystemError(errno, syscall) : refused(errno, syscall, netns);
-  });
+  return withNamespace(netns, (descriptor) =>
+    descriptor < 0 ? openHere() : openInside(descriptor, path, netns),
+  );
+}
+
+/** Opens a file in a thread that has entered the namespace of `descriptor`, which came by `netns`. */
+function openInside(descriptor: number, path: string, netns: Namespace): number {
+  const result = addon().openFile(descriptor, path);
+  if (typeof result === 'number') return result;
+  const { errno, syscall } = result;
+  throw syscall === 'open' ? new SystemError(errno, syscall) : refused(errno, syscall, netns);
 }

@@ -56,8 +56,11 @@ const CONTROL: ReadonlySet<NetlinkOption> = new Set(['packetInfo', 'listenAllNsi
 export const MAX_BUFFER = 0x3fff_ffff;
 
 const MAY_JOIN =
-  'joining groups of this protocol needs CAP_NET_ADMIN in the user namespace that owns the ' +
+  'joining or leaving such a group needs CAP_NET_ADMIN in the user namespace that owns the ' +
   'network namespace: run as root, or try it in a namespace of your own with unshare -Urn';
+const MAY_SEND =
+  'to reach others than the kernel, this protocol asks for CAP_NET_ADMIN in the user namespace that ' +
+  'owns the network namespace: run as root, or try it with unshare -Urn';
 const MAY_LISTEN =
   'hearing other network namespaces needs CAP_NET_BROADCAST in the user namespace that owns this ' +
   "socket's: run as root, or try it with unshare -Urn";
@@ -69,7 +72,7 @@ export function check(result: number, syscall: string, eperm?: string): number {
 }
 
 function flag(name: NetlinkOption): number {
-  if (!Object.hasOwn(FLAGS, name)) {
+  if (typeof name !== 'string' || !Object.hasOwn(FLAGS, name)) {
     throw wrongType('name', `one of ${Object.keys(FLAGS).join(', ')}`, name);
   }
   return addon().constants[FLAGS[name]];
@@ -102,6 +105,11 @@ export function getFlag(socket: () => NativeSocket, name: NetlinkOption): boolea
 /** The errors of a bind with groups, or of joining. */
 export function checkMembership(result: number, syscall: string): void {
   check(result, syscall, MAY_JOIN);
+}
+
+/** The errors of sending, and of saying where to. */
+export function checkDestination(result: number, syscall: string): void {
+  check(result, syscall, MAY_SEND);
 }
 
 export function changeMembership(socket: () => NativeSocket, group: number, join: boolean): void {

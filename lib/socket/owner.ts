@@ -12,8 +12,8 @@ import { type Namespace, openFile, optionalNamespace } from './namespace.ts';
 export interface SocketOwner {
   readonly pid: number;
   /**
-   * The name the process gives itself (/proc/PID/comm), as it came, a character a byte: it may be
-   * anything, so escape it before it is printed.
+   * The name the process gives itself (/proc/PID/comm, read as UTF-8): it may be anything, so escape it
+   * before it is printed.
    */
   readonly name: string;
   /** When it was started, in clock ticks since the machine was (/proc/PID/stat). */
@@ -29,6 +29,11 @@ interface Holder extends SocketOwner {
 
 /** How much later than an event a process may seem to have been started: two clocks, in ticks. */
 const CLOCK_GRAIN = 2;
+/**
+ * Milliseconds in which a socket that nobody seems to hold is not looked for again: one on its way from
+ * process to process (SCM_RIGHTS, unix(7)) will be held, and so will that of a process that forked.
+ */
+const NOBODY = 1000;
 /** Sockets remembered, so that their holders need not be looked for again. */
 const MEMORY = 1024;
 
@@ -69,10 +74,13 @@ function ticksAt(at: number): number {
 /** Finds the owners of netlink sockets of one network namespace. */
 export class SocketOwners {
   readonly #netns: Namespace | undefined;
-  /** By inode; undefined where nobody could be found, which is not looked for again either. */
-  readonly #known = new Map<number, Holder | undefined>();
+  /** By inode; where nobody could be found, when that was, as performance.now(). */
+  readonly #known = new Map<number, Holder | number>();
 
-  /** @param options `netns`: where the sockets are; default the namespace of the process */
+  /**
+   * @param options `netns`: where the sockets are; default the namespace of the process. A path is
+   *   followed each time: to stay with one namespace, give a descriptor
+   */
   constructor(options: { readonly netns?: Namespace | undefined } = {}) {
     optionsOf('options', options, new Set(['netns']));
     this.#netns = optionalNamespace('options.netns', options.netns);
@@ -115,15 +123,16 @@ export class SocketOwners {
   }
 
   #holder(inode: number, portId: number): Holder | undefined {
-    if (this.#known.has(inode)) {
-      const before = this.#known.get(inode);
-      if (before === undefined) return undefined;
+    const before = this.#known.get(inode);
+    if (typeof before === 'number') {
+      if (performance.now() < before + NOBODY) return undefined;
+    } else if (before) {
       const now = holds(before.pid, before.descriptor, inode);
       if (now?.startTime === before.startTime) return now;
     }
     const holder = search(inode, portId);
     if (this.#known.size >= MEMORY) this.#known.clear();
-    this.#known.set(inode, holder);
+    this.#known.set(inode, holder ?? performance.now());
     return holder;
   }
 }

@@ -156,7 +156,7 @@ export class NetlinkSocket {
    */
   connect(to: Partial<NetlinkAddress> = {}): void {
     const { portId, groups } = numbers('to', to);
-    option.check(this.#open().connect(portId, groups), 'connect');
+    option.checkDestination(this.#open().connect(portId, groups), 'connect');
     this.#peer = { portId, groups };
   }
 
@@ -196,7 +196,11 @@ export class NetlinkSocket {
     option.changeMembership(this.#opener, group, true);
   }
 
-  /** Leaves a group. Leaving one that was not joined is no error. */
+  /**
+   * Leaves a group. Leaving one that was not joined is no error.
+   *
+   * @throws SystemError as {@link joinGroup}: leaving asks for the same
+   */
   leaveGroup(group: number): void {
     option.changeMembership(this.#opener, group, false);
   }
@@ -316,7 +320,7 @@ export class NetlinkSocket {
     // Over the connection without an address: then the privilege counts that connect() had.
     const connected = to === undefined && this.#peer !== undefined;
     const result = connected ? socket.send(bytes) : socket.send(bytes, portId, groups);
-    option.check(result, 'sendto');
+    option.checkDestination(result, 'sendto');
     if (channels.message.hasSubscribers) publishSent(this.#of, bytes, portId, groups);
   }
 
@@ -431,7 +435,6 @@ export class NetlinkSocket {
   };
 
   #deliver(count: number, lost: number, failed: number): void {
-    const listener = this.#listener;
     const onFailure = this.#failed;
     try {
       if (count > 0 || lost !== 0) {
@@ -440,6 +443,8 @@ export class NetlinkSocket {
         if (batch.lost !== undefined && channels.overrun.hasSubscribers) {
           channels.overrun.publish({ ...this.#of, code: batch.lost });
         }
+        // Only now: whoever looks on may have closed the socket.
+        const listener = this.#listener;
         listener?.(batch);
       }
     } finally {

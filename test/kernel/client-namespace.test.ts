@@ -1,5 +1,6 @@
 /** Clients and monitors in other network namespaces. */
 import assert from 'node:assert/strict';
+import { spawnSync } from 'node:child_process';
 import {
   closeSync,
   mkdtempSync,
@@ -137,6 +138,19 @@ test('a path is followed once: what it names later is another namespace', async 
   assert.deepEqual([await priorities(first), await priorities(second)], [[5], []]);
   rmSync(folder, { recursive: true });
   assert.deepEqual(await priorities(client), [5]);
+});
+
+test('a client does not keep the file busy on which its namespace is mounted', () => {
+  const script = `
+    import { spawnSync } from 'node:child_process';
+    import { XfrmClient } from ${JSON.stringify(index)};
+    globalThis.client = new XfrmClient({ netns: '/run/netns/red' });
+    process.exit(spawnSync('umount', ['/run/netns/red'], { stdio: 'inherit' }).status);`;
+  const node = [process.execPath, '--input-type=module', '-e', script];
+  const before = 'mount -t tmpfs tmpfs /run && ip netns add red && exec "$@"';
+  const args = ['--mount', '--net', 'sh', '-c', before, 'sh', ...node];
+  const { status, stderr } = spawnSync('unshare', args, { encoding: 'utf8' });
+  assert.deepEqual([status, stderr], [0, '']);
 });
 
 const openers: Record<string, (options: object) => unknown> = {

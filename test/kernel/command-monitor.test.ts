@@ -75,6 +75,23 @@ test('JSON is one object a line, and ends with a summary', async () => {
   );
 });
 
+test('signals that come together take nothing of the summary', async () => {
+  const monitor = spawn(process.execPath, [program, 'monitor'], {
+    env,
+    stdio: ['ignore', 'inherit', 'pipe'],
+  });
+  let err = '';
+  monitor.stderr.setEncoding('utf8').on('data', (text) => {
+    err += text;
+  });
+  while (!err.includes('listening')) await once(monitor.stderr, 'data');
+  const kill = setInterval(() => monitor.kill('SIGTERM'), 1);
+  await once(monitor, 'close');
+  clearInterval(kill);
+  // Not how it ended: when all is done, and Node ends, a signal can still kill it.
+  assert.match(err, /0 events, nothing lost\n$/);
+});
+
 test('a slow reader gets whole lines in order, and all that was not told as lost', async () => {
   // In a session of its own, so that its processes can be told to end; the reader waits for a line.
   const shell = `"$0" "$1" monitor policy | (trap '' INT; read go <&3; exec cat)`;

@@ -133,6 +133,17 @@ test('what a namespace had queued when its name went is printed before that is t
   assert.equal((await running.end()).status, 0);
 });
 
+test('--all-netns: a name that is unmounted, and mounted again, goes and comes', async () => {
+  const running = await apart('--all-netns');
+  running.run('ip netns add blue');
+  assert.match(await running.next(), /^\S+ blue namespace added$/);
+  running.run('umount /run/netns/blue');
+  assert.match(await running.next(), /^\S+ blue namespace removed$/, 'inotify does not tell');
+  running.run(`unshare --net=/run/netns/blue ip ${add}`);
+  assert.match(await running.next(), /^\S+ blue namespace added$/);
+  assert.equal((await running.end()).status, 0);
+});
+
 test('the namespace of a process goes with it, for good: the monitor ends', async () => {
   const other = await otherNamespace();
   const args = [program, 'monitor', '--netns', other.path];
@@ -156,6 +167,18 @@ test('--all-netns: one that is named but can’t be heard ends the monitor, whic
   assert.equal(status, 1);
 });
 
+test('--all-netns: one that comes and can’t be heard is told with the reason, and the rest goes on', async () => {
+  const running = await apart('--all-netns');
+  running.run(
+    'mkdir /run/netns; touch /run/netns/odd && mount --bind /proc/self/ns/uts /run/netns/odd',
+  );
+  const odd = /^\S+ odd namespace added, not heard: setns EINVAL.* is no network namespace/;
+  assert.match(await running.next(), odd);
+  running.run('ip netns add blue');
+  assert.match(await running.next(), /^\S+ blue namespace added$/);
+  assert.equal((await running.end()).status, 0);
+});
+
 test('a namespace that is missing, is none, or is not permitted is told apart', async () => {
   await using other = await otherNamespace();
   const run = (netns: string, ...before: string[]) => {
@@ -166,6 +189,8 @@ test('a namespace that is missing, is none, or is not permitted is told apart', 
   const missing = run('/none/such');
   assert.deepEqual(missing.status, 1);
   assert.match(missing.stderr, /open ENOENT.*\nthere is no \/none\/such/);
+  const escaped = /^there is no \/run\/netns\/\\x1b\[1m: /m;
+  assert.match(run('\x1b[1m').stderr, escaped, 'what the name says is not done');
   assert.match(run(program).stderr, /setns EINVAL.*\n.* is no network namespace/);
   const drop = ['setpriv', '--bounding-set=-sys_admin', '--inh-caps=-sys_admin'];
   const refused = run(other.path, ...drop);
@@ -207,6 +232,32 @@ test('--who names the process whose port id the header claims, escaped, or unkno
   process.title = title;
   monitor.kill('SIGINT');
   await once(monitor, 'close');
+});
+
+test('--who looks in the namespace of the event, also when its name is another’s by now', async () => {
+  const index = new URL('../../lib/index.js', import.meta.url).href;
+  const script = (name: string) => `
+    const { writeFileSync } = await import('node:fs');
+    const { NetlinkSocket } = await import('${index}');
+    writeFileSync('/proc/self/comm', '${name}');
+    globalThis.socket = new NetlinkSocket({ protocol: ${NETLINK_XFRM} });
+    socket.bind({ portId: 600_005 });
+    const request = new Uint32Array([16, 0x1001d, 0, 600_005]);
+    socket.send(new Uint8Array(request.buffer));
+    writeFileSync('/run/${name}', '');
+    setTimeout(() => {}, 60_000);`;
+  const flush = (name: string) =>
+    `ip -n red ${add}; ip netns exec red ${process.execPath} --input-type=module -e "${script(name).replaceAll('\n', ' ')}" & until [ -e /run/${name} ]; do sleep 0.02; done`;
+  const running = await apart('--netns', 'red', '--who', 'policy', 'kind=FLUSHPOLICY');
+  running.run('kill -STOP $MONITOR');
+  running.run(`${flush('before')}; OLD=$!`);
+  running.run('ip netns del red; ip netns add red');
+  running.run(`${flush('after')}; kill -CONT $MONITOR`);
+  assert.match(await running.next(), /FLUSHPOLICY .* claimed by before\[\d+\]$/);
+  assert.match(await running.next(), /namespace removed$/);
+  assert.match(await running.next(), /namespace added$/);
+  running.run('kill $OLD $!');
+  assert.equal((await running.end()).status, 0);
 });
 
 test('--who names the process of an event of rtnetlink, too', async () => {

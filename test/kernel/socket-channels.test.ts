@@ -60,6 +60,26 @@ test('the life of a socket is told, message by message', async () => {
   assert.deepEqual(message?.attributes, [{ type: 2, name: undefined, length: 4, hex: '7f010001' }]);
 });
 
+test('a subscriber may close the socket: its listener is not called any more', async () => {
+  await using socket = new NetlinkSocket({ protocol: NETLINK_ROUTE });
+  socket.bind({ groups: IPV4_ADDRESSES });
+  let heard = 0;
+  socket.receive(() => {
+    heard++;
+  });
+  const closed = new Promise<void>((resolve) => {
+    const close = (record: unknown) => {
+      if ((record as MessageRecord).direction !== 'received') return;
+      unsubscribe('netlink-xfrm:message', close);
+      socket.close().then(resolve);
+    };
+    subscribe('netlink-xfrm:message', close);
+  });
+  socket.send(addressRequest(2));
+  await closed;
+  assert.equal(heard, 0);
+});
+
 test('an overrun is told', async () => {
   const records = await recorded(async () => {
     await using socket = new NetlinkSocket({ protocol: NETLINK_ROUTE });

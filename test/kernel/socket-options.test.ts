@@ -220,6 +220,13 @@ test('a filter that the kernel does not accept is EINVAL; one that cannot be is 
     [[{}], 'TypeError', /^instructions\[0\]\.code must be a number/],
     [[{ code: 65536 }], 'RangeError', /^instructions\[0\]\.code/],
     [[{ ...ret, k: 2 ** 32 }], 'RangeError', /^instructions\[0\]\.k/],
+    [
+      [{ ...ret, K: 1 }],
+      'TypeError',
+      /^instructions\[0\]\.K is no option; there are code, jt, jf, k/,
+    ],
+    // biome-ignore lint/suspicious/noSparseArray: that is what is tried
+    [[, ret], 'TypeError', /^instructions\[0\] must be an object; received undefined/],
     [[{ ...ret, k: -1 }], 'RangeError', /^instructions\[0\]\.k/],
     [[{ ...jump, jt: 1 }, ret], 'RangeError', /^instructions\[0\]\.jt must be .* 0 to 0/],
     [[{ ...jump, jf: 256 }, ret], 'RangeError', /^instructions\[0\]\.jf/],

@@ -5,6 +5,7 @@ import { once } from 'node:events';
 import { readFileSync } from 'node:fs';
 import { createInterface } from 'node:readline';
 import { test } from 'node:test';
+import { setTimeout } from 'node:timers/promises';
 import { NetlinkSocket, SocketOwners } from '../../lib/socket/index.ts';
 import {
   NETLINK_ROUTE,
@@ -112,6 +113,34 @@ test('a closed socket’s port id in the same process is not confused with the n
   const again = owners.find(NETLINK_XFRM, 600_004);
   assert.equal(again?.pid, process.pid);
   assert.notEqual(again?.inode, found?.inode);
+});
+
+test('a socket that nobody held is found when somebody does', async () => {
+  // Sent to itself: until it is received, no process has a descriptor of it.
+  const script = `
+import socket, sys
+one, other = socket.socketpair()
+s = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, ${NETLINK_USERSOCK})
+s.bind((600_006, 0))
+socket.send_fds(one, [b'x'], [s.fileno()])
+s.close()
+print('sent', flush=True)
+sys.stdin.readline()
+held = socket.recv_fds(other, 1, 1)
+print('received', flush=True)
+sys.stdin.readline()`;
+  const python = spawn('python3', ['-c', script], { stdio: ['pipe', 'pipe', 'inherit'] });
+  const exited = once(python, 'exit');
+  const lines = createInterface(python.stdout)[Symbol.asyncIterator]();
+  const owners = new SocketOwners();
+  const find = () => owners.find(NETLINK_USERSOCK, 600_006);
+  assert.equal((await lines.next()).value, 'sent');
+  assert.equal(find(), undefined);
+  python.stdin.write('\n');
+  assert.equal((await lines.next()).value, 'received');
+  while (find()?.pid !== python.pid) await setTimeout(50);
+  python.stdin.end('\n');
+  await exited;
 });
 
 test('the start time is that of /proc/PID/stat', async () => {

@@ -44,6 +44,22 @@ test('a refusal does not show the copy of the request that it may hold', () => {
   ]);
 });
 
+test('a struct that is cut short is told, and nothing shown of what stands in its place', () => {
+  const whole = capture('uml-6.1/newsa_m.event0');
+  const [message] = describe(whole) ?? [];
+  const hidden = message?.attributes?.find(({ name }) => name === 'XFRMA_ALG_AEAD');
+  const bytes = new Uint8Array(16 + 4 + (hidden?.length ?? 0));
+  bytes.set(whole.subarray(0, 16));
+  bytes.fill(0xa7, 20);
+  const view = new DataView(bytes.buffer);
+  view.setUint32(0, bytes.length, true);
+  view.setUint16(16, bytes.length - 16, true);
+  view.setUint16(18, 18, true); // XFRMA_ALG_AEAD, where struct xfrm_usersa_info belongs
+  const described = describe(bytes);
+  assert.equal(described?.[0]?.malformed, 'ends within its struct of 224 bytes');
+  assert.doesNotMatch(JSON.stringify(described), /a7a7/);
+});
+
 test('of what is not known only the header is shown, and what is cut short is told', () => {
   const bytes = capture('uml-6.1/newsa_m.event0').slice();
   const view = new DataView(bytes.buffer);
