@@ -294,9 +294,10 @@ export function nexthopAsShown(nexthop: Nexthop, names: ReadonlyMap<number, stri
     gateway: nexthop.gateway,
     dev: nexthop.oif === undefined ? undefined : names.get(nexthop.oif),
     scope: nexthop.gateway === undefined ? undefined : scope(nexthop.scope),
-    group: nexthop.group?.map(({ id, weight }) =>
-      weight > 0 ? { id, weight: weight + 1 } : { id },
-    ),
+    group: nexthop.group?.map(({ id, weight: low, weightHigh }) => {
+      const weight = ((weightHigh << 8) | low) + 1;
+      return weight > 1 ? { id, weight } : { id };
+    }),
     blackhole: nexthop.blackhole ? null : undefined,
   };
 }
