@@ -7989,7 +7989,7 @@ export interface RouteAttributes {
   pref?: number;
   /** Traffic, of a multicast route. (RTA_MFC_STATS) */
   multicastCounts?: MulticastCounts;
-  /** Until a multicast route goes, in 1/100 s; else see cache. (RTA_EXPIRES) */
+  /** Until it goes: of a multicast route in 1/100 s, in a request for an IPv6 route in s; else see cache. (RTA_EXPIRES) */
   expires?: bigint;
   /** Labels packets get (MPLS). (RTA_NEWDST) */
   newdst?: string;

@@ -333,6 +333,57 @@ test('routes are added, replaced, looked up, listed and removed', async () => {
   });
 });
 
+test('routes can be removed and added as they were listed', async () => {
+  await withPair(async (client) => {
+    ipAll(
+      'address add 10.1.0.1/24 dev c0',
+      'address add 2001:db8::1/64 dev c0 nodad',
+      'nexthop add id 21 via 10.1.0.8 dev c0',
+      'nexthop add id 22 via 10.1.0.9 dev c0',
+      'nexthop add id 23 group 21/22',
+      'nexthop add id 24 via 2001:db8::9 dev c0',
+    );
+    const lines = [
+      '10.20.0.0/16 nhid 21',
+      '10.21.0.0/16 nhid 23',
+      '10.22.0.0/16 nexthop via 10.1.0.8 nexthop via inet6 fe80::9 dev c0 weight 7',
+      '10.23.0.0/16 via 10.1.0.9 mtu lock 1400 metric 5 table 1000',
+      'unreachable 10.24.0.0/16',
+      '2001:db8:20::/48 nhid 24',
+      '2001:db8:21::/48 from 2001:db8:77::/48 via 2001:db8::9 dev c0 pref low',
+      '2001:db8:22::/48 dev c0 expires 1000',
+    ];
+    const versionOf = (line: string) => (line.includes('2001:') ? '-6' : '-4');
+    for (const line of lines) ipAll(`${versionOf(line)} route add ${line}`);
+    const { items } = await client.listRoutes();
+    const made = items.filter(({ protocol }) => protocol === 'boot');
+    assert.equal(made.length, lines.length);
+    for (const route of made) {
+      const version = route.family === 'inet6' ? '-6' : '-4';
+      const shown = () => {
+        const found = ipOne(
+          `${version} route show table all to exact ${route.dst}/${route.dstLength}`,
+        );
+        return { ...found, expires: found.expires === undefined ? undefined : 'some time' };
+      };
+      const before = shown();
+      await client.deleteRoute(route);
+      assert.throws(shown, /: 1|: 0/);
+      await client.addRoute(route);
+      assert.deepEqual(shown(), before);
+      await client.replaceRoute(route);
+      assert.deepEqual(shown(), before);
+    }
+    const { expires } = ipOne('-6 route show 2001:db8:22::/48');
+    assert(Number(expires) > 900 && Number(expires) <= 1000, String(expires));
+    // Without a carrier, routes say so; they can be removed all the same.
+    ipAll('link set c1 down');
+    const down = (await client.listRoutes()).items.filter(({ protocol }) => protocol === 'boot');
+    assert(down.some(({ flags }) => flags.names.includes('linkdown')));
+    for (const route of down) await client.deleteRoute(route);
+  });
+});
+
 test('a list of a kind of link or a family that the kernel lacks is empty', async () => {
   await withPair(async (client) => {
     for (const kind of ['no-such-kind', '']) {
