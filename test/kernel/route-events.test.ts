@@ -281,19 +281,21 @@ test('a link that moves to another namespace says where', async () => {
 });
 
 test('a namespace that ends loses its id', async () => {
-  await using subscription = subscribe({ groups: ['nsid'] });
+  await using subscription = subscribe({ groups: ['nsid', 'link'] });
   {
     await using other = await otherNamespace();
     ipAll('link add t0 type veth peer name t1');
     ip(...words(`link set t1 netns ${other.pid}`));
   }
-  const seen: SubscriptionEvent[] = [];
-  // The namespace is taken apart by a worker of the kernel, some time later.
+  const ids: SubscriptionEvent[] = [];
+  const missing = new Set(['DELNSID', 'DELLINK t0']);
+  // The namespace is taken apart by a worker of the kernel, some time later: its id first, then what leads there.
   for await (const event of subscription) {
-    seen.push(event);
-    if (event.kind === 'DELNSID') break;
+    if (event.kind === 'NEWNSID' || event.kind === 'DELNSID') ids.push(event);
+    missing.delete(event.kind === 'DELLINK' ? `DELLINK ${event.link.name}` : event.kind);
+    if (missing.size === 0) break;
   }
-  const [added, removed] = seen;
+  const [added, removed] = ids;
   assert(added?.kind === 'NEWNSID' && removed?.kind === 'DELNSID');
   assert.equal(removed.nsid.nsid, added.nsid.nsid);
 });
