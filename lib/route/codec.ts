@@ -531,7 +531,7 @@ export interface PrefixHeader {
   type: number;
   /** Prefix length in bits. */
   length: number;
-  /** Flags: 1 on the link, 2 addresses may be made of it. */
+  /** Flags as announced (RFC 4861): 0x80 it is on the link, 0x40 addresses may be made of it. */
   flags: number;
 }
 
@@ -5151,6 +5151,8 @@ export function readLinkAttributes(
       case 29: // IFLA_EXT_MASK
         if (n < 4) tooShort('IFLA_EXT_MASK', at, 4, n);
         into.extMask = v.getUint32(p, LE);
+        break;
+      case 42: // IFLA_PAD
         break;
       default:
         into.unknown ??= [];

@@ -5,7 +5,20 @@
  * @module
  */
 import type { AttributeTable } from '../wire/attribute-table.ts';
-import { bytes, ipv6, lladdr, named, s32, space, struct, text, u8, u16, u32 } from './attribute.ts';
+import {
+  bytes,
+  ipv6,
+  lladdr,
+  named,
+  pad,
+  s32,
+  space,
+  struct,
+  text,
+  u8,
+  u16,
+  u32,
+} from './attribute.ts';
 import { linkInfo, portData } from './link-kinds.ts';
 import * as N from './names.ts';
 import * as S from './structs.ts';
@@ -222,6 +235,7 @@ export const linkAttributes: AttributeTable = {
     link('NET_NS_PID', u32, 'In a request: move it to this process’s namespace.', 'netNsPid'),
     link('NET_NS_FD', u32, 'In a request: move it to this open namespace file.', 'netNsFd'),
     link('EXT_MASK', u32, 'In a request: what is asked for beside (RTEXT_FILTER_).'),
+    link('PAD', pad, ''),
   ],
 };
 
