@@ -189,7 +189,10 @@ export class RouteClient implements AsyncDisposable {
     return this.#conversation.act(address.changeAddress(given), options);
   }
 
-  /** Removes an address. @throws KernelError `EADDRNOTAVAIL` if the interface has it not */
+  /**
+   * Removes an address; `prefixLength` is as in {@link addAddress}.
+   * @throws KernelError `EADDRNOTAVAIL` if the interface has it not, or with another prefix length
+   */
   async deleteAddress(given: Input<IpAddress>, options?: RequestOptions): Promise<void> {
     return this.#conversation.act(address.deleteAddress(given), options);
   }

@@ -41,6 +41,12 @@ export interface RouteLookup {
   readonly mark?: number | undefined;
   /** The user who sends it. */
   readonly uid?: number | undefined;
+  /** Type of service. */
+  readonly tos?: number | undefined;
+  /** IP protocol: 1 or 58 (ICMP), 6 (TCP) or 17 (UDP); of those two with ports. */
+  readonly ipProto?: number | undefined;
+  readonly sport?: number | undefined;
+  readonly dport?: number | undefined;
   /** Gives the route in the table that matches, and not what is made of it for this packet. */
   readonly match?: boolean | undefined;
 }
@@ -67,6 +73,10 @@ const LOOKUP = shapeWith(
     iif: 'other',
     mark: 'other',
     uid: 'other',
+    tos: 'other',
+    ipProto: 'other',
+    sport: 'other',
+    dport: 'other',
     match: 'other',
   } satisfies Record<keyof RouteLookup, Holds>,
   ['dst'],

@@ -23,6 +23,7 @@ import {
   ruleAsShown,
   type Shown,
   same,
+  sameAddress,
   shownAddresses,
   shownLink,
   withoutKind,
@@ -241,7 +242,7 @@ test('addresses are added, changed, listed and removed', async () => {
     assert.equal(ours.length, shown.length);
     for (const one of ours) {
       const theirs = shown.find(({ local }) => local === one.local);
-      same(one, theirs ?? {}, String(one.local));
+      sameAddress(one, theirs ?? {});
     }
     same(
       { prefixlen: 24, label: 'c0:x' },
@@ -254,6 +255,9 @@ test('addresses are added, changed, listed and removed', async () => {
     await assert.rejects(client.addAddress(again), refused('EEXIST'));
     await client.changeAddress({ ...again, times: { valid: 2000, preferred: 1500 } });
     assert.equal((await client.getAddress(index, '10.1.0.1'))?.times?.valid, 2000);
+    const short = { ...again, prefixLength: 23 };
+    const hint = /with this prefix length/;
+    await assert.rejects(client.deleteAddress(short), refused('EADDRNOTAVAIL', { hint }));
     await client.deleteAddress(again);
     assert.equal(await client.getAddress(index, '10.1.0.1'), undefined);
     for (const spelled of ['2001:db8::1', '2001:DB8::1', '2001:db8:0:0::0.0.0.1']) {
@@ -330,6 +334,40 @@ test('routes are added, replaced, looked up, listed and removed', async () => {
     const left = (await client.listRoutes()).items.map(({ dst }) => dst);
     for (const { dst } of routes) assert(!left.includes(dst), dst);
     await assert.rejects(client.deleteRoute(routes[0]), refused('ESRCH'));
+  });
+});
+
+test('the route of a packet depends on its ports and its type of service where rules do', async () => {
+  await withPair(async (client) => {
+    const rules = ['ipproto udp sport 500 dport 4500', 'tos 0x10'];
+    ipAll(
+      'address add 10.1.0.1/24 dev c0',
+      'address add 2001:db8::1/64 dev c0 nodad',
+      'route add default via 10.1.0.9',
+      'route add default via 10.1.0.8 table 7',
+      '-6 route add default via 2001:db8::9',
+      '-6 route add default via 2001:db8::8 table 7',
+    );
+    ipAll(...rules.flatMap((rule) => [`rule add ${rule} table 7`, `-6 rule add ${rule} table 7`]));
+    try {
+      for (const [dst, network] of [
+        ['203.0.113.1', '10.1.0.'],
+        ['3fff::1', '2001:db8::'],
+      ] as const) {
+        const via = async (packet: object) => (await client.getRoute({ dst, ...packet })).gateway;
+        const ports = { ipProto: 17, sport: 500, dport: 4500 };
+        assert.equal(await via({}), `${network}9`);
+        assert.equal(await via({ ...ports, dport: 4501 }), `${network}9`);
+        assert.equal(await via(ports), `${network}8`);
+        assert.equal(await via({ tos: 0x10 }), `${network}8`);
+        const shown = ipOne(`route get ${dst} ipproto udp sport 500 dport 4500`);
+        assert.equal(shown.gateway, `${network}8`);
+      }
+    } finally {
+      ipAll(
+        ...rules.flatMap((rule) => [`rule del ${rule} table 7`, `-6 rule del ${rule} table 7`]),
+      );
+    }
   });
 });
 
