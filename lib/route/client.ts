@@ -5,6 +5,7 @@
  * @module
  */
 import type { ClientOptions, RequestOptions } from '../netlink/connection.ts';
+import { withOpenNamespace } from '../netlink/open-namespace.ts';
 import { canonicalAddress } from '../wire/address.ts';
 import type { Input } from '../wire/input.ts';
 import { u32 } from '../wire/integer.ts';
@@ -133,15 +134,19 @@ export class RouteClient implements AsyncDisposable {
     return this.#conversation.act(link.switchLink(key, false), options);
   }
 
-  /** Moves a link into another network namespace, under another name if `name` is given. */
+  /**
+   * Moves a link into another network namespace, under another name if `name` is given.
+   * @throws SystemError where the path of a namespace leads nowhere
+   */
   async moveLink(
     key: link.LinkKey,
     to: link.LinkDestination,
     options?: RequestOptions,
   ): Promise<void> {
-    const move = link.moveLink(to);
+    const { netns, request } = link.moveLink(to);
     const index = await this.#identify(key, options);
-    return this.#conversation.act(move(index), options);
+    const move = (opened?: number) => this.#conversation.act(request(index, opened), options);
+    return netns === undefined ? move() : withOpenNamespace(netns, move);
   }
 
   /** Deletes a link; of a veth pair, both. @throws KernelError `ENODEV` if there is none */

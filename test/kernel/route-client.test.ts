@@ -4,7 +4,7 @@ import { execFileSync } from 'node:child_process';
 import { openSync } from 'node:fs';
 import { test } from 'node:test';
 import { inspect } from 'node:util';
-import { KernelError, RouteClient } from '../../lib/index.ts';
+import { KernelError, type Route, RouteClient } from '../../lib/index.ts';
 import type { AddressFamily } from '../../lib/route/names.ts';
 import { EncodeError } from '../../lib/wire/error.ts';
 import {
@@ -92,6 +92,17 @@ test('a veth pair is made, changed, switched, moved and deleted', async () => {
     ipJson('netns list-id').map((one) => one.nsid),
   );
   await client.moveLink({ name: 'c2' }, { fd });
+  const netns = `/proc/${other.pid}/ns/net`;
+  {
+    await using there = new RouteClient({ netns });
+    await there.moveLink({ name: 'c2' }, { netns: '/proc/self/ns/net', name: 'c3' });
+  }
+  await assert.rejects(client.moveLink({ name: 'c3' }, { netns: '/nowhere' }), {
+    code: 'ENOENT',
+    hint: /there is no \/nowhere/,
+  });
+  await client.moveLink({ name: 'c3' }, { netns, name: 'c2' });
+  assert.equal(other.ipJson('link show dev c2').length, 1);
   assert.deepEqual(
     ipJson('link show').filter(({ ifname }) => ifname === 'c2'),
     [],
@@ -414,10 +425,12 @@ test('routes can be removed and added as they were listed', async () => {
     }
     const { expires } = ipOne('-6 route show 2001:db8:22::/48');
     assert(Number(expires) > 900 && Number(expires) <= 1000, String(expires));
-    // Without a carrier, routes say so; they can be removed all the same.
+    // Without a carrier, routes say so (a worker of the kernel finds out); they can be removed all the same.
     ipAll('link set c1 down');
-    const down = (await client.listRoutes()).items.filter(({ protocol }) => protocol === 'boot');
-    assert(down.some(({ flags }) => flags.names.includes('linkdown')));
+    let down: readonly Route[] = [];
+    while (!down.some(({ flags }) => flags.names.includes('linkdown'))) {
+      down = (await client.listRoutes()).items.filter(({ protocol }) => protocol === 'boot');
+    }
     for (const route of down) await client.deleteRoute(route);
   });
 });
@@ -602,7 +615,7 @@ test('wrong arguments of rtnetlink requests are refused by name, and nothing is 
     [() => client.deleteRule([] as never), ['DELRULE'], /is no object/],
     [() => client.setUp(undefined as never), ['key'], /is no object/],
     [() => client.setUp({} as never), ['NEWLINK', 'name'], /is no name/],
-    [() => client.moveLink({ index: 1 }, {} as never), ['to'], /needs either pid or fd/],
+    [() => client.moveLink({ index: 1 }, {} as never), ['to'], /needs one of pid, fd and netns/],
     [
       () => client.listLinks({ kinds: 'veth' } as never),
       ['filter', 'kinds'],
