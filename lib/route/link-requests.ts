@@ -8,6 +8,7 @@ import { EncodeError, shown } from '../wire/error.ts';
 import type { Input } from '../wire/input.ts';
 import { type Member, shapeWith } from '../wire/shape.ts';
 import { textBytes, textSize } from '../wire/text.ts';
+import { RTEXT_FILTER_BRVLAN_COMPRESSED } from './constants.ts';
 import type { MessageName } from './messages.ts';
 import type { Link } from './objects.ts';
 import { checkObject, type Question } from './question.ts';
@@ -108,7 +109,11 @@ function withVlanFlags(link: Input<Link>): Input<Link> {
 export function listLinks(filter: LinkFilter): Request {
   checkProperties(filter, FILTER, ['filter']);
   const { kind, master } = filter;
-  const value = { info: kind === undefined ? undefined : { kind }, master };
+  // With any of these bits the kernel looks how long the longest message is. Without, it leaves out a link whose
+  // message is longer than 32 KiB, and does not say so (rtnl_calcit of net/core/rtnetlink.c; seen: 6.18). This one
+  // adds nothing to the message of a link.
+  const extMask = RTEXT_FILTER_BRVLAN_COMPRESSED;
+  const value = { info: kind === undefined ? undefined : { kind }, master, extMask };
   // A kind that the kernel does not know, or has not loaded, is no filter to it (net/core/rtnetlink.c,
   // rtnl_dump_ifinfo).
   const keep = kind === undefined ? undefined : ({ info }: Link) => info?.kind === kind;

@@ -188,6 +188,23 @@ test('alternative names are added and taken away, as ip shows', async () => {
   });
 });
 
+test('a link is listed that has more to say than the kernel puts into a list by itself', async () => {
+  await withPair(async (client) => {
+    // 33 KB of names.
+    const names = Array.from({ length: 250 }, (_, i) => `name-${i}`.padEnd(126, '.'));
+    for (let i = 0; i < names.length; i += 25) {
+      await client.addAltNames({ name: 'c0' }, names.slice(i, i + 25));
+    }
+    const { items } = await client.listLinks();
+    const listed = items.find(({ name }) => name === 'c0');
+    assert.deepEqual(listed?.properties?.altNames, names);
+    assert.deepEqual(
+      items.map(({ index }) => index).sort((a, b) => a - b),
+      [...interfaces().keys()].sort((a, b) => a - b),
+    );
+  });
+});
+
 test('links and ports of bridges are listed as ip shows them', async () => {
   await withPair(async (client) => {
     await client.addLink({ name: 'b0', info: { kind: 'bridge' } });
