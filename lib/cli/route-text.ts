@@ -115,6 +115,9 @@ function describeLink(link: Link, colors: Colors): string {
     unlessAbsent(info?.xfrm?.ifId, (id) => `if_id ${hex(id)}`),
     unlessAbsent(info?.vlan?.id, (id) => `vlan ${id}`),
     ...tunnelEnds(info?.vti ?? info?.tunnel ?? info?.gre),
+    // The marks of the SAs behind a vti, 0 for none.
+    unlessAbsent(info?.vti?.ikey || undefined, (key) => `ikey ${hex(key)}`),
+    unlessAbsent(info?.vti?.okey || undefined, (key) => `okey ${hex(key)}`),
     ...(link.properties?.altNames ?? []).map((name) => `altname ${printable(name)}`),
     unlessAbsent(link.newNetnsId, (id) => `moved to namespace ${id}`),
     unlessAbsent(link.newIndex, (index) => `there index ${index}`),
@@ -172,6 +175,13 @@ const way = (of: {
   ...(of.index === undefined ? [] : [`ifindex ${of.index}`]),
 ];
 
+/** How packets are wrapped; where that is by SAs, those of which id. */
+const encap = (of: { encapType?: unknown; encapXfrm?: { ifId?: number } }) =>
+  join(
+    unlessAbsent(of.encapType, (type) => `encap ${type}`),
+    unlessAbsent(of.encapXfrm?.ifId, (id) => `if_id ${hex(id)}`),
+  ) || undefined;
+
 function describeRoute(route: Route, colors: Colors): string {
   const all = route.dstLength === 0 && route.dst === undefined;
   return join(
@@ -189,14 +199,14 @@ function describeRoute(route: Route, colors: Colors): string {
     unlessAbsent(route.flowLabel, (label) => `flowlabel ${hex(label)}`),
     ...way({ ...route, index: route.oif }),
     ...(route.nexthops ?? []).map(
-      (one) => `[${join(...way(one), `weight ${one.hops + 1}`, ...one.flags.names)}]`,
+      (one) => `[${join(...way(one), encap(one), `weight ${one.hops + 1}`, ...one.flags.names)}]`,
     ),
     unlessAbsent(route.nexthopId, (id) => `nhid ${id}`),
     `table ${route.table ?? route.tableByte}`,
     unlessAbsent(route.priority, (metric) => `metric ${metric}`),
     `protocol ${route.protocol}`,
     unlessAbsent(route.prefSrc, (src) => `src ${src}`),
-    unlessAbsent(route.encapType, (type) => `encap ${type}`),
+    encap(route),
     unlessAbsent(route.metrics?.mtu, (mtu) => `mtu ${mtu}`),
     ...route.flags.names,
   );
@@ -269,7 +279,11 @@ function describeNexthop(nexthop: Nexthop, colors: Colors): string {
     `id ${colors.bold(String(nexthop.id ?? '-'))}`,
     nexthop.blackhole && 'blackhole',
     ...way({ ...nexthop, index: nexthop.oif }),
-    ...(nexthop.group ?? []).map(({ id, weight }) => `[id ${id} weight ${weight + 1}]`),
+    encap(nexthop),
+    ...(nexthop.group ?? []).map(
+      ({ id, weight, weightHigh }) => `[id ${id} weight ${((weightHigh << 8) | weight) + 1}]`,
+    ),
+    nexthop.groupType !== 'multipath' && unlessAbsent(nexthop.groupType, (type) => `type ${type}`),
     nexthop.fdb && 'fdb',
     ...nexthop.flags.names,
   );

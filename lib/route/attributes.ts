@@ -222,7 +222,11 @@ export const routeAttributes: AttributeTable = {
       'Traffic, of a multicast route.',
       'multicastCounts',
     ),
-    route('EXPIRES', u64, 'Until a multicast route goes, in 1/100 s; else see cache.'),
+    route(
+      'EXPIRES',
+      u64,
+      'Until it goes: of a multicast route in 1/100 s, in a request for an IPv6 route in s; else see cache.',
+    ),
     route('NEWDST', ip, 'Labels packets get (MPLS).'),
     route('TTL_PROPAGATE', u8, 'Whether labels get the packet’s hop limit (MPLS).'),
     route('IP_PROTO', u8, 'Protocol of the packet asked about.'),

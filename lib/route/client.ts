@@ -5,6 +5,7 @@
  * @module
  */
 import type { ClientOptions, RequestOptions } from '../netlink/connection.ts';
+import { withOpenNamespace } from '../netlink/open-namespace.ts';
 import { canonicalAddress } from '../wire/address.ts';
 import type { Input } from '../wire/input.ts';
 import { u32 } from '../wire/integer.ts';
@@ -133,15 +134,19 @@ export class RouteClient implements AsyncDisposable {
     return this.#conversation.act(link.switchLink(key, false), options);
   }
 
-  /** Moves a link into another network namespace, under another name if `name` is given. */
+  /**
+   * Moves a link into another network namespace, under another name if `name` is given.
+   * @throws SystemError where the path of a namespace leads nowhere
+   */
   async moveLink(
     key: link.LinkKey,
     to: link.LinkDestination,
     options?: RequestOptions,
   ): Promise<void> {
-    const move = link.moveLink(to);
+    const { netns, request } = link.moveLink(to);
     const index = await this.#identify(key, options);
-    return this.#conversation.act(move(index), options);
+    const move = (opened?: number) => this.#conversation.act(request(index, opened), options);
+    return netns === undefined ? move() : withOpenNamespace(netns, move);
   }
 
   /** Deletes a link; of a veth pair, both. @throws KernelError `ENODEV` if there is none */
@@ -189,7 +194,10 @@ export class RouteClient implements AsyncDisposable {
     return this.#conversation.act(address.changeAddress(given), options);
   }
 
-  /** Removes an address. @throws KernelError `EADDRNOTAVAIL` if the interface has it not */
+  /**
+   * Removes an address; `prefixLength` is as in {@link addAddress}.
+   * @throws KernelError `EADDRNOTAVAIL` if the interface has it not, or with another prefix length
+   */
   async deleteAddress(given: Input<IpAddress>, options?: RequestOptions): Promise<void> {
     return this.#conversation.act(address.deleteAddress(given), options);
   }
@@ -209,7 +217,8 @@ export class RouteClient implements AsyncDisposable {
 
   /**
    * Adds a route. Left out, it is unicast, static, in table main, and `dstLength` is all of `dst`;
-   * without `dst` it is the default route.
+   * without `dst` it is the default route. An IPv6 route can end after `expires` seconds. What is said
+   * beside `nexthopId` of where packets go does not count: that is the object's.
    * @throws KernelError `EEXIST` if there is one with its destination and metric
    */
   async addRoute(given: Input<Route>, options?: RequestOptions): Promise<void> {

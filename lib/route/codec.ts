@@ -531,7 +531,7 @@ export interface PrefixHeader {
   type: number;
   /** Prefix length in bits. */
   length: number;
-  /** Flags: 1 on the link, 2 addresses may be made of it. */
+  /** Flags as announced (RFC 4861): 0x80 it is on the link, 0x40 addresses may be made of it. */
   flags: number;
 }
 
@@ -4607,6 +4607,150 @@ export function writeLinkProperties(w: MessageWriter, x: Input<LinkProperties>):
   for (const raw of x.unknown ?? []) w.raw(raw);
 }
 
+/** The port of a device that a link is, as devlink names it. */
+export interface DevlinkPort {
+  /** Name of the bus its device is on. (DEVLINK_ATTR_BUS_NAME) */
+  busName?: string;
+  /** Name of its device. (DEVLINK_ATTR_DEV_NAME) */
+  deviceName?: string;
+  /** Its number. (DEVLINK_ATTR_PORT_INDEX) */
+  portIndex?: number;
+  /** Attributes this library does not know, as they came. */
+  unknown?: RawAttribute[];
+}
+
+/** Reads the attributes between `at` and `end` into `into`. */
+export function readDevlinkPort(
+  v: DataView,
+  b: Uint8Array,
+  at: number,
+  end: number,
+  into: DevlinkPort,
+): void {
+  while (at < end) {
+    const length = attributeLength(v, at, end);
+    const p = at + NLA_HDRLEN;
+    const n = length - NLA_HDRLEN;
+    const type = v.getUint16(at + 2, LE) & NLA_TYPE_MASK;
+    switch (type) {
+      case 1: // DEVLINK_ATTR_BUS_NAME
+        into.busName = readString(b, p, n);
+        break;
+      case 2: // DEVLINK_ATTR_DEV_NAME
+        into.deviceName = readString(b, p, n);
+        break;
+      case 3: // DEVLINK_ATTR_PORT_INDEX
+        if (n < 4) tooShort('DEVLINK_ATTR_PORT_INDEX', at, 4, n);
+        into.portIndex = v.getUint32(p, LE);
+        break;
+      default:
+        into.unknown ??= [];
+        into.unknown.push(rawAttribute(v, b, at, length));
+    }
+    at += align4(length);
+  }
+}
+
+/** Kernel names of attributes, by number. */
+const DEVLINK_PORT: Readonly<Record<number, string>> = {
+  1: 'DEVLINK_ATTR_BUS_NAME',
+  2: 'DEVLINK_ATTR_DEV_NAME',
+  3: 'DEVLINK_ATTR_PORT_INDEX',
+};
+const DEVLINK_PORT_ORDER = [1, 2, 3];
+
+/** Writes the attributes that are given, then the unknown ones. */
+export function writeDevlinkPort(w: MessageWriter, x: Input<DevlinkPort>): void {
+  let type = 0;
+  try {
+    for (type of DEVLINK_PORT_ORDER) {
+      switch (type) {
+        case 1:
+          if (x.busName !== undefined) {
+            const size = textSize(x.busName, 'busName');
+            const p = w.attribute(1, size + 1);
+            writeText(w.bytes, p, x.busName, size, 'busName');
+          }
+          break;
+        case 2:
+          if (x.deviceName !== undefined) {
+            const size = textSize(x.deviceName, 'deviceName');
+            const p = w.attribute(2, size + 1);
+            writeText(w.bytes, p, x.deviceName, size, 'deviceName');
+          }
+          break;
+        case 3:
+          if (x.portIndex !== undefined) {
+            const p = w.attribute(3, 4);
+            w.view.setUint32(p, u32(x.portIndex, 'portIndex'), LE);
+          }
+          break;
+      }
+    }
+  } catch (error) {
+    throw within(error, DEVLINK_PORT[type] ?? String(type));
+  }
+  for (const raw of x.unknown ?? []) w.raw(raw);
+}
+
+/** The clock pin of a link. */
+export interface DpllPin {
+  /** Its id. (DPLL_A_PIN_ID) */
+  id?: number;
+  /** Attributes this library does not know, as they came. */
+  unknown?: RawAttribute[];
+}
+
+/** Reads the attributes between `at` and `end` into `into`. */
+export function readDpllPin(
+  v: DataView,
+  b: Uint8Array,
+  at: number,
+  end: number,
+  into: DpllPin,
+): void {
+  while (at < end) {
+    const length = attributeLength(v, at, end);
+    const p = at + NLA_HDRLEN;
+    const n = length - NLA_HDRLEN;
+    const type = v.getUint16(at + 2, LE) & NLA_TYPE_MASK;
+    switch (type) {
+      case 1: // DPLL_A_PIN_ID
+        if (n < 4) tooShort('DPLL_A_PIN_ID', at, 4, n);
+        into.id = v.getUint32(p, LE);
+        break;
+      default:
+        into.unknown ??= [];
+        into.unknown.push(rawAttribute(v, b, at, length));
+    }
+    at += align4(length);
+  }
+}
+
+/** Kernel names of attributes, by number. */
+const DPLL_PIN: Readonly<Record<number, string>> = { 1: 'DPLL_A_PIN_ID' };
+const DPLL_PIN_ORDER = [1];
+
+/** Writes the attributes that are given, then the unknown ones. */
+export function writeDpllPin(w: MessageWriter, x: Input<DpllPin>): void {
+  let type = 0;
+  try {
+    for (type of DPLL_PIN_ORDER) {
+      switch (type) {
+        case 1:
+          if (x.id !== undefined) {
+            const p = w.attribute(1, 4);
+            w.view.setUint32(p, u32(x.id, 'id'), LE);
+          }
+          break;
+      }
+    }
+  } catch (error) {
+    throw within(error, DPLL_PIN[type] ?? String(type));
+  }
+  for (const raw of x.unknown ?? []) w.raw(raw);
+}
+
 /** What the attributes of a link say; those that were there. */
 export interface LinkAttributes {
   /** Its name; may hold any character but white space, / and NUL. (IFLA_IFNAME) */
@@ -4715,6 +4859,10 @@ export interface LinkAttributes {
   parentDevName?: string;
   /** Name of the bus it is on. (IFLA_PARENT_DEV_BUS_NAME) */
   parentDevBusName?: string;
+  /** The port of a device that it is (kernel 6.2). (IFLA_DEVLINK_PORT) */
+  devlinkPort?: DevlinkPort;
+  /** Its clock pin (kernel 6.7). (IFLA_DPLL_PIN) */
+  dpllPin?: DpllPin;
   /** The namespace asked for, its id here. (IFLA_TARGET_NETNSID) */
   targetNetnsId?: number;
   /** In a request: an alternative name. (IFLA_ALT_IFNAME) */
@@ -4965,6 +5113,22 @@ export function readLinkAttributes(
       case 57: // IFLA_PARENT_DEV_BUS_NAME
         into.parentDevBusName = readString(b, p, n);
         break;
+      case 62: // IFLA_DEVLINK_PORT
+        into.devlinkPort = {};
+        try {
+          readDevlinkPort(v, b, p, p + n, into.devlinkPort);
+        } catch (error) {
+          throw within(error, 'IFLA_DEVLINK_PORT');
+        }
+        break;
+      case 65: // IFLA_DPLL_PIN
+        into.dpllPin = {};
+        try {
+          readDpllPin(v, b, p, p + n, into.dpllPin);
+        } catch (error) {
+          throw within(error, 'IFLA_DPLL_PIN');
+        }
+        break;
       case 46: // IFLA_TARGET_NETNSID
         if (n < 4) tooShort('IFLA_TARGET_NETNSID', at, 4, n);
         into.targetNetnsId = v.getInt32(p, LE);
@@ -4987,6 +5151,8 @@ export function readLinkAttributes(
       case 29: // IFLA_EXT_MASK
         if (n < 4) tooShort('IFLA_EXT_MASK', at, 4, n);
         into.extMask = v.getUint32(p, LE);
+        break;
+      case 42: // IFLA_PAD
         break;
       default:
         into.unknown ??= [];
@@ -5051,6 +5217,8 @@ const LINK_ATTRIBUTES: Readonly<Record<number, string>> = {
   52: 'IFLA_PROP_LIST',
   56: 'IFLA_PARENT_DEV_NAME',
   57: 'IFLA_PARENT_DEV_BUS_NAME',
+  62: 'IFLA_DEVLINK_PORT',
+  65: 'IFLA_DPLL_PIN',
   46: 'IFLA_TARGET_NETNSID',
   53: 'IFLA_ALT_IFNAME',
   15: 'IFLA_WEIGHT',
@@ -5061,7 +5229,7 @@ const LINK_ATTRIBUTES: Readonly<Record<number, string>> = {
 const LINK_ATTRIBUTES_ORDER = [
   3, 13, 16, 17, 67, 4, 50, 51, 27, 30, 61, 31, 40, 41, 58, 63, 64, 59, 60, 66, 32, 10, 33, 20, 35,
   47, 48, 68, 69, 39, 55, 44, 1, 2, 34, 38, 36, 23, 7, 21, 43, 18, 45, 49, 54, 5, 37, 6, 26, 14, 52,
-  56, 57, 46, 53, 15, 19, 28, 29,
+  56, 57, 62, 65, 46, 53, 15, 19, 28, 29,
 ];
 
 /** Writes the attributes that are given, then the unknown ones. */
@@ -5402,6 +5570,20 @@ export function writeLinkAttributes(w: MessageWriter, x: Input<LinkAttributes>):
             const size = textSize(x.parentDevBusName, 'parentDevBusName');
             const p = w.attribute(57, size + 1);
             writeText(w.bytes, p, x.parentDevBusName, size, 'parentDevBusName');
+          }
+          break;
+        case 62:
+          if (x.devlinkPort !== undefined) {
+            const nest = w.beginNest(62 | NLA_F_NESTED);
+            writeDevlinkPort(w, x.devlinkPort);
+            w.endNest(nest);
+          }
+          break;
+        case 65:
+          if (x.dpllPin !== undefined) {
+            const nest = w.beginNest(65 | NLA_F_NESTED);
+            writeDpllPin(w, x.dpllPin);
+            w.endNest(nest);
           }
           break;
         case 46:
@@ -7989,7 +8171,7 @@ export interface RouteAttributes {
   pref?: number;
   /** Traffic, of a multicast route. (RTA_MFC_STATS) */
   multicastCounts?: MulticastCounts;
-  /** Until a multicast route goes, in 1/100 s; else see cache. (RTA_EXPIRES) */
+  /** Until it goes: of a multicast route in 1/100 s, in a request for an IPv6 route in s; else see cache. (RTA_EXPIRES) */
   expires?: bigint;
   /** Labels packets get (MPLS). (RTA_NEWDST) */
   newdst?: string;

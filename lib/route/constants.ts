@@ -848,6 +848,14 @@ export const MPLS_IPTUNNEL_UNSPEC = 0;
 export const MPLS_IPTUNNEL_DST = 1;
 export const MPLS_IPTUNNEL_TTL = 2;
 
+// ---- linux/devlink.h, linux/dpll.h
+
+// What a link says of its port and its clock pin (IFLA_DEVLINK_PORT, IFLA_DPLL_PIN).
+export const DEVLINK_ATTR_BUS_NAME = 1;
+export const DEVLINK_ATTR_DEV_NAME = 2;
+export const DEVLINK_ATTR_PORT_INDEX = 3;
+export const DPLL_A_PIN_ID = 1;
+
 // ---- linux/net_namespace.h, linux/netconf.h
 
 // Attributes of a namespace id.

@@ -29,7 +29,7 @@ const LINKPROP: Readonly<Record<string, string>> = {
 
 const ADDRESS: Readonly<Record<string, string>> = {
   EEXIST: 'the interface has this address already: change it',
-  EADDRNOTAVAIL: 'the interface has no such address',
+  EADDRNOTAVAIL: 'the interface has no such address with this prefix length',
   ENODEV: 'there is no interface with this index',
 };
 

@@ -5,7 +5,20 @@
  * @module
  */
 import type { AttributeTable } from '../wire/attribute-table.ts';
-import { bytes, ipv6, lladdr, named, s32, space, struct, text, u8, u16, u32 } from './attribute.ts';
+import {
+  bytes,
+  ipv6,
+  lladdr,
+  named,
+  pad,
+  s32,
+  space,
+  struct,
+  text,
+  u8,
+  u16,
+  u32,
+} from './attribute.ts';
 import { linkInfo, portData } from './link-kinds.ts';
 import * as N from './names.ts';
 import * as S from './structs.ts';
@@ -17,6 +30,8 @@ const xdp = space('IFLA_XDP_');
 const inet = space('IFLA_INET_');
 const inet6 = space('IFLA_INET6_');
 const bridge = space('IFLA_BRIDGE_');
+const devlink = space('DEVLINK_ATTR_');
+const dpll = space('DPLL_A_PIN_');
 
 const propList: AttributeTable = {
   name: 'LinkProperties',
@@ -114,6 +129,23 @@ const bridgeFamily: AttributeTable = {
   ],
 };
 
+/** Empty of a link without (seen: 6.18), like the next. */
+const devlinkPort: AttributeTable = {
+  name: 'DevlinkPort',
+  doc: 'The port of a device that a link is, as devlink names it.',
+  attributes: [
+    devlink('BUS_NAME', text, 'Name of the bus its device is on.'),
+    devlink('DEV_NAME', text, 'Name of its device.', 'deviceName'),
+    devlink('PORT_INDEX', u32, 'Its number.'),
+  ],
+};
+
+const dpllPin: AttributeTable = {
+  name: 'DpllPin',
+  doc: 'The clock pin of a link.',
+  attributes: [dpll('ID', u32, 'Its id.')],
+};
+
 /** Links: messages of family AF_UNSPEC. */
 export const linkAttributes: AttributeTable = {
   name: 'LinkAttributes',
@@ -191,12 +223,19 @@ export const linkAttributes: AttributeTable = {
     ),
     link('PARENT_DEV_NAME', text, 'Name of the device it is on.'),
     link('PARENT_DEV_BUS_NAME', text, 'Name of the bus it is on.'),
+    link(
+      'DEVLINK_PORT',
+      { type: 'nest', table: devlinkPort, flag: true },
+      'The port of a device that it is (kernel 6.2).',
+    ),
+    link('DPLL_PIN', { type: 'nest', table: dpllPin, flag: true }, 'Its clock pin (kernel 6.7).'),
     link('TARGET_NETNSID', s32, 'The namespace asked for, its id here.', 'targetNetnsId'),
     link('ALT_IFNAME', text, 'In a request: an alternative name.', 'altName'),
     link('WEIGHT', u32, 'Packets received at once.'),
     link('NET_NS_PID', u32, 'In a request: move it to this process’s namespace.', 'netNsPid'),
     link('NET_NS_FD', u32, 'In a request: move it to this open namespace file.', 'netNsFd'),
     link('EXT_MASK', u32, 'In a request: what is asked for beside (RTEXT_FILTER_).'),
+    link('PAD', pad, ''),
   ],
 };
 

@@ -8,6 +8,7 @@ import { EncodeError, shown } from '../wire/error.ts';
 import type { Input } from '../wire/input.ts';
 import { type Member, shapeWith } from '../wire/shape.ts';
 import { textBytes, textSize } from '../wire/text.ts';
+import { RTEXT_FILTER_BRVLAN_COMPRESSED } from './constants.ts';
 import type { MessageName } from './messages.ts';
 import type { Link } from './objects.ts';
 import { checkObject, type Question } from './question.ts';
@@ -23,10 +24,15 @@ export interface LinkFilter {
   readonly master?: number | undefined;
 }
 
-/** Where to move a link: the network namespace of a process, or an open one; under another name. */
-export type LinkDestination = ({ readonly pid: number } | { readonly fd: number }) & {
-  readonly name?: string;
-};
+/**
+ * Where to move a link: the network namespace of a process, an open one, or one at a path such as
+ * `/run/netns/NAME`; under another name.
+ */
+export type LinkDestination = (
+  | { readonly pid: number }
+  | { readonly fd: number }
+  | { readonly netns: string }
+) & { readonly name?: string };
 
 type Request = Question<'link'>;
 
@@ -34,7 +40,7 @@ const FILTER = shapeWith({ kind: 'text', master: 'other' } satisfies Record<
   keyof LinkFilter,
   Member['holds']
 >);
-const DESTINATION = shapeWith({ pid: 'other', fd: 'other', name: 'text' });
+const DESTINATION = shapeWith({ pid: 'other', fd: 'other', netns: 'text', name: 'text' });
 
 /** Bytes that fit into IFNAMSIZ with a NUL (`linux/if.h`). */
 const NAME_LENGTH = 15;
@@ -103,7 +109,11 @@ function withVlanFlags(link: Input<Link>): Input<Link> {
 export function listLinks(filter: LinkFilter): Request {
   checkProperties(filter, FILTER, ['filter']);
   const { kind, master } = filter;
-  const value = { info: kind === undefined ? undefined : { kind }, master };
+  // With any of these bits the kernel looks how long the longest message is. Without, it leaves out a link whose
+  // message is longer than 32 KiB, and does not say so (rtnl_calcit of net/core/rtnetlink.c; seen: 6.18). This one
+  // adds nothing to the message of a link.
+  const extMask = RTEXT_FILTER_BRVLAN_COMPRESSED;
+  const value = { info: kind === undefined ? undefined : { kind }, master, extMask };
   // A kind that the kernel does not know, or has not loaded, is no filter to it (net/core/rtnetlink.c,
   // rtnl_dump_ifinfo).
   const keep = kind === undefined ? undefined : ({ info }: Link) => info?.kind === kind;
@@ -157,16 +167,29 @@ export const switchLink = (key: LinkKey, on: boolean): Request => ({
   value: { ...linkKey(key, 'NEWLINK'), flags: on ? ['up'] : [], change: ['up'] },
 });
 
-export function moveLink(to: LinkDestination): (index: number) => Request {
+/** What moves a link, by its index; the path of a namespace has to be opened for that. */
+export function moveLink(to: LinkDestination): {
+  readonly netns: string | undefined;
+  request(index: number, opened?: number): Request;
+} {
   checkProperties(to, DESTINATION, ['to']);
-  const { pid, fd, name } = to as { pid?: number; fd?: number; name?: string };
-  if ((pid === undefined) === (fd === undefined)) {
-    throw new EncodeError('needs either pid or fd', ['to']);
+  const { pid, fd, netns, name } = to as {
+    pid?: number;
+    fd?: number;
+    netns?: string;
+    name?: string;
+  };
+  if ([pid, fd, netns].filter((one) => one !== undefined).length !== 1) {
+    throw new EncodeError('needs one of pid, fd and netns', ['to']);
   }
+  if (netns === '') throw new EncodeError('is no path', ['to', 'netns']);
   if (name !== undefined) checkName(name, ['to', 'name']);
-  return (index) => {
-    const value = { index, name, netNsPid: pid, netNsFd: fd };
-    return { message: 'NEWLINK', about: 'link', value };
+  return {
+    netns,
+    request: (index, opened) => {
+      const value = { index, name, netNsPid: pid, netNsFd: fd ?? opened };
+      return { message: 'NEWLINK', about: 'link', value };
+    },
   };
 }
 

@@ -4,11 +4,13 @@
  */
 import { NLM_F_CREATE, NLM_F_EXCL, NLM_F_REPLACE } from '../netlink/constants.ts';
 import { checkProperties } from '../wire/check.ts';
+import { EncodeError, shown } from '../wire/error.ts';
 import type { Input } from '../wire/input.ts';
 import { type Member, shapeWith } from '../wire/shape.ts';
 import {
   RT_TABLE_COMPAT,
   RT_TABLE_MAIN,
+  RTA_EXPIRES,
   RTM_F_FIB_MATCH,
   RTM_F_LOOKUP_TABLE,
 } from './constants.ts';
@@ -39,6 +41,12 @@ export interface RouteLookup {
   readonly mark?: number | undefined;
   /** The user who sends it. */
   readonly uid?: number | undefined;
+  /** Type of service. */
+  readonly tos?: number | undefined;
+  /** IP protocol: 1 or 58 (ICMP), 6 (TCP) or 17 (UDP); of those two with ports. */
+  readonly ipProto?: number | undefined;
+  readonly sport?: number | undefined;
+  readonly dport?: number | undefined;
   /** Gives the route in the table that matches, and not what is made of it for this packet. */
   readonly match?: boolean | undefined;
 }
@@ -65,6 +73,10 @@ const LOOKUP = shapeWith(
     iif: 'other',
     mark: 'other',
     uid: 'other',
+    tos: 'other',
+    ipProto: 'other',
+    sport: 'other',
+    dport: 'other',
     match: 'other',
   } satisfies Record<keyof RouteLookup, Holds>,
   ['dst'],
@@ -92,7 +104,7 @@ function complete(route: Input<Route>, message: 'NEWROUTE' | 'DELROUTE'): Input<
   return {
     protocol: 'static',
     scope: isInet ? defaultScope(type, leads) : 'universe',
-    ...route,
+    ...(route.nexthopId === undefined ? route : withoutWays(route)),
     family: found,
     type,
     dstLength: route.dstLength ?? bits(dst),
@@ -100,6 +112,40 @@ function complete(route: Input<Route>, message: 'NEWROUTE' | 'DELROUTE'): Input<
     tableByte: tableByte(table),
     table,
   };
+}
+
+/**
+ * A route that uses a next hop object is listed with the ways which that has; a request that has both
+ * is refused ("Nexthop specification and nexthop id are mutually exclusive", seen: 6.18).
+ */
+function withoutWays(route: Input<Route>): Input<Route> {
+  const { gateway, via, oif, nexthops, encap, encapType, ...rest } = route;
+  const { encapMpls, encapIp, encapIp6, encapXfrm, ...bare } = rest;
+  return bare;
+}
+
+/** USER_HZ, the unit of RTA_CACHEINFO. */
+const TICKS_PER_SECOND = 100;
+
+/**
+ * How long an IPv6 route lasts: seconds, in 32 bits (net/ipv6/route.c, rtm_ipv6_policy), where the
+ * messages of multicast routes have 64. A list has what is left of it in the cache.
+ */
+function withExpiry(route: Input<Route>): Input<Route> {
+  const { expires, cache, ...rest } = route;
+  if (route.family !== 'inet6' && route.family !== AddressFamily.numbers.inet6) return route;
+  const left = cache?.expires ?? 0;
+  // One that is over, but not yet swept away, has less than nothing left.
+  const listed = left === 0 ? 0 : Math.max(1, Math.ceil(left / TICKS_PER_SECOND));
+  const seconds = typeof expires === 'bigint' ? Number(expires) : (expires ?? listed);
+  if (seconds === 0) return rest;
+  if (!Number.isInteger(seconds) || seconds < 0 || seconds > 0xffff_ffff) {
+    const reason = `${shown(expires)} is no whole number of seconds from 0 to 4294967295`;
+    throw new EncodeError(reason, ['NEWROUTE', 'expires']);
+  }
+  const bytes = new Uint8Array(Uint32Array.of(seconds).buffer);
+  const unknown = [...(rest.unknown ?? []), { type: RTA_EXPIRES, flags: 0, bytes }];
+  return { ...rest, unknown };
 }
 
 /** IPv4 checks that the scope fits the kind (net/ipv4/fib_semantics.c). */
@@ -142,7 +188,7 @@ export function lookUpRoute(packet: RouteLookup): Question<'route'> {
 const set = (route: Input<Route>, flags: number): Question<'route'> => ({
   message: 'NEWROUTE',
   about: 'route',
-  value: complete(route, 'NEWROUTE'),
+  value: withExpiry(complete(route, 'NEWROUTE')),
   flags: NLM_F_CREATE | flags,
 });
 export const addRoute = (route: Input<Route>) => set(route, NLM_F_EXCL);

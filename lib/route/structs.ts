@@ -177,9 +177,13 @@ export const prefixmsg = struct('prefixmsg', 'PrefixHeader', 'A prefix that a ro
   number('s32', 'prefix_ifindex', 'Interface index.', { name: 'index' }),
   number('u8', 'prefix_type', 'Type of the option in the announcement.', { name: 'type' }),
   number('u8', 'prefix_len', 'Prefix length in bits.', { name: 'length' }),
-  number('u8', 'prefix_flags', 'Flags: 1 on the link, 2 addresses may be made of it.', {
-    name: 'flags',
-  }),
+  // Seen on 6.1.176, 6.12, 6.18 and 7.2.
+  number(
+    'u8',
+    'prefix_flags',
+    'Flags as announced (RFC 4861): 0x80 it is on the link, 0x40 addresses may be made of it.',
+    { name: 'flags' },
+  ),
   reserved('u8', 'prefix_pad3'),
 ]);
 

@@ -62,15 +62,23 @@ function isOwn(descriptor: number): boolean {
 }
 
 /**
+ * Opens what should be a namespace.
+ * @throws SystemError `open ENOENT` and others, with what to do
+ */
+export function openNamespace(path: string): number {
+  // Not to wait for the writer of a named pipe.
+  const flags = constants.O_RDONLY | constants.O_NONBLOCK;
+  return attempt('open', path, () => openSync(path, flags));
+}
+
+/**
  * Calls `use` with a descriptor of the namespace; with -1 if it is this thread's own, which needs
  * no privilege, while setns asks for CAP_SYS_ADMIN also there (net/core/net_namespace.c,
  * netns_install).
  */
 export function withNamespace<Result>(netns: Namespace, use: (netns: number) => Result): Result {
   if (typeof netns === 'number') return use(isOwn(netns) ? -1 : netns);
-  // Not to wait for the writer of a named pipe.
-  const flags = constants.O_RDONLY | constants.O_NONBLOCK;
-  const descriptor = attempt('open', netns, () => openSync(netns, flags));
+  const descriptor = openNamespace(netns);
   try {
     return use(isOwn(descriptor) ? -1 : descriptor);
   } finally {

@@ -4,7 +4,7 @@ import { execFileSync } from 'node:child_process';
 import { openSync } from 'node:fs';
 import { test } from 'node:test';
 import { inspect } from 'node:util';
-import { KernelError, RouteClient } from '../../lib/index.ts';
+import { KernelError, type Route, RouteClient } from '../../lib/index.ts';
 import type { AddressFamily } from '../../lib/route/names.ts';
 import { EncodeError } from '../../lib/wire/error.ts';
 import {
@@ -23,6 +23,7 @@ import {
   ruleAsShown,
   type Shown,
   same,
+  sameAddress,
   shownAddresses,
   shownLink,
   withoutKind,
@@ -91,6 +92,17 @@ test('a veth pair is made, changed, switched, moved and deleted', async () => {
     ipJson('netns list-id').map((one) => one.nsid),
   );
   await client.moveLink({ name: 'c2' }, { fd });
+  const netns = `/proc/${other.pid}/ns/net`;
+  {
+    await using there = new RouteClient({ netns });
+    await there.moveLink({ name: 'c2' }, { netns: '/proc/self/ns/net', name: 'c3' });
+  }
+  await assert.rejects(client.moveLink({ name: 'c3' }, { netns: '/nowhere' }), {
+    code: 'ENOENT',
+    hint: /there is no \/nowhere/,
+  });
+  await client.moveLink({ name: 'c3' }, { netns, name: 'c2' });
+  assert.equal(other.ipJson('link show dev c2').length, 1);
   assert.deepEqual(
     ipJson('link show').filter(({ ifname }) => ifname === 'c2'),
     [],
@@ -176,6 +188,23 @@ test('alternative names are added and taken away, as ip shows', async () => {
   });
 });
 
+test('a link is listed that has more to say than the kernel puts into a list by itself', async () => {
+  await withPair(async (client) => {
+    // 33 KB of names.
+    const names = Array.from({ length: 250 }, (_, i) => `name-${i}`.padEnd(126, '.'));
+    for (let i = 0; i < names.length; i += 25) {
+      await client.addAltNames({ name: 'c0' }, names.slice(i, i + 25));
+    }
+    const { items } = await client.listLinks();
+    const listed = items.find(({ name }) => name === 'c0');
+    assert.deepEqual(listed?.properties?.altNames, names);
+    assert.deepEqual(
+      items.map(({ index }) => index).sort((a, b) => a - b),
+      [...interfaces().keys()].sort((a, b) => a - b),
+    );
+  });
+});
+
 test('links and ports of bridges are listed as ip shows them', async () => {
   await withPair(async (client) => {
     await client.addLink({ name: 'b0', info: { kind: 'bridge' } });
@@ -241,7 +270,7 @@ test('addresses are added, changed, listed and removed', async () => {
     assert.equal(ours.length, shown.length);
     for (const one of ours) {
       const theirs = shown.find(({ local }) => local === one.local);
-      same(one, theirs ?? {}, String(one.local));
+      sameAddress(one, theirs ?? {});
     }
     same(
       { prefixlen: 24, label: 'c0:x' },
@@ -254,6 +283,9 @@ test('addresses are added, changed, listed and removed', async () => {
     await assert.rejects(client.addAddress(again), refused('EEXIST'));
     await client.changeAddress({ ...again, times: { valid: 2000, preferred: 1500 } });
     assert.equal((await client.getAddress(index, '10.1.0.1'))?.times?.valid, 2000);
+    const short = { ...again, prefixLength: 23 };
+    const hint = /with this prefix length/;
+    await assert.rejects(client.deleteAddress(short), refused('EADDRNOTAVAIL', { hint }));
     await client.deleteAddress(again);
     assert.equal(await client.getAddress(index, '10.1.0.1'), undefined);
     for (const spelled of ['2001:db8::1', '2001:DB8::1', '2001:db8:0:0::0.0.0.1']) {
@@ -330,6 +362,93 @@ test('routes are added, replaced, looked up, listed and removed', async () => {
     const left = (await client.listRoutes()).items.map(({ dst }) => dst);
     for (const { dst } of routes) assert(!left.includes(dst), dst);
     await assert.rejects(client.deleteRoute(routes[0]), refused('ESRCH'));
+  });
+});
+
+test('the route of a packet depends on its ports and its type of service where rules do', async () => {
+  await withPair(async (client) => {
+    const rules = ['ipproto udp sport 500 dport 4500', 'tos 0x10'];
+    ipAll(
+      'address add 10.1.0.1/24 dev c0',
+      'address add 2001:db8::1/64 dev c0 nodad',
+      'route add default via 10.1.0.9',
+      'route add default via 10.1.0.8 table 7',
+      '-6 route add default via 2001:db8::9',
+      '-6 route add default via 2001:db8::8 table 7',
+    );
+    ipAll(...rules.flatMap((rule) => [`rule add ${rule} table 7`, `-6 rule add ${rule} table 7`]));
+    try {
+      for (const [dst, network] of [
+        ['203.0.113.1', '10.1.0.'],
+        ['3fff::1', '2001:db8::'],
+      ] as const) {
+        const via = async (packet: object) => (await client.getRoute({ dst, ...packet })).gateway;
+        const ports = { ipProto: 17, sport: 500, dport: 4500 };
+        assert.equal(await via({}), `${network}9`);
+        assert.equal(await via({ ...ports, dport: 4501 }), `${network}9`);
+        assert.equal(await via(ports), `${network}8`);
+        assert.equal(await via({ tos: 0x10 }), `${network}8`);
+        const shown = ipOne(`route get ${dst} ipproto udp sport 500 dport 4500`);
+        assert.equal(shown.gateway, `${network}8`);
+      }
+    } finally {
+      ipAll(
+        ...rules.flatMap((rule) => [`rule del ${rule} table 7`, `-6 rule del ${rule} table 7`]),
+      );
+    }
+  });
+});
+
+test('routes can be removed and added as they were listed', async () => {
+  await withPair(async (client) => {
+    ipAll(
+      'address add 10.1.0.1/24 dev c0',
+      'address add 2001:db8::1/64 dev c0 nodad',
+      'nexthop add id 21 via 10.1.0.8 dev c0',
+      'nexthop add id 22 via 10.1.0.9 dev c0',
+      'nexthop add id 23 group 21/22',
+      'nexthop add id 24 via 2001:db8::9 dev c0',
+    );
+    const lines = [
+      '10.20.0.0/16 nhid 21',
+      '10.21.0.0/16 nhid 23',
+      '10.22.0.0/16 nexthop via 10.1.0.8 nexthop via inet6 fe80::9 dev c0 weight 7',
+      '10.23.0.0/16 via 10.1.0.9 mtu lock 1400 metric 5 table 1000',
+      'unreachable 10.24.0.0/16',
+      '2001:db8:20::/48 nhid 24',
+      '2001:db8:21::/48 from 2001:db8:77::/48 via 2001:db8::9 dev c0 pref low',
+      '2001:db8:22::/48 dev c0 expires 1000',
+    ];
+    const versionOf = (line: string) => (line.includes('2001:') ? '-6' : '-4');
+    for (const line of lines) ipAll(`${versionOf(line)} route add ${line}`);
+    const { items } = await client.listRoutes();
+    const made = items.filter(({ protocol }) => protocol === 'boot');
+    assert.equal(made.length, lines.length);
+    for (const route of made) {
+      const version = route.family === 'inet6' ? '-6' : '-4';
+      const shown = () => {
+        const found = ipOne(
+          `${version} route show table all to exact ${route.dst}/${route.dstLength}`,
+        );
+        return { ...found, expires: found.expires === undefined ? undefined : 'some time' };
+      };
+      const before = shown();
+      await client.deleteRoute(route);
+      assert.throws(shown, /: 1|: 0/);
+      await client.addRoute(route);
+      assert.deepEqual(shown(), before);
+      await client.replaceRoute(route);
+      assert.deepEqual(shown(), before);
+    }
+    const { expires } = ipOne('-6 route show 2001:db8:22::/48');
+    assert(Number(expires) > 900 && Number(expires) <= 1000, String(expires));
+    // Without a carrier, routes say so (a worker of the kernel finds out); they can be removed all the same.
+    ipAll('link set c1 down');
+    let down: readonly Route[] = [];
+    while (!down.some(({ flags }) => flags.names.includes('linkdown'))) {
+      down = (await client.listRoutes()).items.filter(({ protocol }) => protocol === 'boot');
+    }
+    for (const route of down) await client.deleteRoute(route);
   });
 });
 
@@ -513,7 +632,7 @@ test('wrong arguments of rtnetlink requests are refused by name, and nothing is 
     [() => client.deleteRule([] as never), ['DELRULE'], /is no object/],
     [() => client.setUp(undefined as never), ['key'], /is no object/],
     [() => client.setUp({} as never), ['NEWLINK', 'name'], /is no name/],
-    [() => client.moveLink({ index: 1 }, {} as never), ['to'], /needs either pid or fd/],
+    [() => client.moveLink({ index: 1 }, {} as never), ['to'], /needs one of pid, fd and netns/],
     [
       () => client.listLinks({ kinds: 'veth' } as never),
       ['filter', 'kinds'],

@@ -194,6 +194,20 @@ export function addressAsShown(address: IpAddress): Shown {
   };
 }
 
+/** The same address, looked at twice: between, its times grow less. */
+export function sameAddress(first: Shown, second: Shown): void {
+  const what = String(first.local);
+  const { valid_life_time: valid, preferred_life_time: preferred, ...rest } = first;
+  same(rest, second, what);
+  for (const [said, left] of [
+    [valid, second.valid_life_time],
+    [preferred, second.preferred_life_time],
+  ]) {
+    const less = said !== 0xffff_ffff && Math.abs(Number(left) - Number(said)) < 60;
+    assert(left === said || less, `${what}: ${said}, ${left}`);
+  }
+}
+
 /** The addresses of an interface by `ip -json`. */
 export const shownAddresses = (name: string): Shown[] =>
   ipJson(`address show dev ${name}`).flatMap(({ addr_info }) => addr_info as Shown[]);
@@ -294,9 +308,10 @@ export function nexthopAsShown(nexthop: Nexthop, names: ReadonlyMap<number, stri
     gateway: nexthop.gateway,
     dev: nexthop.oif === undefined ? undefined : names.get(nexthop.oif),
     scope: nexthop.gateway === undefined ? undefined : scope(nexthop.scope),
-    group: nexthop.group?.map(({ id, weight }) =>
-      weight > 0 ? { id, weight: weight + 1 } : { id },
-    ),
+    group: nexthop.group?.map(({ id, weight: low, weightHigh }) => {
+      const weight = ((weightHigh << 8) | low) + 1;
+      return weight > 1 ? { id, weight } : { id };
+    }),
     blackhole: nexthop.blackhole ? null : undefined,
   };
 }

@@ -32,6 +32,8 @@ const ROUTE_HEADERS = [
   'net_namespace.h',
   'lwtunnel.h',
   'mpls_iptunnel.h',
+  'devlink.h',
+  'dpll.h',
 ];
 
 /** The tables of structs, each with its headers. */
@@ -49,6 +51,12 @@ const isMember = ({ type }: { type: string }) => type !== 'text' && type !== 're
 /** Folders of headers, before the machine's own. */
 export type Include = readonly string[];
 
+/** Includes headers, those that there are: an older machine lacks some. */
+const including = (headers: readonly string[]) =>
+  headers
+    .map((one) => `#if __has_include(<linux/${one}>)\n#include <linux/${one}>\n#endif\n`)
+    .join('');
+
 const flags = (include: Include) => include.flatMap((folder) => ['-isystem', folder]);
 
 /** Runs a C program over the headers and gives what it prints, a JSON object. */
@@ -58,7 +66,7 @@ function compiled(include: Include, headers: string[], lines: string[]): Record<
     const source = join(folder, 'layout.c');
     writeFileSync(
       source,
-      `#include <stddef.h>\n#include <stdio.h>\n#include <sys/socket.h>\n${headers.map((one) => `#include <linux/${one}>\n`).join('')}
+      `#include <stddef.h>\n#include <stdio.h>\n#include <sys/socket.h>\n${including(headers)}
 int main(void) {
   printf("{");
 ${lines.join('\n')}
@@ -76,19 +84,11 @@ ${lines.join('\n')}
 
 /** Which of the names the header has, as enumerator or macro: a newer kernel has more. */
 function inHeader(include: Include, names: string[], headers: string[]): Set<string> {
-  const text = execFileSync(
-    'cc',
-    [
-      '-E',
-      '-dD',
-      ...flags(include),
-      ...headers.flatMap((one) => ['-include', `linux/${one}`]),
-      '-x',
-      'c',
-      '/dev/null',
-    ],
-    { encoding: 'utf8', maxBuffer: 2 ** 26 },
-  );
+  const text = execFileSync('cc', ['-E', '-dD', ...flags(include), '-x', 'c', '-'], {
+    input: including(headers),
+    encoding: 'utf8',
+    maxBuffer: 2 ** 26,
+  });
   const words = new Set(text.match(/\b\w+\b/g));
   return new Set(names.filter((name) => words.has(name)));
 }

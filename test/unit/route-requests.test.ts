@@ -18,6 +18,8 @@ const route = (value: object) =>
 
 const rule = (value: object) => requestOf(addRule({ family: 'inet', ...value }));
 
+const u32 = (value: number) => new Uint8Array(Uint32Array.of(value).buffer);
+
 /** Makes the bytes of a request. */
 function send({ write }: Request): void {
   write(new MessageWriter(), { flags: 0, seq: 1 });
@@ -91,6 +93,37 @@ test('what would have no effect, or another one, is refused', () => {
   refuses(() => change({ alias: 'x\0y' }), ['NEWLINK', 'alias'], /^holds a NUL$/);
   refuses(() => change({ index: 1, mtu: 1400 }), ['NEWLINK', 'index'], /^1 is not the link’s, 5/);
   change({ index: 5, mtu: 1400 });
+});
+
+test('how long an IPv6 route lasts is 32 bits of seconds, whether said or listed', () => {
+  const bytesOf = (value: object) => {
+    const writer = new MessageWriter();
+    const base = { dst: '2001:db8::', dstLength: 32, oif: 5 };
+    requestOf(addRoute({ ...base, ...value })).write(writer, { flags: 0, seq: 1 });
+    return Buffer.from(writer.written()).toString('hex');
+  };
+  const said = bytesOf({ unknown: [{ type: 23, flags: 0, bytes: u32(60) }] });
+  assert.equal(bytesOf({ expires: 60 }), said);
+  assert.equal(bytesOf({ expires: 60n }), said);
+  assert.equal(bytesOf({ cache: { expires: 5997 } }), said);
+  const over = bytesOf({ cache: { expires: -3 } });
+  assert.equal(over, bytesOf({ expires: 1 }));
+  assert.equal(bytesOf({ cache: { expires: 0 } }), bytesOf({}));
+  for (const expires of [2n ** 32n, -1, 1.5, Symbol('1')] as never[]) {
+    refuses(() => bytesOf({ expires }), ['NEWROUTE', 'expires'], /no whole number of seconds/);
+  }
+});
+
+test('the ways that a list has of a next hop object do not go into requests', () => {
+  const bytesOf = (value: object) => {
+    const writer = new MessageWriter();
+    route(value).write(writer, { flags: 0, seq: 1 });
+    return Buffer.from(writer.written()).toString('hex');
+  };
+  const alone = bytesOf({ nexthopId: 3, oif: undefined });
+  const ways = { nexthops: [{ index: 5, gateway: '10.1.0.1' }], oif: 5, gateway: '10.1.0.1' };
+  const encap = { encapType: 'mpls', encapMpls: { ttl: 5 } };
+  assert.equal(bytesOf({ nexthopId: 3, ...ways, ...encap }), alone);
 });
 
 test('alternative names are checked as names', () => {

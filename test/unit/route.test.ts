@@ -367,9 +367,13 @@ test('a name that holds control characters prints as its escape', () => {
   assert.match(line, /NEWLINK {3}\\x1b\[31m\\x7f\\x9b index 3 ether up/);
 });
 
+/** The line of an event, without its time and kind. */
+const lineOf = (input: RouteInput) =>
+  formatEvent(whole(encode(input)) as RouteEvent, pc.createColors(false))
+    .slice(23)
+    .trimStart();
+
 test('a line has every condition of a rule, and of a route', () => {
-  const lineOf = (input: RouteInput) =>
-    formatEvent(whole(encode(input)) as RouteEvent, pc.createColors(false)).slice(23);
   const base = { family: 'inet', action: 'to-table', table: 300 } as const;
   const all = 0xffff_ffff;
   const rules: [rule: RouteInput<RouteEvent & { kind: 'NEWRULE' }>['rule'], line: string][] = [
@@ -418,6 +422,37 @@ test('a line has every condition of a rule, and of a route', () => {
   assert.equal(
     lineOf({ kind: 'NEWROUTE', route }),
     'default iif ifindex 3 tos 0x10 ifindex 2 table 254 protocol unspec',
+  );
+});
+
+test('a line has the whole weight of a next hop, and the marks and ids that lead to SAs', () => {
+  const group = [
+    { id: 1, weight: 187, weightHigh: 2 },
+    { id: 3, weight: 1 },
+  ];
+  assert.equal(
+    lineOf({ kind: 'NEWNEXTHOP', nexthop: { id: 5, groupType: 'resilient', group } }),
+    'id 5 [id 1 weight 700] [id 3 weight 2] type resilient',
+  );
+  const wrapped = { encapType: 'xfrm', encapXfrm: { ifId: 9 } } as const;
+  assert.equal(
+    lineOf({ kind: 'NEWNEXTHOP', nexthop: { id: 6, oif: 2, ...wrapped } }),
+    'id 6 ifindex 2 encap xfrm if_id 0x9',
+  );
+  const route = { family: 'inet', type: 'unicast', table: 254 } as const;
+  assert.equal(
+    lineOf({ kind: 'NEWROUTE', route: { ...route, oif: 2, ...wrapped } }),
+    'default ifindex 2 table 254 protocol unspec encap xfrm if_id 0x9',
+  );
+  const nexthops = [{ index: 2, ...wrapped }];
+  assert.equal(
+    lineOf({ kind: 'NEWROUTE', route: { ...route, nexthops } }),
+    'default [ifindex 2 encap xfrm if_id 0x9 weight 1] table 254 protocol unspec',
+  );
+  const vti = { ikey: 9, okey: 0, local: '192.0.2.1', remote: '192.0.2.2' };
+  assert.match(
+    lineOf({ kind: 'NEWLINK', link: { name: 'v', index: 5, info: { kind: 'vti', vti } } }),
+    /local 192\.0\.2\.1 remote 192\.0\.2\.2 ikey 0x9$/,
   );
 });
 
