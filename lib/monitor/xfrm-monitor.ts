@@ -186,12 +186,12 @@ export class XfrmMonitor
   }
 
   /**
-   * Whether the tables are right, as far as the kernel tells; else a repair is under way, or events
-   * wait because a slow loop has stopped the reading.
+   * Whether the tables are right, as far as the kernel tells; else a repair is under way, events
+   * wait because a slow loop has stopped the reading, or the monitor is closed.
    */
   get synced(): boolean {
-    const allRead = this.#reading || (!this.closed && this.#socket.queue.bytes === 0);
-    return this.#table.synced && allRead;
+    if (this.closed) return false;
+    return this.#table.synced && (this.#reading || this.#socket.queue.bytes === 0);
   }
 
   /** How many events the kernel said it dropped. The tables were repaired after each. */

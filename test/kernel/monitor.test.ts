@@ -95,6 +95,9 @@ test('a policy is added, updated, deleted; made again it is another incarnation'
   const [first, second, third, fourth] = changes;
   assert.equal(new Set(changes.map(({ id }) => id)).size, 1);
   assert.equal(second?.uid, first?.uid);
+  assert(second?.kind === 'updated' && second.object === 'policy');
+  const fields: readonly (keyof XfrmPolicy)[] = second.fields;
+  assert(fields.includes('priority'));
   assert.equal(third?.uid, first?.uid);
   assert.notEqual(fourth?.uid, first?.uid);
   const [entry] = monitor.policies;
@@ -136,6 +139,37 @@ test('a larval SA is found by a comparison, and its deletion heard', async () =>
   assert(entry && isLarval(entry.value));
   await client.deleteState({ daddr: ENDS.daddr, spi });
   assert.deepEqual((await next(1)).map(brief), [['removed', 'state', 'kernel', 'deleted']]);
+  await assertEqual(monitor, client);
+});
+
+test('a larval SA that was given its SPI untold goes when that is deleted', async () => {
+  await using all = await opened();
+  const { client, monitor, next } = all;
+  const allocation = { ...ENDS, proto: 'esp', seq: 7 } as const;
+  const taken = { ...allocation, min: 256, max: 256, reqid: 9, seq: 0 };
+  await client.allocateSpi(taken);
+  // It finds no SPI, and stays without.
+  await assert.rejects(client.allocateSpi({ ...allocation, min: 256, max: 256 }), /ENOENT/);
+  await monitor.refresh();
+  assert.equal((await next(2)).length, 2);
+  const [unnamed] = monitor.states.bySpi(ENDS.daddr, 0);
+  assert(unnamed && isLarval(unnamed.value));
+  const { spi } = await client.allocateSpi({ ...allocation, min: 300, max: 300 });
+  await client.deleteState({ daddr: ENDS.daddr, spi });
+  assert.deepEqual((await next(1)).map(brief), [['removed', 'state', 'repair', 'found-missing']]);
+  await assertEqual(monitor, client);
+});
+
+test('SAs without SPI, of which the kernel takes any number, all count', {
+  skip: withoutEsp,
+}, async () => {
+  await using all = await opened();
+  const { client, monitor, next } = all;
+  for (let n = 1; n <= 2; n++) {
+    await client.addState({ ...TUNNEL, spi: 0 });
+    assert.equal((await next(1))[0]?.kind, 'added');
+    assert.equal(monitor.states.size, n);
+  }
   await assertEqual(monitor, client);
 });
 
@@ -194,6 +228,7 @@ test('a listener may refresh and close in the middle of a change', async () => {
   });
   await client.addPolicy({ dir: 'in', selector: { family: 'inet' } });
   await closed;
+  assert(!monitor.synced && !monitor.snapshot().synced, 'nobody follows the kernel any more');
   await (waiting ?? assert.fail());
 });
 
