@@ -160,17 +160,16 @@ function fulfil(state: XfrmState, rows: XfrmRows): void {
   const { state: table } = rows.tables;
   const found = (index: string, text: string) =>
     [...table.findRows(index, text)].filter(([, { value }]) => markFinds(state, value));
-  // The kernel takes the first it finds by sequence number, and leaves it if it is another's.
+  // The kernel takes the first it finds by sequence number, and leaves it if it is another's; then it
+  // looks by the ends. The first may be one that the table does not know.
   const asked = found('larvalSeq', String(state.seq));
   const own = asked.filter(
     ([, { value }]) => value.daddr === state.daddr && value.proto === state.proto,
   );
-  const clear = asked.length <= 1;
-  const fitting =
-    own.length > 0 && clear ? own : [...own, ...found('larvalEnds', larvalEnds(state))];
-  for (const [key] of fitting) {
+  const fitting = new Map([...own, ...found('larvalEnds', larvalEnds(state))]);
+  for (const key of fitting.keys()) {
     // One goes at most.
-    if (!clear || fitting.length > 1) rows.doubt('state', key);
+    if (asked.length > 1 || fitting.size > 1) rows.doubt('state', key);
     else replace(key, rows);
   }
 }

@@ -172,7 +172,10 @@ function assertRight(history: History, leaveOut?: (value: Any) => boolean): void
 }
 
 /** A larval SA that is made is not told of, nor what SPI it gets; that one goes is told. */
-function assertLarvalAreThere(shown: readonly XfrmState[], there: readonly XfrmState[]): void {
+export function assertLarvalAreThere(
+  shown: readonly XfrmState[],
+  there: readonly XfrmState[],
+): void {
   const ends = ({ daddr, saddr, proto, mode, reqid, mark }: XfrmState) =>
     `${saddr} ${daddr} ${proto} ${mode} ${reqid} ${mark?.value}/${mark?.mask}`;
   const left = there.filter(isLarval).map(ends);

@@ -298,7 +298,7 @@ test('an UPDSA gives a care-of address to an SA that has one, and to no other', 
   }
 });
 
-test('the SA that answers an ACQUIRE leaves those of its number that ask for another', () => {
+test('an SA that answers an ACQUIRE may leave the larval SA of its number, where two have it', () => {
   // The kernel may find the other one first, and then takes neither.
   const more = { spi: 0, seq: 3 };
   const { table, told } = opened([
@@ -306,6 +306,15 @@ test('the SA that answers an ACQUIRE leaves those of its number that ask for ano
     larval(901, { ...more, daddr: '192.0.2.3' }),
   ]);
   table.event(event('NEWSA', { state: sa(1000, { seq: 3 }) }));
+  assert.deepEqual(told(), [['added'], 'in doubt']);
+});
+
+test('so may an SA that fits one larval SA by its number, and another by its ends', () => {
+  const { table, told } = opened([
+    larval(900, { spi: 0, seq: 1 }),
+    larval(901, { spi: 0, seq: 2, reqid: 1 }),
+  ]);
+  table.event(event('NEWSA', { state: sa(1000, { seq: 1, reqid: 1 }) }));
   assert.deepEqual(told(), [['added'], 'in doubt']);
 });
 
