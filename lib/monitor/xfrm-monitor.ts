@@ -16,7 +16,12 @@ import { EventQueue } from './queue.ts';
 import { Reconciler } from './reconciler.ts';
 import type { MalformedEvent } from './subscribe.ts';
 import { tell } from './tell.ts';
-import { checked, type XfrmMonitorOptions } from './xfrm-monitor-options.ts';
+import {
+  checked,
+  type RefreshOptions,
+  refreshSignal,
+  type XfrmMonitorOptions,
+} from './xfrm-monitor-options.ts';
 import type { XfrmKinds } from './xfrm-objects.ts';
 import { xfrmFamily } from './xfrm-table.ts';
 import { PoliciesView, type Snapshot, StatesView } from './xfrm-views.ts';
@@ -48,6 +53,20 @@ export type XfrmChange =
 export type XfrmMonitorListeners = {
   [Kind in XfrmChange['kind']]: [change: Extract<XfrmChange, { kind: Kind }>];
 } & { change: [change: XfrmChange]; error: [error: Error]; close: [] };
+
+/** What a promise brings, or the signal's reason if that comes first. */
+async function unlessAborted<T>(promise: Promise<T>, signal: AbortSignal): Promise<T> {
+  let giveUp = () => {};
+  const aborted = new Promise<never>((_, reject) => {
+    giveUp = () => reject(signal.reason);
+    signal.addEventListener('abort', giveUp);
+  });
+  try {
+    return await Promise.race([promise, aborted]);
+  } finally {
+    signal.removeEventListener('abort', giveUp);
+  }
+}
 
 const closed = () => new Error('the monitor is closed');
 
@@ -208,17 +227,21 @@ export class XfrmMonitor
   /**
    * Compares the tables with fresh lists now, which refreshes the counters too.
    *
+   * @param options `signal`: gives up waiting, as it may be for a slow loop; the comparison goes on
    * @returns a promise that is fulfilled when a comparison that began after this call has ended, and
    *   rejected if the monitor is closed before
    */
-  async refresh(): Promise<void> {
+  async refresh(options: RefreshOptions = {}): Promise<void> {
+    const signal = refreshSignal(options);
     // One under way may have begun too early: it ends, and another one begins.
     for (let rounds = this.#table.busy ? 2 : 1; rounds > 0; rounds--) {
+      signal?.throwIfAborted();
       if (this.closed) throw this.#error ?? closed();
-      await new Promise<void>((resolve, reject) => {
+      const compared = new Promise<void>((resolve, reject) => {
         this.#refreshes.push({ resolve, reject });
         this.#work(() => this.#table.refresh());
       });
+      await (signal ? unlessAborted(compared, signal) : compared);
     }
   }
 

@@ -385,6 +385,24 @@ test('a listener that throws is an uncaught exception, and robs no other', () =>
   assert.deepEqual(lines, ['added', 'refreshed', 'removed', 'uncaught mine'], stderr);
 });
 
+test('a refresh that waits for a slow loop can be given up', async () => {
+  await using all = await opened({ highWaterMark: 1 });
+  const { client, monitor } = all;
+  const loop = monitor[Symbol.asyncIterator]();
+  await client.addPolicy({ dir: 'in', selector: { family: 'inet' } });
+  const control = new AbortController();
+  const { signal } = control;
+  const waiting = monitor.refresh({ signal });
+  const reason = new Error('enough');
+  control.abort(reason);
+  await assert.rejects(waiting, reason);
+  await assert.rejects(monitor.refresh({ signal }), reason);
+  await assert.rejects(monitor.refresh({ signal: {} as AbortSignal }), /AbortSignal/);
+  await loop.return?.();
+  await monitor.refresh({ signal: new AbortController().signal });
+  await assertEqual(monitor, client);
+});
+
 test('while a slow loop has stopped the reading, the tables do not claim to be right', async () => {
   await using client = new XfrmClient();
   await using monitor = await XfrmMonitor.open({ highWaterMark: 1 });
