@@ -37,7 +37,7 @@ export {
   XfrmMonitor,
   type XfrmMonitorListeners,
 } from './monitor/xfrm-monitor.ts';
-export type { XfrmMonitorOptions } from './monitor/xfrm-monitor-options.ts';
+export type { RefreshOptions, XfrmMonitorOptions } from './monitor/xfrm-monitor-options.ts';
 export {
   type NamespaceChange,
   type NamespaceClosed,

@@ -20,7 +20,7 @@ import { decodeDatagram } from '../lib/netlink/event.ts';
 import { addon } from '../lib/socket/addon.ts';
 import { decodeXfrm } from '../lib/xfrm/decode.ts';
 import { addressRequest } from '../test/kernel/socket-support.ts';
-import { assertEqual, Follower, storm } from '../test/kernel/storm.ts';
+import { assertEqual, clear, Follower, storm } from '../test/kernel/storm.ts';
 import { Random } from '../test/unit/random.ts';
 import { datagrams } from './decoders/inputs.ts';
 import { finding, orders, report } from './part.ts';
@@ -182,8 +182,7 @@ async function monitored(number: number, how: Storm): Promise<Record<string, num
   await settled(monitor, client, breaker);
   breaker[Symbol.dispose]();
   await assertEqual(monitor, client);
-  await client.flushStates();
-  await client.flushPolicies();
+  await clear(client);
   await monitor.refresh();
   await assertEqual(monitor, client);
   await monitor.close();

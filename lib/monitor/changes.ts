@@ -41,7 +41,7 @@ export interface Updated<Name extends string, Value> extends About<Name, Value> 
   readonly kind: 'updated';
   readonly before: Value;
   /** The fields that are different, counters left out. */
-  readonly fields: readonly string[];
+  readonly fields: readonly (keyof Value & string)[];
 }
 export interface Removed<Name extends string, Value> extends About<Name, Value> {
   readonly kind: 'removed';

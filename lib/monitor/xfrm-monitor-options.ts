@@ -46,6 +46,20 @@ export interface XfrmMonitorOptions {
   acquires?: boolean | undefined;
 }
 
+/** What {@link XfrmMonitor.refresh} can be told. */
+export interface RefreshOptions {
+  /** Gives up waiting. */
+  signal?: AbortSignal | undefined;
+}
+
+const REFRESH_OPTIONS: ReadonlySet<string> = new Set<keyof RefreshOptions>(['signal']);
+
+/** The signal of options. @throws TypeError that names a wrong one */
+export function refreshSignal(options: RefreshOptions): AbortSignal | undefined {
+  optionsOf('options', options, REFRESH_OPTIONS);
+  return optionalSignal('options.signal', options.signal);
+}
+
 /** The names of all options. */
 export const OPTIONS: ReadonlySet<string> = new Set<keyof XfrmMonitorOptions>([
   'netns',

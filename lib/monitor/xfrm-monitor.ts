@@ -16,7 +16,12 @@ import { EventQueue } from './queue.ts';
 import { Reconciler } from './reconciler.ts';
 import type { MalformedEvent } from './subscribe.ts';
 import { tell } from './tell.ts';
-import { checked, type XfrmMonitorOptions } from './xfrm-monitor-options.ts';
+import {
+  checked,
+  type RefreshOptions,
+  refreshSignal,
+  type XfrmMonitorOptions,
+} from './xfrm-monitor-options.ts';
 import type { XfrmKinds } from './xfrm-objects.ts';
 import { type XfrmStat, XfrmStatFile } from './xfrm-stat.ts';
 import { xfrmFamily } from './xfrm-table.ts';
@@ -49,6 +54,20 @@ export type XfrmChange =
 export type XfrmMonitorListeners = {
   [Kind in XfrmChange['kind']]: [change: Extract<XfrmChange, { kind: Kind }>];
 } & { change: [change: XfrmChange]; error: [error: Error]; close: [] };
+
+/** What a promise brings, or the signal's reason if that comes first. */
+async function unlessAborted<T>(promise: Promise<T>, signal: AbortSignal): Promise<T> {
+  let giveUp = () => {};
+  const aborted = new Promise<never>((_, reject) => {
+    giveUp = () => reject(signal.reason);
+    signal.addEventListener('abort', giveUp);
+  });
+  try {
+    return await Promise.race([promise, aborted]);
+  } finally {
+    signal.removeEventListener('abort', giveUp);
+  }
+}
 
 const closed = () => new Error('the monitor is closed');
 
@@ -193,12 +212,12 @@ export class XfrmMonitor
   }
 
   /**
-   * Whether the tables are right, as far as the kernel tells; else a repair is under way, or events
-   * wait because a slow loop has stopped the reading.
+   * Whether the tables are right, as far as the kernel tells; else a repair is under way, events
+   * wait because a slow loop has stopped the reading, or the monitor is closed.
    */
   get synced(): boolean {
-    const allRead = this.#reading || (!this.closed && this.#socket.queue.bytes === 0);
-    return this.#table.synced && allRead;
+    if (this.closed) return false;
+    return this.#table.synced && (this.#reading || this.#socket.queue.bytes === 0);
   }
 
   /** How many events the kernel said it dropped. The tables were repaired after each. */
@@ -222,17 +241,21 @@ export class XfrmMonitor
   /**
    * Compares the tables with fresh lists now, which refreshes the counters too.
    *
+   * @param options `signal`: gives up waiting, as it may be for a slow loop; the comparison goes on
    * @returns a promise that is fulfilled when a comparison that began after this call has ended, and
    *   rejected if the monitor is closed before
    */
-  async refresh(): Promise<void> {
+  async refresh(options: RefreshOptions = {}): Promise<void> {
+    const signal = refreshSignal(options);
     // One under way may have begun too early: it ends, and another one begins.
     for (let rounds = this.#table.busy ? 2 : 1; rounds > 0; rounds--) {
+      signal?.throwIfAborted();
       if (this.closed) throw this.#error ?? closed();
-      await new Promise<void>((resolve, reject) => {
+      const compared = new Promise<void>((resolve, reject) => {
         this.#refreshes.push({ resolve, reject });
         this.#work(() => this.#table.refresh());
       });
+      await (signal ? unlessAborted(compared, signal) : compared);
     }
   }
 

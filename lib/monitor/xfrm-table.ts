@@ -141,6 +141,10 @@ function apply(event: XfrmEvent, rows: XfrmRows): void {
       // It says what was asked for, not which SAs were found (net/xfrm/xfrm_policy.c, xfrm_migrate).
       rows.look();
       break;
+    case 'unknown':
+      // Of a newer kernel: nobody knows what it changed.
+      rows.look();
+      break;
     default:
   }
 }
@@ -156,17 +160,16 @@ function fulfil(state: XfrmState, rows: XfrmRows): void {
   const { state: table } = rows.tables;
   const found = (index: string, text: string) =>
     [...table.findRows(index, text)].filter(([, { value }]) => markFinds(state, value));
-  // The kernel takes the first it finds by sequence number, and leaves it if it is another's.
+  // The kernel takes the first it finds by sequence number, and leaves it if it is another's; then it
+  // looks by the ends. The first may be one that the table does not know.
   const asked = found('larvalSeq', String(state.seq));
   const own = asked.filter(
     ([, { value }]) => value.daddr === state.daddr && value.proto === state.proto,
   );
-  const clear = asked.length <= 1;
-  const fitting =
-    own.length > 0 && clear ? own : [...own, ...found('larvalEnds', larvalEnds(state))];
-  for (const [key] of fitting) {
+  const fitting = new Map([...own, ...found('larvalEnds', larvalEnds(state))]);
+  for (const key of fitting.keys()) {
     // One goes at most.
-    if (!clear || fitting.length > 1) rows.doubt('state', key);
+    if (asked.length > 1 || fitting.size > 1) rows.doubt('state', key);
     else replace(key, rows);
   }
 }
@@ -176,6 +179,10 @@ const replace = (key: string, rows: XfrmRows) => rows.remove('state', key, 'repl
 function add(state: XfrmState, rows: XfrmRows): void {
   const key = stateKey(state);
   const known = rows.tables.state.get(key)?.value;
+  if (known && mayHaveTwins(known)) {
+    rows.look();
+    return;
+  }
   // The list may have it already, with counters that are newer.
   const listed = rows.overlap && known?.current.addTime === state.current.addTime;
   rows.put('state', key, listed && known ? countedAs(state, known) : state, 'new');
@@ -183,6 +190,13 @@ function add(state: XfrmState, rows: XfrmRows): void {
   if (rows.overlap && state.offload && !known?.offload) rows.doubt('state', key);
   helper(state, rows);
 }
+
+/**
+ * With keys but without an SPI no request finds an SA, so the kernel takes more of the same
+ * (xfrm_state_add; seen on 6.1).
+ */
+const mayHaveTwins = (state: XfrmState): boolean =>
+  state.spi === 0 && hasSpi(state.proto) && !isLarval(state);
 
 /** A helper comes and goes with its IPCOMP SAs, without events. */
 function helper({ proto, mode }: XfrmState, rows: XfrmRows): void {
@@ -200,6 +214,7 @@ function updateState(request: XfrmState, rows: XfrmRows): void {
   if (entry === undefined || isLarval(entry.value)) {
     // It had no keys: what the event says is the SA as it is now.
     if (entry !== undefined) replace(at, rows);
+    else mayHaveBeenNamed(request, rows);
     add(request, rows);
   } else {
     rows.put('state', at, updated(entry.value, request), 'same');
@@ -228,9 +243,21 @@ function updated(state: XfrmState, request: XfrmState): XfrmState {
 
 function deleteState(state: XfrmState, rows: XfrmRows): void {
   const key = stateKey(state);
+  if (!rows.tables.state.get(key)) mayHaveBeenNamed(state, rows);
   rows.remove('state', key, 'deleted', state);
   if (rows.overlap) neighbours(state, key, rows);
   helper(state, rows);
+}
+
+/**
+ * A larval SA gets its SPI without an event (xfrm_alloc_spi): what is told of an SA that is not in the
+ * table may be about one that is in it without SPI.
+ */
+function mayHaveBeenNamed(state: XfrmState, rows: XfrmRows): void {
+  if (!hasSpi(state.proto) || state.spi === 0) return;
+  for (const [key] of rows.tables.state.findRows('place', place({ ...state, spi: 0 }))) {
+    rows.doubt('state', key);
+  }
 }
 
 /**
@@ -250,9 +277,10 @@ function expireState(event: XfrmState, hard: boolean, time: EventTime, rows: Xfr
   if (known === undefined) {
     // Gone already is normal: a timer takes an SA away first and tells then, maybe after a round.
     if (hard) neighbours(event, key, rows);
+    if (hard) mayHaveBeenNamed(event, rows);
     return;
   }
-  if (hard && mayBeLater(known, event, time)) rows.doubt('state', key);
+  if (hard && (mayBeLater(known, event, time) || mayHaveTwins(known))) rows.doubt('state', key);
   if (known.current.addTime !== event.current.addTime) return;
   if (hard) rows.remove('state', key, 'hard-expired', counted(known, event));
   else rows.expiring('state', key, counted(known, event));

@@ -97,6 +97,9 @@ test('a policy is added, updated, deleted; made again it is another incarnation'
   const [first, second, third, fourth] = changes;
   assert.equal(new Set(changes.map(({ id }) => id)).size, 1);
   assert.equal(second?.uid, first?.uid);
+  assert(second?.kind === 'updated' && second.object === 'policy');
+  const fields: readonly (keyof XfrmPolicy)[] = second.fields;
+  assert(fields.includes('priority'));
   assert.equal(third?.uid, first?.uid);
   assert.notEqual(fourth?.uid, first?.uid);
   const [entry] = monitor.policies;
@@ -138,6 +141,37 @@ test('a larval SA is found by a comparison, and its deletion heard', async () =>
   assert(entry && isLarval(entry.value));
   await client.deleteState({ daddr: ENDS.daddr, spi });
   assert.deepEqual((await next(1)).map(brief), [['removed', 'state', 'kernel', 'deleted']]);
+  await assertEqual(monitor, client);
+});
+
+test('a larval SA that was given its SPI untold goes when that is deleted', async () => {
+  await using all = await opened();
+  const { client, monitor, next } = all;
+  const allocation = { ...ENDS, proto: 'esp', seq: 7 } as const;
+  const taken = { ...allocation, min: 256, max: 256, reqid: 9, seq: 0 };
+  await client.allocateSpi(taken);
+  // It finds no SPI, and stays without.
+  await assert.rejects(client.allocateSpi({ ...allocation, min: 256, max: 256 }), /ENOENT/);
+  await monitor.refresh();
+  assert.equal((await next(2)).length, 2);
+  const [unnamed] = monitor.states.bySpi(ENDS.daddr, 0);
+  assert(unnamed && isLarval(unnamed.value));
+  const { spi } = await client.allocateSpi({ ...allocation, min: 300, max: 300 });
+  await client.deleteState({ daddr: ENDS.daddr, spi });
+  assert.deepEqual((await next(1)).map(brief), [['removed', 'state', 'repair', 'found-missing']]);
+  await assertEqual(monitor, client);
+});
+
+test('SAs without SPI, of which the kernel takes any number, all count', {
+  skip: withoutEsp,
+}, async () => {
+  await using all = await opened();
+  const { client, monitor, next } = all;
+  for (let n = 1; n <= 2; n++) {
+    await client.addState({ ...TUNNEL, spi: 0 });
+    assert.equal((await next(1))[0]?.kind, 'added');
+    assert.equal(monitor.states.size, n);
+  }
   await assertEqual(monitor, client);
 });
 
@@ -196,6 +230,7 @@ test('a listener may refresh and close in the middle of a change', async () => {
   });
   await client.addPolicy({ dir: 'in', selector: { family: 'inet' } });
   await closed;
+  assert(!monitor.synced && !monitor.snapshot().synced, 'nobody follows the kernel any more');
   await (waiting ?? assert.fail());
 });
 
@@ -377,6 +412,24 @@ test('a listener that throws is an uncaught exception, and robs no other', () =>
   const { stdout, stderr } = spawnSync(process.execPath, args, { encoding: 'utf8' });
   const lines = stdout.trim().split('\n').sort();
   assert.deepEqual(lines, ['added', 'refreshed', 'removed', 'uncaught mine'], stderr);
+});
+
+test('a refresh that waits for a slow loop can be given up', async () => {
+  await using all = await opened({ highWaterMark: 1 });
+  const { client, monitor } = all;
+  const loop = monitor[Symbol.asyncIterator]();
+  await client.addPolicy({ dir: 'in', selector: { family: 'inet' } });
+  const control = new AbortController();
+  const { signal } = control;
+  const waiting = monitor.refresh({ signal });
+  const reason = new Error('enough');
+  control.abort(reason);
+  await assert.rejects(waiting, reason);
+  await assert.rejects(monitor.refresh({ signal }), reason);
+  await assert.rejects(monitor.refresh({ signal: {} as AbortSignal }), /AbortSignal/);
+  await loop.return?.();
+  await monitor.refresh({ signal: new AbortController().signal });
+  await assertEqual(monitor, client);
 });
 
 test('while a slow loop has stopped the reading, the tables do not claim to be right', async () => {

@@ -168,6 +168,22 @@ function assertRight(history: History, leaveOut?: (value: Any) => boolean): void
   const { state, policy } = table.tables;
   assertSame(texts(values(state), left), texts(kernel.states, left), 'states');
   assertSame(texts(values(policy), left), texts(kernel.policies, left), 'policies');
+  if (left === unannounced) assertLarvalAreThere(values(state), kernel.states);
+}
+
+/** A larval SA that is made is not told of, nor what SPI it gets; that one goes is told. */
+export function assertLarvalAreThere(
+  shown: readonly XfrmState[],
+  there: readonly XfrmState[],
+): void {
+  const ends = ({ daddr, saddr, proto, mode, reqid, mark }: XfrmState) =>
+    `${saddr} ${daddr} ${proto} ${mode} ${reqid} ${mark?.value}/${mark?.mask}`;
+  const left = there.filter(isLarval).map(ends);
+  for (const one of shown.filter(isLarval)) {
+    const at = left.indexOf(ends(one));
+    assert(at >= 0, `a larval SA that is gone: ${text(one)}`);
+    left.splice(at, 1);
+  }
 }
 
 /** Much faster than deepEqual where they are. */

@@ -266,6 +266,66 @@ test('lookups take any spelling of an address', () => {
   assert.deepEqual(states.byPeers('2001:db8:0:0::1', '2001:db8::0:2'), [found]);
 });
 
+test('a larval SA without SPI gets one untold: what comes of an unknown SA may be about it', () => {
+  const named = { spi: 300, seq: 3 };
+  for (const [kind, more] of [
+    ['DELSA', { state: larval(900, named) }],
+    ['EXPIRE', { hard: true, state: larval(900, named) }],
+    ['UPDSA', { state: sa(1000, named) }],
+  ] as const) {
+    const { table, told } = opened([larval(900, { spi: 0, seq: 3 })]);
+    table.event(event(kind, more));
+    assert.deepEqual(told()[1], 'in doubt', kind);
+  }
+});
+
+test('of SAs with keys and no SPI the kernel takes more of the same: a list tells how many', () => {
+  const { table, told, states } = opened([sa(1000, { spi: 0 })]);
+  table.event(event('NEWSA', { state: sa(1001, { spi: 0 }) }));
+  assert.deepEqual(told(), [[], 'in doubt']);
+  table.empty();
+  for (const addTime of [1001, 1000]) table.listed('state', sa(addTime, { spi: 0 }));
+  table.listEnded();
+  table.empty();
+  assert.equal(states().length, 2);
+  table.event(event('EXPIRE', { hard: true, state: larval(1001, { spi: 0 }) }));
+  assert.deepEqual(told()[1], 'in doubt');
+});
+
+test('a message of a newer kernel may have changed anything', () => {
+  const { table, told } = opened([sa(1000)]);
+  table.event(event('unknown', { payload: new Uint8Array(4) }));
+  assert.deepEqual(told(), [[], 'in doubt']);
+});
+
+test('an UPDSA gives a care-of address to an SA that has one, and to no other', () => {
+  for (const coaddr of ['192.0.2.7', undefined]) {
+    const { table, states } = opened([sa(1000, coaddr ? { coaddr } : {})]);
+    table.event(event('UPDSA', { state: sa(2000, { coaddr: '192.0.2.9' }) }));
+    assert.equal(states()[0]?.coaddr, coaddr && '192.0.2.9');
+  }
+});
+
+test('an SA that answers an ACQUIRE may leave the larval SA of its number, where two have it', () => {
+  // The kernel may find the other one first, and then takes neither.
+  const more = { spi: 0, seq: 3 };
+  const { table, told } = opened([
+    larval(900, { ...more, reqid: 1 }),
+    larval(901, { ...more, daddr: '192.0.2.3' }),
+  ]);
+  table.event(event('NEWSA', { state: sa(1000, { seq: 3 }) }));
+  assert.deepEqual(told(), [['added'], 'in doubt']);
+});
+
+test('so may an SA that fits one larval SA by its number, and another by its ends', () => {
+  const { table, told } = opened([
+    larval(900, { spi: 0, seq: 1 }),
+    larval(901, { spi: 0, seq: 2, reqid: 1 }),
+  ]);
+  table.event(event('NEWSA', { state: sa(1000, { seq: 1, reqid: 1 }) }));
+  assert.deepEqual(told(), [['added'], 'in doubt']);
+});
+
 test('rates are those of one incarnation, of the time between two readings', () => {
   const at = (monotonic: number) => ({ wall: 0, monotonic });
   const entry = (uid: string, bytes: bigint, monotonic: number) => {
