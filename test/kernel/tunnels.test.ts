@@ -201,6 +201,10 @@ test('the local address goes with its link, and comes back', async () => {
   const index = items.find(({ local }) => local === HERE)?.index;
   assert(index !== undefined);
   const down = until(becomes('down'));
+  // The same address with another prefix is another one, that the interface has beside it.
+  const other = { index, local: HERE, prefixLength: 25 };
+  await route.addAddress(other);
+  await route.deleteAddress(other);
   await route.setDown({ index });
   await down;
   assert.match(
