@@ -99,7 +99,7 @@ const hex = (spi: number): string => `0x${spi.toString(16).padStart(8, '0')}`;
  *
  * The first condition that holds, in the order of the states, is the state. A state in which something is
  * missing is told only when it is missing for `limits.settle`, and then since it is: it may be on its way,
- * as the policies are that come after the SAs. Only that SAs are asked for is told at once, if it was worse.
+ * as the policies are that come after the SAs, or an address that is taken off and set again. Only that SAs are asked for is told at once, if it was worse.
  */
 export function judge(
   seen: Sighting,
@@ -154,7 +154,7 @@ function condition(
   const { sas, missing, words, unreachable } = seen;
   const has = { out: sas.out.length > 0, in: sas.in.length > 0 };
   const works = (direction: Direction) => has[direction] && missing[direction].length === 0;
-  if (unreachable !== undefined) return { state: 'down', reason: unreachable };
+  if (unreachable !== undefined) return { state: 'down', reason: unreachable, settling: true };
   if (!has.out && !has.in) return without(seen, clock, limits);
   if (seen.policies === 0) {
     const reason = 'there are SAs, but no policy sends packets through them';

@@ -4,6 +4,7 @@
  */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { TUNNEL_THRESHOLDS } from '../../lib/index.ts';
 import { HERE, type SaWish, THERE, World } from './tunnel-world.ts';
 
 /** A tunnel that is up, and watched from then on. */
@@ -464,12 +465,18 @@ test('an expected peer with another address is the same tunnel', () => {
 
 test('the local address goes, and its link', () => {
   const world = running();
+  const { settle } = TUNNEL_THRESHOLDS;
   world.address(HERE, { address: HERE, link: undefined });
-  world.look();
+  world.look().pass(settle);
   world.address(HERE, undefined);
   world.look();
+  // Taken off and set again, as programs do that configure a network.
+  world.address(HERE, { address: HERE, link: undefined });
+  world.look().pass(settle - 1);
+  world.address(HERE, undefined);
+  world.look().pass(settle);
   world.address(HERE, { address: HERE, link: 'x\x1b[31m' });
-  world.look();
+  world.look().pass(settle);
   assert.deepEqual(world.told(), [
     'down down was up by address-gone',
     'up up was down',
