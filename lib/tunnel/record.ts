@@ -193,6 +193,7 @@ export class TunnelRecord {
       missing: both((direction) => this.#missing(direction)),
       larval: larval.length,
       policies: policies.length,
+      sends: policies.some(({ claims }) => claims.some((one) => sends(one, this.reqid))),
       acquiredAt,
       unreachable,
       expired: this.lastGone?.why === 'hard-expired',
@@ -296,6 +297,10 @@ export const both = <T>(of: (direction: Direction) => T): PerDirection<T> => ({
   out: of('out'),
   in: of('in'),
 });
+
+/** An outbound template takes only SAs of its own reqid, 0 included (net/xfrm/xfrm_state.c, xfrm_state_find). */
+const sends = ({ direction, reqid }: Claim, own: number | undefined): boolean =>
+  direction !== 'in' && reqid === own;
 
 const entriesOf = ({ sas, larval, policies }: Present) => ({
   sas: both((direction) => sas[direction].map(({ entry }) => entry)),

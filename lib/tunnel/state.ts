@@ -37,8 +37,10 @@ export interface Sighting {
   /** Protocols that the policies of a direction ask for, and of which there is no SA. */
   readonly missing: PerDirection<readonly IpsecProto[]>;
   readonly larval: number;
-  /** Policies through which it gets packets. */
+  /** Policies through which it gets packets, or takes them. */
   readonly policies: number;
+  /** Whether one of them sends packets through its SAs. */
+  readonly sends: boolean;
   /** When an SA was last asked for, monotonic. */
   readonly acquiredAt: number | undefined;
   /** Why its local address cannot be used, in words. */
@@ -156,7 +158,7 @@ function condition(
   const works = (direction: Direction) => has[direction] && missing[direction].length === 0;
   if (unreachable !== undefined) return { state: 'down', reason: unreachable, settling: true };
   if (!has.out && !has.in) return without(seen, clock, limits);
-  if (seen.policies === 0) {
+  if (!seen.sends) {
     const reason = 'there are SAs, but no policy sends packets through them';
     return { state: 'orphan', reason, settling: true };
   }

@@ -505,6 +505,19 @@ test('a tunnel that is set up: asked for, there, used', () => {
   ]);
 });
 
+test('the outbound policy goes: nothing sends packets through the SAs, whatever still lets them in', () => {
+  const world = running();
+  world.removePolicies(({ dir }) => dir === 'out');
+  world.look().pass(1000);
+  // One for any peer sends them too, but only through SAs of its own reqid.
+  const anybody = { local: '0.0.0.0', remote: '0.0.0.0' };
+  world.addPolicy('out', { ...anybody, reqid: 0 });
+  world.look().pass(1000);
+  world.addPolicy('out', anybody);
+  world.look();
+  assert.deepEqual(world.told(), ['state orphan was up', 'up up was orphan']);
+});
+
 test('SAs before their policies are no orphans for the moment between', () => {
   const world = new World().open();
   world.addPair(0x1001);
