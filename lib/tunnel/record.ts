@@ -7,6 +7,7 @@ import type { EventTime } from '../netlink/event.ts';
 import type { Mark } from '../xfrm/codec.ts';
 import type { IpsecProto } from '../xfrm/names.ts';
 import type { XfrmPolicy, XfrmState } from '../xfrm/objects.ts';
+import type { DownCause } from './changes.ts';
 import type { Claim, Orientation } from './endpoints.ts';
 import type { ExpectedTunnel } from './expected.ts';
 import { expiryOf, isSoftSpent, nearHardAt, sequenceUsed, share, slotOf } from './figures.ts';
@@ -90,6 +91,8 @@ export class TunnelRecord {
   reqid: number | undefined;
   members: ReadonlySet<string> = new Set();
   hadSas = false;
+  /** Why it was last told to be down. */
+  cause: DownCause | undefined;
   /** The last SA that went, unless others came since. */
   lastGone: Gone | undefined;
   /** SAs that went without a successor so far, by direction and slot. */

@@ -429,7 +429,7 @@ export class Tunnels {
       const spis = { from: from.spi, to: to.spi, protocol: to.proto };
       this.#tell({ kind: 'rekeyed', tunnel, direction, ...spis, overlap, time: now });
     }
-    const cause = this.#tellState(before, verdict, record, lost, now);
+    this.#tellState(before, verdict, record, lost, now);
     for (const change of differences(warnedBefore, record.warned.warnings)) {
       this.#tell({ kind: 'warning', ...change, tunnel, time: now });
     }
@@ -439,7 +439,7 @@ export class Tunnels {
       return;
     }
     const until = verdict.since.monotonic + limits.remember;
-    if (!record.hadSas || cause?.kind === 'migrated' || until <= now.monotonic) {
+    if (!record.hadSas || record.cause?.kind === 'migrated' || until <= now.monotonic) {
       this.#remove(record, now);
       return;
     }
@@ -464,27 +464,25 @@ export class Tunnels {
     }
   }
 
-  /** Tells of another state. @returns why it went down, if it did */
+  /** Tells of another state. */
   #tellState(
     before: Verdict | undefined,
     { state, stalled }: Verdict,
     record: TunnelRecord,
     lost: LostAddress | undefined,
     time: EventTime,
-  ): DownCause | undefined {
+  ): void {
     const tunnel = record.tunnel as Tunnel;
     const [was, is] = [before?.state, state as TunnelState];
-    if (was === is && before?.stalled === stalled) return undefined;
+    if (was === is && before?.stalled === stalled) return;
     if (isUp(is) && (was === undefined || !isUp(was))) {
       this.#tell({ kind: 'up', tunnel, before: was, time });
-    } else if (was === undefined) return undefined;
+    } else if (was === undefined) return;
     else if (carries(was) && !carries(is)) {
-      const cause = lost ? addressCause(lost) : this.#causeOf(record);
-      this.#tell({ kind: 'down', tunnel, before: was, cause, time });
-      return cause;
+      record.cause = lost ? addressCause(lost) : this.#causeOf(record);
+      this.#tell({ kind: 'down', tunnel, before: was, cause: record.cause, time });
     } else if (stalled) this.#tell({ kind: 'stalled', tunnel, before: was, time });
     else this.#tell({ kind: 'state', tunnel, before: was, time });
-    return undefined;
   }
 
   #causeOf({ lastGone }: TunnelRecord): DownCause {

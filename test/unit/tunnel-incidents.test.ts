@@ -450,6 +450,25 @@ test('a peer with another address is another tunnel, and the old one says so', (
   assert.equal(world.only.remote, there);
 });
 
+test('policies that follow a moved peer later: the old tunnel is not remembered either', () => {
+  const world = running();
+  const there = '198.51.100.7';
+  world.removePair(0x1001);
+  world.addPair(0x1001, { daddr: there });
+  world.look().pass(1000);
+  world.removePolicies();
+  world.addPolicies({ remote: there });
+  world.look().pass(1000);
+  assert.deepEqual(world.told(), [
+    `down blocked was up by migrated ${HERE} > ${there} reqid 1`,
+    'added orphan',
+    'up up was orphan',
+    'state down was blocked',
+    'removed down',
+  ]);
+  assert.equal(world.only.remote, there);
+});
+
 test('an expected peer with another address is the same tunnel', () => {
   const world = running({}, { expected: [{ name: 'paris', reqid: 1 }] });
   const there = '198.51.100.7';
