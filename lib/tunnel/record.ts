@@ -2,6 +2,7 @@
  * What is remembered of a tunnel, and how it is shown.
  * @module
  */
+import { isLarval } from '../monitor/xfrm-objects.ts';
 import type { PolicyEntry, StateEntry } from '../monitor/xfrm-views.ts';
 import type { EventTime } from '../netlink/event.ts';
 import type { Mark } from '../xfrm/codec.ts';
@@ -25,6 +26,8 @@ export interface Sa {
   /** In which order they came, where the seconds of their add times are the same. */
   readonly order: number;
   readonly came: EventTime;
+  /** Whether it was there at first, or its coming was told; else a repair found it. */
+  readonly heard: boolean;
   readonly slot: string;
   readonly isLarval: boolean;
   /** When a soft limit was told of, or seen to be reached, on the wall clock. */
@@ -47,6 +50,8 @@ export interface Gone {
   readonly why: string;
   readonly portId: number | undefined;
   readonly time: EventTime;
+  /** Whether its going was told; else a repair found it. */
+  readonly heard: boolean;
 }
 
 /** What there is of a tunnel: the members of one part of a group. */
@@ -362,8 +367,9 @@ function spent({ entry, slot, came }: Sa, direction: Direction, destinations: nu
 }
 
 /** An SA as the join keeps it. */
-export function saOf(entry: StateEntry, order: number, came: EventTime, isLarval: boolean): Sa {
-  const softAt = isSoftSpent(entry.value) ? came.wall : undefined;
+export function saOf(entry: StateEntry, order: number, came: EventTime, heard: boolean): Sa {
   const { uid, value } = entry;
-  return { uid, entry, order, came, slot: slotOf(value), isLarval, softAt, record: undefined };
+  const softAt = isSoftSpent(value) ? came.wall : undefined;
+  const is = { slot: slotOf(value), isLarval: isLarval(value) };
+  return { uid, entry, order, came, heard, ...is, softAt, record: undefined };
 }

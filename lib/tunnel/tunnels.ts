@@ -18,7 +18,7 @@ import { directionOf, type Group, type Joined, join, match } from './group.ts';
 import { labelText } from './identity.ts';
 import type { LostAddress } from './local-addresses.ts';
 import { Members } from './members.ts';
-import { DIRECTIONS, NOTHING, type Sa, TunnelRecord } from './record.ts';
+import { DIRECTIONS, type Gone, NOTHING, type Sa, TunnelRecord } from './record.ts';
 import { judge, type Verdict } from './state.ts';
 import type { TunnelThresholds } from './thresholds.ts';
 import {
@@ -136,7 +136,7 @@ export class Tunnels {
     // A list has the newest first (net/xfrm/xfrm_state.c: state_all).
     for (const entry of [...states].reverse()) {
       const seconds = Number(entry.value.current.addTime);
-      this.#members.addSa(entry, momentOf(seconds * 1000, now));
+      this.#members.addSa(entry, momentOf(seconds * 1000, now), true);
     }
     for (const entry of policies) this.#members.addPolicy(entry, Number.NEGATIVE_INFINITY);
     this.flush(now);
@@ -160,8 +160,9 @@ export class Tunnels {
       return;
     }
     const { id, value, counted } = change;
+    const heard = change.cause === 'kernel';
     if (kind === 'added') {
-      this.#members.addSa({ id, uid, value, counted }, time);
+      this.#members.addSa({ id, uid, value, counted }, time, heard);
       return;
     }
     const found = this.#members.sa(uid);
@@ -170,7 +171,7 @@ export class Tunnels {
     if (kind === 'removed') {
       const { why, portId } = change;
       this.#members.removeSa(found);
-      group.gone.push({ sa, last: value, why, portId, time });
+      group.gone.push({ sa, last: value, why, portId, time, heard });
     } else if (group.isFor(value)) {
       sa.entry = { id, uid, value, counted };
       if (kind === 'expiring') sa.softAt ??= time.wall;
@@ -178,8 +179,8 @@ export class Tunnels {
       // A repair can take another SA for the one that was there (docs/consistency.md).
       this.#members.removeSa(found);
       const last = sa.entry.value;
-      group.gone.push({ sa, last, why: 'replaced', portId: undefined, time });
-      this.#members.addSa({ id, uid, value, counted }, time);
+      group.gone.push({ sa, last, why: 'replaced', portId: undefined, time, heard });
+      this.#members.addSa({ id, uid, value, counted }, time, heard);
     }
     this.#members.dirty.add(group);
   }
@@ -350,7 +351,7 @@ export class Tunnels {
     const local = record.orientation?.local ?? '';
     const sas = part?.present.sas ?? NOTHING.sas;
     for (const gone of group.gone) {
-      const { sa, last, time } = gone;
+      const { sa, last } = gone;
       if (sa.record !== record || sa.isLarval) continue;
       const direction = directionOf(last, local);
       record.retire(last, direction);
@@ -360,8 +361,7 @@ export class Tunnels {
       );
       if (!successor) record.missed.set(`${direction} ${sa.slot}`, gone);
       else {
-        const overlap = time.monotonic - successor.came.monotonic;
-        rekeys.push({ direction, from: last, to: successor.entry.value, overlap });
+        rekeys.push(rekeyOf(direction, gone, successor));
       }
     }
     for (const direction of DIRECTIONS) {
@@ -374,8 +374,7 @@ export class Tunnels {
         sa.record = record;
         // Under the same SPI it was moved, and not rekeyed.
         if (!missed || missed.last.spi === sa.entry.value.spi) continue;
-        const overlap = missed.time.monotonic - sa.came.monotonic;
-        rekeys.push({ direction, from: missed.last, to: sa.entry.value, overlap });
+        rekeys.push(rekeyOf(direction, missed, sa));
       }
     }
     for (const sa of part?.present.larval ?? []) sa.record = record;
@@ -557,8 +556,16 @@ interface Rekey {
   readonly direction: Direction;
   readonly from: XfrmState;
   readonly to: XfrmState;
-  readonly overlap: number;
+  readonly overlap: number | undefined;
 }
+
+/** For how long both were there is known only if both the coming and the going was told. */
+const rekeyOf = (direction: Direction, gone: Gone, to: Sa): Rekey => ({
+  direction,
+  from: gone.last,
+  to: to.entry.value,
+  overlap: gone.heard && to.heard ? gone.time.monotonic - to.came.monotonic : undefined,
+});
 
 /** Whether SAs are there in this state, however well they do. */
 const carries = (state: TunnelState): boolean =>

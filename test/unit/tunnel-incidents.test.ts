@@ -255,11 +255,11 @@ test('a rekey that was missed by an overrun is a rekey all the same', () => {
     world.removePair(0x1001);
   });
   world.pass(1000);
-  const told = world.told();
-  assert.deepEqual(
-    told.map((line) => line.replace(/ -?\d+ ms/, '')),
-    ['rekeyed up out 1001 > 1002', 'rekeyed up in 9001 > 9002'],
-  );
+  // For how long both were there, nobody knows.
+  assert.deepEqual(world.told(), [
+    'rekeyed up out 1001 > 1002 not heard',
+    'rekeyed up in 9001 > 9002 not heard',
+  ]);
 });
 
 test('requests for an SA that come again and again', () => {

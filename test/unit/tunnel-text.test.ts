@@ -147,6 +147,19 @@ const changes: [TunnelChange, string][] = [
   ],
   [
     {
+      kind: 'rekeyed',
+      tunnel: up,
+      direction: 'out',
+      protocol: 'ah',
+      from: 1,
+      to: 2,
+      overlap: undefined,
+      time,
+    },
+    'rekeyed   TITLE: out ah 0x00000001 > 0x00000002, found by a repair',
+  ],
+  [
+    {
       kind: 'stalled',
       tunnel: tunnel({ state: 'one-way', reason: 'none \x1b come' }),
       before: 'up',
