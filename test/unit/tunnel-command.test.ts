@@ -120,6 +120,9 @@ test('expected tunnels are read from words and from files', () => {
     ['a=1.2.3.4,id=5', /'id' is no part of it: NAME=PEER, .*\n.*\n {12}\^{4}$/],
     ['a=1.2.3.4,reqid=x', /'x' is not a number\n.*\n {18}\^$/],
     ['a=reqid=4294967296', /'4294967296' is not a number/],
+    ['a=mark=1/0xff', /'1\/0xff' is not a mark's value, which goes without its mask/],
+    ['a=reqid=7,reqid=8', /'reqid' is given already\n {2}a=reqid=7,reqid=8\n {12}\^{7}$/],
+    ['a=1.2.3.4,remote=1.2.3.5', /'remote' is given already\n.*\n {12}\^{14}$/],
     ['a=constructor=1', /'constructor' is no part of it/],
     ['a\x1b=x\x1b', /'x\\x1b' is not an IP address\n {2}a\\x1b=x\\x1b\n/],
   ];
