@@ -9,7 +9,7 @@ import type { Mark } from '../xfrm/codec.ts';
 import type { IpsecProto } from '../xfrm/names.ts';
 import type { XfrmPolicy, XfrmState } from '../xfrm/objects.ts';
 import type { DownCause } from './changes.ts';
-import type { Claim, Orientation } from './endpoints.ts';
+import { type Claim, type Orientation, servesBoth } from './endpoints.ts';
 import type { ExpectedTunnel } from './expected.ts';
 import { expiryOf, isSoftSpent, nearHardAt, sequenceUsed, share, slotOf } from './figures.ts';
 import { heardAgain, type Sighted, type Sighting, type Verdict } from './state.ts';
@@ -189,23 +189,30 @@ export class TunnelRecord {
     unreachable: string | undefined,
     since: EventTime | undefined,
   ): Sighting {
-    const { sas, larval, policies, acquiredAt } = this.present;
-    const { traffic } = this;
+    const { larval, policies, acquiredAt } = this.present;
     const { local, remote, directed } = this.orientation ?? {
       local: '',
       remote: '',
       directed: true,
     };
+    let { sas } = this.present;
+    const { traffic } = this;
+    let packets = both((direction) => traffic[direction].packets);
+    if (servesBoth([local, remote])) {
+      const [all, sum] = [[...sas.out, ...sas.in], packets.out + packets.in];
+      sas = both(() => all);
+      packets = both(() => sum);
+    }
     return {
       sas: both((direction) => sas[direction].map((sa) => sighted(sa, limits))),
-      missing: both((direction) => this.#missing(direction)),
+      missing: both((direction) => this.#missing(direction, sas[direction])),
       larval: larval.length,
       policies: policies.length,
       sends: policies.some(({ claims }) => claims.some((one) => sends(one, this.reqid))),
       acquiredAt,
       unreachable,
       expired: this.lastGone?.why === 'hard-expired',
-      packets: both((direction) => traffic[direction].packets),
+      packets,
       lastUsed: both((direction) => traffic[direction].lastUsed),
       countedAt,
       words: directed
@@ -216,8 +223,8 @@ export class TunnelRecord {
   }
 
   /** Protocols that required templates of its policies name, and of which there is no SA. */
-  #missing(direction: Direction): IpsecProto[] {
-    const there = new Set(this.present.sas[direction].map(({ entry }) => entry.value.proto));
+  #missing(direction: Direction, sas: readonly Sa[]): IpsecProto[] {
+    const there = new Set(sas.map(({ entry }) => entry.value.proto));
     const asked = this.present.claims.filter(
       (claim) => claim.direction === direction && !claim.forward && !claim.optional,
     );

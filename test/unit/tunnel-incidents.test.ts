@@ -524,6 +524,32 @@ test('a tunnel that is set up: asked for, there, used', () => {
   ]);
 });
 
+test('SAs to a group, and of an address that talks to itself, serve both directions', () => {
+  for (const daddr of ['224.0.0.5', '239.255.0.1', 'ff02::5', HERE]) {
+    const world = new World();
+    world.addPolicies({ remote: daddr });
+    world.addSa(0x1001, { daddr });
+    world.open();
+    world.watch(10, () => world.carry(0x1001, 5));
+    assert.equal(world.only.state, 'up', daddr);
+    world.addSa(0x1002, { daddr });
+    world.look();
+    assert.equal(world.only.state, 'rekeying');
+    world.removeSa(0x1001);
+    world.removeSa(0x1002);
+    world.look().pass(1000);
+    assert.equal(world.only.state, 'blocked');
+  }
+  // Those of two hosts do not.
+  for (const daddr of ['223.255.255.255', '240.0.0.1', 'fe80::ff02']) {
+    const world = new World();
+    world.addPolicies({ remote: daddr });
+    world.addSa(0x1001, { daddr });
+    world.open();
+    assert.equal(world.only.state, 'one-way', daddr);
+  }
+});
+
 test('the outbound policy goes: nothing sends packets through the SAs, whatever still lets them in', () => {
   const world = running();
   world.removePolicies(({ dir }) => dir === 'out');
