@@ -225,7 +225,7 @@ function without(seen: Sighting, clock: Alarm, limits: TunnelThresholds): Condit
   if (policies > 0) {
     return { state: 'blocked', reason: 'there are policies, but no SA for them', settling: true };
   }
-  return { state: 'down', reason: 'there are neither SAs nor policies', settling: true };
+  return { state: 'down', reason: 'there are neither SAs nor policies of its own', settling: true };
 }
 
 const protocols = (missing: readonly IpsecProto[]): string =>

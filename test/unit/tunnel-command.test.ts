@@ -333,7 +333,7 @@ test('check: one line with performance data, then a line for each problem', () =
       '192.0.2.1 > 198.51.100.7 reqid 7 piling-up, 1 more | tunnels=3 up=1;;;0;3 idle=0;;;0;3 ' +
       'rekeying=0;;;0;3 expiring=0;;;0;3 acquiring=0;;;0;3 one-way=0;;;0;3 orphan=1;;;0;3 ' +
       'blocked=0;;;0;3 down=1;;;0;3 problems=4',
-    'CRITICAL rome down: there are neither SAs nor policies',
+    'CRITICAL rome down: there are neither SAs nor policies of its own',
     'WARNING a\\x7cb orphan: no \\x7c policy',
     'WARNING 192.0.2.1 > 198.51.100.7 reqid 7 piling-up: 5 SAs do the work of one',
     'WARNING host leak: they grow',
