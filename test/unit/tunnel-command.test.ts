@@ -15,11 +15,12 @@ import {
 import { readExpected } from '../../lib/cli/expect.ts';
 import { formatJson } from '../../lib/cli/json.ts';
 import { keysOf } from '../../lib/cli/keyboard.ts';
-import { clip, Screen } from '../../lib/cli/screen.ts';
+import { Screen } from '../../lib/cli/screen.ts';
 import { TunnelFilter, type TunnelFilterScope } from '../../lib/cli/tunnel-filter.ts';
 import { type Frame, frameLines, mostAbove, sightOf } from '../../lib/cli/tunnels-frame.ts';
 import { formatThreshold, parseDuration } from '../../lib/cli/units.ts';
 import { statesOf } from '../../lib/cli/wait.ts';
+import { clip } from '../../lib/cli/width.ts';
 import type { SubscriptionEvent, Tunnel, TunnelChange } from '../../lib/index.ts';
 import { checkLine } from '../schema.ts';
 import { capture } from './captures.ts';
@@ -441,7 +442,10 @@ test('lines are cut without their colours, which all stay', () => {
   const red = pc.createColors(true).red('abc');
   assert.equal(clip(`${red}def`, 4), `${red}d`);
   assert.equal(clip(red, 2), '\x1b[31mab\x1b[39m');
-  assert.equal(clip('äöü😀x', 4), 'äöü😀');
+  assert.equal(clip('äöü😀x', 5), 'äöü😀');
+  // A wide one is not cut in two, and what stands over another goes with it.
+  assert.equal(clip('äöü😀x', 4), 'äöü');
+  assert.equal(clip('e\u0301e\u0301', 1), 'e\u0301');
 });
 
 test('keys have names', () => {
