@@ -22,7 +22,7 @@ const PARTS = {
   local: ['local', 'an IP address', address],
   reqid: ['reqid', 'a number', parseU32],
   if_id: ['ifId', 'a number', parseU32],
-  mark: ['mark', 'a number', parseU32],
+  mark: ['mark', "a mark's value, which goes without its mask", parseU32],
 } as const satisfies Record<
   string,
   readonly [keyof ExpectedTunnel, string, (text: string) => string | number | undefined]
@@ -64,6 +64,9 @@ function parseExpected(word: string): ExpectedTunnel {
       throw wrong(`'${printable(key)}' is no part of it: ${usage}`, at, text.length);
     }
     const [field, expected, parse] = part;
+    if (Object.hasOwn(found, field)) {
+      throw wrong(`'${key}' is given already`, at, text.length);
+    }
     const parsed = parse(value);
     if (parsed === undefined) {
       const from = at + text.length - value.length;

@@ -5,6 +5,7 @@
  * @module
  */
 import type { WriteStream } from 'node:tty';
+import { clip, width } from './width.ts';
 
 const ENTER = '\x1b[?1049h\x1b[?25l\x1b[?7l';
 const LEAVE = '\x1b[?7h\x1b[?25h\x1b[?1049l';
@@ -64,17 +65,4 @@ export class Screen {
     this.#size = size;
     if (text !== '') this.#out.write(`${BEGIN}${text}${END}`);
   }
-}
-
-/** A colour, or one character. */
-// biome-ignore lint/suspicious/noControlCharactersInRegex: the colours begin with it
-const PIECE = /\x1b\[[0-9;]*m|[\s\S]/gu;
-
-const width = (line: string): number =>
-  [...line.matchAll(PIECE)].filter(([piece]) => piece[0] !== '\x1b').length;
-
-/** The first `columns` characters of a line, and all of its colours. */
-export function clip(line: string, columns: number): string {
-  let left = columns;
-  return line.replace(PIECE, (piece) => (piece[0] === '\x1b' || left-- > 0 ? piece : ''));
 }

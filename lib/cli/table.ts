@@ -3,7 +3,7 @@
  * than a page; columns only ever grow.
  * @module
  */
-import { stripVTControlCharacters } from 'node:util';
+import { width } from './width.ts';
 
 const PAGE = 500;
 
@@ -31,14 +31,12 @@ export class Table {
     this.#rows = [];
     for (const cells of rows) {
       for (const [i, cell] of cells.entries()) {
-        this.#widths[i] = Math.max(this.#widths[i] ?? 0, length(cell));
+        this.#widths[i] = Math.max(this.#widths[i] ?? 0, width(cell));
       }
     }
     for (const cells of rows) {
-      const line = cells.map((cell, i) => cell + ' '.repeat((this.#widths[i] ?? 0) - length(cell)));
+      const line = cells.map((cell, i) => cell + ' '.repeat((this.#widths[i] ?? 0) - width(cell)));
       this.#write(line.join('  ').trimEnd());
     }
   }
 }
-
-const length = (cell: string) => stripVTControlCharacters(cell).length;

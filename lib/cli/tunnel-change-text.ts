@@ -68,10 +68,8 @@ function describeChange(change: TunnelChange, colors: Colors): string {
     }
     case 'rekeyed': {
       const { tunnel, direction, protocol, from, to, overlap } = change;
-      const span = `${Math.abs(Math.round(overlap))} ms`;
-      const both = overlap < 0 ? `neither for ${span}` : `both for ${span}`;
       const spis = `${formatSpi(from)} > ${colors.bold(formatSpi(to))}`;
-      return `${of(tunnel)}: ${direction} ${protocol} ${spis}, ${both}`;
+      return `${of(tunnel)}: ${direction} ${protocol} ${spis}, ${describeOverlap(overlap)}`;
     }
     case 'warning': {
       const { raised, warning, tunnel } = change;
@@ -92,6 +90,12 @@ function describeChange(change: TunnelChange, colors: Colors): string {
       return `${printable(where)} (offset ${change.offset})`;
     }
   }
+}
+
+function describeOverlap(overlap: number | undefined): string {
+  if (overlap === undefined) return 'found by a repair';
+  const span = `${Math.abs(Math.round(overlap))} ms`;
+  return overlap < 0 ? `neither for ${span}` : `both for ${span}`;
 }
 
 /** Why a tunnel went down. */

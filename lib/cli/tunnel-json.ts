@@ -145,7 +145,7 @@ export type JsonChange =
       readonly proto: string | number;
       readonly from: number;
       readonly to: number;
-      readonly overlap: number;
+      readonly overlap: Optional<number>;
     })
   | (Told & {
       readonly change: 'warning';

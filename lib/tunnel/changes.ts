@@ -60,8 +60,8 @@ export interface TunnelRekeyed extends About {
   /** SPIs. */
   readonly from: number;
   readonly to: number;
-  /** Milliseconds that both were there; below 0, that neither was. */
-  readonly overlap: number;
+  /** Milliseconds that both were there; below 0, that neither was. undefined: a repair found it. */
+  readonly overlap: number | undefined;
 }
 /** Packets go out, and none come in. */
 export interface TunnelStalled extends About {

@@ -80,6 +80,15 @@ export const makesTunnel = ({ from, to, reqid, optional, direction }: Claim): bo
 export const fits = ({ from, to }: Claim, a: string, b: string): boolean =>
   (isWild(from) || from === a) && (isWild(to) || to === b);
 
+/** Of IPv4 and of IPv6, as the kernel's addresses are written here. */
+const isGroup = (address: string): boolean => /^(22[4-9]|23\d)\.|^ff..:/.test(address);
+
+/**
+ * Whether an SA between two ends serves both directions: of an address that talks to itself; and to a group, from
+ * which nobody answers. RFC 4552 has one SA for all that routers send to a link and hear there.
+ */
+export const servesBoth = ([a, b]: Pair): boolean => a === b || isGroup(a) || isGroup(b);
+
 /** Which end is this host's. */
 export interface Orientation {
   readonly local: string;

@@ -17,8 +17,8 @@ const REMEMBERED = 4096;
 /** Fed with lists and events of links and addresses. */
 export class LocalAddresses {
   readonly #links = new Map<number, { readonly name: string; readonly up: boolean }>();
-  /** The interfaces that have an address. */
-  readonly #holders = new Map<string, Set<number>>();
+  /** The interfaces that have an address, by what tells one holding of it from another ({@link holdingOf}). */
+  readonly #holders = new Map<string, Map<string, number>>();
   readonly #lost = new Map<string, LostAddress>();
 
   /** Whether an address is this host's, or was while it was watched. */
@@ -37,16 +37,17 @@ export class LocalAddresses {
       const up = event.kind === 'NEWLINK' && isUp(event.link);
       this.#links.set(index, { name: event.link.name ?? before?.name ?? `${index}`, up });
       if (before?.up === up) return [];
-      const held = [...this.#holders].filter(([, links]) => links.has(index));
+      const held = [...this.#holders].filter(([, links]) => [...links.values()].includes(index));
       return held.filter(([address]) => this.#check(address)).map(([address]) => address);
     }
     if (event.kind !== 'NEWADDR' && event.kind !== 'DELADDR') return [];
     const address = addressOf(event.address);
     if (address === undefined) return [];
-    const links = this.#holders.get(address) ?? new Set();
+    const links = this.#holders.get(address) ?? new Map<string, number>();
     const known = links.size > 0;
-    if (event.kind === 'NEWADDR') links.add(event.address.index);
-    else links.delete(event.address.index);
+    const holding = holdingOf(event.address);
+    if (event.kind === 'NEWADDR') links.set(holding, event.address.index);
+    else links.delete(holding);
     if (links.size > 0) this.#holders.set(address, links);
     else this.#holders.delete(address);
     const changed = this.#check(address, event.address.index);
@@ -64,9 +65,8 @@ export class LocalAddresses {
     for (const one of addresses) {
       const address = addressOf(one);
       if (address === undefined) continue;
-      const holders = this.#holders.get(address);
-      if (holders) holders.add(one.index);
-      else this.#holders.set(address, new Set([one.index]));
+      const holders = this.#holders.get(address) ?? new Map<string, number>();
+      this.#holders.set(address, holders.set(holdingOf(one), one.index));
     }
     const all = [...new Set([...before, ...this.#holders.keys()])];
     return all.filter(
@@ -77,7 +77,7 @@ export class LocalAddresses {
   /** Notes whether an address can be used; whether that is new. @param last who had it last */
   #check(address: string, last?: number): boolean {
     const holders = this.#holders.get(address);
-    const links = [...(holders ?? [])].map((index) => this.#links.get(index));
+    const links = [...(holders?.values() ?? [])].map((index) => this.#links.get(index));
     const usable = holders !== undefined && links.some((link) => link === undefined || link.up);
     const before = this.#lost.has(address);
     if (usable) this.#lost.delete(address);
@@ -95,3 +95,10 @@ const isUp = ({ flags }: Link): boolean => flags.names.includes('up');
 
 /** On a point-to-point link `address` is the other end's (linux/if_addr.h). */
 const addressOf = ({ local, address }: IpAddress): string | undefined => local ?? address;
+
+/**
+ * An interface can have one IPv4 address several times, with other prefixes or other ends opposite; each comes and
+ * goes by itself (seen on 6.18). An IPv6 address it has once, and may change its other end.
+ */
+const holdingOf = ({ family, index, address, prefixLength }: IpAddress): string =>
+  family === 'inet' ? `${index} ${address}/${prefixLength}` : `${index}`;

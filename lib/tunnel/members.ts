@@ -3,7 +3,7 @@
  * policies that cover them, the SPIs that they share.
  * @module
  */
-import { hasSpi, isLarval } from '../monitor/xfrm-objects.ts';
+import { hasSpi } from '../monitor/xfrm-objects.ts';
 import type { PolicyEntry, StateEntry } from '../monitor/xfrm-views.ts';
 import type { EventTime } from '../netlink/event.ts';
 import type { IpsecProto } from '../xfrm/names.ts';
@@ -99,11 +99,11 @@ export class Members {
     for (const address of group.pair) this.#groupsByAddress.delete(address, group);
   }
 
-  addSa(entry: StateEntry, came: EventTime): void {
+  addSa(entry: StateEntry, came: EventTime, heard: boolean): void {
     const { saddr, daddr, reqid, proto, spi } = entry.value;
     if (!hasSpi(proto)) return;
     const group = this.group(pairOf(saddr, daddr), reqid);
-    const sa = saOf(entry, this.nextOrder, came, isLarval(entry.value));
+    const sa = saOf(entry, this.nextOrder, came, heard);
     const found = { sa, group };
     group.sas.set(sa.uid, sa);
     this.#sas.set(sa.uid, found);

@@ -2,12 +2,14 @@
  * What is remembered of a tunnel, and how it is shown.
  * @module
  */
+import { isLarval } from '../monitor/xfrm-objects.ts';
 import type { PolicyEntry, StateEntry } from '../monitor/xfrm-views.ts';
 import type { EventTime } from '../netlink/event.ts';
 import type { Mark } from '../xfrm/codec.ts';
 import type { IpsecProto } from '../xfrm/names.ts';
 import type { XfrmPolicy, XfrmState } from '../xfrm/objects.ts';
-import type { Claim, Orientation } from './endpoints.ts';
+import type { DownCause } from './changes.ts';
+import { type Claim, type Orientation, servesBoth } from './endpoints.ts';
 import type { ExpectedTunnel } from './expected.ts';
 import { expiryOf, isSoftSpent, nearHardAt, sequenceUsed, share, slotOf } from './figures.ts';
 import { heardAgain, type Sighted, type Sighting, type Verdict } from './state.ts';
@@ -24,6 +26,8 @@ export interface Sa {
   /** In which order they came, where the seconds of their add times are the same. */
   readonly order: number;
   readonly came: EventTime;
+  /** Whether it was there at first, or its coming was told; else a repair found it. */
+  readonly heard: boolean;
   readonly slot: string;
   readonly isLarval: boolean;
   /** When a soft limit was told of, or seen to be reached, on the wall clock. */
@@ -46,6 +50,8 @@ export interface Gone {
   readonly why: string;
   readonly portId: number | undefined;
   readonly time: EventTime;
+  /** Whether its going was told; else a repair found it. */
+  readonly heard: boolean;
 }
 
 /** What there is of a tunnel: the members of one part of a group. */
@@ -90,6 +96,8 @@ export class TunnelRecord {
   reqid: number | undefined;
   members: ReadonlySet<string> = new Set();
   hadSas = false;
+  /** Why it was last told to be down. */
+  cause: DownCause | undefined;
   /** The last SA that went, unless others came since. */
   lastGone: Gone | undefined;
   /** SAs that went without a successor so far, by direction and slot. */
@@ -181,22 +189,30 @@ export class TunnelRecord {
     unreachable: string | undefined,
     since: EventTime | undefined,
   ): Sighting {
-    const { sas, larval, policies, acquiredAt } = this.present;
-    const { traffic } = this;
+    const { larval, policies, acquiredAt } = this.present;
     const { local, remote, directed } = this.orientation ?? {
       local: '',
       remote: '',
       directed: true,
     };
+    let { sas } = this.present;
+    const { traffic } = this;
+    let packets = both((direction) => traffic[direction].packets);
+    if (servesBoth([local, remote])) {
+      const [all, sum] = [[...sas.out, ...sas.in], packets.out + packets.in];
+      sas = both(() => all);
+      packets = both(() => sum);
+    }
     return {
       sas: both((direction) => sas[direction].map((sa) => sighted(sa, limits))),
-      missing: both((direction) => this.#missing(direction)),
+      missing: both((direction) => this.#missing(direction, sas[direction])),
       larval: larval.length,
       policies: policies.length,
+      sends: policies.some(({ claims }) => claims.some((one) => sends(one, this.reqid))),
       acquiredAt,
       unreachable,
       expired: this.lastGone?.why === 'hard-expired',
-      packets: both((direction) => traffic[direction].packets),
+      packets,
       lastUsed: both((direction) => traffic[direction].lastUsed),
       countedAt,
       words: directed
@@ -207,8 +223,8 @@ export class TunnelRecord {
   }
 
   /** Protocols that required templates of its policies name, and of which there is no SA. */
-  #missing(direction: Direction): IpsecProto[] {
-    const there = new Set(this.present.sas[direction].map(({ entry }) => entry.value.proto));
+  #missing(direction: Direction, sas: readonly Sa[]): IpsecProto[] {
+    const there = new Set(sas.map(({ entry }) => entry.value.proto));
     const asked = this.present.claims.filter(
       (claim) => claim.direction === direction && !claim.forward && !claim.optional,
     );
@@ -297,6 +313,10 @@ export const both = <T>(of: (direction: Direction) => T): PerDirection<T> => ({
   in: of('in'),
 });
 
+/** An outbound template takes only SAs of its own reqid, 0 included (net/xfrm/xfrm_state.c, xfrm_state_find). */
+const sends = ({ direction, reqid }: Claim, own: number | undefined): boolean =>
+  direction !== 'in' && reqid === own;
+
 const entriesOf = ({ sas, larval, policies }: Present) => ({
   sas: both((direction) => sas[direction].map(({ entry }) => entry)),
   larval: larval.map(({ entry }) => entry),
@@ -354,8 +374,9 @@ function spent({ entry, slot, came }: Sa, direction: Direction, destinations: nu
 }
 
 /** An SA as the join keeps it. */
-export function saOf(entry: StateEntry, order: number, came: EventTime, isLarval: boolean): Sa {
-  const softAt = isSoftSpent(entry.value) ? came.wall : undefined;
+export function saOf(entry: StateEntry, order: number, came: EventTime, heard: boolean): Sa {
   const { uid, value } = entry;
-  return { uid, entry, order, came, slot: slotOf(value), isLarval, softAt, record: undefined };
+  const softAt = isSoftSpent(value) ? came.wall : undefined;
+  const is = { slot: slotOf(value), isLarval: isLarval(value) };
+  return { uid, entry, order, came, heard, ...is, softAt, record: undefined };
 }

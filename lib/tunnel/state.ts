@@ -37,8 +37,10 @@ export interface Sighting {
   /** Protocols that the policies of a direction ask for, and of which there is no SA. */
   readonly missing: PerDirection<readonly IpsecProto[]>;
   readonly larval: number;
-  /** Policies through which it gets packets. */
+  /** Policies through which it gets packets, or takes them. */
   readonly policies: number;
+  /** Whether one of them sends packets through its SAs. */
+  readonly sends: boolean;
   /** When an SA was last asked for, monotonic. */
   readonly acquiredAt: number | undefined;
   /** Why its local address cannot be used, in words. */
@@ -99,7 +101,7 @@ const hex = (spi: number): string => `0x${spi.toString(16).padStart(8, '0')}`;
  *
  * The first condition that holds, in the order of the states, is the state. A state in which something is
  * missing is told only when it is missing for `limits.settle`, and then since it is: it may be on its way,
- * as the policies are that come after the SAs. Only that SAs are asked for is told at once, if it was worse.
+ * as the policies are that come after the SAs, or an address that is taken off and set again. Only that SAs are asked for is told at once, if it was worse.
  */
 export function judge(
   seen: Sighting,
@@ -154,9 +156,9 @@ function condition(
   const { sas, missing, words, unreachable } = seen;
   const has = { out: sas.out.length > 0, in: sas.in.length > 0 };
   const works = (direction: Direction) => has[direction] && missing[direction].length === 0;
-  if (unreachable !== undefined) return { state: 'down', reason: unreachable };
+  if (unreachable !== undefined) return { state: 'down', reason: unreachable, settling: true };
   if (!has.out && !has.in) return without(seen, clock, limits);
-  if (seen.policies === 0) {
+  if (!seen.sends) {
     const reason = 'there are SAs, but no policy sends packets through them';
     return { state: 'orphan', reason, settling: true };
   }
@@ -223,7 +225,7 @@ function without(seen: Sighting, clock: Alarm, limits: TunnelThresholds): Condit
   if (policies > 0) {
     return { state: 'blocked', reason: 'there are policies, but no SA for them', settling: true };
   }
-  return { state: 'down', reason: 'there are neither SAs nor policies', settling: true };
+  return { state: 'down', reason: 'there are neither SAs nor policies of its own', settling: true };
 }
 
 const protocols = (missing: readonly IpsecProto[]): string =>

@@ -19,7 +19,7 @@ import { directionOf, type Group, type Joined, join, match } from './group.ts';
 import { labelText } from './identity.ts';
 import type { LostAddress } from './local-addresses.ts';
 import { Members } from './members.ts';
-import { DIRECTIONS, NOTHING, type Sa, TunnelRecord } from './record.ts';
+import { DIRECTIONS, type Gone, NOTHING, type Sa, TunnelRecord } from './record.ts';
 import { judge, type Verdict } from './state.ts';
 import type { TunnelThresholds } from './thresholds.ts';
 import {
@@ -138,7 +138,7 @@ export class Tunnels {
     // A list has the newest first (net/xfrm/xfrm_state.c: state_all).
     for (const entry of [...states].reverse()) {
       const seconds = Number(entry.value.current.addTime);
-      this.#members.addSa(entry, momentOf(seconds * 1000, now));
+      this.#members.addSa(entry, momentOf(seconds * 1000, now), true);
     }
     for (const entry of policies) this.#members.addPolicy(entry, Number.NEGATIVE_INFINITY);
     this.flush(now);
@@ -162,8 +162,9 @@ export class Tunnels {
       return;
     }
     const { id, value, counted } = change;
+    const heard = change.cause === 'kernel';
     if (kind === 'added') {
-      this.#members.addSa({ id, uid, value, counted }, time);
+      this.#members.addSa({ id, uid, value, counted }, time, heard);
       return;
     }
     const found = this.#members.sa(uid);
@@ -172,7 +173,7 @@ export class Tunnels {
     if (kind === 'removed') {
       const { why, portId } = change;
       this.#members.removeSa(found);
-      group.gone.push({ sa, last: value, why, portId, time });
+      group.gone.push({ sa, last: value, why, portId, time, heard });
     } else if (group.isFor(value)) {
       sa.entry = { id, uid, value, counted };
       if (kind === 'expiring') sa.softAt ??= time.wall;
@@ -180,8 +181,8 @@ export class Tunnels {
       // A repair can take another SA for the one that was there (docs/consistency.md).
       this.#members.removeSa(found);
       const last = sa.entry.value;
-      group.gone.push({ sa, last, why: 'replaced', portId: undefined, time });
-      this.#members.addSa({ id, uid, value, counted }, time);
+      group.gone.push({ sa, last, why: 'replaced', portId: undefined, time, heard });
+      this.#members.addSa({ id, uid, value, counted }, time, heard);
     }
     this.#members.dirty.add(group);
   }
@@ -352,7 +353,7 @@ export class Tunnels {
     const local = record.orientation?.local ?? '';
     const sas = part?.present.sas ?? NOTHING.sas;
     for (const gone of group.gone) {
-      const { sa, last, time } = gone;
+      const { sa, last } = gone;
       if (sa.record !== record || sa.isLarval) continue;
       const direction = directionOf(last, local);
       record.retire(last, direction);
@@ -362,8 +363,7 @@ export class Tunnels {
       );
       if (!successor) record.missed.set(`${direction} ${sa.slot}`, gone);
       else {
-        const overlap = time.monotonic - successor.came.monotonic;
-        rekeys.push({ direction, from: last, to: successor.entry.value, overlap });
+        rekeys.push(rekeyOf(direction, gone, successor));
       }
     }
     for (const direction of DIRECTIONS) {
@@ -376,8 +376,7 @@ export class Tunnels {
         sa.record = record;
         // Under the same SPI it was moved, and not rekeyed.
         if (!missed || missed.last.spi === sa.entry.value.spi) continue;
-        const overlap = missed.time.monotonic - sa.came.monotonic;
-        rekeys.push({ direction, from: missed.last, to: sa.entry.value, overlap });
+        rekeys.push(rekeyOf(direction, missed, sa));
       }
     }
     for (const sa of part?.present.larval ?? []) sa.record = record;
@@ -431,7 +430,7 @@ export class Tunnels {
       const spis = { from: from.spi, to: to.spi, protocol: to.proto };
       this.#tell({ kind: 'rekeyed', tunnel, direction, ...spis, overlap, time: now });
     }
-    const cause = this.#tellState(before, verdict, record, lost, now);
+    this.#tellState(before, verdict, record, lost, now);
     for (const change of differences(warnedBefore, record.warned.warnings)) {
       this.#tell({ kind: 'warning', ...change, tunnel, time: now });
     }
@@ -441,7 +440,7 @@ export class Tunnels {
       return;
     }
     const until = verdict.since.monotonic + limits.remember;
-    if (!record.hadSas || cause?.kind === 'migrated' || until <= now.monotonic) {
+    if (!record.hadSas || record.cause?.kind === 'migrated' || until <= now.monotonic) {
       this.#remove(record, now);
       return;
     }
@@ -466,27 +465,25 @@ export class Tunnels {
     }
   }
 
-  /** Tells of another state. @returns why it went down, if it did */
+  /** Tells of another state. */
   #tellState(
     before: Verdict | undefined,
     { state, stalled }: Verdict,
     record: TunnelRecord,
     lost: LostAddress | undefined,
     time: EventTime,
-  ): DownCause | undefined {
+  ): void {
     const tunnel = record.tunnel as Tunnel;
     const [was, is] = [before?.state, state as TunnelState];
-    if (was === is && before?.stalled === stalled) return undefined;
+    if (was === is && before?.stalled === stalled) return;
     if (isUp(is) && (was === undefined || !isUp(was))) {
       this.#tell({ kind: 'up', tunnel, before: was, time });
-    } else if (was === undefined) return undefined;
+    } else if (was === undefined) return;
     else if (carries(was) && !carries(is)) {
-      const cause = lost ? addressCause(lost) : this.#causeOf(record);
-      this.#tell({ kind: 'down', tunnel, before: was, cause, time });
-      return cause;
+      record.cause = lost ? addressCause(lost) : this.#causeOf(record);
+      this.#tell({ kind: 'down', tunnel, before: was, cause: record.cause, time });
     } else if (stalled) this.#tell({ kind: 'stalled', tunnel, before: was, time });
     else this.#tell({ kind: 'state', tunnel, before: was, time });
-    return undefined;
   }
 
   #causeOf({ lastGone }: TunnelRecord): DownCause {
@@ -561,8 +558,16 @@ interface Rekey {
   readonly direction: Direction;
   readonly from: XfrmState;
   readonly to: XfrmState;
-  readonly overlap: number;
+  readonly overlap: number | undefined;
 }
+
+/** For how long both were there is known only if both the coming and the going was told. */
+const rekeyOf = (direction: Direction, gone: Gone, to: Sa): Rekey => ({
+  direction,
+  from: gone.last,
+  to: to.entry.value,
+  overlap: gone.heard && to.heard ? gone.time.monotonic - to.came.monotonic : undefined,
+});
 
 /** Whether SAs are there in this state, however well they do. */
 const carries = (state: TunnelState): boolean =>

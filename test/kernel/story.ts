@@ -65,7 +65,7 @@ export class Story {
         return undefined;
       case 'rekeyed': {
         const { direction, from, to, overlap } = change;
-        const gap = overlap < 0 ? ', after a gap' : '';
+        const gap = overlap !== undefined && overlap < 0 ? ', after a gap' : '';
         return `rekeyed ${direction}: ${this.#name(from)} to ${this.#name(to)}${gap}`;
       }
       case 'added':

@@ -9,6 +9,7 @@ import { formatJson } from '../../lib/cli/json.ts';
 import { Table } from '../../lib/cli/table.ts';
 import { formatEvent } from '../../lib/cli/text.ts';
 import { formatBytes, formatDuration } from '../../lib/cli/units.ts';
+import { width } from '../../lib/cli/width.ts';
 import { XFRM_INF } from '../../lib/constants.ts';
 import { KernelError, type SubscriptionEvent } from '../../lib/index.ts';
 import { capture } from './captures.ts';
@@ -56,6 +57,27 @@ test('a table is aligned, page by page, and colours take no room', () => {
   table.flush();
   assert.equal(lines.length, 1003);
   assert.equal(lines[1002], 'b            c');
+});
+
+test('a table is aligned where characters are wide, or take no room', () => {
+  for (const [text, columns] of [
+    ['', 0],
+    ['東京', 4],
+    ['ソウル 서울', 11],
+    ['ｱ', 1],
+    ['😀é', 3],
+    ['e\u0301\u200d', 1],
+    ['Ω…', 2],
+    [pc.createColors(true).red('東'), 2],
+  ] as const) {
+    assert.equal(width(text), columns, JSON.stringify(text));
+  }
+  const lines: string[] = [];
+  const table = new Table(['A', 'B'], (line) => lines.push(line));
+  table.row(['東京', '1']);
+  table.row(['e\u0301', '2']);
+  table.flush();
+  assert.deepEqual(lines, ['A     B', '東京  1', 'e\u0301     2']);
 });
 
 test('a row tells times as durations', () => {

@@ -15,11 +15,12 @@ import {
 import { readExpected } from '../../lib/cli/expect.ts';
 import { formatJson } from '../../lib/cli/json.ts';
 import { keysOf } from '../../lib/cli/keyboard.ts';
-import { clip, Screen } from '../../lib/cli/screen.ts';
+import { Screen } from '../../lib/cli/screen.ts';
 import { TunnelFilter, type TunnelFilterScope } from '../../lib/cli/tunnel-filter.ts';
 import { type Frame, frameLines, mostAbove, sightOf } from '../../lib/cli/tunnels-frame.ts';
 import { formatThreshold, parseDuration } from '../../lib/cli/units.ts';
 import { statesOf } from '../../lib/cli/wait.ts';
+import { clip } from '../../lib/cli/width.ts';
 import type { SubscriptionEvent, Tunnel, TunnelChange } from '../../lib/index.ts';
 import { checkLine } from '../schema.ts';
 import { capture } from './captures.ts';
@@ -120,6 +121,9 @@ test('expected tunnels are read from words and from files', () => {
     ['a=1.2.3.4,id=5', /'id' is no part of it: NAME=PEER, .*\n.*\n {12}\^{4}$/],
     ['a=1.2.3.4,reqid=x', /'x' is not a number\n.*\n {18}\^$/],
     ['a=reqid=4294967296', /'4294967296' is not a number/],
+    ['a=mark=1/0xff', /'1\/0xff' is not a mark's value, which goes without its mask/],
+    ['a=reqid=7,reqid=8', /'reqid' is given already\n {2}a=reqid=7,reqid=8\n {12}\^{7}$/],
+    ['a=1.2.3.4,remote=1.2.3.5', /'remote' is given already\n.*\n {12}\^{14}$/],
     ['a=constructor=1', /'constructor' is no part of it/],
     ['a\x1b=x\x1b', /'x\\x1b' is not an IP address\n {2}a\\x1b=x\\x1b\n/],
   ];
@@ -330,7 +334,7 @@ test('check: one line with performance data, then a line for each problem', () =
       '192.0.2.1 > 198.51.100.7 reqid 7 piling-up, 1 more | tunnels=3 up=1;;;0;3 idle=0;;;0;3 ' +
       'rekeying=0;;;0;3 expiring=0;;;0;3 acquiring=0;;;0;3 one-way=0;;;0;3 orphan=1;;;0;3 ' +
       'blocked=0;;;0;3 down=1;;;0;3 problems=4',
-    'CRITICAL rome down: there are neither SAs nor policies',
+    'CRITICAL rome down: there are neither SAs nor policies of its own',
     'WARNING a\\x7cb orphan: no \\x7c policy',
     'WARNING 192.0.2.1 > 198.51.100.7 reqid 7 piling-up: 5 SAs do the work of one',
     'WARNING host leak: they grow',
@@ -438,7 +442,10 @@ test('lines are cut without their colours, which all stay', () => {
   const red = pc.createColors(true).red('abc');
   assert.equal(clip(`${red}def`, 4), `${red}d`);
   assert.equal(clip(red, 2), '\x1b[31mab\x1b[39m');
-  assert.equal(clip('äöü😀x', 4), 'äöü😀');
+  assert.equal(clip('äöü😀x', 5), 'äöü😀');
+  // A wide one is not cut in two, and what stands over another goes with it.
+  assert.equal(clip('äöü😀x', 4), 'äöü');
+  assert.equal(clip('e\u0301e\u0301', 1), 'e\u0301');
 });
 
 test('keys have names', () => {

@@ -111,7 +111,7 @@ export const missing = (more: Partial<Tunnel> = {}): Tunnel =>
     mode: undefined,
     protocol: undefined,
     state: 'down',
-    reason: 'there are neither SAs nor policies',
+    reason: 'there are neither SAs nor policies of its own',
     since: ago(90_000),
     upSince: undefined,
     selectors: [],

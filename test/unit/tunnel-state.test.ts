@@ -23,6 +23,7 @@ const WORKS: Sighting = {
   missing: { out: [], in: [] },
   larval: 0,
   policies: 3,
+  sends: true,
   acquiredAt: undefined,
   unreachable: undefined,
   expired: false,
@@ -33,6 +34,7 @@ const WORKS: Sighting = {
   since: undefined,
 };
 const EMPTY = { ...WORKS, sas: { out: [], in: [] } };
+const ALONE = { policies: 0, sends: false };
 
 /** The state when it has been so for long enough. */
 function settled(seen: Sighting, time = 1000, before?: Verdict): Verdict {
@@ -42,13 +44,15 @@ function settled(seen: Sighting, time = 1000, before?: Verdict): Verdict {
 
 for (const [what, seen, state, reason] of [
   ['SAs both ways and policies', WORKS, 'up', /both/],
-  ['nothing', { ...EMPTY, policies: 0 }, 'down', /neither/],
+  ['nothing', { ...EMPTY, ...ALONE }, 'down', /neither/],
   ['policies alone', EMPTY, 'blocked', /no SA/],
   ['policies, after a hard limit', { ...EMPTY, expired: true }, 'down', /hard limit/],
   ['a larval SA', { ...EMPTY, larval: 1 }, 'acquiring', /asked for/],
   ['an ACQUIRE', { ...EMPTY, acquiredAt: 900 }, 'acquiring', /asked for/],
-  ['SAs alone', { ...WORKS, policies: 0 }, 'orphan', /no policy/],
-  ['one SA alone', { ...WORKS, policies: 0, sas: { out: [sa(1)], in: [] } }, 'orphan', /no policy/],
+  ['SAs alone', { ...WORKS, ...ALONE }, 'orphan', /no policy/],
+  ['one SA alone', { ...WORKS, ...ALONE, sas: { out: [sa(1)], in: [] } }, 'orphan', /no policy/],
+  ['no outbound policy', { ...WORKS, sends: false }, 'orphan', /no policy sends/],
+  ['inbound policies alone', { ...EMPTY, sends: false }, 'blocked', /no SA/],
   ['no inbound SA', { ...WORKS, sas: { out: [sa(1)], in: [] } }, 'one-way', /no inbound SA/],
   ['no outbound SA', { ...WORKS, sas: { out: [], in: [sa(1)] } }, 'one-way', /no outbound SA/],
   ['no SA of AH', { ...WORKS, missing: { out: ['ah'], in: [] } }, 'one-way', /outbound SA of ah/],
@@ -110,12 +114,12 @@ test('what is missing is told when it is missing for long enough, and then since
 });
 
 test('what comes piece by piece has no states on the way, but that it is asked for', () => {
-  const down = settled({ ...EMPTY, policies: 0 }, 0);
+  const down = settled({ ...EMPTY, ...ALONE }, 0);
   assert.equal(down.state, 'down');
-  const orphan = judge({ ...WORKS, policies: 0 }, down, at(500), L);
+  const orphan = judge({ ...WORKS, ...ALONE }, down, at(500), L);
   assert.deepEqual([orphan.state, orphan.since], ['down', down.since]);
   assert.equal(judge(WORKS, orphan, at(501), L).state, 'up');
-  assert.equal(judge({ ...WORKS, policies: 0 }, orphan, at(500 + L.settle), L).state, 'orphan');
+  assert.equal(judge({ ...WORKS, ...ALONE }, orphan, at(500 + L.settle), L).state, 'orphan');
   const blocked = settled(EMPTY, 0);
   const half = judge({ ...WORKS, sas: { out: [], in: [sa(2)] } }, blocked, at(500), L);
   assert.equal(half.state, 'blocked');
@@ -149,6 +153,7 @@ const anySighting: fc.Arbitrary<Sighting> = fc.record({
   missing: each(fc.subarray(['esp', 'ah'] as const, { maxLength: 1 })),
   larval: fc.integer({ min: 0, max: 1 }),
   policies: fc.integer({ min: 0, max: 2 }),
+  sends: fc.boolean(),
   acquiredAt: optional(moment),
   unreachable: fc.option(fc.constant('gone'), { nil: undefined, freq: 9 }),
   expired: fc.boolean(),

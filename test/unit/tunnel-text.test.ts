@@ -27,7 +27,7 @@ test('a tunnel in a pipe is one line, with times that do not move', () => {
   assert.equal(
     describeTunnel(missing({ warnings: [piling] }), plain),
     'down rome any > 198.51.100.8 since 2026-01-02T11:58:30Z sas 0 in 0 out in 0B/0p out 0B/0p ' +
-      'reason "there are neither SAs nor policies" warning "piling-up out: 5 SAs do the work of one"',
+      'reason "there are neither SAs nor policies of its own" warning "piling-up out: 5 SAs do the work of one"',
   );
 });
 
@@ -54,7 +54,7 @@ test('people are told durations', () => {
   );
   assert.equal(
     sayTunnel(missing(), plain, NOW),
-    'rome any > 198.51.100.8 down 1m 30s, there are neither SAs nor policies',
+    'rome any > 198.51.100.8 down 1m 30s, there are neither SAs nor policies of its own',
   );
 });
 
@@ -63,7 +63,7 @@ test('a table has no column without content, and rates where there are some', ()
     tunnelTable(tunnels, plain, NOW, rates);
   assert.deepEqual(table([missing()]), [
     'STATE  FOR     TUNNEL                   WHY',
-    'down   1m 30s  rome any > 198.51.100.8  there are neither SAs nor policies',
+    'down   1m 30s  rome any > 198.51.100.8  there are neither SAs nor policies of its own',
   ]);
   assert.deepEqual(
     table([tunnel({ warnings: [piling] })], () => ({ in: 2048, out: 0 }) as never),
@@ -144,6 +144,19 @@ const changes: [TunnelChange, string][] = [
       time,
     },
     'rekeyed   TITLE: out esp 0x00000001 > 0x00000002, neither for 5 ms',
+  ],
+  [
+    {
+      kind: 'rekeyed',
+      tunnel: up,
+      direction: 'out',
+      protocol: 'ah',
+      from: 1,
+      to: 2,
+      overlap: undefined,
+      time,
+    },
+    'rekeyed   TITLE: out ah 0x00000001 > 0x00000002, found by a repair',
   ],
   [
     {

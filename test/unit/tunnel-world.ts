@@ -416,7 +416,11 @@ export function normalised(event: TunnelEvent): string {
   }
   if (event.kind === 'rekeyed') {
     const { direction, from, to, overlap } = event;
-    words.push(direction, `${from.toString(16)} > ${to.toString(16)}`, `${overlap} ms`);
+    words.push(
+      direction,
+      `${from.toString(16)} > ${to.toString(16)}`,
+      overlap === undefined ? 'not heard' : `${overlap} ms`,
+    );
   }
   return words.filter((word) => word !== undefined && word !== '').join(' ');
 }

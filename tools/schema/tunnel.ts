@@ -190,7 +190,12 @@ export const tunnelChanges: { [C in Change]: Members<ChangeOf<C>> } = {
       proto: need(proto),
       from: described('Its SPI.', need(spi)),
       to: described("The successor's SPI.", need(spi)),
-      overlap: described('Ms that both were there; below 0, that neither was.', number),
+    },
+    sometimes: {
+      overlap: described(
+        'Ms that both were there; below 0, that neither was. Absent where a repair found it.',
+        number,
+      ),
     },
   },
   warning: {
