@@ -17,6 +17,9 @@ import type { TunnelThresholds } from './thresholds.ts';
 import type { Direction, PerDirection, Traffic, Tunnel, TunnelState } from './tunnel.ts';
 import type { Spent, Warned, Worries } from './warnings.ts';
 
+/** Moments kept for warnings; more say no more. */
+const MOMENTS = 1024;
+
 export const DIRECTIONS: readonly Direction[] = ['out', 'in'];
 
 /** An SA, and what the join knows of it. */
@@ -106,6 +109,7 @@ export class TunnelRecord {
   unreplaced = 0;
   acquires = 0;
   natMappings = 0;
+  /** When, monotonic. */
   readonly acquiredAt: number[] = [];
   readonly mappedAt: number[] = [];
   /** Of SAs that are gone. */
@@ -127,6 +131,18 @@ export class TunnelRecord {
 
   get isEmpty(): boolean {
     return this.members.size === 0;
+  }
+
+  /** An SA was asked for. */
+  asked(at: number): void {
+    this.acquires++;
+    keep(this.acquiredAt, at);
+  }
+
+  /** The other end has another address or port. */
+  mapped(at: number): void {
+    this.natMappings++;
+    keep(this.mappedAt, at);
   }
 
   /** An SA is gone: what it counted stays. */
@@ -306,6 +322,11 @@ export class TunnelRecord {
     const own = policies.filter(({ claims }) => claims.some((one) => one.direction === direction));
     return [...sas[direction], ...own].map(({ entry }) => entry.value);
   }
+}
+
+function keep(moments: number[], moment: number): void {
+  moments.push(moment);
+  if (moments.length > MOMENTS) moments.shift();
 }
 
 export const both = <T>(of: (direction: Direction) => T): PerDirection<T> => ({

@@ -101,7 +101,8 @@ const hex = (spi: number): string => `0x${spi.toString(16).padStart(8, '0')}`;
  *
  * The first condition that holds, in the order of the states, is the state. A state in which something is
  * missing is told only when it is missing for `limits.settle`, and then since it is: it may be on its way,
- * as the policies are that come after the SAs, or an address that is taken off and set again. Only that SAs are asked for is told at once, if it was worse.
+ * as the policies are that come after the SAs, or an address that is taken off and set again. Only that SAs
+ * are asked for is told at once, if it was worse.
  */
 export function judge(
   seen: Sighting,

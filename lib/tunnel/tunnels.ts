@@ -9,27 +9,22 @@ import type { PolicyEntry, StateEntry } from '../monitor/xfrm-views.ts';
 import type { EventTime } from '../netlink/event.ts';
 import { canonicalAddress } from '../wire/address.ts';
 import type { AcquireEvent, Mapping } from '../xfrm/events.ts';
-import type { XfrmState } from '../xfrm/objects.ts';
+import { addressCause, causeOf, unreachable } from './causes.ts';
 import type { Claimant, DownCause, TunnelEvent } from './changes.ts';
 import { Deadlines } from './deadlines.ts';
 import { type Orientation, pairOf } from './endpoints.ts';
 import { type ExpectedTunnel, isExpected } from './expected.ts';
 import { isSoftSpent } from './figures.ts';
-import { directionOf, type Group, type Joined, join, match } from './group.ts';
+import { type Group, type Joined, join, match } from './group.ts';
 import { labelText } from './identity.ts';
 import type { LostAddress } from './local-addresses.ts';
 import { Members } from './members.ts';
 import { DIRECTIONS, type Gone, NOTHING, type Sa, TunnelRecord } from './record.ts';
+import { follow, type Rekey } from './rekeys.ts';
 import { judge, type Verdict } from './state.ts';
 import type { TunnelThresholds } from './thresholds.ts';
-import {
-  type Direction,
-  isUp,
-  type Tunnel,
-  type TunnelState,
-  type TunnelWarning,
-} from './tunnel.ts';
-import { leaks, type Surplus, warn } from './warnings.ts';
+import { isUp, type Tunnel, type TunnelState, type TunnelWarning } from './tunnel.ts';
+import { differences, leaks, type Surplus, warn } from './warnings.ts';
 
 /** Who feeds {@link Tunnels}. */
 export interface TunnelsHost {
@@ -50,8 +45,6 @@ const REMEMBERED = 10_000;
 const WALL_CLOCK_SET = 500;
 /** Groups that are judged at once after a reading. */
 const SOME = 16;
-/** Moments kept for warnings; more say no more. */
-const MOMENTS = 1024;
 
 export class Tunnels {
   readonly #host: TunnelsHost;
@@ -193,8 +186,7 @@ export class Tunnels {
       const { proto, spi, daddr } = event.mapping;
       for (const { sa, group } of this.#members.bySpi(proto, spi)) {
         if (sa.entry.value.daddr !== daddr || !sa.record) continue;
-        sa.record.natMappings++;
-        keep(sa.record.mappedAt, now.monotonic);
+        sa.record.mapped(now.monotonic);
         this.#members.dirty.add(group);
       }
       return;
@@ -337,7 +329,7 @@ export class Tunnels {
 
   /** What there is of a tunnel may have changed. @param part undefined: nothing is there */
   #update(record: TunnelRecord, group: Group, part: Joined | undefined, now: EventTime): void {
-    const rekeys = this.#follow(record, group, part);
+    const rekeys = follow(record, group, part);
     record.read(part?.present ?? NOTHING);
     record.members = part?.members ?? new Set();
     if (record.expected) {
@@ -345,54 +337,6 @@ export class Tunnels {
       else this.#vacant.add(record);
     }
     this.#judge(record, rekeys, now);
-  }
-
-  /** The SAs that came and went: what they carried, and which took the place of which. */
-  #follow(record: TunnelRecord, group: Group, part: Joined | undefined): Rekey[] {
-    const rekeys: Rekey[] = [];
-    const local = record.orientation?.local ?? '';
-    const sas = part?.present.sas ?? NOTHING.sas;
-    for (const gone of group.gone) {
-      const { sa, last } = gone;
-      if (sa.record !== record || sa.isLarval) continue;
-      const direction = directionOf(last, local);
-      record.retire(last, direction);
-      record.lastGone = gone;
-      const successor = sas[direction].find(
-        (one) => one.slot === sa.slot && one.order > sa.order && one.record !== undefined,
-      );
-      if (!successor) record.missed.set(`${direction} ${sa.slot}`, gone);
-      else {
-        rekeys.push(rekeyOf(direction, gone, successor));
-      }
-    }
-    for (const direction of DIRECTIONS) {
-      for (const sa of sas[direction]) {
-        if (sa.record === record) continue;
-        const key = `${direction} ${sa.slot}`;
-        const missed = record.missed.get(key);
-        record.missed.delete(key);
-        if (sa.record === undefined) record.lastGone = undefined;
-        sa.record = record;
-        // Under the same SPI it was moved, and not rekeyed.
-        if (!missed || missed.last.spi === sa.entry.value.spi) continue;
-        rekeys.push(rekeyOf(direction, missed, sa));
-      }
-    }
-    for (const sa of part?.present.larval ?? []) sa.record = record;
-    for (const acquired of part?.acquired ?? []) {
-      if (acquired.record === undefined) {
-        record.acquires++;
-        keep(record.acquiredAt, acquired.at);
-      }
-      acquired.record = record;
-    }
-    if (sas.out.length > 0 && sas.in.length > 0) {
-      group.acquired = group.acquired.filter((one) => one.record !== record);
-    }
-    record.hadSas ||= sas.out.length + sas.in.length > 0;
-    record.rekeys += rekeys.length;
-    return rekeys;
   }
 
   /** Its state and its warnings, and what is to be told of them. */
@@ -480,28 +424,15 @@ export class Tunnels {
       this.#tell({ kind: 'up', tunnel, before: was, time });
     } else if (was === undefined) return;
     else if (carries(was) && !carries(is)) {
-      record.cause = lost ? addressCause(lost) : this.#causeOf(record);
+      record.cause = lost ? addressCause(lost) : this.#causeOf(record.lastGone);
       this.#tell({ kind: 'down', tunnel, before: was, cause: record.cause, time });
     } else if (stalled) this.#tell({ kind: 'stalled', tunnel, before: was, time });
     else this.#tell({ kind: 'state', tunnel, before: was, time });
   }
 
-  #causeOf({ lastGone }: TunnelRecord): DownCause {
-    if (lastGone === undefined) return { kind: 'unknown' };
-    const { last, why, portId = 0, time } = lastGone;
-    if (why === 'hard-expired') return { kind: 'expired' };
-    // A key manager moves an SA by deleting and adding it under the same SPI (strongSwan, update_sa).
-    for (const { sa: other } of this.#members.bySpi(last.proto, last.spi)) {
-      const { reqid, saddr, daddr } = other.entry.value;
-      const moved = saddr !== last.saddr || daddr !== last.daddr;
-      const late = other.came.monotonic >= time.monotonic - this.#limits.settle;
-      if (!moved || reqid !== last.reqid || !late || other.isLarval) continue;
-      return { kind: 'migrated', to: other.record?.id };
-    }
-    if (why === 'migrated') return { kind: 'migrated', to: undefined };
-    if (why === 'found-missing') return { kind: 'found-missing' };
-    if (why !== 'deleted' && why !== 'flushed') return { kind: 'unknown' };
-    return { kind: why, by: this.#host.claimant(portId, time) };
+  #causeOf(lastGone: Gone | undefined): DownCause {
+    const claimant = (portId: number, time: EventTime) => this.#host.claimant(portId, time);
+    return causeOf(lastGone, this.#members, this.#limits.settle, claimant);
   }
 
   /** The address without which the tunnel cannot work, if it is gone. */
@@ -553,34 +484,9 @@ export class Tunnels {
   }
 }
 
-/** An SA that took the place of another. */
-interface Rekey {
-  readonly direction: Direction;
-  readonly from: XfrmState;
-  readonly to: XfrmState;
-  readonly overlap: number | undefined;
-}
-
-/** For how long both were there is known only if both the coming and the going was told. */
-const rekeyOf = (direction: Direction, gone: Gone, to: Sa): Rekey => ({
-  direction,
-  from: gone.last,
-  to: to.entry.value,
-  overlap: gone.heard && to.heard ? gone.time.monotonic - to.came.monotonic : undefined,
-});
-
 /** Whether SAs are there in this state, however well they do. */
 const carries = (state: TunnelState): boolean =>
   isUp(state) || state === 'one-way' || state === 'orphan';
-
-/** With the link's name as it came: escape it before printing. */
-const unreachable = ({ address, link }: LostAddress): string =>
-  link === undefined
-    ? `its local address ${address} is gone`
-    : `the link ${link} of its local address ${address} is down or gone`;
-
-const addressCause = ({ address, link }: LostAddress): DownCause =>
-  link === undefined ? { kind: 'address-gone', address } : { kind: 'link-gone', address, link };
 
 /** When what was there at first came, of tunnels with SAs in both directions. */
 function presentSince({ present }: TunnelRecord, now: EventTime): EventTime | undefined {
@@ -607,22 +513,6 @@ function deadlineOf({ verdict, warned, missed }: TunnelRecord, limits: TunnelThr
 /** SAs beside the newest of each slot. */
 const surplus = (sas: readonly Sa[]): number =>
   sas.length < 2 ? 0 : sas.length - new Set(sas.map(({ slot }) => slot)).size;
-
-/** Warnings that were raised, and those that no longer hold. */
-function* differences(
-  before: readonly TunnelWarning[],
-  after: readonly TunnelWarning[],
-): Generator<{ readonly raised: boolean; readonly warning: TunnelWarning }> {
-  const has = (all: readonly TunnelWarning[], { kind, what }: TunnelWarning) =>
-    all.some((one) => one.kind === kind && one.what === what);
-  for (const warning of after) if (!has(before, warning)) yield { raised: true, warning };
-  for (const warning of before) if (!has(after, warning)) yield { raised: false, warning };
-}
-
-function keep(moments: number[], moment: number): void {
-  moments.push(moment);
-  if (moments.length > MOMENTS) moments.shift();
-}
 
 /** The tunnels of groups that are shown and meant. */
 function shown(groups: readonly Group[], meant: (tunnel: Tunnel) => boolean): Tunnel[] {

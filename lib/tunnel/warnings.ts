@@ -230,3 +230,14 @@ export function leaks(
   }
   return since(found, before, last.at);
 }
+
+/** Warnings that were raised, and those that no longer hold. */
+export function* differences(
+  before: readonly TunnelWarning[],
+  after: readonly TunnelWarning[],
+): Generator<{ readonly raised: boolean; readonly warning: TunnelWarning }> {
+  const has = (all: readonly TunnelWarning[], { kind, what }: TunnelWarning) =>
+    all.some((one) => one.kind === kind && one.what === what);
+  for (const warning of after) if (!has(before, warning)) yield { raised: true, warning };
+  for (const warning of before) if (!has(after, warning)) yield { raised: false, warning };
+}

@@ -1,0 +1,46 @@
+/**
+ * Why a tunnel is down, as far as the kernel tells.
+ * @module
+ */
+import type { EventTime } from '../netlink/event.ts';
+import type { Claimant, DownCause } from './changes.ts';
+import type { LostAddress } from './local-addresses.ts';
+import type { Members } from './members.ts';
+import type { Gone } from './record.ts';
+
+/**
+ * Why a tunnel whose last SA went is down.
+ *
+ * @param settle milliseconds in which an SA that was moved comes again
+ */
+export function causeOf(
+  lastGone: Gone | undefined,
+  members: Members,
+  settle: number,
+  claimant: (portId: number, time: EventTime) => Claimant,
+): DownCause {
+  if (lastGone === undefined) return { kind: 'unknown' };
+  const { last, why, portId = 0, time } = lastGone;
+  if (why === 'hard-expired') return { kind: 'expired' };
+  // A key manager moves an SA by deleting and adding it under the same SPI (strongSwan, update_sa).
+  for (const { sa: other } of members.bySpi(last.proto, last.spi)) {
+    const { reqid, saddr, daddr } = other.entry.value;
+    const moved = saddr !== last.saddr || daddr !== last.daddr;
+    const late = other.came.monotonic >= time.monotonic - settle;
+    if (!moved || reqid !== last.reqid || !late || other.isLarval) continue;
+    return { kind: 'migrated', to: other.record?.id };
+  }
+  if (why === 'migrated') return { kind: 'migrated', to: undefined };
+  if (why === 'found-missing') return { kind: 'found-missing' };
+  if (why !== 'deleted' && why !== 'flushed') return { kind: 'unknown' };
+  return { kind: why, by: claimant(portId, time) };
+}
+
+/** With the link's name as it came: escape it before printing. */
+export const unreachable = ({ address, link }: LostAddress): string =>
+  link === undefined
+    ? `its local address ${address} is gone`
+    : `the link ${link} of its local address ${address} is down or gone`;
+
+export const addressCause = ({ address, link }: LostAddress): DownCause =>
+  link === undefined ? { kind: 'address-gone', address } : { kind: 'link-gone', address, link };
