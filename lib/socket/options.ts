@@ -69,7 +69,7 @@ export function check(result: number, syscall: string, eperm?: string): number {
 }
 
 function flag(name: NetlinkOption): number {
-  if (!Object.hasOwn(FLAGS, name)) {
+  if (typeof name !== 'string' || !Object.hasOwn(FLAGS, name)) {
     throw wrongType('name', `one of ${Object.keys(FLAGS).join(', ')}`, name);
   }
   return addon().constants[FLAGS[name]];

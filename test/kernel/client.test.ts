@@ -471,6 +471,12 @@ test('wrong arguments are refused by name, and nothing is sent', async () => {
     [() => client.setDefaults({ inn: 'block' } as never), /SETDEFAULT › inn › is no property here/],
     [() => client.flushStates('foo' as never), /"foo" is none of any, routing, esp/],
     [() => client.migrate({ dir: 'in', index: 1 }, [{ oldSadr: '' } as never]), /migrations\[0\]/],
+    [() => client.migrate({ dir: 'in', index: 1 }, undefined as never), /migrations › is missing/],
+    [() => client.migrate({ dir: 'in', index: 1 }, 'x' as never), /migrations › is no array/],
+    [
+      () => client.migrate({ dir: 'in', index: 1 }, [], { policyType: null } as never),
+      /MIGRATE › policyType › is no object/,
+    ],
     [() => client.getSadInfo({ timeout: 0 }), /options\.timeout must be an integer from 1/],
     [() => client.getSadInfo({ signal: {} as never }), /options\.signal must be an AbortSignal/],
   ];
