@@ -296,7 +296,8 @@ async function errors(client: XfrmClient): Promise<void> {
     securityContext: { label: 'x' },
     offload: { ifindex: 1, flags: ['inbound'] },
   };
-  for (const [path, input] of misplaced(full, KEYS.aead)) {
+  const everywhere = [KEYS.aead, hex, `0x${hex}`].flatMap((one) => [...misplaced(full, one)]);
+  for (const [path, input] of everywhere) {
     try {
       await client.addState(input as never);
       await client.flushStates();

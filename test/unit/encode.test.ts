@@ -218,12 +218,12 @@ test('the error about a key in a wrong place does not show it', () => {
     aead: { name: 'rfc4106(gcm(aes))', icvBits: 128, keyBits: 160, key },
   };
   let refused = 0;
-  for (const place of [key, [...key], { key }]) {
+  for (const place of [key, [...key], { key }, hex(key), `0x${hex(key)}`]) {
     for (const [path, input] of misplaced(state, place)) {
       try {
         encodeXfrm(new MessageWriter(), { kind: 'NEWSA', state: input } as XfrmInput);
       } catch (error) {
-        assert(!/201\D+202/.test(inspect(error, { depth: 9 })), path.join('.'));
+        assert(!/201\D+202|c9ca/.test(inspect(error, { depth: 9 })), path.join('.'));
         refused++;
       }
     }
