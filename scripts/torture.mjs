@@ -30,6 +30,7 @@ const lab = async () => {
 const ROWS = [
   [['decoders', 'decoders', here]],
   [
+    ['arguments', 'arguments', namespace],
     ['faults', 'faults', namespace],
     ['workers', 'workers', namespace],
     ['storms', 'storms', namespace],

@@ -78,7 +78,7 @@ export class Flags<Name extends string> {
     }
     let mask = 0;
     for (const name of value as readonly Name[]) {
-      if (!Object.hasOwn(this.bits, name)) {
+      if (typeof name !== 'string' || !Object.hasOwn(this.bits, name)) {
         const known = Object.keys(this.bits).join(', ');
         throw new EncodeError(`${shown(name)} is none of ${known}`, [field]);
       }
