@@ -15,8 +15,10 @@ export interface Memory {
   readonly early: number;
   /** The same after all of them. */
   readonly late: number;
-  /** Resident set of the process, then. */
+  /** Resident set of the process, then: what the addon and the engine allocate beside those is in it. */
   readonly rss: number;
+  /** The same after a tenth of the events. */
+  readonly earlyRss: number;
 }
 
 function used(): number {
@@ -38,9 +40,10 @@ async function send(events: number, count: () => number): Promise<void> {
 async function measure(title: string, events: number, count: () => number): Promise<Memory> {
   await send(events / 10, count);
   const early = used();
+  const earlyRss = process.memoryUsage().rss;
   for (let i = 1; i < 10; i++) await send(events / 10, count);
   const late = used();
-  return { title, events: count(), early, late, rss: process.memoryUsage().rss };
+  return { title, events: count(), early, late, earlyRss, rss: process.memoryUsage().rss };
 }
 
 /** @param events how many; lost ones are not made up for */

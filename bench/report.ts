@@ -116,14 +116,18 @@ function partText(part: Part): string[] {
   }
   if (memory) {
     const kib = (bytes: number) => count(bytes / 1024);
-    const rows = memory.map(({ title, events, early, late, rss }) => [
+    const rows = memory.map(({ title, events, early, late, earlyRss, rss }) => [
       title,
       count(events),
       kib(early),
       kib(late),
+      kib(earlyRss),
       kib(rss),
     ]);
-    const head = ['', 'events', 'KiB after a tenth', 'KiB at the end', 'KiB resident'];
+    const head = [
+      ...['', 'events', 'KiB after a tenth', 'KiB at the end'],
+      ...['KiB resident after a tenth', 'at the end'],
+    ];
     texts.push(
       `### Memory\n\nJavaScript heap and buffers, after garbage collection.\n\n${table(head, rows)}`,
     );

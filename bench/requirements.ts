@@ -27,6 +27,8 @@ const RATE = 600_000;
 const P99 = 1000;
 /** Bytes by which memory may differ between a tenth of the events and the end. */
 const GROWTH = 2 ** 20;
+/** Bytes by which its process may: less than two for each of ten million events. */
+const RESIDENT = 16 * 2 ** 20;
 /** Opening a monitor on SAs × `ip` printing them, and bytes that each takes. */
 const OPENING = 2;
 const BYTES_EACH = 1536;
@@ -90,12 +92,18 @@ export function requirements({ host, lab }: Results): Requirement[] {
       met: idle.p99 < P99,
     });
   }
-  for (const { title, early, late } of host.memory ?? []) {
+  for (const { title, early, late, earlyRss, rss } of host.memory ?? []) {
     found.push({
       what: `${title}: memory from a tenth of the events to the end`,
       required: 'flat (± 1 MiB)',
       found: `${Math.round((late - early) / 1024)} KiB`,
       met: late - early < GROWTH,
+    });
+    found.push({
+      what: `${title}: its process, likewise`,
+      required: 'at most 16 MiB more',
+      found: `${Math.round((rss - earlyRss) / 1024)} KiB`,
+      met: rss - earlyRss < RESIDENT,
     });
   }
   for (const dump of [host.dump, lab?.dump]) {

@@ -20,6 +20,11 @@ bool ReadInt32(const Napi::CallbackInfo& info, size_t index, int32_t* value) {
   return Refuse(info, index, "a number");
 }
 
+bool ReadBoolean(const Napi::CallbackInfo& info, size_t index, bool* value) {
+  if (napi_get_value_bool(info.Env(), info[index], value) == napi_ok) return true;
+  return Refuse(info, index, "a boolean");
+}
+
 bool ReadString(const Napi::CallbackInfo& info, size_t index, std::string* value) {
   const Napi::Value argument = info[index];
   if (!argument.IsString()) return Refuse(info, index, "a string");

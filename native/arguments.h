@@ -9,9 +9,12 @@
 
 #include "namespace.h"
 
-// Each returns false with a TypeError pending. `index` counts from 0.
+// Each returns false with a TypeError pending. None converts: that fails where the thread is being
+// terminated (node::worker sets can_call_into_js to false in the middle of a call), and
+// node-addon-api aborts the process when an empty value is used. `index` counts from 0.
 bool ReadUint32(const Napi::CallbackInfo& info, size_t index, uint32_t* value);
 bool ReadInt32(const Napi::CallbackInfo& info, size_t index, int32_t* value);
+bool ReadBoolean(const Napi::CallbackInfo& info, size_t index, bool* value);
 bool ReadString(const Napi::CallbackInfo& info, size_t index, std::string* value);
 bool ReadFunction(const Napi::CallbackInfo& info, size_t index, Napi::Function* value);
 

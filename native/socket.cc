@@ -100,12 +100,12 @@ Napi::Value Socket::Disconnect(const Napi::CallbackInfo& info) {
 
 Napi::Value Socket::Address(const Napi::CallbackInfo& info) {
   Bytes into;
-  if (!ReadBytes(info, 0, &into)) return {};
+  bool peer;
+  if (!ReadBytes(info, 0, &into) || !ReadBoolean(info, 1, &peer)) return {};
   if (into.length < 2 * sizeof(uint32_t)) return Napi::Number::New(info.Env(), -EINVAL);
   sockaddr_nl address = {};
   socklen_t length = sizeof(address);
   auto* to = reinterpret_cast<sockaddr*>(&address);
-  const bool peer = info[1].ToBoolean();
   const int result = peer ? getpeername(fd(), to, &length) : getsockname(fd(), to, &length);
   if (result < 0) return Result(info, result);
   const uint32_t values[] = {address.nl_pid, address.nl_groups};
@@ -164,8 +164,12 @@ Napi::Value Socket::Send(const Napi::CallbackInfo& info) {
 Napi::Value Socket::Start(const Napi::CallbackInfo& info) {
   Napi::Env env = info.Env();
   Napi::Function callback;
+  bool kernel_only;
   uint32_t batch;
-  if (!ReadFunction(info, 0, &callback) || !ReadUint32(info, 2, &batch)) return {};
+  if (!ReadFunction(info, 0, &callback) || !ReadBoolean(info, 1, &kernel_only) ||
+      !ReadUint32(info, 2, &batch)) {
+    return {};
+  }
   if (batch < 1 || batch > kBatch) return ValueOf(env, {-EINVAL, "recvmmsg"});
   if (descriptor_ == nullptr || closing_) return ValueOf(env, {-EBADF, "recvmmsg"});
   Environment* environment = Environment::Of(env);
@@ -174,7 +178,7 @@ Napi::Value Socket::Start(const Napi::CallbackInfo& info) {
   if (environment->arena.Ensure(env) == nullptr) return ValueOf(env, {-ENOMEM, "calloc"});
   const int started = descriptor_->Start();
   if (started != 0) return ValueOf(env, {started, "epoll_ctl"});
-  kernel_only_ = info[1].ToBoolean();
+  kernel_only_ = kernel_only;
   batch_ = batch;
   on_batch_ = Napi::Persistent(callback);
   if (!receiving_) Ref();

@@ -30,6 +30,7 @@ const lab = async () => {
 const ROWS = [
   [['decoders', 'decoders', here]],
   [
+    ['arguments', 'arguments', namespace],
     ['faults', 'faults', namespace],
     ['workers', 'workers', namespace],
     ['storms', 'storms', namespace],
@@ -51,12 +52,18 @@ const options = new Command('npm run torture --')
   .addOption(new Option('--only <part...>', 'those parts').choices(parts))
   .option('--seed <n>', 'repeats what a run with that seed did', whole(0, 2 ** 31 - 1))
   .option('--inputs <n>', 'so many inputs for the decoders (1 million)', whole(1, 1e12))
+  .option(
+    '--skip <n>',
+    'leaves out the first of them, which a run with that seed tried',
+    whole(0, 1e12),
+  )
   .option('--times <n>', 'the other parts so many times (1)', whole(1, 1e6))
   .option('--nightly', '200 million inputs, on all processors, and the other parts ten times')
   .exitOverride(({ exitCode }) => process.exit(exitCode === 0 ? 0 : 2))
   .parse()
   .opts();
 const seed = options.seed ?? String(Math.floor(Math.random() * 2 ** 31));
+const skip = options.skip ?? '0';
 const inputs = options.inputs ?? (options.nightly ? '200000000' : '1000000');
 const times = options.times ?? (options.nightly ? '10' : '1');
 const bounded = !options.nightly && options.inputs === undefined && options.times === undefined;
@@ -75,7 +82,7 @@ for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) process.on(signal, () => p
 function run(name, script, surroundings) {
   return new Promise((resolve) => {
     const node = [process.execPath, '--expose-gc', join(root, 'dist/torture', `${script}.js`)];
-    const orders = ['--seed', seed, '--inputs', inputs, '--times', times];
+    const orders = ['--seed', seed, '--inputs', inputs, '--skip', skip, '--times', times];
     const [program, ...args] = [...surroundings, ...node, ...orders];
     const child = spawn(program, args, {
       cwd: root,

@@ -13,8 +13,15 @@ import { finding, orders, report } from './part.ts';
 const ROUND = 20_000;
 /** Seconds without the end of an input, after which it counts as a hang. */
 const PATIENCE = 30;
-/** What a heap may differ by after collecting: less than a byte for each of many inputs. */
+/** Milliseconds between two lines that say how far a long run is. */
+const PROGRESS = 5 * 60_000;
+/** Bytes that a heap may differ by after collecting, … */
 const GROWTH = 3 * 2 ** 20;
+/** … and for each input of a long run: the engine keeps what it learns of inputs that come once in a million. */
+const GROWTH_EACH = 0.25;
+
+/** Of each worker, the first round it has not done. */
+let next: number[] = [];
 
 /** Runs a worker to its end. */
 function fuzz(
@@ -40,6 +47,7 @@ function fuzz(
     let end = { messages: 0, growth: 0 };
     worker.on('message', (news: News) => {
       if (news.kind === 'finding') finding(news.text);
+      else if (news.kind === 'round') next[task.worker] = news.next;
       else end = news;
     });
     worker.on('error', (error) => finding(`the fuzzer ended: ${error.stack}`));
@@ -50,7 +58,7 @@ function fuzz(
   });
 }
 
-const { seed, inputs, times } = orders();
+const { seed, inputs, skip, times } = orders();
 let shapes = 0;
 try {
   checkWork();
@@ -61,12 +69,19 @@ try {
 // Beside the other parts there is one processor to use; a long run has all.
 const workers = times > 1 ? availableParallelism() : 1;
 const rounds = Math.ceil(inputs / ROUND);
+const from = Math.floor(skip / ROUND);
+next = Array.from({ length: workers }, (_, worker) => from + worker);
+const progress = setInterval(() => {
+  const tried = Math.min(rounds, ...next) * ROUND;
+  console.log(`${tried} of ${rounds * ROUND} inputs; to go on: --seed ${seed} --skip ${tried}`);
+}, PROGRESS);
 const ends = await Promise.all(
-  Array.from({ length: workers }, (_, worker) => fuzz({ seed, rounds, worker, workers })),
+  Array.from({ length: workers }, (_, worker) => fuzz({ seed, rounds, from, worker, workers })),
 );
+clearInterval(progress);
 const sum = (of: 'inputs' | 'messages') => ends.reduce((all, one) => all + one[of], 0);
 const growth = Math.max(...ends.map((end) => end.growth));
-if (growth > GROWTH) finding(`the heap grew by ${growth} bytes`);
+if (growth > GROWTH + GROWTH_EACH * sum('inputs')) finding(`the heap grew by ${growth} bytes`);
 report({
   inputs: sum('inputs'),
   messages: sum('messages'),

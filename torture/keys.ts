@@ -16,8 +16,10 @@ import {
   MessageWriter,
   NetlinkSocket,
   subscribe,
+  TunnelMonitor,
   XfrmClient,
   XfrmMonitor,
+  XfrmMonitors,
 } from '../lib/index.ts';
 import { misplaced } from '../test/unit/misplaced.ts';
 import { cooked, pcap } from '../test/unit/pcap.ts';
@@ -107,17 +109,24 @@ async function command(...args: string[]) {
   const child: ChildProcess = spawn(process.execPath, [program, ...args], { env: environment });
   const closed = once(child, 'close');
   let [out, err] = ['', ''];
+  let heard = () => {};
+  const said = async (what: () => boolean) => {
+    while (!what()) await new Promise<void>((resolve) => (heard = resolve));
+  };
   child.stdout?.setEncoding('latin1').on('data', (text) => {
     out += text;
+    heard();
   });
   child.stderr?.setEncoding('latin1').on('data', (text) => {
     err += text;
+    heard();
   });
-  while (!err.includes('listening to')) await once(child.stderr as NodeJS.ReadableStream, 'data');
+  // A watched list says on standard output that it is complete.
+  await said(() => err.includes('listening to') || out.includes('synced'));
   return {
     name: args.join(' '),
     async end(last: string) {
-      while (!out.includes(last)) await once(child.stdout as NodeJS.ReadableStream, 'data');
+      await said(() => out.includes(last));
       child.kill('SIGINT');
       await closed;
       return { out, err };
@@ -140,12 +149,14 @@ async function commands(client: XfrmClient): Promise<void> {
     ['monitor'],
     ['monitor', '--json', '--route', '--who'],
     ['state', '--watch', '--json'],
+    ['monitor', '--tunnels', '--json'],
+    ['tunnels', '--watch', '--json', '--acquires'],
   ];
   const running = await Promise.all(quiet.map((args) => command(...args)));
   const loud = await command('monitor', '--json', '--show-keys');
   await act(client);
   for (const one of running) {
-    const { out, err } = await one.end('FLUSHSA');
+    const { out, err } = await one.end(one.name.startsWith('tunnels') ? '"down"' : 'FLUSHSA');
     search(`output of ${one.name}`, out);
     search(`errors of ${one.name}`, err);
     assert(err.includes('XFRMA_ALG_AEAD=[92 bytes]'), 'the debug output shows that there is a key');
@@ -159,6 +170,10 @@ async function commands(client: XfrmClient): Promise<void> {
     ['state', '--json'],
     ['policy', '--json'],
     ['state', 'spi=0x1001'],
+    ['tunnels'],
+    ['tunnels', '--json'],
+    ['check', '--json', '--expect', `x=${ends.daddr}`],
+    ['wait', '--for', 'down', ends.daddr, '--timeout', '1s'],
   ]) {
     const { out, err } = run(...args);
     search(`output of ${args.join(' ')}`, out + err);
@@ -182,6 +197,8 @@ async function values(client: XfrmClient): Promise<void> {
   await using plain = subscribe({ groups: ['sa', 'expire', 'policy', 'acquire', 'link'] });
   await using withKeys = subscribe({ groups: ['sa'], keys: true });
   await using monitor = await XfrmMonitor.open();
+  await using monitors = await XfrmMonitors.open({ namespaces: { own: undefined } });
+  await using tunnels = await TunnelMonitor.open({ acquires: true });
   let asked = '';
   let events = 0;
   let ended = () => {};
@@ -201,12 +218,17 @@ async function values(client: XfrmClient): Promise<void> {
     for (const one of [aead, crypt, auth]) asked += `${one?.key?.bytes().join(' ')}\n`;
   });
   monitor.on('change', (change) => searchValue(`change ${change.kind}`, change));
+  monitors.on('change', (change) => searchValue(`change ${change.kind} of a namespace`, change));
+  tunnels.on('change', (change) => searchValue(`change ${change.kind} of a tunnel`, change));
   for (const state of STATES.slice(0, 3)) await client.addState(state);
   await monitor.refresh();
   searchValue('snapshot', monitor.snapshot());
+  await tunnels.refresh();
+  assert(tunnels.tunnels.size > 0, 'no tunnel');
+  searchValue('tunnels', tunnels.snapshot());
   search(
     'inspect of the monitor',
-    inspect([monitor, plain, withKeys, client], { depth: 20, showHidden: true }),
+    inspect([monitor, monitors, tunnels, plain, withKeys, client], { depth: 20, showHidden: true }),
   );
   for await (const state of client.listStates()) searchValue('a listed SA', state);
   let listed = '';
@@ -274,7 +296,8 @@ async function errors(client: XfrmClient): Promise<void> {
     securityContext: { label: 'x' },
     offload: { ifindex: 1, flags: ['inbound'] },
   };
-  for (const [path, input] of misplaced(full, KEYS.aead)) {
+  const everywhere = [KEYS.aead, hex, `0x${hex}`].flatMap((one) => [...misplaced(full, one)]);
+  for (const [path, input] of everywhere) {
     try {
       await client.addState(input as never);
       await client.flushStates();

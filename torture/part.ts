@@ -11,6 +11,8 @@ export interface Orders {
   readonly seed: number;
   /** Inputs for the decoders. */
   readonly inputs: number;
+  /** So many of them were tried by a run before. */
+  readonly skip: number;
   /** How often what is bounded otherwise is repeated. */
   readonly times: number;
 }
@@ -21,12 +23,14 @@ export function orders(): Orders {
     options: {
       seed: { type: 'string' },
       inputs: { type: 'string', default: '1000000' },
+      skip: { type: 'string', default: '0' },
       times: { type: 'string', default: '1' },
     },
   });
   return {
     seed: values.seed === undefined ? runSeed() : Number(values.seed),
     inputs: Number(values.inputs),
+    skip: Number(values.skip),
     times: Number(values.times),
   };
 }

@@ -10,7 +10,9 @@ import { cpSync, mkdirSync, readdirSync, readFileSync, rmSync, symlinkSync } fro
 import { join } from 'node:path';
 import { finding, orders, report } from './part.ts';
 
-const { times } = orders();
+const { seed, times } = orders();
+/** Calls of the addon's functions with anything. */
+const CALLS = 200_000 * times;
 const root = join(import.meta.dirname, '../..');
 /** A copy of the package beside its own build: the loader finds this addon there. */
 const copy = join(root, 'build/sanitized');
@@ -118,7 +120,9 @@ checkSanitizers();
 const reporter = join(root, 'scripts/lane-reporter.mjs');
 const folder = join(copy, 'dist/test/kernel');
 const files = readdirSync(folder).filter(
-  (name) => /^(socket|subscribe|events).*\.test\.js$/.test(name) && !(name in EXCEPT),
+  (name) =>
+    /^(socket|subscribe|events|client|monitors|xfrm-events).*\.test\.js$/.test(name) &&
+    !(name in EXCEPT),
 );
 let passed = 0;
 for (let round = 0; round < times; round++) {
@@ -137,10 +141,16 @@ for (const end of ['', 'exit']) {
   const { output, status } = run([join(copy, 'dist/torture/sanitizers/open.js'), end], true);
   if (status !== 0) finding(`a process that ends, status ${status}: ${output.slice(0, 3000)}`);
 }
+{
+  const script = join(copy, 'dist/torture/sanitizers/calls.js');
+  const { output, status } = run(['--expose-gc', script, `${seed}`, `${CALLS}`], true);
+  if (status !== 0) finding(`calls with anything, status ${status}: ${output.slice(0, 3000)}`);
+}
 const others = readLogs();
 report({
   'tests under sanitizers': passed,
   files: files.length,
+  'calls with anything': CALLS,
   'left out': Object.keys(EXCEPT).length,
   'leaks of others': others,
 });

@@ -30,6 +30,8 @@ const LEFT = 65_536;
 
 const random = new Random(seed);
 const workerFile = new URL('../test/kernel/socket-worker.js', import.meta.url);
+/** One that does nothing but calls, so that it ends in the middle of one. */
+const busyFile = new URL('../test/kernel/socket-busy-worker.js', import.meta.url);
 
 /** Something that must have an end. */
 async function ends<T>(what: string, work: Promise<T>): Promise<T> {
@@ -49,7 +51,8 @@ let flowing = 0;
 /** Starts a thread with sockets in all states, and ends it at some moment. */
 async function worker(): Promise<void> {
   // Of each five numbers one ends itself, by process.exit (socket-worker.ts).
-  const thread = new Worker(workerFile, { workerData: 2000 + random.below(40_000) });
+  const file = random.chance(1, 4) ? busyFile : workerFile;
+  const thread = new Worker(file, { workerData: 2000 + random.below(40_000) });
   thread.on('error', (error) => finding(`in a worker: ${error.stack}`));
   const exited = once(thread, 'exit');
   // While it starts, while it opens, while it receives.

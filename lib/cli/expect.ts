@@ -9,7 +9,7 @@ import { pointAt } from '../monitor/filter-error.ts';
 import { parseU32 } from '../monitor/filter-keys.ts';
 import { checkedExpected, type ExpectedTunnel, familyName } from '../tunnel/expected.ts';
 import { addressFamily } from '../wire/address.ts';
-import { printable } from '../wire/text.ts';
+import { brief, printable } from '../wire/text.ts';
 
 /** What is wrong with an expectation. */
 export class ExpectError extends Error {}
@@ -61,7 +61,7 @@ function parseExpected(word: string): ExpectedTunnel {
     const [key = '', value = ''] = bare ? ['remote', text] : text.split(/=(.*)/s);
     const part = Object.hasOwn(PARTS, key) ? PARTS[key as keyof typeof PARTS] : undefined;
     if (part === undefined) {
-      throw wrong(`'${printable(key)}' is no part of it: ${usage}`, at, text.length);
+      throw wrong(`'${brief(key)}' is no part of it: ${usage}`, at, text.length);
     }
     const [field, expected, parse] = part;
     if (Object.hasOwn(found, field)) {
@@ -70,7 +70,7 @@ function parseExpected(word: string): ExpectedTunnel {
     const parsed = parse(value);
     if (parsed === undefined) {
       const from = at + text.length - value.length;
-      throw wrong(`'${printable(value)}' is not ${expected}`, from, value.length);
+      throw wrong(`'${brief(value)}' is not ${expected}`, from, value.length);
     }
     if (field === 'local') localAt = at + text.length - value.length;
     found[field] = parsed;

@@ -2,7 +2,7 @@
  * The terms of filters: a key, `=` or `!=`, and values with commas between.
  * @module
  */
-import { printable } from '../wire/text.ts';
+import { brief } from '../wire/text.ts';
 import { FilterError } from './filter-error.ts';
 
 /** How the values of a key are read. */
@@ -38,7 +38,7 @@ function parseTerm<Name extends string>(
   const term = terms[index] as string;
   const [, name = '', operator = ''] = /^([^=!]*)(!?=)?/.exec(term) ?? [];
   if (!Object.hasOwn(keys, name)) {
-    const reason = `'${printable(name)}' is nothing to filter by: use ${Object.keys(keys).join(', ')}`;
+    const reason = `'${brief(name)}' is nothing to filter by: use ${Object.keys(keys).join(', ')}`;
     throw new FilterError(reason, terms, index, 0, name.length);
   }
   const key = name as Name;
@@ -53,7 +53,7 @@ function parseTerm<Name extends string>(
     .map((text) => {
       const value = parse(text);
       if (value === undefined) {
-        const reason = `'${printable(text)}' is no value of ${name}, which takes ${expected}`;
+        const reason = `'${brief(text)}' is no value of ${name}, which takes ${expected}`;
         throw new FilterError(reason, terms, index, at, text.length);
       }
       at += text.length + 1;

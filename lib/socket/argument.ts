@@ -3,8 +3,13 @@
 /** The largest 32-bit unsigned number: port ids and group masks are u32 (linux/netlink.h). */
 export const U32_MAX = 0xffff_ffff;
 
+/** Characters of a text that an error repeats. */
+const SHOWN = 100;
+
 function describe(value: unknown): string {
-  if (typeof value === 'string') return JSON.stringify(value);
+  if (typeof value === 'string') {
+    return JSON.stringify(value.slice(0, SHOWN)) + (value.length > SHOWN ? '…' : '');
+  }
   if (typeof value === 'function') return 'a function';
   if (typeof value === 'object' && value !== null) {
     return `an instance of ${value.constructor?.name ?? 'Object'}`;

@@ -19,7 +19,13 @@ export class Addresses {
   constructor(netns: Namespace | undefined) {
     this.#client = new RouteClient({ netns });
     const groups = ['link', 'ipv4-ifaddr', 'ipv6-ifaddr'] as const;
-    this.#events = subscribe({ groups, netns });
+    try {
+      this.#events = subscribe({ groups, netns });
+    } catch (error) {
+      // It holds the namespace.
+      void this.#client.close();
+      throw error;
+    }
   }
 
   async open(): Promise<void> {

@@ -25,7 +25,8 @@ export function checkedExpected(given: unknown): readonly (ExpectedTunnel & { na
   if (given === undefined) return [];
   if (!Array.isArray(given)) throw wrongType('options.expected', 'an array', given);
   const taken = new Set<string>();
-  return given.map((one: ExpectedTunnel, index) => {
+  // A copy without holes, which map would leave out.
+  return Array.from(given, (one: ExpectedTunnel, index) => {
     const path = `options.expected[${index}]`;
     options(path, one, NAMES);
     const { local, remote, reqid, ifId, mark } = one;

@@ -78,7 +78,7 @@ export class Flags<Name extends string> {
     }
     let mask = 0;
     for (const name of value as readonly Name[]) {
-      if (!Object.hasOwn(this.bits, name)) {
+      if (typeof name !== 'string' || !Object.hasOwn(this.bits, name)) {
         const known = Object.keys(this.bits).join(', ');
         throw new EncodeError(`${shown(name)} is none of ${known}`, [field]);
       }
@@ -100,5 +100,6 @@ export type Truth = boolean | number;
 /** 0 and 1 as false and true. */
 export const readTruth = (byte: number): Truth => (byte === 0 ? false : byte === 1 ? true : byte);
 
-/** The byte for a truth value; undefined is 0. */
-export const truthByte = (value: Truth | undefined): number => Number(value ?? 0);
+/** The byte for a truth value; undefined is 0. What is neither stays what it is, for the check of the byte. */
+export const truthByte = (value: Truth | undefined): number =>
+  typeof value === 'boolean' ? Number(value) : (value ?? 0);

@@ -187,6 +187,7 @@ const UNSAFE =
  * space, escape sequences included, even when it was set inside a container.
  */
 export function printable(text: string): string {
+  if (typeof text !== 'string') throw new TypeError('text must be a string');
   return text.replace(UNSAFE, (character) => {
     if (character === '\\') return '\\\\';
     const unit = character.charCodeAt(0);
@@ -196,3 +197,10 @@ export function printable(text: string): string {
       : `\\u${code.toString(16).padStart(4, '0')}`;
   });
 }
+
+/** Characters of a foreign text that an error repeats. */
+const BRIEF = 100;
+
+/** The beginning of foreign text, safe to print, for an error. */
+export const brief = (text: string): string =>
+  printable(text.slice(0, BRIEF)) + (text.length > BRIEF ? '…' : '');

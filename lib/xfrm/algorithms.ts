@@ -9,7 +9,7 @@ import { EncodeError, shown } from '../wire/error.ts';
  * of check value. From the setkey functions of crypto/ and the tables of net/xfrm/xfrm_algo.c.
  * HMACs take any key.
  */
-const ALGORITHMS: Readonly<Record<string, { keyBits: number[]; icvBits?: number[] }>> = {
+const LENGTHS: Readonly<Record<string, { keyBits: number[]; icvBits?: number[] }>> = {
   'rfc4106(gcm(aes))': { keyBits: [160, 224, 288], icvBits: [64, 96, 128] },
   'rfc4543(gcm(aes))': { keyBits: [160, 224, 288], icvBits: [128] },
   'rfc4309(ccm(aes))': { keyBits: [152, 216, 280], icvBits: [64, 96, 128] },
@@ -20,6 +20,9 @@ const ALGORITHMS: Readonly<Record<string, { keyBits: number[]; icvBits?: number[
   'cbc(des3_ede)': { keyBits: [192] },
   'ecb(cipher_null)': { keyBits: [0] },
 };
+
+/** By name, of which a record has some that nobody gave it, as `__proto__`. */
+const ALGORITHMS = new Map(Object.entries(LENGTHS));
 
 interface AlgorithmInput {
   readonly name?: string | undefined;
@@ -34,7 +37,7 @@ interface AlgorithmInput {
  * @throws EncodeError that says which lengths there are
  */
 export function checkAlgorithm(algorithm: AlgorithmInput | undefined, path: string[]): void {
-  const known = ALGORITHMS[algorithm?.name ?? ''];
+  const known = ALGORITHMS.get(algorithm?.name ?? '');
   if (algorithm === undefined || known === undefined) return;
   const bits = algorithm.keyBits ?? (algorithm.key?.length ?? 0) * 8;
   if (!known.keyBits.includes(bits)) {

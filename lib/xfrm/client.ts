@@ -218,9 +218,7 @@ export class XfrmClient implements AsyncDisposable {
     attributes: Extract<XfrmInput, { message: 'MIGRATE' }>['attributes'] = {},
     options?: RequestOptions,
   ): Promise<void> {
-    for (const [i, one] of migrations.entries()) {
-      checkProperties(one, shapes.MIGRATION, ['MIGRATE', `migrations[${i}]`]);
-    }
+    checkProperties({ migrations, ...attributes }, shapes.MIGRATE, ['MIGRATE']);
     const { id, attributes: more } = policyKey(policy);
     const all = { policyType: more.policyType, ...attributes };
     await this.#ask(

@@ -20,7 +20,7 @@ export const ALLOCATION = object(S.xfrm_userspi_info, parts.ALLOCSPI, [
   'max',
 ]);
 export const AEVENT = object(S.xfrm_aevent_id, parts.AEVENT, ['daddr', 'spi', 'proto']);
-export const MIGRATION = object(S.xfrm_user_migrate, []);
+export const MIGRATE = shape(undefined, attributes, parts.MIGRATE, ['migrations']);
 export const STATE_MIGRATION = object(S.xfrm_user_migrate_state, parts.MIGRATE_STATE, ['id']);
 export const DEFAULTS = object(S.xfrm_userpolicy_default, []);
 export const THRESHOLDS = shape(undefined, spdAttributes, ['ipv4Threshold', 'ipv6Threshold']);

@@ -215,6 +215,30 @@ test('without CAP_SYS_ADMIN: one’s own namespace opens, another is EPERM with 
   assert.equal(stdout, `${'opened\n'.repeat(3)}${'EPERM setns true\n'.repeat(3)}`, stderr);
 });
 
+test('a monitor of tunnels that cannot be opened leaves no descriptor open', async () => {
+  await using other = await otherNamespace();
+  const { stdout, stderr } = await runScript(
+    `const { closeSync, openSync, readdirSync } = await import('node:fs');
+     const { TunnelMonitor } = await import(${JSON.stringify(index)});
+     const open = async () => (await TunnelMonitor.open({ netns: ${JSON.stringify(other.path)} })).close();
+     const used = () => readdirSync('/proc/self/fd').length;
+     await open();
+     const before = used();
+     const taken = [];
+     try { for (;;) taken.push(openSync('/dev/null')); } catch {}
+     for (let left = 0; left < 7; left++) {
+       const code = await open().then(() => 'opened', (error) => error.code);
+       console.log(code);
+       if (taken.length > 0) closeSync(taken.pop());
+     }
+     taken.forEach((one) => closeSync(one));
+     await support.turns(5);
+     console.log(used() - before);`,
+    { command: ['sh', '-c', 'ulimit -n 128; exec "$@"', 'sh'] },
+  );
+  assert.match(stdout, /^(EMFILE\n){2,}(opened\n)*0\n$/, stderr);
+});
+
 test('a client that nobody closes gives its namespace back', async () => {
   await using other = await otherNamespace();
   const before = held();

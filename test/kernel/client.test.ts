@@ -419,6 +419,8 @@ test('wrong arguments are refused by name, and nothing is sent', async () => {
       /icvBits › .* has check values of 64, 96, 128 bits, not 100/,
     ],
     [{ ...state, aead: { name: GCM.name, keyBits: 160, icvBits: 128 } }, /key/],
+    [{ ...state, flags: [Symbol('esn')] }, /NEWSA › flags › Symbol\(esn\) is none of/],
+    [{ ...state, flags: [[]] }, /NEWSA › flags › an array is none of/],
     [{ ...state, flags: ['esm'] }, /NEWSA › flags › "esm" is none of/],
     [{ ...state, mark: 5 }, /NEWSA › mark › is no object/],
     [{ ...state, mark: { value: 1 } }, /NEWSA › mark › mask › is missing/],
@@ -438,6 +440,10 @@ test('wrong arguments are refused by name, and nothing is sent', async () => {
     [{ ...state, unknown: [{ type: 2, bytes: 'x' }] }, /unknown\[0\] › bytes › is no Uint8Array/],
     [{ ...state, unknown: [{ type: 200 }] }, /NEWSA › unknown\[0\] › bytes › is missing/],
     [[state], /NEWSA › is no object/],
+    [
+      { ...state, aead: { ...GCM, name: '__proto__' }, mode: 5.5 },
+      /NEWSA › mode › 5.5 is no whole/,
+    ],
   ];
   for (const [value, message] of cases) {
     await assert.rejects(client.addState(value as never), (error: Error & { code?: string }) => {
@@ -471,6 +477,12 @@ test('wrong arguments are refused by name, and nothing is sent', async () => {
     [() => client.setDefaults({ inn: 'block' } as never), /SETDEFAULT › inn › is no property here/],
     [() => client.flushStates('foo' as never), /"foo" is none of any, routing, esp/],
     [() => client.migrate({ dir: 'in', index: 1 }, [{ oldSadr: '' } as never]), /migrations\[0\]/],
+    [() => client.migrate({ dir: 'in', index: 1 }, undefined as never), /migrations › is missing/],
+    [() => client.migrate({ dir: 'in', index: 1 }, 'x' as never), /migrations › is no array/],
+    [
+      () => client.migrate({ dir: 'in', index: 1 }, [], { policyType: null } as never),
+      /MIGRATE › policyType › is no object/,
+    ],
     [() => client.getSadInfo({ timeout: 0 }), /options\.timeout must be an integer from 1/],
     [() => client.getSadInfo({ signal: {} as never }), /options\.signal must be an AbortSignal/],
   ];

@@ -296,6 +296,21 @@ test('workers are terminated with sockets in every state and events flowing', as
   assert.equal(openSockets(), before);
 });
 
+test('a worker is terminated in the middle of a call, and the process goes on', async () => {
+  const file = new URL('./socket-busy-worker.js', import.meta.url).href;
+  const { code, signal, stderr } = await runScript(
+    `const { Worker } = await import('node:worker_threads');
+     for (let i = 0; i < 60; i++) {
+       const worker = new Worker(new URL(${JSON.stringify(file)}), { execArgv: [] });
+       await new Promise((resolve) => worker.once('message', resolve));
+       await support.turns(i % 30);
+       await worker.terminate();
+     }`,
+    { command: ['sh', '-c', 'ulimit -c 0; exec "$@"', 'sh'] },
+  );
+  assert.deepEqual([code, signal], [0, null], stderr);
+});
+
 test('the main thread goes on receiving while workers come and go', async () => {
   await using events = new NetlinkSocket({ protocol: NETLINK_XFRM });
   events.bind({ groups: 8 });

@@ -93,9 +93,11 @@ test('requirements are held against medians', () => {
   const latency = { name: 'decoded', title: '', load: 'idle', samples: 1, median: 1, most: 1 };
   assert.deepEqual(met({ latencies: [{ ...latency, p99: 999 }] }), [true]);
   assert.deepEqual(met({ latencies: [{ ...latency, p99: 1000 }] }), [false]);
-  const memory = { title: '', events: 1, early: 5, rss: 1 };
-  assert.deepEqual(met({ memory: [{ ...memory, late: 5 + 2 ** 20 }] }), [false]);
-  assert.deepEqual(met({ memory: [{ ...memory, late: 4 + 2 ** 20 }] }), [true]);
+  const memory = { title: '', events: 1, early: 5, earlyRss: 7 };
+  const grown = { late: 5 + 2 ** 20, rss: 7 + 2 ** 24 };
+  assert.deepEqual(met({ memory: [{ ...memory, ...grown }] }), [false, false]);
+  const less = { late: grown.late - 1, rss: grown.rss - 1 };
+  assert.deepEqual(met({ memory: [{ ...memory, ...less }] }), [true, true]);
   const dump = (open: number[], bytesEach: number, of: 'SAs' | 'policies' = 'SAs') =>
     met({ dump: { of, entries: 100_000, times: { ip: [10, 20, 30], open }, bytesEach } });
   assert.deepEqual(dump([19, 41, 60], 1536), [true, true]);

@@ -150,6 +150,7 @@ test('what does not fit is refused by name', () => {
     [{ reqid: -1 }, ['reqid'], /-1 is no whole number/],
     [{ reqid: 1.5 }, ['reqid'], /1.5 is no whole number/],
     [{ reqid: '7' }, ['reqid'], /"7" is no whole number/],
+    [{ reqid: 'x'.repeat(9999) }, ['reqid'], /^"x{100}"… is no whole number/],
     [{ mode: 'tunel' }, ['mode'], /"tunel" is none of transport, tunnel/],
     [{ mode: 256 }, ['mode'], /256 is no whole number from 0 to 255/],
     [{ flags: ['esn', 'nope'] }, ['flags'], /"nope" is none of noecn/],
@@ -190,6 +191,15 @@ test('what does not fit is refused by name', () => {
   }
 });
 
+test('what is neither true nor false nor a number is refused by name', () => {
+  const expire = (hard: unknown) =>
+    encode({ kind: 'EXPIRE', hard, state: { daddr: '192.0.2.1', spi: 1 } } as XfrmInput);
+  for (const hard of ['1', 'no', [1], { valueOf: () => 1 }, Symbol('yes'), 1n, 2 ** 8]) {
+    assert.throws(() => expire(hard), /EXPIRE › hard › .* is no whole number from 0 to 255$/);
+  }
+  assert.deepEqual(expire(true), expire(1));
+});
+
 test('a program can decode and encode messages of its own', async () => {
   const { decodeXfrmMessage, encodeXfrm, MessageWriter } = await import('../../lib/index.ts');
   const bytes = capture('uml-6.1/newsa_v6_esn_marks_ifid_tfc.event0');
@@ -208,12 +218,12 @@ test('the error about a key in a wrong place does not show it', () => {
     aead: { name: 'rfc4106(gcm(aes))', icvBits: 128, keyBits: 160, key },
   };
   let refused = 0;
-  for (const place of [key, [...key], { key }]) {
+  for (const place of [key, [...key], { key }, hex(key), `0x${hex(key)}`]) {
     for (const [path, input] of misplaced(state, place)) {
       try {
         encodeXfrm(new MessageWriter(), { kind: 'NEWSA', state: input } as XfrmInput);
       } catch (error) {
-        assert(!/201\D+202/.test(inspect(error, { depth: 9 })), path.join('.'));
+        assert(!/201\D+202|c9ca/.test(inspect(error, { depth: 9 })), path.join('.'));
         refused++;
       }
     }

@@ -205,6 +205,10 @@ test('an error names what is wrong and points at it', () => {
       ['\x1b[2J=1'],
       "'\\x1b[2J' is nothing to filter by: use peer, src, dst, proto, spi, reqid, mark, if_id, dir, kind\n  \\x1b[2J=1\n  ^^^^^^^",
     ],
+    [
+      [`spi=${'x'.repeat(5000)}`],
+      `'${'x'.repeat(100)}…' is no value of spi, which takes an SPI (0x1001 or 4097)`,
+    ],
   ];
   for (const [terms, message] of cases) {
     assert.throws(

@@ -21,6 +21,7 @@ test('wrong options are named before anything is opened', async () => {
     ],
     [{ thresholds: { lifetime: '1' } }, /options\.thresholds\.lifetime must be a number/],
     [{ expected: 'paris' }, /options\.expected must be an array/],
+    [{ expected: new Array(2) }, /options\.expected\[0\] must be an object/],
     [{ expected: [{}] }, /options\.expected\[0\] names no tunnel/],
     [{ expected: [{ remote: 'paris' }] }, /options\.expected\[0\]\.remote must be an IP address/],
     [

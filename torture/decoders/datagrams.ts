@@ -5,8 +5,10 @@
 import '../../lib/monitor/trace.ts';
 import assert from 'node:assert/strict';
 import pc from 'picocolors';
+import { LINE_ROOM, printEvent, printedKind } from '../../lib/cli/event-printer.ts';
 import { Iproute2Format } from '../../lib/cli/iproute2.ts';
 import { formatJson } from '../../lib/cli/json.ts';
+import { formatEvent } from '../../lib/cli/text.ts';
 import { formatMessage } from '../../lib/cli/text-message.ts';
 import { readAck } from '../../lib/netlink/ack.ts';
 import {
@@ -23,6 +25,7 @@ import { decodeRouteMessage } from '../../lib/route/decode-message.ts';
 import { encodeRoute } from '../../lib/route/encode.ts';
 import type { RouteMessage } from '../../lib/route/requests.ts';
 import { routeFamily } from '../../lib/route/trace.ts';
+import { AsciiWriter } from '../../lib/wire/ascii.ts';
 import { DecodeError } from '../../lib/wire/error.ts';
 import { messageType } from '../../lib/wire/message.ts';
 import { MessageWriter } from '../../lib/wire/writer.ts';
@@ -105,7 +108,7 @@ function attempt<Result>(decode: () => Result, at: number): Result | { error: st
   }
 }
 
-function decodeAll<Of extends Message>(
+function decodeAll<Of>(
   datagram: Uint8Array,
   decode: DecodeMessage<Of>,
   truncated: boolean,
@@ -146,6 +149,31 @@ function checkOutputs(message: (Message | Malformed) & { protocol: Protocol }): 
   }
 }
 
+const out = Buffer.alloc(2 * LINE_ROOM);
+const outView = new DataView(out.buffer, out.byteOffset);
+
+/** A message as `netlink-xfrm monitor` prints it from its bytes; no line if it leaves that to the decoder. */
+const printed: DecodeMessage<{ readonly line?: string }> = (input, at, length) => {
+  const writer = new AsciiWriter(outView, 0);
+  if (printedKind(input.view, at) === undefined) return {};
+  return printEvent(input, at, length, writer)
+    ? { line: out.toString('latin1', 0, writer.at) }
+    : {};
+};
+
+/** That what is printed from bytes is what is printed of the events they are. */
+function checkLines(
+  datagram: Uint8Array,
+  events: readonly (Message | Malformed)[],
+  truncated: boolean,
+): void {
+  for (const [i, one] of decodeAll(datagram, printed, truncated).entries()) {
+    if (!('line' in one) || one.line === undefined) continue;
+    const event = events[i] as XfrmEvent | (Malformed & { protocol: 'xfrm' });
+    assert.equal(one.line, `${formatEvent(event, colors)}\n`, 'printed from bytes');
+  }
+}
+
 /**
  * Decodes a datagram in every way there is, and prints and encodes what comes of it.
  *
@@ -168,6 +196,7 @@ export function checkDatagram(protocol: Protocol, datagram: Uint8Array, truncate
     if (event.kind === 'malformed' || event.protocol === 'route') continue;
     assert(typeof iproute2.format(event as XfrmEvent, datagram.length) === 'string');
   }
+  if (protocol === 'xfrm') checkLines(datagram, events, truncated);
   checkAnswers(datagram);
   const number = protocol === 'xfrm' ? NETLINK_XFRM : NETLINK_ROUTE;
   anywhere(datagram, (_, bytes, at) => describeDatagram(number, bytes, at, datagram.length));

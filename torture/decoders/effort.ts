@@ -69,10 +69,12 @@ function nested(type: number, size: number): Uint8Array {
 
 const NEWSA = 0x10;
 const NEWPOLICY = 0x13;
+const MIGRATE = 0x21;
 const NEWLINK = 16;
 const NEWROUTE = 24;
 const recorded = capture('uml-6.1/newsa_v4_tunnel_aead.event0');
-const fixed = { sa: 224, policy: 168, link: 16, route: 12 } as const;
+const fixed = { sa: 224, policy: 168, policyId: 64, link: 16, route: 12 } as const;
+const AF_BRIDGE = 7;
 
 /** Datagrams of about a size, each of the worst of its kind. */
 const SHAPES: Readonly<Record<string, readonly ['xfrm' | 'route', (size: number) => Uint8Array]>> =
@@ -96,6 +98,34 @@ const SHAPES: Readonly<Record<string, readonly ['xfrm' | 'route', (size: number)
           new Uint8Array(fixed.policy),
           repeat(attribute(5, new Uint8Array(64)), size),
         ),
+    ],
+    'migrations, an attribute each': [
+      'xfrm',
+      (size) =>
+        message(
+          MIGRATE,
+          new Uint8Array(fixed.policyId),
+          repeat(attribute(17, new Uint8Array(76)), size),
+        ),
+    ],
+    'VLANs, an attribute each': [
+      'route',
+      (size) => {
+        const link = new Uint8Array(fixed.link);
+        link[0] = AF_BRIDGE;
+        return message(
+          NEWLINK,
+          link,
+          attribute(26, repeat(attribute(2, bytesOf(0, 0, 7, 0)), size)),
+        );
+      },
+    ],
+    'many numbers': [
+      'route',
+      (size) => {
+        const settings = attribute(2, attribute(1, new Uint8Array(size & ~3)));
+        return message(NEWLINK, new Uint8Array(fixed.link), attribute(26, settings));
+      },
     ],
     'a long bitmap': [
       'xfrm',

@@ -10,8 +10,10 @@ import {
   RouteClient,
   SocketOwners,
   subscribe,
+  TunnelMonitor,
   XfrmClient,
   XfrmMonitor,
+  XfrmMonitors,
 } from '../../lib/index.ts';
 import { otherNamespace, turns } from '../../test/kernel/socket-support.ts';
 import { finding, report } from '../part.ts';
@@ -35,6 +37,9 @@ const OPENS: Readonly<Record<string, () => Promise<unknown>>> = {
     await client.listLinks();
   },
   monitor: async () => (await XfrmMonitor.open()).close(),
+  'tunnels in a namespace': async () => (await TunnelMonitor.open({ netns: other.path })).close(),
+  'monitors of namespaces': async () =>
+    (await XfrmMonitors.open({ namespaces: { own: undefined, other: other.path } })).close(),
   owners: async () => new SocketOwners({ netns: other.path }).find(0, 4242),
 };
 

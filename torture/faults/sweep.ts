@@ -5,7 +5,15 @@
  * @module
  */
 import assert from 'node:assert/strict';
-import { RouteClient, SocketOwners, subscribe, XfrmClient, XfrmMonitor } from '../../lib/index.ts';
+import {
+  RouteClient,
+  SocketOwners,
+  subscribe,
+  TunnelMonitor,
+  XfrmClient,
+  XfrmMonitor,
+  XfrmMonitors,
+} from '../../lib/index.ts';
 import { NetlinkSocket } from '../../lib/socket/index.ts';
 import { addressRequest, otherNamespace, turns } from '../../test/kernel/socket-support.ts';
 import { finding, report } from '../part.ts';
@@ -56,9 +64,12 @@ const WORKS: Readonly<Record<string, () => Promise<void>>> = {
     await all(client.listPolicies());
     await client.flushPolicies();
   },
-  async 'a list of links'() {
-    await using client = new RouteClient();
+  async 'links and routes'() {
+    await using client = new RouteClient({ netns: other.path });
     await client.listLinks();
+    await client.setUp({ name: 'lo' });
+    await client.replaceRoute({ dst: '198.51.100.0', dstLength: 24, oif: 1 });
+    await client.getRoute({ dst: '198.51.100.1' });
   },
   async monitor() {
     await using monitor = await XfrmMonitor.open();
@@ -66,6 +77,18 @@ const WORKS: Readonly<Record<string, () => Promise<void>>> = {
     await monitor.refresh();
     // Once more, for what fails while it runs.
     await monitor.refresh();
+  },
+  async tunnels() {
+    await using monitor = await TunnelMonitor.open({ netns: other.path });
+    monitor.on('error', () => {});
+    await monitor.refresh();
+  },
+  async 'monitors of namespaces'() {
+    await using monitors = await XfrmMonitors.open({
+      namespaces: { own: undefined, other: other.path },
+    });
+    monitors.on('change', () => {});
+    await monitors.remove('own');
   },
   async 'owners in a namespace'() {
     new SocketOwners({ netns: other.path }).find(0, 4242);
