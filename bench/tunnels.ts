@@ -9,7 +9,7 @@ import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { setTimeout as pause } from 'node:timers/promises';
 import { isMainThread, parentPort, Worker } from 'node:worker_threads';
-import { UNDERLAY } from '../lib/cli/two-hosts.ts';
+import { UNDERLAY } from '../lib/cli/demo/two-hosts.ts';
 import { TunnelMonitor, XfrmClient } from '../lib/index.ts';
 import { addPair, deletePair, type Spis, sentBy, setPolicies } from '../test/kernel/by-hand.ts';
 import { median, quantile } from './stats.ts';

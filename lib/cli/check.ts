@@ -7,6 +7,9 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { Command, InvalidArgumentError, Option } from 'commander';
 import { TunnelMonitor, type TunnelMonitorOptions } from '../tunnel/tunnel-monitor.ts';
 import { printable } from '../wire/text.ts';
+import { addFormatOptions, addNamespaceOption, formatOf, type OutputOptions } from './options.ts';
+import { endWhenUnread, LineOutput } from './terminal/output.ts';
+import { formatJson } from './text/json.ts';
 import {
   type CheckStatus,
   checkTunnels,
@@ -15,11 +18,8 @@ import {
   SEVERITY_WORDS,
   type Severities,
   STATUSES,
-} from './check-result.ts';
-import { formatJson } from './json.ts';
-import { addFormatOptions, addNamespaceOption, formatOf, type OutputOptions } from './options.ts';
-import { endWhenUnread, LineOutput } from './output.ts';
-import { TUNNEL_FILTER_HELP, type TunnelFilter } from './tunnel-filter.ts';
+} from './tunnels/check-result.ts';
+import { TUNNEL_FILTER_HELP, type TunnelFilter } from './tunnels/filter.ts';
 import {
   addTunnelOptions,
   duration,
@@ -27,7 +27,7 @@ import {
   THRESHOLD_HELP,
   type TunnelOptions,
   tunnelFilterOf,
-} from './tunnel-options.ts';
+} from './tunnels/options.ts';
 
 interface Options extends OutputOptions, TunnelOptions {
   readonly critical: readonly string[];

@@ -8,7 +8,7 @@ import { fileURLToPath } from 'node:url';
 import { Command } from 'commander';
 import pc from 'picocolors';
 import { fetchTools, runInLab } from '../lab/index.ts';
-import { runScenario } from './scenario.ts';
+import { runScenario } from './demo/scenario.ts';
 
 const program = fileURLToPath(new URL('../../../bin/netlink-xfrm.js', import.meta.url));
 /** The command that goes on inside the namespace or kernel that was found. */

@@ -9,7 +9,7 @@ import { findGroup, type GroupName } from '../monitor/groups.ts';
 import type { TunnelChange } from '../tunnel/changes.ts';
 import type { Tunnel } from '../tunnel/tunnel.ts';
 import { printable } from '../wire/text.ts';
-import { follow } from './follow.ts';
+import { follow } from './events/follow.ts';
 import {
   addFollowOptions,
   addOriginOptions,
@@ -21,14 +21,14 @@ import {
   type OriginOptions,
   type OutputOptions,
 } from './options.ts';
-import { CHANGE_FILTER_HELP } from './tunnel-filter.ts';
+import { CHANGE_FILTER_HELP } from './tunnels/filter.ts';
 import {
   addTunnelOptions,
   monitorOptionsOf,
   refuseTunnelOptions,
   type TunnelOptions,
   tunnelFilterOf,
-} from './tunnel-options.ts';
+} from './tunnels/options.ts';
 
 /** The groups of XFRM. */
 const ALL = [

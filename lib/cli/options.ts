@@ -7,8 +7,8 @@ import pc from 'picocolors';
 import { Filter } from '../monitor/filter.ts';
 import { FilterError } from '../monitor/filter-error.ts';
 import { filterHelp } from '../monitor/filter-keys.ts';
-import type { Colors } from './colors.ts';
-import type { Where } from './streams.ts';
+import type { Where } from './events/streams.ts';
+import type { Colors } from './terminal/colors.ts';
 
 /** How to print, as the options say. */
 export interface OutputOptions {

@@ -6,8 +6,8 @@
 import { Command } from 'commander';
 import type { Tunnel } from '../tunnel/tunnel.ts';
 import { TunnelMonitor, type TunnelMonitorOptions } from '../tunnel/tunnel-monitor.ts';
-import { endedBySignal } from './ended.ts';
-import { formatJson } from './json.ts';
+import { endedBySignal } from './events/ended.ts';
+import { Summary } from './events/summary.ts';
 import {
   addFollowOptions,
   addFormatOptions,
@@ -17,17 +17,18 @@ import {
   formatOf,
   type OutputOptions,
 } from './options.ts';
-import { endWhenUnread, LineOutput } from './output.ts';
-import { Summary } from './summary.ts';
-import { formatTunnelChange } from './tunnel-change-text.ts';
+import { endWhenUnread, LineOutput } from './terminal/output.ts';
+import { formatJson } from './text/json.ts';
+import { formatTunnelChange } from './tunnels/change-text.ts';
 import {
   CHANGE_HELP,
   isTunnelEvent,
   TUNNEL_FILTER_HELP,
   type TunnelFilter,
-} from './tunnel-filter.ts';
-import { changeJson } from './tunnel-json.ts';
-import { printSynced, printTunnels } from './tunnel-list.ts';
+} from './tunnels/filter.ts';
+import { changeJson } from './tunnels/json.ts';
+import { printSynced, printTunnels } from './tunnels/list.ts';
+import { showTunnels } from './tunnels/live.ts';
 import {
   addTunnelOptions,
   duration,
@@ -35,8 +36,7 @@ import {
   THRESHOLD_HELP,
   type TunnelOptions,
   tunnelFilterOf,
-} from './tunnel-options.ts';
-import { showTunnels } from './tunnels-live.ts';
+} from './tunnels/options.ts';
 
 interface Options extends OutputOptions, FollowOptions, TunnelOptions {
   readonly watch?: true;

@@ -9,9 +9,8 @@ import { isUp, TUNNEL_STATES, type Tunnel, type TunnelState } from '../tunnel/tu
 import { TunnelMonitor, type TunnelMonitorOptions } from '../tunnel/tunnel-monitor.ts';
 import { contains, parseNetwork } from '../wire/network.ts';
 import { printable } from '../wire/text.ts';
-import { endedBySignal } from './ended.ts';
+import { endedBySignal } from './events/ended.ts';
 import { EXIT } from './exit.ts';
-import { formatJson } from './json.ts';
 import {
   addFormatOptions,
   addNamespaceOption,
@@ -19,17 +18,18 @@ import {
   formatOf,
   type OutputOptions,
 } from './options.ts';
-import { endWhenUnread, LineOutput } from './output.ts';
-import { TUNNEL_FILTER_HELP, TunnelFilter } from './tunnel-filter.ts';
-import { tunnelJson } from './tunnel-json.ts';
+import { endWhenUnread, LineOutput } from './terminal/output.ts';
+import { formatJson } from './text/json.ts';
+import { formatThreshold } from './text/units.ts';
+import { TUNNEL_FILTER_HELP, TunnelFilter } from './tunnels/filter.ts';
+import { tunnelJson } from './tunnels/json.ts';
 import {
   addTunnelOptions,
   duration,
   monitorOptionsOf,
   type TunnelOptions,
-} from './tunnel-options.ts';
-import { describeTunnel, sayTunnel } from './tunnel-text.ts';
-import { formatThreshold } from './units.ts';
+} from './tunnels/options.ts';
+import { describeTunnel, sayTunnel } from './tunnels/text.ts';
 
 interface Options extends OutputOptions, TunnelOptions {
   readonly for: readonly string[];

@@ -5,7 +5,7 @@
 import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
 import { existsSync, mkdirSync, writeFileSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { type Host, INNER, UNDERLAY } from '../../lib/cli/two-hosts.ts';
+import { type Host, INNER, UNDERLAY } from '../../lib/cli/demo/two-hosts.ts';
 
 /** Debian's packages. */
 export const STRONGSWAN = [

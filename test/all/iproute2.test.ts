@@ -4,7 +4,7 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
-import { IPROUTE2_VERSION } from '../../lib/cli/iproute2.ts';
+import { IPROUTE2_VERSION } from '../../lib/cli/text/iproute2.ts';
 import { capture } from '../unit/captures.ts';
 import {
   both,

@@ -8,7 +8,7 @@
 import { createSocket } from 'node:dgram';
 import { appendFileSync, writeFileSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { INNER, twoHosts } from '../../lib/cli/two-hosts.ts';
+import { INNER, twoHosts } from '../../lib/cli/demo/two-hosts.ts';
 import { NETLINK_XFRM } from '../../lib/constants.ts';
 import { NetlinkSocket } from '../../lib/index.ts';
 import { Charon, installPlugins } from './charon.ts';

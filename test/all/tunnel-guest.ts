@@ -8,7 +8,7 @@
  */
 import { createSocket } from 'node:dgram';
 import { writeFileSync } from 'node:fs';
-import { INNER, twoHosts } from '../../lib/cli/two-hosts.ts';
+import { INNER, twoHosts } from '../../lib/cli/demo/two-hosts.ts';
 import { type TunnelChange, TunnelMonitor } from '../../lib/index.ts';
 import { Story } from '../kernel/story.ts';
 import { Charon, type CharonSettings, installPlugins } from './charon.ts';

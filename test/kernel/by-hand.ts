@@ -1,11 +1,11 @@
 /**
- * A tunnel between the two hosts of lib/cli/two-hosts.ts, made without a key manager.
+ * A tunnel between the two hosts of lib/cli/demo/two-hosts.ts, made without a key manager.
  * @module
  */
 import { createSocket } from 'node:dgram';
 import { once } from 'node:events';
 import { connect } from 'node:net';
-import { INNER, UNDERLAY } from '../../lib/cli/two-hosts.ts';
+import { INNER, UNDERLAY } from '../../lib/cli/demo/two-hosts.ts';
 import type { StateKey, XfrmClient, XfrmState } from '../../lib/index.ts';
 import type { Input } from '../../lib/wire/input.ts';
 

@@ -2,7 +2,7 @@
 import { parentPort } from 'node:worker_threads';
 import { addon } from '../../lib/socket/addon.ts';
 
-const { Socket, openFile, enter, arena, constants } = addon();
+const { Socket, openFile, arena, constants } = addon();
 const into = new Uint8Array(8);
 parentPort?.postMessage('calling');
 for (;;) {
@@ -23,7 +23,6 @@ for (;;) {
     arena();
     if (i % 50 > 0) continue;
     openFile(-1, '');
-    enter(-1);
   }
   socket.close(() => {});
 }

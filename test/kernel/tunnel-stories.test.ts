@@ -1,7 +1,7 @@
 /** TunnelMonitor against real kernels: what goes wrong with tunnels, and what is told of it. */
 import assert from 'node:assert/strict';
 import { after, before, beforeEach, test } from 'node:test';
-import { type TwoHosts, twoHosts, UNDERLAY } from '../../lib/cli/two-hosts.ts';
+import { type TwoHosts, twoHosts, UNDERLAY } from '../../lib/cli/demo/two-hosts.ts';
 import { TunnelMonitor, type TunnelMonitorOptions, XfrmClient } from '../../lib/index.ts';
 import { addPair, deletePair, exchange, keyOf, send, sentBy, setPolicies } from './by-hand.ts';
 import { Story } from './story.ts';

@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { createSocket } from 'node:dgram';
 import { once } from 'node:events';
 import { after, before, test } from 'node:test';
-import { type TwoHosts, twoHosts } from '../../lib/cli/two-hosts.ts';
+import { type TwoHosts, twoHosts } from '../../lib/cli/demo/two-hosts.ts';
 import {
   RouteClient,
   type TunnelChange,

@@ -4,7 +4,7 @@ import { spawn } from 'node:child_process';
 import { createSocket } from 'node:dgram';
 import { once } from 'node:events';
 import { after, before, test } from 'node:test';
-import { type Host, type TwoHosts, twoHosts } from '../../lib/cli/two-hosts.ts';
+import { type Host, type TwoHosts, twoHosts } from '../../lib/cli/demo/two-hosts.ts';
 import {
   isLarval,
   KernelError,

@@ -1,7 +1,7 @@
 /** replay -o iproute2 against the iproute2 of this machine; test/all asks the newest one. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { IPROUTE2_VERSION } from '../../lib/cli/iproute2.ts';
+import { IPROUTE2_VERSION } from '../../lib/cli/text/iproute2.ts';
 import { compare, findIp, generated, recorded } from './iproute2.ts';
 import { Random, runSeed } from './random.ts';
 

@@ -7,7 +7,7 @@ import { spawnSync } from 'node:child_process';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { IPROUTE2_VERSION } from '../../lib/cli/iproute2.ts';
+import { IPROUTE2_VERSION } from '../../lib/cli/text/iproute2.ts';
 import { MessageWriter } from '../../lib/wire/writer.ts';
 import { encodeXfrm, type XfrmInput } from '../../lib/xfrm/encode.ts';
 import { captures } from './captures.ts';

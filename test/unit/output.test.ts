@@ -10,7 +10,7 @@ const module = (name: string) =>
 function printed(program: string, reader: string): string[] {
   const code = `
     import { setImmediate } from 'node:timers/promises';
-    import { LineOutput } from ${module('cli/output')};
+    import { LineOutput } from ${module('cli/terminal/output')};
     import { ascii } from ${module('wire/ascii')};
     const out = new LineOutput();
     const words = ascii(' from bytes\\n');

@@ -6,21 +6,21 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import pc from 'picocolors';
+import { keysOf } from '../../lib/cli/terminal/keyboard.ts';
+import { Screen } from '../../lib/cli/terminal/screen.ts';
+import { clip } from '../../lib/cli/terminal/width.ts';
+import { formatJson } from '../../lib/cli/text/json.ts';
+import { formatThreshold, parseDuration } from '../../lib/cli/text/units.ts';
 import {
   checkTunnels,
   DEFAULT_SEVERITIES,
   formatCheck,
   type Severities,
-} from '../../lib/cli/check-result.ts';
-import { readExpected } from '../../lib/cli/expect.ts';
-import { formatJson } from '../../lib/cli/json.ts';
-import { keysOf } from '../../lib/cli/keyboard.ts';
-import { Screen } from '../../lib/cli/screen.ts';
-import { TunnelFilter, type TunnelFilterScope } from '../../lib/cli/tunnel-filter.ts';
-import { type Frame, frameLines, mostAbove, sightOf } from '../../lib/cli/tunnels-frame.ts';
-import { formatThreshold, parseDuration } from '../../lib/cli/units.ts';
+} from '../../lib/cli/tunnels/check-result.ts';
+import { readExpected } from '../../lib/cli/tunnels/expect.ts';
+import { TunnelFilter, type TunnelFilterScope } from '../../lib/cli/tunnels/filter.ts';
+import { type Frame, frameLines, mostAbove, sightOf } from '../../lib/cli/tunnels/frame.ts';
 import { statesOf } from '../../lib/cli/wait.ts';
-import { clip } from '../../lib/cli/width.ts';
 import type { SubscriptionEvent, Tunnel, TunnelChange } from '../../lib/index.ts';
 import { checkLine } from '../schema.ts';
 import { capture } from './captures.ts';

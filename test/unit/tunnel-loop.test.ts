@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { setImmediate as turn } from 'node:timers/promises';
-import { Summary } from '../../lib/cli/summary.ts';
+import { Summary } from '../../lib/cli/events/summary.ts';
 import type { TunnelChange, TunnelSnapshot } from '../../lib/index.ts';
 import { Loop } from '../../lib/tunnel/loop.ts';
 

@@ -2,12 +2,12 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import pc from 'picocolors';
-import { formatJson, type JsonRecord } from '../../lib/cli/json.ts';
-import { formatTunnelChange } from '../../lib/cli/tunnel-change-text.ts';
-import { changeJson, tunnelJson, warningJson } from '../../lib/cli/tunnel-json.ts';
-import { RateMeter } from '../../lib/cli/tunnel-rates.ts';
-import { tunnelTable } from '../../lib/cli/tunnel-table.ts';
-import { describeTunnel, sayTunnel } from '../../lib/cli/tunnel-text.ts';
+import { formatJson, type JsonRecord } from '../../lib/cli/text/json.ts';
+import { formatTunnelChange } from '../../lib/cli/tunnels/change-text.ts';
+import { changeJson, tunnelJson, warningJson } from '../../lib/cli/tunnels/json.ts';
+import { RateMeter } from '../../lib/cli/tunnels/rates.ts';
+import { tunnelTable } from '../../lib/cli/tunnels/table.ts';
+import { describeTunnel, sayTunnel } from '../../lib/cli/tunnels/text.ts';
 import type { DownCause, Tunnel, TunnelChange } from '../../lib/index.ts';
 import { checkLine, schemaKinds } from '../schema.ts';
 import { ago, leak, missing, NOW, piling, sa, tunnel } from './tunnel-samples.ts';

@@ -2,10 +2,11 @@
  * What the JSON says of tunnels. The members are held to their types by the compiler.
  * @module
  */
-import { type CheckRecord, SEVERITY_WORDS, STATUSES } from '../../lib/cli/check-result.ts';
-import type { JsonRecord } from '../../lib/cli/json.ts';
-import { WARNINGS } from '../../lib/cli/tunnel-filter.ts';
-import type { JsonChange, JsonTunnel, JsonWarning } from '../../lib/cli/tunnel-json.ts';
+
+import type { JsonRecord } from '../../lib/cli/text/json.ts';
+import { type CheckRecord, SEVERITY_WORDS, STATUSES } from '../../lib/cli/tunnels/check-result.ts';
+import { WARNINGS } from '../../lib/cli/tunnels/filter.ts';
+import type { JsonChange, JsonTunnel, JsonWarning } from '../../lib/cli/tunnels/json.ts';
 import { TUNNEL_STATES } from '../../lib/tunnel/tunnel.ts';
 import * as structs from '../../lib/xfrm/structs.ts';
 import { array, type Members, members, object, reference, type Schema, string } from './types.ts';

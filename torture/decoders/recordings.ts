@@ -5,11 +5,11 @@
 import assert from 'node:assert/strict';
 import fc from 'fast-check';
 import pc from 'picocolors';
-import { formatJson } from '../../lib/cli/json.ts';
-import { RecordingError } from '../../lib/cli/recorded.ts';
-import { readRecording } from '../../lib/cli/recording.ts';
+import { RecordingError } from '../../lib/cli/recording/recorded.ts';
+import { readRecording } from '../../lib/cli/recording/recording.ts';
 import { type Decoded, decodeRecorded } from '../../lib/cli/replay.ts';
-import { formatMessage } from '../../lib/cli/text-message.ts';
+import { formatJson } from '../../lib/cli/text/json.ts';
+import { formatMessage } from '../../lib/cli/text/message.ts';
 import { NETLINK_ROUTE, NETLINK_XFRM } from '../../lib/netlink/constants.ts';
 import { cooked, pcap, pcapng } from '../../test/unit/pcap.ts';
 import { strongswan } from '../../test/unit/recordings.ts';

@@ -12,7 +12,7 @@ import { Random } from '../../test/unit/random.ts';
 
 const random = new Random(Number(process.argv[2]));
 const count = Number(process.argv[3]);
-const { Socket, arena, enter, openFile, constants } = addon();
+const { Socket, arena, openFile, constants } = addon();
 const own = openSync('/proc/self/ns/net', 'r');
 
 type Resizable = new (size: number, options: { maxByteLength: number }) => ArrayBuffer;
@@ -92,8 +92,7 @@ for (let i = 0; i < count; i++) {
     if (random.chance(1, 10)) {
       const opened = (openFile as (...args: unknown[]) => unknown)(...args);
       if (typeof opened === 'number') closeSync(opened);
-    } else if (random.chance(1, 20)) (enter as (...args: unknown[]) => unknown)(...args);
-    else {
+    } else {
       const method = random.pick(METHODS) as keyof NativeSocket;
       // Other protocols than these act on more than this namespace.
       if (method === 'open' && typeof args[0] === 'number') args[0] = random.pick([0, 6, -1, 99]);

@@ -1,5 +1,5 @@
 /**
- * A policy, printed from its bytes as describePolicy of text.ts does it.
+ * A policy, printed from its bytes as describePolicy of text/event.ts does it.
  * @module
  */
 import type { DecodeInput } from '../../netlink/event.ts';

@@ -1,5 +1,5 @@
 /**
- * An SA, printed from its bytes as describeState of text.ts does it.
+ * An SA, printed from its bytes as describeState of text/event.ts does it.
  * @module
  */
 import type { DecodeInput } from '../../netlink/event.ts';

@@ -2,22 +2,22 @@
  * The events that come in masses, SAs and policies added, changed and deleted, printed from their
  * bytes: no object, no bigint and no string is made for them.
  *
- * It says what text.ts says of the decoded event, letter for letter (a test holds them together).
- * What is unusual, and what might be malformed, is left to the decoder and text.ts: the rules of
+ * It says what text/event.ts says of the decoded event, letter for letter (a test holds them together).
+ * What is unusual, and what might be malformed, is left to the decoder and text/event.ts: the rules of
  * what is well-formed may be stricter here than there, never laxer.
  * @module
  */
-import type { DecodeInput } from '../netlink/event.ts';
-import { type Ascii, type AsciiWriter, ascii } from '../wire/ascii.ts';
-import { align4 } from '../wire/attribute.ts';
-import { messagePortId, messageType, NLMSG_HDRLEN } from '../wire/message.ts';
-import * as X from '../xfrm/constants.ts';
-import { fixedSize, messageTypeOf } from '../xfrm/messages.ts';
-import { parts } from '../xfrm/parts.ts';
-import { Attributes, type LeastSizes, leastSizes } from './printer/attributes.ts';
-import { printPolicy } from './printer/policy.ts';
-import { printState } from './printer/state.ts';
-import { column, formatTime } from './text.ts';
+import type { DecodeInput } from '../../netlink/event.ts';
+import { type Ascii, type AsciiWriter, ascii } from '../../wire/ascii.ts';
+import { align4 } from '../../wire/attribute.ts';
+import { messagePortId, messageType, NLMSG_HDRLEN } from '../../wire/message.ts';
+import * as X from '../../xfrm/constants.ts';
+import { fixedSize, messageTypeOf } from '../../xfrm/messages.ts';
+import { parts } from '../../xfrm/parts.ts';
+import { column, formatTime } from '../text/event.ts';
+import { Attributes, type LeastSizes, leastSizes } from './attributes.ts';
+import { printPolicy } from './policy.ts';
+import { printState } from './state.ts';
 
 /** The kinds that are printed here. */
 const KINDS = ['NEWSA', 'UPDSA', 'DELSA', 'NEWPOLICY', 'UPDPOLICY', 'DELPOLICY'] as const;

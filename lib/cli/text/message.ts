@@ -3,13 +3,12 @@
  * and answers.
  * @module
  */
-import type { SubscriptionEvent } from '../monitor/subscribe.ts';
-import type { RouteMessage } from '../route/requests.ts';
-import type { PolicyId, StateId } from '../xfrm/codec.ts';
-import type { XfrmEvent } from '../xfrm/events.ts';
-import type { XfrmMessage, XfrmRequest } from '../xfrm/requests.ts';
-import type { Colors } from './colors.ts';
-import { describeRouteRequest } from './route-text.ts';
+import type { SubscriptionEvent } from '../../monitor/subscribe.ts';
+import type { RouteMessage } from '../../route/requests.ts';
+import type { PolicyId, StateId } from '../../xfrm/codec.ts';
+import type { XfrmEvent } from '../../xfrm/events.ts';
+import type { XfrmMessage, XfrmRequest } from '../../xfrm/requests.ts';
+import type { Colors } from '../terminal/colors.ts';
 import {
   describe,
   describeSelector,
@@ -17,7 +16,8 @@ import {
   formatEvent,
   formatLine,
   formatSpi,
-} from './text.ts';
+} from './event.ts';
+import { describeRouteRequest } from './route.ts';
 
 /** One line for a message, without the line break. */
 export function formatMessage(

@@ -3,7 +3,7 @@
  * @module
  */
 import { readdirSync, readFileSync } from 'node:fs';
-import { readText } from '../wire/text.ts';
+import { readText } from '../../wire/text.ts';
 
 export interface MachineNames {
   /** The name of an IP protocol, or its number. */

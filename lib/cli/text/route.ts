@@ -1,10 +1,10 @@
 /**
- * rtnetlink's events as lines of text, in the style of the XFRM ones (text.ts). Interfaces are named
+ * rtnetlink's events as lines of text, in the style of the XFRM ones (event.ts). Interfaces are named
  * by index where the kernel sends no name.
  * @module
  */
-import { NLM_F_DUMP } from '../netlink/constants.ts';
-import type { RouteEvent } from '../route/events.ts';
+import { NLM_F_DUMP } from '../../netlink/constants.ts';
+import type { RouteEvent } from '../../route/events.ts';
 import type {
   BridgePort,
   Inet6Interface,
@@ -15,10 +15,10 @@ import type {
   Nexthop,
   Route,
   Rule,
-} from '../route/objects.ts';
-import type { RtnetlinkRequest } from '../route/requests.ts';
-import { printable } from '../wire/text.ts';
-import type { Colors } from './colors.ts';
+} from '../../route/objects.ts';
+import type { RtnetlinkRequest } from '../../route/requests.ts';
+import { printable } from '../../wire/text.ts';
+import type { Colors } from '../terminal/colors.ts';
 
 /** What an event says, without its time and kind. */
 export function describeRouteEvent(event: RouteEvent, colors: Colors): string {

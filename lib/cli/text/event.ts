@@ -2,14 +2,14 @@
  * Events as lines of text: what matters first, names for everything, keys never.
  * @module
  */
-import type { SubscriptionEvent } from '../monitor/subscribe.ts';
-import type { Truth } from '../wire/names.ts';
-import { printable } from '../wire/text.ts';
-import type { Lifetime, Selector, Stats, Template } from '../xfrm/codec.ts';
-import { XFRM_INF } from '../xfrm/constants.ts';
-import type { XfrmPolicy, XfrmState } from '../xfrm/objects.ts';
-import type { Colors } from './colors.ts';
-import { describeRouteEvent } from './route-text.ts';
+import type { SubscriptionEvent } from '../../monitor/subscribe.ts';
+import type { Truth } from '../../wire/names.ts';
+import { printable } from '../../wire/text.ts';
+import type { Lifetime, Selector, Stats, Template } from '../../xfrm/codec.ts';
+import { XFRM_INF } from '../../xfrm/constants.ts';
+import type { XfrmPolicy, XfrmState } from '../../xfrm/objects.ts';
+import type { Colors } from '../terminal/colors.ts';
+import { describeRouteEvent } from './route.ts';
 
 /** An SPI as everybody writes it: eight hexadecimal digits. */
 export const formatSpi = (spi: number): string => `0x${spi.toString(16).padStart(8, '0')}`;

@@ -5,11 +5,17 @@
  * What differs from it, and why, is listed and tested in test/unit/iproute2.ts.
  * @module
  */
-import { AF_INET, AF_INET6, AF_UNSPEC, readAddress, writeAddress } from '../wire/address.ts';
-import type { Truth } from '../wire/names.ts';
-import { truthByte } from '../wire/names.ts';
-import type { AeadAlgorithm, Algorithm, AuthAlgorithm, Selector, Template } from '../xfrm/codec.ts';
-import type { XfrmEvent } from '../xfrm/events.ts';
+import { AF_INET, AF_INET6, AF_UNSPEC, readAddress, writeAddress } from '../../wire/address.ts';
+import type { Truth } from '../../wire/names.ts';
+import { truthByte } from '../../wire/names.ts';
+import type {
+  AeadAlgorithm,
+  Algorithm,
+  AuthAlgorithm,
+  Selector,
+  Template,
+} from '../../xfrm/codec.ts';
+import type { XfrmEvent } from '../../xfrm/events.ts';
 import {
   Family,
   IpsecProto,
@@ -19,8 +25,8 @@ import {
   PolicyDir,
   PolicyType,
   StateDir,
-} from '../xfrm/names.ts';
-import type { Acquire, XfrmPolicy, XfrmState } from '../xfrm/objects.ts';
+} from '../../xfrm/names.ts';
+import type { Acquire, XfrmPolicy, XfrmState } from '../../xfrm/objects.ts';
 import { formatLastUsed } from './local-time.ts';
 import type { MachineNames } from './machine-names.ts';
 

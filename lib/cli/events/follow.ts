@@ -4,25 +4,25 @@
  * @module
  */
 
-import { findGroup, type GroupName } from '../monitor/groups.ts';
-import type { SubscriptionEvent } from '../monitor/subscribe.ts';
-import type { TunnelChange } from '../tunnel/changes.ts';
-import type { Tunnel } from '../tunnel/tunnel.ts';
-import type { TunnelMonitorOptions } from '../tunnel/tunnel-monitor.ts';
-import { printable } from '../wire/text.ts';
+import { findGroup, type GroupName } from '../../monitor/groups.ts';
+import type { SubscriptionEvent } from '../../monitor/subscribe.ts';
+import type { TunnelChange } from '../../tunnel/changes.ts';
+import type { Tunnel } from '../../tunnel/tunnel.ts';
+import type { TunnelMonitorOptions } from '../../tunnel/tunnel-monitor.ts';
+import { printable } from '../../wire/text.ts';
+import type { FollowOptions, Format, OriginOptions } from '../options.ts';
+import { LINE_ROOM, printEvent, printedKind } from '../printer/event-printer.ts';
+import { endWhenUnread, LineOutput } from '../terminal/output.ts';
+import { formatEvent, formatNamespace, formatTime } from '../text/event.ts';
+import { formatJson } from '../text/json.ts';
+import { formatTunnelChange } from '../tunnels/change-text.ts';
+import { isTunnelEvent } from '../tunnels/filter.ts';
+import { changeJson } from '../tunnels/json.ts';
+import { printSynced } from '../tunnels/list.ts';
+import { TunnelStreams } from '../tunnels/streams.ts';
 import { aborted, endedBySignal } from './ended.ts';
-import { LINE_ROOM, printEvent, printedKind } from './event-printer.ts';
-import { formatJson } from './json.ts';
-import type { FollowOptions, Format, OriginOptions } from './options.ts';
-import { endWhenUnread, LineOutput } from './output.ts';
 import { type Origin, Streams } from './streams.ts';
 import { Summary } from './summary.ts';
-import { formatEvent, formatNamespace, formatTime } from './text.ts';
-import { formatTunnelChange } from './tunnel-change-text.ts';
-import { isTunnelEvent } from './tunnel-filter.ts';
-import { changeJson } from './tunnel-json.ts';
-import { printSynced } from './tunnel-list.ts';
-import { TunnelStreams } from './tunnel-streams.ts';
 import { Claims, formatOwner } from './who.ts';
 
 /** What to follow. */

@@ -10,16 +10,16 @@ import {
   type NamedNamespace,
   NamespaceWatch,
   namespaceId,
-} from '../monitor/namespaces.ts';
+} from '../../monitor/namespaces.ts';
 import {
   type SocketStatus,
   type SubscribeOptions,
   Subscription,
   type SubscriptionEvent,
-} from '../monitor/subscribe.ts';
-import type { TakeMessage } from '../netlink/event.ts';
-import type { Namespace } from '../socket/index.ts';
-import { HeldNamespace } from '../socket/namespace.ts';
+} from '../../monitor/subscribe.ts';
+import type { TakeMessage } from '../../netlink/event.ts';
+import type { Namespace } from '../../socket/index.ts';
+import { HeldNamespace } from '../../socket/namespace.ts';
 
 /** Where to listen. */
 export interface Where {

@@ -2,8 +2,8 @@
  * How fast tunnels carry, from two readings of their counters.
  * @module
  */
-import type { TunnelSnapshot } from '../tunnel/changes.ts';
-import type { PerDirection } from '../tunnel/tunnel.ts';
+import type { TunnelSnapshot } from '../../tunnel/changes.ts';
+import type { PerDirection } from '../../tunnel/tunnel.ts';
 
 /** Bytes a second. */
 export type TunnelRates = PerDirection<number>;

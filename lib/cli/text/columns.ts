@@ -3,10 +3,10 @@
  * columns, the rest in words.
  * @module
  */
-import type { Lifetime, LifetimeCurrent } from '../xfrm/codec.ts';
-import { XFRM_INF } from '../xfrm/constants.ts';
-import type { XfrmPolicy, XfrmState } from '../xfrm/objects.ts';
-import type { Colors } from './colors.ts';
+import type { Lifetime, LifetimeCurrent } from '../../xfrm/codec.ts';
+import { XFRM_INF } from '../../xfrm/constants.ts';
+import type { XfrmPolicy, XfrmState } from '../../xfrm/objects.ts';
+import type { Colors } from '../terminal/colors.ts';
 import {
   describeAlgorithms,
   describeSelector,
@@ -15,7 +15,7 @@ import {
   policyExtras,
   refusedPackets,
   stateExtras,
-} from './text.ts';
+} from './event.ts';
 import { formatBytes, formatDuration } from './units.ts';
 
 export const STATE_HEADS = [

@@ -5,11 +5,11 @@
  * @module
  */
 import { closeSync, constants, fstatSync, openSync, readFileSync } from 'node:fs';
-import { pointAt } from '../monitor/filter-error.ts';
-import { parseU32 } from '../monitor/filter-keys.ts';
-import { checkedExpected, type ExpectedTunnel, familyName } from '../tunnel/expected.ts';
-import { addressFamily } from '../wire/address.ts';
-import { brief, printable } from '../wire/text.ts';
+import { pointAt } from '../../monitor/filter-error.ts';
+import { parseU32 } from '../../monitor/filter-keys.ts';
+import { checkedExpected, type ExpectedTunnel, familyName } from '../../tunnel/expected.ts';
+import { addressFamily } from '../../wire/address.ts';
+import { brief, printable } from '../../wire/text.ts';
 
 /** What is wrong with an expectation. */
 export class ExpectError extends Error {}

@@ -2,9 +2,9 @@
  * The changes of tunnels in several network namespaces: a monitor for each.
  * @module
  */
-import type { TunnelChange, TunnelSnapshot } from '../tunnel/changes.ts';
-import { TunnelMonitor, type TunnelMonitorOptions } from '../tunnel/tunnel-monitor.ts';
-import type { Beside, Origin } from './streams.ts';
+import type { TunnelChange, TunnelSnapshot } from '../../tunnel/changes.ts';
+import { TunnelMonitor, type TunnelMonitorOptions } from '../../tunnel/tunnel-monitor.ts';
+import type { Beside, Origin } from '../events/streams.ts';
 
 /** What they tell. */
 export interface TunnelListener {

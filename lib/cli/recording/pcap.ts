@@ -3,7 +3,7 @@
  * device: the files pcap (draft-ietf-opsawg-pcap) and pcapng (draft-ietf-opsawg-pcapng).
  * @module
  */
-import { LE } from '../wire/endian.ts';
+import { LE } from '../../wire/endian.ts';
 import { type Recorded, RecordingError } from './recorded.ts';
 
 const LINKTYPE_NETLINK = 253;

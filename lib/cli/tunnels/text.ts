@@ -4,12 +4,12 @@ import {
   type Tunnel,
   type TunnelState,
   type TunnelWarning,
-} from '../tunnel/tunnel.ts';
-import { printable } from '../wire/text.ts';
-import type { Colors } from './colors.ts';
-import { formatMark } from './text.ts';
-import { iso } from './tunnel-json.ts';
-import { formatDuration } from './units.ts';
+} from '../../tunnel/tunnel.ts';
+import { printable } from '../../wire/text.ts';
+import type { Colors } from '../terminal/colors.ts';
+import { formatMark } from '../text/event.ts';
+import { formatDuration } from '../text/units.ts';
+import { iso } from './json.ts';
 
 /** Red: packets do not get through. Yellow: look at it. */
 const STATE_COLOR: Readonly<Record<TunnelState, 'red' | 'yellow' | 'cyan' | 'dim' | 'green'>> = {

@@ -2,13 +2,13 @@
  * Changes of tunnels as lines of text.
  * @module
  */
-import type { EventTime } from '../netlink/event.ts';
-import type { Claimant, DownCause, TunnelChange } from '../tunnel/changes.ts';
-import type { Tunnel } from '../tunnel/tunnel.ts';
-import { printable } from '../wire/text.ts';
-import type { Colors } from './colors.ts';
-import { formatNamespace, formatSpi, formatTime } from './text.ts';
-import { paintState, qualifiersOf, titleOf, warningText } from './tunnel-text.ts';
+import type { EventTime } from '../../netlink/event.ts';
+import type { Claimant, DownCause, TunnelChange } from '../../tunnel/changes.ts';
+import type { Tunnel } from '../../tunnel/tunnel.ts';
+import { printable } from '../../wire/text.ts';
+import type { Colors } from '../terminal/colors.ts';
+import { formatNamespace, formatSpi, formatTime } from '../text/event.ts';
+import { paintState, qualifiersOf, titleOf, warningText } from './text.ts';
 
 const CHANGE_COLOR: Readonly<
   Record<TunnelChange['kind'], 'green' | 'yellow' | 'red' | 'cyan' | 'dim'>

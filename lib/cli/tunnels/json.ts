@@ -3,10 +3,10 @@
  * nowhere.
  * @module
  */
-import type { PolicyEntry, StateEntry } from '../monitor/xfrm-views.ts';
-import type { EventTime } from '../netlink/event.ts';
-import type { DownCause, TunnelChange } from '../tunnel/changes.ts';
-import type { PerDirection, Tunnel, TunnelWarning } from '../tunnel/tunnel.ts';
+import type { PolicyEntry, StateEntry } from '../../monitor/xfrm-views.ts';
+import type { EventTime } from '../../netlink/event.ts';
+import type { DownCause, TunnelChange } from '../../tunnel/changes.ts';
+import type { PerDirection, Tunnel, TunnelWarning } from '../../tunnel/tunnel.ts';
 
 type Optional<T> = T | undefined;
 

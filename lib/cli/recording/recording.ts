@@ -3,10 +3,10 @@
  * capture of an nlmon device.
  * @module
  */
-import { NETLINK_ROUTE } from '../netlink/constants.ts';
-import { align4 } from '../wire/attribute.ts';
-import { LE } from '../wire/endian.ts';
-import { messageType, NLMSG_HDRLEN } from '../wire/message.ts';
+import { NETLINK_ROUTE } from '../../netlink/constants.ts';
+import { align4 } from '../../wire/attribute.ts';
+import { LE } from '../../wire/endian.ts';
+import { messageType, NLMSG_HDRLEN } from '../../wire/message.ts';
 import { isCapture, readCapture } from './pcap.ts';
 import { type Recorded, RecordingError } from './recorded.ts';
 

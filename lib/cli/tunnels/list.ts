@@ -2,15 +2,15 @@
  * Tunnels as a list: alone, and where changes begin or begin again.
  * @module
  */
-import type { TunnelSnapshot } from '../tunnel/changes.ts';
-import type { Tunnel } from '../tunnel/tunnel.ts';
-import { formatJson } from './json.ts';
-import type { Format } from './options.ts';
-import type { LineOutput } from './output.ts';
-import { formatNamespace, formatTime } from './text.ts';
-import { tunnelJson, warningJson } from './tunnel-json.ts';
-import { tunnelTable } from './tunnel-table.ts';
-import { describeTunnel, describeWarning } from './tunnel-text.ts';
+import type { TunnelSnapshot } from '../../tunnel/changes.ts';
+import type { Tunnel } from '../../tunnel/tunnel.ts';
+import type { Format } from '../options.ts';
+import type { LineOutput } from '../terminal/output.ts';
+import { formatNamespace, formatTime } from '../text/event.ts';
+import { formatJson } from '../text/json.ts';
+import { tunnelJson, warningJson } from './json.ts';
+import { tunnelTable } from './table.ts';
+import { describeTunnel, describeWarning } from './text.ts';
 
 const now = () => ({ wall: Date.now(), monotonic: performance.now() });
 

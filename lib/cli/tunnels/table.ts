@@ -2,12 +2,12 @@
  * Tunnels as a table, for people at a terminal.
  * @module
  */
-import type { Traffic, Tunnel } from '../tunnel/tunnel.ts';
-import type { Colors } from './colors.ts';
-import { Table } from './table.ts';
-import type { TunnelRates } from './tunnel-rates.ts';
-import { paintState, qualifiersOf, seconds, soonest, titleOf, trouble } from './tunnel-text.ts';
-import { formatBytes, formatRate } from './units.ts';
+import type { Traffic, Tunnel } from '../../tunnel/tunnel.ts';
+import type { Colors } from '../terminal/colors.ts';
+import { Table } from '../terminal/table.ts';
+import { formatBytes, formatRate } from '../text/units.ts';
+import type { TunnelRates } from './rates.ts';
+import { paintState, qualifiersOf, seconds, soonest, titleOf, trouble } from './text.ts';
 
 const HEADS = ['STATE', 'FOR', 'TUNNEL', 'ID', 'IN', 'OUT', 'KEYED', 'EXPIRES', 'WHY'];
 /** In a column where there is nothing to say. */

@@ -2,8 +2,8 @@
  * What a stream of events amounted to.
  * @module
  */
-import type { SocketStatus, SubscriptionEvent } from '../monitor/subscribe.ts';
-import type { TunnelChange } from '../tunnel/changes.ts';
+import type { SocketStatus, SubscriptionEvent } from '../../monitor/subscribe.ts';
+import type { TunnelChange } from '../../tunnel/changes.ts';
 
 /** Numbers of events, most frequent kinds first, and what the sockets counted. */
 export interface Totals {

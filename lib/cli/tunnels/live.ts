@@ -2,14 +2,14 @@
  * `tunnels --watch` on a terminal: the tunnels, live, on a screen of their own.
  * @module
  */
-import { TunnelMonitor, type TunnelMonitorOptions } from '../tunnel/tunnel-monitor.ts';
-import type { Colors } from './colors.ts';
-import { aborted, endedBySignal } from './ended.ts';
-import { hearKeys } from './keyboard.ts';
-import { Screen } from './screen.ts';
-import type { TunnelFilter } from './tunnel-filter.ts';
-import { RateMeter } from './tunnel-rates.ts';
-import { frameLines, mostAbove, sightOf } from './tunnels-frame.ts';
+import { TunnelMonitor, type TunnelMonitorOptions } from '../../tunnel/tunnel-monitor.ts';
+import { aborted, endedBySignal } from '../events/ended.ts';
+import type { Colors } from '../terminal/colors.ts';
+import { hearKeys } from '../terminal/keyboard.ts';
+import { Screen } from '../terminal/screen.ts';
+import type { TunnelFilter } from './filter.ts';
+import { frameLines, mostAbove, sightOf } from './frame.ts';
+import { RateMeter } from './rates.ts';
 
 /** Milliseconds between two frames. */
 const FRAME = 125;

@@ -3,10 +3,10 @@
  * the process that has a socket with that port id.
  * @module
  */
-import type { SubscriptionEvent } from '../monitor/subscribe.ts';
-import { NETLINK_ROUTE, NETLINK_XFRM } from '../netlink/constants.ts';
-import { type SocketOwner, SocketOwners } from '../socket/index.ts';
-import { printable } from '../wire/text.ts';
+import type { SubscriptionEvent } from '../../monitor/subscribe.ts';
+import { NETLINK_ROUTE, NETLINK_XFRM } from '../../netlink/constants.ts';
+import { type SocketOwner, SocketOwners } from '../../socket/index.ts';
+import { printable } from '../../wire/text.ts';
 import type { Origin } from './streams.ts';
 
 /** What is known of one namespace. */

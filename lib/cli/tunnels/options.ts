@@ -4,13 +4,13 @@
  * @module
  */
 import { type Command, InvalidArgumentError, Option } from 'commander';
-import { FilterError } from '../monitor/filter-error.ts';
-import { THRESHOLDS, type TunnelThresholds } from '../tunnel/thresholds.ts';
-import type { TunnelMonitorOptions } from '../tunnel/tunnel-monitor-options.ts';
+import { FilterError } from '../../monitor/filter-error.ts';
+import { THRESHOLDS, type TunnelThresholds } from '../../tunnel/thresholds.ts';
+import type { TunnelMonitorOptions } from '../../tunnel/tunnel-monitor-options.ts';
+import { namespacePath } from '../events/streams.ts';
+import { formatThreshold, parseDuration } from '../text/units.ts';
 import { ExpectError, readExpected } from './expect.ts';
-import { namespacePath } from './streams.ts';
-import { TunnelFilter, type TunnelFilterScope } from './tunnel-filter.ts';
-import { formatThreshold, parseDuration } from './units.ts';
+import { TunnelFilter, type TunnelFilterScope } from './filter.ts';
 
 /** As commander gives them. */
 export interface TunnelOptions {

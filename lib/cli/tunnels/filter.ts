@@ -5,18 +5,18 @@
  *     peer=198.51.100.0/24 state!=up,idle
  * @module
  */
-import { Filter } from '../monitor/filter.ts';
-import { KEYS, type KeyName, KIND } from '../monitor/filter-keys.ts';
-import { parseTerms, type Term } from '../monitor/filter-term.ts';
-import type { Place, Subject } from '../monitor/subject.ts';
-import type { SubscriptionEvent } from '../monitor/subscribe.ts';
-import type { TunnelChange, TunnelEvent } from '../tunnel/changes.ts';
+import { Filter } from '../../monitor/filter.ts';
+import { KEYS, type KeyName, KIND } from '../../monitor/filter-keys.ts';
+import { parseTerms, type Term } from '../../monitor/filter-term.ts';
+import type { Place, Subject } from '../../monitor/subject.ts';
+import type { SubscriptionEvent } from '../../monitor/subscribe.ts';
+import type { TunnelChange, TunnelEvent } from '../../tunnel/changes.ts';
 import {
   type Direction,
   TUNNEL_STATES,
   type Tunnel,
   type TunnelWarning,
-} from '../tunnel/tunnel.ts';
+} from '../../tunnel/tunnel.ts';
 
 /** The kinds of change that a term can ask for. */
 const CHANGES = Object.keys({

@@ -4,7 +4,7 @@
  * @module
  */
 import { once } from 'node:events';
-import { AsciiWriter } from '../wire/ascii.ts';
+import { AsciiWriter } from '../../wire/ascii.ts';
 
 /** What is told when the reader cannot follow, and when it can again. */
 export interface Backpressure {

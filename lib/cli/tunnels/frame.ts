@@ -2,14 +2,14 @@
  * What `tunnels --watch` shows on a terminal at one moment.
  * @module
  */
-import type { TunnelWarning } from '../tunnel/tunnel.ts';
-import { TUNNEL_STATES, type Tunnel } from '../tunnel/tunnel.ts';
-import { printable } from '../wire/text.ts';
-import type { Colors } from './colors.ts';
-import type { TunnelRates } from './tunnel-rates.ts';
-import { tunnelTable } from './tunnel-table.ts';
-import { describeWarning, paintState } from './tunnel-text.ts';
-import { formatDuration } from './units.ts';
+import type { TunnelWarning } from '../../tunnel/tunnel.ts';
+import { TUNNEL_STATES, type Tunnel } from '../../tunnel/tunnel.ts';
+import { printable } from '../../wire/text.ts';
+import type { Colors } from '../terminal/colors.ts';
+import { formatDuration } from '../text/units.ts';
+import type { TunnelRates } from './rates.ts';
+import { tunnelTable } from './table.ts';
+import { describeWarning, paintState } from './text.ts';
 
 /** How far the picture can be believed. */
 export type Sight =
