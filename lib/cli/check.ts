@@ -7,9 +7,9 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { Command, InvalidArgumentError, Option } from 'commander';
 import { TunnelMonitor, type TunnelMonitorOptions } from '../tunnel/tunnel-monitor.ts';
 import { printable } from '../wire/text.ts';
+import { formatJson } from './json.ts';
 import { addFormatOptions, addNamespaceOption, formatOf, type OutputOptions } from './options.ts';
 import { endWhenUnread, LineOutput } from './terminal/output.ts';
-import { formatJson } from './text/json.ts';
 import {
   type CheckStatus,
   checkTunnels,

@@ -10,8 +10,9 @@ import type { GroupName } from '../monitor/groups.ts';
 import { EVENT_KINDS, type Listed } from '../monitor/subject.ts';
 import type { SubscriptionEvent } from '../monitor/subscribe.ts';
 import { type RequestOptions, XfrmClient } from '../xfrm/client.ts';
-import { follow } from './events/follow.ts';
 import { namespacePath } from './events/streams.ts';
+import { follow } from './follow.ts';
+import { formatJson } from './json.ts';
 import {
   addFollowOptions,
   addNamespaceOption,
@@ -27,7 +28,6 @@ import { endWhenUnread, LineOutput } from './terminal/output.ts';
 import { Table } from './terminal/table.ts';
 import { POLICY_HEADS, policyRow, STATE_HEADS, stateRow } from './text/columns.ts';
 import { describePolicy, describeState, formatTime } from './text/event.ts';
-import { formatJson } from './text/json.ts';
 
 /** What one of the two commands lists. */
 interface Kind {

@@ -9,7 +9,7 @@ import { findGroup, type GroupName } from '../monitor/groups.ts';
 import type { TunnelChange } from '../tunnel/changes.ts';
 import type { Tunnel } from '../tunnel/tunnel.ts';
 import { printable } from '../wire/text.ts';
-import { follow } from './events/follow.ts';
+import { follow } from './follow.ts';
 import {
   addFollowOptions,
   addOriginOptions,

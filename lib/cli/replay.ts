@@ -19,12 +19,12 @@ import { decodeXfrmMessage } from '../xfrm/decode-message.ts';
 import type { XfrmEvent } from '../xfrm/events.ts';
 import type { XfrmMessage } from '../xfrm/requests.ts';
 import { EXIT } from './exit.ts';
+import { formatJson } from './json.ts';
 import { FILTER_HELP, filterOf } from './options.ts';
 import { type Recorded, RecordingError } from './recording/recorded.ts';
 import { readRecording } from './recording/recording.ts';
 import { endWhenUnread } from './terminal/output.ts';
 import { IPROUTE2_VERSION, Iproute2Format } from './text/iproute2.ts';
-import { formatJson } from './text/json.ts';
 import { machineNames } from './text/machine-names.ts';
 import { formatMessage } from './text/message.ts';
 

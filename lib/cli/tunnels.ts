@@ -8,6 +8,7 @@ import type { Tunnel } from '../tunnel/tunnel.ts';
 import { TunnelMonitor, type TunnelMonitorOptions } from '../tunnel/tunnel-monitor.ts';
 import { endedBySignal } from './events/ended.ts';
 import { Summary } from './events/summary.ts';
+import { formatJson } from './json.ts';
 import {
   addFollowOptions,
   addFormatOptions,
@@ -18,7 +19,6 @@ import {
   type OutputOptions,
 } from './options.ts';
 import { endWhenUnread, LineOutput } from './terminal/output.ts';
-import { formatJson } from './text/json.ts';
 import { formatTunnelChange } from './tunnels/change-text.ts';
 import {
   CHANGE_HELP,

@@ -11,6 +11,7 @@ import { contains, parseNetwork } from '../wire/network.ts';
 import { printable } from '../wire/text.ts';
 import { endedBySignal } from './events/ended.ts';
 import { EXIT } from './exit.ts';
+import { formatJson } from './json.ts';
 import {
   addFormatOptions,
   addNamespaceOption,
@@ -19,7 +20,6 @@ import {
   type OutputOptions,
 } from './options.ts';
 import { endWhenUnread, LineOutput } from './terminal/output.ts';
-import { formatJson } from './text/json.ts';
 import { formatThreshold } from './text/units.ts';
 import { TUNNEL_FILTER_HELP, TunnelFilter } from './tunnels/filter.ts';
 import { tunnelJson } from './tunnels/json.ts';

@@ -2,7 +2,7 @@
  * An event that a test causes.
  * @module
  */
-import { formatJson } from '../../lib/cli/text/json.ts';
+import { formatJson } from '../../lib/cli/json.ts';
 import { type SubscriptionEvent, subscribe } from '../../lib/index.ts';
 import { checkLine } from '../schema.ts';
 import { next } from './support.ts';

@@ -4,8 +4,8 @@ import { test } from 'node:test';
 import { inspect } from 'node:util';
 import fc from 'fast-check';
 import pc from 'picocolors';
+import { formatJson } from '../../lib/cli/json.ts';
 import { formatEvent } from '../../lib/cli/text/event.ts';
-import { formatJson } from '../../lib/cli/text/json.ts';
 import * as R from '../../lib/constants.ts';
 import {
   type DecodeInput,

@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { test } from 'node:test';
-import { formatJson, type JsonRecord } from '../../lib/cli/text/json.ts';
+import { formatJson, type JsonRecord } from '../../lib/cli/json.ts';
 import { type DecodeInput, type DecodeMessage, decodeDatagram } from '../../lib/netlink/event.ts';
 import { decodeRouteMessage } from '../../lib/route/decode-message.ts';
 import type { RouteMessage } from '../../lib/route/requests.ts';

@@ -6,10 +6,10 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import pc from 'picocolors';
+import { formatJson } from '../../lib/cli/json.ts';
 import { keysOf } from '../../lib/cli/terminal/keyboard.ts';
 import { Screen } from '../../lib/cli/terminal/screen.ts';
 import { clip } from '../../lib/cli/terminal/width.ts';
-import { formatJson } from '../../lib/cli/text/json.ts';
 import { formatThreshold, parseDuration } from '../../lib/cli/text/units.ts';
 import {
   checkTunnels,

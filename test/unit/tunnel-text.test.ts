@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import pc from 'picocolors';
-import { formatJson, type JsonRecord } from '../../lib/cli/text/json.ts';
+import { formatJson, type JsonRecord } from '../../lib/cli/json.ts';
 import { formatTunnelChange } from '../../lib/cli/tunnels/change-text.ts';
 import { changeJson, tunnelJson, warningJson } from '../../lib/cli/tunnels/json.ts';
 import { RateMeter } from '../../lib/cli/tunnels/rates.ts';

@@ -3,7 +3,7 @@
  * @module
  */
 
-import type { JsonRecord } from '../../lib/cli/text/json.ts';
+import type { JsonRecord } from '../../lib/cli/json.ts';
 import { type CheckRecord, SEVERITY_WORDS, STATUSES } from '../../lib/cli/tunnels/check-result.ts';
 import { WARNINGS } from '../../lib/cli/tunnels/filter.ts';
 import type { JsonChange, JsonTunnel, JsonWarning } from '../../lib/cli/tunnels/json.ts';

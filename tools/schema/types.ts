@@ -1,6 +1,6 @@
 /**
  * JSON Schemas of the parts that events are made of, from the tables of structs and attributes:
- * what lib/cli/text/json.ts makes of a decoded value.
+ * what lib/cli/json.ts makes of a decoded value.
  * @module
  */
 import type { Attribute, AttributeTable } from '../../lib/wire/attribute-table.ts';

@@ -5,10 +5,10 @@
 import '../../lib/monitor/trace.ts';
 import assert from 'node:assert/strict';
 import pc from 'picocolors';
+import { formatJson } from '../../lib/cli/json.ts';
 import { LINE_ROOM, printEvent, printedKind } from '../../lib/cli/printer/event-printer.ts';
 import { formatEvent } from '../../lib/cli/text/event.ts';
 import { Iproute2Format } from '../../lib/cli/text/iproute2.ts';
-import { formatJson } from '../../lib/cli/text/json.ts';
 import { formatMessage } from '../../lib/cli/text/message.ts';
 import { readAck } from '../../lib/netlink/ack.ts';
 import {

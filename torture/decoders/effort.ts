@@ -6,8 +6,8 @@
  */
 import '../../lib/monitor/trace.ts';
 import assert from 'node:assert/strict';
+import { formatJson } from '../../lib/cli/json.ts';
 import { isCapture, readCapture } from '../../lib/cli/recording/pcap.ts';
-import { formatJson } from '../../lib/cli/text/json.ts';
 import { Filter } from '../../lib/monitor/filter.ts';
 import { NETLINK_ROUTE, NETLINK_XFRM } from '../../lib/netlink/constants.ts';
 import { type DecodeMessage, decodeDatagram, type Malformed } from '../../lib/netlink/event.ts';

@@ -5,10 +5,10 @@
 import assert from 'node:assert/strict';
 import fc from 'fast-check';
 import pc from 'picocolors';
+import { formatJson } from '../../lib/cli/json.ts';
 import { RecordingError } from '../../lib/cli/recording/recorded.ts';
 import { readRecording } from '../../lib/cli/recording/recording.ts';
 import { type Decoded, decodeRecorded } from '../../lib/cli/replay.ts';
-import { formatJson } from '../../lib/cli/text/json.ts';
 import { formatMessage } from '../../lib/cli/text/message.ts';
 import { NETLINK_ROUTE, NETLINK_XFRM } from '../../lib/netlink/constants.ts';
 import { cooked, pcap, pcapng } from '../../test/unit/pcap.ts';

@@ -4,10 +4,10 @@
  */
 import type { TunnelSnapshot } from '../../tunnel/changes.ts';
 import type { Tunnel } from '../../tunnel/tunnel.ts';
+import { formatJson } from '../json.ts';
 import type { Format } from '../options.ts';
 import type { LineOutput } from '../terminal/output.ts';
 import { formatNamespace, formatTime } from '../text/event.ts';
-import { formatJson } from '../text/json.ts';
 import { tunnelJson, warningJson } from './json.ts';
 import { tunnelTable } from './table.ts';
 import { describeTunnel, describeWarning } from './text.ts';

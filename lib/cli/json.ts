@@ -6,17 +6,17 @@
  * attributes this library does not know, since a newer kernel might put anything there.
  * @module
  */
-import type { Listed } from '../../monitor/subject.ts';
-import type { SubscriptionEvent } from '../../monitor/subscribe.ts';
-import type { EventTime } from '../../netlink/event.ts';
-import type { RouteMessage } from '../../route/requests.ts';
-import { XFRM_INF } from '../../xfrm/constants.ts';
-import { KeyMaterial } from '../../xfrm/key.ts';
-import type { XfrmMessage } from '../../xfrm/requests.ts';
-import { xfrm_lifetime_cfg } from '../../xfrm/structs.ts';
-import type { Totals } from '../events/summary.ts';
-import type { CheckRecord } from '../tunnels/check-result.ts';
-import type { JsonChange, JsonTunnel, JsonWarning } from '../tunnels/json.ts';
+import type { Listed } from '../monitor/subject.ts';
+import type { SubscriptionEvent } from '../monitor/subscribe.ts';
+import type { EventTime } from '../netlink/event.ts';
+import type { RouteMessage } from '../route/requests.ts';
+import { XFRM_INF } from '../xfrm/constants.ts';
+import { KeyMaterial } from '../xfrm/key.ts';
+import type { XfrmMessage } from '../xfrm/requests.ts';
+import { xfrm_lifetime_cfg } from '../xfrm/structs.ts';
+import type { Totals } from './events/summary.ts';
+import type { CheckRecord } from './tunnels/check-result.ts';
+import type { JsonChange, JsonTunnel, JsonWarning } from './tunnels/json.ts';
 
 /** The name and version of the format. Within a version, members are only ever added. */
 export const EVENT_SCHEMA = 'netlink-xfrm/event/1';

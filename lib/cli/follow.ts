@@ -4,26 +4,26 @@
  * @module
  */
 
-import { findGroup, type GroupName } from '../../monitor/groups.ts';
-import type { SubscriptionEvent } from '../../monitor/subscribe.ts';
-import type { TunnelChange } from '../../tunnel/changes.ts';
-import type { Tunnel } from '../../tunnel/tunnel.ts';
-import type { TunnelMonitorOptions } from '../../tunnel/tunnel-monitor.ts';
-import { printable } from '../../wire/text.ts';
-import type { FollowOptions, Format, OriginOptions } from '../options.ts';
-import { LINE_ROOM, printEvent, printedKind } from '../printer/event-printer.ts';
-import { endWhenUnread, LineOutput } from '../terminal/output.ts';
-import { formatEvent, formatNamespace, formatTime } from '../text/event.ts';
-import { formatJson } from '../text/json.ts';
-import { formatTunnelChange } from '../tunnels/change-text.ts';
-import { isTunnelEvent } from '../tunnels/filter.ts';
-import { changeJson } from '../tunnels/json.ts';
-import { printSynced } from '../tunnels/list.ts';
-import { TunnelStreams } from '../tunnels/streams.ts';
-import { aborted, endedBySignal } from './ended.ts';
-import { type Origin, Streams } from './streams.ts';
-import { Summary } from './summary.ts';
-import { Claims, formatOwner } from './who.ts';
+import { findGroup, type GroupName } from '../monitor/groups.ts';
+import type { SubscriptionEvent } from '../monitor/subscribe.ts';
+import type { TunnelChange } from '../tunnel/changes.ts';
+import type { Tunnel } from '../tunnel/tunnel.ts';
+import type { TunnelMonitorOptions } from '../tunnel/tunnel-monitor.ts';
+import { printable } from '../wire/text.ts';
+import { aborted, endedBySignal } from './events/ended.ts';
+import { type Origin, Streams } from './events/streams.ts';
+import { Summary } from './events/summary.ts';
+import { Claims, formatOwner } from './events/who.ts';
+import { formatJson } from './json.ts';
+import type { FollowOptions, Format, OriginOptions } from './options.ts';
+import { LINE_ROOM, printEvent, printedKind } from './printer/event-printer.ts';
+import { endWhenUnread, LineOutput } from './terminal/output.ts';
+import { formatEvent, formatNamespace, formatTime } from './text/event.ts';
+import { formatTunnelChange } from './tunnels/change-text.ts';
+import { isTunnelEvent } from './tunnels/filter.ts';
+import { changeJson } from './tunnels/json.ts';
+import { printSynced } from './tunnels/list.ts';
+import { TunnelStreams } from './tunnels/streams.ts';
 
 /** What to follow. */
 export interface Follow extends FollowOptions, Partial<OriginOptions> {
