@@ -13,6 +13,8 @@ export interface Scene {
   readonly title: string;
   /** Arguments of the load that makes so many events. */
   readonly load: (events: number) => readonly string[];
+  /** Events a second; default: as fast as they can be made. */
+  readonly rate?: number;
   readonly listening: Listening;
   /** All events wait in the socket before any is read; else they come while it reads. */
   readonly filled?: true;
@@ -52,14 +54,14 @@ interface Measured {
 /** One contestant, once. Fails where what was sent, received and dropped does not add up. */
 async function measure(
   contestant: Contestant,
-  { load, listening, filled }: Scene,
+  { load, rate, listening, filled }: Scene,
   events: number,
   counted = false,
 ): Promise<Measured> {
   const listener = await Listener.start(contestant, listening, { counted });
   const before = listener.cpu;
   if (filled) listener.hold();
-  await startLoad(load(events)).done;
+  await startLoad([...load(events), ...(rate === undefined ? [] : [`${rate}`])]).done;
   if (filled) listener.release();
   let queue: Queue;
   try {
@@ -96,8 +98,7 @@ const CHECKED_RATE = 10_000;
 /** Whether it receives what it should, the output of those that print included. */
 async function checkThatItReceives(contestant: Contestant, scene: Scene): Promise<void> {
   const { filled: _, ...live } = scene;
-  const load = (events: number) => [...scene.load(events), `${CHECKED_RATE}`];
-  const { lost } = await measure(contestant, { ...live, load }, CHECKED, true);
+  const { lost } = await measure(contestant, { ...live, rate: CHECKED_RATE }, CHECKED, true);
   // Where buffers are small (net.core.rmem_max) and the machine is busy, some may be lost.
   if (lost < CHECKED / 2) return;
   throw new Error(`${contestant.name} received ${CHECKED - lost} of ${CHECKED} events`);

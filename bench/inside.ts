@@ -37,6 +37,7 @@ async function host(): Promise<Part> {
     kernel: release(),
     comparisons: await comparisons([
       [scenes.policies, size.live],
+      [scenes.policiesPaced, size.live],
       [scenes.policiesFilled, size.filled],
       [scenes.forged, { ...size.live, rounds: Math.ceil(size.live.rounds / 2) }],
       [scenes.forgedFilled, size.filled],

@@ -12,7 +12,7 @@ import type { Told } from './tunnels.ts';
 
 /** What can be measured by itself; the comparisons are named as their scenes are. */
 export const PARTS = [
-  ...['policies', 'policies-filled', 'newsa', 'newsa-filled', 'sas'],
+  ...['policies', 'policies-paced', 'policies-filled', 'newsa', 'newsa-filled', 'sas'],
   ...['tunnels', 'latency', 'dump', 'storm', 'startup', 'memory', 'codec'],
 ];
 

@@ -23,7 +23,7 @@ export type Indexers<Value> = Readonly<Record<string, (value: Value) => string |
 export interface ReadonlyTable<Value> extends Iterable<Entry<Value>> {
   readonly size: number;
   get(key: string): Entry<Value> | undefined;
-  find(index: string, text: string): Iterable<Entry<Value>>;
+  find(index: string, text: string): Entry<Value>[];
 }
 
 /**

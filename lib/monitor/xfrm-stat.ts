@@ -16,7 +16,7 @@ export type XfrmStat = Readonly<Record<`Xfrm${string}`, bigint>>;
 
 /** That of the thread: /proc/self is the process, whose main thread stays where it is. */
 const PATH = '/proc/thread-self/net/xfrm_stat';
-/** Bytes read at once; the file of kernel 7.2 has 1.3 KB. */
+/** Bytes read at once; the file has 864 (seen: 6.18 and 7.2). */
 const PIECE = 16 * 1024;
 
 /** The file, open: it stays that of its namespace, and is read as often as one likes. */

@@ -159,7 +159,7 @@ function fulfil(state: XfrmState, rows: XfrmRows): void {
   if (!hasSpi(state.proto)) return;
   const { state: table } = rows.tables;
   const found = (index: string, text: string) =>
-    [...table.findRows(index, text)].filter(([, { value }]) => markFinds(state, value));
+    table.findRows(index, text).filter(([, { value }]) => markFinds(state, value));
   // The kernel takes the first it finds by sequence number, and leaves it if it is another's; then it
   // looks by the ends. The first may be one that the table does not know.
   const asked = found('larvalSeq', String(state.seq));
@@ -205,9 +205,9 @@ function helper({ proto, mode }: XfrmState, rows: XfrmRows): void {
 
 function updateState(request: XfrmState, rows: XfrmRows): void {
   const key = stateKey(request);
-  const located = [...rows.tables.state.findRows('place', place(request))].filter(([, { value }]) =>
-    markFinds(request, value),
-  );
+  const located = rows.tables.state
+    .findRows('place', place(request))
+    .filter(([, { value }]) => markFinds(request, value));
   const [at, entry] = located.find(([one]) => one === key) ?? located[0] ?? [key];
   // By marks that overlap, the kernel finds the one that was added last.
   if (located.length > 1) rows.doubt('state', at);

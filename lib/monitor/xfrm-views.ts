@@ -33,21 +33,21 @@ class View<Value> implements Iterable<Entry<Value>> {
   /** Those between two tunnel ends, in this direction; for policies, the ends of their template. */
   byPeers(saddr: string, daddr: string): Entry<Value>[] {
     const peers = `${canonicalAddress(saddr)} ${canonicalAddress(daddr)}`;
-    return [...this.table.find('peers', peers)];
+    return this.table.find('peers', peers);
   }
 
   byReqid(reqid: number): Entry<Value>[] {
-    return [...this.table.find('reqid', String(reqid))];
+    return this.table.find('reqid', String(reqid));
   }
 
   /** Those with this mark; undefined: those without. */
   byMark(mark: Mark | undefined): Entry<Value>[] {
-    return [...this.table.find('mark', `${mark?.value ?? 0}/${mark?.mask ?? 0}`)];
+    return this.table.find('mark', `${mark?.value ?? 0}/${mark?.mask ?? 0}`);
   }
 
   /** Those of an xfrm interface; 0: those of none. */
   byIfId(ifId: number): Entry<Value>[] {
-    return [...this.table.find('ifId', String(ifId))];
+    return this.table.find('ifId', String(ifId));
   }
 }
 
@@ -56,7 +56,7 @@ export class StatesView extends View<XfrmState> {
   /** The SAs of a destination, protocol and SPI: more than one only where marks differ. */
   bySpi(daddr: string, spi: number, proto: IpsecProto = 'esp'): StateEntry[] {
     const sought = { daddr: canonicalAddress(daddr), spi, proto, saddr: '' };
-    return [...this.table.find('place', place(sought))];
+    return this.table.find('place', place(sought));
   }
 }
 

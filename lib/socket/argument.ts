@@ -3,7 +3,7 @@
 /** The largest 32-bit unsigned number: port ids and group masks are u32 (linux/netlink.h). */
 export const U32_MAX = 0xffff_ffff;
 
-/** Characters of a text that an error repeats. */
+/** Characters of a text that an error repeats: as in lib/wire/error.ts, of which sockets know nothing. */
 const SHOWN = 100;
 
 function describe(value: unknown): string {

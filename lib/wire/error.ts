@@ -81,8 +81,8 @@ export function wrongLength(name: string, offset: number, expected: number, foun
   });
 }
 
-/** Characters of a text that an error repeats: whoever passes a file by mistake need not read it again. */
-const SHOWN = 100;
+/** Characters of a foreign text that an error repeats: whoever passes a file by mistake need not read it again. */
+export const SHOWN = 100;
 
 /** Hexadecimal digits that are as many as those of a short key. */
 const LIKE_A_KEY = /[0-9a-f]{16}/i;

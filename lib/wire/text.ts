@@ -5,7 +5,7 @@
  * @module
  */
 import { isUtf8 } from 'node:buffer';
-import { EncodeError } from './error.ts';
+import { EncodeError, SHOWN } from './error.ts';
 
 const SURROGATE = 0xdc00;
 /** Whether a UTF-16 code unit, alone, stands for a byte that is no UTF-8. */
@@ -198,9 +198,6 @@ export function printable(text: string): string {
   });
 }
 
-/** Characters of a foreign text that an error repeats. */
-const BRIEF = 100;
-
 /** The beginning of foreign text, safe to print, for an error. */
 export const brief = (text: string): string =>
-  printable(text.slice(0, BRIEF)) + (text.length > BRIEF ? '…' : '');
+  printable(text.slice(0, SHOWN)) + (text.length > SHOWN ? '…' : '');

@@ -1,0 +1,48 @@
+/** The rows of a table, and its indexes, beside a map that is searched. */
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import fc from 'fast-check';
+import { type Entry, Table } from '../../lib/monitor/table.ts';
+
+interface Value {
+  readonly text: string | undefined;
+}
+
+const time = { wall: 0, monotonic: 0 };
+const key = fc.constantFrom('a', 'b', 'c', 'd');
+const step = fc.record({
+  key,
+  /** null: it goes. */
+  value: fc.option(fc.record({ text: fc.constantFrom('x', 'y', undefined) })),
+  /** From when on the index is there. */
+  look: fc.boolean(),
+});
+
+test('what has a text is found, as it comes, changes and goes', () => {
+  fc.assert(
+    fc.property(fc.array(step), (steps) => {
+      const table = new Table<Value>({ text: ({ text }) => text });
+      const model = new Map<string, Entry<Value>>();
+      for (const [i, { key, value, look }] of steps.entries()) {
+        if (value === null) {
+          table.delete(key);
+          model.delete(key);
+        } else {
+          const entry = { id: key, uid: `${i}`, value, counted: time };
+          table.set(key, entry);
+          model.set(key, entry);
+        }
+        assert.deepEqual([...table.rows()], [...model]);
+        assert.deepEqual([...table], [...model.values()]);
+        assert.equal(table.size, model.size);
+        if (!look) continue;
+        for (const text of ['x', 'y']) {
+          const found = new Map(table.findRows('text', text));
+          assert.deepEqual(found, new Map([...model].filter(([, one]) => one.value.text === text)));
+          assert.deepEqual(table.find('text', text), [...found.values()]);
+        }
+      }
+    }),
+    { numRuns: 2000 },
+  );
+});
