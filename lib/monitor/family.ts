@@ -27,6 +27,8 @@ export interface Family<K extends Kinds, Event> {
   missing<N extends NameIn<K>>(kind: N, value: K[N], since: readonly Event[]): Why;
   /** Does to the rows what the event says. */
   apply(event: Event, rows: Rows<K>): void;
+  /** Whether something that is listed is about to go, of which no event will tell. */
+  passing(tables: Tables<K>): boolean;
   /** Whether it is kept to explain what the next comparison finds. */
   explains(event: Event): boolean;
 }

@@ -33,6 +33,9 @@ export interface Pace {
 /** Events kept to say why something is missing; those beyond are not. */
 const EXPLANATIONS = 1024;
 
+/** Rounds that wait for what is about to go; what is still there then is taken for what stays. */
+const WAITS = 8;
+
 /** What the events of all protocols have. */
 interface Heard {
   readonly time: EventTime;
@@ -67,6 +70,7 @@ export class Reconciler<K extends Kinds, Event extends Heard> {
   #explaining: Event[] = [];
   #notBefore = Number.NEGATIVE_INFINITY;
   #backoff: number;
+  #waits = 0;
   #began = 0;
   #since: number | undefined;
   #rounds = 0;
@@ -182,7 +186,10 @@ export class Reconciler<K extends Kinds, Event extends Heard> {
     this.#time = this.#host.now();
     this.#cause = 'repair';
     const shadow = this.#shadow;
-    const again = this.#spoilt || shadow.doubtful;
+    const doubtful = this.#spoilt || shadow.doubtful;
+    const waits = !doubtful && this.#waits < WAITS && this.#family.passing(shadow.tables);
+    this.#waits = waits ? this.#waits + 1 : 0;
+    const again = doubtful || waits;
     for (const name of this.#names) {
       if (this.#opened) this.#compare(name, shadow);
       else if (!again) this.#adopt(name, shadow);

@@ -26,10 +26,15 @@ import {
 
 type XfrmRows = Rows<XfrmKinds>;
 
+const peers = ({ saddr, daddr }: XfrmState): string => `${saddr} ${daddr}`;
+
+/** Whether an SA has a helper, which comes and goes with the SAs between its ends, without events. */
+const hasHelper = ({ proto, mode }: XfrmState): boolean => proto === 'comp' && mode === 'tunnel';
+
 /** Texts for {@link Table.find}; what users look by has its own functions (xfrm-views.ts). */
 const stateIndexes = {
   place,
-  peers: ({ saddr, daddr }: XfrmState) => `${saddr} ${daddr}`,
+  peers,
   reqid: ({ reqid }: XfrmState) => String(reqid),
   mark: ({ mark }: XfrmState) => `${mark?.value ?? 0}/${mark?.mask ?? 0}`,
   ifId: ({ ifId }: XfrmState) => String(ifId ?? 0),
@@ -82,6 +87,13 @@ export const xfrmFamily: Family<XfrmKinds, XfrmEvent> = {
     kind === 'state' && since.some((event) => moved(event, value as XfrmState))
       ? 'migrated'
       : 'found-missing',
+  // The kernel takes a helper away some time after the last of its SAs (ipcomp_destroy, called by a worker).
+  passing: ({ state }) =>
+    [...state].some(
+      ({ value }) =>
+        isHelper(value) &&
+        !state.find('peers', peers(value)).some(({ value: other }) => hasHelper(other)),
+    ),
   explains: ({ kind }) => kind === 'MIGRATE' || kind === 'MIGRATE_STATE',
   apply,
 };
@@ -198,9 +210,8 @@ function add(state: XfrmState, rows: XfrmRows): void {
 const mayHaveTwins = (state: XfrmState): boolean =>
   state.spi === 0 && hasSpi(state.proto) && !isLarval(state);
 
-/** A helper comes and goes with its IPCOMP SAs, without events. */
-function helper({ proto, mode }: XfrmState, rows: XfrmRows): void {
-  if (proto === 'comp' && mode === 'tunnel') rows.look();
+function helper(state: XfrmState, rows: XfrmRows): void {
+  if (hasHelper(state)) rows.look();
 }
 
 function updateState(request: XfrmState, rows: XfrmRows): void {

@@ -22,6 +22,7 @@ const family: Family<Things, Event> = {
   sameIncarnation: () => true,
   differences: (_, before, after) => (before.size === after.size ? [] : ['size']),
   missing: () => 'found-missing',
+  passing: () => false,
   explains: () => false,
   apply({ does, name, size }, rows) {
     if (does === 'put') rows.put('thing', name, { name, size }, 'same');

@@ -258,6 +258,36 @@ test('an SA of a sequence number that two larval SAs have takes the place of one
   assert.deepEqual(told()[1], 'in doubt');
 });
 
+test('a helper of IPCOMP that has no SA left is waited for, but not for ever', () => {
+  const comp = sa(1000, { proto: 'comp', mode: 'tunnel' });
+  const helper = larval(1000, { proto: 4, spi: 0xc0000201 });
+  const { table, told, states } = opened([comp, helper]);
+  table.event(event('DELSA', { state: comp }));
+  const round = (listed: XfrmState[]) => {
+    table.empty();
+    for (const state of listed) table.listed('state', state);
+    table.listEnded();
+    table.empty();
+  };
+  round([helper]);
+  assert.equal(told()[1], 'in doubt');
+  round([]);
+  assert.deepEqual([told()[1], states()], ['right', []]);
+
+  const other = opened([comp, helper]);
+  other.table.event(event('DELSA', { state: comp }));
+  let rounds = 0;
+  do {
+    other.table.empty();
+    other.table.listed('state', helper);
+    other.table.listEnded();
+    other.table.empty();
+    rounds++;
+  } while (other.told()[1] === 'in doubt');
+  assert.equal(rounds, 9);
+  assert.deepEqual(other.states(), [helper]);
+});
+
 test('lookups take any spelling of an address', () => {
   const ends = { saddr: '2001:db8::1', daddr: '2001:db8::2', family: 'inet6' } as const;
   const states = new StatesView(opened([sa(1000, ends)]).table.tables.state);
