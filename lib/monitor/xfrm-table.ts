@@ -87,16 +87,24 @@ export const xfrmFamily: Family<XfrmKinds, XfrmEvent> = {
     kind === 'state' && since.some((event) => moved(event, value as XfrmState))
       ? 'migrated'
       : 'found-missing',
-  // The kernel takes a helper away some time after the last of its SAs (ipcomp_destroy, called by a worker).
   passing: ({ state }) =>
     [...state].some(
-      ({ value }) =>
-        isHelper(value) &&
-        !state.find('peers', peers(value)).some(({ value: other }) => hasHelper(other)),
+      ({ value }) => isHelper(value) && isLeftOver(value, state.find('peers', peers(value))),
     ),
   explains: ({ kind }) => kind === 'MIGRATE' || kind === 'MIGRATE_STATE',
   apply,
 };
+
+/**
+ * Whether a helper serves none of the SAs between its ends. The kernel takes it away some time after
+ * the last of its SAs (ipcomp_destroy, called by a worker), and makes one for a moment for a request
+ * that it then refuses, or takes only the numbers of (ipcomp_tunnel_attach).
+ */
+function isLeftOver(helper: XfrmState, between: readonly { value: XfrmState }[]): boolean {
+  const served = between.filter(({ value }) => hasHelper(value) && !isLarval(value));
+  const helpers = between.filter(({ value }) => isHelper(value));
+  return helpers.length > served.length || !served.some(({ value }) => markFinds(value, helper));
+}
 
 /** An SA keeps the second it was added in, and its counters do not fall. */
 const sameState = (before: XfrmState, after: XfrmState): boolean =>

@@ -288,6 +288,30 @@ test('a helper of IPCOMP that has no SA left is waited for, but not for ever', (
   assert.deepEqual(other.states(), [helper]);
 });
 
+test('a helper of IPCOMP that none of the SAs can use is waited for', () => {
+  const comp = sa(1000, { proto: 'comp', mode: 'tunnel', mark: { value: 1, mask: 0xff } });
+  const helper = larval(1000, { proto: 4, spi: 0xc0000201, mark: comp.mark });
+  const unmarked = larval(1000, { proto: 4, spi: 0xc0000202 });
+  const others = larval(1000, { proto: 4, spi: 0xc0000203, mark: { value: 2, mask: 0xff } });
+  const transport = sa(1000, { proto: 'comp', mode: 'transport', spi: 0x101 });
+  for (const [states, verdict] of [
+    [[comp, helper], 'right'],
+    [[comp, unmarked], 'right'],
+    [[comp, others], 'in doubt'],
+    [[comp, transport, helper, unmarked], 'in doubt'],
+    [[comp, larval(1000, { ...comp }), helper, unmarked], 'in doubt'],
+    [[comp, sa(1000, { ...comp, spi: 0x102 }), helper, unmarked], 'right'],
+  ] as const) {
+    const { table, told } = opened([]);
+    table.event(event('NEWSA', { state: comp }));
+    table.empty();
+    for (const state of states) table.listed('state', state);
+    table.listEnded();
+    table.empty();
+    assert.equal(told()[1], verdict, states.map(({ spi }) => spi).join(' '));
+  }
+});
+
 test('lookups take any spelling of an address', () => {
   const ends = { saddr: '2001:db8::1', daddr: '2001:db8::2', family: 'inet6' } as const;
   const states = new StatesView(opened([sa(1000, ends)]).table.tables.state);
