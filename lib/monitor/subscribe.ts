@@ -133,8 +133,9 @@ export class Subscription
 {
   readonly #sockets: (EventSocket & { readonly pace: Pace })[] = [];
   readonly #queues = new Set<EventQueue<SubscriptionEvent>>();
-  /** Names that have listeners. To emit others would cost more than to look here. */
-  readonly #heard = new Set<string | symbol>();
+  // To emit what nobody listens to would cost more than to know that here; so would an empty set.
+  #everyHeard = false;
+  #kindsHeard: Set<string | symbol> | undefined;
   readonly #keys: boolean;
   readonly #highWaterMark: number;
   readonly #signal: AbortSignal | undefined;
@@ -169,11 +170,11 @@ export class Subscription
     signal?.addEventListener('abort', this.#abort, { once: true });
     const emitter = untyped(this);
     emitter.on('newListener', (name: string | symbol) => {
-      this.#heard.add(name);
+      this.#hear(name, true);
       if (!NOT_EVENTS.has(name)) this.#flow(true);
     });
     emitter.on('removeListener', (name: string | symbol) => {
-      if (emitter.listenerCount(name) === 0) this.#heard.delete(name);
+      if (emitter.listenerCount(name) === 0) this.#hear(name, false);
       this.#flow();
     });
   }
@@ -329,8 +330,18 @@ export class Subscription
     if (this.closed) return;
     for (const queue of this.#queues) queue.push(event);
     // Nobody is told by a name that nobody listens to.
-    if (this.#heard.has(event.kind)) tell(this, [event.kind], event);
-    if (this.#heard.has('event')) tell(this, EVERY, event);
+    if (this.#kindsHeard?.has(event.kind)) tell(this, [event.kind], event);
+    if (this.#everyHeard) tell(this, EVERY, event);
+  }
+
+  #hear(name: string | symbol, heard: boolean): void {
+    if (name === 'event') this.#everyHeard = heard;
+    else if (!NOT_EVENTS.has(name)) {
+      const kinds = new Set(this.#kindsHeard);
+      if (heard) kinds.add(name);
+      else kinds.delete(name);
+      this.#kindsHeard = kinds.size > 0 ? kinds : undefined;
+    }
   }
 }
 

@@ -11,13 +11,19 @@ export const AF_UNSPEC = 0;
 export const AF_INET = 2;
 export const AF_INET6 = 10;
 
-/** 0 to 255 as text, and with a dot behind: half the time of putting four numbers together. */
-const OCTETS = Array.from({ length: 256 }, (_, i) => `${i}`);
-const DOTTED = OCTETS.map((octet) => `${octet}.`);
+/** Texts are kept. More of them are more that live, and cost the collector more than they save. */
+const CACHE_BITS = 10;
+const CACHE = 2 ** CACHE_BITS;
+/** The place of a key in them: the high bits of its product with 2^32 divided by the golden ratio. */
+const slotOf = (key: number) => Math.imul(key, 0x9e3779b1) >>> (32 - CACHE_BITS);
 
-const CACHE = 4096;
 const cachedKeys = new Int32Array(CACHE);
 const cachedTexts: string[] = new Array(CACHE).fill('0.0.0.0');
+
+/** The same for the first three numbers: hosts of one network have them in common. */
+const cachedNetworks = new Int32Array(CACHE);
+const networkTexts: string[] = new Array(CACHE).fill('0.0.0.');
+const OCTETS = Array.from({ length: 256 }, (_, i) => `${i}`);
 
 /** The IPv4 address at `at`. */
 export function readIPv4(bytes: Uint8Array, at: number): string {
@@ -26,12 +32,21 @@ export function readIPv4(bytes: Uint8Array, at: number): string {
   const c = bytes[at + 2] as number;
   const d = bytes[at + 3] as number;
   const key = (a << 24) | (b << 16) | (c << 8) | d;
-  const slot = Math.imul(key, 0x9e3779b1) >>> 20;
+  const slot = slotOf(key);
   if (cachedKeys[slot] === key) return cachedTexts[slot] as string;
-  const text =
-    (DOTTED[a] as string) + (DOTTED[b] as string) + (DOTTED[c] as string) + (OCTETS[d] as string);
+  const text = network(key >>> 8) + (OCTETS[d] as string);
   cachedKeys[slot] = key;
   cachedTexts[slot] = text;
+  return text;
+}
+
+/** `a.b.c.` of their 24 bits. */
+function network(key: number): string {
+  const slot = slotOf(key);
+  if (cachedNetworks[slot] === key) return networkTexts[slot] as string;
+  const text = `${OCTETS[key >>> 16]}.${OCTETS[(key >>> 8) & 0xff]}.${OCTETS[key & 0xff]}.`;
+  cachedNetworks[slot] = key;
+  networkTexts[slot] = text;
   return text;
 }
 
@@ -44,11 +59,7 @@ export function readIPv6(bytes: Uint8Array, at: number): string {
   const w1 = word(bytes, at + 4);
   const w2 = word(bytes, at + 8);
   const w3 = word(bytes, at + 12);
-  const mixed = Math.imul(
-    w0 ^ Math.imul(w1, 31) ^ Math.imul(w2, 961) ^ Math.imul(w3, 29791),
-    0x9e3779b1,
-  );
-  const slot = mixed >>> 20;
+  const slot = slotOf(w0 ^ Math.imul(w1, 31) ^ Math.imul(w2, 961) ^ Math.imul(w3, 29791));
   const key = slot * 4;
   if (
     cachedWords[key] === w0 &&
@@ -107,16 +118,14 @@ function formatIPv6(bytes: Uint8Array, at: number): string {
  * when all zero, and otherwise 32 hexadecimal digits, so that no byte of it is lost.
  */
 export function readAddress(bytes: Uint8Array, at: number, family: number): string {
-  if (family === AF_INET) return readIPv4(bytes, at);
+  // So small that it is inlined where it is called.
+  return family === AF_INET ? readIPv4(bytes, at) : readOther(bytes, at, family);
+}
+
+function readOther(bytes: Uint8Array, at: number, family: number): string {
   if (family === AF_INET6) return readIPv6(bytes, at);
-  let text = '';
-  let any = true;
-  for (let i = at; i < at + 16; i++) {
-    const byte = bytes[i] as number;
-    if (byte !== 0) any = false;
-    text += byte.toString(16).padStart(2, '0');
-  }
-  return any ? 'any' : text;
+  const text = hexadecimal(bytes, at, 16);
+  return /[^0]/.test(text) ? text : 'any';
 }
 
 function hexadecimal(bytes: Uint8Array, at: number, length: number): string {

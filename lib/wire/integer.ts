@@ -9,9 +9,13 @@ import { LE } from './endian.ts';
 import { EncodeError, shown } from './error.ts';
 
 const SMALL: bigint[] = Array.from({ length: 1024 }, (_, i) => BigInt(i));
-const ALL_ONES = 2n ** 64n - 1n;
+export const ALL_ONES = 2n ** 64n - 1n;
 const HIGH = LE ? 4 : 0;
 const LOW = LE ? 0 : 4;
+
+let last = 0n;
+let lastHigh = 0;
+let lastLow = 0;
 
 /** The unsigned 64-bit number of host byte order at `at`. */
 export function readU64(view: DataView, at: number): bigint {
@@ -19,7 +23,13 @@ export function readU64(view: DataView, at: number): bigint {
   const low = view.getUint32(at + LOW, LE);
   if (high === 0 && low < 1024) return SMALL[low] as bigint;
   if (high === 0xffffffff && low === 0xffffffff) return ALL_ONES;
-  return view.getBigUint64(at, LE);
+  // Times: many objects were added in the same second.
+  if (high !== lastHigh || low !== lastLow) {
+    last = view.getBigUint64(at, LE);
+    lastHigh = high;
+    lastLow = low;
+  }
+  return last;
 }
 
 function refuse(value: unknown, least: bigint, most: bigint, field: string): never {

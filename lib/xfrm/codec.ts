@@ -20,7 +20,7 @@ import { SKIP } from '../wire/attribute-table.ts';
 import { LE } from '../wire/endian.ts';
 import { notAMultiple, tooShort, within, wrongLength } from '../wire/error.ts';
 import type { Input } from '../wire/input.ts';
-import { readU64, s32, u8, u16, u32, writeLimit, writeU64 } from '../wire/integer.ts';
+import { ALL_ONES, readU64, s32, u8, u16, u32, writeLimit, writeU64 } from '../wire/integer.ts';
 import type { Truth } from '../wire/names.ts';
 import { readTruth, truthByte } from '../wire/names.ts';
 import { keyBits, keyLength, writeKey } from '../wire/secret.ts';
@@ -359,6 +359,37 @@ export interface Lifetime {
 }
 
 export function readLifetime(v: DataView, _b: Uint8Array, at: number): Lifetime {
+  if (
+    (v.getInt32(at) &
+      v.getInt32(at + 4) &
+      v.getInt32(at + 8) &
+      v.getInt32(at + 12) &
+      v.getInt32(at + 16) &
+      v.getInt32(at + 20) &
+      v.getInt32(at + 24) &
+      v.getInt32(at + 28)) ===
+      -1 &&
+    (v.getInt32(at + 32) |
+      v.getInt32(at + 36) |
+      v.getInt32(at + 40) |
+      v.getInt32(at + 44) |
+      v.getInt32(at + 48) |
+      v.getInt32(at + 52) |
+      v.getInt32(at + 56) |
+      v.getInt32(at + 60)) ===
+      0
+  ) {
+    return {
+      softBytes: ALL_ONES,
+      hardBytes: ALL_ONES,
+      softPackets: ALL_ONES,
+      hardPackets: ALL_ONES,
+      softAddSeconds: 0n,
+      hardAddSeconds: 0n,
+      softUseSeconds: 0n,
+      hardUseSeconds: 0n,
+    };
+  }
   return {
     softBytes: readU64(v, at),
     hardBytes: readU64(v, at + 8),

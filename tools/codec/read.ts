@@ -128,6 +128,25 @@ function readTail(of: Struct): { bytes: string; read: string } {
   }
 }
 
+/**
+ * Returns at once what stands for nothing given, in a struct of limits. Most have none: to see that
+ * from all words at once takes a third of the time of eight numbers.
+ */
+function readUnlimited(of: Struct): string {
+  const limits = decoded(of).map((field) => {
+    if (field.type !== 'u64') throw new Error(`${of.kernel}.${field.kernel} is no limit`);
+    return { ...field, unlimited: field.absent === 'unlimited' };
+  });
+  const words = (unlimited: boolean, operator: string) =>
+    limits
+      .filter((limit) => limit.unlimited === unlimited)
+      .flatMap(({ at }) => [`v.getInt32(${place(at)})`, `v.getInt32(${place(at + 4)})`])
+      .join(operator);
+  const lines = limits.map(({ name, unlimited }) => `${name}: ${unlimited ? 'ALL_ONES' : '0n'},\n`);
+  return `  if ((${words(true, ' & ')}) === -1 && (${words(false, ' | ')}) === 0) {
+    return {\n${lines.join('')}};\n  }\n`;
+}
+
 /** The reader of a struct. */
 export function readerOf(of: Struct): string {
   const tail = tailOf(of);
@@ -141,6 +160,7 @@ export function readerOf(of: Struct): string {
   const more: string[] = [];
   if (tail === undefined) {
     if (needsOuter(of)) more.push('outer: number');
+    if (of.fields.some((field) => 'absent' in field)) body += readUnlimited(of);
     body += `  return ${literal};\n`;
   } else if (tail.type === 'rest') {
     more.push('length: number');
