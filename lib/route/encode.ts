@@ -4,7 +4,7 @@
  * @module
  */
 import { NLM_F_REQUEST } from '../netlink/constants.ts';
-import { EncodeError, within } from '../wire/error.ts';
+import { EncodeError, notEncoded } from '../wire/error.ts';
 import type { Input } from '../wire/input.ts';
 import { u16, u32 } from '../wire/integer.ts';
 import type { MessageHeader } from '../wire/message.ts';
@@ -39,7 +39,7 @@ export function encodeRoute(writer: MessageWriter, message: RouteInput): void {
     writer.endMessage(at, end === undefined ? undefined : end - at);
   } catch (error) {
     writer.cut(at);
-    throw within(error, name);
+    throw notEncoded(error, name, message);
   }
 }
 

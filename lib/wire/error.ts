@@ -124,3 +124,28 @@ export function within(error: unknown, outer: string): unknown {
   if (error instanceof DecodeError) return error.within(outer);
   return error;
 }
+
+/**
+ * For the catch of what encodes a message: the error, found inside it. Writers look at values without
+ * asking first whether they are there; what fails then is told here by its path, if it is a null. What
+ * failed is left out: an error of the engine can show the value, which can be a key.
+ */
+export function notEncoded(error: unknown, name: string, message: object): unknown {
+  if (!(error instanceof TypeError || error instanceof RangeError)) return within(error, name);
+  const path = pathToNull(message, new Set());
+  return path === undefined
+    ? new EncodeError('holds a value of a wrong type', [name])
+    : new EncodeError('is null: leave out what there is not', [name, ...path]);
+}
+
+function pathToNull(value: object, seen: Set<object>): string[] | undefined {
+  seen.add(value);
+  for (const [key, inner] of ArrayBuffer.isView(value) ? [] : Object.entries(value)) {
+    const at = Array.isArray(value) ? `[${key}]` : key;
+    if (inner === null) return [at];
+    if (typeof inner !== 'object' || seen.has(inner)) continue;
+    const path = pathToNull(inner, seen);
+    if (path !== undefined) return [at, ...path];
+  }
+  return undefined;
+}

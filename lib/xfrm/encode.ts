@@ -4,7 +4,7 @@
  * @module
  */
 import { NLM_F_REQUEST } from '../netlink/constants.ts';
-import { EncodeError, within } from '../wire/error.ts';
+import { EncodeError, notEncoded } from '../wire/error.ts';
 import type { Input } from '../wire/input.ts';
 import { u16, u32 } from '../wire/integer.ts';
 import { type MessageHeader, NLMSG_HDRLEN } from '../wire/message.ts';
@@ -54,7 +54,7 @@ export function encodeXfrm(
     writer.endMessage(at, payload === undefined ? undefined : NLMSG_HDRLEN + payload.length);
   } catch (error) {
     writer.cut(at);
-    throw within(error, name);
+    throw notEncoded(error, name, message);
   }
 }
 

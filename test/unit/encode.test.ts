@@ -11,6 +11,7 @@ import * as structs from '../../lib/xfrm/structs.ts';
 import { capture, captures } from './captures.ts';
 import { messagesOf } from './messages.ts';
 import { misplaced } from './misplaced.ts';
+import { refusedNulls } from './wrong-values.ts';
 
 /** The bytes of one message, by a writer that has to grow. */
 function encode(message: XfrmInput, options?: EncodeOptions): Uint8Array {
@@ -198,6 +199,18 @@ test('what is neither true nor false nor a number is refused by name', () => {
     assert.throws(() => expire(hard), /EXPIRE › hard › .* is no whole number from 0 to 255$/);
   }
   assert.deepEqual(expire(true), expire(1));
+});
+
+test('what is null, or of another type altogether, is refused by name, wherever it stands', () => {
+  const failed = new Set<string>();
+  for (const { bytes } of captures('xfrm')) {
+    for (const [, message] of messagesOf(bytes, { keys: true })) {
+      if (message.kind === 'malformed') continue;
+      const name = message.kind === 'request' ? message.message : message.kind;
+      for (const path of refusedNulls(message, name, () => encode(message))) failed.add(path);
+    }
+  }
+  assert(failed.has('state.mark') && failed.has('policy.templates'), [...failed].join(' '));
 });
 
 test('a program can decode and encode messages of its own', async () => {

@@ -24,6 +24,7 @@ import { MessageWriter } from '../../lib/wire/writer.ts';
 import { captures } from './captures.ts';
 import { attribute, type Kind, kinds, message, routeBytes } from './generate-route.ts';
 import { Random, runSeed } from './random.ts';
+import { refusedNulls } from './wrong-values.ts';
 
 const time = { wall: 0, monotonic: 0 };
 const hex = (bytes: Uint8Array) => Buffer.from(bytes).toString('hex');
@@ -91,6 +92,18 @@ test('every recorded rtnetlink message decodes, and encodes to the bytes it came
     }
   }
   assert(kinds.size >= 18, [...kinds].join(' '));
+});
+
+test('of rtnetlink, too, what is null or of another type altogether is refused by name', () => {
+  const failed = new Set<string>();
+  for (const { bytes } of captures('route')) {
+    for (const message of decode(bytes, decodeRoute)) {
+      assert(message.kind !== 'malformed' && message.kind !== 'request', inspect(message));
+      for (const path of refusedNulls(message, message.kind, () => encode(message)))
+        failed.add(path);
+    }
+  }
+  assert(failed.has('link.info') && failed.has('route.cache'), [...failed].join(' '));
 });
 
 test('a generated rtnetlink message decodes, and encodes to the same bytes', () => {
