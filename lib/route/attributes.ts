@@ -245,7 +245,7 @@ export const neighbourAttributes: AttributeTable = {
     neighbour('DST', ip, 'Its address; in a forwarding table, where its packets are sent.'),
     neighbour('LLADDR', lladdr, 'Its link-layer address.', 'lladdr'),
     neighbour('MASTER', u32, 'Interface index of the bridge.'),
-    neighbour('FLAGS_EXT', u32, 'Further flags (NTF_EXT_).'),
+    neighbour('FLAGS_EXT', named('u32', N.NeighbourExtFlags), 'Further flags (NTF_EXT_).'),
     neighbour('PROBES', u32, 'Times it was asked for.'),
     neighbour('CACHEINFO', struct(S.nda_cacheinfo), 'Use.', 'times'),
     neighbour('VLAN', u16, 'VLAN id.'),

@@ -33,6 +33,7 @@ import {
   LinkEvent,
   LinkFlags,
   LinkType,
+  NeighbourExtFlags,
   NeighbourFlags,
   NeighbourState,
   NexthopFlags,
@@ -6099,7 +6100,7 @@ export interface NeighbourAttributes {
   /** Interface index of the bridge. (NDA_MASTER) */
   master?: number;
   /** Further flags (NTF_EXT_). (NDA_FLAGS_EXT) */
-  flagsExt?: number;
+  flagsExt?: NeighbourExtFlags;
   /** Times it was asked for. (NDA_PROBES) */
   probes?: number;
   /** Use. (NDA_CACHEINFO) */
@@ -6157,7 +6158,7 @@ export function readNeighbourAttributes(
         break;
       case 15: // NDA_FLAGS_EXT
         if (n < 4) tooShort('NDA_FLAGS_EXT', at, 4, n);
-        into.flagsExt = v.getUint32(p, LE);
+        into.flagsExt = NeighbourExtFlags.of(v.getUint32(p, LE));
         break;
       case 4: // NDA_PROBES
         if (n < 4) tooShort('NDA_PROBES', at, 4, n);
@@ -6273,7 +6274,11 @@ export function writeNeighbourAttributes(
         case 15:
           if (x.flagsExt !== undefined) {
             const p = w.attribute(15, 4);
-            w.view.setUint32(p, u32(x.flagsExt, 'flagsExt'), LE);
+            w.view.setUint32(
+              p,
+              u32(NeighbourExtFlags.mask(x.flagsExt, 'flagsExt'), 'flagsExt'),
+              LE,
+            );
           }
           break;
         case 4:

@@ -710,6 +710,8 @@ export const NTF_OFFLOADED = 32;
 export const NTF_STICKY = 64;
 export const NTF_ROUTER = 128;
 export const NTF_EXT_MANAGED = 1;
+export const NTF_EXT_LOCKED = 2;
+export const NTF_EXT_EXT_VALIDATED = 4;
 
 // ---- linux/fib_rules.h
 

@@ -246,6 +246,13 @@ export const NeighbourFlags = new Flags('NeighbourFlags', {
 });
 export type NeighbourFlags = FlagsOf<typeof NeighbourFlags>;
 
+export const NeighbourExtFlags = new Flags('NeighbourExtFlags', {
+  managed: R.NTF_EXT_MANAGED,
+  locked: R.NTF_EXT_LOCKED,
+  'ext-validated': R.NTF_EXT_EXT_VALIDATED,
+});
+export type NeighbourExtFlags = FlagsOf<typeof NeighbourExtFlags>;
+
 /** What a rule does with the packets it is for. */
 export const RuleAction = new Enumeration('RuleAction', {
   unspec: R.FR_ACT_UNSPEC,

@@ -515,6 +515,12 @@ test('neighbours, next hops and settings are listed and got', async () => {
     const names = interfaces();
     const neighbour = await client.getNeighbour(index, '10.1.0.7');
     same(neighbourAsShown(neighbour, names), ipOne('neigh show 10.1.0.7'), 'neighbour');
+    ipAll('neigh add 10.1.0.8 dev c0 managed extern_learn');
+    const managed = neighbourAsShown(await client.getNeighbour(index, '10.1.0.8'), names);
+    // Its state changes by itself: nobody is there.
+    const { state: _, ...flags } = ipOne('neigh show 10.1.0.8');
+    same({ ...managed, state: undefined }, flags, 'managed neighbour');
+    ipAll('neigh del 10.1.0.8 dev c0');
     const { items: neighbours } = await client.listNeighbours({ family: 'inet', index });
     assert.deepEqual(
       neighbours.map(({ dst }) => dst),

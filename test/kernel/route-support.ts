@@ -298,6 +298,8 @@ export function neighbourAsShown(neighbour: Neighbour, names: ReadonlyMap<number
     lladdr: neighbour.lladdr,
     state: neighbour.state.names.map((name) => name.toUpperCase()),
     router: neighbour.flags.names.includes('router') ? null : undefined,
+    extern_learn: neighbour.flags.names.includes('ext-learned') ? null : undefined,
+    managed: neighbour.flagsExt?.names.includes('managed') ? null : undefined,
   };
 }
 
