@@ -3,6 +3,7 @@
  * stands beside.
  * @module
  */
+import { XFRM_INF } from '../xfrm/constants.ts';
 import type { XfrmState } from '../xfrm/objects.ts';
 import type { Direction, Expiry } from './tunnel.ts';
 
@@ -50,7 +51,7 @@ export const isSoftSpent = ({ lifetime, current }: XfrmState): boolean =>
 
 /** A share of a limit; undefined where there is none. */
 export const share = (used: bigint, limit: bigint): number | undefined =>
-  limit <= 0n || limit >= 2n ** 64n - 1n ? undefined : Number(used) / Number(limit);
+  limit <= 0n || limit >= XFRM_INF ? undefined : Number(used) / Number(limit);
 
 /**
  * The share of the sequence numbers that is used: of 2^32, or with ESN of 2^64. An outbound SA that has
