@@ -36,6 +36,7 @@ async function sleeper(): Promise<void> {
   }
   await refreshed;
   await assertEqual(monitor, client);
+  await follower.catchUp(monitor, loop);
   const { rss } = process.memoryUsage();
   console.log(`told ${JSON.stringify(follower.counts)}, dropped ${monitor.dropped}, rss ${rss}`);
 }

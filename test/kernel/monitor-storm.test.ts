@@ -85,7 +85,7 @@ test(`a loop that sleeps through a storm learns of it, and its table is right (s
     if (value) follower.take(value);
   }
   assert(follower.overrunsOfMine > 0, 'it was not told');
-  follower.assertEqual(monitor);
+  await follower.catchUp(monitor, loop);
   await assertEqual(monitor, client);
   await clear(client);
 });

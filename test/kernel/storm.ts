@@ -302,7 +302,19 @@ export class Follower {
   }
 
   assertEqual(monitor: XfrmMonitor): void {
-    const all = [...values(monitor.states), ...values(monitor.policies)];
-    assert.deepEqual(texts(this.objects.values()), texts(all));
+    assert.deepEqual(texts(this.objects.values()), textsOf(monitor));
+  }
+
+  /** Takes what is on its way to a loop, until all is as the monitor has it: a timer can end an SA at any moment. */
+  async catchUp(monitor: XfrmMonitor, loop: AsyncIterator<XfrmChange | Synced>): Promise<void> {
+    while (!isDeepStrictEqual(texts(this.objects.values()), textsOf(monitor))) {
+      const next = loop.next().then(({ value }) => value);
+      const change = await Promise.race([next, setTimeout(2000, undefined)]);
+      if (change) this.take(change);
+      else this.assertEqual(monitor);
+    }
   }
 }
+
+const textsOf = ({ states, policies }: XfrmMonitor): string[] =>
+  texts([...values(states), ...values(policies)]);
