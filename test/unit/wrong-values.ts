@@ -20,15 +20,24 @@ function* places(value: object, path: string[] = []): Generator<[string[], (to: 
 }
 
 /**
- * Puts wrong values into every place of a message but its kind. All may be taken or refused, but only by
- * an EncodeError within the message of that name, and a null by its whole path.
+ * Puts wrong values into every place of a message but its kind, and but those tried before. All may be
+ * taken or refused, but only by an EncodeError within the message of that name, and a null by its whole
+ * path.
  *
+ * @param tried the places; those of the message are added
  * @returns the paths of the nulls that were refused
  */
-export function refusedNulls(message: object, name: string, encode: () => void): string[] {
+export function refusedNulls(
+  message: object,
+  name: string,
+  tried: Set<string>,
+  encode: () => void,
+): string[] {
   const refused: string[] = [];
   for (const [path, put] of places(message)) {
-    if (path[0] === 'kind' || path[0] === 'message') continue;
+    const place = [name, ...path].join('.');
+    if (path[0] === 'kind' || path[0] === 'message' || tried.has(place)) continue;
+    tried.add(place);
     for (const wrong of WRONG) {
       put(wrong);
       try {
