@@ -168,15 +168,7 @@ export class Subscription
     }
     this.#signal = signal;
     signal?.addEventListener('abort', this.#abort, { once: true });
-    const emitter = untyped(this);
-    emitter.on('newListener', (name: string | symbol) => {
-      this.#hear(name, true);
-      if (!NOT_EVENTS.has(name)) this.#flow(true);
-    });
-    emitter.on('removeListener', (name: string | symbol) => {
-      if (emitter.listenerCount(name) === 0) this.#hear(name, false);
-      this.#flow();
-    });
+    this.#watchListeners();
   }
 
   /** Whether {@link close} was called, the signal aborted, or reading failed. */
@@ -252,6 +244,15 @@ export class Subscription
 
   [Symbol.asyncDispose](): Promise<void> {
     return this.close();
+  }
+
+  /** Removes what others added; those that come later are heard of all the same. */
+  override removeAllListeners(
+    ...names: Parameters<EventEmitter<SubscriptionListeners>['removeAllListeners']>
+  ): this {
+    super.removeAllListeners(...names);
+    this.#watchListeners();
+    return this;
   }
 
   readonly #abort = () => {
@@ -332,6 +333,27 @@ export class Subscription
     // Nobody is told by a name that nobody listens to.
     if (this.#kindsHeard?.has(event.kind)) tell(this, [event.kind], event);
     if (this.#everyHeard) tell(this, EVERY, event);
+  }
+
+  readonly #added = (name: string | symbol) => {
+    this.#hear(name, true);
+    if (!NOT_EVENTS.has(name)) this.#flow(true);
+  };
+
+  readonly #removed = (name: string | symbol) => {
+    if (untyped(this).listenerCount(name) === 0) this.#hear(name, false);
+    this.#flow();
+  };
+
+  /** Learns of listeners that come and go, by two of its own. */
+  #watchListeners(): void {
+    const emitter = untyped(this);
+    for (const [name, listener] of [
+      ['newListener', this.#added],
+      ['removeListener', this.#removed],
+    ] as const) {
+      if (!emitter.listeners(name).includes(listener)) emitter.on(name, listener);
+    }
   }
 
   #hear(name: string | symbol, heard: boolean): void {

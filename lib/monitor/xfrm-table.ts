@@ -87,13 +87,17 @@ export const xfrmFamily: Family<XfrmKinds, XfrmEvent> = {
     kind === 'state' && since.some((event) => moved(event, value as XfrmState))
       ? 'migrated'
       : 'found-missing',
-  passing: ({ state }) =>
-    [...state].some(
-      ({ value }) => isHelper(value) && isLeftOver(value, state.find('peers', peers(value))),
-    ),
+  passing: ({ state }) => hasLeftOver(state),
   explains: ({ kind }) => kind === 'MIGRATE' || kind === 'MIGRATE_STATE',
   apply,
 };
+
+function hasLeftOver(states: Table<XfrmState>): boolean {
+  for (const { value } of states) {
+    if (isHelper(value) && isLeftOver(value, states.find('peers', peers(value)))) return true;
+  }
+  return false;
+}
 
 /**
  * Whether a helper serves none of the SAs between its ends. The kernel takes it away some time after

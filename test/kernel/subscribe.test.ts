@@ -98,6 +98,23 @@ test('listeners get each event once, by kind and as an event', async () => {
   ]);
 });
 
+test('listeners that come after all were removed get what the kernel kept', async () => {
+  await using subscription = subscribe({ groups: [...SA, ...POLICY] });
+  const heard: string[] = [];
+  subscription.on('event', () => heard.push('removed'));
+  subscription.on('NEWPOLICY', () => heard.push('removed'));
+  for (let times = 0; times < 2; times++) subscription.removeAllListeners();
+  addPolicies(1);
+  await turn();
+  subscription.on('event', ({ kind }) => heard.push(kind));
+  subscription.on('NEWPOLICY', ({ policy }) => heard.push(`priority ${policy.priority}`));
+  while (heard.length < 2) await turn();
+  subscription.removeAllListeners('event');
+  flushPolicies();
+  await once(subscription, 'FLUSHPOLICY');
+  assert.deepEqual(heard, ['priority 1', 'NEWPOLICY']);
+});
+
 test('closing in a listener ends the events, and a listener that throws robs no other', () => {
   const { printed, status } = run(`
     import { execFileSync } from 'node:child_process';
