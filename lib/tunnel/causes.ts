@@ -12,13 +12,14 @@ import type { Gone } from './record.ts';
  * Why a tunnel whose last SA went is down.
  *
  * @param settle milliseconds in which an SA that was moved comes again
+ * @returns undefined while it is being looked for who it was
  */
 export function causeOf(
   lastGone: Gone | undefined,
   members: Members,
   settle: number,
-  claimant: (portId: number, time: EventTime) => Claimant,
-): DownCause {
+  claimant: (portId: number, time: EventTime) => Claimant | undefined,
+): DownCause | undefined {
   if (lastGone === undefined) return { kind: 'unknown' };
   const { last, why, portId = 0, time } = lastGone;
   if (why === 'hard-expired') return { kind: 'expired' };
@@ -33,7 +34,8 @@ export function causeOf(
   if (why === 'migrated') return { kind: 'migrated', to: undefined };
   if (why === 'found-missing') return { kind: 'found-missing' };
   if (why !== 'deleted' && why !== 'flushed') return { kind: 'unknown' };
-  return { kind: why, by: claimant(portId, time) };
+  const by = claimant(portId, time);
+  return by && { kind: why, by };
 }
 
 /** With the link's name as it came: escape it before printing. */

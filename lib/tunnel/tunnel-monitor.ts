@@ -3,10 +3,11 @@
  * @module
  */
 import { EventEmitter } from 'node:events';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { type XfrmChange, XfrmMonitor } from '../monitor/xfrm-monitor.ts';
 import { NETLINK_XFRM } from '../netlink/constants.ts';
 import type { EventTime } from '../netlink/event.ts';
-import { type Namespace, SocketOwners } from '../socket/index.ts';
+import { type Namespace, type SocketOwner, SocketOwners } from '../socket/index.ts';
 import { HeldNamespace } from '../socket/namespace.ts';
 import { Addresses } from './addresses.ts';
 import type {
@@ -45,6 +46,10 @@ const now = (): EventTime => ({ wall: Date.now(), monotonic: performance.now() }
 const closed = () => new Error('the monitor is closed');
 /** Milliseconds for which a reading of the counters may keep other things waiting. */
 const SLICE = 5;
+/** Milliseconds for which a `down` waits until it is known who did it. */
+const PATIENCE = 2000;
+/** Claims remembered. */
+const CLAIMANTS = 1024;
 /** The longest time-out of setTimeout. */
 const LONGEST = 0x7fff_ffff;
 
@@ -77,7 +82,8 @@ export class TunnelMonitor
   /** The reading of the counters by which tunnels are being judged. */
   #reading: Extract<TunnelChange, { kind: 'repaired' | 'refreshed' }> | undefined;
   readonly #refreshes: (() => void)[] = [];
-  #claimants = new Map<string, Claimant>();
+  /** Who claimed what; undefined while it is being looked for. */
+  readonly #claimants = new Map<string, Claimant | undefined>();
   #flushing = false;
   #timer: NodeJS.Timeout | undefined;
   #error: unknown;
@@ -330,7 +336,6 @@ export class TunnelMonitor
   #flush(): void {
     if (this.closed) return;
     this.#tunnels.flush(now());
-    this.#claimants.clear();
     for (const event of this.#events.splice(0)) this.#tell(event);
     if (!this.closed) this.#setTimer();
   }
@@ -359,18 +364,34 @@ export class TunnelMonitor
     }
   }
 
-  #claimant(portId: number, time: EventTime): Claimant {
+  #claimant(portId: number, time: EventTime): Claimant | undefined {
+    if (portId === 0) return { portId, pid: undefined, process: undefined };
     const key = `${portId} ${time.monotonic}`;
-    const known = this.#claimants.get(key);
-    if (known) return known;
-    let owner: ReturnType<SocketOwners['find']>;
+    if (this.#claimants.has(key)) return this.#claimants.get(key);
+    const [oldest] = this.#claimants.keys();
+    if (oldest && this.#claimants.size >= CLAIMANTS) this.#claimants.delete(oldest);
+    this.#claimants.set(key, undefined);
+    this.#lookUp(portId, time).then((owner) => {
+      this.#claimants.set(key, { portId, pid: owner?.pid, process: owner?.name });
+      this.#tunnels.claimed();
+      this.#soon();
+    });
+    return undefined;
+  }
+
+  /** The process; undefined too if it takes too long to find it. */
+  async #lookUp(portId: number, { monotonic }: EventTime): Promise<SocketOwner | undefined> {
+    const tooLong = new AbortController();
     try {
-      owner = this.#owners.find(NETLINK_XFRM, portId, time.monotonic);
+      return await Promise.race([
+        this.#owners.find(NETLINK_XFRM, portId, monotonic),
+        sleep(PATIENCE, undefined, { ref: false, signal: tooLong.signal }),
+      ]);
     } catch {
       // The namespace is gone, or there is no /proc.
+      return undefined;
+    } finally {
+      tooLong.abort();
     }
-    const claimant = { portId, pid: owner?.pid, process: owner?.name };
-    this.#claimants.set(key, claimant);
-    return claimant;
   }
 }

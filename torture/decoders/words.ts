@@ -10,8 +10,9 @@ import { filterHelp } from '../../lib/monitor/filter-keys.ts';
 import { subscribe } from '../../lib/monitor/subscribe.ts';
 import { parseXfrmStat } from '../../lib/monitor/xfrm-stat.ts';
 import { encodeFilter } from '../../lib/socket/filter.ts';
+import { parseStartTime } from '../../lib/socket/holders.ts';
 import { NetlinkSocket } from '../../lib/socket/index.ts';
-import { findInode, parseStartTime } from '../../lib/socket/owner.ts';
+import { findInode } from '../../lib/socket/owner.ts';
 import { parseNetwork } from '../../lib/wire/network.ts';
 import { printable } from '../../lib/wire/text.ts';
 
