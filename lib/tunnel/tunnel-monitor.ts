@@ -47,7 +47,7 @@ const closed = () => new Error('the monitor is closed');
 /** Milliseconds for which a reading of the counters may keep other things waiting. */
 const SLICE = 5;
 /** Milliseconds for which a `down` waits until it is known who did it. */
-const PATIENCE = 2000;
+const PATIENCE = 5000;
 /** Claims remembered. */
 const CLAIMANTS = 1024;
 /** The longest time-out of setTimeout. */

@@ -7,7 +7,7 @@
  */
 import { createSocket } from 'node:dgram';
 import { writeFileSync } from 'node:fs';
-import { INNER, twoHosts } from '../../lib/cli/demo/two-hosts.ts';
+import { INNER, twoHosts, UNDERLAY } from '../../lib/cli/demo/two-hosts.ts';
 import { Story } from '../kernel/story.ts';
 import { type Connection, installPrograms, Pluto } from './pluto.ts';
 import { Witness } from './witness.ts';
@@ -22,15 +22,31 @@ const right = new Story(witness.right.tunnels);
 const say = (text: string) => process.stderr.write(`=== ${new Date().toISOString()} ${text}\n`);
 
 /** The left one rekeys, and gives up a peer that does not answer. */
-const v2: Connection = {
-  ikev2: 'insist',
+const common: Connection = {
   dpddelay: 1,
+  dpdtimeout: 3,
   dpdaction: 'hold',
   'retransmit-timeout': '3s',
   'retransmit-interval': 500,
 };
-const LEFT = { v2: { ...v2, salifetime: '16s', rekeymargin: '10s' } };
-const RIGHT = { v2: { ...v2, salifetime: '60s', rekeymargin: '5s' } };
+const QUICK = { salifetime: '16s', rekeymargin: '10s' };
+const SLOW = { salifetime: '60s', rekeymargin: '5s' };
+/** Addresses of its own for a connection of IKEv1. */
+const OTHER = { left: '10.0.1.2', right: '10.0.2.2' } as const;
+const connections = (side: 'left' | 'right') => {
+  const far = side === 'left' ? 'right' : 'left';
+  const own = { ...common, ...(side === 'left' ? QUICK : SLOW) };
+  const subnets = { leftsubnet: `${OTHER[side]}/32`, rightsubnet: `${OTHER[far]}/32` };
+  return { v2: { ...own, ikev2: 'insist' }, v1: { ...own, ...subnets, ikev2: 'no' } };
+};
+for (const [host, far] of [
+  [hosts.left, 'right'],
+  [hosts.right, 'left'],
+] as const) {
+  const side = far === 'right' ? 'left' : 'right';
+  await host.ip(`address add ${OTHER[side]}/32 dev lo`);
+  await host.ip(`route add ${OTHER[far]}/32 via ${UNDERLAY[far]} src ${OTHER[side]}`);
+}
 
 const udp = createSocket('udp4');
 let traffic: NodeJS.Timeout | undefined;
@@ -40,9 +56,10 @@ const startTraffic = () => {
 const stopTraffic = () => clearInterval(traffic);
 const both = (line: string) => Promise.all([left.tells(line), right.tells(line)]);
 
+const startRight = () => Pluto.start(hosts.right, 'right', connections('right'));
 const pluto = {
-  right: await Pluto.start(hosts.right, 'right', RIGHT),
-  left: await Pluto.start(hosts.left, 'left', LEFT),
+  right: await startRight(),
+  left: await Pluto.start(hosts.left, 'left', connections('left')),
 };
 say('on demand');
 pluto.left.whack('--route', '--name', 'v2');
@@ -50,9 +67,8 @@ await left.tells('added: blocked');
 startTraffic();
 await both('up');
 say('rekeys under traffic');
-for (let rekeys = 0; rekeys < 2; rekeys++) {
-  await both('rekeyed out');
-}
+for (let rekeys = 0; rekeys < 2; rekeys++) await both('rekeyed');
+for (const story of [left, right]) await story.tells('state: up');
 say('down');
 stopTraffic();
 pluto.left.tell('--terminate', '--name', 'v2');
@@ -60,21 +76,23 @@ await both('down');
 say('up');
 pluto.left.tell('--initiate', '--name', 'v2');
 await both('up');
-say('killed');
+say('IKEv1');
+pluto.left.tell('--initiate', '--name', 'v1');
+await both('up');
+await both('rekeyed');
+pluto.left.tell('--terminate', '--name', 'v1');
+await both('down');
+say('the right one is killed');
 startTraffic();
 pluto.right.kill();
 await left.tells('down');
-say('again');
-pluto.right = await Pluto.start(hosts.right, 'right', RIGHT);
+say('it is there again');
+pluto.right = await startRight();
 pluto.left.tell('--initiate', '--name', 'v2');
 await left.tells('up');
 stopTraffic();
 say('end');
-writeFileSync(
-  file,
-  JSON.stringify({
-    stories: { left: left.lines, right: right.lines },
-    testimony: { left: await witness.left.close(), right: await witness.right.close() },
-  }),
-);
+const testimony = { left: await witness.left.close(), right: await witness.right.close() };
+const stories = { left: left.lines, right: right.lines };
+writeFileSync(file, JSON.stringify({ stories, testimony }));
 process.exit(0);

@@ -57,20 +57,26 @@ export class Witness {
   readonly #sas: ToldSa[] = [];
   readonly #lines: ToldLine[] = [];
   readonly #ip: ChildProcess;
-  readonly #command: ChildProcess;
+  readonly #command: ChildProcess | undefined;
   #printedByIp = '';
   #printed = '';
 
-  static async open(host: Host): Promise<Witness> {
+  /** @param command whether the command is asked too */
+  static async open(host: Host, { command = true } = {}): Promise<Witness> {
     const { netns } = host;
     const states = await XfrmMonitor.open({ netns, acquires: true });
     const tunnels = await TunnelMonitor.open({ netns, monitor: states });
-    const witness = new Witness(host, states, tunnels);
+    const witness = new Witness(host, states, tunnels, command);
     await witness.#ready();
     return witness;
   }
 
-  private constructor(host: Host, states: XfrmMonitor, tunnels: TunnelMonitor) {
+  private constructor(
+    host: Host,
+    states: XfrmMonitor,
+    tunnels: TunnelMonitor,
+    withCommand: boolean,
+  ) {
     this.#states = states;
     this.tunnels = tunnels;
     states.on('change', (change) => {
@@ -93,6 +99,7 @@ export class Witness {
     this.#ip.stdout?.setEncoding('utf8').on('data', (text) => {
       this.#printedByIp += text;
     });
+    if (!withCommand) return;
     const follow = ['monitor', 'sa', '--acquires', '--tunnels', '--json'];
     this.#command = run(process.execPath, program, ...follow);
     this.#command.stdout?.setEncoding('utf8').on('data', (text) => {
@@ -103,14 +110,14 @@ export class Witness {
   /** Until the programs listen. */
   async #ready(): Promise<void> {
     let said = '';
-    this.#command.stderr?.setEncoding('utf8').on('data', (text) => {
+    this.#command?.stderr?.setEncoding('utf8').on('data', (text) => {
       said += text;
     });
     const { pid } = this.#ip;
     const listens = new RegExp(`^\\S+ ${NETLINK_XFRM} +${pid} +(?!0{8})`, 'm');
     for (let i = 0; ; i++) {
       const isReady = listens.test(readFileSync(`/proc/${pid}/net/netlink`, 'latin1'));
-      if (isReady && said.includes('listening to')) return;
+      if (isReady && (!this.#command || said.includes('listening to'))) return;
       if (i > 600) throw new Error(`ip or the command does not listen: ${said}`);
       await sleep(100);
     }
@@ -119,20 +126,21 @@ export class Witness {
   /** Ends the programs, and gives all that was told. */
   async close(): Promise<Testimony> {
     for (const child of [this.#ip, this.#command]) {
+      if (!child) continue;
       const closed = once(child, 'close');
       child.kill('SIGTERM');
       await closed;
     }
     await this.tunnels.close();
     await this.#states.close();
-    const printed = this.#printed.split('\n').filter((line) => line.includes('"tunnel"'));
     return {
       ip: this.#printedByIp,
       sas: this.#sas,
       tunnels: this.#lines,
-      command: printed.map((line) => {
-        const change = JSON.parse(line);
-        return lineOf(change, Date.parse(change.time));
+      command: this.#printed.split('\n').flatMap((line) => {
+        if (!line.includes('"tunnel-change"')) return [];
+        const { change, ...more } = JSON.parse(line);
+        return more.tunnel ? [lineOf({ ...more, kind: change }, Date.parse(more.time))] : [];
       }),
     };
   }
