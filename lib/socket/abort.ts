@@ -23,6 +23,7 @@ export function onAbort(signal: AbortSignal | undefined, ended: Ended): Disposab
   if (group === undefined) {
     const all = new Set<Ended>();
     const listener = addAbortListener(signal, () => {
+      ends.delete(signal);
       for (const one of all) one(signal.reason);
     });
     group = { all, listener };

@@ -270,7 +270,8 @@ export class XfrmClient implements AsyncDisposable {
     if (!mayBeLeftOut(state, RECENT)) return { notTaken: [], warning };
     const { daddr, spi, proto, mark, saddr } = state;
     const key = { daddr, spi, proto, mark, saddr } as StateKey;
-    return { notTaken: leftOut(state, await this.getState(key, options), RECENT), warning };
+    const found = await readBack(options, (how) => this.getState(key, how));
+    return { notTaken: found && leftOut(state, found, RECENT), warning };
   }
 
   async #setPolicy(
@@ -287,10 +288,8 @@ export class XfrmClient implements AsyncDisposable {
     if (!mayBeLeftOut(policy, RECENT_POLICY)) return { notTaken: [], warning };
     const { dir = 'in', selector, mark, ifId, policyType } = policy;
     const key = { dir, selector, mark: mark as Mark | undefined, ifId, type: policyType?.type };
-    return {
-      notTaken: leftOut(policy, await this.getPolicy(key, options), RECENT_POLICY),
-      warning,
-    };
+    const found = await readBack(options, (how) => this.getPolicy(key, how));
+    return { notTaken: found && leftOut(policy, found, RECENT_POLICY), warning };
   }
 
   #ask(message: XfrmInput<XfrmRequest>, options: RequestOptions | undefined) {
@@ -313,6 +312,19 @@ export class XfrmClient implements AsyncDisposable {
 
 const stateOf = (reply: XfrmMessage) => (reply.kind === 'NEWSA' ? reply.state : undefined);
 const policyOf = (reply: XfrmMessage) => (reply.kind === 'NEWPOLICY' ? reply.policy : undefined);
+
+/** What was set, without its keys; undefined if it can't be read any more: it was set all the same. */
+async function readBack<Value>(
+  options: RequestOptions | undefined,
+  read: (how: RequestOptions) => Promise<Value>,
+): Promise<Value | undefined> {
+  try {
+    return await read({ ...options, keys: false });
+  } catch {
+    options?.signal?.throwIfAborted();
+    return undefined;
+  }
+}
 
 /** What of each message is an answer; undefined of one about something else. */
 const replyOf =
