@@ -83,7 +83,10 @@ export class Pluto {
       `conn ${name}`,
       ...Object.entries({ ...base, ...own }).map(([key, value]) => `  ${key}=${value}`),
     ]);
-    writeFileSync(`${folder}/ipsec.conf`, `${['config setup', '  ikev1-policy=accept', ...lines].join('\n')}\n`);
+    writeFileSync(
+      `${folder}/ipsec.conf`,
+      `${['config setup', '  ikev1-policy=accept', ...lines].join('\n')}\n`,
+    );
     writeFileSync(`${folder}/ipsec.secrets`, ': PSK "made up for two hosts in a laboratory"\n');
     const nss = `sql:${folder}/nss`;
     execFileSync('certutil', ['-N', '--empty-password', '-d', nss], { stdio: ['ignore', 2, 2] });
