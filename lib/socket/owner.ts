@@ -3,7 +3,8 @@
  * number, the descriptors of the processes tell who holds that.
  * @module
  */
-import { closeSync, readFileSync } from 'node:fs';
+import { closeSync, readFile as readFileCallback, readFileSync } from 'node:fs';
+import { promisify } from 'node:util';
 import { addon } from './addon.ts';
 import { integer, options as optionsOf, U32_MAX, wrongType } from './argument.ts';
 import { findHolder, type Holder, holds } from './holders.ts';
@@ -22,6 +23,8 @@ export interface SocketOwner {
   /** The socket's number in the file system of sockets. */
   readonly inode: number;
 }
+
+const readFile = promisify(readFileCallback);
 
 /** How much later than an event a process may seem to have been started: two clocks, in ticks. */
 const CLOCK_GRAIN = 2;
@@ -53,6 +56,7 @@ export class SocketOwners {
   readonly #known = new Map<number, Holder | number>();
   /** By protocol and port id: sockets that had a holder. */
   readonly #inodes = new Map<string, number>();
+  #reading: Promise<string> | undefined;
 
   /**
    * @param options `netns`: where the sockets are; default the namespace of the process. A path is
@@ -68,8 +72,8 @@ export class SocketOwners {
    * it is, else the one with the lowest. Undefined if there is no such socket, or if the descriptors
    * of its process may not be looked at: those of other users take CAP_SYS_PTRACE.
    *
-   * Which socket it is is read before this returns; who holds it is then looked for in pieces of a few
-   * milliseconds, between which other things go on.
+   * Which socket it is begins to be read before this returns; who holds it is then looked for in pieces of a
+   * few milliseconds, between which other things go on.
    *
    * @param protocol NETLINK_XFRM …: each has port ids of its own
    * @param at the moment that is meant, as performance.now() told it: a process started later is not
@@ -103,7 +107,7 @@ export class SocketOwners {
   }
 
   async #search(protocol: number, portId: number): Promise<Holder | undefined> {
-    const inode = findInode(this.#table(), protocol, portId);
+    const inode = findInode(await this.#table(), protocol, portId);
     if (inode === undefined) return undefined;
     const before = this.#known.get(inode);
     if (typeof before === 'number' && performance.now() < before + NOBODY) return undefined;
@@ -114,12 +118,22 @@ export class SocketOwners {
     return holder;
   }
 
-  #table(): string {
+  /** The table as it is now. Who asks in the same breath gets the same. */
+  #table(): Promise<string> {
+    if (this.#reading === undefined) {
+      this.#reading = this.#readTable();
+      queueMicrotask(() => {
+        this.#reading = undefined;
+      });
+    }
+    return this.#reading;
+  }
+
+  async #readTable(): Promise<string> {
     // That of the thread: /proc/self is the process, whose main thread stays where it is.
-    const path = '/proc/thread-self/net/netlink';
-    const descriptor = openFile(this.#netns, path);
+    const descriptor = openFile(this.#netns, '/proc/thread-self/net/netlink');
     try {
-      return readFileSync(descriptor, 'latin1');
+      return await readFile(descriptor, 'latin1');
     } finally {
       closeSync(descriptor);
     }

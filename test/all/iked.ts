@@ -17,9 +17,6 @@ export function prepareMachine(): void {
   const modprobe = readFileSync('/proc/sys/kernel/modprobe', 'utf8').trim();
   execFileSync(modprobe, ['af_key'], { stdio: ['ignore', 2, 2] });
   mkdirSync('/mnt/empty');
-  const users = readFileSync('/etc/passwd', 'utf8');
-  writeFileSync('/mnt/passwd', `${users}_iked:x:65533:65534::/mnt/empty:/usr/sbin/nologin\n`);
-  execFileSync('mount', ['--bind', '/mnt/passwd', '/etc/passwd'], { stdio: ['ignore', 2, 2] });
   for (const name of ['ca', 'certs', 'crls', 'private', 'pubkeys']) {
     mkdirSync(`/mnt/iked/${name}`, { recursive: true });
   }
@@ -27,6 +24,10 @@ export function prepareMachine(): void {
   const key = privateKey.export({ type: 'sec1', format: 'pem' });
   writeFileSync('/mnt/iked/private/local.key', key, { mode: 0o600 });
   graft('/etc', 'iked', '/mnt/iked');
+  const users = readFileSync('/etc/passwd', 'utf8');
+  // Now a link to this machine's.
+  rmSync('/etc/passwd');
+  writeFileSync('/etc/passwd', `${users}_iked:x:65533:65534::/mnt/empty:/usr/sbin/nologin\n`);
 }
 
 /** A daemon that listens. It ends with the guest. */

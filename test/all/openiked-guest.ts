@@ -26,7 +26,7 @@ const iked = await Iked.start(hosts.left, 'left', 8);
 await both('up');
 const udp = createSocket('udp4');
 const traffic = setInterval(() => udp.send('traffic', 9, INNER.right), 50);
-for (let rekeys = 0; rekeys < 2; rekeys++) await both('rekeyed');
+for (const side of [witness.left, witness.right]) await side.replacements(2 * 2);
 clearInterval(traffic);
 iked.stop();
 await both('down');

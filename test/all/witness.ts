@@ -107,6 +107,18 @@ export class Witness {
     });
   }
 
+  /** What was told of tunnels so far. */
+  get lines(): readonly ToldLine[] {
+    return this.#lines;
+  }
+
+  /** Until so many SAs were told to have been replaced, of whatever direction. */
+  async replacements(count: number): Promise<void> {
+    while (this.#lines.filter(({ from }) => from !== undefined).length < count) {
+      await once(this.tunnels, 'change');
+    }
+  }
+
   /** Until the programs listen. */
   async #ready(): Promise<void> {
     let said = '';

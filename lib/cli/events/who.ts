@@ -24,7 +24,7 @@ export class Claims {
 
   /**
    * The process; null if there is none, or none that can be seen; undefined, and no promise, for what has no
-   * header that says it. Which socket it is is looked up at once, who has it between other things.
+   * header that says it. It is looked for between other things.
    *
    * @param origin where the event comes from
    */
