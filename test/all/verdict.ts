@@ -130,6 +130,8 @@ function gaps(lives: readonly Life[]): Gap[] {
 }
 
 const length = ({ from, to }: Gap): number => to - from;
+const longestOf = (some: readonly Gap[]): Gap | undefined =>
+  [...some].sort((a, b) => length(b) - length(a))[0];
 
 /** What is wrong with what was told of a host. */
 export function judgeTestimony(host: string, testimony: Testimony): string[] {
@@ -180,6 +182,15 @@ export function judgeLines(lines: readonly ToldLine[], seen: Seen): string[] {
     out: seen.sas.filter((sa) => sa.src === local && sa.dst === remote && sa.reqid === reqid),
     in: seen.sas.filter((sa) => sa.src === remote && sa.dst === local && sa.reqid === reqid),
   });
+  const withoutPolicy = (line: ToldLine, near: (some: readonly Gap[]) => Gap[]) => {
+    const own = seen.policies.filter(
+      ({ src, dst, reqid }) =>
+        src === line.local && dst === line.remote && (reqid === line.reqid || reqid === 0),
+    );
+    const longest = longestOf(near(gaps(own)));
+    if (own.length > 0 && (!longest || length(longest) < MOMENT))
+      false_(line, `ip saw no outbound policy for ${longest ? length(longest) : 0} ms only`);
+  };
   const replaced = new Set<string>();
   for (const line of lines) {
     const sas = sasOf(line);
@@ -194,9 +205,13 @@ export function judgeLines(lines: readonly ToldLine[], seen: Seen): string[] {
         if (!there(sas.in, ...around)) false_(line, 'ip saw no inbound SA');
         break;
       case 'down': {
-        if (line.cause === 'address-gone' || line.cause === 'link-gone') break;
-        const some = near([...gaps(sas.out), ...gaps(sas.in)]);
-        const longest = some.sort((a, b) => length(b) - length(a))[0];
+        const { cause } = line;
+        if (cause === 'address-gone' || cause === 'link-gone') break;
+        if (cause === 'policy-gone') {
+          withoutPolicy(line, near);
+          break;
+        }
+        const longest = longestOf(near([...gaps(sas.out), ...gaps(sas.in)]));
         if (!longest) false_(line, 'ip saw its SAs all the time');
         else if (length(longest) < MOMENT)
           false_(line, `ip saw no SA for ${length(longest)} ms only`);
@@ -204,21 +219,12 @@ export function judgeLines(lines: readonly ToldLine[], seen: Seen): string[] {
           ({ end, gone }) => end && gone >= around[0] - READING && gone <= around[1],
         );
         const how = new Set(ends.map(({ end }) => end));
-        const { cause } = line;
         if ((cause === 'deleted' || cause === 'expired' || cause === 'flushed') && !how.has(cause))
           false_(line, `ip saw its SAs ${[...how].join(', ') || 'not end'}`);
         break;
       }
       case 'state':
-        if (line.state === 'orphan' && line.before !== undefined) {
-          const own = seen.policies.filter(
-            ({ src, dst, reqid }) =>
-              src === line.local && dst === line.remote && (reqid === line.reqid || reqid === 0),
-          );
-          const longest = near(gaps(own)).sort((a, b) => length(b) - length(a))[0];
-          if (own.length > 0 && (!longest || length(longest) < MOMENT))
-            false_(line, `ip saw no outbound policy for ${longest ? length(longest) : 0} ms only`);
-        }
+        if (line.state === 'orphan' && line.before !== undefined) withoutPolicy(line, near);
         break;
       case 'stalled': {
         // Packets that were not answered are those of SAs that were there for some time.

@@ -10,7 +10,7 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Host } from '../../lib/cli/demo/two-hosts.ts';
 import { NETLINK_XFRM } from '../../lib/constants.ts';
-import { type TunnelChange, TunnelMonitor, XfrmMonitor } from '../../lib/index.ts';
+import { TunnelMonitor, XfrmMonitor } from '../../lib/index.ts';
 
 const program = join(import.meta.dirname, '../../../bin/netlink-xfrm.js');
 
@@ -89,7 +89,7 @@ export class Witness {
       this.#sas.push({ kind, time: time.wall, sa });
     });
     tunnels.on('change', (change) => {
-      if ('tunnel' in change && change.tunnel) this.#lines.push(lineOf(change, change.time.wall));
+      this.#lines.push(...linesOf(change as unknown as Change, change.time.wall));
     });
     const run = (name: string, ...args: string[]): ChildProcess => {
       const [command, more] = host.command(name, ...args);
@@ -152,29 +152,43 @@ export class Witness {
       command: this.#printed.split('\n').flatMap((line) => {
         if (!line.includes('"tunnel-change"')) return [];
         const { change, ...more } = JSON.parse(line);
-        return more.tunnel ? [lineOf({ ...more, kind: change }, Date.parse(more.time))] : [];
+        return linesOf({ ...more, kind: change }, Date.parse(more.time));
       }),
     };
   }
 }
 
-/** What both forms of a change have. */
-type Change = Extract<TunnelChange, { tunnel: unknown }>;
+interface Succession {
+  readonly from: number;
+  readonly to: number;
+}
 
-function lineOf(change: Change, time: number): ToldLine {
-  const { id = '', local = '', remote = '', reqid = 0, state = '' } = change.tunnel ?? {};
-  const about = { kind: change.kind, time, id, local, remote, reqid, state };
-  const before = 'before' in change ? change.before : undefined;
-  if (change.kind === 'down') {
-    const { cause } = change;
-    return {
+/** What of a change is looked at: the library's and the command's have it by the same names. */
+interface Change extends Partial<Succession> {
+  readonly kind: string;
+  readonly tunnel?: Pick<ToldLine, 'id' | 'local' | 'remote' | 'reqid' | 'state'>;
+  readonly before?: string;
+  readonly cause?: { readonly kind: string; readonly by?: { readonly process?: string } };
+  readonly direction?: 'out' | 'in';
+  readonly out?: readonly Succession[];
+  readonly in?: readonly Succession[];
+}
+
+/** A line for each SA that was replaced; of another change one. */
+function linesOf(change: Change, time: number): ToldLine[] {
+  const { kind, tunnel, before, cause, direction, from, to } = change;
+  // A part of what `rekeyed` tells.
+  if (tunnel === undefined || kind === 'replaced') return [];
+  const { id, local, remote, reqid, state } = tunnel;
+  const by = cause?.by?.process;
+  const about = { kind, time, id, local, remote, reqid, state, before, cause: cause?.kind, by };
+  if (kind !== 'rekeyed' || direction) return [{ ...about, direction, from, to }];
+  return (['out', 'in'] as const).flatMap((each) =>
+    (change[each] ?? []).map((spis) => ({
       ...about,
-      before,
-      cause: cause.kind,
-      by: 'by' in cause ? cause.by.process : undefined,
-    };
-  }
-  if (change.kind !== 'rekeyed') return { ...about, before };
-  const { direction, from, to } = change;
-  return { ...about, direction, from, to };
+      direction: each,
+      from: spis.from,
+      to: spis.to,
+    })),
+  );
 }
