@@ -19,7 +19,7 @@ import { type Group, type Joined, join, match } from './group.ts';
 import { labelText } from './identity.ts';
 import type { LostAddress } from './local-addresses.ts';
 import { Members } from './members.ts';
-import { DIRECTIONS, type Gone, NOTHING, type Sa, TunnelRecord } from './record.ts';
+import { DIRECTIONS, NOTHING, type Sa, TunnelRecord } from './record.ts';
 import { follow, type Rekey } from './rekeys.ts';
 import { judge, type Verdict } from './state.ts';
 import type { TunnelThresholds } from './thresholds.ts';
@@ -422,11 +422,11 @@ export class Tunnels {
   ): Verdict {
     if (before?.state === undefined || verdict.state === undefined || lost) return verdict;
     if (verdict.pending) {
-      if (!before.pending) this.#causeOf(record.lastGone);
+      if (!before.pending) this.#causeOf(record);
       return verdict;
     }
     if (!carries(before.state) || carries(verdict.state)) return verdict;
-    if (this.#causeOf(record.lastGone)) return verdict;
+    if (this.#causeOf(record)) return verdict;
     this.#unclaimed.add(record);
     const pending = before.pending ?? now;
     return { ...before, heard: verdict.heard, pending, next: Number.POSITIVE_INFINITY };
@@ -462,14 +462,15 @@ export class Tunnels {
       this.#tell({ kind: 'up', tunnel, before: was, time });
     } else if (was === undefined) return;
     else if (carries(was) && !carries(is)) {
-      const cause = lost ? addressCause(lost) : this.#causeOf(record.lastGone);
+      const cause = lost ? addressCause(lost) : this.#causeOf(record);
       record.cause = cause ?? { kind: 'unknown' };
       this.#tell({ kind: 'down', tunnel, before: was, cause: record.cause, time });
     } else if (stalled) this.#tell({ kind: 'stalled', tunnel, before: was, time });
     else this.#tell({ kind: 'state', tunnel, before: was, time });
   }
 
-  #causeOf(lastGone: Gone | undefined): DownCause | undefined {
+  /** @returns undefined while it is being looked for who did it */
+  #causeOf({ lastGone }: TunnelRecord): DownCause | undefined {
     const claimant = (portId: number, time: EventTime) => this.#host.claimant(portId, time);
     return causeOf(lastGone, this.#members, this.#limits.settle, claimant);
   }
