@@ -11,6 +11,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { Host } from '../../lib/cli/demo/two-hosts.ts';
 import { NETLINK_XFRM } from '../../lib/constants.ts';
 import { TunnelMonitor, XfrmMonitor } from '../../lib/index.ts';
+import { isLarval } from '../../lib/monitor/xfrm-objects.ts';
 
 const program = join(import.meta.dirname, '../../../bin/netlink-xfrm.js');
 
@@ -83,8 +84,8 @@ export class Witness {
       if (change.kind !== 'added' && change.kind !== 'removed') return;
       if (change.object !== 'state') return;
       const { kind, value, time } = change;
-      // What is asked for, or was found by a comparison, is no event of its own.
-      if (value.spi === 0) return;
+      // No event tells of those that are asked for.
+      if (isLarval(value)) return;
       const sa = `${value.proto} ${value.spi} ${value.daddr}`;
       this.#sas.push({ kind, time: time.wall, sa });
     });
