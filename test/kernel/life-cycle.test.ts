@@ -5,9 +5,13 @@ import { subscribe as hear, unsubscribe as unhear } from 'node:diagnostics_chann
 import { type EventEmitter, getEventListeners, once } from 'node:events';
 import { closeSync, openSync, readdirSync, readlinkSync } from 'node:fs';
 import { after, before, test } from 'node:test';
+import { setImmediate as turn } from 'node:timers/promises';
 import { Worker } from 'node:worker_threads';
 import {
+  encodeXfrm,
   type MessageRecord,
+  MessageWriter,
+  NetlinkSocket,
   subscribe,
   TunnelMonitor,
   XfrmClient,
@@ -244,6 +248,22 @@ test('closing a client ends its lists, also those that nobody reads on', async (
   await setting.flushPolicies();
 });
 
+test('a list that was begun and forgotten goes with the garbage, though client and signal live on', async () => {
+  const { gc } = globalThis;
+  assert(gc, 'run it with --expose-gc');
+  await using client = new XfrmClient();
+  await client.addPolicy({ dir: 'in', selector: selector(1) });
+  const { signal } = new AbortController();
+  const before = open();
+  await (async () => void (await client.listPolicies({ signal }).next()))();
+  assert.equal(open().length, before.length + 1);
+  while (open().length > before.length) {
+    gc();
+    await turn();
+  }
+  await client.flushPolicies();
+});
+
 test('a request that waits for its turn heeds its signal and its time', async () => {
   await using client = new XfrmClient();
   const order: string[] = [];
@@ -386,7 +406,18 @@ test('who took a tunnel down is looked for in the namespace that is watched', {
   await client.addState({ ...ends, spi: 0x100, mode: 'tunnel', aead });
   await added;
   const down = once(monitor, 'down');
-  await client.flushStates();
+  // As key managers do it, with the port id in the header; clients leave it out.
+  await using socket = new NetlinkSocket({ protocol: 6, netns: there.path });
+  socket.bind();
+  const { portId } = socket;
+  const writer = new MessageWriter();
+  encodeXfrm(writer, {
+    kind: 'request',
+    message: 'FLUSHSA',
+    header: { portId, flags: 1 },
+    proto: 'any',
+  });
+  socket.send(writer.written());
   const [{ cause }] = await down;
   closeSync(file);
   assert.equal(cause.kind, 'flushed');
