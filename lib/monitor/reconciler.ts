@@ -37,7 +37,7 @@ const EXPLANATIONS = 1024;
 const WAITS = 8;
 
 /** What the events of all protocols have. */
-interface Heard {
+export interface Heard {
   readonly time: EventTime;
   readonly header: { readonly portId: number };
 }
