@@ -295,7 +295,7 @@ const isMalformed = (event: object): event is Malformed =>
   (event as { kind?: unknown }).kind === 'malformed';
 
 /** What a promise brings, or the signal's reason if that comes first. */
-async function unlessAborted<T>(promise: Promise<T>, signal: AbortSignal): Promise<T> {
+export async function unlessAborted<T>(promise: Promise<T>, signal: AbortSignal): Promise<T> {
   let giveUp = () => {};
   const aborted = new Promise<never>((_, reject) => {
     giveUp = () => reject(signal.reason);

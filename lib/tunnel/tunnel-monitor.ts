@@ -97,8 +97,8 @@ export class TunnelMonitor
     let addresses: Addresses | undefined;
     let below = monitor;
     try {
-      addresses = new Addresses(held.netns);
-      await addresses.open();
+      addresses = new Addresses(held.netns, given.receiveBufferSize);
+      await addresses.open(signal);
       const { receiveBufferSize, refreshInterval, acquires, label } = given;
       const more = { receiveBufferSize, refreshInterval, acquires, label };
       below ??= await XfrmMonitor.open({ ...more, signal, netns: held.netns });
@@ -160,9 +160,9 @@ export class TunnelMonitor
     return this.#closing !== undefined;
   }
 
-  /** Whether the tables below are right, as far as the kernel tells; else a repair is under way. */
+  /** Whether the tables below are right, those of addresses too, as far as the kernel tells; else a repair is under way. */
   get synced(): boolean {
-    return this.#below.synced;
+    return this.#below.synced && this.#addresses.synced;
   }
 
   /** When all counters were last read. */
