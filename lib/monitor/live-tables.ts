@@ -104,7 +104,7 @@ export class LiveTables<K extends Kinds, Event extends Heard> {
       emit: (change: TableChange<K>) => this.#emit(change),
     };
     this.#table = new Reconciler<K, Event>(source.family, host, PACE);
-    this.#losses = new LossDetector(socket, (code) => this.#table.lost(code));
+    this.#losses = new LossDetector(socket, (code, time) => this.#table.lost(code, time));
   }
 
   /** Begins to read and to list. Not before the owner is ready to be told. */
@@ -191,8 +191,8 @@ export class LiveTables<K extends Kinds, Event extends Heard> {
   }
 
   #onBatch(batch: Batch): void {
-    if (batch.lost !== undefined) this.#losses.failed(batch.lost);
     const time = { wall: batch.timestamp, monotonic: batch.monotonic };
+    if (batch.lost !== undefined) this.#losses.failed(batch.lost, time);
     const input = { view: batch.view, bytes: batch.bytes, time, keys: false };
     const { decode } = this.#source;
     for (let i = 0; i < batch.count; i++) {
@@ -203,9 +203,8 @@ export class LiveTables<K extends Kinds, Event extends Heard> {
 
   readonly #onEvent = (event: Event | Malformed): void => {
     if (isMalformed(event)) {
-      // Nobody knows what it changed.
       this.#tell(event);
-      this.#table.lost('EBADMSG');
+      this.#table.malformed(event.time);
     } else if (!this.#owner.passes?.(event)) this.#table.event(event);
   };
 

@@ -2,6 +2,7 @@
  * Whether the kernel dropped events, and whether all that it queued have been read.
  * @module
  */
+import type { EventTime } from '../netlink/event.ts';
 
 /** What a socket tells of its receive queue; {@link NetlinkSocket} has it. */
 export interface ReceiveQueue {
@@ -19,11 +20,11 @@ export interface ReceiveQueue {
  */
 export class LossDetector {
   readonly #socket: ReceiveQueue;
-  readonly #lost: (code: string) => void;
+  readonly #lost: (code: string, time: EventTime | undefined) => void;
   #drops = 0;
 
   /** @param lost is called for each loss, once the socket queues events again */
-  constructor(socket: ReceiveQueue, lost: (code: string) => void) {
+  constructor(socket: ReceiveQueue, lost: (code: string, time: EventTime | undefined) => void) {
     this.#socket = socket;
     this.#lost = lost;
   }
@@ -33,12 +34,12 @@ export class LossDetector {
     return this.#drops;
   }
 
-  /** Reading failed: events were lost before those that are read next. */
-  failed(code: string): void {
+  /** Reading failed: events were lost before those that are read next. @param time of that; undefined: now */
+  failed(code: string, time?: EventTime): void {
     this.#socket.clearCongestion();
     // After the dropping has ended. What is counted later is a loss of its own, or this one told twice.
     this.#drops = this.#socket.queue.drops;
-    this.#lost(code);
+    this.#lost(code, time);
   }
 
   /**

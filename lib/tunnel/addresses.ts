@@ -58,6 +58,11 @@ export class Addresses {
     return this.#tables.synced;
   }
 
+  /** How many events the kernel said it dropped. */
+  get dropped(): number {
+    return this.#tables.dropped;
+  }
+
   /** @returns a promise that is fulfilled when all are known */
   async open(signal?: AbortSignal): Promise<void> {
     const { opened } = this.#tables;

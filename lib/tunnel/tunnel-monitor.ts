@@ -280,7 +280,7 @@ export class TunnelMonitor
       case 'overrun':
       case 'malformed':
         this.#flush();
-        this.#tell(change);
+        this.#tell({ ...change, time: now() });
         return;
       case 'repaired':
       case 'refreshed':
@@ -313,7 +313,8 @@ export class TunnelMonitor
       return;
     }
     this.#reading = undefined;
-    this.#tell(reading);
+    // Times in a stream never go back, and much may have been told since it was made.
+    this.#tell({ ...reading, time: now() });
     for (const resolve of this.#refreshes.splice(0)) resolve();
   }
 

@@ -54,7 +54,7 @@ export class Program<K extends Kinds, Event extends Heard> {
       },
       { least: 1, most: 8 },
     );
-    this.#losses = new LossDetector(kernel.queue, (code) => this.table.lost(code));
+    this.#losses = new LossDetector(kernel.queue, (code, time) => this.table.lost(code, time));
     this.table.wake();
   }
 
@@ -64,10 +64,16 @@ export class Program<K extends Kinds, Event extends Heard> {
     return told && !this.#dump && this.table.synced && !this.table.busy;
   }
 
+  /** A batch: with the error, if there is one, and the events that are queued when that is told. */
   read(): void {
-    const read = this.#kernel.queue.read(1 + this.#random.below(8));
-    if (read === 'ENOBUFS') this.#losses.failed(read);
-    else for (const event of read) this.table.event(event);
+    const { queue } = this.#kernel;
+    let read = queue.read(1 + this.#random.below(8));
+    if (read === 'ENOBUFS') {
+      const batch = this.#random.chance(1, 2) ? queue.read(1 + this.#random.below(8)) : [];
+      this.#losses.failed(read);
+      read = batch === 'ENOBUFS' ? [] : batch;
+    }
+    for (const event of read) this.table.event(event);
     this.#check();
   }
 
