@@ -19,19 +19,19 @@ export interface Source<K extends Kinds, Event> {
   readonly family: Family<K, Event>;
   readonly decode: DecodeMessage<Event>;
   /**
-   * Lists all objects, each given to `listed`.
+   * Lists all objects, each given to `listed`. What it asks is closed together with the tables.
    *
    * @returns a promise that is fulfilled when the events of all changes that the lists can show have been queued;
    *   with false if something may be missing: then it is asked for again
    */
-  list(listed: Listed<K>, signal: AbortSignal): Promise<boolean>;
+  list(listed: Listed<K>): Promise<boolean>;
 }
 
 export type Listed<K extends Kinds> = <N extends NameIn<K>>(kind: N, value: K[N]) => void;
 
 /** Who has live tables. */
 export interface Owner<K extends Kinds, Event> {
-  /** The first comparison, and all that is told after it. */
+  /** The first comparison, before the tables are open, and all that is told after it. */
   changed(change: TableChange<K> | Malformed): void;
   /** @returns whether an event says nothing of the tables */
   passes?(event: Event): boolean;
@@ -48,29 +48,22 @@ const PACE = { least: 20, most: 5000 };
 /** Events kept while a list is made, before reading stops. */
 const KEPT = 65_536;
 
-type Waiting = { readonly resolve: () => void; readonly reject: (error: unknown) => void };
-
 /** Tables, the socket whose events they follow, and the lists that they are compared with. */
 export class LiveTables<K extends Kinds, Event extends Heard> {
-  /** Fulfilled when the tables are complete; rejected if they are closed before. */
-  readonly opened: Promise<void>;
   readonly #socket: NetlinkSocket;
   readonly #source: Source<K, Event>;
   readonly #owner: Owner<K, Event>;
   readonly #refreshInterval: number;
   readonly #table: Reconciler<K, Event>;
   readonly #losses: LossDetector;
-  readonly #listing = new AbortController();
-  #opening: Waiting | undefined;
-  #refreshes: Waiting[] = [];
+  #isOpen = false;
   #reading = true;
   #working = false;
   /** Whether {@link LiveTables.#lookAgain} is under way. */
   #looking = false;
   #wake: NodeJS.Timeout | undefined;
   #refresh: NodeJS.Timeout | undefined;
-  #closing: Promise<void> | undefined;
-  #error: unknown;
+  #closed = false;
 
   /**
    * @param socket has joined its groups, and is not read yet; it keeps the process alive, unless `unref()`
@@ -86,10 +79,6 @@ export class LiveTables<K extends Kinds, Event extends Heard> {
     this.#source = source;
     this.#owner = owner;
     this.#refreshInterval = refreshInterval;
-    this.opened = new Promise((resolve, reject) => {
-      this.#opening = { resolve, reject };
-    });
-    this.opened.catch(() => {});
     const host = {
       now,
       wakeAfter: (wait: number) => {
@@ -122,14 +111,19 @@ export class LiveTables<K extends Kinds, Event extends Heard> {
     return this.#table.tables;
   }
 
-  /** Whether the tables are complete: {@link LiveTables.opened} is fulfilled. */
+  /** Whether the tables are complete, and that has been told. */
   get isOpen(): boolean {
-    return this.#opening === undefined;
+    return this.#isOpen;
+  }
+
+  /** Whether a comparison is under way or due. */
+  get busy(): boolean {
+    return this.#table.busy;
   }
 
   /** Whether the tables are right, as far as the kernel tells. */
   get synced(): boolean {
-    if (this.#closing) return false;
+    if (this.#closed) return false;
     return this.#table.synced && (this.#reading || this.#socket.queue.bytes === 0);
   }
 
@@ -138,27 +132,14 @@ export class LiveTables<K extends Kinds, Event extends Heard> {
     return this.#losses.drops;
   }
 
-  /**
-   * Compares the tables with fresh lists.
-   *
-   * @returns a promise that is fulfilled when a comparison that began after this call has ended
-   */
-  async refresh(signal?: AbortSignal): Promise<void> {
-    // One under way may have begun too early: it ends, and another one begins.
-    for (let rounds = this.#table.busy ? 2 : 1; rounds > 0; rounds--) {
-      signal?.throwIfAborted();
-      if (this.#closing) throw this.#error;
-      const compared = new Promise<void>((resolve, reject) => {
-        this.#refreshes.push({ resolve, reject });
-        this.#work(() => this.#table.refresh());
-      });
-      await (signal ? unlessAborted(compared, signal) : compared);
-    }
+  /** Compares the tables with fresh lists. One that is under way ends before. */
+  refresh(): void {
+    this.#work(() => this.#table.refresh());
   }
 
   /** Reads unless the owner is full, or too many events wait for a list. */
   flow(): void {
-    if (this.#closing) return;
+    if (this.#closed) return;
     const reading = !this.#owner.full?.() && this.#table.kept < KEPT;
     if (reading === this.#reading) return;
     this.#reading = reading;
@@ -177,17 +158,12 @@ export class LiveTables<K extends Kinds, Event extends Heard> {
     this.#socket.unref();
   }
 
-  /** @param error what those get who wait for the opening or a comparison */
-  close(error: unknown): Promise<void> {
-    if (this.#closing) return this.#closing;
-    this.#error = error;
+  /** @returns a promise that is fulfilled when the socket is closed */
+  close(): Promise<void> {
+    this.#closed = true;
     clearTimeout(this.#wake);
     clearTimeout(this.#refresh);
-    this.#listing.abort();
-    this.#closing = this.#socket.close();
-    this.#opening?.reject(error);
-    for (const { reject } of this.#refreshes.splice(0)) reject(error);
-    return this.#closing;
+    return this.#socket.close();
   }
 
   #onBatch(batch: Batch): void {
@@ -213,7 +189,7 @@ export class LiveTables<K extends Kinds, Event extends Heard> {
    * that cannot even be asked what waits in it is the end: the tables could not be told right.
    */
   #work(feed: () => void): void {
-    if (this.#closing) return;
+    if (this.#closed) return;
     if (this.#working) {
       feed();
       return;
@@ -221,7 +197,7 @@ export class LiveTables<K extends Kinds, Event extends Heard> {
     this.#working = true;
     try {
       feed();
-      while (!this.#closing && this.#table.waitsForEmpty) {
+      while (!this.#closed && this.#table.waitsForEmpty) {
         if (!this.#losses.caughtUp()) {
           this.#lookAgain();
           break;
@@ -254,11 +230,11 @@ export class LiveTables<K extends Kinds, Event extends Heard> {
     const listed: Listed<K> = (kind, value) => this.#table.listed(kind, value);
     let complete = false;
     try {
-      complete = await this.#source.list(listed, this.#listing.signal);
+      complete = await this.#source.list(listed);
     } catch (error) {
-      if (this.#closing) return;
+      if (this.#closed) return;
       // A privilege that was given up does not come back; anything else may pass.
-      if (!this.isOpen || (error as NodeJS.ErrnoException).code === 'EPERM') {
+      if (!this.#isOpen || (error as NodeJS.ErrnoException).code === 'EPERM') {
         this.#owner.failed(error);
         return;
       }
@@ -273,36 +249,18 @@ export class LiveTables<K extends Kinds, Event extends Heard> {
       return;
     }
     clearTimeout(this.#refresh);
-    if (this.#refreshInterval > 0 && !this.#closing) {
-      const refresh = () => this.#work(() => this.#table.refresh());
-      this.#refresh = setTimeout(refresh, this.#refreshInterval).unref();
+    if (this.#refreshInterval > 0 && !this.#closed) {
+      this.#refresh = setTimeout(() => this.refresh(), this.#refreshInterval).unref();
     }
-    for (const { resolve } of this.#refreshes.splice(0)) resolve();
-    const opening = this.#opening;
-    if (!this.#closing) this.#owner.changed(change);
-    this.#opening = undefined;
-    opening?.resolve();
+    if (!this.#closed) this.#owner.changed(change);
+    this.#isOpen = true;
   }
 
   #tell(change: TableChange<K> | Malformed): void {
-    if (this.isOpen && !this.#closing) this.#owner.changed(change);
+    if (this.#isOpen && !this.#closed) this.#owner.changed(change);
   }
 }
 
 /** The kinds of events are those of the kernel's messages, in capitals. */
 const isMalformed = (event: object): event is Malformed =>
   (event as { kind?: unknown }).kind === 'malformed';
-
-/** What a promise brings, or the signal's reason if that comes first. */
-export async function unlessAborted<T>(promise: Promise<T>, signal: AbortSignal): Promise<T> {
-  let giveUp = () => {};
-  const aborted = new Promise<never>((_, reject) => {
-    giveUp = () => reject(signal.reason);
-    signal.addEventListener('abort', giveUp);
-  });
-  try {
-    return await Promise.race([promise, aborted]);
-  } finally {
-    signal.removeEventListener('abort', giveUp);
-  }
-}

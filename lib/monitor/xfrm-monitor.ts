@@ -11,11 +11,11 @@ import * as X from '../xfrm/constants.ts';
 import { decodeXfrm } from '../xfrm/decode.ts';
 import type { AcquireEvent, Mapping, Report, XfrmEvent } from '../xfrm/events.ts';
 import type { TableChange } from './changes.ts';
+import { EventHub } from './event-hub.ts';
 import { openEventSocket } from './event-socket.ts';
 import { type Listed, LiveTables, now } from './live-tables.ts';
 import { EventQueue } from './queue.ts';
 import type { MalformedEvent } from './subscribe.ts';
-import { tell } from './tell.ts';
 import {
   checked,
   type RefreshOptions,
@@ -55,8 +55,6 @@ export type XfrmMonitorListeners = {
   [Kind in XfrmChange['kind']]: [change: Extract<XfrmChange, { kind: Kind }>];
 } & { change: [change: XfrmChange]; error: [error: Error]; close: [] };
 
-const closed = () => new Error('the monitor is closed');
-
 const GROUPS = [
   X.XFRMNLGRP_SA,
   X.XFRMNLGRP_POLICY,
@@ -89,16 +87,15 @@ export class XfrmMonitor
   readonly policies: PoliciesView;
   readonly #label: string | undefined;
   readonly #highWaterMark: number;
-  readonly #signal: AbortSignal | undefined;
   readonly #client: XfrmClient;
   readonly #statFile: XfrmStatFile;
   readonly #tables: LiveTables<XfrmKinds, XfrmEvent>;
-  readonly #queues = new Set<EventQueue<XfrmChange | Synced>>();
+  readonly #hub = new EventHub<XfrmChange | Synced>(this, () => this.#release());
+  #opened = () => {};
+  readonly #refreshes: (() => void)[] = [];
   #counted: EventTime;
   #xfrmStat: XfrmStat | undefined;
   #slow = false;
-  #error: unknown;
-  #closing: Promise<void> | undefined;
 
   /**
    * Opens a monitor. What happens in the kernel after the promise is fulfilled is a change.
@@ -109,7 +106,15 @@ export class XfrmMonitor
    */
   static async open(options: XfrmMonitorOptions = {}): Promise<XfrmMonitor> {
     const monitor = new XfrmMonitor(options);
-    await monitor.#tables.opened;
+    try {
+      await monitor.#hub.wait(undefined, (done) => {
+        monitor.#opened = done;
+        monitor.#tables.start();
+      });
+    } catch (error) {
+      await monitor.close();
+      throw error;
+    }
     return monitor;
   }
 
@@ -141,28 +146,23 @@ export class XfrmMonitor
     }
     this.#tables = new LiveTables<XfrmKinds, XfrmEvent>(
       socket,
-      {
-        family: xfrmFamily,
-        decode: decodeXfrm,
-        list: (listed, signal) => this.#list(listed, signal),
-      },
+      { family: xfrmFamily, decode: decodeXfrm, list: (listed) => this.#list(listed) },
       {
         changed: (change) => this.#changed(change),
         passes: (event) => this.#passes(event),
         full: () => this.#full(),
-        failed: (error) => this.#end(error),
+        // Until it is open, open() tells that.
+        failed: (error) => this.#hub.fail(error, !this.#tables.isOpen),
       },
       pace.refreshInterval,
     );
     this.states = new StatesView(this.#tables.tables.state);
     this.policies = new PoliciesView(this.#tables.tables.policy);
-    this.#signal = signal;
-    signal?.addEventListener('abort', this.#abort, { once: true });
-    this.#tables.start();
+    this.#hub.endOn(signal);
   }
 
   get closed(): boolean {
-    return this.#closing !== undefined;
+    return this.#hub.closed;
   }
 
   /**
@@ -199,7 +199,14 @@ export class XfrmMonitor
    *   rejected if the monitor is closed before
    */
   async refresh(options: RefreshOptions = {}): Promise<void> {
-    await this.#tables.refresh(refreshSignal(options));
+    const signal = refreshSignal(options);
+    // One under way may have begun too early: it ends, and another one begins.
+    for (let rounds = this.#tables.busy ? 2 : 1; rounds > 0; rounds--) {
+      await this.#hub.wait(signal, (done) => {
+        this.#refreshes.push(done);
+        this.#tables.refresh();
+      });
+    }
   }
 
   /** `synced` with all that is known, then all changes. Several loops each get all. */
@@ -207,16 +214,12 @@ export class XfrmMonitor
     const queue: EventQueue<XfrmChange | Synced> = new EventQueue(this.#highWaterMark, {
       changed: () => this.#tables.flow(),
       left: () => {
-        this.#queues.delete(queue);
+        this.#hub.leave(queue);
         this.#tables.flow();
       },
     });
-    if (this.closed) queue.end(this.#error);
-    else {
-      queue.push({ kind: 'synced', snapshot: this.snapshot() });
-      this.#queues.add(queue);
-    }
-    return queue;
+    if (!this.closed) queue.push({ kind: 'synced', snapshot: this.snapshot() });
+    return this.#hub.join(queue);
   }
 
   /** Lets the process end although the monitor is open. */
@@ -237,43 +240,27 @@ export class XfrmMonitor
    * @returns a promise that is fulfilled when the sockets are closed; the same one every time
    */
   close(): Promise<void> {
-    return this.#end(undefined);
+    return this.#hub.close();
   }
 
   [Symbol.asyncDispose](): Promise<void> {
     return this.close();
   }
 
-  readonly #abort = () => {
-    this.#end(this.#signal?.reason);
-  };
-
-  #end(error: unknown): Promise<void> {
-    if (this.#closing) return this.#closing;
-    this.#error = error;
-    this.#signal?.removeEventListener('abort', this.#abort);
+  #release(): Promise<unknown> {
     this.#statFile.close();
-    // Who opens it gets the error.
-    const heard = this.#queues.size > 0 || !this.#tables.isOpen;
-    const tables = this.#tables.close(error ?? closed());
-    this.#closing = Promise.all([tables, this.#client.close()]).then(() => {
-      this.emit('close');
-    });
-    for (const queue of this.#queues) queue.end(error);
-    this.#queues.clear();
-    const failed = error !== undefined && error !== this.#signal?.reason;
-    if (failed && (!heard || this.listenerCount('error') > 0)) this.emit('error', error as Error);
-    return this.#closing;
+    // Which ends the list that is being made.
+    return Promise.all([this.#tables.close(), this.#client.close()]);
   }
 
-  async #list(listed: Listed<XfrmKinds>, signal: AbortSignal): Promise<boolean> {
-    for await (const states of this.#client.listStatePieces({ signal })) {
+  async #list(listed: Listed<XfrmKinds>): Promise<boolean> {
+    for await (const states of this.#client.listStatePieces()) {
       for (const state of states) listed('state', state);
     }
-    for await (const policy of this.#client.listPolicies({ signal })) listed('policy', policy);
+    for await (const policy of this.#client.listPolicies()) listed('policy', policy);
     // A request waits for those before it (net/xfrm/xfrm_user.c, xfrm_cfg_mutex): when this one
     // is answered, the events of all changes that the lists can show have been queued.
-    await this.#client.getSadInfo({ signal });
+    await this.#client.getSadInfo();
     return true;
   }
 
@@ -287,28 +274,34 @@ export class XfrmMonitor
   }
 
   #changed(change: TableChange<XfrmKinds> | Malformed): void {
-    if (change.kind === 'overrun') this.#tell({ ...change, slowConsumer: this.#slow });
-    else if (change.kind === 'malformed') this.#tell({ ...change, protocol: 'xfrm' });
-    else {
-      if (change.kind === 'repaired' || change.kind === 'refreshed') {
+    switch (change.kind) {
+      case 'overrun':
+        this.#tell({ ...change, slowConsumer: this.#slow });
+        break;
+      case 'malformed':
+        this.#tell({ ...change, protocol: 'xfrm' });
+        break;
+      case 'repaired':
+      case 'refreshed':
         this.#counted = change.time;
         this.#xfrmStat = this.#statFile.read();
         this.#slow = false;
-      }
-      // The first comparison is told by the opening.
-      if (this.#tables.isOpen) this.#tell(change);
+        for (const done of this.#refreshes.splice(0)) done();
+        if (this.#tables.isOpen) this.#tell(change);
+        else this.#opened();
+        break;
+      default:
+        this.#tell(change);
     }
   }
 
   #tell(change: XfrmChange): void {
-    if (this.closed) return;
-    for (const queue of this.#queues) queue.push(change);
-    tell(this, [change.kind, 'change'], change);
+    this.#hub.deliver(change, change.kind, 'change');
   }
 
   /** Whether a loop has too much waiting. */
   #full(): boolean {
-    const full = [...this.#queues].some((queue) => queue.full);
+    const full = [...this.#hub.loops].some((queue) => queue.full);
     if (full) this.#slow = true;
     return full;
   }

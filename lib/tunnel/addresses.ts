@@ -10,12 +10,13 @@ import {
 } from '../monitor/address-table.ts';
 import type { TableChange } from '../monitor/changes.ts';
 import { openEventSocket } from '../monitor/event-socket.ts';
-import { type Listed, LiveTables, unlessAborted } from '../monitor/live-tables.ts';
+import { type Listed, LiveTables } from '../monitor/live-tables.ts';
 import type { Malformed } from '../netlink/event.ts';
 import { RouteClient } from '../route/client.ts';
 import { RTNLGRP_IPV4_IFADDR, RTNLGRP_IPV6_IFADDR, RTNLGRP_LINK } from '../route/constants.ts';
 import { decodeRoute } from '../route/decode.ts';
 import type { RouteEvent } from '../route/events.ts';
+import { onAbort } from '../socket/abort.ts';
 import type { Namespace } from '../socket/index.ts';
 import { LocalAddresses } from './local-addresses.ts';
 
@@ -28,6 +29,7 @@ const ATTEMPTS = 5;
 export class Addresses {
   changed: (addresses: string[]) => void = () => {};
   failed: (error: unknown) => void = () => {};
+  #opened = () => {};
   /** What is known of them, from {@link open} on. */
   local: LocalAddresses;
   readonly #client: RouteClient;
@@ -38,12 +40,10 @@ export class Addresses {
     this.#client = new RouteClient({ netns });
     try {
       const { socket } = openEventSocket('route', GROUPS, receiveBufferSize, netns);
-      const list = (listed: Listed<AddressKinds>, signal: AbortSignal) =>
-        this.#list(listed, signal);
       this.#tables = new LiveTables<AddressKinds, RouteEvent>(
         socket,
-        { family: addressFamily, decode: decodeRoute, list },
-        { changed: (change) => this.#changed(change), failed: (error) => this.#failed(error) },
+        { family: addressFamily, decode: decodeRoute, list: (listed) => this.#list(listed) },
+        { changed: (change) => this.#changed(change), failed: (error) => this.failed(error) },
       );
     } catch (error) {
       // It holds the namespace.
@@ -65,35 +65,35 @@ export class Addresses {
 
   /** @returns a promise that is fulfilled when all are known */
   async open(signal?: AbortSignal): Promise<void> {
-    const { opened } = this.#tables;
+    const opened = new Promise<void>((resolve, reject) => {
+      this.#opened = resolve;
+      this.failed = reject;
+    });
+    using _ = onAbort(signal, this.failed);
     this.#tables.start();
     // The socket of XFRM keeps the process alive.
     this.#tables.unref();
-    await (signal ? unlessAborted(opened, signal) : opened);
+    await opened;
   }
 
   async close(): Promise<void> {
-    const closed = this.#tables.close(new Error('the monitor is closed'));
-    await Promise.all([closed, this.#client.close()]);
+    await Promise.all([this.#tables.close(), this.#client.close()]);
   }
 
   #changed(change: TableChange<AddressKinds> | Malformed): void {
-    // The tables are complete.
-    if (!this.#tables.isOpen) this.local = new LocalAddresses(this.#tables.tables);
+    if (!this.#tables.isOpen) {
+      this.local = new LocalAddresses(this.#tables.tables);
+      this.#opened();
+    }
     if (!('object' in change)) return;
     const addresses = this.local.change(change);
     if (addresses.length > 0) this.changed(addresses);
   }
 
-  #failed(error: unknown): void {
-    void this.#tables.close(error);
-    this.failed(error);
-  }
-
-  async #list(listed: Listed<AddressKinds>, signal: AbortSignal): Promise<boolean> {
-    const links = await this.#client.listLinks({}, { signal });
+  async #list(listed: Listed<AddressKinds>): Promise<boolean> {
+    const links = await this.#client.listLinks();
     for (const link of links.items) listed('link', hostLink(link));
-    const addresses = await this.#client.listAddresses({}, { signal });
+    const addresses = await this.#client.listAddresses();
     for (const one of addresses.items) {
       const address = hostAddress(one);
       if (address) listed('address', address);
