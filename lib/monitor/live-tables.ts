@@ -215,15 +215,17 @@ export class LiveTables<K extends Kinds, Event extends Heard> {
 
   /**
    * Looks again whether events wait, after those that do have been read: what is read may be nothing
-   * but forged datagrams, of which nobody is told.
+   * but forged datagrams, of which nobody is told. After two turns the socket was polled in between: where this is
+   * called while it is read, the first comes without.
    */
   #lookAgain(): void {
     if (!this.#reading || this.#looking) return;
     this.#looking = true;
-    setImmediate(() => {
+    const look = () => {
       this.#looking = false;
       this.#work(() => {});
-    });
+    };
+    setImmediate(() => setImmediate(look));
   }
 
   async #list(): Promise<void> {
