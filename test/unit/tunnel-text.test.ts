@@ -110,7 +110,16 @@ const causes: [DownCause, string][] = [
 ];
 
 const up = tunnel();
-const compared = { added: 1, updated: 0, removed: 2, rounds: 1, overruns: 1, took: 12.6, time };
+const compared = {
+  added: 1,
+  updated: 0,
+  removed: 2,
+  rounds: 1,
+  overruns: 1,
+  malformed: 0,
+  took: 12.6,
+  time,
+};
 const changes: [TunnelChange, string][] = [
   [{ kind: 'added', tunnel: up, time }, 'added     TITLE: up, SAs in both directions'],
   [{ kind: 'up', tunnel: up, before: 'blocked', time }, 'up        TITLE: up, was blocked'],
