@@ -16,6 +16,9 @@ import { type Archive, chooseArchive, readMachineSources } from './sources.ts';
 /** How long a package list counts as fresh, in milliseconds: 6 hours. */
 const LIST_LIFETIME = 6 * 3600 * 1000;
 
+/** How many packages a message names. */
+const LISTED = 6;
+
 /**
  * apt's settings for a world of its own: one source, its own lists, cache and (empty) database of
  * installed packages, nothing of the machine's but its network settings (proxies) and trust. Names
@@ -66,6 +69,8 @@ export interface PackageSource {
   download(names: readonly string[]): Promise<Map<string, string>>;
   /** The names of every package that `names` need, themselves included. */
   closure(names: readonly string[]): Promise<string[]>;
+  /** Removes what was downloaded. */
+  clear(): void;
 }
 
 function fetchError(suite: string, what: string, result: ProgramResult): LabError {
@@ -159,11 +164,13 @@ export function openPackages(
     suite,
     async download(names) {
       await update(false);
-      options.progress?.(`fetching ${names.join(' ')} from Debian ${suite}`);
+      const more = names.length > LISTED ? ` and ${names.length - LISTED} more` : '';
+      options.progress?.(
+        `fetching ${names.slice(0, LISTED).join(' ')}${more} from Debian ${suite}`,
+      );
       // An empty directory, so that what is in it afterwards is what was asked for. A download that
       // was broken off lies in archives/partial, from where apt goes on.
-      rmSync(downloads, { recursive: true, force: true });
-      mkdirSync(downloads, { mode: 0o700 });
+      this.clear();
       await withLists(`Fetching ${names.join(' ')}`, () =>
         run('apt-get', ['download', '-q', ...names]),
       );
@@ -187,6 +194,10 @@ export function openPackages(
         run('apt-get', ['install', '--simulate', '-q', '--no-install-recommends', ...names]),
       );
       return [...result.stdout.matchAll(/^Inst (\S+)/gm)].map((match) => match[1] ?? '');
+    },
+    clear() {
+      rmSync(downloads, { recursive: true, force: true });
+      mkdirSync(downloads, { mode: 0o700 });
     },
   };
 }
