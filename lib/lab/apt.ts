@@ -24,7 +24,7 @@ const LISTED = 6;
  * installed packages, nothing of the machine's but its network settings (proxies) and trust. Names
  * of settings: apt.conf(5), apt-get(8); the example file apt-doc/examples/configure-index.
  */
-function configuration(base: string): string {
+function configuration(base: string, architecture: string): string {
   return `
 # Hooks of the machine are for its own packages.
 #clear APT::Update::Pre-Invoke;
@@ -33,9 +33,9 @@ function configuration(base: string): string {
 #clear DPkg::Pre-Invoke;
 #clear DPkg::Post-Invoke;
 APT::Default-Release "";
-APT::Architecture "amd64";
+APT::Architecture "${architecture}";
 #clear APT::Architectures;
-APT::Architectures { "amd64"; };
+APT::Architectures { "${architecture}"; };
 Dir::Etc::sourcelist "${base}/archive.sources";
 Dir::Etc::sourceparts "/dev/null";
 Dir::Etc::preferences "/dev/null";
@@ -102,9 +102,16 @@ function sourceText(archive: Archive, suite: string): string {
 export function openPackages(
   cache: string,
   suite: string,
-  options: { signal?: AbortSignal | undefined; progress?: (message: string) => void } = {},
+  options: {
+    signal?: AbortSignal | undefined;
+    progress?: (message: string) => void;
+    /** Debian's name of a processor architecture; default `amd64`. */
+    architecture?: string;
+  } = {},
 ): PackageSource {
-  const base = join(cache, 'apt', suite);
+  const { architecture = 'amd64' } = options;
+  const other = architecture === 'amd64' ? '' : `-${architecture}`;
+  const base = join(cache, 'apt', `${suite}${other}`);
   const config = join(base, 'apt.conf');
   const stamp = join(base, 'updated');
   const downloads = join(base, 'packages');
@@ -125,7 +132,7 @@ export function openPackages(
     }
     const text = sourceText(chooseArchive(readMachineSources()), suite);
     const source = join(base, 'archive.sources');
-    writeFileSync(config, configuration(base));
+    writeFileSync(config, configuration(base, architecture));
     writeFileSync(source, text);
     writeFileSync(join(base, 'state/status'), '');
     // The stamp holds the source it is for, so that a changed mirror is noticed.
