@@ -3,7 +3,7 @@
  * number, the descriptors of the processes tell who holds that.
  * @module
  */
-import { closeSync, readFile as readFileCallback, readFileSync } from 'node:fs';
+import { readFile as readFileCallback, readFileSync } from 'node:fs';
 import { promisify } from 'node:util';
 import { addon } from './addon.ts';
 import { integer, options as optionsOf, U32_MAX, wrongType } from './argument.ts';
@@ -131,11 +131,11 @@ export class SocketOwners {
 
   async #readTable(): Promise<string> {
     // That of the thread: /proc/self is the process, whose main thread stays where it is.
-    const descriptor = openFile(this.#netns, '/proc/thread-self/net/netlink');
+    const file = openFile(this.#netns, '/proc/thread-self/net/netlink');
     try {
-      return await readFile(descriptor, 'latin1');
+      return await readFile(file.descriptor, 'latin1');
     } finally {
-      closeSync(descriptor);
+      file.close();
     }
   }
 }
