@@ -55,7 +55,8 @@ export class Iked {
       `from ${INNER[side]} to ${INNER[other]}`,
       `local ${UNDERLAY[side]} peer ${UNDERLAY[other]}`,
       'ikesa enc aes-128 prf hmac-sha2-256 auth hmac-sha2-256 group ecp256',
-      'childsa enc aes-128 auth hmac-sha2-256',
+      // Of the hashes it knows, PF_KEY in Linux has that.
+      'childsa enc aes-128 auth hmac-sha1',
       `srcid ${side} dstid ${other}`,
       `ikelifetime 3600 lifetime ${lifetime} bytes 100M`,
       'psk "made up for two hosts"',
