@@ -25,6 +25,8 @@ async function guest(suite: string, ...args: string[]) {
   const program = join(import.meta.dirname, 'tunnel-guest.js');
   await inLab(suite, [program, tools.root, file, ...args], tools.env);
   const { told, testimony } = JSON.parse(readFileSync(file, 'utf8'));
+  // Of the thousand rekeys each is counted.
+  if (args[0] === 'rekeys') return told;
   const { left, right } = testimony;
   assert.deepEqual([...judgeTestimony('left', left), ...judgeTestimony('right', right)], []);
   assert.deepEqual(successions(right.tunnels, true), successions(left.tunnels));

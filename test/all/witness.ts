@@ -8,12 +8,15 @@ import { once } from 'node:events';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { Host } from '../../lib/cli/demo/two-hosts.ts';
+import { type Host, UNDERLAY } from '../../lib/cli/demo/two-hosts.ts';
 import { NETLINK_XFRM } from '../../lib/constants.ts';
 import { TunnelMonitor, XfrmMonitor } from '../../lib/index.ts';
 import { isLarval } from '../../lib/monitor/xfrm-objects.ts';
 
 const program = join(import.meta.dirname, '../../../bin/netlink-xfrm.js');
+
+/** A peer that none of the daemons has. */
+const LAST = '203.0.113.9';
 
 /** A line that was told of a tunnel. */
 export interface ToldLine {
@@ -54,6 +57,7 @@ export interface Testimony {
 
 export class Witness {
   readonly tunnels: TunnelMonitor;
+  readonly #host: Host;
   readonly #states: XfrmMonitor;
   readonly #sas: ToldSa[] = [];
   readonly #lines: ToldLine[] = [];
@@ -78,6 +82,7 @@ export class Witness {
     tunnels: TunnelMonitor,
     withCommand: boolean,
   ) {
+    this.#host = host;
     this.#states = states;
     this.tunnels = tunnels;
     states.on('change', (change) => {
@@ -136,8 +141,24 @@ export class Witness {
     }
   }
 
+  /** Until all three have told of what happened before this call: a policy that none of the daemons makes. */
+  async #caughtUp(): Promise<void> {
+    const local = UNDERLAY[this.#host.name as 'left' | 'right'];
+    const template = `tmpl src ${local} dst ${LAST} proto esp reqid 9 mode tunnel`;
+    await this.#host.ip(`xfrm policy add src ${LAST} dst ${LAST} dir out ${template}`);
+    const isTold = () =>
+      this.#printedByIp.includes(LAST) &&
+      this.#lines.some(({ remote }) => remote === LAST) &&
+      (!this.#command || this.#printed.includes(LAST));
+    for (let i = 0; !isTold(); i++) {
+      if (i > 600) throw new Error('ip, the monitor or the command does not tell of a policy');
+      await sleep(100);
+    }
+  }
+
   /** Ends the programs, and gives all that was told. */
   async close(): Promise<Testimony> {
+    await this.#caughtUp();
     for (const child of [this.#ip, this.#command]) {
       if (!child) continue;
       const closed = once(child, 'close');
