@@ -86,7 +86,7 @@ test('the life of a tunnel, as each subcommand tells it', { skip: withoutEsp }, 
   const story = told.filter((word, i) => word !== 'state' && word !== told[i - 1]);
   assert.deepEqual(story, ['up', 'rekeyed', 'down'], out);
   assert.match(out, /down {6}\S+ > \S+ reqid 7: blocked, deleted, was /);
-  assert.match(err, /\n\d+ events \(.*rekeyed 2.*\), nothing lost\n$/);
+  assert.match(err, /\n\d+ events \(.*rekeyed 1.*\), nothing lost\n$/);
   const records = lines((await json.end()).out);
   const kinds = new Set(records.map(checkLine));
   for (const kind of ['NEWSA', 'DELSA', 'up', 'rekeyed', 'down']) {

@@ -92,7 +92,7 @@ function runHistory(seed: number, steps: number): void {
     else assert(shown.has(id), `${event.kind} without being there: ${id}`);
     if ('before' in event && event.before !== undefined) assert.equal(shown.get(id), event.before);
     if (event.kind === 'removed') shown.delete(id);
-    else if (event.kind !== 'rekeyed') shown.set(id, state);
+    else if (event.kind !== 'rekeyed' && event.kind !== 'replaced') shown.set(id, state);
   };
   const now = () => ({ wall: history.now, monotonic: history.now });
   const entries = () =>
