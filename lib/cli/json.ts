@@ -10,8 +10,8 @@ import type { Listed } from '../monitor/subject.ts';
 import type { SubscriptionEvent } from '../monitor/subscribe.ts';
 import type { EventTime } from '../netlink/event.ts';
 import type { RouteMessage } from '../route/requests.ts';
+import { OpaqueBytes } from '../wire/opaque.ts';
 import { XFRM_INF } from '../xfrm/constants.ts';
-import { KeyMaterial } from '../xfrm/key.ts';
 import type { XfrmMessage } from '../xfrm/requests.ts';
 import { xfrm_lifetime_cfg } from '../xfrm/structs.ts';
 import type { Totals } from './events/summary.ts';
@@ -98,8 +98,9 @@ function write(name: string, value: unknown, showBytes: boolean): string | undef
     case 'object':
       if (value === null) return 'null';
       if (Array.isArray(value)) return `[${items(value, showBytes)}]`;
-      if (value instanceof KeyMaterial) {
-        return showBytes ? quote(hex(value.bytes())) : JSON.stringify(value);
+      if (value instanceof OpaqueBytes) {
+        const bytes = showBytes ? value.bytes() : undefined;
+        return bytes === undefined ? JSON.stringify(value) : quote(hex(bytes));
       }
       if (value instanceof Uint8Array) {
         return showBytes ? quote(hex(value)) : `"[${value.length} bytes]"`;

@@ -200,3 +200,13 @@ export function struct(
     whole: more.whole === true,
   };
 }
+
+/** The offset of a field in a struct; of one in a struct within it, by its path (`sel.family`). */
+export function offsetOf(of: Struct, path: string): number {
+  const [first, ...rest] = path.split('.');
+  const field = of.fields.find(({ kernel }) => kernel === first);
+  if (field === undefined) throw new Error(`struct ${of.kernel} has no ${first}`);
+  if (rest.length === 0) return field.offset;
+  if (field.type !== 'struct') throw new Error(`${first} of struct ${of.kernel} is no struct`);
+  return field.offset + offsetOf(field.struct, rest.join('.'));
+}

@@ -14,7 +14,7 @@ import type { Request } from '../netlink/request.ts';
 import { checkProperties } from '../wire/check.ts';
 import type { Input } from '../wire/input.ts';
 import { checkAlgorithm } from './algorithms.ts';
-import { attributesOf } from './attributes.ts';
+import type { Body } from './bodies.ts';
 import type {
   Mark,
   Migration,
@@ -35,7 +35,7 @@ import {
   stateFilter,
   stateKey,
 } from './keys.ts';
-import { fixedSize, type MessageName } from './messages.ts';
+import { bodyOf } from './messages.ts';
 import type { IpsecProto, PolicyType } from './names.ts';
 import type { Aevent, SpiAllocation, StateMigration, XfrmPolicy, XfrmState } from './objects.ts';
 import type { XfrmMessage, XfrmRequest } from './requests.ts';
@@ -291,7 +291,10 @@ export class XfrmClient implements AsyncDisposable {
     if (!mayBeLeftOut(state, RECENT)) return { notTaken: [], warning };
     const { daddr, spi, proto, mark, saddr } = state;
     const key = { daddr, spi, proto, mark, saddr } as StateKey;
-    return { notTaken: leftOut(state, await this.getState(key, options), RECENT), warning };
+    return {
+      notTaken: leftOut(state, await this.getState(key, { ...options, keys: false }), RECENT),
+      warning,
+    };
   }
 
   async #setPolicy(
@@ -309,7 +312,11 @@ export class XfrmClient implements AsyncDisposable {
     const { dir = 'in', selector, mark, ifId, policyType } = policy;
     const key = { dir, selector, mark: mark as Mark | undefined, ifId, type: policyType?.type };
     return {
-      notTaken: leftOut(policy, await this.getPolicy(key, options), RECENT_POLICY),
+      notTaken: leftOut(
+        policy,
+        await this.getPolicy(key, { ...options, keys: false }),
+        RECENT_POLICY,
+      ),
       warning,
     };
   }
@@ -361,15 +368,14 @@ function anyAlgorithm(template: Input<Template>): Input<Template> {
 
 /** A message as the connection sends it. */
 function requestOf(message: XfrmInput<XfrmRequest>): Request {
-  const name = message.message as MessageName;
-  const full = `XFRM_MSG_${name}`;
-  const dump = (name === 'GETSA' || name === 'GETPOLICY') && !('id' in message);
+  const full = `XFRM_MSG_${message.message}`;
+  const { size, table } = bodyOf(message) as Body<object>;
   return {
     name: full,
     flags: message.header?.flags ?? 0,
-    fixed: dump ? 0 : fixedSize(name),
+    fixed: size,
     write: (writer, header) => encodeXfrm(writer, { ...message, header }),
-    attributes: attributesOf(name),
+    attributes: table,
     hint: (ack) => hintFor(full, ack),
   };
 }

@@ -13,6 +13,7 @@ import { encodeFilter } from '../../lib/socket/filter.ts';
 import { NetlinkSocket } from '../../lib/socket/index.ts';
 import { findInode, parseStartTime } from '../../lib/socket/owner.ts';
 import { parseNetwork } from '../../lib/wire/network.ts';
+import { OpaqueBytes } from '../../lib/wire/opaque.ts';
 import { printable } from '../../lib/wire/text.ts';
 
 /** Something to try, and a check of it that throws what is a finding. */
@@ -90,7 +91,7 @@ export const WORDS: readonly Words[] = [
       const filter = new Filter(terms);
       const header = { type: 16, flags: 0, seq: 0, portId: 0 };
       const time = { wall: 0, monotonic: 0 };
-      const payload = new Uint8Array(0);
+      const payload = new OpaqueBytes(0);
       const matched = filter.matches({ kind: 'unknown', protocol: 'xfrm', header, time, payload });
       assert.equal(typeof matched, 'boolean');
     }, FilterError);
