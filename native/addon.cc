@@ -33,7 +33,7 @@ Napi::Object Init(Napi::Env env, Napi::Object exports) {
   exports["Socket"] = Socket::Define(env);
   exports["arena"] = Napi::Function::New<GetArena>(env, "arena");
   exports["openFile"] = Napi::Function::New<OpenFileInNamespace>(env, "openFile");
-  exports["arenaBytes"] = Napi::Number::New(env, kArenaBytes);
+  exports["arenaBytes"] = Napi::Number::New(env, static_cast<double>(Arena::EntriesAt()));
   exports["batch"] = Napi::Number::New(env, kBatch);
 
   // From the headers, because the numbers of SOL_SOCKET differ between architectures.
