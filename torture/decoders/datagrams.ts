@@ -128,8 +128,7 @@ const iproute2 = new Iproute2Format({
   names: { protocol: (number) => `${number}`, device: () => undefined },
 });
 
-// biome-ignore lint/suspicious/noControlCharactersInRegex: they are what is looked for
-const ACTS = /[\u0000-\u001f\u007f-\u009f\u2028\u2029]/;
+const ACTS = /[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/u;
 
 function encoded(protocol: Protocol, message: Message): Uint8Array {
   writer.wipe();
