@@ -146,11 +146,11 @@ test('in any message, attributes that are unknown or do not belong there are opa
       const [decoded] = search(`${name} in ${message[4]}`, whole);
       if (/"unknown"/.test(JSON.stringify(decoded, plain))) opaque++;
       // And cut short, somewhere in it.
-      for (let i = 0; i < 4; i++) search(name, whole.slice(0, whole.length - random.below(40)));
+      search(name, whole.slice(0, whole.length - random.below(40)));
     }
   }
   assert(opaque > 200, `${opaque}`);
-  assert(searched > 10_000, `${searched}`);
+  assert(searched > 3000, `${searched}`);
 });
 
 test('the payload of an unknown message is opaque, whatever its flags say', () => {

@@ -128,7 +128,7 @@ test('text from outside cannot steer a terminal', () => {
     0xfe0f, 0xfeff, 0xffa0, 0xfff9, 0xfffb, 0xe0001, 0xe007f, 0xe0100,
   ]) {
     const hex = point.toString(16).padStart(4, '0');
-    const escape =
+    const written =
       point < 0x100 ? `\\x${point.toString(16)}` : point < 0x10000 ? `\\u${hex}` : `\\u{${hex}}`;
     assert.equal(printable(`a${String.fromCodePoint(point)}b`), `a${written}b`);
   }
