@@ -30,7 +30,7 @@ import {
   XfrmMonitors,
 } from '../lib/index.ts';
 import { addon } from '../lib/socket/addon.ts';
-import type { MessageRecord } from '../lib/socket/index.ts';
+import type { MessageRecord, OpenRecord } from '../lib/socket/index.ts';
 import { misplaced } from '../test/unit/misplaced.ts';
 import { cooked, pcap } from '../test/unit/pcap.ts';
 import { Random } from '../test/unit/random.ts';
@@ -262,14 +262,21 @@ async function values(client: XfrmClient): Promise<void> {
  */
 class Planter implements Disposable {
   planted = 0;
+  /** The next two that are opened: of the subscription, and of the monitor. */
+  readonly #sockets: number[] = [];
 
   constructor() {
+    tap('netlink-xfrm:open', this.#open);
     tap('netlink-xfrm:message', this.#plant);
   }
 
+  readonly #open = (record: unknown): void => {
+    if (this.#sockets.length < 2) this.#sockets.push((record as OpenRecord).socket);
+  };
+
   readonly #plant = (record: unknown): void => {
-    const { direction, protocol } = record as MessageRecord;
-    if (direction !== 'received' || protocol !== 6) return;
+    const { direction, socket } = record as MessageRecord;
+    if (direction !== 'received' || !this.#sockets.includes(socket)) return;
     const { arena, arenaBytes } = addon();
     const [offset = 0, length = 0] = new Uint32Array(arena(), arenaBytes, 2);
     const bytes = Buffer.from(arena(), offset, length);
@@ -306,6 +313,7 @@ class Planter implements Disposable {
   };
 
   [Symbol.dispose](): void {
+    untap('netlink-xfrm:open', this.#open);
     untap('netlink-xfrm:message', this.#plant);
   }
 }

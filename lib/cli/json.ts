@@ -69,7 +69,7 @@ const PLAIN = /^[ !#-[\]-~]*$/;
 const LEFT = new RegExp(`[${UNSEEN}]`, 'gu');
 const escaped = (text: string): string =>
   JSON.stringify(text).replace(LEFT, (one) =>
-    one.replace(/[^]/g, (unit) => `\\u${unit.charCodeAt(0).toString(16).padStart(4, '0')}`),
+    one.replace(/./gs, (unit) => `\\u${unit.charCodeAt(0).toString(16).padStart(4, '0')}`),
   );
 const quote = (text: string): string => (PLAIN.test(text) ? `"${text}"` : escaped(text));
 
