@@ -145,7 +145,10 @@ export const length = (of: NumberType, kernel: string, counts: 'words' | 'whole'
 export const reserved = (of: NumberType, kernel: string): Field =>
   field({ type: 'reserved', of }, kernel, undefined, '');
 
-/** Fixed size and alignment of a field by C's rules on LP64 machines. */
+/**
+ * Fixed size and alignment of a field by C's rules where numbers of 64 bits are aligned to 8 bytes: everywhere
+ * but on i386 (System V ABI, Intel386 supplement), which package.json leaves out.
+ */
 function extent(of: Field): [size: number, align: number] {
   switch (of.type) {
     case 'truth':

@@ -113,10 +113,12 @@ export function bodyOf(message: {
   readonly message?: string;
   readonly id?: unknown;
 }): Body<object> | undefined {
-  const { kind, message: request = '', id } = message;
-  const row = byName.get(kind === 'request' ? request : kind);
-  if (kind !== 'request') return row?.event ?? row?.answer;
-  return (id === undefined ? row?.dump : undefined) ?? row?.request;
+  if (message.kind !== 'request') {
+    const row = byName.get(message.kind);
+    return row?.event ?? row?.answer;
+  }
+  const row = byName.get(message.message ?? '');
+  return row?.dump !== undefined && message.id === undefined ? row.dump : row?.request;
 }
 
 /** For the catch of what decodes a message: the same error, found inside it. */
