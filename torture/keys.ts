@@ -327,11 +327,15 @@ async function planted(client: XfrmClient): Promise<void> {
   await using monitor = await XfrmMonitor.open();
   let events = 0;
   let heard = () => {};
+  const end = new Promise<void>((resolve) => {
+    heard = resolve;
+  });
   plain.on('event', (event) => {
     events++;
     searchValue(`${event.kind} with what was planted`, event);
     search(`JSON of ${event.kind}`, formatJson(event, false));
-    heard();
+    // The mark that ends it.
+    if (event.kind === 'NEWPOLICY' && event.policy.dir === 'in') heard();
   });
   // A listener that throws: the error tells of nothing that was received.
   const thrown: unknown[] = [];
@@ -344,11 +348,13 @@ async function planted(client: XfrmClient): Promise<void> {
   for (let times = 0; times < 6; times++) await act(client).catch(() => {});
   await monitor.refresh();
   searchValue('snapshot with what was planted', monitor.snapshot());
-  while (events < 20) await new Promise<void>((resolve) => (heard = resolve));
+  await client.addPolicy({ dir: 'in', selector: { daddr: '10.0.0.0', prefixlenD: 8 } });
+  await end;
+  await client.flushPolicies();
   process.off('uncaughtException', caught);
   untap('netlink-xfrm:message', record);
   for (const error of thrown) searchValue('what a listener threw', error);
-  assert(planter.planted > 20, `${planter.planted} planted`);
+  assert(planter.planted > 20 && events > 20, `${planter.planted} planted, ${events} heard`);
 }
 
 /** What goes wrong with a key in hand. */

@@ -17,7 +17,7 @@ const LIKE_A_KEY = [
   /(?:\b\d{1,3}[,\s]+){7}\d/,
   /(?=[\w+/-]{0,15}[a-z])(?=[\w+/-]{0,15}[A-Z])[\w+/-]{16}/,
   // biome-ignore lint/suspicious/noControlCharactersInRegex: they are what is looked for
-  /[\x00-\x08\x0e-\x1f\x7f-\x9f\ufffd]/,
+  /(?:[\x00-\x08\x0e-\x1f\x7f-\x9f\ufffd].*?){3}/s,
 ];
 
 /** The beginning of a text, as `write` writes it; of one that may be a key, only how long it is. */

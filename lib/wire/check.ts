@@ -113,7 +113,7 @@ function checkMember(value: unknown, { holds, shape }: Member, path: readonly st
       if (value instanceof Uint8Array) break;
       if (typeof value !== 'object' || value === null || !('bytes' in value)) {
         throw new EncodeError(
-          'is neither a Uint8Array nor what holds one (KeyMaterial, OpaqueBytes)',
+          'is neither a Uint8Array nor a KeyMaterial',
           path,
         );
       }

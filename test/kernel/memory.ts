@@ -93,7 +93,10 @@ export function occurrencesInCoreDump(complements: readonly Uint8Array[]): numbe
   const folder = mkdtempSync(join(tmpdir(), 'netlink-xfrm-'));
   try {
     const file = join(folder, 'core');
-    const { status } = spawnSync('gcore', ['-o', file, `${process.pid}`], { stdio: 'ignore' });
+    const { status } = spawnSync('gcore', ['-o', file, `${process.pid}`], {
+      stdio: 'ignore',
+      timeout: 120_000,
+    });
     if (status !== 0) return undefined;
     const core = openSync(`${file}.${process.pid}`, 'r');
     const { size } = fstatSync(core);
