@@ -69,6 +69,14 @@ void Environment::Attach(Napi::Env env) {
   env.SetInstanceData(self);
 }
 
+Environment::~Environment() {
+  for (int file : files_) close(file);
+}
+
+void Environment::CloseFile(int file) {
+  if (files_.erase(file) != 0) close(file);
+}
+
 void Environment::OnCleanup(napi_async_cleanup_hook_handle, void* data) {
   auto* self = static_cast<Environment*>(data);
   self->hook_running_ = true;
