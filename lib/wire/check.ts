@@ -112,10 +112,7 @@ function checkMember(value: unknown, { holds, shape }: Member, path: readonly st
     case 'key':
       if (value instanceof Uint8Array) break;
       if (typeof value !== 'object' || value === null || !('bytes' in value)) {
-        throw new EncodeError(
-          'is neither a Uint8Array nor a KeyMaterial',
-          path,
-        );
+        throw new EncodeError('is neither a Uint8Array nor a KeyMaterial', path);
       }
   }
 }
