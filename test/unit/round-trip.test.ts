@@ -4,6 +4,7 @@ import { isIPv4 } from 'node:net';
 import { test } from 'node:test';
 import { inspect, isDeepStrictEqual } from 'node:util';
 import fc from 'fast-check';
+import { OpaqueBytes } from '../../lib/wire/opaque.ts';
 import { textSize } from '../../lib/wire/text.ts';
 import { MessageWriter } from '../../lib/wire/writer.ts';
 import { encodeXfrm, type XfrmInput } from '../../lib/xfrm/encode.ts';
@@ -89,7 +90,7 @@ const isFlags = (value: object): value is { mask: number } => 'mask' in value &&
 /** The values in a decoded message that are no objects, with their paths. */
 function leaves(value: unknown, path: Path = []): Leaf[] {
   if (typeof value !== 'object' || value === null) return [[path, value]];
-  if (value instanceof KeyMaterial || value instanceof Uint8Array || isFlags(value)) {
+  if (value instanceof OpaqueBytes || value instanceof Uint8Array || isFlags(value)) {
     return [[path, value]];
   }
   const entries = Array.isArray(value) ? [...value.entries()] : Object.entries(value);
@@ -97,7 +98,8 @@ function leaves(value: unknown, path: Path = []): Leaf[] {
 }
 
 /** A value as deepEqual can compare it: two keys of one length look the same to it. */
-const shown = (value: unknown) => (value instanceof KeyMaterial ? hex(value.bytes()) : value);
+const shown = (value: unknown) =>
+  value instanceof OpaqueBytes ? hex(value.bytes() ?? new Uint8Array()) : value;
 
 /** All values of a message by their paths, comparable. */
 const values = (message: unknown) =>
@@ -129,6 +131,9 @@ function another([path, value]: Leaf, holder: Record<string, unknown>): unknown 
   const name = String(path.at(-1));
   if (value instanceof KeyMaterial) {
     return value.length === 0 ? undefined : new KeyMaterial(flip(value.bytes()));
+  }
+  if (value instanceof OpaqueBytes) {
+    return value.length === 0 ? undefined : new OpaqueBytes(flip(value.bytes() as Uint8Array));
   }
   if (value instanceof Uint8Array) return value.length === 0 ? undefined : flip(value);
   if (typeof value === 'object' && value !== null)
