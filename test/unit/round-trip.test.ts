@@ -12,7 +12,7 @@ import type { XfrmMessage } from '../../lib/xfrm/requests.ts';
 import { captures } from './captures.ts';
 import { answers, events, type Kind, messageBytes, requests } from './generate.ts';
 import { messagesOf } from './messages.ts';
-import { Random, runSeed } from './random.ts';
+import { generated, Random, runSeed } from './random.ts';
 
 const kinds = [...events, ...answers, ...requests];
 const writer = new MessageWriter();
@@ -40,7 +40,7 @@ function forMessages(numRuns: number, check: (bytes: Uint8Array, kind: Kind) => 
     const kind = kinds[index] as Kind;
     check(messageBytes(kind, new Random(one)), kind);
   });
-  fc.assert(property, { numRuns, seed, includeErrorInReport: true });
+  fc.assert(property, { numRuns: generated(numRuns), seed, includeErrorInReport: true });
 }
 
 test('a generated message decodes, and encodes to the same bytes', () => {
@@ -76,9 +76,9 @@ test('what decodes at all encodes to what decodes the same', () => {
         }
       },
     ),
-    { numRuns: 4000, seed, includeErrorInReport: true },
+    { numRuns: generated(4000), seed, includeErrorInReport: true },
   );
-  assert(count > 2000, `${count} messages`);
+  assert(count > generated(2000), `${count} messages`);
 });
 
 type Path = readonly (string | number)[];
