@@ -2,17 +2,15 @@
 import assert from 'node:assert/strict';
 import { spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
-import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { text } from 'node:stream/consumers';
 import { test } from 'node:test';
 import { RouteClient } from '../../lib/index.ts';
 import { NetlinkSocket } from '../../lib/socket/index.ts';
 import { checkLine } from '../schema.ts';
+import { runCommand } from '../warm-command.ts';
+import { env, program, run } from './command.ts';
 import { NETLINK_XFRM, otherNamespace } from './socket-support.ts';
-
-const program = join(import.meta.dirname, '../../../bin/netlink-xfrm.js');
-const env = { ...process.env, NO_COLOR: undefined, FORCE_COLOR: undefined, TZ: 'UTC' };
 
 /** Runs the monitor, and `ip` beside it, where /run is empty and nobody else's. */
 async function apart(...args: string[]) {
@@ -102,7 +100,7 @@ test('policies of another namespace are listed, and followed', async () => {
     if (kinds.at(-1) === 'synced') inOther('xfrm policy flush');
   }
   assert.deepEqual(kinds, ['policy', 'synced', 'FLUSHPOLICY', 'summary']);
-  const here = spawnSync(process.execPath, [program, 'policy'], { env, encoding: 'utf8' });
+  const here = run('policy');
   assert.deepEqual([here.stdout, here.status], ['', 0]);
 });
 
@@ -181,19 +179,16 @@ test('--all-netns: one that comes and can’t be heard is told with the reason, 
 
 test('a namespace that is missing, is none, or is not permitted is told apart', async () => {
   await using other = await otherNamespace();
-  const run = (netns: string, ...before: string[]) => {
-    const [file, ...args] = [...before, process.execPath, program, 'monitor', '--netns', netns];
-    const { stderr, status } = spawnSync(file as string, args, { encoding: 'utf8', env });
-    return { stderr, status };
-  };
-  const missing = run('/none/such');
+  const watch = (netns: string, ...before: string[]) =>
+    runCommand(['monitor', '--netns', netns], before);
+  const missing = watch('/none/such');
   assert.deepEqual(missing.status, 1);
   assert.match(missing.stderr, /open ENOENT.*\nthere is no \/none\/such/);
   const escaped = /^there is no \/run\/netns\/\\x1b\[1m: /m;
-  assert.match(run('\x1b[1m').stderr, escaped, 'what the name says is not done');
-  assert.match(run(program).stderr, /setns EINVAL.*\n.* is no network namespace/);
+  assert.match(watch('\x1b[1m').stderr, escaped, 'what the name says is not done');
+  assert.match(watch(program).stderr, /setns EINVAL.*\n.* is no network namespace/);
   const drop = ['setpriv', '--bounding-set=-sys_admin', '--inh-caps=-sys_admin'];
-  const refused = run(other.path, ...drop);
+  const refused = watch(other.path, ...drop);
   assert.equal(refused.status, 3);
   assert.match(refused.stderr, /setns EPERM.*\nentering .* needs CAP_SYS_ADMIN/);
 });
@@ -287,10 +282,7 @@ test('wrong usage is told', () => {
     [['--netns', 'a', '--all-netns'], /'--all-netns' cannot be used with option '--netns/],
     [['--netns', ''], /'--netns <name>' argument '' is invalid\. It must be a name or a path/],
   ] as [string[], RegExp][]) {
-    const { stderr, status } = spawnSync(process.execPath, [program, 'monitor', ...args], {
-      encoding: 'utf8',
-      env,
-    });
+    const { stderr, status } = run('monitor', ...args);
     assert.equal(status, 2);
     assert.match(stderr, message);
   }

@@ -173,7 +173,7 @@ const valueAt = (message: unknown, path: Path): unknown =>
 
 test('a field that is changed is the one that changes', () => {
   const changed = new Set<string>();
-  const seen = new Set<string>();
+  const seen = new Map<string, number>();
   forMessages(1200, (bytes) => {
     const message = decode(bytes);
     const before = values(message);
@@ -183,7 +183,10 @@ test('a field that is changed is the one that changes', () => {
       if (NO_FIELD.has(place)) continue;
       const kind = message.kind === 'request' ? `request ${message.message}` : message.kind;
       // What is empty can't be changed and stay as long as it is.
-      if ((value as { length?: number } | undefined)?.length !== 0) seen.add(`${kind}.${place}`);
+      if ((value as { length?: number } | undefined)?.length !== 0) {
+        const field = `${kind}.${place}`;
+        seen.set(field, (seen.get(field) ?? 0) + 1);
+      }
       const by = another(leaf, valueAt(message, path.slice(0, -1)) as Record<string, unknown>);
       if (by === undefined) continue;
       const again = decode(encode(replaced(message, path, by) as XfrmMessage));
@@ -202,8 +205,10 @@ test('a field that is changed is the one that changes', () => {
       changed.add(`${kind}.${place}`);
     }
   });
-  assert(changed.size > 1500, `${changed.size} fields changed`);
-  // All that were seen, but for families that happened to be known ones each time.
-  const rest = [...seen].filter((one) => !changed.has(one) && !/family$/i.test(one));
+  assert(changed.size > generated(1500), `${changed.size} fields changed`);
+  // All that were seen often, but for families that happened to be known ones each time.
+  const rest = [...seen].filter(
+    ([field, times]) => times > 4 && !changed.has(field) && !/family$/i.test(field),
+  );
   assert.deepEqual(rest, []);
 });
