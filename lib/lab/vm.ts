@@ -44,6 +44,8 @@ const FORWARDED = ['INT', 'TERM', 'HUP', 'QUIT'] as const;
 function kernelArguments(setup: GuestSetup, stdin: boolean): string[] {
   return [
     `mem=${setup.memory}M`,
+    // It tries, and traces its programs where the machine has no seccomp filters for it.
+    ...(setup.kernel.seccomp ? ['seccomp=auto'] : []),
     'root=/dev/root',
     'rootfstype=hostfs',
     'rootflags=/',
