@@ -160,7 +160,11 @@ test('--all-netns: one that is named but canâ€™t be heard ends the monitor, whic
     mount --bind /proc/self/ns/uts /run/netns/odd && exec "$@"`;
   const monitor = [process.execPath, program, 'monitor', '--all-netns'];
   const args = ['--mount', '--net', 'sh', '-c', script, 'sh', ...monitor];
-  const { status, stderr } = spawnSync('unshare', args, { encoding: 'utf8', env, timeout: 20_000 });
+  const { status, stderr } = spawnSync('unshare', args, {
+    encoding: 'utf8',
+    env,
+    timeout: 600_000,
+  });
   assert.match(stderr, /setns EINVAL.*\n\/run\/netns\/odd is no network namespace/);
   assert.equal(status, 1);
 });
@@ -240,7 +244,7 @@ test('--who looks in the namespace of the event, also when its name is anotherâ€
     const request = new Uint32Array([16, 0x1001d, 0, 600_005]);
     socket.send(new Uint8Array(request.buffer));
     writeFileSync('/run/${name}', '');
-    setTimeout(() => {}, 60_000);`;
+    setTimeout(() => {}, 600_000);`;
   const flush = (name: string) =>
     `ip -n red ${add}; ip netns exec red ${process.execPath} --input-type=module -e "${script(name).replaceAll('\n', ' ')}" & until [ -e /run/${name} ]; do sleep 0.02; done`;
   const running = await apart('--netns', 'red', '--who', 'policy', 'kind=FLUSHPOLICY');
