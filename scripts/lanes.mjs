@@ -72,7 +72,6 @@ export const SETS = {
     { name: 'kernel tests on this kernel', place: namespace, files: kernel, ...inKernel },
     { name: 'unit tests', place: here, files: files('unit'), ...together },
     { name: 'tests of the lab', place: here, files: some('lab', 'lab') },
-    { name: 'building without a network', place: namespace, files: files('build') },
   ],
   all: [
     inLab('sid', [...kernel, ...files('recent')]),
@@ -87,6 +86,7 @@ export const SETS = {
       ...inKernel,
     },
     { name: 'tests of the lab', place: here, files: files('lab') },
+    { name: 'building without a network', place: namespace, files: files('build') },
     { name: 'tests that take long', place: here, files: files('all'), long: true },
   ],
   full: [],
