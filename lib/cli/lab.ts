@@ -97,7 +97,7 @@ export function labCommand(): Command {
     .argument('[command...]', 'what to run; without it, fetch the kernel and say which it is')
     .option(
       '--suite <name>',
-      "Debian suite of the kernel: bookworm, trixie, sid (default: this machine's)",
+      "Debian suite of the kernel: bookworm, trixie, sid (default: sid, else this machine's)",
     )
     .option('--memory <MiB>', "the guest's memory (default: 512)", positive)
     .option('--timeout <seconds>', 'for boot and command; then status 124 (default: 120)', positive)
