@@ -73,7 +73,7 @@ export function checkSuite(name: string): string {
 }
 
 /**
- * The suites to take the kernel from, best first: the one asked for, else that of NETLINK_XFRM_SUITE; if
+ * The suites to take the user-mode kernel from, best first: the one asked for, else that of NETLINK_XFRM_SUITE; if
  * none is named, the newest, and {@link hostSuite} where that cannot be had or does not boot.
  */
 export function chooseSuites(
