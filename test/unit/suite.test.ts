@@ -34,7 +34,8 @@ test('events go through text, whatever else is printed, and keep their errors', 
     events.map(({ type }) => type),
     EVENTS.map(({ type }) => type),
   );
-  const { error } = events.at(-1)?.data.details as { error: typeof failure };
+  const last = events.at(-1) as (typeof EVENTS)[number];
+  const { error } = last.data.details as { error: typeof failure };
   assert(error instanceof Error && error.cause instanceof Error);
   assert.deepEqual([error.message, error.cause.message], ['outer', 'it is <odd>']);
   assert.equal(error.failureType, 'testCodeFailure');
