@@ -15,7 +15,7 @@ before(() => {
 after(() => rmSync(folder, { recursive: true, force: true }));
 
 const inLab = (suite: string, args: readonly string[], env: Record<string, string>) =>
-  nodeInLab(args, { suite, share: folder, env: { ...process.env, ...env }, timeout: 600_000 });
+  nodeInLab(args, { suite, share: folder, env: { ...process.env, ...env }, timeout: 3_600_000 });
 
 /** What the guest with the daemons found. */
 async function guest(suite: string, ...args: string[]) {

@@ -6,7 +6,7 @@
 import type { DownCause, TunnelChange, TunnelMonitor } from '../../lib/index.ts';
 
 /** Milliseconds after which a line that was caused counts as missing. */
-const PATIENCE = 30_000;
+const PATIENCE = 600_000;
 
 export class Story {
   readonly lines: string[] = [];

@@ -32,7 +32,7 @@ for (const [name, rekey, thresholds] of [
   // However long a busy machine takes for one.
   ['that delete the old SAs first', breakBeforeMake, { settle: 10_000 }],
 ] as const) {
-  test(`${REKEYS} rekeys ${name}`, { skip: withoutEsp, timeout: 120_000 }, async () => {
+  test(`${REKEYS} rekeys ${name}`, { skip: withoutEsp, timeout: 600_000 }, async () => {
     await setPolicies(client, 'left');
     await addPair(client, 'left', pair(0));
     await using monitor = await TunnelMonitor.open({ thresholds });

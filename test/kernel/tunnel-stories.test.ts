@@ -46,7 +46,7 @@ async function opened(options: TunnelMonitorOptions = {}) {
 
 /** A test that needs real SAs. */
 const story = (name: string, work: () => Promise<void>) =>
-  test(name, { skip: withoutEsp, timeout: 60_000 }, work);
+  test(name, { skip: withoutEsp, timeout: 600_000 }, work);
 
 story('a rekey: the successors come, the policies are set anew, the old SAs go', async () => {
   await using all = await opened();

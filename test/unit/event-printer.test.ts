@@ -16,7 +16,7 @@ import { messages } from '../../lib/xfrm/messages.ts';
 import { captures } from './captures.ts';
 import { events, messageBytes } from './generate.ts';
 import { KEY_LETTER, ordinaryMessage } from './ordinary.ts';
-import { Random, runSeed } from './random.ts';
+import { generated, Random, runSeed } from './random.ts';
 
 const colors = pc.createColors(false);
 const out = Buffer.alloc(2 * LINE_ROOM);
@@ -127,7 +127,7 @@ function often(one: (random: Random) => string | undefined): string[] {
   fc.assert(property, { numRuns: RUNS, seed: runSeed(), includeErrorInReport: true });
   return lines;
 }
-const RUNS = 20_000;
+const RUNS = generated(20_000);
 
 test('ordinary events are printed, all of them, as the decoded ones are', () => {
   const lines = often((random) => check(ordinaryMessage(random)));

@@ -1,6 +1,5 @@
 /** The subcommands about tunnels, as far as they need no kernel: words, filters, verdicts, screens. */
 import assert from 'node:assert/strict';
-import { spawnSync } from 'node:child_process';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -23,14 +22,13 @@ import { type Frame, frameLines, mostAbove, sightOf } from '../../lib/cli/tunnel
 import { statesOf } from '../../lib/cli/wait.ts';
 import type { SubscriptionEvent, Tunnel, TunnelChange } from '../../lib/index.ts';
 import { checkLine } from '../schema.ts';
+import { runCommand } from '../warm-command.ts';
 import { capture } from './captures.ts';
 import { messagesOf } from './messages.ts';
 import { ago, leak, missing, NOW, piling, tunnel } from './tunnel-samples.ts';
 
 const plain = pc.createColors(false);
-const program = join(import.meta.dirname, '../../../bin/netlink-xfrm.js');
-const run = (...args: string[]) =>
-  spawnSync(process.execPath, [program, ...args], { encoding: 'utf8' });
+const run = (...args: string[]) => runCommand(args);
 const time = ago(0);
 
 test('durations are read in all units, and nothing else', () => {

@@ -4,6 +4,7 @@ import { test } from 'node:test';
 import fc from 'fast-check';
 import { isUp, TUNNEL_STATES, TUNNEL_THRESHOLDS } from '../../lib/index.ts';
 import { judge, type Sighted, type Sighting, type Verdict } from '../../lib/tunnel/state.ts';
+import { generated } from './random.ts';
 
 const WALL = 1_000_000_000;
 const at = (monotonic: number) => ({ wall: WALL + monotonic, monotonic });
@@ -263,6 +264,6 @@ test('whatever is seen: there is a state, the same for the same; since goes forw
         assert(looks < 20, 'it looks again and again');
       }
     }),
-    { numRuns: 3000, seed: Number(process.env.NETLINK_XFRM_SEED ?? 1) },
+    { numRuns: generated(3000), seed: Number(process.env.NETLINK_XFRM_SEED ?? 1) },
   );
 });
