@@ -59,13 +59,14 @@ export function inspectMachine(): Machine {
 }
 
 /**
- * The suite of the kernel: the one asked for, else NETLINK_XFRM_SUITE, else {@link hostSuite}.
- * Throws `LAB_USAGE` for what cannot be a name.
+ * The suite of the kernel: the one asked for, else NETLINK_XFRM_SUITE, else `otherwise`, by default
+ * {@link hostSuite}. Throws `LAB_USAGE` for what cannot be a name.
  */
 export function chooseSuite(
   option: string | undefined,
   machine: Machine,
   env: NodeJS.ProcessEnv = process.env,
+  otherwise: string = hostSuite(machine),
 ): string {
   const asked = option ?? (env.NETLINK_XFRM_SUITE || undefined);
   if (asked !== undefined) {
@@ -79,7 +80,7 @@ export function chooseSuite(
     }
     return asked;
   }
-  return hostSuite(machine);
+  return otherwise;
 }
 
 /**

@@ -3,10 +3,13 @@ import { dirname, join, resolve } from 'node:path';
 import { openCache } from './cache.ts';
 import { LabError } from './errors.ts';
 import { commandScript, type GuestPlan, initScript, modprobeScript } from './guest.ts';
+import { initramfs } from './initramfs.ts';
 import { type LabKernel, prepareLab } from './kernel.ts';
 import { checkCommand, checkLimits, type LabOptions } from './options.ts';
+import { accelerators, prepareEmulator, qemuProgram } from './qemu.ts';
 import { chooseTemp, inspectTemp, type TempCandidate, tempCandidates } from './tempdir.ts';
-import { bootGuest, type GuestResult } from './vm.ts';
+import { userModeProgram } from './user-mode.ts';
+import { bootGuest, type GuestProgram, type GuestResult } from './vm.ts';
 
 /** How a command in the guest ended. */
 export interface LabResult extends GuestResult {
@@ -14,6 +17,28 @@ export interface LabResult extends GuestResult {
   readonly release: string;
   /** The Debian suite it is of. */
   readonly suite: string;
+}
+
+type RunDirectory = Readonly<{ run: string; memory: number; stdin: boolean; share: string }>;
+
+/**
+ * The ways to start a guest, best first: one that does not bring the kernel up is followed by the
+ * next.
+ */
+async function guestPrograms(
+  kernel: LabKernel,
+  candidates: readonly TempCandidate[],
+  memory: number,
+  options: LabOptions,
+): Promise<((directory: RunDirectory) => GuestProgram)[]> {
+  if (kernel.kind === 'user-mode') {
+    const memoryDirectory = chooseTemp(candidates, memory);
+    return [(directory) => userModeProgram(kernel, { ...directory, memoryDirectory })];
+  }
+  const emulator = await prepareEmulator(options);
+  return accelerators().map(
+    (accelerator) => (directory) => qemuProgram(emulator, kernel, { ...directory, accelerator }),
+  );
 }
 
 /** A directory as the guest will see it; it must exist. */
@@ -51,6 +76,30 @@ function makeRunDirectory(candidates: readonly TempCandidate[]): string {
   );
 }
 
+/** The files that a guest starts from. */
+function writeRunFiles(plan: GuestPlan, kernel: LabKernel): void {
+  const { run } = plan;
+  try {
+    symlinkSync(kernel.busybox, join(run, 'busybox'));
+    // The path to this file is all that the kernel's command line says of the command.
+    writeFileSync(join(run, 'init'), initScript(plan), { mode: 0o700 });
+    writeFileSync(join(run, 'command'), commandScript(plan), { mode: 0o600 });
+    writeFileSync(join(run, 'modprobe'), modprobeScript(plan), { mode: 0o700 });
+    if (kernel.kind === 'full') {
+      const modules = join(kernel.directory, 'lib/modules', kernel.release);
+      writeFileSync(join(run, 'initramfs'), initramfs(kernel.busybox, modules, `${run}/init`));
+    }
+  } catch (cause) {
+    const reason = (cause as NodeJS.ErrnoException).code ?? String(cause);
+    throw new LabError(
+      'LAB_TMPDIR',
+      `Cannot write the files that start the guest to ${run}: ${reason}.`,
+      'Make room there, or set TMPDIR to a directory that has some.',
+      { cause },
+    );
+  }
+}
+
 /** The caller's environment for the command, as the guest needs it. */
 function guestEnvironment(options: LabOptions, kernel: LabKernel): Record<string, string> {
   const env: Record<string, string> = {};
@@ -84,27 +133,33 @@ export async function runInLab(
   const candidates = tempCandidates(process.env, openCache())
     .map((path) => inspectTemp(path))
     .filter((found) => found !== undefined);
-  const memoryDirectory = chooseTemp(candidates, limits.memory);
-  const run = makeRunDirectory(candidates);
-  try {
-    const plan: GuestPlan = {
-      run,
-      kernel: kernel.directory,
-      command,
-      cwd,
-      env: guestEnvironment(options, kernel),
-      share,
-      keep: [kernel.directory, run, cwd, dirname(realpathSync(process.execPath))],
-      stdin: options.stdin === 'inherit',
-    };
-    symlinkSync(kernel.busybox, join(run, 'busybox'));
-    // The path to this file is all that the kernel's command line says of the command.
-    writeFileSync(join(run, 'init'), initScript(plan), { mode: 0o700 });
-    writeFileSync(join(run, 'command'), commandScript(plan), { mode: 0o600 });
-    writeFileSync(join(run, 'modprobe'), modprobeScript(plan), { mode: 0o700 });
-    const result = await bootGuest({ kernel, run, memoryDirectory, ...limits }, options);
-    return { ...result, release: kernel.release, suite: kernel.suite };
-  } finally {
-    rmSync(run, { recursive: true, force: true });
+  const ways = await guestPrograms(kernel, candidates, limits.memory, options);
+  const stdin = options.stdin === 'inherit';
+  for (const [index, way] of ways.entries()) {
+    const run = makeRunDirectory(candidates);
+    try {
+      const plan: GuestPlan = {
+        kind: kernel.kind,
+        run,
+        kernel: kernel.directory,
+        command,
+        cwd,
+        env: guestEnvironment(options, kernel),
+        share,
+        keep: [kernel.directory, run, cwd, dirname(realpathSync(process.execPath))],
+        stdin,
+      };
+      writeRunFiles(plan, kernel);
+      const program = way({ run, memory: limits.memory, stdin, share });
+      const result = await bootGuest({ kernel, run, program, timeout: limits.timeout }, options);
+      return { ...result, release: kernel.release, suite: kernel.suite };
+    } catch (error) {
+      // Nothing of the command has run, nor of its standard input been read.
+      const last = index === ways.length - 1;
+      if (last || !(error instanceof LabError && error.code === 'LAB_BOOT')) throw error;
+    } finally {
+      rmSync(run, { recursive: true, force: true });
+    }
   }
+  throw new Error('there is always a way to start a guest');
 }

@@ -15,6 +15,8 @@ export interface LabTools {
   readonly root: string;
   /** The directories that hold programs, in the order of a PATH, joined by colons. */
   readonly path: string;
+  /** The directories that hold shared libraries. */
+  readonly libraries: readonly string[];
   /**
    * PATH and LD_LIBRARY_PATH with these tools before what this process's environment has. Merge it
    * into the environment of what runs them, here or in the guest.
@@ -57,6 +59,7 @@ function describe(suite: string, root: string): LabTools {
     suite,
     root,
     path: path.join(delimiter),
+    libraries,
     env: { PATH: before(path, 'PATH'), LD_LIBRARY_PATH: before(libraries, 'LD_LIBRARY_PATH') },
   };
 }
@@ -111,7 +114,7 @@ export async function fetchTools(
     if (existsSync(target)) renameSync(target, join(work, 'replaced'));
     renameSync(result, target);
     rmSync(work, { recursive: true, force: true });
-    for (const file of files.values()) rmSync(file, { force: true });
+    packages.clear();
   } finally {
     await lock.release();
   }

@@ -289,6 +289,7 @@ describe('options', () => {
 
 describe('the guest', () => {
   const plan = {
+    kind: 'user-mode' as const,
     run: '/tmp/run',
     kernel: '/cache/k',
     command: ["it's", '$HOME', 'a\nb', ''],

@@ -194,8 +194,8 @@ const changes: [TunnelChange, string][] = [
     'overrun   events were lost before this line (ENOBUFS); a repair is under way',
   ],
   [
-    { kind: 'overrun', code: 'ENOBUFS', slowConsumer: true, time },
-    'overrun   changes were lost before this line: they were not read fast enough (ENOBUFS)',
+    { kind: 'overrun', code: 'SLOW_CONSUMER', slowConsumer: true, time },
+    'overrun   changes were lost before this line: they were not read fast enough (SLOW_CONSUMER)',
   ],
   [
     { kind: 'repaired', ...compared },
