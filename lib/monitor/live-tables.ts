@@ -35,7 +35,7 @@ export interface Owner<K extends Kinds, Event> {
   changed(change: TableChange<K> | Malformed): void;
   /** @returns whether an event says nothing of the tables */
   passes?(event: Event): boolean;
-  /** Whether reading is to stop for now. It is asked again after each {@link LiveTables.flow}. */
+  /** Whether reading is to stop for now. Call {@link LiveTables.flow} when that may have changed. */
   full?(): boolean;
   /** The tables cannot be kept right any more: close them. */
   failed(error: unknown): void;
