@@ -4,9 +4,10 @@
  */
 import type { EventTime } from '../netlink/event.ts';
 import type { Claimant, DownCause } from './changes.ts';
+import type { PolicyGone } from './group.ts';
 import type { LostAddress } from './local-addresses.ts';
 import type { Members } from './members.ts';
-import type { Gone } from './record.ts';
+import type { Gone } from './present.ts';
 
 /**
  * Why a tunnel whose last SA went is down.
@@ -36,6 +37,20 @@ export function causeOf(
   if (why !== 'deleted' && why !== 'flushed') return { kind: 'unknown' };
   const by = claimant(portId, time);
   return by && { kind: why, by };
+}
+
+/**
+ * Why nothing sends packets through the SAs of a tunnel any more.
+ *
+ * @returns undefined while it is being looked for who it was
+ */
+export function policyCause(
+  gone: PolicyGone | undefined,
+  claimant: (portId: number, time: EventTime) => Claimant | undefined,
+): DownCause | undefined {
+  if (gone?.portId === undefined) return { kind: 'policy-gone', by: undefined };
+  const by = claimant(gone.portId, gone.time);
+  return by && { kind: 'policy-gone', by };
 }
 
 /** With the link's name as it came: escape it before printing. */

@@ -92,7 +92,7 @@ pluto.left.tell('--initiate', '--name', 'v2');
 await left.tells('up');
 stopTraffic();
 say('end');
+const stories = { left: [...left.lines], right: [...right.lines] };
 const testimony = { left: await witness.left.close(), right: await witness.right.close() };
-const stories = { left: left.lines, right: right.lines };
 writeFileSync(file, JSON.stringify({ stories, testimony }));
 process.exit(0);

@@ -30,7 +30,7 @@ for (const side of [witness.left, witness.right]) await side.replacements(2 * 2)
 clearInterval(traffic);
 iked.stop();
 await both('down');
+const stories = { left: [...left.lines], right: [...right.lines] };
 const testimony = { left: await witness.left.close(), right: await witness.right.close() };
-const stories = { left: left.lines, right: right.lines };
 writeFileSync(file, JSON.stringify({ stories, testimony }));
 process.exit(0);

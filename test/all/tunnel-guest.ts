@@ -131,7 +131,7 @@ const stories: Record<string, () => Promise<unknown>> = {
     const begun = performance.now();
     for (let round = 1; round <= rounds; round++) {
       charon.left.swanctl('--rekey', '--child', 'inner');
-      while (Math.min(done.left, done.right) < 2 * tunnels * round) {
+      while (Math.min(done.left, done.right) < tunnels * round) {
         await new Promise<void>((resolve) => {
           heard = resolve;
         });
@@ -144,7 +144,8 @@ const stories: Record<string, () => Promise<unknown>> = {
   },
 };
 
-const told = await stories[which ?? '']?.();
+// As it is now: the end of the witnesses is told, too.
+const told = structuredClone(await stories[which ?? '']?.());
 const testimony = { left: await witness.left.close(), right: await witness.right.close() };
 writeFileSync(file, JSON.stringify({ told, testimony }));
 process.exit(0);
