@@ -6,6 +6,7 @@
 
 import { findGroup, type GroupName } from '../monitor/groups.ts';
 import type { SubscriptionEvent } from '../monitor/subscribe.ts';
+import type { Namespace } from '../socket/index.ts';
 import type { TunnelChange } from '../tunnel/changes.ts';
 import type { Tunnel } from '../tunnel/tunnel.ts';
 import type { TunnelMonitorOptions } from '../tunnel/tunnel-monitor.ts';
@@ -39,7 +40,7 @@ export interface Follow extends FollowOptions, Partial<OriginOptions> {
     listed(tunnel: Tunnel): boolean;
   };
   /** Is done after the groups were joined, and before any event is read. */
-  first?(out: LineOutput, signal: AbortSignal): Promise<void>;
+  first?(out: LineOutput, signal: AbortSignal, where: Namespace | undefined): Promise<void>;
   /** Is done when all events that came during `first` have been printed. */
   caughtUp?(out: LineOutput): void;
 }
@@ -101,10 +102,10 @@ export async function follow(what: Follow): Promise<void> {
   let read = 0;
   let left = what.count ?? Number.POSITIVE_INFINITY;
   try {
-    await beside?.ready();
+    await beside?.ready(ended.signal);
     const all = tunnels ? [...groups, 'tunnels'] : groups;
     process.stderr.write(`${listening(streams, all, buffer)}\n`);
-    await what.first?.(out, ended.signal);
+    await what.first?.(out, ended.signal, streams.origins[0]?.netns);
     const count = () => {
       if (--left === 0) ended.abort();
     };

@@ -4,6 +4,7 @@
  * @module
  */
 import { Command } from 'commander';
+import { onAbort } from '../socket/abort.ts';
 import type { Tunnel } from '../tunnel/tunnel.ts';
 import { TunnelMonitor, type TunnelMonitorOptions } from '../tunnel/tunnel-monitor.ts';
 import { endedBySignal } from './events/ended.ts';
@@ -29,6 +30,7 @@ import {
 import { changeJson } from './tunnels/json.ts';
 import { printSynced, printTunnels } from './tunnels/list.ts';
 import { showTunnels } from './tunnels/live.ts';
+import { openTunnels } from './tunnels/open.ts';
 import {
   addTunnelOptions,
   duration,
@@ -114,12 +116,12 @@ async function followTunnels(
   const summary = new Summary();
   const wanted = (one: Tunnel) => filter.matches(one);
   let left = count ?? Number.POSITIVE_INFINITY;
-  await using monitor = await TunnelMonitor.open(options);
+  await using monitor = await openTunnels(options, ended.signal);
   const where = options.netns === undefined ? '' : ` in ${options.netns}`;
-  process.stderr.write(`listening to tunnels${where}\n`);
+  if (monitor) process.stderr.write(`listening to tunnels${where}\n`);
   // Ends the loop, after what waits in it.
-  ended.signal.addEventListener('abort', () => void monitor.close(), { once: true });
-  for await (const change of monitor) {
+  onAbort(ended.signal, () => void monitor?.close());
+  for await (const change of monitor ?? []) {
     if (ended.signal.aborted) break;
     if (change.kind === 'synced') {
       printSynced(change.snapshot, wanted, format, out);

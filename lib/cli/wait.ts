@@ -5,8 +5,9 @@
 import { Command, InvalidArgumentError, Option } from 'commander';
 import { FilterError } from '../monitor/filter-error.ts';
 import { isTerm } from '../monitor/filter-term.ts';
+import { onAbort } from '../socket/abort.ts';
 import { isUp, TUNNEL_STATES, type Tunnel, type TunnelState } from '../tunnel/tunnel.ts';
-import { TunnelMonitor, type TunnelMonitorOptions } from '../tunnel/tunnel-monitor.ts';
+import type { TunnelMonitorOptions } from '../tunnel/tunnel-monitor.ts';
 import { contains, parseNetwork } from '../wire/network.ts';
 import { printable } from '../wire/text.ts';
 import { endedBySignal } from './events/ended.ts';
@@ -23,6 +24,7 @@ import { endWhenUnread, LineOutput } from './terminal/output.ts';
 import { formatThreshold } from './text/units.ts';
 import { TUNNEL_FILTER_HELP, TunnelFilter } from './tunnels/filter.ts';
 import { tunnelJson } from './tunnels/json.ts';
+import { openTunnels } from './tunnels/open.ts';
 import {
   addTunnelOptions,
   duration,
@@ -159,10 +161,14 @@ async function wait(
   const states = new Set(words.flatMap((word) => statesOf(word) ?? []));
   const ended = endedBySignal();
   const begun = performance.now();
-  await using monitor = await TunnelMonitor.open({
-    ...options,
-    ...(words.some((word) => COUNTED.includes(word)) ? { refreshInterval: REFRESH } : {}),
-  });
+  const refresh = words.some((word) => COUNTED.includes(word)) ? { refreshInterval: REFRESH } : {};
+  await using monitor = await openTunnels({ ...options, ...refresh }, ended.signal);
+  const what = `for '${target.text}' to be ${words.join(' or ')}`;
+  const cutShort = () => {
+    process.stderr.write(`netlink-xfrm: ended while it waited ${what}\n`);
+    return EXIT.conditionNotMet;
+  };
+  if (monitor === undefined) return cutShort();
   let last: Tunnel | undefined;
   const out = new LineOutput();
   const print = async (tunnel: Tunnel) => {
@@ -202,7 +208,7 @@ async function wait(
       clearTimeout(timer);
       resolve(result);
     };
-    ended.signal.addEventListener('abort', () => settle(undefined), { once: true });
+    onAbort(ended.signal, () => settle(undefined));
     monitor.on('error', (error) => {
       clearTimeout(timer);
       reject(error);
@@ -217,11 +223,7 @@ async function wait(
   });
   if (last) await print(last);
   if (status === EXIT.done) return status;
-  const what = `for '${target.text}' to be ${words.join(' or ')}`;
-  if (status === undefined) {
-    process.stderr.write(`netlink-xfrm: ended while it waited ${what}\n`);
-    return EXIT.conditionNotMet;
-  }
+  if (status === undefined) return cutShort();
   const seen = last ? `it is ${last.state}: ${printable(last.reason)}` : 'none like it was seen';
   process.stderr.write(`netlink-xfrm: waited ${formatThreshold(timeout)} ${what}; ${seen}\n`);
   return EXIT.timeout;

@@ -1,4 +1,5 @@
 import { type ChildProcess, spawn } from 'node:child_process';
+import { addAbortListener } from 'node:events';
 import { readFileSync } from 'node:fs';
 import { constants } from 'node:os';
 import { join } from 'node:path';
@@ -192,8 +193,7 @@ export async function bootGuest(setup: GuestSetup, options: LabOptions): Promise
     timedOut = true;
     kill();
   }, setup.timeout);
-  const onAbort = () => stop(signal?.reason);
-  signal?.addEventListener('abort', onAbort, { once: true });
+  const aborted = signal && addAbortListener(signal, () => stop(signal.reason));
 
   let interrupted: number | undefined;
   const handlers = (options.forwardSignals ? FORWARDED : []).map((name) => {
@@ -211,7 +211,7 @@ export async function bootGuest(setup: GuestSetup, options: LabOptions): Promise
     await copies;
   } finally {
     clearTimeout(timer);
-    signal?.removeEventListener('abort', onAbort);
+    aborted?.[Symbol.dispose]();
     for (const remove of handlers) remove();
     stopInput();
   }

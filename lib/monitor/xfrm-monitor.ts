@@ -11,11 +11,11 @@ import * as X from '../xfrm/constants.ts';
 import { decodeXfrm } from '../xfrm/decode.ts';
 import type { AcquireEvent, Mapping, Report, XfrmEvent } from '../xfrm/events.ts';
 import type { TableChange } from './changes.ts';
+import { EventHub } from './event-hub.ts';
 import { openEventSocket } from './event-socket.ts';
 import { EventQueue } from './queue.ts';
 import { Reconciler } from './reconciler.ts';
 import type { MalformedEvent } from './subscribe.ts';
-import { tell } from './tell.ts';
 import {
   checked,
   type RefreshOptions,
@@ -54,22 +54,6 @@ export type XfrmChange =
 export type XfrmMonitorListeners = {
   [Kind in XfrmChange['kind']]: [change: Extract<XfrmChange, { kind: Kind }>];
 } & { change: [change: XfrmChange]; error: [error: Error]; close: [] };
-
-/** What a promise brings, or the signal's reason if that comes first. */
-async function unlessAborted<T>(promise: Promise<T>, signal: AbortSignal): Promise<T> {
-  let giveUp = () => {};
-  const aborted = new Promise<never>((_, reject) => {
-    giveUp = () => reject(signal.reason);
-    signal.addEventListener('abort', giveUp);
-  });
-  try {
-    return await Promise.race([promise, aborted]);
-  } finally {
-    signal.removeEventListener('abort', giveUp);
-  }
-}
-
-const closed = () => new Error('the monitor is closed');
 
 const now = (): EventTime => ({ wall: Date.now(), monotonic: performance.now() });
 
@@ -111,16 +95,13 @@ export class XfrmMonitor
   readonly #label: string | undefined;
   readonly #highWaterMark: number;
   readonly #refreshInterval: number;
-  readonly #signal: AbortSignal | undefined;
   readonly #socket: NetlinkSocket;
   readonly #client: XfrmClient;
   readonly #statFile: XfrmStatFile;
   readonly #table: Reconciler<XfrmKinds, XfrmEvent>;
-  readonly #queues = new Set<EventQueue<XfrmChange | Synced>>();
-  readonly #listing = new AbortController();
-  readonly #opened: Promise<void>;
-  #settleOpening: { resolve: () => void; reject: (error: unknown) => void } | undefined;
-  #refreshes: { resolve: () => void; reject: (error: unknown) => void }[] = [];
+  readonly #hub = new EventHub<XfrmChange | Synced>(this, () => this.#release());
+  #opened = () => {};
+  readonly #refreshes: (() => void)[] = [];
   #isOpen = false;
   #counted: EventTime;
   #xfrmStat: XfrmStat | undefined;
@@ -132,8 +113,6 @@ export class XfrmMonitor
   #looking = false;
   #wake: NodeJS.Timeout | undefined;
   #refresh: NodeJS.Timeout | undefined;
-  #error: unknown;
-  #closing: Promise<void> | undefined;
 
   /**
    * Opens a monitor. What happens in the kernel after the promise is fulfilled is a change.
@@ -144,7 +123,15 @@ export class XfrmMonitor
    */
   static async open(options: XfrmMonitorOptions = {}): Promise<XfrmMonitor> {
     const monitor = new XfrmMonitor(options);
-    await monitor.#opened;
+    try {
+      await monitor.#hub.wait(undefined, (done) => {
+        monitor.#opened = done;
+        monitor.#begin();
+      });
+    } catch (error) {
+      await monitor.close();
+      throw error;
+    }
     return monitor;
   }
 
@@ -155,9 +142,6 @@ export class XfrmMonitor
     this.#highWaterMark = pace.highWaterMark;
     this.#refreshInterval = pace.refreshInterval;
     this.#counted = now();
-    this.#opened = new Promise((resolve, reject) => {
-      this.#settleOpening = { resolve, reject };
-    });
     signal?.throwIfAborted();
     // Events and lists must be of one namespace, also if its name goes to another in between.
     const held = new HeldNamespace(netns);
@@ -196,19 +180,22 @@ export class XfrmMonitor
     );
     this.states = new StatesView(this.#table.tables.state);
     this.policies = new PoliciesView(this.#table.tables.policy);
-    this.#signal = signal;
-    signal?.addEventListener('abort', this.#abort, { once: true });
+    this.#hub.endOn(signal);
+  }
+
+  /** Begins to read, and to list. */
+  #begin(): void {
     this.#work(() => {
       this.#socket.receive(
         (batch) => this.#work(() => this.#onBatch(batch)),
-        (error) => this.#end(error),
+        (error) => this.#fail(error),
       );
       this.#table.wake();
     });
   }
 
   get closed(): boolean {
-    return this.#closing !== undefined;
+    return this.#hub.closed;
   }
 
   /**
@@ -249,13 +236,10 @@ export class XfrmMonitor
     const signal = refreshSignal(options);
     // One under way may have begun too early: it ends, and another one begins.
     for (let rounds = this.#table.busy ? 2 : 1; rounds > 0; rounds--) {
-      signal?.throwIfAborted();
-      if (this.closed) throw this.#error ?? closed();
-      const compared = new Promise<void>((resolve, reject) => {
-        this.#refreshes.push({ resolve, reject });
+      await this.#hub.wait(signal, (done) => {
+        this.#refreshes.push(done);
         this.#work(() => this.#table.refresh());
       });
-      await (signal ? unlessAborted(compared, signal) : compared);
     }
   }
 
@@ -264,16 +248,12 @@ export class XfrmMonitor
     const queue: EventQueue<XfrmChange | Synced> = new EventQueue(this.#highWaterMark, {
       changed: () => this.#flow(),
       left: () => {
-        this.#queues.delete(queue);
+        this.#hub.leave(queue);
         this.#flow();
       },
     });
-    if (this.closed) queue.end(this.#error);
-    else {
-      queue.push({ kind: 'synced', snapshot: this.snapshot() });
-      this.#queues.add(queue);
-    }
-    return queue;
+    if (!this.closed) queue.push({ kind: 'synced', snapshot: this.snapshot() });
+    return this.#hub.join(queue);
   }
 
   /** Lets the process end although the monitor is open. */
@@ -294,36 +274,24 @@ export class XfrmMonitor
    * @returns a promise that is fulfilled when the sockets are closed; the same one every time
    */
   close(): Promise<void> {
-    return this.#end(undefined);
+    return this.#hub.close();
   }
 
   [Symbol.asyncDispose](): Promise<void> {
     return this.close();
   }
 
-  readonly #abort = () => {
-    this.#end(this.#signal?.reason);
-  };
-
-  #end(error: unknown): Promise<void> {
-    if (this.#closing) return this.#closing;
-    this.#error = error;
-    this.#signal?.removeEventListener('abort', this.#abort);
+  #release(): Promise<unknown> {
     clearTimeout(this.#wake);
     clearTimeout(this.#refresh);
-    this.#listing.abort();
     this.#statFile.close();
-    this.#closing = Promise.all([this.#socket.close(), this.#client.close()]).then(() => {
-      this.emit('close');
-    });
-    const heard = this.#queues.size > 0 || !this.#isOpen;
-    for (const queue of this.#queues) queue.end(error);
-    this.#queues.clear();
-    this.#settleOpening?.reject(error ?? closed());
-    for (const { reject } of this.#refreshes.splice(0)) reject(error ?? closed());
-    const failed = error !== undefined && error !== this.#signal?.reason;
-    if (failed && (!heard || this.listenerCount('error') > 0)) this.emit('error', error as Error);
-    return this.#closing;
+    // Which ends the list that is being made.
+    return Promise.all([this.#socket.close(), this.#client.close()]);
+  }
+
+  /** It can go on no more. Until it is open, open() tells that. */
+  #fail(error: unknown): void {
+    this.#hub.fail(error, !this.#isOpen);
   }
 
   #onBatch(batch: Batch): void {
@@ -379,7 +347,7 @@ export class XfrmMonitor
       this.#flow();
     } catch (error) {
       if (!(error instanceof SystemError)) throw error;
-      this.#end(error);
+      this.#fail(error);
     } finally {
       this.#working = false;
     }
@@ -399,22 +367,21 @@ export class XfrmMonitor
   }
 
   async #list(): Promise<void> {
-    const { signal } = this.#listing;
     try {
-      for await (const states of this.#client.listStatePieces({ signal })) {
+      for await (const states of this.#client.listStatePieces()) {
         for (const state of states) this.#table.listed('state', state);
       }
-      for await (const policy of this.#client.listPolicies({ signal })) {
+      for await (const policy of this.#client.listPolicies()) {
         this.#table.listed('policy', policy);
       }
       // A request waits for those before it (net/xfrm/xfrm_user.c, xfrm_cfg_mutex): when this one
       // is answered, the events of all changes that the lists can show have been queued.
-      await this.#client.getSadInfo({ signal });
+      await this.#client.getSadInfo();
     } catch (error) {
       if (this.closed) return;
       // A privilege that was given up does not come back; anything else may pass.
       const forGood = !this.#isOpen || (error as NodeJS.ErrnoException).code === 'EPERM';
-      if (forGood) this.#end(error);
+      if (forGood) this.#fail(error);
       else this.#work(() => this.#table.listFailed());
       return;
     }
@@ -429,12 +396,11 @@ export class XfrmMonitor
     if (!this.#isOpen) {
       if (this.#table.synced) {
         this.#isOpen = true;
-        this.#settleOpening?.resolve();
+        this.#opened();
       }
       return;
     }
-    for (const queue of this.#queues) queue.push(told);
-    tell(this, [told.kind, 'change'], told);
+    this.#hub.deliver(told, told.kind, 'change');
   }
 
   #compared(time: EventTime): void {
@@ -448,13 +414,13 @@ export class XfrmMonitor
         this.#refreshInterval,
       ).unref();
     }
-    for (const { resolve } of this.#refreshes.splice(0)) resolve();
+    for (const done of this.#refreshes.splice(0)) done();
   }
 
   /** Reads unless a loop has too much waiting, or too many events wait for a list. */
   #flow(): void {
     if (this.closed) return;
-    const full = [...this.#queues].some((queue) => queue.full);
+    const full = [...this.#hub.loops].some((queue) => queue.full);
     if (full) this.#slow = true;
     const reading = !full && this.#table.kept < KEPT;
     if (reading === this.#reading) return;

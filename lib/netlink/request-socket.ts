@@ -126,7 +126,7 @@ export class RequestSocket {
   /** The answers to a request are not waited for any more. */
   forget(seq: number): void {
     this.#pending.delete(seq);
-    if (this.#pending.size === 0) this.#socket.pause();
+    if (this.#pending.size === 0 && !this.#socket.closed) this.#socket.pause();
   }
 
   /** Stops reading: a list is not made any further meanwhile. */

@@ -28,9 +28,9 @@ export class Addresses {
     }
   }
 
-  async open(): Promise<void> {
+  async open(signal?: AbortSignal): Promise<void> {
     // The groups are joined before the lists are asked for; what comes meanwhile is applied after.
-    await this.#list();
+    await this.#list(signal);
     this.#events.on('event', (event) => {
       if (event.kind === 'overrun' || event.kind === 'malformed') this.#repair();
       else if (event.protocol === 'route') this.#tell(this.local.event(event));
@@ -44,10 +44,10 @@ export class Addresses {
     await Promise.all([this.#events.close(), this.#client.close()]);
   }
 
-  async #list(): Promise<void> {
+  async #list(signal?: AbortSignal): Promise<void> {
     const [addresses, links] = await Promise.all([
-      this.#client.listAddresses(),
-      this.#client.listLinks(),
+      this.#client.listAddresses({}, { signal }),
+      this.#client.listLinks({}, { signal }),
     ]);
     this.#tell(this.local.replace(addresses.items, links.items));
   }

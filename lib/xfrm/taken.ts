@@ -12,9 +12,10 @@ export interface Taken {
    * Attributes that the kernel did not take, under its own names. A kernel passes over attributes
    * newer than itself without a word (net/xfrm/xfrm_user.c parses them liberally), and over an
    * offload that the device can't do. For those that came after kernel 5.10, and for offloads, what
-   * was set is read back to find out.
+   * was set is read back to find out. Undefined where that failed after the kernel had done what was
+   * asked: what was set may be gone already.
    */
-  readonly notTaken: readonly string[];
+  readonly notTaken: readonly string[] | undefined;
   /** The kernel's words, if it had reservations. */
   readonly warning: string | undefined;
 }

@@ -94,7 +94,7 @@ test('what monitor --tunnels missed because it was slow is made up for by a list
   const told: string[] = [];
   try {
     streams.joined(origin);
-    await streams.ready();
+    await streams.ready(new AbortController().signal);
     streams.pause();
     streams.start({
       change: ({ kind }) => told.push(kind),

@@ -4,20 +4,20 @@ import { test } from 'node:test';
 import { setImmediate as turn } from 'node:timers/promises';
 import { Summary } from '../../lib/cli/events/summary.ts';
 import type { TunnelChange, TunnelSnapshot } from '../../lib/index.ts';
-import { Loop } from '../../lib/tunnel/loop.ts';
+import { TunnelLoop } from '../../lib/tunnel/loop.ts';
 
 const time = { wall: 0, monotonic: 0 };
 const snapshot = {} as TunnelSnapshot;
 const change = { kind: 'removed', time } as TunnelChange;
 const loopOf = (highWaterMark: number) =>
-  new Loop(
+  new TunnelLoop(
     highWaterMark,
     () => snapshot,
     () => {},
   );
 
 /** Reads so many, without waiting for anything else. */
-async function kindsOf({ queue }: Loop, count: number): Promise<(string | undefined)[]> {
+async function kindsOf({ queue }: TunnelLoop, count: number): Promise<(string | undefined)[]> {
   const kinds: (string | undefined)[] = [];
   for (let i = 0; i < count; i++) kinds.push((await queue.next()).value?.kind);
   return kinds;
