@@ -43,14 +43,18 @@ export async function namespace() {
 /** Seconds that a guest may take: a week, for those who started it know better when to end it. */
 const UNBOUNDED = 7 * 86_400;
 
-/** The lab's kernel of a Debian suite; without one, of the default. */
-export const lab = (suite) => async () => {
-  const { prepareLab } = await import('../dist/lib/lab/index.js');
-  const kernel = await prepareLab({ suite, progress: (text) => console.error(text) });
-  const program = join(root, 'bin/netlink-xfrm.js');
-  const words = ['lab', '--timeout', String(UNBOUNDED), '--suite', kernel.suite, '--'];
-  return [process.execPath, program, ...words];
-};
+/** A kernel of the lab, of a Debian suite; without one, of the default. `kind` as in lib/lab/kernel.ts. */
+export const lab =
+  (suite, kind = 'user-mode') =>
+  async () => {
+    const { prepareLab } = await import('../dist/lib/lab/index.js');
+    const progress = (text) => console.error(text);
+    const kernel = await prepareLab({ suite, kernel: kind, progress });
+    const program = join(root, 'bin/netlink-xfrm.js');
+    const options = ['--timeout', String(UNBOUNDED), '--suite', kernel.suite, '--kernel', kind];
+    const words = ['lab', ...options, '--'];
+    return [process.execPath, program, ...words];
+  };
 
 /** The environment in which `ip` is found, fetched where the machine has none. */
 export async function withTools() {

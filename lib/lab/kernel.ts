@@ -16,6 +16,7 @@ import { fetchFullKernel } from './full-kernel.ts';
 import { bindToLibrary, runsAsIs, runsWithLibrary } from './library.ts';
 import { chooseSuite, inspectMachine, isOwnSuite, type Machine } from './machine.ts';
 import { firstOf } from './package-files.ts';
+import { prepareEmulator } from './qemu.ts';
 import { buildWideRegisters, needsWideRegisters } from './wide-registers.ts';
 
 /** Changes when the layout of a kernel's directory does; older ones are then left alone. */
@@ -131,6 +132,8 @@ function cachedIn(parent: string): LabKernel[] {
 export async function prepareLab(options: PrepareOptions = {}): Promise<LabKernel> {
   const machine = inspectMachine();
   const kind = options.kernel ?? 'user-mode';
+  // What runs it belongs to it: nothing is left to fetch when it is to start.
+  if (kind === 'full') await prepareEmulator(options);
   const newest = kind === 'full' ? 'sid' : undefined;
   const suite = chooseSuite(options.suite, machine, process.env, newest);
   const cache = openCache();
