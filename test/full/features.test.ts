@@ -3,6 +3,7 @@
  * xfrm interfaces, WireGuard, VTI with traffic, and the kinds of SA that few kernels are built with.
  */
 import assert from 'node:assert/strict';
+import { execFileSync } from 'node:child_process';
 import { createSocket } from 'node:dgram';
 import { readFileSync } from 'node:fs';
 import { after, before, test } from 'node:test';
@@ -15,8 +16,8 @@ import {
 } from '../../lib/index.ts';
 import type { Input } from '../../lib/wire/input.ts';
 import { caused } from '../kernel/caused.ts';
-import { during, indexOf, ipAll, last, only, withoutKind } from '../kernel/route-support.ts';
-import { ip, KEY_HEX, ofKind } from '../kernel/support.ts';
+import { during, indexOf, last, only, withoutKind } from '../kernel/route-support.ts';
+import { ip, ipBatch, KEY_HEX, ofKind } from '../kernel/support.ts';
 
 const key = Uint8Array.from(Buffer.from(KEY_HEX, 'hex'));
 const aead = { name: 'rfc4106(gcm(aes))', icvBits: 128, key };
@@ -30,21 +31,24 @@ const client = new XfrmClient();
 const route = new RouteClient();
 let other: XfrmClient;
 
+/** Lines of `ip` at the far end. */
+function farBatch(lines: readonly string[]): void {
+  execFileSync('ip', ['-n', 'far', '-batch', '-'], { input: lines.join('\n'), stdio: 'pipe' });
+}
+
 before(() => {
-  ipAll(
+  ipBatch([
     'netns add far',
     'link add near type veth peer name far netns far',
     `address add ${NEAR}/24 dev near`,
     'link set near up',
-    `-n far address add ${FAR}/24 dev far`,
-    '-n far link set far up',
-    '-n far link set lo up',
-  );
+  ]);
+  farBatch([`address add ${FAR}/24 dev far`, 'link set far up', 'link set lo up']);
   other = new XfrmClient({ netns: far });
 });
 after(async () => {
   await Promise.all([client.close(), route.close(), other?.close()]);
-  ipAll('link del near', 'netns del far');
+  ipBatch(['link del near', 'netns del far']);
 });
 
 test('this kernel has two processors or more', patience, () => {
@@ -71,7 +75,7 @@ test('xfrm interfaces: with an if_id, and with collect_md', patience, async () =
     assert.deepEqual(listed.info, seen(name).info);
   }
   assert.match(ip('-d', 'link', 'show', 'ipsec0'), /xfrm if_id 0x7 /);
-  const gone = await during(['link'], () => ipAll('link del ipsec0', 'link del ipsec1'));
+  const gone = await during(['link'], () => ipBatch(['link del ipsec0', 'link del ipsec1']));
   const names = only(gone, 'DELLINK').map(({ link }) => [link.name, link.info?.kind]);
   assert.deepEqual(names.sort(), [
     ['ipsec0', 'xfrm'],
@@ -127,58 +131,57 @@ for (const [kind, near, there, ids] of [
     { mark: { value: 42, mask: 0xffffffff } },
   ],
 ] as const) {
-  test(`traffic through ${kind} is counted, and its SAs say whose they are`, patience, async (t) => {
-    await using monitor = await XfrmMonitor.open();
-    ipAll(
-      `link add tun0 ${near}`,
-      'address add 10.1.0.1/24 dev tun0',
-      'link set tun0 up',
-      `-n far link add tun0 ${there}`,
-      '-n far address add 10.1.0.2/24 dev tun0',
-      '-n far link set tun0 up',
-    );
-    try {
-      const selector = { family: 'inet' } as const;
-      const ends = [
-        [client, OUT, 0x51, IN, 0x52],
-        [other, IN, 0x52, OUT, 0x51],
-      ] as const;
-      for (const [where, out, outSpi, inn, inSpi] of ends) {
-        await where.addState({ ...out, spi: outSpi, ...ids });
-        await where.addState({ ...inn, spi: inSpi, ...ids });
-        for (const [dir, { saddr, daddr, proto, mode }] of [
-          ['out', out],
-          ['in', inn],
-        ] as const) {
-          const templates = [{ saddr, daddr, proto, mode, reqid: 7 }];
-          await where.addPolicy({ dir, selector, templates, ...ids });
+  test(
+    `traffic through ${kind} is counted, and its SAs say whose they are`,
+    patience,
+    async (t) => {
+      await using monitor = await XfrmMonitor.open();
+      ipBatch([`link add tun0 ${near}`, 'address add 10.1.0.1/24 dev tun0', 'link set tun0 up']);
+      farBatch([`link add tun0 ${there}`, 'address add 10.1.0.2/24 dev tun0', 'link set tun0 up']);
+      try {
+        const selector = { family: 'inet' } as const;
+        const ends = [
+          [client, OUT, 0x51, IN, 0x52],
+          [other, IN, 0x52, OUT, 0x51],
+        ] as const;
+        for (const [where, out, outSpi, inn, inSpi] of ends) {
+          await where.addState({ ...out, spi: outSpi, ...ids });
+          await where.addState({ ...inn, spi: inSpi, ...ids });
+          for (const [dir, { saddr, daddr, proto, mode }] of [
+            ['out', out],
+            ['in', inn],
+          ] as const) {
+            const templates = [{ saddr, daddr, proto, mode, reqid: 7 }];
+            await where.addPolicy({ dir, selector, templates, ...ids });
+          }
         }
+        const packets = async (where: XfrmClient) => {
+          const mark = 'mark' in ids ? ids.mark : undefined;
+          return (await where.getState({ daddr: FAR, spi: 0x51, mark })).current.packets;
+        };
+        await send(() => packets(other), t.signal);
+        assert((await packets(client)) > 0n);
+        await monitor.refresh();
+        const ours = Array.from(monitor.states, ({ value }) => value);
+        assert.deepEqual(ours.map(({ spi, ifId, mark }) => [spi, ifId ?? mark]).sort(), [
+          [0x51, 'ifId' in ids ? ids.ifId : ids.mark],
+          [0x52, 'ifId' in ids ? ids.ifId : ids.mark],
+        ]);
+        for (const { value } of monitor.policies) {
+          assert.deepEqual(value.ifId ?? value.mark, 'ifId' in ids ? ids.ifId : ids.mark);
+        }
+        const policy = await caused(() => client.flushPolicies(), ofKind('FLUSHPOLICY'));
+        assert.equal(policy.kind, 'FLUSHPOLICY');
+      } finally {
+        for (const where of [client, other]) {
+          await where.flushPolicies();
+          await where.flushStates();
+        }
+        ipBatch(['link del tun0']);
+        farBatch(['link del tun0']);
       }
-      const packets = async (where: XfrmClient) => {
-        const mark = 'mark' in ids ? ids.mark : undefined;
-        return (await where.getState({ daddr: FAR, spi: 0x51, mark })).current.packets;
-      };
-      await send(() => packets(other), t.signal);
-      assert((await packets(client)) > 0n);
-      await monitor.refresh();
-      const ours = Array.from(monitor.states, ({ value }) => value);
-      assert.deepEqual(ours.map(({ spi, ifId, mark }) => [spi, ifId ?? mark]).sort(), [
-        [0x51, 'ifId' in ids ? ids.ifId : ids.mark],
-        [0x52, 'ifId' in ids ? ids.ifId : ids.mark],
-      ]);
-      for (const { value } of monitor.policies) {
-        assert.deepEqual(value.ifId ?? value.mark, 'ifId' in ids ? ids.ifId : ids.mark);
-      }
-      const policy = await caused(() => client.flushPolicies(), ofKind('FLUSHPOLICY'));
-      assert.equal(policy.kind, 'FLUSHPOLICY');
-    } finally {
-      for (const where of [client, other]) {
-        await where.flushPolicies();
-        await where.flushStates();
-      }
-      ipAll('link del tun0', '-n far link del tun0');
-    }
-  });
+    },
+  );
 }
 
 /** Adds an SA and hears of it; undefined where the kernel refuses its kind. */
