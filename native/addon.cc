@@ -24,7 +24,16 @@ Napi::Value OpenFileInNamespace(const Napi::CallbackInfo& info) {
   int32_t netns;
   std::string path;
   if (!ReadInt32(info, 0, &netns) || !ReadString(info, 1, &path)) return {};
-  return ValueOf(info.Env(), OpenFileIn(netns, path.c_str()));
+  const Outcome outcome = OpenFileIn(netns, path.c_str());
+  if (outcome.result >= 0) Environment::Of(info.Env())->AddFile(outcome.result);
+  return ValueOf(info.Env(), outcome);
+}
+
+// closeFile(file): closes what openFile opened.
+Napi::Value CloseFile(const Napi::CallbackInfo& info) {
+  int32_t file;
+  if (ReadInt32(info, 0, &file)) Environment::Of(info.Env())->CloseFile(file);
+  return {};
 }
 
 Napi::Object Init(Napi::Env env, Napi::Object exports) {
@@ -33,6 +42,7 @@ Napi::Object Init(Napi::Env env, Napi::Object exports) {
   exports["Socket"] = Socket::Define(env);
   exports["arena"] = Napi::Function::New<GetArena>(env, "arena");
   exports["openFile"] = Napi::Function::New<OpenFileInNamespace>(env, "openFile");
+  exports["closeFile"] = Napi::Function::New<CloseFile>(env, "closeFile");
   exports["arenaBytes"] = Napi::Number::New(env, kArenaBytes);
   exports["batch"] = Napi::Number::New(env, kBatch);
 

@@ -1,6 +1,7 @@
 #include "environment.h"
 
 #include <string.h>
+#include <unistd.h>
 
 #include "descriptor.h"
 
@@ -42,6 +43,14 @@ void Environment::Attach(Napi::Env env) {
   // (src/node_api.cc, napi_async_cleanup_hook_handle__ holds a reference), so this outlives every
   // descriptor.
   env.SetInstanceData(self);
+}
+
+Environment::~Environment() {
+  for (int file : files_) close(file);
+}
+
+void Environment::CloseFile(int file) {
+  if (files_.erase(file) != 0) close(file);
 }
 
 void Environment::OnCleanup(napi_async_cleanup_hook_handle, void* data) {

@@ -30,6 +30,8 @@ class Arena {
 
 class Environment {
  public:
+  ~Environment();
+
   // Creates the environment's own, kept as the addon's instance data.
   static void Attach(Napi::Env env);
   static Environment* Of(Napi::Env env) { return env.GetInstanceData<Environment>(); }
@@ -42,6 +44,10 @@ class Environment {
   void Add(Descriptor* descriptor) { open_.insert(descriptor); }
   void Remove(Descriptor* descriptor);
 
+  // Files that were opened here: a worker that is terminated closes none in JavaScript.
+  void AddFile(int file) { files_.insert(file); }
+  void CloseFile(int file);
+
   ReceiveBuffers buffers;
   Arena arena;
 
@@ -52,4 +58,5 @@ class Environment {
   napi_async_cleanup_hook_handle hook_ = nullptr;
   bool hook_running_ = false;
   std::unordered_set<Descriptor*> open_;
+  std::unordered_set<int> files_;
 };

@@ -7,6 +7,7 @@ import {
   optionalInteger,
   optionalSignal,
   options as optionsOf,
+  U32_MAX,
   wrongType,
 } from '../socket/argument.ts';
 import { MAX_BUFFER, type Namespace } from '../socket/index.ts';
@@ -59,22 +60,12 @@ const OPTIONS: ReadonlySet<string> = new Set<keyof SubscribeOptions>([
   'coalesce',
 ]);
 
-interface Checked {
-  readonly groups: ReadonlyMap<Protocol, readonly number[]>;
-  readonly keys: boolean;
-  readonly netns: Namespace | undefined;
-  readonly signal: AbortSignal | undefined;
-  readonly receiveBufferSize: number;
-  readonly highWaterMark: number;
-  readonly coalesce: number;
-}
-
 /**
  * The options with their defaults, the groups sorted by protocol.
  *
  * @throws TypeError or RangeError that names a wrong one
  */
-export function checked(options: SubscribeOptions): Checked {
+export function checked(options: SubscribeOptions) {
   optionsOf('options', options, OPTIONS);
   const { groups: names } = options;
   if (!Array.isArray(names) || names.length === 0) {
@@ -91,23 +82,27 @@ export function checked(options: SubscribeOptions): Checked {
   });
   return {
     groups,
+    ...checkedReading(options),
+    keys: optionalBoolean('options.keys', options.keys, false),
+    coalesce: optionalInteger('options.coalesce', options.coalesce, 0, 0, 1000),
+  };
+}
+
+/** Those that say where to listen, until when, and how much may wait. */
+export function checkedReading(
+  options: Pick<SubscribeOptions, 'netns' | 'signal' | 'receiveBufferSize' | 'highWaterMark'>,
+) {
+  const { receiveBufferSize: bytes, highWaterMark } = options;
+  return {
     netns: optionalNamespace('options.netns', options.netns),
     signal: optionalSignal('options.signal', options.signal),
-    keys: optionalBoolean('options.keys', options.keys, false),
     receiveBufferSize: optionalInteger(
       'options.receiveBufferSize',
-      options.receiveBufferSize,
+      bytes,
       64 * 2 ** 20,
       1,
       MAX_BUFFER,
     ),
-    highWaterMark: optionalInteger(
-      'options.highWaterMark',
-      options.highWaterMark,
-      4096,
-      1,
-      2 ** 31,
-    ),
-    coalesce: optionalInteger('options.coalesce', options.coalesce, 0, 0, 1000),
+    highWaterMark: optionalInteger('options.highWaterMark', highWaterMark, 4096, 1, U32_MAX),
   };
 }

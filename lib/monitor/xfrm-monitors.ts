@@ -81,6 +81,7 @@ export class XfrmMonitors
       options.signal?.throwIfAborted();
     } catch (error) {
       await monitors.close();
+      options.signal?.throwIfAborted();
       throw error;
     }
     return monitors;
@@ -181,7 +182,9 @@ export class XfrmMonitors
       if (monitor instanceof XfrmMonitor) this.#untilDone(monitor.close());
       else monitor.abort(this.#hub.reason);
     }
-    while (this.#busy.size > 0) await Promise.all(this.#busy);
+    // At least once: what is being begun on this very stack is not among them yet.
+    do await Promise.all(this.#busy);
+    while (this.#busy.size > 0);
   }
 
   async #open(

@@ -2,10 +2,10 @@
  * A namespace's counters of IPsec errors, /proc/net/xfrm_stat.
  * @module
  */
-import { closeSync, readSync } from 'node:fs';
+import { readSync } from 'node:fs';
 import { options as optionsOf } from '../socket/argument.ts';
 import { type Namespace, SystemError } from '../socket/index.ts';
-import { HeldNamespace, openFile, optionalNamespace } from '../socket/namespace.ts';
+import { HeldNamespace, type OpenFile, openFile, optionalNamespace } from '../socket/namespace.ts';
 
 /**
  * Counters by the kernel's names, all that it has: `XfrmInNoStates`, `XfrmInStateSeqError` …
@@ -21,7 +21,7 @@ const PIECE = 16 * 1024;
 
 /** The file, open: it stays that of its namespace, and is read as often as one likes. */
 export class XfrmStatFile {
-  #descriptor: number | undefined;
+  #file: OpenFile | undefined;
 
   /**
    * @throws SystemError `EMFILE` … Not where the kernel has no such file (CONFIG_XFRM_STATISTICS), or
@@ -29,7 +29,7 @@ export class XfrmStatFile {
    */
   constructor({ netns }: HeldNamespace) {
     try {
-      this.#descriptor = openFile(netns, PATH);
+      this.#file = openFile(netns, PATH);
     } catch (error) {
       if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error;
     }
@@ -37,12 +37,13 @@ export class XfrmStatFile {
 
   /** The counters now; undefined where the kernel has none, and once closed. @throws SystemError */
   read(): XfrmStat | undefined {
-    if (this.#descriptor === undefined) return undefined;
+    if (this.#file === undefined) return undefined;
+    const { descriptor } = this.#file;
     const piece = Buffer.alloc(PIECE);
     let text = '';
     try {
       for (;;) {
-        const length = readSync(this.#descriptor, piece, 0, PIECE, text.length);
+        const length = readSync(descriptor, piece, 0, PIECE, text.length);
         if (length === 0) return parseXfrmStat(text);
         text += piece.toString('latin1', 0, length);
       }
@@ -53,8 +54,8 @@ export class XfrmStatFile {
 
   /** Can be called twice. */
   close(): void {
-    if (this.#descriptor !== undefined) closeSync(this.#descriptor);
-    this.#descriptor = undefined;
+    this.#file?.close();
+    this.#file = undefined;
   }
 }
 

@@ -111,16 +111,21 @@ export class RequestSocket {
   send(request: Request, answered: Answered): number {
     do this.#seq = (this.#seq + 1) >>> 0;
     while (this.#seq === 0 || this.#pending.has(this.#seq));
+    const seq = this.#seq;
     try {
-      const sent = writeRequest(this.#writer, request, this.#seq);
+      const sent = writeRequest(this.#writer, request, seq);
+      // Before it is sent: whoever looks on may close this then.
+      this.#pending.set(seq, { sent, answered, interrupted: false });
       this.#socket.send(this.#writer.written());
-      this.#pending.set(this.#seq, { sent, answered, interrupted: false });
+    } catch (error) {
+      this.#pending.delete(seq);
+      throw error;
     } finally {
       // The kernel has copied it; it may have held keys.
       this.#writer.wipe();
     }
     this.#socket.resume();
-    return this.#seq;
+    return seq;
   }
 
   /** The answers to a request are not waited for any more. */

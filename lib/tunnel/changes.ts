@@ -101,6 +101,7 @@ export type TunnelEvent =
 /** Events were lost, by the kernel or, with `slowConsumer`, by a loop over tunnels that was too slow. */
 export interface TunnelOverrun {
   readonly kind: 'overrun';
+  /** As of {@link TableOverrun}; `SLOW_CONSUMER`: the kernel lost nothing, a loop missed changes. */
   readonly code: string;
   readonly slowConsumer: boolean;
   readonly time: EventTime;

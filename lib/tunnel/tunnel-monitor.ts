@@ -99,7 +99,7 @@ export class TunnelMonitor
     let addresses: Addresses | undefined;
     let below = monitor;
     try {
-      addresses = new Addresses(held.netns);
+      addresses = new Addresses(held.netns, given.receiveBufferSize);
       await addresses.open(signal);
       const { receiveBufferSize, refreshInterval, acquires, label } = given;
       const more = { receiveBufferSize, refreshInterval, acquires, label };
@@ -160,9 +160,9 @@ export class TunnelMonitor
     return this.#hub.closed;
   }
 
-  /** Whether the tables below are right, as far as the kernel tells; else a repair is under way. */
+  /** Whether the tables below are right, those of addresses too, as far as the kernel tells; else a repair is under way. */
   get synced(): boolean {
-    return this.#below.synced;
+    return this.#below.synced && this.#addresses.synced;
   }
 
   /** When all counters were last read. */
@@ -264,7 +264,7 @@ export class TunnelMonitor
       case 'overrun':
       case 'malformed':
         this.#flush();
-        this.#tell(change);
+        this.#tell({ ...change, time: now() });
         return;
       case 'repaired':
       case 'refreshed':
@@ -297,7 +297,8 @@ export class TunnelMonitor
       return;
     }
     this.#reading = undefined;
-    this.#tell(reading);
+    // Times in a stream never go back, and much may have been told since it was made.
+    this.#tell({ ...reading, time: now() });
     for (const done of this.#refreshes.splice(0)) done();
   }
 

@@ -108,6 +108,7 @@ test('the addon refuses wrong types by itself', () => {
     () => socket.attachFilter([]),
     () => addon().openFile('x' as Anything, ''),
     () => addon().openFile(0, 5 as Anything),
+    () => addon().closeFile('x' as Anything),
     () => socket.start(),
     () => socket.start({}),
     () => socket.close(),

@@ -47,6 +47,28 @@ test('a loop that is behind after a turn misses what comes then, is told so, and
   assert.deepEqual(await kindsOf(loop, 9), removed);
 });
 
+test('a loop that missed changes is told so at the end too', async () => {
+  const loop = loopOf(4);
+  for (let i = 0; i < 9; i++) loop.push(change);
+  await turn();
+  loop.push(change);
+  loop.end(undefined);
+  await kindsOf(loop, 10);
+  const overrun = (await loop.queue.next()).value;
+  assert.deepEqual(overrun, { kind: 'overrun', code: 'SLOW_CONSUMER', slowConsumer: true, time });
+  assert.deepEqual(await kindsOf(loop, 2), ['synced', undefined]);
+});
+
+test('a slow loop that its reader left has nothing more', async () => {
+  const loop = loopOf(4);
+  for (let i = 0; i < 9; i++) loop.push(change);
+  await turn();
+  loop.push(change);
+  await loop.queue.return();
+  loop.end(undefined);
+  assert.deepEqual(await kindsOf(loop, 1), [undefined]);
+});
+
 test('only what the kernel lost is blamed on the buffer', () => {
   const overrun = (slowConsumer: boolean) =>
     ({ kind: 'overrun', code: 'ENOBUFS', slowConsumer, time }) as const;

@@ -110,7 +110,16 @@ const causes: [DownCause, string][] = [
 ];
 
 const up = tunnel();
-const compared = { added: 1, updated: 0, removed: 2, rounds: 1, overruns: 1, took: 12.6, time };
+const compared = {
+  added: 1,
+  updated: 0,
+  removed: 2,
+  rounds: 1,
+  overruns: 1,
+  malformed: 0,
+  took: 12.6,
+  time,
+};
 const changes: [TunnelChange, string][] = [
   [{ kind: 'added', tunnel: up, time }, 'added     TITLE: up, SAs in both directions'],
   [{ kind: 'up', tunnel: up, before: 'blocked', time }, 'up        TITLE: up, was blocked'],
@@ -185,8 +194,8 @@ const changes: [TunnelChange, string][] = [
     'overrun   events were lost before this line (ENOBUFS); a repair is under way',
   ],
   [
-    { kind: 'overrun', code: 'ENOBUFS', slowConsumer: true, time },
-    'overrun   changes were lost before this line: they were not read fast enough (ENOBUFS)',
+    { kind: 'overrun', code: 'SLOW_CONSUMER', slowConsumer: true, time },
+    'overrun   changes were lost before this line: they were not read fast enough (SLOW_CONSUMER)',
   ],
   [
     { kind: 'repaired', ...compared },

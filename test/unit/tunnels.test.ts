@@ -119,7 +119,7 @@ function runHistory(seed: number, steps: number): void {
   };
   for (let i = 0; i < steps; i++) {
     if (random.chance(random.pick([1, 4, 16]), 16)) kernel.step(true);
-    if (random.chance(1, 3)) history.program();
+    if (random.chance(1, 3)) history.read();
     if (random.chance(1, 3)) history.list();
     if (random.chance(1, 4)) history.tick();
     if (random.chance(1, 100)) table.refresh();

@@ -160,7 +160,8 @@ const compared = {
   updated: count,
   removed: count,
   rounds: count,
-  overruns: count,
+  overruns: described('How often the kernel reported a loss.', count),
+  malformed: described('Messages that made no sense.', count),
   took: number,
 };
 
@@ -208,8 +209,8 @@ export const tunnelChanges: { [C in Change]: Members<ChangeOf<C>> } = {
     doc: 'Events, or changes, were lost before this line.',
     always: { code: string, slowConsumer: described('It was this reader.', boolean) },
   },
-  repaired: { doc: 'The tables are right again.', always: compared },
-  refreshed: { doc: 'The counters were read.', always: compared },
+  repaired: { doc: 'Events had been lost, and the tables are right again.', always: compared },
+  refreshed: { doc: 'The counters were read; nothing had been lost.', always: compared },
   malformed: {
     doc: 'A datagram that does not hold together.',
     always: { reason: string, path: array(string), offset: { type: 'integer' } },

@@ -161,6 +161,7 @@ export type JsonChange =
       readonly removed: number;
       readonly rounds: number;
       readonly overruns: number;
+      readonly malformed: number;
       readonly took: number;
     })
   | (Told & {
@@ -210,8 +211,9 @@ export function changeJson(change: TunnelChange): JsonChange {
     }
     case 'repaired':
     case 'refreshed': {
-      const { kind, added, updated, removed, rounds, overruns, took } = change;
-      return { ...told, change: kind, added, updated, removed, rounds, overruns, took };
+      const { added, updated, removed, rounds, overruns, malformed, took } = change;
+      const found = { added, updated, removed, rounds, overruns, malformed, took };
+      return { ...told, change: change.kind, ...found };
     }
     case 'malformed': {
       const { reason, path, offset } = change;
