@@ -101,7 +101,9 @@ describe('the full kernel of the lab', () => {
         stdio: 'ignore',
       },
     );
-    while (left().length === 0) await new Promise((turn) => setTimeout(turn, 50));
+    // From when the emulator runs; before, it is the process itself that has to tidy up.
+    const runs = () => left().some((name) => existsSync(join(work, name, 'kernel.pid')));
+    while (!runs()) await new Promise((turn) => setTimeout(turn, 50));
     child.kill('SIGKILL');
     await once(child, 'close');
     while (left().length > 0) await new Promise((turn) => setTimeout(turn, 50));
