@@ -41,9 +41,10 @@ function isProgram(path: string): boolean {
  * Finds the emulator: NETLINK_XFRM_QEMU, else one in PATH, else Debian's, fetched into the cache.
  * Throws `LAB_QEMU` when there is none.
  */
-export async function prepareEmulator(
-  options: Pick<PrepareOptions, 'signal' | 'progress'> = {},
-): Promise<Emulator> {
+export async function prepareEmulator({
+  signal,
+  progress,
+}: Pick<PrepareOptions, 'signal' | 'progress'> = {}): Promise<Emulator> {
   const asked = process.env.NETLINK_XFRM_QEMU;
   if (asked) {
     const program = resolve(asked);
@@ -58,7 +59,8 @@ export async function prepareEmulator(
     .find(isProgram);
   if (installed !== undefined) return { program: installed, env: {}, firmware: [] };
   try {
-    const { root, libraries } = await fetchTools(PACKAGES, options);
+    // Of this machine's suite, whatever the kernel is of: it runs with the C library here.
+    const { root, libraries } = await fetchTools(PACKAGES, { signal, progress });
     return {
       program: join(root, 'usr/bin', PROGRAM),
       env: {
