@@ -43,7 +43,7 @@ Napi::Object Init(Napi::Env env, Napi::Object exports) {
   exports["arena"] = Napi::Function::New<GetArena>(env, "arena");
   exports["openFile"] = Napi::Function::New<OpenFileInNamespace>(env, "openFile");
   exports["closeFile"] = Napi::Function::New<CloseFile>(env, "closeFile");
-  exports["arenaBytes"] = Napi::Number::New(env, kArenaBytes);
+  exports["arenaBytes"] = Napi::Number::New(env, static_cast<double>(Arena::EntriesAt()));
   exports["batch"] = Napi::Number::New(env, kBatch);
 
   // From the headers, because the numbers of SOL_SOCKET differ between architectures.

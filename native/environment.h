@@ -10,16 +10,19 @@
 
 class Descriptor;
 
-// The ArrayBuffer JavaScript reads datagrams from: kArenaBytes of them, then kBatch entries.
+// The ArrayBuffer JavaScript reads datagrams from: EntriesAt() bytes, in which they begin at the
+// first whole page, then kBatch entries. The pages with datagrams are kept out of core dumps.
 class Arena {
  public:
-  static constexpr size_t kBytes = kArenaBytes + kBatch * sizeof(Entry);
+  static size_t EntriesAt();
 
   // Where the memory is. Asked for afresh before every use, because JavaScript can detach an
   // ArrayBuffer (ArrayBuffer.prototype.transfer) and then owns that memory; a new one takes its
   // place. nullptr if there is none to be had.
   uint8_t* Ensure(Napi::Env env);
-  // Overwrites the first `used` bytes, unless JavaScript has taken the memory away.
+  // Where the datagrams begin in memory that Ensure gave.
+  static size_t First(const uint8_t* data);
+  // Overwrites the datagrams, which end at `used`, unless JavaScript has taken the memory away.
   void Wipe(Napi::Env env, size_t used);
   Napi::Value Value(Napi::Env env);
 

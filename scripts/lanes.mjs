@@ -23,8 +23,12 @@ function some(folder, ...names) {
 
 const kernel = files('kernel');
 
+/** All files in one process. */
+const together = { together: true };
+
 /** What the tests that need a kernel have in common. */
 const inKernel = {
+  ...together,
   flags: ['--expose-gc'],
   // Flushes SAs and policies before each test.
   before: join(root, 'dist/test/kernel/support.js'),
@@ -44,7 +48,10 @@ const inLab = (suite, paths) => ({
  * Of the tests of a kernel, those that `npm test` runs in the lab: real NEWSA, EXPIRE, rekeys, a table and
  * tunnels that follow them. The others run there with test:all.
  */
-const CHOSEN = some('kernel', 'events', 'monitor', 'tunnels', 'tunnel-rekeys');
+const CHOSEN = some('kernel', 'events', 'client', 'monitor', 'tunnels', 'tunnel-rekeys');
+
+/** Generates all inputs, and starts the command anew for each run of it (test/unit/random.ts, test/warm-command.ts). */
+const thorough = { NETLINK_XFRM_THOROUGH: '1' };
 
 /**
  * Whether the tests of a file run in their own process: those of the command start one for each, which
@@ -61,22 +68,31 @@ const inProcess = (path) => !basename(path).startsWith('command-');
  * and may have
  *   flags        for node
  *   env          more environment
- *   before       a module with hooks for the tests of all files, which then run in one process
- *   concurrency  files at a time, if each has a process of its own
+ *   together     true if all files run in one process; else each has one of its own
+ *   before       with that, a module with hooks for the tests of all files
  *   long         true if one test of it may take more than a few minutes
  */
 export const SETS = {
   test: [
     inLab(undefined, CHOSEN),
     { name: 'kernel tests on this kernel', place: namespace, files: kernel, ...inKernel },
-    { name: 'unit tests', place: here, files: files('unit') },
-    { name: 'tests of the lab', place: here, files: files('lab') },
-    { name: 'building without a network', place: namespace, files: files('build') },
+    { name: 'unit tests', place: here, files: files('unit'), ...together },
+    { name: 'tests of the lab', place: here, files: some('lab', 'lab') },
   ],
   all: [
     inLab('sid', [...kernel, ...files('recent')]),
     inLab('trixie', [...kernel, ...files('recent')]),
     inLab('bookworm', kernel),
+    { name: 'unit tests, all that is generated', place: here, files: files('unit'), env: thorough },
+    {
+      name: 'tests of the command, a process each',
+      place: namespace,
+      files: kernel.filter((path) => basename(path).startsWith('command-')),
+      env: thorough,
+      ...inKernel,
+    },
+    { name: 'tests of the lab', place: here, files: files('lab') },
+    { name: 'building without a network', place: namespace, files: files('build') },
     { name: 'tests that take long', place: here, files: files('all'), long: true },
   ],
   // Emulated, and slow: a full kernel, and another processor.

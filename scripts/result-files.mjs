@@ -18,7 +18,8 @@ function* asOne(lanes) {
     // What befell the lane itself, and no test of it.
     for (const text of failed) {
       own += 1;
-      const details = { duration_ms: 0, error: new Error(text) };
+      const error = Object.assign(new Error(text), { failureType: 'laneFailure', stack: text });
+      const details = { duration_ms: 0, error };
       const data = { name: text, nesting: 1, testNumber: own, details };
       yield { type: 'test:start', data };
       yield { type: 'test:fail', data };

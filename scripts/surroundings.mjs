@@ -48,12 +48,11 @@ export const lab =
   (suite, kind = 'user-mode') =>
   async () => {
     const { prepareLab } = await import('../dist/lib/lab/index.js');
-    const progress = (text) => console.error(text);
-    const kernel = await prepareLab({ suite, kernel: kind, progress });
+    await prepareLab({ suite, kernel: kind, progress: (text) => console.error(text) });
     const program = join(root, 'bin/netlink-xfrm.js');
-    const options = ['--timeout', String(UNBOUNDED), '--suite', kernel.suite, '--kernel', kind];
-    const words = ['lab', ...options, '--'];
-    return [process.execPath, program, ...words];
+    const options = ['--timeout', String(UNBOUNDED), '--kernel', kind];
+    if (suite) options.push('--suite', suite);
+    return [process.execPath, program, 'lab', ...options, '--'];
   };
 
 /** The environment in which `ip` is found, fetched where the machine has none. */

@@ -72,13 +72,14 @@ for (const format of ['junit', 'tap']) {
 }
 
 /** The command that runs the files of a lane. */
-function nodeTest({ files, flags = [], before, concurrency = 1 }) {
+function nodeTest({ files, flags = [], together, before }) {
   const reporter = `--test-reporter=${join(root, 'scripts/lane-reporter.mjs')}`;
   const node = [process.execPath, ...flags, reporter];
-  if (before !== undefined)
-    return [...node, join(root, 'scripts/together.mjs'), '--before', before, ...files];
-  const limits = [`--test-concurrency=${concurrency}`, `--test-timeout=${LIMIT}`];
-  return [...node, '--test', ...limits, ...files];
+  if (together) {
+    const first = before === undefined ? [] : ['--before', before];
+    return [...node, join(root, 'scripts/together.mjs'), ...first, ...files];
+  }
+  return [...node, '--test', '--test-concurrency=1', `--test-timeout=${LIMIT}`, ...files];
 }
 
 /** Whether an event is about a group of tests: it is counted by the tests in it, unless it fails itself. */

@@ -117,7 +117,7 @@ export function labCommand(): Command {
     )
     .option(
       '--suite <name>',
-      "Debian suite of the kernel: bookworm, trixie, sid (default: this machine's; full: sid)",
+      "Debian suite of the kernel: bookworm, trixie, sid (default: sid, else this machine's)",
     )
     .option('--memory <MiB>', "the guest's memory (default: 512; full: 1024)", positive)
     .option(

@@ -32,6 +32,7 @@ import { printSynced, printTunnels } from './tunnels/list.ts';
 import { showTunnels } from './tunnels/live.ts';
 import { openTunnels } from './tunnels/open.ts';
 import {
+  addDetailsOption,
   addTunnelOptions,
   duration,
   monitorOptionsOf,
@@ -62,6 +63,7 @@ export function tunnelsCommand(): Command {
       'keep it live: on a terminal a screen, until q or Ctrl-C; else a list, "synced", and changes',
     )
     .option('--refresh <duration>', 'with --watch: read the counters so often', duration);
+  addDetailsOption(command, 'with --watch in a pipe');
   addNamespaceOption(addTunnelOptions(addFollowOptions(addFormatOptions(command))));
   return command
     .addHelpText('after', TUNNEL_FILTER_HELP)
@@ -72,10 +74,14 @@ export function tunnelsCommand(): Command {
       const format = formatOf(options, command);
       const { watch, count, refresh, buffer } = options;
       const live = watch === true && isScreen(format);
-      const filter = tunnelFilterOf(words, watch && !live ? 'changes' : 'tunnels', command);
+      const scope = watch && !live ? 'changes' : 'tunnels';
+      const filter = tunnelFilterOf(words, scope, command, options.details);
       if (!watch && refresh !== undefined) command.error("error: '--refresh' needs '--watch'");
       if (count !== undefined && (!watch || live)) {
         command.error("error: '--count' needs '--watch' in a pipe, or with '--json'");
+      }
+      if (options.details && (!watch || live)) {
+        command.error("error: '--details' needs '--watch' in a pipe, or with '--json'");
       }
       const refreshInterval = refresh ?? (live ? LIVE_REFRESH : undefined);
       const monitor: TunnelMonitorOptions = {

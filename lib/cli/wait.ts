@@ -2,10 +2,12 @@
  * `netlink-xfrm wait`: until a tunnel is in a state.
  * @module
  */
+import { setTimeout as sleep } from 'node:timers/promises';
 import { Command, InvalidArgumentError, Option } from 'commander';
 import { FilterError } from '../monitor/filter-error.ts';
 import { isTerm } from '../monitor/filter-term.ts';
 import { onAbort } from '../socket/abort.ts';
+import { THRESHOLDS } from '../tunnel/thresholds.ts';
 import { isUp, TUNNEL_STATES, type Tunnel, type TunnelState } from '../tunnel/tunnel.ts';
 import type { TunnelMonitorOptions } from '../tunnel/tunnel-monitor.ts';
 import { contains, parseNetwork } from '../wire/network.ts';
@@ -43,11 +45,13 @@ const TIMEOUT = 30_000;
 /** States that only the counters tell, or a list: then it is read so often (ms). */
 const COUNTED: readonly string[] = ['idle', 'one-way', 'acquiring'] satisfies TunnelState[];
 const REFRESH = 1000;
+/** How long to wait for what is to be read before it is said that the time is over (ms). */
+const LAST_LOOK = 5000;
 
 /** The states that a word of `--for` stands for. */
 export function statesOf(word: string): readonly TunnelState[] | undefined {
   if (word === 'up') return TUNNEL_STATES.filter(isUp);
-  if (word === 'down') return ['down', 'blocked', 'acquiring'];
+  if (word === 'down') return ['down', 'blocked', 'orphan', 'acquiring'];
   return TUNNEL_STATES.filter((state) => state === word).length > 0
     ? [word as TunnelState]
     : undefined;
@@ -203,7 +207,14 @@ async function wait(
   }
   status ??= await new Promise<number | undefined>((resolve, reject) => {
     const left = timeout - (performance.now() - begun);
-    const timer = timeout === 0 ? undefined : setTimeout(() => resolve(EXIT.timeout), left);
+    // Timers are served before sockets are read: what came in time may be waiting to be read, and is told in a while.
+    const end = async () => {
+      const signal = AbortSignal.timeout(LAST_LOOK);
+      await monitor.refresh({ signal }).catch(() => {});
+      await sleep(Math.min(options.thresholds?.settle ?? THRESHOLDS.settle, LAST_LOOK));
+      settle(look() ?? EXIT.timeout);
+    };
+    const timer = timeout === 0 ? undefined : setTimeout(end, left);
     const settle = (result: number | undefined) => {
       clearTimeout(timer);
       resolve(result);

@@ -14,7 +14,7 @@ import { lockFile, openCache, workDirectory } from './cache.ts';
 import { LabError } from './errors.ts';
 import { fetchFullKernel } from './full-kernel.ts';
 import { bindToLibrary, runsAsIs, runsWithLibrary } from './library.ts';
-import { chooseSuite, inspectMachine, isOwnSuite, type Machine } from './machine.ts';
+import { isOwnSuite, type Machine } from './machine.ts';
 import { firstOf } from './package-files.ts';
 import { prepareEmulator } from './qemu.ts';
 import { buildWideRegisters, needsWideRegisters } from './wide-registers.ts';
@@ -35,7 +35,8 @@ export interface PrepareOptions {
   readonly kernel?: KernelKind | undefined;
   /**
    * Debian suite the kernel is of: `bookworm`, `trixie` or `sid`. Default NETLINK_XFRM_SUITE, else
-   * for a full kernel `sid`, else the machine's own on Debian, else `bookworm`.
+   * `sid`, whose kernel is the fastest; and if that cannot be had or does not boot here, the machine's
+   * own on Debian, else `bookworm`. (For a full kernel `sid` alone.)
    */
   readonly suite?: string | undefined;
   /** Looks for a newer kernel even if one is cached. */
@@ -62,6 +63,8 @@ export interface LabKernel {
   readonly busybox: string;
   /** Library to preload into the kernel, or empty (see wide-registers.ts). */
   readonly preload: string;
+  /** Whether it runs programs by seccomp filters if this machine lets it, which is faster than tracing. */
+  readonly seccomp: boolean;
   /** When it was fetched, ISO 8601. */
   readonly fetched: string;
 }
@@ -92,6 +95,9 @@ function flavour(kind: KernelKind, suite: string, machine: Machine): string {
   return `${isOwnSuite(suite, machine) ? 'own' : 'moved'}${machine.amx ? '-amx' : ''}`;
 }
 
+/** Whether a kernel of this release takes `seccomp=` (6.1 and 6.12 do not list it with --help, 7.2 does). */
+const hasSeccomp = (release: string): boolean => Number.parseInt(release, 10) >= 7;
+
 function load(directory: string): LabKernel | undefined {
   try {
     const text = readFileSync(join(directory, 'kernel.json'), 'utf8');
@@ -108,6 +114,7 @@ function load(directory: string): LabKernel | undefined {
       program,
       busybox: join(directory, 'bin/busybox'),
       preload: existsSync(preload) ? preload : '',
+      seccomp: recorded.kind !== 'full' && hasSeccomp(recorded.release),
     };
   } catch {
     return undefined;
@@ -123,21 +130,35 @@ function cachedIn(parent: string): LabKernel[] {
     .sort((a, b) => b.fetched.localeCompare(a.fetched));
 }
 
+/** Where the kernels of a suite are kept. */
+const kept = (cache: string, kind: KernelKind, suite: string, machine: Machine) =>
+  join(cache, 'kernels', LAYOUT, `${suite}-${flavour(kind, suite, machine)}`);
+
+/** The newest user-mode kernel of a suite in the cache. */
+export function cachedKernel(
+  cache: string,
+  suite: string,
+  machine: Machine,
+): LabKernel | undefined {
+  return cachedIn(kept(cache, 'user-mode', suite, machine))[0];
+}
+
 /**
- * Makes sure that a kernel is in the cache: fetches it if none is there, without root and without
- * installing anything. Safe to call from several processes at once.
+ * Makes sure that the kernel of a suite is in the cache: fetches it if none is there, without root and
+ * without installing anything. Safe to call from several processes at once.
  *
  * @throws LabError when it cannot be had; see {@link LabError} for the codes
  */
-export async function prepareLab(options: PrepareOptions = {}): Promise<LabKernel> {
-  const machine = inspectMachine();
+export async function prepareKernel(
+  suite: string,
+  machine: Machine,
+  options: Omit<PrepareOptions, 'suite'>,
+): Promise<LabKernel> {
+  const cache = openCache();
   const kind = options.kernel ?? 'user-mode';
   // What runs it belongs to it: nothing is left to fetch when it is to start.
   if (kind === 'full') await prepareEmulator(options);
-  const newest = kind === 'full' ? 'sid' : undefined;
-  const suite = chooseSuite(options.suite, machine, process.env, newest);
-  const cache = openCache();
-  const parent = join(cache, 'kernels', LAYOUT, `${suite}-${flavour(kind, suite, machine)}`);
+  const parent = kept(cache, kind, suite, machine);
   const cached = options.refresh ? undefined : cachedIn(parent)[0];
   if (cached) return cached;
 

@@ -1,10 +1,12 @@
 import { mkdtempSync, realpathSync, rmSync, statSync, symlinkSync, writeFileSync } from 'node:fs';
 import { dirname, join, resolve } from 'node:path';
 import { openCache } from './cache.ts';
+import { prepareDefault } from './default.ts';
 import { LabError } from './errors.ts';
 import { commandScript, type GuestPlan, initScript, modprobeScript } from './guest.ts';
 import { initramfs } from './initramfs.ts';
-import { type LabKernel, prepareLab } from './kernel.ts';
+import { type LabKernel, type PrepareOptions, prepareKernel } from './kernel.ts';
+import { chooseSuites, inspectMachine } from './machine.ts';
 import { checkCommand, checkLimits, type LabOptions } from './options.ts';
 import { accelerators, prepareEmulator, qemuProgram } from './qemu.ts';
 import { chooseTemp, inspectTemp, type TempCandidate, tempCandidates } from './tempdir.ts';
@@ -112,6 +114,37 @@ function guestEnvironment(options: LabOptions, kernel: LabKernel): Record<string
 }
 
 /**
+ * The kernel that a run uses: fetches it if it is not in the cache, without root and without installing
+ * anything. Safe to call from several processes at once.
+ *
+ * @throws LabError when it cannot be had; see {@link LabError} for the codes
+ */
+export async function prepareLab(options: PrepareOptions = {}): Promise<LabKernel> {
+  const machine = inspectMachine();
+  const suites = chooseSuites(options.suite, machine);
+  if (options.kernel === 'full') return prepareKernel(suites[0] as string, machine, options);
+  return suites.length === 1
+    ? prepareKernel(suites[0] as string, machine, options)
+    : prepareDefault(suites, machine, options, boots);
+}
+
+/** Milliseconds in which a kernel that boots at all has booted, on a machine however slow. */
+const TRIAL = 10 * 60_000;
+
+/** Boots a kernel to see that it does. */
+async function boots(kernel: LabKernel, signal: AbortSignal | undefined): Promise<void> {
+  const quiet = { stdout: 'ignore', stderr: 'ignore', timeout: TRIAL, signal } as const;
+  const { status } = await runOn(kernel, [kernel.busybox, 'true'], quiet);
+  if (status === 0) return;
+  const reason = status === 124 ? 'did not come up' : `ended a first program with ${status}`;
+  throw new LabError(
+    'LAB_BOOT',
+    `The guest kernel ${kernel.release} (${kernel.suite}) ${reason}.`,
+    'Try another suite.',
+  );
+}
+
+/**
  * Runs a command as root of a guest kernel that has IPsec. The guest sees the host's files, so that
  * the same programs lie at the same paths; what it may change of them, see `share`. It has network
  * namespaces and its own loopback, and no way to the host's network.
@@ -125,10 +158,18 @@ export async function runInLab(
   options: LabOptions = {},
 ): Promise<LabResult> {
   checkCommand(command);
+  checkLimits(options);
+  return runOn(await prepareLab(options), command, options);
+}
+
+async function runOn(
+  kernel: LabKernel,
+  command: readonly string[],
+  options: LabOptions,
+): Promise<LabResult> {
   const limits = checkLimits(options);
   const cwd = directory(options.cwd ?? process.cwd(), 'working directory');
   const share = options.share === undefined ? '' : directory(options.share, 'shared directory');
-  const kernel = await prepareLab(options);
 
   const candidates = tempCandidates(process.env, openCache())
     .map((path) => inspectTemp(path))

@@ -5,7 +5,7 @@ import { openPackages, unpack } from './apt.ts';
 import { lockFile, openCache, workDirectory } from './cache.ts';
 import { LabError } from './errors.ts';
 import type { PrepareOptions } from './kernel.ts';
-import { chooseSuite, hostSuite, inspectMachine } from './machine.ts';
+import { checkSuite, hostSuite, inspectMachine } from './machine.ts';
 
 /** Programs that were fetched, and how to run them. */
 export interface LabTools {
@@ -87,8 +87,7 @@ export async function fetchTools(
   }
   const machine = inspectMachine();
   // Not the kernel's suite of NETLINK_XFRM_SUITE: these run with the machine's C library.
-  const suite =
-    options.suite === undefined ? hostSuite(machine) : chooseSuite(options.suite, machine);
+  const suite = options.suite === undefined ? hostSuite(machine) : checkSuite(options.suite);
   const cache = openCache();
   const asked = [...new Set(names)].sort();
   const key = createHash('sha256').update(asked.join(' ')).digest('hex').slice(0, 16);

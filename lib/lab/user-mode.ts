@@ -11,6 +11,8 @@ export function userModeProgram(
     command: [
       kernel.program,
       `mem=${setup.memory}M`,
+      // It tries, and traces its programs where the machine has no seccomp filters for it.
+      ...(kernel.seccomp ? ['seccomp=auto'] : []),
       'root=/dev/root',
       'rootfstype=hostfs',
       'rootflags=/',

@@ -35,7 +35,7 @@ export interface Owner<K extends Kinds, Event> {
   changed(change: TableChange<K> | Malformed): void;
   /** @returns whether an event says nothing of the tables */
   passes?(event: Event): boolean;
-  /** Whether reading is to stop for now. It is asked again after each {@link LiveTables.flow}. */
+  /** Whether reading is to stop for now. Call {@link LiveTables.flow} when that may have changed. */
   full?(): boolean;
   /** The tables cannot be kept right any more: close them. */
   failed(error: unknown): void;
@@ -57,6 +57,9 @@ export class LiveTables<K extends Kinds, Event extends Heard> {
   readonly #table: Reconciler<K, Event>;
   readonly #losses: LossDetector;
   #isOpen = false;
+  /** Whether events were lost, or could not be read, and no comparison has made up for them. */
+  #lacking = false;
+  #heardUntil = now().monotonic;
   #reading = true;
   #working = false;
   /** Whether {@link LiveTables.#lookAgain} is under way. */
@@ -93,7 +96,10 @@ export class LiveTables<K extends Kinds, Event extends Heard> {
       emit: (change: TableChange<K>) => this.#emit(change),
     };
     this.#table = new Reconciler<K, Event>(source.family, host, PACE);
-    this.#losses = new LossDetector(socket, (code, time) => this.#table.lost(code, time));
+    this.#losses = new LossDetector(socket, (code, time) => {
+      this.#lacking = true;
+      this.#table.lost(code, time);
+    });
   }
 
   /** Begins to read and to list. Not before the owner is ready to be told. */
@@ -125,6 +131,21 @@ export class LiveTables<K extends Kinds, Event extends Heard> {
   get synced(): boolean {
     if (this.#closed) return false;
     return this.#table.synced && (this.#reading || this.#socket.queue.bytes === 0);
+  }
+
+  /**
+   * Until when the tables hold all that the kernel announced, monotonic: now, unless events wait to be read, or were lost
+   * and not made up for. What is judged by time is to be judged as of then: Node serves timers before it reads sockets, so a
+   * timer that is late is served before the events that came while the process did not run.
+   */
+  get heardUntil(): number {
+    if (this.#closed) return this.#heardUntil;
+    const { monotonic } = now();
+    // Asked after the clock: nothing that came before that moment is left.
+    const { bytes, drops } = this.#socket.queue;
+    const all = bytes === 0 && drops === this.#losses.drops && !this.#lacking;
+    if (all) this.#heardUntil = monotonic;
+    return this.#heardUntil;
   }
 
   /** How many events the kernel said it dropped. */
@@ -180,6 +201,7 @@ export class LiveTables<K extends Kinds, Event extends Heard> {
   readonly #onEvent = (event: Event | Malformed): void => {
     if (isMalformed(event)) {
       this.#tell(event);
+      this.#lacking = true;
       this.#table.malformed(event.time);
     } else if (!this.#owner.passes?.(event)) this.#table.event(event);
   };
@@ -254,6 +276,7 @@ export class LiveTables<K extends Kinds, Event extends Heard> {
     if (this.#refreshInterval > 0 && !this.#closed) {
       this.#refresh = setTimeout(() => this.refresh(), this.#refreshInterval).unref();
     }
+    this.#lacking = false;
     if (!this.#closed) this.#owner.changed(change);
     this.#isOpen = true;
   }

@@ -173,6 +173,15 @@ export class XfrmMonitor
     return this.#tables.synced;
   }
 
+  /**
+   * Until when the tables hold all that the kernel announced, on the monotonic clock: now, unless events wait to be read,
+   * or were lost and not made up for. Node serves timers before it reads sockets: what is judged by time in a process that may
+   * have been busy is to be judged as of then.
+   */
+  get heardUntil(): number {
+    return this.#tables.heardUntil;
+  }
+
   /** How many events the kernel said it dropped. The tables were repaired after each. */
   get dropped(): number {
     return this.#tables.dropped;

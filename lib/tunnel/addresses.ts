@@ -58,6 +58,11 @@ export class Addresses {
     return this.#tables.synced;
   }
 
+  /** Until when all is known that the kernel announced, monotonic. */
+  get heardUntil(): number {
+    return this.#tables.heardUntil;
+  }
+
   /** How many events the kernel said it dropped. */
   get dropped(): number {
     return this.#tables.dropped;

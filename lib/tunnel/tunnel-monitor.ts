@@ -47,6 +47,8 @@ const closedBelow = () => new Error('options.monitor is closed');
 const now = (): EventTime => ({ wall: Date.now(), monotonic: performance.now() });
 /** Milliseconds for which a reading of the counters may keep other things waiting. */
 const SLICE = 5;
+/** Milliseconds after which it is asked again whether all has been read that a judgement waits for. */
+const AGAIN = 10;
 /** The longest time-out of setTimeout. */
 const LONGEST = 0x7fff_ffff;
 
@@ -190,10 +192,21 @@ export class TunnelMonitor
    */
   async refresh(options: RefreshOptions = {}): Promise<void> {
     const signal = refreshSignal(options);
+    const asked = performance.now();
     await this.#hub.wait(signal, (done, failed) => {
       this.#below.refresh({ signal }).then(done, failed);
     });
     while (this.#reading) await this.#hub.wait(signal, (done) => this.#refreshes.push(done));
+    // The addresses of this host come by a socket of their own.
+    while (this.#heardUntil < asked) {
+      await this.#hub.wait(signal, (done) => setTimeout(done, AGAIN));
+    }
+    this.#flush();
+  }
+
+  /** Until when all is known that the kernel announced, monotonic. */
+  get #heardUntil(): number {
+    return Math.min(this.#below.heardUntil, this.#addresses.heardUntil);
   }
 
   /**
@@ -289,8 +302,10 @@ export class TunnelMonitor
     if (this.closed || reading === undefined) return;
     const end = performance.now() + milliseconds;
     let done = false;
-    do done = this.#tunnels.countSome(now());
-    while (!done && performance.now() < end);
+    do {
+      const time = now();
+      done = this.#tunnels.countSome(time, Math.min(time.monotonic, this.#heardUntil));
+    } while (!done && performance.now() < end);
     this.#flush();
     if (!done) {
       setImmediate(() => this.#count(SLICE));
@@ -314,7 +329,8 @@ export class TunnelMonitor
 
   #flush(): void {
     if (this.closed) return;
-    this.#tunnels.flush(now());
+    const time = now();
+    this.#tunnels.flush(time, Math.min(time.monotonic, this.#heardUntil));
     this.#claimants.clear();
     for (const event of this.#events.splice(0)) this.#tell(event);
     if (!this.closed) this.#setTimer();
@@ -324,8 +340,9 @@ export class TunnelMonitor
     clearTimeout(this.#timer);
     const wait = this.#tunnels.next - performance.now();
     if (wait === Number.POSITIVE_INFINITY) return;
-    // The socket keeps the process alive; timers need not.
-    const milliseconds = Math.min(Math.max(Math.ceil(wait), 1), LONGEST);
+    // What is due already waits for what is to be read first, which has it looked at in most cases. The socket keeps
+    // the process alive; timers need not.
+    const milliseconds = wait > 0 ? Math.min(Math.ceil(wait), LONGEST) : AGAIN;
     this.#timer = setTimeout(() => this.#flush(), milliseconds).unref();
   }
 

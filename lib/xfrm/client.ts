@@ -15,7 +15,7 @@ import type { Request } from '../netlink/request.ts';
 import { checkProperties } from '../wire/check.ts';
 import type { Input } from '../wire/input.ts';
 import { checkAlgorithm } from './algorithms.ts';
-import { attributesOf } from './attributes.ts';
+import type { Body } from './bodies.ts';
 import type {
   Mark,
   Migration,
@@ -36,7 +36,7 @@ import {
   stateFilter,
   stateKey,
 } from './keys.ts';
-import { fixedSize, type MessageName } from './messages.ts';
+import { bodyOf } from './messages.ts';
 import type { IpsecProto, PolicyType } from './names.ts';
 import type { Aevent, SpiAllocation, StateMigration, XfrmPolicy, XfrmState } from './objects.ts';
 import type { XfrmMessage, XfrmRequest } from './requests.ts';
@@ -347,15 +347,14 @@ function anyAlgorithm(template: Input<Template>): Input<Template> {
 
 /** A message as the connection sends it. */
 function requestOf(message: XfrmInput<XfrmRequest>): Request {
-  const name = message.message as MessageName;
-  const full = `XFRM_MSG_${name}`;
-  const dump = (name === 'GETSA' || name === 'GETPOLICY') && !('id' in message);
+  const full = `XFRM_MSG_${message.message}`;
+  const { size, table } = bodyOf(message) as Body<object>;
   return {
     name: full,
     flags: message.header?.flags ?? 0,
-    fixed: dump ? 0 : fixedSize(name),
+    fixed: size,
     write: (writer, header) => encodeXfrm(writer, { ...message, header }),
-    attributes: attributesOf(name),
+    attributes: table,
     hint: (ack) => hintFor(full, ack),
   };
 }

@@ -2,8 +2,6 @@
  * What the kernel took of what it was given to set.
  * @module
  */
-import type { RawAttribute } from '../wire/attribute.ts';
-import type { Input } from '../wire/input.ts';
 import type { XfrmPolicy, XfrmState } from './objects.ts';
 
 /** What became of a request that set something. */
@@ -41,7 +39,7 @@ export const RECENT_POLICY: Readonly<Partial<Record<keyof XfrmPolicy, string>>> 
 };
 
 interface Properties {
-  readonly unknown?: readonly Input<RawAttribute>[] | undefined;
+  readonly unknown?: readonly { readonly type: number }[] | undefined;
 }
 
 /** The value of a property, of which the type may know nothing. */

@@ -31,7 +31,7 @@ test('the constructor names the wrong option and opens nothing', () => {
     [{ protocol: 6, netns: -1 }, 'RangeError', /^options\.netns must be an integer from 0/],
     [{ protocol: 6, netns: 1.5 }, 'RangeError', /^options\.netns/],
     [{ protocol: 6, signal: {} }, 'TypeError', /^options\.signal must be an AbortSignal/],
-    [[], 'TypeError', /^options must be an object; received an instance of Array/],
+    [[], 'TypeError', /^options must be an object; received an array/],
     [{ protocol: 6, netNs: '/x' }, 'TypeError', /^options\.netNs is no option; there are protocol/],
     [{ protocol: 6, batch: null }, 'TypeError', /^options\.batch must be a number/],
     [{ protocol: 6, batch: 65 }, 'RangeError', /^options\.batch must be an integer from 1 to 64/],

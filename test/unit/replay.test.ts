@@ -8,24 +8,17 @@ import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { after, test } from 'node:test';
 import { checkLine } from '../schema.ts';
+import { program, runCommand } from '../warm-command.ts';
 import { capture, captures } from './captures.ts';
 import { cooked, pcap, pcapng } from './pcap.ts';
 
-const program = join(import.meta.dirname, '../../../bin/netlink-xfrm.js');
 const folder = mkdtempSync(join(tmpdir(), 'netlink-xfrm-'));
 after(() => rmSync(folder, { recursive: true }));
 
 function replay(bytes: Uint8Array, ...args: string[]) {
   const file = join(folder, 'recording');
   writeFileSync(file, bytes);
-  const { stdout, stderr, status } = spawnSync(
-    process.execPath,
-    [program, 'replay', file, ...args],
-    {
-      encoding: 'utf8',
-      env: { ...process.env, TZ: 'UTC' },
-    },
-  );
+  const { stdout, stderr, status } = runCommand(['replay', file, ...args]);
   return { lines: stdout.split('\n').slice(0, -1), stderr, status };
 }
 

@@ -6,6 +6,7 @@ import { TUNNEL_THRESHOLDS, TunnelMonitor, type TunnelMonitorOptions } from '../
 import { Deadlines } from '../../lib/tunnel/deadlines.ts';
 import { checkedExpected } from '../../lib/tunnel/expected.ts';
 import { checkedThresholds } from '../../lib/tunnel/thresholds.ts';
+import { generated } from './random.ts';
 
 test('wrong options are named before anything is opened', async () => {
   const wrong: [unknown, RegExp][] = [
@@ -69,6 +70,6 @@ test('deadlines come in order, the last one set of each owner', () => {
       assert.equal([...deadlines.due(2000)].length, wanted.length - early.length);
       assert.equal(deadlines.next, Infinity);
     }),
-    { seed: 1, numRuns: 1000 },
+    { seed: 1, numRuns: generated(1000) },
   );
 });

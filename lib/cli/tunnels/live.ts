@@ -36,11 +36,15 @@ export async function showTunnels(
   let failed: { message: string; at: number; error: Error } | undefined;
   let last = monitor.snapshot();
   let above = 0;
+  let framed = Date.now();
 
   const frame = () => {
     const now = Date.now();
     if (!monitor.closed) last = monitor.snapshot();
-    doubted = last.synced ? undefined : (doubted ?? now);
+    // A process that did not run could not repair anything either.
+    const paused = now - framed > 2 * TICK;
+    framed = now;
+    doubted = last.synced ? undefined : paused ? now : (doubted ?? now);
     rates.update(last);
     const tunnels = last.tunnels.filter((one) => filter.matches(one));
     const { warnings, counted } = last;
