@@ -27,12 +27,19 @@ Napi::Value OpenFileInNamespace(const Napi::CallbackInfo& info) {
   return ValueOf(info.Env(), OpenFileIn(netns, path.c_str()));
 }
 
+// closeFile(descriptor): of openFile.
+void CloseFile(const Napi::CallbackInfo& info) {
+  int32_t descriptor;
+  if (ReadInt32(info, 0, &descriptor)) close(descriptor);
+}
+
 Napi::Object Init(Napi::Env env, Napi::Object exports) {
   Environment::Attach(env);
   if (env.IsExceptionPending()) return exports;
   exports["Socket"] = Socket::Define(env);
   exports["arena"] = Napi::Function::New<GetArena>(env, "arena");
   exports["openFile"] = Napi::Function::New<OpenFileInNamespace>(env, "openFile");
+  exports["closeFile"] = Napi::Function::New<CloseFile>(env, "closeFile");
   exports["arenaBytes"] = Napi::Number::New(env, kArenaBytes);
   exports["batch"] = Napi::Number::New(env, kBatch);
 

@@ -2,10 +2,10 @@
  * A namespace's counters of IPsec errors, /proc/net/xfrm_stat.
  * @module
  */
-import { closeSync, readSync } from 'node:fs';
+import { readSync } from 'node:fs';
 import { options as optionsOf } from '../socket/argument.ts';
 import { type Namespace, SystemError } from '../socket/index.ts';
-import { HeldNamespace, openFile, optionalNamespace } from '../socket/namespace.ts';
+import { HeldNamespace, type OpenFile, openFile, optionalNamespace } from '../socket/namespace.ts';
 
 /**
  * Counters by the kernel's names, all that it has: `XfrmInNoStates`, `XfrmInStateSeqError` …
@@ -16,33 +16,35 @@ export type XfrmStat = Readonly<Record<`Xfrm${string}`, bigint>>;
 
 /** That of the thread: /proc/self is the process, whose main thread stays where it is. */
 const PATH = '/proc/thread-self/net/xfrm_stat';
+/** Codes of there being no counters: no such file, or one that `node --permission` hides. */
+const ABSENT = new Set(['ENOENT', 'ERR_ACCESS_DENIED']);
 /** Bytes read at once; the file has 864 (seen: 6.18 and 7.2). */
 const PIECE = 16 * 1024;
 
 /** The file, open: it stays that of its namespace, and is read as often as one likes. */
 export class XfrmStatFile {
-  #descriptor: number | undefined;
+  #file: OpenFile | undefined;
 
   /**
-   * @throws SystemError `EMFILE` … Not where the kernel has no such file (CONFIG_XFRM_STATISTICS), or
-   *   there is no /proc.
+   * @throws SystemError `EMFILE` … Not where the kernel has no such file (CONFIG_XFRM_STATISTICS),
+   *   there is no /proc, or Node's permission model does not allow reading it.
    */
   constructor({ netns }: HeldNamespace) {
     try {
-      this.#descriptor = openFile(netns, PATH);
+      this.#file = openFile(netns, PATH);
     } catch (error) {
-      if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error;
+      if (!ABSENT.has((error as NodeJS.ErrnoException).code ?? '')) throw error;
     }
   }
 
   /** The counters now; undefined where the kernel has none, and once closed. @throws SystemError */
   read(): XfrmStat | undefined {
-    if (this.#descriptor === undefined) return undefined;
+    if (this.#file === undefined) return undefined;
     const piece = Buffer.alloc(PIECE);
     let text = '';
     try {
       for (;;) {
-        const length = readSync(this.#descriptor, piece, 0, PIECE, text.length);
+        const length = readSync(this.#file.descriptor, piece, 0, PIECE, text.length);
         if (length === 0) return parseXfrmStat(text);
         text += piece.toString('latin1', 0, length);
       }
@@ -53,8 +55,8 @@ export class XfrmStatFile {
 
   /** Can be called twice. */
   close(): void {
-    if (this.#descriptor !== undefined) closeSync(this.#descriptor);
-    this.#descriptor = undefined;
+    this.#file?.close();
+    this.#file = undefined;
   }
 }
 
@@ -62,7 +64,8 @@ export class XfrmStatFile {
  * Reads the counters of IPsec errors.
  *
  * @param options `netns`: of which network namespace; default that of this thread
- * @returns undefined where the kernel does not count them (CONFIG_XFRM_STATISTICS)
+ * @returns undefined where the kernel does not count them (CONFIG_XFRM_STATISTICS), or they may not be read
+ *   (`node --permission`)
  * @throws TypeError or RangeError for a wrong option; SystemError for a namespace that is missing, is
  *   none, or may not be entered
  */

@@ -86,15 +86,21 @@ export function withNamespace<Result>(netns: Namespace, use: (netns: number) => 
   }
 }
 
-/** Closes the descriptors of those that nobody closed. */
-const forgotten = new FinalizationRegistry<number>((descriptor) => closeSync(descriptor));
+/** An open file, which is closed by who opened it: `fs` or the addon. */
+export interface OpenFile {
+  readonly descriptor: number;
+  close(): void;
+}
+
+/** Closes the files of those that nobody closed. */
+const forgotten = new FinalizationRegistry<OpenFile>((file) => file.close());
 
 /**
  * A network namespace in which sockets are opened over time: the same one for all of them, whatever
  * becomes of its name or of the caller's descriptor meanwhile. The kernel keeps it until `close`.
  */
 export class HeldNamespace {
-  #descriptor: number | undefined;
+  #file: OpenFile | undefined;
 
   /**
    * @param netns undefined for one's own, which needs no holding
@@ -103,23 +109,23 @@ export class HeldNamespace {
   constructor(netns: Namespace | undefined) {
     if (netns === undefined) return;
     // Opened from inside: a descriptor by the path would keep the mount there busy for umount(8).
-    this.#descriptor = withNamespace(netns, (given) =>
+    this.#file = withNamespace(netns, (given) =>
       given < 0 ? undefined : openInside(given, OWN, netns),
     );
-    if (this.#descriptor !== undefined) forgotten.register(this, this.#descriptor, this);
+    if (this.#file !== undefined) forgotten.register(this, this.#file, this);
   }
 
   /** Where to open a socket; undefined for one's own namespace. */
   get netns(): Namespace | undefined {
-    return this.#descriptor;
+    return this.#file?.descriptor;
   }
 
   /** Can be called twice. */
   close(): void {
-    if (this.#descriptor === undefined) return;
+    if (this.#file === undefined) return;
     forgotten.unregister(this);
-    closeSync(this.#descriptor);
-    this.#descriptor = undefined;
+    this.#file.close();
+    this.#file = undefined;
   }
 }
 
@@ -146,12 +152,15 @@ export function openSocket(
 }
 
 /**
- * A descriptor to read a file that tells of a namespace, `/proc/thread-self/net/…`.
+ * Opens a file that tells of a namespace, `/proc/thread-self/net/…`, to be read.
  *
  * @param netns undefined: this thread's own
  */
-export function openFile(netns: Namespace | undefined, path: string): number {
-  const openHere = () => attempt('open', path, () => openSync(path, 'r'));
+export function openFile(netns: Namespace | undefined, path: string): OpenFile {
+  const openHere = () => {
+    const descriptor = attempt('open', path, () => openSync(path, 'r'));
+    return { descriptor, close: () => closeSync(descriptor) };
+  };
   if (netns === undefined) return openHere();
   return withNamespace(netns, (descriptor) =>
     descriptor < 0 ? openHere() : openInside(descriptor, path, netns),
@@ -159,9 +168,12 @@ export function openFile(netns: Namespace | undefined, path: string): number {
 }
 
 /** Opens a file in a thread that has entered the namespace of `descriptor`, which came by `netns`. */
-function openInside(descriptor: number, path: string, netns: Namespace): number {
-  const result = addon().openFile(descriptor, path);
-  if (typeof result === 'number') return result;
+function openInside(descriptor: number, path: string, netns: Namespace): OpenFile {
+  const native = addon();
+  const result = native.openFile(descriptor, path);
+  if (typeof result === 'number') {
+    return { descriptor: result, close: () => native.closeFile(result) };
+  }
   const { errno, syscall } = result;
   throw syscall === 'open' ? new SystemError(errno, syscall) : refused(errno, syscall, netns);
 }

@@ -3,7 +3,7 @@
  * number, the descriptors of the processes tell who holds that.
  * @module
  */
-import { closeSync, readdirSync, readFileSync, readlinkSync } from 'node:fs';
+import { readdirSync, readFileSync, readlinkSync } from 'node:fs';
 import { addon } from './addon.ts';
 import { integer, options as optionsOf, U32_MAX, wrongType } from './argument.ts';
 import { type Namespace, openFile, optionalNamespace } from './namespace.ts';
@@ -114,11 +114,11 @@ export class SocketOwners {
   #table(): string {
     // That of the thread: /proc/self is the process, whose main thread stays where it is.
     const path = '/proc/thread-self/net/netlink';
-    const descriptor = openFile(this.#netns, path);
+    const file = openFile(this.#netns, path);
     try {
-      return readFileSync(descriptor, 'latin1');
+      return readFileSync(file.descriptor, 'latin1');
     } finally {
-      closeSync(descriptor);
+      file.close();
     }
   }
 
