@@ -67,8 +67,7 @@ async function bundleCode() {
     dir: dist,
     format: 'esm',
     sourcemap: true,
-    // Names are left as they are, for stacks to be read.
-    minify: { compress: false, mangle: false, codegen: { removeWhitespace: true } },
+    comments: false,
     chunkFileNames: chunks('.js'),
   });
   await build.close();
@@ -105,7 +104,7 @@ async function bundleDeclarations() {
 }
 
 /** The file of src/ that holds a module of lib/. */
-const sourceOf = (path) => `${dirname(path).replace(/^lib\/?/, '').replaceAll('/', '-') || 'index'}.ts`;
+const sourceOf = (path) => (dirname(path) === 'lib' ? 'index.ts' : `${path.split('/')[1]}.ts`);
 
 /** Writes src/. @returns by path of a module: its file there, and the line it begins on */
 function writeSources() {

@@ -7,11 +7,11 @@ import { GLIBC, TARGETS } from './prebuild.mjs';
 /** Bytes, and files. */
 export const LIMITS = { packed: 1_500_000, unpacked: 4_000_000, files: 120 };
 
-/** Scripts that npm runs in the folder of whoever installs the package. */
-const AT_INSTALL = ['preinstall', 'install', 'postinstall'];
+/** Scripts that npm runs, or asks to be let run, for whoever installs the package. */
+const AT_INSTALL = ['preinstall', 'install', 'postinstall', 'prepare'];
 
 const newer = (a, b) => a.localeCompare(b, 'en', { numeric: true }) > 0;
-const readelf = (...args) => execFileSync('readelf', ['--wide', ...args], { encoding: 'utf8' });
+const readelf = (...args) => execFileSync('readelf', ['--wide', ...args], { encoding: 'utf8', maxBuffer: 2 ** 28 });
 
 /** What one prebuilt addon needs of the system it is loaded on. */
 function checkAddon(folder, target) {

@@ -2,7 +2,7 @@
  * The package as it is published, made from a copy of this clone, and projects that install it.
  * @module
  */
-import { execFileSync, spawn } from 'node:child_process';
+import { execFileSync, type StdioOptions, spawn } from 'node:child_process';
 import {
   cpSync,
   existsSync,
@@ -63,10 +63,17 @@ async function pack(): Promise<Packed> {
   mkdirSync(join(copy, 'unpacked'), { recursive: true });
   for (const name of readdirSync(root)) {
     if (LEFT_OUT.has(name)) continue;
-    cpSync(join(root, name), join(copy, name), { recursive: true, preserveTimestamps: true });
+    cpSync(join(root, name), join(copy, name), {
+      recursive: true,
+      preserveTimestamps: true,
+      filter: (path) => path !== join(root, 'native/build'),
+    });
   }
   symlinkSync(join(root, 'node_modules'), join(copy, 'node_modules'));
-  execFileSync('npm', ['pack', '--loglevel=error'], { cwd: copy, stdio: ['ignore', 'ignore', 2] });
+  // As npm pack does, but without building for the copy itself before and after.
+  const stdio: StdioOptions = ['ignore', 'ignore', 2];
+  execFileSync(process.execPath, ['scripts/prepack.mjs'], { cwd: copy, stdio });
+  execFileSync('npm', ['pack', '--ignore-scripts', '--loglevel=error'], { cwd: copy, stdio });
   const [name = ''] = readdirSync(copy).filter((entry) => entry.endsWith('.tgz'));
   const tarball = join(copy, name);
   execFileSync('tar', ['-xzf', tarball, '-C', join(copy, 'unpacked')]);
