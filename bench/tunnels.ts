@@ -1,8 +1,8 @@
 /**
  * How long after the kernel's event an outcome of a tunnel is told: up, down, rekeyed; all options at
  * their defaults. Another thread adds and deletes SAs. The clock starts just before it sends the request
- * that decides: for up the last SA, for down the first of the two deletions, for rekeyed the deletion
- * of the old SA; so the request itself is in the time. Needs a kernel with ESP.
+ * that decides: for up and rekeyed the last SA, for down the first of the two deletions; so the request
+ * itself is in the time. Needs a kernel with ESP.
  * @module
  */
 import assert from 'node:assert/strict';
@@ -11,7 +11,7 @@ import { setTimeout as pause } from 'node:timers/promises';
 import { isMainThread, parentPort, Worker } from 'node:worker_threads';
 import { UNDERLAY } from '../lib/cli/demo/two-hosts.ts';
 import { TunnelMonitor, XfrmClient } from '../lib/index.ts';
-import { addPair, deletePair, type Spis, sentBy, setPolicies } from '../test/kernel/by-hand.ts';
+import { deletePair, type Spis, sentBy, setPolicies } from '../test/kernel/by-hand.ts';
 import { median, quantile } from './stats.ts';
 
 /** Milliseconds from the request to the change. */
@@ -38,8 +38,9 @@ async function make(client: XfrmClient, outcome: Outcome, n: number): Promise<bi
     await client.addState(sentBy('left', old.out));
     return asked;
   }
-  if (outcome === 'rekeyed') await addPair(client, 'left', next);
+  if (outcome === 'rekeyed') await client.addState(sentBy('right', next.in));
   const asked = process.hrtime.bigint();
+  if (outcome === 'rekeyed') await client.addState(sentBy('left', next.out));
   await deletePair(client, 'left', outcome === 'rekeyed' ? old : next);
   return asked;
 }

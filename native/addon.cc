@@ -24,13 +24,16 @@ Napi::Value OpenFileInNamespace(const Napi::CallbackInfo& info) {
   int32_t netns;
   std::string path;
   if (!ReadInt32(info, 0, &netns) || !ReadString(info, 1, &path)) return {};
-  return ValueOf(info.Env(), OpenFileIn(netns, path.c_str()));
+  const Outcome outcome = OpenFileIn(netns, path.c_str());
+  if (outcome.result >= 0) Environment::Of(info.Env())->AddFile(outcome.result);
+  return ValueOf(info.Env(), outcome);
 }
 
-// closeFile(descriptor): of openFile.
-void CloseFile(const Napi::CallbackInfo& info) {
-  int32_t descriptor;
-  if (ReadInt32(info, 0, &descriptor)) close(descriptor);
+// closeFile(file): closes what openFile opened.
+Napi::Value CloseFile(const Napi::CallbackInfo& info) {
+  int32_t file;
+  if (ReadInt32(info, 0, &file)) Environment::Of(info.Env())->CloseFile(file);
+  return {};
 }
 
 Napi::Object Init(Napi::Env env, Napi::Object exports) {
@@ -40,7 +43,7 @@ Napi::Object Init(Napi::Env env, Napi::Object exports) {
   exports["arena"] = Napi::Function::New<GetArena>(env, "arena");
   exports["openFile"] = Napi::Function::New<OpenFileInNamespace>(env, "openFile");
   exports["closeFile"] = Napi::Function::New<CloseFile>(env, "closeFile");
-  exports["arenaBytes"] = Napi::Number::New(env, kArenaBytes);
+  exports["arenaBytes"] = Napi::Number::New(env, static_cast<double>(Arena::EntriesAt()));
   exports["batch"] = Napi::Number::New(env, kBatch);
 
   // From the headers, because the numbers of SOL_SOCKET differ between architectures.

@@ -1,8 +1,25 @@
 #include "environment.h"
 
 #include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
 
 #include "descriptor.h"
+
+namespace {
+
+size_t PageBytes() {
+  static const auto bytes = static_cast<size_t>(sysconf(_SC_PAGESIZE));
+  return bytes;
+}
+
+}  // namespace
+
+size_t Arena::EntriesAt() { return PageBytes() + kArenaBytes; }
+
+size_t Arena::First(const uint8_t* data) {
+  return -reinterpret_cast<uintptr_t>(data) & (PageBytes() - 1);
+}
 
 uint8_t* Arena::Data(Napi::Env env) {
   if (buffer_.IsEmpty()) return nullptr;
@@ -10,19 +27,27 @@ uint8_t* Arena::Data(Napi::Env env) {
   size_t length = 0;
   // A detached buffer has the length 0.
   if (napi_get_arraybuffer_info(env, buffer_.Value(), &data, &length) != napi_ok) return nullptr;
-  return length == kBytes ? static_cast<uint8_t*>(data) : nullptr;
+  return length != 0 ? static_cast<uint8_t*>(data) : nullptr;
 }
 
 uint8_t* Arena::Ensure(Napi::Env env) {
   if (uint8_t* data = Data(env)) return data;
   void* data = nullptr;
   napi_value buffer = nullptr;
-  if (napi_create_arraybuffer(env, kBytes, &data, &buffer) != napi_ok) return nullptr;
+  const size_t bytes = EntriesAt() + kBatch * sizeof(Entry);
+  if (napi_create_arraybuffer(env, bytes, &data, &buffer) != napi_ok) return nullptr;
   buffer_ = Napi::Persistent(Napi::ArrayBuffer(env, buffer));
-  return static_cast<uint8_t*>(data);
+  auto* memory = static_cast<uint8_t*>(data);
+  // The memory is V8's, so that JavaScript may take it away and keep it: memory of our own would
+  // have to outlive that. What V8 frees may be used for something else, so it is not wiped on fork,
+  // as the slots are: only left out of dumps. A kernel that cannot do that (before 3.4) is no
+  // reason to fail.
+  madvise(memory + First(memory), kArenaBytes, MADV_DONTDUMP);
+  return memory;
 }
 
 void Arena::Wipe(Napi::Env env, size_t used) {
+  // From the start: a listener may have had it replaced, and then the first page is another.
   if (uint8_t* data = Data(env)) explicit_bzero(data, used);
 }
 
@@ -42,6 +67,14 @@ void Environment::Attach(Napi::Env env) {
   // (src/node_api.cc, napi_async_cleanup_hook_handle__ holds a reference), so this outlives every
   // descriptor.
   env.SetInstanceData(self);
+}
+
+Environment::~Environment() {
+  for (int file : files_) close(file);
+}
+
+void Environment::CloseFile(int file) {
+  if (files_.erase(file) != 0) close(file);
 }
 
 void Environment::OnCleanup(napi_async_cleanup_hook_handle, void* data) {

@@ -10,16 +10,19 @@
 
 class Descriptor;
 
-// The ArrayBuffer JavaScript reads datagrams from: kArenaBytes of them, then kBatch entries.
+// The ArrayBuffer JavaScript reads datagrams from: EntriesAt() bytes, in which they begin at the
+// first whole page, then kBatch entries. The pages with datagrams are kept out of core dumps.
 class Arena {
  public:
-  static constexpr size_t kBytes = kArenaBytes + kBatch * sizeof(Entry);
+  static size_t EntriesAt();
 
   // Where the memory is. Asked for afresh before every use, because JavaScript can detach an
   // ArrayBuffer (ArrayBuffer.prototype.transfer) and then owns that memory; a new one takes its
   // place. nullptr if there is none to be had.
   uint8_t* Ensure(Napi::Env env);
-  // Overwrites the first `used` bytes, unless JavaScript has taken the memory away.
+  // Where the datagrams begin in memory that Ensure gave.
+  static size_t First(const uint8_t* data);
+  // Overwrites the datagrams, which end at `used`, unless JavaScript has taken the memory away.
   void Wipe(Napi::Env env, size_t used);
   Napi::Value Value(Napi::Env env);
 
@@ -30,6 +33,8 @@ class Arena {
 
 class Environment {
  public:
+  ~Environment();
+
   // Creates the environment's own, kept as the addon's instance data.
   static void Attach(Napi::Env env);
   static Environment* Of(Napi::Env env) { return env.GetInstanceData<Environment>(); }
@@ -42,6 +47,10 @@ class Environment {
   void Add(Descriptor* descriptor) { open_.insert(descriptor); }
   void Remove(Descriptor* descriptor);
 
+  // Files that were opened here: a worker that is terminated closes none in JavaScript.
+  void AddFile(int file) { files_.insert(file); }
+  void CloseFile(int file);
+
   ReceiveBuffers buffers;
   Arena arena;
 
@@ -52,4 +61,5 @@ class Environment {
   napi_async_cleanup_hook_handle hook_ = nullptr;
   bool hook_running_ = false;
   std::unordered_set<Descriptor*> open_;
+  std::unordered_set<int> files_;
 };

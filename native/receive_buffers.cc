@@ -33,6 +33,9 @@ int ReceiveBuffers::Allocate() {
                       MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
   if (memory == MAP_FAILED) return -errno;
   slots_ = static_cast<uint8_t*>(memory);
+  // Kernels that cannot (before 3.4, and 4.14) are no reason to fail.
+  madvise(slots_, kArenaBytes, MADV_DONTDUMP);
+  madvise(slots_, kArenaBytes, MADV_WIPEONFORK);
   memset(headers_, 0, sizeof(headers_));
   for (size_t i = 0; i < kBatch; i++) {
     vectors_[i] = {slots_ + i * kSlot, kSlot};
@@ -57,8 +60,10 @@ int ReceiveBuffers::Receive(int fd, uint32_t most, bool control) {
   return received < 0 ? -errno : received;
 }
 
-Packed ReceiveBuffers::Pack(size_t received, bool kernel_only, uint8_t* arena, Entry* entries) {
+Packed ReceiveBuffers::Pack(size_t received, bool kernel_only, uint8_t* arena, size_t first,
+                            Entry* entries) {
   Packed packed;
+  packed.used = first;
   for (size_t i = 0; i < received; i++) {
     const mmsghdr& header = headers_[i];
     uint8_t* slot = slots_ + i * kSlot;

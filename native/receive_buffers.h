@@ -41,11 +41,13 @@ struct Control {
 struct Packed {
   uint32_t count = 0;     // datagrams in the arena
   uint32_t rejected = 0;  // datagrams refused because of where they came from
-  size_t used = 0;        // bytes of the arena written
+  size_t used = 0;        // where the last of them ends in the arena
 };
 
 // Shared by all sockets of an environment: one receives at a time, from the system call to the
-// end of Pack. Mapped at the first use; pages no datagram reached are never touched.
+// end of Pack. Mapped at the first use; pages no datagram reached are never touched. Core dumps and
+// forked processes get none of it. It is not locked into memory: unprivileged processes may lock
+// little (RLIMIT_MEMLOCK), and a slot is wiped before JavaScript runs.
 class ReceiveBuffers {
  public:
   ReceiveBuffers() = default;
@@ -61,10 +63,11 @@ class ReceiveBuffers {
   // options ask for.
   int Receive(int fd, uint32_t most, bool control);
 
-  // Copies what the last Receive got into `arena` (kArenaBytes) and `entries` (kBatch), and wipes
-  // the slots: a datagram can hold IPsec keys in clear. Without a source port it is never passed
-  // on; with `kernel_only`, not unless that port is 0, which only the kernel has.
-  Packed Pack(size_t received, bool kernel_only, uint8_t* arena, Entry* entries);
+  // Copies what the last Receive got into `arena`, where kArenaBytes are free from `first` on, and
+  // `entries` (kBatch), and wipes the slots: a datagram can hold IPsec keys in clear. Without a
+  // source port it is never passed on; with `kernel_only`, not unless that port is 0, which only
+  // the kernel has.
+  Packed Pack(size_t received, bool kernel_only, uint8_t* arena, size_t first, Entry* entries);
 
  private:
   uint8_t* slots_ = nullptr;

@@ -253,8 +253,8 @@ void Socket::OnReadable() {
   int received = arena == nullptr ? -ENOMEM : Read(&lost);
   Packed packed;
   if (received > 0) {
-    packed = environment->buffers.Pack(received, kernel_only_, arena,
-                                       reinterpret_cast<Entry*>(arena + kArenaBytes));
+    packed = environment->buffers.Pack(received, kernel_only_, arena, Arena::First(arena),
+                                       reinterpret_cast<Entry*>(arena + Arena::EntriesAt()));
     rejected_ += packed.rejected;
   }
   Napi::Function callback = on_batch_.Value();

@@ -1,18 +1,44 @@
 // What a fresh clone needs before anything runs: packages, the addon, compiled TypeScript.
 // Works from plain Node. Everything it prints goes to standard error.
-import { spawnSync } from 'node:child_process';
+import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { accessSync, constants, existsSync, statSync } from 'node:fs';
+import {
+  accessSync,
+  constants,
+  existsSync,
+  readdirSync,
+  readFileSync,
+  statfsSync,
+  statSync,
+  utimesSync,
+  writeFileSync,
+} from 'node:fs';
 import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 
 export const root = join(import.meta.dirname, '..');
 
-function run(what, command, args) {
-  const result = spawnSync(command, args, { cwd: root, stdio: ['ignore', 2, 2] });
-  if (result.status === 0) return;
-  console.error(`netlink-xfrm: ${what} failed${result.error ? `: ${result.error.message}` : ''}`);
+/** Bytes below which a disk counts as full: what all that is made here takes. */
+const FULL = 16 * 1024 * 1024;
+
+/** Runs a step to its end. What failed is said, and ends this process. */
+async function run(what, command, args) {
+  const child = spawn(command, args, { cwd: root, stdio: ['ignore', 2, 2] });
+  const ended = new Promise((resolve) => {
+    child.on('error', (error) => resolve(`: ${error.message}`));
+    child.on('exit', (status) => resolve(status === 0 ? undefined : ''));
+  });
+  const reason = await ended;
+  if (reason === undefined) return;
+  console.error(`netlink-xfrm: ${what} failed${reason}`);
+  try {
+    const { bavail, bsize } = statfsSync(root);
+    if (bavail * bsize < FULL)
+      console.error(`There is no room left on the disk that holds ${root}.`);
+  } catch {
+    // The step has said what it could.
+  }
   process.exit(1);
 }
 
@@ -29,11 +55,10 @@ const modified = (path) => (existsSync(path) ? statSync(path).mtimeMs : 0);
  * is one process's at a time, and free again when that process ends, however it ends.
  */
 async function turn() {
-  const { dev, ino } = statSync(root);
   for (let waited = false; ; waited = true) {
     const server = createServer();
     try {
-      await once(server.listen(`\0netlink-xfrm setup ${dev} ${ino}`), 'listening');
+      await once(server.listen(nameOf('setup')), 'listening');
       return server;
     } catch (error) {
       if (error.code !== 'EADDRINUSE') throw error;
@@ -42,6 +67,35 @@ async function turn() {
     }
   }
 }
+
+/** Names of this clone in the abstract socket namespace. */
+const nameOf = (what) => {
+  const { dev, ino } = statSync(root);
+  return `\0netlink-xfrm ${what} ${dev} ${ino}`;
+};
+
+/** How many processes run what was built here: each holds a name of its own while it lives (proc(5), /proc/net/unix). */
+const runs = () =>
+  readFileSync('/proc/net/unix', 'latin1').split(`${nameOf('run').replace('\0', '@')} `).length - 1;
+
+/** Says to others that what was built here is in use until this process ends. */
+async function use() {
+  const server = createServer().unref();
+  await once(server.listen(`${nameOf('run')} ${process.pid}`), 'listening');
+}
+
+/** What the sources are compiled from, as its newest change, in milliseconds. */
+function newest(path) {
+  const own = statSync(path);
+  if (!own.isDirectory()) return own.mtimeMs;
+  // A folder's own time tells of files that are gone.
+  return Math.max(own.mtimeMs, ...readdirSync(path).map((name) => newest(join(path, name))));
+}
+
+const SOURCES = ['lib', 'test', 'tools', 'bench', 'torture', 'tsconfig.json', 'package.json'];
+
+/** When all was compiled for the last time. */
+const STAMP = join(root, 'dist/.compiled');
 
 /** Whether nothing can be written here, and all is there: a clone that was built and then mounted. */
 function builtForReading() {
@@ -54,18 +108,40 @@ function builtForReading() {
   }
 }
 
-/** Installs if the lock file is newer than what is installed, then builds what changed. */
+/**
+ * Installs if the lock file is newer than what is installed, then builds what changed. Processes that run what
+ * was built before are not disturbed: it waits for their end.
+ */
 export async function setup() {
   if (builtForReading()) return;
   const server = await turn();
   try {
     const installed = join(root, 'node_modules/.package-lock.json');
-    if (modified(installed) < modified(join(root, 'package-lock.json'))) {
-      console.error('installing packages …');
-      run('npm ci', ...npm('ci', '--no-audit', '--no-fund', '--loglevel=error'));
+    const toInstall = modified(installed) < modified(join(root, 'package-lock.json'));
+    const changed = Math.max(...SOURCES.map((name) => newest(join(root, name))));
+    const toCompile = toInstall || modified(STAMP) < changed;
+    for (let waited = false; toCompile && runs() > 0; waited = true) {
+      if (!waited)
+        console.error(
+          'sources changed, and a run of what was built before goes on; waiting for its end …',
+        );
+      await pause(500);
     }
-    run('building the addon', process.execPath, [join(root, 'scripts/build-native.mjs')]);
-    run('compiling', process.execPath, [join(root, 'node_modules/typescript/bin/tsc')]);
+    if (toInstall) {
+      console.error('installing packages …');
+      await run('npm ci', ...npm('ci', '--no-audit', '--no-fund', '--loglevel=error'));
+    }
+    const tsc = join(root, 'node_modules/typescript/bin/tsc');
+    await Promise.all([
+      run('building the addon', process.execPath, [join(root, 'scripts/build-native.mjs')]),
+      toCompile && run('compiling', process.execPath, [tsc]),
+    ]);
+    if (toCompile) {
+      writeFileSync(STAMP, '');
+      // Not later than the sources were looked at.
+      utimesSync(STAMP, changed / 1000, changed / 1000);
+    }
+    await use();
   } finally {
     server.close();
   }

@@ -1,5 +1,9 @@
-// What runs need around them: a network namespace, the program ip.
+// Where things run: this machine, a network namespace, the lab's kernel. And what they need: the program ip.
+//
+// A place is an async function that gives the words to put before a command so that it runs there.
 import { spawn } from 'node:child_process';
+import { join } from 'node:path';
+import { root } from './setup.mjs';
 
 /** What keeps a part from running on this machine. */
 export class NotHere extends Error {}
@@ -19,8 +23,11 @@ function whyNot(command) {
   });
 }
 
+/** This machine as it is. */
+export const here = async () => [];
+
 /** A network namespace of one's own: as root, or in a user namespace. */
-export async function unshare() {
+export async function namespace() {
   const ways = [
     ['unshare', '--net'],
     ['unshare', '--user', '--map-root-user', '--net'],
@@ -32,6 +39,18 @@ export async function unshare() {
   }
   throw new NotHere(`no network namespace can be made (${reason})`);
 }
+
+/** Seconds that a guest may take: a week, for those who started it know better when to end it. */
+const UNBOUNDED = 7 * 86_400;
+
+/** The lab's kernel of a Debian suite; without one, of the default. */
+export const lab = (suite) => async () => {
+  const { prepareLab } = await import('../dist/lib/lab/index.js');
+  await prepareLab({ suite, progress: (text) => console.error(text) });
+  const program = join(root, 'bin/netlink-xfrm.js');
+  const words = ['lab', '--timeout', String(UNBOUNDED), ...(suite ? ['--suite', suite] : []), '--'];
+  return [process.execPath, program, ...words];
+};
 
 /** The environment in which `ip` is found, fetched where the machine has none. */
 export async function withTools() {

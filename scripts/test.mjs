@@ -1,89 +1,162 @@
-// npm test: set up, then all lanes of tests, each in the surroundings it needs.
-// npm run test:all (--all): the lanes that take longer.
+// npm test, npm run test:all (--all), npm run test:full (--full): set up, then the lanes of a set (lanes.mjs),
+// as many at a time as this machine has processors.
 //
 // A lane that runs no test fails. A test that needs something this machine lacks is skipped with
-// its reason, and counts as left out unless it ran in another lane, or is of a file that test:all
-// runs in the lab. With CI=true nothing may be left out.
+// its reason, and counts as left out unless it ran in another lane, or test:all runs it elsewhere. With
+// CI=true nothing may be left out.
 import { spawn } from 'node:child_process';
-import { readdirSync } from 'node:fs';
-import { basename, join } from 'node:path';
+import { rmSync } from 'node:fs';
+import { availableParallelism } from 'node:os';
+import { join } from 'node:path';
 import { createInterface } from 'node:readline';
-import { LANE_MARK } from './lane-reporter.mjs';
+import { decodeEvent } from './events.mjs';
 import { root, setup } from './setup.mjs';
-import { NotHere, unshare, withTools } from './surroundings.mjs';
 
 const strict = process.env.CI === 'true';
 const started = Date.now();
-const wrong = process.argv.slice(2).find((argument) => argument !== '--all');
-if (wrong !== undefined) {
-  console.error(`npm test knows no '${wrong}'; CONTRIBUTING.md tells how to run one file.`);
+await setup();
+const { Command } = await import('commander');
+const { SETS } = await import('./lanes.mjs');
+const { NotHere, withTools } = await import('./surroundings.mjs');
+const { Progress, duration } = await import('./progress.mjs');
+const { keepEstimates, readEstimates } = await import('./estimates.mjs');
+const { resultFile } = await import('./result-files.mjs');
+
+const options = new Command('npm test --')
+  .description('Run the tests. CONTRIBUTING.md says what runs where, and how to run one file.')
+  .option('--all', 'the lanes that take longer (npm run test:all)')
+  .option('--full', 'the lanes of the full kernel (npm run test:full)')
+  .option('--only <text>', 'only lanes whose name holds it')
+  .option('--junit <file>', 'write the results as JUnit XML')
+  .option('--tap <file>', 'write the results as TAP')
+  .exitOverride(({ exitCode }) => process.exit(exitCode === 0 ? 0 : 2))
+  .parse()
+  .opts();
+const set = options.full ? 'full' : options.all ? 'all' : 'test';
+const chosen = SETS[set].filter(({ name }) => name.includes(options.only ?? ''));
+if (chosen.length === 0) {
+  console.error(`npm test: no lane of ${Object.keys(SETS)} is named so: ${options.only ?? set}`);
   process.exit(2);
 }
-const all = process.argv.includes('--all');
-/** Milliseconds a lane may take, and of the tests that take long, a test. */
-const LIMIT = (all ? 50 : 15) * 60_000;
-await setup();
-const { prepareLab } = await import('../dist/lib/lab/index.js');
 
-/** The compiled test files of a folder. An expanded list: Node 20 and 24 differ on globs. */
-function files(folder) {
-  const path = join(root, 'dist/test', folder);
-  return readdirSync(path)
-    .filter((name) => name.endsWith('.test.js'))
-    .map((name) => join(path, name));
-}
+/** Milliseconds without a sign of life after which a lane is ended. */
+const silence = (lane) => (lane.long ? 60 : 15) * 60_000;
+/** Milliseconds that a file of tests may take where each has a process. */
+const LIMIT = 24 * 3600_000;
 
-/**
- * Whether only test:all runs a file in the lab: tests of sockets and of rtnetlink hardly need its
- * IPsec, and those of the command start many processes, which takes seconds each there.
- */
-const later = (path) => /^(socket|route|command)-/.test(basename(path));
+const progress = new Progress();
+const { colors } = progress;
+const estimates = readEstimates();
 
-/** The command that runs files of tests, so many at a time. */
-function nodeTest(paths, { flags = [], timeout = 180_000, concurrency = 1 } = {}) {
-  const reporter = join(root, 'scripts/lane-reporter.mjs');
-  const limits = [`--test-concurrency=${concurrency}`, `--test-timeout=${timeout}`];
-  return [process.execPath, ...flags, '--test', ...limits, `--test-reporter=${reporter}`, ...paths];
-}
-
-const EXPOSE_GC = { flags: ['--expose-gc'] };
-
-/** Process groups of the lanes that are running. */
+/** Process groups of the lanes that are running, and files that are not whole yet. */
 const running = new Set();
+const unfinished = new Set();
 process.on('exit', () => {
   for (const group of running) process.kill(-group, 'SIGKILL');
+  for (const path of unfinished) rmSync(path, { force: true });
 });
 for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) process.on(signal, () => process.exit(1));
 
-/** Runs a lane's command, and gives its output and the line of its reporter. */
-function run(command, env) {
+/** Files of results, as they were asked for. */
+const results = [];
+for (const format of ['junit', 'tap']) {
+  if (options[format] === undefined) continue;
+  try {
+    const file = resultFile(format, options[format]);
+    unfinished.add(file.part);
+    results.push(file);
+  } catch (error) {
+    console.error(`npm test: --${format}: ${error.message}`);
+    process.exit(2);
+  }
+}
+
+/** The command that runs the files of a lane. */
+function nodeTest({ files, flags = [], together, before }) {
+  const reporter = `--test-reporter=${join(root, 'scripts/lane-reporter.mjs')}`;
+  const node = [process.execPath, ...flags, reporter];
+  if (together) {
+    const first = before === undefined ? [] : ['--before', before];
+    return [...node, join(root, 'scripts/together.mjs'), ...first, ...files];
+  }
+  return [...node, '--test', '--test-concurrency=1', `--test-timeout=${LIMIT}`, ...files];
+}
+
+/** Whether an event is about a group of tests: it is counted by the tests in it, unless it fails itself. */
+const isGroup = (data) => data.details.type === 'suite' || data.name === data.file;
+
+/** What a lane found out, from its events. */
+class Tally {
+  passed = [];
+  failed = [];
+  skipped = {};
+  events = [];
+  /** [seconds, name] of each test. */
+  times = [];
+  ended = false;
+
+  take(event) {
+    const { type, data } = event;
+    if (type === 'lane:end') this.ended = true;
+    else this.events.push(event);
+    if (type !== 'test:pass' && type !== 'test:fail') return undefined;
+    const { name, details, skip, todo } = data;
+    if (!isGroup(data)) this.times.push([details.duration_ms / 1000, name]);
+    if (type === 'test:fail' && details.error?.failureType !== 'subtestsFailed') {
+      this.failed.push(name);
+      const { cause = details.error } = details.error ?? {};
+      const place = `${data.file ?? ''}:${data.line ?? ''}`;
+      return `not ok: ${name} (${place})\n${cause?.stack ?? cause?.message ?? cause}`;
+    }
+    if (type === 'test:fail' || isGroup(data)) return undefined;
+    const reason = skip ?? todo;
+    if (reason === undefined) this.passed.push(name);
+    else {
+      const said = typeof reason === 'string' && reason !== '' ? reason : 'no reason given';
+      this.skipped[name] = { file: data.file, reason: said };
+    }
+    return undefined;
+  }
+}
+
+/** Runs a command to its end; what its tests report goes to the tally. */
+function run(command, env, lane, tally, output) {
   return new Promise((resolve) => {
     const [program, ...args] = command;
     const child = spawn(program, args, {
       cwd: root,
-      env: { ...env, NODE_TEST_CONTEXT: undefined },
+      env: { ...env, ...lane.env, NODE_TEST_CONTEXT: undefined },
       stdio: ['ignore', 'pipe', 'pipe'],
       // A group of its own, so that all of it can be ended.
       detached: true,
     });
-    const output = [];
-    let result;
+    if (child.pid !== undefined) running.add(child.pid);
+    const end = () => {
+      output.push(`ended after ${duration(silence(lane) / 1000)} without a sign of life`);
+      if (lane.test !== undefined) output.push(`it was in: ${lane.test}`);
+      process.kill(-child.pid, 'SIGKILL');
+    };
+    let timer = setTimeout(end, silence(lane));
     for (const stream of [child.stdout, child.stderr]) {
       createInterface(stream).on('line', (line) => {
-        if (line.startsWith(LANE_MARK)) result = JSON.parse(line.slice(LANE_MARK.length));
-        else output.push(line);
+        const event = decodeEvent(line);
+        if (event === undefined) {
+          if (line !== '') output.push(line);
+          return;
+        }
+        clearTimeout(timer);
+        timer = setTimeout(end, silence(lane));
+        if (event.type === 'test:dequeue') lane.test = event.data.name;
+        const text = tally.take(event);
+        lane.tests = tally.times.length;
+        if (text !== undefined) output.push(...text.split('\n'));
       });
     }
-    if (child.pid !== undefined) running.add(child.pid);
-    const timer = setTimeout(() => {
-      output.push(`not ended after ${LIMIT / 60_000} minutes`);
-      process.kill(-child.pid, 'SIGKILL');
-    }, LIMIT);
     child.on('error', (error) => output.push(error.message));
     child.on('close', (status) => {
       clearTimeout(timer);
       running.delete(child.pid);
-      resolve({ status, result, output });
+      resolve(status);
     });
   });
 }
@@ -91,119 +164,119 @@ function run(command, env) {
 const lanes = [];
 const leftOut = [];
 
-async function lane(name, command, env = process.env) {
-  const begun = Date.now();
-  console.log(`${name} …`);
-  const { status, result, output } = await run(command, env);
-  const { passed = [], failed = [], skipped = {} } = result ?? {};
-  if (result === undefined) failed.push(`${name}: ended with status ${status} and no report`);
-  else if (passed.length + failed.length === 0) failed.push(`${name}: ran no test`);
-  else if (status !== 0 && failed.length === 0) failed.push(`${name}: status ${status}`);
-  lanes.push({ name, passed, failed, skipped });
-  for (const line of output) console.log(`  ${line}`);
-  const seconds = ((Date.now() - begun) / 1000).toFixed(0);
-  const more = Object.keys(skipped).length;
-  console.log(
-    `${name}: ${passed.length} passed, ${failed.length} failed${more ? `, ${more} not possible here` : ''} (${seconds} s)`,
-  );
-}
-
-async function labLane(suite, paths, env) {
-  const progress = (text) => console.error(text);
-  const kernel = await prepareLab({ suite, progress });
-  const command = join(root, 'bin/netlink-xfrm.js');
-  const lab = [process.execPath, command, 'lab', '--timeout', String(LIMIT / 1000)];
-  await lane(
-    `kernel tests on Linux ${kernel.release} (lab, ${kernel.suite})`,
-    [...lab, '--suite', kernel.suite, '--', ...nodeTest(paths, EXPOSE_GC)],
-    { ...env, NETLINK_XFRM_REQUIRE: 'esp' },
-  );
-}
-
-/** Runs a part. One that can't run on this machine is left out with its reason. */
-async function part(name, work) {
+async function runLane(lane, env) {
+  const { name } = lane;
+  const tally = new Tally();
+  const output = [];
+  /** What befell the lane itself. */
+  const failed = [];
+  const shown = {
+    name,
+    begun: Date.now(),
+    tests: 0,
+    last: estimates[name],
+    env: lane.env,
+    long: lane.long,
+  };
+  progress.begin(shown);
   try {
-    await work();
+    const command = [...(await lane.place()), ...nodeTest(lane)];
+    const status = await run(command, env, shown, tally, output);
+    const ran = tally.passed.length + tally.failed.length;
+    if (!tally.ended) failed.push(`ended with status ${status} and no report`);
+    else if (ran === 0) failed.push('ran no test');
+    else if (status !== 0 && tally.failed.length === 0) failed.push(`status ${status}`);
+    if (!tally.ended && shown.test !== undefined) output.push(`it was in: ${shown.test}`);
   } catch (error) {
-    const reason = [error.message, error.hint].filter(Boolean).join(' ');
-    if (error instanceof NotHere || error.code?.startsWith('LAB_'))
+    if (error instanceof NotHere || error.code?.startsWith('LAB_')) {
+      const reason = [error.message, error.hint].filter(Boolean).join(' ');
       leftOut.push(`${name}: ${reason}`);
-    else lanes.push({ name, passed: [], failed: [`${name}: ${error.stack}`], skipped: {} });
+      progress.end(shown, `${name}: ${colors.yellow('left out')}: ${reason}`);
+      return;
+    }
+    failed.push(error.stack);
   }
+  const seconds = (Date.now() - shown.begun) / 1000;
+  const { passed, skipped, events, times } = tally;
+  lanes.push({
+    ...tally,
+    name,
+    seconds,
+    events,
+    failed: [...tally.failed, ...failed],
+    own: failed,
+  });
+  const bad = tally.failed.length + failed.length;
+  const more = Object.keys(skipped).length;
+  const counts = [
+    `${passed.length} passed`,
+    bad > 0 ? colors.red(`${bad} failed`) : '0 failed',
+    ...(more > 0 ? [`${more} not possible here`] : []),
+  ];
+  if (bad === 0) estimates[name] = { seconds, tests: times.length };
+  for (const text of failed) output.push(text);
+  const said = output.map((line) => `  ${name}: ${line}\n`).join('');
+  progress.end(shown, `${said}${name}: ${counts.join(', ')} (${duration(seconds)})`);
 }
 
 let env = process.env;
-await part('iproute2', async () => {
+try {
   env = await withTools();
-});
-/** Lanes one after the other. The lab's kernel has one processor, so two such rows go side by side. */
-async function row(...works) {
-  for (const work of works) await work();
+} catch (error) {
+  if (!error.code?.startsWith('LAB_')) throw error;
+  leftOut.push(`iproute2: ${error.message} ${error.hint}`);
 }
 
-const inLab = (name, suite, paths) => () => part(name, () => labLane(suite, paths, env));
-const plain = (name, folder, options) => () =>
-  part(name, () => lane(name, nodeTest(files(folder), options), env));
-
-const kernel = files('kernel');
-if (all) {
-  await Promise.all([
-    row(
-      inLab("kernel tests on trixie's kernel", 'trixie', [...kernel, ...files('recent')]),
-      inLab("kernel tests on sid's kernel", 'sid', [...kernel, ...files('recent')]),
-    ),
-    row(
-      plain('tests that take long', 'all', { timeout: LIMIT }),
-      inLab('the other kernel tests in the lab', undefined, kernel.filter(later)),
-    ),
-  ]);
-} else {
-  await Promise.all([
-    row(
-      inLab(
-        'kernel tests in the lab',
-        undefined,
-        kernel.filter((path) => !later(path)),
-      ),
-      plain('tests of the lab', 'lab'),
-      () =>
-        part('building without a network', async () => {
-          await lane(
-            'building without a network',
-            [...(await unshare()), ...nodeTest(files('build'))],
-            env,
-          );
-        }),
-    ),
-    row(
-      // The row of the lab has time to spare.
-      plain('unit tests', 'unit', { concurrency: 2 }),
-      () =>
-        part('kernel tests on this kernel', async () => {
-          const here = [...(await unshare()), ...nodeTest(kernel, EXPOSE_GC)];
-          await lane('kernel tests on this kernel', here, env);
-        }),
-    ),
-  ]);
+// The longest first, so that the processors end together.
+const length = ({ name }) => estimates[name]?.seconds ?? 0;
+const waiting = [...chosen].sort((a, b) => length(b) - length(a));
+async function worker() {
+  for (let lane = waiting.shift(); lane !== undefined; lane = waiting.shift()) {
+    await runLane(lane, env);
+  }
 }
+await Promise.all(Array.from({ length: Math.min(availableParallelism(), 4) }, worker));
+progress.close();
+keepEstimates(estimates);
 
-/** How many tests need what this machine lacks, and run with test:all. */
+/** How many tests need what this machine lacks here, and run elsewhere with test:all. */
 let leftToAll = 0;
 const ran = new Set(lanes.flatMap(({ passed, failed }) => [...passed, ...failed]));
+const filesOf = (set) =>
+  SETS[set].filter(({ env }) => env?.NETLINK_XFRM_REQUIRE).flatMap(({ files }) => files);
+const [inLabHere, inLabWithAll] = [filesOf(set), filesOf('all')];
 for (const { name, skipped } of lanes) {
   for (const [test, { file, reason }] of Object.entries(skipped)) {
     if (ran.has(test)) continue;
-    if (!all && later(file)) leftToAll++;
+    if (set === 'test' && !inLabHere.includes(file) && inLabWithAll.includes(file)) leftToAll++;
     else leftOut.push(`${test} (${name}): ${reason}`);
   }
 }
-const count = (of) => lanes.reduce((all, one) => all + one[of].length, 0);
+
+const slowest = lanes
+  .flatMap(({ name, times }) => times.map(([seconds, test]) => ({ seconds, test, name })))
+  .sort((a, b) => b.seconds - a.seconds)
+  .slice(0, 10);
+console.log('slowest tests:');
+for (const { seconds, test, name } of slowest) {
+  console.log(`  ${seconds.toFixed(1).padStart(6)} s  ${test} ${colors.dim(`(${name})`)}`);
+}
+console.log('lanes:');
+for (const { name, seconds, passed } of lanes) {
+  console.log(`  ${seconds.toFixed(0).padStart(6)} s  ${name}: ${passed.length} passed`);
+}
 for (const { name, failed } of lanes) {
-  for (const test of failed) console.log(`failed: ${test} (${name})`);
+  for (const test of failed) console.log(colors.red(`failed: ${test} (${name})`));
 }
 if (leftToAll > 0)
   console.log(`left to npm run test:all, which runs them in the lab: ${leftToAll}`);
 for (const text of leftOut) console.log(`left out: ${text}`);
-console.log(`${((Date.now() - started) / 1000).toFixed(0)} s in ${lanes.length} lanes`);
+for (const file of results) {
+  await file.write(lanes.map(({ own, ...lane }) => ({ ...lane, failed: own })));
+  unfinished.delete(file.part);
+}
+const count = (of) => lanes.reduce((all, one) => all + one[of].length, 0);
+const total = duration((Date.now() - started) / 1000);
+console.log(`${total} in ${lanes.length} lane${lanes.length === 1 ? '' : 's'}`);
 console.log(`${count('passed')} passed, ${count('failed')} failed, ${leftOut.length} skipped`);
 process.exit(count('failed') > 0 || lanes.length === 0 || (strict && leftOut.length > 0) ? 1 : 0);

@@ -4,7 +4,7 @@ import { spawn } from 'node:child_process';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { root, setup } from './setup.mjs';
-import { NotHere, unshare, withTools } from './surroundings.mjs';
+import { here, lab, NotHere, namespace, withTools } from './surroundings.mjs';
 
 /** Starts the line that ends a part (torture/part.ts); followed by JSON. */
 const MARK = '@torture ';
@@ -12,16 +12,6 @@ const MARK = '@torture ';
 const strict = process.env.CI === 'true';
 /** Milliseconds a part of a bounded run may take. */
 const LIMIT = 15 * 60_000;
-
-const here = async () => [];
-const namespace = unshare;
-/** The lab's kernel has ESP: there are real keys. */
-const lab = async () => {
-  const { prepareLab } = await import('../dist/lib/lab/index.js');
-  const { suite } = await prepareLab({ progress: (text) => console.error(text) });
-  const program = join(root, 'bin/netlink-xfrm.js');
-  return [process.execPath, program, 'lab', '--timeout', '86400', '--suite', suite, '--'];
-};
 
 /**
  * Each part, the script it is (of dist/torture), and where it runs. Two rows run side by side: one for
@@ -34,8 +24,8 @@ const ROWS = [
     ['faults', 'faults', namespace],
     ['workers', 'workers', namespace],
     ['storms', 'storms', namespace],
-    ['storms-esp', 'storms', lab],
-    ['keys', 'keys', lab],
+    ['storms-esp', 'storms', lab()],
+    ['keys', 'keys', lab()],
     ['sanitizers', 'sanitizers', namespace],
   ],
 ];

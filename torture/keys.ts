@@ -11,6 +11,14 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { inspect } from 'node:util';
+import { formatJson } from '../lib/cli/json.ts';
+import {
+  XFRM_MSG_DELSA,
+  XFRM_MSG_MAPPING,
+  XFRM_MSG_NEWSA,
+  XFRM_MSG_UPDSA,
+  XFRMA_IF_ID,
+} from '../lib/constants.ts';
 import {
   encodeXfrm,
   MessageWriter,
@@ -21,6 +29,8 @@ import {
   XfrmMonitor,
   XfrmMonitors,
 } from '../lib/index.ts';
+import { addon } from '../lib/socket/addon.ts';
+import type { MessageRecord, OpenRecord } from '../lib/socket/index.ts';
 import { misplaced } from '../test/unit/misplaced.ts';
 import { cooked, pcap } from '../test/unit/pcap.ts';
 import { Random } from '../test/unit/random.ts';
@@ -246,6 +256,107 @@ async function values(client: XfrmClient): Promise<void> {
   assert(events > 8, `${events} events`);
 }
 
+/**
+ * Makes of what the kernel sent what a newer one might send: messages and attributes that nobody
+ * knows, or in another place, with the keys in them. In the receive buffer, before anything is decoded.
+ */
+class Planter implements Disposable {
+  planted = 0;
+  /** The next two that are opened: of the subscription, and of the monitor. */
+  readonly #sockets: number[] = [];
+
+  constructor() {
+    tap('netlink-xfrm:open', this.#open);
+    tap('netlink-xfrm:message', this.#plant);
+  }
+
+  readonly #open = (record: unknown): void => {
+    if (this.#sockets.length < 2) this.#sockets.push((record as OpenRecord).socket);
+  };
+
+  readonly #plant = (record: unknown): void => {
+    const { direction, socket } = record as MessageRecord;
+    if (direction !== 'received' || !this.#sockets.includes(socket)) return;
+    const { arena, arenaBytes } = addon();
+    const [offset = 0, length = 0] = new Uint32Array(arena(), arenaBytes, 2);
+    const bytes = Buffer.from(arena(), offset, length);
+    const type = bytes.readUInt16LE(4);
+    // What ends the parts of this run, and dumps, stay as they are.
+    if (type !== XFRM_MSG_NEWSA && type !== XFRM_MSG_UPDSA && type !== XFRM_MSG_DELSA) return;
+    const at = all.reduce((found, key) => (found < 0 ? bytes.indexOf(key) : found), -1);
+    if (at < 0) return;
+    this.planted++;
+    switch (this.planted % 6) {
+      case 0: // an unknown message
+        bytes.writeUInt16LE(60, 4);
+        break;
+      case 1: // an unknown attribute, in each place where an algorithm begins
+      case 2: // the same, with the flag of nests
+        for (const name of ['rfc4106', 'cbc(', 'hmac(']) {
+          const found = bytes.indexOf(name);
+          if (found > 4)
+            bytes.writeUInt16LE(4000 | (this.planted % 6 === 2 ? 0x8000 : 0), found - 2);
+        }
+        break;
+      case 3: // a key behind a number
+        for (const name of ['rfc4106', 'cbc(', 'hmac(']) {
+          const found = bytes.indexOf(name);
+          if (found > 4) bytes.writeUInt16LE(XFRMA_IF_ID, found - 2);
+        }
+        break;
+      case 4: // another message, to which algorithms do not belong
+        bytes.writeUInt16LE(XFRM_MSG_MAPPING, 4);
+        break;
+      case 5: // an attribute that ends within the key
+        bytes.writeUInt16LE(80, 240);
+    }
+  };
+
+  [Symbol.dispose](): void {
+    untap('netlink-xfrm:open', this.#open);
+    untap('netlink-xfrm:message', this.#plant);
+  }
+}
+
+/** What a newer kernel might send. */
+async function planted(client: XfrmClient): Promise<void> {
+  using planter = new Planter();
+  const record = (told: unknown, name: string | symbol) => searchValue(String(name), told);
+  tap('netlink-xfrm:message', record);
+  await using plain = subscribe({ groups: ['sa', 'expire', 'policy'] });
+  await using monitor = await XfrmMonitor.open();
+  let events = 0;
+  let heard = () => {};
+  const end = new Promise<void>((resolve) => {
+    heard = resolve;
+  });
+  plain.on('event', (event) => {
+    events++;
+    searchValue(`${event.kind} with what was planted`, event);
+    search(`JSON of ${event.kind}`, formatJson(event, false));
+    // The mark that ends it.
+    if (event.kind === 'NEWPOLICY' && event.policy.dir === 'in') heard();
+  });
+  // A listener that throws: the error tells of nothing that was received.
+  const thrown: unknown[] = [];
+  const caught = (error: unknown) => thrown.push(error);
+  process.on('uncaughtException', caught);
+  plain.on('event', (event) => {
+    if (event.kind === 'unknown') throw new Error(`cannot use ${inspect(event, { depth: 9 })}`);
+  });
+  monitor.on('change', (change) => searchValue(`change ${change.kind}`, change));
+  for (let times = 0; times < 6; times++) await act(client).catch(() => {});
+  await monitor.refresh();
+  searchValue('snapshot with what was planted', monitor.snapshot());
+  await client.addPolicy({ dir: 'in', selector: { daddr: '10.0.0.0', prefixlenD: 8 } });
+  await end;
+  await client.flushPolicies();
+  process.off('uncaughtException', caught);
+  untap('netlink-xfrm:message', record);
+  for (const error of thrown) searchValue('what a listener threw', error);
+  assert(planter.planted > 20 && events > 20, `${planter.planted} planted, ${events} heard`);
+}
+
 /** What goes wrong with a key in hand. */
 async function errors(client: XfrmClient): Promise<void> {
   const [state] = STATES;
@@ -356,7 +467,7 @@ async function recordings(client: XfrmClient): Promise<void> {
 }
 
 /** What memory holds after a batch, and after a request, in a process that knows no key. */
-async function memory(how: 'listen' | 'add', client: XfrmClient): Promise<void> {
+async function memory(how: 'listen' | 'add' | 'dump', client: XfrmClient): Promise<void> {
   const complement = Buffer.from(KEYS.aead.map((byte) => ~byte)).toString('hex');
   const script = join(import.meta.dirname, 'keys/memory.js');
   const child = spawn(process.execPath, [script, how, complement], {
@@ -372,6 +483,13 @@ async function memory(how: 'listen' | 'add', client: XfrmClient): Promise<void> 
     await client.addState(STATES[0]);
     await client.flushStates();
   }
+  if (how === 'dump') {
+    // The same key over and over, while the core dump is taken.
+    for (let spi = 0x3000; child.exitCode === null && spi < 0x3000 + 20_000; spi++) {
+      await client.addState({ ...STATES[0], spi });
+    }
+    await client.flushStates();
+  }
   await closed;
   const [before, after] = out
     .trim()
@@ -379,6 +497,9 @@ async function memory(how: 'listen' | 'add', client: XfrmClient): Promise<void> 
     .map((line) => JSON.parse(line));
   assert.equal(before.before, 0, 'it has the key before');
   assert(after.during > 0, 'the search of memory is blind');
+  if (after.dumped > 0) finding(`a core dump holds ${after.dumped} parts of the key`);
+  if (after.noDump) console.error('no core dump: gcore is not here; mappings were looked at');
+  if (after.exposed > 0) finding(`${after.exposed} mappings with the key are in core dumps`);
   if (after.after > 0) finding(`after ${how} memory holds ${after.after} parts of the key`);
   if (after.arena) finding(`after ${how} the receive buffer is not empty`);
   outputs++;
@@ -386,13 +507,13 @@ async function memory(how: 'listen' | 'add', client: XfrmClient): Promise<void> 
 
 execFileSync('ip', ['link', 'set', 'lo', 'up']);
 const client = new XfrmClient();
-const PARTS = { commands, values, errors, recordings };
+const PARTS = { commands, values, planted, errors, recordings };
 for (const [name, part] of Object.entries(PARTS)) {
   await client.flushStates();
   await part(client).catch((error) => finding(`${name}: ${error.stack}`));
 }
 await client.flushStates();
-for (const how of ['listen', 'add'] as const) {
+for (const how of ['listen', 'add', 'dump'] as const) {
   await memory(how, client).catch((error) => finding(`memory, ${how}: ${error.stack}`));
 }
 await client.close();

@@ -2,7 +2,7 @@
  * How the command ends: exit statuses, and errors that say what to do.
  * @module
  */
-import { printable } from '../wire/text.ts';
+import { printableLines } from '../wire/text.ts';
 
 /** Exit statuses of every subcommand. */
 export const EXIT = {
@@ -23,8 +23,8 @@ export function reportError(error: unknown): number {
   const { message, hint, code } = error as { message?: string; hint?: string; code?: string };
   let text = message ?? String(error);
   if (hint !== undefined) text = text.replace(` (${hint})`, '');
-  process.stderr.write(`netlink-xfrm: ${printable(text)}\n`);
-  if (hint !== undefined) process.stderr.write(`${printable(hint)}\n`);
+  process.stderr.write(`netlink-xfrm: ${printableLines(text)}\n`);
+  if (hint !== undefined) process.stderr.write(`${printableLines(hint)}\n`);
   if (UNAVAILABLE.has(code ?? '') || code?.startsWith('LAB_') || code?.startsWith('ERR_ADDON')) {
     return EXIT.unavailable;
   }

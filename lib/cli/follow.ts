@@ -6,6 +6,7 @@
 
 import { findGroup, type GroupName } from '../monitor/groups.ts';
 import type { SubscriptionEvent } from '../monitor/subscribe.ts';
+import type { Namespace } from '../socket/index.ts';
 import type { TunnelChange } from '../tunnel/changes.ts';
 import type { Tunnel } from '../tunnel/tunnel.ts';
 import type { TunnelMonitorOptions } from '../tunnel/tunnel-monitor.ts';
@@ -39,15 +40,20 @@ export interface Follow extends FollowOptions, Partial<OriginOptions> {
     listed(tunnel: Tunnel): boolean;
   };
   /** Is done after the groups were joined, and before any event is read. */
-  first?(out: LineOutput, signal: AbortSignal): Promise<void>;
+  first?(out: LineOutput, signal: AbortSignal, where: Namespace | undefined): Promise<void>;
   /** Is done when all events that came during `first` have been printed. */
   caughtUp?(out: LineOutput): void;
 }
 
 /** Milliseconds in which the kernel gathers events. */
 const COALESCE = 1;
-/** Milliseconds in which what waits is still read when a signal ended it. */
-const LAST_READ = 100;
+/**
+ * Turns of the event loop in which what waits is still read when a signal ended it, 64 events each. More may come all the
+ * time; and a time-out could be over before anything is read.
+ */
+const LAST_TURNS = 1000;
+/** Milliseconds that the reader of the output then has. */
+const LAST_WRITE = 1000;
 
 /** Joins groups and prints what comes. */
 export async function follow(what: Follow): Promise<void> {
@@ -101,10 +107,10 @@ export async function follow(what: Follow): Promise<void> {
   let read = 0;
   let left = what.count ?? Number.POSITIVE_INFINITY;
   try {
-    await beside?.ready();
+    await beside?.ready(ended.signal);
     const all = tunnels ? [...groups, 'tunnels'] : groups;
     process.stderr.write(`${listening(streams, all, buffer)}\n`);
-    await what.first?.(out, ended.signal);
+    await what.first?.(out, ended.signal, streams.origins[0]?.netns);
     const count = () => {
       if (--left === 0) ended.abort();
     };
@@ -153,14 +159,25 @@ export async function follow(what: Follow): Promise<void> {
       },
     });
     if (what.caughtUp) {
-      await allRead(() => read, out, ended.signal);
+      await allRead(
+        () => read,
+        out,
+        ended.signal,
+        () => ended.signal.aborted,
+      );
       if (!ended.signal.aborted) what.caughtUp(out);
     }
     await aborted(ended.signal);
     if (alone && left > 0) {
       // What was gathered until then.
       streams.resume();
-      await allRead(() => read, out, AbortSignal.timeout(LAST_READ));
+      const signal = AbortSignal.timeout(LAST_WRITE);
+      await allRead(
+        () => read,
+        out,
+        signal,
+        (turns) => turns >= LAST_TURNS,
+      );
     }
   } catch (error) {
     ended.abort(error);
@@ -233,9 +250,18 @@ const turn = () => new Promise((resolve) => setImmediate(resolve));
 /**
  * Until everything that waits in the socket has been read: a whole turn of the event loop, in which
  * reading was not held up, brought nothing.
+ *
+ * @param signal gives up waiting for the reader of the output
+ * @param enough whether to leave it at that after so many turns
  */
-async function allRead(read: () => number, out: LineOutput, signal: AbortSignal): Promise<void> {
-  for (let before = -1; before !== read() && !signal.aborted; ) {
+async function allRead(
+  read: () => number,
+  out: LineOutput,
+  signal: AbortSignal,
+  enough: (turns: number) => boolean,
+): Promise<void> {
+  let turns = 0;
+  for (let before = -1; before !== read() && !enough(turns); turns += 2) {
     before = read();
     await out.ready(signal);
     // The first ends the turn that is under way, so that sockets are polled between the two.

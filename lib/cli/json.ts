@@ -10,8 +10,9 @@ import type { Listed } from '../monitor/subject.ts';
 import type { SubscriptionEvent } from '../monitor/subscribe.ts';
 import type { EventTime } from '../netlink/event.ts';
 import type { RouteMessage } from '../route/requests.ts';
+import { OpaqueBytes } from '../wire/opaque.ts';
+import { UNSEEN } from '../wire/text.ts';
 import { XFRM_INF } from '../xfrm/constants.ts';
-import { KeyMaterial } from '../xfrm/key.ts';
 import type { XfrmMessage } from '../xfrm/requests.ts';
 import { xfrm_lifetime_cfg } from '../xfrm/structs.ts';
 import type { Totals } from './events/summary.ts';
@@ -64,10 +65,12 @@ const hex = (bytes: Uint8Array) =>
 
 /** What stands for itself between quotation marks: ASCII without controls, quotes, backslashes. */
 const PLAIN = /^[ !#-[\]-~]*$/;
-/** DEL and the C1 controls: JSON leaves them as they are, a terminal may take them for commands. */
-const CONTROL = /[\x7f-\x9f]/g;
+/** What JSON leaves as it is although a terminal may take it for a command, reorder or hide it. */
+const LEFT = new RegExp(`[${UNSEEN}]`, 'gu');
 const escaped = (text: string): string =>
-  JSON.stringify(text).replace(CONTROL, (one) => `\\u00${one.charCodeAt(0).toString(16)}`);
+  JSON.stringify(text).replace(LEFT, (one) =>
+    one.replace(/./gs, (unit) => `\\u${unit.charCodeAt(0).toString(16).padStart(4, '0')}`),
+  );
 const quote = (text: string): string => (PLAIN.test(text) ? `"${text}"` : escaped(text));
 
 /** `"name":`, each made once: names come from the tables, so there are not many. */
@@ -98,8 +101,9 @@ function write(name: string, value: unknown, showBytes: boolean): string | undef
     case 'object':
       if (value === null) return 'null';
       if (Array.isArray(value)) return `[${items(value, showBytes)}]`;
-      if (value instanceof KeyMaterial) {
-        return showBytes ? quote(hex(value.bytes())) : JSON.stringify(value);
+      if (value instanceof OpaqueBytes) {
+        const bytes = showBytes ? value.bytes() : undefined;
+        return bytes === undefined ? JSON.stringify(value) : quote(hex(bytes));
       }
       if (value instanceof Uint8Array) {
         return showBytes ? quote(hex(value)) : `"[${value.length} bytes]"`;

@@ -9,6 +9,7 @@ import { pointAt } from '../monitor/filter-error.ts';
 import type { GroupName } from '../monitor/groups.ts';
 import { EVENT_KINDS, type Listed } from '../monitor/subject.ts';
 import type { SubscriptionEvent } from '../monitor/subscribe.ts';
+import type { Namespace } from '../socket/index.ts';
 import { type RequestOptions, XfrmClient } from '../xfrm/client.ts';
 import { namespacePath } from './events/streams.ts';
 import { follow } from './follow.ts';
@@ -91,7 +92,9 @@ function listCommand(kind: Kind, things: string): Command {
         const reason = "'kind' chooses among events, and needs '--watch'";
         if (index >= 0) command.error(`error: ${pointAt(reason, words, index)}`);
         endWhenUnread();
-        await list(kind, filter, format, new LineOutput(), options);
+        const { netns } = options;
+        const where = netns === undefined ? undefined : namespacePath(netns);
+        await list(kind, filter, format, new LineOutput(), { netns, where });
       }
     });
 }
@@ -102,12 +105,12 @@ async function list(
   filter: Filter,
   format: Format,
   out: LineOutput,
-  { netns }: Pick<Options, 'netns'>,
-  signal?: AbortSignal,
+  how: { netns: string | undefined; where: Namespace | undefined; signal?: AbortSignal },
 ): Promise<number> {
+  const { netns, where, signal } = how;
   const write = printer(kind, format, out, netns);
   let count = 0;
-  await using client = new XfrmClient(netns === undefined ? {} : { netns: namespacePath(netns) });
+  await using client = new XfrmClient({ netns: where });
   for await (const item of kind.list(client, filter, { keys: format.showKeys, signal })) {
     if (!filter.matches(item)) continue;
     count++;
@@ -169,8 +172,8 @@ async function watch(kind: Kind, filter: Filter, format: Format, options: Option
     groups: kind.groups,
     format,
     wanted: (event) => concerns(event) && filter.matches(event),
-    async first(out, signal) {
-      listed = await list(kind, filter, format, out, options, signal);
+    async first(out, signal, where) {
+      listed = await list(kind, filter, format, out, { netns, where, signal });
     },
     caughtUp(out) {
       const time = now();

@@ -23,6 +23,7 @@ import {
 } from './options.ts';
 import { CHANGE_FILTER_HELP } from './tunnels/filter.ts';
 import {
+  addDetailsOption,
   addTunnelOptions,
   monitorOptionsOf,
   refuseTunnelOptions,
@@ -79,6 +80,7 @@ export function monitorCommand(): Command {
     .argument('[group|filter...]', `groups to listen to: ${ALL.join(', ')}, or all; and filters`)
     .option('--route', 'listen to the network beneath, too')
     .option('--tunnels', 'print what becomes of tunnels, too');
+  addDetailsOption(command, 'with --tunnels');
   addTunnelOptions(addOriginOptions(addFollowOptions(addOutputOptions(command))));
   return command
     .addHelpText('after', FILTER_HELP)
@@ -110,7 +112,7 @@ export function monitorCommand(): Command {
       const { tunnels: wanted, ...rest } = options;
       const what = { ...rest, groups: [...new Set(groups)], format: formatOf(options, command) };
       if (wanted) {
-        const filter = tunnelFilterOf(terms, 'events', command);
+        const filter = tunnelFilterOf(terms, 'events', command, options.details);
         const { netns: _, ...told } = rest;
         const tunnels = {
           options: monitorOptionsOf(told, command),

@@ -3,7 +3,9 @@
  * @module
  */
 import { once } from 'node:events';
-import { readFileSync } from 'node:fs';
+import { createReadStream, fstatSync, openSync } from 'node:fs';
+import { Socket } from 'node:net';
+import type { Readable } from 'node:stream';
 import { Command, Option } from 'commander';
 import pc from 'picocolors';
 import type { Filter } from '../monitor/filter.ts';
@@ -13,6 +15,7 @@ import { type DecodeInput, decodeDatagram } from '../netlink/event.ts';
 import { decodeRoute } from '../route/decode.ts';
 import { decodeRouteMessage } from '../route/decode-message.ts';
 import type { RouteMessage } from '../route/requests.ts';
+import { nextMessage } from '../wire/message.ts';
 import { printable, textBytes } from '../wire/text.ts';
 import { decodeXfrm } from '../xfrm/decode.ts';
 import { decodeXfrmMessage } from '../xfrm/decode-message.ts';
@@ -22,7 +25,7 @@ import { EXIT } from './exit.ts';
 import { formatJson } from './json.ts';
 import { FILTER_HELP, filterOf } from './options.ts';
 import { type Recorded, RecordingError } from './recording/recorded.ts';
-import { readRecording } from './recording/recording.ts';
+import { RecordingReader, wholeMessages } from './recording/recording.ts';
 import { endWhenUnread } from './terminal/output.ts';
 import { IPROUTE2_VERSION, Iproute2Format } from './text/iproute2.ts';
 import { machineNames } from './text/machine-names.ts';
@@ -38,7 +41,7 @@ interface Options {
 
 const PROTOCOLS = { xfrm: NETLINK_XFRM, route: NETLINK_ROUTE } as const;
 
-/** Characters that are gathered before they are written. */
+/** Characters that are gathered before they are written, and bytes of messages that are decoded at once. */
 const CHUNK = 2 ** 16;
 
 export function replayCommand(): Command {
@@ -87,79 +90,109 @@ export function replayCommand(): Command {
     });
 }
 
+/** A recording, in chunks as they come. What is no file waits without occupying a thread, so that the process can end. */
+function open(file: string): Readable {
+  if (file === '-') return process.stdin;
+  const fd = openSync(file, 'r');
+  const stat = fstatSync(fd);
+  return stat.isFIFO() || stat.isSocket()
+    ? new Socket({ fd, readable: true, writable: false })
+    : createReadStream('', { fd });
+}
+
 async function replay(file: string, filter: Filter, options: Options): Promise<number> {
-  const bytes = readFileSync(file === '-' ? 0 : file);
+  const input = open(file);
   endWhenUnread();
   const print = printer(options);
+  const reader = new RecordingReader(PROTOCOLS[options.protocol]);
   let malformed = 0;
   let text = '';
   const flush = async () => {
+    if (text === '') return;
     // ip prints names as the bytes they are; other formats escape what is no UTF-8.
     const written = options.output === 'iproute2' ? textBytes(text) : text;
-    if (!process.stdout.write(written)) await once(process.stdout, 'drain');
     text = '';
+    if (!process.stdout.write(written)) await once(process.stdout, 'drain');
   };
-  try {
-    for (const recorded of readRecording(bytes, PROTOCOLS[options.protocol])) {
-      for (const decoded of decodeRecorded(bytes, recorded, options)) {
+  const show = async (some: Iterable<Recorded>) => {
+    for (const recorded of some) {
+      for (const decoded of decodeRecorded(recorded, options)) {
         if (decoded.message.kind === 'malformed') malformed++;
         if (!filter.matches(decoded.message)) continue;
         text += print(decoded);
         if (text.length >= CHUNK) await flush();
       }
     }
+    // The next bytes may be long in coming.
+    await flush();
+  };
+  try {
+    for await (const chunk of input) await show(reader.push(chunk));
+    await show(reader.end());
   } catch (error) {
     if (error instanceof RecordingError) error.message = `${file}: ${error.message}`;
     throw error;
   } finally {
-    if (text !== '') await flush();
+    await flush();
+    input.destroy();
   }
   return malformed > 0 ? EXIT.conditionNotMet : EXIT.done;
 }
 
-/** A decoded message, and its nlmsg_len. */
+/** A decoded message, and its nlmsg_len; 0 where it is malformed. */
 export interface Decoded {
   readonly message: XfrmMessage | RouteMessage | MalformedEvent;
   readonly length: number;
 }
 
 /** The messages of a recorded datagram; none where it is of a protocol this library has not. */
-export function decodeRecorded(
-  bytes: Uint8Array,
-  { protocol, at, length, truncated, wall = Number.NaN, heard }: Recorded,
+export function* decodeRecorded(
+  { protocol, bytes, at, length, truncated, wall = Number.NaN, heard }: Recorded,
   { showKeys, output }: Pick<Options, 'showKeys' | 'output'>,
-): Decoded[] {
+): Generator<Decoded, void> {
   const input: DecodeInput = {
     view: new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength),
     bytes,
     time: { wall, monotonic: Number.NaN },
     keys: showKeys === true,
   };
-  const decoded: Decoded[] = [];
-  const decodeAll = (
+  const decodeAll = function* (
     name: 'xfrm' | 'route',
     decode: (input: DecodeInput, at: number, length: number) => XfrmMessage | RouteMessage,
-  ) =>
-    decodeDatagram(
-      input,
-      at,
-      length,
-      truncated,
-      (input, at, length): Decoded => ({ message: decode(input, at, length), length }),
-      (one) => {
-        if ('message' in one) decoded.push(one);
-        // Where in the file, not in the datagram.
-        else decoded.push({ message: { ...one, protocol: name, offset: at + one.offset }, length });
-      },
-    );
+  ): Generator<Decoded, void> {
+    // A long datagram may hold very many messages: it is decoded in parts.
+    for (let from = 0; ; ) {
+      const whole = wholeMessages(input.view, from, bytes.length, false, CHUNK);
+      const next = nextMessage(from, whole);
+      const isLast = whole === 0 || next >= length;
+      const decoded: Decoded[] = [];
+      decodeDatagram(
+        input,
+        from,
+        isLast ? length - from : whole,
+        isLast && truncated,
+        (input, at, length): Decoded => ({ message: decode(input, at, length), length }),
+        (one) => {
+          if ('message' in one) decoded.push(one);
+          // Where in the file, not in the datagram.
+          else {
+            const offset = at + from + one.offset;
+            decoded.push({ message: { ...one, protocol: name, offset }, length: 0 });
+          }
+        },
+      );
+      yield* decoded;
+      if (isLast) return;
+      from = next;
+    }
+  };
   // ip makes no difference between a request and the event of the same type.
   if (protocol === NETLINK_XFRM) {
-    decodeAll('xfrm', output === 'iproute2' ? decodeXfrm : decodeXfrmMessage);
+    yield* decodeAll('xfrm', output === 'iproute2' ? decodeXfrm : decodeXfrmMessage);
   } else if (protocol === NETLINK_ROUTE && output !== 'iproute2') {
     // Of what was heard the flag of requests says nothing: events of next hop objects have it, too.
-    decodeAll('route', heard ? decodeRoute : decodeRouteMessage);
+    yield* decodeAll('route', heard ? decodeRoute : decodeRouteMessage);
   }
-  return decoded;
 }
 
 /** What prints a message, with its line break. */

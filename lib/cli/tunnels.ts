@@ -4,6 +4,7 @@
  * @module
  */
 import { Command } from 'commander';
+import { onAbort } from '../socket/abort.ts';
 import type { Tunnel } from '../tunnel/tunnel.ts';
 import { TunnelMonitor, type TunnelMonitorOptions } from '../tunnel/tunnel-monitor.ts';
 import { endedBySignal } from './events/ended.ts';
@@ -29,7 +30,9 @@ import {
 import { changeJson } from './tunnels/json.ts';
 import { printSynced, printTunnels } from './tunnels/list.ts';
 import { showTunnels } from './tunnels/live.ts';
+import { openTunnels } from './tunnels/open.ts';
 import {
+  addDetailsOption,
   addTunnelOptions,
   duration,
   monitorOptionsOf,
@@ -59,6 +62,7 @@ export function tunnelsCommand(): Command {
       'keep it live: on a terminal a screen, until q or Ctrl-C; else a list, "synced", and changes',
     )
     .option('--refresh <duration>', 'with --watch: read the counters so often', duration);
+  addDetailsOption(command, 'with --watch in a pipe');
   addNamespaceOption(addTunnelOptions(addFollowOptions(addFormatOptions(command))));
   return command
     .addHelpText('after', TUNNEL_FILTER_HELP)
@@ -69,10 +73,14 @@ export function tunnelsCommand(): Command {
       const format = formatOf(options, command);
       const { watch, count, refresh, buffer } = options;
       const live = watch === true && isScreen(format);
-      const filter = tunnelFilterOf(words, watch && !live ? 'changes' : 'tunnels', command);
+      const scope = watch && !live ? 'changes' : 'tunnels';
+      const filter = tunnelFilterOf(words, scope, command, options.details);
       if (!watch && refresh !== undefined) command.error("error: '--refresh' needs '--watch'");
       if (count !== undefined && (!watch || live)) {
         command.error("error: '--count' needs '--watch' in a pipe, or with '--json'");
+      }
+      if (options.details && (!watch || live)) {
+        command.error("error: '--details' needs '--watch' in a pipe, or with '--json'");
       }
       const refreshInterval = refresh ?? (live ? LIVE_REFRESH : undefined);
       const monitor: TunnelMonitorOptions = {
@@ -113,12 +121,12 @@ async function followTunnels(
   const summary = new Summary();
   const wanted = (one: Tunnel) => filter.matches(one);
   let left = count ?? Number.POSITIVE_INFINITY;
-  await using monitor = await TunnelMonitor.open(options);
+  await using monitor = await openTunnels(options, ended.signal);
   const where = options.netns === undefined ? '' : ` in ${options.netns}`;
-  process.stderr.write(`listening to tunnels${where}\n`);
+  if (monitor) process.stderr.write(`listening to tunnels${where}\n`);
   // Ends the loop, after what waits in it.
-  ended.signal.addEventListener('abort', () => void monitor.close(), { once: true });
-  for await (const change of monitor) {
+  onAbort(ended.signal, () => void monitor?.close());
+  for await (const change of monitor ?? []) {
     if (ended.signal.aborted) break;
     if (change.kind === 'synced') {
       printSynced(change.snapshot, wanted, format, out);

@@ -2,11 +2,14 @@
  * `netlink-xfrm wait`: until a tunnel is in a state.
  * @module
  */
+import { setTimeout as sleep } from 'node:timers/promises';
 import { Command, InvalidArgumentError, Option } from 'commander';
 import { FilterError } from '../monitor/filter-error.ts';
 import { isTerm } from '../monitor/filter-term.ts';
+import { onAbort } from '../socket/abort.ts';
+import { THRESHOLDS } from '../tunnel/thresholds.ts';
 import { isUp, TUNNEL_STATES, type Tunnel, type TunnelState } from '../tunnel/tunnel.ts';
-import { TunnelMonitor, type TunnelMonitorOptions } from '../tunnel/tunnel-monitor.ts';
+import type { TunnelMonitorOptions } from '../tunnel/tunnel-monitor.ts';
 import { contains, parseNetwork } from '../wire/network.ts';
 import { printable } from '../wire/text.ts';
 import { endedBySignal } from './events/ended.ts';
@@ -23,6 +26,7 @@ import { endWhenUnread, LineOutput } from './terminal/output.ts';
 import { formatThreshold } from './text/units.ts';
 import { TUNNEL_FILTER_HELP, TunnelFilter } from './tunnels/filter.ts';
 import { tunnelJson } from './tunnels/json.ts';
+import { openTunnels } from './tunnels/open.ts';
 import {
   addTunnelOptions,
   duration,
@@ -41,11 +45,13 @@ const TIMEOUT = 30_000;
 /** States that only the counters tell, or a list: then it is read so often (ms). */
 const COUNTED: readonly string[] = ['idle', 'one-way', 'acquiring'] satisfies TunnelState[];
 const REFRESH = 1000;
+/** How long to wait for what is to be read before it is said that the time is over (ms). */
+const LAST_LOOK = 5000;
 
 /** The states that a word of `--for` stands for. */
 export function statesOf(word: string): readonly TunnelState[] | undefined {
   if (word === 'up') return TUNNEL_STATES.filter(isUp);
-  if (word === 'down') return ['down', 'blocked', 'acquiring'];
+  if (word === 'down') return ['down', 'blocked', 'orphan', 'acquiring'];
   return TUNNEL_STATES.filter((state) => state === word).length > 0
     ? [word as TunnelState]
     : undefined;
@@ -158,10 +164,14 @@ async function wait(
   const states = new Set(words.flatMap((word) => statesOf(word) ?? []));
   const ended = endedBySignal();
   const begun = performance.now();
-  await using monitor = await TunnelMonitor.open({
-    ...options,
-    ...(words.some((word) => COUNTED.includes(word)) ? { refreshInterval: REFRESH } : {}),
-  });
+  const refresh = words.some((word) => COUNTED.includes(word)) ? { refreshInterval: REFRESH } : {};
+  await using monitor = await openTunnels({ ...options, ...refresh }, ended.signal);
+  const what = `for '${target.text}' to be ${words.join(' or ')}`;
+  const cutShort = () => {
+    process.stderr.write(`netlink-xfrm: ended while it waited ${what}\n`);
+    return EXIT.conditionNotMet;
+  };
+  if (monitor === undefined) return cutShort();
   let last: Tunnel | undefined;
   const out = new LineOutput();
   const print = async (tunnel: Tunnel) => {
@@ -196,12 +206,19 @@ async function wait(
   }
   status ??= await new Promise<number | undefined>((resolve, reject) => {
     const left = timeout - (performance.now() - begun);
-    const timer = timeout === 0 ? undefined : setTimeout(() => resolve(EXIT.timeout), left);
+    // Timers are served before sockets are read: what came in time may be waiting to be read, and is told in a while.
+    const end = async () => {
+      const signal = AbortSignal.timeout(LAST_LOOK);
+      await monitor.refresh({ signal }).catch(() => {});
+      await sleep(Math.min(options.thresholds?.settle ?? THRESHOLDS.settle, LAST_LOOK));
+      settle(look() ?? EXIT.timeout);
+    };
+    const timer = timeout === 0 ? undefined : setTimeout(end, left);
     const settle = (result: number | undefined) => {
       clearTimeout(timer);
       resolve(result);
     };
-    ended.signal.addEventListener('abort', () => settle(undefined), { once: true });
+    onAbort(ended.signal, () => settle(undefined));
     monitor.on('error', (error) => {
       clearTimeout(timer);
       reject(error);
@@ -216,11 +233,7 @@ async function wait(
   });
   if (last) await print(last);
   if (status === EXIT.done) return status;
-  const what = `for '${target.text}' to be ${words.join(' or ')}`;
-  if (status === undefined) {
-    process.stderr.write(`netlink-xfrm: ended while it waited ${what}\n`);
-    return EXIT.conditionNotMet;
-  }
+  if (status === undefined) return cutShort();
   const seen = last ? `it is ${last.state}: ${printable(last.reason)}` : 'none like it was seen';
   process.stderr.write(`netlink-xfrm: waited ${formatThreshold(timeout)} ${what}; ${seen}\n`);
   return EXIT.timeout;

@@ -16,12 +16,15 @@ import { type Archive, chooseArchive, readMachineSources } from './sources.ts';
 /** How long a package list counts as fresh, in milliseconds: 6 hours. */
 const LIST_LIFETIME = 6 * 3600 * 1000;
 
+/** How many packages a message names. */
+const LISTED = 6;
+
 /**
  * apt's settings for a world of its own: one source, its own lists, cache and (empty) database of
  * installed packages, nothing of the machine's but its network settings (proxies) and trust. Names
  * of settings: apt.conf(5), apt-get(8); the example file apt-doc/examples/configure-index.
  */
-function configuration(base: string): string {
+function configuration(base: string, architecture: string): string {
   return `
 # Hooks of the machine are for its own packages.
 #clear APT::Update::Pre-Invoke;
@@ -30,9 +33,9 @@ function configuration(base: string): string {
 #clear DPkg::Pre-Invoke;
 #clear DPkg::Post-Invoke;
 APT::Default-Release "";
-APT::Architecture "amd64";
+APT::Architecture "${architecture}";
 #clear APT::Architectures;
-APT::Architectures { "amd64"; };
+APT::Architectures { "${architecture}"; };
 Dir::Etc::sourcelist "${base}/archive.sources";
 Dir::Etc::sourceparts "/dev/null";
 Dir::Etc::preferences "/dev/null";
@@ -66,6 +69,8 @@ export interface PackageSource {
   download(names: readonly string[]): Promise<Map<string, string>>;
   /** The names of every package that `names` need, themselves included. */
   closure(names: readonly string[]): Promise<string[]>;
+  /** Removes what was downloaded. */
+  clear(): void;
 }
 
 function fetchError(suite: string, what: string, result: ProgramResult): LabError {
@@ -97,9 +102,16 @@ function sourceText(archive: Archive, suite: string): string {
 export function openPackages(
   cache: string,
   suite: string,
-  options: { signal?: AbortSignal | undefined; progress?: (message: string) => void } = {},
+  options: {
+    signal?: AbortSignal | undefined;
+    progress?: (message: string) => void;
+    /** Debian's name of a processor architecture; default `amd64`. */
+    architecture?: string;
+  } = {},
 ): PackageSource {
-  const base = join(cache, 'apt', suite);
+  const { architecture = 'amd64' } = options;
+  const other = architecture === 'amd64' ? '' : `-${architecture}`;
+  const base = join(cache, 'apt', `${suite}${other}`);
   const config = join(base, 'apt.conf');
   const stamp = join(base, 'updated');
   const downloads = join(base, 'packages');
@@ -120,7 +132,7 @@ export function openPackages(
     }
     const text = sourceText(chooseArchive(readMachineSources()), suite);
     const source = join(base, 'archive.sources');
-    writeFileSync(config, configuration(base));
+    writeFileSync(config, configuration(base, architecture));
     writeFileSync(source, text);
     writeFileSync(join(base, 'state/status'), '');
     // The stamp holds the source it is for, so that a changed mirror is noticed.
@@ -159,11 +171,13 @@ export function openPackages(
     suite,
     async download(names) {
       await update(false);
-      options.progress?.(`fetching ${names.join(' ')} from Debian ${suite}`);
+      const more = names.length > LISTED ? ` and ${names.length - LISTED} more` : '';
+      options.progress?.(
+        `fetching ${names.slice(0, LISTED).join(' ')}${more} from Debian ${suite}`,
+      );
       // An empty directory, so that what is in it afterwards is what was asked for. A download that
       // was broken off lies in archives/partial, from where apt goes on.
-      rmSync(downloads, { recursive: true, force: true });
-      mkdirSync(downloads, { mode: 0o700 });
+      this.clear();
       await withLists(`Fetching ${names.join(' ')}`, () =>
         run('apt-get', ['download', '-q', ...names]),
       );
@@ -187,6 +201,10 @@ export function openPackages(
         run('apt-get', ['install', '--simulate', '-q', '--no-install-recommends', ...names]),
       );
       return [...result.stdout.matchAll(/^Inst (\S+)/gm)].map((match) => match[1] ?? '');
+    },
+    clear() {
+      rmSync(downloads, { recursive: true, force: true });
+      mkdirSync(downloads, { mode: 0o700 });
     },
   };
 }

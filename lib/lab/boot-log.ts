@@ -49,6 +49,7 @@ export function bootError(kernel: LabKernel, text: string): LabError {
       { log },
     );
   }
+  if (kernel.kind === 'full') return emulatorError(kernel, text, log);
   const memory = /Bus error|SIGBUS|No space left|mmap.*failed/i.test(text);
   return new LabError(
     memory ? 'LAB_TMPDIR' : 'LAB_BOOT',
@@ -56,6 +57,38 @@ export function bootError(kernel: LabKernel, text: string): LabError {
     memory
       ? 'Set TMPDIR to a directory with room for the memory, or ask for less memory.'
       : 'Try another suite, more memory, or a refresh of the cached kernel.',
+    { log },
+  );
+}
+
+/** The emulator ended, or its guest did, before the command started. */
+function emulatorError(kernel: LabKernel, text: string, log: string): LabError {
+  if (/cannot set up guest memory|Cannot allocate memory/.test(text)) {
+    return new LabError(
+      'LAB_MEMORY',
+      `This machine does not have the memory for ${name(kernel)}.`,
+      'Ask for less memory (256 MiB do for small commands), or end what takes it here.',
+      { log },
+    );
+  }
+  // What it says of itself: it begins with its name, or comes from the dynamic loader.
+  const own =
+    /^(?:\S*qemu-system-\w+: (?!warning:|terminating).*|.*error while loading shared.*)$/m;
+  const [complaint] = own.exec(text.replace(/\r/g, '')) ?? [];
+  if (complaint !== undefined && !/kvm/i.test(complaint)) {
+    return new LabError(
+      'LAB_QEMU',
+      `The emulator cannot run ${name(kernel)}: ${lastLines(complaint, 1)}`,
+      "Install Debian's package qemu-system-x86 (7.2 and later are known to do), or set " +
+        'NETLINK_XFRM_QEMU to another emulator.',
+      { log },
+    );
+  }
+  return new LabError(
+    'LAB_BOOT',
+    `${name(kernel)} did not come up. Its last words:\n${lastWords(text)}`,
+    'Try another suite, more memory, or a refresh of the cached kernel; if the words are of KVM, ' +
+      'set NETLINK_XFRM_ACCEL=tcg.',
     { log },
   );
 }

@@ -1,4 +1,5 @@
 import { spawn } from 'node:child_process';
+import { addAbortListener } from 'node:events';
 import { mkdirSync, mkdtempSync, readdirSync, realpathSync, rmSync, statSync } from 'node:fs';
 import { homedir } from 'node:os';
 import { dirname, join, resolve } from 'node:path';
@@ -84,7 +85,7 @@ export async function lockFile(path: string, signal?: AbortSignal): Promise<Lock
   const abort = () => {
     if (child.pid !== undefined) child.kill('SIGKILL');
   };
-  signal?.addEventListener('abort', abort, { once: true });
+  const aborted = signal && addAbortListener(signal, abort);
   try {
     await new Promise<void>((held, failed) => {
       child.stdout.once('data', () => held());
@@ -114,7 +115,7 @@ export async function lockFile(path: string, signal?: AbortSignal): Promise<Lock
     abort();
     throw error;
   } finally {
-    signal?.removeEventListener('abort', abort);
+    aborted?.[Symbol.dispose]();
   }
   return { release };
 }

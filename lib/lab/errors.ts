@@ -8,6 +8,8 @@
  * - `LAB_CACHE`     the cache directory is not private, or cannot be written
  * - `LAB_FETCH`     the download failed and nothing is cached
  * - `LAB_TMPDIR`    no directory has room for the guest's memory and allows executing
+ * - `LAB_MEMORY`    this machine does not have the memory for a full kernel
+ * - `LAB_QEMU`      the emulator of full kernels cannot be had, or does not run
  * - `LAB_PTRACE`    this machine forbids what the kernel needs to run programs
  * - `LAB_BOOT`      the kernel started and did not reach the command
  * - `LAB_LOST`      the guest ended without reporting an exit status
@@ -22,6 +24,8 @@ export type LabErrorCode =
   | 'LAB_CACHE'
   | 'LAB_FETCH'
   | 'LAB_TMPDIR'
+  | 'LAB_MEMORY'
+  | 'LAB_QEMU'
   | 'LAB_PTRACE'
   | 'LAB_BOOT'
   | 'LAB_LOST'

@@ -1,15 +1,14 @@
 /**
  * The guest's process 1, a script for the static busybox that came with the kernel. Nothing of the
  * host's userland is needed to set the guest up, only for the command itself.
- *
- * Its lines to the host are terminal lines of the guest kernel, each joined to one file descriptor
- * of its process (run.ts): tty1 the command's stdout, tty2 its stderr, tty3 control, tty4 stdin. In
- * raw mode they carry every byte unchanged.
  */
+import { NINE_P } from './initramfs.ts';
+import type { KernelKind } from './kernel.ts';
 
 /** What the script is made of. */
 export interface GuestPlan {
-  /** Directory with `busybox` and `modprobe`, on the host and, by hostfs, in the guest. */
+  readonly kind: KernelKind;
+  /** Directory with `busybox` and `modprobe`, at the same path on the host and in the guest. */
   readonly run: string;
   /** The kernel's directory: the root that busybox's modprobe works in. */
   readonly kernel: string;
@@ -20,7 +19,7 @@ export interface GuestPlan {
   readonly share: string;
   /** Host paths that must stay visible when /tmp and its like are covered. */
   readonly keep: readonly string[];
-  /** Whether tty4 carries standard input. */
+  /** Whether there is a line for standard input. */
   readonly stdin: boolean;
 }
 
@@ -28,44 +27,106 @@ export interface GuestPlan {
  * Loaded at the start, as no system call asks for some of them by name. Crypto algorithms come when
  * they are first used, by the kernel's own request. One that is built in or missing is passed over.
  */
-const MODULES = [
-  'overlay',
-  'veth',
-  'ipv6',
-  'xfrm_user',
-  'esp4',
-  'esp6',
-  'ah4',
-  'ah6',
-  'ipcomp',
-  'ipcomp6',
-  'nlmon',
-  'authenc',
-  'gcm',
-  'cbc',
-  'ctr',
-  'seqiv',
-  'echainiv',
-  'hmac',
-  'chacha20poly1305',
-  'drbg',
-];
+const MODULES: Record<KernelKind, readonly string[]> = {
+  // The kernel asks for all but these itself, and to load one takes an emulated processor long.
+  full: ['xfrm_user', 'nlmon'],
+  'user-mode': [
+    'veth',
+    'ipv6',
+    'xfrm_user',
+    'esp4',
+    'esp6',
+    'ah4',
+    'ah6',
+    'ipcomp',
+    'ipcomp6',
+    'nlmon',
+    'authenc',
+    'gcm',
+    'cbc',
+    'ctr',
+    'seqiv',
+    'echainiv',
+    'hmac',
+    'chacha20poly1305',
+    'drbg',
+  ],
+};
+
+/** What differs between the kinds of kernels, as parts of the script. */
+interface Parts {
+  /**
+   * Names the lines to the host, each a file that carries every byte unchanged: $out_line,
+   * $err_line, $control_line.
+   */
+  readonly lines: string;
+  /** Opens the line of standard input as descriptor 7. */
+  readonly openInput: string;
+  /** Copies descriptor 7 to descriptor 4, a pipe, until standard input ends. */
+  readonly copyInput: string;
+  /** Starts what counts the copied bytes, as $count_out and $count_err, where `end` needs them. */
+  readonly count: string;
+  /** The applet that copies stdin to stdout, for one of the outputs. */
+  readonly copyOutput: (name: 'out' | 'err') => string;
+  /** Mounts the host's directory $1 as the host has it, read-only. */
+  readonly mountHost: string;
+  /** Mounts the share $1, writable. */
+  readonly mountShare: string;
+  /** Tells the status when all that the command wrote has reached the host, and ends the guest. */
+  readonly end: string;
+}
 
 /**
- * Makes tty4 a line that can say "end of file"; its other half is stdin.ts. It stays open from
- * before `ready` on: what comes while a line is closed is not noticed when it is opened.
+ * The lines of a user-mode kernel are terminals, each joined to a file descriptor of the kernel's
+ * process: tty1 the command's stdout, tty2 its stderr, tty3 control, tty4 stdin.
  */
-const INPUT_LINE = `exec 7</dev/tty4
+const USER_MODE: Parts = {
+  lines: `out_line=/dev/tty1 err_line=/dev/tty2 control_line=/dev/tty3
+for line in 1 2 3; do stty -F /dev/tty$line raw -echo; done`,
+  // Makes tty4 a line that can say "end of file"; its other half is stdin.ts. It stays open from
+  // before `ready` on: what comes while a line is closed is not noticed when it is opened.
+  openInput: `exec 7</dev/tty4
 stty -F /dev/tty4 raw -echo icanon iexten -imaxbel eof ^D lnext ^V \\
-  erase undef kill undef werase undef rprnt undef eol undef eol2 undef`;
+  erase undef kill undef werase undef rprnt undef eol undef eol2 undef`,
+  // A piece at a time, told to the host: stdin.ts says why. dd says "0+0 records in" at the end.
+  copyInput: `while :; do
+    case $($run/busybox dd bs=4096 count=1 2>&1 >&4 <&7) in 0+1*) say taken ;; *) break ;; esac
+  done`,
+  count: 'count_out= count_err=',
+  copyOutput: () => 'dd bs=65536',
+  mountHost: 'mount -t hostfs -o "ro,$1" keep "$1"',
+  mountShare: 'mount -t hostfs -o "$1" share "$1"',
+  // stty sets a line's mode once all that was written to it has gone out to the host.
+  end: `stty -F /dev/tty1 raw -echo
+stty -F /dev/tty2 raw -echo
+say exit $status
+stty -F /dev/tty3 raw -echo
+poweroff -f`,
+};
+
+/** The lines of a full kernel are ports of a virtio console, known by their names (qemu.ts). */
+const FULL: Parts = {
+  lines: `line() { grep -lx $1 /sys/class/virtio-ports/*/name | sed 's#/sys/class/virtio-ports#/dev#; s#/name##'; }
+out_line=$(line out) err_line=$(line err) control_line=$(line control)`,
+  openInput: 'exec 7<$(line input)',
+  copyInput: '$run/busybox dd bs=4096 2>/dev/null >&4 <&7',
+  count: `mkfifo /run/lab/out.copy /run/lab/err.copy
+$run/busybox wc -c </run/lab/out.copy >/run/lab/out.sent & count_out=$!
+$run/busybox wc -c </run/lab/err.copy >/run/lab/err.sent & count_err=$!`,
+  copyOutput: (name) => `tee /run/lab/${name}.copy`,
+  mountHost: 'mount --bind "/run/lab/host$1" "$1"',
+  mountShare: `mount -t 9p -o ${NINE_P},cache=mmap share "$1"`,
+  // A port takes what is written to it before the host has it: it ends the guest when it has all.
+  end: `[ -z "$share" ] || umount "$share" 2>/dev/null
+sync
+say exit $status $(cat /run/lab/out.sent /run/lab/err.sent)
+while :; do sleep 60; done`,
+};
 
 /** The copier for standard input; nothing but it and the command may hold the pipe's ends. */
-const INPUT_PIPE = `exec 3<>/run/lab/in 4>/run/lab/in
+const inputPipe = ({ copyInput }: Parts) => `exec 3<>/run/lab/in 4>/run/lab/in
 {
-  # A piece at a time, told to the host: stdin.ts says why. dd says "0+0 records in" at the end.
-  while :; do
-    case $($run/busybox dd bs=4096 count=1 2>&1 >&4 <&7) in 0+1*) say taken ;; *) break ;; esac
-  done
+  ${copyInput}
 } 3<&- 5>&- 6>&- &
 exec 9</run/lab/in 3<&- 4>&-`;
 
@@ -93,6 +154,7 @@ exec setsid /usr/bin/env -i ${environment.join(' ')} ${plan.command.map(quote).j
 }
 
 export function initScript(plan: GuestPlan): string {
+  const parts = plan.kind === 'full' ? FULL : USER_MODE;
   return `#!${plan.run}/busybox sh
 # This shell finds its own commands (mount, cat, ...) in busybox, whatever PATH says; but it starts
 # them by /proc/self/exe, which up to here is the host's, and so the guest kernel.
@@ -110,9 +172,9 @@ ln -sf /proc/self/fd/1 /dev/stdout
 ln -sf /proc/self/fd/2 /dev/stderr
 [ -e /dev/net/tun ] || mknod -m 666 /dev/net/tun c 10 200
 
-for line in 1 2 3; do stty -F /dev/tty$line raw -echo; done
-${plan.stdin ? INPUT_LINE : ''}
-exec 8<>/dev/tty3
+${parts.lines}
+${plan.stdin ? parts.openInput : ''}
+exec 8<>$control_line
 say() { echo "$*" >&8; }
 
 modprobe_proc() { [ -e "$kernel/proc/modules" ] || mount -t proc proc "$kernel/proc"; }
@@ -123,6 +185,9 @@ load overlay
 mount -t tmpfs -o mode=755 run /run
 mkdir -p /run/lab /run/netns /run/lock
 mount -t tmpfs -o mode=700 lab /run/lab
+# The host's files as they are, whatever is mounted over them later.
+mkdir /run/lab/host
+mount --bind / /run/lab/host
 
 # The host's files with a layer of the guest's own over them; an empty one where that fails.
 cover() {
@@ -139,35 +204,36 @@ cover /mnt
 # What the caller needs and lies below one of these is mounted there again if it is gone.
 keep() {
   [ -e "$1" ] && return
-  mkdir -p "$1" && mount -t hostfs -o "ro,$1" keep "$1"
+  mkdir -p "$1" && ${parts.mountHost}
 }
 ${plan.keep.map((path) => `keep ${quote(path)}`).join('\n')}
+mount_share() { ${parts.mountShare}; }
 if [ -n "$share" ]; then
   mkdir -p "$share" 2>/dev/null
-  mount -t hostfs -o "$share" share "$share" || { say error share; poweroff -f; }
+  mount_share "$share" || { say error share; poweroff -f; }
 fi
 
 modprobe_proc
 echo "$run/modprobe" >/proc/sys/kernel/modprobe
-for name in ${MODULES.slice(1).join(' ')}; do load $name; done
+for name in ${MODULES[plan.kind].join(' ')}; do load $name; done
 hostname lab
 ifconfig lo 127.0.0.1 up
 
 cd "$cwd" || { say error cwd; poweroff -f; }
 mkfifo /run/lab/out /run/lab/err /run/lab/in
-# Not cat: busybox's uses sendfile(2), which holds a pipe's lock while it waits for a terminal, and
+${parts.count}
+# Not by cat: busybox's uses sendfile(2), which holds a pipe's lock while it waits for a terminal, and
 # then the process at the pipe's other end cannot even exit (seen with 6.1.176).
 # By its path, so that it is executed: as the shell's own it would keep the shell's other ends open.
-copy="$run/busybox dd bs=65536"
 # Each pipe is opened here for both directions first: to open one end alone waits for the other, and
 # this shell's open(2) fails when a child ends meanwhile. A copier keeps only what it needs.
 exec 3<>/run/lab/out 4</run/lab/out
-$copy <&4 >/dev/tty1 2>/dev/null 3<&- 4<&- & out=$!
+$run/busybox ${parts.copyOutput('out')} <&4 >$out_line 2>/dev/null 3<&- 4<&- & out=$!
 exec 5>/run/lab/out 3<&- 4<&-
 exec 3<>/run/lab/err 4</run/lab/err
-$copy <&4 >/dev/tty2 2>/dev/null 3<&- 4<&- 5>&- & err=$!
+$run/busybox ${parts.copyOutput('err')} <&4 >$err_line 2>/dev/null 3<&- 4<&- 5>&- & err=$!
 exec 6>/run/lab/err 3<&- 4<&-
-${plan.stdin ? INPUT_PIPE : 'exec 9</dev/null'}
+${plan.stdin ? inputPipe(parts) : 'exec 9</dev/null'}
 say ready
 while read -r word name; do
   [ "$word" = signal ] || continue
@@ -182,16 +248,11 @@ exec 5>&- 6>&- 9<&-
 # As when a container ends: whatever the command left running ends with it. Then the output ends.
 for entry in /proc/[0-9]*; do
   pid=\${entry#/proc/}
-  case $pid in 1 | $out | $err | $control) continue ;; esac
+  case $pid in 1 | $out | $err | $control | $count_out | $count_err) continue ;; esac
   # Kernel threads have no program.
   [ -e $entry/exe ] && kill -KILL $pid 2>/dev/null
 done
-wait $out $err
-# stty sets a line's mode once all that was written to it has gone out to the host.
-stty -F /dev/tty1 raw -echo
-stty -F /dev/tty2 raw -echo
-say exit $status
-stty -F /dev/tty3 raw -echo
-poweroff -f
+wait $out $err $count_out $count_err
+${parts.end}
 `;
 }

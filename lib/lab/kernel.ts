@@ -9,22 +9,33 @@ import {
   writeFileSync,
 } from 'node:fs';
 import { join } from 'node:path';
-import { openPackages, unpack } from './apt.ts';
+import { openPackages, type PackageSource, unpack } from './apt.ts';
 import { lockFile, openCache, workDirectory } from './cache.ts';
 import { LabError } from './errors.ts';
+import { fetchFullKernel } from './full-kernel.ts';
 import { bindToLibrary, runsAsIs, runsWithLibrary } from './library.ts';
-import { chooseSuite, inspectMachine, isOwnSuite, type Machine } from './machine.ts';
+import { isOwnSuite, type Machine } from './machine.ts';
 import { firstOf } from './package-files.ts';
 import { buildWideRegisters, needsWideRegisters } from './wide-registers.ts';
 
 /** Changes when the layout of a kernel's directory does; older ones are then left alone. */
 const LAYOUT = 'v1';
 
+/**
+ * Kinds of guest kernels: `user-mode`, Debian's user-mode-linux, an ordinary program that starts in
+ * a second or two; `full`, Debian's ordinary kernel in an emulator, which has all that Debian's users
+ * have (xfrm interfaces, WireGuard, two processors) and takes ten seconds or more to start.
+ */
+export type KernelKind = 'user-mode' | 'full';
+
 /** What {@link prepareLab} can be told. */
 export interface PrepareOptions {
+  /** Default `user-mode`. */
+  readonly kernel?: KernelKind | undefined;
   /**
    * Debian suite the kernel is of: `bookworm`, `trixie` or `sid`. Default NETLINK_XFRM_SUITE, else
-   * the machine's own on Debian, else `bookworm`.
+   * `sid`, whose kernel is the fastest; and if that cannot be had or does not boot here, the machine's
+   * own on Debian, else `bookworm`. (For a full kernel `sid` alone.)
    */
   readonly suite?: string | undefined;
   /** Looks for a newer kernel even if one is cached. */
@@ -36,6 +47,7 @@ export interface PrepareOptions {
 
 /** A kernel in the cache, ready to boot. */
 export interface LabKernel {
+  readonly kind: KernelKind;
   /** Debian suite, for example `bookworm`. */
   readonly suite: string;
   /** Kernel release as `uname -r` prints it, for example `6.1.176`. */
@@ -44,24 +56,46 @@ export interface LabKernel {
   readonly version: string;
   /** Directory that holds it: the root that modules are loaded from. */
   readonly directory: string;
-  /** The kernel, a program. */
+  /** The kernel: a program, or if it is a full one the image that the emulator starts. */
   readonly program: string;
   /** Statically linked busybox, for both sides. */
   readonly busybox: string;
   /** Library to preload into the kernel, or empty (see wide-registers.ts). */
   readonly preload: string;
+  /** Whether it runs programs by seccomp filters if this machine lets it, which is faster than tracing. */
+  readonly seccomp: boolean;
   /** When it was fetched, ISO 8601. */
   readonly fetched: string;
 }
 
 type Recorded = Pick<LabKernel, 'suite' | 'release' | 'version' | 'fetched' | 'directory'> & {
   size: number;
+  /** Absent in a user-mode kernel. */
+  kind?: KernelKind;
 };
 
+/** A kernel that was fetched and laid out. */
+export interface FetchedKernel {
+  readonly release: string;
+  /** The package that names its version. */
+  readonly file: string;
+}
+
+/** The version in the name of a package's file. */
+const versionOf = (file: string) => /_([^_]+)_[^_]+\.deb$/.exec(file)?.[1] ?? 'unknown';
+
+/** Where the kernel of that package is kept. */
+const targetOf = (parent: string, file: string) =>
+  join(parent, versionOf(file).replaceAll('%', '-'));
+
 /** What kind of machine a cached kernel was prepared for: its C library and register set. */
-function flavour(suite: string, machine: Machine): string {
+function flavour(kind: KernelKind, suite: string, machine: Machine): string {
+  if (kind === 'full') return 'full';
   return `${isOwnSuite(suite, machine) ? 'own' : 'moved'}${machine.amx ? '-amx' : ''}`;
 }
+
+/** Whether a kernel of this release takes `seccomp=` (6.1 and 6.12 do not list it with --help, 7.2 does). */
+const hasSeccomp = (release: string): boolean => Number.parseInt(release, 10) >= 7;
 
 function load(directory: string): LabKernel | undefined {
   try {
@@ -74,10 +108,12 @@ function load(directory: string): LabKernel | undefined {
     if (recorded.directory !== directory) return undefined;
     const preload = join(directory, 'wide-registers.so');
     return {
+      kind: 'user-mode',
       ...recorded,
       program,
       busybox: join(directory, 'bin/busybox'),
       preload: existsSync(preload) ? preload : '',
+      seccomp: recorded.kind !== 'full' && hasSeccomp(recorded.release),
     };
   } catch {
     return undefined;
@@ -93,17 +129,33 @@ function cachedIn(parent: string): LabKernel[] {
     .sort((a, b) => b.fetched.localeCompare(a.fetched));
 }
 
+/** Where the kernels of a suite are kept. */
+const kept = (cache: string, kind: KernelKind, suite: string, machine: Machine) =>
+  join(cache, 'kernels', LAYOUT, `${suite}-${flavour(kind, suite, machine)}`);
+
+/** The newest user-mode kernel of a suite in the cache. */
+export function cachedKernel(
+  cache: string,
+  suite: string,
+  machine: Machine,
+): LabKernel | undefined {
+  return cachedIn(kept(cache, 'user-mode', suite, machine))[0];
+}
+
 /**
- * Makes sure that a kernel is in the cache: fetches it if none is there, without root and without
- * installing anything. Safe to call from several processes at once.
+ * Makes sure that the kernel of a suite is in the cache: fetches it if none is there, without root and
+ * without installing anything. Safe to call from several processes at once.
  *
  * @throws LabError when it cannot be had; see {@link LabError} for the codes
  */
-export async function prepareLab(options: PrepareOptions = {}): Promise<LabKernel> {
-  const machine = inspectMachine();
-  const suite = chooseSuite(options.suite, machine);
+export async function prepareKernel(
+  suite: string,
+  machine: Machine,
+  options: Omit<PrepareOptions, 'suite'>,
+): Promise<LabKernel> {
   const cache = openCache();
-  const parent = join(cache, 'kernels', LAYOUT, `${suite}-${flavour(suite, machine)}`);
+  const kind = options.kernel ?? 'user-mode';
+  const parent = kept(cache, kind, suite, machine);
   const cached = options.refresh ? undefined : cachedIn(parent)[0];
   if (cached) return cached;
 
@@ -113,21 +165,22 @@ export async function prepareLab(options: PrepareOptions = {}): Promise<LabKerne
     // Another process may have fetched it while we waited.
     const meanwhile = options.refresh ? undefined : cachedIn(parent)[0];
     if (meanwhile) return meanwhile;
-    return await fetchKernel(suite, machine, cache, parent, options);
+    return await fetchKernel(kind, suite, machine, cache, parent, options);
   } finally {
     await lock.release();
   }
 }
 
-async function fetchKernel(
-  suite: string,
+/** Fetches Debian's user-mode-linux and lays it out in `result`. */
+async function fetchUserModeKernel(
+  packages: PackageSource,
   machine: Machine,
-  cache: string,
   parent: string,
-  { signal, progress }: PrepareOptions,
-): Promise<LabKernel> {
-  const own = isOwnSuite(suite, machine);
-  const packages = openPackages(cache, suite, { signal, ...(progress && { progress }) });
+  work: string,
+  result: string,
+  signal?: AbortSignal,
+): Promise<FetchedKernel> {
+  const own = isOwnSuite(packages.suite, machine);
   const names = ['user-mode-linux', 'busybox-static'];
   if (!own) names.push('libc6', 'patchelf');
   // Whether it is needed shows only once the release is known, but it is small.
@@ -135,9 +188,7 @@ async function fetchKernel(
   const files = await packages.download(names);
   const file = (name: string) => files.get(name) ?? '';
 
-  const work = workDirectory(cache, `kernel-${suite}`);
   const parts = (name: string) => join(work, 'parts', name);
-  const result = join(work, 'kernel');
   mkdirSync(join(result, 'bin'), { recursive: true });
   mkdirSync(join(result, 'proc'));
   mkdirSync(join(result, 'lib/modules'), { recursive: true });
@@ -152,8 +203,7 @@ async function fetchKernel(
 
   const program = join(result, 'linux');
   renameSync(firstOf(parts('user-mode-linux'), ['usr/bin/linux.uml']), program);
-  const version = /_([^_]+)_[^_]+\.deb$/.exec(file('user-mode-linux'))?.[1] ?? 'unknown';
-  const target = join(parent, version.replaceAll('%', '-'));
+  const target = targetOf(parent, file('user-mode-linux'));
   const library = join(result, 'libc');
   const run = own ? runsAsIs(signal) : runsWithLibrary(parts('libc6'), library, signal);
   if (!own) {
@@ -164,14 +214,34 @@ async function fetchKernel(
     const tcc = firstOf(parts('tcc'), ['usr/bin/tcc']);
     await buildWideRegisters(tcc, run, join(result, 'wide-registers.so'), work);
   }
+  return { release, file: file('user-mode-linux') };
+}
 
+async function fetchKernel(
+  kind: KernelKind,
+  suite: string,
+  machine: Machine,
+  cache: string,
+  parent: string,
+  { signal, progress }: PrepareOptions,
+): Promise<LabKernel> {
+  const packages = openPackages(cache, suite, { signal, ...(progress && { progress }) });
+  const work = workDirectory(cache, `kernel-${suite}`);
+  const result = join(work, 'kernel');
+  const { release, file } =
+    kind === 'full'
+      ? await fetchFullKernel(packages, work, result, signal)
+      : await fetchUserModeKernel(packages, machine, parent, work, result, signal);
+
+  const target = targetOf(parent, file);
   const recorded: Recorded = {
+    ...(kind === 'full' && { kind }),
     suite,
     release,
-    version: decodeURIComponent(version),
+    version: decodeURIComponent(versionOf(file)),
     directory: target,
     fetched: new Date().toISOString(),
-    size: statSync(program).size,
+    size: statSync(join(result, 'linux')).size,
   };
   // Last, so that a directory with this file is whole.
   writeFileSync(join(result, 'kernel.json'), `${JSON.stringify(recorded, null, 2)}\n`);
@@ -180,7 +250,7 @@ async function fetchKernel(
   if (existsSync(target)) renameSync(target, join(work, 'replaced'));
   renameSync(result, target);
   rmSync(work, { recursive: true, force: true });
-  for (const path of files.values()) rmSync(path, { force: true });
+  packages.clear();
 
   const kernel = load(target);
   if (kernel) return kernel;

@@ -17,6 +17,9 @@ export interface Machine {
 /** Suites of Debian whose `user-mode-linux` has been run with this code. */
 export const KNOWN_SUITES: readonly string[] = ['bookworm', 'trixie', 'sid'];
 
+/** The suite with the newest kernel, which is the fastest (docs/lab.md, Measured). */
+const NEWEST = 'sid';
+
 /** Values of an os-release file (os-release(5)): `NAME=value`, the value possibly quoted. */
 export function parseOsRelease(text: string): Record<string, string> {
   const values: Record<string, string> = {};
@@ -58,28 +61,29 @@ export function inspectMachine(): Machine {
   };
 }
 
+/** Checks the name of a suite. Throws `LAB_USAGE` for what cannot be one. */
+export function checkSuite(name: string): string {
+  // The name becomes part of paths and of apt's configuration.
+  if (/^[a-z][a-z0-9-]*$/.test(name)) return name;
+  throw new LabError(
+    'LAB_USAGE',
+    `${JSON.stringify(name)} is no name of a Debian suite.`,
+    `Use one of ${KNOWN_SUITES.join(', ')}.`,
+  );
+}
+
 /**
- * The suite of the kernel: the one asked for, else NETLINK_XFRM_SUITE, else {@link hostSuite}.
- * Throws `LAB_USAGE` for what cannot be a name.
+ * The suites to take the user-mode kernel from, best first: the one asked for, else that of NETLINK_XFRM_SUITE; if
+ * none is named, the newest, and {@link hostSuite} where that cannot be had or does not boot.
  */
-export function chooseSuite(
+export function chooseSuites(
   option: string | undefined,
   machine: Machine,
   env: NodeJS.ProcessEnv = process.env,
-): string {
+): string[] {
   const asked = option ?? (env.NETLINK_XFRM_SUITE || undefined);
-  if (asked !== undefined) {
-    // The name becomes part of paths and of apt's configuration.
-    if (!/^[a-z][a-z0-9-]*$/.test(asked)) {
-      throw new LabError(
-        'LAB_USAGE',
-        `${JSON.stringify(asked)} is no name of a Debian suite.`,
-        `Use one of ${KNOWN_SUITES.join(', ')}.`,
-      );
-    }
-    return asked;
-  }
-  return hostSuite(machine);
+  if (asked !== undefined) return [checkSuite(asked)];
+  return [...new Set([NEWEST, hostSuite(machine)])];
 }
 
 /**

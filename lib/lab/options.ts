@@ -1,17 +1,20 @@
 import type { Writable } from 'node:stream';
 import { LabError } from './errors.ts';
-import type { PrepareOptions } from './kernel.ts';
+import type { KernelKind, PrepareOptions } from './kernel.ts';
 
 /** Where a stream of the command goes. */
 export type LabOutput = Writable | 'inherit' | 'ignore';
 
 /** What {@link runInLab} can be told. All is optional. */
 export interface LabOptions extends PrepareOptions {
-  /** The guest's memory in MiB, at least 128; default 512. It takes room in TMPDIR as it is used. */
+  /**
+   * The guest's memory in MiB, at least 128; default 512, of a full kernel 1024. It is taken as it is
+   * used: a user-mode kernel's from TMPDIR, a full one's from this machine's memory.
+   */
   readonly memory?: number;
   /**
-   * Milliseconds for boot and command together, not for the download; default 120000. When they are
-   * over the guest is killed and the result has status 124.
+   * Milliseconds for boot and command together, not for the download; default 120000, with a full
+   * kernel 600000. When they are over the guest is killed and the result has status 124.
    */
   readonly timeout?: number;
   /** Working directory of the command; default the current one. It must exist on the host. */
@@ -42,12 +45,25 @@ export interface LabLimits {
   readonly timeout: number;
 }
 
+const DEFAULTS: Record<KernelKind, LabLimits | undefined> = {
+  'user-mode': { memory: 512, timeout: 120_000 },
+  full: { memory: 1024, timeout: 600_000 },
+};
+
 /** Node's timers take no more: 2^31 - 1 milliseconds. */
 const LONGEST = 0x7fffffff;
 
 /** Checks the figures. Throws `LAB_USAGE`. */
-export function checkLimits(options: Pick<LabOptions, 'memory' | 'timeout'>): LabLimits {
-  const { memory = 512, timeout = 120_000 } = options;
+export function checkLimits(options: Pick<LabOptions, 'memory' | 'timeout' | 'kernel'>): LabLimits {
+  const defaults = DEFAULTS[options.kernel ?? 'user-mode'];
+  if (defaults === undefined) {
+    throw new LabError(
+      'LAB_USAGE',
+      `${JSON.stringify(options.kernel)} is no kind of kernel.`,
+      "Give 'user-mode' or 'full'.",
+    );
+  }
+  const { memory = defaults.memory, timeout = defaults.timeout } = options;
   if (!Number.isInteger(memory) || memory < 128 || memory > 65_536) {
     throw new LabError(
       'LAB_USAGE',

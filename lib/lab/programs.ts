@@ -1,4 +1,5 @@
 import { spawn } from 'node:child_process';
+import { addAbortListener } from 'node:events';
 import { LabError } from './errors.ts';
 
 /** How a helper program ended, and what it printed. */
@@ -57,11 +58,11 @@ export async function runProgram(
         // It ended meanwhile.
       }
     };
-    options.signal?.addEventListener('abort', kill, { once: true });
+    const aborted = options.signal && addAbortListener(options.signal, kill);
     // Without this, a program that exits in the middle of a download would leave apt behind.
     process.once('exit', kill);
     const done = () => {
-      options.signal?.removeEventListener('abort', kill);
+      aborted?.[Symbol.dispose]();
       process.removeListener('exit', kill);
     };
     child.once('error', (error: NodeJS.ErrnoException) => {

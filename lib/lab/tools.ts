@@ -5,7 +5,7 @@ import { openPackages, unpack } from './apt.ts';
 import { lockFile, openCache, workDirectory } from './cache.ts';
 import { LabError } from './errors.ts';
 import type { PrepareOptions } from './kernel.ts';
-import { chooseSuite, hostSuite, inspectMachine } from './machine.ts';
+import { checkSuite, hostSuite, inspectMachine } from './machine.ts';
 
 /** Programs that were fetched, and how to run them. */
 export interface LabTools {
@@ -15,6 +15,8 @@ export interface LabTools {
   readonly root: string;
   /** The directories that hold programs, in the order of a PATH, joined by colons. */
   readonly path: string;
+  /** The directories that hold shared libraries. */
+  readonly libraries: readonly string[];
   /**
    * PATH and LD_LIBRARY_PATH with these tools before what this process's environment has. Merge it
    * into the environment of what runs them, here or in the guest.
@@ -57,6 +59,7 @@ function describe(suite: string, root: string): LabTools {
     suite,
     root,
     path: path.join(delimiter),
+    libraries,
     env: { PATH: before(path, 'PATH'), LD_LIBRARY_PATH: before(libraries, 'LD_LIBRARY_PATH') },
   };
 }
@@ -84,8 +87,7 @@ export async function fetchTools(
   }
   const machine = inspectMachine();
   // Not the kernel's suite of NETLINK_XFRM_SUITE: these run with the machine's C library.
-  const suite =
-    options.suite === undefined ? hostSuite(machine) : chooseSuite(options.suite, machine);
+  const suite = options.suite === undefined ? hostSuite(machine) : checkSuite(options.suite);
   const cache = openCache();
   const asked = [...new Set(names)].sort();
   const key = createHash('sha256').update(asked.join(' ')).digest('hex').slice(0, 16);
@@ -111,7 +113,7 @@ export async function fetchTools(
     if (existsSync(target)) renameSync(target, join(work, 'replaced'));
     renameSync(result, target);
     rmSync(work, { recursive: true, force: true });
-    for (const file of files.values()) rmSync(file, { force: true });
+    packages.clear();
   } finally {
     await lock.release();
   }

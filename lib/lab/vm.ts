@@ -1,4 +1,5 @@
 import { type ChildProcess, spawn } from 'node:child_process';
+import { addAbortListener } from 'node:events';
 import { readFileSync } from 'node:fs';
 import { constants } from 'node:os';
 import { join } from 'node:path';
@@ -7,6 +8,7 @@ import { bootError, KernelLog, lostError } from './boot-log.ts';
 import { LabError } from './errors.ts';
 import { KEEPER } from './keeper.ts';
 import type { LabKernel } from './kernel.ts';
+import { LINES } from './lines.ts';
 import type { LabLimits, LabOptions, LabOutput } from './options.ts';
 import { TerminalInput } from './stdin.ts';
 
@@ -22,52 +24,39 @@ export interface GuestResult {
   readonly totalMs: number;
 }
 
+/** The program that is or runs a guest kernel. */
+export interface GuestProgram {
+  readonly command: readonly string[];
+  readonly env: Readonly<Record<string, string>>;
+  /** What it prints when it is broken and does not end. */
+  readonly broken?: RegExp;
+}
+
 /** What one guest is started with. */
-export interface GuestSetup extends LabLimits {
+export interface GuestSetup extends Pick<LabLimits, 'timeout'> {
   readonly kernel: LabKernel;
   /** Private directory that holds `init`; removed afterwards. */
   readonly run: string;
-  /** Directory for the file that is the guest's memory. */
-  readonly memoryDirectory: string;
+  readonly program: GuestProgram;
 }
-
-/** File descriptors of the keeper and, but for the first, of the guest kernel. */
-const LIFELINE = 3;
-const OUT = 4;
-const ERR = 5;
-const CONTROL = 6;
-const INPUT = 7;
 
 /** Signals passed on, by the name that the guest's kill takes. */
 const FORWARDED = ['INT', 'TERM', 'HUP', 'QUIT'] as const;
-
-function kernelArguments(setup: GuestSetup, stdin: boolean): string[] {
-  return [
-    `mem=${setup.memory}M`,
-    'root=/dev/root',
-    'rootfstype=hostfs',
-    'rootflags=/',
-    'ro',
-    // Terminal lines: what the kernel prints, then the command's (guest.ts).
-    'con=null',
-    'con0=null,fd:1',
-    `con1=null,fd:${OUT}`,
-    `con2=null,fd:${ERR}`,
-    `con3=fd:${CONTROL}`,
-    ...(stdin ? [`con4=fd:${INPUT},null`] : []),
-    `init=${setup.run}/init`,
-    'umid=lab',
-    `uml_dir=${setup.run}/`,
-  ];
-}
 
 function destination(output: LabOutput | undefined, inherited: Writable): Writable | undefined {
   if (output === 'ignore') return undefined;
   return output === undefined || output === 'inherit' ? inherited : output;
 }
 
-/** Copies to the end, no faster than `to` takes it; the guest then waits. */
-async function pump(from: Readable, to: Writable | undefined): Promise<void> {
+/**
+ * Copies to the end, no faster than `to` takes it; the guest then waits. `passed` is called with the
+ * size of each piece that was passed on.
+ */
+async function pump(
+  from: Readable,
+  to: Writable | undefined,
+  passed: (length: number) => void,
+): Promise<void> {
   let failure: Error | undefined;
   let wake = () => {};
   const failed = (error: Error) => {
@@ -81,7 +70,9 @@ async function pump(from: Readable, to: Writable | undefined): Promise<void> {
   try {
     for await (const chunk of from) {
       if (failure) throw failure;
-      if (!to || to.destroyed || to.write(chunk)) continue;
+      const flows = !to || to.destroyed || to.write(chunk);
+      passed(chunk.length);
+      if (flows) continue;
       await new Promise<void>((ready) => {
         wake = ready;
         if (failure || to.destroyed) ready();
@@ -120,22 +111,17 @@ function killOrphan(run: string): void {
 export async function bootGuest(setup: GuestSetup, options: LabOptions): Promise<GuestResult> {
   const { signal } = options;
   signal?.throwIfAborted();
-  const { kernel, run } = setup;
+  const { kernel, run, program } = setup;
   const stdin = options.stdin === 'inherit';
   const started = performance.now();
   const child: ChildProcess = spawn(
     kernel.busybox,
-    ['sh', '-c', KEEPER, 'keeper', run, kernel.program, ...kernelArguments(setup, stdin)],
+    ['sh', '-c', KEEPER, 'keeper', run, ...program.command],
     {
       cwd: run,
       detached: true,
       // TMP and TEMP, which the kernel would look at first, are left out.
-      env: {
-        PATH: '/usr/bin:/bin',
-        HOME: run,
-        TMPDIR: setup.memoryDirectory,
-        ...(kernel.preload && { LD_PRELOAD: kernel.preload }),
-      },
+      env: { PATH: '/usr/bin:/bin', HOME: run, ...program.env },
       stdio: ['ignore', 'pipe', 'pipe', 'pipe', 'pipe', 'pipe', 'pipe', stdin ? 'pipe' : 'ignore'],
     },
   );
@@ -144,35 +130,52 @@ export async function bootGuest(setup: GuestSetup, options: LabOptions): Promise
     child.once('error', failed);
     child.once('exit', () => {
       killOrphan(run);
-      (child.stdio[LIFELINE] as Duplex | null)?.destroy();
+      (child.stdio[LINES.lifeline] as Duplex | null)?.destroy();
     });
   });
   if (child.pid === undefined) {
     await ended;
   }
   const line = (descriptor: number) => child.stdio[descriptor] as Duplex;
-  for (const descriptor of [LIFELINE, CONTROL]) line(descriptor).on('error', () => {});
-  const kill = () => line(LIFELINE).destroy();
+  for (const descriptor of [LINES.lifeline, LINES.control]) line(descriptor).on('error', () => {});
+  const kill = () => line(LINES.lifeline).destroy();
 
   const log = new KernelLog();
   line(1).on('data', (chunk: Buffer) => log.add(chunk));
-  line(2).on('data', (chunk: Buffer) => log.add(chunk));
+  line(2).on('data', (chunk: Buffer) => {
+    log.add(chunk);
+    if (program.broken?.test(log.text)) kill();
+  });
   // The keeper says nothing here; reading keeps the descriptor from filling.
-  line(LIFELINE).resume();
+  line(LINES.lifeline).resume();
 
   let bootMs: number | undefined;
   let status: number | undefined;
   let refused: string | undefined;
-  const encoder = stdin ? new TerminalInput() : undefined;
+  // A guest that cannot know what has arrived says how much it wrote, and is ended then.
+  const arrived = [0, 0];
+  let expected: readonly number[] | undefined;
+  const endIfComplete = () => {
+    if (expected?.every((bytes, index) => arrived[index] === bytes)) kill();
+  };
+  const count = (index: number) => (length: number) => {
+    arrived[index] = (arrived[index] ?? 0) + length;
+    endIfComplete();
+  };
+  // A terminal of the guest has to be told what is data; a port of a virtio console carries anything.
+  const encoder = stdin && kernel.kind === 'user-mode' ? new TerminalInput() : undefined;
   let stopInput = () => {};
-  readLines(line(CONTROL), (text) => {
-    const [word, value = ''] = text.split(' ');
+  readLines(line(LINES.control), (text) => {
+    const [word, value = '', ...counts] = text.split(' ');
     if (word === 'ready') {
       bootMs = performance.now() - started;
-      if (encoder) stopInput = feed(encoder, line(INPUT));
+      if (stdin) stopInput = feed(encoder, line(LINES.input));
     } else if (word === 'taken') encoder?.acknowledge();
-    else if (word === 'exit') status = Number.parseInt(value, 10);
-    else if (word === 'error') refused = value;
+    else if (word === 'exit') {
+      status = Number.parseInt(value, 10);
+      if (counts.length > 0) expected = counts.map(Number);
+      endIfComplete();
+    } else if (word === 'error') refused = value;
   });
 
   let failure: unknown;
@@ -181,8 +184,8 @@ export async function bootGuest(setup: GuestSetup, options: LabOptions): Promise
     kill();
   };
   const copies = Promise.all([
-    pump(line(OUT), destination(options.stdout, process.stdout)),
-    pump(line(ERR), destination(options.stderr, process.stderr)),
+    pump(line(LINES.out), destination(options.stdout, process.stdout), count(0)),
+    pump(line(LINES.err), destination(options.stderr, process.stderr), count(1)),
   ]).catch(stop);
 
   let timedOut = false;
@@ -190,15 +193,14 @@ export async function bootGuest(setup: GuestSetup, options: LabOptions): Promise
     timedOut = true;
     kill();
   }, setup.timeout);
-  const onAbort = () => stop(signal?.reason);
-  signal?.addEventListener('abort', onAbort, { once: true });
+  const aborted = signal && addAbortListener(signal, () => stop(signal.reason));
 
   let interrupted: number | undefined;
   const handlers = (options.forwardSignals ? FORWARDED : []).map((name) => {
     const handler = () => {
       if (bootMs === undefined || interrupted !== undefined) kill();
       interrupted ??= 128 + constants.signals[`SIG${name}`];
-      if (bootMs !== undefined) line(CONTROL).write(`signal ${name}\n`);
+      if (bootMs !== undefined) line(LINES.control).write(`signal ${name}\n`);
     };
     process.on(`SIG${name}`, handler);
     return () => process.removeListener(`SIG${name}`, handler);
@@ -209,7 +211,7 @@ export async function bootGuest(setup: GuestSetup, options: LabOptions): Promise
     await copies;
   } finally {
     clearTimeout(timer);
-    signal?.removeEventListener('abort', onAbort);
+    aborted?.[Symbol.dispose]();
     for (const remove of handlers) remove();
     stopInput();
   }
@@ -231,11 +233,13 @@ export async function bootGuest(setup: GuestSetup, options: LabOptions): Promise
 }
 
 /** Passes this process's standard input on; returns what stops that. */
-function feed(encoder: TerminalInput, to: Writable): () => void {
+function feed(encoder: TerminalInput | undefined, to: Writable): () => void {
   to.on('error', () => {});
-  process.stdin.pipe(encoder).pipe(to, { end: false });
+  if (encoder) encoder.pipe(to, { end: false });
+  const first = encoder ?? to;
+  process.stdin.pipe(first);
   return () => {
-    process.stdin.unpipe(encoder);
+    process.stdin.unpipe(first);
     process.stdin.pause();
     // A terminal or pipe that is only paused would keep this process from ending.
     process.stdin.unref?.();

@@ -67,26 +67,31 @@ export type ObjectChange<K extends Kinds> = {
 }[NameIn<K>];
 
 /**
- * Events were lost: the table may be wrong until `repaired`. One stands for all losses till then.
+ * Events were lost: the table may be wrong until `repaired`, which always follows. One stands for all losses till then.
  */
 export interface TableOverrun {
   readonly kind: 'overrun';
-  /** `ENOBUFS`: the receive buffer was full. */
+  /** `ENOBUFS`: the receive buffer was full. `EBADMSG`: an event made no sense. */
   readonly code: string;
   readonly time: EventTime;
 }
 
 /** A comparison with fresh lists has ended, and the table is right. */
 export interface Compared {
-  /** `repaired`: the table was in doubt or differed. `refreshed`: it was right; counters are fresh. */
+  /**
+   * `repaired`: events had been lost. `refreshed`: none had; the counters are fresh, and what no event announces,
+   * or an event left in doubt, is as the kernel has it.
+   */
   readonly kind: 'repaired' | 'refreshed';
   readonly added: number;
   readonly updated: number;
   readonly removed: number;
   /** How many rounds of listing it took. */
   readonly rounds: number;
-  /** Reports of loss since the table was last right. */
+  /** How often the kernel reported a loss since the table was last right. */
   readonly overruns: number;
+  /** Messages since then that made no sense. */
+  readonly malformed: number;
   /** Milliseconds since then, or since the round began. */
   readonly took: number;
   readonly time: EventTime;

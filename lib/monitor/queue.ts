@@ -9,11 +9,13 @@ type Waiting<T> = {
 };
 
 /** What a queue tells its owner. */
-export interface QueueOwner {
+export interface QueueOwner<T> {
   /** {@link EventQueue.full} changed. */
   changed(): void;
   /** The reader left the loop. */
   left(): void;
+  /** The reader got a value. */
+  taken?(value: T): void;
 }
 
 /**
@@ -21,7 +23,7 @@ export interface QueueOwner {
  * producer that heeds `full` keeps it bounded.
  */
 export class EventQueue<T> implements AsyncIterableIterator<T, undefined> {
-  readonly #owner: QueueOwner;
+  readonly #owner: QueueOwner<T>;
   readonly #highWaterMark: number;
   #values: T[] = [];
   #read = 0;
@@ -31,7 +33,7 @@ export class EventQueue<T> implements AsyncIterableIterator<T, undefined> {
   #full = false;
 
   /** @param highWaterMark number of waiting values from which it is full, until half are read */
-  constructor(highWaterMark: number, owner: QueueOwner) {
+  constructor(highWaterMark: number, owner: QueueOwner<T>) {
     this.#highWaterMark = highWaterMark;
     this.#owner = owner;
   }
@@ -46,10 +48,20 @@ export class EventQueue<T> implements AsyncIterableIterator<T, undefined> {
     const waiting = this.#waiting.shift();
     if (waiting) {
       waiting.resolve({ value, done: false });
+      this.#owner.taken?.(value);
       return;
     }
     this.#values.push(value);
     this.#setFull(this.#full || this.#length >= this.#highWaterMark);
+  }
+
+  /** Takes back a value. @returns whether it was still waiting */
+  withdraw(value: T): boolean {
+    const at = this.#values.indexOf(value, this.#read);
+    if (at < 0) return false;
+    this.#values.splice(at, 1);
+    this.#setFull(this.#full && this.#length > this.#highWaterMark / 2);
+    return true;
   }
 
   /** No more values will come: the reader gets those that wait, then the end or the error. */
@@ -75,6 +87,7 @@ export class EventQueue<T> implements AsyncIterableIterator<T, undefined> {
         this.#read = 0;
       }
       this.#setFull(this.#full && this.#length > this.#highWaterMark / 2);
+      this.#owner.taken?.(value);
       return Promise.resolve({ value, done: false });
     }
     if (this.#error !== undefined) {

@@ -37,7 +37,7 @@ const EXPLANATIONS = 1024;
 const WAITS = 8;
 
 /** What the events of all protocols have. */
-interface Heard {
+export interface Heard {
   readonly time: EventTime;
   readonly header: { readonly portId: number };
 }
@@ -75,6 +75,7 @@ export class Reconciler<K extends Kinds, Event extends Heard> {
   #since: number | undefined;
   #rounds = 0;
   #overruns = 0;
+  #malformed = 0;
   #counts = { added: 0, updated: 0, removed: 0 };
   #time: EventTime;
   #cause: 'kernel' | 'repair' = 'kernel';
@@ -139,13 +140,16 @@ export class Reconciler<K extends Kinds, Event extends Heard> {
     else if (this.#phase === 'settling') this.#family.apply(event, this.#shadow);
   }
 
-  /** Events were lost, before now and before the events that follow. */
-  lost(code: string): void {
+  /** The kernel dropped events, before those that follow. @param time when that was told */
+  lost(code: string, time: EventTime = this.#host.now()): void {
     this.#overruns++;
-    if (this.#opened && this.#overruns === 1) {
-      this.#host.emit({ kind: 'overrun', code, time: this.#host.now() });
-    }
-    this.#spoil();
+    this.#missed(code, time);
+  }
+
+  /** An event makes no sense: nobody knows what it changed. */
+  malformed(time: EventTime): void {
+    this.#malformed++;
+    this.#missed('EBADMSG', time);
   }
 
   /** No events wait, and none that were ever queued were lost unless {@link lost} said so. */
@@ -210,19 +214,21 @@ export class Reconciler<K extends Kinds, Event extends Heard> {
 
   #settled(): void {
     const { added, updated, removed } = this.#counts;
-    const right = this.#synced && added + updated + removed === 0;
-    const kind: Compared['kind'] = right || !this.#opened ? 'refreshed' : 'repaired';
+    const [rounds, overruns, malformed] = [this.#rounds, this.#overruns, this.#malformed];
+    const lost = this.#opened && overruns + malformed > 0;
+    const kind: Compared['kind'] = lost ? 'repaired' : 'refreshed';
     const took = this.#time.monotonic - (this.#since ?? this.#began);
-    const [rounds, overruns] = [this.#rounds, this.#overruns];
     this.#synced = true;
     this.#opened = true;
     this.#since = undefined;
     this.#rounds = 0;
     this.#overruns = 0;
+    this.#malformed = 0;
     this.#counts = { added: 0, updated: 0, removed: 0 };
     this.#explaining = [];
     const time = this.#time;
-    this.#host.emit({ kind, added, updated, removed, rounds, overruns, took, time });
+    const found = { added, updated, removed };
+    this.#host.emit({ kind, ...found, rounds, overruns, malformed, took, time });
   }
 
   /** The next round, later than the last such. */
@@ -233,6 +239,13 @@ export class Reconciler<K extends Kinds, Event extends Heard> {
     this.#notBefore = now + Math.max(this.#backoff, now - this.#began);
     this.#backoff = Math.min(this.#backoff * 2, this.#pace.most);
     this.wake();
+  }
+
+  #missed(code: string, time: EventTime): void {
+    if (this.#opened && this.#overruns + this.#malformed === 1) {
+      this.#host.emit({ kind: 'overrun', code, time });
+    }
+    this.#spoil();
   }
 
   #spoil(): void {

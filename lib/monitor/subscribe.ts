@@ -11,58 +11,18 @@ import {
 } from '../netlink/event.ts';
 import { decodeRoute } from '../route/decode.ts';
 import type { RouteEvent } from '../route/events.ts';
-import {
-  optionalBoolean,
-  optionalInteger,
-  optionalSignal,
-  options as optionsOf,
-  wrongType,
-} from '../socket/argument.ts';
-import { type Batch, MAX_BUFFER, type Namespace, type SystemError } from '../socket/index.ts';
-import { HeldNamespace, optionalNamespace } from '../socket/namespace.ts';
+import type { Batch } from '../socket/index.ts';
+import { HeldNamespace } from '../socket/namespace.ts';
 import { decodeXfrm } from '../xfrm/decode.ts';
 import type { XfrmEvent } from '../xfrm/events.ts';
+import { EventHub } from './event-hub.ts';
 import { type EventSocket, openEventSocket } from './event-socket.ts';
-import { findGroup, type GroupName, type Protocol } from './groups.ts';
+import type { Protocol } from './groups.ts';
 import { Pace } from './pace.ts';
 import { EventQueue } from './queue.ts';
-import { tell } from './tell.ts';
+import { checked, type SubscribeOptions } from './subscribe-options.ts';
 
-/** What to subscribe to, and how. */
-export interface SubscribeOptions {
-  /** At least one group: `sa`, `expire`, `link`, `ipv4-route` …, or under the kernel's name. */
-  groups: readonly GroupName[];
-  /**
-   * The network namespace to listen in: a path such as `/run/netns/NAME`, or a descriptor. Default:
-   * that of the process. The kernel keeps it while the subscription is open, and does not say when
-   * its name is gone.
-   */
-  netns?: Namespace | undefined;
-  /** Closes the subscription; loops over it then throw the signal's reason. */
-  signal?: AbortSignal | undefined;
-  /** Whether events hold keys (as {@link KeyMaterial}). Default false: their lengths only. */
-  keys?: boolean | undefined;
-  /**
-   * Bytes of receive buffer to ask for, per protocol. Default 64 MiB, which is used only as far as
-   * events wait in it. Without CAP_NET_ADMIN in the initial user namespace the kernel grants at
-   * most net.core.rmem_max; what it granted is in {@link Subscription.sockets}.
-   */
-  receiveBufferSize?: number | undefined;
-  /**
-   * Events that may wait for a slow loop, default 4096. When as many wait, reading stops; the
-   * kernel then keeps events while its buffer has room, and drops the rest, which an `overrun`
-   * reports.
-   */
-  highWaterMark?: number | undefined;
-  /**
-   * Milliseconds, 0 to 1000, in which the kernel gathers events after all that waited were read;
-   * default 0. The first event after a rest is delivered at once, later ones wait up to that long;
-   * in return many are read with one system call, which takes less processor time. Their times are
-   * those of the reading. The receive buffer must have room for what comes meanwhile: where less
-   * than 4 MiB of it were granted, there is no gathering. See docs/events.md.
-   */
-  coalesce?: number | undefined;
-}
+export type { SubscribeOptions };
 
 /** Events were lost before those that follow: what was missed must be asked for. */
 export interface Overrun {
@@ -132,18 +92,17 @@ export class Subscription
   implements AsyncIterable<SubscriptionEvent>, AsyncDisposable
 {
   readonly #sockets: (EventSocket & { readonly pace: Pace })[] = [];
-  readonly #queues = new Set<EventQueue<SubscriptionEvent>>();
+  readonly #hub = new EventHub<SubscriptionEvent>(this, () =>
+    Promise.all(this.#sockets.map(({ pace }) => pace.close())),
+  );
   // To emit what nobody listens to would cost more than to know that here; so would an empty set.
   #everyHeard = false;
   #kindsHeard: Set<string | symbol> | undefined;
   readonly #keys: boolean;
   readonly #highWaterMark: number;
-  readonly #signal: AbortSignal | undefined;
   readonly #take: TakeMessage | undefined;
   #started = false;
   #paused = false;
-  #error: unknown;
-  #closing: Promise<void> | undefined;
 
   /** @param take sees each message of XFRM first, before it is decoded; while it is read */
   constructor(options: SubscribeOptions, take?: TakeMessage) {
@@ -166,14 +125,13 @@ export class Subscription
     } finally {
       held.close();
     }
-    this.#signal = signal;
-    signal?.addEventListener('abort', this.#abort, { once: true });
+    this.#hub.endOn(signal);
     this.#watchListeners();
   }
 
   /** Whether {@link close} was called, the signal aborted, or reading failed. */
   get closed(): boolean {
-    return this.#closing !== undefined;
+    return this.#hub.closed;
   }
 
   /** Its sockets, one a protocol. Empty once closed. */
@@ -193,16 +151,13 @@ export class Subscription
     const queue: EventQueue<SubscriptionEvent> = new EventQueue(this.#highWaterMark, {
       changed: () => this.#flow(),
       left: () => {
-        this.#queues.delete(queue);
+        this.#hub.leave(queue);
         if (this.#hasConsumers) this.#flow();
         else this.close();
       },
     });
-    if (this.closed) queue.end(this.#error);
-    else {
-      this.#queues.add(queue);
-      this.#flow();
-    }
+    this.#hub.join(queue);
+    this.#flow();
     return queue;
   }
 
@@ -239,7 +194,7 @@ export class Subscription
    * @returns a promise that is fulfilled when the sockets are closed; the same one every time
    */
   close(): Promise<void> {
-    return this.#end(undefined);
+    return this.#hub.close();
   }
 
   [Symbol.asyncDispose](): Promise<void> {
@@ -255,32 +210,9 @@ export class Subscription
     return this;
   }
 
-  readonly #abort = () => {
-    this.#end(this.#signal?.reason);
-  };
-
-  #end(error: unknown): Promise<void> {
-    if (this.#closing) return this.#closing;
-    this.#error = error;
-    this.#signal?.removeEventListener('abort', this.#abort);
-    const closed = this.#sockets.map(({ pace }) => pace.close());
-    this.#closing = Promise.all(closed).then(() => {
-      this.emit('close');
-    });
-    for (const queue of this.#queues) queue.end(error);
-    this.#queues.clear();
-    return this.#closing;
-  }
-
-  #fail(error: SystemError): void {
-    const heard = this.#queues.size > 0;
-    this.#end(error);
-    if (!heard || this.listenerCount('error') > 0) this.emit('error', error);
-  }
-
   get #hasConsumers(): boolean {
     return (
-      this.#queues.size > 0 ||
+      this.#hub.loops.size > 0 ||
       this.eventNames().some((name) => !NOT_EVENTS.has(name) && this.listenerCount(name) > 0)
     );
   }
@@ -288,7 +220,7 @@ export class Subscription
   /** Reads while there is somebody to read for, and no loop has too much waiting. */
   #flow(consumed = this.#hasConsumers): void {
     if (this.closed) return;
-    const flowing = consumed && !this.#paused && [...this.#queues].every(({ full }) => !full);
+    const flowing = consumed && !this.#paused && [...this.#hub.loops].every(({ full }) => !full);
     if (flowing && !this.#started) {
       this.#started = true;
       for (const { protocol, socket, pace } of this.#sockets) {
@@ -296,7 +228,7 @@ export class Subscription
           this.#onBatch(protocol, batch, socket.overruns);
           pace.batchRead(batch);
         };
-        socket.receive(onBatch, (error) => this.#fail(error));
+        socket.receive(onBatch, (error) => this.#hub.fail(error));
       }
     } else if (this.#started) {
       for (const { pace } of this.#sockets) pace.flowing = flowing;
@@ -329,10 +261,10 @@ export class Subscription
   #deliver(event: SubscriptionEvent): void {
     // A listener may have closed it; what is left of the batch is not for anybody then.
     if (this.closed) return;
-    for (const queue of this.#queues) queue.push(event);
+    this.#hub.deliver(event);
     // Nobody is told by a name that nobody listens to.
-    if (this.#kindsHeard?.has(event.kind)) tell(this, [event.kind], event);
-    if (this.#everyHeard) tell(this, EVERY, event);
+    if (this.#kindsHeard?.has(event.kind)) this.#hub.emit(event.kind, event);
+    if (this.#everyHeard) this.#hub.emit('event', event);
   }
 
   readonly #added = (name: string | symbol) => {
@@ -367,67 +299,5 @@ export class Subscription
   }
 }
 
-/** The name under which every event is told. */
-const EVERY = ['event'];
-
 /** The emitter without the types that tie each event's name to its value. */
 const untyped = (subscription: Subscription) => subscription as unknown as EventEmitter;
-
-const OPTIONS: ReadonlySet<string> = new Set<keyof SubscribeOptions>([
-  'groups',
-  'netns',
-  'signal',
-  'keys',
-  'receiveBufferSize',
-  'highWaterMark',
-  'coalesce',
-]);
-
-interface Checked {
-  readonly groups: ReadonlyMap<Protocol, readonly number[]>;
-  readonly keys: boolean;
-  readonly netns: Namespace | undefined;
-  readonly signal: AbortSignal | undefined;
-  readonly receiveBufferSize: number;
-  readonly highWaterMark: number;
-  readonly coalesce: number;
-}
-
-/** The options with their defaults, the groups sorted by protocol. */
-function checked(options: SubscribeOptions): Checked {
-  optionsOf('options', options, OPTIONS);
-  const { groups: names } = options;
-  if (!Array.isArray(names) || names.length === 0) {
-    throw wrongType('options.groups', 'an array of at least one group name', names);
-  }
-  const groups = new Map<Protocol, number[]>();
-  names.forEach((name: unknown, index) => {
-    const group = typeof name === 'string' ? findGroup(name) : undefined;
-    if (group === undefined) {
-      throw wrongType(`options.groups[${index}]`, 'a group name such as sa or RTNLGRP_LINK', name);
-    }
-    const numbers = groups.get(group.protocol) ?? [];
-    groups.set(group.protocol, [...numbers, group.number]);
-  });
-  return {
-    groups,
-    netns: optionalNamespace('options.netns', options.netns),
-    signal: optionalSignal('options.signal', options.signal),
-    keys: optionalBoolean('options.keys', options.keys, false),
-    receiveBufferSize: optionalInteger(
-      'options.receiveBufferSize',
-      options.receiveBufferSize,
-      64 * 2 ** 20,
-      1,
-      MAX_BUFFER,
-    ),
-    highWaterMark: optionalInteger(
-      'options.highWaterMark',
-      options.highWaterMark,
-      4096,
-      1,
-      2 ** 31,
-    ),
-    coalesce: optionalInteger('options.coalesce', options.coalesce, 0, 0, 1000),
-  };
-}

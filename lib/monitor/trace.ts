@@ -5,10 +5,10 @@
  */
 import { NETLINK_ROUTE, NETLINK_XFRM } from '../netlink/constants.ts';
 import { startDebug } from '../netlink/debug.ts';
-import { traceFamily } from '../netlink/trace.ts';
-import { routeFamily } from '../route/trace.ts';
-import { xfrmFamily } from '../xfrm/trace.ts';
+import { traceProtocol } from '../netlink/trace.ts';
+import { tracedRoute } from '../route/trace.ts';
+import { tracedXfrm } from '../xfrm/trace.ts';
 
-traceFamily(NETLINK_XFRM, xfrmFamily);
-traceFamily(NETLINK_ROUTE, routeFamily);
+traceProtocol(NETLINK_XFRM, tracedXfrm);
+traceProtocol(NETLINK_ROUTE, tracedRoute);
 if (process.env.NETLINK_XFRM_DEBUG) startDebug();

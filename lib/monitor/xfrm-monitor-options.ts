@@ -7,11 +7,10 @@ import {
   optionalInteger,
   optionalSignal,
   options as optionsOf,
-  U32_MAX,
   wrongType,
 } from '../socket/argument.ts';
-import { MAX_BUFFER, type Namespace } from '../socket/index.ts';
-import { optionalNamespace } from '../socket/namespace.ts';
+import type { Namespace } from '../socket/index.ts';
+import { checkedReading } from './subscribe-options.ts';
 
 export interface XfrmMonitorOptions {
   /**
@@ -74,24 +73,15 @@ export const OPTIONS: ReadonlySet<string> = new Set<keyof XfrmMonitorOptions>([
 /** The options with their defaults. @throws TypeError or RangeError that names a wrong one */
 export function checked(options: XfrmMonitorOptions) {
   optionsOf('options', options, OPTIONS);
-  const { label, receiveBufferSize, highWaterMark, refreshInterval } = options;
+  const { label, refreshInterval } = options;
   if (label !== undefined && typeof label !== 'string') {
     throw wrongType('options.label', 'a string', label);
   }
 
   return {
     label,
-    netns: optionalNamespace('options.netns', options.netns),
-    signal: optionalSignal('options.signal', options.signal),
+    ...checkedReading(options),
     acquires: optionalBoolean('options.acquires', options.acquires, false),
-    receiveBufferSize: optionalInteger(
-      'options.receiveBufferSize',
-      receiveBufferSize,
-      64 * 2 ** 20,
-      1,
-      MAX_BUFFER,
-    ),
-    highWaterMark: optionalInteger('options.highWaterMark', highWaterMark, 4096, 1, U32_MAX),
     refreshInterval: optionalInteger(
       'options.refreshInterval',
       refreshInterval,

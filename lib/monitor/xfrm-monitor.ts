@@ -3,19 +3,19 @@
  * @module
  */
 import { EventEmitter } from 'node:events';
-import { decodeDatagram, type EventTime } from '../netlink/event.ts';
-import { type Batch, type NetlinkSocket, SystemError } from '../socket/index.ts';
+import type { EventTime, Malformed } from '../netlink/event.ts';
+import type { NetlinkSocket } from '../socket/index.ts';
 import { HeldNamespace } from '../socket/namespace.ts';
 import { XfrmClient } from '../xfrm/client.ts';
 import * as X from '../xfrm/constants.ts';
 import { decodeXfrm } from '../xfrm/decode.ts';
 import type { AcquireEvent, Mapping, Report, XfrmEvent } from '../xfrm/events.ts';
 import type { TableChange } from './changes.ts';
+import { EventHub } from './event-hub.ts';
 import { openEventSocket } from './event-socket.ts';
+import { type Listed, LiveTables, now } from './live-tables.ts';
 import { EventQueue } from './queue.ts';
-import { Reconciler } from './reconciler.ts';
 import type { MalformedEvent } from './subscribe.ts';
-import { tell } from './tell.ts';
 import {
   checked,
   type RefreshOptions,
@@ -55,29 +55,6 @@ export type XfrmMonitorListeners = {
   [Kind in XfrmChange['kind']]: [change: Extract<XfrmChange, { kind: Kind }>];
 } & { change: [change: XfrmChange]; error: [error: Error]; close: [] };
 
-/** What a promise brings, or the signal's reason if that comes first. */
-async function unlessAborted<T>(promise: Promise<T>, signal: AbortSignal): Promise<T> {
-  let giveUp = () => {};
-  const aborted = new Promise<never>((_, reject) => {
-    giveUp = () => reject(signal.reason);
-    signal.addEventListener('abort', giveUp);
-  });
-  try {
-    return await Promise.race([promise, aborted]);
-  } finally {
-    signal.removeEventListener('abort', giveUp);
-  }
-}
-
-const closed = () => new Error('the monitor is closed');
-
-const now = (): EventTime => ({ wall: Date.now(), monotonic: performance.now() });
-
-/** Milliseconds between two repairs, growing while events are lost faster than they can be. */
-const PACE = { least: 20, most: 5000 };
-/** Events kept while a list is made, before reading stops. */
-const KEPT = 65_536;
-
 const GROUPS = [
   X.XFRMNLGRP_SA,
   X.XFRMNLGRP_POLICY,
@@ -110,30 +87,15 @@ export class XfrmMonitor
   readonly policies: PoliciesView;
   readonly #label: string | undefined;
   readonly #highWaterMark: number;
-  readonly #refreshInterval: number;
-  readonly #signal: AbortSignal | undefined;
-  readonly #socket: NetlinkSocket;
   readonly #client: XfrmClient;
   readonly #statFile: XfrmStatFile;
-  readonly #table: Reconciler<XfrmKinds, XfrmEvent>;
-  readonly #queues = new Set<EventQueue<XfrmChange | Synced>>();
-  readonly #listing = new AbortController();
-  readonly #opened: Promise<void>;
-  #settleOpening: { resolve: () => void; reject: (error: unknown) => void } | undefined;
-  #refreshes: { resolve: () => void; reject: (error: unknown) => void }[] = [];
-  #isOpen = false;
+  readonly #tables: LiveTables<XfrmKinds, XfrmEvent>;
+  readonly #hub = new EventHub<XfrmChange | Synced>(this, () => this.#release());
+  #opened = () => {};
+  readonly #refreshes: (() => void)[] = [];
   #counted: EventTime;
   #xfrmStat: XfrmStat | undefined;
-  #drops = 0;
   #slow = false;
-  #reading = true;
-  #working = false;
-  /** Whether {@link XfrmMonitor.#lookAgain} is under way. */
-  #looking = false;
-  #wake: NodeJS.Timeout | undefined;
-  #refresh: NodeJS.Timeout | undefined;
-  #error: unknown;
-  #closing: Promise<void> | undefined;
 
   /**
    * Opens a monitor. What happens in the kernel after the promise is fulfilled is a change.
@@ -144,7 +106,15 @@ export class XfrmMonitor
    */
   static async open(options: XfrmMonitorOptions = {}): Promise<XfrmMonitor> {
     const monitor = new XfrmMonitor(options);
-    await monitor.#opened;
+    try {
+      await monitor.#hub.wait(undefined, (done) => {
+        monitor.#opened = done;
+        monitor.#tables.start();
+      });
+    } catch (error) {
+      await monitor.close();
+      throw error;
+    }
     return monitor;
   }
 
@@ -153,23 +123,20 @@ export class XfrmMonitor
     const { signal, label, netns, acquires, receiveBufferSize, ...pace } = checked(options);
     this.#label = label;
     this.#highWaterMark = pace.highWaterMark;
-    this.#refreshInterval = pace.refreshInterval;
     this.#counted = now();
-    this.#opened = new Promise((resolve, reject) => {
-      this.#settleOpening = { resolve, reject };
-    });
     signal?.throwIfAborted();
     // Events and lists must be of one namespace, also if its name goes to another in between.
     const held = new HeldNamespace(netns);
     let client: XfrmClient | undefined;
     let statFile: XfrmStatFile | undefined;
+    let socket: NetlinkSocket;
     try {
       const groups = acquires ? [...GROUPS, ...ASKING] : GROUPS;
       client = new XfrmClient({ netns: held.netns });
       this.#client = client;
       statFile = new XfrmStatFile(held);
       this.#statFile = statFile;
-      this.#socket = openEventSocket('xfrm', groups, receiveBufferSize, held.netns).socket;
+      socket = openEventSocket('xfrm', groups, receiveBufferSize, held.netns).socket;
     } catch (error) {
       client?.close();
       statFile?.close();
@@ -177,38 +144,25 @@ export class XfrmMonitor
     } finally {
       held.close();
     }
-    this.#table = new Reconciler<XfrmKinds, XfrmEvent>(
-      xfrmFamily,
+    this.#tables = new LiveTables<XfrmKinds, XfrmEvent>(
+      socket,
+      { family: xfrmFamily, decode: decodeXfrm, list: (listed) => this.#list(listed) },
       {
-        now,
-        wakeAfter: (wait) => {
-          clearTimeout(this.#wake);
-          const wake = () => this.#work(() => this.#table.wake());
-          // The socket keeps the process alive; timers need not.
-          this.#wake = setTimeout(wake, Math.ceil(wait)).unref();
-        },
-        list: () => {
-          this.#list();
-        },
-        emit: (change) => this.#tell(change),
+        changed: (change) => this.#changed(change),
+        passes: (event) => this.#passes(event),
+        full: () => this.#full(),
+        // Until it is open, open() tells that.
+        failed: (error) => this.#hub.fail(error, !this.#tables.isOpen),
       },
-      PACE,
+      pace.refreshInterval,
     );
-    this.states = new StatesView(this.#table.tables.state);
-    this.policies = new PoliciesView(this.#table.tables.policy);
-    this.#signal = signal;
-    signal?.addEventListener('abort', this.#abort, { once: true });
-    this.#work(() => {
-      this.#socket.receive(
-        (batch) => this.#work(() => this.#onBatch(batch)),
-        (error) => this.#end(error),
-      );
-      this.#table.wake();
-    });
+    this.states = new StatesView(this.#tables.tables.state);
+    this.policies = new PoliciesView(this.#tables.tables.policy);
+    this.#hub.endOn(signal);
   }
 
   get closed(): boolean {
-    return this.#closing !== undefined;
+    return this.#hub.closed;
   }
 
   /**
@@ -216,13 +170,21 @@ export class XfrmMonitor
    * wait because a slow loop has stopped the reading, or the monitor is closed.
    */
   get synced(): boolean {
-    if (this.closed) return false;
-    return this.#table.synced && (this.#reading || this.#socket.queue.bytes === 0);
+    return this.#tables.synced;
+  }
+
+  /**
+   * Until when the tables hold all that the kernel announced, on the monotonic clock: now, unless events wait to be read,
+   * or were lost and not made up for. Node serves timers before it reads sockets: what is judged by time in a process that may
+   * have been busy is to be judged as of then.
+   */
+  get heardUntil(): number {
+    return this.#tables.heardUntil;
   }
 
   /** How many events the kernel said it dropped. The tables were repaired after each. */
   get dropped(): number {
-    return this.#drops;
+    return this.#tables.dropped;
   }
 
   /** All that is known now. Changes that come after this call start from it. */
@@ -248,43 +210,36 @@ export class XfrmMonitor
   async refresh(options: RefreshOptions = {}): Promise<void> {
     const signal = refreshSignal(options);
     // One under way may have begun too early: it ends, and another one begins.
-    for (let rounds = this.#table.busy ? 2 : 1; rounds > 0; rounds--) {
-      signal?.throwIfAborted();
-      if (this.closed) throw this.#error ?? closed();
-      const compared = new Promise<void>((resolve, reject) => {
-        this.#refreshes.push({ resolve, reject });
-        this.#work(() => this.#table.refresh());
+    for (let rounds = this.#tables.busy ? 2 : 1; rounds > 0; rounds--) {
+      await this.#hub.wait(signal, (done) => {
+        this.#refreshes.push(done);
+        this.#tables.refresh();
       });
-      await (signal ? unlessAborted(compared, signal) : compared);
     }
   }
 
   /** `synced` with all that is known, then all changes. Several loops each get all. */
   [Symbol.asyncIterator](): AsyncIterableIterator<XfrmChange | Synced, undefined> {
     const queue: EventQueue<XfrmChange | Synced> = new EventQueue(this.#highWaterMark, {
-      changed: () => this.#flow(),
+      changed: () => this.#tables.flow(),
       left: () => {
-        this.#queues.delete(queue);
-        this.#flow();
+        this.#hub.leave(queue);
+        this.#tables.flow();
       },
     });
-    if (this.closed) queue.end(this.#error);
-    else {
-      queue.push({ kind: 'synced', snapshot: this.snapshot() });
-      this.#queues.add(queue);
-    }
-    return queue;
+    if (!this.closed) queue.push({ kind: 'synced', snapshot: this.snapshot() });
+    return this.#hub.join(queue);
   }
 
   /** Lets the process end although the monitor is open. */
   unref(): this {
-    this.#socket.unref();
+    this.#tables.unref();
     return this;
   }
 
   /** Lets the monitor keep the process alive, as it does by default. */
   ref(): this {
-    this.#socket.ref();
+    this.#tables.ref();
     return this;
   }
 
@@ -294,175 +249,69 @@ export class XfrmMonitor
    * @returns a promise that is fulfilled when the sockets are closed; the same one every time
    */
   close(): Promise<void> {
-    return this.#end(undefined);
+    return this.#hub.close();
   }
 
   [Symbol.asyncDispose](): Promise<void> {
     return this.close();
   }
 
-  readonly #abort = () => {
-    this.#end(this.#signal?.reason);
-  };
-
-  #end(error: unknown): Promise<void> {
-    if (this.#closing) return this.#closing;
-    this.#error = error;
-    this.#signal?.removeEventListener('abort', this.#abort);
-    clearTimeout(this.#wake);
-    clearTimeout(this.#refresh);
-    this.#listing.abort();
+  #release(): Promise<unknown> {
     this.#statFile.close();
-    this.#closing = Promise.all([this.#socket.close(), this.#client.close()]).then(() => {
-      this.emit('close');
-    });
-    const heard = this.#queues.size > 0 || !this.#isOpen;
-    for (const queue of this.#queues) queue.end(error);
-    this.#queues.clear();
-    this.#settleOpening?.reject(error ?? closed());
-    for (const { reject } of this.#refreshes.splice(0)) reject(error ?? closed());
-    const failed = error !== undefined && error !== this.#signal?.reason;
-    if (failed && (!heard || this.listenerCount('error') > 0)) this.emit('error', error as Error);
-    return this.#closing;
+    // Which ends the list that is being made.
+    return Promise.all([this.#tables.close(), this.#client.close()]);
   }
 
-  #onBatch(batch: Batch): void {
-    if (batch.lost !== undefined) this.#lost(batch.lost);
-    const time = { wall: batch.timestamp, monotonic: batch.monotonic };
-    const input = { view: batch.view, bytes: batch.bytes, time, keys: false };
-    for (let i = 0; i < batch.count; i++) {
-      const [offset, length] = [batch.offset(i), batch.length(i)];
-      decodeDatagram<XfrmEvent>(input, offset, length, batch.truncated(i), decodeXfrm, (event) => {
-        if (event.kind === 'ACQUIRE' || event.kind === 'MAPPING' || event.kind === 'REPORT') {
-          this.#tell({ kind: 'asked', event, time });
-        } else if (event.kind !== 'malformed') this.#table.event(event);
-        else {
-          // Nobody knows what it changed.
-          this.#tell({ ...event, protocol: 'xfrm' });
-          this.#table.lost('EBADMSG');
-        }
-      });
+  async #list(listed: Listed<XfrmKinds>): Promise<boolean> {
+    for await (const states of this.#client.listStatePieces()) {
+      for (const state of states) listed('state', state);
+    }
+    for await (const policy of this.#client.listPolicies()) listed('policy', policy);
+    // A request waits for those before it (net/xfrm/xfrm_user.c, xfrm_cfg_mutex): when this one
+    // is answered, the events of all changes that the lists can show have been queued.
+    await this.#client.getSadInfo();
+    return true;
+  }
+
+  /** Tells of what changes no table. */
+  #passes(event: XfrmEvent): boolean {
+    if (event.kind !== 'ACQUIRE' && event.kind !== 'MAPPING' && event.kind !== 'REPORT') {
+      return false;
+    }
+    if (this.#tables.isOpen) this.#tell({ kind: 'asked', event, time: event.time });
+    return true;
+  }
+
+  #changed(change: TableChange<XfrmKinds> | Malformed): void {
+    switch (change.kind) {
+      case 'overrun':
+        this.#tell({ ...change, slowConsumer: this.#slow });
+        break;
+      case 'malformed':
+        this.#tell({ ...change, protocol: 'xfrm' });
+        break;
+      case 'repaired':
+      case 'refreshed':
+        this.#counted = change.time;
+        this.#xfrmStat = this.#statFile.read();
+        this.#slow = false;
+        for (const done of this.#refreshes.splice(0)) done();
+        if (this.#tables.isOpen) this.#tell(change);
+        else this.#opened();
+        break;
+      default:
+        this.#tell(change);
     }
   }
 
-  /** The kernel dropped events: that is, if its count moved since it was last heeded. */
-  #lost(code: string): void {
-    this.#socket.clearCongestion();
-    const { drops } = this.#socket.queue;
-    if (drops === this.#drops) return;
-    this.#drops = drops;
-    this.#table.lost(code);
+  #tell(change: XfrmChange): void {
+    this.#hub.deliver(change, change.kind, 'change');
   }
 
-  /**
-   * Feeds the table, then does what it asks for: later, if a listener calls this meanwhile. A socket
-   * that cannot even be asked what waits in it ends the monitor: the tables could not be told right.
-   */
-  #work(feed: () => void): void {
-    if (this.closed) return;
-    if (this.#working) {
-      feed();
-      return;
-    }
-    this.#working = true;
-    try {
-      feed();
-      while (!this.closed && this.#table.waitsForEmpty) {
-        const { bytes, drops } = this.#socket.queue;
-        if (drops !== this.#drops) this.#lost('ENOBUFS');
-        if (bytes > 0) {
-          this.#lookAgain();
-          break;
-        }
-        this.#table.empty();
-      }
-      this.#flow();
-    } catch (error) {
-      if (!(error instanceof SystemError)) throw error;
-      this.#end(error);
-    } finally {
-      this.#working = false;
-    }
-  }
-
-  /**
-   * Looks again whether events wait, after those that do have been read: what is read may be nothing
-   * but forged datagrams, of which nobody is told.
-   */
-  #lookAgain(): void {
-    if (!this.#reading || this.#looking) return;
-    this.#looking = true;
-    setImmediate(() => {
-      this.#looking = false;
-      this.#work(() => {});
-    });
-  }
-
-  async #list(): Promise<void> {
-    const { signal } = this.#listing;
-    try {
-      for await (const states of this.#client.listStatePieces({ signal })) {
-        for (const state of states) this.#table.listed('state', state);
-      }
-      for await (const policy of this.#client.listPolicies({ signal })) {
-        this.#table.listed('policy', policy);
-      }
-      // A request waits for those before it (net/xfrm/xfrm_user.c, xfrm_cfg_mutex): when this one
-      // is answered, the events of all changes that the lists can show have been queued.
-      await this.#client.getSadInfo({ signal });
-    } catch (error) {
-      if (this.closed) return;
-      // A privilege that was given up does not come back; anything else may pass.
-      const forGood = !this.#isOpen || (error as NodeJS.ErrnoException).code === 'EPERM';
-      if (forGood) this.#end(error);
-      else this.#work(() => this.#table.listFailed());
-      return;
-    }
-    this.#work(() => this.#table.listEnded());
-  }
-
-  #tell(change: TableChange<XfrmKinds> | Asked | MalformedEvent): void {
-    if (this.closed) return;
-    const told: XfrmChange =
-      change.kind === 'overrun' ? { ...change, slowConsumer: this.#slow } : change;
-    if (change.kind === 'repaired' || change.kind === 'refreshed') this.#compared(change.time);
-    if (!this.#isOpen) {
-      if (this.#table.synced) {
-        this.#isOpen = true;
-        this.#settleOpening?.resolve();
-      }
-      return;
-    }
-    for (const queue of this.#queues) queue.push(told);
-    tell(this, [told.kind, 'change'], told);
-  }
-
-  #compared(time: EventTime): void {
-    this.#counted = time;
-    this.#xfrmStat = this.#statFile.read();
-    this.#slow = false;
-    clearTimeout(this.#refresh);
-    if (this.#refreshInterval > 0) {
-      this.#refresh = setTimeout(
-        () => this.#work(() => this.#table.refresh()),
-        this.#refreshInterval,
-      ).unref();
-    }
-    for (const { resolve } of this.#refreshes.splice(0)) resolve();
-  }
-
-  /** Reads unless a loop has too much waiting, or too many events wait for a list. */
-  #flow(): void {
-    if (this.closed) return;
-    const full = [...this.#queues].some((queue) => queue.full);
+  /** Whether a loop has too much waiting. */
+  #full(): boolean {
+    const full = [...this.#hub.loops].some((queue) => queue.full);
     if (full) this.#slow = true;
-    const reading = !full && this.#table.kept < KEPT;
-    if (reading === this.#reading) return;
-    this.#reading = reading;
-    if (!reading) this.#socket.pause();
-    else {
-      this.#socket.resume();
-      if (this.#table.waitsForEmpty) this.#lookAgain();
-    }
+    return full;
   }
 }

@@ -10,15 +10,18 @@ import {
   wrongType,
 } from '../socket/argument.ts';
 import type { Namespace } from '../socket/index.ts';
+import { EventHub } from './event-hub.ts';
+import { type NamespaceChange, type NamespaceClosed, NamespaceLoop } from './namespace-loop.ts';
 import { type NamedNamespace, NamespaceWatch } from './namespaces.ts';
-import { tell } from './tell.ts';
-import { type Synced, type XfrmChange, XfrmMonitor } from './xfrm-monitor.ts';
+import { XfrmMonitor } from './xfrm-monitor.ts';
 import {
   checked,
   OPTIONS as MONITOR_OPTIONS,
   type XfrmMonitorOptions,
 } from './xfrm-monitor-options.ts';
 import type { Snapshot } from './xfrm-views.ts';
+
+export type { NamespaceChange, NamespaceClosed };
 
 /** What holds for each monitor is as in {@link XfrmMonitorOptions}. */
 export interface XfrmMonitorsOptions extends Omit<XfrmMonitorOptions, 'netns' | 'label'> {
@@ -31,29 +34,9 @@ export interface XfrmMonitorsOptions extends Omit<XfrmMonitorOptions, 'netns' | 
   named?: boolean | undefined;
 }
 
-/** A namespace is not watched any more: it was removed, or could not be watched (`error`). */
-export interface NamespaceClosed {
-  readonly kind: 'closed';
-  readonly error: unknown;
-}
-
-/** What happened in the namespace of that label. Of `synced`, the tables of that namespace alone. */
-export type NamespaceChange = (XfrmChange | Synced | NamespaceClosed) & { readonly label: string };
-
 export type XfrmMonitorsListeners = {
   [Kind in NamespaceChange['kind']]: [change: Extract<NamespaceChange, { kind: Kind }>];
 } & { change: [change: NamespaceChange]; close: [] };
-
-/** What one loop has waiting of one namespace: one change, and how to go on. */
-type Waiting = { readonly change: NamespaceChange; readonly more: () => void };
-
-interface Loop {
-  join(label: string, monitor: XfrmMonitor): void;
-  put(waiting: Waiting): void;
-  wake(): void;
-}
-
-const nothing = () => {};
 
 const OPTIONS: ReadonlySet<string> = new Set<string>([
   'namespaces',
@@ -75,14 +58,12 @@ export class XfrmMonitors
   implements AsyncIterable<NamespaceChange>, AsyncDisposable
 {
   readonly #options: XfrmMonitorOptions;
-  readonly #signal: AbortSignal | undefined;
+  readonly #hub = new EventHub<NamespaceChange, NamespaceLoop>(this, () => this.#release());
   /** For one that is opening, what gives that up. */
   readonly #monitors = new Map<string, XfrmMonitor | AbortController>();
-  readonly #loops = new Set<Loop>();
   readonly #named: NamespaceWatch | undefined;
-  /** What is under way by itself; it never rejects. */
-  readonly #busy = new Set<Promise<void>>();
-  #closing: Promise<void> | undefined;
+  /** What is under way: it is waited for at the end, and never rejects. */
+  readonly #busy = new Set<Promise<unknown>>();
 
   /**
    * Opens a monitor for each namespace.
@@ -100,6 +81,7 @@ export class XfrmMonitors
       options.signal?.throwIfAborted();
     } catch (error) {
       await monitors.close();
+      options.signal?.throwIfAborted();
       throw error;
     }
     return monitors;
@@ -114,26 +96,25 @@ export class XfrmMonitors
     }
     checked(each);
     this.#options = each;
-    this.#signal = optionalSignal('options.signal', signal);
+    optionalSignal('options.signal', signal)?.throwIfAborted();
     const follow = optionalBoolean('options.named', named, false);
-    this.#signal?.throwIfAborted();
-    this.#signal?.addEventListener('abort', this.#abort, { once: true });
+    this.#hub.endOn(signal);
     if (follow) {
       this.#named = new NamespaceWatch({
-        added: (namespace) => this.#byItself(this.#addNamed(namespace)),
-        removed: ({ name }) => this.#byItself(this.remove(name)),
+        added: (namespace) => this.#untilDone(this.#addNamed(namespace)),
+        removed: ({ name }) => this.remove(name),
       });
       this.#named.begin();
     }
   }
 
   get closed(): boolean {
-    return this.#closing !== undefined;
+    return this.#hub.closed;
   }
 
   /** The labels of the namespaces whose tables are complete. */
   get labels(): string[] {
-    return [...this.#open()].map(([label]) => label);
+    return [...this.#opened()].map(([label]) => label);
   }
 
   /** The monitor of a namespace, with its tables. */
@@ -144,7 +125,7 @@ export class XfrmMonitors
 
   /** All that is known now, a namespace each, with its label. */
   snapshot(): Snapshot[] {
-    return Array.from(this.#open(), ([, monitor]) => monitor.snapshot());
+    return Array.from(this.#opened(), ([, monitor]) => monitor.snapshot());
   }
 
   /**
@@ -160,13 +141,70 @@ export class XfrmMonitors
     }
     const opening = new AbortController();
     this.#monitors.set(label, opening);
+    return this.#untilDone(this.#open(label, netns, opening));
+  }
+
+  /** Watches a namespace no more; `closed` is told after the changes that wait. Any label will do. */
+  async remove(label: string): Promise<void> {
+    const monitor = this.#monitors.get(label);
+    this.#monitors.delete(label);
+    if (monitor instanceof XfrmMonitor) await this.#untilDone(monitor.close());
+    else monitor?.abort(new Error(`the namespace ${JSON.stringify(label)} was removed`));
+  }
+
+  /**
+   * For each namespace `synced` with all that is known, then its changes, in order; `closed` is its
+   * last. Those of different namespaces have no order. Several loops each get all; of a namespace that
+   * went before a slow loop came to its `synced`, the loop hears nothing.
+   */
+  [Symbol.asyncIterator](): AsyncIterableIterator<NamespaceChange, undefined> {
+    const loop: NamespaceLoop = new NamespaceLoop(() => this.#hub.leave(loop));
+    if (!this.closed) for (const [label, monitor] of this.#opened()) loop.add(label, monitor);
+    return this.#hub.join(loop).queue;
+  }
+
+  /**
+   * Closes all monitors, and ends all loops after what they have waiting.
+   *
+   * @returns a promise that is fulfilled when all is closed; the same one every time
+   */
+  close(): Promise<void> {
+    return this.#hub.close();
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close();
+  }
+
+  async #release(): Promise<void> {
+    this.#named?.close();
+    for (const [, monitor] of this.#monitors) {
+      if (monitor instanceof XfrmMonitor) this.#untilDone(monitor.close());
+      else monitor.abort(this.#hub.reason);
+    }
+    // At least once: what is being begun on this very stack is not among them yet.
+    do await Promise.all(this.#busy);
+    while (this.#busy.size > 0);
+  }
+
+  async #open(
+    label: string,
+    netns: Namespace | undefined,
+    opening: AbortController,
+  ): Promise<XfrmMonitor> {
+    const { signal } = opening;
+    const current = () => this.#monitors.get(label) === opening;
     let monitor: XfrmMonitor;
     try {
-      const { signal } = opening;
       monitor = await XfrmMonitor.open({ ...this.#options, label, netns, signal });
     } catch (error) {
-      if (this.#monitors.get(label) === opening) this.#monitors.delete(label);
+      if (current()) this.#monitors.delete(label);
       throw error;
+    }
+    // It was removed, and its label may be another's by now.
+    if (signal.aborted) {
+      await monitor.close();
+      throw signal.reason;
     }
     this.#monitors.set(label, monitor);
     monitor.on('change', (change) => this.#tell({ ...change, label }));
@@ -176,124 +214,26 @@ export class XfrmMonitors
     });
     monitor.once('close', () => {
       if (this.#monitors.get(label) === monitor) this.#monitors.delete(label);
+      for (const loop of this.#hub.loops) loop.gone(monitor);
       this.#tell({ kind: 'closed', error: failure, label });
     });
     this.#tell({ kind: 'synced', snapshot: monitor.snapshot(), label });
-    for (const { join } of this.#loops) join(label, monitor);
+    for (const loop of this.#hub.loops) loop.add(label, monitor);
     return monitor;
   }
 
-  /** Watches a namespace no more; `closed` is told after the changes that wait. Any label will do. */
-  async remove(label: string): Promise<void> {
-    const monitor = this.#monitors.get(label);
-    this.#monitors.delete(label);
-    if (monitor instanceof XfrmMonitor) await monitor.close();
-    else monitor?.abort(new Error(`the namespace ${JSON.stringify(label)} was removed`));
-  }
-
-  /**
-   * For each namespace `synced` with all that is known, then its changes, in order; `closed` is its
-   * last. Those of different namespaces have no order. Several loops each get all; of a namespace that
-   * went before a slow loop came to its `synced`, the loop hears nothing.
-   */
-  async *[Symbol.asyncIterator](): AsyncGenerator<NamespaceChange, undefined> {
-    const ready: Waiting[] = [];
-    const running = new Set<AsyncIterator<XfrmChange | Synced, undefined>>();
-    let wake = () => {};
-    const put = (waiting: Waiting) => {
-      ready.push(waiting);
-      wake();
-    };
-    const join = (label: string, monitor: XfrmMonitor) => {
-      const source = monitor[Symbol.asyncIterator]();
-      let first: Waiting | undefined;
-      running.add(source);
-      const end = (error?: unknown) => {
-        running.delete(source);
-        put({ change: { kind: 'closed', error, label }, more: nothing });
-      };
-      // One at a time: what else comes waits in the monitor, which heeds its highWaterMark.
-      const more = () => {
-        source.next().then(({ value, done }) => {
-          if (done) return end();
-          const waiting = { change: { ...value, label }, more };
-          first ??= waiting;
-          put(waiting);
-        }, end);
-      };
-      more();
-      // A slow loop is not told of what it never heard of: else all that came and went would wait for it.
-      monitor.once('close', () => {
-        const at = first === undefined ? -1 : ready.indexOf(first);
-        if (at < 0 || this.closed) return;
-        ready.splice(at, 1);
-        running.delete(source);
-        source.return?.();
-      });
-    };
-    const loop: Loop = { join, put, wake: () => wake() };
-    this.#loops.add(loop);
-    try {
-      for (const [label, monitor] of this.#open()) join(label, monitor);
-      for (;;) {
-        const next = ready.shift();
-        if (next) {
-          next.more();
-          yield next.change;
-        } else if (this.closed && running.size === 0) {
-          this.#signal?.throwIfAborted();
-          return undefined;
-        } else {
-          await new Promise<void>((resolve) => {
-            wake = resolve;
-          });
-        }
-      }
-    } finally {
-      this.#loops.delete(loop);
-      for (const source of running) source.return?.();
-    }
-  }
-
-  /**
-   * Closes all monitors, and ends all loops after what they have waiting.
-   *
-   * @returns a promise that is fulfilled when all is closed; the same one every time
-   */
-  close(): Promise<void> {
-    this.#closing ??= this.#end();
-    return this.#closing;
-  }
-
-  [Symbol.asyncDispose](): Promise<void> {
-    return this.close();
-  }
-
-  readonly #abort = () => {
-    this.close();
-  };
-
-  async #end(): Promise<void> {
-    this.#signal?.removeEventListener('abort', this.#abort);
-    this.#named?.close();
-    const reason = this.#signal?.reason ?? new Error('the monitors were closed');
-    const ends = Array.from(this.#monitors.values(), (monitor) =>
-      monitor instanceof XfrmMonitor ? monitor.close() : monitor.abort(reason),
-    );
-    await Promise.all([...ends, ...this.#busy]);
-    for (const { wake } of this.#loops) wake();
-    this.emit('close');
-  }
-
-  *#open(): Generator<[string, XfrmMonitor]> {
+  *#opened(): Generator<[string, XfrmMonitor]> {
     for (const [label, monitor] of this.#monitors) {
       if (monitor instanceof XfrmMonitor) yield [label, monitor];
     }
   }
 
-  #byItself(work: Promise<void>): void {
-    const done = work.finally(() => this.#busy.delete(done));
-    this.#busy.add(done);
+  /** Has the end wait for something. */
+  #untilDone<T>(work: Promise<T>): Promise<T> {
+    const done = () => this.#busy.delete(settled);
+    const settled: Promise<unknown> = work.then(done, done);
+    this.#busy.add(settled);
+    return work;
   }
 
   async #addNamed({ name, path }: NamedNamespace): Promise<void> {
@@ -301,12 +241,13 @@ export class XfrmMonitors
       await this.add(name, path);
     } catch (error) {
       const change = { kind: 'closed', error, label: name } as const;
-      for (const { put } of this.#loops) put({ change, more: nothing });
+      for (const loop of this.#hub.loops) loop.push(change);
       this.#tell(change);
     }
   }
 
   #tell(change: NamespaceChange): void {
-    tell(this, [change.kind, 'change'], change);
+    this.#hub.emit(change.kind, change);
+    this.#hub.emit('change', change);
   }
 }

@@ -26,8 +26,8 @@ export class XfrmStatFile {
   #file: OpenFile | undefined;
 
   /**
-   * @throws SystemError `EMFILE` … Not where the kernel has no such file (CONFIG_XFRM_STATISTICS),
-   *   there is no /proc, or Node's permission model does not allow reading it.
+   * @throws SystemError `EMFILE` … Not where the kernel has no such file (CONFIG_XFRM_STATISTICS), or
+   *   there is no /proc.
    */
   constructor({ netns }: HeldNamespace) {
     try {
@@ -40,11 +40,12 @@ export class XfrmStatFile {
   /** The counters now; undefined where the kernel has none, and once closed. @throws SystemError */
   read(): XfrmStat | undefined {
     if (this.#file === undefined) return undefined;
+    const { descriptor } = this.#file;
     const piece = Buffer.alloc(PIECE);
     let text = '';
     try {
       for (;;) {
-        const length = readSync(this.#file.descriptor, piece, 0, PIECE, text.length);
+        const length = readSync(descriptor, piece, 0, PIECE, text.length);
         if (length === 0) return parseXfrmStat(text);
         text += piece.toString('latin1', 0, length);
       }
@@ -64,8 +65,7 @@ export class XfrmStatFile {
  * Reads the counters of IPsec errors.
  *
  * @param options `netns`: of which network namespace; default that of this thread
- * @returns undefined where the kernel does not count them (CONFIG_XFRM_STATISTICS), or they may not be read
- *   (`node --permission`)
+ * @returns undefined where the kernel does not count them (CONFIG_XFRM_STATISTICS)
  * @throws TypeError or RangeError for a wrong option; SystemError for a namespace that is missing, is
  *   none, or may not be entered
  */

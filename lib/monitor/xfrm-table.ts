@@ -240,11 +240,19 @@ function updateState(request: XfrmState, rows: XfrmRows): void {
     else mayHaveBeenNamed(request, rows);
     add(request, rows);
   } else {
-    rows.put('state', at, updated(entry.value, request), 'same');
+    const after = updated(entry.value, request);
+    guessed.add(after);
+    rows.put('state', at, after, 'same');
     // An SA of a device may have gone with it, and this be about a larval one that came after.
     if (entry.value.offload) rows.doubt('state', at);
   }
 }
+
+/**
+ * SAs after an UPDSA that was taken to be for them. If a timer had taken the SA away before, and its EXPIRE is yet
+ * to come, the UPDSA was for a larval SA with the same SPI, of which no event told.
+ */
+const guessed = new WeakSet<XfrmState>();
 
 /**
  * A valid SA after an UPDSA. The event repeats the request; of it the kernel takes only these
@@ -303,7 +311,8 @@ function expireState(event: XfrmState, hard: boolean, time: EventTime, rows: Xfr
     if (hard) mayHaveBeenNamed(event, rows);
     return;
   }
-  if (hard && (mayBeLater(known, event, time) || mayHaveTwins(known))) rows.doubt('state', key);
+  const mayStay = mayBeLater(known, event, time) || mayHaveTwins(known) || guessed.has(known);
+  if (hard && mayStay) rows.doubt('state', key);
   if (known.current.addTime !== event.current.addTime) return;
   if (hard) rows.remove('state', key, 'hard-expired', counted(known, event));
   else rows.expiring('state', key, counted(known, event));

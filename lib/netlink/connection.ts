@@ -6,6 +6,7 @@
  * @module
  */
 import { constants as system } from 'node:os';
+import { onAbort } from '../socket/abort.ts';
 import { integer, optionalBoolean, optionalSignal, options } from '../socket/argument.ts';
 import { type Namespace, type NetlinkOption, SocketStateError } from '../socket/index.ts';
 import { HeldNamespace, optionalNamespace } from '../socket/namespace.ts';
@@ -30,7 +31,10 @@ const CLIENT_OPTIONS: ReadonlySet<string> = new Set<keyof ClientOptions>(['netns
 export interface RequestOptions {
   /** Gives up waiting: the promise rejects with the signal's reason. The kernel may have acted. */
   readonly signal?: AbortSignal | undefined;
-  /** Milliseconds to wait for the kernel, which answers at once; default 30,000. */
+  /**
+   * Milliseconds to wait for the kernel, which answers at once; default 30,000. For a list, that is for
+   * each piece of it.
+   */
   readonly timeout?: number | undefined;
   /** Whether answers hold keys. Default false. */
   readonly keys?: boolean | undefined;
@@ -64,6 +68,8 @@ const WINDOW = 32;
 /** How a list ends that its reader leaves; nobody sees it. */
 const LEFT: DumpEnd = { interrupted: true };
 
+const nothing = () => {};
+
 const TIMED_OUT = {
   errno: system.errno.ETIMEDOUT,
   message: 'the kernel did not answer; the request may have been carried out',
@@ -82,7 +88,10 @@ export class Connection {
   readonly #namespace: HeldNamespace;
   #socket: RequestSocket | undefined;
   #underWay = 0;
-  readonly #turns: (() => void)[] = [];
+  /** Those that wait to be {@link #underWay}. */
+  readonly #turns = new Set<() => void>();
+  /** The sockets of lists under way: weakly, for a list that was begun and forgotten. */
+  readonly #lists = new Set<WeakRef<RequestSocket>>();
   #closed = false;
 
   /**
@@ -113,17 +122,26 @@ export class Connection {
     decode?: DecodeMessage<Reply>,
     options: RequestOptions = {},
   ): Promise<Answer<Reply>> {
-    const { signal, ...how } = checked(options);
+    const { signal, timeout, keys } = checked(options);
     signal?.throwIfAborted();
-    if (this.#underWay >= WINDOW) await new Promise<void>((turn) => this.#turns.push(turn));
-    this.#underWay++;
+    using patience = new Patience(request, signal, timeout);
+    if (this.#underWay < WINDOW) this.#underWay++;
+    else {
+      await patience.wait<void>((turn) => {
+        this.#turns.add(turn);
+        return () => this.#turns.delete(turn);
+      });
+    }
     try {
-      signal?.throwIfAborted();
       this.#socket ??= this.#open();
-      return await ask(this.#socket, request, decode, { signal, ...how });
+      return await ask(this.#socket, request, decode, keys, patience);
     } finally {
-      this.#underWay--;
-      this.#turns.shift()?.();
+      const [next] = this.#turns;
+      if (next === undefined) this.#underWay--;
+      else {
+        this.#turns.delete(next);
+        next();
+      }
     }
   }
 
@@ -131,10 +149,12 @@ export class Connection {
    * Asks for a list. The kernel makes it piece by piece as it is read, and a piece is read when the
    * one before has been consumed: memory holds one piece (at most 32 KiB of messages), however long
    * the list. It uses a socket of its own, since a socket can have one list under way only.
+   *
+   * @param decode makes a reply of each message; undefined: it is passed over
    */
   async *dump<Reply>(
     request: Request,
-    decode: DecodeMessage<Reply>,
+    decode: DecodeMessage<Reply | undefined>,
     options?: RequestOptions,
   ): AsyncGenerator<Reply, DumpEnd, undefined> {
     const pieces = this.dumpPieces(request, decode, options);
@@ -152,29 +172,28 @@ export class Connection {
   /** The same, piece by piece as the kernel makes them: less work for lists that are long. */
   async *dumpPieces<Reply>(
     request: Request,
-    decode: DecodeMessage<Reply>,
+    decode: DecodeMessage<Reply | undefined>,
     options: RequestOptions = {},
   ): AsyncGenerator<Reply[], DumpEnd, undefined> {
     const { signal, timeout, keys } = checked(options);
     signal?.throwIfAborted();
     const socket = this.#open(1);
+    for (const list of this.#lists) if (list.deref() === undefined) this.#lists.delete(list);
+    const reference = new WeakRef(socket);
+    this.#lists.add(reference);
     let piece: Reply[] = [];
     let end: DumpEnd | undefined;
     let failure: { error: unknown } | undefined;
-    let wake = () => {};
-    const fail = (error: unknown) => {
-      failure ??= { error };
-      wake();
-    };
-    const abort = () => fail(signal?.reason);
-    signal?.addEventListener('abort', abort, { once: true });
+    let wake = nothing;
     try {
       socket.send(
         { ...request, flags: (request.flags ?? 0) | NLM_F_DUMP },
         {
           keys,
           onMessage: (input, at, length) => {
-            piece.push(decode(input, at, length));
+            const reply = decode(input, at, length);
+            if (reply === undefined) return;
+            piece.push(reply);
             socket.pause();
             wake();
           },
@@ -182,16 +201,21 @@ export class Connection {
             end = { interrupted };
             wake();
           },
-          onFailure: fail,
+          onFailure: (error) => {
+            failure = { error };
+            wake();
+          },
         },
       );
       for (;;) {
+        signal?.throwIfAborted();
         if (piece.length === 0 && end === undefined && failure === undefined) {
-          const timer = setTimeout(() => fail(timedOut(request)), timeout);
-          await new Promise<void>((resolve) => {
+          // Only meanwhile: a signal that lives on shall not keep a list that was forgotten.
+          using patience = new Patience(request, signal, timeout);
+          await patience.wait<void>((resolve) => {
             wake = resolve;
+            return nothing;
           });
-          clearTimeout(timer);
         }
         const consumed = piece;
         piece = [];
@@ -201,17 +225,22 @@ export class Connection {
         socket.resume();
       }
     } finally {
-      signal?.removeEventListener('abort', abort);
       await socket.close();
+      this.#lists.delete(reference);
     }
   }
 
-  /** Closes it; requests under way are rejected, later ones too. Can be called twice. */
+  /** Closes it; requests and lists under way are rejected, later ones too. Can be called twice. */
   async close(): Promise<void> {
     this.#closed = true;
     this.#namespace.close();
-    this.#socket?.failAll(() => closed());
-    await this.#socket?.close();
+    const lists = Array.from(this.#lists, (list) => list.deref());
+    await Promise.all(
+      [this.#socket, ...lists].map((socket) => {
+        socket?.failAll(closed);
+        return socket?.close();
+      }),
+    );
   }
 
   [Symbol.asyncDispose](): Promise<void> {
@@ -244,37 +273,62 @@ function ask<Reply>(
   socket: RequestSocket,
   request: Request,
   decode: DecodeMessage<Reply> | undefined,
-  { signal, timeout, keys }: ReturnType<typeof checked>,
+  keys: boolean,
+  patience: Patience,
 ): Promise<Answer<Reply>> {
-  return new Promise((resolve, reject) => {
+  return patience.wait<Answer<Reply>>((resolve, reject) => {
     const replies: Reply[] = [];
-    const settle = () => {
-      clearTimeout(timer);
-      signal?.removeEventListener('abort', abort);
-    };
-    const fail = (error: unknown) => {
-      settle();
-      reject(error);
-    };
     const seq = socket.send(request, {
       keys,
       onMessage: (input, at, length) => {
         if (decode) replies.push(decode(input, at, length));
       },
-      onEnd: ({ message }) => {
-        settle();
-        resolve({ replies, warning: message });
-      },
-      onFailure: fail,
+      onEnd: ({ message }) => resolve({ replies, warning: message }),
+      onFailure: reject,
     });
-    const giveUp = (error: unknown) => {
-      socket.forget(seq);
-      fail(error);
-    };
-    const timer = setTimeout(() => giveUp(timedOut(request)), timeout);
-    const abort = () => giveUp(signal?.reason);
-    signal?.addEventListener('abort', abort, { once: true });
+    return () => socket.forget(seq);
   });
+}
+
+/** How long a request is waited for: until its time is up, or its signal is aborted. */
+class Patience implements Disposable {
+  #over: { readonly error: unknown } | undefined;
+  #giveUp: ((error: unknown) => void) | undefined;
+  readonly #timer: NodeJS.Timeout;
+  readonly #aborted: Disposable;
+
+  constructor(request: Request, signal: AbortSignal | undefined, timeout: number) {
+    this.#timer = setTimeout(() => this.#end(timedOut(request)), timeout);
+    this.#aborted = onAbort(signal, (reason) => this.#end(reason));
+  }
+
+  /**
+   * A promise that `begin` settles, unless patience ends first.
+   *
+   * @param begin returns what is to be done when it is given up
+   */
+  wait<T>(
+    begin: (resolve: (value: T) => void, reject: (error: unknown) => void) => () => void,
+  ): Promise<T> {
+    return new Promise((resolve, reject) => {
+      if (this.#over) throw this.#over.error;
+      const abandon = begin(resolve, reject);
+      this.#giveUp = (error) => {
+        abandon();
+        reject(error);
+      };
+    });
+  }
+
+  [Symbol.dispose](): void {
+    clearTimeout(this.#timer);
+    this.#aborted[Symbol.dispose]();
+  }
+
+  #end(error: unknown): void {
+    this.#over ??= { error };
+    this.#giveUp?.(error);
+  }
 }
 
 const timedOut = (request: Request) => refusal({ request, places: [] }, TIMED_OUT);

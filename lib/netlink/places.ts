@@ -13,7 +13,7 @@ import { LE } from '../wire/endian.ts';
 import { readString } from '../wire/text.ts';
 
 /** An attribute of a message. */
-export interface Place {
+export interface AttributePlace {
   /** Where it begins, in bytes from the message's start. */
   readonly offset: number;
   /** Kernel names, outermost first: `['IFLA_LINKINFO', 'IFLA_INFO_DATA']`; entries of lists `[0]`. */
@@ -27,24 +27,32 @@ export const nameIn = (table: AttributeTable | undefined, type: number): string 
   (table && attributesByNumber(table).get(type)?.kernel) ?? `attribute ${type}`;
 
 /** The attributes between two offsets, in the order in which they lie. */
-export function places(view: DataView, from: number, end: number, table: AttributeTable): Place[] {
-  const found: Place[] = [];
+export function places(
+  view: DataView,
+  from: number,
+  end: number,
+  table: AttributeTable,
+): AttributePlace[] {
+  const found: AttributePlace[] = [];
   const walk = new Walk(view, found);
   walk.space(from, end, table, []);
   return found;
 }
 
 /** The attribute that an offset lies in: the innermost. */
-export function placeAt(all: readonly Place[], offset: number | undefined): Place | undefined {
+export function placeAt(
+  all: readonly AttributePlace[],
+  offset: number | undefined,
+): AttributePlace | undefined {
   return offset === undefined ? undefined : all.findLast((one) => one.offset <= offset);
 }
 
 class Walk {
   readonly #view: DataView;
   readonly #bytes: Uint8Array;
-  readonly #found: Place[];
+  readonly #found: AttributePlace[];
 
-  constructor(view: DataView, found: Place[]) {
+  constructor(view: DataView, found: AttributePlace[]) {
     this.#view = view;
     this.#bytes = new Uint8Array(view.buffer, view.byteOffset, view.byteLength);
     this.#found = found;

@@ -111,22 +111,27 @@ export class RequestSocket {
   send(request: Request, answered: Answered): number {
     do this.#seq = (this.#seq + 1) >>> 0;
     while (this.#seq === 0 || this.#pending.has(this.#seq));
+    const seq = this.#seq;
     try {
-      const sent = writeRequest(this.#writer, request, this.#seq);
+      const sent = writeRequest(this.#writer, request, seq);
+      // Before it is sent: whoever looks on may close this then.
+      this.#pending.set(seq, { sent, answered, interrupted: false });
       this.#socket.send(this.#writer.written());
-      this.#pending.set(this.#seq, { sent, answered, interrupted: false });
+    } catch (error) {
+      this.#pending.delete(seq);
+      throw error;
     } finally {
       // The kernel has copied it; it may have held keys.
       this.#writer.wipe();
     }
     this.#socket.resume();
-    return this.#seq;
+    return seq;
   }
 
   /** The answers to a request are not waited for any more. */
   forget(seq: number): void {
     this.#pending.delete(seq);
-    if (this.#pending.size === 0) this.#socket.pause();
+    if (this.#pending.size === 0 && !this.#socket.closed) this.#socket.pause();
   }
 
   /** Stops reading: a list is not made any further meanwhile. */

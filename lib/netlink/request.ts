@@ -9,7 +9,7 @@ import type { MessageWriter } from '../wire/writer.ts';
 import type { Ack } from './ack.ts';
 import { NLM_F_ACK, NLM_F_REQUEST } from './constants.ts';
 import { KernelError } from './kernel-error.ts';
-import { nameIn, type Place, placeAt, places } from './places.ts';
+import { type AttributePlace, nameIn, placeAt, places } from './places.ts';
 
 /** A request. A protocol's client makes it; nothing here knows what it means. */
 export interface Request {
@@ -30,7 +30,7 @@ export interface Request {
 /** A request on its way: what is kept of it for the case that it is refused. */
 export interface Sent {
   readonly request: Request;
-  readonly places: readonly Place[];
+  readonly places: readonly AttributePlace[];
 }
 
 /** Writes a request into an empty writer. */

@@ -48,16 +48,22 @@ export interface WireMessage {
 }
 
 /** What a protocol tells of its messages. What it does not know is not shown. */
-export interface Family {
+export interface TracedProtocol {
   messageName(type: number): string | undefined;
-  /** Bytes before the attributes; undefined for a message whose content is not to be shown. */
-  fixedSize(type: number, flags: number): number | undefined;
-  attributeName(messageType: number, type: number): string | undefined;
-  /** Whether the bytes of an attribute may be shown. */
-  showable(messageType: number, type: number): boolean;
+  /** Undefined for a message whose content is not to be shown. */
+  contentOf(type: number, flags: number): TracedContent | undefined;
 }
 
-const families = new Map<number, Family>();
+/** What may be shown of what follows the header. */
+export interface TracedContent {
+  /** Bytes before the attributes. */
+  readonly size: number;
+  attributeName(type: number): string | undefined;
+  /** Whether the `length` bytes at `at` may be shown, which are the payload of an attribute. */
+  showable(type: number, view: DataView, at: number, length: number): boolean;
+}
+
+const protocols = new Map<number, TracedProtocol>();
 
 const CONTROL = new Map([
   [N.NLMSG_NOOP, 'NLMSG_NOOP'],
@@ -66,9 +72,9 @@ const CONTROL = new Map([
   [N.NLMSG_OVERRUN, 'NLMSG_OVERRUN'],
 ]);
 
-/** From now on messages of a protocol are described by what `family` says. */
-export function traceFamily(protocol: number, family: Family): void {
-  families.set(protocol, family);
+/** From now on messages of a protocol are described by what `traced` says. */
+export function traceProtocol(protocol: number, traced: TracedProtocol): void {
+  protocols.set(protocol, traced);
   describeMessages(describeDatagram);
 }
 
@@ -82,18 +88,18 @@ export function describeDatagram(
   offset: number,
   length: number,
 ): WireMessage[] | undefined {
-  const family = families.get(protocol);
-  if (family === undefined) return undefined;
+  const traced = protocols.get(protocol);
+  if (traced === undefined) return undefined;
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
   const messages: WireMessage[] = [];
   const end = offset + length;
   for (let at = offset; end - at >= NLMSG_HDRLEN; ) {
     const header = readHeader(view, at);
-    const name = CONTROL.get(header.type) ?? family.messageName(header.type);
+    const name = CONTROL.get(header.type) ?? traced.messageName(header.type);
     const said = { header, name, length: view.getUint32(at, LE) };
     try {
       const size = messageLength(view, at, end);
-      messages.push({ ...said, ...describeBody(family, view, bytes, at, size) });
+      messages.push({ ...said, ...describeBody(traced, view, bytes, at, size) });
       at = nextMessage(at, size);
     } catch (error) {
       if (!(error instanceof DecodeError)) throw error;
@@ -105,7 +111,7 @@ export function describeDatagram(
 }
 
 function describeBody(
-  family: Family,
+  traced: TracedProtocol,
   view: DataView,
   bytes: Uint8Array,
   at: number,
@@ -117,8 +123,9 @@ function describeBody(
     const { errno, message } = readAck(view, bytes, at, length);
     return message === undefined ? { errno } : { errno, text: message };
   }
-  const size = family.fixedSize(type, flags);
-  if (size === undefined) return {};
+  const content = traced.contentOf(type, flags);
+  if (content === undefined) return {};
+  const { size } = content;
   const body = at + NLMSG_HDRLEN;
   const end = at + length;
   // What stands in a struct's place is not the struct: it may be an attribute, and that a key.
@@ -126,16 +133,17 @@ function describeBody(
   const fixed = hex(bytes, body, body + size);
   const attributes: WireAttribute[] = [];
   for (let from = body + align4(size); from < end; ) {
-    const size = attributeLength(view, from, end);
+    const next = from + attributeLength(view, from, end);
     const number = view.getUint16(from + 2, LE) & NLA_TYPE_MASK;
     const payload = from + NLA_HDRLEN;
+    const length = next - payload;
     attributes.push({
       type: number,
-      name: family.attributeName(type, number),
-      length: size - NLA_HDRLEN,
-      hex: family.showable(type, number) ? hex(bytes, payload, from + size) : undefined,
+      name: content.attributeName(number),
+      length,
+      hex: content.showable(number, view, payload, length) ? hex(bytes, payload, next) : undefined,
     });
-    from += align4(size);
+    from += align4(next - from);
   }
   return { fixed, attributes };
 }

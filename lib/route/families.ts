@@ -2,8 +2,10 @@
  * Address families and prefix lengths that requests leave out, told by their addresses.
  * @module
  */
+
+import { shown } from '../base/shown.ts';
 import { addressFamily, familyOf } from '../wire/address.ts';
-import { EncodeError, shown } from '../wire/error.ts';
+import { EncodeError } from '../wire/error.ts';
 import { AddressFamily } from './names.ts';
 
 /**

@@ -2,9 +2,11 @@
  * What requests for links say.
  * @module
  */
+
+import { shown } from '../base/shown.ts';
 import { NLM_F_CREATE, NLM_F_EXCL } from '../netlink/constants.ts';
 import { checkProperties } from '../wire/check.ts';
-import { EncodeError, shown } from '../wire/error.ts';
+import { EncodeError } from '../wire/error.ts';
 import type { Input } from '../wire/input.ts';
 import { type Member, shapeWith } from '../wire/shape.ts';
 import { textBytes, textSize } from '../wire/text.ts';

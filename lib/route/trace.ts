@@ -3,7 +3,7 @@
  * WireGuard go over NETLINK_GENERIC.
  * @module
  */
-import type { Family } from '../netlink/trace.ts';
+import type { TracedProtocol } from '../netlink/trace.ts';
 import * as R from './constants.ts';
 import { messageName, rawFixedSize } from './messages.ts';
 import * as S from './structs.ts';
@@ -23,12 +23,15 @@ const HEADERS = new Map([
   [R.RTM_NEWNEXTHOP, S.nhmsg],
 ]);
 
-export const routeFamily: Family = {
+export const tracedRoute: TracedProtocol = {
   messageName: (type) => {
     const name = messageName(type);
     return name === undefined ? undefined : `RTM_${name}`;
   },
-  fixedSize: (type) => HEADERS.get(type & ~3)?.size ?? rawFixedSize(type),
-  attributeName: () => undefined,
-  showable: () => true,
+  contentOf: (type) => {
+    const size = HEADERS.get(type & ~3)?.size ?? rawFixedSize(type);
+    return size === undefined
+      ? undefined
+      : { size, attributeName: () => undefined, showable: () => true };
+  },
 };

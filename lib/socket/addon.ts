@@ -73,7 +73,7 @@ export interface Addon {
   readonly batch: number;
   /** A descriptor to read, opened inside a network namespace that is given by descriptor. */
   openFile(netns: number, path: string): number | Failure;
-  /** Closes what `openFile` opened: in a worker Node warns where `fs` closes what it did not open. */
+  /** Closes what `openFile` opened. Node warns of descriptors that fs closes and did not open. */
   closeFile(descriptor: number): void;
   /** Clock ticks a second, the unit of times in /proc/PID/stat. */
   readonly clockTicks: number;

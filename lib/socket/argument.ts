@@ -1,25 +1,12 @@
 /** Checks of what callers pass, made before any system call. @module */
+import { shown } from '../base/shown.ts';
 
 /** The largest 32-bit unsigned number: port ids and group masks are u32 (linux/netlink.h). */
 export const U32_MAX = 0xffff_ffff;
 
-/** Characters of a text that an error repeats: as in lib/wire/error.ts, of which sockets know nothing. */
-const SHOWN = 100;
-
-function describe(value: unknown): string {
-  if (typeof value === 'string') {
-    return JSON.stringify(value.slice(0, SHOWN)) + (value.length > SHOWN ? '…' : '');
-  }
-  if (typeof value === 'function') return 'a function';
-  if (typeof value === 'object' && value !== null) {
-    return `an instance of ${value.constructor?.name ?? 'Object'}`;
-  }
-  return typeof value === 'bigint' ? `${value}n` : String(value);
-}
-
 /** A TypeError that names the argument, with Node's own code for it. */
 export function wrongType(name: string, expected: string, value: unknown): TypeError {
-  const error = new TypeError(`${name} must be ${expected}; received ${describe(value)}`);
+  const error = new TypeError(`${name} must be ${expected}; received ${shown(value)}`);
   return Object.assign(error, { code: 'ERR_INVALID_ARG_TYPE' });
 }
 

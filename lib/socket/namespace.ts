@@ -86,7 +86,7 @@ export function withNamespace<Result>(netns: Namespace, use: (netns: number) => 
   }
 }
 
-/** An open file, which is closed by who opened it: `fs` or the addon. */
+/** An open file. It does not outlive the thread that opened it. */
 export interface OpenFile {
   readonly descriptor: number;
   close(): void;
@@ -112,7 +112,7 @@ export class HeldNamespace {
     this.#file = withNamespace(netns, (given) =>
       given < 0 ? undefined : openInside(given, OWN, netns),
     );
-    if (this.#file !== undefined) forgotten.register(this, this.#file, this);
+    if (this.#file) forgotten.register(this, this.#file, this);
   }
 
   /** Where to open a socket; undefined for one's own namespace. */
@@ -122,9 +122,8 @@ export class HeldNamespace {
 
   /** Can be called twice. */
   close(): void {
-    if (this.#file === undefined) return;
     forgotten.unregister(this);
-    this.#file.close();
+    this.#file?.close();
     this.#file = undefined;
   }
 }
@@ -152,7 +151,7 @@ export function openSocket(
 }
 
 /**
- * Opens a file that tells of a namespace, `/proc/thread-self/net/…`, to be read.
+ * Opens a file that tells of a namespace, `/proc/thread-self/net/…`, to read.
  *
  * @param netns undefined: this thread's own
  */
@@ -169,11 +168,9 @@ export function openFile(netns: Namespace | undefined, path: string): OpenFile {
 
 /** Opens a file in a thread that has entered the namespace of `descriptor`, which came by `netns`. */
 function openInside(descriptor: number, path: string, netns: Namespace): OpenFile {
-  const native = addon();
-  const result = native.openFile(descriptor, path);
-  if (typeof result === 'number') {
-    return { descriptor: result, close: () => native.closeFile(result) };
-  }
+  const { openFile, closeFile } = addon();
+  const result = openFile(descriptor, path);
+  if (typeof result === 'number') return { descriptor: result, close: () => closeFile(result) };
   const { errno, syscall } = result;
   throw syscall === 'open' ? new SystemError(errno, syscall) : refused(errno, syscall, netns);
 }

@@ -1,5 +1,6 @@
 /** An AF_NETLINK socket. @module */
 import { AsyncResource } from 'node:async_hooks';
+import { onAbort } from './abort.ts';
 import { addon, type NativeSocket } from './addon.ts';
 import {
   integer,
@@ -90,8 +91,7 @@ export class NetlinkSocket {
   /** What the diagnostics channels call it. */
   readonly #of: { readonly socket: number; readonly protocol: number };
   readonly #kernelOnly: boolean;
-  readonly #signal: AbortSignal | undefined;
-  readonly #abort: (() => void) | undefined;
+  readonly #aborted: Disposable;
   #peer: NetlinkAddress | undefined;
   readonly #batch: number;
   #listener: ((batch: Batch) => void) | undefined;
@@ -116,18 +116,15 @@ export class NetlinkSocket {
     const { Socket, batch: most } = addon();
     this.#batch = optionalInteger('options.batch', options.batch, most, 1, most);
     const netns = optionalNamespace('options.netns', options.netns);
-    this.#signal = optionalSignal('options.signal', options.signal);
-    this.#signal?.throwIfAborted();
+    const signal = optionalSignal('options.signal', options.signal);
+    signal?.throwIfAborted();
     this.#native = new Socket();
     openSocket(this.#native, protocol, netns);
     this.#of = { socket: ++opened, protocol };
     if (channels.open.hasSubscribers) channels.open.publish({ ...this.#of, netns });
-    if (this.#signal) {
-      // Weakly, so that the signal does not keep a socket that nobody uses any more.
-      const self = new WeakRef(this);
-      this.#abort = () => void self.deref()?.close();
-      this.#signal.addEventListener('abort', this.#abort, { once: true });
-    }
+    // Weakly, so that the signal does not keep a socket that nobody uses any more.
+    const self = signal && new WeakRef(this);
+    this.#aborted = onAbort(signal, () => void self?.deref()?.close());
   }
 
   /**
@@ -396,7 +393,7 @@ export class NetlinkSocket {
    */
   close(): Promise<void> {
     if (this.#closing) return this.#closing;
-    if (this.#abort) this.#signal?.removeEventListener('abort', this.#abort);
+    this.#aborted[Symbol.dispose]();
     if (channels.close.hasSubscribers) channels.close.publish(this.#of);
     this.#listener = undefined;
     this.#closing = new Promise((resolve) => {

@@ -2,65 +2,109 @@
  * The addresses and links of a network namespace, followed.
  * @module
  */
-import { type Subscription, subscribe } from '../monitor/subscribe.ts';
+import {
+  type AddressKinds,
+  addressFamily,
+  hostAddress,
+  hostLink,
+} from '../monitor/address-table.ts';
+import type { TableChange } from '../monitor/changes.ts';
+import { openEventSocket } from '../monitor/event-socket.ts';
+import { type Listed, LiveTables } from '../monitor/live-tables.ts';
+import type { Malformed } from '../netlink/event.ts';
 import { RouteClient } from '../route/client.ts';
+import { RTNLGRP_IPV4_IFADDR, RTNLGRP_IPV6_IFADDR, RTNLGRP_LINK } from '../route/constants.ts';
+import { decodeRoute } from '../route/decode.ts';
+import type { RouteEvent } from '../route/events.ts';
+import { onAbort } from '../socket/abort.ts';
 import type { Namespace } from '../socket/index.ts';
 import { LocalAddresses } from './local-addresses.ts';
 
+const GROUPS = [RTNLGRP_LINK, RTNLGRP_IPV4_IFADDR, RTNLGRP_IPV6_IFADDR];
+
+/** Lists that changed while they were made, before one is taken as it is: a host may change all the time. */
+const ATTEMPTS = 5;
+
 /** Follows the addresses and links of a namespace. */
 export class Addresses {
-  readonly local = new LocalAddresses();
   changed: (addresses: string[]) => void = () => {};
   failed: (error: unknown) => void = () => {};
-  readonly #events: Subscription;
+  #opened = () => {};
+  /** What is known of them, from {@link open} on. */
+  local: LocalAddresses;
   readonly #client: RouteClient;
-  #listing: Promise<void> | undefined;
+  readonly #tables: LiveTables<AddressKinds, RouteEvent>;
+  #interrupted = 0;
 
-  constructor(netns: Namespace | undefined) {
+  constructor(netns: Namespace | undefined, receiveBufferSize: number) {
     this.#client = new RouteClient({ netns });
-    const groups = ['link', 'ipv4-ifaddr', 'ipv6-ifaddr'] as const;
     try {
-      this.#events = subscribe({ groups, netns });
+      const { socket } = openEventSocket('route', GROUPS, receiveBufferSize, netns);
+      this.#tables = new LiveTables<AddressKinds, RouteEvent>(
+        socket,
+        { family: addressFamily, decode: decodeRoute, list: (listed) => this.#list(listed) },
+        { changed: (change) => this.#changed(change), failed: (error) => this.failed(error) },
+      );
     } catch (error) {
       // It holds the namespace.
       void this.#client.close();
       throw error;
     }
+    this.local = new LocalAddresses(this.#tables.tables);
   }
 
-  async open(): Promise<void> {
-    // The groups are joined before the lists are asked for; what comes meanwhile is applied after.
-    await this.#list();
-    this.#events.on('event', (event) => {
-      if (event.kind === 'overrun' || event.kind === 'malformed') this.#repair();
-      else if (event.protocol === 'route') this.#tell(this.local.event(event));
+  /** Whether it is right, as far as the kernel tells. */
+  get synced(): boolean {
+    return this.#tables.synced;
+  }
+
+  /** Until when all is known that the kernel announced, monotonic. */
+  get heardUntil(): number {
+    return this.#tables.heardUntil;
+  }
+
+  /** How many events the kernel said it dropped. */
+  get dropped(): number {
+    return this.#tables.dropped;
+  }
+
+  /** @returns a promise that is fulfilled when all are known */
+  async open(signal?: AbortSignal): Promise<void> {
+    const opened = new Promise<void>((resolve, reject) => {
+      this.#opened = resolve;
+      this.failed = reject;
     });
-    this.#events.on('error', (error) => this.failed(error));
+    using _ = onAbort(signal, this.failed);
+    this.#tables.start();
     // The socket of XFRM keeps the process alive.
-    this.#events.unref();
+    this.#tables.unref();
+    await opened;
   }
 
   async close(): Promise<void> {
-    await Promise.all([this.#events.close(), this.#client.close()]);
+    await Promise.all([this.#tables.close(), this.#client.close()]);
   }
 
-  async #list(): Promise<void> {
-    const [addresses, links] = await Promise.all([
-      this.#client.listAddresses(),
-      this.#client.listLinks(),
-    ]);
-    this.#tell(this.local.replace(addresses.items, links.items));
-  }
-
-  /** Events were lost: the lists are asked for again, and once more if that happens meanwhile. */
-  #repair(): void {
-    const again = () => this.#list();
-    this.#listing = (this.#listing ?? Promise.resolve()).then(again).catch((error) => {
-      if (!this.#events.closed) this.failed(error);
-    });
-  }
-
-  #tell(addresses: string[]): void {
+  #changed(change: TableChange<AddressKinds> | Malformed): void {
+    if (!this.#tables.isOpen) {
+      this.local = new LocalAddresses(this.#tables.tables);
+      this.#opened();
+    }
+    if (!('object' in change)) return;
+    const addresses = this.local.change(change);
     if (addresses.length > 0) this.changed(addresses);
+  }
+
+  async #list(listed: Listed<AddressKinds>): Promise<boolean> {
+    const links = await this.#client.listLinks();
+    for (const link of links.items) listed('link', hostLink(link));
+    const addresses = await this.#client.listAddresses();
+    for (const one of addresses.items) {
+      const address = hostAddress(one);
+      if (address) listed('address', address);
+    }
+    const interrupted = links.interrupted || addresses.interrupted;
+    this.#interrupted = interrupted ? (this.#interrupted + 1) % ATTEMPTS : 0;
+    return this.#interrupted === 0;
   }
 }

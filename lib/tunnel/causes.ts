@@ -4,9 +4,10 @@
  */
 import type { EventTime } from '../netlink/event.ts';
 import type { Claimant, DownCause } from './changes.ts';
+import type { PolicyGone } from './group.ts';
 import type { LostAddress } from './local-addresses.ts';
 import type { Members } from './members.ts';
-import type { Gone } from './record.ts';
+import type { Gone } from './present.ts';
 
 /**
  * Why a tunnel whose last SA went is down.
@@ -35,6 +36,15 @@ export function causeOf(
   if (why !== 'deleted' && why !== 'flushed') return { kind: 'unknown' };
   return { kind: why, by: claimant(portId, time) };
 }
+
+/** Why nothing sends packets through the SAs of a tunnel any more. */
+export const policyCause = (
+  gone: PolicyGone | undefined,
+  claimant: (portId: number, time: EventTime) => Claimant,
+): DownCause => {
+  const by = gone?.portId === undefined ? undefined : claimant(gone.portId, gone.time);
+  return { kind: 'policy-gone', by };
+};
 
 /** With the link's name as it came: escape it before printing. */
 export const unreachable = ({ address, link }: LostAddress): string =>

@@ -6,7 +6,7 @@ import type { Compared } from '../monitor/changes.ts';
 import type { MalformedEvent } from '../monitor/subscribe.ts';
 import type { EventTime } from '../netlink/event.ts';
 import type { IpsecProto } from '../xfrm/names.ts';
-import type { Direction, Tunnel, TunnelState, TunnelWarning } from './tunnel.ts';
+import type { Direction, PerDirection, Tunnel, TunnelState, TunnelWarning } from './tunnel.ts';
 
 /** Who asked for it: a claim, since anything can be written into a message (docs/sockets.md). */
 export interface Claimant {
@@ -21,6 +21,8 @@ export interface Claimant {
 /** Why a tunnel went down, as far as the kernel tells. */
 export type DownCause =
   | { readonly kind: 'deleted' | 'flushed'; readonly by: Claimant }
+  /** SAs are left, and no policy sends packets through them; by whom, where that was heard. */
+  | { readonly kind: 'policy-gone'; readonly by: Claimant | undefined }
   /** A hard limit took the last SA of a direction, and there was no successor. */
   | { readonly kind: 'expired' }
   | { readonly kind: 'address-gone'; readonly address: string }
@@ -46,22 +48,32 @@ export interface TunnelUp extends About {
   /** The state before; undefined for a new one. */
   readonly before: TunnelState | undefined;
 }
-/** It has no SAs left that work: `down`, `blocked` or `acquiring`, and had some. */
+/** It can carry no packets any more: `down`, `blocked`, `orphan` or `acquiring`; and could, or had SAs that work. */
 export interface TunnelDown extends About {
   readonly kind: 'down';
   readonly before: TunnelState;
   readonly cause: DownCause;
 }
-/** Another SA took the place of one. */
-export interface TunnelRekeyed extends About {
-  readonly kind: 'rekeyed';
-  readonly direction: Direction;
+/** An SA, and the one whose place it took. */
+export interface Succession {
   readonly protocol: IpsecProto;
   /** SPIs. */
   readonly from: number;
   readonly to: number;
-  /** Milliseconds that both were there; below 0, that neither was. undefined: a repair found it. */
-  readonly overlap: number | undefined;
+  /** Milliseconds in which neither was there; 0: both were. undefined: a repair found it. */
+  readonly gap: number | undefined;
+}
+/**
+ * New SAs took the place of old ones, in both directions. In one only, if the other does not follow within the
+ * threshold `acquiring`, or the tunnel goes down before.
+ */
+export interface TunnelRekeyed extends About, PerDirection<readonly Succession[]> {
+  readonly kind: 'rekeyed';
+}
+/** A part of a rekey: one SA took the place of one. Told at once, before `rekeyed` tells of both directions. */
+export interface TunnelReplaced extends About, Succession {
+  readonly kind: 'replaced';
+  readonly direction: Direction;
 }
 /** Packets go out, and none come in. */
 export interface TunnelStalled extends About {
@@ -72,6 +84,8 @@ export interface TunnelStalled extends About {
 export interface TunnelStateChange extends About {
   readonly kind: 'state';
   readonly before: TunnelState;
+  /** Whether it is a part of a rekey: to `rekeying`, or from there to `up` or to what it was before. */
+  readonly rekey: boolean;
 }
 /** A warning was raised, or no longer holds. */
 export interface TunnelWarningChange {
@@ -93,6 +107,7 @@ export type TunnelEvent =
   | TunnelUp
   | TunnelDown
   | TunnelRekeyed
+  | TunnelReplaced
   | TunnelStalled
   | TunnelStateChange
   | TunnelWarningChange
@@ -101,6 +116,7 @@ export type TunnelEvent =
 /** Events were lost, by the kernel or, with `slowConsumer`, by a loop over tunnels that was too slow. */
 export interface TunnelOverrun {
   readonly kind: 'overrun';
+  /** As of {@link TableOverrun}; `SLOW_CONSUMER`: the kernel lost nothing, a loop missed changes. */
   readonly code: string;
   readonly slowConsumer: boolean;
   readonly time: EventTime;

@@ -78,3 +78,14 @@ export function slotOf({ proto, pcpu, selector: s }: XfrmState): string {
   const ends = `${s.saddr}/${s.prefixlenS} ${s.sport} ${s.daddr}/${s.prefixlenD} ${s.dport}`;
   return `${proto}${cpu}${any ? '' : ` ${ends} ${s.proto}`}`;
 }
+
+/** SAs that follow each other, by their slot; in each as they come. */
+export function bySlot<Of extends { readonly slot: string }>(sas: Iterable<Of>): Map<string, Of[]> {
+  const slots = new Map<string, Of[]>();
+  for (const sa of sas) {
+    const slot = slots.get(sa.slot);
+    if (slot) slot.push(sa);
+    else slots.set(sa.slot, [sa]);
+  }
+  return slots;
+}

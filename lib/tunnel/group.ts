@@ -3,6 +3,7 @@
  * change touches is a group, whatever else is there.
  * @module
  */
+import type { EventTime } from '../netlink/event.ts';
 import type { Mark } from '../xfrm/codec.ts';
 import type { XfrmState } from '../xfrm/objects.ts';
 import {
@@ -15,7 +16,8 @@ import {
   pairOf,
 } from './endpoints.ts';
 import { labelText, type Member, split } from './identity.ts';
-import type { Gone, Policy, Present, Sa, TunnelRecord } from './record.ts';
+import type { Gone, Policy, Present, Sa } from './present.ts';
+import type { TunnelRecord } from './record.ts';
 import type { Direction } from './tunnel.ts';
 
 /** That an SA was asked for. */
@@ -30,6 +32,13 @@ export interface Acquired {
   record: TunnelRecord | undefined;
 }
 
+/** That a policy was removed. */
+export interface PolicyGone {
+  /** Who claims to have asked for it; undefined if that was not heard. */
+  readonly portId: number | undefined;
+  readonly time: EventTime;
+}
+
 export class Group {
   readonly key: string;
   readonly pair: Pair;
@@ -39,6 +48,8 @@ export class Group {
   readonly policies = new Map<string, Policy>();
   /** SAs that went since it was last looked at. */
   gone: Gone[] = [];
+  /** The last of its policies that was removed. */
+  policyGone: PolicyGone | undefined;
   /** What was asked for lately, and is not there. */
   acquired: Acquired[] = [];
   readonly records = new Set<TunnelRecord>();
@@ -181,7 +192,8 @@ function joined(members: readonly Any[], covers: readonly Policy[]): Joined {
   };
 }
 
-function byAge(a: Sa, b: Sa): number {
+/** In the order in which they were added. */
+export function byAge(a: Sa, b: Sa): number {
   const seconds = a.entry.value.current.addTime - b.entry.value.current.addTime;
   return seconds === 0n ? a.order - b.order : Number(seconds);
 }

@@ -2,8 +2,9 @@
  * The addresses of this host, and those that it no longer has.
  * @module
  */
-import type { RouteEvent } from '../route/events.ts';
-import type { IpAddress, Link } from '../route/objects.ts';
+import type { AddressKinds, HostLink } from '../monitor/address-table.ts';
+import type { ObjectChange } from '../monitor/changes.ts';
+import type { Tables } from '../monitor/family.ts';
 
 /** An address that was usable and is not any more; with the link that was switched off or went. */
 export interface LostAddress {
@@ -11,94 +12,69 @@ export interface LostAddress {
   readonly link: string | undefined;
 }
 
-/** Lost addresses that are remembered. */
+/** Addresses that are remembered after they have gone. */
 const REMEMBERED = 4096;
 
-/** Fed with lists and events of links and addresses. */
+/** What tables of links and addresses say of an address. */
 export class LocalAddresses {
-  readonly #links = new Map<number, { readonly name: string; readonly up: boolean }>();
-  /** The interfaces that have an address, by what tells one holding of it from another ({@link holdingOf}). */
-  readonly #holders = new Map<string, Map<string, number>>();
-  readonly #lost = new Map<string, LostAddress>();
+  readonly #tables: Tables<AddressKinds>;
+  /** Addresses whose links are all down. */
+  readonly #down = new Map<string, LostAddress>();
+  readonly #gone = new Map<string, LostAddress>();
+
+  /** @param tables which are complete; what happens to them later is a {@link change} */
+  constructor(tables: Tables<AddressKinds>) {
+    this.#tables = tables;
+    for (const { value } of tables.link) if (!value.up) this.#checkLink(value);
+  }
 
   /** Whether an address is this host's, or was while it was watched. */
-  isLocal = (address: string): boolean => this.#holders.has(address) || this.#lost.has(address);
+  isLocal = (address: string): boolean =>
+    this.#tables.address.find('address', address).length > 0 || this.#gone.has(address);
 
   /** Says that an address cannot be used any more, if it could. */
   lost(address: string): LostAddress | undefined {
-    return this.#lost.get(address);
+    return this.#down.get(address) ?? this.#gone.get(address);
   }
 
   /** @returns addresses that came, went, or changed whether they can be used */
-  event(event: RouteEvent): string[] {
-    if (event.kind === 'NEWLINK' || event.kind === 'DELLINK') {
-      const { index } = event.link;
-      const before = this.#links.get(index);
-      const up = event.kind === 'NEWLINK' && isUp(event.link);
-      this.#links.set(index, { name: event.link.name ?? before?.name ?? `${index}`, up });
-      if (before?.up === up) return [];
-      const held = [...this.#holders].filter(([, links]) => [...links.values()].includes(index));
-      return held.filter(([address]) => this.#check(address)).map(([address]) => address);
+  change(change: ObjectChange<AddressKinds>): string[] {
+    if (change.object === 'link') {
+      const { value } = change;
+      if (change.kind === 'updated' && change.before.up === value.up) return [];
+      return this.#checkLink(change.kind === 'removed' ? { ...value, up: false } : value);
     }
-    if (event.kind !== 'NEWADDR' && event.kind !== 'DELADDR') return [];
-    const address = addressOf(event.address);
-    if (address === undefined) return [];
-    const links = this.#holders.get(address) ?? new Map<string, number>();
-    const known = links.size > 0;
-    const holding = holdingOf(event.address);
-    if (event.kind === 'NEWADDR') links.set(holding, event.address.index);
-    else links.delete(holding);
-    if (links.size > 0) this.#holders.set(address, links);
-    else this.#holders.delete(address);
-    const changed = this.#check(address, event.address.index);
-    return changed || known !== links.size > 0 ? [address] : [];
+    const { address, index } = change.value;
+    const holders = this.#tables.address.find('address', address).length;
+    const cameOrWent = holders === (change.kind === 'removed' ? 0 : 1);
+    const changed = this.#check(address, this.#tables.link.get(`${index}`)?.value);
+    return changed || cameOrWent ? [address] : [];
   }
 
-  /** Whole lists, at the start or after a loss. @returns as {@link event} */
-  replace(addresses: Iterable<IpAddress>, links: Iterable<Link>): string[] {
-    const before = new Set(this.#holders.keys());
-    this.#links.clear();
-    for (const link of links) {
-      this.#links.set(link.index, { name: link.name ?? `${link.index}`, up: isUp(link) });
-    }
-    this.#holders.clear();
-    for (const one of addresses) {
-      const address = addressOf(one);
-      if (address === undefined) continue;
-      const holders = this.#holders.get(address) ?? new Map<string, number>();
-      this.#holders.set(address, holders.set(holdingOf(one), one.index));
-    }
-    const all = [...new Set([...before, ...this.#holders.keys()])];
-    return all.filter(
-      (address) => this.#check(address) || before.has(address) !== this.#holders.has(address),
-    );
+  /** Notes which addresses of a link can be used. @returns those of which that is new */
+  #checkLink(link: HostLink): string[] {
+    const held = this.#tables.address.find('link', `${link.index}`);
+    const addresses = new Set(held.map(({ value }) => value.address));
+    return [...addresses].filter((address) => this.#check(address, link));
   }
 
-  /** Notes whether an address can be used; whether that is new. @param last who had it last */
-  #check(address: string, last?: number): boolean {
-    const holders = this.#holders.get(address);
-    const links = [...(holders?.values() ?? [])].map((index) => this.#links.get(index));
-    const usable = holders !== undefined && links.some((link) => link === undefined || link.up);
-    const before = this.#lost.has(address);
-    if (usable) this.#lost.delete(address);
-    else {
-      const link = links[0] ?? (last === undefined ? undefined : this.#links.get(last));
+  /** Notes whether an address can be used; whether that is new. @param link that has or had it, as it is now */
+  #check(address: string, link: HostLink | undefined): boolean {
+    const holders = this.#tables.address.find('address', address);
+    const usable = holders.some(({ value: { index } }) => {
+      const its = index === link?.index ? link : this.#tables.link.get(`${index}`)?.value;
+      // Of a link that is not known, nothing says that it is down: events were lost.
+      return its === undefined || its.up;
+    });
+    const before = this.lost(address);
+    this.#down.delete(address);
+    this.#gone.delete(address);
+    if (!usable) {
       const name = link && !link.up ? link.name : undefined;
-      if (!before) this.#lost.set(address, { address, link: name });
-      if (this.#lost.size > REMEMBERED) this.#lost.delete(this.#lost.keys().next().value as string);
+      const lost = before ?? { address, link: name };
+      (holders.length > 0 ? this.#down : this.#gone).set(address, lost);
+      if (this.#gone.size > REMEMBERED) this.#gone.delete(this.#gone.keys().next().value as string);
     }
-    return before === usable;
+    return usable === (before !== undefined);
   }
 }
-
-const isUp = ({ flags }: Link): boolean => flags.names.includes('up');
-
-/** On a point-to-point link `address` is the other end's (linux/if_addr.h). */
-const addressOf = ({ local, address }: IpAddress): string | undefined => local ?? address;
-
-/**
- * An interface can have one IPv4 address several times, with other prefixes or other ends opposite; each comes and
- * goes by itself (seen on 6.18). An IPv6 address it has once, and may change its other end.
- */
-const holdingOf = ({ family, index, address, prefixLength }: IpAddress): string =>
-  family === 'inet' ? `${index} ${address}/${prefixLength}` : `${index}`;

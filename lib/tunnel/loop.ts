@@ -2,6 +2,7 @@
  * A loop over what a monitor of tunnels tells.
  * @module
  */
+import type { Loop } from '../monitor/event-hub.ts';
 import { EventQueue } from '../monitor/queue.ts';
 import type { EventTime } from '../netlink/event.ts';
 import type { TunnelChange, TunnelSnapshot, TunnelsSynced } from './changes.ts';
@@ -11,7 +12,7 @@ import type { TunnelChange, TunnelSnapshot, TunnelsSynced } from './changes.ts';
  * changes can come in one turn of the event loop, in which no reader could take any: only one that is
  * still behind after that turn is slow.
  */
-export class Loop {
+export class TunnelLoop implements Loop<TunnelChange> {
   readonly queue: EventQueue<TunnelChange | TunnelsSynced>;
   readonly #snapshot: () => TunnelSnapshot;
   #slow = false;
@@ -35,11 +36,16 @@ export class Loop {
     else this.queue.push(change);
   }
 
+  end(error: unknown): void {
+    this.#catchUp();
+    this.queue.end(error);
+  }
+
   #catchUp(): void {
     if (this.#missed === undefined) return;
     const time = this.#missed;
     this.#missed = undefined;
-    this.queue.push({ kind: 'overrun', code: 'ENOBUFS', slowConsumer: true, time });
+    this.queue.push({ kind: 'overrun', code: 'SLOW_CONSUMER', slowConsumer: true, time });
     this.queue.push({ kind: 'synced', snapshot: this.#snapshot() });
   }
 }

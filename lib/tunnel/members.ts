@@ -8,9 +8,9 @@ import type { PolicyEntry, StateEntry } from '../monitor/xfrm-views.ts';
 import type { EventTime } from '../netlink/event.ts';
 import type { IpsecProto } from '../xfrm/names.ts';
 import { claimsOf, isWild, makesTunnel, type Pair, pairKey, pairOf } from './endpoints.ts';
-import { Group } from './group.ts';
+import { Group, type PolicyGone } from './group.ts';
 import { MultiMap } from './multi-map.ts';
-import { type Policy, type Sa, saOf } from './record.ts';
+import { type Policy, type Sa, saOf } from './present.ts';
 
 /** SPIs up to here are reserved (RFC 4303, 2.1): who uses them gives them out by hand, perhaps twice. */
 const RESERVED_SPIS = 255;
@@ -161,12 +161,15 @@ export class Members {
     this.#cover(claims);
   }
 
-  removePolicy(policy: Policy): void {
+  removePolicy(policy: Policy, gone?: PolicyGone): void {
     this.#policies.delete(policy.uid);
     for (const { from, to, reqid } of policy.claims) {
       const pair = pairOf(from, to);
       const group = this.#groups.get(`${pairKey(pair)} ${reqid}`);
-      if (group?.policies.delete(policy.uid)) this.dirty.add(group);
+      if (group?.policies.delete(policy.uid)) {
+        group.policyGone = gone;
+        this.dirty.add(group);
+      }
       this.#coversByPair.delete(pairKey(pair), policy);
       this.#coversByReqid.delete(reqid, policy);
     }

@@ -2,8 +2,6 @@
  * What is remembered of a tunnel, and how it is shown.
  * @module
  */
-import { isLarval } from '../monitor/xfrm-objects.ts';
-import type { PolicyEntry, StateEntry } from '../monitor/xfrm-views.ts';
 import type { EventTime } from '../netlink/event.ts';
 import type { Mark } from '../xfrm/codec.ts';
 import type { IpsecProto } from '../xfrm/names.ts';
@@ -11,7 +9,18 @@ import type { XfrmPolicy, XfrmState } from '../xfrm/objects.ts';
 import type { DownCause } from './changes.ts';
 import { type Claim, type Orientation, servesBoth } from './endpoints.ts';
 import type { ExpectedTunnel } from './expected.ts';
-import { expiryOf, isSoftSpent, nearHardAt, sequenceUsed, share, slotOf } from './figures.ts';
+import { expiryOf, nearHardAt, sequenceUsed, share } from './figures.ts';
+import {
+  both,
+  DIRECTIONS,
+  entriesOf,
+  type Gone,
+  NOTHING,
+  type Present,
+  protocolOf,
+  type Sa,
+} from './present.ts';
+import type { Replacement } from './rekeys.ts';
 import { heardAgain, type Sighted, type Sighting, type Verdict } from './state.ts';
 import type { TunnelThresholds } from './thresholds.ts';
 import type { Direction, PerDirection, Traffic, Tunnel, TunnelState } from './tunnel.ts';
@@ -19,62 +28,6 @@ import type { Spent, Warned, Worries } from './warnings.ts';
 
 /** Moments kept for warnings; more say no more. */
 const MOMENTS = 1024;
-
-export const DIRECTIONS: readonly Direction[] = ['out', 'in'];
-
-/** An SA, and what the join knows of it. */
-export interface Sa {
-  readonly uid: string;
-  entry: StateEntry;
-  /** In which order they came, where the seconds of their add times are the same. */
-  readonly order: number;
-  readonly came: EventTime;
-  /** Whether it was there at first, or its coming was told; else a repair found it. */
-  readonly heard: boolean;
-  readonly slot: string;
-  readonly isLarval: boolean;
-  /** When a soft limit was told of, or seen to be reached, on the wall clock. */
-  softAt: number | undefined;
-  record: TunnelRecord | undefined;
-}
-
-export interface Policy {
-  readonly uid: string;
-  readonly entry: PolicyEntry;
-  readonly claims: readonly Claim[];
-  /** When it was made or last changed, monotonic. */
-  readonly changedAt: number;
-}
-
-/** An SA that is gone. */
-export interface Gone {
-  readonly sa: Sa;
-  readonly last: XfrmState;
-  readonly why: string;
-  readonly portId: number | undefined;
-  readonly time: EventTime;
-  /** Whether its going was told; else a repair found it. */
-  readonly heard: boolean;
-}
-
-/** What there is of a tunnel: the members of one part of a group. */
-export interface Present {
-  readonly sas: PerDirection<readonly Sa[]>;
-  readonly larval: readonly Sa[];
-  readonly policies: readonly Policy[];
-  /** What its own policies ask for. */
-  readonly claims: readonly Claim[];
-  /** When an SA was last asked for that is not there yet, monotonic. */
-  readonly acquiredAt: number | undefined;
-}
-
-export const NOTHING: Present = {
-  sas: { out: [], in: [] },
-  larval: [],
-  policies: [],
-  claims: [],
-  acquiredAt: undefined,
-};
 
 interface Counts {
   bytes: bigint;
@@ -103,8 +56,14 @@ export class TunnelRecord {
   cause: DownCause | undefined;
   /** The last SA that went, unless others came since. */
   lastGone: Gone | undefined;
-  /** SAs that went without a successor so far, by direction and slot. */
+  /** The newest SAs that went without a successor so far, by direction and slot. */
   readonly missed = new Map<string, Gone>();
+  /** SAs that took the place of others, and are not told of yet. */
+  untold: Replacement[] = [];
+  /** Those of the rekey that is under way, the first one first. */
+  rekeying: Replacement[] = [];
+  /** The state before it was last `rekeying`. */
+  steady: TunnelState | undefined;
   rekeys = 0;
   unreplaced = 0;
   acquires = 0;
@@ -203,7 +162,7 @@ export class TunnelRecord {
     limits: TunnelThresholds,
     countedAt: EventTime,
     unreachable: string | undefined,
-    since: EventTime | undefined,
+    isFound: boolean,
   ): Sighting {
     const { larval, policies, acquiredAt } = this.present;
     const { local, remote, directed } = this.orientation ?? {
@@ -214,7 +173,7 @@ export class TunnelRecord {
     let { sas } = this.present;
     const { traffic } = this;
     let packets = both((direction) => traffic[direction].packets);
-    if (servesBoth([local, remote])) {
+    if (this.servesBoth) {
       const [all, sum] = [[...sas.out, ...sas.in], packets.out + packets.in];
       sas = both(() => all);
       packets = both(() => sum);
@@ -222,7 +181,7 @@ export class TunnelRecord {
     return {
       sas: both((direction) => sas[direction].map((sa) => sighted(sa, limits))),
       missing: both((direction) => this.#missing(direction, sas[direction])),
-      larval: larval.length,
+      larvalAt: larval.length > 0 ? Math.min(...larval.map(cameAt)) : undefined,
       policies: policies.length,
       sends: policies.some(({ claims }) => claims.some((one) => sends(one, this.reqid))),
       acquiredAt,
@@ -234,8 +193,16 @@ export class TunnelRecord {
       words: directed
         ? { out: 'outbound', in: 'inbound' }
         : { out: `${local} > ${remote}`, in: `${remote} > ${local}` },
-      since,
+      isFound,
     };
+  }
+
+  /** Whether SAs of one direction serve both. */
+  get servesBoth(): boolean {
+    return (
+      this.orientation !== undefined &&
+      servesBoth([this.orientation.local, this.orientation.remote])
+    );
   }
 
   /** Protocols that required templates of its policies name, and of which there is no SA. */
@@ -249,7 +216,11 @@ export class TunnelRecord {
   }
 
   /** What its warnings depend on. @param destinations of an SPI, how many addresses it has SAs to */
-  worries(limits: TunnelThresholds, destinations: (sa: Sa) => number): Worries {
+  worries(
+    limits: TunnelThresholds,
+    countedAt: EventTime,
+    destinations: (sa: Sa) => number,
+  ): Worries {
     const { sas, policies, larval } = this.present;
     const { integrity, replay, replayWindow } = this.refused;
     const goneAt = this.lastGone?.time.monotonic;
@@ -263,6 +234,7 @@ export class TunnelRecord {
       refused: { integrity, replay, 'replay-window': replayWindow },
       acquires: this.acquiredAt,
       mappings: this.mappedAt,
+      countedAt: countedAt.monotonic,
       stale: stale > 0 ? { policies: stale, since: goneAt as number } : undefined,
     };
   }
@@ -270,7 +242,9 @@ export class TunnelRecord {
   /** Makes {@link tunnel} anew; the state must be known. */
   show(): Tunnel {
     const { verdict, warned, expected, orientation, present, refused } = this;
-    const { state, reason, since, upSince } = verdict as Verdict & { state: TunnelState };
+    const { state, reason, since, sinceKnown, upSince } = verdict as Verdict & {
+      state: TunnelState;
+    };
     const { sas, policies } = present;
     const before = this.tunnel;
     const all = [...sas.out, ...sas.in].map(({ entry }) => entry.value).sort(byAge);
@@ -287,12 +261,13 @@ export class TunnelRecord {
       reqid: this.reqid ?? expected?.reqid,
       ifId: this.isEmpty && before ? before.ifId : both((direction) => this.#ifId(direction)),
       mark: this.isEmpty && before ? before.mark : both((direction) => this.#mark(direction)),
-      mode: newest?.mode ?? modeOf(values) ?? before?.mode,
+      mode: (all.findLast(isOuter) ?? newest)?.mode ?? modeOf(values) ?? before?.mode,
       protocol: this.protocol,
       encap: newest ? newest.encap : before?.encap,
       state,
       reason,
       since,
+      sinceKnown,
       upSince,
       selectors: values.map(({ dir, selector }) => ({ dir, selector })),
       ...entriesOf(present),
@@ -329,30 +304,14 @@ function keep(moments: number[], moment: number): void {
   if (moments.length > MOMENTS) moments.shift();
 }
 
-export const both = <T>(of: (direction: Direction) => T): PerDirection<T> => ({
-  out: of('out'),
-  in: of('in'),
-});
-
 /** An outbound template takes only SAs of its own reqid, 0 included (net/xfrm/xfrm_state.c, xfrm_state_find). */
 const sends = ({ direction, reqid }: Claim, own: number | undefined): boolean =>
   direction !== 'in' && reqid === own;
 
-const entriesOf = ({ sas, larval, policies }: Present) => ({
-  sas: both((direction) => sas[direction].map(({ entry }) => entry)),
-  larval: larval.map(({ entry }) => entry),
-  policies: policies.map(({ entry }) => entry),
-});
+const cameAt = ({ came }: Sa): number => came.monotonic;
 
-function protocolOf({ sas, larval, claims }: Present): IpsecProto | undefined {
-  const protocols = new Set<IpsecProto>();
-  for (const each of [sas.out, sas.in, larval]) {
-    for (const { entry } of each) protocols.add(entry.value.proto);
-  }
-  if (protocols.size === 0) for (const { proto } of claims) protocols.add(proto);
-  const known = (['esp', 'ah', 'comp'] as const).find((proto) => protocols.has(proto));
-  return known ?? [...protocols][0];
-}
+/** Of a bundle one transform makes the tunnel, and the others are in transport mode inside it. */
+const isOuter = ({ mode }: XfrmState): boolean => mode !== 'transport';
 
 const byAge = (a: XfrmState, b: XfrmState): number => Number(a.current.addTime - b.current.addTime);
 
@@ -392,12 +351,4 @@ function spent({ entry, slot, came }: Sa, direction: Direction, destinations: nu
     packets: share(current.packets, lifetime.hardPackets),
     destinations,
   };
-}
-
-/** An SA as the join keeps it. */
-export function saOf(entry: StateEntry, order: number, came: EventTime, heard: boolean): Sa {
-  const { uid, value } = entry;
-  const softAt = isSoftSpent(value) ? came.wall : undefined;
-  const is = { slot: slotOf(value), isLarval: isLarval(value) };
-  return { uid, entry, order, came, heard, ...is, softAt, record: undefined };
 }

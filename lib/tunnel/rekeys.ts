@@ -1,58 +1,73 @@
 /**
- * The SAs of a tunnel that come and go: which took the place of which, and which are missed.
+ * The SAs of a tunnel that come and go: which takes the place of which, and which are missed.
+ *
+ * An SA takes the place of the one before it when it comes: the kernel sends through the newest
+ * (net/xfrm/xfrm_state.c, xfrm_state_look_at). That the old one goes, then or an hour later, is no rekey.
  * @module
  */
 import type { XfrmState } from '../xfrm/objects.ts';
-import { directionOf, type Group, type Joined } from './group.ts';
-import { DIRECTIONS, type Gone, NOTHING, type Sa, type TunnelRecord } from './record.ts';
-import type { Direction } from './tunnel.ts';
+import type { Succession } from './changes.ts';
+import { bySlot } from './figures.ts';
+import { byAge, directionOf, type Group, type Joined } from './group.ts';
+import { both, DIRECTIONS, type Gone, NOTHING, type Sa } from './present.ts';
+import type { TunnelRecord } from './record.ts';
+import type { Direction, PerDirection } from './tunnel.ts';
 
 /** An SA that took the place of another. */
-export interface Rekey {
+export interface Replacement extends Succession {
   readonly direction: Direction;
-  readonly from: XfrmState;
-  readonly to: XfrmState;
-  readonly overlap: number | undefined;
+  /** When it came, monotonic. */
+  readonly at: number;
 }
 
-/** For how long both were there is known only if both the coming and the going was told. */
-const rekeyOf = (direction: Direction, gone: Gone, to: Sa): Rekey => ({
-  direction,
-  from: gone.last,
-  to: to.entry.value,
-  overlap: gone.heard && to.heard ? gone.time.monotonic - to.came.monotonic : undefined,
-});
+/** An SA among those that follow each other. */
+interface Link {
+  readonly sa: Sa;
+  readonly slot: string;
+  readonly gone: Gone | undefined;
+}
 
-/** The SAs that came and went: what they carried, and which took the place of which. */
-export function follow(record: TunnelRecord, group: Group, part: Joined | undefined): Rekey[] {
-  const rekeys: Rekey[] = [];
-  const local = record.orientation?.local ?? '';
+/** Takes in the SAs that came and went. @returns which took the place of which, the first one first */
+export function follow(
+  record: TunnelRecord,
+  group: Group,
+  part: Joined | undefined,
+): Replacement[] {
   const sas = part?.present.sas ?? NOTHING.sas;
+  const local = record.orientation?.local ?? '';
+  const went = new Set<Gone>(record.missed.values());
   for (const gone of group.gone) {
     const { sa, last } = gone;
-    if (sa.record !== record || sa.isLarval) continue;
-    const direction = directionOf(last, local);
-    record.retire(last, direction);
+    // One that came and went since the group was last looked at is of its tunnel, if there is but one.
+    const its = sa.record === record || (sa.record === undefined && group.records.size === 1);
+    if (sa.isLarval || !its) continue;
+    record.retire(last, directionOf(last, local));
     record.lastGone = gone;
-    const successor = sas[direction].find(
-      (one) => one.slot === sa.slot && one.order > sa.order && one.record !== undefined,
-    );
-    if (successor) rekeys.push(rekeyOf(direction, gone, successor));
-    else record.missed.set(`${direction} ${sa.slot}`, gone);
+    went.add(gone);
   }
+  const replacements: Replacement[] = [];
   for (const direction of DIRECTIONS) {
+    const links: Link[] = sas[direction].map((sa) => ({ sa, slot: sa.slot, gone: undefined }));
+    for (const gone of went) {
+      if (directionOf(gone.last, local) !== direction) continue;
+      links.push({ sa: gone.sa, slot: gone.sa.slot, gone });
+    }
+    links.sort((a, b) => byAge(a.sa, b.sa));
+    for (const [slot, all] of bySlot(links)) {
+      all.forEach((link, i) => {
+        const made = replacement(record, direction, all[i - 1], link);
+        if (made) replacements.push(made);
+      });
+      const { gone } = all.at(-1) as Link;
+      if (gone) record.missed.set(`${direction} ${slot}`, gone);
+      else record.missed.delete(`${direction} ${slot}`);
+    }
     for (const sa of sas[direction]) {
-      if (sa.record === record) continue;
-      const key = `${direction} ${sa.slot}`;
-      const missed = record.missed.get(key);
-      record.missed.delete(key);
       if (sa.record === undefined) record.lastGone = undefined;
       sa.record = record;
-      // Under the same SPI it was moved, and not rekeyed.
-      if (!missed || missed.last.spi === sa.entry.value.spi) continue;
-      rekeys.push(rekeyOf(direction, missed, sa));
     }
   }
+  for (const { sa } of went) sa.record = record;
   for (const sa of part?.present.larval ?? []) sa.record = record;
   for (const acquired of part?.acquired ?? []) {
     if (acquired.record === undefined) record.asked(acquired.at);
@@ -62,6 +77,52 @@ export function follow(record: TunnelRecord, group: Group, part: Joined | undefi
     group.acquired = group.acquired.filter((one) => one.record !== record);
   }
   record.hadSas ||= sas.out.length + sas.in.length > 0;
-  record.rekeys += rekeys.length;
-  return rekeys;
+  return replacements;
+}
+
+const stateOf = ({ sa, gone }: Link): XfrmState => gone?.last ?? sa.entry.value;
+
+/** If an SA is new. One that was of another tunnel may have stood beside, unless the one before it is gone. */
+function replacement(
+  record: TunnelRecord,
+  direction: Direction,
+  before: Link | undefined,
+  link: Link,
+): Replacement | undefined {
+  const { sa } = link;
+  const gone = before?.gone;
+  const isNew = sa.record === undefined || (sa.record !== record && gone !== undefined);
+  if (!before || !isNew) return undefined;
+  const [{ spi: from }, { spi: to, proto: protocol }] = [stateOf(before), stateOf(link)];
+  // Under the same SPI it was moved, and not rekeyed.
+  if (gone && from === to) return undefined;
+  const at = sa.came.monotonic;
+  const heard = sa.heard && (gone?.heard ?? true);
+  const gap = gone ? Math.max(0, at - gone.time.monotonic) : 0;
+  return { direction, protocol, from, to, gap: heard ? gap : undefined, at };
+}
+
+export const succession = ({ protocol, from, to, gap }: Replacement): Succession => ({
+  protocol,
+  from,
+  to,
+  gap,
+});
+
+/**
+ * The rekey of a tunnel, if there was one: it is taken out when both directions have it.
+ *
+ * @param isOver whether the other direction is no longer waited for, by when the first SA came, monotonic
+ */
+export function rekeyed(
+  record: TunnelRecord,
+  isOver: (began: number) => boolean,
+): PerDirection<readonly Succession[]> | undefined {
+  const { rekeying, servesBoth } = record;
+  const [first] = rekeying;
+  if (first === undefined) return undefined;
+  const told = both((one) => rekeying.filter(({ direction }) => direction === one).map(succession));
+  if (told.out.length !== told.in.length && !servesBoth && !isOver(first.at)) return undefined;
+  record.rekeying = [];
+  return told;
 }

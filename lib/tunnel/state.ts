@@ -8,6 +8,8 @@
  */
 import type { EventTime } from '../netlink/event.ts';
 import type { IpsecProto } from '../xfrm/names.ts';
+import { bySlot } from './figures.ts';
+import { DIRECTIONS } from './present.ts';
 import type { TunnelThresholds } from './thresholds.ts';
 import {
   type Direction,
@@ -36,7 +38,8 @@ export interface Sighting {
   readonly sas: PerDirection<readonly Sighted[]>;
   /** Protocols that the policies of a direction ask for, and of which there is no SA. */
   readonly missing: PerDirection<readonly IpsecProto[]>;
-  readonly larval: number;
+  /** When the oldest SA without keys came, monotonic; undefined if there is none. */
+  readonly larvalAt: number | undefined;
   /** Policies through which it gets packets, or takes them. */
   readonly policies: number;
   /** Whether one of them sends packets through its SAs. */
@@ -53,8 +56,8 @@ export interface Sighting {
   readonly countedAt: EventTime;
   /** For the words: `outbound`, `inbound`. */
   readonly words: PerDirection<string>;
-  /** For a tunnel that was there before anyone looked: since when it has SAs in both directions. */
-  readonly since: EventTime | undefined;
+  /** Whether it was there before anyone looked. */
+  readonly isFound: boolean;
 }
 
 /** What the counters told so far. */
@@ -74,6 +77,8 @@ export interface Verdict {
   readonly state: TunnelState | undefined;
   readonly reason: string;
   readonly since: EventTime;
+  /** false: it was found in this state, and nothing tells since when; `since` is when it was found. */
+  readonly sinceKnown: boolean;
   readonly upSince: EventTime | undefined;
   /** Packets are found to go out only. */
   readonly stalled: boolean;
@@ -90,9 +95,10 @@ interface Condition {
   readonly reason: string;
   /** Something may only be missing for the moment. */
   readonly settling?: boolean;
+  /** Since when it holds, monotonic, where that can be told. */
+  readonly from?: number;
 }
 
-const DIRECTIONS: readonly Direction[] = ['out', 'in'];
 const rank = (state: TunnelState): number => TUNNEL_STATES.indexOf(state);
 const hex = (spi: number): string => `0x${spi.toString(16).padStart(8, '0')}`;
 
@@ -103,20 +109,32 @@ const hex = (spi: number): string => `0x${spi.toString(16).padStart(8, '0')}`;
  * missing is told only when it is missing for `limits.settle`, and then since it is: it may be on its way,
  * as the policies are that come after the SAs, or an address that is taken off and set again. Only that SAs
  * are asked for is told at once, if it was worse.
+ *
+ * @param heardUntil until when all is known that the kernel announced, monotonic: no time after it has passed as
+ *   far as the state is concerned, since what would change the state may be waiting to be read
  */
 export function judge(
   seen: Sighting,
   before: Verdict | undefined,
   now: EventTime,
   limits: TunnelThresholds,
+  heardUntil = now.monotonic,
 ): Verdict {
   const heard = listen(seen, before?.heard);
-  const clock = new Alarm(now);
-  const began = before?.upSince ?? seen.since ?? now;
+  const clock = new Alarm(now, heardUntil, seen.countedAt.monotonic);
+  const complete = seen.isFound ? momentOf(completeAt(seen), now) : undefined;
+  const began = before?.upSince ?? complete ?? now;
   const found = condition(seen, heard, began, clock, limits);
-  if (before === undefined && seen.since !== undefined) {
-    const upSince = isUp(found.state) ? seen.since : undefined;
-    return told(found, found.state === 'up' ? seen.since : now, upSince, heard, clock);
+  if (before === undefined && seen.isFound) {
+    const since = momentOf(found.from, now);
+    return told(
+      found,
+      since ?? now,
+      since !== undefined,
+      isUp(found.state) ? began : undefined,
+      heard,
+      clock,
+    );
   }
   const early =
     before?.state === undefined ||
@@ -126,25 +144,62 @@ export function judge(
   if (found.settling && early) {
     const pending = before?.pending ?? now;
     if (!clock.past(pending.monotonic + limits.settle)) {
-      const { state, reason, since = now, upSince, stalled = false } = before ?? { reason: '' };
-      return { state, reason, since, upSince, stalled, next: clock.next, heard, pending };
+      const { state, reason, since, sinceKnown, upSince, stalled } = before ?? UNTOLD;
+      const { next } = clock;
+      return {
+        state,
+        reason,
+        since: since ?? now,
+        sinceKnown,
+        upSince,
+        stalled,
+        next,
+        heard,
+        pending,
+      };
     }
-    return told(found, pending, undefined, heard, clock);
+    return told(found, pending, true, undefined, heard, clock);
   }
-  const since = found.state === before?.state ? before.since : now;
+  const same = found.state === before?.state;
   const upSince = isUp(found.state) ? (before?.upSince ?? now) : undefined;
-  return told(found, since, upSince, heard, clock);
+  if (same) return told(found, before.since, before.sinceKnown, upSince, heard, clock);
+  return told(found, now, true, upSince, heard, clock);
 }
+
+const UNTOLD = {
+  state: undefined,
+  reason: '',
+  since: undefined,
+  sinceKnown: true,
+  upSince: undefined,
+  stalled: false,
+};
 
 function told(
   { state, reason, settling }: Condition,
   since: EventTime,
+  sinceKnown: boolean,
   upSince: EventTime | undefined,
-  heard: Heard,
+  counted: Heard,
   { next }: Alarm,
 ): Verdict {
   const stalled = state === 'one-way' && !settling;
-  return { state, reason, since, upSince, stalled, next, heard, pending: undefined };
+  // What went out unanswered while something was missing says nothing of the time after.
+  const heard = settling ? { ...counted, outAt: undefined, unanswered: undefined } : counted;
+  return { state, reason, since, sinceKnown, upSince, stalled, next, heard, pending: undefined };
+}
+
+/** Since when there are SAs in both directions, monotonic. */
+function completeAt({ sas }: Sighting): number | undefined {
+  const [out, into] = [sas.out[0], sas.in[0]];
+  return out && into && Math.max(out.addedAt, into.addedAt);
+}
+
+/** A monotonic moment on both clocks, none after `now`. */
+function momentOf(monotonic: number | undefined, now: EventTime): EventTime | undefined {
+  if (monotonic === undefined) return undefined;
+  if (monotonic >= now.monotonic) return now;
+  return { wall: now.wall - now.monotonic + monotonic, monotonic };
 }
 
 function condition(
@@ -172,7 +227,7 @@ function condition(
   }
   const { unanswered, outAt = 0, used } = heard;
   if (limits.stalled > 0 && unanswered !== undefined && outAt - unanswered >= limits.stalled) {
-    if (limits.idle === 0 || !clock.past(outAt + limits.idle)) {
+    if (limits.idle === 0 || !clock.counted(outAt + limits.idle)) {
       return { state: 'one-way', reason: `packets are sent, but no ${words.in} ones come` };
     }
   }
@@ -181,43 +236,40 @@ function condition(
   );
   for (const { slot, word } of newest) {
     const { spi, softAt, hardAt } = slot.at(-1) as Sighted;
-    const [hard, soft] = [
-      hardAt !== undefined && clock.pastWall(hardAt),
-      softAt !== undefined && clock.pastWall(softAt + limits.successor),
-    ];
-    if (!hard && !soft) continue;
+    const lateAt = softAt === undefined ? undefined : softAt + limits.successor;
+    const [hard, late] = [hardAt, lateAt].map((at) => at !== undefined && clock.pastWall(at));
+    if (!hard && !late) continue;
     const limit = hard ? 'is near a hard limit' : 'is past a soft limit';
-    return { state: 'expiring', reason: `${word} SA ${hex(spi)} ${limit}, without a successor` };
+    const reason = `${word} SA ${hex(spi)} ${limit}, without a successor`;
+    const from = clock.ofWall((hard ? hardAt : lateAt) as number);
+    return { state: 'expiring', reason, from };
   }
   for (const { slot, word } of newest) {
     const [old, young] = [slot.at(-2), slot.at(-1)];
     if (!old || !young || clock.past(young.addedAt + limits.overlap)) continue;
     const reason = `${word} SA ${hex(old.spi)} is still there beside its successor ${hex(young.spi)}`;
-    return { state: 'rekeying', reason };
+    return { state: 'rekeying', reason, from: young.addedAt };
   }
   if (limits.idle > 0) {
     const last = Math.max(used.out ?? 0, used.in ?? 0);
-    const since = clock.past(began.monotonic + limits.idle);
-    if (last === 0 ? since : clock.pastWall(last + limits.idle)) {
-      return {
-        state: 'idle',
-        reason: last === 0 ? 'it was never used' : 'it was not used for a while',
-      };
+    // Of a tunnel that was away, since it is back.
+    const from = Math.max(clock.ofWall(last), began.monotonic) + limits.idle;
+    if (clock.counted(from)) {
+      const reason = last === 0 ? 'it was never used' : 'it was not used for a while';
+      return { state: 'idle', reason, from };
     }
   }
-  return { state: 'up', reason: 'SAs in both directions' };
+  return { state: 'up', reason: 'SAs in both directions', from: began.monotonic };
 }
 
 /** There is no SA with keys. */
 function without(seen: Sighting, clock: Alarm, limits: TunnelThresholds): Condition {
-  const { larval, policies, acquiredAt, expired } = seen;
+  const { larvalAt, policies, acquiredAt, expired } = seen;
   const asked = acquiredAt !== undefined && !clock.past(acquiredAt + limits.acquiring);
-  if (larval > 0 || asked) {
-    return {
-      state: 'acquiring',
-      reason: 'an SA was asked for, and is not there yet',
-      settling: true,
-    };
+  const from = larvalAt ?? (asked ? acquiredAt : undefined);
+  if (from !== undefined) {
+    const reason = 'an SA was asked for, and is not there yet';
+    return { state: 'acquiring', reason, settling: true, from };
   }
   if (expired) {
     const reason = 'its last SA reached a hard limit, without a successor';
@@ -231,16 +283,6 @@ function without(seen: Sighting, clock: Alarm, limits: TunnelThresholds): Condit
 
 const protocols = (missing: readonly IpsecProto[]): string =>
   missing.length === 0 ? '' : ` of ${missing.join(' and ')}`;
-
-function bySlot(sas: readonly Sighted[]): Map<string, Sighted[]> {
-  const slots = new Map<string, Sighted[]>();
-  for (const sa of sas) {
-    const slot = slots.get(sa.slot);
-    if (slot) slot.push(sa);
-    else slots.set(sa.slot, [sa]);
-  }
-  return slots;
-}
 
 /** What a reading of the counters adds to what they told before. */
 function listen(seen: Sighting, before: Heard | undefined): Heard {
@@ -276,24 +318,42 @@ export const heardAgain = (verdict: Verdict, at: number): Verdict => ({
   heard: { ...verdict.heard, at },
 });
 
-/** The time, and the next moment after which a question about it would be answered otherwise. */
+/**
+ * The time, and the next moment after which a question about it would be answered otherwise. It does not go on
+ * while something may be waiting to be read that would change the answer.
+ */
 class Alarm {
   next = Number.POSITIVE_INFINITY;
   readonly #now: EventTime;
+  readonly #heardUntil: number;
+  readonly #countedAt: number;
 
-  constructor(now: EventTime) {
+  constructor(now: EventTime, heardUntil: number, countedAt: number) {
     this.#now = now;
+    this.#heardUntil = heardUntil;
+    this.#countedAt = countedAt;
   }
 
   /** Whether a moment has come, monotonic. */
   past(moment: number): boolean {
-    if (moment <= this.#now.monotonic) return true;
+    if (moment <= this.#heardUntil) return true;
     this.next = Math.min(this.next, moment);
     return false;
   }
 
   /** Likewise, on the wall clock. */
   pastWall(moment: number): boolean {
-    return this.past(moment - this.#now.wall + this.#now.monotonic);
+    return this.past(this.ofWall(moment));
+  }
+
+  /** A moment of the wall clock, monotonic. */
+  ofWall(moment: number): number {
+    return moment - this.#now.wall + this.#now.monotonic;
+  }
+
+  /** Whether a moment had come when the counters were read. Between it and the next reading nobody knows. */
+  counted(moment: number): boolean {
+    if (this.past(moment)) return moment <= this.#countedAt;
+    return false;
   }
 }

@@ -21,7 +21,10 @@ export interface TunnelThresholds {
   readonly expiring: number;
   /** An old SA may stay so long beside its successor: then `piling-up`, and no longer `rekeying`. */
   readonly overlap: number;
-  /** How long an ACQUIRE counts: the kernel's net.core.xfrm_acq_expires, 30 s. */
+  /**
+   * How long an ACQUIRE counts, and how long a rekey of one direction waits for that of the other: as long as the kernel
+   * waits for SAs (net.core.xfrm_acq_expires, 30 s).
+   */
   readonly acquiring: number;
   /** How long a tunnel that is down and not expected stays in the lists. */
   readonly remember: number;

@@ -3,10 +3,12 @@
  * @module
  */
 import { EventEmitter } from 'node:events';
+import { EventHub } from '../monitor/event-hub.ts';
 import { type XfrmChange, XfrmMonitor } from '../monitor/xfrm-monitor.ts';
+import { type RefreshOptions, refreshSignal } from '../monitor/xfrm-monitor-options.ts';
 import { NETLINK_XFRM } from '../netlink/constants.ts';
 import type { EventTime } from '../netlink/event.ts';
-import { type Namespace, SocketOwners } from '../socket/index.ts';
+import { SocketOwners } from '../socket/index.ts';
 import { HeldNamespace } from '../socket/namespace.ts';
 import { Addresses } from './addresses.ts';
 import type {
@@ -16,7 +18,7 @@ import type {
   TunnelSnapshot,
   TunnelsSynced,
 } from './changes.ts';
-import { Loop } from './loop.ts';
+import { TunnelLoop } from './loop.ts';
 import { TUNNEL_STATES, type Tunnel } from './tunnel.ts';
 import { checked, type TunnelMonitorOptions } from './tunnel-monitor-options.ts';
 import { Tunnels } from './tunnels.ts';
@@ -41,10 +43,12 @@ export interface TunnelsView extends Iterable<Tunnel> {
 export const byTrouble = (a: Tunnel, b: Tunnel): number =>
   TUNNEL_STATES.indexOf(a.state) - TUNNEL_STATES.indexOf(b.state) || (a.id < b.id ? -1 : 1);
 
+const closedBelow = () => new Error('options.monitor is closed');
 const now = (): EventTime => ({ wall: Date.now(), monotonic: performance.now() });
-const closed = () => new Error('the monitor is closed');
 /** Milliseconds for which a reading of the counters may keep other things waiting. */
 const SLICE = 5;
+/** Milliseconds after which it is asked again whether all has been read that a judgement waits for. */
+const AGAIN = 10;
 /** The longest time-out of setTimeout. */
 const LONGEST = 0x7fff_ffff;
 
@@ -67,12 +71,13 @@ export class TunnelMonitor
   readonly #tunnels: Tunnels;
   readonly #label: string | undefined;
   readonly #highWaterMark: number;
-  readonly #signal: AbortSignal | undefined;
+  readonly #hub = new EventHub<TunnelChange, TunnelLoop>(this, () => this.#release());
   readonly #below: XfrmMonitor;
   readonly #ownsBelow: boolean;
   readonly #addresses: Addresses;
+  /** Where {@link SocketOwners} look. */
+  readonly #held: HeldNamespace;
   readonly #owners: SocketOwners;
-  readonly #queues = new Set<Loop>();
   readonly #events: TunnelEvent[] = [];
   /** The reading of the counters by which tunnels are being judged. */
   #reading: Extract<TunnelChange, { kind: 'repaired' | 'refreshed' }> | undefined;
@@ -80,8 +85,6 @@ export class TunnelMonitor
   #claimants = new Map<string, Claimant>();
   #flushing = false;
   #timer: NodeJS.Timeout | undefined;
-  #error: unknown;
-  #closing: Promise<void> | undefined;
 
   /**
    * Opens a monitor. What happens after the promise is fulfilled is a change.
@@ -93,23 +96,24 @@ export class TunnelMonitor
     const given = checked(options);
     const { signal, netns, monitor } = given;
     signal?.throwIfAborted();
+    if (monitor?.closed) throw closedBelow();
     const held = new HeldNamespace(netns);
     let addresses: Addresses | undefined;
     let below = monitor;
     try {
-      addresses = new Addresses(held.netns);
-      await addresses.open();
+      addresses = new Addresses(held.netns, given.receiveBufferSize);
+      await addresses.open(signal);
       const { receiveBufferSize, refreshInterval, acquires, label } = given;
       const more = { receiveBufferSize, refreshInterval, acquires, label };
       below ??= await XfrmMonitor.open({ ...more, signal, netns: held.netns });
       signal?.throwIfAborted();
-      return new TunnelMonitor(given, below, addresses, netns);
+      if (below.closed) throw closedBelow();
+      return new TunnelMonitor(given, below, addresses, held);
     } catch (error) {
       await addresses?.close();
       if (below !== monitor) await below?.close();
-      throw error;
-    } finally {
       held.close();
+      throw error;
     }
   }
 
@@ -117,17 +121,17 @@ export class TunnelMonitor
     options: ReturnType<typeof checked>,
     below: XfrmMonitor,
     addresses: Addresses,
-    netns: Namespace | undefined,
+    held: HeldNamespace,
   ) {
     super();
     const { label, highWaterMark, signal, monitor, expected, thresholds } = options;
     this.#label = label;
     this.#highWaterMark = highWaterMark;
-    this.#signal = signal;
     this.#below = below;
     this.#ownsBelow = below !== monitor;
     this.#addresses = addresses;
-    this.#owners = new SocketOwners({ netns });
+    this.#held = held;
+    this.#owners = new SocketOwners({ netns: held.netns });
     const { states, policies, counted } = below.snapshot();
     const host = {
       isLocal: addresses.local.isLocal,
@@ -144,10 +148,8 @@ export class TunnelMonitor
       this.#tunnels.addressed(those);
       this.#soon();
     };
-    addresses.failed = (error) => {
-      this.#end(error);
-    };
-    signal?.addEventListener('abort', this.#abort, { once: true });
+    addresses.failed = this.#onError;
+    this.#hub.endOn(signal);
     this.#setTimer();
   }
 
@@ -157,12 +159,12 @@ export class TunnelMonitor
   }
 
   get closed(): boolean {
-    return this.#closing !== undefined;
+    return this.#hub.closed;
   }
 
-  /** Whether the tables below are right, as far as the kernel tells; else a repair is under way. */
+  /** Whether the tables below are right, those of addresses too, as far as the kernel tells; else a repair is under way. */
   get synced(): boolean {
-    return this.#below.synced;
+    return this.#below.synced && this.#addresses.synced;
   }
 
   /** When all counters were last read. */
@@ -184,13 +186,27 @@ export class TunnelMonitor
   /**
    * Reads all counters, and compares the tables with fresh lists.
    *
-   * @returns a promise that is fulfilled when that is done, and what it changed is told
+   * @param options `signal`: gives up waiting; the comparison goes on
+   * @returns a promise that is fulfilled when that is done, and what it changed is told, and rejected
+   *   if the monitor is closed before
    */
-  async refresh(): Promise<void> {
-    if (this.closed) throw this.#error ?? closed();
-    await this.#below.refresh();
-    while (this.#reading) await new Promise<void>((resolve) => this.#refreshes.push(resolve));
-    if (this.closed) throw this.#error ?? closed();
+  async refresh(options: RefreshOptions = {}): Promise<void> {
+    const signal = refreshSignal(options);
+    const asked = performance.now();
+    await this.#hub.wait(signal, (done, failed) => {
+      this.#below.refresh({ signal }).then(done, failed);
+    });
+    while (this.#reading) await this.#hub.wait(signal, (done) => this.#refreshes.push(done));
+    // The addresses of this host come by a socket of their own.
+    while (this.#heardUntil < asked) {
+      await this.#hub.wait(signal, (done) => setTimeout(done, AGAIN));
+    }
+    this.#flush();
+  }
+
+  /** Until when all is known that the kernel announced, monotonic. */
+  get #heardUntil(): number {
+    return Math.min(this.#below.heardUntil, this.#addresses.heardUntil);
   }
 
   /**
@@ -206,14 +222,12 @@ export class TunnelMonitor
 
   /** `synced` with all tunnels, then all changes. Several loops each get all. */
   [Symbol.asyncIterator](): AsyncIterableIterator<TunnelChange | TunnelsSynced, undefined> {
-    const loop = new Loop(
+    const loop = new TunnelLoop(
       this.#highWaterMark,
       () => this.snapshot(),
-      () => this.#queues.delete(loop),
+      () => this.#hub.leave(loop),
     );
-    if (this.closed) loop.queue.end(this.#error);
-    else this.#queues.add(loop);
-    return loop.queue;
+    return this.#hub.join(loop).queue;
   }
 
   /** Lets the process end although the monitor is open. A monitor that was given is left as it is. */
@@ -234,42 +248,25 @@ export class TunnelMonitor
    * @returns a promise that is fulfilled when the sockets are closed; the same one every time
    */
   close(): Promise<void> {
-    return this.#end(undefined);
+    return this.#hub.close();
   }
 
   [Symbol.asyncDispose](): Promise<void> {
     return this.close();
   }
 
-  readonly #abort = () => {
-    this.#end(this.#signal?.reason);
-  };
   readonly #onClose = () => {
-    this.#end(this.#error);
+    this.#hub.close();
   };
-  readonly #onError = (error: Error) => {
-    this.#end(error);
-  };
+  readonly #onError = (error: unknown) => this.#hub.fail(error);
 
-  #end(error: unknown): Promise<void> {
-    if (this.#closing) return this.#closing;
-    this.#error = error;
-    this.#signal?.removeEventListener('abort', this.#abort);
+  async #release(): Promise<void> {
     clearTimeout(this.#timer);
-    this.#below.off('change', this.#onChange).off('close', this.#onClose);
-    const closed = this.#ownsBelow ? this.#below.close() : undefined;
-    this.#closing = Promise.all([closed, this.#addresses.close()]).then(() => {
-      this.#below.off('error', this.#onError);
-      this.emit('close');
-    });
     this.#reading = undefined;
-    for (const resolve of this.#refreshes.splice(0)) resolve();
-    const heard = this.#queues.size > 0;
-    for (const { queue } of this.#queues) queue.end(error);
-    this.#queues.clear();
-    const failed = error !== undefined && error !== this.#signal?.reason;
-    if (failed && (!heard || this.listenerCount('error') > 0)) this.emit('error', error as Error);
-    return this.#closing;
+    this.#below.off('change', this.#onChange).off('close', this.#onClose);
+    this.#held.close();
+    await Promise.all([this.#ownsBelow && this.#below.close(), this.#addresses.close()]);
+    this.#below.off('error', this.#onError);
   }
 
   readonly #onChange = (change: XfrmChange) => {
@@ -280,7 +277,7 @@ export class TunnelMonitor
       case 'overrun':
       case 'malformed':
         this.#flush();
-        this.#tell(change);
+        this.#tell({ ...change, time: now() });
         return;
       case 'repaired':
       case 'refreshed':
@@ -305,16 +302,19 @@ export class TunnelMonitor
     if (this.closed || reading === undefined) return;
     const end = performance.now() + milliseconds;
     let done = false;
-    do done = this.#tunnels.countSome(now());
-    while (!done && performance.now() < end);
+    do {
+      const time = now();
+      done = this.#tunnels.countSome(time, Math.min(time.monotonic, this.#heardUntil));
+    } while (!done && performance.now() < end);
     this.#flush();
     if (!done) {
       setImmediate(() => this.#count(SLICE));
       return;
     }
     this.#reading = undefined;
-    this.#tell(reading);
-    for (const resolve of this.#refreshes.splice(0)) resolve();
+    // Times in a stream never go back, and much may have been told since it was made.
+    this.#tell({ ...reading, time: now() });
+    for (const done of this.#refreshes.splice(0)) done();
   }
 
   /** After the batch of events that is being read: what comes in one breath is looked at once. */
@@ -329,7 +329,8 @@ export class TunnelMonitor
 
   #flush(): void {
     if (this.closed) return;
-    this.#tunnels.flush(now());
+    const time = now();
+    this.#tunnels.flush(time, Math.min(time.monotonic, this.#heardUntil));
     this.#claimants.clear();
     for (const event of this.#events.splice(0)) this.#tell(event);
     if (!this.closed) this.#setTimer();
@@ -339,24 +340,14 @@ export class TunnelMonitor
     clearTimeout(this.#timer);
     const wait = this.#tunnels.next - performance.now();
     if (wait === Number.POSITIVE_INFINITY) return;
-    // The socket keeps the process alive; timers need not.
-    const milliseconds = Math.min(Math.max(Math.ceil(wait), 1), LONGEST);
+    // What is due already waits for what is to be read first, which has it looked at in most cases. The socket keeps
+    // the process alive; timers need not.
+    const milliseconds = wait > 0 ? Math.min(Math.ceil(wait), LONGEST) : AGAIN;
     this.#timer = setTimeout(() => this.#flush(), milliseconds).unref();
   }
 
   #tell(change: TunnelChange): void {
-    if (this.closed) return;
-    for (const loop of this.#queues) loop.push(change);
-    const emitter = this as unknown as EventEmitter;
-    try {
-      emitter.emit(change.kind, change);
-      emitter.emit('change', change);
-    } catch (error) {
-      // An uncaught exception, as with every emitter; but the rest is told.
-      process.nextTick(() => {
-        throw error;
-      });
-    }
+    this.#hub.deliver(change, change.kind, 'change');
   }
 
   #claimant(portId: number, time: EventTime): Claimant {

@@ -129,8 +129,13 @@ export interface Tunnel {
   readonly state: TunnelState;
   /** Why it is in this state, in words. */
   readonly reason: string;
-  /** Since when it is in this state. What happened before the monitor opened: as far as SAs tell. */
+  /** Since when it is in this state. */
   readonly since: EventTime;
+  /**
+   * Whether that is known. If not, it was found so when the monitor opened, `since` is that moment, and nothing tells
+   * for how long it had been so.
+   */
+  readonly sinceKnown: boolean;
   /** Since when it can carry packets both ways ({@link isUp}), whatever was rekeyed meanwhile. */
   readonly upSince: EventTime | undefined;
 
@@ -145,7 +150,7 @@ export interface Tunnel {
   /** When the newest SA was added (the child's age), in milliseconds since 1970. */
   readonly installed: number | undefined;
   readonly expiry: PerDirection<Expiry>;
-  /** Rekeys seen, each direction counted. */
+  /** Rekeys seen: both directions are one. */
   readonly rekeys: number;
   /** SAs that reached a hard limit without a successor. */
   readonly unreplaced: number;

@@ -9,7 +9,7 @@ import type { PolicyEntry, StateEntry } from '../monitor/xfrm-views.ts';
 import type { EventTime } from '../netlink/event.ts';
 import { canonicalAddress } from '../wire/address.ts';
 import type { AcquireEvent, Mapping } from '../xfrm/events.ts';
-import { addressCause, causeOf, unreachable } from './causes.ts';
+import { addressCause, causeOf, policyCause, unreachable } from './causes.ts';
 import type { Claimant, DownCause, TunnelEvent } from './changes.ts';
 import { Deadlines } from './deadlines.ts';
 import { type Orientation, pairOf } from './endpoints.ts';
@@ -19,8 +19,9 @@ import { type Group, type Joined, join, match } from './group.ts';
 import { labelText } from './identity.ts';
 import type { LostAddress } from './local-addresses.ts';
 import { Members } from './members.ts';
-import { DIRECTIONS, type Gone, NOTHING, type Sa, TunnelRecord } from './record.ts';
-import { follow, type Rekey } from './rekeys.ts';
+import { DIRECTIONS, NOTHING, type Sa } from './present.ts';
+import { TunnelRecord } from './record.ts';
+import { follow, rekeyed, succession } from './rekeys.ts';
 import { judge, type Verdict } from './state.ts';
 import type { TunnelThresholds } from './thresholds.ts';
 import { isUp, type Tunnel, type TunnelState, type TunnelWarning } from './tunnel.ts';
@@ -66,6 +67,8 @@ export class Tunnels {
   readonly #uncounted = new Set<Group>();
   /** What the wall clock is ahead of the monotonic one, as all tunnels were judged by. */
   #wallOffset: number;
+  /** Until when all is known that the kernel announced, monotonic. */
+  #heardUntil = Number.NEGATIVE_INFINITY;
   #opening = true;
 
   /** @param now the time of the first reading of the counters */
@@ -135,7 +138,7 @@ export class Tunnels {
     }
     for (const entry of policies) this.#members.addPolicy(entry, Number.NEGATIVE_INFINITY);
     this.flush(now);
-    for (const record of this.#vacant) this.#judge(record, [], now);
+    for (const record of this.#vacant) this.#judge(record, now);
     for (const group of this.#members.groups) group.looked = false;
     this.#opening = false;
   }
@@ -145,8 +148,11 @@ export class Tunnels {
     const { kind, object, uid, time } = change;
     if (object === 'policy') {
       const known = this.#members.policy(uid);
-      if (known) this.#members.removePolicy(known);
       const { id, value, counted } = change;
+      if (known) {
+        const portId = kind === 'removed' ? change.portId : undefined;
+        this.#members.removePolicy(known, { portId, time });
+      }
       if (kind === 'added' || kind === 'updated') {
         this.#members.addPolicy({ id, uid, value, counted }, time.monotonic);
       } else if (kind === 'expiring' && known) {
@@ -231,8 +237,14 @@ export class Tunnels {
     }
   }
 
-  /** Judges some of the tunnels that {@link count} left. @returns whether that was the last of them */
-  countSome(now: EventTime): boolean {
+  /**
+   * Judges some of the tunnels that {@link count} left.
+   *
+   * @param heardUntil as of {@link flush}
+   * @returns whether that was the last of them
+   */
+  countSome(now: EventTime, heardUntil = now.monotonic): boolean {
+    this.#heardUntil = heardUntil;
     let some = 0;
     for (const group of this.#uncounted) {
       if (some++ === SOME) return false;
@@ -241,7 +253,7 @@ export class Tunnels {
       this.#look(group, now);
       group.looked = false;
     }
-    this.flush(now);
+    this.flush(now, heardUntil);
     if (this.#counted !== this.#read) {
       this.#counted = this.#read;
       this.#measure(this.#read);
@@ -256,9 +268,15 @@ export class Tunnels {
     }
   }
 
-  /** Looks at all that changed, and at all whose time has come. */
-  flush(now: EventTime): void {
-    for (const record of this.#deadlines.due(now.monotonic)) {
+  /**
+   * Looks at all that changed, and at all whose time has come.
+   *
+   * @param heardUntil until when all is known that the kernel announced, monotonic: what is judged by time is judged
+   *   as of then
+   */
+  flush(now: EventTime, heardUntil = now.monotonic): void {
+    this.#heardUntil = heardUntil;
+    for (const record of this.#deadlines.due(heardUntil)) {
       const group = this.#groupOf.get(record);
       if (group) this.#members.dirty.add(group);
     }
@@ -281,7 +299,7 @@ export class Tunnels {
   #look(group: Group, now: EventTime): void {
     const { acquiring } = this.#limits;
     group.looked = true;
-    group.acquired = group.acquired.filter(({ at }) => at + acquiring > now.monotonic);
+    group.acquired = group.acquired.filter(({ at }) => at + acquiring > this.#heardUntil);
     const { orientation, parts } = join(group, this.#members.covers(group), this.#host.isLocal);
     const records = match(parts, group.records);
     const seen = new Set<TunnelRecord>();
@@ -329,28 +347,32 @@ export class Tunnels {
 
   /** What there is of a tunnel may have changed. @param part undefined: nothing is there */
   #update(record: TunnelRecord, group: Group, part: Joined | undefined, now: EventTime): void {
-    const rekeys = follow(record, group, part);
+    const replaced = follow(record, group, part);
+    if (!this.#opening) {
+      record.untold.push(...replaced);
+      record.rekeying.push(...replaced);
+    }
     record.read(part?.present ?? NOTHING);
     record.members = part?.members ?? new Set();
     if (record.expected) {
       if (part) this.#vacant.delete(record);
       else this.#vacant.add(record);
     }
-    this.#judge(record, rekeys, now);
+    this.#judge(record, now);
   }
 
   /** Its state and its warnings, and what is to be told of them. */
-  #judge(record: TunnelRecord, rekeys: readonly Rekey[], now: EventTime): void {
+  #judge(record: TunnelRecord, now: EventTime): void {
     // What is there at first has settled.
     const limits = this.#opening ? { ...this.#limits, settle: 0 } : this.#limits;
     const before = record.verdict;
     const shownBefore = record.tunnel;
     const lost = this.#lostAddress(record);
-    const since = this.#opening ? presentSince(record, now) : undefined;
-    const sighting = record.sighting(limits, this.#read, lost && unreachable(lost), since);
-    const verdict = judge(sighting, before, now, limits);
+    const reason = lost && unreachable(lost);
+    const sighting = record.sighting(limits, this.#read, reason, this.#opening);
+    const verdict = judge(sighting, before, now, limits, this.#heardUntil);
     record.verdict = verdict;
-    this.#giveUp(record, before, now);
+    this.#giveUp(record, before);
     const { state } = verdict;
     if (state === undefined) {
       this.#deadlines.set(record, deadlineOf(record, limits));
@@ -358,23 +380,31 @@ export class Tunnels {
     }
     const warnedBefore = record.warned?.warnings ?? [];
     record.warned = warn(
-      record.worries(limits, (sa) => this.#members.sharing(sa)),
+      record.worries(limits, this.#read, (sa) => this.#members.sharing(sa)),
       record.warned,
       now,
       limits,
+      this.#heardUntil,
     );
     const forgotten = record.isEmpty && state === 'down' && !record.expected;
     if (forgotten && shownBefore === undefined) {
       this.#remove(record, now);
       return;
     }
+    const patience = this.#heardUntil - limits.acquiring;
+    const rekey = rekeyed(record, (began) => began <= patience || !carries(state));
+    if (rekey) record.rekeys++;
     const tunnel = record.show();
     if (shownBefore === undefined) this.#tell({ kind: 'added', tunnel, time: now });
-    for (const { direction, from, to, overlap } of rekeys) {
-      const spis = { from: from.spi, to: to.spi, protocol: to.proto };
-      this.#tell({ kind: 'rekeyed', tunnel, direction, ...spis, overlap, time: now });
+    // A rekey is told while it is one, and before what ends it.
+    const isRekeying = state === 'rekeying';
+    if (isRekeying) this.#tellState(before, verdict, record, lost, now);
+    for (const one of record.untold.splice(0)) {
+      const { direction } = one;
+      this.#tell({ kind: 'replaced', tunnel, direction, ...succession(one), time: now });
     }
-    this.#tellState(before, verdict, record, lost, now);
+    if (rekey) this.#tell({ kind: 'rekeyed', tunnel, ...rekey, time: now });
+    if (!isRekeying) this.#tellState(before, verdict, record, lost, now);
     for (const change of differences(warnedBefore, record.warned.warnings)) {
       this.#tell({ kind: 'warning', ...change, tunnel, time: now });
     }
@@ -384,7 +414,7 @@ export class Tunnels {
       return;
     }
     const until = verdict.since.monotonic + limits.remember;
-    if (!record.hadSas || record.cause?.kind === 'migrated' || until <= now.monotonic) {
+    if (!record.hadSas || record.cause?.kind === 'migrated' || until <= this.#heardUntil) {
       this.#remove(record, now);
       return;
     }
@@ -398,12 +428,12 @@ export class Tunnels {
    * SAs that went are missed no longer when `settle` is over, or that something is missing is told;
    * not while it may still turn out that nothing was: what comes then is a rekey, however late it is.
    */
-  #giveUp(record: TunnelRecord, before: Verdict | undefined, now: EventTime): void {
+  #giveUp(record: TunnelRecord, before: Verdict | undefined): void {
     const { pending, since } = record.verdict as Verdict;
     if (pending) return;
     const told = before?.pending !== undefined && since === before.pending;
     for (const [key, { why, time }] of record.missed) {
-      if (!told && time.monotonic + this.#limits.settle > now.monotonic) continue;
+      if (!told && time.monotonic + this.#limits.settle > this.#heardUntil) continue;
       record.missed.delete(key);
       if (why === 'hard-expired') record.unreplaced++;
     }
@@ -424,14 +454,21 @@ export class Tunnels {
       this.#tell({ kind: 'up', tunnel, before: was, time });
     } else if (was === undefined) return;
     else if (carries(was) && !carries(is)) {
-      record.cause = lost ? addressCause(lost) : this.#causeOf(record.lastGone);
+      record.cause = lost ? addressCause(lost) : this.#causeOf(record);
       this.#tell({ kind: 'down', tunnel, before: was, cause: record.cause, time });
     } else if (stalled) this.#tell({ kind: 'stalled', tunnel, before: was, time });
-    else this.#tell({ kind: 'state', tunnel, before: was, time });
+    else {
+      if (is === 'rekeying') record.steady = was;
+      const rekey =
+        is === 'rekeying' || (was === 'rekeying' && (is === 'up' || is === record.steady));
+      this.#tell({ kind: 'state', tunnel, before: was, rekey, time });
+    }
   }
 
-  #causeOf(lastGone: Gone | undefined): DownCause {
+  #causeOf(record: TunnelRecord): DownCause {
+    const { lastGone, state } = record;
     const claimant = (portId: number, time: EventTime) => this.#host.claimant(portId, time);
+    if (state === 'orphan') return policyCause(this.#groupOf.get(record)?.policyGone, claimant);
     return causeOf(lastGone, this.#members, this.#limits.settle, claimant);
   }
 
@@ -484,17 +521,8 @@ export class Tunnels {
   }
 }
 
-/** Whether SAs are there in this state, however well they do. */
-const carries = (state: TunnelState): boolean =>
-  isUp(state) || state === 'one-way' || state === 'orphan';
-
-/** When what was there at first came, of tunnels with SAs in both directions. */
-function presentSince({ present }: TunnelRecord, now: EventTime): EventTime | undefined {
-  const [out, into] = [present.sas.out[0], present.sas.in[0]];
-  if (!out || !into) return undefined;
-  const wall = Math.max(out.came.wall, into.came.wall);
-  return wall < now.wall ? momentOf(wall, now) : now;
-}
+/** Whether packets can pass in this state, if only in one direction. */
+const carries = (state: TunnelState): boolean => isUp(state) || state === 'one-way';
 
 /** A moment of the wall clock on both clocks. */
 const momentOf = (wall: number, now: EventTime): EventTime => ({
@@ -502,8 +530,12 @@ const momentOf = (wall: number, now: EventTime): EventTime => ({
   monotonic: now.monotonic - (now.wall - wall),
 });
 
-function deadlineOf({ verdict, warned, missed }: TunnelRecord, limits: TunnelThresholds): number {
+function deadlineOf(
+  { verdict, warned, missed, rekeying: [first] }: TunnelRecord,
+  limits: TunnelThresholds,
+): number {
   let next = Math.min(verdict?.next ?? Infinity, warned?.next ?? Infinity);
+  if (first) next = Math.min(next, first.at + limits.acquiring);
   // The verdict says when it is told that something is missing.
   if (verdict?.pending) return next;
   for (const { time } of missed.values()) next = Math.min(next, time.monotonic + limits.settle);

@@ -4,6 +4,7 @@
  * @module
  */
 import type { EventTime } from '../netlink/event.ts';
+import { bySlot } from './figures.ts';
 import type { TunnelThresholds } from './thresholds.ts';
 import type { PerDirection, TunnelWarning } from './tunnel.ts';
 
@@ -33,6 +34,8 @@ export interface Worries {
   /** When SAs were asked for, monotonic, the oldest first. */
   readonly acquires: readonly number[];
   readonly mappings: readonly number[];
+  /** When the counters were read, monotonic. */
+  readonly countedAt: number;
   /** Policies that were neither made nor changed after the last SA had gone, and when that was, monotonic. */
   readonly stale: { readonly policies: number; readonly since: number } | undefined;
 }
@@ -64,14 +67,18 @@ const REFUSALS: Readonly<Record<Refusal, string>> = {
   'replay-window': 'came too late for the replay window',
 };
 
-/** The warnings at `now`. Called again with the same before `next`, it says the same. */
+/**
+ * The warnings at `now`. Called again with the same before `next`, it says the same.
+ *
+ * @param time until when all is known that the kernel announced, monotonic ({@link judge})
+ */
 export function warn(
   worries: Worries,
   before: Warned | undefined,
   now: EventTime,
   limits: TunnelThresholds,
+  time = now.monotonic,
 ): Warned {
-  const time = now.monotonic;
   let next = Number.POSITIVE_INFINITY;
   const past = (moment: number): boolean => {
     if (moment <= time) return true;
@@ -92,7 +99,7 @@ export function warn(
   }
   const refusals = {} as Record<Refusal, Rise>;
   for (const kind of Object.keys(REFUSALS) as Refusal[]) {
-    const rise = rising(worries.refused[kind], before?.refusals[kind], time, limits.quiet);
+    const rise = rising(worries, kind, before?.refusals[kind], now.monotonic, limits.quiet);
     refusals[kind] = rise;
     if (rise.from === undefined) continue;
     past(rise.at + limits.quiet);
@@ -131,14 +138,8 @@ function* piles(
   { pile, overlap }: TunnelThresholds,
   past: (moment: number) => boolean,
 ): Generator<Found> {
-  const slots = new Map<string, Spent[]>();
-  for (const sa of sas) {
-    const slot = slots.get(sa.slot);
-    if (slot) slot.push(sa);
-    else slots.set(sa.slot, [sa]);
-  }
   let worst: Spent[] = [];
-  for (const slot of slots.values()) {
+  for (const slot of bySlot(sas).values()) {
     const young = slot.at(-1) as Spent;
     const piled = slot.length > pile || (slot.length > 1 && past(young.addedAt + overlap));
     if (piled && slot.length > worst.length) worst = slot;
@@ -178,10 +179,18 @@ function* exhausted(
   }
 }
 
-function rising(count: bigint, before: Rise | undefined, time: number, quiet: number): Rise {
-  if (before === undefined) return { count, from: undefined, at: time };
-  if (count > before.count) return { count, from: before.from ?? before.count, at: time };
-  const from = before.at + quiet <= time ? undefined : before.from;
+function rising(
+  { refused, countedAt }: Worries,
+  kind: Refusal,
+  before: Rise | undefined,
+  at: number,
+  quiet: number,
+): Rise {
+  const count = refused[kind];
+  if (before === undefined) return { count, from: undefined, at };
+  if (count > before.count) return { count, from: before.from ?? before.count, at };
+  // As of the last reading: what was refused since then nobody knows.
+  const from = before.at + quiet <= countedAt ? undefined : before.from;
   return { count, from, at: before.at };
 }
 

@@ -4,7 +4,8 @@
  * @module
  */
 import { isIPv4, isIPv6 } from 'node:net';
-import { DecodeError, EncodeError, shown } from './error.ts';
+import { shown } from '../base/shown.ts';
+import { DecodeError, EncodeError } from './error.ts';
 
 /** Address families, numbered as the kernel does (`linux/socket.h`). */
 export const AF_UNSPEC = 0;

@@ -5,6 +5,7 @@
  * @module
  */
 import type { AF_INET, AF_INET6 } from './address.ts';
+import type { OpaqueAttribute, RawAttribute } from './attribute.ts';
 import type { Enumeration, Flags } from './names.ts';
 import type { NumberType, Struct } from './struct.ts';
 
@@ -97,6 +98,11 @@ export interface AttributeTable {
    * then told which part, and in which order (see {@link part}).
    */
   readonly shared?: true;
+  /**
+   * Whether what is not known in it may be a key: then it is kept as {@link OpaqueAttribute}, not as
+   * {@link RawAttribute}.
+   */
+  readonly opaque?: true;
 }
 
 const numbered = new WeakMap<AttributeTable, ReadonlyMap<number, Attribute>>();

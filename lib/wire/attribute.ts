@@ -5,6 +5,7 @@
  */
 import { LE } from './endian.ts';
 import { DecodeError } from './error.ts';
+import { type OpaqueBytes, opaque } from './opaque.ts';
 import { readString } from './text.ts';
 
 export const NLA_HDRLEN = 4;
@@ -16,7 +17,7 @@ export const NLA_TYPE_MASK = 0x3fff;
 /** The next multiple of four (NLMSG_ALIGN, NLA_ALIGN, RTA_ALIGN). */
 export const align4 = (length: number): number => (length + 3) & ~3;
 
-/** An attribute as it came: what this library has no name for is kept like this. */
+/** An attribute as it came: what this library has no name for is kept like this, where it cannot be a key. */
 export interface RawAttribute {
   /** Its number, without the flag bits. */
   readonly type: number;
@@ -24,6 +25,15 @@ export interface RawAttribute {
   readonly flags: number;
   /** A copy of its payload. */
   readonly bytes: Uint8Array;
+}
+
+/**
+ * An attribute that nobody here can read, of a protocol that sends keys: one that this library has no
+ * name for, or that does not belong where it is.
+ */
+export interface OpaqueAttribute extends Omit<RawAttribute, 'bytes'> {
+  /** Its payload: the length, and the bytes only with `keys: true`. */
+  readonly bytes: OpaqueBytes;
 }
 
 /**
@@ -106,6 +116,22 @@ export function rawAttribute(
     type: type & NLA_TYPE_MASK,
     flags: type & ~NLA_TYPE_MASK,
     bytes: bytes.slice(at + NLA_HDRLEN, at + length),
+  };
+}
+
+/** The attribute at `at`, with a copy of its payload only if keys were asked for. */
+export function opaqueAttribute(
+  view: DataView,
+  bytes: Uint8Array,
+  at: number,
+  length: number,
+  keys: boolean,
+): OpaqueAttribute {
+  const type = view.getUint16(at + 2, LE);
+  return {
+    type: type & NLA_TYPE_MASK,
+    flags: type & ~NLA_TYPE_MASK,
+    bytes: opaque(bytes, at + NLA_HDRLEN, length - NLA_HDRLEN, keys),
   };
 }
 

@@ -4,8 +4,10 @@
  * wrong type, addresses of mixed families, and properties that belong to another kind.
  * @module
  */
+
+import { shown } from '../base/shown.ts';
 import { AF_INET, addressFamily } from './address.ts';
-import { EncodeError, shown } from './error.ts';
+import { EncodeError } from './error.ts';
 import type { Choice, Member, Shape } from './shape.ts';
 
 /**

@@ -81,27 +81,6 @@ export function wrongLength(name: string, offset: number, expected: number, foun
   });
 }
 
-/** Characters of a foreign text that an error repeats: whoever passes a file by mistake need not read it again. */
-export const SHOWN = 100;
-
-/** Hexadecimal digits that are as many as those of a short key. */
-const LIKE_A_KEY = /[0-9a-f]{16}/i;
-
-/**
- * A value of any type, for the text of an error. Of what is no text and no number only the kind is told,
- * and of a text that may be a key: one may stand where something else belongs.
- */
-export function shown(value: unknown): string {
-  if (typeof value === 'string') {
-    if (LIKE_A_KEY.test(value)) return `a text of ${value.length} characters`;
-    return JSON.stringify(value.slice(0, SHOWN)) + (value.length > SHOWN ? '…' : '');
-  }
-  if (typeof value === 'bigint') return `${value}n`;
-  if (typeof value === 'function') return 'a function';
-  if (typeof value !== 'object' || value === null) return String(value);
-  return Array.isArray(value) ? 'an array' : 'an object';
-}
-
 /** A value that no bytes can be made of. Names the path of the value; does not show the value of a key. */
 export class EncodeError extends Error {
   readonly code = 'ERR_NETLINK_ENCODE';

@@ -2,8 +2,9 @@
  * What may be given where a message is made.
  * @module
  */
-import type { RawAttribute } from './attribute.ts';
+import type { OpaqueAttribute, RawAttribute } from './attribute.ts';
 import type { FlagSet } from './names.ts';
+import type { OpaqueBytes } from './opaque.ts';
 import type { Secret } from './secret.ts';
 
 /**
@@ -16,10 +17,14 @@ export type Input<T> = T extends bigint
   ? bigint | number
   : T extends string | number | boolean | undefined | Uint8Array | RawAttribute
     ? T
-    : T extends Secret
-      ? Secret | Uint8Array
-      : T extends FlagSet<infer Name>
-        ? FlagSet<Name> | readonly Name[] | number
-        : T extends readonly (infer Item)[]
-          ? readonly Input<Item>[]
-          : { readonly [Key in keyof T]?: Input<T[Key]> | undefined };
+    : T extends OpaqueAttribute
+      ? OpaqueAttribute | RawAttribute
+      : T extends Secret
+        ? Secret | Uint8Array
+        : T extends OpaqueBytes
+          ? OpaqueBytes | Uint8Array
+          : T extends FlagSet<infer Name>
+            ? FlagSet<Name> | readonly Name[] | number
+            : T extends readonly (infer Item)[]
+              ? readonly Input<Item>[]
+              : { readonly [Key in keyof T]?: Input<T[Key]> | undefined };

@@ -5,8 +5,10 @@
  * allocation (about 15 of the 30 ns that a fresh bigint costs).
  * @module
  */
+
+import { shown } from '../base/shown.ts';
 import { LE } from './endian.ts';
-import { EncodeError, shown } from './error.ts';
+import { EncodeError } from './error.ts';
 
 const SMALL: bigint[] = Array.from({ length: 1024 }, (_, i) => BigInt(i));
 export const ALL_ONES = 2n ** 64n - 1n;

@@ -3,7 +3,8 @@
  * elsewhere (an IPv4 address on a tunnel), and none on links without any.
  * @module
  */
-import { EncodeError, shown } from './error.ts';
+import { shown } from '../base/shown.ts';
+import { EncodeError } from './error.ts';
 
 /** The link-layer address of `length` bytes at `at`; empty for none. */
 export function readLinkAddress(bytes: Uint8Array, at: number, length: number): string {

@@ -2,7 +2,8 @@
  * Names for the kernel's numbers: enumerations, flag words and truth values.
  * @module
  */
-import { EncodeError, shown } from './error.ts';
+import { shown } from '../base/shown.ts';
+import { EncodeError } from './error.ts';
 
 /** A closed list of names for a number that may be open: unknown numbers stay numbers. */
 export class Enumeration<Name extends string> {

@@ -2,7 +2,8 @@
  * Keys on their way into a message.
  * @module
  */
-import { EncodeError, shown } from './error.ts';
+import { shown } from '../base/shown.ts';
+import { EncodeError } from './error.ts';
 
 /** What holds a key and does not show it. */
 export interface Secret {

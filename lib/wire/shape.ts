@@ -63,11 +63,13 @@ export function shapeWith(
   return { members: new Map(all), required, families: [], choices: [] };
 }
 
-/** Attributes that are sent as they are: see RawAttribute. */
-const UNKNOWN: Member = {
+/** Attributes that are sent as they are: see RawAttribute and OpaqueAttribute. */
+const sentAsTheyAre = (bytes: 'bytes' | 'key'): Member => ({
   holds: 'list',
-  shape: shapeWith({ type: 'u16', flags: 'u16', bytes: 'bytes' }, ['type', 'bytes']),
-};
+  shape: shapeWith({ type: 'u16', flags: 'u16', bytes }, ['type', 'bytes']),
+});
+const RAW = sentAsTheyAre('bytes');
+const OPAQUE = sentAsTheyAre('key');
 
 /** The fields of a struct, those of inlined structs among them. */
 function fieldsOf(struct: Struct): Field[] {
@@ -159,7 +161,7 @@ export function shape(
     if (names?.includes(attribute.name) === false) continue;
     for (const [name, member] of membersOf(attribute)) members.set(name, member);
   }
-  members.set('unknown', UNKNOWN);
+  members.set('unknown', table.opaque ? OPAQUE : RAW);
   return {
     members,
     required: [...of.required, ...required],

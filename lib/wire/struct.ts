@@ -145,7 +145,10 @@ export const length = (of: NumberType, kernel: string, counts: 'words' | 'whole'
 export const reserved = (of: NumberType, kernel: string): Field =>
   field({ type: 'reserved', of }, kernel, undefined, '');
 
-/** Fixed size and alignment of a field by C's rules on LP64 machines. */
+/**
+ * Fixed size and alignment of a field by C's rules where numbers of 64 bits are aligned to 8 bytes: everywhere
+ * but on i386 (System V ABI, Intel386 supplement), which package.json leaves out.
+ */
 function extent(of: Field): [size: number, align: number] {
   switch (of.type) {
     case 'truth':
@@ -199,4 +202,14 @@ export function struct(
     family: more.family,
     whole: more.whole === true,
   };
+}
+
+/** The offset of a field in a struct; of one in a struct within it, by its path (`sel.family`). */
+export function offsetOf(of: Struct, path: string): number {
+  const [first, ...rest] = path.split('.');
+  const field = of.fields.find(({ kernel }) => kernel === first);
+  if (field === undefined) throw new Error(`struct ${of.kernel} has no ${first}`);
+  if (rest.length === 0) return field.offset;
+  if (field.type !== 'struct') throw new Error(`${first} of struct ${of.kernel} is no struct`);
+  return field.offset + offsetOf(field.struct, rest.join('.'));
 }

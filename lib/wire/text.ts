@@ -5,7 +5,8 @@
  * @module
  */
 import { isUtf8 } from 'node:buffer';
-import { EncodeError, SHOWN } from './error.ts';
+import { beginning } from '../base/shown.ts';
+import { EncodeError } from './error.ts';
 
 const SURROGATE = 0xdc00;
 /** Whether a UTF-16 code unit, alone, stands for a byte that is no UTF-8. */
@@ -176,28 +177,36 @@ export function readName(bytes: Uint8Array, at: number): string {
   return name;
 }
 
-// C0 and C1 control characters, the characters that reorder or hide text on a terminal, and bytes.
-const UNSAFE =
-  // biome-ignore lint/suspicious/noControlCharactersInRegex: they are what is looked for
-  /[\u0000-\u001f\u007f-\u009f\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\\]|\p{Surrogate}/gu;
+/**
+ * Characters that act on a terminal, reorder text or cannot be seen, as the inside of a character class
+ * with the flag u: controls, formats, separators of lines, and what is ignorable by default (Unicode
+ * Standard, section 5.21), as the Hangul fillers.
+ */
+export const UNSEEN = '\\p{Cc}\\p{Cf}\\p{Zl}\\p{Zp}\\p{Default_Ignorable_Code_Point}';
+
+/** `\xNN`, `\uNNNN` or `\u{NNNNN}` in place of a character; a byte that is no UTF-8 as `\xNN`. */
+export function escaped(character: string): string {
+  const point = character.codePointAt(0) as number;
+  const code = isByte(point) ? point - SURROGATE : point;
+  if (code < 0x100) return `\\x${code.toString(16).padStart(2, '0')}`;
+  const hex = code.toString(16);
+  return code < 0x10000 ? `\\u${hex.padStart(4, '0')}` : `\\u{${hex}}`;
+}
+
+const UNSAFE = new RegExp(`[${UNSEEN}\\\\]|\\p{Surrogate}`, 'gu');
 
 /**
- * Makes foreign text safe to print: control characters become `\xNN` or `\uNNNN`, a byte that is no
- * UTF-8 `\xNN`, a backslash is doubled. An interface name may hold any byte but `/`, NUL and white
- * space, escape sequences included, even when it was set inside a container.
+ * Makes foreign text safe to print: what {@link UNSEEN} says and bytes that are no UTF-8 are escaped
+ * as {@link escaped} does, a backslash is doubled. An interface name may hold any byte but `/`, NUL
+ * and white space, escape sequences included, even when it was set inside a container.
  */
 export function printable(text: string): string {
   if (typeof text !== 'string') throw new TypeError('text must be a string');
-  return text.replace(UNSAFE, (character) => {
-    if (character === '\\') return '\\\\';
-    const unit = character.charCodeAt(0);
-    const code = isByte(unit) ? unit - SURROGATE : unit;
-    return code < 256
-      ? `\\x${code.toString(16).padStart(2, '0')}`
-      : `\\u${code.toString(16).padStart(4, '0')}`;
-  });
+  return text.replace(UNSAFE, (one) => (one === '\\' ? '\\\\' : escaped(one)));
 }
 
+/** The same of text in lines, as that of an error: the line breaks stay. */
+export const printableLines = (text: string): string => text.split('\n').map(printable).join('\n');
+
 /** The beginning of foreign text, safe to print, for an error. */
-export const brief = (text: string): string =>
-  printable(text.slice(0, SHOWN)) + (text.length > SHOWN ? '…' : '');
+export const brief = (text: string): string => beginning(text, printable);

@@ -3,10 +3,11 @@
  * a message or an attribute ends.
  * @module
  */
-import { align4, NLA_HDRLEN, type RawAttribute } from './attribute.ts';
+import { align4, NLA_HDRLEN, type OpaqueAttribute, type RawAttribute } from './attribute.ts';
 import { LE } from './endian.ts';
-import { EncodeError } from './error.ts';
+import { EncodeError, within } from './error.ts';
 import { type MessageHeader, NLMSG_HDRLEN } from './message.ts';
+import { disclosed } from './opaque.ts';
 
 /** Most bytes of an attribute: nla_len has 16 bits. */
 const MAX_ATTRIBUTE = 0xffff;
@@ -94,10 +95,20 @@ export class MessageWriter implements Disposable {
     this.view.setUint16(at, length, LE);
   }
 
-  /** Writes an attribute as it came. */
-  raw({ type, flags, bytes }: RawAttribute): void {
+  /**
+   * Writes an attribute as it came.
+   * @param zeroed whether zeros may stand for bytes that are not there
+   * @throws EncodeError where they are not
+   */
+  raw({ type, flags, bytes }: RawAttribute | OpaqueAttribute, zeroed = false): void {
+    let payload: Uint8Array | undefined;
+    try {
+      payload = disclosed(bytes, zeroed);
+    } catch (error) {
+      throw within(error, `attribute ${type}`);
+    }
     const at = this.attribute(type | flags, bytes.length);
-    this.bytes.set(bytes, at);
+    if (payload !== undefined) this.bytes.set(payload, at);
   }
 
   /** Takes back what was written from `at` on: after an error, a message that was begun. */

@@ -2,7 +2,8 @@
  * Key lengths that are known to be wrong, refused before the kernel does so with a bare EINVAL.
  * @module
  */
-import { EncodeError, shown } from '../wire/error.ts';
+import { shown } from '../base/shown.ts';
+import { EncodeError } from '../wire/error.ts';
 
 /**
  * Bits of key that an algorithm takes (for AEADs with the salt, for rfc3686 with the nonce), and bits

@@ -178,12 +178,14 @@ export const attributes: AttributeTable = {
   doc: 'What the attributes of a message say; those that were there.',
   attributes: all,
   shared: true,
+  opaque: true,
 };
 
 /** Attributes of NEWSADINFO. */
 export const sadAttributes: AttributeTable = {
   name: 'SadAttributes',
   doc: 'What NEWSADINFO says.',
+  opaque: true,
   attributes: [
     attribute('XFRMA_SAD_CNT', 'count', u32, 'Number of SAs.'),
     attribute('XFRMA_SAD_HINFO', 'hash', struct(S.xfrmu_sadhinfo), 'Their hash table.'),
@@ -194,6 +196,7 @@ export const sadAttributes: AttributeTable = {
 export const spdAttributes: AttributeTable = {
   name: 'SpdAttributes',
   doc: 'What NEWSPDINFO says.',
+  opaque: true,
   attributes: [
     attribute('XFRMA_SPD_INFO', 'counts', struct(S.xfrmu_spdinfo), 'Numbers of policies.'),
     attribute('XFRMA_SPD_HINFO', 'hash', struct(S.xfrmu_spdhinfo), 'Their hash table.'),
@@ -211,9 +214,3 @@ export const spdAttributes: AttributeTable = {
     ),
   ],
 };
-
-/** The attributes of a message, by its name without XFRM_MSG_. */
-export function attributesOf(message: string | undefined): AttributeTable {
-  if (message?.endsWith('SADINFO')) return sadAttributes;
-  return message?.endsWith('SPDINFO') ? spdAttributes : attributes;
-}

@@ -10,11 +10,12 @@ import {
   type RequestOptions,
 } from '../netlink/connection.ts';
 import { NETLINK_XFRM, NLM_F_REPLACE } from '../netlink/constants.ts';
+import type { DecodeMessage } from '../netlink/event.ts';
 import type { Request } from '../netlink/request.ts';
 import { checkProperties } from '../wire/check.ts';
 import type { Input } from '../wire/input.ts';
 import { checkAlgorithm } from './algorithms.ts';
-import { attributesOf } from './attributes.ts';
+import type { Body } from './bodies.ts';
 import type {
   Mark,
   Migration,
@@ -35,7 +36,7 @@ import {
   stateFilter,
   stateKey,
 } from './keys.ts';
-import { fixedSize, type MessageName } from './messages.ts';
+import { bodyOf } from './messages.ts';
 import type { IpsecProto, PolicyType } from './names.ts';
 import type { Aevent, SpiAllocation, StateMigration, XfrmPolicy, XfrmState } from './objects.ts';
 import type { XfrmMessage, XfrmRequest } from './requests.ts';
@@ -77,36 +78,20 @@ export class XfrmClient implements AsyncDisposable {
     options?: RequestOptions,
   ): AsyncGenerator<XfrmState, DumpEnd, undefined> {
     const attributes = stateFilter(filter);
-    return this.#list({ kind: 'request', message: 'GETSA', attributes }, options, (message) =>
-      message.kind === 'NEWSA' ? message.state : undefined,
-    );
+    const message = { kind: 'request', message: 'GETSA', attributes } as const;
+    return this.#connection.dump(requestOf(message), replyOf(stateOf), options);
   }
 
   /** All SAs, in pieces as the kernel makes them: for lists that are long. */
-  async *listStatePieces(
-    options?: RequestOptions,
-  ): AsyncGenerator<XfrmState[], DumpEnd, undefined> {
+  listStatePieces(options?: RequestOptions): AsyncGenerator<XfrmState[], DumpEnd, undefined> {
     const message = { kind: 'request', message: 'GETSA', attributes: {} } as const;
-    const pieces = this.#connection.dumpPieces<XfrmMessage>(
-      requestOf(message),
-      decodeXfrmMessage,
-      options,
-    );
-    for (;;) {
-      const { value, done } = await pieces.next();
-      if (done) return value;
-      const states: XfrmState[] = [];
-      for (const reply of value) if (reply.kind === 'NEWSA') states.push(reply.state);
-      yield states;
-    }
+    return this.#connection.dumpPieces(requestOf(message), replyOf(stateOf), options);
   }
 
   /** One SA. @throws KernelError `ESRCH` if there is none */
   async getState(key: StateKey, options?: RequestOptions): Promise<XfrmState> {
     const message = { kind: 'request', message: 'GETSA', ...stateKey(key) } as const;
-    return this.#one(message, options, (reply) =>
-      reply.kind === 'NEWSA' ? reply.state : undefined,
-    );
+    return this.#one(message, options, stateOf);
   }
 
   /** Adds an SA. @throws KernelError `EEXIST` if there is one */
@@ -141,9 +126,7 @@ export class XfrmClient implements AsyncDisposable {
   ): Promise<XfrmState> {
     checkProperties(allocation, shapes.ALLOCATION, ['ALLOCSPI']);
     const message = { kind: 'request', message: 'ALLOCSPI', allocation } as const;
-    return this.#one(message, options, (reply) =>
-      reply.kind === 'NEWSA' ? reply.state : undefined,
-    );
+    return this.#one(message, options, stateOf);
   }
 
   /** Says that an SA reached a limit; with a hard one, the kernel deletes it. */
@@ -157,17 +140,13 @@ export class XfrmClient implements AsyncDisposable {
   /** All policies, main and sub. One piece of the list at a time. */
   listPolicies(options?: RequestOptions): AsyncGenerator<XfrmPolicy, DumpEnd, undefined> {
     const message = { kind: 'request', message: 'GETPOLICY', attributes: {} } as const;
-    return this.#list(message, options, (reply) =>
-      reply.kind === 'NEWPOLICY' ? reply.policy : undefined,
-    );
+    return this.#connection.dump(requestOf(message), replyOf(policyOf), options);
   }
 
   /** One policy. @throws KernelError `ENOENT` if there is none */
   async getPolicy(key: PolicyKey, options?: RequestOptions): Promise<XfrmPolicy> {
     const message = { kind: 'request', message: 'GETPOLICY', ...policyKey(key) } as const;
-    return this.#one(message, options, (reply) =>
-      reply.kind === 'NEWPOLICY' ? reply.policy : undefined,
-    );
+    return this.#one(message, options, policyOf);
   }
 
   /**
@@ -291,7 +270,8 @@ export class XfrmClient implements AsyncDisposable {
     if (!mayBeLeftOut(state, RECENT)) return { notTaken: [], warning };
     const { daddr, spi, proto, mark, saddr } = state;
     const key = { daddr, spi, proto, mark, saddr } as StateKey;
-    return { notTaken: leftOut(state, await this.getState(key, options), RECENT), warning };
+    const found = await readBack(options, (how) => this.getState(key, how));
+    return { notTaken: found && leftOut(state, found, RECENT), warning };
   }
 
   async #setPolicy(
@@ -308,10 +288,8 @@ export class XfrmClient implements AsyncDisposable {
     if (!mayBeLeftOut(policy, RECENT_POLICY)) return { notTaken: [], warning };
     const { dir = 'in', selector, mark, ifId, policyType } = policy;
     const key = { dir, selector, mark: mark as Mark | undefined, ifId, type: policyType?.type };
-    return {
-      notTaken: leftOut(policy, await this.getPolicy(key, options), RECENT_POLICY),
-      warning,
-    };
+    const found = await readBack(options, (how) => this.getPolicy(key, how));
+    return { notTaken: found && leftOut(policy, found, RECENT_POLICY), warning };
   }
 
   #ask(message: XfrmInput<XfrmRequest>, options: RequestOptions | undefined) {
@@ -330,21 +308,29 @@ export class XfrmClient implements AsyncDisposable {
     }
     throw new Error(`the kernel acknowledged ${message.message} without an answer`);
   }
+}
 
-  async *#list<Value>(
-    message: XfrmInput<XfrmRequest>,
-    options: RequestOptions | undefined,
-    pick: (reply: XfrmMessage) => Value | undefined,
-  ): AsyncGenerator<Value, DumpEnd, undefined> {
-    const list = this.#connection.dump<XfrmMessage>(requestOf(message), decodeXfrmMessage, options);
-    for (;;) {
-      const { value, done } = await list.next();
-      if (done) return value;
-      const picked = pick(value);
-      if (picked !== undefined) yield picked;
-    }
+const stateOf = (reply: XfrmMessage) => (reply.kind === 'NEWSA' ? reply.state : undefined);
+const policyOf = (reply: XfrmMessage) => (reply.kind === 'NEWPOLICY' ? reply.policy : undefined);
+
+/** What was set, without its keys; undefined if it can't be read any more: it was set all the same. */
+async function readBack<Value>(
+  options: RequestOptions | undefined,
+  read: (how: RequestOptions) => Promise<Value>,
+): Promise<Value | undefined> {
+  try {
+    return await read({ ...options, keys: false });
+  } catch {
+    options?.signal?.throwIfAborted();
+    return undefined;
   }
 }
+
+/** What of each message is an answer; undefined of one about something else. */
+const replyOf =
+  <Value>(pick: (reply: XfrmMessage) => Value | undefined): DecodeMessage<Value | undefined> =>
+  (input, at, length) =>
+    pick(decodeXfrmMessage(input, at, length));
 
 const ALL = 0xffffffff;
 
@@ -361,15 +347,14 @@ function anyAlgorithm(template: Input<Template>): Input<Template> {
 
 /** A message as the connection sends it. */
 function requestOf(message: XfrmInput<XfrmRequest>): Request {
-  const name = message.message as MessageName;
-  const full = `XFRM_MSG_${name}`;
-  const dump = (name === 'GETSA' || name === 'GETPOLICY') && !('id' in message);
+  const full = `XFRM_MSG_${message.message}`;
+  const { size, table } = bodyOf(message) as Body<object>;
   return {
     name: full,
     flags: message.header?.flags ?? 0,
-    fixed: dump ? 0 : fixedSize(name),
+    fixed: size,
     write: (writer, header) => encodeXfrm(writer, { ...message, header }),
-    attributes: attributesOf(name),
+    attributes: table,
     hint: (ack) => hintFor(full, ack),
   };
 }

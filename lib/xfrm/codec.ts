@@ -8,13 +8,13 @@
  * @module
  */
 import { familyOf, readAddress, writeAddress } from '../wire/address.ts';
-import type { RawAttribute } from '../wire/attribute.ts';
+import type { OpaqueAttribute } from '../wire/attribute.ts';
 import {
   align4,
   attributeLength,
   NLA_HDRLEN,
   NLA_TYPE_MASK,
-  rawAttribute,
+  opaqueAttribute,
 } from '../wire/attribute.ts';
 import { SKIP } from '../wire/attribute-table.ts';
 import { LE } from '../wire/endian.ts';
@@ -1753,8 +1753,8 @@ export interface XfrmAttributes {
   iptfsMaxQsize?: number;
   /** IP-TFS: size of the outer packets in bytes; 0 for the path’s. (XFRMA_IPTFS_PKT_SIZE) */
   iptfsPktSize?: number;
-  /** Attributes this library does not know, as they came. */
-  unknown?: RawAttribute[];
+  /** Attributes this library does not know, or that do not belong here. */
+  unknown?: OpaqueAttribute[];
 }
 
 /** Reads the attributes between `at` and `end` into `into`. */
@@ -1940,7 +1940,7 @@ export function readXfrmAttributes(
         break;
       default:
         into.unknown ??= [];
-        into.unknown.push(rawAttribute(v, b, at, length));
+        into.unknown.push(opaqueAttribute(v, b, at, length, keys));
     }
     at += align4(length);
   }
@@ -2259,7 +2259,7 @@ export function writeXfrmAttributes(
   } catch (error) {
     throw within(error, XFRM_ATTRIBUTES[type] ?? String(type));
   }
-  for (const raw of x.unknown ?? []) w.raw(raw);
+  for (const raw of x.unknown ?? []) w.raw(raw, zeroKeys);
 }
 
 /** What NEWSADINFO says. */
@@ -2268,8 +2268,8 @@ export interface SadAttributes {
   count?: number;
   /** Their hash table. (XFRMA_SAD_HINFO) */
   hash?: SadHashInfo;
-  /** Attributes this library does not know, as they came. */
-  unknown?: RawAttribute[];
+  /** Attributes this library does not know, or that do not belong here. */
+  unknown?: OpaqueAttribute[];
 }
 
 /** Reads the attributes between `at` and `end` into `into`. */
@@ -2278,6 +2278,7 @@ export function readSadAttributes(
   b: Uint8Array,
   at: number,
   end: number,
+  keys: boolean,
   into: SadAttributes,
 ): void {
   while (at < end) {
@@ -2296,7 +2297,7 @@ export function readSadAttributes(
         break;
       default:
         into.unknown ??= [];
-        into.unknown.push(rawAttribute(v, b, at, length));
+        into.unknown.push(opaqueAttribute(v, b, at, length, keys));
     }
     at += align4(length);
   }
@@ -2310,7 +2311,11 @@ const SAD_ATTRIBUTES: Readonly<Record<number, string>> = {
 const SAD_ATTRIBUTES_ORDER = [1, 2];
 
 /** Writes the attributes that are given, then the unknown ones. */
-export function writeSadAttributes(w: MessageWriter, x: Input<SadAttributes>): void {
+export function writeSadAttributes(
+  w: MessageWriter,
+  x: Input<SadAttributes>,
+  zeroKeys: boolean,
+): void {
   let type = 0;
   try {
     for (type of SAD_ATTRIBUTES_ORDER) {
@@ -2332,7 +2337,7 @@ export function writeSadAttributes(w: MessageWriter, x: Input<SadAttributes>): v
   } catch (error) {
     throw within(error, SAD_ATTRIBUTES[type] ?? String(type));
   }
-  for (const raw of x.unknown ?? []) w.raw(raw);
+  for (const raw of x.unknown ?? []) w.raw(raw, zeroKeys);
 }
 
 /** What NEWSPDINFO says. */
@@ -2345,8 +2350,8 @@ export interface SpdAttributes {
   ipv4Threshold?: SpdHashThreshold;
   /** Which IPv6 policies are hashed. (XFRMA_SPD_IPV6_HTHRESH) */
   ipv6Threshold?: SpdHashThreshold;
-  /** Attributes this library does not know, as they came. */
-  unknown?: RawAttribute[];
+  /** Attributes this library does not know, or that do not belong here. */
+  unknown?: OpaqueAttribute[];
 }
 
 /** Reads the attributes between `at` and `end` into `into`. */
@@ -2355,6 +2360,7 @@ export function readSpdAttributes(
   b: Uint8Array,
   at: number,
   end: number,
+  keys: boolean,
   into: SpdAttributes,
 ): void {
   while (at < end) {
@@ -2381,7 +2387,7 @@ export function readSpdAttributes(
         break;
       default:
         into.unknown ??= [];
-        into.unknown.push(rawAttribute(v, b, at, length));
+        into.unknown.push(opaqueAttribute(v, b, at, length, keys));
     }
     at += align4(length);
   }
@@ -2397,7 +2403,11 @@ const SPD_ATTRIBUTES: Readonly<Record<number, string>> = {
 const SPD_ATTRIBUTES_ORDER = [1, 2, 3, 4];
 
 /** Writes the attributes that are given, then the unknown ones. */
-export function writeSpdAttributes(w: MessageWriter, x: Input<SpdAttributes>): void {
+export function writeSpdAttributes(
+  w: MessageWriter,
+  x: Input<SpdAttributes>,
+  zeroKeys: boolean,
+): void {
   let type = 0;
   try {
     for (type of SPD_ATTRIBUTES_ORDER) {
@@ -2431,5 +2441,5 @@ export function writeSpdAttributes(w: MessageWriter, x: Input<SpdAttributes>): v
   } catch (error) {
     throw within(error, SPD_ATTRIBUTES[type] ?? String(type));
   }
-  for (const raw of x.unknown ?? []) w.raw(raw);
+  for (const raw of x.unknown ?? []) w.raw(raw, zeroKeys);
 }

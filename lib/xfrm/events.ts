@@ -6,6 +6,7 @@
 import type { EventTime } from '../netlink/event.ts';
 import type { MessageHeader } from '../wire/message.ts';
 import type { Truth } from '../wire/names.ts';
+import type { OpaqueBytes } from '../wire/opaque.ts';
 import type {
   MappingInfo,
   Migration,
@@ -119,10 +120,10 @@ export interface MigrateState extends Base<'MIGRATE_STATE'> {
 export interface Mapping extends Base<'MAPPING'> {
   readonly mapping: MappingInfo & Pick<XfrmAttributes, 'unknown'>;
 }
-/** A message this library has no decoder for, as it came. */
+/** A message this library has no decoder for. */
 export interface UnknownXfrm extends Base<'unknown'> {
-  /** A copy of what follows the header. */
-  readonly payload: Uint8Array;
+  /** What follows the header: its length, and the bytes only with `keys: true`. */
+  readonly payload: OpaqueBytes;
 }
 
 export type XfrmEvent =

@@ -3,44 +3,27 @@
  * (net/xfrm/xfrm_user.c; it is blanked only under lockdown "confidentiality").
  * @module
  */
-import { inspect } from 'node:util';
+import { OpaqueBytes } from '../wire/opaque.ts';
 
 /**
  * A key, for callers who asked for keys. Printing, logging or serialising it shows its length
  * only; `bytes()` gives the key itself.
  */
-export class KeyMaterial {
-  readonly #bytes: Uint8Array;
+export class KeyMaterial extends OpaqueBytes {
+  readonly #key: Uint8Array;
 
   /** Takes the bytes as they are; the caller hands over a copy of its own. */
-  constructor(bytes: Uint8Array) {
-    this.#bytes = bytes;
-  }
-
-  /** Length in bytes. */
-  get length(): number {
-    return this.#bytes.length;
+  constructor(key: Uint8Array) {
+    super(key);
+    this.#key = key;
   }
 
   /** The key itself: the one copy this object holds. */
-  bytes(): Uint8Array {
-    return this.#bytes;
+  override bytes(): Uint8Array {
+    return this.#key;
   }
 
-  /** Overwrites the key with zeros. */
-  wipe(): void {
-    this.#bytes.fill(0);
-  }
-
-  toString(): string {
+  override toString(): string {
     return `[key of ${this.length} bytes]`;
-  }
-
-  toJSON(): string {
-    return this.toString();
-  }
-
-  [inspect.custom](): string {
-    return this.toString();
   }
 }

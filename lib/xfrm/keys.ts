@@ -2,8 +2,10 @@
  * How callers of the client name SAs and policies, and which they want.
  * @module
  */
+
+import { shown } from '../base/shown.ts';
 import { checkProperties } from '../wire/check.ts';
-import { EncodeError, shown } from '../wire/error.ts';
+import { EncodeError } from '../wire/error.ts';
 import type { Input } from '../wire/input.ts';
 import { parseNetwork } from '../wire/network.ts';
 import { type Shape, shapeWith } from '../wire/shape.ts';

@@ -1,93 +1,128 @@
 /**
- * XFRM's messages: their names, and the struct before their attributes (`linux/xfrm.h`; xfrm_msg_min
- * of net/xfrm/xfrm_user.c).
+ * Every XFRM message, once (`linux/xfrm.h`): what it is about, and what follows its header as an event,
+ * as an answer that no group delivers, and as a request. Decoders, the encoder, filters, traces and
+ * the JSON Schema go by this table.
  * @module
  */
-import { align4 } from '../wire/attribute.ts';
-import { LE } from '../wire/endian.ts';
-import { tooShort } from '../wire/error.ts';
-import type { Struct } from '../wire/struct.ts';
+import { NLM_F_DUMP, NLM_F_REQUEST } from '../netlink/constants.ts';
+import { DecodeError } from '../wire/error.ts';
+import type { Body, Said } from './bodies.ts';
+import * as bodies from './bodies.ts';
 import * as X from './constants.ts';
-import * as S from './structs.ts';
+import type { XfrmEvent } from './events.ts';
+import type { XfrmMessage, XfrmRequest } from './requests.ts';
 
 type Constant = Extract<keyof typeof X, `XFRM_MSG_${string}`>;
 /** The kernel's name of a message type, without `XFRM_MSG_`. */
 export type MessageName = Exclude<Constant extends `XFRM_MSG_${infer Name}` ? Name : never, 'BASE'>;
 
-const names = new Map<number, MessageName>();
-const types = new Map<string, number>();
-for (const [name, number] of Object.entries(X)) {
-  if (name.startsWith('XFRM_MSG_') && name !== 'XFRM_MSG_BASE') {
-    const short = name.slice('XFRM_MSG_'.length) as MessageName;
-    names.set(number as number, short);
-    types.set(short, number as number);
-  }
-}
+/** The name of what a group delivers. */
+export type EventName = Exclude<XfrmEvent['kind'], 'unknown'>;
+export type AnswerName = Exclude<XfrmMessage['kind'], XfrmEvent['kind'] | 'request'>;
+export type RequestName = XfrmRequest['message'];
 
-/** The kernel's name of a message type, without `XFRM_MSG_`; undefined for one it has not. */
-export const messageName = (type: number): MessageName | undefined => names.get(type);
+type OneOf<Message, Name> = Message extends { readonly message: infer Names }
+  ? Name extends Names
+    ? Message
+    : never
+  : never;
 
-/** The type of a message of that name. */
-export const messageTypeOf = (name: MessageName): number => types.get(name) as number;
+/** What there is of a message, under that name. */
+type If<Names, Name, Part> = Name extends Names ? Part : { [Key in keyof Part]?: never };
 
-/** The struct before the attributes of each message that has one. */
-const fixed: Partial<Record<MessageName, Struct>> = {
-  NEWSA: S.xfrm_usersa_info,
-  UPDSA: S.xfrm_usersa_info,
-  DELSA: S.xfrm_usersa_id,
-  GETSA: S.xfrm_usersa_id,
-  ALLOCSPI: S.xfrm_userspi_info,
-  EXPIRE: S.xfrm_user_expire,
-  FLUSHSA: S.xfrm_usersa_flush,
-  NEWPOLICY: S.xfrm_userpolicy_info,
-  UPDPOLICY: S.xfrm_userpolicy_info,
-  DELPOLICY: S.xfrm_userpolicy_id,
-  GETPOLICY: S.xfrm_userpolicy_id,
-  POLEXPIRE: S.xfrm_user_polexpire,
-  ACQUIRE: S.xfrm_user_acquire,
-  NEWAE: S.xfrm_aevent_id,
-  GETAE: S.xfrm_aevent_id,
-  MIGRATE: S.xfrm_userpolicy_id,
-  MIGRATE_STATE: S.xfrm_user_migrate_state,
-  REPORT: S.xfrm_user_report,
-  MAPPING: S.xfrm_user_mapping,
-  SETDEFAULT: S.xfrm_userpolicy_default,
-  GETDEFAULT: S.xfrm_userpolicy_default,
+/** A message, in the forms that it has. */
+type Row<Name> = {
+  /** FLUSHSA and EXPIRE are about SAs, although they can change how policies work. */
+  readonly about: 'state' | 'policy' | 'both';
+} & If<EventName, Name, { readonly event: Body<Said<Extract<XfrmEvent, { kind: Name }>>> }> &
+  If<AnswerName, Name, { readonly answer: Body<Said<Extract<XfrmMessage, { kind: Name }>>> }> &
+  If<RequestName, Name, { readonly request: Body<Said<OneOf<XfrmRequest, Name>>> }> & {
+    /** The request for all, with NLM_F_DUMP. */
+    readonly dump?: Body<Said<OneOf<XfrmRequest, Name>>>;
+  };
+
+export const messages: { readonly [Name in MessageName]: Row<Name> } = {
+  NEWSA: { about: 'state', event: bodies.state, request: bodies.state },
+  DELSA: { about: 'state', event: bodies.deletedState, request: bodies.stateId },
+  GETSA: { about: 'state', request: bodies.stateId, dump: bodies.allStates },
+  NEWPOLICY: { about: 'policy', event: bodies.policy, request: bodies.policy },
+  DELPOLICY: { about: 'policy', event: bodies.deletedPolicy, request: bodies.policyId },
+  GETPOLICY: { about: 'policy', request: bodies.policyId, dump: bodies.allPolicies },
+  ALLOCSPI: { about: 'state', request: bodies.allocation },
+  ACQUIRE: { about: 'state', event: bodies.acquire, request: bodies.acquire },
+  EXPIRE: { about: 'state', event: bodies.expire, request: bodies.expire },
+  UPDPOLICY: { about: 'policy', event: bodies.policy, request: bodies.policy },
+  UPDSA: { about: 'state', event: bodies.state, request: bodies.state },
+  POLEXPIRE: { about: 'policy', event: bodies.policyExpire, request: bodies.policyExpire },
+  FLUSHSA: { about: 'state', event: bodies.flushStates, request: bodies.flushStates },
+  FLUSHPOLICY: { about: 'policy', event: bodies.flushPolicies, request: bodies.flushPolicies },
+  NEWAE: { about: 'state', event: bodies.aevent, request: bodies.aevent },
+  GETAE: { about: 'state', request: bodies.aeventQuery },
+  REPORT: { about: 'both', event: bodies.report },
+  MIGRATE: { about: 'both', event: bodies.migrate, request: bodies.migrateRequest },
+  NEWSADINFO: { about: 'state', answer: bodies.sadInfo },
+  GETSADINFO: { about: 'state', request: bodies.sadInfoRequest },
+  NEWSPDINFO: { about: 'policy', answer: bodies.spdInfo, request: bodies.spdInfo },
+  GETSPDINFO: { about: 'policy', request: bodies.spdInfoRequest },
+  MAPPING: { about: 'state', event: bodies.mapping },
+  SETDEFAULT: { about: 'policy', request: bodies.defaults },
+  GETDEFAULT: { about: 'policy', event: bodies.defaults, request: bodies.defaults },
+  MIGRATE_STATE: { about: 'state', event: bodies.migrateState, request: bodies.migrateState },
 };
 
-/** Bytes before the attributes of a message. */
-export function fixedSize(name: MessageName): number {
-  return fixed[name]?.size ?? (/INFO$/.test(name) ? INFO_FLAGS : 0);
+/** A row for those who go by names and numbers that come over the wire. */
+export interface Message {
+  readonly name: MessageName;
+  readonly type: number;
+  readonly about: 'state' | 'policy' | 'both';
+  readonly event?: Body<object>;
+  readonly answer?: Body<object>;
+  readonly request?: Body<object>;
+  readonly dump?: Body<object>;
 }
 
-/** Checks that a message's fixed part is there, and gives the offset of its first attribute. */
-export function attributesAfter(header: Struct, body: number, end: number): number {
-  if (end - body < header.size) tooShort(`struct ${header.kernel}`, body, header.size, end - body);
-  return body + align4(header.size);
+const byName = new Map<string, Message>();
+const byType: (Message | undefined)[] = [];
+for (const [name, row] of Object.entries(messages)) {
+  const type = X[`XFRM_MSG_${name as MessageName}`];
+  const message = { ...(row as Omit<Message, 'name' | 'type'>), name: name as MessageName, type };
+  byName.set(name, message);
+  byType[type] = message;
 }
 
-/** Bytes of the number before the attributes of the SAD and SPD statistics: flags, echoed. */
-export const INFO_FLAGS = 4;
+/** The message of a type, or of a name without `XFRM_MSG_`; undefined for one there is not. */
+export const messageOf = (which: number | string): Message | undefined =>
+  typeof which === 'number' ? byType[which] : byName.get(which);
 
-/** The offset of a field in a struct. */
-export function offsetOf(of: Struct, kernel: string): number {
-  const field = of.fields.find((one) => one.kernel === kernel);
-  if (field === undefined) throw new Error(`struct ${of.kernel} has no ${kernel}`);
-  return field.offset;
+/** The kernel's name of a message type, without `XFRM_MSG_`; undefined for one it has not. */
+export const messageName = (type: number): MessageName | undefined => byType[type]?.name;
+
+/** The type of a message of that name. */
+export const messageTypeOf = (name: MessageName): number => X[`XFRM_MSG_${name}`];
+
+/** What follows the header of a message with these flags: a request has NLM_F_REQUEST, nothing else has. */
+export function bodyOnWire(type: number, flags: number): Body<object> | undefined {
+  const message = byType[type];
+  if ((flags & NLM_F_REQUEST) === 0) return message?.event ?? message?.answer;
+  return (flags & NLM_F_DUMP ? message?.dump : undefined) ?? message?.request;
 }
 
-const STATE_FAMILY = offsetOf(S.xfrm_usersa_info, 'family');
-const STATE_ID_FAMILY = offsetOf(S.xfrm_usersa_id, 'family');
-const SELECTOR_FAMILY = offsetOf(S.xfrm_selector, 'family');
-/** Where in an ACQUIRE and a REPORT the selector is, whose family its attributes follow. */
-export const ACQUIRE_SELECTOR = offsetOf(S.xfrm_user_acquire, 'sel');
-export const REPORT_SELECTOR = offsetOf(S.xfrm_user_report, 'sel');
+/** What follows the header of a message; of a request that names nothing, of the one for all. */
+export function bodyOf(message: {
+  readonly kind: string;
+  readonly message?: string;
+  readonly id?: unknown;
+}): Body<object> | undefined {
+  if (message.kind !== 'request') {
+    const row = byName.get(message.kind);
+    return row?.event ?? row?.answer;
+  }
+  const row = byName.get(message.message ?? '');
+  return row?.dump !== undefined && message.id === undefined ? row.dump : row?.request;
+}
 
-// The address family of a message, which the addresses in its attributes follow: that of the struct
-// at `at`. A policy begins with its selector.
-export const stateFamily = (view: DataView, at: number): number =>
-  view.getUint16(at + STATE_FAMILY, LE);
-export const stateIdFamily = (view: DataView, at: number): number =>
-  view.getUint16(at + STATE_ID_FAMILY, LE);
-export const selectorFamily = (view: DataView, at: number): number =>
-  view.getUint16(at + SELECTOR_FAMILY, LE);
+/** For the catch of what decodes a message: the same error, found inside it. */
+export function inMessage(error: unknown, type: number): unknown {
+  if (!(error instanceof DecodeError)) return error;
+  return error.within(messageName(type) ?? `message ${type}`);
+}

@@ -2,8 +2,6 @@
  * What the kernel took of what it was given to set.
  * @module
  */
-import type { RawAttribute } from '../wire/attribute.ts';
-import type { Input } from '../wire/input.ts';
 import type { XfrmPolicy, XfrmState } from './objects.ts';
 
 /** What became of a request that set something. */
@@ -12,9 +10,10 @@ export interface Taken {
    * Attributes that the kernel did not take, under its own names. A kernel passes over attributes
    * newer than itself without a word (net/xfrm/xfrm_user.c parses them liberally), and over an
    * offload that the device can't do. For those that came after kernel 5.10, and for offloads, what
-   * was set is read back to find out.
+   * was set is read back to find out. Undefined where that failed after the kernel had done what was
+   * asked: what was set may be gone already.
    */
-  readonly notTaken: readonly string[];
+  readonly notTaken: readonly string[] | undefined;
   /** The kernel's words, if it had reservations. */
   readonly warning: string | undefined;
 }
@@ -40,7 +39,7 @@ export const RECENT_POLICY: Readonly<Partial<Record<keyof XfrmPolicy, string>>> 
 };
 
 interface Properties {
-  readonly unknown?: readonly Input<RawAttribute>[] | undefined;
+  readonly unknown?: readonly { readonly type: number }[] | undefined;
 }
 
 /** The value of a property, of which the type may know nothing. */

@@ -1,34 +1,68 @@
 /**
- * What may be told of XFRM messages while debugging: everything but keys.
+ * What may be told of XFRM messages while debugging: only what cannot be a key.
  * @module
  */
-import { NLM_F_DUMP } from '../netlink/constants.ts';
-import type { Family } from '../netlink/trace.ts';
-import { attributesByNumber } from '../wire/attribute-table.ts';
-import { attributesOf } from './attributes.ts';
-import { fixedSize, messageName } from './messages.ts';
-import * as S from './structs.ts';
+import type { TracedProtocol } from '../netlink/trace.ts';
+import { type Attribute, attributesByNumber } from '../wire/attribute-table.ts';
+import { LE } from '../wire/endian.ts';
+import { NUMBER_SIZE, type NumberType, offsetOf, type Struct } from '../wire/struct.ts';
+import { bodyOnWire, messageName } from './messages.ts';
 
-const WITH_KEYS: ReadonlySet<object> = new Set([S.xfrm_algo, S.xfrm_algo_auth, S.xfrm_algo_aead]);
-
-const find = (messageType: number, type: number) =>
-  attributesByNumber(attributesOf(messageName(messageType))).get(type);
-
-export const xfrmFamily: Family = {
+export const tracedXfrm: TracedProtocol = {
   messageName: (type) => {
     const name = messageName(type);
     return name === undefined ? undefined : `XFRM_MSG_${name}`;
   },
-  fixedSize: (type, flags) => {
-    const name = messageName(type);
-    // What asks for all names none (net/xfrm/xfrm_user.c, xfrm_dump_sa).
-    if ((flags & NLM_F_DUMP) !== 0 && (name === 'GETSA' || name === 'GETPOLICY')) return 0;
-    return name === undefined ? undefined : fixedSize(name);
-  },
-  attributeName: (messageType, type) => find(messageType, type)?.kernel,
-  // An attribute nobody knows yet may hold a key.
-  showable: (messageType, type) => {
-    const known = find(messageType, type);
-    return known !== undefined && !(known.type === 'struct' && WITH_KEYS.has(known.struct));
+  contentOf: (type, flags) => {
+    const body = bodyOnWire(type, flags);
+    if (body === undefined) return undefined;
+    const { size, table, use } = body;
+    const known = attributesByNumber(table);
+    return {
+      size,
+      attributeName: (number) => known.get(number)?.kernel,
+      // An attribute nobody knows yet may hold a key, and so may one that is not where it belongs.
+      showable(number, view, at, length) {
+        const attribute = known.get(number);
+        if (attribute === undefined || use?.[number] === 0) return false;
+        return isAllKnown(attribute, view, at, length);
+      },
+    };
   },
 };
+
+/** Whether what lies in a payload is all of what its type has, and none of that is a key. */
+function isAllKnown(of: Attribute, view: DataView, at: number, length: number): boolean {
+  switch (of.type) {
+    case 'struct':
+      return length === lengthOf(of.struct, view, at, length);
+    case 'list':
+      return length % of.struct.size === 0;
+    case 'address':
+      return length === 16;
+    case 'flag':
+    case 'pad':
+      return length === 0;
+    default:
+      return length === NUMBER_SIZE[of.type as NumberType];
+  }
+}
+
+/** The bytes that a struct has by what it says; undefined if it does not say, or holds a key. */
+function lengthOf(struct: Struct, view: DataView, at: number, length: number): number | undefined {
+  const { fields, size } = struct;
+  const tail = fields.at(-1);
+  if (length < size) return undefined;
+  switch (tail?.type) {
+    case 'words':
+      return size + 4 * view.getUint32(at + offsetOf(struct, tail.count), LE);
+    case 'text':
+      return size + view.getUint16(at + offsetOf(struct, tail.length), LE);
+    case 'key':
+    case 'ip':
+    case 'rest':
+      return undefined;
+    default:
+      return size;
+  }
+}

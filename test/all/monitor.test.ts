@@ -88,7 +88,7 @@ function alone(work: string): void {
     env,
     encoding: 'utf8',
     stdio: ['ignore', 'inherit', 'pipe'],
-    timeout: 600_000,
+    timeout: 3_600_000,
   });
   assert.equal(status, 0, stderr);
 }

@@ -31,7 +31,7 @@ for (const suite of ['bookworm', 'trixie', 'sid']) {
       suite,
       share: folder,
       env: { ...process.env, ...tools.env },
-      timeout: 180_000,
+      timeout: 3_600_000,
     });
     const recording = readFileSync(file);
     checkNegotiation(roundTrip(recording));

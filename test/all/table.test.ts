@@ -1,5 +1,5 @@
 /**
- * A million histories of the live table, over the processors there are. A failure names its seed:
+ * A million histories of the live tables, of SAs and policies and of addresses, over the processors there are. A failure names its seed:
  * NETLINK_XFRM_SEED=<seed> NETLINK_XFRM_HISTORIES=1 runs it again. The same ones each time, unless
  * NETLINK_XFRM_SEED says where to begin and NETLINK_XFRM_HISTORIES how many.
  */
@@ -7,6 +7,7 @@ import assert from 'node:assert/strict';
 import { availableParallelism } from 'node:os';
 import { test } from 'node:test';
 import { isMainThread, parentPort, Worker, workerData } from 'node:worker_threads';
+import { runAddressHistory } from '../unit/address-history.ts';
 import { runHistory, stepsOf } from '../unit/history.ts';
 
 const FIRST = Number(process.env.NETLINK_XFRM_SEED ?? 1);
@@ -24,6 +25,7 @@ function runShare({ first, stride }: Share): Outcome {
     ran++;
     try {
       runHistory(seed, stepsOf(seed));
+      runAddressHistory(seed, stepsOf(seed));
     } catch (error) {
       failed.push(`NETLINK_XFRM_SEED=${seed} NETLINK_XFRM_HISTORIES=1: ${error}`);
     }

@@ -26,7 +26,7 @@ export async function caused<Event extends SubscriptionEvent>(
   work: () => Promise<unknown>,
   wanted: (event: SubscriptionEvent) => event is Event,
 ): Promise<Event> {
-  const subscription = subscribe({ groups: ALL, signal: AbortSignal.timeout(30_000) });
+  const subscription = subscribe({ groups: ALL, signal: AbortSignal.timeout(600_000) });
   await using _ = subscription;
   const events = subscription[Symbol.asyncIterator]();
   await work();

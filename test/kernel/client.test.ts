@@ -322,7 +322,7 @@ test('async events of an SA are asked for and set', { skip: withoutEsp }, async 
   await assert.rejects(client.getState(id), refused('ESRCH', /there is no SA/));
 });
 
-test('a long list is read piece by piece', { timeout: 120_000 }, async () => {
+test('a long list is read piece by piece', { timeout: 600_000 }, async () => {
   const COUNT = 3000;
   ipBatch(
     Array.from(

@@ -171,7 +171,7 @@ test('--watch on SAs tells of them only', async () => {
 });
 
 test('what happens while it lists comes before synced, and makes the list right', {
-  timeout: 60_000,
+  timeout: 600_000,
 }, async () => {
   const COUNT = 4000;
   const network = (i: number) => `10.${i >> 8}.${i & 255}.0/24`;

@@ -64,7 +64,7 @@ test('JSON is one object a line, and ends with a summary', async () => {
   assert.equal(event.schema, 'netlink-xfrm/event/1');
   assert.equal(event.kind, 'DELSA');
   assert.equal(event.protocol, 'xfrm');
-  assert(Math.abs(Date.parse(event.time) - Date.now()) < 60_000);
+  assert(Math.abs(Date.parse(event.time) - Date.now()) < 600_000);
   assert.deepEqual(event.id, { daddr: '192.0.2.2', spi, family: 'inet', proto: 'esp' });
   assert.equal(event.state.lifetime.softBytes, 'unlimited');
   assert.equal(event.state.current.bytes, '0');
@@ -189,7 +189,7 @@ test('what a filter leaves out is neither printed nor counted', async () => {
   assert.equal(JSON.parse(lines[2] ?? '').events, 2);
 });
 
-test('a filter does not hide that events were lost', { timeout: 60_000 }, async () => {
+test('a filter does not hide that events were lost', { timeout: 600_000 }, async () => {
   const running = await monitor('policy', 'kind=POLEXPIRE', '--buffer', '1');
   running.child.kill('SIGSTOP');
   // 1280 bytes of buffer each: more than fit into 2 MiB.
@@ -263,7 +263,7 @@ test('it ends quietly when nobody reads it any more', async () => {
 });
 
 test('a reader slower than the events loses no line without a word', {
-  timeout: 120_000,
+  timeout: 600_000,
 }, async () => {
   const child = spawn(process.execPath, [program, 'monitor', 'policy'], { env });
   await once(child.stderr, 'data');

@@ -2,17 +2,15 @@
 import assert from 'node:assert/strict';
 import { spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
-import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { text } from 'node:stream/consumers';
 import { test } from 'node:test';
 import { RouteClient } from '../../lib/index.ts';
 import { NetlinkSocket } from '../../lib/socket/index.ts';
 import { checkLine } from '../schema.ts';
+import { runCommand } from '../warm-command.ts';
+import { env, program, run } from './command.ts';
 import { NETLINK_XFRM, otherNamespace } from './socket-support.ts';
-
-const program = join(import.meta.dirname, '../../../bin/netlink-xfrm.js');
-const env = { ...process.env, NO_COLOR: undefined, FORCE_COLOR: undefined, TZ: 'UTC' };
 
 /** Runs the monitor, and `ip` beside it, where /run is empty and nobody else's. */
 async function apart(...args: string[]) {
@@ -102,7 +100,7 @@ test('policies of another namespace are listed, and followed', async () => {
     if (kinds.at(-1) === 'synced') inOther('xfrm policy flush');
   }
   assert.deepEqual(kinds, ['policy', 'synced', 'FLUSHPOLICY', 'summary']);
-  const here = spawnSync(process.execPath, [program, 'policy'], { env, encoding: 'utf8' });
+  const here = run('policy');
   assert.deepEqual([here.stdout, here.status], ['', 0]);
 });
 
@@ -162,7 +160,11 @@ test('--all-netns: one that is named but can’t be heard ends the monitor, whic
     mount --bind /proc/self/ns/uts /run/netns/odd && exec "$@"`;
   const monitor = [process.execPath, program, 'monitor', '--all-netns'];
   const args = ['--mount', '--net', 'sh', '-c', script, 'sh', ...monitor];
-  const { status, stderr } = spawnSync('unshare', args, { encoding: 'utf8', env, timeout: 20_000 });
+  const { status, stderr } = spawnSync('unshare', args, {
+    encoding: 'utf8',
+    env,
+    timeout: 600_000,
+  });
   assert.match(stderr, /setns EINVAL.*\n\/run\/netns\/odd is no network namespace/);
   assert.equal(status, 1);
 });
@@ -181,19 +183,16 @@ test('--all-netns: one that comes and can’t be heard is told with the reason, 
 
 test('a namespace that is missing, is none, or is not permitted is told apart', async () => {
   await using other = await otherNamespace();
-  const run = (netns: string, ...before: string[]) => {
-    const [file, ...args] = [...before, process.execPath, program, 'monitor', '--netns', netns];
-    const { stderr, status } = spawnSync(file as string, args, { encoding: 'utf8', env });
-    return { stderr, status };
-  };
-  const missing = run('/none/such');
+  const watch = (netns: string, ...before: string[]) =>
+    runCommand(['monitor', '--netns', netns], before);
+  const missing = watch('/none/such');
   assert.deepEqual(missing.status, 1);
   assert.match(missing.stderr, /open ENOENT.*\nthere is no \/none\/such/);
   const escaped = /^there is no \/run\/netns\/\\x1b\[1m: /m;
-  assert.match(run('\x1b[1m').stderr, escaped, 'what the name says is not done');
-  assert.match(run(program).stderr, /setns EINVAL.*\n.* is no network namespace/);
+  assert.match(watch('\x1b[1m').stderr, escaped, 'what the name says is not done');
+  assert.match(watch(program).stderr, /setns EINVAL.*\n.* is no network namespace/);
   const drop = ['setpriv', '--bounding-set=-sys_admin', '--inh-caps=-sys_admin'];
-  const refused = run(other.path, ...drop);
+  const refused = watch(other.path, ...drop);
   assert.equal(refused.status, 3);
   assert.match(refused.stderr, /setns EPERM.*\nentering .* needs CAP_SYS_ADMIN/);
 });
@@ -245,7 +244,7 @@ test('--who looks in the namespace of the event, also when its name is another�
     const request = new Uint32Array([16, 0x1001d, 0, 600_005]);
     socket.send(new Uint8Array(request.buffer));
     writeFileSync('/run/${name}', '');
-    setTimeout(() => {}, 60_000);`;
+    setTimeout(() => {}, 600_000);`;
   const flush = (name: string) =>
     `ip -n red ${add}; ip netns exec red ${process.execPath} --input-type=module -e "${script(name).replaceAll('\n', ' ')}" & until [ -e /run/${name} ]; do sleep 0.02; done`;
   const running = await apart('--netns', 'red', '--who', 'policy', 'kind=FLUSHPOLICY');
@@ -287,10 +286,7 @@ test('wrong usage is told', () => {
     [['--netns', 'a', '--all-netns'], /'--all-netns' cannot be used with option '--netns/],
     [['--netns', ''], /'--netns <name>' argument '' is invalid\. It must be a name or a path/],
   ] as [string[], RegExp][]) {
-    const { stderr, status } = spawnSync(process.execPath, [program, 'monitor', ...args], {
-      encoding: 'utf8',
-      env,
-    });
+    const { stderr, status } = run('monitor', ...args);
     assert.equal(status, 2);
     assert.match(stderr, message);
   }

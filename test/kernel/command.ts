@@ -2,25 +2,19 @@
  * What the tests of the command share: running it as a user does.
  * @module
  */
-import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
+import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { join } from 'node:path';
 import { afterEach } from 'node:test';
+import { env, program, runCommand } from '../warm-command.ts';
 
-export const program = join(import.meta.dirname, '../../../bin/netlink-xfrm.js');
-export const env = { ...process.env, NO_COLOR: undefined, FORCE_COLOR: undefined, TZ: 'UTC' };
+export { env, program };
 
 /** The command with these arguments, run to its end. */
-export const run = (...args: string[]) =>
-  spawnSync(process.execPath, [program, ...args], { encoding: 'utf8', env });
+export const run = (...args: string[]) => runCommand(args);
 
 /** The same without CAP_NET_ADMIN. */
 export const runWithoutPrivilege = (...args: string[]) =>
-  spawnSync(
-    'setpriv',
-    ['--bounding-set=-net_admin', '--inh-caps=-net_admin', process.execPath, program, ...args],
-    { encoding: 'utf8', env },
-  );
+  runCommand(args, ['setpriv', '--bounding-set=-net_admin', '--inh-caps=-net_admin']);
 
 const running = new Set<ChildProcess>();
 afterEach(() => {

@@ -169,7 +169,7 @@ test('namespaces with a name are watched as they come and go', () => {
   const script = 'mount -t tmpfs tmpfs /run && ip netns add red && exec "$@"';
   const node = [process.execPath, '--input-type=module', '-e', NAMED];
   const args = ['--mount', '--net', 'sh', '-c', script, 'sh', ...node];
-  const { stdout, stderr } = spawnSync('unshare', args, { encoding: 'utf8', timeout: 30_000 });
+  const { stdout, stderr } = spawnSync('unshare', args, { encoding: 'utf8', timeout: 600_000 });
   assert.deepEqual(
     stdout
       .trim()

@@ -8,7 +8,7 @@ import { deleteLarval, ip, withoutEsp, words } from './support.ts';
 
 const root = join(import.meta.dirname, '../../..');
 
-test('the daemon of the README hears of SAs and of links', { timeout: 60_000 }, async () => {
+test('the daemon of the README hears of SAs and of links', { timeout: 600_000 }, async () => {
   const readme = readFileSync(join(root, 'README.md'), 'utf8');
   const [, code = ''] = /```js\n([\s\S]+?)```/.exec(readme) ?? [];
   assert(code.trimEnd().split('\n').length <= 15);

@@ -243,7 +243,7 @@ async function assertHelpersEqual(
 export async function assertFollowed(monitor: XfrmMonitor, client: XfrmClient): Promise<void> {
   const compare = async () => {
     await allHeard(monitor, client);
-    while (!monitor.synced) await once(monitor, 'repaired');
+    while (!monitor.synced) await once(monitor, 'change');
     const policies = texts(await listed(client.listPolicies()));
     assert.deepEqual(texts(values(monitor.policies)), policies, 'policies');
     const [shown, there] = [values(monitor.states), await listed(client.listStates())];
@@ -283,15 +283,29 @@ export class Follower {
   readonly objects = new Map<string, XfrmState | XfrmPolicy>();
   readonly counts: Record<string, number> = {};
   overrunsOfMine = 0;
+  #last = 0;
+  /** Whether a repair is due; unknown where it began in the middle of one. */
+  #broken: boolean | undefined;
 
   take(change: XfrmChange | Synced): void {
     this.counts[change.kind] = (this.counts[change.kind] ?? 0) + 1;
+    if (change.kind !== 'synced') {
+      assert(change.time.monotonic >= this.#last, `times go back: ${change.kind}`);
+      this.#last = change.time.monotonic;
+    }
     if (change.kind === 'synced') {
+      this.#broken = change.snapshot.synced ? false : undefined;
       for (const { uid, value } of change.snapshot.states) this.objects.set(`state ${uid}`, value);
       for (const { uid, value } of change.snapshot.policies) {
         this.objects.set(`policy ${uid}`, value);
       }
+    } else if (change.kind === 'repaired') {
+      assert.notEqual(this.#broken, false, 'repaired, and nothing was lost');
+      this.#broken = false;
+    } else if (change.kind === 'refreshed') {
+      assert(!this.#broken, 'lost, and not repaired');
     } else if (change.kind === 'overrun') {
+      this.#broken = true;
       if (change.slowConsumer) this.overrunsOfMine++;
     } else if ('object' in change) {
       const key = `${change.object} ${change.uid}`;

@@ -6,7 +6,7 @@
 import type { DownCause, TunnelChange, TunnelMonitor } from '../../lib/index.ts';
 
 /** Milliseconds after which a line that was caused counts as missing. */
-const PATIENCE = 30_000;
+const PATIENCE = 600_000;
 
 export class Story {
   readonly lines: string[] = [];
@@ -18,9 +18,7 @@ export class Story {
     monitor.on('change', (change) => {
       const line = this.#line(change);
       if (line === undefined) return;
-      // An old SA may go in the same breath in which its successor came: then that is told first.
-      const early = line.startsWith('state: rekeying') && this.lines.at(-1)?.startsWith('rekeyed');
-      this.lines.splice(early ? -1 : this.lines.length, 0, line);
+      this.lines.push(line);
       this.#added();
     });
   }
@@ -64,10 +62,17 @@ export class Story {
       case 'repaired':
         return undefined;
       case 'rekeyed': {
-        const { direction, from, to, overlap } = change;
-        const gap = overlap !== undefined && overlap < 0 ? ', after a gap' : '';
-        return `rekeyed ${direction}: ${this.#name(from)} to ${this.#name(to)}${gap}`;
+        const all = (['out', 'in'] as const).flatMap((direction) =>
+          change[direction].map(({ from, to, gap = 0 }) => {
+            const spis = `${this.#name(from)} to ${this.#name(to)}`;
+            return `${direction} ${spis}${gap > 0 ? ' after a gap' : ''}`;
+          }),
+        );
+        return `rekeyed: ${all.join(', ')}`;
       }
+      // `rekeyed` tells of both directions.
+      case 'replaced':
+        return undefined;
       case 'added':
         return `added: ${change.tunnel.state}`;
       case 'up':
@@ -96,5 +101,6 @@ export class Story {
 
 function causeOf(cause: DownCause): string {
   if (!('by' in cause)) return cause.kind;
-  return `${cause.kind}, claimed by ${cause.by.process ?? `port ${cause.by.portId}`}`;
+  const { by } = cause;
+  return by ? `${cause.kind}, claimed by ${by.process ?? `port ${by.portId}`}` : cause.kind;
 }

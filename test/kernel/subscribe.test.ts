@@ -24,7 +24,7 @@ function run(program: string): { printed: string; status: number | null } {
   const { stdout, stderr, status } = spawnSync(
     process.execPath,
     ['--input-type=module', '-e', code],
-    { encoding: 'utf8', timeout: 60_000 },
+    { encoding: 'utf8', timeout: 600_000 },
   );
   return { printed: stdout + stderr, status };
 }

@@ -36,10 +36,7 @@ if (process.env.NETLINK_XFRM_LAB === undefined) {
 }
 
 // Each test finds the namespace without SAs and policies, whatever ran before in it.
-beforeEach(() => {
-  ip('xfrm', 'policy', 'flush');
-  ip('xfrm', 'state', 'flush');
-});
+beforeEach(() => ipBatch(['xfrm policy flush', 'xfrm state flush']));
 
 const KEY = '0x000102030405060708090a0b0c0d0e0f10111213';
 /** The bytes of {@link KEY}, which no output may hold. */

@@ -16,7 +16,7 @@ afterEach(() => {
 });
 
 /** Milliseconds after which what does not show up never will, also on a slow machine. */
-const PATIENCE = 60_000;
+const PATIENCE = 600_000;
 
 const quote = (word: string) => `'${word.replaceAll("'", `'\\''`)}'`;
 

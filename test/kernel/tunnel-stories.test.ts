@@ -46,7 +46,7 @@ async function opened(options: TunnelMonitorOptions = {}) {
 
 /** A test that needs real SAs. */
 const story = (name: string, work: () => Promise<void>) =>
-  test(name, { skip: withoutEsp, timeout: 60_000 }, work);
+  test(name, { skip: withoutEsp, timeout: 600_000 }, work);
 
 story('a rekey: the successors come, the policies are set anew, the old SAs go', async () => {
   await using all = await opened();
@@ -58,13 +58,12 @@ story('a rekey: the successors come, the policies are set anew, the old SAs go',
   await story.tells('state: up');
   assert.deepEqual(story.chapter(), [
     'state: rekeying, was up',
-    'rekeyed out: SA 1 to SA 2',
-    'rekeyed in: SA 3 to SA 4',
+    'rekeyed: out SA 1 to SA 2, in SA 3 to SA 4',
     'state: up, was rekeying',
   ]);
   const [tunnel] = monitor.tunnels;
   assert.equal(monitor.tunnels.size, 1);
-  assert.equal(tunnel?.rekeys, 2);
+  assert.equal(tunnel?.rekeys, 1);
   assert.deepEqual([tunnel?.local, tunnel?.remote], [UNDERLAY.left, UNDERLAY.right]);
 });
 
@@ -76,8 +75,7 @@ story('a missed rekey: past its soft limit nobody brings a successor', async () 
   await story.tells('down');
   assert.deepEqual(story.chapter(), [
     'state: rekeying, was up',
-    'rekeyed out: SA 1 to SA 2',
-    'rekeyed in: SA 3 to SA 4',
+    'rekeyed: out SA 1 to SA 2, in SA 3 to SA 4',
     'state: up, was rekeying',
     'state: expiring, was up',
     'down: down, was expiring, expired',
@@ -135,7 +133,7 @@ story('an SPI is taken for another destination too', async () => {
   await left.addState({ ...sentBy('left', FIRST.out), daddr: '192.0.2.3' });
   await story.tells('added');
   await left.deleteState({ daddr: '192.0.2.3', spi: FIRST.out });
-  await story.tells('down');
+  await story.tells('state: down');
   assert.deepEqual(story.chapter(), [
     'warning: spi-shared out',
     // The other SA is a tunnel too, without a policy.
@@ -143,7 +141,7 @@ story('an SPI is taken for another destination too', async () => {
     'warning: spi-shared out',
     'warning over: spi-shared out',
     'warning over: spi-shared out',
-    'down: down, was orphan, deleted, claimed by port 0',
+    'state: down, was orphan',
   ]);
 });
 

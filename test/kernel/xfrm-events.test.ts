@@ -23,7 +23,7 @@ const RIGHT = '192.0.2.2';
 const OUT = { saddr: LEFT, daddr: RIGHT, proto: 'esp', mode: 'transport', reqid: 70 } as const;
 const IN = { saddr: RIGHT, daddr: LEFT, proto: 'esp', mode: 'transport', reqid: 70 } as const;
 const GCM = `aead rfc4106(gcm(aes)) 0x${KEY_HEX} 128`;
-const patience = { timeout: 60_000 };
+const patience = { timeout: 600_000 };
 
 let hosts: TwoHosts | undefined;
 let right: Host;

@@ -11,7 +11,7 @@ const LEFT = '192.0.2.1';
 const RIGHT = '192.0.2.2';
 const OUT = { saddr: LEFT, daddr: RIGHT, proto: 'esp', mode: 'transport', reqid: 70 } as const;
 const IN = { saddr: RIGHT, daddr: LEFT, proto: 'esp', mode: 'transport', reqid: 70 } as const;
-const patience = { timeout: 60_000 };
+const patience = { timeout: 600_000 };
 
 const client = new XfrmClient();
 after(() => client.close());
@@ -40,7 +40,7 @@ test('one SA that moves makes a MIGRATE_STATE', { ...patience, skip: withoutEsp 
 test('SAs of one direction say which', { ...patience, skip: withoutEsp }, async (t) => {
   try {
     const { notTaken } = await client.addState({ ...OUT, spi: 0x7005, aead, dir: 'out' });
-    if (notTaken.includes('XFRMA_SA_DIR')) {
+    if (notTaken?.includes('XFRMA_SA_DIR')) {
       t.skip('this kernel has no directions (they came with 6.10)');
       return;
     }

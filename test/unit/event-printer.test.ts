@@ -12,11 +12,11 @@ import { AsciiWriter } from '../../lib/wire/ascii.ts';
 import { align4 } from '../../lib/wire/attribute.ts';
 import { NLMSG_HDRLEN, readHeader } from '../../lib/wire/message.ts';
 import { decodeXfrm } from '../../lib/xfrm/decode.ts';
-import { fixedSize } from '../../lib/xfrm/messages.ts';
+import { messages } from '../../lib/xfrm/messages.ts';
 import { captures } from './captures.ts';
 import { events, messageBytes } from './generate.ts';
 import { KEY_LETTER, ordinaryMessage } from './ordinary.ts';
-import { Random, runSeed } from './random.ts';
+import { generated, Random, runSeed } from './random.ts';
 
 const colors = pc.createColors(false);
 const out = Buffer.alloc(2 * LINE_ROOM);
@@ -127,7 +127,7 @@ function often(one: (random: Random) => string | undefined): string[] {
   fc.assert(property, { numRuns: RUNS, seed: runSeed(), includeErrorInReport: true });
   return lines;
 }
-const RUNS = 20_000;
+const RUNS = generated(20_000);
 
 test('ordinary events are printed, all of them, as the decoded ones are', () => {
   const lines = often((random) => check(ordinaryMessage(random)));
@@ -151,7 +151,7 @@ test('of an attribute that comes twice the last one counts, and others are passe
     const other = ordinaryMessage(random);
     const kind = printedKind(inputOf(other).view, 0);
     assert(kind);
-    const more = other.subarray(NLMSG_HDRLEN + align4(fixedSize(kind)));
+    const more = other.subarray(NLMSG_HDRLEN + align4(messages[kind].event.size));
     return check(new Uint8Array(Buffer.concat([message, more])));
   });
   assert.equal(lines.length, RUNS);

@@ -5,7 +5,6 @@
 import assert from 'node:assert/strict';
 import type { XfrmEvent } from '../../lib/index.ts';
 import type { TableChange } from '../../lib/monitor/changes.ts';
-import { Reconciler } from '../../lib/monitor/reconciler.ts';
 import {
   isHelper,
   isLarval,
@@ -15,48 +14,26 @@ import {
 } from '../../lib/monitor/xfrm-objects.ts';
 import { xfrmFamily } from '../../lib/monitor/xfrm-table.ts';
 import type { XfrmPolicy, XfrmState } from '../../lib/xfrm/objects.ts';
+import { Program } from './program.ts';
 import { Random } from './random.ts';
 import { SimulatedKernel } from './simulated-kernel.ts';
 
 type Change = TableChange<XfrmKinds>;
 type Any = XfrmState | XfrmPolicy;
 
-/** A program that follows a kernel, each at its own pace. */
-export class History {
+/** A program that keeps tables of a kernel's SAs and policies. */
+export class History extends Program<XfrmKinds, XfrmEvent> {
   readonly random: Random;
   readonly kernel: SimulatedKernel;
-  readonly table: Reconciler<XfrmKinds, XfrmEvent>;
   readonly changes: Change[] = [];
-  now = 0;
-  /** When the last list began: when the kernel was asked, in its steps. */
-  listedAt = 0;
-  #wakeAt = 0;
-  #drops = 0;
-  #dump: ReturnType<SimulatedKernel['dump']> | undefined;
-  #asked = false;
-  /** Whether the program clears the congestion of its socket after a loss. */
-  readonly clears: boolean;
 
   constructor(seed: number) {
-    this.random = new Random(seed);
-    this.clears = this.random.chance(1, 2);
-    this.kernel = new SimulatedKernel(this.random, this.random.pick([2, 5, 20, 1000]));
-    for (let i = this.random.below(12); i > 0; i--) this.kernel.step(true);
-    this.table = new Reconciler<XfrmKinds, XfrmEvent>(
-      xfrmFamily,
-      {
-        now: () => ({ wall: this.now, monotonic: this.now }),
-        wakeAfter: (wait) => {
-          this.#wakeAt = this.now + wait;
-        },
-        list: () => {
-          this.#dump = this.kernel.dump(1 + this.random.below(4));
-        },
-        emit: (change) => this.#told(change),
-      },
-      { least: 1, most: 8 },
-    );
-    this.table.wake();
+    const random = new Random(seed);
+    const kernel = new SimulatedKernel(random, random.pick([2, 5, 20, 1000]));
+    for (let i = random.below(12); i > 0; i--) kernel.step(true);
+    super(random, kernel, xfrmFamily, (change) => this.#told(change));
+    this.random = random;
+    this.kernel = kernel;
   }
 
   /** Right after a comparison the table is right, but for events that are still on their way. */
@@ -64,70 +41,6 @@ export class History {
     this.changes.push(change);
     const compared = change.kind === 'repaired' || change.kind === 'refreshed';
     if (compared && !this.kernel.late) assertRight(this);
-  }
-
-  /** The program does something. */
-  program(): void {
-    const read = this.kernel.read(1 + this.random.below(8));
-    if (read === 'ENOBUFS') this.#lost();
-    else for (const event of read) this.table.event(event);
-    this.check();
-  }
-
-  /** Whether the table has been told of everything, and thinks that it is right. */
-  get quiet(): boolean {
-    const { events, drops } = this.kernel.queue;
-    const told = events.length === 0 && drops === this.#drops && !this.kernel.late;
-    return told && !this.#dump && this.table.synced && !this.table.busy;
-  }
-
-  #lost(): void {
-    if (this.clears) this.kernel.clearCongestion();
-    const { drops } = this.kernel.queue;
-    if (drops === this.#drops) return;
-    this.#drops = drops;
-    this.table.lost('ENOBUFS');
-  }
-
-  check(): void {
-    if (!this.table.waitsForEmpty || this.kernel.queue.events.length > 0) return;
-    if (this.kernel.queue.drops !== this.#drops) this.#lost();
-    if (this.table.waitsForEmpty) this.table.empty();
-  }
-
-  list(): void {
-    if (!this.#dump) return;
-    if (!this.#asked) this.listedAt = this.kernel.steps;
-    this.#asked = true;
-    const { value, done } = this.#dump.next();
-    if (done) {
-      this.#dump = undefined;
-      this.#asked = false;
-      this.table.listEnded();
-    } else {
-      for (const item of value) {
-        if (item[0] === 'state') this.table.listed('state', item[1]);
-        else this.table.listed('policy', item[1]);
-      }
-    }
-    this.check();
-  }
-
-  tick(): void {
-    this.now++;
-    if (this.now >= this.#wakeAt) this.table.wake();
-    this.check();
-  }
-
-  /** Until nothing more happens; the kernel changes nothing meanwhile. */
-  settle(): void {
-    for (let i = 0; i < 2000; i++) {
-      this.program();
-      this.list();
-      this.tick();
-      if (this.quiet) return;
-    }
-    assert.fail('it does not settle');
   }
 }
 
@@ -162,8 +75,8 @@ const nothing = () => false;
 
 /** That the table is right, but for what no event told of since the list before it. */
 function assertRight(history: History, leaveOut?: (value: Any) => boolean): void {
-  const { table, kernel } = history;
-  const left = leaveOut ?? (kernel.silentAt <= history.listedAt ? nothing : unannounced);
+  const { kernel, table, listedAt } = history;
+  const left = leaveOut ?? (kernel.silentAt <= listedAt ? nothing : unannounced);
   const values = <T>(entries: Iterable<{ value: T }>) => Array.from(entries, ({ value }) => value);
   const { state, policy } = table.tables;
   assertSame(texts(values(state), left), texts(kernel.states, left), 'states');
@@ -247,8 +160,8 @@ export function runHistory(seed: number, steps: number): void {
     // Storms and calm: the kernel may be far quicker than the program, or hardly change.
     const speed = random.pick([1, 4, 16]);
     if (random.chance(speed, 16)) kernel.step(i < untold);
-    if (history.clears && random.chance(1, 200)) kernel.cloneFails();
-    if (random.chance(1, reads)) history.program();
+    if (random.chance(1, 200)) kernel.queue.cloneFails();
+    if (random.chance(1, reads)) history.read();
     if (random.chance(1, lists)) history.list();
     if (random.chance(1, 4)) history.tick();
     if (random.chance(1, refreshes)) table.refresh();

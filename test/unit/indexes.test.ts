@@ -3,6 +3,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
 import { type Entry, Table } from '../../lib/monitor/table.ts';
+import { generated } from './random.ts';
 
 interface Value {
   readonly text: string | undefined;
@@ -43,6 +44,6 @@ test('what has a text is found, as it comes, changes and goes', () => {
         }
       }
     }),
-    { numRuns: 2000 },
+    { numRuns: generated(2000) },
   );
 });

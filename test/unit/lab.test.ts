@@ -8,7 +8,7 @@ import { cachePath, lockFile, openCache } from '../../lib/lab/cache.ts';
 import { LabError, type LabErrorCode, lastLines } from '../../lib/lab/errors.ts';
 import { commandScript, initScript, quote } from '../../lib/lab/guest.ts';
 import type { LabKernel } from '../../lib/lab/kernel.ts';
-import { chooseSuite, parseOsRelease } from '../../lib/lab/machine.ts';
+import { chooseSuites, parseOsRelease } from '../../lib/lab/machine.ts';
 import { checkCommand, checkLimits } from '../../lib/lab/options.ts';
 import { runProgram } from '../../lib/lab/programs.ts';
 import { chooseArchive, parseListFile, parseSourcesFile } from '../../lib/lab/sources.ts';
@@ -129,16 +129,19 @@ describe('the machine', () => {
     );
   });
 
-  test('the suite: asked for, own, else bookworm', () => {
+  test('the suites: the one asked for, else the newest, then its own or bookworm', () => {
     const machine = (id: string, codename: string) => ({ id, codename, amx: false });
-    assert.equal(chooseSuite(undefined, machine('debian', 'trixie'), {}), 'trixie');
-    assert.equal(chooseSuite(undefined, machine('debian', 'buster'), {}), 'bookworm');
-    assert.equal(chooseSuite(undefined, machine('ubuntu', 'noble'), {}), 'bookworm');
-    const env = { NETLINK_XFRM_SUITE: 'sid' };
-    assert.equal(chooseSuite(undefined, machine('debian', 'trixie'), env), 'sid');
-    assert.equal(chooseSuite('sid', machine('debian', 'trixie')), 'sid');
+    const suites = (id: string, codename: string) =>
+      chooseSuites(undefined, machine(id, codename), {});
+    assert.deepEqual(suites('debian', 'trixie'), ['sid', 'trixie']);
+    assert.deepEqual(suites('debian', 'sid'), ['sid']);
+    assert.deepEqual(suites('debian', 'buster'), ['sid', 'bookworm']);
+    assert.deepEqual(suites('ubuntu', 'noble'), ['sid', 'bookworm']);
+    const env = { NETLINK_XFRM_SUITE: 'bookworm' };
+    assert.deepEqual(chooseSuites(undefined, machine('debian', 'trixie'), env), ['bookworm']);
+    assert.deepEqual(chooseSuites('sid', machine('debian', 'trixie')), ['sid']);
     for (const name of ['../x', '', 'Sid', 'a b']) {
-      assert.throws(() => chooseSuite(name, machine('debian', 'sid')), refuses('LAB_USAGE'));
+      assert.throws(() => chooseSuites(name, machine('debian', 'sid')), refuses('LAB_USAGE'));
     }
   });
 
@@ -289,6 +292,7 @@ describe('options', () => {
 
 describe('the guest', () => {
   const plan = {
+    kind: 'user-mode' as const,
     run: '/tmp/run',
     kernel: '/cache/k',
     command: ["it's", '$HOME', 'a\nb', ''],

@@ -55,7 +55,7 @@ function opened(...things: [string, number][]) {
   table.wake();
   table.empty();
   list(...things);
-  return { table, list, event, told: () => changes.splice(0).map(brief) };
+  return { table, list, event, changes, told: () => changes.splice(0).map(brief) };
 }
 
 const brief = (change: TableChange<Things>): string =>
@@ -74,7 +74,8 @@ test('a row in doubt keeps what the table says, until a round without doubt', ()
   assert(table.busy);
   table.empty();
   list(['a', 2], ['c', 1]);
-  assert.deepEqual(told(), ['removed b 1', 'updated a 2', 'repaired']);
+  // Nothing was lost.
+  assert.deepEqual(told(), ['removed b 1', 'updated a 2', 'refreshed']);
   assert(!table.busy);
 });
 
@@ -103,6 +104,30 @@ test('events that come while a list is made count for both tables', () => {
   event('remove', 'b');
   list(['a', 1], ['b', 1]);
   assert.deepEqual(told(), ['updated a 3', 'removed b 1', 'refreshed']);
+});
+
+test('what was lost, and what made no sense, is counted, and repaired also if nothing changed', () => {
+  const { table, list, changes } = opened(['a', 1]);
+  changes.length = 0;
+  const at = { wall: 7, monotonic: 7 };
+  table.lost('ENOBUFS', at);
+  table.malformed(time);
+  table.lost('ENOBUFS', time);
+  assert.deepEqual(changes.splice(0), [{ kind: 'overrun', code: 'ENOBUFS', time: at }]);
+  table.empty();
+  list(['a', 1]);
+  const [repaired] = changes.splice(0);
+  assert(repaired?.kind === 'repaired');
+  const { added, updated, removed, overruns, malformed } = repaired;
+  assert.deepEqual([added, updated, removed, overruns, malformed], [0, 0, 0, 2, 1]);
+  // What came before is not counted again.
+  table.malformed(at);
+  assert.deepEqual(changes.splice(0), [{ kind: 'overrun', code: 'EBADMSG', time: at }]);
+  table.empty();
+  list(['a', 1]);
+  const [again] = changes.splice(0);
+  assert(again?.kind === 'repaired');
+  assert.deepEqual([again.overruns, again.malformed], [0, 1]);
 });
 
 test('a list that fails is made again, and tells nothing', () => {

@@ -1,29 +1,24 @@
 /** netlink-xfrm replay: the files it takes, and those it refuses. */
 import assert from 'node:assert/strict';
-import { spawnSync } from 'node:child_process';
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { execFileSync, spawn, spawnSync } from 'node:child_process';
+import { once } from 'node:events';
+import { createWriteStream, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { createInterface } from 'node:readline';
 import { after, test } from 'node:test';
 import { checkLine } from '../schema.ts';
+import { program, runCommand } from '../warm-command.ts';
 import { capture, captures } from './captures.ts';
 import { cooked, pcap, pcapng } from './pcap.ts';
 
-const program = join(import.meta.dirname, '../../../bin/netlink-xfrm.js');
 const folder = mkdtempSync(join(tmpdir(), 'netlink-xfrm-'));
 after(() => rmSync(folder, { recursive: true }));
 
 function replay(bytes: Uint8Array, ...args: string[]) {
   const file = join(folder, 'recording');
   writeFileSync(file, bytes);
-  const { stdout, stderr, status } = spawnSync(
-    process.execPath,
-    [program, 'replay', file, ...args],
-    {
-      encoding: 'utf8',
-      env: { ...process.env, TZ: 'UTC' },
-    },
-  );
+  const { stdout, stderr, status } = runCommand(['replay', file, ...args]);
   return { lines: stdout.split('\n').slice(0, -1), stderr, status };
 }
 
@@ -139,4 +134,40 @@ test('a file that is no recording is refused with the reason', () => {
     assert.equal(status, 1);
   }
   assert.deepEqual(replay(new Uint8Array(0)), { lines: [], stderr: '', status: 0 });
+});
+
+test('a line is printed as soon as its message is there, from standard input and from a named pipe', async () => {
+  const fifo = join(folder, 'pipe');
+  execFileSync('mkfifo', [fifo]);
+  const packets = [cooked(6, capture(NEWSA)), cooked(6, capture('uml-6.1/flushsa.event0'))];
+  const messages = Buffer.concat([capture(NEWSA), capture('uml-6.1/flushsa.event0')]);
+  for (const source of ['-', fifo]) {
+    for (const recording of [messages, pcap(packets), pcapng(packets)]) {
+      const child = spawn(process.execPath, [program, 'replay', source], {
+        stdio: ['pipe', 'pipe', 'inherit'],
+      });
+      const exited = once(child, 'exit');
+      const input = source === '-' ? child.stdin : createWriteStream(fifo);
+      const lines = createInterface(child.stdout)[Symbol.asyncIterator]();
+      // In the middle of the second message.
+      input.write(recording.subarray(0, recording.length - 10));
+      assert.match((await lines.next()).value, /NEWSA {5}192\.0\.2\.1 > 192\.0\.2\.2/);
+      input.end(recording.subarray(recording.length - 10));
+      assert.match((await lines.next()).value, /FLUSHSA {3}all SAs/);
+      assert.deepEqual([(await lines.next()).done, await exited], [true, [0, null]]);
+    }
+  }
+});
+
+test('a file that cannot be read is an error', () => {
+  for (const [path, reason] of [
+    [folder, /EISDIR/],
+    [join(folder, 'none'), /ENOENT/],
+  ] as const) {
+    const { stderr, status } = spawnSync(process.execPath, [program, 'replay', path], {
+      encoding: 'utf8',
+    });
+    assert.match(stderr, reason);
+    assert.equal(status, 1);
+  }
 });

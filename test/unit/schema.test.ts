@@ -13,7 +13,7 @@ import { checkLine, schemaFile, schemaKinds, validate } from '../schema.ts';
 import { capture, captures } from './captures.ts';
 import { answers, events, messageBytes, requests } from './generate.ts';
 import { kinds, routeBytes } from './generate-route.ts';
-import { Random, runSeed } from './random.ts';
+import { generated, Random, runSeed } from './random.ts';
 
 const time = { wall: 1_700_000_000_000, monotonic: 5 };
 
@@ -63,7 +63,7 @@ test('generated messages of all kinds hold to it', () => {
   console.log(`seed ${seed}`);
   const random = new Random(seed);
   const seen = new Set<string>();
-  for (let i = 0; i < 500; i++) {
+  for (let i = 0; i < generated(500); i++) {
     for (const kind of [...events, ...answers, ...requests]) {
       const bytes = messageBytes(kind, random);
       for (const line of lines(bytes, 'xfrm', random.chance(1, 2))) seen.add(checkLine(line));
@@ -75,7 +75,7 @@ test('generated messages of all kinds hold to it', () => {
       for (const line of lines(bytes.slice(0, -4), 'xfrm', true)) seen.add(checkLine(line));
     }
   }
-  for (let i = 0; i < 100; i++) {
+  for (let i = 0; i < generated(100); i++) {
     for (const kind of kinds) {
       for (const line of lines(routeBytes(kind, random), 'route', false)) seen.add(checkLine(line));
     }

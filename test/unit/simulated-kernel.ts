@@ -8,6 +8,7 @@ import type { XfrmEvent, XfrmPolicy, XfrmState } from '../../lib/index.ts';
 import { isLarval } from '../../lib/monitor/xfrm-objects.ts';
 import { StateFlags } from '../../lib/xfrm/names.ts';
 import type { Random } from './random.ts';
+import { SimulatedQueue } from './simulated-queue.ts';
 
 const HEADER = { length: 0, type: 0, flags: 0, seq: 0, portId: 0 };
 const NO_FLAGS = StateFlags.of(0);
@@ -49,11 +50,7 @@ interface World {
 
 const usesSpi = ({ proto }: XfrmState) => proto === 'esp' || proto === 'ah' || proto === 'comp';
 
-/** The events that a listener has not read. */
-export interface Queue {
-  readonly events: XfrmEvent[];
-  readonly drops: number;
-}
+type Listed = ['state', XfrmState] | ['policy', XfrmPolicy];
 
 export class SimulatedKernel {
   /** Newest first, as in net->xfrm.state_all. */
@@ -63,11 +60,8 @@ export class SimulatedKernel {
   steps = 0;
   silentAt = 0;
   readonly #random: Random;
-  readonly #capacity: number;
-  readonly #events: XfrmEvent[] = [];
-  #congested = false;
-  #error = false;
-  #drops = 0;
+  /** What a listener has not read. */
+  readonly queue: SimulatedQueue<XfrmEvent>;
   #seconds = 1000;
   #indexes = 1;
   /** What there is, and what happens: each kernel has its own, so that the rare meets its like. */
@@ -77,7 +71,7 @@ export class SimulatedKernel {
 
   constructor(random: Random, capacity: number) {
     this.#random = random;
-    this.#capacity = capacity;
+    this.queue = new SimulatedQueue(random, capacity);
     // In a narrow one everything happens to the same few objects.
     const narrow = random.chance(1, 2);
     const some = <T>(all: readonly T[], most: number): T[] =>
@@ -126,55 +120,50 @@ export class SimulatedKernel {
     const random = this.#random;
     const { often, seldom, silently, pace } = this.#world;
     if (random.chance(1, pace)) this.#seconds++;
-    if (this.#late.length > 0 && random.chance(1, 3)) this.#queue(this.#late.shift() as XfrmEvent);
+    if (random.chance(1, 3)) this.queue.timer();
+    if (this.#late.length > 0 && random.chance(1, 3)) {
+      this.queue.pushByTimer(this.#late.shift() as XfrmEvent);
+    }
+    // A request is carried out when the one before has been told of (xfrm_cfg_mutex).
+    if (this.queue.finishSome()) return;
     if (silent && random.chance(1, 6)) random.pick(silently)();
     else random.pick(random.chance(1, 4) ? seldom : often)();
   }
 
-  /** Whether something has happened whose event is still on its way. */
+  /** Whether something has happened whose event, or whose drop, is still on its way. */
   get late(): boolean {
-    return this.#late.length > 0;
+    return this.#late.length > 0 || this.queue.late;
   }
 
   /** Nothing is on its way any more. */
   quiet(): void {
-    for (const event of this.#late.splice(0)) this.#queue(event);
+    this.queue.settle();
+    for (const event of this.#late.splice(0)) this.queue.pushByTimer(event);
+    this.queue.settle();
   }
 
-  /** As recvmmsg: at most `most` events, or the error that stands before them. */
-  read(most: number): XfrmEvent[] | 'ENOBUFS' {
-    if (this.#error) {
-      this.#error = false;
-      return 'ENOBUFS';
+  /**
+   * A dump in pieces: what is added goes to the head, where the walk has been. A piece is made when the one before
+   * is read (netlink_recvmsg), so it is older than its reading. It ends as GETSADINFO is answered.
+   */
+  *dump(piece: number): Generator<Listed[]> {
+    this.queue.finish();
+    let ahead: Listed[] | undefined;
+    for (const part of this.#walk(piece)) {
+      if (ahead) yield ahead;
+      ahead = part;
     }
-    const events = this.#events.splice(0, most);
-    if (events.length > 0 && this.#events.length === 0) this.#congested = false;
-    return events;
+    if (ahead) yield ahead;
+    this.queue.finish();
   }
 
-  /** SO_MEMINFO. */
-  get queue(): Queue {
-    return { events: this.#events, drops: this.#drops };
-  }
-
-  /** NETLINK_NO_ENOBUFS on and off. */
-  clearCongestion(): void {
-    this.#congested = false;
-  }
-
-  /** No memory for one listener's copy: nothing is queued, and the socket is congested. */
-  cloneFails(): void {
-    this.#overrun();
-  }
-
-  /** A dump in pieces: what is added goes to the head, where the walk has been. */
-  *dump(piece: number): Generator<(['state', XfrmState] | ['policy', XfrmPolicy])[]> {
+  *#walk(piece: number): Generator<Listed[]> {
     for (const walk of [[...this.states], undefined]) {
       const all = walk ?? [...this.policies];
       const seen: (XfrmState | XfrmPolicy)[] = [...all];
       const places = walk ? this.#placesOf(walk) : [];
       for (let at = 0; at < seen.length; at += piece) {
-        const part: (['state', XfrmState] | ['policy', XfrmPolicy])[] = [];
+        const part: Listed[] = [];
         for (let i = at; i < Math.min(at + piece, seen.length); i++) {
           if (walk) {
             const now = this.#now(places[i] as number);
@@ -231,20 +220,9 @@ export class SimulatedKernel {
     }
   }
 
-  #queue(event: XfrmEvent): void {
-    if (this.#congested || this.#events.length >= this.#capacity) this.#overrun();
-    else this.#events.push(event);
-  }
-
-  #overrun(): void {
-    if (!this.#congested) this.#error = true;
-    this.#congested = true;
-    this.#drops++;
-  }
-
   #tell(event: object): void {
     const time = { wall: this.#seconds * 1000, monotonic: this.#seconds * 1000 };
-    this.#queue({ protocol: 'xfrm', header: HEADER, time, ...event } as unknown as XfrmEvent);
+    this.queue.push({ protocol: 'xfrm', header: HEADER, time, ...event } as unknown as XfrmEvent);
   }
 
   #tellLate(event: object): void {

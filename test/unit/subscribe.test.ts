@@ -121,6 +121,21 @@ test('a queue ends with its error once, after what waits', async () => {
   assert.deepEqual(await next[1], { value: undefined, done: true });
 });
 
+test('a value can be taken back while it waits, and its owner hears of each that was taken', async () => {
+  const told = owner();
+  const taken: number[] = [];
+  const queue = new EventQueue<number>(3, { ...told, taken: (value) => taken.push(value) });
+  const first = queue.next();
+  for (let i = 0; i < 5; i++) queue.push(i);
+  assert.equal((await first).value, 0);
+  assert(queue.full);
+  for (const value of [1, 3, 4]) assert(queue.withdraw(value));
+  assert(!queue.full && !queue.withdraw(1) && !queue.withdraw(0));
+  assert.equal((await queue.next()).value, 2);
+  assert.deepEqual(taken, [0, 2]);
+  assert.deepEqual(told.calls, ['changed', 'changed']);
+});
+
 test('leaving a queue tells its owner once, and forgets what waited', async () => {
   const told = owner();
   const queue = new EventQueue<number>(9, told);

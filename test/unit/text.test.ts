@@ -141,8 +141,19 @@ test('an error decides how the command ends, and its hint has a line of its own'
   assert.equal(status(ESRCH), EXIT.conditionNotMet);
 });
 
-test('JSON holds no control character, whatever an interface is called', () => {
-  const name = 'e\x1b[31m\x07\x7f\x9b2J\r\n\xff';
+test('the lines of an error stay lines, and what is in them is escaped', (t) => {
+  const write = t.mock.method(process.stderr, 'write', () => true);
+  const hint = 'Run \x1b[2J\nnpm rebuild\u202e';
+  reportError(Object.assign(new Error('not found; looked for:\n  /a\rb'), { hint }));
+  const printed = write.mock.calls.map(({ arguments: [text] }) => text).join('');
+  assert.equal(
+    printed,
+    'netlink-xfrm: not found; looked for:\n  /a\\x0db\nRun \\x1b[2J\nnpm rebuild\\u202e\n',
+  );
+});
+
+test('JSON holds no character that acts on a terminal or hides, whatever an interface is called', () => {
+  const name = 'e\x1b[31m\x07\x7f\x9b2J\r\n\xff\u202e\u061c\u3164\u{e0041}\u2028';
   const event = {
     kind: 'DELLINK',
     protocol: 'route',
@@ -151,6 +162,7 @@ test('JSON holds no control character, whatever an interface is called', () => {
     link: { name },
   } as unknown as SubscriptionEvent;
   const line = formatJson(event, false);
-  assert.doesNotMatch(line, /\p{Cc}/u);
+  assert.doesNotMatch(line, /[\p{Cc}\p{Cf}\p{Zl}\p{Zp}\u3164]/u);
+  assert.ok(line.includes('\\u202e\\u061c\\u3164\\udb40\\udc41\\u2028'), line);
   assert.equal(JSON.parse(line).link.name, name);
 });

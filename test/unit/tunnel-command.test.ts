@@ -1,6 +1,5 @@
 /** The subcommands about tunnels, as far as they need no kernel: words, filters, verdicts, screens. */
 import assert from 'node:assert/strict';
-import { spawnSync } from 'node:child_process';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -23,14 +22,13 @@ import { type Frame, frameLines, mostAbove, sightOf } from '../../lib/cli/tunnel
 import { statesOf } from '../../lib/cli/wait.ts';
 import type { SubscriptionEvent, Tunnel, TunnelChange } from '../../lib/index.ts';
 import { checkLine } from '../schema.ts';
+import { runCommand } from '../warm-command.ts';
 import { capture } from './captures.ts';
 import { messagesOf } from './messages.ts';
 import { ago, leak, missing, NOW, piling, tunnel } from './tunnel-samples.ts';
 
 const plain = pc.createColors(false);
-const program = join(import.meta.dirname, '../../../bin/netlink-xfrm.js');
-const run = (...args: string[]) =>
-  spawnSync(process.execPath, [program, ...args], { encoding: 'utf8' });
+const run = (...args: string[]) => runCommand(args);
 const time = ago(0);
 
 test('durations are read in all units, and nothing else', () => {
@@ -235,6 +233,33 @@ test('filters choose among changes, and among events beside them', () => {
   }
 });
 
+test('the parts of a rekey pass for who asks, by --details or by a filter', () => {
+  const one = tunnel({ state: 'rekeying' });
+  const spis = { protocol: 'esp', from: 1, to: 2, gap: 0 } as const;
+  const parts: TunnelChange[] = [
+    { kind: 'replaced', tunnel: one, direction: 'in', ...spis, time },
+    { kind: 'state', tunnel: one, before: 'up', rekey: true, time },
+  ];
+  const whole: TunnelChange[] = [
+    { kind: 'rekeyed', tunnel: one, out: [spis], in: [spis], time },
+    { kind: 'state', tunnel: one, before: 'up', rekey: false, time },
+  ];
+  const passed = (words: string[], details?: boolean) => {
+    const filter = new TunnelFilter(words, 'changes', details);
+    return [parts, whole].map((all) => all.map((change) => filter.matchesChange(change)));
+  };
+  const [yes, no] = [
+    [true, true],
+    [false, false],
+  ];
+  assert.deepEqual(passed([]), [no, yes]);
+  assert.deepEqual(passed(['reqid=7', 'change!=up', 'state!=down']), [no, yes]);
+  assert.deepEqual(passed([], true), [yes, yes]);
+  assert.deepEqual(passed(['state=rekeying']), [yes, yes]);
+  assert.deepEqual(passed(['change=replaced,state']), [yes, [false, true]]);
+  assert.deepEqual(passed(['change=rekeyed']), [no, [true, false]]);
+});
+
 test('wrong usage exits with 2, and of check with 3, and points at what is wrong', () => {
   const cases: [args: string, message: RegExp][] = [
     [
@@ -252,6 +277,8 @@ test('wrong usage exits with 2, and of check with 3, and points at what is wrong
     ['tunnels --expect paris=x', /--expect: 'x' is not an IP address\n {2}paris=x\n {8}\^\n/],
     ['tunnels --count 2', /'--count' needs '--watch'/],
     ['tunnels --refresh 2s', /'--refresh' needs '--watch'/],
+    ['tunnels --details', /'--details' needs '--watch'/],
+    ['monitor --details', /'--details' needs '--tunnels'/],
     ['tunnels --show-keys', /unknown option '--show-keys'/],
     ['monitor --expect a=::1', /'--expect' needs '--tunnels'/],
     ['monitor --tunnels state=upp', /'upp' is no value of state/],
@@ -288,7 +315,7 @@ test('wrong usage exits with 2, and of check with 3, and points at what is wrong
 
 test('what --for means', () => {
   assert.deepEqual(statesOf('up'), ['expiring', 'rekeying', 'idle', 'up']);
-  assert.deepEqual(statesOf('down'), ['down', 'blocked', 'acquiring']);
+  assert.deepEqual(statesOf('down'), ['down', 'blocked', 'orphan', 'acquiring']);
   assert.deepEqual(statesOf('one-way'), ['one-way']);
   assert.equal(statesOf('upp'), undefined);
 });
@@ -302,9 +329,9 @@ const verdict = (
 test('check: what is critical, what a warning, and by which words', () => {
   const states = (state: Tunnel['state'], severities: Partial<Severities> = {}) =>
     verdict([tunnel({ state })], severities).status;
-  for (const state of ['down', 'blocked', 'one-way'] as const)
+  for (const state of ['down', 'blocked', 'orphan', 'one-way'] as const)
     assert.equal(states(state), 'CRITICAL');
-  for (const state of ['orphan', 'acquiring', 'expiring'] as const) {
+  for (const state of ['acquiring', 'expiring'] as const) {
     assert.equal(states(state), 'WARNING');
   }
   for (const state of ['rekeying', 'idle', 'up'] as const) assert.equal(states(state), 'OK');
@@ -335,7 +362,7 @@ test('check: one line with performance data, then a line for each problem', () =
       'rekeying=0;;;0;3 expiring=0;;;0;3 acquiring=0;;;0;3 one-way=0;;;0;3 orphan=1;;;0;3 ' +
       'blocked=0;;;0;3 down=1;;;0;3 problems=4',
     'CRITICAL rome down: there are neither SAs nor policies of its own',
-    'WARNING a\\x7cb orphan: no \\x7c policy',
+    'CRITICAL a\\x7cb orphan: no \\x7c policy',
     'WARNING 192.0.2.1 > 198.51.100.7 reqid 7 piling-up: 5 SAs do the work of one',
     'WARNING host leak: they grow',
   ]);

@@ -5,6 +5,7 @@ import fc from 'fast-check';
 import type { XfrmPolicy } from '../../lib/index.ts';
 import { claimsOf, makesTunnel, orient } from '../../lib/tunnel/endpoints.ts';
 import { type Member, split } from '../../lib/tunnel/identity.ts';
+import { generated } from './random.ts';
 import { HERE, THERE, World } from './tunnel-world.ts';
 
 const mark = (value: number) => ({ value, mask: 0xff });
@@ -82,7 +83,7 @@ test('tunnels are a function of the members: their order does not matter, and no
       assert.deepEqual(parts(shuffled.map(([word]) => word).join(' ')), one);
       assert.deepEqual(one.join(' ').split(' ').sort(), [...all].sort());
     }),
-    { seed: 1, numRuns: 2000 },
+    { seed: 1, numRuns: generated(2000) },
   );
 });
 
@@ -234,10 +235,7 @@ test('two tunnels of one pair that differ in the mark keep their names', () => {
   world.addPair(0x2001, { mark: mark(1) });
   world.removePair(0x1001);
   world.look().pass(1000);
-  assert.deepEqual(world.told(), [
-    'rekeyed up out 1001 > 2001 0 ms',
-    'rekeyed up in 9001 > a001 0 ms',
-  ]);
+  assert.deepEqual(world.told(), ['rekeyed up out 1001 > 2001 in 9001 > a001']);
   assert.deepEqual(
     [...world.tunnels].map(({ id }) => id),
     ids,

@@ -4,20 +4,20 @@ import { test } from 'node:test';
 import { setImmediate as turn } from 'node:timers/promises';
 import { Summary } from '../../lib/cli/events/summary.ts';
 import type { TunnelChange, TunnelSnapshot } from '../../lib/index.ts';
-import { Loop } from '../../lib/tunnel/loop.ts';
+import { TunnelLoop } from '../../lib/tunnel/loop.ts';
 
 const time = { wall: 0, monotonic: 0 };
 const snapshot = {} as TunnelSnapshot;
 const change = { kind: 'removed', time } as TunnelChange;
 const loopOf = (highWaterMark: number) =>
-  new Loop(
+  new TunnelLoop(
     highWaterMark,
     () => snapshot,
     () => {},
   );
 
 /** Reads so many, without waiting for anything else. */
-async function kindsOf({ queue }: Loop, count: number): Promise<(string | undefined)[]> {
+async function kindsOf({ queue }: TunnelLoop, count: number): Promise<(string | undefined)[]> {
   const kinds: (string | undefined)[] = [];
   for (let i = 0; i < count; i++) kinds.push((await queue.next()).value?.kind);
   return kinds;
@@ -45,6 +45,28 @@ test('a loop that is behind after a turn misses what comes then, is told so, and
   await turn();
   for (let i = 0; i < 9; i++) loop.push(change);
   assert.deepEqual(await kindsOf(loop, 9), removed);
+});
+
+test('a loop that missed changes is told so at the end too', async () => {
+  const loop = loopOf(4);
+  for (let i = 0; i < 9; i++) loop.push(change);
+  await turn();
+  loop.push(change);
+  loop.end(undefined);
+  await kindsOf(loop, 10);
+  const overrun = (await loop.queue.next()).value;
+  assert.deepEqual(overrun, { kind: 'overrun', code: 'SLOW_CONSUMER', slowConsumer: true, time });
+  assert.deepEqual(await kindsOf(loop, 2), ['synced', undefined]);
+});
+
+test('a slow loop that its reader left has nothing more', async () => {
+  const loop = loopOf(4);
+  for (let i = 0; i < 9; i++) loop.push(change);
+  await turn();
+  loop.push(change);
+  await loop.queue.return();
+  loop.end(undefined);
+  assert.deepEqual(await kindsOf(loop, 1), [undefined]);
 });
 
 test('only what the kernel lost is blamed on the buffer', () => {

@@ -5,8 +5,8 @@ import fc from 'fast-check';
 import { TUNNEL_THRESHOLDS, TunnelMonitor, type TunnelMonitorOptions } from '../../lib/index.ts';
 import { Deadlines } from '../../lib/tunnel/deadlines.ts';
 import { checkedExpected } from '../../lib/tunnel/expected.ts';
-import { LocalAddresses } from '../../lib/tunnel/local-addresses.ts';
 import { checkedThresholds } from '../../lib/tunnel/thresholds.ts';
+import { generated } from './random.ts';
 
 test('wrong options are named before anything is opened', async () => {
   const wrong: [unknown, RegExp][] = [
@@ -70,55 +70,6 @@ test('deadlines come in order, the last one set of each owner', () => {
       assert.equal([...deadlines.due(2000)].length, wanted.length - early.length);
       assert.equal(deadlines.next, Infinity);
     }),
-    { seed: 1, numRuns: 1000 },
+    { seed: 1, numRuns: generated(1000) },
   );
-});
-
-test('addresses of this host: there, on a link that is down, gone', () => {
-  const link = (up: boolean) => ({
-    index: 2,
-    name: 'eth0',
-    flags: { mask: Number(up), names: up ? ['up'] : [] },
-  });
-  const address = {
-    family: 'inet',
-    index: 2,
-    prefixLength: 24,
-    address: '192.0.2.1',
-    local: '192.0.2.1',
-  };
-  const local = new LocalAddresses();
-  const event = (kind: string, about: object) => local.event({ kind, ...about } as never);
-  assert.deepEqual(local.replace([address] as never, [link(true)] as never), ['192.0.2.1']);
-  assert(local.isLocal('192.0.2.1'));
-  assert(!local.isLocal('192.0.2.2'));
-  assert.deepEqual(event('NEWLINK', { link: link(true) }), []);
-  assert.deepEqual(event('NEWLINK', { link: link(false) }), ['192.0.2.1']);
-  assert.deepEqual(local.lost('192.0.2.1'), { address: '192.0.2.1', link: 'eth0' });
-  assert.deepEqual(event('NEWLINK', { link: link(true) }), ['192.0.2.1']);
-  assert.equal(local.lost('192.0.2.1'), undefined);
-  assert.deepEqual(event('DELADDR', { address }), ['192.0.2.1']);
-  assert.deepEqual(local.lost('192.0.2.1'), { address: '192.0.2.1', link: undefined });
-  assert(local.isLocal('192.0.2.1'), 'it was');
-  // On another link it is as good.
-  assert.deepEqual(event('NEWADDR', { address: { ...address, index: 3 } }), ['192.0.2.1']);
-  assert.equal(local.lost('192.0.2.1'), undefined);
-  // An interface can have it more than once; each is an address of its own to the kernel.
-  for (const other of [{ prefixLength: 32 }, { address: '192.0.2.9' }]) {
-    const again = { ...address, index: 3, ...other };
-    assert.deepEqual(event('NEWADDR', { address: again }), []);
-    assert.deepEqual(event('DELADDR', { address: again }), []);
-  }
-  assert.deepEqual(event('NEWADDR', { address: { ...address, index: 3, prefixLength: 32 } }), []);
-  assert.deepEqual(event('DELADDR', { address: { ...address, index: 3 } }), []);
-  assert.equal(local.lost('192.0.2.1'), undefined);
-  // After a loss of events, lists say what went.
-  assert.deepEqual(local.replace([], [link(true)] as never), ['192.0.2.1']);
-  assert.deepEqual(local.lost('192.0.2.1'), { address: '192.0.2.1', link: undefined });
-  // An interface has an IPv6 address once, and can change its other end.
-  const six = { family: 'inet6', index: 2, prefixLength: 64, address: '2001:db8::1' };
-  const moved = { ...six, address: '2001:db8::9', local: '2001:db8::1' };
-  assert.deepEqual(event('NEWADDR', { address: six }), ['2001:db8::1']);
-  assert.deepEqual(event('NEWADDR', { address: moved }), []);
-  assert.deepEqual(event('DELADDR', { address: moved }), ['2001:db8::1']);
 });

@@ -76,6 +76,7 @@ export const tunnel = (more: Partial<Tunnel> = {}): Tunnel => ({
   state: 'up',
   reason: 'SAs in both directions',
   since: ago(60_000),
+  sinceKnown: true,
   upSince: ago(3 * 3_600_000 + 12 * 60_000),
   selectors: [{ dir: 'out', selector }],
   sas: { in: [sa('in', 0x2001)], out: [sa('out', 0x1001)] },

@@ -58,6 +58,16 @@ test('people are told durations', () => {
   );
 });
 
+test('where nobody knows since when, no time is shown as a fact', () => {
+  const found = tunnel({ state: 'blocked', reason: 'no SA', since: ago(400), sinceKnown: false });
+  const later = { ...found, since: ago(61_000) };
+  assert.match(describeTunnel(found, plain), / since-before 2026-01-02T11:59:59Z /);
+  assert.match(sayTunnel(found, plain, NOW), / blocked, installed 4m|blocked, rekeyed 4m/);
+  assert.match(sayTunnel(later, plain, NOW), / blocked >1m 1s, /);
+  assert.match(tunnelTable([found], plain, NOW)[1] ?? '', /^blocked {2}\? /);
+  assert.match(tunnelTable([later], plain, NOW)[1] ?? '', /^blocked {2}>1m 1s /);
+});
+
 test('a table has no column without content, and rates where there are some', () => {
   const table = (tunnels: Tunnel[], rates = () => undefined as never) =>
     tunnelTable(tunnels, plain, NOW, rates);
@@ -97,6 +107,11 @@ const causes: [DownCause, string][] = [
     'flushed, claims port 812',
   ],
   [{ kind: 'deleted', by: { portId: 0, pid: undefined, process: undefined } }, 'deleted'],
+  [
+    { kind: 'policy-gone', by: claimant },
+    'no policy sends packets through its SAs, claimed by char\\x1bon[812]',
+  ],
+  [{ kind: 'policy-gone', by: undefined }, 'no policy sends packets through its SAs'],
   [{ kind: 'expired' }, 'expired without a successor'],
   [{ kind: 'address-gone', address: '192.0.2.1' }, 'the address 192.0.2.1 is gone'],
   [
@@ -110,7 +125,16 @@ const causes: [DownCause, string][] = [
 ];
 
 const up = tunnel();
-const compared = { added: 1, updated: 0, removed: 2, rounds: 1, overruns: 1, took: 12.6, time };
+const compared = {
+  added: 1,
+  updated: 0,
+  removed: 2,
+  rounds: 1,
+  overruns: 1,
+  malformed: 0,
+  took: 12.6,
+  time,
+};
 const changes: [TunnelChange, string][] = [
   [{ kind: 'added', tunnel: up, time }, 'added     TITLE: up, SAs in both directions'],
   [{ kind: 'up', tunnel: up, before: 'blocked', time }, 'up        TITLE: up, was blocked'],
@@ -123,40 +147,28 @@ const changes: [TunnelChange, string][] = [
     {
       kind: 'rekeyed',
       tunnel: up,
+      out: [{ protocol: 'esp', from: 1, to: 2, gap: 4.6 }],
+      in: [
+        { protocol: 'esp', from: 0x1001, to: 0x1002, gap: 0 },
+        { protocol: 'ah', from: 3, to: 4, gap: undefined },
+      ],
+      time,
+    },
+    'rekeyed   TITLE: out esp 0x00000001 > 0x00000002 (neither for 5 ms), ' +
+      'in esp 0x00001001 > 0x00001002, in ah 0x00000003 > 0x00000004 (found by a repair)',
+  ],
+  [
+    {
+      kind: 'replaced',
+      tunnel: up,
       direction: 'in',
       protocol: 'esp',
       from: 0x1001,
       to: 0x1002,
-      overlap: 20.4,
+      gap: 0,
       time,
     },
-    'rekeyed   TITLE: in esp 0x00001001 > 0x00001002, both for 20 ms',
-  ],
-  [
-    {
-      kind: 'rekeyed',
-      tunnel: up,
-      direction: 'out',
-      protocol: 'esp',
-      from: 1,
-      to: 2,
-      overlap: -5,
-      time,
-    },
-    'rekeyed   TITLE: out esp 0x00000001 > 0x00000002, neither for 5 ms',
-  ],
-  [
-    {
-      kind: 'rekeyed',
-      tunnel: up,
-      direction: 'out',
-      protocol: 'ah',
-      from: 1,
-      to: 2,
-      overlap: undefined,
-      time,
-    },
-    'rekeyed   TITLE: out ah 0x00000001 > 0x00000002, found by a repair',
+    'replaced  TITLE: in esp 0x00001001 > 0x00001002',
   ],
   [
     {
@@ -168,7 +180,13 @@ const changes: [TunnelChange, string][] = [
     'stalled   TITLE: one-way, none \\x1b come, was up',
   ],
   [
-    { kind: 'state', tunnel: tunnel({ state: 'idle', reason: 'quiet' }), before: 'up', time },
+    {
+      kind: 'state',
+      tunnel: tunnel({ state: 'idle', reason: 'quiet' }),
+      before: 'up',
+      rekey: false,
+      time,
+    },
     'state     TITLE: idle, quiet, was up',
   ],
   [
@@ -185,8 +203,8 @@ const changes: [TunnelChange, string][] = [
     'overrun   events were lost before this line (ENOBUFS); a repair is under way',
   ],
   [
-    { kind: 'overrun', code: 'ENOBUFS', slowConsumer: true, time },
-    'overrun   changes were lost before this line: they were not read fast enough (ENOBUFS)',
+    { kind: 'overrun', code: 'SLOW_CONSUMER', slowConsumer: true, time },
+    'overrun   changes were lost before this line: they were not read fast enough (SLOW_CONSUMER)',
   ],
   [
     { kind: 'repaired', ...compared },
@@ -222,7 +240,7 @@ test('what foreign text holds never reaches the terminal as it is', () => {
     describeTunnel(one, plain),
     sayTunnel({ ...one, state: 'idle' }, plain, NOW),
     ...tunnelTable([{ ...one, state: 'idle' }], plain, NOW),
-    formatTunnelChange({ kind: 'state', tunnel: one, before: 'up', time }, plain),
+    formatTunnelChange({ kind: 'state', tunnel: one, before: 'up', rekey: false, time }, plain),
   ];
   // biome-ignore lint/suspicious/noControlCharactersInRegex: they must not be there
   for (const text of texts) assert.doesNotMatch(text, /[\x00-\x1f\x7f-\x9f]/);

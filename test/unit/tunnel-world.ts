@@ -7,6 +7,7 @@ import { XFRM_INF } from '../../lib/constants.ts';
 import type {
   ExpectedTunnel,
   Mark,
+  Succession,
   Tunnel,
   TunnelEvent,
   TunnelThresholds,
@@ -106,6 +107,12 @@ export class World {
   readonly #restless: boolean;
   #indexes = 0;
   #deaf = false;
+  /** What the kernel announced while the program did not run; undefined while it does. */
+  #queue: (() => void)[] | undefined;
+  /** Whether events were lost that no comparison has made up for. */
+  #losing = false;
+  /** When all that was announced was last read, and nothing was lost. */
+  #heardUntil = 0;
   #opened = false;
   readonly #table: Reconciler<XfrmKinds, XfrmEvent>;
 
@@ -124,6 +131,7 @@ export class World {
         },
         emit: (change) => {
           if ('object' in change) this.tunnels.change(change);
+          else this.#losing = change.kind === 'overrun';
         },
       },
       { least: 0, most: 0 },
@@ -156,6 +164,11 @@ export class World {
   /** So many milliseconds pass. */
   pass(milliseconds: number): this {
     const end = this.time + milliseconds;
+    if (this.#queue !== undefined || this.#losing) {
+      this.time = end;
+      if (this.#queue === undefined) this.look();
+      return this;
+    }
     for (let next = this.tunnels.next; next <= end; next = this.tunnels.next) {
       this.time = Math.max(this.time, next);
       this.tunnels.flush(this.now);
@@ -164,10 +177,49 @@ export class World {
     return this;
   }
 
+  /** The program does not run until {@link resume}: it is busy, or it was stopped. */
+  stop(): this {
+    this.#heardUntil = this.time;
+    this.#queue = [];
+    return this;
+  }
+
+  /** It runs again: as in Node, timers are served first, then so much is read at once of what waits. */
+  resume(batch: number): this {
+    const queue = this.#queue ?? [];
+    this.look();
+    while (queue.length > 0) {
+      for (const read of queue.splice(0, batch)) read();
+      if (queue.length > 0) this.look();
+    }
+    this.#queue = undefined;
+    return this.look();
+  }
+
+  /** What the kernel tells meanwhile is lost, and the program hears that it was. The next comparison repairs it. */
+  lose(meanwhile: () => void): this {
+    this.#deaf = true;
+    meanwhile();
+    this.#deaf = false;
+    this.#read(() => this.#table.lost('ENOBUFS'));
+    return this;
+  }
+
+  /** Until when all is known that was announced. */
+  get heardUntil(): number {
+    if (this.#queue === undefined && !this.#losing) this.#heardUntil = this.time;
+    return this.#heardUntil;
+  }
+
+  #read(event: () => void): void {
+    if (this.#queue) this.#queue.push(event);
+    else event();
+  }
+
   /** The counters are read, and the tables compared. */
   refresh(): this {
     this.read();
-    while (!this.tunnels.countSome(this.now));
+    while (!this.tunnels.countSome(this.now, this.heardUntil));
     return this;
   }
 
@@ -217,13 +269,16 @@ export class World {
   #tell(event: object, portId = 0): void {
     if (this.#deaf || !this.#opened) return;
     const header = { length: 0, type: 0, flags: 0, seq: 0, portId };
-    const whole = { protocol: 'xfrm', header, time: this.now, ...event };
-    this.#table.event(whole as unknown as XfrmEvent);
+    // An event has the time at which it was read.
+    this.#read(() => {
+      const whole = { protocol: 'xfrm', header, time: this.now, ...event };
+      this.#table.event(whole as unknown as XfrmEvent);
+    });
   }
 
   /** What was told is looked at: the end of a batch. */
   look(): this {
-    if (this.#opened) this.tunnels.flush(this.now);
+    if (this.#opened) this.tunnels.flush(this.now, this.heardUntil);
     return this;
   }
 
@@ -384,9 +439,10 @@ export class World {
     return tunnel;
   }
 
-  /** What was told since the last call, a line each. */
+  /** What was told since the last call, a line each, without the parts of which `rekeyed` tells. */
   told(): string[] {
-    return this.events.splice(0).map(normalised);
+    const whole = this.events.splice(0).filter(({ kind }) => kind !== 'replaced');
+    return whole.map(normalised);
   }
 
   get #seconds(): bigint {
@@ -411,16 +467,18 @@ export function normalised(event: TunnelEvent): string {
   if (event.kind === 'down') {
     const { cause } = event;
     words.push(`by ${cause.kind}`);
-    if ('by' in cause) words.push(cause.by.portId);
+    if ('by' in cause) words.push(cause.by?.portId);
     if ('to' in cause) words.push(cause.to);
   }
+  const succession = ({ from, to, gap }: Succession) => {
+    const spis = `${from.toString(16)} > ${to.toString(16)}`;
+    return gap === undefined ? `${spis} not heard` : gap > 0 ? `${spis} after ${gap} ms` : spis;
+  };
+  if (event.kind === 'replaced') words.push(event.direction, succession(event));
   if (event.kind === 'rekeyed') {
-    const { direction, from, to, overlap } = event;
-    words.push(
-      direction,
-      `${from.toString(16)} > ${to.toString(16)}`,
-      overlap === undefined ? 'not heard' : `${overlap} ms`,
-    );
+    for (const direction of ['out', 'in'] as const) {
+      words.push(...event[direction].map((one) => `${direction} ${succession(one)}`));
+    }
   }
   return words.filter((word) => word !== undefined && word !== '').join(' ');
 }

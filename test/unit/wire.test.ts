@@ -9,6 +9,7 @@ import { readU64 } from '../../lib/wire/integer.ts';
 import { Enumeration, Flags } from '../../lib/wire/names.ts';
 import {
   printable,
+  printableLines,
   readName,
   readString,
   readText,
@@ -121,6 +122,17 @@ test('text from outside cannot steer a terminal', () => {
   assert.equal(printable('a\\x1b'), 'a\\\\x1b');
   assert.equal(printable('a\u202eb'), 'a\\u202eb');
   assert.equal(printable('ä€😀\udcff\ud800'), 'ä€😀\\xff\\ud800');
+  // What reorders, hides or cannot be seen, one of each kind.
+  for (const point of [
+    0xad, 0x34f, 0x61c, 0x115f, 0x1160, 0x17b4, 0x180e, 0x200b, 0x2028, 0x2066, 0x206a, 0x3164,
+    0xfe0f, 0xfeff, 0xffa0, 0xfff9, 0xfffb, 0xe0001, 0xe007f, 0xe0100,
+  ]) {
+    const hex = point.toString(16).padStart(4, '0');
+    const written =
+      point < 0x100 ? `\\x${point.toString(16)}` : point < 0x10000 ? `\\u${hex}` : `\\u{${hex}}`;
+    assert.equal(printable(`a${String.fromCodePoint(point)}b`), `a${written}b`);
+  }
+  assert.equal(printableLines('one\r\n  two\u202e\n'), 'one\\x0d\n  two\\u202e\n');
 });
 
 test('numbers without a name stay numbers, and unnamed bits stay in the mask', () => {

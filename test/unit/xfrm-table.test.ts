@@ -210,11 +210,11 @@ test('a comparison tells another incarnation by its add time, its counters, or i
   ] as const) {
     const { compare, told } = opened([before]);
     compare([], [after]);
-    assert.deepEqual(told(), [['removed replaced', 'added', 'repaired'], 'right']);
+    assert.deepEqual(told(), [['removed replaced', 'added', 'refreshed'], 'right']);
   }
   const { compare, told } = opened([sa(1000)]);
   compare([], [sa(1000, { current: current(1000, 5), reqid: 3 })]);
-  assert.deepEqual(told(), [['updated reqid', 'repaired'], 'right']);
+  assert.deepEqual(told(), [['updated reqid', 'refreshed'], 'right']);
 });
 
 test('a policy with the number of another is another', () => {

@@ -45,6 +45,7 @@ const WIRE: Readonly<Record<string, readonly string[]>> = {
     'attributeLength',
     'findString',
     'findU16',
+    'opaqueAttribute',
     'rawAttribute',
   ],
   'attribute-table': ['SKIP'],
@@ -68,7 +69,7 @@ const WIRE: Readonly<Record<string, readonly string[]>> = {
 };
 
 const WIRE_TYPES: Readonly<Record<string, readonly string[]>> = {
-  attribute: ['RawAttribute'],
+  attribute: ['OpaqueAttribute', 'RawAttribute'],
   input: ['Input'],
   names: ['Truth'],
   writer: ['MessageWriter'],

@@ -323,7 +323,7 @@ function chosenIn({ attributes }: AttributeTable): string {
 
 /** The reader of an attribute space. */
 export function readerOfTable(table: AttributeTable): string {
-  const { name, attributes, shared } = table;
+  const { name, attributes, shared, opaque } = table;
   const known = attributes.filter(({ type }) => !(shared && type === 'pad'));
   const body = known
     .map((one) => `case ${one.number}: // ${one.kernel}\n${readAttribute(one)}break;\n`)
@@ -348,7 +348,7 @@ ${chosenIn(table)}  while (at < end) {
     switch (${shared ? 'type < use.length ? use[type] : 0' : 'type'}) {
 ${body}${shared ? 'case SKIP:\nbreak;\n' : ''}      default:
         into.unknown ??= [];
-        into.unknown.push(rawAttribute(v, b, at, length));
+        into.unknown.push(${opaque ? 'opaqueAttribute(v, b, at, length, keys)' : 'rawAttribute(v, b, at, length)'});
     }
     at += align4(length);
   }

@@ -114,7 +114,7 @@ export function interfaceOf(of: Struct): string {
   return `${text}}\n`;
 }
 
-export function interfaceOfTable({ name, doc, attributes }: AttributeTable): string {
+export function interfaceOfTable({ name, doc, attributes, opaque }: AttributeTable): string {
   let text = `/** ${doc} */\nexport interface ${name} {\n`;
   for (const one of attributes) {
     if (one.type === 'pad') continue;
@@ -125,7 +125,9 @@ export function interfaceOfTable({ name, doc, attributes }: AttributeTable): str
     }
     text += `${comment(`${one.doc} (${one.kernel})`, '  ')}  ${one.name}?: ${attributeType(one)};\n`;
   }
-  return `${text}  /** Attributes this library does not know, as they came. */\n  unknown?: RawAttribute[];\n}\n`;
+  return opaque
+    ? `${text}  /** Attributes this library does not know, or that do not belong here. */\n  unknown?: OpaqueAttribute[];\n}\n`
+    : `${text}  /** Attributes this library does not know, as they came. */\n  unknown?: RawAttribute[];\n}\n`;
 }
 
 export const place = (offset: number): string => (offset === 0 ? 'at' : `at + ${offset}`);
@@ -228,6 +230,7 @@ export const familyOfOption = ({ inet6 }: Option, by: string): string =>
     ? 'family'
     : `${inet6.map((value) => `${by} === '${value}'`).join(' || ')} ? AF_INET6 : AF_INET`;
 
-/** Whether a space holds keys. */
+/** Whether a space holds keys, or what may be one. */
 export const usesKeys = (table: AttributeTable): boolean =>
+  table.opaque === true ||
   some(table, (one) => one.type === 'struct' && tailOf(one.struct)?.type === 'key');

@@ -370,7 +370,7 @@ function writeAttribute(of: Attribute, { attributes }: AttributeTable): string {
 
 /** The writer of an attribute space: what is given, in order, then what is unknown. */
 export function writerOfTable(table: AttributeTable): string {
-  const { name, attributes, shared } = table;
+  const { name, attributes, shared, opaque } = table;
   const known = attributes.filter(({ type }) => type !== 'pad');
   const constant = name
     .replace(/[A-Z]/g, (letter, at) => (at === 0 ? letter : `_${letter}`))
@@ -400,7 +400,7 @@ ${cases}}
   } catch (error) {
     throw within(error, ${constant}[type] ?? String(type));
   }
-  for (const raw of x.unknown ?? []) w.raw(raw);
+  for (const raw of x.unknown ?? []) w.raw(raw${opaque ? ', zeroKeys' : ''});
 }
 `;
 }

@@ -8,8 +8,16 @@ import type { RouteEvent } from '../../lib/route/events.ts';
 import type { AttributeTable } from '../../lib/wire/attribute-table.ts';
 import type { Struct } from '../../lib/wire/struct.ts';
 import { attributes, sadAttributes, spdAttributes } from '../../lib/xfrm/attributes.ts';
+import type { Body } from '../../lib/xfrm/bodies.ts';
+import * as bodies from '../../lib/xfrm/bodies.ts';
+import {
+  type AnswerName,
+  type EventName,
+  type MessageName,
+  messages,
+  type RequestName,
+} from '../../lib/xfrm/messages.ts';
 import * as parts from '../../lib/xfrm/parts.ts';
-import type { XfrmRequest } from '../../lib/xfrm/requests.ts';
 import * as structs from '../../lib/xfrm/structs.ts';
 import { routeDefinitions, routeKinds, routeRequests } from './route.ts';
 import { tunnelChanges, tunnelDefinitions, tunnelKinds } from './tunnel.ts';
@@ -89,9 +97,126 @@ const header = the('Header');
 const state = the('State');
 const policy = the('Policy');
 const { unknown = {} } = optional(attributes, []);
+const migrate = {
+  id: structOf(structs.xfrm_userpolicy_id),
+  migrations: array(structOf(structs.xfrm_user_migrate)),
+  attributes: the('MigrateAttributes'),
+};
 const flushed = optional(attributes, parts.FLUSHPOLICY) as Record<'policyType' | 'unknown', Schema>;
 
-type OneKind = Exclude<JsonRecord['kind'], 'request' | 'tunnel-change' | RouteEvent['kind']>;
+type Bodies = typeof bodies;
+type SaidBy<One> = One extends Body<infer Said> ? Said : never;
+
+/** What each body says, held to its type by the compiler. */
+const said: { [Name in keyof Bodies]: Omit<Members<SaidBy<Bodies[Name]>>, 'doc'> } = {
+  state: { always: { state } },
+  policy: { always: { policy } },
+  expire: { always: { hard: truth, state } },
+  policyExpire: { always: { hard: truth, policy } },
+  deletedState: { always: { id: structOf(structs.xfrm_usersa_id), state } },
+  deletedPolicy: { always: { id: structOf(structs.xfrm_userpolicy_id), policy } },
+  stateId: {
+    always: { id: structOf(structs.xfrm_usersa_id), attributes: the('StateNaming') },
+  },
+  policyId: {
+    always: { id: structOf(structs.xfrm_userpolicy_id), attributes: the('PolicyNaming') },
+  },
+  allStates: {
+    always: { attributes: the('StateNaming') },
+    sometimes: { id: structOf(structs.xfrm_usersa_id) },
+  },
+  allPolicies: {
+    always: { attributes: the('PolicyNaming') },
+    sometimes: { id: structOf(structs.xfrm_userpolicy_id) },
+  },
+  flushStates: {
+    always: { proto: members(structs.xfrm_usersa_flush).proto ?? {} },
+    sometimes: { unknown },
+  },
+  flushPolicies: { always: {}, sometimes: flushed },
+  defaults: {
+    always: { defaults: structOf(structs.xfrm_userpolicy_default) },
+    sometimes: { unknown },
+  },
+  acquire: { always: { acquire: the('Acquire') } },
+  aevent: { always: { aevent: the('Aevent') } },
+  aeventQuery: { always: { aevent: the('Aevent') } },
+  report: { always: { report: the('Report') } },
+  mapping: { always: { mapping: the('Mapping') } },
+  allocation: { always: { allocation: the('Allocation') } },
+  migrateState: { always: { migration: the('StateMigration') } },
+  migrate: { always: migrate },
+  migrateRequest: { always: migrate },
+  sadInfo: { always: { flags: count, sad: the('SadInfo') } },
+  spdInfo: { always: { flags: count, spd: the('SpdInfo') } },
+  sadInfoRequest: { always: { flags: count }, sometimes: { unknown } },
+  spdInfoRequest: { always: { flags: count }, sometimes: { unknown } },
+};
+
+const bodyNames = new Map<object, keyof Bodies>(
+  Object.entries(bodies).map(([name, body]) => [body, name as keyof Bodies]),
+);
+
+/** The members of a message: its header, and what its body says. */
+function membersOf(body: object, doc: string): AnyMembers {
+  const { always, sometimes = {} }: Omit<AnyMembers, 'doc'> =
+    said[bodyNames.get(body) as keyof Bodies];
+  return { doc, always: { header, ...always }, sometimes };
+}
+
+/** What events and answers mean. */
+const EVENTS: Readonly<Record<EventName | AnswerName, string>> = {
+  NEWSA: 'An SA was added.',
+  UPDSA: 'An SA was changed.',
+  DELSA: 'An SA was deleted on request.',
+  EXPIRE: 'An SA reached a limit; a hard one ends it.',
+  FLUSHSA: 'All SAs of a protocol were deleted.',
+  NEWPOLICY: 'A policy was added.',
+  UPDPOLICY: 'A policy was added or replaced.',
+  DELPOLICY: 'A policy was deleted on request.',
+  POLEXPIRE: 'A policy reached a limit; a hard one ends it.',
+  FLUSHPOLICY: 'All policies of a type were deleted.',
+  GETDEFAULT: 'What happens to packets that no policy matches was set.',
+  ACQUIRE: 'A packet needs an SA.',
+  NEWAE: "An SA's counters.",
+  REPORT: 'A Mobile IPv6 packet was refused.',
+  MIGRATE: 'SAs and policies move to other addresses.',
+  MIGRATE_STATE: 'One SA moves to other addresses.',
+  MAPPING: "The peer's address or port behind address translation changed.",
+  NEWSADINFO: 'Statistics of the SAs.',
+  NEWSPDINFO: 'Statistics of the policies.',
+};
+
+/** What requests mean, where that is not what the event says that they cause. */
+const REQUESTS: Readonly<Partial<Record<RequestName, string>>> = {
+  DELSA: 'Delete an SA.',
+  GETSA: 'Show an SA; without id, all.',
+  ALLOCSPI: 'Choose an SPI.',
+  DELPOLICY: 'Delete a policy.',
+  GETPOLICY: 'Show a policy; without id, all.',
+  GETAE: "Show an SA's counters.",
+  GETSADINFO: 'Show statistics of the SAs.',
+  GETSPDINFO: 'Show statistics of the policies.',
+  SETDEFAULT: 'Set what happens to packets that no policy matches.',
+};
+
+/** The table, for those who don't ask which forms a message has. */
+const rows: Readonly<
+  Record<MessageName, { [Form in 'event' | 'answer' | 'request' | 'dump']?: object }>
+> = messages;
+const events: Record<string, AnyMembers> = {};
+const requests: Record<string, AnyMembers> = {};
+for (const [name, { event, answer, request, dump }] of Object.entries(rows)) {
+  const doc = EVENTS[name as EventName];
+  const body = event ?? answer;
+  if (body) events[name] = membersOf(body, doc);
+  if (request) requests[name] = membersOf(dump ?? request, REQUESTS[name as RequestName] ?? doc);
+}
+
+type OneKind = Exclude<
+  JsonRecord['kind'],
+  'request' | 'tunnel-change' | EventName | AnswerName | RouteEvent['kind']
+>;
 const kinds: { [Kind in OneKind]: Members<Extract<JsonRecord, { kind: Kind }>> } = {
   state: { doc: 'An SA, in a list.', always: { state } },
   policy: { doc: 'A policy, in a list.', always: { policy } },
@@ -99,70 +224,7 @@ const kinds: { [Kind in OneKind]: Members<Extract<JsonRecord, { kind: Kind }>> }
     doc: 'The list, with the events before this, is what the kernel has; what follows is news.',
     always: { listed: { description: 'Entries of the list.', ...count } },
   },
-  NEWSA: { doc: 'An SA was added.', always: { header, state } },
-  UPDSA: { doc: 'An SA was changed.', always: { header, state } },
-  DELSA: {
-    doc: 'An SA was deleted on request.',
-    always: { header, id: structOf(structs.xfrm_usersa_id), state },
-  },
-  EXPIRE: {
-    doc: 'An SA reached a limit; a hard one ends it.',
-    always: { header, hard: truth, state },
-  },
-  FLUSHSA: {
-    doc: 'All SAs of a protocol were deleted.',
-    always: { header, proto: members(structs.xfrm_usersa_flush).proto ?? {} },
-    sometimes: { unknown },
-  },
-  NEWPOLICY: { doc: 'A policy was added.', always: { header, policy } },
-  UPDPOLICY: { doc: 'A policy was added or replaced.', always: { header, policy } },
-  DELPOLICY: {
-    doc: 'A policy was deleted on request.',
-    always: { header, id: structOf(structs.xfrm_userpolicy_id), policy },
-  },
-  POLEXPIRE: {
-    doc: 'A policy reached a limit; a hard one ends it.',
-    always: { header, hard: truth, policy },
-  },
-  FLUSHPOLICY: {
-    doc: 'All policies of a type were deleted.',
-    always: { header },
-    sometimes: flushed,
-  },
-  GETDEFAULT: {
-    doc: 'What happens to packets that no policy matches was set.',
-    always: { header, defaults: structOf(structs.xfrm_userpolicy_default) },
-    sometimes: { unknown },
-  },
-  ACQUIRE: { doc: 'A packet needs an SA.', always: { header, acquire: the('Acquire') } },
-  NEWAE: { doc: "An SA's counters.", always: { header, aevent: the('Aevent') } },
-  REPORT: { doc: 'A Mobile IPv6 packet was refused.', always: { header, report: the('Report') } },
-  MIGRATE: {
-    doc: 'SAs and policies move to other addresses.',
-    always: {
-      header,
-      id: structOf(structs.xfrm_userpolicy_id),
-      migrations: array(structOf(structs.xfrm_user_migrate)),
-      attributes: the('MigrateAttributes'),
-    },
-  },
-  MIGRATE_STATE: {
-    doc: 'One SA moves to other addresses.',
-    always: { header, migration: the('StateMigration') },
-  },
-  MAPPING: {
-    doc: "The peer's address or port behind address translation changed.",
-    always: { header, mapping: the('Mapping') },
-  },
   unknown: { doc: 'A message this version does not know.', always: { header, payload: bytes } },
-  NEWSADINFO: {
-    doc: 'Statistics of the SAs.',
-    always: { header, flags: count, sad: the('SadInfo') },
-  },
-  NEWSPDINFO: {
-    doc: 'Statistics of the policies.',
-    always: { header, flags: count, spd: the('SpdInfo') },
-  },
   overrun: {
     doc: 'Events were lost before this line.',
     always: { code: string, count },
@@ -187,62 +249,6 @@ const kinds: { [Kind in OneKind]: Members<Extract<JsonRecord, { kind: Kind }>> }
     sometimes: { rejected: count },
   },
   ...tunnelKinds,
-};
-
-type Message = XfrmRequest['message'];
-type RequestOf<Name, R = XfrmRequest> = R extends { message: infer Names }
-  ? Name extends Names
-    ? R
-    : never
-  : never;
-
-/** What requests hold, in recordings; most the same as the event that they cause. */
-const requests: { [Name in Message]: Members<RequestOf<Name>> } = {
-  NEWSA: kinds.NEWSA,
-  UPDSA: kinds.UPDSA,
-  EXPIRE: kinds.EXPIRE,
-  FLUSHSA: kinds.FLUSHSA,
-  NEWPOLICY: kinds.NEWPOLICY,
-  UPDPOLICY: kinds.UPDPOLICY,
-  POLEXPIRE: kinds.POLEXPIRE,
-  FLUSHPOLICY: kinds.FLUSHPOLICY,
-  ACQUIRE: kinds.ACQUIRE,
-  NEWAE: kinds.NEWAE,
-  MIGRATE: kinds.MIGRATE,
-  MIGRATE_STATE: kinds.MIGRATE_STATE,
-  GETDEFAULT: kinds.GETDEFAULT,
-  NEWSPDINFO: kinds.NEWSPDINFO,
-  DELSA: {
-    doc: 'Delete an SA.',
-    always: { header, id: structOf(structs.xfrm_usersa_id), attributes: the('StateNaming') },
-  },
-  GETSA: {
-    doc: 'Show an SA; without id, all.',
-    always: { header, attributes: the('StateNaming') },
-    sometimes: { id: structOf(structs.xfrm_usersa_id) },
-  },
-  ALLOCSPI: { doc: 'Choose an SPI.', always: { header, allocation: the('Allocation') } },
-  DELPOLICY: {
-    doc: 'Delete a policy.',
-    always: { header, id: structOf(structs.xfrm_userpolicy_id), attributes: the('PolicyNaming') },
-  },
-  GETPOLICY: {
-    doc: 'Show a policy; without id, all.',
-    always: { header, attributes: the('PolicyNaming') },
-    sometimes: { id: structOf(structs.xfrm_userpolicy_id) },
-  },
-  GETAE: { doc: "Show an SA's counters.", always: { header, aevent: the('Aevent') } },
-  GETSADINFO: {
-    doc: 'Show statistics of the SAs.',
-    always: { header, flags: count },
-    sometimes: { unknown },
-  },
-  GETSPDINFO: {
-    doc: 'Show statistics of the policies.',
-    always: { header, flags: count },
-    sometimes: { unknown },
-  },
-  SETDEFAULT: { ...kinds.GETDEFAULT, doc: 'Set what happens to packets that no policy matches.' },
 };
 
 /** Kinds that are of no protocol, or of any. */
@@ -300,7 +306,7 @@ function lines(): Schema[] {
       record({ kind: { const: 'request' }, message: { const: name } }, protocol, of),
     );
   return [
-    ...kindsOf(kinds, xfrm),
+    ...kindsOf({ ...kinds, ...events }, xfrm),
     ...kindsOf(routeKinds, route),
     ...requestsOf(requests, xfrm),
     ...requestsOf(routeRequests, route),

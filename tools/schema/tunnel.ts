@@ -57,6 +57,10 @@ const always: Record<Exclude<keyof JsonTunnel, Maybe<JsonTunnel>>, Schema> = {
   state,
   reason: described('Why it is in this state.', string),
   since: described('Since when it is in this state.', when),
+  sinceKnown: described(
+    'Whether that is known; if not, `since` is when it was first seen to be.',
+    boolean,
+  ),
   sas: described('Its SAs, the oldest first.', perDirection(array(sa))),
   larval: described('SAs that were asked for and have no keys yet.', array(sa)),
   policies: array(
@@ -76,7 +80,7 @@ const always: Record<Exclude<keyof JsonTunnel, Maybe<JsonTunnel>>, Schema> = {
     'When the newest SA wants a successor, and when it goes.',
     perDirection(object({ soft: when, hard: when }, ['soft', 'hard'])),
   ),
-  rekeys: described('Rekeys seen, each direction counted.', count),
+  rekeys: described('Rekeys seen: both directions are one.', count),
   unreplaced: described('SAs that reached a hard limit without a successor.', count),
   refused: described(
     'Packets refused, across rekeys.',
@@ -149,6 +153,7 @@ const claimant = object({ portId: count, pid: count, process: string }, ['pid', 
 const cause = described('Why it went down, as far as the kernel tells.', {
   oneOf: [
     object({ kind: { enum: ['deleted', 'flushed'] }, by: claimant }),
+    object({ kind: { const: 'policy-gone' }, by: claimant }, ['by']),
     object({ kind: { enum: ['expired', 'found-missing', 'unknown'] } }),
     object({ kind: { const: 'address-gone' }, address: string }),
     object({ kind: { const: 'link-gone' }, address: string, link: string }),
@@ -160,9 +165,21 @@ const compared = {
   updated: count,
   removed: count,
   rounds: count,
-  overruns: count,
+  overruns: described('How often the kernel reported a loss.', count),
+  malformed: described('Messages that made no sense.', count),
   took: number,
 };
+
+const succession = {
+  proto: need(proto),
+  from: described('The SPI of the old one.', need(spi)),
+  to: described('The SPI of the new one.', need(spi)),
+};
+const gap = described(
+  'Ms in which neither was there; 0: both were. Absent where a repair found it.',
+  number,
+);
+const successions = array(object({ ...succession, gap }, ['gap']));
 
 type Change = JsonChange['change'];
 type ChangeOf<C extends Change, J = JsonChange> = J extends { change: infer Names }
@@ -182,22 +199,22 @@ export const tunnelChanges: { [C in Change]: Members<ChangeOf<C>> } = {
   },
   down: { doc: 'It cannot carry packets any more.', always: { tunnel, before: state, cause } },
   stalled: { doc: 'Packets go out, and none come in.', always: { tunnel, before: state } },
-  state: { doc: 'Any other change of its state.', always: { tunnel, before: state } },
-  rekeyed: {
-    doc: 'Another SA took the place of one.',
+  state: {
+    doc: 'Any other change of its state.',
     always: {
       tunnel,
-      direction: directions,
-      proto: need(proto),
-      from: described('Its SPI.', need(spi)),
-      to: described("The successor's SPI.", need(spi)),
+      before: state,
+      rekey: described('Whether it is a part of a rekey, which `rekeyed` tells in one.', boolean),
     },
-    sometimes: {
-      overlap: described(
-        'Ms that both were there; below 0, that neither was. Absent where a repair found it.',
-        number,
-      ),
-    },
+  },
+  rekeyed: {
+    doc: 'New SAs took the place of old ones, in both directions.',
+    always: { tunnel, in: successions, out: successions },
+  },
+  replaced: {
+    doc: 'A part of a rekey: one SA took the place of one.',
+    always: { tunnel, direction: directions, ...succession },
+    sometimes: { gap },
   },
   warning: {
     doc: 'A warning was raised, or is over.',
@@ -208,8 +225,8 @@ export const tunnelChanges: { [C in Change]: Members<ChangeOf<C>> } = {
     doc: 'Events, or changes, were lost before this line.',
     always: { code: string, slowConsumer: described('It was this reader.', boolean) },
   },
-  repaired: { doc: 'The tables are right again.', always: compared },
-  refreshed: { doc: 'The counters were read.', always: compared },
+  repaired: { doc: 'Events had been lost, and the tables are right again.', always: compared },
+  refreshed: { doc: 'The counters were read; nothing had been lost.', always: compared },
   malformed: {
     doc: 'A datagram that does not hold together.',
     always: { reason: string, path: array(string), offset: { type: 'integer' } },

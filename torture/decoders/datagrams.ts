@@ -24,7 +24,7 @@ import { decodeRoute } from '../../lib/route/decode.ts';
 import { decodeRouteMessage } from '../../lib/route/decode-message.ts';
 import { encodeRoute } from '../../lib/route/encode.ts';
 import type { RouteMessage } from '../../lib/route/requests.ts';
-import { routeFamily } from '../../lib/route/trace.ts';
+import { tracedRoute } from '../../lib/route/trace.ts';
 import { AsciiWriter } from '../../lib/wire/ascii.ts';
 import { DecodeError } from '../../lib/wire/error.ts';
 import { messageType } from '../../lib/wire/message.ts';
@@ -34,13 +34,13 @@ import { decodeXfrmMessage } from '../../lib/xfrm/decode-message.ts';
 import { encodeXfrm } from '../../lib/xfrm/encode.ts';
 import type { XfrmEvent } from '../../lib/xfrm/events.ts';
 import type { XfrmMessage } from '../../lib/xfrm/requests.ts';
-import { xfrmFamily } from '../../lib/xfrm/trace.ts';
+import { tracedXfrm } from '../../lib/xfrm/trace.ts';
 import { assertSame } from './same.ts';
 
 /** Whose messages a datagram holds. */
 export type Protocol = 'xfrm' | 'route';
 
-export const FAMILIES = { xfrm: xfrmFamily, route: routeFamily } as const;
+export const TRACED = { xfrm: tracedXfrm, route: tracedRoute } as const;
 
 const EVENTS = { xfrm: decodeXfrm, route: decodeRoute } as const;
 const MESSAGES = { xfrm: decodeXfrmMessage, route: decodeRouteMessage } as const;
@@ -128,8 +128,7 @@ const iproute2 = new Iproute2Format({
   names: { protocol: (number) => `${number}`, device: () => undefined },
 });
 
-// biome-ignore lint/suspicious/noControlCharactersInRegex: they are what is looked for
-const ACTS = /[\u0000-\u001f\u007f-\u009f\u2028\u2029]/;
+const ACTS = /[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/u;
 
 function encoded(protocol: Protocol, message: Message): Uint8Array {
   writer.wipe();

@@ -7,7 +7,7 @@
 import '../../lib/monitor/trace.ts';
 import assert from 'node:assert/strict';
 import { formatJson } from '../../lib/cli/json.ts';
-import { isCapture, readCapture } from '../../lib/cli/recording/pcap.ts';
+import { RecordingReader } from '../../lib/cli/recording/recording.ts';
 import { Filter } from '../../lib/monitor/filter.ts';
 import { NETLINK_ROUTE, NETLINK_XFRM } from '../../lib/netlink/constants.ts';
 import { type DecodeMessage, decodeDatagram, type Malformed } from '../../lib/netlink/event.ts';
@@ -270,7 +270,6 @@ export function checkTime(): number {
 }
 
 function captured(file: Uint8Array): number {
-  const view = new DataView(file.buffer, file.byteOffset, file.length);
-  assert(isCapture(view));
-  return [...readCapture(view)].length;
+  const reader = new RecordingReader(NETLINK_XFRM);
+  return [...reader.push(file), ...reader.end()].length;
 }

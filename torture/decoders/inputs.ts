@@ -12,7 +12,7 @@ import {
   kinds as routeKinds,
 } from '../../test/unit/generate-route.ts';
 import { Random } from '../../test/unit/random.ts';
-import { FAMILIES, type Protocol } from './datagrams.ts';
+import { type Protocol, TRACED } from './datagrams.ts';
 import { KINDS_OF_CHANGE, type Mutation, mutate } from './mutate.ts';
 
 const recorded = {
@@ -83,7 +83,7 @@ export function datagrams(seed: number): fc.Arbitrary<Input> {
         protocol,
         bytes: unchanged
           ? bytes
-          : mutate(bytes, mutations, datagramOf(protocol, other), FAMILIES[protocol]),
+          : mutate(bytes, mutations, datagramOf(protocol, other), TRACED[protocol]),
         unchanged: unchanged && !of[0],
         truncated: cut === 0,
       };

@@ -2,7 +2,7 @@
  * Changes to datagrams that know where messages and attributes begin: what random bytes never reach.
  * @module
  */
-import type { Family } from '../../lib/netlink/trace.ts';
+import type { TracedProtocol } from '../../lib/netlink/trace.ts';
 import { align4, NLA_HDRLEN } from '../../lib/wire/attribute.ts';
 import { LE } from '../../lib/wire/endian.ts';
 import { NLMSG_HDRLEN } from '../../lib/wire/message.ts';
@@ -28,7 +28,7 @@ const isMessage = ({ within }: Span) => within.length === 0;
 const LENGTHS = [0, 1, 3, 4, 5, 15, 16, 17, 0x7fff, 0xffff, 0x10000, 0x7fffffff, 0xffffffff];
 
 /** The messages of a datagram and their attributes, as far as they hold together. */
-function spansOf(bytes: Uint8Array, family: Family): Span[] {
+function spansOf(bytes: Uint8Array, traced: TracedProtocol): Span[] {
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
   const spans: Span[] = [];
   const attributes = (from: number, end: number, within: readonly Span[]): void => {
@@ -48,7 +48,7 @@ function spansOf(bytes: Uint8Array, family: Family): Span[] {
     const span = { at, length, within: [] };
     spans.push(span);
     const flags = view.getUint16(at + 6, LE);
-    const fixed = family.fixedSize(view.getUint16(at + 4, LE), flags) ?? 0;
+    const fixed = traced.contentOf(view.getUint16(at + 4, LE), flags)?.size ?? 0;
     attributes(at + NLMSG_HDRLEN + align4(fixed), at + length, [span]);
     at += align4(length);
   }
@@ -94,7 +94,7 @@ type Change = (
   span: Span,
   [where, value, mend]: readonly [number, number, boolean],
   other: Uint8Array,
-  family: Family,
+  traced: TracedProtocol,
 ) => Uint8Array;
 
 const whole = (bytes: Uint8Array, { at, length }: Span): Uint8Array => {
@@ -150,8 +150,8 @@ const CHANGES: readonly Change[] = [
     return replace(bytes, [span.at, room, inner], span.within, mend);
   },
   // A part of another message.
-  (bytes, span, [where, value, mend], other, family) => {
-    const parts = spansOf(other, family).filter((one) => !isMessage(one));
+  (bytes, span, [where, value, mend], other, traced) => {
+    const parts = spansOf(other, traced).filter((one) => !isMessage(one));
     const donor = parts[value % Math.max(1, parts.length)];
     if (donor === undefined) return bytes;
     const at = where % 2 ? span.at : Math.min(bytes.length, span.at + align4(span.length));
@@ -212,12 +212,12 @@ export function mutate(
   datagram: Uint8Array,
   mutations: readonly Mutation[],
   other: Uint8Array,
-  family: Family,
+  traced: TracedProtocol,
 ): Uint8Array {
   let bytes: Uint8Array = datagram.slice();
   for (const [what, where, value, mend] of mutations) {
     if (bytes.length === 0) break;
-    const spans = spansOf(bytes, family);
+    const spans = spansOf(bytes, traced);
     const none: Span = { at: 0, length: bytes.length, within: [] };
     // The place comes from the whole number, what to do there from its higher part.
     const span = spans[where % Math.max(1, spans.length)] ?? none;
@@ -225,7 +225,7 @@ export function mutate(
     if (bytes.length < NLMSG_HDRLEN) bytes = bytes.slice(1);
     else {
       const change = CHANGES[what % CHANGES.length] as Change;
-      bytes = change(bytes, span, [Math.floor(where / 7), value, mend], other, family);
+      bytes = change(bytes, span, [Math.floor(where / 7), value, mend], other, traced);
     }
   }
   return bytes;

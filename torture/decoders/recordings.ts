@@ -7,7 +7,7 @@ import fc from 'fast-check';
 import pc from 'picocolors';
 import { formatJson } from '../../lib/cli/json.ts';
 import { RecordingError } from '../../lib/cli/recording/recorded.ts';
-import { readRecording } from '../../lib/cli/recording/recording.ts';
+import { RecordingReader } from '../../lib/cli/recording/recording.ts';
 import { type Decoded, decodeRecorded } from '../../lib/cli/replay.ts';
 import { formatMessage } from '../../lib/cli/text/message.ts';
 import { NETLINK_ROUTE, NETLINK_XFRM } from '../../lib/netlink/constants.ts';
@@ -27,8 +27,11 @@ function read(file: Uint8Array, poison: number): [readonly Decoded[], refused: s
   const decoded: Decoded[] = [];
   try {
     for (const protocol of [NETLINK_XFRM, NETLINK_ROUTE]) {
-      for (const recorded of readRecording(bytes, protocol)) {
-        decoded.push(...decodeRecorded(bytes, recorded, { output: 'json', showKeys: true }));
+      const reader = new RecordingReader(protocol);
+      for (const part of [() => reader.push(bytes), () => reader.end()]) {
+        for (const recorded of part()) {
+          decoded.push(...decodeRecorded(recorded, { output: 'json', showKeys: true }));
+        }
       }
     }
   } catch (error) {

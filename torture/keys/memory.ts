@@ -2,12 +2,12 @@
  * Run by keys.ts, which knows the key; here there is only its complement, so that whatever this
  * process has of the key came over its sockets. Says where it is left.
  *
- *     memory.js listen|add COMPLEMENT
+ *     memory.js listen|add|dump COMPLEMENT
  */
 import { XFRM_MSG_FLUSHSA } from '../../lib/constants.ts';
-import { NetlinkSocket, subscribe, XfrmClient } from '../../lib/index.ts';
+import { NetlinkSocket, subscribe, XfrmClient, XfrmMonitor } from '../../lib/index.ts';
 import { addon } from '../../lib/socket/addon.ts';
-import { occurrences } from '../../test/kernel/memory.ts';
+import { mappingsWith, occurrences, occurrencesInCoreDump } from '../../test/kernel/memory.ts';
 import { turns } from '../../test/kernel/socket-support.ts';
 
 const [how, hex = ''] = process.argv.slice(2);
@@ -40,6 +40,45 @@ if (how === 'listen') {
   const { arenaBytes } = addon();
   const bytes = new Uint8Array(addon().arena(), 0, arenaBytes).some((byte) => byte !== 0);
   say({ during, after: left(), arena: arena && bytes });
+} else if (how === 'dump') {
+  const events = subscribe({ groups: ['sa'] });
+  await using monitor = await XfrmMonitor.open();
+  const raw = new NetlinkSocket({ protocol: 6 });
+  raw.bind({ groups: 4 });
+  let during = 0;
+  let exposed = 0;
+  let dumped: number[] | undefined;
+  let received = 0;
+  const done = new Promise<void>((resolve) => {
+    raw.receive((batch) => {
+      received += batch.count;
+      if (received < 200 || during > 0) return;
+      for (const part of parts) {
+        const where = mappingsWith(part);
+        during += where.length;
+        exposed += where.filter(({ flags }) => !flags.includes('dd')).length;
+      }
+      if (during > 0) dumped = occurrencesInCoreDump(parts);
+      if (during > 0) resolve();
+    });
+  });
+  say({ before: left() });
+  let heard = 0;
+  events.on('event', () => heard++);
+  await done;
+  await raw.close();
+  await events.close();
+  await monitor.close();
+  await turns();
+  const noDump = dumped === undefined;
+  say({
+    during,
+    exposed,
+    noDump,
+    dumped: dumped?.reduce((a, b) => a + b, 0),
+    after: left(),
+    heard,
+  });
 } else {
   // Not in the heap of V8, which copies what it moves.
   const key = new Uint8Array(new ArrayBuffer(complement.length));

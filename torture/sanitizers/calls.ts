@@ -12,7 +12,7 @@ import { Random } from '../../test/unit/random.ts';
 
 const random = new Random(Number(process.argv[2]));
 const count = Number(process.argv[3]);
-const { Socket, arena, openFile, constants } = addon();
+const { Socket, arena, openFile, closeFile, constants } = addon();
 const own = openSync('/proc/self/ns/net', 'r');
 
 type Resizable = new (size: number, options: { maxByteLength: number }) => ArrayBuffer;
@@ -91,7 +91,9 @@ for (let i = 0; i < count; i++) {
   try {
     if (random.chance(1, 10)) {
       const opened = (openFile as (...args: unknown[]) => unknown)(...args);
-      if (typeof opened === 'number') closeSync(opened);
+      if (typeof opened === 'number') closeFile(opened);
+      // One that is not its own stays open.
+      (closeFile as (...args: unknown[]) => unknown)(...args);
     } else {
       const method = random.pick(METHODS) as keyof NativeSocket;
       // Other protocols than these act on more than this namespace.

@@ -12,7 +12,7 @@ import pc from 'picocolors';
 import { type Host, INNER, twoHosts, UNDERLAY } from './two-hosts.ts';
 
 /** Milliseconds after which an event that was caused counts as missing. */
-const PATIENCE = 20_000;
+const PATIENCE = 120_000;
 
 const say = (text: string) => process.stdout.write(`${text}\n`);
 

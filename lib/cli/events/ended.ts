@@ -2,6 +2,7 @@
  * What ends a command that runs until it is told.
  * @module
  */
+import { onAbort } from '../../socket/abort.ts';
 
 const SIGNALS = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const;
 /** Milliseconds in which signals are one: timeout(1) sends its own to the process and then to its group. */
@@ -23,6 +24,5 @@ export function endedBySignal(): AbortController {
 /** Until a signal is aborted. */
 export const aborted = (signal: AbortSignal): Promise<void> =>
   new Promise((resolve) => {
-    if (signal.aborted) resolve();
-    else signal.addEventListener('abort', () => resolve(), { once: true });
+    onAbort(signal, () => resolve());
   });

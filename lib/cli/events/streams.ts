@@ -109,6 +109,11 @@ export class Streams {
     return [...this.#open.keys()];
   }
 
+  /** The namespaces listened to, also those that have gone and have something waiting. */
+  get origins(): Origin[] {
+    return this.#streams.map(({ origin }) => origin);
+  }
+
   /** The sockets, also of namespaces that have gone. */
   get sockets(): SocketStatus[] {
     return [...this.#past, ...this.#subscriptions.flatMap(({ sockets }) => sockets)];

@@ -5,10 +5,9 @@
 import { align4, NLA_HDRLEN, NLA_TYPE_MASK } from '../../wire/attribute.ts';
 import type { Attribute, Part } from '../../wire/attribute-table.ts';
 import { LE } from '../../wire/endian.ts';
-import { NUMBER_SIZE, type NumberType } from '../../wire/struct.ts';
+import { NUMBER_SIZE, type NumberType, offsetOf } from '../../wire/struct.ts';
 import { attributes } from '../../xfrm/attributes.ts';
 import * as X from '../../xfrm/constants.ts';
-import { offsetOf } from '../../xfrm/messages.ts';
 import * as S from '../../xfrm/structs.ts';
 
 /** Where the length of a key is: in struct xfrm_algo, xfrm_algo_auth and xfrm_algo_aead alike. */

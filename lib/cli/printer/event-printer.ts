@@ -12,7 +12,7 @@ import { type Ascii, type AsciiWriter, ascii } from '../../wire/ascii.ts';
 import { align4 } from '../../wire/attribute.ts';
 import { messagePortId, messageType, NLMSG_HDRLEN } from '../../wire/message.ts';
 import * as X from '../../xfrm/constants.ts';
-import { fixedSize, messageTypeOf } from '../../xfrm/messages.ts';
+import { messages, messageTypeOf } from '../../xfrm/messages.ts';
 import { parts } from '../../xfrm/parts.ts';
 import { column, formatTime } from '../text/event.ts';
 import { Attributes, type LeastSizes, leastSizes } from './attributes.ts';
@@ -50,7 +50,7 @@ for (const kind of KINDS) {
   printed[messageTypeOf(kind)] = {
     kind,
     head: ascii(` ${column(kind)} `),
-    size: align4(fixedSize(kind)),
+    size: align4(messages[kind].event.size),
     object,
     least: leastSizes(part, object),
     print: ofState ? printState : printPolicy,

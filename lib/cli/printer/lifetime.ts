@@ -4,7 +4,7 @@
  */
 import { type Ascii, type AsciiWriter, ascii } from '../../wire/ascii.ts';
 import { LE } from '../../wire/endian.ts';
-import { offsetOf } from '../../xfrm/messages.ts';
+import { offsetOf } from '../../wire/struct.ts';
 import * as S from '../../xfrm/structs.ts';
 import { SLASH } from './parts.ts';
 

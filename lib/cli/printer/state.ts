@@ -5,8 +5,8 @@
 import type { DecodeInput } from '../../netlink/event.ts';
 import { type Ascii, type AsciiWriter, ascii } from '../../wire/ascii.ts';
 import { LE } from '../../wire/endian.ts';
+import { offsetOf } from '../../wire/struct.ts';
 import * as X from '../../xfrm/constants.ts';
-import { offsetOf } from '../../xfrm/messages.ts';
 import { EncapType, StateDir } from '../../xfrm/names.ts';
 import * as S from '../../xfrm/structs.ts';
 import { type Attributes, KEY_BITS } from './attributes.ts';

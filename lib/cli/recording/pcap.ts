@@ -4,7 +4,8 @@
  * @module
  */
 import { LE } from '../../wire/endian.ts';
-import { type Recorded, RecordingError } from './recorded.ts';
+import type { RecordingInput, Waiting } from './input.ts';
+import { LONGEST, type Parser, type Recorded, refuse } from './recorded.ts';
 
 const LINKTYPE_NETLINK = 253;
 /**
@@ -26,20 +27,15 @@ const littleEndian = (view: DataView, at: number, magics: readonly number[]) =>
       ? false
       : undefined;
 
-/** Whether a file begins as a capture does. */
+/** Whether a file of at least four bytes begins as a capture does. */
 export function isCapture(view: DataView): boolean {
-  if (view.byteLength < 4) return false;
   const pcap = littleEndian(view, 0, [PCAP, PCAP_NANOSECONDS]);
   return pcap !== undefined || view.getUint32(0) === SECTION;
 }
 
-/** The datagrams of a capture. */
-export function readCapture(view: DataView): Iterable<Recorded> {
-  return view.getUint32(0) === SECTION ? readPcapng(view) : readPcap(view);
-}
-
-function refuse(text: string): never {
-  throw new RecordingError(text);
+/** The datagrams of a capture, of which the first four bytes are there. */
+export function readCapture(input: RecordingInput): Parser {
+  return input.view.getUint32(input.start) === SECTION ? readPcapng(input) : readPcap(input);
 }
 
 /** Messages are in the byte order of the machine that recorded them; so are most captures. */
@@ -55,43 +51,59 @@ function checkLink(type: number): void {
   }
 }
 
-function need(view: DataView, at: number, size: number): void {
-  if (at + size > view.byteLength) {
-    refuse(`it ends in the middle of a record (${view.byteLength - at} of ${size} bytes at ${at})`);
+const endsWithin = (left: number, size: number, at: number): never =>
+  refuse(`it ends in the middle of a record (${left} of ${size} bytes at ${at})`);
+
+/** Waits for the next `size` bytes. */
+function* need(input: RecordingInput, size: number, what = 'a record'): Waiting<void> {
+  if (size > LONGEST) {
+    refuse(`${what} at ${input.position} has ${size} bytes; no more than ${LONGEST} are read`);
   }
+  if (!(yield* input.has(size))) endsWithin(input.available, size, input.position);
 }
 
 /** Milliseconds since 1970 that a Date can hold, and as many before. */
 const LATEST = 8.64e15;
 
-/** @param wall a clock may say anything, also what is no date: that is as if it said nothing */
-function* datagram(
-  view: DataView,
-  at: number,
+/**
+ * The packet at the beginning of the input.
+ *
+ * @param wall a clock may say anything, also what is no date: that is as if it said nothing
+ */
+function datagram(
+  input: RecordingInput,
+  offset: number,
   kept: number,
   original: number,
   wall: number,
-): Iterable<Recorded> {
+): Recorded {
+  const at = input.position + offset;
   if (kept < COOKED) refuse(`a packet of ${kept} bytes at ${at} is none of netlink`);
-  const protocol = view.getUint16(at + COOKED_PROTOCOL);
-  const packet = { protocol, at: at + COOKED, length: kept - COOKED, truncated: kept < original };
-  yield wall <= LATEST ? { ...packet, wall } : packet;
+  const packet = {
+    protocol: input.view.getUint16(input.start + offset + COOKED_PROTOCOL),
+    bytes: input.bytes(offset + kept).subarray(offset + COOKED),
+    at: at + COOKED,
+    length: kept - COOKED,
+    truncated: kept < original,
+  };
+  return wall <= LATEST ? { ...packet, wall } : packet;
 }
 
-function* readPcap(view: DataView): Iterable<Recorded> {
-  need(view, 0, 24);
-  const little = littleEndian(view, 0, [PCAP, PCAP_NANOSECONDS]) === true;
+function* readPcap(input: RecordingInput): Parser {
+  yield* need(input, 24);
+  const little = littleEndian(input.view, input.start, [PCAP, PCAP_NANOSECONDS]) === true;
   checkOrder(little);
-  const u32 = (at: number) => view.getUint32(at, little);
+  const u32 = (offset: number) => input.view.getUint32(input.start + offset, little);
   checkLink(u32(20) & 0x0fffffff);
   const perMillisecond = u32(0) === PCAP_NANOSECONDS ? 1e6 : 1e3;
-  for (let at = 24; at < view.byteLength; ) {
-    need(view, at, 16);
-    const kept = u32(at + 8);
-    need(view, at + 16, kept);
-    const wall = u32(at) * 1000 + u32(at + 4) / perMillisecond;
-    yield* datagram(view, at + 16, kept, u32(at + 12), wall);
-    at += 16 + kept;
+  input.skip(24);
+  while (yield* input.has(1)) {
+    yield* need(input, 16);
+    const [seconds, fraction, kept, original] = [u32(0), u32(4), u32(8), u32(12)];
+    input.skip(16);
+    yield* need(input, kept, 'a packet');
+    yield datagram(input, 0, kept, original, seconds * 1000 + fraction / perMillisecond);
+    input.skip(kept);
   }
 }
 
@@ -100,46 +112,51 @@ const SIMPLE_PACKET = 3;
 const ENHANCED_PACKET = 6;
 const OPTION_RESOLUTION = 9;
 
-function* readPcapng(view: DataView): Iterable<Recorded> {
+function* readPcapng(input: RecordingInput): Parser {
   let little = true;
   /** Of each interface of the section: ticks of its clock in a millisecond. */
   let clocks: number[] = [];
-  const u16 = (at: number) => view.getUint16(at, little);
-  const u32 = (at: number) => view.getUint32(at, little);
-  for (let at = 0; at < view.byteLength; ) {
-    need(view, at, 12);
-    if (view.getUint32(at) === SECTION) {
-      little = littleEndian(view, at + 8, [BYTE_ORDER]) ?? refuse('its byte order is not stated');
+  const u32 = (offset: number) => input.view.getUint32(input.start + offset, little);
+  while (yield* input.has(1)) {
+    const at = input.position;
+    yield* need(input, 12);
+    if (input.view.getUint32(input.start) === SECTION) {
+      const order = littleEndian(input.view, input.start + 8, [BYTE_ORDER]);
+      little = order ?? refuse('its byte order is not stated');
       checkOrder(little);
       clocks = [];
     }
-    const type = u32(at);
-    const size = u32(at + 4);
+    const type = u32(0);
+    const size = u32(4);
     if (size < 12 || size % 4 !== 0) refuse(`a block at ${at} says it has ${size} bytes`);
-    need(view, at, size);
-    const end = at + size - 4;
+    const end = size - 4;
     if (type === INTERFACE) {
-      need(view, at, 20);
-      checkLink(u16(at + 8));
-      clocks.push(ticks(view, at + 16, end, u16));
+      yield* need(input, Math.max(size, 20), 'a block');
+      checkLink(input.view.getUint16(input.start + 8, little));
+      clocks.push(ticks(input, 16, end, little));
     } else if (type === ENHANCED_PACKET) {
-      need(view, at, 32);
-      const clock = clocks[u32(at + 8)] ?? refuse(`a packet at ${at} is of no known interface`);
-      const wall = (u32(at + 12) * 2 ** 32 + u32(at + 16)) / clock;
-      const kept = u32(at + 20);
-      if (at + 28 + kept > end) refuse(`a packet at ${at} is longer than its block`);
-      yield* datagram(view, at + 28, kept, u32(at + 24), wall);
-    } else if (type === SIMPLE_PACKET)
+      yield* need(input, Math.max(size, 32), 'a block');
+      const clock = clocks[u32(8)] ?? refuse(`a packet at ${at} is of no known interface`);
+      const wall = (u32(12) * 2 ** 32 + u32(16)) / clock;
+      const kept = u32(20);
+      if (28 + kept > end) refuse(`a packet at ${at} is longer than its block`);
+      yield datagram(input, 28, kept, u32(24), wall);
+    } else if (type === SIMPLE_PACKET) {
       refuse('it has packets without a time (simple packet blocks)');
-    at += size;
+    }
+    input.skip(size);
+    // Of blocks of other types nothing is kept, whatever their length.
+    if (!(yield* input.has(1)) && input.missing > 0) endsWithin(size - input.missing, size, at);
   }
 }
 
 /** Ticks in a millisecond, from an interface's option if_tsresol; microseconds without it. */
-function ticks(view: DataView, from: number, end: number, u16: (at: number) => number): number {
+function ticks(input: RecordingInput, from: number, end: number, little: boolean): number {
+  const { view, start } = input;
+  const u16 = (offset: number) => view.getUint16(start + offset, little);
   for (let at = from; at + 4 <= end; at += 4 + Math.ceil(u16(at + 2) / 4) * 4) {
     if (u16(at) !== OPTION_RESOLUTION) continue;
-    const value = view.getUint8(at + 4);
+    const value = view.getUint8(start + at + 4);
     return (value & 0x80 ? 2 ** (value & 0x7f) : 10 ** value) / 1000;
   }
   return 1000;

@@ -1,65 +1,147 @@
 /**
  * Files of recorded netlink messages: concatenated messages, as `ip monitor file` reads them, or a
- * capture of an nlmon device.
+ * capture of an nlmon device. They are read in chunks, in bounded memory.
  * @module
  */
 import { NETLINK_ROUTE } from '../../netlink/constants.ts';
 import { align4 } from '../../wire/attribute.ts';
 import { LE } from '../../wire/endian.ts';
-import { messageType, NLMSG_HDRLEN } from '../../wire/message.ts';
+import { messageType, NLMSG_HDRLEN, nextMessage } from '../../wire/message.ts';
+import { MORE, RecordingInput } from './input.ts';
 import { isCapture, readCapture } from './pcap.ts';
-import { type Recorded, RecordingError } from './recorded.ts';
+import { LONGEST, type Parser, type Recorded, refuse } from './recorded.ts';
 
 /** Type of the messages in which rtmon notes the time (NLMSG_TSTAMP of iproute2's libnetlink.h). */
 const TIME = 15;
 
-/**
- * The datagrams of a file.
- *
- * @param protocol that of concatenated messages, which do not say it: NETLINK_XFRM or NETLINK_ROUTE
- * @throws RecordingError which says what is wrong
- */
-export function readRecording(bytes: Uint8Array, protocol: number): Iterable<Recorded> {
-  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
-  if (isCapture(view)) return readCapture(view);
-  if (bytes.length === 0) return [];
-  const length = bytes.length >= NLMSG_HDRLEN ? view.getUint32(0, LE) : 0;
-  if (length < NLMSG_HDRLEN || length > bytes.length) {
-    throw new RecordingError(
-      'it holds neither netlink messages nor a capture of an nlmon device (pcap or pcapng)',
-    );
+const notesTime = (view: DataView, at: number): boolean =>
+  messageType(view, at) === TIME && view.getUint32(at, LE) >= NLMSG_HDRLEN + 8;
+
+/** Reads a recording: chunks of any size go in, datagrams come out as soon as they are whole. */
+export class RecordingReader {
+  readonly #input = new RecordingInput();
+  readonly #parser: Parser;
+
+  /**
+   * @param protocol that of concatenated messages, which do not say it: NETLINK_XFRM or NETLINK_ROUTE
+   */
+  constructor(protocol: number) {
+    this.#parser = read(this.#input, protocol);
   }
-  return protocol === NETLINK_ROUTE
-    ? readTimed(view)
-    : [{ protocol, at: 0, length: bytes.length, truncated: false }];
+
+  /**
+   * The datagrams that are whole with this chunk. All must be taken before the next chunk is given.
+   *
+   * @throws RecordingError which says what is wrong
+   */
+  push(chunk: Uint8Array): Iterable<Recorded> {
+    this.#input.add(chunk);
+    return this.#parsed();
+  }
+
+  /** What is left when there are no more chunks. @throws RecordingError which says what is wrong */
+  end(): Iterable<Recorded> {
+    this.#input.end();
+    return this.#parsed();
+  }
+
+  *#parsed(): Generator<Recorded, void> {
+    for (;;) {
+      const { done, value } = this.#parser.next();
+      if (done || value === MORE) return;
+      yield value;
+    }
+  }
 }
 
-/** What lies between the times in a recording of rtmon. */
-function* readTimed(view: DataView): Generator<Recorded> {
-  const end = view.byteLength;
-  let wall: number | undefined;
-  let from = 0;
-  const upTo = (at: number): Recorded[] => {
-    const length = at - from;
-    // Who notes times is rtmon, which listens.
-    const time = wall === undefined ? {} : ({ wall, heard: true } as const);
-    return length > 0
-      ? [{ protocol: NETLINK_ROUTE, at: from, length, truncated: false, ...time }]
-      : [];
-  };
-  for (let at = 0; end - at >= NLMSG_HDRLEN; ) {
-    const length = view.getUint32(at, LE);
-    // What does not hold together is told by who decodes it.
-    if (length < NLMSG_HDRLEN || length > end - at) break;
-    const next = at + align4(length);
-    if (messageType(view, at) === TIME && length >= NLMSG_HDRLEN + 8) {
-      yield* upTo(at);
-      // Seconds and microseconds, 32 bits each.
-      wall = view.getUint32(at + NLMSG_HDRLEN, LE) * 1000;
-      wall += view.getUint32(at + NLMSG_HDRLEN + 4, LE) / 1000;
-      from = Math.min(next, end);
-    }
-    at = next;
+function* read(input: RecordingInput, protocol: number): Parser {
+  if (!(yield* input.has(1))) return;
+  const capture = (yield* input.has(4)) && isCapture(input.view);
+  yield* capture ? readCapture(input) : readMessages(input, protocol);
+}
+
+/** Concatenated messages, as many as are there at once; of rtmon's, those between two times. */
+function* readMessages(input: RecordingInput, protocol: number): Parser {
+  const lengthHere = () => input.view.getUint32(input.start, LE);
+  const possible = (length: number) => length >= NLMSG_HDRLEN && length <= LONGEST;
+  const begins =
+    (yield* input.has(NLMSG_HDRLEN)) && possible(lengthHere()) && (yield* input.has(lengthHere()));
+  if (!begins) {
+    refuse('it holds neither netlink messages nor a capture of an nlmon device (pcap or pcapng)');
   }
-  yield* upTo(end);
+  const timed = protocol === NETLINK_ROUTE;
+  // Who notes times is rtmon, which listens.
+  let time: Pick<Recorded, 'wall' | 'heard'> = {};
+  const next = (bytes: Uint8Array, length: number): Recorded => ({
+    protocol,
+    bytes,
+    at: input.position,
+    length,
+    truncated: false,
+    ...time,
+  });
+  while (yield* input.has(1)) {
+    const { view, start, available } = input;
+    const length = wholeMessages(view, start, start + available, timed);
+    if (length > 0) {
+      yield next(input.bytes(length), length);
+      input.skip(align4(length));
+    } else if (!(yield* input.has(NLMSG_HDRLEN))) {
+      yield next(input.bytes(input.available), input.available);
+      return;
+    } else if (!possible(lengthHere())) {
+      yield* readRest(input, lengthHere(), next);
+      return;
+    } else if (!(yield* input.has(lengthHere()))) {
+      yield next(input.bytes(input.available), input.available);
+      return;
+    } else if (timed && notesTime(input.view, input.start)) {
+      const at = input.start + NLMSG_HDRLEN;
+      // Seconds and microseconds, 32 bits each.
+      const seconds = input.view.getUint32(at, LE);
+      const wall = seconds * 1000 + input.view.getUint32(at + 4, LE) / 1000;
+      time = { wall, heard: true };
+      input.skip(align4(lengthHere()));
+    }
+  }
+}
+
+/** The rest, which begins with a message whose length cannot be: nothing is known of what follows it. */
+function* readRest(
+  input: RecordingInput,
+  length: number,
+  next: (bytes: Uint8Array, length: number) => Recorded,
+): Parser {
+  const header = input.bytes(NLMSG_HDRLEN).slice();
+  const begin = input.position;
+  yield* input.drain();
+  const left = input.position - begin;
+  if (length >= NLMSG_HDRLEN && length <= left) {
+    refuse(`a message at ${begin} has ${length} bytes; no more than ${LONGEST} are read`);
+  }
+  yield { ...next(header, left), at: begin };
+}
+
+/**
+ * How many bytes from `at` on are whole messages. The padding of the last one is left out.
+ *
+ * @param timed ends before a message that notes the time
+ * @param most ends with the message that reaches so many bytes
+ */
+export function wholeMessages(
+  view: DataView,
+  at: number,
+  end: number,
+  timed = false,
+  most = Number.POSITIVE_INFINITY,
+): number {
+  let to = at;
+  for (let next = at; end - next >= NLMSG_HDRLEN && next - at < most; ) {
+    const length = view.getUint32(next, LE);
+    if (length < NLMSG_HDRLEN || length > end - next) break;
+    if (timed && notesTime(view, next)) break;
+    to = next + length;
+    next = nextMessage(next, length);
+  }
+  return to - at;
 }

@@ -8,6 +8,7 @@
 import { AF_INET, AF_INET6, AF_UNSPEC, readAddress, writeAddress } from '../../wire/address.ts';
 import type { Truth } from '../../wire/names.ts';
 import { truthByte } from '../../wire/names.ts';
+import { escaped, UNSEEN } from '../../wire/text.ts';
 import type {
   AeadAlgorithm,
   Algorithm,
@@ -44,12 +45,12 @@ const hex = (value: number) => (value === 0 ? '0' : `0x${value.toString(16)}`);
 const hex8 = (value: number) => value.toString(16).padStart(8, '0');
 const family = (value: Family) => Family.number(value, 'family');
 
-/** Control characters, and bytes that are one in Latin-1, would act on the terminal; ip prints them as they are. */
-const safe = (text: string) =>
-  // biome-ignore lint/suspicious/noControlCharactersInRegex: they are what is looked for
-  text.replace(/[\u0000-\u001f\u007f-\u009f\udc80-\udc9f]/gu, (character) => {
-    return `\\x${(character.charCodeAt(0) & 0xff).toString(16).padStart(2, '0')}`;
-  });
+/**
+ * What acts on a terminal, reorders text or cannot be seen, and bytes that are controls in Latin-1: ip
+ * prints them as they are.
+ */
+const UNSAFE = new RegExp(`[${UNSEEN}\\udc80-\\udc9f]`, 'gu');
+const safe = (text: string) => text.replace(UNSAFE, escaped);
 
 /** Of this family (`linux/socket.h`) ip prints the bytes; of all but these three, question marks. */
 const AF_PACKET = 17;

@@ -3,8 +3,8 @@
  * @module
  */
 import type { EventTime } from '../../netlink/event.ts';
-import type { Claimant, DownCause, TunnelChange } from '../../tunnel/changes.ts';
-import type { Tunnel } from '../../tunnel/tunnel.ts';
+import type { Claimant, DownCause, Succession, TunnelChange } from '../../tunnel/changes.ts';
+import type { Direction, Tunnel } from '../../tunnel/tunnel.ts';
 import { printable } from '../../wire/text.ts';
 import type { Colors } from '../terminal/colors.ts';
 import { formatNamespace, formatSpi, formatTime } from '../text/event.ts';
@@ -17,6 +17,7 @@ const CHANGE_COLOR: Readonly<
   up: 'green',
   down: 'red',
   rekeyed: 'cyan',
+  replaced: 'cyan',
   stalled: 'red',
   state: 'yellow',
   warning: 'yellow',
@@ -67,10 +68,13 @@ function describeChange(change: TunnelChange, colors: Colors): string {
       return `${of(tunnel)}: ${paintState(state, colors)}, ${printable(reason)}, was ${before}`;
     }
     case 'rekeyed': {
-      const { tunnel, direction, protocol, from, to, overlap } = change;
-      const spis = `${formatSpi(from)} > ${colors.bold(formatSpi(to))}`;
-      return `${of(tunnel)}: ${direction} ${protocol} ${spis}, ${describeOverlap(overlap)}`;
+      const all = DIRECTIONS.flatMap((direction) =>
+        change[direction].map((one) => `${direction} ${describeSuccession(one, colors)}`),
+      );
+      return `${of(change.tunnel)}: ${all.join(', ')}`;
     }
+    case 'replaced':
+      return `${of(change.tunnel)}: ${change.direction} ${describeSuccession(change, colors)}`;
     case 'warning': {
       const { raised, warning, tunnel } = change;
       const about = tunnel === undefined ? 'host' : of(tunnel);
@@ -92,10 +96,12 @@ function describeChange(change: TunnelChange, colors: Colors): string {
   }
 }
 
-function describeOverlap(overlap: number | undefined): string {
-  if (overlap === undefined) return 'found by a repair';
-  const span = `${Math.abs(Math.round(overlap))} ms`;
-  return overlap < 0 ? `neither for ${span}` : `both for ${span}`;
+const DIRECTIONS: readonly Direction[] = ['out', 'in'];
+
+function describeSuccession({ protocol, from, to, gap }: Succession, colors: Colors): string {
+  const spis = `${protocol} ${formatSpi(from)} > ${colors.bold(formatSpi(to))}`;
+  if (gap === undefined) return `${spis} (found by a repair)`;
+  return gap === 0 ? spis : `${spis} (neither for ${Math.max(1, Math.round(gap))} ms)`;
 }
 
 /** Why a tunnel went down. */
@@ -104,6 +110,8 @@ export function describeCause(cause: DownCause): string {
     case 'deleted':
     case 'flushed':
       return `${cause.kind}${describeClaimant(cause.by)}`;
+    case 'policy-gone':
+      return `no policy sends packets through its SAs${cause.by ? describeClaimant(cause.by) : ''}`;
     case 'expired':
       return 'expired without a successor';
     case 'address-gone':

@@ -25,8 +25,8 @@ export interface Severities {
 }
 
 export const DEFAULT_SEVERITIES: Severities = {
-  critical: ['down', 'blocked', 'one-way'],
-  warning: ['orphan', 'acquiring', 'expiring', 'warnings'],
+  critical: ['down', 'blocked', 'orphan', 'one-way'],
+  warning: ['acquiring', 'expiring', 'warnings'],
   none: 'UNKNOWN',
 };
 

@@ -24,6 +24,7 @@ const CHANGES = Object.keys({
   up: true,
   down: true,
   rekeyed: true,
+  replaced: true,
   stalled: true,
   state: true,
   warning: true,
@@ -117,11 +118,18 @@ type Key = KeyName | keyof typeof OWN | 'change' | 'kind';
 export class TunnelFilter {
   readonly #terms: readonly Term<Key>[];
   readonly #events: Filter;
+  readonly #details: boolean;
 
-  /** @throws FilterError */
-  constructor(words: readonly string[], scope: TunnelFilterScope) {
+  /**
+   * @param details whether the parts of a rekey pass too, as they do if changes are asked for by their kind
+   * @throws FilterError
+   */
+  constructor(words: readonly string[], scope: TunnelFilterScope, details = false) {
     this.#terms = parseTerms<Key>(words, SCOPES[scope] as (typeof SCOPES)['events']);
     this.#events = new Filter(words.filter((_, i) => !isOwn(this.#terms[i]?.key ?? '')));
+    const asksFor = ({ key, negated, values }: Term<Key>) =>
+      !negated && (key === 'change' || (key === 'state' && values.includes('rekeying')));
+    this.#details = details || this.#terms.some(asksFor);
   }
 
   /** Whether a tunnel passes. */
@@ -133,6 +141,7 @@ export class TunnelFilter {
   matchesChange(change: TunnelChange): boolean {
     if (!isTunnelEvent(change)) return true;
     const { kind, tunnel } = change;
+    if (!this.#details && isPartOfRekey(change)) return false;
     const warnings = kind === 'warning' ? [change.warning] : (tunnel?.warnings ?? []);
     return this.#passes({ tunnel, change: kind, warnings }, false);
   }
@@ -168,6 +177,10 @@ export class TunnelFilter {
 /** Whether it happened to a tunnel, or is a warning about the host. */
 export const isTunnelEvent = (change: { readonly kind: string }): change is TunnelEvent =>
   CHANGES.includes(change.kind);
+
+/** Whether `rekeyed` tells of it in one. */
+const isPartOfRekey = (change: TunnelEvent): boolean =>
+  change.kind === 'replaced' || (change.kind === 'state' && change.rekey);
 
 const DIRECTIONS: readonly Direction[] = ['out', 'in'];
 const places = (address: string | undefined): Place[] => (address ? [{ address }] : []);

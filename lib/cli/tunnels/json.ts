@@ -5,8 +5,8 @@
  */
 import type { PolicyEntry, StateEntry } from '../../monitor/xfrm-views.ts';
 import type { EventTime } from '../../netlink/event.ts';
-import type { DownCause, TunnelChange } from '../../tunnel/changes.ts';
-import type { PerDirection, Tunnel, TunnelWarning } from '../../tunnel/tunnel.ts';
+import type { DownCause, Succession, TunnelChange } from '../../tunnel/changes.ts';
+import type { Direction, PerDirection, Tunnel, TunnelWarning } from '../../tunnel/tunnel.ts';
 
 type Optional<T> = T | undefined;
 
@@ -46,6 +46,7 @@ type Kept =
   | 'encap'
   | 'state'
   | 'reason'
+  | 'sinceKnown'
   | 'rekeys'
   | 'unreplaced'
   | 'refused'
@@ -128,6 +129,18 @@ export function tunnelJson(tunnel: Tunnel): JsonTunnel {
   };
 }
 
+/** An SA, and the one whose place it took. */
+interface JsonSuccession extends Pick<Succession, 'from' | 'to' | 'gap'> {
+  readonly proto: Succession['protocol'];
+}
+
+const successionOf = ({ protocol, from, to, gap }: Succession): JsonSuccession => ({
+  proto: protocol,
+  from,
+  to,
+  gap,
+});
+
 /** What a change holds beside the tunnel. */
 type Told = { readonly kind: 'tunnel-change'; readonly time: EventTime };
 type WithTunnel = Told & { readonly tunnel: JsonTunnel };
@@ -138,15 +151,10 @@ export type JsonChange =
   | (WithTunnel & { readonly change: 'added' | 'removed' })
   | (WithTunnel & { readonly change: 'up'; readonly before: Optional<Before> })
   | (WithTunnel & { readonly change: 'down'; readonly before: Before; readonly cause: DownCause })
-  | (WithTunnel & { readonly change: 'stalled' | 'state'; readonly before: Before })
-  | (WithTunnel & {
-      readonly change: 'rekeyed';
-      readonly direction: 'in' | 'out';
-      readonly proto: string | number;
-      readonly from: number;
-      readonly to: number;
-      readonly overlap: Optional<number>;
-    })
+  | (WithTunnel & { readonly change: 'stalled'; readonly before: Before })
+  | (WithTunnel & { readonly change: 'state'; readonly before: Before; readonly rekey: boolean })
+  | (WithTunnel & { readonly change: 'rekeyed' } & PerDirection<readonly JsonSuccession[]>)
+  | (WithTunnel & { readonly change: 'replaced'; readonly direction: Direction } & JsonSuccession)
   | (Told & {
       readonly change: 'warning';
       readonly raised: boolean;
@@ -161,6 +169,7 @@ export type JsonChange =
       readonly removed: number;
       readonly rounds: number;
       readonly overruns: number;
+      readonly malformed: number;
       readonly took: number;
     })
   | (Told & {
@@ -183,18 +192,24 @@ export function changeJson(change: TunnelChange): JsonChange {
       const { before, cause, tunnel } = change;
       return { ...told, change: 'down', before, cause, tunnel: tunnelJson(tunnel) };
     }
-    case 'stalled':
-    case 'state':
-      return {
-        ...told,
-        change: change.kind,
-        before: change.before,
-        tunnel: tunnelJson(change.tunnel),
-      };
+    case 'stalled': {
+      const { before, tunnel } = change;
+      return { ...told, change: 'stalled', before, tunnel: tunnelJson(tunnel) };
+    }
+    case 'state': {
+      const { before, rekey, tunnel } = change;
+      return { ...told, change: 'state', before, rekey, tunnel: tunnelJson(tunnel) };
+    }
     case 'rekeyed': {
-      const { direction, protocol, from, to, overlap, tunnel } = change;
-      const what = { direction, proto: protocol, from, to, overlap };
-      return { ...told, change: 'rekeyed', ...what, tunnel: tunnelJson(tunnel) };
+      const spis = both<readonly Succession[], readonly JsonSuccession[]>(change, (all) =>
+        all.map(successionOf),
+      );
+      return { ...told, change: 'rekeyed', ...spis, tunnel: tunnelJson(change.tunnel) };
+    }
+    case 'replaced': {
+      const { direction, tunnel } = change;
+      const spis = { direction, ...successionOf(change) };
+      return { ...told, change: 'replaced', ...spis, tunnel: tunnelJson(tunnel) };
     }
     case 'warning':
       return {
@@ -210,8 +225,9 @@ export function changeJson(change: TunnelChange): JsonChange {
     }
     case 'repaired':
     case 'refreshed': {
-      const { kind, added, updated, removed, rounds, overruns, took } = change;
-      return { ...told, change: kind, added, updated, removed, rounds, overruns, took };
+      const { added, updated, removed, rounds, overruns, malformed, took } = change;
+      const found = { added, updated, removed, rounds, overruns, malformed, took };
+      return { ...told, change: change.kind, ...found };
     }
     case 'malformed': {
       const { reason, path, offset } = change;

@@ -2,13 +2,14 @@
  * `tunnels --watch` on a terminal: the tunnels, live, on a screen of their own.
  * @module
  */
-import { TunnelMonitor, type TunnelMonitorOptions } from '../../tunnel/tunnel-monitor.ts';
+import type { TunnelMonitorOptions } from '../../tunnel/tunnel-monitor.ts';
 import { aborted, endedBySignal } from '../events/ended.ts';
 import type { Colors } from '../terminal/colors.ts';
 import { hearKeys } from '../terminal/keyboard.ts';
 import { Screen } from '../terminal/screen.ts';
 import type { TunnelFilter } from './filter.ts';
 import { frameLines, mostAbove, sightOf } from './frame.ts';
+import { openTunnels } from './open.ts';
 import { RateMeter } from './rates.ts';
 
 /** Milliseconds between two frames. */
@@ -27,18 +28,23 @@ export async function showTunnels(
   colors: Colors,
 ): Promise<void> {
   const ended = endedBySignal();
-  await using monitor = await TunnelMonitor.open(options);
+  await using monitor = await openTunnels(options, ended.signal);
+  if (monitor === undefined) return;
   const screen = new Screen(process.stdout);
   const rates = new RateMeter();
   let doubted: number | undefined;
   let failed: { message: string; at: number; error: Error } | undefined;
   let last = monitor.snapshot();
   let above = 0;
+  let framed = Date.now();
 
   const frame = () => {
     const now = Date.now();
     if (!monitor.closed) last = monitor.snapshot();
-    doubted = last.synced ? undefined : (doubted ?? now);
+    // A process that did not run could not repair anything either.
+    const paused = now - framed > 2 * TICK;
+    framed = now;
+    doubted = last.synced ? undefined : paused ? now : (doubted ?? now);
     rates.update(last);
     const tunnels = last.tunnels.filter((one) => filter.matches(one));
     const { warnings, counted } = last;

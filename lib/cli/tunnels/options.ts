@@ -19,6 +19,7 @@ export interface TunnelOptions {
   readonly stalled?: number;
   readonly threshold: Partial<TunnelThresholds>;
   readonly acquires?: true;
+  readonly details?: true;
 }
 
 /** Reads a duration for commander. */
@@ -89,9 +90,17 @@ export function addTunnelOptions(command: Command): Command {
     );
 }
 
+/** Adds `--details`. */
+export function addDetailsOption(command: Command, where: string): Command {
+  return command.option(
+    '--details',
+    `${where}: print the parts of each rekey too, its SAs one by one and its states on the way`,
+  );
+}
+
 /** A usage error if one of those was given where nothing is told of tunnels. */
 export function refuseTunnelOptions(command: Command): void {
-  for (const name of ['expect', 'idle', 'stalled', 'threshold', 'acquires']) {
+  for (const name of ['expect', 'idle', 'stalled', 'threshold', 'acquires', 'details']) {
     if (command.getOptionValueSource(name) !== 'cli') continue;
     command.error(`error: '--${name}' needs '--tunnels'`);
   }
@@ -128,9 +137,10 @@ export function tunnelFilterOf(
   words: readonly string[],
   scope: TunnelFilterScope,
   command: Command,
+  details?: boolean,
 ): TunnelFilter {
   try {
-    return new TunnelFilter(words, scope);
+    return new TunnelFilter(words, scope, details);
   } catch (error) {
     if (error instanceof FilterError) command.error(`error: ${error.message}`);
     throw error;

@@ -4,6 +4,7 @@
  */
 import type { TunnelChange, TunnelSnapshot } from '../../tunnel/changes.ts';
 import { TunnelMonitor, type TunnelMonitorOptions } from '../../tunnel/tunnel-monitor.ts';
+import { aborted } from '../events/ended.ts';
 import type { Beside, Origin } from '../events/streams.ts';
 
 /** What they tell. */
@@ -19,6 +20,8 @@ export class TunnelStreams implements Beside {
   readonly #options: TunnelMonitorOptions;
   readonly #open = new Map<Origin, Promise<TunnelMonitor>>();
   #listener: TunnelListener | undefined;
+  /** Gives up what is still being opened. */
+  readonly #closing = new AbortController();
   #paused: { readonly until: Promise<void>; readonly end: () => void } | undefined;
 
   constructor(options: TunnelMonitorOptions) {
@@ -26,7 +29,8 @@ export class TunnelStreams implements Beside {
   }
 
   joined(origin: Origin): void {
-    const monitor = TunnelMonitor.open({ ...this.#options, netns: origin.path });
+    const { netns } = origin;
+    const monitor = TunnelMonitor.open({ ...this.#options, netns, signal: this.#closing.signal });
     // Who waits for it is told: ready(), or the listener.
     monitor.catch(() => {});
     this.#open.set(origin, monitor);
@@ -39,9 +43,10 @@ export class TunnelStreams implements Beside {
     monitor?.then((one) => one.close()).catch(() => {});
   }
 
-  /** Until all tunnels are known. @throws what TunnelMonitor.open throws */
-  async ready(): Promise<void> {
-    await Promise.all(this.#open.values());
+  /** Until all tunnels are known. @throws what TunnelMonitor.open throws; the signal's reason */
+  async ready(signal: AbortSignal): Promise<void> {
+    await Promise.race([Promise.all(this.#open.values()), aborted(signal)]);
+    signal.throwIfAborted();
   }
 
   /** Begins to tell. */
@@ -67,6 +72,7 @@ export class TunnelStreams implements Beside {
   async close(): Promise<void> {
     this.#listener = undefined;
     this.resume();
+    this.#closing.abort();
     const monitors = await Promise.allSettled(this.#open.values());
     await Promise.all(monitors.map((one) => one.status === 'fulfilled' && one.value.close()));
   }

@@ -7,7 +7,7 @@ import type { Colors } from '../terminal/colors.ts';
 import { Table } from '../terminal/table.ts';
 import { formatBytes, formatRate } from '../text/units.ts';
 import type { TunnelRates } from './rates.ts';
-import { paintState, qualifiersOf, seconds, soonest, titleOf, trouble } from './text.ts';
+import { ageOf, paintState, qualifiersOf, seconds, soonest, titleOf, trouble } from './text.ts';
 
 const HEADS = ['STATE', 'FOR', 'TUNNEL', 'ID', 'IN', 'OUT', 'KEYED', 'EXPIRES', 'WHY'];
 /** In a column where there is nothing to say. */
@@ -36,7 +36,7 @@ function tunnelRow(
   now: number,
   rates: TunnelRates | undefined,
 ): string[] {
-  const { state, since, upSince, installed, traffic } = tunnel;
+  const { state, installed, traffic } = tunnel;
   const hard = soonest(tunnel, 'hard');
   const carried = ({ bytes, packets }: Traffic, rate: number | undefined) =>
     packets === 0n
@@ -45,7 +45,7 @@ function tunnelRow(
   const id = qualifiersOf(tunnel).join(' ').replace('reqid ', '#');
   return [
     paintState(state, colors),
-    seconds(now - (state === 'up' ? (upSince ?? since) : since).wall),
+    ageOf(tunnel, now) ?? '?',
     titleOf(tunnel, colors),
     id || NONE,
     carried(traffic.in, rates?.in),

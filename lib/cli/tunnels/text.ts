@@ -82,7 +82,7 @@ export function describeTunnel(tunnel: Tunnel, colors: Colors): string {
     ...(mode === undefined ? [] : [`${mode}`]),
     ...qualifiersOf(tunnel),
     ...(encap ? [`${encap.type} ${encap.sport}>${encap.dport}`] : []),
-    ...labelled('since', stamp(tunnel.since.wall)),
+    ...labelled(tunnel.sinceKnown ? 'since' : 'since-before', stamp(tunnel.since.wall)),
     ...labelled('up-since', stamp(tunnel.upSince?.wall)),
     `sas ${sas.in.length} in ${sas.out.length} out`,
     ...(larval.length === 0 ? [] : [`${larval.length} larval`]),
@@ -105,11 +105,22 @@ export function sayTunnel(tunnel: Tunnel, colors: Colors, now: number): string {
 
 export const seconds = (milliseconds: number) => formatDuration(milliseconds / 1000);
 
+/**
+ * For how long it is in its state; of `up`, for how long packets can pass. Where nobody knows since when, `>5m`: for longer
+ * than it is watched; undefined if that is no time yet.
+ */
+export function ageOf(tunnel: Tunnel, now: number): string | undefined {
+  const { state, since, sinceKnown, upSince } = tunnel;
+  const age = now - (state === 'up' ? (upSince ?? since) : since).wall;
+  if (sinceKnown) return seconds(age);
+  return age < 1000 ? undefined : `>${seconds(age)}`;
+}
+
 /** `up 3h 12m`, `rekeyed 4m ago`, `expires in 56m`. */
 function times(tunnel: Tunnel, now: number, colors: Colors): string[] {
-  const { state, since, upSince, installed, rekeys } = tunnel;
-  const age = seconds(now - (state === 'up' ? (upSince ?? since) : since).wall);
-  const all = [`${paintState(state, colors)} ${age}`];
+  const { state, upSince, installed, rekeys } = tunnel;
+  const age = ageOf(tunnel, now);
+  const all = [paintState(state, colors) + (age === undefined ? '' : ` ${age}`)];
   if (state !== 'up' && isUp(state) && upSince) all.push(`up ${seconds(now - upSince.wall)}`);
   if (installed !== undefined) {
     all.push(`${rekeys > 0 ? 'rekeyed' : 'installed'} ${seconds(now - installed)} ago`);

@@ -1,0 +1,151 @@
+import { accessSync, constants, readFileSync } from 'node:fs';
+import { delimiter, join, resolve } from 'node:path';
+import { LabError } from './errors.ts';
+import type { LabKernel, PrepareOptions } from './kernel.ts';
+import { LINES } from './lines.ts';
+import { plainEnvironment } from './programs.ts';
+import { fetchTools } from './tools.ts';
+import type { GuestProgram } from './vm.ts';
+
+/** The emulator that runs full kernels. */
+export interface Emulator {
+  readonly program: string;
+  /** What it needs in its environment. */
+  readonly env: Readonly<Record<string, string>>;
+  /** Directories with its firmware, where it does not find them itself. */
+  readonly firmware: readonly string[];
+}
+
+/** How qemu runs the guest's code: the processor does, or it is translated (slower by far). */
+export type Accelerator = 'kvm' | 'tcg';
+
+const PROGRAM = 'qemu-system-x86_64';
+
+/** Debian's packages of the emulator; the shared libraries they need come with them. */
+const PACKAGES = ['qemu-system-x86', 'qemu-system-common', 'qemu-system-data', 'seabios'];
+
+const HINT =
+  'Install the package qemu-system-x86, or set NETLINK_XFRM_QEMU to the path of ' +
+  `${PROGRAM}. The user-mode kernel (without --kernel full) needs no emulator.`;
+
+function isProgram(path: string): boolean {
+  try {
+    accessSync(path, constants.X_OK);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+/**
+ * Finds the emulator: NETLINK_XFRM_QEMU, else one in PATH, else Debian's, fetched into the cache.
+ * Throws `LAB_QEMU` when there is none.
+ */
+export async function prepareEmulator(
+  options: Pick<PrepareOptions, 'signal' | 'progress'> = {},
+): Promise<Emulator> {
+  const asked = process.env.NETLINK_XFRM_QEMU;
+  if (asked) {
+    const program = resolve(asked);
+    if (isProgram(program)) return { program, env: {}, firmware: [] };
+    const message = `NETLINK_XFRM_QEMU is ${program}, which cannot be run.`;
+    throw new LabError('LAB_QEMU', message, HINT);
+  }
+  const installed = (plainEnvironment().PATH ?? '')
+    .split(delimiter)
+    .filter((directory) => directory.startsWith('/'))
+    .map((directory) => join(directory, PROGRAM))
+    .find(isProgram);
+  if (installed !== undefined) return { program: installed, env: {}, firmware: [] };
+  try {
+    const { root, libraries } = await fetchTools(PACKAGES, options);
+    return {
+      program: join(root, 'usr/bin', PROGRAM),
+      env: {
+        LD_LIBRARY_PATH: libraries.join(delimiter),
+        QEMU_MODULE_DIR: join(root, 'usr/lib/x86_64-linux-gnu/qemu'),
+      },
+      firmware: ['usr/share/qemu', 'usr/share/seabios'].map((part) => join(root, part)),
+    };
+  } catch (cause) {
+    if (!(cause instanceof LabError)) throw cause;
+    const message = `There is no ${PROGRAM} here, and it cannot be fetched. ${cause.message}`;
+    throw new LabError('LAB_QEMU', message, `${HINT} Or: ${cause.hint}`, { cause, log: cause.log });
+  }
+}
+
+/**
+ * The ways to run the guest's code, best first; a boot that fails by one is tried by the next.
+ * NETLINK_XFRM_ACCEL leaves no choice. Throws `LAB_USAGE` for what it cannot be.
+ */
+export function accelerators(
+  env: NodeJS.ProcessEnv = process.env,
+  device = '/dev/kvm',
+  processors = '/proc/cpuinfo',
+): Accelerator[] {
+  const asked = env.NETLINK_XFRM_ACCEL;
+  if (asked === 'kvm' || asked === 'tcg') return [asked];
+  if (asked) {
+    const message = `NETLINK_XFRM_ACCEL is ${JSON.stringify(asked)}.`;
+    throw new LabError('LAB_USAGE', message, 'Set it to kvm or tcg, or leave it unset.');
+  }
+  try {
+    accessSync(device, constants.R_OK | constants.W_OK);
+    // The device alone promises nothing: without these it was seen to start guests and lose them.
+    if (/^flags\s*:.*\b(vmx|svm)\b/m.test(readFileSync(processors, 'utf8'))) return ['kvm', 'tcg'];
+  } catch {
+    // No KVM for this user.
+  }
+  return ['tcg'];
+}
+
+/** A value in a list of options: qemu takes two commas for one. */
+const value = (text: string) => text.replaceAll(',', ',,');
+
+/** Processors of a guest: enough for its kernel to do two things at once. */
+const PROCESSORS = 2;
+
+/** How a full kernel is started. Its lines are ports of a virtio console, by name. */
+export function qemuProgram(
+  emulator: Emulator,
+  kernel: LabKernel,
+  setup: {
+    run: string;
+    memory: number;
+    stdin: boolean;
+    share: string;
+    accelerator: Accelerator;
+  },
+): GuestProgram {
+  const ports = ['out', 'err', 'control', ...(setup.stdin ? (['input'] as const) : [])] as const;
+  const files = [
+    ...['local,id=files,path=/', 'security_model=none', 'readonly=on', 'multidevs=remap'],
+  ].join();
+  const share = `local,id=share,path=${value(setup.share)},security_model=none,multidevs=remap`;
+  return {
+    command: [
+      emulator.program,
+      ...emulator.firmware.flatMap((directory) => ['-L', directory]),
+      ...['-no-user-config', '-nodefaults', '-no-reboot', '-display', 'none', '-machine', 'pc'],
+      ...['-accel', setup.accelerator === 'tcg' ? 'tcg,thread=multi' : setup.accelerator],
+      // All that can be emulated, but for page tables of five levels, which make it slower.
+      ...['-cpu', setup.accelerator === 'tcg' ? 'max,la57=off' : 'host'],
+      ...['-smp', String(PROCESSORS), '-m', `${setup.memory}M`],
+      ...['-kernel', kernel.program, '-initrd', join(setup.run, 'initramfs')],
+      ...['-append', 'console=ttyS0 quiet panic=-1 mitigations=off'],
+      ...['-chardev', 'stdio,id=log,signal=off', '-serial', 'chardev:log'],
+      ...['-fsdev', files, '-device', 'virtio-9p-pci,fsdev=files,mount_tag=files'],
+      ...(setup.share === ''
+        ? []
+        : ['-fsdev', share, '-device', 'virtio-9p-pci,fsdev=share,mount_tag=share']),
+      ...['-device', 'virtio-rng-pci', '-device', 'virtio-serial-pci'],
+      ...ports.flatMap((name) => [
+        ...['-chardev', `socket,id=${name},fd=${LINES[name]}`],
+        ...['-device', `virtserialport,chardev=${name},name=${name}`],
+      ]),
+    ],
+    env: emulator.env,
+    // It then waits for ever, so that someone can look at the guest.
+    broken: /^KVM internal error|^error: kvm run failed/m,
+  };
+}

@@ -1,0 +1,84 @@
+/**
+ * What each event of rtnetlink does to a table of links and addresses. An event says all of its object, and nothing
+ * happens to one without an event, so none leaves a doubt.
+ * @module
+ */
+import type { RouteEvent } from '../route/events.ts';
+import type { IpAddress, Link } from '../route/objects.ts';
+import type { Family } from './family.ts';
+import { Table } from './table.ts';
+
+/** A link: as much as says whether its addresses can be used. */
+export interface HostLink {
+  readonly index: number;
+  readonly name: string;
+  readonly up: boolean;
+}
+
+/** An address of a link. A link can have one address more than once. */
+export interface HostAddress {
+  readonly address: string;
+  /** Of the link. */
+  readonly index: number;
+  /** What tells one holding of it from another. */
+  readonly holding: string;
+}
+
+/** Links come first: what goes with a link goes after it. */
+export type AddressKinds = { link: HostLink; address: HostAddress };
+
+export const hostLink = ({ index, name, flags }: Link): HostLink => ({
+  index,
+  name: name ?? `${index}`,
+  up: flags.names.includes('up'),
+});
+
+/** @returns undefined for one that is none: nobody can send from it */
+export function hostAddress(one: IpAddress): HostAddress | undefined {
+  const { family, index, local, prefixLength } = one;
+  // On a point-to-point link `address` is the other end's (linux/if_addr.h).
+  const address = local ?? one.address;
+  if (address === undefined) return undefined;
+  // An interface can have one IPv4 address several times, with other prefixes or other ends opposite; each comes and
+  // goes by itself (seen on 6.18). An IPv6 address it has once, and may change its other end.
+  const holding = family === 'inet' ? `${index} ${one.address}/${prefixLength}` : `${index}`;
+  return { address, index, holding };
+}
+
+const idOf = (value: HostLink | HostAddress): string =>
+  'address' in value ? `${value.address} ${value.holding}` : `${value.index}`;
+
+/** Links and addresses, and the events of the groups LINK, IPV4_IFADDR and IPV6_IFADDR. */
+export const addressFamily: Family<AddressKinds, RouteEvent> = {
+  tables: () => ({
+    link: new Table<HostLink>({}),
+    address: new Table<HostAddress>({
+      address: ({ address }) => address,
+      link: ({ index }) => `${index}`,
+    }),
+  }),
+  key: (_, value) => idOf(value),
+  id: (_, __, key) => key,
+  supersedes: () => true,
+  unannounced: () => false,
+  sameIncarnation: () => true,
+  differences: (_, before, after) =>
+    (['name', 'up'] as const).filter(
+      (field) => (before as HostLink)[field] !== (after as HostLink)[field],
+    ),
+  missing: () => 'found-missing',
+  passing: () => false,
+  explains: () => false,
+  apply(event, rows) {
+    if (event.kind === 'NEWLINK') {
+      const link = hostLink(event.link);
+      rows.put('link', idOf(link), link, 'same');
+    } else if (event.kind === 'DELLINK') rows.remove('link', `${event.link.index}`, 'deleted');
+    else if (event.kind === 'NEWADDR' || event.kind === 'DELADDR') {
+      const address = hostAddress(event.address);
+      if (address === undefined) return;
+      if (event.kind === 'NEWADDR') rows.put('address', idOf(address), address, 'same');
+      else rows.remove('address', idOf(address), 'deleted');
+    }
+  },
+};

@@ -1,0 +1,148 @@
+/**
+ * The life cycle of what delivers events: to loops and listeners, until it is closed, its signal is
+ * aborted, or it fails.
+ * @module
+ */
+import type { EventEmitter } from 'node:events';
+import { onAbort } from '../socket/abort.ts';
+import type { EventQueue } from './queue.ts';
+
+/** What a loop reads from. */
+export interface Loop<Event> {
+  push(event: Event): void;
+  /** No more events will come: the reader gets those that wait, then the end or the error. */
+  end(error: unknown): void;
+}
+
+/**
+ * The loops and listeners of one emitter, and its end. Whatever ends it, that happens once: the owner's
+ * resources are released, loops end after what they have waiting, promises of {@link wait} are rejected,
+ * and `close` is emitted when all is released.
+ */
+export class EventHub<Event, L extends Loop<Event> = EventQueue<Event>> {
+  readonly #emitter: EventEmitter;
+  readonly #release: () => Promise<unknown>;
+  readonly #loops = new Set<L>();
+  readonly #waiting = new Set<(error: unknown) => void>();
+  #signal: Disposable | undefined;
+  #error: unknown;
+  #closing: Promise<void> | undefined;
+
+  /** @param release closes what the emitter has open: called once, fulfilled when all is closed */
+  constructor(emitter: object, release: () => Promise<unknown>) {
+    // Without the types that tie each event's name to its value.
+    this.#emitter = emitter as EventEmitter;
+    this.#release = release;
+  }
+
+  get closed(): boolean {
+    return this.#closing !== undefined;
+  }
+
+  /** What it ended with: an error, the signal's reason, or that it was closed. */
+  get reason(): unknown {
+    return this.#error ?? new Error('the monitor is closed');
+  }
+
+  /** Those that have not ended. */
+  get loops(): ReadonlySet<L> {
+    return this.#loops;
+  }
+
+  /** Adds a loop, which gets what is pushed from now on, or ends it if there will be nothing. */
+  join(loop: L): L {
+    if (this.closed) loop.end(this.#error);
+    else this.#loops.add(loop);
+    return loop;
+  }
+
+  /** Removes a loop that its reader has left. */
+  leave(loop: L): void {
+    this.#loops.delete(loop);
+  }
+
+  /** Gives an event to all loops, then to the listeners to each of the names. */
+  deliver(event: Event, ...names: string[]): void {
+    if (this.closed) return;
+    for (const loop of this.#loops) loop.push(event);
+    for (const name of names) this.emit(name, event);
+  }
+
+  /**
+   * Calls the listeners to a name. What one throws is an uncaught exception, as with every emitter, but
+   * the caller goes on.
+   */
+  emit(name: string, ...values: unknown[]): void {
+    try {
+      this.#emitter.emit(name, ...values);
+    } catch (error) {
+      process.nextTick(() => {
+        throw error;
+      });
+    }
+  }
+
+  /**
+   * A promise that `begin` settles, unless the end or the signal comes first.
+   *
+   * @throws the error that ended it or the signal's reason, also if that was before
+   */
+  async wait(
+    signal: AbortSignal | undefined,
+    begin: (done: () => void, failed: (error: unknown) => void) => void,
+  ): Promise<void> {
+    signal?.throwIfAborted();
+    if (this.closed) throw this.reason;
+    let giveUp = (_: unknown) => {};
+    const done = new Promise<void>((resolve, reject) => {
+      giveUp = reject;
+      this.#waiting.add(giveUp);
+      begin(resolve, reject);
+    });
+    using _ = onAbort(signal, giveUp);
+    try {
+      await done;
+    } finally {
+      this.#waiting.delete(giveUp);
+    }
+  }
+
+  /** Ends it when the signal is aborted, with the reason. */
+  endOn(signal: AbortSignal | undefined): void {
+    this.#signal = onAbort(signal, (reason) => this.#end(reason));
+  }
+
+  /** @returns a promise that is fulfilled when all is released; the same one every time */
+  close(): Promise<void> {
+    return this.#end(undefined);
+  }
+
+  /**
+   * Ends it with an error, which loops throw. It is emitted too, unless somebody got it and nobody
+   * listens to `error`.
+   *
+   * @param heard whether somebody gets it apart from loops
+   */
+  fail(error: unknown, heard = false): void {
+    if (this.closed) return;
+    const got = heard || this.#loops.size > 0;
+    this.#end(error);
+    if (!got || this.#emitter.listenerCount('error') > 0) this.emit('error', error);
+  }
+
+  #end(error: unknown): Promise<void> {
+    if (this.#closing) return this.#closing;
+    this.#error = error;
+    let released = (_: Promise<unknown>) => {};
+    // Before anything is released: what calls back then finds it closed.
+    this.#closing = new Promise((resolve) => {
+      released = resolve;
+    }).then(() => this.emit('close'));
+    this.#signal?.[Symbol.dispose]();
+    released(this.#release());
+    for (const loop of this.#loops) loop.end(error);
+    this.#loops.clear();
+    for (const giveUp of this.#waiting) giveUp(this.reason);
+    return this.#closing;
+  }
+}

@@ -1,0 +1,291 @@
+/**
+ * Tables that follow the kernel: a socket of events, lists, and the {@link Reconciler} that both feed.
+ * @module
+ */
+import {
+  type DecodeMessage,
+  decodeDatagram,
+  type EventTime,
+  type Malformed,
+} from '../netlink/event.ts';
+import { type Batch, type NetlinkSocket, SystemError } from '../socket/index.ts';
+import type { Kinds, NameIn, TableChange } from './changes.ts';
+import type { Family, Tables } from './family.ts';
+import { LossDetector } from './losses.ts';
+import { type Heard, Reconciler } from './reconciler.ts';
+
+/** What is followed, and how it is listed. */
+export interface Source<K extends Kinds, Event> {
+  readonly family: Family<K, Event>;
+  readonly decode: DecodeMessage<Event>;
+  /**
+   * Lists all objects, each given to `listed`. What it asks is closed together with the tables.
+   *
+   * @returns a promise that is fulfilled when the events of all changes that the lists can show have been queued;
+   *   with false if something may be missing: then it is asked for again
+   */
+  list(listed: Listed<K>): Promise<boolean>;
+}
+
+export type Listed<K extends Kinds> = <N extends NameIn<K>>(kind: N, value: K[N]) => void;
+
+/** Who has live tables. */
+export interface Owner<K extends Kinds, Event> {
+  /** The first comparison, before the tables are open, and all that is told after it. */
+  changed(change: TableChange<K> | Malformed): void;
+  /** @returns whether an event says nothing of the tables */
+  passes?(event: Event): boolean;
+  /** Whether reading is to stop for now. Call {@link LiveTables.flow} when that may have changed. */
+  full?(): boolean;
+  /** The tables cannot be kept right any more: close them. */
+  failed(error: unknown): void;
+}
+
+export const now = (): EventTime => ({ wall: Date.now(), monotonic: performance.now() });
+
+/** Milliseconds between two repairs, growing while events are lost faster than they can be. */
+const PACE = { least: 20, most: 5000 };
+/** Events kept while a list is made, before reading stops. */
+const KEPT = 65_536;
+
+/** Tables, the socket whose events they follow, and the lists that they are compared with. */
+export class LiveTables<K extends Kinds, Event extends Heard> {
+  readonly #socket: NetlinkSocket;
+  readonly #source: Source<K, Event>;
+  readonly #owner: Owner<K, Event>;
+  readonly #refreshInterval: number;
+  readonly #table: Reconciler<K, Event>;
+  readonly #losses: LossDetector;
+  #isOpen = false;
+  /** Whether events were lost, or could not be read, and no comparison has made up for them. */
+  #lacking = false;
+  #heardUntil = now().monotonic;
+  #reading = true;
+  #working = false;
+  /** Whether {@link LiveTables.#lookAgain} is under way. */
+  #looking = false;
+  #wake: NodeJS.Timeout | undefined;
+  #refresh: NodeJS.Timeout | undefined;
+  #closed = false;
+
+  /**
+   * @param socket has joined its groups, and is not read yet; it keeps the process alive, unless `unref()`
+   * @param refreshInterval milliseconds between two comparisons; 0: only when needed or asked for
+   */
+  constructor(
+    socket: NetlinkSocket,
+    source: Source<K, Event>,
+    owner: Owner<K, Event>,
+    refreshInterval = 0,
+  ) {
+    this.#socket = socket;
+    this.#source = source;
+    this.#owner = owner;
+    this.#refreshInterval = refreshInterval;
+    const host = {
+      now,
+      wakeAfter: (wait: number) => {
+        clearTimeout(this.#wake);
+        const wake = () => this.#work(() => this.#table.wake());
+        // The socket keeps the process alive; timers need not.
+        this.#wake = setTimeout(wake, Math.ceil(wait)).unref();
+      },
+      list: () => {
+        this.#list();
+      },
+      emit: (change: TableChange<K>) => this.#emit(change),
+    };
+    this.#table = new Reconciler<K, Event>(source.family, host, PACE);
+    this.#losses = new LossDetector(socket, (code, time) => {
+      this.#lacking = true;
+      this.#table.lost(code, time);
+    });
+  }
+
+  /** Begins to read and to list. Not before the owner is ready to be told. */
+  start(): void {
+    this.#work(() => {
+      this.#socket.receive(
+        (batch) => this.#work(() => this.#onBatch(batch)),
+        (error) => this.#owner.failed(error),
+      );
+      this.#table.wake();
+    });
+  }
+
+  get tables(): Tables<K> {
+    return this.#table.tables;
+  }
+
+  /** Whether the tables are complete, and that has been told. */
+  get isOpen(): boolean {
+    return this.#isOpen;
+  }
+
+  /** Whether a comparison is under way or due. */
+  get busy(): boolean {
+    return this.#table.busy;
+  }
+
+  /** Whether the tables are right, as far as the kernel tells. */
+  get synced(): boolean {
+    if (this.#closed) return false;
+    return this.#table.synced && (this.#reading || this.#socket.queue.bytes === 0);
+  }
+
+  /**
+   * Until when the tables hold all that the kernel announced, monotonic: now, unless events wait to be read, or were lost
+   * and not made up for. What is judged by time is to be judged as of then: Node serves timers before it reads sockets, so a
+   * timer that is late is served before the events that came while the process did not run.
+   */
+  get heardUntil(): number {
+    if (this.#closed) return this.#heardUntil;
+    const { monotonic } = now();
+    // Asked after the clock: nothing that came before that moment is left.
+    const { bytes, drops } = this.#socket.queue;
+    const all = bytes === 0 && drops === this.#losses.drops && !this.#lacking;
+    if (all) this.#heardUntil = monotonic;
+    return this.#heardUntil;
+  }
+
+  /** How many events the kernel said it dropped. */
+  get dropped(): number {
+    return this.#losses.drops;
+  }
+
+  /** Compares the tables with fresh lists. One that is under way ends before. */
+  refresh(): void {
+    this.#work(() => this.#table.refresh());
+  }
+
+  /** Reads unless the owner is full, or too many events wait for a list. */
+  flow(): void {
+    if (this.#closed) return;
+    const reading = !this.#owner.full?.() && this.#table.kept < KEPT;
+    if (reading === this.#reading) return;
+    this.#reading = reading;
+    if (!reading) this.#socket.pause();
+    else {
+      this.#socket.resume();
+      if (this.#table.waitsForEmpty) this.#lookAgain();
+    }
+  }
+
+  ref(): void {
+    this.#socket.ref();
+  }
+
+  unref(): void {
+    this.#socket.unref();
+  }
+
+  /** @returns a promise that is fulfilled when the socket is closed */
+  close(): Promise<void> {
+    this.#closed = true;
+    clearTimeout(this.#wake);
+    clearTimeout(this.#refresh);
+    return this.#socket.close();
+  }
+
+  #onBatch(batch: Batch): void {
+    const time = { wall: batch.timestamp, monotonic: batch.monotonic };
+    if (batch.lost !== undefined) this.#losses.failed(batch.lost, time);
+    const input = { view: batch.view, bytes: batch.bytes, time, keys: false };
+    const { decode } = this.#source;
+    for (let i = 0; i < batch.count; i++) {
+      const [offset, length] = [batch.offset(i), batch.length(i)];
+      decodeDatagram(input, offset, length, batch.truncated(i), decode, this.#onEvent);
+    }
+  }
+
+  readonly #onEvent = (event: Event | Malformed): void => {
+    if (isMalformed(event)) {
+      this.#tell(event);
+      this.#lacking = true;
+      this.#table.malformed(event.time);
+    } else if (!this.#owner.passes?.(event)) this.#table.event(event);
+  };
+
+  /**
+   * Feeds the table, then does what it asks for: later, if a listener calls this meanwhile. A socket
+   * that cannot even be asked what waits in it is the end: the tables could not be told right.
+   */
+  #work(feed: () => void): void {
+    if (this.#closed) return;
+    if (this.#working) {
+      feed();
+      return;
+    }
+    this.#working = true;
+    try {
+      feed();
+      while (!this.#closed && this.#table.waitsForEmpty) {
+        if (!this.#losses.caughtUp()) {
+          this.#lookAgain();
+          break;
+        }
+        this.#table.empty();
+      }
+      this.flow();
+    } catch (error) {
+      if (!(error instanceof SystemError)) throw error;
+      this.#owner.failed(error);
+    } finally {
+      this.#working = false;
+    }
+  }
+
+  /**
+   * Looks again whether events wait, after those that do have been read: what is read may be nothing
+   * but forged datagrams, of which nobody is told. After two turns the socket was polled in between: where this is
+   * called while it is read, the first comes without.
+   */
+  #lookAgain(): void {
+    if (!this.#reading || this.#looking) return;
+    this.#looking = true;
+    const look = () => {
+      this.#looking = false;
+      this.#work(() => {});
+    };
+    setImmediate(() => setImmediate(look));
+  }
+
+  async #list(): Promise<void> {
+    const listed: Listed<K> = (kind, value) => this.#table.listed(kind, value);
+    let complete = false;
+    try {
+      complete = await this.#source.list(listed);
+    } catch (error) {
+      if (this.#closed) return;
+      // A privilege that was given up does not come back; anything else may pass.
+      if (!this.#isOpen || (error as NodeJS.ErrnoException).code === 'EPERM') {
+        this.#owner.failed(error);
+        return;
+      }
+    }
+    this.#work(() => (complete ? this.#table.listEnded() : this.#table.listFailed()));
+  }
+
+  #emit(change: TableChange<K>): void {
+    const compared = change.kind === 'repaired' || change.kind === 'refreshed';
+    if (!compared) {
+      this.#tell(change);
+      return;
+    }
+    clearTimeout(this.#refresh);
+    if (this.#refreshInterval > 0 && !this.#closed) {
+      this.#refresh = setTimeout(() => this.refresh(), this.#refreshInterval).unref();
+    }
+    this.#lacking = false;
+    if (!this.#closed) this.#owner.changed(change);
+    this.#isOpen = true;
+  }
+
+  #tell(change: TableChange<K> | Malformed): void {
+    if (this.#isOpen && !this.#closed) this.#owner.changed(change);
+  }
+}
+
+/** The kinds of events are those of the kernel's messages, in capitals. */
+const isMalformed = (event: object): event is Malformed =>
+  (event as { kind?: unknown }).kind === 'malformed';

@@ -1,0 +1,108 @@
+/**
+ * What a subscription can be told.
+ * @module
+ */
+import {
+  optionalBoolean,
+  optionalInteger,
+  optionalSignal,
+  options as optionsOf,
+  U32_MAX,
+  wrongType,
+} from '../socket/argument.ts';
+import { MAX_BUFFER, type Namespace } from '../socket/index.ts';
+import { optionalNamespace } from '../socket/namespace.ts';
+import { findGroup, type GroupName, type Protocol } from './groups.ts';
+
+/** What to subscribe to, and how. */
+export interface SubscribeOptions {
+  /** At least one group: `sa`, `expire`, `link`, `ipv4-route` …, or under the kernel's name. */
+  groups: readonly GroupName[];
+  /**
+   * The network namespace to listen in: a path such as `/run/netns/NAME`, or a descriptor. Default:
+   * that of the process. The kernel keeps it while the subscription is open, and does not say when
+   * its name is gone.
+   */
+  netns?: Namespace | undefined;
+  /** Closes the subscription; loops over it then throw the signal's reason. */
+  signal?: AbortSignal | undefined;
+  /** Whether events hold keys (as {@link KeyMaterial}). Default false: their lengths only. */
+  keys?: boolean | undefined;
+  /**
+   * Bytes of receive buffer to ask for, per protocol. Default 64 MiB, which is used only as far as
+   * events wait in it. Without CAP_NET_ADMIN in the initial user namespace the kernel grants at
+   * most net.core.rmem_max; what it granted is in {@link Subscription.sockets}.
+   */
+  receiveBufferSize?: number | undefined;
+  /**
+   * Events that may wait for a slow loop, default 4096. When as many wait, reading stops; the
+   * kernel then keeps events while its buffer has room, and drops the rest, which an `overrun`
+   * reports.
+   */
+  highWaterMark?: number | undefined;
+  /**
+   * Milliseconds, 0 to 1000, in which the kernel gathers events after all that waited were read;
+   * default 0. The first event after a rest is delivered at once, later ones wait up to that long;
+   * in return many are read with one system call, which takes less processor time. Their times are
+   * those of the reading. The receive buffer must have room for what comes meanwhile: where less
+   * than 4 MiB of it were granted, there is no gathering. See docs/events.md.
+   */
+  coalesce?: number | undefined;
+}
+
+const OPTIONS: ReadonlySet<string> = new Set<keyof SubscribeOptions>([
+  'groups',
+  'netns',
+  'signal',
+  'keys',
+  'receiveBufferSize',
+  'highWaterMark',
+  'coalesce',
+]);
+
+/**
+ * The options with their defaults, the groups sorted by protocol.
+ *
+ * @throws TypeError or RangeError that names a wrong one
+ */
+export function checked(options: SubscribeOptions) {
+  optionsOf('options', options, OPTIONS);
+  const { groups: names } = options;
+  if (!Array.isArray(names) || names.length === 0) {
+    throw wrongType('options.groups', 'an array of at least one group name', names);
+  }
+  const groups = new Map<Protocol, number[]>();
+  names.forEach((name: unknown, index) => {
+    const group = typeof name === 'string' ? findGroup(name) : undefined;
+    if (group === undefined) {
+      throw wrongType(`options.groups[${index}]`, 'a group name such as sa or RTNLGRP_LINK', name);
+    }
+    const numbers = groups.get(group.protocol) ?? [];
+    groups.set(group.protocol, [...numbers, group.number]);
+  });
+  return {
+    groups,
+    ...checkedReading(options),
+    keys: optionalBoolean('options.keys', options.keys, false),
+    coalesce: optionalInteger('options.coalesce', options.coalesce, 0, 0, 1000),
+  };
+}
+
+/** Those that say where to listen, until when, and how much may wait. */
+export function checkedReading(
+  options: Pick<SubscribeOptions, 'netns' | 'signal' | 'receiveBufferSize' | 'highWaterMark'>,
+) {
+  const { receiveBufferSize: bytes, highWaterMark } = options;
+  return {
+    netns: optionalNamespace('options.netns', options.netns),
+    signal: optionalSignal('options.signal', options.signal),
+    receiveBufferSize: optionalInteger(
+      'options.receiveBufferSize',
+      bytes,
+      64 * 2 ** 20,
+      1,
+      MAX_BUFFER,
+    ),
+    highWaterMark: optionalInteger('options.highWaterMark', highWaterMark, 4096, 1, U32_MAX),
+  };
+}

@@ -1,0 +1,100 @@
+/**
+ * What there is of a tunnel: its SAs and policies, as the join keeps them.
+ * @module
+ */
+import { isLarval } from '../monitor/xfrm-objects.ts';
+import type { PolicyEntry, StateEntry } from '../monitor/xfrm-views.ts';
+import type { EventTime } from '../netlink/event.ts';
+import type { IpsecProto } from '../xfrm/names.ts';
+import type { XfrmState } from '../xfrm/objects.ts';
+import type { Claim } from './endpoints.ts';
+import { isSoftSpent, slotOf } from './figures.ts';
+import type { TunnelRecord } from './record.ts';
+import type { Direction, PerDirection } from './tunnel.ts';
+
+export const DIRECTIONS: readonly Direction[] = ['out', 'in'];
+
+export const both = <T>(of: (direction: Direction) => T): PerDirection<T> => ({
+  out: of('out'),
+  in: of('in'),
+});
+
+/** An SA, and what the join knows of it. */
+export interface Sa {
+  readonly uid: string;
+  entry: StateEntry;
+  /** In which order they came, where the seconds of their add times are the same. */
+  readonly order: number;
+  readonly came: EventTime;
+  /** Whether it was there at first, or its coming was told; else a repair found it. */
+  readonly heard: boolean;
+  readonly slot: string;
+  readonly isLarval: boolean;
+  /** When a soft limit was told of, or seen to be reached, on the wall clock. */
+  softAt: number | undefined;
+  record: TunnelRecord | undefined;
+}
+
+export interface Policy {
+  readonly uid: string;
+  readonly entry: PolicyEntry;
+  readonly claims: readonly Claim[];
+  /** When it was made or last changed, monotonic. */
+  readonly changedAt: number;
+}
+
+/** An SA that is gone. */
+export interface Gone {
+  readonly sa: Sa;
+  readonly last: XfrmState;
+  readonly why: string;
+  readonly portId: number | undefined;
+  readonly time: EventTime;
+  /** Whether its going was told; else a repair found it. */
+  readonly heard: boolean;
+}
+
+/** What there is of a tunnel: the members of one part of a group. */
+export interface Present {
+  readonly sas: PerDirection<readonly Sa[]>;
+  readonly larval: readonly Sa[];
+  readonly policies: readonly Policy[];
+  /** What its own policies ask for. */
+  readonly claims: readonly Claim[];
+  /** When an SA was last asked for that is not there yet, monotonic. */
+  readonly acquiredAt: number | undefined;
+}
+
+export const NOTHING: Present = {
+  sas: { out: [], in: [] },
+  larval: [],
+  policies: [],
+  claims: [],
+  acquiredAt: undefined,
+};
+
+/** As a tunnel shows it. */
+export const entriesOf = ({ sas, larval, policies }: Present) => ({
+  sas: both((direction) => sas[direction].map(({ entry }) => entry)),
+  larval: larval.map(({ entry }) => entry),
+  policies: policies.map(({ entry }) => entry),
+});
+
+/** ESP before AH before IPCOMP: of packets that two protocols protect, one counts. */
+export function protocolOf({ sas, larval, claims }: Present): IpsecProto | undefined {
+  const protocols = new Set<IpsecProto>();
+  for (const each of [sas.out, sas.in, larval]) {
+    for (const { entry } of each) protocols.add(entry.value.proto);
+  }
+  if (protocols.size === 0) for (const { proto } of claims) protocols.add(proto);
+  const known = (['esp', 'ah', 'comp'] as const).find((proto) => protocols.has(proto));
+  return known ?? [...protocols][0];
+}
+
+/** An SA as the join keeps it. */
+export function saOf(entry: StateEntry, order: number, came: EventTime, heard: boolean): Sa {
+  const { uid, value } = entry;
+  const softAt = isSoftSpent(value) ? came.wall : undefined;
+  const is = { slot: slotOf(value), isLarval: isLarval(value) };
+  return { uid, entry, order, came, heard, ...is, softAt, record: undefined };
+}

@@ -1,0 +1,572 @@
+/**
+ * What follows the header of each kind of XFRM message, from bytes to objects and back: what events,
+ * answers and requests share. Attributes go out in the kernel's order (parts.ts), unknown ones after
+ * them; padding is zero.
+ * @module
+ */
+import type { DecodeInput } from '../netlink/event.ts';
+import { align4, findAttribute, NLA_HDRLEN } from '../wire/attribute.ts';
+import type { AttributeTable, Part } from '../wire/attribute-table.ts';
+import { LE } from '../wire/endian.ts';
+import { DecodeError, tooShort, within } from '../wire/error.ts';
+import type { Input } from '../wire/input.ts';
+import { u32 } from '../wire/integer.ts';
+import { offsetOf, type Struct } from '../wire/struct.ts';
+import type { MessageWriter } from '../wire/writer.ts';
+import { attributes, sadAttributes, spdAttributes } from './attributes.ts';
+import * as codec from './codec.ts';
+import * as X from './constants.ts';
+import type * as events from './events.ts';
+import type {
+  Acquire,
+  Aevent,
+  SpiAllocation,
+  StateMigration,
+  XfrmPolicy,
+  XfrmState,
+} from './objects.ts';
+import { parts } from './parts.ts';
+import type * as requests from './requests.ts';
+import * as S from './structs.ts';
+import * as subject from './subject.ts';
+
+/** What a message says: what it has beside its kind, its header and its time. */
+export type Said<Message> = Omit<Message, 'kind' | 'message' | 'protocol' | 'header' | 'time'>;
+
+/** Where a message is written, and what stands for keys that are not there. */
+export interface Target {
+  readonly w: MessageWriter;
+  /** Whether zeros do. */
+  readonly zeroKeys: boolean;
+}
+
+/** How what follows the header is read and written. */
+export interface Body<T extends object> {
+  /** Bytes before the attributes. */
+  readonly size: number;
+  /** What its attributes are called. */
+  readonly table: AttributeTable;
+  /** Which of them belong there: {@link Part.use}. All, if left out. */
+  readonly use?: Uint8Array;
+  /** The SAs and policies it is about; left out, it is about none of its own. */
+  subject?(said: T): subject.Subject | undefined;
+  /**
+   * Reads what lies between two offsets, after the message's header. Into a message that has that
+   * already: to put two objects together takes longer.
+   * @throws DecodeError
+   */
+  read(input: DecodeInput, from: number, end: number, into: Writable<T>): void;
+  /**
+   * Writes it.
+   * @throws EncodeError
+   */
+  write(to: Target, said: Input<T>): void;
+}
+
+type Writable<T> = { -readonly [Key in keyof T]: T[Key] };
+
+// The part decides which properties come, and are looked at: those of the type the object has.
+function readAttributes<Into extends object>(
+  { view, bytes, keys }: DecodeInput,
+  from: number,
+  end: number,
+  { use }: Part,
+  family: number,
+  into: Into,
+): Into {
+  codec.readXfrmAttributes(view, bytes, from, end, use, family, keys, into);
+  return into;
+}
+function writeAttributes(to: Target, { order }: Part, family: number, from: object = {}): void {
+  codec.writeXfrmAttributes(to.w, from, order, family, to.zeroKeys);
+}
+
+/** Checks that the struct before the attributes is there, and gives the offset of the first of them. */
+function attributesAfter(header: Struct, from: number, end: number): number {
+  if (end - from < header.size) tooShort(`struct ${header.kernel}`, from, header.size, end - from);
+  return from + align4(header.size);
+}
+
+/** A struct and attributes that make one object. */
+interface Object<T extends object> extends Pick<Body<T>, 'size' | 'table' | 'use' | 'write'> {
+  /** The address family of the struct at `at`, which the addresses in the attributes follow. */
+  family(view: DataView, at: number): number;
+  read(input: DecodeInput, from: number, end: number): T;
+}
+
+/** @param where the struct's field with the address family; left out, no attribute has an address */
+function object<Header extends object, T extends Header>(
+  header: Struct,
+  part: Part,
+  readHeader: (v: DataView, b: Uint8Array, at: number, family: number) => Header,
+  writeHeader: (v: DataView, b: Uint8Array, at: number, x: Input<Header>, family: number) => void,
+  where?: string,
+): Object<T> {
+  const offset = where === undefined ? 0 : offsetOf(header, where);
+  const family = (view: DataView, at: number) =>
+    where === undefined ? 0 : view.getUint16(at + offset, LE);
+  return {
+    size: header.size,
+    table: attributes,
+    use: part.use,
+    family,
+    read(input, from, end) {
+      const first = attributesAfter(header, from, end);
+      // The attributes are all optional: the header alone is already one.
+      const value = readHeader(input.view, input.bytes, from, 0) as T;
+      return readAttributes(input, first, end, part, family(input.view, from), value);
+    },
+    write(to, value) {
+      const at = to.w.reserve(header.size);
+      writeHeader(to.w.view, to.w.bytes, at, value as Input<Header>, 0);
+      writeAttributes(to, part, family(to.w.view, at), value as object);
+    },
+  };
+}
+
+const states = object<codec.StateInfo, XfrmState>(
+  S.xfrm_usersa_info,
+  parts.state,
+  codec.readStateInfo,
+  codec.writeStateInfo,
+  'family',
+);
+const policies = object<codec.PolicyInfo, XfrmPolicy>(
+  S.xfrm_userpolicy_info,
+  parts.policy,
+  codec.readPolicyInfo,
+  codec.writePolicyInfo,
+  'sel.family',
+);
+const acquires = object<codec.AcquireInfo, Acquire>(
+  S.xfrm_user_acquire,
+  parts.acquire,
+  codec.readAcquireInfo,
+  codec.writeAcquireInfo,
+  'sel.family',
+);
+const aevents = object<codec.AeventId, Aevent>(
+  S.xfrm_aevent_id,
+  parts.aevent,
+  codec.readAeventId,
+  codec.writeAeventId,
+  'sa_id.family',
+);
+const reports = object<codec.ReportInfo, events.Report['report']>(
+  S.xfrm_user_report,
+  parts.report,
+  codec.readReportInfo,
+  codec.writeReportInfo,
+  'sel.family',
+);
+const mappings = object<codec.MappingInfo, events.Mapping['mapping']>(
+  S.xfrm_user_mapping,
+  parts.none,
+  codec.readMappingInfo,
+  codec.writeMappingInfo,
+);
+const migratedStates = object<codec.MigrateStateInfo, StateMigration>(
+  S.xfrm_user_migrate_state,
+  parts.migrateState,
+  codec.readMigrateStateInfo,
+  codec.writeMigrateStateInfo,
+  'id.family',
+);
+const allocations = object<codec.SpiRequest, SpiAllocation>(
+  S.xfrm_userspi_info,
+  parts.allocSpi,
+  codec.readSpiRequest,
+  codec.writeSpiRequest,
+  'info.family',
+);
+
+/** NEWSA, UPDSA. */
+export const state: Body<Said<events.NewSa>> = {
+  ...states,
+  subject: ({ state }) => subject.ofState(state),
+  read(input, from, end, into) {
+    into.state = states.read(input, from, end);
+  },
+  write: (to, { state = {} }) => states.write(to, state),
+};
+
+/** NEWPOLICY, UPDPOLICY. */
+export const policy: Body<Said<events.NewPolicy>> = {
+  ...policies,
+  subject: ({ policy }) => subject.ofPolicy(policy),
+  read(input, from, end, into) {
+    into.policy = policies.read(input, from, end);
+  },
+  write: (to, { policy = {} }) => policies.write(to, policy),
+};
+
+/** The SA, or the policy, comes first in the struct. */
+export const expire: Body<Said<events.Expire>> = {
+  ...state,
+  size: S.xfrm_user_expire.size,
+  read(input, from, end, into) {
+    const first = attributesAfter(S.xfrm_user_expire, from, end);
+    const { hard, state } = codec.readExpireInfo(input.view, input.bytes, from);
+    into.hard = hard;
+    into.state = state;
+    readAttributes(input, first, end, parts.state, states.family(input.view, from), state);
+  },
+  write(to, { hard, state = {} }) {
+    const at = to.w.reserve(S.xfrm_user_expire.size);
+    codec.writeExpireInfo(to.w.view, to.w.bytes, at, { hard, state });
+    writeAttributes(to, parts.state, states.family(to.w.view, at), state);
+  },
+};
+export const policyExpire: Body<Said<events.PolExpire>> = {
+  ...policy,
+  size: S.xfrm_user_polexpire.size,
+  read(input, from, end, into) {
+    const first = attributesAfter(S.xfrm_user_polexpire, from, end);
+    const { hard, policy } = codec.readPolicyExpireInfo(input.view, input.bytes, from);
+    into.hard = hard;
+    into.policy = policy;
+    readAttributes(input, first, end, parts.policy, policies.family(input.view, from), policy);
+  },
+  write(to, { hard, policy = {} }) {
+    const at = to.w.reserve(S.xfrm_user_polexpire.size);
+    codec.writePolicyExpireInfo(to.w.view, to.w.bytes, at, { hard, policy });
+    writeAttributes(to, parts.policy, policies.family(to.w.view, at), policy);
+  },
+};
+
+/** What names an SA, or a policy: a struct before the attributes. Gives the address family. */
+function naming<Id>(
+  struct: Struct,
+  readId: (v: DataView, b: Uint8Array, at: number, family: number) => Id,
+  writeId: (v: DataView, b: Uint8Array, at: number, x: Input<Id>, family: number) => void,
+  where: string,
+) {
+  const offset = offsetOf(struct, where);
+  return {
+    size: struct.size,
+    read(input: DecodeInput, from: number, end: number): { id: Id; first: number; family: number } {
+      const first = attributesAfter(struct, from, end);
+      const id = readId(input.view, input.bytes, from, 0);
+      return { id, first, family: input.view.getUint16(from + offset, LE) };
+    },
+    write({ w }: Target, id: Input<Id>): number {
+      const at = w.reserve(struct.size);
+      try {
+        writeId(w.view, w.bytes, at, id, 0);
+      } catch (error) {
+        throw within(error, 'id');
+      }
+      return w.view.getUint16(at + offset, LE);
+    },
+  };
+}
+
+const stateIds = naming(S.xfrm_usersa_id, codec.readStateId, codec.writeStateId, 'family');
+const policyIds = naming(
+  S.xfrm_userpolicy_id,
+  codec.readPolicyId,
+  codec.writePolicyId,
+  'sel.family',
+);
+
+/** The offset of the payload of an attribute that must be there. */
+function payloadOf(view: DataView, from: number, end: number, type: number, of: Struct): number {
+  const name = type === X.XFRMA_SA ? 'XFRMA_SA' : 'XFRMA_POLICY';
+  const found = findAttribute(view, from, end, type);
+  if (found === undefined) throw new DecodeError('is missing', { path: [name], offset: end });
+  const at = found - NLA_HDRLEN;
+  const length = view.getUint16(at, LE) - NLA_HDRLEN;
+  if (length < of.size) tooShort(name, at, of.size, length);
+  return found;
+}
+
+/** DELSA and DELPOLICY as events: what was deleted is in an attribute. */
+export const deletedState: Body<Said<events.DelSa>> = {
+  ...state,
+  size: stateIds.size,
+  use: parts.deletedState.use,
+  read(input, from, end, into) {
+    const { id, first } = stateIds.read(input, from, end);
+    const at = payloadOf(input.view, first, end, X.XFRMA_SA, S.xfrm_usersa_info);
+    into.id = id;
+    into.state = codec.readStateInfo(input.view, input.bytes, at, 0);
+    const family = states.family(input.view, at);
+    readAttributes(input, first, end, parts.deletedState, family, into.state);
+  },
+  write(to, { id = {}, state = {} }) {
+    stateIds.write(to, id);
+    const at = to.w.attribute(X.XFRMA_SA, S.xfrm_usersa_info.size);
+    codec.writeStateInfo(to.w.view, to.w.bytes, at, state, 0);
+    writeAttributes(to, parts.state, states.family(to.w.view, at), state);
+  },
+};
+export const deletedPolicy: Body<Said<events.DelPolicy>> = {
+  ...policy,
+  size: policyIds.size,
+  use: parts.deletedPolicy.use,
+  read(input, from, end, into) {
+    const { id, first } = policyIds.read(input, from, end);
+    const at = payloadOf(input.view, first, end, X.XFRMA_POLICY, S.xfrm_userpolicy_info);
+    into.id = id;
+    into.policy = codec.readPolicyInfo(input.view, input.bytes, at);
+    const family = policies.family(input.view, at);
+    readAttributes(input, first, end, parts.deletedPolicy, family, into.policy);
+  },
+  write(to, { id = {}, policy = {} }) {
+    policyIds.write(to, id);
+    const at = to.w.attribute(X.XFRMA_POLICY, S.xfrm_userpolicy_info.size);
+    codec.writePolicyInfo(to.w.view, to.w.bytes, at, policy);
+    writeAttributes(to, parts.policy, policies.family(to.w.view, at), policy);
+  },
+};
+
+/** Requests that name an SA, or a policy. */
+export const stateId: Body<Said<requests.DelSaRequest>> = {
+  size: stateIds.size,
+  table: attributes,
+  use: parts.stateId.use,
+  subject: ({ id, attributes }) => subject.ofStateId(id, attributes),
+  read(input, from, end, into) {
+    const { id, first, family } = stateIds.read(input, from, end);
+    into.id = id;
+    into.attributes = readAttributes(input, first, end, parts.stateId, family, {});
+  },
+  write: (to, { id = {}, attributes }) =>
+    writeAttributes(to, parts.stateId, stateIds.write(to, id), attributes),
+};
+export const policyId: Body<Said<requests.DelPolicyRequest>> = {
+  size: policyIds.size,
+  table: attributes,
+  use: parts.policyId.use,
+  subject: ({ id, attributes }) => subject.ofPolicyId(id, attributes),
+  read(input, from, end, into) {
+    const { id, first, family } = policyIds.read(input, from, end);
+    into.id = id;
+    into.attributes = readAttributes(input, first, end, parts.policyId, family, {});
+  },
+  write: (to, { id = {}, attributes }) =>
+    writeAttributes(to, parts.policyId, policyIds.write(to, id), attributes),
+};
+
+/** Requests for all SAs, and for all policies: nothing is named, the attributes follow at once. */
+export const allStates: Body<Said<requests.GetSaRequest>> = {
+  size: 0,
+  table: attributes,
+  use: parts.stateId.use,
+  read(input, from, end, into) {
+    into.attributes = readAttributes(input, from, end, parts.stateId, 0, {});
+  },
+  write: (to, { attributes }) => writeAttributes(to, parts.stateId, 0, attributes),
+};
+export const allPolicies: Body<Said<requests.GetPolicyRequest>> = {
+  size: 0,
+  table: attributes,
+  use: parts.policyId.use,
+  read(input, from, end, into) {
+    if (from === end) into.attributes = {};
+    else policyId.read(input, from, end, into as Writable<Said<requests.DelPolicyRequest>>);
+  },
+  write: (to, { attributes }) => writeAttributes(to, parts.policyId, 0, attributes),
+};
+
+export const flushStates: Body<Said<events.FlushSa>> = {
+  size: S.xfrm_usersa_flush.size,
+  table: attributes,
+  use: parts.none.use,
+  subject: ({ proto }) => subject.ofAll(proto === 'any' ? [] : [{ proto }]),
+  read(input, from, end, into) {
+    const first = attributesAfter(S.xfrm_usersa_flush, from, end);
+    into.proto = codec.readFlushInfo(input.view, input.bytes, from).proto;
+    readAttributes(input, first, end, parts.none, 0, into);
+  },
+  write(to, said) {
+    const at = to.w.reserve(S.xfrm_usersa_flush.size);
+    codec.writeFlushInfo(to.w.view, to.w.bytes, at, said);
+    writeAttributes(to, parts.none, 0, said);
+  },
+};
+export const flushPolicies: Body<Said<events.FlushPolicy>> = {
+  size: 0,
+  table: attributes,
+  use: parts.flushPolicy.use,
+  subject: () => subject.ofAll([]),
+  read(input, from, end, into) {
+    readAttributes(input, from, end, parts.flushPolicy, 0, into);
+  },
+  write: (to, said) => writeAttributes(to, parts.flushPolicy, 0, said),
+};
+
+export const defaults: Body<Said<events.Default>> = {
+  size: S.xfrm_userpolicy_default.size,
+  table: attributes,
+  use: parts.none.use,
+  read(input, from, end, into) {
+    const first = attributesAfter(S.xfrm_userpolicy_default, from, end);
+    into.defaults = codec.readPolicyDefaults(input.view, input.bytes, from);
+    readAttributes(input, first, end, parts.none, 0, into);
+  },
+  write(to, said) {
+    const at = to.w.reserve(S.xfrm_userpolicy_default.size);
+    codec.writePolicyDefaults(to.w.view, to.w.bytes, at, said.defaults ?? {});
+    writeAttributes(to, parts.none, 0, said);
+  },
+};
+
+export const acquire: Body<Said<events.AcquireEvent>> = {
+  ...acquires,
+  subject: ({ acquire }) => subject.ofAcquire(acquire),
+  read(input, from, end, into) {
+    into.acquire = acquires.read(input, from, end);
+  },
+  write: (to, { acquire = {} }) => acquires.write(to, acquire),
+};
+/** NEWAE. */
+export const aevent: Body<Said<events.NewAe>> = {
+  ...aevents,
+  subject: ({ aevent }) => subject.ofAevent(aevent),
+  read(input, from, end, into) {
+    into.aevent = aevents.read(input, from, end);
+  },
+  write: (to, { aevent = {} }) => aevents.write(to, aevent),
+};
+/** GETAE: the source address is no part of what it asks for. */
+export const aeventQuery: Body<Said<events.NewAe>> = {
+  ...aevent,
+  subject: ({ aevent }) => subject.ofStateId(aevent, aevent),
+};
+export const report: Body<Said<events.Report>> = {
+  ...reports,
+  subject: ({ report }) => subject.ofReport(report),
+  read(input, from, end, into) {
+    into.report = reports.read(input, from, end);
+  },
+  write: (to, { report = {} }) => reports.write(to, report),
+};
+export const mapping: Body<Said<events.Mapping>> = {
+  ...mappings,
+  subject: ({ mapping }) => subject.ofMapping(mapping),
+  read(input, from, end, into) {
+    into.mapping = mappings.read(input, from, end);
+  },
+  write: (to, { mapping = {} }) => mappings.write(to, mapping),
+};
+export const allocation: Body<Said<requests.AllocSpiRequest>> = {
+  ...allocations,
+  subject: ({ allocation }) => subject.ofAllocation(allocation),
+  read(input, from, end, into) {
+    into.allocation = allocations.read(input, from, end);
+  },
+  write: (to, { allocation = {} }) => allocations.write(to, allocation),
+};
+export const migrateState: Body<Said<events.MigrateState>> = {
+  ...migratedStates,
+  subject: ({ migration }) => subject.ofStateMigration(migration),
+  read(input, from, end, into) {
+    into.migration = migratedStates.read(input, from, end);
+  },
+  write: (to, { migration = {} }) => migratedStates.write(to, migration),
+};
+
+/**
+ * MIGRATE: the kernel announces each migration in an attribute of its own, and takes them all in
+ * one (net/xfrm/xfrm_user.c, build_migrate and copy_from_user_migrate).
+ */
+export const migrate: Body<Said<events.Migrate>> = {
+  size: policyIds.size,
+  table: attributes,
+  use: parts.migrate.use,
+  subject: subject.ofMigrations,
+  read(input, from, end, into) {
+    const { id, first, family } = policyIds.read(input, from, end);
+    const read: codec.XfrmAttributes = {};
+    const { migrations = [], ...attributes } = readAttributes(
+      input,
+      first,
+      end,
+      parts.migrate,
+      family,
+      read,
+    );
+    into.id = id;
+    into.migrations = migrations;
+    into.attributes = attributes;
+  },
+  write: (to, { id = {}, migrations, attributes }) =>
+    writeAttributes(to, parts.migrate, policyIds.write(to, id), { ...attributes, migrations }),
+};
+export const migrateRequest: Body<Said<requests.MigrateRequest>> = {
+  ...migrate,
+  write(to, { id = {}, migrations = [], attributes }) {
+    const { w } = to;
+    const family = policyIds.write(to, id);
+    if (migrations.length > 0) {
+      const { size } = S.xfrm_user_migrate;
+      const at = w.attribute(X.XFRMA_MIGRATE, size * migrations.length);
+      for (const [i, one] of migrations.entries()) {
+        try {
+          codec.writeMigration(w.view, w.bytes, at + size * i, one);
+        } catch (error) {
+          throw within(within(error, `[${i}]`), 'XFRMA_MIGRATE');
+        }
+      }
+    }
+    writeAttributes(to, parts.migrate, family, attributes);
+  },
+};
+
+/** Before the attributes of the statistics is a number: flags, echoed. */
+const FLAGS_SIZE = 4;
+
+function readFlags({ view }: DecodeInput, from: number, end: number): number {
+  if (end - from < FLAGS_SIZE) tooShort('flags', from, FLAGS_SIZE, end - from);
+  return view.getUint32(from, LE);
+}
+function writeFlags({ w }: Target, flags: number | undefined): void {
+  const at = w.reserve(FLAGS_SIZE);
+  w.view.setUint32(at, u32(flags, 'flags'), LE);
+}
+
+export const sadInfo: Body<Said<requests.SadInfo>> = {
+  size: FLAGS_SIZE,
+  table: sadAttributes,
+  read(input, from, end, into) {
+    into.flags = readFlags(input, from, end);
+    into.sad = {};
+    const { view, bytes, keys } = input;
+    codec.readSadAttributes(view, bytes, from + FLAGS_SIZE, end, keys, into.sad);
+  },
+  write(to, { flags, sad = {} }) {
+    writeFlags(to, flags);
+    codec.writeSadAttributes(to.w, sad, to.zeroKeys);
+  },
+};
+export const spdInfo: Body<Said<requests.SpdInfo>> = {
+  size: FLAGS_SIZE,
+  table: spdAttributes,
+  read(input, from, end, into) {
+    into.flags = readFlags(input, from, end);
+    into.spd = {};
+    const { view, bytes, keys } = input;
+    codec.readSpdAttributes(view, bytes, from + FLAGS_SIZE, end, keys, into.spd);
+  },
+  write(to, { flags, spd = {} }) {
+    writeFlags(to, flags);
+    codec.writeSpdAttributes(to.w, spd, to.zeroKeys);
+  },
+};
+/** Requests for statistics: no attributes of their own. */
+const infoRequest: Body<Said<requests.InfoRequest>> = {
+  size: FLAGS_SIZE,
+  table: attributes,
+  use: parts.none.use,
+  read(input, from, end, into) {
+    into.flags = readFlags(input, from, end);
+    readAttributes(input, from + FLAGS_SIZE, end, parts.none, 0, into);
+  },
+  write(to, said) {
+    writeFlags(to, said.flags);
+    writeAttributes(to, parts.none, 0, said);
+  },
+};
+export const sadInfoRequest = { ...infoRequest, table: sadAttributes };
+export const spdInfoRequest = { ...infoRequest, table: spdAttributes };

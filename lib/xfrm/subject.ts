@@ -1,0 +1,148 @@
+/**
+ * What a message is about: the SAs and policies it names, in one form for all kinds.
+ * @module
+ */
+import type { Mark, PolicyId, Selector, StateId } from './codec.ts';
+import type { Mapping, Migrate, Report } from './events.ts';
+import type { IpsecProto } from './names.ts';
+import type {
+  Acquire,
+  Aevent,
+  SpiAllocation,
+  StateMigration,
+  XfrmPolicy,
+  XfrmState,
+} from './objects.ts';
+
+/** An address, or a network. */
+export interface Place {
+  readonly address: string;
+  readonly bits?: number;
+}
+
+/** What is known of an SA; of a policy, what it asks of one. */
+interface Sa {
+  readonly saddr?: string;
+  readonly daddr?: string;
+  readonly spi?: number;
+  readonly proto?: IpsecProto;
+  readonly reqid?: number;
+}
+
+/** What may tell which packets it is for, and through which interface. */
+interface Marked {
+  readonly mark?: Mark;
+  readonly ifId?: number;
+}
+
+/** The SAs and the policy that something is about. */
+export interface Subject {
+  readonly sas: readonly Sa[];
+  readonly sources: readonly Place[];
+  readonly destinations: readonly Place[];
+  /** What may have a mark and an interface id; undefined where that is not told. */
+  readonly marked?: Marked;
+  readonly dir?: string | number;
+  /** It is about all SAs, or all policies: a flush. */
+  readonly all?: true;
+}
+
+const places = (...addresses: readonly string[]): Place[] =>
+  addresses.map((address) => ({ address }));
+
+const between = ({ saddr, daddr }: { readonly saddr: string; readonly daddr: string }) => ({
+  sources: places(saddr),
+  destinations: places(daddr),
+});
+
+const selected = ({ saddr, prefixlenS, daddr, prefixlenD }: Selector) => ({
+  sources: [{ address: saddr, bits: prefixlenS }],
+  destinations: [{ address: daddr, bits: prefixlenD }],
+});
+
+const inDirection = (dir: string | number | undefined) => (dir === undefined ? {} : { dir });
+
+export const ofState = (state: XfrmState): Subject => ({
+  sas: [state],
+  ...between(state),
+  marked: state,
+  ...inDirection(state.dir),
+});
+
+export const ofStateId = (id: Pick<StateId, 'daddr' | 'spi'>, marked: Marked): Subject => ({
+  sas: [id],
+  sources: [],
+  destinations: places(id.daddr),
+  marked,
+});
+
+export const ofPolicy = (policy: XfrmPolicy): Subject => ({
+  sas: policy.templates ?? [],
+  ...selected(policy.selector),
+  marked: policy,
+  dir: policy.dir,
+});
+
+export const ofPolicyId = ({ selector, dir }: PolicyId, marked: Marked): Subject => ({
+  sas: [],
+  ...selected(selector),
+  marked,
+  dir,
+});
+
+export const ofAll = (sas: readonly Sa[]): Subject => ({
+  sas,
+  sources: [],
+  destinations: [],
+  all: true,
+});
+
+export const ofAcquire = (acquire: Acquire): Subject => ({
+  sas: [acquire, ...(acquire.templates ?? [])],
+  ...between(acquire),
+  marked: acquire,
+  dir: acquire.policy.dir,
+});
+
+export const ofAevent = (aevent: Aevent): Subject => ({
+  sas: [aevent],
+  ...between(aevent),
+  marked: aevent,
+  ...inDirection(aevent.dir),
+});
+
+export const ofAllocation = (allocation: SpiAllocation): Subject => ({
+  sas: [allocation],
+  ...between(allocation),
+  marked: allocation,
+});
+
+export const ofReport = (report: Report['report']): Subject => ({
+  sas: [report],
+  ...selected(report.selector),
+});
+
+export function ofMigrations({ id, migrations }: Pick<Migrate, 'id' | 'migrations'>): Subject {
+  const inner = selected(id.selector);
+  return {
+    sas: migrations,
+    sources: [...migrations.flatMap((one) => places(one.oldSaddr, one.newSaddr)), ...inner.sources],
+    destinations: [
+      ...migrations.flatMap((one) => places(one.oldDaddr, one.newDaddr)),
+      ...inner.destinations,
+    ],
+    dir: id.dir,
+  };
+}
+
+export const ofStateMigration = (migration: StateMigration): Subject => ({
+  sas: [{ ...migration.id, reqid: migration.newReqid }],
+  sources: places(migration.newSaddr),
+  destinations: places(migration.id.daddr, migration.newDaddr),
+});
+
+export const ofMapping = (mapping: Mapping['mapping']): Subject => ({
+  sas: [mapping],
+  sources: places(mapping.oldSaddr, mapping.newSaddr),
+  destinations: places(mapping.daddr),
+});

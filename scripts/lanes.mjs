@@ -1,0 +1,93 @@
+// What npm test, npm run test:all and npm run test:full run, and where.
+//
+// To add a lane, add an entry to a set. Lanes are independent: they run in any order, as many at a
+// time as there are processors.
+import { readdirSync } from 'node:fs';
+import { basename, join } from 'node:path';
+import { root } from './setup.mjs';
+import { here, lab, namespace } from './surroundings.mjs';
+
+/** The compiled test files of a folder of test/. */
+function files(folder) {
+  return readdirSync(join(root, 'test', folder))
+    .filter((name) => name.endsWith('.test.ts'))
+    .map((name) => join(root, 'dist/test', folder, name.replace(/ts$/, 'js')));
+}
+
+/** Of those, the ones that are named. */
+function some(folder, ...names) {
+  const found = files(folder).filter((path) => names.includes(basename(path, '.test.js')));
+  if (found.length !== names.length) throw new Error(`test/${folder} lacks one of ${names}`);
+  return found;
+}
+
+const kernel = files('kernel');
+
+/** All files in one process. */
+const together = { together: true };
+
+/** What the tests that need a kernel have in common. */
+const inKernel = {
+  ...together,
+  flags: ['--expose-gc'],
+  // Flushes SAs and policies before each test.
+  before: join(root, 'dist/test/kernel/support.js'),
+};
+
+/** Kernel tests in the lab's kernel of a Debian suite; of the default one without a suite. */
+const inLab = (suite, paths) => ({
+  name: `kernel tests in the lab${suite === undefined ? '' : ` (${suite})`}`,
+  place: lab(suite),
+  files: paths,
+  // Not one may be left out for want of ESP.
+  env: { NETLINK_XFRM_REQUIRE: 'esp' },
+  ...inKernel,
+});
+
+/**
+ * Of the tests of a kernel, those that `npm test` runs in the lab: real NEWSA, EXPIRE, rekeys, a table and
+ * tunnels that follow them. The others run there with test:all.
+ */
+const CHOSEN = some('kernel', 'events', 'client', 'monitor', 'tunnels', 'tunnel-rekeys');
+
+/** Generates all inputs, and starts the command anew for each run of it (test/unit/random.ts, test/warm-command.ts). */
+const thorough = { NETLINK_XFRM_THOROUGH: '1' };
+
+/**
+ * A lane has
+ *   name         as it is printed
+ *   place        async function: the words before the command that runs it there; throws NotHere, or an error
+ *                with a code LAB_… when this machine lacks what it needs
+ *   files        compiled files of tests
+ * and may have
+ *   flags        for node
+ *   env          more environment
+ *   together     true if all files run in one process; else each has one of its own
+ *   before       with that, a module with hooks for the tests of all files
+ *   long         true if one test of it may take more than a few minutes
+ */
+export const SETS = {
+  test: [
+    inLab(undefined, CHOSEN),
+    { name: 'kernel tests on this kernel', place: namespace, files: kernel, ...inKernel },
+    { name: 'unit tests', place: here, files: files('unit'), ...together },
+    { name: 'tests of the lab', place: here, files: some('lab', 'lab') },
+  ],
+  all: [
+    inLab('sid', [...kernel, ...files('recent')]),
+    inLab('trixie', [...kernel, ...files('recent')]),
+    inLab('bookworm', kernel),
+    { name: 'unit tests, all that is generated', place: here, files: files('unit'), env: thorough },
+    {
+      name: 'tests of the command, a process each',
+      place: namespace,
+      files: kernel.filter((path) => basename(path).startsWith('command-')),
+      env: thorough,
+      ...inKernel,
+    },
+    { name: 'tests of the lab', place: here, files: files('lab') },
+    { name: 'building without a network', place: namespace, files: files('build') },
+    { name: 'tests that take long', place: here, files: files('all'), long: true },
+  ],
+  full: [],
+};

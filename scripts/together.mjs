@@ -1,0 +1,17 @@
+// Runs files of tests in this one process, each as a suite of its own: node --test starts a process for
+// each, which takes a second and more in the lab. (Node 20 has no --test-isolation.)
+//
+//   node scripts/together.mjs [--before MODULE] FILE...
+//
+// MODULE is loaded first: hooks that it registers are for the tests of all files.
+import { relative } from 'node:path';
+import { suite } from 'node:test';
+import { pathToFileURL } from 'node:url';
+
+const load = (path) => import(pathToFileURL(path).href);
+const files = process.argv.slice(2);
+if (files[0] === '--before') {
+  files.shift();
+  await load(files.shift());
+}
+for (const file of files) suite(relative(process.cwd(), file), () => load(file));

@@ -1,0 +1,113 @@
+/**
+ * A program that keeps tables of what a simulated kernel has, each at its own pace.
+ * @module
+ */
+import assert from 'node:assert/strict';
+import type { Kinds, NameIn, TableChange } from '../../lib/monitor/changes.ts';
+import type { Family } from '../../lib/monitor/family.ts';
+import { LossDetector } from '../../lib/monitor/losses.ts';
+import { type Heard, Reconciler } from '../../lib/monitor/reconciler.ts';
+import type { Random } from './random.ts';
+import type { SimulatedQueue } from './simulated-queue.ts';
+
+/** What a program asks a kernel. */
+interface Kernel<K extends Kinds, Event> {
+  readonly queue: SimulatedQueue<Event>;
+  /** How many things happened. */
+  readonly steps: number;
+  /** Whether something has happened whose event is still on its way. */
+  readonly late: boolean;
+  dump(piece: number): Iterator<[NameIn<K>, K[NameIn<K>]][]>;
+}
+
+export class Program<K extends Kinds, Event extends Heard> {
+  readonly table: Reconciler<K, Event>;
+  now = 0;
+  /** When the last list began: when the kernel was asked, in its steps. */
+  listedAt = 0;
+  readonly #random: Random;
+  readonly #kernel: Kernel<K, Event>;
+  readonly #losses: LossDetector;
+  #wakeAt = 0;
+  #dump: ReturnType<Kernel<K, Event>['dump']> | undefined;
+  #asked = false;
+
+  constructor(
+    random: Random,
+    kernel: Kernel<K, Event>,
+    family: Family<K, Event>,
+    emit: (change: TableChange<K>) => void,
+  ) {
+    this.#random = random;
+    this.#kernel = kernel;
+    this.table = new Reconciler<K, Event>(
+      family,
+      {
+        now: () => ({ wall: this.now, monotonic: this.now }),
+        wakeAfter: (wait) => {
+          this.#wakeAt = this.now + wait;
+        },
+        list: () => {
+          this.#dump = kernel.dump(1 + random.below(4));
+        },
+        emit,
+      },
+      { least: 1, most: 8 },
+    );
+    this.#losses = new LossDetector(kernel.queue, (code, time) => this.table.lost(code, time));
+    this.table.wake();
+  }
+
+  /** Whether the table has been told of everything, and thinks that it is right. */
+  get quiet(): boolean {
+    const told = !this.#kernel.queue.waiting && !this.#kernel.late;
+    return told && !this.#dump && this.table.synced && !this.table.busy;
+  }
+
+  /** A batch: with the error, if there is one, and the events that are queued when that is told. */
+  read(): void {
+    const { queue } = this.#kernel;
+    let read = queue.read(1 + this.#random.below(8));
+    if (read === 'ENOBUFS') {
+      const batch = this.#random.chance(1, 2) ? queue.read(1 + this.#random.below(8)) : [];
+      this.#losses.failed(read);
+      read = batch === 'ENOBUFS' ? [] : batch;
+    }
+    for (const event of read) this.table.event(event);
+    this.#check();
+  }
+
+  list(): void {
+    if (!this.#dump) return;
+    if (!this.#asked) this.listedAt = this.#kernel.steps;
+    this.#asked = true;
+    const { value, done } = this.#dump.next();
+    if (done) {
+      this.#dump = undefined;
+      this.#asked = false;
+      this.table.listEnded();
+    } else for (const [kind, object] of value) this.table.listed(kind, object);
+    this.#check();
+  }
+
+  tick(): void {
+    this.now++;
+    if (this.now >= this.#wakeAt) this.table.wake();
+    this.#check();
+  }
+
+  /** Until nothing more happens; the kernel changes nothing meanwhile. */
+  settle(): void {
+    for (let i = 0; i < 2000; i++) {
+      this.read();
+      this.list();
+      this.tick();
+      if (this.quiet) return;
+    }
+    assert.fail('it does not settle');
+  }
+
+  #check(): void {
+    while (this.table.waitsForEmpty && this.#losses.caughtUp()) this.table.empty();
+  }
+}
