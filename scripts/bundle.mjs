@@ -43,8 +43,7 @@ const numbersAsObject = {
     code.replace(NUMBERS, (whole, name, path) =>
       asObject(name).test(code) ? `import ${name} from '${path}.js?object';` : whole,
     ),
-  resolveId: (id, importer) =>
-    id.endsWith('?object') ? join(dirname(importer), id) : undefined,
+  resolveId: (id, importer) => (id.endsWith('?object') ? join(dirname(importer), id) : undefined),
   async load(id) {
     if (!id.endsWith('?object')) return undefined;
     const numbers = await import(pathToFileURL(id.slice(0, -'?object'.length)).href);
@@ -163,15 +162,18 @@ const forOlder = (code) =>
 /** A map of a bundle leads to tsc's modules, whose own maps lead to the sources. */
 function throughModules(map, path) {
   const from = join(dist, dirname(path));
-  const loaded = remapping({ ...map, sources: map.sources.map((name) => join(from, name ?? '')) }, (name) => {
-    if (!name.startsWith(modules)) return null;
-    try {
-      const inner = JSON.parse(readFileSync(`${name}.map`, 'utf8'));
-      return { ...inner, sources: inner.sources.map((source) => join(dirname(name), source)) };
-    } catch {
-      return null;
-    }
-  });
+  const loaded = remapping(
+    { ...map, sources: map.sources.map((name) => join(from, name ?? '')) },
+    (name) => {
+      if (!name.startsWith(modules)) return null;
+      try {
+        const inner = JSON.parse(readFileSync(`${name}.map`, 'utf8'));
+        return { ...inner, sources: inner.sources.map((source) => join(dirname(name), source)) };
+      } catch {
+        return null;
+      }
+    },
+  );
   return { ...loaded, sources: loaded.sources.map((name) => relative(from, name ?? '')) };
 }
 

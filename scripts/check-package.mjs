@@ -11,7 +11,8 @@ export const LIMITS = { packed: 1_500_000, unpacked: 4_000_000, files: 120 };
 const AT_INSTALL = ['preinstall', 'install', 'postinstall', 'prepare'];
 
 const newer = (a, b) => a.localeCompare(b, 'en', { numeric: true }) > 0;
-const readelf = (...args) => execFileSync('readelf', ['--wide', ...args], { encoding: 'utf8', maxBuffer: 2 ** 28 });
+const readelf = (...args) =>
+  execFileSync('readelf', ['--wide', ...args], { encoding: 'utf8', maxBuffer: 2 ** 28 });
 
 /** What one prebuilt addon needs of the system it is loaded on. */
 function checkAddon(folder, target) {
@@ -36,7 +37,8 @@ function checkAddon(folder, target) {
 }
 
 /** Paths that a value of `exports` or `bin` names. */
-const paths = (value) => (typeof value === 'string' ? [value] : Object.values(value).flatMap(paths));
+const paths = (value) =>
+  typeof value === 'string' ? [value] : Object.values(value).flatMap(paths);
 
 /** @returns what is wrong, a line each */
 export function checkPackage(folder, packed) {
@@ -56,11 +58,18 @@ export function checkPackage(folder, packed) {
     if (path.startsWith('./dist/') && !existsSync(join(folder, declarations)))
       wrong.push(`${declarations} is missing`);
   }
-  for (const path of ['LICENSE', 'README.md', 'CHANGELOG.md', 'native/binding.gyp', 'src/index.ts']) {
+  for (const path of [
+    'LICENSE',
+    'README.md',
+    'CHANGELOG.md',
+    'native/binding.gyp',
+    'src/index.ts',
+  ]) {
     if (!existsSync(join(folder, path))) wrong.push(`${path} is missing`);
   }
   for (const path of files.filter((name) => /^dist\/.*\.(js|d\.ts)$/.test(name))) {
-    const [, map] = /# sourceMappingURL=(.+)\n*$/.exec(readFileSync(join(folder, path), 'utf8')) ?? [];
+    const [, map] =
+      /# sourceMappingURL=(.+)\n*$/.exec(readFileSync(join(folder, path), 'utf8')) ?? [];
     if (map === undefined) continue;
     const { sources } = JSON.parse(readFileSync(join(folder, path, '..', map), 'utf8'));
     for (const source of sources) {

@@ -1,7 +1,15 @@
 // Packages that only some runs need, installed by a lock file of their own, and kept for the next clone.
 import { execFileSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
-import { copyFileSync, existsSync, mkdirSync, mkdtempSync, readFileSync, renameSync, rmSync } from 'node:fs';
+import {
+  copyFileSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+} from 'node:fs';
 import { homedir } from 'node:os';
 import { join } from 'node:path';
 
@@ -11,8 +19,15 @@ import { join } from 'node:path';
  */
 export function kept(folder, what) {
   const lock = readFileSync(join(folder, 'package-lock.json'));
-  const key = createHash('sha256').update(`${process.arch} `).update(lock).digest('hex').slice(0, 16);
-  const cache = join(process.env.XDG_CACHE_HOME || join(homedir(), '.cache'), 'netlink-xfrm/packages');
+  const key = createHash('sha256')
+    .update(`${process.arch} `)
+    .update(lock)
+    .digest('hex')
+    .slice(0, 16);
+  const cache = join(
+    process.env.XDG_CACHE_HOME || join(homedir(), '.cache'),
+    'netlink-xfrm/packages',
+  );
   const place = join(cache, key);
   const modules = join(place, 'node_modules');
   if (existsSync(modules)) return modules;

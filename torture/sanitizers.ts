@@ -27,14 +27,7 @@ const EXCEPT: Readonly<Record<string, string>> = {
 function build(): void {
   rmSync(copy, { recursive: true, force: true });
   mkdirSync(logs, { recursive: true });
-  for (const name of [
-    'package.json',
-    'native',
-    'scripts',
-    'bin',
-    'dist',
-    'README.md',
-  ]) {
+  for (const name of ['package.json', 'native', 'scripts', 'bin', 'dist', 'README.md']) {
     cpSync(join(root, name), join(copy, name), {
       recursive: true,
       filter: (path) => path !== join(root, 'native/build'),

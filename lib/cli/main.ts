@@ -77,7 +77,7 @@ async function main(args: readonly string[]): Promise<void> {
   await program.parseAsync(args, { from: 'user' });
 }
 
-// No await at the top level, which a bundle of CommonJS cannot have.
-main(process.argv.slice(2)).catch((error) => {
+/** Settled when the command is. (No await at the top level: a bundle of CommonJS cannot have one.) */
+export const done = main(process.argv.slice(2)).catch((error) => {
   process.exitCode = reportError(error);
 });

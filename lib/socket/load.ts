@@ -101,7 +101,10 @@ export function load(): unknown {
   const without = 'recordings, filters, decoding and encoding work without it';
   // Bun ends the process at the first call of a libuv function that it lacks.
   if (process.versions.bun !== undefined) {
-    unsupported("the native addon needs Node's event loop, and this is Bun", `use Node; ${without}`);
+    unsupported(
+      "the native addon needs Node's event loop, and this is Bun",
+      `use Node; ${without}`,
+    );
   }
   if (process.platform !== 'linux') {
     unsupported(`netlink sockets are Linux's, and this is ${system()}`, without);

@@ -1,14 +1,7 @@
 /** Building the addon. Runs in a network namespace without a network. */
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
-import {
-  cpSync,
-  mkdirSync,
-  mkdtempSync,
-  readdirSync,
-  rmSync,
-  symlinkSync,
-} from 'node:fs';
+import { cpSync, mkdirSync, mkdtempSync, readdirSync, rmSync, symlinkSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { networkInterfaces, tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
@@ -57,7 +50,10 @@ test('a missing addon is told with what to do', () => {
       encoding: 'utf8',
     });
     assert.equal(status, 3);
-    assert.match(stderr, /^netlink-xfrm: no native addon for linux-.*was found; looked for .*netlink\.node\n/);
+    assert.match(
+      stderr,
+      /^netlink-xfrm: no native addon for linux-.*was found; looked for .*netlink\.node\n/,
+    );
     assert.match(stderr, /npm run build:native\n$/);
   } finally {
     rmSync(folder, { recursive: true });

@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { chmodSync, copyFileSync, cpSync, mkdirSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { before, test } from 'node:test';
-import { build, type BuildOptions } from 'esbuild';
+import { type BuildOptions, build } from 'esbuild';
 import { installed, nodeOf, run, temporary, tools, UNSHARE } from './packed.ts';
 
 /** Without an await at the top level, which CommonJS has not. */
@@ -172,7 +172,8 @@ test('vitest, in threads', async () => {
 });
 
 test('required from CommonJS', async () => {
-  const text = "const { XfrmMonitor } = require('netlink-xfrm'); XfrmMonitor.open().then(async (m) => { console.log('synced', m.states.size); await m.close(); });";
+  const text =
+    "const { XfrmMonitor } = require('netlink-xfrm'); XfrmMonitor.open().then(async (m) => { console.log('synced', m.states.size); await m.close(); });";
   writeFileSync(join(folder, 'main.cjs'), text);
   for (const major of [22, 24, 26]) {
     assert.deepEqual(await run([...UNSHARE, nodeOf(major), 'main.cjs'], folder), SYNCED);

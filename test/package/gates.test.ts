@@ -34,7 +34,10 @@ test('a package that lacks something, or would run a script, is refused', async 
     assert(wrong.includes(text), `${text}: ${wrong.join('; ')}`);
   }
   if (process.arch === 'x64') {
-    assert(wrong.some((text) => text.startsWith('prebuilds/linux-x64 needs libstdc++')), `${wrong}`);
+    assert(
+      wrong.some((text) => text.startsWith('prebuilds/linux-x64 needs libstdc++')),
+      `${wrong}`,
+    );
   }
 });
 

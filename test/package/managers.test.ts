@@ -31,7 +31,8 @@ const env: NodeJS.ProcessEnv = {
 };
 for (const name of Object.keys(env)) {
   // The npm that runs this passes on what it was told.
-  if (/^npm_(config_(?!store|userconfig)|package_|lifecycle_|execpath|command)/i.test(name)) env[name] = undefined;
+  if (/^npm_(config_(?!store|userconfig)|package_|lifecycle_|execpath|command)/i.test(name))
+    env[name] = undefined;
 }
 
 before(async () => {
@@ -65,12 +66,18 @@ for (const [name, command] of Object.entries(MANAGERS)) {
     const folder = project({ 'monitor.mjs': MONITOR });
     const pnp = name.includes('Plug');
     if (name.startsWith('yarn 4')) {
-      writeFileSync(join(folder, '.yarnrc.yml'), pnp ? 'nodeLinker: pnp\n' : 'nodeLinker: node-modules\n');
+      writeFileSync(
+        join(folder, '.yarnrc.yml'),
+        pnp ? 'nodeLinker: pnp\n' : 'nodeLinker: node-modules\n',
+      );
       writeFileSync(join(folder, 'yarn.lock'), '');
     }
     const added = await run([node(name), ...command(what.tarball)], folder, env);
     assert.equal(added.status, 0, added.stdout + added.stderr);
-    assert.doesNotMatch(added.stdout + added.stderr, /gyp|install script|build scripts|allowScripts/i);
+    assert.doesNotMatch(
+      added.stdout + added.stderr,
+      /gyp|install script|build scripts|allowScripts/i,
+    );
     const runner = pnp ? [join(tools, 'yarn4/bin/yarn.js'), 'node'] : [];
     const ran = await run([...UNSHARE, node(name), ...runner, 'monitor.mjs'], folder, env);
     assert.equal(ran.stdout, 'synced 0\n', ran.stderr);
@@ -104,7 +111,10 @@ test('npm ci installs it from a lock file without a compiler', async () => {
   const { stdout, stderr, status } = await run([...UNSHARE, command, 'state'], folder, env);
   assert.deepEqual({ stdout, stderr, status }, { stdout: '', stderr: '', status: 0 });
   // Built from source, with one command, it is what was built that is loaded.
-  const built = await run(['npm', 'run', 'build:native'], join(folder, 'node_modules/netlink-xfrm'));
+  const built = await run(
+    ['npm', 'run', 'build:native'],
+    join(folder, 'node_modules/netlink-xfrm'),
+  );
   assert.equal(built.status, 0, built.stderr);
   mkdirSync(join(folder, 'elsewhere'));
   const which = `import { XfrmMonitor } from 'netlink-xfrm';

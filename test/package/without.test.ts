@@ -58,13 +58,28 @@ test('a missing addon', () =>
     );
     const { stderr, status } = await run([process.execPath, command(), 'state'], folder);
     assert.equal(status, 3);
-    assert.match(stderr, /^netlink-xfrm: no native addon .*netlink\.node\nto build it, .*build:native\n$/);
+    assert.match(
+      stderr,
+      /^netlink-xfrm: no native addon .*netlink\.node\nto build it, .*build:native\n$/,
+    );
   }));
 
 for (const [name, value, expected] of [
-  ['platform', 'darwin', /^ERR_ADDON_UNSUPPORTED netlink sockets are Linux's, and this is darwin-\w+ \(/],
-  ['platform', 'win32', /^ERR_ADDON_UNSUPPORTED netlink sockets are Linux's, and this is win32-\w+ \(/],
-  ['arch', 'ia32', /^ERR_ADDON_NOT_FOUND no native addon for linux-ia32 was found; looked for .*build:native/],
+  [
+    'platform',
+    'darwin',
+    /^ERR_ADDON_UNSUPPORTED netlink sockets are Linux's, and this is darwin-\w+ \(/,
+  ],
+  [
+    'platform',
+    'win32',
+    /^ERR_ADDON_UNSUPPORTED netlink sockets are Linux's, and this is win32-\w+ \(/,
+  ],
+  [
+    'arch',
+    'ia32',
+    /^ERR_ADDON_NOT_FOUND no native addon for linux-ia32 was found; looked for .*build:native/,
+  ],
 ] as const) {
   test(`${name} ${value}: all but sockets works`, async () => {
     const { stdout, stderr } = await run(
@@ -123,11 +138,17 @@ test("Bun's runtime is refused, where it would crash", async (t) => {
   assert.equal(status, 0, stderr);
   const [works, told] = lines(stdout);
   assert.equal(works, 'FLUSHSA 28 true');
-  assert.match(told ?? '', /^ERR_ADDON_UNSUPPORTED the native addon needs Node's event loop, and this is Bun \(/);
+  assert.match(
+    told ?? '',
+    /^ERR_ADDON_UNSUPPORTED the native addon needs Node's event loop, and this is Bun \(/,
+  );
 });
 
 test('a recording is read without the addon', () =>
   withoutAddon(async () => {
-    const { stdout, stderr } = await run([process.execPath, command(), 'replay', '/dev/null'], folder);
+    const { stdout, stderr } = await run(
+      [process.execPath, command(), 'replay', '/dev/null'],
+      folder,
+    );
     assert.deepEqual({ stdout, stderr }, { stdout: '', stderr: '' });
   }));
