@@ -6,19 +6,20 @@
 
 import { findGroup, type GroupName } from '../monitor/groups.ts';
 import type { SubscriptionEvent } from '../monitor/subscribe.ts';
-import type { Namespace } from '../socket/index.ts';
+import type { Namespace, SocketOwner } from '../socket/index.ts';
 import type { TunnelChange } from '../tunnel/changes.ts';
 import type { Tunnel } from '../tunnel/tunnel.ts';
 import type { TunnelMonitorOptions } from '../tunnel/tunnel-monitor.ts';
 import { printable } from '../wire/text.ts';
 import { aborted, endedBySignal } from './events/ended.ts';
+import { InOrder } from './events/in-order.ts';
 import { type Origin, Streams } from './events/streams.ts';
 import { Summary } from './events/summary.ts';
 import { Claims, formatOwner } from './events/who.ts';
 import { formatJson } from './json.ts';
 import type { FollowOptions, Format, OriginOptions } from './options.ts';
 import { LINE_ROOM, printEvent, printedKind } from './printer/event-printer.ts';
-import { endWhenUnread, LineOutput } from './terminal/output.ts';
+import { type Backpressure, endWhenUnread, LineOutput } from './terminal/output.ts';
 import { formatEvent, formatNamespace, formatTime } from './text/event.ts';
 import { formatTunnelChange } from './tunnels/change-text.ts';
 import { isTunnelEvent } from './tunnels/filter.ts';
@@ -88,14 +89,23 @@ export async function follow(what: Follow): Promise<void> {
   const ended = endedBySignal();
   const summary = new Summary();
   const both = [streams, ...(beside ? [beside] : [])];
-  const out = new LineOutput({
-    full: () => {
-      for (const one of both) one.pause();
-    },
-    drained: () => {
-      for (const one of both) one.resume();
-    },
-  });
+  /** Nothing is read while one of these holds it up. */
+  const holding = new Set<object>();
+  const holdUp = (): Backpressure => {
+    const by = {};
+    return {
+      full: () => {
+        holding.add(by);
+        for (const one of both) one.pause();
+      },
+      drained: () => {
+        holding.delete(by);
+        if (holding.size === 0) for (const one of both) one.resume();
+      },
+    };
+  };
+  const out = new LineOutput(holdUp());
+  const lines = new InOrder((line) => out.line(line), holdUp());
   endWhenUnread();
   // Nothing is chosen from the events, nor added to their lines.
   const plain =
@@ -134,10 +144,10 @@ export async function follow(what: Follow): Promise<void> {
         read++;
         if (left === 0 || what.wanted?.(event) === false) return;
         summary.add(event);
-        out.line(formatOne(event, origin, format, claims));
+        lines.add(formatOne(event, origin, format, claims));
         if (event.kind !== 'overrun') count();
       },
-      namespace: (origin, state, error) => out.line(formatChange(origin, state, error, format)),
+      namespace: (origin, state, error) => lines.add(formatChange(origin, state, error, format)),
     });
     beside?.start({
       error: (error) => ended.abort(error),
@@ -146,7 +156,7 @@ export async function follow(what: Follow): Promise<void> {
         if (left === 0 || change.kind === 'refreshed' || !tunnels?.wanted(change)) return;
         summary.addChange(change);
         const netns = label === undefined ? {} : { netns: label };
-        out.line(
+        lines.add(
           format.json
             ? formatJson(changeJson(change), false, netns)
             : formatTunnelChange(change, format.colors, label),
@@ -155,7 +165,7 @@ export async function follow(what: Follow): Promise<void> {
       },
       again: (snapshot, { label }) => {
         if (left === 0 || !tunnels) return;
-        printSynced(snapshot, tunnels.listed, format, out, label);
+        printSynced(snapshot, tunnels.listed, format, { line: (text) => lines.add(text) }, label);
       },
     });
     if (what.caughtUp) {
@@ -184,6 +194,7 @@ export async function follow(what: Follow): Promise<void> {
   }
   const { sockets } = streams;
   await Promise.all(both.map((one) => one.close()));
+  await lines.settled();
   out.flush();
   if (format.json) {
     const time = { wall: Date.now(), monotonic: performance.now() };
@@ -196,14 +207,26 @@ export async function follow(what: Follow): Promise<void> {
   if (reason instanceof Error && reason.name !== 'AbortError') throw reason;
 }
 
+/** A line; a promise of it where it has to be looked for who did it. */
 function formatOne(
   event: SubscriptionEvent,
   origin: Origin,
-  { json, showKeys, colors }: Format,
+  format: Format,
   claims: Claims | undefined,
-): string {
+): string | Promise<string> {
   const { label } = origin;
   const claimed = claims?.of(event, origin);
+  return claimed === undefined
+    ? formatBy(event, label, format, undefined)
+    : claimed.then((owner) => formatBy(event, label, format, owner));
+}
+
+function formatBy(
+  event: SubscriptionEvent,
+  label: Origin['label'],
+  { json, showKeys, colors }: Format,
+  claimed: SocketOwner | null | undefined,
+): string {
   if (!json) {
     const claimedBy = claimed === undefined ? undefined : formatOwner(claimed);
     return formatEvent(event, colors, { label, claimedBy });

@@ -43,6 +43,8 @@ const PROTOCOLS = { xfrm: NETLINK_XFRM, route: NETLINK_ROUTE } as const;
 
 /** Characters that are gathered before they are written, and bytes of messages that are decoded at once. */
 const CHUNK = 2 ** 16;
+/** Bytes of a file that are read at once. */
+const FILE_CHUNK = 2 ** 18;
 
 export function replayCommand(): Command {
   return new Command('replay')
@@ -97,7 +99,7 @@ function open(file: string): Readable {
   const stat = fstatSync(fd);
   return stat.isFIFO() || stat.isSocket()
     ? new Socket({ fd, readable: true, writable: false })
-    : createReadStream('', { fd });
+    : createReadStream('', { fd, highWaterMark: FILE_CHUNK });
 }
 
 async function replay(file: string, filter: Filter, options: Options): Promise<number> {

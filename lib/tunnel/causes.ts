@@ -13,13 +13,14 @@ import type { Gone } from './present.ts';
  * Why a tunnel whose last SA went is down.
  *
  * @param settle milliseconds in which an SA that was moved comes again
+ * @returns undefined while it is being looked for who it was
  */
 export function causeOf(
   lastGone: Gone | undefined,
   members: Members,
   settle: number,
-  claimant: (portId: number, time: EventTime) => Claimant,
-): DownCause {
+  claimant: (portId: number, time: EventTime) => Claimant | undefined,
+): DownCause | undefined {
   if (lastGone === undefined) return { kind: 'unknown' };
   const { last, why, portId = 0, time } = lastGone;
   if (why === 'hard-expired') return { kind: 'expired' };
@@ -34,17 +35,23 @@ export function causeOf(
   if (why === 'migrated') return { kind: 'migrated', to: undefined };
   if (why === 'found-missing') return { kind: 'found-missing' };
   if (why !== 'deleted' && why !== 'flushed') return { kind: 'unknown' };
-  return { kind: why, by: claimant(portId, time) };
+  const by = claimant(portId, time);
+  return by && { kind: why, by };
 }
 
-/** Why nothing sends packets through the SAs of a tunnel any more. */
-export const policyCause = (
+/**
+ * Why nothing sends packets through the SAs of a tunnel any more.
+ *
+ * @returns undefined while it is being looked for who it was
+ */
+export function policyCause(
   gone: PolicyGone | undefined,
-  claimant: (portId: number, time: EventTime) => Claimant,
-): DownCause => {
-  const by = gone?.portId === undefined ? undefined : claimant(gone.portId, gone.time);
-  return { kind: 'policy-gone', by };
-};
+  claimant: (portId: number, time: EventTime) => Claimant | undefined,
+): DownCause | undefined {
+  if (gone?.portId === undefined) return { kind: 'policy-gone', by: undefined };
+  const by = claimant(gone.portId, gone.time);
+  return by && { kind: 'policy-gone', by };
+}
 
 /** With the link's name as it came: escape it before printing. */
 export const unreachable = ({ address, link }: LostAddress): string =>

@@ -3,12 +3,13 @@
  * @module
  */
 import { EventEmitter } from 'node:events';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { EventHub } from '../monitor/event-hub.ts';
 import { type XfrmChange, XfrmMonitor } from '../monitor/xfrm-monitor.ts';
 import { type RefreshOptions, refreshSignal } from '../monitor/xfrm-monitor-options.ts';
 import { NETLINK_XFRM } from '../netlink/constants.ts';
 import type { EventTime } from '../netlink/event.ts';
-import { SocketOwners } from '../socket/index.ts';
+import { type SocketOwner, SocketOwners } from '../socket/index.ts';
 import { HeldNamespace } from '../socket/namespace.ts';
 import { Addresses } from './addresses.ts';
 import type {
@@ -47,6 +48,10 @@ const closedBelow = () => new Error('options.monitor is closed');
 const now = (): EventTime => ({ wall: Date.now(), monotonic: performance.now() });
 /** Milliseconds for which a reading of the counters may keep other things waiting. */
 const SLICE = 5;
+/** Milliseconds for which a `down` waits until it is known who did it. */
+const PATIENCE = 5000;
+/** Claims remembered. */
+const CLAIMANTS = 1024;
 /** Milliseconds after which it is asked again whether all has been read that a judgement waits for. */
 const AGAIN = 10;
 /** The longest time-out of setTimeout. */
@@ -82,7 +87,8 @@ export class TunnelMonitor
   /** The reading of the counters by which tunnels are being judged. */
   #reading: Extract<TunnelChange, { kind: 'repaired' | 'refreshed' }> | undefined;
   readonly #refreshes: (() => void)[] = [];
-  #claimants = new Map<string, Claimant>();
+  /** Who claimed what; undefined while it is being looked for. */
+  readonly #claimants = new Map<string, Claimant | undefined>();
   #flushing = false;
   #timer: NodeJS.Timeout | undefined;
 
@@ -331,7 +337,6 @@ export class TunnelMonitor
     if (this.closed) return;
     const time = now();
     this.#tunnels.flush(time, Math.min(time.monotonic, this.#heardUntil));
-    this.#claimants.clear();
     for (const event of this.#events.splice(0)) this.#tell(event);
     if (!this.closed) this.#setTimer();
   }
@@ -350,18 +355,34 @@ export class TunnelMonitor
     this.#hub.deliver(change, change.kind, 'change');
   }
 
-  #claimant(portId: number, time: EventTime): Claimant {
+  #claimant(portId: number, time: EventTime): Claimant | undefined {
+    if (portId === 0) return { portId, pid: undefined, process: undefined };
     const key = `${portId} ${time.monotonic}`;
-    const known = this.#claimants.get(key);
-    if (known) return known;
-    let owner: ReturnType<SocketOwners['find']>;
+    if (this.#claimants.has(key)) return this.#claimants.get(key);
+    const [oldest] = this.#claimants.keys();
+    if (oldest && this.#claimants.size >= CLAIMANTS) this.#claimants.delete(oldest);
+    this.#claimants.set(key, undefined);
+    this.#lookUp(portId, time).then((owner) => {
+      this.#claimants.set(key, { portId, pid: owner?.pid, process: owner?.name });
+      this.#tunnels.claimed();
+      this.#soon();
+    });
+    return undefined;
+  }
+
+  /** The process; undefined too if it takes too long to find it. */
+  async #lookUp(portId: number, { monotonic }: EventTime): Promise<SocketOwner | undefined> {
+    const tooLong = new AbortController();
     try {
-      owner = this.#owners.find(NETLINK_XFRM, portId, time.monotonic);
+      return await Promise.race([
+        this.#owners.find(NETLINK_XFRM, portId, monotonic),
+        sleep(PATIENCE, undefined, { ref: false, signal: tooLong.signal }),
+      ]);
     } catch {
       // The namespace is gone, or there is no /proc.
+      return undefined;
+    } finally {
+      tooLong.abort();
     }
-    const claimant = { portId, pid: owner?.pid, process: owner?.name };
-    this.#claimants.set(key, claimant);
-    return claimant;
   }
 }

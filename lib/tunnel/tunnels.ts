@@ -34,8 +34,11 @@ export interface TunnelsHost {
   /** Says that an address cannot be used any more. */
   lost(address: string): LostAddress | undefined;
   emit(event: TunnelEvent): void;
-  /** Who wrote a port id into a request, for the cause of a `down`. */
-  claimant(portId: number, time: EventTime): Claimant;
+  /**
+   * Who wrote a port id into a request, for the cause of a `down`; undefined while it is being looked for:
+   * {@link Tunnels.claimed} is called when it is known.
+   */
+  claimant(portId: number, time: EventTime): Claimant | undefined;
 }
 
 type Expected = ExpectedTunnel & { readonly name: string };
@@ -58,6 +61,8 @@ export class Tunnels {
   readonly #vacant = new Set<TunnelRecord>();
   /** Tunnels that are down and not expected, the longest first. */
   readonly #remembered = new Set<TunnelRecord>();
+  /** Tunnels that went down, which is not told before it is known who did it. */
+  readonly #unclaimed = new Set<TunnelRecord>();
   readonly #samples: Surplus[] = [];
   #hostWarnings: readonly TunnelWarning[] = [];
   /** When the counters were last read, and when those were read by which all tunnels are judged. */
@@ -268,6 +273,15 @@ export class Tunnels {
     }
   }
 
+  /** What {@link TunnelsHost.claimant} was asked is known. */
+  claimed(): void {
+    for (const record of this.#unclaimed) {
+      const group = this.#groupOf.get(record);
+      if (group) this.#members.dirty.add(group);
+    }
+    this.#unclaimed.clear();
+  }
+
   /**
    * Looks at all that changed, and at all whose time has come.
    *
@@ -370,7 +384,8 @@ export class Tunnels {
     const lost = this.#lostAddress(record);
     const reason = lost && unreachable(lost);
     const sighting = record.sighting(limits, this.#read, reason, this.#opening);
-    const verdict = judge(sighting, before, now, limits, this.#heardUntil);
+    const found = judge(sighting, before, now, limits, this.#heardUntil);
+    const verdict = this.#unlessUnclaimed(found, before, record, lost, now);
     record.verdict = verdict;
     this.#giveUp(record, before);
     const { state } = verdict;
@@ -425,6 +440,29 @@ export class Tunnels {
   }
 
   /**
+   * A `down` that waits for its cause is as if it had not settled yet: the tunnel is what it was, and what
+   * happens to others is told. It is asked when the SAs have just gone, and mostly known before it has settled.
+   */
+  #unlessUnclaimed(
+    verdict: Verdict,
+    before: Verdict | undefined,
+    record: TunnelRecord,
+    lost: LostAddress | undefined,
+    now: EventTime,
+  ): Verdict {
+    if (before?.state === undefined || verdict.state === undefined || lost) return verdict;
+    if (verdict.pending) {
+      if (!before.pending) this.#causeOf(record, verdict.state);
+      return verdict;
+    }
+    if (!carries(before.state) || carries(verdict.state)) return verdict;
+    if (this.#causeOf(record, verdict.state)) return verdict;
+    this.#unclaimed.add(record);
+    const pending = before.pending ?? now;
+    return { ...before, heard: verdict.heard, pending, next: Number.POSITIVE_INFINITY };
+  }
+
+  /**
    * SAs that went are missed no longer when `settle` is over, or that something is missing is told;
    * not while it may still turn out that nothing was: what comes then is a rekey, however late it is.
    */
@@ -454,7 +492,8 @@ export class Tunnels {
       this.#tell({ kind: 'up', tunnel, before: was, time });
     } else if (was === undefined) return;
     else if (carries(was) && !carries(is)) {
-      record.cause = lost ? addressCause(lost) : this.#causeOf(record);
+      const cause = lost ? addressCause(lost) : this.#causeOf(record, is);
+      record.cause = cause ?? { kind: 'unknown' };
       this.#tell({ kind: 'down', tunnel, before: was, cause: record.cause, time });
     } else if (stalled) this.#tell({ kind: 'stalled', tunnel, before: was, time });
     else {
@@ -465,8 +504,9 @@ export class Tunnels {
     }
   }
 
-  #causeOf(record: TunnelRecord): DownCause {
-    const { lastGone, state } = record;
+  /** @returns undefined while it is being looked for who did it */
+  #causeOf(record: TunnelRecord, state: TunnelState): DownCause | undefined {
+    const { lastGone } = record;
     const claimant = (portId: number, time: EventTime) => this.#host.claimant(portId, time);
     if (state === 'orphan') return policyCause(this.#groupOf.get(record)?.policyGone, claimant);
     return causeOf(lastGone, this.#members, this.#limits.settle, claimant);
@@ -485,6 +525,7 @@ export class Tunnels {
     this.#groupOf.delete(record);
     this.#records.delete(record.id);
     this.#remembered.delete(record);
+    this.#unclaimed.delete(record);
     this.#deadlines.set(record, Number.POSITIVE_INFINITY);
     if (record.tunnel) this.#tell({ kind: 'removed', tunnel: record.tunnel, time });
   }

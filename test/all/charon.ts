@@ -6,6 +6,7 @@ import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
 import { existsSync, mkdirSync, writeFileSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { type Host, INNER, UNDERLAY } from '../../lib/cli/demo/two-hosts.ts';
+import { graft } from './graft.ts';
 
 /** Debian's packages. */
 export const STRONGSWAN = [
@@ -22,17 +23,7 @@ export const STRONGSWAN = [
  * @param tools the root of the unpacked packages
  */
 export function installPlugins(tools: string): void {
-  // Below /usr/lib/ipsec alone, which this machine need not have: all of /usr/lib once more, with it.
-  const script = `
-    mkdir -p /mnt/usr-lib /mnt/lib
-    mount --bind /usr/lib /mnt/usr-lib
-    mount -t tmpfs none /mnt/lib
-    for one in /mnt/usr-lib/*; do ln -s "$one" /mnt/lib/; done
-    rm -f /mnt/lib/ipsec
-    ln -s ${tools}/usr/lib/ipsec /mnt/lib/ipsec
-    mount --bind /mnt/lib /usr/lib
-  `;
-  execFileSync('sh', ['-ec', script], { stdio: ['ignore', 2, 2] });
+  graft('/usr/lib', 'ipsec', `${tools}/usr/lib/ipsec`);
 }
 
 /** Settings of strongSwan, `name = value`. */

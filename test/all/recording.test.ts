@@ -2,14 +2,15 @@
 import assert from 'node:assert/strict';
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { readFileSync } from 'node:fs';
+import { closeSync, mkdtempSync, openSync, readFileSync, rmSync, writeSync } from 'node:fs';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { Readable } from 'node:stream';
-import { test } from 'node:test';
-import { setTimeout as sleep } from 'node:timers/promises';
+import { after, test } from 'node:test';
+import { setInterval, setTimeout as sleep } from 'node:timers/promises';
 import { capture } from '../unit/captures.ts';
-import { cooked, pcap } from '../unit/pcap.ts';
+import { cooked, pcap, pcapng } from '../unit/pcap.ts';
 
 const program = join(import.meta.dirname, '../../../bin/netlink-xfrm.js');
 const NEWSA = capture('uml-6.1/newsa_v4_tunnel_aead.event0');
@@ -87,6 +88,40 @@ for (const form of ['messages', 'a capture'] as const) {
     assert(offset > 4 * GIB);
   });
 }
+
+test('a file of more than four gibibytes is replayed in bounded memory', async () => {
+  const folder = mkdtempSync(join(tmpdir(), 'netlink-xfrm-'));
+  after(() => rmSync(folder, { recursive: true }));
+  const path = join(folder, 'recording');
+  const begin = pcapng([cooked(6, NEWSA)]);
+  // A block of a type that nobody reads, of zeros that take no room on the disk.
+  const size = 0xffff_fff0;
+  const block = Buffer.alloc(8);
+  block.writeUInt32LE(0x0bad, 0);
+  block.writeUInt32LE(size, 4);
+  const file = openSync(path, 'w');
+  writeSync(file, begin, 0, begin.length, 0);
+  writeSync(file, block, 0, block.length, begin.length);
+  // Without the header of a section.
+  const end = pcapng([cooked(6, FLUSHSA)]).subarray(28);
+  writeSync(file, end, 0, end.length, begin.length + size);
+  closeSync(file);
+  const child = spawn(process.execPath, [program, 'replay', path], {
+    stdio: ['ignore', 'pipe', 'inherit'],
+  });
+  const exited = once(child, 'close');
+  const lines: string[] = [];
+  let memory = 0;
+  createInterface(child.stdout).on('line', (line) => lines.push(line));
+  for await (const _ of setInterval(100)) {
+    if (child.exitCode !== null) break;
+    memory = peak(child) || memory;
+  }
+  assert.deepEqual(await exited, [0, null]);
+  assert.match(lines[0] ?? '', /NEWSA/);
+  assert.match(lines[1] ?? '', /FLUSHSA/);
+  assert(memory > 0 && memory < MOST_KIB, `${memory} KiB`);
+});
 
 test('as long as nobody reads what replay prints, it does not read on', async () => {
   const count = 300_000;

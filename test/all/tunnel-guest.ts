@@ -9,17 +9,23 @@
 import { createSocket } from 'node:dgram';
 import { writeFileSync } from 'node:fs';
 import { INNER, twoHosts } from '../../lib/cli/demo/two-hosts.ts';
-import { type TunnelChange, TunnelMonitor } from '../../lib/index.ts';
+import type { TunnelChange, TunnelMonitor } from '../../lib/index.ts';
 import { Story } from '../kernel/story.ts';
 import { Charon, type CharonSettings, installPlugins } from './charon.ts';
+import { Witness } from './witness.ts';
 
 const [tools = '', file = '', which, ...numbers] = process.argv.slice(2);
 
 installPlugins(tools);
 const hosts = await twoHosts();
 
-const monitorOf = (netns: string | undefined) => TunnelMonitor.open({ netns, acquires: true });
-const monitors = { left: await monitorOf(undefined), right: await monitorOf(hosts.right.netns) };
+// A thousand rekeys are enough to do for one processor.
+const command = which !== 'rekeys';
+const witness = {
+  left: await Witness.open(hosts.left, { command }),
+  right: await Witness.open(hosts.right, { command }),
+};
+const monitors = { left: witness.left.tunnels, right: witness.right.tunnels };
 const left = new Story(monitors.left);
 const right = new Story(monitors.right);
 
@@ -138,6 +144,8 @@ const stories: Record<string, () => Promise<unknown>> = {
   },
 };
 
-const told = await stories[which ?? '']?.();
-writeFileSync(file, JSON.stringify(told));
+// As it is now: the end of the witnesses is told, too.
+const told = structuredClone(await stories[which ?? '']?.());
+const testimony = { left: await witness.left.close(), right: await witness.right.close() };
+writeFileSync(file, JSON.stringify({ told, testimony }));
 process.exit(0);

@@ -7,6 +7,7 @@ import { after, before, test } from 'node:test';
 import { fetchTools } from '../../lib/lab/tools.ts';
 import { STRONGSWAN } from './charon.ts';
 import { nodeInLab } from './in-lab.ts';
+import { judgeTestimony, successions } from './verdict.ts';
 
 let folder = '';
 before(() => {
@@ -17,13 +18,19 @@ after(() => rmSync(folder, { recursive: true, force: true }));
 const inLab = (suite: string, args: readonly string[], env: Record<string, string>) =>
   nodeInLab(args, { suite, share: folder, env: { ...process.env, ...env }, timeout: 3_600_000 });
 
-/** What the guest with the daemons found. */
+/** What the guest with the daemons found, of which nothing may be false by what ip saw. */
 async function guest(suite: string, ...args: string[]) {
   const tools = await fetchTools(STRONGSWAN);
   const file = join(folder, `${suite}-${args[0]}.json`);
   const program = join(import.meta.dirname, 'tunnel-guest.js');
   await inLab(suite, [program, tools.root, file, ...args], tools.env);
-  return JSON.parse(readFileSync(file, 'utf8'));
+  const { told, testimony } = JSON.parse(readFileSync(file, 'utf8'));
+  // Of the thousand rekeys each is counted.
+  if (args[0] === 'rekeys') return told;
+  const { left, right } = testimony;
+  assert.deepEqual([...judgeTestimony('left', left), ...judgeTestimony('right', right)], []);
+  assert.deepEqual(successions(right.tunnels, true), successions(left.tunnels));
+  return told;
 }
 
 /** The first packet asks for SAs (the right host is not asked), and two rekeys follow. */

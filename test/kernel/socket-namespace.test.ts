@@ -179,9 +179,9 @@ test('the owner of a port id there is found by the table there', async () => {
   await using other = await otherNamespace();
   await using there = new NetlinkSocket({ protocol: NETLINK_ROUTE, netns: other.path });
   there.bind({ portId: 777_777 });
-  const found = new SocketOwners({ netns: other.path }).find(NETLINK_ROUTE, 777_777);
+  const found = await new SocketOwners({ netns: other.path }).find(NETLINK_ROUTE, 777_777);
   assert.equal((found as SocketOwner).pid, process.pid);
-  assert.equal(new SocketOwners().find(NETLINK_ROUTE, 777_777), undefined, 'not here');
+  assert.equal(await new SocketOwners().find(NETLINK_ROUTE, 777_777), undefined, 'not here');
 });
 
 test('an event that came before the namespace was opened is not heard', async () => {

@@ -71,14 +71,14 @@ async function diagnose(protocol: number): Promise<Map<number, number> | undefin
 test('a port id is mapped to the process that holds the socket, by whatever name', async () => {
   const owners = new SocketOwners();
   await using other = await holder(600_001, 'wei) rd\n\x1b[31m');
-  const found = owners.find(NETLINK_USERSOCK, 600_001);
+  const found = await owners.find(NETLINK_USERSOCK, 600_001);
   assert.equal(found?.pid, other.pid);
   assert.equal(found?.name, 'wei) rd\n\x1b[31m', 'as it is: escaping is for who prints it');
-  assert.equal(owners.find(NETLINK_ROUTE, 600_001), undefined, 'in that protocol only');
-  assert.equal(owners.find(NETLINK_USERSOCK, 600_002), undefined);
-  assert.equal(owners.find(NETLINK_USERSOCK, 0), undefined, 'the kernel');
+  assert.equal(await owners.find(NETLINK_ROUTE, 600_001), undefined, 'in that protocol only');
+  assert.equal(await owners.find(NETLINK_USERSOCK, 600_002), undefined);
+  assert.equal(await owners.find(NETLINK_USERSOCK, 0), undefined, 'the kernel');
   await other[Symbol.asyncDispose]();
-  assert.equal(owners.find(NETLINK_USERSOCK, 600_001), undefined, 'gone');
+  assert.equal(await owners.find(NETLINK_USERSOCK, 600_001), undefined, 'gone');
 });
 
 test('across reuse of a port id the new owner is found, not the one remembered', async () => {
@@ -86,16 +86,16 @@ test('across reuse of a port id the new owner is found, not the one remembered',
   await using first = await holder(600_003, 'first');
   // Clocks are compared to the hundredth of a second.
   const before = performance.now() - 1000;
-  assert.equal(owners.find(NETLINK_USERSOCK, 600_003)?.name, 'first');
+  assert.equal((await owners.find(NETLINK_USERSOCK, 600_003))?.name, 'first');
   await first[Symbol.asyncDispose]();
   await using second = await holder(600_003, 'second');
-  assert.equal(owners.find(NETLINK_USERSOCK, 600_003)?.pid, second.pid);
+  assert.equal((await owners.find(NETLINK_USERSOCK, 600_003))?.pid, second.pid);
   assert.equal(
-    owners.find(NETLINK_USERSOCK, 600_003, before),
+    await owners.find(NETLINK_USERSOCK, 600_003, before),
     undefined,
     'what happened before it was started is not of the second',
   );
-  assert.equal(owners.find(NETLINK_USERSOCK, 600_003, performance.now())?.name, 'second');
+  assert.equal((await owners.find(NETLINK_USERSOCK, 600_003, performance.now()))?.name, 'second');
 });
 
 test('a closed socket’s port id in the same process is not confused with the next one', async () => {
@@ -106,11 +106,11 @@ test('a closed socket’s port id in the same process is not confused with the n
     return socket;
   };
   const first = open();
-  const found = owners.find(NETLINK_XFRM, 600_004);
+  const found = await owners.find(NETLINK_XFRM, 600_004);
   await first.close();
-  assert.equal(owners.find(NETLINK_XFRM, 600_004), undefined);
+  assert.equal(await owners.find(NETLINK_XFRM, 600_004), undefined);
   await using _second = open();
-  const again = owners.find(NETLINK_XFRM, 600_004);
+  const again = await owners.find(NETLINK_XFRM, 600_004);
   assert.equal(again?.pid, process.pid);
   assert.notEqual(again?.inode, found?.inode);
 });
@@ -135,10 +135,10 @@ sys.stdin.readline()`;
   const owners = new SocketOwners();
   const find = () => owners.find(NETLINK_USERSOCK, 600_006);
   assert.equal((await lines.next()).value, 'sent');
-  assert.equal(find(), undefined);
+  assert.equal(await find(), undefined);
   python.stdin.write('\n');
   assert.equal((await lines.next()).value, 'received');
-  while (find()?.pid !== python.pid) await setTimeout(50);
+  while ((await find())?.pid !== python.pid) await setTimeout(50);
   python.stdin.end('\n');
   await exited;
 });
@@ -146,7 +146,7 @@ sys.stdin.readline()`;
 test('the start time is that of /proc/PID/stat', async () => {
   await using socket = new NetlinkSocket({ protocol: NETLINK_XFRM });
   socket.bind();
-  const found = new SocketOwners().find(NETLINK_XFRM, socket.portId);
+  const found = await new SocketOwners().find(NETLINK_XFRM, socket.portId);
   const stat = readFileSync('/proc/self/stat', 'latin1');
   assert.equal(`${found?.startTime}`, stat.split(') ')[1]?.split(' ')[19]);
 });
@@ -154,7 +154,7 @@ test('the start time is that of /proc/PID/stat', async () => {
 test('NETLINK_SOCK_DIAG gives the same inode for a port id', async (t) => {
   await using socket = new NetlinkSocket({ protocol: NETLINK_XFRM });
   socket.bind();
-  const found = new SocketOwners().find(NETLINK_XFRM, socket.portId);
+  const found = await new SocketOwners().find(NETLINK_XFRM, socket.portId);
   const diagnosed = await diagnose(NETLINK_XFRM);
   if (diagnosed === undefined) {
     t.skip('this kernel has no netlink_diag');
@@ -166,13 +166,13 @@ test('NETLINK_SOCK_DIAG gives the same inode for a port id', async (t) => {
 test('a process that may not be looked at is unknown', async () => {
   await using _other = await holder(600_005, 'hidden');
   const { stdout, stderr } = await runScript(
-    `console.log(new lib.SocketOwners().find(${NETLINK_USERSOCK}, 600005));`,
+    `console.log(await new lib.SocketOwners().find(${NETLINK_USERSOCK}, 600005));`,
     { command: ['setpriv', '--bounding-set=-all', '--inh-caps=-all', '--no-new-privs'] },
   );
   assert.equal(stdout, 'undefined\n', stderr);
 });
 
-test('wrong arguments are named', () => {
+test('wrong arguments are named', async () => {
   const owners = new SocketOwners();
   const wrong: [() => unknown, string, RegExp][] = [
     [() => new SocketOwners(7 as never), 'TypeError', /^options must be an object/],
@@ -181,5 +181,6 @@ test('wrong arguments are named', () => {
     [() => owners.find(6, 2 ** 32), 'RangeError', /^portId/],
     [() => owners.find(6, 1, Number.NaN), 'TypeError', /^at must be a finite number/],
   ];
-  for (const [use, name, message] of wrong) assert.throws(use, { name, message });
+  for (const [use, name, message] of wrong)
+    await assert.rejects(async () => use(), { name, message });
 });

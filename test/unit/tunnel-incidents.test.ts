@@ -718,3 +718,51 @@ test('SAs before their policies are no orphans for the moment between', () => {
   world.look().pass(1000);
   assert.deepEqual(world.told(), ['added up', 'up up']);
 });
+
+test('a down waits until it is known who did it, and nothing else waits for it', () => {
+  const claims: number[] = [];
+  let known = false;
+  const world = running(
+    {},
+    {
+      claimant: (portId) => {
+        claims.push(portId);
+        return known ? { portId, pid: 7, process: 'charon' } : undefined;
+      },
+    },
+  );
+  world.addPair(0x2001, { daddr: '192.0.2.3', reqid: 2 });
+  world.addPolicies({ remote: '192.0.2.3', reqid: 2 });
+  world.look().pass(1000);
+  world.told();
+  world.removePair(0x1001, 812);
+  world.look();
+  assert.deepEqual(claims, [812], 'asked at once');
+  world.pass(1000);
+  assert.deepEqual(world.told(), []);
+  assert.equal(world.tunnels.byReqid(1)[0]?.state, 'up');
+  // Of another tunnel all is told meanwhile, also a down that needs no one.
+  world.addPair(0x2002, { daddr: '192.0.2.3', reqid: 2 });
+  world.look();
+  assert.deepEqual(world.told(), [
+    'state rekeying was up',
+    'rekeyed rekeying out 2001 > 2002 in a001 > a002',
+  ]);
+  known = true;
+  world.tunnels.claimed();
+  world.look();
+  assert.deepEqual(world.told(), ['down blocked was up by deleted 812']);
+  const [tunnel] = world.tunnels.byReqid(1);
+  assert.equal(tunnel?.since.monotonic, 2000, 'since its SAs went');
+});
+
+test('SAs that come while it is looked for who deleted the old ones are a rekey', () => {
+  const world = running({}, { claimant: () => undefined });
+  world.removePair(0x1001, 812);
+  world.look().pass(1000);
+  world.addPair(0x1002);
+  world.look();
+  assert.deepEqual(world.told(), [
+    'rekeyed up out 1001 > 1002 after 1000 ms in 9001 > 9002 after 1000 ms',
+  ]);
+});

@@ -21,7 +21,7 @@ import { xfrmFamily } from '../../lib/monitor/xfrm-table.ts';
 import { checkedExpected } from '../../lib/tunnel/expected.ts';
 import type { LostAddress } from '../../lib/tunnel/local-addresses.ts';
 import { checkedThresholds } from '../../lib/tunnel/thresholds.ts';
-import { Tunnels } from '../../lib/tunnel/tunnels.ts';
+import { Tunnels, type TunnelsHost } from '../../lib/tunnel/tunnels.ts';
 import { StateFlags } from '../../lib/xfrm/names.ts';
 
 /** This host, and the other end of most tunnels. */
@@ -90,6 +90,8 @@ interface WorldOptions {
   readonly locals?: readonly string[];
   /** Whether each reading of the counters has all tunnels judged anew, as if all had moved. */
   readonly restless?: boolean;
+  /** Who wrote a port id; default, at once, the process with that id. */
+  readonly claimant?: TunnelsHost['claimant'];
 }
 
 export class World {
@@ -118,6 +120,11 @@ export class World {
 
   constructor(options: WorldOptions = {}) {
     const { expected, thresholds, locals = [HERE], restless = false } = options;
+    const known: TunnelsHost['claimant'] = (portId) => ({
+      portId,
+      pid: portId || undefined,
+      process: undefined,
+    });
     this.locals = new Set(locals);
     this.#restless = restless;
     this.#table = new Reconciler<XfrmKinds, XfrmEvent>(
@@ -141,7 +148,7 @@ export class World {
         isLocal: (address) => this.locals.has(address) || this.lost.has(address),
         lost: (address) => this.lost.get(address),
         emit: (event) => this.events.push(event),
-        claimant: (portId) => ({ portId, pid: portId || undefined, process: undefined }),
+        claimant: options.claimant ?? known,
       },
       checkedExpected(expected),
       checkedThresholds(thresholds),

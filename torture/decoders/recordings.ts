@@ -6,7 +6,7 @@ import assert from 'node:assert/strict';
 import fc from 'fast-check';
 import pc from 'picocolors';
 import { formatJson } from '../../lib/cli/json.ts';
-import { RecordingError } from '../../lib/cli/recording/recorded.ts';
+import { type Recorded, RecordingError } from '../../lib/cli/recording/recorded.ts';
 import { RecordingReader } from '../../lib/cli/recording/recording.ts';
 import { type Decoded, decodeRecorded } from '../../lib/cli/replay.ts';
 import { formatMessage } from '../../lib/cli/text/message.ts';
@@ -18,8 +18,12 @@ import { assertSame } from './same.ts';
 
 const colors = pc.createColors(false);
 
-/** What becomes of a file that lies in the middle of `poison`. */
-function read(file: Uint8Array, poison: number): [readonly Decoded[], refused: string | undefined] {
+/** What becomes of a file that lies in the middle of `poison`, in chunks of a size. */
+function read(
+  file: Uint8Array,
+  poison: number,
+  size: number,
+): [readonly Decoded[], refused: string | undefined] {
   const at = 4099 + (poison & 1);
   const memory = new Uint8Array(file.length + 16_384).fill(poison);
   memory.set(file, at);
@@ -28,11 +32,14 @@ function read(file: Uint8Array, poison: number): [readonly Decoded[], refused: s
   try {
     for (const protocol of [NETLINK_XFRM, NETLINK_ROUTE]) {
       const reader = new RecordingReader(protocol);
-      for (const part of [() => reader.push(bytes), () => reader.end()]) {
-        for (const recorded of part()) {
+      const take = (some: Iterable<Recorded>) => {
+        for (const recorded of some) {
           decoded.push(...decodeRecorded(recorded, { output: 'json', showKeys: true }));
         }
-      }
+      };
+      for (let at = 0; at < bytes.length; at += size)
+        take(reader.push(bytes.subarray(at, at + size)));
+      take(reader.end());
     }
   } catch (error) {
     if (!(error instanceof RecordingError)) throw error;
@@ -43,8 +50,8 @@ function read(file: Uint8Array, poison: number): [readonly Decoded[], refused: s
 
 /** Reads a file as replay does. @throws what is a finding */
 export function checkRecording(file: Uint8Array): number {
-  const found = read(file, 0x00);
-  assertSame(found, read(file, 0xa5), 'what surrounds the file');
+  const found = read(file, 0x00, file.length);
+  assertSame(found, read(file, 0xa5, 61), 'what surrounds the file, and in what chunks it comes');
   for (const { message } of found[0]) {
     assert(formatMessage(message, colors) !== '');
     JSON.parse(formatJson(message, true));

@@ -92,7 +92,7 @@ const USES: Readonly<Record<string, (arm: () => void) => Promise<unknown>>> = {
   pthread_create: (arm) => opened(arm, other.path),
   open64: async (arm) => {
     arm();
-    new SocketOwners({ netns: other.path }).find(0, 4242);
+    await new SocketOwners({ netns: other.path }).find(0, 4242);
   },
 };
 

@@ -91,7 +91,7 @@ const WORKS: Readonly<Record<string, () => Promise<void>>> = {
     await monitors.remove('own');
   },
   async 'owners in a namespace'() {
-    new SocketOwners({ netns: other.path }).find(0, 4242);
+    await new SocketOwners({ netns: other.path }).find(0, 4242);
     await subscribe({ groups: ['link'], netns: other.path }).close();
   },
 };

@@ -12,7 +12,7 @@ import type { Origin } from './streams.ts';
 /** What is known of one namespace. */
 interface Known {
   readonly owners: SocketOwners;
-  readonly found: Map<string, SocketOwner | null>;
+  readonly found: Map<string, Promise<SocketOwner | null>>;
   /** When the events that were looked up last were read. */
   moment: number;
 }
@@ -23,12 +23,12 @@ export class Claims {
   readonly #known = new WeakMap<Origin, Known>();
 
   /**
-   * The process; null if there is none, or none that can be seen; undefined for what has no header that
-   * says it.
+   * The process; null if there is none, or none that can be seen; undefined, and no promise, for what has no
+   * header that says it. It is looked for between other things.
    *
    * @param origin where the event comes from
    */
-  of(event: SubscriptionEvent, origin: Origin): SocketOwner | null | undefined {
+  of(event: SubscriptionEvent, origin: Origin): Promise<SocketOwner | null> | undefined {
     if (!('header' in event) || !event.header) return undefined;
     // Of a NEWAE by traffic or timer the header is garbage (docs/events.md).
     if (event.kind === 'NEWAE') return undefined;
@@ -58,14 +58,14 @@ export class Claims {
   }
 }
 
-function find(
+async function find(
   owners: SocketOwners,
   protocol: number,
   portId: number,
   at: number,
-): SocketOwner | null {
+): Promise<SocketOwner | null> {
   try {
-    return owners.find(protocol, portId, at) ?? null;
+    return (await owners.find(protocol, portId, at)) ?? null;
   } catch {
     return null; // there is no /proc
   }

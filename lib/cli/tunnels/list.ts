@@ -6,7 +6,7 @@ import type { TunnelSnapshot } from '../../tunnel/changes.ts';
 import type { Tunnel } from '../../tunnel/tunnel.ts';
 import { formatJson } from '../json.ts';
 import type { Format } from '../options.ts';
-import type { LineOutput } from '../terminal/output.ts';
+
 import { formatNamespace, formatTime } from '../text/event.ts';
 import { tunnelJson, warningJson } from './json.ts';
 import { tunnelTable } from './table.ts';
@@ -24,7 +24,7 @@ export function printTunnels(
   { tunnels: all, warnings }: Pick<TunnelSnapshot, 'tunnels' | 'warnings'>,
   wanted: (tunnel: Tunnel) => boolean,
   { json, colors }: Format,
-  out: LineOutput,
+  out: { line(text: string): void },
   label?: string | null,
 ): number {
   const tunnels = all.filter(wanted);
@@ -55,7 +55,7 @@ export function printSynced(
   snapshot: TunnelSnapshot,
   wanted: (tunnel: Tunnel) => boolean,
   format: Format,
-  out: LineOutput,
+  out: { line(text: string): void },
   label?: string | null,
 ): void {
   const { json, colors } = format;

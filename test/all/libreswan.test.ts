@@ -1,0 +1,47 @@
+/** Tunnels as two libreswan daemons make, rekey and lose them in the lab, and whether what is told of it is true. */
+import assert from 'node:assert/strict';
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { after, before, test } from 'node:test';
+import { fetchTools } from '../../lib/lab/tools.ts';
+import { nodeInLab } from './in-lab.ts';
+import { LIBRESWAN } from './pluto.ts';
+import { judgeTestimony, successions } from './verdict.ts';
+import type { Testimony } from './witness.ts';
+
+let folder = '';
+before(() => {
+  folder = mkdtempSync(join(tmpdir(), 'netlink-xfrm-'));
+});
+after(() => rmSync(folder, { recursive: true, force: true }));
+
+test('libreswan: on demand, rekeys under traffic, down, up, IKEv1, a killed peer', async () => {
+  const tools = await fetchTools(LIBRESWAN);
+  const file = join(folder, 'libreswan.json');
+  const guest = join(import.meta.dirname, 'libreswan-guest.js');
+  await nodeInLab([guest, tools.root, file], {
+    suite: 'bookworm',
+    share: folder,
+    env: { ...process.env, ...tools.env },
+    timeout: 600_000,
+  });
+  const { testimony } = JSON.parse(readFileSync(file, 'utf8')) as {
+    testimony: Record<'left' | 'right', Testimony>;
+  };
+  const { left, right } = testimony;
+  assert.deepEqual([...judgeTestimony('left', left), ...judgeTestimony('right', right)], []);
+  const count = (lines: Testimony['tunnels'], kind: string) =>
+    lines.filter((line) => line.kind === kind).length;
+  for (const lines of [left.tunnels, left.command]) {
+    // On demand, again, IKEv1, and after the peer was killed.
+    assert.equal(count(lines, 'up'), 4);
+    assert.equal(count(lines, 'down'), 3);
+  }
+  const rekeys = successions(left.tunnels);
+  assert(rekeys.length >= 2 * 3, `${rekeys}`);
+  assert.deepEqual(successions(right.tunnels, true), rekeys);
+  for (const { tunnels, command } of [left, right]) {
+    assert.deepEqual(successions(command), successions(tunnels));
+  }
+});

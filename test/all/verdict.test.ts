@@ -1,0 +1,140 @@
+/** That the judge of what is told finds what is false, and what is missing. */
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { judgeLines, judgeTestimony, readIp } from './verdict.ts';
+import type { ToldLine } from './witness.ts';
+
+const [HERE, THERE] = ['192.0.2.1', '192.0.2.2'];
+const START = Date.parse('2026-01-02T03:04:05Z');
+const stamp = (ms: number) => `[${new Date(START + ms).toISOString().slice(0, -1)}000] `;
+
+/** A line of `ip -ts xfrm monitor` of an SA, as iproute2 6.1 prints it. */
+const sa = (ms: number, verb: string, spi: number, src = HERE, dst = THERE) =>
+  `${stamp(ms)}${verb}src ${src} dst ${dst}
+\tproto esp spi 0x${spi.toString(16).padStart(8, '0')} reqid 7 mode tunnel
+\treplay-window 0 flag af-unspec
+${verb === 'Expired ' ? '\thard 1\n' : ''}`;
+const both = (ms: number, verb: string, spi: number) =>
+  sa(ms, verb, spi) + sa(ms, verb, spi + 1, THERE, HERE);
+const policy = (ms: number, verb: string) =>
+  `${stamp(ms)}${verb}src 10.0.1.1/32 dst 10.0.2.1/32 
+\tdir out priority 367231 ptype main 
+\ttmpl src ${HERE} dst ${THERE}
+\t\tproto esp spi 0x00000001 reqid 7 mode tunnel
+`;
+
+const line = (ms: number, kind: string, more: Partial<ToldLine> = {}): ToldLine => ({
+  kind,
+  time: START + ms,
+  id: 'the tunnel',
+  local: HERE,
+  remote: THERE,
+  reqid: 7,
+  state: kind,
+  ...more,
+});
+const rekeyed = (ms: number, from: number, to: number): ToldLine[] => [
+  line(ms, 'rekeyed', { direction: 'out', from, to }),
+  line(ms, 'rekeyed', { direction: 'in', from: from + 1, to: to + 1 }),
+];
+const down = (ms: number, cause = 'deleted') => line(ms, 'down', { before: 'up', cause });
+
+/** A tunnel that comes, is rekeyed, and ends. */
+const IP = [
+  policy(0, ''),
+  both(10, '', 0x10),
+  both(10_000, '', 0x20),
+  both(11_000, 'Deleted ', 0x10),
+  both(20_000, 'Deleted ', 0x20),
+  policy(30_000, 'Deleted '),
+].join('');
+const TOLD = [line(20, 'up'), ...rekeyed(11_050, 0x10, 0x20), down(20_100)];
+
+test('what ip prints is read', () => {
+  const { sas, policies, first, last } = readIp(IP);
+  assert.deepEqual(
+    sas.map(({ src, spi, came, gone, end }) => [src, spi, came - START, gone - START, end]),
+    [
+      [HERE, 0x10, 10, 11_000, 'deleted'],
+      [THERE, 0x11, 10, 11_000, 'deleted'],
+      [HERE, 0x20, 10_000, 20_000, 'deleted'],
+      [THERE, 0x21, 10_000, 20_000, 'deleted'],
+    ],
+  );
+  assert.deepEqual(
+    policies.map(({ src, dst, reqid, came, gone }) => [
+      src,
+      dst,
+      reqid,
+      came - START,
+      gone - START,
+    ]),
+    [[HERE, THERE, 7, 0, 30_000]],
+  );
+  assert.deepEqual([first - START, last - START], [0, 30_000]);
+  const [expired] = readIp(sa(0, '', 1) + sa(5, 'Expired ', 1)).sas;
+  assert.equal(expired?.end, 'expired');
+});
+
+const cases: Record<string, [ip: string, lines: readonly ToldLine[], RegExp[]]> = {
+  'what is true': [IP, TOLD, []],
+  'an up without SAs': [policy(0, ''), [line(10, 'up')], [/no outbound SA/, /no inbound SA/]],
+  'a down while a successor was there': [
+    IP,
+    [...TOLD, down(11_100), line(11_110, 'up')],
+    [/SAs all the time/],
+  ],
+  'a down in a moment between two SAs': [
+    both(0, '', 0x10) + both(9000, 'Deleted ', 0x10) + both(9044, '', 0x20),
+    [line(10, 'up'), down(9030), line(9050, 'up')],
+    [/no SA for 44 ms only/],
+  ],
+  'another cause': [IP, [...TOLD.slice(0, -1), down(20_100, 'expired')], [/SAs deleted/]],
+  'an end that is not told': [IP, TOLD.slice(0, -1), [/no down/]],
+  'a rekey of which one direction is not told': [
+    IP,
+    TOLD.filter(({ direction }) => direction !== 'in'),
+    [/^missing: .* in 0x00000011 went/],
+  ],
+  'a rekey that never was': [
+    IP,
+    [...TOLD, line(12_000, 'rekeyed', { direction: 'out', from: 0x30, to: 0x40 })],
+    [/never saw that SA/],
+  ],
+  'a rekey that is told twice': [
+    IP,
+    [...TOLD, ...rekeyed(11_060, 0x10, 0x20)],
+    [/told before/, /told before/],
+  ],
+  'an orphan whose policy was there': [
+    IP,
+    [...TOLD, line(15_000, 'state', { state: 'orphan', before: 'up' })],
+    [/no outbound policy for 0 ms/],
+  ],
+  'stalled with SAs that have just come': [
+    IP,
+    [line(15, 'stalled', { before: 'down', state: 'one-way' }), ...TOLD],
+    [/had just come/],
+  ],
+};
+for (const [name, [ip, lines, expected]] of Object.entries(cases)) {
+  test(`judged: ${name}`, () => {
+    const wrong = judgeLines(lines, readIp(ip));
+    assert.equal(wrong.length, expected.length, wrong.join('\n'));
+    for (const [i, pattern] of expected.entries()) assert.match(wrong[i] ?? '', pattern);
+  });
+}
+
+test('judged: SAs of the live table', () => {
+  const sas = [
+    { kind: 'added', time: START, sa: `esp 16 ${THERE}` },
+    { kind: 'added', time: START, sa: `esp 17 ${HERE}` },
+    { kind: 'removed', time: START, sa: `esp 17 ${HERE}` },
+    { kind: 'removed', time: START, sa: `esp 18 ${HERE}` },
+  ] as const;
+  const ip = both(0, '', 0x10) + both(5, 'Deleted ', 0x10);
+  assert.deepEqual(judgeTestimony('left', { ip, sas, tunnels: [], command: [] }), [
+    'left: live table: removed esp 18 192.0.2.1: told 1 times, ip saw it 0 times',
+    'left: live table: removed esp 16 192.0.2.2: told 0 times, ip saw it 1 times',
+  ]);
+});

@@ -1,0 +1,307 @@
+/**
+ * Whether what was told of a host is true, by what iproute2's `ip -ts xfrm monitor` saw there.
+ *
+ * It knows SAs and policies by their times alone, nothing of how tunnels are judged. Each line is held against
+ * them; where two programs that read at their own times cannot agree, the line is believed.
+ * @module
+ */
+import type { Testimony, ToldLine } from './witness.ts';
+
+/** Milliseconds by which two readers may differ in when they read. */
+const READING = 2000;
+/** A gap in the kernel so short (in milliseconds) must not be told: `settle` is 100. */
+const MOMENT = 60;
+/** A gap so long must be told. */
+const LONG = 3000;
+
+/** An SA, or what of a policy leads to it, as long as it was there. */
+export interface Life {
+  readonly src: string;
+  readonly dst: string;
+  readonly reqid: number;
+  /** Protocol and SPI of an SA. */
+  readonly spi: number;
+  readonly proto: string;
+  readonly came: number;
+  gone: number;
+  /** How it ended. */
+  end?: 'deleted' | 'expired' | 'flushed';
+}
+
+/** What `ip` saw: `sas`, and of outbound policies their templates. */
+export interface Seen {
+  readonly sas: readonly Life[];
+  readonly policies: readonly Life[];
+  /** From first to last, milliseconds since 1970. */
+  readonly first: number;
+  readonly last: number;
+}
+
+const STAMP = /^\[(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)\.(\d{3})\d*\] /;
+
+/** Reads what ip printed. */
+export function readIp(text: string): Seen {
+  const sas: Life[] = [];
+  const policies: Life[] = [];
+  const open = new Map<string, Life>();
+  const end = (
+    life: Life | undefined,
+    key: string,
+    time: number,
+    how: NonNullable<Life['end']>,
+  ) => {
+    if (!life) return;
+    life.gone = time;
+    life.end = how;
+    open.delete(key);
+  };
+  let [first, last] = [Number.POSITIVE_INFINITY, 0];
+  for (const part of text.split(/^(?=\[\d{4}-)/m)) {
+    const [head = ''] = part.split('\n');
+    const stamp = STAMP.exec(head);
+    if (!stamp) continue;
+    const time = Date.parse(`${stamp[1]}Z`) + Number(stamp[2]);
+    first = Math.min(first, time);
+    last = Math.max(last, time);
+    const what = head.slice(stamp[0].length);
+    const ends = /^(Deleted |Expired |Updated |)src (\S+) dst (\S+)/.exec(what);
+    if (/^Flushed (state|policy)/.test(what)) {
+      const isState = what.startsWith('Flushed state');
+      for (const [key, life] of open) {
+        if (key.startsWith('sa') === isState) end(life, key, time, 'flushed');
+      }
+    }
+    if (!ends) continue;
+    const [, verb, src = '', dst = ''] = ends;
+    const sa = /^\tproto (\S+) spi (0x[0-9a-f]+) reqid (\d+)/m.exec(part);
+    if (sa) {
+      const [, proto = '', spi = '', reqid] = sa;
+      const key = `sa ${proto} ${spi} ${dst}`;
+      const known = open.get(key);
+      if (verb === 'Deleted ') end(known, key, time, 'deleted');
+      else if (verb === 'Expired ') {
+        if (/^\thard 1/m.test(part)) end(known, key, time, 'expired');
+      } else if (!known) {
+        const life = { src, dst, proto, spi: Number(spi), reqid: Number(reqid) };
+        const came = { ...life, came: time, gone: Number.POSITIVE_INFINITY };
+        sas.push(came);
+        open.set(key, came);
+      }
+      continue;
+    }
+    const policy = /^\t(?:socket )?dir out /m.test(part);
+    if (!policy) continue;
+    const key = `policy ${src} ${dst}`;
+    const template = /^\ttmpl src (\S+) dst (\S+)[\s\S]*?reqid (\d+)/m.exec(part);
+    if (verb !== 'Expired ') end(open.get(key), key, time, 'deleted');
+    if (verb === 'Deleted ' || verb === 'Expired ' || !template) continue;
+    const [, from = '', to = '', reqid] = template;
+    const life: Life = {
+      src: from,
+      dst: to,
+      proto: '',
+      spi: 0,
+      reqid: Number(reqid),
+      came: time,
+      gone: Number.POSITIVE_INFINITY,
+    };
+    policies.push(life);
+    open.set(key, life);
+  }
+  return { sas, policies, first, last };
+}
+
+/** A time in which there was none of some lives. */
+interface Gap {
+  readonly from: number;
+  readonly to: number;
+}
+
+/** When none of these was there, after the first came. */
+function gaps(lives: readonly Life[]): Gap[] {
+  const found: Gap[] = [];
+  let until = Number.NaN;
+  for (const { came, gone } of [...lives].sort((a, b) => a.came - b.came)) {
+    if (came > until) found.push({ from: until, to: came });
+    until = Number.isNaN(until) ? gone : Math.max(until, gone);
+  }
+  if (until < Number.POSITIVE_INFINITY) found.push({ from: until, to: Number.POSITIVE_INFINITY });
+  return found;
+}
+
+const length = ({ from, to }: Gap): number => to - from;
+const longestOf = (some: readonly Gap[]): Gap | undefined =>
+  [...some].sort((a, b) => length(b) - length(a))[0];
+
+/** What is wrong with what was told of a host. */
+export function judgeTestimony(host: string, testimony: Testimony): string[] {
+  const seen = readIp(testimony.ip);
+  return [
+    ...judgeSas(testimony, seen).map((text) => `${host}: live table: ${text}`),
+    ...judgeLines(testimony.tunnels, seen).map((text) => `${host}: tunnels: ${text}`),
+    ...judgeLines(testimony.command, seen).map((text) => `${host}: command: ${text}`),
+  ];
+}
+
+/** Each SA that came and went is told once, and nothing else is. */
+function judgeSas({ sas }: Testimony, seen: Seen): string[] {
+  const count = (of: readonly string[]) => {
+    const counts = new Map<string, number>();
+    for (const one of of) counts.set(one, (counts.get(one) ?? 0) + 1);
+    return counts;
+  };
+  const told = count(sas.map(({ kind, sa }) => `${kind} ${sa}`));
+  const name = ({ proto, spi, dst }: Life) => `${proto} ${spi} ${dst}`;
+  const happened = count([
+    ...seen.sas.map((life) => `added ${name(life)}`),
+    ...seen.sas.flatMap((life) => (life.end ? [`removed ${name(life)}`] : [])),
+  ]);
+  const wrong: string[] = [];
+  for (const one of new Set([...told.keys(), ...happened.keys()])) {
+    const [saying, being] = [told.get(one) ?? 0, happened.get(one) ?? 0];
+    if (saying !== being) wrong.push(`${one}: told ${saying} times, ip saw it ${being} times`);
+  }
+  return wrong;
+}
+
+const hex = (spi: number): string => `0x${spi.toString(16).padStart(8, '0')}`;
+const clock = (time: number): string => new Date(time).toISOString().slice(11, 23);
+
+function describe({ time, kind, id, before, state, cause, direction, from, to }: ToldLine): string {
+  const spis = from === undefined ? '' : ` ${direction} ${hex(from)} > ${hex(to ?? 0)}`;
+  const was = before === undefined ? '' : `, was ${before}`;
+  return `${clock(time)} ${kind}${spis} ${id}: ${state}${was}${cause ? ` (${cause})` : ''}`;
+}
+
+/** Each line is held against what was there, and what was there against the lines. */
+export function judgeLines(lines: readonly ToldLine[], seen: Seen): string[] {
+  const wrong: string[] = [];
+  const false_ = (line: ToldLine, why: string) => wrong.push(`false: ${describe(line)}: ${why}`);
+  /** The SAs of a tunnel. ESP and IPCOMP of one have reqids of their own with some daemons. */
+  const sasOf = ({ local, remote, reqid }: ToldLine) => ({
+    out: seen.sas.filter((sa) => sa.src === local && sa.dst === remote && sa.reqid === reqid),
+    in: seen.sas.filter((sa) => sa.src === remote && sa.dst === local && sa.reqid === reqid),
+  });
+  const withoutPolicy = (line: ToldLine, near: (some: readonly Gap[]) => Gap[]) => {
+    const own = seen.policies.filter(
+      ({ src, dst, reqid }) =>
+        src === line.local && dst === line.remote && (reqid === line.reqid || reqid === 0),
+    );
+    const longest = longestOf(near(gaps(own)));
+    if (own.length > 0 && (!longest || length(longest) < MOMENT))
+      false_(line, `ip saw no outbound policy for ${longest ? length(longest) : 0} ms only`);
+  };
+  const replaced = new Set<string>();
+  for (const line of lines) {
+    const sas = sasOf(line);
+    const there = (lives: readonly Life[], from: number, to: number) =>
+      lives.some(({ came, gone }) => came <= to && gone >= from);
+    const around = [line.time - READING, line.time + READING] as const;
+    const near = (some: readonly Gap[]) =>
+      some.filter(({ from, to }) => from <= around[1] && to >= around[0]);
+    switch (line.kind) {
+      case 'up':
+        if (!there(sas.out, ...around)) false_(line, 'ip saw no outbound SA');
+        if (!there(sas.in, ...around)) false_(line, 'ip saw no inbound SA');
+        break;
+      case 'down': {
+        const { cause } = line;
+        if (cause === 'address-gone' || cause === 'link-gone') break;
+        if (cause === 'policy-gone') {
+          withoutPolicy(line, near);
+          break;
+        }
+        const longest = longestOf(near([...gaps(sas.out), ...gaps(sas.in)]));
+        if (!longest) false_(line, 'ip saw its SAs all the time');
+        else if (length(longest) < MOMENT)
+          false_(line, `ip saw no SA for ${length(longest)} ms only`);
+        const ends = [...sas.out, ...sas.in].filter(
+          ({ end, gone }) => end && gone >= around[0] - READING && gone <= around[1],
+        );
+        const how = new Set(ends.map(({ end }) => end));
+        if ((cause === 'deleted' || cause === 'expired' || cause === 'flushed') && !how.has(cause))
+          false_(line, `ip saw its SAs ${[...how].join(', ') || 'not end'}`);
+        break;
+      }
+      case 'state':
+        if (line.state === 'orphan' && line.before !== undefined) withoutPolicy(line, near);
+        break;
+      case 'stalled': {
+        // Packets that were not answered are those of SAs that were there for some time.
+        const oldest = Math.min(
+          ...sas.out.filter(({ gone }) => gone > line.time).map(({ came }) => came),
+        );
+        if (line.time - oldest < 1000) false_(line, 'its SAs had just come');
+        break;
+      }
+    }
+    const { direction, from, to } = line;
+    if (direction === undefined || from === undefined || to === undefined) continue;
+    const old = sas[direction].find(({ spi }) => spi === from);
+    const next = sas[direction].find(({ spi }) => spi === to);
+    if (!old || !next) {
+      false_(line, 'ip never saw that SA');
+      continue;
+    }
+    if (next.came > around[1]) false_(line, `ip saw ${hex(to)} come at ${clock(next.came)}`);
+    if (old.gone > around[1]) false_(line, `ip saw ${hex(from)} stay`);
+    if (replaced.has(`${direction} ${from} ${old.came}`)) false_(line, 'it was told before');
+    replaced.add(`${direction} ${from} ${old.came}`);
+  }
+  return [...wrong, ...missing(lines, seen, replaced, sasOf)];
+}
+
+/** What happened in the kernel, and no line tells. */
+function missing(
+  lines: readonly ToldLine[],
+  { last }: Seen,
+  replaced: ReadonlySet<string>,
+  sasOf: (line: ToldLine) => Record<'out' | 'in', Life[]>,
+): string[] {
+  const wrong: string[] = [];
+  const tunnels = new Map(
+    lines.map((line) => [`${line.local} ${line.remote} ${line.reqid}`, line]),
+  );
+  for (const line of tunnels.values()) {
+    const sas = sasOf(line);
+    for (const direction of ['out', 'in'] as const) {
+      for (const old of sas[direction]) {
+        // Of one whose successor was there and stayed, that is told; at the end of a tunnel they all go.
+        const next = sas[direction].find(
+          ({ came, gone }) => came > old.came && came <= old.gone && gone > old.gone + READING,
+        );
+        if (!next || replaced.has(`${direction} ${old.spi} ${old.came}`)) continue;
+        wrong.push(
+          `missing: ${line.id}: ${direction} ${hex(old.spi)} went at ${clock(old.gone)}, ${hex(next.spi)} was there`,
+        );
+      }
+    }
+    const here = lines.filter(({ id }) => id === line.id);
+    const told = (gap: Gap) =>
+      here.some(
+        ({ kind, time }) =>
+          (kind === 'down' || kind === 'removed') &&
+          time >= gap.from - READING &&
+          time <= gap.from + LONG + READING,
+      );
+    if (!here.some(({ kind }) => kind === 'up')) continue;
+    for (const gap of gaps([...sas.out, ...sas.in])) {
+      const until = Math.min(gap.to, last);
+      if (until - gap.from < LONG || told(gap)) continue;
+      wrong.push(`missing: ${line.id}: no SA from ${clock(gap.from)} on, and no down`);
+    }
+  }
+  return wrong;
+}
+
+/** The replacements of SAs, as both ends must tell them. */
+export function successions(lines: readonly ToldLine[], ofPeer = false): string[] {
+  const other = { out: 'in', in: 'out' } as const;
+  return lines
+    .flatMap(({ direction, from, to }) =>
+      direction === undefined || from === undefined || to === undefined
+        ? []
+        : [`${ofPeer ? other[direction] : direction} ${hex(from)} > ${hex(to)}`],
+    )
+    .sort();
+}

@@ -1,0 +1,216 @@
+/**
+ * What three witnesses tell of a host: iproute2's `ip -ts xfrm monitor`, the live tables and tunnels of this
+ * library, and the command. Runs in the guest; verdict.ts compares them.
+ * @module
+ */
+import { type ChildProcess, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { type Host, UNDERLAY } from '../../lib/cli/demo/two-hosts.ts';
+import { NETLINK_XFRM } from '../../lib/constants.ts';
+import { TunnelMonitor, XfrmMonitor } from '../../lib/index.ts';
+import { isLarval } from '../../lib/monitor/xfrm-objects.ts';
+
+const program = join(import.meta.dirname, '../../../bin/netlink-xfrm.js');
+
+/** A peer that none of the daemons has. */
+const LAST = '203.0.113.9';
+
+/** A line that was told of a tunnel. */
+export interface ToldLine {
+  readonly kind: string;
+  /** Its time, in milliseconds since 1970. */
+  readonly time: number;
+  readonly id: string;
+  readonly local: string;
+  readonly remote: string;
+  readonly reqid: number;
+  readonly state: string;
+  readonly before?: string | undefined;
+  readonly cause?: string | undefined;
+  /** The process that a `deleted` down claims to be of. */
+  readonly by?: string | undefined;
+  readonly direction?: 'out' | 'in' | undefined;
+  readonly from?: number | undefined;
+  readonly to?: number | undefined;
+}
+
+/** An SA that came or went, as the live table tells. */
+export interface ToldSa {
+  readonly kind: 'added' | 'removed';
+  readonly time: number;
+  /** Protocol, SPI and destination. */
+  readonly sa: string;
+}
+
+/** What was told of a host. */
+export interface Testimony {
+  /** All that ip printed. */
+  readonly ip: string;
+  readonly sas: readonly ToldSa[];
+  readonly tunnels: readonly ToldLine[];
+  /** What the command printed of tunnels. */
+  readonly command: readonly ToldLine[];
+}
+
+export class Witness {
+  readonly tunnels: TunnelMonitor;
+  readonly #host: Host;
+  readonly #states: XfrmMonitor;
+  readonly #sas: ToldSa[] = [];
+  readonly #lines: ToldLine[] = [];
+  readonly #ip: ChildProcess;
+  readonly #command: ChildProcess | undefined;
+  #printedByIp = '';
+  #printed = '';
+
+  /** @param command whether the command is asked too */
+  static async open(host: Host, { command = true } = {}): Promise<Witness> {
+    const { netns } = host;
+    const states = await XfrmMonitor.open({ netns, acquires: true });
+    const tunnels = await TunnelMonitor.open({ netns, monitor: states });
+    const witness = new Witness(host, states, tunnels, command);
+    await witness.#ready();
+    return witness;
+  }
+
+  private constructor(
+    host: Host,
+    states: XfrmMonitor,
+    tunnels: TunnelMonitor,
+    withCommand: boolean,
+  ) {
+    this.#host = host;
+    this.#states = states;
+    this.tunnels = tunnels;
+    states.on('change', (change) => {
+      if (change.kind !== 'added' && change.kind !== 'removed') return;
+      if (change.object !== 'state') return;
+      const { kind, value, time } = change;
+      // No event tells of those that are asked for.
+      if (isLarval(value)) return;
+      const sa = `${value.proto} ${value.spi} ${value.daddr}`;
+      this.#sas.push({ kind, time: time.wall, sa });
+    });
+    tunnels.on('change', (change) => {
+      this.#lines.push(...linesOf(change as unknown as Change, change.time.wall));
+    });
+    const run = (name: string, ...args: string[]): ChildProcess => {
+      const [command, more] = host.command(name, ...args);
+      return spawn(command, more, { stdio: ['ignore', 'pipe', 'pipe'] });
+    };
+    this.#ip = run('ip', '-ts', 'xfrm', 'monitor');
+    this.#ip.stdout?.setEncoding('utf8').on('data', (text) => {
+      this.#printedByIp += text;
+    });
+    if (!withCommand) return;
+    const follow = ['monitor', 'sa', '--acquires', '--tunnels', '--json'];
+    this.#command = run(process.execPath, program, ...follow);
+    this.#command.stdout?.setEncoding('utf8').on('data', (text) => {
+      this.#printed += text;
+    });
+  }
+
+  /** What was told of tunnels so far. */
+  get lines(): readonly ToldLine[] {
+    return this.#lines;
+  }
+
+  /** Until so many SAs were told to have been replaced, of whatever direction. */
+  async replacements(count: number): Promise<void> {
+    while (this.#lines.filter(({ from }) => from !== undefined).length < count) {
+      await once(this.tunnels, 'change');
+    }
+  }
+
+  /** Until the programs listen. */
+  async #ready(): Promise<void> {
+    let said = '';
+    this.#command?.stderr?.setEncoding('utf8').on('data', (text) => {
+      said += text;
+    });
+    const { pid } = this.#ip;
+    const listens = new RegExp(`^\\S+ ${NETLINK_XFRM} +${pid} +(?!0{8})`, 'm');
+    for (let i = 0; ; i++) {
+      const isReady = listens.test(readFileSync(`/proc/${pid}/net/netlink`, 'latin1'));
+      if (isReady && (!this.#command || said.includes('listening to'))) return;
+      if (i > 600) throw new Error(`ip or the command does not listen: ${said}`);
+      await sleep(100);
+    }
+  }
+
+  /** Until all three have told of what happened before this call: a policy that none of the daemons makes. */
+  async #caughtUp(): Promise<void> {
+    const local = UNDERLAY[this.#host.name as 'left' | 'right'];
+    const template = `tmpl src ${local} dst ${LAST} proto esp reqid 9 mode tunnel`;
+    await this.#host.ip(`xfrm policy add src ${LAST} dst ${LAST} dir out ${template}`);
+    const isTold = () =>
+      this.#printedByIp.includes(LAST) &&
+      this.#lines.some(({ remote }) => remote === LAST) &&
+      (!this.#command || this.#printed.includes(LAST));
+    for (let i = 0; !isTold(); i++) {
+      if (i > 600) throw new Error('ip, the monitor or the command does not tell of a policy');
+      await sleep(100);
+    }
+  }
+
+  /** Ends the programs, and gives all that was told. */
+  async close(): Promise<Testimony> {
+    await this.#caughtUp();
+    for (const child of [this.#ip, this.#command]) {
+      if (!child) continue;
+      const closed = once(child, 'close');
+      child.kill('SIGTERM');
+      await closed;
+    }
+    await this.tunnels.close();
+    await this.#states.close();
+    return {
+      ip: this.#printedByIp,
+      sas: this.#sas,
+      tunnels: this.#lines,
+      command: this.#printed.split('\n').flatMap((line) => {
+        if (!line.includes('"tunnel-change"')) return [];
+        const { change, ...more } = JSON.parse(line);
+        return linesOf({ ...more, kind: change }, Date.parse(more.time));
+      }),
+    };
+  }
+}
+
+interface Succession {
+  readonly from: number;
+  readonly to: number;
+}
+
+/** What of a change is looked at: the library's and the command's have it by the same names. */
+interface Change extends Partial<Succession> {
+  readonly kind: string;
+  readonly tunnel?: Pick<ToldLine, 'id' | 'local' | 'remote' | 'reqid' | 'state'>;
+  readonly before?: string;
+  readonly cause?: { readonly kind: string; readonly by?: { readonly process?: string } };
+  readonly direction?: 'out' | 'in';
+  readonly out?: readonly Succession[];
+  readonly in?: readonly Succession[];
+}
+
+/** A line for each SA that was replaced; of another change one. */
+function linesOf(change: Change, time: number): ToldLine[] {
+  const { kind, tunnel, before, cause, direction, from, to } = change;
+  // A part of what `rekeyed` tells.
+  if (tunnel === undefined || kind === 'replaced') return [];
+  const { id, local, remote, reqid, state } = tunnel;
+  const by = cause?.by?.process;
+  const about = { kind, time, id, local, remote, reqid, state, before, cause: cause?.kind, by };
+  if (kind !== 'rekeyed' || direction) return [{ ...about, direction, from, to }];
+  return (['out', 'in'] as const).flatMap((each) =>
+    (change[each] ?? []).map((spis) => ({
+      ...about,
+      direction: each,
+      from: spis.from,
+      to: spis.to,
+    })),
+  );
+}
