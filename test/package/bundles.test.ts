@@ -29,7 +29,7 @@ else {
   events.on('event', () => {});
   await events.close();
   await readXfrmStat({ netns });
-  new SocketOwners({ netns }).find(6, 1);
+  await new SocketOwners({ netns }).find(6, 1);
   console.log('synced', monitor.snapshot().states.length);
   await monitor.close();
 }
