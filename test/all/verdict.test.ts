@@ -111,7 +111,11 @@ const cases: Record<string, [ip: string, lines: readonly ToldLine[], RegExp[]]> 
     [line(10, 'up'), down(1100), line(9010, 'up'), ...rekeyed(9020, 0x10, 0x20)],
     [/go at 03:04:06/, /go at 03:04:06/],
   ],
-  'a rekey the wrong way round': [IP, [...TOLD, ...rekeyed(11_060, 0x20, 0x10)], [/after/, /after/]],
+  'a rekey the wrong way round': [
+    IP,
+    [...TOLD, ...rekeyed(11_060, 0x20, 0x10)],
+    [/after/, /after/],
+  ],
   'a rekey that is told twice': [
     IP,
     [...TOLD, ...rekeyed(11_060, 0x10, 0x20)],
