@@ -478,7 +478,8 @@ async function memory(how: 'listen' | 'add' | 'dump', client: XfrmClient): Promi
   // The shell allows a core dump, and becomes the process.
   const run = ['-c', 'ulimit -c unlimited; exec "$@"', 'sh', process.execPath];
   const child = spawn('/bin/sh', [...run, script, how, complement], {
-    stdio: ['ignore', 'pipe', 'inherit'],
+    // Of one that aborts, Node prints where.
+    stdio: ['ignore', 'pipe', how === 'dump' ? 'ignore' : 'inherit'],
   });
   let out = '';
   child.stdout.setEncoding('utf8').on('data', (text) => {

@@ -9,8 +9,11 @@ import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { AddonError } from './error.ts';
 
-/** This file, or the bundle it has become part of; import.meta is empty in one of CommonJS. */
-const self = typeof __filename === 'string' ? __filename : fileURLToPath(import.meta.url);
+/**
+ * This file, or the bundle it has become part of; import.meta is empty in one of CommonJS. Not `__filename` first: of
+ * `node -e` and of workers made from a string that is a global, `[eval]`, in modules too.
+ */
+const self = import.meta.url ? fileURLToPath(import.meta.url) : __filename;
 // Not the `require` of a bundle or of a single executable, which knows built-in modules only.
 const require = createRequire(self);
 
