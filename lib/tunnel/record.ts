@@ -181,6 +181,7 @@ export class TunnelRecord {
     return {
       sas: both((direction) => sas[direction].map((sa) => sighted(sa, limits))),
       missing: both((direction) => this.#missing(direction, sas[direction])),
+      goneAt: both((direction) => this.#goneAt(direction)),
       larvalAt: larval.length > 0 ? Math.min(...larval.map(cameAt)) : undefined,
       policies: policies.length,
       sends: policies.some(({ claims }) => claims.some((one) => sends(one, this.reqid))),
@@ -203,6 +204,13 @@ export class TunnelRecord {
       this.orientation !== undefined &&
       servesBoth([this.orientation.local, this.orientation.remote])
     );
+  }
+
+  #goneAt(direction: Direction): number | undefined {
+    const times = [...this.missed]
+      .filter(([key]) => key.startsWith(`${direction} `))
+      .map(([, { time }]) => time.monotonic);
+    return times.length === 0 ? undefined : Math.max(...times);
   }
 
   /** Protocols that required templates of its policies name, and of which there is no SA. */

@@ -38,6 +38,8 @@ export interface Sighting {
   readonly sas: PerDirection<readonly Sighted[]>;
   /** Protocols that the policies of a direction ask for, and of which there is no SA. */
   readonly missing: PerDirection<readonly IpsecProto[]>;
+  /** When the last SA of a direction went for which none has come, monotonic. */
+  readonly goneAt?: PerDirection<number | undefined>;
   /** When the oldest SA without keys came, monotonic; undefined if there is none. */
   readonly larvalAt: number | undefined;
   /** Policies through which it gets packets, or takes them. */
@@ -142,7 +144,10 @@ export function judge(
       ? rank(found.state) < rank(before.state)
       : found.state !== before.state);
   if (found.settling && early) {
-    const pending = before?.pending ?? now;
+    // What went after that was there meanwhile: something else was missing before.
+    const again = goneSince(seen);
+    const known = before?.pending;
+    const pending = known && again && again > known.monotonic ? at(again, now) : (known ?? now);
     if (!clock.past(pending.monotonic + limits.settle)) {
       const { state, reason, since, sinceKnown, upSince, stalled } = before ?? UNTOLD;
       const { next } = clock;
@@ -195,9 +200,19 @@ function completeAt({ sas }: Sighting): number | undefined {
   return out && into && Math.max(out.addedAt, into.addedAt);
 }
 
+/** Since when a direction has no SA, as far as that was seen, monotonic. */
+function goneSince({ sas, goneAt, unreachable }: Sighting): number | undefined {
+  if (unreachable !== undefined) return undefined;
+  const times = DIRECTIONS.filter((one) => sas[one].length === 0).map((one) => goneAt?.[one]);
+  return times.length === 0 ? undefined : Math.min(...times.map((time) => time ?? 0));
+}
+
 /** A monotonic moment on both clocks, none after `now`. */
 function momentOf(monotonic: number | undefined, now: EventTime): EventTime | undefined {
-  if (monotonic === undefined) return undefined;
+  return monotonic === undefined ? undefined : at(monotonic, now);
+}
+
+function at(monotonic: number, now: EventTime): EventTime {
   if (monotonic >= now.monotonic) return now;
   return { wall: now.wall - now.monotonic + monotonic, monotonic };
 }

@@ -200,3 +200,24 @@ test('an SA that came and went while the program did not run is part of the stor
     'rekeyed up out 1001 > 1002 out 1002 > 1003 in 9001 > 9002 in 9002 > 9003',
   ]);
 });
+
+test('two gaps of which each is short are none that is long, although both are read late', () => {
+  const world = running();
+  world.told();
+  world.removeSa(OLD + 0x8000);
+  world.look().pass(40);
+  world.stop();
+  world.addSa(NEW + 0x8000, inbound);
+  world.pass(150);
+  world.removeSa(OLD);
+  world.pass(30).resume(64);
+  assert.deepEqual(heard(world), []);
+  world.pass(40);
+  world.addSa(NEW);
+  world.look().pass(1000);
+  assert.deepEqual(heard(world), REKEYED);
+  // One that is long is told.
+  world.removeSa(NEW);
+  world.look().pass(500);
+  assert.deepEqual(heard(world), ['state one-way']);
+});
