@@ -9,7 +9,6 @@ import type { EventTime } from '../netlink/event.ts';
 import type { IpsecProto } from '../xfrm/names.ts';
 import { claimsOf, isWild, makesTunnel, type Pair, pairKey, pairOf } from './endpoints.ts';
 import { Group, type PolicyGone } from './group.ts';
-import { MultiMap } from './multi-map.ts';
 import { type Policy, type Sa, saOf } from './present.ts';
 
 /** SPIs up to here are reserved (RFC 4303, 2.1): who uses them gives them out by hand, perhaps twice. */
@@ -17,17 +16,11 @@ const RESERVED_SPIS = 255;
 /** Destinations of one SPI that are counted. */
 const MANY = 100;
 
-/** An SA, and where it belongs. */
-export interface Placed {
-  readonly sa: Sa;
-  readonly group: Group;
-}
-
 export class Members {
   /** Groups that are to be looked at. */
   readonly dirty = new Set<Group>();
   readonly #groups = new Map<string, Group>();
-  readonly #sas = new Map<string, Placed>();
+  readonly #sas = new Map<string, Sa>();
   readonly #policies = new Map<string, Policy>();
   /** Policies that cover SAs beside their own: by their pair, or with an end left open by their reqid. */
   readonly #coversByPair = new MultiMap<string, Policy>();
@@ -35,7 +28,7 @@ export class Members {
   readonly #groupsByPair = new MultiMap<string, Group>();
   readonly #groupsByReqid = new MultiMap<number, Group>();
   readonly #groupsByAddress = new MultiMap<string, Group>();
-  readonly #bySpi = new MultiMap<string, Placed>();
+  readonly #bySpi = new MultiMap<string, Sa>();
 
   #order = 0;
 
@@ -43,7 +36,7 @@ export class Members {
     return this.#groups.values();
   }
 
-  sa(uid: string): Placed | undefined {
+  sa(uid: string): Sa | undefined {
     return this.#sas.get(uid);
   }
 
@@ -60,7 +53,7 @@ export class Members {
   }
 
   /** Those with the SPI and protocol of one, itself included. */
-  bySpi(proto: IpsecProto, spi: number): ReadonlySet<Placed> {
+  bySpi(proto: IpsecProto, spi: number): ReadonlySet<Sa> {
     return this.#bySpi.get(`${proto} ${spi}`);
   }
 
@@ -103,20 +96,18 @@ export class Members {
     const { saddr, daddr, reqid, proto, spi } = entry.value;
     if (!hasSpi(proto)) return;
     const group = this.group(pairOf(saddr, daddr), reqid);
-    const sa = saOf(entry, this.nextOrder, came, heard);
-    const found = { sa, group };
+    const sa = saOf(entry, group, this.nextOrder, came, heard);
     group.sas.set(sa.uid, sa);
-    this.#sas.set(sa.uid, found);
-    this.#spiChanges(sa, () => this.#bySpi.add(`${proto} ${spi}`, found));
+    this.#sas.set(sa.uid, sa);
+    this.#spiChanges(sa, () => this.#bySpi.add(`${proto} ${spi}`, sa));
     this.dirty.add(group);
   }
 
-  removeSa(found: Placed): void {
-    const { sa, group } = found;
+  removeSa(sa: Sa): void {
     const { proto, spi } = sa.entry.value;
-    group.sas.delete(sa.uid);
+    sa.group.sas.delete(sa.uid);
     this.#sas.delete(sa.uid);
-    this.#spiChanges(sa, () => this.#bySpi.delete(`${proto} ${spi}`, found));
+    this.#spiChanges(sa, () => this.#bySpi.delete(`${proto} ${spi}`, sa));
   }
 
   /** Those that begin or end to share an SPI are to be looked at. */
@@ -136,8 +127,8 @@ export class Members {
     const { proto, spi } = entry.value;
     if (proto === 'comp' || spi <= RESERVED_SPIS) return 0;
     const destinations = new Set<string>();
-    for (const { sa } of this.bySpi(proto, spi)) {
-      destinations.add(sa.entry.value.daddr);
+    for (const { entry: other } of this.bySpi(proto, spi)) {
+      destinations.add(other.value.daddr);
       if (destinations.size >= MANY) break;
     }
     return destinations.size;
@@ -148,9 +139,10 @@ export class Members {
     if (claims.length === 0) return;
     const policy: Policy = { uid: entry.uid, entry, claims, changedAt };
     this.#policies.set(policy.uid, policy);
-    for (const { from, to, reqid, ...claim } of claims) {
+    for (const claim of claims) {
+      const { from, to, reqid } = claim;
       const pair = pairOf(from, to);
-      if (makesTunnel({ from, to, reqid, ...claim })) {
+      if (makesTunnel(claim)) {
         const group = this.group(pair, reqid);
         group.policies.set(policy.uid, policy);
         this.dirty.add(group);
@@ -181,16 +173,34 @@ export class Members {
    * for any peer and any reqid.
    */
   #cover(claims: Policy['claims']): void {
-    for (const { from, to, reqid, ...claim } of claims) {
-      if (makesTunnel({ from, to, reqid, ...claim })) continue;
-      const pair = pairKey(pairOf(from, to));
-      const open = isWild(from) || isWild(to);
-      const groups = open
-        ? reqid === 0
-          ? this.#groups.values()
-          : this.#groupsByReqid.get(reqid)
-        : this.#groupsByPair.get(pair);
+    for (const claim of claims) {
+      if (makesTunnel(claim)) continue;
+      const { from, to, reqid } = claim;
+      let groups: Iterable<Group> = this.#groupsByReqid.get(reqid);
+      if (!isWild(from) && !isWild(to)) groups = this.#groupsByPair.get(pairKey(pairOf(from, to)));
+      else if (reqid === 0) groups = this.groups;
       for (const group of groups) this.dirty.add(group);
     }
+  }
+}
+
+/** Several values a key. */
+class MultiMap<Key, Value> {
+  readonly #sets = new Map<Key, Set<Value>>();
+
+  get(key: Key): ReadonlySet<Value> {
+    return this.#sets.get(key) ?? new Set();
+  }
+
+  add(key: Key, value: Value): void {
+    const set = this.#sets.get(key);
+    if (set) set.add(value);
+    else this.#sets.set(key, new Set([value]));
+  }
+
+  delete(key: Key, value: Value): void {
+    const set = this.#sets.get(key);
+    set?.delete(value);
+    if (set?.size === 0) this.#sets.delete(key);
   }
 }

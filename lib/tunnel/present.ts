@@ -9,6 +9,7 @@ import type { IpsecProto } from '../xfrm/names.ts';
 import type { XfrmState } from '../xfrm/objects.ts';
 import type { Claim } from './endpoints.ts';
 import { isSoftSpent, slotOf } from './figures.ts';
+import type { Group } from './group.ts';
 import type { TunnelRecord } from './record.ts';
 import type { Direction, PerDirection } from './tunnel.ts';
 
@@ -22,6 +23,7 @@ export const both = <T>(of: (direction: Direction) => T): PerDirection<T> => ({
 /** An SA, and what the join knows of it. */
 export interface Sa {
   readonly uid: string;
+  readonly group: Group;
   entry: StateEntry;
   /** In which order they came, where the seconds of their add times are the same. */
   readonly order: number;
@@ -92,9 +94,15 @@ export function protocolOf({ sas, larval, claims }: Present): IpsecProto | undef
 }
 
 /** An SA as the join keeps it. */
-export function saOf(entry: StateEntry, order: number, came: EventTime, heard: boolean): Sa {
+export function saOf(
+  entry: StateEntry,
+  group: Group,
+  order: number,
+  came: EventTime,
+  heard: boolean,
+): Sa {
   const { uid, value } = entry;
   const softAt = isSoftSpent(value) ? came.wall : undefined;
   const is = { slot: slotOf(value), isLarval: isLarval(value) };
-  return { uid, entry, order, came, heard, ...is, softAt, record: undefined };
+  return { uid, group, entry, order, came, heard, ...is, softAt, record: undefined };
 }

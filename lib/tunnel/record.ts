@@ -9,10 +9,9 @@ import type { XfrmPolicy, XfrmState } from '../xfrm/objects.ts';
 import type { DownCause } from './changes.ts';
 import { type Claim, type Orientation, servesBoth } from './endpoints.ts';
 import type { ExpectedTunnel } from './expected.ts';
-import { expiryOf, nearHardAt, sequenceUsed, share } from './figures.ts';
+import { expiryOf, nearHardAt } from './figures.ts';
 import {
   both,
-  DIRECTIONS,
   entriesOf,
   type Gone,
   NOTHING,
@@ -24,15 +23,14 @@ import type { Replacement } from './rekeys.ts';
 import { heardAgain, type Sighted, type Sighting, type Verdict } from './state.ts';
 import type { TunnelThresholds } from './thresholds.ts';
 import type { Direction, PerDirection, Traffic, Tunnel, TunnelState } from './tunnel.ts';
-import type { Spent, Warned, Worries } from './warnings.ts';
+import type { Warned } from './warnings.ts';
 
 /** Moments kept for warnings; more say no more. */
 const MOMENTS = 1024;
 
-interface Counts {
-  bytes: bigint;
-  packets: bigint;
-}
+type Refused = Tunnel['refused'];
+
+const NO_TRAFFIC: Traffic = { bytes: 0n, packets: 0n, lastUsed: undefined };
 
 /** One tunnel, as long as it is in the lists. */
 export class TunnelRecord {
@@ -47,7 +45,7 @@ export class TunnelRecord {
   /** ESP before AH before IPCOMP: of packets that two protocols protect, one counts. */
   protocol: IpsecProto | undefined;
   /** Of all its SAs, those that are gone included. */
-  traffic: PerDirection<Traffic> = both(() => ({ bytes: 0n, packets: 0n, lastUsed: undefined }));
+  traffic: PerDirection<Traffic> = { out: NO_TRAFFIC, in: NO_TRAFFIC };
   orientation: Orientation | undefined;
   reqid: number | undefined;
   members: ReadonlySet<string> = new Set();
@@ -72,12 +70,8 @@ export class TunnelRecord {
   readonly acquiredAt: number[] = [];
   readonly mappedAt: number[] = [];
   /** Of SAs that are gone. */
-  readonly #carried: PerDirection<Counts> = {
-    out: { bytes: 0n, packets: 0n },
-    in: { bytes: 0n, packets: 0n },
-  };
-  readonly #refused = { integrity: 0n, replay: 0n, replayWindow: 0n };
-  readonly #lastUsed: { [D in Direction]: number | undefined } = { out: undefined, in: undefined };
+  readonly #carried = { out: NO_TRAFFIC, in: NO_TRAFFIC };
+  #refused: Refused = { integrity: 0n, replay: 0n, replayWindow: 0n };
 
   constructor(id: string, expected?: ExpectedTunnel & { readonly name: string }) {
     this.id = id;
@@ -106,22 +100,21 @@ export class TunnelRecord {
 
   /** An SA is gone: what it counted stays. */
   retire(last: XfrmState, direction: Direction): void {
-    if (last.proto === this.protocol) {
-      this.#carried[direction].bytes += last.current.bytes;
-      this.#carried[direction].packets += last.current.packets;
-    }
-    const { stats } = last;
-    this.#refused.integrity += BigInt(stats.integrityFailed);
-    this.#refused.replay += BigInt(stats.replay);
-    this.#refused.replayWindow += BigInt(stats.replayWindow);
-    this.#lastUsed[direction] = latest(this.#lastUsed[direction], lastUsed(last));
+    const before = this.#carried[direction];
+    const all = withTraffic(before, last);
+    const counts = last.proto === this.protocol;
+    this.#carried[direction] = counts ? all : { ...before, lastUsed: all.lastUsed };
+    this.#refused = withRefused(this.#refused, last);
   }
 
   /** Takes what there is, and reads its counters. */
   read(present: Present): void {
     this.present = present;
     this.protocol = protocolOf(present) ?? this.protocol;
-    this.traffic = both((direction) => this.#trafficOf(direction));
+    const its = ({ proto }: XfrmState) => proto === this.protocol;
+    this.traffic = both((direction) =>
+      valuesOf(present.sas[direction]).filter(its).reduce(withTraffic, this.#carried[direction]),
+    );
   }
 
   /** The counters were read, and none of its moved. */
@@ -132,29 +125,15 @@ export class TunnelRecord {
     if (tunnel && !this.isEmpty) this.tunnel = Object.freeze({ ...tunnel, ...entriesOf(present) });
   }
 
-  #trafficOf(direction: Direction): Traffic {
-    let { bytes, packets } = this.#carried[direction];
-    let used = this.#lastUsed[direction];
-    for (const { entry } of this.present.sas[direction]) {
-      if (entry.value.proto !== this.protocol) continue;
-      bytes += entry.value.current.bytes;
-      packets += entry.value.current.packets;
-      used = latest(used, lastUsed(entry.value));
-    }
-    return { bytes, packets, lastUsed: used };
+  get refused(): Refused {
+    const { out, in: inbound } = this.present.sas;
+    return valuesOf([...out, ...inbound]).reduce(withRefused, this.#refused);
   }
 
-  get refused(): Tunnel['refused'] {
-    let { integrity, replay, replayWindow } = this.#refused;
-    for (const direction of DIRECTIONS) {
-      for (const { entry } of this.present.sas[direction]) {
-        const { stats } = entry.value;
-        integrity += BigInt(stats.integrityFailed);
-        replay += BigInt(stats.replay);
-        replayWindow += BigInt(stats.replayWindow);
-      }
-    }
-    return { integrity, replay, replayWindow };
+  /** Whether there are none, larval ones included. */
+  get isWithoutSas(): boolean {
+    const { sas, larval } = this.present;
+    return sas.out.length + sas.in.length + larval.length === 0;
   }
 
   /** What its state depends on. */
@@ -215,30 +194,6 @@ export class TunnelRecord {
     return [...new Set(missing)];
   }
 
-  /** What its warnings depend on. @param destinations of an SPI, how many addresses it has SAs to */
-  worries(
-    limits: TunnelThresholds,
-    countedAt: EventTime,
-    destinations: (sa: Sa) => number,
-  ): Worries {
-    const { sas, policies, larval } = this.present;
-    const { integrity, replay, replayWindow } = this.refused;
-    const goneAt = this.lastGone?.time.monotonic;
-    const without = sas.out.length + sas.in.length + larval.length === 0;
-    const stale =
-      goneAt !== undefined && without && policies.length > 0
-        ? policies.filter(({ changedAt }) => changedAt < goneAt - limits.settle).length
-        : 0;
-    return {
-      sas: both((direction) => sas[direction].map((sa) => spent(sa, direction, destinations(sa)))),
-      refused: { integrity, replay, 'replay-window': replayWindow },
-      acquires: this.acquiredAt,
-      mappings: this.mappedAt,
-      countedAt: countedAt.monotonic,
-      stale: stale > 0 ? { policies: stale, since: goneAt as number } : undefined,
-    };
-  }
-
   /** Makes {@link tunnel} anew; the state must be known. */
   show(): Tunnel {
     const { verdict, warned, expected, orientation, present, refused } = this;
@@ -247,7 +202,7 @@ export class TunnelRecord {
     };
     const { sas, policies } = present;
     const before = this.tunnel;
-    const all = [...sas.out, ...sas.in].map(({ entry }) => entry.value).sort(byAge);
+    const all = valuesOf([...sas.out, ...sas.in]).sort(byAge);
     const newest = all.at(-1);
     const added = newest && Number(newest.current.addTime) * 1000;
     const values = policies.map(({ entry }) => entry.value);
@@ -318,12 +273,29 @@ const byAge = (a: XfrmState, b: XfrmState): number => Number(a.current.addTime -
 const modeOf = (policies: readonly XfrmPolicy[]): Tunnel['mode'] =>
   policies.find(({ templates }) => templates?.length)?.templates?.[0]?.mode;
 
+const valuesOf = (sas: readonly Sa[]): XfrmState[] => sas.map(({ entry }) => entry.value);
+
+function withTraffic({ bytes, packets, lastUsed }: Traffic, state: XfrmState): Traffic {
+  const { current } = state;
+  return {
+    bytes: bytes + current.bytes,
+    packets: packets + current.packets,
+    lastUsed: latest(lastUsed, lastUsedOf(state)),
+  };
+}
+
+const withRefused = ({ integrity, replay, replayWindow }: Refused, { stats }: XfrmState) => ({
+  integrity: integrity + BigInt(stats.integrityFailed),
+  replay: replay + BigInt(stats.replay),
+  replayWindow: replayWindow + BigInt(stats.replayWindow),
+});
+
 function latest(a: number | undefined, b: number | undefined): number | undefined {
   return a === undefined || (b !== undefined && b > a) ? b : a;
 }
 
 /** On the wall clock, in ms. Older kernels say only when it was first used (XFRMA_LASTUSED: not in 6.1). */
-function lastUsed({ lastUsed: last, current }: XfrmState): number | undefined {
+function lastUsedOf({ lastUsed: last, current }: XfrmState): number | undefined {
   const seconds = last || current.useTime;
   return seconds === 0n ? undefined : Number(seconds) * 1000;
 }
@@ -337,18 +309,5 @@ function sighted({ entry, slot, came, softAt }: Sa, { expiring }: TunnelThreshol
     addedAt: came.monotonic,
     softAt: softAt === undefined || (soft !== undefined && soft < softAt) ? soft : softAt,
     hardAt: nearHardAt(value, expiring),
-  };
-}
-
-function spent({ entry, slot, came }: Sa, direction: Direction, destinations: number): Spent {
-  const { spi, current, lifetime } = entry.value;
-  return {
-    spi,
-    slot,
-    addedAt: came.monotonic,
-    sequence: sequenceUsed(entry.value, direction),
-    bytes: share(current.bytes, lifetime.hardBytes),
-    packets: share(current.packets, lifetime.hardPackets),
-    destinations,
   };
 }

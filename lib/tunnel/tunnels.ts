@@ -22,7 +22,7 @@ import { Members } from './members.ts';
 import { DIRECTIONS, NOTHING, type Sa } from './present.ts';
 import { TunnelRecord } from './record.ts';
 import { follow, rekeyed, succession } from './rekeys.ts';
-import { judge, type Verdict } from './state.ts';
+import { Clock, judge, type Verdict } from './state.ts';
 import type { TunnelThresholds } from './thresholds.ts';
 import { isUp, type Tunnel, type TunnelState, type TunnelWarning } from './tunnel.ts';
 import { differences, leaks, type Surplus, warn } from './warnings.ts';
@@ -171,19 +171,19 @@ export class Tunnels {
       this.#members.addSa({ id, uid, value, counted }, time, heard);
       return;
     }
-    const found = this.#members.sa(uid);
-    if (found === undefined) return;
-    const { sa, group } = found;
+    const sa = this.#members.sa(uid);
+    if (sa === undefined) return;
+    const { group } = sa;
     if (kind === 'removed') {
       const { why, portId } = change;
-      this.#members.removeSa(found);
+      this.#members.removeSa(sa);
       group.gone.push({ sa, last: value, why, portId, time, heard });
     } else if (group.isFor(value)) {
       sa.entry = { id, uid, value, counted };
       if (kind === 'expiring') sa.softAt ??= time.wall;
     } else {
       // A repair can take another SA for the one that was there (docs/consistency.md).
-      this.#members.removeSa(found);
+      this.#members.removeSa(sa);
       const last = sa.entry.value;
       group.gone.push({ sa, last, why: 'replaced', portId: undefined, time, heard });
       this.#members.addSa({ id, uid, value, counted }, time, heard);
@@ -195,10 +195,10 @@ export class Tunnels {
   asked(event: AcquireEvent | Mapping, now: EventTime): void {
     if (event.kind === 'MAPPING') {
       const { proto, spi, daddr } = event.mapping;
-      for (const { sa, group } of this.#members.bySpi(proto, spi)) {
+      for (const sa of this.#members.bySpi(proto, spi)) {
         if (sa.entry.value.daddr !== daddr || !sa.record) continue;
         sa.record.mapped(now.monotonic);
-        this.#members.dirty.add(group);
+        this.#members.dirty.add(sa.group);
       }
       return;
     }
@@ -220,11 +220,10 @@ export class Tunnels {
     this.#read = now;
     const { groups } = this.#members;
     for (const entry of states) {
-      const found = this.#members.sa(entry.uid);
-      if (found === undefined) continue;
-      const { sa, group } = found;
+      const sa = this.#members.sa(entry.uid);
+      if (sa === undefined) continue;
       // What did not change is the same object (lib/monitor/shadow.ts).
-      if (sa.entry.value !== entry.value) this.#uncounted.add(group);
+      if (sa.entry.value !== entry.value) this.#uncounted.add(sa.group);
       sa.entry = entry;
       if (sa.softAt === undefined && isSoftSpent(entry.value)) sa.softAt = now.wall;
     }
@@ -394,13 +393,8 @@ export class Tunnels {
       return;
     }
     const warnedBefore = record.warned?.warnings ?? [];
-    record.warned = warn(
-      record.worries(limits, this.#read, (sa) => this.#members.sharing(sa)),
-      record.warned,
-      now,
-      limits,
-      this.#heardUntil,
-    );
+    const clock = new Clock(now, this.#heardUntil, this.#read.monotonic);
+    record.warned = warn(record, (sa) => this.#members.sharing(sa), clock, limits);
     const forgotten = record.isEmpty && state === 'down' && !record.expected;
     if (forgotten && shownBefore === undefined) {
       this.#remove(record, now);
