@@ -95,9 +95,6 @@ export class Subscription
   implements AsyncIterable<SubscriptionEvent>
 {
   readonly #sockets: (EventSocket & { readonly pace: Pace })[] = [];
-  // To emit what nobody listens to would cost more than to know that here; so would an empty set.
-  #everyHeard = false;
-  #kindsHeard: Set<string | symbol> | undefined;
   readonly #keys: boolean;
   readonly #highWaterMark: number;
   readonly #take: TakeMessage | undefined;
@@ -244,20 +241,17 @@ export class Subscription
     // A listener may have closed it; what is left of the batch is not for anybody then.
     if (this.closed) return;
     this.hub.deliver(event);
-    // Nobody is told by a name that nobody listens to.
-    if (this.#kindsHeard?.has(event.kind)) this.hub.emit(event.kind, event);
-    if (this.#everyHeard) this.hub.emit('event', event);
+    // To emit what nobody listens to would cost more than to ask.
+    for (const name of [event.kind, 'event'] as const) {
+      if (untyped(this).listenerCount(name) > 0) this.hub.emit(name, event);
+    }
   }
 
   readonly #added = (name: string | symbol) => {
-    this.#hear(name, true);
     if (!NOT_EVENTS.has(name)) this.#flow(true);
   };
 
-  readonly #removed = (name: string | symbol) => {
-    if (untyped(this).listenerCount(name) === 0) this.#hear(name, false);
-    this.#flow();
-  };
+  readonly #removed = () => this.#flow();
 
   /** Learns of listeners that come and go, by two of its own. */
   #watchListeners(): void {
@@ -267,16 +261,6 @@ export class Subscription
       ['removeListener', this.#removed],
     ] as const) {
       if (!emitter.listeners(name).includes(listener)) emitter.on(name, listener);
-    }
-  }
-
-  #hear(name: string | symbol, heard: boolean): void {
-    if (name === 'event') this.#everyHeard = heard;
-    else if (!NOT_EVENTS.has(name)) {
-      const kinds = new Set(this.#kindsHeard);
-      if (heard) kinds.add(name);
-      else kinds.delete(name);
-      this.#kindsHeard = kinds.size > 0 ? kinds : undefined;
     }
   }
 }

@@ -24,7 +24,7 @@ import {
 } from './xfrm-monitor-options.ts';
 import type { XfrmKinds } from './xfrm-objects.ts';
 import { type XfrmStat, XfrmStatFile } from './xfrm-stat.ts';
-import { xfrmFamily } from './xfrm-table.ts';
+import { xfrmModel } from './xfrm-table.ts';
 import { PoliciesView, type Snapshot, StatesView } from './xfrm-views.ts';
 
 /** Where a loop starts: all that is known then. The changes that follow start from it. */
@@ -148,7 +148,7 @@ export class XfrmMonitor
     }
     this.#tables = new LiveTables<XfrmKinds, XfrmEvent>(
       socket,
-      { family: xfrmFamily, decode: decodeXfrm, list: (listed) => this.#list(listed) },
+      { model: xfrmModel, decode: decodeXfrm, list: (listed) => this.#list(listed) },
       {
         changed: (change) => this.#changed(change),
         passes: (event) => this.#passes(event),

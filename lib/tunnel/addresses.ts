@@ -4,7 +4,7 @@
  */
 import {
   type AddressKinds,
-  addressFamily,
+  addressModel,
   hostAddress,
   hostLink,
 } from '../monitor/address-table.ts';
@@ -42,7 +42,7 @@ export class Addresses {
       const { socket } = openEventSocket('route', GROUPS, receiveBufferSize, netns);
       this.#tables = new LiveTables<AddressKinds, RouteEvent>(
         socket,
-        { family: addressFamily, decode: decodeRoute, list: (listed) => this.#list(listed) },
+        { model: addressModel, decode: decodeRoute, list: (listed) => this.#list(listed) },
         { changed: (change) => this.#changed(change), failed: (error) => this.failed(error) },
       );
     } catch (error) {

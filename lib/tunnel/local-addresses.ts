@@ -4,7 +4,7 @@
  */
 import type { AddressKinds, HostLink } from '../monitor/address-table.ts';
 import type { ObjectChange } from '../monitor/changes.ts';
-import type { Tables } from '../monitor/family.ts';
+import type { Tables } from '../monitor/object-model.ts';
 
 /** An address that was usable and is not any more; with the link that was switched off or went. */
 export interface LostAddress {
