@@ -31,16 +31,16 @@ export class Addresses {
   failed: (error: unknown) => void = () => {};
   #opened = () => {};
   /** What is known of them, from {@link open} on. */
-  local: LocalAddresses;
+  local!: LocalAddresses;
   readonly #client: RouteClient;
-  readonly #tables: LiveTables<AddressKinds, RouteEvent>;
+  readonly tables: LiveTables<AddressKinds, RouteEvent>;
   #interrupted = 0;
 
   constructor(netns: Namespace | undefined, receiveBufferSize: number) {
     this.#client = new RouteClient({ netns });
     try {
       const { socket } = openEventSocket('route', GROUPS, receiveBufferSize, netns);
-      this.#tables = new LiveTables<AddressKinds, RouteEvent>(
+      this.tables = new LiveTables<AddressKinds, RouteEvent>(
         socket,
         { model: addressModel, decode: decodeRoute, list: (listed) => this.#list(listed) },
         { changed: (change) => this.#changed(change), failed: (error) => this.failed(error) },
@@ -50,22 +50,6 @@ export class Addresses {
       void this.#client.close();
       throw error;
     }
-    this.local = new LocalAddresses(this.#tables.tables);
-  }
-
-  /** Whether it is right, as far as the kernel tells. */
-  get synced(): boolean {
-    return this.#tables.synced;
-  }
-
-  /** Until when all is known that the kernel announced, monotonic. */
-  get heardUntil(): number {
-    return this.#tables.heardUntil;
-  }
-
-  /** How many events the kernel said it dropped. */
-  get dropped(): number {
-    return this.#tables.dropped;
   }
 
   /** @returns a promise that is fulfilled when all are known */
@@ -75,19 +59,19 @@ export class Addresses {
       this.failed = reject;
     });
     using _ = onAbort(signal, this.failed);
-    this.#tables.start();
+    this.tables.start();
     // The socket of XFRM keeps the process alive.
-    this.#tables.unref();
+    this.tables.unref();
     await opened;
   }
 
   async close(): Promise<void> {
-    await Promise.all([this.#tables.close(), this.#client.close()]);
+    await Promise.all([this.tables.close(), this.#client.close()]);
   }
 
   #changed(change: TableChange<AddressKinds> | Malformed): void {
-    if (!this.#tables.isOpen) {
-      this.local = new LocalAddresses(this.#tables.tables);
+    if (!this.tables.isOpen) {
+      this.local = new LocalAddresses(this.tables.tables);
       this.#opened();
     }
     if (!('object' in change)) return;

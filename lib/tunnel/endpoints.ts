@@ -108,36 +108,24 @@ export function orient(
   claims: Iterable<Claim>,
   isLocal: (address: string) => boolean,
 ): Orientation {
-  const votes = [new Vote(), new Vote(), new Vote(), new Vote()] as const;
-  const [bySa, byPolicy, byForward, byAddress] = votes;
+  /** Whether the first of the ends is local: what each that is asked says, which may be both. */
+  const votes = Array.from({ length: 4 }, () => new Set<boolean>());
+  const [bySa, byPolicy, byForward, byAddress] = votes as [Vote, Vote, Vote, Vote];
   for (const { saddr, daddr, dir } of sas) {
     if (saddr === daddr) continue;
-    if (dir === 'out') bySa.cast(saddr === a);
-    else if (dir === 'in') bySa.cast(daddr === a);
+    if (dir === 'out') bySa.add(saddr === a);
+    else if (dir === 'in') bySa.add(daddr === a);
   }
   for (const claim of claims) {
     const [along, against] = [fits(claim, a, b), fits(claim, b, a)];
     if (claim.direction === undefined || along === against) continue;
-    (claim.forward ? byForward : byPolicy).cast(along === (claim.direction === 'out'));
+    (claim.forward ? byForward : byPolicy).add(along === (claim.direction === 'out'));
   }
   const [aIsLocal, bIsLocal] = [isLocal(a), isLocal(b)];
-  if (aIsLocal !== bIsLocal) byAddress.cast(aIsLocal);
-  const first = votes.map(({ result }) => result).find((result) => result !== undefined);
+  if (aIsLocal !== bIsLocal) byAddress.add(aIsLocal);
+  const [first] = votes.find(({ size }) => size === 1) ?? [];
   const directed = first !== undefined && a !== b;
   return first === false ? { local: b, remote: a, directed } : { local: a, remote: b, directed };
 }
 
-/** Whether the first of two ends is local, unless that is disputed. */
-class Vote {
-  #yes = false;
-  #no = false;
-
-  cast(first: boolean): void {
-    if (first) this.#yes = true;
-    else this.#no = true;
-  }
-
-  get result(): boolean | undefined {
-    return this.#yes === this.#no ? undefined : this.#yes;
-  }
-}
+type Vote = Set<boolean>;

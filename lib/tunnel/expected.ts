@@ -18,10 +18,12 @@ export interface ExpectedTunnel {
   readonly mark?: number | undefined;
 }
 
+export type NamedTunnel = ExpectedTunnel & { readonly name: string };
+
 const NAMES = new Set(['name', 'local', 'remote', 'reqid', 'ifId', 'mark']);
 
 /** The list with addresses as the kernel's are written, and a name each. @throws TypeError, RangeError */
-export function checkedExpected(given: unknown): readonly (ExpectedTunnel & { name: string })[] {
+export function checkedExpected(given: unknown): readonly NamedTunnel[] {
   if (given === undefined) return [];
   if (!Array.isArray(given)) throw wrongType('options.expected', 'an array', given);
   const taken = new Set<string>();

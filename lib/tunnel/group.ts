@@ -16,7 +16,7 @@ import {
   pairOf,
 } from './endpoints.ts';
 import { labelText, type Member, split } from './identity.ts';
-import type { Gone, Policy, Present, Sa } from './present.ts';
+import { both, type Gone, type Policy, type Present, type Sa } from './present.ts';
 import type { TunnelRecord } from './record.ts';
 import type { Direction } from './tunnel.ts';
 
@@ -92,6 +92,7 @@ export interface Joined {
 }
 
 type Any = Member & {
+  readonly uid: string;
   readonly sa?: Sa;
   readonly acquired?: Acquired;
   readonly policy?: Policy;
@@ -121,23 +122,25 @@ export function join(
   const { local, remote } = orientation;
   const members: Any[] = [];
   for (const sa of group.sas.values()) {
-    const { value } = sa.entry;
-    const { mark, ifId } = value;
-    members.push({ direction: directionOf(value, local), isPolicy: false, mark, ifId, sa });
+    const { uid, entry } = sa;
+    const { mark, ifId } = entry.value;
+    const direction = directionOf(entry.value, local);
+    members.push({ uid, direction, isPolicy: false, mark, ifId, sa });
   }
   for (const acquired of group.acquired) {
+    const { uid, mark, ifId } = acquired;
     const direction = acquired.saddr === local ? 'out' : 'in';
-    const { mark, ifId } = acquired;
-    members.push({ direction, isPolicy: false, mark, ifId, acquired });
+    members.push({ uid, direction, isPolicy: false, mark, ifId, acquired });
   }
   for (const policy of group.policies.values()) {
+    const { uid, entry } = policy;
     const mine = policy.claims.filter(here);
     const [first] = mine;
     if (first === undefined) continue;
     const direction: Direction = fits(first, local, remote) ? 'out' : 'in';
-    const { mark, ifId } = policy.entry.value;
+    const { mark, ifId } = entry.value;
     const its = mine.map((claim) => ({ ...claim, direction }));
-    members.push({ direction, isPolicy: true, mark, ifId, policy, claims: its });
+    members.push({ uid, direction, isPolicy: true, mark, ifId, policy, claims: its });
   }
   // A larval SA without a reqid only keeps an SPI, for whichever tunnel between these ends.
   const counts = ({ sa }: Any) => !sa?.isLarval || reqid !== 0;
@@ -165,27 +168,21 @@ export const directionOf = (
 ): Direction => (dir === 'in' || dir === 'out' ? dir : saddr === local ? 'out' : 'in');
 
 function joined(members: readonly Any[], covers: readonly Policy[]): Joined {
-  const sas = { out: [] as Sa[], in: [] as Sa[] };
-  const larval: Sa[] = [];
-  const policies: Policy[] = [...covers];
-  const claims: Claim[] = [];
-  const acquired: Acquired[] = [];
-  const uids = new Set<string>();
-  for (const member of members) {
-    const { sa, policy } = member;
-    if (sa) (sa.isLarval ? larval : sas[member.direction]).push(sa);
-    if (policy) policies.push(policy);
-    if (member.claims) claims.push(...member.claims);
-    if (member.acquired) acquired.push(member.acquired);
-    const uid = sa?.uid ?? policy?.uid ?? member.acquired?.uid;
-    if (uid !== undefined) uids.add(uid);
-  }
-  for (const each of [sas.out, sas.in, larval]) each.sort(byAge);
+  const sas = both((direction) => {
+    const its = members.filter((one) => one.direction === direction);
+    return its.flatMap(({ sa }) => (sa && !sa.isLarval ? [sa] : [])).sort(byAge);
+  });
+  const acquired = members.flatMap((one) => one.acquired ?? []);
   const works = sas.out.length + sas.in.length > 0;
-  const acquiredAt = works ? undefined : acquired.at(-1)?.at;
   return {
-    present: { sas, larval, policies, claims, acquiredAt },
-    members: uids,
+    present: {
+      sas,
+      larval: members.flatMap(({ sa }) => (sa?.isLarval ? [sa] : [])).sort(byAge),
+      policies: [...covers, ...members.flatMap(({ policy }) => policy ?? [])],
+      claims: members.flatMap(({ claims }) => claims ?? []),
+      acquiredAt: works ? undefined : acquired.at(-1)?.at,
+    },
+    members: new Set(members.map(({ uid }) => uid)),
     acquired,
     marks: members.map(({ mark }) => mark),
     ifIds: members.map(({ ifId }) => ifId),
@@ -230,11 +227,11 @@ export function match(
 /** Whether marks and interface ids are such as the tunnel had. */
 function fitsLabels({ tunnel }: TunnelRecord, { marks, ifIds }: Joined): boolean {
   if (tunnel === undefined) return false;
-  const [mark, ifId] = [marks.find(Boolean), ifIds.find(Boolean)];
-  const had = [tunnel.mark.out ?? tunnel.mark.in, tunnel.ifId.out ?? tunnel.ifId.in] as const;
-  const hadMarks = [tunnel.mark.out, tunnel.mark.in].map((one) => one?.value);
+  const fit = (mine: number | undefined, ...had: (number | undefined)[]) =>
+    mine === undefined || had.every((one) => one === undefined) || had.includes(mine);
+  const { mark, ifId } = tunnel;
   return (
-    (mark === undefined || had[0] === undefined || hadMarks.includes(mark.value)) &&
-    (!ifId || !had[1] || ifId === tunnel.ifId.out || ifId === tunnel.ifId.in)
+    fit(marks.find(Boolean)?.value, mark.out?.value, mark.in?.value) &&
+    fit(ifIds.find(Boolean), ifId.out, ifId.in)
   );
 }

@@ -84,13 +84,11 @@ export const entriesOf = ({ sas, larval, policies }: Present) => ({
 
 /** ESP before AH before IPCOMP: of packets that two protocols protect, one counts. */
 export function protocolOf({ sas, larval, claims }: Present): IpsecProto | undefined {
-  const protocols = new Set<IpsecProto>();
-  for (const each of [sas.out, sas.in, larval]) {
-    for (const { entry } of each) protocols.add(entry.value.proto);
-  }
-  if (protocols.size === 0) for (const { proto } of claims) protocols.add(proto);
-  const known = (['esp', 'ah', 'comp'] as const).find((proto) => protocols.has(proto));
-  return known ?? [...protocols][0];
+  const there = [...sas.out, ...sas.in, ...larval].map(({ entry }) => entry.value.proto);
+  const protocols = new Set(there.length > 0 ? there : claims.map(({ proto }) => proto));
+  return (
+    (['esp', 'ah', 'comp'] as const).find((proto) => protocols.has(proto)) ?? [...protocols][0]
+  );
 }
 
 /** An SA as the join keeps it. */

@@ -8,8 +8,9 @@ import type { IpsecProto } from '../xfrm/names.ts';
 import type { XfrmPolicy, XfrmState } from '../xfrm/objects.ts';
 import type { DownCause } from './changes.ts';
 import { type Claim, type Orientation, servesBoth } from './endpoints.ts';
-import type { ExpectedTunnel } from './expected.ts';
+import type { NamedTunnel } from './expected.ts';
 import { expiryOf, nearHardAt } from './figures.ts';
+import type { Group } from './group.ts';
 import {
   both,
   entriesOf,
@@ -36,11 +37,13 @@ const NO_TRAFFIC: Traffic = { bytes: 0n, packets: 0n, lastUsed: undefined };
 export class TunnelRecord {
   readonly id: string;
   /** Its entry among those that ought to be there. */
-  readonly expected: (ExpectedTunnel & { readonly name: string }) | undefined;
+  readonly expected: NamedTunnel | undefined;
   verdict: Verdict | undefined;
   warned: Warned | undefined;
   /** As it was last shown; undefined before it is. */
   tunnel: Tunnel | undefined;
+  /** To which it belongs; undefined: an expected one of which nothing was ever there. */
+  group: Group | undefined;
   present: Present = NOTHING;
   /** ESP before AH before IPCOMP: of packets that two protocols protect, one counts. */
   protocol: IpsecProto | undefined;
@@ -73,7 +76,7 @@ export class TunnelRecord {
   readonly #carried = { out: NO_TRAFFIC, in: NO_TRAFFIC };
   #refused: Refused = { integrity: 0n, replay: 0n, replayWindow: 0n };
 
-  constructor(id: string, expected?: ExpectedTunnel & { readonly name: string }) {
+  constructor(id: string, expected?: NamedTunnel) {
     this.id = id;
     this.expected = expected;
   }

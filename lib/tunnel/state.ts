@@ -9,7 +9,7 @@
 import type { EventTime } from '../netlink/event.ts';
 import type { IpsecProto } from '../xfrm/names.ts';
 import { bySlot, spiText } from './figures.ts';
-import { DIRECTIONS } from './present.ts';
+import { both, DIRECTIONS } from './present.ts';
 import type { TunnelThresholds } from './thresholds.ts';
 import {
   type Direction,
@@ -262,24 +262,18 @@ function listen(seen: Sighting, before: Heard | undefined): Heard {
   if (before === undefined) {
     return { packets, at, used: lastUsed, outAt: undefined, unanswered: undefined };
   }
-  const latest = (direction: Direction, moved: boolean) => {
-    const told = lastUsed[direction];
-    const known = before.used[direction];
+  const isNew = at > before.at;
+  const moved = both((direction) => isNew && packets[direction] > before.packets[direction]);
+  const used = both((direction) => {
+    const [told, known] = [lastUsed[direction], before.used[direction]];
     // Older kernels say only when an SA was first used.
-    const now = moved && (told === undefined || told <= (known ?? 0)) ? countedAt.wall : told;
+    const silent = moved[direction] && (told === undefined || told <= (known ?? 0));
+    const now = silent ? countedAt.wall : told;
     return now === undefined || (known !== undefined && known > now) ? known : now;
-  };
-  if (at <= before.at) {
-    return { ...before, used: { out: latest('out', false), in: latest('in', false) } };
-  }
-  const moved = { out: packets.out > before.packets.out, in: packets.in > before.packets.in };
-  const used = { out: latest('out', moved.out), in: latest('in', moved.in) };
+  });
+  if (!isNew) return { ...before, used };
   const outAt = moved.out ? at : before.outAt;
-  const unanswered = moved.in
-    ? undefined
-    : moved.out
-      ? (before.unanswered ?? at)
-      : before.unanswered;
+  const unanswered = moved.in ? undefined : (before.unanswered ?? (moved.out ? at : undefined));
   return { packets, at, used, outAt, unanswered };
 }
 

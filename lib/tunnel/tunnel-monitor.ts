@@ -4,6 +4,7 @@
  */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { type ListenersByKind, LiveEmitter } from '../monitor/event-hub.ts';
+import { now } from '../monitor/live-tables.ts';
 import { type XfrmChange, XfrmMonitor } from '../monitor/xfrm-monitor.ts';
 import { type RefreshOptions, refreshSignal } from '../monitor/xfrm-monitor-options.ts';
 import { NETLINK_XFRM } from '../netlink/constants.ts';
@@ -47,7 +48,6 @@ export const byTrouble = (a: Tunnel, b: Tunnel): number =>
   TUNNEL_STATES.indexOf(a.state) - TUNNEL_STATES.indexOf(b.state) || (a.id < b.id ? -1 : 1);
 
 const closedBelow = () => new Error('options.monitor is closed');
-const now = (): EventTime => ({ wall: Date.now(), monotonic: performance.now() });
 /** Milliseconds for which a reading of the counters may keep other things waiting. */
 const SLICE = 5;
 /** Milliseconds for which a `down` waits until it is known who did it. */
@@ -167,7 +167,7 @@ export class TunnelMonitor
 
   /** Whether the tables below are right, those of addresses too, as far as the kernel tells; else a repair is under way. */
   get synced(): boolean {
-    return this.#below.synced && this.#addresses.synced;
+    return this.#below.synced && this.#addresses.tables.synced;
   }
 
   /** When all counters were last read. */
@@ -209,7 +209,7 @@ export class TunnelMonitor
 
   /** Until when all is known that the kernel announced, monotonic. */
   get #heardUntil(): number {
-    return Math.min(this.#below.heardUntil, this.#addresses.heardUntil);
+    return Math.min(this.#below.heardUntil, this.#addresses.tables.heardUntil);
   }
 
   /**
@@ -272,7 +272,7 @@ export class TunnelMonitor
       case 'repaired':
       case 'refreshed':
         // One that is not through yet is cut short.
-        if (this.#reading) this.#count(Number.POSITIVE_INFINITY);
+        if (this.#reading) this.#count(Infinity);
         this.#tunnels.count(this.#below.states, change.time);
         this.#reading = change;
         this.#count(SLICE);
@@ -328,7 +328,7 @@ export class TunnelMonitor
   #setTimer(): void {
     clearTimeout(this.#timer);
     const wait = this.#tunnels.next - performance.now();
-    if (wait === Number.POSITIVE_INFINITY) return;
+    if (wait === Infinity) return;
     // What is due already waits for what is to be read first, which has it looked at in most cases. The socket keeps
     // the process alive; timers need not.
     const milliseconds = wait > 0 ? Math.min(Math.ceil(wait), LONGEST) : AGAIN;

@@ -13,7 +13,7 @@ import { addressCause, causeOf, policyCause, unreachable } from './causes.ts';
 import type { Claimant, DownCause, TunnelEvent } from './changes.ts';
 import { Deadlines } from './deadlines.ts';
 import { type Orientation, pairOf } from './endpoints.ts';
-import { type ExpectedTunnel, isExpected } from './expected.ts';
+import { isExpected, type NamedTunnel } from './expected.ts';
 import { isSoftSpent } from './figures.ts';
 import { type Group, type Joined, join, match } from './group.ts';
 import { labelText } from './identity.ts';
@@ -41,8 +41,6 @@ export interface TunnelsHost {
   claimant(portId: number, time: EventTime): Claimant | undefined;
 }
 
-type Expected = ExpectedTunnel & { readonly name: string };
-
 /** Tunnels remembered that are down and not expected. */
 const REMEMBERED = 10_000;
 /** Milliseconds by which the wall clock may be set before all is judged by it again. */
@@ -55,7 +53,6 @@ export class Tunnels {
   readonly #limits: TunnelThresholds;
   readonly #records = new Map<string, TunnelRecord>();
   readonly #members = new Members();
-  readonly #groupOf = new Map<TunnelRecord, Group>();
   readonly #deadlines = new Deadlines<TunnelRecord>();
   /** Expected tunnels of which nothing is there. */
   readonly #vacant = new Set<TunnelRecord>();
@@ -73,13 +70,13 @@ export class Tunnels {
   /** What the wall clock is ahead of the monotonic one, as all tunnels were judged by. */
   #wallOffset: number;
   /** Until when all is known that the kernel announced, monotonic. */
-  #heardUntil = Number.NEGATIVE_INFINITY;
+  #heardUntil = -Infinity;
   #opening = true;
 
   /** @param now the time of the first reading of the counters */
   constructor(
     host: TunnelsHost,
-    expected: readonly Expected[],
+    expected: readonly NamedTunnel[],
     limits: TunnelThresholds,
     now: EventTime,
   ) {
@@ -141,7 +138,7 @@ export class Tunnels {
       const seconds = Number(entry.value.current.addTime);
       this.#members.addSa(entry, momentOf(seconds * 1000, now), true);
     }
-    for (const entry of policies) this.#members.addPolicy(entry, Number.NEGATIVE_INFINITY);
+    for (const entry of policies) this.#members.addPolicy(entry, -Infinity);
     this.flush(now);
     for (const record of this.#vacant) this.#judge(record, now);
     for (const group of this.#members.groups) group.looked = false;
@@ -150,25 +147,22 @@ export class Tunnels {
 
   /** A change of the tables. {@link flush} then tells what it does to tunnels. */
   change(change: ObjectChange<XfrmKinds>): void {
-    const { kind, object, uid, time } = change;
-    if (object === 'policy') {
-      const known = this.#members.policy(uid);
+    const { kind, uid, time } = change;
+    if (change.object === 'policy') {
       const { id, value, counted } = change;
-      if (known) {
-        const portId = kind === 'removed' ? change.portId : undefined;
-        this.#members.removePolicy(known, { portId, time });
-      }
-      if (kind === 'added' || kind === 'updated') {
-        this.#members.addPolicy({ id, uid, value, counted }, time.monotonic);
-      } else if (kind === 'expiring' && known) {
-        this.#members.addPolicy({ id, uid, value, counted }, known.changedAt);
-      }
+      const entry = { id, uid, value, counted };
+      const known = this.#members.policy(uid);
+      const portId = kind === 'removed' ? change.portId : undefined;
+      if (known) this.#members.removePolicy(known, { portId, time });
+      if (kind === 'added' || kind === 'updated') this.#members.addPolicy(entry, time.monotonic);
+      else if (kind === 'expiring' && known) this.#members.addPolicy(entry, known.changedAt);
       return;
     }
     const { id, value, counted } = change;
+    const entry = { id, uid, value, counted };
     const heard = change.cause === 'kernel';
     if (kind === 'added') {
-      this.#members.addSa({ id, uid, value, counted }, time, heard);
+      this.#members.addSa(entry, time, heard);
       return;
     }
     const sa = this.#members.sa(uid);
@@ -179,14 +173,14 @@ export class Tunnels {
       this.#members.removeSa(sa);
       group.gone.push({ sa, last: value, why, portId, time, heard });
     } else if (group.isFor(value)) {
-      sa.entry = { id, uid, value, counted };
+      sa.entry = entry;
       if (kind === 'expiring') sa.softAt ??= time.wall;
     } else {
       // A repair can take another SA for the one that was there (docs/consistency.md).
-      this.#members.removeSa(sa);
       const last = sa.entry.value;
+      this.#members.removeSa(sa);
       group.gone.push({ sa, last, why: 'replaced', portId: undefined, time, heard });
-      this.#members.addSa({ id, uid, value, counted }, time, heard);
+      this.#members.addSa(entry, time, heard);
     }
     this.#members.dirty.add(group);
   }
@@ -236,8 +230,8 @@ export class Tunnels {
       if (isSet || group.looked || group.acquired.length > 0) this.#uncounted.add(group);
     }
     for (const group of this.#members.dirty) this.#uncounted.add(group);
-    for (const [record, group] of this.#groupOf) {
-      if (!this.#uncounted.has(group)) record.unmoved(now);
+    for (const record of this.#records.values()) {
+      if (record.group && !this.#uncounted.has(record.group)) record.unmoved(now);
     }
   }
 
@@ -274,10 +268,7 @@ export class Tunnels {
 
   /** What {@link TunnelsHost.claimant} was asked is known. */
   claimed(): void {
-    for (const record of this.#unclaimed) {
-      const group = this.#groupOf.get(record);
-      if (group) this.#members.dirty.add(group);
-    }
+    for (const record of this.#unclaimed) this.#touch(record);
     this.#unclaimed.clear();
   }
 
@@ -289,10 +280,7 @@ export class Tunnels {
    */
   flush(now: EventTime, heardUntil = now.monotonic): void {
     this.#heardUntil = heardUntil;
-    for (const record of this.#deadlines.due(heardUntil)) {
-      const group = this.#groupOf.get(record);
-      if (group) this.#members.dirty.add(group);
-    }
+    for (const record of this.#deadlines.due(heardUntil)) this.#touch(record);
     // Looking at one can make another dirty, from which an expected tunnel moves.
     for (const group of this.#members.dirty) {
       this.#members.dirty.delete(group);
@@ -306,6 +294,11 @@ export class Tunnels {
     if (!record?.isEmpty || record.state !== 'down' || record.expected) return false;
     this.#remove(record, now);
     return true;
+  }
+
+  /** Has the group of a tunnel looked at. */
+  #touch({ group }: TunnelRecord): void {
+    if (group) this.#members.dirty.add(group);
   }
 
   /** Joins a group anew, and looks at its tunnels. */
@@ -336,10 +329,9 @@ export class Tunnels {
     const { marks, ifIds } = part;
     const traits = { local, remote, directed, reqid, marks, ifIds };
     for (const record of this.#vacant) {
-      if (!isExpected(record.expected as Expected, traits)) continue;
-      const before = this.#groupOf.get(record);
-      before?.records.delete(record);
-      if (before) this.#members.dirty.add(before);
+      if (!isExpected(record.expected as NamedTunnel, traits)) continue;
+      record.group?.records.delete(record);
+      this.#touch(record);
       return this.#enter(record, group);
     }
     const label = labelText(marks.find(Boolean), ifIds.find(Boolean));
@@ -354,7 +346,7 @@ export class Tunnels {
 
   #enter(record: TunnelRecord, group: Group): TunnelRecord {
     group.records.add(record);
-    this.#groupOf.set(record, group);
+    record.group = group;
     return record;
   }
 
@@ -453,7 +445,7 @@ export class Tunnels {
     if (this.#causeOf(record, verdict.state)) return verdict;
     this.#unclaimed.add(record);
     const pending = before.pending ?? now;
-    return { ...before, heard: verdict.heard, pending, next: Number.POSITIVE_INFINITY };
+    return { ...before, heard: verdict.heard, pending, next: Infinity };
   }
 
   /**
@@ -502,7 +494,7 @@ export class Tunnels {
   #causeOf(record: TunnelRecord, state: TunnelState): DownCause | undefined {
     const { lastGone } = record;
     const claimant = (portId: number, time: EventTime) => this.#host.claimant(portId, time);
-    if (state === 'orphan') return policyCause(this.#groupOf.get(record)?.policyGone, claimant);
+    if (state === 'orphan') return policyCause(record.group?.policyGone, claimant);
     return causeOf(lastGone, this.#members, this.#limits.settle, claimant);
   }
 
@@ -513,14 +505,14 @@ export class Tunnels {
   }
 
   #remove(record: TunnelRecord, time: EventTime): void {
-    const group = this.#groupOf.get(record);
+    const { group } = record;
     group?.records.delete(record);
     if (group?.isEmpty) this.#drop(group);
-    this.#groupOf.delete(record);
+    record.group = undefined;
     this.#records.delete(record.id);
     this.#remembered.delete(record);
     this.#unclaimed.delete(record);
-    this.#deadlines.set(record, Number.POSITIVE_INFINITY);
+    this.#deadlines.set(record, Infinity);
     if (record.tunnel) this.#tell({ kind: 'removed', tunnel: record.tunnel, time });
   }
 
@@ -541,7 +533,7 @@ export class Tunnels {
     this.#samples.push({ at, sas, policies });
     const start = at.monotonic - this.#limits.leakWindow;
     // The first may be older than the window: it is then all within.
-    while ((this.#samples[1]?.at.monotonic ?? Number.POSITIVE_INFINITY) <= start) {
+    while ((this.#samples[1]?.at.monotonic ?? Infinity) <= start) {
       this.#samples.shift();
     }
     const before = this.#hostWarnings;
