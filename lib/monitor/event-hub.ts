@@ -7,7 +7,6 @@ import { EventEmitter } from 'node:events';
 import { onAbort } from '../socket/abort.ts';
 import type { EventQueue } from './queue.ts';
 
-/** What a loop reads from. */
 export interface Loop<Event> {
   push(event: Event): void;
   /** No more events will come: the reader gets those that wait, then the end or the error. */
@@ -36,7 +35,6 @@ export class LiveEmitter<
     this.#hub = new EventHub(this, release);
   }
 
-  /** Its loops and listeners. */
   protected get hub(): EventHub<Event, L> {
     return this.#hub;
   }

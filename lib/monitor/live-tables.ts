@@ -14,7 +14,6 @@ import { LossDetector } from './losses.ts';
 import type { ObjectModel, Tables } from './object-model.ts';
 import { type Heard, Reconciler } from './reconciler.ts';
 
-/** What is followed, and how it is listed. */
 export interface Source<K extends Kinds, Event> {
   readonly model: ObjectModel<K, Event>;
   readonly decode: DecodeMessage<Event>;
@@ -29,7 +28,6 @@ export interface Source<K extends Kinds, Event> {
 
 export type Listed<K extends Kinds> = <N extends NameIn<K>>(kind: N, value: K[N]) => void;
 
-/** Who has live tables. */
 export interface Owner<K extends Kinds, Event> {
   /** The first comparison, before the tables are open, and all that is told after it. */
   changed(change: TableChange<K> | Malformed): void;

@@ -5,7 +5,6 @@
 
 type Result<T> = IteratorResult<T, undefined>;
 
-/** What a queue tells its owner. */
 export interface QueueOwner<T> {
   /** {@link EventQueue.full} changed. */
   changed(): void;

@@ -10,7 +10,6 @@ import type { Kinds, NameIn, ObjectChange, TableChange } from './changes.ts';
 import { type ObjectModel, type Rows, type Tables, tablesOf } from './object-model.ts';
 import { Shadow } from './shadow.ts';
 
-/** Who feeds a {@link Reconciler}. */
 export interface Host<K extends Kinds> {
   now(): EventTime;
   /** Call {@link Reconciler.wake} after so many milliseconds; a later call replaces an earlier one. */
@@ -127,7 +126,6 @@ export class Reconciler<K extends Kinds, Event extends Heard> {
     else this.#phase = 'emptying';
   }
 
-  /** An event came. */
   event(event: Event): void {
     if (this.#model.explains?.(event) && this.#explaining.length < EXPLANATIONS) {
       this.#explaining.push(event);
@@ -158,7 +156,6 @@ export class Reconciler<K extends Kinds, Event extends Heard> {
     else if (this.#phase === 'settling') this.#finish();
   }
 
-  /** An object of the list that `host.list` asked for. */
   listed<N extends NameIn<K>>(kind: N, value: K[N]): void {
     this.#shadow.list(kind, value);
   }

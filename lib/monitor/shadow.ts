@@ -4,8 +4,8 @@
  */
 import type { EventTime } from '../netlink/event.ts';
 import type { Kinds, NameIn } from './changes.ts';
-import { equal } from './equal.ts';
 import { type ObjectModel, type Rows, type Tables, tablesOf } from './object-model.ts';
+import { equal } from './table.ts';
 
 type Listable<K extends Kinds> = Pick<ObjectModel<K, never>, 'kinds'>;
 

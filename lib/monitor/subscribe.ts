@@ -17,9 +17,8 @@ import { HeldNamespace } from '../socket/namespace.ts';
 import { decodeXfrm } from '../xfrm/decode.ts';
 import type { XfrmEvent } from '../xfrm/events.ts';
 import { type ListenersByKind, LiveEmitter } from './event-hub.ts';
-import { type EventSocket, openEventSocket } from './event-socket.ts';
+import { type EventSocket, openEventSocket, ReadThrottle } from './event-socket.ts';
 import type { Protocol } from './groups.ts';
-import { Pace } from './pace.ts';
 import { EventQueue } from './queue.ts';
 import { SUBSCRIBE_OPTIONS, type SubscribeOptions } from './subscribe-options.ts';
 
@@ -94,7 +93,7 @@ export class Subscription
   extends LiveEmitter<SubscriptionListeners, SubscriptionEvent>
   implements AsyncIterable<SubscriptionEvent>
 {
-  readonly #sockets: (EventSocket & { readonly pace: Pace })[] = [];
+  readonly #sockets: (EventSocket & { readonly throttle: ReadThrottle })[] = [];
   readonly #keys: boolean;
   readonly #highWaterMark: number;
   readonly #take: TakeMessage | undefined;
@@ -103,7 +102,7 @@ export class Subscription
 
   /** @param take sees each message of XFRM first, before it is decoded; while it is read */
   constructor(options: SubscribeOptions, take?: TakeMessage) {
-    super(() => Promise.all(this.#sockets.map(({ pace }) => pace.close())));
+    super(() => Promise.all(this.#sockets.map(({ throttle }) => throttle.close())));
     this.#take = take;
     const of = checkedOptions('options', options, SUBSCRIBE_OPTIONS);
     const { groups, keys, signal, receiveBufferSize, highWaterMark, coalesce, netns } = of;
@@ -114,7 +113,7 @@ export class Subscription
     try {
       for (const [protocol, numbers] of groups) {
         const opened = openEventSocket(protocol, numbers, receiveBufferSize, held.netns);
-        this.#sockets.push({ ...opened, pace: new Pace(opened, coalesce) });
+        this.#sockets.push({ ...opened, throttle: new ReadThrottle(opened, coalesce) });
       }
     } catch (error) {
       this.close();
@@ -164,19 +163,19 @@ export class Subscription
   resume(): this {
     this.#paused = false;
     this.#flow();
-    for (const { pace } of this.#sockets) pace.now();
+    for (const { throttle } of this.#sockets) throttle.now();
     return this;
   }
 
   /** Lets the subscription keep the process alive while it is read, as it does by default. */
   ref(): this {
-    for (const { pace } of this.#sockets) pace.alive = true;
+    for (const { throttle } of this.#sockets) throttle.alive = true;
     return this;
   }
 
   /** Lets the process end although the subscription is read. */
   unref(): this {
-    for (const { pace } of this.#sockets) pace.alive = false;
+    for (const { throttle } of this.#sockets) throttle.alive = false;
     return this;
   }
 
@@ -202,15 +201,15 @@ export class Subscription
     const flowing = consumed && !this.#paused && [...this.hub.loops].every(({ full }) => !full);
     if (flowing && !this.#started) {
       this.#started = true;
-      for (const { protocol, socket, pace } of this.#sockets) {
+      for (const { protocol, socket, throttle } of this.#sockets) {
         const onBatch = (batch: Batch) => {
           this.#onBatch(protocol, batch, socket.overruns);
-          pace.batchRead(batch);
+          throttle.batchRead(batch);
         };
         socket.receive(onBatch, (error) => this.hub.fail(error));
       }
     } else if (this.#started) {
-      for (const { pace } of this.#sockets) pace.flowing = flowing;
+      for (const { throttle } of this.#sockets) throttle.flowing = flowing;
     }
   }
 

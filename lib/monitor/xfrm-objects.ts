@@ -5,7 +5,7 @@
 import type { LifetimeCurrent, Stats } from '../xfrm/codec.ts';
 import type { IpsecProto } from '../xfrm/names.ts';
 import type { XfrmPolicy, XfrmState } from '../xfrm/objects.ts';
-import { equal } from './equal.ts';
+import { equal } from './table.ts';
 
 /** What a table of IPsec objects holds. */
 export type XfrmKinds = { state: XfrmState; policy: XfrmPolicy };

@@ -3,9 +3,9 @@
  * @module
  */
 import type { EventTime } from '../netlink/event.ts';
+import type { LostAddress } from './addresses.ts';
 import type { Claimant, DownCause } from './changes.ts';
 import type { PolicyGone } from './group.ts';
-import type { LostAddress } from './local-addresses.ts';
 import type { Members } from './members.ts';
 import type { Gone } from './present.ts';
 

@@ -54,24 +54,21 @@ export function checkedExpected(given: unknown): readonly NamedTunnel[] {
 
 /** No SA has ends of two families (struct xfrm_usersa_info has one for both addresses). */
 function sameFamily(path: string, local: unknown, remote: unknown): void {
-  const family = (value: unknown) => (typeof value === 'string' ? addressFamily(value) : undefined);
-  const [ours, theirs] = [family(local), family(remote)];
-  if (ours === undefined || theirs === undefined || ours === theirs) return;
-  throw wrongType(
-    `${path}.local`,
-    `of the family of remote (${familyName(remote as string)})`,
-    local,
+  const [ours, theirs] = [local, remote].map(
+    (one) => typeof one === 'string' && addressFamily(one),
   );
+  if (!ours || !theirs || ours === theirs) return;
+  const expected = `of the family of remote (${familyName(remote as string)})`;
+  throw wrongType(`${path}.local`, expected, local);
 }
 
 export const familyName = (address: string): string => (address.includes(':') ? 'IPv6' : 'IPv4');
 
 function describe({ local, remote, reqid, ifId, mark }: ExpectedTunnel): string {
   const ends = `${local ?? 'any'} > ${remote ?? 'any'}`;
-  const more = Object.entries({ reqid, if_id: ifId, mark }).filter(
-    ([, value]) => value !== undefined,
-  );
-  return [ends, ...more.map(([name, value]) => `${name} ${value}`)].join(' ');
+  const more = Object.entries({ reqid, if_id: ifId, mark });
+  const given = more.filter(([, value]) => value !== undefined);
+  return [ends, ...given.map(([name, value]) => `${name} ${value}`)].join(' ');
 }
 
 function address(path: string, value: unknown): string {

@@ -7,7 +7,15 @@ import { hasSpi } from '../monitor/xfrm-objects.ts';
 import type { PolicyEntry, StateEntry } from '../monitor/xfrm-views.ts';
 import type { EventTime } from '../netlink/event.ts';
 import type { IpsecProto } from '../xfrm/names.ts';
-import { claimsOf, isWild, makesTunnel, type Pair, pairKey, pairOf } from './endpoints.ts';
+import {
+  type Claim,
+  claimsOf,
+  isWild,
+  makesTunnel,
+  type Pair,
+  pairKey,
+  pairOf,
+} from './endpoints.ts';
 import { Group, type PolicyGone } from './group.ts';
 import { type Policy, type Sa, saOf } from './present.ts';
 
@@ -23,11 +31,9 @@ export class Members {
   readonly #sas = new Map<string, Sa>();
   readonly #policies = new Map<string, Policy>();
   /** Policies that cover SAs beside their own: by their pair, or with an end left open by their reqid. */
-  readonly #coversByPair = new MultiMap<string, Policy>();
-  readonly #coversByReqid = new MultiMap<number, Policy>();
-  readonly #groupsByPair = new MultiMap<string, Group>();
-  readonly #groupsByReqid = new MultiMap<number, Group>();
-  readonly #groupsByAddress = new MultiMap<string, Group>();
+  readonly #covers = new MultiMap<string, Policy>();
+  /** By their ends, by each of them, and by reqid. */
+  readonly #groupsBy = new MultiMap<string, Group>();
   readonly #bySpi = new MultiMap<string, Sa>();
 
   #order = 0;
@@ -45,11 +51,11 @@ export class Members {
   }
 
   groupsByAddress(address: string): ReadonlySet<Group> {
-    return this.#groupsByAddress.get(address);
+    return this.#groupsBy.get(address);
   }
 
   groupsByReqid(reqid: number): ReadonlySet<Group> {
-    return this.#groupsByReqid.get(reqid);
+    return this.#groupsBy.get(reqidKey(reqid));
   }
 
   /** Those with the SPI and protocol of one, itself included. */
@@ -57,7 +63,6 @@ export class Members {
     return this.#bySpi.get(`${proto} ${spi}`);
   }
 
-  /** A number that grows. */
   get nextOrder(): number {
     return ++this.#order;
   }
@@ -65,9 +70,9 @@ export class Members {
   /** Policies that fit a group's SAs, beside its own; some may not. */
   covers({ pair, reqid, policies }: Group): Policy[] {
     const covers = new Set([
-      ...this.#coversByPair.get(pairKey(pair)),
-      ...this.#coversByReqid.get(reqid),
-      ...this.#coversByReqid.get(0),
+      ...this.#covers.get(pairKey(pair)),
+      ...this.#covers.get(reqidKey(reqid)),
+      ...this.#covers.get(reqidKey(0)),
     ]);
     for (const policy of policies.values()) covers.delete(policy);
     return [...covers];
@@ -79,17 +84,13 @@ export class Members {
     if (known) return known;
     const group = new Group(key, pair, reqid);
     this.#groups.set(key, group);
-    this.#groupsByPair.add(pairKey(pair), group);
-    this.#groupsByReqid.add(reqid, group);
-    for (const address of new Set(pair)) this.#groupsByAddress.add(address, group);
+    for (const one of keysOf(group)) this.#groupsBy.add(one, group);
     return group;
   }
 
   drop(group: Group): void {
     this.#groups.delete(group.key);
-    this.#groupsByPair.delete(pairKey(group.pair), group);
-    this.#groupsByReqid.delete(group.reqid, group);
-    for (const address of group.pair) this.#groupsByAddress.delete(address, group);
+    for (const one of keysOf(group)) this.#groupsBy.delete(one, group);
   }
 
   addSa(entry: StateEntry, came: EventTime, heard: boolean): void {
@@ -146,9 +147,7 @@ export class Members {
         const group = this.group(pair, reqid);
         group.policies.set(policy.uid, policy);
         this.dirty.add(group);
-      } else if (!isWild(from) && !isWild(to)) {
-        this.#coversByPair.add(pairKey(pair), policy);
-      } else this.#coversByReqid.add(reqid, policy);
+      } else this.#covers.add(isOpen(claim) ? reqidKey(reqid) : pairKey(pair), policy);
     }
     this.#cover(claims);
   }
@@ -162,8 +161,7 @@ export class Members {
         group.policyGone = gone;
         this.dirty.add(group);
       }
-      this.#coversByPair.delete(pairKey(pair), policy);
-      this.#coversByReqid.delete(reqid, policy);
+      for (const key of [pairKey(pair), reqidKey(reqid)]) this.#covers.delete(key, policy);
     }
     this.#cover(policy.claims);
   }
@@ -176,13 +174,18 @@ export class Members {
     for (const claim of claims) {
       if (makesTunnel(claim)) continue;
       const { from, to, reqid } = claim;
-      let groups: Iterable<Group> = this.#groupsByReqid.get(reqid);
-      if (!isWild(from) && !isWild(to)) groups = this.#groupsByPair.get(pairKey(pairOf(from, to)));
-      else if (reqid === 0) groups = this.groups;
+      const key = isOpen(claim) ? reqidKey(reqid) : pairKey(pairOf(from, to));
+      const groups = isOpen(claim) && reqid === 0 ? this.groups : this.#groupsBy.get(key);
       for (const group of groups) this.dirty.add(group);
     }
   }
 }
+
+const reqidKey = (reqid: number): string => `reqid ${reqid}`;
+const keysOf = ({ pair, reqid }: Group) => [pairKey(pair), ...pair, reqidKey(reqid)];
+
+/** Whether an end is left open. */
+const isOpen = ({ from, to }: Claim): boolean => isWild(from) || isWild(to);
 
 /** Several values a key. */
 class MultiMap<Key, Value> {

@@ -45,7 +45,6 @@ export interface Policy {
   readonly changedAt: number;
 }
 
-/** An SA that is gone. */
 export interface Gone {
   readonly sa: Sa;
   readonly last: XfrmState;
@@ -91,7 +90,6 @@ export function protocolOf({ sas, larval, claims }: Present): IpsecProto | undef
   );
 }
 
-/** An SA as the join keeps it. */
 export function saOf(
   entry: StateEntry,
   group: Group,

@@ -3,7 +3,6 @@
  * @module
  */
 import type { EventTime } from '../netlink/event.ts';
-import type { Mark } from '../xfrm/codec.ts';
 import type { IpsecProto } from '../xfrm/names.ts';
 import type { XfrmPolicy, XfrmState } from '../xfrm/objects.ts';
 import type { DownCause } from './changes.ts';
@@ -89,7 +88,6 @@ export class TunnelRecord {
     return this.members.size === 0;
   }
 
-  /** An SA was asked for. */
   asked(at: number): void {
     this.acquires++;
     keep(this.acquiredAt, at);
@@ -179,7 +177,6 @@ export class TunnelRecord {
     };
   }
 
-  /** Whether SAs of one direction serve both. */
   get servesBoth(): boolean {
     return (
       this.orientation !== undefined &&
@@ -205,6 +202,8 @@ export class TunnelRecord {
     };
     const { sas, policies } = present;
     const before = this.tunnel;
+    const had = this.isEmpty ? before : undefined;
+    const members = both((direction) => this.#members(direction));
     const all = valuesOf([...sas.out, ...sas.in]).sort(byAge);
     const newest = all.at(-1);
     const added = newest && Number(newest.current.addTime) * 1000;
@@ -217,8 +216,8 @@ export class TunnelRecord {
       remote: orientation?.remote ?? expected?.remote,
       directed: orientation?.directed ?? true,
       reqid: this.reqid ?? expected?.reqid,
-      ifId: this.isEmpty && before ? before.ifId : both((direction) => this.#ifId(direction)),
-      mark: this.isEmpty && before ? before.mark : both((direction) => this.#mark(direction)),
+      ifId: had?.ifId ?? both((one) => members[one].find(({ ifId }) => ifId)?.ifId),
+      mark: had?.mark ?? both((one) => members[one].find(({ mark }) => mark)?.mark),
       mode: (all.findLast(isOuter) ?? newest)?.mode ?? modeOf(values) ?? before?.mode,
       protocol: this.protocol,
       encap: newest ? newest.encap : before?.encap,
@@ -240,14 +239,6 @@ export class TunnelRecord {
       warnings: warned?.warnings ?? [],
     });
     return this.tunnel;
-  }
-
-  #mark(direction: Direction): Mark | undefined {
-    return this.#members(direction).find(({ mark }) => mark)?.mark;
-  }
-
-  #ifId(direction: Direction): number | undefined {
-    return this.#members(direction).find(({ ifId }) => ifId)?.ifId;
   }
 
   #members(direction: Direction): (XfrmState | XfrmPolicy)[] {

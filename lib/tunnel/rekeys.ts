@@ -13,7 +13,6 @@ import { both, DIRECTIONS, type Gone, NOTHING, type Sa } from './present.ts';
 import type { TunnelRecord } from './record.ts';
 import type { Direction, PerDirection } from './tunnel.ts';
 
-/** An SA that took the place of another. */
 export interface Replacement extends Succession {
   readonly direction: Direction;
   /** When it came, monotonic. */

@@ -9,6 +9,7 @@ import type { PolicyEntry, StateEntry } from '../monitor/xfrm-views.ts';
 import type { EventTime } from '../netlink/event.ts';
 import { canonicalAddress } from '../wire/address.ts';
 import type { AcquireEvent, Mapping } from '../xfrm/events.ts';
+import type { LostAddress } from './addresses.ts';
 import { addressCause, causeOf, policyCause, unreachable } from './causes.ts';
 import type { Claimant, DownCause, TunnelEvent } from './changes.ts';
 import { Deadlines } from './deadlines.ts';
@@ -17,7 +18,6 @@ import { isExpected, type NamedTunnel } from './expected.ts';
 import { isSoftSpent } from './figures.ts';
 import { type Group, type Joined, join, match } from './group.ts';
 import { labelText } from './identity.ts';
-import type { LostAddress } from './local-addresses.ts';
 import { Members } from './members.ts';
 import { DIRECTIONS, NOTHING, type Sa } from './present.ts';
 import { TunnelRecord } from './record.ts';
@@ -27,7 +27,6 @@ import type { TunnelThresholds } from './thresholds.ts';
 import { isUp, type Tunnel, type TunnelState, type TunnelWarning } from './tunnel.ts';
 import { differences, leaks, type Surplus, warn } from './warnings.ts';
 
-/** Who feeds {@link Tunnels}. */
 export interface TunnelsHost {
   /** Whether an address is this host's, or was. */
   isLocal(address: string): boolean;
@@ -463,7 +462,6 @@ export class Tunnels {
     }
   }
 
-  /** Tells of another state. */
   #tellState(
     before: Verdict | undefined,
     { state, stalled }: Verdict,

@@ -160,7 +160,6 @@ function rising(count: bigint, before: Rise | undefined, clock: Clock, quiet: nu
   return { count, from, at: before.at };
 }
 
-/** The warnings with when they were raised. */
 function since(
   found: readonly Found[],
   before: readonly TunnelWarning[] | undefined,

@@ -6,7 +6,7 @@ import assert from 'node:assert/strict';
 import { type AddressKinds, addressModel } from '../../lib/monitor/address-table.ts';
 import type { TableChange } from '../../lib/monitor/changes.ts';
 import type { RouteEvent } from '../../lib/route/events.ts';
-import { LocalAddresses } from '../../lib/tunnel/local-addresses.ts';
+import { LocalAddresses } from '../../lib/tunnel/addresses.ts';
 import { Program } from './program.ts';
 import { Random } from './random.ts';
 import { ADDRESSES, SimulatedLinks } from './simulated-links.ts';

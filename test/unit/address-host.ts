@@ -6,7 +6,7 @@ import { type AddressKinds, addressModel, hostLink } from '../../lib/monitor/add
 import { Reconciler } from '../../lib/monitor/reconciler.ts';
 import type { RouteEvent } from '../../lib/route/events.ts';
 import type { IpAddress, Link } from '../../lib/route/objects.ts';
-import { LocalAddresses } from '../../lib/tunnel/local-addresses.ts';
+import { LocalAddresses } from '../../lib/tunnel/addresses.ts';
 
 const time = { wall: 0, monotonic: 0 };
 

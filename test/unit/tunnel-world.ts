@@ -18,8 +18,8 @@ import type {
 import { Reconciler } from '../../lib/monitor/reconciler.ts';
 import type { XfrmKinds } from '../../lib/monitor/xfrm-objects.ts';
 import { xfrmModel } from '../../lib/monitor/xfrm-table.ts';
+import type { LostAddress } from '../../lib/tunnel/addresses.ts';
 import { checkedExpected } from '../../lib/tunnel/expected.ts';
-import type { LostAddress } from '../../lib/tunnel/local-addresses.ts';
 import { checkedThresholds } from '../../lib/tunnel/thresholds.ts';
 import { Tunnels, type TunnelsHost } from '../../lib/tunnel/tunnels.ts';
 import { StateFlags } from '../../lib/xfrm/names.ts';
