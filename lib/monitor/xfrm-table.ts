@@ -15,12 +15,12 @@ import {
   hasSpi,
   isHelper,
   isLarval,
-  place,
+  location,
   policyDifferences,
   policyId,
-  policyKey,
+  policyRowKey,
   stateDifferences,
-  stateKey,
+  stateRowKey,
   type XfrmKinds,
 } from './xfrm-objects.ts';
 
@@ -33,7 +33,7 @@ const hasHelper = ({ proto, mode }: XfrmState): boolean => proto === 'comp' && m
 
 /** Texts for {@link Table.find}; what users look by has its own functions (xfrm-views.ts). */
 const stateIndexes = {
-  place,
+  location,
   peers,
   reqid: ({ reqid }: XfrmState) => String(reqid),
   mark: ({ mark }: XfrmState) => `${mark?.value ?? 0}/${mark?.mask ?? 0}`,
@@ -79,7 +79,7 @@ const APPLY: {
   FLUSHSA: ({ proto }, rows) => flushStates(proto, rows),
   NEWPOLICY: ({ policy }, rows) => setPolicy(policy, 'new', rows),
   UPDPOLICY: ({ policy }, rows) => setPolicy(policy, 'same', rows),
-  DELPOLICY: ({ policy }, rows) => rows.remove('policy', policyKey(policy), 'deleted', policy),
+  DELPOLICY: ({ policy }, rows) => rows.remove('policy', policyRowKey(policy), 'deleted', policy),
   POLEXPIRE: ({ policy, hard, time }, rows) => expirePolicy(policy, Boolean(hard), time, rows),
   FLUSHPOLICY: ({ policyType }, rows) => flushPolicies(policyType?.type ?? 'main', rows),
   // It says what was asked for, not which SAs were found (net/xfrm/xfrm_policy.c, xfrm_migrate).
@@ -94,7 +94,7 @@ export const xfrmModel: ObjectModel<XfrmKinds, XfrmEvent> = {
   kinds: {
     state: {
       indexes: stateIndexes,
-      key: stateKey,
+      key: stateRowKey,
       // An UPDSA puts the new SA beside the larval one, then takes that away (xfrm_state_update).
       supersedes: (first, second) => isLarval(first) && !isLarval(second),
       unannounced: isLarval,
@@ -105,7 +105,7 @@ export const xfrmModel: ObjectModel<XfrmKinds, XfrmEvent> = {
     },
     policy: {
       indexes: policyIndexes,
-      key: policyKey,
+      key: policyRowKey,
       id: policyId,
       sameIncarnation: (before, after) => policyId(before) === policyId(after),
       differences: policyDifferences,
@@ -184,7 +184,7 @@ function fulfil(state: XfrmState, rows: XfrmRows): void {
 }
 
 function add(state: XfrmState, rows: XfrmRows): void {
-  const key = stateKey(state);
+  const key = stateRowKey(state);
   const known = rows.tables.state.get(key)?.value;
   if (known && mayHaveTwins(known)) {
     rows.doubt();
@@ -210,9 +210,9 @@ function helper(state: XfrmState, rows: XfrmRows): void {
 }
 
 function updateState(request: XfrmState, rows: XfrmRows): void {
-  const key = stateKey(request);
+  const key = stateRowKey(request);
   const located = rows.tables.state
-    .findRows('place', place(request))
+    .findRows('location', location(request))
     .filter(([, { value }]) => markFinds(request, value));
   const [at, entry] = located.find(([one]) => one === key) ?? located[0] ?? [key];
   // By marks that overlap, the kernel finds the one that was added last.
@@ -256,7 +256,7 @@ function updated(state: XfrmState, request: XfrmState): XfrmState {
 }
 
 function deleteState(state: XfrmState, rows: XfrmRows): void {
-  const key = stateKey(state);
+  const key = stateRowKey(state);
   if (!rows.tables.state.get(key)) mayHaveBeenNamed(state, rows);
   rows.remove('state', key, 'deleted', state);
   if (rows.overlap) neighbours(state, key, rows);
@@ -269,7 +269,7 @@ function deleteState(state: XfrmState, rows: XfrmRows): void {
  */
 function mayHaveBeenNamed(state: XfrmState, rows: XfrmRows): void {
   if (!hasSpi(state.proto) || state.spi === 0) return;
-  for (const [key] of rows.tables.state.findRows('place', place({ ...state, spi: 0 }))) {
+  for (const [key] of rows.tables.state.findRows('location', location({ ...state, spi: 0 }))) {
     rows.doubt('state', key);
   }
 }
@@ -279,13 +279,13 @@ function mayHaveBeenNamed(state: XfrmState, rows: XfrmRows): void {
  * other than its own: it then left a row of its own, or changed that of another.
  */
 function neighbours(state: XfrmState, key: string, rows: XfrmRows): void {
-  for (const [other] of rows.tables.state.findRows('place', place(state))) {
+  for (const [other] of rows.tables.state.findRows('location', location(state))) {
     if (other !== key) rows.doubt('state', other);
   }
 }
 
 function expireState(event: XfrmState, hard: boolean, time: EventTime, rows: XfrmRows): void {
-  const key = stateKey(event);
+  const key = stateRowKey(event);
   const known = rows.tables.state.get(key)?.value;
   if (hard) helper(event, rows);
   if (known === undefined) {
@@ -324,7 +324,7 @@ function flushStates(proto: IpsecProto, rows: XfrmRows): void {
 }
 
 function setPolicy(policy: XfrmPolicy, as: 'new' | 'same', rows: XfrmRows): void {
-  const key = policyKey(policy);
+  const key = policyRowKey(policy);
   const known = rows.tables.policy.get(key)?.value;
   // Events leave the security label out, lists have it (xfrm_notify_policy, dump_one_policy).
   const label = known?.securityContext;
@@ -335,7 +335,7 @@ function setPolicy(policy: XfrmPolicy, as: 'new' | 'same', rows: XfrmRows): void
 }
 
 function expirePolicy(event: XfrmPolicy, hard: boolean, time: EventTime, rows: XfrmRows): void {
-  const key = policyKey(event);
+  const key = policyRowKey(event);
   const known = rows.tables.policy.get(key)?.value;
   if (known === undefined) return;
   if (hard && mayBeLater(known, event, time)) rows.doubt('policy', key);

@@ -43,7 +43,7 @@ export function checkedExpected(given: unknown): readonly NamedTunnel[] {
     if (Object.keys(tunnel).length === 0) {
       throw new TypeError(`${path} names no tunnel: give remote, local, reqid, ifId or mark`);
     }
-    const name = one.name ?? describe(tunnel);
+    const name = one.name ?? nameFor(tunnel);
     if (typeof name !== 'string' || name === '') throw wrongType(`${path}.name`, 'a text', name);
     if (taken.has(name))
       throw new TypeError(`${path}.name: ${JSON.stringify(name)} is there twice`);
@@ -64,7 +64,7 @@ function sameFamily(path: string, local: unknown, remote: unknown): void {
 
 export const familyName = (address: string): string => (address.includes(':') ? 'IPv6' : 'IPv4');
 
-function describe({ local, remote, reqid, ifId, mark }: ExpectedTunnel): string {
+function nameFor({ local, remote, reqid, ifId, mark }: ExpectedTunnel): string {
   const ends = `${local ?? 'any'} > ${remote ?? 'any'}`;
   const more = Object.entries({ reqid, if_id: ifId, mark });
   const given = more.filter(([, value]) => value !== undefined);

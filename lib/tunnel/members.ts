@@ -8,8 +8,8 @@ import type { PolicyEntry, StateEntry } from '../monitor/xfrm-views.ts';
 import type { EventTime } from '../netlink/event.ts';
 import type { IpsecProto } from '../xfrm/names.ts';
 import {
-  type Claim,
-  claimsOf,
+  type Demand,
+  demandsOf,
   isWild,
   makesTunnel,
   type Pair,
@@ -136,25 +136,25 @@ export class Members {
   }
 
   addPolicy(entry: PolicyEntry, changedAt: number): void {
-    const claims = claimsOf(entry.value);
-    if (claims.length === 0) return;
-    const policy: Policy = { uid: entry.uid, entry, claims, changedAt };
+    const demands = demandsOf(entry.value);
+    if (demands.length === 0) return;
+    const policy: Policy = { uid: entry.uid, entry, demands, changedAt };
     this.#policies.set(policy.uid, policy);
-    for (const claim of claims) {
-      const { from, to, reqid } = claim;
+    for (const demand of demands) {
+      const { from, to, reqid } = demand;
       const pair = pairOf(from, to);
-      if (makesTunnel(claim)) {
+      if (makesTunnel(demand)) {
         const group = this.group(pair, reqid);
         group.policies.set(policy.uid, policy);
         this.dirty.add(group);
-      } else this.#covers.add(isOpen(claim) ? reqidKey(reqid) : pairKey(pair), policy);
+      } else this.#covers.add(isOpen(demand) ? reqidKey(reqid) : pairKey(pair), policy);
     }
-    this.#cover(claims);
+    this.#cover(demands);
   }
 
   removePolicy(policy: Policy, gone?: PolicyGone): void {
     this.#policies.delete(policy.uid);
-    for (const { from, to, reqid } of policy.claims) {
+    for (const { from, to, reqid } of policy.demands) {
       const pair = pairOf(from, to);
       const group = this.#groups.get(`${pairKey(pair)} ${reqid}`);
       if (group?.policies.delete(policy.uid)) {
@@ -163,19 +163,19 @@ export class Members {
       }
       for (const key of [pairKey(pair), reqidKey(reqid)]) this.#covers.delete(key, policy);
     }
-    this.#cover(policy.claims);
+    this.#cover(policy.demands);
   }
 
   /**
    * Groups that a policy covers without being theirs are to be looked at: all there are for one that is
    * for any peer and any reqid.
    */
-  #cover(claims: Policy['claims']): void {
-    for (const claim of claims) {
-      if (makesTunnel(claim)) continue;
-      const { from, to, reqid } = claim;
-      const key = isOpen(claim) ? reqidKey(reqid) : pairKey(pairOf(from, to));
-      const groups = isOpen(claim) && reqid === 0 ? this.groups : this.#groupsBy.get(key);
+  #cover(demands: Policy['demands']): void {
+    for (const demand of demands) {
+      if (makesTunnel(demand)) continue;
+      const { from, to, reqid } = demand;
+      const key = isOpen(demand) ? reqidKey(reqid) : pairKey(pairOf(from, to));
+      const groups = isOpen(demand) && reqid === 0 ? this.groups : this.#groupsBy.get(key);
       for (const group of groups) this.dirty.add(group);
     }
   }
@@ -185,7 +185,7 @@ const reqidKey = (reqid: number): string => `reqid ${reqid}`;
 const keysOf = ({ pair, reqid }: Group) => [pairKey(pair), ...pair, reqidKey(reqid)];
 
 /** Whether an end is left open. */
-const isOpen = ({ from, to }: Claim): boolean => isWild(from) || isWild(to);
+const isOpen = ({ from, to }: Demand): boolean => isWild(from) || isWild(to);
 
 /** Several values a key. */
 class MultiMap<Key, Value> {

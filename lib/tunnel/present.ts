@@ -7,7 +7,7 @@ import type { PolicyEntry, StateEntry } from '../monitor/xfrm-views.ts';
 import type { EventTime } from '../netlink/event.ts';
 import type { IpsecProto } from '../xfrm/names.ts';
 import type { XfrmState } from '../xfrm/objects.ts';
-import type { Claim } from './endpoints.ts';
+import type { Demand } from './endpoints.ts';
 import { isSoftSpent, slotOf } from './figures.ts';
 import type { Group } from './group.ts';
 import type { TunnelRecord } from './record.ts';
@@ -40,7 +40,7 @@ export interface Sa {
 export interface Policy {
   readonly uid: string;
   readonly entry: PolicyEntry;
-  readonly claims: readonly Claim[];
+  readonly demands: readonly Demand[];
   /** When it was made or last changed, monotonic. */
   readonly changedAt: number;
 }
@@ -61,7 +61,7 @@ export interface Present {
   readonly larval: readonly Sa[];
   readonly policies: readonly Policy[];
   /** What its own policies ask for. */
-  readonly claims: readonly Claim[];
+  readonly demands: readonly Demand[];
   /** When an SA was last asked for that is not there yet, monotonic. */
   readonly acquiredAt: number | undefined;
 }
@@ -70,7 +70,7 @@ export const NOTHING: Present = {
   sas: { out: [], in: [] },
   larval: [],
   policies: [],
-  claims: [],
+  demands: [],
   acquiredAt: undefined,
 };
 
@@ -82,9 +82,9 @@ export const entriesOf = ({ sas, larval, policies }: Present) => ({
 });
 
 /** ESP before AH before IPCOMP: of packets that two protocols protect, one counts. */
-export function protocolOf({ sas, larval, claims }: Present): IpsecProto | undefined {
+export function protocolOf({ sas, larval, demands }: Present): IpsecProto | undefined {
   const there = [...sas.out, ...sas.in, ...larval].map(({ entry }) => entry.value.proto);
-  const protocols = new Set(there.length > 0 ? there : claims.map(({ proto }) => proto));
+  const protocols = new Set(there.length > 0 ? there : demands.map(({ proto }) => proto));
   return (
     (['esp', 'ah', 'comp'] as const).find((proto) => protocols.has(proto)) ?? [...protocols][0]
   );

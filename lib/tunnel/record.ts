@@ -6,7 +6,7 @@ import type { EventTime } from '../netlink/event.ts';
 import type { IpsecProto } from '../xfrm/names.ts';
 import type { XfrmPolicy, XfrmState } from '../xfrm/objects.ts';
 import type { DownCause } from './changes.ts';
-import { type Claim, type Orientation, servesBoth } from './endpoints.ts';
+import { type Demand, type Orientation, servesBoth } from './endpoints.ts';
 import type { NamedTunnel } from './expected.ts';
 import { expiryOf, nearHardAt } from './figures.ts';
 import type { Group } from './group.ts';
@@ -163,7 +163,7 @@ export class TunnelRecord {
       missing: both((direction) => this.#missing(direction, sas[direction])),
       larvalAt: larval.length > 0 ? Math.min(...larval.map(cameAt)) : undefined,
       policies: policies.length,
-      sends: policies.some(({ claims }) => claims.some((one) => sends(one, this.reqid))),
+      sends: policies.some(({ demands }) => demands.some((one) => sends(one, this.reqid))),
       acquiredAt,
       unreachable,
       expired: this.lastGone?.why === 'hard-expired',
@@ -187,8 +187,8 @@ export class TunnelRecord {
   /** Protocols that required templates of its policies name, and of which there is no SA. */
   #missing(direction: Direction, sas: readonly Sa[]): IpsecProto[] {
     const there = new Set(sas.map(({ entry }) => entry.value.proto));
-    const asked = this.present.claims.filter(
-      (claim) => claim.direction === direction && !claim.forward && !claim.optional,
+    const asked = this.present.demands.filter(
+      (demand) => demand.direction === direction && !demand.forward && !demand.optional,
     );
     const missing = asked.map(({ proto }) => proto).filter((proto) => !there.has(proto));
     return [...new Set(missing)];
@@ -243,7 +243,9 @@ export class TunnelRecord {
 
   #members(direction: Direction): (XfrmState | XfrmPolicy)[] {
     const { sas, policies } = this.present;
-    const own = policies.filter(({ claims }) => claims.some((one) => one.direction === direction));
+    const own = policies.filter(({ demands }) =>
+      demands.some((one) => one.direction === direction),
+    );
     return [...sas[direction], ...own].map(({ entry }) => entry.value);
   }
 }
@@ -254,7 +256,7 @@ function keep(moments: number[], moment: number): void {
 }
 
 /** An outbound template takes only SAs of its own reqid, 0 included (net/xfrm/xfrm_state.c, xfrm_state_find). */
-const sends = ({ direction, reqid }: Claim, own: number | undefined): boolean =>
+const sends = ({ direction, reqid }: Demand, own: number | undefined): boolean =>
   direction !== 'in' && reqid === own;
 
 const cameAt = ({ came }: Sa): number => came.monotonic;
