@@ -54,6 +54,12 @@ const CHOSEN = some('kernel', 'events', 'client', 'monitor', 'tunnels', 'tunnel-
 const thorough = { NETLINK_XFRM_THOROUGH: '1' };
 
 /**
+ * Whether the tests of a file run in their own process: those of the command start one for each, which
+ * takes an emulated processor several seconds, and say nothing of the kernel.
+ */
+const inProcess = (path) => !basename(path).startsWith('command-');
+
+/**
  * A lane has
  *   name         as it is printed
  *   place        async function: the words before the command that runs it there; throws NotHere, or an error
@@ -87,7 +93,22 @@ export const SETS = {
     },
     { name: 'tests of the lab', place: here, files: files('lab') },
     { name: 'building without a network', place: namespace, files: files('build') },
+    { name: 'tests of the package', place: here, files: files('package'), long: true },
     { name: 'tests that take long', place: here, files: files('all'), long: true },
   ],
-  full: [],
+  // Emulated, and slow: a full kernel, and another processor.
+  full: [
+    {
+      ...inLab('sid', [...files('full'), ...kernel.filter(inProcess), ...files('recent')]),
+      name: 'kernel tests in a full kernel',
+      place: lab('sid', 'full'),
+      long: true,
+    },
+    {
+      name: 'tests of the full kernel and arm64',
+      place: here,
+      files: files('emulator'),
+      long: true,
+    },
+  ],
 };

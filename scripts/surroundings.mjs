@@ -43,14 +43,17 @@ export async function namespace() {
 /** Seconds that a guest may take: a week, for those who started it know better when to end it. */
 const UNBOUNDED = 7 * 86_400;
 
-/** The lab's kernel of a Debian suite; without one, of the default. */
-export const lab = (suite) => async () => {
-  const { prepareLab } = await import('../dist/lib/lab/index.js');
-  await prepareLab({ suite, progress: (text) => console.error(text) });
-  const program = join(root, 'bin/netlink-xfrm.js');
-  const words = ['lab', '--timeout', String(UNBOUNDED), ...(suite ? ['--suite', suite] : []), '--'];
-  return [process.execPath, program, ...words];
-};
+/** A kernel of the lab, of a Debian suite; without one, of the default. `kind` as in lib/lab/kernel.ts. */
+export const lab =
+  (suite, kind = 'user-mode') =>
+  async () => {
+    const { prepareLab } = await import('../dist/lib/lab/index.js');
+    await prepareLab({ suite, kernel: kind, progress: (text) => console.error(text) });
+    const program = join(root, 'bin/netlink-xfrm.js');
+    const options = ['--timeout', String(UNBOUNDED), '--kernel', kind];
+    if (suite) options.push('--suite', suite);
+    return [process.execPath, program, 'lab', ...options, '--'];
+  };
 
 /** The environment in which `ip` is found, fetched where the machine has none. */
 export async function withTools() {

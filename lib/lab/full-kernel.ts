@@ -11,7 +11,7 @@ const PACKAGE = 'linux-image-amd64';
 /** The parts of the modules' tree that a guest without hardware can use; all of it is eight times more. */
 const MODULES = [
   ...['arch', 'crypto', 'lib', 'net', 'security', 'drivers/net', 'drivers/virtio'],
-  ...['fs/9p', 'fs/fuse', 'fs/netfs', 'fs/overlayfs'],
+  ...['fs/9p', 'fs/fscache', 'fs/fuse', 'fs/netfs', 'fs/overlayfs'],
 ];
 
 /** Drivers of hardware. */

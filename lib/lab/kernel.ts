@@ -16,6 +16,7 @@ import { fetchFullKernel } from './full-kernel.ts';
 import { bindToLibrary, runsAsIs, runsWithLibrary } from './library.ts';
 import { isOwnSuite, type Machine } from './machine.ts';
 import { firstOf } from './package-files.ts';
+import { prepareEmulator } from './qemu.ts';
 import { buildWideRegisters, needsWideRegisters } from './wide-registers.ts';
 
 /** Changes when the layout of a kernel's directory does; older ones are then left alone. */
@@ -155,6 +156,8 @@ export async function prepareKernel(
 ): Promise<LabKernel> {
   const cache = openCache();
   const kind = options.kernel ?? 'user-mode';
+  // What runs it belongs to it: nothing is left to fetch when it is to start.
+  if (kind === 'full') await prepareEmulator(options);
   const parent = kept(cache, kind, suite, machine);
   const cached = options.refresh ? undefined : cachedIn(parent)[0];
   if (cached) return cached;

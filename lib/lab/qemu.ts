@@ -41,9 +41,10 @@ function isProgram(path: string): boolean {
  * Finds the emulator: NETLINK_XFRM_QEMU, else one in PATH, else Debian's, fetched into the cache.
  * Throws `LAB_QEMU` when there is none.
  */
-export async function prepareEmulator(
-  options: Pick<PrepareOptions, 'signal' | 'progress'> = {},
-): Promise<Emulator> {
+export async function prepareEmulator({
+  signal,
+  progress,
+}: Pick<PrepareOptions, 'signal' | 'progress'> = {}): Promise<Emulator> {
   const asked = process.env.NETLINK_XFRM_QEMU;
   if (asked) {
     const program = resolve(asked);
@@ -58,7 +59,8 @@ export async function prepareEmulator(
     .find(isProgram);
   if (installed !== undefined) return { program: installed, env: {}, firmware: [] };
   try {
-    const { root, libraries } = await fetchTools(PACKAGES, options);
+    // Of this machine's suite, whatever the kernel is of: it runs with the C library here.
+    const { root, libraries } = await fetchTools(PACKAGES, { signal, progress });
     return {
       program: join(root, 'usr/bin', PROGRAM),
       env: {
@@ -76,7 +78,7 @@ export async function prepareEmulator(
 
 /**
  * The ways to run the guest's code, best first; a boot that fails by one is tried by the next.
- * NETLINK_XFRM_ACCEL leaves no choice. Throws `LAB_USAGE` for what it cannot be.
+ * NETLINK_XFRM_ACCEL names them instead. Throws `LAB_USAGE` for what it cannot be.
  */
 export function accelerators(
   env: NodeJS.ProcessEnv = process.env,
@@ -84,10 +86,12 @@ export function accelerators(
   processors = '/proc/cpuinfo',
 ): Accelerator[] {
   const asked = env.NETLINK_XFRM_ACCEL;
-  if (asked === 'kvm' || asked === 'tcg') return [asked];
   if (asked) {
+    const names = asked.split(',');
+    const known = names.filter((name) => name === 'kvm' || name === 'tcg');
+    if (known.length === names.length) return known;
     const message = `NETLINK_XFRM_ACCEL is ${JSON.stringify(asked)}.`;
-    throw new LabError('LAB_USAGE', message, 'Set it to kvm or tcg, or leave it unset.');
+    throw new LabError('LAB_USAGE', message, 'Set it to kvm, tcg or kvm,tcg, or leave it unset.');
   }
   try {
     accessSync(device, constants.R_OK | constants.W_OK);
@@ -118,9 +122,7 @@ export function qemuProgram(
   },
 ): GuestProgram {
   const ports = ['out', 'err', 'control', ...(setup.stdin ? (['input'] as const) : [])] as const;
-  const files = [
-    ...['local,id=files,path=/', 'security_model=none', 'readonly=on', 'multidevs=remap'],
-  ].join();
+  const files = 'local,id=files,path=/,security_model=none,readonly=on,multidevs=remap';
   const share = `local,id=share,path=${value(setup.share)},security_model=none,multidevs=remap`;
   return {
     command: [

@@ -2,7 +2,6 @@
 import { parentPort, workerData } from 'node:worker_threads';
 import { XfrmClient } from '../../lib/index.ts';
 import { storm } from '../kernel/storm.ts';
-import { KEY_HEX } from '../kernel/support.ts';
 import { Random } from '../unit/random.ts';
 
 /** A storm on the SAs and policies that all racers share, or SAs of its own, added and deleted. */
@@ -10,8 +9,7 @@ export type Race =
   | { readonly kind: 'storm'; readonly seed: number; readonly changes: number }
   | { readonly kind: 'own'; readonly first: number; readonly rounds: number };
 
-const key = Uint8Array.from(Buffer.from(KEY_HEX, 'hex'));
-const aead = { name: 'rfc4106(gcm(aes))', icvBits: 128, key };
+const aead = { name: 'rfc4106(gcm(aes))', icvBits: 128, key: new Uint8Array(20).fill(7) };
 const ENDS = { saddr: '192.0.2.1', daddr: '192.0.2.2', proto: 'esp', mode: 'tunnel' } as const;
 
 const race = workerData as Race;

@@ -1,5 +1,13 @@
 import assert from 'node:assert/strict';
-import { chmodSync, chownSync, mkdirSync, mkdtempSync, rmSync, statSync } from 'node:fs';
+import {
+  chmodSync,
+  chownSync,
+  mkdirSync,
+  mkdtempSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
@@ -7,10 +15,12 @@ import { bootError, KernelLog } from '../../lib/lab/boot-log.ts';
 import { cachePath, lockFile, openCache } from '../../lib/lab/cache.ts';
 import { LabError, type LabErrorCode, lastLines } from '../../lib/lab/errors.ts';
 import { commandScript, initScript, quote } from '../../lib/lab/guest.ts';
+import { archive, moduleFiles } from '../../lib/lab/initramfs.ts';
 import type { LabKernel } from '../../lib/lab/kernel.ts';
 import { chooseSuites, parseOsRelease } from '../../lib/lab/machine.ts';
 import { checkCommand, checkLimits } from '../../lib/lab/options.ts';
 import { runProgram } from '../../lib/lab/programs.ts';
+import { accelerators, qemuProgram } from '../../lib/lab/qemu.ts';
 import { chooseArchive, parseListFile, parseSourcesFile } from '../../lib/lab/sources.ts';
 import { encodePiece, PIECE, TerminalInput } from '../../lib/lab/stdin.ts';
 import {
@@ -263,6 +273,9 @@ describe('the cache', () => {
 describe('options', () => {
   test('figures and commands are checked', () => {
     assert.deepEqual(checkLimits({}), { memory: 512, timeout: 120_000 });
+    assert.deepEqual(checkLimits({ kernel: 'full' }), { memory: 1024, timeout: 600_000 });
+    const kernel = 'half' as 'full';
+    assert.throws(() => checkLimits({ kernel }), refuses('LAB_USAGE'));
     for (const memory of [0, 64, 1.5, Number.NaN, 1e9]) {
       assert.throws(() => checkLimits({ memory }), refuses('LAB_USAGE'));
     }
@@ -314,6 +327,8 @@ describe('the guest', () => {
     for (const script of [
       initScript(plan),
       initScript({ ...plan, stdin: false, share: '/s h' }),
+      initScript({ ...plan, kind: 'full', share: '/s h' }),
+      initScript({ ...plan, kind: 'full', stdin: false }),
       commandScript(plan),
     ]) {
       const { status, stderr } = await runProgram('sh', ['-n', '-c', script]);
@@ -375,5 +390,96 @@ describe('what the kernel said', () => {
 
   test('control characters reach no terminal', () => {
     assert.equal(lastLines('a\nb\x1b[31m\r\n', 1), 'b\\x1b[31m');
+  });
+});
+
+describe('a full kernel', () => {
+  let base = '';
+  before(() => {
+    base = mkdtempSync(join(tmpdir(), 'lab-unit-'));
+  });
+  after(() => rmSync(base, { recursive: true, force: true }));
+
+  test('its first root is an archive that cpio reads', () => {
+    const data = Buffer.from('four\n');
+    const made = archive([
+      { path: 'd', mode: 0o040755 },
+      { path: 'd/file', mode: 0o100755, data },
+      { path: 'd/of-another-length', mode: 0o100644, data: Buffer.alloc(4097, 1) },
+    ]);
+    assert.equal(made.length % 4, 0);
+    assert.equal(made.toString('latin1', 0, 6), '070701');
+    const names = [...made.toString('latin1').matchAll(/070701.{104}([^\0]+)\0/gs)];
+    assert.deepEqual(
+      names.map((match) => match[1]),
+      ['d', 'd/file', 'd/of-another-length', 'TRAILER!!!'],
+    );
+    // Data follow the name, both at multiples of four.
+    for (const { 0: header, 1: name = '', index } of names) {
+      assert.equal(index % 4, 0, name);
+      assert.equal(Number.parseInt(header.slice(94, 102), 16), name.length + 1);
+    }
+    assert(made.includes(data));
+  });
+
+  test('modules come after what they need, and none twice', () => {
+    const text = `kernel/fs/9p/9p.ko: kernel/net/9p/9pnet.ko kernel/fs/netfs/netfs.ko
+kernel/net/9p/9pnet.ko: kernel/fs/netfs/netfs.ko
+kernel/fs/netfs/netfs.ko:
+kernel/net/9p/9pnet_virtio.ko: kernel/net/9p/9pnet.ko kernel/fs/netfs/netfs.ko
+`;
+    writeFileSync(join(base, 'modules.dep'), text);
+    const files = moduleFiles(base, ['virtio_pci', '9pnet_virtio', '9p']);
+    assert.deepEqual(
+      files.map((file) => file.replace(/^.*\//, '')),
+      ['netfs.ko', '9pnet.ko', '9pnet_virtio.ko', '9p.ko'],
+    );
+  });
+
+  test('the processor runs it only where it can', () => {
+    const [device, with_, without] = ['kvm', 'vmx', 'none'].map((name) => join(base, name));
+    writeFileSync(device ?? '', '');
+    writeFileSync(with_ ?? '', 'flags\t\t: fpu vmx sse\n');
+    writeFileSync(without ?? '', 'flags\t\t: fpu sse\nvmx flags\t: x\n');
+    assert.deepEqual(accelerators({}, device, with_), ['kvm', 'tcg']);
+    assert.deepEqual(accelerators({}, device, without), ['tcg']);
+    assert.deepEqual(accelerators({}, join(base, 'no-kvm'), with_), ['tcg']);
+    assert.deepEqual(accelerators({ NETLINK_XFRM_ACCEL: 'kvm' }, device, without), ['kvm']);
+    const wrong = { NETLINK_XFRM_ACCEL: 'fast' };
+    assert.throws(() => accelerators(wrong, device, with_), refuses('LAB_USAGE'));
+  });
+
+  test('a share with a comma stays one word of an option', () => {
+    const emulator = { program: '/usr/bin/qemu', env: {}, firmware: ['/f'] };
+    const kernel = { kind: 'full', program: '/k/linux' } as LabKernel;
+    const setup = { run: '/r', memory: 256, stdin: false, accelerator: 'tcg' } as const;
+    const { command } = qemuProgram(emulator, kernel, { ...setup, share: '/a,b' });
+    assert(command.some((word) => word.startsWith('local,id=share,path=/a,,b,')));
+    assert(!command.some((word) => word.includes('name=input')));
+    const alone = qemuProgram(emulator, kernel, { ...setup, stdin: true, share: '' }).command;
+    assert(!alone.some((word) => word.includes('id=share')));
+    assert(alone.some((word) => word.includes('name=input')));
+  });
+
+  test('what the emulator said tells what to do', () => {
+    const kernel = { kind: 'full', release: '7.2', suite: 'sid' } as LabKernel;
+    const code = (text: string) => bootError(kernel, text).code;
+    const q = '/x/bin/qemu-system-x86_64: ';
+    assert.equal(
+      code(`${q}cannot set up guest memory 'pc.ram': Cannot allocate memory`),
+      'LAB_MEMORY',
+    );
+    assert.equal(code(`${q}-fsdev local: There is no option group 'fsdev'`), 'LAB_QEMU');
+    assert.equal(
+      code('q: error while loading shared libraries: libx.so.1: cannot open'),
+      'LAB_QEMU',
+    );
+    assert.equal(code(`${q}warning: host doesn't support requested feature`), 'LAB_BOOT');
+    assert.equal(code(`${q}failed to initialize kvm: Permission denied`), 'LAB_BOOT');
+    assert.equal(code('[ 1.0] Kernel panic - not syncing: VFS: no root'), 'LAB_BOOT');
+    assert.match(
+      bootError(kernel, 'KVM internal error. Suberror: 1').hint,
+      /NETLINK_XFRM_ACCEL=tcg/,
+    );
   });
 });
