@@ -5,8 +5,7 @@
  */
 import type { RouteEvent } from '../route/events.ts';
 import type { IpAddress, Link } from '../route/objects.ts';
-import type { Family } from './family.ts';
-import { Table } from './table.ts';
+import type { ObjectModel } from './object-model.ts';
 
 /** A link: as much as says whether its addresses can be used. */
 export interface HostLink {
@@ -45,40 +44,34 @@ export function hostAddress(one: IpAddress): HostAddress | undefined {
   return { address, index, holding };
 }
 
-const idOf = (value: HostLink | HostAddress): string =>
-  'address' in value ? `${value.address} ${value.holding}` : `${value.index}`;
+const linkKey = ({ index }: Pick<HostLink, 'index'>): string => `${index}`;
+const addressKey = ({ address, holding }: HostAddress): string => `${address} ${holding}`;
 
 /** Links and addresses, and the events of the groups LINK, IPV4_IFADDR and IPV6_IFADDR. */
-export const addressFamily: Family<AddressKinds, RouteEvent> = {
-  tables: () => ({
-    link: new Table<HostLink>({}),
-    address: new Table<HostAddress>({
-      address: ({ address }) => address,
-      link: ({ index }) => `${index}`,
-    }),
-  }),
-  key: (_, value) => idOf(value),
-  id: (_, __, key) => key,
-  supersedes: () => true,
-  unannounced: () => false,
-  sameIncarnation: () => true,
-  differences: (_, before, after) =>
-    (['name', 'up'] as const).filter(
-      (field) => (before as HostLink)[field] !== (after as HostLink)[field],
-    ),
-  missing: () => 'found-missing',
-  passing: () => false,
-  explains: () => false,
+export const addressModel: ObjectModel<AddressKinds, RouteEvent> = {
+  kinds: {
+    link: {
+      indexes: {},
+      key: linkKey,
+      differences: (before, after) =>
+        (['name', 'up'] as const).filter((field) => before[field] !== after[field]),
+    },
+    address: {
+      indexes: { address: ({ address }) => address, link: ({ index }) => `${index}` },
+      key: addressKey,
+      differences: () => [],
+    },
+  },
   apply(event, rows) {
     if (event.kind === 'NEWLINK') {
       const link = hostLink(event.link);
-      rows.put('link', idOf(link), link, 'same');
-    } else if (event.kind === 'DELLINK') rows.remove('link', `${event.link.index}`, 'deleted');
+      rows.put('link', linkKey(link), link, 'same');
+    } else if (event.kind === 'DELLINK') rows.remove('link', linkKey(event.link), 'deleted');
     else if (event.kind === 'NEWADDR' || event.kind === 'DELADDR') {
       const address = hostAddress(event.address);
       if (address === undefined) return;
-      if (event.kind === 'NEWADDR') rows.put('address', idOf(address), address, 'same');
-      else rows.remove('address', idOf(address), 'deleted');
+      if (event.kind === 'NEWADDR') rows.put('address', addressKey(address), address, 'same');
+      else rows.remove('address', addressKey(address), 'deleted');
     }
   },
 };

@@ -3,15 +3,59 @@
  * aborted, or it fails.
  * @module
  */
-import type { EventEmitter } from 'node:events';
+import { EventEmitter } from 'node:events';
 import { onAbort } from '../socket/abort.ts';
 import type { EventQueue } from './queue.ts';
 
-/** What a loop reads from. */
 export interface Loop<Event> {
   push(event: Event): void;
   /** No more events will come: the reader gets those that wait, then the end or the error. */
   end(error: unknown): void;
+}
+
+/** Listeners to what is delivered, by its kind. */
+export type ListenersByKind<Event extends { readonly kind: string }> = {
+  [Kind in Event['kind']]: [event: Extract<Event, { kind: Kind }>];
+};
+
+/** What subscriptions and monitors are: an emitter of events that ends once. */
+export class LiveEmitter<
+    Listeners extends Record<keyof Listeners, unknown[]>,
+    Event,
+    L extends Loop<Event> = EventQueue<Event>,
+  >
+  extends EventEmitter<Listeners>
+  implements AsyncDisposable
+{
+  readonly #hub: EventHub<Event, L>;
+
+  /** @param release as of {@link EventHub} */
+  protected constructor(release: () => Promise<unknown>) {
+    super();
+    this.#hub = new EventHub(this, release);
+  }
+
+  protected get hub(): EventHub<Event, L> {
+    return this.#hub;
+  }
+
+  /** Whether {@link close} was called, the signal aborted, or reading failed. */
+  get closed(): boolean {
+    return this.#hub.closed;
+  }
+
+  /**
+   * Closes what it has open, and ends all loops, after what they have waiting.
+   *
+   * @returns a promise that is fulfilled when all is closed; the same one every time
+   */
+  close(): Promise<void> {
+    return this.#hub.close();
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close();
+  }
 }
 
 /**

@@ -1,9 +1,10 @@
 /**
- * A socket that listens to groups of one protocol.
+ * A socket that listens to groups of one protocol, and when it is read.
  * @module
  */
 import { NETLINK_ROUTE, NETLINK_XFRM } from '../netlink/constants.ts';
-import { type Namespace, NetlinkSocket, SystemError } from '../socket/index.ts';
+import { addon } from '../socket/addon.ts';
+import { type Batch, type Namespace, NetlinkSocket, SystemError } from '../socket/index.ts';
 import type { Protocol } from './groups.ts';
 
 const PROTOCOLS = { xfrm: NETLINK_XFRM, route: NETLINK_ROUTE } as const;
@@ -12,7 +13,6 @@ const PROTOCOLS = { xfrm: NETLINK_XFRM, route: NETLINK_ROUTE } as const;
 export interface EventSocket {
   readonly protocol: Protocol;
   readonly socket: NetlinkSocket;
-  /** Bytes of receive buffer that were granted. */
   readonly granted: number;
 }
 
@@ -60,3 +60,67 @@ const HINTS: Readonly<Record<string, string>> = {
     'this kernel has no XFRM netlink interface: load it with "modprobe xfrm_user", or use a ' +
     'kernel with CONFIG_XFRM_USER; to try it without, see "netlink-xfrm lab"',
 };
+
+/**
+ * The least receive buffer, in bytes as granted, with which there are rests. A smaller one could fill
+ * meanwhile: 6,500 policy events fit into this one, and a busy kernel makes 500 a millisecond.
+ */
+const LEAST_BUFFER = 4 * 2 ** 20;
+
+/** When one socket is read: while it is wanted, with rests in which the kernel gathers events. */
+export class ReadThrottle {
+  readonly #socket: NetlinkSocket;
+  readonly #rest: number;
+  #flowing = true;
+  #alive = true;
+  #timer: NodeJS.Timeout | undefined;
+
+  constructor({ socket, granted }: EventSocket, rest: number) {
+    this.#socket = socket;
+    this.#rest = granted < LEAST_BUFFER ? 0 : rest;
+  }
+
+  /** Whether it is to be read at all. */
+  set flowing(flowing: boolean) {
+    this.#flowing = flowing;
+    if (!flowing) this.#endRest();
+    if (this.#timer === undefined) flowing ? this.#socket.resume() : this.#socket.pause();
+  }
+
+  /** Whether that keeps the process alive. */
+  set alive(alive: boolean) {
+    this.#alive = alive;
+    if (alive) {
+      this.#socket.ref();
+      this.#timer?.ref();
+    } else {
+      this.#socket.unref();
+      this.#timer?.unref();
+    }
+  }
+
+  /** After a batch: rests if that was all that waited. While the kernel drops events it does not. */
+  batchRead({ count, lost }: Batch): void {
+    if (this.#rest === 0 || !this.#flowing || lost !== undefined || count === addon().batch) return;
+    this.#socket.pause();
+    this.#timer = setTimeout(this.now, this.#rest);
+    if (!this.#alive) this.#timer.unref();
+  }
+
+  /** Ends a rest. */
+  readonly now = (): void => {
+    this.#endRest();
+    if (this.#flowing) this.#socket.resume();
+  };
+
+  close(): Promise<void> {
+    this.#flowing = false;
+    this.#endRest();
+    return this.#socket.close();
+  }
+
+  #endRest(): void {
+    clearTimeout(this.#timer);
+    this.#timer = undefined;
+  }
+}

@@ -65,6 +65,12 @@ const network = {
   same: (value: Network, { address, bits }: Place) => contains(value, address, bits),
 };
 
+/** What SAs have, as their texts and numbers are compared. */
+const ofSas = (name: keyof Subject['sas'][number]) => ({
+  of: ({ sas }: Subject) => present(sas.map((sa) => sa[name])),
+  same: equal,
+});
+
 const define = <Value, Found>(key: Key<Value, Found>) => key as Key<unknown, unknown>;
 
 /** The words before `=` and `!=`. */
@@ -92,22 +98,19 @@ export const KEYS = {
     help: `IPsec protocol: ${listed(IpsecProto)}`,
     expected: `one of ${listed(IpsecProto)} or a number`,
     parse: named(IpsecProto),
-    of: ({ sas }) => present(sas.map(({ proto }) => proto)),
-    same: equal,
+    ...ofSas('proto'),
   }),
   spi: define({
     help: 'SPI, as 0x1001 or 4097',
     expected: 'an SPI (0x1001 or 4097)',
     parse: parseU32,
-    of: ({ sas }) => present(sas.map(({ spi }) => spi)),
-    same: equal,
+    ...ofSas('spi'),
   }),
   reqid: define({
     help: 'request id; of policies, of their templates',
     expected: 'a number',
     parse: parseU32,
-    of: ({ sas }) => present(sas.map(({ reqid }) => reqid)),
-    same: equal,
+    ...ofSas('reqid'),
   }),
   mark: define({
     help: 'mark, as 0x10, or with its mask 0x10/0xff; 0 for none',

@@ -10,13 +10,12 @@ import {
 } from '../netlink/event.ts';
 import { type Batch, type NetlinkSocket, SystemError } from '../socket/index.ts';
 import type { Kinds, NameIn, TableChange } from './changes.ts';
-import type { Family, Tables } from './family.ts';
 import { LossDetector } from './losses.ts';
+import type { ObjectModel, Tables } from './object-model.ts';
 import { type Heard, Reconciler } from './reconciler.ts';
 
-/** What is followed, and how it is listed. */
 export interface Source<K extends Kinds, Event> {
-  readonly family: Family<K, Event>;
+  readonly model: ObjectModel<K, Event>;
   readonly decode: DecodeMessage<Event>;
   /**
    * Lists all objects, each given to `listed`. What it asks is closed together with the tables.
@@ -29,7 +28,6 @@ export interface Source<K extends Kinds, Event> {
 
 export type Listed<K extends Kinds> = <N extends NameIn<K>>(kind: N, value: K[N]) => void;
 
-/** Who has live tables. */
 export interface Owner<K extends Kinds, Event> {
   /** The first comparison, before the tables are open, and all that is told after it. */
   changed(change: TableChange<K> | Malformed): void;
@@ -44,7 +42,7 @@ export interface Owner<K extends Kinds, Event> {
 export const now = (): EventTime => ({ wall: Date.now(), monotonic: performance.now() });
 
 /** Milliseconds between two repairs, growing while events are lost faster than they can be. */
-const PACE = { least: 20, most: 5000 };
+const BACKOFF = { least: 20, most: 5000 };
 /** Events kept while a list is made, before reading stops. */
 const KEPT = 65_536;
 
@@ -95,7 +93,7 @@ export class LiveTables<K extends Kinds, Event extends Heard> {
       },
       emit: (change: TableChange<K>) => this.#emit(change),
     };
-    this.#table = new Reconciler<K, Event>(source.family, host, PACE);
+    this.#table = new Reconciler<K, Event>(source.model, host, BACKOFF);
     this.#losses = new LossDetector(socket, (code, time) => {
       this.#lacking = true;
       this.#table.lost(code, time);

@@ -15,7 +15,6 @@ export interface NamespaceClosed {
 /** What happened in the namespace of that label. Of `synced`, the tables of that namespace alone. */
 export type NamespaceChange = (XfrmChange | Synced | NamespaceClosed) & { readonly label: string };
 
-/** A namespace in the loop. */
 interface Source {
   readonly changes: AsyncIterator<XfrmChange | Synced, undefined>;
   /** Its `synced`. */
@@ -30,7 +29,6 @@ export class NamespaceLoop implements Loop<NamespaceChange> {
   readonly #more = new Map<NamespaceChange, () => void>();
   #ending: { readonly error: unknown } | undefined;
 
-  /** @param left is called when the reader leaves */
   constructor(left: () => void) {
     this.queue = new EventQueue<NamespaceChange>(Number.POSITIVE_INFINITY, {
       changed() {},
@@ -83,7 +81,6 @@ export class NamespaceLoop implements Loop<NamespaceChange> {
     this.queue.push(change);
   }
 
-  /** Ends when all monitors have ended. */
   end(error: unknown): void {
     this.#ending = { error };
     this.#endAfterAll();

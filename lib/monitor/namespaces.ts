@@ -9,7 +9,6 @@ import { basename, dirname, join } from 'node:path';
 /** Where `ip netns` keeps its names. */
 export const NAMED = '/run/netns';
 
-/** A network namespace with a name. */
 export interface NamedNamespace {
   /** As it came: escape it before it is printed. */
   readonly name: string;
@@ -18,7 +17,6 @@ export interface NamedNamespace {
   readonly id: string;
 }
 
-/** What is told of a directory of namespaces. */
 export interface NamespaceListener {
   /** What this throws, {@link NamespaceWatch.begin} throws for those that are there. */
   added(namespace: NamedNamespace): void;

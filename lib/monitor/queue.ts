@@ -3,12 +3,8 @@
  * @module
  */
 
-type Waiting<T> = {
-  resolve: (result: IteratorResult<T, undefined>) => void;
-  reject: (error: unknown) => void;
-};
+type Result<T> = IteratorResult<T, undefined>;
 
-/** What a queue tells its owner. */
 export interface QueueOwner<T> {
   /** {@link EventQueue.full} changed. */
   changed(): void;
@@ -27,7 +23,7 @@ export class EventQueue<T> implements AsyncIterableIterator<T, undefined> {
   readonly #highWaterMark: number;
   #values: T[] = [];
   #read = 0;
-  #waiting: Waiting<T>[] = [];
+  readonly #waiting: ((result: Result<T> | Promise<Result<T>>) => void)[] = [];
   #ended = false;
   #error: unknown;
   #full = false;
@@ -47,7 +43,7 @@ export class EventQueue<T> implements AsyncIterableIterator<T, undefined> {
     if (this.#ended) return;
     const waiting = this.#waiting.shift();
     if (waiting) {
-      waiting.resolve({ value, done: false });
+      waiting({ value, done: false });
       this.#owner.taken?.(value);
       return;
     }
@@ -70,16 +66,10 @@ export class EventQueue<T> implements AsyncIterableIterator<T, undefined> {
     this.#ended = true;
     this.#error = error;
     this.#setFull(false);
-    for (const { resolve, reject } of this.#waiting.splice(0)) {
-      if (this.#error === undefined) resolve({ value: undefined, done: true });
-      else {
-        reject(this.#error);
-        this.#error = undefined;
-      }
-    }
+    for (const resolve of this.#waiting.splice(0)) resolve(this.#last());
   }
 
-  next(): Promise<IteratorResult<T, undefined>> {
+  next(): Promise<Result<T>> {
     if (this.#length > 0) {
       const value = this.#values[this.#read++] as T;
       if (this.#read === this.#values.length || this.#read >= 1024) {
@@ -90,16 +80,11 @@ export class EventQueue<T> implements AsyncIterableIterator<T, undefined> {
       this.#owner.taken?.(value);
       return Promise.resolve({ value, done: false });
     }
-    if (this.#error !== undefined) {
-      const error = this.#error;
-      this.#error = undefined;
-      return Promise.reject(error);
-    }
-    if (this.#ended) return Promise.resolve({ value: undefined, done: true });
-    return new Promise((resolve, reject) => this.#waiting.push({ resolve, reject }));
+    if (this.#ended) return this.#last();
+    return new Promise((resolve) => this.#waiting.push(resolve));
   }
 
-  return(): Promise<IteratorResult<T, undefined>> {
+  return(): Promise<Result<T>> {
     this.#values = [];
     this.#read = 0;
     this.#error = undefined;
@@ -107,15 +92,23 @@ export class EventQueue<T> implements AsyncIterableIterator<T, undefined> {
       this.end();
       this.#owner.left();
     }
-    return Promise.resolve({ value: undefined, done: true });
+    return this.#last();
   }
 
   [Symbol.asyncIterator](): this {
     return this;
   }
 
-  [Symbol.asyncDispose](): Promise<void> {
-    return this.return().then(() => undefined);
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.return();
+  }
+
+  /** After the last value: the error, once, then the end. */
+  async #last(): Promise<Result<T>> {
+    const error = this.#error;
+    this.#error = undefined;
+    if (error !== undefined) throw error;
+    return { value: undefined, done: true };
   }
 
   get #length(): number {

@@ -6,11 +6,10 @@
  * @module
  */
 import type { EventTime } from '../netlink/event.ts';
-import type { Compared, Kinds, NameIn, ObjectChange, TableChange } from './changes.ts';
-import type { Family, Rows, Tables } from './family.ts';
+import type { Kinds, NameIn, ObjectChange, TableChange } from './changes.ts';
+import { type ObjectModel, type Rows, type Tables, tablesOf } from './object-model.ts';
 import { Shadow } from './shadow.ts';
 
-/** Who feeds a {@link Reconciler}. */
 export interface Host<K extends Kinds> {
   now(): EventTime;
   /** Call {@link Reconciler.wake} after so many milliseconds; a later call replaces an earlier one. */
@@ -23,8 +22,8 @@ export interface Host<K extends Kinds> {
   emit(change: TableChange<K>): void;
 }
 
-/** Milliseconds. */
-export interface Pace {
+/** Milliseconds between two rounds. */
+export interface Backoff {
   /** Between the end of a round and the next; doubled for each that does not settle. */
   readonly least: number;
   readonly most: number;
@@ -42,6 +41,8 @@ export interface Heard {
   readonly header: { readonly portId: number };
 }
 
+const NOTHING = { added: 0, updated: 0, removed: 0, rounds: 0, overruns: 0, malformed: 0 };
+
 type Phase = 'idle' | 'emptying' | 'listing' | 'settling';
 
 /**
@@ -51,9 +52,9 @@ type Phase = 'idle' | 'emptying' | 'listing' | 'settling';
 export class Reconciler<K extends Kinds, Event extends Heard> {
   /** The tables. They hold nothing before the first round that leaves no doubt has ended. */
   readonly tables: Tables<K>;
-  readonly #family: Family<K, Event>;
+  readonly #model: ObjectModel<K, Event>;
   readonly #host: Host<K>;
-  readonly #pace: Pace;
+  readonly #limits: Backoff;
   readonly #names: NameIn<K>[];
   readonly #live: Rows<K>;
   #incarnations = 0;
@@ -73,22 +74,20 @@ export class Reconciler<K extends Kinds, Event extends Heard> {
   #waits = 0;
   #began = 0;
   #since: number | undefined;
-  #rounds = 0;
-  #overruns = 0;
-  #malformed = 0;
-  #counts = { added: 0, updated: 0, removed: 0 };
+  /** Since the tables were last right. */
+  #tally = { ...NOTHING };
   #time: EventTime;
   #cause: 'kernel' | 'repair' = 'kernel';
   #portId = 0;
 
-  constructor(family: Family<K, Event>, host: Host<K>, pace: Pace) {
-    this.#family = family;
+  constructor(model: ObjectModel<K, Event>, host: Host<K>, limits: Backoff) {
+    this.#model = model;
     this.#host = host;
-    this.#pace = pace;
-    this.#backoff = pace.least;
-    this.tables = family.tables();
+    this.#limits = limits;
+    this.#backoff = limits.least;
+    this.tables = tablesOf(model);
     this.#names = Object.keys(this.tables) as NameIn<K>[];
-    this.#shadow = new Shadow(family, this.tables);
+    this.#shadow = new Shadow(model, this.tables);
     this.#time = host.now();
     this.#live = this.#rows();
   }
@@ -127,28 +126,27 @@ export class Reconciler<K extends Kinds, Event extends Heard> {
     else this.#phase = 'emptying';
   }
 
-  /** An event came. */
   event(event: Event): void {
-    if (this.#family.explains(event) && this.#explaining.length < EXPLANATIONS) {
+    if (this.#model.explains?.(event) && this.#explaining.length < EXPLANATIONS) {
       this.#explaining.push(event);
     }
     this.#time = event.time;
     this.#cause = 'kernel';
     this.#portId = event.header.portId;
-    if (this.#opened) this.#family.apply(event, this.#live);
+    if (this.#opened) this.#model.apply(event, this.#live);
     if (this.#phase === 'listing') this.#overlap.push(event);
-    else if (this.#phase === 'settling') this.#family.apply(event, this.#shadow);
+    else if (this.#phase === 'settling') this.#model.apply(event, this.#shadow);
   }
 
   /** The kernel dropped events, before those that follow. @param time when that was told */
   lost(code: string, time: EventTime = this.#host.now()): void {
-    this.#overruns++;
+    this.#tally.overruns++;
     this.#missed(code, time);
   }
 
   /** An event makes no sense: nobody knows what it changed. */
   malformed(time: EventTime): void {
-    this.#malformed++;
+    this.#tally.malformed++;
     this.#missed('EBADMSG', time);
   }
 
@@ -158,7 +156,6 @@ export class Reconciler<K extends Kinds, Event extends Heard> {
     else if (this.#phase === 'settling') this.#finish();
   }
 
-  /** An object of the list that `host.list` asked for. */
   listed<N extends NameIn<K>>(kind: N, value: K[N]): void {
     this.#shadow.list(kind, value);
   }
@@ -166,7 +163,7 @@ export class Reconciler<K extends Kinds, Event extends Heard> {
   /** The list is complete, and so are the events of all that it shows. */
   listEnded(): void {
     this.#phase = 'settling';
-    for (const event of this.#overlap) this.#family.apply(event, this.#shadow);
+    for (const event of this.#overlap) this.#model.apply(event, this.#shadow);
     this.#overlap = [];
   }
 
@@ -181,8 +178,8 @@ export class Reconciler<K extends Kinds, Event extends Heard> {
     this.#wanted = false;
     this.#spoilt = false;
     this.#began = this.#host.now().monotonic;
-    this.#rounds++;
-    this.#shadow = new Shadow(this.#family, this.tables);
+    this.#tally.rounds++;
+    this.#shadow = new Shadow(this.#model, this.tables);
     this.#host.list();
   }
 
@@ -191,44 +188,37 @@ export class Reconciler<K extends Kinds, Event extends Heard> {
     this.#cause = 'repair';
     const shadow = this.#shadow;
     const doubtful = this.#spoilt || shadow.doubtful;
-    const waits = !doubtful && this.#waits < WAITS && this.#family.passing(shadow.tables);
+    const waits = !doubtful && this.#waits < WAITS && this.#model.passing?.(shadow.tables);
     this.#waits = waits ? this.#waits + 1 : 0;
     const again = doubtful || waits;
     for (const name of this.#names) {
       if (this.#opened) this.#compare(name, shadow);
       else if (!again) this.#adopt(name, shadow);
     }
-    this.#shadow = new Shadow(this.#family, this.tables);
+    this.#shadow = new Shadow(this.#model, this.tables);
     if (again) {
       this.#again();
       return;
     }
     this.#phase = 'idle';
-    this.#backoff = this.#pace.least;
+    this.#backoff = this.#limits.least;
     const { monotonic } = this.#time;
     // At most half of the time goes into listing.
-    this.#notBefore = monotonic + Math.max(this.#pace.least, monotonic - this.#began);
+    this.#notBefore = monotonic + Math.max(this.#limits.least, monotonic - this.#began);
     this.#settled();
     if (this.#wanted) this.wake();
   }
 
   #settled(): void {
-    const { added, updated, removed } = this.#counts;
-    const [rounds, overruns, malformed] = [this.#rounds, this.#overruns, this.#malformed];
-    const lost = this.#opened && overruns + malformed > 0;
-    const kind: Compared['kind'] = lost ? 'repaired' : 'refreshed';
-    const took = this.#time.monotonic - (this.#since ?? this.#began);
+    const [tally, time] = [this.#tally, this.#time];
+    const lost = this.#opened && tally.overruns + tally.malformed > 0;
+    const took = time.monotonic - (this.#since ?? this.#began);
     this.#synced = true;
     this.#opened = true;
     this.#since = undefined;
-    this.#rounds = 0;
-    this.#overruns = 0;
-    this.#malformed = 0;
-    this.#counts = { added: 0, updated: 0, removed: 0 };
+    this.#tally = { ...NOTHING };
     this.#explaining = [];
-    const time = this.#time;
-    const found = { added, updated, removed };
-    this.#host.emit({ kind, ...found, rounds, overruns, malformed, took, time });
+    this.#host.emit({ kind: lost ? 'repaired' : 'refreshed', ...tally, took, time });
   }
 
   /** The next round, later than the last such. */
@@ -237,12 +227,12 @@ export class Reconciler<K extends Kinds, Event extends Heard> {
     this.#wanted = true;
     const now = this.#host.now().monotonic;
     this.#notBefore = now + Math.max(this.#backoff, now - this.#began);
-    this.#backoff = Math.min(this.#backoff * 2, this.#pace.most);
+    this.#backoff = Math.min(this.#backoff * 2, this.#limits.most);
     this.wake();
   }
 
   #missed(code: string, time: EventTime): void {
-    if (this.#opened && this.#overruns + this.#malformed === 1) {
+    if (this.#opened && this.#tally.overruns + this.#tally.malformed === 1) {
       this.#host.emit({ kind: 'overrun', code, time });
     }
     this.#spoil();
@@ -263,16 +253,18 @@ export class Reconciler<K extends Kinds, Event extends Heard> {
 
   /** A new incarnation. */
   #named<N extends NameIn<K>>(name: N, value: K[N], key: string) {
-    const id = this.#family.id(name, value, key);
+    const id = this.#model.kinds[name].id?.(value) ?? key;
     return { id, uid: `${id} #${++this.#incarnations}`, counted: this.#time };
   }
 
   #compare<N extends NameIn<K>>(name: N, shadow: Shadow<K>): void {
+    const model = this.#model.kinds[name];
     const live = this.tables[name];
     const fresh = shadow.tables[name];
     for (const [key, { value }] of live.rows()) {
       if (fresh.get(key) || shadow.doubts(name, key)) continue;
-      this.#live.remove(name, key, this.#family.missing(name, value, this.#explaining));
+      const why = model.missing?.(value, this.#explaining) ?? 'found-missing';
+      this.#live.remove(name, key, why);
     }
     for (const [key, { value }] of fresh.rows()) {
       const known = live.get(key)?.value;
@@ -280,7 +272,7 @@ export class Reconciler<K extends Kinds, Event extends Heard> {
         // In doubt, better shown too early than not at all: the next round decides.
         this.#live.put(name, key, value, 'new');
       } else if (!shadow.doubts(name, key)) {
-        const same = this.#family.sameIncarnation(name, known, value);
+        const same = model.sameIncarnation?.(known, value) ?? true;
         this.#live.put(name, key, value, same ? 'same' : 'new');
       }
     }
@@ -294,7 +286,7 @@ export class Reconciler<K extends Kinds, Event extends Heard> {
     const tell = (change: { object: NameIn<K>; [field: string]: unknown }) =>
       reconciler.#host.emit(change as unknown as ObjectChange<K>);
     const count = (what: 'added' | 'updated' | 'removed') => {
-      if (reconciler.#cause === 'repair') reconciler.#counts[what]++;
+      if (reconciler.#cause === 'repair') reconciler.#tally[what]++;
     };
     return {
       overlap: false,
@@ -309,7 +301,7 @@ export class Reconciler<K extends Kinds, Event extends Heard> {
           const { id, uid, value: before } = known;
           table.set(key, { id, uid, value, counted });
           if (before === value) return;
-          const fields = reconciler.#family.differences(object, before, value);
+          const fields = reconciler.#model.kinds[object].differences(before, value);
           if (fields.length === 0) return;
           count('updated');
           tell({ kind: 'updated', object, id, uid, value, counted, cause, time, before, fields });
@@ -343,7 +335,6 @@ export class Reconciler<K extends Kinds, Event extends Heard> {
         tell({ kind: 'expiring', object, id, uid, value, counted: time, cause, time });
       },
       doubt: () => this.#spoil(),
-      look: () => this.#spoil(),
     };
   }
 }

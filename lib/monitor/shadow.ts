@@ -4,13 +4,10 @@
  */
 import type { EventTime } from '../netlink/event.ts';
 import type { Kinds, NameIn } from './changes.ts';
-import { equal } from './equal.ts';
-import type { Family, Rows, Tables } from './family.ts';
+import { type ObjectModel, type Rows, type Tables, tablesOf } from './object-model.ts';
+import { equal } from './table.ts';
 
-type ListFamily<K extends Kinds> = Pick<
-  Family<K, never>,
-  'tables' | 'key' | 'supersedes' | 'unannounced'
->;
+type Listable<K extends Kinds> = Pick<ObjectModel<K, never>, 'kinds'>;
 
 /** What only the live tables know. */
 const UNKNOWN: EventTime = { wall: Number.NaN, monotonic: Number.NaN };
@@ -19,21 +16,20 @@ const UNKNOWN: EventTime = { wall: Number.NaN, monotonic: Number.NaN };
 export class Shadow<K extends Kinds> implements Rows<K> {
   readonly overlap = true;
   readonly tables: Tables<K>;
-  readonly #family: ListFamily<K>;
+  readonly #kinds: Listable<K>['kinds'];
   readonly #live: Tables<K>;
   readonly #doubts = new Set<string>();
-  #look = false;
 
   /** @param live what was there before: what is listed as it was is the same object */
-  constructor(family: ListFamily<K>, live: Tables<K>) {
-    this.#family = family;
+  constructor(model: Listable<K>, live: Tables<K>) {
+    this.#kinds = model.kinds;
     this.#live = live;
-    this.tables = family.tables();
+    this.tables = tablesOf(model);
   }
 
   /** Whether a row is in doubt, or everything. */
   get doubtful(): boolean {
-    return this.#look || this.#doubts.size > 0;
+    return this.#doubts.size > 0;
   }
 
   doubts(kind: string, key: string): boolean {
@@ -42,12 +38,13 @@ export class Shadow<K extends Kinds> implements Rows<K> {
 
   /** An object of the list. */
   list<N extends NameIn<K>>(kind: N, value: K[N]): void {
-    const key = this.#family.key(kind, value);
+    const model = this.#kinds[kind];
+    const key = model.key(value);
     const table = this.tables[kind];
     const known = table.get(key);
     let free = key;
-    if (known !== undefined && !this.#family.supersedes(kind, known.value, value)) {
-      if (this.#family.supersedes(kind, value, known.value)) return;
+    if (known !== undefined && model.supersedes?.(known.value, value) === false) {
+      if (model.supersedes(value, known.value)) return;
       // The kernel has several that nothing tells apart; each has a row.
       for (let n = 2; table.get(free) !== undefined; n++) free = `${key} (${n})`;
     }
@@ -78,14 +75,10 @@ export class Shadow<K extends Kinds> implements Rows<K> {
   /** An event is about a listed object of which no event told: it may be for one from before it. */
   #question<N extends NameIn<K>>(kind: N, key: string): void {
     const known = this.tables[kind].get(key);
-    if (known !== undefined && this.#family.unannounced(kind, known.value)) this.doubt(kind, key);
+    if (known !== undefined && this.#kinds[kind].unannounced?.(known.value)) this.doubt(kind, key);
   }
 
-  doubt<N extends NameIn<K>>(kind: N, key: string): void {
+  doubt(kind?: NameIn<K>, key?: string): void {
     this.#doubts.add(`${kind} ${key}`);
-  }
-
-  look(): void {
-    this.#look = true;
   }
 }

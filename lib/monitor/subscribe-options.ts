@@ -6,7 +6,6 @@ import {
   optionalBoolean,
   optionalInteger,
   optionalSignal,
-  options as optionsOf,
   U32_MAX,
   wrongType,
 } from '../socket/argument.ts';
@@ -50,59 +49,34 @@ export interface SubscribeOptions {
   coalesce?: number | undefined;
 }
 
-const OPTIONS: ReadonlySet<string> = new Set<keyof SubscribeOptions>([
-  'groups',
-  'netns',
-  'signal',
-  'keys',
-  'receiveBufferSize',
-  'highWaterMark',
-  'coalesce',
-]);
+/** Those that say where to listen, until when, and how much may wait. */
+export const READING_OPTIONS = {
+  netns: optionalNamespace,
+  signal: optionalSignal,
+  receiveBufferSize: (name: string, value: unknown) =>
+    optionalInteger(name, value, 64 * 2 ** 20, 1, MAX_BUFFER),
+  highWaterMark: (name: string, value: unknown) => optionalInteger(name, value, 4096, 1, U32_MAX),
+};
 
-/**
- * The options with their defaults, the groups sorted by protocol.
- *
- * @throws TypeError or RangeError that names a wrong one
- */
-export function checked(options: SubscribeOptions) {
-  optionsOf('options', options, OPTIONS);
-  const { groups: names } = options;
+/** All, each with what checks it and has its default. */
+export const SUBSCRIBE_OPTIONS = {
+  groups: numbersByProtocol,
+  ...READING_OPTIONS,
+  keys: (name: string, value: unknown) => optionalBoolean(name, value, false),
+  coalesce: (name: string, value: unknown) => optionalInteger(name, value, 0, 0, 1000),
+} satisfies Record<keyof SubscribeOptions, unknown>;
+
+function numbersByProtocol(path: string, names: unknown): Map<Protocol, number[]> {
   if (!Array.isArray(names) || names.length === 0) {
-    throw wrongType('options.groups', 'an array of at least one group name', names);
+    throw wrongType(path, 'an array of at least one group name', names);
   }
-  const groups = new Map<Protocol, number[]>();
+  const numbers = new Map<Protocol, number[]>();
   names.forEach((name: unknown, index) => {
     const group = typeof name === 'string' ? findGroup(name) : undefined;
     if (group === undefined) {
-      throw wrongType(`options.groups[${index}]`, 'a group name such as sa or RTNLGRP_LINK', name);
+      throw wrongType(`${path}[${index}]`, 'a group name such as sa or RTNLGRP_LINK', name);
     }
-    const numbers = groups.get(group.protocol) ?? [];
-    groups.set(group.protocol, [...numbers, group.number]);
+    numbers.set(group.protocol, [...(numbers.get(group.protocol) ?? []), group.number]);
   });
-  return {
-    groups,
-    ...checkedReading(options),
-    keys: optionalBoolean('options.keys', options.keys, false),
-    coalesce: optionalInteger('options.coalesce', options.coalesce, 0, 0, 1000),
-  };
-}
-
-/** Those that say where to listen, until when, and how much may wait. */
-export function checkedReading(
-  options: Pick<SubscribeOptions, 'netns' | 'signal' | 'receiveBufferSize' | 'highWaterMark'>,
-) {
-  const { receiveBufferSize: bytes, highWaterMark } = options;
-  return {
-    netns: optionalNamespace('options.netns', options.netns),
-    signal: optionalSignal('options.signal', options.signal),
-    receiveBufferSize: optionalInteger(
-      'options.receiveBufferSize',
-      bytes,
-      64 * 2 ** 20,
-      1,
-      MAX_BUFFER,
-    ),
-    highWaterMark: optionalInteger('options.highWaterMark', highWaterMark, 4096, 1, U32_MAX),
-  };
+  return numbers;
 }

@@ -2,7 +2,7 @@
  * The kernel's events, as it announces them: the library's first useful call.
  * @module
  */
-import { EventEmitter } from 'node:events';
+import type { EventEmitter } from 'node:events';
 import {
   type DecodeInput,
   decodeDatagram,
@@ -11,16 +11,16 @@ import {
 } from '../netlink/event.ts';
 import { decodeRoute } from '../route/decode.ts';
 import type { RouteEvent } from '../route/events.ts';
+import { checkedOptions } from '../socket/argument.ts';
 import type { Batch } from '../socket/index.ts';
 import { HeldNamespace } from '../socket/namespace.ts';
 import { decodeXfrm } from '../xfrm/decode.ts';
 import type { XfrmEvent } from '../xfrm/events.ts';
-import { EventHub } from './event-hub.ts';
-import { type EventSocket, openEventSocket } from './event-socket.ts';
+import { type ListenersByKind, LiveEmitter } from './event-hub.ts';
+import { type EventSocket, openEventSocket, ReadThrottle } from './event-socket.ts';
 import type { Protocol } from './groups.ts';
-import { Pace } from './pace.ts';
 import { EventQueue } from './queue.ts';
-import { checked, type SubscribeOptions } from './subscribe-options.ts';
+import { SUBSCRIBE_OPTIONS, type SubscribeOptions } from './subscribe-options.ts';
 
 export type { SubscribeOptions };
 
@@ -57,9 +57,11 @@ export interface SocketStatus {
 }
 
 /** Listeners by event name: `event` for every one, or a kind. */
-export type SubscriptionListeners = {
-  [Kind in SubscriptionEvent['kind']]: [event: Extract<SubscriptionEvent, { kind: Kind }>];
-} & { event: [event: SubscriptionEvent]; error: [error: Error]; close: [] };
+export type SubscriptionListeners = ListenersByKind<SubscriptionEvent> & {
+  event: [event: SubscriptionEvent];
+  error: [error: Error];
+  close: [];
+};
 
 /** Listening to these does not start the reading. */
 const NOT_EVENTS = new Set<string | symbol>(['error', 'close', 'newListener', 'removeListener']);
@@ -88,16 +90,10 @@ export function subscribe(options: SubscribeOptions): Subscription {
  * there are other loops or listeners. It keeps the process alive only while it is read.
  */
 export class Subscription
-  extends EventEmitter<SubscriptionListeners>
-  implements AsyncIterable<SubscriptionEvent>, AsyncDisposable
+  extends LiveEmitter<SubscriptionListeners, SubscriptionEvent>
+  implements AsyncIterable<SubscriptionEvent>
 {
-  readonly #sockets: (EventSocket & { readonly pace: Pace })[] = [];
-  readonly #hub = new EventHub<SubscriptionEvent>(this, () =>
-    Promise.all(this.#sockets.map(({ pace }) => pace.close())),
-  );
-  // To emit what nobody listens to would cost more than to know that here; so would an empty set.
-  #everyHeard = false;
-  #kindsHeard: Set<string | symbol> | undefined;
+  readonly #sockets: (EventSocket & { readonly throttle: ReadThrottle })[] = [];
   readonly #keys: boolean;
   readonly #highWaterMark: number;
   readonly #take: TakeMessage | undefined;
@@ -106,9 +102,9 @@ export class Subscription
 
   /** @param take sees each message of XFRM first, before it is decoded; while it is read */
   constructor(options: SubscribeOptions, take?: TakeMessage) {
-    super();
+    super(() => Promise.all(this.#sockets.map(({ throttle }) => throttle.close())));
     this.#take = take;
-    const of = checked(options);
+    const of = checkedOptions('options', options, SUBSCRIBE_OPTIONS);
     const { groups, keys, signal, receiveBufferSize, highWaterMark, coalesce, netns } = of;
     this.#keys = keys;
     this.#highWaterMark = highWaterMark;
@@ -117,7 +113,7 @@ export class Subscription
     try {
       for (const [protocol, numbers] of groups) {
         const opened = openEventSocket(protocol, numbers, receiveBufferSize, held.netns);
-        this.#sockets.push({ ...opened, pace: new Pace(opened, coalesce) });
+        this.#sockets.push({ ...opened, throttle: new ReadThrottle(opened, coalesce) });
       }
     } catch (error) {
       this.close();
@@ -125,13 +121,8 @@ export class Subscription
     } finally {
       held.close();
     }
-    this.#hub.endOn(signal);
+    this.hub.endOn(signal);
     this.#watchListeners();
-  }
-
-  /** Whether {@link close} was called, the signal aborted, or reading failed. */
-  get closed(): boolean {
-    return this.#hub.closed;
   }
 
   /** Its sockets, one a protocol. Empty once closed. */
@@ -151,12 +142,12 @@ export class Subscription
     const queue: EventQueue<SubscriptionEvent> = new EventQueue(this.#highWaterMark, {
       changed: () => this.#flow(),
       left: () => {
-        this.#hub.leave(queue);
+        this.hub.leave(queue);
         if (this.#hasConsumers) this.#flow();
         else this.close();
       },
     });
-    this.#hub.join(queue);
+    this.hub.join(queue);
     this.#flow();
     return queue;
   }
@@ -172,33 +163,20 @@ export class Subscription
   resume(): this {
     this.#paused = false;
     this.#flow();
-    for (const { pace } of this.#sockets) pace.now();
+    for (const { throttle } of this.#sockets) throttle.now();
     return this;
   }
 
   /** Lets the subscription keep the process alive while it is read, as it does by default. */
   ref(): this {
-    for (const { pace } of this.#sockets) pace.alive = true;
+    for (const { throttle } of this.#sockets) throttle.alive = true;
     return this;
   }
 
   /** Lets the process end although the subscription is read. */
   unref(): this {
-    for (const { pace } of this.#sockets) pace.alive = false;
+    for (const { throttle } of this.#sockets) throttle.alive = false;
     return this;
-  }
-
-  /**
-   * Leaves the groups and ends all loops, after the events they have waiting.
-   *
-   * @returns a promise that is fulfilled when the sockets are closed; the same one every time
-   */
-  close(): Promise<void> {
-    return this.#hub.close();
-  }
-
-  [Symbol.asyncDispose](): Promise<void> {
-    return this.close();
   }
 
   /** Removes what others added; those that come later are heard of all the same. */
@@ -212,7 +190,7 @@ export class Subscription
 
   get #hasConsumers(): boolean {
     return (
-      this.#hub.loops.size > 0 ||
+      this.hub.loops.size > 0 ||
       this.eventNames().some((name) => !NOT_EVENTS.has(name) && this.listenerCount(name) > 0)
     );
   }
@@ -220,18 +198,18 @@ export class Subscription
   /** Reads while there is somebody to read for, and no loop has too much waiting. */
   #flow(consumed = this.#hasConsumers): void {
     if (this.closed) return;
-    const flowing = consumed && !this.#paused && [...this.#hub.loops].every(({ full }) => !full);
+    const flowing = consumed && !this.#paused && [...this.hub.loops].every(({ full }) => !full);
     if (flowing && !this.#started) {
       this.#started = true;
-      for (const { protocol, socket, pace } of this.#sockets) {
+      for (const { protocol, socket, throttle } of this.#sockets) {
         const onBatch = (batch: Batch) => {
           this.#onBatch(protocol, batch, socket.overruns);
-          pace.batchRead(batch);
+          throttle.batchRead(batch);
         };
-        socket.receive(onBatch, (error) => this.#hub.fail(error));
+        socket.receive(onBatch, (error) => this.hub.fail(error));
       }
     } else if (this.#started) {
-      for (const { pace } of this.#sockets) pace.flowing = flowing;
+      for (const { throttle } of this.#sockets) throttle.flowing = flowing;
     }
   }
 
@@ -261,21 +239,18 @@ export class Subscription
   #deliver(event: SubscriptionEvent): void {
     // A listener may have closed it; what is left of the batch is not for anybody then.
     if (this.closed) return;
-    this.#hub.deliver(event);
-    // Nobody is told by a name that nobody listens to.
-    if (this.#kindsHeard?.has(event.kind)) this.#hub.emit(event.kind, event);
-    if (this.#everyHeard) this.#hub.emit('event', event);
+    this.hub.deliver(event);
+    // To emit what nobody listens to would cost more than to ask.
+    for (const name of [event.kind, 'event'] as const) {
+      if (untyped(this).listenerCount(name) > 0) this.hub.emit(name, event);
+    }
   }
 
   readonly #added = (name: string | symbol) => {
-    this.#hear(name, true);
     if (!NOT_EVENTS.has(name)) this.#flow(true);
   };
 
-  readonly #removed = (name: string | symbol) => {
-    if (untyped(this).listenerCount(name) === 0) this.#hear(name, false);
-    this.#flow();
-  };
+  readonly #removed = () => this.#flow();
 
   /** Learns of listeners that come and go, by two of its own. */
   #watchListeners(): void {
@@ -285,16 +260,6 @@ export class Subscription
       ['removeListener', this.#removed],
     ] as const) {
       if (!emitter.listeners(name).includes(listener)) emitter.on(name, listener);
-    }
-  }
-
-  #hear(name: string | symbol, heard: boolean): void {
-    if (name === 'event') this.#everyHeard = heard;
-    else if (!NOT_EVENTS.has(name)) {
-      const kinds = new Set(this.#kindsHeard);
-      if (heard) kinds.add(name);
-      else kinds.delete(name);
-      this.#kindsHeard = kinds.size > 0 ? kinds : undefined;
     }
   }
 }

@@ -19,13 +19,6 @@ export interface Entry<Value> {
 /** By what a value is found: the texts of an index; undefined to be left out of it. */
 export type Indexers<Value> = Readonly<Record<string, (value: Value) => string | undefined>>;
 
-/** What readers may do with a {@link Table}. */
-export interface ReadonlyTable<Value> extends Iterable<Entry<Value>> {
-  readonly size: number;
-  get(key: string): Entry<Value> | undefined;
-  find(index: string, text: string): Entry<Value>[];
-}
-
 /**
  * Where an entry is kept, and nothing else once it is gone. A Map that much comes to and goes from is
  * rebuilt again and again, and each of its former tables points to the next (V8, OrderedHashTable::
@@ -37,7 +30,7 @@ interface Row<Value> {
 }
 
 /** Keys to entries. A program that never asks for an index does not pay for it. */
-export class Table<Value> implements ReadonlyTable<Value> {
+export class Table<Value> implements Iterable<Entry<Value>> {
   #rows = new Map<string, Row<Value>>();
   readonly #indexers: Indexers<Value>;
   #indexes = new Map<string, Index>();
@@ -68,7 +61,6 @@ export class Table<Value> implements ReadonlyTable<Value> {
     return this.findRows(index, text).map(([, entry]) => entry);
   }
 
-  /** The same, with their keys. */
   findRows(index: string, text: string): [string, Entry<Value>][] {
     const keys = this.#index(index).get(text) ?? [];
     return [...(typeof keys === 'string' ? [keys] : keys)].map((key) => [
@@ -152,4 +144,16 @@ function leave(index: Index, text: string | undefined, key: string): void {
     keys.delete(key);
     if (keys.size === 0) index.delete(text);
   }
+}
+
+/** Whether two decoded values are the same: plain objects, arrays, bytes, numbers, texts. */
+export function equal(a: unknown, b: unknown): boolean {
+  if (a === b) return true;
+  if (typeof a !== 'object' || typeof b !== 'object' || a === null || b === null) return false;
+  const [left, right] = [a as Record<string, unknown>, b as Record<string, unknown>];
+  const names = Object.keys(left);
+  return (
+    names.length === Object.keys(right).length &&
+    names.every((name) => equal(left[name], right[name]))
+  );
 }

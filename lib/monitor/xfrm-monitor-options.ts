@@ -3,14 +3,14 @@
  * @module
  */
 import {
+  checkedOptions,
   optionalBoolean,
   optionalInteger,
   optionalSignal,
-  options as optionsOf,
   wrongType,
 } from '../socket/argument.ts';
 import type { Namespace } from '../socket/index.ts';
-import { checkedReading } from './subscribe-options.ts';
+import { READING_OPTIONS } from './subscribe-options.ts';
 
 export interface XfrmMonitorOptions {
   /**
@@ -51,43 +51,22 @@ export interface RefreshOptions {
   signal?: AbortSignal | undefined;
 }
 
-const REFRESH_OPTIONS: ReadonlySet<string> = new Set<keyof RefreshOptions>(['signal']);
-
 /** The signal of options. @throws TypeError that names a wrong one */
-export function refreshSignal(options: RefreshOptions): AbortSignal | undefined {
-  optionsOf('options', options, REFRESH_OPTIONS);
-  return optionalSignal('options.signal', options.signal);
-}
+export const refreshSignal = (options: RefreshOptions): AbortSignal | undefined =>
+  checkedOptions('options', options, { signal: optionalSignal }).signal;
 
-/** The names of all options. */
-export const OPTIONS: ReadonlySet<string> = new Set<keyof XfrmMonitorOptions>([
-  'netns',
-  'signal',
-  'label',
-  'receiveBufferSize',
-  'highWaterMark',
-  'refreshInterval',
-  'acquires',
-]);
+/** All, each with what checks it and has its default. */
+export const MONITOR_OPTIONS = {
+  ...READING_OPTIONS,
+  label: optionalLabel,
+  refreshInterval: (name: string, value: unknown) => refreshInterval(name, value, 600_000),
+  acquires: (name: string, value: unknown) => optionalBoolean(name, value, false),
+} satisfies Record<keyof XfrmMonitorOptions, unknown>;
 
-/** The options with their defaults. @throws TypeError or RangeError that names a wrong one */
-export function checked(options: XfrmMonitorOptions) {
-  optionsOf('options', options, OPTIONS);
-  const { label, refreshInterval } = options;
-  if (label !== undefined && typeof label !== 'string') {
-    throw wrongType('options.label', 'a string', label);
-  }
+export const refreshInterval = (name: string, value: unknown, otherwise: number): number =>
+  optionalInteger(name, value, otherwise, 0, 0x7fff_ffff);
 
-  return {
-    label,
-    ...checkedReading(options),
-    acquires: optionalBoolean('options.acquires', options.acquires, false),
-    refreshInterval: optionalInteger(
-      'options.refreshInterval',
-      refreshInterval,
-      600_000,
-      0,
-      0x7fff_ffff,
-    ),
-  };
+function optionalLabel(name: string, value: unknown): string | undefined {
+  if (value === undefined || typeof value === 'string') return value;
+  throw wrongType(name, 'a string', value);
 }

@@ -2,8 +2,8 @@
  * A live picture of the IPsec state: tables of all SAs and policies that follow the kernel.
  * @module
  */
-import { EventEmitter } from 'node:events';
 import type { EventTime, Malformed } from '../netlink/event.ts';
+import { checkedOptions } from '../socket/argument.ts';
 import type { NetlinkSocket } from '../socket/index.ts';
 import { HeldNamespace } from '../socket/namespace.ts';
 import { XfrmClient } from '../xfrm/client.ts';
@@ -11,20 +11,20 @@ import * as X from '../xfrm/constants.ts';
 import { decodeXfrm } from '../xfrm/decode.ts';
 import type { AcquireEvent, Mapping, Report, XfrmEvent } from '../xfrm/events.ts';
 import type { TableChange } from './changes.ts';
-import { EventHub } from './event-hub.ts';
+import { type ListenersByKind, LiveEmitter } from './event-hub.ts';
 import { openEventSocket } from './event-socket.ts';
 import { type Listed, LiveTables, now } from './live-tables.ts';
 import { EventQueue } from './queue.ts';
 import type { MalformedEvent } from './subscribe.ts';
 import {
-  checked,
+  MONITOR_OPTIONS,
   type RefreshOptions,
   refreshSignal,
   type XfrmMonitorOptions,
 } from './xfrm-monitor-options.ts';
 import type { XfrmKinds } from './xfrm-objects.ts';
 import { type XfrmStat, XfrmStatFile } from './xfrm-stat.ts';
-import { xfrmFamily } from './xfrm-table.ts';
+import { xfrmModel } from './xfrm-table.ts';
 import { PoliciesView, type Snapshot, StatesView } from './xfrm-views.ts';
 
 /** Where a loop starts: all that is known then. The changes that follow start from it. */
@@ -51,9 +51,11 @@ export type XfrmChange =
   | Asked
   | MalformedEvent;
 
-export type XfrmMonitorListeners = {
-  [Kind in XfrmChange['kind']]: [change: Extract<XfrmChange, { kind: Kind }>];
-} & { change: [change: XfrmChange]; error: [error: Error]; close: [] };
+export type XfrmMonitorListeners = ListenersByKind<XfrmChange> & {
+  change: [change: XfrmChange];
+  error: [error: Error];
+  close: [];
+};
 
 const GROUPS = [
   X.XFRMNLGRP_SA,
@@ -78,8 +80,8 @@ const ASKING = [X.XFRMNLGRP_ACQUIRE, X.XFRMNLGRP_MAPPING, X.XFRMNLGRP_REPORT] as
  * monitor.on('removed', ({ object, id, why }) => console.log(object, id, why));
  */
 export class XfrmMonitor
-  extends EventEmitter<XfrmMonitorListeners>
-  implements AsyncIterable<XfrmChange | Synced>, AsyncDisposable
+  extends LiveEmitter<XfrmMonitorListeners, XfrmChange | Synced>
+  implements AsyncIterable<XfrmChange | Synced>
 {
   /** The SAs, at every moment. */
   readonly states: StatesView;
@@ -90,7 +92,6 @@ export class XfrmMonitor
   readonly #client: XfrmClient;
   readonly #statFile: XfrmStatFile;
   readonly #tables: LiveTables<XfrmKinds, XfrmEvent>;
-  readonly #hub = new EventHub<XfrmChange | Synced>(this, () => this.#release());
   #opened = () => {};
   readonly #refreshes: (() => void)[] = [];
   #counted: EventTime;
@@ -107,7 +108,7 @@ export class XfrmMonitor
   static async open(options: XfrmMonitorOptions = {}): Promise<XfrmMonitor> {
     const monitor = new XfrmMonitor(options);
     try {
-      await monitor.#hub.wait(undefined, (done) => {
+      await monitor.hub.wait(undefined, (done) => {
         monitor.#opened = done;
         monitor.#tables.start();
       });
@@ -119,8 +120,9 @@ export class XfrmMonitor
   }
 
   private constructor(options: XfrmMonitorOptions) {
-    super();
-    const { signal, label, netns, acquires, receiveBufferSize, ...pace } = checked(options);
+    super(() => this.#release());
+    const checked = checkedOptions('options', options, MONITOR_OPTIONS);
+    const { signal, label, netns, acquires, receiveBufferSize, ...pace } = checked;
     this.#label = label;
     this.#highWaterMark = pace.highWaterMark;
     this.#counted = now();
@@ -146,23 +148,19 @@ export class XfrmMonitor
     }
     this.#tables = new LiveTables<XfrmKinds, XfrmEvent>(
       socket,
-      { family: xfrmFamily, decode: decodeXfrm, list: (listed) => this.#list(listed) },
+      { model: xfrmModel, decode: decodeXfrm, list: (listed) => this.#list(listed) },
       {
         changed: (change) => this.#changed(change),
         passes: (event) => this.#passes(event),
         full: () => this.#full(),
         // Until it is open, open() tells that.
-        failed: (error) => this.#hub.fail(error, !this.#tables.isOpen),
+        failed: (error) => this.hub.fail(error, !this.#tables.isOpen),
       },
       pace.refreshInterval,
     );
     this.states = new StatesView(this.#tables.tables.state);
     this.policies = new PoliciesView(this.#tables.tables.policy);
-    this.#hub.endOn(signal);
-  }
-
-  get closed(): boolean {
-    return this.#hub.closed;
+    this.hub.endOn(signal);
   }
 
   /**
@@ -211,7 +209,7 @@ export class XfrmMonitor
     const signal = refreshSignal(options);
     // One under way may have begun too early: it ends, and another one begins.
     for (let rounds = this.#tables.busy ? 2 : 1; rounds > 0; rounds--) {
-      await this.#hub.wait(signal, (done) => {
+      await this.hub.wait(signal, (done) => {
         this.#refreshes.push(done);
         this.#tables.refresh();
       });
@@ -223,12 +221,12 @@ export class XfrmMonitor
     const queue: EventQueue<XfrmChange | Synced> = new EventQueue(this.#highWaterMark, {
       changed: () => this.#tables.flow(),
       left: () => {
-        this.#hub.leave(queue);
+        this.hub.leave(queue);
         this.#tables.flow();
       },
     });
     if (!this.closed) queue.push({ kind: 'synced', snapshot: this.snapshot() });
-    return this.#hub.join(queue);
+    return this.hub.join(queue);
   }
 
   /** Lets the process end although the monitor is open. */
@@ -241,19 +239,6 @@ export class XfrmMonitor
   ref(): this {
     this.#tables.ref();
     return this;
-  }
-
-  /**
-   * Closes the sockets and ends all loops, after the changes they have waiting.
-   *
-   * @returns a promise that is fulfilled when the sockets are closed; the same one every time
-   */
-  close(): Promise<void> {
-    return this.#hub.close();
-  }
-
-  [Symbol.asyncDispose](): Promise<void> {
-    return this.close();
   }
 
   #release(): Promise<unknown> {
@@ -305,12 +290,12 @@ export class XfrmMonitor
   }
 
   #tell(change: XfrmChange): void {
-    this.#hub.deliver(change, change.kind, 'change');
+    this.hub.deliver(change, change.kind, 'change');
   }
 
   /** Whether a loop has too much waiting. */
   #full(): boolean {
-    const full = [...this.#hub.loops].some((queue) => queue.full);
+    const full = [...this.hub.loops].some((queue) => queue.full);
     if (full) this.#slow = true;
     return full;
   }

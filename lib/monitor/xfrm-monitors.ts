@@ -2,23 +2,13 @@
  * Live tables of several network namespaces, as one stream.
  * @module
  */
-import { EventEmitter } from 'node:events';
-import {
-  optionalBoolean,
-  optionalSignal,
-  options as optionsOf,
-  wrongType,
-} from '../socket/argument.ts';
+import { checkedOptions, optionalBoolean, wrongType } from '../socket/argument.ts';
 import type { Namespace } from '../socket/index.ts';
-import { EventHub } from './event-hub.ts';
+import { type ListenersByKind, LiveEmitter } from './event-hub.ts';
 import { type NamespaceChange, type NamespaceClosed, NamespaceLoop } from './namespace-loop.ts';
 import { type NamedNamespace, NamespaceWatch } from './namespaces.ts';
 import { XfrmMonitor } from './xfrm-monitor.ts';
-import {
-  checked,
-  OPTIONS as MONITOR_OPTIONS,
-  type XfrmMonitorOptions,
-} from './xfrm-monitor-options.ts';
+import { MONITOR_OPTIONS, type XfrmMonitorOptions } from './xfrm-monitor-options.ts';
 import type { Snapshot } from './xfrm-views.ts';
 
 export type { NamespaceChange, NamespaceClosed };
@@ -34,15 +24,21 @@ export interface XfrmMonitorsOptions extends Omit<XfrmMonitorOptions, 'netns' | 
   named?: boolean | undefined;
 }
 
-export type XfrmMonitorsListeners = {
-  [Kind in NamespaceChange['kind']]: [change: Extract<NamespaceChange, { kind: Kind }>];
-} & { change: [change: NamespaceChange]; close: [] };
+export type XfrmMonitorsListeners = ListenersByKind<NamespaceChange> & {
+  change: [change: NamespaceChange];
+  close: [];
+};
 
-const OPTIONS: ReadonlySet<string> = new Set<string>([
-  'namespaces',
-  'named',
-  ...[...MONITOR_OPTIONS].filter((name) => name !== 'netns' && name !== 'label'),
-]);
+const { netns: _, label: __, ...EACH } = MONITOR_OPTIONS;
+const OPTIONS = {
+  namespaces(name: string, value: unknown) {
+    if (value !== undefined && (typeof value !== 'object' || value === null)) {
+      throw wrongType(name, 'an object', value);
+    }
+  },
+  named: (name: string, value: unknown) => optionalBoolean(name, value, false),
+  ...EACH,
+};
 
 /**
  * An {@link XfrmMonitor} for each of several namespaces. Losses, repairs and slow loops of one do not
@@ -54,11 +50,10 @@ const OPTIONS: ReadonlySet<string> = new Set<string>([
  * for await (const { label, kind } of monitors) console.log(label, kind);
  */
 export class XfrmMonitors
-  extends EventEmitter<XfrmMonitorsListeners>
-  implements AsyncIterable<NamespaceChange>, AsyncDisposable
+  extends LiveEmitter<XfrmMonitorsListeners, NamespaceChange, NamespaceLoop>
+  implements AsyncIterable<NamespaceChange>
 {
   readonly #options: XfrmMonitorOptions;
-  readonly #hub = new EventHub<NamespaceChange, NamespaceLoop>(this, () => this.#release());
   /** For one that is opening, what gives that up. */
   readonly #monitors = new Map<string, XfrmMonitor | AbortController>();
   readonly #named: NamespaceWatch | undefined;
@@ -88,28 +83,18 @@ export class XfrmMonitors
   }
 
   private constructor(options: XfrmMonitorsOptions) {
-    super();
-    optionsOf('options', options, OPTIONS);
-    const { namespaces, named, signal, ...each } = options;
-    if (namespaces !== undefined && (typeof namespaces !== 'object' || namespaces === null)) {
-      throw wrongType('options.namespaces', 'an object', namespaces);
-    }
-    checked(each);
+    super(() => this.#release());
+    const { namespaces: _, named, signal, ...each } = checkedOptions('options', options, OPTIONS);
     this.#options = each;
-    optionalSignal('options.signal', signal)?.throwIfAborted();
-    const follow = optionalBoolean('options.named', named, false);
-    this.#hub.endOn(signal);
-    if (follow) {
+    signal?.throwIfAborted();
+    this.hub.endOn(signal);
+    if (named) {
       this.#named = new NamespaceWatch({
         added: (namespace) => this.#untilDone(this.#addNamed(namespace)),
         removed: ({ name }) => this.remove(name),
       });
       this.#named.begin();
     }
-  }
-
-  get closed(): boolean {
-    return this.#hub.closed;
   }
 
   /** The labels of the namespaces whose tables are complete. */
@@ -158,29 +143,16 @@ export class XfrmMonitors
    * went before a slow loop came to its `synced`, the loop hears nothing.
    */
   [Symbol.asyncIterator](): AsyncIterableIterator<NamespaceChange, undefined> {
-    const loop: NamespaceLoop = new NamespaceLoop(() => this.#hub.leave(loop));
+    const loop: NamespaceLoop = new NamespaceLoop(() => this.hub.leave(loop));
     if (!this.closed) for (const [label, monitor] of this.#opened()) loop.add(label, monitor);
-    return this.#hub.join(loop).queue;
-  }
-
-  /**
-   * Closes all monitors, and ends all loops after what they have waiting.
-   *
-   * @returns a promise that is fulfilled when all is closed; the same one every time
-   */
-  close(): Promise<void> {
-    return this.#hub.close();
-  }
-
-  [Symbol.asyncDispose](): Promise<void> {
-    return this.close();
+    return this.hub.join(loop).queue;
   }
 
   async #release(): Promise<void> {
     this.#named?.close();
     for (const [, monitor] of this.#monitors) {
       if (monitor instanceof XfrmMonitor) this.#untilDone(monitor.close());
-      else monitor.abort(this.#hub.reason);
+      else monitor.abort(this.hub.reason);
     }
     // At least once: what is being begun on this very stack is not among them yet.
     do await Promise.all(this.#busy);
@@ -214,11 +186,11 @@ export class XfrmMonitors
     });
     monitor.once('close', () => {
       if (this.#monitors.get(label) === monitor) this.#monitors.delete(label);
-      for (const loop of this.#hub.loops) loop.gone(monitor);
+      for (const loop of this.hub.loops) loop.gone(monitor);
       this.#tell({ kind: 'closed', error: failure, label });
     });
     this.#tell({ kind: 'synced', snapshot: monitor.snapshot(), label });
-    for (const loop of this.#hub.loops) loop.add(label, monitor);
+    for (const loop of this.hub.loops) loop.add(label, monitor);
     return monitor;
   }
 
@@ -241,13 +213,13 @@ export class XfrmMonitors
       await this.add(name, path);
     } catch (error) {
       const change = { kind: 'closed', error, label: name } as const;
-      for (const loop of this.#hub.loops) loop.push(change);
+      for (const loop of this.hub.loops) loop.push(change);
       this.#tell(change);
     }
   }
 
   #tell(change: NamespaceChange): void {
-    this.#hub.emit(change.kind, change);
-    this.#hub.emit('change', change);
+    this.hub.emit(change.kind, change);
+    this.hub.emit('change', change);
   }
 }

@@ -5,7 +5,7 @@
 import type { LifetimeCurrent, Stats } from '../xfrm/codec.ts';
 import type { IpsecProto } from '../xfrm/names.ts';
 import type { XfrmPolicy, XfrmState } from '../xfrm/objects.ts';
-import { equal } from './equal.ts';
+import { equal } from './table.ts';
 
 /** What a table of IPsec objects holds. */
 export type XfrmKinds = { state: XfrmState; policy: XfrmPolicy };
@@ -27,7 +27,7 @@ export const isLarval = (state: XfrmState): boolean =>
 export const isHelper = (state: XfrmState): boolean => state.proto === 4 || state.proto === 41;
 
 /** Where the kernel looks for an SA; the mark decides among several (__xfrm_state_locate). */
-export const place = ({
+export const location = ({
   daddr,
   proto,
   spi,
@@ -36,16 +36,16 @@ export const place = ({
   hasSpi(proto) ? `${daddr} ${proto} 0x${spi.toString(16)}` : `${daddr} ${proto} from ${saddr}`;
 
 /** Under what an SA is kept. A larval one may have no SPI yet. */
-export function stateKey(state: XfrmState): string {
+export function stateRowKey(state: XfrmState): string {
   const { mark, spi, proto } = state;
   const marked = mark ? ` mark ${mark.value}/${mark.mask}` : '';
-  if (spi !== 0 || !hasSpi(proto)) return place(state) + marked;
+  if (spi !== 0 || !hasSpi(proto)) return location(state) + marked;
   const { saddr, mode, reqid, seq, ifId = 0, pcpu = '' } = state;
-  return `${place(state)}${marked} from ${saddr} ${mode} reqid ${reqid} seq ${seq} if ${ifId} ${pcpu}`;
+  return `${location(state)}${marked} from ${saddr} ${mode} reqid ${reqid} seq ${seq} if ${ifId} ${pcpu}`;
 }
 
 /** Under what a policy is kept: the kernel gives no two the same (xfrm_gen_index). */
-export const policyKey = ({ index }: XfrmPolicy): string => String(index);
+export const policyRowKey = ({ index }: XfrmPolicy): string => String(index);
 
 /** What a policy is called: what the kernel compares to find one (xfrm_policy_insert_list). */
 export function policyId(policy: XfrmPolicy): string {

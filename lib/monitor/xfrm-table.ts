@@ -7,20 +7,20 @@ import type { EventTime } from '../netlink/event.ts';
 import type { XfrmEvent } from '../xfrm/events.ts';
 import type { IpsecProto } from '../xfrm/names.ts';
 import type { XfrmPolicy, XfrmState } from '../xfrm/objects.ts';
-import type { Family, Rows } from './family.ts';
-import { Table } from './table.ts';
+import type { ObjectModel, Rows } from './object-model.ts';
+import type { Table } from './table.ts';
 import {
   counted,
   countedAs,
   hasSpi,
   isHelper,
   isLarval,
-  place,
+  location,
   policyDifferences,
   policyId,
-  policyKey,
+  policyRowKey,
   stateDifferences,
-  stateKey,
+  stateRowKey,
   type XfrmKinds,
 } from './xfrm-objects.ts';
 
@@ -33,7 +33,7 @@ const hasHelper = ({ proto, mode }: XfrmState): boolean => proto === 'comp' && m
 
 /** Texts for {@link Table.find}; what users look by has its own functions (xfrm-views.ts). */
 const stateIndexes = {
-  place,
+  location,
   peers,
   reqid: ({ reqid }: XfrmState) => String(reqid),
   mark: ({ mark }: XfrmState) => `${mark?.value ?? 0}/${mark?.mask ?? 0}`,
@@ -65,32 +65,58 @@ function markFinds({ mark }: XfrmState, { mark: its }: XfrmState): boolean {
   return its === undefined || (sought & its.mask) >>> 0 === its.value;
 }
 
+/** What each event does; those that are not here change no table. */
+const APPLY: {
+  readonly [Kind in XfrmEvent['kind']]?: (
+    event: Extract<XfrmEvent, { kind: Kind }>,
+    rows: XfrmRows,
+  ) => void;
+} = {
+  NEWSA: ({ state }, rows) => newState(state, rows),
+  UPDSA: ({ state }, rows) => updateState(state, rows),
+  DELSA: ({ state }, rows) => deleteState(state, rows),
+  EXPIRE: ({ state, hard, time }, rows) => expireState(state, Boolean(hard), time, rows),
+  FLUSHSA: ({ proto }, rows) => flushStates(proto, rows),
+  NEWPOLICY: ({ policy }, rows) => setPolicy(policy, 'new', rows),
+  UPDPOLICY: ({ policy }, rows) => setPolicy(policy, 'same', rows),
+  DELPOLICY: ({ policy }, rows) => rows.remove('policy', policyRowKey(policy), 'deleted', policy),
+  POLEXPIRE: ({ policy, hard, time }, rows) => expirePolicy(policy, Boolean(hard), time, rows),
+  FLUSHPOLICY: ({ policyType }, rows) => flushPolicies(policyType?.type ?? 'main', rows),
+  // It says what was asked for, not which SAs were found (net/xfrm/xfrm_policy.c, xfrm_migrate).
+  MIGRATE: (_, rows) => rows.doubt(),
+  MIGRATE_STATE: (_, rows) => rows.doubt(),
+  // Of a newer kernel: nobody knows what it changed.
+  unknown: (_, rows) => rows.doubt(),
+};
+
 /** IPsec objects, and the events of the groups SA, POLICY, EXPIRE and MIGRATE. */
-export const xfrmFamily: Family<XfrmKinds, XfrmEvent> = {
-  tables: () => ({ state: new Table(stateIndexes), policy: new Table(policyIndexes) }),
-  key: (kind, value) =>
-    kind === 'state' ? stateKey(value as XfrmState) : policyKey(value as XfrmPolicy),
-  id: (kind, value, key) => (kind === 'state' ? key : policyId(value as XfrmPolicy)),
-  // An UPDSA puts the new SA beside the larval one, then takes that away (xfrm_state_update).
-  supersedes: (kind, first, second) =>
-    kind === 'policy' || (isLarval(first as XfrmState) && !isLarval(second as XfrmState)),
-  unannounced: (kind, value) => kind === 'state' && isLarval(value as XfrmState),
-  sameIncarnation: (kind, before, after) =>
-    kind === 'state'
-      ? sameState(before as XfrmState, after as XfrmState)
-      : policyId(before as XfrmPolicy) === policyId(after as XfrmPolicy),
-  differences: (kind, before, after) =>
-    kind === 'state'
-      ? stateDifferences(before as XfrmState, after as XfrmState)
-      : policyDifferences(before as XfrmPolicy, after as XfrmPolicy),
-  missing: (kind, value, since) =>
-    kind === 'state' && since.some((event) => moved(event, value as XfrmState))
-      ? 'migrated'
-      : 'found-missing',
+export const xfrmModel: ObjectModel<XfrmKinds, XfrmEvent> = {
+  kinds: {
+    state: {
+      indexes: stateIndexes,
+      key: stateRowKey,
+      // An UPDSA puts the new SA beside the larval one, then takes that away (xfrm_state_update).
+      supersedes: (first, second) => isLarval(first) && !isLarval(second),
+      unannounced: isLarval,
+      sameIncarnation: sameState,
+      differences: stateDifferences,
+      missing: (state, since) =>
+        since.some((event) => moved(event, state)) ? 'migrated' : 'found-missing',
+    },
+    policy: {
+      indexes: policyIndexes,
+      key: policyRowKey,
+      id: policyId,
+      sameIncarnation: (before, after) => policyId(before) === policyId(after),
+      differences: policyDifferences,
+    },
+  },
   passing: ({ state }) => hasLeftOver(state),
   explains: ({ kind }) => kind === 'MIGRATE' || kind === 'MIGRATE_STATE',
-  apply,
+  apply: (event, rows) => (APPLY[event.kind] as Apply | undefined)?.(event, rows),
 };
+
+type Apply = (event: XfrmEvent, rows: XfrmRows) => void;
 
 function hasLeftOver(states: Table<XfrmState>): boolean {
   for (const { value } of states) {
@@ -111,11 +137,15 @@ function isLeftOver(helper: XfrmState, between: readonly { value: XfrmState }[])
 }
 
 /** An SA keeps the second it was added in, and its counters do not fall. */
-const sameState = (before: XfrmState, after: XfrmState): boolean =>
-  before.current.addTime === after.current.addTime &&
-  before.current.bytes <= after.current.bytes &&
-  before.current.packets <= after.current.packets &&
-  isLarval(before) === isLarval(after);
+function sameState(before: XfrmState, after: XfrmState): boolean {
+  const [{ current }, { current: now }] = [before, after];
+  return (
+    current.addTime === now.addTime &&
+    current.bytes <= now.bytes &&
+    current.packets <= now.packets &&
+    isLarval(before) === isLarval(after)
+  );
+}
 
 function moved(event: XfrmEvent, { daddr, saddr, proto, spi }: XfrmState): boolean {
   if (event.kind === 'MIGRATE') {
@@ -126,51 +156,6 @@ function moved(event: XfrmEvent, { daddr, saddr, proto, spi }: XfrmState): boole
   if (event.kind !== 'MIGRATE_STATE') return false;
   const { id } = event.migration;
   return id.daddr === daddr && id.spi === spi && id.proto === proto;
-}
-
-function apply(event: XfrmEvent, rows: XfrmRows): void {
-  switch (event.kind) {
-    case 'NEWSA':
-      newState(event.state, rows);
-      break;
-    case 'UPDSA':
-      updateState(event.state, rows);
-      break;
-    case 'DELSA':
-      deleteState(event.state, rows);
-      break;
-    case 'EXPIRE':
-      expireState(event.state, Boolean(event.hard), event.time, rows);
-      break;
-    case 'FLUSHSA':
-      flushStates(event.proto, rows);
-      break;
-    case 'NEWPOLICY':
-      setPolicy(event.policy, 'new', rows);
-      break;
-    case 'UPDPOLICY':
-      setPolicy(event.policy, 'same', rows);
-      break;
-    case 'DELPOLICY':
-      rows.remove('policy', policyKey(event.policy), 'deleted', event.policy);
-      break;
-    case 'POLEXPIRE':
-      expirePolicy(event.policy, Boolean(event.hard), event.time, rows);
-      break;
-    case 'FLUSHPOLICY':
-      flushPolicies(event.policyType?.type ?? 'main', rows);
-      break;
-    case 'MIGRATE':
-    case 'MIGRATE_STATE':
-      // It says what was asked for, not which SAs were found (net/xfrm/xfrm_policy.c, xfrm_migrate).
-      rows.look();
-      break;
-    case 'unknown':
-      // Of a newer kernel: nobody knows what it changed.
-      rows.look();
-      break;
-    default:
-  }
 }
 
 function newState(state: XfrmState, rows: XfrmRows): void {
@@ -194,17 +179,15 @@ function fulfil(state: XfrmState, rows: XfrmRows): void {
   for (const key of fitting.keys()) {
     // One goes at most.
     if (asked.length > 1 || fitting.size > 1) rows.doubt('state', key);
-    else replace(key, rows);
+    else rows.remove('state', key, 'replaced');
   }
 }
 
-const replace = (key: string, rows: XfrmRows) => rows.remove('state', key, 'replaced');
-
 function add(state: XfrmState, rows: XfrmRows): void {
-  const key = stateKey(state);
+  const key = stateRowKey(state);
   const known = rows.tables.state.get(key)?.value;
   if (known && mayHaveTwins(known)) {
-    rows.look();
+    rows.doubt();
     return;
   }
   // The list may have it already, with counters that are newer.
@@ -223,20 +206,20 @@ const mayHaveTwins = (state: XfrmState): boolean =>
   state.spi === 0 && hasSpi(state.proto) && !isLarval(state);
 
 function helper(state: XfrmState, rows: XfrmRows): void {
-  if (hasHelper(state)) rows.look();
+  if (hasHelper(state)) rows.doubt();
 }
 
 function updateState(request: XfrmState, rows: XfrmRows): void {
-  const key = stateKey(request);
+  const key = stateRowKey(request);
   const located = rows.tables.state
-    .findRows('place', place(request))
+    .findRows('location', location(request))
     .filter(([, { value }]) => markFinds(request, value));
   const [at, entry] = located.find(([one]) => one === key) ?? located[0] ?? [key];
   // By marks that overlap, the kernel finds the one that was added last.
   if (located.length > 1) rows.doubt('state', at);
   if (entry === undefined || isLarval(entry.value)) {
     // It had no keys: what the event says is the SA as it is now.
-    if (entry !== undefined) replace(at, rows);
+    if (entry !== undefined) rows.remove('state', at, 'replaced');
     else mayHaveBeenNamed(request, rows);
     add(request, rows);
   } else {
@@ -273,7 +256,7 @@ function updated(state: XfrmState, request: XfrmState): XfrmState {
 }
 
 function deleteState(state: XfrmState, rows: XfrmRows): void {
-  const key = stateKey(state);
+  const key = stateRowKey(state);
   if (!rows.tables.state.get(key)) mayHaveBeenNamed(state, rows);
   rows.remove('state', key, 'deleted', state);
   if (rows.overlap) neighbours(state, key, rows);
@@ -286,7 +269,7 @@ function deleteState(state: XfrmState, rows: XfrmRows): void {
  */
 function mayHaveBeenNamed(state: XfrmState, rows: XfrmRows): void {
   if (!hasSpi(state.proto) || state.spi === 0) return;
-  for (const [key] of rows.tables.state.findRows('place', place({ ...state, spi: 0 }))) {
+  for (const [key] of rows.tables.state.findRows('location', location({ ...state, spi: 0 }))) {
     rows.doubt('state', key);
   }
 }
@@ -296,13 +279,13 @@ function mayHaveBeenNamed(state: XfrmState, rows: XfrmRows): void {
  * other than its own: it then left a row of its own, or changed that of another.
  */
 function neighbours(state: XfrmState, key: string, rows: XfrmRows): void {
-  for (const [other] of rows.tables.state.findRows('place', place(state))) {
+  for (const [other] of rows.tables.state.findRows('location', location(state))) {
     if (other !== key) rows.doubt('state', other);
   }
 }
 
 function expireState(event: XfrmState, hard: boolean, time: EventTime, rows: XfrmRows): void {
-  const key = stateKey(event);
+  const key = stateRowKey(event);
   const known = rows.tables.state.get(key)?.value;
   if (hard) helper(event, rows);
   if (known === undefined) {
@@ -334,14 +317,14 @@ function flushStates(proto: IpsecProto, rows: XfrmRows): void {
     // 255 is IPSEC_PROTO_ANY (include/net/xfrm.h, xfrm_id_proto_match).
     const meant =
       proto === 'any' || proto === value.proto || (proto === 255 && hasSpi(value.proto));
-    if (isHelper(value)) rows.look();
+    if (isHelper(value)) rows.doubt();
     else if (!meant) continue;
     else rows.remove('state', key, 'flushed');
   }
 }
 
 function setPolicy(policy: XfrmPolicy, as: 'new' | 'same', rows: XfrmRows): void {
-  const key = policyKey(policy);
+  const key = policyRowKey(policy);
   const known = rows.tables.policy.get(key)?.value;
   // Events leave the security label out, lists have it (xfrm_notify_policy, dump_one_policy).
   const label = known?.securityContext;
@@ -352,7 +335,7 @@ function setPolicy(policy: XfrmPolicy, as: 'new' | 'same', rows: XfrmRows): void
 }
 
 function expirePolicy(event: XfrmPolicy, hard: boolean, time: EventTime, rows: XfrmRows): void {
-  const key = policyKey(event);
+  const key = policyRowKey(event);
   const known = rows.tables.policy.get(key)?.value;
   if (known === undefined) return;
   if (hard && mayBeLater(known, event, time)) rows.doubt('policy', key);

@@ -7,8 +7,8 @@ import { canonicalAddress } from '../wire/address.ts';
 import type { Mark } from '../xfrm/codec.ts';
 import type { IpsecProto } from '../xfrm/names.ts';
 import type { XfrmPolicy, XfrmState } from '../xfrm/objects.ts';
-import type { Entry, ReadonlyTable } from './table.ts';
-import { place } from './xfrm-objects.ts';
+import type { Entry, Table } from './table.ts';
+import { location } from './xfrm-objects.ts';
 import type { XfrmStat } from './xfrm-stat.ts';
 
 export type StateEntry = Entry<XfrmState>;
@@ -16,9 +16,9 @@ export type PolicyEntry = Entry<XfrmPolicy>;
 
 /** What both tables can do. Entries are replaced, never changed. Addresses may be spelt in any way. */
 class View<Value> implements Iterable<Entry<Value>> {
-  protected readonly table: ReadonlyTable<Value>;
+  protected readonly table: Table<Value>;
 
-  constructor(table: ReadonlyTable<Value>) {
+  constructor(table: Table<Value>) {
     this.table = table;
   }
 
@@ -56,7 +56,7 @@ export class StatesView extends View<XfrmState> {
   /** The SAs of a destination, protocol and SPI: more than one only where marks differ. */
   bySpi(daddr: string, spi: number, proto: IpsecProto = 'esp'): StateEntry[] {
     const sought = { daddr: canonicalAddress(daddr), spi, proto, saddr: '' };
-    return this.table.find('place', place(sought));
+    return this.table.find('location', location(sought));
   }
 }
 

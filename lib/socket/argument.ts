@@ -55,6 +55,29 @@ export function options(name: string, value: unknown, names: ReadonlySet<string>
   }
 }
 
+/** What checks each option: its value, or its default, by the argument's name and what was given. */
+export type OptionChecks = Readonly<Record<string, (name: string, value: unknown) => unknown>>;
+
+/** What the checks make of options. */
+export type CheckedOptions<Checks extends OptionChecks> = {
+  [Key in keyof Checks]: ReturnType<Checks[Key]>;
+};
+
+/** All options of a table, checked, with their defaults. Throws for one that is not in the table. */
+export function checkedOptions<Checks extends OptionChecks>(
+  name: string,
+  value: unknown,
+  checks: Checks,
+): CheckedOptions<Checks> {
+  options(name, value, new Set(Object.keys(checks)));
+  const given = value as Record<string, unknown>;
+  const checked = Object.entries(checks).map(([key, check]) => [
+    key,
+    check(`${name}.${key}`, given[key]),
+  ]);
+  return Object.fromEntries(checked) as CheckedOptions<Checks>;
+}
+
 /** `value`, if it is an AbortSignal or undefined. */
 export function optionalSignal(name: string, value: unknown): AbortSignal | undefined {
   if (value === undefined || value instanceof AbortSignal) return value;

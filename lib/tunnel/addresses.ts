@@ -1,16 +1,18 @@
 /**
- * The addresses and links of a network namespace, followed.
+ * The addresses of this host, and those that it no longer has, followed.
  * @module
  */
 import {
   type AddressKinds,
-  addressFamily,
+  addressModel,
+  type HostLink,
   hostAddress,
   hostLink,
 } from '../monitor/address-table.ts';
-import type { TableChange } from '../monitor/changes.ts';
+import type { ObjectChange, TableChange } from '../monitor/changes.ts';
 import { openEventSocket } from '../monitor/event-socket.ts';
 import { type Listed, LiveTables } from '../monitor/live-tables.ts';
+import type { Tables } from '../monitor/object-model.ts';
 import type { Malformed } from '../netlink/event.ts';
 import { RouteClient } from '../route/client.ts';
 import { RTNLGRP_IPV4_IFADDR, RTNLGRP_IPV6_IFADDR, RTNLGRP_LINK } from '../route/constants.ts';
@@ -18,7 +20,6 @@ import { decodeRoute } from '../route/decode.ts';
 import type { RouteEvent } from '../route/events.ts';
 import { onAbort } from '../socket/abort.ts';
 import type { Namespace } from '../socket/index.ts';
-import { LocalAddresses } from './local-addresses.ts';
 
 const GROUPS = [RTNLGRP_LINK, RTNLGRP_IPV4_IFADDR, RTNLGRP_IPV6_IFADDR];
 
@@ -31,18 +32,18 @@ export class Addresses {
   failed: (error: unknown) => void = () => {};
   #opened = () => {};
   /** What is known of them, from {@link open} on. */
-  local: LocalAddresses;
+  local!: LocalAddresses;
   readonly #client: RouteClient;
-  readonly #tables: LiveTables<AddressKinds, RouteEvent>;
+  readonly tables: LiveTables<AddressKinds, RouteEvent>;
   #interrupted = 0;
 
   constructor(netns: Namespace | undefined, receiveBufferSize: number) {
     this.#client = new RouteClient({ netns });
     try {
       const { socket } = openEventSocket('route', GROUPS, receiveBufferSize, netns);
-      this.#tables = new LiveTables<AddressKinds, RouteEvent>(
+      this.tables = new LiveTables<AddressKinds, RouteEvent>(
         socket,
-        { family: addressFamily, decode: decodeRoute, list: (listed) => this.#list(listed) },
+        { model: addressModel, decode: decodeRoute, list: (listed) => this.#list(listed) },
         { changed: (change) => this.#changed(change), failed: (error) => this.failed(error) },
       );
     } catch (error) {
@@ -50,22 +51,6 @@ export class Addresses {
       void this.#client.close();
       throw error;
     }
-    this.local = new LocalAddresses(this.#tables.tables);
-  }
-
-  /** Whether it is right, as far as the kernel tells. */
-  get synced(): boolean {
-    return this.#tables.synced;
-  }
-
-  /** Until when all is known that the kernel announced, monotonic. */
-  get heardUntil(): number {
-    return this.#tables.heardUntil;
-  }
-
-  /** How many events the kernel said it dropped. */
-  get dropped(): number {
-    return this.#tables.dropped;
   }
 
   /** @returns a promise that is fulfilled when all are known */
@@ -75,19 +60,19 @@ export class Addresses {
       this.failed = reject;
     });
     using _ = onAbort(signal, this.failed);
-    this.#tables.start();
+    this.tables.start();
     // The socket of XFRM keeps the process alive.
-    this.#tables.unref();
+    this.tables.unref();
     await opened;
   }
 
   async close(): Promise<void> {
-    await Promise.all([this.#tables.close(), this.#client.close()]);
+    await Promise.all([this.tables.close(), this.#client.close()]);
   }
 
   #changed(change: TableChange<AddressKinds> | Malformed): void {
-    if (!this.#tables.isOpen) {
-      this.local = new LocalAddresses(this.#tables.tables);
+    if (!this.tables.isOpen) {
+      this.local = new LocalAddresses(this.tables.tables);
       this.#opened();
     }
     if (!('object' in change)) return;
@@ -106,5 +91,78 @@ export class Addresses {
     const interrupted = links.interrupted || addresses.interrupted;
     this.#interrupted = interrupted ? (this.#interrupted + 1) % ATTEMPTS : 0;
     return this.#interrupted === 0;
+  }
+}
+
+/** An address that was usable and is not any more; with the link that was switched off or went. */
+export interface LostAddress {
+  readonly address: string;
+  readonly link: string | undefined;
+}
+
+/** Addresses that are remembered after they have gone. */
+const REMEMBERED = 4096;
+
+/** What tables of links and addresses say of an address. */
+export class LocalAddresses {
+  readonly #tables: Tables<AddressKinds>;
+  /** Addresses whose links are all down. */
+  readonly #down = new Map<string, LostAddress>();
+  readonly #gone = new Map<string, LostAddress>();
+
+  /** @param tables which are complete; what happens to them later is a {@link change} */
+  constructor(tables: Tables<AddressKinds>) {
+    this.#tables = tables;
+    for (const { value } of tables.link) if (!value.up) this.#checkLink(value);
+  }
+
+  /** Whether an address is this host's, or was while it was watched. */
+  isLocal = (address: string): boolean =>
+    this.#tables.address.find('address', address).length > 0 || this.#gone.has(address);
+
+  /** Says that an address cannot be used any more, if it could. */
+  lost(address: string): LostAddress | undefined {
+    return this.#down.get(address) ?? this.#gone.get(address);
+  }
+
+  /** @returns addresses that came, went, or changed whether they can be used */
+  change(change: ObjectChange<AddressKinds>): string[] {
+    if (change.object === 'link') {
+      const { value } = change;
+      if (change.kind === 'updated' && change.before.up === value.up) return [];
+      return this.#checkLink(change.kind === 'removed' ? { ...value, up: false } : value);
+    }
+    const { address, index } = change.value;
+    const holders = this.#tables.address.find('address', address).length;
+    const cameOrWent = holders === (change.kind === 'removed' ? 0 : 1);
+    const changed = this.#check(address, this.#tables.link.get(`${index}`)?.value);
+    return changed || cameOrWent ? [address] : [];
+  }
+
+  /** Notes which addresses of a link can be used. @returns those of which that is new */
+  #checkLink(link: HostLink): string[] {
+    const held = this.#tables.address.find('link', `${link.index}`);
+    const addresses = new Set(held.map(({ value }) => value.address));
+    return [...addresses].filter((address) => this.#check(address, link));
+  }
+
+  /** Notes whether an address can be used; whether that is new. @param link that has or had it, as it is now */
+  #check(address: string, link: HostLink | undefined): boolean {
+    const holders = this.#tables.address.find('address', address);
+    const usable = holders.some(({ value: { index } }) => {
+      const its = index === link?.index ? link : this.#tables.link.get(`${index}`)?.value;
+      // Of a link that is not known, nothing says that it is down: events were lost.
+      return its === undefined || its.up;
+    });
+    const before = this.lost(address);
+    this.#down.delete(address);
+    this.#gone.delete(address);
+    if (!usable) {
+      const name = link && !link.up ? link.name : undefined;
+      const lost = before ?? { address, link: name };
+      (holders.length > 0 ? this.#down : this.#gone).set(address, lost);
+      if (this.#gone.size > REMEMBERED) this.#gone.delete(this.#gone.keys().next().value as string);
+    }
+    return usable === (before !== undefined);
   }
 }

@@ -3,9 +3,9 @@
  * @module
  */
 import type { EventTime } from '../netlink/event.ts';
+import type { LostAddress } from './addresses.ts';
 import type { Claimant, DownCause } from './changes.ts';
 import type { PolicyGone } from './group.ts';
-import type { LostAddress } from './local-addresses.ts';
 import type { Members } from './members.ts';
 import type { Gone } from './present.ts';
 
@@ -25,7 +25,7 @@ export function causeOf(
   const { last, why, portId = 0, time } = lastGone;
   if (why === 'hard-expired') return { kind: 'expired' };
   // A key manager moves an SA by deleting and adding it under the same SPI (strongSwan, update_sa).
-  for (const { sa: other } of members.bySpi(last.proto, last.spi)) {
+  for (const other of members.bySpi(last.proto, last.spi)) {
     const { reqid, saddr, daddr } = other.entry.value;
     const moved = saddr !== last.saddr || daddr !== last.daddr;
     const late = other.came.monotonic >= time.monotonic - settle;

@@ -17,7 +17,7 @@ export const pairOf = (a: string, b: string): Pair => (a < b ? [a, b] : [b, a]);
 export const pairKey = ([a, b]: Pair): string => `${a} ${b}`;
 
 /** What a template of a policy asks for: an SA between two ends. */
-export interface Claim {
+export interface Demand {
   readonly from: string;
   readonly to: string;
   readonly reqid: number;
@@ -35,7 +35,7 @@ export interface Claim {
  * mode are those of the packet, or of the tunnel that a template before it makes
  * (net/xfrm/xfrm_policy.c, xfrm_tmpl_resolve_one). Of a policy that blocks there is none.
  */
-export function claimsOf(policy: XfrmPolicy): Claim[] {
+export function demandsOf(policy: XfrmPolicy): Demand[] {
   if (policy.action !== 'allow' || policy.templates === undefined) return [];
   const { selector, dir } = policy;
   const direction = directionOf(dir);
@@ -69,15 +69,15 @@ function hostOf(selector: Selector, end: 'saddr' | 'daddr'): string {
 }
 
 /**
- * Whether a claim makes a tunnel by itself, also while there is no SA. One for any peer does not, nor
+ * Whether a demand makes a tunnel by itself, also while there is no SA. One for any peer does not, nor
  * one without which packets pass too, nor one for whatever comes in: an inbound template with the
  * reqid 0 takes SAs of all (xfrm_state_ok), an outbound one only those of reqid 0 (xfrm_state_find).
  */
-export const makesTunnel = ({ from, to, reqid, optional, direction }: Claim): boolean =>
+export const makesTunnel = ({ from, to, reqid, optional, direction }: Demand): boolean =>
   !isWild(from) && !isWild(to) && !optional && (reqid !== 0 || direction === 'out');
 
-/** Whether SAs from `a` to `b` are what a claim asks for, their reqid and protocol left aside. */
-export const fits = ({ from, to }: Claim, a: string, b: string): boolean =>
+/** Whether SAs from `a` to `b` are what a demand asks for, their reqid and protocol left aside. */
+export const fits = ({ from, to }: Demand, a: string, b: string): boolean =>
   (isWild(from) || from === a) && (isWild(to) || to === b);
 
 /** Of IPv4 and of IPv6, as the kernel's addresses are written here. */
@@ -105,39 +105,27 @@ export interface Orientation {
 export function orient(
   [a, b]: Pair,
   sas: Iterable<{ readonly saddr: string; readonly daddr: string; readonly dir?: StateDir }>,
-  claims: Iterable<Claim>,
+  demands: Iterable<Demand>,
   isLocal: (address: string) => boolean,
 ): Orientation {
-  const votes = [new Vote(), new Vote(), new Vote(), new Vote()] as const;
-  const [bySa, byPolicy, byForward, byAddress] = votes;
+  /** Whether the first of the ends is local: what each that is asked says, which may be both. */
+  const votes = Array.from({ length: 4 }, () => new Set<boolean>());
+  const [bySa, byPolicy, byForward, byAddress] = votes as [Vote, Vote, Vote, Vote];
   for (const { saddr, daddr, dir } of sas) {
     if (saddr === daddr) continue;
-    if (dir === 'out') bySa.cast(saddr === a);
-    else if (dir === 'in') bySa.cast(daddr === a);
+    if (dir === 'out') bySa.add(saddr === a);
+    else if (dir === 'in') bySa.add(daddr === a);
   }
-  for (const claim of claims) {
-    const [along, against] = [fits(claim, a, b), fits(claim, b, a)];
-    if (claim.direction === undefined || along === against) continue;
-    (claim.forward ? byForward : byPolicy).cast(along === (claim.direction === 'out'));
+  for (const demand of demands) {
+    const [along, against] = [fits(demand, a, b), fits(demand, b, a)];
+    if (demand.direction === undefined || along === against) continue;
+    (demand.forward ? byForward : byPolicy).add(along === (demand.direction === 'out'));
   }
   const [aIsLocal, bIsLocal] = [isLocal(a), isLocal(b)];
-  if (aIsLocal !== bIsLocal) byAddress.cast(aIsLocal);
-  const first = votes.map(({ result }) => result).find((result) => result !== undefined);
+  if (aIsLocal !== bIsLocal) byAddress.add(aIsLocal);
+  const [first] = votes.find(({ size }) => size === 1) ?? [];
   const directed = first !== undefined && a !== b;
   return first === false ? { local: b, remote: a, directed } : { local: a, remote: b, directed };
 }
 
-/** Whether the first of two ends is local, unless that is disputed. */
-class Vote {
-  #yes = false;
-  #no = false;
-
-  cast(first: boolean): void {
-    if (first) this.#yes = true;
-    else this.#no = true;
-  }
-
-  get result(): boolean | undefined {
-    return this.#yes === this.#no ? undefined : this.#yes;
-  }
-}
+type Vote = Set<boolean>;

@@ -18,10 +18,12 @@ export interface ExpectedTunnel {
   readonly mark?: number | undefined;
 }
 
+export type NamedTunnel = ExpectedTunnel & { readonly name: string };
+
 const NAMES = new Set(['name', 'local', 'remote', 'reqid', 'ifId', 'mark']);
 
 /** The list with addresses as the kernel's are written, and a name each. @throws TypeError, RangeError */
-export function checkedExpected(given: unknown): readonly (ExpectedTunnel & { name: string })[] {
+export function checkedExpected(given: unknown): readonly NamedTunnel[] {
   if (given === undefined) return [];
   if (!Array.isArray(given)) throw wrongType('options.expected', 'an array', given);
   const taken = new Set<string>();
@@ -41,7 +43,7 @@ export function checkedExpected(given: unknown): readonly (ExpectedTunnel & { na
     if (Object.keys(tunnel).length === 0) {
       throw new TypeError(`${path} names no tunnel: give remote, local, reqid, ifId or mark`);
     }
-    const name = one.name ?? describe(tunnel);
+    const name = one.name ?? nameFor(tunnel);
     if (typeof name !== 'string' || name === '') throw wrongType(`${path}.name`, 'a text', name);
     if (taken.has(name))
       throw new TypeError(`${path}.name: ${JSON.stringify(name)} is there twice`);
@@ -52,24 +54,21 @@ export function checkedExpected(given: unknown): readonly (ExpectedTunnel & { na
 
 /** No SA has ends of two families (struct xfrm_usersa_info has one for both addresses). */
 function sameFamily(path: string, local: unknown, remote: unknown): void {
-  const family = (value: unknown) => (typeof value === 'string' ? addressFamily(value) : undefined);
-  const [ours, theirs] = [family(local), family(remote)];
-  if (ours === undefined || theirs === undefined || ours === theirs) return;
-  throw wrongType(
-    `${path}.local`,
-    `of the family of remote (${familyName(remote as string)})`,
-    local,
+  const [ours, theirs] = [local, remote].map(
+    (one) => typeof one === 'string' && addressFamily(one),
   );
+  if (!ours || !theirs || ours === theirs) return;
+  const expected = `of the family of remote (${familyName(remote as string)})`;
+  throw wrongType(`${path}.local`, expected, local);
 }
 
 export const familyName = (address: string): string => (address.includes(':') ? 'IPv6' : 'IPv4');
 
-function describe({ local, remote, reqid, ifId, mark }: ExpectedTunnel): string {
+function nameFor({ local, remote, reqid, ifId, mark }: ExpectedTunnel): string {
   const ends = `${local ?? 'any'} > ${remote ?? 'any'}`;
-  const more = Object.entries({ reqid, if_id: ifId, mark }).filter(
-    ([, value]) => value !== undefined,
-  );
-  return [ends, ...more.map(([name, value]) => `${name} ${value}`)].join(' ');
+  const more = Object.entries({ reqid, if_id: ifId, mark });
+  const given = more.filter(([, value]) => value !== undefined);
+  return [ends, ...given.map(([name, value]) => `${name} ${value}`)].join(' ');
 }
 
 function address(path: string, value: unknown): string {

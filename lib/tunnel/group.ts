@@ -1,13 +1,13 @@
 /**
- * All SAs and policies between two ends with one reqid: one tunnel, or some that marks keep apart. What a
- * change touches is a group, whatever else is there.
+ * All SAs and policies between two ends with one reqid: one tunnel, or some that marks and interface ids keep
+ * apart. What a change touches is a group, whatever else is there.
  * @module
  */
 import type { EventTime } from '../netlink/event.ts';
 import type { Mark } from '../xfrm/codec.ts';
 import type { XfrmState } from '../xfrm/objects.ts';
 import {
-  type Claim,
+  type Demand,
   fits,
   type Orientation,
   orient,
@@ -15,8 +15,7 @@ import {
   pairKey,
   pairOf,
 } from './endpoints.ts';
-import { labelText, type Member, split } from './identity.ts';
-import type { Gone, Policy, Present, Sa } from './present.ts';
+import { both, type Gone, type Policy, type Present, type Sa } from './present.ts';
 import type { TunnelRecord } from './record.ts';
 import type { Direction } from './tunnel.ts';
 
@@ -92,11 +91,12 @@ export interface Joined {
 }
 
 type Any = Member & {
+  readonly uid: string;
   readonly sa?: Sa;
   readonly acquired?: Acquired;
   readonly policy?: Policy;
   /** What it asks for here. */
-  readonly claims?: readonly Claim[];
+  readonly demands?: readonly Demand[];
 };
 
 /**
@@ -112,32 +112,34 @@ export function join(
 ): JoinedGroup {
   const { pair, reqid } = group;
   const [a, b] = pair;
-  const here = (claim: Claim) =>
-    (claim.reqid === reqid || claim.reqid === 0) && (fits(claim, a, b) || fits(claim, b, a));
+  const here = (demand: Demand) =>
+    (demand.reqid === reqid || demand.reqid === 0) && (fits(demand, a, b) || fits(demand, b, a));
   const policies = [...group.policies.values(), ...covers];
-  const claims = policies.flatMap((policy) => policy.claims.filter(here));
+  const demands = policies.flatMap((policy) => policy.demands.filter(here));
   const states = [...group.sas.values()].map(({ entry }) => entry.value);
-  const orientation = orient(pair, states, claims, isLocal);
+  const orientation = orient(pair, states, demands, isLocal);
   const { local, remote } = orientation;
   const members: Any[] = [];
   for (const sa of group.sas.values()) {
-    const { value } = sa.entry;
-    const { mark, ifId } = value;
-    members.push({ direction: directionOf(value, local), isPolicy: false, mark, ifId, sa });
+    const { uid, entry } = sa;
+    const { mark, ifId } = entry.value;
+    const direction = directionOf(entry.value, local);
+    members.push({ uid, direction, isPolicy: false, mark, ifId, sa });
   }
   for (const acquired of group.acquired) {
+    const { uid, mark, ifId } = acquired;
     const direction = acquired.saddr === local ? 'out' : 'in';
-    const { mark, ifId } = acquired;
-    members.push({ direction, isPolicy: false, mark, ifId, acquired });
+    members.push({ uid, direction, isPolicy: false, mark, ifId, acquired });
   }
   for (const policy of group.policies.values()) {
-    const mine = policy.claims.filter(here);
+    const { uid, entry } = policy;
+    const mine = policy.demands.filter(here);
     const [first] = mine;
     if (first === undefined) continue;
     const direction: Direction = fits(first, local, remote) ? 'out' : 'in';
-    const { mark, ifId } = policy.entry.value;
-    const its = mine.map((claim) => ({ ...claim, direction }));
-    members.push({ direction, isPolicy: true, mark, ifId, policy, claims: its });
+    const { mark, ifId } = entry.value;
+    const its = mine.map((demand) => ({ ...demand, direction }));
+    members.push({ uid, direction, isPolicy: true, mark, ifId, policy, demands: its });
   }
   // A larval SA without a reqid only keeps an SPI, for whichever tunnel between these ends.
   const counts = ({ sa }: Any) => !sa?.isLarval || reqid !== 0;
@@ -149,12 +151,12 @@ export function join(
 function covering(
   part: readonly Any[],
   covers: readonly Policy[],
-  here: (claim: Claim) => boolean,
+  here: (demand: Demand) => boolean,
 ): Policy[] {
   const labels = new Set(part.map(({ mark, ifId }) => labelText(mark, ifId)));
-  return covers.filter(({ entry, claims }) => {
+  return covers.filter(({ entry, demands }) => {
     const label = labelText(entry.value.mark, entry.value.ifId);
-    return (label === '' || labels.has(label)) && claims.some(here);
+    return (label === '' || labels.has(label)) && demands.some(here);
   });
 }
 
@@ -165,27 +167,21 @@ export const directionOf = (
 ): Direction => (dir === 'in' || dir === 'out' ? dir : saddr === local ? 'out' : 'in');
 
 function joined(members: readonly Any[], covers: readonly Policy[]): Joined {
-  const sas = { out: [] as Sa[], in: [] as Sa[] };
-  const larval: Sa[] = [];
-  const policies: Policy[] = [...covers];
-  const claims: Claim[] = [];
-  const acquired: Acquired[] = [];
-  const uids = new Set<string>();
-  for (const member of members) {
-    const { sa, policy } = member;
-    if (sa) (sa.isLarval ? larval : sas[member.direction]).push(sa);
-    if (policy) policies.push(policy);
-    if (member.claims) claims.push(...member.claims);
-    if (member.acquired) acquired.push(member.acquired);
-    const uid = sa?.uid ?? policy?.uid ?? member.acquired?.uid;
-    if (uid !== undefined) uids.add(uid);
-  }
-  for (const each of [sas.out, sas.in, larval]) each.sort(byAge);
+  const sas = both((direction) => {
+    const its = members.filter((one) => one.direction === direction);
+    return its.flatMap(({ sa }) => (sa && !sa.isLarval ? [sa] : [])).sort(byAge);
+  });
+  const acquired = members.flatMap((one) => one.acquired ?? []);
   const works = sas.out.length + sas.in.length > 0;
-  const acquiredAt = works ? undefined : acquired.at(-1)?.at;
   return {
-    present: { sas, larval, policies, claims, acquiredAt },
-    members: uids,
+    present: {
+      sas,
+      larval: members.flatMap(({ sa }) => (sa?.isLarval ? [sa] : [])).sort(byAge),
+      policies: [...covers, ...members.flatMap(({ policy }) => policy ?? [])],
+      demands: members.flatMap(({ demands }) => demands ?? []),
+      acquiredAt: works ? undefined : acquired.at(-1)?.at,
+    },
+    members: new Set(members.map(({ uid }) => uid)),
     acquired,
     marks: members.map(({ mark }) => mark),
     ifIds: members.map(({ ifId }) => ifId),
@@ -230,11 +226,103 @@ export function match(
 /** Whether marks and interface ids are such as the tunnel had. */
 function fitsLabels({ tunnel }: TunnelRecord, { marks, ifIds }: Joined): boolean {
   if (tunnel === undefined) return false;
-  const [mark, ifId] = [marks.find(Boolean), ifIds.find(Boolean)];
-  const had = [tunnel.mark.out ?? tunnel.mark.in, tunnel.ifId.out ?? tunnel.ifId.in] as const;
-  const hadMarks = [tunnel.mark.out, tunnel.mark.in].map((one) => one?.value);
+  const fit = (mine: number | undefined, ...had: (number | undefined)[]) =>
+    mine === undefined || had.every((one) => one === undefined) || had.includes(mine);
+  const { mark, ifId } = tunnel;
   return (
-    (mark === undefined || had[0] === undefined || hadMarks.includes(mark.value)) &&
-    (!ifId || !had[1] || ifId === tunnel.ifId.out || ifId === tunnel.ifId.in)
+    fit(marks.find(Boolean)?.value, mark.out?.value, mark.in?.value) &&
+    fit(ifIds.find(Boolean), ifId.out, ifId.in)
+  );
+}
+
+/** An SA, a policy or a request for an SA, as far as it matters here. */
+export interface Member {
+  readonly direction: Direction;
+  readonly isPolicy: boolean;
+  readonly mark: Mark | undefined;
+  readonly ifId: number | undefined;
+}
+
+/** The members that have one mark and interface id. */
+interface Labelled<M> {
+  readonly text: string;
+  readonly mark: Mark | undefined;
+  readonly ifId: number | undefined;
+  readonly members: M[];
+  in: boolean;
+  out: boolean;
+  sas: boolean;
+  policies: boolean;
+}
+
+/** What a mark and an interface id are called; nothing if there is neither. */
+export function labelText(mark: Mark | undefined, ifId: number | undefined): string {
+  const marked = mark ? ` mark 0x${mark.value.toString(16)}/0x${mark.mask.toString(16)}` : '';
+  return marked + (ifId ? ` if_id 0x${ifId.toString(16)}` : '');
+}
+
+/**
+ * The tunnels of a group, each as its members: a function of the members alone, in the order of their
+ * labels (mark and interface id).
+ *
+ * 1. A label that is found in both directions is a tunnel.
+ * 2. If there is none, but both directions have labels, all are one tunnel: the two directions are told
+ *    apart by them (ikey and okey, mark_in and mark_out).
+ * 3. If only one direction is there, each label is a tunnel.
+ * 4. What has less (no mark, say) joins the tunnel that it fits, if it is one only: an SA without a mark
+ *    serves all marks (net/xfrm/xfrm_state.c, __xfrm_state_lookup).
+ */
+export function split<M extends Member>(members: readonly M[]): M[][] {
+  const parts = partsOf(members);
+  if (parts.length <= 1) return members.length === 0 ? [] : [[...members]];
+  let tunnels = parts.filter((part) => part.in && part.out);
+  if (tunnels.length === 0) {
+    if (parts.some((part) => part.in) && parts.some((part) => part.out)) return [[...members]];
+    tunnels = parts.filter((part) => !parts.some((other) => isLess(part, other)));
+  }
+  // SAs without label of policies that have one: the policies would else stand without SAs.
+  const served = tunnels.filter((part) => {
+    const [only, ...more] = tunnels.filter((other) => isLess(part, other) && !other.sas);
+    if (part.policies || only === undefined || more.length > 0) return true;
+    only.members.push(...part.members);
+    return false;
+  });
+  const own: Labelled<M>[] = [];
+  for (const part of parts) {
+    if (tunnels.includes(part)) continue;
+    const [only, ...more] = served.filter((tunnel) => isLess(part, tunnel));
+    if (only === undefined || more.length > 0) own.push(part);
+    else only.members.push(...part.members);
+  }
+  return [...served, ...own].sort((a, b) => (a.text < b.text ? -1 : 1)).map((part) => part.members);
+}
+
+function partsOf<M extends Member>(members: readonly M[]): Labelled<M>[] {
+  const parts = new Map<string, Labelled<M>>();
+  for (const member of members) {
+    const { mark, ifId, direction, isPolicy } = member;
+    const text = labelText(mark, ifId);
+    let part = parts.get(text);
+    if (part === undefined) {
+      const none = { in: false, out: false, sas: false, policies: false };
+      part = { text, mark, ifId, members: [], ...none };
+      parts.set(text, part);
+    }
+    part.members.push(member);
+    part[direction] = true;
+    if (isPolicy) part.policies = true;
+    else part.sas = true;
+  }
+  return [...parts.values()].sort((a, b) => (a.text < b.text ? -1 : 1));
+}
+
+/** Whether one label says less than another, and nothing else. */
+function isLess(less: Labelled<unknown>, more: Labelled<unknown>): boolean {
+  const fits = (mine: string | undefined, its: string | undefined) =>
+    mine === undefined || mine === its;
+  return (
+    less !== more &&
+    fits(less.mark && labelText(less.mark, undefined), labelText(more.mark, undefined)) &&
+    fits(less.ifId ? String(less.ifId) : undefined, String(more.ifId ?? 0))
   );
 }

@@ -7,9 +7,16 @@ import { hasSpi } from '../monitor/xfrm-objects.ts';
 import type { PolicyEntry, StateEntry } from '../monitor/xfrm-views.ts';
 import type { EventTime } from '../netlink/event.ts';
 import type { IpsecProto } from '../xfrm/names.ts';
-import { claimsOf, isWild, makesTunnel, type Pair, pairKey, pairOf } from './endpoints.ts';
+import {
+  type Demand,
+  demandsOf,
+  isWild,
+  makesTunnel,
+  type Pair,
+  pairKey,
+  pairOf,
+} from './endpoints.ts';
 import { Group, type PolicyGone } from './group.ts';
-import { MultiMap } from './multi-map.ts';
 import { type Policy, type Sa, saOf } from './present.ts';
 
 /** SPIs up to here are reserved (RFC 4303, 2.1): who uses them gives them out by hand, perhaps twice. */
@@ -17,25 +24,17 @@ const RESERVED_SPIS = 255;
 /** Destinations of one SPI that are counted. */
 const MANY = 100;
 
-/** An SA, and where it belongs. */
-export interface Placed {
-  readonly sa: Sa;
-  readonly group: Group;
-}
-
 export class Members {
   /** Groups that are to be looked at. */
   readonly dirty = new Set<Group>();
   readonly #groups = new Map<string, Group>();
-  readonly #sas = new Map<string, Placed>();
+  readonly #sas = new Map<string, Sa>();
   readonly #policies = new Map<string, Policy>();
   /** Policies that cover SAs beside their own: by their pair, or with an end left open by their reqid. */
-  readonly #coversByPair = new MultiMap<string, Policy>();
-  readonly #coversByReqid = new MultiMap<number, Policy>();
-  readonly #groupsByPair = new MultiMap<string, Group>();
-  readonly #groupsByReqid = new MultiMap<number, Group>();
-  readonly #groupsByAddress = new MultiMap<string, Group>();
-  readonly #bySpi = new MultiMap<string, Placed>();
+  readonly #covers = new MultiMap<string, Policy>();
+  /** By their ends, by each of them, and by reqid. */
+  readonly #groupsBy = new MultiMap<string, Group>();
+  readonly #bySpi = new MultiMap<string, Sa>();
 
   #order = 0;
 
@@ -43,7 +42,7 @@ export class Members {
     return this.#groups.values();
   }
 
-  sa(uid: string): Placed | undefined {
+  sa(uid: string): Sa | undefined {
     return this.#sas.get(uid);
   }
 
@@ -52,19 +51,18 @@ export class Members {
   }
 
   groupsByAddress(address: string): ReadonlySet<Group> {
-    return this.#groupsByAddress.get(address);
+    return this.#groupsBy.get(address);
   }
 
   groupsByReqid(reqid: number): ReadonlySet<Group> {
-    return this.#groupsByReqid.get(reqid);
+    return this.#groupsBy.get(reqidKey(reqid));
   }
 
   /** Those with the SPI and protocol of one, itself included. */
-  bySpi(proto: IpsecProto, spi: number): ReadonlySet<Placed> {
+  bySpi(proto: IpsecProto, spi: number): ReadonlySet<Sa> {
     return this.#bySpi.get(`${proto} ${spi}`);
   }
 
-  /** A number that grows. */
   get nextOrder(): number {
     return ++this.#order;
   }
@@ -72,9 +70,9 @@ export class Members {
   /** Policies that fit a group's SAs, beside its own; some may not. */
   covers({ pair, reqid, policies }: Group): Policy[] {
     const covers = new Set([
-      ...this.#coversByPair.get(pairKey(pair)),
-      ...this.#coversByReqid.get(reqid),
-      ...this.#coversByReqid.get(0),
+      ...this.#covers.get(pairKey(pair)),
+      ...this.#covers.get(reqidKey(reqid)),
+      ...this.#covers.get(reqidKey(0)),
     ]);
     for (const policy of policies.values()) covers.delete(policy);
     return [...covers];
@@ -86,37 +84,31 @@ export class Members {
     if (known) return known;
     const group = new Group(key, pair, reqid);
     this.#groups.set(key, group);
-    this.#groupsByPair.add(pairKey(pair), group);
-    this.#groupsByReqid.add(reqid, group);
-    for (const address of new Set(pair)) this.#groupsByAddress.add(address, group);
+    for (const one of keysOf(group)) this.#groupsBy.add(one, group);
     return group;
   }
 
   drop(group: Group): void {
     this.#groups.delete(group.key);
-    this.#groupsByPair.delete(pairKey(group.pair), group);
-    this.#groupsByReqid.delete(group.reqid, group);
-    for (const address of group.pair) this.#groupsByAddress.delete(address, group);
+    for (const one of keysOf(group)) this.#groupsBy.delete(one, group);
   }
 
   addSa(entry: StateEntry, came: EventTime, heard: boolean): void {
     const { saddr, daddr, reqid, proto, spi } = entry.value;
     if (!hasSpi(proto)) return;
     const group = this.group(pairOf(saddr, daddr), reqid);
-    const sa = saOf(entry, this.nextOrder, came, heard);
-    const found = { sa, group };
+    const sa = saOf(entry, group, this.nextOrder, came, heard);
     group.sas.set(sa.uid, sa);
-    this.#sas.set(sa.uid, found);
-    this.#spiChanges(sa, () => this.#bySpi.add(`${proto} ${spi}`, found));
+    this.#sas.set(sa.uid, sa);
+    this.#spiChanges(sa, () => this.#bySpi.add(`${proto} ${spi}`, sa));
     this.dirty.add(group);
   }
 
-  removeSa(found: Placed): void {
-    const { sa, group } = found;
+  removeSa(sa: Sa): void {
     const { proto, spi } = sa.entry.value;
-    group.sas.delete(sa.uid);
+    sa.group.sas.delete(sa.uid);
     this.#sas.delete(sa.uid);
-    this.#spiChanges(sa, () => this.#bySpi.delete(`${proto} ${spi}`, found));
+    this.#spiChanges(sa, () => this.#bySpi.delete(`${proto} ${spi}`, sa));
   }
 
   /** Those that begin or end to share an SPI are to be looked at. */
@@ -136,61 +128,82 @@ export class Members {
     const { proto, spi } = entry.value;
     if (proto === 'comp' || spi <= RESERVED_SPIS) return 0;
     const destinations = new Set<string>();
-    for (const { sa } of this.bySpi(proto, spi)) {
-      destinations.add(sa.entry.value.daddr);
+    for (const { entry: other } of this.bySpi(proto, spi)) {
+      destinations.add(other.value.daddr);
       if (destinations.size >= MANY) break;
     }
     return destinations.size;
   }
 
   addPolicy(entry: PolicyEntry, changedAt: number): void {
-    const claims = claimsOf(entry.value);
-    if (claims.length === 0) return;
-    const policy: Policy = { uid: entry.uid, entry, claims, changedAt };
+    const demands = demandsOf(entry.value);
+    if (demands.length === 0) return;
+    const policy: Policy = { uid: entry.uid, entry, demands, changedAt };
     this.#policies.set(policy.uid, policy);
-    for (const { from, to, reqid, ...claim } of claims) {
+    for (const demand of demands) {
+      const { from, to, reqid } = demand;
       const pair = pairOf(from, to);
-      if (makesTunnel({ from, to, reqid, ...claim })) {
+      if (makesTunnel(demand)) {
         const group = this.group(pair, reqid);
         group.policies.set(policy.uid, policy);
         this.dirty.add(group);
-      } else if (!isWild(from) && !isWild(to)) {
-        this.#coversByPair.add(pairKey(pair), policy);
-      } else this.#coversByReqid.add(reqid, policy);
+      } else this.#covers.add(isOpen(demand) ? reqidKey(reqid) : pairKey(pair), policy);
     }
-    this.#cover(claims);
+    this.#cover(demands);
   }
 
   removePolicy(policy: Policy, gone?: PolicyGone): void {
     this.#policies.delete(policy.uid);
-    for (const { from, to, reqid } of policy.claims) {
+    for (const { from, to, reqid } of policy.demands) {
       const pair = pairOf(from, to);
       const group = this.#groups.get(`${pairKey(pair)} ${reqid}`);
       if (group?.policies.delete(policy.uid)) {
         group.policyGone = gone;
         this.dirty.add(group);
       }
-      this.#coversByPair.delete(pairKey(pair), policy);
-      this.#coversByReqid.delete(reqid, policy);
+      for (const key of [pairKey(pair), reqidKey(reqid)]) this.#covers.delete(key, policy);
     }
-    this.#cover(policy.claims);
+    this.#cover(policy.demands);
   }
 
   /**
    * Groups that a policy covers without being theirs are to be looked at: all there are for one that is
    * for any peer and any reqid.
    */
-  #cover(claims: Policy['claims']): void {
-    for (const { from, to, reqid, ...claim } of claims) {
-      if (makesTunnel({ from, to, reqid, ...claim })) continue;
-      const pair = pairKey(pairOf(from, to));
-      const open = isWild(from) || isWild(to);
-      const groups = open
-        ? reqid === 0
-          ? this.#groups.values()
-          : this.#groupsByReqid.get(reqid)
-        : this.#groupsByPair.get(pair);
+  #cover(demands: Policy['demands']): void {
+    for (const demand of demands) {
+      if (makesTunnel(demand)) continue;
+      const { from, to, reqid } = demand;
+      const key = isOpen(demand) ? reqidKey(reqid) : pairKey(pairOf(from, to));
+      const groups = isOpen(demand) && reqid === 0 ? this.groups : this.#groupsBy.get(key);
       for (const group of groups) this.dirty.add(group);
     }
+  }
+}
+
+const reqidKey = (reqid: number): string => `reqid ${reqid}`;
+const keysOf = ({ pair, reqid }: Group) => [pairKey(pair), ...pair, reqidKey(reqid)];
+
+/** Whether an end is left open. */
+const isOpen = ({ from, to }: Demand): boolean => isWild(from) || isWild(to);
+
+/** Several values a key. */
+class MultiMap<Key, Value> {
+  readonly #sets = new Map<Key, Set<Value>>();
+
+  get(key: Key): ReadonlySet<Value> {
+    return this.#sets.get(key) ?? new Set();
+  }
+
+  add(key: Key, value: Value): void {
+    const set = this.#sets.get(key);
+    if (set) set.add(value);
+    else this.#sets.set(key, new Set([value]));
+  }
+
+  delete(key: Key, value: Value): void {
+    const set = this.#sets.get(key);
+    set?.delete(value);
+    if (set?.size === 0) this.#sets.delete(key);
   }
 }

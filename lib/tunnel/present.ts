@@ -7,8 +7,9 @@ import type { PolicyEntry, StateEntry } from '../monitor/xfrm-views.ts';
 import type { EventTime } from '../netlink/event.ts';
 import type { IpsecProto } from '../xfrm/names.ts';
 import type { XfrmState } from '../xfrm/objects.ts';
-import type { Claim } from './endpoints.ts';
+import type { Demand } from './endpoints.ts';
 import { isSoftSpent, slotOf } from './figures.ts';
+import type { Group } from './group.ts';
 import type { TunnelRecord } from './record.ts';
 import type { Direction, PerDirection } from './tunnel.ts';
 
@@ -22,6 +23,7 @@ export const both = <T>(of: (direction: Direction) => T): PerDirection<T> => ({
 /** An SA, and what the join knows of it. */
 export interface Sa {
   readonly uid: string;
+  readonly group: Group;
   entry: StateEntry;
   /** In which order they came, where the seconds of their add times are the same. */
   readonly order: number;
@@ -38,12 +40,11 @@ export interface Sa {
 export interface Policy {
   readonly uid: string;
   readonly entry: PolicyEntry;
-  readonly claims: readonly Claim[];
+  readonly demands: readonly Demand[];
   /** When it was made or last changed, monotonic. */
   readonly changedAt: number;
 }
 
-/** An SA that is gone. */
 export interface Gone {
   readonly sa: Sa;
   readonly last: XfrmState;
@@ -60,7 +61,7 @@ export interface Present {
   readonly larval: readonly Sa[];
   readonly policies: readonly Policy[];
   /** What its own policies ask for. */
-  readonly claims: readonly Claim[];
+  readonly demands: readonly Demand[];
   /** When an SA was last asked for that is not there yet, monotonic. */
   readonly acquiredAt: number | undefined;
 }
@@ -69,7 +70,7 @@ export const NOTHING: Present = {
   sas: { out: [], in: [] },
   larval: [],
   policies: [],
-  claims: [],
+  demands: [],
   acquiredAt: undefined,
 };
 
@@ -81,20 +82,23 @@ export const entriesOf = ({ sas, larval, policies }: Present) => ({
 });
 
 /** ESP before AH before IPCOMP: of packets that two protocols protect, one counts. */
-export function protocolOf({ sas, larval, claims }: Present): IpsecProto | undefined {
-  const protocols = new Set<IpsecProto>();
-  for (const each of [sas.out, sas.in, larval]) {
-    for (const { entry } of each) protocols.add(entry.value.proto);
-  }
-  if (protocols.size === 0) for (const { proto } of claims) protocols.add(proto);
-  const known = (['esp', 'ah', 'comp'] as const).find((proto) => protocols.has(proto));
-  return known ?? [...protocols][0];
+export function protocolOf({ sas, larval, demands }: Present): IpsecProto | undefined {
+  const there = [...sas.out, ...sas.in, ...larval].map(({ entry }) => entry.value.proto);
+  const protocols = new Set(there.length > 0 ? there : demands.map(({ proto }) => proto));
+  return (
+    (['esp', 'ah', 'comp'] as const).find((proto) => protocols.has(proto)) ?? [...protocols][0]
+  );
 }
 
-/** An SA as the join keeps it. */
-export function saOf(entry: StateEntry, order: number, came: EventTime, heard: boolean): Sa {
+export function saOf(
+  entry: StateEntry,
+  group: Group,
+  order: number,
+  came: EventTime,
+  heard: boolean,
+): Sa {
   const { uid, value } = entry;
   const softAt = isSoftSpent(value) ? came.wall : undefined;
   const is = { slot: slotOf(value), isLarval: isLarval(value) };
-  return { uid, entry, order, came, heard, ...is, softAt, record: undefined };
+  return { uid, group, entry, order, came, heard, ...is, softAt, record: undefined };
 }

@@ -3,16 +3,15 @@
  * @module
  */
 import type { EventTime } from '../netlink/event.ts';
-import type { Mark } from '../xfrm/codec.ts';
 import type { IpsecProto } from '../xfrm/names.ts';
 import type { XfrmPolicy, XfrmState } from '../xfrm/objects.ts';
 import type { DownCause } from './changes.ts';
-import { type Claim, type Orientation, servesBoth } from './endpoints.ts';
-import type { ExpectedTunnel } from './expected.ts';
-import { expiryOf, nearHardAt, sequenceUsed, share } from './figures.ts';
+import { type Demand, type Orientation, servesBoth } from './endpoints.ts';
+import type { NamedTunnel } from './expected.ts';
+import { expiryOf, nearHardAt } from './figures.ts';
+import type { Group } from './group.ts';
 import {
   both,
-  DIRECTIONS,
   entriesOf,
   type Gone,
   NOTHING,
@@ -24,30 +23,31 @@ import type { Replacement } from './rekeys.ts';
 import { heardAgain, type Sighted, type Sighting, type Verdict } from './state.ts';
 import type { TunnelThresholds } from './thresholds.ts';
 import type { Direction, PerDirection, Traffic, Tunnel, TunnelState } from './tunnel.ts';
-import type { Spent, Warned, Worries } from './warnings.ts';
+import type { Warned } from './warnings.ts';
 
 /** Moments kept for warnings; more say no more. */
 const MOMENTS = 1024;
 
-interface Counts {
-  bytes: bigint;
-  packets: bigint;
-}
+type Refused = Tunnel['refused'];
+
+const NO_TRAFFIC: Traffic = { bytes: 0n, packets: 0n, lastUsed: undefined };
 
 /** One tunnel, as long as it is in the lists. */
 export class TunnelRecord {
   readonly id: string;
   /** Its entry among those that ought to be there. */
-  readonly expected: (ExpectedTunnel & { readonly name: string }) | undefined;
+  readonly expected: NamedTunnel | undefined;
   verdict: Verdict | undefined;
   warned: Warned | undefined;
   /** As it was last shown; undefined before it is. */
   tunnel: Tunnel | undefined;
+  /** To which it belongs; undefined: an expected one of which nothing was ever there. */
+  group: Group | undefined;
   present: Present = NOTHING;
   /** ESP before AH before IPCOMP: of packets that two protocols protect, one counts. */
   protocol: IpsecProto | undefined;
   /** Of all its SAs, those that are gone included. */
-  traffic: PerDirection<Traffic> = both(() => ({ bytes: 0n, packets: 0n, lastUsed: undefined }));
+  traffic: PerDirection<Traffic> = { out: NO_TRAFFIC, in: NO_TRAFFIC };
   orientation: Orientation | undefined;
   reqid: number | undefined;
   members: ReadonlySet<string> = new Set();
@@ -72,14 +72,10 @@ export class TunnelRecord {
   readonly acquiredAt: number[] = [];
   readonly mappedAt: number[] = [];
   /** Of SAs that are gone. */
-  readonly #carried: PerDirection<Counts> = {
-    out: { bytes: 0n, packets: 0n },
-    in: { bytes: 0n, packets: 0n },
-  };
-  readonly #refused = { integrity: 0n, replay: 0n, replayWindow: 0n };
-  readonly #lastUsed: { [D in Direction]: number | undefined } = { out: undefined, in: undefined };
+  readonly #carried = { out: NO_TRAFFIC, in: NO_TRAFFIC };
+  #refused: Refused = { integrity: 0n, replay: 0n, replayWindow: 0n };
 
-  constructor(id: string, expected?: ExpectedTunnel & { readonly name: string }) {
+  constructor(id: string, expected?: NamedTunnel) {
     this.id = id;
     this.expected = expected;
   }
@@ -92,7 +88,6 @@ export class TunnelRecord {
     return this.members.size === 0;
   }
 
-  /** An SA was asked for. */
   asked(at: number): void {
     this.acquires++;
     keep(this.acquiredAt, at);
@@ -106,22 +101,21 @@ export class TunnelRecord {
 
   /** An SA is gone: what it counted stays. */
   retire(last: XfrmState, direction: Direction): void {
-    if (last.proto === this.protocol) {
-      this.#carried[direction].bytes += last.current.bytes;
-      this.#carried[direction].packets += last.current.packets;
-    }
-    const { stats } = last;
-    this.#refused.integrity += BigInt(stats.integrityFailed);
-    this.#refused.replay += BigInt(stats.replay);
-    this.#refused.replayWindow += BigInt(stats.replayWindow);
-    this.#lastUsed[direction] = latest(this.#lastUsed[direction], lastUsed(last));
+    const before = this.#carried[direction];
+    const all = withTraffic(before, last);
+    const counts = last.proto === this.protocol;
+    this.#carried[direction] = counts ? all : { ...before, lastUsed: all.lastUsed };
+    this.#refused = withRefused(this.#refused, last);
   }
 
   /** Takes what there is, and reads its counters. */
   read(present: Present): void {
     this.present = present;
     this.protocol = protocolOf(present) ?? this.protocol;
-    this.traffic = both((direction) => this.#trafficOf(direction));
+    const its = ({ proto }: XfrmState) => proto === this.protocol;
+    this.traffic = both((direction) =>
+      valuesOf(present.sas[direction]).filter(its).reduce(withTraffic, this.#carried[direction]),
+    );
   }
 
   /** The counters were read, and none of its moved. */
@@ -132,29 +126,15 @@ export class TunnelRecord {
     if (tunnel && !this.isEmpty) this.tunnel = Object.freeze({ ...tunnel, ...entriesOf(present) });
   }
 
-  #trafficOf(direction: Direction): Traffic {
-    let { bytes, packets } = this.#carried[direction];
-    let used = this.#lastUsed[direction];
-    for (const { entry } of this.present.sas[direction]) {
-      if (entry.value.proto !== this.protocol) continue;
-      bytes += entry.value.current.bytes;
-      packets += entry.value.current.packets;
-      used = latest(used, lastUsed(entry.value));
-    }
-    return { bytes, packets, lastUsed: used };
+  get refused(): Refused {
+    const { out, in: inbound } = this.present.sas;
+    return valuesOf([...out, ...inbound]).reduce(withRefused, this.#refused);
   }
 
-  get refused(): Tunnel['refused'] {
-    let { integrity, replay, replayWindow } = this.#refused;
-    for (const direction of DIRECTIONS) {
-      for (const { entry } of this.present.sas[direction]) {
-        const { stats } = entry.value;
-        integrity += BigInt(stats.integrityFailed);
-        replay += BigInt(stats.replay);
-        replayWindow += BigInt(stats.replayWindow);
-      }
-    }
-    return { integrity, replay, replayWindow };
+  /** Whether there are none, larval ones included. */
+  get isWithoutSas(): boolean {
+    const { sas, larval } = this.present;
+    return sas.out.length + sas.in.length + larval.length === 0;
   }
 
   /** What its state depends on. */
@@ -184,7 +164,7 @@ export class TunnelRecord {
       goneAt: both((direction) => this.#goneAt(direction)),
       larvalAt: larval.length > 0 ? Math.min(...larval.map(cameAt)) : undefined,
       policies: policies.length,
-      sends: policies.some(({ claims }) => claims.some((one) => sends(one, this.reqid))),
+      sends: policies.some(({ demands }) => demands.some((one) => sends(one, this.reqid))),
       acquiredAt,
       unreachable,
       expired: this.lastGone?.why === 'hard-expired',
@@ -198,7 +178,6 @@ export class TunnelRecord {
     };
   }
 
-  /** Whether SAs of one direction serve both. */
   get servesBoth(): boolean {
     return (
       this.orientation !== undefined &&
@@ -216,35 +195,11 @@ export class TunnelRecord {
   /** Protocols that required templates of its policies name, and of which there is no SA. */
   #missing(direction: Direction, sas: readonly Sa[]): IpsecProto[] {
     const there = new Set(sas.map(({ entry }) => entry.value.proto));
-    const asked = this.present.claims.filter(
-      (claim) => claim.direction === direction && !claim.forward && !claim.optional,
+    const asked = this.present.demands.filter(
+      (demand) => demand.direction === direction && !demand.forward && !demand.optional,
     );
     const missing = asked.map(({ proto }) => proto).filter((proto) => !there.has(proto));
     return [...new Set(missing)];
-  }
-
-  /** What its warnings depend on. @param destinations of an SPI, how many addresses it has SAs to */
-  worries(
-    limits: TunnelThresholds,
-    countedAt: EventTime,
-    destinations: (sa: Sa) => number,
-  ): Worries {
-    const { sas, policies, larval } = this.present;
-    const { integrity, replay, replayWindow } = this.refused;
-    const goneAt = this.lastGone?.time.monotonic;
-    const without = sas.out.length + sas.in.length + larval.length === 0;
-    const stale =
-      goneAt !== undefined && without && policies.length > 0
-        ? policies.filter(({ changedAt }) => changedAt < goneAt - limits.settle).length
-        : 0;
-    return {
-      sas: both((direction) => sas[direction].map((sa) => spent(sa, direction, destinations(sa)))),
-      refused: { integrity, replay, 'replay-window': replayWindow },
-      acquires: this.acquiredAt,
-      mappings: this.mappedAt,
-      countedAt: countedAt.monotonic,
-      stale: stale > 0 ? { policies: stale, since: goneAt as number } : undefined,
-    };
   }
 
   /** Makes {@link tunnel} anew; the state must be known. */
@@ -255,7 +210,9 @@ export class TunnelRecord {
     };
     const { sas, policies } = present;
     const before = this.tunnel;
-    const all = [...sas.out, ...sas.in].map(({ entry }) => entry.value).sort(byAge);
+    const had = this.isEmpty ? before : undefined;
+    const members = both((direction) => this.#members(direction));
+    const all = valuesOf([...sas.out, ...sas.in]).sort(byAge);
     const newest = all.at(-1);
     const added = newest && Number(newest.current.addTime) * 1000;
     const values = policies.map(({ entry }) => entry.value);
@@ -267,8 +224,8 @@ export class TunnelRecord {
       remote: orientation?.remote ?? expected?.remote,
       directed: orientation?.directed ?? true,
       reqid: this.reqid ?? expected?.reqid,
-      ifId: this.isEmpty && before ? before.ifId : both((direction) => this.#ifId(direction)),
-      mark: this.isEmpty && before ? before.mark : both((direction) => this.#mark(direction)),
+      ifId: had?.ifId ?? both((one) => members[one].find(({ ifId }) => ifId)?.ifId),
+      mark: had?.mark ?? both((one) => members[one].find(({ mark }) => mark)?.mark),
       mode: (all.findLast(isOuter) ?? newest)?.mode ?? modeOf(values) ?? before?.mode,
       protocol: this.protocol,
       encap: newest ? newest.encap : before?.encap,
@@ -292,17 +249,11 @@ export class TunnelRecord {
     return this.tunnel;
   }
 
-  #mark(direction: Direction): Mark | undefined {
-    return this.#members(direction).find(({ mark }) => mark)?.mark;
-  }
-
-  #ifId(direction: Direction): number | undefined {
-    return this.#members(direction).find(({ ifId }) => ifId)?.ifId;
-  }
-
   #members(direction: Direction): (XfrmState | XfrmPolicy)[] {
     const { sas, policies } = this.present;
-    const own = policies.filter(({ claims }) => claims.some((one) => one.direction === direction));
+    const own = policies.filter(({ demands }) =>
+      demands.some((one) => one.direction === direction),
+    );
     return [...sas[direction], ...own].map(({ entry }) => entry.value);
   }
 }
@@ -313,7 +264,7 @@ function keep(moments: number[], moment: number): void {
 }
 
 /** An outbound template takes only SAs of its own reqid, 0 included (net/xfrm/xfrm_state.c, xfrm_state_find). */
-const sends = ({ direction, reqid }: Claim, own: number | undefined): boolean =>
+const sends = ({ direction, reqid }: Demand, own: number | undefined): boolean =>
   direction !== 'in' && reqid === own;
 
 const cameAt = ({ came }: Sa): number => came.monotonic;
@@ -326,12 +277,29 @@ const byAge = (a: XfrmState, b: XfrmState): number => Number(a.current.addTime -
 const modeOf = (policies: readonly XfrmPolicy[]): Tunnel['mode'] =>
   policies.find(({ templates }) => templates?.length)?.templates?.[0]?.mode;
 
+const valuesOf = (sas: readonly Sa[]): XfrmState[] => sas.map(({ entry }) => entry.value);
+
+function withTraffic({ bytes, packets, lastUsed }: Traffic, state: XfrmState): Traffic {
+  const { current } = state;
+  return {
+    bytes: bytes + current.bytes,
+    packets: packets + current.packets,
+    lastUsed: latest(lastUsed, lastUsedOf(state)),
+  };
+}
+
+const withRefused = ({ integrity, replay, replayWindow }: Refused, { stats }: XfrmState) => ({
+  integrity: integrity + BigInt(stats.integrityFailed),
+  replay: replay + BigInt(stats.replay),
+  replayWindow: replayWindow + BigInt(stats.replayWindow),
+});
+
 function latest(a: number | undefined, b: number | undefined): number | undefined {
   return a === undefined || (b !== undefined && b > a) ? b : a;
 }
 
 /** On the wall clock, in ms. Older kernels say only when it was first used (XFRMA_LASTUSED: not in 6.1). */
-function lastUsed({ lastUsed: last, current }: XfrmState): number | undefined {
+function lastUsedOf({ lastUsed: last, current }: XfrmState): number | undefined {
   const seconds = last || current.useTime;
   return seconds === 0n ? undefined : Number(seconds) * 1000;
 }
@@ -345,18 +313,5 @@ function sighted({ entry, slot, came, softAt }: Sa, { expiring }: TunnelThreshol
     addedAt: came.monotonic,
     softAt: softAt === undefined || (soft !== undefined && soft < softAt) ? soft : softAt,
     hardAt: nearHardAt(value, expiring),
-  };
-}
-
-function spent({ entry, slot, came }: Sa, direction: Direction, destinations: number): Spent {
-  const { spi, current, lifetime } = entry.value;
-  return {
-    spi,
-    slot,
-    addedAt: came.monotonic,
-    sequence: sequenceUsed(entry.value, direction),
-    bytes: share(current.bytes, lifetime.hardBytes),
-    packets: share(current.packets, lifetime.hardPackets),
-    destinations,
   };
 }

@@ -14,7 +14,6 @@ import type { TunnelRecord } from './record.ts';
 import type { TunnelThresholds } from './thresholds.ts';
 import type { Direction, PerDirection } from './tunnel.ts';
 
-/** An SA that took the place of another. */
 export interface Replacement extends Succession {
   readonly direction: Direction;
   readonly slot: string;

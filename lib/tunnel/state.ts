@@ -8,8 +8,8 @@
  */
 import type { EventTime } from '../netlink/event.ts';
 import type { IpsecProto } from '../xfrm/names.ts';
-import { bySlot } from './figures.ts';
-import { DIRECTIONS } from './present.ts';
+import { bySlot, spiText } from './figures.ts';
+import { both, DIRECTIONS } from './present.ts';
 import type { TunnelThresholds } from './thresholds.ts';
 import {
   type Direction,
@@ -102,7 +102,6 @@ interface Condition {
 }
 
 const rank = (state: TunnelState): number => TUNNEL_STATES.indexOf(state);
-const hex = (spi: number): string => `0x${spi.toString(16).padStart(8, '0')}`;
 
 /**
  * The state at `now`. Called again with the same sighting before `next`, it says the same.
@@ -123,76 +122,48 @@ export function judge(
   heardUntil = now.monotonic,
 ): Verdict {
   const heard = listen(seen, before?.heard);
-  const clock = new Alarm(now, heardUntil, seen.countedAt.monotonic);
+  const clock = new Clock(now, heardUntil, seen.countedAt.monotonic);
   const complete = seen.isFound ? momentOf(completeAt(seen), now) : undefined;
   const began = before?.upSince ?? complete ?? now;
   const found = condition(seen, heard, began, clock, limits);
+  const { state, reason, settling } = found;
+  const told = (since: EventTime, sinceKnown = true): Verdict => ({
+    state,
+    reason,
+    since,
+    sinceKnown,
+    upSince: isUp(state) ? began : undefined,
+    stalled: state === 'one-way' && !settling,
+    next: clock.next,
+    // What went out unanswered while something was missing says nothing of the time after.
+    heard: settling ? { ...heard, outAt: undefined, unanswered: undefined } : heard,
+    pending: undefined,
+  });
   if (before === undefined && seen.isFound) {
     const since = momentOf(found.from, now);
-    return told(
-      found,
-      since ?? now,
-      since !== undefined,
-      isUp(found.state) ? began : undefined,
-      heard,
-      clock,
-    );
+    return told(since ?? now, since !== undefined);
   }
   const early =
     before?.state === undefined ||
-    (found.state === 'acquiring'
-      ? rank(found.state) < rank(before.state)
-      : found.state !== before.state);
-  if (found.settling && early) {
+    (state === 'acquiring' ? rank(state) < rank(before.state) : state !== before.state);
+  if (settling && early) {
     // What went after that was there meanwhile: something else was missing before.
     const again = goneSince(seen);
     const known = before?.pending;
     const pending = known && again && again > known.monotonic ? at(again, now) : (known ?? now);
-    if (!clock.past(pending.monotonic + limits.settle)) {
-      const { state, reason, since, sinceKnown, upSince, stalled } = before ?? UNTOLD;
-      const { next } = clock;
-      return {
-        state,
-        reason,
-        since: since ?? now,
-        sinceKnown,
-        upSince,
-        stalled,
-        next,
-        heard,
-        pending,
-      };
-    }
-    return told(found, pending, true, undefined, heard, clock);
+    if (clock.past(pending.monotonic + limits.settle)) return told(pending);
+    return { ...(before ?? { ...UNTOLD, since: now }), next: clock.next, heard, pending };
   }
-  const same = found.state === before?.state;
-  const upSince = isUp(found.state) ? (before?.upSince ?? now) : undefined;
-  if (same) return told(found, before.since, before.sinceKnown, upSince, heard, clock);
-  return told(found, now, true, upSince, heard, clock);
+  return state === before?.state ? told(before.since, before.sinceKnown) : told(now);
 }
 
 const UNTOLD = {
   state: undefined,
   reason: '',
-  since: undefined,
   sinceKnown: true,
   upSince: undefined,
   stalled: false,
 };
-
-function told(
-  { state, reason, settling }: Condition,
-  since: EventTime,
-  sinceKnown: boolean,
-  upSince: EventTime | undefined,
-  counted: Heard,
-  { next }: Alarm,
-): Verdict {
-  const stalled = state === 'one-way' && !settling;
-  // What went out unanswered while something was missing says nothing of the time after.
-  const heard = settling ? { ...counted, outAt: undefined, unanswered: undefined } : counted;
-  return { state, reason, since, sinceKnown, upSince, stalled, next, heard, pending: undefined };
-}
 
 /** Since when there are SAs in both directions, monotonic. */
 function completeAt({ sas }: Sighting): number | undefined {
@@ -221,7 +192,7 @@ function condition(
   seen: Sighting,
   heard: Heard,
   began: EventTime,
-  clock: Alarm,
+  clock: Clock,
   limits: TunnelThresholds,
 ): Condition {
   const { sas, missing, words, unreachable } = seen;
@@ -255,14 +226,14 @@ function condition(
     const [hard, late] = [hardAt, lateAt].map((at) => at !== undefined && clock.pastWall(at));
     if (!hard && !late) continue;
     const limit = hard ? 'is near a hard limit' : 'is past a soft limit';
-    const reason = `${word} SA ${hex(spi)} ${limit}, without a successor`;
+    const reason = `${word} SA ${spiText(spi)} ${limit}, without a successor`;
     const from = clock.ofWall((hard ? hardAt : lateAt) as number);
     return { state: 'expiring', reason, from };
   }
   for (const { slot, word } of newest) {
     const [old, young] = [slot.at(-2), slot.at(-1)];
     if (!old || !young || clock.past(young.addedAt + limits.overlap)) continue;
-    const reason = `${word} SA ${hex(old.spi)} is still there beside its successor ${hex(young.spi)}`;
+    const reason = `${word} SA ${spiText(old.spi)} is still there beside its successor ${spiText(young.spi)}`;
     return { state: 'rekeying', reason, from: young.addedAt };
   }
   if (limits.idle > 0) {
@@ -278,7 +249,7 @@ function condition(
 }
 
 /** There is no SA with keys. */
-function without(seen: Sighting, clock: Alarm, limits: TunnelThresholds): Condition {
+function without(seen: Sighting, clock: Clock, limits: TunnelThresholds): Condition {
   const { larvalAt, policies, acquiredAt, expired } = seen;
   const asked = acquiredAt !== undefined && !clock.past(acquiredAt + limits.acquiring);
   const from = larvalAt ?? (asked ? acquiredAt : undefined);
@@ -306,24 +277,18 @@ function listen(seen: Sighting, before: Heard | undefined): Heard {
   if (before === undefined) {
     return { packets, at, used: lastUsed, outAt: undefined, unanswered: undefined };
   }
-  const latest = (direction: Direction, moved: boolean) => {
-    const told = lastUsed[direction];
-    const known = before.used[direction];
+  const isNew = at > before.at;
+  const moved = both((direction) => isNew && packets[direction] > before.packets[direction]);
+  const used = both((direction) => {
+    const [told, known] = [lastUsed[direction], before.used[direction]];
     // Older kernels say only when an SA was first used.
-    const now = moved && (told === undefined || told <= (known ?? 0)) ? countedAt.wall : told;
+    const silent = moved[direction] && (told === undefined || told <= (known ?? 0));
+    const now = silent ? countedAt.wall : told;
     return now === undefined || (known !== undefined && known > now) ? known : now;
-  };
-  if (at <= before.at) {
-    return { ...before, used: { out: latest('out', false), in: latest('in', false) } };
-  }
-  const moved = { out: packets.out > before.packets.out, in: packets.in > before.packets.in };
-  const used = { out: latest('out', moved.out), in: latest('in', moved.in) };
+  });
+  if (!isNew) return { ...before, used };
   const outAt = moved.out ? at : before.outAt;
-  const unanswered = moved.in
-    ? undefined
-    : moved.out
-      ? (before.unanswered ?? at)
-      : before.unanswered;
+  const unanswered = moved.in ? undefined : (before.unanswered ?? (moved.out ? at : undefined));
   return { packets, at, used, outAt, unanswered };
 }
 
@@ -337,16 +302,17 @@ export const heardAgain = (verdict: Verdict, at: number): Verdict => ({
  * The time, and the next moment after which a question about it would be answered otherwise. It does not go on
  * while something may be waiting to be read that would change the answer.
  */
-class Alarm {
+export class Clock {
   next = Number.POSITIVE_INFINITY;
-  readonly #now: EventTime;
+  readonly now: EventTime;
+  /** When the counters were read, monotonic. */
+  readonly countedAt: number;
   readonly #heardUntil: number;
-  readonly #countedAt: number;
 
   constructor(now: EventTime, heardUntil: number, countedAt: number) {
-    this.#now = now;
+    this.now = now;
     this.#heardUntil = heardUntil;
-    this.#countedAt = countedAt;
+    this.countedAt = countedAt;
   }
 
   /** Whether a moment has come, monotonic. */
@@ -363,12 +329,11 @@ class Alarm {
 
   /** A moment of the wall clock, monotonic. */
   ofWall(moment: number): number {
-    return moment - this.#now.wall + this.#now.monotonic;
+    return moment - this.now.wall + this.now.monotonic;
   }
 
   /** Whether a moment had come when the counters were read. Between it and the next reading nobody knows. */
   counted(moment: number): boolean {
-    if (this.past(moment)) return moment <= this.#countedAt;
-    return false;
+    return this.past(moment) && moment <= this.countedAt;
   }
 }

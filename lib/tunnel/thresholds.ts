@@ -71,16 +71,15 @@ export const THRESHOLDS: TunnelThresholds = Object.freeze({
   leakWindow: 600_000,
 });
 
-const NAMES = new Set(Object.keys(THRESHOLDS));
 const SHARES = new Set<string>(['sequence', 'lifetime']);
 
 /** The thresholds with their defaults. @throws TypeError or RangeError that names a wrong one */
-export function checkedThresholds(given: Partial<TunnelThresholds> | undefined): TunnelThresholds {
+export function checkedThresholds(given: unknown): TunnelThresholds {
   if (given === undefined) return THRESHOLDS;
-  options('options.thresholds', given, NAMES);
-  for (const [name, value] of Object.entries(given)) {
+  options('options.thresholds', given, new Set(Object.keys(THRESHOLDS)));
+  const set = Object.entries(given as object).filter(([, value]) => value !== undefined);
+  for (const [name, value] of set) {
     const path = `options.thresholds.${name}`;
-    if (value === undefined) continue;
     if (!SHARES.has(name)) integer(path, value, name === 'pile' ? 1 : 0, 0x7fff_ffff);
     else if (typeof value !== 'number') throw wrongType(path, 'a number', value);
     else if (!(value > 0 && value <= 1)) {
@@ -88,6 +87,5 @@ export function checkedThresholds(given: Partial<TunnelThresholds> | undefined):
       throw Object.assign(error, { code: 'ERR_OUT_OF_RANGE' });
     }
   }
-  const set = Object.entries(given).filter(([, value]) => value !== undefined);
   return Object.freeze({ ...THRESHOLDS, ...Object.fromEntries(set) });
 }

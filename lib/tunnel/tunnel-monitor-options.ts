@@ -4,10 +4,11 @@
  */
 import { XfrmMonitor } from '../monitor/xfrm-monitor.ts';
 import {
-  checked as checkedBelow,
+  MONITOR_OPTIONS,
+  refreshInterval,
   type XfrmMonitorOptions,
 } from '../monitor/xfrm-monitor-options.ts';
-import { options, wrongType } from '../socket/argument.ts';
+import { wrongType } from '../socket/argument.ts';
 import { checkedExpected, type ExpectedTunnel } from './expected.ts';
 import { checkedThresholds, type TunnelThresholds } from './thresholds.ts';
 
@@ -44,30 +45,14 @@ export interface TunnelMonitorOptions
   thresholds?: Partial<TunnelThresholds> | undefined;
 }
 
-const OPTIONS: ReadonlySet<string> = new Set<keyof TunnelMonitorOptions>([
-  'monitor',
-  'netns',
-  'signal',
-  'label',
-  'receiveBufferSize',
-  'highWaterMark',
-  'refreshInterval',
-  'acquires',
-  'expected',
-  'thresholds',
-]);
-
-/** The options with their defaults. @throws TypeError or RangeError that names a wrong one */
-export function checked(given: TunnelMonitorOptions) {
-  options('options', given, OPTIONS);
-  const { monitor, expected, thresholds, ...below } = given;
-  if (monitor !== undefined && !(monitor instanceof XfrmMonitor)) {
-    throw wrongType('options.monitor', 'an XfrmMonitor', monitor);
-  }
-  return {
-    ...checkedBelow({ refreshInterval: 10_000, ...below }),
-    monitor,
-    expected: checkedExpected(expected),
-    thresholds: checkedThresholds(thresholds),
-  };
-}
+/** All, each with what checks it and has its default. */
+export const TUNNEL_MONITOR_OPTIONS = {
+  monitor(name: string, value: unknown): XfrmMonitor | undefined {
+    if (value === undefined || value instanceof XfrmMonitor) return value;
+    throw wrongType(name, 'an XfrmMonitor', value);
+  },
+  ...MONITOR_OPTIONS,
+  refreshInterval: (name: string, value: unknown) => refreshInterval(name, value, 10_000),
+  expected: (_: string, value: unknown) => checkedExpected(value),
+  thresholds: (_: string, value: unknown) => checkedThresholds(value),
+} satisfies Record<keyof TunnelMonitorOptions, unknown>;

@@ -2,13 +2,14 @@
  * A live picture of the tunnels of a host.
  * @module
  */
-import { EventEmitter } from 'node:events';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { EventHub } from '../monitor/event-hub.ts';
+import { type ListenersByKind, LiveEmitter } from '../monitor/event-hub.ts';
+import { now } from '../monitor/live-tables.ts';
 import { type XfrmChange, XfrmMonitor } from '../monitor/xfrm-monitor.ts';
 import { type RefreshOptions, refreshSignal } from '../monitor/xfrm-monitor-options.ts';
 import { NETLINK_XFRM } from '../netlink/constants.ts';
 import type { EventTime } from '../netlink/event.ts';
+import { type CheckedOptions, checkedOptions } from '../socket/argument.ts';
 import { type SocketOwner, SocketOwners } from '../socket/index.ts';
 import { HeldNamespace } from '../socket/namespace.ts';
 import { Addresses } from './addresses.ts';
@@ -21,14 +22,16 @@ import type {
 } from './changes.ts';
 import { TunnelLoop } from './loop.ts';
 import { TUNNEL_STATES, type Tunnel } from './tunnel.ts';
-import { checked, type TunnelMonitorOptions } from './tunnel-monitor-options.ts';
+import { TUNNEL_MONITOR_OPTIONS, type TunnelMonitorOptions } from './tunnel-monitor-options.ts';
 import { Tunnels } from './tunnels.ts';
 
 export type { TunnelMonitorOptions };
 
-export type TunnelMonitorListeners = {
-  [Kind in TunnelChange['kind']]: [change: Extract<TunnelChange, { kind: Kind }>];
-} & { change: [change: TunnelChange]; error: [error: Error]; close: [] };
+export type TunnelMonitorListeners = ListenersByKind<TunnelChange> & {
+  change: [change: TunnelChange];
+  error: [error: Error];
+  close: [];
+};
 
 /** The tunnels of a monitor: live, read-only. Tunnels are replaced, never changed. */
 export interface TunnelsView extends Iterable<Tunnel> {
@@ -45,7 +48,6 @@ export const byTrouble = (a: Tunnel, b: Tunnel): number =>
   TUNNEL_STATES.indexOf(a.state) - TUNNEL_STATES.indexOf(b.state) || (a.id < b.id ? -1 : 1);
 
 const closedBelow = () => new Error('options.monitor is closed');
-const now = (): EventTime => ({ wall: Date.now(), monotonic: performance.now() });
 /** Milliseconds for which a reading of the counters may keep other things waiting. */
 const SLICE = 5;
 /** Milliseconds for which a `down` waits until it is known who did it. */
@@ -70,13 +72,12 @@ const LONGEST = 0x7fff_ffff;
  * monitor.on('down', ({ tunnel, cause }) => console.log(tunnel.id, 'is down:', cause));
  */
 export class TunnelMonitor
-  extends EventEmitter<TunnelMonitorListeners>
-  implements AsyncIterable<TunnelChange | TunnelsSynced>, AsyncDisposable
+  extends LiveEmitter<TunnelMonitorListeners, TunnelChange, TunnelLoop>
+  implements AsyncIterable<TunnelChange | TunnelsSynced>
 {
   readonly #tunnels: Tunnels;
   readonly #label: string | undefined;
   readonly #highWaterMark: number;
-  readonly #hub = new EventHub<TunnelChange, TunnelLoop>(this, () => this.#release());
   readonly #below: XfrmMonitor;
   readonly #ownsBelow: boolean;
   readonly #addresses: Addresses;
@@ -99,7 +100,7 @@ export class TunnelMonitor
    * @throws TypeError or RangeError for a wrong option; SystemError as XfrmMonitor.open
    */
   static async open(options: TunnelMonitorOptions = {}): Promise<TunnelMonitor> {
-    const given = checked(options);
+    const given = checkedOptions('options', options, TUNNEL_MONITOR_OPTIONS);
     const { signal, netns, monitor } = given;
     signal?.throwIfAborted();
     if (monitor?.closed) throw closedBelow();
@@ -124,12 +125,12 @@ export class TunnelMonitor
   }
 
   private constructor(
-    options: ReturnType<typeof checked>,
+    options: CheckedOptions<typeof TUNNEL_MONITOR_OPTIONS>,
     below: XfrmMonitor,
     addresses: Addresses,
     held: HeldNamespace,
   ) {
-    super();
+    super(() => this.#release());
     const { label, highWaterMark, signal, monitor, expected, thresholds } = options;
     this.#label = label;
     this.#highWaterMark = highWaterMark;
@@ -155,7 +156,7 @@ export class TunnelMonitor
       this.#soon();
     };
     addresses.failed = this.#onError;
-    this.#hub.endOn(signal);
+    this.hub.endOn(signal);
     this.#setTimer();
   }
 
@@ -164,13 +165,9 @@ export class TunnelMonitor
     return this.#tunnels;
   }
 
-  get closed(): boolean {
-    return this.#hub.closed;
-  }
-
   /** Whether the tables below are right, those of addresses too, as far as the kernel tells; else a repair is under way. */
   get synced(): boolean {
-    return this.#below.synced && this.#addresses.synced;
+    return this.#below.synced && this.#addresses.tables.synced;
   }
 
   /** When all counters were last read. */
@@ -199,20 +196,20 @@ export class TunnelMonitor
   async refresh(options: RefreshOptions = {}): Promise<void> {
     const signal = refreshSignal(options);
     const asked = performance.now();
-    await this.#hub.wait(signal, (done, failed) => {
+    await this.hub.wait(signal, (done, failed) => {
       this.#below.refresh({ signal }).then(done, failed);
     });
-    while (this.#reading) await this.#hub.wait(signal, (done) => this.#refreshes.push(done));
+    while (this.#reading) await this.hub.wait(signal, (done) => this.#refreshes.push(done));
     // The addresses of this host come by a socket of their own.
     while (this.#heardUntil < asked) {
-      await this.#hub.wait(signal, (done) => setTimeout(done, AGAIN));
+      await this.hub.wait(signal, (done) => setTimeout(done, AGAIN));
     }
     this.#flush();
   }
 
   /** Until when all is known that the kernel announced, monotonic. */
   get #heardUntil(): number {
-    return Math.min(this.#below.heardUntil, this.#addresses.heardUntil);
+    return Math.min(this.#below.heardUntil, this.#addresses.tables.heardUntil);
   }
 
   /**
@@ -231,9 +228,9 @@ export class TunnelMonitor
     const loop = new TunnelLoop(
       this.#highWaterMark,
       () => this.snapshot(),
-      () => this.#hub.leave(loop),
+      () => this.hub.leave(loop),
     );
-    return this.#hub.join(loop).queue;
+    return this.hub.join(loop).queue;
   }
 
   /** Lets the process end although the monitor is open. A monitor that was given is left as it is. */
@@ -248,23 +245,10 @@ export class TunnelMonitor
     return this;
   }
 
-  /**
-   * Closes it, and the XfrmMonitor unless that was given; ends all loops after what they have waiting.
-   *
-   * @returns a promise that is fulfilled when the sockets are closed; the same one every time
-   */
-  close(): Promise<void> {
-    return this.#hub.close();
-  }
-
-  [Symbol.asyncDispose](): Promise<void> {
-    return this.close();
-  }
-
   readonly #onClose = () => {
-    this.#hub.close();
+    this.hub.close();
   };
-  readonly #onError = (error: unknown) => this.#hub.fail(error);
+  readonly #onError = (error: unknown) => this.hub.fail(error);
 
   async #release(): Promise<void> {
     clearTimeout(this.#timer);
@@ -288,7 +272,7 @@ export class TunnelMonitor
       case 'repaired':
       case 'refreshed':
         // One that is not through yet is cut short.
-        if (this.#reading) this.#count(Number.POSITIVE_INFINITY);
+        if (this.#reading) this.#count(Infinity);
         this.#tunnels.count(this.#below.states, change.time);
         this.#reading = change;
         this.#count(SLICE);
@@ -344,7 +328,7 @@ export class TunnelMonitor
   #setTimer(): void {
     clearTimeout(this.#timer);
     const wait = this.#tunnels.next - performance.now();
-    if (wait === Number.POSITIVE_INFINITY) return;
+    if (wait === Infinity) return;
     // What is due already waits for what is to be read first, which has it looked at in most cases. The socket keeps
     // the process alive; timers need not.
     const milliseconds = wait > 0 ? Math.min(Math.ceil(wait), LONGEST) : AGAIN;
@@ -352,7 +336,7 @@ export class TunnelMonitor
   }
 
   #tell(change: TunnelChange): void {
-    this.#hub.deliver(change, change.kind, 'change');
+    this.hub.deliver(change, change.kind, 'change');
   }
 
   #claimant(portId: number, time: EventTime): Claimant | undefined {

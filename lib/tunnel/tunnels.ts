@@ -9,25 +9,23 @@ import type { PolicyEntry, StateEntry } from '../monitor/xfrm-views.ts';
 import type { EventTime } from '../netlink/event.ts';
 import { canonicalAddress } from '../wire/address.ts';
 import type { AcquireEvent, Mapping } from '../xfrm/events.ts';
+import type { LostAddress } from './addresses.ts';
 import { addressCause, causeOf, policyCause, unreachable } from './causes.ts';
 import type { Claimant, DownCause, TunnelEvent } from './changes.ts';
 import { Deadlines } from './deadlines.ts';
 import { type Orientation, pairOf } from './endpoints.ts';
-import { type ExpectedTunnel, isExpected } from './expected.ts';
+import { isExpected, type NamedTunnel } from './expected.ts';
 import { isSoftSpent } from './figures.ts';
-import { type Group, type Joined, join, match } from './group.ts';
-import { labelText } from './identity.ts';
-import type { LostAddress } from './local-addresses.ts';
+import { type Group, type Joined, join, labelText, match } from './group.ts';
 import { Members } from './members.ts';
 import { DIRECTIONS, NOTHING, type Sa } from './present.ts';
 import { TunnelRecord } from './record.ts';
 import { follow, rekeyed, restUntil, succession } from './rekeys.ts';
-import { judge, type Verdict } from './state.ts';
+import { Clock, judge, type Verdict } from './state.ts';
 import type { TunnelThresholds } from './thresholds.ts';
 import { isUp, type Tunnel, type TunnelState, type TunnelWarning } from './tunnel.ts';
 import { differences, leaks, type Surplus, warn } from './warnings.ts';
 
-/** Who feeds {@link Tunnels}. */
 export interface TunnelsHost {
   /** Whether an address is this host's, or was. */
   isLocal(address: string): boolean;
@@ -41,8 +39,6 @@ export interface TunnelsHost {
   claimant(portId: number, time: EventTime): Claimant | undefined;
 }
 
-type Expected = ExpectedTunnel & { readonly name: string };
-
 /** Tunnels remembered that are down and not expected. */
 const REMEMBERED = 10_000;
 /** Milliseconds by which the wall clock may be set before all is judged by it again. */
@@ -55,7 +51,6 @@ export class Tunnels {
   readonly #limits: TunnelThresholds;
   readonly #records = new Map<string, TunnelRecord>();
   readonly #members = new Members();
-  readonly #groupOf = new Map<TunnelRecord, Group>();
   readonly #deadlines = new Deadlines<TunnelRecord>();
   /** Expected tunnels of which nothing is there. */
   readonly #vacant = new Set<TunnelRecord>();
@@ -73,13 +68,13 @@ export class Tunnels {
   /** What the wall clock is ahead of the monotonic one, as all tunnels were judged by. */
   #wallOffset: number;
   /** Until when all is known that the kernel announced, monotonic. */
-  #heardUntil = Number.NEGATIVE_INFINITY;
+  #heardUntil = -Infinity;
   #opening = true;
 
   /** @param now the time of the first reading of the counters */
   constructor(
     host: TunnelsHost,
-    expected: readonly Expected[],
+    expected: readonly NamedTunnel[],
     limits: TunnelThresholds,
     now: EventTime,
   ) {
@@ -141,7 +136,7 @@ export class Tunnels {
       const seconds = Number(entry.value.current.addTime);
       this.#members.addSa(entry, momentOf(seconds * 1000, now), true);
     }
-    for (const entry of policies) this.#members.addPolicy(entry, Number.NEGATIVE_INFINITY);
+    for (const entry of policies) this.#members.addPolicy(entry, -Infinity);
     this.flush(now);
     for (const record of this.#vacant) this.#judge(record, now);
     for (const group of this.#members.groups) group.looked = false;
@@ -150,43 +145,40 @@ export class Tunnels {
 
   /** A change of the tables. {@link flush} then tells what it does to tunnels. */
   change(change: ObjectChange<XfrmKinds>): void {
-    const { kind, object, uid, time } = change;
-    if (object === 'policy') {
-      const known = this.#members.policy(uid);
+    const { kind, uid, time } = change;
+    if (change.object === 'policy') {
       const { id, value, counted } = change;
-      if (known) {
-        const portId = kind === 'removed' ? change.portId : undefined;
-        this.#members.removePolicy(known, { portId, time });
-      }
-      if (kind === 'added' || kind === 'updated') {
-        this.#members.addPolicy({ id, uid, value, counted }, time.monotonic);
-      } else if (kind === 'expiring' && known) {
-        this.#members.addPolicy({ id, uid, value, counted }, known.changedAt);
-      }
+      const entry = { id, uid, value, counted };
+      const known = this.#members.policy(uid);
+      const portId = kind === 'removed' ? change.portId : undefined;
+      if (known) this.#members.removePolicy(known, { portId, time });
+      if (kind === 'added' || kind === 'updated') this.#members.addPolicy(entry, time.monotonic);
+      else if (kind === 'expiring' && known) this.#members.addPolicy(entry, known.changedAt);
       return;
     }
     const { id, value, counted } = change;
+    const entry = { id, uid, value, counted };
     const heard = change.cause === 'kernel';
     if (kind === 'added') {
-      this.#members.addSa({ id, uid, value, counted }, time, heard);
+      this.#members.addSa(entry, time, heard);
       return;
     }
-    const found = this.#members.sa(uid);
-    if (found === undefined) return;
-    const { sa, group } = found;
+    const sa = this.#members.sa(uid);
+    if (sa === undefined) return;
+    const { group } = sa;
     if (kind === 'removed') {
       const { why, portId } = change;
-      this.#members.removeSa(found);
+      this.#members.removeSa(sa);
       group.gone.push({ sa, last: value, why, portId, time, heard });
     } else if (group.isFor(value)) {
-      sa.entry = { id, uid, value, counted };
+      sa.entry = entry;
       if (kind === 'expiring') sa.softAt ??= time.wall;
     } else {
       // A repair can take another SA for the one that was there (docs/consistency.md).
-      this.#members.removeSa(found);
       const last = sa.entry.value;
+      this.#members.removeSa(sa);
       group.gone.push({ sa, last, why: 'replaced', portId: undefined, time, heard });
-      this.#members.addSa({ id, uid, value, counted }, time, heard);
+      this.#members.addSa(entry, time, heard);
     }
     this.#members.dirty.add(group);
   }
@@ -195,10 +187,10 @@ export class Tunnels {
   asked(event: AcquireEvent | Mapping, now: EventTime): void {
     if (event.kind === 'MAPPING') {
       const { proto, spi, daddr } = event.mapping;
-      for (const { sa, group } of this.#members.bySpi(proto, spi)) {
+      for (const sa of this.#members.bySpi(proto, spi)) {
         if (sa.entry.value.daddr !== daddr || !sa.record) continue;
         sa.record.mapped(now.monotonic);
-        this.#members.dirty.add(group);
+        this.#members.dirty.add(sa.group);
       }
       return;
     }
@@ -220,11 +212,10 @@ export class Tunnels {
     this.#read = now;
     const { groups } = this.#members;
     for (const entry of states) {
-      const found = this.#members.sa(entry.uid);
-      if (found === undefined) continue;
-      const { sa, group } = found;
+      const sa = this.#members.sa(entry.uid);
+      if (sa === undefined) continue;
       // What did not change is the same object (lib/monitor/shadow.ts).
-      if (sa.entry.value !== entry.value) this.#uncounted.add(group);
+      if (sa.entry.value !== entry.value) this.#uncounted.add(sa.group);
       sa.entry = entry;
       if (sa.softAt === undefined && isSoftSpent(entry.value)) sa.softAt = now.wall;
     }
@@ -237,8 +228,8 @@ export class Tunnels {
       if (isSet || group.looked || group.acquired.length > 0) this.#uncounted.add(group);
     }
     for (const group of this.#members.dirty) this.#uncounted.add(group);
-    for (const [record, group] of this.#groupOf) {
-      if (!this.#uncounted.has(group)) record.unmoved(now);
+    for (const record of this.#records.values()) {
+      if (record.group && !this.#uncounted.has(record.group)) record.unmoved(now);
     }
   }
 
@@ -275,10 +266,7 @@ export class Tunnels {
 
   /** What {@link TunnelsHost.claimant} was asked is known. */
   claimed(): void {
-    for (const record of this.#unclaimed) {
-      const group = this.#groupOf.get(record);
-      if (group) this.#members.dirty.add(group);
-    }
+    for (const record of this.#unclaimed) this.#touch(record);
     this.#unclaimed.clear();
   }
 
@@ -290,10 +278,7 @@ export class Tunnels {
    */
   flush(now: EventTime, heardUntil = now.monotonic): void {
     this.#heardUntil = heardUntil;
-    for (const record of this.#deadlines.due(heardUntil)) {
-      const group = this.#groupOf.get(record);
-      if (group) this.#members.dirty.add(group);
-    }
+    for (const record of this.#deadlines.due(heardUntil)) this.#touch(record);
     // Looking at one can make another dirty, from which an expected tunnel moves.
     for (const group of this.#members.dirty) {
       this.#members.dirty.delete(group);
@@ -307,6 +292,11 @@ export class Tunnels {
     if (!record?.isEmpty || record.state !== 'down' || record.expected) return false;
     this.#remove(record, now);
     return true;
+  }
+
+  /** Has the group of a tunnel looked at. */
+  #touch({ group }: TunnelRecord): void {
+    if (group) this.#members.dirty.add(group);
   }
 
   /** Joins a group anew, and looks at its tunnels. */
@@ -337,10 +327,9 @@ export class Tunnels {
     const { marks, ifIds } = part;
     const traits = { local, remote, directed, reqid, marks, ifIds };
     for (const record of this.#vacant) {
-      if (!isExpected(record.expected as Expected, traits)) continue;
-      const before = this.#groupOf.get(record);
-      before?.records.delete(record);
-      if (before) this.#members.dirty.add(before);
+      if (!isExpected(record.expected as NamedTunnel, traits)) continue;
+      record.group?.records.delete(record);
+      this.#touch(record);
       return this.#enter(record, group);
     }
     const label = labelText(marks.find(Boolean), ifIds.find(Boolean));
@@ -355,7 +344,7 @@ export class Tunnels {
 
   #enter(record: TunnelRecord, group: Group): TunnelRecord {
     group.records.add(record);
-    this.#groupOf.set(record, group);
+    record.group = group;
     return record;
   }
 
@@ -394,13 +383,8 @@ export class Tunnels {
       return;
     }
     const warnedBefore = record.warned?.warnings ?? [];
-    record.warned = warn(
-      record.worries(limits, this.#read, (sa) => this.#members.sharing(sa)),
-      record.warned,
-      now,
-      limits,
-      this.#heardUntil,
-    );
+    const clock = new Clock(now, this.#heardUntil, this.#read.monotonic);
+    record.warned = warn(record, (sa) => this.#members.sharing(sa), clock, limits);
     const forgotten = record.isEmpty && state === 'down' && !record.expected;
     if (forgotten && shownBefore === undefined) {
       this.#remove(record, now);
@@ -459,7 +443,7 @@ export class Tunnels {
     if (this.#causeOf(record, verdict.state)) return verdict;
     this.#unclaimed.add(record);
     const pending = before.pending ?? now;
-    return { ...before, heard: verdict.heard, pending, next: Number.POSITIVE_INFINITY };
+    return { ...before, heard: verdict.heard, pending, next: Infinity };
   }
 
   /**
@@ -477,7 +461,6 @@ export class Tunnels {
     }
   }
 
-  /** Tells of another state. */
   #tellState(
     before: Verdict | undefined,
     { state, stalled }: Verdict,
@@ -508,7 +491,7 @@ export class Tunnels {
   #causeOf(record: TunnelRecord, state: TunnelState): DownCause | undefined {
     const { lastGone } = record;
     const claimant = (portId: number, time: EventTime) => this.#host.claimant(portId, time);
-    if (state === 'orphan') return policyCause(this.#groupOf.get(record)?.policyGone, claimant);
+    if (state === 'orphan') return policyCause(record.group?.policyGone, claimant);
     return causeOf(lastGone, this.#members, this.#limits.settle, claimant);
   }
 
@@ -519,14 +502,14 @@ export class Tunnels {
   }
 
   #remove(record: TunnelRecord, time: EventTime): void {
-    const group = this.#groupOf.get(record);
+    const { group } = record;
     group?.records.delete(record);
     if (group?.isEmpty) this.#drop(group);
-    this.#groupOf.delete(record);
+    record.group = undefined;
     this.#records.delete(record.id);
     this.#remembered.delete(record);
     this.#unclaimed.delete(record);
-    this.#deadlines.set(record, Number.POSITIVE_INFINITY);
+    this.#deadlines.set(record, Infinity);
     if (record.tunnel) this.#tell({ kind: 'removed', tunnel: record.tunnel, time });
   }
 
@@ -547,7 +530,7 @@ export class Tunnels {
     this.#samples.push({ at, sas, policies });
     const start = at.monotonic - this.#limits.leakWindow;
     // The first may be older than the window: it is then all within.
-    while ((this.#samples[1]?.at.monotonic ?? Number.POSITIVE_INFINITY) <= start) {
+    while ((this.#samples[1]?.at.monotonic ?? Infinity) <= start) {
       this.#samples.shift();
     }
     const before = this.#hostWarnings;

@@ -4,41 +4,15 @@
  * @module
  */
 import type { EventTime } from '../netlink/event.ts';
-import { bySlot } from './figures.ts';
+import type { XfrmState } from '../xfrm/objects.ts';
+import { bySlot, sequenceUsed, share, spiText } from './figures.ts';
+import { DIRECTIONS, type Sa } from './present.ts';
+import type { TunnelRecord } from './record.ts';
+import type { Clock } from './state.ts';
 import type { TunnelThresholds } from './thresholds.ts';
-import type { PerDirection, TunnelWarning } from './tunnel.ts';
+import type { Direction, Tunnel, TunnelWarning } from './tunnel.ts';
 
-/** An SA with keys, as far as warnings depend on it. */
-export interface Spent {
-  readonly spi: number;
-  readonly slot: string;
-  /** Monotonic. */
-  readonly addedAt: number;
-  /** Share of the sequence numbers used; undefined where they may start again, or there are none. */
-  readonly sequence: number | undefined;
-  /** Share of the hard limit used. */
-  readonly bytes: number | undefined;
-  readonly packets: number | undefined;
-  /** Addresses to which there are SAs of this SPI, this one's included. */
-  readonly destinations: number;
-}
-
-type Refusal = 'integrity' | 'replay' | 'replay-window';
-
-/** What there is of a tunnel. */
-export interface Worries {
-  /** The oldest first. */
-  readonly sas: PerDirection<readonly Spent[]>;
-  /** Packets refused, across rekeys. */
-  readonly refused: Readonly<Record<Refusal, bigint>>;
-  /** When SAs were asked for, monotonic, the oldest first. */
-  readonly acquires: readonly number[];
-  readonly mappings: readonly number[];
-  /** When the counters were read, monotonic. */
-  readonly countedAt: number;
-  /** Policies that were neither made nor changed after the last SA had gone, and when that was, monotonic. */
-  readonly stale: { readonly policies: number; readonly since: number } | undefined;
-}
+type Refusal = keyof Tunnel['refused'];
 
 /** What was said, and what it goes by. */
 export interface Warned {
@@ -59,142 +33,133 @@ interface Rise {
 
 type Found = Omit<TunnelWarning, 'since'>;
 
-const hex = (spi: number): string => `0x${spi.toString(16).padStart(8, '0')}`;
-const percent = (share: number): string => `${Math.floor(share * 100)} %`;
-const REFUSALS: Readonly<Record<Refusal, string>> = {
-  integrity: 'failed the check of their integrity',
-  replay: 'were refused as replayed',
-  'replay-window': 'came too late for the replay window',
-};
+const REFUSALS = {
+  integrity: ['integrity', 'failed the check of their integrity'],
+  replay: ['replay', 'were refused as replayed'],
+  replayWindow: ['replay-window', 'came too late for the replay window'],
+} as const;
 
 /**
- * The warnings at `now`. Called again with the same before `next`, it says the same.
+ * The warnings about a tunnel now. Called again with the same before `next`, it says the same.
  *
- * @param time until when all is known that the kernel announced, monotonic ({@link judge})
+ * @param sharing the addresses to which there are SAs of an SA's SPI, how many
  */
 export function warn(
-  worries: Worries,
-  before: Warned | undefined,
-  now: EventTime,
+  record: TunnelRecord,
+  sharing: (sa: Sa) => number,
+  clock: Clock,
   limits: TunnelThresholds,
-  time = now.monotonic,
 ): Warned {
-  let next = Number.POSITIVE_INFINITY;
-  const past = (moment: number): boolean => {
-    if (moment <= time) return true;
-    next = Math.min(next, moment);
-    return false;
-  };
+  const { present, warned: before, refused, lastGone } = record;
+  const { now } = clock;
   const found: Found[] = [];
-  for (const direction of ['out', 'in'] as const) {
-    const sas = worries.sas[direction];
-    found.push(...piles(sas, direction, limits, past));
-    found.push(...exhausted(sas, direction, limits));
-    const shared = sas.find(({ destinations }) => destinations > 1);
+  for (const what of DIRECTIONS) {
+    const sas = present.sas[what];
+    found.push(...piles(sas, what, limits, clock), ...exhausted(sas, what, limits));
+    const shared = sas.find((sa) => sharing(sa) > 1);
     if (shared) {
-      const { spi, destinations: value } = shared;
-      const text = `the SPI ${hex(spi)} is in use for ${value} destinations`;
-      found.push({ kind: 'spi-shared', what: direction, text, value, limit: 1 });
+      const value = sharing(shared);
+      const text = `the SPI ${spiText(shared.entry.value.spi)} is in use for ${value} destinations`;
+      found.push({ kind: 'spi-shared', what, text, value, limit: 1 });
     }
   }
   const refusals = {} as Record<Refusal, Rise>;
-  for (const kind of Object.keys(REFUSALS) as Refusal[]) {
-    const rise = rising(worries, kind, before?.refusals[kind], now.monotonic, limits.quiet);
-    refusals[kind] = rise;
+  for (const [field, [kind, words]] of Object.entries(REFUSALS) as Entries<typeof REFUSALS>) {
+    const rise = rising(refused[field], before?.refusals[field], clock, limits.quiet);
+    refusals[field] = rise;
     if (rise.from === undefined) continue;
-    past(rise.at + limits.quiet);
+    clock.past(rise.at + limits.quiet);
     const value = Number(rise.count - rise.from);
-    found.push({ kind, what: '', text: `${value} packets ${REFUSALS[kind]}`, value, limit: 0 });
+    found.push({ kind, what: '', text: `${value} packets ${words}`, value, limit: 0 });
   }
-  /** How many of these moments are within a window. */
-  const within = (moments: readonly number[], window: number): number => {
-    const recent = moments.filter((moment) => moment + window > time);
-    if (recent[0] !== undefined) past(recent[0] + window);
-    return recent.length;
-  };
-  const asked = within(worries.acquires, limits.acquireWindow);
-  if (asked >= limits.acquires) {
-    const text = `an SA was asked for ${asked} times within ${limits.acquireWindow / 1000} s`;
-    found.push({ kind: 'acquire-storm', what: '', text, value: asked, limit: limits.acquires });
+  const { acquireWindow, acquires, mappingWindow, mappings } = limits;
+  for (const [kind, words, moments, window, limit] of [
+    ['acquire-storm', 'an SA was asked for', record.acquiredAt, acquireWindow, acquires],
+    ['nat-mapping', "the peer's address or port changed", record.mappedAt, mappingWindow, mappings],
+  ] as const) {
+    const value = moments.filter((moment) => !clock.past(moment + window)).length;
+    if (value < limit) continue;
+    const text = `${words} ${value} times within ${window / 1000} s`;
+    found.push({ kind, what: '', text, value, limit });
   }
-  const moved = within(worries.mappings, limits.mappingWindow);
-  if (moved >= limits.mappings) {
-    const text = `the peer's address or port changed ${moved} times within ${limits.mappingWindow / 1000} s`;
-    found.push({ kind: 'nat-mapping', what: '', text, value: moved, limit: limits.mappings });
+  const goneAt = lastGone?.time.monotonic;
+  if (goneAt !== undefined && record.isWithoutSas && limits.stalePolicy > 0) {
+    // Neither made nor changed after the last SA had gone.
+    const stale = present.policies.filter(({ changedAt }) => changedAt < goneAt - limits.settle);
+    const value = stale.length;
+    if (value > 0 && clock.past(goneAt + limits.stalePolicy)) {
+      const text = 'policies are left from before its last SA went, and catch its packets';
+      found.push({ kind: 'stale-policy', what: '', text, value, limit: 0 });
+    }
   }
-  const { stale } = worries;
-  if (stale && limits.stalePolicy > 0 && past(stale.since + limits.stalePolicy)) {
-    const text = 'policies are left from before its last SA went, and catch its packets';
-    const value = stale.policies;
-    found.push({ kind: 'stale-policy', what: '', text, value, limit: 0 });
-  }
-  return { warnings: since(found, before?.warnings, now), refusals, next };
+  return { warnings: since(found, before?.warnings, now), refusals, next: clock.next };
 }
+
+type Entries<Of> = { [Key in keyof Of]: [Key, Of[Key]] }[keyof Of][];
 
 /** More SAs than a rekey explains. SAs that an overlap leaves behind are worth a word too, in time. */
 function* piles(
-  sas: readonly Spent[],
+  sas: readonly Sa[],
   what: string,
   { pile, overlap }: TunnelThresholds,
-  past: (moment: number) => boolean,
+  clock: Clock,
 ): Generator<Found> {
-  let worst: Spent[] = [];
+  let worst: Sa[] = [];
   for (const slot of bySlot(sas).values()) {
-    const young = slot.at(-1) as Spent;
-    const piled = slot.length > pile || (slot.length > 1 && past(young.addedAt + overlap));
+    const { came } = slot.at(-1) as Sa;
+    const piled = slot.length > pile || (slot.length > 1 && clock.past(came.monotonic + overlap));
     if (piled && slot.length > worst.length) worst = slot;
   }
   if (worst.length === 0) return;
   const [value, limit] = [worst.length, Math.min(pile, worst.length - 1)];
-  const text = `${value} SAs do the work of one`;
-  yield { kind: 'piling-up', what, text, value, limit };
+  yield { kind: 'piling-up', what, text: `${value} SAs do the work of one`, value, limit };
 }
+
+/** The share of a limit that is used; undefined where there is none. */
+const USED = {
+  'sequence numbers': sequenceUsed,
+  bytes: ({ current, lifetime }: XfrmState) => share(current.bytes, lifetime.hardBytes),
+  packets: ({ current, lifetime }: XfrmState) => share(current.packets, lifetime.hardPackets),
+};
 
 /** The newest SAs that run into a limit which no clock shows. */
 function* exhausted(
-  sas: readonly Spent[],
-  what: string,
+  sas: readonly Sa[],
+  direction: Direction,
   limits: TunnelThresholds,
 ): Generator<Found> {
-  const newest = new Map(sas.map((sa) => [sa.slot, sa]));
-  const most = (of: (sa: Spent) => number | undefined, limit: number) => {
-    let found: Spent | undefined;
-    for (const sa of newest.values()) {
-      if ((of(sa) ?? 0) >= limit && (of(sa) ?? 0) > ((found && of(found)) ?? 0)) found = sa;
+  const newest = new Map(sas.map(({ slot, entry }) => [slot, entry.value]));
+  for (const [unit, of] of Object.entries(USED)) {
+    const isSequence = unit === 'sequence numbers';
+    const limit = isSequence ? limits.sequence : limits.lifetime;
+    let [spi, value] = [0, 0];
+    for (const state of newest.values()) {
+      const used = of(state, direction) ?? 0;
+      if (used >= limit && used > value) [spi, value] = [state.spi, used];
     }
-    return found;
-  };
-  const sequence = most((sa) => sa.sequence, limits.sequence);
-  if (sequence) {
-    const value = sequence.sequence as number;
-    const text = `SA ${hex(sequence.spi)} has used ${percent(value)} of its sequence numbers`;
-    yield { kind: 'sequence', what, text, value, limit: limits.sequence };
-  }
-  for (const unit of ['bytes', 'packets'] as const) {
-    const sa = most((one) => one[unit], limits.lifetime);
-    if (!sa) continue;
-    const value = sa[unit] as number;
-    const text = `SA ${hex(sa.spi)} has used ${percent(value)} of its ${unit}, and has no successor`;
-    yield { kind: 'lifetime', what: `${what} ${unit}`, text, value, limit: limits.lifetime };
+    if (value === 0) continue;
+    const text = `SA ${spiText(spi)} has used ${Math.floor(value * 100)} % of its ${unit}`;
+    yield isSequence
+      ? { kind: 'sequence', what: direction, text, value, limit }
+      : {
+          kind: 'lifetime',
+          what: `${direction} ${unit}`,
+          text: `${text}, and has no successor`,
+          value,
+          limit,
+        };
   }
 }
 
-function rising(
-  { refused, countedAt }: Worries,
-  kind: Refusal,
-  before: Rise | undefined,
-  at: number,
-  quiet: number,
-): Rise {
-  const count = refused[kind];
+function rising(count: bigint, before: Rise | undefined, clock: Clock, quiet: number): Rise {
+  const at = clock.now.monotonic;
   if (before === undefined) return { count, from: undefined, at };
   if (count > before.count) return { count, from: before.from ?? before.count, at };
   // As of the last reading: what was refused since then nobody knows.
-  const from = before.at + quiet <= countedAt ? undefined : before.from;
+  const from = before.at + quiet <= clock.countedAt ? undefined : before.from;
   return { count, from, at: before.at };
 }
 
-/** The warnings with when they were raised. */
 function since(
   found: readonly Found[],
   before: readonly TunnelWarning[] | undefined,

@@ -80,7 +80,7 @@ for (const receiveBufferSize of [1, 65_536, 2 ** 20]) {
         });
         await route.addAddress({ index: index[0], local: last, prefixLength: 32 });
         await marked;
-        while (!addresses.synced) await new Promise((resolve) => setTimeout(resolve, 10));
+        while (!addresses.tables.synced) await new Promise((resolve) => setTimeout(resolve, 10));
         const there = await usable();
         for (let i = 0; i < COUNT; i++) {
           const expected = there.get(nth(i)) ?? false;
@@ -88,8 +88,8 @@ for (const receiveBufferSize of [1, 65_536, 2 ** 20]) {
           assert.equal(told.get(nth(i)), expected, `${nth(i)}, as told`);
         }
       }
-      t.diagnostic(`${addresses.dropped} events were lost`);
-      if (receiveBufferSize === 1) assert(addresses.dropped > 0);
+      t.diagnostic(`${addresses.tables.dropped} events were lost`);
+      if (receiveBufferSize === 1) assert(addresses.tables.dropped > 0);
     } finally {
       clearInterval(alive);
       await addresses.close();

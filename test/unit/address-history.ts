@@ -3,10 +3,10 @@
  * @module
  */
 import assert from 'node:assert/strict';
-import { type AddressKinds, addressFamily } from '../../lib/monitor/address-table.ts';
+import { type AddressKinds, addressModel } from '../../lib/monitor/address-table.ts';
 import type { TableChange } from '../../lib/monitor/changes.ts';
 import type { RouteEvent } from '../../lib/route/events.ts';
-import { LocalAddresses } from '../../lib/tunnel/local-addresses.ts';
+import { LocalAddresses } from '../../lib/tunnel/addresses.ts';
 import { Program } from './program.ts';
 import { Random } from './random.ts';
 import { ADDRESSES, SimulatedLinks } from './simulated-links.ts';
@@ -26,7 +26,7 @@ class AddressHistory extends Program<AddressKinds, RouteEvent> {
     const random = new Random(seed);
     const kernel = new SimulatedLinks(random, random.pick([2, 5, 20, 1000]));
     for (let i = random.below(12); i > 0; i--) kernel.step();
-    super(random, kernel, addressFamily, (change) => this.#changed(change));
+    super(random, kernel, addressModel, (change) => this.#changed(change));
     this.random = random;
     this.kernel = kernel;
   }

@@ -2,11 +2,11 @@
  * The addresses of a host that is told what happens, event by event.
  * @module
  */
-import { type AddressKinds, addressFamily, hostLink } from '../../lib/monitor/address-table.ts';
+import { type AddressKinds, addressModel, hostLink } from '../../lib/monitor/address-table.ts';
 import { Reconciler } from '../../lib/monitor/reconciler.ts';
 import type { RouteEvent } from '../../lib/route/events.ts';
 import type { IpAddress, Link } from '../../lib/route/objects.ts';
-import { LocalAddresses } from '../../lib/tunnel/local-addresses.ts';
+import { LocalAddresses } from '../../lib/tunnel/addresses.ts';
 
 const time = { wall: 0, monotonic: 0 };
 
@@ -15,7 +15,7 @@ export function host(...links: Link[]) {
   let local: LocalAddresses | undefined;
   let told: string[] = [];
   const table = new Reconciler<AddressKinds, RouteEvent>(
-    addressFamily,
+    addressModel,
     {
       now: () => time,
       wakeAfter: () => {},

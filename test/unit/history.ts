@@ -12,7 +12,7 @@ import {
   stateDifferences,
   type XfrmKinds,
 } from '../../lib/monitor/xfrm-objects.ts';
-import { xfrmFamily } from '../../lib/monitor/xfrm-table.ts';
+import { xfrmModel } from '../../lib/monitor/xfrm-table.ts';
 import type { XfrmPolicy, XfrmState } from '../../lib/xfrm/objects.ts';
 import { Program } from './program.ts';
 import { Random } from './random.ts';
@@ -31,7 +31,7 @@ export class History extends Program<XfrmKinds, XfrmEvent> {
     const random = new Random(seed);
     const kernel = new SimulatedKernel(random, random.pick([2, 5, 20, 1000]));
     for (let i = random.below(12); i > 0; i--) kernel.step(true);
-    super(random, kernel, xfrmFamily, (change) => this.#told(change));
+    super(random, kernel, xfrmModel, (change) => this.#told(change));
     this.random = random;
     this.kernel = kernel;
   }

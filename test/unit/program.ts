@@ -4,8 +4,8 @@
  */
 import assert from 'node:assert/strict';
 import type { Kinds, NameIn, TableChange } from '../../lib/monitor/changes.ts';
-import type { Family } from '../../lib/monitor/family.ts';
 import { LossDetector } from '../../lib/monitor/losses.ts';
+import type { ObjectModel } from '../../lib/monitor/object-model.ts';
 import { type Heard, Reconciler } from '../../lib/monitor/reconciler.ts';
 import type { Random } from './random.ts';
 import type { SimulatedQueue } from './simulated-queue.ts';
@@ -35,13 +35,13 @@ export class Program<K extends Kinds, Event extends Heard> {
   constructor(
     random: Random,
     kernel: Kernel<K, Event>,
-    family: Family<K, Event>,
+    model: ObjectModel<K, Event>,
     emit: (change: TableChange<K>) => void,
   ) {
     this.#random = random;
     this.#kernel = kernel;
     this.table = new Reconciler<K, Event>(
-      family,
+      model,
       {
         now: () => ({ wall: this.now, monotonic: this.now }),
         wakeAfter: (wait) => {

@@ -1,10 +1,9 @@
-/** The reconciler by itself, with a family made for it: what it does with doubts and losses. */
+/** The reconciler by itself, with a model made for it: what it does with doubts and losses. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { TableChange } from '../../lib/monitor/changes.ts';
-import type { Family } from '../../lib/monitor/family.ts';
+import type { ObjectModel } from '../../lib/monitor/object-model.ts';
 import { Reconciler } from '../../lib/monitor/reconciler.ts';
-import { Table } from '../../lib/monitor/table.ts';
 
 type Things = { thing: { name: string; size: number } };
 const time = { wall: 0, monotonic: 0 };
@@ -13,17 +12,14 @@ type Told = { readonly time: typeof time; readonly header: typeof header };
 type Event = Told & { does: 'put' | 'remove' | 'doubt'; name: string; size: number };
 
 /** Things of which every event tells all. */
-const family: Family<Things, Event> = {
-  tables: () => ({ thing: new Table({}) }),
-  key: (_, { name }) => name,
-  id: (_, { name }) => name,
-  supersedes: () => true,
-  unannounced: () => false,
-  sameIncarnation: () => true,
-  differences: (_, before, after) => (before.size === after.size ? [] : ['size']),
-  missing: () => 'found-missing',
-  passing: () => false,
-  explains: () => false,
+const model: ObjectModel<Things, Event> = {
+  kinds: {
+    thing: {
+      indexes: {},
+      key: ({ name }) => name,
+      differences: (before, after) => (before.size === after.size ? [] : ['size']),
+    },
+  },
   apply({ does, name, size }, rows) {
     if (does === 'put') rows.put('thing', name, { name, size }, 'same');
     else if (does === 'remove') rows.remove('thing', name, 'deleted');
@@ -36,7 +32,7 @@ const family: Family<Things, Event> = {
 function opened(...things: [string, number][]) {
   const changes: TableChange<Things>[] = [];
   const table = new Reconciler<Things, Event>(
-    family,
+    model,
     {
       now: () => time,
       wakeAfter: () => {},

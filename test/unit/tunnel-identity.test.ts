@@ -3,8 +3,8 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
 import type { XfrmPolicy } from '../../lib/index.ts';
-import { claimsOf, makesTunnel, orient } from '../../lib/tunnel/endpoints.ts';
-import { type Member, split } from '../../lib/tunnel/identity.ts';
+import { demandsOf, makesTunnel, orient } from '../../lib/tunnel/endpoints.ts';
+import { type Member, split } from '../../lib/tunnel/group.ts';
 import { generated } from './random.ts';
 import { HERE, THERE, World } from './tunnel-world.ts';
 
@@ -92,12 +92,12 @@ const policyOf = (make: (world: World) => XfrmPolicy): XfrmPolicy => make(new Wo
 test('what a template asks for: its ends, those of the packet, or those of the tunnel before it', () => {
   const tunnel = policyOf((world) => world.addPolicy('out'));
   assert.deepEqual(
-    claimsOf(tunnel).map(({ from, to, direction }) => [from, to, direction]),
+    demandsOf(tunnel).map(({ from, to, direction }) => [from, to, direction]),
     [[HERE, THERE, 'out']],
   );
   const transport = policyOf((world) => world.addPolicy('in', { mode: 'transport' }));
   assert.deepEqual(
-    claimsOf(transport).map(({ from, to, direction }) => [from, to, direction]),
+    demandsOf(transport).map(({ from, to, direction }) => [from, to, direction]),
     [[THERE, HERE, 'in']],
   );
   const [template] = tunnel.templates ?? [];
@@ -105,7 +105,7 @@ test('what a template asks for: its ends, those of the packet, or those of the t
   const inner = { ...template, mode: 'transport', proto: 'ah', saddr: '0.0.0.0', daddr: '0.0.0.0' };
   const bundle = { ...tunnel, templates: [template, inner] } as XfrmPolicy;
   assert.deepEqual(
-    claimsOf(bundle).map(({ from, to, proto }) => [from, to, proto]),
+    demandsOf(bundle).map(({ from, to, proto }) => [from, to, proto]),
     [
       [HERE, THERE, 'esp'],
       [HERE, THERE, 'ah'],
@@ -113,19 +113,19 @@ test('what a template asks for: its ends, those of the packet, or those of the t
   );
   // For whoever comes, for what may pass without, for what blocks, for nothing.
   const wild = { ...transport, selector: { ...transport.selector, prefixlenS: 0 } } as XfrmPolicy;
-  assert.deepEqual(claimsOf(wild).map(makesTunnel), [false]);
+  assert.deepEqual(demandsOf(wild).map(makesTunnel), [false]);
   const optional = policyOf((world) => world.addPolicy('out', { optional: true }));
-  assert.deepEqual(claimsOf(optional).map(makesTunnel), [false]);
-  assert.deepEqual(claimsOf({ ...tunnel, action: 'block' } as XfrmPolicy), []);
-  assert.deepEqual(claimsOf(policyOf((world) => world.addPolicy('out', { protos: [] }))), []);
+  assert.deepEqual(demandsOf(optional).map(makesTunnel), [false]);
+  assert.deepEqual(demandsOf({ ...tunnel, action: 'block' } as XfrmPolicy), []);
+  assert.deepEqual(demandsOf(policyOf((world) => world.addPolicy('out', { protos: [] }))), []);
   const loose = (dir: 'in' | 'out') => policyOf((world) => world.addPolicy(dir, { reqid: 0 }));
-  assert.deepEqual(claimsOf(loose('in')).map(makesTunnel), [false]);
-  assert.deepEqual(claimsOf(loose('out')).map(makesTunnel), [true]);
+  assert.deepEqual(demandsOf(loose('in')).map(makesTunnel), [false]);
+  assert.deepEqual(demandsOf(loose('out')).map(makesTunnel), [true]);
 });
 
 test('which end is local: by SAs, else policies, else addresses, else nobody knows', () => {
   const [a, b] = ['10.0.0.1', '10.0.0.2'];
-  const claims = claimsOf(policyOf((world) => world.addPolicy('out', { local: b, remote: a })));
+  const demands = demandsOf(policyOf((world) => world.addPolicy('out', { local: b, remote: a })));
   const sa = { saddr: a, daddr: b } as const;
   const isB = (address: string) => address === b;
   const both = () => true;
@@ -133,9 +133,9 @@ test('which end is local: by SAs, else policies, else addresses, else nobody kno
     const { local, directed } = orient(...of);
     return directed ? local : 'unknown';
   };
-  assert.equal(ends([a, b], [{ ...sa, dir: 'out' }], claims, isB), a);
+  assert.equal(ends([a, b], [{ ...sa, dir: 'out' }], demands, isB), a);
   assert.equal(ends([a, b], [{ ...sa, dir: 'in' }], [], both), b);
-  assert.equal(ends([a, b], [sa], claims, both), b);
+  assert.equal(ends([a, b], [sa], demands, both), b);
   assert.equal(ends([a, b], [sa], [], isB), b);
   assert.equal(ends([a, b], [sa], [], both), 'unknown');
   assert.equal(
@@ -143,8 +143,8 @@ test('which end is local: by SAs, else policies, else addresses, else nobody kno
     'unknown',
   );
   // Both hosts in one namespace: policies of both.
-  const other = claimsOf(policyOf((world) => world.addPolicy('out', { local: a, remote: b })));
-  assert.equal(ends([a, b], [sa], [...claims, ...other], both), 'unknown');
+  const other = demandsOf(policyOf((world) => world.addPolicy('out', { local: a, remote: b })));
+  assert.equal(ends([a, b], [sa], [...demands, ...other], both), 'unknown');
 });
 
 test('a tunnel whose direction nobody knows has states all the same', () => {

@@ -17,9 +17,9 @@ import type {
 } from '../../lib/index.ts';
 import { Reconciler } from '../../lib/monitor/reconciler.ts';
 import type { XfrmKinds } from '../../lib/monitor/xfrm-objects.ts';
-import { xfrmFamily } from '../../lib/monitor/xfrm-table.ts';
+import { xfrmModel } from '../../lib/monitor/xfrm-table.ts';
+import type { LostAddress } from '../../lib/tunnel/addresses.ts';
 import { checkedExpected } from '../../lib/tunnel/expected.ts';
-import type { LostAddress } from '../../lib/tunnel/local-addresses.ts';
 import { checkedThresholds } from '../../lib/tunnel/thresholds.ts';
 import { Tunnels, type TunnelsHost } from '../../lib/tunnel/tunnels.ts';
 import { StateFlags } from '../../lib/xfrm/names.ts';
@@ -128,7 +128,7 @@ export class World {
     this.locals = new Set(locals);
     this.#restless = restless;
     this.#table = new Reconciler<XfrmKinds, XfrmEvent>(
-      xfrmFamily,
+      xfrmModel,
       {
         now: () => this.now,
         wakeAfter: () => {},

@@ -6,7 +6,7 @@ import type { XfrmEvent, XfrmPolicy, XfrmState } from '../../lib/index.ts';
 import type { TableChange } from '../../lib/monitor/changes.ts';
 import { Reconciler } from '../../lib/monitor/reconciler.ts';
 import type { XfrmKinds } from '../../lib/monitor/xfrm-objects.ts';
-import { xfrmFamily } from '../../lib/monitor/xfrm-table.ts';
+import { xfrmModel } from '../../lib/monitor/xfrm-table.ts';
 import { rates, type Snapshot, StatesView } from '../../lib/monitor/xfrm-views.ts';
 
 const current = (addTime: number, packets = 0) => ({
@@ -62,7 +62,7 @@ function opened(states: XfrmState[], policies: XfrmPolicy[] = []) {
   const changes: TableChange<XfrmKinds>[] = [];
   const time = { wall: 0, monotonic: 0 };
   const table = new Reconciler<XfrmKinds, XfrmEvent>(
-    xfrmFamily,
+    xfrmModel,
     {
       now: () => time,
       wakeAfter: () => {},
