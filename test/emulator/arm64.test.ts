@@ -33,7 +33,8 @@ describe('on arm64', () => {
     const script = `
       const { RouteClient } = await import('./dist/lib/index.js');
       const client = new RouteClient();
-      for (const { name } of await client.listLinks()) console.log(process.arch, name);
+      const { items } = await client.listLinks();
+      for (const { name } of items) console.log(process.arch, name);
       await client.close();`;
     const { status, text } = await run(['--input-type=module', '-e', script]);
     assert.equal(status, 0);
