@@ -14,7 +14,7 @@ RUN apt-get update \
  && apt-get install --yes --no-install-recommends iproute2 python3 make g++ \
  && rm -rf /var/lib/apt/lists/*
 WORKDIR /netlink-xfrm
-COPY package.json package-lock.json .npmrc binding.gyp ./
+COPY package.json package-lock.json .npmrc ./
 COPY scripts scripts
 COPY native native
 RUN npm ci

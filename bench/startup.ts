@@ -18,10 +18,14 @@ export interface Startup {
 const root = join(import.meta.dirname, '../..');
 const library = pathToFileURL(join(root, 'dist/lib/index.js')).href;
 
+const command = join(root, 'bin/netlink-xfrm.js');
+
 const CASES = [
   { title: 'node --eval 0', args: ['--eval', '0'] },
   { title: 'import netlink-xfrm', args: ['--input-type=module', '--eval', `import '${library}'`] },
-  { title: 'netlink-xfrm --help', args: [join(root, 'bin/netlink-xfrm.js'), '--help'] },
+  { title: 'netlink-xfrm --help', args: [command, '--help'] },
+  { title: 'netlink-xfrm --version', args: [command, '--version'] },
+  { title: 'netlink-xfrm state, in an empty namespace', args: [command, 'state'] },
 ];
 
 export function startup(rounds: number, progress: (text: string) => void): Startup[] {

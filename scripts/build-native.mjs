@@ -2,22 +2,12 @@
 // node-gyp downloads headers only where there are none (it would otherwise always do so
 // when npm is not configured with a nodedir), so a build needs no network beyond npm.
 import { spawnSync } from 'node:child_process';
-import { existsSync, readFileSync, realpathSync } from 'node:fs';
+import { existsSync } from 'node:fs';
 import { createRequire } from 'node:module';
-import { dirname, join } from 'node:path';
+import { join } from 'node:path';
+import { headersBesideNode } from './headers.mjs';
 
-const root = join(import.meta.dirname, '..');
-
-/** The folder whose include/node holds the headers of exactly this node, or undefined. */
-function headersBesideNode() {
-  const prefix = dirname(dirname(realpathSync(process.execPath)));
-  const header = join(prefix, 'include/node/node_version.h');
-  if (!existsSync(header)) return undefined;
-  const text = readFileSync(header, 'utf8');
-  const part = (name) => new RegExp(`#define NODE_${name}_VERSION (\\d+)`).exec(text)?.[1];
-  const version = `v${part('MAJOR')}.${part('MINOR')}.${part('PATCH')}`;
-  return version === process.version ? prefix : undefined;
-}
+const native = join(import.meta.dirname, '../native');
 
 /** node-gyp of this checkout, else the one npm carries and names to install scripts. */
 function nodeGyp() {
@@ -26,20 +16,21 @@ function nodeGyp() {
   } catch {
     const carried = process.env.npm_config_node_gyp;
     if (carried && existsSync(carried)) return carried;
-    throw new Error('node-gyp was not found; run this script through npm (npm run build)');
+    console.error('netlink-xfrm: node-gyp was not found; npm has one: npm run build:native');
+    process.exit(1);
   }
 }
 
 const nodedir = headersBesideNode();
 const args = [
   nodeGyp(),
-  existsSync(join(root, 'build/Makefile')) ? 'build' : 'rebuild',
+  existsSync(join(native, 'build/Makefile')) ? 'build' : 'rebuild',
   '--silent',
 ];
 if (nodedir) args.push(`--nodedir=${nodedir}`);
 // Only a failure is worth its output.
 const result = spawnSync(process.execPath, args, {
-  cwd: root,
+  cwd: native,
   stdio: ['ignore', 'pipe', 'pipe'],
   encoding: 'utf8',
 });

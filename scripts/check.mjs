@@ -8,7 +8,9 @@ import { root, setup } from './setup.mjs';
 await setup();
 const bin = (name) => join(root, 'node_modules/.bin', name);
 const cpp = ['native', 'bench/native'].flatMap((folder) =>
-  readdirSync(join(root, folder)).map((name) => join(folder, name)),
+  readdirSync(join(root, folder))
+    .filter((name) => /\.(cc?|h)$/.test(name))
+    .map((name) => join(folder, name)),
 );
 const checks = [
   ['format and lint', bin('biome'), ['ci', '--error-on-warnings', '.']],

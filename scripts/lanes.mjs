@@ -102,6 +102,7 @@ export const SETS = {
     },
     { name: 'tests of the lab', place: here, files: files('lab') },
     { name: 'building without a network', place: namespace, files: files('build') },
+    { name: 'tests of the package', place: here, files: files('package'), long: true },
     { name: 'tests that take long', place: here, files: files('all'), long: true },
   ],
   // Emulated, and slow: a full kernel, and another processor.

@@ -103,7 +103,7 @@ function builtForReading() {
     accessSync(root, constants.W_OK);
     return false;
   } catch {
-    const made = ['node_modules', 'build/Release/netlink.node', 'dist/lib/index.js'];
+    const made = ['node_modules', 'native/build/Release/netlink.node', 'dist/lib/index.js'];
     return made.every((path) => existsSync(join(root, path)));
   }
 }

@@ -24,7 +24,7 @@ for (let line = readLine(from); line !== undefined; line = readLine(from)) {
   exited = undefined;
   process.exitCode = undefined;
   process.argv.splice(2, Infinity, ...(JSON.parse(line) as string[]));
-  await import(`${main.href}?run=${++runs}`);
+  await (await import(`${main.href}?run=${++runs}`)).done;
   const ended = exited ?? { status: Number(process.exitCode ?? 0), printed: printed() };
   writeSync(to, `${JSON.stringify(ended)}\n`);
 }

@@ -27,16 +27,11 @@ const EXCEPT: Readonly<Record<string, string>> = {
 function build(): void {
   rmSync(copy, { recursive: true, force: true });
   mkdirSync(logs, { recursive: true });
-  for (const name of [
-    'binding.gyp',
-    'package.json',
-    'native',
-    'scripts',
-    'bin',
-    'dist',
-    'README.md',
-  ]) {
-    cpSync(join(root, name), join(copy, name), { recursive: true });
+  for (const name of ['package.json', 'native', 'scripts', 'bin', 'dist', 'README.md']) {
+    cpSync(join(root, name), join(copy, name), {
+      recursive: true,
+      filter: (path) => path !== join(root, 'native/build'),
+    });
   }
   for (const name of ['node_modules', 'test', 'schema']) {
     symlinkSync(join(root, name), join(copy, name));
@@ -105,7 +100,7 @@ function readLogs(): number {
 function checkSanitizers(): void {
   const shown = execFileSync(
     'nm',
-    ['-D', '--undefined-only', join(copy, 'build/Release/netlink.node')],
+    ['-D', '--undefined-only', join(copy, 'native/build/Release/netlink.node')],
     {
       encoding: 'utf8',
     },

@@ -7,6 +7,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { Command, InvalidArgumentError, Option } from 'commander';
 import { TunnelMonitor, type TunnelMonitorOptions } from '../tunnel/tunnel-monitor.ts';
 import { printable } from '../wire/text.ts';
+import { EXIT } from './exit.ts';
 import { formatJson } from './json.ts';
 import { addFormatOptions, addNamespaceOption, formatOf, type OutputOptions } from './options.ts';
 import { endWhenUnread, LineOutput } from './terminal/output.ts';
@@ -40,9 +41,6 @@ interface Options extends OutputOptions, TunnelOptions {
 /** How often `--watch-for` reads the counters after the first time. */
 const READINGS = 4;
 
-/** The exit status when it cannot be told how tunnels are. */
-export const UNKNOWN = STATUSES.indexOf('UNKNOWN');
-
 function severities(text: string): readonly string[] {
   if (text === '') return [];
   const words = text.split(',');
@@ -53,7 +51,6 @@ function severities(text: string): readonly string[] {
 
 export function checkCommand(): Command {
   const command = new Command('check')
-    .summary('tell a monitoring system whether tunnels are well')
     .description(
       'Says whether the tunnels of this host are well, as plugins of Nagios, Icinga and\n' +
         'their like do: one line with performance data, then a line for each problem.\n' +
@@ -112,7 +109,7 @@ export function checkCommand(): Command {
         const { message, hint } = error as { message: string; hint?: string };
         const why = hint === undefined || message.includes(hint) ? '' : ` (${hint})`;
         out.line(`TUNNELS UNKNOWN - ${printable(message.replaceAll('\n', ' ') + why)}`);
-        process.exitCode = UNKNOWN;
+        process.exitCode = EXIT.checkUnknown;
       }
       await out.ready();
     });

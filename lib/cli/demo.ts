@@ -37,7 +37,6 @@ function espHere(env: NodeJS.ProcessEnv): readonly string[] | undefined {
 
 export function demoCommand(): Command {
   return new Command('demo')
-    .summary('watch real SAs come and go, without touching this host')
     .description(
       'Makes two hosts in a network namespace of their own, sets up a tunnel between them, uses it,\n' +
         'lets it expire and takes it down, and shows what the kernel announces of it. Where this\n' +

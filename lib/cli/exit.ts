@@ -12,6 +12,8 @@ export const EXIT = {
   /** A permission, or something of the kernel's, is missing. */
   unavailable: 3,
   timeout: 124,
+  /** Of `check`, for all that keeps it from an answer: UNKNOWN of the Monitoring Plugins Guidelines. */
+  checkUnknown: 3,
 } as const;
 
 const UNAVAILABLE = new Set(['EPERM', 'EACCES', 'EPROTONOSUPPORT', 'EAFNOSUPPORT']);
@@ -20,7 +22,7 @@ const UNAVAILABLE = new Set(['EPERM', 'EACCES', 'EPROTONOSUPPORT', 'EAFNOSUPPORT
 export function reportError(error: unknown): number {
   const { message, hint, code } = error as { message?: string; hint?: string; code?: string };
   let text = message ?? String(error);
-  if (hint !== undefined) text = text.replace(` (${hint})`, '').replace(`\n${hint}`, '');
+  if (hint !== undefined) text = text.replace(` (${hint})`, '');
   process.stderr.write(`netlink-xfrm: ${printableLines(text)}\n`);
   if (hint !== undefined) process.stderr.write(`${printableLines(hint)}\n`);
   if (UNAVAILABLE.has(code ?? '') || code?.startsWith('LAB_') || code?.startsWith('ERR_ADDON')) {

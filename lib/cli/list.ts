@@ -73,7 +73,6 @@ export const policyCommand = () => listCommand(POLICY, 'policies');
 
 function listCommand(kind: Kind, things: string): Command {
   const command = new Command(kind.about)
-    .summary(`list ${kind.name}, and with --watch follow them`)
     .description(
       `Lists the kernel's ${things}: a table on a terminal, else a line each. Needs CAP_NET_ADMIN.`,
     )

@@ -2,47 +2,82 @@
  * The command `netlink-xfrm`.
  * @module
  */
-import '../monitor/trace.ts';
-import { readFileSync } from 'node:fs';
 import { Command } from 'commander';
-import { checkCommand, UNKNOWN } from './check.ts';
-import { demoCommand } from './demo.ts';
 import { EXIT, reportError } from './exit.ts';
-import { labCommand } from './lab.ts';
-import { policyCommand, stateCommand } from './list.ts';
-import { monitorCommand } from './monitor.ts';
-import { replayCommand } from './replay.ts';
-import { tunnelsCommand } from './tunnels.ts';
-import { waitCommand } from './wait.ts';
+import { version } from './version.ts';
 
-const manifest = new URL('../../../package.json', import.meta.url);
-const { version } = JSON.parse(readFileSync(manifest, 'utf8')) as { version: string };
-
-const check = checkCommand();
-const program = new Command('netlink-xfrm')
-  .description('See the IPsec state of this host, live, as the kernel announces it.')
-  .version(version)
-  // lab passes the options of its command on.
-  .enablePositionalOptions()
-  .addCommand(monitorCommand())
-  .addCommand(stateCommand())
-  .addCommand(policyCommand())
-  .addCommand(tunnelsCommand())
-  .addCommand(waitCommand())
-  .addCommand(check)
-  .addCommand(replayCommand())
-  .addCommand(demoCommand())
-  .addCommand(labCommand());
-
-// Subcommands made apart do not inherit these.
-for (const command of [program, ...program.commands]) {
-  command.showHelpAfterError('(--help tells more)');
-  const wrong = command === check ? UNKNOWN : EXIT.usage;
-  command.exitOverride((error) => process.exit(error.exitCode === 0 ? EXIT.done : wrong));
+/** A subcommand, which is loaded only when it is named: most of the command is in them. */
+interface Subcommand {
+  readonly summary: string;
+  load(): Promise<Command>;
 }
 
-try {
-  await program.parseAsync();
-} catch (error) {
+const SUBCOMMANDS: Readonly<Record<string, Subcommand>> = {
+  monitor: {
+    summary: 'print IPsec events as the kernel announces them',
+    load: async () => (await import('./monitor.ts')).monitorCommand(),
+  },
+  state: {
+    summary: 'list SAs, and with --watch follow them',
+    load: async () => (await import('./list.ts')).stateCommand(),
+  },
+  policy: {
+    summary: 'list policies, and with --watch follow them',
+    load: async () => (await import('./list.ts')).policyCommand(),
+  },
+  tunnels: {
+    summary: 'list tunnels by trouble, and with --watch keep the list live',
+    load: async () => (await import('./tunnels.ts')).tunnelsCommand(),
+  },
+  wait: {
+    summary: 'wait until a tunnel is up, down, or in another state',
+    load: async () => (await import('./wait.ts')).waitCommand(),
+  },
+  check: {
+    summary: 'tell a monitoring system whether tunnels are well',
+    load: async () => (await import('./check.ts')).checkCommand(),
+  },
+  replay: {
+    summary: 'decode a file of recorded netlink messages',
+    load: async () => (await import('./replay.ts')).replayCommand(),
+  },
+  demo: {
+    summary: 'watch real SAs come and go, without touching this host',
+    load: async () => (await import('./demo.ts')).demoCommand(),
+  },
+  lab: {
+    summary: 'run a command as root of a kernel with IPsec, without root here',
+    load: async () => (await import('./lab.ts')).labCommand(),
+  },
+};
+
+/** The subcommand itself if an argument names it, else what the help and suggestions need of it. */
+async function subcommand(name: string, { summary, load }: Subcommand, args: readonly string[]) {
+  if (!args.includes(name)) return new Command(name).summary(summary);
+  await import('../monitor/trace.ts');
+  return (await load()).summary(summary);
+}
+
+async function main(args: readonly string[]): Promise<void> {
+  const program = new Command('netlink-xfrm')
+    .description('See the IPsec state of this host, live, as the kernel announces it.')
+    .version(version)
+    .configureHelp({ subcommandTerm: (command) => command.name() })
+    // lab passes the options of its command on.
+    .enablePositionalOptions();
+  for (const [name, about] of Object.entries(SUBCOMMANDS)) {
+    program.addCommand(await subcommand(name, about, args));
+  }
+  // Subcommands made apart do not inherit these.
+  for (const command of [program, ...program.commands]) {
+    command.showHelpAfterError('(--help tells more)');
+    const wrong = command.name() === 'check' ? EXIT.checkUnknown : EXIT.usage;
+    command.exitOverride((error) => process.exit(error.exitCode === 0 ? EXIT.done : wrong));
+  }
+  await program.parseAsync(args, { from: 'user' });
+}
+
+/** Settled when the command is. (No await at the top level: a bundle of CommonJS cannot have one.) */
+export const done = main(process.argv.slice(2)).catch((error) => {
   process.exitCode = reportError(error);
-}
+});

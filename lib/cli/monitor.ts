@@ -72,7 +72,6 @@ type MonitorOptions = OutputOptions &
 
 export function monitorCommand(): Command {
   const command = new Command('monitor')
-    .summary('print IPsec events as the kernel announces them')
     .description(
       'Prints an event a line, as the kernel announces it: SAs and policies added, changed,\n' +
         'deleted and expired; with --route also links, addresses, routes, rules and next hops.\n' +

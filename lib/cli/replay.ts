@@ -48,7 +48,6 @@ const FILE_CHUNK = 2 ** 18;
 
 export function replayCommand(): Command {
   return new Command('replay')
-    .summary('decode a file of recorded netlink messages')
     .description(
       'Prints the messages of FILE: netlink messages one after the other, as `ip xfrm monitor file`\n' +
         'reads them, or a capture of an nlmon device (pcap or pcapng). Needs no permission.\n' +

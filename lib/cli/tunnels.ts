@@ -52,7 +52,6 @@ const LIVE_REFRESH = 2000;
 
 export function tunnelsCommand(): Command {
   const command = new Command('tunnels')
-    .summary('list tunnels by trouble, and with --watch keep the list live')
     .description(
       'Lists the tunnels of this host, the worst first: SAs and policies between two\n' +
         'ends, joined. A table on a terminal, else a line each. Needs CAP_NET_ADMIN.',

@@ -68,7 +68,6 @@ function forWords(text: string): readonly string[] {
 
 export function waitCommand(): Command {
   const command = new Command('wait')
-    .summary('wait until a tunnel is up, down, or in another state')
     .description(
       'Waits until a tunnel is in a state, and prints it. TUNNEL is the name that\n' +
         "--expect gives it, its id, the peer's address, or a filter. It is done at once if\n" +

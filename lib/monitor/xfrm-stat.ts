@@ -16,6 +16,8 @@ export type XfrmStat = Readonly<Record<`Xfrm${string}`, bigint>>;
 
 /** That of the thread: /proc/self is the process, whose main thread stays where it is. */
 const PATH = '/proc/thread-self/net/xfrm_stat';
+/** Codes of there being no counters: no such file, or one that `node --permission` hides. */
+const ABSENT = new Set(['ENOENT', 'ERR_ACCESS_DENIED']);
 /** Bytes read at once; the file has 864 (seen: 6.18 and 7.2). */
 const PIECE = 16 * 1024;
 
@@ -31,7 +33,7 @@ export class XfrmStatFile {
     try {
       this.#file = openFile(netns, PATH);
     } catch (error) {
-      if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error;
+      if (!ABSENT.has((error as NodeJS.ErrnoException).code ?? '')) throw error;
     }
   }
 

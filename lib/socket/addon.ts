@@ -1,7 +1,5 @@
-/** The one file that finds, loads and types the native addon. @module */
-import { fileURLToPath } from 'node:url';
-import bindings from 'bindings';
-import { AddonError } from './error.ts';
+/** The native addon, typed. @module */
+import { load } from './load.ts';
 
 /** What failed of several system calls. */
 export interface Failure {
@@ -83,43 +81,14 @@ export interface Addon {
   readonly constants: Readonly<Record<Constant, number>>;
 }
 
-const BUILD =
-  'To build it: npm run build; in an installed package npm rebuild netlink-xfrm, and before that, ' +
-  'with npm 12 or newer, npm install-scripts approve netlink-xfrm.';
-
-/** The file name is dist/lib/socket/addon.js, so the package is three folders up. */
-const packageRoot = fileURLToPath(new URL('../../..', import.meta.url));
-
-function load(): Addon {
-  try {
-    return bindings({
-      bindings: 'netlink',
-      module_root: packageRoot,
-      // Giving this replaces the whole default list of bindings.
-      try: [['module_root', 'build', 'Release', 'bindings']],
-    }) as Addon;
-  } catch (cause) {
-    const error = cause as NodeJS.ErrnoException & { tries?: string[] };
-    // Only "not found" carries the tries; anything else comes unchanged from process.dlopen.
-    if (error.tries) {
-      const looked = error.tries.join('\n  ');
-      const message = `the native part of netlink-xfrm was not found; looked for:\n  ${looked}`;
-      throw new AddonError('ERR_ADDON_NOT_FOUND', message, BUILD, cause);
-    }
-    const hint = `It was built for another system or Node, or is damaged. ${BUILD}`;
-    const message = `the native part of netlink-xfrm was found but not loaded: ${error.message}`;
-    throw new AddonError('ERR_ADDON_NOT_LOADED', message, hint, cause);
-  }
-}
-
 let loaded: Addon | undefined;
 
 /**
- * The addon, loaded at the first use: recordings can be read where it was never built.
+ * The addon, loaded at the first use: recordings can be read where there is none.
  *
  * @throws AddonError which says what to do
  */
 export function addon(): Addon {
-  loaded ??= load();
+  loaded ??= load() as Addon;
   return loaded;
 }

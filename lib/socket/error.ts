@@ -51,17 +51,21 @@ export class SocketStateError extends Error {
 }
 
 /** Why the native part could not be loaded. */
-export type AddonErrorCode = 'ERR_ADDON_NOT_FOUND' | 'ERR_ADDON_NOT_LOADED';
+export type AddonErrorCode =
+  | 'ERR_ADDON_NOT_FOUND'
+  | 'ERR_ADDON_NOT_LOADED'
+  /** Not on this system, or in this program: no addon would do. */
+  | 'ERR_ADDON_UNSUPPORTED';
 
-/** The native part of this package is missing or does not fit this Node. */
+/** The native addon is missing, does not fit, or is not for this system. The message is one line. */
 export class AddonError extends Error {
   override readonly name = 'AddonError';
   readonly code: AddonErrorCode;
   /** What to do about it. */
   readonly hint: string;
 
-  constructor(code: AddonErrorCode, message: string, hint: string, cause: unknown) {
-    super(`${message}\n${hint}`, { cause });
+  constructor(code: AddonErrorCode, message: string, hint: string, cause?: unknown) {
+    super(`${message} (${hint})`, cause === undefined ? {} : { cause });
     this.code = code;
     this.hint = hint;
   }

@@ -11,11 +11,13 @@ import { bySlot } from './figures.ts';
 import { byAge, directionOf, type Group, type Joined } from './group.ts';
 import { both, DIRECTIONS, type Gone, NOTHING, type Sa } from './present.ts';
 import type { TunnelRecord } from './record.ts';
+import type { TunnelThresholds } from './thresholds.ts';
 import type { Direction, PerDirection } from './tunnel.ts';
 
 /** An SA that took the place of another. */
 export interface Replacement extends Succession {
   readonly direction: Direction;
+  readonly slot: string;
   /** When it came, monotonic. */
   readonly at: number;
 }
@@ -99,7 +101,8 @@ function replacement(
   const at = sa.came.monotonic;
   const heard = sa.heard && (gone?.heard ?? true);
   const gap = gone ? Math.max(0, at - gone.time.monotonic) : 0;
-  return { direction, protocol, from, to, gap: heard ? gap : undefined, at };
+  const { slot } = link;
+  return { direction, slot, protocol, from, to, gap: heard ? gap : undefined, at };
 }
 
 export const succession = ({ protocol, from, to, gap }: Replacement): Succession => ({
@@ -109,20 +112,35 @@ export const succession = ({ protocol, from, to, gap }: Replacement): Succession
   gap,
 });
 
+const slotsOf = (some: readonly Replacement[], direction: Direction): number =>
+  new Set(some.filter((one) => one.direction === direction).map(({ slot }) => slot)).size;
+
+/**
+ * Until when the rest of a rekey is waited for, monotonic; Infinity if there is none. An SA may have been replaced more
+ * often in one direction than in the other, as where both ends rekey at once: then nothing more needs to come.
+ */
+export function restUntil(
+  { rekeying }: TunnelRecord,
+  { settle, acquiring }: Pick<TunnelThresholds, 'settle' | 'acquiring'>,
+): number {
+  const came = rekeying.map(({ at }) => at);
+  if (slotsOf(rekeying, 'out') !== slotsOf(rekeying, 'in')) return Math.min(...came) + acquiring;
+  return came.length === 0 ? Number.POSITIVE_INFINITY : Math.max(...came) + settle;
+}
+
 /**
  * The rekey of a tunnel, if there was one: it is taken out when both directions have it.
  *
- * @param isOver whether the other direction is no longer waited for, by when the first SA came, monotonic
+ * @param isOver whether the rest of it is no longer waited for
  */
 export function rekeyed(
   record: TunnelRecord,
-  isOver: (began: number) => boolean,
+  isOver: boolean,
 ): PerDirection<readonly Succession[]> | undefined {
   const { rekeying, servesBoth } = record;
-  const [first] = rekeying;
-  if (first === undefined) return undefined;
+  if (rekeying.length === 0) return undefined;
   const told = both((one) => rekeying.filter(({ direction }) => direction === one).map(succession));
-  if (told.out.length !== told.in.length && !servesBoth && !isOver(first.at)) return undefined;
+  if (told.out.length !== told.in.length && !servesBoth && !isOver) return undefined;
   record.rekeying = [];
   return told;
 }

@@ -21,7 +21,7 @@ import type { LostAddress } from './local-addresses.ts';
 import { Members } from './members.ts';
 import { DIRECTIONS, NOTHING, type Sa } from './present.ts';
 import { TunnelRecord } from './record.ts';
-import { follow, rekeyed, succession } from './rekeys.ts';
+import { follow, rekeyed, restUntil, succession } from './rekeys.ts';
 import { judge, type Verdict } from './state.ts';
 import type { TunnelThresholds } from './thresholds.ts';
 import { isUp, type Tunnel, type TunnelState, type TunnelWarning } from './tunnel.ts';
@@ -406,8 +406,8 @@ export class Tunnels {
       this.#remove(record, now);
       return;
     }
-    const patience = this.#heardUntil - limits.acquiring;
-    const rekey = rekeyed(record, (began) => began <= patience || !carries(state));
+    const isOver = restUntil(record, limits) <= this.#heardUntil || !carries(state);
+    const rekey = rekeyed(record, isOver);
     if (rekey) record.rekeys++;
     const tunnel = record.show();
     if (shownBefore === undefined) this.#tell({ kind: 'added', tunnel, time: now });
@@ -571,12 +571,10 @@ const momentOf = (wall: number, now: EventTime): EventTime => ({
   monotonic: now.monotonic - (now.wall - wall),
 });
 
-function deadlineOf(
-  { verdict, warned, missed, rekeying: [first] }: TunnelRecord,
-  limits: TunnelThresholds,
-): number {
+function deadlineOf(record: TunnelRecord, limits: TunnelThresholds): number {
+  const { verdict, warned, missed } = record;
   let next = Math.min(verdict?.next ?? Infinity, warned?.next ?? Infinity);
-  if (first) next = Math.min(next, first.at + limits.acquiring);
+  next = Math.min(next, restUntil(record, limits));
   // The verdict says when it is told that something is missing.
   if (verdict?.pending) return next;
   for (const { time } of missed.values()) next = Math.min(next, time.monotonic + limits.settle);

@@ -101,6 +101,21 @@ const cases: Record<string, [ip: string, lines: readonly ToldLine[], RegExp[]]> 
     [...TOLD, line(12_000, 'rekeyed', { direction: 'out', from: 0x30, to: 0x40 })],
     [/never saw that SA/],
   ],
+  'a rekey whose old SAs stay': [
+    policy(0, '') + both(10, '', 0x10) + both(10_000, '', 0x20) + both(40_000, 'Deleted ', 0x10),
+    [line(20, 'up'), ...rekeyed(10_050, 0x10, 0x20)],
+    [],
+  ],
+  'a rekey of SAs that were gone': [
+    both(0, '', 0x10) + both(1000, 'Deleted ', 0x10) + both(9000, '', 0x20),
+    [line(10, 'up'), down(1100), line(9010, 'up'), ...rekeyed(9020, 0x10, 0x20)],
+    [/go at 03:04:06/, /go at 03:04:06/],
+  ],
+  'a rekey the wrong way round': [
+    IP,
+    [...TOLD, ...rekeyed(11_060, 0x20, 0x10)],
+    [/after/, /after/],
+  ],
   'a rekey that is told twice': [
     IP,
     [...TOLD, ...rekeyed(11_060, 0x10, 0x20)],

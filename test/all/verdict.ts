@@ -244,7 +244,10 @@ export function judgeLines(lines: readonly ToldLine[], seen: Seen): string[] {
       continue;
     }
     if (next.came > around[1]) false_(line, `ip saw ${hex(to)} come at ${clock(next.came)}`);
-    if (old.gone > around[1]) false_(line, `ip saw ${hex(from)} stay`);
+    // How long the old one stays afterwards is the daemon's business.
+    if (old.came > next.came) false_(line, `ip saw ${hex(from)} come after ${hex(to)}`);
+    if (old.gone < next.came - READING)
+      false_(line, `ip saw ${hex(from)} go at ${clock(old.gone)}`);
     if (replaced.has(`${direction} ${from} ${old.came}`)) false_(line, 'it was told before');
     replaced.add(`${direction} ${from} ${old.came}`);
   }

@@ -56,6 +56,8 @@ for (const receiveBufferSize of [1, 65_536, 2 ** 20]) {
   test(`a storm of addresses, ${receiveBufferSize} bytes of buffer (seed ${seed})`, async (t) => {
     const random = new Random(seed);
     const addresses = new Addresses(undefined, receiveBufferSize);
+    // Its sockets let a process end.
+    const alive = setInterval(() => {}, 60_000);
     try {
       await addresses.open();
       const told = new Map<string, boolean>();
@@ -89,6 +91,7 @@ for (const receiveBufferSize of [1, 65_536, 2 ** 20]) {
       t.diagnostic(`${addresses.dropped} events were lost`);
       if (receiveBufferSize === 1) assert(addresses.dropped > 0);
     } finally {
+      clearInterval(alive);
       await addresses.close();
     }
   });

@@ -2,6 +2,8 @@
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import type { Readable, Writable } from 'node:stream';
 import { test } from 'node:test';
@@ -315,5 +317,7 @@ test('wrong usage exits with 2 and names what is wrong', () => {
     assert.match(stderr, message);
   }
   assert.equal(run('monitor', '--help').status, 0);
-  assert.equal(run('--version').status, 0);
+  const { stdout, status } = run('--version');
+  const manifest = readFileSync(join(import.meta.dirname, '../../../package.json'), 'utf8');
+  assert.deepEqual([stdout.trim(), status], [JSON.parse(manifest).version, 0]);
 });

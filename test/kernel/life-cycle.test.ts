@@ -400,11 +400,22 @@ test('who took a tunnel down is looked for in the namespace that is watched', {
   closeSync(descriptor);
   const file = openSync('/proc/self/status', 'r');
   assert.equal(file, descriptor);
-  const ends = { saddr: '192.0.2.1', daddr: '192.0.2.2', proto: 'esp', reqid: 7 } as const;
+  const out = {
+    saddr: '192.0.2.1',
+    daddr: '192.0.2.2',
+    proto: 'esp',
+    reqid: 7,
+    mode: 'tunnel',
+  } as const;
+  const back = { ...out, saddr: out.daddr, daddr: out.saddr };
   const aead = { name: 'rfc4106(gcm(aes))', icvBits: 128, key: new Uint8Array(20) };
-  const added = once(monitor, 'added');
-  await client.addState({ ...ends, spi: 0x100, mode: 'tunnel', aead });
-  await added;
+  const selector = { saddr: '10.1.0.0', prefixlenS: 16, daddr: '10.2.0.0', prefixlenD: 16 };
+  const up = once(monitor, 'up');
+  await client.addPolicy({ dir: 'out', selector, templates: [out] });
+  for (const [i, ends] of [out, back].entries()) {
+    await client.addState({ ...ends, spi: 0x100 + i, aead });
+  }
+  await up;
   const down = once(monitor, 'down');
   // As key managers do it, with the port id in the header; clients leave it out.
   await using socket = new NetlinkSocket({ protocol: 6, netns: there.path });

@@ -2,18 +2,7 @@
  * What the memory of this process holds.
  * @module
  */
-import { spawnSync } from 'node:child_process';
-import {
-  closeSync,
-  fstatSync,
-  mkdtempSync,
-  openSync,
-  readFileSync,
-  readSync,
-  rmSync,
-} from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { closeSync, fstatSync, openSync, readFileSync, readSync } from 'node:fs';
 
 /**
  * Where a secret occurs in a file. The secret itself is never in memory here: it is known by its
@@ -85,25 +74,11 @@ export function mappingsWith(complement: Uint8Array): Mapping[] {
 /** How often a secret occurs in the memory of this process. */
 export const occurrences = (complement: Uint8Array): number => mappingsWith(complement).length;
 
-/**
- * Takes a core dump of this process with gdb's gcore, as it is now.
- * @returns how often each secret occurs in it; undefined where there is no gcore, or it may not
- */
-export function occurrencesInCoreDump(complements: readonly Uint8Array[]): number[] | undefined {
-  const folder = mkdtempSync(join(tmpdir(), 'netlink-xfrm-'));
-  try {
-    const file = join(folder, 'core');
-    const { status } = spawnSync('gcore', ['-o', file, `${process.pid}`], {
-      stdio: 'ignore',
-      timeout: 120_000,
-    });
-    if (status !== 0) return undefined;
-    const core = openSync(`${file}.${process.pid}`, 'r');
-    const { size } = fstatSync(core);
-    const found = complements.map((one) => placesIn(core, [[0, size]], one).length);
-    closeSync(core);
-    return found;
-  } finally {
-    rmSync(folder, { recursive: true });
-  }
+/** How often each secret occurs in a file. */
+export function occurrencesInFile(path: string, complements: readonly Uint8Array[]): number[] {
+  const file = openSync(path, 'r');
+  const { size } = fstatSync(file);
+  const found = complements.map((one) => placesIn(file, [[0, size]], one).length);
+  closeSync(file);
+  return found;
 }

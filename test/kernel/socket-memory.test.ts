@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
 import { test } from 'node:test';
 import { NetlinkSocket } from '../../lib/socket/index.ts';
-import { mappings, mappingsWith, occurrences, occurrencesInCoreDump } from './memory.ts';
+import { mappings, mappingsWith, occurrences } from './memory.ts';
 import { NETLINK_USERSOCK, nextBatch, runScript, turns } from './socket-support.ts';
 
 /** Longer than the arrays V8 keeps in its heap (64 bytes) and copies out of it when used. */
@@ -54,24 +54,17 @@ test('nor of one that is rejected', async () => {
   assert.equal(occurrences(complement), 0);
 });
 
-test('a core dump has nothing of a datagram, while the listener runs', async (t) => {
+// That a core dump then has nothing of it is seen by `npm run torture`, in a kernel of its own.
+test('what is received is kept out of core dumps and of forked processes', async () => {
   await using receiver = receiving(false);
   await using sender = sending();
-  const [complement, kept] = [randomBytes(SECRET), randomBytes(SECRET)];
+  const complement = randomBytes(SECRET);
   sendSecret(sender, complement, receiver.portId);
-  // That what is looked for would be found: in memory like any other.
-  const copy = new Uint8Array(SECRET).map((_, i) => ~(kept[i] as number));
-  const [where, dumped] = await nextBatch(receiver, () => {
-    return [mappingsWith(complement), occurrencesInCoreDump([complement, kept])] as const;
-  });
+  const where = await nextBatch(receiver, () => mappingsWith(complement));
   assert.ok(where.length > 0, 'the search finds it while the listener runs');
   for (const { flags } of where) assert.ok(flags.includes('dd'), 'kept out of dumps');
   const slots = mappings().filter(({ flags }) => flags.includes('dd') && flags.includes('wf'));
-  assert.ok(slots.length > 0, 'what is received into is kept out of dumps and forked processes');
-  assert.equal(copy[0], ~(kept[0] as number) & 255);
-  if (dumped === undefined) return t.diagnostic('no dump: gcore is not here, or may not');
-  assert.equal(dumped[0], 0);
-  assert.ok((dumped[1] ?? 0) > 0, 'the dump holds the rest of the memory');
+  assert.ok(slots.length > 0, 'what is received into is in no forked process');
 });
 
 test('the arena is zero after a listener that throws, and for a socket closed in it', async () => {

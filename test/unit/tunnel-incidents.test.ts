@@ -495,6 +495,33 @@ test('a rekey is one change, with its parts before it for who asks', () => {
   );
 });
 
+test('a rekey in which an SA is replaced more often in one direction is told, and so are those after it', () => {
+  const world = running();
+  world.addSa(0x1002);
+  world.look().pass(300);
+  world.addSa(0x1003);
+  world.addSa(0x9003, { saddr: THERE, daddr: HERE });
+  world.look().pass(TUNNEL_THRESHOLDS.settle - 1);
+  const told = () => world.told().filter((line) => line.startsWith('rekeyed'));
+  assert.deepEqual(told(), []);
+  world.pass(1);
+  assert.deepEqual(told(), ['rekeyed rekeying out 1001 > 1002 out 1002 > 1003 in 9001 > 9003']);
+  world.addPair(0x1004);
+  world.look();
+  assert.deepEqual(told(), ['rekeyed rekeying out 1003 > 1004 in 9003 > 9004']);
+  assert.equal(world.only.rekeys, 2);
+  // Two in a moment, of which the second is not whole yet.
+  world.addPair(0x1005);
+  world.addSa(0x1006);
+  world.look().pass(30);
+  assert.deepEqual(told(), []);
+  world.addSa(0x9006, { saddr: THERE, daddr: HERE });
+  world.look();
+  assert.deepEqual(told(), [
+    'rekeyed rekeying out 1004 > 1005 out 1005 > 1006 in 9004 > 9005 in 9005 > 9006',
+  ]);
+});
+
 test('an idle tunnel that is rekeyed is idle before and after: its states on the way are parts of the rekey', () => {
   const world = running();
   world.watch(31);

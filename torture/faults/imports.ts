@@ -6,7 +6,7 @@ import { execFileSync } from 'node:child_process';
 import { join } from 'node:path';
 import { ALL_CALLS, CALLS, NO_CALLS, THROUGH_LIBUV } from './calls.ts';
 
-const addonFile = join(import.meta.dirname, '../../../build/Release/netlink.node');
+const addonFile = join(import.meta.dirname, '../../../native/build/Release/netlink.node');
 
 /** Functions that it imports and the table has not, and those that the table has for nothing. */
 export function checkImports(): string[] {

@@ -3,13 +3,13 @@
     {
       "target_name": "netlink",
       "sources": [
-        "native/addon.cc",
-        "native/arguments.cc",
-        "native/descriptor.cc",
-        "native/environment.cc",
-        "native/namespace.cc",
-        "native/receive_buffers.cc",
-        "native/socket.cc"
+        "addon.cc",
+        "arguments.cc",
+        "descriptor.cc",
+        "environment.cc",
+        "namespace.cc",
+        "receive_buffers.cc",
+        "socket.cc"
       ],
       "include_dirs": ["<!(node -p \"require('node-addon-api').include_dir\")"],
       "defines": [

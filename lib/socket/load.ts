@@ -1,0 +1,150 @@
+/**
+ * Finds and loads the native addon: built here, else prebuilt for this system; in a bundle, beside it.
+ * @module
+ */
+import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { createRequire } from 'node:module';
+import { tmpdir } from 'node:os';
+import { dirname, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { AddonError } from './error.ts';
+
+/**
+ * This file, or the bundle it has become part of; import.meta is empty in one of CommonJS. Not `__filename` first: of
+ * `node -e` and of workers made from a string that is a global, `[eval]`, in modules too.
+ */
+const self = import.meta.url ? fileURLToPath(import.meta.url) : __filename;
+// Not the `require` of a bundle or of a single executable, which knows built-in modules only.
+const require = createRequire(self);
+
+/** The folder of this package, if it is installed where this file, or the bundle, finds it. */
+function packageFolder(): string | undefined {
+  try {
+    return dirname(require.resolve('netlink-xfrm/package.json'));
+  } catch {
+    return undefined;
+  }
+}
+
+/** Whether this process runs on musl: a glibc that is also installed does not matter. */
+function isMusl(): boolean {
+  try {
+    return /\/(ld-musl-|libc\.musl-)/.test(readFileSync('/proc/self/maps', 'latin1'));
+  } catch {
+    // No /proc, or it may not be read (node --permission). Slower. It would also look up the names
+    // of all peers of this process's sockets, if it were let.
+    // Node has had excludeNetwork since 20.13.
+    const report = process.report as NodeJS.ProcessReport & { excludeNetwork: boolean };
+    const before = report.excludeNetwork;
+    report.excludeNetwork = true;
+    const { header } = report.getReport() as { header: { glibcVersionRuntime?: string } };
+    report.excludeNetwork = before;
+    return header.glibcVersionRuntime === undefined;
+  }
+}
+
+const system = () => `${process.platform}-${process.arch}`;
+/** The folder of prebuilds/ for this system. */
+const target = () => `linux${isMusl() ? 'musl' : ''}-${process.arch}`;
+
+/** The addon among the assets of a single executable, loaded from a file that is gone at once. */
+function loadAsset(): unknown {
+  const sea = process.getBuiltinModule('node:sea');
+  if (!sea?.isSea()) return undefined;
+  let asset: ArrayBuffer;
+  try {
+    asset = sea.getRawAsset('netlink.node') as ArrayBuffer;
+  } catch {
+    return undefined; // not among them
+  }
+  const folder = mkdtempSync(join(tmpdir(), 'netlink-xfrm-'));
+  try {
+    const path = join(folder, 'netlink.node');
+    writeFileSync(path, new Uint8Array(asset), { mode: 0o700 });
+    return require(path);
+  } finally {
+    rmSync(folder, { recursive: true });
+  }
+}
+
+/** Loads by the package `bindings`, whose own list of places is replaced by ours. */
+function loadInstalled(folder: string): unknown {
+  const bindings = createRequire(join(folder, 'package.json'))('bindings');
+  return bindings({
+    bindings: 'netlink',
+    module_root: folder,
+    // Asked for only where nothing was built here.
+    get target() {
+      return target();
+    },
+    try: [
+      ['module_root', 'native', 'build', 'Release', 'bindings'],
+      ['module_root', 'prebuilds', 'target', 'bindings'],
+    ],
+  });
+}
+
+/** Loads from beside a bundle, or from the folder prebuilds that was copied there. */
+function loadBeside(folder: string | undefined): unknown {
+  const here = dirname(self);
+  const beside = join(here, 'netlink.node');
+  if (existsSync(beside)) return require(beside);
+  if (folder !== undefined) return undefined;
+  const prebuilt = join(here, 'prebuilds', target(), 'netlink.node');
+  if (existsSync(prebuilt)) return require(prebuilt);
+  throw Object.assign(new Error('no addon beside the bundle'), { tries: [beside, prebuilt] });
+}
+
+function unsupported(message: string, hint: string): never {
+  throw new AddonError('ERR_ADDON_UNSUPPORTED', message, hint);
+}
+
+/** @throws AddonError which says what to do */
+export function load(): unknown {
+  const without = 'recordings, filters, decoding and encoding work without it';
+  // Bun ends the process at the first call of a libuv function that it lacks.
+  if (process.versions.bun !== undefined) {
+    unsupported(
+      "the native addon needs Node's event loop, and this is Bun",
+      `use Node; ${without}`,
+    );
+  }
+  if (process.platform !== 'linux') {
+    unsupported(`netlink sockets are Linux's, and this is ${system()}`, without);
+  }
+  const folder = packageFolder();
+  try {
+    return loadAsset() ?? loadBeside(folder) ?? loadInstalled(folder as string);
+  } catch (cause) {
+    throw explain(cause as NodeJS.ErrnoException & { tries?: string[] }, folder);
+  }
+}
+
+/** What went wrong in loading, and what to do. */
+function explain(
+  error: NodeJS.ErrnoException & { tries?: string[] },
+  folder: string | undefined,
+): AddonError {
+  const build =
+    folder === undefined
+      ? 'copy the folder prebuilds of the package netlink-xfrm to beside the bundle'
+      : `to build it, with python3, make and g++: cd ${folder} && npm run build:native`;
+  // Only "not found" carries the tries; anything else comes from process.dlopen.
+  if (error.tries) {
+    const message = `no native addon for ${target()} was found; looked for ${error.tries.join(', ')}`;
+    return new AddonError('ERR_ADDON_NOT_FOUND', message, build, error);
+  }
+  if (error.code === 'ERR_DLOPEN_DISABLED') {
+    const message = "Node's permission model refuses native addons";
+    return new AddonError('ERR_ADDON_NOT_LOADED', message, 'add --allow-addons', error);
+  }
+  if (error.code === 'ERR_ACCESS_DENIED') {
+    const message = `Node's permission model hides the native addon for ${system()}`;
+    const hint = `add --allow-addons --allow-fs-read=${folder ?? dirname(self)}`;
+    return new AddonError('ERR_ADDON_NOT_LOADED', message, hint, error);
+  }
+  const why = error.message.replaceAll('\n', ' ').trim();
+  const message = `the native addon was found but does not load on ${target()}: ${why}`;
+  const hint = `it was built for another system, or is damaged; ${build}`;
+  return new AddonError('ERR_ADDON_NOT_LOADED', message, hint, error);
+}

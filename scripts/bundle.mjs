@@ -1,0 +1,200 @@
+// dist/ as it is published: a few files instead of one a module, which start in a fraction of the time.
+// Their source maps, and those of the declarations, lead to src/: the sources of lib/, one file a folder,
+// so that debuggers and "go to definition" find them on disk.
+import { spawnSync } from 'node:child_process';
+import { mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { basename, dirname, join, relative } from 'node:path';
+import { pathToFileURL } from 'node:url';
+import remapping from '@jridgewell/remapping';
+import { decode, encode } from '@jridgewell/sourcemap-codec';
+import { rolldown } from 'rolldown';
+import { dts } from 'rolldown-plugin-dts';
+import { root } from './setup.mjs';
+
+/** Entry points, as package.json and bin/ name them in dist/. */
+const LIBRARY = ['lib/index', 'lib/constants', 'lib/lab/index'];
+const COMMAND = ['lib/cli/main'];
+
+const dist = join(root, 'dist');
+const sources = join(root, 'src');
+/** What tsc makes of lib/, a file a module, with maps. */
+const modules = join(root, 'build/modules');
+
+/** What a bundle keeps as an import: Node's own modules and dependencies. */
+const external = (id) => !id.startsWith('.') && !id.startsWith('/');
+
+/** Three folders down, as every module of lib/ that finds files of the package by its own place. */
+const chunks = (extension) => `lib/chunks/[name]${extension}`;
+
+const entries = (names, folder, extension) =>
+  Object.fromEntries(names.map((name) => [name, join(folder, `${name}${extension}`)]));
+
+/** `import * as R` of the kernel's numbers, and uses of R as an object: `R[name]`, an argument. */
+const NUMBERS = /^import \* as (\w+) from '(.+\/constants)\.js';$/gm;
+const asObject = (name) => new RegExp(`[(,] ?${name}[,)]|\\b${name}\\[`);
+
+/**
+ * Where a module looks up the kernel's numbers by name, it gets them as one object literal. What a bundle
+ * makes of a namespace, a getter for each of a thousand numbers, takes a third of the time of loading all.
+ */
+const numbersAsObject = {
+  name: 'numbers-as-object',
+  transform: (code) =>
+    code.replace(NUMBERS, (whole, name, path) =>
+      asObject(name).test(code) ? `import ${name} from '${path}.js?object';` : whole,
+    ),
+  resolveId: (id, importer) => (id.endsWith('?object') ? join(dirname(importer), id) : undefined),
+  async load(id) {
+    if (!id.endsWith('?object')) return undefined;
+    const numbers = await import(pathToFileURL(id.slice(0, -'?object'.length)).href);
+    const literal = (value) => (typeof value === 'bigint' ? `${value}n` : `${value}`);
+    const pairs = Object.entries(numbers).map(([name, value]) => `${name}:${literal(value)}`);
+    return `export default {${pairs}};`;
+  },
+};
+
+async function bundleCode() {
+  const build = await rolldown({
+    input: entries([...LIBRARY, ...COMMAND], modules, '.js'),
+    platform: 'node',
+    external,
+    plugins: [numbersAsObject],
+    // The order of loading is kept as it is: modules without side effects only move.
+    treeshake: { moduleSideEffects: (id) => id.endsWith('/monitor/trace.ts') || undefined },
+  });
+  const { output } = await build.write({
+    dir: dist,
+    format: 'esm',
+    sourcemap: true,
+    comments: false,
+    chunkFileNames: chunks('.js'),
+  });
+  await build.close();
+  return output;
+}
+
+function compile() {
+  const tsc = join(root, 'node_modules/typescript/bin/tsc');
+  const flags = ['--declarationMap', '--incremental', 'false'];
+  const args = [tsc, '-p', join(root, 'tsconfig.json'), ...flags, '--outDir', modules];
+  const { status } = spawnSync(process.execPath, args, { cwd: root, stdio: ['ignore', 2, 2] });
+  if (status !== 0) throw new Error('tsc failed');
+}
+
+async function bundleDeclarations() {
+  const build = await rolldown({
+    input: entries(LIBRARY, modules, '.d.ts'),
+    platform: 'node',
+    external,
+    checks: { pluginTimings: false },
+    plugins: [dts({ dtsInput: true, emitDtsOnly: true, sourcemap: true, tsconfig: false })],
+  });
+  const { output } = await build.write({
+    dir: dist,
+    format: 'esm',
+    sourcemap: true,
+    entryFileNames: '[name].d.ts',
+    // TypeScript 6 and newer take no types of their own accord.
+    banner: '/// <reference types="node" />',
+    chunkFileNames: chunks('.d.ts'),
+  });
+  await build.close();
+  return output;
+}
+
+/** The file of src/ that holds a module of lib/. */
+const sourceOf = (path) => (dirname(path) === 'lib' ? 'index.ts' : `${path.split('/')[1]}.ts`);
+
+/** Writes src/. @returns by path of a module: its file there, and the line it begins on */
+function writeSources() {
+  const files = new Map();
+  const places = new Map();
+  for (const entry of readdirSync(join(root, 'lib'), { recursive: true }).sort()) {
+    const path = join('lib', entry);
+    // Generated: their code says as much.
+    if (!path.endsWith('.ts') || basename(path) === 'codec.ts') continue;
+    const file = sourceOf(path);
+    const lines = files.get(file) ?? [];
+    lines.push(`// ${path}`);
+    places.set(path, { file, line: lines.length });
+    lines.push(...readFileSync(join(root, path), 'utf8').split('\n'));
+    files.set(file, lines);
+  }
+  rmSync(sources, { recursive: true, force: true });
+  mkdirSync(sources);
+  for (const [file, lines] of files) writeFileSync(join(sources, file), lines.join('\n'));
+  return places;
+}
+
+/**
+ * A map that leads to src/, with one place a line of the source: those within lines are most of a map.
+ */
+function rewrite(map, path, places) {
+  const from = join(dist, dirname(path));
+  const own = map.sources.map((source) => places.get(relative(root, join(from, source ?? ''))));
+  const files = [...new Set(own.filter(Boolean).map(({ file }) => file))];
+  const lines = decode(map.mappings).map((segments) => {
+    const kept = [];
+    for (const [column, source, sourceLine, sourceColumn] of segments) {
+      if (own[source] === undefined) continue;
+      const { file, line } = own[source];
+      const place = [column, files.indexOf(file), sourceLine + line, sourceColumn];
+      const last = kept.at(-1);
+      if (last?.[1] !== place[1] || last[2] !== place[2]) kept.push(place);
+    }
+    return kept;
+  });
+  return {
+    version: 3,
+    file: basename(path),
+    names: [],
+    sources: files.map((file) => relative(from, join(sources, file))),
+    mappings: encode(lines),
+  };
+}
+
+/** Type arguments that TypeScript before 5.7 (the arrays) and 5.6 (the iterator) does not know. */
+const forOlder = (code) =>
+  code
+    .replaceAll(/\b(Uint8Array|DataView)<ArrayBuffer(Like)?>/g, '$1')
+    .replaceAll(/\b(AsyncIterableIterator<[\w |]+), undefined>/g, '$1>');
+
+/** A map of a bundle leads to tsc's modules, whose own maps lead to the sources. */
+function throughModules(map, path) {
+  const from = join(dist, dirname(path));
+  const loaded = remapping(
+    { ...map, sources: map.sources.map((name) => join(from, name ?? '')) },
+    (name) => {
+      if (!name.startsWith(modules)) return null;
+      try {
+        const inner = JSON.parse(readFileSync(`${name}.map`, 'utf8'));
+        return { ...inner, sources: inner.sources.map((source) => join(dirname(name), source)) };
+      } catch {
+        return null;
+      }
+    },
+  );
+  return { ...loaded, sources: loaded.sources.map((name) => relative(from, name ?? '')) };
+}
+
+/** Fills dist/ and src/, which are emptied first. */
+export async function bundle() {
+  rmSync(dist, { recursive: true, force: true });
+  rmSync(modules, { recursive: true, force: true });
+  compile();
+  const places = writeSources();
+  const code = await bundleCode();
+  const declarations = await bundleDeclarations();
+  for (const { type, fileName, map } of [...code, ...declarations]) {
+    if (type !== 'chunk' || !map) continue;
+    if (fileName.endsWith('.d.ts')) {
+      const path = join(dist, fileName);
+      writeFileSync(path, forOlder(readFileSync(path, 'utf8')));
+    }
+    const rewritten = rewrite(throughModules(map, fileName), fileName, places);
+    writeFileSync(join(dist, `${fileName}.map`), JSON.stringify(rewritten));
+  }
+  rmSync(modules, { recursive: true });
+}
+
+if (process.argv[1] === import.meta.filename) await bundle();

@@ -1,0 +1,86 @@
+// What must be true of the package before it is published; `folder` is where its tarball was unpacked.
+import { execFileSync } from 'node:child_process';
+import { existsSync, readdirSync, readFileSync, statSync } from 'node:fs';
+import { join } from 'node:path';
+import { GLIBC, TARGETS } from './prebuild.mjs';
+
+/** Bytes, and files. */
+export const LIMITS = { packed: 1_500_000, unpacked: 4_000_000, files: 120 };
+
+/** Scripts that npm runs, or asks to be let run, for whoever installs the package. */
+const AT_INSTALL = ['preinstall', 'install', 'postinstall', 'prepare'];
+
+const newer = (a, b) => a.localeCompare(b, 'en', { numeric: true }) > 0;
+const readelf = (...args) =>
+  execFileSync('readelf', ['--wide', ...args], { encoding: 'utf8', maxBuffer: 2 ** 28 });
+
+/** What one prebuilt addon needs of the system it is loaded on. */
+function checkAddon(folder, target) {
+  const path = join(folder, 'prebuilds', target, 'netlink.node');
+  const name = `prebuilds/${target}`;
+  if (!existsSync(path)) return [`${name}/netlink.node is missing`];
+  const wrong = [];
+  const machine = target.endsWith('arm64') ? 'AArch64' : 'X86-64';
+  if (!readelf('-h', path).includes(machine)) wrong.push(`${name} is not for ${machine}`);
+  const dynamic = readelf('-d', path);
+  const needed = [...dynamic.matchAll(/\(NEEDED\).*\[(.+)\]/g)].map(([, library]) => library);
+  const musl = target.startsWith('linuxmusl');
+  const allowed = musl ? /^libc\.so$/ : /^(lib(c|m|dl|pthread)\.so\.\d|ld-linux.*)$/;
+  for (const library of needed) {
+    if (!allowed.test(library)) wrong.push(`${name} needs ${library}`);
+  }
+  const versions = [...readelf('-V', path).matchAll(/\b(GLIBC|GLIBCXX|CXXABI|GCC)_([\d.]+)/g)];
+  for (const [symbol, library, version] of versions) {
+    if (musl || library !== 'GLIBC' || newer(version, GLIBC)) wrong.push(`${name} needs ${symbol}`);
+  }
+  return [...new Set(wrong)];
+}
+
+/** Paths that a value of `exports` or `bin` names. */
+const paths = (value) =>
+  typeof value === 'string' ? [value] : Object.values(value).flatMap(paths);
+
+/** @returns what is wrong, a line each */
+export function checkPackage(folder, packed) {
+  const wrong = [];
+  const manifest = JSON.parse(readFileSync(join(folder, 'package.json'), 'utf8'));
+  for (const name of AT_INSTALL) {
+    if (manifest.scripts?.[name] !== undefined) wrong.push(`package.json has a script '${name}'`);
+  }
+  if (manifest.gypfile !== false) wrong.push("package.json lacks 'gypfile': false");
+  const entries = readdirSync(folder, { recursive: true });
+  const files = entries.filter((path) => statSync(join(folder, path)).isFile());
+  // npm would invent an install script: node-gyp rebuild.
+  for (const path of files) if (/^[^/]+\.gyp$/.test(path)) wrong.push(`${path} is at the root`);
+  for (const path of [...paths(manifest.exports), ...paths(manifest.bin)]) {
+    if (!path.includes('*') && !existsSync(join(folder, path))) wrong.push(`${path} is missing`);
+    const declarations = path.replace(/\.js$/, '.d.ts');
+    if (path.startsWith('./dist/') && !existsSync(join(folder, declarations)))
+      wrong.push(`${declarations} is missing`);
+  }
+  for (const path of [
+    'LICENSE',
+    'README.md',
+    'CHANGELOG.md',
+    'native/binding.gyp',
+    'src/index.ts',
+  ]) {
+    if (!existsSync(join(folder, path))) wrong.push(`${path} is missing`);
+  }
+  for (const path of files.filter((name) => /^dist\/.*\.(js|d\.ts)$/.test(name))) {
+    const [, map] =
+      /# sourceMappingURL=(.+)\n*$/.exec(readFileSync(join(folder, path), 'utf8')) ?? [];
+    if (map === undefined) continue;
+    const { sources } = JSON.parse(readFileSync(join(folder, path, '..', map), 'utf8'));
+    for (const source of sources) {
+      if (!existsSync(join(folder, path, '..', source))) wrong.push(`${path}: no source ${source}`);
+    }
+  }
+  wrong.push(...Object.keys(TARGETS).flatMap((target) => checkAddon(folder, target)));
+  const unpacked = files.reduce((sum, path) => sum + statSync(join(folder, path)).size, 0);
+  const sizes = { packed, unpacked, files: files.length };
+  for (const [name, limit] of Object.entries(LIMITS)) {
+    if (sizes[name] > limit) wrong.push(`${name}: ${sizes[name]}, more than ${limit}`);
+  }
+  return wrong;
+}

@@ -1,0 +1,50 @@
+// Packages that only some runs need, installed by a lock file of their own, and kept for the next clone.
+import { execFileSync } from 'node:child_process';
+import { createHash } from 'node:crypto';
+import {
+  copyFileSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+} from 'node:fs';
+import { homedir } from 'node:os';
+import { join } from 'node:path';
+
+/**
+ * Installs what package.json and package-lock.json of `folder` ask for, and runs none of its scripts.
+ * @returns the folder node_modules
+ */
+export function kept(folder, what) {
+  const lock = readFileSync(join(folder, 'package-lock.json'));
+  const key = createHash('sha256')
+    .update(`${process.arch} `)
+    .update(lock)
+    .digest('hex')
+    .slice(0, 16);
+  const cache = join(
+    process.env.XDG_CACHE_HOME || join(homedir(), '.cache'),
+    'netlink-xfrm/packages',
+  );
+  const place = join(cache, key);
+  const modules = join(place, 'node_modules');
+  if (existsSync(modules)) return modules;
+  console.error(`installing ${what} …`);
+  mkdirSync(cache, { recursive: true });
+  const made = mkdtempSync(join(cache, 'new-'));
+  try {
+    for (const name of ['package.json', 'package-lock.json', '.npmrc']) {
+      copyFileSync(join(folder, name), join(made, name));
+    }
+    const args = ['ci', '--ignore-scripts', '--no-audit', '--no-fund', '--loglevel=error'];
+    execFileSync('npm', args, { cwd: made, stdio: ['ignore', 2, 2] });
+    renameSync(made, place);
+  } catch (error) {
+    rmSync(made, { recursive: true });
+    // Another process was first.
+    if (!existsSync(modules)) throw error;
+  }
+  return modules;
+}

@@ -1,0 +1,33 @@
+// npm run release: packs, checks what was packed, and with --publish publishes that very file. (Not the
+// folder: for that npm would look for *.gyp in it, and write an install script into the registry.)
+import { execFileSync } from 'node:child_process';
+import { mkdtempSync, readFileSync, rmSync, statSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { checkPackage } from './check-package.mjs';
+import { root } from './setup.mjs';
+
+const publish = process.argv.includes('--publish');
+const { name, version } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8'));
+const npm = (...args) => execFileSync('npm', args, { cwd: root, stdio: ['ignore', 2, 2] });
+
+npm('pack');
+const tarball = join(root, `${name}-${version}.tgz`);
+const folder = mkdtempSync(join(tmpdir(), 'netlink-xfrm-'));
+let wrong;
+try {
+  execFileSync('tar', ['-xzf', tarball, '-C', folder]);
+  wrong = checkPackage(join(folder, 'package'), statSync(tarball).size);
+} finally {
+  rmSync(folder, { recursive: true });
+}
+if (publish && !readFileSync(join(root, 'CHANGELOG.md'), 'utf8').includes(`\n## ${version}\n`)) {
+  wrong.push(`CHANGELOG.md has no section ${version}`);
+}
+if (wrong.length > 0) {
+  rmSync(tarball);
+  for (const text of wrong) console.error(`not fit to publish: ${text}`);
+  process.exit(1);
+}
+console.log(tarball);
+if (publish) npm('publish', tarball, '--provenance', '--access', 'public');

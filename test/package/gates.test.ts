@@ -1,0 +1,49 @@
+/** What is packed, and that an incomplete package is refused. */
+import assert from 'node:assert/strict';
+import { cpSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { test } from 'node:test';
+import { packed, run, script, temporary } from './packed.ts';
+
+test('the package is complete, small, and runs nothing when it is installed', async () => {
+  const { tarball, folder } = await packed();
+  const { checkPackage } = await script('check-package.mjs');
+  assert.deepEqual(checkPackage(folder, statSync(tarball).size), []);
+});
+
+test('a package that lacks something, or would run a script, is refused', async () => {
+  const { checkPackage } = await script('check-package.mjs');
+  const folder = join(temporary(), 'package');
+  cpSync((await packed()).folder, folder, { recursive: true });
+  rmSync(join(folder, 'prebuilds/linuxmusl-arm64'), { recursive: true });
+  // One for another machine, and one that wants the library of C++.
+  cpSync(join(folder, 'prebuilds/linux-x64'), join(folder, 'prebuilds/linux-arm64'), {
+    recursive: true,
+  });
+  cpSync(process.execPath, join(folder, 'prebuilds/linux-x64/netlink.node'));
+  writeFileSync(join(folder, 'binding.gyp'), '{}');
+  rmSync(join(folder, 'dist/lib/constants.js'));
+  const wrong: string[] = checkPackage(folder, 2e6);
+  for (const text of [
+    'binding.gyp is at the root',
+    './dist/lib/constants.js is missing',
+    'prebuilds/linuxmusl-arm64/netlink.node is missing',
+    'prebuilds/linux-arm64 is not for AArch64',
+    'packed: 2000000, more than 1500000',
+  ]) {
+    assert(wrong.includes(text), `${text}: ${wrong.join('; ')}`);
+  }
+  if (process.arch === 'x64') {
+    assert(
+      wrong.some((text) => text.startsWith('prebuilds/linux-x64 needs libstdc++')),
+      `${wrong}`,
+    );
+  }
+});
+
+test('publishing the folder instead of the checked tarball is refused', async () => {
+  const { folder } = await packed();
+  const { status, stderr } = await run(['npm', 'publish', '--dry-run'], folder);
+  assert.notEqual(status, 0);
+  assert.match(stderr, /publish with: npm run release -- --publish/);
+});
