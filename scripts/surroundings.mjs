@@ -1,7 +1,8 @@
 // Where things run: this machine, a network namespace, the lab's kernel. And what they need: the program ip.
 //
 // A place is an async function that gives the words to put before a command so that it runs there.
-import { spawn } from 'node:child_process';
+import { execFileSync, spawn } from 'node:child_process';
+import { renameSync } from 'node:fs';
 import { join } from 'node:path';
 import { root } from './setup.mjs';
 
@@ -54,6 +55,25 @@ export const lab =
     if (suite) options.push('--suite', suite);
     return [process.execPath, program, 'lab', ...options, '--'];
   };
+
+/** Puts what was compiled, from the tar file $0, over the folder $1, then goes on with the command. */
+const OWN_COPY = `mkdir /run/compiled && tar xf "$0" -C /run/compiled && mount --bind /run/compiled "$1" &&
+shift && exec "$@"`;
+
+/**
+ * A full kernel of a suite, with a copy of what was compiled in its memory: hundreds of small files are read many
+ * times faster as one (docs/lab.md).
+ */
+export const fullLab = (suite) => async () => {
+  const start = await lab(suite, 'full')();
+  const compiled = join(root, 'dist');
+  const archive = join(compiled, '.compiled.tar');
+  const part = `${archive}.${process.pid}`;
+  // A guest that reads it goes on with the file that it has open.
+  execFileSync('tar', ['cf', part, '-C', compiled, 'lib', 'test']);
+  renameSync(part, archive);
+  return [...start, 'sh', '-c', OWN_COPY, archive, compiled];
+};
 
 /** The environment in which `ip` is found, fetched where the machine has none. */
 export async function withTools() {

@@ -1,6 +1,7 @@
 import { cpSync, existsSync, mkdirSync, readdirSync, renameSync } from 'node:fs';
 import { basename, join } from 'node:path';
 import { type PackageSource, unpack } from './apt.ts';
+import { moduleFiles, ROOT_MODULES } from './initramfs.ts';
 import type { FetchedKernel } from './kernel.ts';
 import { runsAsIs } from './library.ts';
 import { firstOf } from './package-files.ts';
@@ -12,6 +13,7 @@ const PACKAGE = 'linux-image-amd64';
 const MODULES = [
   ...['arch', 'crypto', 'lib', 'net', 'security', 'drivers/net', 'drivers/virtio'],
   ...['fs/9p', 'fs/fscache', 'fs/fuse', 'fs/netfs', 'fs/overlayfs'],
+  'drivers/char/virtio_console.ko',
 ];
 
 /** Drivers of hardware. */
@@ -66,6 +68,8 @@ export async function fetchFullKernel(
     .map((name) => join(modules, name));
   if (packed.length > 0) await run(busybox, ['unxz', ...packed]);
   await run(busybox, ['depmod', '-b', result, release]);
+  // Throws where the kernel cannot reach this machine.
+  moduleFiles(modules, ROOT_MODULES);
 
   return { release, file: files.get(kernel[0] ?? '') ?? '' };
 }

@@ -104,9 +104,15 @@ stty -F /dev/tty3 raw -echo
 poweroff -f`,
 };
 
-/** The lines of a full kernel are ports of a virtio console, known by their names (qemu.ts). */
+/**
+ * The lines of a full kernel are ports of a virtio console, known by their names (qemu.ts), which the host tells
+ * after the driver is loaded.
+ */
 const FULL: Parts = {
-  lines: `line() { grep -lx $1 /sys/class/virtio-ports/*/name | sed 's#/sys/class/virtio-ports#/dev#; s#/name##'; }
+  lines: `line() {
+  until found=$(grep -slx $1 /sys/class/virtio-ports/*/name); do sleep 0.01; done
+  echo "$found" | sed 's#/sys/class/virtio-ports#/dev#; s#/name##'
+}
 out_line=$(line out) err_line=$(line err) control_line=$(line control)`,
   openInput: 'exec 7<$(line input)',
   copyInput: '$run/busybox dd bs=4096 2>/dev/null >&4 <&7',

@@ -1,5 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { basename, join } from 'node:path';
+import { LabError } from './errors.ts';
 
 /** A file of the archive; a directory has no `data`. */
 interface Entry {
@@ -36,10 +37,11 @@ export function archive(entries: readonly Entry[]): Buffer {
 }
 
 /**
- * The files of modules and of what they need, in the order to load them. A name that is not there is
- * passed over: the kernel has it built in. Reads depmod's `modules.dep`.
+ * The files of modules and of what they need, in the order to load them, without those that the kernel has built
+ * in. Reads depmod's `modules.dep` and the kernel's `modules.builtin`.
  *
  * @param modules - the directory `lib/modules/RELEASE`
+ * @throws LabError when the kernel has one of them neither way
  */
 export function moduleFiles(modules: string, names: readonly string[]): string[] {
   const needs = new Map<string, string[]>();
@@ -47,13 +49,21 @@ export function moduleFiles(modules: string, names: readonly string[]): string[]
     const [file = '', list = ''] = line.split(':');
     needs.set(basename(file, '.ko'), [file, ...list.split(' ').filter(Boolean)]);
   }
+  const builtin = readFileSync(join(modules, 'modules.builtin'), 'utf8')
+    .split('\n')
+    .map((file) => basename(file, '.ko'));
+  const missing = names.filter((name) => !needs.has(name) && !builtin.includes(name));
+  if (missing.length > 0) {
+    const message = `The kernel ${basename(modules)} has no ${missing.join(', ')}.`;
+    throw new LabError('LAB_BOOT', message, 'Try another suite.');
+  }
   // A module's line names what it needs, the first to be loaded last.
   const files = names.flatMap((name) => (needs.get(name) ?? []).toReversed());
   return [...new Set(files)].map((file) => join(modules, file));
 }
 
 /** Mounts the machine's files by virtio-9p, then goes on with the guest's own process 1. */
-const ROOT_MODULES = ['virtio_pci', 'virtio_console', '9pnet_virtio', '9p'];
+export const ROOT_MODULES = ['virtio_pci', 'virtio_console', '9pnet_virtio', '9p'];
 
 /** What the 9p mounts of a guest have in common; msize is the most that virtio takes. */
 export const NINE_P = 'trans=virtio,version=9p2000.L,msize=512000';

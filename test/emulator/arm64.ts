@@ -28,6 +28,7 @@ const COMPILER = [
 ];
 
 const root = join(import.meta.dirname, '../../..');
+const native = join(root, 'native');
 
 /** Fetches Node, libraries and emulator into `folder`. */
 async function fetchAll(cache: string, folder: string): Promise<void> {
@@ -73,7 +74,7 @@ async function emulation(): Promise<string> {
 async function compile(node: string, output: string): Promise<void> {
   const tools = await fetchTools(COMPILER, { suite: SUITE });
   const gyp = JSON.parse(
-    readFileSync(join(root, 'binding.gyp'), 'utf8').replace(/^\s*#.*$/gm, ''),
+    readFileSync(join(native, 'binding.gyp'), 'utf8').replace(/^\s*#.*$/gm, ''),
   ) as { targets: { sources: string[]; defines: string[]; cflags_cc: string[] }[] };
   const [target] = gyp.targets;
   if (target === undefined) throw new Error('binding.gyp has no target');
@@ -82,7 +83,12 @@ async function compile(node: string, output: string): Promise<void> {
     ...[`--sysroot=${tools.root}`, `-B${cross}/lib`, '-idirafter', `${cross}/include`],
     ...['-shared', '-fPIC', '-O2', '-fno-exceptions', ...target.cflags_cc],
     ...['NODE_GYP_MODULE_NAME=netlink', ...target.defines].map((define) => `-D${define}`),
-    ...['-isystem', join(node, 'include/node'), '-isystem', 'node_modules/node-addon-api'],
+    ...[
+      '-isystem',
+      join(node, 'include/node'),
+      '-isystem',
+      join(root, 'node_modules/node-addon-api'),
+    ],
     ...target.sources,
     // By name: the development libraries are linker scripts with paths of an installed system.
     ...['-nodefaultlibs', `-L${cross}/lib`],
@@ -90,7 +96,7 @@ async function compile(node: string, output: string): Promise<void> {
     ...['-o', output],
   ];
   execFileSync(join(tools.root, 'usr/bin/aarch64-linux-gnu-g++-12'), args, {
-    cwd: root,
+    cwd: native,
     env: {
       PATH: [tools.path, process.env.PATH].join(delimiter),
       LD_LIBRARY_PATH: tools.libraries.join(delimiter),
@@ -112,11 +118,11 @@ export async function makeArm64(folder: string): Promise<string> {
   const machine = await emulation();
   const node = join(machine, 'node');
   for (const name of readdirSync(root)) {
-    if (COPIED.includes(name) || /\.(md|json|gyp|gitignore)$/.test(name)) {
+    if (COPIED.includes(name) || /\.(md|json|gitignore)$/.test(name)) {
       cpSync(join(root, name), join(folder, name), { recursive: true, verbatimSymlinks: true });
     }
   }
-  const addon = join(folder, 'build/Release/netlink.node');
+  const addon = join(folder, 'native/build/Release/netlink.node');
   mkdirSync(join(addon, '..'), { recursive: true });
   await compile(node, addon);
   const program = join(folder, 'node-arm64');

@@ -429,11 +429,14 @@ kernel/fs/netfs/netfs.ko:
 kernel/net/9p/9pnet_virtio.ko: kernel/net/9p/9pnet.ko kernel/fs/netfs/netfs.ko
 `;
     writeFileSync(join(base, 'modules.dep'), text);
+    writeFileSync(join(base, 'modules.builtin'), 'kernel/drivers/virtio/virtio_pci.ko\n');
     const files = moduleFiles(base, ['virtio_pci', '9pnet_virtio', '9p']);
     assert.deepEqual(
       files.map((file) => file.replace(/^.*\//, '')),
       ['netfs.ko', '9pnet.ko', '9pnet_virtio.ko', '9p.ko'],
     );
+    const without = () => moduleFiles(base, ['9p', 'virtio_console']);
+    assert.throws(without, /has no virtio_console\./);
   });
 
   test('the processor runs it only where it can', () => {
