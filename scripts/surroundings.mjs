@@ -70,7 +70,7 @@ export const fullLab = (suite) => async () => {
   const archive = join(compiled, '.compiled.tar');
   const part = `${archive}.${process.pid}`;
   // A guest that reads it goes on with the file that it has open.
-  execFileSync('tar', ['cf', part, '-C', compiled, 'lib', 'test']);
+  execFileSync('tar', ['cf', part, '-C', compiled, 'lib', 'test', 'tools']);
   renameSync(part, archive);
   return [...start, 'sh', '-c', OWN_COPY, archive, compiled];
 };
