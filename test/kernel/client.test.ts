@@ -437,7 +437,10 @@ test('wrong arguments are refused by name, and nothing is sent', async () => {
     [{ ...state, replayEsn: { bitmap: 5 } }, /NEWSA › replayEsn › bitmap › is no array/],
     [{ ...state, unknown: 5 }, /NEWSA › unknown › is no array/],
     [{ ...state, unknown: [{ type: 'x', bytes: key('') }] }, /unknown\[0\] › type › is no whole/],
-    [{ ...state, unknown: [{ type: 2, bytes: 'x' }] }, /unknown\[0\] › bytes › is no Uint8Array/],
+    [
+      { ...state, unknown: [{ type: 2, bytes: 'x' }] },
+      /unknown\[0\] › bytes › is neither a Uint8Array/,
+    ],
     [{ ...state, unknown: [{ type: 200 }] }, /NEWSA › unknown\[0\] › bytes › is missing/],
     [[state], /NEWSA › is no object/],
     [
