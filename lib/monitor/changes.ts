@@ -1,7 +1,4 @@
-/**
- * What a live table tells of itself, as one union: switch over `kind`.
- * @module
- */
+/** What a live table tells of itself, as one union: switch over `kind`. @module */
 import type { EventTime } from '../netlink/event.ts';
 
 /** What sorts of object there are, by name. */

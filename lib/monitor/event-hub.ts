@@ -1,8 +1,4 @@
-/**
- * The life cycle of what delivers events: to loops and listeners, until it is closed, its signal is
- * aborted, or it fails.
- * @module
- */
+/** The life cycle of what delivers events to loops and listeners, until it ends. @module */
 import { EventEmitter } from 'node:events';
 import { onAbort } from '../socket/abort.ts';
 import type { EventQueue } from './queue.ts';

@@ -1,7 +1,4 @@
-/**
- * A socket that listens to groups of one protocol, and when it is read.
- * @module
- */
+/** A socket that listens to groups of one protocol, and when it is read. @module */
 import { NETLINK_ROUTE, NETLINK_XFRM } from '../netlink/constants.ts';
 import { addon } from '../socket/addon.ts';
 import { type Batch, type Namespace, NetlinkSocket, SystemError } from '../socket/index.ts';

@@ -1,9 +1,4 @@
-/**
- * What filters can ask for: the words before `=` and `!=`, each with the values it takes and what of
- * an SA, a policy or an event it compares with them.
- * @module
- */
-
+/** What filters can ask for: words, their values, and what those are compared with. @module */
 import { ROUTE_KINDS } from '../route/kinds.ts';
 import type { Enumeration } from '../wire/names.ts';
 import { contains, type Network, parseNetwork } from '../wire/network.ts';

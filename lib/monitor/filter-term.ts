@@ -1,7 +1,4 @@
-/**
- * The terms of filters: a key, `=` or `!=`, and values with commas between.
- * @module
- */
+/** The terms of filters: a key, `=` or `!=`, and values with commas between. @module */
 import { brief } from '../wire/text.ts';
 import { FilterError } from './filter-error.ts';
 

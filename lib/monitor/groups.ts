@@ -1,7 +1,4 @@
-/**
- * Multicast groups by name, of every protocol.
- * @module
- */
+/** Multicast groups by name, of every protocol. @module */
 import * as R from '../route/constants.ts';
 import * as X from '../xfrm/constants.ts';
 

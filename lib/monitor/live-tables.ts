@@ -1,7 +1,4 @@
-/**
- * Tables that follow the kernel: a socket of events, lists, and the {@link Reconciler} that both feed.
- * @module
- */
+/** Tables that follow the kernel: events and lists feed the {@link Reconciler}. @module */
 import {
   type DecodeMessage,
   decodeDatagram,

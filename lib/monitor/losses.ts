@@ -1,7 +1,4 @@
-/**
- * Whether the kernel dropped events, and whether all that it queued have been read.
- * @module
- */
+/** Whether the kernel dropped events, and whether all that it queued have been read. @module */
 import type { EventTime } from '../netlink/event.ts';
 
 /** What a socket tells of its receive queue; {@link NetlinkSocket} has it. */

@@ -1,7 +1,4 @@
-/**
- * A loop over the changes in several network namespaces.
- * @module
- */
+/** A loop over the changes in several network namespaces. @module */
 import type { Loop } from './event-hub.ts';
 import { EventQueue } from './queue.ts';
 import type { Synced, XfrmChange, XfrmMonitor } from './xfrm-monitor.ts';

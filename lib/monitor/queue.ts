@@ -1,8 +1,4 @@
-/**
- * An async iterator fed from outside, that says when it is full.
- * @module
- */
-
+/** An async iterator fed from outside, that says when it is full. @module */
 type Result<T> = IteratorResult<T, undefined>;
 
 export interface QueueOwner<T> {

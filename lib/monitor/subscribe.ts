@@ -1,7 +1,4 @@
-/**
- * The kernel's events, as it announces them: the library's first useful call.
- * @module
- */
+/** The kernel's events, as it announces them: the library's first useful call. @module */
 import type { EventEmitter } from 'node:events';
 import {
   type DecodeInput,

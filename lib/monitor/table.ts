@@ -1,8 +1,4 @@
-/**
- * Rows by key, with indexes that are made when they are first asked for.
- * @module
- */
-
+/** Rows by key, with indexes that are made when they are first asked for. @module */
 import type { EventTime } from '../netlink/event.ts';
 
 /** One object of a table. It is replaced, never changed: who keeps it keeps a moment. */

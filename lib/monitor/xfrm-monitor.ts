@@ -1,7 +1,4 @@
-/**
- * A live picture of the IPsec state: tables of all SAs and policies that follow the kernel.
- * @module
- */
+/** A live picture of the IPsec state: all SAs and policies, following the kernel. @module */
 import type { EventTime, Malformed } from '../netlink/event.ts';
 import { checkedOptions } from '../socket/argument.ts';
 import type { NetlinkSocket } from '../socket/index.ts';

@@ -1,7 +1,4 @@
-/**
- * Live tables of several network namespaces, as one stream.
- * @module
- */
+/** Live tables of several network namespaces, as one stream. @module */
 import { checkedOptions, optionalBoolean, wrongType } from '../socket/argument.ts';
 import type { Namespace } from '../socket/index.ts';
 import { type ListenersByKind, LiveEmitter } from './event-hub.ts';

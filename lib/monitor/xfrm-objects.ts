@@ -1,7 +1,4 @@
-/**
- * What identifies SAs and policies, and what of them moves without events.
- * @module
- */
+/** What identifies SAs and policies, and what of them moves without events. @module */
 import type { LifetimeCurrent, Stats } from '../xfrm/codec.ts';
 import type { IpsecProto } from '../xfrm/names.ts';
 import type { XfrmPolicy, XfrmState } from '../xfrm/objects.ts';

@@ -1,7 +1,4 @@
-/**
- * A namespace's counters of IPsec errors, /proc/net/xfrm_stat.
- * @module
- */
+/** A namespace's counters of IPsec errors, /proc/net/xfrm_stat. @module */
 import { readSync } from 'node:fs';
 import { options as optionsOf } from '../socket/argument.ts';
 import { type Namespace, SystemError } from '../socket/index.ts';

@@ -1,8 +1,4 @@
-/**
- * What each XFRM event does to a table of SAs and policies. docs/events.md has the kernel's side,
- * docs/consistency.md the reasons for each doubt.
- * @module
- */
+/** What each XFRM event does to the tables (docs/events.md, docs/consistency.md). @module */
 import type { EventTime } from '../netlink/event.ts';
 import type { XfrmEvent } from '../xfrm/events.ts';
 import type { IpsecProto } from '../xfrm/names.ts';

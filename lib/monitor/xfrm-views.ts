@@ -1,7 +1,4 @@
-/**
- * The tables of a monitor as its users see them: live, read-only, and found by what people know.
- * @module
- */
+/** The tables of a monitor for its users: live, read-only, found by what people know. @module */
 import type { EventTime } from '../netlink/event.ts';
 import { canonicalAddress } from '../wire/address.ts';
 import type { Mark } from '../xfrm/codec.ts';
