@@ -87,13 +87,7 @@ export class ReadThrottle {
   /** Whether that keeps the process alive. */
   set alive(alive: boolean) {
     this.#alive = alive;
-    if (alive) {
-      this.#socket.ref();
-      this.#timer?.ref();
-    } else {
-      this.#socket.unref();
-      this.#timer?.unref();
-    }
+    for (const one of [this.#socket, this.#timer]) alive ? one?.ref() : one?.unref();
   }
 
   /** After a batch: rests if that was all that waited. While the kernel drops events it does not. */

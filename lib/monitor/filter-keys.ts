@@ -4,16 +4,13 @@ import type { Enumeration } from '../wire/names.ts';
 import { contains, type Network, parseNetwork } from '../wire/network.ts';
 import type { Mark } from '../xfrm/codec.ts';
 import { IpsecProto, PolicyDir } from '../xfrm/names.ts';
+import type { TermKey } from './filter-term.ts';
 import { EVENT_KINDS, type Place, type Subject } from './subject.ts';
 
 /** What a term can ask for. */
-interface Key<Value, Found> {
+interface Key<Value, Found> extends TermKey<Value> {
   /** One line on it, for help texts. */
   readonly help: string;
-  /** What its values are, for the error about one that is none. */
-  readonly expected: string;
-  /** The value of a word; undefined if it is none. */
-  readonly parse: (text: string) => Value | undefined;
   /** What something has to compare with it. */
   readonly of: (subject: Subject) => readonly Found[];
   readonly same: (value: Value, found: Found) => boolean;

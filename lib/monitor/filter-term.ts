@@ -3,11 +3,11 @@ import { brief } from '../wire/text.ts';
 import { FilterError } from './filter-error.ts';
 
 /** How the values of a key are read. */
-export interface TermKey {
+export interface TermKey<Value = unknown> {
   /** What its values are, for the error about one that is none. */
   readonly expected: string;
   /** The value of a word; undefined if it is none. */
-  readonly parse: (text: string) => unknown;
+  readonly parse: (text: string) => Value | undefined;
 }
 
 export interface Term<Name extends string> {

@@ -76,8 +76,7 @@ export class EventQueue<T> implements AsyncIterableIterator<T, undefined> {
       this.#owner.taken?.(value);
       return Promise.resolve({ value, done: false });
     }
-    if (this.#ended) return this.#last();
-    return new Promise((resolve) => this.#waiting.push(resolve));
+    return this.#ended ? this.#last() : new Promise((resolve) => this.#waiting.push(resolve));
   }
 
   return(): Promise<Result<T>> {

@@ -96,11 +96,7 @@ export class Table<Value> implements Iterable<Entry<Value>> {
     this.#rows = from.#rows;
     this.#indexes = from.#indexes;
     for (const [key, entry] of this.rows()) {
-      const { id, uid, counted } = name(entry.value, key);
-      const own: { -readonly [Field in keyof Entry<Value>]: Entry<Value>[Field] } = entry;
-      own.id = id;
-      own.uid = uid;
-      own.counted = counted;
+      Object.assign(entry, name(entry.value, key));
     }
   }
 

@@ -184,11 +184,10 @@ export class XfrmMonitor
 
   /** All that is known now. Changes that come after this call start from it. */
   snapshot(): Snapshot {
-    const [states, policies] = [[...this.states], [...this.policies]];
     return {
       label: this.#label,
-      states,
-      policies,
+      states: [...this.states],
+      policies: [...this.policies],
       synced: this.synced,
       counted: this.#counted,
       xfrmStat: this.#xfrmStat,

@@ -29,8 +29,7 @@ class View<Value> implements Iterable<Entry<Value>> {
 
   /** Those between two tunnel ends, in this direction; for policies, the ends of their template. */
   byPeers(saddr: string, daddr: string): Entry<Value>[] {
-    const peers = `${canonicalAddress(saddr)} ${canonicalAddress(daddr)}`;
-    return this.table.find('peers', peers);
+    return this.table.find('peers', `${canonicalAddress(saddr)} ${canonicalAddress(daddr)}`);
   }
 
   byReqid(reqid: number): Entry<Value>[] {
@@ -75,10 +74,7 @@ export interface Snapshot {
   readonly synced: boolean;
   /** When all counters were last read. */
   readonly counted: EventTime;
-  /**
-   * The kernel's counters of packets that failed, read with the others; undefined where it does not
-   * count them.
-   */
+  /** The kernel's counters of packets that failed, read with the others; undefined if it has none. */
   readonly xfrmStat: XfrmStat | undefined;
 }
 
