@@ -44,12 +44,7 @@ function mark(text: string): Partial<Mark> | undefined {
 /** Of recordings, which also hold what is no event. */
 const OTHER_KINDS = ['request', 'NEWSADINFO', 'NEWSPDINFO'];
 
-const kinds = new Map<string, string>(
-  [...Object.keys(EVENT_KINDS), ...ROUTE_KINDS, ...OTHER_KINDS].map((kind) => [
-    kind.toLowerCase(),
-    kind,
-  ]),
-);
+const KINDS = [...new Set([...Object.keys(EVENT_KINDS), ...ROUTE_KINDS, ...OTHER_KINDS])];
 
 const network = {
   expected: 'a network (10.0.0.0/8, 2001:db8::/32) or an address',
@@ -130,8 +125,8 @@ export const KEYS = {
 
 export const KIND = {
   help: 'kind of event, as NEWSA; entries of a list have none and pass',
-  expected: `one of ${[...kinds.values()].join(', ')}`,
-  parse: (text: string) => kinds.get(text.toLowerCase()),
+  expected: `one of ${KINDS.join(', ')}`,
+  parse: (text: string) => KINDS.find((kind) => kind.toLowerCase() === text.toLowerCase()),
 };
 
 export type KeyName = keyof typeof KEYS;

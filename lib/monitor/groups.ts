@@ -2,7 +2,7 @@
 import * as R from '../route/constants.ts';
 import * as X from '../xfrm/constants.ts';
 
-type Names<Constants, Prefix extends string> = Extract<keyof Constants, `${Prefix}${string}`>;
+type Constant = keyof typeof X | keyof typeof R;
 
 /** The kernel's name of a group as we write it: without prefix, in lower case, dashes between. */
 type Short<Name extends string> = Name extends `${infer First}_${infer Rest}`
@@ -18,10 +18,11 @@ type WithoutPrefix<Name extends string> = Name extends `${'XFRMNLGRP' | 'RTNLGRP
  * (`RTNLGRP_LINK`) or a bind mask's (`RTMGRP_LINK`).
  */
 export type GroupName =
-  | WithoutPrefix<keyof typeof X & string>
-  | WithoutPrefix<keyof typeof R & string>
-  | Exclude<Names<typeof X, 'XFRMNLGRP_' | 'XFRMGRP_'>, 'XFRMNLGRP_NONE'>
-  | Exclude<Names<typeof R, 'RTNLGRP_' | 'RTMGRP_'>, 'RTNLGRP_NONE'>;
+  | WithoutPrefix<Constant>
+  | Exclude<
+      Extract<Constant, `${'XFRMNLGRP' | 'XFRMGRP' | 'RTNLGRP' | 'RTMGRP'}_${string}`>,
+      `${string}_NONE`
+    >;
 
 /** The netlink protocols that events come from. */
 export type Protocol = 'xfrm' | 'route';

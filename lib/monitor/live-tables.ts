@@ -126,11 +126,7 @@ export class LiveTables<K extends Kinds, Event extends Heard> {
     return this.#table.synced && (this.#reading || this.#socket.queue.bytes === 0);
   }
 
-  /**
-   * Until when the tables hold all that the kernel announced, monotonic: now, unless events wait to be read, or were lost
-   * and not made up for. What is judged by time is to be judged as of then: Node serves timers before it reads sockets, so a
-   * timer that is late is served before the events that came while the process did not run.
-   */
+  /** Until when the tables hold all that the kernel announced: what XfrmMonitor.heardUntil says, and why. */
   get heardUntil(): number {
     if (this.#closed) return this.#heardUntil;
     const { monotonic } = now();
