@@ -82,8 +82,8 @@ export class NamespaceWatch {
 
   /** Tells of all that are there before it returns, then of what changes. */
   begin(): void {
-    const { dir, base } = { dir: dirname(this.#directory), base: basename(this.#directory) };
-    this.#parent = watchDirectory(dir, (name) => {
+    const base = basename(this.#directory);
+    this.#parent = watchDirectory(dirname(this.#directory), (name) => {
       if (name === base) this.#enter();
     });
     this.#enter();

@@ -1,4 +1,4 @@
-/** What each XFRM event does to the tables (docs/events.md, docs/consistency.md). @module */
+/** What XFRM events do to the tables; docs/events.md and docs/consistency.md say why. @module */
 import type { EventTime } from '../netlink/event.ts';
 import type { XfrmEvent } from '../xfrm/events.ts';
 import type { IpsecProto } from '../xfrm/names.ts';
