@@ -83,9 +83,9 @@ const BEYOND_DEBIAN = [
  */
 export const SETS = {
   test: [
-    inLab(undefined, CHOSEN),
     { name: 'kernel tests on this kernel', place: namespace, files: kernel, ...inKernel },
     { name: 'unit tests', place: here, files: files('unit'), ...together },
+    inLab(undefined, CHOSEN),
     { name: 'tests of the lab', place: here, files: some('lab', 'lab') },
   ],
   all: [
