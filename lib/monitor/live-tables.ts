@@ -126,7 +126,7 @@ export class LiveTables<K extends Kinds, Event extends Heard> {
     return this.#table.synced && (this.#reading || this.#socket.queue.bytes === 0);
   }
 
-  /** Until when the tables hold all that the kernel announced: what XfrmMonitor.heardUntil says, and why. */
+  /** Until when the tables hold all that the kernel announced; XfrmMonitor.heardUntil says why. */
   get heardUntil(): number {
     if (this.#closed) return this.#heardUntil;
     const { monotonic } = now();
