@@ -18,17 +18,18 @@ export type {
 export { Filter } from './monitor/filter.ts';
 export { FilterError } from './monitor/filter-error.ts';
 export { type GroupName, groupNames, type Protocol } from './monitor/groups.ts';
+export type { NamespaceChange, NamespaceClosed } from './monitor/namespace-loop.ts';
 export type { Filterable, Listed } from './monitor/subject.ts';
 export {
   type MalformedEvent,
   type Overrun,
   type SocketStatus,
-  type SubscribeOptions,
   type Subscription,
   type SubscriptionEvent,
   type SubscriptionListeners,
   subscribe,
 } from './monitor/subscribe.ts';
+export type { SubscribeOptions } from './monitor/subscribe-options.ts';
 export type { Entry } from './monitor/table.ts';
 export {
   type Asked,
@@ -39,8 +40,6 @@ export {
 } from './monitor/xfrm-monitor.ts';
 export type { RefreshOptions, XfrmMonitorOptions } from './monitor/xfrm-monitor-options.ts';
 export {
-  type NamespaceChange,
-  type NamespaceClosed,
   XfrmMonitors,
   type XfrmMonitorsListeners,
   type XfrmMonitorsOptions,

@@ -1,7 +1,4 @@
-/**
- * What a live table tells of itself, as one union: switch over `kind`.
- * @module
- */
+/** What a live table tells of itself, as one union: switch over `kind`. @module */
 import type { EventTime } from '../netlink/event.ts';
 
 /** What sorts of object there are, by name. */
@@ -18,13 +15,10 @@ export type Why =
   | 'replaced'
   | 'found-missing';
 
-interface Told {
+interface About<Name extends string, Value> {
   /** `kernel`: an event said so. `repair`: found by comparing with a fresh list. */
   readonly cause: 'kernel' | 'repair';
   readonly time: EventTime;
-}
-
-interface About<Name extends string, Value> extends Told {
   readonly object: Name;
   readonly id: string;
   readonly uid: string;
@@ -66,9 +60,7 @@ export type ObjectChange<K extends Kinds> = {
     | Expiring<Name, K[Name]>;
 }[NameIn<K>];
 
-/**
- * Events were lost: the table may be wrong until `repaired`, which always follows. One stands for all losses till then.
- */
+/** One or more losses of events: the table may be wrong until `repaired`, which always follows. */
 export interface TableOverrun {
   readonly kind: 'overrun';
   /** `ENOBUFS`: the receive buffer was full. `EBADMSG`: an event made no sense. */

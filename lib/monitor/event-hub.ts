@@ -1,8 +1,4 @@
-/**
- * The life cycle of what delivers events: to loops and listeners, until it is closed, its signal is
- * aborted, or it fails.
- * @module
- */
+/** The life cycle of what delivers events to loops and listeners, until it ends. @module */
 import { EventEmitter } from 'node:events';
 import { onAbort } from '../socket/abort.ts';
 import type { EventQueue } from './queue.ts';
@@ -112,10 +108,7 @@ export class EventHub<Event, L extends Loop<Event> = EventQueue<Event>> {
     for (const name of names) this.emit(name, event);
   }
 
-  /**
-   * Calls the listeners to a name. What one throws is an uncaught exception, as with every emitter, but
-   * the caller goes on.
-   */
+  /** Calls listeners. What one throws is an uncaught exception, as ever, but the caller goes on. */
   emit(name: string, ...values: unknown[]): void {
     try {
       this.#emitter.emit(name, ...values);

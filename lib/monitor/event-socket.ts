@@ -1,7 +1,4 @@
-/**
- * A socket that listens to groups of one protocol, and when it is read.
- * @module
- */
+/** A socket that listens to groups of one protocol, and when it is read. @module */
 import { NETLINK_ROUTE, NETLINK_XFRM } from '../netlink/constants.ts';
 import { addon } from '../socket/addon.ts';
 import { type Batch, type Namespace, NetlinkSocket, SystemError } from '../socket/index.ts';
@@ -90,13 +87,7 @@ export class ReadThrottle {
   /** Whether that keeps the process alive. */
   set alive(alive: boolean) {
     this.#alive = alive;
-    if (alive) {
-      this.#socket.ref();
-      this.#timer?.ref();
-    } else {
-      this.#socket.unref();
-      this.#timer?.unref();
-    }
+    for (const one of [this.#socket, this.#timer]) alive ? one?.ref() : one?.unref();
   }
 
   /** After a batch: rests if that was all that waited. While the kernel drops events it does not. */

@@ -1,7 +1,4 @@
-/**
- * Words that make no filter, and how to show which.
- * @module
- */
+/** Words that make no filter, and how to show which. @module */
 import { printable } from '../wire/text.ts';
 
 /** Characters of words above a caret: more fill a screen, and show nothing. */

@@ -1,24 +1,16 @@
-/**
- * What filters can ask for: the words before `=` and `!=`, each with the values it takes and what of
- * an SA, a policy or an event it compares with them.
- * @module
- */
-
+/** What filters can ask for: words, their values, and what those are compared with. @module */
 import { ROUTE_KINDS } from '../route/kinds.ts';
 import type { Enumeration } from '../wire/names.ts';
 import { contains, type Network, parseNetwork } from '../wire/network.ts';
 import type { Mark } from '../xfrm/codec.ts';
 import { IpsecProto, PolicyDir } from '../xfrm/names.ts';
+import type { TermKey } from './filter-term.ts';
 import { EVENT_KINDS, type Place, type Subject } from './subject.ts';
 
 /** What a term can ask for. */
-interface Key<Value, Found> {
+interface Key<Value, Found> extends TermKey<Value> {
   /** One line on it, for help texts. */
   readonly help: string;
-  /** What its values are, for the error about one that is none. */
-  readonly expected: string;
-  /** The value of a word; undefined if it is none. */
-  readonly parse: (text: string) => Value | undefined;
   /** What something has to compare with it. */
   readonly of: (subject: Subject) => readonly Found[];
   readonly same: (value: Value, found: Found) => boolean;
@@ -52,12 +44,7 @@ function mark(text: string): Partial<Mark> | undefined {
 /** Of recordings, which also hold what is no event. */
 const OTHER_KINDS = ['request', 'NEWSADINFO', 'NEWSPDINFO'];
 
-const kinds = new Map<string, string>(
-  [...Object.keys(EVENT_KINDS), ...ROUTE_KINDS, ...OTHER_KINDS].map((kind) => [
-    kind.toLowerCase(),
-    kind,
-  ]),
-);
+const KINDS = [...new Set([...Object.keys(EVENT_KINDS), ...ROUTE_KINDS, ...OTHER_KINDS])];
 
 const network = {
   expected: 'a network (10.0.0.0/8, 2001:db8::/32) or an address',
@@ -138,8 +125,8 @@ export const KEYS = {
 
 export const KIND = {
   help: 'kind of event, as NEWSA; entries of a list have none and pass',
-  expected: `one of ${[...kinds.values()].join(', ')}`,
-  parse: (text: string) => kinds.get(text.toLowerCase()),
+  expected: `one of ${KINDS.join(', ')}`,
+  parse: (text: string) => KINDS.find((kind) => kind.toLowerCase() === text.toLowerCase()),
 };
 
 export type KeyName = keyof typeof KEYS;

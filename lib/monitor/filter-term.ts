@@ -1,16 +1,13 @@
-/**
- * The terms of filters: a key, `=` or `!=`, and values with commas between.
- * @module
- */
+/** The terms of filters: a key, `=` or `!=`, and values with commas between. @module */
 import { brief } from '../wire/text.ts';
 import { FilterError } from './filter-error.ts';
 
 /** How the values of a key are read. */
-export interface TermKey {
+export interface TermKey<Value = unknown> {
   /** What its values are, for the error about one that is none. */
   readonly expected: string;
   /** The value of a word; undefined if it is none. */
-  readonly parse: (text: string) => unknown;
+  readonly parse: (text: string) => Value | undefined;
 }
 
 export interface Term<Name extends string> {
@@ -27,37 +24,30 @@ export function parseTerms<Name extends string>(
   terms: readonly string[],
   keys: Readonly<Record<Name, TermKey>>,
 ): Term<Name>[] {
-  return terms.map((_, index) => parseTerm(terms, index, keys));
-}
-
-function parseTerm<Name extends string>(
-  terms: readonly string[],
-  index: number,
-  keys: Readonly<Record<Name, TermKey>>,
-): Term<Name> {
-  const term = terms[index] as string;
-  const [, name = '', operator = ''] = /^([^=!]*)(!?=)?/.exec(term) ?? [];
-  if (!Object.hasOwn(keys, name)) {
-    const reason = `'${brief(name)}' is nothing to filter by: use ${Object.keys(keys).join(', ')}`;
-    throw new FilterError(reason, terms, index, 0, name.length);
-  }
-  const key = name as Name;
-  const { parse, expected } = keys[key];
-  let at = name.length + operator.length;
-  if (operator === '') {
-    throw new FilterError(`after '${name}' comes = or !=, and ${expected}`, terms, index, at);
-  }
-  const values = term
-    .slice(at)
-    .split(',')
-    .map((text) => {
-      const value = parse(text);
-      if (value === undefined) {
-        const reason = `'${brief(text)}' is no value of ${name}, which takes ${expected}`;
-        throw new FilterError(reason, terms, index, at, text.length);
-      }
-      at += text.length + 1;
-      return value;
-    });
-  return { key, negated: operator === '!=', values };
+  return terms.map((term, index) => {
+    const [, name = '', operator = ''] = /^([^=!]*)(!?=)?/.exec(term) ?? [];
+    if (!Object.hasOwn(keys, name)) {
+      const reason = `'${brief(name)}' is nothing to filter by: use ${Object.keys(keys).join(', ')}`;
+      throw new FilterError(reason, terms, index, 0, name.length);
+    }
+    const key = name as Name;
+    const { parse, expected } = keys[key];
+    let at = name.length + operator.length;
+    if (operator === '') {
+      throw new FilterError(`after '${name}' comes = or !=, and ${expected}`, terms, index, at);
+    }
+    const values = term
+      .slice(at)
+      .split(',')
+      .map((text) => {
+        const value = parse(text);
+        if (value === undefined) {
+          const reason = `'${brief(text)}' is no value of ${name}, which takes ${expected}`;
+          throw new FilterError(reason, terms, index, at, text.length);
+        }
+        at += text.length + 1;
+        return value;
+      });
+    return { key, negated: operator === '!=', values };
+  });
 }

@@ -1,11 +1,9 @@
-/**
- * Multicast groups by name, of every protocol.
- * @module
- */
+/** Multicast groups by name, of every protocol. @module */
 import * as R from '../route/constants.ts';
 import * as X from '../xfrm/constants.ts';
 
-type Names<Constants, Prefix extends string> = Extract<keyof Constants, `${Prefix}${string}`>;
+type Constant = keyof typeof X | keyof typeof R;
+type Named = Extract<Constant, `${'XFRMNLGRP' | 'XFRMGRP' | 'RTNLGRP' | 'RTMGRP'}_${string}`>;
 
 /** The kernel's name of a group as we write it: without prefix, in lower case, dashes between. */
 type Short<Name extends string> = Name extends `${infer First}_${infer Rest}`
@@ -20,11 +18,7 @@ type WithoutPrefix<Name extends string> = Name extends `${'XFRMNLGRP' | 'RTNLGRP
  * prefix, in lower case, with dashes), or by one of the kernel's names: a number's
  * (`RTNLGRP_LINK`) or a bind mask's (`RTMGRP_LINK`).
  */
-export type GroupName =
-  | WithoutPrefix<keyof typeof X & string>
-  | WithoutPrefix<keyof typeof R & string>
-  | Exclude<Names<typeof X, 'XFRMNLGRP_' | 'XFRMGRP_'>, 'XFRMNLGRP_NONE'>
-  | Exclude<Names<typeof R, 'RTNLGRP_' | 'RTMGRP_'>, 'RTNLGRP_NONE'>;
+export type GroupName = WithoutPrefix<Named> | Exclude<Named, `${string}_NONE`>;
 
 /** The netlink protocols that events come from. */
 export type Protocol = 'xfrm' | 'route';

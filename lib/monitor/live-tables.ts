@@ -1,7 +1,4 @@
-/**
- * Tables that follow the kernel: a socket of events, lists, and the {@link Reconciler} that both feed.
- * @module
- */
+/** Tables that follow the kernel: events and lists feed the {@link Reconciler}. @module */
 import {
   type DecodeMessage,
   decodeDatagram,
@@ -88,9 +85,7 @@ export class LiveTables<K extends Kinds, Event extends Heard> {
         // The socket keeps the process alive; timers need not.
         this.#wake = setTimeout(wake, Math.ceil(wait)).unref();
       },
-      list: () => {
-        this.#list();
-      },
+      list: () => void this.#list(),
       emit: (change: TableChange<K>) => this.#emit(change),
     };
     this.#table = new Reconciler<K, Event>(source.model, host, BACKOFF);
@@ -131,18 +126,13 @@ export class LiveTables<K extends Kinds, Event extends Heard> {
     return this.#table.synced && (this.#reading || this.#socket.queue.bytes === 0);
   }
 
-  /**
-   * Until when the tables hold all that the kernel announced, monotonic: now, unless events wait to be read, or were lost
-   * and not made up for. What is judged by time is to be judged as of then: Node serves timers before it reads sockets, so a
-   * timer that is late is served before the events that came while the process did not run.
-   */
+  /** Until when the tables hold all that the kernel announced; XfrmMonitor.heardUntil says why. */
   get heardUntil(): number {
     if (this.#closed) return this.#heardUntil;
     const { monotonic } = now();
     // Asked after the clock: nothing that came before that moment is left.
     const { bytes, drops } = this.#socket.queue;
-    const all = bytes === 0 && drops === this.#losses.drops && !this.#lacking;
-    if (all) this.#heardUntil = monotonic;
+    if (bytes === 0 && drops === this.#losses.drops && !this.#lacking) this.#heardUntil = monotonic;
     return this.#heardUntil;
   }
 
@@ -249,24 +239,20 @@ export class LiveTables<K extends Kinds, Event extends Heard> {
   }
 
   async #list(): Promise<void> {
-    const listed: Listed<K> = (kind, value) => this.#table.listed(kind, value);
     let complete = false;
     try {
-      complete = await this.#source.list(listed);
+      complete = await this.#source.list((kind, value) => this.#table.listed(kind, value));
     } catch (error) {
       if (this.#closed) return;
       // A privilege that was given up does not come back; anything else may pass.
-      if (!this.#isOpen || (error as NodeJS.ErrnoException).code === 'EPERM') {
-        this.#owner.failed(error);
-        return;
-      }
+      const { code } = error as NodeJS.ErrnoException;
+      if (!this.#isOpen || code === 'EPERM') return this.#owner.failed(error);
     }
     this.#work(() => (complete ? this.#table.listEnded() : this.#table.listFailed()));
   }
 
   #emit(change: TableChange<K>): void {
-    const compared = change.kind === 'repaired' || change.kind === 'refreshed';
-    if (!compared) {
+    if (change.kind !== 'repaired' && change.kind !== 'refreshed') {
       this.#tell(change);
       return;
     }

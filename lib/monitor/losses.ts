@@ -1,16 +1,9 @@
-/**
- * Whether the kernel dropped events, and whether all that it queued have been read.
- * @module
- */
+/** Whether the kernel dropped events, and whether all that it queued have been read. @module */
 import type { EventTime } from '../netlink/event.ts';
+import type { NetlinkSocket } from '../socket/index.ts';
 
-/** What a socket tells of its receive queue; {@link NetlinkSocket} has it. */
-export interface ReceiveQueue {
-  /** Bytes in the queue, and how many datagrams found no room so far (SO_MEMINFO). */
-  readonly queue: { readonly bytes: number; readonly drops: number };
-  /** Ends the dropping that follows a loss. */
-  clearCongestion(): void;
-}
+/** What of a socket says whether its receive queue lost something. */
+type ReceiveQueue = Pick<NetlinkSocket, 'queue' | 'clearCongestion'>;
 
 /**
  * Detects every loss of one socket, from two signs that the kernel gives one after the other: it sets ENOBUFS and

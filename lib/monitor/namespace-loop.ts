@@ -1,7 +1,4 @@
-/**
- * A loop over the changes in several network namespaces.
- * @module
- */
+/** A loop over the changes in several network namespaces. @module */
 import type { Loop } from './event-hub.ts';
 import { EventQueue } from './queue.ts';
 import type { Synced, XfrmChange, XfrmMonitor } from './xfrm-monitor.ts';
@@ -65,10 +62,7 @@ export class NamespaceLoop implements Loop<NamespaceChange> {
     more();
   }
 
-  /**
-   * The monitor has closed. A slow loop is not told of what it never heard of: else all that came and
-   * went would wait for it.
-   */
+  /** The monitor has closed. A slow loop is not told of what it never heard of: that would pile up. */
   gone(monitor: XfrmMonitor): void {
     const source = this.#sources.get(monitor);
     if (!source?.first || !this.queue.withdraw(source.first)) return;

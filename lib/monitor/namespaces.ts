@@ -37,35 +37,30 @@ const PROCFS = 0x9fa0;
  */
 const INTERVAL = 1000;
 
-/** What identifies the namespace at a path; undefined if there is none. */
-export function namespaceId(path: string): string | undefined {
+/** What `ask` finds; undefined if what it asks for is not there, or may not be read. */
+function ifThere<Found>(ask: () => Found): Found | undefined {
   try {
-    if (statfsSync(path).type !== NSFS) return undefined;
-    const { dev, ino } = statSync(path, { bigint: true });
-    return `${dev}:${ino}`;
-  } catch {
-    return undefined; // gone meanwhile
-  }
-}
-
-/** Whether a directory belongs to processes: a name in it goes for good, a process's number does not. */
-export function isOfProcess(directory: string): boolean {
-  try {
-    return statfsSync(directory).type === PROCFS;
-  } catch {
-    return false; // gone meanwhile
-  }
-}
-
-/** Watches a directory; undefined if it is not there, or may not be read. */
-function watchDirectory(directory: string, changed: (name: string | null) => void) {
-  try {
-    // It may go: that is told by its parent.
-    return watch(directory, (_, name) => changed(name)).on('error', () => {});
+    return ask();
   } catch {
     return undefined;
   }
 }
+
+/** What identifies the namespace at a path; undefined if there is none. */
+export const namespaceId = (path: string): string | undefined =>
+  ifThere(() => {
+    if (statfsSync(path).type !== NSFS) return undefined;
+    const { dev, ino } = statSync(path, { bigint: true });
+    return `${dev}:${ino}`;
+  });
+
+/** Whether a directory belongs to processes: a name in it goes for good, a process's number does not. */
+export const isOfProcess = (directory: string): boolean =>
+  ifThere(() => statfsSync(directory).type) === PROCFS;
+
+/** Watches a directory. It may go: that is told by its parent. */
+const watchDirectory = (directory: string, changed: (name: string | null) => void) =>
+  ifThere(() => watch(directory, (_, name) => changed(name)).on('error', () => {}));
 
 /** Watches a directory of namespaces, which need not be there yet. Keeps the process alive. */
 export class NamespaceWatch {
@@ -87,8 +82,8 @@ export class NamespaceWatch {
 
   /** Tells of all that are there before it returns, then of what changes. */
   begin(): void {
-    const { dir, base } = { dir: dirname(this.#directory), base: basename(this.#directory) };
-    this.#parent = watchDirectory(dir, (name) => {
+    const base = basename(this.#directory);
+    this.#parent = watchDirectory(dirname(this.#directory), (name) => {
       if (name === base) this.#enter();
     });
     this.#enter();
@@ -111,19 +106,10 @@ export class NamespaceWatch {
     this.#look(FIRST_LOOK);
   }
 
-  #namesNow(): string[] {
-    if (this.#names) return [...this.#names];
-    try {
-      return readdirSync(this.#directory).sort();
-    } catch {
-      return [];
-    }
-  }
-
   /** @param patience milliseconds until the next look, if a file is no namespace yet */
   #look(patience: number): void {
     clearTimeout(this.#timer);
-    const names = this.#namesNow();
+    const names = [...(this.#names ?? ifThere(() => readdirSync(this.#directory).sort()) ?? [])];
     const found = new Map<string, NamedNamespace>();
     for (const name of names) {
       const path = join(this.#directory, name);

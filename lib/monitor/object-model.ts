@@ -1,7 +1,4 @@
-/**
- * What a protocol says of its objects and events, for the reconciler.
- * @module
- */
+/** What a protocol says of its objects and events, for the reconciler. @module */
 import type { Kinds, NameIn, Why } from './changes.ts';
 import { type Indexers, Table } from './table.ts';
 

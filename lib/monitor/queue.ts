@@ -1,8 +1,4 @@
-/**
- * An async iterator fed from outside, that says when it is full.
- * @module
- */
-
+/** An async iterator fed from outside, that says when it is full. @module */
 type Result<T> = IteratorResult<T, undefined>;
 
 export interface QueueOwner<T> {
@@ -80,8 +76,7 @@ export class EventQueue<T> implements AsyncIterableIterator<T, undefined> {
       this.#owner.taken?.(value);
       return Promise.resolve({ value, done: false });
     }
-    if (this.#ended) return this.#last();
-    return new Promise((resolve) => this.#waiting.push(resolve));
+    return this.#ended ? this.#last() : new Promise((resolve) => this.#waiting.push(resolve));
   }
 
   return(): Promise<Result<T>> {

@@ -55,7 +55,6 @@ export class Reconciler<K extends Kinds, Event extends Heard> {
   readonly #model: ObjectModel<K, Event>;
   readonly #host: Host<K>;
   readonly #limits: Backoff;
-  readonly #names: NameIn<K>[];
   readonly #live: Rows<K>;
   #incarnations = 0;
   #phase: Phase = 'idle';
@@ -86,7 +85,6 @@ export class Reconciler<K extends Kinds, Event extends Heard> {
     this.#limits = limits;
     this.#backoff = limits.least;
     this.tables = tablesOf(model);
-    this.#names = Object.keys(this.tables) as NameIn<K>[];
     this.#shadow = new Shadow(model, this.tables);
     this.#time = host.now();
     this.#live = this.#rows();
@@ -191,34 +189,31 @@ export class Reconciler<K extends Kinds, Event extends Heard> {
     const waits = !doubtful && this.#waits < WAITS && this.#model.passing?.(shadow.tables);
     this.#waits = waits ? this.#waits + 1 : 0;
     const again = doubtful || waits;
-    for (const name of this.#names) {
+    for (const name of Object.keys(this.tables) as NameIn<K>[]) {
       if (this.#opened) this.#compare(name, shadow);
       else if (!again) this.#adopt(name, shadow);
     }
     this.#shadow = new Shadow(this.#model, this.tables);
-    if (again) {
-      this.#again();
-      return;
-    }
-    this.#phase = 'idle';
-    this.#backoff = this.#limits.least;
-    const { monotonic } = this.#time;
-    // At most half of the time goes into listing.
-    this.#notBefore = monotonic + Math.max(this.#limits.least, monotonic - this.#began);
-    this.#settled();
-    if (this.#wanted) this.wake();
+    if (again) this.#again();
+    else this.#settled();
   }
 
   #settled(): void {
     const [tally, time] = [this.#tally, this.#time];
     const lost = this.#opened && tally.overruns + tally.malformed > 0;
     const took = time.monotonic - (this.#since ?? this.#began);
+    const { least } = this.#limits;
+    this.#phase = 'idle';
+    this.#backoff = least;
+    // At most half of the time goes into listing.
+    this.#notBefore = time.monotonic + Math.max(least, time.monotonic - this.#began);
     this.#synced = true;
     this.#opened = true;
     this.#since = undefined;
     this.#tally = { ...NOTHING };
     this.#explaining = [];
     this.#host.emit({ kind: lost ? 'repaired' : 'refreshed', ...tally, took, time });
+    if (this.#wanted) this.wake();
   }
 
   /** The next round, later than the last such. */
@@ -280,20 +275,19 @@ export class Reconciler<K extends Kinds, Event extends Heard> {
 
   /** The rows of the live tables: each change is told. */
   #rows(): Rows<K> {
-    const reconciler = this;
     // The callers below are all there are. Each gives one literal: changes made of parts with `...`
     // cost a monitor a third of all its time.
     const tell = (change: { object: NameIn<K>; [field: string]: unknown }) =>
-      reconciler.#host.emit(change as unknown as ObjectChange<K>);
+      this.#host.emit(change as unknown as ObjectChange<K>);
     const count = (what: 'added' | 'updated' | 'removed') => {
-      if (reconciler.#cause === 'repair') reconciler.#tally[what]++;
+      if (this.#cause === 'repair') this.#tally[what]++;
     };
     return {
       overlap: false,
       tables: this.tables,
-      put(object, key, value, as) {
-        const [cause, time] = [reconciler.#cause, reconciler.#time];
-        const table = reconciler.tables[object];
+      put: (object, key, value, as) => {
+        const [cause, time] = [this.#cause, this.#time];
+        const table = this.tables[object];
         const known = table.get(key);
         if (known !== undefined && as === 'same') {
           // An event of a change repeats the counters of before.
@@ -301,37 +295,37 @@ export class Reconciler<K extends Kinds, Event extends Heard> {
           const { id, uid, value: before } = known;
           table.set(key, { id, uid, value, counted });
           if (before === value) return;
-          const fields = reconciler.#model.kinds[object].differences(before, value);
+          const fields = this.#model.kinds[object].differences(before, value);
           if (fields.length === 0) return;
           count('updated');
           tell({ kind: 'updated', object, id, uid, value, counted, cause, time, before, fields });
           return;
         }
-        if (known !== undefined) this.remove(object, key, 'replaced');
-        const { id, uid, counted } = reconciler.#named(object, value, key);
+        if (known !== undefined) this.#live.remove(object, key, 'replaced');
+        const { id, uid, counted } = this.#named(object, value, key);
         table.set(key, { id, uid, value, counted });
         count('added');
         tell({ kind: 'added', object, id, uid, value, counted, cause, time });
       },
-      remove(object, key, why, last) {
-        const [cause, time] = [reconciler.#cause, reconciler.#time];
-        const known = reconciler.tables[object].get(key);
+      remove: (object, key, why, last) => {
+        const [cause, time] = [this.#cause, this.#time];
+        const known = this.tables[object].get(key);
         if (known === undefined) return;
-        reconciler.tables[object].delete(key);
+        this.tables[object].delete(key);
         count('removed');
         const { id, uid } = known;
         const value = last ?? known.value;
         const counted = last ? time : known.counted;
         const change = { kind: 'removed', object, id, uid, value, counted, cause, time, why };
         const asked = cause === 'kernel' && (why === 'deleted' || why === 'flushed');
-        tell(asked ? Object.assign(change, { portId: reconciler.#portId }) : change);
+        tell(asked ? Object.assign(change, { portId: this.#portId }) : change);
       },
-      expiring(object, key, value) {
-        const [cause, time] = [reconciler.#cause, reconciler.#time];
-        const known = reconciler.tables[object].get(key);
+      expiring: (object, key, value) => {
+        const [cause, time] = [this.#cause, this.#time];
+        const known = this.tables[object].get(key);
         if (known === undefined) return;
         const { id, uid } = known;
-        reconciler.tables[object].set(key, { id, uid, value, counted: time });
+        this.tables[object].set(key, { id, uid, value, counted: time });
         tell({ kind: 'expiring', object, id, uid, value, counted: time, cause, time });
       },
       doubt: () => this.#spoil(),

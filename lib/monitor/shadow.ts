@@ -1,7 +1,4 @@
-/**
- * The rows of a list that is not yet complete.
- * @module
- */
+/** The rows of a list that is not yet complete. @module */
 import type { EventTime } from '../netlink/event.ts';
 import type { Kinds, NameIn } from './changes.ts';
 import { type ObjectModel, type Rows, type Tables, tablesOf } from './object-model.ts';

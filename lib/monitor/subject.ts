@@ -1,7 +1,4 @@
-/**
- * What an event, or an entry of a list, is about: the SAs and policies it names.
- * @module
- */
+/** What an event, or an entry of a list, is about: the SAs and policies it names. @module */
 import type { RouteMessage } from '../route/requests.ts';
 import type { XfrmEvent } from '../xfrm/events.ts';
 import { bodyOf, messages } from '../xfrm/messages.ts';

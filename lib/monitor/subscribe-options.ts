@@ -1,7 +1,4 @@
-/**
- * What a subscription can be told.
- * @module
- */
+/** What a subscription can be told. @module */
 import {
   optionalBoolean,
   optionalInteger,

@@ -1,10 +1,8 @@
-/**
- * The kernel's events, as it announces them: the library's first useful call.
- * @module
- */
+/** The kernel's events, as it announces them: the library's first useful call. @module */
 import type { EventEmitter } from 'node:events';
 import {
   type DecodeInput,
+  type DecodeMessage,
   decodeDatagram,
   type Malformed,
   type TakeMessage,
@@ -21,8 +19,6 @@ import { type EventSocket, openEventSocket, ReadThrottle } from './event-socket.
 import type { Protocol } from './groups.ts';
 import { EventQueue } from './queue.ts';
 import { SUBSCRIBE_OPTIONS, type SubscribeOptions } from './subscribe-options.ts';
-
-export type { SubscribeOptions };
 
 /** Events were lost before those that follow: what was missed must be asked for. */
 export interface Overrun {
@@ -219,20 +215,14 @@ export class Subscription
       this.#deliver({ kind: 'overrun', protocol, code: batch.lost, count: overruns, time });
     }
     const input: DecodeInput = { view: batch.view, bytes: batch.bytes, time, keys: this.#keys };
-    const decode = protocol === 'xfrm' ? decodeXfrm : decodeRoute;
+    const decode: DecodeMessage<XfrmEvent | RouteEvent> =
+      protocol === 'xfrm' ? decodeXfrm : decodeRoute;
     const take = protocol === 'xfrm' ? this.#take : undefined;
     const emit = (event: XfrmEvent | RouteEvent | Malformed) =>
       this.#deliver(event.kind === 'malformed' ? { ...event, protocol } : event);
     for (let i = 0; i < batch.count; i++) {
-      decodeDatagram<XfrmEvent | RouteEvent>(
-        input,
-        batch.offset(i),
-        batch.length(i),
-        batch.truncated(i),
-        decode,
-        emit,
-        take,
-      );
+      const offset = batch.offset(i);
+      decodeDatagram(input, offset, batch.length(i), batch.truncated(i), decode, emit, take);
     }
   }
 
@@ -246,19 +236,17 @@ export class Subscription
     }
   }
 
-  readonly #added = (name: string | symbol) => {
-    if (!NOT_EVENTS.has(name)) this.#flow(true);
+  /** The listeners by which it learns of others that come and go. */
+  readonly #watchers = {
+    newListener: (name: string | symbol) => {
+      if (!NOT_EVENTS.has(name)) this.#flow(true);
+    },
+    removeListener: () => this.#flow(),
   };
 
-  readonly #removed = () => this.#flow();
-
-  /** Learns of listeners that come and go, by two of its own. */
   #watchListeners(): void {
     const emitter = untyped(this);
-    for (const [name, listener] of [
-      ['newListener', this.#added],
-      ['removeListener', this.#removed],
-    ] as const) {
+    for (const [name, listener] of Object.entries(this.#watchers)) {
       if (!emitter.listeners(name).includes(listener)) emitter.on(name, listener);
     }
   }

@@ -1,8 +1,4 @@
-/**
- * Rows by key, with indexes that are made when they are first asked for.
- * @module
- */
-
+/** Rows by key, with indexes that are made when they are first asked for. @module */
 import type { EventTime } from '../netlink/event.ts';
 
 /** One object of a table. It is replaced, never changed: who keeps it keeps a moment. */
@@ -100,11 +96,7 @@ export class Table<Value> implements Iterable<Entry<Value>> {
     this.#rows = from.#rows;
     this.#indexes = from.#indexes;
     for (const [key, entry] of this.rows()) {
-      const { id, uid, counted } = name(entry.value, key);
-      const own: { -readonly [Field in keyof Entry<Value>]: Entry<Value>[Field] } = entry;
-      own.id = id;
-      own.uid = uid;
-      own.counted = counted;
+      Object.assign(entry, name(entry.value, key));
     }
   }
 

@@ -1,7 +1,4 @@
-/**
- * What a monitor of IPsec can be told.
- * @module
- */
+/** What a monitor of IPsec can be told. @module */
 import {
   checkedOptions,
   optionalBoolean,

@@ -1,16 +1,12 @@
-/**
- * A live picture of the IPsec state: tables of all SAs and policies that follow the kernel.
- * @module
- */
+/** A live picture of the IPsec state: all SAs and policies, following the kernel. @module */
 import type { EventTime, Malformed } from '../netlink/event.ts';
 import { checkedOptions } from '../socket/argument.ts';
-import type { NetlinkSocket } from '../socket/index.ts';
 import { HeldNamespace } from '../socket/namespace.ts';
 import { XfrmClient } from '../xfrm/client.ts';
 import * as X from '../xfrm/constants.ts';
 import { decodeXfrm } from '../xfrm/decode.ts';
 import type { AcquireEvent, Mapping, Report, XfrmEvent } from '../xfrm/events.ts';
-import type { TableChange } from './changes.ts';
+import type { Compared, ObjectChange, TableChange, TableOverrun } from './changes.ts';
 import { type ListenersByKind, LiveEmitter } from './event-hub.ts';
 import { openEventSocket } from './event-socket.ts';
 import { type Listed, LiveTables, now } from './live-tables.ts';
@@ -46,8 +42,9 @@ export interface Asked {
 
 /** What a monitor tells. `slowConsumer`: reading had stopped because a loop was slow. */
 export type XfrmChange =
-  | Exclude<TableChange<XfrmKinds>, { kind: 'overrun' }>
-  | (Extract<TableChange<XfrmKinds>, { kind: 'overrun' }> & { readonly slowConsumer: boolean })
+  | ObjectChange<XfrmKinds>
+  | Compared
+  | (TableOverrun & { readonly slowConsumer: boolean })
   | Asked
   | MalformedEvent;
 
@@ -57,14 +54,9 @@ export type XfrmMonitorListeners = ListenersByKind<XfrmChange> & {
   close: [];
 };
 
-const GROUPS = [
-  X.XFRMNLGRP_SA,
-  X.XFRMNLGRP_POLICY,
-  X.XFRMNLGRP_EXPIRE,
-  X.XFRMNLGRP_MIGRATE,
-] as const;
+const GROUPS = [X.XFRMNLGRP_SA, X.XFRMNLGRP_POLICY, X.XFRMNLGRP_EXPIRE, X.XFRMNLGRP_MIGRATE];
 /** Only these have the events of {@link Asked}. */
-const ASKING = [X.XFRMNLGRP_ACQUIRE, X.XFRMNLGRP_MAPPING, X.XFRMNLGRP_REPORT] as const;
+const ASKING = [X.XFRMNLGRP_ACQUIRE, X.XFRMNLGRP_MAPPING, X.XFRMNLGRP_REPORT];
 
 /**
  * All SAs and policies, live.
@@ -129,35 +121,29 @@ export class XfrmMonitor
     signal?.throwIfAborted();
     // Events and lists must be of one namespace, also if its name goes to another in between.
     const held = new HeldNamespace(netns);
-    let client: XfrmClient | undefined;
-    let statFile: XfrmStatFile | undefined;
-    let socket: NetlinkSocket;
     try {
       const groups = acquires ? [...GROUPS, ...ASKING] : GROUPS;
-      client = new XfrmClient({ netns: held.netns });
-      this.#client = client;
-      statFile = new XfrmStatFile(held);
-      this.#statFile = statFile;
-      socket = openEventSocket('xfrm', groups, receiveBufferSize, held.netns).socket;
+      this.#client = new XfrmClient({ netns: held.netns });
+      this.#statFile = new XfrmStatFile(held);
+      const { socket } = openEventSocket('xfrm', groups, receiveBufferSize, held.netns);
+      this.#tables = new LiveTables<XfrmKinds, XfrmEvent>(
+        socket,
+        { model: xfrmModel, decode: decodeXfrm, list: (listed) => this.#list(listed) },
+        {
+          changed: (change) => this.#changed(change),
+          passes: (event) => this.#passes(event),
+          full: () => this.#full(),
+          // Until it is open, open() tells that.
+          failed: (error) => this.hub.fail(error, !this.#tables.isOpen),
+        },
+        pace.refreshInterval,
+      );
     } catch (error) {
-      client?.close();
-      statFile?.close();
+      this.close();
       throw error;
     } finally {
       held.close();
     }
-    this.#tables = new LiveTables<XfrmKinds, XfrmEvent>(
-      socket,
-      { model: xfrmModel, decode: decodeXfrm, list: (listed) => this.#list(listed) },
-      {
-        changed: (change) => this.#changed(change),
-        passes: (event) => this.#passes(event),
-        full: () => this.#full(),
-        // Until it is open, open() tells that.
-        failed: (error) => this.hub.fail(error, !this.#tables.isOpen),
-      },
-      pace.refreshInterval,
-    );
     this.states = new StatesView(this.#tables.tables.state);
     this.policies = new PoliciesView(this.#tables.tables.policy);
     this.hub.endOn(signal);
@@ -187,11 +173,10 @@ export class XfrmMonitor
 
   /** All that is known now. Changes that come after this call start from it. */
   snapshot(): Snapshot {
-    const [states, policies] = [[...this.states], [...this.policies]];
     return {
       label: this.#label,
-      states,
-      policies,
+      states: [...this.states],
+      policies: [...this.policies],
       synced: this.synced,
       counted: this.#counted,
       xfrmStat: this.#xfrmStat,
@@ -241,10 +226,11 @@ export class XfrmMonitor
     return this;
   }
 
+  /** Closes what there is: not all, if it could not be opened. */
   #release(): Promise<unknown> {
-    this.#statFile.close();
-    // Which ends the list that is being made.
-    return Promise.all([this.#tables.close(), this.#client.close()]);
+    this.#statFile?.close();
+    // The client's end ends the list that is being made.
+    return Promise.all([this.#tables?.close(), this.#client?.close()]);
   }
 
   async #list(listed: Listed<XfrmKinds>): Promise<boolean> {
@@ -268,24 +254,16 @@ export class XfrmMonitor
   }
 
   #changed(change: TableChange<XfrmKinds> | Malformed): void {
-    switch (change.kind) {
-      case 'overrun':
-        this.#tell({ ...change, slowConsumer: this.#slow });
-        break;
-      case 'malformed':
-        this.#tell({ ...change, protocol: 'xfrm' });
-        break;
-      case 'repaired':
-      case 'refreshed':
-        this.#counted = change.time;
-        this.#xfrmStat = this.#statFile.read();
-        this.#slow = false;
-        for (const done of this.#refreshes.splice(0)) done();
-        if (this.#tables.isOpen) this.#tell(change);
-        else this.#opened();
-        break;
-      default:
-        this.#tell(change);
+    if (change.kind === 'overrun') this.#tell({ ...change, slowConsumer: this.#slow });
+    else if (change.kind === 'malformed') this.#tell({ ...change, protocol: 'xfrm' });
+    else if (change.kind !== 'repaired' && change.kind !== 'refreshed') this.#tell(change);
+    else {
+      this.#counted = change.time;
+      this.#xfrmStat = this.#statFile.read();
+      this.#slow = false;
+      for (const done of this.#refreshes.splice(0)) done();
+      if (this.#tables.isOpen) this.#tell(change);
+      else this.#opened();
     }
   }
 

@@ -1,17 +1,12 @@
-/**
- * Live tables of several network namespaces, as one stream.
- * @module
- */
+/** Live tables of several network namespaces, as one stream. @module */
 import { checkedOptions, optionalBoolean, wrongType } from '../socket/argument.ts';
 import type { Namespace } from '../socket/index.ts';
 import { type ListenersByKind, LiveEmitter } from './event-hub.ts';
-import { type NamespaceChange, type NamespaceClosed, NamespaceLoop } from './namespace-loop.ts';
+import { type NamespaceChange, NamespaceLoop } from './namespace-loop.ts';
 import { type NamedNamespace, NamespaceWatch } from './namespaces.ts';
 import { XfrmMonitor } from './xfrm-monitor.ts';
 import { MONITOR_OPTIONS, type XfrmMonitorOptions } from './xfrm-monitor-options.ts';
 import type { Snapshot } from './xfrm-views.ts';
-
-export type { NamespaceChange, NamespaceClosed };
 
 /** What holds for each monitor is as in {@link XfrmMonitorOptions}. */
 export interface XfrmMonitorsOptions extends Omit<XfrmMonitorOptions, 'netns' | 'label'> {
@@ -165,12 +160,11 @@ export class XfrmMonitors
     opening: AbortController,
   ): Promise<XfrmMonitor> {
     const { signal } = opening;
-    const current = () => this.#monitors.get(label) === opening;
     let monitor: XfrmMonitor;
     try {
       monitor = await XfrmMonitor.open({ ...this.#options, label, netns, signal });
     } catch (error) {
-      if (current()) this.#monitors.delete(label);
+      if (this.#monitors.get(label) === opening) this.#monitors.delete(label);
       throw error;
     }
     // It was removed, and its label may be another's by now.

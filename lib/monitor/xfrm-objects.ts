@@ -1,7 +1,4 @@
-/**
- * What identifies SAs and policies, and what of them moves without events.
- * @module
- */
+/** What identifies SAs and policies, and what of them moves without events. @module */
 import type { LifetimeCurrent, Stats } from '../xfrm/codec.ts';
 import type { IpsecProto } from '../xfrm/names.ts';
 import type { XfrmPolicy, XfrmState } from '../xfrm/objects.ts';
@@ -27,13 +24,10 @@ export const isLarval = (state: XfrmState): boolean =>
 export const isHelper = (state: XfrmState): boolean => state.proto === 4 || state.proto === 41;
 
 /** Where the kernel looks for an SA; the mark decides among several (__xfrm_state_locate). */
-export const location = ({
-  daddr,
-  proto,
-  spi,
-  saddr,
-}: Pick<XfrmState, 'daddr' | 'proto' | 'spi' | 'saddr'>): string =>
-  hasSpi(proto) ? `${daddr} ${proto} 0x${spi.toString(16)}` : `${daddr} ${proto} from ${saddr}`;
+export function location(state: Pick<XfrmState, 'daddr' | 'proto' | 'spi' | 'saddr'>): string {
+  const { daddr, proto, spi, saddr } = state;
+  return `${daddr} ${proto} ${hasSpi(proto) ? `0x${spi.toString(16)}` : `from ${saddr}`}`;
+}
 
 /** Under what an SA is kept. A larval one may have no SPI yet. */
 export function stateRowKey(state: XfrmState): string {

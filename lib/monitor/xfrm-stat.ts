@@ -1,9 +1,6 @@
-/**
- * A namespace's counters of IPsec errors, /proc/net/xfrm_stat.
- * @module
- */
+/** A namespace's counters of IPsec errors, /proc/net/xfrm_stat. @module */
 import { readSync } from 'node:fs';
-import { options as optionsOf } from '../socket/argument.ts';
+import { checkedOptions } from '../socket/argument.ts';
 import { type Namespace, SystemError } from '../socket/index.ts';
 import { HeldNamespace, type OpenFile, openFile, optionalNamespace } from '../socket/namespace.ts';
 
@@ -72,8 +69,8 @@ export class XfrmStatFile {
 export async function readXfrmStat(
   options: { readonly netns?: Namespace | undefined } = {},
 ): Promise<XfrmStat | undefined> {
-  optionsOf('options', options, new Set(['netns']));
-  const held = new HeldNamespace(optionalNamespace('options.netns', options.netns));
+  const { netns } = checkedOptions('options', options, { netns: optionalNamespace });
+  const held = new HeldNamespace(netns);
   let file: XfrmStatFile | undefined;
   try {
     file = new XfrmStatFile(held);

@@ -1,8 +1,4 @@
-/**
- * What each XFRM event does to a table of SAs and policies. docs/events.md has the kernel's side,
- * docs/consistency.md the reasons for each doubt.
- * @module
- */
+/** What XFRM events do to the tables; docs/events.md and docs/consistency.md say why. @module */
 import type { EventTime } from '../netlink/event.ts';
 import type { XfrmEvent } from '../xfrm/events.ts';
 import type { IpsecProto } from '../xfrm/names.ts';
@@ -65,14 +61,16 @@ function markFinds({ mark }: XfrmState, { mark: its }: XfrmState): boolean {
   return its === undefined || (sought & its.mask) >>> 0 === its.value;
 }
 
+type Apply<Event> = (event: Event, rows: XfrmRows) => void;
+
 /** What each event does; those that are not here change no table. */
 const APPLY: {
-  readonly [Kind in XfrmEvent['kind']]?: (
-    event: Extract<XfrmEvent, { kind: Kind }>,
-    rows: XfrmRows,
-  ) => void;
+  readonly [Kind in XfrmEvent['kind']]?: Apply<Extract<XfrmEvent, { kind: Kind }>>;
 } = {
-  NEWSA: ({ state }, rows) => newState(state, rows),
+  NEWSA: ({ state }, rows) => {
+    fulfil(state, rows);
+    add(state, rows);
+  },
   UPDSA: ({ state }, rows) => updateState(state, rows),
   DELSA: ({ state }, rows) => deleteState(state, rows),
   EXPIRE: ({ state, hard, time }, rows) => expireState(state, Boolean(hard), time, rows),
@@ -98,7 +96,12 @@ export const xfrmModel: ObjectModel<XfrmKinds, XfrmEvent> = {
       // An UPDSA puts the new SA beside the larval one, then takes that away (xfrm_state_update).
       supersedes: (first, second) => isLarval(first) && !isLarval(second),
       unannounced: isLarval,
-      sameIncarnation: sameState,
+      // An SA keeps the second it was added in, and its counters do not fall.
+      sameIncarnation: (before, after) =>
+        before.current.addTime === after.current.addTime &&
+        before.current.bytes <= after.current.bytes &&
+        before.current.packets <= after.current.packets &&
+        isLarval(before) === isLarval(after),
       differences: stateDifferences,
       missing: (state, since) =>
         since.some((event) => moved(event, state)) ? 'migrated' : 'found-missing',
@@ -113,10 +116,8 @@ export const xfrmModel: ObjectModel<XfrmKinds, XfrmEvent> = {
   },
   passing: ({ state }) => hasLeftOver(state),
   explains: ({ kind }) => kind === 'MIGRATE' || kind === 'MIGRATE_STATE',
-  apply: (event, rows) => (APPLY[event.kind] as Apply | undefined)?.(event, rows),
+  apply: (event, rows) => (APPLY[event.kind] as Apply<XfrmEvent> | undefined)?.(event, rows),
 };
-
-type Apply = (event: XfrmEvent, rows: XfrmRows) => void;
 
 function hasLeftOver(states: Table<XfrmState>): boolean {
   for (const { value } of states) {
@@ -136,17 +137,6 @@ function isLeftOver(helper: XfrmState, between: readonly { value: XfrmState }[])
   return helpers.length > served.length || !served.some(({ value }) => markFinds(value, helper));
 }
 
-/** An SA keeps the second it was added in, and its counters do not fall. */
-function sameState(before: XfrmState, after: XfrmState): boolean {
-  const [{ current }, { current: now }] = [before, after];
-  return (
-    current.addTime === now.addTime &&
-    current.bytes <= now.bytes &&
-    current.packets <= now.packets &&
-    isLarval(before) === isLarval(after)
-  );
-}
-
 function moved(event: XfrmEvent, { daddr, saddr, proto, spi }: XfrmState): boolean {
   if (event.kind === 'MIGRATE') {
     return event.migrations.some(
@@ -158,11 +148,6 @@ function moved(event: XfrmEvent, { daddr, saddr, proto, spi }: XfrmState): boole
   return id.daddr === daddr && id.spi === spi && id.proto === proto;
 }
 
-function newState(state: XfrmState, rows: XfrmRows): void {
-  fulfil(state, rows);
-  add(state, rows);
-}
-
 /** The larval SA that an added one takes the place of goes without an event (xfrm_state_add). */
 function fulfil(state: XfrmState, rows: XfrmRows): void {
   if (!hasSpi(state.proto)) return;
@@ -172,9 +157,8 @@ function fulfil(state: XfrmState, rows: XfrmRows): void {
   // The kernel takes the first it finds by sequence number, and leaves it if it is another's; then it
   // looks by the ends. The first may be one that the table does not know.
   const asked = found('larvalSeq', String(state.seq));
-  const own = asked.filter(
-    ([, { value }]) => value.daddr === state.daddr && value.proto === state.proto,
-  );
+  const { daddr, proto } = state;
+  const own = asked.filter(([, { value }]) => value.daddr === daddr && value.proto === proto);
   const fitting = new Map([...own, ...found('larvalEnds', larvalEnds(state))]);
   for (const key of fitting.keys()) {
     // One goes at most.
@@ -195,19 +179,12 @@ function add(state: XfrmState, rows: XfrmRows): void {
   rows.put('state', key, listed && known ? countedAs(state, known) : state, 'new');
   // An SA of a device goes with it, without an event (net/xfrm/xfrm_device.c, xfrm_dev_down).
   if (rows.overlap && state.offload && !known?.offload) rows.doubt('state', key);
-  helper(state, rows);
-}
-
-/**
- * With keys but without an SPI no request finds an SA, so the kernel takes more of the same
- * (xfrm_state_add; seen on 6.1).
- */
-const mayHaveTwins = (state: XfrmState): boolean =>
-  state.spi === 0 && hasSpi(state.proto) && !isLarval(state);
-
-function helper(state: XfrmState, rows: XfrmRows): void {
   if (hasHelper(state)) rows.doubt();
 }
+
+/** With keys but no SPI no request finds an SA: the kernel takes more (xfrm_state_add; seen on 6.1). */
+const mayHaveTwins = (state: XfrmState): boolean =>
+  state.spi === 0 && hasSpi(state.proto) && !isLarval(state);
 
 function updateState(request: XfrmState, rows: XfrmRows): void {
   const key = stateRowKey(request);
@@ -260,7 +237,7 @@ function deleteState(state: XfrmState, rows: XfrmRows): void {
   if (!rows.tables.state.get(key)) mayHaveBeenNamed(state, rows);
   rows.remove('state', key, 'deleted', state);
   if (rows.overlap) neighbours(state, key, rows);
-  helper(state, rows);
+  if (hasHelper(state)) rows.doubt();
 }
 
 /**
@@ -287,7 +264,7 @@ function neighbours(state: XfrmState, key: string, rows: XfrmRows): void {
 function expireState(event: XfrmState, hard: boolean, time: EventTime, rows: XfrmRows): void {
   const key = stateRowKey(event);
   const known = rows.tables.state.get(key)?.value;
-  if (hard) helper(event, rows);
+  if (hard && hasHelper(event)) rows.doubt();
   if (known === undefined) {
     // Gone already is normal: a timer takes an SA away first and tells then, maybe after a round.
     if (hard) neighbours(event, key, rows);
@@ -318,8 +295,7 @@ function flushStates(proto: IpsecProto, rows: XfrmRows): void {
     const meant =
       proto === 'any' || proto === value.proto || (proto === 255 && hasSpi(value.proto));
     if (isHelper(value)) rows.doubt();
-    else if (!meant) continue;
-    else rows.remove('state', key, 'flushed');
+    else if (meant) rows.remove('state', key, 'flushed');
   }
 }
 

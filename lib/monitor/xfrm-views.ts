@@ -1,7 +1,4 @@
-/**
- * The tables of a monitor as its users see them: live, read-only, and found by what people know.
- * @module
- */
+/** The tables of a monitor for its users: live, read-only, found by what people know. @module */
 import type { EventTime } from '../netlink/event.ts';
 import { canonicalAddress } from '../wire/address.ts';
 import type { Mark } from '../xfrm/codec.ts';
@@ -32,8 +29,7 @@ class View<Value> implements Iterable<Entry<Value>> {
 
   /** Those between two tunnel ends, in this direction; for policies, the ends of their template. */
   byPeers(saddr: string, daddr: string): Entry<Value>[] {
-    const peers = `${canonicalAddress(saddr)} ${canonicalAddress(daddr)}`;
-    return this.table.find('peers', peers);
+    return this.table.find('peers', `${canonicalAddress(saddr)} ${canonicalAddress(daddr)}`);
   }
 
   byReqid(reqid: number): Entry<Value>[] {
@@ -78,10 +74,7 @@ export interface Snapshot {
   readonly synced: boolean;
   /** When all counters were last read. */
   readonly counted: EventTime;
-  /**
-   * The kernel's counters of packets that failed, read with the others; undefined where it does not
-   * count them.
-   */
+  /** The kernel's counters of packets that failed, read with the others; undefined if it has none. */
   readonly xfrmStat: XfrmStat | undefined;
 }
 

@@ -13,10 +13,10 @@ import {
 } from '../../monitor/namespaces.ts';
 import {
   type SocketStatus,
-  type SubscribeOptions,
   Subscription,
   type SubscriptionEvent,
 } from '../../monitor/subscribe.ts';
+import type { SubscribeOptions } from '../../monitor/subscribe-options.ts';
 import type { TakeMessage } from '../../netlink/event.ts';
 import type { Namespace } from '../../socket/index.ts';
 import { HeldNamespace } from '../../socket/namespace.ts';
