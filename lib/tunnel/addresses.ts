@@ -1,7 +1,4 @@
-/**
- * The addresses of this host, and those that it no longer has, followed.
- * @module
- */
+/** The addresses of this host, and those that it no longer has, followed. @module */
 import {
   type AddressKinds,
   addressModel,

@@ -1,7 +1,4 @@
-/**
- * Why a tunnel is down, as far as the kernel tells.
- * @module
- */
+/** Why a tunnel is down, as far as the kernel tells. @module */
 import type { EventTime } from '../netlink/event.ts';
 import type { LostAddress } from './addresses.ts';
 import type { Claimant, DownCause } from './changes.ts';

@@ -1,7 +1,4 @@
-/**
- * Tunnels that ought to be there: they stay in the lists, down, when nothing of them is in the kernel.
- * @module
- */
+/** Tunnels that ought to be there: they stay in the lists, down, without SAs and policies. @module */
 import { integer, options, U32_MAX, wrongType } from '../socket/argument.ts';
 import { addressFamily, readAddress, writeAddress } from '../wire/address.ts';
 import type { Mark } from '../xfrm/codec.ts';

@@ -1,8 +1,4 @@
-/**
- * What an SA's figures mean: when it reaches which limit, what of its room is used, which others it
- * stands beside.
- * @module
- */
+/** What an SA's figures mean: its limits, how much of them is used, what it stands beside. @module */
 import { XFRM_INF } from '../xfrm/constants.ts';
 import type { XfrmState } from '../xfrm/objects.ts';
 import type { Direction, Expiry } from './tunnel.ts';

@@ -1,7 +1,6 @@
 /**
- * All SAs and policies between two ends with one reqid: one tunnel, or some that marks and interface ids keep
- * apart. What a change touches is a group, whatever else is there.
- * @module
+ * All SAs and policies between two ends with one reqid: one tunnel, or some that marks and interface
+ * ids keep apart. What a change touches is a group, whatever else is there. @module
  */
 import type { EventTime } from '../netlink/event.ts';
 import type { Mark } from '../xfrm/codec.ts';

@@ -1,8 +1,4 @@
-/**
- * All SAs and policies of a host, found by what a change may touch: the groups that they belong to, the
- * policies that cover them, the SPIs that they share.
- * @module
- */
+/** All SAs and policies of a host, found by what a change may touch. @module */
 import { hasSpi } from '../monitor/xfrm-objects.ts';
 import type { PolicyEntry, StateEntry } from '../monitor/xfrm-views.ts';
 import type { EventTime } from '../netlink/event.ts';

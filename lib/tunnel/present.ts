@@ -1,7 +1,4 @@
-/**
- * What there is of a tunnel: its SAs and policies, as the join keeps them.
- * @module
- */
+/** What there is of a tunnel: its SAs and policies, as the join keeps them. @module */
 import { isLarval } from '../monitor/xfrm-objects.ts';
 import type { PolicyEntry, StateEntry } from '../monitor/xfrm-views.ts';
 import type { EventTime } from '../netlink/event.ts';

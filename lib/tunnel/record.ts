@@ -1,7 +1,4 @@
-/**
- * What is remembered of a tunnel, and how it is shown.
- * @module
- */
+/** What is remembered of a tunnel, and how it is shown. @module */
 import type { EventTime } from '../netlink/event.ts';
 import type { IpsecProto } from '../xfrm/names.ts';
 import type { XfrmPolicy, XfrmState } from '../xfrm/objects.ts';

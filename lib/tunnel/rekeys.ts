@@ -1,9 +1,7 @@
 /**
- * The SAs of a tunnel that come and go: which takes the place of which, and which are missed.
- *
- * An SA takes the place of the one before it when it comes: the kernel sends through the newest
- * (net/xfrm/xfrm_state.c, xfrm_state_look_at). That the old one goes, then or an hour later, is no rekey.
- * @module
+ * The SAs of a tunnel that come and go. One takes the place of the one before it when it comes: the
+ * kernel sends through the newest (net/xfrm/xfrm_state.c, xfrm_state_look_at). That the old one goes,
+ * then or an hour later, is no rekey. @module
  */
 import type { XfrmState } from '../xfrm/objects.ts';
 import type { Succession } from './changes.ts';

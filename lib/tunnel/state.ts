@@ -1,10 +1,7 @@
 /**
- * The state of a tunnel: a function of what there is of it, what it was before, and the time.
- *
- * It does no input or output and asks no clock, so that all that can be said of a tunnel can be tried
- * without one. Times of this host's events are monotonic; limits and uses of SAs are wall-clock times, as
- * the kernel has them.
- * @module
+ * The state of a tunnel: a function of what there is of it, what it was before, and the time. Times of
+ * this host's events are monotonic; limits and uses of SAs are wall-clock times, as the kernel has
+ * them. @module
  */
 import type { EventTime } from '../netlink/event.ts';
 import type { IpsecProto } from '../xfrm/names.ts';

@@ -1,7 +1,4 @@
-/**
- * A live picture of the tunnels of a host.
- * @module
- */
+/** A live picture of the tunnels of a host. @module */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { type ListenersByKind, LiveEmitter } from '../monitor/event-hub.ts';
 import { now } from '../monitor/live-tables.ts';

@@ -1,7 +1,6 @@
 /**
- * Joins SAs and policies into tunnels, live: it is fed with changes of the tables, readings of the
- * counters, addresses and time, and tells what happens to tunnels. No input or output.
- * @module
+ * Joins SAs and policies into tunnels, live: fed with changes of the tables, readings of the counters,
+ * addresses and time, it tells what happens to tunnels. No input or output. @module
  */
 import type { ObjectChange } from '../monitor/changes.ts';
 import type { XfrmKinds } from '../monitor/xfrm-objects.ts';

@@ -1,8 +1,4 @@
-/**
- * Warnings about a tunnel, and about the host: functions of what there is, what was said before, and the
- * time, like the state (state.ts).
- * @module
- */
+/** Warnings: functions of what there is, what was said before, and the time. @module */
 import type { EventTime } from '../netlink/event.ts';
 import type { XfrmState } from '../xfrm/objects.ts';
 import { bySlot, sequenceUsed, share, spiText } from './figures.ts';
