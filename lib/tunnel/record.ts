@@ -17,7 +17,7 @@ import {
   type Sa,
 } from './present.ts';
 import type { Replacement } from './rekeys.ts';
-import { heardAgain, type Sighted, type Sighting, type Verdict } from './state.ts';
+import type { Sighted, Sighting, Verdict } from './state.ts';
 import type { TunnelThresholds } from './thresholds.ts';
 import type { Direction, PerDirection, Traffic, Tunnel, TunnelState } from './tunnel.ts';
 import type { Warned } from './warnings.ts';
@@ -115,10 +115,10 @@ export class TunnelRecord {
     );
   }
 
-  /** The counters were read, and none of its moved. */
+  /** The counters were read, and none of its moved: the verdict is what judging it would say. */
   unmoved({ monotonic }: EventTime): void {
     const { verdict, tunnel, present } = this;
-    if (verdict) this.verdict = heardAgain(verdict, monotonic);
+    if (verdict) this.verdict = { ...verdict, heard: { ...verdict.heard, at: monotonic } };
     // Its entries tell when they were read.
     if (tunnel && !this.isEmpty) this.tunnel = Object.freeze({ ...tunnel, ...entriesOf(present) });
   }
@@ -142,13 +142,8 @@ export class TunnelRecord {
     isFound: boolean,
   ): Sighting {
     const { larval, policies, acquiredAt } = this.present;
-    const { local, remote, directed } = this.orientation ?? {
-      local: '',
-      remote: '',
-      directed: true,
-    };
     let { sas } = this.present;
-    const { traffic } = this;
+    const { traffic, orientation: ends } = this;
     let packets = both((direction) => traffic[direction].packets);
     if (this.servesBoth) {
       const [all, sum] = [[...sas.out, ...sas.in], packets.out + packets.in];
@@ -159,7 +154,8 @@ export class TunnelRecord {
       sas: both((direction) => sas[direction].map((sa) => sighted(sa, limits))),
       missing: both((direction) => this.#missing(direction, sas[direction])),
       goneAt: both((direction) => this.#goneAt(direction)),
-      larvalAt: larval.length > 0 ? Math.min(...larval.map(cameAt)) : undefined,
+      larvalAt:
+        larval.length > 0 ? Math.min(...larval.map(({ came }) => came.monotonic)) : undefined,
       policies: policies.length,
       sends: policies.some(({ demands }) => demands.some((one) => sends(one, this.reqid))),
       acquiredAt,
@@ -168,18 +164,17 @@ export class TunnelRecord {
       packets,
       lastUsed: both((direction) => traffic[direction].lastUsed),
       countedAt,
-      words: directed
-        ? { out: 'outbound', in: 'inbound' }
-        : { out: `${local} > ${remote}`, in: `${remote} > ${local}` },
+      words:
+        ends?.directed === false
+          ? { out: `${ends.local} > ${ends.remote}`, in: `${ends.remote} > ${ends.local}` }
+          : { out: 'outbound', in: 'inbound' },
       isFound,
     };
   }
 
   get servesBoth(): boolean {
-    return (
-      this.orientation !== undefined &&
-      servesBoth([this.orientation.local, this.orientation.remote])
-    );
+    const { orientation: ends } = this;
+    return ends !== undefined && servesBoth([ends.local, ends.remote]);
   }
 
   #goneAt(direction: Direction): number | undefined {
@@ -211,7 +206,6 @@ export class TunnelRecord {
     const members = both((direction) => this.#members(direction));
     const all = valuesOf([...sas.out, ...sas.in]).sort(byAge);
     const newest = all.at(-1);
-    const added = newest && Number(newest.current.addTime) * 1000;
     const values = policies.map(({ entry }) => entry.value);
     this.tunnel = Object.freeze({
       id: this.id,
@@ -234,7 +228,7 @@ export class TunnelRecord {
       selectors: values.map(({ dir, selector }) => ({ dir, selector })),
       ...entriesOf(present),
       traffic: this.traffic,
-      installed: added,
+      installed: newest && Number(newest.current.addTime) * 1000,
       expiry: both((direction) => expiryOf(sas[direction].at(-1)?.entry.value)),
       rekeys: this.rekeys,
       unreplaced: this.unreplaced,
@@ -264,8 +258,6 @@ function keep(moments: number[], moment: number): void {
 const sends = ({ direction, reqid }: Demand, own: number | undefined): boolean =>
   direction !== 'in' && reqid === own;
 
-const cameAt = ({ came }: Sa): number => came.monotonic;
-
 /** Of a bundle one transform makes the tunnel, and the others are in transport mode inside it. */
 const isOuter = ({ mode }: XfrmState): boolean => mode !== 'transport';
 
@@ -276,12 +268,14 @@ const modeOf = (policies: readonly XfrmPolicy[]): Tunnel['mode'] =>
 
 const valuesOf = (sas: readonly Sa[]): XfrmState[] => sas.map(({ entry }) => entry.value);
 
-function withTraffic({ bytes, packets, lastUsed }: Traffic, state: XfrmState): Traffic {
+function withTraffic({ bytes, packets, lastUsed = 0 }: Traffic, state: XfrmState): Traffic {
   const { current } = state;
+  // Older kernels say only when it was first used (XFRMA_LASTUSED: not in 6.1).
+  const used = Number(state.lastUsed || current.useTime) * 1000;
   return {
     bytes: bytes + current.bytes,
     packets: packets + current.packets,
-    lastUsed: latest(lastUsed, lastUsedOf(state)),
+    lastUsed: Math.max(lastUsed, used) || undefined,
   };
 }
 
@@ -290,16 +284,6 @@ const withRefused = ({ integrity, replay, replayWindow }: Refused, { stats }: Xf
   replay: replay + BigInt(stats.replay),
   replayWindow: replayWindow + BigInt(stats.replayWindow),
 });
-
-function latest(a: number | undefined, b: number | undefined): number | undefined {
-  return a === undefined || (b !== undefined && b > a) ? b : a;
-}
-
-/** On the wall clock, in ms. Older kernels say only when it was first used (XFRMA_LASTUSED: not in 6.1). */
-function lastUsedOf({ lastUsed: last, current }: XfrmState): number | undefined {
-  const seconds = last || current.useTime;
-  return seconds === 0n ? undefined : Number(seconds) * 1000;
-}
 
 function sighted({ entry, slot, came, softAt }: Sa, { expiring }: TunnelThresholds): Sighted {
   const { value } = entry;
