@@ -87,15 +87,9 @@ export function protocolOf({ sas, larval, demands }: Present): IpsecProto | unde
   );
 }
 
-export function saOf(
-  entry: StateEntry,
-  group: Group,
-  order: number,
-  came: EventTime,
-  heard: boolean,
-): Sa {
-  const { uid, value } = entry;
-  const softAt = isSoftSpent(value) ? came.wall : undefined;
+export function saOf(given: Pick<Sa, 'group' | 'entry' | 'order' | 'came' | 'heard'>): Sa {
+  const { uid, value } = given.entry;
+  const softAt = isSoftSpent(value) ? given.came.wall : undefined;
   const is = { slot: slotOf(value), isLarval: isLarval(value) };
-  return { uid, group, entry, order, came, heard, ...is, softAt, record: undefined };
+  return { uid, ...given, ...is, softAt, record: undefined };
 }
