@@ -184,7 +184,7 @@ export class Tunnels {
     const group = this.#members.group(pairOf(saddr, daddr), template?.reqid ?? 0);
     const uid = `acquire ${this.#members.nextOrder}`;
     const at = now.monotonic;
-    group.acquired.push({ uid, at, saddr, daddr, mark, ifId, record: undefined });
+    group.acquired.push({ uid, at, saddr, mark, ifId, record: undefined });
     this.#members.dirty.add(group);
   }
 

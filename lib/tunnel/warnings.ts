@@ -29,11 +29,11 @@ interface Rise {
 
 type Found = Omit<TunnelWarning, 'since'>;
 
-const REFUSALS = {
-  integrity: ['integrity', 'failed the check of their integrity'],
-  replay: ['replay', 'were refused as replayed'],
-  replayWindow: ['replay-window', 'came too late for the replay window'],
-} as const;
+const REFUSALS = [
+  ['integrity', 'integrity', 'failed the check of their integrity'],
+  ['replay', 'replay', 'were refused as replayed'],
+  ['replayWindow', 'replay-window', 'came too late for the replay window'],
+] as const;
 
 /**
  * The warnings about a tunnel now. Called again with the same before `next`, it says the same.
@@ -60,7 +60,7 @@ export function warn(
     }
   }
   const refusals = {} as Record<Refusal, Rise>;
-  for (const [field, [kind, words]] of Object.entries(REFUSALS) as Entries<typeof REFUSALS>) {
+  for (const [field, kind, words] of REFUSALS) {
     const rise = rising(refused[field], before?.refusals[field], clock, limits.quiet);
     refusals[field] = rise;
     if (rise.from === undefined) continue;
@@ -90,8 +90,6 @@ export function warn(
   }
   return { warnings: since(found, before?.warnings, now), refusals, next: clock.next };
 }
-
-type Entries<Of> = { [Key in keyof Of]: [Key, Of[Key]] }[keyof Of][];
 
 /** More SAs than a rekey explains. SAs that an overlap leaves behind are worth a word too, in time. */
 function* piles(
@@ -127,23 +125,17 @@ function* exhausted(
   const newest = new Map(sas.map(({ slot, entry }) => [slot, entry.value]));
   for (const [unit, of] of Object.entries(USED)) {
     const isSequence = unit === 'sequence numbers';
-    const limit = isSequence ? limits.sequence : limits.lifetime;
+    const kind = isSequence ? 'sequence' : 'lifetime';
+    const limit = limits[kind];
     let [spi, value] = [0, 0];
     for (const state of newest.values()) {
       const used = of(state, direction) ?? 0;
       if (used >= limit && used > value) [spi, value] = [state.spi, used];
     }
     if (value === 0) continue;
-    const text = `SA ${spiText(spi)} has used ${Math.floor(value * 100)} % of its ${unit}`;
-    yield isSequence
-      ? { kind: 'sequence', what: direction, text, value, limit }
-      : {
-          kind: 'lifetime',
-          what: `${direction} ${unit}`,
-          text: `${text}, and has no successor`,
-          value,
-          limit,
-        };
+    const what = isSequence ? direction : `${direction} ${unit}`;
+    const used = `SA ${spiText(spi)} has used ${Math.floor(value * 100)} % of its ${unit}`;
+    yield { kind, what, text: isSequence ? used : `${used}, and has no successor`, value, limit };
   }
 }
 
@@ -189,9 +181,7 @@ export function leaks(
   if (!first || !last || last.at.monotonic - first.at.monotonic < leakWindow) return [];
   const found: Found[] = [];
   for (const what of ['sas', 'policies'] as const) {
-    const grows = samples.every(
-      (one, i) => i === 0 || one[what] >= (samples[i - 1] as Surplus)[what],
-    );
+    const grows = samples.every((one, i) => one[what] >= (samples[i - 1] ?? one)[what]);
     const [limit, value] = [first[what], last[what]];
     if (!grows || value - limit < leak) continue;
     const name = what === 'sas' ? 'SAs' : 'policies';
