@@ -225,10 +225,8 @@ export interface Member {
 }
 
 /** The members that have one mark and interface id. */
-interface Labelled<M> {
+interface Labelled<M> extends Pick<Member, 'mark' | 'ifId'> {
   readonly text: string;
-  readonly mark: Mark | undefined;
-  readonly ifId: number | undefined;
   readonly members: M[];
   in: boolean;
   out: boolean;
@@ -284,25 +282,18 @@ function partsOf<M extends Member>(members: readonly M[]): Labelled<M>[] {
     const text = labelText(mark, ifId);
     let part = parts.get(text);
     if (part === undefined) {
-      const none = { in: false, out: false, sas: false, policies: false };
-      part = { text, mark, ifId, members: [], ...none };
+      part = { text, mark, ifId, members: [], in: false, out: false, sas: false, policies: false };
       parts.set(text, part);
     }
     part.members.push(member);
     part[direction] = true;
-    if (isPolicy) part.policies = true;
-    else part.sas = true;
+    part[isPolicy ? 'policies' : 'sas'] = true;
   }
   return [...parts.values()].sort((a, b) => (a.text < b.text ? -1 : 1));
 }
 
 /** Whether one label says less than another, and nothing else. */
 function isLess(less: Labelled<unknown>, more: Labelled<unknown>): boolean {
-  const fits = (mine: string | undefined, its: string | undefined) =>
-    mine === undefined || mine === its;
-  return (
-    less !== more &&
-    fits(less.mark && labelText(less.mark, undefined), labelText(more.mark, undefined)) &&
-    fits(less.ifId ? String(less.ifId) : undefined, String(more.ifId ?? 0))
-  );
+  const [mine, its] = [less, more].map(({ mark }) => labelText(mark, undefined));
+  return less !== more && (mine === '' || mine === its) && (!less.ifId || less.ifId === more.ifId);
 }

@@ -46,7 +46,6 @@ export class TunnelRecord {
   /** Of all its SAs, those that are gone included. */
   traffic: PerDirection<Traffic> = { out: NO_TRAFFIC, in: NO_TRAFFIC };
   orientation: Orientation | undefined;
-  reqid: number | undefined;
   members: ReadonlySet<string> = new Set();
   hadSas = false;
   /** Why it was last told to be down. */
@@ -157,7 +156,7 @@ export class TunnelRecord {
       larvalAt:
         larval.length > 0 ? Math.min(...larval.map(({ came }) => came.monotonic)) : undefined,
       policies: policies.length,
-      sends: policies.some(({ demands }) => demands.some((one) => sends(one, this.reqid))),
+      sends: policies.some(({ demands }) => demands.some((one) => sends(one, this.group?.reqid))),
       acquiredAt,
       unreachable,
       expired: this.lastGone?.why === 'hard-expired',
@@ -197,9 +196,7 @@ export class TunnelRecord {
   /** Makes {@link tunnel} anew; the state must be known. */
   show(): Tunnel {
     const { verdict, warned, expected, orientation, present, refused } = this;
-    const { state, reason, since, sinceKnown, upSince } = verdict as Verdict & {
-      state: TunnelState;
-    };
+    const { reason, since, sinceKnown, upSince } = verdict as Verdict;
     const { sas, policies } = present;
     const before = this.tunnel;
     const had = this.isEmpty ? before : undefined;
@@ -214,13 +211,13 @@ export class TunnelRecord {
       local: orientation?.local ?? expected?.local,
       remote: orientation?.remote ?? expected?.remote,
       directed: orientation?.directed ?? true,
-      reqid: this.reqid ?? expected?.reqid,
+      reqid: this.group?.reqid ?? expected?.reqid,
       ifId: had?.ifId ?? both((one) => members[one].find(({ ifId }) => ifId)?.ifId),
       mark: had?.mark ?? both((one) => members[one].find(({ mark }) => mark)?.mark),
       mode: (all.findLast(isOuter) ?? newest)?.mode ?? modeOf(values) ?? before?.mode,
       protocol: this.protocol,
       encap: newest ? newest.encap : before?.encap,
-      state,
+      state: this.state as TunnelState,
       reason,
       since,
       sinceKnown,
@@ -242,9 +239,7 @@ export class TunnelRecord {
 
   #members(direction: Direction): (XfrmState | XfrmPolicy)[] {
     const { sas, policies } = this.present;
-    const own = policies.filter(({ demands }) =>
-      demands.some((one) => one.direction === direction),
-    );
+    const own = policies.filter((of) => of.demands.some((one) => one.direction === direction));
     return [...sas[direction], ...own].map(({ entry }) => entry.value);
   }
 }

@@ -138,18 +138,11 @@ export function judge(
     const known = before?.pending;
     const pending = known && again && again > known.monotonic ? at(now, again) : (known ?? now);
     if (clock.past(pending.monotonic + limits.settle)) return told(pending);
-    return { ...(before ?? { ...UNTOLD, since: now }), next: clock.next, heard, pending };
+    const untold = before ?? { ...told(now), state: undefined, reason: '' };
+    return { ...untold, next: clock.next, heard, pending };
   }
   return state === before?.state ? told(before.since, before.sinceKnown) : told(now);
 }
-
-const UNTOLD = {
-  state: undefined,
-  reason: '',
-  sinceKnown: true,
-  upSince: undefined,
-  stalled: false,
-};
 
 /** Since when there are SAs in both directions, monotonic. */
 function completeAt({ sas }: Sighting): number | undefined {

@@ -294,7 +294,6 @@ export class Tunnels {
     parts.forEach((part, i) => {
       const record = records[i] ?? this.#occupant(group, orientation, part);
       record.orientation = orientation;
-      record.reqid = group.reqid;
       seen.add(record);
       this.#update(record, group, part, now);
     });

@@ -88,7 +88,7 @@ export function warn(
       found.push({ kind: 'stale-policy', what: '', text, value, limit: 0 });
     }
   }
-  return { warnings: since(found, before?.warnings, now), refusals, next: clock.next };
+  return { warnings: since(found, before?.warnings ?? [], now), refusals, next: clock.next };
 }
 
 /** More SAs than a rekey explains. SAs that an overlap leaves behind are worth a word too, in time. */
@@ -148,16 +148,10 @@ function rising(count: bigint, before: Rise | undefined, clock: Clock, quiet: nu
   return { count, from, at: before.at };
 }
 
-function since(
-  found: readonly Found[],
-  before: readonly TunnelWarning[] | undefined,
-  now: EventTime,
-): TunnelWarning[] {
-  return found.map((one) => {
-    const known = before?.find(({ kind, what }) => kind === one.kind && what === one.what);
-    return { ...one, since: known?.since ?? now };
-  });
-}
+const isSame = (a: Found, b: Found): boolean => a.kind === b.kind && a.what === b.what;
+
+const since = (found: readonly Found[], before: readonly TunnelWarning[], now: EventTime) =>
+  found.map((one) => ({ ...one, since: before.find((old) => isSame(old, one))?.since ?? now }));
 
 /** What of a host nothing uses, when its counters were read. */
 export interface Surplus {
@@ -196,8 +190,8 @@ export function* differences(
   before: readonly TunnelWarning[],
   after: readonly TunnelWarning[],
 ): Generator<{ readonly raised: boolean; readonly warning: TunnelWarning }> {
-  const has = (all: readonly TunnelWarning[], { kind, what }: TunnelWarning) =>
-    all.some((one) => one.kind === kind && one.what === what);
+  const has = (all: readonly TunnelWarning[], one: TunnelWarning) =>
+    all.some((other) => isSame(other, one));
   for (const warning of after) if (!has(before, warning)) yield { raised: true, warning };
   for (const warning of before) if (!has(after, warning)) yield { raised: false, warning };
 }
