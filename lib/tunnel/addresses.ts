@@ -1,7 +1,4 @@
-/**
- * The addresses of this host, and those that it no longer has, followed.
- * @module
- */
+/** The addresses of this host, and those that it no longer has, followed. @module */
 import {
   type AddressKinds,
   addressModel,
@@ -121,9 +118,8 @@ export class LocalAddresses {
     this.#tables.address.find('address', address).length > 0 || this.#gone.has(address);
 
   /** Says that an address cannot be used any more, if it could. */
-  lost(address: string): LostAddress | undefined {
-    return this.#down.get(address) ?? this.#gone.get(address);
-  }
+  lost = (address: string): LostAddress | undefined =>
+    this.#down.get(address) ?? this.#gone.get(address);
 
   /** @returns addresses that came, went, or changed whether they can be used */
   change(change: ObjectChange<AddressKinds>): string[] {

@@ -1,13 +1,10 @@
-/**
- * Why a tunnel is down, as far as the kernel tells.
- * @module
- */
-import type { EventTime } from '../netlink/event.ts';
+/** Why a tunnel is down, as far as the kernel tells. @module */
 import type { LostAddress } from './addresses.ts';
-import type { Claimant, DownCause } from './changes.ts';
+import type { DownCause } from './changes.ts';
 import type { PolicyGone } from './group.ts';
 import type { Members } from './members.ts';
 import type { Gone } from './present.ts';
+import type { TunnelsHost } from './tunnels.ts';
 
 /**
  * Why a tunnel whose last SA went is down.
@@ -19,7 +16,7 @@ export function causeOf(
   lastGone: Gone | undefined,
   members: Members,
   settle: number,
-  claimant: (portId: number, time: EventTime) => Claimant | undefined,
+  claimant: TunnelsHost['claimant'],
 ): DownCause | undefined {
   if (lastGone === undefined) return { kind: 'unknown' };
   const { last, why, portId = 0, time } = lastGone;
@@ -46,7 +43,7 @@ export function causeOf(
  */
 export function policyCause(
   gone: PolicyGone | undefined,
-  claimant: (portId: number, time: EventTime) => Claimant | undefined,
+  claimant: TunnelsHost['claimant'],
 ): DownCause | undefined {
   if (gone?.portId === undefined) return { kind: 'policy-gone', by: undefined };
   const by = claimant(gone.portId, gone.time);

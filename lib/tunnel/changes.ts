@@ -1,7 +1,4 @@
-/**
- * What a monitor of tunnels tells, as one union: switch over `kind`.
- * @module
- */
+/** What a monitor of tunnels tells, as one union: switch over `kind`. @module */
 import type { Compared } from '../monitor/changes.ts';
 import type { MalformedEvent } from '../monitor/subscribe.ts';
 import type { EventTime } from '../netlink/event.ts';

@@ -1,7 +1,4 @@
-/**
- * What is to be looked at again, and when: the next first.
- * @module
- */
+/** What is to be looked at again, and when: the next first. @module */
 
 interface Moment<Owner> {
   readonly at: number;

@@ -1,7 +1,4 @@
-/**
- * Between which ends SAs and policies are, and which end is this host's.
- * @module
- */
+/** Between which ends SAs and policies are, and which end is this host's. @module */
 import type { Selector, Template } from '../xfrm/codec.ts';
 import type { IpsecProto, StateDir } from '../xfrm/names.ts';
 import type { XfrmPolicy } from '../xfrm/objects.ts';

@@ -1,10 +1,8 @@
-/**
- * Tunnels that ought to be there: they stay in the lists, down, when nothing of them is in the kernel.
- * @module
- */
+/** Tunnels that ought to be there: they stay in the lists, down, without SAs and policies. @module */
 import { integer, options, U32_MAX, wrongType } from '../socket/argument.ts';
 import { addressFamily, readAddress, writeAddress } from '../wire/address.ts';
-import type { Mark } from '../xfrm/codec.ts';
+import type { Orientation } from './endpoints.ts';
+import type { Group, Joined } from './group.ts';
 
 /** A tunnel that ought to be there: the first that has all that is given here is it. */
 export interface ExpectedTunnel {
@@ -82,14 +80,7 @@ function address(path: string, value: unknown): string {
 /** What is compared: the value of a mark, whatever its mask. */
 export function isExpected(
   expected: ExpectedTunnel,
-  tunnel: {
-    readonly local: string;
-    readonly remote: string;
-    readonly directed: boolean;
-    readonly reqid: number;
-    readonly ifIds: readonly (number | undefined)[];
-    readonly marks: readonly (Mark | undefined)[];
-  },
+  tunnel: Orientation & Pick<Joined, 'ifIds' | 'marks'> & Pick<Group, 'reqid'>,
 ): boolean {
   const { local, remote, reqid, ifId, mark } = expected;
   const along = (a: string, b: string) =>

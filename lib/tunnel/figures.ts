@@ -1,8 +1,4 @@
-/**
- * What an SA's figures mean: when it reaches which limit, what of its room is used, which others it
- * stands beside.
- * @module
- */
+/** What an SA's figures mean: its limits, how much of them is used, what it stands beside. @module */
 import { XFRM_INF } from '../xfrm/constants.ts';
 import type { XfrmState } from '../xfrm/objects.ts';
 import type { Direction, Expiry } from './tunnel.ts';
@@ -11,36 +7,28 @@ import type { Direction, Expiry } from './tunnel.ts';
 const ENDLESS = 1_000_000_000_000n;
 
 /** The earlier of a limit since the SA was added and one since its first use, on the wall clock in ms. */
-function limitAt(
-  { current }: XfrmState,
-  addSeconds: bigint,
-  useSeconds: bigint,
-): { readonly at: number; readonly after: number } | undefined {
+function limitAt({ current, lifetime }: XfrmState, kind: 'soft' | 'hard') {
   const limit = (from: bigint, seconds: bigint) =>
     from === 0n || seconds === 0n || seconds >= ENDLESS
       ? undefined
       : { at: Number(from + seconds) * 1000, after: Number(seconds) * 1000 };
-  const [added, used] = [limit(current.addTime, addSeconds), limit(current.useTime, useSeconds)];
+  const added = limit(current.addTime, lifetime[`${kind}AddSeconds` as const]);
+  const used = limit(current.useTime, lifetime[`${kind}UseSeconds` as const]);
   return added && used ? (added.at < used.at ? added : used) : (added ?? used);
 }
 
 /** The limits in time. */
-export function expiryOf(state: XfrmState | undefined): Expiry {
-  if (state === undefined) return { soft: undefined, hard: undefined };
-  const { softAddSeconds, softUseSeconds, hardAddSeconds, hardUseSeconds } = state.lifetime;
-  return {
-    soft: limitAt(state, softAddSeconds, softUseSeconds)?.at,
-    hard: limitAt(state, hardAddSeconds, hardUseSeconds)?.at,
-  };
-}
+export const expiryOf = (state: XfrmState | undefined): Expiry => ({
+  soft: state && limitAt(state, 'soft')?.at,
+  hard: state && limitAt(state, 'hard')?.at,
+});
 
 /**
  * From when on a hard limit in time is near: `margin` before it, but never more than a tenth of the whole
  * time, so that short lives are not near their end from the start.
  */
 export function nearHardAt(state: XfrmState, margin: number): number | undefined {
-  const { hardAddSeconds, hardUseSeconds } = state.lifetime;
-  const limit = limitAt(state, hardAddSeconds, hardUseSeconds);
+  const limit = limitAt(state, 'hard');
   return limit && limit.at - Math.min(margin, limit.after / 10);
 }
 
@@ -64,17 +52,13 @@ export function sequenceUsed(state: XfrmState, direction: Direction): number | u
   if (state.extraFlags?.names.includes('oseq-may-wrap')) return undefined;
   const { replay, replayEsn } = state;
   if (replayEsn && state.flags.names.includes('esn')) {
-    const high = direction === 'out' ? replayEsn.oseqHi : replayEsn.seqHi;
-    return high / 2 ** 32;
+    return (direction === 'out' ? replayEsn.oseqHi : replayEsn.seqHi) / 2 ** 32;
   }
   const counters = replayEsn ?? replay;
-  if (counters === undefined) return undefined;
-  return (direction === 'out' ? counters.oseq : counters.seq) / 2 ** 32;
+  return counters && (direction === 'out' ? counters.oseq : counters.seq) / 2 ** 32;
 }
 
-/**
- * SAs with the same text follow each other; those of other CPUs, protocols and selectors stand beside.
- */
+/** SAs of one text follow each other; those of other CPUs, protocols and selectors stand beside. */
 export function slotOf({ proto, pcpu, selector: s }: XfrmState): string {
   const cpu = pcpu === undefined ? '' : ` cpu ${pcpu}`;
   const any = s.prefixlenS === 0 && s.prefixlenD === 0 && s.proto === 0;

@@ -1,9 +1,7 @@
 /**
- * All SAs and policies between two ends with one reqid: one tunnel, or some that marks and interface ids keep
- * apart. What a change touches is a group, whatever else is there.
- * @module
+ * All SAs and policies between two ends with one reqid: one tunnel, or some that marks and interface
+ * ids keep apart. What a change touches is a group, whatever else is there. @module
  */
-import type { EventTime } from '../netlink/event.ts';
 import type { Mark } from '../xfrm/codec.ts';
 import type { XfrmState } from '../xfrm/objects.ts';
 import {
@@ -25,18 +23,13 @@ export interface Acquired {
   /** Monotonic. */
   readonly at: number;
   readonly saddr: string;
-  readonly daddr: string;
   readonly mark: Mark | undefined;
   readonly ifId: number | undefined;
   record: TunnelRecord | undefined;
 }
 
-/** That a policy was removed. */
-export interface PolicyGone {
-  /** Who claims to have asked for it; undefined if that was not heard. */
-  readonly portId: number | undefined;
-  readonly time: EventTime;
-}
+/** That a policy was removed, and who claims to have asked for it, if that was heard. */
+export type PolicyGone = Pick<Gone, 'portId' | 'time'>;
 
 export class Group {
   readonly key: string;
@@ -74,12 +67,6 @@ export class Group {
   }
 }
 
-/** The tunnels of a group at a moment. */
-export interface JoinedGroup {
-  readonly orientation: Orientation;
-  readonly parts: readonly Joined[];
-}
-
 /** The members of one tunnel. */
 export interface Joined {
   readonly present: Present;
@@ -100,8 +87,7 @@ type Any = Member & {
 };
 
 /**
- * Joins a group: a function of its members, of the policies that cover it beside its own, and of this
- * host's addresses.
+ * Joins a group: a function of its members, the policies that cover it, and this host's addresses.
  *
  * @param covers policies that fit its SAs, but make no tunnel by themselves
  */
@@ -109,7 +95,7 @@ export function join(
   group: Pick<Group, 'pair' | 'reqid' | 'sas' | 'policies' | 'acquired'>,
   covers: readonly Policy[],
   isLocal: (address: string) => boolean,
-): JoinedGroup {
+): { readonly orientation: Orientation; readonly parts: readonly Joined[] } {
   const { pair, reqid } = group;
   const [a, b] = pair;
   const here = (demand: Demand) =>
@@ -128,7 +114,7 @@ export function join(
   }
   for (const acquired of group.acquired) {
     const { uid, mark, ifId } = acquired;
-    const direction = acquired.saddr === local ? 'out' : 'in';
+    const direction = directionOf(acquired, local);
     members.push({ uid, direction, isPolicy: false, mark, ifId, acquired });
   }
   for (const policy of group.policies.values()) {
@@ -202,23 +188,18 @@ export function match(
   parts: readonly Joined[],
   known: Iterable<TunnelRecord>,
 ): (TunnelRecord | undefined)[] {
-  const pairs: { readonly part: number; readonly record: TunnelRecord; readonly shared: number }[] =
-    [];
+  const pairs: { part: number; record: TunnelRecord; shared: number }[] = [];
   for (const record of known) {
-    parts.forEach(({ members }, part) => {
+    parts.forEach((joined, part) => {
       let shared = 0;
-      for (const uid of record.members) if (members.has(uid)) shared++;
-      if (shared > 0 || fitsLabels(record, parts[part] as Joined))
-        pairs.push({ part, record, shared });
+      for (const uid of record.members) if (joined.members.has(uid)) shared++;
+      if (shared > 0 || fitsLabels(record, joined)) pairs.push({ part, record, shared });
     });
   }
   pairs.sort((x, y) => y.shared - x.shared);
   const found: (TunnelRecord | undefined)[] = parts.map(() => undefined);
-  const taken = new Set<TunnelRecord>();
   for (const { part, record } of pairs) {
-    if (found[part] !== undefined || taken.has(record)) continue;
-    found[part] = record;
-    taken.add(record);
+    if (found[part] === undefined && !found.includes(record)) found[part] = record;
   }
   return found;
 }
@@ -244,10 +225,8 @@ export interface Member {
 }
 
 /** The members that have one mark and interface id. */
-interface Labelled<M> {
+interface Labelled<M> extends Pick<Member, 'mark' | 'ifId'> {
   readonly text: string;
-  readonly mark: Mark | undefined;
-  readonly ifId: number | undefined;
   readonly members: M[];
   in: boolean;
   out: boolean;
@@ -274,7 +253,6 @@ export function labelText(mark: Mark | undefined, ifId: number | undefined): str
  */
 export function split<M extends Member>(members: readonly M[]): M[][] {
   const parts = partsOf(members);
-  if (parts.length <= 1) return members.length === 0 ? [] : [[...members]];
   let tunnels = parts.filter((part) => part.in && part.out);
   if (tunnels.length === 0) {
     if (parts.some((part) => part.in) && parts.some((part) => part.out)) return [[...members]];
@@ -304,25 +282,18 @@ function partsOf<M extends Member>(members: readonly M[]): Labelled<M>[] {
     const text = labelText(mark, ifId);
     let part = parts.get(text);
     if (part === undefined) {
-      const none = { in: false, out: false, sas: false, policies: false };
-      part = { text, mark, ifId, members: [], ...none };
+      part = { text, mark, ifId, members: [], in: false, out: false, sas: false, policies: false };
       parts.set(text, part);
     }
     part.members.push(member);
     part[direction] = true;
-    if (isPolicy) part.policies = true;
-    else part.sas = true;
+    part[isPolicy ? 'policies' : 'sas'] = true;
   }
   return [...parts.values()].sort((a, b) => (a.text < b.text ? -1 : 1));
 }
 
 /** Whether one label says less than another, and nothing else. */
 function isLess(less: Labelled<unknown>, more: Labelled<unknown>): boolean {
-  const fits = (mine: string | undefined, its: string | undefined) =>
-    mine === undefined || mine === its;
-  return (
-    less !== more &&
-    fits(less.mark && labelText(less.mark, undefined), labelText(more.mark, undefined)) &&
-    fits(less.ifId ? String(less.ifId) : undefined, String(more.ifId ?? 0))
-  );
+  const [mine, its] = [less, more].map(({ mark }) => labelText(mark, undefined));
+  return less !== more && (mine === '' || mine === its) && (!less.ifId || less.ifId === more.ifId);
 }

@@ -1,7 +1,4 @@
-/**
- * A loop over what a monitor of tunnels tells.
- * @module
- */
+/** A loop over what a monitor of tunnels tells. @module */
 import type { Loop } from '../monitor/event-hub.ts';
 import { EventQueue } from '../monitor/queue.ts';
 import type { EventTime } from '../netlink/event.ts';

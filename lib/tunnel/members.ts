@@ -1,8 +1,4 @@
-/**
- * All SAs and policies of a host, found by what a change may touch: the groups that they belong to, the
- * policies that cover them, the SPIs that they share.
- * @module
- */
+/** All SAs and policies of a host, found by what a change may touch. @module */
 import { hasSpi } from '../monitor/xfrm-objects.ts';
 import type { PolicyEntry, StateEntry } from '../monitor/xfrm-views.ts';
 import type { EventTime } from '../netlink/event.ts';
@@ -28,9 +24,10 @@ export class Members {
   /** Groups that are to be looked at. */
   readonly dirty = new Set<Group>();
   readonly #groups = new Map<string, Group>();
-  readonly #sas = new Map<string, Sa>();
-  readonly #policies = new Map<string, Policy>();
-  /** Policies that cover SAs beside their own: by their pair, or with an end left open by their reqid. */
+  /** By uid. */
+  readonly sas = new Map<string, Sa>();
+  readonly policies = new Map<string, Policy>();
+  /** Policies that cover SAs beside their own. */
   readonly #covers = new MultiMap<string, Policy>();
   /** By their ends, by each of them, and by reqid. */
   readonly #groupsBy = new MultiMap<string, Group>();
@@ -40,14 +37,6 @@ export class Members {
 
   get groups(): Iterable<Group> {
     return this.#groups.values();
-  }
-
-  sa(uid: string): Sa | undefined {
-    return this.#sas.get(uid);
-  }
-
-  policy(uid: string): Policy | undefined {
-    return this.#policies.get(uid);
   }
 
   groupsByAddress(address: string): ReadonlySet<Group> {
@@ -97,9 +86,9 @@ export class Members {
     const { saddr, daddr, reqid, proto, spi } = entry.value;
     if (!hasSpi(proto)) return;
     const group = this.group(pairOf(saddr, daddr), reqid);
-    const sa = saOf(entry, group, this.nextOrder, came, heard);
+    const sa = saOf({ group, entry, order: this.nextOrder, came, heard });
     group.sas.set(sa.uid, sa);
-    this.#sas.set(sa.uid, sa);
+    this.sas.set(sa.uid, sa);
     this.#spiChanges(sa, () => this.#bySpi.add(`${proto} ${spi}`, sa));
     this.dirty.add(group);
   }
@@ -107,7 +96,7 @@ export class Members {
   removeSa(sa: Sa): void {
     const { proto, spi } = sa.entry.value;
     sa.group.sas.delete(sa.uid);
-    this.#sas.delete(sa.uid);
+    this.sas.delete(sa.uid);
     this.#spiChanges(sa, () => this.#bySpi.delete(`${proto} ${spi}`, sa));
   }
 
@@ -139,43 +128,37 @@ export class Members {
     const demands = demandsOf(entry.value);
     if (demands.length === 0) return;
     const policy: Policy = { uid: entry.uid, entry, demands, changedAt };
-    this.#policies.set(policy.uid, policy);
+    this.policies.set(policy.uid, policy);
     for (const demand of demands) {
-      const { from, to, reqid } = demand;
-      const pair = pairOf(from, to);
       if (makesTunnel(demand)) {
-        const group = this.group(pair, reqid);
+        const group = this.group(pairOf(demand.from, demand.to), demand.reqid);
         group.policies.set(policy.uid, policy);
         this.dirty.add(group);
-      } else this.#covers.add(isOpen(demand) ? reqidKey(reqid) : pairKey(pair), policy);
+      } else this.#covers.add(coverKey(demand), policy);
     }
     this.#cover(demands);
   }
 
   removePolicy(policy: Policy, gone?: PolicyGone): void {
-    this.#policies.delete(policy.uid);
-    for (const { from, to, reqid } of policy.demands) {
-      const pair = pairOf(from, to);
-      const group = this.#groups.get(`${pairKey(pair)} ${reqid}`);
+    this.policies.delete(policy.uid);
+    for (const demand of policy.demands) {
+      const { from, to, reqid } = demand;
+      const group = this.#groups.get(`${pairKey(pairOf(from, to))} ${reqid}`);
       if (group?.policies.delete(policy.uid)) {
         group.policyGone = gone;
         this.dirty.add(group);
       }
-      for (const key of [pairKey(pair), reqidKey(reqid)]) this.#covers.delete(key, policy);
+      this.#covers.delete(coverKey(demand), policy);
     }
     this.#cover(policy.demands);
   }
 
-  /**
-   * Groups that a policy covers without being theirs are to be looked at: all there are for one that is
-   * for any peer and any reqid.
-   */
+  /** Groups that a policy covers beside its own are to be looked at: all, if for any peer and reqid. */
   #cover(demands: Policy['demands']): void {
     for (const demand of demands) {
       if (makesTunnel(demand)) continue;
-      const { from, to, reqid } = demand;
-      const key = isOpen(demand) ? reqidKey(reqid) : pairKey(pairOf(from, to));
-      const groups = isOpen(demand) && reqid === 0 ? this.groups : this.#groupsBy.get(key);
+      const all = isOpen(demand) && demand.reqid === 0;
+      const groups = all ? this.groups : this.#groupsBy.get(coverKey(demand));
       for (const group of groups) this.dirty.add(group);
     }
   }
@@ -186,6 +169,9 @@ const keysOf = ({ pair, reqid }: Group) => [pairKey(pair), ...pair, reqidKey(req
 
 /** Whether an end is left open. */
 const isOpen = ({ from, to }: Demand): boolean => isWild(from) || isWild(to);
+/** By its pair, or with an end left open by its reqid. */
+const coverKey = (demand: Demand): string =>
+  isOpen(demand) ? reqidKey(demand.reqid) : pairKey(pairOf(demand.from, demand.to));
 
 /** Several values a key. */
 class MultiMap<Key, Value> {

@@ -1,7 +1,4 @@
-/**
- * What there is of a tunnel: its SAs and policies, as the join keeps them.
- * @module
- */
+/** What there is of a tunnel: its SAs and policies, as the join keeps them. @module */
 import { isLarval } from '../monitor/xfrm-objects.ts';
 import type { PolicyEntry, StateEntry } from '../monitor/xfrm-views.ts';
 import type { EventTime } from '../netlink/event.ts';
@@ -90,15 +87,9 @@ export function protocolOf({ sas, larval, demands }: Present): IpsecProto | unde
   );
 }
 
-export function saOf(
-  entry: StateEntry,
-  group: Group,
-  order: number,
-  came: EventTime,
-  heard: boolean,
-): Sa {
-  const { uid, value } = entry;
-  const softAt = isSoftSpent(value) ? came.wall : undefined;
+export function saOf(given: Pick<Sa, 'group' | 'entry' | 'order' | 'came' | 'heard'>): Sa {
+  const { uid, value } = given.entry;
+  const softAt = isSoftSpent(value) ? given.came.wall : undefined;
   const is = { slot: slotOf(value), isLarval: isLarval(value) };
-  return { uid, group, entry, order, came, heard, ...is, softAt, record: undefined };
+  return { uid, ...given, ...is, softAt, record: undefined };
 }

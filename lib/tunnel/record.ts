@@ -1,7 +1,4 @@
-/**
- * What is remembered of a tunnel, and how it is shown.
- * @module
- */
+/** What is remembered of a tunnel, and how it is shown. @module */
 import type { EventTime } from '../netlink/event.ts';
 import type { IpsecProto } from '../xfrm/names.ts';
 import type { XfrmPolicy, XfrmState } from '../xfrm/objects.ts';
@@ -20,7 +17,7 @@ import {
   type Sa,
 } from './present.ts';
 import type { Replacement } from './rekeys.ts';
-import { heardAgain, type Sighted, type Sighting, type Verdict } from './state.ts';
+import type { Sighted, Sighting, Verdict } from './state.ts';
 import type { TunnelThresholds } from './thresholds.ts';
 import type { Direction, PerDirection, Traffic, Tunnel, TunnelState } from './tunnel.ts';
 import type { Warned } from './warnings.ts';
@@ -49,7 +46,6 @@ export class TunnelRecord {
   /** Of all its SAs, those that are gone included. */
   traffic: PerDirection<Traffic> = { out: NO_TRAFFIC, in: NO_TRAFFIC };
   orientation: Orientation | undefined;
-  reqid: number | undefined;
   members: ReadonlySet<string> = new Set();
   hadSas = false;
   /** Why it was last told to be down. */
@@ -118,10 +114,10 @@ export class TunnelRecord {
     );
   }
 
-  /** The counters were read, and none of its moved. */
+  /** The counters were read, and none of its moved: the verdict is what judging it would say. */
   unmoved({ monotonic }: EventTime): void {
     const { verdict, tunnel, present } = this;
-    if (verdict) this.verdict = heardAgain(verdict, monotonic);
+    if (verdict) this.verdict = { ...verdict, heard: { ...verdict.heard, at: monotonic } };
     // Its entries tell when they were read.
     if (tunnel && !this.isEmpty) this.tunnel = Object.freeze({ ...tunnel, ...entriesOf(present) });
   }
@@ -145,13 +141,8 @@ export class TunnelRecord {
     isFound: boolean,
   ): Sighting {
     const { larval, policies, acquiredAt } = this.present;
-    const { local, remote, directed } = this.orientation ?? {
-      local: '',
-      remote: '',
-      directed: true,
-    };
     let { sas } = this.present;
-    const { traffic } = this;
+    const { traffic, orientation: ends } = this;
     let packets = both((direction) => traffic[direction].packets);
     if (this.servesBoth) {
       const [all, sum] = [[...sas.out, ...sas.in], packets.out + packets.in];
@@ -162,27 +153,27 @@ export class TunnelRecord {
       sas: both((direction) => sas[direction].map((sa) => sighted(sa, limits))),
       missing: both((direction) => this.#missing(direction, sas[direction])),
       goneAt: both((direction) => this.#goneAt(direction)),
-      larvalAt: larval.length > 0 ? Math.min(...larval.map(cameAt)) : undefined,
+      larvalAt:
+        larval.length > 0 ? Math.min(...larval.map(({ came }) => came.monotonic)) : undefined,
       policies: policies.length,
-      sends: policies.some(({ demands }) => demands.some((one) => sends(one, this.reqid))),
+      sends: policies.some(({ demands }) => demands.some((one) => sends(one, this.group?.reqid))),
       acquiredAt,
       unreachable,
       expired: this.lastGone?.why === 'hard-expired',
       packets,
       lastUsed: both((direction) => traffic[direction].lastUsed),
       countedAt,
-      words: directed
-        ? { out: 'outbound', in: 'inbound' }
-        : { out: `${local} > ${remote}`, in: `${remote} > ${local}` },
+      words:
+        ends?.directed === false
+          ? { out: `${ends.local} > ${ends.remote}`, in: `${ends.remote} > ${ends.local}` }
+          : { out: 'outbound', in: 'inbound' },
       isFound,
     };
   }
 
   get servesBoth(): boolean {
-    return (
-      this.orientation !== undefined &&
-      servesBoth([this.orientation.local, this.orientation.remote])
-    );
+    const { orientation: ends } = this;
+    return ends !== undefined && servesBoth([ends.local, ends.remote]);
   }
 
   #goneAt(direction: Direction): number | undefined {
@@ -205,16 +196,13 @@ export class TunnelRecord {
   /** Makes {@link tunnel} anew; the state must be known. */
   show(): Tunnel {
     const { verdict, warned, expected, orientation, present, refused } = this;
-    const { state, reason, since, sinceKnown, upSince } = verdict as Verdict & {
-      state: TunnelState;
-    };
+    const { reason, since, sinceKnown, upSince } = verdict as Verdict;
     const { sas, policies } = present;
     const before = this.tunnel;
     const had = this.isEmpty ? before : undefined;
     const members = both((direction) => this.#members(direction));
     const all = valuesOf([...sas.out, ...sas.in]).sort(byAge);
     const newest = all.at(-1);
-    const added = newest && Number(newest.current.addTime) * 1000;
     const values = policies.map(({ entry }) => entry.value);
     this.tunnel = Object.freeze({
       id: this.id,
@@ -223,13 +211,13 @@ export class TunnelRecord {
       local: orientation?.local ?? expected?.local,
       remote: orientation?.remote ?? expected?.remote,
       directed: orientation?.directed ?? true,
-      reqid: this.reqid ?? expected?.reqid,
+      reqid: this.group?.reqid ?? expected?.reqid,
       ifId: had?.ifId ?? both((one) => members[one].find(({ ifId }) => ifId)?.ifId),
       mark: had?.mark ?? both((one) => members[one].find(({ mark }) => mark)?.mark),
       mode: (all.findLast(isOuter) ?? newest)?.mode ?? modeOf(values) ?? before?.mode,
       protocol: this.protocol,
       encap: newest ? newest.encap : before?.encap,
-      state,
+      state: this.state as TunnelState,
       reason,
       since,
       sinceKnown,
@@ -237,7 +225,7 @@ export class TunnelRecord {
       selectors: values.map(({ dir, selector }) => ({ dir, selector })),
       ...entriesOf(present),
       traffic: this.traffic,
-      installed: added,
+      installed: newest && Number(newest.current.addTime) * 1000,
       expiry: both((direction) => expiryOf(sas[direction].at(-1)?.entry.value)),
       rekeys: this.rekeys,
       unreplaced: this.unreplaced,
@@ -251,9 +239,7 @@ export class TunnelRecord {
 
   #members(direction: Direction): (XfrmState | XfrmPolicy)[] {
     const { sas, policies } = this.present;
-    const own = policies.filter(({ demands }) =>
-      demands.some((one) => one.direction === direction),
-    );
+    const own = policies.filter((of) => of.demands.some((one) => one.direction === direction));
     return [...sas[direction], ...own].map(({ entry }) => entry.value);
   }
 }
@@ -267,8 +253,6 @@ function keep(moments: number[], moment: number): void {
 const sends = ({ direction, reqid }: Demand, own: number | undefined): boolean =>
   direction !== 'in' && reqid === own;
 
-const cameAt = ({ came }: Sa): number => came.monotonic;
-
 /** Of a bundle one transform makes the tunnel, and the others are in transport mode inside it. */
 const isOuter = ({ mode }: XfrmState): boolean => mode !== 'transport';
 
@@ -279,12 +263,14 @@ const modeOf = (policies: readonly XfrmPolicy[]): Tunnel['mode'] =>
 
 const valuesOf = (sas: readonly Sa[]): XfrmState[] => sas.map(({ entry }) => entry.value);
 
-function withTraffic({ bytes, packets, lastUsed }: Traffic, state: XfrmState): Traffic {
+function withTraffic({ bytes, packets, lastUsed = 0 }: Traffic, state: XfrmState): Traffic {
   const { current } = state;
+  // Older kernels say only when it was first used (XFRMA_LASTUSED: not in 6.1).
+  const used = Number(state.lastUsed || current.useTime) * 1000;
   return {
     bytes: bytes + current.bytes,
     packets: packets + current.packets,
-    lastUsed: latest(lastUsed, lastUsedOf(state)),
+    lastUsed: Math.max(lastUsed, used) || undefined,
   };
 }
 
@@ -293,16 +279,6 @@ const withRefused = ({ integrity, replay, replayWindow }: Refused, { stats }: Xf
   replay: replay + BigInt(stats.replay),
   replayWindow: replayWindow + BigInt(stats.replayWindow),
 });
-
-function latest(a: number | undefined, b: number | undefined): number | undefined {
-  return a === undefined || (b !== undefined && b > a) ? b : a;
-}
-
-/** On the wall clock, in ms. Older kernels say only when it was first used (XFRMA_LASTUSED: not in 6.1). */
-function lastUsedOf({ lastUsed: last, current }: XfrmState): number | undefined {
-  const seconds = last || current.useTime;
-  return seconds === 0n ? undefined : Number(seconds) * 1000;
-}
 
 function sighted({ entry, slot, came, softAt }: Sa, { expiring }: TunnelThresholds): Sighted {
   const { value } = entry;

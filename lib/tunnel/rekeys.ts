@@ -1,9 +1,7 @@
 /**
- * The SAs of a tunnel that come and go: which takes the place of which, and which are missed.
- *
- * An SA takes the place of the one before it when it comes: the kernel sends through the newest
- * (net/xfrm/xfrm_state.c, xfrm_state_look_at). That the old one goes, then or an hour later, is no rekey.
- * @module
+ * The SAs of a tunnel that come and go. One takes the place of the one before it when it comes: the
+ * kernel sends through the newest (net/xfrm/xfrm_state.c, xfrm_state_look_at). That the old one goes,
+ * then or an hour later, is no rekey. @module
  */
 import type { XfrmState } from '../xfrm/objects.ts';
 import type { Succession } from './changes.ts';
@@ -55,10 +53,8 @@ export function follow(
     }
     links.sort((a, b) => byAge(a.sa, b.sa));
     for (const [slot, all] of bySlot(links)) {
-      all.forEach((link, i) => {
-        const made = replacement(record, direction, all[i - 1], link);
-        if (made) replacements.push(made);
-      });
+      const made = all.map((link, i) => replacement(record, direction, all[i - 1], link));
+      replacements.push(...made.filter((one) => one !== undefined));
       const { gone } = all.at(-1) as Link;
       if (gone) record.missed.set(`${direction} ${slot}`, gone);
       else record.missed.delete(`${direction} ${slot}`);
@@ -90,7 +86,7 @@ function replacement(
   before: Link | undefined,
   link: Link,
 ): Replacement | undefined {
-  const { sa } = link;
+  const { sa, slot } = link;
   const gone = before?.gone;
   const isNew = sa.record === undefined || (sa.record !== record && gone !== undefined);
   if (!before || !isNew) return undefined;
@@ -100,7 +96,6 @@ function replacement(
   const at = sa.came.monotonic;
   const heard = sa.heard && (gone?.heard ?? true);
   const gap = gone ? Math.max(0, at - gone.time.monotonic) : 0;
-  const { slot } = link;
   return { direction, slot, protocol, from, to, gap: heard ? gap : undefined, at };
 }
 

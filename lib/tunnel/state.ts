@@ -1,23 +1,14 @@
 /**
- * The state of a tunnel: a function of what there is of it, what it was before, and the time.
- *
- * It does no input or output and asks no clock, so that all that can be said of a tunnel can be tried
- * without one. Times of this host's events are monotonic; limits and uses of SAs are wall-clock times, as
- * the kernel has them.
- * @module
+ * The state of a tunnel: a function of what there is of it, what it was before, and the time. Times of
+ * this host's events are monotonic; limits and uses of SAs are wall-clock times, as the kernel has
+ * them. @module
  */
 import type { EventTime } from '../netlink/event.ts';
 import type { IpsecProto } from '../xfrm/names.ts';
 import { bySlot, spiText } from './figures.ts';
 import { both, DIRECTIONS } from './present.ts';
 import type { TunnelThresholds } from './thresholds.ts';
-import {
-  type Direction,
-  isUp,
-  type PerDirection,
-  TUNNEL_STATES,
-  type TunnelState,
-} from './tunnel.ts';
+import { isUp, type PerDirection, TUNNEL_STATES, type TunnelState } from './tunnel.ts';
 
 /** An SA with keys, as far as the state depends on it. */
 export interface Sighted {
@@ -123,10 +114,8 @@ export function judge(
 ): Verdict {
   const heard = listen(seen, before?.heard);
   const clock = new Clock(now, heardUntil, seen.countedAt.monotonic);
-  const complete = seen.isFound ? momentOf(completeAt(seen), now) : undefined;
-  const began = before?.upSince ?? complete ?? now;
-  const found = condition(seen, heard, began, clock, limits);
-  const { state, reason, settling } = found;
+  const began = before?.upSince ?? at(now, seen.isFound ? completeAt(seen) : undefined);
+  const { state, reason, settling, from } = condition(seen, heard, began, clock, limits);
   const told = (since: EventTime, sinceKnown = true): Verdict => ({
     state,
     reason,
@@ -139,10 +128,7 @@ export function judge(
     heard: settling ? { ...heard, outAt: undefined, unanswered: undefined } : heard,
     pending: undefined,
   });
-  if (before === undefined && seen.isFound) {
-    const since = momentOf(found.from, now);
-    return told(since ?? now, since !== undefined);
-  }
+  if (before === undefined && seen.isFound) return told(at(now, from), from !== undefined);
   const early =
     before?.state === undefined ||
     (state === 'acquiring' ? rank(state) < rank(before.state) : state !== before.state);
@@ -150,20 +136,13 @@ export function judge(
     // What went after that was there meanwhile: something else was missing before.
     const again = goneSince(seen);
     const known = before?.pending;
-    const pending = known && again && again > known.monotonic ? at(again, now) : (known ?? now);
+    const pending = known && again && again > known.monotonic ? at(now, again) : (known ?? now);
     if (clock.past(pending.monotonic + limits.settle)) return told(pending);
-    return { ...(before ?? { ...UNTOLD, since: now }), next: clock.next, heard, pending };
+    const untold = before ?? { ...told(now), state: undefined, reason: '' };
+    return { ...untold, next: clock.next, heard, pending };
   }
   return state === before?.state ? told(before.since, before.sinceKnown) : told(now);
 }
-
-const UNTOLD = {
-  state: undefined,
-  reason: '',
-  sinceKnown: true,
-  upSince: undefined,
-  stalled: false,
-};
 
 /** Since when there are SAs in both directions, monotonic. */
 function completeAt({ sas }: Sighting): number | undefined {
@@ -178,12 +157,8 @@ function goneSince({ sas, goneAt, unreachable }: Sighting): number | undefined {
   return times.length === 0 ? undefined : Math.min(...times.map((time) => time ?? 0));
 }
 
-/** A monotonic moment on both clocks, none after `now`. */
-function momentOf(monotonic: number | undefined, now: EventTime): EventTime | undefined {
-  return monotonic === undefined ? undefined : at(monotonic, now);
-}
-
-function at(monotonic: number, now: EventTime): EventTime {
+/** A monotonic moment on both clocks: `now` at the latest, also where nobody knows. */
+function at(now: EventTime, monotonic = now.monotonic): EventTime {
   if (monotonic >= now.monotonic) return now;
   return { wall: now.wall - now.monotonic + monotonic, monotonic };
 }
@@ -195,21 +170,14 @@ function condition(
   clock: Clock,
   limits: TunnelThresholds,
 ): Condition {
-  const { sas, missing, words, unreachable } = seen;
-  const has = { out: sas.out.length > 0, in: sas.in.length > 0 };
-  const works = (direction: Direction) => has[direction] && missing[direction].length === 0;
-  if (unreachable !== undefined) return { state: 'down', reason: unreachable, settling: true };
-  if (!has.out && !has.in) return without(seen, clock, limits);
-  if (!seen.sends) {
-    const reason = 'there are SAs, but no policy sends packets through them';
-    return { state: 'orphan', reason, settling: true };
-  }
-  const lacking = DIRECTIONS.filter((direction) => !works(direction));
+  const { sas, missing, sends, words, unreachable } = seen;
+  if (unreachable !== undefined) return lacks('down', unreachable);
+  if (sas.out.length + sas.in.length === 0) return without(seen, clock, limits);
+  if (!sends) return lacks('orphan', 'there are SAs, but no policy sends packets through them');
+  const lacking = DIRECTIONS.filter((one) => sas[one].length === 0 || missing[one].length > 0);
   if (lacking.length > 0) {
-    const reason = lacking
-      .map((direction) => `no ${words[direction]} SA${protocols(missing[direction])}`)
-      .join(', ');
-    return { state: lacking.length === 1 ? 'one-way' : 'blocked', reason, settling: true };
+    const each = lacking.map((one) => `no ${words[one]} SA${protocols(missing[one])}`);
+    return lacks(lacking.length === 1 ? 'one-way' : 'blocked', each.join(', '));
   }
   const { unanswered, outAt = 0, used } = heard;
   if (limits.stalled > 0 && unanswered !== undefined && outAt - unanswered >= limits.stalled) {
@@ -221,14 +189,13 @@ function condition(
     [...bySlot(sas[direction]).values()].map((slot) => ({ slot, word: words[direction] })),
   );
   for (const { slot, word } of newest) {
-    const { spi, softAt, hardAt } = slot.at(-1) as Sighted;
-    const lateAt = softAt === undefined ? undefined : softAt + limits.successor;
-    const [hard, late] = [hardAt, lateAt].map((at) => at !== undefined && clock.pastWall(at));
-    if (!hard && !late) continue;
-    const limit = hard ? 'is near a hard limit' : 'is past a soft limit';
+    const { spi, softAt = Infinity, hardAt = Infinity } = slot.at(-1) as Sighted;
+    const [hard, late] = [clock.ofWall(hardAt), clock.ofWall(softAt + limits.successor)];
+    const [isNear, isLate] = [clock.past(hard), clock.past(late)];
+    if (!isNear && !isLate) continue;
+    const limit = isNear ? 'is near a hard limit' : 'is past a soft limit';
     const reason = `${word} SA ${spiText(spi)} ${limit}, without a successor`;
-    const from = clock.ofWall((hard ? hardAt : lateAt) as number);
-    return { state: 'expiring', reason, from };
+    return { state: 'expiring', reason, from: isNear ? hard : late };
   }
   for (const { slot, word } of newest) {
     const [old, young] = [slot.at(-2), slot.at(-1)];
@@ -254,18 +221,18 @@ function without(seen: Sighting, clock: Clock, limits: TunnelThresholds): Condit
   const asked = acquiredAt !== undefined && !clock.past(acquiredAt + limits.acquiring);
   const from = larvalAt ?? (asked ? acquiredAt : undefined);
   if (from !== undefined) {
-    const reason = 'an SA was asked for, and is not there yet';
-    return { state: 'acquiring', reason, settling: true, from };
+    return { ...lacks('acquiring', 'an SA was asked for, and is not there yet'), from };
   }
-  if (expired) {
-    const reason = 'its last SA reached a hard limit, without a successor';
-    return { state: 'down', reason, settling: true };
-  }
-  if (policies > 0) {
-    return { state: 'blocked', reason: 'there are policies, but no SA for them', settling: true };
-  }
-  return { state: 'down', reason: 'there are neither SAs nor policies of its own', settling: true };
+  if (expired) return lacks('down', 'its last SA reached a hard limit, without a successor');
+  if (policies > 0) return lacks('blocked', 'there are policies, but no SA for them');
+  return lacks('down', 'there are neither SAs nor policies of its own');
 }
+
+const lacks = (state: TunnelState, reason: string): Condition => ({
+  state,
+  reason,
+  settling: true,
+});
 
 const protocols = (missing: readonly IpsecProto[]): string =>
   missing.length === 0 ? '' : ` of ${missing.join(' and ')}`;
@@ -292,18 +259,12 @@ function listen(seen: Sighting, before: Heard | undefined): Heard {
   return { packets, at, used, outAt, unanswered };
 }
 
-/** The verdict after a reading, monotonic, in which no counter moved: what {@link judge} would say. */
-export const heardAgain = (verdict: Verdict, at: number): Verdict => ({
-  ...verdict,
-  heard: { ...verdict.heard, at },
-});
-
 /**
  * The time, and the next moment after which a question about it would be answered otherwise. It does not go on
  * while something may be waiting to be read that would change the answer.
  */
 export class Clock {
-  next = Number.POSITIVE_INFINITY;
+  next = Infinity;
   readonly now: EventTime;
   /** When the counters were read, monotonic. */
   readonly countedAt: number;
@@ -320,11 +281,6 @@ export class Clock {
     if (moment <= this.#heardUntil) return true;
     this.next = Math.min(this.next, moment);
     return false;
-  }
-
-  /** Likewise, on the wall clock. */
-  pastWall(moment: number): boolean {
-    return this.past(this.ofWall(moment));
   }
 
   /** A moment of the wall clock, monotonic. */

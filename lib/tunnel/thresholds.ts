@@ -1,7 +1,4 @@
-/**
- * From when on something counts: the times and numbers that states and warnings depend on.
- * @module
- */
+/** From when on something counts: times and numbers that states and warnings depend on. @module */
 import { integer, options, wrongType } from '../socket/argument.ts';
 
 /** Times are in milliseconds. */

@@ -1,7 +1,4 @@
-/**
- * What a monitor of tunnels can be told.
- * @module
- */
+/** What a monitor of tunnels can be told. @module */
 import { XfrmMonitor } from '../monitor/xfrm-monitor.ts';
 import {
   MONITOR_OPTIONS,

@@ -1,7 +1,4 @@
-/**
- * A live picture of the tunnels of a host.
- * @module
- */
+/** A live picture of the tunnels of a host. @module */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { type ListenersByKind, LiveEmitter } from '../monitor/event-hub.ts';
 import { now } from '../monitor/live-tables.ts';
@@ -76,8 +73,7 @@ export class TunnelMonitor
   implements AsyncIterable<TunnelChange | TunnelsSynced>
 {
   readonly #tunnels: Tunnels;
-  readonly #label: string | undefined;
-  readonly #highWaterMark: number;
+  readonly #options: CheckedOptions<typeof TUNNEL_MONITOR_OPTIONS>;
   readonly #below: XfrmMonitor;
   readonly #ownsBelow: boolean;
   readonly #addresses: Addresses;
@@ -131,21 +127,17 @@ export class TunnelMonitor
     held: HeldNamespace,
   ) {
     super(() => this.#release());
-    const { label, highWaterMark, signal, monitor, expected, thresholds } = options;
-    this.#label = label;
-    this.#highWaterMark = highWaterMark;
+    const { signal, monitor, expected, thresholds } = options;
+    this.#options = options;
     this.#below = below;
     this.#ownsBelow = below !== monitor;
     this.#addresses = addresses;
     this.#held = held;
     this.#owners = new SocketOwners({ netns: held.netns });
     const { states, policies, counted } = below.snapshot();
-    const host = {
-      isLocal: addresses.local.isLocal,
-      lost: (address: string) => addresses.local.lost(address),
-      emit: (event: TunnelEvent) => this.#events.push(event),
-      claimant: (portId: number, time: EventTime) => this.#claimant(portId, time),
-    };
+    const { isLocal, lost } = addresses.local;
+    const emit = (event: TunnelEvent) => this.#events.push(event);
+    const host = { isLocal, lost, emit, claimant: this.#claimant };
     this.#tunnels = new Tunnels(host, expected, thresholds, counted);
     this.#tunnels.open(states, policies, now());
     below.on('change', this.#onChange);
@@ -178,7 +170,7 @@ export class TunnelMonitor
   /** All tunnels now, the worst first. Changes that come after this call start from it. */
   snapshot(): TunnelSnapshot {
     return {
-      label: this.#label,
+      label: this.#options.label,
       tunnels: [...this.#tunnels].sort(byTrouble),
       warnings: this.#tunnels.warnings,
       synced: this.synced,
@@ -226,7 +218,7 @@ export class TunnelMonitor
   /** `synced` with all tunnels, then all changes. Several loops each get all. */
   [Symbol.asyncIterator](): AsyncIterableIterator<TunnelChange | TunnelsSynced, undefined> {
     const loop = new TunnelLoop(
-      this.#highWaterMark,
+      this.#options.highWaterMark,
       () => this.snapshot(),
       () => this.hub.leave(loop),
     );
@@ -245,9 +237,7 @@ export class TunnelMonitor
     return this;
   }
 
-  readonly #onClose = () => {
-    this.hub.close();
-  };
+  readonly #onClose = () => void this.hub.close();
   readonly #onError = (error: unknown) => this.hub.fail(error);
 
   async #release(): Promise<void> {
@@ -339,7 +329,7 @@ export class TunnelMonitor
     this.hub.deliver(change, change.kind, 'change');
   }
 
-  #claimant(portId: number, time: EventTime): Claimant | undefined {
+  readonly #claimant = (portId: number, time: EventTime): Claimant | undefined => {
     if (portId === 0) return { portId, pid: undefined, process: undefined };
     const key = `${portId} ${time.monotonic}`;
     if (this.#claimants.has(key)) return this.#claimants.get(key);
@@ -352,7 +342,7 @@ export class TunnelMonitor
       this.#soon();
     });
     return undefined;
-  }
+  };
 
   /** The process; undefined too if it takes too long to find it. */
   async #lookUp(portId: number, { monotonic }: EventTime): Promise<SocketOwner | undefined> {

@@ -1,8 +1,4 @@
-/**
- * What a tunnel is, to those who look at it: two ends, the SAs and policies between them, and what is to
- * be said of it. docs/tunnels.md has the rules.
- * @module
- */
+/** What a tunnel is to those who look at it. docs/tunnels.md has the rules. @module */
 import type { PolicyEntry, StateEntry } from '../monitor/xfrm-views.ts';
 import type { EventTime } from '../netlink/event.ts';
 import type { Encap, Mark, Selector } from '../xfrm/codec.ts';

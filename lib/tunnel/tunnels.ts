@@ -1,7 +1,6 @@
 /**
- * Joins SAs and policies into tunnels, live: it is fed with changes of the tables, readings of the
- * counters, addresses and time, and tells what happens to tunnels. No input or output.
- * @module
+ * Joins SAs and policies into tunnels, live: fed with changes of the tables, readings of the counters,
+ * addresses and time, it tells what happens to tunnels. No input or output. @module
  */
 import type { ObjectChange } from '../monitor/changes.ts';
 import type { XfrmKinds } from '../monitor/xfrm-objects.ts';
@@ -9,7 +8,7 @@ import type { PolicyEntry, StateEntry } from '../monitor/xfrm-views.ts';
 import type { EventTime } from '../netlink/event.ts';
 import { canonicalAddress } from '../wire/address.ts';
 import type { AcquireEvent, Mapping } from '../xfrm/events.ts';
-import type { LostAddress } from './addresses.ts';
+import type { LocalAddresses, LostAddress } from './addresses.ts';
 import { addressCause, causeOf, policyCause, unreachable } from './causes.ts';
 import type { Claimant, DownCause, TunnelEvent } from './changes.ts';
 import { Deadlines } from './deadlines.ts';
@@ -26,17 +25,13 @@ import type { TunnelThresholds } from './thresholds.ts';
 import { isUp, type Tunnel, type TunnelState, type TunnelWarning } from './tunnel.ts';
 import { differences, leaks, type Surplus, warn } from './warnings.ts';
 
-export interface TunnelsHost {
-  /** Whether an address is this host's, or was. */
-  isLocal(address: string): boolean;
-  /** Says that an address cannot be used any more. */
-  lost(address: string): LostAddress | undefined;
+export interface TunnelsHost extends Pick<LocalAddresses, 'isLocal' | 'lost'> {
   emit(event: TunnelEvent): void;
   /**
    * Who wrote a port id into a request, for the cause of a `down`; undefined while it is being looked for:
    * {@link Tunnels.claimed} is called when it is known.
    */
-  claimant(portId: number, time: EventTime): Claimant | undefined;
+  readonly claimant: (portId: number, time: EventTime) => Claimant | undefined;
 }
 
 /** Tunnels remembered that are down and not expected. */
@@ -59,10 +54,12 @@ export class Tunnels {
   /** Tunnels that went down, which is not told before it is known who did it. */
   readonly #unclaimed = new Set<TunnelRecord>();
   readonly #samples: Surplus[] = [];
-  #hostWarnings: readonly TunnelWarning[] = [];
-  /** When the counters were last read, and when those were read by which all tunnels are judged. */
+  /** About the host. */
+  warnings: readonly TunnelWarning[] = [];
+  /** When the counters were read that all tunnels show. */
+  counted: EventTime;
+  /** When the counters were last read: not all tunnels may have been judged by them yet. */
   #read: EventTime;
-  #counted: EventTime;
   /** Groups that are to be looked at since the counters were read. */
   readonly #uncounted = new Set<Group>();
   /** What the wall clock is ahead of the monotonic one, as all tunnels were judged by. */
@@ -81,7 +78,7 @@ export class Tunnels {
     this.#host = host;
     this.#limits = limits;
     this.#read = now;
-    this.#counted = now;
+    this.counted = now;
     this.#wallOffset = now.wall - now.monotonic;
     for (const one of expected) {
       const record = new TunnelRecord(one.name, one);
@@ -92,9 +89,7 @@ export class Tunnels {
 
   /** How many there are to see. */
   get size(): number {
-    let count = 0;
-    for (const { tunnel } of this.#records.values()) if (tunnel) count++;
-    return count;
+    return [...this].length;
   }
 
   *[Symbol.iterator](): Generator<Tunnel> {
@@ -107,21 +102,11 @@ export class Tunnels {
 
   byRemote(text: string): Tunnel[] {
     const address = canonicalAddress(text);
-    return shown([...this.#members.groupsByAddress(address)], ({ remote }) => remote === address);
+    return shown(this.#members.groupsByAddress(address)).filter(({ remote }) => remote === address);
   }
 
   byReqid(reqid: number): Tunnel[] {
-    return shown([...this.#members.groupsByReqid(reqid)], () => true);
-  }
-
-  /** About the host. */
-  get warnings(): readonly TunnelWarning[] {
-    return this.#hostWarnings;
-  }
-
-  /** When the counters were read that all tunnels show. */
-  get counted(): EventTime {
-    return this.#counted;
+    return shown(this.#members.groupsByReqid(reqid));
   }
 
   /** When to call {@link flush} although nothing happens, monotonic; Infinity: never. */
@@ -133,8 +118,8 @@ export class Tunnels {
   open(states: Iterable<StateEntry>, policies: Iterable<PolicyEntry>, now: EventTime): void {
     // A list has the newest first (net/xfrm/xfrm_state.c: state_all).
     for (const entry of [...states].reverse()) {
-      const seconds = Number(entry.value.current.addTime);
-      this.#members.addSa(entry, momentOf(seconds * 1000, now), true);
+      const wall = Number(entry.value.current.addTime) * 1000;
+      this.#members.addSa(entry, { wall, monotonic: wall - now.wall + now.monotonic }, true);
     }
     for (const entry of policies) this.#members.addPolicy(entry, -Infinity);
     this.flush(now);
@@ -149,7 +134,7 @@ export class Tunnels {
     if (change.object === 'policy') {
       const { id, value, counted } = change;
       const entry = { id, uid, value, counted };
-      const known = this.#members.policy(uid);
+      const known = this.#members.policies.get(uid);
       const portId = kind === 'removed' ? change.portId : undefined;
       if (known) this.#members.removePolicy(known, { portId, time });
       if (kind === 'added' || kind === 'updated') this.#members.addPolicy(entry, time.monotonic);
@@ -163,7 +148,7 @@ export class Tunnels {
       this.#members.addSa(entry, time, heard);
       return;
     }
-    const sa = this.#members.sa(uid);
+    const sa = this.#members.sas.get(uid);
     if (sa === undefined) return;
     const { group } = sa;
     if (kind === 'removed') {
@@ -199,7 +184,7 @@ export class Tunnels {
     const group = this.#members.group(pairOf(saddr, daddr), template?.reqid ?? 0);
     const uid = `acquire ${this.#members.nextOrder}`;
     const at = now.monotonic;
-    group.acquired.push({ uid, at, saddr, daddr, mark, ifId, record: undefined });
+    group.acquired.push({ uid, at, saddr, mark, ifId, record: undefined });
     this.#members.dirty.add(group);
   }
 
@@ -210,9 +195,8 @@ export class Tunnels {
    */
   count(states: Iterable<StateEntry>, now: EventTime): void {
     this.#read = now;
-    const { groups } = this.#members;
     for (const entry of states) {
-      const sa = this.#members.sa(entry.uid);
+      const sa = this.#members.sas.get(entry.uid);
       if (sa === undefined) continue;
       // What did not change is the same object (lib/monitor/shadow.ts).
       if (sa.entry.value !== entry.value) this.#uncounted.add(sa.group);
@@ -223,7 +207,7 @@ export class Tunnels {
     const setBy = now.wall - now.monotonic - this.#wallOffset;
     const isSet = Math.abs(setBy) > WALL_CLOCK_SET;
     if (isSet) this.#wallOffset += setBy;
-    for (const group of groups) {
+    for (const group of this.#members.groups) {
       // What was asked for counts only for a time, which no state may depend on.
       if (isSet || group.looked || group.acquired.length > 0) this.#uncounted.add(group);
     }
@@ -250,8 +234,8 @@ export class Tunnels {
       group.looked = false;
     }
     this.flush(now, heardUntil);
-    if (this.#counted !== this.#read) {
-      this.#counted = this.#read;
+    if (this.counted !== this.#read) {
+      this.counted = this.#read;
       this.#measure(this.#read);
     }
     return true;
@@ -310,7 +294,6 @@ export class Tunnels {
     parts.forEach((part, i) => {
       const record = records[i] ?? this.#occupant(group, orientation, part);
       record.orientation = orientation;
-      record.reqid = group.reqid;
       seen.add(record);
       this.#update(record, group, part, now);
     });
@@ -357,10 +340,8 @@ export class Tunnels {
     }
     record.read(part?.present ?? NOTHING);
     record.members = part?.members ?? new Set();
-    if (record.expected) {
-      if (part) this.#vacant.delete(record);
-      else this.#vacant.add(record);
-    }
+    if (part) this.#vacant.delete(record);
+    else if (record.expected) this.#vacant.add(record);
     this.#judge(record, now);
   }
 
@@ -407,20 +388,16 @@ export class Tunnels {
     for (const change of differences(warnedBefore, record.warned.warnings)) {
       this.#tell({ kind: 'warning', ...change, tunnel, time: now });
     }
-    if (!forgotten) {
-      this.#remembered.delete(record);
-      this.#deadlines.set(record, deadlineOf(record, limits));
-      return;
-    }
-    const until = verdict.since.monotonic + limits.remember;
-    if (!record.hadSas || record.cause?.kind === 'migrated' || until <= this.#heardUntil) {
-      this.#remove(record, now);
-      return;
-    }
+    const until = forgotten ? verdict.since.monotonic + limits.remember : Infinity;
     this.#deadlines.set(record, Math.min(until, deadlineOf(record, limits)));
-    this.#remembered.add(record);
-    const [oldest] = this.#remembered;
-    if (oldest && this.#remembered.size > REMEMBERED) this.#remove(oldest, now);
+    if (!forgotten) this.#remembered.delete(record);
+    else if (!record.hadSas || record.cause?.kind === 'migrated' || until <= this.#heardUntil) {
+      this.#remove(record, now);
+    } else {
+      this.#remembered.add(record);
+      const [oldest] = this.#remembered;
+      if (oldest && this.#remembered.size > REMEMBERED) this.#remove(oldest, now);
+    }
   }
 
   /**
@@ -489,10 +466,9 @@ export class Tunnels {
 
   /** @returns undefined while it is being looked for who did it */
   #causeOf(record: TunnelRecord, state: TunnelState): DownCause | undefined {
-    const { lastGone } = record;
-    const claimant = (portId: number, time: EventTime) => this.#host.claimant(portId, time);
+    const { claimant } = this.#host;
     if (state === 'orphan') return policyCause(record.group?.policyGone, claimant);
-    return causeOf(lastGone, this.#members, this.#limits.settle, claimant);
+    return causeOf(record.lastGone, this.#members, this.#limits.settle, claimant);
   }
 
   /** The address without which the tunnel cannot work, if it is gone. */
@@ -530,12 +506,10 @@ export class Tunnels {
     this.#samples.push({ at, sas, policies });
     const start = at.monotonic - this.#limits.leakWindow;
     // The first may be older than the window: it is then all within.
-    while ((this.#samples[1]?.at.monotonic ?? Infinity) <= start) {
-      this.#samples.shift();
-    }
-    const before = this.#hostWarnings;
-    this.#hostWarnings = leaks(this.#samples, before, this.#limits);
-    for (const change of differences(before, this.#hostWarnings)) {
+    while ((this.#samples[1]?.at.monotonic ?? Infinity) <= start) this.#samples.shift();
+    const before = this.warnings;
+    this.warnings = leaks(this.#samples, before, this.#limits);
+    for (const change of differences(before, this.warnings)) {
       this.#tell({ kind: 'warning', ...change, tunnel: undefined, time: at });
     }
   }
@@ -547,12 +521,6 @@ export class Tunnels {
 
 /** Whether packets can pass in this state, if only in one direction. */
 const carries = (state: TunnelState): boolean => isUp(state) || state === 'one-way';
-
-/** A moment of the wall clock on both clocks. */
-const momentOf = (wall: number, now: EventTime): EventTime => ({
-  wall,
-  monotonic: now.monotonic - (now.wall - wall),
-});
 
 function deadlineOf(record: TunnelRecord, limits: TunnelThresholds): number {
   const { verdict, warned, missed } = record;
@@ -568,8 +536,5 @@ function deadlineOf(record: TunnelRecord, limits: TunnelThresholds): number {
 const surplus = (sas: readonly Sa[]): number =>
   sas.length < 2 ? 0 : sas.length - new Set(sas.map(({ slot }) => slot)).size;
 
-/** The tunnels of groups that are shown and meant. */
-function shown(groups: readonly Group[], meant: (tunnel: Tunnel) => boolean): Tunnel[] {
-  const all = groups.flatMap(({ records }) => [...records].map(({ tunnel }) => tunnel));
-  return all.filter((tunnel) => tunnel !== undefined && meant(tunnel)) as Tunnel[];
-}
+const shown = (groups: Iterable<Group>): Tunnel[] =>
+  [...groups].flatMap(({ records }) => [...records].flatMap(({ tunnel }) => tunnel ?? []));

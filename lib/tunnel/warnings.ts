@@ -1,8 +1,4 @@
-/**
- * Warnings about a tunnel, and about the host: functions of what there is, what was said before, and the
- * time, like the state (state.ts).
- * @module
- */
+/** Warnings: functions of what there is, what was said before, and the time. @module */
 import type { EventTime } from '../netlink/event.ts';
 import type { XfrmState } from '../xfrm/objects.ts';
 import { bySlot, sequenceUsed, share, spiText } from './figures.ts';
@@ -33,11 +29,11 @@ interface Rise {
 
 type Found = Omit<TunnelWarning, 'since'>;
 
-const REFUSALS = {
-  integrity: ['integrity', 'failed the check of their integrity'],
-  replay: ['replay', 'were refused as replayed'],
-  replayWindow: ['replay-window', 'came too late for the replay window'],
-} as const;
+const REFUSALS = [
+  ['integrity', 'integrity', 'failed the check of their integrity'],
+  ['replay', 'replay', 'were refused as replayed'],
+  ['replayWindow', 'replay-window', 'came too late for the replay window'],
+] as const;
 
 /**
  * The warnings about a tunnel now. Called again with the same before `next`, it says the same.
@@ -64,7 +60,7 @@ export function warn(
     }
   }
   const refusals = {} as Record<Refusal, Rise>;
-  for (const [field, [kind, words]] of Object.entries(REFUSALS) as Entries<typeof REFUSALS>) {
+  for (const [field, kind, words] of REFUSALS) {
     const rise = rising(refused[field], before?.refusals[field], clock, limits.quiet);
     refusals[field] = rise;
     if (rise.from === undefined) continue;
@@ -92,10 +88,8 @@ export function warn(
       found.push({ kind: 'stale-policy', what: '', text, value, limit: 0 });
     }
   }
-  return { warnings: since(found, before?.warnings, now), refusals, next: clock.next };
+  return { warnings: since(found, before?.warnings ?? [], now), refusals, next: clock.next };
 }
-
-type Entries<Of> = { [Key in keyof Of]: [Key, Of[Key]] }[keyof Of][];
 
 /** More SAs than a rekey explains. SAs that an overlap leaves behind are worth a word too, in time. */
 function* piles(
@@ -131,23 +125,17 @@ function* exhausted(
   const newest = new Map(sas.map(({ slot, entry }) => [slot, entry.value]));
   for (const [unit, of] of Object.entries(USED)) {
     const isSequence = unit === 'sequence numbers';
-    const limit = isSequence ? limits.sequence : limits.lifetime;
+    const kind = isSequence ? 'sequence' : 'lifetime';
+    const limit = limits[kind];
     let [spi, value] = [0, 0];
     for (const state of newest.values()) {
       const used = of(state, direction) ?? 0;
       if (used >= limit && used > value) [spi, value] = [state.spi, used];
     }
     if (value === 0) continue;
-    const text = `SA ${spiText(spi)} has used ${Math.floor(value * 100)} % of its ${unit}`;
-    yield isSequence
-      ? { kind: 'sequence', what: direction, text, value, limit }
-      : {
-          kind: 'lifetime',
-          what: `${direction} ${unit}`,
-          text: `${text}, and has no successor`,
-          value,
-          limit,
-        };
+    const what = isSequence ? direction : `${direction} ${unit}`;
+    const used = `SA ${spiText(spi)} has used ${Math.floor(value * 100)} % of its ${unit}`;
+    yield { kind, what, text: isSequence ? used : `${used}, and has no successor`, value, limit };
   }
 }
 
@@ -160,16 +148,10 @@ function rising(count: bigint, before: Rise | undefined, clock: Clock, quiet: nu
   return { count, from, at: before.at };
 }
 
-function since(
-  found: readonly Found[],
-  before: readonly TunnelWarning[] | undefined,
-  now: EventTime,
-): TunnelWarning[] {
-  return found.map((one) => {
-    const known = before?.find(({ kind, what }) => kind === one.kind && what === one.what);
-    return { ...one, since: known?.since ?? now };
-  });
-}
+const isSame = (a: Found, b: Found): boolean => a.kind === b.kind && a.what === b.what;
+
+const since = (found: readonly Found[], before: readonly TunnelWarning[], now: EventTime) =>
+  found.map((one) => ({ ...one, since: before.find((old) => isSame(old, one))?.since ?? now }));
 
 /** What of a host nothing uses, when its counters were read. */
 export interface Surplus {
@@ -193,9 +175,7 @@ export function leaks(
   if (!first || !last || last.at.monotonic - first.at.monotonic < leakWindow) return [];
   const found: Found[] = [];
   for (const what of ['sas', 'policies'] as const) {
-    const grows = samples.every(
-      (one, i) => i === 0 || one[what] >= (samples[i - 1] as Surplus)[what],
-    );
+    const grows = samples.every((one, i) => one[what] >= (samples[i - 1] ?? one)[what]);
     const [limit, value] = [first[what], last[what]];
     if (!grows || value - limit < leak) continue;
     const name = what === 'sas' ? 'SAs' : 'policies';
@@ -210,8 +190,8 @@ export function* differences(
   before: readonly TunnelWarning[],
   after: readonly TunnelWarning[],
 ): Generator<{ readonly raised: boolean; readonly warning: TunnelWarning }> {
-  const has = (all: readonly TunnelWarning[], { kind, what }: TunnelWarning) =>
-    all.some((one) => one.kind === kind && one.what === what);
+  const has = (all: readonly TunnelWarning[], one: TunnelWarning) =>
+    all.some((other) => isSame(other, one));
   for (const warning of after) if (!has(before, warning)) yield { raised: true, warning };
   for (const warning of before) if (!has(after, warning)) yield { raised: false, warning };
 }
