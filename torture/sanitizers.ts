@@ -8,6 +8,7 @@ import assert from 'node:assert/strict';
 import { execFileSync, spawnSync } from 'node:child_process';
 import { cpSync, mkdirSync, readdirSync, readFileSync, rmSync, symlinkSync } from 'node:fs';
 import { join } from 'node:path';
+import { pathToFileURL } from 'node:url';
 import { finding, orders, report } from './part.ts';
 
 const { seed, times } = orders();
@@ -113,6 +114,9 @@ function checkSanitizers(): void {
 build();
 checkSanitizers();
 const reporter = join(root, 'scripts/lane-reporter.mjs');
+const { decodeEvent } = (await import(pathToFileURL(join(root, 'scripts/events.mjs')).href)) as {
+  decodeEvent: (line: string) => { readonly type: string } | undefined;
+};
 const folder = join(copy, 'dist/test/kernel');
 const files = readdirSync(folder).filter(
   (name) =>
@@ -124,10 +128,10 @@ for (let round = 0; round < times; round++) {
   for (const file of files) {
     const args = ['--expose-gc', '--test', '--test-timeout=300000', `--test-reporter=${reporter}`];
     const { output, status } = run([...args, join(folder, file)], false);
-    const line = output.split('\n').find((one) => one.startsWith('@lane '));
-    const result = line === undefined ? undefined : JSON.parse(line.slice(6));
-    passed += result?.passed.length ?? 0;
-    if (result === undefined || result.failed.length > 0 || status !== 0) {
+    const events = output.split('\n').flatMap((line) => decodeEvent(line) ?? []);
+    const ended = events.some(({ type }) => type === 'lane:end');
+    passed += events.filter(({ type }) => type === 'test:pass').length;
+    if (!ended || events.some(({ type }) => type === 'test:fail') || status !== 0) {
       finding(`${file}, status ${status}: ${output.slice(0, 3000)}`);
     }
   }

@@ -130,9 +130,16 @@ export class LiveTables<K extends Kinds, Event extends Heard> {
   get heardUntil(): number {
     if (this.#closed) return this.#heardUntil;
     const { monotonic } = now();
-    // Asked after the clock: nothing that came before that moment is left.
-    const { bytes, drops } = this.#socket.queue;
-    if (bytes === 0 && drops === this.#losses.drops && !this.#lacking) this.#heardUntil = monotonic;
+    try {
+      // Asked after the clock: nothing that came before that moment is left.
+      const { bytes, drops } = this.#socket.queue;
+      if (bytes === 0 && drops === this.#losses.drops && !this.#lacking) {
+        this.#heardUntil = monotonic;
+      }
+    } catch (error) {
+      if (!(error instanceof SystemError)) throw error;
+      this.#owner.failed(error);
+    }
     return this.#heardUntil;
   }
 

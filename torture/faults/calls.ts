@@ -123,10 +123,12 @@ export const THROUGH_LIBUV: Readonly<Record<string, readonly Call[]>> = {
   uv_thread_join: [],
 };
 
-/** Functions of the C library that make no system call that can fail. */
+/** Functions of the C library that make no system call that can fail, or whose failure says nothing. */
 export const NO_CALLS: readonly string[] = [
   '__errno_location',
   'explicit_bzero',
+  // Advice, which older kernels do not take.
+  'madvise',
   'memcpy',
   'memmove',
   'memset',
