@@ -123,24 +123,30 @@ export class LiveTables<K extends Kinds, Event extends Heard> {
   /** Whether the tables are right, as far as the kernel tells. */
   get synced(): boolean {
     if (this.#closed) return false;
-    return this.#table.synced && (this.#reading || this.#socket.queue.bytes === 0);
+    return this.#table.synced && (this.#reading || this.#queue()?.bytes === 0);
   }
 
   /** Until when the tables hold all that the kernel announced; XfrmMonitor.heardUntil says why. */
   get heardUntil(): number {
     if (this.#closed) return this.#heardUntil;
     const { monotonic } = now();
+    // Asked after the clock: nothing that came before that moment is left.
+    const queue = this.#queue();
+    if (queue?.bytes === 0 && queue.drops === this.#losses.drops && !this.#lacking) {
+      this.#heardUntil = monotonic;
+    }
+    return this.#heardUntil;
+  }
+
+  /** What waits in the socket. If it cannot be asked, the tables end: they could not be kept right. */
+  #queue(): NetlinkSocket['queue'] | undefined {
     try {
-      // Asked after the clock: nothing that came before that moment is left.
-      const { bytes, drops } = this.#socket.queue;
-      if (bytes === 0 && drops === this.#losses.drops && !this.#lacking) {
-        this.#heardUntil = monotonic;
-      }
+      return this.#socket.queue;
     } catch (error) {
       if (!(error instanceof SystemError)) throw error;
       this.#owner.failed(error);
+      return undefined;
     }
-    return this.#heardUntil;
   }
 
   /** How many events the kernel said it dropped. */

@@ -271,11 +271,27 @@ function expireState(event: XfrmState, hard: boolean, time: EventTime, rows: Xfr
     if (hard) mayHaveBeenNamed(event, rows);
     return;
   }
-  const mayStay = mayBeLater(known, event, time) || mayHaveTwins(known) || guessed.has(known);
+  const it = isTold(known, event);
+  const mayStay =
+    !it || mayBeLater(known, event, time) || mayHaveTwins(known) || guessed.has(known);
   if (hard && mayStay) rows.doubt('state', key);
-  if (known.current.addTime !== event.current.addTime) return;
+  if (!it) return;
   if (hard) rows.remove('state', key, 'hard-expired', counted(known, event));
   else rows.expiring('state', key, counted(known, event));
+}
+
+/**
+ * Whether an event tells of the SA in the table, by what stays with an SA as long as it lives. One that was migrated
+ * to the place of the one that is told of has the add time of before (xfrm_state_clone_and_setup).
+ */
+function isTold(known: XfrmState, told: XfrmState): boolean {
+  return (
+    known.current.addTime === told.current.addTime &&
+    known.saddr === told.saddr &&
+    known.seq === told.seq &&
+    known.reqid === told.reqid &&
+    known.mode === told.mode
+  );
 }
 
 /**

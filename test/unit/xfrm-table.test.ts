@@ -127,6 +127,21 @@ test('a hard EXPIRE of an SA that is hardly a second old may be of one before it
   assert.deepEqual(told(), [['removed hard-expired'], 'in doubt']);
 });
 
+test('a hard EXPIRE may be of an SA to whose place one of the same second was migrated', () => {
+  for (const other of [{ saddr: '192.0.2.9' }, { seq: 1 }, { reqid: 1 }, { mode: 'transport' }]) {
+    const expired = event('EXPIRE', { hard: true, state: larval(1000) });
+    const moved = sa(1000, other);
+    const later = opened([moved]);
+    later.table.event(expired);
+    assert.deepEqual(later.told(), [[], 'in doubt']);
+    assert.deepEqual(later.states(), [moved]);
+    const { compare, told, states } = opened([sa(1000)]);
+    compare([expired], [moved]);
+    assert.deepEqual(told(), [['removed hard-expired', 'added'], 'in doubt']);
+    assert.deepEqual(states(), [moved]);
+  }
+});
+
 test('a hard EXPIRE while a list is made takes away the SA that the list had', () => {
   const { compare, told, states } = opened([sa(1000)]);
   compare([event('EXPIRE', { hard: true, state: larval(1000) })], [sa(1000)]);
