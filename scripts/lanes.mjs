@@ -5,7 +5,7 @@
 import { readdirSync } from 'node:fs';
 import { basename, join } from 'node:path';
 import { root } from './setup.mjs';
-import { fullLab, here, lab, namespace } from './surroundings.mjs';
+import { containers, fullLab, here, lab, namespace } from './surroundings.mjs';
 
 /** The compiled test files of a folder of test/. */
 function files(folder) {
@@ -79,6 +79,8 @@ const BEYOND_DEBIAN = [
  *   before       with that, a module with hooks for the tests of all files
  *   beyond       names of tests that no kernel which the lab can fetch is able to run: they are listed as such, and
  *                not as left out. One that runs after all makes the lane fail, so that the list stays true.
+ *   optional     true if a machine may lack what its place needs: the lane is then named as left out, with the reason,
+ *                also with CI=true, and that is no failure
  *   long         true if one test of it may take more than a few minutes
  */
 export const SETS = {
@@ -103,6 +105,13 @@ export const SETS = {
     { name: 'tests of the lab', place: here, files: files('lab') },
     { name: 'building without a network', place: namespace, files: files('build') },
     { name: 'tests of the package', place: here, files: files('package'), long: true },
+    {
+      name: 'tests in containers',
+      place: containers,
+      files: files('containers'),
+      optional: true,
+      ...together,
+    },
     { name: 'tests that take long', place: here, files: files('all'), long: true },
   ],
   // Emulated, and slow: a full kernel, and another processor.
