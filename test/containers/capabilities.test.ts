@@ -7,6 +7,8 @@ import { spawn } from 'node:child_process';
 import { chmodSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { before, test } from 'node:test';
+import { openCache } from '../../lib/lab/cache.ts';
+import { prepareLab } from '../../lib/lab/index.ts';
 import { root, temporary } from '../package/packed.ts';
 import { podman } from './engine.ts';
 import {
@@ -99,6 +101,9 @@ test('check, a plugin, says UNKNOWN without NET_ADMIN', async () => {
   const { status, stdout } = await runContainer(container('check'));
   assert.match(stdout, /UNKNOWN.*EPERM/);
   assert.equal(status, 3);
+  const privileged = await runContainer(container('check --none ok', NET_ADMIN));
+  assert.match(privileged.stdout, /^TUNNELS OK/);
+  assert.equal(privileged.status, 0);
 });
 
 test('no capability over the namespace of the host in a user namespace of one’s own', async () => {
@@ -215,4 +220,22 @@ test('replay takes no capability, no network and no root', async () => {
     `--volume=${folder}:/data:ro`,
   ];
   await succeeds({ options, args: ['replay', '/data/recording'] });
+});
+
+test('the lab takes no capability, and a /tmp that programs may be run from', async () => {
+  await prepareLab();
+  const cache = openCache();
+  const lab = (...tmp: string[]) =>
+    runContainer({
+      options: [
+        ...['--cap-drop=ALL', '--network=none', '--read-only', '--read-only-tmpfs=false', ROOT],
+        ...['--security-opt=no-new-privileges', `--volume=${cache}:${cache}`],
+        ...[`--env=NETLINK_XFRM_CACHE=${cache}`, ...tmp],
+      ],
+      args: ['lab', '--', 'cat', '/proc/sys/kernel/ostype'],
+    });
+  const ran = await lab('--tmpfs=/tmp:exec,size=1g');
+  assert.equal(ran.stdout, 'Linux\n', ran.stderr);
+  assert.equal(ran.status, 0);
+  assert.equal((await lab('--tmpfs=/tmp:noexec,size=1g')).status, 3);
 });

@@ -119,6 +119,8 @@ runc = ["${folder}/bin/runc"]`,
     `[containers]
 default_ulimits = ["nofile=${limit('Max open files', 20_000)}", "nproc=${limit('Max processes', 4096)}"]
 ${seccomp}
+[network]
+network_config_dir = "${folder}/networks"
 [engine]
 cgroup_manager = "cgroupfs"
 events_logger = "none"
