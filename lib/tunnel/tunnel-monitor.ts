@@ -7,7 +7,7 @@ import { type RefreshOptions, refreshSignal } from '../monitor/xfrm-monitor-opti
 import { NETLINK_XFRM } from '../netlink/constants.ts';
 import type { EventTime } from '../netlink/event.ts';
 import { type CheckedOptions, checkedOptions } from '../socket/argument.ts';
-import { type SocketOwner, SocketOwners } from '../socket/index.ts';
+import { type SocketOwner, SocketOwners, StateError } from '../socket/index.ts';
 import { HeldNamespace } from '../socket/namespace.ts';
 import { Addresses } from './addresses.ts';
 import type {
@@ -44,7 +44,7 @@ export interface TunnelsView extends Iterable<Tunnel> {
 export const byTrouble = (a: Tunnel, b: Tunnel): number =>
   TUNNEL_STATES.indexOf(a.state) - TUNNEL_STATES.indexOf(b.state) || (a.id < b.id ? -1 : 1);
 
-const closedBelow = () => new Error('options.monitor is closed');
+const closedBelow = () => new StateError('ERR_MONITOR_CLOSED', 'options.monitor is closed');
 /** Milliseconds for which a reading of the counters may keep other things waiting. */
 const SLICE = 5;
 /** Milliseconds for which a `down` waits until it is known who did it. */
