@@ -31,6 +31,7 @@ export {
 } from './monitor/subscribe.ts';
 export type { SubscribeOptions } from './monitor/subscribe-options.ts';
 export type { Entry } from './monitor/table.ts';
+export type { WaitOptions } from './monitor/wait-for.ts';
 export {
   type Asked,
   type Synced,

@@ -46,7 +46,9 @@ export type StateErrorCode =
   /** There is a namespace of that label already. */
   | 'ERR_NAMESPACE_EXISTS'
   /** The namespace was removed while something waited for it. */
-  | 'ERR_NAMESPACE_REMOVED';
+  | 'ERR_NAMESPACE_REMOVED'
+  /** What `waitFor()` waited for did not come in time. */
+  | 'ERR_WAIT_TIMEOUT';
 
 /** A socket, client or monitor was used in a state that does not allow it. */
 export class StateError extends Error {

@@ -2,6 +2,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { type ListenersByKind, LiveEmitter } from '../monitor/event-hub.ts';
 import { now } from '../monitor/live-tables.ts';
+import { type WaitOptions, waitFor } from '../monitor/wait-for.ts';
 import { type XfrmChange, XfrmMonitor } from '../monitor/xfrm-monitor.ts';
 import { type RefreshOptions, refreshSignal } from '../monitor/xfrm-monitor-options.ts';
 import { NETLINK_XFRM } from '../netlink/constants.ts';
@@ -193,14 +194,27 @@ export class TunnelMonitor
     });
     while (this.#reading) await this.hub.wait(signal, (done) => this.#refreshes.push(done));
     // The addresses of this host come by a socket of their own.
-    while (this.#heardUntil < asked) {
+    while (this.heardUntil < asked) {
       await this.hub.wait(signal, (done) => setTimeout(done, AGAIN));
     }
     this.#flush();
   }
 
-  /** Until when all is known that the kernel announced, monotonic. */
-  get #heardUntil(): number {
+  /**
+   * Waits until `predicate` gives something that is true, as {@link XfrmMonitor.waitFor} does.
+   *
+   * @example
+   * await monitor.waitFor(({ tunnels }) => tunnels.get('paris')?.state === 'up', { timeout: 30_000, heldFor: 5000 });
+   */
+  waitFor<Value>(
+    predicate: (monitor: this) => Value | undefined | null | false,
+    options?: WaitOptions,
+  ): Promise<Value> {
+    return waitFor(this, this.hub, predicate, options);
+  }
+
+  /** Until when all is known that the kernel announced, on the monotonic clock ({@link XfrmMonitor.heardUntil}). */
+  get heardUntil(): number {
     return Math.min(this.#below.heardUntil, this.#addresses.tables.heardUntil);
   }
 
@@ -284,7 +298,7 @@ export class TunnelMonitor
     let done = false;
     do {
       const time = now();
-      done = this.#tunnels.countSome(time, Math.min(time.monotonic, this.#heardUntil));
+      done = this.#tunnels.countSome(time, Math.min(time.monotonic, this.heardUntil));
     } while (!done && performance.now() < end);
     this.#flush();
     if (!done) {
@@ -310,7 +324,7 @@ export class TunnelMonitor
   #flush(): void {
     if (this.closed) return;
     const time = now();
-    this.#tunnels.flush(time, Math.min(time.monotonic, this.#heardUntil));
+    this.#tunnels.flush(time, Math.min(time.monotonic, this.heardUntil));
     for (const event of this.#events.splice(0)) this.#tell(event);
     if (!this.closed) this.#setTimer();
   }
