@@ -11,9 +11,9 @@ import { rolldown } from 'rolldown';
 import { dts } from 'rolldown-plugin-dts';
 import { root } from './setup.mjs';
 
-/** Entry points, as package.json and bin/ name them in dist/. */
+/** Entry points, as package.json and bin/ name them in dist/, and the program that keeps a guest. */
 const LIBRARY = ['lib/index', 'lib/constants', 'lib/lab/index'];
-const COMMAND = ['lib/cli/main'];
+const PROGRAMS = ['lib/cli/main', 'lib/lab/keep-server'];
 
 const dist = join(root, 'dist');
 const sources = join(root, 'src');
@@ -55,7 +55,7 @@ const numbersAsObject = {
 
 async function bundleCode() {
   const build = await rolldown({
-    input: entries([...LIBRARY, ...COMMAND], modules, '.js'),
+    input: entries([...LIBRARY, ...PROGRAMS], modules, '.js'),
     platform: 'node',
     external,
     plugins: [numbersAsObject],
