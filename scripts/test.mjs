@@ -146,7 +146,8 @@ function run(command, env, lane, tally, output) {
         }
         clearTimeout(timer);
         timer = setTimeout(end, silence(lane));
-        if (event.type === 'test:dequeue') lane.test = event.data.name;
+        // Where each file has a process, that is named by its path.
+        if (event.type === 'test:dequeue') lane.test = event.data.name.replace(`${root}/`, '');
         const text = tally.take(event);
         lane.tests = tally.times.length;
         if (text !== undefined) output.push(...text.split('\n'));
@@ -234,9 +235,9 @@ try {
 
 const slots = Math.min(availableParallelism(), 4);
 const { queues, expected } = schedule(chosen, slots, estimates);
-progress.print(
-  `${chosen.length} lanes, ${slots} at a time${expected ? `: about ${duration(expected)} by the last run` : ''}`,
-);
+const counted = (number) => `${number} lane${number === 1 ? '' : 's'}`;
+const wait = expected === undefined ? '' : `: about ${duration(expected)} by the last run`;
+progress.print(`${counted(chosen.length)}, ${slots} at a time${wait}`);
 async function worker(queue) {
   for (let lane = queue.shift(); lane !== undefined; lane = queue.shift()) {
     await runLane(lane, env);
@@ -291,6 +292,6 @@ for (const file of results) {
 }
 const count = (of) => lanes.reduce((all, one) => all + one[of].length, 0);
 const total = duration((Date.now() - started) / 1000);
-console.log(`${total} in ${lanes.length} lane${lanes.length === 1 ? '' : 's'}`);
+console.log(`${total} in ${counted(lanes.length)}`);
 console.log(`${count('passed')} passed, ${count('failed')} failed, ${leftOut.length} skipped`);
 process.exit(count('failed') > 0 || lanes.length === 0 || (strict && leftOut.length > 0) ? 1 : 0);
