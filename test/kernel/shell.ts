@@ -14,8 +14,11 @@ process.once('exit', () => rmSync(folder, { recursive: true, force: true }));
 const { requests, answers, out, err } = paths(folder);
 spawnSync('mkfifo', [requests, answers]);
 
-/** A command line a request; its status is the answer. It ends when this process does. */
-const LOOP = `while read -r line; do eval "$line" </dev/null >"$0/out" 2>"$0/err"; echo $? >&3
+/**
+ * A line of the FIFO asks for the command in the file; its status is the answer. (A shell reads lines byte by byte, and
+ * each of those is a system call.) It ends when this process does.
+ */
+const LOOP = `while read -r _; do . "$0/command" </dev/null >"$0/out" 2>"$0/err"; echo $? >&3
   done <"$0/requests" 3>"$0/answers"`;
 spawn('sh', ['-c', LOOP, folder], { stdio: 'ignore' }).unref();
 const [asks, answered] = [openSync(requests, 'w'), openSync(answers, 'r')];
@@ -29,9 +32,8 @@ const quoted = (word: string) => `'${word.replaceAll("'", `'\\''`)}'`;
  * @throws Error with what it said, where its status is not 0
  */
 export function runProgram(...command: readonly string[]): string {
-  const line = command.map(quoted).join(' ');
-  if (line.includes('\n')) throw new Error(`more than one line: ${line}`);
-  writeSync(asks, `${line}\n`);
+  writeFileSync(join(folder, 'command'), command.map(quoted).join(' '));
+  writeSync(asks, '\n');
   const status = Number(readLine(answered));
   if (status !== 0) {
     throw new Error(`${command.join(' ')}: status ${status}: ${readFileSync(err, 'utf8')}`);

@@ -91,7 +91,7 @@ for (const [name, steps] of Object.entries(REKEYS)) {
       await using all = await opened({ receiveBufferSize });
       const { monitor, told, until } = all;
       let n = 0;
-      for (const away of [50, 150, 1000, LONG]) {
+      for (const away of [50, 150, 400, LONG]) {
         for (const at of steps.keys()) {
           if (away === LONG && at !== 2) continue;
           const [old, young] = [numbered(n), numbered(++n)];
