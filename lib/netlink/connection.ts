@@ -8,10 +8,13 @@
 import { constants as system } from 'node:os';
 import { onAbort } from '../socket/abort.ts';
 import { integer, optionalBoolean, optionalSignal, options } from '../socket/argument.ts';
-import { type Namespace, type NetlinkOption, SocketStateError } from '../socket/index.ts';
+import { type Namespace, type NetlinkOption, StateError } from '../socket/index.ts';
 import { HeldNamespace, optionalNamespace } from '../socket/namespace.ts';
+import { DecodeError } from '../wire/error.ts';
+import { fromCaller } from './caller.ts';
 import { NLM_F_DUMP } from './constants.ts';
 import type { DecodeMessage } from './event.ts';
+import { KernelError } from './kernel-error.ts';
 import { type Request, refusal } from './request.ts';
 import { RequestSocket } from './request-socket.ts';
 
@@ -135,6 +138,8 @@ export class Connection {
     try {
       this.#socket ??= this.#open();
       return await ask(this.#socket, request, decode, keys, patience);
+    } catch (error) {
+      throw ofCaller(error);
     } finally {
       const [next] = this.#turns;
       if (next === undefined) this.#underWay--;
@@ -220,7 +225,7 @@ export class Connection {
         const consumed = piece;
         piece = [];
         if (consumed.length > 0) yield consumed;
-        if (failure) throw failure.error;
+        if (failure) throw ofCaller(failure.error);
         if (end) return end;
         socket.resume();
       }
@@ -333,4 +338,12 @@ class Patience implements Disposable {
 
 const timedOut = (request: Request) => refusal({ request, places: [] }, TIMED_OUT);
 
-const closed = () => new SocketStateError('ERR_SOCKET_CLOSED', 'the connection is closed');
+const closed = () => new StateError('ERR_SOCKET_CLOSED', 'the connection is closed');
+
+/** Those that were made at the socket; a signal's reason, and what failed here, have a stack of their own. */
+const ofCaller = (error: unknown): unknown =>
+  error instanceof KernelError || error instanceof DecodeError ? fromCaller(error) : error;
+
+/** The error where an object was asked for, and only the acknowledgement came. */
+export const withoutAnswer = (message: string): DecodeError =>
+  new DecodeError('the kernel acknowledged it without an answer', { path: [message], offset: 0 });

@@ -8,9 +8,11 @@ import {
   Connection,
   type DumpEnd,
   type RequestOptions,
+  withoutAnswer,
 } from '../netlink/connection.ts';
 import { NETLINK_XFRM, NLM_F_REPLACE } from '../netlink/constants.ts';
 import type { DecodeMessage } from '../netlink/event.ts';
+import { KernelError } from '../netlink/kernel-error.ts';
 import type { Request } from '../netlink/request.ts';
 import { checkProperties } from '../wire/check.ts';
 import type { Input } from '../wire/input.ts';
@@ -42,6 +44,7 @@ import type { Aevent, SpiAllocation, StateMigration, XfrmPolicy, XfrmState } fro
 import type { XfrmMessage, XfrmRequest } from './requests.ts';
 import * as shapes from './shapes.ts';
 import { leftOut, mayBeLeftOut, RECENT, RECENT_POLICY, type Taken } from './taken.ts';
+import { describePolicy, describeRequest, describeState } from './text.ts';
 
 export type { PolicyKey, StateFilter, StateKey } from './keys.ts';
 export type { Taken } from './taken.ts';
@@ -266,11 +269,14 @@ export class XfrmClient implements AsyncDisposable {
   ): Promise<Taken> {
     checkProperties(state, shapes.STATE, [message]);
     for (const name of ['aead', 'crypt'] as const) checkAlgorithm(state[name], [message, name]);
-    const { warning } = await this.#ask({ kind: 'request', message, state }, options);
-    if (!mayBeLeftOut(state, RECENT)) return { notTaken: [], warning };
     const { daddr, spi, proto, mark, saddr } = state;
     const key = { daddr, spi, proto, mark, saddr } as StateKey;
-    const found = await readBack(options, (how) => this.getState(key, how));
+    const read = () => readBack(options, (how) => this.getState(key, how));
+    const { warning } = await this.#ask({ kind: 'request', message, state }, options).catch(
+      whoHolds(read, stateInPlace),
+    );
+    if (!mayBeLeftOut(state, RECENT)) return { notTaken: [], warning };
+    const found = await read();
     return { notTaken: found && leftOut(state, found, RECENT), warning };
   }
 
@@ -284,11 +290,13 @@ export class XfrmClient implements AsyncDisposable {
     const complete = Array.isArray(templates)
       ? { ...policy, templates: templates.map(anyAlgorithm) }
       : policy;
-    const { warning } = await this.#ask({ kind: 'request', message, policy: complete }, options);
-    if (!mayBeLeftOut(policy, RECENT_POLICY)) return { notTaken: [], warning };
     const { dir = 'in', selector, mark, ifId, policyType } = policy;
     const key = { dir, selector, mark: mark as Mark | undefined, ifId, type: policyType?.type };
-    const found = await readBack(options, (how) => this.getPolicy(key, how));
+    const read = () => readBack(options, (how) => this.getPolicy(key, how));
+    const asked = { kind: 'request', message, policy: complete } as const;
+    const { warning } = await this.#ask(asked, options).catch(whoHolds(read, policyInPlace));
+    if (!mayBeLeftOut(policy, RECENT_POLICY)) return { notTaken: [], warning };
+    const found = await read();
     return { notTaken: found && leftOut(policy, found, RECENT_POLICY), warning };
   }
 
@@ -306,7 +314,7 @@ export class XfrmClient implements AsyncDisposable {
       const value = pick(reply);
       if (value !== undefined) return value;
     }
-    throw new Error(`the kernel acknowledged ${message.message} without an answer`);
+    throw withoutAnswer(message.message);
   }
 }
 
@@ -325,6 +333,21 @@ async function readBack<Value>(
     return undefined;
   }
 }
+
+/** For the catch of what adds something: where its place is taken, the error says by what. */
+const whoHolds =
+  <Value>(read: () => Promise<Value | undefined>, describe: (value: Value) => string) =>
+  async (error: unknown): Promise<never> => {
+    if (!(error instanceof KernelError) || error.code !== 'EEXIST') throw error;
+    const there = await read();
+    throw there === undefined ? error : error.withHint(describe(there));
+  };
+
+const stateInPlace = (state: XfrmState): string =>
+  `there is already ${describeState(state)}, ${state.mode}, reqid ${state.reqid}: update it, or take another SPI`;
+
+const policyInPlace = (policy: XfrmPolicy): string =>
+  `there is already ${describePolicy(policy)}, priority ${policy.priority}: update it`;
 
 /** What of each message is an answer; undefined of one about something else. */
 const replyOf =
@@ -355,6 +378,7 @@ function requestOf(message: XfrmInput<XfrmRequest>): Request {
     fixed: size,
     write: (writer, header) => encodeXfrm(writer, { ...message, header }),
     attributes: table,
+    object: () => describeRequest(message),
     hint: (ack) => hintFor(full, ack),
   };
 }
