@@ -81,7 +81,7 @@ async function opened(options: TunnelMonitorOptions = {}) {
 }
 
 const kernel = (name: string, work: () => Promise<void>) =>
-  test(name, { skip: withoutEsp, timeout: 300_000 }, work);
+  test(name, { skip: withoutEsp, timeout: 600_000 }, work);
 after(() => flush());
 
 for (const [name, steps] of Object.entries(REKEYS)) {
