@@ -100,7 +100,7 @@ const BEYOND_DEBIAN = [
  *                not as left out. One that runs after all makes the lane fail, so that the list stays true.
  *   long         true if one test of it may take more than a few minutes
  *   waits        true if it waits more than it computes: it runs beside the others, and takes no processor's place
- *   seconds      what it took on a machine of two processors: for the order, until a run has told (estimates.mjs)
+ *   seconds      what it may take on a machine of two processors: for the order, until a run has told (estimates.mjs)
  */
 export const SETS = {
   test: [
@@ -110,9 +110,9 @@ export const SETS = {
     { name: 'tests of the lab', place: here, files: some('lab', 'lab') },
   ],
   all: [
-    inLab('sid', [...kernel, ...files('recent')], 400),
-    inLab('trixie', [...ofEachKernel, ...files('recent')], 300),
-    inLab('bookworm', ofEachKernel, 350),
+    inLab('sid', [...kernel, ...files('recent')], 240),
+    inLab('trixie', [...ofEachKernel, ...files('recent')], 120),
+    inLab('bookworm', ofEachKernel, 170),
     {
       name: 'unit tests, all that is generated',
       place: here,
@@ -150,7 +150,7 @@ export const SETS = {
       files: KEY_MANAGERS,
       long: true,
       waits: true,
-      seconds: 300,
+      seconds: 340,
     },
   ],
   // Emulated, and slow: a full kernel, and another processor.
