@@ -133,7 +133,7 @@ export class Connection {
       await patience.wait<void>((turn) => {
         this.#turns.add(turn);
         return () => this.#turns.delete(turn);
-      });
+      }, false);
     }
     try {
       this.#socket ??= this.#open();
@@ -299,11 +299,17 @@ function ask<Reply>(
 class Patience implements Disposable {
   #over: { readonly error: unknown } | undefined;
   #giveUp: ((error: unknown) => void) | undefined;
+  /** Whether it is an answer that is waited for, not a turn. */
+  #asked = false;
   readonly #timer: NodeJS.Timeout;
   readonly #aborted: Disposable;
 
   constructor(request: Request, signal: AbortSignal | undefined, timeout: number) {
-    this.#timer = setTimeout(() => this.#end(timedOut(request)), timeout);
+    const end = () => this.#end(timedOut(request));
+    // Node serves timers before it reads sockets: in a process that was busy, the answer may wait to be read. After two
+    // turns the socket was read in between.
+    const soon = () => setImmediate(() => setImmediate(end));
+    this.#timer = setTimeout(() => (this.#asked ? soon() : end()), timeout);
     this.#aborted = onAbort(signal, (reason) => this.#end(reason));
   }
 
@@ -311,10 +317,13 @@ class Patience implements Disposable {
    * A promise that `begin` settles, unless patience ends first.
    *
    * @param begin returns what is to be done when it is given up
+   * @param asked whether it is an answer of the kernel that is waited for
    */
   wait<T>(
     begin: (resolve: (value: T) => void, reject: (error: unknown) => void) => () => void,
+    asked = true,
   ): Promise<T> {
+    this.#asked = asked;
     return new Promise((resolve, reject) => {
       if (this.#over) throw this.#over.error;
       const abandon = begin(resolve, reject);

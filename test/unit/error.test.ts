@@ -59,6 +59,17 @@ test('each code is on the page', () => {
   );
 });
 
+test('what docs/troubleshooting.md quotes is what the library says', () => {
+  const text = readFileSync(join(root, 'docs/troubleshooting.md'), 'utf8');
+  const quoted = [...text.matchAll(/^### `.+`: (.+)$/gm)].map(([, words]) => words as string);
+  assert(quoted.length > 5);
+  const said = SOURCES.replace(/['`] \+\n\s*['`]/g, '');
+  assert.deepEqual(
+    quoted.filter((words) => !said.includes(words)),
+    [],
+  );
+});
+
 test('no error of the library is without a code', () => {
   assert.deepEqual(sources(...FOLDERS).match(/throw new Error\(.*/g), null);
 });
