@@ -42,6 +42,7 @@ import { bodyOf } from './messages.ts';
 import type { IpsecProto, PolicyType } from './names.ts';
 import type { Aevent, SpiAllocation, StateMigration, XfrmPolicy, XfrmState } from './objects.ts';
 import type { XfrmMessage, XfrmRequest } from './requests.ts';
+import { takeNetworks, takeNetworksOf } from './selector.ts';
 import * as shapes from './shapes.ts';
 import { leftOut, mayBeLeftOut, RECENT, RECENT_POLICY, type Taken } from './taken.ts';
 import { describePolicy, describeRequest, describeState } from './text.ts';
@@ -123,10 +124,8 @@ export class XfrmClient implements AsyncDisposable {
    * @throws KernelError `ENOENT` if none is free; a larval SA without SPI then stays until it times
    *   out (net.core.xfrm_acq_expires, 30 s; seen on 6.18)
    */
-  async allocateSpi(
-    allocation: Input<SpiAllocation>,
-    options?: RequestOptions,
-  ): Promise<XfrmState> {
+  async allocateSpi(given: Input<SpiAllocation>, options?: RequestOptions): Promise<XfrmState> {
+    const allocation = takeNetworksOf(given, 'ALLOCSPI');
     checkProperties(allocation, shapes.ALLOCATION, ['ALLOCSPI']);
     const message = { kind: 'request', message: 'ALLOCSPI', allocation } as const;
     return this.#one(message, options, stateOf);
@@ -210,7 +209,9 @@ export class XfrmClient implements AsyncDisposable {
   }
 
   /** Moves one SA to other addresses (kernel 7.2; older ones: `EINVAL`). */
-  async migrateState(migration: Input<StateMigration>, options?: RequestOptions): Promise<void> {
+  async migrateState(given: Input<StateMigration>, options?: RequestOptions): Promise<void> {
+    const newSelector = takeNetworks(given?.newSelector, ['MIGRATE_STATE', 'newSelector']);
+    const migration = newSelector === given?.newSelector ? given : { ...given, newSelector };
     checkProperties(migration, shapes.STATE_MIGRATION, ['MIGRATE_STATE']);
     await this.#ask({ kind: 'request', message: 'MIGRATE_STATE', migration }, options);
   }
@@ -264,9 +265,10 @@ export class XfrmClient implements AsyncDisposable {
 
   async #setState(
     message: 'NEWSA' | 'UPDSA',
-    state: Input<XfrmState>,
+    given: Input<XfrmState>,
     options: RequestOptions | undefined,
   ): Promise<Taken> {
+    const state = takeNetworksOf(given, message);
     checkProperties(state, shapes.STATE, [message]);
     for (const name of ['aead', 'crypt'] as const) checkAlgorithm(state[name], [message, name]);
     const { daddr, spi, proto, mark, saddr } = state;
@@ -282,9 +284,10 @@ export class XfrmClient implements AsyncDisposable {
 
   async #setPolicy(
     message: 'NEWPOLICY' | 'UPDPOLICY',
-    policy: Input<XfrmPolicy>,
+    given: Input<XfrmPolicy>,
     options: RequestOptions | undefined,
   ): Promise<Taken> {
+    const policy = takeNetworksOf(given, message);
     checkProperties(policy, shapes.POLICY, [message]);
     const { templates } = policy;
     const complete = Array.isArray(templates)

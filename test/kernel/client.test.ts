@@ -54,6 +54,34 @@ test('a refusal begins where the client was called', async () => {
   }
 });
 
+test('a network may have its prefix length with it', async () => {
+  await using client = new XfrmClient();
+  const selector = { saddr: '10.0.0.0/24', daddr: '2001:db8::/32' };
+  const path = ['NEWPOLICY', 'selector'];
+  const wrong: [more: object, error: { path: string[]; reason: RegExp }][] = [
+    [
+      { saddr: '10.0.0.0/33' },
+      { path: [...path, 'saddr'], reason: /"10\.0\.0\.0\/33" is no network/ },
+    ],
+    [
+      { prefixlenS: 8 },
+      { path: [...path, 'prefixlenS'], reason: /is 8, and saddr is "10\.0\.0\.0\/24"/ },
+    ],
+    [{}, { path: [...path, 'saddr'], reason: /family/ }],
+  ];
+  for (const [more, error] of wrong) {
+    const policy = { dir: 'out', selector: { ...selector, ...more } } as const;
+    await assert.rejects(client.addPolicy(policy), error);
+  }
+  const given = { saddr: '2001:db8:1::/48', prefixlenS: 48, daddr: '2001:db8::/32' };
+  await client.addPolicy({ dir: 'out', selector: given });
+  const got = await client.getPolicy({ dir: 'out', selector: given });
+  assert.equal(got.selector.prefixlenD, 32);
+  assert.match(ip('xfrm', 'policy'), /src 2001:db8:1::\/48 dst 2001:db8::\/32/);
+  assert.equal(given.daddr, '2001:db8::/32');
+  await client.deletePolicy({ dir: 'out', selector: given });
+});
+
 test('policies are added, got, listed, updated, deleted and flushed', async () => {
   await using client = new XfrmClient();
   const selector = {
