@@ -39,10 +39,13 @@ const asObject = (name) => new RegExp(`[(,] ?${name}[,)]|\\b${name}\\[`);
  */
 const numbersAsObject = {
   name: 'numbers-as-object',
-  transform: (code) =>
-    code.replace(NUMBERS, (whole, name, path) =>
+  transform(code) {
+    const changed = code.replace(NUMBERS, (whole, name, path) =>
       asObject(name).test(code) ? `import ${name} from '${path}.js?object';` : whole,
-    ),
+    );
+    // A line for a line: nothing moves, so there is nothing to map.
+    return changed === code ? undefined : { code: changed, map: null };
+  },
   resolveId: (id, importer) => (id.endsWith('?object') ? join(dirname(importer), id) : undefined),
   async load(id) {
     if (!id.endsWith('?object')) return undefined;
