@@ -4,9 +4,12 @@
  */
 import { type ClientOptions, Connection, type RequestOptions } from '../netlink/connection.ts';
 import { NETLINK_ROUTE } from '../netlink/constants.ts';
-import { decodeRoute } from './decode.ts';
 import type { RouteEvent } from './events.ts';
-import { type Objects, type Question, requestOf } from './question.ts';
+import { type Rtnetlink, rtnetlink } from './load.ts';
+import type { Objects, Question } from './question.ts';
+
+/** Makes a question with what was loaded for it. */
+export type Ask<Property extends keyof Objects> = (by: Rtnetlink) => Question<Property>;
 
 /** A list as the kernel gave it. */
 export interface Listing<T> {
@@ -37,19 +40,26 @@ export class Conversation implements AsyncDisposable {
 
   /** Asks for something to be done. */
   async act<Property extends keyof Objects>(
-    question: Question<Property>,
+    ask: Ask<Property>,
     options?: RequestOptions,
   ): Promise<void> {
-    await this.#connection.request(requestOf(question), undefined, options);
+    const by = await rtnetlink();
+    await this.#connection.request(by.requestOf(ask(by)), undefined, options);
   }
 
   /** Asks for one object. */
   async one<Property extends keyof Objects>(
-    question: Question<Property>,
+    ask: Ask<Property>,
     options?: RequestOptions,
   ): Promise<Objects[Property]> {
-    const request = requestOf(question);
-    const { replies } = await this.#connection.request<RouteEvent>(request, decodeRoute, options);
+    const by = await rtnetlink();
+    const question = ask(by);
+    const request = by.requestOf(question);
+    const { replies } = await this.#connection.request<RouteEvent>(
+      request,
+      by.decodeRoute,
+      options,
+    );
     for (const reply of replies) {
       const object = objectOf(reply, question.about);
       if (object !== undefined) return object;
@@ -59,14 +69,16 @@ export class Conversation implements AsyncDisposable {
 
   /** Asks for a list, again when it was interrupted (NLM_F_DUMP_INTR), up to five times in all. */
   async list<Property extends keyof Objects>(
-    question: Question<Property>,
+    ask: Ask<Property>,
     options?: RequestOptions,
   ): Promise<Listing<Objects[Property]>> {
-    const request = requestOf(question);
+    const by = await rtnetlink();
+    const question = ask(by);
+    const request = by.requestOf(question);
     const { about, keep = () => true } = question;
     for (let attempt = 1; ; attempt++) {
       const items: Objects[Property][] = [];
-      const replies = this.#connection.dump<RouteEvent>(request, decodeRoute, options);
+      const replies = this.#connection.dump<RouteEvent>(request, by.decodeRoute, options);
       let next = await replies.next();
       for (; !next.done; next = await replies.next()) {
         const object = objectOf(next.value, about);

@@ -6,6 +6,7 @@ import { type XfrmChange, XfrmMonitor } from '../monitor/xfrm-monitor.ts';
 import { type RefreshOptions, refreshSignal } from '../monitor/xfrm-monitor-options.ts';
 import { NETLINK_XFRM } from '../netlink/constants.ts';
 import type { EventTime } from '../netlink/event.ts';
+import { rtnetlink } from '../route/load.ts';
 import { type CheckedOptions, checkedOptions } from '../socket/argument.ts';
 import { type SocketOwner, SocketOwners } from '../socket/index.ts';
 import { HeldNamespace } from '../socket/namespace.ts';
@@ -104,7 +105,7 @@ export class TunnelMonitor
     let addresses: Addresses | undefined;
     let below = monitor;
     try {
-      addresses = new Addresses(held.netns, given.receiveBufferSize);
+      addresses = new Addresses(await rtnetlink(), held.netns, given.receiveBufferSize);
       await addresses.open(signal);
       const { receiveBufferSize, refreshInterval, acquires, label } = given;
       const more = { receiveBufferSize, refreshInterval, acquires, label };
