@@ -3,9 +3,6 @@
  * by {@link rtnetlink} in load.ts.
  * @module
  */
-import { NETLINK_ROUTE } from '../netlink/constants.ts';
-import { traceProtocol } from '../netlink/trace.ts';
-import { tracedRoute } from './trace.ts';
 
 export * as address from './address-requests.ts';
 export { decodeRoute } from './decode.ts';
@@ -14,5 +11,3 @@ export * as link from './link-requests.ts';
 export * as other from './other-requests.ts';
 export { requestOf } from './question.ts';
 export * as route from './route-requests.ts';
-
-traceProtocol(NETLINK_ROUTE, tracedRoute);
