@@ -29,6 +29,8 @@ const P99 = 1000;
 const GROWTH = 2 ** 20;
 /** Bytes by which its process may: less than two for each of ten million events. */
 const RESIDENT = 16 * 2 ** 20;
+/** Bytes that a process with an idle subscription may have resident beyond Node's. */
+const IDLE = 12 * 2 ** 20;
 /** Opening a monitor on SAs × `ip` printing them, and bytes that each takes. */
 const OPENING = 2;
 const BYTES_EACH = 1536;
@@ -91,6 +93,24 @@ export function requirements({ host, lab }: Results): Requirement[] {
       found: `${Math.round(idle.p99)} µs`,
       met: idle.p99 < P99,
     });
+  }
+  for (const { title, more, most, resident } of host.startup ?? []) {
+    if (most !== undefined) {
+      found.push({
+        what: `${title}, more than Node alone`,
+        required: `≤ ${most} ms`,
+        found: `${Math.round(more)} ms`,
+        met: more <= most,
+      });
+    }
+    if (resident !== undefined && title !== 'node, idle') {
+      found.push({
+        what: `${title}: resident, more than Node alone`,
+        required: `≤ ${IDLE / 2 ** 20} MiB`,
+        found: `${(resident / 2 ** 20).toFixed(1)} MiB`,
+        met: resident <= IDLE,
+      });
+    }
   }
   for (const { title, early, late, earlyRss, rss } of host.memory ?? []) {
     found.push({

@@ -49,6 +49,9 @@ export type { Listing };
  *
  * A list is asked for again if the kernel says that it was interrupted, and says so if it stays so.
  *
+ * What a method is given must stay as it is until its promise is settled: it is read when the request is
+ * written, which may have to wait for its turn, and for what rtnetlink needs to be loaded.
+ *
  * @example
  * await using client = new RouteClient();
  * await client.addLink({ name: 'ipsec0', info: { kind: 'xfrm', xfrm: { ifId: 7 } } });
