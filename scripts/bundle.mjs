@@ -14,6 +14,8 @@ import { root } from './setup.mjs';
 /** Entry points, as package.json and bin/ name them in dist/. */
 const LIBRARY = ['lib/index', 'lib/constants', 'lib/lab/index'];
 const COMMAND = ['lib/cli/main'];
+/** Dependencies of the command that become part of it: to find, read and wrap them takes longer than to run them. */
+const INCLUDED = /^(commander|picocolors|@oxc-project\/runtime\/.*)$/;
 
 const dist = join(root, 'dist');
 const sources = join(root, 'src');
@@ -29,9 +31,9 @@ const chunks = (extension) => `lib/chunks/[name]${extension}`;
 const entries = (names, folder, extension) =>
   Object.fromEntries(names.map((name) => [name, join(folder, `${name}${extension}`)]));
 
-/** `import * as R` of the kernel's numbers, and uses of R as an object: `R[name]`, an argument. */
-const NUMBERS = /^import \* as (\w+) from '(.+\/constants)\.js';$/gm;
-const asObject = (name) => new RegExp(`[(,] ?${name}[,)]|\\b${name}\\[`);
+/** `import * as R` of the kernel's numbers, and uses of R other than `R.NAME`: `R[name]`, an argument. */
+const NUMBERS = /^import \* as (\w+) from '(.+constants\.ts)';$/gm;
+const asObject = (name) => new RegExp(`(?<!\\* as |typeof )\\b${name}\\b(?![.\\w])`);
 
 /**
  * Where a module looks up the kernel's numbers by name, it gets them as one object literal. What a bundle
@@ -39,26 +41,118 @@ const asObject = (name) => new RegExp(`[(,] ?${name}[,)]|\\b${name}\\[`);
  */
 const numbersAsObject = {
   name: 'numbers-as-object',
-  transform: (code) =>
+  transform: inPlace((code) =>
     code.replace(NUMBERS, (whole, name, path) =>
-      asObject(name).test(code) ? `import ${name} from '${path}.js?object';` : whole,
+      asObject(name).test(code) ? `import ${name} from '${path}?object';` : whole,
     ),
+  ),
   resolveId: (id, importer) => (id.endsWith('?object') ? join(dirname(importer), id) : undefined),
   async load(id) {
     if (!id.endsWith('?object')) return undefined;
-    const numbers = await import(pathToFileURL(id.slice(0, -'?object'.length)).href);
+    const compiled = relative(root, id.slice(0, -'.ts?object'.length));
+    const numbers = await import(pathToFileURL(join(modules, `${compiled}.js`)).href);
     const literal = (value) => (typeof value === 'bigint' ? `${value}n` : `${value}`);
     const pairs = Object.entries(numbers).map(([name, value]) => `${name}:${literal(value)}`);
-    return `export default {${pairs}};`;
+    return { code: `export default {${pairs}};`, moduleType: 'js' };
   },
 };
 
+/** `import { A, B as C } from 'node:x'`, with or without types among them. */
+const BUILTIN = /^import \{([^}]+)\} from '(node:[^']+)';$/gm;
+const REQUIRED = /\brequire\('(node:[^']+)'\)/g;
+/** (Commander has a `process` of its own.) */
+const builtin = (id) => `globalThis.process.getBuiltinModule('${id}')`;
+/** Keeps the lines of what it replaces. */
+const destructured = (names) =>
+  names
+    .replace(/\btype [^,}]+,?/g, '')
+    .replaceAll(' as ', ': ')
+    .replace(/,(\s*)$/, '$1');
+
+/**
+ * A module of Node's is taken as it is. To import it, Node would read each of its properties, and some
+ * are modules loaded when they are read: with node:fs come all streams.
+ */
+const builtins = {
+  name: 'builtins',
+  transform: inPlace((code) =>
+    code
+      .replace(BUILTIN, (_, names, id) => `const {${destructured(names)}} = ${builtin(id)};`)
+      .replace(REQUIRED, (_, id) => builtin(id)),
+  ),
+};
+
+/** Commander needs it for subcommands that are programs of their own, which ours are not. */
+const CHILD_PROCESS = "const childProcess = require('node:child_process');";
+const commanderAlone = {
+  name: 'commander-alone',
+  transform: inPlace((code, id) => {
+    if (!id.endsWith('/commander/lib/command.js')) return code;
+    if (!code.includes(CHILD_PROCESS)) throw new Error(`${id} has changed`);
+    return code
+      .replace(CHILD_PROCESS, '')
+      .replaceAll('childProcess.', `${builtin('node:child_process')}.`);
+  }),
+};
+
+/** A transformation that leaves each line where it is, so that maps, which have one place a line, still fit. */
+function inPlace(change) {
+  return (code, id) => {
+    const changed = change(code, id);
+    return changed === code ? undefined : { code: changed, map: null };
+  };
+}
+
+/** Files of dist/: each has modules and all that those import, but for what is in the files before it. */
+const WHOLE = {
+  // With what says of an error what to do: where descriptors have run out, it could not be loaded any more.
+  library: ['lib/index', 'lib/cli/report-error'],
+  rtnetlink: ['lib/route/rtnetlink'],
+  tunnels: ['lib/tunnel/tunnels', 'lib/tunnel/addresses'],
+  command: ['lib/cli/main'],
+  list: ['lib/cli/list'],
+};
+
+/** What is always loaded together is one file: each that is loaded takes as long as 100 KB of code do. */
+class Together {
+  #imports = new Map();
+
+  plugin = {
+    name: 'together',
+    moduleParsed: ({ id, importedIds }) => void this.#imports.set(id, importedIds),
+  };
+
+  /** A module, all that it imports, and what that does. */
+  #closure(id, found) {
+    if (found.has(id)) return found;
+    found.add(id);
+    for (const imported of this.#imports.get(id) ?? []) this.#closure(imported, found);
+    return found;
+  }
+
+  groups = Object.entries(WHOLE).map(([name, entries], i, all) => {
+    let whole;
+    const test = (id) => {
+      whole ??= entries.reduce(
+        (found, one) => this.#closure(join(root, `${one}.ts`), found),
+        new Set(),
+      );
+      return whole.has(id);
+    };
+    return { name, test, priority: all.length - i };
+  });
+}
+
 async function bundleCode() {
+  const together = new Together();
   const build = await rolldown({
-    input: entries([...LIBRARY, ...COMMAND], modules, '.js'),
+    input: entries([...LIBRARY, ...COMMAND], root, '.ts'),
     platform: 'node',
-    external,
-    plugins: [numbersAsObject],
+    external: (id) => external(id) && !INCLUDED.test(id),
+    plugins: [numbersAsObject, commanderAlone, builtins, together.plugin],
+    // As tsconfig.json has it.
+    transform: { target: 'es2022' },
+    optimization: { inlineConst: { mode: 'all', pass: 3 } },
     // The order of loading is kept as it is: modules without side effects only move.
     treeshake: { moduleSideEffects: (id) => id.endsWith('/monitor/trace.ts') || undefined },
   });
@@ -67,7 +161,10 @@ async function bundleCode() {
     format: 'esm',
     sourcemap: true,
     comments: false,
+    // Names are kept: they are in traces, and in what an error says. So are lines: Node shows that of an error.
+    minify: { compress: true, mangle: { keepNames: true }, codegen: { removeWhitespace: false } },
     chunkFileNames: chunks('.js'),
+    codeSplitting: { groups: together.groups },
   });
   await build.close();
   return output;

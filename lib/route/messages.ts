@@ -2,7 +2,7 @@
  * rtnetlink's messages: their names, and the struct before the attributes of those that stay raw.
  * @module
  */
-import * as R from './constants.ts';
+import * as R from './message-constants.ts';
 
 type Constant = Extract<keyof typeof R, `RTM_${string}`>;
 /** The kernel's name of a message type, without `RTM_`. */

@@ -4,7 +4,7 @@
  * @module
  */
 import type { TracedProtocol } from '../netlink/trace.ts';
-import * as R from './constants.ts';
+import * as R from './message-constants.ts';
 import { messageName, rawFixedSize, STRUCT_SIZES as S } from './messages.ts';
 
 /** Bytes of the struct before the attributes, by the message type's base: types go by four. */

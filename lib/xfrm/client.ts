@@ -124,7 +124,7 @@ export class XfrmClient implements AsyncDisposable {
     allocation: Input<SpiAllocation>,
     options?: RequestOptions,
   ): Promise<XfrmState> {
-    checkProperties(allocation, shapes.ALLOCATION, ['ALLOCSPI']);
+    checkProperties(allocation, shapes.ALLOCATION(), ['ALLOCSPI']);
     const message = { kind: 'request', message: 'ALLOCSPI', allocation } as const;
     return this.#one(message, options, stateOf);
   }
@@ -176,7 +176,7 @@ export class XfrmClient implements AsyncDisposable {
 
   /** The counters of an SA; `flags` asks for thresholds too. */
   async getAevent(aevent: Input<Aevent>, options?: RequestOptions): Promise<Aevent> {
-    checkProperties(aevent, shapes.AEVENT, ['GETAE']);
+    checkProperties(aevent, shapes.AEVENT(), ['GETAE']);
     const message = { kind: 'request', message: 'GETAE', aevent } as const;
     return this.#one(message, options, (reply) =>
       reply.kind === 'NEWAE' ? reply.aevent : undefined,
@@ -185,7 +185,7 @@ export class XfrmClient implements AsyncDisposable {
 
   /** Sets counters and thresholds of an SA, which must not be larval. */
   async setAevent(aevent: Input<Aevent>, options?: RequestOptions): Promise<void> {
-    checkProperties(aevent, shapes.AEVENT, ['NEWAE']);
+    checkProperties(aevent, shapes.AEVENT(), ['NEWAE']);
     const header = { flags: NLM_F_REPLACE };
     await this.#ask({ kind: 'request', message: 'NEWAE', header, aevent }, options);
   }
@@ -197,7 +197,7 @@ export class XfrmClient implements AsyncDisposable {
     attributes: Extract<XfrmInput, { message: 'MIGRATE' }>['attributes'] = {},
     options?: RequestOptions,
   ): Promise<void> {
-    checkProperties({ migrations, ...attributes }, shapes.MIGRATE, ['MIGRATE']);
+    checkProperties({ migrations, ...attributes }, shapes.MIGRATE(), ['MIGRATE']);
     const { id, attributes: more } = policyKey(policy);
     const all = { policyType: more.policyType, ...attributes };
     await this.#ask(
@@ -208,7 +208,7 @@ export class XfrmClient implements AsyncDisposable {
 
   /** Moves one SA to other addresses (kernel 7.2; older ones: `EINVAL`). */
   async migrateState(migration: Input<StateMigration>, options?: RequestOptions): Promise<void> {
-    checkProperties(migration, shapes.STATE_MIGRATION, ['MIGRATE_STATE']);
+    checkProperties(migration, shapes.STATE_MIGRATION(), ['MIGRATE_STATE']);
     await this.#ask({ kind: 'request', message: 'MIGRATE_STATE', migration }, options);
   }
 
@@ -232,7 +232,7 @@ export class XfrmClient implements AsyncDisposable {
     spd: Input<Pick<SpdAttributes, 'ipv4Threshold' | 'ipv6Threshold'>>,
     options?: RequestOptions,
   ): Promise<void> {
-    checkProperties(spd, shapes.THRESHOLDS, ['NEWSPDINFO']);
+    checkProperties(spd, shapes.THRESHOLDS(), ['NEWSPDINFO']);
     await this.#ask({ kind: 'request', message: 'NEWSPDINFO', flags: 0, spd }, options);
   }
 
@@ -246,7 +246,7 @@ export class XfrmClient implements AsyncDisposable {
 
   /** Sets it; a direction that is left out stays as it is. */
   async setDefaults(defaults: Input<PolicyDefaults>, options?: RequestOptions): Promise<void> {
-    checkProperties(defaults, shapes.DEFAULTS, ['SETDEFAULT']);
+    checkProperties(defaults, shapes.DEFAULTS(), ['SETDEFAULT']);
     await this.#ask({ kind: 'request', message: 'SETDEFAULT', defaults }, options);
   }
 
@@ -264,7 +264,7 @@ export class XfrmClient implements AsyncDisposable {
     state: Input<XfrmState>,
     options: RequestOptions | undefined,
   ): Promise<Taken> {
-    checkProperties(state, shapes.STATE, [message]);
+    checkProperties(state, shapes.STATE(), [message]);
     for (const name of ['aead', 'crypt'] as const) checkAlgorithm(state[name], [message, name]);
     const { warning } = await this.#ask({ kind: 'request', message, state }, options);
     if (!mayBeLeftOut(state, RECENT)) return { notTaken: [], warning };
@@ -279,7 +279,7 @@ export class XfrmClient implements AsyncDisposable {
     policy: Input<XfrmPolicy>,
     options: RequestOptions | undefined,
   ): Promise<Taken> {
-    checkProperties(policy, shapes.POLICY, [message]);
+    checkProperties(policy, shapes.POLICY(), [message]);
     const { templates } = policy;
     const complete = Array.isArray(templates)
       ? { ...policy, templates: templates.map(anyAlgorithm) }

@@ -3,7 +3,6 @@ import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
 import { after, before, test } from 'node:test';
 import { RouteClient } from '../../lib/index.ts';
-import { rtnetlink } from '../../lib/route/load.ts';
 import { Addresses } from '../../lib/tunnel/addresses.ts';
 import { Random } from '../unit/random.ts';
 
@@ -56,7 +55,7 @@ async function usable(): Promise<Map<string, boolean>> {
 for (const receiveBufferSize of [1, 65_536, 2 ** 20]) {
   test(`a storm of addresses, ${receiveBufferSize} bytes of buffer (seed ${seed})`, async (t) => {
     const random = new Random(seed);
-    const addresses = new Addresses(await rtnetlink(), undefined, receiveBufferSize);
+    const addresses = new Addresses(undefined, receiveBufferSize);
     // Its sockets let a process end.
     const alive = setInterval(() => {}, 60_000);
     try {
