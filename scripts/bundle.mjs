@@ -14,8 +14,10 @@ import { root } from './setup.mjs';
 /** Entry points, as package.json and bin/ name them in dist/. */
 const LIBRARY = ['lib/index', 'lib/constants', 'lib/lab/index'];
 const COMMAND = ['lib/cli/main'];
-/** Dependencies of the command that become part of it: to find, read and wrap them takes longer than to run them. */
+/** Packages that become part of dist/: to find, read and wrap them takes longer than to run them. */
 const INCLUDED = /^(commander|picocolors|@oxc-project\/runtime\/.*)$/;
+/** Whose licenses go with them; rolldown has the parts of @oxc-project/runtime in itself. */
+const LICENSED = ['commander', 'picocolors', 'rolldown'];
 
 const dist = join(root, 'dist');
 const sources = join(root, 'src');
@@ -256,7 +258,7 @@ const forOlder = (code) =>
     .replaceAll(/\b(Uint8Array|DataView)<ArrayBuffer(Like)?>/g, '$1')
     .replaceAll(/\b(AsyncIterableIterator<[\w |]+), undefined>/g, '$1>');
 
-/** A map of a bundle leads to tsc's modules, whose own maps lead to the sources. */
+/** A map of declarations leads to tsc's, whose own maps lead to the sources. */
 function throughModules(map, path) {
   const from = join(dist, dirname(path));
   const loaded = remapping(
@@ -274,6 +276,18 @@ function throughModules(map, path) {
   return { ...loaded, sources: loaded.sources.map((name) => relative(from, name ?? '')) };
 }
 
+/** Text of more than ASCII is kept, and read, as UTF-16: all that is not ASCII is in strings, where it can be escaped. */
+const ascii = (code) =>
+  code.replace(/[^\0-\x7f]/g, (unit) => `\\u${unit.charCodeAt(0).toString(16).padStart(4, '0')}`);
+
+function writeLicenses() {
+  const texts = LICENSED.map((name) => {
+    const text = readFileSync(join(root, 'node_modules', name, 'LICENSE'), 'utf8');
+    return `${name}\n\n${text.trim()}\n`;
+  });
+  writeFileSync(join(dist, 'lib/LICENSES.txt'), texts.join('\n\n'));
+}
+
 /** Fills dist/ and src/, which are emptied first. */
 export async function bundle() {
   rmSync(dist, { recursive: true, force: true });
@@ -284,13 +298,13 @@ export async function bundle() {
   const declarations = await bundleDeclarations();
   for (const { type, fileName, map } of [...code, ...declarations]) {
     if (type !== 'chunk' || !map) continue;
-    if (fileName.endsWith('.d.ts')) {
-      const path = join(dist, fileName);
-      writeFileSync(path, forOlder(readFileSync(path, 'utf8')));
-    }
+    const path = join(dist, fileName);
+    const finish = fileName.endsWith('.d.ts') ? forOlder : ascii;
+    writeFileSync(path, finish(readFileSync(path, 'utf8')));
     const rewritten = rewrite(throughModules(map, fileName), fileName, places);
     writeFileSync(join(dist, `${fileName}.map`), JSON.stringify(rewritten));
   }
+  writeLicenses();
   rmSync(modules, { recursive: true });
 }
 
