@@ -40,6 +40,22 @@ function checkAddon(folder, target) {
 const paths = (value) =>
   typeof value === 'string' ? [value] : Object.values(value).flatMap(paths);
 
+/**
+ * What is missing for the registry, beside what {@link checkPackage} finds.
+ * @returns what is wrong, a line each
+ */
+export function checkRelease({ version, ...manifest }, changelog) {
+  const wrong = [];
+  const sections = Array.from(changelog.matchAll(/^## (\S+)/gm), ([, name]) => name);
+  if (!sections.includes(version)) wrong.push(`CHANGELOG.md has no section ${version}`);
+  if (sections.includes('Unreleased')) wrong.push('CHANGELOG.md has changes that are Unreleased');
+  // Where the sources are: the provenance that is published names it too, and npm compares the two.
+  for (const name of ['repository', 'bugs', 'homepage']) {
+    if (manifest[name] === undefined) wrong.push(`package.json has no '${name}'`);
+  }
+  return wrong;
+}
+
 /** @returns what is wrong, a line each */
 export function checkPackage(folder, packed) {
   const wrong = [];

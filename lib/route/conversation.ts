@@ -2,7 +2,12 @@
  * Requests to rtnetlink: one answer, or a list that is whole.
  * @module
  */
-import { type ClientOptions, Connection, type RequestOptions } from '../netlink/connection.ts';
+import {
+  type ClientOptions,
+  Connection,
+  type RequestOptions,
+  withoutAnswer,
+} from '../netlink/connection.ts';
 import { NETLINK_ROUTE } from '../netlink/constants.ts';
 import type { RouteEvent } from './events.ts';
 import { type Rtnetlink, withRtnetlink } from './load.ts';
@@ -69,7 +74,7 @@ export class Conversation implements AsyncDisposable {
         const object = objectOf(reply, question.about);
         if (object !== undefined) return object;
       }
-      throw new Error(`the kernel acknowledged ${question.message} without an answer`);
+      throw withoutAnswer(question.message);
     });
   }
 

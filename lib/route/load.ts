@@ -14,13 +14,14 @@ export async function rtnetlink(): Promise<Rtnetlink> {
  * Uses it, at once if it is there. What a caller passed is as it was when this was called: the caller may change it while
  * that is loaded.
  */
-export function withRtnetlink<const Args extends readonly unknown[], Result>(
+export async function withRtnetlink<const Args extends readonly unknown[], Result>(
   args: Args,
   use: (by: Rtnetlink, args: Args) => Promise<Result>,
 ): Promise<Result> {
-  if (loaded) return use(loaded, args);
+  // Awaited, for the stack of a refusal.
+  if (loaded) return await use(loaded, args);
   const copies = copyOf(args);
-  return rtnetlink().then((by) => use(by, copies));
+  return await use(await rtnetlink(), copies);
 }
 
 function copyOf<T>(value: T): T {

@@ -2,12 +2,13 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { type ListenersByKind, LiveEmitter } from '../monitor/event-hub.ts';
 import { now } from '../monitor/live-tables.ts';
+import { type WaitOptions, waitFor } from '../monitor/wait-for.ts';
 import { type XfrmChange, XfrmMonitor } from '../monitor/xfrm-monitor.ts';
 import { type RefreshOptions, refreshSignal } from '../monitor/xfrm-monitor-options.ts';
 import { NETLINK_XFRM } from '../netlink/constants.ts';
 import type { EventTime } from '../netlink/event.ts';
 import { type CheckedOptions, checkedOptions } from '../socket/argument.ts';
-import { type SocketOwner, SocketOwners } from '../socket/index.ts';
+import { type SocketOwner, SocketOwners, StateError } from '../socket/index.ts';
 import { HeldNamespace } from '../socket/namespace.ts';
 import type { Addresses } from './addresses.ts';
 import type {
@@ -47,7 +48,7 @@ export const byTrouble = (a: Tunnel, b: Tunnel): number =>
 /** What only an open monitor needs, and most of this folder; loaded when the first is opened. */
 const join = () => Promise.all([import('./addresses.ts'), import('./tunnels.ts')]);
 
-const closedBelow = () => new Error('options.monitor is closed');
+const closedBelow = () => new StateError('ERR_MONITOR_CLOSED', 'options.monitor is closed');
 /** Milliseconds for which a reading of the counters may keep other things waiting. */
 const SLICE = 5;
 /** Milliseconds for which a `down` waits until it is known who did it. */
@@ -198,14 +199,27 @@ export class TunnelMonitor
     });
     while (this.#reading) await this.hub.wait(signal, (done) => this.#refreshes.push(done));
     // The addresses of this host come by a socket of their own.
-    while (this.#heardUntil < asked) {
+    while (this.heardUntil < asked) {
       await this.hub.wait(signal, (done) => setTimeout(done, AGAIN));
     }
     this.#flush();
   }
 
-  /** Until when all is known that the kernel announced, monotonic. */
-  get #heardUntil(): number {
+  /**
+   * Waits until `predicate` gives something that is true, as {@link XfrmMonitor.waitFor} does.
+   *
+   * @example
+   * await monitor.waitFor(({ tunnels }) => tunnels.get('paris')?.state === 'up', { timeout: 30_000, heldFor: 5000 });
+   */
+  waitFor<Value>(
+    predicate: (monitor: this) => Value | undefined | null | false,
+    options?: WaitOptions,
+  ): Promise<Value> {
+    return waitFor(this, this.hub, predicate, options);
+  }
+
+  /** Until when all is known that the kernel announced, on the monotonic clock ({@link XfrmMonitor.heardUntil}). */
+  get heardUntil(): number {
     return Math.min(this.#below.heardUntil, this.#addresses.tables.heardUntil);
   }
 
@@ -289,7 +303,7 @@ export class TunnelMonitor
     let done = false;
     do {
       const time = now();
-      done = this.#tunnels.countSome(time, Math.min(time.monotonic, this.#heardUntil));
+      done = this.#tunnels.countSome(time, Math.min(time.monotonic, this.heardUntil));
     } while (!done && performance.now() < end);
     this.#flush();
     if (!done) {
@@ -315,7 +329,7 @@ export class TunnelMonitor
   #flush(): void {
     if (this.closed) return;
     const time = now();
-    this.#tunnels.flush(time, Math.min(time.monotonic, this.#heardUntil));
+    this.#tunnels.flush(time, Math.min(time.monotonic, this.heardUntil));
     for (const event of this.#events.splice(0)) this.#tell(event);
     if (!this.closed) this.#setTimer();
   }

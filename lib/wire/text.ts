@@ -202,7 +202,10 @@ const unsafe = once(() => new RegExp(`[${UNSEEN}\\\\]|\\p{Surrogate}`, 'gu'));
  * and white space, escape sequences included, even when it was set inside a container.
  */
 export function printable(text: string): string {
-  if (typeof text !== 'string') throw new TypeError('text must be a string');
+  if (typeof text !== 'string') {
+    const error = new TypeError('text must be a string');
+    throw Object.assign(error, { code: 'ERR_INVALID_ARG_TYPE' });
+  }
   return text.replace(unsafe(), (one) => (one === '\\' ? '\\\\' : escaped(one)));
 }
 

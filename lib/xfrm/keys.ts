@@ -12,6 +12,7 @@ import { parseNetwork } from '../wire/network.ts';
 import { type Shape, shapeWith } from '../wire/shape.ts';
 import type { AddressFilter, Mark, Selector } from './codec.ts';
 import type { IpsecProto, PolicyDir, PolicyType } from './names.ts';
+import { takeNetworksOf } from './selector.ts';
 import { POLICY, STATE } from './shapes.ts';
 
 /** What identifies an SA. A listed one does. */
@@ -30,6 +31,7 @@ export interface StateKey {
 export interface PolicyKey {
   readonly dir: PolicyDir;
   readonly index?: number | undefined;
+  /** Networks may have their prefix lengths with them: `{ saddr: '10.0.0.0/24', daddr: '10.1.0.0/16' }`. */
   readonly selector?: Input<Selector> | undefined;
   readonly mark?: Mark | undefined;
   readonly ifId?: number | undefined;
@@ -74,7 +76,8 @@ export function stateKey(key: StateKey) {
 }
 
 /** A key as a request has it. */
-export function policyKey(key: PolicyKey) {
+export function policyKey(given: PolicyKey) {
+  const key = takeNetworksOf(given, 'policy');
   checkProperties(key, policyKeyShape(), ['policy']);
   const { dir, index, selector, mark, ifId, type = key.policyType?.type } = key;
   if (index === undefined && selector === undefined) {

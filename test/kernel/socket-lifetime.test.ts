@@ -103,7 +103,7 @@ test('everything that needs the socket says that it is closed', async () => {
     detachFilter: () => socket.detachFilter(),
   };
   for (const [name, use] of Object.entries(uses)) {
-    assert.throws(use, { name: 'SocketStateError', code: 'ERR_SOCKET_CLOSED' }, name);
+    assert.throws(use, { name: 'StateError', code: 'ERR_SOCKET_CLOSED' }, name);
   }
 });
 

@@ -41,6 +41,27 @@ test('a package that lacks something, or would run a script, is refused', async 
   }
 });
 
+test('a release needs its section of the changelog, and to say where the sources are', async () => {
+  const { checkRelease } = await script('check-package.mjs');
+  const where = {
+    repository: 'github:o/r',
+    bugs: 'https://o.example',
+    homepage: 'https://o.example',
+  };
+  const changelog = '# Changelog\n\n## 1.2.0\n\n- New: all\n\n## 1.1.0\n';
+  assert.deepEqual(checkRelease({ version: '1.2.0', ...where }, changelog), []);
+  assert.deepEqual(
+    checkRelease({ version: '1.3.0' }, changelog.replace('## 1.2.0', '## Unreleased')),
+    [
+      'CHANGELOG.md has no section 1.3.0',
+      'CHANGELOG.md has changes that are Unreleased',
+      "package.json has no 'repository'",
+      "package.json has no 'bugs'",
+      "package.json has no 'homepage'",
+    ],
+  );
+});
+
 test('publishing the folder instead of the checked tarball is refused', async () => {
   const { folder } = await packed();
   const { status, stderr } = await run(['npm', 'publish', '--dry-run'], folder);
