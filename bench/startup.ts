@@ -26,7 +26,7 @@ export interface Startup {
 }
 
 const root = join(import.meta.dirname, '../..');
-/** The package as it is published, where the tests of it have made it. */
+/** The package as it is published, where `npm test -- --all --only package` has made it. */
 const PACKED = join(root, 'build/package/unpacked/package');
 
 interface Case {
