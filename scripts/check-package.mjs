@@ -79,6 +79,7 @@ export function checkPackage(folder, packed) {
     'README.md',
     'CHANGELOG.md',
     'native/binding.gyp',
+    'dist/lib/LICENSES.txt',
     'src/index.ts',
   ]) {
     if (!existsSync(join(folder, path))) wrong.push(`${path} is missing`);
