@@ -79,10 +79,13 @@ export function checkPackage(folder, packed) {
     'README.md',
     'CHANGELOG.md',
     'native/binding.gyp',
+    'dist/lib/LICENSES.txt',
     'src/index.ts',
   ]) {
     if (!existsSync(join(folder, path))) wrong.push(`${path} is missing`);
   }
+  // By the maps of the code a debugger finds all of these but the one that only exports.
+  const unmapped = new Set(files.filter((name) => /^src\/(?!index\.ts)/.test(name)));
   for (const path of files.filter((name) => /^dist\/.*\.(js|d\.ts)$/.test(name))) {
     const [, map] =
       /# sourceMappingURL=(.+)\n*$/.exec(readFileSync(join(folder, path), 'utf8')) ?? [];
@@ -90,8 +93,10 @@ export function checkPackage(folder, packed) {
     const { sources } = JSON.parse(readFileSync(join(folder, path, '..', map), 'utf8'));
     for (const source of sources) {
       if (!existsSync(join(folder, path, '..', source))) wrong.push(`${path}: no source ${source}`);
+      if (path.endsWith('.js')) unmapped.delete(join(path, '..', source));
     }
   }
+  for (const source of unmapped) wrong.push(`no map leads to ${source}`);
   wrong.push(...Object.keys(TARGETS).flatMap((target) => checkAddon(folder, target)));
   const unpacked = files.reduce((sum, path) => sum + statSync(join(folder, path)).size, 0);
   const sizes = { packed, unpacked, files: files.length };

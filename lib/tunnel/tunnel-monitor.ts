@@ -10,7 +10,7 @@ import type { EventTime } from '../netlink/event.ts';
 import { type CheckedOptions, checkedOptions } from '../socket/argument.ts';
 import { type SocketOwner, SocketOwners, StateError } from '../socket/index.ts';
 import { HeldNamespace } from '../socket/namespace.ts';
-import { Addresses } from './addresses.ts';
+import type { Addresses } from './addresses.ts';
 import type {
   Claimant,
   TunnelChange,
@@ -21,7 +21,7 @@ import type {
 import { TunnelLoop } from './loop.ts';
 import { TUNNEL_STATES, type Tunnel } from './tunnel.ts';
 import { TUNNEL_MONITOR_OPTIONS, type TunnelMonitorOptions } from './tunnel-monitor-options.ts';
-import { Tunnels } from './tunnels.ts';
+import type { Tunnels } from './tunnels.ts';
 
 export type { TunnelMonitorOptions };
 
@@ -44,6 +44,9 @@ export interface TunnelsView extends Iterable<Tunnel> {
 /** The worst first; of one state, by id. */
 export const byTrouble = (a: Tunnel, b: Tunnel): number =>
   TUNNEL_STATES.indexOf(a.state) - TUNNEL_STATES.indexOf(b.state) || (a.id < b.id ? -1 : 1);
+
+/** What only an open monitor needs, and most of this folder; loaded when the first is opened. */
+const join = () => Promise.all([import('./addresses.ts'), import('./tunnels.ts')]);
 
 const closedBelow = () => new StateError('ERR_MONITOR_CLOSED', 'options.monitor is closed');
 /** Milliseconds for which a reading of the counters may keep other things waiting. */
@@ -105,6 +108,7 @@ export class TunnelMonitor
     let addresses: Addresses | undefined;
     let below = monitor;
     try {
+      const [{ Addresses }, { Tunnels }] = await join();
       addresses = new Addresses(held.netns, given.receiveBufferSize);
       await addresses.open(signal);
       const { receiveBufferSize, refreshInterval, acquires, label } = given;
@@ -112,7 +116,7 @@ export class TunnelMonitor
       below ??= await XfrmMonitor.open({ ...more, signal, netns: held.netns });
       signal?.throwIfAborted();
       if (below.closed) throw closedBelow();
-      return new TunnelMonitor(given, below, addresses, held);
+      return new TunnelMonitor(given, below, addresses, held, Tunnels);
     } catch (error) {
       await addresses?.close();
       if (below !== monitor) await below?.close();
@@ -126,6 +130,7 @@ export class TunnelMonitor
     below: XfrmMonitor,
     addresses: Addresses,
     held: HeldNamespace,
+    Join: typeof Tunnels,
   ) {
     super(() => this.#release());
     const { signal, monitor, expected, thresholds } = options;
@@ -139,7 +144,7 @@ export class TunnelMonitor
     const { isLocal, lost } = addresses.local;
     const emit = (event: TunnelEvent) => this.#events.push(event);
     const host = { isLocal, lost, emit, claimant: this.#claimant };
-    this.#tunnels = new Tunnels(host, expected, thresholds, counted);
+    this.#tunnels = new Join(host, expected, thresholds, counted);
     this.#tunnels.open(states, policies, now());
     below.on('change', this.#onChange);
     below.on('close', this.#onClose);

@@ -126,7 +126,7 @@ export class XfrmClient implements AsyncDisposable {
    */
   async allocateSpi(given: Input<SpiAllocation>, options?: RequestOptions): Promise<XfrmState> {
     const allocation = takeNetworksOf(given, 'ALLOCSPI');
-    checkProperties(allocation, shapes.ALLOCATION, ['ALLOCSPI']);
+    checkProperties(allocation, shapes.ALLOCATION(), ['ALLOCSPI']);
     const message = { kind: 'request', message: 'ALLOCSPI', allocation } as const;
     return this.#one(message, options, stateOf);
   }
@@ -178,7 +178,7 @@ export class XfrmClient implements AsyncDisposable {
 
   /** The counters of an SA; `flags` asks for thresholds too. */
   async getAevent(aevent: Input<Aevent>, options?: RequestOptions): Promise<Aevent> {
-    checkProperties(aevent, shapes.AEVENT, ['GETAE']);
+    checkProperties(aevent, shapes.AEVENT(), ['GETAE']);
     const message = { kind: 'request', message: 'GETAE', aevent } as const;
     return this.#one(message, options, (reply) =>
       reply.kind === 'NEWAE' ? reply.aevent : undefined,
@@ -187,7 +187,7 @@ export class XfrmClient implements AsyncDisposable {
 
   /** Sets counters and thresholds of an SA, which must not be larval. */
   async setAevent(aevent: Input<Aevent>, options?: RequestOptions): Promise<void> {
-    checkProperties(aevent, shapes.AEVENT, ['NEWAE']);
+    checkProperties(aevent, shapes.AEVENT(), ['NEWAE']);
     const header = { flags: NLM_F_REPLACE };
     await this.#ask({ kind: 'request', message: 'NEWAE', header, aevent }, options);
   }
@@ -199,7 +199,7 @@ export class XfrmClient implements AsyncDisposable {
     attributes: Extract<XfrmInput, { message: 'MIGRATE' }>['attributes'] = {},
     options?: RequestOptions,
   ): Promise<void> {
-    checkProperties({ migrations, ...attributes }, shapes.MIGRATE, ['MIGRATE']);
+    checkProperties({ migrations, ...attributes }, shapes.MIGRATE(), ['MIGRATE']);
     const { id, attributes: more } = policyKey(policy);
     const all = { policyType: more.policyType, ...attributes };
     await this.#ask(
@@ -212,7 +212,7 @@ export class XfrmClient implements AsyncDisposable {
   async migrateState(given: Input<StateMigration>, options?: RequestOptions): Promise<void> {
     const newSelector = takeNetworks(given?.newSelector, ['MIGRATE_STATE', 'newSelector']);
     const migration = newSelector === given?.newSelector ? given : { ...given, newSelector };
-    checkProperties(migration, shapes.STATE_MIGRATION, ['MIGRATE_STATE']);
+    checkProperties(migration, shapes.STATE_MIGRATION(), ['MIGRATE_STATE']);
     await this.#ask({ kind: 'request', message: 'MIGRATE_STATE', migration }, options);
   }
 
@@ -236,7 +236,7 @@ export class XfrmClient implements AsyncDisposable {
     spd: Input<Pick<SpdAttributes, 'ipv4Threshold' | 'ipv6Threshold'>>,
     options?: RequestOptions,
   ): Promise<void> {
-    checkProperties(spd, shapes.THRESHOLDS, ['NEWSPDINFO']);
+    checkProperties(spd, shapes.THRESHOLDS(), ['NEWSPDINFO']);
     await this.#ask({ kind: 'request', message: 'NEWSPDINFO', flags: 0, spd }, options);
   }
 
@@ -250,7 +250,7 @@ export class XfrmClient implements AsyncDisposable {
 
   /** Sets it; a direction that is left out stays as it is. */
   async setDefaults(defaults: Input<PolicyDefaults>, options?: RequestOptions): Promise<void> {
-    checkProperties(defaults, shapes.DEFAULTS, ['SETDEFAULT']);
+    checkProperties(defaults, shapes.DEFAULTS(), ['SETDEFAULT']);
     await this.#ask({ kind: 'request', message: 'SETDEFAULT', defaults }, options);
   }
 
@@ -269,7 +269,7 @@ export class XfrmClient implements AsyncDisposable {
     options: RequestOptions | undefined,
   ): Promise<Taken> {
     const state = takeNetworksOf(given, message);
-    checkProperties(state, shapes.STATE, [message]);
+    checkProperties(state, shapes.STATE(), [message]);
     for (const name of ['aead', 'crypt'] as const) checkAlgorithm(state[name], [message, name]);
     const { daddr, spi, proto, mark, saddr } = state;
     const key = { daddr, spi, proto, mark, saddr } as StateKey;
@@ -288,7 +288,7 @@ export class XfrmClient implements AsyncDisposable {
     options: RequestOptions | undefined,
   ): Promise<Taken> {
     const policy = takeNetworksOf(given, message);
-    checkProperties(policy, shapes.POLICY, [message]);
+    checkProperties(policy, shapes.POLICY(), [message]);
     const { templates } = policy;
     const complete = Array.isArray(templates)
       ? { ...policy, templates: templates.map(anyAlgorithm) }

@@ -3,6 +3,7 @@
  * @module
  */
 
+import { once } from '../base/once.ts';
 import { shown } from '../base/shown.ts';
 import { checkProperties } from '../wire/check.ts';
 import { EncodeError } from '../wire/error.ts';
@@ -52,16 +53,16 @@ export interface StateFilter {
 const STATE_FILTER = shapeWith({ proto: 'other', saddr: 'text', daddr: 'text' });
 
 /** Keys may be all of an SA or a policy: what was listed can be deleted. */
-const STATE_KEY: Shape = { ...STATE, required: ['daddr'] };
-const POLICY_KEY: Shape = {
-  ...POLICY,
-  members: new Map([...POLICY.members, ['type', { holds: 'other' }]]),
-  required: ['dir'],
-};
+const stateKeyShape = once((): Shape => ({ ...STATE(), required: ['daddr'] }));
+const policyKeyShape = once((): Shape => {
+  const policy = POLICY();
+  const members = new Map([...policy.members, ['type', { holds: 'other' } as const]]);
+  return { ...policy, members, required: ['dir'] };
+});
 
 /** @throws EncodeError */
 export function checkStateKey(key: StateKey): void {
-  checkProperties(key, STATE_KEY, ['key']);
+  checkProperties(key, stateKeyShape(), ['key']);
   if (key.spi === undefined && key.saddr === undefined) {
     throw new EncodeError('is missing', ['key', 'spi']);
   }
@@ -77,7 +78,7 @@ export function stateKey(key: StateKey) {
 /** A key as a request has it. */
 export function policyKey(given: PolicyKey) {
   const key = takeNetworksOf(given, 'policy');
-  checkProperties(key, POLICY_KEY, ['policy']);
+  checkProperties(key, policyKeyShape(), ['policy']);
   const { dir, index, selector, mark, ifId, type = key.policyType?.type } = key;
   if (index === undefined && selector === undefined) {
     throw new EncodeError('is missing: give the selector or the index', ['policy', 'selector']);

@@ -484,7 +484,7 @@ test('commands end at the first signal, also while tunnels are being opened', ()
   const url = `data:text/javascript,${encodeURIComponent(preload)}`;
   const command = (...args: string[]) => {
     const node = ['--import', url, program, ...args];
-    return spawnSync(process.execPath, node, { encoding: 'utf8', env, timeout: 60_000 });
+    return spawnSync(process.execPath, node, { encoding: 'utf8', env, timeout: 600_000 });
   };
   const watch = command('tunnels', '--watch');
   assert.deepEqual([watch.status, watch.stdout], [0, ''], watch.stderr);

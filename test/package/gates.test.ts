@@ -1,6 +1,6 @@
 /** What is packed, and that an incomplete package is refused. */
 import assert from 'node:assert/strict';
-import { cpSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { cpSync, readdirSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { packed, run, script, temporary } from './packed.ts';
@@ -23,10 +23,16 @@ test('a package that lacks something, or would run a script, is refused', async 
   cpSync(process.execPath, join(folder, 'prebuilds/linux-x64/netlink.node'));
   writeFileSync(join(folder, 'binding.gyp'), '{}');
   rmSync(join(folder, 'dist/lib/constants.js'));
+  for (const name of readdirSync(join(folder, 'dist/lib/chunks'))) {
+    const map = { version: 3, sources: [], names: [], mappings: '' };
+    if (name.endsWith('.js.map'))
+      writeFileSync(join(folder, 'dist/lib/chunks', name), JSON.stringify(map));
+  }
   const wrong: string[] = checkPackage(folder, 2e6);
   for (const text of [
     'binding.gyp is at the root',
     './dist/lib/constants.js is missing',
+    'no map leads to src/tunnel.ts',
     'prebuilds/linuxmusl-arm64/netlink.node is missing',
     'prebuilds/linux-arm64 is not for AArch64',
     'packed: 2000000, more than 1500000',
