@@ -5,7 +5,7 @@
 import { readdirSync } from 'node:fs';
 import { basename, join } from 'node:path';
 import { root } from './setup.mjs';
-import { fullLab, here, lab, namespace } from './surroundings.mjs';
+import { containers, fullLab, here, lab, namespace } from './surroundings.mjs';
 
 /** The compiled test files of a folder of test/. */
 function files(folder) {
@@ -98,6 +98,8 @@ const BEYOND_DEBIAN = [
  *   before       with that, a module with hooks for the tests of all files
  *   beyond       names of tests that no kernel which the lab can fetch is able to run: they are listed as such, and
  *                not as left out. One that runs after all makes the lane fail, so that the list stays true.
+ *   optional     true if a machine may lack what its place needs: the lane is then named as left out, with the reason,
+ *                also with CI=true, and that is no failure
  *   long         true if one test of it may take more than a few minutes
  *   waits        true if it waits more than it computes: it runs beside the others, and takes no processor's place
  *   seconds      what it may take on a machine of two processors: for the order, until a run has told (estimates.mjs)
@@ -136,6 +138,14 @@ export const SETS = {
       files: files('package'),
       long: true,
       seconds: 158,
+    },
+    {
+      name: 'tests in containers',
+      place: containers,
+      files: files('containers'),
+      optional: true,
+      ...together,
+      seconds: 100,
     },
     {
       name: 'tests that take long',

@@ -75,6 +75,18 @@ export const fullLab = (suite) => async () => {
   return [...start, 'sh', '-c', OWN_COPY, archive, compiled];
 };
 
+/** This machine, where it can have a container engine (test/containers/engine.ts). */
+export async function containers() {
+  const { NoEngine, probe } = await import('../dist/test/containers/engine.js');
+  try {
+    await probe();
+  } catch (error) {
+    if (error instanceof NoEngine) throw new NotHere(error.message);
+    throw error;
+  }
+  return [];
+}
+
 /** The environment in which `ip` is found, fetched where the machine has none. */
 export async function withTools() {
   if ((await whyNot(['ip', '-V'])) === undefined) return process.env;

@@ -17,6 +17,7 @@ import {
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
+import { lockFile } from '../../lib/lab/cache.ts';
 
 export const root = join(import.meta.dirname, '../../..');
 const copy = join(root, 'build/package');
@@ -46,8 +47,19 @@ export interface Packed {
 
 let made: Promise<Packed> | undefined;
 export function packed(): Promise<Packed> {
-  made ??= pack();
+  made ??= packAlone();
   return made;
+}
+
+/** One process at a time: the next one finds what is made. */
+async function packAlone(): Promise<Packed> {
+  mkdirSync(join(root, 'build'), { recursive: true });
+  const lock = await lockFile(join(root, 'build/package.lock'));
+  try {
+    return await pack();
+  } finally {
+    await lock.release();
+  }
 }
 
 async function pack(): Promise<Packed> {
