@@ -12,9 +12,13 @@ import { type Listed, LiveTables } from '../monitor/live-tables.ts';
 import type { Tables } from '../monitor/object-model.ts';
 import type { Malformed } from '../netlink/event.ts';
 import { RouteClient } from '../route/client.ts';
-import { RTNLGRP_IPV4_IFADDR, RTNLGRP_IPV6_IFADDR, RTNLGRP_LINK } from '../route/constants.ts';
 import { decodeRoute } from '../route/decode.ts';
 import type { RouteEvent } from '../route/events.ts';
+import {
+  RTNLGRP_IPV4_IFADDR,
+  RTNLGRP_IPV6_IFADDR,
+  RTNLGRP_LINK,
+} from '../route/message-constants.ts';
 import { onAbort } from '../socket/abort.ts';
 import type { Namespace } from '../socket/index.ts';
 

@@ -116,13 +116,7 @@ export async function installed(files: Readonly<Record<string, string>> = {}): P
   const modules = join(folder, 'node_modules');
   mkdirSync(modules);
   cpSync((await packed()).folder, join(modules, 'netlink-xfrm'), { recursive: true });
-  for (const name of [
-    'bindings',
-    'file-uri-to-path',
-    'commander',
-    'picocolors',
-    'node-addon-api',
-  ]) {
+  for (const name of ['bindings', 'file-uri-to-path', 'node-addon-api']) {
     cpSync(join(root, 'node_modules', name), join(modules, name), { recursive: true });
   }
   return folder;
