@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { readdirSync, readFileSync } from 'node:fs';
 import { join, relative } from 'node:path';
 import { before, test } from 'node:test';
-import { installed, packed, run } from './packed.ts';
+import { installed, nodeOf, packed, run } from './packed.ts';
 
 let dist = '';
 let folder = '';
@@ -92,4 +92,24 @@ test('maps lead from the published code to its sources', async () => {
     lines.some((line) => line?.includes('new FilterError(')),
     `${stderr}\n${lines.join('\n')}`,
   );
+});
+
+test('a part that cannot be loaded for want of descriptors is loaded once there are', async () => {
+  const folder = await installed({
+    'descriptors.mjs': `
+      import { closeSync, openSync } from 'node:fs';
+      import { RouteClient } from 'netlink-xfrm';
+      const open = [];
+      try { for (;;) open.push(openSync('/dev/null', 'r')); } catch {}
+      const list = async () => {
+        const client = new RouteClient();
+        return (await client.listLinks()).items.length > 0;
+      };
+      console.log(await list().catch(({ code }) => code));
+      for (const descriptor of open) closeSync(descriptor);
+      console.log(await list());`,
+  });
+  const command = 'ulimit -n 200; exec "$0" descriptors.mjs';
+  const { stdout, stderr } = await run(['sh', '-c', command, nodeOf(20)], folder);
+  assert.equal(stdout, 'EMFILE\ntrue\n', stderr);
 });
