@@ -11,7 +11,7 @@
 # on kernels from 4.8 on; it needs an executable /tmp with room for its memory.
 FROM node:20-bookworm
 RUN apt-get update \
- && apt-get install --yes --no-install-recommends iproute2 python3 make g++ \
+ && apt-get install --yes --no-install-recommends iproute2 netbase python3 make g++ \
  && rm -rf /var/lib/apt/lists/*
 WORKDIR /netlink-xfrm
 COPY package.json package-lock.json .npmrc ./

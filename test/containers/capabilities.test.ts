@@ -15,6 +15,7 @@ import {
   buildImages,
   type Container,
   type Ended,
+  idleContainer,
   listen,
   mountNamespace,
   namespace,
@@ -38,9 +39,9 @@ before(async () => {
 
 const POLICY = ['src', '10.9.0.0/16', 'dst', '10.8.0.0/16', 'dir', 'out'];
 const NEWPOLICY = /NEWPOLICY out 10\.9\.0\.0\/16 > 10\.8\.0\.0\/16/;
-const changePolicies = () => {
-  host.run('ip', 'xfrm', 'policy', 'add', ...POLICY);
-  host.run('ip', 'xfrm', 'policy', 'flush');
+const changePolicies = (of = host) => {
+  of.run('ip', 'xfrm', 'policy', 'add', ...POLICY);
+  of.run('ip', 'xfrm', 'policy', 'flush');
 };
 
 /** A container without any capability but those given, in the namespace `host`. */
@@ -70,8 +71,8 @@ const succeeds = async (of: Container) => {
   assert.equal(status, 0);
 };
 const MONITOR = 'monitor policy --count 1';
-const hears = async (of: Container) => {
-  const heard = await listen(of, changePolicies);
+const hears = async (of: Container, there = host) => {
+  const heard = await listen(of, () => changePolicies(there));
   assert.match(heard.stdout, NEWPOLICY, heard.stderr);
   assert.equal(heard.status, 0);
   return heard;
@@ -120,6 +121,17 @@ test('the namespaces of a mounted folder take SYS_ADMIN', async () => {
   const args = 'state --netns vpn';
   refused(await runContainer(container(args, NET_ADMIN, mount)), /setns EPERM[\s\S]*CAP_SYS_ADMIN/);
   await succeeds(container(args, NET_ADMIN, '--cap-add=SYS_ADMIN', mount));
+  const all = `${MONITOR} --all-netns`;
+  refused(await runContainer(container(all, NET_ADMIN, mount)), /setns EPERM[\s\S]*CAP_SYS_ADMIN/);
+  await hears(container(all, NET_ADMIN, '--cap-add=SYS_ADMIN', mount), other);
+});
+
+test('the network of another container takes NET_ADMIN', async () => {
+  const vpn = await idleContainer('vpn');
+  const options = ['--cap-drop=ALL', '--network=container:vpn'];
+  const args = MONITOR.split(' ');
+  refused(await runContainer({ options, args }), /EPERM/);
+  await hears({ options: [...options, NET_ADMIN], args }, vpn);
 });
 
 test('the namespace of a process takes --pid=host, SYS_ADMIN and SYS_PTRACE', async () => {
