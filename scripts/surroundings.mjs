@@ -55,7 +55,7 @@ export async function namespace() {
     reason = await whyNot([...way, ...MOUNTS]);
     if (reason === undefined) return way;
   }
-  const [said] = reason.split('\n');
+  const [said] = reason.split(/\.?\n|\.$/);
   throw new NotHere(
     `no network namespaces can be made and entered (${said}). In a container that takes --cap-add SYS_ADMIN (docs/containers.md).`,
   );
