@@ -5,7 +5,7 @@
 import { readdirSync } from 'node:fs';
 import { basename, join } from 'node:path';
 import { root } from './setup.mjs';
-import { containers, fullLab, here, lab, namespace } from './surroundings.mjs';
+import { arm64, containers, fullLab, here, lab, namespace } from './surroundings.mjs';
 
 /** The compiled test files of a folder of test/. */
 function files(folder) {
@@ -77,6 +77,17 @@ const thorough = { NETLINK_XFRM_THOROUGH: '1' };
  * what it adds. An emulated processor takes more than ten minutes for all.
  */
 const ON_TWO_PROCESSORS = some('kernel', 'events', 'client', 'monitor');
+
+/**
+ * Of the unit tests, those of what could differ between processors: bytes, numbers, requests and tables. The others
+ * start commands and Debian's programs, fetch, or follow simulated kernels and tunnels.
+ */
+const OF_BYTES = some(
+  'unit',
+  ...['error', 'filter', 'layout', 'wire', 'text', 'nests', 'encode', 'decode', 'keys', 'places'],
+  ...['round-trip', 'in-order', 'iproute2', 'route', 'route-requests', 'losses', 'subscribe'],
+  ...['event-hub', 'table', 'xfrm-table', 'schema'],
+);
 
 /** What needs an option that none of Debian's kernels is built with (docs/lab.md, A full kernel). */
 const BEYOND_DEBIAN = [
@@ -173,9 +184,16 @@ export const SETS = {
       long: true,
     },
     {
-      name: 'tests of the full kernel and arm64',
+      name: 'unit tests on arm64',
+      place: arm64,
+      files: [...some('emulator', 'socket'), ...OF_BYTES],
+      ...together,
+      long: true,
+    },
+    {
+      name: 'tests of the full kernel',
       place: here,
-      files: files('emulator'),
+      files: some('emulator', 'lab'),
       long: true,
     },
   ],
