@@ -2,7 +2,7 @@
 //
 // A place is an async function that gives the words to put before a command so that it runs there.
 import { execFileSync, spawn } from 'node:child_process';
-import { renameSync } from 'node:fs';
+import { accessSync, constants, renameSync } from 'node:fs';
 import { join } from 'node:path';
 import { root } from './setup.mjs';
 
@@ -27,18 +27,38 @@ function whyNot(command) {
 /** This machine as it is. */
 export const here = async () => [];
 
-/** A network namespace of one's own: as root, or in a user namespace. */
+/** Whether the settings of network namespaces can't be written, as in containers: their mount is read-only. */
+function readOnlySettings() {
+  try {
+    accessSync('/proc/sys/net/ipv4/ip_forward', constants.W_OK);
+    return false;
+  } catch ({ code }) {
+    return code === 'EROFS';
+  }
+}
+
+/** Makes the settings writable in a mount namespace of one's own, then goes on with the command. */
+const WRITABLE = ['sh', '-c', 'mount -o remount,bind,rw /proc/sys && exec "$@"', 'sh'];
+
+/** What `ip netns exec` and `ip -n` do (iproute2, lib/namespace.c); a container's user namespaces may not. */
+const MOUNTS = ['unshare', '--mount', 'mount', '-t', 'sysfs', 'sysfs', '/sys'];
+
+/** A network namespace of one's own, with others beside it: as root, or in a user namespace. */
 export async function namespace() {
   const ways = [
+    ...(readOnlySettings() ? [['unshare', '--net', '--mount', ...WRITABLE]] : []),
     ['unshare', '--net'],
     ['unshare', '--user', '--map-root-user', '--net'],
   ];
   let reason;
   for (const way of ways) {
-    reason = await whyNot([...way, 'true']);
+    reason = await whyNot([...way, ...MOUNTS]);
     if (reason === undefined) return way;
   }
-  throw new NotHere(`no network namespace can be made (${reason})`);
+  const [said] = reason.split(/\.?\n|\.$/);
+  throw new NotHere(
+    `no network namespaces can be made and entered (${said}). In a container that takes --cap-add SYS_ADMIN (docs/containers.md).`,
+  );
 }
 
 /** Seconds that a guest may take: a week, for those who started it know better when to end it. */

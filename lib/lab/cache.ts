@@ -13,6 +13,7 @@ import { homedir } from 'node:os';
 import { dirname, join, resolve } from 'node:path';
 import { LabError } from './errors.ts';
 import { plainEnvironment } from './programs.ts';
+import { inspectTemp } from './tempdir.ts';
 
 /** Where the cache belongs: NETLINK_XFRM_CACHE, else $XDG_CACHE_HOME/netlink-xfrm, else ~/.cache. */
 export function cachePath(env: NodeJS.ProcessEnv = process.env, home = homedir()): string {
@@ -39,7 +40,7 @@ function makeDirectory(path: string): void {
 
 /**
  * Makes the cache directory (mode 0700) if it is not there, and refuses one that anyone but this
- * user could change: what lies in it is run. Returns its real path; throws `LAB_CACHE`.
+ * user could change, or that nothing can be run from: what lies in it is run. Returns its real path; throws `LAB_CACHE`.
  */
 export function openCache(path: string = cachePath()): string {
   const hint =
@@ -78,6 +79,13 @@ export function openCache(path: string = cachePath()): string {
       throw new LabError('LAB_CACHE', message, hint);
     }
     if (above === '/') break;
+  }
+  if (inspectTemp(real)?.executable === false) {
+    throw new LabError(
+      'LAB_CACHE',
+      `The cache ${real} is mounted noexec, and what lies in it is run.`,
+      'Set NETLINK_XFRM_CACHE to a directory on a file system that is not.',
+    );
   }
   return real;
 }

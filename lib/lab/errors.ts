@@ -5,9 +5,9 @@
  * - `LAB_TOOLS`     a program the lab calls (apt-get, dpkg-deb, flock) is missing
  * - `LAB_MIRROR`    no Debian archive is known
  * - `LAB_KEYRING`   the archive's signing keys are not on this machine
- * - `LAB_CACHE`     the cache directory is not private, or cannot be written
+ * - `LAB_CACHE`     the cache directory is not private, cannot be written, or nothing can be run from it
  * - `LAB_FETCH`     the download failed and nothing is cached
- * - `LAB_TMPDIR`    no directory has room for the guest's memory and allows executing
+ * - `LAB_TMPDIR`    no directory has room for the guest's memory, or for the files it starts from, and allows executing
  * - `LAB_MEMORY`    this machine does not have the memory for a full kernel
  * - `LAB_QEMU`      the emulator of full kernels cannot be had, or does not run
  * - `LAB_PTRACE`    this machine forbids what the kernel needs to run programs

@@ -1,4 +1,4 @@
-import { mkdtempSync, realpathSync, rmSync, statSync, symlinkSync, writeFileSync } from 'node:fs';
+import { realpathSync, rmSync, statSync, symlinkSync, writeFileSync } from 'node:fs';
 import { dirname, join, resolve } from 'node:path';
 import { openCache } from './cache.ts';
 import { prepareDefault } from './default.ts';
@@ -17,7 +17,13 @@ import {
   type LabOptions,
 } from './options.ts';
 import { accelerators, prepareEmulator, qemuProgram } from './qemu.ts';
-import { chooseTemp, inspectTemp, type TempCandidate, tempCandidates } from './tempdir.ts';
+import {
+  chooseTemp,
+  inspectTemp,
+  makeRunDirectory,
+  type TempCandidate,
+  tempCandidates,
+} from './tempdir.ts';
 import { userModeProgram } from './user-mode.ts';
 import { bootGuest, type Guest, type GuestProgram, type GuestRun } from './vm.ts';
 
@@ -77,26 +83,6 @@ function directory(path: string, what: string): string {
     'LAB_DIRECTORY',
     `The ${what} ${full} is no directory that can be entered.`,
     'Give an existing directory of the host.',
-  );
-}
-
-/**
- * A private directory for one guest. Its path stands on the kernel's command line, so it must hold
- * no blanks, and it must not lie below what the guest mounts anew before its first program starts.
- */
-function makeRunDirectory(candidates: readonly TempCandidate[]): string {
-  for (const { path, writable } of candidates) {
-    if (!writable || /\s|"/.test(path) || /^\/(dev|proc|sys|run)(\/|$)/.test(path)) continue;
-    try {
-      return mkdtempSync(join(path, 'netlink-xfrm-lab-'));
-    } catch {
-      // The next one may do.
-    }
-  }
-  throw new LabError(
-    'LAB_TMPDIR',
-    'No directory can hold the files that start the guest.',
-    'Make /tmp writable, or set TMPDIR to a directory outside /dev and /run.',
   );
 }
 

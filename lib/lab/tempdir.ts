@@ -1,7 +1,15 @@
-import { accessSync, constants, readFileSync, realpathSync, statfsSync } from 'node:fs';
+import {
+  accessSync,
+  constants,
+  mkdtempSync,
+  readFileSync,
+  realpathSync,
+  statfsSync,
+} from 'node:fs';
+import { join } from 'node:path';
 import { LabError } from './errors.ts';
 
-/** A directory that may hold the guest's memory. */
+/** A directory that may hold the guest's memory, or the files that it starts from. */
 export interface TempCandidate {
   readonly path: string;
   /** Free bytes for this user. */
@@ -51,7 +59,7 @@ export function mountOf(path: string, mounts: readonly Mount[]): Mount | undefin
   return best;
 }
 
-/** Looks at a directory as a place for the guest's memory. */
+/** Looks at a directory as a place for what a guest needs. */
 export function inspectTemp(path: string): TempCandidate | undefined {
   try {
     const real = realpathSync(path);
@@ -81,6 +89,16 @@ export function tempCandidates(env: NodeJS.ProcessEnv, cache: string): string[] 
   return [...new Set(all.filter((path): path is string => path?.startsWith('/') ?? false))];
 }
 
+/** Why a directory cannot hold what a guest executes. */
+function unfit({ writable, executable }: TempCandidate): string | undefined {
+  if (!writable) return 'cannot be written';
+  return executable ? undefined : 'is mounted noexec';
+}
+
+/** The candidates with what is wrong with each. */
+const listed = (candidates: readonly TempCandidate[], reason: (of: TempCandidate) => string) =>
+  candidates.map((one) => `${one.path} ${reason(one)}`).join('; ') || 'none exists';
+
 /**
  * Chooses the directory for the file that is the guest's memory: the kernel maps it executable, and
  * dies with a bus error when it fills up. The file is sparse and has no name; it grows with use.
@@ -90,17 +108,51 @@ export function tempCandidates(env: NodeJS.ProcessEnv, cache: string): string[] 
  */
 export function chooseTemp(candidates: readonly TempCandidate[], memory: number): string {
   const needed = memory * 1024 * 1024 + MARGIN;
-  const chosen = candidates.find((one) => one.writable && one.executable && one.free >= needed);
+  const chosen = candidates.find((one) => unfit(one) === undefined && one.free >= needed);
   if (chosen) return chosen.path;
-  const reasons = candidates.map((one) => {
-    if (!one.writable) return `${one.path} cannot be written`;
-    if (!one.executable) return `${one.path} is mounted noexec`;
-    return `${one.path} has ${Math.floor(one.free / 1024 / 1024)} MiB free`;
-  });
+  const reason = (one: TempCandidate) =>
+    unfit(one) ?? `has ${Math.floor(one.free / 1024 / 1024)} MiB free`;
   throw new LabError(
     'LAB_TMPDIR',
-    `No directory can hold ${memory} MiB of guest memory: ${reasons.join('; ') || 'none exists'}.`,
+    `No directory can hold ${memory} MiB of guest memory: ${listed(candidates, reason)}.`,
     'Set TMPDIR to a directory on a file system that has room and is not mounted noexec, or ask ' +
       'for less memory.',
+  );
+}
+
+/** Why a file system cannot hold the run directory. The path is as {@link inspectTemp} resolved it. */
+function unfitForRun(candidate: TempCandidate): string | undefined {
+  const { path } = candidate;
+  // It stands on the kernel's command line.
+  if (/\s|"/.test(path)) return 'has a blank or a quote in its path';
+  // What the guest mounts anew before its first program starts.
+  if (/^\/(dev|proc|sys|run)(\/|$)/.test(path)) return 'is hidden in the guest';
+  return unfit(candidate);
+}
+
+/**
+ * Makes a private directory for the files that one guest starts from. The guest runs programs there, and its hostfs asks
+ * the host whether it may: access(2) says EACCES for them where the file system is mounted noexec, and the kernel
+ * panics with "Requested init … failed (error -13)".
+ *
+ * @throws LabError `LAB_TMPDIR` when none will do
+ */
+export function makeRunDirectory(candidates: readonly TempCandidate[]): string {
+  const failed = new Map<TempCandidate, string>();
+  for (const candidate of candidates) {
+    if (unfitForRun(candidate) !== undefined) continue;
+    try {
+      return mkdtempSync(join(candidate.path, 'netlink-xfrm-lab-'));
+    } catch (error) {
+      // The next one may do.
+      failed.set(candidate, `cannot be written (${(error as NodeJS.ErrnoException).code})`);
+    }
+  }
+  const reason = (one: TempCandidate) => unfitForRun(one) ?? failed.get(one) ?? '';
+  throw new LabError(
+    'LAB_TMPDIR',
+    `No directory can hold the files that start the guest: ${listed(candidates, reason)}.`,
+    'Set TMPDIR to a writable directory outside /dev and /run that is not mounted noexec. In a container, ' +
+      '--tmpfs /tmp:exec makes one.',
   );
 }

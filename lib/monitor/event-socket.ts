@@ -1,4 +1,5 @@
 /** A socket that listens to groups of one protocol, and when it is read. @module */
+import { GET_NET_ADMIN } from '../base/net-admin.ts';
 import { NETLINK_ROUTE, NETLINK_XFRM } from '../netlink/constants.ts';
 import { addon } from '../socket/addon.ts';
 import { type Batch, type Namespace, NetlinkSocket, SystemError } from '../socket/index.ts';
@@ -49,10 +50,7 @@ export function explain(error: unknown, protocol: Protocol): unknown {
 }
 
 const HINTS: Readonly<Record<string, string>> = {
-  'xfrm EPERM':
-    'listening to IPsec events needs the capability CAP_NET_ADMIN: run it with sudo, in a ' +
-    'container with --cap-add NET_ADMIN, as a service with AmbientCapabilities=CAP_NET_ADMIN, or, ' +
-    'to try it, in a network namespace of your own: unshare -Urn',
+  'xfrm EPERM': `listening to IPsec events needs the capability CAP_NET_ADMIN: ${GET_NET_ADMIN}`,
   'xfrm EPROTONOSUPPORT':
     'this kernel has no XFRM netlink interface: load it with "modprobe xfrm_user", or use a ' +
     'kernel with CONFIG_XFRM_USER; to try it without, see "netlink-xfrm lab"',

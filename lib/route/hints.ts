@@ -2,13 +2,14 @@
  * What to do when the kernel refuses a request.
  * @module
  */
+import { GET_NET_ADMIN } from '../base/net-admin.ts';
 import type { Ack } from '../netlink/ack.ts';
 import { errorCode } from '../netlink/kernel-error.ts';
 
 const EVERY: Readonly<Record<string, string>> = {
   EPERM:
-    'changing the network needs the capability CAP_NET_ADMIN over the network namespace: run it ' +
-    'with sudo, or in a namespace of your own (unshare -Urn)',
+    'changing the network needs the capability CAP_NET_ADMIN over the network namespace: ' +
+    GET_NET_ADMIN,
 };
 
 const LINK: Readonly<Record<string, string>> = {

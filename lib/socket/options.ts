@@ -1,5 +1,6 @@
 /** The options of a netlink socket, by name (netlink(7), socket(7)). @module */
 import { constants as system } from 'node:os';
+import { GET_NET_ADMIN } from '../base/net-admin.ts';
 import { type Addon, addon, type NativeSocket } from './addon.ts';
 import { integer, wrongType } from './argument.ts';
 import { SystemError } from './error.ts';
@@ -57,10 +58,10 @@ export const MAX_BUFFER = 0x3fff_ffff;
 
 const MAY_JOIN =
   'joining or leaving such a group needs CAP_NET_ADMIN in the user namespace that owns the ' +
-  'network namespace: run as root, or try it in a namespace of your own with unshare -Urn';
+  `network namespace: ${GET_NET_ADMIN}`;
 const MAY_SEND =
   'to reach others than the kernel, this protocol asks for CAP_NET_ADMIN in the user namespace that ' +
-  'owns the network namespace: run as root, or try it with unshare -Urn';
+  `owns the network namespace: ${GET_NET_ADMIN}`;
 const MAY_LISTEN =
   'hearing other network namespaces needs CAP_NET_BROADCAST in the user namespace that owns this ' +
   "socket's: run as root, or try it with unshare -Urn";

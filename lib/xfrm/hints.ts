@@ -3,13 +3,14 @@
  * @module
  */
 
+import { GET_NET_ADMIN } from '../base/net-admin.ts';
 import type { Ack } from '../netlink/ack.ts';
 import { errorCode } from '../netlink/kernel-error.ts';
 
 const EVERY: Readonly<Record<string, string>> = {
   EPERM:
     'every XFRM request, listing included, needs the capability CAP_NET_ADMIN over the network ' +
-    'namespace: run it with sudo, or in a namespace of your own (unshare -Urn)',
+    `namespace: ${GET_NET_ADMIN}`,
   // EOPNOTSUPP, by the name that Node.js has for it.
   ENOTSUP: 'a 32-bit process needs a kernel with CONFIG_XFRM_USER_COMPAT',
 };

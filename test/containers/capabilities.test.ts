@@ -15,6 +15,7 @@ import {
   buildImages,
   type Container,
   type Ended,
+  idleContainer,
   listen,
   mountNamespace,
   namespace,
@@ -38,9 +39,9 @@ before(async () => {
 
 const POLICY = ['src', '10.9.0.0/16', 'dst', '10.8.0.0/16', 'dir', 'out'];
 const NEWPOLICY = /NEWPOLICY out 10\.9\.0\.0\/16 > 10\.8\.0\.0\/16/;
-const changePolicies = () => {
-  host.run('ip', 'xfrm', 'policy', 'add', ...POLICY);
-  host.run('ip', 'xfrm', 'policy', 'flush');
+const changePolicies = (of = host) => {
+  of.run('ip', 'xfrm', 'policy', 'add', ...POLICY);
+  of.run('ip', 'xfrm', 'policy', 'flush');
 };
 
 /** A container without any capability but those given, in the namespace `host`. */
@@ -70,8 +71,8 @@ const succeeds = async (of: Container) => {
   assert.equal(status, 0);
 };
 const MONITOR = 'monitor policy --count 1';
-const hears = async (of: Container) => {
-  const heard = await listen(of, changePolicies);
+const hears = async (of: Container, there = host) => {
+  const heard = await listen(of, () => changePolicies(there));
   assert.match(heard.stdout, NEWPOLICY, heard.stderr);
   assert.equal(heard.status, 0);
   return heard;
@@ -92,7 +93,7 @@ test('rtnetlink takes no capability, and gets the receive buffer that rmem_max a
 
 test('listing takes NET_ADMIN', async () => {
   for (const args of ['state', 'policy', 'tunnels', 'wait --for up 192.0.2.1 --timeout 1s']) {
-    refused(await runContainer(container(args)), /EPERM/);
+    refused(await runContainer(container(args)), /EPERM[\s\S]*--cap-add NET_ADMIN/);
   }
   for (const args of ['state', 'policy', 'tunnels']) await succeeds(container(args, NET_ADMIN));
 });
@@ -120,6 +121,17 @@ test('the namespaces of a mounted folder take SYS_ADMIN', async () => {
   const args = 'state --netns vpn';
   refused(await runContainer(container(args, NET_ADMIN, mount)), /setns EPERM[\s\S]*CAP_SYS_ADMIN/);
   await succeeds(container(args, NET_ADMIN, '--cap-add=SYS_ADMIN', mount));
+  const all = `${MONITOR} --all-netns`;
+  refused(await runContainer(container(all, NET_ADMIN, mount)), /setns EPERM[\s\S]*CAP_SYS_ADMIN/);
+  await hears(container(all, NET_ADMIN, '--cap-add=SYS_ADMIN', mount), other);
+});
+
+test('the network of another container takes NET_ADMIN', async () => {
+  const vpn = await idleContainer('vpn');
+  const options = ['--cap-drop=ALL', '--network=container:vpn'];
+  const args = MONITOR.split(' ');
+  refused(await runContainer({ options, args }), /EPERM/);
+  await hears({ options: [...options, NET_ADMIN], args }, vpn);
 });
 
 test('the namespace of a process takes --pid=host, SYS_ADMIN and SYS_PTRACE', async () => {
@@ -222,20 +234,22 @@ test('replay takes no capability, no network and no root', async () => {
   await succeeds({ options, args: ['replay', '/data/recording'] });
 });
 
-test('the lab takes no capability, and a /tmp that programs may be run from', async () => {
+test('the lab takes no capability, and a place that programs may be run from', async () => {
   await prepareLab();
   const cache = openCache();
-  const lab = (...tmp: string[]) =>
+  const lab = (cacheOptions: string, ...tmp: string[]) =>
     runContainer({
       options: [
         ...['--cap-drop=ALL', '--network=none', '--read-only', '--read-only-tmpfs=false', ROOT],
-        ...['--security-opt=no-new-privileges', `--volume=${cache}:${cache}`],
+        ...['--security-opt=no-new-privileges', `--volume=${cache}:${cache}${cacheOptions}`],
         ...[`--env=NETLINK_XFRM_CACHE=${cache}`, ...tmp],
       ],
       args: ['lab', '--', 'cat', '/proc/sys/kernel/ostype'],
     });
-  const ran = await lab('--tmpfs=/tmp:exec,size=1g');
-  assert.equal(ran.stdout, 'Linux\n', ran.stderr);
-  assert.equal(ran.status, 0);
-  assert.equal((await lab('--tmpfs=/tmp:noexec,size=1g')).status, 3);
+  for (const tmp of ['exec', 'noexec']) {
+    const { stdout, stderr, status } = await lab('', `--tmpfs=/tmp:${tmp},size=1g`);
+    assert.equal(stdout, 'Linux\n', stderr);
+    assert.equal(status, 0);
+  }
+  refused(await lab(':noexec', '--tmpfs=/tmp:exec,size=1g'), /The cache .* is mounted noexec/);
 });

@@ -86,12 +86,26 @@ export function namespace(): Namespace {
   const path = `/proc/${pid}/ns/net`;
   const own = readlinkSync('/proc/self/ns/net');
   while (readlinkSync(path) === own) execFileSync('sleep', ['0.05']);
-  const run = ([program = '', ...args]: string[]) =>
-    execFileSync('nsenter', [`--net=${path}`, program, ...args], {
-      stdio: ['ignore', 'ignore', 2],
-    });
-  run(['ip', 'link', 'set', 'lo', 'up']);
-  return { pid, network: `ns:${path}`, run: (...command) => run(command) };
+  const made = namespaceOf(pid);
+  made.run('ip', 'link', 'set', 'lo', 'up');
+  return made;
+}
+
+function namespaceOf(pid: number): Namespace {
+  const path = `/proc/${pid}/ns/net`;
+  const run = (...command: string[]) =>
+    execFileSync('nsenter', [`--net=${path}`, ...command], { stdio: ['ignore', 'ignore', 2] });
+  return { pid, network: `ns:${path}`, run };
+}
+
+/** Starts a container that does nothing, in a network of its own; gives its namespace. */
+export async function idleContainer(name: string): Promise<Namespace> {
+  const options = ['--detach', '--rm', '--name', name, '--network=none', `--timeout=${LIFETIME}`];
+  const command = ['--entrypoint=sleep', 'localhost/netlink-xfrm', String(LIFETIME)];
+  const started = await podman('run', ...options, ...command);
+  if (started.status !== 0) throw new Error(started.stderr);
+  const { stdout } = await podman('inspect', '--format={{.State.Pid}}', name);
+  return namespaceOf(Number(stdout));
 }
 
 /** Options and image of a container, and the arguments of the command in it. */

@@ -16,7 +16,7 @@ import { NETLINK_XFRM, otherNamespace } from './socket-support.ts';
 async function apart(...args: string[]) {
   // The shell carries out a line at a time; the monitor's own lines come in between.
   const script = `mount -t tmpfs tmpfs /run && exec 3<&0 && ${args[0]?.startsWith('--netns') ? 'ip netns add red && ' : ''}
-    ln -s /run/netns/red /run/link && { "$@" </dev/null & } && MONITOR=$! && while read -r line <&3; do eval "$line" || exit 9; done; wait $MONITOR`;
+    ln -s /run/netns/red /run/link && { "$@" </dev/null & } && MONITOR=$! && while read -r line <&3; do eval "$line" || { kill -INT $MONITOR; exit 9; }; done; wait $MONITOR`;
   const monitor = [process.execPath, program, 'monitor', ...args];
   const child = spawn('unshare', ['--mount', '--net', 'sh', '-c', script, 'sh', ...monitor], {
     env,

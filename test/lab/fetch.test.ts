@@ -1,4 +1,4 @@
-/** Fetching a kernel when something is in the way: what is said, and that the next run works. */
+/** Fetching a kernel, or running it, when something is in the way: what is said, and that the next run works. */
 import assert from 'node:assert/strict';
 import { spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
@@ -6,6 +6,8 @@ import { existsSync, mkdtempSync, readdirSync, rmSync, truncateSync, writeFileSy
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, test } from 'node:test';
+import { openCache } from '../../lib/lab/cache.ts';
+import { prepareLab } from '../../lib/lab/index.ts';
 
 const program = join(import.meta.dirname, '../../../bin/netlink-xfrm.js');
 const folder = mkdtempSync(join(tmpdir(), 'lab-fetch-'));
@@ -92,4 +94,29 @@ test('a full disk', (t) => {
   assert.match(stdout, /^second 9$/m, stderr);
   assert.match(stderr, /room|space/i);
   assert.doesNotMatch(stderr, /\n +at /, 'no stack');
+});
+
+test('a /tmp that nothing may be run from, then such a cache', async (t) => {
+  if (spawnSync('unshare', ['--mount', 'true']).status !== 0) {
+    t.skip('no file system can be mounted');
+    return;
+  }
+  await prepareLab();
+  const cache = openCache();
+  const run = `"${process.execPath}" "${program}" lab`;
+  // The cache may lie below /tmp.
+  const script = `
+    mounted() { mount --bind "$2" "$2" && mount -o "remount,bind,$1" "$2"; }
+    mounted noexec /tmp && mounted exec "${cache}" && ${run} -- sh -c 'exit 9'; echo "first $?"
+    mounted noexec "${cache}" && ${run} -- true; echo "second $?"`;
+  const { stdout, stderr } = spawnSync('unshare', ['--mount', '--', 'sh', '-c', script], {
+    encoding: 'utf8',
+    env: { ...env(cache), TMPDIR: '/tmp' },
+  });
+  assert.match(stdout, /^first 9$/m, stderr);
+  assert.match(stdout, /^second 3$/m, stderr);
+  assert.match(
+    stderr,
+    /^netlink-xfrm lab: The cache .* is mounted noexec.*\nSet NETLINK_XFRM_CACHE .*\n$/,
+  );
 });

@@ -9,7 +9,7 @@ import {
   writeFileSync,
 } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { bootError, KernelLog } from '../../lib/lab/boot-log.ts';
 import { cachePath, lockFile, openCache } from '../../lib/lab/cache.ts';
@@ -25,6 +25,7 @@ import { chooseArchive, parseListFile, parseSourcesFile } from '../../lib/lab/so
 import { encodePiece, PIECE, TerminalInput } from '../../lib/lab/stdin.ts';
 import {
   chooseTemp,
+  makeRunDirectory,
   mountOf,
   parseMountInfo,
   type TempCandidate,
@@ -163,7 +164,7 @@ describe('the machine', () => {
   });
 });
 
-describe('the place for the memory', () => {
+describe('the places of a guest', () => {
   const place = (path: string, more: Partial<TempCandidate> = {}): TempCandidate => ({
     path,
     free: 4 * 1024 ** 3,
@@ -173,7 +174,7 @@ describe('the place for the memory', () => {
     ...more,
   });
 
-  test('the first with room that may be written and executed', () => {
+  test('its memory: the first with room that may be written and executed', () => {
     const small = place('/dev/shm', { free: 64 * 1024 ** 2 });
     const noexec = place('/run/user/1', { executable: false });
     const readOnly = place('/ro', { writable: false });
@@ -185,6 +186,39 @@ describe('the place for the memory', () => {
         /64 MiB free.*noexec.*cannot be written/.test((error as Error).message),
     );
     assert.throws(() => chooseTemp([], 512), refuses('LAB_TMPDIR'));
+  });
+
+  test('the files that start the guest: the first that it can execute from and sees, else why none', () => {
+    const parent = mkdtempSync(join(tmpdir(), 'lab-places-'));
+    try {
+      const unfit = [
+        place('/noexec', { executable: false }),
+        place('/ro', { writable: false }),
+        place('/dev/shm'),
+        place('/run/user/1'),
+        place('/a b'),
+        place(join(parent, 'gone')),
+      ];
+      const made = makeRunDirectory([...unfit, place(parent), place('/later')]);
+      assert.equal(dirname(made), parent);
+      assert.equal(statSync(made).mode & 0o777, 0o700);
+      assert.throws(
+        () => makeRunDirectory(unfit),
+        (error) => {
+          assert.ok(refuses('LAB_TMPDIR')(error));
+          const { message, hint } = error as LabError;
+          assert.match(
+            message,
+            /\/noexec is mounted noexec; \/ro cannot be written; \/dev\/shm is hidden .*\/a b has a blank .*\/gone .*ENOENT/,
+          );
+          assert.match(hint, /TMPDIR.*noexec/);
+          return true;
+        },
+      );
+      assert.throws(() => makeRunDirectory([]), refuses('LAB_TMPDIR'));
+    } finally {
+      rmSync(parent, { recursive: true });
+    }
   });
 
   test('TMPDIR comes first', () => {
