@@ -1,12 +1,14 @@
 /**
  * All SAs and policies between two ends with one reqid: one tunnel, or some that marks and interface
- * ids keep apart. What a change touches is a group, whatever else is there. @module
+ * ids keep apart; or, with other groups to which it is linked, a part of one. What a change touches is a group and
+ * those, whatever else is there. @module
  */
 import type { Mark } from '../xfrm/codec.ts';
-import type { XfrmState } from '../xfrm/objects.ts';
+import type { XfrmPolicy, XfrmState } from '../xfrm/objects.ts';
 import {
   type Demand,
   fits,
+  isWild,
   type Orientation,
   orient,
   type Pair,
@@ -15,6 +17,7 @@ import {
 } from './endpoints.ts';
 import { both, type Gone, type Policy, type Present, type Sa } from './present.ts';
 import type { TunnelRecord } from './record.ts';
+import { acceptsIn, leads, obstacles } from './serve.ts';
 import type { Direction } from './tunnel.ts';
 
 /** That an SA was asked for. */
@@ -47,6 +50,8 @@ export class Group {
   readonly records = new Set<TunnelRecord>();
   /** Whether it was since the counters were read. */
   looked = false;
+  /** The groups with which it was last looked at, itself included; the first has the records of all. */
+  linked: readonly Group[] = [this];
 
   constructor(key: string, pair: Pair, reqid: number) {
     this.key = key;
@@ -77,6 +82,35 @@ export interface Joined {
   readonly ifIds: readonly (number | undefined)[];
 }
 
+/** Several groups as one, which the first stands for. */
+export function whole(groups: readonly [Group, ...Group[]]): Group {
+  const [first, ...others] = groups;
+  if (others.length === 0) return first;
+  const all = new Group(first.key, first.pair, first.reqid);
+  for (const group of groups) {
+    for (const [uid, sa] of group.sas) all.sas.set(uid, sa);
+    for (const [uid, policy] of group.policies) all.policies.set(uid, policy);
+    for (const record of group.records) all.records.add(record);
+    all.gone.push(...group.gone);
+    all.acquired.push(...group.acquired);
+  }
+  return all;
+}
+
+/** What of a host concerns a group beside its members. */
+export interface Surroundings {
+  /** The reqids of the groups that are joined. */
+  readonly reqids: ReadonlySet<number>;
+  /** Policies that fit its SAs, but make no tunnel by themselves. */
+  readonly covers: readonly Policy[];
+  /** All inbound policies for any peer, whatever their reqid. */
+  readonly forAll: ReadonlySet<Policy>;
+  /** Inbound SAs from any source to one of the ends. */
+  readonly shared: readonly Sa[];
+  /** Policies without templates, by uid. */
+  readonly shunts: ReadonlyMap<string, XfrmPolicy>;
+}
+
 type Any = Member & {
   readonly uid: string;
   readonly sa?: Sa;
@@ -86,20 +120,17 @@ type Any = Member & {
   readonly demands?: readonly Demand[];
 };
 
-/**
- * Joins a group: a function of its members, the policies that cover it, and this host's addresses.
- *
- * @param covers policies that fit its SAs, but make no tunnel by themselves
- */
+/** Joins a group: a function of its members, of what of the host concerns it, and of this host's addresses. */
 export function join(
   group: Pick<Group, 'pair' | 'reqid' | 'sas' | 'policies' | 'acquired'>,
-  covers: readonly Policy[],
+  surroundings: Surroundings,
   isLocal: (address: string) => boolean,
 ): { readonly orientation: Orientation; readonly parts: readonly Joined[] } {
   const { pair, reqid } = group;
+  const { reqids, covers } = surroundings;
   const [a, b] = pair;
   const here = (demand: Demand) =>
-    (demand.reqid === reqid || demand.reqid === 0) && (fits(demand, a, b) || fits(demand, b, a));
+    (reqids.has(demand.reqid) || demand.reqid === 0) && (fits(demand, a, b) || fits(demand, b, a));
   const policies = [...group.policies.values(), ...covers];
   const demands = policies.flatMap((policy) => policy.demands.filter(here));
   const states = [...group.sas.values()].map(({ entry }) => entry.value);
@@ -129,20 +160,29 @@ export function join(
   }
   // A larval SA without a reqid only keeps an SPI, for whichever tunnel between these ends.
   const counts = ({ sa }: Any) => !sa?.isLarval || reqid !== 0;
-  const parts = split(members).filter((part) => part.some(counts));
-  return { orientation, parts: parts.map((part) => joined(part, covering(part, covers, here))) };
+  // What any source may send through is no tunnel; it serves those that there are.
+  const parts = pair.some(isWild) ? [] : split(members).filter((part) => part.some(counts));
+  return {
+    orientation,
+    parts: parts.map((part) => joined(part, orientation, surroundings, here)),
+  };
 }
 
-/** The policies that cover a tunnel: those without a mark, or with one of its own. */
+/**
+ * The policies that cover a tunnel: those without a mark, or with one of its own; inbound ones with any, if nothing of its
+ * own has one there.
+ */
 function covering(
   part: readonly Any[],
   covers: readonly Policy[],
   here: (demand: Demand) => boolean,
 ): Policy[] {
   const labels = new Set(part.map(({ mark, ifId }) => labelText(mark, ifId)));
+  const isLabelled = part.some(({ direction, mark, ifId }) => direction === 'in' && (mark || ifId));
   return covers.filter(({ entry, demands }) => {
     const label = labelText(entry.value.mark, entry.value.ifId);
-    return (label === '' || labels.has(label)) && demands.some(here);
+    const isFree = !isLabelled && demands.every(({ direction }) => direction === 'in');
+    return (label === '' || labels.has(label) || isFree) && demands.some(here);
   });
 }
 
@@ -152,18 +192,47 @@ export const directionOf = (
   local: string,
 ): Direction => (dir === 'in' || dir === 'out' ? dir : saddr === local ? 'out' : 'in');
 
-function joined(members: readonly Any[], covers: readonly Policy[]): Joined {
+function joined(
+  members: readonly Any[],
+  { local, remote, directed }: Orientation,
+  { reqids, covers, forAll, shared, shunts }: Surroundings,
+  here: (demand: Demand) => boolean,
+): Joined {
   const sas = both((direction) => {
     const its = members.filter((one) => one.direction === direction);
     return its.flatMap(({ sa }) => (sa && !sa.isLarval ? [sa] : [])).sort(byAge);
   });
   const acquired = members.flatMap((one) => one.acquired ?? []);
   const works = sas.out.length + sas.in.length > 0;
+  const own = members.flatMap(({ policy }) => policy ?? []);
+  const policies = [...covering(members, covers, here), ...own];
+  const judging = [...new Set([...policies, ...forAll])];
+  const protos = new Set(sas.in.map(({ entry }) => entry.value.proto));
+  const serving = shared.filter(({ entry: { value } }) => {
+    const accepts = ({ demands, entry }: Policy) =>
+      leads({ demands }, 'in') && demands.some((one) => acceptsIn(value, one, entry.value));
+    return value.daddr === local && !protos.has(value.proto) && judging.some(accepts);
+  });
+  // Where nobody knows which end is this host's, policies of both hosts may be here.
+  const values = both((direction) =>
+    [
+      ...(directed ? sas[direction] : [...sas.out, ...sas.in]),
+      ...(direction === 'in' ? serving : []),
+    ].map(({ entry }) => entry.value),
+  );
+  const wayOf = (one: Demand) => (fits(one, local, remote) ? 'out' : 'in');
+  // An outbound template takes SAs of its own reqid only, 0 included.
+  const isOwn = (one: Demand) => reqids.has(one.reqid) && here(one);
   return {
     present: {
       sas,
+      shared: serving,
+      sends: policies.some(({ demands }) =>
+        demands.some((one) => one.direction !== 'in' && isOwn(one)),
+      ),
+      obstacles: obstacles(judging, shunts, values, isOwn, wayOf),
       larval: members.flatMap(({ sa }) => (sa?.isLarval ? [sa] : [])).sort(byAge),
-      policies: [...covers, ...members.flatMap(({ policy }) => policy ?? [])],
+      policies,
       demands: members.flatMap(({ demands }) => demands ?? []),
       acquiredAt: works ? undefined : acquired.at(-1)?.at,
     },

@@ -3,6 +3,7 @@ import { hasSpi } from '../monitor/xfrm-objects.ts';
 import type { PolicyEntry, StateEntry } from '../monitor/xfrm-views.ts';
 import type { EventTime } from '../netlink/event.ts';
 import type { IpsecProto } from '../xfrm/names.ts';
+import type { XfrmPolicy } from '../xfrm/objects.ts';
 import {
   type Demand,
   demandsOf,
@@ -12,8 +13,10 @@ import {
   pairKey,
   pairOf,
 } from './endpoints.ts';
-import { Group, type PolicyGone } from './group.ts';
+import { Group, type PolicyGone, type Surroundings } from './group.ts';
 import { type Policy, type Sa, saOf } from './present.ts';
+import { contains, meet, mirrored } from './selectors.ts';
+import { acceptsIn } from './serve.ts';
 
 /** SPIs up to here are reserved (RFC 4303, 2.1): who uses them gives them out by hand, perhaps twice. */
 const RESERVED_SPIS = 255;
@@ -29,6 +32,12 @@ export class Members {
   readonly policies = new Map<string, Policy>();
   /** Policies that cover SAs beside their own. */
   readonly #covers = new MultiMap<string, Policy>();
+  /** Of those, inbound ones for any peer. */
+  readonly #forAll = new Set<Policy>();
+  /** Policies without templates, by uid. */
+  readonly #shunts = new Map<string, XfrmPolicy>();
+  /** SAs from any source, by their destination. */
+  readonly #shared = new MultiMap<string, Sa>();
   /** By their ends, by each of them, and by reqid. */
   readonly #groupsBy = new MultiMap<string, Group>();
   readonly #bySpi = new MultiMap<string, Sa>();
@@ -56,15 +65,83 @@ export class Members {
     return ++this.#order;
   }
 
+  /** The groups whose tunnels an SA serves. */
+  servedBy({ group, entry }: Sa): Iterable<Group> {
+    const { saddr, daddr } = entry.value;
+    return isWild(saddr) ? this.groupsByAddress(daddr) : group.linked;
+  }
+
   /** Policies that fit a group's SAs, beside its own; some may not. */
-  covers({ pair, reqid, policies }: Group): Policy[] {
-    const covers = new Set([
-      ...this.#covers.get(pairKey(pair)),
-      ...this.#covers.get(reqidKey(reqid)),
-      ...this.#covers.get(reqidKey(0)),
-    ]);
+  #coversOf({ pair, policies }: Group, reqids: Iterable<number>): Policy[] {
+    const covers = new Set(this.#covers.get(pairKey(pair)));
+    for (const reqid of [...reqids, 0]) {
+      for (const policy of this.#covers.get(reqidKey(reqid))) covers.add(policy);
+    }
     for (const policy of policies.values()) covers.delete(policy);
     return [...covers];
+  }
+
+  /** @param group one, or several as one */
+  surroundings(group: Group, groups: readonly Group[]): Surroundings {
+    const reqids = new Set(groups.map(({ reqid }) => reqid));
+    const [a, b] = group.pair;
+    return {
+      reqids,
+      covers: this.#coversOf(group, reqids),
+      forAll: this.#forAll,
+      shared: [...this.#shared.get(a), ...this.#shared.get(b)],
+      shunts: this.#shunts,
+    };
+  }
+
+  /**
+   * A group and those with which it is one tunnel: they have a policy in common (a bundle), or each carries one direction
+   * only, and the one answers the other. The first is the one that protects packets: ESP before AH before IPCOMP.
+   */
+  linked(group: Group): readonly [Group, ...Group[]] {
+    const found = new Set([group]);
+    for (const one of found) for (const other of this.#neighbours(one)) found.add(other);
+    const all = [...found].map((one) => ({ one, rank: rankOf(one) }));
+    all.sort((a, b) => a.rank - b.rank || a.one.reqid - b.one.reqid);
+    return all.map(({ one }) => one) as [Group, ...Group[]];
+  }
+
+  *#neighbours(group: Group): Generator<Group> {
+    const key = pairKey(group.pair);
+    for (const { demands } of group.policies.values()) {
+      for (const demand of demands) {
+        if (!makesTunnel(demand) || demand.reqid === group.reqid) continue;
+        if (pairKey(pairOf(demand.from, demand.to)) !== key) continue;
+        const other = this.#groups.get(`${key} ${demand.reqid}`);
+        if (other) yield other;
+      }
+    }
+    const toward = towardOf(group);
+    if (toward === undefined) return;
+    for (const other of this.#groupsBy.get(key)) {
+      const back = other === group ? undefined : towardOf(other);
+      if (back === undefined || back === toward) continue;
+      if (answers(group, other) || this.#accepts(group, other) || this.#accepts(other, group)) {
+        yield other;
+      }
+    }
+  }
+
+  /** Whether answers to what one group sends come in through SAs of another, which is without policies, whatever its reqid. */
+  #accepts(sending: Group, { sas, policies, pair }: Group): boolean {
+    if (policies.size > 0 || sending.policies.size === 0) return false;
+    const loose = [...this.#covers.get(reqidKey(0)), ...this.#covers.get(pairKey(pair))];
+    return loose.some(({ demands, entry: { value } }) =>
+      demands.some(
+        (one) =>
+          one.direction === 'in' &&
+          one.reqid === 0 &&
+          [...sas.values()].some((sa) => acceptsIn(sa.entry.value, one, value)) &&
+          [...sending.policies.values()].some((its) =>
+            meet(mirrored(its.entry.value.selector), value.selector),
+          ),
+      ),
+    );
   }
 
   group(pair: Pair, reqid: number): Group {
@@ -89,15 +166,26 @@ export class Members {
     const sa = saOf({ group, entry, order: this.nextOrder, came, heard });
     group.sas.set(sa.uid, sa);
     this.sas.set(sa.uid, sa);
+    if (isWild(saddr)) this.#shared.add(daddr, sa);
+    this.#share(sa);
     this.#spiChanges(sa, () => this.#bySpi.add(`${proto} ${spi}`, sa));
     this.dirty.add(group);
   }
 
   removeSa(sa: Sa): void {
-    const { proto, spi } = sa.entry.value;
+    const { proto, spi, daddr } = sa.entry.value;
     sa.group.sas.delete(sa.uid);
     this.sas.delete(sa.uid);
+    this.#share(sa);
+    this.#shared.delete(daddr, sa);
     this.#spiChanges(sa, () => this.#bySpi.delete(`${proto} ${spi}`, sa));
+  }
+
+  /** Those that an SA from any source may serve are to be looked at. */
+  #share({ entry }: Sa): void {
+    const { saddr, daddr } = entry.value;
+    if (!isWild(saddr)) return;
+    for (const group of this.groupsByAddress(daddr)) this.dirty.add(group);
   }
 
   /** Those that begin or end to share an SPI are to be looked at. */
@@ -126,7 +214,11 @@ export class Members {
 
   addPolicy(entry: PolicyEntry, changedAt: number): void {
     const demands = demandsOf(entry.value);
-    if (demands.length === 0) return;
+    if (demands.length === 0) {
+      this.#shunts.set(entry.uid, entry.value);
+      this.#caught(entry.value);
+      return;
+    }
     const policy: Policy = { uid: entry.uid, entry, demands, changedAt };
     this.policies.set(policy.uid, policy);
     for (const demand of demands) {
@@ -134,13 +226,41 @@ export class Members {
         const group = this.group(pairOf(demand.from, demand.to), demand.reqid);
         group.policies.set(policy.uid, policy);
         this.dirty.add(group);
-      } else this.#covers.add(coverKey(demand), policy);
+      } else {
+        this.#covers.add(coverKey(demand), policy);
+        if (isForAll(demand)) this.#forAll.add(policy);
+      }
     }
     this.#cover(demands);
   }
 
+  removeShunt(uid: string): void {
+    const shunt = this.#shunts.get(uid);
+    if (shunt === undefined) return;
+    this.#shunts.delete(uid);
+    this.#caught(shunt);
+  }
+
+  /** Groups whose packets a policy without templates may catch are to be looked at. */
+  #caught({ selector, dir }: XfrmPolicy): void {
+    const sought = dir === 'out' ? selector : mirrored(selector);
+    for (const { entry, demands } of this.policies.values()) {
+      if (entry.value.dir !== 'out' || !contains(sought, entry.value.selector)) continue;
+      for (const demand of demands) {
+        for (const group of this.#groupsOf(demand)) this.dirty.add(group);
+      }
+    }
+  }
+
+  #groupsOf(demand: Demand): Iterable<Group> {
+    if (!makesTunnel(demand)) return this.#groupsBy.get(coverKey(demand));
+    const group = this.#groups.get(`${pairKey(pairOf(demand.from, demand.to))} ${demand.reqid}`);
+    return group ? [group] : [];
+  }
+
   removePolicy(policy: Policy, gone?: PolicyGone): void {
     this.policies.delete(policy.uid);
+    this.#forAll.delete(policy);
     for (const demand of policy.demands) {
       const { from, to, reqid } = demand;
       const group = this.#groups.get(`${pairKey(pairOf(from, to))} ${reqid}`);
@@ -157,7 +277,7 @@ export class Members {
   #cover(demands: Policy['demands']): void {
     for (const demand of demands) {
       if (makesTunnel(demand)) continue;
-      const all = isOpen(demand) && demand.reqid === 0;
+      const all = isOpen(demand) && (demand.reqid === 0 || isForAll(demand));
       const groups = all ? this.groups : this.#groupsBy.get(coverKey(demand));
       for (const group of groups) this.dirty.add(group);
     }
@@ -172,6 +292,43 @@ const isOpen = ({ from, to }: Demand): boolean => isWild(from) || isWild(to);
 /** By its pair, or with an end left open by its reqid. */
 const coverKey = (demand: Demand): string =>
   isOpen(demand) ? reqidKey(demand.reqid) : pairKey(pairOf(demand.from, demand.to));
+
+const isForAll = (demand: Demand): boolean => isOpen(demand) && demand.direction === 'in';
+
+const RANKS: { readonly [proto: string]: number } = { esp: 0, ah: 1, comp: 2 };
+
+/** By the protocol of its SAs and templates that protects best. */
+function rankOf({ sas, policies, reqid }: Group): number {
+  let least = 3;
+  const note = (proto: IpsecProto) => {
+    least = Math.min(least, RANKS[proto] ?? 3);
+  };
+  for (const { entry } of sas.values()) note(entry.value.proto);
+  for (const { demands } of policies.values()) {
+    for (const demand of demands) if (demand.reqid === reqid) note(demand.proto);
+  }
+  return least;
+}
+
+/** The address to which all SAs with keys and all policies of a group lead; undefined if that is not one. */
+function towardOf({ sas, policies, reqid }: Group): string | undefined {
+  const all = new Set<string>();
+  for (const { entry, isLarval } of sas.values()) if (!isLarval) all.add(entry.value.daddr);
+  for (const { demands } of policies.values()) {
+    for (const demand of demands) if (demand.reqid === reqid) all.add(demand.to);
+  }
+  const [only] = all;
+  return all.size === 1 ? only : undefined;
+}
+
+/** Whether the packets of a policy of one group are the answers to those of one of the other. */
+const answers = (one: Group, other: Group): boolean =>
+  [...one.policies.values()].some(({ entry: { value } }) => {
+    const back = mirrored(value.selector);
+    return [...other.policies.values()].some(
+      ({ entry }) => contains(back, entry.value.selector) && contains(entry.value.selector, back),
+    );
+  });
 
 /** Several values a key. */
 class MultiMap<Key, Value> {
