@@ -3,7 +3,7 @@
  * ids keep apart; or, with other groups to which it is linked, a part of one. What a change touches is a group and
  * those, whatever else is there. @module
  */
-import type { Mark } from '../xfrm/codec.ts';
+import type { Mark, Selector } from '../xfrm/codec.ts';
 import type { XfrmPolicy, XfrmState } from '../xfrm/objects.ts';
 import {
   type Demand,
@@ -20,8 +20,14 @@ import type { TunnelRecord } from './record.ts';
 import { acceptsIn, leads, obstacles } from './serve.ts';
 import type { Direction } from './tunnel.ts';
 
+/** What an SA was asked for, for packets that a selector names. */
+export interface Asked {
+  readonly pair: Pair;
+  readonly selector: Selector;
+}
+
 /** That an SA was asked for. */
-export interface Acquired {
+export interface Acquired extends Asked {
   readonly uid: string;
   /** Monotonic. */
   readonly at: number;
@@ -107,6 +113,8 @@ export interface Surroundings {
   readonly forAll: ReadonlySet<Policy>;
   /** Inbound SAs from any source to one of the ends. */
   readonly shared: readonly Sa[];
+  /** Whether packets for which an SA was asked for go through policies of others now. */
+  isLeftOver(asked: Asked): boolean;
   /** Policies without templates, by uid. */
   readonly shunts: ReadonlyMap<string, XfrmPolicy>;
 }
@@ -139,11 +147,14 @@ export function join(
   const members: Any[] = [];
   for (const sa of group.sas.values()) {
     const { uid, entry } = sa;
+    const { selector, spi } = entry.value;
+    if (sa.isLarval && spi === 0 && surroundings.isLeftOver({ pair, selector })) continue;
     const { mark, ifId } = entry.value;
     const direction = directionOf(entry.value, local);
     members.push({ uid, direction, isPolicy: false, mark, ifId, sa });
   }
   for (const acquired of group.acquired) {
+    if (surroundings.isLeftOver(acquired)) continue;
     const { uid, mark, ifId } = acquired;
     const direction = directionOf(acquired, local);
     members.push({ uid, direction, isPolicy: false, mark, ifId, acquired });
@@ -318,7 +329,8 @@ export function labelText(mark: Mark | undefined, ifId: number | undefined): str
  *    apart by them (ikey and okey, mark_in and mark_out).
  * 3. If only one direction is there, each label is a tunnel.
  * 4. What has less (no mark, say) joins the tunnel that it fits, if it is one only: an SA without a mark
- *    serves all marks (net/xfrm/xfrm_state.c, __xfrm_state_lookup).
+ *    serves all marks (net/xfrm/xfrm_state.c, __xfrm_state_lookup). So do policies with more, where the tunnel has none:
+ *    an SA gives packets their mark (XFRMA_SET_MARK).
  */
 export function split<M extends Member>(members: readonly M[]): M[][] {
   const parts = partsOf(members);
@@ -337,7 +349,9 @@ export function split<M extends Member>(members: readonly M[]): M[][] {
   const own: Labelled<M>[] = [];
   for (const part of parts) {
     if (tunnels.includes(part)) continue;
-    const [only, ...more] = served.filter((tunnel) => isLess(part, tunnel));
+    const [only, ...more] = served.filter(
+      (tunnel) => isLess(part, tunnel) || (isLess(tunnel, part) && wants(tunnel, part)),
+    );
     if (only === undefined || more.length > 0) own.push(part);
     else only.members.push(...part.members);
   }
@@ -360,6 +374,12 @@ function partsOf<M extends Member>(members: readonly M[]): Labelled<M>[] {
   }
   return [...parts.values()].sort((a, b) => (a.text < b.text ? -1 : 1));
 }
+
+/** Whether a part is the policies of one direction that a tunnel lacks. */
+const wants = ({ members }: Labelled<Member>, part: Labelled<Member>): boolean =>
+  !part.sas &&
+  !(part.in && part.out) &&
+  !members.some(({ isPolicy, direction }) => isPolicy && part[direction]);
 
 /** Whether one label says less than another, and nothing else. */
 function isLess(less: Labelled<unknown>, more: Labelled<unknown>): boolean {

@@ -13,7 +13,7 @@ import {
   pairKey,
   pairOf,
 } from './endpoints.ts';
-import { Group, type PolicyGone, type Surroundings } from './group.ts';
+import { type Asked, Group, type PolicyGone, type Surroundings } from './group.ts';
 import { type Policy, type Sa, saOf } from './present.ts';
 import { contains, meet, mirrored } from './selectors.ts';
 import { acceptsIn } from './serve.ts';
@@ -36,6 +36,8 @@ export class Members {
   readonly #forAll = new Set<Policy>();
   /** Policies without templates, by uid. */
   readonly #shunts = new Map<string, XfrmPolicy>();
+  /** SAs without keys. */
+  readonly #larval = new Set<Sa>();
   /** SAs from any source, by their destination. */
   readonly #shared = new MultiMap<string, Sa>();
   /** By their ends, by each of them, and by reqid. */
@@ -90,8 +92,34 @@ export class Members {
       covers: this.#coversOf(group, reqids),
       forAll: this.#forAll,
       shared: [...this.#shared.get(a), ...this.#shared.get(b)],
+      isLeftOver: (asked) => this.#isLeftOver(asked),
       shunts: this.#shunts,
     };
+  }
+
+  /**
+   * A trap for any peer asks for SAs between the ends of each packet. When the SAs come, between the gateways, so do
+   * policies for those packets, and what was asked for is only left over until it times out.
+   */
+  #isLeftOver({ pair, selector }: Asked): boolean {
+    let best: Policy | undefined;
+    for (const policy of this.policies.values()) {
+      const { dir, priority, selector: its } = policy.entry.value;
+      if (dir !== 'out' || (best && best.entry.value.priority <= priority)) continue;
+      if (contains(its, selector)) best = policy;
+    }
+    const key = pairKey(pair);
+    return (
+      best !== undefined &&
+      best.demands.every(
+        (one) => makesTunnel(one) && pairKey(pairOf(one.from, one.to)) !== key,
+      )
+    );
+  }
+
+  /** What was asked for may be left over, or not be any more. */
+  #asked(dir: XfrmPolicy['dir']): void {
+    if (dir === 'out') for (const { group } of this.#larval) this.dirty.add(group);
   }
 
   /**
@@ -127,15 +155,14 @@ export class Members {
     }
   }
 
-  /** Whether answers to what one group sends come in through SAs of another, which is without policies, whatever its reqid. */
-  #accepts(sending: Group, { sas, policies, pair }: Group): boolean {
+  /** Whether answers to what one group sends come in through SAs of another, which is without policies of its own. */
+  #accepts(sending: Group, group: Group): boolean {
+    const { sas, policies, reqid } = group;
     if (policies.size > 0 || sending.policies.size === 0) return false;
-    const loose = [...this.#covers.get(reqidKey(0)), ...this.#covers.get(pairKey(pair))];
-    return loose.some(({ demands, entry: { value } }) =>
+    return this.#coversOf(group, [reqid]).some(({ demands, entry: { value } }) =>
       demands.some(
         (one) =>
           one.direction === 'in' &&
-          one.reqid === 0 &&
           [...sas.values()].some((sa) => acceptsIn(sa.entry.value, one, value)) &&
           [...sending.policies.values()].some((its) =>
             meet(mirrored(its.entry.value.selector), value.selector),
@@ -167,6 +194,7 @@ export class Members {
     group.sas.set(sa.uid, sa);
     this.sas.set(sa.uid, sa);
     if (isWild(saddr)) this.#shared.add(daddr, sa);
+    if (sa.isLarval) this.#larval.add(sa);
     this.#share(sa);
     this.#spiChanges(sa, () => this.#bySpi.add(`${proto} ${spi}`, sa));
     this.dirty.add(group);
@@ -178,6 +206,7 @@ export class Members {
     this.sas.delete(sa.uid);
     this.#share(sa);
     this.#shared.delete(daddr, sa);
+    this.#larval.delete(sa);
     this.#spiChanges(sa, () => this.#bySpi.delete(`${proto} ${spi}`, sa));
   }
 
@@ -219,6 +248,7 @@ export class Members {
       this.#caught(entry.value);
       return;
     }
+    this.#asked(entry.value.dir);
     const policy: Policy = { uid: entry.uid, entry, demands, changedAt };
     this.policies.set(policy.uid, policy);
     for (const demand of demands) {
@@ -261,6 +291,7 @@ export class Members {
   removePolicy(policy: Policy, gone?: PolicyGone): void {
     this.policies.delete(policy.uid);
     this.#forAll.delete(policy);
+    this.#asked(policy.entry.value.dir);
     for (const demand of policy.demands) {
       const { from, to, reqid } = demand;
       const group = this.#groups.get(`${pairKey(pairOf(from, to))} ${reqid}`);

@@ -105,11 +105,16 @@ export function obstacles(
     const first = met[0]?.entry.value;
     caught.in.push(catching(shunts, 'in', answers, first ?? policy)?.action as 'block');
     for (const one of met) {
+      // A packet comes through an SA once.
+      const taken = new Set<XfrmState>();
       for (const demand of one.demands) {
-        if (demand.optional) continue;
-        if (!sas.in.some((sa) => acceptsIn(sa, demand, one.entry.value))) {
-          missing[wayOf(demand)].add(demand.proto);
-        }
+        // Peers that compress do not compress small packets: therefore it is optional (RFC 3173, 2.2).
+        if (demand.optional && demand.proto !== 'comp') continue;
+        const accepted = sas.in.find(
+          (sa) => !taken.has(sa) && acceptsIn(sa, demand, one.entry.value),
+        );
+        if (accepted) taken.add(accepted);
+        else missing[wayOf(demand)].add(demand.proto);
       }
     }
   }

@@ -181,12 +181,13 @@ export class Tunnels {
       }
       return;
     }
-    const { saddr, daddr, proto, templates, mark, ifId } = event.acquire;
+    const { saddr, daddr, proto, templates, mark, ifId, selector } = event.acquire;
     const template = templates?.find((one) => one.proto === proto);
-    const group = this.#members.group(pairOf(saddr, daddr), template?.reqid ?? 0);
+    const pair = pairOf(saddr, daddr);
+    const group = this.#members.group(pair, template?.reqid ?? 0);
     const uid = `acquire ${this.#members.nextOrder}`;
     const at = now.monotonic;
-    group.acquired.push({ uid, at, saddr, mark, ifId, record: undefined });
+    group.acquired.push({ uid, at, pair, selector, saddr, mark, ifId, record: undefined });
     this.#members.dirty.add(group);
   }
 
@@ -357,8 +358,23 @@ export class Tunnels {
     record.read(part?.present ?? NOTHING);
     record.members = part?.members ?? new Set();
     if (part) this.#vacant.delete(record);
-    else if (record.expected) this.#vacant.add(record);
+    else if (record.expected) this.#vacate(record, record.expected, now);
     this.#judge(record, now);
+  }
+
+  /** An expected tunnel of which nothing is there becomes another that is as it ought to be, if there is one. */
+  #vacate(record: TunnelRecord, expected: NamedTunnel, now: EventTime): void {
+    this.#vacant.add(record);
+    for (const other of this.#records.values()) {
+      const { orientation, group, tunnel, isEmpty } = other;
+      if (other.expected || isEmpty || !orientation || !group || !tunnel) continue;
+      const marks = [tunnel.mark.out, tunnel.mark.in];
+      const ifIds = [tunnel.ifId.out, tunnel.ifId.in];
+      if (!isExpected(expected, { ...orientation, reqid: group.reqid, marks, ifIds })) continue;
+      this.#members.dirty.add(group);
+      this.#remove(other, now);
+      return;
+    }
   }
 
   /** Its state and its warnings, and what is to be told of them. */

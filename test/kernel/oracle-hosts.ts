@@ -27,9 +27,12 @@ export const ADDRESSES = {
 /** Which no policy is for: what is sent between them after a packet comes after it. */
 const FENCE = { left: '203.0.113.1', right: '203.0.113.2' } as const;
 
-/** Node cannot ask for UDP_ENCAP, without which the kernel takes ESP in UDP for UDP. */
+/**
+ * Node cannot ask for UDP_ENCAP, without which the kernel takes ESP in UDP for UDP, nor for a policy of that socket
+ * (IP_XFRM_POLICY), without which policies between the hosts themselves refuse it.
+ */
 const PROGRAM = `
-import selectors, socket, sys
+import os, selectors, socket, struct, sys
 poll = selectors.DefaultSelector()
 held = []
 for family, any in ((socket.AF_INET, '0.0.0.0'), (socket.AF_INET6, '::')):
@@ -37,25 +40,33 @@ for family, any in ((socket.AF_INET, '0.0.0.0'), (socket.AF_INET6, '::')):
         s = socket.socket(family, socket.SOCK_DGRAM)
         if family == socket.AF_INET6: s.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
         s.bind((any, port))
-        if port == 4500: s.setsockopt(socket.IPPROTO_UDP, 100, 2)
+        if port == 4500:
+            s.setsockopt(socket.IPPROTO_UDP, 100, 2)
+            for way in (0, 1):
+                policy = struct.pack('=40xH14x96xIIBBBBI', family, 0, 0, way, 0, 0, 0, 0)
+                if family == socket.AF_INET: s.setsockopt(socket.IPPROTO_IP, 17, policy)
+                else: s.setsockopt(socket.IPPROTO_IPV6, 35, policy)
         else: poll.register(s, selectors.EVENT_READ)
         held.append(s)
-poll.register(sys.stdin, selectors.EVENT_READ)
+poll.register(0, selectors.EVENT_READ)
+rest = ''
 print('ready', flush=True)
 while True:
     for key, _ in poll.select():
-        if key.fileobj is sys.stdin:
-            line = sys.stdin.readline()
-            if not line: sys.exit()
-            source, target, text = line.split()
-            family = socket.AF_INET6 if ':' in source else socket.AF_INET
-            try:
-                with socket.socket(family, socket.SOCK_DGRAM) as s:
-                    s.bind((source, 0))
-                    s.sendto(text.encode(), (target, 9))
-            except OSError: pass
+        if key.fileobj == 0:
+            read = os.read(0, 65536)
+            if not read: sys.exit()
+            *lines, rest = (rest + read.decode()).split('\\n')
+            for line in lines:
+                source, target, text = line.split()
+                family = socket.AF_INET6 if ':' in source else socket.AF_INET
+                try:
+                    with socket.socket(family, socket.SOCK_DGRAM) as s:
+                        s.bind((source, 0))
+                        s.sendto(text.encode(), (target, 9))
+                except OSError: pass
         else:
-            print(key.fileobj.recv(2048).decode(), flush=True)
+            print(key.fileobj.recv(2048).decode().rstrip('.'), flush=True)
 `;
 
 export type Side = 'left' | 'right';
@@ -119,11 +130,13 @@ export class OracleHosts {
     this.hosts[Symbol.dispose]();
   }
 
-  /** Sends a datagram from one host to the other. @returns whether it arrived */
+  /** Sends datagrams from one host to the other, one that IPComp compresses and one that is too small for it. @returns whether both arrived */
   async send(from: Side, source: string, target: string): Promise<boolean> {
     const [here, there] = [this.#ends[from], this.#ends[far(from)]];
-    const text = `packet-${++this.#fences}`;
-    here.send(source, target, text);
+    const small = `packet-${++this.#fences}`;
+    const large = `packet-${++this.#fences}`;
+    here.send(source, target, small);
+    here.send(source, target, large.padEnd(1000, '.'));
     // What was in a tunnel is queued once more when it is out of it.
     for (let i = 0; i < 2; i++) {
       const fence = `fence-${++this.#fences}`;
@@ -131,7 +144,8 @@ export class OracleHosts {
       here.send(FENCE[from], FENCE[far(from)], fence);
       await passed;
     }
-    return there.heard().includes(text);
+    const heard = there.heard();
+    return heard.includes(small) && heard.includes(large);
   }
 }
 

@@ -269,7 +269,11 @@ function faultOf(random: Random, world: { left: HostHas; right: HostHas }, words
         reSa(sa, { mode: sa.mode === 'tunnel' ? 'transport' : 'tunnel' }, 'another mode');
       break;
     case 7:
-      if (sa.daddr === ADDRESSES.outer.inet.left || sa.daddr === ADDRESSES.outer.inet6.left) {
+      // Of transport mode the kernel does not compare it.
+      if (
+        sa.mode !== 'transport' &&
+        (sa.daddr === ADDRESSES.outer.inet.left || sa.daddr === ADDRESSES.outer.inet6.left)
+      ) {
         const saddr = (sa.daddr as string).includes(':') ? '2001:db8::99' : '192.0.2.99';
         reSa(sa, { saddr }, 'another source');
       }

@@ -26,7 +26,7 @@ const SEEDS =
     : [Number(chosen)];
 
 /** What depends on time is switched off, or needs none. */
-const BY_STATE = { settle: 0, idle: 0, stalled: 0, overlap: 0 };
+const BY_STATE = { settle: 0, idle: 0, stalled: 0, overlap: 0, remember: 0 };
 const BY_COUNTERS = { ...BY_STATE, stalled: 1 };
 
 let oracle: OracleHosts;
@@ -102,10 +102,13 @@ function saysUp(tunnels: Iterable<Tunnel>, { remote }: Connection): boolean {
 }
 const isThere = ({ sas, larval, policies }: Tunnel) =>
   sas.in.length + sas.out.length + larval.length + policies.length > 0;
+/** By their ends: the name of a tunnel is that which it had when it was first seen. */
 const said = (tunnels: Iterable<Tunnel>) =>
   [...tunnels]
     .filter(isThere)
-    .map(({ id, state, reason }) => `    ${id}: ${state}, ${reason}`)
+    .map(({ local, remote, reqid, state, reason }) => {
+      return `    ${local} > ${remote} ${reqid}: ${state}, ${reason}`;
+    })
     .sort()
     .join('\n');
 
@@ -119,13 +122,16 @@ async function judgeWorld(
   const wrong: string[] = [];
   try {
     await setUp(world);
+    if (process.env.ORACLE_DEBUG) console.log('set up', Math.round(performance.now()), world.words);
     for (const operation of world.then) await perform(operation);
     await watching.refresh();
     await counting.refresh();
+    if (process.env.ORACLE_DEBUG) console.log('refreshed', Math.round(performance.now()));
     const truth: boolean[] = [];
     for (let round = 0; round < 2; round++) {
       for (const [i, connection] of world.connections.entries()) {
         const passed = await passes(connection);
+    if (process.env.ORACLE_DEBUG) console.log('passed', passed, Math.round(performance.now()));
         truth[i] = round === 0 ? passed : passed && truth[i] === true;
       }
       await counting.refresh();
@@ -169,6 +175,7 @@ test(`of ${SEEDS.length} random worlds all is said as it is`, { skip: withoutEsp
   await using counting = await TunnelMonitor.open({ thresholds: BY_COUNTERS, refreshInterval: 0 });
   const wrong: string[] = [];
   for (const seed of SEEDS) {
+    if (process.env.ORACLE_DEBUG) console.log('world', seed, Math.round(performance.now()));
     const found = await judgeWorld(seed, watching, counting);
     // At once: what is printed is there also if the kernel does not come to the end.
     for (const line of found) console.log(line);

@@ -166,6 +166,49 @@ test('a reqid for each direction is one tunnel', () => {
   assert.match(world.only.reason, /no inbound SA/);
 });
 
+test('what a trap for any peer asked for is left over when SAs and policies between the gateways are there', () => {
+  const world = new World();
+  const selector = net('10.8.1.0', '10.8.2.0');
+  const open = { mode: 'transport', saddr: ANY, daddr: ANY, reqid: 16389 };
+  policyOf(world, 'out', [open], { selector });
+  world.open();
+  assert.equal(world.tunnels.size, 0);
+  for (const daddr of ['10.8.2.1', '10.8.2.2']) {
+    const flow = { ...net('10.8.1.1', daddr), prefixlenS: 32, prefixlenD: 32 };
+    const more = { spi: 0, mode: 'transport', selector: flow };
+    world.addSa(0, { saddr: '10.8.1.1', daddr, reqid: 16389, larval: true, more });
+  }
+  world.refresh().pass(1000);
+  assert.deepEqual(
+    [...world.tunnels].map(({ state }) => state),
+    ['acquiring', 'acquiring'],
+  );
+  world.removePolicies();
+  world.addPair(0x1001, { reqid: 16389 });
+  world.addPolicy('out', { reqid: 16389, more: { selector } });
+  world.look().pass(1000);
+  assert.equal(world.only.state, 'up');
+});
+
+test('an expected tunnel whose end moves is the same, also where the new SAs come before the old ones go', () => {
+  const world = new World({
+    expected: [{ name: 'paris', reqid: 7 }],
+    locals: [HERE, '192.0.2.3'],
+  });
+  world.addPair(0x1001, { reqid: 7 });
+  world.addPolicies({ reqid: 7 });
+  world.open().pass(1000);
+  world.addPair(0x2001, { reqid: 7, saddr: '192.0.2.3' });
+  world.addPolicies({ reqid: 7, local: '192.0.2.3', port: 1 });
+  world.look().pass(50);
+  world.removePair(0x1001);
+  world.removePolicies(({ selector }) => selector.dport === 0);
+  world.look().pass(1000);
+  const other = '192.0.2.3';
+  assert.deepEqual(world.told(), ['added up', 'up up', 'removed up']);
+  assert.deepEqual([world.only.id, world.only.local, world.only.state], ['paris', other, 'up']);
+});
+
 test('what a template does not accept does not serve it: reqid, mode, source, mark, interface, selector', () => {
   for (const more of [
     { reqid: 2 },

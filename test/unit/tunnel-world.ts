@@ -399,7 +399,8 @@ export class World {
   }
 
   acquire(saddr = HERE, daddr = THERE, reqid = 1): void {
-    const acquire = { saddr, daddr, proto: 'esp', templates: [{ proto: 'esp', reqid }] };
+    const selector = { ...ANY, saddr, daddr, prefixlenS: 32, prefixlenD: 32 };
+    const acquire = { saddr, daddr, proto: 'esp', selector, templates: [{ proto: 'esp', reqid }] };
     this.tunnels.asked({ kind: 'ACQUIRE', acquire } as never, this.now);
   }
 
