@@ -109,8 +109,8 @@ export interface Surroundings {
   readonly reqids: ReadonlySet<number>;
   /** Policies that fit its SAs, but make no tunnel by themselves. */
   readonly covers: readonly Policy[];
-  /** All inbound policies for any peer, whatever their reqid. */
-  readonly forAll: ReadonlySet<Policy>;
+  /** Inbound policies that answers to its packets may meet, whatever their ends and reqids. */
+  readonly others: ReadonlySet<Policy>;
   /** Inbound SAs from any source to one of the ends. */
   readonly shared: readonly Sa[];
   /** Whether packets for which an SA was asked for go through policies of others now. */
@@ -206,7 +206,7 @@ export const directionOf = (
 function joined(
   members: readonly Any[],
   { local, remote, directed }: Orientation,
-  { reqids, covers, forAll, shared, shunts }: Surroundings,
+  { reqids, covers, others, shared, shunts }: Surroundings,
   here: (demand: Demand) => boolean,
 ): Joined {
   const sas = both((direction) => {
@@ -217,7 +217,9 @@ function joined(
   const works = sas.out.length + sas.in.length > 0;
   const own = members.flatMap(({ policy }) => policy ?? []);
   const policies = [...covering(members, covers, here), ...own];
-  const judging = [...new Set([...policies, ...forAll])];
+  const labels = new Set(members.map(({ mark, ifId }) => labelText(mark, ifId)));
+  const concerns = ({ entry: { value } }: Policy) => labels.has(labelText(value.mark, value.ifId));
+  const judging = [...new Set([...policies, ...[...others].filter(concerns)])];
   const protos = new Set(sas.in.map(({ entry }) => entry.value.proto));
   const serving = shared.filter(({ entry: { value } }) => {
     const accepts = ({ demands, entry }: Policy) =>

@@ -34,6 +34,8 @@ export class Members {
   readonly #covers = new MultiMap<string, Policy>();
   /** Of those, inbound ones for any peer. */
   readonly #forAll = new Set<Policy>();
+  /** Policies by their packets: inbound ones by those to which they are the answers. */
+  readonly #byPackets = new MultiMap<string, Policy>();
   /** Policies without templates, by uid. */
   readonly #shunts = new Map<string, XfrmPolicy>();
   /** SAs without keys. */
@@ -90,11 +92,32 @@ export class Members {
     return {
       reqids,
       covers: this.#coversOf(group, reqids),
-      forAll: this.#forAll,
+      others: this.#forAnswers(group),
       shared: [...this.#shared.get(a), ...this.#shared.get(b)],
       isLeftOver: (asked) => this.#isLeftOver(asked),
       shunts: this.#shunts,
     };
+  }
+
+  /** Inbound policies that answers to the packets of a group may meet: those for any peer, and those for the same packets. */
+  #forAnswers({ policies }: Group): ReadonlySet<Policy> {
+    const found = new Set(this.#forAll);
+    for (const { entry } of policies.values()) {
+      const packets = entry.value.dir === 'out' && packetsKey(entry.value);
+      for (const policy of packets ? this.#byPackets.get(packets) : []) {
+        if (policy.entry.value.dir === 'in') found.add(policy);
+      }
+    }
+    return found;
+  }
+
+  /** Groups whose packets are those of a policy are to be looked at. */
+  #sharesPackets(packets: string): void {
+    for (const other of this.#byPackets.get(packets)) {
+      for (const demand of other.demands) {
+        for (const group of this.#groupsOf(demand)) this.dirty.add(group);
+      }
+    }
   }
 
   /**
@@ -145,12 +168,12 @@ export class Members {
       }
     }
     const toward = towardOf(group);
-    if (toward === undefined) return;
     for (const other of this.#groupsBy.get(key)) {
-      const back = other === group ? undefined : towardOf(other);
-      if (back === undefined || back === toward) continue;
-      if (answers(group, other) || this.#accepts(group, other) || this.#accepts(other, group)) {
-        yield other;
+      if (other === group) continue;
+      if (this.#accepts(group, other) || this.#accepts(other, group)) yield other;
+      else if (toward !== undefined) {
+        const back = towardOf(other);
+        if (back !== undefined && back !== toward && answers(group, other)) yield other;
       }
     }
   }
@@ -158,14 +181,18 @@ export class Members {
   /** Whether answers to what one group sends come in through SAs of another, which is without policies of its own. */
   #accepts(sending: Group, group: Group): boolean {
     const { sas, policies, reqid } = group;
-    if (policies.size > 0 || sending.policies.size === 0) return false;
+    if (policies.size > 0 || sending.policies.size === 0 || sas.size === 0) return false;
+    const toward = towardOf(group);
+    if (toward === undefined) return false;
     return this.#coversOf(group, [reqid]).some(({ demands, entry: { value } }) =>
       demands.some(
         (one) =>
           one.direction === 'in' &&
           [...sas.values()].some((sa) => acceptsIn(sa.entry.value, one, value)) &&
-          [...sending.policies.values()].some((its) =>
-            meet(mirrored(its.entry.value.selector), value.selector),
+          [...sending.policies.values()].some(
+            (its) =>
+              its.demands.some(({ from }) => from === toward) &&
+              meet(mirrored(its.entry.value.selector), value.selector),
           ),
       ),
     );
@@ -251,6 +278,11 @@ export class Members {
     this.#asked(entry.value.dir);
     const policy: Policy = { uid: entry.uid, entry, demands, changedAt };
     this.policies.set(policy.uid, policy);
+    const packets = packetsKey(entry.value);
+    if (packets !== undefined) {
+      this.#byPackets.add(packets, policy);
+      this.#sharesPackets(packets);
+    }
     for (const demand of demands) {
       if (makesTunnel(demand)) {
         const group = this.group(pairOf(demand.from, demand.to), demand.reqid);
@@ -291,6 +323,11 @@ export class Members {
   removePolicy(policy: Policy, gone?: PolicyGone): void {
     this.policies.delete(policy.uid);
     this.#forAll.delete(policy);
+    const packets = packetsKey(policy.entry.value);
+    if (packets !== undefined) {
+      this.#sharesPackets(packets);
+      this.#byPackets.delete(packets, policy);
+    }
     this.#asked(policy.entry.value.dir);
     for (const demand of policy.demands) {
       const { from, to, reqid } = demand;
@@ -325,6 +362,15 @@ const coverKey = (demand: Demand): string =>
   isOpen(demand) ? reqidKey(demand.reqid) : pairKey(pairOf(demand.from, demand.to));
 
 const isForAll = (demand: Demand): boolean => isOpen(demand) && demand.direction === 'in';
+
+/** The packets of an outbound policy; those to which the packets of an inbound one are the answers. */
+function packetsKey({ selector, dir, mark, ifId }: XfrmPolicy): string | undefined {
+  if (dir !== 'in' && dir !== 'out') return undefined;
+  const s = dir === 'out' ? selector : mirrored(selector);
+  const from = `${s.saddr}/${s.prefixlenS} ${s.sport}/${s.sportMask}`;
+  const to = `${s.daddr}/${s.prefixlenD} ${s.dport}/${s.dportMask}`;
+  return `${from} ${to} ${s.proto} ${mark?.value}/${mark?.mask} ${ifId}`;
+}
 
 const RANKS: { readonly [proto: string]: number } = { esp: 0, ah: 1, comp: 2 };
 

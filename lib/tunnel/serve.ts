@@ -108,8 +108,9 @@ export function obstacles(
       // A packet comes through an SA once.
       const taken = new Set<XfrmState>();
       for (const demand of one.demands) {
-        // Peers that compress do not compress small packets: therefore it is optional (RFC 3173, 2.2).
-        if (demand.optional && demand.proto !== 'comp') continue;
+        // Packets that came out of a tunnel must be accepted by a template, be it optional (secpath_has_nontransport).
+        // Peers that compress do not compress small packets: therefore that is optional (RFC 3173, 2.2).
+        if (demand.optional && demand.mode === 'transport' && demand.proto !== 'comp') continue;
         const accepted = sas.in.find(
           (sa) => !taken.has(sa) && acceptsIn(sa, demand, one.entry.value),
         );

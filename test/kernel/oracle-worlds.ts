@@ -269,9 +269,12 @@ function faultOf(random: Random, world: { left: HostHas; right: HostHas }, words
         reSa(sa, { mode: sa.mode === 'tunnel' ? 'transport' : 'tunnel' }, 'another mode');
       break;
     case 7:
-      // Of transport mode the kernel does not compare it.
+      // Where the kernel compares it: not for transport mode, nor where the template has none.
       if (
         sa.mode !== 'transport' &&
+        left.policies.some(
+          ({ dir, templates = [] }) => dir === 'in' && templates.some((one) => one.saddr === sa.saddr),
+        ) &&
         (sa.daddr === ADDRESSES.outer.inet.left || sa.daddr === ADDRESSES.outer.inet6.left)
       ) {
         const saddr = (sa.daddr as string).includes(':') ? '2001:db8::99' : '192.0.2.99';
@@ -279,7 +282,10 @@ function faultOf(random: Random, world: { left: HostHas; right: HostHas }, words
       }
       break;
     case 8:
-      reSa(sa, { mark: { value: 0x77, mask: 0xff } }, 'a mark that no packet has');
+      // Which marks packets have that come in, firewalls and interfaces say.
+      if (sa.saddr === ADDRESSES.outer.inet.left || sa.saddr === ADDRESSES.outer.inet6.left) {
+        reSa(sa, { mark: { value: 0x77, mask: 0xff } }, 'a mark that no packet has');
+      }
       break;
     case 9:
       rePolicy(
@@ -291,6 +297,7 @@ function faultOf(random: Random, world: { left: HostHas; right: HostHas }, words
       );
       break;
     case 10:
+      if (others.length > 0) break;
       rePolicy(
         policy,
         {

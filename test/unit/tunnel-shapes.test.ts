@@ -137,7 +137,7 @@ test('an inbound SA from any source serves every peer whose policies accept it',
   world.look().pass(1000);
   assert.deepEqual(
     [...world.tunnels].map(({ state, reason }) => `${state}: ${reason}`),
-    Array(2).fill('one-way: no inbound SA'),
+    Array(2).fill('one-way: no inbound SA of esp'),
   );
   world.addSa(4, { saddr: ANY, daddr: HERE, mark: mark(0x100, 0xf00) });
   world.look().pass(1000);
