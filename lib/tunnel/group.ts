@@ -217,15 +217,21 @@ function joined(
   const works = sas.out.length + sas.in.length > 0;
   const own = members.flatMap(({ policy }) => policy ?? []);
   const policies = [...covering(members, covers, here), ...own];
-  const labels = new Set(members.map(({ mark, ifId }) => labelText(mark, ifId)));
-  const concerns = ({ entry: { value } }: Policy) => labels.has(labelText(value.mark, value.ifId));
-  const judging = [...new Set([...policies, ...[...others].filter(concerns)])];
+  const accepts = ({ demands, entry: { value } }: Policy, sa: Sa) =>
+    leads({ demands }, 'in') && demands.some((one) => acceptsIn(sa.entry.value, one, value));
+  const known = new Set([...policies, ...others]);
   const protos = new Set(sas.in.map(({ entry }) => entry.value.proto));
-  const serving = shared.filter(({ entry: { value } }) => {
-    const accepts = ({ demands, entry }: Policy) =>
-      leads({ demands }, 'in') && demands.some((one) => acceptsIn(value, one, entry.value));
-    return value.daddr === local && !protos.has(value.proto) && judging.some(accepts);
+  const serving = shared.filter((sa) => {
+    const { daddr, proto } = sa.entry.value;
+    return daddr === local && !protos.has(proto) && [...known].some((one) => accepts(one, sa));
   });
+  const labels = new Set(members.map(({ mark, ifId }) => labelText(mark, ifId)));
+  for (const policy of known) {
+    const { mark, ifId } = policy.entry.value;
+    const concerns =
+      labels.has(labelText(mark, ifId)) || serving.some((sa) => accepts(policy, sa));
+    if (!concerns && !policies.includes(policy)) known.delete(policy);
+  }
   // Where nobody knows which end is this host's, policies of both hosts may be here.
   const values = both((direction) =>
     [
@@ -243,7 +249,7 @@ function joined(
       sends: policies.some(({ demands }) =>
         demands.some((one) => one.direction !== 'in' && isOwn(one)),
       ),
-      obstacles: obstacles(judging, shunts, values, isOwn, wayOf),
+      obstacles: obstacles([...known], shunts, values, isOwn, wayOf),
       larval: members.flatMap(({ sa }) => (sa?.isLarval ? [sa] : [])).sort(byAge),
       policies,
       demands: members.flatMap(({ demands }) => demands ?? []),
