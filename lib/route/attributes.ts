@@ -24,8 +24,8 @@ import {
   u8,
   u16,
   u32,
-  u64,
   u32OrU64,
+  u64,
 } from './attribute.ts';
 import * as R from './constants.ts';
 import * as N from './names.ts';

@@ -228,8 +228,7 @@ function joined(
   const labels = new Set(members.map(({ mark, ifId }) => labelText(mark, ifId)));
   for (const policy of known) {
     const { mark, ifId } = policy.entry.value;
-    const concerns =
-      labels.has(labelText(mark, ifId)) || serving.some((sa) => accepts(policy, sa));
+    const concerns = labels.has(labelText(mark, ifId)) || serving.some((sa) => accepts(policy, sa));
     if (!concerns && !policies.includes(policy)) known.delete(policy);
   }
   // Where nobody knows which end is this host's, policies of both hosts may be here.

@@ -133,10 +133,8 @@ export class Members {
     }
     const key = pairKey(pair);
     return (
-      best !== undefined &&
-      best.demands.every(
-        (one) => makesTunnel(one) && pairKey(pairOf(one.from, one.to)) !== key,
-      )
+      best?.demands.every((one) => makesTunnel(one) && pairKey(pairOf(one.from, one.to)) !== key) ??
+      false
     );
   }
 

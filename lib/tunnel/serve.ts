@@ -100,6 +100,7 @@ export function obstacles(
       if (!sas.out.some((sa) => carriesOut(sa, demand, policy)))
         missing[wayOf(demand)].add(demand.proto);
     }
+    const required = new Set(demands.filter(({ optional }) => !optional).map(({ proto }) => proto));
     const answers = mirrored(policy.selector);
     const met = meeting(takes, answers);
     const first = met[0]?.entry.value;
@@ -108,9 +109,15 @@ export function obstacles(
       // A packet comes through an SA once.
       const taken = new Set<XfrmState>();
       for (const demand of one.demands) {
-        // Packets that came out of a tunnel must be accepted by a template, be it optional (secpath_has_nontransport).
-        // Peers that compress do not compress small packets: therefore that is optional (RFC 3173, 2.2).
-        if (demand.optional && demand.mode === 'transport' && demand.proto !== 'comp') continue;
+        const { optional, mode, proto } = demand;
+        if (optional && mode === 'transport') {
+          // It need not accept what is there; but the peer will use what it is sent, and packets find no SA if there is none.
+          if (required.has(proto) && !sas.in.some((sa) => sa.proto === proto && sa.mode === mode)) {
+            missing[wayOf(demand)].add(proto);
+          }
+          continue;
+        }
+        // What came out of a tunnel must be accepted by a template, be it optional (secpath_has_nontransport).
         const accepted = sas.in.find(
           (sa) => !taken.has(sa) && acceptsIn(sa, demand, one.entry.value),
         );

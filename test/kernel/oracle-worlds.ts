@@ -262,6 +262,12 @@ function faultOf(random: Random, world: { left: HostHas; right: HostHas }, words
       break;
     }
     case 5:
+      // A template that is optional lets packets pass through any SA of transport mode: that one is not of the tunnel.
+      if (
+        sa.mode === 'transport' &&
+        main.some(({ templates = [] }) => templates.some(({ optional }) => optional))
+      )
+        break;
       reSa(sa, { reqid: (sa.reqid ?? 0) + 5 }, 'another reqid');
       break;
     case 6:
@@ -272,8 +278,10 @@ function faultOf(random: Random, world: { left: HostHas; right: HostHas }, words
       // Where the kernel compares it: not for transport mode, nor where the template has none.
       if (
         sa.mode !== 'transport' &&
+        !/^(::|0\.0\.0\.0)$/.test(sa.saddr ?? '') &&
         left.policies.some(
-          ({ dir, templates = [] }) => dir === 'in' && templates.some((one) => one.saddr === sa.saddr),
+          ({ dir, templates = [] }) =>
+            dir === 'in' && templates.some((one) => one.saddr === sa.saddr),
         ) &&
         (sa.daddr === ADDRESSES.outer.inet.left || sa.daddr === ADDRESSES.outer.inet6.left)
       ) {

@@ -122,16 +122,13 @@ async function judgeWorld(
   const wrong: string[] = [];
   try {
     await setUp(world);
-    if (process.env.ORACLE_DEBUG) console.log('set up', Math.round(performance.now()), world.words);
     for (const operation of world.then) await perform(operation);
     await watching.refresh();
     await counting.refresh();
-    if (process.env.ORACLE_DEBUG) console.log('refreshed', Math.round(performance.now()));
     const truth: boolean[] = [];
     for (let round = 0; round < 2; round++) {
       for (const [i, connection] of world.connections.entries()) {
         const passed = await passes(connection);
-    if (process.env.ORACLE_DEBUG) console.log('passed', passed, Math.round(performance.now()));
         truth[i] = round === 0 ? passed : passed && truth[i] === true;
       }
       await counting.refresh();
@@ -175,7 +172,6 @@ test(`of ${SEEDS.length} random worlds all is said as it is`, { skip: withoutEsp
   await using counting = await TunnelMonitor.open({ thresholds: BY_COUNTERS, refreshInterval: 0 });
   const wrong: string[] = [];
   for (const seed of SEEDS) {
-    if (process.env.ORACLE_DEBUG) console.log('world', seed, Math.round(performance.now()));
     const found = await judgeWorld(seed, watching, counting);
     // At once: what is printed is there also if the kernel does not come to the end.
     for (const line of found) console.log(line);
