@@ -1,5 +1,5 @@
-# An image in which `npm test` should run. It was written without a container engine at hand: neither
-# it nor .github/workflows/ci.yml has been run yet.
+# An image for `npm test` of this project. It builds, and `npm start` has been run in it; `npm test` has not.
+# The images of the command are in containers/ (docs/containers.md).
 #
 #   docker build -t netlink-xfrm .
 #   docker run --rm --cap-add SYS_ADMIN --cap-add NET_ADMIN --cap-add SYS_PTRACE \

@@ -111,8 +111,15 @@ function partText(part: Part): string[] {
     texts.push(`### Live tables in a storm\n\n${table(head, rows)}`);
   }
   if (startup) {
-    const rows = startup.map(({ title, times, more }) => [title, range(times, 0), count(more)]);
-    texts.push(`### Start\n\n${table(['', 'milliseconds', 'more than Node'], rows)}`);
+    const rows = startup.map(({ title, times, cpu, more, resident }) => [
+      title,
+      range(times, 0),
+      range(cpu, 0),
+      count(more),
+      resident === undefined ? '' : count(resident / 1024),
+    ]);
+    const head = ['', 'ms', 'ms of a processor', 'more than Node', 'KiB resident more than Node'];
+    texts.push(`### Start\n\n${table(head, rows)}`);
   }
   if (memory) {
     const kib = (bytes: number) => count(bytes / 1024);

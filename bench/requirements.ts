@@ -92,6 +92,24 @@ export function requirements({ host, lab }: Results): Requirement[] {
       met: idle.p99 < P99,
     });
   }
+  for (const { title, more, most, resident, mostResident } of host.startup ?? []) {
+    if (most !== undefined) {
+      found.push({
+        what: `${title}: of a processor, more than Node alone`,
+        required: `≤ ${most} ms`,
+        found: `${Math.round(more)} ms`,
+        met: more <= most,
+      });
+    }
+    if (resident !== undefined && mostResident !== undefined) {
+      found.push({
+        what: `${title}: resident, more than Node alone`,
+        required: `≤ ${mostResident / 2 ** 20} MiB`,
+        found: `${(resident / 2 ** 20).toFixed(1)} MiB`,
+        met: resident <= mostResident,
+      });
+    }
+  }
   for (const { title, early, late, earlyRss, rss } of host.memory ?? []) {
     found.push({
       what: `${title}: memory from a tenth of the events to the end`,

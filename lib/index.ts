@@ -31,6 +31,7 @@ export {
 } from './monitor/subscribe.ts';
 export type { SubscribeOptions } from './monitor/subscribe-options.ts';
 export type { Entry } from './monitor/table.ts';
+export type { WaitOptions } from './monitor/wait-for.ts';
 export {
   type Asked,
   type Synced,
@@ -70,6 +71,8 @@ export { THRESHOLDS as TUNNEL_THRESHOLDS, type TunnelThresholds } from './tunnel
 export * from './tunnel/tunnel.ts';
 export * from './tunnel/tunnel-monitor.ts';
 export type { OpaqueAttribute, RawAttribute } from './wire/attribute.ts';
+export { DecodeError, type DecodeErrorDetails, EncodeError } from './wire/error.ts';
+export type { Input } from './wire/input.ts';
 export type { MessageHeader } from './wire/message.ts';
 export type { FlagSet } from './wire/names.ts';
 export { OpaqueBytes } from './wire/opaque.ts';

@@ -11,9 +11,13 @@ import { rolldown } from 'rolldown';
 import { dts } from 'rolldown-plugin-dts';
 import { root } from './setup.mjs';
 
-/** Entry points, as package.json and bin/ name them in dist/. */
+/** Entry points, as package.json and bin/ name them in dist/, and the program that keeps a guest. */
 const LIBRARY = ['lib/index', 'lib/constants', 'lib/lab/index'];
-const COMMAND = ['lib/cli/main'];
+const PROGRAMS = ['lib/cli/main', 'lib/lab/keep-server'];
+/** Packages that become part of dist/: to find, read and wrap them takes longer than to run them. */
+const INCLUDED = /^(commander|picocolors|@oxc-project\/runtime\/.*)$/;
+/** Whose licenses go with them; rolldown has the parts of @oxc-project/runtime in itself. */
+const LICENSED = ['commander', 'picocolors', 'rolldown'];
 
 const dist = join(root, 'dist');
 const sources = join(root, 'src');
@@ -29,9 +33,9 @@ const chunks = (extension) => `lib/chunks/[name]${extension}`;
 const entries = (names, folder, extension) =>
   Object.fromEntries(names.map((name) => [name, join(folder, `${name}${extension}`)]));
 
-/** `import * as R` of the kernel's numbers, and uses of R as an object: `R[name]`, an argument. */
-const NUMBERS = /^import \* as (\w+) from '(.+\/constants)\.js';$/gm;
-const asObject = (name) => new RegExp(`[(,] ?${name}[,)]|\\b${name}\\[`);
+/** `import * as R` of the kernel's numbers, and uses of R other than `R.NAME`: `R[name]`, an argument. */
+const NUMBERS = /^import \* as (\w+) from '(.+constants\.ts)';$/gm;
+const asObject = (name) => new RegExp(`(?<!\\* as |typeof )\\b${name}\\b(?![.\\w])`);
 
 /**
  * Where a module looks up the kernel's numbers by name, it gets them as one object literal. What a bundle
@@ -39,26 +43,118 @@ const asObject = (name) => new RegExp(`[(,] ?${name}[,)]|\\b${name}\\[`);
  */
 const numbersAsObject = {
   name: 'numbers-as-object',
-  transform: (code) =>
+  transform: inPlace((code) =>
     code.replace(NUMBERS, (whole, name, path) =>
-      asObject(name).test(code) ? `import ${name} from '${path}.js?object';` : whole,
+      asObject(name).test(code) ? `import ${name} from '${path}?object';` : whole,
     ),
+  ),
   resolveId: (id, importer) => (id.endsWith('?object') ? join(dirname(importer), id) : undefined),
   async load(id) {
     if (!id.endsWith('?object')) return undefined;
-    const numbers = await import(pathToFileURL(id.slice(0, -'?object'.length)).href);
+    const compiled = relative(root, id.slice(0, -'.ts?object'.length));
+    const numbers = await import(pathToFileURL(join(modules, `${compiled}.js`)).href);
     const literal = (value) => (typeof value === 'bigint' ? `${value}n` : `${value}`);
     const pairs = Object.entries(numbers).map(([name, value]) => `${name}:${literal(value)}`);
-    return `export default {${pairs}};`;
+    return { code: `export default {${pairs}};`, moduleType: 'js' };
   },
 };
 
+/** `import { A, B as C } from 'node:x'`, with or without types among them. */
+const BUILTIN = /^import \{([^}]+)\} from '(node:[^']+)';$/gm;
+const REQUIRED = /\brequire\('(node:[^']+)'\)/g;
+/** (Commander has a `process` of its own.) */
+const builtin = (id) => `globalThis.process.getBuiltinModule('${id}')`;
+/** Keeps the lines of what it replaces. */
+const destructured = (names) =>
+  names
+    .replace(/\btype [^,}]+,?/g, '')
+    .replaceAll(' as ', ': ')
+    .replace(/,(\s*)$/, '$1');
+
+/**
+ * A module of Node's is taken as it is. To import it, Node would read each of its properties, and some
+ * are modules loaded when they are read: with node:fs come all streams.
+ */
+const builtins = {
+  name: 'builtins',
+  transform: inPlace((code) =>
+    code
+      .replace(BUILTIN, (_, names, id) => `const {${destructured(names)}} = ${builtin(id)};`)
+      .replace(REQUIRED, (_, id) => builtin(id)),
+  ),
+};
+
+/** Commander needs it for subcommands that are programs of their own, which ours are not. */
+const CHILD_PROCESS = "const childProcess = require('node:child_process');";
+const commanderAlone = {
+  name: 'commander-alone',
+  transform: inPlace((code, id) => {
+    if (!id.endsWith('/commander/lib/command.js')) return code;
+    if (!code.includes(CHILD_PROCESS)) throw new Error(`${id} has changed`);
+    return code
+      .replace(CHILD_PROCESS, '')
+      .replaceAll('childProcess.', `${builtin('node:child_process')}.`);
+  }),
+};
+
+/** A transformation that leaves each line where it is, so that maps, which have one place a line, still fit. */
+function inPlace(change) {
+  return (code, id) => {
+    const changed = change(code, id);
+    return changed === code ? undefined : { code: changed, map: null };
+  };
+}
+
+/** Files of dist/: each has modules and all that those import, but for what is in the files before it. */
+const WHOLE = {
+  // With what says of an error what to do: where descriptors have run out, it could not be loaded any more.
+  library: ['lib/index', 'lib/cli/report-error'],
+  rtnetlink: ['lib/route/rtnetlink'],
+  tunnels: ['lib/tunnel/tunnels', 'lib/tunnel/addresses'],
+  command: ['lib/cli/main'],
+  list: ['lib/cli/list'],
+};
+
+/** What is always loaded together is one file: each that is loaded takes as long as 100 KB of code do. */
+class Together {
+  #imports = new Map();
+
+  plugin = {
+    name: 'together',
+    moduleParsed: ({ id, importedIds }) => void this.#imports.set(id, importedIds),
+  };
+
+  /** A module, all that it imports, and what that does. */
+  #closure(id, found) {
+    if (found.has(id)) return found;
+    found.add(id);
+    for (const imported of this.#imports.get(id) ?? []) this.#closure(imported, found);
+    return found;
+  }
+
+  groups = Object.entries(WHOLE).map(([name, entries], i, all) => {
+    let whole;
+    const test = (id) => {
+      whole ??= entries.reduce(
+        (found, one) => this.#closure(join(root, `${one}.ts`), found),
+        new Set(),
+      );
+      return whole.has(id);
+    };
+    return { name, test, priority: all.length - i };
+  });
+}
+
 async function bundleCode() {
+  const together = new Together();
   const build = await rolldown({
-    input: entries([...LIBRARY, ...COMMAND], modules, '.js'),
+    input: entries([...LIBRARY, ...PROGRAMS], root, '.ts'),
     platform: 'node',
-    external,
-    plugins: [numbersAsObject],
+    external: (id) => external(id) && !INCLUDED.test(id),
+    plugins: [numbersAsObject, commanderAlone, builtins, together.plugin],
+    // As tsconfig.json has it.
+    transform: { target: 'es2022' },
+    optimization: { inlineConst: { mode: 'all', pass: 3 } },
     // The order of loading is kept as it is: modules without side effects only move.
     treeshake: { moduleSideEffects: (id) => id.endsWith('/monitor/trace.ts') || undefined },
   });
@@ -67,7 +163,10 @@ async function bundleCode() {
     format: 'esm',
     sourcemap: true,
     comments: false,
+    // Names are kept: they are in traces, and in what an error says. So are lines: Node shows that of an error.
+    minify: { compress: true, mangle: { keepNames: true }, codegen: { removeWhitespace: false } },
     chunkFileNames: chunks('.js'),
+    codeSplitting: { groups: together.groups },
   });
   await build.close();
   return output;
@@ -159,7 +258,7 @@ const forOlder = (code) =>
     .replaceAll(/\b(Uint8Array|DataView)<ArrayBuffer(Like)?>/g, '$1')
     .replaceAll(/\b(AsyncIterableIterator<[\w |]+), undefined>/g, '$1>');
 
-/** A map of a bundle leads to tsc's modules, whose own maps lead to the sources. */
+/** A map of declarations leads to tsc's, whose own maps lead to the sources. */
 function throughModules(map, path) {
   const from = join(dist, dirname(path));
   const loaded = remapping(
@@ -177,6 +276,18 @@ function throughModules(map, path) {
   return { ...loaded, sources: loaded.sources.map((name) => relative(from, name ?? '')) };
 }
 
+/** Text of more than ASCII is kept, and read, as UTF-16: all that is not ASCII is in strings, where it can be escaped. */
+const ascii = (code) =>
+  code.replace(/[^\0-\x7f]/g, (unit) => `\\u${unit.charCodeAt(0).toString(16).padStart(4, '0')}`);
+
+function writeLicenses() {
+  const texts = LICENSED.map((name) => {
+    const text = readFileSync(join(root, 'node_modules', name, 'LICENSE'), 'utf8');
+    return `${name}\n\n${text.trim()}\n`;
+  });
+  writeFileSync(join(dist, 'lib/LICENSES.txt'), texts.join('\n\n'));
+}
+
 /** Fills dist/ and src/, which are emptied first. */
 export async function bundle() {
   rmSync(dist, { recursive: true, force: true });
@@ -187,13 +298,13 @@ export async function bundle() {
   const declarations = await bundleDeclarations();
   for (const { type, fileName, map } of [...code, ...declarations]) {
     if (type !== 'chunk' || !map) continue;
-    if (fileName.endsWith('.d.ts')) {
-      const path = join(dist, fileName);
-      writeFileSync(path, forOlder(readFileSync(path, 'utf8')));
-    }
+    const path = join(dist, fileName);
+    const finish = fileName.endsWith('.d.ts') ? forOlder : ascii;
+    writeFileSync(path, finish(readFileSync(path, 'utf8')));
     const rewritten = rewrite(throughModules(map, fileName), fileName, places);
     writeFileSync(join(dist, `${fileName}.map`), JSON.stringify(rewritten));
   }
+  writeLicenses();
   rmSync(modules, { recursive: true });
 }
 

@@ -40,6 +40,22 @@ function checkAddon(folder, target) {
 const paths = (value) =>
   typeof value === 'string' ? [value] : Object.values(value).flatMap(paths);
 
+/**
+ * What is missing for the registry, beside what {@link checkPackage} finds.
+ * @returns what is wrong, a line each
+ */
+export function checkRelease({ version, ...manifest }, changelog) {
+  const wrong = [];
+  const sections = Array.from(changelog.matchAll(/^## (\S+)/gm), ([, name]) => name);
+  if (!sections.includes(version)) wrong.push(`CHANGELOG.md has no section ${version}`);
+  if (sections.includes('Unreleased')) wrong.push('CHANGELOG.md has changes that are Unreleased');
+  // Where the sources are: the provenance that is published names it too, and npm compares the two.
+  for (const name of ['repository', 'bugs', 'homepage']) {
+    if (manifest[name] === undefined) wrong.push(`package.json has no '${name}'`);
+  }
+  return wrong;
+}
+
 /** @returns what is wrong, a line each */
 export function checkPackage(folder, packed) {
   const wrong = [];
@@ -63,10 +79,13 @@ export function checkPackage(folder, packed) {
     'README.md',
     'CHANGELOG.md',
     'native/binding.gyp',
+    'dist/lib/LICENSES.txt',
     'src/index.ts',
   ]) {
     if (!existsSync(join(folder, path))) wrong.push(`${path} is missing`);
   }
+  // By the maps of the code a debugger finds all of these but the one that only exports.
+  const unmapped = new Set(files.filter((name) => /^src\/(?!index\.ts)/.test(name)));
   for (const path of files.filter((name) => /^dist\/.*\.(js|d\.ts)$/.test(name))) {
     const [, map] =
       /# sourceMappingURL=(.+)\n*$/.exec(readFileSync(join(folder, path), 'utf8')) ?? [];
@@ -74,8 +93,10 @@ export function checkPackage(folder, packed) {
     const { sources } = JSON.parse(readFileSync(join(folder, path, '..', map), 'utf8'));
     for (const source of sources) {
       if (!existsSync(join(folder, path, '..', source))) wrong.push(`${path}: no source ${source}`);
+      if (path.endsWith('.js')) unmapped.delete(join(path, '..', source));
     }
   }
+  for (const source of unmapped) wrong.push(`no map leads to ${source}`);
   wrong.push(...Object.keys(TARGETS).flatMap((target) => checkAddon(folder, target)));
   const unpacked = files.reduce((sum, path) => sum + statSync(join(folder, path)).size, 0);
   const sizes = { packed, unpacked, files: files.length };

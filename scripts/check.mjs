@@ -1,4 +1,4 @@
-// npm run check: format, lint, types, unused code, C and C++ format. (That generated files are what their
+// npm run check: format, lint, layers, types, unused code, C and C++ format. (That generated files are what their
 // tables say is a unit test.)
 import { spawnSync } from 'node:child_process';
 import { readdirSync } from 'node:fs';
@@ -14,6 +14,7 @@ const cpp = ['native', 'bench/native'].flatMap((folder) =>
 );
 const checks = [
   ['format and lint', bin('biome'), ['ci', '--error-on-warnings', '.']],
+  ['layers', process.execPath, [join(root, 'scripts/layers.mjs')]],
   ['types', bin('tsc'), ['--noEmit']],
   ['unused code', bin('knip'), []],
   ['C and C++ format', bin('clang-format'), ['--dry-run', '--Werror', ...cpp]],

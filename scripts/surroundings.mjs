@@ -75,6 +75,28 @@ export const fullLab = (suite) => async () => {
   return [...start, 'sh', '-c', OWN_COPY, archive, compiled];
 };
 
+/** This machine, where it can have a container engine (test/containers/engine.ts). */
+export async function containers() {
+  const { NoEngine, probe } = await import('../dist/test/containers/engine.js');
+  try {
+    await probe();
+  } catch (error) {
+    if (error instanceof NoEngine) throw new NotHere(error.message);
+    throw error;
+  }
+  return [];
+}
+
+/**
+ * Node for arm64 on this machine, by qemu's user emulation. The words of a command begin with this machine's node,
+ * which is left out.
+ */
+export const arm64 = async () => {
+  const { makeNode } = await import('../dist/test/emulator/arm64.js');
+  const node = await makeNode(join(root, 'dist/arm64'));
+  return ['sh', '-c', 'shift; exec "$0" "$@"', node];
+};
+
 /** The environment in which `ip` is found, fetched where the machine has none. */
 export async function withTools() {
   if ((await whyNot(['ip', '-V'])) === undefined) return process.env;

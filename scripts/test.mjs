@@ -1,9 +1,9 @@
 // npm test, npm run test:all (--all), npm run test:full (--full): set up, then the lanes of a set (lanes.mjs),
-// as many at a time as this machine has processors.
+// as many at a time as this machine has processors, the longest first.
 //
 // A lane that runs no test fails. A test that needs something this machine lacks is skipped with
 // its reason, and counts as left out unless it ran in another lane, or test:all runs it elsewhere, or its lane
-// declares that no kernel to be had can run it. With CI=true nothing may be left out.
+// declares that no kernel to be had can run it. With CI=true nothing may be left out but lanes that say so.
 import { spawn } from 'node:child_process';
 import { rmSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
@@ -19,7 +19,7 @@ const { Command } = await import('commander');
 const { SETS } = await import('./lanes.mjs');
 const { NotHere, withTools } = await import('./surroundings.mjs');
 const { Progress, duration } = await import('./progress.mjs');
-const { keepEstimates, readEstimates } = await import('./estimates.mjs');
+const { keepEstimates, readEstimates, schedule } = await import('./estimates.mjs');
 const { resultFile } = await import('./result-files.mjs');
 
 const options = new Command('npm test --')
@@ -146,7 +146,8 @@ function run(command, env, lane, tally, output) {
         }
         clearTimeout(timer);
         timer = setTimeout(end, silence(lane));
-        if (event.type === 'test:dequeue') lane.test = event.data.name;
+        // Where each file has a process, that is named by its path.
+        if (event.type === 'test:dequeue') lane.test = event.data.name.replace(`${root}/`, '');
         const text = tally.take(event);
         lane.tests = tally.times.length;
         if (text !== undefined) output.push(...text.split('\n'));
@@ -163,6 +164,8 @@ function run(command, env, lane, tally, output) {
 
 const lanes = [];
 const leftOut = [];
+/** Lanes that may be left out, and were. */
+const optional = [];
 
 async function runLane(lane, env) {
   const { name } = lane;
@@ -194,7 +197,7 @@ async function runLane(lane, env) {
   } catch (error) {
     if (error instanceof NotHere || error.code?.startsWith('LAB_')) {
       const reason = [error.message, error.hint].filter(Boolean).join(' ');
-      leftOut.push(`${name}: ${reason}`);
+      (lane.optional ? optional : leftOut).push(`${name}: ${reason}`);
       progress.end(shown, `${name}: ${colors.yellow('left out')}: ${reason}`);
       return;
     }
@@ -218,7 +221,7 @@ async function runLane(lane, env) {
     bad > 0 ? colors.red(`${bad} failed`) : '0 failed',
     ...(more > 0 ? [`${more} not possible here`] : []),
   ];
-  if (bad === 0) estimates[name] = { seconds, tests: times.length };
+  if (tally.ended && times.length > 0) estimates[name] = { seconds, tests: times.length };
   for (const text of failed) output.push(text);
   const said = output.map((line) => `  ${name}: ${line}\n`).join('');
   progress.end(shown, `${said}${name}: ${counts.join(', ')} (${duration(seconds)})`);
@@ -232,15 +235,17 @@ try {
   leftOut.push(`iproute2: ${error.message} ${error.hint}`);
 }
 
-// The longest first, so that the processors end together.
-const length = ({ name }) => estimates[name]?.seconds ?? 0;
-const waiting = [...chosen].sort((a, b) => length(b) - length(a));
-async function worker() {
-  for (let lane = waiting.shift(); lane !== undefined; lane = waiting.shift()) {
+const slots = Math.min(availableParallelism(), 4);
+const { queues, expected } = schedule(chosen, slots, estimates);
+const counted = (number) => `${number} lane${number === 1 ? '' : 's'}`;
+const wait = expected === undefined ? '' : `: about ${duration(expected)} by the last run`;
+progress.print(`${counted(chosen.length)}, ${slots} at a time${wait}`);
+async function worker(queue) {
+  for (let lane = queue.shift(); lane !== undefined; lane = queue.shift()) {
     await runLane(lane, env);
   }
 }
-await Promise.all(Array.from({ length: Math.min(availableParallelism(), 4) }, worker));
+await Promise.all(queues.map(worker));
 progress.close();
 keepEstimates(estimates);
 
@@ -282,6 +287,7 @@ for (const { name, failed } of lanes) {
 if (leftToAll > 0)
   console.log(`left to npm run test:all, which runs them in the lab: ${leftToAll}`);
 for (const text of beyond) console.log(`no kernel of the lab can run it: ${text}`);
+for (const text of optional) console.log(`left out, which is no failure: ${text}`);
 for (const text of leftOut) console.log(`left out: ${text}`);
 for (const file of results) {
   await file.write(lanes.map(({ own, ...lane }) => ({ ...lane, failed: own })));
@@ -289,6 +295,6 @@ for (const file of results) {
 }
 const count = (of) => lanes.reduce((all, one) => all + one[of].length, 0);
 const total = duration((Date.now() - started) / 1000);
-console.log(`${total} in ${lanes.length} lane${lanes.length === 1 ? '' : 's'}`);
+console.log(`${total} in ${counted(lanes.length)}`);
 console.log(`${count('passed')} passed, ${count('failed')} failed, ${leftOut.length} skipped`);
 process.exit(count('failed') > 0 || lanes.length === 0 || (strict && leftOut.length > 0) ? 1 : 0);

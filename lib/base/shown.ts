@@ -20,11 +20,12 @@ const LIKE_A_KEY = [
   /(?:[\x00-\x08\x0e-\x1f\x7f-\x9f\ufffd].*?){3}/s,
 ];
 
+export const mayHoldKey = (text: string): boolean => LIKE_A_KEY.some((one) => one.test(text));
+
 /** The beginning of a text, as `write` writes it; of one that may be a key, only how long it is. */
 export function beginning(text: string, write: (text: string) => string): string {
   // A key that begins where the text is cut counts too.
-  const begun = text.slice(0, 2 * SHOWN);
-  if (LIKE_A_KEY.some((one) => one.test(begun))) return `a text of ${text.length} characters`;
+  if (mayHoldKey(text.slice(0, 2 * SHOWN))) return `a text of ${text.length} characters`;
   return write(text.slice(0, SHOWN)) + (text.length > SHOWN ? '…' : '');
 }
 

@@ -6,6 +6,7 @@
  * attributes this library does not know, since a newer kernel might put anything there.
  * @module
  */
+import { once } from '../base/once.ts';
 import type { Listed } from '../monitor/subject.ts';
 import type { SubscriptionEvent } from '../monitor/subscribe.ts';
 import type { EventTime } from '../netlink/event.ts';
@@ -66,9 +67,9 @@ const hex = (bytes: Uint8Array) =>
 /** What stands for itself between quotation marks: ASCII without controls, quotes, backslashes. */
 const PLAIN = /^[ !#-[\]-~]*$/;
 /** What JSON leaves as it is although a terminal may take it for a command, reorder or hide it. */
-const LEFT = new RegExp(`[${UNSEEN}]`, 'gu');
+const left = once(() => new RegExp(`[${UNSEEN}]`, 'gu'));
 const escaped = (text: string): string =>
-  JSON.stringify(text).replace(LEFT, (one) =>
+  JSON.stringify(text).replace(left(), (one) =>
     one.replace(/./gs, (unit) => `\\u${unit.charCodeAt(0).toString(16).padStart(4, '0')}`),
   );
 const quote = (text: string): string => (PLAIN.test(text) ? `"${text}"` : escaped(text));

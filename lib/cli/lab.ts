@@ -1,11 +1,14 @@
 import { Command, InvalidArgumentError, Option } from 'commander';
 import {
+  type KeptGuest,
   type KernelKind,
   LabError,
   type LabKernel,
+  listGuests,
   listLab,
   prepareLab,
   runInLab,
+  stopGuests,
 } from '../lab/index.ts';
 
 interface Flags {
@@ -15,7 +18,11 @@ interface Flags {
   timeout?: number;
   share?: string;
   refresh?: boolean;
+  keep?: boolean;
+  idle?: number;
+  isolated?: boolean;
   list?: boolean;
+  stop?: boolean;
   json?: boolean;
 }
 
@@ -58,6 +65,39 @@ function print(kernels: readonly LabKernel[], json: boolean): void {
   if (kernels.length > 0) console.log(kernels.map(describe).join('\n\n'));
 }
 
+function describeGuest(guest: KeptGuest): string {
+  return [
+    'guest    kept',
+    `kind     ${guest.kind}`,
+    `suite    ${guest.suite}`,
+    `release  ${guest.release}`,
+    `memory   ${guest.memory} MiB`,
+    ...(guest.share === '' ? [] : [`share    ${guest.share}`]),
+    `since    ${guest.since}`,
+    `running  ${guest.running}`,
+    `idle     ends after ${guest.idle / 1000} s without a command`,
+    `process  ${guest.pid}`,
+  ].join('\n');
+}
+
+function printGuests(guests: readonly KeptGuest[], json: boolean, after: boolean): void {
+  if (json) {
+    for (const { idle, share, ...guest } of guests) {
+      console.log(
+        JSON.stringify({
+          type: 'guest',
+          version: 1,
+          ...guest,
+          ...(share !== '' && { share }),
+          idle: idle / 1000,
+        }),
+      );
+    }
+    return;
+  }
+  if (guests.length > 0) console.log((after ? '\n' : '') + guests.map(describeGuest).join('\n\n'));
+}
+
 /** Exit status of a failure: 2 for wrong usage, 3 when the lab cannot work here. */
 function report(error: unknown): number {
   if (!(error instanceof LabError)) throw error;
@@ -65,14 +105,33 @@ function report(error: unknown): number {
   return error.code === 'LAB_USAGE' ? 2 : 3;
 }
 
+/** What is wrong with the options of kept guests. */
+function misfit(command: readonly string[], { keep, idle, isolated }: Flags): string | undefined {
+  if (idle !== undefined && !keep) return '--idle is for a guest that is kept: add --keep';
+  if (command.length > 0 || !(keep || isolated)) return undefined;
+  return `${keep ? '--keep' : '--isolated'} needs a command, such as true`;
+}
+
 async function run(command: readonly string[], flags: Flags): Promise<number> {
   // Only downloads are worth a word, and only beside the command's own output.
   const progress = (message: string) => process.stderr.write(`netlink-xfrm lab: ${message}\n`);
   const { kernel, suite, refresh, memory, timeout, share } = flags;
   try {
-    if (flags.list) {
-      print(listLab(), flags.json ?? false);
+    if (flags.stop) {
+      const ended = await stopGuests();
+      if (!flags.json) console.log(ended === 1 ? '1 guest ended' : `${ended} guests ended`);
       return 0;
+    }
+    if (flags.list) {
+      const kernels = listLab();
+      print(kernels, flags.json ?? false);
+      printGuests(await listGuests(), flags.json ?? false, kernels.length > 0);
+      return 0;
+    }
+    const missing = misfit(command, flags);
+    if (missing !== undefined) {
+      process.stderr.write(`netlink-xfrm lab: ${missing}\n`);
+      return 2;
     }
     if (command.length === 0) {
       print([await prepareLab({ kernel, suite, refresh, progress })], flags.json ?? false);
@@ -86,13 +145,17 @@ async function run(command: readonly string[], flags: Flags): Promise<number> {
       ...(memory !== undefined && { memory }),
       ...(timeout !== undefined && { timeout: timeout * 1000 }),
       ...(share !== undefined && { share }),
+      keep: flags.idle === undefined ? flags.keep : flags.idle * 1000,
+      isolated: flags.isolated,
       stdin: 'inherit',
       forwardSignals: true,
     });
     if (timedOut) {
       const late =
         bootMs === undefined ? ' before the command started: give a longer --timeout' : '';
-      process.stderr.write(`netlink-xfrm lab: the time was up${late}; the guest was ended\n`);
+      process.stderr.write(
+        `netlink-xfrm lab: the time was up${late}; the ${flags.keep ? 'command' : 'guest'} was ended\n`,
+      );
     }
     return status;
   } catch (error) {
@@ -126,8 +189,16 @@ export function labCommand(): Command {
       positive,
     )
     .option('--share <directory>', 'a directory here that the command may write to')
+    .option('--keep', 'run it in a guest that stays: the next command with --keep takes no boot')
+    .option(
+      '--idle <seconds>',
+      'with --keep: the guest ends when nothing ran in it for so long (default: 600)',
+      positive,
+    )
+    .option('--isolated', 'give the command a network namespace of its own')
+    .option('--stop', 'end the guests that are kept')
     .option('--refresh', 'look for a newer kernel even if one is kept')
-    .option('--list', 'list the kernels that are kept')
+    .option('--list', 'list the kernels and the guests that are kept')
     .option('--json', 'with --list or without a command: one JSON object a line')
     .passThroughOptions()
     .allowExcessArguments(false)
@@ -141,6 +212,7 @@ Debian's ordinary kernel in qemu (200 MB): xfrm interfaces, WireGuard, VTI, two 
 
   netlink-xfrm lab -- ip xfrm state
   netlink-xfrm lab --suite sid -- sh -c 'uname -r; ip xfrm policy'
+  netlink-xfrm lab --keep -- ip xfrm state
   netlink-xfrm lab --kernel full -- ip link add ipsec0 type xfrm if_id 7
 `,
     )

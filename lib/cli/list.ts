@@ -11,8 +11,7 @@ import { EVENT_KINDS, type Listed } from '../monitor/subject.ts';
 import type { SubscriptionEvent } from '../monitor/subscribe.ts';
 import type { Namespace } from '../socket/index.ts';
 import { type RequestOptions, XfrmClient } from '../xfrm/client.ts';
-import { namespacePath } from './events/streams.ts';
-import { follow } from './follow.ts';
+import { namespacePath } from './events/namespace-path.ts';
 import { formatJson } from './json.ts';
 import {
   addFollowOptions,
@@ -166,6 +165,8 @@ async function watch(kind: Kind, filter: Filter, format: Format, options: Option
   };
   let listed = 0;
   const { netns } = options;
+  // Most of the command: a list alone does without.
+  const { follow } = await import('./follow.ts');
   await follow({
     ...options,
     netns: netns === undefined ? [] : [netns],

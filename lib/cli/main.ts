@@ -3,7 +3,7 @@
  * @module
  */
 import { Command } from 'commander';
-import { EXIT, reportError } from './exit.ts';
+import { EXIT } from './exit.ts';
 import { version } from './version.ts';
 
 /** A subcommand, which is loaded only when it is named: most of the command is in them. */
@@ -82,6 +82,7 @@ async function main(args: readonly string[]): Promise<void> {
 }
 
 /** Settled when the command is. (No await at the top level: a bundle of CommonJS cannot have one.) */
-export const done = main(process.argv.slice(2)).catch((error) => {
-  process.exitCode = reportError(error);
+export const done = main(process.argv.slice(2)).catch(async (error) => {
+  const { reportError } = await import('./report-error.ts');
+  process.exitCode = EXIT[reportError(error)];
 });

@@ -13,6 +13,7 @@
  * - `LAB_PTRACE`    this machine forbids what the kernel needs to run programs
  * - `LAB_BOOT`      the kernel started and did not reach the command
  * - `LAB_LOST`      the guest ended without reporting an exit status
+ * - `LAB_KEEP`      the process that keeps a guest cannot be started, or does not answer
  * - `LAB_DIRECTORY` the working directory or the share does not exist inside
  * - `LAB_USAGE`     an option has an impossible value
  */
@@ -29,6 +30,7 @@ export type LabErrorCode =
   | 'LAB_PTRACE'
   | 'LAB_BOOT'
   | 'LAB_LOST'
+  | 'LAB_KEEP'
   | 'LAB_DIRECTORY'
   | 'LAB_USAGE';
 

@@ -4,6 +4,8 @@
  */
 import { NINE_P } from './initramfs.ts';
 import type { KernelKind } from './kernel.ts';
+import { slotNumbers } from './lines.ts';
+import { CONTROL_TERMINAL } from './user-mode.ts';
 
 /** What the script is made of. */
 export interface GuestPlan {
@@ -12,15 +14,21 @@ export interface GuestPlan {
   readonly run: string;
   /** The kernel's directory: the root that busybox's modprobe works in. */
   readonly kernel: string;
-  readonly command: readonly string[];
-  readonly cwd: string;
-  readonly env: Readonly<Record<string, string>>;
   /** Host directory to mount writable, or empty. */
   readonly share: string;
   /** Host paths that must stay visible when /tmp and its like are covered. */
   readonly keep: readonly string[];
-  /** Whether there is a line for standard input. */
+  /** Whether there are lines for standard input. */
   readonly stdin: boolean;
+  /** How many commands can run at the same time. */
+  readonly slots: number;
+}
+
+/** A command in the guest. */
+export interface GuestCommand {
+  readonly command: readonly string[];
+  readonly cwd: string;
+  readonly env: Readonly<Record<string, string>>;
 }
 
 /**
@@ -55,16 +63,15 @@ const MODULES: Record<KernelKind, readonly string[]> = {
 
 /** What differs between the kinds of kernels, as parts of the script. */
 interface Parts {
-  /**
-   * Names the lines to the host, each a file that carries every byte unchanged: $out_line,
-   * $err_line, $control_line.
-   */
+  /** Makes $control_line a file that carries every byte unchanged. */
+  readonly control: string;
+  /** Likewise $out_line and $err_line of the slot $slot. */
   readonly lines: string;
-  /** Opens the line of standard input as descriptor 7. */
+  /** Opens the slot's line of standard input as descriptor 7. */
   readonly openInput: string;
   /** Copies descriptor 7 to descriptor 4, a pipe, until standard input ends. */
   readonly copyInput: string;
-  /** Starts what counts the copied bytes, as $count_out and $count_err, where `end` needs them. */
+  /** Starts what counts the copied bytes, as $count_out and $count_err, where `told` needs them. */
   readonly count: string;
   /** The applet that copies stdin to stdout, for one of the outputs. */
   readonly copyOutput: (name: 'out' | 'err') => string;
@@ -72,36 +79,41 @@ interface Parts {
   readonly mountHost: string;
   /** Mounts the share $1, writable. */
   readonly mountShare: string;
-  /** Tells the status when all that the command wrote has reached the host, and ends the guest. */
-  readonly end: string;
+  /** Tells the status: when all that the command wrote has gone out to the host, or with how much that is. */
+  readonly told: string;
 }
 
 /**
  * The lines of a user-mode kernel are terminals, each joined to a file descriptor of the kernel's
- * process: tty1 the command's stdout, tty2 its stderr, tty3 control, tty4 stdin.
+ * process (user-mode.ts).
  */
 const USER_MODE: Parts = {
-  lines: `out_line=/dev/tty1 err_line=/dev/tty2 control_line=/dev/tty3
-for line in 1 2 3; do stty -F /dev/tty$line raw -echo; done`,
-  // Makes tty4 a line that can say "end of file"; its other half is stdin.ts. It stays open from
-  // before `ready` on: what comes while a line is closed is not noticed when it is opened.
-  openInput: `exec 7</dev/tty4
-stty -F /dev/tty4 raw -echo icanon iexten -imaxbel eof ^D lnext ^V \\
-  erase undef kill undef werase undef rprnt undef eol undef eol2 undef`,
-  // A piece at a time, told to the host: stdin.ts says why. dd says "0+0 records in" at the end.
-  copyInput: `while :; do
-    case $($run/busybox dd bs=4096 count=1 2>&1 >&4 <&7) in 0+1*) say taken ;; *) break ;; esac
-  done`,
+  control: `control_line=/dev/tty${CONTROL_TERMINAL}
+stty -F $control_line raw -echo`,
+  lines: `out_line=/dev/tty$((slot * 3 + 2)) err_line=/dev/tty$((slot * 3 + 3))
+  stty -F $out_line raw -echo
+  stty -F $err_line raw -echo`,
+  // Makes it a line that can say "end of file"; its other half is stdin.ts. It stays open: what comes
+  // while a line is closed is not noticed when it is opened.
+  openInput: `input_line=/dev/tty$((slot * 3 + 4))
+  exec 7<$input_line
+  stty -F $input_line raw -echo icanon iexten -imaxbel eof ^D lnext ^V \\
+    erase undef kill undef werase undef rprnt undef eol undef eol2 undef`,
+  // What an earlier command left unread comes before a piece that names this one. Then a piece at a
+  // time, told to the host: stdin.ts says why. dd says "0+0 records in" at the end.
+  copyInput: `until [ "$($run/busybox dd bs=4096 count=1 2>/dev/null <&7)" = "$id" ]; do :; done
+    say taken $slot $id
+    while :; do
+      case $($run/busybox dd bs=4096 count=1 2>&1 >&4 <&7) in 0+1*) say taken $slot $id ;; *) break ;; esac
+    done`,
   count: 'count_out= count_err=',
   copyOutput: () => 'dd bs=65536',
   mountHost: 'mount -t hostfs -o "ro,$1" keep "$1"',
   mountShare: 'mount -t hostfs -o "$1" share "$1"',
   // stty sets a line's mode once all that was written to it has gone out to the host.
-  end: `stty -F /dev/tty1 raw -echo
-stty -F /dev/tty2 raw -echo
-say exit $status
-stty -F /dev/tty3 raw -echo
-poweroff -f`,
+  told: `stty -F $out_line raw -echo
+    stty -F $err_line raw -echo
+    say exit $slot $status`,
 };
 
 /**
@@ -109,32 +121,34 @@ poweroff -f`,
  * after the driver is loaded.
  */
 const FULL: Parts = {
-  lines: `line() {
+  control: `line() {
   until found=$(grep -slx $1 /sys/class/virtio-ports/*/name); do sleep 0.01; done
   echo "$found" | sed 's#/sys/class/virtio-ports#/dev#; s#/name##'
 }
-out_line=$(line out) err_line=$(line err) control_line=$(line control)`,
-  openInput: 'exec 7<$(line input)',
+control_line=$(line control)`,
+  lines: 'out_line=$(line out$slot) err_line=$(line err$slot)',
+  openInput: 'exec 7<$(line input$slot)',
   copyInput: '$run/busybox dd bs=4096 2>/dev/null >&4 <&7',
-  count: `mkfifo /run/lab/out.copy /run/lab/err.copy
-$run/busybox wc -c </run/lab/out.copy >/run/lab/out.sent & count_out=$!
-$run/busybox wc -c </run/lab/err.copy >/run/lab/err.sent & count_err=$!`,
-  copyOutput: (name) => `tee /run/lab/${name}.copy`,
+  count: `$run/busybox wc -c <$lab/out.copy >$lab/out.sent & count_out=$!
+    $run/busybox wc -c <$lab/err.copy >$lab/err.sent & count_err=$!`,
+  copyOutput: (name) => `tee $lab/${name}.copy`,
   mountHost: 'mount --bind "/run/lab/host$1" "$1"',
   mountShare: `mount -t 9p -o ${NINE_P},cache=mmap share "$1"`,
-  // A port takes what is written to it before the host has it: it ends the guest when it has all.
-  end: `[ -z "$share" ] || umount "$share" 2>/dev/null
-sync
-say exit $status $(cat /run/lab/out.sent /run/lab/err.sent)
-while :; do sleep 60; done`,
+  // A port takes what is written to it before the host has it.
+  told: 'say exit $slot $status $(cat $lab/out.sent $lab/err.sent)',
 };
 
 /** The copier for standard input; nothing but it and the command may hold the pipe's ends. */
-const inputPipe = ({ copyInput }: Parts) => `exec 3<>/run/lab/in 4>/run/lab/in
-{
-  ${copyInput}
-} 3<&- 5>&- 6>&- &
-exec 9</run/lab/in 3<&- 4>&-`;
+const inputPipe = ({ copyInput }: Parts) => `if [ "$input" = input ]; then
+      exec 3<>$lab/in 4>$lab/in
+      {
+        echo 0 >$cgroup/cgroup.procs
+        ${copyInput}
+      } </dev/null 3<&- 5>&- 6>&- &
+      exec 9<$lab/in 3<&- 4>&-
+    else
+      exec 9</dev/null
+    fi`;
 
 /** Quotes a word for a POSIX shell. */
 export function quote(word: string): string {
@@ -148,23 +162,41 @@ exec chroot ${quote(plan.kernel)} /bin/busybox modprobe "$@"
 `;
 }
 
-/**
- * Starts the command. In a file of its own because it runs in the foreground: a shell without job
- * control starts what it puts in the background with SIGINT and SIGQUIT ignored, for good.
- */
-export function commandScript(plan: Pick<GuestPlan, 'run' | 'env' | 'command'>): string {
-  const environment = Object.entries(plan.env).map(([name, value]) => quote(`${name}=${value}`));
-  return `echo $$ >/run/lab/pid
-exec setsid /usr/bin/env -i ${environment.join(' ')} ${plan.command.map(quote).join(' ')}
+/** What a slot needs to know of its command: the variable `cwd`, and the function `start`. */
+export function commandScript({ cwd, env, command }: GuestCommand): string {
+  const environment = Object.entries(env).map(([name, value]) => quote(`${name}=${value}`));
+  return `cwd=${quote(cwd)}
+start() { exec setsid /usr/bin/env -i ${environment.join(' ')} ${command.map(quote).join(' ')}; }
 `;
 }
 
+/**
+ * Starts the command of the slot $1 from the file $2, in a network namespace of its own if $3 is `isolated`. All
+ * that it starts is in the slot's group of processes, to be ended with it.
+ */
+const START = `echo 0 >/run/lab/cgroup/$1/cgroup.procs
+if [ "$3" = isolated ]; then
+  ifconfig lo 127.0.0.1 up
+  mount -t sysfs sysfs /sys
+  mount -t tmpfs -o mode=755 netns /run/netns
+fi
+echo $$ >/run/lab/$1/pid
+. "$2"
+start`;
+
+/**
+ * A guest that lives on must see what changed on the host meanwhile: files that it knows by a name below
+ * an overlay (/tmp) are looked up anew, and read anew.
+ */
+const REFRESH = 'echo 3 >/proc/sys/vm/drop_caches';
+
 export function initScript(plan: GuestPlan): string {
   const parts = plan.kind === 'full' ? FULL : USER_MODE;
+  const slots = slotNumbers(plan.slots);
   return `#!${plan.run}/busybox sh
 # This shell finds its own commands (mount, cat, ...) in busybox, whatever PATH says; but it starts
 # them by /proc/self/exe, which up to here is the host's, and so the guest kernel.
-run=${quote(plan.run)} kernel=${quote(plan.kernel)} cwd=${quote(plan.cwd)} share=${quote(plan.share)}
+run=${quote(plan.run)} kernel=${quote(plan.kernel)} share=${quote(plan.share)}
 
 $run/busybox mount -t proc proc /proc
 mount -t sysfs sysfs /sys
@@ -178,8 +210,7 @@ ln -sf /proc/self/fd/1 /dev/stdout
 ln -sf /proc/self/fd/2 /dev/stderr
 [ -e /dev/net/tun ] || mknod -m 666 /dev/net/tun c 10 200
 
-${parts.lines}
-${plan.stdin ? parts.openInput : ''}
+${parts.control}
 exec 8<>$control_line
 say() { echo "$*" >&8; }
 
@@ -225,40 +256,75 @@ for name in ${MODULES[plan.kind].join(' ')}; do load $name; done
 hostname lab
 ifconfig lo 127.0.0.1 up
 
-cd "$cwd" || { say error cwd; poweroff -f; }
-mkfifo /run/lab/out /run/lab/err /run/lab/in
-${parts.count}
-# Not by cat: busybox's uses sendfile(2), which holds a pipe's lock while it waits for a terminal, and
-# then the process at the pipe's other end cannot even exit (seen with 6.1.176).
-# By its path, so that it is executed: as the shell's own it would keep the shell's other ends open.
-# Each pipe is opened here for both directions first: to open one end alone waits for the other, and
-# this shell's open(2) fails when a child ends meanwhile. A copier keeps only what it needs.
-exec 3<>/run/lab/out 4</run/lab/out
-$run/busybox ${parts.copyOutput('out')} <&4 >$out_line 2>/dev/null 3<&- 4<&- & out=$!
-exec 5>/run/lab/out 3<&- 4<&-
-exec 3<>/run/lab/err 4</run/lab/err
-$run/busybox ${parts.copyOutput('err')} <&4 >$err_line 2>/dev/null 3<&- 4<&- 5>&- & err=$!
-exec 6>/run/lab/err 3<&- 4<&-
-${plan.stdin ? inputPipe(parts) : 'exec 9</dev/null'}
-say ready
-while read -r word name; do
-  [ "$word" = signal ] || continue
-  until [ -s /run/lab/pid ]; do sleep 0.01; done
-  pid=$(cat /run/lab/pid)
-  kill -s "$name" -- -$pid || kill -s "$name" $pid
-done <&8 5>&- 6>&- 9<&- & control=$!
-$run/busybox sh $run/command <&9 >&5 2>&6 5>&- 6>&- 7<&- 8>&- 9<&-
-status=$?
-exec 5>&- 6>&- 9<&-
+mkdir /run/lab/cgroup
+mount -t cgroup2 cgroup /run/lab/cgroup
 
-# As when a container ends: whatever the command left running ends with it. Then the output ends.
-for entry in /proc/[0-9]*; do
-  pid=\${entry#/proc/}
-  case $pid in 1 | $out | $err | $control | $count_out | $count_err) continue ;; esac
-  # Kernel threads have no program.
-  [ -e $entry/exe ] && kill -KILL $pid 2>/dev/null
+# Runs the commands of slot $1, one after the other; the pipe \`next\` says which.
+slot() {
+  slot=$1 lab=/run/lab/$1 cgroup=/run/lab/cgroup/$1
+  ${parts.lines}
+  ${plan.stdin ? parts.openInput : ''}
+  while read -r id input isolated; do
+    : >$lab/pid
+    ${plan.slots > 1 ? REFRESH : ''}
+    . $run/command.$id
+    keep "$cwd"
+    cd "$cwd" || { say error $slot cwd; continue; }
+    ${parts.count}
+    # Not by cat: busybox's uses sendfile(2), which holds a pipe's lock while it waits for a terminal, and
+    # then the process at the pipe's other end cannot even exit (seen with 6.1.176).
+    # By its path, so that it is executed: as the shell's own it would keep the shell's other ends open.
+    # Each pipe is opened here for both directions first: to open one end alone waits for the other, and
+    # this shell's open(2) fails when a child ends meanwhile. A copier keeps only what it needs.
+    exec 3<>$lab/out 4<$lab/out
+    $run/busybox ${parts.copyOutput('out')} <&4 >$out_line 2>/dev/null 3<&- 4<&- & out=$!
+    exec 5>$lab/out 3<&- 4<&-
+    exec 3<>$lab/err 4<$lab/err
+    $run/busybox ${parts.copyOutput('err')} <&4 >$err_line 2>/dev/null 3<&- 4<&- 5>&- & err=$!
+    exec 6>$lab/err 3<&- 4<&-
+    ${plan.stdin ? inputPipe(parts) : 'exec 9</dev/null'}
+    say started $slot
+    # In the foreground: a shell without job control starts what it puts in the background with SIGINT and
+    # SIGQUIT ignored, for good.
+    \${isolated:+$run/busybox unshare --net --mount} $run/busybox sh -c ${quote(START)} \\
+      command $slot $run/command.$id $isolated <&9 >&5 2>&6 5>&- 6>&- 7<&- 8>&- 9<&-
+    status=$?
+    exec 5>&- 6>&- 9<&-
+    cd /
+    # For a signal that waits for it.
+    [ -s $lab/pid ] || echo none >$lab/pid
+    # As when a container ends: whatever the command left running ends with it. Then the output ends.
+    populated=1
+    until [ $populated = 0 ]; do
+      echo 1 >$cgroup/cgroup.kill
+      { read -r _ populated; } <$cgroup/cgroup.events
+      [ $populated = 0 ] || sleep 0.01
+    done
+    wait $out $err $count_out $count_err
+    [ -z "$share" ] || sync
+    ${parts.told}
+  done <>$lab/next
+}
+
+control() {
+  say ready
+  while read -r word slot rest; do
+    case $word in
+      run) echo "$rest" >/run/lab/$slot/next ;;
+      kill) echo 1 >/run/lab/cgroup/$slot/cgroup.kill ;;
+      signal)
+        until [ -s /run/lab/$slot/pid ]; do sleep 0.01; done
+        pid=$(cat /run/lab/$slot/pid)
+        kill -s "$rest" -- -$pid || kill -s "$rest" $pid ;;
+    esac
+  done <&8
+}
+
+for slot in ${slots.join(' ')}; do
+  mkdir /run/lab/$slot /run/lab/cgroup/$slot
+  for pipe in out err in next out.copy err.copy; do mkfifo /run/lab/$slot/$pipe; done
 done
-wait $out $err $count_out $count_err
-${parts.end}
+# A pipeline, for its parts run side by side, and in the foreground.
+${slots.map((slot) => `slot ${slot} </dev/null | `).join('')}control
 `;
 }

@@ -15,7 +15,7 @@ setsid "$@" 3<&- &
 kernel=$!
 echo $kernel >"$run/kernel.pid"
 # Its messages would go to a node that may be gone, and kill this shell before its work is done.
-exec >/dev/null 2>&1 4>&- 5>&- 6>&- 7>&-
+exec >/dev/null 2>&1
 (
   read -r line <&3
   kill -KILL -$kernel

@@ -2,7 +2,7 @@ import { accessSync, constants, readFileSync } from 'node:fs';
 import { delimiter, join, resolve } from 'node:path';
 import { LabError } from './errors.ts';
 import type { LabKernel, PrepareOptions } from './kernel.ts';
-import { LINES } from './lines.ts';
+import { LINES, slotLines, slotNumbers } from './lines.ts';
 import { plainEnvironment } from './programs.ts';
 import { fetchTools } from './tools.ts';
 import type { GuestProgram } from './vm.ts';
@@ -117,11 +117,17 @@ export function qemuProgram(
     run: string;
     memory: number;
     stdin: boolean;
+    slots: number;
     share: string;
     accelerator: Accelerator;
   },
 ): GuestProgram {
-  const ports = ['out', 'err', 'control', ...(setup.stdin ? (['input'] as const) : [])] as const;
+  const ports: [string, number][] = [['control', LINES.control]];
+  for (const slot of slotNumbers(setup.slots)) {
+    for (const [name, descriptor] of Object.entries(slotLines(slot))) {
+      if (name !== 'input' || setup.stdin) ports.push([`${name}${slot}`, descriptor]);
+    }
+  }
   const files = 'local,id=files,path=/,security_model=none,readonly=on,multidevs=remap';
   const share = `local,id=share,path=${value(setup.share)},security_model=none,multidevs=remap`;
   return {
@@ -141,8 +147,8 @@ export function qemuProgram(
         ? []
         : ['-fsdev', share, '-device', 'virtio-9p-pci,fsdev=share,mount_tag=share']),
       ...['-device', 'virtio-rng-pci', '-device', 'virtio-serial-pci'],
-      ...ports.flatMap((name) => [
-        ...['-chardev', `socket,id=${name},fd=${LINES[name]}`],
+      ...ports.flatMap(([name, descriptor]) => [
+        ...['-chardev', `socket,id=${name},fd=${descriptor}`],
         ...['-device', `virtserialport,chardev=${name},name=${name}`],
       ]),
     ],

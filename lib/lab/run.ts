@@ -3,25 +3,47 @@ import { dirname, join, resolve } from 'node:path';
 import { openCache } from './cache.ts';
 import { prepareDefault } from './default.ts';
 import { LabError } from './errors.ts';
-import { commandScript, type GuestPlan, initScript, modprobeScript } from './guest.ts';
+import { type GuestPlan, initScript, modprobeScript } from './guest.ts';
 import { initramfs } from './initramfs.ts';
+import { Interruption } from './interruption.ts';
 import { type LabKernel, type PrepareOptions, prepareKernel } from './kernel.ts';
 import { chooseSuites, inspectMachine } from './machine.ts';
-import { checkCommand, checkLimits, type LabOptions } from './options.ts';
+import {
+  type CommandOptions,
+  checkCommand,
+  checkLimits,
+  commandStreams,
+  type GuestOptions,
+  type LabOptions,
+} from './options.ts';
 import { accelerators, prepareEmulator, qemuProgram } from './qemu.ts';
 import { chooseTemp, inspectTemp, type TempCandidate, tempCandidates } from './tempdir.ts';
 import { userModeProgram } from './user-mode.ts';
-import { bootGuest, type GuestProgram, type GuestResult } from './vm.ts';
+import { bootGuest, type Guest, type GuestProgram, type GuestRun } from './vm.ts';
 
 /** How a command in the guest ended. */
-export interface LabResult extends GuestResult {
+export interface LabResult {
+  /** The command's exit status; 128 + n if signal n killed it; 124 if the time was up. */
+  readonly status: number;
+  /** Whether `timeout` ended it. */
+  readonly timedOut: boolean;
+  /** Milliseconds until the command started; absent if it never did. */
+  readonly bootMs?: number;
+  /** Milliseconds until it had ended; of a guest of one command, until that had. */
+  readonly totalMs: number;
   /** The guest kernel's release, for example `6.1.176`. */
   readonly release: string;
   /** The Debian suite it is of. */
   readonly suite: string;
 }
 
-type RunDirectory = Readonly<{ run: string; memory: number; stdin: boolean; share: string }>;
+type RunDirectory = Readonly<{
+  run: string;
+  memory: number;
+  stdin: boolean;
+  share: string;
+  slots: number;
+}>;
 
 /**
  * The ways to start a guest, best first: one that does not bring the kernel up is followed by the
@@ -31,7 +53,7 @@ async function guestPrograms(
   kernel: LabKernel,
   candidates: readonly TempCandidate[],
   memory: number,
-  options: LabOptions,
+  options: GuestOptions,
 ): Promise<((directory: RunDirectory) => GuestProgram)[]> {
   if (kernel.kind === 'user-mode') {
     const memoryDirectory = chooseTemp(candidates, memory);
@@ -85,7 +107,6 @@ function writeRunFiles(plan: GuestPlan, kernel: LabKernel): void {
     symlinkSync(kernel.busybox, join(run, 'busybox'));
     // The path to this file is all that the kernel's command line says of the command.
     writeFileSync(join(run, 'init'), initScript(plan), { mode: 0o700 });
-    writeFileSync(join(run, 'command'), commandScript(plan), { mode: 0o600 });
     writeFileSync(join(run, 'modprobe'), modprobeScript(plan), { mode: 0o700 });
     if (kernel.kind === 'full') {
       const modules = join(kernel.directory, 'lib/modules', kernel.release);
@@ -103,7 +124,7 @@ function writeRunFiles(plan: GuestPlan, kernel: LabKernel): void {
 }
 
 /** The caller's environment for the command, as the guest needs it. */
-function guestEnvironment(options: LabOptions, kernel: LabKernel): Record<string, string> {
+function guestEnvironment(options: CommandOptions, kernel: LabKernel): Record<string, string> {
   const env: Record<string, string> = {};
   for (const [name, value] of Object.entries(options.env ?? process.env)) {
     if (value !== undefined && name !== '' && !name.includes('=')) env[name] = value;
@@ -134,7 +155,7 @@ const TRIAL = 10 * 60_000;
 /** Boots a kernel to see that it does. */
 async function boots(kernel: LabKernel, signal: AbortSignal | undefined): Promise<void> {
   const quiet = { stdout: 'ignore', stderr: 'ignore', timeout: TRIAL, signal } as const;
-  const { status } = await runOn(kernel, [kernel.busybox, 'true'], quiet);
+  const { status } = await runOnce(kernel, [kernel.busybox, 'true'], quiet);
   if (status === 0) return;
   const reason = status === 124 ? 'did not come up' : `ended a first program with ${status}`;
   throw new LabError(
@@ -144,38 +165,90 @@ async function boots(kernel: LabKernel, signal: AbortSignal | undefined): Promis
   );
 }
 
-/**
- * Runs a command as root of a guest kernel that has IPsec. The guest sees the host's files, so that
- * the same programs lie at the same paths; what it may change of them, see `share`. It has network
- * namespaces and its own loopback, and no way to the host's network.
- *
- * Resolves when the guest has powered off. An exit status other than 0 is a result, not an error.
- *
- * @throws LabError when the lab cannot work here; the signal's reason when aborted
- */
-export async function runInLab(
-  command: readonly string[],
-  options: LabOptions = {},
-): Promise<LabResult> {
-  checkCommand(command);
-  checkLimits(options);
-  return runOn(await prepareLab(options), command, options);
-}
-
-async function runOn(
+/** Runs a command in a guest of its own. */
+export async function runOnce(
   kernel: LabKernel,
   command: readonly string[],
   options: LabOptions,
 ): Promise<LabResult> {
-  const limits = checkLimits(options);
-  const cwd = directory(options.cwd ?? process.cwd(), 'working directory');
-  const share = options.share === undefined ? '' : directory(options.share, 'shared directory');
+  const run = guestRun(kernel, command, options);
+  return interruptible(kernel, options, async (interruption, started) => {
+    const slots = 1;
+    const stdin = options.stdin === 'inherit';
+    const guest = await startGuest(kernel, options, { slots, stdin, cwd: run.cwd }, interruption);
+    try {
+      return await guest.run(run, commandStreams(options), interruption, started);
+    } finally {
+      await guest.close();
+    }
+  });
+}
 
+/** A command as the guest gets it. Throws `LAB_USAGE` and `LAB_DIRECTORY`. */
+export function guestRun(
+  kernel: LabKernel,
+  command: readonly string[],
+  options: CommandOptions,
+): GuestRun {
+  checkCommand(command);
+  return {
+    command,
+    cwd: directory(options.cwd ?? process.cwd(), 'working directory'),
+    env: guestEnvironment(options, kernel),
+    isolated: options.isolated ?? false,
+  };
+}
+
+/** The share of a guest as an absolute path, or empty. Throws `LAB_DIRECTORY`. */
+export function sharePath({ share }: GuestOptions): string {
+  return share === undefined ? '' : directory(share, 'shared directory');
+}
+
+/** Runs a command that `body` gives the status of, within its limits. */
+export async function interruptible(
+  kernel: LabKernel,
+  options: CommandOptions,
+  body: (interruption: Interruption, started: () => void) => Promise<number>,
+): Promise<LabResult> {
+  const { timeout } = checkLimits({ kernel: kernel.kind, timeout: options.timeout });
+  const began = performance.now();
+  let bootMs: number | undefined;
+  const result = (status: number, timedOut: boolean): LabResult => ({
+    status,
+    timedOut,
+    totalMs: performance.now() - began,
+    ...(bootMs !== undefined && { bootMs }),
+    release: kernel.release,
+    suite: kernel.suite,
+  });
+  using interruption = new Interruption(options, timeout);
+  try {
+    const status = await body(interruption, () => {
+      bootMs = performance.now() - began;
+    });
+    return result(status, false);
+  } catch (error) {
+    // A guest that ends as this process was told to end has no status to tell.
+    const lost = error instanceof LabError && error.code === 'LAB_LOST';
+    const { status } = interruption;
+    if (status === undefined || !(lost || interruption.caused(error))) throw error;
+    return result(status, interruption.timedOut);
+  }
+}
+
+/** Starts a guest. */
+export async function startGuest(
+  kernel: LabKernel,
+  options: GuestOptions,
+  { slots, stdin, cwd }: { slots: number; stdin: boolean; cwd: string },
+  { signal }: Pick<Interruption, 'signal'>,
+): Promise<Guest> {
+  const { memory } = checkLimits({ kernel: kernel.kind, memory: options.memory });
+  const share = sharePath(options);
   const candidates = tempCandidates(process.env, openCache())
     .map((path) => inspectTemp(path))
     .filter((found) => found !== undefined);
-  const ways = await guestPrograms(kernel, candidates, limits.memory, options);
-  const stdin = options.stdin === 'inherit';
+  const ways = await guestPrograms(kernel, candidates, memory, options);
   for (const [index, way] of ways.entries()) {
     const run = makeRunDirectory(candidates);
     try {
@@ -183,23 +256,19 @@ async function runOn(
         kind: kernel.kind,
         run,
         kernel: kernel.directory,
-        command,
-        cwd,
-        env: guestEnvironment(options, kernel),
         share,
         keep: [kernel.directory, run, cwd, dirname(realpathSync(process.execPath))],
         stdin,
+        slots,
       };
       writeRunFiles(plan, kernel);
-      const program = way({ run, memory: limits.memory, stdin, share });
-      const result = await bootGuest({ kernel, run, program, timeout: limits.timeout }, options);
-      return { ...result, release: kernel.release, suite: kernel.suite };
+      const program = way({ run, memory, stdin, share, slots });
+      return await bootGuest({ kernel, run, program, slots, stdin }, signal);
     } catch (error) {
+      rmSync(run, { recursive: true, force: true });
       // Nothing of the command has run, nor of its standard input been read.
       const last = index === ways.length - 1;
       if (last || !(error instanceof LabError && error.code === 'LAB_BOOT')) throw error;
-    } finally {
-      rmSync(run, { recursive: true, force: true });
     }
   }
   throw new Error('there is always a way to start a guest');

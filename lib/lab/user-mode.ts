@@ -1,12 +1,29 @@
 import type { LabKernel } from './kernel.ts';
-import { LINES } from './lines.ts';
+import { LINES, slotLines, slotNumbers } from './lines.ts';
 import type { GuestProgram } from './vm.ts';
+
+/** The terminals of a guest, by number: the first for what the kernel prints, then control, then three for each slot. */
+export function terminals(slot: number): { out: number; err: number; input: number } {
+  const out = 2 + 3 * slot;
+  return { out, err: out + 1, input: out + 2 };
+}
+
+export const CONTROL_TERMINAL = 1;
 
 /** How the user-mode kernel, a program, is started. Its lines are terminals of the guest. */
 export function userModeProgram(
   kernel: LabKernel,
-  setup: { run: string; memory: number; memoryDirectory: string; stdin: boolean },
+  setup: { run: string; memory: number; memoryDirectory: string; stdin: boolean; slots: number },
 ): GuestProgram {
+  const slots = slotNumbers(setup.slots).flatMap((slot) => {
+    const terminal = terminals(slot);
+    const line = slotLines(slot);
+    return [
+      `con${terminal.out}=null,fd:${line.out}`,
+      `con${terminal.err}=null,fd:${line.err}`,
+      ...(setup.stdin ? [`con${terminal.input}=fd:${line.input},null`] : []),
+    ];
+  });
   return {
     command: [
       kernel.program,
@@ -17,13 +34,11 @@ export function userModeProgram(
       'rootfstype=hostfs',
       'rootflags=/',
       'ro',
-      // Terminal lines: what the kernel prints, then the command's (guest.ts).
+      // Terminal lines (guest.ts). The kernel has 16 (MAX_TTYS in arch/um/drivers/stdio_console.c).
       'con=null',
       'con0=null,fd:1',
-      `con1=null,fd:${LINES.out}`,
-      `con2=null,fd:${LINES.err}`,
-      `con3=fd:${LINES.control}`,
-      ...(setup.stdin ? [`con4=fd:${LINES.input},null`] : []),
+      `con${CONTROL_TERMINAL}=fd:${LINES.control}`,
+      ...slots,
       `init=${setup.run}/init`,
       'umid=lab',
       `uml_dir=${setup.run}/`,

@@ -1,28 +1,17 @@
 import { type ChildProcess, spawn } from 'node:child_process';
-import { addAbortListener } from 'node:events';
-import { readFileSync } from 'node:fs';
-import { constants } from 'node:os';
+import { readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Duplex, Readable, Writable } from 'node:stream';
 import { bootError, KernelLog, lostError } from './boot-log.ts';
 import { LabError } from './errors.ts';
+import { commandScript, type GuestCommand } from './guest.ts';
+import type { Interruption } from './interruption.ts';
 import { KEEPER } from './keeper.ts';
 import type { LabKernel } from './kernel.ts';
-import { LINES } from './lines.ts';
-import type { LabLimits, LabOptions, LabOutput } from './options.ts';
-import { TerminalInput } from './stdin.ts';
-
-/** How the command in one guest ended. */
-export interface GuestResult {
-  /** The command's exit status; 128 + n if signal n killed it; 124 if the time was up. */
-  readonly status: number;
-  /** Whether `timeout` ended it. */
-  readonly timedOut: boolean;
-  /** Milliseconds until the command started; absent if it never did. */
-  readonly bootMs?: number;
-  /** Milliseconds from start to power off. */
-  readonly totalMs: number;
-}
+import { descriptors, LINES, slotLines, slotNumbers } from './lines.ts';
+import type { CommandStreams } from './options.ts';
+import { OutputLine } from './output-line.ts';
+import { encodePiece, TerminalInput } from './stdin.ts';
 
 /** The program that is or runs a guest kernel. */
 export interface GuestProgram {
@@ -33,63 +22,30 @@ export interface GuestProgram {
 }
 
 /** What one guest is started with. */
-export interface GuestSetup extends Pick<LabLimits, 'timeout'> {
+export interface GuestSetup {
   readonly kernel: LabKernel;
   /** Private directory that holds `init`; removed afterwards. */
   readonly run: string;
   readonly program: GuestProgram;
+  /** How many commands run at the same time. */
+  readonly slots: number;
+  /** Whether a command can be given standard input. */
+  readonly stdin: boolean;
 }
 
-/** Signals passed on, by the name that the guest's kill takes. */
-const FORWARDED = ['INT', 'TERM', 'HUP', 'QUIT'] as const;
-
-function destination(output: LabOutput | undefined, inherited: Writable): Writable | undefined {
-  if (output === 'ignore') return undefined;
-  return output === undefined || output === 'inherit' ? inherited : output;
+/** A command for a guest. */
+export interface GuestRun extends GuestCommand {
+  /** Whether it gets a network namespace of its own. */
+  readonly isolated: boolean;
 }
 
-/**
- * Copies to the end, no faster than `to` takes it; the guest then waits. `passed` is called with the
- * size of each piece that was passed on.
- */
-async function pump(
-  from: Readable,
-  to: Writable | undefined,
-  passed: (length: number) => void,
-): Promise<void> {
-  let failure: Error | undefined;
-  let wake = () => {};
-  const failed = (error: Error) => {
-    failure = error;
-    wake();
-  };
-  to?.on('error', failed);
-  const resume = () => wake();
-  to?.on('drain', resume);
-  to?.on('close', resume);
-  try {
-    for await (const chunk of from) {
-      if (failure) throw failure;
-      const flows = !to || to.destroyed || to.write(chunk);
-      passed(chunk.length);
-      if (flows) continue;
-      await new Promise<void>((ready) => {
-        wake = ready;
-        if (failure || to.destroyed) ready();
-      });
-    }
-    if (failure) throw failure;
-  } finally {
-    to?.removeListener('drain', resume);
-    to?.removeListener('close', resume);
-    to?.removeListener('error', failed);
-  }
-}
+/** What a run can be told while it lasts; see {@link Interruption}. */
+export type RunControl = Pick<Interruption, 'signal' | 'passOn'>;
 
 /** Calls `each` with every whole line that arrives. */
-function readLines(from: Readable, each: (line: string) => void): void {
+export function readLines(from: Readable, each: (line: string) => void): void {
   let rest = '';
-  from.setEncoding('latin1');
+  from.setEncoding('utf8');
   from.on('data', (text: string) => {
     const lines = (rest + text).split('\n');
     rest = lines.pop() ?? '';
@@ -107,13 +63,233 @@ function killOrphan(run: string): void {
   }
 }
 
-/** Boots a guest that runs `setup.run`/init, and waits for its end. */
-export async function bootGuest(setup: GuestSetup, options: LabOptions): Promise<GuestResult> {
-  const { signal } = options;
-  signal?.throwIfAborted();
+/** Milliseconds in which a guest kills a command, on a machine however busy; else it hangs. */
+const KILL_TIME = 60_000;
+
+/** The command that runs in a slot. */
+interface Running {
+  readonly id: string;
+  started(): void;
+  taken(): void;
+  exit(status: number, counts: readonly number[]): void;
+  fail(error: unknown): void;
+}
+
+/** A place for a command. */
+interface Slot {
+  readonly line: { readonly out: OutputLine; readonly err: OutputLine };
+  running?: Running | undefined;
+}
+
+/** What a slot has between the choice of it and the start of its command. */
+const RESERVED: Running = { id: '', started() {}, taken() {}, exit() {}, fail() {} };
+
+/** A guest that is up. */
+export class Guest {
+  /** Milliseconds from its start until it took commands. */
+  readonly bootMs: number;
+  /** Settles when it has ended, however that happens. */
+  readonly ended: Promise<void>;
+  readonly #setup: GuestSetup;
+  readonly #child: ChildProcess;
+  readonly #log: KernelLog;
+  readonly #slots: Slot[];
+  readonly #waiting: (() => void)[] = [];
+  #last = 0;
+  #over = false;
+  #end: Promise<void> | undefined;
+
+  constructor(setup: GuestSetup, boot: Boot) {
+    this.#setup = setup;
+    this.#child = boot.child;
+    this.#log = boot.log;
+    this.bootMs = performance.now() - boot.started;
+    this.#slots = slotNumbers(setup.slots).map((slot) => {
+      const { out, err } = slotLines(slot);
+      return {
+        line: { out: new OutputLine(this.#line(out)), err: new OutputLine(this.#line(err)) },
+      };
+    });
+    this.ended = boot.ended.then(() => {
+      this.#over = true;
+      for (const { running } of this.#slots) running?.fail(this.#lost());
+      for (const wake of this.#waiting.splice(0)) wake();
+    });
+  }
+
+  /** Whether it takes no more commands. */
+  get over(): boolean {
+    return this.#over;
+  }
+
+  /** Commands that run. */
+  get busy(): number {
+    return this.#slots.filter(({ running }) => running !== undefined).length;
+  }
+
+  /** What the guest said on its control line. */
+  said(text: string): void {
+    const [word, slot = '', ...rest] = text.split(' ');
+    const running = this.#slots[Number(slot)]?.running;
+    if (word === 'started') running?.started();
+    else if (word === 'taken' && rest[0] === running?.id) running?.taken();
+    else if (word === 'exit') running?.exit(Number(rest[0]), rest.slice(1).map(Number));
+    else if (word === 'error') running?.fail(directoryError('working', this.#log));
+  }
+
+  /**
+   * Runs a command. Resolves with its status when all of its output has been passed on. When `control` is
+   * aborted the command is killed, and then the promise rejected with the reason; a guest of one command is
+   * killed instead.
+   */
+  async run(
+    command: GuestRun,
+    { stdin, stdout, stderr }: CommandStreams,
+    control: RunControl,
+    started = () => {},
+  ): Promise<number> {
+    const { signal } = control;
+    const slot = await this.#slot(signal);
+    const state = this.#slots[slot] as Slot;
+    this.#last += 1;
+    const id = String(this.#last);
+    const terminal = this.#setup.kernel.kind === 'user-mode';
+    const path = join(this.#setup.run, `command.${id}`);
+    let input: Input | undefined;
+    let timer: NodeJS.Timeout | undefined;
+    const kill = () => {
+      if (this.#slots.length === 1) return this.kill();
+      this.#tell(`kill ${slot}`);
+      timer ??= setTimeout(() => this.kill(), KILL_TIME);
+    };
+    // The first reason is the one that is told.
+    let failure: { reason: unknown } | undefined;
+    const stop = (reason: unknown) => {
+      if (failure) return;
+      failure = { reason };
+      kill();
+    };
+    const aborted = () => stop(signal.reason);
+    try {
+      signal.throwIfAborted();
+      writeFileSync(path, commandScript(command), { mode: 0o600 });
+      const { out, err } = state.line;
+      out.attach(stdout, stop);
+      err.attach(stderr, stop);
+      const { status, counts } = await new Promise<{ status: number; counts: readonly number[] }>(
+        (done, fail) => {
+          state.running = {
+            id,
+            started: () => {
+              // Before, there was nothing to be killed.
+              if (failure) kill();
+              if (stdin) input = new Input(stdin, this.#line(slotLines(slot).input), terminal, id);
+              control.passOn = (name) => this.#tell(`signal ${slot} ${name}`);
+              started();
+            },
+            taken: () => input?.taken(),
+            exit: (status, counts) => done({ status, counts }),
+            fail,
+          };
+          signal.addEventListener('abort', aborted);
+          const isolated = command.isolated ? ' isolated' : '';
+          this.#tell(`run ${slot} ${id} ${stdin ? 'input' : 'none'}${isolated}`);
+        },
+      );
+      input?.stop();
+      await Promise.all([out.complete(counts[0]), err.complete(counts[1])]);
+      if (failure) throw failure.reason;
+      return status;
+    } catch (error) {
+      throw failure ? failure.reason : error;
+    } finally {
+      clearTimeout(timer);
+      signal.removeEventListener('abort', aborted);
+      control.passOn = undefined;
+      input?.stop();
+      state.line.out.detach();
+      state.line.err.detach();
+      state.running = undefined;
+      rmSync(path, { force: true });
+      for (const wake of this.#waiting.splice(0)) wake();
+    }
+  }
+
+  /** Ends the guest at once, and all that runs in it. */
+  kill(): void {
+    this.#over = true;
+    this.#line(LINES.lifeline).destroy();
+  }
+
+  /** Ends the guest; resolves when nothing of it is left. */
+  close(): Promise<void> {
+    this.kill();
+    this.#end ??= this.ended.finally(() =>
+      rmSync(this.#setup.run, { recursive: true, force: true }),
+    );
+    return this.#end;
+  }
+
+  #line(descriptor: number): Duplex {
+    return this.#child.stdio[descriptor] as Duplex;
+  }
+
+  #tell(text: string): void {
+    this.#line(LINES.control).write(`${text}\n`);
+  }
+
+  #lost(): LabError {
+    return lostError(this.#setup.kernel, this.#log.text);
+  }
+
+  /** A slot that is free; waits for one. */
+  async #slot(signal: AbortSignal): Promise<number> {
+    for (;;) {
+      signal.throwIfAborted();
+      if (this.#over) throw this.#lost();
+      const free = this.#slots.findIndex(({ running }) => running === undefined);
+      if (free >= 0) {
+        (this.#slots[free] as Slot).running = RESERVED;
+        return free;
+      }
+      await new Promise<void>((wake) => {
+        this.#waiting.push(wake);
+        signal.addEventListener('abort', () => wake(), { once: true });
+      });
+    }
+  }
+}
+
+/** A guest that was started. */
+interface Boot {
+  readonly child: ChildProcess;
+  readonly log: KernelLog;
+  readonly started: number;
+  readonly ended: Promise<void>;
+}
+
+function directoryError(which: 'working' | 'shared', log: KernelLog): LabError {
+  return new LabError(
+    'LAB_DIRECTORY',
+    `The guest cannot use the ${which} directory.`,
+    'Give a directory whose path holds no comma and that you can enter.',
+    { log: log.text },
+  );
+}
+
+/** Boots a guest that runs `setup.run`/init. Resolves when it takes commands; an abort kills it. */
+export async function bootGuest(setup: GuestSetup, signal: AbortSignal): Promise<Guest> {
+  signal.throwIfAborted();
   const { kernel, run, program } = setup;
-  const stdin = options.stdin === 'inherit';
   const started = performance.now();
+  const used = new Set<number>([LINES.lifeline, LINES.control]);
+  for (const { out, err, input } of slotNumbers(setup.slots).map(slotLines)) {
+    used.add(out).add(err);
+    if (setup.stdin) used.add(input);
+  }
+  const stdio = Array.from({ length: descriptors(setup.slots) }, (_, descriptor) =>
+    descriptor === 0 || (descriptor >= LINES.lifeline && !used.has(descriptor)) ? 'ignore' : 'pipe',
+  );
   const child: ChildProcess = spawn(
     kernel.busybox,
     ['sh', '-c', KEEPER, 'keeper', run, ...program.command],
@@ -122,9 +298,10 @@ export async function bootGuest(setup: GuestSetup, options: LabOptions): Promise
       detached: true,
       // TMP and TEMP, which the kernel would look at first, are left out.
       env: { PATH: '/usr/bin:/bin', HOME: run, ...program.env },
-      stdio: ['ignore', 'pipe', 'pipe', 'pipe', 'pipe', 'pipe', 'pipe', stdin ? 'pipe' : 'ignore'],
+      stdio,
     },
   );
+  const line = (descriptor: number) => child.stdio[descriptor] as Duplex;
   const ended = new Promise<void>((done, failed) => {
     child.once('close', () => done());
     child.once('error', failed);
@@ -133,11 +310,8 @@ export async function bootGuest(setup: GuestSetup, options: LabOptions): Promise
       (child.stdio[LINES.lifeline] as Duplex | null)?.destroy();
     });
   });
-  if (child.pid === undefined) {
-    await ended;
-  }
-  const line = (descriptor: number) => child.stdio[descriptor] as Duplex;
-  for (const descriptor of [LINES.lifeline, LINES.control]) line(descriptor).on('error', () => {});
+  if (child.pid === undefined) await ended;
+  for (const stream of child.stdio.slice(LINES.lifeline)) stream?.on('error', () => {});
   const kill = () => line(LINES.lifeline).destroy();
 
   const log = new KernelLog();
@@ -149,99 +323,69 @@ export async function bootGuest(setup: GuestSetup, options: LabOptions): Promise
   // The keeper says nothing here; reading keeps the descriptor from filling.
   line(LINES.lifeline).resume();
 
-  let bootMs: number | undefined;
-  let status: number | undefined;
-  let refused: string | undefined;
-  // A guest that cannot know what has arrived says how much it wrote, and is ended then.
-  const arrived = [0, 0];
-  let expected: readonly number[] | undefined;
-  const endIfComplete = () => {
-    if (expected?.every((bytes, index) => arrived[index] === bytes)) kill();
-  };
-  const count = (index: number) => (length: number) => {
-    arrived[index] = (arrived[index] ?? 0) + length;
-    endIfComplete();
-  };
-  // A terminal of the guest has to be told what is data; a port of a virtio console carries anything.
-  const encoder = stdin && kernel.kind === 'user-mode' ? new TerminalInput() : undefined;
-  let stopInput = () => {};
-  readLines(line(LINES.control), (text) => {
-    const [word, value = '', ...counts] = text.split(' ');
-    if (word === 'ready') {
-      bootMs = performance.now() - started;
-      if (stdin) stopInput = feed(encoder, line(LINES.input));
-    } else if (word === 'taken') encoder?.acknowledge();
-    else if (word === 'exit') {
-      status = Number.parseInt(value, 10);
-      if (counts.length > 0) expected = counts.map(Number);
-      endIfComplete();
-    } else if (word === 'error') refused = value;
-  });
-
-  let failure: unknown;
-  const stop = (reason: unknown) => {
-    failure ??= reason;
-    kill();
-  };
-  const copies = Promise.all([
-    pump(line(LINES.out), destination(options.stdout, process.stdout), count(0)),
-    pump(line(LINES.err), destination(options.stderr, process.stderr), count(1)),
-  ]).catch(stop);
-
-  let timedOut = false;
-  const timer = setTimeout(() => {
-    timedOut = true;
-    kill();
-  }, setup.timeout);
-  const aborted = signal && addAbortListener(signal, () => stop(signal.reason));
-
-  let interrupted: number | undefined;
-  const handlers = (options.forwardSignals ? FORWARDED : []).map((name) => {
-    const handler = () => {
-      if (bootMs === undefined || interrupted !== undefined) kill();
-      interrupted ??= 128 + constants.signals[`SIG${name}`];
-      if (bootMs !== undefined) line(LINES.control).write(`signal ${name}\n`);
-    };
-    process.on(`SIG${name}`, handler);
-    return () => process.removeListener(`SIG${name}`, handler);
-  });
-
+  const boot = { child, log, started, ended };
+  let guest: Guest | undefined;
+  let refused = false;
+  signal.addEventListener('abort', kill);
   try {
-    await ended;
-    await copies;
+    return await new Promise<Guest>((up, failed) => {
+      readLines(line(LINES.control), (text) => {
+        if (text === 'ready') {
+          guest = new Guest(setup, boot);
+          up(guest);
+        } else if (text === 'error share') refused = true;
+        else guest?.said(text);
+      });
+      ended.then(() => {
+        if (guest) return;
+        if (signal.aborted) failed(signal.reason);
+        else failed(refused ? directoryError('shared', log) : bootError(kernel, log.text));
+      }, failed);
+    });
   } finally {
-    clearTimeout(timer);
-    aborted?.[Symbol.dispose]();
-    for (const remove of handlers) remove();
-    stopInput();
+    signal.removeEventListener('abort', kill);
   }
-  const totalMs = performance.now() - started;
-  const times = { totalMs, ...(bootMs !== undefined && { bootMs }) };
-  if (failure !== undefined) throw failure;
-  if (status !== undefined) return { status, timedOut: false, ...times };
-  if (timedOut) return { status: 124, timedOut: true, ...times };
-  if (interrupted !== undefined) return { status: interrupted, timedOut: false, ...times };
-  if (refused !== undefined) {
-    throw new LabError(
-      'LAB_DIRECTORY',
-      `The guest cannot use the ${refused === 'cwd' ? 'working' : 'shared'} directory.`,
-      'Give a directory whose path holds no comma and that you can enter.',
-      { log: log.text },
-    );
-  }
-  throw bootMs === undefined ? bootError(kernel, log.text) : lostError(kernel, log.text);
 }
 
-/** Passes this process's standard input on; returns what stops that. */
-function feed(encoder: TerminalInput | undefined, to: Writable): () => void {
-  to.on('error', () => {});
-  if (encoder) encoder.pipe(to, { end: false });
-  const first = encoder ?? to;
-  process.stdin.pipe(first);
-  return () => {
-    process.stdin.unpipe(first);
-    process.stdin.pause();
+/** Standard input of one command, passed on. */
+class Input {
+  readonly #from: Readable;
+  readonly #to: Writable;
+  readonly #encoder: TerminalInput | undefined;
+  #flowing = false;
+
+  /** A terminal of the guest has to be told what is data; a port of a virtio console carries anything. */
+  constructor(from: Readable, to: Writable, terminal: boolean, id: string) {
+    this.#from = from;
+    this.#to = to;
+    if (terminal) {
+      this.#encoder = new TerminalInput();
+      // What an earlier command left unread is in the line still: more would not fit before this is taken.
+      to.write(encodePiece(Buffer.from(id)));
+    } else this.#flow(to);
+  }
+
+  /** The guest has taken the last piece. */
+  taken(): void {
+    const encoder = this.#encoder;
+    if (this.#flowing) encoder?.acknowledge();
+    else if (encoder) {
+      encoder.pipe(this.#to, { end: false });
+      this.#flow(encoder);
+    }
+  }
+
+  stop(): void {
+    const from = this.#from as Readable & { unref?: () => void };
+    from.unpipe(this.#encoder ?? this.#to);
+    this.#encoder?.destroy();
+    from.pause();
     // A terminal or pipe that is only paused would keep this process from ending.
-    process.stdin.unref?.();
-  };
+    from.unref?.();
+  }
+
+  #flow(to: Writable): void {
+    this.#flowing = true;
+    this.#from.pipe(to);
+  }
 }

@@ -1,6 +1,7 @@
 /** The life cycle of what delivers events to loops and listeners, until it ends. @module */
 import { EventEmitter } from 'node:events';
 import { onAbort } from '../socket/abort.ts';
+import { StateError } from '../socket/index.ts';
 import type { EventQueue } from './queue.ts';
 
 export interface Loop<Event> {
@@ -81,7 +82,7 @@ export class EventHub<Event, L extends Loop<Event> = EventQueue<Event>> {
 
   /** What it ended with: an error, the signal's reason, or that it was closed. */
   get reason(): unknown {
-    return this.#error ?? new Error('the monitor is closed');
+    return this.#error ?? new StateError('ERR_MONITOR_CLOSED', 'the monitor is closed');
   }
 
   /** Those that have not ended. */

@@ -1,12 +1,13 @@
 /** Words that make no filter, and how to show which. @module */
+import { mayHoldKey } from '../base/shown.ts';
 import { printable } from '../wire/text.ts';
 
 /** Characters of words above a caret: more fill a screen, and show nothing. */
 const MOST = 2000;
 
 /**
- * A line on what is wrong, and below it the words, if they are no more than {@link MOST}, with a caret
- * under the wrong part.
+ * A line on what is wrong, and below it the words with a caret under the wrong part, unless they are more than
+ * {@link MOST} or may hold a key.
  *
  * @param at where in `words[index]` the wrong part begins; all of the word if not given
  */
@@ -17,7 +18,8 @@ export function pointAt(
   at = 0,
   length = words[index]?.length,
 ): string {
-  if (words.reduce((all, one) => all + one.length, 0) > MOST) return reason;
+  const characters = words.reduce((all, one) => all + one.length, 0);
+  if (characters > MOST || words.some(mayHoldKey)) return reason;
   const shown = words.map(printable);
   const word = words[index] ?? '';
   const before = [...shown.slice(0, index), printable(word.slice(0, at))].join(' ').length;

@@ -1,5 +1,5 @@
 /** Multicast groups by name, of every protocol. @module */
-import * as R from '../route/constants.ts';
+import * as R from '../route/message-constants.ts';
 import * as X from '../xfrm/constants.ts';
 
 type Constant = keyof typeof X | keyof typeof R;

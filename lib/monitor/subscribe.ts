@@ -7,8 +7,8 @@ import {
   type Malformed,
   type TakeMessage,
 } from '../netlink/event.ts';
-import { decodeRoute } from '../route/decode.ts';
 import type { RouteEvent } from '../route/events.ts';
+import { rtnetlink } from '../route/load.ts';
 import { checkedOptions } from '../socket/argument.ts';
 import type { Batch } from '../socket/index.ts';
 import { HeldNamespace } from '../socket/namespace.ts';
@@ -58,6 +58,8 @@ export type SubscriptionListeners = ListenersByKind<SubscriptionEvent> & {
   error: [error: Error];
   close: [];
 };
+
+type Decode = DecodeMessage<XfrmEvent | RouteEvent>;
 
 /** Listening to these does not start the reading. */
 const NOT_EVENTS = new Set<string | symbol>(['error', 'close', 'newListener', 'removeListener']);
@@ -197,26 +199,45 @@ export class Subscription
     const flowing = consumed && !this.#paused && [...this.hub.loops].every(({ full }) => !full);
     if (flowing && !this.#started) {
       this.#started = true;
-      for (const { protocol, socket, throttle } of this.#sockets) {
-        const onBatch = (batch: Batch) => {
-          this.#onBatch(protocol, batch, socket.overruns);
-          throttle.batchRead(batch);
-        };
-        socket.receive(onBatch, (error) => this.hub.fail(error));
-      }
+      this.#start();
     } else if (this.#started) {
       for (const { throttle } of this.#sockets) throttle.flowing = flowing;
     }
   }
 
-  #onBatch(protocol: Protocol, batch: Batch, overruns: number): void {
+  /** Begins to read. What decodes rtnetlink is loaded first, if it is needed; the kernel keeps the events. */
+  #start(): void {
+    if (this.#sockets.every(({ protocol }) => protocol === 'xfrm')) {
+      this.#receive(decodeXfrm);
+    } else {
+      rtnetlink()
+        .then(({ decodeRoute }) => {
+          this.#receive(decodeXfrm, decodeRoute);
+          // It may have been paused meanwhile.
+          this.#flow();
+        })
+        .catch((error) => this.hub.fail(error));
+    }
+  }
+
+  #receive(xfrm: Decode, route: Decode = xfrm): void {
+    if (this.closed) return;
+    for (const { protocol, socket, throttle } of this.#sockets) {
+      const decode = protocol === 'xfrm' ? xfrm : route;
+      const onBatch = (batch: Batch) => {
+        this.#onBatch(protocol, decode, batch, socket.overruns);
+        throttle.batchRead(batch);
+      };
+      socket.receive(onBatch, (error) => this.hub.fail(error));
+    }
+  }
+
+  #onBatch(protocol: Protocol, decode: Decode, batch: Batch, overruns: number): void {
     const time = { wall: batch.timestamp, monotonic: batch.monotonic };
     if (batch.lost !== undefined) {
       this.#deliver({ kind: 'overrun', protocol, code: batch.lost, count: overruns, time });
     }
     const input: DecodeInput = { view: batch.view, bytes: batch.bytes, time, keys: this.#keys };
-    const decode: DecodeMessage<XfrmEvent | RouteEvent> =
-      protocol === 'xfrm' ? decodeXfrm : decodeRoute;
     const take = protocol === 'xfrm' ? this.#take : undefined;
     const emit = (event: XfrmEvent | RouteEvent | Malformed) =>
       this.#deliver(event.kind === 'malformed' ? { ...event, protocol } : event);

@@ -12,6 +12,7 @@ import { openEventSocket } from './event-socket.ts';
 import { type Listed, LiveTables, now } from './live-tables.ts';
 import { EventQueue } from './queue.ts';
 import type { MalformedEvent } from './subscribe.ts';
+import { type WaitOptions, waitFor } from './wait-for.ts';
 import {
   MONITOR_OPTIONS,
   type RefreshOptions,
@@ -199,6 +200,25 @@ export class XfrmMonitor
         this.#tables.refresh();
       });
     }
+  }
+
+  /**
+   * Waits until `predicate` gives something that is true. It is asked now, and after each change.
+   *
+   * @returns a promise of what `predicate` gave
+   * @throws (the promise is rejected) what `predicate` threw; StateError `ERR_WAIT_TIMEOUT`, when all is read that the kernel
+   *   announced in time; the signal's reason; what ended the monitor
+   * @example
+   * const [sa] = await monitor.waitFor(({ states }) => {
+   *   const found = states.byPeers('192.0.2.1', '192.0.2.2');
+   *   return found.length > 0 && found;
+   * }, { timeout: 10_000 });
+   */
+  waitFor<Value>(
+    predicate: (monitor: this) => Value | undefined | null | false,
+    options?: WaitOptions,
+  ): Promise<Value> {
+    return waitFor(this, this.hub, predicate, options);
   }
 
   /** `synced` with all that is known, then all changes. Several loops each get all. */

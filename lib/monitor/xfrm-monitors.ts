@@ -1,6 +1,6 @@
 /** Live tables of several network namespaces, as one stream. @module */
 import { checkedOptions, optionalBoolean, wrongType } from '../socket/argument.ts';
-import type { Namespace } from '../socket/index.ts';
+import { type Namespace, StateError } from '../socket/index.ts';
 import { type ListenersByKind, LiveEmitter } from './event-hub.ts';
 import { type NamespaceChange, NamespaceLoop } from './namespace-loop.ts';
 import { type NamedNamespace, NamespaceWatch } from './namespaces.ts';
@@ -112,12 +112,13 @@ export class XfrmMonitors
    * Watches one more namespace.
    *
    * @returns a promise that is fulfilled when its tables are complete, which `synced` tells too
-   * @throws as {@link XfrmMonitor.open}; Error if the label is taken
+   * @throws as {@link XfrmMonitor.open}; StateError `ERR_NAMESPACE_EXISTS` if the label is taken, `ERR_MONITOR_CLOSED` after {@link close}
    */
   async add(label: string, netns?: Namespace): Promise<XfrmMonitor> {
-    if (this.closed) throw new Error('the monitors are closed');
+    if (this.closed) throw new StateError('ERR_MONITOR_CLOSED', 'the monitors are closed');
     if (this.#monitors.has(label)) {
-      throw new Error(`there is a namespace ${JSON.stringify(label)} already: remove it first`);
+      const message = `there is a namespace ${JSON.stringify(label)} already: remove it first`;
+      throw new StateError('ERR_NAMESPACE_EXISTS', message);
     }
     const opening = new AbortController();
     this.#monitors.set(label, opening);
@@ -129,7 +130,10 @@ export class XfrmMonitors
     const monitor = this.#monitors.get(label);
     this.#monitors.delete(label);
     if (monitor instanceof XfrmMonitor) await this.#untilDone(monitor.close());
-    else monitor?.abort(new Error(`the namespace ${JSON.stringify(label)} was removed`));
+    else {
+      const message = `the namespace ${JSON.stringify(label)} was removed`;
+      monitor?.abort(new StateError('ERR_NAMESPACE_REMOVED', message));
+    }
   }
 
   /**

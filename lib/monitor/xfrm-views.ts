@@ -49,6 +49,11 @@ class View<Value> implements Iterable<Entry<Value>> {
 
 /** All SAs, larval ones included as of the last comparison. */
 export class StatesView extends View<XfrmState> {
+  /** By its id, which is made of destination, protocol, SPI and mark. */
+  get(id: string): StateEntry | undefined {
+    return this.table.get(id);
+  }
+
   /** The SAs of a destination, protocol and SPI: more than one only where marks differ. */
   bySpi(daddr: string, spi: number, proto: IpsecProto = 'esp'): StateEntry[] {
     const sought = { daddr: canonicalAddress(daddr), spi, proto, saddr: '' };
@@ -58,6 +63,14 @@ export class StatesView extends View<XfrmState> {
 
 /** All policies. */
 export class PoliciesView extends View<XfrmPolicy> {
+  /**
+   * By its id, which is made of direction, selector and what else the kernel finds it by. Between `overrun` and `repaired`
+   * there may be two, of which one is gone: this is the later one.
+   */
+  get(id: string): PolicyEntry | undefined {
+    return this.table.find('id', id).at(-1);
+  }
+
   /** By the number that the kernel gave it. */
   byIndex(index: number): PolicyEntry | undefined {
     return this.table.get(String(index));

@@ -8,10 +8,13 @@
 import { constants as system } from 'node:os';
 import { onAbort } from '../socket/abort.ts';
 import { integer, optionalBoolean, optionalSignal, options } from '../socket/argument.ts';
-import { type Namespace, type NetlinkOption, SocketStateError } from '../socket/index.ts';
+import { type Namespace, type NetlinkOption, StateError } from '../socket/index.ts';
 import { HeldNamespace, optionalNamespace } from '../socket/namespace.ts';
+import { DecodeError } from '../wire/error.ts';
+import { fromCaller } from './caller.ts';
 import { NLM_F_DUMP } from './constants.ts';
 import type { DecodeMessage } from './event.ts';
+import { KernelError } from './kernel-error.ts';
 import { type Request, refusal } from './request.ts';
 import { RequestSocket } from './request-socket.ts';
 
@@ -130,11 +133,13 @@ export class Connection {
       await patience.wait<void>((turn) => {
         this.#turns.add(turn);
         return () => this.#turns.delete(turn);
-      });
+      }, false);
     }
     try {
       this.#socket ??= this.#open();
       return await ask(this.#socket, request, decode, keys, patience);
+    } catch (error) {
+      throw ofCaller(error);
     } finally {
       const [next] = this.#turns;
       if (next === undefined) this.#underWay--;
@@ -220,7 +225,7 @@ export class Connection {
         const consumed = piece;
         piece = [];
         if (consumed.length > 0) yield consumed;
-        if (failure) throw failure.error;
+        if (failure) throw ofCaller(failure.error);
         if (end) return end;
         socket.resume();
       }
@@ -294,11 +299,17 @@ function ask<Reply>(
 class Patience implements Disposable {
   #over: { readonly error: unknown } | undefined;
   #giveUp: ((error: unknown) => void) | undefined;
+  /** Whether it is an answer that is waited for, not a turn. */
+  #asked = false;
   readonly #timer: NodeJS.Timeout;
   readonly #aborted: Disposable;
 
   constructor(request: Request, signal: AbortSignal | undefined, timeout: number) {
-    this.#timer = setTimeout(() => this.#end(timedOut(request)), timeout);
+    const end = () => this.#end(timedOut(request));
+    // Node serves timers before it reads sockets: in a process that was busy, the answer may wait to be read. After two
+    // turns the socket was read in between.
+    const soon = () => setImmediate(() => setImmediate(end));
+    this.#timer = setTimeout(() => (this.#asked ? soon() : end()), timeout);
     this.#aborted = onAbort(signal, (reason) => this.#end(reason));
   }
 
@@ -306,10 +317,13 @@ class Patience implements Disposable {
    * A promise that `begin` settles, unless patience ends first.
    *
    * @param begin returns what is to be done when it is given up
+   * @param asked whether it is an answer of the kernel that is waited for
    */
   wait<T>(
     begin: (resolve: (value: T) => void, reject: (error: unknown) => void) => () => void,
+    asked = true,
   ): Promise<T> {
+    this.#asked = asked;
     return new Promise((resolve, reject) => {
       if (this.#over) throw this.#over.error;
       const abandon = begin(resolve, reject);
@@ -333,4 +347,12 @@ class Patience implements Disposable {
 
 const timedOut = (request: Request) => refusal({ request, places: [] }, TIMED_OUT);
 
-const closed = () => new SocketStateError('ERR_SOCKET_CLOSED', 'the connection is closed');
+const closed = () => new StateError('ERR_SOCKET_CLOSED', 'the connection is closed');
+
+/** Those that were made at the socket; a signal's reason, and what failed here, have a stack of their own. */
+const ofCaller = (error: unknown): unknown =>
+  error instanceof KernelError || error instanceof DecodeError ? fromCaller(error) : error;
+
+/** The error where an object was asked for, and only the acknowledgement came. */
+export const withoutAnswer = (message: string): DecodeError =>
+  new DecodeError('the kernel acknowledged it without an answer', { path: [message], offset: 0 });

@@ -3,15 +3,16 @@
  * @module
  */
 import { errorCode, SystemError } from '../socket/index.ts';
+import type { Ack } from './ack.ts';
 
 export { errorCode };
-
-import type { Ack } from './ack.ts';
 
 /** What the kernel said of a request, with names for its numbers. */
 export interface Refusal {
   /** The kernel's name of the request, as `XFRM_MSG_NEWSA`. */
   readonly request: string;
+  /** What the request was about, in words. */
+  readonly object?: string | undefined;
   readonly ack: Ack;
   /**
    * The kernel's names of the attribute that it refused, or that lacks one inside, and of those it
@@ -23,11 +24,16 @@ export interface Refusal {
   readonly hint?: string | undefined;
 }
 
-/** The kernel refused a request. Compare `code`, never the text. */
+/**
+ * The kernel refused a request. Compare `code`, never the text. The stack begins where the request was made; `syscall` is
+ * undefined, since no system call failed.
+ */
 export class KernelError extends SystemError {
   override readonly name: string = 'KernelError';
   /** The request, under the kernel's name: `XFRM_MSG_NEWSA`. */
   readonly request: string;
+  /** What the request was about: `SA esp 192.0.2.1 → 192.0.2.2 spi 0x00000101`, `link eth0`; undefined of one about all. */
+  readonly object: string | undefined;
   /** The kernel's own words, where it gave any. */
   readonly kernelMessage: string | undefined;
   /** The attribute it refused, under the kernel's name. */
@@ -40,19 +46,31 @@ export class KernelError extends SystemError {
   /** The attribute it misses, under the kernel's name. */
   readonly missing: string | undefined;
 
-  constructor({ request, ack, path, missing, hint }: Refusal) {
-    super(ack.errno, request, hint);
+  readonly #refusal: Refusal;
+
+  constructor(refusal: Refusal) {
+    const { request, object, ack, path, missing, hint } = refusal;
+    super(ack.errno, undefined, hint);
+    this.#refusal = refusal;
     this.request = request;
+    this.object = object;
     this.kernelMessage = ack.message;
     this.attribute = path?.at(-1);
     this.path = path;
     this.missing = missing;
-    const details = [
+    const said = [
       ack.message,
       path === undefined ? undefined : `at ${path.join(' › ')}`,
       missing === undefined ? undefined : `${missing} is missing`,
     ].filter((one) => one !== undefined);
-    const said = details.length === 0 ? '' : `: ${details.join(', ')}`;
-    this.message = `${request} ${errorCode(ack.errno)}${said}${hint ? ` (${hint})` : ''}`;
+    const parts = [`${request} ${this.code}`, object, said.join(', ')].filter(Boolean);
+    this.message = parts.join(': ') + (hint ? ` (${hint})` : '');
+  }
+
+  /** The same error with another hint, by who has found out more. */
+  withHint(hint: string): KernelError {
+    const error = new KernelError({ ...this.#refusal, hint });
+    error.stack = `${error}${this.stack?.slice(`${this}`.length)}`;
+    return error;
   }
 }

@@ -23,6 +23,8 @@ export interface Request {
   write(writer: MessageWriter, header: { flags: number; seq: number }): void;
   /** What its attributes are called. */
   readonly attributes: AttributeTable;
+  /** What it is about, in words, for the error about a refusal. */
+  object?(): string | undefined;
   /** What to do about a refusal, where that is known. */
   hint?(ack: Ack): string | undefined;
 }
@@ -48,6 +50,7 @@ export function refusal({ request, places }: Sent, ack: Ack): KernelError {
   const space = missingNest === undefined ? request.attributes : place?.inner;
   return new KernelError({
     request: request.name,
+    object: request.object?.(),
     ack,
     path: place?.path,
     missing: missingType === undefined ? undefined : nameIn(space, missingType),

@@ -9,10 +9,10 @@ import { withOpenNamespace } from '../netlink/open-namespace.ts';
 import { canonicalAddress } from '../wire/address.ts';
 import type { Input } from '../wire/input.ts';
 import { u32 } from '../wire/integer.ts';
-import * as address from './address-requests.ts';
+import type * as address from './address-requests.ts';
 import { Conversation, type Listing } from './conversation.ts';
-import { familyNamed } from './families.ts';
-import * as link from './link-requests.ts';
+import type * as link from './link-requests.ts';
+import { type Rtnetlink, rtnetlink, withRtnetlink } from './load.ts';
 import type { AddressFamily } from './names.ts';
 import type {
   BridgePort,
@@ -25,8 +25,8 @@ import type {
   Route,
   Rule,
 } from './objects.ts';
-import * as other from './other-requests.ts';
-import * as route from './route-requests.ts';
+import type * as other from './other-requests.ts';
+import type * as route from './route-requests.ts';
 
 export type { IpAddressFilter } from './address-requests.ts';
 export type { LinkDestination, LinkFilter, LinkKey } from './link-requests.ts';
@@ -69,12 +69,12 @@ export class RouteClient implements AsyncDisposable {
 
   /** All links, or those a filter names. */
   async listLinks(filter: link.LinkFilter = {}, options?: RequestOptions): Promise<Listing<Link>> {
-    return this.#conversation.list(link.listLinks(filter), options);
+    return this.#conversation.list(({ link }) => link.listLinks, [filter], options);
   }
 
   /** One link. @throws KernelError `ENODEV` if there is none */
   async getLink(key: link.LinkKey, options?: RequestOptions): Promise<Link> {
-    return this.#conversation.one(link.getLink(key), options);
+    return this.#conversation.one(({ link }) => link.getLink, [key], options);
   }
 
   /**
@@ -83,7 +83,7 @@ export class RouteClient implements AsyncDisposable {
    * @throws KernelError `EEXIST`, or `ENOTSUP` for a kind the kernel lacks
    */
   async addLink(given: Input<Link>, options?: RequestOptions): Promise<void> {
-    return this.#conversation.act(link.addLink(given), options);
+    return this.#conversation.act(({ link }) => link.addLink, [given], options);
   }
 
   /**
@@ -95,9 +95,11 @@ export class RouteClient implements AsyncDisposable {
     changes: Input<Link>,
     options?: RequestOptions,
   ): Promise<void> {
-    const change = link.changeLink(changes);
-    const index = await this.#identify(key, options);
-    return this.#conversation.act(change(index), options);
+    return withRtnetlink([key, changes], async ({ link }, [key, changes]) => {
+      const change = link.changeLink(changes);
+      const index = await this.#identify(link, key, options);
+      return this.#conversation.act(() => change, [index], options);
+    });
   }
 
   /**
@@ -109,7 +111,11 @@ export class RouteClient implements AsyncDisposable {
     names: readonly string[],
     options?: RequestOptions,
   ): Promise<void> {
-    return this.#conversation.act(link.altNames('NEWLINKPROP', key, names), options);
+    return this.#conversation.act(
+      ({ link }) => link.altNames,
+      ['NEWLINKPROP', key, names],
+      options,
+    );
   }
 
   /**
@@ -121,17 +127,21 @@ export class RouteClient implements AsyncDisposable {
     names: readonly string[],
     options?: RequestOptions,
   ): Promise<void> {
-    return this.#conversation.act(link.altNames('DELLINKPROP', key, names), options);
+    return this.#conversation.act(
+      ({ link }) => link.altNames,
+      ['DELLINKPROP', key, names],
+      options,
+    );
   }
 
   /** Switches a link on. */
   async setUp(key: link.LinkKey, options?: RequestOptions): Promise<void> {
-    return this.#conversation.act(link.switchLink(key, true), options);
+    return this.#conversation.act(({ link }) => link.switchLink, [key, true], options);
   }
 
   /** Switches a link off. */
   async setDown(key: link.LinkKey, options?: RequestOptions): Promise<void> {
-    return this.#conversation.act(link.switchLink(key, false), options);
+    return this.#conversation.act(({ link }) => link.switchLink, [key, false], options);
   }
 
   /**
@@ -143,21 +153,28 @@ export class RouteClient implements AsyncDisposable {
     to: link.LinkDestination,
     options?: RequestOptions,
   ): Promise<void> {
-    const { netns, request } = link.moveLink(to);
-    const index = await this.#identify(key, options);
-    const move = (opened?: number) => this.#conversation.act(request(index, opened), options);
-    return netns === undefined ? move() : withOpenNamespace(netns, move);
+    return withRtnetlink([key, to], async ({ link }, [key, to]) => {
+      const { netns, request } = link.moveLink(to);
+      const index = await this.#identify(link, key, options);
+      const move = (opened?: number) =>
+        this.#conversation.act(() => request, [index, opened], options);
+      return netns === undefined ? move() : withOpenNamespace(netns, move);
+    });
   }
 
   /** Deletes a link; of a veth pair, both. @throws KernelError `ENODEV` if there is none */
   async deleteLink(key: link.LinkKey, options?: RequestOptions): Promise<void> {
-    return this.#conversation.act(link.deleteLink(key), options);
+    return this.#conversation.act(({ link }) => link.deleteLink, [key], options);
   }
 
   /** The ports of bridges. */
   async listPorts(options?: RequestOptions): Promise<Listing<BridgePort>> {
     const value = { family: 'bridge' } as const;
-    return this.#conversation.list({ message: 'GETLINK', about: 'port', value }, options);
+    return this.#conversation.list(
+      () => () => ({ message: 'GETLINK', about: 'port', value }),
+      [],
+      options,
+    );
   }
 
   /** All addresses, or those a filter names. */
@@ -165,7 +182,7 @@ export class RouteClient implements AsyncDisposable {
     filter: address.IpAddressFilter = {},
     options?: RequestOptions,
   ): Promise<Listing<IpAddress>> {
-    return this.#conversation.list(address.listAddresses(filter), options);
+    return this.#conversation.list(({ address }) => address.listAddresses, [filter], options);
   }
 
   /** The address of an interface, from the list; undefined if it has it not. */
@@ -174,6 +191,7 @@ export class RouteClient implements AsyncDisposable {
     text: string,
     options?: RequestOptions,
   ): Promise<IpAddress | undefined> {
+    const { familyNamed } = await rtnetlink();
     const family = familyNamed(text, ['GETADDR', 'address']);
     const { items } = await this.listAddresses({ family, index }, options);
     const wanted = canonicalAddress(text);
@@ -186,12 +204,12 @@ export class RouteClient implements AsyncDisposable {
    * @throws KernelError `EEXIST` if the interface has it
    */
   async addAddress(given: Input<IpAddress>, options?: RequestOptions): Promise<void> {
-    return this.#conversation.act(address.addAddress(given), options);
+    return this.#conversation.act(({ address }) => address.addAddress, [given], options);
   }
 
   /** Adds an address, or changes the times and flags of the one that is there. */
   async changeAddress(given: Input<IpAddress>, options?: RequestOptions): Promise<void> {
-    return this.#conversation.act(address.changeAddress(given), options);
+    return this.#conversation.act(({ address }) => address.changeAddress, [given], options);
   }
 
   /**
@@ -199,7 +217,7 @@ export class RouteClient implements AsyncDisposable {
    * @throws KernelError `EADDRNOTAVAIL` if the interface has it not, or with another prefix length
    */
   async deleteAddress(given: Input<IpAddress>, options?: RequestOptions): Promise<void> {
-    return this.#conversation.act(address.deleteAddress(given), options);
+    return this.#conversation.act(({ address }) => address.deleteAddress, [given], options);
   }
 
   /** All routes, or those a filter names. */
@@ -207,12 +225,12 @@ export class RouteClient implements AsyncDisposable {
     filter: route.RouteFilter = {},
     options?: RequestOptions,
   ): Promise<Listing<Route>> {
-    return this.#conversation.list(route.listRoutes(filter), options);
+    return this.#conversation.list(({ route }) => route.listRoutes, [filter], options);
   }
 
   /** The route that a packet takes. @throws KernelError `ENETUNREACH` if there is none */
   async getRoute(packet: route.RouteLookup, options?: RequestOptions): Promise<Route> {
-    return this.#conversation.one(route.lookUpRoute(packet), options);
+    return this.#conversation.one(({ route }) => route.lookUpRoute, [packet], options);
   }
 
   /**
@@ -222,12 +240,12 @@ export class RouteClient implements AsyncDisposable {
    * @throws KernelError `EEXIST` if there is one with its destination and metric
    */
   async addRoute(given: Input<Route>, options?: RequestOptions): Promise<void> {
-    return this.#conversation.act(route.addRoute(given), options);
+    return this.#conversation.act(({ route }) => route.addRoute, [given], options);
   }
 
   /** Adds a route, or replaces the one with its destination and metric. */
   async replaceRoute(given: Input<Route>, options?: RequestOptions): Promise<void> {
-    return this.#conversation.act(route.replaceRoute(given), options);
+    return this.#conversation.act(({ route }) => route.replaceRoute, [given], options);
   }
 
   /**
@@ -235,7 +253,7 @@ export class RouteClient implements AsyncDisposable {
    * @throws KernelError `ESRCH` if there is none
    */
   async deleteRoute(given: Input<Route>, options?: RequestOptions): Promise<void> {
-    return this.#conversation.act(route.deleteRoute(given), options);
+    return this.#conversation.act(({ route }) => route.deleteRoute, [given], options);
   }
 
   /** All neighbours, or those a filter names. Proxies are listed apart: `{ proxy: true }`. */
@@ -243,17 +261,17 @@ export class RouteClient implements AsyncDisposable {
     filter: other.NeighbourFilter = {},
     options?: RequestOptions,
   ): Promise<Listing<Neighbour>> {
-    return this.#conversation.list(other.listNeighbours(filter), options);
+    return this.#conversation.list(({ other }) => other.listNeighbours, [filter], options);
   }
 
   /** One neighbour. @throws KernelError `ENOENT` if there is none */
   async getNeighbour(index: number, dst: string, options?: RequestOptions): Promise<Neighbour> {
-    return this.#conversation.one(other.getNeighbour(index, dst), options);
+    return this.#conversation.one(({ other }) => other.getNeighbour, [index, dst], options);
   }
 
   /** All rules, or those of a family. */
   async listRules(filter: route.RuleFilter = {}, options?: RequestOptions): Promise<Listing<Rule>> {
-    return this.#conversation.list(route.listRules(filter), options);
+    return this.#conversation.list(({ route }) => route.listRules, [filter], options);
   }
 
   /** The first rule of a priority, from the list; undefined if there is none. */
@@ -269,7 +287,7 @@ export class RouteClient implements AsyncDisposable {
 
   /** Adds a rule. It leads to table main unless `table` or `action` say something else. */
   async addRule(rule: Input<Rule>, options?: RequestOptions): Promise<void> {
-    return this.#conversation.act(route.addRule(rule), options);
+    return this.#conversation.act(({ route }) => route.addRule, [rule], options);
   }
 
   /**
@@ -278,7 +296,7 @@ export class RouteClient implements AsyncDisposable {
    * @throws KernelError `ENOENT` if there is none
    */
   async deleteRule(rule: Input<Rule>, options?: RequestOptions): Promise<void> {
-    return this.#conversation.act(route.deleteRule(rule), options);
+    return this.#conversation.act(({ route }) => route.deleteRule, [rule], options);
   }
 
   /** All next hop objects, or those a filter names. */
@@ -286,22 +304,22 @@ export class RouteClient implements AsyncDisposable {
     filter: other.NexthopFilter = {},
     options?: RequestOptions,
   ): Promise<Listing<Nexthop>> {
-    return this.#conversation.list(other.listNexthops(filter), options);
+    return this.#conversation.list(({ other }) => other.listNexthops, [filter], options);
   }
 
   /** One next hop object. @throws KernelError `ENOENT` if there is none */
   async getNexthop(id: number, options?: RequestOptions): Promise<Nexthop> {
-    return this.#conversation.one(other.getNexthop(id), options);
+    return this.#conversation.one(({ other }) => other.getNexthop, [id], options);
   }
 
   /** The ids that other network namespaces have here. */
   async listNamespaceIds(options?: RequestOptions): Promise<Listing<NamespaceId>> {
-    return this.#conversation.list(other.namespaceIds({}), options);
+    return this.#conversation.list(({ other }) => other.namespaceIds, [{}], options);
   }
 
   /** The id of a network namespace here; -1 if it has none. */
   async getNamespaceId(key: other.NamespaceKey, options?: RequestOptions): Promise<NamespaceId> {
-    return this.#conversation.one(other.namespaceIds(key), options);
+    return this.#conversation.one(({ other }) => other.namespaceIds, [key], options);
   }
 
   /** Settings of IP on all links, and of `all` (-1) and `default` (-2). */
@@ -309,7 +327,7 @@ export class RouteClient implements AsyncDisposable {
     filter: other.NetconfFilter = {},
     options?: RequestOptions,
   ): Promise<Listing<Netconf>> {
-    return this.#conversation.list(other.listNetconfs(filter), options);
+    return this.#conversation.list(({ other }) => other.listNetconfs, [filter], options);
   }
 
   /** Settings of IP on a link. @param index -1 for all, -2 for new ones */
@@ -318,7 +336,7 @@ export class RouteClient implements AsyncDisposable {
     index: number,
     options?: RequestOptions,
   ): Promise<Netconf> {
-    return this.#conversation.one(other.getNetconf(family, index), options);
+    return this.#conversation.one(({ other }) => other.getNetconf, [family, index], options);
   }
 
   /** Closes the sockets; requests under way are rejected. Can be called twice. */
@@ -331,8 +349,12 @@ export class RouteClient implements AsyncDisposable {
   }
 
   /** A link’s index. */
-  async #identify(key: link.LinkKey, options: RequestOptions | undefined): Promise<number> {
-    const { index } = link.linkKey(key, 'NEWLINK');
+  async #identify(
+    { linkKey }: Rtnetlink['link'],
+    key: link.LinkKey,
+    options: RequestOptions | undefined,
+  ): Promise<number> {
+    const { index } = linkKey(key, 'NEWLINK');
     return index ?? (await this.getLink(key, options)).index;
   }
 }

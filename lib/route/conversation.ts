@@ -2,11 +2,21 @@
  * Requests to rtnetlink: one answer, or a list that is whole.
  * @module
  */
-import { type ClientOptions, Connection, type RequestOptions } from '../netlink/connection.ts';
+import {
+  type ClientOptions,
+  Connection,
+  type RequestOptions,
+  withoutAnswer,
+} from '../netlink/connection.ts';
 import { NETLINK_ROUTE } from '../netlink/constants.ts';
-import { decodeRoute } from './decode.ts';
 import type { RouteEvent } from './events.ts';
-import { type Objects, type Question, requestOf } from './question.ts';
+import { type Rtnetlink, withRtnetlink } from './load.ts';
+import type { Objects, Question } from './question.ts';
+
+/** What makes a question of arguments, out of what was loaded for it. */
+export type Ask<Property extends keyof Objects, Args extends readonly unknown[]> = (
+  by: Rtnetlink,
+) => (...args: Args) => Question<Property>;
 
 /** A list as the kernel gave it. */
 export interface Listing<T> {
@@ -36,45 +46,60 @@ export class Conversation implements AsyncDisposable {
   }
 
   /** Asks for something to be done. */
-  async act<Property extends keyof Objects>(
-    question: Question<Property>,
+  act<Property extends keyof Objects, const Args extends readonly unknown[]>(
+    ask: Ask<Property, Args>,
+    args: Args,
     options?: RequestOptions,
   ): Promise<void> {
-    await this.#connection.request(requestOf(question), undefined, options);
+    return withRtnetlink(args, async (by, args) => {
+      const request = by.requestOf(ask(by)(...args));
+      await this.#connection.request(request, undefined, options);
+    });
   }
 
   /** Asks for one object. */
-  async one<Property extends keyof Objects>(
-    question: Question<Property>,
+  one<Property extends keyof Objects, const Args extends readonly unknown[]>(
+    ask: Ask<Property, Args>,
+    args: Args,
     options?: RequestOptions,
   ): Promise<Objects[Property]> {
-    const request = requestOf(question);
-    const { replies } = await this.#connection.request<RouteEvent>(request, decodeRoute, options);
-    for (const reply of replies) {
-      const object = objectOf(reply, question.about);
-      if (object !== undefined) return object;
-    }
-    throw new Error(`the kernel acknowledged ${question.message} without an answer`);
+    return withRtnetlink(args, async (by, args) => {
+      const question = ask(by)(...args);
+      const { replies } = await this.#connection.request<RouteEvent>(
+        by.requestOf(question),
+        by.decodeRoute,
+        options,
+      );
+      for (const reply of replies) {
+        const object = objectOf(reply, question.about);
+        if (object !== undefined) return object;
+      }
+      throw withoutAnswer(question.message);
+    });
   }
 
   /** Asks for a list, again when it was interrupted (NLM_F_DUMP_INTR), up to five times in all. */
-  async list<Property extends keyof Objects>(
-    question: Question<Property>,
+  list<Property extends keyof Objects, const Args extends readonly unknown[]>(
+    ask: Ask<Property, Args>,
+    args: Args,
     options?: RequestOptions,
   ): Promise<Listing<Objects[Property]>> {
-    const request = requestOf(question);
-    const { about, keep = () => true } = question;
-    for (let attempt = 1; ; attempt++) {
-      const items: Objects[Property][] = [];
-      const replies = this.#connection.dump<RouteEvent>(request, decodeRoute, options);
-      let next = await replies.next();
-      for (; !next.done; next = await replies.next()) {
-        const object = objectOf(next.value, about);
-        if (object !== undefined && keep(object)) items.push(object);
+    return withRtnetlink(args, async (by, args) => {
+      const question = ask(by)(...args);
+      const request = by.requestOf(question);
+      const { about, keep = () => true } = question;
+      for (let attempt = 1; ; attempt++) {
+        const items: Objects[Property][] = [];
+        const replies = this.#connection.dump<RouteEvent>(request, by.decodeRoute, options);
+        let next = await replies.next();
+        for (; !next.done; next = await replies.next()) {
+          const object = objectOf(next.value, about);
+          if (object !== undefined && keep(object)) items.push(object);
+        }
+        const { interrupted } = next.value;
+        if (!interrupted || attempt === ATTEMPTS) return { items, interrupted };
       }
-      const { interrupted } = next.value;
-      if (!interrupted || attempt === ATTEMPTS) return { items, interrupted };
-    }
+    });
   }
 
   close(): Promise<void> {

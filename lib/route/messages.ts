@@ -2,7 +2,7 @@
  * rtnetlink's messages: their names, and the struct before the attributes of those that stay raw.
  * @module
  */
-import * as R from './constants.ts';
+import * as R from './message-constants.ts';
 
 type Constant = Extract<keyof typeof R, `RTM_${string}`>;
 /** The kernel's name of a message type, without `RTM_`. */
@@ -11,32 +11,43 @@ export type MessageName = Exclude<
   'BASE' | `F_${string}`
 >;
 
-const names = new Map<number, MessageName>();
-for (const [name, number] of Object.entries(R)) {
-  if (/^RTM_(?!BASE|F_)/.test(name)) names.set(number, name.slice('RTM_'.length) as MessageName);
-}
+/** Made when the first is looked up: these are loaded with the library. */
+let names: Map<number, MessageName> | undefined;
 
 /** The kernel's name of a message type, without `RTM_`; undefined for one it has not. */
-export const messageName = (type: number): MessageName | undefined => names.get(type);
+export function messageName(type: number): MessageName | undefined {
+  names ??= new Map(
+    Object.entries(R)
+      .filter(([name]) => /^RTM_(?!BASE|F_)/.test(name))
+      .map(([name, number]) => [number, name.slice('RTM_'.length) as MessageName]),
+  );
+  return names.get(type);
+}
 
-/** The structs before the attributes of messages that stay raw, in bytes. */
-export const RAW_STRUCTS = {
+/** The structs before the attributes, in bytes. */
+export const STRUCT_SIZES = {
   br_port_msg: 8,
   br_vlan_msg: 8,
+  fib_rule_hdr: 12,
   if_stats_msg: 12,
   ifaddrlblmsg: 12,
+  ifaddrmsg: 8,
   ifinfomsg: 16,
+  ndmsg: 12,
   ndtmsg: 4,
   nduseroptmsg: 16,
+  netconfmsg: 1,
   nhmsg: 8,
+  prefixmsg: 12,
   rtgenmsg: 1,
+  rtmsg: 12,
   tcamsg: 4,
   tcmsg: 20,
   tunnel_msg: 8,
 } as const;
 
 /** Which it is, by the message type's base: types go by four, NEW, DEL, GET, SET. */
-const FIXED = new Map<number, keyof typeof RAW_STRUCTS>([
+const FIXED = new Map<number, keyof typeof STRUCT_SIZES>([
   [R.RTM_NEWLINK, 'ifinfomsg'], // of a family that is not decoded
   [R.RTM_NEWLINKPROP, 'ifinfomsg'],
   [R.RTM_NEWQDISC, 'tcmsg'],
@@ -58,5 +69,5 @@ const FIXED = new Map<number, keyof typeof RAW_STRUCTS>([
 /** Bytes of the struct before the attributes of a message that stays raw; undefined if not known. */
 export function rawFixedSize(type: number): number | undefined {
   const name = FIXED.get(type & ~3);
-  return name === undefined ? undefined : RAW_STRUCTS[name];
+  return name === undefined ? undefined : STRUCT_SIZES[name];
 }

@@ -22,6 +22,7 @@ import type {
   Rule,
 } from './objects.ts';
 import type { RtnetlinkRequest } from './requests.ts';
+import { describeObject } from './text.ts';
 
 /** What requests are about: each object under the property that messages have it under. */
 export interface Objects {
@@ -78,6 +79,7 @@ export function requestOf<Property extends keyof Objects>(question: Question<Pro
       encodeRoute(writer, input as RouteInput<RtnetlinkRequest>);
     },
     attributes: table,
+    object: () => describeObject(about, value),
     hint: (ack) => hintFor(name, ack),
   };
 }

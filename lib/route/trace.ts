@@ -4,11 +4,10 @@
  * @module
  */
 import type { TracedProtocol } from '../netlink/trace.ts';
-import * as R from './constants.ts';
-import { messageName, rawFixedSize } from './messages.ts';
-import * as S from './structs.ts';
+import * as R from './message-constants.ts';
+import { messageName, rawFixedSize, STRUCT_SIZES as S } from './messages.ts';
 
-/** The struct before the attributes, by the message type's base: types go by four. */
+/** Bytes of the struct before the attributes, by the message type's base: types go by four. */
 const HEADERS = new Map([
   [R.RTM_NEWLINK, S.ifinfomsg],
   [R.RTM_NEWADDR, S.ifaddrmsg],
@@ -29,7 +28,7 @@ export const tracedRoute: TracedProtocol = {
     return name === undefined ? undefined : `RTM_${name}`;
   },
   contentOf: (type) => {
-    const size = HEADERS.get(type & ~3)?.size ?? rawFixedSize(type);
+    const size = HEADERS.get(type & ~3) ?? rawFixedSize(type);
     return size === undefined
       ? undefined
       : { size, attributeName: () => undefined, showable: () => true };

@@ -10,6 +10,11 @@ export function wrongType(name: string, expected: string, value: unknown): TypeE
   return Object.assign(error, { code: 'ERR_INVALID_ARG_TYPE' });
 }
 
+/** A TypeError about a value of the right type that means nothing here, with Node's own code for it. */
+export function wrongValue(message: string): TypeError {
+  return Object.assign(new TypeError(message), { code: 'ERR_INVALID_ARG_VALUE' });
+}
+
 /** `value`, if it is an integer from `min` to `max`. */
 export function integer(name: string, value: unknown, min: number, max: number): number {
   if (typeof value !== 'number') throw wrongType(name, 'a number', value);
@@ -50,8 +55,7 @@ export function options(name: string, value: unknown, names: ReadonlySet<string>
   object(name, value);
   for (const one of Object.keys(value as object)) {
     if (names.has(one)) continue;
-    const error = new TypeError(`${name}.${one} is no option; there are ${[...names].join(', ')}`);
-    throw Object.assign(error, { code: 'ERR_INVALID_ARG_VALUE' });
+    throw wrongValue(`${name}.${one} is no option; there are ${[...names].join(', ')}`);
   }
 }
 

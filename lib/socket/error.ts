@@ -12,7 +12,7 @@ export function errorCode(errno: number): string {
   return other ?? `Unknown system error ${-number}`;
 }
 
-/** A system call that failed. */
+/** A system call that failed; of a {@link KernelError} a request, and `syscall` is undefined. */
 export class SystemError extends Error {
   override readonly name: string = 'SystemError';
   /** The name of the error, such as `EADDRINUSE`. */
@@ -20,15 +20,17 @@ export class SystemError extends Error {
   /** Its number as Node gives it: negative. */
   readonly errno: number;
   /** The system call, such as `bind`. */
-  readonly syscall: string;
+  readonly syscall: string | undefined;
   /** What to do about it, where that is known. */
   readonly hint: string | undefined;
 
   /** @param errno the number, positive or negative */
-  constructor(errno: number, syscall: string, hint?: string) {
+  constructor(errno: number, syscall: string | undefined, hint?: string) {
     const code = errorCode(errno);
     const text = getSystemErrorMap().get(-Math.abs(errno))?.[1];
-    super(`${syscall} ${code}${text ? `: ${text}` : ''}${hint ? ` (${hint})` : ''}`);
+    super(
+      `${syscall === undefined ? '' : `${syscall} `}${code}${text ? `: ${text}` : ''}${hint ? ` (${hint})` : ''}`,
+    );
     this.code = code;
     this.errno = -Math.abs(errno);
     this.syscall = syscall;
@@ -36,15 +38,24 @@ export class SystemError extends Error {
   }
 }
 
-/** What was wrong with the use of a socket, apart from system calls and arguments. */
-export type SocketErrorCode = 'ERR_SOCKET_CLOSED' | 'ERR_SOCKET_RECEIVING';
+/** What was wrong with the use of something that is open, or not any more. */
+export type StateErrorCode =
+  | 'ERR_SOCKET_CLOSED'
+  | 'ERR_SOCKET_RECEIVING'
+  | 'ERR_MONITOR_CLOSED'
+  /** There is a namespace of that label already. */
+  | 'ERR_NAMESPACE_EXISTS'
+  /** The namespace was removed while something waited for it. */
+  | 'ERR_NAMESPACE_REMOVED'
+  /** What `waitFor()` waited for did not come in time. */
+  | 'ERR_WAIT_TIMEOUT';
 
-/** A socket was used in a state that does not allow it. */
-export class SocketStateError extends Error {
-  override readonly name = 'SocketStateError';
-  readonly code: SocketErrorCode;
+/** A socket, client or monitor was used in a state that does not allow it. */
+export class StateError extends Error {
+  override readonly name = 'StateError';
+  readonly code: StateErrorCode;
 
-  constructor(code: SocketErrorCode, message: string) {
+  constructor(code: StateErrorCode, message: string) {
     super(message);
     this.code = code;
   }

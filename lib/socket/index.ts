@@ -10,8 +10,8 @@ export {
   AddonError,
   type AddonErrorCode,
   errorCode,
-  type SocketErrorCode,
-  SocketStateError,
+  StateError,
+  type StateErrorCode,
   SystemError,
 } from './error.ts';
 export { BPF, type FilterInstruction } from './filter.ts';

@@ -7,20 +7,21 @@ import { createRequire } from 'node:module';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { once } from '../base/once.ts';
 import { AddonError } from './error.ts';
 
 /**
  * This file, or the bundle it has become part of; import.meta is empty in one of CommonJS. Not `__filename` first: of
  * `node -e` and of workers made from a string that is a global, `[eval]`, in modules too.
  */
-const self = import.meta.url ? fileURLToPath(import.meta.url) : __filename;
+const self = once(() => (import.meta.url ? fileURLToPath(import.meta.url) : __filename));
 // Not the `require` of a bundle or of a single executable, which knows built-in modules only.
-const require = createRequire(self);
+const required = once(() => createRequire(self()));
 
 /** The folder of this package, if it is installed where this file, or the bundle, finds it. */
 function packageFolder(): string | undefined {
   try {
-    return dirname(require.resolve('netlink-xfrm/package.json'));
+    return dirname(required().resolve('netlink-xfrm/package.json'));
   } catch {
     return undefined;
   }
@@ -61,7 +62,7 @@ function loadAsset(): unknown {
   try {
     const path = join(folder, 'netlink.node');
     writeFileSync(path, new Uint8Array(asset), { mode: 0o700 });
-    return require(path);
+    return required()(path);
   } finally {
     rmSync(folder, { recursive: true });
   }
@@ -86,12 +87,12 @@ function loadInstalled(folder: string): unknown {
 
 /** Loads from beside a bundle, or from the folder prebuilds that was copied there. */
 function loadBeside(folder: string | undefined): unknown {
-  const here = dirname(self);
+  const here = dirname(self());
   const beside = join(here, 'netlink.node');
-  if (existsSync(beside)) return require(beside);
+  if (existsSync(beside)) return required()(beside);
   if (folder !== undefined) return undefined;
   const prebuilt = join(here, 'prebuilds', target(), 'netlink.node');
-  if (existsSync(prebuilt)) return require(prebuilt);
+  if (existsSync(prebuilt)) return required()(prebuilt);
   throw Object.assign(new Error('no addon beside the bundle'), { tries: [beside, prebuilt] });
 }
 
@@ -140,7 +141,7 @@ function explain(
   }
   if (error.code === 'ERR_ACCESS_DENIED') {
     const message = `Node's permission model hides the native addon for ${system()}`;
-    const hint = `add --allow-addons --allow-fs-read=${folder ?? dirname(self)}`;
+    const hint = `add --allow-addons --allow-fs-read=${folder ?? dirname(self())}`;
     return new AddonError('ERR_ADDON_NOT_LOADED', message, hint, error);
   }
   const why = error.message.replaceAll('\n', ' ').trim();

@@ -13,7 +13,7 @@ import {
 } from './argument.ts';
 import { ArenaBatch, type Batch } from './batch.ts';
 import { channels, publishReceived, publishSent } from './channels.ts';
-import { SocketStateError, SystemError } from './error.ts';
+import { StateError, SystemError } from './error.ts';
 import { encodeFilter, type FilterInstruction } from './filter.ts';
 import { type Namespace, openSocket, optionalNamespace } from './namespace.ts';
 import type { NetlinkOption } from './options.ts';
@@ -83,7 +83,7 @@ function numbers(name: string, address: Partial<NetlinkAddress>): NetlinkAddress
  * socket that does not receive and that nothing refers to any more is closed by the garbage
  * collector; do not count on when.
  *
- * Every method that needs the socket throws a {@link SocketStateError} with the code
+ * Every method that needs the socket throws a {@link StateError} with the code
  * `ERR_SOCKET_CLOSED` after {@link close}; what a system call refuses is a {@link SystemError}.
  */
 export class NetlinkSocket {
@@ -329,7 +329,7 @@ export class NetlinkSocket {
    * @param listener gets a {@link Batch}, valid only during the call
    * @param failed is called if reading failed for good, which ends receiving; without it the error
    *   is thrown as an uncaught exception. Lost events are no failure: see {@link Batch.lost}.
-   * @throws SocketStateError `ERR_SOCKET_RECEIVING` if there is a listener already
+   * @throws StateError `ERR_SOCKET_RECEIVING` if there is a listener already
    */
   receive(listener: (batch: Batch) => void, failed?: (error: SystemError) => void): void {
     if (typeof listener !== 'function') throw wrongType('listener', 'a function', listener);
@@ -338,7 +338,7 @@ export class NetlinkSocket {
     }
     this.#open();
     if (this.#listener) {
-      throw new SocketStateError('ERR_SOCKET_RECEIVING', 'the socket has a listener already');
+      throw new StateError('ERR_SOCKET_RECEIVING', 'the socket has a listener already');
     }
     this.#start();
     this.#listener = listener;
@@ -408,7 +408,7 @@ export class NetlinkSocket {
 
   #open(): NativeSocket {
     if (!this.#closing) return this.#native;
-    throw new SocketStateError('ERR_SOCKET_CLOSED', 'the socket is closed');
+    throw new StateError('ERR_SOCKET_CLOSED', 'the socket is closed');
   }
 
   /** For those that check their arguments first. */

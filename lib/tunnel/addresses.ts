@@ -13,20 +13,18 @@ import { type Listed, LiveTables } from '../monitor/live-tables.ts';
 import type { Tables } from '../monitor/object-model.ts';
 import type { Malformed } from '../netlink/event.ts';
 import { RouteClient } from '../route/client.ts';
+import { RT_TABLE_LOCAL, RTN_LOCAL, RTPROT_KERNEL } from '../route/constants.ts';
+import { decodeRoute } from '../route/decode.ts';
+import type { RouteEvent } from '../route/events.ts';
 import {
-  RT_TABLE_LOCAL,
   RTM_DELROUTE,
   RTM_NEWROUTE,
-  RTN_LOCAL,
   RTNLGRP_IPV4_IFADDR,
   RTNLGRP_IPV4_ROUTE,
   RTNLGRP_IPV6_IFADDR,
   RTNLGRP_IPV6_ROUTE,
   RTNLGRP_LINK,
-  RTPROT_KERNEL,
-} from '../route/constants.ts';
-import { decodeRoute } from '../route/decode.ts';
-import type { RouteEvent } from '../route/events.ts';
+} from '../route/message-constants.ts';
 import { onAbort } from '../socket/abort.ts';
 import { BPF, type FilterInstruction, type Namespace } from '../socket/index.ts';
 

@@ -1,5 +1,5 @@
 /** Tunnels that ought to be there: they stay in the lists, down, without SAs and policies. @module */
-import { integer, options, U32_MAX, wrongType } from '../socket/argument.ts';
+import { integer, options, U32_MAX, wrongType, wrongValue } from '../socket/argument.ts';
 import { addressFamily, readAddress, writeAddress } from '../wire/address.ts';
 import type { Orientation } from './endpoints.ts';
 import type { Group, Joined } from './group.ts';
@@ -39,12 +39,11 @@ export function checkedExpected(given: unknown): readonly NamedTunnel[] {
       ...(mark !== undefined && { mark: integer(`${path}.mark`, mark, 0, U32_MAX) }),
     };
     if (Object.keys(tunnel).length === 0) {
-      throw new TypeError(`${path} names no tunnel: give remote, local, reqid, ifId or mark`);
+      throw wrongValue(`${path} names no tunnel: give remote, local, reqid, ifId or mark`);
     }
     const name = one.name ?? nameFor(tunnel);
     if (typeof name !== 'string' || name === '') throw wrongType(`${path}.name`, 'a text', name);
-    if (taken.has(name))
-      throw new TypeError(`${path}.name: ${JSON.stringify(name)} is there twice`);
+    if (taken.has(name)) throw wrongValue(`${path}.name: ${JSON.stringify(name)} is there twice`);
     taken.add(name);
     return Object.freeze({ ...tunnel, name });
   });

@@ -2,14 +2,15 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { type ListenersByKind, LiveEmitter } from '../monitor/event-hub.ts';
 import { now } from '../monitor/live-tables.ts';
+import { type WaitOptions, waitFor } from '../monitor/wait-for.ts';
 import { type XfrmChange, XfrmMonitor } from '../monitor/xfrm-monitor.ts';
 import { type RefreshOptions, refreshSignal } from '../monitor/xfrm-monitor-options.ts';
 import { NETLINK_XFRM } from '../netlink/constants.ts';
 import type { EventTime } from '../netlink/event.ts';
 import { type CheckedOptions, checkedOptions } from '../socket/argument.ts';
-import { type SocketOwner, SocketOwners } from '../socket/index.ts';
+import { type SocketOwner, SocketOwners, StateError } from '../socket/index.ts';
 import { HeldNamespace } from '../socket/namespace.ts';
-import { Addresses } from './addresses.ts';
+import type { Addresses } from './addresses.ts';
 import type {
   Claimant,
   TunnelChange,
@@ -20,7 +21,7 @@ import type {
 import { TunnelLoop } from './loop.ts';
 import { TUNNEL_STATES, type Tunnel } from './tunnel.ts';
 import { TUNNEL_MONITOR_OPTIONS, type TunnelMonitorOptions } from './tunnel-monitor-options.ts';
-import { Tunnels } from './tunnels.ts';
+import type { Tunnels } from './tunnels.ts';
 
 export type { TunnelMonitorOptions };
 
@@ -44,7 +45,10 @@ export interface TunnelsView extends Iterable<Tunnel> {
 export const byTrouble = (a: Tunnel, b: Tunnel): number =>
   TUNNEL_STATES.indexOf(a.state) - TUNNEL_STATES.indexOf(b.state) || (a.id < b.id ? -1 : 1);
 
-const closedBelow = () => new Error('options.monitor is closed');
+/** What only an open monitor needs, and most of this folder; loaded when the first is opened. */
+const join = () => Promise.all([import('./addresses.ts'), import('./tunnels.ts')]);
+
+const closedBelow = () => new StateError('ERR_MONITOR_CLOSED', 'options.monitor is closed');
 /** Milliseconds for which a reading of the counters may keep other things waiting. */
 const SLICE = 5;
 /** Milliseconds for which a `down` waits until it is known who did it. */
@@ -104,6 +108,7 @@ export class TunnelMonitor
     let addresses: Addresses | undefined;
     let below = monitor;
     try {
+      const [{ Addresses }, { Tunnels }] = await join();
       addresses = new Addresses(held.netns, given.receiveBufferSize);
       await addresses.open(signal);
       const { receiveBufferSize, refreshInterval, acquires, label } = given;
@@ -111,7 +116,7 @@ export class TunnelMonitor
       below ??= await XfrmMonitor.open({ ...more, signal, netns: held.netns });
       signal?.throwIfAborted();
       if (below.closed) throw closedBelow();
-      return new TunnelMonitor(given, below, addresses, held);
+      return new TunnelMonitor(given, below, addresses, held, Tunnels);
     } catch (error) {
       await addresses?.close();
       if (below !== monitor) await below?.close();
@@ -125,6 +130,7 @@ export class TunnelMonitor
     below: XfrmMonitor,
     addresses: Addresses,
     held: HeldNamespace,
+    Join: typeof Tunnels,
   ) {
     super(() => this.#release());
     const { signal, monitor, expected, thresholds } = options;
@@ -138,7 +144,7 @@ export class TunnelMonitor
     const { isLocal, lost } = addresses.local;
     const emit = (event: TunnelEvent) => this.#events.push(event);
     const host = { isLocal, lost, emit, claimant: this.#claimant };
-    this.#tunnels = new Tunnels(host, expected, thresholds, counted);
+    this.#tunnels = new Join(host, expected, thresholds, counted);
     this.#tunnels.open(states, policies, now());
     below.on('change', this.#onChange);
     below.on('close', this.#onClose);
@@ -193,14 +199,27 @@ export class TunnelMonitor
     });
     while (this.#reading) await this.hub.wait(signal, (done) => this.#refreshes.push(done));
     // The addresses of this host come by a socket of their own.
-    while (this.#heardUntil < asked) {
+    while (this.heardUntil < asked) {
       await this.hub.wait(signal, (done) => setTimeout(done, AGAIN));
     }
     this.#flush();
   }
 
-  /** Until when all is known that the kernel announced, monotonic. */
-  get #heardUntil(): number {
+  /**
+   * Waits until `predicate` gives something that is true, as {@link XfrmMonitor.waitFor} does.
+   *
+   * @example
+   * await monitor.waitFor(({ tunnels }) => tunnels.get('paris')?.state === 'up', { timeout: 30_000, heldFor: 5000 });
+   */
+  waitFor<Value>(
+    predicate: (monitor: this) => Value | undefined | null | false,
+    options?: WaitOptions,
+  ): Promise<Value> {
+    return waitFor(this, this.hub, predicate, options);
+  }
+
+  /** Until when all is known that the kernel announced, on the monotonic clock ({@link XfrmMonitor.heardUntil}). */
+  get heardUntil(): number {
     return Math.min(this.#below.heardUntil, this.#addresses.tables.heardUntil);
   }
 
@@ -284,7 +303,7 @@ export class TunnelMonitor
     let done = false;
     do {
       const time = now();
-      done = this.#tunnels.countSome(time, Math.min(time.monotonic, this.#heardUntil));
+      done = this.#tunnels.countSome(time, Math.min(time.monotonic, this.heardUntil));
     } while (!done && performance.now() < end);
     this.#flush();
     if (!done) {
@@ -310,7 +329,7 @@ export class TunnelMonitor
   #flush(): void {
     if (this.closed) return;
     const time = now();
-    this.#tunnels.flush(time, Math.min(time.monotonic, this.#heardUntil));
+    this.#tunnels.flush(time, Math.min(time.monotonic, this.heardUntil));
     for (const event of this.#events.splice(0)) this.#tell(event);
     if (!this.closed) this.#setTimer();
   }

@@ -3,7 +3,6 @@
  * four count, the rest may be garbage (measured on MAPPING events of kernel 7.2).
  * @module
  */
-import { isIPv4, isIPv6 } from 'node:net';
 import { shown } from '../base/shown.ts';
 import { DecodeError, EncodeError } from './error.ts';
 
@@ -11,6 +10,9 @@ import { DecodeError, EncodeError } from './error.ts';
 export const AF_UNSPEC = 0;
 export const AF_INET = 2;
 export const AF_INET6 = 10;
+
+/** node:net loads streams and sockets: only who writes addresses, or parses them, waits for that. */
+const net = () => process.getBuiltinModule('node:net');
 
 /** Texts are kept. More of them are more that live, and cost the collector more than they save. */
 const CACHE_BITS = 10;
@@ -169,8 +171,8 @@ export function readIpOf(
 
 /** AF_INET or AF_INET6 for the text of an address, undefined for anything else. */
 export function addressFamily(text: string): typeof AF_INET | typeof AF_INET6 | undefined {
-  if (isIPv4(text)) return AF_INET;
-  if (isIPv6(text) && !text.includes('%')) return AF_INET6;
+  if (net().isIPv4(text)) return AF_INET;
+  if (net().isIPv6(text) && !text.includes('%')) return AF_INET6;
   return undefined;
 }
 
@@ -208,7 +210,7 @@ export function writeAddress(
     throw new EncodeError(`${shown(text)} is no IPv4 address`, [field]);
   }
   if (family === AF_INET6) {
-    if (!isIPv6(text) || text.includes('%')) {
+    if (!net().isIPv6(text) || text.includes('%')) {
       throw new EncodeError(`${shown(text)} is no IPv6 address`, [field]);
     }
     writeIPv6(bytes, at, text);

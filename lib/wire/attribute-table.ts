@@ -133,6 +133,27 @@ export interface Part {
 /** In {@link Part.use}: somebody else reads it. */
 export const SKIP = 255;
 
+/** The numbers of a table by name, and {@link Part.use} where no attribute belongs. */
+interface Index {
+  readonly numbers: ReadonlyMap<string, number>;
+  readonly unused: Uint8Array;
+}
+
+const indexes = new WeakMap<AttributeTable, Index>();
+
+function indexOf(table: AttributeTable): Index {
+  let index = indexes.get(table);
+  if (index === undefined) {
+    const { attributes } = table;
+    const numbers = new Map(attributes.map(({ name, number }) => [name, number]));
+    const unused = new Uint8Array(Math.max(...attributes.map(({ number }) => number)) + 1);
+    for (const { type, number } of attributes) if (type === 'pad') unused[number] = SKIP;
+    index = { numbers, unused };
+    indexes.set(table, index);
+  }
+  return index;
+}
+
 /**
  * States which attributes belong to a kind of message, in the order in which the kernel sends them.
  * Others in such a message are kept raw.
@@ -140,19 +161,19 @@ export const SKIP = 255;
  * @param skipped properties that are read apart
  */
 export function part(
-  { attributes }: AttributeTable,
+  table: AttributeTable,
   names: readonly string[],
   skipped: readonly string[] = [],
 ): Part {
+  const { numbers, unused } = indexOf(table);
   const numberOf = (name: string) => {
-    const found = attributes.find((one) => one.name === name);
-    if (found === undefined) throw new Error(`no attribute is called ${name}`);
-    return found.number;
+    const number = numbers.get(name);
+    if (number === undefined) throw new Error(`no attribute is called ${name}`);
+    return number;
   };
-  const use = new Uint8Array(Math.max(...attributes.map(({ number }) => number)) + 1);
+  const use = unused.slice();
   const order = names.map(numberOf);
   for (const number of order) use[number] = number;
   for (const name of skipped) use[numberOf(name)] = SKIP;
-  for (const { type, number } of attributes) if (type === 'pad') use[number] = SKIP;
   return { order, use };
 }

@@ -89,7 +89,9 @@ export interface Struct {
 }
 
 const camel = (kernel: string) =>
-  kernel.replace(/_(\w)/g, (_, letter: string) => letter.toUpperCase());
+  kernel.includes('_')
+    ? kernel.replace(/_(\w)/g, (_, letter: string) => letter.toUpperCase())
+    : kernel;
 
 function field(type: FieldType, kernel: string, name: string | undefined, doc: string): Field {
   return { ...type, kernel, name: name ?? camel(kernel), doc };

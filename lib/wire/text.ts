@@ -5,6 +5,7 @@
  * @module
  */
 import { isUtf8 } from 'node:buffer';
+import { once } from '../base/once.ts';
 import { beginning } from '../base/shown.ts';
 import { EncodeError } from './error.ts';
 
@@ -12,7 +13,7 @@ const SURROGATE = 0xdc00;
 /** Whether a UTF-16 code unit, alone, stands for a byte that is no UTF-8. */
 const isByte = (code: number): boolean => code >= SURROGATE + 0x80 && code <= SURROGATE + 0xff;
 
-const decoder = new TextDecoder('utf-8', { ignoreBOM: true });
+const decoder = once(() => new TextDecoder('utf-8', { ignoreBOM: true }));
 
 /** The bytes from `at` to `end` as text. */
 function decode(bytes: Uint8Array, at: number, end: number): string {
@@ -26,7 +27,7 @@ function decode(bytes: Uint8Array, at: number, end: number): string {
 }
 
 function decodeWide(bytes: Uint8Array): string {
-  if (isUtf8(bytes)) return decoder.decode(bytes);
+  if (isUtf8(bytes)) return decoder().decode(bytes);
   let text = '';
   for (let i = 0; i < bytes.length; ) {
     const byte = bytes[i] as number;
@@ -36,7 +37,7 @@ function decodeWide(bytes: Uint8Array): string {
       i + (byte < 0x80 ? 1 : byte < 0xe0 ? 2 : byte < 0xf0 ? 3 : 4),
     );
     if (isUtf8(character)) {
-      text += decoder.decode(character);
+      text += decoder().decode(character);
       i += character.length;
     } else {
       text += String.fromCharCode(SURROGATE + byte);
@@ -193,7 +194,7 @@ export function escaped(character: string): string {
   return code < 0x10000 ? `\\u${hex.padStart(4, '0')}` : `\\u{${hex}}`;
 }
 
-const UNSAFE = new RegExp(`[${UNSEEN}\\\\]|\\p{Surrogate}`, 'gu');
+const unsafe = once(() => new RegExp(`[${UNSEEN}\\\\]|\\p{Surrogate}`, 'gu'));
 
 /**
  * Makes foreign text safe to print: what {@link UNSEEN} says and bytes that are no UTF-8 are escaped
@@ -201,8 +202,11 @@ const UNSAFE = new RegExp(`[${UNSEEN}\\\\]|\\p{Surrogate}`, 'gu');
  * and white space, escape sequences included, even when it was set inside a container.
  */
 export function printable(text: string): string {
-  if (typeof text !== 'string') throw new TypeError('text must be a string');
-  return text.replace(UNSAFE, (one) => (one === '\\' ? '\\\\' : escaped(one)));
+  if (typeof text !== 'string') {
+    const error = new TypeError('text must be a string');
+    throw Object.assign(error, { code: 'ERR_INVALID_ARG_TYPE' });
+  }
+  return text.replace(unsafe(), (one) => (one === '\\' ? '\\\\' : escaped(one)));
 }
 
 /** The same of text in lines, as that of an error: the line breaks stay. */

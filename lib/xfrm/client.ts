@@ -8,9 +8,11 @@ import {
   Connection,
   type DumpEnd,
   type RequestOptions,
+  withoutAnswer,
 } from '../netlink/connection.ts';
 import { NETLINK_XFRM, NLM_F_REPLACE } from '../netlink/constants.ts';
 import type { DecodeMessage } from '../netlink/event.ts';
+import { KernelError } from '../netlink/kernel-error.ts';
 import type { Request } from '../netlink/request.ts';
 import { checkProperties } from '../wire/check.ts';
 import type { Input } from '../wire/input.ts';
@@ -40,8 +42,10 @@ import { bodyOf } from './messages.ts';
 import type { IpsecProto, PolicyType } from './names.ts';
 import type { Aevent, SpiAllocation, StateMigration, XfrmPolicy, XfrmState } from './objects.ts';
 import type { XfrmMessage, XfrmRequest } from './requests.ts';
+import { takeNetworks, takeNetworksOf } from './selector.ts';
 import * as shapes from './shapes.ts';
 import { leftOut, mayBeLeftOut, RECENT, RECENT_POLICY, type Taken } from './taken.ts';
+import { describePolicy, describeRequest, describeState } from './text.ts';
 
 export type { PolicyKey, StateFilter, StateKey } from './keys.ts';
 export type { Taken } from './taken.ts';
@@ -120,11 +124,9 @@ export class XfrmClient implements AsyncDisposable {
    * @throws KernelError `ENOENT` if none is free; a larval SA without SPI then stays until it times
    *   out (net.core.xfrm_acq_expires, 30 s; seen on 6.18)
    */
-  async allocateSpi(
-    allocation: Input<SpiAllocation>,
-    options?: RequestOptions,
-  ): Promise<XfrmState> {
-    checkProperties(allocation, shapes.ALLOCATION, ['ALLOCSPI']);
+  async allocateSpi(given: Input<SpiAllocation>, options?: RequestOptions): Promise<XfrmState> {
+    const allocation = takeNetworksOf(given, 'ALLOCSPI');
+    checkProperties(allocation, shapes.ALLOCATION(), ['ALLOCSPI']);
     const message = { kind: 'request', message: 'ALLOCSPI', allocation } as const;
     return this.#one(message, options, stateOf);
   }
@@ -176,7 +178,7 @@ export class XfrmClient implements AsyncDisposable {
 
   /** The counters of an SA; `flags` asks for thresholds too. */
   async getAevent(aevent: Input<Aevent>, options?: RequestOptions): Promise<Aevent> {
-    checkProperties(aevent, shapes.AEVENT, ['GETAE']);
+    checkProperties(aevent, shapes.AEVENT(), ['GETAE']);
     const message = { kind: 'request', message: 'GETAE', aevent } as const;
     return this.#one(message, options, (reply) =>
       reply.kind === 'NEWAE' ? reply.aevent : undefined,
@@ -185,7 +187,7 @@ export class XfrmClient implements AsyncDisposable {
 
   /** Sets counters and thresholds of an SA, which must not be larval. */
   async setAevent(aevent: Input<Aevent>, options?: RequestOptions): Promise<void> {
-    checkProperties(aevent, shapes.AEVENT, ['NEWAE']);
+    checkProperties(aevent, shapes.AEVENT(), ['NEWAE']);
     const header = { flags: NLM_F_REPLACE };
     await this.#ask({ kind: 'request', message: 'NEWAE', header, aevent }, options);
   }
@@ -197,7 +199,7 @@ export class XfrmClient implements AsyncDisposable {
     attributes: Extract<XfrmInput, { message: 'MIGRATE' }>['attributes'] = {},
     options?: RequestOptions,
   ): Promise<void> {
-    checkProperties({ migrations, ...attributes }, shapes.MIGRATE, ['MIGRATE']);
+    checkProperties({ migrations, ...attributes }, shapes.MIGRATE(), ['MIGRATE']);
     const { id, attributes: more } = policyKey(policy);
     const all = { policyType: more.policyType, ...attributes };
     await this.#ask(
@@ -207,8 +209,10 @@ export class XfrmClient implements AsyncDisposable {
   }
 
   /** Moves one SA to other addresses (kernel 7.2; older ones: `EINVAL`). */
-  async migrateState(migration: Input<StateMigration>, options?: RequestOptions): Promise<void> {
-    checkProperties(migration, shapes.STATE_MIGRATION, ['MIGRATE_STATE']);
+  async migrateState(given: Input<StateMigration>, options?: RequestOptions): Promise<void> {
+    const newSelector = takeNetworks(given?.newSelector, ['MIGRATE_STATE', 'newSelector']);
+    const migration = newSelector === given?.newSelector ? given : { ...given, newSelector };
+    checkProperties(migration, shapes.STATE_MIGRATION(), ['MIGRATE_STATE']);
     await this.#ask({ kind: 'request', message: 'MIGRATE_STATE', migration }, options);
   }
 
@@ -232,7 +236,7 @@ export class XfrmClient implements AsyncDisposable {
     spd: Input<Pick<SpdAttributes, 'ipv4Threshold' | 'ipv6Threshold'>>,
     options?: RequestOptions,
   ): Promise<void> {
-    checkProperties(spd, shapes.THRESHOLDS, ['NEWSPDINFO']);
+    checkProperties(spd, shapes.THRESHOLDS(), ['NEWSPDINFO']);
     await this.#ask({ kind: 'request', message: 'NEWSPDINFO', flags: 0, spd }, options);
   }
 
@@ -246,7 +250,7 @@ export class XfrmClient implements AsyncDisposable {
 
   /** Sets it; a direction that is left out stays as it is. */
   async setDefaults(defaults: Input<PolicyDefaults>, options?: RequestOptions): Promise<void> {
-    checkProperties(defaults, shapes.DEFAULTS, ['SETDEFAULT']);
+    checkProperties(defaults, shapes.DEFAULTS(), ['SETDEFAULT']);
     await this.#ask({ kind: 'request', message: 'SETDEFAULT', defaults }, options);
   }
 
@@ -261,34 +265,41 @@ export class XfrmClient implements AsyncDisposable {
 
   async #setState(
     message: 'NEWSA' | 'UPDSA',
-    state: Input<XfrmState>,
+    given: Input<XfrmState>,
     options: RequestOptions | undefined,
   ): Promise<Taken> {
-    checkProperties(state, shapes.STATE, [message]);
+    const state = takeNetworksOf(given, message);
+    checkProperties(state, shapes.STATE(), [message]);
     for (const name of ['aead', 'crypt'] as const) checkAlgorithm(state[name], [message, name]);
-    const { warning } = await this.#ask({ kind: 'request', message, state }, options);
-    if (!mayBeLeftOut(state, RECENT)) return { notTaken: [], warning };
     const { daddr, spi, proto, mark, saddr } = state;
     const key = { daddr, spi, proto, mark, saddr } as StateKey;
-    const found = await readBack(options, (how) => this.getState(key, how));
+    const read = () => readBack(options, (how) => this.getState(key, how));
+    const { warning } = await this.#ask({ kind: 'request', message, state }, options).catch(
+      whoHolds(read, stateInPlace),
+    );
+    if (!mayBeLeftOut(state, RECENT)) return { notTaken: [], warning };
+    const found = await read();
     return { notTaken: found && leftOut(state, found, RECENT), warning };
   }
 
   async #setPolicy(
     message: 'NEWPOLICY' | 'UPDPOLICY',
-    policy: Input<XfrmPolicy>,
+    given: Input<XfrmPolicy>,
     options: RequestOptions | undefined,
   ): Promise<Taken> {
-    checkProperties(policy, shapes.POLICY, [message]);
+    const policy = takeNetworksOf(given, message);
+    checkProperties(policy, shapes.POLICY(), [message]);
     const { templates } = policy;
     const complete = Array.isArray(templates)
       ? { ...policy, templates: templates.map(anyAlgorithm) }
       : policy;
-    const { warning } = await this.#ask({ kind: 'request', message, policy: complete }, options);
-    if (!mayBeLeftOut(policy, RECENT_POLICY)) return { notTaken: [], warning };
     const { dir = 'in', selector, mark, ifId, policyType } = policy;
     const key = { dir, selector, mark: mark as Mark | undefined, ifId, type: policyType?.type };
-    const found = await readBack(options, (how) => this.getPolicy(key, how));
+    const read = () => readBack(options, (how) => this.getPolicy(key, how));
+    const asked = { kind: 'request', message, policy: complete } as const;
+    const { warning } = await this.#ask(asked, options).catch(whoHolds(read, policyInPlace));
+    if (!mayBeLeftOut(policy, RECENT_POLICY)) return { notTaken: [], warning };
+    const found = await read();
     return { notTaken: found && leftOut(policy, found, RECENT_POLICY), warning };
   }
 
@@ -306,7 +317,7 @@ export class XfrmClient implements AsyncDisposable {
       const value = pick(reply);
       if (value !== undefined) return value;
     }
-    throw new Error(`the kernel acknowledged ${message.message} without an answer`);
+    throw withoutAnswer(message.message);
   }
 }
 
@@ -325,6 +336,21 @@ async function readBack<Value>(
     return undefined;
   }
 }
+
+/** For the catch of what adds something: where its place is taken, the error says by what. */
+const whoHolds =
+  <Value>(read: () => Promise<Value | undefined>, describe: (value: Value) => string) =>
+  async (error: unknown): Promise<never> => {
+    if (!(error instanceof KernelError) || error.code !== 'EEXIST') throw error;
+    const there = await read();
+    throw there === undefined ? error : error.withHint(describe(there));
+  };
+
+const stateInPlace = (state: XfrmState): string =>
+  `there is already ${describeState(state)}, ${state.mode}, reqid ${state.reqid}: update it, or take another SPI`;
+
+const policyInPlace = (policy: XfrmPolicy): string =>
+  `there is already ${describePolicy(policy)}, priority ${policy.priority}: update it`;
 
 /** What of each message is an answer; undefined of one about something else. */
 const replyOf =
@@ -355,6 +381,7 @@ function requestOf(message: XfrmInput<XfrmRequest>): Request {
     fixed: size,
     write: (writer, header) => encodeXfrm(writer, { ...message, header }),
     attributes: table,
+    object: () => describeRequest(message),
     hint: (ack) => hintFor(full, ack),
   };
 }

@@ -3,6 +3,7 @@
  * @module
  */
 
+import { once } from '../base/once.ts';
 import { shown } from '../base/shown.ts';
 import { checkProperties } from '../wire/check.ts';
 import { EncodeError } from '../wire/error.ts';
@@ -11,6 +12,7 @@ import { parseNetwork } from '../wire/network.ts';
 import { type Shape, shapeWith } from '../wire/shape.ts';
 import type { AddressFilter, Mark, Selector } from './codec.ts';
 import type { IpsecProto, PolicyDir, PolicyType } from './names.ts';
+import { takeNetworksOf } from './selector.ts';
 import { POLICY, STATE } from './shapes.ts';
 
 /** What identifies an SA. A listed one does. */
@@ -29,6 +31,7 @@ export interface StateKey {
 export interface PolicyKey {
   readonly dir: PolicyDir;
   readonly index?: number | undefined;
+  /** Networks may have their prefix lengths with them: `{ saddr: '10.0.0.0/24', daddr: '10.1.0.0/16' }`. */
   readonly selector?: Input<Selector> | undefined;
   readonly mark?: Mark | undefined;
   readonly ifId?: number | undefined;
@@ -50,16 +53,16 @@ export interface StateFilter {
 const STATE_FILTER = shapeWith({ proto: 'other', saddr: 'text', daddr: 'text' });
 
 /** Keys may be all of an SA or a policy: what was listed can be deleted. */
-const STATE_KEY: Shape = { ...STATE, required: ['daddr'] };
-const POLICY_KEY: Shape = {
-  ...POLICY,
-  members: new Map([...POLICY.members, ['type', { holds: 'other' }]]),
-  required: ['dir'],
-};
+const stateKeyShape = once((): Shape => ({ ...STATE(), required: ['daddr'] }));
+const policyKeyShape = once((): Shape => {
+  const policy = POLICY();
+  const members = new Map([...policy.members, ['type', { holds: 'other' } as const]]);
+  return { ...policy, members, required: ['dir'] };
+});
 
 /** @throws EncodeError */
 export function checkStateKey(key: StateKey): void {
-  checkProperties(key, STATE_KEY, ['key']);
+  checkProperties(key, stateKeyShape(), ['key']);
   if (key.spi === undefined && key.saddr === undefined) {
     throw new EncodeError('is missing', ['key', 'spi']);
   }
@@ -73,8 +76,9 @@ export function stateKey(key: StateKey) {
 }
 
 /** A key as a request has it. */
-export function policyKey(key: PolicyKey) {
-  checkProperties(key, POLICY_KEY, ['policy']);
+export function policyKey(given: PolicyKey) {
+  const key = takeNetworksOf(given, 'policy');
+  checkProperties(key, policyKeyShape(), ['policy']);
   const { dir, index, selector, mark, ifId, type = key.policyType?.type } = key;
   if (index === undefined && selector === undefined) {
     throw new EncodeError('is missing: give the selector or the index', ['policy', 'selector']);

@@ -2,6 +2,7 @@
  * Which properties the objects have that callers pass to the client, and which must be there.
  * @module
  */
+import { once } from '../base/once.ts';
 import { shape } from '../wire/shape.ts';
 import type { Struct } from '../wire/struct.ts';
 import { attributes, spdAttributes } from './attributes.ts';
@@ -9,7 +10,7 @@ import * as parts from './parts.ts';
 import * as S from './structs.ts';
 
 const object = (struct: Struct, names: readonly string[], required: readonly string[] = []) =>
-  shape(struct, attributes, names, required);
+  once(() => shape(struct, attributes, names, required));
 
 export const STATE = object(S.xfrm_usersa_info, parts.STATE, ['daddr', 'proto']);
 export const POLICY = object(S.xfrm_userpolicy_info, parts.POLICY, ['dir', 'selector']);
@@ -20,7 +21,9 @@ export const ALLOCATION = object(S.xfrm_userspi_info, parts.ALLOCSPI, [
   'max',
 ]);
 export const AEVENT = object(S.xfrm_aevent_id, parts.AEVENT, ['daddr', 'spi', 'proto']);
-export const MIGRATE = shape(undefined, attributes, parts.MIGRATE, ['migrations']);
+export const MIGRATE = once(() => shape(undefined, attributes, parts.MIGRATE, ['migrations']));
 export const STATE_MIGRATION = object(S.xfrm_user_migrate_state, parts.MIGRATE_STATE, ['id']);
 export const DEFAULTS = object(S.xfrm_userpolicy_default, []);
-export const THRESHOLDS = shape(undefined, spdAttributes, ['ipv4Threshold', 'ipv6Threshold']);
+export const THRESHOLDS = once(() =>
+  shape(undefined, spdAttributes, ['ipv4Threshold', 'ipv6Threshold']),
+);

@@ -24,7 +24,7 @@ test('libreswan: on demand, rekeys under traffic, down, up, IKEv1, a killed peer
     suite: 'bookworm',
     share: folder,
     env: { ...process.env, ...tools.env },
-    timeout: 600_000,
+    timeout: 3_600_000,
   });
   const { testimony, killed } = JSON.parse(readFileSync(file, 'utf8')) as {
     testimony: Record<'left' | 'right', Testimony>;

@@ -24,7 +24,7 @@ test('OpenIKED, by PF_KEY: up, rekeys of both ends at once, down', async () => {
     suite: 'bookworm',
     share: folder,
     env: { ...process.env, ...tools.env },
-    timeout: 600_000,
+    timeout: 3_600_000,
   });
   const { testimony } = JSON.parse(readFileSync(file, 'utf8')) as {
     testimony: Record<'left' | 'right', Testimony>;

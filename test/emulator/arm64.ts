@@ -1,34 +1,49 @@
 /**
- * What runs the project as a 64-bit ARM machine would, on this one: qemu's user emulation, Node and the
- * C library for arm64, and the addon compiled for it. Kept in the lab's cache.
+ * What runs the project as a 64-bit ARM machine would, on this one: qemu's user emulation, Node and its
+ * libraries for arm64, and the addon compiled for it. What is fetched is kept in the lab's cache.
  * @module
  */
 import { execFileSync } from 'node:child_process';
-import {
-  cpSync,
-  existsSync,
-  mkdirSync,
-  readdirSync,
-  readFileSync,
-  renameSync,
-  rmSync,
-  writeFileSync,
-} from 'node:fs';
+import { existsSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { delimiter, join } from 'node:path';
 import { openPackages, unpack } from '../../lib/lab/apt.ts';
 import { lockFile, openCache, workDirectory } from '../../lib/lab/cache.ts';
 import { fetchTools } from '../../lib/lab/index.ts';
+import { selectPackages } from '../../lib/lab/tools.ts';
 
 const SUITE = 'bookworm';
-/** The libraries that Node needs, and `ip`. */
-const LIBRARIES = ['libc6', 'libstdc++6', 'libgcc-s1', 'iproute2'];
+/** The libraries that Node needs. */
+const LIBRARIES = ['libc6', 'libstdc++6', 'libgcc-s1'];
 const COMPILER = [
   ...['binutils', 'cpp-12', 'gcc-12', 'g++-12'].map((name) => `${name}-aarch64-linux-gnu`),
   'linux-libc-dev-arm64-cross',
 ];
 
+/** The checkout. */
 const root = join(import.meta.dirname, '../../..');
 const native = join(root, 'native');
+
+/** A folder in the cache, made once by `make` while no other process uses packages of `suite`. */
+async function kept(
+  name: string,
+  suite: string,
+  make: (cache: string, folder: string) => Promise<void>,
+): Promise<string> {
+  const cache = openCache();
+  const target = join(cache, 'arm64', name);
+  if (existsSync(target)) return target;
+  const lock = await lockFile(join(cache, `${suite}.lock`));
+  try {
+    if (existsSync(target)) return target;
+    const work = workDirectory(cache, 'arm64');
+    await make(cache, work);
+    mkdirSync(join(target, '..'), { recursive: true, mode: 0o700 });
+    renameSync(work, target);
+    return target;
+  } finally {
+    await lock.release();
+  }
+}
 
 /** Fetches Node, libraries and emulator into `folder`. */
 async function fetchAll(cache: string, folder: string): Promise<void> {
@@ -38,9 +53,7 @@ async function fetchAll(cache: string, folder: string): Promise<void> {
   rmSync(join(folder, file));
   renameSync(join(folder, 'package'), join(folder, 'node'));
   const arm64 = openPackages(cache, SUITE, { architecture: 'arm64' });
-  const names = (await arm64.closure(LIBRARIES)).filter(
-    (name) => LIBRARIES.includes(name) || name.startsWith('lib'),
-  );
+  const names = selectPackages(LIBRARIES, await arm64.closure(LIBRARIES));
   for (const path of (await arm64.download(names)).values())
     await unpack(path, join(folder, 'root'));
   arm64.clear();
@@ -52,26 +65,28 @@ async function fetchAll(cache: string, folder: string): Promise<void> {
   emulators.clear();
 }
 
-/** A folder with all that, made once for each version of Node. */
-async function emulation(): Promise<string> {
-  const cache = openCache();
-  const target = join(cache, 'arm64', `v1-${process.version}`);
-  if (existsSync(target)) return target;
-  const lock = await lockFile(join(cache, `${SUITE}.lock`));
-  try {
-    if (existsSync(target)) return target;
-    const work = workDirectory(cache, 'arm64');
-    await fetchAll(cache, work);
-    mkdirSync(join(target, '..'), { recursive: true, mode: 0o700 });
-    renameSync(work, target);
-    return target;
-  } finally {
-    await lock.release();
-  }
+/** What a program for arm64 is run by here. */
+interface Arm64 {
+  /** A folder with the libraries where a Debian system has them. */
+  readonly root: string;
+  /** Node's own folder. */
+  readonly node: string;
+  /** The words that start a program for arm64 on this machine, before its path. */
+  readonly emulator: readonly string[];
+}
+
+async function fetchArm64(): Promise<Arm64> {
+  const folder = await kept(`v2-${process.version}`, SUITE, fetchAll);
+  const system = join(folder, 'root');
+  return {
+    root: system,
+    node: join(folder, 'node'),
+    emulator: [join(folder, 'usr/bin/qemu-aarch64-static'), '-L', system],
+  };
 }
 
 /** Compiles the addon of this checkout for arm64. What it is made of is read from binding.gyp. */
-async function compile(node: string, output: string): Promise<void> {
+async function compile({ node }: Arm64, output: string): Promise<void> {
   const tools = await fetchTools(COMPILER, { suite: SUITE });
   const gyp = JSON.parse(
     readFileSync(join(native, 'binding.gyp'), 'utf8').replace(/^\s*#.*$/gm, ''),
@@ -105,33 +120,29 @@ async function compile(node: string, output: string): Promise<void> {
   });
 }
 
-/** What of the checkout the tests read. */
-const COPIED = [
-  ...['bin', 'dist', 'docs', 'lib', 'native', 'node_modules', 'schema', 'scripts', 'test', 'tools'],
-];
-
 /**
- * A copy of this checkout in `folder` whose addon is one for arm64.
- * @returns the program that is node for arm64 there: it can be given as any node, to other programs too
+ * Makes a program that is node for arm64, whose addon is this checkout's for arm64: it can be started as any node,
+ * by other programs too.
+ * @param folder - for the program, and what it needs beside the cache
  */
-export async function makeArm64(folder: string): Promise<string> {
-  const machine = await emulation();
-  const node = join(machine, 'node');
-  for (const name of readdirSync(root)) {
-    if (COPIED.includes(name) || /\.(md|json|gitignore)$/.test(name)) {
-      cpSync(join(root, name), join(folder, name), { recursive: true, verbatimSymlinks: true });
-    }
-  }
-  const addon = join(folder, 'native/build/Release/netlink.node');
-  mkdirSync(join(addon, '..'), { recursive: true });
-  await compile(node, addon);
-  const program = join(folder, 'node-arm64');
-  const [preload, emulator] = ['preload.mjs', 'usr/bin/qemu-aarch64-static'];
-  // Tests start processes by process.execPath, and this kernel cannot start a program for arm64.
-  writeFileSync(join(folder, preload), `process.execPath = ${JSON.stringify(program)};\n`);
+export async function makeNode(folder: string): Promise<string> {
+  const machine = await fetchArm64();
+  mkdirSync(folder, { recursive: true });
+  const addon = join(folder, 'netlink.node');
+  await compile(machine, addon);
+  const program = join(folder, 'node');
+  // The addon that was built here is this machine's. Tests start processes by process.execPath, and this kernel
+  // cannot start a program for arm64.
+  const preload = `
+const load = process.dlopen;
+process.dlopen = (module, path, ...more) =>
+  load(module, path.endsWith('/netlink.node') ? ${JSON.stringify(addon)} : path, ...more);
+process.execPath = ${JSON.stringify(program)};
+`;
+  writeFileSync(join(folder, 'preload.mjs'), preload);
   const words = [
-    ...[join(machine, emulator), '-L', join(machine, 'root'), join(node, 'bin/node')],
-    ...['--import', join(folder, preload)],
+    ...[...machine.emulator, join(machine.node, 'bin/node')],
+    ...['--import', join(folder, 'preload.mjs')],
   ];
   const script = `#!/bin/sh\nexec ${words.map((word) => `'${word}'`).join(' ')} "$@"\n`;
   writeFileSync(program, script, { mode: 0o755 });

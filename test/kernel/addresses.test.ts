@@ -70,7 +70,7 @@ for (const receiveBufferSize of [1, 65_536, 2 ** 20]) {
       };
       for (let i = 0; i < COUNT; i++) told.set(nth(i), isUsable(nth(i)));
       for (let round = 0; round < 5; round++) {
-        await storm(random, 1000);
+        await storm(random, 400);
         // The last event: heard, or found by a repair of what was lost.
         const last = `10.78.${marks++ >> 8}.${marks & 255}`;
         const marked = new Promise<void>((resolve) => {

@@ -36,6 +36,52 @@ const refused =
     return true;
   };
 
+test('a refusal begins where the client was called', async () => {
+  await using client = new XfrmClient();
+  async function provision() {
+    await client.deletePolicy({ dir: 'in', index: 8 });
+  }
+  async function inventory() {
+    for await (const _ of client.listStates({ proto: 'esp' })) assert.fail('there are none');
+    await client.getState({ daddr: '192.0.2.1', spi: 1 });
+  }
+  for (const ask of [provision, inventory]) {
+    const error = await ask().catch((one: Error) => one);
+    assert(error instanceof KernelError);
+    const [first, ...frames] = error.stack?.split('\n') ?? [];
+    assert.equal(first, `KernelError: ${error.message}`);
+    assert.match(frames[0] ?? '', new RegExp(`${ask.name} .*client\\.test\\.js`));
+  }
+});
+
+test('a network may have its prefix length with it', async () => {
+  await using client = new XfrmClient();
+  const selector = { saddr: '10.0.0.0/24', daddr: '2001:db8::/32' };
+  const path = ['NEWPOLICY', 'selector'];
+  const wrong: [more: object, error: { path: string[]; reason: RegExp }][] = [
+    [
+      { saddr: '10.0.0.0/33' },
+      { path: [...path, 'saddr'], reason: /"10\.0\.0\.0\/33" is no network/ },
+    ],
+    [
+      { prefixlenS: 8 },
+      { path: [...path, 'prefixlenS'], reason: /is 8, and saddr is "10\.0\.0\.0\/24"/ },
+    ],
+    [{}, { path: [...path, 'saddr'], reason: /family/ }],
+  ];
+  for (const [more, error] of wrong) {
+    const policy = { dir: 'out', selector: { ...selector, ...more } } as const;
+    await assert.rejects(client.addPolicy(policy), error);
+  }
+  const given = { saddr: '2001:db8:1::/48', prefixlenS: 48, daddr: '2001:db8::/32' };
+  await client.addPolicy({ dir: 'out', selector: given });
+  const got = await client.getPolicy({ dir: 'out', selector: given });
+  assert.equal(got.selector.prefixlenD, 32);
+  assert.match(ip('xfrm', 'policy'), /src 2001:db8:1::\/48 dst 2001:db8::\/32/);
+  assert.equal(given.daddr, '2001:db8::/32');
+  await client.deletePolicy({ dir: 'out', selector: given });
+});
+
 test('policies are added, got, listed, updated, deleted and flushed', async () => {
   await using client = new XfrmClient();
   const selector = {
@@ -72,7 +118,15 @@ test('policies are added, got, listed, updated, deleted and flushed', async () =
   assert.deepEqual((await client.getSpdInfo()).counts?.out, 1);
   await assert.rejects(
     client.addPolicy({ ...id, selector }),
-    refused('EEXIST', /update it/, { request: 'XFRM_MSG_NEWPOLICY' }),
+    refused(
+      'EEXIST',
+      /^there is already policy out 10\.0\.0\.0\/24 → 10\.1\.0\.0\/16 mark 0x1\/0xff, priority 100: update it$/,
+      {
+        request: 'XFRM_MSG_NEWPOLICY',
+        object: 'policy out 10.0.0.0/24 → 10.1.0.0/16 mark 0x1/0xff',
+        syscall: undefined,
+      },
+    ),
   );
   // What was read can be sent: the same types in both directions.
   await client.updatePolicy({ ...policy, priority: 200 });
@@ -269,7 +323,15 @@ test('every field of an SA is set, and read back equal', { skip: withoutEsp }, a
   ]) {
     assert(shown.includes(text), `${text} in ${shown}`);
   }
-  await assert.rejects(client.addState(state), refused('EEXIST', /another SPI/));
+  const place = 'SA esp 192.0.2.1 → 192.0.2.2 spi 0x00006001 mark 0x12/0xff';
+  await assert.rejects(
+    client.addState({ ...state, saddr: '192.0.2.3' }),
+    refused(
+      'EEXIST',
+      new RegExp(`^there is already ${place}, tunnel, reqid 9: update it, or take another SPI$`),
+      { object: place.replace('192.0.2.1', '192.0.2.3') },
+    ),
+  );
   await client.deleteState(id);
 });
 

@@ -28,7 +28,7 @@ for (const [name, receiveBufferSize, highWaterMark] of [
       }
     })();
     for (let round = 0; round < 3; round++) {
-      await storm(client, random, 2000, esp);
+      await storm(client, random, 1000, esp);
       await monitor.refresh();
       // A timer's EXPIRE can come at any moment, and wait until a slow loop has caught up.
       while (!monitor.synced) await new Promise((turn) => setImmediate(turn));
@@ -69,7 +69,7 @@ test(`a loop that sleeps through a storm learns of it, and its table is right (s
   const follower = new Follower();
   const loop = monitor[Symbol.asyncIterator]();
   follower.take((await loop.next()).value ?? assert.fail());
-  await storm(client, new Random(seed), 3000, esp);
+  await storm(client, new Random(seed), 1000, esp);
   // It wakes up.
   for (const refreshed = monitor.refresh().then(() => true); ; ) {
     const next = loop.next().then(({ value }) => value);

@@ -114,6 +114,26 @@ test('a policy is added, updated, deleted; made again it is another incarnation'
   assert.deepEqual(monitor.policies.byReqid(7), []);
 });
 
+test('something is waited for, also by a process that was busy when it came', async () => {
+  const { monitor, client, next, ...rest } = await opened();
+  await using _ = rest;
+  const one = ({ policies }: XfrmMonitor) => [...policies][0];
+  const waiting = monitor.waitFor(one, { timeout: 20 });
+  ip('xfrm', 'policy', 'add', 'dir', 'in', ...words('src 10.0.0.0/8 dst 10.1.0.0/16'));
+  const end = performance.now() + 200;
+  while (performance.now() < end);
+  const { id, value } = await waiting;
+  assert.equal(value.selector.daddr, '10.1.0.0');
+  assert.equal(monitor.policies.get(id)?.value, value);
+  assert.equal(monitor.policies.get('another'), undefined);
+  assert.equal(monitor.states.get(id), undefined);
+  const gone = monitor.waitFor(({ policies }) => policies.size === 0, { heldFor: 20 });
+  await client.deletePolicy(value);
+  assert.equal(await gone, true);
+  await assert.rejects(monitor.waitFor(one, { timeout: 20 }), { code: 'ERR_WAIT_TIMEOUT' });
+  assert.equal((await next(2)).length, 2);
+});
+
 test('forged multicasts that wait hold up no comparison', { timeout: 600_000 }, async () => {
   await using all = await opened();
   await using forger = new NetlinkSocket({ protocol: 6 });

@@ -61,12 +61,13 @@ function output(code: string): string {
 }
 
 test('the policies of docs/client.md are set and read', () => {
-  const [{ code, prints } = { code: '', prints: '-' }] = examples('docs/client.md');
-  assert.equal(output(code), prints);
+  for (const { code, prints } of examples('docs/client.md').slice(0, 2)) {
+    assert.equal(output(code), prints);
+  }
 });
 
 test('the SA of docs/client.md is added and listed', { skip: withoutEsp }, () => {
-  const [, { code, prints } = { code: '', prints: '-' }] = examples('docs/client.md');
+  const [, , { code, prints } = { code: '', prints: '-' }] = examples('docs/client.md');
   const printed = output(code);
   // A kernel of 6.10 or newer takes all of it.
   const newer = prints.replace("[ 'XFRMA_SA_DIR' ]", '[]');

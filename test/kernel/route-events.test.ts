@@ -521,7 +521,7 @@ test('rules come and go', async () => {
   const rules = [
     'from 10.0.0.0/8 to 10.9.9.9 fwmark 0x3/0x7 table 1000 priority 77',
     'not from 10.0.0.0/8 iif lo oif lo blackhole priority 78',
-    'ipproto tcp sport 100-200 dport 443 uidrange 5-10 lookup main priority 79',
+    'ipproto tcp sport 100-200 dport 443 uidrange 0-0 lookup main priority 79',
     'from all goto 32766 priority 80',
     'from all prohibit priority 81',
   ];

@@ -8,7 +8,7 @@ import { execFileSync, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { type GroupName, type SubscriptionEvent, subscribe } from '../../lib/index.ts';
 import type { IpAddress, Link, Neighbour, Nexthop, Route, Rule } from '../../lib/route/objects.ts';
-import { ip, next, words } from './support.ts';
+import { ip, ipBatch, next, words } from './support.ts';
 
 /** An object as `ip -json` prints it. */
 export type Shown = Record<string, unknown>;
@@ -38,9 +38,19 @@ export function indexOf(name: string): number {
   return ipOne(`link show dev ${name}`).ifindex as number;
 }
 
-/** Runs `ip` with each of some lines. */
+/** Runs `ip` with each of some lines: those that begin with no option in one process. */
 export function ipAll(...lines: string[]): void {
-  for (const line of lines) ip(...words(line));
+  const together: string[] = [];
+  const run = () => {
+    if (together.length > 0) ipBatch(together.splice(0));
+  };
+  for (const line of lines) {
+    if (line.startsWith('-')) {
+      run();
+      ip(...words(line));
+    } else together.push(line);
+  }
+  run();
 }
 
 const MARK = 'rule add priority 31999 table 31999';
@@ -68,8 +78,7 @@ export async function during(
     return all;
   }
   // All is in the queue by now; this comes after it.
-  ip(...words(MARK));
-  ip(...words(MARK.replace('add', 'del')));
+  ipAll(MARK, MARK.replace('add', 'del'));
   const events: SubscriptionEvent[] = [];
   await next(subscription[Symbol.asyncIterator](), (event): event is SubscriptionEvent => {
     events.push(event);

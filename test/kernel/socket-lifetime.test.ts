@@ -103,7 +103,7 @@ test('everything that needs the socket says that it is closed', async () => {
     detachFilter: () => socket.detachFilter(),
   };
   for (const [name, use] of Object.entries(uses)) {
-    assert.throws(use, { name: 'SocketStateError', code: 'ERR_SOCKET_CLOSED' }, name);
+    assert.throws(use, { name: 'StateError', code: 'ERR_SOCKET_CLOSED' }, name);
   }
 });
 
@@ -300,10 +300,10 @@ test('a worker is terminated in the middle of a call, and the process goes on', 
   const file = new URL('./socket-busy-worker.js', import.meta.url).href;
   const { code, signal, stderr } = await runScript(
     `const { Worker } = await import('node:worker_threads');
-     for (let i = 0; i < 60; i++) {
+     for (let i = 0; i < 30; i++) {
        const worker = new Worker(new URL(${JSON.stringify(file)}), { execArgv: [] });
        await new Promise((resolve) => worker.once('message', resolve));
-       await support.turns(i % 30);
+       await support.turns(i);
        await worker.terminate();
      }`,
     { command: ['sh', '-c', 'ulimit -c 0; exec "$@"', 'sh'] },

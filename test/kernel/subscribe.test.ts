@@ -178,9 +178,9 @@ test('a slow loop has bounded memory, and learns what it missed', async () => {
   addPolicies(1);
   await iterator.next();
   // The reader sleeps: its queue fills (a batch holds 64 at most), then the kernel's buffer.
-  for (let round = 0; round < 30; round++) {
+  for (let round = 0; round < 10; round++) {
     flushPolicies();
-    addPolicies(20);
+    addPolicies(60);
     for (let i = 0; i < 5; i++) await turn();
   }
   const events: SubscriptionEvent[] = [];

@@ -3,19 +3,19 @@
  * (scripts/test.mjs), with CAP_NET_ADMIN over it.
  * @module
  */
-import { execFileSync } from 'node:child_process';
 import { readlinkSync } from 'node:fs';
 import { beforeEach } from 'node:test';
-import type { Subscription, SubscriptionEvent } from '../../lib/index.ts';
+import { type Subscription, type SubscriptionEvent, XfrmClient } from '../../lib/index.ts';
+import { fileWith, runProgram } from './shell.ts';
 
 /** Runs iproute2's `ip`, an independent program, and gives what it prints. */
 export function ip(...args: string[]): string {
-  return execFileSync('ip', args, { encoding: 'utf8', stdio: ['ignore', 'pipe', 'pipe'] });
+  return runProgram('ip', ...args);
 }
 
 /** Runs many lines of `ip` in one process. */
 export function ipBatch(lines: readonly string[]): void {
-  execFileSync('ip', ['-batch', '-'], { input: `${lines.join('\n')}\n`, stdio: 'pipe' });
+  ip('-batch', fileWith(lines));
 }
 
 /** The words of a command line. */
@@ -36,7 +36,12 @@ if (process.env.NETLINK_XFRM_LAB === undefined) {
 }
 
 // Each test finds the namespace without SAs and policies, whatever ran before in it.
-beforeEach(() => ipBatch(['xfrm policy flush', 'xfrm state flush']));
+beforeEach(async () => {
+  // By a client, which takes a tenth of the time that `ip` takes to start.
+  await using client = new XfrmClient();
+  await client.flushPolicies();
+  await client.flushStates();
+});
 
 const KEY = '0x000102030405060708090a0b0c0d0e0f10111213';
 /** The bytes of {@link KEY}, which no output may hold. */

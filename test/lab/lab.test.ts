@@ -4,26 +4,30 @@ import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync } from 'node:f
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
-import { fetchTools, type LabKernel, prepareLab } from '../../lib/lab/index.ts';
-import { capture } from './support.ts';
+import { fetchTools, type Lab, openLab } from '../../lib/lab/index.ts';
+import { capture, captureIn, PATIENCE } from './support.ts';
 
 describe('the lab', { concurrency: 2 }, () => {
-  let kernel: LabKernel;
+  // For what a command finds in any guest.
+  let lab: Lab;
   let work = '';
   before(async () => {
     work = mkdtempSync(join(tmpdir(), 'lab-test-'));
-    kernel = await prepareLab({ progress: (message) => console.error(message) });
+    lab = await openLab({ timeout: PATIENCE, progress: (message) => console.error(message) });
   });
-  after(() => rmSync(work, { recursive: true, force: true }));
+  after(async () => {
+    await lab.close();
+    rmSync(work, { recursive: true, force: true });
+  });
 
   test('statuses pass through: 7, a signal, no such program', async () => {
     const [seven, killed, none] = await Promise.all([
       capture(['sh', '-c', 'exit 7']),
-      capture(['sh', '-c', 'kill -TERM $$']),
-      capture(['no-such-program']),
+      captureIn(lab, ['sh', '-c', 'kill -TERM $$']),
+      captureIn(lab, ['no-such-program']),
     ]);
     assert.deepEqual([seven.status, killed.status, none.status], [7, 143, 127]);
-    assert.equal(seven.release, kernel.release);
+    assert.equal(seven.release, lab.kernel.release);
     assert.ok((seven.bootMs ?? 0) > 0 && seven.totalMs >= (seven.bootMs ?? 0));
     assert.match(none.err, /no-such-program/);
     assert.equal(seven.err + seven.out, '', 'the kernel is silent');
@@ -39,7 +43,7 @@ describe('the lab', { concurrency: 2 }, () => {
         enc 'cbc(camellia)' 0x${'02'.repeat(16)} auth 'hmac(sha256)' 0x${'03'.repeat(32)} &&
       ip xfrm state && ip netns add a && ip link add v type veth peer name w netns a &&
       ip -6 addr show lo && ip link show lo`;
-    const { out, err } = await capture(['sh', '-c', script], { env });
+    const { out, err } = await captureIn(lab, ['sh', '-c', script], { env });
     assert.equal(err, '');
     assert.match(out, /proto esp spi 0x00000011 reqid 0 mode tunnel/);
     assert.match(out, /rfc4106\(gcm\(aes\)\)/);
@@ -52,14 +56,14 @@ describe('the lab', { concurrency: 2 }, () => {
     const script =
       'console.log(JSON.stringify([process.cwd(), process.getuid(), process.env, process.argv]))';
     const words = ["it's", '$HOME', 'two\nlines', 'ü'];
-    const { out, err } = await capture([process.execPath, '-e', script, ...words], {
+    const { out, err } = await captureIn(lab, [process.execPath, '-e', script, ...words], {
       cwd: work,
       env: { A: 'q\'"$x\n', PATH: process.env.PATH },
     });
     assert.equal(err, '');
     const [cwd, uid, env, argv] = JSON.parse(out) as [string, number, NodeJS.ProcessEnv, string[]];
     assert.deepEqual([cwd, uid, argv.slice(1)], [work, 0, words]);
-    assert.deepEqual([env.A, env.NETLINK_XFRM_LAB], ['q\'"$x\n', kernel.release]);
+    assert.deepEqual([env.A, env.NETLINK_XFRM_LAB], ['q\'"$x\n', lab.kernel.release]);
   });
 
   test('the host is read-only, /tmp takes writes that end, a share keeps them', async () => {
@@ -70,5 +74,13 @@ describe('the lab', { concurrency: 2 }, () => {
     assert.match(out, /Read-only file system\nlost\n$/);
     assert.equal(readFileSync(join(share, 'kept'), 'utf8'), 'kept\n');
     assert.equal(existsSync(join(work, 'lost')), false);
+  });
+
+  test('what a command leaves in the kernel is there for the next, what it leaves running is not', async () => {
+    const sh = (script: string, options = {}) => captureIn(lab, ['sh', '-c', script], options);
+    await sh('echo 77 >/proc/sys/net/ipv4/ip_default_ttl; sleep 4716 &');
+    const look = 'cat /proc/sys/net/ipv4/ip_default_ttl; ps ax | grep -c "[s]leep 4716"';
+    assert.equal((await sh(look)).out, '77\n0\n');
+    assert.equal((await sh(look, { isolated: true })).out, '64\n0\n');
   });
 });

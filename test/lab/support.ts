@@ -4,7 +4,13 @@
  */
 import { createHash } from 'node:crypto';
 import { Writable } from 'node:stream';
-import { type LabOptions, type LabResult, runInLab } from '../../lib/lab/index.ts';
+import {
+  type CommandOptions,
+  type Lab,
+  type LabOptions,
+  type LabResult,
+  runInLab,
+} from '../../lib/lab/index.ts';
 
 /** Milliseconds after which a guest hangs, on a host however slow and busy. */
 export const PATIENCE = 15 * 60_000;
@@ -32,6 +38,18 @@ export async function capture(command: string[], options: LabOptions = {}): Prom
   const stdout = new Sink();
   const stderr = new Sink();
   const result = await runInLab(command, { timeout: PATIENCE, stdout, stderr, ...options });
+  return { ...result, out: stdout.bytes.toString(), err: stderr.bytes.toString() };
+}
+
+/** As `capture`, in a guest that is up. */
+export async function captureIn(
+  lab: Lab,
+  command: string[],
+  options: CommandOptions = {},
+): Promise<Captured> {
+  const stdout = new Sink();
+  const stderr = new Sink();
+  const result = await lab.run(command, { timeout: PATIENCE, stdout, stderr, ...options });
   return { ...result, out: stdout.bytes.toString(), err: stderr.bytes.toString() };
 }
 

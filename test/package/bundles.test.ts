@@ -97,12 +97,7 @@ test('an esbuild bundle finds the addon of the installed package', async () => {
 
 for (const format of ['esm', 'cjs'] as const) {
   test(`the command bundles, ${format}`, async () => {
-    // commander is CommonJS: in a bundle of ES modules it needs a require.
-    const banner = {
-      js: "import { createRequire as makeRequire } from 'node:module'; const require = makeRequire(import.meta.url);",
-    };
-    const options: BuildOptions = format === 'esm' ? { format, banner } : { format };
-    const outfile = await bundle(program(), options);
+    const outfile = await bundle(program(), { format });
     cpSync(prebuilds(), join(outfile, '../prebuilds'), { recursive: true });
     const help = await run([process.execPath, outfile, '--help'], folder);
     assert.match(help.stdout, /tunnels/);

@@ -1,6 +1,6 @@
 /** What is packed, and that an incomplete package is refused. */
 import assert from 'node:assert/strict';
-import { cpSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { cpSync, readdirSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { packed, run, script, temporary } from './packed.ts';
@@ -23,10 +23,16 @@ test('a package that lacks something, or would run a script, is refused', async 
   cpSync(process.execPath, join(folder, 'prebuilds/linux-x64/netlink.node'));
   writeFileSync(join(folder, 'binding.gyp'), '{}');
   rmSync(join(folder, 'dist/lib/constants.js'));
+  for (const name of readdirSync(join(folder, 'dist/lib/chunks'))) {
+    const map = { version: 3, sources: [], names: [], mappings: '' };
+    if (name.endsWith('.js.map'))
+      writeFileSync(join(folder, 'dist/lib/chunks', name), JSON.stringify(map));
+  }
   const wrong: string[] = checkPackage(folder, 2e6);
   for (const text of [
     'binding.gyp is at the root',
     './dist/lib/constants.js is missing',
+    'no map leads to src/tunnel.ts',
     'prebuilds/linuxmusl-arm64/netlink.node is missing',
     'prebuilds/linux-arm64 is not for AArch64',
     'packed: 2000000, more than 1500000',
@@ -39,6 +45,27 @@ test('a package that lacks something, or would run a script, is refused', async 
       `${wrong}`,
     );
   }
+});
+
+test('a release needs its section of the changelog, and to say where the sources are', async () => {
+  const { checkRelease } = await script('check-package.mjs');
+  const where = {
+    repository: 'github:o/r',
+    bugs: 'https://o.example',
+    homepage: 'https://o.example',
+  };
+  const changelog = '# Changelog\n\n## 1.2.0\n\n- New: all\n\n## 1.1.0\n';
+  assert.deepEqual(checkRelease({ version: '1.2.0', ...where }, changelog), []);
+  assert.deepEqual(
+    checkRelease({ version: '1.3.0' }, changelog.replace('## 1.2.0', '## Unreleased')),
+    [
+      'CHANGELOG.md has no section 1.3.0',
+      'CHANGELOG.md has changes that are Unreleased',
+      "package.json has no 'repository'",
+      "package.json has no 'bugs'",
+      "package.json has no 'homepage'",
+    ],
+  );
 });
 
 test('publishing the folder instead of the checked tarball is refused', async () => {

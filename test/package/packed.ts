@@ -17,6 +17,7 @@ import {
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
+import { lockFile } from '../../lib/lab/cache.ts';
 
 export const root = join(import.meta.dirname, '../../..');
 const copy = join(root, 'build/package');
@@ -46,8 +47,19 @@ export interface Packed {
 
 let made: Promise<Packed> | undefined;
 export function packed(): Promise<Packed> {
-  made ??= pack();
+  made ??= packAlone();
   return made;
+}
+
+/** One process at a time: the next one finds what is made. */
+async function packAlone(): Promise<Packed> {
+  mkdirSync(join(root, 'build'), { recursive: true });
+  const lock = await lockFile(join(root, 'build/package.lock'));
+  try {
+    return await pack();
+  } finally {
+    await lock.release();
+  }
 }
 
 async function pack(): Promise<Packed> {
@@ -116,13 +128,7 @@ export async function installed(files: Readonly<Record<string, string>> = {}): P
   const modules = join(folder, 'node_modules');
   mkdirSync(modules);
   cpSync((await packed()).folder, join(modules, 'netlink-xfrm'), { recursive: true });
-  for (const name of [
-    'bindings',
-    'file-uri-to-path',
-    'commander',
-    'picocolors',
-    'node-addon-api',
-  ]) {
+  for (const name of ['bindings', 'file-uri-to-path', 'node-addon-api']) {
     cpSync(join(root, 'node_modules', name), join(modules, name), { recursive: true });
   }
   return folder;

@@ -48,7 +48,9 @@ class AddressHistory extends Program<AddressKinds, RouteEvent> {
     const { table, kernel, local } = this;
     for (const name of ['link', 'address'] as const) {
       const shown = [...table.tables[name]].map(({ value }) => JSON.stringify(value)).sort();
-      assert.deepEqual(shown, kernel.texts(name), name);
+      const there = kernel.texts(name);
+      // Much faster than deepEqual where they are equal.
+      if (shown.join() !== there.join()) assert.deepEqual(shown, there, name);
     }
     assert(local);
     for (const address of ADDRESSES) {

@@ -209,6 +209,15 @@ test('an error names what is wrong and points at it', () => {
       [`spi=${'x'.repeat(5000)}`],
       `'${'x'.repeat(100)}…' is no value of spi, which takes an SPI (0x1001 or 4097)`,
     ],
+    // Somebody may paste a key: nothing of it is repeated.
+    [
+      ['proto=esp', 'key=0x00112233445566778899'],
+      "'key' is nothing to filter by: use peer, src, dst, proto, spi, reqid, mark, if_id, dir, kind",
+    ],
+    [
+      ['spi=0x00112233445566778899'],
+      "'a text of 22 characters' is no value of spi, which takes an SPI (0x1001 or 4097)",
+    ],
   ];
   for (const [terms, message] of cases) {
     assert.throws(

@@ -308,12 +308,15 @@ describe('the guest', () => {
     kind: 'user-mode' as const,
     run: '/tmp/run',
     kernel: '/cache/k',
-    command: ["it's", '$HOME', 'a\nb', ''],
-    cwd: "/a'b",
-    env: { A: "q'", 'odd-name': '1' },
     share: '',
     keep: ['/x'],
     stdin: true,
+    slots: 1,
+  };
+  const command = {
+    command: ["it's", '$HOME', 'a\nb', ''],
+    cwd: "/a'b",
+    env: { A: "q'", 'odd-name': '1' },
   };
 
   test('words survive the shell', async () => {
@@ -328,8 +331,8 @@ describe('the guest', () => {
       initScript(plan),
       initScript({ ...plan, stdin: false, share: '/s h' }),
       initScript({ ...plan, kind: 'full', share: '/s h' }),
-      initScript({ ...plan, kind: 'full', stdin: false }),
-      commandScript(plan),
+      initScript({ ...plan, kind: 'full', stdin: false, slots: 4 }),
+      commandScript(command),
     ]) {
       const { status, stderr } = await runProgram('sh', ['-n', '-c', script]);
       assert.equal(`${status}${stderr}`, '0');
@@ -455,13 +458,13 @@ kernel/net/9p/9pnet_virtio.ko: kernel/net/9p/9pnet.ko kernel/fs/netfs/netfs.ko
   test('a share with a comma stays one word of an option', () => {
     const emulator = { program: '/usr/bin/qemu', env: {}, firmware: ['/f'] };
     const kernel = { kind: 'full', program: '/k/linux' } as LabKernel;
-    const setup = { run: '/r', memory: 256, stdin: false, accelerator: 'tcg' } as const;
+    const setup = { run: '/r', memory: 256, slots: 2, stdin: false, accelerator: 'tcg' } as const;
     const { command } = qemuProgram(emulator, kernel, { ...setup, share: '/a,b' });
     assert(command.some((word) => word.startsWith('local,id=share,path=/a,,b,')));
     assert(!command.some((word) => word.includes('name=input')));
     const alone = qemuProgram(emulator, kernel, { ...setup, stdin: true, share: '' }).command;
     assert(!alone.some((word) => word.includes('id=share')));
-    assert(alone.some((word) => word.includes('name=input')));
+    assert(alone.some((word) => word.includes('name=input1')));
   });
 
   test('what the emulator said tells what to do', () => {

@@ -74,6 +74,33 @@ test('results of lanes make one file, JUnit or TAP; nothing else is left', async
   }
 });
 
+test('the longest lanes run first, and those that wait beside them', async () => {
+  const { schedule } = await script('estimates.mjs');
+  const lanes = [
+    { name: 'short', seconds: 1 },
+    { name: 'long', seconds: 50 },
+    { name: 'daemons', seconds: 70, waits: true },
+    { name: 'once short', seconds: 2 },
+    { name: 'middle' },
+  ];
+  const order = (estimates: object) => {
+    const { queues, expected } = schedule(lanes, 2, estimates);
+    const [waiting, first, second, ...more] = queues as { name: string }[][];
+    assert.equal(first, second, 'both take from one list');
+    assert.deepEqual(more, []);
+    const names = [waiting, first].map((queue) => queue?.map(({ name }) => name).join(', '));
+    return [...names, expected];
+  };
+  // Nothing is known yet: by the table.
+  assert.deepEqual(order({}), ['daemons', 'long, once short, short, middle', undefined]);
+  const last = (seconds: number) => ({ seconds, tests: 1 });
+  const all = { short: last(5), long: last(60), 'once short': last(100), middle: last(40) };
+  assert.deepEqual(order(all), ['daemons', 'once short, long, middle, short', undefined]);
+  // 100 and 5 beside 60 and 40.
+  assert.equal(order({ ...all, daemons: last(10) })[2], 105);
+  assert.equal(order({ ...all, daemons: last(300) })[2], 300);
+});
+
 test('on a terminal the lines of lanes that run are rewritten; elsewhere lines are plain', async () => {
   const { Progress } = await script('progress.mjs');
   const show = (isTTY: boolean) => {

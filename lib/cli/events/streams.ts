@@ -2,11 +2,10 @@
  * The events of several network namespaces: a subscription for each, one of them for one's own.
  * @module
  */
-import { basename, dirname, resolve } from 'node:path';
+import { basename, dirname } from 'node:path';
 import { setImmediate } from 'node:timers/promises';
 import {
   isOfProcess,
-  NAMED,
   type NamedNamespace,
   NamespaceWatch,
   namespaceId,
@@ -20,6 +19,7 @@ import type { SubscribeOptions } from '../../monitor/subscribe-options.ts';
 import type { TakeMessage } from '../../netlink/event.ts';
 import type { Namespace } from '../../socket/index.ts';
 import { HeldNamespace } from '../../socket/namespace.ts';
+import { namespacePath } from './namespace-path.ts';
 
 /** Where to listen. */
 export interface Where {
@@ -52,10 +52,6 @@ export interface StreamListener {
   /** All namespaces have gone for good: nothing comes any more. */
   ended(): void;
 }
-
-/** Where a namespace is that was named on the command line: a name, or a path. */
-export const namespacePath = (name: string): string =>
-  name.includes('/') ? resolve(name) : `${NAMED}/${name}`;
 
 /** Whether a name went, or was given to another namespace, since it was looked at. The watch tells. */
 const hasGone = ({ path, id }: NamedNamespace): boolean => namespaceId(path) !== id;

@@ -6,12 +6,12 @@
 import type { Lifetime, LifetimeCurrent } from '../../xfrm/codec.ts';
 import { XFRM_INF } from '../../xfrm/constants.ts';
 import type { XfrmPolicy, XfrmState } from '../../xfrm/objects.ts';
+import { formatSpi } from '../../xfrm/text.ts';
 import type { Colors } from '../terminal/colors.ts';
 import {
   describeAlgorithms,
   describeSelector,
   describeTemplate,
-  formatSpi,
   policyExtras,
   refusedPackets,
   stateExtras,

@@ -8,15 +8,9 @@ import { printable } from '../../wire/text.ts';
 import type { Lifetime, Selector, Stats, Template } from '../../xfrm/codec.ts';
 import { XFRM_INF } from '../../xfrm/constants.ts';
 import type { XfrmPolicy, XfrmState } from '../../xfrm/objects.ts';
+import { formatMark, formatSpi } from '../../xfrm/text.ts';
 import type { Colors } from '../terminal/colors.ts';
 import { describeRouteEvent } from './route.ts';
-
-/** An SPI as everybody writes it: eight hexadecimal digits. */
-export const formatSpi = (spi: number): string => `0x${spi.toString(16).padStart(8, '0')}`;
-
-/** `0x10/0xff`, as `ip xfrm` writes a mark and its mask. */
-export const formatMark = ({ value, mask }: { value: number; mask: number }): string =>
-  `0x${value.toString(16)}/0x${mask.toString(16)}`;
 
 let latest = Number.NaN;
 let latestText = '';

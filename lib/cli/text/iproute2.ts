@@ -5,6 +5,7 @@
  * What differs from it, and why, is listed and tested in test/unit/iproute2.ts.
  * @module
  */
+import { once } from '../../base/once.ts';
 import { AF_INET, AF_INET6, AF_UNSPEC, readAddress, writeAddress } from '../../wire/address.ts';
 import type { Truth } from '../../wire/names.ts';
 import { truthByte } from '../../wire/names.ts';
@@ -49,8 +50,8 @@ const family = (value: Family) => Family.number(value, 'family');
  * What acts on a terminal, reorders text or cannot be seen, and bytes that are controls in Latin-1: ip
  * prints them as they are.
  */
-const UNSAFE = new RegExp(`[${UNSEEN}\\udc80-\\udc9f]`, 'gu');
-const safe = (text: string) => text.replace(UNSAFE, escaped);
+const unsafe = once(() => new RegExp(`[${UNSEEN}\\udc80-\\udc9f]`, 'gu'));
+const safe = (text: string) => text.replace(unsafe(), escaped);
 
 /** Of this family (`linux/socket.h`) ip prints the bytes; of all but these three, question marks. */
 const AF_PACKET = 17;

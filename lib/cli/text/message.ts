@@ -9,15 +9,9 @@ import type { OpaqueBytes } from '../../wire/opaque.ts';
 import type { PolicyId, StateId } from '../../xfrm/codec.ts';
 import type { XfrmEvent } from '../../xfrm/events.ts';
 import type { XfrmMessage, XfrmRequest } from '../../xfrm/requests.ts';
+import { formatSpi } from '../../xfrm/text.ts';
 import type { Colors } from '../terminal/colors.ts';
-import {
-  describe,
-  describeSelector,
-  describeState,
-  formatEvent,
-  formatLine,
-  formatSpi,
-} from './event.ts';
+import { describe, describeSelector, describeState, formatEvent, formatLine } from './event.ts';
 import { describeRouteRequest } from './route.ts';
 
 /** One line for a message, without the line break. */

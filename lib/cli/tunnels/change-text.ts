@@ -6,8 +6,9 @@ import type { EventTime } from '../../netlink/event.ts';
 import type { Claimant, DownCause, Succession, TunnelChange } from '../../tunnel/changes.ts';
 import type { Direction, Tunnel } from '../../tunnel/tunnel.ts';
 import { printable } from '../../wire/text.ts';
+import { formatSpi } from '../../xfrm/text.ts';
 import type { Colors } from '../terminal/colors.ts';
-import { formatNamespace, formatSpi, formatTime } from '../text/event.ts';
+import { formatNamespace, formatTime } from '../text/event.ts';
 import { paintState, qualifiersOf, titleOf, warningText } from './text.ts';
 
 const CHANGE_COLOR: Readonly<

@@ -7,7 +7,7 @@ import { type Command, InvalidArgumentError, Option } from 'commander';
 import { FilterError } from '../../monitor/filter-error.ts';
 import { THRESHOLDS, type TunnelThresholds } from '../../tunnel/thresholds.ts';
 import type { TunnelMonitorOptions } from '../../tunnel/tunnel-monitor-options.ts';
-import { namespacePath } from '../events/streams.ts';
+import { namespacePath } from '../events/namespace-path.ts';
 import { formatThreshold, parseDuration } from '../text/units.ts';
 import { ExpectError, readExpected } from './expect.ts';
 import { TunnelFilter, type TunnelFilterScope } from './filter.ts';

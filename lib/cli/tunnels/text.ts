@@ -6,8 +6,8 @@ import {
   type TunnelWarning,
 } from '../../tunnel/tunnel.ts';
 import { printable } from '../../wire/text.ts';
+import { formatMark } from '../../xfrm/text.ts';
 import type { Colors } from '../terminal/colors.ts';
-import { formatMark } from '../text/event.ts';
 import { formatDuration } from '../text/units.ts';
 import { iso } from './json.ts';
 

@@ -1,0 +1,10 @@
+/**
+ * Network namespaces as the command line names them.
+ * @module
+ */
+import { resolve } from 'node:path';
+import { NAMED } from '../../monitor/namespaces.ts';
+
+/** Where a namespace is that was named on the command line: a name, or a path. */
+export const namespacePath = (name: string): string =>
+  name.includes('/') ? resolve(name) : `${NAMED}/${name}`;

@@ -1,0 +1,20 @@
+/** Errors that say what to do, and the exit status for each. @module */
+import { printableLines } from '../wire/text.ts';
+import type { EXIT } from './exit.ts';
+
+const UNAVAILABLE = new Set(['EPERM', 'EACCES', 'EPROTONOSUPPORT', 'EAFNOSUPPORT']);
+
+/** Prints an error, with its hint on a line of its own, and names the exit status for it. */
+export function reportError(error: unknown): keyof typeof EXIT {
+  const { message, hint, code } = error as { message?: string; hint?: string; code?: string };
+  let text = message ?? String(error);
+  if (hint !== undefined) text = text.replace(` (${hint})`, '');
+  process.stderr.write(`netlink-xfrm: ${printableLines(text)}\n`);
+  if (hint !== undefined) process.stderr.write(`${printableLines(hint)}\n`);
+  if (UNAVAILABLE.has(code ?? '') || code?.startsWith('LAB_') || code?.startsWith('ERR_ADDON')) {
+    return 'unavailable';
+  }
+  if (code === 'ETIMEDOUT') return 'timeout';
+  if (process.env.NETLINK_XFRM_DEBUG) console.error(error);
+  return 'conditionNotMet';
+}

@@ -1,0 +1,76 @@
+import { LabError } from './errors.ts';
+import { Interruption } from './interruption.ts';
+import type { LabKernel } from './kernel.ts';
+import { SLOTS } from './lines.ts';
+import { type CommandOptions, checkLimits, commandStreams, type GuestOptions } from './options.ts';
+import { guestRun, interruptible, type LabResult, prepareLab, startGuest } from './run.ts';
+import type { Guest } from './vm.ts';
+
+/** A guest that runs commands until it is closed, or this process ends. See {@link openLab}. */
+export class Lab {
+  /** The kernel that it runs. */
+  readonly kernel: LabKernel;
+  /** Milliseconds that the boot took. */
+  readonly bootMs: number;
+  readonly #guest: Guest;
+
+  /** @internal */
+  constructor(kernel: LabKernel, guest: Guest) {
+    this.kernel = kernel;
+    this.bootMs = guest.bootMs;
+    this.#guest = guest;
+  }
+
+  /**
+   * Runs a command, as `runInLab` does. Up to four run at the same time; more wait for one of them to end. What a
+   * command changes in the kernel (SAs, policies, links, network namespaces), and what it writes below /tmp, /run and
+   * /mnt, is there for the next; `isolated` keeps the first apart. The processes that it leaves running are killed.
+   *
+   * @throws LabError `LAB_LOST` when the guest has ended; the signal's reason when aborted, and then the
+   * command has been killed
+   */
+  run(command: readonly string[], options: CommandOptions = {}): Promise<LabResult> {
+    const run = guestRun(this.kernel, command, options);
+    const streams = commandStreams(options);
+    return interruptible(this.kernel, options, (interruption, started) =>
+      this.#guest.run(run, streams, interruption, started),
+    );
+  }
+
+  /** Ends the guest and all that runs in it. Resolves when nothing of it is left. */
+  close(): Promise<void> {
+    return this.#guest.close();
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close();
+  }
+}
+
+/**
+ * Boots a guest for several commands, which then start in milliseconds. It belongs to this process alone, and ends with
+ * it.
+ *
+ *     await using lab = await openLab();
+ *     await lab.run(['ip', 'xfrm', 'state', 'flush']);
+ *     const { status } = await lab.run(['node', 'test.js'], { isolated: true });
+ *
+ * @param options - `timeout` is the milliseconds for the boot, default as of a command
+ * @throws LabError when the lab cannot work here; the signal's reason when aborted before it is up
+ */
+export async function openLab(
+  options: GuestOptions & Pick<CommandOptions, 'timeout' | 'signal'> = {},
+): Promise<Lab> {
+  const { timeout } = checkLimits(options);
+  const kernel = await prepareLab(options);
+  const stdin = kernel.kind === 'user-mode';
+  using interruption = new Interruption(options, timeout);
+  const setup = { slots: SLOTS, stdin, cwd: process.cwd() };
+  try {
+    return new Lab(kernel, await startGuest(kernel, options, setup, interruption));
+  } catch (error) {
+    if (!interruption.caused(error)) throw error;
+    const message = `The guest kernel ${kernel.release} (${kernel.suite}) did not come up in ${timeout} ms.`;
+    throw new LabError('LAB_BOOT', message, 'Give it a longer timeout.');
+  }
+}

@@ -1,0 +1,175 @@
+/**
+ * What stands in for the base images of the Dockerfiles, since no image registry is asked: file systems of Debian's
+ * packages, fetched as the lab fetches its kernels, and Node from npm. They are kept in the lab's cache.
+ * @module
+ */
+import { execFileSync } from 'node:child_process';
+import { createHash } from 'node:crypto';
+import {
+  chmodSync,
+  cpSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
+import { dirname, join } from 'node:path';
+import { openPackages, unpack } from '../../lib/lab/apt.ts';
+import { lockFile, openCache, workDirectory } from '../../lib/lab/cache.ts';
+import { nodeOf, root, script, tools } from '../package/packed.ts';
+
+/** Changes when what is made here does. */
+const LAYOUT = 'v1';
+
+/** Programs that busybox has and a base image is expected to have. */
+const APPLETS = ['sh', 'ls', 'cat', 'mkdir', 'rm', 'cp', 'ln', 'mv', 'chmod', 'env', 'sleep', 'id'];
+
+/**
+ * apt-get and apk of a base image that holds already what a Dockerfile asks for. Of that it must hold everything: a
+ * package is known by its folder of documentation.
+ */
+const PACKAGE_MANAGER = `#!/bin/sh
+for word; do
+  case $word in
+    -*|install|update|add) ;;
+    *) [ -e /usr/share/doc/$word ] || { echo "$0: the stand-in has no $word" >&2; exit 100; } ;;
+  esac
+done
+`;
+
+/** Musl's Node: a program made of it (single executable) and the bundle pnpm. */
+const MUSL_NODE = {
+  name: '@pnpm/linuxstatic-x64@11.21.0',
+  integrity:
+    'sha512-6Y2u+AfOUuTqWgTCpFhySL8HAcONDucCFixKle9tWoW7bm8RF0+fwQBRWNWGdx+Toau07wZ1LNZPqN8gpgeBDQ==',
+};
+
+/** A folder of the cache; made by `make` if it is not there. */
+async function keep(name: string, make: (folder: string) => Promise<void>): Promise<string> {
+  const cache = openCache();
+  const place = join(cache, 'containers', LAYOUT, name);
+  if (existsSync(place)) return place;
+  console.error(`making ${name} …`);
+  const lock = await lockFile(join(cache, 'containers.lock'));
+  try {
+    if (existsSync(place)) return place;
+    const made = workDirectory(cache, 'containers');
+    chmodSync(made, 0o755);
+    await make(made);
+    mkdirSync(dirname(place), { recursive: true, mode: 0o700 });
+    renameSync(made, place);
+  } finally {
+    await lock.release();
+  }
+  return place;
+}
+
+/** Unpacks packages of a suite into a folder. */
+async function packages(suite: string, names: readonly string[], folder: string): Promise<void> {
+  const cache = openCache();
+  const lock = await lockFile(join(cache, `${suite}.lock`));
+  try {
+    const source = openPackages(cache, suite);
+    for (const file of (await source.download(names)).values()) await unpack(file, folder);
+    source.clear();
+  } finally {
+    await lock.release();
+  }
+}
+
+/** Folders, users and the programs of busybox, beside what the packages hold. */
+function furnish(folder: string, manager: string): void {
+  for (const name of ['dev', 'proc', 'sys', 'run', 'root', 'etc', 'home/node', 'usr/local/bin']) {
+    mkdirSync(join(folder, name), { recursive: true });
+  }
+  for (const name of ['tmp', 'var/tmp']) {
+    mkdirSync(join(folder, name), { recursive: true });
+    chmodSync(join(folder, name), 0o1777);
+  }
+  writeFileSync(
+    join(folder, 'etc/passwd'),
+    'root:x:0:0::/root:/bin/sh\nnode:x:1000:1000::/home/node:/bin/sh\n',
+  );
+  writeFileSync(join(folder, 'etc/group'), 'root:x:0:\nnode:x:1000:\n');
+  for (const name of APPLETS) {
+    const path = join(folder, 'bin', name);
+    if (!existsSync(path)) symlinkSync('busybox', path);
+  }
+  mkdirSync(join(folder, 'usr/bin'), { recursive: true });
+  symlinkSync('/bin/busybox', join(folder, 'usr/bin/env'));
+  writeFileSync(join(folder, 'usr/local/bin', manager), PACKAGE_MANAGER, { mode: 0o755 });
+}
+
+/** A copy of a base image, with node and npm where the images of Node have them. */
+function addNode(folder: string, base: string, node: string): void {
+  execFileSync('cp', ['-a', `${base}/.`, folder]);
+  const local = join(folder, 'usr/local');
+  mkdirSync(join(local, 'bin'), { recursive: true });
+  mkdirSync(join(local, 'lib/node_modules'), { recursive: true });
+  cpSync(node, join(local, 'bin/node'));
+  cpSync(join(tools, 'npm11'), join(local, 'lib/node_modules/npm'), { recursive: true });
+  symlinkSync('../lib/node_modules/npm/bin/npm-cli.js', join(local, 'bin/npm'));
+}
+
+/** `debian:bookworm-slim`. */
+export const debian = () =>
+  keep('debian', async (folder) => {
+    const names = ['libc6', 'libgcc-s1', 'libstdc++6', 'busybox-static', 'libcap2', 'libcap2-bin'];
+    // For setpriv; and flock, which the lab needs.
+    await packages('bookworm', [...names, 'util-linux', 'libcap-ng0'], folder);
+    furnish(folder, 'apt-get');
+  });
+
+/** `node:24-bookworm-slim`. */
+export const debianNode = () =>
+  keep('debian-with-node', async (folder) => addNode(folder, await debian(), nodeOf(24)));
+
+/** `alpine:3`: musl, and Debian's libstdc++ (musl.c). */
+export const alpine = () =>
+  keep('alpine', async (folder) => {
+    await packages('bookworm', ['busybox-static'], folder);
+    const fetched = mkdtempSync(`${folder}.musl-`);
+    await packages('trixie', ['musl', 'libstdc++6', 'libgcc-s1'], fetched);
+    const from = (path: string, to: string) =>
+      cpSync(join(fetched, 'usr/lib', path), join(folder, to), { dereference: true });
+    from('x86_64-linux-musl/libc.so', 'lib/ld-musl-x86_64.so.1');
+    symlinkSync('ld-musl-x86_64.so.1', join(folder, 'lib/libc.musl-x86_64.so.1'));
+    for (const name of ['libstdc++.so.6', 'libgcc_s.so.1']) {
+      from(`x86_64-linux-gnu/${name}`, `lib/${name}`);
+    }
+    rmSync(fetched, { recursive: true });
+    const { zig } = await script('prebuild.mjs');
+    const source = join(root, 'test/containers/musl.c');
+    const shim = join(folder, 'lib/ld-linux-x86-64.so.2');
+    const args = ['-target', 'x86_64-linux-musl', '-shared', '-fPIC', '-Os', '-o', shim, source];
+    execFileSync(zig(), ['cc', ...args], { stdio: ['ignore', 2, 2] });
+    furnish(folder, 'apk');
+    mkdirSync(join(folder, 'usr/share/doc/libstdc++'), { recursive: true });
+  });
+
+/** `node:24-alpine`. It is Node 26: no other for musl is on npm. */
+export const alpineNode = () =>
+  keep('alpine-with-node', async (folder) => {
+    const fetched = mkdtempSync(`${folder}.node-`);
+    execFileSync('npm', ['pack', MUSL_NODE.name], { cwd: fetched, stdio: ['ignore', 2, 2] });
+    const [tarball = ''] = readdirSync(fetched);
+    const bytes = readFileSync(join(fetched, tarball));
+    const integrity = `sha512-${createHash('sha512').update(bytes).digest('base64')}`;
+    if (integrity !== MUSL_NODE.integrity) throw new Error(`${MUSL_NODE.name} is ${integrity}`);
+    execFileSync('tar', ['-xzf', tarball], { cwd: fetched });
+    const node = join(fetched, 'package/pnpm');
+    // The digit says whether a single executable starts its program or is Node alone (lib/internal/main/embedding.js).
+    const program = readFileSync(node);
+    const fuse = program.indexOf('NODE_SEA_FUSE_fce680ab2cc467b6e072b8b5df1996b2:1');
+    if (fuse < 0) throw new Error(`${MUSL_NODE.name} is no single executable`);
+    program[program.indexOf(':', fuse) + 1] = '0'.charCodeAt(0);
+    writeFileSync(node, program);
+    chmodSync(node, 0o755);
+    addNode(folder, await alpine(), node);
+    rmSync(fetched, { recursive: true });
+  });

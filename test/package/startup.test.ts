@@ -1,0 +1,90 @@
+/** What starting loads: files of the package, and modules of Node's. (How long that takes: npm run bench -- startup.) */
+import assert from 'node:assert/strict';
+import { readFileSync } from 'node:fs';
+import { join, relative } from 'node:path';
+import { before, test } from 'node:test';
+import { installed, packed, run } from './packed.ts';
+
+let dist = '';
+let folder = '';
+before(async () => {
+  dist = join((await packed()).folder, 'dist/lib');
+  folder = await installed({ 'empty.mjs': '' });
+});
+
+const IMPORT = /^(?:import|export)\b[^;]*?["'](\.[^"']+)["'];$/gm;
+
+/** Files of dist/lib that are loaded with one of them. */
+function loaded(path: string, found = new Set<string>()): Set<string> {
+  if (found.has(path)) return found;
+  found.add(path);
+  for (const [, name = ''] of readFileSync(join(dist, path), 'utf8').matchAll(IMPORT)) {
+    loaded(relative(dist, join(dist, path, '..', name)), found);
+  }
+  return found;
+}
+
+const LIBRARY = ['chunks/library.js', 'chunks/rolldown-runtime.js'];
+const COMMAND = ['chunks/command.js', 'chunks/rolldown-runtime.js'];
+
+test('the library is one file, and so are the command, and what a list needs beside both', () => {
+  const files = (path: string) => [...loaded(path)].sort();
+  assert.deepEqual(files('index.js'), [...LIBRARY, 'index.js']);
+  assert.deepEqual(files('cli/main.js'), [...COMMAND, 'cli/main.js']);
+  const list = new Set([...COMMAND, ...LIBRARY, 'chunks/list.js']);
+  assert.deepEqual(files('chunks/list.js'), [...list].sort());
+});
+
+/** Modules of Node's that it loads for a program, beyond those for another. */
+async function builtins(
+  program: string,
+  beyond = "await import('./empty.mjs')",
+): Promise<string[]> {
+  const of = async (text: string) => {
+    const print = "process.on('exit', () => console.error(process.moduleLoadList.join('\\n')));";
+    const args = ['--input-type=module', '--eval', `${print}${text}`];
+    const { status, stderr } = await run([process.execPath, ...args], folder);
+    assert.equal(status, 0, stderr);
+    return stderr.split('\n');
+  };
+  const empty = new Set(await of(beyond));
+  const all = (await of(program)).map((name) => /^NativeModule ([a-z_/]+)$/.exec(name)?.[1] ?? '');
+  return all.filter((name) => name !== '' && !empty.has(`NativeModule ${name}`));
+}
+
+/** Modules that load many others: sockets, streams, processes, threads, cryptography, terminals. */
+const COSTLY =
+  /^(net|dgram|tls|http|https|stream|child_process|worker_threads|crypto|readline|repl|inspector|perf_hooks|fs\/promises)$/;
+
+test('the library and the help take nothing costly of Node', async () => {
+  const library = await builtins("await import('netlink-xfrm')");
+  assert(library.includes('os'), `${library}`);
+  assert.deepEqual(
+    library.filter((name) => COSTLY.test(name)),
+    [],
+  );
+  const main = join(folder, 'node_modules/netlink-xfrm/bin/netlink-xfrm.js');
+  // What is printed goes to a pipe.
+  const printing = "await import('./empty.mjs'); process.stdout.write('')";
+  const help = await builtins(`process.argv[2] = '--version'; await import('${main}')`, printing);
+  assert.deepEqual(
+    help.filter((name) => COSTLY.test(name)),
+    [],
+  );
+});
+
+test('maps lead from the published code to its sources', async () => {
+  const text = "import { Filter } from 'netlink-xfrm'; new Filter(['nonsense']);";
+  const node = [process.execPath, '--enable-source-maps', '--input-type=module', '--eval', text];
+  const { stderr } = await run(node, folder);
+  const places = [...stderr.matchAll(/netlink-xfrm\/(src\/\w+\.ts):(\d+)/g)];
+  assert(places.length > 0, stderr);
+  const lines = places.map(([, file = '', line]) => {
+    const source = readFileSync(join(folder, 'node_modules/netlink-xfrm', file), 'utf8');
+    return source.split('\n')[Number(line) - 1];
+  });
+  assert(
+    lines.some((line) => line?.includes('new FilterError(')),
+    `${stderr}\n${lines.join('\n')}`,
+  );
+});

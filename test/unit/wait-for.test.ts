@@ -1,0 +1,113 @@
+/** Waiting for something of a monitor, with a clock of what it has heard that the test sets. */
+import assert from 'node:assert/strict';
+import { EventEmitter } from 'node:events';
+import { test } from 'node:test';
+import { setTimeout as pause } from 'node:timers/promises';
+import { EventHub } from '../../lib/monitor/event-hub.ts';
+import { type WaitOptions, waitFor } from '../../lib/monitor/wait-for.ts';
+
+/** A monitor of one value. Unless `heard` is set, it has heard all until now. */
+class Monitored extends EventEmitter {
+  readonly hub = new EventHub<never>(this, () => Promise.resolve());
+  value: string | undefined;
+  heard: number | undefined;
+
+  get heardUntil(): number {
+    return this.heard ?? performance.now();
+  }
+
+  set(value: string | undefined): void {
+    this.value = value;
+    this.emit('change');
+  }
+
+  waitFor(options?: WaitOptions): Promise<string> {
+    return waitFor(this as Monitored, this.hub, ({ value }) => value, options);
+  }
+}
+
+/** Whether a promise is pending after all timers that are due have run. */
+async function pending(promise: Promise<unknown>): Promise<boolean> {
+  let settled = false;
+  const done = () => {
+    settled = true;
+  };
+  promise.then(done, done);
+  await pause(50);
+  return !settled;
+}
+
+test('what holds already is there at once; else it comes with a change', async () => {
+  const monitor = new Monitored();
+  const waiting = monitor.waitFor();
+  monitor.emit('change');
+  assert(await pending(waiting));
+  monitor.set('up');
+  assert.equal(await waiting, 'up');
+  assert.equal(await monitor.waitFor({ timeout: 0 }), 'up');
+  assert.equal(monitor.listenerCount('change'), 0);
+});
+
+test('the time is over when all is read that came in time', async () => {
+  const monitor = new Monitored();
+  monitor.heard = performance.now();
+  const served = monitor.waitFor({ timeout: 1 });
+  assert(await pending(served));
+  monitor.set('up');
+  assert.equal(await served, 'up');
+  monitor.set(undefined);
+  const late = monitor.waitFor({ timeout: 1 });
+  assert(await pending(late));
+  monitor.heard = undefined;
+  await assert.rejects(late, {
+    name: 'StateError',
+    code: 'ERR_WAIT_TIMEOUT',
+    message: 'what was waited for did not come within 1 ms',
+  });
+  assert.equal(monitor.listenerCount('change'), 0);
+});
+
+test('what is to hold for long holds without a break, as far as was heard', async () => {
+  const monitor = new Monitored();
+  monitor.set('up');
+  monitor.heard = performance.now();
+  const waiting = monitor.waitFor({ heldFor: 10 });
+  assert(await pending(waiting));
+  // A break of which the news comes late.
+  monitor.set(undefined);
+  monitor.heard = performance.now();
+  assert(await pending(waiting));
+  monitor.set('back');
+  assert(await pending(waiting));
+  monitor.heard = undefined;
+  assert.equal(await waiting, 'back');
+  await assert.rejects(monitor.waitFor({ heldFor: 60_000, timeout: 20 }), {
+    code: 'ERR_WAIT_TIMEOUT',
+  });
+});
+
+test('a predicate that throws, a signal and the end of the monitor end it', async () => {
+  const monitor = new Monitored();
+  const failing = waitFor(monitor, monitor.hub, () => assert.fail('on purpose'));
+  await assert.rejects(failing, /on purpose/);
+  const given = new AbortController();
+  const one = monitor.waitFor({ signal: given.signal, timeout: 60_000 });
+  const other = monitor.waitFor({ timeout: 60_000 });
+  given.abort(new Error('given up'));
+  await assert.rejects(one, /given up/);
+  await monitor.hub.close();
+  await assert.rejects(other, { code: 'ERR_MONITOR_CLOSED' });
+  await assert.rejects(monitor.waitFor(), { code: 'ERR_MONITOR_CLOSED' });
+  assert.equal(monitor.listenerCount('change'), 0);
+});
+
+test('wrong options are named', async () => {
+  const monitor = new Monitored();
+  const wrong: [options: object, error: RegExp][] = [
+    [{ timeout: -1 }, /options\.timeout must be an integer from 0/],
+    [{ heldFor: '1 s' }, /options\.heldFor must be a number/],
+    [{ signal: 1 }, /options\.signal/],
+    [{ for: 1 }, /options\.for is no option/],
+  ];
+  for (const [options, error] of wrong) await assert.rejects(monitor.waitFor(options), error);
+});
