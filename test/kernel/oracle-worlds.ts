@@ -305,7 +305,8 @@ function faultOf(random: Random, world: { left: HostHas; right: HostHas }, words
       );
       break;
     case 10:
-      if (others.length > 0) break;
+      // An optional template lets packets pass through any SA of transport mode, as above.
+      if (others.length > 0 || (template?.mode === 'transport' && template.optional)) break;
       rePolicy(
         policy,
         {
