@@ -27,7 +27,11 @@ const modules = join(root, 'build/modules');
 /** What a bundle keeps as an import: Node's own modules and dependencies. */
 const external = (id) => !id.startsWith('.') && !id.startsWith('/');
 
-/** Three folders down, as every module of lib/ that finds files of the package by its own place. */
+/**
+ * Three folders down, as every module of lib/ that finds files of the package by its own place. Those of code have a
+ * hash in their name: a process that runs while the package is replaced would otherwise load a later part of
+ * another version, whose short names of exports mean something else.
+ */
 const chunks = (extension) => `lib/chunks/[name]${extension}`;
 
 const entries = (names, folder, extension) =>
@@ -165,7 +169,7 @@ async function bundleCode() {
     comments: false,
     // Names are kept: they are in traces, and in what an error says. So are lines: Node shows that of an error.
     minify: { compress: true, mangle: { keepNames: true }, codegen: { removeWhitespace: false } },
-    chunkFileNames: chunks('.js'),
+    chunkFileNames: chunks('-[hash].js'),
     codeSplitting: { groups: together.groups },
   });
   await build.close();

@@ -106,7 +106,13 @@ function report(error: unknown): number {
 }
 
 /** What is wrong with the options of kept guests. */
-function misfit(command: readonly string[], { keep, idle, isolated }: Flags): string | undefined {
+function misfit(command: readonly string[], flags: Flags): string | undefined {
+  const { keep, idle, isolated } = flags;
+  for (const alone of ['stop', 'list'] as const) {
+    if (flags[alone] && command.length > 0) return `--${alone} takes no command`;
+  }
+  if (flags.stop && flags.list) return '--stop and --list are two commands';
+  if (flags.stop || flags.list) return undefined;
   if (idle !== undefined && !keep) return '--idle is for a guest that is kept: add --keep';
   if (command.length > 0 || !(keep || isolated)) return undefined;
   return `${keep ? '--keep' : '--isolated'} needs a command, such as true`;
@@ -117,6 +123,11 @@ async function run(command: readonly string[], flags: Flags): Promise<number> {
   const progress = (message: string) => process.stderr.write(`netlink-xfrm lab: ${message}\n`);
   const { kernel, suite, refresh, memory, timeout, share } = flags;
   try {
+    const missing = misfit(command, flags);
+    if (missing !== undefined) {
+      process.stderr.write(`netlink-xfrm lab: ${missing}\n`);
+      return 2;
+    }
     if (flags.stop) {
       const ended = await stopGuests();
       if (!flags.json) console.log(ended === 1 ? '1 guest ended' : `${ended} guests ended`);
@@ -127,11 +138,6 @@ async function run(command: readonly string[], flags: Flags): Promise<number> {
       print(kernels, flags.json ?? false);
       printGuests(await listGuests(), flags.json ?? false, kernels.length > 0);
       return 0;
-    }
-    const missing = misfit(command, flags);
-    if (missing !== undefined) {
-      process.stderr.write(`netlink-xfrm lab: ${missing}\n`);
-      return 2;
     }
     if (command.length === 0) {
       print([await prepareLab({ kernel, suite, refresh, progress })], flags.json ?? false);

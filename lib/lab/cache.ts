@@ -1,6 +1,14 @@
 import { spawn } from 'node:child_process';
 import { addAbortListener } from 'node:events';
-import { mkdirSync, mkdtempSync, readdirSync, realpathSync, rmSync, statSync } from 'node:fs';
+import {
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  realpathSync,
+  rmSync,
+  statSync,
+} from 'node:fs';
 import { homedir } from 'node:os';
 import { dirname, join, resolve } from 'node:path';
 import { LabError } from './errors.ts';
@@ -12,6 +20,21 @@ export function cachePath(env: NodeJS.ProcessEnv = process.env, home = homedir()
   // The XDG base directory specification: a path that is not absolute is to be ignored.
   const base = env.XDG_CACHE_HOME?.startsWith('/') ? env.XDG_CACHE_HOME : join(home, '.cache');
   return join(base, 'netlink-xfrm');
+}
+
+/**
+ * Makes a directory and those above it. Node's `recursive` does not end where mkdir(2) says ENOENT though the
+ * directory above is there, as in /proc.
+ */
+function makeDirectory(path: string): void {
+  const above = dirname(path);
+  if (!existsSync(above)) makeDirectory(above);
+  try {
+    mkdirSync(path, { mode: 0o700 });
+  } catch (error) {
+    // It was there, or another process has made it meanwhile.
+    if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error;
+  }
 }
 
 /**
@@ -31,7 +54,7 @@ export function openCache(path: string = cachePath()): string {
   }
   let real: string;
   try {
-    mkdirSync(path, { recursive: true, mode: 0o700 });
+    makeDirectory(path);
     real = realpathSync(path);
   } catch (cause) {
     const reason = (cause as NodeJS.ErrnoException).code ?? String(cause);

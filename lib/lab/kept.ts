@@ -173,6 +173,7 @@ async function runOver(
 ): Promise<number> {
   const sockets: Socket[] = [];
   const copies: Promise<void>[] = [];
+  let startInput = () => {};
   let stopInput = () => {};
   const unanswered = setTimeout(() => {
     fail(
@@ -198,7 +199,8 @@ async function runOver(
           socket.write(line({ ask: 'stream', id, stream } satisfies Opening));
           if (stream === 'stdin') {
             const { stdin } = streams;
-            stdin?.pipe(socket);
+            // Not before the command runs: until then it may be asked of another guest, which needs all of the input.
+            startInput = () => stdin?.pipe(socket);
             stopInput = () => {
               stdin?.unpipe(socket);
               stdin?.pause();
@@ -225,6 +227,7 @@ async function runOver(
         if ('id' in answer) attach(answer.id).catch(failed);
         else if ('started' in answer) {
           accepted = true;
+          startInput();
           interruption.passOn = (signal) => control.write(line({ signal }));
           started();
         } else if ('status' in answer) {

@@ -1,12 +1,15 @@
 /** Loads what rtnetlink's messages need, when it is first used. @module */
 
+import { later } from '../base/later.ts';
+
 /** What {@link rtnetlink} loads. */
 export type Rtnetlink = typeof import('./rtnetlink.ts');
 
 let loaded: Rtnetlink | undefined;
+const load = later(() => import('./rtnetlink.ts'));
 
 export async function rtnetlink(): Promise<Rtnetlink> {
-  loaded ??= await import('./rtnetlink.ts');
+  loaded = await load();
   return loaded;
 }
 

@@ -136,8 +136,9 @@ function explain(
     return new AddonError('ERR_ADDON_NOT_FOUND', message, build, error);
   }
   if (error.code === 'ERR_DLOPEN_DISABLED') {
-    const message = "Node's permission model refuses native addons";
-    return new AddonError('ERR_ADDON_NOT_LOADED', message, 'add --allow-addons', error);
+    const message = 'Node was told to refuse native addons';
+    const hint = 'with --permission, add --allow-addons; else leave out --no-addons';
+    return new AddonError('ERR_ADDON_NOT_LOADED', message, hint, error);
   }
   if (error.code === 'ERR_ACCESS_DENIED') {
     const message = `Node's permission model hides the native addon for ${system()}`;

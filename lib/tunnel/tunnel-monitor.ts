@@ -1,5 +1,6 @@
 /** A live picture of the tunnels of a host. @module */
 import { setTimeout as sleep } from 'node:timers/promises';
+import { later } from '../base/later.ts';
 import { type ListenersByKind, LiveEmitter } from '../monitor/event-hub.ts';
 import { now } from '../monitor/live-tables.ts';
 import { type WaitOptions, waitFor } from '../monitor/wait-for.ts';
@@ -46,7 +47,7 @@ export const byTrouble = (a: Tunnel, b: Tunnel): number =>
   TUNNEL_STATES.indexOf(a.state) - TUNNEL_STATES.indexOf(b.state) || (a.id < b.id ? -1 : 1);
 
 /** What only an open monitor needs, and most of this folder; loaded when the first is opened. */
-const join = () => Promise.all([import('./addresses.ts'), import('./tunnels.ts')]);
+const join = later(() => Promise.all([import('./addresses.ts'), import('./tunnels.ts')]));
 
 const closedBelow = () => new StateError('ERR_MONITOR_CLOSED', 'options.monitor is closed');
 /** Milliseconds for which a reading of the counters may keep other things waiting. */

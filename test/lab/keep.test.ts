@@ -160,7 +160,10 @@ describe('a kept guest', () => {
     return stdout
       .split('\n')
       .filter(Boolean)
-      .map((text) => JSON.parse(text) as { type: string; share?: string; pid: number })
+      .map(
+        (text) =>
+          JSON.parse(text) as { type: string; share?: string; pid: number; running: number },
+      )
       .filter((one) => one.type === 'guest' && one.share === share);
   };
   const guest = () => list()[0] ?? assert.fail('no guest is kept');
@@ -242,6 +245,22 @@ describe('a kept guest', () => {
     assert.deepEqual(keep(['sh', '-c', 'cat /run/who || echo fresh']).out, 'fresh\n');
   });
 
+  test('a command that waits when the guest dies runs in the next, with all of its input', async () => {
+    const busy = [1, 2, 3, 4].map(() => start('sh', '-c', 'echo up; exec sleep 4716'));
+    await Promise.all(busy.map((child) => once(child.stdout, 'data')));
+    const input = randomBytes(100_000);
+    const waiting = spawn(process.execPath, [program, ...KEEP, 'sha256sum'], { env });
+    let sum = '';
+    waiting.stdout.on('data', (text) => {
+      sum += text;
+    });
+    waiting.stdin.end(input);
+    await until(() => guest().running === 5);
+    process.kill(guest().pid, 'SIGKILL');
+    assert.deepEqual(await once(waiting, 'close'), [0, null]);
+    assert.equal(sum.slice(0, 64), sha256(input));
+  });
+
   test('it ends when nothing has run for a while', async () => {
     const args = [...KEEP.slice(0, -1), '--idle', '0.2', '--', 'true'];
     assert.equal(spawnSync(process.execPath, [program, ...args], { env }).status, 0);
@@ -250,7 +269,14 @@ describe('a kept guest', () => {
   });
 
   test('wrong usage', () => {
-    for (const args of [['--keep'], ['--isolated'], ['--idle', '5', 'true']]) {
+    for (const args of [
+      ...[['--keep'], ['--isolated'], ['--idle', '5', 'true']],
+      ...[
+        ['--stop', 'true'],
+        ['--list', '--', 'true'],
+        ['--stop', '--list'],
+      ],
+    ]) {
       const { status, stderr } = spawnSync(process.execPath, [program, 'lab', ...args], { env });
       assert.equal(status, 2, stderr.toString());
     }

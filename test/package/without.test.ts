@@ -115,6 +115,11 @@ test('an addon that was built for another machine, and one that is damaged', asy
   }
 });
 
+test('node --no-addons', async () => {
+  const { stdout } = await run([process.execPath, '--no-addons', 'without.mjs'], folder);
+  assert.match(stdout, /ERR_ADDON_NOT_LOADED Node was told to refuse .*leave out --no-addons\)\n$/);
+});
+
 test('node --permission, without addons and without all of /proc', async () => {
   for (const major of [22, 24, 26]) {
     const flags = [major === 22 ? '--experimental-permission' : '--permission', '--no-warnings'];
@@ -122,7 +127,7 @@ test('node --permission, without addons and without all of /proc', async () => {
     const refused = await run([nodeOf(major), ...flags, read, 'without.mjs'], folder);
     assert.match(
       refused.stdout,
-      /ERR_ADDON_NOT_LOADED Node's permission model refuses native addons \(add --allow-addons\)\n$/,
+      /ERR_ADDON_NOT_LOADED Node was told to refuse native addons \(with --permission, add --allow-addons; else leave out --no-addons\)\n$/,
       `Node ${major}: ${refused.stderr}`,
     );
     const allowed = [...flags, read, '--allow-addons', 'monitor.mjs'];

@@ -233,6 +233,7 @@ describe('the cache', () => {
     mkdirSync(open);
     chmodSync(open, 0o777);
     assert.throws(() => openCache(open), refuses('LAB_CACHE'));
+    assert.throws(() => openCache('/proc/no-such/cache'), refuses('LAB_CACHE'));
     assert.throws(() => openCache(join(open, 'below')), refuses('LAB_CACHE'));
     chmodSync(open, 0o1777);
     openCache(join(open, 'below'));
