@@ -10,7 +10,7 @@ import { once } from 'node:events';
 import { setTimeout as pause } from 'node:timers/promises';
 import { isMainThread, parentPort, Worker } from 'node:worker_threads';
 import { UNDERLAY } from '../lib/cli/demo/two-hosts.ts';
-import { TunnelMonitor, XfrmClient } from '../lib/index.ts';
+import { RouteClient, TunnelMonitor, XfrmClient } from '../lib/index.ts';
 import { deletePair, type Spis, sentBy, setPolicies } from '../test/kernel/by-hand.ts';
 import { median, quantile } from './stats.ts';
 
@@ -26,6 +26,8 @@ export interface Told {
 }
 
 export type Outcome = 'up' | 'rekeyed' | 'down';
+/** Of lo, the first interface of each namespace. */
+const LOOPBACK = 1;
 const OUTCOMES: readonly Outcome[] = ['up', 'rekeyed', 'down'];
 const pair = (n: number): Spis => ({ out: 0x10000 + n, in: 0x20000 + n });
 
@@ -102,6 +104,10 @@ export async function tunnels(
   progress: (text: string) => void,
 ): Promise<Told[]> {
   await using client = new XfrmClient();
+  await using route = new RouteClient();
+  // A tunnel whose local address is not on this host is down.
+  await route.setUp({ index: LOOPBACK });
+  await route.addAddress({ index: LOOPBACK, local: UNDERLAY.left, prefixLength: 32 });
   const all: Told[] = [];
   for (const others of [0, beside]) {
     progress(`outcomes of a tunnel, ${others} beside it`);

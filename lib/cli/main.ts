@@ -74,7 +74,11 @@ async function main(args: readonly string[]): Promise<void> {
     const wrong = command.name() === 'check' ? EXIT.checkUnknown : EXIT.usage;
     command.exitOverride((error) => process.exit(error.exitCode === 0 ? EXIT.done : wrong));
   }
-  await program.parseAsync(args, { from: 'user' });
+  // Commander takes a request for help first, and has only the general help for a command that is not there.
+  const [first, second] = args.filter((one) => !one.startsWith('-'));
+  const asked = first === 'help' ? second : first;
+  const isMistyped = asked !== undefined && asked !== 'help' && !Object.hasOwn(SUBCOMMANDS, asked);
+  await program.parseAsync(isMistyped ? [asked] : args, { from: 'user' });
 }
 
 /** Settled when the command is. (No await at the top level: a bundle of CommonJS cannot have one.) */

@@ -1,11 +1,12 @@
 /**
  * What each event of rtnetlink does to a table of links and addresses. An event says all of its object, and nothing
- * happens to one without an event, so none leaves a doubt.
+ * happens to one without an event, so none leaves a doubt. Routes of type local make addresses too: the kernel takes what
+ * is for them, and sends from them (net/ipv4/fib_frontend.c, inet_addr_type).
  * @module
  */
 import type { RouteEvent } from '../route/events.ts';
-import type { IpAddress, Link } from '../route/objects.ts';
-import type { ObjectModel } from './object-model.ts';
+import type { IpAddress, Link, Route } from '../route/objects.ts';
+import type { ObjectModel, Rows } from './object-model.ts';
 
 /** A link: as much as says whether its addresses can be used. */
 export interface HostLink {
@@ -44,10 +45,21 @@ export function hostAddress(one: IpAddress): HostAddress | undefined {
   return { address, index, holding };
 }
 
+/** The holding of an address that is there by a route, without being a link's. */
+const BY_ROUTE = 'by route';
+
+/** @returns undefined for a route that makes no address, or that the kernel made for one */
+export function routedAddress(route: Route): HostAddress | undefined {
+  const { family, type, protocol, dst, dstLength, oif = 0 } = route;
+  const isHost = dst !== undefined && dstLength === (family === 'inet6' ? 128 : 32);
+  if (type !== 'local' || protocol === 'kernel' || !isHost) return undefined;
+  return { address: dst, index: oif, holding: `${oif} ${BY_ROUTE}` };
+}
+
 const linkKey = ({ index }: Pick<HostLink, 'index'>): string => `${index}`;
 const addressKey = ({ address, holding }: HostAddress): string => `${address} ${holding}`;
 
-/** Links and addresses, and the events of the groups LINK, IPV4_IFADDR and IPV6_IFADDR. */
+/** Links and addresses, and the events of the groups LINK, IPV4_IFADDR, IPV6_IFADDR, IPV4_ROUTE and IPV6_ROUTE. */
 export const addressModel: ObjectModel<AddressKinds, RouteEvent> = {
   kinds: {
     link: {
@@ -66,8 +78,16 @@ export const addressModel: ObjectModel<AddressKinds, RouteEvent> = {
     if (event.kind === 'NEWLINK') {
       const link = hostLink(event.link);
       rows.put('link', linkKey(link), link, 'same');
-    } else if (event.kind === 'DELLINK') rows.remove('link', linkKey(event.link), 'deleted');
-    else if (event.kind === 'NEWADDR' || event.kind === 'DELADDR') {
+      if (!link.up) withoutRoutes(link.index, rows);
+    } else if (event.kind === 'DELLINK') {
+      rows.remove('link', linkKey(event.link), 'deleted');
+      withoutRoutes(event.link.index, rows);
+    } else if (event.kind === 'NEWROUTE' || event.kind === 'DELROUTE') {
+      const address = routedAddress(event.route);
+      if (address === undefined) return;
+      if (event.kind === 'NEWROUTE') rows.put('address', addressKey(address), address, 'same');
+      else rows.remove('address', addressKey(address), 'deleted');
+    } else if (event.kind === 'NEWADDR' || event.kind === 'DELADDR') {
       const address = hostAddress(event.address);
       if (address === undefined) return;
       if (event.kind === 'NEWADDR') rows.put('address', addressKey(address), address, 'same');
@@ -75,3 +95,10 @@ export const addressModel: ObjectModel<AddressKinds, RouteEvent> = {
     }
   },
 };
+
+/** The routes of a link go when it is switched off, those of IPv4 without an event (fib_sync_down_dev). */
+function withoutRoutes(index: number, rows: Rows<AddressKinds>): void {
+  for (const { value } of rows.tables.address.find('link', `${index}`)) {
+    if (value.holding.endsWith(BY_ROUTE)) rows.remove('address', addressKey(value), 'deleted');
+  }
+}

@@ -46,6 +46,7 @@ export const text: Payload = { type: 'string' };
 export const bytes: Payload = { type: 'bytes' };
 export const flag: Payload = { type: 'flag' };
 export const pad: Payload = { type: 'pad' };
+export const u32OrU64: Payload = { type: 'u32 or u64' };
 export const lladdr: Payload = { type: 'lladdr' };
 /** An address of the message's family, or that the kind of link says. */
 export const ip: Payload = { type: 'ip' };

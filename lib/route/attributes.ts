@@ -24,6 +24,7 @@ import {
   u8,
   u16,
   u32,
+  u32OrU64,
   u64,
 } from './attribute.ts';
 import * as R from './constants.ts';
@@ -224,8 +225,8 @@ export const routeAttributes: AttributeTable = {
     ),
     route(
       'EXPIRES',
-      u64,
-      'Until it goes: of a multicast route in 1/100 s, in a request for an IPv6 route in s; else see cache.',
+      u32OrU64,
+      'Until it goes: of a multicast route in 1/100 s (64 bits), in a request for an IPv6 route in s (32 bits); else see cache.',
     ),
     route('NEWDST', ip, 'Labels packets get (MPLS).'),
     route('TTL_PROPAGATE', u8, 'Whether labels get the packet’s hop limit (MPLS).'),

@@ -8176,8 +8176,8 @@ export interface RouteAttributes {
   pref?: number;
   /** Traffic, of a multicast route. (RTA_MFC_STATS) */
   multicastCounts?: MulticastCounts;
-  /** Until it goes: of a multicast route in 1/100 s, in a request for an IPv6 route in s; else see cache. (RTA_EXPIRES) */
-  expires?: bigint;
+  /** Until it goes: of a multicast route in 1/100 s (64 bits), in a request for an IPv6 route in s (32 bits); else see cache. (RTA_EXPIRES) */
+  expires?: number | bigint;
   /** Labels packets get (MPLS). (RTA_NEWDST) */
   newdst?: string;
   /** Whether labels get the packet’s hop limit (MPLS). (RTA_TTL_PROPAGATE) */
@@ -8341,8 +8341,8 @@ export function readRouteAttributes(
         into.multicastCounts = readMulticastCounts(v, b, p);
         break;
       case 23: // RTA_EXPIRES
-        if (n < 8) tooShort('RTA_EXPIRES', at, 8, n);
-        into.expires = readU64(v, p);
+        if (n < 4) tooShort('RTA_EXPIRES', at, 4, n);
+        into.expires = n < 8 ? v.getUint32(p, LE) : readU64(v, p);
         break;
       case 19: // RTA_NEWDST
         into.newdst = readIpOf(b, p, n, family, 'RTA_NEWDST');
@@ -8585,8 +8585,13 @@ export function writeRouteAttributes(
           break;
         case 23:
           if (x.expires !== undefined) {
-            const p = w.attribute(23, 8);
-            writeU64(w.view, p, x.expires, 'expires');
+            const wide = typeof x.expires === 'bigint';
+            const p = w.attribute(23, wide ? 8 : 4);
+            if (wide) {
+              writeU64(w.view, p, x.expires, 'expires');
+            } else {
+              w.view.setUint32(p, u32(x.expires, 'expires'), LE);
+            }
           }
           break;
         case 19:

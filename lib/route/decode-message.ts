@@ -3,12 +3,13 @@
  * holds them.
  * @module
  */
-import { NLM_F_REQUEST } from '../netlink/constants.ts';
+import { NLM_F_DUMP, NLM_F_REQUEST } from '../netlink/constants.ts';
 import type { DecodeInput } from '../netlink/event.ts';
+import { DecodeError } from '../wire/error.ts';
 import { messageType, NLMSG_HDRLEN, readHeader } from '../wire/message.ts';
 import * as bodies from './bodies.ts';
 import * as R from './constants.ts';
-import { decodeOther, decodeRoute, inMessage } from './decode.ts';
+import { asItCame, decodeOther, decodeRoute, inMessage } from './decode.ts';
 import { messageName } from './messages.ts';
 import { AddressFamily } from './names.ts';
 import type { RouteMessage, RtnetlinkRequest } from './requests.ts';
@@ -22,19 +23,23 @@ const GET = R.RTM_GETLINK & ACTION;
  * as an answer or an event. (Events of next hop objects have that flag too, copied from the request
  * that caused them: net/ipv4/nexthop.c, seen on 6.18. What comes from a group is for decodeRoute.)
  *
- * A request without decoder, and a GET whose struct is cut short to its family (struct rtgenmsg, as
- * older programs send it), becomes one of kind `rtnetlink`.
+ * A request without decoder becomes one of kind `rtnetlink`; so does a request for a list that does not begin with the
+ * struct of its kind. Unless the socket asks for strict checks, the kernel reads the family of those and nothing else, and
+ * many programs send struct rtgenmsg (glibc, musl, Go) or struct ifinfomsg (older iproute2) for all kinds.
  *
  * @throws DecodeError when a part of it does not fit; the path starts with the message's name
  */
 export function decodeRouteMessage(input: DecodeInput, at: number, length: number): RouteMessage {
   const { view } = input;
-  if ((readHeader(view, at).flags & NLM_F_REQUEST) === 0) return decodeRoute(input, at, length);
+  const { flags } = readHeader(view, at);
+  if ((flags & NLM_F_REQUEST) === 0) return decodeRoute(input, at, length);
   const type = messageType(view, at);
   const end = at + length;
   try {
     return decodeRequest(input, type, at, end) ?? decodeOther(input, type, at, end);
   } catch (error) {
+    const lists = (type & ACTION) === GET && (flags & NLM_F_DUMP) === NLM_F_DUMP;
+    if (lists && error instanceof DecodeError) return asItCame(input, type, at, end);
     throw inMessage(error, type);
   }
 }

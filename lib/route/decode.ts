@@ -125,13 +125,23 @@ function decodeLink(input: DecodeInput, type: number, at: number, end: number): 
 
 /** A message as it came. Where the struct before the attributes is not known, all is in `fixed`. */
 export function decodeOther(
-  { view, bytes, time }: DecodeInput,
+  input: DecodeInput,
   type: number,
   at: number,
   end: number,
 ): OtherRouteEvent {
+  return asItCame(input, type, at, end, rawFixedSize(type));
+}
+
+/** @param size of the struct before the attributes; undefined: there are no attributes */
+export function asItCame(
+  { view, bytes, time }: DecodeInput,
+  type: number,
+  at: number,
+  end: number,
+  size?: number,
+): OtherRouteEvent {
   const from = at + NLMSG_HDRLEN;
-  const size = rawFixedSize(type);
   if (size !== undefined && end - from < size) tooShort('', from, size, end - from);
   const name = messageName(type);
   return {

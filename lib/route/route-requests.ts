@@ -12,7 +12,6 @@ import { type Member, shapeWith } from '../wire/shape.ts';
 import {
   RT_TABLE_COMPAT,
   RT_TABLE_MAIN,
-  RTA_EXPIRES,
   RTM_F_FIB_MATCH,
   RTM_F_LOOKUP_TABLE,
 } from './constants.ts';
@@ -145,9 +144,7 @@ function withExpiry(route: Input<Route>): Input<Route> {
     const reason = `${shown(expires)} is no whole number of seconds from 0 to 4294967295`;
     throw new EncodeError(reason, ['NEWROUTE', 'expires']);
   }
-  const bytes = new Uint8Array(Uint32Array.of(seconds).buffer);
-  const unknown = [...(rest.unknown ?? []), { type: RTA_EXPIRES, flags: 0, bytes }];
-  return { ...rest, unknown };
+  return { ...rest, expires: seconds };
 }
 
 /** IPv4 checks that the scope fits the kind (net/ipv4/fib_semantics.c). */

@@ -5,6 +5,7 @@ import {
   type HostLink,
   hostAddress,
   hostLink,
+  routedAddress,
 } from '../monitor/address-table.ts';
 import type { ObjectChange, TableChange } from '../monitor/changes.ts';
 import { openEventSocket } from '../monitor/event-socket.ts';
@@ -12,17 +13,44 @@ import { type Listed, LiveTables } from '../monitor/live-tables.ts';
 import type { Tables } from '../monitor/object-model.ts';
 import type { Malformed } from '../netlink/event.ts';
 import { RouteClient } from '../route/client.ts';
+import { RT_TABLE_LOCAL, RTN_LOCAL, RTPROT_KERNEL } from '../route/constants.ts';
 import { decodeRoute } from '../route/decode.ts';
 import type { RouteEvent } from '../route/events.ts';
 import {
+  RTM_DELROUTE,
+  RTM_NEWROUTE,
   RTNLGRP_IPV4_IFADDR,
+  RTNLGRP_IPV4_ROUTE,
   RTNLGRP_IPV6_IFADDR,
+  RTNLGRP_IPV6_ROUTE,
   RTNLGRP_LINK,
 } from '../route/message-constants.ts';
 import { onAbort } from '../socket/abort.ts';
-import type { Namespace } from '../socket/index.ts';
+import { BPF, type FilterInstruction, type Namespace } from '../socket/index.ts';
 
-const GROUPS = [RTNLGRP_LINK, RTNLGRP_IPV4_IFADDR, RTNLGRP_IPV6_IFADDR];
+const GROUPS = [
+  RTNLGRP_LINK,
+  RTNLGRP_IPV4_IFADDR,
+  RTNLGRP_IPV6_IFADDR,
+  RTNLGRP_IPV4_ROUTE,
+  RTNLGRP_IPV6_ROUTE,
+];
+
+/**
+ * Of routes only those of type local that the kernel did not make for an address: a router may have a million others. By
+ * struct nlmsghdr, of which the type is little-endian, and struct rtmsg behind it.
+ */
+const LOCAL_ROUTES: readonly FilterInstruction[] = [
+  { code: BPF.LD | BPF.B | BPF.ABS, k: 4 },
+  { code: BPF.JMP | BPF.JEQ | BPF.K, k: RTM_NEWROUTE, jt: 1 },
+  { code: BPF.JMP | BPF.JEQ | BPF.K, k: RTM_DELROUTE, jf: 4 },
+  { code: BPF.LD | BPF.B | BPF.ABS, k: 16 + 7 },
+  { code: BPF.JMP | BPF.JEQ | BPF.K, k: RTN_LOCAL, jf: 3 },
+  { code: BPF.LD | BPF.B | BPF.ABS, k: 16 + 5 },
+  { code: BPF.JMP | BPF.JEQ | BPF.K, k: RTPROT_KERNEL, jt: 1 },
+  { code: BPF.RET | BPF.K, k: 0xffff_ffff },
+  { code: BPF.RET | BPF.K, k: 0 },
+];
 
 /** Lists that changed while they were made, before one is taken as it is: a host may change all the time. */
 const ATTEMPTS = 5;
@@ -42,6 +70,8 @@ export class Addresses {
     this.#client = new RouteClient({ netns });
     try {
       const { socket } = openEventSocket('route', GROUPS, receiveBufferSize, netns);
+      // What was queued before is as good.
+      socket.attachFilter(LOCAL_ROUTES);
       this.tables = new LiveTables<AddressKinds, RouteEvent>(
         socket,
         { model: addressModel, decode: decodeRoute, list: (listed) => this.#list(listed) },
@@ -89,13 +119,18 @@ export class Addresses {
       const address = hostAddress(one);
       if (address) listed('address', address);
     }
-    const interrupted = links.interrupted || addresses.interrupted;
+    const routes = await this.#client.listRoutes({ table: RT_TABLE_LOCAL, type: 'local' });
+    for (const one of routes.items) {
+      const address = routedAddress(one);
+      if (address) listed('address', address);
+    }
+    const interrupted = links.interrupted || addresses.interrupted || routes.interrupted;
     this.#interrupted = interrupted ? (this.#interrupted + 1) % ATTEMPTS : 0;
     return this.#interrupted === 0;
   }
 }
 
-/** An address that was usable and is not any more; with the link that was switched off or went. */
+/** An address that this host has not, or not any more; with the link that was switched off or went. */
 export interface LostAddress {
   readonly address: string;
   readonly link: string | undefined;
@@ -121,9 +156,16 @@ export class LocalAddresses {
   isLocal = (address: string): boolean =>
     this.#tables.address.find('address', address).length > 0 || this.#gone.has(address);
 
-  /** Says that an address cannot be used any more, if it could. */
+  /** Says that an address cannot be used, whether it could before or not. */
   lost = (address: string): LostAddress | undefined =>
-    this.#down.get(address) ?? this.#gone.get(address);
+    this.#noted(address) ??
+    (this.#tables.address.find('address', address).length > 0
+      ? undefined
+      : { address, link: undefined });
+
+  #noted(address: string): LostAddress | undefined {
+    return this.#down.get(address) ?? this.#gone.get(address);
+  }
 
   /** @returns addresses that came, went, or changed whether they can be used */
   change(change: ObjectChange<AddressKinds>): string[] {
@@ -154,7 +196,7 @@ export class LocalAddresses {
       // Of a link that is not known, nothing says that it is down: events were lost.
       return its === undefined || its.up;
     });
-    const before = this.lost(address);
+    const before = this.#noted(address);
     this.#down.delete(address);
     this.#gone.delete(address);
     if (!usable) {

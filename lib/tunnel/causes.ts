@@ -53,7 +53,7 @@ export function policyCause(
 /** With the link's name as it came: escape it before printing. */
 export const unreachable = ({ address, link }: LostAddress): string =>
   link === undefined
-    ? `its local address ${address} is gone`
+    ? `its local address ${address} is not on this host`
     : `the link ${link} of its local address ${address} is down or gone`;
 
 export const addressCause = ({ address, link }: LostAddress): DownCause =>

@@ -1,6 +1,6 @@
 /** Between which ends SAs and policies are, and which end is this host's. @module */
 import type { Selector, Template } from '../xfrm/codec.ts';
-import type { IpsecProto, StateDir } from '../xfrm/names.ts';
+import type { IpsecProto, Mode, StateDir } from '../xfrm/names.ts';
 import type { XfrmPolicy } from '../xfrm/objects.ts';
 import type { Direction } from './tunnel.ts';
 
@@ -19,6 +19,9 @@ export interface Demand {
   readonly to: string;
   readonly reqid: number;
   readonly proto: IpsecProto;
+  readonly mode: Mode;
+  /** 0 for any. */
+  readonly spi: number;
   /** Packets pass without it too (`level use`). */
   readonly optional: boolean;
   /** undefined for a policy of a direction that this version does not know. */
@@ -38,15 +41,15 @@ export function demandsOf(policy: XfrmPolicy): Demand[] {
   const direction = directionOf(dir);
   let [from, to] = [hostOf(selector, 'saddr'), hostOf(selector, 'daddr')];
   return policy.templates.map((template) => {
-    const { saddr, daddr, reqid, proto, optional } = template;
+    const { saddr, daddr, reqid, proto, mode, spi, optional } = template;
     if (hasEnds(template)) [from, to] = [saddr, daddr];
     else {
       // Some programs write the ends of the packet there, where the selector is for many.
       if (isWild(from) && !isWild(saddr)) from = saddr;
       if (isWild(to) && !isWild(daddr)) to = daddr;
     }
-    const forward = dir === 'fwd';
-    return { from, to, reqid, proto, optional: Boolean(optional), direction, forward };
+    const more = { optional: Boolean(optional), direction, forward: dir === 'fwd' };
+    return { from, to, reqid, proto, mode, spi, ...more };
   });
 }
 

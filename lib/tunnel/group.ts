@@ -1,12 +1,14 @@
 /**
  * All SAs and policies between two ends with one reqid: one tunnel, or some that marks and interface
- * ids keep apart. What a change touches is a group, whatever else is there. @module
+ * ids keep apart; or, with other groups to which it is linked, a part of one. What a change touches is a group and
+ * those, whatever else is there. @module
  */
-import type { Mark } from '../xfrm/codec.ts';
-import type { XfrmState } from '../xfrm/objects.ts';
+import type { Mark, Selector } from '../xfrm/codec.ts';
+import type { XfrmPolicy, XfrmState } from '../xfrm/objects.ts';
 import {
   type Demand,
   fits,
+  isWild,
   type Orientation,
   orient,
   type Pair,
@@ -15,10 +17,17 @@ import {
 } from './endpoints.ts';
 import { both, type Gone, type Policy, type Present, type Sa } from './present.ts';
 import type { TunnelRecord } from './record.ts';
+import { acceptsIn, leads, obstacles } from './serve.ts';
 import type { Direction } from './tunnel.ts';
 
+/** What an SA was asked for, for packets that a selector names. */
+export interface Asked {
+  readonly pair: Pair;
+  readonly selector: Selector;
+}
+
 /** That an SA was asked for. */
-export interface Acquired {
+export interface Acquired extends Asked {
   readonly uid: string;
   /** Monotonic. */
   readonly at: number;
@@ -47,6 +56,8 @@ export class Group {
   readonly records = new Set<TunnelRecord>();
   /** Whether it was since the counters were read. */
   looked = false;
+  /** The groups with which it was last looked at, itself included; the first has the records of all. */
+  linked: readonly Group[] = [this];
 
   constructor(key: string, pair: Pair, reqid: number) {
     this.key = key;
@@ -77,6 +88,37 @@ export interface Joined {
   readonly ifIds: readonly (number | undefined)[];
 }
 
+/** Several groups as one, which the first stands for. */
+export function whole(groups: readonly [Group, ...Group[]]): Group {
+  const [first, ...others] = groups;
+  if (others.length === 0) return first;
+  const all = new Group(first.key, first.pair, first.reqid);
+  for (const group of groups) {
+    for (const [uid, sa] of group.sas) all.sas.set(uid, sa);
+    for (const [uid, policy] of group.policies) all.policies.set(uid, policy);
+    for (const record of group.records) all.records.add(record);
+    all.gone.push(...group.gone);
+    all.acquired.push(...group.acquired);
+  }
+  return all;
+}
+
+/** What of a host concerns a group beside its members. */
+export interface Surroundings {
+  /** The reqids of the groups that are joined. */
+  readonly reqids: ReadonlySet<number>;
+  /** Policies that fit its SAs, but make no tunnel by themselves. */
+  readonly covers: readonly Policy[];
+  /** Inbound policies that answers to its packets may meet, whatever their ends and reqids. */
+  readonly others: ReadonlySet<Policy>;
+  /** Inbound SAs from any source to one of the ends. */
+  readonly shared: readonly Sa[];
+  /** Whether packets for which an SA was asked for go through policies of others now. */
+  isLeftOver(asked: Asked): boolean;
+  /** Policies without templates, by uid. */
+  readonly shunts: ReadonlyMap<string, XfrmPolicy>;
+}
+
 type Any = Member & {
   readonly uid: string;
   readonly sa?: Sa;
@@ -86,20 +128,17 @@ type Any = Member & {
   readonly demands?: readonly Demand[];
 };
 
-/**
- * Joins a group: a function of its members, the policies that cover it, and this host's addresses.
- *
- * @param covers policies that fit its SAs, but make no tunnel by themselves
- */
+/** Joins a group: a function of its members, of what of the host concerns it, and of this host's addresses. */
 export function join(
   group: Pick<Group, 'pair' | 'reqid' | 'sas' | 'policies' | 'acquired'>,
-  covers: readonly Policy[],
+  surroundings: Surroundings,
   isLocal: (address: string) => boolean,
 ): { readonly orientation: Orientation; readonly parts: readonly Joined[] } {
   const { pair, reqid } = group;
+  const { reqids, covers } = surroundings;
   const [a, b] = pair;
   const here = (demand: Demand) =>
-    (demand.reqid === reqid || demand.reqid === 0) && (fits(demand, a, b) || fits(demand, b, a));
+    (reqids.has(demand.reqid) || demand.reqid === 0) && (fits(demand, a, b) || fits(demand, b, a));
   const policies = [...group.policies.values(), ...covers];
   const demands = policies.flatMap((policy) => policy.demands.filter(here));
   const states = [...group.sas.values()].map(({ entry }) => entry.value);
@@ -108,11 +147,14 @@ export function join(
   const members: Any[] = [];
   for (const sa of group.sas.values()) {
     const { uid, entry } = sa;
+    const { selector, spi } = entry.value;
+    if (sa.isLarval && spi === 0 && surroundings.isLeftOver({ pair, selector })) continue;
     const { mark, ifId } = entry.value;
     const direction = directionOf(entry.value, local);
     members.push({ uid, direction, isPolicy: false, mark, ifId, sa });
   }
   for (const acquired of group.acquired) {
+    if (surroundings.isLeftOver(acquired)) continue;
     const { uid, mark, ifId } = acquired;
     const direction = directionOf(acquired, local);
     members.push({ uid, direction, isPolicy: false, mark, ifId, acquired });
@@ -129,20 +171,29 @@ export function join(
   }
   // A larval SA without a reqid only keeps an SPI, for whichever tunnel between these ends.
   const counts = ({ sa }: Any) => !sa?.isLarval || reqid !== 0;
-  const parts = split(members).filter((part) => part.some(counts));
-  return { orientation, parts: parts.map((part) => joined(part, covering(part, covers, here))) };
+  // What any source may send through is no tunnel; it serves those that there are.
+  const parts = pair.some(isWild) ? [] : split(members).filter((part) => part.some(counts));
+  return {
+    orientation,
+    parts: parts.map((part) => joined(part, orientation, surroundings, here)),
+  };
 }
 
-/** The policies that cover a tunnel: those without a mark, or with one of its own. */
+/**
+ * The policies that cover a tunnel: those without a mark, or with one of its own; inbound ones with any, if nothing of its
+ * own has one there.
+ */
 function covering(
   part: readonly Any[],
   covers: readonly Policy[],
   here: (demand: Demand) => boolean,
 ): Policy[] {
   const labels = new Set(part.map(({ mark, ifId }) => labelText(mark, ifId)));
+  const isLabelled = part.some(({ direction, mark, ifId }) => direction === 'in' && (mark || ifId));
   return covers.filter(({ entry, demands }) => {
     const label = labelText(entry.value.mark, entry.value.ifId);
-    return (label === '' || labels.has(label)) && demands.some(here);
+    const isFree = !isLabelled && demands.every(({ direction }) => direction === 'in');
+    return (label === '' || labels.has(label) || isFree) && demands.some(here);
   });
 }
 
@@ -152,18 +203,54 @@ export const directionOf = (
   local: string,
 ): Direction => (dir === 'in' || dir === 'out' ? dir : saddr === local ? 'out' : 'in');
 
-function joined(members: readonly Any[], covers: readonly Policy[]): Joined {
+function joined(
+  members: readonly Any[],
+  { local, remote, directed }: Orientation,
+  { reqids, covers, others, shared, shunts }: Surroundings,
+  here: (demand: Demand) => boolean,
+): Joined {
   const sas = both((direction) => {
     const its = members.filter((one) => one.direction === direction);
     return its.flatMap(({ sa }) => (sa && !sa.isLarval ? [sa] : [])).sort(byAge);
   });
   const acquired = members.flatMap((one) => one.acquired ?? []);
   const works = sas.out.length + sas.in.length > 0;
+  const own = members.flatMap(({ policy }) => policy ?? []);
+  const policies = [...covering(members, covers, here), ...own];
+  const accepts = ({ demands, entry: { value } }: Policy, sa: Sa) =>
+    leads({ demands }, 'in') && demands.some((one) => acceptsIn(sa.entry.value, one, value));
+  const known = new Set([...policies, ...others]);
+  const protos = new Set(sas.in.map(({ entry }) => entry.value.proto));
+  const serving = shared.filter((sa) => {
+    const { daddr, proto } = sa.entry.value;
+    return daddr === local && !protos.has(proto) && [...known].some((one) => accepts(one, sa));
+  });
+  const labels = new Set(members.map(({ mark, ifId }) => labelText(mark, ifId)));
+  for (const policy of known) {
+    const { mark, ifId } = policy.entry.value;
+    const concerns = labels.has(labelText(mark, ifId)) || serving.some((sa) => accepts(policy, sa));
+    if (!concerns && !policies.includes(policy)) known.delete(policy);
+  }
+  // Where nobody knows which end is this host's, policies of both hosts may be here.
+  const values = both((direction) =>
+    [
+      ...(directed ? sas[direction] : [...sas.out, ...sas.in]),
+      ...(direction === 'in' ? serving : []),
+    ].map(({ entry }) => entry.value),
+  );
+  const wayOf = (one: Demand) => (fits(one, local, remote) ? 'out' : 'in');
+  // An outbound template takes SAs of its own reqid only, 0 included.
+  const isOwn = (one: Demand) => reqids.has(one.reqid) && here(one);
   return {
     present: {
       sas,
+      shared: serving,
+      sends: policies.some(({ demands }) =>
+        demands.some((one) => one.direction !== 'in' && isOwn(one)),
+      ),
+      obstacles: obstacles([...known], shunts, values, isOwn, wayOf),
       larval: members.flatMap(({ sa }) => (sa?.isLarval ? [sa] : [])).sort(byAge),
-      policies: [...covers, ...members.flatMap(({ policy }) => policy ?? [])],
+      policies,
       demands: members.flatMap(({ demands }) => demands ?? []),
       acquiredAt: works ? undefined : acquired.at(-1)?.at,
     },
@@ -249,7 +336,8 @@ export function labelText(mark: Mark | undefined, ifId: number | undefined): str
  *    apart by them (ikey and okey, mark_in and mark_out).
  * 3. If only one direction is there, each label is a tunnel.
  * 4. What has less (no mark, say) joins the tunnel that it fits, if it is one only: an SA without a mark
- *    serves all marks (net/xfrm/xfrm_state.c, __xfrm_state_lookup).
+ *    serves all marks (net/xfrm/xfrm_state.c, __xfrm_state_lookup). So do policies with more, where the tunnel has none:
+ *    an SA gives packets their mark (XFRMA_SET_MARK).
  */
 export function split<M extends Member>(members: readonly M[]): M[][] {
   const parts = partsOf(members);
@@ -268,7 +356,9 @@ export function split<M extends Member>(members: readonly M[]): M[][] {
   const own: Labelled<M>[] = [];
   for (const part of parts) {
     if (tunnels.includes(part)) continue;
-    const [only, ...more] = served.filter((tunnel) => isLess(part, tunnel));
+    const [only, ...more] = served.filter(
+      (tunnel) => isLess(part, tunnel) || (isLess(tunnel, part) && wants(tunnel, part)),
+    );
     if (only === undefined || more.length > 0) own.push(part);
     else only.members.push(...part.members);
   }
@@ -291,6 +381,12 @@ function partsOf<M extends Member>(members: readonly M[]): Labelled<M>[] {
   }
   return [...parts.values()].sort((a, b) => (a.text < b.text ? -1 : 1));
 }
+
+/** Whether a part is the policies of one direction that a tunnel lacks. */
+const wants = ({ members }: Labelled<Member>, part: Labelled<Member>): boolean =>
+  !part.sas &&
+  !(part.in && part.out) &&
+  !members.some(({ isPolicy, direction }) => isPolicy && part[direction]);
 
 /** Whether one label says less than another, and nothing else. */
 function isLess(less: Labelled<unknown>, more: Labelled<unknown>): boolean {

@@ -3,6 +3,7 @@ import { hasSpi } from '../monitor/xfrm-objects.ts';
 import type { PolicyEntry, StateEntry } from '../monitor/xfrm-views.ts';
 import type { EventTime } from '../netlink/event.ts';
 import type { IpsecProto } from '../xfrm/names.ts';
+import type { XfrmPolicy } from '../xfrm/objects.ts';
 import {
   type Demand,
   demandsOf,
@@ -12,8 +13,10 @@ import {
   pairKey,
   pairOf,
 } from './endpoints.ts';
-import { Group, type PolicyGone } from './group.ts';
+import { type Asked, Group, type PolicyGone, type Surroundings } from './group.ts';
 import { type Policy, type Sa, saOf } from './present.ts';
+import { contains, meet, mirrored } from './selectors.ts';
+import { acceptsIn } from './serve.ts';
 
 /** SPIs up to here are reserved (RFC 4303, 2.1): who uses them gives them out by hand, perhaps twice. */
 const RESERVED_SPIS = 255;
@@ -29,6 +32,16 @@ export class Members {
   readonly policies = new Map<string, Policy>();
   /** Policies that cover SAs beside their own. */
   readonly #covers = new MultiMap<string, Policy>();
+  /** Of those, inbound ones for any peer. */
+  readonly #forAll = new Set<Policy>();
+  /** Policies by their packets: inbound ones by those to which they are the answers. */
+  readonly #byPackets = new MultiMap<string, Policy>();
+  /** Policies without templates, by uid. */
+  readonly #shunts = new Map<string, XfrmPolicy>();
+  /** SAs without keys. */
+  readonly #larval = new Set<Sa>();
+  /** SAs from any source, by their destination. */
+  readonly #shared = new MultiMap<string, Sa>();
   /** By their ends, by each of them, and by reqid. */
   readonly #groupsBy = new MultiMap<string, Group>();
   readonly #bySpi = new MultiMap<string, Sa>();
@@ -56,15 +69,131 @@ export class Members {
     return ++this.#order;
   }
 
+  /** The groups whose tunnels an SA serves. */
+  servedBy({ group, entry }: Sa): Iterable<Group> {
+    const { saddr, daddr } = entry.value;
+    return isWild(saddr) ? this.groupsByAddress(daddr) : group.linked;
+  }
+
   /** Policies that fit a group's SAs, beside its own; some may not. */
-  covers({ pair, reqid, policies }: Group): Policy[] {
-    const covers = new Set([
-      ...this.#covers.get(pairKey(pair)),
-      ...this.#covers.get(reqidKey(reqid)),
-      ...this.#covers.get(reqidKey(0)),
-    ]);
+  #coversOf({ pair, policies }: Group, reqids: Iterable<number>): Policy[] {
+    const covers = new Set(this.#covers.get(pairKey(pair)));
+    for (const reqid of [...reqids, 0]) {
+      for (const policy of this.#covers.get(reqidKey(reqid))) covers.add(policy);
+    }
     for (const policy of policies.values()) covers.delete(policy);
     return [...covers];
+  }
+
+  /** @param group one, or several as one */
+  surroundings(group: Group, groups: readonly Group[]): Surroundings {
+    const reqids = new Set(groups.map(({ reqid }) => reqid));
+    const [a, b] = group.pair;
+    return {
+      reqids,
+      covers: this.#coversOf(group, reqids),
+      others: this.#forAnswers(group),
+      shared: [...this.#shared.get(a), ...this.#shared.get(b)],
+      isLeftOver: (asked) => this.#isLeftOver(asked),
+      shunts: this.#shunts,
+    };
+  }
+
+  /** Inbound policies that answers to the packets of a group may meet: those for any peer, and those for the same packets. */
+  #forAnswers({ policies }: Group): ReadonlySet<Policy> {
+    const found = new Set(this.#forAll);
+    for (const { entry } of policies.values()) {
+      const packets = entry.value.dir === 'out' && packetsKey(entry.value);
+      for (const policy of packets ? this.#byPackets.get(packets) : []) {
+        if (policy.entry.value.dir === 'in') found.add(policy);
+      }
+    }
+    return found;
+  }
+
+  /** Groups whose packets are those of a policy are to be looked at. */
+  #sharesPackets(packets: string): void {
+    for (const other of this.#byPackets.get(packets)) {
+      for (const demand of other.demands) {
+        for (const group of this.#groupsOf(demand)) this.dirty.add(group);
+      }
+    }
+  }
+
+  /**
+   * A trap for any peer asks for SAs between the ends of each packet. When the SAs come, between the gateways, so do
+   * policies for those packets, and what was asked for is only left over until it times out.
+   */
+  #isLeftOver({ pair, selector }: Asked): boolean {
+    let best: Policy | undefined;
+    for (const policy of this.policies.values()) {
+      const { dir, priority, selector: its } = policy.entry.value;
+      if (dir !== 'out' || (best && best.entry.value.priority <= priority)) continue;
+      if (contains(its, selector)) best = policy;
+    }
+    const key = pairKey(pair);
+    return (
+      best?.demands.every((one) => makesTunnel(one) && pairKey(pairOf(one.from, one.to)) !== key) ??
+      false
+    );
+  }
+
+  /** What was asked for may be left over, or not be any more. */
+  #asked(dir: XfrmPolicy['dir']): void {
+    if (dir === 'out') for (const { group } of this.#larval) this.dirty.add(group);
+  }
+
+  /**
+   * A group and those with which it is one tunnel: they have a policy in common (a bundle), or each carries one direction
+   * only, and the one answers the other. The first is the one that protects packets: ESP before AH before IPCOMP.
+   */
+  linked(group: Group): readonly [Group, ...Group[]] {
+    const found = new Set([group]);
+    for (const one of found) for (const other of this.#neighbours(one)) found.add(other);
+    const all = [...found].map((one) => ({ one, rank: rankOf(one) }));
+    all.sort((a, b) => a.rank - b.rank || a.one.reqid - b.one.reqid);
+    return all.map(({ one }) => one) as [Group, ...Group[]];
+  }
+
+  *#neighbours(group: Group): Generator<Group> {
+    const key = pairKey(group.pair);
+    for (const { demands } of group.policies.values()) {
+      for (const demand of demands) {
+        if (!makesTunnel(demand) || demand.reqid === group.reqid) continue;
+        if (pairKey(pairOf(demand.from, demand.to)) !== key) continue;
+        const other = this.#groups.get(`${key} ${demand.reqid}`);
+        if (other) yield other;
+      }
+    }
+    const toward = towardOf(group);
+    for (const other of this.#groupsBy.get(key)) {
+      if (other === group) continue;
+      if (this.#accepts(group, other) || this.#accepts(other, group)) yield other;
+      else if (toward !== undefined) {
+        const back = towardOf(other);
+        if (back !== undefined && back !== toward && answers(group, other)) yield other;
+      }
+    }
+  }
+
+  /** Whether answers to what one group sends come in through SAs of another, which is without policies of its own. */
+  #accepts(sending: Group, group: Group): boolean {
+    const { sas, policies, reqid } = group;
+    if (policies.size > 0 || sending.policies.size === 0 || sas.size === 0) return false;
+    const toward = towardOf(group);
+    if (toward === undefined) return false;
+    return this.#coversOf(group, [reqid]).some(({ demands, entry: { value } }) =>
+      demands.some(
+        (one) =>
+          one.direction === 'in' &&
+          [...sas.values()].some((sa) => acceptsIn(sa.entry.value, one, value)) &&
+          [...sending.policies.values()].some(
+            (its) =>
+              its.demands.some(({ from }) => from === toward) &&
+              meet(mirrored(its.entry.value.selector), value.selector),
+          ),
+      ),
+    );
   }
 
   group(pair: Pair, reqid: number): Group {
@@ -89,15 +218,28 @@ export class Members {
     const sa = saOf({ group, entry, order: this.nextOrder, came, heard });
     group.sas.set(sa.uid, sa);
     this.sas.set(sa.uid, sa);
+    if (isWild(saddr)) this.#shared.add(daddr, sa);
+    if (sa.isLarval) this.#larval.add(sa);
+    this.#share(sa);
     this.#spiChanges(sa, () => this.#bySpi.add(`${proto} ${spi}`, sa));
     this.dirty.add(group);
   }
 
   removeSa(sa: Sa): void {
-    const { proto, spi } = sa.entry.value;
+    const { proto, spi, daddr } = sa.entry.value;
     sa.group.sas.delete(sa.uid);
     this.sas.delete(sa.uid);
+    this.#share(sa);
+    this.#shared.delete(daddr, sa);
+    this.#larval.delete(sa);
     this.#spiChanges(sa, () => this.#bySpi.delete(`${proto} ${spi}`, sa));
+  }
+
+  /** Those that an SA from any source may serve are to be looked at. */
+  #share({ entry }: Sa): void {
+    const { saddr, daddr } = entry.value;
+    if (!isWild(saddr)) return;
+    for (const group of this.groupsByAddress(daddr)) this.dirty.add(group);
   }
 
   /** Those that begin or end to share an SPI are to be looked at. */
@@ -126,21 +268,65 @@ export class Members {
 
   addPolicy(entry: PolicyEntry, changedAt: number): void {
     const demands = demandsOf(entry.value);
-    if (demands.length === 0) return;
+    if (demands.length === 0) {
+      this.#shunts.set(entry.uid, entry.value);
+      this.#caught(entry.value);
+      return;
+    }
+    this.#asked(entry.value.dir);
     const policy: Policy = { uid: entry.uid, entry, demands, changedAt };
     this.policies.set(policy.uid, policy);
+    const packets = packetsKey(entry.value);
+    if (packets !== undefined) {
+      this.#byPackets.add(packets, policy);
+      this.#sharesPackets(packets);
+    }
     for (const demand of demands) {
       if (makesTunnel(demand)) {
         const group = this.group(pairOf(demand.from, demand.to), demand.reqid);
         group.policies.set(policy.uid, policy);
         this.dirty.add(group);
-      } else this.#covers.add(coverKey(demand), policy);
+      } else {
+        this.#covers.add(coverKey(demand), policy);
+        if (isForAll(demand)) this.#forAll.add(policy);
+      }
     }
     this.#cover(demands);
   }
 
+  removeShunt(uid: string): void {
+    const shunt = this.#shunts.get(uid);
+    if (shunt === undefined) return;
+    this.#shunts.delete(uid);
+    this.#caught(shunt);
+  }
+
+  /** Groups whose packets a policy without templates may catch are to be looked at. */
+  #caught({ selector, dir }: XfrmPolicy): void {
+    const sought = dir === 'out' ? selector : mirrored(selector);
+    for (const { entry, demands } of this.policies.values()) {
+      if (entry.value.dir !== 'out' || !contains(sought, entry.value.selector)) continue;
+      for (const demand of demands) {
+        for (const group of this.#groupsOf(demand)) this.dirty.add(group);
+      }
+    }
+  }
+
+  #groupsOf(demand: Demand): Iterable<Group> {
+    if (!makesTunnel(demand)) return this.#groupsBy.get(coverKey(demand));
+    const group = this.#groups.get(`${pairKey(pairOf(demand.from, demand.to))} ${demand.reqid}`);
+    return group ? [group] : [];
+  }
+
   removePolicy(policy: Policy, gone?: PolicyGone): void {
     this.policies.delete(policy.uid);
+    this.#forAll.delete(policy);
+    const packets = packetsKey(policy.entry.value);
+    if (packets !== undefined) {
+      this.#sharesPackets(packets);
+      this.#byPackets.delete(packets, policy);
+    }
+    this.#asked(policy.entry.value.dir);
     for (const demand of policy.demands) {
       const { from, to, reqid } = demand;
       const group = this.#groups.get(`${pairKey(pairOf(from, to))} ${reqid}`);
@@ -157,7 +343,7 @@ export class Members {
   #cover(demands: Policy['demands']): void {
     for (const demand of demands) {
       if (makesTunnel(demand)) continue;
-      const all = isOpen(demand) && demand.reqid === 0;
+      const all = isOpen(demand) && (demand.reqid === 0 || isForAll(demand));
       const groups = all ? this.groups : this.#groupsBy.get(coverKey(demand));
       for (const group of groups) this.dirty.add(group);
     }
@@ -172,6 +358,52 @@ const isOpen = ({ from, to }: Demand): boolean => isWild(from) || isWild(to);
 /** By its pair, or with an end left open by its reqid. */
 const coverKey = (demand: Demand): string =>
   isOpen(demand) ? reqidKey(demand.reqid) : pairKey(pairOf(demand.from, demand.to));
+
+const isForAll = (demand: Demand): boolean => isOpen(demand) && demand.direction === 'in';
+
+/** The packets of an outbound policy; those to which the packets of an inbound one are the answers. */
+function packetsKey({ selector, dir, mark, ifId }: XfrmPolicy): string | undefined {
+  if (dir !== 'in' && dir !== 'out') return undefined;
+  const s = dir === 'out' ? selector : mirrored(selector);
+  const from = `${s.saddr}/${s.prefixlenS} ${s.sport}/${s.sportMask}`;
+  const to = `${s.daddr}/${s.prefixlenD} ${s.dport}/${s.dportMask}`;
+  return `${from} ${to} ${s.proto} ${mark?.value}/${mark?.mask} ${ifId}`;
+}
+
+const RANKS: { readonly [proto: string]: number } = { esp: 0, ah: 1, comp: 2 };
+
+/** By the protocol of its SAs and templates that protects best. */
+function rankOf({ sas, policies, reqid }: Group): number {
+  let least = 3;
+  const note = (proto: IpsecProto) => {
+    least = Math.min(least, RANKS[proto] ?? 3);
+  };
+  for (const { entry } of sas.values()) note(entry.value.proto);
+  for (const { demands } of policies.values()) {
+    for (const demand of demands) if (demand.reqid === reqid) note(demand.proto);
+  }
+  return least;
+}
+
+/** The address to which all SAs with keys and all policies of a group lead; undefined if that is not one. */
+function towardOf({ sas, policies, reqid }: Group): string | undefined {
+  const all = new Set<string>();
+  for (const { entry, isLarval } of sas.values()) if (!isLarval) all.add(entry.value.daddr);
+  for (const { demands } of policies.values()) {
+    for (const demand of demands) if (demand.reqid === reqid) all.add(demand.to);
+  }
+  const [only] = all;
+  return all.size === 1 ? only : undefined;
+}
+
+/** Whether the packets of a policy of one group are the answers to those of one of the other. */
+const answers = (one: Group, other: Group): boolean =>
+  [...one.policies.values()].some(({ entry: { value } }) => {
+    const back = mirrored(value.selector);
+    return [...other.policies.values()].some(
+      ({ entry }) => contains(back, entry.value.selector) && contains(entry.value.selector, back),
+    );
+  });
 
 /** Several values a key. */
 class MultiMap<Key, Value> {

@@ -8,6 +8,7 @@ import type { Demand } from './endpoints.ts';
 import { isSoftSpent, slotOf } from './figures.ts';
 import type { Group } from './group.ts';
 import type { TunnelRecord } from './record.ts';
+import { CLEAR, type Obstacle } from './serve.ts';
 import type { Direction, PerDirection } from './tunnel.ts';
 
 export const DIRECTIONS: readonly Direction[] = ['out', 'in'];
@@ -55,32 +56,44 @@ export interface Gone {
 /** What there is of a tunnel: the members of one part of a group. */
 export interface Present {
   readonly sas: PerDirection<readonly Sa[]>;
+  /** Inbound SAs from any source, which serve other tunnels too. */
+  readonly shared: readonly Sa[];
   readonly larval: readonly Sa[];
   readonly policies: readonly Policy[];
   /** What its own policies ask for. */
   readonly demands: readonly Demand[];
+  /** Whether one of its policies sends packets through SAs of its reqids. */
+  readonly sends: boolean;
+  readonly obstacles: PerDirection<Obstacle>;
   /** When an SA was last asked for that is not there yet, monotonic. */
   readonly acquiredAt: number | undefined;
 }
 
 export const NOTHING: Present = {
   sas: { out: [], in: [] },
+  shared: [],
   larval: [],
   policies: [],
   demands: [],
+  sends: false,
+  obstacles: { out: CLEAR, in: CLEAR },
   acquiredAt: undefined,
 };
 
 /** As a tunnel shows it. */
-export const entriesOf = ({ sas, larval, policies }: Present) => ({
-  sas: both((direction) => sas[direction].map(({ entry }) => entry)),
-  larval: larval.map(({ entry }) => entry),
-  policies: policies.map(({ entry }) => entry),
+export const entriesOf = (present: Present) => ({
+  sas: both((direction) => serving(present, direction).map(({ entry }) => entry)),
+  larval: present.larval.map(({ entry }) => entry),
+  policies: present.policies.map(({ entry }) => entry),
 });
 
+/** The SAs of a direction, those from any source included. */
+export const serving = ({ sas, shared }: Present, direction: Direction): readonly Sa[] =>
+  direction === 'in' && shared.length > 0 ? [...shared, ...sas.in] : sas[direction];
+
 /** ESP before AH before IPCOMP: of packets that two protocols protect, one counts. */
-export function protocolOf({ sas, larval, demands }: Present): IpsecProto | undefined {
-  const there = [...sas.out, ...sas.in, ...larval].map(({ entry }) => entry.value.proto);
+export function protocolOf({ sas, shared, larval, demands }: Present): IpsecProto | undefined {
+  const there = [...sas.out, ...sas.in, ...shared, ...larval].map(({ entry }) => entry.value.proto);
   const protocols = new Set(there.length > 0 ? there : demands.map(({ proto }) => proto));
   return (
     (['esp', 'ah', 'comp'] as const).find((proto) => protocols.has(proto)) ?? [...protocols][0]

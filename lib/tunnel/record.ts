@@ -3,7 +3,7 @@ import type { EventTime } from '../netlink/event.ts';
 import type { IpsecProto } from '../xfrm/names.ts';
 import type { XfrmPolicy, XfrmState } from '../xfrm/objects.ts';
 import type { DownCause } from './changes.ts';
-import { type Demand, type Orientation, servesBoth } from './endpoints.ts';
+import { type Orientation, servesBoth } from './endpoints.ts';
 import type { NamedTunnel } from './expected.ts';
 import { expiryOf, nearHardAt } from './figures.ts';
 import type { Group } from './group.ts';
@@ -15,8 +15,10 @@ import {
   type Present,
   protocolOf,
   type Sa,
+  serving,
 } from './present.ts';
 import type { Replacement } from './rekeys.ts';
+import { CLEAR } from './serve.ts';
 import type { Sighted, Sighting, Verdict } from './state.ts';
 import type { TunnelThresholds } from './thresholds.ts';
 import type { Direction, PerDirection, Traffic, Tunnel, TunnelState } from './tunnel.ts';
@@ -110,7 +112,9 @@ export class TunnelRecord {
     this.protocol = protocolOf(present) ?? this.protocol;
     const its = ({ proto }: XfrmState) => proto === this.protocol;
     this.traffic = both((direction) =>
-      valuesOf(present.sas[direction]).filter(its).reduce(withTraffic, this.#carried[direction]),
+      valuesOf(serving(present, direction))
+        .filter(its)
+        .reduce(withTraffic, this.#carried[direction]),
     );
   }
 
@@ -140,23 +144,25 @@ export class TunnelRecord {
     unreachable: string | undefined,
     isFound: boolean,
   ): Sighting {
-    const { larval, policies, acquiredAt } = this.present;
-    let { sas } = this.present;
+    const { larval, policies, acquiredAt, sends } = this.present;
+    let sas = both((direction) => serving(this.present, direction));
+    let { obstacles } = this.present;
     const { traffic, orientation: ends } = this;
     let packets = both((direction) => traffic[direction].packets);
     if (this.servesBoth) {
       const [all, sum] = [[...sas.out, ...sas.in], packets.out + packets.in];
       sas = both(() => all);
       packets = both(() => sum);
+      obstacles = both(() => CLEAR);
     }
     return {
       sas: both((direction) => sas[direction].map((sa) => sighted(sa, limits))),
-      missing: both((direction) => this.#missing(direction, sas[direction])),
+      obstacles,
       goneAt: both((direction) => this.#goneAt(direction)),
       larvalAt:
         larval.length > 0 ? Math.min(...larval.map(({ came }) => came.monotonic)) : undefined,
       policies: policies.length,
-      sends: policies.some(({ demands }) => demands.some((one) => sends(one, this.group?.reqid))),
+      sends,
       acquiredAt,
       unreachable,
       expired: this.lastGone?.why === 'hard-expired',
@@ -181,16 +187,6 @@ export class TunnelRecord {
       .filter(([key]) => key.startsWith(`${direction} `))
       .map(([, { time }]) => time.monotonic);
     return times.length === 0 ? undefined : Math.max(...times);
-  }
-
-  /** Protocols that required templates of its policies name, and of which there is no SA. */
-  #missing(direction: Direction, sas: readonly Sa[]): IpsecProto[] {
-    const there = new Set(sas.map(({ entry }) => entry.value.proto));
-    const asked = this.present.demands.filter(
-      (demand) => demand.direction === direction && !demand.forward && !demand.optional,
-    );
-    const missing = asked.map(({ proto }) => proto).filter((proto) => !there.has(proto));
-    return [...new Set(missing)];
   }
 
   /** Makes {@link tunnel} anew; the state must be known. */
@@ -248,10 +244,6 @@ function keep(moments: number[], moment: number): void {
   moments.push(moment);
   if (moments.length > MOMENTS) moments.shift();
 }
-
-/** An outbound template takes only SAs of its own reqid, 0 included (net/xfrm/xfrm_state.c, xfrm_state_find). */
-const sends = ({ direction, reqid }: Demand, own: number | undefined): boolean =>
-  direction !== 'in' && reqid === own;
 
 /** Of a bundle one transform makes the tunnel, and the others are in transport mode inside it. */
 const isOuter = ({ mode }: XfrmState): boolean => mode !== 'transport';

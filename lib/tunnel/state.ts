@@ -4,9 +4,9 @@
  * them. @module
  */
 import type { EventTime } from '../netlink/event.ts';
-import type { IpsecProto } from '../xfrm/names.ts';
 import { bySlot, spiText } from './figures.ts';
 import { both, DIRECTIONS } from './present.ts';
+import type { Obstacle } from './serve.ts';
 import type { TunnelThresholds } from './thresholds.ts';
 import { isUp, type PerDirection, TUNNEL_STATES, type TunnelState } from './tunnel.ts';
 
@@ -27,8 +27,8 @@ export interface Sighted {
 export interface Sighting {
   /** SAs with keys, the oldest first. */
   readonly sas: PerDirection<readonly Sighted[]>;
-  /** Protocols that the policies of a direction ask for, and of which there is no SA. */
-  readonly missing: PerDirection<readonly IpsecProto[]>;
+  /** What keeps packets from passing through them. */
+  readonly obstacles: PerDirection<Obstacle>;
   /** When the last SA of a direction went for which none has come, monotonic. */
   readonly goneAt?: PerDirection<number | undefined>;
   /** When the oldest SA without keys came, monotonic; undefined if there is none. */
@@ -170,14 +170,13 @@ function condition(
   clock: Clock,
   limits: TunnelThresholds,
 ): Condition {
-  const { sas, missing, sends, words, unreachable } = seen;
+  const { sas, obstacles, sends, words, unreachable } = seen;
   if (unreachable !== undefined) return lacks('down', unreachable);
   if (sas.out.length + sas.in.length === 0) return without(seen, clock, limits);
   if (!sends) return lacks('orphan', 'there are SAs, but no policy sends packets through them');
-  const lacking = DIRECTIONS.filter((one) => sas[one].length === 0 || missing[one].length > 0);
+  const lacking = DIRECTIONS.flatMap((one) => lackOf(sas[one], obstacles[one], words[one]) ?? []);
   if (lacking.length > 0) {
-    const each = lacking.map((one) => `no ${words[one]} SA${protocols(missing[one])}`);
-    return lacks(lacking.length === 1 ? 'one-way' : 'blocked', each.join(', '));
+    return lacks(lacking.length === 1 ? 'one-way' : 'blocked', lacking.join(', '));
   }
   const { unanswered, outAt = 0, used } = heard;
   if (limits.stalled > 0 && unanswered !== undefined && outAt - unanswered >= limits.stalled) {
@@ -234,8 +233,18 @@ const lacks = (state: TunnelState, reason: string): Condition => ({
   settling: true,
 });
 
-const protocols = (missing: readonly IpsecProto[]): string =>
-  missing.length === 0 ? '' : ` of ${missing.join(' and ')}`;
+/** What packets of a direction lack, in words; undefined if nothing. */
+function lackOf(
+  sas: readonly Sighted[],
+  { missing, caught }: Obstacle,
+  word: string,
+): string | undefined {
+  if (missing.length > 0) return `no ${word} SA of ${missing.join(' and ')}`;
+  if (sas.length === 0) return `no ${word} SA`;
+  if (caught === undefined) return undefined;
+  const does = caught === 'block' ? 'blocks all packets' : 'takes all packets, without SAs';
+  return `${word}, a policy that comes first ${does}`;
+}
 
 /** What a reading of the counters adds to what they told before. */
 function listen(seen: Sighting, before: Heard | undefined): Heard {

@@ -12,10 +12,10 @@ export type PerDirection<T> = { readonly [D in Direction]: T };
  * The states, the worst first: in this order tunnels are sorted by trouble.
  *
  * - `down`: SAs it had are gone, and nothing is left, or a hard limit took the last one; or its local
- *   address is gone; or it is expected, and was never seen
- * - `blocked`: policies, but no SA: packets wait, or are dropped
+ *   address is not on this host; or it is expected, and was never seen
+ * - `blocked`: policies, but no SA for them in either direction: packets wait, or are dropped
  * - `orphan`: SAs, but no policy sends packets through them
- * - `one-way`: SAs in one direction only; or packets go out, and none come in
+ * - `one-way`: SAs that its policies take in one direction only; or packets go out, and none come in
  * - `acquiring`: no SA yet, but one is being asked for
  * - `expiring`: past a soft limit, or near a hard one, without a successor
  * - `rekeying`: old and new SA overlap
@@ -112,6 +112,7 @@ export interface Tunnel {
    * `remote` are the ends in the order of their texts.
    */
   readonly directed: boolean;
+  /** Of several (docs/tunnels.md), that of what protects its packets. */
   readonly reqid: number | undefined;
   /** Of the xfrm interface, where there is one. */
   readonly ifId: PerDirection<number | undefined>;

@@ -15,7 +15,7 @@ import { Deadlines } from './deadlines.ts';
 import { type Orientation, pairOf } from './endpoints.ts';
 import { isExpected, type NamedTunnel } from './expected.ts';
 import { isSoftSpent } from './figures.ts';
-import { type Group, type Joined, join, labelText, match } from './group.ts';
+import { type Group, type Joined, join, labelText, match, whole } from './group.ts';
 import { Members } from './members.ts';
 import { DIRECTIONS, NOTHING, type Sa } from './present.ts';
 import { TunnelRecord } from './record.ts';
@@ -106,7 +106,8 @@ export class Tunnels {
   }
 
   byReqid(reqid: number): Tunnel[] {
-    return shown(this.#members.groupsByReqid(reqid));
+    const groups = [...this.#members.groupsByReqid(reqid)];
+    return shown(new Set(groups.map((group) => group.linked[0] ?? group)));
   }
 
   /** When to call {@link flush} although nothing happens, monotonic; Infinity: never. */
@@ -137,8 +138,9 @@ export class Tunnels {
       const known = this.#members.policies.get(uid);
       const portId = kind === 'removed' ? change.portId : undefined;
       if (known) this.#members.removePolicy(known, { portId, time });
+      else this.#members.removeShunt(uid);
       if (kind === 'added' || kind === 'updated') this.#members.addPolicy(entry, time.monotonic);
-      else if (kind === 'expiring' && known) this.#members.addPolicy(entry, known.changedAt);
+      else if (kind === 'expiring') this.#members.addPolicy(entry, known?.changedAt ?? -Infinity);
       return;
     }
     const { id, value, counted } = change;
@@ -179,12 +181,13 @@ export class Tunnels {
       }
       return;
     }
-    const { saddr, daddr, proto, templates, mark, ifId } = event.acquire;
+    const { saddr, daddr, proto, templates, mark, ifId, selector } = event.acquire;
     const template = templates?.find((one) => one.proto === proto);
-    const group = this.#members.group(pairOf(saddr, daddr), template?.reqid ?? 0);
+    const pair = pairOf(saddr, daddr);
+    const group = this.#members.group(pair, template?.reqid ?? 0);
     const uid = `acquire ${this.#members.nextOrder}`;
     const at = now.monotonic;
-    group.acquired.push({ uid, at, saddr, mark, ifId, record: undefined });
+    group.acquired.push({ uid, at, pair, selector, saddr, mark, ifId, record: undefined });
     this.#members.dirty.add(group);
   }
 
@@ -199,7 +202,9 @@ export class Tunnels {
       const sa = this.#members.sas.get(entry.uid);
       if (sa === undefined) continue;
       // What did not change is the same object (lib/monitor/shadow.ts).
-      if (sa.entry.value !== entry.value) this.#uncounted.add(sa.group);
+      if (sa.entry.value !== entry.value) {
+        for (const group of this.#members.servedBy(sa)) this.#uncounted.add(group);
+      }
       sa.entry = entry;
       if (sa.softAt === undefined && isSoftSpent(entry.value)) sa.softAt = now.wall;
     }
@@ -228,10 +233,8 @@ export class Tunnels {
     let some = 0;
     for (const group of this.#uncounted) {
       if (some++ === SOME) return false;
-      this.#uncounted.delete(group);
-      this.#members.dirty.delete(group);
       this.#look(group, now);
-      group.looked = false;
+      for (const one of group.linked) one.looked = false;
     }
     this.flush(now, heardUntil);
     if (this.counted !== this.#read) {
@@ -264,10 +267,7 @@ export class Tunnels {
     this.#heardUntil = heardUntil;
     for (const record of this.#deadlines.due(heardUntil)) this.#touch(record);
     // Looking at one can make another dirty, from which an expected tunnel moves.
-    for (const group of this.#members.dirty) {
-      this.#members.dirty.delete(group);
-      this.#look(group, now);
-    }
+    for (const group of this.#members.dirty) this.#look(group, now);
   }
 
   /** Takes what is down off the lists. */
@@ -283,25 +283,42 @@ export class Tunnels {
     if (group) this.#members.dirty.add(group);
   }
 
-  /** Joins a group anew, and looks at its tunnels. */
+  /** Joins a group anew, with those to which it is linked, and looks at its tunnels. */
   #look(group: Group, now: EventTime): void {
     const { acquiring } = this.#limits;
-    group.looked = true;
-    group.acquired = group.acquired.filter(({ at }) => at + acquiring > this.#heardUntil);
-    const { orientation, parts } = join(group, this.#members.covers(group), this.#host.isLocal);
-    const records = match(parts, group.records);
+    const groups = this.#members.linked(group);
+    const [first] = groups;
+    for (const one of groups) {
+      this.#members.dirty.delete(one);
+      this.#uncounted.delete(one);
+      // Those to which it is linked no more have lost something.
+      for (const other of one.linked) if (!groups.includes(other)) this.#members.dirty.add(other);
+      one.linked = groups;
+      one.looked = true;
+      one.acquired = one.acquired.filter(({ at }) => at + acquiring > this.#heardUntil);
+      if (one === first) continue;
+      for (const record of one.records) this.#enter(record, first);
+      one.records.clear();
+    }
+    const all = whole(groups);
+    const surroundings = this.#members.surroundings(all, groups);
+    const { orientation, parts } = join(all, surroundings, this.#host.isLocal);
+    const records = match(parts, first.records);
     const seen = new Set<TunnelRecord>();
     parts.forEach((part, i) => {
-      const record = records[i] ?? this.#occupant(group, orientation, part);
+      const record = records[i] ?? this.#occupant(first, orientation, part);
       record.orientation = orientation;
       seen.add(record);
-      this.#update(record, group, part, now);
+      this.#update(record, all, part, now);
     });
-    for (const record of group.records) {
-      if (!seen.has(record)) this.#update(record, group, undefined, now);
+    for (const record of first.records) {
+      if (!seen.has(record)) this.#update(record, all, undefined, now);
     }
-    group.gone = [];
-    if (group.isEmpty) this.#drop(group);
+    for (const one of groups) {
+      one.gone = [];
+      if (one !== all) one.acquired = one.acquired.filter((asked) => all.acquired.includes(asked));
+      if (one.isEmpty) this.#drop(one);
+    }
   }
 
   /** The record for a tunnel that is new: an expected one of which nothing is there, or another. */
@@ -341,8 +358,23 @@ export class Tunnels {
     record.read(part?.present ?? NOTHING);
     record.members = part?.members ?? new Set();
     if (part) this.#vacant.delete(record);
-    else if (record.expected) this.#vacant.add(record);
+    else if (record.expected) this.#vacate(record, record.expected, now);
     this.#judge(record, now);
+  }
+
+  /** An expected tunnel of which nothing is there becomes another that is as it ought to be, if there is one. */
+  #vacate(record: TunnelRecord, expected: NamedTunnel, now: EventTime): void {
+    this.#vacant.add(record);
+    for (const other of this.#records.values()) {
+      const { orientation, group, tunnel, isEmpty } = other;
+      if (other.expected || isEmpty || !orientation || !group || !tunnel) continue;
+      const marks = [tunnel.mark.out, tunnel.mark.in];
+      const ifIds = [tunnel.ifId.out, tunnel.ifId.in];
+      if (!isExpected(expected, { ...orientation, reqid: group.reqid, marks, ifIds })) continue;
+      this.#members.dirty.add(group);
+      this.#remove(other, now);
+      return;
+    }
   }
 
   /** Its state and its warnings, and what is to be told of them. */

@@ -24,6 +24,8 @@ export type Payload =
   | { readonly type: 'ip'; readonly family?: typeof AF_INET | typeof AF_INET6 }
   /** A link-layer address, of any length. */
   | { readonly type: 'lladdr' }
+  /** A number of 32 bits or of 64, by its length: a number or a bigint. */
+  | { readonly type: 'u32 or u64' }
   /** Text; written with a NUL at its end, read with or without. `repeated`: an attribute each. */
   | { readonly type: 'string'; readonly repeated?: true }
   | { readonly type: 'bytes' }

@@ -11,6 +11,7 @@ import { LE } from '../wire/endian.ts';
 import { DecodeError, tooShort, within } from '../wire/error.ts';
 import type { Input } from '../wire/input.ts';
 import { u32 } from '../wire/integer.ts';
+import { disclosed, type OpaqueBytes, opaque } from '../wire/opaque.ts';
 import { offsetOf, type Struct } from '../wire/struct.ts';
 import type { MessageWriter } from '../wire/writer.ts';
 import { attributes, sadAttributes, spdAttributes } from './attributes.ts';
@@ -348,25 +349,70 @@ export const policyId: Body<Said<requests.DelPolicyRequest>> = {
     writeAttributes(to, parts.policyId, policyIds.write(to, id), attributes),
 };
 
+/**
+ * Where the attributes of a request for a list end. The kernel starts the list whatever the request is: of SAs it reads
+ * attributes up to what is none, of policies nothing (net/xfrm/xfrm_user.c, xfrm_user_rcv_msg). Many programs send the struct of
+ * another request, or of another family: that is kept as what is ignored.
+ */
+function ignoredFrom({ view }: DecodeInput, from: number, end: number): number {
+  let at = from;
+  while (end - at >= NLA_HDRLEN) {
+    const length = view.getUint16(at, LE);
+    if (length < NLA_HDRLEN || length > end - at) break;
+    at += align4(length);
+  }
+  return Math.min(at, end);
+}
+
+type Listing = Writable<Pick<requests.GetSaRequest, 'ignored'>>;
+
+function noteIgnored({ bytes, keys }: DecodeInput, from: number, end: number, into: Listing): void {
+  if (from < end) into.ignored = opaque(bytes, from, end - from, keys);
+}
+
+function writeIgnored(
+  { w, zeroKeys }: Target,
+  ignored: OpaqueBytes | Uint8Array | undefined,
+): void {
+  if (ignored === undefined) return;
+  const at = w.reserve(ignored.length);
+  const bytes = disclosed(ignored, zeroKeys);
+  if (bytes) w.bytes.set(bytes, at);
+}
+
 /** Requests for all SAs, and for all policies: nothing is named, the attributes follow at once. */
 export const allStates: Body<Said<requests.GetSaRequest>> = {
   size: 0,
   table: attributes,
   use: parts.stateId.use,
   read(input, from, end, into) {
-    into.attributes = readAttributes(input, from, end, parts.stateId, 0, {});
+    const last = ignoredFrom(input, from, end);
+    into.attributes = readAttributes(input, from, last, parts.stateId, 0, {});
+    noteIgnored(input, last, end, into);
   },
-  write: (to, { attributes }) => writeAttributes(to, parts.stateId, 0, attributes),
+  write(to, { attributes, ignored }) {
+    writeAttributes(to, parts.stateId, 0, attributes);
+    writeIgnored(to, ignored);
+  },
 };
 export const allPolicies: Body<Said<requests.GetPolicyRequest>> = {
   size: 0,
   table: attributes,
   use: parts.policyId.use,
   read(input, from, end, into) {
-    if (from === end) into.attributes = {};
-    else policyId.read(input, from, end, into as Writable<Said<requests.DelPolicyRequest>>);
+    if (end - from < policyIds.size) {
+      into.attributes = {};
+      noteIgnored(input, from, end, into);
+      return;
+    }
+    const last = ignoredFrom(input, from + policyIds.size, end);
+    policyId.read(input, from, last, into as Writable<Said<requests.DelPolicyRequest>>);
+    noteIgnored(input, last, end, into);
   },
-  write: (to, { attributes }) => writeAttributes(to, parts.policyId, 0, attributes),
+  write(to, { attributes, ignored }) {
+    writeAttributes(to, parts.policyId, 0, attributes);
+    writeIgnored(to, ignored);
+  },
 };
 
 export const flushStates: Body<Said<events.FlushSa>> = {

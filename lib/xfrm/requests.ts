@@ -7,6 +7,7 @@
 import type { EventTime } from '../netlink/event.ts';
 import type { MessageHeader } from '../wire/message.ts';
 import type { Truth } from '../wire/names.ts';
+import type { OpaqueBytes } from '../wire/opaque.ts';
 import type {
   Migration,
   PolicyDefaults,
@@ -55,6 +56,8 @@ export interface GetSaRequest extends Base<'GETSA'> {
   /** Absent in a dump: there the attributes follow the header at once. */
   readonly id?: StateId;
   readonly attributes: AttributesOf<typeof parts.STATE_ID>;
+  /** Of a dump, what the kernel ignores. */
+  readonly ignored?: OpaqueBytes;
 }
 /** Choose a free SPI, and make a larval SA with it. */
 export interface AllocSpiRequest extends Base<'ALLOCSPI'> {
@@ -83,6 +86,8 @@ export interface GetPolicyRequest extends Base<'GETPOLICY'> {
   /** May be absent in a dump. */
   readonly id?: PolicyId;
   readonly attributes: AttributesOf<typeof parts.POLICY_ID>;
+  /** Of a dump, what the kernel ignores. */
+  readonly ignored?: OpaqueBytes;
 }
 /** Say that a policy reached a limit; with a hard one, the kernel deletes it. */
 export interface PolExpireRequest extends Base<'POLEXPIRE'> {

@@ -310,6 +310,10 @@ test('wrong usage exits with 2 and names what is wrong', () => {
     [['monitor', 'sa', 'spi=1,x'], /'x' is no value of spi.*\n {2}spi=1,x\n {8}\^\n/],
     [['monitor', '--nonsense'], /unknown option '--nonsense'/],
     [['watch'], /unknown command 'watch'/],
+    [['nosuch', '--help'], /unknown command 'nosuch'/],
+    [['montior', '-h'], /unknown command 'montior'\n\(Did you mean monitor\?\)/],
+    [['help', 'tunels'], /unknown command 'tunels'\n\(Did you mean tunnels\?\)/],
+    [['--color', 'stat'], /unknown option '--color'|unknown command 'stat'/],
   ];
   for (const [args, message] of cases) {
     const { stderr, status } = run(...args);

@@ -1,12 +1,24 @@
 /** The subcommands about tunnels, with real SAs. */
 import assert from 'node:assert/strict';
 import { createSocket } from 'node:dgram';
-import { test } from 'node:test';
+import { after, before, test } from 'node:test';
 import { checkLine } from '../schema.ts';
 import { run, start } from './command.ts';
 import { GCM, ip, KEY_HEX, withoutEsp, words } from './support.ts';
 import { TestTerminal } from './terminal.ts';
-import { addPolicies, begin, FAR, flush, HERE, lines } from './tunnel-peers.ts';
+import {
+  addHere,
+  addPolicies,
+  begin,
+  deleteHere,
+  FAR,
+  flush,
+  HERE,
+  lines,
+} from './tunnel-peers.ts';
+
+before(() => addHere());
+after(deleteHere);
 
 const esp = (ends: readonly [string, string], spi: number) =>
   words(`src ${ends[0]} dst ${ends[1]} proto esp spi ${spi} reqid 7 mode tunnel`);

@@ -1,7 +1,7 @@
 /** The subcommands about tunnels, run as a user does, with what every kernel can show: blocked, down. */
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
-import { test } from 'node:test';
+import { after, before, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Origin } from '../../lib/cli/events/streams.ts';
 import { TunnelStreams } from '../../lib/cli/tunnels/streams.ts';
@@ -9,7 +9,20 @@ import { checkLine } from '../schema.ts';
 import { run, runWithoutPrivilege, start } from './command.ts';
 import { ip, ipBatch, words } from './support.ts';
 import { TestTerminal } from './terminal.ts';
-import { addPolicies, begin, FAR, flush, HERE, lines, TITLE } from './tunnel-peers.ts';
+import {
+  addHere,
+  addPolicies,
+  begin,
+  deleteHere,
+  FAR,
+  flush,
+  HERE,
+  lines,
+  TITLE,
+} from './tunnel-peers.ts';
+
+before(() => addHere());
+after(deleteHere);
 
 test('tunnels are listed by trouble, as lines and as JSON, expected ones too', () => {
   addPolicies(7);
@@ -119,7 +132,10 @@ test('what monitor --tunnels missed because it was slow is made up for by a list
 
 test('monitor --tunnels listens in other namespaces, and to those that come', async () => {
   const names = [`a${process.pid}`, `b${process.pid}`] as const;
-  const add = (name: string) => ip('netns', 'add', name);
+  const add = (name: string) => {
+    ip('netns', 'add', name);
+    addHere('-n', name);
+  };
   const policy = (name: string) =>
     ip(
       ...words(`-n ${name} xfrm policy add src 10.0.0.0/16 dst 10.7.0.0/16 dir out`),

@@ -6,12 +6,12 @@ import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { readFileSync } from 'node:fs';
-import { after, test } from 'node:test';
+import { after, before, test } from 'node:test';
 import { setTimeout as pause, setImmediate as turn } from 'node:timers/promises';
 import { type TunnelChange, TunnelMonitor, type TunnelMonitorOptions } from '../../lib/index.ts';
 import { env, program, start } from './command.ts';
 import { GCM, ip, ipBatch, withoutEsp, words } from './support.ts';
-import { addPolicies, FAR, flush, HERE } from './tunnel-peers.ts';
+import { addHere, addPolicies, deleteHere, FAR, flush, HERE } from './tunnel-peers.ts';
 
 interface Spis {
   readonly out: number;
@@ -82,7 +82,11 @@ async function opened(options: TunnelMonitorOptions = {}) {
 
 const kernel = (name: string, work: () => Promise<void>) =>
   test(name, { skip: withoutEsp, timeout: 600_000 }, work);
-after(() => flush());
+before(() => addHere());
+after(() => {
+  flush();
+  deleteHere();
+});
 
 for (const [name, steps] of Object.entries(REKEYS)) {
   for (const receiveBufferSize of [undefined, 2048]) {
@@ -217,8 +221,7 @@ for (const [name, steps] of Object.entries(REKEYS)) {
 }
 
 test('an address that is away while the process is busy takes no tunnel down', async () => {
-  ip(...words('link set lo up'));
-  ip(...words(`address add ${HERE}/32 dev lo`));
+  addHere();
   addPolicies(7);
   await using monitor = await TunnelMonitor.open({ refreshInterval: 0 });
   const told: string[] = [];
@@ -233,6 +236,7 @@ test('an address that is away while the process is busy takes no tunnel down', a
   block(300);
   while (![...monitor.tunnels].some(({ state }) => state === 'down')) await pause(5);
   assert.deepEqual(told, ['state down']);
+  addHere();
 });
 
 /** Whether somebody here listens to events of XFRM (protocol 6). */

@@ -10,6 +10,13 @@ import { ip, words } from './support.ts';
 export const HERE = '192.0.2.1';
 export const FAR = '198.51.100.7';
 
+/** Gives this host, or a namespace, the address of its end. */
+export function addHere(...netns: string[]): void {
+  ip(...netns, 'link', 'set', 'lo', 'up');
+  ip(...netns, 'address', 'replace', `${HERE}/32`, 'dev', 'lo');
+}
+export const deleteHere = () => ip('address', 'delete', `${HERE}/32`, 'dev', 'lo');
+
 /** The policies of a tunnel to a peer. */
 export function addPolicies(reqid: number, peer = FAR): void {
   const inner = ['10.0.0.0/16', `10.${reqid}.0.0/16`];

@@ -1,15 +1,20 @@
 /** Many rekeys of a real tunnel: each is told, and never that it is down. test/all has a thousand. */
 import assert from 'node:assert/strict';
-import { after, test } from 'node:test';
+import { after, before, test } from 'node:test';
 import { TunnelMonitor, XfrmClient } from '../../lib/index.ts';
 import { addPair, deletePair, type Spis, setPolicies } from './by-hand.ts';
 import { withoutEsp } from './support.ts';
+import { addHere, deleteHere } from './tunnel-peers.ts';
 
 const REKEYS = Number(process.env.NETLINK_XFRM_REKEYS ?? 100);
 const pair = (n: number): Spis => ({ out: 0x10000 + n, in: 0x20000 + n });
 
 const client = new XfrmClient();
-after(() => client.close());
+before(() => addHere());
+after(async () => {
+  deleteHere();
+  await client.close();
+});
 
 type Step = (before: Spis, next: Spis) => Promise<void>;
 

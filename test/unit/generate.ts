@@ -233,6 +233,8 @@ function payload(of: Attribute, random: Random, limits: Limits, outer: number): 
       return new Uint8Array(0);
     case 'ip':
       return ipBytes(random, of.family ?? outer);
+    case 'u32 or u64':
+      return random.bytes(random.pick([4, 8]));
     case 'lladdr':
     case 'bytes':
       return random.bytes(random.below(20));

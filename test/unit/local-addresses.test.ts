@@ -38,6 +38,32 @@ test('an address is there, on a link that is down, gone', () => {
   assert.deepEqual(local.lost(ONE), { address: ONE, link: undefined });
 });
 
+test('an address that never was here is not on this host', () => {
+  const { local } = host(link(2, true));
+  assert(!local.isLocal(ONE));
+  assert.deepEqual(local.lost(ONE), { address: ONE, link: undefined });
+});
+
+test('a route of type local makes an address, until it goes or its link is switched off', () => {
+  const route = { family: 'inet', type: 'local', protocol: 66, dst: ONE, dstLength: 32, oif: 2 };
+  const about = (more: object = {}) => ({ route: { ...route, ...more } }) as never;
+  const { local, event } = host(link(2, true));
+  assert.deepEqual(event('NEWROUTE', about()), [ONE]);
+  assert(local.isLocal(ONE));
+  assert.equal(local.lost(ONE), undefined);
+  assert.deepEqual(event('DELROUTE', about()), [ONE]);
+  assert.deepEqual(local.lost(ONE), { address: ONE, link: undefined });
+  // The kernel makes one for each address itself; others are no hosts, or of another type.
+  for (const more of [{ protocol: 'kernel' }, { dstLength: 24 }, { type: 'unicast' }]) {
+    assert.deepEqual(event('NEWROUTE', about(more)), []);
+  }
+  assert.deepEqual(event('NEWROUTE', about()), [ONE]);
+  assert(event('NEWLINK', { link: link(2, false) }).includes(ONE));
+  assert.notEqual(local.lost(ONE), undefined);
+  assert.deepEqual(event('NEWLINK', { link: link(2, true) }), []);
+  assert.notEqual(local.lost(ONE), undefined, 'the route does not come back by itself');
+});
+
 test('an interface can have an IPv4 address more than once; each is an address of its own', () => {
   const { local, event } = host(link(2, true));
   event('NEWADDR', { address: address(2, ONE) });

@@ -187,7 +187,7 @@ test('a policy for whoever comes covers the SAs of those that do, and makes no t
 test('of packets that two protocols protect, one counts, and both must be there', () => {
   const world = new World();
   world.addPolicies({ protos: ['comp', 'esp'] });
-  world.addPair(0x1001);
+  world.addPair(0x1001, { mode: 'transport' });
   world.addPair(0x101, { proto: 'comp' });
   world.open();
   assert.equal(world.only.state, 'up');

@@ -10,7 +10,7 @@ import { HERE, type SaWish, THERE, World } from './tunnel-world.ts';
 /** A tunnel that is up, and watched from then on. */
 function running(wish: SaWish = {}, options?: ConstructorParameters<typeof World>[0]): World {
   const world = new World(options);
-  world.addPolicies();
+  world.addPolicies({ ...(wish.mode && { mode: wish.mode }) });
   world.addPair(0x1001, wish);
   world.open().pass(1000);
   assert.equal(world.only.state, 'up');

@@ -3,12 +3,15 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
 import { isUp, TUNNEL_STATES, TUNNEL_THRESHOLDS } from '../../lib/index.ts';
+import { CLEAR, type Obstacle } from '../../lib/tunnel/serve.ts';
 import { judge, type Sighted, type Sighting, type Verdict } from '../../lib/tunnel/state.ts';
 import { generated } from './random.ts';
 
 const WALL = 1_000_000_000;
 const at = (monotonic: number) => ({ wall: WALL + monotonic, monotonic });
 const L = TUNNEL_THRESHOLDS;
+const NO_AH: Obstacle = { ...CLEAR, missing: ['ah'] };
+const CAUGHT: Obstacle = { ...CLEAR, caught: 'block' };
 
 const sa = (spi: number, more: Partial<Sighted> = {}): Sighted => ({
   spi,
@@ -21,7 +24,7 @@ const sa = (spi: number, more: Partial<Sighted> = {}): Sighted => ({
 
 const WORKS: Sighting = {
   sas: { out: [sa(1)], in: [sa(2)] },
-  missing: { out: [], in: [] },
+  obstacles: { out: CLEAR, in: CLEAR },
   larvalAt: undefined,
   policies: 3,
   sends: true,
@@ -56,8 +59,14 @@ for (const [what, seen, state, reason] of [
   ['inbound policies alone', { ...EMPTY, sends: false }, 'blocked', /no SA/],
   ['no inbound SA', { ...WORKS, sas: { out: [sa(1)], in: [] } }, 'one-way', /no inbound SA/],
   ['no outbound SA', { ...WORKS, sas: { out: [], in: [sa(1)] } }, 'one-way', /no outbound SA/],
-  ['no SA of AH', { ...WORKS, missing: { out: ['ah'], in: [] } }, 'one-way', /outbound SA of ah/],
-  ['nor inbound', { ...WORKS, missing: { out: ['ah'], in: ['ah'] } }, 'blocked', /of ah/],
+  [
+    'no SA of AH',
+    { ...WORKS, obstacles: { out: NO_AH, in: CLEAR } },
+    'one-way',
+    /outbound SA of ah/,
+  ],
+  ['nor inbound', { ...WORKS, obstacles: { out: NO_AH, in: NO_AH } }, 'blocked', /of ah/],
+  ['a shunt', { ...WORKS, obstacles: { out: CAUGHT, in: CLEAR } }, 'one-way', /outbound, a policy/],
   [
     'old and new',
     { ...WORKS, sas: { out: [sa(1), sa(3)], in: [sa(2)] } },
@@ -199,7 +208,7 @@ const anySa = fc.record({
 const each = <T>(of: fc.Arbitrary<T>) => fc.record({ out: of, in: of });
 const anySighting: fc.Arbitrary<Sighting> = fc.record({
   sas: each(fc.array(anySa, { maxLength: 3 })),
-  missing: each(fc.subarray(['esp', 'ah'] as const, { maxLength: 1 })),
+  obstacles: each(fc.constantFrom(CLEAR, CLEAR, NO_AH, CAUGHT)),
   larvalAt: optional(moment),
   policies: fc.integer({ min: 0, max: 2 }),
   sends: fc.boolean(),

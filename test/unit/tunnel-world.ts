@@ -368,13 +368,14 @@ export class World {
       action: 'allow',
       flags: { mask: 0, names: [] },
       share: 'any',
-      templates: protos.map((proto) => ({
-        ...(mode === 'transport' ? wild : { saddr, daddr }),
+      // Of a bundle the first makes the tunnel.
+      templates: protos.map((proto, i) => ({
+        ...(mode === 'transport' || i > 0 ? wild : { saddr, daddr }),
         spi: 0,
         proto,
         family: 'inet',
         reqid: wish.reqid ?? 1,
-        mode,
+        mode: i > 0 ? 'transport' : mode,
         share: 'any',
         optional: wish.optional ?? false,
         aalgos: 0,
@@ -398,7 +399,8 @@ export class World {
   }
 
   acquire(saddr = HERE, daddr = THERE, reqid = 1): void {
-    const acquire = { saddr, daddr, proto: 'esp', templates: [{ proto: 'esp', reqid }] };
+    const selector = { ...ANY, saddr, daddr, prefixlenS: 32, prefixlenD: 32 };
+    const acquire = { saddr, daddr, proto: 'esp', selector, templates: [{ proto: 'esp', reqid }] };
     this.tunnels.asked({ kind: 'ACQUIRE', acquire } as never, this.now);
   }
 

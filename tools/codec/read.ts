@@ -225,6 +225,8 @@ function readAttribute(of: Attribute): string {
       return `${need(16)}${into} = readAddress(b, p, family);\n`;
     case 'ip':
       return `${into} = readIpOf(b, p, n, ${familyOfIp(of)}, '${of.kernel}');\n`;
+    case 'u32 or u64':
+      return `${need(4)}${into} = n < 8 ? ${readNumber('u32', 'p')} : ${readNumber('u64', 'p')};\n`;
     case 'lladdr':
       return `${into} = readLinkAddress(b, p, n);\n`;
     case 'string':

@@ -64,6 +64,8 @@ export function attributeType(of: Attribute): string {
     case 'bytes':
     case 'choice':
       return 'Uint8Array';
+    case 'u32 or u64':
+      return 'number | bigint';
     case 'numbers':
       return `${numberType(of.of)}[]`;
     case 'records':

@@ -277,6 +277,10 @@ function writeAttribute(of: Attribute, { attributes }: AttributeTable): string {
       return given(
         `const size = ipLengthOf(${value}, ${familyOfIp(of)}, '${of.name}');\n${payload('size')}writeIp(w.bytes, p, ${value}, '${of.name}');\n`,
       );
+    case 'u32 or u64':
+      return given(
+        `const wide = typeof ${value} === 'bigint';\n${payload('wide ? 8 : 4')}if (wide) {\n${putNamed({ type: 'u64' }, 'p', value, of.name, ATTRIBUTE)}} else {\n${putNamed({ type: 'u32' }, 'p', value, of.name, ATTRIBUTE)}}\n`,
+      );
     case 'lladdr':
       return given(
         `const size = linkAddressLength(${value}, '${of.name}');\n${payload('size')}writeLinkAddress(w.bytes, p, ${value});\n`,

@@ -123,11 +123,11 @@ const said: { [Name in keyof Bodies]: Omit<Members<SaidBy<Bodies[Name]>>, 'doc'>
   },
   allStates: {
     always: { attributes: the('StateNaming') },
-    sometimes: { id: structOf(structs.xfrm_usersa_id) },
+    sometimes: { id: structOf(structs.xfrm_usersa_id), ignored: bytes },
   },
   allPolicies: {
     always: { attributes: the('PolicyNaming') },
-    sometimes: { id: structOf(structs.xfrm_userpolicy_id) },
+    sometimes: { id: structOf(structs.xfrm_userpolicy_id), ignored: bytes },
   },
   flushStates: {
     always: { proto: members(structs.xfrm_usersa_flush).proto ?? {} },

@@ -138,6 +138,8 @@ function attribute(of: Attribute): Schema {
       return string;
     case 'string':
       return of.repeated ? array(string) : string;
+    case 'u32 or u64':
+      return { anyOf: [number('u32', false), number('u64', false)] };
     case 'numbers':
       return array(number(of.of, false));
     case 'choice':

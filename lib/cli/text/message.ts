@@ -5,6 +5,7 @@
  */
 import type { SubscriptionEvent } from '../../monitor/subscribe.ts';
 import type { RouteMessage } from '../../route/requests.ts';
+import type { OpaqueBytes } from '../../wire/opaque.ts';
 import type { PolicyId, StateId } from '../../xfrm/codec.ts';
 import type { XfrmEvent } from '../../xfrm/events.ts';
 import type { XfrmMessage, XfrmRequest } from '../../xfrm/requests.ts';
@@ -47,16 +48,19 @@ const nameState = ({ daddr, proto, spi }: StateId) => `${daddr} ${proto} ${forma
 const namePolicy = ({ index, dir, selector }: PolicyId) =>
   index === 0 ? `${dir} ${describeSelector(selector)}` : `${dir} index ${index}`;
 
+const all = (ignored: OpaqueBytes | undefined) =>
+  ignored === undefined ? 'all' : `all (ignored: ${ignored.length} bytes)`;
+
 function describeRequest(request: XfrmRequest, colors: Colors): string {
   switch (request.message) {
     case 'DELSA':
       return nameState(request.id);
     case 'GETSA':
-      return request.id ? nameState(request.id) : 'all';
+      return request.id ? nameState(request.id) : all(request.ignored);
     case 'DELPOLICY':
       return namePolicy(request.id);
     case 'GETPOLICY':
-      return request.id ? namePolicy(request.id) : 'all';
+      return request.id ? namePolicy(request.id) : all(request.ignored);
     case 'ALLOCSPI': {
       const { min, max, saddr, daddr, proto } = request.allocation;
       return `${saddr} > ${daddr} ${proto} from ${formatSpi(min)} to ${formatSpi(max)}`;

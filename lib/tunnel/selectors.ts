@@ -1,0 +1,62 @@
+/** Which packets selectors have in common (net/xfrm/xfrm_policy.c, xfrm_selector_match). @module */
+import { addressFamily, writeAddress } from '../wire/address.ts';
+import type { Selector } from '../xfrm/codec.ts';
+
+/** A selector for the packets of the other direction. */
+export const mirrored = (of: Selector): Selector => ({
+  ...of,
+  saddr: of.daddr,
+  daddr: of.saddr,
+  prefixlenS: of.prefixlenD,
+  prefixlenD: of.prefixlenS,
+  sport: of.dport,
+  dport: of.sport,
+  sportMask: of.dportMask,
+  dportMask: of.sportMask,
+});
+
+/** Whether some packets are for both. */
+export function meet(a: Selector, b: Selector): boolean {
+  return (
+    sameFamily(a, b) &&
+    (a.proto === 0 || b.proto === 0 || a.proto === b.proto) &&
+    portsMeet(a.sport, a.sportMask, b.sport, b.sportMask) &&
+    portsMeet(a.dport, a.dportMask, b.dport, b.dportMask) &&
+    sameBits(a.saddr, b.saddr, Math.min(a.prefixlenS, b.prefixlenS)) &&
+    sameBits(a.daddr, b.daddr, Math.min(a.prefixlenD, b.prefixlenD))
+  );
+}
+
+/** Whether all packets of `b` are for `a` too. */
+export function contains(a: Selector, b: Selector): boolean {
+  return (
+    a.prefixlenS <= b.prefixlenS &&
+    a.prefixlenD <= b.prefixlenD &&
+    (a.proto === 0 || a.proto === b.proto) &&
+    a.ifindex === 0 &&
+    (a.sportMask & ~b.sportMask) === 0 &&
+    (a.dportMask & ~b.dportMask) === 0 &&
+    meet(a, b)
+  );
+}
+
+const sameFamily = (a: Selector, b: Selector): boolean =>
+  a.family === b.family || a.family === 'unspec' || b.family === 'unspec';
+
+const portsMeet = (a: number, maskA: number, b: number, maskB: number): boolean =>
+  ((a ^ b) & maskA & maskB) === 0;
+
+function sameBits(a: string, b: string, bits: number): boolean {
+  if (bits === 0 || a === b) return true;
+  const [one, other] = [bytesOf(a), bytesOf(b)];
+  const whole = bits >> 3;
+  for (let i = 0; i < whole; i++) if (one[i] !== other[i]) return false;
+  return (bits & 7) === 0 || ((one[whole] ?? 0) ^ (other[whole] ?? 0)) >> (8 - (bits & 7)) === 0;
+}
+
+function bytesOf(address: string): Uint8Array {
+  const bytes = new Uint8Array(16);
+  const family = addressFamily(address);
+  if (family !== undefined) writeAddress(bytes, 0, address, family, '');
+  return bytes;
+}

@@ -1,0 +1,169 @@
+/**
+ * Which SAs serve which policies, as the kernel chooses them: on the way out it resolves the templates of a policy; on
+ * the way in it finds the SA of a packet by destination, SPI, protocol and mark, and holds what the packet came through
+ * against the templates of the policy for it.
+ * @module
+ */
+import type { Mark, Selector } from '../xfrm/codec.ts';
+import type { IpsecProto } from '../xfrm/names.ts';
+import type { XfrmPolicy, XfrmState } from '../xfrm/objects.ts';
+import { type Demand, fits, isWild } from './endpoints.ts';
+import type { Policy } from './present.ts';
+import { contains, meet, mirrored } from './selectors.ts';
+import type { Direction, PerDirection } from './tunnel.ts';
+
+/**
+ * Whether packets of a policy go out through an SA for one of its templates (net/xfrm/xfrm_state.c, xfrm_state_find).
+ * Its mode, reqid (0 is one like others), mark and interface id are the policy's.
+ */
+export const carriesOut = (sa: XfrmState, demand: Demand, { mark, ifId, selector }: XfrmPolicy) =>
+  sa.dir !== 'in' &&
+  demand.reqid === sa.reqid &&
+  isKind(sa, demand) &&
+  fits(demand, sa.saddr, sa.daddr) &&
+  (ifId ?? 0) === (sa.ifId ?? 0) &&
+  holds(sa.mark, mark) &&
+  isForPackets(sa, selector);
+
+/**
+ * Whether a policy accepts that packets came in through an SA, for one of its templates (xfrm_policy.c, xfrm_state_ok). The reqid
+ * 0 is any, and only the source is compared, in other modes than transport.
+ */
+export const acceptsIn = (sa: XfrmState, demand: Demand, policy: XfrmPolicy): boolean =>
+  sa.dir !== 'out' &&
+  (demand.reqid === 0 || demand.reqid === sa.reqid) &&
+  isKind(sa, demand) &&
+  (demand.mode === 'transport' || isWild(demand.from) || demand.from === sa.saddr) &&
+  (!policy.ifId || policy.ifId === sa.ifId) &&
+  canHave(sa, policy.mark) &&
+  isForPackets(sa, policy.selector);
+
+const isKind = ({ proto, mode, spi }: XfrmState, demand: Demand): boolean =>
+  proto === demand.proto && mode === demand.mode && (demand.spi === 0 || demand.spi === spi);
+
+/** Whether an SA's mark is that with which a policy looks for it; one without a mark has it. */
+function holds(mine: Mark | undefined, sought: Mark | undefined): boolean {
+  const value = sought ? sought.value & sought.mask : 0;
+  return mine === undefined || ((value ^ mine.value) & mine.mask) === 0;
+}
+
+/** Whether packets that came through an SA can have a mark: it says some bits of theirs, and may set others. */
+function canHave({ mark, setMark, setMarkMask = 0xffff_ffff }: XfrmState, wanted?: Mark): boolean {
+  if (wanted === undefined) return true;
+  const set = setMark === undefined ? 0 : setMarkMask;
+  const known = ((mark?.mask ?? 0) & ~set) | set;
+  const value = ((mark?.value ?? 0) & ~set) | ((setMark ?? 0) & set);
+  return ((value ^ wanted.value) & wanted.mask & known) === 0;
+}
+
+/** Whether some packets of a policy are those that an SA is for. */
+const isForPackets = ({ selector }: XfrmState, packets: Selector): boolean =>
+  meet(selector, packets);
+
+/** What keeps packets of a direction from passing through SAs. */
+export interface Obstacle {
+  /** Protocols that required templates name, and of which there is no SA that fits. */
+  readonly missing: readonly IpsecProto[];
+  /** A policy that comes first and takes all packets: what it does with them. */
+  readonly caught: 'block' | 'allow' | undefined;
+}
+
+/** As far as SAs and policies go, nothing. */
+export const CLEAR: Obstacle = { missing: [], caught: undefined };
+
+/**
+ * What keeps the packets of a tunnel from passing, in each direction: of every policy that sends, and of those that its answers
+ * meet.
+ *
+ * @param policies of the tunnel, those that cover it included
+ * @param shunts policies without templates, of the host
+ * @param sas in each direction, those of others that serve it included
+ * @param isOwn whether what a policy asks for on the way out is of this tunnel
+ * @param wayOf in which direction a template is: that of its policy, but where nobody knows which end is this host's
+ */
+export function obstacles(
+  policies: readonly Policy[],
+  shunts: ReadonlyMap<string, XfrmPolicy>,
+  sas: PerDirection<readonly XfrmState[]>,
+  isOwn: (demand: Demand) => boolean,
+  wayOf: (demand: Demand) => Direction,
+): PerDirection<Obstacle> {
+  const sends = policies.filter((policy) => leads(policy, 'out'));
+  const takes = policies.filter((policy) => leads(policy, 'in')).sort(byPrecedence);
+  const missing = { out: new Set<IpsecProto>(), in: new Set<IpsecProto>() };
+  const caught: Record<Direction, Obstacle['caught'][]> = { out: [], in: [] };
+  for (const { entry, demands } of sends) {
+    const policy = entry.value;
+    caught.out.push(catching(shunts, 'out', policy.selector, policy)?.action as 'block');
+    for (const demand of demands) {
+      if (demand.optional || !isOwn(demand)) continue;
+      if (!sas.out.some((sa) => carriesOut(sa, demand, policy)))
+        missing[wayOf(demand)].add(demand.proto);
+    }
+    const required = new Set(demands.filter(({ optional }) => !optional).map(({ proto }) => proto));
+    const answers = mirrored(policy.selector);
+    const met = meeting(takes, answers);
+    const first = met[0]?.entry.value;
+    caught.in.push(catching(shunts, 'in', answers, first ?? policy)?.action as 'block');
+    for (const one of met) {
+      // A packet comes through an SA once.
+      const taken = new Set<XfrmState>();
+      for (const demand of one.demands) {
+        const { optional, mode, proto } = demand;
+        if (optional && mode === 'transport') {
+          // It need not accept what is there; but the peer will use what it is sent, and packets find no SA if there is none.
+          if (required.has(proto) && !sas.in.some((sa) => sa.proto === proto && sa.mode === mode)) {
+            missing[wayOf(demand)].add(proto);
+          }
+          continue;
+        }
+        // What came out of a tunnel must be accepted by a template, be it optional (secpath_has_nontransport).
+        const accepted = sas.in.find(
+          (sa) => !taken.has(sa) && acceptsIn(sa, demand, one.entry.value),
+        );
+        if (accepted) taken.add(accepted);
+        else missing[wayOf(demand)].add(demand.proto);
+      }
+    }
+  }
+  const obstacle = (direction: Direction): Obstacle => ({
+    missing: [...missing[direction]],
+    caught: caught[direction].every(Boolean) ? caught[direction][0] : undefined,
+  });
+  return { out: obstacle('out'), in: obstacle('in') };
+}
+
+/** Whether packets meet a policy in a direction; forwarded ones meet another than those for this host. */
+export const leads = ({ demands }: Pick<Policy, 'demands'>, direction: Direction): boolean =>
+  demands.some((one) => one.direction === direction && !one.forward);
+
+const byPrecedence = (a: Policy, b: Policy): number =>
+  a.entry.value.priority - b.entry.value.priority;
+
+/** The policies that some of the packets meet: in order, up to one that all meet. */
+function meeting(policies: readonly Policy[], packets: Selector): Policy[] {
+  const met: Policy[] = [];
+  for (const policy of policies) {
+    const { selector } = policy.entry.value;
+    if (!meet(selector, packets)) continue;
+    met.push(policy);
+    if (contains(selector, packets)) break;
+  }
+  return met;
+}
+
+/** The policy without templates that all packets meet before one, if there is such. */
+function catching(
+  shunts: ReadonlyMap<string, XfrmPolicy>,
+  dir: 'in' | 'out',
+  packets: Selector,
+  { priority, mark, ifId }: XfrmPolicy,
+): XfrmPolicy | undefined {
+  for (const shunt of shunts.values()) {
+    if (shunt.dir !== dir || shunt.priority >= priority || (shunt.ifId ?? 0) !== (ifId ?? 0))
+      continue;
+    if (shunt.mark && !(mark && holds(shunt.mark, mark))) continue;
+    if (contains(shunt.selector, packets)) return shunt;
+  }
+  return undefined;
+}

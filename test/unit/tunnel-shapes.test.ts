@@ -1,0 +1,277 @@
+/** Which SAs serve which policies, in the shapes that people really build; test/kernel/tunnel-oracle.test.ts sends packets through them. */
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import type { XfrmPolicy } from '../../lib/index.ts';
+import { contains, meet, mirrored } from '../../lib/tunnel/selectors.ts';
+import { HERE, THERE, World } from './tunnel-world.ts';
+
+const ANY = '0.0.0.0';
+const mark = (value: number, mask: number) => ({ value, mask });
+
+/** Changes a policy before anyone has looked. */
+function change(world: World, policy: XfrmPolicy, more: object): void {
+  world.policies[world.policies.indexOf(policy)] = { ...policy, ...more } as XfrmPolicy;
+}
+/** A policy whose templates differ in more than the protocol. */
+function policyOf(world: World, dir: 'in' | 'out' | 'fwd', templates: object[], more: object = {}) {
+  const policy = world.addPolicy(dir);
+  const [first] = policy.templates ?? [];
+  change(world, policy, { templates: templates.map((one) => ({ ...first, ...one })), ...more });
+}
+const net = (saddr: string, daddr: string) => ({
+  family: 'inet',
+  saddr,
+  daddr,
+  prefixlenS: 24,
+  prefixlenD: 24,
+  sport: 0,
+  sportMask: 0,
+  dport: 0,
+  dportMask: 0,
+  proto: 0,
+  ifindex: 0,
+  user: 0,
+});
+
+const [COMP, ESP] = [16390, 16389];
+/** libreswan with compress=yes: IPComp over ESP, a reqid each. */
+function compressed(): World {
+  const world = new World();
+  const inner = { mode: 'transport', saddr: ANY, daddr: ANY, reqid: ESP };
+  policyOf(world, 'out', [{ proto: 'comp', reqid: COMP }, inner]);
+  for (const dir of ['in', 'fwd'] as const) {
+    policyOf(world, dir, [{ proto: 'comp', reqid: COMP, optional: true }, inner]);
+  }
+  world.addPair(0x101, { proto: 'comp', reqid: COMP });
+  world.addPair(0x1001, { mode: 'transport', reqid: ESP });
+  return world;
+}
+
+test('a bundle of two reqids is one tunnel, named after what protects its packets', () => {
+  const world = compressed().open();
+  const { id, state, reqid, protocol } = world.only;
+  assert.deepEqual(
+    [id, state, reqid, protocol],
+    [`${HERE} > ${THERE} reqid ${ESP}`, 'up', ESP, 'esp'],
+  );
+  assert.deepEqual(world.tunnels.byReqid(COMP), [world.only]);
+  assert.deepEqual(world.tunnels.byReqid(ESP), [world.only]);
+  // Small packets are not compressed (RFC 3173, 2.2): nothing comes in through the SA of IPComp.
+  world.watch(5, () => {
+    world.carry(0x1001, 5);
+    world.carry(0x101, 5);
+    world.carry(0x9001, 5);
+  });
+  assert.equal(world.only.state, 'up');
+  assert.deepEqual(world.told(), []);
+  world.removeSa(0x101);
+  world.look().pass(1000);
+  assert.match(world.only.reason, /no outbound SA of comp/);
+});
+
+test('a bundle that is taken apart leaves no tunnel behind, and none is told twice', () => {
+  const world = compressed().open();
+  world.removePolicies();
+  world.look().pass(1000);
+  world.removePair(0x101);
+  world.removePair(0x1001);
+  world.look().pass(1000);
+  const states = [...world.tunnels].map(({ state }) => state);
+  assert(
+    states.every((state) => state === 'down'),
+    states.join(),
+  );
+  world.pass(4_000_000);
+  assert.equal(world.tunnels.size, 0);
+});
+
+for (const [what, reqid, open] of [
+  ['reqid 0', 0, false],
+  ['a reqid', 9, false],
+  ['an open end', 9, true],
+] as const) {
+  test(`AH beneath ESP, ${what}: without the inbound SA of AH nothing comes in`, () => {
+    const world = new World();
+    world.addPolicy('out', { mode: 'transport', protos: ['esp', 'ah'], reqid });
+    const inbound = world.addPolicy('in', { mode: 'transport', protos: ['esp', 'ah'], reqid });
+    if (open) {
+      change(world, inbound, {
+        selector: { ...inbound.selector, saddr: ANY, prefixlenS: 0 },
+      });
+    }
+    world.addPair(0x1001, { mode: 'transport', reqid });
+    world.addPair(0x2001, { mode: 'transport', reqid, proto: 'ah' });
+    world.open();
+    assert.equal(world.only.state, 'up');
+    world.removeSa(0xa001);
+    world.look().pass(1000);
+    assert.equal(world.only.state, 'one-way');
+    assert.match(world.only.reason, /no inbound SA of ah/);
+  });
+}
+
+test('an inbound SA from any source serves every peer whose policies accept it', () => {
+  const world = new World();
+  const [outMark, inMark] = [mark(0x3e00, 0xff00), mark(0xd00, 0xf00)];
+  world.addSa(3, { saddr: ANY, daddr: HERE, mark: inMark });
+  for (const [i, peer] of [THERE, '192.0.2.3'].entries()) {
+    world.addSa(0x10 + i, { daddr: peer, mark: outMark });
+    policyOf(world, 'out', [{ saddr: HERE, daddr: peer }], {
+      mark: outMark,
+      selector: net('10.7.1.0', `10.7.${i + 2}.0`),
+    });
+  }
+  for (const dir of ['in', 'fwd'] as const) {
+    policyOf(world, dir, [{ saddr: ANY, daddr: HERE, optional: true }], {
+      ...(dir === 'in' && { mark: inMark }),
+      selector: { ...net(ANY, '10.7.1.0'), prefixlenS: 0 },
+    });
+  }
+  world.open();
+  const seen = [...world.tunnels].map(({ remote, state, sas }) => [remote, state, sas.in.length]);
+  assert.deepEqual(seen, [
+    [THERE, 'up', 1],
+    ['192.0.2.3', 'up', 1],
+  ]);
+  world.removeSa(3);
+  world.look().pass(1000);
+  assert.deepEqual(
+    [...world.tunnels].map(({ state, reason }) => `${state}: ${reason}`),
+    Array(2).fill('one-way: no inbound SA of esp'),
+  );
+  world.addSa(4, { saddr: ANY, daddr: HERE, mark: mark(0x100, 0xf00) });
+  world.look().pass(1000);
+  assert(
+    [...world.tunnels].every(({ state }) => state === 'one-way'),
+    'its mark is another',
+  );
+});
+
+test('a reqid for each direction is one tunnel', () => {
+  const world = new World();
+  world.addPolicy('out', { reqid: 10 });
+  world.addPolicy('in', { reqid: 11 });
+  world.addSa(0x1001, { reqid: 10 });
+  world.addSa(0x9001, { saddr: THERE, daddr: HERE, reqid: 11 });
+  world.open();
+  assert.equal(world.only.state, 'up');
+  world.addSa(0x1002, { reqid: 10 });
+  world.addSa(0x9002, { saddr: THERE, daddr: HERE, reqid: 11 });
+  world.removeSa(0x1001);
+  world.removeSa(0x9001);
+  world.look().pass(1000);
+  assert.deepEqual(world.told(), ['rekeyed up out 1001 > 1002 in 9001 > 9002']);
+  world.removeSa(0x9002);
+  world.look().pass(1000);
+  assert.match(world.only.reason, /no inbound SA/);
+});
+
+test('what a trap for any peer asked for is left over when SAs and policies between the gateways are there', () => {
+  const world = new World();
+  const selector = net('10.8.1.0', '10.8.2.0');
+  const open = { mode: 'transport', saddr: ANY, daddr: ANY, reqid: 16389 };
+  policyOf(world, 'out', [open], { selector });
+  world.open();
+  assert.equal(world.tunnels.size, 0);
+  for (const daddr of ['10.8.2.1', '10.8.2.2']) {
+    const flow = { ...net('10.8.1.1', daddr), prefixlenS: 32, prefixlenD: 32 };
+    const more = { spi: 0, mode: 'transport', selector: flow };
+    world.addSa(0, { saddr: '10.8.1.1', daddr, reqid: 16389, larval: true, more });
+  }
+  world.refresh().pass(1000);
+  assert.deepEqual(
+    [...world.tunnels].map(({ state }) => state),
+    ['acquiring', 'acquiring'],
+  );
+  world.removePolicies();
+  world.addPair(0x1001, { reqid: 16389 });
+  world.addPolicy('out', { reqid: 16389, more: { selector } });
+  world.look().pass(1000);
+  assert.equal(world.only.state, 'up');
+});
+
+test('an expected tunnel whose end moves is the same, also where the new SAs come before the old ones go', () => {
+  const world = new World({
+    expected: [{ name: 'paris', reqid: 7 }],
+    locals: [HERE, '192.0.2.3'],
+  });
+  world.addPair(0x1001, { reqid: 7 });
+  world.addPolicies({ reqid: 7 });
+  world.open().pass(1000);
+  world.addPair(0x2001, { reqid: 7, saddr: '192.0.2.3' });
+  world.addPolicies({ reqid: 7, local: '192.0.2.3', port: 1 });
+  world.look().pass(50);
+  world.removePair(0x1001);
+  world.removePolicies(({ selector }) => selector.dport === 0);
+  world.look().pass(1000);
+  const other = '192.0.2.3';
+  assert.deepEqual(world.told(), ['added up', 'up up', 'removed up']);
+  assert.deepEqual([world.only.id, world.only.local, world.only.state], ['paris', other, 'up']);
+});
+
+test('what a template does not accept does not serve it: reqid, mode, source, mark, interface, selector', () => {
+  for (const more of [
+    { reqid: 2 },
+    { more: { mode: 'beet' } },
+    { saddr: '192.0.2.99' },
+    { more: { dir: 'out' } },
+    { more: { selector: { ...net('172.16.0.0', '172.17.0.0') } } },
+  ]) {
+    const world = new World();
+    world.addPolicy('out');
+    policyOf(world, 'in', [{}], { selector: net('10.2.0.0', '10.1.0.0') });
+    const [out] = world.policies;
+    if (out) change(world, out, { selector: net('10.1.0.0', '10.2.0.0') });
+    world.addSa(0x1001);
+    world.addSa(0x9001, { saddr: THERE, daddr: HERE, ...more });
+    world.open();
+    const its = [...world.tunnels].find(({ sas }) => sas.out.length > 0);
+    assert.match(its?.state ?? '', /one-way|blocked/, JSON.stringify(more));
+  }
+});
+
+test('a policy without templates that comes first and takes all packets is in the way; others are not', () => {
+  for (const [priority, selector, dir, action, state] of [
+    [1, net('10.1.0.0', '10.2.0.0'), 'out', 'block', 'one-way'],
+    [1, net('10.1.0.0', '10.2.0.0'), 'out', 'allow', 'one-way'],
+    [1, net('10.2.0.0', '10.1.0.0'), 'in', 'block', 'one-way'],
+    [9, net('10.1.0.0', '10.2.0.0'), 'out', 'block', 'up'],
+    [1, { ...net('10.1.0.0', '10.2.0.0'), dport: 22, dportMask: 0xffff }, 'out', 'block', 'up'],
+    [1, { ...net('10.1.0.5', '10.2.0.0'), prefixlenS: 32 }, 'out', 'allow', 'up'],
+  ] as const) {
+    const world = new World();
+    policyOf(world, 'out', [{}], { selector: net('10.1.0.0', '10.2.0.0'), priority: 5 });
+    policyOf(world, 'in', [{}], { selector: net('10.2.0.0', '10.1.0.0'), priority: 5 });
+    world.addPair(0x1001);
+    world.open();
+    assert.equal(world.only.state, 'up');
+    world.addPolicy(dir, { more: { templates: undefined, selector, priority, action } });
+    world.look().pass(1000);
+    assert.equal(world.only.state, state, `${dir} ${action} ${priority}: ${world.only.reason}`);
+    world.removePolicies(({ templates }) => templates === undefined);
+    world.look().pass(1000);
+    assert.equal(world.only.state, 'up');
+  }
+});
+
+test('selectors: what they have in common', () => {
+  const any = { ...net(ANY, ANY), prefixlenS: 0, prefixlenD: 0 };
+  const one = net('10.1.0.0', '10.2.0.0');
+  const port = { ...one, proto: 17, dport: 53, dportMask: 0xffff };
+  for (const [a, b, meets, holds] of [
+    [any, one, true, true],
+    [one, any, true, false],
+    [one, port, true, true],
+    [port, one, true, false],
+    [port, { ...port, dport: 54 }, false, false],
+    [one, net('10.1.1.0', '10.2.0.0'), false, false],
+    [{ ...one, prefixlenS: 23 }, net('10.1.1.0', '10.2.0.0'), true, true],
+    [{ ...one, prefixlenS: 12 }, net('10.15.1.0', '10.2.0.0'), true, true],
+    [{ ...one, prefixlenS: 12 }, net('10.16.1.0', '10.2.0.0'), false, false],
+    [one, { ...any, family: 'inet6', saddr: '::', daddr: '::' }, false, false],
+  ] as const) {
+    assert.equal(meet(a as never, b as never), meets);
+    assert.equal(contains(a as never, b as never), holds);
+    assert.equal(contains(mirrored(a as never), mirrored(b as never)), holds);
+  }
+});
