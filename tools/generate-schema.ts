@@ -14,7 +14,7 @@ import { eventSchema } from './schema/event.ts';
 export const SCHEMA_FILE = `schema/${EVENT_SCHEMA.split('/').slice(1).join('-')}.json`;
 
 /** Its text. */
-export const schemaText = (): string => `${JSON.stringify(eventSchema(), undefined, 2)}\n`;
+export const schemaText = (): string => `${JSON.stringify(eventSchema(), undefined, 1)}\n`;
 
 if (process.argv[1] === import.meta.filename) {
   const path = join(import.meta.dirname, '../..', SCHEMA_FILE);
