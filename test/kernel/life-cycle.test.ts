@@ -12,6 +12,7 @@ import {
   type MessageRecord,
   MessageWriter,
   NetlinkSocket,
+  RouteClient,
   subscribe,
   TunnelMonitor,
   XfrmClient,
@@ -421,6 +422,9 @@ test('who took a tunnel down is looked for in the namespace that is watched', {
   const back = { ...out, saddr: out.daddr, daddr: out.saddr };
   const aead = { name: 'rfc4106(gcm(aes))', icvBits: 128, key: new Uint8Array(20) };
   const selector = { saddr: '10.1.0.0', prefixlenS: 16, daddr: '10.2.0.0', prefixlenD: 16 };
+  await using links = new RouteClient({ netns: there.path });
+  await links.setUp({ index: 1 });
+  await links.addAddress({ local: out.saddr, prefixLength: 32, index: 1 });
   const up = once(monitor, 'up');
   await client.addPolicy({ dir: 'out', selector, templates: [out] });
   for (const [i, ends] of [out, back].entries()) {
