@@ -26,7 +26,12 @@ import {
   RTNLGRP_LINK,
 } from '../route/message-constants.ts';
 import { onAbort } from '../socket/abort.ts';
-import { BPF, type FilterInstruction, type Namespace } from '../socket/index.ts';
+import {
+  BPF,
+  type FilterInstruction,
+  type Namespace,
+  type NetlinkSocket,
+} from '../socket/index.ts';
 
 const GROUPS = [
   RTNLGRP_LINK,
@@ -68,8 +73,9 @@ export class Addresses {
 
   constructor(netns: Namespace | undefined, receiveBufferSize: number) {
     this.#client = new RouteClient({ netns });
+    let socket: NetlinkSocket | undefined;
     try {
-      const { socket } = openEventSocket('route', GROUPS, receiveBufferSize, netns);
+      ({ socket } = openEventSocket('route', GROUPS, receiveBufferSize, netns));
       // What was queued before is as good.
       socket.attachFilter(LOCAL_ROUTES);
       this.tables = new LiveTables<AddressKinds, RouteEvent>(
@@ -78,6 +84,7 @@ export class Addresses {
         { changed: (change) => this.#changed(change), failed: (error) => this.failed(error) },
       );
     } catch (error) {
+      void socket?.close();
       // It holds the namespace.
       void this.#client.close();
       throw error;

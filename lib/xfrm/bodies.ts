@@ -367,7 +367,11 @@ function ignoredFrom({ view }: DecodeInput, from: number, end: number): number {
 type Listing = Writable<Pick<requests.GetSaRequest, 'ignored'>>;
 
 function noteIgnored({ bytes, keys }: DecodeInput, from: number, end: number, into: Listing): void {
-  if (from < end) into.ignored = opaque(bytes, from, end - from, keys);
+  if (from >= end) return;
+  // Filled up to whole words, as it is when it is written.
+  const words = new Uint8Array(align4(end - from));
+  words.set(bytes.subarray(from, end));
+  into.ignored = opaque(words, 0, words.length, keys);
 }
 
 function writeIgnored(
