@@ -39,6 +39,8 @@ export interface Target {
   readonly w: MessageWriter;
   /** Whether zeros do. */
   readonly zeroKeys: boolean;
+  /** Where the message ends, if that is not with the padding. */
+  end?: number;
 }
 
 /** How what follows the header is read and written. */
@@ -367,19 +369,14 @@ function ignoredFrom({ view }: DecodeInput, from: number, end: number): number {
 type Listing = Writable<Pick<requests.GetSaRequest, 'ignored'>>;
 
 function noteIgnored({ bytes, keys }: DecodeInput, from: number, end: number, into: Listing): void {
-  if (from >= end) return;
-  // Filled up to whole words, as it is when it is written.
-  const words = new Uint8Array(align4(end - from));
-  words.set(bytes.subarray(from, end));
-  into.ignored = opaque(words, 0, words.length, keys);
+  if (from < end) into.ignored = opaque(bytes, from, end - from, keys);
 }
 
-function writeIgnored(
-  { w, zeroKeys }: Target,
-  ignored: OpaqueBytes | Uint8Array | undefined,
-): void {
+function writeIgnored(to: Target, ignored: OpaqueBytes | Uint8Array | undefined): void {
   if (ignored === undefined) return;
+  const { w, zeroKeys } = to;
   const at = w.reserve(ignored.length);
+  to.end = at + ignored.length;
   const bytes = disclosed(ignored, zeroKeys);
   if (bytes) w.bytes.set(bytes, at);
 }

@@ -9,6 +9,7 @@ import { u16, u32 } from '../wire/integer.ts';
 import { type MessageHeader, NLMSG_HDRLEN } from '../wire/message.ts';
 import { disclosed } from '../wire/opaque.ts';
 import type { MessageWriter } from '../wire/writer.ts';
+import type { Target } from './bodies.ts';
 import { bodyOf, messageOf } from './messages.ts';
 import type { XfrmMessage } from './requests.ts';
 
@@ -55,8 +56,9 @@ export function encodeXfrm(
       writer.endMessage(at, NLMSG_HDRLEN + payload.length);
     } else {
       // Of a name that there is not, there is no type either.
-      bodyOf(message)?.write({ w: writer, zeroKeys }, message);
-      writer.endMessage(at);
+      const to: Target = { w: writer, zeroKeys };
+      bodyOf(message)?.write(to, message);
+      writer.endMessage(at, to.end === undefined ? undefined : to.end - at);
     }
   } catch (error) {
     writer.cut(at);
