@@ -347,8 +347,11 @@ export const policyId: Body<Said<requests.DelPolicyRequest>> = {
     into.id = id;
     into.attributes = readAttributes(input, first, end, parts.policyId, family, {});
   },
-  write: (to, { id = {}, attributes }) =>
-    writeAttributes(to, parts.policyId, policyIds.write(to, id), attributes),
+  write(to, { id = {}, attributes, ...request }) {
+    writeAttributes(to, parts.policyId, policyIds.write(to, id), attributes);
+    // Of a request for all that has the struct of one.
+    if ('ignored' in request) writeIgnored(to, request.ignored as OpaqueBytes | undefined);
+  },
 };
 
 /**
