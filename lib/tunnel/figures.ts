@@ -32,9 +32,6 @@ export function nearHardAt(state: XfrmState, margin: number): number | undefined
   return limit && limit.at - Math.min(margin, limit.after / 10);
 }
 
-/** As it is shown everywhere. */
-export const spiText = (spi: number): string => `0x${spi.toString(16).padStart(8, '0')}`;
-
 /** Whether a soft limit of bytes or packets is reached, as far as the counters are known. */
 export const isSoftSpent = ({ lifetime, current }: XfrmState): boolean =>
   (lifetime.softBytes > 0n && current.bytes >= lifetime.softBytes) ||

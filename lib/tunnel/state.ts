@@ -4,7 +4,8 @@
  * them. @module
  */
 import type { EventTime } from '../netlink/event.ts';
-import { bySlot, spiText } from './figures.ts';
+import { formatSpi } from '../xfrm/text.ts';
+import { bySlot } from './figures.ts';
 import { both, DIRECTIONS } from './present.ts';
 import type { Obstacle } from './serve.ts';
 import type { TunnelThresholds } from './thresholds.ts';
@@ -193,13 +194,13 @@ function condition(
     const [isNear, isLate] = [clock.past(hard), clock.past(late)];
     if (!isNear && !isLate) continue;
     const limit = isNear ? 'is near a hard limit' : 'is past a soft limit';
-    const reason = `${word} SA ${spiText(spi)} ${limit}, without a successor`;
+    const reason = `${word} SA ${formatSpi(spi)} ${limit}, without a successor`;
     return { state: 'expiring', reason, from: isNear ? hard : late };
   }
   for (const { slot, word } of newest) {
     const [old, young] = [slot.at(-2), slot.at(-1)];
     if (!old || !young || clock.past(young.addedAt + limits.overlap)) continue;
-    const reason = `${word} SA ${spiText(old.spi)} is still there beside its successor ${spiText(young.spi)}`;
+    const reason = `${word} SA ${formatSpi(old.spi)} is still there beside its successor ${formatSpi(young.spi)}`;
     return { state: 'rekeying', reason, from: young.addedAt };
   }
   if (limits.idle > 0) {

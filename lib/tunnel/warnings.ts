@@ -1,7 +1,8 @@
 /** Warnings: functions of what there is, what was said before, and the time. @module */
 import type { EventTime } from '../netlink/event.ts';
 import type { XfrmState } from '../xfrm/objects.ts';
-import { bySlot, sequenceUsed, share, spiText } from './figures.ts';
+import { formatSpi } from '../xfrm/text.ts';
+import { bySlot, sequenceUsed, share } from './figures.ts';
 import { DIRECTIONS, type Sa } from './present.ts';
 import type { TunnelRecord } from './record.ts';
 import type { Clock } from './state.ts';
@@ -55,7 +56,7 @@ export function warn(
     const shared = sas.find((sa) => sharing(sa) > 1);
     if (shared) {
       const value = sharing(shared);
-      const text = `the SPI ${spiText(shared.entry.value.spi)} is in use for ${value} destinations`;
+      const text = `the SPI ${formatSpi(shared.entry.value.spi)} is in use for ${value} destinations`;
       found.push({ kind: 'spi-shared', what, text, value, limit: 1 });
     }
   }
@@ -134,7 +135,7 @@ function* exhausted(
     }
     if (value === 0) continue;
     const what = isSequence ? direction : `${direction} ${unit}`;
-    const used = `SA ${spiText(spi)} has used ${Math.floor(value * 100)} % of its ${unit}`;
+    const used = `SA ${formatSpi(spi)} has used ${Math.floor(value * 100)} % of its ${unit}`;
     yield { kind, what, text: isSequence ? used : `${used}, and has no successor`, value, limit };
   }
 }
