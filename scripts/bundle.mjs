@@ -116,7 +116,7 @@ const WHOLE = {
   rtnetlink: ['lib/route/rtnetlink'],
   tunnels: ['lib/tunnel/tunnels', 'lib/tunnel/addresses'],
   command: ['lib/cli/main'],
-  list: ['lib/cli/list'],
+  lists: ['lib/cli/list'],
 };
 
 /** What is always loaded together is one file: each that is loaded takes as long as 100 KB of code do. */

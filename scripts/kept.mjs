@@ -38,7 +38,9 @@ export function kept(folder, what) {
     for (const name of ['package.json', 'package-lock.json', '.npmrc']) {
       copyFileSync(join(folder, name), join(made, name));
     }
-    const args = ['ci', '--ignore-scripts', '--no-audit', '--no-fund', '--loglevel=error'];
+    const quiet = ['--ignore-scripts', '--no-audit', '--no-fund', '--loglevel=error'];
+    // A package may be for another Node than this; npm hands the strictness of this project down.
+    const args = ['ci', '--engine-strict=false', ...quiet];
     execFileSync('npm', args, { cwd: made, stdio: ['ignore', 2, 2] });
     renameSync(made, place);
   } catch (error) {

@@ -43,10 +43,21 @@ export function findInode(table: string, protocol: number, portId: number): numb
   return row === undefined ? undefined : Number(row.trim().split(/\s+/)[9]);
 }
 
+/** Milliseconds that may pass between reading two clocks that are compared. */
+const BOTH_CLOCKS = 5;
+/** How often they are read before a reading that was held up is taken as well. */
+const READINGS = 100;
+
 /** The moment `at` of performance.now() in the ticks of {@link startTime}. */
 function ticksAt(at: number): number {
-  const uptime = Number(readFileSync('/proc/uptime', 'latin1').split(' ')[0]);
-  return (uptime - (performance.now() - at) / 1000) * addon().clockTicks;
+  for (let reading = 1; ; reading += 1) {
+    const before = performance.now();
+    const uptime = Number(readFileSync('/proc/uptime', 'latin1').split(' ')[0]);
+    // A process that is held up between the clocks would take the moment for an earlier one.
+    const isHeldUp = performance.now() - before > BOTH_CLOCKS;
+    if (isHeldUp && reading < READINGS) continue;
+    return (uptime - (before - at) / 1000) * addon().clockTicks;
+  }
 }
 
 /** Finds the owners of netlink sockets of one network namespace. */

@@ -159,7 +159,8 @@ request.setUint16(4, XFRM_MSG_FLUSHPOLICY, true);
 request.setUint16(6, 1, true);
 request.setUint32(12, socket.portId, true);
 socket.send(new Uint8Array(request.buffer));
-process.stdin.resume();
+// Keeps it open: what nothing refers to may be collected.
+process.stdin.on('data', () => socket.close());
 `,
   );
   const who = async (...options: string[]) => {

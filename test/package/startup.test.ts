@@ -33,10 +33,10 @@ test('the library is one file, and so are the command, and what a list needs bes
   const files = (path: string) => [...loaded(path)].map(plain).sort();
   const chunks = readdirSync(join(dist, 'chunks'), 'utf8').filter((name) => name.endsWith('.js'));
   for (const name of chunks) assert.notEqual(plain(name), name, 'a chunk has a hash in its name');
-  const chunk = chunks.find((name) => plain(name) === 'list.js') ?? '';
+  const chunk = chunks.find((name) => plain(name) === 'lists.js') ?? '';
   assert.deepEqual(files('index.js'), [...LIBRARY, 'index.js']);
   assert.deepEqual(files('cli/main.js'), [...COMMAND, 'cli/main.js']);
-  const list = new Set([...COMMAND, ...LIBRARY, 'chunks/list.js']);
+  const list = new Set([...COMMAND, ...LIBRARY, 'chunks/lists.js']);
   assert.deepEqual(files(`chunks/${chunk}`), [...list].sort());
 });
 
