@@ -12,7 +12,7 @@ import { dts } from 'rolldown-plugin-dts';
 import { root } from './setup.mjs';
 
 /** Entry points, as package.json and bin/ name them in dist/, and the program that keeps a guest. */
-const LIBRARY = ['lib/index', 'lib/constants', 'lib/lab/index'];
+const LIBRARY = ['lib/index', 'lib/constants', 'lib/socket', 'lib/lab/index'];
 const PROGRAMS = ['lib/cli/main', 'lib/lab/keep-server'];
 /** Packages that become part of dist/: to find, read and wrap them takes longer than to run them. */
 const INCLUDED = /^(commander|picocolors|@oxc-project\/runtime\/.*)$/;
