@@ -15,6 +15,7 @@ export type {
   Updated,
   Why,
 } from './monitor/changes.ts';
+export type { EventCount } from './monitor/event-counts.ts';
 export { Filter } from './monitor/filter.ts';
 export { FilterError } from './monitor/filter-error.ts';
 export { type GroupName, groupNames, type Protocol } from './monitor/groups.ts';
@@ -48,11 +49,13 @@ export {
 export { isHelper, isLarval, type XfrmKinds } from './monitor/xfrm-objects.ts';
 export { readXfrmStat, type XfrmStat } from './monitor/xfrm-stat.ts';
 export {
+  type EntryIndex,
   type PoliciesView,
   type PolicyEntry,
   type Rate,
   rates,
   type Snapshot,
+  type SpiOptions,
   type StateEntry,
   type StatesView,
 } from './monitor/xfrm-views.ts';
