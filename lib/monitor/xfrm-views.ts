@@ -1,18 +1,18 @@
 /** The tables of a monitor for its users: live, read-only, found by what people know. @module */
 import type { EventTime } from '../netlink/event.ts';
 import { canonicalAddress } from '../wire/address.ts';
-import type { Mark } from '../xfrm/codec.ts';
+import type { XfrmMark } from '../xfrm/codec.ts';
 import type { IpsecProto } from '../xfrm/names.ts';
 import type { XfrmPolicy, XfrmState } from '../xfrm/objects.ts';
-import type { Entry, Table } from './table.ts';
+import type { Table, TableEntry } from './table.ts';
 import { location } from './xfrm-objects.ts';
 import type { XfrmStat } from './xfrm-stat.ts';
 
-export type StateEntry = Entry<XfrmState>;
-export type PolicyEntry = Entry<XfrmPolicy>;
+export type StateEntry = TableEntry<XfrmState>;
+export type PolicyEntry = TableEntry<XfrmPolicy>;
 
 /** What both tables can do. Entries are replaced, never changed. Addresses may be spelt in any way. */
-class View<Value> implements Iterable<Entry<Value>> {
+class View<Value> implements Iterable<TableEntry<Value>> {
   protected readonly table: Table<Value>;
 
   constructor(table: Table<Value>) {
@@ -23,26 +23,26 @@ class View<Value> implements Iterable<Entry<Value>> {
     return this.table.size;
   }
 
-  [Symbol.iterator](): Iterator<Entry<Value>> {
+  [Symbol.iterator](): Iterator<TableEntry<Value>> {
     return this.table[Symbol.iterator]();
   }
 
   /** Those between two tunnel ends, in this direction; for policies, the ends of their template. */
-  byPeers(saddr: string, daddr: string): Entry<Value>[] {
+  byPeers(saddr: string, daddr: string): TableEntry<Value>[] {
     return this.table.find('peers', `${canonicalAddress(saddr)} ${canonicalAddress(daddr)}`);
   }
 
-  byReqid(reqid: number): Entry<Value>[] {
+  byReqid(reqid: number): TableEntry<Value>[] {
     return this.table.find('reqid', String(reqid));
   }
 
   /** Those with this mark; undefined: those without. */
-  byMark(mark: Mark | undefined): Entry<Value>[] {
+  byMark(mark: XfrmMark | undefined): TableEntry<Value>[] {
     return this.table.find('mark', `${mark?.value ?? 0}/${mark?.mask ?? 0}`);
   }
 
   /** Those of an xfrm interface; 0: those of none. */
-  byIfId(ifId: number): Entry<Value>[] {
+  byIfId(ifId: number): TableEntry<Value>[] {
     return this.table.find('ifId', String(ifId));
   }
 }
@@ -78,7 +78,7 @@ export class PoliciesView extends View<XfrmPolicy> {
 }
 
 /** All that a monitor knew at one moment: plain data, nothing of it changes. */
-export interface Snapshot {
+export interface XfrmSnapshot {
   /** What the monitor was told to call itself. */
   readonly label: string | undefined;
   readonly states: readonly StateEntry[];
@@ -92,7 +92,7 @@ export interface Snapshot {
 }
 
 /** What an SA carried between two snapshots. */
-export interface Rate {
+export interface StateRate {
   readonly id: string;
   readonly uid: string;
   /** The time between the two readings of its counters. */
@@ -105,7 +105,7 @@ export interface Rate {
  * The rates of the SAs that are in both snapshots, as the same incarnation, with counters read again
  * in between: every comparison reads them (`refreshInterval`, {@link XfrmMonitor.refresh}).
  */
-export function rates(before: Snapshot, after: Snapshot): Rate[] {
+export function stateRates(before: XfrmSnapshot, after: XfrmSnapshot): StateRate[] {
   const earlier = new Map(before.states.map((entry) => [entry.uid, entry]));
   return after.states.flatMap(({ id, uid, value: { current }, counted }) => {
     const then = earlier.get(uid);

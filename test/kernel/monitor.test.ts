@@ -8,24 +8,24 @@ import { existsSync, readFileSync } from 'node:fs';
 import { test } from 'node:test';
 import { promisify } from 'node:util';
 import {
-  isHelper,
+  isIpcompHelper,
   isLarval,
-  type MessageRecord,
   NetlinkSocket,
   type ObjectChange,
-  rates,
   readXfrmStat,
+  type SocketMessageRecord,
+  stateRates,
   XfrmClient,
-  type XfrmKinds,
   XfrmMonitor,
   type XfrmMonitorOptions,
+  type XfrmObjectTypes,
   type XfrmPolicy,
 } from '../../lib/index.ts';
 import { otherNamespace } from './socket-support.ts';
 import { assertEqual } from './storm.ts';
 import { addState, ip, withoutEsp, words } from './support.ts';
 
-type Change = ObjectChange<XfrmKinds>;
+type Change = ObjectChange<XfrmObjectTypes>;
 
 /** A monitor, its changes of objects as they come, and a client. */
 async function opened(options?: XfrmMonitorOptions) {
@@ -142,7 +142,7 @@ test('forged multicasts that wait hold up no comparison', { timeout: 600_000 }, 
   const forged = Uint8Array.of(16, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0);
   // One waits whenever an answer comes, so also when the list is complete.
   const forge = (record: unknown) => {
-    if ((record as MessageRecord).direction === 'sent') return;
+    if ((record as SocketMessageRecord).direction === 'sent') return;
     forger.send(forged, { portId: forger.portId, groups: 4 });
   };
   subscribe('netlink-xfrm:message', forge);
@@ -396,7 +396,10 @@ test('the helper of an IPCOMP tunnel comes and goes with it', { skip: withoutEsp
     ...words('comp deflate'),
   );
   await monitor.refresh();
-  assert.deepEqual([...monitor.states].map(({ value }) => isHelper(value)).sort(), [false, true]);
+  assert.deepEqual([...monitor.states].map(({ value }) => isIpcompHelper(value)).sort(), [
+    false,
+    true,
+  ]);
   await assertEqual(monitor, client);
   ip(...words('xfrm state delete dst 192.0.2.2 proto comp spi 0x101'));
   await monitor.refresh();
@@ -410,7 +413,7 @@ test('rates come from two snapshots', { skip: withoutEsp }, async () => {
   await monitor.refresh();
   const before = monitor.snapshot();
   await monitor.refresh();
-  const [rate, ...others] = rates(before, monitor.snapshot());
+  const [rate, ...others] = stateRates(before, monitor.snapshot());
   assert.deepEqual([rate?.bytesPerSecond, others], [0, []]);
 });
 
