@@ -2,7 +2,7 @@
 import type { EventTime } from '../netlink/event.ts';
 
 /** One object of a table. It is replaced, never changed: who keeps it keeps a moment. */
-export interface Entry<Value> {
+export interface TableEntry<Value> {
   /** What the object is called, also after it was deleted and made again. */
   readonly id: string;
   /** This incarnation of it: another one has another uid, within one monitor. */
@@ -23,11 +23,11 @@ export type Indexers<Value> = Readonly<Record<string, Indexer<Value, string>>>;
  * collection: entries held there took half of a monitor's time in a storm.
  */
 interface Row<Value> {
-  entry: Entry<Value> | undefined;
+  entry: TableEntry<Value> | undefined;
 }
 
 /** Keys to entries. A program that never asks for an index does not pay for it. */
-export class Table<Value> implements Iterable<Entry<Value>> {
+export class Table<Value> implements Iterable<TableEntry<Value>> {
   #rows = new Map<string, Row<Value>>();
   readonly #indexers: Indexers<Value>;
   /** Each is made when it is first asked for. */
@@ -41,32 +41,32 @@ export class Table<Value> implements Iterable<Entry<Value>> {
     return this.#rows.size;
   }
 
-  get(key: string): Entry<Value> | undefined {
+  get(key: string): TableEntry<Value> | undefined {
     return this.#rows.get(key)?.entry;
   }
 
   /** All keys with their entries, in the order in which they came. */
-  *rows(): Generator<[string, Entry<Value>], undefined> {
+  *rows(): Generator<[string, TableEntry<Value>], undefined> {
     for (const [key, { entry }] of this.#rows) if (entry) yield [key, entry];
   }
 
-  *[Symbol.iterator](): Generator<Entry<Value>, undefined> {
+  *[Symbol.iterator](): Generator<TableEntry<Value>, undefined> {
     for (const { entry } of this.#rows.values()) if (entry) yield entry;
   }
 
   /** The entries that have this text in an index. */
-  find(index: string, text: string): Entry<Value>[] {
+  find(index: string, text: string): TableEntry<Value>[] {
     return this.findRows(index, text).map(([, entry]) => entry);
   }
 
-  findRows(index: string, text: string): [string, Entry<Value>][] {
+  findRows(index: string, text: string): [string, TableEntry<Value>][] {
     const indexer = this.#indexers[index];
     if (indexer === undefined) throw new RangeError(`there is no index ${JSON.stringify(index)}`);
     return this.#rowsBy(indexer, text);
   }
 
   /** The entries of which an indexer gives this. It must give the same for the same value, and throw nothing. */
-  findBy<Term>(indexer: Indexer<Value, Term>, term: Term): Entry<Value>[] {
+  findBy<Term>(indexer: Indexer<Value, Term>, term: Term): TableEntry<Value>[] {
     return this.#rowsBy(indexer, term).map(([, entry]) => entry);
   }
 
@@ -75,15 +75,15 @@ export class Table<Value> implements Iterable<Entry<Value>> {
     this.#indexes.delete(indexer);
   }
 
-  #rowsBy(indexer: Indexer<Value>, term: unknown): [string, Entry<Value>][] {
+  #rowsBy(indexer: Indexer<Value>, term: unknown): [string, TableEntry<Value>][] {
     const keys = this.#index(indexer).get(term) ?? [];
     return [...(typeof keys === 'string' ? [keys] : keys)].map((key) => [
       key,
-      this.get(key) as Entry<Value>,
+      this.get(key) as TableEntry<Value>,
     ]);
   }
 
-  set(key: string, entry: Entry<Value>): void {
+  set(key: string, entry: TableEntry<Value>): void {
     const row = this.#rows.get(key);
     const before = row?.entry;
     if (row) row.entry = entry;
@@ -110,7 +110,7 @@ export class Table<Value> implements Iterable<Entry<Value>> {
    * Takes the rows and indexes of another table, which is not to be used any more. The entries are
    * named anew, in place: they must not have been given away.
    */
-  adopt(from: Table<Value>, name: (value: Value, key: string) => Omit<Entry<Value>, 'value'>) {
+  adopt(from: Table<Value>, name: (value: Value, key: string) => Omit<TableEntry<Value>, 'value'>) {
     this.#rows = from.#rows;
     this.#indexes = from.#indexes;
     for (const [key, entry] of this.rows()) {

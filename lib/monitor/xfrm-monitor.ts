@@ -5,8 +5,8 @@ import { HeldNamespace } from '../socket/namespace.ts';
 import { XfrmClient } from '../xfrm/client.ts';
 import * as X from '../xfrm/constants.ts';
 import { decodeXfrm } from '../xfrm/decode.ts';
-import type { AcquireEvent, Mapping, Report, XfrmEvent } from '../xfrm/events.ts';
-import type { Compared, ObjectChange, TableChange, TableOverrun } from './changes.ts';
+import type { AcquireEvent, MappingEvent, ReportEvent, XfrmEvent } from '../xfrm/events.ts';
+import type { ObjectChange, SyncReport, TableChange, TableOverrun } from './changes.ts';
 import { type EventCount, EventCounts } from './event-counts.ts';
 import { type ListenersByKind, LiveEmitter } from './event-hub.ts';
 import { openEventSocket } from './event-socket.ts';
@@ -20,15 +20,15 @@ import {
   refreshSignal,
   type XfrmMonitorOptions,
 } from './xfrm-monitor-options.ts';
-import type { XfrmKinds } from './xfrm-objects.ts';
+import type { XfrmObjectTypes } from './xfrm-objects.ts';
 import { type XfrmStat, XfrmStatFile } from './xfrm-stat.ts';
 import { xfrmModel } from './xfrm-table.ts';
-import { PoliciesView, type Snapshot, StatesView } from './xfrm-views.ts';
+import { PoliciesView, StatesView, type XfrmSnapshot } from './xfrm-views.ts';
 
 /** All that is known at the start: of a loop, or for listeners, of the monitor. The changes that follow start from it. */
-export interface Synced {
+export interface XfrmSynced {
   readonly kind: 'synced';
-  readonly snapshot: Snapshot;
+  readonly snapshot: XfrmSnapshot;
 }
 
 /**
@@ -36,18 +36,18 @@ export interface Synced {
  * or port changed (MAPPING) or to a Mobile IPv6 packet that was refused (REPORT). The tables are the
  * same before and after: a key manager may answer, and that is then a change.
  */
-export interface Asked {
+export interface KeyManagerRequest {
   readonly kind: 'asked';
-  readonly event: AcquireEvent | Mapping | Report;
+  readonly event: AcquireEvent | MappingEvent | ReportEvent;
   readonly time: EventTime;
 }
 
 /** What a monitor tells. `slowConsumer`: reading had stopped because a loop was slow. */
 export type XfrmChange =
-  | ObjectChange<XfrmKinds>
-  | Compared
+  | ObjectChange<XfrmObjectTypes>
+  | SyncReport
   | (TableOverrun & { readonly slowConsumer: boolean })
-  | Asked
+  | KeyManagerRequest
   | MalformedEvent;
 
 /**
@@ -58,7 +58,7 @@ export type XfrmChange =
  * - `synced`: once, to listeners that are there when the promise of {@link XfrmMonitor.open} has been
  *   awaited
  */
-export type XfrmMonitorListeners = ListenersByKind<XfrmChange | Synced> & {
+export type XfrmMonitorListeners = ListenersByKind<XfrmChange | XfrmSynced> & {
   change: [change: XfrmChange];
   event: [event: XfrmEvent];
   error: [error: Error];
@@ -66,7 +66,7 @@ export type XfrmMonitorListeners = ListenersByKind<XfrmChange | Synced> & {
 };
 
 const GROUPS = [X.XFRMNLGRP_SA, X.XFRMNLGRP_POLICY, X.XFRMNLGRP_EXPIRE, X.XFRMNLGRP_MIGRATE];
-/** Only these have the events of {@link Asked}. */
+/** Only these have the events of {@link KeyManagerRequest}. */
 const ASKING = [X.XFRMNLGRP_ACQUIRE, X.XFRMNLGRP_MAPPING, X.XFRMNLGRP_REPORT];
 
 /**
@@ -83,8 +83,8 @@ const ASKING = [X.XFRMNLGRP_ACQUIRE, X.XFRMNLGRP_MAPPING, X.XFRMNLGRP_REPORT];
  * monitor.on('removed', ({ object, id, why }) => console.log(object, id, why));
  */
 export class XfrmMonitor
-  extends LiveEmitter<XfrmMonitorListeners, XfrmChange | Synced>
-  implements AsyncIterable<XfrmChange | Synced>
+  extends LiveEmitter<XfrmMonitorListeners, XfrmChange | XfrmSynced>
+  implements AsyncIterable<XfrmChange | XfrmSynced>
 {
   /** The SAs, at every moment. */
   readonly states: StatesView;
@@ -94,7 +94,7 @@ export class XfrmMonitor
   readonly #highWaterMark: number;
   readonly #client: XfrmClient;
   readonly #statFile: XfrmStatFile;
-  readonly #tables: LiveTables<XfrmKinds, XfrmEvent>;
+  readonly #tables: LiveTables<XfrmObjectTypes, XfrmEvent>;
   #opened = () => {};
   readonly #refreshes: (() => void)[] = [];
   readonly #eventCounts = new EventCounts();
@@ -139,7 +139,7 @@ export class XfrmMonitor
       this.#client = new XfrmClient({ netns: held.netns });
       this.#statFile = new XfrmStatFile(held);
       const { socket } = openEventSocket('xfrm', groups, receiveBufferSize, held.netns);
-      this.#tables = new LiveTables<XfrmKinds, XfrmEvent>(
+      this.#tables = new LiveTables<XfrmObjectTypes, XfrmEvent>(
         socket,
         { model: xfrmModel, decode: decodeXfrm, list: (listed) => this.#list(listed) },
         {
@@ -196,7 +196,7 @@ export class XfrmMonitor
   }
 
   /** All that is known now. Changes that come after this call start from it. */
-  snapshot(): Snapshot {
+  snapshot(): XfrmSnapshot {
     return {
       label: this.#label,
       states: [...this.states],
@@ -245,8 +245,8 @@ export class XfrmMonitor
   }
 
   /** `synced` with all that is known, then all changes. Several loops each get all. */
-  [Symbol.asyncIterator](): AsyncIterableIterator<XfrmChange | Synced, undefined> {
-    const queue: EventQueue<XfrmChange | Synced> = new EventQueue(this.#highWaterMark, {
+  [Symbol.asyncIterator](): AsyncIterableIterator<XfrmChange | XfrmSynced, undefined> {
+    const queue: EventQueue<XfrmChange | XfrmSynced> = new EventQueue(this.#highWaterMark, {
       changed: () => this.#tables.flow(),
       left: () => {
         this.hub.leave(queue);
@@ -257,7 +257,7 @@ export class XfrmMonitor
     return this.hub.join(queue);
   }
 
-  #syncedNow(): Synced {
+  #syncedNow(): XfrmSynced {
     return { kind: 'synced', snapshot: this.snapshot() };
   }
 
@@ -280,7 +280,7 @@ export class XfrmMonitor
     return Promise.all([this.#tables?.close(), this.#client?.close()]);
   }
 
-  async #list(listed: Listed<XfrmKinds>): Promise<boolean> {
+  async #list(listed: Listed<XfrmObjectTypes>): Promise<boolean> {
     for await (const states of this.#client.listStatePieces()) {
       for (const state of states) listed('state', state);
     }
@@ -303,7 +303,7 @@ export class XfrmMonitor
     return true;
   }
 
-  #changed(change: TableChange<XfrmKinds> | Malformed): void {
+  #changed(change: TableChange<XfrmObjectTypes> | Malformed): void {
     if (change.kind === 'overrun') this.#tell({ ...change, slowConsumer: this.#slow });
     else if (change.kind === 'malformed') {
       this.#eventCounts.add(change);

@@ -2,23 +2,23 @@
 import type { EventTime } from '../netlink/event.ts';
 import { wrongType } from '../socket/argument.ts';
 import { canonicalAddress } from '../wire/address.ts';
-import type { Mark } from '../xfrm/codec.ts';
+import type { XfrmMark } from '../xfrm/codec.ts';
 import type { IpsecProto } from '../xfrm/names.ts';
 import type { XfrmPolicy, XfrmState } from '../xfrm/objects.ts';
 import { Filter } from './filter.ts';
-import type { Listed } from './subject.ts';
-import type { Entry, Table } from './table.ts';
+import type { ListedObject } from './subject.ts';
+import type { Table, TableEntry } from './table.ts';
 import type { XfrmStat } from './xfrm-stat.ts';
 
-export type StateEntry = Entry<XfrmState>;
-export type PolicyEntry = Entry<XfrmPolicy>;
+export type StateEntry = TableEntry<XfrmState>;
+export type PolicyEntry = TableEntry<XfrmPolicy>;
 
 /**
  * What both tables can do: read-only, live, in the order in which objects came to be known. Addresses may be spelt in any
  * way. An entry and its value are replaced, never changed: keep one, and you keep a moment. They are not frozen, which
  * would cost more than all else: do not change them, or the table is wrong.
  */
-abstract class View<Value extends object> implements Iterable<Entry<Value>> {
+abstract class View<Value extends object> implements Iterable<TableEntry<Value>> {
   protected readonly table: Table<Value>;
 
   constructor(table: Table<Value>) {
@@ -29,15 +29,15 @@ abstract class View<Value extends object> implements Iterable<Entry<Value>> {
     return this.table.size;
   }
 
-  [Symbol.iterator](): Iterator<Entry<Value>> {
+  [Symbol.iterator](): Iterator<TableEntry<Value>> {
     return this.table[Symbol.iterator]();
   }
 
   /** Those of an id: mostly one. */
-  protected abstract withId(id: string): Entry<Value>[];
+  protected abstract withId(id: string): TableEntry<Value>[];
 
   /** How {@link Filter.matches} takes a value. */
-  protected abstract listed(value: Value): Listed;
+  protected abstract listed(value: Value): ListedObject;
 
   /**
    * Those that pass, in order: a function that gives something true, or a {@link Filter}, whose terms are those of the
@@ -47,13 +47,13 @@ abstract class View<Value extends object> implements Iterable<Entry<Value>> {
    * monitor.states.filter(({ value }) => value.stats.replay > 0);
    * monitor.policies.filter(new Filter(['peer=198.51.100.0/24', 'dir=out']));
    */
-  filter(by: Filter | ((entry: Entry<Value>) => unknown)): Entry<Value>[] {
+  filter(by: Filter | ((entry: TableEntry<Value>) => unknown)): TableEntry<Value>[] {
     const passes = by instanceof Filter ? this.#matching(by) : by;
     if (typeof passes !== 'function') throw wrongType('by', 'a function or a Filter', by);
     return [...this].filter((entry) => passes(entry));
   }
 
-  #matching(filter: Filter): (entry: Entry<Value>) => boolean {
+  #matching(filter: Filter): (entry: TableEntry<Value>) => boolean {
     return ({ value }) => filter.matches(this.listed(value));
   }
 
@@ -61,12 +61,12 @@ abstract class View<Value extends object> implements Iterable<Entry<Value>> {
    * By its id. Between `overrun` and `repaired` there may be two policies of one id, of which one is gone: this is the
    * later one.
    */
-  get(id: string): Entry<Value> | undefined {
+  get(id: string): TableEntry<Value> | undefined {
     return this.withId(id).at(-1);
   }
 
   /** By its uid: that incarnation of it, and no other that was made later. */
-  byUid(uid: string): Entry<Value> | undefined {
+  byUid(uid: string): TableEntry<Value> | undefined {
     // The reconciler makes it of the id and a number.
     return this.withId(uid.slice(0, uid.lastIndexOf(' #'))).find((entry) => entry.uid === uid);
   }
@@ -86,21 +86,21 @@ abstract class View<Value extends object> implements Iterable<Entry<Value>> {
   }
 
   /** Those between two tunnel ends, in this direction; for policies, the ends of their template. */
-  byPeers(saddr: string, daddr: string): Entry<Value>[] {
+  byPeers(saddr: string, daddr: string): TableEntry<Value>[] {
     return this.table.find('peers', `${canonicalAddress(saddr)} ${canonicalAddress(daddr)}`);
   }
 
-  byReqid(reqid: number): Entry<Value>[] {
+  byReqid(reqid: number): TableEntry<Value>[] {
     return this.table.find('reqid', String(reqid));
   }
 
   /** Those with this mark; undefined: those without. */
-  byMark(mark: Mark | undefined): Entry<Value>[] {
+  byMark(mark: XfrmMark | undefined): TableEntry<Value>[] {
     return this.table.find('mark', `${mark?.value ?? 0}/${mark?.mask ?? 0}`);
   }
 
   /** Those of an xfrm interface; 0: those of none. */
-  byIfId(ifId: number): Entry<Value>[] {
+  byIfId(ifId: number): TableEntry<Value>[] {
     return this.table.find('ifId', String(ifId));
   }
 }
@@ -127,7 +127,7 @@ export class EntryIndex<Value extends object, Term> implements Disposable {
   }
 
   /** The entries of which the function gave this. Terms are compared as the keys of a Map are. */
-  get(term: Term): Entry<Value>[] {
+  get(term: Term): TableEntry<Value>[] {
     return this.#table.findBy(this.#of, term);
   }
 
@@ -176,7 +176,7 @@ export class StatesView extends View<XfrmState> {
     return this.table.find('destination', canonicalAddress(daddr));
   }
 
-  protected listed(state: XfrmState): Listed {
+  protected listed(state: XfrmState): ListedObject {
     return { kind: 'state', state };
   }
 }
@@ -198,13 +198,13 @@ export class PoliciesView extends View<XfrmPolicy> {
     return this.table.get(String(index));
   }
 
-  protected listed(policy: XfrmPolicy): Listed {
+  protected listed(policy: XfrmPolicy): ListedObject {
     return { kind: 'policy', policy };
   }
 }
 
 /** All that a monitor knew at one moment: plain data, nothing of it changes. */
-export interface Snapshot {
+export interface XfrmSnapshot {
   /** What the monitor was told to call itself. */
   readonly label: string | undefined;
   readonly states: readonly StateEntry[];
@@ -218,7 +218,7 @@ export interface Snapshot {
 }
 
 /** What an SA carried between two snapshots. */
-export interface Rate {
+export interface StateRate {
   readonly id: string;
   readonly uid: string;
   /** The time between the two readings of its counters. */
@@ -231,7 +231,7 @@ export interface Rate {
  * The rates of the SAs that are in both snapshots, as the same incarnation, with counters read again
  * in between: every comparison reads them (`refreshInterval`, {@link XfrmMonitor.refresh}).
  */
-export function rates(before: Snapshot, after: Snapshot): Rate[] {
+export function stateRates(before: XfrmSnapshot, after: XfrmSnapshot): StateRate[] {
   const earlier = new Map(before.states.map((entry) => [entry.uid, entry]));
   return after.states.flatMap(({ id, uid, value: { current }, counted }) => {
     const then = earlier.get(uid);

@@ -9,9 +9,9 @@ import { SystemError } from './error.ts';
  * A network namespace: a path such as `/run/netns/NAME` or `/proc/PID/ns/net`, or the number of an
  * open file descriptor of one, which stays the caller's.
  */
-export type Namespace = string | number;
+export type NetworkNamespace = string | number;
 
-const HINTS: Readonly<Record<string, (netns: Namespace) => string>> = {
+const HINTS: Readonly<Record<string, (netns: NetworkNamespace) => string>> = {
   'open ENOENT': (path) =>
     `there is no ${path}: the namespace of "ip netns add NAME" is /run/netns/NAME, that of a ` +
     'process /proc/PID/ns/net',
@@ -24,13 +24,13 @@ const HINTS: Readonly<Record<string, (netns: Namespace) => string>> = {
     `entering ${netns} needs CAP_SYS_ADMIN, here and in the user namespace that owns it`,
 };
 
-function refused(errno: number, syscall: string, netns: Namespace): SystemError {
+function refused(errno: number, syscall: string, netns: NetworkNamespace): SystemError {
   const { code } = new SystemError(errno, syscall);
   return new SystemError(errno, syscall, HINTS[`${syscall} ${code}`]?.(netns));
 }
 
 /** Does what fs does; its errors become those of this library. */
-function attempt<Result>(syscall: string, netns: Namespace, act: () => Result): Result {
+function attempt<Result>(syscall: string, netns: NetworkNamespace, act: () => Result): Result {
   try {
     return act();
   } catch (error) {
@@ -40,7 +40,7 @@ function attempt<Result>(syscall: string, netns: Namespace, act: () => Result): 
 }
 
 /** `value`, if it can be a namespace. */
-export function optionalNamespace(name: string, value: unknown): Namespace | undefined {
+export function optionalNamespace(name: string, value: unknown): NetworkNamespace | undefined {
   if (value === undefined) return undefined;
   if (typeof value === 'number') return integer(name, value, 0, 0x7fff_ffff);
   if (typeof value === 'string' && value !== '' && !value.includes('\0')) return value;
@@ -76,7 +76,10 @@ export function openNamespace(path: string): number {
  * no privilege, while setns asks for CAP_SYS_ADMIN also there (net/core/net_namespace.c,
  * netns_install).
  */
-export function withNamespace<Result>(netns: Namespace, use: (netns: number) => Result): Result {
+export function withNamespace<Result>(
+  netns: NetworkNamespace,
+  use: (netns: number) => Result,
+): Result {
   if (typeof netns === 'number') return use(isOwn(netns) ? -1 : netns);
   const descriptor = openNamespace(netns);
   try {
@@ -106,7 +109,7 @@ export class HeldNamespace {
    * @param netns undefined for one's own, which needs no holding
    * @throws SystemError if it is missing, no namespace, or may not be entered
    */
-  constructor(netns: Namespace | undefined) {
+  constructor(netns: NetworkNamespace | undefined) {
     if (netns === undefined) return;
     // Opened from inside: a descriptor by the path would keep the mount there busy for umount(8).
     this.#file = withNamespace(netns, (given) =>
@@ -116,7 +119,7 @@ export class HeldNamespace {
   }
 
   /** Where to open a socket; undefined for one's own namespace. */
-  get netns(): Namespace | undefined {
+  get netns(): NetworkNamespace | undefined {
     return this.#file?.descriptor;
   }
 
@@ -135,7 +138,7 @@ export class HeldNamespace {
 export function openSocket(
   socket: NativeSocket,
   protocol: number,
-  netns: Namespace | undefined,
+  netns: NetworkNamespace | undefined,
 ): void {
   const result =
     netns === undefined
@@ -155,7 +158,7 @@ export function openSocket(
  *
  * @param netns undefined: this thread's own
  */
-export function openFile(netns: Namespace | undefined, path: string): OpenFile {
+export function openFile(netns: NetworkNamespace | undefined, path: string): OpenFile {
   const openHere = () => {
     const descriptor = attempt('open', path, () => openSync(path, 'r'));
     return { descriptor, close: () => closeSync(descriptor) };
@@ -167,7 +170,7 @@ export function openFile(netns: Namespace | undefined, path: string): OpenFile {
 }
 
 /** Opens a file in a thread that has entered the namespace of `descriptor`, which came by `netns`. */
-function openInside(descriptor: number, path: string, netns: Namespace): OpenFile {
+function openInside(descriptor: number, path: string, netns: NetworkNamespace): OpenFile {
   const { openFile, closeFile } = addon();
   const result = openFile(descriptor, path);
   if (typeof result === 'number') return { descriptor: result, close: () => closeFile(result) };

@@ -9,25 +9,25 @@ import { test } from 'node:test';
 import { promisify } from 'node:util';
 import {
   Filter,
-  isHelper,
+  isIpcompHelper,
   isLarval,
-  type MessageRecord,
   NetlinkSocket,
   type ObjectChange,
-  rates,
   readXfrmStat,
-  type Synced,
+  type SocketMessageRecord,
+  stateRates,
   XfrmClient,
-  type XfrmKinds,
   XfrmMonitor,
   type XfrmMonitorOptions,
+  type XfrmObjectTypes,
   type XfrmPolicy,
+  type XfrmSynced,
 } from '../../lib/index.ts';
 import { otherNamespace } from './socket-support.ts';
 import { assertEqual } from './storm.ts';
 import { addState, ip, withoutEsp, words } from './support.ts';
 
-type Change = ObjectChange<XfrmKinds>;
+type Change = ObjectChange<XfrmObjectTypes>;
 
 /** A monitor, its changes of objects as they come, and a client. */
 async function opened(options?: XfrmMonitorOptions) {
@@ -153,7 +153,7 @@ test('forged multicasts that wait hold up no comparison', { timeout: 600_000 }, 
   const forged = Uint8Array.of(16, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0);
   // One waits whenever an answer comes, so also when the list is complete.
   const forge = (record: unknown) => {
-    if ((record as MessageRecord).direction === 'sent') return;
+    if ((record as SocketMessageRecord).direction === 'sent') return;
     forger.send(forged, { portId: forger.portId, groups: 4 });
   };
   subscribe('netlink-xfrm:message', forge);
@@ -232,7 +232,7 @@ test('it says once that it is synced, to those that listen when it has opened', 
   await using client = new XfrmClient();
   await client.addPolicy(policy(1));
   await using monitor = await XfrmMonitor.open({ label: 'mine' });
-  const [{ kind, snapshot }] = (await once(monitor, 'synced')) as [Synced];
+  const [{ kind, snapshot }] = (await once(monitor, 'synced')) as [XfrmSynced];
   assert.equal(kind, 'synced');
   assert.deepEqual(snapshot, monitor.snapshot());
   let more = 0;
@@ -442,7 +442,10 @@ test('the helper of an IPCOMP tunnel comes and goes with it', { skip: withoutEsp
     ...words('comp deflate'),
   );
   await monitor.refresh();
-  assert.deepEqual([...monitor.states].map(({ value }) => isHelper(value)).sort(), [false, true]);
+  assert.deepEqual([...monitor.states].map(({ value }) => isIpcompHelper(value)).sort(), [
+    false,
+    true,
+  ]);
   await assertEqual(monitor, client);
   ip(...words('xfrm state delete dst 192.0.2.2 proto comp spi 0x101'));
   await monitor.refresh();
@@ -456,7 +459,7 @@ test('rates come from two snapshots', { skip: withoutEsp }, async () => {
   await monitor.refresh();
   const before = monitor.snapshot();
   await monitor.refresh();
-  const [rate, ...others] = rates(before, monitor.snapshot());
+  const [rate, ...others] = stateRates(before, monitor.snapshot());
   assert.deepEqual([rate?.bytesPerSecond, others], [0, []]);
 });
 

@@ -6,9 +6,9 @@ import { XFRM_INF } from '../../lib/constants.ts';
 import { Filter, type XfrmEvent, type XfrmPolicy, type XfrmState } from '../../lib/index.ts';
 import type { TableChange } from '../../lib/monitor/changes.ts';
 import { Reconciler } from '../../lib/monitor/reconciler.ts';
-import type { XfrmKinds } from '../../lib/monitor/xfrm-objects.ts';
+import type { XfrmObjectTypes } from '../../lib/monitor/xfrm-objects.ts';
 import { xfrmModel } from '../../lib/monitor/xfrm-table.ts';
-import { rates, type Snapshot, StatesView } from '../../lib/monitor/xfrm-views.ts';
+import { StatesView, stateRates, type XfrmSnapshot } from '../../lib/monitor/xfrm-views.ts';
 
 const current = (addTime: number, packets = 0) => ({
   bytes: BigInt(packets) * 100n,
@@ -60,9 +60,9 @@ const event = (kind: XfrmEvent['kind'], more: object, second = 5000) =>
 
 /** A table that has opened with these objects, and what it tells. */
 function opened(states: XfrmState[], policies: XfrmPolicy[] = []) {
-  const changes: TableChange<XfrmKinds>[] = [];
+  const changes: TableChange<XfrmObjectTypes>[] = [];
   const time = { wall: 0, monotonic: 0 };
-  const table = new Reconciler<XfrmKinds, XfrmEvent>(
+  const table = new Reconciler<XfrmObjectTypes, XfrmEvent>(
     xfrmModel,
     {
       now: () => time,
@@ -434,7 +434,8 @@ test('rates are those of one incarnation, of the time between two readings', () 
     const value = sa(1000, { current: { ...current(1000), bytes, packets: bytes / 100n } });
     return { id: 'x', uid, value, counted: at(monotonic) };
   };
-  const snapshot = (...states: ReturnType<typeof entry>[]) => ({ states }) as unknown as Snapshot;
+  const snapshot = (...states: ReturnType<typeof entry>[]) =>
+    ({ states }) as unknown as XfrmSnapshot;
   const many = 2n ** 63n;
   const before = snapshot(entry('x #1', 5000n, 0), entry('y #1', many, 500), entry('z #1', 0n, 0));
   const after = snapshot(
@@ -442,7 +443,7 @@ test('rates are those of one incarnation, of the time between two readings', () 
     entry('y #1', many + 3000n, 2000),
     entry('z #1', 0n, 0),
   );
-  assert.deepEqual(rates(before, after), [
+  assert.deepEqual(stateRates(before, after), [
     { id: 'x', uid: 'y #1', seconds: 1.5, bytesPerSecond: 2000, packetsPerSecond: 20 },
   ]);
 });
