@@ -3,7 +3,7 @@
  * them the conversation with the kernel (requests, acknowledgements, dumps), and attributes read and written.
  * @module
  */
-export type { Answer, DumpEnd, RequestOptions } from './netlink/connection.ts';
+export type { DumpEnd, RequestOptions } from './netlink/connection.ts';
 export {
   type FakeAnswer,
   type FakeHandler,
@@ -14,6 +14,7 @@ export {
 } from './netlink/fake-kernel.ts';
 export { KernelError } from './netlink/kernel-error.ts';
 export {
+  type NetlinkAnswer,
   NetlinkConnection,
   type NetlinkConnectionOptions,
   NetlinkMessage,

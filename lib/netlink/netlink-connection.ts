@@ -4,7 +4,7 @@
  * @module
  */
 import { integer, object, optionalBoolean, options, wrongType } from '../socket/argument.ts';
-import type { Namespace } from '../socket/index.ts';
+import type { NetworkNamespace } from '../socket/index.ts';
 import { optionalNamespace } from '../socket/namespace.ts';
 import { align4 } from '../wire/attribute.ts';
 import { type AttributeNames, NetlinkAttributes } from '../wire/attribute-reader.ts';
@@ -28,7 +28,7 @@ export interface NetlinkConnectionOptions {
    * The network namespace to ask in: a path such as `/run/netns/NAME`, or a descriptor. Default: that of the process.
    * The connection keeps it until it is closed.
    */
-  readonly netns?: Namespace | undefined;
+  readonly netns?: NetworkNamespace | undefined;
   /** Whether the kernel checks dump requests strictly (NETLINK_GET_STRICT_CHK, of rtnetlink). Default false. */
   readonly strictCheck?: boolean | undefined;
 }
@@ -37,6 +37,9 @@ const CONNECTION_OPTIONS: ReadonlySet<string> = new Set<keyof NetlinkConnectionO
   'netns',
   'strictCheck',
 ]);
+
+/** What the kernel answered to a request that it carried out. */
+export interface NetlinkAnswer extends Answer<NetlinkMessage> {}
 
 /** What to send. */
 export interface NetlinkRequest {
@@ -108,7 +111,7 @@ export class NetlinkMessage implements MessageHeader {
 /**
  * The messages of a datagram, as a {@link NetlinkSocket} receives them: for multicast groups.
  *
- * @param datagram bytes to keep: {@link Batch.copy}
+ * @param datagram bytes to keep: {@link DatagramBatch.copy}
  * @param names what their attributes are called, for errors
  * @throws DecodeError where a message does not hold together; those before it have been given by then
  */
@@ -170,10 +173,7 @@ export class NetlinkConnection implements AsyncDisposable {
    * Sends a request and waits for its acknowledgement.
    * @returns the messages before the acknowledgement, and the kernel's warning, if it gave one
    */
-  async request(
-    request: NetlinkRequest,
-    options?: RequestOptions,
-  ): Promise<Answer<NetlinkMessage>> {
+  async request(request: NetlinkRequest, options?: RequestOptions): Promise<NetlinkAnswer> {
     return this.#connection.request(requestOf(request), messagesOf(request), options);
   }
 

@@ -9,8 +9,8 @@ import { errorCode } from './error.ts';
  * thread, and is overwritten with zeros as soon as the listener returns or throws, because
  * datagrams can hold IPsec keys in clear. Whatever is to be kept is copied.
  */
-export interface Batch {
-  /** The memory the datagrams lie in, at {@link Batch.offset}; far larger than what is in use. */
+export interface DatagramBatch {
+  /** The memory the datagrams lie in, at {@link DatagramBatch.offset}; far larger than what is in use. */
   readonly bytes: Uint8Array;
   /** The same memory. */
   readonly view: DataView;
@@ -64,7 +64,7 @@ const UNKNOWN = 0xffff_ffff;
 type Memory = Pick<Addon, 'arena' | 'arenaBytes' | 'batch'>;
 
 /** The one batch of this thread, filled anew at each wake-up. */
-export class ArenaBatch implements Batch {
+export class ArenaBatch implements DatagramBatch {
   bytes = new Uint8Array(0);
   view = new DataView(this.bytes.buffer);
   count = 0;

@@ -21,12 +21,12 @@ export interface NetlinkFlags {
    * heeds that for ACQUIRE and MAPPING: another listener's ACQUIRE then counts as not delivered.
    */
   broadcastError: boolean;
-  /** Each datagram tells its group: {@link Batch.group} (netlink_cmsg_recv_pktinfo). */
+  /** Each datagram tells its group: {@link DatagramBatch.group} (netlink_cmsg_recv_pktinfo). */
   packetInfo: boolean;
   /**
    * Events of other network namespaces come too: of those that have an id in the socket's own, and
    * over whose user namespace its opener has CAP_NET_BROADCAST (do_one_broadcast). Each tells where
-   * it comes from: {@link Batch.nsid}. Switching it needs CAP_NET_BROADCAST.
+   * it comes from: {@link DatagramBatch.nsid}. Switching it needs CAP_NET_BROADCAST.
    */
   listenAllNsid: boolean;
   /**
