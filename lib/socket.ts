@@ -3,7 +3,7 @@
  * them the conversation with the kernel (requests, acknowledgements, dumps), and attributes read and written.
  * @module
  */
-export type { DumpEnd, RequestOptions } from './netlink/connection.ts';
+export type { DumpEnd, DumpResult, RequestOptions } from './netlink/connection.ts';
 export {
   type FakeAnswer,
   type FakeHandler,
@@ -22,6 +22,7 @@ export {
   readMessages,
 } from './netlink/netlink-connection.ts';
 export * from './socket/index.ts';
+export { formatIp } from './wire/address.ts';
 export {
   type AttributeNames,
   NetlinkAttribute,
