@@ -1,9 +1,9 @@
 /** The tables of a monitor for its users: live, read-only, found by what people know. @module */
 import type { EventTime } from '../netlink/event.ts';
 import { canonicalAddress } from '../wire/address.ts';
-import type { XfrmMark } from '../xfrm/codec.ts';
 import type { IpsecProto } from '../xfrm/names.ts';
 import type { XfrmPolicy, XfrmState } from '../xfrm/objects.ts';
+import type { XfrmMark } from '../xfrm/types.ts';
 import type { Table, TableEntry } from './table.ts';
 import { location } from './xfrm-objects.ts';
 import type { XfrmStat } from './xfrm-stat.ts';

@@ -10,10 +10,8 @@ import { promisify } from 'node:util';
 import {
   isIpcompHelper,
   isLarval,
-  NetlinkSocket,
   type ObjectChange,
   readXfrmStat,
-  type SocketMessageRecord,
   stateRates,
   XfrmClient,
   XfrmMonitor,
@@ -21,6 +19,7 @@ import {
   type XfrmObjectTypes,
   type XfrmPolicy,
 } from '../../lib/index.ts';
+import { NetlinkSocket, type SocketMessageRecord } from '../../lib/socket.ts';
 import { otherNamespace } from './socket-support.ts';
 import { assertEqual } from './storm.ts';
 import { addState, ip, withoutEsp, words } from './support.ts';
