@@ -15,6 +15,7 @@ export type {
   SyncReport,
   TableOverrun,
 } from './monitor/changes.ts';
+export type { EventCount } from './monitor/event-counts.ts';
 export { Filter } from './monitor/filter.ts';
 export { FilterError } from './monitor/filter-error.ts';
 export {
@@ -52,8 +53,10 @@ export {
 export { isIpcompHelper, isLarval, type XfrmObjectTypes } from './monitor/xfrm-objects.ts';
 export { readXfrmStat, type XfrmStat } from './monitor/xfrm-stat.ts';
 export {
+  type EntryIndex,
   type PoliciesView,
   type PolicyEntry,
+  type SpiOptions,
   type StateEntry,
   type StateRate,
   type StatesView,

@@ -28,8 +28,8 @@ export type Listed<K extends ObjectTypes> = <N extends ObjectName<K>>(kind: N, v
 export interface Owner<K extends ObjectTypes, Event> {
   /** The first comparison, before the tables are open, and all that is told after it. */
   changed(change: TableChange<K> | Malformed): void;
-  /** @returns whether an event says nothing of the tables */
-  passes?(event: Event): boolean;
+  /** An event was read; what it does to the tables comes after this. @returns whether that is nothing */
+  heard?(event: Event): boolean;
   /** Whether reading is to stop for now. Call {@link LiveTables.flow} when that may have changed. */
   full?(): boolean;
   /** The tables cannot be kept right any more: close them. */
@@ -204,7 +204,7 @@ export class LiveTables<K extends ObjectTypes, Event extends Heard> {
       this.#tell(event);
       this.#lacking = true;
       this.#table.malformed(event.time);
-    } else if (!this.#owner.passes?.(event)) this.#table.event(event);
+    } else if (!this.#owner.heard?.(event)) this.#table.event(event);
   };
 
   /**

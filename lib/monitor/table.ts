@@ -12,8 +12,9 @@ export interface TableEntry<Value> {
   readonly counted: EventTime;
 }
 
-/** By what a value is found: the texts of an index; undefined to be left out of it. */
-export type Indexers<Value> = Readonly<Record<string, (value: Value) => string | undefined>>;
+/** What a value is found by in an index; undefined to be left out of it. */
+export type Indexer<Value, Term = unknown> = (value: Value) => Term | undefined;
+export type Indexers<Value> = Readonly<Record<string, Indexer<Value, string>>>;
 
 /**
  * Where an entry is kept, and nothing else once it is gone. A Map that much comes to and goes from is
@@ -29,7 +30,8 @@ interface Row<Value> {
 export class Table<Value> implements Iterable<TableEntry<Value>> {
   #rows = new Map<string, Row<Value>>();
   readonly #indexers: Indexers<Value>;
-  #indexes = new Map<string, Index>();
+  /** Each is made when it is first asked for. */
+  #indexes = new Map<Indexer<Value>, Index>();
 
   constructor(indexers: Indexers<Value>) {
     this.#indexers = indexers;
@@ -58,7 +60,23 @@ export class Table<Value> implements Iterable<TableEntry<Value>> {
   }
 
   findRows(index: string, text: string): [string, TableEntry<Value>][] {
-    const keys = this.#index(index).get(text) ?? [];
+    const indexer = this.#indexers[index];
+    if (indexer === undefined) throw new RangeError(`there is no index ${JSON.stringify(index)}`);
+    return this.#rowsBy(indexer, text);
+  }
+
+  /** The entries of which an indexer gives this. It must give the same for the same value, and throw nothing. */
+  findBy<Term>(indexer: Indexer<Value, Term>, term: Term): TableEntry<Value>[] {
+    return this.#rowsBy(indexer, term).map(([, entry]) => entry);
+  }
+
+  /** Keeps the index of an indexer no longer. */
+  dropIndex(indexer: Indexer<Value>): void {
+    this.#indexes.delete(indexer);
+  }
+
+  #rowsBy(indexer: Indexer<Value>, term: unknown): [string, TableEntry<Value>][] {
+    const keys = this.#index(indexer).get(term) ?? [];
     return [...(typeof keys === 'string' ? [keys] : keys)].map((key) => [
       key,
       this.get(key) as TableEntry<Value>,
@@ -70,12 +88,12 @@ export class Table<Value> implements Iterable<TableEntry<Value>> {
     const before = row?.entry;
     if (row) row.entry = entry;
     else this.#rows.set(key, { entry });
-    for (const [name, index] of this.#indexes) {
-      const text = this.#text(name, entry.value);
-      const old = before && this.#text(name, before.value);
-      if (old === text) continue;
+    for (const [indexer, index] of this.#indexes) {
+      const term = indexer(entry.value);
+      const old = before && indexer(before.value);
+      if (Object.is(old, term)) continue;
       leave(index, old, key);
-      enter(index, text, key);
+      enter(index, term, key);
     }
   }
 
@@ -85,7 +103,7 @@ export class Table<Value> implements Iterable<TableEntry<Value>> {
     const { value } = row.entry;
     row.entry = undefined;
     this.#rows.delete(key);
-    for (const [name, index] of this.#indexes) leave(index, this.#text(name, value), key);
+    for (const [indexer, index] of this.#indexes) leave(index, indexer(value), key);
   }
 
   /**
@@ -100,41 +118,35 @@ export class Table<Value> implements Iterable<TableEntry<Value>> {
     }
   }
 
-  #index(name: string): Index {
-    let index = this.#indexes.get(name);
+  #index(indexer: Indexer<Value>): Index {
+    let index = this.#indexes.get(indexer);
     if (index === undefined) {
       index = new Map();
-      for (const [key, { value }] of this.rows()) enter(index, this.#text(name, value), key);
-      this.#indexes.set(name, index);
+      for (const [key, { value }] of this.rows()) enter(index, indexer(value), key);
+      this.#indexes.set(indexer, index);
     }
     return index;
   }
-
-  #text(name: string, value: Value): string | undefined {
-    const indexer = this.#indexers[name];
-    if (indexer === undefined) throw new RangeError(`there is no index ${JSON.stringify(name)}`);
-    return indexer(value);
-  }
 }
 
-/** Texts to the keys that have them. Most have one, for which a set would be large. */
-type Index = Map<string, string | Set<string>>;
+/** Terms to the keys that have them. Most have one, for which a set would be large. */
+type Index = Map<unknown, string | Set<string>>;
 
-function enter(index: Index, text: string | undefined, key: string): void {
-  if (text === undefined) return;
-  const keys = index.get(text);
-  if (keys === undefined) index.set(text, key);
+function enter(index: Index, term: unknown, key: string): void {
+  if (term === undefined) return;
+  const keys = index.get(term);
+  if (keys === undefined) index.set(term, key);
   else if (typeof keys !== 'string') keys.add(key);
-  else if (keys !== key) index.set(text, new Set([keys, key]));
+  else if (keys !== key) index.set(term, new Set([keys, key]));
 }
 
-function leave(index: Index, text: string | undefined, key: string): void {
-  if (text === undefined) return;
-  const keys = index.get(text);
-  if (keys === key) index.delete(text);
+function leave(index: Index, term: unknown, key: string): void {
+  if (term === undefined) return;
+  const keys = index.get(term);
+  if (keys === key) index.delete(term);
   else if (typeof keys === 'object') {
     keys.delete(key);
-    if (keys.size === 0) index.delete(text);
+    if (keys.size === 0) index.delete(term);
   }
 }
 

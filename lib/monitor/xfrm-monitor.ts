@@ -7,6 +7,7 @@ import * as X from '../xfrm/constants.ts';
 import { decodeXfrm } from '../xfrm/decode.ts';
 import type { AcquireEvent, MappingEvent, ReportEvent, XfrmEvent } from '../xfrm/events.ts';
 import type { ObjectChange, SyncReport, TableChange, TableOverrun } from './changes.ts';
+import { type EventCount, EventCounts } from './event-counts.ts';
 import { type ListenersByKind, LiveEmitter } from './event-hub.ts';
 import { openEventSocket } from './event-socket.ts';
 import { type Listed, LiveTables, now } from './live-tables.ts';
@@ -24,7 +25,7 @@ import { type XfrmStat, XfrmStatFile } from './xfrm-stat.ts';
 import { xfrmModel } from './xfrm-table.ts';
 import { PoliciesView, StatesView, type XfrmSnapshot } from './xfrm-views.ts';
 
-/** Where a loop starts: all that is known then. The changes that follow start from it. */
+/** All that is known at the start: of a loop, or for listeners, of the monitor. The changes that follow start from it. */
 export interface XfrmSynced {
   readonly kind: 'synced';
   readonly snapshot: XfrmSnapshot;
@@ -49,8 +50,17 @@ export type XfrmChange =
   | KeyManagerRequest
   | MalformedEvent;
 
-export type XfrmMonitorListeners = ListenersByKind<XfrmChange> & {
+/**
+ * - `change`, or its kind: what became of the tables, as in loops
+ * - `event`: what the kernel announced, as it came and before its changes, those events included that change no table.
+ *   The values in it are those of the tables: do not change them. A loop over them is `on(monitor, 'event', { signal })`
+ *   of node:events. There are none of keys, and losses are told as `overrun` of `change`.
+ * - `synced`: once, to listeners that are there when the promise of {@link XfrmMonitor.open} has been
+ *   awaited
+ */
+export type XfrmMonitorListeners = ListenersByKind<XfrmChange | XfrmSynced> & {
   change: [change: XfrmChange];
+  event: [event: XfrmEvent];
   error: [error: Error];
   close: [];
 };
@@ -87,6 +97,7 @@ export class XfrmMonitor
   readonly #tables: LiveTables<XfrmObjectTypes, XfrmEvent>;
   #opened = () => {};
   readonly #refreshes: (() => void)[] = [];
+  readonly #eventCounts = new EventCounts();
   #counted: EventTime;
   #xfrmStat: XfrmStat | undefined;
   #slow = false;
@@ -109,6 +120,7 @@ export class XfrmMonitor
       await monitor.close();
       throw error;
     }
+    monitor.hub.emitNext('synced', () => monitor.#syncedNow());
     return monitor;
   }
 
@@ -132,7 +144,7 @@ export class XfrmMonitor
         { model: xfrmModel, decode: decodeXfrm, list: (listed) => this.#list(listed) },
         {
           changed: (change) => this.#changed(change),
-          passes: (event) => this.#passes(event),
+          heard: (event) => this.#heard(event),
           full: () => this.#full(),
           // Until it is open, open() tells that.
           failed: (error) => this.hub.fail(error, !this.#tables.isOpen),
@@ -170,6 +182,17 @@ export class XfrmMonitor
   /** How many events the kernel said it dropped. The tables were repaired after each. */
   get dropped(): number {
     return this.#tables.dropped;
+  }
+
+  /**
+   * How many events the kernel announced since the monitor's socket was opened, by kind, and of expiries by the limit
+   * that was reached. Those that were lost are not among them: see {@link dropped}.
+   *
+   * @example
+   * for (const { kind, reason, count } of monitor.eventCounts) console.log(kind, reason ?? '', count);
+   */
+  get eventCounts(): EventCount[] {
+    return this.#eventCounts.all;
   }
 
   /** All that is known now. Changes that come after this call start from it. */
@@ -230,8 +253,12 @@ export class XfrmMonitor
         this.#tables.flow();
       },
     });
-    if (!this.closed) queue.push({ kind: 'synced', snapshot: this.snapshot() });
+    if (!this.closed) queue.push(this.#syncedNow());
     return this.hub.join(queue);
+  }
+
+  #syncedNow(): XfrmSynced {
+    return { kind: 'synced', snapshot: this.snapshot() };
   }
 
   /** Lets the process end although the monitor is open. */
@@ -264,8 +291,11 @@ export class XfrmMonitor
     return true;
   }
 
-  /** Tells of what changes no table. */
-  #passes(event: XfrmEvent): boolean {
+  /** Counts and passes on what the kernel announced. @returns whether it changes no table */
+  #heard(event: XfrmEvent): boolean {
+    this.#eventCounts.add(event);
+    // To emit what nobody listens to would cost more than to ask.
+    if (this.listenerCount('event') > 0) this.hub.emit('event', event);
     if (event.kind !== 'ACQUIRE' && event.kind !== 'MAPPING' && event.kind !== 'REPORT') {
       return false;
     }
@@ -275,8 +305,10 @@ export class XfrmMonitor
 
   #changed(change: TableChange<XfrmObjectTypes> | Malformed): void {
     if (change.kind === 'overrun') this.#tell({ ...change, slowConsumer: this.#slow });
-    else if (change.kind === 'malformed') this.#tell({ ...change, protocol: 'xfrm' });
-    else if (change.kind !== 'repaired' && change.kind !== 'refreshed') this.#tell(change);
+    else if (change.kind === 'malformed') {
+      this.#eventCounts.add(change);
+      this.#tell({ ...change, protocol: 'xfrm' });
+    } else if (change.kind !== 'repaired' && change.kind !== 'refreshed') this.#tell(change);
     else {
       this.#counted = change.time;
       this.#xfrmStat = this.#statFile.read();

@@ -30,6 +30,8 @@ const hasHelper = ({ proto, mode }: XfrmState): boolean => proto === 'comp' && m
 /** Texts for {@link Table.find}; what users look by has its own functions (xfrm-views.ts). */
 const stateIndexes = {
   location,
+  spi: ({ spi }: XfrmState) => String(spi),
+  destination: ({ daddr }: XfrmState) => daddr,
   peers,
   reqid: ({ reqid }: XfrmState) => String(reqid),
   mark: ({ mark }: XfrmState) => `${mark?.value ?? 0}/${mark?.mask ?? 0}`,

@@ -138,7 +138,10 @@ export interface TunnelSnapshot {
   readonly counted: EventTime;
 }
 
-/** Where a loop starts; comes again after a slow loop missed changes. */
+/**
+ * All tunnels at the start: of a loop, and again after a slow loop missed changes; or for listeners, of the monitor. The
+ * changes that follow start from it.
+ */
 export interface TunnelsSynced {
   readonly kind: 'synced';
   readonly snapshot: TunnelSnapshot;

@@ -26,7 +26,8 @@ import type { Tunnels } from './tunnels.ts';
 
 export type { TunnelMonitorOptions };
 
-export type TunnelMonitorListeners = ListenersByKind<TunnelChange> & {
+/** `synced`: once, to listeners that are there when the promise of {@link TunnelMonitor.open} has been awaited. */
+export type TunnelMonitorListeners = ListenersByKind<TunnelChange | TunnelsSynced> & {
   change: [change: TunnelChange];
   error: [error: Error];
   close: [];
@@ -117,7 +118,9 @@ export class TunnelMonitor
       below ??= await XfrmMonitor.open({ ...more, signal, netns: held.netns });
       signal?.throwIfAborted();
       if (below.closed) throw closedBelow();
-      return new TunnelMonitor(given, below, addresses, held, Tunnels);
+      const opened = new TunnelMonitor(given, below, addresses, held, Tunnels);
+      opened.hub.emitNext('synced', () => ({ kind: 'synced', snapshot: opened.snapshot() }));
+      return opened;
     } catch (error) {
       await addresses?.close();
       if (below !== monitor) await below?.close();
@@ -157,6 +160,14 @@ export class TunnelMonitor
     addresses.failed = this.#onError;
     this.hub.endOn(signal);
     this.#setTimer();
+  }
+
+  /**
+   * The monitor it stands on: its tables, counters of errors, and the kernel's events (`xfrm.on('event', …)`,
+   * `xfrm.eventCounts`). Unless it was given, it is closed with this one.
+   */
+  get xfrm(): XfrmMonitor {
+    return this.#below;
   }
 
   /** The tunnels, at every moment, in the order in which they came. */
