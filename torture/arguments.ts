@@ -5,7 +5,14 @@
  * @module
  */
 import assert from 'node:assert/strict';
-import { RouteClient, subscribe, TunnelMonitor, XfrmClient, XfrmMonitor, XfrmMonitors } from '../lib/index.ts';
+import {
+  RouteClient,
+  subscribe,
+  TunnelMonitor,
+  XfrmClient,
+  XfrmMonitor,
+  XfrmMonitors,
+} from '../lib/index.ts';
 import { turns } from '../test/kernel/socket-support.ts';
 import { METHODS, OPENERS } from './arguments/samples.ts';
 import { descriptors } from './faults/descriptors.ts';

@@ -5,7 +5,14 @@
  * @module
  */
 import assert from 'node:assert/strict';
-import { RouteClient, subscribe, TunnelMonitor, XfrmClient, XfrmMonitor, XfrmMonitors } from '../../lib/index.ts';
+import {
+  RouteClient,
+  subscribe,
+  TunnelMonitor,
+  XfrmClient,
+  XfrmMonitor,
+  XfrmMonitors,
+} from '../../lib/index.ts';
 import { NetlinkSocket } from '../../lib/socket/index.ts';
 import { SocketOwners } from '../../lib/socket.ts';
 import { addressRequest, otherNamespace, turns } from '../../test/kernel/socket-support.ts';
