@@ -119,7 +119,7 @@ function inPlace(change) {
 /** Files of dist/: each has modules and all that those import, but for what is in the files before it. */
 const WHOLE = {
   // With what says of an error what to do: where descriptors have run out, it could not be loaded any more.
-  library: ['lib/index', 'lib/xfrm', 'lib/route', 'lib/socket', 'lib/cli/report-error'],
+  library: ['lib/index', 'lib/xfrm', 'lib/route', 'lib/cli/report-error'],
   rtnetlink: ['lib/route/rtnetlink'],
   tunnels: ['lib/tunnel/tunnels', 'lib/tunnel/addresses'],
   command: ['lib/cli/main'],
