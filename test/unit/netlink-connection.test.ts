@@ -13,7 +13,7 @@ import {
   XFRM_MSG_NEWSADINFO,
   XFRMNLGRP_SA,
 } from '../../lib/constants.ts';
-import { encodeXfrm, XfrmClient, XfrmMonitor, type XfrmState } from '../../lib/index.ts';
+import { XfrmClient, XfrmMonitor, type XfrmState } from '../../lib/index.ts';
 import {
   type AttributeWriter,
   type FakeAnswer,
@@ -24,6 +24,7 @@ import {
   NetlinkSocket,
   readMessages,
 } from '../../lib/socket.ts';
+import { encodeXfrm } from '../../lib/xfrm.ts';
 
 const NAMES = {
   1: 'FAMILY_ID',
