@@ -15,7 +15,18 @@ const LAYERS = {
   tunnel: ['base', 'wire', 'socket', 'netlink', 'xfrm', 'route', 'monitor'],
   lab: [],
   testing: ['base', 'wire', 'socket', 'netlink', 'xfrm', 'route', 'monitor', 'tunnel', 'lab'],
-  cli: ['base', 'wire', 'socket', 'netlink', 'xfrm', 'route', 'monitor', 'tunnel', 'lab', 'testing'],
+  cli: [
+    'base',
+    'wire',
+    'socket',
+    'netlink',
+    'xfrm',
+    'route',
+    'monitor',
+    'tunnel',
+    'lab',
+    'testing',
+  ],
 };
 
 const lib = join(root, 'lib');

@@ -5,7 +5,7 @@
  */
 import { randomBytes, randomInt } from 'node:crypto';
 import { KernelError } from '../netlink/kernel-error.ts';
-import type { Input } from '../wire/input.ts';
+import type { Encodable } from '../wire/input.ts';
 import type { PolicyKey } from '../xfrm/keys.ts';
 import type { XfrmPolicy, XfrmState } from '../xfrm/objects.ts';
 import type { Host } from './host.ts';
@@ -20,7 +20,7 @@ const ALGORITHMS = {
   'chacha20-poly1305': () => ({
     aead: { name: 'rfc7539esp(chacha20,poly1305)', icvBits: 128, key: key(288) },
   }),
-} as const satisfies Readonly<Record<string, () => Input<XfrmState>>>;
+} as const satisfies Readonly<Record<string, () => Encodable<XfrmState>>>;
 
 export type AlgorithmName = keyof typeof ALGORITHMS;
 
@@ -39,15 +39,15 @@ export interface KeyedTunnelOptions {
   /** Default 1. */
   readonly reqid?: number | undefined;
   /** More of each SA, as {@link XfrmClient.addState} takes it: `{ lifetime: { softPacketLimit: 3 } }`. */
-  readonly state?: Input<XfrmState> | undefined;
+  readonly state?: Encodable<XfrmState> | undefined;
   /** More of each policy. */
-  readonly policy?: Input<XfrmPolicy> | undefined;
+  readonly policy?: Encodable<XfrmPolicy> | undefined;
 }
 
 /** An SA for each direction. */
 export interface SaPair {
-  readonly toRight: Input<XfrmState> & { readonly daddr: string; readonly spi: number };
-  readonly toLeft: Input<XfrmState> & { readonly daddr: string; readonly spi: number };
+  readonly toRight: Encodable<XfrmState> & { readonly daddr: string; readonly spi: number };
+  readonly toLeft: Encodable<XfrmState> & { readonly daddr: string; readonly spi: number };
 }
 
 type Ends = readonly [from: string, to: string];
@@ -81,7 +81,7 @@ export function policyFor(
   [saddr, daddr]: Ends,
   selector: Ends,
   options: KeyedTunnelOptions = {},
-): Input<XfrmPolicy> {
+): Encodable<XfrmPolicy> {
   const { proto = 'esp', mode = 'tunnel', reqid = 1, policy } = options;
   return {
     dir,
@@ -98,9 +98,9 @@ function policies(
   ends: Ends,
   selector: Ends,
   options: KeyedTunnelOptions,
-): [Host, Input<XfrmPolicy>][] {
+): [Host, Encodable<XfrmPolicy>][] {
   const [back, others] = [reversed(ends), reversed(selector)];
-  const all: [Host, Input<XfrmPolicy>][] = [
+  const all: [Host, Encodable<XfrmPolicy>][] = [
     [left, policyFor('out', ends, selector, options)],
     [left, policyFor('in', back, others, options)],
     [right, policyFor('out', back, others, options)],

@@ -1,6 +1,6 @@
 /** Waiting for what the kernel tells, and for tunnels. Who waits in vain is shown what came instead. @module */
 import { type Subscription, type SubscriptionEvent, subscribe } from '../monitor/subscribe.ts';
-import { isUp, type Tunnel, type TunnelState } from '../tunnel/tunnel.ts';
+import { isUpState, type Tunnel, type TunnelState } from '../tunnel/tunnel.ts';
 import { TunnelMonitor } from '../tunnel/tunnel-monitor.ts';
 import { describePolicy, describeState } from '../xfrm/text.ts';
 import { TestingError } from './error.ts';
@@ -169,7 +169,7 @@ export async function waitForTunnel(
   };
   const fits = (tunnel: Tunnel) => {
     if (typeof wanted === 'function') return wanted(tunnel);
-    return wanted === 'up' ? isUp(tunnel.state) : tunnel.state === wanted;
+    return wanted === 'up' ? isUpState(tunnel.state) : tunnel.state === wanted;
   };
   const own = () =>
     [...monitor.tunnels].filter(({ remote }) => peer === undefined || remote === peer);
