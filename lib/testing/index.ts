@@ -24,6 +24,7 @@ export {
 export { type Matched, xfrmMatchers } from './matchers.ts';
 export { Nat } from './nat.ts';
 export { NetworkNamespace } from './network-namespace.ts';
+export { FEATURES, type Feature, type Finding, type Probe, probe } from './probe.ts';
 export type { Printed, ProgramOptions } from './program.ts';
 export {
   type Gateways,
