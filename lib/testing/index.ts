@@ -13,6 +13,20 @@ export {
   expectNoXfrmErrors,
   type MirroredOptions,
 } from './expect.ts';
+export {
+  corruptPacket,
+  cutLink,
+  deleteSas,
+  expireSas,
+  flush,
+  type Impairment,
+  impairLink,
+  loseEvents,
+  moveAddress,
+  replayPacket,
+  turnClockBack,
+  type Undo,
+} from './faults.ts';
 export { cable, Host, type HostOptions } from './host.ts';
 export {
   type AlgorithmName,

@@ -49,6 +49,11 @@ function strongswanConf(folder: string, daemon: Settings | undefined, file: stri
   return `${file === undefined ? '' : `include ${file}`}
 charon {
   ${lines({ ...(file === undefined ? own : {}), ...daemon })}
+  filelog {
+    stderr {
+      flush_line = yes
+    }
+  }
   plugins {
     vici {
       socket = unix://${folder}/vici
@@ -124,7 +129,7 @@ export class Charon extends Daemon {
     }
     // Each has its own /run, where both would keep their process id.
     const mounts = { '/run': 'tmpfs' };
-    await charon.start({ program, args: ['--debug-knl', '1'], mounts, ready: 'vici' });
+    await charon.start({ program, args: [], mounts, ready: 'vici' });
     await charon.load();
     return charon;
   }
