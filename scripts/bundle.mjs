@@ -12,8 +12,13 @@ import { dts } from 'rolldown-plugin-dts';
 import { root } from './setup.mjs';
 
 /** Entry points, as package.json and bin/ name them in dist/, and the program that keeps a guest. */
-const LIBRARY = ['lib/index', 'lib/constants', 'lib/lab/index'];
-const PROGRAMS = ['lib/cli/main', 'lib/lab/keep-server'];
+const LIBRARY = ['lib/index', 'lib/lab/index'];
+const PROGRAM = 'lib/cli/main';
+const PROGRAMS = [PROGRAM, 'lib/lab/keep-server'];
+/** The chunk with rolldown's helpers: how modules of CommonJS become others, and what an `import()` gives. */
+const RUNTIME = 'rolldown-runtime';
+/** Shares nothing with them: they have the numbers as literals, and would have to export a thousand of them. */
+const CONSTANTS = 'lib/constants';
 /** Packages that become part of dist/: to find, read and wrap them takes longer than to run them. */
 const INCLUDED = /^(commander|picocolors|@oxc-project\/runtime\/.*)$/;
 /** Whose licenses go with them; rolldown has the parts of @oxc-project/runtime in itself. */
@@ -81,10 +86,13 @@ const destructured = (names) =>
  */
 const builtins = {
   name: 'builtins',
-  transform: inPlace((code) =>
-    code
-      .replace(BUILTIN, (_, names, id) => `const {${destructured(names)}} = ${builtin(id)};`)
-      .replace(REQUIRED, (_, id) => builtin(id)),
+  transform: inPlace((code, id) =>
+    // What rolldown adds imports what it may not need, which must stay an import to be left out.
+    id.startsWith('\0')
+      ? code
+      : code
+          .replace(BUILTIN, (_, names, id) => `const {${destructured(names)}} = ${builtin(id)};`)
+          .replace(REQUIRED, (_, id) => builtin(id)),
   ),
 };
 
@@ -149,10 +157,10 @@ class Together {
   });
 }
 
-async function bundleCode() {
+async function bundleCode(names) {
   const together = new Together();
   const build = await rolldown({
-    input: entries([...LIBRARY, ...PROGRAMS], root, '.ts'),
+    input: entries(names, root, '.ts'),
     platform: 'node',
     external: (id) => external(id) && !INCLUDED.test(id),
     plugins: [numbersAsObject, commanderAlone, builtins, together.plugin],
@@ -169,12 +177,31 @@ async function bundleCode() {
     comments: false,
     // Names are kept: they are in traces, and in what an error says. So are lines: Node shows that of an error.
     minify: { compress: true, mangle: { keepNames: true }, codegen: { removeWhitespace: false } },
-    chunkFileNames: chunks('-[hash].js'),
+    // The program is its own entry: another file would only name this one.
+    entryFileNames: ({ name }) => (name === PROGRAM ? 'lib/unused.js' : '[name].js'),
+    chunkFileNames: ({ name }) => (name === 'command' ? `${PROGRAM}.js` : chunks('-[hash].js')),
     codeSplitting: { groups: together.groups },
   });
   await build.close();
-  return output;
+  const unused = output.filter(({ name }) => name === PROGRAM || name === RUNTIME);
+  for (const { fileName } of unused) rmSync(join(dist, fileName));
+  const helpers = output.find(({ name }) => name === RUNTIME)?.code;
+  return output
+    .filter((file) => !unused.includes(file))
+    .map((file) => ({ ...file, finish: (code) => ascii(withHelpers(code, helpers)) }));
 }
+
+const HELPERS = /^import (?:\{(.+)\} from )?".+\/rolldown-runtime-.+\.js";$/m;
+
+/** Has what rolldown's code needs of its helpers on one line, where they were imported: a file takes longer. */
+const withHelpers = (code, helpers) =>
+  code.replace(HELPERS, (_, names) => {
+    if (names === undefined) return '';
+    const [, text, exported] = /^(.+)export \{(.+)\};/s.exec(helpers);
+    const body = text.replace(/^\/\/.*$/gm, '').replace(/\s+/g, ' ');
+    const object = exported.replace(/(\w+) as (\w+)/g, '$2: $1');
+    return `const {${names.replaceAll(' as ', ': ')}} = (() => {${body}return {${object}};})();`;
+  });
 
 function compile() {
   const tsc = join(root, 'node_modules/typescript/bin/tsc');
@@ -186,7 +213,7 @@ function compile() {
 
 async function bundleDeclarations() {
   const build = await rolldown({
-    input: entries(LIBRARY, modules, '.d.ts'),
+    input: entries([...LIBRARY, CONSTANTS], modules, '.d.ts'),
     platform: 'node',
     external,
     checks: { pluginTimings: false },
@@ -202,7 +229,7 @@ async function bundleDeclarations() {
     chunkFileNames: chunks('.d.ts'),
   });
   await build.close();
-  return output;
+  return output.map((file) => ({ ...file, finish: forOlder }));
 }
 
 /** The file of src/ that holds a module of lib/. */
@@ -298,12 +325,14 @@ export async function bundle() {
   rmSync(modules, { recursive: true, force: true });
   compile();
   const places = writeSources();
-  const code = await bundleCode();
+  const code = [
+    ...(await bundleCode([...LIBRARY, ...PROGRAMS])),
+    ...(await bundleCode([CONSTANTS])),
+  ];
   const declarations = await bundleDeclarations();
-  for (const { type, fileName, map } of [...code, ...declarations]) {
+  for (const { type, fileName, map, finish } of [...code, ...declarations]) {
     if (type !== 'chunk' || !map) continue;
     const path = join(dist, fileName);
-    const finish = fileName.endsWith('.d.ts') ? forOlder : ascii;
     writeFileSync(path, finish(readFileSync(path, 'utf8')));
     const rewritten = rewrite(throughModules(map, fileName), fileName, places);
     writeFileSync(join(dist, `${fileName}.map`), JSON.stringify(rewritten));
