@@ -12,7 +12,7 @@ import { dts } from 'rolldown-plugin-dts';
 import { root } from './setup.mjs';
 
 /** Entry points, as package.json and bin/ name them in dist/, and the program that keeps a guest. */
-const LIBRARY = ['lib/index', 'lib/lab/index'];
+const LIBRARY = ['lib/index', 'lib/socket', 'lib/lab/index'];
 const PROGRAM = 'lib/cli/main';
 const PROGRAMS = [PROGRAM, 'lib/lab/keep-server'];
 /** The chunk with rolldown's helpers: how modules of CommonJS become others, and what an `import()` gives. */

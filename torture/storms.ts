@@ -9,8 +9,8 @@ import { subscribe as tap, unsubscribe as untap } from 'node:diagnostics_channel
 import { setTimeout as pause } from 'node:timers/promises';
 import fc from 'fast-check';
 import {
-  type MessageRecord,
   NetlinkSocket,
+  type SocketMessageRecord,
   SystemError,
   subscribe,
   XfrmClient,
@@ -99,7 +99,7 @@ class Breaker implements Disposable {
   }
 
   readonly #break = (record: unknown): void => {
-    const { socket, direction } = record as MessageRecord;
+    const { socket, direction } = record as SocketMessageRecord;
     if (socket !== this.#socket || direction !== 'received') return;
     if (!this.next && !this.#random.chance(1, 200)) return;
     this.next = false;
@@ -120,7 +120,7 @@ class Breaker implements Disposable {
 async function nextSocket(): Promise<number> {
   let number = 0;
   const note = (record: unknown) => {
-    number = (record as MessageRecord).socket;
+    number = (record as SocketMessageRecord).socket;
   };
   tap('netlink-xfrm:open', note);
   await new NetlinkSocket({ protocol: 0 }).close();

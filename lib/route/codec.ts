@@ -21,7 +21,7 @@ import {
 } from '../wire/attribute.ts';
 import { LE } from '../wire/endian.ts';
 import { notAMultiple, tooShort, within, wrongRecord } from '../wire/error.ts';
-import type { Input } from '../wire/input.ts';
+import type { Encodable } from '../wire/input.ts';
 import { readU64, s32, u8, u16, u32, writeBe64, writeU64 } from '../wire/integer.ts';
 import { linkAddressLength, readLinkAddress, writeLinkAddress } from '../wire/link-address.ts';
 import { readString, textSize, writeText } from '../wire/text.ts';
@@ -30,23 +30,23 @@ import {
   AddressFamily,
   AddressFlags,
   AddressProtocol,
-  LinkEvent,
+  BridgePortState,
+  LinkEventType,
   LinkFlags,
+  LinkOperState,
   LinkType,
   NeighbourExtFlags,
   NeighbourFlags,
   NeighbourState,
   NexthopFlags,
   NexthopGroupType,
-  OperState,
-  PortState,
   RouteEncapType,
   RouteFlags,
   RouteProtocol,
+  RouteScope,
   RouteType,
   RuleAction,
   RuleFlags,
-  Scope,
 } from './names.ts';
 
 /** A VLAN of a bridge. (struct bridge_vlan_info) */
@@ -68,7 +68,7 @@ export function writeBridgeVlan(
   v: DataView,
   _b: Uint8Array,
   at: number,
-  x: Input<BridgeVlan>,
+  x: Encodable<BridgeVlan>,
 ): void {
   v.setUint16(at, u16(x.flags, 'flags'), LE);
   v.setUint16(at + 2, u16(x.vid, 'vid'), LE);
@@ -108,7 +108,7 @@ export function writeRuleHeader(
   v: DataView,
   b: Uint8Array,
   at: number,
-  x: Input<RuleHeader>,
+  x: Encodable<RuleHeader>,
 ): void {
   b[at] = u8(AddressFamily.number(x.family, 'family'), 'family');
   b[at + 1] = u8(x.dstLength, 'dstLength');
@@ -134,7 +134,12 @@ export function readPortRange(v: DataView, _b: Uint8Array, at: number): PortRang
   };
 }
 
-export function writePortRange(v: DataView, _b: Uint8Array, at: number, x: Input<PortRange>): void {
+export function writePortRange(
+  v: DataView,
+  _b: Uint8Array,
+  at: number,
+  x: Encodable<PortRange>,
+): void {
   v.setUint16(at, u16(x.start, 'start'), LE);
   v.setUint16(at + 2, u16(x.end, 'end'), LE);
 }
@@ -154,7 +159,12 @@ export function readUidRange(v: DataView, _b: Uint8Array, at: number): UidRange 
   };
 }
 
-export function writeUidRange(v: DataView, _b: Uint8Array, at: number, x: Input<UidRange>): void {
+export function writeUidRange(
+  v: DataView,
+  _b: Uint8Array,
+  at: number,
+  x: Encodable<UidRange>,
+): void {
   v.setUint32(at, u32(x.start, 'start'), LE);
   v.setUint32(at + 4, u32(x.end, 'end'), LE);
 }
@@ -184,7 +194,7 @@ export function writeAddressTimes(
   v: DataView,
   _b: Uint8Array,
   at: number,
-  x: Input<AddressTimes>,
+  x: Encodable<AddressTimes>,
 ): void {
   v.setUint32(at, u32(x.preferred, 'preferred'), LE);
   v.setUint32(at + 4, u32(x.valid, 'valid'), LE);
@@ -201,7 +211,7 @@ export interface AddressHeader {
   /** The low byte of the flags; see flags. */
   flagsByte: AddressFlags;
   /** How far it is known. */
-  scope: Scope;
+  scope: RouteScope;
   /** Interface index. */
   index: number;
 }
@@ -211,7 +221,7 @@ export function readAddressHeader(v: DataView, b: Uint8Array, at: number): Addre
     family: AddressFamily.name(b[at] as number),
     prefixLength: b[at + 1] as number,
     flagsByte: AddressFlags.of(b[at + 2] as number),
-    scope: Scope.name(b[at + 3] as number),
+    scope: RouteScope.name(b[at + 3] as number),
     index: v.getUint32(at + 4, LE),
   };
 }
@@ -220,12 +230,12 @@ export function writeAddressHeader(
   v: DataView,
   b: Uint8Array,
   at: number,
-  x: Input<AddressHeader>,
+  x: Encodable<AddressHeader>,
 ): void {
   b[at] = u8(AddressFamily.number(x.family, 'family'), 'family');
   b[at + 1] = u8(x.prefixLength, 'prefixLength');
   b[at + 2] = u8(AddressFlags.mask(x.flagsByte, 'flagsByte'), 'flagsByte');
-  b[at + 3] = u8(Scope.number(x.scope, 'scope'), 'scope');
+  b[at + 3] = u8(RouteScope.number(x.scope, 'scope'), 'scope');
   v.setUint32(at + 4, u32(x.index, 'index'), LE);
 }
 
@@ -257,7 +267,7 @@ export function writeLinkHeader(
   v: DataView,
   b: Uint8Array,
   at: number,
-  x: Input<LinkHeader>,
+  x: Encodable<LinkHeader>,
 ): void {
   b[at] = u8(AddressFamily.number(x.family, 'family'), 'family');
   v.setUint16(at + 2, u16(LinkType.number(x.type, 'type'), 'type'), LE);
@@ -291,7 +301,7 @@ export function writeInet6Times(
   v: DataView,
   _b: Uint8Array,
   at: number,
-  x: Input<Inet6Times>,
+  x: Encodable<Inet6Times>,
 ): void {
   v.setUint32(at, u32(x.maxReassembly, 'maxReassembly'), LE);
   v.setUint32(at + 4, u32(x.changed, 'changed'), LE);
@@ -314,31 +324,36 @@ export function readVlanFlags(v: DataView, _b: Uint8Array, at: number): VlanFlag
   };
 }
 
-export function writeVlanFlags(v: DataView, _b: Uint8Array, at: number, x: Input<VlanFlags>): void {
+export function writeVlanFlags(
+  v: DataView,
+  _b: Uint8Array,
+  at: number,
+  x: Encodable<VlanFlags>,
+): void {
   v.setUint32(at, u32(x.flags, 'flags'), LE);
   v.setUint32(at + 4, u32(x.mask, 'mask'), LE);
 }
 
 /** A priority. (struct ifla_vlan_qos_mapping) */
-export interface QosMapping {
+export interface VlanQosMapping {
   /** What it is. */
   from: number;
   /** What it becomes. */
   to: number;
 }
 
-export function readQosMapping(v: DataView, _b: Uint8Array, at: number): QosMapping {
+export function readVlanQosMapping(v: DataView, _b: Uint8Array, at: number): VlanQosMapping {
   return {
     from: v.getUint32(at, LE),
     to: v.getUint32(at + 4, LE),
   };
 }
 
-export function writeQosMapping(
+export function writeVlanQosMapping(
   v: DataView,
   _b: Uint8Array,
   at: number,
-  x: Input<QosMapping>,
+  x: Encodable<VlanQosMapping>,
 ): void {
   v.setUint32(at, u32(x.from, 'from'), LE);
   v.setUint32(at + 4, u32(x.to, 'to'), LE);
@@ -369,7 +384,7 @@ export function writeNeighbourTimes(
   v: DataView,
   _b: Uint8Array,
   at: number,
-  x: Input<NeighbourTimes>,
+  x: Encodable<NeighbourTimes>,
 ): void {
   v.setUint32(at, u32(x.confirmed, 'confirmed'), LE);
   v.setUint32(at + 4, u32(x.used, 'used'), LE);
@@ -405,7 +420,7 @@ export function writeNeighbourHeader(
   v: DataView,
   b: Uint8Array,
   at: number,
-  x: Input<NeighbourHeader>,
+  x: Encodable<NeighbourHeader>,
 ): void {
   b[at] = u8(AddressFamily.number(x.family, 'family'), 'family');
   v.setInt32(at + 4, s32(x.index, 'index'), LE);
@@ -430,7 +445,7 @@ export function writeNetconfHeader(
   _v: DataView,
   b: Uint8Array,
   at: number,
-  x: Input<NetconfHeader>,
+  x: Encodable<NetconfHeader>,
 ): void {
   b[at] = u8(AddressFamily.number(x.family, 'family'), 'family');
 }
@@ -457,7 +472,7 @@ export function writeNexthopMember(
   v: DataView,
   b: Uint8Array,
   at: number,
-  x: Input<NexthopMember>,
+  x: Encodable<NexthopMember>,
 ): void {
   v.setUint32(at, u32(x.id, 'id'), LE);
   b[at + 4] = u8(x.weight, 'weight');
@@ -469,7 +484,7 @@ export interface NexthopHeader {
   /** Address family. */
   family: AddressFamily;
   /** How far it is. */
-  scope: Scope;
+  scope: RouteScope;
   /** Who made it. */
   protocol: RouteProtocol;
   /** Flags. */
@@ -479,7 +494,7 @@ export interface NexthopHeader {
 export function readNexthopHeader(v: DataView, b: Uint8Array, at: number): NexthopHeader {
   return {
     family: AddressFamily.name(b[at] as number),
-    scope: Scope.name(b[at + 1] as number),
+    scope: RouteScope.name(b[at + 1] as number),
     protocol: RouteProtocol.name(b[at + 2] as number),
     flags: NexthopFlags.of(v.getUint32(at + 4, LE)),
   };
@@ -489,10 +504,10 @@ export function writeNexthopHeader(
   v: DataView,
   b: Uint8Array,
   at: number,
-  x: Input<NexthopHeader>,
+  x: Encodable<NexthopHeader>,
 ): void {
   b[at] = u8(AddressFamily.number(x.family, 'family'), 'family');
-  b[at + 1] = u8(Scope.number(x.scope, 'scope'), 'scope');
+  b[at + 1] = u8(RouteScope.number(x.scope, 'scope'), 'scope');
   b[at + 2] = u8(RouteProtocol.number(x.protocol, 'protocol'), 'protocol');
   v.setUint32(at + 4, u32(NexthopFlags.mask(x.flags, 'flags'), 'flags'), LE);
 }
@@ -516,7 +531,7 @@ export function writePrefixTimes(
   v: DataView,
   _b: Uint8Array,
   at: number,
-  x: Input<PrefixTimes>,
+  x: Encodable<PrefixTimes>,
 ): void {
   v.setUint32(at, u32(x.preferred, 'preferred'), LE);
   v.setUint32(at + 4, u32(x.valid, 'valid'), LE);
@@ -550,7 +565,7 @@ export function writePrefixHeader(
   v: DataView,
   b: Uint8Array,
   at: number,
-  x: Input<PrefixHeader>,
+  x: Encodable<PrefixHeader>,
 ): void {
   b[at] = u8(AddressFamily.number(x.family, 'family'), 'family');
   v.setInt32(at + 4, s32(x.index, 'index'), LE);
@@ -596,7 +611,7 @@ export function writeRouteCache(
   v: DataView,
   _b: Uint8Array,
   at: number,
-  x: Input<RouteCache>,
+  x: Encodable<RouteCache>,
 ): void {
   v.setUint32(at, u32(x.references, 'references'), LE);
   v.setUint32(at + 4, u32(x.lastUse, 'lastUse'), LE);
@@ -609,7 +624,7 @@ export function writeRouteCache(
 }
 
 /** Traffic of a multicast route. (struct rta_mfc_stats) */
-export interface MulticastCounts {
+export interface RouteMulticastCounts {
   /** Packets. */
   packets: bigint;
   /** Bytes. */
@@ -618,7 +633,11 @@ export interface MulticastCounts {
   wrongInterface: bigint;
 }
 
-export function readMulticastCounts(v: DataView, _b: Uint8Array, at: number): MulticastCounts {
+export function readRouteMulticastCounts(
+  v: DataView,
+  _b: Uint8Array,
+  at: number,
+): RouteMulticastCounts {
   return {
     packets: readU64(v, at),
     bytes: readU64(v, at + 8),
@@ -626,11 +645,11 @@ export function readMulticastCounts(v: DataView, _b: Uint8Array, at: number): Mu
   };
 }
 
-export function writeMulticastCounts(
+export function writeRouteMulticastCounts(
   v: DataView,
   _b: Uint8Array,
   at: number,
-  x: Input<MulticastCounts>,
+  x: Encodable<RouteMulticastCounts>,
 ): void {
   writeU64(v, at, x.packets, 'packets');
   writeU64(v, at + 8, x.bytes, 'bytes');
@@ -638,18 +657,23 @@ export function writeMulticastCounts(
 }
 
 /** What requests of no other form begin with. (struct rtgenmsg) */
-export interface General {
+export interface RtGenMsg {
   /** Address family. */
   family: AddressFamily;
 }
 
-export function readGeneral(_v: DataView, b: Uint8Array, at: number): General {
+export function readRtGenMsg(_v: DataView, b: Uint8Array, at: number): RtGenMsg {
   return {
     family: AddressFamily.name(b[at] as number),
   };
 }
 
-export function writeGeneral(_v: DataView, b: Uint8Array, at: number, x: Input<General>): void {
+export function writeRtGenMsg(
+  _v: DataView,
+  b: Uint8Array,
+  at: number,
+  x: Encodable<RtGenMsg>,
+): void {
   b[at] = u8(AddressFamily.number(x.family, 'family'), 'family');
 }
 
@@ -668,7 +692,7 @@ export interface RouteHeader {
   /** Who made it. */
   protocol: RouteProtocol;
   /** How far the destination is. */
-  scope: Scope;
+  scope: RouteScope;
   /** What happens to its packets. */
   type: RouteType;
   /** Flags. */
@@ -683,7 +707,7 @@ export function readRouteHeader(v: DataView, b: Uint8Array, at: number): RouteHe
     tos: b[at + 3] as number,
     tableByte: b[at + 4] as number,
     protocol: RouteProtocol.name(b[at + 5] as number),
-    scope: Scope.name(b[at + 6] as number),
+    scope: RouteScope.name(b[at + 6] as number),
     type: RouteType.name(b[at + 7] as number),
     flags: RouteFlags.of(v.getUint32(at + 8, LE)),
   };
@@ -693,7 +717,7 @@ export function writeRouteHeader(
   v: DataView,
   b: Uint8Array,
   at: number,
-  x: Input<RouteHeader>,
+  x: Encodable<RouteHeader>,
 ): void {
   b[at] = u8(AddressFamily.number(x.family, 'family'), 'family');
   b[at + 1] = u8(x.dstLength, 'dstLength');
@@ -701,7 +725,7 @@ export function writeRouteHeader(
   b[at + 3] = u8(x.tos, 'tos');
   b[at + 4] = u8(x.tableByte, 'tableByte');
   b[at + 5] = u8(RouteProtocol.number(x.protocol, 'protocol'), 'protocol');
-  b[at + 6] = u8(Scope.number(x.scope, 'scope'), 'scope');
+  b[at + 6] = u8(RouteScope.number(x.scope, 'scope'), 'scope');
   b[at + 7] = u8(RouteType.number(x.type, 'type'), 'type');
   v.setUint32(at + 8, u32(RouteFlags.mask(x.flags, 'flags'), 'flags'), LE);
 }
@@ -728,7 +752,7 @@ export function writeRouteNexthop(
   v: DataView,
   b: Uint8Array,
   at: number,
-  x: Input<RouteNexthop>,
+  x: Encodable<RouteNexthop>,
 ): void {
   b[at + 2] = u8(NexthopFlags.mask(x.flags, 'flags'), 'flags');
   b[at + 3] = u8(x.hops, 'hops');
@@ -762,7 +786,7 @@ export function readLinkMap(v: DataView, b: Uint8Array, at: number): LinkMap {
   };
 }
 
-export function writeLinkMap(v: DataView, b: Uint8Array, at: number, x: Input<LinkMap>): void {
+export function writeLinkMap(v: DataView, b: Uint8Array, at: number, x: Encodable<LinkMap>): void {
   writeU64(v, at, x.memStart, 'memStart');
   writeU64(v, at + 8, x.memEnd, 'memEnd');
   writeU64(v, at + 16, x.baseAddr, 'baseAddr');
@@ -862,7 +886,7 @@ export function readLinkStats32(
 }
 
 /** Bytes of a struct rtnl_link_stats with what trails it. */
-export function sizeOfLinkStats32(x: Input<LinkStats32>): number {
+export function sizeOfLinkStats32(x: Encodable<LinkStats32>): number {
   return x.more !== undefined ? 96 + x.more.length : x.rxNohandler !== undefined ? 96 : 92;
 }
 
@@ -870,7 +894,7 @@ export function writeLinkStats32(
   v: DataView,
   b: Uint8Array,
   at: number,
-  x: Input<LinkStats32>,
+  x: Encodable<LinkStats32>,
 ): void {
   v.setUint32(at, u32(x.rxPackets, 'rxPackets'), LE);
   v.setUint32(at + 4, u32(x.txPackets, 'txPackets'), LE);
@@ -990,7 +1014,7 @@ export function readLinkStats(v: DataView, b: Uint8Array, at: number, length: nu
 }
 
 /** Bytes of a struct rtnl_link_stats64 with what trails it. */
-export function sizeOfLinkStats(x: Input<LinkStats>): number {
+export function sizeOfLinkStats(x: Encodable<LinkStats>): number {
   return x.more !== undefined
     ? 200 + x.more.length
     : x.rxOtherhostDropped !== undefined
@@ -1000,7 +1024,12 @@ export function sizeOfLinkStats(x: Input<LinkStats>): number {
         : 184;
 }
 
-export function writeLinkStats(v: DataView, b: Uint8Array, at: number, x: Input<LinkStats>): void {
+export function writeLinkStats(
+  v: DataView,
+  b: Uint8Array,
+  at: number,
+  x: Encodable<LinkStats>,
+): void {
   writeU64(v, at, x.rxPackets, 'rxPackets');
   writeU64(v, at + 8, x.txPackets, 'txPackets');
   writeU64(v, at + 16, x.rxBytes, 'rxBytes');
@@ -1034,16 +1063,22 @@ export function writeLinkStats(v: DataView, b: Uint8Array, at: number, x: Input<
 }
 
 /** A gateway of another family than the route. (struct rtvia) */
-export interface Via {
+export interface RouteVia {
   /** Its family. */
   family: AddressFamily;
   /** The gateway; of other families hexadecimal digits. */
   address: string;
 }
 
-export function readVia(v: DataView, b: Uint8Array, at: number, length: number, path: string): Via {
+export function readRouteVia(
+  v: DataView,
+  b: Uint8Array,
+  at: number,
+  length: number,
+  path: string,
+): RouteVia {
   const bytes = length - 2;
-  const value: Via = {
+  const value: RouteVia = {
     family: AddressFamily.name(v.getUint16(at, LE)),
     address: '',
   };
@@ -1052,11 +1087,16 @@ export function readVia(v: DataView, b: Uint8Array, at: number, length: number, 
 }
 
 /** Bytes of a struct rtvia with what trails it. */
-export function sizeOfVia(x: Input<Via>): number {
+export function sizeOfRouteVia(x: Encodable<RouteVia>): number {
   return 2 + ipLengthOf(x.address ?? '', AddressFamily.number(x.family, 'family'), 'address');
 }
 
-export function writeVia(v: DataView, b: Uint8Array, at: number, x: Input<Via>): void {
+export function writeRouteVia(
+  v: DataView,
+  b: Uint8Array,
+  at: number,
+  x: Encodable<RouteVia>,
+): void {
   v.setUint16(at, u16(AddressFamily.number(x.family, 'family'), 'family'), LE);
   writeIp(b, at + 2, x.address ?? '', 'address');
 }
@@ -1159,7 +1199,7 @@ const INET6_LINK: Readonly<Record<number, string>> = {
 const INET6_LINK_ORDER = [1, 5, 2, 3, 4, 6, 7, 8, 9];
 
 /** Writes the attributes that are given, then the unknown ones. */
-export function writeInet6Link(w: MessageWriter, x: Input<Inet6Link>): void {
+export function writeInet6Link(w: MessageWriter, x: Encodable<Inet6Link>): void {
   let type = 0;
   try {
     for (type of INET6_LINK_ORDER) {
@@ -1244,7 +1284,7 @@ export interface Inet6Attributes {
   /** Interface index of the device below. (IFLA_LINK) */
   linkIndex?: number;
   /** Its state. (IFLA_OPERSTATE) */
-  operState?: OperState;
+  operState?: LinkOperState;
   /** What IPv6 says of it. (IFLA_PROTINFO) */
   inet6?: Inet6Link;
   /** Attributes this library does not know, as they came. */
@@ -1281,7 +1321,7 @@ export function readInet6Attributes(
         break;
       case 16: // IFLA_OPERSTATE
         if (n < 1) tooShort('IFLA_OPERSTATE', at, 1, n);
-        into.operState = OperState.name(b[p] as number);
+        into.operState = LinkOperState.name(b[p] as number);
         break;
       case 12: // IFLA_PROTINFO
         into.inet6 = {};
@@ -1311,7 +1351,7 @@ const INET6_ATTRIBUTES: Readonly<Record<number, string>> = {
 const INET6_ATTRIBUTES_ORDER = [3, 1, 4, 5, 16, 12];
 
 /** Writes the attributes that are given, then the unknown ones. */
-export function writeInet6Attributes(w: MessageWriter, x: Input<Inet6Attributes>): void {
+export function writeInet6Attributes(w: MessageWriter, x: Encodable<Inet6Attributes>): void {
   let type = 0;
   try {
     for (type of INET6_ATTRIBUTES_ORDER) {
@@ -1345,7 +1385,7 @@ export function writeInet6Attributes(w: MessageWriter, x: Input<Inet6Attributes>
         case 16:
           if (x.operState !== undefined) {
             const p = w.attribute(16, 1);
-            w.bytes[p] = u8(OperState.number(x.operState, 'operState'), 'operState');
+            w.bytes[p] = u8(LinkOperState.number(x.operState, 'operState'), 'operState');
           }
           break;
         case 12:
@@ -1411,7 +1451,7 @@ const PROTO_DOWN_REASON: Readonly<Record<number, string>> = {
 const PROTO_DOWN_REASON_ORDER = [1, 2];
 
 /** Writes the attributes that are given, then the unknown ones. */
-export function writeProtoDownReason(w: MessageWriter, x: Input<ProtoDownReason>): void {
+export function writeProtoDownReason(w: MessageWriter, x: Encodable<ProtoDownReason>): void {
   let type = 0;
   try {
     for (type of PROTO_DOWN_REASON_ORDER) {
@@ -1519,7 +1559,7 @@ const XDP_INFO: Readonly<Record<number, string>> = {
 const XDP_INFO_ORDER = [1, 2, 3, 4, 6, 5, 7];
 
 /** Writes the attributes that are given, then the unknown ones. */
-export function writeXdpInfo(w: MessageWriter, x: Input<XdpInfo>): void {
+export function writeXdpInfo(w: MessageWriter, x: Encodable<XdpInfo>): void {
   let type = 0;
   try {
     for (type of XDP_INFO_ORDER) {
@@ -1575,7 +1615,7 @@ export function writeXdpInfo(w: MessageWriter, x: Input<XdpInfo>): void {
 }
 
 /** The other end of a veth pair. */
-export interface PeerAttributes {
+export interface VethPeerAttributes {
   /** Its name. (IFLA_IFNAME) */
   name?: string;
   /** Its link-layer address. (IFLA_ADDRESS) */
@@ -1599,12 +1639,12 @@ export interface PeerAttributes {
 }
 
 /** Reads the attributes between `at` and `end` into `into`. */
-export function readPeerAttributes(
+export function readVethPeerAttributes(
   v: DataView,
   b: Uint8Array,
   at: number,
   end: number,
-  into: PeerAttributes,
+  into: VethPeerAttributes,
 ): void {
   while (at < end) {
     const length = attributeLength(v, at, end);
@@ -1655,7 +1695,7 @@ export function readPeerAttributes(
 }
 
 /** Kernel names of attributes, by number. */
-const PEER_ATTRIBUTES: Readonly<Record<number, string>> = {
+const VETH_PEER_ATTRIBUTES: Readonly<Record<number, string>> = {
   3: 'IFLA_IFNAME',
   1: 'IFLA_ADDRESS',
   4: 'IFLA_MTU',
@@ -1666,13 +1706,13 @@ const PEER_ATTRIBUTES: Readonly<Record<number, string>> = {
   19: 'IFLA_NET_NS_PID',
   28: 'IFLA_NET_NS_FD',
 };
-const PEER_ATTRIBUTES_ORDER = [3, 1, 4, 13, 31, 32, 27, 19, 28];
+const VETH_PEER_ATTRIBUTES_ORDER = [3, 1, 4, 13, 31, 32, 27, 19, 28];
 
 /** Writes the attributes that are given, then the unknown ones. */
-export function writePeerAttributes(w: MessageWriter, x: Input<PeerAttributes>): void {
+export function writeVethPeerAttributes(w: MessageWriter, x: Encodable<VethPeerAttributes>): void {
   let type = 0;
   try {
-    for (type of PEER_ATTRIBUTES_ORDER) {
+    for (type of VETH_PEER_ATTRIBUTES_ORDER) {
       switch (type) {
         case 3:
           if (x.name !== undefined) {
@@ -1733,7 +1773,7 @@ export function writePeerAttributes(w: MessageWriter, x: Input<PeerAttributes>):
       }
     }
   } catch (error) {
-    throw within(error, PEER_ATTRIBUTES[type] ?? String(type));
+    throw within(error, VETH_PEER_ATTRIBUTES[type] ?? String(type));
   }
   for (const raw of x.unknown ?? []) w.raw(raw);
 }
@@ -1741,7 +1781,7 @@ export function writePeerAttributes(w: MessageWriter, x: Input<PeerAttributes>):
 /** A veth pair. */
 export interface VethData {
   /** Its other end. (VETH_INFO_PEER) */
-  peer?: LinkHeader & PeerAttributes;
+  peer?: LinkHeader & VethPeerAttributes;
   /** Attributes this library does not know, as they came. */
   unknown?: RawAttribute[];
 }
@@ -1764,7 +1804,7 @@ export function readVethData(
         if (n < 16) tooShort('VETH_INFO_PEER', at, 16, n);
         into.peer = readLinkHeader(v, b, p);
         try {
-          readPeerAttributes(v, b, p + 16, p + n, into.peer);
+          readVethPeerAttributes(v, b, p + 16, p + n, into.peer);
         } catch (error) {
           throw within(error, 'VETH_INFO_PEER');
         }
@@ -1782,7 +1822,7 @@ const VETH_DATA: Readonly<Record<number, string>> = { 1: 'VETH_INFO_PEER' };
 const VETH_DATA_ORDER = [1];
 
 /** Writes the attributes that are given, then the unknown ones. */
-export function writeVethData(w: MessageWriter, x: Input<VethData>): void {
+export function writeVethData(w: MessageWriter, x: Encodable<VethData>): void {
   let type = 0;
   try {
     for (type of VETH_DATA_ORDER) {
@@ -1792,7 +1832,7 @@ export function writeVethData(w: MessageWriter, x: Input<VethData>): void {
             const nest = w.beginNest(1);
             const at = w.reserve(16);
             writeLinkHeader(w.view, w.bytes, at, x.peer);
-            writePeerAttributes(w, x.peer);
+            writeVethPeerAttributes(w, x.peer);
             w.endNest(nest);
           }
           break;
@@ -1807,7 +1847,7 @@ export function writeVethData(w: MessageWriter, x: Input<VethData>): void {
 /** How priorities become others. */
 export interface VlanQos {
   /** Each priority that changes. (IFLA_VLAN_QOS_MAPPING) */
-  mappings?: QosMapping[];
+  mappings?: VlanQosMapping[];
   /** Attributes this library does not know, as they came. */
   unknown?: RawAttribute[];
 }
@@ -1830,7 +1870,7 @@ export function readVlanQos(
         if (n < 8) tooShort('IFLA_VLAN_QOS_MAPPING', at, 8, n);
         if (n % 8 !== 0) notAMultiple('IFLA_VLAN_QOS_MAPPING', at, 8, n);
         into.mappings ??= [];
-        for (let i = p; i < p + n; i += 8) into.mappings.push(readQosMapping(v, b, i));
+        for (let i = p; i < p + n; i += 8) into.mappings.push(readVlanQosMapping(v, b, i));
         break;
       default:
         into.unknown ??= [];
@@ -1845,7 +1885,7 @@ const VLAN_QOS: Readonly<Record<number, string>> = { 1: 'IFLA_VLAN_QOS_MAPPING' 
 const VLAN_QOS_ORDER = [1];
 
 /** Writes the attributes that are given, then the unknown ones. */
-export function writeVlanQos(w: MessageWriter, x: Input<VlanQos>): void {
+export function writeVlanQos(w: MessageWriter, x: Encodable<VlanQos>): void {
   let type = 0;
   try {
     for (type of VLAN_QOS_ORDER) {
@@ -1854,7 +1894,7 @@ export function writeVlanQos(w: MessageWriter, x: Input<VlanQos>): void {
           if (x.mappings !== undefined) {
             for (const entry of x.mappings) {
               const p = w.attribute(1, 8);
-              writeQosMapping(w.view, w.bytes, p, entry);
+              writeVlanQosMapping(w.view, w.bytes, p, entry);
             }
           }
           break;
@@ -1943,7 +1983,7 @@ const VLAN_DATA: Readonly<Record<number, string>> = {
 const VLAN_DATA_ORDER = [5, 1, 2, 4, 3];
 
 /** Writes the attributes that are given, then the unknown ones. */
-export function writeVlanData(w: MessageWriter, x: Input<VlanData>): void {
+export function writeVlanData(w: MessageWriter, x: Encodable<VlanData>): void {
   let type = 0;
   try {
     for (type of VLAN_DATA_ORDER) {
@@ -2364,7 +2404,7 @@ const BRIDGE_DATA_ORDER = [
 ];
 
 /** Writes the attributes that are given, then the unknown ones. */
-export function writeBridgeData(w: MessageWriter, x: Input<BridgeData>): void {
+export function writeBridgeData(w: MessageWriter, x: Encodable<BridgeData>): void {
   let type = 0;
   try {
     for (type of BRIDGE_DATA_ORDER) {
@@ -2723,7 +2763,7 @@ const XFRM_LINK_DATA: Readonly<Record<number, string>> = {
 const XFRM_LINK_DATA_ORDER = [1, 2, 3];
 
 /** Writes the attributes that are given, then the unknown ones. */
-export function writeXfrmLinkData(w: MessageWriter, x: Input<XfrmLinkData>): void {
+export function writeXfrmLinkData(w: MessageWriter, x: Encodable<XfrmLinkData>): void {
   let type = 0;
   try {
     for (type of XFRM_LINK_DATA_ORDER) {
@@ -2826,7 +2866,7 @@ const VTI_DATA: Readonly<Record<number, string>> = {
 const VTI_DATA_ORDER = [1, 2, 3, 4, 5, 6];
 
 /** Writes the attributes that are given, then the unknown ones. */
-export function writeVtiData(w: MessageWriter, x: Input<VtiData>, family: number): void {
+export function writeVtiData(w: MessageWriter, x: Encodable<VtiData>, family: number): void {
   let type = 0;
   try {
     for (type of VTI_DATA_ORDER) {
@@ -3048,7 +3088,11 @@ const IP_TUNNEL_DATA_ORDER = [
 ];
 
 /** Writes the attributes that are given, then the unknown ones. */
-export function writeIpTunnelData(w: MessageWriter, x: Input<IpTunnelData>, family: number): void {
+export function writeIpTunnelData(
+  w: MessageWriter,
+  x: Encodable<IpTunnelData>,
+  family: number,
+): void {
   let type = 0;
   try {
     for (type of IP_TUNNEL_DATA_ORDER) {
@@ -3384,7 +3428,7 @@ const GRE_DATA_ORDER = [
 ];
 
 /** Writes the attributes that are given, then the unknown ones. */
-export function writeGreData(w: MessageWriter, x: Input<GreData>, family: number): void {
+export function writeGreData(w: MessageWriter, x: Encodable<GreData>, family: number): void {
   let type = 0;
   try {
     for (type of GRE_DATA_ORDER) {
@@ -3543,7 +3587,7 @@ export function writeGreData(w: MessageWriter, x: Input<GreData>, family: number
 /** A port of a bridge. Times are in 1/100 s. */
 export interface BridgePortData {
   /** Its state. (IFLA_BRPORT_STATE) */
-  state?: PortState;
+  state?: BridgePortState;
   /** Its priority. (IFLA_BRPORT_PRIORITY) */
   priority?: number;
   /** What sending through it costs. (IFLA_BRPORT_COST) */
@@ -3648,7 +3692,7 @@ export function readBridgePortData(
     switch (type) {
       case 1: // IFLA_BRPORT_STATE
         if (n < 1) tooShort('IFLA_BRPORT_STATE', at, 1, n);
-        into.state = PortState.name(b[p] as number);
+        into.state = BridgePortState.name(b[p] as number);
         break;
       case 2: // IFLA_BRPORT_PRIORITY
         if (n < 2) tooShort('IFLA_BRPORT_PRIORITY', at, 2, n);
@@ -3877,7 +3921,7 @@ const BRIDGE_PORT_DATA_ORDER = [
 ];
 
 /** Writes the attributes that are given, then the unknown ones. */
-export function writeBridgePortData(w: MessageWriter, x: Input<BridgePortData>): void {
+export function writeBridgePortData(w: MessageWriter, x: Encodable<BridgePortData>): void {
   let type = 0;
   try {
     for (type of BRIDGE_PORT_DATA_ORDER) {
@@ -3885,7 +3929,7 @@ export function writeBridgePortData(w: MessageWriter, x: Input<BridgePortData>):
         case 1:
           if (x.state !== undefined) {
             const p = w.attribute(1, 1);
-            w.bytes[p] = u8(PortState.number(x.state, 'state'), 'state');
+            w.bytes[p] = u8(BridgePortState.number(x.state, 'state'), 'state');
           }
           break;
         case 2:
@@ -4315,7 +4359,7 @@ const LINK_INFO: Readonly<Record<number, string>> = {
 const LINK_INFO_ORDER = [1, 3, 2, 4, 5];
 
 /** Writes the attributes that are given, then the unknown ones. */
-export function writeLinkInfo(w: MessageWriter, x: Input<LinkInfo>): void {
+export function writeLinkInfo(w: MessageWriter, x: Encodable<LinkInfo>): void {
   let type = 0;
   try {
     for (type of LINK_INFO_ORDER) {
@@ -4446,7 +4490,7 @@ const INET_LINK: Readonly<Record<number, string>> = { 1: 'IFLA_INET_CONF' };
 const INET_LINK_ORDER = [1];
 
 /** Writes the attributes that are given, then the unknown ones. */
-export function writeInetLink(w: MessageWriter, x: Input<InetLink>): void {
+export function writeInetLink(w: MessageWriter, x: Encodable<InetLink>): void {
   let type = 0;
   try {
     for (type of INET_LINK_ORDER) {
@@ -4520,7 +4564,7 @@ const LINK_FAMILIES: Readonly<Record<number, string>> = { 2: 'AF_INET', 10: 'AF_
 const LINK_FAMILIES_ORDER = [2, 10];
 
 /** Writes the attributes that are given, then the unknown ones. */
-export function writeLinkFamilies(w: MessageWriter, x: Input<LinkFamilies>): void {
+export function writeLinkFamilies(w: MessageWriter, x: Encodable<LinkFamilies>): void {
   let type = 0;
   try {
     for (type of LINK_FAMILIES_ORDER) {
@@ -4586,7 +4630,7 @@ const LINK_PROPERTIES: Readonly<Record<number, string>> = { 53: 'IFLA_ALT_IFNAME
 const LINK_PROPERTIES_ORDER = [53];
 
 /** Writes the attributes that are given, then the unknown ones. */
-export function writeLinkProperties(w: MessageWriter, x: Input<LinkProperties>): void {
+export function writeLinkProperties(w: MessageWriter, x: Encodable<LinkProperties>): void {
   let type = 0;
   try {
     for (type of LINK_PROPERTIES_ORDER) {
@@ -4661,7 +4705,7 @@ const DEVLINK_PORT: Readonly<Record<number, string>> = {
 const DEVLINK_PORT_ORDER = [1, 2, 3];
 
 /** Writes the attributes that are given, then the unknown ones. */
-export function writeDevlinkPort(w: MessageWriter, x: Input<DevlinkPort>): void {
+export function writeDevlinkPort(w: MessageWriter, x: Encodable<DevlinkPort>): void {
   let type = 0;
   try {
     for (type of DEVLINK_PORT_ORDER) {
@@ -4733,7 +4777,7 @@ const DPLL_PIN: Readonly<Record<number, string>> = { 1: 'DPLL_A_PIN_ID' };
 const DPLL_PIN_ORDER = [1];
 
 /** Writes the attributes that are given, then the unknown ones. */
-export function writeDpllPin(w: MessageWriter, x: Input<DpllPin>): void {
+export function writeDpllPin(w: MessageWriter, x: Encodable<DpllPin>): void {
   let type = 0;
   try {
     for (type of DPLL_PIN_ORDER) {
@@ -4759,7 +4803,7 @@ export interface LinkAttributes {
   /** Length of its send queue, in packets. (IFLA_TXQLEN) */
   txQueueLength?: number;
   /** Its state. (IFLA_OPERSTATE) */
-  operState?: OperState;
+  operState?: LinkOperState;
   /** Whether it waits for a program before it is up: 1. (IFLA_LINKMODE) */
   linkMode?: number;
   /** Whether it can’t leave its namespace (kernel 6.15). (IFLA_NETNS_IMMUTABLE) */
@@ -4817,7 +4861,7 @@ export interface LinkAttributes {
   /** Why. (IFLA_PROTO_DOWN_REASON) */
   protoDownReason?: ProtoDownReason;
   /** Why the message was sent. (IFLA_EVENT) */
-  event?: LinkEvent;
+  event?: LinkEventType;
   /** Link-layer address; on tunnels an IP address, a byte each. (IFLA_ADDRESS) */
   address?: string;
   /** Link-layer broadcast address; on tunnels the other end. (IFLA_BROADCAST) */
@@ -4903,7 +4947,7 @@ export function readLinkAttributes(
         break;
       case 16: // IFLA_OPERSTATE
         if (n < 1) tooShort('IFLA_OPERSTATE', at, 1, n);
-        into.operState = OperState.name(b[p] as number);
+        into.operState = LinkOperState.name(b[p] as number);
         break;
       case 17: // IFLA_LINKMODE
         if (n < 1) tooShort('IFLA_LINKMODE', at, 1, n);
@@ -5021,7 +5065,7 @@ export function readLinkAttributes(
         break;
       case 44: // IFLA_EVENT
         if (n < 4) tooShort('IFLA_EVENT', at, 4, n);
-        into.event = LinkEvent.name(v.getUint32(p, LE));
+        into.event = LinkEventType.name(v.getUint32(p, LE));
         break;
       case 1: // IFLA_ADDRESS
         into.address = readLinkAddress(b, p, n);
@@ -5234,7 +5278,7 @@ const LINK_ATTRIBUTES_ORDER = [
 ];
 
 /** Writes the attributes that are given, then the unknown ones. */
-export function writeLinkAttributes(w: MessageWriter, x: Input<LinkAttributes>): void {
+export function writeLinkAttributes(w: MessageWriter, x: Encodable<LinkAttributes>): void {
   let type = 0;
   try {
     for (type of LINK_ATTRIBUTES_ORDER) {
@@ -5255,7 +5299,7 @@ export function writeLinkAttributes(w: MessageWriter, x: Input<LinkAttributes>):
         case 16:
           if (x.operState !== undefined) {
             const p = w.attribute(16, 1);
-            w.bytes[p] = u8(OperState.number(x.operState, 'operState'), 'operState');
+            w.bytes[p] = u8(LinkOperState.number(x.operState, 'operState'), 'operState');
           }
           break;
         case 17:
@@ -5431,7 +5475,7 @@ export function writeLinkAttributes(w: MessageWriter, x: Input<LinkAttributes>):
         case 44:
           if (x.event !== undefined) {
             const p = w.attribute(44, 4);
-            w.view.setUint32(p, u32(LinkEvent.number(x.event, 'event'), 'event'), LE);
+            w.view.setUint32(p, u32(LinkEventType.number(x.event, 'event'), 'event'), LE);
           }
           break;
         case 1:
@@ -5689,7 +5733,7 @@ const BRIDGE_FAMILY: Readonly<Record<number, string>> = {
 const BRIDGE_FAMILY_ORDER = [0, 1, 2];
 
 /** Writes the attributes that are given, then the unknown ones. */
-export function writeBridgeFamily(w: MessageWriter, x: Input<BridgeFamily>): void {
+export function writeBridgeFamily(w: MessageWriter, x: Encodable<BridgeFamily>): void {
   let type = 0;
   try {
     for (type of BRIDGE_FAMILY_ORDER) {
@@ -5731,7 +5775,7 @@ export interface PortAttributes {
   /** Largest packet, in bytes. (IFLA_MTU) */
   mtu?: number;
   /** Its state. (IFLA_OPERSTATE) */
-  operState?: OperState;
+  operState?: LinkOperState;
   /** Link-layer address. (IFLA_ADDRESS) */
   address?: string;
   /** Interface index of the device below. (IFLA_LINK) */
@@ -5771,7 +5815,7 @@ export function readPortAttributes(
         break;
       case 16: // IFLA_OPERSTATE
         if (n < 1) tooShort('IFLA_OPERSTATE', at, 1, n);
-        into.operState = OperState.name(b[p] as number);
+        into.operState = LinkOperState.name(b[p] as number);
         break;
       case 1: // IFLA_ADDRESS
         into.address = readLinkAddress(b, p, n);
@@ -5818,7 +5862,7 @@ const PORT_ATTRIBUTES: Readonly<Record<number, string>> = {
 const PORT_ATTRIBUTES_ORDER = [3, 10, 4, 16, 1, 5, 12, 26];
 
 /** Writes the attributes that are given, then the unknown ones. */
-export function writePortAttributes(w: MessageWriter, x: Input<PortAttributes>): void {
+export function writePortAttributes(w: MessageWriter, x: Encodable<PortAttributes>): void {
   let type = 0;
   try {
     for (type of PORT_ATTRIBUTES_ORDER) {
@@ -5845,7 +5889,7 @@ export function writePortAttributes(w: MessageWriter, x: Input<PortAttributes>):
         case 16:
           if (x.operState !== undefined) {
             const p = w.attribute(16, 1);
-            w.bytes[p] = u8(OperState.number(x.operState, 'operState'), 'operState');
+            w.bytes[p] = u8(LinkOperState.number(x.operState, 'operState'), 'operState');
           }
           break;
         case 1:
@@ -5998,7 +6042,7 @@ const ADDRESS_ATTRIBUTES_ORDER = [1, 2, 4, 3, 5, 7, 11, 8, 9, 6, 12, 10];
 /** Writes the attributes that are given, then the unknown ones. */
 export function writeAddressAttributes(
   w: MessageWriter,
-  x: Input<AddressAttributes>,
+  x: Encodable<AddressAttributes>,
   family: number,
 ): void {
   let type = 0;
@@ -6244,7 +6288,7 @@ const NEIGHBOUR_ATTRIBUTES_ORDER = [1, 2, 9, 15, 4, 3, 5, 6, 7, 8, 10, 11, 12, 1
 /** Writes the attributes that are given, then the unknown ones. */
 export function writeNeighbourAttributes(
   w: MessageWriter,
-  x: Input<NeighbourAttributes>,
+  x: Encodable<NeighbourAttributes>,
   family: number,
 ): void {
   let type = 0;
@@ -6457,7 +6501,7 @@ const NETCONF_ATTRIBUTES: Readonly<Record<number, string>> = {
 const NETCONF_ATTRIBUTES_ORDER = [1, 2, 3, 4, 8, 5, 6, 7];
 
 /** Writes the attributes that are given, then the unknown ones. */
-export function writeNetconfAttributes(w: MessageWriter, x: Input<NetconfAttributes>): void {
+export function writeNetconfAttributes(w: MessageWriter, x: Encodable<NetconfAttributes>): void {
   let type = 0;
   try {
     for (type of NETCONF_ATTRIBUTES_ORDER) {
@@ -6519,7 +6563,7 @@ export function writeNetconfAttributes(w: MessageWriter, x: Input<NetconfAttribu
 }
 
 /** A resilient group. Times are in 1/100 s. */
-export interface ResilientGroup {
+export interface NexthopResilientGroup {
   /** Buckets. (NHA_RES_GROUP_BUCKETS) */
   buckets?: number;
   /** A bucket this long unused may move. (NHA_RES_GROUP_IDLE_TIMER) */
@@ -6533,12 +6577,12 @@ export interface ResilientGroup {
 }
 
 /** Reads the attributes between `at` and `end` into `into`. */
-export function readResilientGroup(
+export function readNexthopResilientGroup(
   v: DataView,
   b: Uint8Array,
   at: number,
   end: number,
-  into: ResilientGroup,
+  into: NexthopResilientGroup,
 ): void {
   while (at < end) {
     const length = attributeLength(v, at, end);
@@ -6573,19 +6617,22 @@ export function readResilientGroup(
 }
 
 /** Kernel names of attributes, by number. */
-const RESILIENT_GROUP: Readonly<Record<number, string>> = {
+const NEXTHOP_RESILIENT_GROUP: Readonly<Record<number, string>> = {
   1: 'NHA_RES_GROUP_BUCKETS',
   2: 'NHA_RES_GROUP_IDLE_TIMER',
   3: 'NHA_RES_GROUP_UNBALANCED_TIMER',
   4: 'NHA_RES_GROUP_UNBALANCED_TIME',
 };
-const RESILIENT_GROUP_ORDER = [1, 2, 3, 4];
+const NEXTHOP_RESILIENT_GROUP_ORDER = [1, 2, 3, 4];
 
 /** Writes the attributes that are given, then the unknown ones. */
-export function writeResilientGroup(w: MessageWriter, x: Input<ResilientGroup>): void {
+export function writeNexthopResilientGroup(
+  w: MessageWriter,
+  x: Encodable<NexthopResilientGroup>,
+): void {
   let type = 0;
   try {
-    for (type of RESILIENT_GROUP_ORDER) {
+    for (type of NEXTHOP_RESILIENT_GROUP_ORDER) {
       switch (type) {
         case 1:
           if (x.buckets !== undefined) {
@@ -6614,13 +6661,13 @@ export function writeResilientGroup(w: MessageWriter, x: Input<ResilientGroup>):
       }
     }
   } catch (error) {
-    throw within(error, RESILIENT_GROUP[type] ?? String(type));
+    throw within(error, NEXTHOP_RESILIENT_GROUP[type] ?? String(type));
   }
   for (const raw of x.unknown ?? []) w.raw(raw);
 }
 
 /** A bucket of a resilient group. */
-export interface ResilientBucket {
+export interface NexthopResilientBucket {
   /** Its number. (NHA_RES_BUCKET_INDEX) */
   index?: number;
   /** How long it has been unused, in 1/100 s. (NHA_RES_BUCKET_IDLE_TIME) */
@@ -6632,12 +6679,12 @@ export interface ResilientBucket {
 }
 
 /** Reads the attributes between `at` and `end` into `into`. */
-export function readResilientBucket(
+export function readNexthopResilientBucket(
   v: DataView,
   b: Uint8Array,
   at: number,
   end: number,
-  into: ResilientBucket,
+  into: NexthopResilientBucket,
 ): void {
   while (at < end) {
     const length = attributeLength(v, at, end);
@@ -6668,18 +6715,21 @@ export function readResilientBucket(
 }
 
 /** Kernel names of attributes, by number. */
-const RESILIENT_BUCKET: Readonly<Record<number, string>> = {
+const NEXTHOP_RESILIENT_BUCKET: Readonly<Record<number, string>> = {
   1: 'NHA_RES_BUCKET_INDEX',
   2: 'NHA_RES_BUCKET_IDLE_TIME',
   3: 'NHA_RES_BUCKET_NH_ID',
 };
-const RESILIENT_BUCKET_ORDER = [1, 2, 3];
+const NEXTHOP_RESILIENT_BUCKET_ORDER = [1, 2, 3];
 
 /** Writes the attributes that are given, then the unknown ones. */
-export function writeResilientBucket(w: MessageWriter, x: Input<ResilientBucket>): void {
+export function writeNexthopResilientBucket(
+  w: MessageWriter,
+  x: Encodable<NexthopResilientBucket>,
+): void {
   let type = 0;
   try {
-    for (type of RESILIENT_BUCKET_ORDER) {
+    for (type of NEXTHOP_RESILIENT_BUCKET_ORDER) {
       switch (type) {
         case 1:
           if (x.index !== undefined) {
@@ -6702,13 +6752,13 @@ export function writeResilientBucket(w: MessageWriter, x: Input<ResilientBucket>
       }
     }
   } catch (error) {
-    throw within(error, RESILIENT_BUCKET[type] ?? String(type));
+    throw within(error, NEXTHOP_RESILIENT_BUCKET[type] ?? String(type));
   }
   for (const raw of x.unknown ?? []) w.raw(raw);
 }
 
 /** Wrapping in MPLS. */
-export interface MplsEncap {
+export interface RouteMplsEncap {
   /** Labels, outermost first, four bytes each as in the packet. (MPLS_IPTUNNEL_DST) */
   labels?: Uint8Array;
   /** Hop limit. (MPLS_IPTUNNEL_TTL) */
@@ -6718,12 +6768,12 @@ export interface MplsEncap {
 }
 
 /** Reads the attributes between `at` and `end` into `into`. */
-export function readMplsEncap(
+export function readRouteMplsEncap(
   v: DataView,
   b: Uint8Array,
   at: number,
   end: number,
-  into: MplsEncap,
+  into: RouteMplsEncap,
 ): void {
   while (at < end) {
     const length = attributeLength(v, at, end);
@@ -6747,17 +6797,17 @@ export function readMplsEncap(
 }
 
 /** Kernel names of attributes, by number. */
-const MPLS_ENCAP: Readonly<Record<number, string>> = {
+const ROUTE_MPLS_ENCAP: Readonly<Record<number, string>> = {
   1: 'MPLS_IPTUNNEL_DST',
   2: 'MPLS_IPTUNNEL_TTL',
 };
-const MPLS_ENCAP_ORDER = [1, 2];
+const ROUTE_MPLS_ENCAP_ORDER = [1, 2];
 
 /** Writes the attributes that are given, then the unknown ones. */
-export function writeMplsEncap(w: MessageWriter, x: Input<MplsEncap>): void {
+export function writeRouteMplsEncap(w: MessageWriter, x: Encodable<RouteMplsEncap>): void {
   let type = 0;
   try {
-    for (type of MPLS_ENCAP_ORDER) {
+    for (type of ROUTE_MPLS_ENCAP_ORDER) {
       switch (type) {
         case 1:
           if (x.labels !== undefined) {
@@ -6774,13 +6824,13 @@ export function writeMplsEncap(w: MessageWriter, x: Input<MplsEncap>): void {
       }
     }
   } catch (error) {
-    throw within(error, MPLS_ENCAP[type] ?? String(type));
+    throw within(error, ROUTE_MPLS_ENCAP[type] ?? String(type));
   }
   for (const raw of x.unknown ?? []) w.raw(raw);
 }
 
 /** Wrapping in IPv4, by a tunnel that takes its ends from the route. */
-export interface IpEncap {
+export interface RouteIpEncap {
   /** Tunnel id. (LWTUNNEL_IP_ID) */
   id?: bigint;
   /** The other end. (LWTUNNEL_IP_DST) */
@@ -6800,12 +6850,12 @@ export interface IpEncap {
 }
 
 /** Reads the attributes between `at` and `end` into `into`. */
-export function readIpEncap(
+export function readRouteIpEncap(
   v: DataView,
   b: Uint8Array,
   at: number,
   end: number,
-  into: IpEncap,
+  into: RouteIpEncap,
 ): void {
   while (at < end) {
     const length = attributeLength(v, at, end);
@@ -6849,7 +6899,7 @@ export function readIpEncap(
 }
 
 /** Kernel names of attributes, by number. */
-const IP_ENCAP: Readonly<Record<number, string>> = {
+const ROUTE_IP_ENCAP: Readonly<Record<number, string>> = {
   1: 'LWTUNNEL_IP_ID',
   2: 'LWTUNNEL_IP_DST',
   3: 'LWTUNNEL_IP_SRC',
@@ -6858,13 +6908,13 @@ const IP_ENCAP: Readonly<Record<number, string>> = {
   6: 'LWTUNNEL_IP_FLAGS',
   8: 'LWTUNNEL_IP_OPTS',
 };
-const IP_ENCAP_ORDER = [1, 2, 3, 5, 4, 6, 8];
+const ROUTE_IP_ENCAP_ORDER = [1, 2, 3, 5, 4, 6, 8];
 
 /** Writes the attributes that are given, then the unknown ones. */
-export function writeIpEncap(w: MessageWriter, x: Input<IpEncap>): void {
+export function writeRouteIpEncap(w: MessageWriter, x: Encodable<RouteIpEncap>): void {
   let type = 0;
   try {
-    for (type of IP_ENCAP_ORDER) {
+    for (type of ROUTE_IP_ENCAP_ORDER) {
       switch (type) {
         case 1:
           if (x.id !== undefined) {
@@ -6913,13 +6963,13 @@ export function writeIpEncap(w: MessageWriter, x: Input<IpEncap>): void {
       }
     }
   } catch (error) {
-    throw within(error, IP_ENCAP[type] ?? String(type));
+    throw within(error, ROUTE_IP_ENCAP[type] ?? String(type));
   }
   for (const raw of x.unknown ?? []) w.raw(raw);
 }
 
 /** Wrapping in IPv6, by a tunnel that takes its ends from the route. */
-export interface Ip6Encap {
+export interface RouteIp6Encap {
   /** Tunnel id. (LWTUNNEL_IP6_ID) */
   id?: bigint;
   /** The other end. (LWTUNNEL_IP6_DST) */
@@ -6939,12 +6989,12 @@ export interface Ip6Encap {
 }
 
 /** Reads the attributes between `at` and `end` into `into`. */
-export function readIp6Encap(
+export function readRouteIp6Encap(
   v: DataView,
   b: Uint8Array,
   at: number,
   end: number,
-  into: Ip6Encap,
+  into: RouteIp6Encap,
 ): void {
   while (at < end) {
     const length = attributeLength(v, at, end);
@@ -6988,7 +7038,7 @@ export function readIp6Encap(
 }
 
 /** Kernel names of attributes, by number. */
-const IP6_ENCAP: Readonly<Record<number, string>> = {
+const ROUTE_IP6_ENCAP: Readonly<Record<number, string>> = {
   1: 'LWTUNNEL_IP6_ID',
   2: 'LWTUNNEL_IP6_DST',
   3: 'LWTUNNEL_IP6_SRC',
@@ -6997,13 +7047,13 @@ const IP6_ENCAP: Readonly<Record<number, string>> = {
   6: 'LWTUNNEL_IP6_FLAGS',
   8: 'LWTUNNEL_IP6_OPTS',
 };
-const IP6_ENCAP_ORDER = [1, 2, 3, 5, 4, 6, 8];
+const ROUTE_IP6_ENCAP_ORDER = [1, 2, 3, 5, 4, 6, 8];
 
 /** Writes the attributes that are given, then the unknown ones. */
-export function writeIp6Encap(w: MessageWriter, x: Input<Ip6Encap>): void {
+export function writeRouteIp6Encap(w: MessageWriter, x: Encodable<RouteIp6Encap>): void {
   let type = 0;
   try {
-    for (type of IP6_ENCAP_ORDER) {
+    for (type of ROUTE_IP6_ENCAP_ORDER) {
       switch (type) {
         case 1:
           if (x.id !== undefined) {
@@ -7052,13 +7102,13 @@ export function writeIp6Encap(w: MessageWriter, x: Input<Ip6Encap>): void {
       }
     }
   } catch (error) {
-    throw within(error, IP6_ENCAP[type] ?? String(type));
+    throw within(error, ROUTE_IP6_ENCAP[type] ?? String(type));
   }
   for (const raw of x.unknown ?? []) w.raw(raw);
 }
 
 /** The way through an xfrm interface that takes its id from the route. */
-export interface XfrmEncap {
+export interface RouteXfrmEncap {
   /** The id that SAs and policies carry as if_id. (LWT_XFRM_IF_ID) */
   ifId?: number;
   /** Interface index of the device below. (LWT_XFRM_LINK) */
@@ -7068,12 +7118,12 @@ export interface XfrmEncap {
 }
 
 /** Reads the attributes between `at` and `end` into `into`. */
-export function readXfrmEncap(
+export function readRouteXfrmEncap(
   v: DataView,
   b: Uint8Array,
   at: number,
   end: number,
-  into: XfrmEncap,
+  into: RouteXfrmEncap,
 ): void {
   while (at < end) {
     const length = attributeLength(v, at, end);
@@ -7098,14 +7148,17 @@ export function readXfrmEncap(
 }
 
 /** Kernel names of attributes, by number. */
-const XFRM_ENCAP: Readonly<Record<number, string>> = { 1: 'LWT_XFRM_IF_ID', 2: 'LWT_XFRM_LINK' };
-const XFRM_ENCAP_ORDER = [1, 2];
+const ROUTE_XFRM_ENCAP: Readonly<Record<number, string>> = {
+  1: 'LWT_XFRM_IF_ID',
+  2: 'LWT_XFRM_LINK',
+};
+const ROUTE_XFRM_ENCAP_ORDER = [1, 2];
 
 /** Writes the attributes that are given, then the unknown ones. */
-export function writeXfrmEncap(w: MessageWriter, x: Input<XfrmEncap>): void {
+export function writeRouteXfrmEncap(w: MessageWriter, x: Encodable<RouteXfrmEncap>): void {
   let type = 0;
   try {
-    for (type of XFRM_ENCAP_ORDER) {
+    for (type of ROUTE_XFRM_ENCAP_ORDER) {
       switch (type) {
         case 1:
           if (x.ifId !== undefined) {
@@ -7122,7 +7175,7 @@ export function writeXfrmEncap(w: MessageWriter, x: Input<XfrmEncap>): void {
       }
     }
   } catch (error) {
-    throw within(error, XFRM_ENCAP[type] ?? String(type));
+    throw within(error, ROUTE_XFRM_ENCAP[type] ?? String(type));
   }
   for (const raw of x.unknown ?? []) w.raw(raw);
 }
@@ -7136,9 +7189,9 @@ export interface NexthopAttributes {
   /** Of a group: its kind. (NHA_GROUP_TYPE) */
   groupType?: NexthopGroupType;
   /** Of a resilient group. (NHA_RES_GROUP) */
-  resilient?: ResilientGroup;
+  resilient?: NexthopResilientGroup;
   /** A bucket. (NHA_RES_BUCKET) */
-  bucket?: ResilientBucket;
+  bucket?: NexthopResilientBucket;
   /** Packets are dropped. (NHA_BLACKHOLE) */
   blackhole?: true;
   /** Interface index of where packets go. (NHA_OIF) */
@@ -7146,13 +7199,13 @@ export interface NexthopAttributes {
   /** The next router. (NHA_GATEWAY) */
   gateway?: string;
   /** How packets are wrapped in MPLS. (NHA_ENCAP) */
-  encapMpls?: MplsEncap;
+  encapMpls?: RouteMplsEncap;
   /** How packets are wrapped in IPv4. (NHA_ENCAP) */
-  encapIp?: IpEncap;
+  encapIp?: RouteIpEncap;
   /** How packets are wrapped in IPv6. (NHA_ENCAP) */
-  encapIp6?: Ip6Encap;
+  encapIp6?: RouteIp6Encap;
   /** How packets pass an xfrm interface. (NHA_ENCAP) */
-  encapXfrm?: XfrmEncap;
+  encapXfrm?: RouteXfrmEncap;
   /** How packets are wrapped, as it came. (NHA_ENCAP) */
   encap?: Uint8Array;
   /** How packets are wrapped. (NHA_ENCAP_TYPE) */
@@ -7208,7 +7261,7 @@ export function readNexthopAttributes(
       case 12: // NHA_RES_GROUP
         into.resilient = {};
         try {
-          readResilientGroup(v, b, p, p + n, into.resilient);
+          readNexthopResilientGroup(v, b, p, p + n, into.resilient);
         } catch (error) {
           throw within(error, 'NHA_RES_GROUP');
         }
@@ -7216,7 +7269,7 @@ export function readNexthopAttributes(
       case 13: // NHA_RES_BUCKET
         into.bucket = {};
         try {
-          readResilientBucket(v, b, p, p + n, into.bucket);
+          readNexthopResilientBucket(v, b, p, p + n, into.bucket);
         } catch (error) {
           throw within(error, 'NHA_RES_BUCKET');
         }
@@ -7237,7 +7290,7 @@ export function readNexthopAttributes(
           case 1:
             into.encapMpls = {};
             try {
-              readMplsEncap(v, b, p, p + n, into.encapMpls);
+              readRouteMplsEncap(v, b, p, p + n, into.encapMpls);
             } catch (error) {
               throw within(error, 'NHA_ENCAP');
             }
@@ -7245,7 +7298,7 @@ export function readNexthopAttributes(
           case 2:
             into.encapIp = {};
             try {
-              readIpEncap(v, b, p, p + n, into.encapIp);
+              readRouteIpEncap(v, b, p, p + n, into.encapIp);
             } catch (error) {
               throw within(error, 'NHA_ENCAP');
             }
@@ -7253,7 +7306,7 @@ export function readNexthopAttributes(
           case 4:
             into.encapIp6 = {};
             try {
-              readIp6Encap(v, b, p, p + n, into.encapIp6);
+              readRouteIp6Encap(v, b, p, p + n, into.encapIp6);
             } catch (error) {
               throw within(error, 'NHA_ENCAP');
             }
@@ -7261,7 +7314,7 @@ export function readNexthopAttributes(
           case 10:
             into.encapXfrm = {};
             try {
-              readXfrmEncap(v, b, p, p + n, into.encapXfrm);
+              readRouteXfrmEncap(v, b, p, p + n, into.encapXfrm);
             } catch (error) {
               throw within(error, 'NHA_ENCAP');
             }
@@ -7332,7 +7385,7 @@ const NEXTHOP_ATTRIBUTES_ORDER = [1, 2, 3, 12, 13, 4, 5, 6, 8, 7, 11, 14, 15, 16
 /** Writes the attributes that are given, then the unknown ones. */
 export function writeNexthopAttributes(
   w: MessageWriter,
-  x: Input<NexthopAttributes>,
+  x: Encodable<NexthopAttributes>,
   family: number,
 ): void {
   let type = 0;
@@ -7366,14 +7419,14 @@ export function writeNexthopAttributes(
         case 12:
           if (x.resilient !== undefined) {
             const nest = w.beginNest(12 | NLA_F_NESTED);
-            writeResilientGroup(w, x.resilient);
+            writeNexthopResilientGroup(w, x.resilient);
             w.endNest(nest);
           }
           break;
         case 13:
           if (x.bucket !== undefined) {
             const nest = w.beginNest(13 | NLA_F_NESTED);
-            writeResilientBucket(w, x.bucket);
+            writeNexthopResilientBucket(w, x.bucket);
             w.endNest(nest);
           }
           break;
@@ -7396,22 +7449,22 @@ export function writeNexthopAttributes(
         case 8:
           if (x.encapMpls !== undefined) {
             const nest = w.beginNest(8);
-            writeMplsEncap(w, x.encapMpls);
+            writeRouteMplsEncap(w, x.encapMpls);
             w.endNest(nest);
           }
           if (x.encapIp !== undefined) {
             const nest = w.beginNest(8);
-            writeIpEncap(w, x.encapIp);
+            writeRouteIpEncap(w, x.encapIp);
             w.endNest(nest);
           }
           if (x.encapIp6 !== undefined) {
             const nest = w.beginNest(8);
-            writeIp6Encap(w, x.encapIp6);
+            writeRouteIp6Encap(w, x.encapIp6);
             w.endNest(nest);
           }
           if (x.encapXfrm !== undefined) {
             const nest = w.beginNest(8);
-            writeXfrmEncap(w, x.encapXfrm);
+            writeRouteXfrmEncap(w, x.encapXfrm);
             w.endNest(nest);
           }
           if (x.encap !== undefined) {
@@ -7542,7 +7595,7 @@ const NSID_ATTRIBUTES: Readonly<Record<number, string>> = {
 const NSID_ATTRIBUTES_ORDER = [1, 5, 2, 3, 4];
 
 /** Writes the attributes that are given, then the unknown ones. */
-export function writeNsidAttributes(w: MessageWriter, x: Input<NsidAttributes>): void {
+export function writeNsidAttributes(w: MessageWriter, x: Encodable<NsidAttributes>): void {
   let type = 0;
   try {
     for (type of NSID_ATTRIBUTES_ORDER) {
@@ -7632,7 +7685,7 @@ const PREFIX_ATTRIBUTES: Readonly<Record<number, string>> = {
 const PREFIX_ATTRIBUTES_ORDER = [1, 2];
 
 /** Writes the attributes that are given, then the unknown ones. */
-export function writePrefixAttributes(w: MessageWriter, x: Input<PrefixAttributes>): void {
+export function writePrefixAttributes(w: MessageWriter, x: Encodable<PrefixAttributes>): void {
   let type = 0;
   try {
     for (type of PREFIX_ATTRIBUTES_ORDER) {
@@ -7659,7 +7712,7 @@ export function writePrefixAttributes(w: MessageWriter, x: Input<PrefixAttribute
 }
 
 /** Metrics of a route. Times are in ms (rtt and rttvar in 1/8 and 1/4 ms). */
-export interface Metrics {
+export interface RouteMetrics {
   /** Those that must not be changed, a bit each. (RTAX_LOCK) */
   lock?: number;
   /** Largest packet, in bytes. (RTAX_MTU) */
@@ -7699,12 +7752,12 @@ export interface Metrics {
 }
 
 /** Reads the attributes between `at` and `end` into `into`. */
-export function readMetrics(
+export function readRouteMetrics(
   v: DataView,
   b: Uint8Array,
   at: number,
   end: number,
-  into: Metrics,
+  into: RouteMetrics,
 ): void {
   while (at < end) {
     const length = attributeLength(v, at, end);
@@ -7788,7 +7841,7 @@ export function readMetrics(
 }
 
 /** Kernel names of attributes, by number. */
-const METRICS: Readonly<Record<number, string>> = {
+const ROUTE_METRICS: Readonly<Record<number, string>> = {
   1: 'RTAX_LOCK',
   2: 'RTAX_MTU',
   3: 'RTAX_WINDOW',
@@ -7807,13 +7860,13 @@ const METRICS: Readonly<Record<number, string>> = {
   16: 'RTAX_CC_ALGO',
   17: 'RTAX_FASTOPEN_NO_COOKIE',
 };
-const METRICS_ORDER = [1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17];
+const ROUTE_METRICS_ORDER = [1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17];
 
 /** Writes the attributes that are given, then the unknown ones. */
-export function writeMetrics(w: MessageWriter, x: Input<Metrics>): void {
+export function writeRouteMetrics(w: MessageWriter, x: Encodable<RouteMetrics>): void {
   let type = 0;
   try {
-    for (type of METRICS_ORDER) {
+    for (type of ROUTE_METRICS_ORDER) {
       switch (type) {
         case 1:
           if (x.lock !== undefined) {
@@ -7921,7 +7974,7 @@ export function writeMetrics(w: MessageWriter, x: Input<Metrics>): void {
       }
     }
   } catch (error) {
-    throw within(error, METRICS[type] ?? String(type));
+    throw within(error, ROUTE_METRICS[type] ?? String(type));
   }
   for (const raw of x.unknown ?? []) w.raw(raw);
 }
@@ -7931,19 +7984,19 @@ export interface RouteNexthopAttributes {
   /** The next router. (RTA_GATEWAY) */
   gateway?: string;
   /** The next router, of another family. (RTA_VIA) */
-  via?: Via;
+  via?: RouteVia;
   /** Realm. (RTA_FLOW) */
   flow?: number;
   /** Labels packets get (MPLS). (RTA_NEWDST) */
   newdst?: string;
   /** How packets are wrapped in MPLS. (RTA_ENCAP) */
-  encapMpls?: MplsEncap;
+  encapMpls?: RouteMplsEncap;
   /** How packets are wrapped in IPv4. (RTA_ENCAP) */
-  encapIp?: IpEncap;
+  encapIp?: RouteIpEncap;
   /** How packets are wrapped in IPv6. (RTA_ENCAP) */
-  encapIp6?: Ip6Encap;
+  encapIp6?: RouteIp6Encap;
   /** How packets pass an xfrm interface. (RTA_ENCAP) */
-  encapXfrm?: XfrmEncap;
+  encapXfrm?: RouteXfrmEncap;
   /** How packets are wrapped, as it came. (RTA_ENCAP) */
   encap?: Uint8Array;
   /** How packets are wrapped. (RTA_ENCAP_TYPE) */
@@ -7974,7 +8027,7 @@ export function readRouteNexthopAttributes(
         break;
       case 18: // RTA_VIA
         if (n < 2) tooShort('RTA_VIA', at, 2, n);
-        into.via = readVia(v, b, p, n, 'RTA_VIA');
+        into.via = readRouteVia(v, b, p, n, 'RTA_VIA');
         break;
       case 11: // RTA_FLOW
         if (n < 4) tooShort('RTA_FLOW', at, 4, n);
@@ -7989,7 +8042,7 @@ export function readRouteNexthopAttributes(
           case 1:
             into.encapMpls = {};
             try {
-              readMplsEncap(v, b, p, p + n, into.encapMpls);
+              readRouteMplsEncap(v, b, p, p + n, into.encapMpls);
             } catch (error) {
               throw within(error, 'RTA_ENCAP');
             }
@@ -7997,7 +8050,7 @@ export function readRouteNexthopAttributes(
           case 2:
             into.encapIp = {};
             try {
-              readIpEncap(v, b, p, p + n, into.encapIp);
+              readRouteIpEncap(v, b, p, p + n, into.encapIp);
             } catch (error) {
               throw within(error, 'RTA_ENCAP');
             }
@@ -8005,7 +8058,7 @@ export function readRouteNexthopAttributes(
           case 4:
             into.encapIp6 = {};
             try {
-              readIp6Encap(v, b, p, p + n, into.encapIp6);
+              readRouteIp6Encap(v, b, p, p + n, into.encapIp6);
             } catch (error) {
               throw within(error, 'RTA_ENCAP');
             }
@@ -8013,7 +8066,7 @@ export function readRouteNexthopAttributes(
           case 10:
             into.encapXfrm = {};
             try {
-              readXfrmEncap(v, b, p, p + n, into.encapXfrm);
+              readRouteXfrmEncap(v, b, p, p + n, into.encapXfrm);
             } catch (error) {
               throw within(error, 'RTA_ENCAP');
             }
@@ -8048,7 +8101,7 @@ const ROUTE_NEXTHOP_ATTRIBUTES_ORDER = [5, 18, 11, 19, 22, 21];
 /** Writes the attributes that are given, then the unknown ones. */
 export function writeRouteNexthopAttributes(
   w: MessageWriter,
-  x: Input<RouteNexthopAttributes>,
+  x: Encodable<RouteNexthopAttributes>,
   family: number,
 ): void {
   let type = 0;
@@ -8064,9 +8117,9 @@ export function writeRouteNexthopAttributes(
           break;
         case 18:
           if (x.via !== undefined) {
-            const size = sizeOfVia(x.via);
+            const size = sizeOfRouteVia(x.via);
             const p = w.attribute(18, size);
-            writeVia(w.view, w.bytes, p, x.via);
+            writeRouteVia(w.view, w.bytes, p, x.via);
           }
           break;
         case 11:
@@ -8085,22 +8138,22 @@ export function writeRouteNexthopAttributes(
         case 22:
           if (x.encapMpls !== undefined) {
             const nest = w.beginNest(22);
-            writeMplsEncap(w, x.encapMpls);
+            writeRouteMplsEncap(w, x.encapMpls);
             w.endNest(nest);
           }
           if (x.encapIp !== undefined) {
             const nest = w.beginNest(22);
-            writeIpEncap(w, x.encapIp);
+            writeRouteIpEncap(w, x.encapIp);
             w.endNest(nest);
           }
           if (x.encapIp6 !== undefined) {
             const nest = w.beginNest(22);
-            writeIp6Encap(w, x.encapIp6);
+            writeRouteIp6Encap(w, x.encapIp6);
             w.endNest(nest);
           }
           if (x.encapXfrm !== undefined) {
             const nest = w.beginNest(22);
-            writeXfrmEncap(w, x.encapXfrm);
+            writeRouteXfrmEncap(w, x.encapXfrm);
             w.endNest(nest);
           }
           if (x.encap !== undefined) {
@@ -8141,25 +8194,25 @@ export interface RouteAttributes {
   /** Its metric: the least is preferred. (RTA_PRIORITY) */
   priority?: number;
   /** Metrics. (RTA_METRICS) */
-  metrics?: Metrics;
+  metrics?: RouteMetrics;
   /** Source address of what this host sends. (RTA_PREFSRC) */
   prefSrc?: string;
   /** The next router. (RTA_GATEWAY) */
   gateway?: string;
   /** The next router, of another family. (RTA_VIA) */
-  via?: Via;
+  via?: RouteVia;
   /** Interface index of where packets go. (RTA_OIF) */
   oif?: number;
   /** Realm. (RTA_FLOW) */
   flow?: number;
   /** How packets are wrapped in MPLS. (RTA_ENCAP) */
-  encapMpls?: MplsEncap;
+  encapMpls?: RouteMplsEncap;
   /** How packets are wrapped in IPv4. (RTA_ENCAP) */
-  encapIp?: IpEncap;
+  encapIp?: RouteIpEncap;
   /** How packets are wrapped in IPv6. (RTA_ENCAP) */
-  encapIp6?: Ip6Encap;
+  encapIp6?: RouteIp6Encap;
   /** How packets pass an xfrm interface. (RTA_ENCAP) */
-  encapXfrm?: XfrmEncap;
+  encapXfrm?: RouteXfrmEncap;
   /** How packets are wrapped, as it came. (RTA_ENCAP) */
   encap?: Uint8Array;
   /** How packets are wrapped. (RTA_ENCAP_TYPE) */
@@ -8175,7 +8228,7 @@ export interface RouteAttributes {
   /** Preference a router announced (IPv6): 0 medium, 1 high, 3 low. (RTA_PREF) */
   pref?: number;
   /** Traffic, of a multicast route. (RTA_MFC_STATS) */
-  multicastCounts?: MulticastCounts;
+  multicastCounts?: RouteMulticastCounts;
   /** Until it goes: of a multicast route in 1/100 s (64 bits), in a request for an IPv6 route in s (32 bits); else see cache. (RTA_EXPIRES) */
   expires?: number | bigint;
   /** Labels packets get (MPLS). (RTA_NEWDST) */
@@ -8238,7 +8291,7 @@ export function readRouteAttributes(
       case 8: // RTA_METRICS
         into.metrics = {};
         try {
-          readMetrics(v, b, p, p + n, into.metrics);
+          readRouteMetrics(v, b, p, p + n, into.metrics);
         } catch (error) {
           throw within(error, 'RTA_METRICS');
         }
@@ -8251,7 +8304,7 @@ export function readRouteAttributes(
         break;
       case 18: // RTA_VIA
         if (n < 2) tooShort('RTA_VIA', at, 2, n);
-        into.via = readVia(v, b, p, n, 'RTA_VIA');
+        into.via = readRouteVia(v, b, p, n, 'RTA_VIA');
         break;
       case 4: // RTA_OIF
         if (n < 4) tooShort('RTA_OIF', at, 4, n);
@@ -8267,7 +8320,7 @@ export function readRouteAttributes(
           case 1:
             into.encapMpls = {};
             try {
-              readMplsEncap(v, b, p, p + n, into.encapMpls);
+              readRouteMplsEncap(v, b, p, p + n, into.encapMpls);
             } catch (error) {
               throw within(error, 'RTA_ENCAP');
             }
@@ -8275,7 +8328,7 @@ export function readRouteAttributes(
           case 2:
             into.encapIp = {};
             try {
-              readIpEncap(v, b, p, p + n, into.encapIp);
+              readRouteIpEncap(v, b, p, p + n, into.encapIp);
             } catch (error) {
               throw within(error, 'RTA_ENCAP');
             }
@@ -8283,7 +8336,7 @@ export function readRouteAttributes(
           case 4:
             into.encapIp6 = {};
             try {
-              readIp6Encap(v, b, p, p + n, into.encapIp6);
+              readRouteIp6Encap(v, b, p, p + n, into.encapIp6);
             } catch (error) {
               throw within(error, 'RTA_ENCAP');
             }
@@ -8291,7 +8344,7 @@ export function readRouteAttributes(
           case 10:
             into.encapXfrm = {};
             try {
-              readXfrmEncap(v, b, p, p + n, into.encapXfrm);
+              readRouteXfrmEncap(v, b, p, p + n, into.encapXfrm);
             } catch (error) {
               throw within(error, 'RTA_ENCAP');
             }
@@ -8338,7 +8391,7 @@ export function readRouteAttributes(
         break;
       case 17: // RTA_MFC_STATS
         if (n < 24) tooShort('RTA_MFC_STATS', at, 24, n);
-        into.multicastCounts = readMulticastCounts(v, b, p);
+        into.multicastCounts = readRouteMulticastCounts(v, b, p);
         break;
       case 23: // RTA_EXPIRES
         if (n < 4) tooShort('RTA_EXPIRES', at, 4, n);
@@ -8420,7 +8473,7 @@ const ROUTE_ATTRIBUTES_ORDER = [
 /** Writes the attributes that are given, then the unknown ones. */
 export function writeRouteAttributes(
   w: MessageWriter,
-  x: Input<RouteAttributes>,
+  x: Encodable<RouteAttributes>,
   family: number,
 ): void {
   let type = 0;
@@ -8468,7 +8521,7 @@ export function writeRouteAttributes(
         case 8:
           if (x.metrics !== undefined) {
             const nest = w.beginNest(8);
-            writeMetrics(w, x.metrics);
+            writeRouteMetrics(w, x.metrics);
             w.endNest(nest);
           }
           break;
@@ -8488,9 +8541,9 @@ export function writeRouteAttributes(
           break;
         case 18:
           if (x.via !== undefined) {
-            const size = sizeOfVia(x.via);
+            const size = sizeOfRouteVia(x.via);
             const p = w.attribute(18, size);
-            writeVia(w.view, w.bytes, p, x.via);
+            writeRouteVia(w.view, w.bytes, p, x.via);
           }
           break;
         case 4:
@@ -8508,22 +8561,22 @@ export function writeRouteAttributes(
         case 22:
           if (x.encapMpls !== undefined) {
             const nest = w.beginNest(22);
-            writeMplsEncap(w, x.encapMpls);
+            writeRouteMplsEncap(w, x.encapMpls);
             w.endNest(nest);
           }
           if (x.encapIp !== undefined) {
             const nest = w.beginNest(22);
-            writeIpEncap(w, x.encapIp);
+            writeRouteIpEncap(w, x.encapIp);
             w.endNest(nest);
           }
           if (x.encapIp6 !== undefined) {
             const nest = w.beginNest(22);
-            writeIp6Encap(w, x.encapIp6);
+            writeRouteIp6Encap(w, x.encapIp6);
             w.endNest(nest);
           }
           if (x.encapXfrm !== undefined) {
             const nest = w.beginNest(22);
-            writeXfrmEncap(w, x.encapXfrm);
+            writeRouteXfrmEncap(w, x.encapXfrm);
             w.endNest(nest);
           }
           if (x.encap !== undefined) {
@@ -8580,7 +8633,7 @@ export function writeRouteAttributes(
         case 17:
           if (x.multicastCounts !== undefined) {
             const p = w.attribute(17, 24);
-            writeMulticastCounts(w.view, w.bytes, p, x.multicastCounts);
+            writeRouteMulticastCounts(w.view, w.bytes, p, x.multicastCounts);
           }
           break;
         case 23:
@@ -8857,7 +8910,7 @@ const RULE_ATTRIBUTES_ORDER = [
 /** Writes the attributes that are given, then the unknown ones. */
 export function writeRuleAttributes(
   w: MessageWriter,
-  x: Input<RuleAttributes>,
+  x: Encodable<RuleAttributes>,
   family: number,
 ): void {
   let type = 0;

@@ -24,13 +24,13 @@ export interface Route extends codec.RouteHeader, codec.RouteAttributes {}
 export interface Neighbour extends codec.NeighbourHeader, codec.NeighbourAttributes {}
 
 /** A rule, which leads packets to a table of routes: struct fib_rule_hdr and its attributes. */
-export interface Rule extends codec.RuleHeader, codec.RuleAttributes {}
+export interface RoutingRule extends codec.RuleHeader, codec.RuleAttributes {}
 
 /** A next hop object: struct nhmsg and its attributes. */
 export interface Nexthop extends codec.NexthopHeader, codec.NexthopAttributes {}
 
 /** The id of another network namespace: struct rtgenmsg and its attributes. */
-export interface NamespaceId extends codec.General, codec.NsidAttributes {}
+export interface NamespaceId extends codec.RtGenMsg, codec.NsidAttributes {}
 
 /** Settings of IP on an interface: struct netconfmsg and its attributes. */
 export interface Netconf extends codec.NetconfHeader, codec.NetconfAttributes {}

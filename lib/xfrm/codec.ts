@@ -19,9 +19,9 @@ import {
 import { SKIP } from '../wire/attribute-table.ts';
 import { LE } from '../wire/endian.ts';
 import { notAMultiple, tooShort, within, wrongLength } from '../wire/error.ts';
-import type { Input } from '../wire/input.ts';
+import type { Encodable } from '../wire/input.ts';
 import { ALL_ONES, readU64, s32, u8, u16, u32, writeLimit, writeU64 } from '../wire/integer.ts';
-import type { Truth } from '../wire/names.ts';
+import type { KernelBool } from '../wire/names.ts';
 import { readTruth, truthByte } from '../wire/names.ts';
 import { keyBits, keyLength, writeKey } from '../wire/secret.ts';
 import { readName, readString, textLength, writeText } from '../wire/text.ts';
@@ -30,60 +30,60 @@ import { KeyMaterial } from './key.ts';
 import {
   AeventFlags,
   EncapType,
-  Family,
   IpsecProto,
   MigrateStateFlags,
-  Mode,
   OffloadFlags,
   PolicyAction,
   PolicyDefault,
   PolicyDir,
   PolicyFlags,
+  PolicyShare,
   PolicyType,
-  Share,
   StateDir,
   StateExtraFlags,
   StateFlags,
+  XfrmFamily,
+  XfrmMode,
 } from './names.ts';
 
 /** Which SAs a dump is asked for. (struct xfrm_address_filter) */
-export interface AddressFilter {
+export interface XfrmAddressFilter {
   /** Source network. */
   saddr: string;
   /** Destination network. */
   daddr: string;
   /** Family of both. */
-  family: Family;
+  family: XfrmFamily;
   /** Prefix length of saddr, in bits. */
   splen: number;
   /** Prefix length of daddr, in bits. */
   dplen: number;
 }
 
-export function readAddressFilter(
+export function readXfrmAddressFilter(
   v: DataView,
   b: Uint8Array,
   at: number,
   outer: number,
-): AddressFilter {
+): XfrmAddressFilter {
   const family = v.getUint16(at + 32, LE) || outer;
   return {
     saddr: readAddress(b, at, family),
     daddr: readAddress(b, at + 16, family),
-    family: Family.name(v.getUint16(at + 32, LE)),
+    family: XfrmFamily.name(v.getUint16(at + 32, LE)),
     splen: b[at + 34] as number,
     dplen: b[at + 35] as number,
   };
 }
 
-export function writeAddressFilter(
+export function writeXfrmAddressFilter(
   v: DataView,
   b: Uint8Array,
   at: number,
-  x: Input<AddressFilter>,
+  x: Encodable<XfrmAddressFilter>,
   outer: number,
 ): void {
-  const own = u16(Family.number(x.family ?? familyOf(x.saddr, x.daddr), 'family'), 'family');
+  const own = u16(XfrmFamily.number(x.family ?? familyOf(x.saddr, x.daddr), 'family'), 'family');
   const family = own || outer;
   writeAddress(b, at, x.saddr, family, 'saddr');
   writeAddress(b, at + 16, x.daddr, family, 'daddr');
@@ -99,7 +99,7 @@ export interface AeventId {
   /** Security parameters index. */
   spi: number;
   /** Family of the addresses. */
-  family: Family;
+  family: XfrmFamily;
   /** IPsec protocol. */
   proto: IpsecProto;
   /** Source address. */
@@ -115,7 +115,7 @@ export function readAeventId(v: DataView, b: Uint8Array, at: number, outer: numb
   return {
     daddr: readAddress(b, at, family),
     spi: v.getUint32(at + 16),
-    family: Family.name(v.getUint16(at + 20, LE)),
+    family: XfrmFamily.name(v.getUint16(at + 20, LE)),
     proto: IpsecProto.name(b[at + 22] as number),
     saddr: readAddress(b, at + 24, family),
     flags: AeventFlags.of(v.getUint32(at + 40, LE)),
@@ -127,10 +127,10 @@ export function writeAeventId(
   v: DataView,
   b: Uint8Array,
   at: number,
-  x: Input<AeventId>,
+  x: Encodable<AeventId>,
   outer: number,
 ): void {
-  const own = u16(Family.number(x.family ?? familyOf(x.daddr, x.saddr), 'family'), 'family');
+  const own = u16(XfrmFamily.number(x.family ?? familyOf(x.daddr, x.saddr), 'family'), 'family');
   const family = own || outer;
   writeAddress(b, at, x.daddr, family, 'daddr');
   v.setUint32(at + 16, u32(x.spi, 'spi'));
@@ -142,7 +142,7 @@ export function writeAeventId(
 }
 
 /** An algorithm and its key. (struct xfrm_algo) */
-export interface Algorithm {
+export interface XfrmAlgorithm {
   /** The kernel’s name of it. */
   name: string;
   /** Length of the key in bits. */
@@ -151,17 +151,17 @@ export interface Algorithm {
   key?: KeyMaterial;
 }
 
-export function readAlgorithm(
+export function readXfrmAlgorithm(
   v: DataView,
   b: Uint8Array,
   at: number,
   length: number,
   path: string,
   keys: boolean,
-): Algorithm {
+): XfrmAlgorithm {
   const bytes = Math.ceil(v.getUint32(at + 64, LE) / 8);
   if (bytes > length - 68) tooShort(path, at, 68 + bytes, length);
-  const value: Algorithm = {
+  const value: XfrmAlgorithm = {
     name: readName(b, at),
     keyBits: v.getUint32(at + 64, LE),
   };
@@ -170,11 +170,16 @@ export function readAlgorithm(
 }
 
 /** Bytes of a struct xfrm_algo with what trails it. */
-export function sizeOfAlgorithm(x: Input<Algorithm>, zeroKeys: boolean): number {
+export function sizeOfXfrmAlgorithm(x: Encodable<XfrmAlgorithm>, zeroKeys: boolean): number {
   return 68 + keyLength(x.keyBits, x.key, zeroKeys);
 }
 
-export function writeAlgorithm(v: DataView, b: Uint8Array, at: number, x: Input<Algorithm>): void {
+export function writeXfrmAlgorithm(
+  v: DataView,
+  b: Uint8Array,
+  at: number,
+  x: Encodable<XfrmAlgorithm>,
+): void {
   writeText(b, at, x.name, 64, 'name');
   v.setUint32(at + 64, u32(keyBits(x.keyBits, x.key), 'keyBits'), LE);
   writeKey(b, at + 68, x.key);
@@ -212,7 +217,7 @@ export function readAeadAlgorithm(
 }
 
 /** Bytes of a struct xfrm_algo_aead with what trails it. */
-export function sizeOfAeadAlgorithm(x: Input<AeadAlgorithm>, zeroKeys: boolean): number {
+export function sizeOfAeadAlgorithm(x: Encodable<AeadAlgorithm>, zeroKeys: boolean): number {
   return 72 + keyLength(x.keyBits, x.key, zeroKeys);
 }
 
@@ -220,7 +225,7 @@ export function writeAeadAlgorithm(
   v: DataView,
   b: Uint8Array,
   at: number,
-  x: Input<AeadAlgorithm>,
+  x: Encodable<AeadAlgorithm>,
 ): void {
   writeText(b, at, x.name, 64, 'name');
   v.setUint32(at + 64, u32(keyBits(x.keyBits, x.key), 'keyBits'), LE);
@@ -260,7 +265,7 @@ export function readAuthAlgorithm(
 }
 
 /** Bytes of a struct xfrm_algo_auth with what trails it. */
-export function sizeOfAuthAlgorithm(x: Input<AuthAlgorithm>, zeroKeys: boolean): number {
+export function sizeOfAuthAlgorithm(x: Encodable<AuthAlgorithm>, zeroKeys: boolean): number {
   return 72 + keyLength(x.keyBits, x.key, zeroKeys);
 }
 
@@ -268,7 +273,7 @@ export function writeAuthAlgorithm(
   v: DataView,
   b: Uint8Array,
   at: number,
-  x: Input<AuthAlgorithm>,
+  x: Encodable<AuthAlgorithm>,
 ): void {
   writeText(b, at, x.name, 64, 'name');
   v.setUint32(at + 64, u32(keyBits(x.keyBits, x.key), 'keyBits'), LE);
@@ -277,7 +282,7 @@ export function writeAuthAlgorithm(
 }
 
 /** ESP inside UDP or TCP, to pass address translation. (struct xfrm_encap_tmpl) */
-export interface Encap {
+export interface EncapTemplate {
   /** Kind. */
   type: EncapType;
   /** Source port. */
@@ -288,7 +293,12 @@ export interface Encap {
   oa: string;
 }
 
-export function readEncap(v: DataView, b: Uint8Array, at: number, outer: number): Encap {
+export function readEncapTemplate(
+  v: DataView,
+  b: Uint8Array,
+  at: number,
+  outer: number,
+): EncapTemplate {
   const family = outer;
   return {
     type: EncapType.name(v.getUint16(at, LE)),
@@ -298,11 +308,11 @@ export function readEncap(v: DataView, b: Uint8Array, at: number, outer: number)
   };
 }
 
-export function writeEncap(
+export function writeEncapTemplate(
   v: DataView,
   b: Uint8Array,
   at: number,
-  x: Input<Encap>,
+  x: Encodable<EncapTemplate>,
   outer: number,
 ): void {
   const family = outer;
@@ -313,7 +323,7 @@ export function writeEncap(
 }
 
 /** What identifies an SA to the receiver. (struct xfrm_id) */
-export interface Id {
+export interface XfrmId {
   /** Destination address. */
   daddr: string;
   /** Security parameters index. */
@@ -322,7 +332,7 @@ export interface Id {
   proto: IpsecProto;
 }
 
-export function readId(v: DataView, b: Uint8Array, at: number, outer: number): Id {
+export function readXfrmId(v: DataView, b: Uint8Array, at: number, outer: number): XfrmId {
   const family = outer;
   return {
     daddr: readAddress(b, at, family),
@@ -331,7 +341,13 @@ export function readId(v: DataView, b: Uint8Array, at: number, outer: number): I
   };
 }
 
-export function writeId(v: DataView, b: Uint8Array, at: number, x: Input<Id>, outer: number): void {
+export function writeXfrmId(
+  v: DataView,
+  b: Uint8Array,
+  at: number,
+  x: Encodable<XfrmId>,
+  outer: number,
+): void {
   const family = outer;
   writeAddress(b, at, x.daddr, family, 'daddr');
   v.setUint32(at + 16, u32(x.spi, 'spi'));
@@ -339,7 +355,7 @@ export function writeId(v: DataView, b: Uint8Array, at: number, x: Input<Id>, ou
 }
 
 /** Limits: at a soft one the key manager is told (EXPIRE, hard false), at a hard one the SA goes. (struct xfrm_lifetime_cfg) */
-export interface Lifetime {
+export interface LifetimeLimits {
   /** Bytes; XFRM_INF for none. */
   softBytes: bigint;
   /** Bytes; XFRM_INF for none. */
@@ -358,7 +374,7 @@ export interface Lifetime {
   hardUseSeconds: bigint;
 }
 
-export function readLifetime(v: DataView, _b: Uint8Array, at: number): Lifetime {
+export function readLifetimeLimits(v: DataView, _b: Uint8Array, at: number): LifetimeLimits {
   if (
     (v.getInt32(at) &
       v.getInt32(at + 4) &
@@ -402,7 +418,12 @@ export function readLifetime(v: DataView, _b: Uint8Array, at: number): Lifetime 
   };
 }
 
-export function writeLifetime(v: DataView, _b: Uint8Array, at: number, x: Input<Lifetime>): void {
+export function writeLifetimeLimits(
+  v: DataView,
+  _b: Uint8Array,
+  at: number,
+  x: Encodable<LifetimeLimits>,
+): void {
   writeLimit(v, at, x.softBytes, 'softBytes');
   writeLimit(v, at + 8, x.hardBytes, 'hardBytes');
   writeLimit(v, at + 16, x.softPackets, 'softPackets');
@@ -414,7 +435,7 @@ export function writeLifetime(v: DataView, _b: Uint8Array, at: number, x: Input<
 }
 
 /** What was used so far. (struct xfrm_lifetime_cur) */
-export interface LifetimeCurrent {
+export interface LifetimeUsage {
   /** Bytes carried. */
   bytes: bigint;
   /** Packets carried. */
@@ -425,7 +446,7 @@ export interface LifetimeCurrent {
   useTime: bigint;
 }
 
-export function readLifetimeCurrent(v: DataView, _b: Uint8Array, at: number): LifetimeCurrent {
+export function readLifetimeUsage(v: DataView, _b: Uint8Array, at: number): LifetimeUsage {
   return {
     bytes: readU64(v, at),
     packets: readU64(v, at + 8),
@@ -434,11 +455,11 @@ export function readLifetimeCurrent(v: DataView, _b: Uint8Array, at: number): Li
   };
 }
 
-export function writeLifetimeCurrent(
+export function writeLifetimeUsage(
   v: DataView,
   _b: Uint8Array,
   at: number,
-  x: Input<LifetimeCurrent>,
+  x: Encodable<LifetimeUsage>,
 ): void {
   writeU64(v, at, x.bytes, 'bytes');
   writeU64(v, at + 8, x.packets, 'packets');
@@ -447,27 +468,32 @@ export function writeLifetimeCurrent(
 }
 
 /** A mark and the bits of it that count. (struct xfrm_mark) */
-export interface Mark {
+export interface XfrmMark {
   /** Value. */
   value: number;
   /** Mask. */
   mask: number;
 }
 
-export function readMark(v: DataView, _b: Uint8Array, at: number): Mark {
+export function readXfrmMark(v: DataView, _b: Uint8Array, at: number): XfrmMark {
   return {
     value: v.getUint32(at, LE),
     mask: v.getUint32(at + 4, LE),
   };
 }
 
-export function writeMark(v: DataView, _b: Uint8Array, at: number, x: Input<Mark>): void {
+export function writeXfrmMark(
+  v: DataView,
+  _b: Uint8Array,
+  at: number,
+  x: Encodable<XfrmMark>,
+): void {
   v.setUint32(at, u32(x.value, 'value'), LE);
   v.setUint32(at + 4, u32(x.mask, 'mask'), LE);
 }
 
 /** Sequence numbers, 32 bits. (struct xfrm_replay_state) */
-export interface Replay {
+export interface ReplayState {
   /** Last number sent. */
   oseq: number;
   /** Highest number received. */
@@ -476,7 +502,7 @@ export interface Replay {
   bitmap: number;
 }
 
-export function readReplay(v: DataView, _b: Uint8Array, at: number): Replay {
+export function readReplayState(v: DataView, _b: Uint8Array, at: number): ReplayState {
   return {
     oseq: v.getUint32(at, LE),
     seq: v.getUint32(at + 4, LE),
@@ -484,14 +510,19 @@ export function readReplay(v: DataView, _b: Uint8Array, at: number): Replay {
   };
 }
 
-export function writeReplay(v: DataView, _b: Uint8Array, at: number, x: Input<Replay>): void {
+export function writeReplayState(
+  v: DataView,
+  _b: Uint8Array,
+  at: number,
+  x: Encodable<ReplayState>,
+): void {
   v.setUint32(at, u32(x.oseq, 'oseq'), LE);
   v.setUint32(at + 4, u32(x.seq, 'seq'), LE);
   v.setUint32(at + 8, u32(x.bitmap, 'bitmap'), LE);
 }
 
 /** Sequence numbers with a large replay window, or of 64 bits (flag esn). (struct xfrm_replay_state_esn) */
-export interface ReplayEsn {
+export interface ReplayStateEsn {
   /** Last number sent, low half. */
   oseq: number;
   /** Highest number received, low half. */
@@ -506,16 +537,16 @@ export interface ReplayEsn {
   bitmap: number[];
 }
 
-export function readReplayEsn(
+export function readReplayStateEsn(
   v: DataView,
   _b: Uint8Array,
   at: number,
   length: number,
   path: string,
-): ReplayEsn {
+): ReplayStateEsn {
   const bytes = v.getUint32(at, LE) * 4;
   if (bytes > length - 24) tooShort(path, at, 24 + bytes, length);
-  const value: ReplayEsn = {
+  const value: ReplayStateEsn = {
     oseq: v.getUint32(at + 4, LE),
     seq: v.getUint32(at + 8, LE),
     oseqHi: v.getUint32(at + 12, LE),
@@ -528,15 +559,15 @@ export function readReplayEsn(
 }
 
 /** Bytes of a struct xfrm_replay_state_esn with what trails it. */
-export function sizeOfReplayEsn(x: Input<ReplayEsn>): number {
+export function sizeOfReplayStateEsn(x: Encodable<ReplayStateEsn>): number {
   return 24 + 4 * (x.bitmap?.length ?? 0);
 }
 
-export function writeReplayEsn(
+export function writeReplayStateEsn(
   v: DataView,
   _b: Uint8Array,
   at: number,
-  x: Input<ReplayEsn>,
+  x: Encodable<ReplayStateEsn>,
   size: number,
 ): void {
   v.setUint32(at, u32((size - 24) / 4, 'bmp_len'), LE);
@@ -551,7 +582,7 @@ export function writeReplayEsn(
 }
 
 /** Which packets an SA or a policy is for. (struct xfrm_selector) */
-export interface Selector {
+export interface XfrmSelector {
   /** Destination network. */
   daddr: string;
   /** Source network. */
@@ -565,7 +596,7 @@ export interface Selector {
   /** Bits of sport that count; 0 for any port. */
   sportMask: number;
   /** Family of both networks; unspec for any. */
-  family: Family;
+  family: XfrmFamily;
   /** Prefix length of daddr, in bits. */
   prefixlenD: number;
   /** Prefix length of saddr, in bits. */
@@ -578,7 +609,12 @@ export interface Selector {
   user: number;
 }
 
-export function readSelector(v: DataView, b: Uint8Array, at: number, outer: number): Selector {
+export function readXfrmSelector(
+  v: DataView,
+  b: Uint8Array,
+  at: number,
+  outer: number,
+): XfrmSelector {
   const family = v.getUint16(at + 40, LE) || outer;
   return {
     daddr: readAddress(b, at, family),
@@ -587,7 +623,7 @@ export function readSelector(v: DataView, b: Uint8Array, at: number, outer: numb
     dportMask: v.getUint16(at + 34),
     sport: v.getUint16(at + 36),
     sportMask: v.getUint16(at + 38),
-    family: Family.name(v.getUint16(at + 40, LE)),
+    family: XfrmFamily.name(v.getUint16(at + 40, LE)),
     prefixlenD: b[at + 42] as number,
     prefixlenS: b[at + 43] as number,
     proto: b[at + 44] as number,
@@ -596,14 +632,14 @@ export function readSelector(v: DataView, b: Uint8Array, at: number, outer: numb
   };
 }
 
-export function writeSelector(
+export function writeXfrmSelector(
   v: DataView,
   b: Uint8Array,
   at: number,
-  x: Input<Selector>,
+  x: Encodable<XfrmSelector>,
   outer: number,
 ): void {
-  const own = u16(Family.number(x.family ?? familyOf(x.daddr, x.saddr), 'family'), 'family');
+  const own = u16(XfrmFamily.number(x.family ?? familyOf(x.daddr, x.saddr), 'family'), 'family');
   const family = own || outer;
   writeAddress(b, at, x.daddr, family, 'daddr');
   writeAddress(b, at + 16, x.saddr, family, 'saddr');
@@ -620,7 +656,7 @@ export function writeSelector(
 }
 
 /** Packets that an SA refused. (struct xfrm_stats) */
-export interface Stats {
+export interface StateStats {
   /** Packets outside the replay window. */
   replayWindow: number;
   /** Packets seen before. */
@@ -629,7 +665,7 @@ export interface Stats {
   integrityFailed: number;
 }
 
-export function readStats(v: DataView, _b: Uint8Array, at: number): Stats {
+export function readStateStats(v: DataView, _b: Uint8Array, at: number): StateStats {
   return {
     replayWindow: v.getUint32(at, LE),
     replay: v.getUint32(at + 4, LE),
@@ -637,7 +673,12 @@ export function readStats(v: DataView, _b: Uint8Array, at: number): Stats {
   };
 }
 
-export function writeStats(v: DataView, _b: Uint8Array, at: number, x: Input<Stats>): void {
+export function writeStateStats(
+  v: DataView,
+  _b: Uint8Array,
+  at: number,
+  x: Encodable<StateStats>,
+): void {
   v.setUint32(at, u32(x.replayWindow, 'replayWindow'), LE);
   v.setUint32(at + 4, u32(x.replay, 'replay'), LE);
   v.setUint32(at + 8, u32(x.integrityFailed, 'integrityFailed'), LE);
@@ -654,7 +695,7 @@ export interface AcquireInfo {
   /** Source address. */
   saddr: string;
   /** The packet. */
-  selector: Selector;
+  selector: XfrmSelector;
   /** The policy that asks for it. */
   policy: PolicyInfo;
   /** Authentication algorithms allowed, a bit each. */
@@ -679,7 +720,7 @@ export function readAcquireInfo(
     spi: v.getUint32(at + 16),
     proto: IpsecProto.name(b[at + 20] as number),
     saddr: readAddress(b, at + 24, family),
-    selector: readSelector(v, b, at + 40, family),
+    selector: readXfrmSelector(v, b, at + 40, family),
     policy: readPolicyInfo(v, b, at + 96),
     aalgos: v.getUint32(at + 264, LE),
     ealgos: v.getUint32(at + 268, LE),
@@ -692,11 +733,14 @@ export function writeAcquireInfo(
   v: DataView,
   b: Uint8Array,
   at: number,
-  x: Input<AcquireInfo>,
+  x: Encodable<AcquireInfo>,
   outer: number,
 ): void {
   const own = u16(
-    Family.number(x.selector?.family ?? familyOf(x.selector?.daddr, x.selector?.saddr), 'family'),
+    XfrmFamily.number(
+      x.selector?.family ?? familyOf(x.selector?.daddr, x.selector?.saddr),
+      'family',
+    ),
     'family',
   );
   const family = own || outer;
@@ -705,7 +749,7 @@ export function writeAcquireInfo(
   b[at + 20] = u8(IpsecProto.number(x.proto, 'proto'), 'proto');
   writeAddress(b, at + 24, x.saddr, family, 'saddr');
   try {
-    writeSelector(v, b, at + 40, x.selector ?? {}, family);
+    writeXfrmSelector(v, b, at + 40, x.selector ?? {}, family);
   } catch (error) {
     throw within(error, 'selector');
   }
@@ -725,7 +769,7 @@ export interface ExpireInfo {
   /** The SA. */
   state: StateInfo;
   /** Whether the limit was a hard one: the SA is gone. */
-  hard: Truth;
+  hard: KernelBool;
 }
 
 export function readExpireInfo(v: DataView, b: Uint8Array, at: number): ExpireInfo {
@@ -739,7 +783,7 @@ export function writeExpireInfo(
   v: DataView,
   b: Uint8Array,
   at: number,
-  x: Input<ExpireInfo>,
+  x: Encodable<ExpireInfo>,
 ): void {
   try {
     writeStateInfo(v, b, at, x.state ?? {}, 0);
@@ -750,32 +794,37 @@ export function writeExpireInfo(
 }
 
 /** Addresses the key managers talk over. (struct xfrm_user_kmaddress) */
-export interface KmAddress {
+export interface KeyManagerAddress {
   /** Ours. */
   local: string;
   /** The peer’s. */
   remote: string;
   /** Family of both. */
-  family: Family;
+  family: XfrmFamily;
 }
 
-export function readKmAddress(v: DataView, b: Uint8Array, at: number, outer: number): KmAddress {
+export function readKeyManagerAddress(
+  v: DataView,
+  b: Uint8Array,
+  at: number,
+  outer: number,
+): KeyManagerAddress {
   const family = v.getUint16(at + 36, LE) || outer;
   return {
     local: readAddress(b, at, family),
     remote: readAddress(b, at + 16, family),
-    family: Family.name(v.getUint16(at + 36, LE)),
+    family: XfrmFamily.name(v.getUint16(at + 36, LE)),
   };
 }
 
-export function writeKmAddress(
+export function writeKeyManagerAddress(
   v: DataView,
   b: Uint8Array,
   at: number,
-  x: Input<KmAddress>,
+  x: Encodable<KeyManagerAddress>,
   outer: number,
 ): void {
-  const own = u16(Family.number(x.family ?? familyOf(x.local, x.remote), 'family'), 'family');
+  const own = u16(XfrmFamily.number(x.family ?? familyOf(x.local, x.remote), 'family'), 'family');
   const family = own || outer;
   writeAddress(b, at, x.local, family, 'local');
   writeAddress(b, at + 16, x.remote, family, 'remote');
@@ -789,7 +838,7 @@ export interface MappingInfo {
   /** Security parameters index. */
   spi: number;
   /** Family of the addresses. */
-  family: Family;
+  family: XfrmFamily;
   /** IPsec protocol. */
   proto: IpsecProto;
   /** The id by which policies ask for the SA; 0 for none. */
@@ -814,7 +863,7 @@ export function readMappingInfo(
   return {
     daddr: readAddress(b, at, family),
     spi: v.getUint32(at + 16),
-    family: Family.name(v.getUint16(at + 20, LE)),
+    family: XfrmFamily.name(v.getUint16(at + 20, LE)),
     proto: IpsecProto.name(b[at + 22] as number),
     reqid: v.getUint32(at + 24, LE),
     oldSaddr: readAddress(b, at + 28, family),
@@ -828,11 +877,11 @@ export function writeMappingInfo(
   v: DataView,
   b: Uint8Array,
   at: number,
-  x: Input<MappingInfo>,
+  x: Encodable<MappingInfo>,
   outer: number,
 ): void {
   const own = u16(
-    Family.number(x.family ?? familyOf(x.daddr, x.oldSaddr, x.newSaddr), 'family'),
+    XfrmFamily.number(x.family ?? familyOf(x.daddr, x.oldSaddr, x.newSaddr), 'family'),
     'family',
   );
   const family = own || outer;
@@ -848,7 +897,7 @@ export function writeMappingInfo(
 }
 
 /** An SA and its templates move to other addresses. (struct xfrm_user_migrate) */
-export interface Migration {
+export interface XfrmMigration {
   /** Destination so far. */
   oldDaddr: string;
   /** Source so far. */
@@ -860,36 +909,41 @@ export interface Migration {
   /** IPsec protocol. */
   proto: IpsecProto;
   /** Mode. */
-  mode: Mode;
+  mode: XfrmMode;
   /** The id by which policies ask for the SA; 0 for none. */
   reqid: number;
   /** Family so far. */
-  oldFamily: Family;
+  oldFamily: XfrmFamily;
   /** Family from now on. */
-  newFamily: Family;
+  newFamily: XfrmFamily;
 }
 
-export function readMigration(v: DataView, b: Uint8Array, at: number): Migration {
+export function readXfrmMigration(v: DataView, b: Uint8Array, at: number): XfrmMigration {
   return {
     oldDaddr: readAddress(b, at, v.getUint16(at + 72, LE)),
     oldSaddr: readAddress(b, at + 16, v.getUint16(at + 72, LE)),
     newDaddr: readAddress(b, at + 32, v.getUint16(at + 74, LE)),
     newSaddr: readAddress(b, at + 48, v.getUint16(at + 74, LE)),
     proto: IpsecProto.name(b[at + 64] as number),
-    mode: Mode.name(b[at + 65] as number),
+    mode: XfrmMode.name(b[at + 65] as number),
     reqid: v.getUint32(at + 68, LE),
-    oldFamily: Family.name(v.getUint16(at + 72, LE)),
-    newFamily: Family.name(v.getUint16(at + 74, LE)),
+    oldFamily: XfrmFamily.name(v.getUint16(at + 72, LE)),
+    newFamily: XfrmFamily.name(v.getUint16(at + 74, LE)),
   };
 }
 
-export function writeMigration(v: DataView, b: Uint8Array, at: number, x: Input<Migration>): void {
+export function writeXfrmMigration(
+  v: DataView,
+  b: Uint8Array,
+  at: number,
+  x: Encodable<XfrmMigration>,
+): void {
   const oldFamily = u16(
-    Family.number(x.oldFamily ?? familyOf(x.oldDaddr, x.oldSaddr), 'oldFamily'),
+    XfrmFamily.number(x.oldFamily ?? familyOf(x.oldDaddr, x.oldSaddr), 'oldFamily'),
     'oldFamily',
   );
   const newFamily = u16(
-    Family.number(x.newFamily ?? familyOf(x.newDaddr, x.newSaddr), 'newFamily'),
+    XfrmFamily.number(x.newFamily ?? familyOf(x.newDaddr, x.newSaddr), 'newFamily'),
     'newFamily',
   );
   writeAddress(b, at, x.oldDaddr, oldFamily, 'oldDaddr');
@@ -897,7 +951,7 @@ export function writeMigration(v: DataView, b: Uint8Array, at: number, x: Input<
   writeAddress(b, at + 32, x.newDaddr, newFamily, 'newDaddr');
   writeAddress(b, at + 48, x.newSaddr, newFamily, 'newSaddr');
   b[at + 64] = u8(IpsecProto.number(x.proto, 'proto'), 'proto');
-  b[at + 65] = u8(Mode.number(x.mode, 'mode'), 'mode');
+  b[at + 65] = u8(XfrmMode.number(x.mode, 'mode'), 'mode');
   v.setUint32(at + 68, u32(x.reqid, 'reqid'), LE);
   v.setUint16(at + 72, oldFamily, LE);
   v.setUint16(at + 74, newFamily, LE);
@@ -912,15 +966,15 @@ export interface MigrateStateInfo {
   /** Source from now on. */
   newSaddr: string;
   /** Mark of the SA as it was. */
-  oldMark: Mark;
+  oldMark: XfrmMark;
   /** Selector from now on. */
-  newSelector: Selector;
+  newSelector: XfrmSelector;
   /** Reqid from now on. */
   newReqid: number;
   /** What it does beside. */
   flags: MigrateStateFlags;
   /** Family from now on. */
-  newFamily: Family;
+  newFamily: XfrmFamily;
 }
 
 export function readMigrateStateInfo(v: DataView, b: Uint8Array, at: number): MigrateStateInfo {
@@ -928,11 +982,11 @@ export function readMigrateStateInfo(v: DataView, b: Uint8Array, at: number): Mi
     id: readStateId(v, b, at, 0),
     newDaddr: readAddress(b, at + 24, v.getUint16(at + 128, LE)),
     newSaddr: readAddress(b, at + 40, v.getUint16(at + 128, LE)),
-    oldMark: readMark(v, b, at + 56),
-    newSelector: readSelector(v, b, at + 64, 0),
+    oldMark: readXfrmMark(v, b, at + 56),
+    newSelector: readXfrmSelector(v, b, at + 64, 0),
     newReqid: v.getUint32(at + 120, LE),
     flags: MigrateStateFlags.of(v.getUint32(at + 124, LE)),
-    newFamily: Family.name(v.getUint16(at + 128, LE)),
+    newFamily: XfrmFamily.name(v.getUint16(at + 128, LE)),
   };
 }
 
@@ -940,10 +994,10 @@ export function writeMigrateStateInfo(
   v: DataView,
   b: Uint8Array,
   at: number,
-  x: Input<MigrateStateInfo>,
+  x: Encodable<MigrateStateInfo>,
 ): void {
   const newFamily = u16(
-    Family.number(x.newFamily ?? familyOf(x.newDaddr, x.newSaddr), 'newFamily'),
+    XfrmFamily.number(x.newFamily ?? familyOf(x.newDaddr, x.newSaddr), 'newFamily'),
     'newFamily',
   );
   try {
@@ -954,12 +1008,12 @@ export function writeMigrateStateInfo(
   writeAddress(b, at + 24, x.newDaddr, newFamily, 'newDaddr');
   writeAddress(b, at + 40, x.newSaddr, newFamily, 'newSaddr');
   try {
-    writeMark(v, b, at + 56, x.oldMark ?? {});
+    writeXfrmMark(v, b, at + 56, x.oldMark ?? {});
   } catch (error) {
     throw within(error, 'oldMark');
   }
   try {
-    writeSelector(v, b, at + 64, x.newSelector ?? {}, 0);
+    writeXfrmSelector(v, b, at + 64, x.newSelector ?? {}, 0);
   } catch (error) {
     throw within(error, 'newSelector');
   }
@@ -969,21 +1023,26 @@ export function writeMigrateStateInfo(
 }
 
 /** The device that does the work. (struct xfrm_user_offload) */
-export interface Offload {
+export interface XfrmOffload {
   /** Interface index. */
   ifindex: number;
   /** Flags. */
   flags: OffloadFlags;
 }
 
-export function readOffload(v: DataView, b: Uint8Array, at: number): Offload {
+export function readXfrmOffload(v: DataView, b: Uint8Array, at: number): XfrmOffload {
   return {
     ifindex: v.getInt32(at, LE),
     flags: OffloadFlags.of(b[at + 4] as number),
   };
 }
 
-export function writeOffload(v: DataView, b: Uint8Array, at: number, x: Input<Offload>): void {
+export function writeXfrmOffload(
+  v: DataView,
+  b: Uint8Array,
+  at: number,
+  x: Encodable<XfrmOffload>,
+): void {
   v.setInt32(at, s32(x.ifindex, 'ifindex'), LE);
   b[at + 4] = u8(OffloadFlags.mask(x.flags, 'flags'), 'flags');
 }
@@ -993,7 +1052,7 @@ export interface PolicyExpireInfo {
   /** The policy. */
   policy: PolicyInfo;
   /** Whether the limit was a hard one: the policy is gone. */
-  hard: Truth;
+  hard: KernelBool;
 }
 
 export function readPolicyExpireInfo(v: DataView, b: Uint8Array, at: number): PolicyExpireInfo {
@@ -1007,7 +1066,7 @@ export function writePolicyExpireInfo(
   v: DataView,
   b: Uint8Array,
   at: number,
-  x: Input<PolicyExpireInfo>,
+  x: Encodable<PolicyExpireInfo>,
 ): void {
   try {
     writePolicyInfo(v, b, at, x.policy ?? {});
@@ -1022,13 +1081,13 @@ export interface ReportInfo {
   /** Protocol. */
   proto: IpsecProto;
   /** The packet. */
-  selector: Selector;
+  selector: XfrmSelector;
 }
 
 export function readReportInfo(v: DataView, b: Uint8Array, at: number): ReportInfo {
   return {
     proto: IpsecProto.name(b[at] as number),
-    selector: readSelector(v, b, at + 4, 0),
+    selector: readXfrmSelector(v, b, at + 4, 0),
   };
 }
 
@@ -1036,11 +1095,11 @@ export function writeReportInfo(
   v: DataView,
   b: Uint8Array,
   at: number,
-  x: Input<ReportInfo>,
+  x: Encodable<ReportInfo>,
 ): void {
   b[at] = u8(IpsecProto.number(x.proto, 'proto'), 'proto');
   try {
-    writeSelector(v, b, at + 4, x.selector ?? {}, 0);
+    writeXfrmSelector(v, b, at + 4, x.selector ?? {}, 0);
   } catch (error) {
     throw within(error, 'selector');
   }
@@ -1082,7 +1141,7 @@ export function readSecurityContext(
 }
 
 /** Bytes of a struct xfrm_user_sec_ctx with what trails it. */
-export function sizeOfSecurityContext(x: Input<SecurityContext>): number {
+export function sizeOfSecurityContext(x: Encodable<SecurityContext>): number {
   return 8 + textLength(x.labelLength, x.label, 'labelLength');
 }
 
@@ -1090,7 +1149,7 @@ export function writeSecurityContext(
   v: DataView,
   b: Uint8Array,
   at: number,
-  x: Input<SecurityContext>,
+  x: Encodable<SecurityContext>,
   size: number,
 ): void {
   v.setUint16(at, u16(size, 'len'), LE);
@@ -1102,7 +1161,7 @@ export function writeSecurityContext(
 }
 
 /** An SA that a policy asks for. (struct xfrm_user_tmpl) */
-export interface Template {
+export interface PolicyTemplate {
   /** Destination address. */
   daddr: string;
   /** Security parameters index. */
@@ -1110,17 +1169,17 @@ export interface Template {
   /** IPsec protocol. */
   proto: IpsecProto;
   /** Family of the addresses. */
-  family: Family;
+  family: XfrmFamily;
   /** Source address. */
   saddr: string;
   /** The id the SA must have; 0 for any. */
   reqid: number;
   /** Mode. */
-  mode: Mode;
+  mode: XfrmMode;
   /** Who shares the SA. */
-  share: Share;
+  share: PolicyShare;
   /** Whether packets may pass without it. */
-  optional: Truth;
+  optional: KernelBool;
   /** Authentication algorithms allowed, a bit each. */
   aalgos: number;
   /** Encryption algorithms allowed, a bit each. */
@@ -1129,17 +1188,22 @@ export interface Template {
   calgos: number;
 }
 
-export function readTemplate(v: DataView, b: Uint8Array, at: number, outer: number): Template {
+export function readPolicyTemplate(
+  v: DataView,
+  b: Uint8Array,
+  at: number,
+  outer: number,
+): PolicyTemplate {
   const family = v.getUint16(at + 24, LE) || outer;
   return {
     daddr: readAddress(b, at, family),
     spi: v.getUint32(at + 16),
     proto: IpsecProto.name(b[at + 20] as number),
-    family: Family.name(v.getUint16(at + 24, LE)),
+    family: XfrmFamily.name(v.getUint16(at + 24, LE)),
     saddr: readAddress(b, at + 28, family),
     reqid: v.getUint32(at + 44, LE),
-    mode: Mode.name(b[at + 48] as number),
-    share: Share.name(b[at + 49] as number),
+    mode: XfrmMode.name(b[at + 48] as number),
+    share: PolicyShare.name(b[at + 49] as number),
     optional: readTruth(b[at + 50] as number),
     aalgos: v.getUint32(at + 52, LE),
     ealgos: v.getUint32(at + 56, LE),
@@ -1147,14 +1211,14 @@ export function readTemplate(v: DataView, b: Uint8Array, at: number, outer: numb
   };
 }
 
-export function writeTemplate(
+export function writePolicyTemplate(
   v: DataView,
   b: Uint8Array,
   at: number,
-  x: Input<Template>,
+  x: Encodable<PolicyTemplate>,
   outer: number,
 ): void {
-  const own = u16(Family.number(x.family ?? familyOf(x.daddr, x.saddr), 'family'), 'family');
+  const own = u16(XfrmFamily.number(x.family ?? familyOf(x.daddr, x.saddr), 'family'), 'family');
   const family = own || outer;
   writeAddress(b, at, x.daddr, family, 'daddr');
   v.setUint32(at + 16, u32(x.spi, 'spi'));
@@ -1162,8 +1226,8 @@ export function writeTemplate(
   v.setUint16(at + 24, own, LE);
   writeAddress(b, at + 28, x.saddr, family, 'saddr');
   v.setUint32(at + 44, u32(x.reqid, 'reqid'), LE);
-  b[at + 48] = u8(Mode.number(x.mode, 'mode'), 'mode');
-  b[at + 49] = u8(Share.number(x.share, 'share'), 'share');
+  b[at + 48] = u8(XfrmMode.number(x.mode, 'mode'), 'mode');
+  b[at + 49] = u8(PolicyShare.number(x.share, 'share'), 'share');
   b[at + 50] = u8(truthByte(x.optional), 'optional');
   v.setUint32(at + 52, u32(x.aalgos, 'aalgos'), LE);
   v.setUint32(at + 56, u32(x.ealgos, 'ealgos'), LE);
@@ -1192,7 +1256,7 @@ export function writePolicyDefaults(
   _v: DataView,
   b: Uint8Array,
   at: number,
-  x: Input<PolicyDefaults>,
+  x: Encodable<PolicyDefaults>,
 ): void {
   b[at] = u8(PolicyDefault.number(x.in, 'in'), 'in');
   b[at + 1] = u8(PolicyDefault.number(x.fwd, 'fwd'), 'fwd');
@@ -1202,7 +1266,7 @@ export function writePolicyDefaults(
 /** What a request named a policy by: its index, or (index 0) its selector. (struct xfrm_userpolicy_id) */
 export interface PolicyId {
   /** Selector; all zero when named by index. */
-  selector: Selector;
+  selector: XfrmSelector;
   /** Index; 0 when named by selector. */
   index: number;
   /** Direction. */
@@ -1211,15 +1275,20 @@ export interface PolicyId {
 
 export function readPolicyId(v: DataView, b: Uint8Array, at: number): PolicyId {
   return {
-    selector: readSelector(v, b, at, 0),
+    selector: readXfrmSelector(v, b, at, 0),
     index: v.getUint32(at + 56, LE),
     dir: PolicyDir.name(b[at + 60] as number),
   };
 }
 
-export function writePolicyId(v: DataView, b: Uint8Array, at: number, x: Input<PolicyId>): void {
+export function writePolicyId(
+  v: DataView,
+  b: Uint8Array,
+  at: number,
+  x: Encodable<PolicyId>,
+): void {
   try {
-    writeSelector(v, b, at, x.selector ?? {}, 0);
+    writeXfrmSelector(v, b, at, x.selector ?? {}, 0);
   } catch (error) {
     throw within(error, 'selector');
   }
@@ -1230,11 +1299,11 @@ export function writePolicyId(v: DataView, b: Uint8Array, at: number, x: Input<P
 /** The fixed part of a policy. (struct xfrm_userpolicy_info) */
 export interface PolicyInfo {
   /** Which packets it is for. */
-  selector: Selector;
+  selector: XfrmSelector;
   /** Its limits. */
-  lifetime: Lifetime;
+  lifetime: LifetimeLimits;
   /** What was used so far. */
-  current: LifetimeCurrent;
+  current: LifetimeUsage;
   /** Lower goes first. */
   priority: number;
   /** The number the kernel gave it; its lowest three bits are the direction. */
@@ -1246,20 +1315,20 @@ export interface PolicyInfo {
   /** Flags. */
   flags: PolicyFlags;
   /** Who shares an SA; the kernel always reports any. */
-  share: Share;
+  share: PolicyShare;
 }
 
 export function readPolicyInfo(v: DataView, b: Uint8Array, at: number): PolicyInfo {
   return {
-    selector: readSelector(v, b, at, 0),
-    lifetime: readLifetime(v, b, at + 56),
-    current: readLifetimeCurrent(v, b, at + 120),
+    selector: readXfrmSelector(v, b, at, 0),
+    lifetime: readLifetimeLimits(v, b, at + 56),
+    current: readLifetimeUsage(v, b, at + 120),
     priority: v.getUint32(at + 152, LE),
     index: v.getUint32(at + 156, LE),
     dir: PolicyDir.name(b[at + 160] as number),
     action: PolicyAction.name(b[at + 161] as number),
     flags: PolicyFlags.of(b[at + 162] as number),
-    share: Share.name(b[at + 163] as number),
+    share: PolicyShare.name(b[at + 163] as number),
   };
 }
 
@@ -1267,20 +1336,20 @@ export function writePolicyInfo(
   v: DataView,
   b: Uint8Array,
   at: number,
-  x: Input<PolicyInfo>,
+  x: Encodable<PolicyInfo>,
 ): void {
   try {
-    writeSelector(v, b, at, x.selector ?? {}, 0);
+    writeXfrmSelector(v, b, at, x.selector ?? {}, 0);
   } catch (error) {
     throw within(error, 'selector');
   }
   try {
-    writeLifetime(v, b, at + 56, x.lifetime ?? {});
+    writeLifetimeLimits(v, b, at + 56, x.lifetime ?? {});
   } catch (error) {
     throw within(error, 'lifetime');
   }
   try {
-    writeLifetimeCurrent(v, b, at + 120, x.current ?? {});
+    writeLifetimeUsage(v, b, at + 120, x.current ?? {});
   } catch (error) {
     throw within(error, 'current');
   }
@@ -1289,7 +1358,7 @@ export function writePolicyInfo(
   b[at + 160] = u8(PolicyDir.number(x.dir, 'dir'), 'dir');
   b[at + 161] = u8(PolicyAction.number(x.action, 'action'), 'action');
   b[at + 162] = u8(PolicyFlags.mask(x.flags, 'flags'), 'flags');
-  b[at + 163] = u8(Share.number(x.share, 'share'), 'share');
+  b[at + 163] = u8(PolicyShare.number(x.share, 'share'), 'share');
 }
 
 /** The type of a policy. (struct xfrm_userpolicy_type) */
@@ -1308,7 +1377,7 @@ export function writePolicyTypeInfo(
   _v: DataView,
   b: Uint8Array,
   at: number,
-  x: Input<PolicyTypeInfo>,
+  x: Encodable<PolicyTypeInfo>,
 ): void {
   b[at] = u8(PolicyType.number(x.type, 'type'), 'type');
 }
@@ -1325,7 +1394,12 @@ export function readFlushInfo(_v: DataView, b: Uint8Array, at: number): FlushInf
   };
 }
 
-export function writeFlushInfo(_v: DataView, b: Uint8Array, at: number, x: Input<FlushInfo>): void {
+export function writeFlushInfo(
+  _v: DataView,
+  b: Uint8Array,
+  at: number,
+  x: Encodable<FlushInfo>,
+): void {
   b[at] = u8(IpsecProto.number(x.proto, 'proto'), 'proto');
 }
 
@@ -1336,7 +1410,7 @@ export interface StateId {
   /** Security parameters index. */
   spi: number;
   /** Family of the addresses. */
-  family: Family;
+  family: XfrmFamily;
   /** IPsec protocol. */
   proto: IpsecProto;
 }
@@ -1346,7 +1420,7 @@ export function readStateId(v: DataView, b: Uint8Array, at: number, outer: numbe
   return {
     daddr: readAddress(b, at, family),
     spi: v.getUint32(at + 16),
-    family: Family.name(v.getUint16(at + 20, LE)),
+    family: XfrmFamily.name(v.getUint16(at + 20, LE)),
     proto: IpsecProto.name(b[at + 22] as number),
   };
 }
@@ -1355,10 +1429,10 @@ export function writeStateId(
   v: DataView,
   b: Uint8Array,
   at: number,
-  x: Input<StateId>,
+  x: Encodable<StateId>,
   outer: number,
 ): void {
-  const own = u16(Family.number(x.family ?? familyOf(x.daddr), 'family'), 'family');
+  const own = u16(XfrmFamily.number(x.family ?? familyOf(x.daddr), 'family'), 'family');
   const family = own || outer;
   writeAddress(b, at, x.daddr, family, 'daddr');
   v.setUint32(at + 16, u32(x.spi, 'spi'));
@@ -1369,7 +1443,7 @@ export function writeStateId(
 /** The fixed part of an SA. (struct xfrm_usersa_info) */
 export interface StateInfo {
   /** Which packets it is for. */
-  selector: Selector;
+  selector: XfrmSelector;
   /** Destination address. */
   daddr: string;
   /** Security parameters index. */
@@ -1379,19 +1453,19 @@ export interface StateInfo {
   /** Source address. */
   saddr: string;
   /** Its limits. */
-  lifetime: Lifetime;
+  lifetime: LifetimeLimits;
   /** What was used so far. */
-  current: LifetimeCurrent;
+  current: LifetimeUsage;
   /** Packets that it refused. */
-  stats: Stats;
+  stats: StateStats;
   /** The id of the ACQUIRE it answers; 0 for none. */
   seq: number;
   /** The id by which policies ask for it; 0 for none. */
   reqid: number;
   /** Family of the addresses. */
-  family: Family;
+  family: XfrmFamily;
   /** Mode. */
-  mode: Mode;
+  mode: XfrmMode;
   /** Size of the replay window in packets; larger ones are in replayEsn. */
   replayWindow: number;
   /** Flags. */
@@ -1401,18 +1475,18 @@ export interface StateInfo {
 export function readStateInfo(v: DataView, b: Uint8Array, at: number, outer: number): StateInfo {
   const family = v.getUint16(at + 212, LE) || outer;
   return {
-    selector: readSelector(v, b, at, family),
+    selector: readXfrmSelector(v, b, at, family),
     daddr: readAddress(b, at + 56, family),
     spi: v.getUint32(at + 72),
     proto: IpsecProto.name(b[at + 76] as number),
     saddr: readAddress(b, at + 80, family),
-    lifetime: readLifetime(v, b, at + 96),
-    current: readLifetimeCurrent(v, b, at + 160),
-    stats: readStats(v, b, at + 192),
+    lifetime: readLifetimeLimits(v, b, at + 96),
+    current: readLifetimeUsage(v, b, at + 160),
+    stats: readStateStats(v, b, at + 192),
     seq: v.getUint32(at + 204, LE),
     reqid: v.getUint32(at + 208, LE),
-    family: Family.name(v.getUint16(at + 212, LE)),
-    mode: Mode.name(b[at + 214] as number),
+    family: XfrmFamily.name(v.getUint16(at + 212, LE)),
+    mode: XfrmMode.name(b[at + 214] as number),
     replayWindow: b[at + 215] as number,
     flags: StateFlags.of(b[at + 216] as number),
   };
@@ -1422,13 +1496,13 @@ export function writeStateInfo(
   v: DataView,
   b: Uint8Array,
   at: number,
-  x: Input<StateInfo>,
+  x: Encodable<StateInfo>,
   outer: number,
 ): void {
-  const own = u16(Family.number(x.family ?? familyOf(x.daddr, x.saddr), 'family'), 'family');
+  const own = u16(XfrmFamily.number(x.family ?? familyOf(x.daddr, x.saddr), 'family'), 'family');
   const family = own || outer;
   try {
-    writeSelector(v, b, at, x.selector ?? {}, family);
+    writeXfrmSelector(v, b, at, x.selector ?? {}, family);
   } catch (error) {
     throw within(error, 'selector');
   }
@@ -1437,24 +1511,24 @@ export function writeStateInfo(
   b[at + 76] = u8(IpsecProto.number(x.proto, 'proto'), 'proto');
   writeAddress(b, at + 80, x.saddr, family, 'saddr');
   try {
-    writeLifetime(v, b, at + 96, x.lifetime ?? {});
+    writeLifetimeLimits(v, b, at + 96, x.lifetime ?? {});
   } catch (error) {
     throw within(error, 'lifetime');
   }
   try {
-    writeLifetimeCurrent(v, b, at + 160, x.current ?? {});
+    writeLifetimeUsage(v, b, at + 160, x.current ?? {});
   } catch (error) {
     throw within(error, 'current');
   }
   try {
-    writeStats(v, b, at + 192, x.stats ?? {});
+    writeStateStats(v, b, at + 192, x.stats ?? {});
   } catch (error) {
     throw within(error, 'stats');
   }
   v.setUint32(at + 204, u32(x.seq, 'seq'), LE);
   v.setUint32(at + 208, u32(x.reqid, 'reqid'), LE);
   v.setUint16(at + 212, own, LE);
-  b[at + 214] = u8(Mode.number(x.mode, 'mode'), 'mode');
+  b[at + 214] = u8(XfrmMode.number(x.mode, 'mode'), 'mode');
   b[at + 215] = u8(x.replayWindow, 'replayWindow');
   b[at + 216] = u8(StateFlags.mask(x.flags, 'flags'), 'flags');
 }
@@ -1462,7 +1536,7 @@ export function writeStateInfo(
 /** A request for an SPI in a range. (struct xfrm_userspi_info) */
 export interface SpiRequest {
   /** Which packets it is for. */
-  selector: Selector;
+  selector: XfrmSelector;
   /** Destination address. */
   daddr: string;
   /** Security parameters index. */
@@ -1472,19 +1546,19 @@ export interface SpiRequest {
   /** Source address. */
   saddr: string;
   /** Its limits. */
-  lifetime: Lifetime;
+  lifetime: LifetimeLimits;
   /** What was used so far. */
-  current: LifetimeCurrent;
+  current: LifetimeUsage;
   /** Packets that it refused. */
-  stats: Stats;
+  stats: StateStats;
   /** The id of the ACQUIRE it answers; 0 for none. */
   seq: number;
   /** The id by which policies ask for it; 0 for none. */
   reqid: number;
   /** Family of the addresses. */
-  family: Family;
+  family: XfrmFamily;
   /** Mode. */
-  mode: Mode;
+  mode: XfrmMode;
   /** Size of the replay window in packets; larger ones are in replayEsn. */
   replayWindow: number;
   /** Flags. */
@@ -1498,18 +1572,18 @@ export interface SpiRequest {
 export function readSpiRequest(v: DataView, b: Uint8Array, at: number, outer: number): SpiRequest {
   const family = v.getUint16(at + 212, LE) || outer;
   return {
-    selector: readSelector(v, b, at, family),
+    selector: readXfrmSelector(v, b, at, family),
     daddr: readAddress(b, at + 56, family),
     spi: v.getUint32(at + 72),
     proto: IpsecProto.name(b[at + 76] as number),
     saddr: readAddress(b, at + 80, family),
-    lifetime: readLifetime(v, b, at + 96),
-    current: readLifetimeCurrent(v, b, at + 160),
-    stats: readStats(v, b, at + 192),
+    lifetime: readLifetimeLimits(v, b, at + 96),
+    current: readLifetimeUsage(v, b, at + 160),
+    stats: readStateStats(v, b, at + 192),
     seq: v.getUint32(at + 204, LE),
     reqid: v.getUint32(at + 208, LE),
-    family: Family.name(v.getUint16(at + 212, LE)),
-    mode: Mode.name(b[at + 214] as number),
+    family: XfrmFamily.name(v.getUint16(at + 212, LE)),
+    mode: XfrmMode.name(b[at + 214] as number),
     replayWindow: b[at + 215] as number,
     flags: StateFlags.of(b[at + 216] as number),
     min: v.getUint32(at + 224, LE),
@@ -1521,13 +1595,13 @@ export function writeSpiRequest(
   v: DataView,
   b: Uint8Array,
   at: number,
-  x: Input<SpiRequest>,
+  x: Encodable<SpiRequest>,
   outer: number,
 ): void {
-  const own = u16(Family.number(x.family ?? familyOf(x.daddr, x.saddr), 'family'), 'family');
+  const own = u16(XfrmFamily.number(x.family ?? familyOf(x.daddr, x.saddr), 'family'), 'family');
   const family = own || outer;
   try {
-    writeSelector(v, b, at, x.selector ?? {}, family);
+    writeXfrmSelector(v, b, at, x.selector ?? {}, family);
   } catch (error) {
     throw within(error, 'selector');
   }
@@ -1536,24 +1610,24 @@ export function writeSpiRequest(
   b[at + 76] = u8(IpsecProto.number(x.proto, 'proto'), 'proto');
   writeAddress(b, at + 80, x.saddr, family, 'saddr');
   try {
-    writeLifetime(v, b, at + 96, x.lifetime ?? {});
+    writeLifetimeLimits(v, b, at + 96, x.lifetime ?? {});
   } catch (error) {
     throw within(error, 'lifetime');
   }
   try {
-    writeLifetimeCurrent(v, b, at + 160, x.current ?? {});
+    writeLifetimeUsage(v, b, at + 160, x.current ?? {});
   } catch (error) {
     throw within(error, 'current');
   }
   try {
-    writeStats(v, b, at + 192, x.stats ?? {});
+    writeStateStats(v, b, at + 192, x.stats ?? {});
   } catch (error) {
     throw within(error, 'stats');
   }
   v.setUint32(at + 204, u32(x.seq, 'seq'), LE);
   v.setUint32(at + 208, u32(x.reqid, 'reqid'), LE);
   v.setUint16(at + 212, own, LE);
-  b[at + 214] = u8(Mode.number(x.mode, 'mode'), 'mode');
+  b[at + 214] = u8(XfrmMode.number(x.mode, 'mode'), 'mode');
   b[at + 215] = u8(x.replayWindow, 'replayWindow');
   b[at + 216] = u8(StateFlags.mask(x.flags, 'flags'), 'flags');
   v.setUint32(at + 224, u32(x.min, 'min'), LE);
@@ -1579,7 +1653,7 @@ export function writeSadHashInfo(
   v: DataView,
   _b: Uint8Array,
   at: number,
-  x: Input<SadHashInfo>,
+  x: Encodable<SadHashInfo>,
 ): void {
   v.setUint32(at, u32(x.buckets, 'buckets'), LE);
   v.setUint32(at + 4, u32(x.maxBuckets, 'maxBuckets'), LE);
@@ -1604,7 +1678,7 @@ export function writeSpdHashInfo(
   v: DataView,
   _b: Uint8Array,
   at: number,
-  x: Input<SpdHashInfo>,
+  x: Encodable<SpdHashInfo>,
 ): void {
   v.setUint32(at, u32(x.buckets, 'buckets'), LE);
   v.setUint32(at + 4, u32(x.maxBuckets, 'maxBuckets'), LE);
@@ -1629,7 +1703,7 @@ export function writeSpdHashThreshold(
   _v: DataView,
   b: Uint8Array,
   at: number,
-  x: Input<SpdHashThreshold>,
+  x: Encodable<SpdHashThreshold>,
 ): void {
   b[at] = u8(x.local, 'local');
   b[at + 1] = u8(x.remote, 'remote');
@@ -1662,7 +1736,12 @@ export function readSpdCounts(v: DataView, _b: Uint8Array, at: number): SpdCount
   };
 }
 
-export function writeSpdCounts(v: DataView, _b: Uint8Array, at: number, x: Input<SpdCounts>): void {
+export function writeSpdCounts(
+  v: DataView,
+  _b: Uint8Array,
+  at: number,
+  x: Encodable<SpdCounts>,
+): void {
   v.setUint32(at, u32(x.in, 'in'), LE);
   v.setUint32(at + 4, u32(x.out, 'out'), LE);
   v.setUint32(at + 8, u32(x.fwd, 'fwd'), LE);
@@ -1674,15 +1753,15 @@ export function writeSpdCounts(v: DataView, _b: Uint8Array, at: number, x: Input
 /** What the attributes of a message say; those that were there. */
 export interface XfrmAttributes {
   /** Integrity algorithm (always with authTrunc). (XFRMA_ALG_AUTH) */
-  auth?: Algorithm;
+  auth?: XfrmAlgorithm;
   /** Encryption algorithm. (XFRMA_ALG_CRYPT) */
-  crypt?: Algorithm;
+  crypt?: XfrmAlgorithm;
   /** Compression algorithm. (XFRMA_ALG_COMP) */
-  comp?: Algorithm;
+  comp?: XfrmAlgorithm;
   /** Encapsulation in UDP or TCP. (XFRMA_ENCAP) */
-  encap?: Encap;
+  encap?: EncapTemplate;
   /** The SAs that the policy asks for, in order. (XFRMA_TMPL) */
-  templates?: Template[];
+  templates?: PolicyTemplate[];
   /** The SA that was deleted. (XFRMA_SA) */
   state?: StateInfo;
   /** The policy that was deleted. (XFRMA_POLICY) */
@@ -1690,9 +1769,9 @@ export interface XfrmAttributes {
   /** Security label. (XFRMA_SEC_CTX) */
   securityContext?: SecurityContext;
   /** What was used so far. (XFRMA_LTIME_VAL) */
-  lifetimeCurrent?: LifetimeCurrent;
+  lifetimeCurrent?: LifetimeUsage;
   /** Sequence numbers. (XFRMA_REPLAY_VAL) */
-  replay?: Replay;
+  replay?: ReplayState;
   /** Packets between two async events. (XFRMA_REPLAY_THRESH) */
   replayThreshold?: number;
   /** Time between two async events: as reported, in 100 ms; as set, in jiffies. (XFRMA_ETIMER_THRESH) */
@@ -1706,27 +1785,27 @@ export interface XfrmAttributes {
   /** Type of the policy. (XFRMA_POLICY_TYPE) */
   policyType?: PolicyTypeInfo;
   /** What moves where; in requests one attribute holds all, in events each has its own. (XFRMA_MIGRATE) */
-  migrations?: Migration[];
+  migrations?: XfrmMigration[];
   /** Algorithm that encrypts and protects. (XFRMA_ALG_AEAD) */
   aead?: AeadAlgorithm;
   /** Addresses the key managers talk over. (XFRMA_KMADDRESS) */
-  kmAddress?: KmAddress;
+  kmAddress?: KeyManagerAddress;
   /** Integrity algorithm, with the length of its check value. (XFRMA_ALG_AUTH_TRUNC) */
   authTrunc?: AuthAlgorithm;
   /** Which packets: their mark. (XFRMA_MARK) */
-  mark?: Mark;
+  mark?: XfrmMark;
   /** Packets are padded to this many bytes. (XFRMA_TFCPAD) */
   tfcPad?: number;
   /** Sequence numbers, in the large form. (XFRMA_REPLAY_ESN_VAL) */
-  replayEsn?: ReplayEsn;
+  replayEsn?: ReplayStateEsn;
   /** Further flags. (XFRMA_SA_EXTRA_FLAGS) */
   extraFlags?: StateExtraFlags;
   /** Which SAs a dump is asked for. (XFRMA_PROTO) */
   filterProto?: IpsecProto;
   /** Which SAs a dump is asked for. (XFRMA_ADDRESS_FILTER) */
-  addressFilter?: AddressFilter;
+  addressFilter?: XfrmAddressFilter;
   /** The device that does the work. (XFRMA_OFFLOAD_DEV) */
-  offload?: Offload;
+  offload?: XfrmOffload;
   /** Mark given to packets. (XFRMA_SET_MARK) */
   setMark?: number;
   /** Bits of setMark that count. (XFRMA_SET_MARK_MASK) */
@@ -1776,24 +1855,25 @@ export function readXfrmAttributes(
     switch (type < use.length ? use[type] : 0) {
       case 1: // XFRMA_ALG_AUTH
         if (n < 68) tooShort('XFRMA_ALG_AUTH', at, 68, n);
-        into.auth = readAlgorithm(v, b, p, n, 'XFRMA_ALG_AUTH', keys);
+        into.auth = readXfrmAlgorithm(v, b, p, n, 'XFRMA_ALG_AUTH', keys);
         break;
       case 2: // XFRMA_ALG_CRYPT
         if (n < 68) tooShort('XFRMA_ALG_CRYPT', at, 68, n);
-        into.crypt = readAlgorithm(v, b, p, n, 'XFRMA_ALG_CRYPT', keys);
+        into.crypt = readXfrmAlgorithm(v, b, p, n, 'XFRMA_ALG_CRYPT', keys);
         break;
       case 3: // XFRMA_ALG_COMP
         if (n < 68) tooShort('XFRMA_ALG_COMP', at, 68, n);
-        into.comp = readAlgorithm(v, b, p, n, 'XFRMA_ALG_COMP', keys);
+        into.comp = readXfrmAlgorithm(v, b, p, n, 'XFRMA_ALG_COMP', keys);
         break;
       case 4: // XFRMA_ENCAP
         if (n < 24) tooShort('XFRMA_ENCAP', at, 24, n);
-        into.encap = readEncap(v, b, p, family);
+        into.encap = readEncapTemplate(v, b, p, family);
         break;
       case 5: // XFRMA_TMPL
         if (n % 64 !== 0) notAMultiple('XFRMA_TMPL', at, 64, n);
-        into.templates = new Array<Template>(n / 64);
-        for (let i = 0; i < n / 64; i++) into.templates[i] = readTemplate(v, b, p + i * 64, family);
+        into.templates = new Array<PolicyTemplate>(n / 64);
+        for (let i = 0; i < n / 64; i++)
+          into.templates[i] = readPolicyTemplate(v, b, p + i * 64, family);
         break;
       case 6: // XFRMA_SA
         if (n < 224) tooShort('XFRMA_SA', at, 224, n);
@@ -1809,11 +1889,11 @@ export function readXfrmAttributes(
         break;
       case 9: // XFRMA_LTIME_VAL
         if (n < 32) tooShort('XFRMA_LTIME_VAL', at, 32, n);
-        into.lifetimeCurrent = readLifetimeCurrent(v, b, p);
+        into.lifetimeCurrent = readLifetimeUsage(v, b, p);
         break;
       case 10: // XFRMA_REPLAY_VAL
         if (n < 12) tooShort('XFRMA_REPLAY_VAL', at, 12, n);
-        into.replay = readReplay(v, b, p);
+        into.replay = readReplayState(v, b, p);
         break;
       case 11: // XFRMA_REPLAY_THRESH
         if (n < 4) tooShort('XFRMA_REPLAY_THRESH', at, 4, n);
@@ -1843,7 +1923,7 @@ export function readXfrmAttributes(
         if (n < 76) tooShort('XFRMA_MIGRATE', at, 76, n);
         if (n % 76 !== 0) notAMultiple('XFRMA_MIGRATE', at, 76, n);
         into.migrations ??= [];
-        for (let i = p; i < p + n; i += 76) into.migrations.push(readMigration(v, b, i));
+        for (let i = p; i < p + n; i += 76) into.migrations.push(readXfrmMigration(v, b, i));
         break;
       case 18: // XFRMA_ALG_AEAD
         if (n < 72) tooShort('XFRMA_ALG_AEAD', at, 72, n);
@@ -1851,7 +1931,7 @@ export function readXfrmAttributes(
         break;
       case 19: // XFRMA_KMADDRESS
         if (n < 40) tooShort('XFRMA_KMADDRESS', at, 40, n);
-        into.kmAddress = readKmAddress(v, b, p, family);
+        into.kmAddress = readKeyManagerAddress(v, b, p, family);
         break;
       case 20: // XFRMA_ALG_AUTH_TRUNC
         if (n < 72) tooShort('XFRMA_ALG_AUTH_TRUNC', at, 72, n);
@@ -1859,7 +1939,7 @@ export function readXfrmAttributes(
         break;
       case 21: // XFRMA_MARK
         if (n < 8) tooShort('XFRMA_MARK', at, 8, n);
-        into.mark = readMark(v, b, p);
+        into.mark = readXfrmMark(v, b, p);
         break;
       case 22: // XFRMA_TFCPAD
         if (n < 4) tooShort('XFRMA_TFCPAD', at, 4, n);
@@ -1867,7 +1947,7 @@ export function readXfrmAttributes(
         break;
       case 23: // XFRMA_REPLAY_ESN_VAL
         if (n < 24) tooShort('XFRMA_REPLAY_ESN_VAL', at, 24, n);
-        into.replayEsn = readReplayEsn(v, b, p, n, 'XFRMA_REPLAY_ESN_VAL');
+        into.replayEsn = readReplayStateEsn(v, b, p, n, 'XFRMA_REPLAY_ESN_VAL');
         break;
       case 24: // XFRMA_SA_EXTRA_FLAGS
         if (n < 4) tooShort('XFRMA_SA_EXTRA_FLAGS', at, 4, n);
@@ -1879,11 +1959,11 @@ export function readXfrmAttributes(
         break;
       case 26: // XFRMA_ADDRESS_FILTER
         if (n < 36) tooShort('XFRMA_ADDRESS_FILTER', at, 36, n);
-        into.addressFilter = readAddressFilter(v, b, p, family);
+        into.addressFilter = readXfrmAddressFilter(v, b, p, family);
         break;
       case 28: // XFRMA_OFFLOAD_DEV
         if (n < 8) tooShort('XFRMA_OFFLOAD_DEV', at, 8, n);
-        into.offload = readOffload(v, b, p);
+        into.offload = readXfrmOffload(v, b, p);
         break;
       case 29: // XFRMA_SET_MARK
         if (n < 4) tooShort('XFRMA_SET_MARK', at, 4, n);
@@ -1993,7 +2073,7 @@ const XFRM_ATTRIBUTES: Readonly<Record<number, string>> = {
 /** Writes the attributes that are given, in an order, then the unknown ones. */
 export function writeXfrmAttributes(
   w: MessageWriter,
-  x: Input<XfrmAttributes>,
+  x: Encodable<XfrmAttributes>,
   order: readonly number[],
   family: number,
   zeroKeys: boolean,
@@ -2004,36 +2084,36 @@ export function writeXfrmAttributes(
       switch (type) {
         case 1:
           if (x.auth !== undefined) {
-            const size = sizeOfAlgorithm(x.auth, zeroKeys);
+            const size = sizeOfXfrmAlgorithm(x.auth, zeroKeys);
             const p = w.attribute(1, size);
-            writeAlgorithm(w.view, w.bytes, p, x.auth);
+            writeXfrmAlgorithm(w.view, w.bytes, p, x.auth);
           }
           break;
         case 2:
           if (x.crypt !== undefined) {
-            const size = sizeOfAlgorithm(x.crypt, zeroKeys);
+            const size = sizeOfXfrmAlgorithm(x.crypt, zeroKeys);
             const p = w.attribute(2, size);
-            writeAlgorithm(w.view, w.bytes, p, x.crypt);
+            writeXfrmAlgorithm(w.view, w.bytes, p, x.crypt);
           }
           break;
         case 3:
           if (x.comp !== undefined) {
-            const size = sizeOfAlgorithm(x.comp, zeroKeys);
+            const size = sizeOfXfrmAlgorithm(x.comp, zeroKeys);
             const p = w.attribute(3, size);
-            writeAlgorithm(w.view, w.bytes, p, x.comp);
+            writeXfrmAlgorithm(w.view, w.bytes, p, x.comp);
           }
           break;
         case 4:
           if (x.encap !== undefined) {
             const p = w.attribute(4, 24);
-            writeEncap(w.view, w.bytes, p, x.encap, family);
+            writeEncapTemplate(w.view, w.bytes, p, x.encap, family);
           }
           break;
         case 5:
           if (x.templates !== undefined) {
             const p = w.attribute(5, 64 * x.templates.length);
             x.templates.forEach((entry, i) => {
-              writeTemplate(w.view, w.bytes, p + 64 * i, entry, family);
+              writePolicyTemplate(w.view, w.bytes, p + 64 * i, entry, family);
             });
           }
           break;
@@ -2059,13 +2139,13 @@ export function writeXfrmAttributes(
         case 9:
           if (x.lifetimeCurrent !== undefined) {
             const p = w.attribute(9, 32);
-            writeLifetimeCurrent(w.view, w.bytes, p, x.lifetimeCurrent);
+            writeLifetimeUsage(w.view, w.bytes, p, x.lifetimeCurrent);
           }
           break;
         case 10:
           if (x.replay !== undefined) {
             const p = w.attribute(10, 12);
-            writeReplay(w.view, w.bytes, p, x.replay);
+            writeReplayState(w.view, w.bytes, p, x.replay);
           }
           break;
         case 11:
@@ -2108,7 +2188,7 @@ export function writeXfrmAttributes(
           if (x.migrations !== undefined) {
             for (const entry of x.migrations) {
               const p = w.attribute(17, 76);
-              writeMigration(w.view, w.bytes, p, entry);
+              writeXfrmMigration(w.view, w.bytes, p, entry);
             }
           }
           break;
@@ -2122,7 +2202,7 @@ export function writeXfrmAttributes(
         case 19:
           if (x.kmAddress !== undefined) {
             const p = w.attribute(19, 40);
-            writeKmAddress(w.view, w.bytes, p, x.kmAddress, family);
+            writeKeyManagerAddress(w.view, w.bytes, p, x.kmAddress, family);
           }
           break;
         case 20:
@@ -2135,7 +2215,7 @@ export function writeXfrmAttributes(
         case 21:
           if (x.mark !== undefined) {
             const p = w.attribute(21, 8);
-            writeMark(w.view, w.bytes, p, x.mark);
+            writeXfrmMark(w.view, w.bytes, p, x.mark);
           }
           break;
         case 22:
@@ -2146,9 +2226,9 @@ export function writeXfrmAttributes(
           break;
         case 23:
           if (x.replayEsn !== undefined) {
-            const size = sizeOfReplayEsn(x.replayEsn);
+            const size = sizeOfReplayStateEsn(x.replayEsn);
             const p = w.attribute(23, size);
-            writeReplayEsn(w.view, w.bytes, p, x.replayEsn, size);
+            writeReplayStateEsn(w.view, w.bytes, p, x.replayEsn, size);
           }
           break;
         case 24:
@@ -2170,13 +2250,13 @@ export function writeXfrmAttributes(
         case 26:
           if (x.addressFilter !== undefined) {
             const p = w.attribute(26, 36);
-            writeAddressFilter(w.view, w.bytes, p, x.addressFilter, family);
+            writeXfrmAddressFilter(w.view, w.bytes, p, x.addressFilter, family);
           }
           break;
         case 28:
           if (x.offload !== undefined) {
             const p = w.attribute(28, 8);
-            writeOffload(w.view, w.bytes, p, x.offload);
+            writeXfrmOffload(w.view, w.bytes, p, x.offload);
           }
           break;
         case 29:
@@ -2313,7 +2393,7 @@ const SAD_ATTRIBUTES_ORDER = [1, 2];
 /** Writes the attributes that are given, then the unknown ones. */
 export function writeSadAttributes(
   w: MessageWriter,
-  x: Input<SadAttributes>,
+  x: Encodable<SadAttributes>,
   zeroKeys: boolean,
 ): void {
   let type = 0;
@@ -2405,7 +2485,7 @@ const SPD_ATTRIBUTES_ORDER = [1, 2, 3, 4];
 /** Writes the attributes that are given, then the unknown ones. */
 export function writeSpdAttributes(
   w: MessageWriter,
-  x: Input<SpdAttributes>,
+  x: Encodable<SpdAttributes>,
   zeroKeys: boolean,
 ): void {
   let type = 0;

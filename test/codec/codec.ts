@@ -18,7 +18,7 @@ import {
 } from '../../lib/wire/attribute.ts';
 import { LE } from '../../lib/wire/endian.ts';
 import { tooShort, within } from '../../lib/wire/error.ts';
-import type { Input } from '../../lib/wire/input.ts';
+import type { Encodable } from '../../lib/wire/input.ts';
 import { u32 } from '../../lib/wire/integer.ts';
 import { readString, textSize, writeText } from '../../lib/wire/text.ts';
 import type { MessageWriter } from '../../lib/wire/writer.ts';
@@ -61,7 +61,7 @@ const INNER: Readonly<Record<number, string>> = { 1: 'TOY_MTU', 2: 'TOY_LABEL' }
 const INNER_ORDER = [1, 2];
 
 /** Writes the attributes that are given, then the unknown ones. */
-export function writeInner(w: MessageWriter, x: Input<Inner>): void {
+export function writeInner(w: MessageWriter, x: Encodable<Inner>): void {
   let type = 0;
   try {
     for (type of INNER_ORDER) {
@@ -129,7 +129,7 @@ const OUTER: Readonly<Record<number, string>> = { 1: 'TOY_KIND', 2: 'TOY_INNER' 
 const OUTER_ORDER = [1, 2];
 
 /** Writes the attributes that are given, then the unknown ones. */
-export function writeOuter(w: MessageWriter, x: Input<Outer>): void {
+export function writeOuter(w: MessageWriter, x: Encodable<Outer>): void {
   let type = 0;
   try {
     for (type of OUTER_ORDER) {
@@ -242,7 +242,7 @@ const TOY: Readonly<Record<number, string>> = {
 const TOY_ORDER = [1, 2, 3, 4, 5, 6];
 
 /** Writes the attributes that are given, then the unknown ones. */
-export function writeToy(w: MessageWriter, x: Input<Toy>, family: number): void {
+export function writeToy(w: MessageWriter, x: Encodable<Toy>, family: number): void {
   let type = 0;
   try {
     for (type of TOY_ORDER) {

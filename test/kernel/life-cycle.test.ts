@@ -9,10 +9,10 @@ import { setImmediate as turn } from 'node:timers/promises';
 import { Worker } from 'node:worker_threads';
 import {
   encodeXfrm,
-  type MessageRecord,
   MessageWriter,
   NetlinkSocket,
   RouteClient,
+  type SocketMessageRecord,
   subscribe,
   TunnelMonitor,
   XfrmClient,
@@ -46,8 +46,8 @@ function open(): string[] {
 }
 
 /** Calls back at each datagram that the sockets of this thread send or get, until it is disposed of. */
-function atMessages(step: (record: MessageRecord) => void): Disposable {
-  const listener = (record: unknown) => step(record as MessageRecord);
+function atMessages(step: (record: SocketMessageRecord) => void): Disposable {
+  const listener = (record: unknown) => step(record as SocketMessageRecord);
   hear('netlink-xfrm:message', listener);
   return { [Symbol.dispose]: () => void unhear('netlink-xfrm:message', listener) };
 }
@@ -396,8 +396,8 @@ test('what was set and is gone when it is read back was set all the same', async
   const unknown = [{ type: 200, flags: 0, bytes: new Uint8Array(4) }];
   const policy = { dir: 'in', selector: selector(1), unknown } as const;
   const taken = await client.addPolicy(policy);
-  assert.deepEqual(taken, { notTaken: undefined, warning: undefined });
-  assert.deepEqual((await client.addPolicy(policy)).notTaken, ['attribute 200']);
+  assert.deepEqual(taken, { ignoredAttributes: undefined, warning: undefined });
+  assert.deepEqual((await client.addPolicy(policy)).ignoredAttributes, ['attribute 200']);
   await client.flushPolicies();
 });
 

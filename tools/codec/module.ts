@@ -70,8 +70,8 @@ const WIRE: Readonly<Record<string, readonly string[]>> = {
 
 const WIRE_TYPES: Readonly<Record<string, readonly string[]>> = {
   attribute: ['OpaqueAttribute', 'RawAttribute'],
-  input: ['Input'],
-  names: ['Truth'],
+  input: ['Encodable'],
+  names: ['KernelBool'],
   writer: ['MessageWriter'],
 };
 
