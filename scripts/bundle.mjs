@@ -68,6 +68,22 @@ const numbersAsObject = {
   },
 };
 
+/** Modules that state structs and attributes. */
+const TABLES = /\/lib\/(xfrm|route)\/(structs|attributes|link-attributes|link-kinds)\.ts$/;
+/** Comments, which may hold quotes, and texts. */
+const COMMENT_OR_TEXT = /\/\*.*?\*\/|\/\/[^\n]*|(['"])(?:(?!\1)[^\\]|\\.)*\1/gs;
+const isSentence = (text) => /^['"](.* .*|.*\.)['"]$/s.test(text);
+
+/** What tables say in sentences is for who generates types and schemas from them. */
+const tablesWithoutSentences = {
+  name: 'tables-without-sentences',
+  transform: inPlace((code, id) =>
+    TABLES.test(id)
+      ? code.replace(COMMENT_OR_TEXT, (text) => (isSentence(text) ? "''" : text))
+      : code,
+  ),
+};
+
 /** `import { A, B as C } from 'node:x'`, with or without types among them. */
 const BUILTIN = /^import \{([^}]+)\} from '(node:[^']+)';$/gm;
 const REQUIRED = /\brequire\('(node:[^']+)'\)/g;
@@ -125,6 +141,8 @@ const WHOLE = {
   tunnels: ['lib/tunnel/tunnels', 'lib/tunnel/addresses'],
   command: ['lib/cli/main'],
   lists: ['lib/cli/list'],
+  'tunnel-commands': ['lib/cli/tunnels', 'lib/cli/wait', 'lib/cli/check'],
+  lab: ['lib/lab/index'],
 };
 
 /** What is always loaded together is one file: each that is loaded takes as long as 100 KB of code do. */
@@ -163,7 +181,7 @@ async function bundleCode(names) {
     input: entries(names, root, '.ts'),
     platform: 'node',
     external: (id) => external(id) && !INCLUDED.test(id),
-    plugins: [numbersAsObject, commanderAlone, builtins, together.plugin],
+    plugins: [numbersAsObject, tablesWithoutSentences, commanderAlone, builtins, together.plugin],
     // As tsconfig.json has it.
     transform: { target: 'es2022' },
     optimization: { inlineConst: { mode: 'all', pass: 3 } },
@@ -229,7 +247,10 @@ async function bundleDeclarations() {
     chunkFileNames: chunks('.d.ts'),
   });
   await build.close();
-  return output.map((file) => ({ ...file, finish: forOlder }));
+  // No declaration needs its helpers.
+  const [unused] = output.filter(({ name }) => name === RUNTIME);
+  if (unused !== undefined) rmSync(join(dist, unused.fileName));
+  return output.filter((file) => file !== unused).map((file) => ({ ...file, finish: forOlder }));
 }
 
 /** The file of src/ that holds a module of lib/. */
