@@ -12,7 +12,7 @@ import { dts } from 'rolldown-plugin-dts';
 import { root } from './setup.mjs';
 
 /** Entry points, as package.json and bin/ name them in dist/, and the program that keeps a guest. */
-const LIBRARY = ['lib/index', 'lib/socket', 'lib/lab/index'];
+const LIBRARY = ['lib/index', 'lib/xfrm', 'lib/route', 'lib/socket', 'lib/lab/index'];
 const PROGRAM = 'lib/cli/main';
 const PROGRAMS = [PROGRAM, 'lib/lab/keep-server'];
 /** The chunk with rolldown's helpers: how modules of CommonJS become others, and what an `import()` gives. */
@@ -136,7 +136,7 @@ function inPlace(change) {
 /** Files of dist/: each has modules and all that those import, but for what is in the files before it. */
 const WHOLE = {
   // With what says of an error what to do: where descriptors have run out, it could not be loaded any more.
-  library: ['lib/index', 'lib/cli/report-error'],
+  library: ['lib/index', 'lib/xfrm', 'lib/route', 'lib/cli/report-error'],
   rtnetlink: ['lib/route/rtnetlink'],
   tunnels: ['lib/tunnel/tunnels', 'lib/tunnel/addresses'],
   command: ['lib/cli/main'],
