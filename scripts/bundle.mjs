@@ -245,6 +245,7 @@ async function bundleDeclarations() {
     // TypeScript 6 and newer take no types of their own accord.
     banner: '/// <reference types="node" />',
     chunkFileNames: chunks('.d.ts'),
+    codeSplitting: { groups: [{ name: 'shared', minShareCount: 2 }] },
   });
   await build.close();
   // No declaration needs its helpers.
@@ -262,8 +263,8 @@ function writeSources() {
   const places = new Map();
   for (const entry of readdirSync(join(root, 'lib'), { recursive: true }).sort()) {
     const path = join('lib', entry);
-    // Generated: their code says as much.
-    if (!path.endsWith('.ts') || basename(path) === 'codec.ts') continue;
+    // Generated: their code and declarations say as much.
+    if (!path.endsWith('.ts') || /^(codec|types)\.ts$/.test(basename(path))) continue;
     const file = sourceOf(path);
     const lines = files.get(file) ?? [];
     lines.push(`// ${path}`);
