@@ -4,11 +4,16 @@ import type { Selector } from '../xfrm/codec.ts';
 
 /** A selector for the packets of the other direction. */
 export const mirrored = (of: Selector): Selector => ({
-  ...of,
+  ...withPortsExchanged(of),
   saddr: of.daddr,
   daddr: of.saddr,
   prefixlenS: of.prefixlenD,
   prefixlenD: of.prefixlenS,
+});
+
+/** A selector for the packets of the same direction in the other role: from the port to which these are. */
+export const withPortsExchanged = (of: Selector): Selector => ({
+  ...of,
   sport: of.dport,
   dport: of.sport,
   sportMask: of.dportMask,
@@ -39,6 +44,9 @@ export function contains(a: Selector, b: Selector): boolean {
     meet(a, b)
   );
 }
+
+/** Whether two are for the same packets. */
+export const isSame = (a: Selector, b: Selector): boolean => contains(a, b) && contains(b, a);
 
 const sameFamily = (a: Selector, b: Selector): boolean =>
   a.family === b.family || a.family === 'unspec' || b.family === 'unspec';
