@@ -40,7 +40,7 @@ const info = space('IFLA_INFO_');
 
 /** The other end of a veth pair, in the request that makes both. */
 const peer: AttributeTable = {
-  name: 'PeerAttributes',
+  name: 'VethPeerAttributes',
   doc: 'The other end of a veth pair.',
   attributes: [
     link('IFNAME', text, 'Its name.', 'name'),
@@ -153,7 +153,7 @@ export const portData: AttributeTable = {
   name: 'BridgePortData',
   doc: 'A port of a bridge. Times are in 1/100 s.',
   attributes: [
-    port('STATE', named('u8', N.PortState), 'Its state.'),
+    port('STATE', named('u8', N.BridgePortState), 'Its state.'),
     port('PRIORITY', u16, 'Its priority.'),
     port('COST', u32, 'What sending through it costs.'),
     port('MODE', u8, 'Whether packets may go back where they came from.'),

@@ -1,7 +1,7 @@
 /** What an SA's figures mean: its limits, how much of them is used, what it stands beside. @module */
 import { XFRM_INF } from '../xfrm/constants.ts';
 import type { XfrmState } from '../xfrm/objects.ts';
-import type { Direction, Expiry } from './tunnel.ts';
+import type { TrafficDirection, TunnelExpiry } from './tunnel.ts';
 
 /** Limits from here on are none: the kernel has 0, or XFRM_INF, for that. */
 const ENDLESS = 1_000_000_000_000n;
@@ -18,7 +18,7 @@ function limitAt({ current, lifetime }: XfrmState, kind: 'soft' | 'hard') {
 }
 
 /** The limits in time. */
-export const expiryOf = (state: XfrmState | undefined): Expiry => ({
+export const expiryOf = (state: XfrmState | undefined): TunnelExpiry => ({
   soft: state && limitAt(state, 'soft')?.at,
   hard: state && limitAt(state, 'hard')?.at,
 });
@@ -45,7 +45,7 @@ export const share = (used: bigint, limit: bigint): number | undefined =>
  * The share of the sequence numbers that is used: of 2^32, or with ESN of 2^64. An outbound SA that has
  * used them carries no more packets, unless they may start again (net/xfrm/xfrm_replay.c).
  */
-export function sequenceUsed(state: XfrmState, direction: Direction): number | undefined {
+export function sequenceUsed(state: XfrmState, direction: TrafficDirection): number | undefined {
   if (state.extraFlags?.names.includes('oseq-may-wrap')) return undefined;
   const { replay, replayEsn } = state;
   if (replayEsn && state.flags.names.includes('esn')) {

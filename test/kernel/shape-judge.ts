@@ -5,7 +5,7 @@
  */
 import { spawnSync } from 'node:child_process';
 import {
-  isUp,
+  isUpState,
   type PolicyKey,
   type StateKey,
   type Tunnel,
@@ -180,7 +180,7 @@ const isOf = (tunnel: Tunnel, { peer, reqid = tunnel.reqid }: Flow): boolean =>
 
 function saysUp(tunnels: Iterable<Tunnel>, flow: Flow): boolean {
   const its = [...tunnels].filter((one) => isOf(one, flow));
-  return its.length > 0 && its.every(({ state }) => isUp(state));
+  return its.length > 0 && its.every(({ state }) => isUpState(state));
 }
 
 const isThere = ({ sas, larval, policies }: Tunnel): boolean =>

@@ -12,12 +12,12 @@
  * @module
  */
 import type { XfrmPolicy, XfrmState } from '../../lib/index.ts';
-import type { Input } from '../../lib/wire/input.ts';
+import type { Encodable } from '../../lib/wire/input.ts';
 import { ADDRESSES, type Packet, type Side } from './oracle-hosts.ts';
 import type { HostHas, Operation } from './oracle-worlds.ts';
 
-type Sa = Input<XfrmState>;
-type Policy = Input<XfrmPolicy>;
+type Sa = Encodable<XfrmState>;
+type Policy = Encodable<XfrmPolicy>;
 type Template = NonNullable<Policy['templates']>[number];
 type Hosts = Record<Side, HostHas>;
 

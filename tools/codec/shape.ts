@@ -22,7 +22,7 @@ const numberType = (type: NumberType): string =>
 function fieldType(field: PlacedField): string {
   switch (field.type) {
     case 'truth':
-      return 'Truth';
+      return 'KernelBool';
     case 'address':
     case 'name':
     case 'text':

@@ -3,10 +3,11 @@
  * columns, the rest in words.
  * @module
  */
-import type { Lifetime, LifetimeCurrent } from '../../xfrm/codec.ts';
+
 import { XFRM_INF } from '../../xfrm/constants.ts';
 import type { XfrmPolicy, XfrmState } from '../../xfrm/objects.ts';
 import { formatSpi } from '../../xfrm/text.ts';
+import type { LifetimeLimits, LifetimeUsage } from '../../xfrm/types.ts';
 import type { Colors } from '../terminal/colors.ts';
 import {
   describeAlgorithms,
@@ -70,15 +71,15 @@ export function policyRow(policy: XfrmPolicy, colors: Colors, now: number): stri
   ];
 }
 
-const age = ({ addTime }: LifetimeCurrent, now: number) => formatDuration(now - Number(addTime));
+const age = ({ addTime }: LifetimeUsage, now: number) => formatDuration(now - Number(addTime));
 
-const carried = ({ bytes, packets }: LifetimeCurrent) =>
+const carried = ({ bytes, packets }: LifetimeUsage) =>
   packets === 0n ? '-' : `${formatBytes(bytes)} in ${packets}`;
 
 /** When it wants a successor, and when it goes. */
 function deadlines(
-  lifetime: Lifetime,
-  { addTime, useTime }: LifetimeCurrent,
+  lifetime: LifetimeLimits,
+  { addTime, useTime }: LifetimeUsage,
   now: number,
   colors: Colors,
 ): string[] {
