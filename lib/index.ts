@@ -23,7 +23,17 @@ export {
   type MulticastGroupName,
   multicastGroupNames,
 } from './monitor/groups.ts';
-export type { NamespaceChange, NamespaceClosed } from './monitor/namespace-loop.ts';
+export type {
+  AddNamespaceOptions,
+  MultiNamespaceOptions,
+} from './monitor/multi-namespace-monitor.ts';
+export {
+  MultiNamespaceXfrmMonitor,
+  type MultiNamespaceXfrmMonitorListeners,
+  type MultiNamespaceXfrmMonitorOptions,
+  type XfrmNamespaceChange,
+} from './monitor/multi-namespace-xfrm-monitor.ts';
+export type { NamespaceClosed } from './monitor/namespace-loop.ts';
 export type { FilterInput, ListedObject } from './monitor/subject.ts';
 export {
   type MalformedEvent,
@@ -45,11 +55,6 @@ export {
   type XfrmSynced,
 } from './monitor/xfrm-monitor.ts';
 export type { RefreshOptions, XfrmMonitorOptions } from './monitor/xfrm-monitor-options.ts';
-export {
-  XfrmMonitors,
-  type XfrmMonitorsListeners,
-  type XfrmMonitorsOptions,
-} from './monitor/xfrm-monitors.ts';
 export { isIpcompHelper, isLarval, type XfrmObjectTypes } from './monitor/xfrm-objects.ts';
 export { readXfrmStat, type XfrmStat } from './monitor/xfrm-stat.ts';
 export {

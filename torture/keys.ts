@@ -22,12 +22,12 @@ import {
 import {
   encodeXfrm,
   MessageWriter,
+  MultiNamespaceXfrmMonitor,
   NetlinkSocket,
   subscribe,
   TunnelMonitor,
   XfrmClient,
   XfrmMonitor,
-  XfrmMonitors,
 } from '../lib/index.ts';
 import { addon } from '../lib/socket/addon.ts';
 import type { SocketMessageRecord, SocketOpenRecord } from '../lib/socket/index.ts';
@@ -208,7 +208,7 @@ async function values(client: XfrmClient): Promise<void> {
   await using plain = subscribe({ groups: ['sa', 'expire', 'policy', 'acquire', 'link'] });
   await using withKeys = subscribe({ groups: ['sa'], keys: true });
   await using monitor = await XfrmMonitor.open();
-  await using monitors = await XfrmMonitors.open({ namespaces: { own: undefined } });
+  await using monitors = await MultiNamespaceXfrmMonitor.open({ namespaces: { own: undefined } });
   await using tunnels = await TunnelMonitor.open({ acquires: true });
   let asked = '';
   let events = 0;

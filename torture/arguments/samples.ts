@@ -143,7 +143,12 @@ export const OPENERS = {
   XfrmClient: BUFFER,
   RouteClient: BUFFER,
   XfrmMonitor: { ...MONITOR, label: 'x', highWaterMark: 10 },
-  XfrmMonitors: { ...MONITOR, netns: undefined, namespaces: { own: undefined }, named: false },
+  MultiNamespaceXfrmMonitor: {
+    ...MONITOR,
+    netns: undefined,
+    namespaces: { own: undefined },
+    named: false,
+  },
   TunnelMonitor: {
     ...{ ...MONITOR, label: 'x', highWaterMark: 10, thresholds: { settle: 100, idle: 1 } },
     expected: [{ name: 'x', remote: '192.0.2.2', local: '192.0.2.1', reqid: 1, ifId: 1, mark: 1 }],

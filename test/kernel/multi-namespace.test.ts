@@ -1,8 +1,12 @@
-/** XfrmMonitors: several network namespaces, one stream. */
+/** MultiNamespaceXfrmMonitor: several network namespaces, one stream. */
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
 import { test } from 'node:test';
-import { type NamespaceChange, XfrmClient, XfrmMonitors } from '../../lib/index.ts';
+import {
+  MultiNamespaceXfrmMonitor,
+  XfrmClient,
+  type XfrmNamespaceChange,
+} from '../../lib/index.ts';
 import { otherNamespace } from './socket-support.ts';
 import './support.ts';
 
@@ -13,7 +17,7 @@ const policy = (priority: number) =>
     priority,
   }) as const;
 
-const brief = (change: NamespaceChange | undefined) => [change?.label, change?.kind];
+const brief = (change: XfrmNamespaceChange | undefined) => [change?.label, change?.kind];
 
 test('changes of two namespaces come labelled, and one of them goes away', async () => {
   await using other = await otherNamespace();
@@ -21,8 +25,8 @@ test('changes of two namespaces come labelled, and one of them goes away', async
   await using there = new XfrmClient({ netns: other.path });
   await there.addPolicy(policy(1));
   const namespaces = { here: undefined, there: other.path };
-  await using monitors = await XfrmMonitors.open({ namespaces });
-  const heard: NamespaceChange[] = [];
+  await using monitors = await MultiNamespaceXfrmMonitor.open({ namespaces });
+  const heard: XfrmNamespaceChange[] = [];
   monitors.on('change', (change) => heard.push(change));
   assert.deepEqual(monitors.labels.sort(), ['here', 'there']);
   assert.deepEqual(
@@ -80,14 +84,14 @@ test('a slow loop over several namespaces loses nothing without a word', async (
   await using there = new XfrmClient({ netns: other.path });
   const namespaces = { here: undefined, there: other.path };
   const limits = { receiveBufferSize: 4096, highWaterMark: 4 };
-  await using monitors = await XfrmMonitors.open({ namespaces, ...limits });
+  await using monitors = await MultiNamespaceXfrmMonitor.open({ namespaces, ...limits });
   const loop = monitors[Symbol.asyncIterator]();
   await loop.next();
   await loop.next();
   for (let priority = 0; priority < 500; priority++) await there.updatePolicy(policy(priority));
   await here.addPolicy(policy(1));
   const seen = new Set<string>();
-  let last: NamespaceChange | undefined;
+  let last: XfrmNamespaceChange | undefined;
   while (!(seen.has('there repaired') && seen.has('here added'))) {
     last = (await loop.next()).value ?? assert.fail('it ended');
     seen.add(`${last.label} ${last.kind}`);
@@ -99,7 +103,7 @@ test('a slow loop over several namespaces loses nothing without a word', async (
 });
 
 test('a slow loop keeps nothing of namespaces that came and went meanwhile', async () => {
-  await using monitors = await XfrmMonitors.open({ namespaces: { here: undefined } });
+  await using monitors = await MultiNamespaceXfrmMonitor.open({ namespaces: { here: undefined } });
   const loop = monitors[Symbol.asyncIterator]();
   await loop.next();
   for (let i = 0; i < 3; i++) {
@@ -116,12 +120,18 @@ test('a slow loop keeps nothing of namespaces that came and went meanwhile', asy
 
 test('what cannot be watched is said, and wrong options are named', async () => {
   const missing = { namespaces: { a: undefined, b: '/run/no-such-namespace' } };
-  await assert.rejects(XfrmMonitors.open(missing), /no-such-namespace|ENOENT/);
-  await assert.rejects(XfrmMonitors.open({ label: 'x' } as never), /options.label is no option/);
-  await assert.rejects(XfrmMonitors.open({ highWaterMark: 0 }), /highWaterMark/);
-  await assert.rejects(XfrmMonitors.open({ namespaces: 7 as never }), /options.namespaces/);
+  await assert.rejects(MultiNamespaceXfrmMonitor.open(missing), /no-such-namespace|ENOENT/);
+  await assert.rejects(
+    MultiNamespaceXfrmMonitor.open({ label: 'x' } as never),
+    /options.label is no option/,
+  );
+  await assert.rejects(MultiNamespaceXfrmMonitor.open({ highWaterMark: 0 }), /highWaterMark/);
+  await assert.rejects(
+    MultiNamespaceXfrmMonitor.open({ namespaces: 7 as never }),
+    /options.namespaces/,
+  );
   const control = new AbortController();
-  await using monitors = await XfrmMonitors.open({ signal: control.signal });
+  await using monitors = await MultiNamespaceXfrmMonitor.open({ signal: control.signal });
   const adding = monitors.add('a');
   await assert.rejects(monitors.add('a'), /already/);
   await adding;
@@ -135,7 +145,7 @@ test('what cannot be watched is said, and wrong options are named', async () => 
 });
 
 test('one that is removed while it opens is given up', async () => {
-  await using monitors = await XfrmMonitors.open();
+  await using monitors = await MultiNamespaceXfrmMonitor.open();
   const adding = monitors.add('a');
   await monitors.remove('a');
   await assert.rejects(adding, /was removed/);
@@ -145,9 +155,9 @@ test('one that is removed while it opens is given up', async () => {
 /** In a /run of its own, with a namespace "red" in it. */
 const NAMED = `
 import { execFileSync } from 'node:child_process';
-import { XfrmMonitors } from '${new URL('../../lib/index.js', import.meta.url).href}';
+import { MultiNamespaceXfrmMonitor } from '${new URL('../../lib/index.js', import.meta.url).href}';
 const ip = (...args) => execFileSync('ip', args);
-const monitors = await XfrmMonitors.open({ named: true });
+const monitors = await MultiNamespaceXfrmMonitor.open({ named: true });
 const loop = monitors[Symbol.asyncIterator]();
 const next = async () => {
   const { value } = await loop.next();
