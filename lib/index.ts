@@ -79,6 +79,12 @@ export type * from './route/objects.ts';
 export * from './socket/index.ts';
 export type * from './tunnel/changes.ts';
 export type { ExpectedTunnel } from './tunnel/expected.ts';
+export {
+  MultiNamespaceTunnelMonitor,
+  type MultiNamespaceTunnelMonitorListeners,
+  type MultiNamespaceTunnelMonitorOptions,
+  type TunnelNamespaceChange,
+} from './tunnel/multi-namespace-tunnel-monitor.ts';
 export { THRESHOLDS as TUNNEL_THRESHOLDS, type TunnelThresholds } from './tunnel/thresholds.ts';
 export * from './tunnel/tunnel.ts';
 export * from './tunnel/tunnel-monitor.ts';

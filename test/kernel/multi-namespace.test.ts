@@ -1,9 +1,12 @@
-/** MultiNamespaceXfrmMonitor: several network namespaces, one stream. */
+/** MultiNamespaceXfrmMonitor and MultiNamespaceTunnelMonitor: several network namespaces, one stream. */
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
+import { getEventListeners } from 'node:events';
 import { test } from 'node:test';
 import {
+  MultiNamespaceTunnelMonitor,
   MultiNamespaceXfrmMonitor,
+  type TunnelNamespaceChange,
   XfrmClient,
   type XfrmNamespaceChange,
 } from '../../lib/index.ts';
@@ -116,6 +119,67 @@ test('a slow loop keeps nothing of namespaces that came and went meanwhile', asy
   const { value } = await loop.next();
   assert.deepEqual([value?.label, value?.kind], ['here', 'added']);
   await client.flushPolicies();
+});
+
+/** Makes a tunnel without SAs between two ends. */
+const trap = (remote: string) =>
+  ({
+    dir: 'out',
+    selector: { saddr: '10.0.0.0', prefixlenS: 24, daddr: '10.1.0.0', prefixlenD: 24 },
+    templates: [{ saddr: '192.0.2.1', daddr: remote, proto: 'esp', mode: 'tunnel', reqid: 1 }],
+  }) as const;
+
+test('tunnels of two namespaces come labelled, each with those that ought to be there', async () => {
+  await using other = await otherNamespace();
+  await using here = new XfrmClient();
+  await using there = new XfrmClient({ netns: other.path });
+  await there.addPolicy(trap('192.0.2.2'));
+  await using monitors = await MultiNamespaceTunnelMonitor.open({
+    namespaces: { here: undefined, there: other.path },
+    expected: (label) => (label === 'here' ? [{ name: 'paris', remote: '192.0.2.9' }] : undefined),
+  });
+  const heard: TunnelNamespaceChange[] = [];
+  monitors.on('added', (change) => heard.push(change));
+  const tunnels = (label: string) => [...(monitors.get(label)?.tunnels ?? [])];
+  assert.deepEqual(
+    [tunnels('here').map(({ id }) => id), tunnels('there').map(({ remote }) => remote)],
+    [['paris'], ['192.0.2.2']],
+  );
+  const loop = monitors[Symbol.asyncIterator]();
+  const first = [await loop.next(), await loop.next()].map(({ value }) => value?.label);
+  assert.deepEqual(first.sort(), ['here', 'there']);
+  await here.addPolicy(trap('192.0.2.3'));
+  const { value } = await loop.next();
+  assert(value?.kind === 'added' && value.label === 'here');
+  assert.equal(value.tunnel.remote, '192.0.2.3');
+  assert.deepEqual(
+    heard.map(({ label, kind }) => [label, kind]),
+    [['here', 'added']],
+  );
+  await monitors.remove('there');
+  assert.deepEqual((await loop.next()).value?.kind, 'closed');
+  assert.deepEqual(
+    monitors.snapshot().map(({ label, tunnels: all }) => [label, all.length]),
+    [['here', 2]],
+  );
+  await here.flushPolicies();
+  await assert.rejects(
+    MultiNamespaceTunnelMonitor.open({ expected: [] as never }),
+    /options\.expected must be a function/,
+  );
+});
+
+test('a namespace that is being added can be given up by a signal', async () => {
+  await using monitors = await MultiNamespaceXfrmMonitor.open();
+  const control = new AbortController();
+  const adding = monitors.add('a', undefined, { signal: control.signal });
+  control.abort(new Error('enough'));
+  await assert.rejects(adding, /enough/);
+  assert.deepEqual(monitors.labels, []);
+  await monitors.add('a', undefined, { signal: new AbortController().signal });
+  assert.deepEqual(monitors.labels, ['a']);
+  await assert.rejects(monitors.add('b', undefined, { signal: control.signal }), /enough/);
+  assert.equal(getEventListeners(control.signal, 'abort').length, 0);
 });
 
 test('what cannot be watched is said, and wrong options are named', async () => {
