@@ -20,10 +20,7 @@ import {
   XFRMA_IF_ID,
 } from '../lib/constants.ts';
 import {
-  encodeXfrm,
-  MessageWriter,
   MultiNamespaceXfrmMonitor,
-  NetlinkSocket,
   subscribe,
   TunnelMonitor,
   XfrmClient,
@@ -31,6 +28,8 @@ import {
 } from '../lib/index.ts';
 import { addon } from '../lib/socket/addon.ts';
 import type { SocketMessageRecord, SocketOpenRecord } from '../lib/socket/index.ts';
+import { NetlinkSocket } from '../lib/socket.ts';
+import { encodeXfrm, MessageWriter } from '../lib/xfrm.ts';
 import { occurrencesInFile } from '../test/kernel/memory.ts';
 import { misplaced } from '../test/unit/misplaced.ts';
 import { cooked, pcap } from '../test/unit/pcap.ts';

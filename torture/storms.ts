@@ -8,16 +8,10 @@ import assert from 'node:assert/strict';
 import { subscribe as tap, unsubscribe as untap } from 'node:diagnostics_channel';
 import { setTimeout as pause } from 'node:timers/promises';
 import fc from 'fast-check';
-import {
-  NetlinkSocket,
-  type SocketMessageRecord,
-  SystemError,
-  subscribe,
-  XfrmClient,
-  XfrmMonitor,
-} from '../lib/index.ts';
+import { SystemError, subscribe, XfrmClient, XfrmMonitor } from '../lib/index.ts';
 import { decodeDatagram } from '../lib/netlink/event.ts';
 import { addon } from '../lib/socket/addon.ts';
+import { NetlinkSocket, type SocketMessageRecord } from '../lib/socket.ts';
 import { decodeXfrm } from '../lib/xfrm/decode.ts';
 import { addressRequest } from '../test/kernel/socket-support.ts';
 import { assertEqual, clear, Follower, storm } from '../test/kernel/storm.ts';

@@ -1,7 +1,7 @@
 /** A socket that listens to groups of one protocol, and when it is read. @module */
 import { GET_NET_ADMIN } from '../base/net-admin.ts';
 import { NETLINK_ROUTE, NETLINK_XFRM } from '../netlink/constants.ts';
-import { addon } from '../socket/addon.ts';
+import { MAX_BATCH } from '../socket/batch.ts';
 import {
   type DatagramBatch,
   NetlinkSocket,
@@ -95,7 +95,7 @@ export class ReadThrottle {
 
   /** After a batch: rests if that was all that waited. While the kernel drops events it does not. */
   batchRead({ count, lost }: DatagramBatch): void {
-    if (this.#rest === 0 || !this.#flowing || lost !== undefined || count === addon().batch) return;
+    if (this.#rest === 0 || !this.#flowing || lost !== undefined || count === MAX_BATCH) return;
     this.#socket.pause();
     this.#timer = setTimeout(this.now, this.#rest);
     if (!this.#alive) this.#timer.unref();

@@ -2,8 +2,8 @@
 import { ROUTE_KINDS } from '../route/kinds.ts';
 import type { Enumeration } from '../wire/names.ts';
 import { contains, type Network, parseNetwork } from '../wire/network.ts';
-import type { XfrmMark } from '../xfrm/codec.ts';
 import { IpsecProto, PolicyDir } from '../xfrm/names.ts';
+import type { XfrmMark } from '../xfrm/types.ts';
 import type { TermKey } from './filter-term.ts';
 import { EVENT_KINDS, type Place, type Subject } from './subject.ts';
 

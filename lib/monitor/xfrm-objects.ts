@@ -1,7 +1,8 @@
 /** What identifies SAs and policies, and what of them moves without events. @module */
-import type { LifetimeUsage, StateStats } from '../xfrm/codec.ts';
+
 import type { IpsecProto } from '../xfrm/names.ts';
 import type { XfrmPolicy, XfrmState } from '../xfrm/objects.ts';
+import type { LifetimeUsage, StateStats } from '../xfrm/types.ts';
 import { equal } from './table.ts';
 
 /** What a table of IPsec objects holds. */

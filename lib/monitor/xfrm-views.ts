@@ -2,9 +2,9 @@
 import type { EventTime } from '../netlink/event.ts';
 import { wrongType } from '../socket/argument.ts';
 import { canonicalAddress } from '../wire/address.ts';
-import type { XfrmMark } from '../xfrm/codec.ts';
 import type { IpsecProto } from '../xfrm/names.ts';
 import type { XfrmPolicy, XfrmState } from '../xfrm/objects.ts';
+import type { XfrmMark } from '../xfrm/types.ts';
 import { Filter } from './filter.ts';
 import type { ListedObject } from './subject.ts';
 import type { Table, TableEntry } from './table.ts';

@@ -14,7 +14,7 @@ import { DecodeError } from '../wire/error.ts';
 import { messageLength, messageType, nextMessage, readHeader } from '../wire/message.ts';
 import { MessageWriter } from '../wire/writer.ts';
 import { type Ack, readAck } from './ack.ts';
-import { NLM_F_DUMP_INTR, NLMSG_DONE, NLMSG_ERROR } from './constants.ts';
+import { NLM_F_DUMP_INTR, NLMSG_DONE, NLMSG_ERROR, NLMSG_NOOP } from './constants.ts';
 import type { DecodeInput } from './event.ts';
 import { type Request, refusal, type Sent, writeRequest } from './request.ts';
 
@@ -182,6 +182,7 @@ export class RequestSocket {
     try {
       if ((flags & NLM_F_DUMP_INTR) !== 0) pending.interrupted = true;
       const type = messageType(view, at);
+      if (type === NLMSG_NOOP) return;
       if (type !== NLMSG_ERROR && type !== NLMSG_DONE) {
         answered.onMessage({ view, bytes, time, keys: answered.keys }, at, length);
         return;

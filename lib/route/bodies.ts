@@ -29,6 +29,7 @@ import type {
   RoutingRule,
 } from './objects.ts';
 import * as S from './structs.ts';
+import type * as types from './types.ts';
 
 /** How a kind of object is read and written. */
 export interface Body<T> {
@@ -121,7 +122,7 @@ function familyOfAddresses(family: number): number {
   }
 }
 
-const linkHeader: [ReadHeader<codec.LinkHeader>, WriteHeader<codec.LinkHeader>] = [
+const linkHeader: [ReadHeader<types.LinkHeader>, WriteHeader<types.LinkHeader>] = [
   codec.readLinkHeader,
   codec.writeLinkHeader,
 ];

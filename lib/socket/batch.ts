@@ -1,5 +1,5 @@
 /** The datagrams of one wake-up, read in place. @module */
-import { addon } from './addon.ts';
+import { type Addon, addon } from './addon.ts';
 import { errorCode } from './error.ts';
 
 /**
@@ -54,9 +54,14 @@ export interface DatagramBatch {
  * 32-bit words of an entry: offset, length, port id, truncated, group, namespace id
  * (native/receive_buffers.h).
  */
-const STRIDE = 6;
+export const STRIDE = 6;
+/** The most datagrams of a batch (native/receive_buffers.h). */
+export const MAX_BATCH = 64;
 /** In place of what the kernel did not tell. */
 const UNKNOWN = 0xffff_ffff;
+
+/** Memory as the addon has it: `arenaBytes` for datagrams, then an entry for each of `batch`. */
+type Memory = Pick<Addon, 'arena' | 'arenaBytes' | 'batch'>;
 
 /** The one batch of this thread, filled anew at each wake-up. */
 export class ArenaBatch implements DatagramBatch {
@@ -67,6 +72,11 @@ export class ArenaBatch implements DatagramBatch {
   timestamp = 0;
   monotonic = 0;
   #entries = new Uint32Array(0);
+  readonly #memory: () => Memory;
+
+  constructor(memory: () => Memory = addon) {
+    this.#memory = memory;
+  }
 
   /** Called after the native part packed `count` datagrams. */
   fill(count: number, lost: number): this {
@@ -86,7 +96,7 @@ export class ArenaBatch implements DatagramBatch {
   }
 
   #attach(): void {
-    const { arena, arenaBytes, batch } = addon();
+    const { arena, arenaBytes, batch } = this.#memory();
     const buffer = arena();
     this.bytes = new Uint8Array(buffer, 0, arenaBytes);
     this.view = new DataView(buffer, 0, arenaBytes);

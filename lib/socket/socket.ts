@@ -1,7 +1,7 @@
 /** An AF_NETLINK socket. @module */
 import { AsyncResource } from 'node:async_hooks';
 import { onAbort } from './abort.ts';
-import { addon, type NativeSocket } from './addon.ts';
+import type { NativeSocket } from './addon.ts';
 import {
   integer,
   optionalBoolean,
@@ -11,7 +11,7 @@ import {
   U32_MAX,
   wrongType,
 } from './argument.ts';
-import { ArenaBatch, type DatagramBatch } from './batch.ts';
+import { ArenaBatch, type DatagramBatch, MAX_BATCH } from './batch.ts';
 import { channels, publishReceived, publishSent } from './channels.ts';
 import { StateError, SystemError } from './error.ts';
 import { type BpfInstruction, encodeFilter } from './filter.ts';
@@ -60,7 +60,7 @@ export interface NetlinkAddress {
   groups: number;
 }
 
-const batch = new ArenaBatch();
+const arena = new ArenaBatch();
 const KERNEL: NetlinkAddress = { portId: 0, groups: 0 };
 const ADDRESS: ReadonlySet<string> = new Set<keyof NetlinkAddress>(['portId', 'groups']);
 
@@ -113,13 +113,11 @@ export class NetlinkSocket {
     optionsOf('options', options, OPTIONS);
     const protocol = integer('options.protocol', options.protocol, 0, 31);
     this.#kernelOnly = optionalBoolean('options.kernelOnly', options.kernelOnly, true);
-    const { Socket, batch: most } = addon();
-    this.#batch = optionalInteger('options.batch', options.batch, most, 1, most);
+    this.#batch = optionalInteger('options.batch', options.batch, MAX_BATCH, 1, MAX_BATCH);
     const netns = optionalNamespace('options.netns', options.netns);
     const signal = optionalSignal('options.signal', options.signal);
     signal?.throwIfAborted();
-    this.#native = new Socket();
-    openSocket(this.#native, protocol, netns);
+    this.#native = openSocket(protocol, netns);
     this.#of = { socket: ++opened, protocol };
     if (channels.open.hasSubscribers) channels.open.publish({ ...this.#of, netns });
     // Weakly, so that the signal does not keep a socket that nobody uses any more.
@@ -433,6 +431,7 @@ export class NetlinkSocket {
 
   #deliver(count: number, lost: number, failed: number): void {
     const onFailure = this.#failed;
+    const batch = this.#native.standIn?.batch ?? arena;
     try {
       if (count > 0 || lost !== 0) {
         batch.fill(count, lost);

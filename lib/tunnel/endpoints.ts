@@ -1,7 +1,8 @@
 /** Between which ends SAs and policies are, and which end is this host's. @module */
-import type { PolicyTemplate, XfrmSelector } from '../xfrm/codec.ts';
+
 import type { IpsecProto, StateDir, XfrmMode } from '../xfrm/names.ts';
 import type { XfrmPolicy } from '../xfrm/objects.ts';
+import type { PolicyTemplate, XfrmSelector } from '../xfrm/types.ts';
 import type { TrafficDirection } from './tunnel.ts';
 
 /** An address that stands for all. */

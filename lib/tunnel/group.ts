@@ -3,8 +3,9 @@
  * ids keep apart; or, with other groups to which it is linked, a part of one. What a change touches is a group and
  * those, whatever else is there. @module
  */
-import type { XfrmMark, XfrmSelector } from '../xfrm/codec.ts';
+
 import type { XfrmPolicy, XfrmState } from '../xfrm/objects.ts';
+import type { XfrmMark, XfrmSelector } from '../xfrm/types.ts';
 import {
   type Demand,
   fits,

@@ -1,6 +1,6 @@
 /** Which packets selectors have in common (net/xfrm/xfrm_policy.c, xfrm_selector_match). @module */
 import { addressFamily, writeAddress } from '../wire/address.ts';
-import type { XfrmSelector } from '../xfrm/codec.ts';
+import type { XfrmSelector } from '../xfrm/types.ts';
 
 /** A selector for the packets of the other direction. */
 export const mirrored = (of: XfrmSelector): XfrmSelector => ({

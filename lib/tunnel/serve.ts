@@ -4,9 +4,10 @@
  * against the templates of the policy for it.
  * @module
  */
-import type { XfrmMark, XfrmSelector } from '../xfrm/codec.ts';
+
 import type { IpsecProto } from '../xfrm/names.ts';
 import type { XfrmPolicy, XfrmState } from '../xfrm/objects.ts';
+import type { XfrmMark, XfrmSelector } from '../xfrm/types.ts';
 import { type Demand, fits, isWild } from './endpoints.ts';
 import type { Policy } from './present.ts';
 import { contains, meet, mirrored } from './selectors.ts';

@@ -1,8 +1,8 @@
 /** What a tunnel is to those who look at it. docs/tunnels.md has the rules. @module */
 import type { PolicyEntry, StateEntry } from '../monitor/xfrm-views.ts';
 import type { EventTime } from '../netlink/event.ts';
-import type { EncapTemplate, XfrmMark, XfrmSelector } from '../xfrm/codec.ts';
 import type { IpsecProto, PolicyDir, XfrmMode } from '../xfrm/names.ts';
+import type { EncapTemplate, XfrmMark, XfrmSelector } from '../xfrm/types.ts';
 
 /** As seen from this host. Where nobody can tell which end is local, `out` is from `local` to `remote`. */
 export type TrafficDirection = 'in' | 'out';

@@ -30,6 +30,7 @@ import { parts } from './parts.ts';
 import type * as requests from './requests.ts';
 import * as S from './structs.ts';
 import * as subject from './subject.ts';
+import type * as types from './types.ts';
 
 /** What a message says: what it has beside its kind, its header and its time. */
 export type Said<Message> = Omit<Message, 'kind' | 'message' | 'protocol' | 'header' | 'time'>;
@@ -133,55 +134,55 @@ function object<Header extends object, T extends Header>(
   };
 }
 
-const states = object<codec.StateInfo, XfrmState>(
+const states = object<types.StateInfo, XfrmState>(
   S.xfrm_usersa_info,
   parts.state,
   codec.readStateInfo,
   codec.writeStateInfo,
   'family',
 );
-const policies = object<codec.PolicyInfo, XfrmPolicy>(
+const policies = object<types.PolicyInfo, XfrmPolicy>(
   S.xfrm_userpolicy_info,
   parts.policy,
   codec.readPolicyInfo,
   codec.writePolicyInfo,
   'sel.family',
 );
-const acquires = object<codec.AcquireInfo, XfrmAcquire>(
+const acquires = object<types.AcquireInfo, XfrmAcquire>(
   S.xfrm_user_acquire,
   parts.acquire,
   codec.readAcquireInfo,
   codec.writeAcquireInfo,
   'sel.family',
 );
-const aevents = object<codec.AeventId, XfrmAevent>(
+const aevents = object<types.AeventId, XfrmAevent>(
   S.xfrm_aevent_id,
   parts.aevent,
   codec.readAeventId,
   codec.writeAeventId,
   'sa_id.family',
 );
-const reports = object<codec.ReportInfo, events.ReportEvent['report']>(
+const reports = object<types.ReportInfo, events.ReportEvent['report']>(
   S.xfrm_user_report,
   parts.report,
   codec.readReportInfo,
   codec.writeReportInfo,
   'sel.family',
 );
-const mappings = object<codec.MappingInfo, events.MappingEvent['mapping']>(
+const mappings = object<types.MappingInfo, events.MappingEvent['mapping']>(
   S.xfrm_user_mapping,
   parts.none,
   codec.readMappingInfo,
   codec.writeMappingInfo,
 );
-const migratedStates = object<codec.MigrateStateInfo, XfrmStateMigration>(
+const migratedStates = object<types.MigrateStateInfo, XfrmStateMigration>(
   S.xfrm_user_migrate_state,
   parts.migrateState,
   codec.readMigrateStateInfo,
   codec.writeMigrateStateInfo,
   'id.family',
 );
-const allocations = object<codec.SpiRequest, SpiAllocation>(
+const allocations = object<types.SpiRequest, SpiAllocation>(
   S.xfrm_userspi_info,
   parts.allocSpi,
   codec.readSpiRequest,
@@ -534,7 +535,7 @@ export const migrate: Body<Said<events.MigrateEvent>> = {
   subject: subject.ofMigrations,
   read(input, from, end, into) {
     const { id, first, family } = policyIds.read(input, from, end);
-    const read: codec.XfrmAttributes = {};
+    const read: types.XfrmAttributes = {};
     const { migrations = [], ...attributes } = readAttributes(
       input,
       first,

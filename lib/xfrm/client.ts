@@ -18,14 +18,6 @@ import { checkProperties } from '../wire/check.ts';
 import type { Encodable } from '../wire/input.ts';
 import { checkAlgorithm } from './algorithms.ts';
 import type { Body } from './bodies.ts';
-import type {
-  PolicyDefaults,
-  PolicyTemplate,
-  SadAttributes,
-  SpdAttributes,
-  XfrmMark,
-  XfrmMigration,
-} from './codec.ts';
 import { decodeXfrmMessage } from './decode-message.ts';
 import { type EncodableXfrmMessage, encodeXfrm } from './encode.ts';
 import { hintFor } from './hints.ts';
@@ -52,6 +44,14 @@ import { takeNetworks, takeNetworksOf } from './selector.ts';
 import * as shapes from './shapes.ts';
 import { type ApplyResult, leftOut, mayBeLeftOut, RECENT, RECENT_POLICY } from './taken.ts';
 import { describePolicy, describeRequest, describeState } from './text.ts';
+import type {
+  PolicyDefaults,
+  PolicyTemplate,
+  SadAttributes,
+  SpdAttributes,
+  XfrmMark,
+  XfrmMigration,
+} from './types.ts';
 
 export type { PolicyKey, StateFilter, StateKey } from './keys.ts';
 export type { ApplyResult } from './taken.ts';

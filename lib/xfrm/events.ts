@@ -7,15 +7,6 @@ import type { EventTime } from '../netlink/event.ts';
 import type { MessageHeader } from '../wire/message.ts';
 import type { KernelBool } from '../wire/names.ts';
 import type { OpaqueBytes } from '../wire/opaque.ts';
-import type {
-  MappingInfo,
-  PolicyDefaults,
-  PolicyId,
-  ReportInfo,
-  StateId,
-  XfrmAttributes,
-  XfrmMigration,
-} from './codec.ts';
 import type { IpsecProto } from './names.ts';
 import type {
   AttributesOf,
@@ -26,6 +17,15 @@ import type {
   XfrmStateMigration,
 } from './objects.ts';
 import type * as parts from './parts.ts';
+import type {
+  MappingInfo,
+  PolicyDefaults,
+  PolicyId,
+  ReportInfo,
+  StateId,
+  XfrmAttributes,
+  XfrmMigration,
+} from './types.ts';
 
 interface Base<Kind extends string> {
   readonly kind: Kind;

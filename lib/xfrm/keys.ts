@@ -10,10 +10,10 @@ import { EncodeError } from '../wire/error.ts';
 import type { Encodable } from '../wire/input.ts';
 import { parseNetwork } from '../wire/network.ts';
 import { type Shape, shapeWith } from '../wire/shape.ts';
-import type { XfrmAddressFilter, XfrmMark, XfrmSelector } from './codec.ts';
 import type { IpsecProto, PolicyDir, PolicyType } from './names.ts';
 import { takeNetworksOf } from './selector.ts';
 import { POLICY, STATE } from './shapes.ts';
+import type { XfrmAddressFilter, XfrmMark, XfrmSelector } from './types.ts';
 
 /** What identifies an SA. A listed one does. */
 export interface StateKey {

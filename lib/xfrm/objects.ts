@@ -3,6 +3,8 @@
  * attributes that belong to it.
  * @module
  */
+
+import type * as parts from './parts.ts';
 import type {
   AcquireInfo,
   AeventId,
@@ -11,8 +13,7 @@ import type {
   SpiRequest,
   StateInfo,
   XfrmAttributes,
-} from './codec.ts';
-import type * as parts from './parts.ts';
+} from './types.ts';
 
 /** The attributes of a list of parts.ts, and the unknown ones. */
 export type AttributesOf<Names extends readonly (keyof XfrmAttributes)[]> = Pick<

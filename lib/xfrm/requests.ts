@@ -8,15 +8,6 @@ import type { EventTime } from '../netlink/event.ts';
 import type { MessageHeader } from '../wire/message.ts';
 import type { KernelBool } from '../wire/names.ts';
 import type { OpaqueBytes } from '../wire/opaque.ts';
-import type {
-  PolicyDefaults,
-  PolicyId,
-  SadAttributes,
-  SpdAttributes,
-  StateId,
-  XfrmAttributes,
-  XfrmMigration,
-} from './codec.ts';
 import type { XfrmEvent } from './events.ts';
 import type { IpsecProto } from './names.ts';
 import type {
@@ -29,6 +20,15 @@ import type {
   XfrmStateMigration,
 } from './objects.ts';
 import type * as parts from './parts.ts';
+import type {
+  PolicyDefaults,
+  PolicyId,
+  SadAttributes,
+  SpdAttributes,
+  StateId,
+  XfrmAttributes,
+  XfrmMigration,
+} from './types.ts';
 
 interface Base<Name extends string> {
   readonly kind: 'request';

@@ -3,7 +3,7 @@ import { shown } from '../base/shown.ts';
 import { EncodeError } from '../wire/error.ts';
 import type { Encodable } from '../wire/input.ts';
 import { parseNetwork } from '../wire/network.ts';
-import type { XfrmSelector } from './codec.ts';
+import type { XfrmSelector } from './types.ts';
 
 const NETWORKS = [
   ['saddr', 'prefixlenS'],

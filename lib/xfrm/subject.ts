@@ -2,7 +2,7 @@
  * What a message is about: the SAs and policies it names, in one form for all kinds.
  * @module
  */
-import type { PolicyId, StateId, XfrmMark, XfrmSelector } from './codec.ts';
+
 import type { MappingEvent, MigrateEvent, ReportEvent } from './events.ts';
 import type { IpsecProto } from './names.ts';
 import type {
@@ -13,6 +13,7 @@ import type {
   XfrmState,
   XfrmStateMigration,
 } from './objects.ts';
+import type { PolicyId, StateId, XfrmMark, XfrmSelector } from './types.ts';
 
 /** An address, or a network. */
 export interface Place {

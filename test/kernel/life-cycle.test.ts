@@ -8,17 +8,15 @@ import { after, before, test } from 'node:test';
 import { setImmediate as turn } from 'node:timers/promises';
 import { Worker } from 'node:worker_threads';
 import {
-  encodeXfrm,
-  MessageWriter,
   MultiNamespaceXfrmMonitor,
-  NetlinkSocket,
   RouteClient,
-  type SocketMessageRecord,
   subscribe,
   TunnelMonitor,
   XfrmClient,
   XfrmMonitor,
 } from '../../lib/index.ts';
+import { NetlinkSocket, type SocketMessageRecord } from '../../lib/socket.ts';
+import { encodeXfrm, MessageWriter } from '../../lib/xfrm.ts';
 import { env, program } from './command.ts';
 import { otherNamespace } from './socket-support.ts';
 import { ip, withoutEsp, words } from './support.ts';

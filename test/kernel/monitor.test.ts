@@ -11,10 +11,8 @@ import {
   Filter,
   isIpcompHelper,
   isLarval,
-  NetlinkSocket,
   type ObjectChange,
   readXfrmStat,
-  type SocketMessageRecord,
   stateRates,
   XfrmClient,
   XfrmMonitor,
@@ -23,6 +21,7 @@ import {
   type XfrmPolicy,
   type XfrmSynced,
 } from '../../lib/index.ts';
+import { NetlinkSocket, type SocketMessageRecord } from '../../lib/socket.ts';
 import { otherNamespace } from './socket-support.ts';
 import { assertEqual } from './storm.ts';
 import { addState, ip, withoutEsp, words } from './support.ts';

@@ -2,12 +2,8 @@
 import assert from 'node:assert/strict';
 import { subscribe, unsubscribe } from 'node:diagnostics_channel';
 import { after, before, test } from 'node:test';
-import {
-  type DumpResult,
-  RouteClient,
-  type SocketMessageRecord,
-  type TracedMessage,
-} from '../../lib/index.ts';
+import { type DumpResult, RouteClient } from '../../lib/index.ts';
+import type { SocketMessageRecord, TracedMessage } from '../../lib/socket.ts';
 import { ip, ipBatch, words } from './support.ts';
 
 const LINKS = 60;

@@ -2,12 +2,8 @@
 import assert from 'node:assert/strict';
 import { subscribe, unsubscribe } from 'node:diagnostics_channel';
 import { test } from 'node:test';
-import {
-  NetlinkSocket,
-  type SocketMessageRecord,
-  type TracedMessage,
-  XfrmClient,
-} from '../../lib/index.ts';
+import { XfrmClient } from '../../lib/index.ts';
+import { NetlinkSocket, type SocketMessageRecord, type TracedMessage } from '../../lib/socket.ts';
 import {
   addressRequest,
   IPV4_ADDRESSES,
@@ -121,7 +117,7 @@ test('a key is told in no record, neither of the request nor of its event', asyn
 });
 
 test('NETLINK_XFRM_DEBUG writes lines to standard error; without it nothing is written', async () => {
-  const index = new URL('../../lib/index.js', import.meta.url).href;
+  const index = new URL('../../lib/socket.js', import.meta.url).href;
   const script = `
     const { NetlinkSocket } = await import(${JSON.stringify(index)});
     const socket = new NetlinkSocket({ protocol: 0 });

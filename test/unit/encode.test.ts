@@ -219,7 +219,7 @@ test('what is null, or of another type altogether, is refused by name, wherever 
 });
 
 test('a program can decode and encode messages of its own', async () => {
-  const { decodeXfrmMessage, encodeXfrm, MessageWriter } = await import('../../lib/index.ts');
+  const { decodeXfrmMessage, encodeXfrm, MessageWriter } = await import('../../lib/xfrm.ts');
   const bytes = capture('uml-6.1/newsa_v6_esn_marks_ifid_tfc.event0');
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
   const input = { view, bytes, time: { wall: 0, monotonic: 0 }, keys: true };

@@ -3,7 +3,7 @@
  * limits below 2^32 or none. (generate.ts makes what is allowed; little of that is ordinary.)
  * @module
  */
-import { type EncodableXfrmMessage, encodeXfrm, MessageWriter } from '../../lib/index.ts';
+import { type EncodableXfrmMessage, encodeXfrm, MessageWriter } from '../../lib/xfrm.ts';
 import type { Random } from './random.ts';
 
 /** Keys are of this letter alone, which no line has. */

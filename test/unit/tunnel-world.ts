@@ -11,7 +11,6 @@ import type {
   TunnelEvent,
   TunnelThresholds,
   XfrmEvent,
-  XfrmMark,
   XfrmPolicy,
   XfrmState,
 } from '../../lib/index.ts';
@@ -23,6 +22,7 @@ import { checkedExpected } from '../../lib/tunnel/expected.ts';
 import { checkedThresholds } from '../../lib/tunnel/thresholds.ts';
 import { Tunnels, type TunnelsHost } from '../../lib/tunnel/tunnels.ts';
 import { StateFlags } from '../../lib/xfrm/names.ts';
+import type { XfrmMark } from '../../lib/xfrm.ts';
 
 /** This host, and the other end of most tunnels. */
 export const HERE = '192.0.2.1';

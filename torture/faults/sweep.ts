@@ -8,13 +8,13 @@ import assert from 'node:assert/strict';
 import {
   MultiNamespaceXfrmMonitor,
   RouteClient,
-  SocketOwners,
   subscribe,
   TunnelMonitor,
   XfrmClient,
   XfrmMonitor,
 } from '../../lib/index.ts';
 import { NetlinkSocket } from '../../lib/socket/index.ts';
+import { SocketOwners } from '../../lib/socket.ts';
 import { addressRequest, otherNamespace, turns } from '../../test/kernel/socket-support.ts';
 import { finding, report } from '../part.ts';
 import { ALL_CALLS, outcomeOf } from './calls.ts';

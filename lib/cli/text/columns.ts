@@ -3,10 +3,11 @@
  * columns, the rest in words.
  * @module
  */
-import type { LifetimeLimits, LifetimeUsage } from '../../xfrm/codec.ts';
+
 import { XFRM_INF } from '../../xfrm/constants.ts';
 import type { XfrmPolicy, XfrmState } from '../../xfrm/objects.ts';
 import { formatSpi } from '../../xfrm/text.ts';
+import type { LifetimeLimits, LifetimeUsage } from '../../xfrm/types.ts';
 import type { Colors } from '../terminal/colors.ts';
 import {
   describeAlgorithms,

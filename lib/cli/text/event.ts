@@ -5,10 +5,10 @@
 import type { SubscriptionEvent } from '../../monitor/subscribe.ts';
 import type { KernelBool } from '../../wire/names.ts';
 import { printable } from '../../wire/text.ts';
-import type { LifetimeLimits, PolicyTemplate, StateStats, XfrmSelector } from '../../xfrm/codec.ts';
 import { XFRM_INF } from '../../xfrm/constants.ts';
 import type { XfrmPolicy, XfrmState } from '../../xfrm/objects.ts';
 import { formatMark, formatSpi } from '../../xfrm/text.ts';
+import type { LifetimeLimits, PolicyTemplate, StateStats, XfrmSelector } from '../../xfrm/types.ts';
 import type { Colors } from '../terminal/colors.ts';
 import { describeRouteEvent } from './route.ts';
 

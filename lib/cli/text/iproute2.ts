@@ -10,13 +10,6 @@ import { AF_INET, AF_INET6, AF_UNSPEC, readAddress, writeAddress } from '../../w
 import type { KernelBool } from '../../wire/names.ts';
 import { truthByte } from '../../wire/names.ts';
 import { escaped, UNSEEN } from '../../wire/text.ts';
-import type {
-  AeadAlgorithm,
-  AuthAlgorithm,
-  PolicyTemplate,
-  XfrmAlgorithm,
-  XfrmSelector,
-} from '../../xfrm/codec.ts';
 import type { XfrmEvent } from '../../xfrm/events.ts';
 import {
   IpsecProto,
@@ -29,6 +22,13 @@ import {
   XfrmMode,
 } from '../../xfrm/names.ts';
 import type { XfrmAcquire, XfrmPolicy, XfrmState } from '../../xfrm/objects.ts';
+import type {
+  AeadAlgorithm,
+  AuthAlgorithm,
+  PolicyTemplate,
+  XfrmAlgorithm,
+  XfrmSelector,
+} from '../../xfrm/types.ts';
 import { formatLastUsed } from './local-time.ts';
 import type { MachineNames } from './machine-names.ts';
 
