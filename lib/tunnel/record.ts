@@ -221,7 +221,7 @@ export class TunnelRecord {
       selectors: values.map(({ dir, selector }) => ({ dir, selector })),
       ...entriesOf(present),
       traffic: this.traffic,
-      installed: newest && Number(newest.current.addTime) * 1000,
+      installed: newest?.current.addedAt,
       expiry: both((direction) => expiryOf(sas[direction].at(-1)?.entry.value)),
       rekeys: this.rekeys,
       unreplaced: this.unreplaced,
@@ -248,7 +248,7 @@ function keep(moments: number[], moment: number): void {
 /** Of a bundle one transform makes the tunnel, and the others are in transport mode inside it. */
 const isOuter = ({ mode }: XfrmState): boolean => mode !== 'transport';
 
-const byAge = (a: XfrmState, b: XfrmState): number => Number(a.current.addTime - b.current.addTime);
+const byAge = (a: XfrmState, b: XfrmState): number => a.current.addedAt - b.current.addedAt;
 
 const modeOf = (policies: readonly XfrmPolicy[]): Tunnel['mode'] =>
   policies.find(({ templates }) => templates?.length)?.templates?.[0]?.mode;
@@ -258,7 +258,7 @@ const valuesOf = (sas: readonly Sa[]): XfrmState[] => sas.map(({ entry }) => ent
 function withTraffic({ bytes, packets, lastUsed = 0 }: Traffic, state: XfrmState): Traffic {
   const { current } = state;
   // Older kernels say only when it was first used (XFRMA_LASTUSED: not in 6.1).
-  const used = Number(state.lastUsed || current.useTime) * 1000;
+  const used = state.lastUsedAt || (current.firstUsedAt ?? 0);
   return {
     bytes: bytes + current.bytes,
     packets: packets + current.packets,

@@ -20,11 +20,24 @@ import { SKIP } from '../wire/attribute-table.ts';
 import { LE } from '../wire/endian.ts';
 import { notAMultiple, tooShort, within, wrongLength } from '../wire/error.ts';
 import type { Input } from '../wire/input.ts';
-import { ALL_ONES, readU64, s32, u8, u16, u32, writeLimit, writeU64 } from '../wire/integer.ts';
+import { readU64, s32, u8, u16, u32, writeU64 } from '../wire/integer.ts';
 import type { Truth } from '../wire/names.ts';
 import { readTruth, truthByte } from '../wire/names.ts';
 import { keyBits, keyLength, writeKey } from '../wire/secret.ts';
 import { readName, readString, textLength, writeText } from '../wire/text.ts';
+import type { Exact } from '../wire/time.ts';
+import {
+  isLarge,
+  NO_LIMIT,
+  orNever,
+  orNoLimit,
+  readExact,
+  readLimit,
+  readNearest,
+  withoutBoxes,
+  writeLimit,
+  writeUnits,
+} from '../wire/time.ts';
 import type { MessageWriter } from '../wire/writer.ts';
 import { KeyMaterial } from './key.ts';
 import {
@@ -340,24 +353,36 @@ export function writeId(v: DataView, b: Uint8Array, at: number, x: Input<Id>, ou
 
 /** Limits: at a soft one the key manager is told (EXPIRE, hard false), at a hard one the SA goes. (struct xfrm_lifetime_cfg) */
 export interface Lifetime {
-  /** Bytes; XFRM_INF for none. */
-  softBytes: bigint;
-  /** Bytes; XFRM_INF for none. */
-  hardBytes: bigint;
-  /** Packets; XFRM_INF for none. */
-  softPackets: bigint;
-  /** Packets; XFRM_INF for none. */
-  hardPackets: bigint;
-  /** Seconds since it was added; 0 for none. */
-  softAddSeconds: bigint;
-  /** Seconds since it was added; 0 for none. */
-  hardAddSeconds: bigint;
-  /** Seconds since its first use; 0 for none. */
-  softUseSeconds: bigint;
-  /** Seconds since its first use; 0 for none. */
-  hardUseSeconds: bigint;
+  /** Bytes; NO_LIMIT for none. */
+  softBytes: bigint | number;
+  /** Bytes; NO_LIMIT for none. */
+  hardBytes: bigint | number;
+  /** Packets; NO_LIMIT for none. */
+  softPackets: bigint | number;
+  /** Packets; NO_LIMIT for none. */
+  hardPackets: bigint | number;
+  /** Seconds since it was added; NO_LIMIT for none. */
+  softAddSeconds: number;
+  /** Seconds since it was added; NO_LIMIT for none. */
+  hardAddSeconds: number;
+  /** Seconds since its first use; NO_LIMIT for none. */
+  softUseSeconds: number;
+  /** Seconds since its first use; NO_LIMIT for none. */
+  hardUseSeconds: number;
+  /** The digits of those numbers that are too large to be exact. */
+  exact?: Exact<'softAddSeconds' | 'hardAddSeconds' | 'softUseSeconds' | 'hardUseSeconds'>;
 }
 
+withoutBoxes({
+  softBytes: undefined,
+  hardBytes: undefined,
+  softPackets: undefined,
+  hardPackets: undefined,
+  softAddSeconds: undefined,
+  hardAddSeconds: undefined,
+  softUseSeconds: undefined,
+  hardUseSeconds: undefined,
+});
 export function readLifetime(v: DataView, _b: Uint8Array, at: number): Lifetime {
   if (
     (v.getInt32(at) &
@@ -380,26 +405,39 @@ export function readLifetime(v: DataView, _b: Uint8Array, at: number): Lifetime 
       0
   ) {
     return {
-      softBytes: ALL_ONES,
-      hardBytes: ALL_ONES,
-      softPackets: ALL_ONES,
-      hardPackets: ALL_ONES,
-      softAddSeconds: 0n,
-      hardAddSeconds: 0n,
-      softUseSeconds: 0n,
-      hardUseSeconds: 0n,
+      softBytes: NO_LIMIT,
+      hardBytes: NO_LIMIT,
+      softPackets: NO_LIMIT,
+      hardPackets: NO_LIMIT,
+      softAddSeconds: NO_LIMIT,
+      hardAddSeconds: NO_LIMIT,
+      softUseSeconds: NO_LIMIT,
+      hardUseSeconds: NO_LIMIT,
     };
   }
-  return {
-    softBytes: readU64(v, at),
-    hardBytes: readU64(v, at + 8),
-    softPackets: readU64(v, at + 16),
-    hardPackets: readU64(v, at + 24),
-    softAddSeconds: readU64(v, at + 32),
-    hardAddSeconds: readU64(v, at + 40),
-    softUseSeconds: readU64(v, at + 48),
-    hardUseSeconds: readU64(v, at + 56),
+  const value: Lifetime = {
+    softBytes: readLimit(v, at),
+    hardBytes: readLimit(v, at + 8),
+    softPackets: readLimit(v, at + 16),
+    hardPackets: readLimit(v, at + 24),
+    softAddSeconds: orNoLimit(readNearest(v, at + 32)),
+    hardAddSeconds: orNoLimit(readNearest(v, at + 40)),
+    softUseSeconds: orNoLimit(readNearest(v, at + 48)),
+    hardUseSeconds: orNoLimit(readNearest(v, at + 56)),
   };
+  if (isLarge(v, at + 32) || isLarge(v, at + 40) || isLarge(v, at + 48) || isLarge(v, at + 56))
+    value.exact = readExact(
+      v,
+      'softAddSeconds',
+      at + 32,
+      'hardAddSeconds',
+      at + 40,
+      'softUseSeconds',
+      at + 48,
+      'hardUseSeconds',
+      at + 56,
+    );
+  return value;
 }
 
 export function writeLifetime(v: DataView, _b: Uint8Array, at: number, x: Input<Lifetime>): void {
@@ -407,10 +445,10 @@ export function writeLifetime(v: DataView, _b: Uint8Array, at: number, x: Input<
   writeLimit(v, at + 8, x.hardBytes, 'hardBytes');
   writeLimit(v, at + 16, x.softPackets, 'softPackets');
   writeLimit(v, at + 24, x.hardPackets, 'hardPackets');
-  writeU64(v, at + 32, x.softAddSeconds, 'softAddSeconds');
-  writeU64(v, at + 40, x.hardAddSeconds, 'hardAddSeconds');
-  writeU64(v, at + 48, x.softUseSeconds, 'softUseSeconds');
-  writeU64(v, at + 56, x.hardUseSeconds, 'hardUseSeconds');
+  writeUnits(v, at + 32, x.softAddSeconds, x.exact?.softAddSeconds, 1, 0, 'softAddSeconds');
+  writeUnits(v, at + 40, x.hardAddSeconds, x.exact?.hardAddSeconds, 1, 0, 'hardAddSeconds');
+  writeUnits(v, at + 48, x.softUseSeconds, x.exact?.softUseSeconds, 1, 0, 'softUseSeconds');
+  writeUnits(v, at + 56, x.hardUseSeconds, x.exact?.hardUseSeconds, 1, 0, 'hardUseSeconds');
 }
 
 /** What was used so far. (struct xfrm_lifetime_cur) */
@@ -419,19 +457,25 @@ export interface LifetimeCurrent {
   bytes: bigint;
   /** Packets carried. */
   packets: bigint;
-  /** When it was added, in seconds since 1970. */
-  addTime: bigint;
-  /** When it was first used, in seconds since 1970; 0 for never. */
-  useTime: bigint;
+  /** When it was added, in ms since 1970 (the kernel has whole seconds). */
+  addedAt: number;
+  /** When it was first used, in ms since 1970; undefined for never. */
+  firstUsedAt: number | undefined;
+  /** The digits of those numbers that are too large to be exact. */
+  exact?: Exact<'addedAt' | 'firstUsedAt'>;
 }
 
+withoutBoxes({ bytes: undefined, packets: undefined, addedAt: undefined, firstUsedAt: undefined });
 export function readLifetimeCurrent(v: DataView, _b: Uint8Array, at: number): LifetimeCurrent {
-  return {
+  const value: LifetimeCurrent = {
     bytes: readU64(v, at),
     packets: readU64(v, at + 8),
-    addTime: readU64(v, at + 16),
-    useTime: readU64(v, at + 24),
+    addedAt: readNearest(v, at + 16) * 1000,
+    firstUsedAt: orNever(readNearest(v, at + 24) * 1000),
   };
+  if (isLarge(v, at + 16) || isLarge(v, at + 24))
+    value.exact = readExact(v, 'addedAt', at + 16, 'firstUsedAt', at + 24);
+  return value;
 }
 
 export function writeLifetimeCurrent(
@@ -442,8 +486,8 @@ export function writeLifetimeCurrent(
 ): void {
   writeU64(v, at, x.bytes, 'bytes');
   writeU64(v, at + 8, x.packets, 'packets');
-  writeU64(v, at + 16, x.addTime, 'addTime');
-  writeU64(v, at + 24, x.useTime, 'useTime');
+  writeUnits(v, at + 16, x.addedAt, x.exact?.addedAt, 1000, undefined, 'addedAt');
+  writeUnits(v, at + 24, x.firstUsedAt, x.exact?.firstUsedAt, 1000, 0, 'firstUsedAt');
 }
 
 /** A mark and the bits of it that count. (struct xfrm_mark) */
@@ -1701,8 +1745,8 @@ export interface XfrmAttributes {
   srcaddr?: string;
   /** Care-of address (Mobile IPv6). (XFRMA_COADDR) */
   coaddr?: string;
-  /** When it was last used, in seconds since 1970. (XFRMA_LASTUSED) */
-  lastUsed?: bigint;
+  /** When it was last used, in ms since 1970. (XFRMA_LASTUSED) */
+  lastUsedAt?: number;
   /** Type of the policy. (XFRMA_POLICY_TYPE) */
   policyType?: PolicyTypeInfo;
   /** What moves where; in requests one attribute holds all, in events each has its own. (XFRMA_MIGRATE) */
@@ -1734,25 +1778,27 @@ export interface XfrmAttributes {
   /** Id of the xfrm interface. (XFRMA_IF_ID) */
   ifId?: number;
   /** Seconds between two MAPPING events. (XFRMA_MTIMER_THRESH) */
-  mappingMaxAge?: number;
+  mappingMaxAgeSeconds?: number;
   /** Direction (kernel 6.10). (XFRMA_SA_DIR) */
   dir?: StateDir;
   /** Seconds between two keep-alive packets (kernel 6.11). (XFRMA_NAT_KEEPALIVE_INTERVAL) */
-  natKeepaliveInterval?: number;
+  natKeepaliveSeconds?: number;
   /** The processor it belongs to (kernel 6.13). (XFRMA_SA_PCPU) */
   pcpu?: number;
   /** IP-TFS: µs to wait for a missing packet. (XFRMA_IPTFS_DROP_TIME) */
-  iptfsDropTime?: number;
+  iptfsDropUs?: number;
   /** IP-TFS: packets that may come out of order. (XFRMA_IPTFS_REORDER_WINDOW) */
   iptfsReorderWindow?: number;
   /** IP-TFS: inner packets are not split. (XFRMA_IPTFS_DONT_FRAG) */
   iptfsDontFrag?: true;
   /** IP-TFS: µs to gather packets. (XFRMA_IPTFS_INIT_DELAY) */
-  iptfsInitDelay?: number;
+  iptfsInitDelayUs?: number;
   /** IP-TFS: bytes that may wait. (XFRMA_IPTFS_MAX_QSIZE) */
   iptfsMaxQsize?: number;
   /** IP-TFS: size of the outer packets in bytes; 0 for the path’s. (XFRMA_IPTFS_PKT_SIZE) */
   iptfsPktSize?: number;
+  /** The digits of those numbers that are too large to be exact. */
+  exact?: Exact<'lastUsedAt'>;
   /** Attributes this library does not know, or that do not belong here. */
   unknown?: OpaqueAttribute[];
 }
@@ -1833,7 +1879,9 @@ export function readXfrmAttributes(
         break;
       case 15: // XFRMA_LASTUSED
         if (n < 8) tooShort('XFRMA_LASTUSED', at, 8, n);
-        into.lastUsed = readU64(v, p);
+        into.lastUsedAt = readNearest(v, p) * 1000;
+        if (isLarge(v, p))
+          into.exact = Object.assign(into.exact ?? {}, readExact(v, 'lastUsedAt', p));
         break;
       case 16: // XFRMA_POLICY_TYPE
         if (n < 6) tooShort('XFRMA_POLICY_TYPE', at, 6, n);
@@ -1899,7 +1947,7 @@ export function readXfrmAttributes(
         break;
       case 32: // XFRMA_MTIMER_THRESH
         if (n < 4) tooShort('XFRMA_MTIMER_THRESH', at, 4, n);
-        into.mappingMaxAge = v.getUint32(p, LE);
+        into.mappingMaxAgeSeconds = v.getUint32(p, LE);
         break;
       case 33: // XFRMA_SA_DIR
         if (n < 1) tooShort('XFRMA_SA_DIR', at, 1, n);
@@ -1907,7 +1955,7 @@ export function readXfrmAttributes(
         break;
       case 34: // XFRMA_NAT_KEEPALIVE_INTERVAL
         if (n < 4) tooShort('XFRMA_NAT_KEEPALIVE_INTERVAL', at, 4, n);
-        into.natKeepaliveInterval = v.getUint32(p, LE);
+        into.natKeepaliveSeconds = v.getUint32(p, LE);
         break;
       case 35: // XFRMA_SA_PCPU
         if (n < 4) tooShort('XFRMA_SA_PCPU', at, 4, n);
@@ -1915,7 +1963,7 @@ export function readXfrmAttributes(
         break;
       case 36: // XFRMA_IPTFS_DROP_TIME
         if (n < 4) tooShort('XFRMA_IPTFS_DROP_TIME', at, 4, n);
-        into.iptfsDropTime = v.getUint32(p, LE);
+        into.iptfsDropUs = v.getUint32(p, LE);
         break;
       case 37: // XFRMA_IPTFS_REORDER_WINDOW
         if (n < 2) tooShort('XFRMA_IPTFS_REORDER_WINDOW', at, 2, n);
@@ -1926,7 +1974,7 @@ export function readXfrmAttributes(
         break;
       case 39: // XFRMA_IPTFS_INIT_DELAY
         if (n < 4) tooShort('XFRMA_IPTFS_INIT_DELAY', at, 4, n);
-        into.iptfsInitDelay = v.getUint32(p, LE);
+        into.iptfsInitDelayUs = v.getUint32(p, LE);
         break;
       case 40: // XFRMA_IPTFS_MAX_QSIZE
         if (n < 4) tooShort('XFRMA_IPTFS_MAX_QSIZE', at, 4, n);
@@ -2093,9 +2141,9 @@ export function writeXfrmAttributes(
           }
           break;
         case 15:
-          if (x.lastUsed !== undefined) {
+          if (x.lastUsedAt !== undefined) {
             const p = w.attribute(15, 8);
-            writeU64(w.view, p, x.lastUsed, 'lastUsed');
+            writeUnits(w.view, p, x.lastUsedAt, x.exact?.lastUsedAt, 1000, undefined, 'lastUsedAt');
           }
           break;
         case 16:
@@ -2198,9 +2246,9 @@ export function writeXfrmAttributes(
           }
           break;
         case 32:
-          if (x.mappingMaxAge !== undefined) {
+          if (x.mappingMaxAgeSeconds !== undefined) {
             const p = w.attribute(32, 4);
-            w.view.setUint32(p, u32(x.mappingMaxAge, 'mappingMaxAge'), LE);
+            w.view.setUint32(p, u32(x.mappingMaxAgeSeconds, 'mappingMaxAgeSeconds'), LE);
           }
           break;
         case 33:
@@ -2210,9 +2258,9 @@ export function writeXfrmAttributes(
           }
           break;
         case 34:
-          if (x.natKeepaliveInterval !== undefined) {
+          if (x.natKeepaliveSeconds !== undefined) {
             const p = w.attribute(34, 4);
-            w.view.setUint32(p, u32(x.natKeepaliveInterval, 'natKeepaliveInterval'), LE);
+            w.view.setUint32(p, u32(x.natKeepaliveSeconds, 'natKeepaliveSeconds'), LE);
           }
           break;
         case 35:
@@ -2222,9 +2270,9 @@ export function writeXfrmAttributes(
           }
           break;
         case 36:
-          if (x.iptfsDropTime !== undefined) {
+          if (x.iptfsDropUs !== undefined) {
             const p = w.attribute(36, 4);
-            w.view.setUint32(p, u32(x.iptfsDropTime, 'iptfsDropTime'), LE);
+            w.view.setUint32(p, u32(x.iptfsDropUs, 'iptfsDropUs'), LE);
           }
           break;
         case 37:
@@ -2237,9 +2285,9 @@ export function writeXfrmAttributes(
           if (x.iptfsDontFrag) w.attribute(38, 0);
           break;
         case 39:
-          if (x.iptfsInitDelay !== undefined) {
+          if (x.iptfsInitDelayUs !== undefined) {
             const p = w.attribute(39, 4);
-            w.view.setUint32(p, u32(x.iptfsInitDelay, 'iptfsInitDelay'), LE);
+            w.view.setUint32(p, u32(x.iptfsInitDelayUs, 'iptfsInitDelayUs'), LE);
           }
           break;
         case 40:

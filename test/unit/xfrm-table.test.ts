@@ -1,21 +1,21 @@
 /** What events do to a table of SAs and policies: each rule that a history alone would hardly show. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { XFRM_INF } from '../../lib/constants.ts';
 import type { XfrmEvent, XfrmPolicy, XfrmState } from '../../lib/index.ts';
 import type { TableChange } from '../../lib/monitor/changes.ts';
 import { Reconciler } from '../../lib/monitor/reconciler.ts';
 import type { XfrmKinds } from '../../lib/monitor/xfrm-objects.ts';
 import { xfrmModel } from '../../lib/monitor/xfrm-table.ts';
 import { rates, type Snapshot, StatesView } from '../../lib/monitor/xfrm-views.ts';
+import { NO_LIMIT } from '../../lib/wire/time.ts';
 
 const current = (addTime: number, packets = 0) => ({
   bytes: BigInt(packets) * 100n,
   packets: BigInt(packets),
-  addTime: BigInt(addTime),
-  useTime: 0n,
+  addedAt: addTime * 1000,
+  firstUsedAt: undefined,
 });
-const lifetime = { softBytes: XFRM_INF, hardBytes: XFRM_INF };
+const lifetime = { softBytes: NO_LIMIT, hardBytes: NO_LIMIT };
 
 /** An SA that was added at a second; fields that no rule looks at are left out. */
 const sa = (addTime: number, more: object = {}) =>
