@@ -4,8 +4,14 @@
  * @module
  */
 import { NO_LIMIT } from '../lib/wire/time.ts';
-import type { NewSa } from '../lib/xfrm/events.ts';
-import { Family, IpsecProto, Mode, StateExtraFlags, StateFlags } from '../lib/xfrm/names.ts';
+import type { NewSaEvent } from '../lib/xfrm/events.ts';
+import {
+  IpsecProto,
+  StateExtraFlags,
+  StateFlags,
+  XfrmFamily,
+  XfrmMode,
+} from '../lib/xfrm/names.ts';
 
 const decoder = new TextDecoder('latin1');
 
@@ -35,11 +41,16 @@ function flags<Name extends string>(mask: number, bits: Readonly<Record<Name, nu
 const limit = (value: bigint) => (value === 2n ** 64n - 1n ? NO_LIMIT : value);
 
 /** A NEWSA event with the attributes that the kernel sends of an AEAD SA. */
-export function decodeNewSa(v: DataView, b: Uint8Array, start: number, time: NewSa['time']): NewSa {
+export function decodeNewSa(
+  v: DataView,
+  b: Uint8Array,
+  start: number,
+  time: NewSaEvent['time'],
+): NewSaEvent {
   const length = v.getUint32(start, true);
   const family = v.getUint16(start + 16 + 212, true);
   const selectorFamily = v.getUint16(start + 16 + 40, true) || family;
-  const state: NewSa['state'] = {
+  const state: NewSaEvent['state'] = {
     selector: {
       daddr: address(b, start + 16, selectorFamily),
       saddr: address(b, start + 32, selectorFamily),
@@ -47,7 +58,7 @@ export function decodeNewSa(v: DataView, b: Uint8Array, start: number, time: New
       dportMask: v.getUint16(start + 50),
       sport: v.getUint16(start + 52),
       sportMask: v.getUint16(start + 54),
-      family: Family.name(v.getUint16(start + 56, true)),
+      family: XfrmFamily.name(v.getUint16(start + 56, true)),
       prefixlenD: v.getUint8(start + 58),
       prefixlenS: v.getUint8(start + 59),
       proto: v.getUint8(start + 60),
@@ -81,8 +92,8 @@ export function decodeNewSa(v: DataView, b: Uint8Array, start: number, time: New
     },
     seq: v.getUint32(start + 220, true),
     reqid: v.getUint32(start + 224, true),
-    family: Family.name(family),
-    mode: Mode.name(v.getUint8(start + 230)),
+    family: XfrmFamily.name(family),
+    mode: XfrmMode.name(v.getUint8(start + 230)),
     replayWindow: v.getUint8(start + 231),
     flags: flags(v.getUint8(start + 232), StateFlags.bits),
   };

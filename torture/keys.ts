@@ -19,18 +19,11 @@ import {
   XFRM_MSG_UPDSA,
   XFRMA_IF_ID,
 } from '../lib/constants.ts';
-import {
-  encodeXfrm,
-  MessageWriter,
-  NetlinkSocket,
-  subscribe,
-  TunnelMonitor,
-  XfrmClient,
-  XfrmMonitor,
-  XfrmMonitors,
-} from '../lib/index.ts';
+import { subscribe, TunnelMonitor, XfrmClient, XfrmMonitor, XfrmMonitors } from '../lib/index.ts';
 import { addon } from '../lib/socket/addon.ts';
-import type { MessageRecord, OpenRecord } from '../lib/socket/index.ts';
+import type { SocketMessageRecord, SocketOpenRecord } from '../lib/socket/index.ts';
+import { NetlinkSocket } from '../lib/socket.ts';
+import { encodeXfrm, MessageWriter } from '../lib/xfrm.ts';
 import { occurrencesInFile } from '../test/kernel/memory.ts';
 import { misplaced } from '../test/unit/misplaced.ts';
 import { cooked, pcap } from '../test/unit/pcap.ts';
@@ -272,11 +265,11 @@ class Planter implements Disposable {
   }
 
   readonly #open = (record: unknown): void => {
-    if (this.#sockets.length < 2) this.#sockets.push((record as OpenRecord).socket);
+    if (this.#sockets.length < 2) this.#sockets.push((record as SocketOpenRecord).socket);
   };
 
   readonly #plant = (record: unknown): void => {
-    const { direction, socket } = record as MessageRecord;
+    const { direction, socket } = record as SocketMessageRecord;
     if (direction !== 'received' || !this.#sockets.includes(socket)) return;
     const { arena, arenaBytes } = addon();
     const [offset = 0, length = 0] = new Uint32Array(arena(), arenaBytes, 2);

@@ -7,7 +7,7 @@
  * @module
  */
 import { once } from '../base/once.ts';
-import type { Listed } from '../monitor/subject.ts';
+import type { ListedObject } from '../monitor/subject.ts';
 import type { SubscriptionEvent } from '../monitor/subscribe.ts';
 import type { EventTime } from '../netlink/event.ts';
 import type { RouteMessage } from '../route/requests.ts';
@@ -43,7 +43,7 @@ export type JsonRecord = { readonly time: EventTime } & (
   | SubscriptionEvent
   | XfrmMessage
   | RouteMessage
-  | (Listed & { readonly protocol: 'xfrm' })
+  | (ListedObject & { readonly protocol: 'xfrm' })
   /** All that was there has been listed; what follows is news. */
   | { readonly kind: 'synced'; readonly protocol: 'xfrm'; readonly listed: number }
   | NamespaceRecord

@@ -1,7 +1,7 @@
 /** A loop over the changes in several network namespaces. @module */
 import type { Loop } from './event-hub.ts';
 import { EventQueue } from './queue.ts';
-import type { Synced, XfrmChange, XfrmMonitor } from './xfrm-monitor.ts';
+import type { XfrmChange, XfrmMonitor, XfrmSynced } from './xfrm-monitor.ts';
 
 /** A namespace is not watched any more: it was removed, or could not be watched (`error`). */
 export interface NamespaceClosed {
@@ -10,10 +10,12 @@ export interface NamespaceClosed {
 }
 
 /** What happened in the namespace of that label. Of `synced`, the tables of that namespace alone. */
-export type NamespaceChange = (XfrmChange | Synced | NamespaceClosed) & { readonly label: string };
+export type NamespaceChange = (XfrmChange | XfrmSynced | NamespaceClosed) & {
+  readonly label: string;
+};
 
 interface Source {
-  readonly changes: AsyncIterator<XfrmChange | Synced, undefined>;
+  readonly changes: AsyncIterator<XfrmChange | XfrmSynced, undefined>;
   /** Its `synced`. */
   first: NamespaceChange | undefined;
 }

@@ -6,11 +6,11 @@
  * @module
  */
 import type { EventTime } from '../netlink/event.ts';
-import type { Kinds, NameIn, ObjectChange, TableChange } from './changes.ts';
+import type { ObjectChange, ObjectName, ObjectTypes, TableChange } from './changes.ts';
 import { type ObjectModel, type Rows, type Tables, tablesOf } from './object-model.ts';
 import { Shadow } from './shadow.ts';
 
-export interface Host<K extends Kinds> {
+export interface Host<K extends ObjectTypes> {
   now(): EventTime;
   /** Call {@link Reconciler.wake} after so many milliseconds; a later call replaces an earlier one. */
   wakeAfter(milliseconds: number): void;
@@ -49,7 +49,7 @@ type Phase = 'idle' | 'emptying' | 'listing' | 'settling';
  * Rounds of comparison: read events until none wait (emptying), list (listing), read events until
  * none wait (settling), compare. Events go on being applied all the while.
  */
-export class Reconciler<K extends Kinds, Event extends Heard> {
+export class Reconciler<K extends ObjectTypes, Event extends Heard> {
   /** The tables. They hold nothing before the first round that leaves no doubt has ended. */
   readonly tables: Tables<K>;
   readonly #model: ObjectModel<K, Event>;
@@ -154,7 +154,7 @@ export class Reconciler<K extends Kinds, Event extends Heard> {
     else if (this.#phase === 'settling') this.#finish();
   }
 
-  listed<N extends NameIn<K>>(kind: N, value: K[N]): void {
+  listed<N extends ObjectName<K>>(kind: N, value: K[N]): void {
     this.#shadow.list(kind, value);
   }
 
@@ -189,7 +189,7 @@ export class Reconciler<K extends Kinds, Event extends Heard> {
     const waits = !doubtful && this.#waits < WAITS && this.#model.passing?.(shadow.tables);
     this.#waits = waits ? this.#waits + 1 : 0;
     const again = doubtful || waits;
-    for (const name of Object.keys(this.tables) as NameIn<K>[]) {
+    for (const name of Object.keys(this.tables) as ObjectName<K>[]) {
       if (this.#opened) this.#compare(name, shadow);
       else if (!again) this.#adopt(name, shadow);
     }
@@ -242,17 +242,17 @@ export class Reconciler<K extends Kinds, Event extends Heard> {
   }
 
   /** The first tables: nobody has seen any before. */
-  #adopt<N extends NameIn<K>>(name: N, shadow: Shadow<K>): void {
+  #adopt<N extends ObjectName<K>>(name: N, shadow: Shadow<K>): void {
     this.tables[name].adopt(shadow.tables[name], (value, key) => this.#named(name, value, key));
   }
 
   /** A new incarnation. */
-  #named<N extends NameIn<K>>(name: N, value: K[N], key: string) {
+  #named<N extends ObjectName<K>>(name: N, value: K[N], key: string) {
     const id = this.#model.kinds[name].id?.(value) ?? key;
     return { id, uid: `${id} #${++this.#incarnations}`, counted: this.#time };
   }
 
-  #compare<N extends NameIn<K>>(name: N, shadow: Shadow<K>): void {
+  #compare<N extends ObjectName<K>>(name: N, shadow: Shadow<K>): void {
     const model = this.#model.kinds[name];
     const live = this.tables[name];
     const fresh = shadow.tables[name];
@@ -277,7 +277,7 @@ export class Reconciler<K extends Kinds, Event extends Heard> {
   #rows(): Rows<K> {
     // The callers below are all there are. Each gives one literal: changes made of parts with `...`
     // cost a monitor a third of all its time.
-    const tell = (change: { object: NameIn<K>; [field: string]: unknown }) =>
+    const tell = (change: { object: ObjectName<K>; [field: string]: unknown }) =>
       this.#host.emit(change as unknown as ObjectChange<K>);
     const count = (what: 'added' | 'updated' | 'removed') => {
       if (this.#cause === 'repair') this.#tally[what]++;

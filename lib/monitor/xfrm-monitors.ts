@@ -1,17 +1,17 @@
 /** Live tables of several network namespaces, as one stream. @module */
 import { checkedOptions, optionalBoolean, wrongType } from '../socket/argument.ts';
-import { type Namespace, StateError } from '../socket/index.ts';
+import { type NetworkNamespace, StateError } from '../socket/index.ts';
 import { type ListenersByKind, LiveEmitter } from './event-hub.ts';
 import { type NamespaceChange, NamespaceLoop } from './namespace-loop.ts';
 import { type NamedNamespace, NamespaceWatch } from './namespaces.ts';
 import { XfrmMonitor } from './xfrm-monitor.ts';
 import { MONITOR_OPTIONS, type XfrmMonitorOptions } from './xfrm-monitor-options.ts';
-import type { Snapshot } from './xfrm-views.ts';
+import type { XfrmSnapshot } from './xfrm-views.ts';
 
 /** What holds for each monitor is as in {@link XfrmMonitorOptions}. */
 export interface XfrmMonitorsOptions extends Omit<XfrmMonitorOptions, 'netns' | 'label'> {
   /** Label to namespace: a path such as `/run/netns/NAME`, a descriptor, or undefined for one's own. */
-  namespaces?: Readonly<Record<string, Namespace | undefined>> | undefined;
+  namespaces?: Readonly<Record<string, NetworkNamespace | undefined>> | undefined;
   /**
    * Whether to watch all namespaces that have a name (`ip netns`), as they come and go, labelled by
    * it. The names are others' choice: escape them before they are printed.
@@ -104,7 +104,7 @@ export class XfrmMonitors
   }
 
   /** All that is known now, a namespace each, with its label. */
-  snapshot(): Snapshot[] {
+  snapshot(): XfrmSnapshot[] {
     return Array.from(this.#opened(), ([, monitor]) => monitor.snapshot());
   }
 
@@ -114,7 +114,7 @@ export class XfrmMonitors
    * @returns a promise that is fulfilled when its tables are complete, which `synced` tells too
    * @throws as {@link XfrmMonitor.open}; StateError `ERR_NAMESPACE_EXISTS` if the label is taken, `ERR_MONITOR_CLOSED` after {@link close}
    */
-  async add(label: string, netns?: Namespace): Promise<XfrmMonitor> {
+  async add(label: string, netns?: NetworkNamespace): Promise<XfrmMonitor> {
     if (this.closed) throw new StateError('ERR_MONITOR_CLOSED', 'the monitors are closed');
     if (this.#monitors.has(label)) {
       const message = `there is a namespace ${JSON.stringify(label)} already: remove it first`;
@@ -160,7 +160,7 @@ export class XfrmMonitors
 
   async #open(
     label: string,
-    netns: Namespace | undefined,
+    netns: NetworkNamespace | undefined,
     opening: AbortController,
   ): Promise<XfrmMonitor> {
     const { signal } = opening;

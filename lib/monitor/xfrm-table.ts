@@ -9,7 +9,7 @@ import {
   counted,
   countedAs,
   hasSpi,
-  isHelper,
+  isIpcompHelper,
   isLarval,
   location,
   policyDifferences,
@@ -17,10 +17,10 @@ import {
   policyRowKey,
   stateDifferences,
   stateRowKey,
-  type XfrmKinds,
+  type XfrmObjectTypes,
 } from './xfrm-objects.ts';
 
-type XfrmRows = Rows<XfrmKinds>;
+type XfrmRows = Rows<XfrmObjectTypes>;
 
 const peers = ({ saddr, daddr }: XfrmState): string => `${saddr} ${daddr}`;
 
@@ -30,6 +30,8 @@ const hasHelper = ({ proto, mode }: XfrmState): boolean => proto === 'comp' && m
 /** Texts for {@link Table.find}; what users look by has its own functions (xfrm-views.ts). */
 const stateIndexes = {
   location,
+  spi: ({ spi }: XfrmState) => String(spi),
+  destination: ({ daddr }: XfrmState) => daddr,
   peers,
   reqid: ({ reqid }: XfrmState) => String(reqid),
   mark: ({ mark }: XfrmState) => `${mark?.value ?? 0}/${mark?.mask ?? 0}`,
@@ -88,7 +90,7 @@ const APPLY: {
 };
 
 /** IPsec objects, and the events of the groups SA, POLICY, EXPIRE and MIGRATE. */
-export const xfrmModel: ObjectModel<XfrmKinds, XfrmEvent> = {
+export const xfrmModel: ObjectModel<XfrmObjectTypes, XfrmEvent> = {
   kinds: {
     state: {
       indexes: stateIndexes,
@@ -121,7 +123,7 @@ export const xfrmModel: ObjectModel<XfrmKinds, XfrmEvent> = {
 
 function hasLeftOver(states: Table<XfrmState>): boolean {
   for (const { value } of states) {
-    if (isHelper(value) && isLeftOver(value, states.find('peers', peers(value)))) return true;
+    if (isIpcompHelper(value) && isLeftOver(value, states.find('peers', peers(value)))) return true;
   }
   return false;
 }
@@ -133,7 +135,7 @@ function hasLeftOver(states: Table<XfrmState>): boolean {
  */
 function isLeftOver(helper: XfrmState, between: readonly { value: XfrmState }[]): boolean {
   const served = between.filter(({ value }) => hasHelper(value) && !isLarval(value));
-  const helpers = between.filter(({ value }) => isHelper(value));
+  const helpers = between.filter(({ value }) => isIpcompHelper(value));
   return helpers.length > served.length || !served.some(({ value }) => markFinds(value, helper));
 }
 
@@ -310,7 +312,7 @@ function flushStates(proto: IpsecProto, rows: XfrmRows): void {
     // 255 is IPSEC_PROTO_ANY (include/net/xfrm.h, xfrm_id_proto_match).
     const meant =
       proto === 'any' || proto === value.proto || (proto === 255 && hasSpi(value.proto));
-    if (isHelper(value)) rows.doubt();
+    if (isIpcompHelper(value)) rows.doubt();
     else if (meant) rows.remove('state', key, 'flushed');
   }
 }

@@ -36,7 +36,6 @@ type Names = Enumeration<string> | Flags<string>;
 export const u8: Payload = { type: 'u8' };
 export const u16: Payload = { type: 'u16' };
 export const u32: Payload = { type: 'u32' };
-export const u64: Payload = { type: 'u64' };
 /** Times in 1/100 s. */
 export const ticks32: Payload = { type: 'u32', unit: 'ticks' };
 export const ticks64: Payload = { type: 'u64', unit: 'ticks' };

@@ -71,7 +71,7 @@ export const addressAttributes: AttributeTable = {
 };
 
 const metrics: AttributeTable = {
-  name: 'Metrics',
+  name: 'RouteMetrics',
   doc: 'Metrics of a route.',
   attributes: [
     metric('LOCK', u32, 'Those that must not be changed, a bit each.'),
@@ -95,7 +95,7 @@ const metrics: AttributeTable = {
 };
 
 const encapMpls: AttributeTable = {
-  name: 'MplsEncap',
+  name: 'RouteMplsEncap',
   doc: 'Wrapping in MPLS.',
   attributes: [
     lwtMpls('DST', bytes, 'Labels, outermost first, four bytes each as in the packet.', 'labels'),
@@ -104,7 +104,7 @@ const encapMpls: AttributeTable = {
 };
 
 const encapIp: AttributeTable = {
-  name: 'IpEncap',
+  name: 'RouteIpEncap',
   doc: 'Wrapping in IPv4, by a tunnel that takes its ends from the route.',
   attributes: [
     lwtIp('ID', be64, 'Tunnel id.'),
@@ -119,7 +119,7 @@ const encapIp: AttributeTable = {
 };
 
 const encapIp6: AttributeTable = {
-  name: 'Ip6Encap',
+  name: 'RouteIp6Encap',
   doc: 'Wrapping in IPv6, by a tunnel that takes its ends from the route.',
   attributes: [
     lwtIp6('ID', be64, 'Tunnel id.'),
@@ -134,7 +134,7 @@ const encapIp6: AttributeTable = {
 };
 
 const encapXfrm: AttributeTable = {
-  name: 'XfrmEncap',
+  name: 'RouteXfrmEncap',
   doc: 'The way through an xfrm interface that takes its id from the route.',
   attributes: [
     lwtXfrm('IF_ID', u32, 'The id that SAs and policies carry as if_id.'),
@@ -311,7 +311,7 @@ export const ruleAttributes: AttributeTable = {
 };
 
 const resilientGroup: AttributeTable = {
-  name: 'ResilientGroup',
+  name: 'NexthopResilientGroup',
   doc: 'A resilient group.',
   attributes: [
     resilient('BUCKETS', u16, 'Buckets.'),
@@ -323,7 +323,7 @@ const resilientGroup: AttributeTable = {
 };
 
 const resilientBucket: AttributeTable = {
-  name: 'ResilientBucket',
+  name: 'NexthopResilientBucket',
   doc: 'A bucket of a resilient group.',
   attributes: [
     bucket('INDEX', u16, 'Its number.'),

@@ -7,10 +7,10 @@
 import type { ClientOptions, RequestOptions } from '../netlink/connection.ts';
 import { withOpenNamespace } from '../netlink/open-namespace.ts';
 import { canonicalAddress } from '../wire/address.ts';
-import type { Input } from '../wire/input.ts';
+import type { Encodable } from '../wire/input.ts';
 import { u32 } from '../wire/integer.ts';
 import type * as address from './address-requests.ts';
-import { Conversation, type Listing } from './conversation.ts';
+import { Conversation, type DumpResult } from './conversation.ts';
 import type * as link from './link-requests.ts';
 import { type Rtnetlink, rtnetlink, withRtnetlink } from './load.ts';
 import type { AddressFamily } from './names.ts';
@@ -23,7 +23,7 @@ import type {
   Netconf,
   Nexthop,
   Route,
-  Rule,
+  RoutingRule,
 } from './objects.ts';
 import type * as other from './other-requests.ts';
 import type * as route from './route-requests.ts';
@@ -37,7 +37,7 @@ export type {
   NexthopFilter,
 } from './other-requests.ts';
 export type { RouteFilter, RouteLookup, RuleFilter } from './route-requests.ts';
-export type { Listing };
+export type { DumpResult };
 
 /**
  * Requests to the kernel's rtnetlink, over a socket of their own. Listing needs no privilege.
@@ -68,7 +68,10 @@ export class RouteClient implements AsyncDisposable {
   }
 
   /** All links, or those a filter names. */
-  async listLinks(filter: link.LinkFilter = {}, options?: RequestOptions): Promise<Listing<Link>> {
+  async listLinks(
+    filter: link.LinkFilter = {},
+    options?: RequestOptions,
+  ): Promise<DumpResult<Link>> {
     return this.#conversation.list(({ link }) => link.listLinks, [filter], options);
   }
 
@@ -82,7 +85,7 @@ export class RouteClient implements AsyncDisposable {
    * whose `info.veth.peer` is the other.
    * @throws KernelError `EEXIST`, or `ENOTSUP` for a kind the kernel lacks
    */
-  async addLink(given: Input<Link>, options?: RequestOptions): Promise<void> {
+  async addLink(given: Encodable<Link>, options?: RequestOptions): Promise<void> {
     return this.#conversation.act(({ link }) => link.addLink, [given], options);
   }
 
@@ -92,7 +95,7 @@ export class RouteClient implements AsyncDisposable {
    */
   async changeLink(
     key: link.LinkKey,
-    changes: Input<Link>,
+    changes: Encodable<Link>,
     options?: RequestOptions,
   ): Promise<void> {
     return withRtnetlink([key, changes], async ({ link }, [key, changes]) => {
@@ -168,7 +171,7 @@ export class RouteClient implements AsyncDisposable {
   }
 
   /** The ports of bridges. */
-  async listPorts(options?: RequestOptions): Promise<Listing<BridgePort>> {
+  async listPorts(options?: RequestOptions): Promise<DumpResult<BridgePort>> {
     const value = { family: 'bridge' } as const;
     return this.#conversation.list(
       () => () => ({ message: 'GETLINK', about: 'port', value }),
@@ -181,7 +184,7 @@ export class RouteClient implements AsyncDisposable {
   async listAddresses(
     filter: address.IpAddressFilter = {},
     options?: RequestOptions,
-  ): Promise<Listing<IpAddress>> {
+  ): Promise<DumpResult<IpAddress>> {
     return this.#conversation.list(({ address }) => address.listAddresses, [filter], options);
   }
 
@@ -203,12 +206,12 @@ export class RouteClient implements AsyncDisposable {
    * `address` is the other end's where `local` is one's own.
    * @throws KernelError `EEXIST` if the interface has it
    */
-  async addAddress(given: Input<IpAddress>, options?: RequestOptions): Promise<void> {
+  async addAddress(given: Encodable<IpAddress>, options?: RequestOptions): Promise<void> {
     return this.#conversation.act(({ address }) => address.addAddress, [given], options);
   }
 
   /** Adds an address, or changes the times and flags of the one that is there. */
-  async changeAddress(given: Input<IpAddress>, options?: RequestOptions): Promise<void> {
+  async changeAddress(given: Encodable<IpAddress>, options?: RequestOptions): Promise<void> {
     return this.#conversation.act(({ address }) => address.changeAddress, [given], options);
   }
 
@@ -216,7 +219,7 @@ export class RouteClient implements AsyncDisposable {
    * Removes an address; `prefixLength` is as in {@link addAddress}.
    * @throws KernelError `EADDRNOTAVAIL` if the interface has it not, or with another prefix length
    */
-  async deleteAddress(given: Input<IpAddress>, options?: RequestOptions): Promise<void> {
+  async deleteAddress(given: Encodable<IpAddress>, options?: RequestOptions): Promise<void> {
     return this.#conversation.act(({ address }) => address.deleteAddress, [given], options);
   }
 
@@ -224,7 +227,7 @@ export class RouteClient implements AsyncDisposable {
   async listRoutes(
     filter: route.RouteFilter = {},
     options?: RequestOptions,
-  ): Promise<Listing<Route>> {
+  ): Promise<DumpResult<Route>> {
     return this.#conversation.list(({ route }) => route.listRoutes, [filter], options);
   }
 
@@ -239,12 +242,12 @@ export class RouteClient implements AsyncDisposable {
    * beside `nexthopId` of where packets go does not count: that is the object's.
    * @throws KernelError `EEXIST` if there is one with its destination and metric
    */
-  async addRoute(given: Input<Route>, options?: RequestOptions): Promise<void> {
+  async addRoute(given: Encodable<Route>, options?: RequestOptions): Promise<void> {
     return this.#conversation.act(({ route }) => route.addRoute, [given], options);
   }
 
   /** Adds a route, or replaces the one with its destination and metric. */
-  async replaceRoute(given: Input<Route>, options?: RequestOptions): Promise<void> {
+  async replaceRoute(given: Encodable<Route>, options?: RequestOptions): Promise<void> {
     return this.#conversation.act(({ route }) => route.replaceRoute, [given], options);
   }
 
@@ -252,7 +255,7 @@ export class RouteClient implements AsyncDisposable {
    * Removes a route: the first that has what is given; the table is main unless given.
    * @throws KernelError `ESRCH` if there is none
    */
-  async deleteRoute(given: Input<Route>, options?: RequestOptions): Promise<void> {
+  async deleteRoute(given: Encodable<Route>, options?: RequestOptions): Promise<void> {
     return this.#conversation.act(({ route }) => route.deleteRoute, [given], options);
   }
 
@@ -260,7 +263,7 @@ export class RouteClient implements AsyncDisposable {
   async listNeighbours(
     filter: other.NeighbourFilter = {},
     options?: RequestOptions,
-  ): Promise<Listing<Neighbour>> {
+  ): Promise<DumpResult<Neighbour>> {
     return this.#conversation.list(({ other }) => other.listNeighbours, [filter], options);
   }
 
@@ -270,7 +273,10 @@ export class RouteClient implements AsyncDisposable {
   }
 
   /** All rules, or those of a family. */
-  async listRules(filter: route.RuleFilter = {}, options?: RequestOptions): Promise<Listing<Rule>> {
+  async listRules(
+    filter: route.RuleFilter = {},
+    options?: RequestOptions,
+  ): Promise<DumpResult<RoutingRule>> {
     return this.#conversation.list(({ route }) => route.listRules, [filter], options);
   }
 
@@ -279,14 +285,14 @@ export class RouteClient implements AsyncDisposable {
     family: AddressFamily,
     priority: number,
     options?: RequestOptions,
-  ): Promise<Rule | undefined> {
+  ): Promise<RoutingRule | undefined> {
     u32(priority, 'priority');
     const { items } = await this.listRules({ family }, options);
     return items.find((one) => (one.priority ?? 0) === priority);
   }
 
   /** Adds a rule. It leads to table main unless `table` or `action` say something else. */
-  async addRule(rule: Input<Rule>, options?: RequestOptions): Promise<void> {
+  async addRule(rule: Encodable<RoutingRule>, options?: RequestOptions): Promise<void> {
     return this.#conversation.act(({ route }) => route.addRule, [rule], options);
   }
 
@@ -295,7 +301,7 @@ export class RouteClient implements AsyncDisposable {
    * another.)
    * @throws KernelError `ENOENT` if there is none
    */
-  async deleteRule(rule: Input<Rule>, options?: RequestOptions): Promise<void> {
+  async deleteRule(rule: Encodable<RoutingRule>, options?: RequestOptions): Promise<void> {
     return this.#conversation.act(({ route }) => route.deleteRule, [rule], options);
   }
 
@@ -303,7 +309,7 @@ export class RouteClient implements AsyncDisposable {
   async listNexthops(
     filter: other.NexthopFilter = {},
     options?: RequestOptions,
-  ): Promise<Listing<Nexthop>> {
+  ): Promise<DumpResult<Nexthop>> {
     return this.#conversation.list(({ other }) => other.listNexthops, [filter], options);
   }
 
@@ -313,7 +319,7 @@ export class RouteClient implements AsyncDisposable {
   }
 
   /** The ids that other network namespaces have here. */
-  async listNamespaceIds(options?: RequestOptions): Promise<Listing<NamespaceId>> {
+  async listNamespaceIds(options?: RequestOptions): Promise<DumpResult<NamespaceId>> {
     return this.#conversation.list(({ other }) => other.namespaceIds, [{}], options);
   }
 
@@ -326,7 +332,7 @@ export class RouteClient implements AsyncDisposable {
   async listNetconfs(
     filter: other.NetconfFilter = {},
     options?: RequestOptions,
-  ): Promise<Listing<Netconf>> {
+  ): Promise<DumpResult<Netconf>> {
     return this.#conversation.list(({ other }) => other.listNetconfs, [filter], options);
   }
 

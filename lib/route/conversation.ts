@@ -19,7 +19,7 @@ export type Ask<Property extends keyof Objects, Args extends readonly unknown[]>
 ) => (...args: Args) => Question<Property>;
 
 /** A list as the kernel gave it. */
-export interface Listing<T> {
+export interface DumpResult<T> {
   readonly items: readonly T[];
   /**
    * What was listed changed while it was, each time it was asked for: something may be missing, or
@@ -83,7 +83,7 @@ export class Conversation implements AsyncDisposable {
     ask: Ask<Property, Args>,
     args: Args,
     options?: RequestOptions,
-  ): Promise<Listing<Objects[Property]>> {
+  ): Promise<DumpResult<Objects[Property]>> {
     return withRtnetlink(args, async (by, args) => {
       const question = ask(by)(...args);
       const request = by.requestOf(question);

@@ -41,7 +41,7 @@ const info = space('IFLA_INFO_');
 
 /** The other end of a veth pair, in the request that makes both. */
 const peer: AttributeTable = {
-  name: 'PeerAttributes',
+  name: 'VethPeerAttributes',
   doc: 'The other end of a veth pair.',
   attributes: [
     link('IFNAME', text, 'Its name.', 'name'),
@@ -154,7 +154,7 @@ export const portData: AttributeTable = {
   name: 'BridgePortData',
   doc: 'A port of a bridge.',
   attributes: [
-    port('STATE', named('u8', N.PortState), 'Its state.'),
+    port('STATE', named('u8', N.BridgePortState), 'Its state.'),
     port('PRIORITY', u16, 'Its priority.'),
     port('COST', u32, 'What sending through it costs.'),
     port('MODE', u8, 'Whether packets may go back where they came from.'),

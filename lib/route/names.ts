@@ -59,7 +59,7 @@ export const LinkFlags = new Flags('LinkFlags', {
 export type LinkFlags = FlagsOf<typeof LinkFlags>;
 
 /** The state of a link by RFC 2863. */
-export const OperState = new Enumeration('OperState', {
+export const LinkOperState = new Enumeration('LinkOperState', {
   unknown: R.IF_OPER_UNKNOWN,
   'not-present': R.IF_OPER_NOTPRESENT,
   down: R.IF_OPER_DOWN,
@@ -68,10 +68,10 @@ export const OperState = new Enumeration('OperState', {
   dormant: R.IF_OPER_DORMANT,
   up: R.IF_OPER_UP,
 });
-export type OperState = NameOf<typeof OperState>;
+export type LinkOperState = NameOf<typeof LinkOperState>;
 
 /** Why a NEWLINK was sent, where no attribute shows it. */
-export const LinkEvent = new Enumeration('LinkEvent', {
+export const LinkEventType = new Enumeration('LinkEventType', {
   none: R.IFLA_EVENT_NONE,
   reboot: R.IFLA_EVENT_REBOOT,
   features: R.IFLA_EVENT_FEATURES,
@@ -80,27 +80,27 @@ export const LinkEvent = new Enumeration('LinkEvent', {
   'igmp-resend': R.IFLA_EVENT_IGMP_RESEND,
   'bonding-options': R.IFLA_EVENT_BONDING_OPTIONS,
 });
-export type LinkEvent = NameOf<typeof LinkEvent>;
+export type LinkEventType = NameOf<typeof LinkEventType>;
 
 /** State of a port of a bridge (BR_STATE_ of `linux/if_bridge.h`). */
-export const PortState = new Enumeration('PortState', {
+export const BridgePortState = new Enumeration('BridgePortState', {
   disabled: 0,
   listening: 1,
   learning: 2,
   forwarding: 3,
   blocking: 4,
 });
-export type PortState = NameOf<typeof PortState>;
+export type BridgePortState = NameOf<typeof BridgePortState>;
 
 /** How far a destination or an address is known. */
-export const Scope = new Enumeration('Scope', {
+export const RouteScope = new Enumeration('RouteScope', {
   universe: R.RT_SCOPE_UNIVERSE,
   site: R.RT_SCOPE_SITE,
   link: R.RT_SCOPE_LINK,
   host: R.RT_SCOPE_HOST,
   nowhere: R.RT_SCOPE_NOWHERE,
 });
-export type Scope = NameOf<typeof Scope>;
+export type RouteScope = NameOf<typeof RouteScope>;
 
 export const AddressFlags = new Flags('AddressFlags', {
   /** Of an IPv6 address: temporary. */

@@ -13,7 +13,7 @@ const family = (kernel: string) =>
 
 export const rtgenmsg = struct(
   'rtgenmsg',
-  'General',
+  'RtGenMsg',
   'What requests of no other form begin with.',
   [family('rtgen_family')],
 );
@@ -43,7 +43,7 @@ export const ifaddrmsg = struct('ifaddrmsg', 'AddressHeader', 'Where an address 
     name: 'flagsByte',
     names: N.AddressFlags,
   }),
-  number('u8', 'ifa_scope', 'How far it is known.', { name: 'scope', names: N.Scope }),
+  number('u8', 'ifa_scope', 'How far it is known.', { name: 'scope', names: N.RouteScope }),
   number('u32', 'ifa_index', 'Interface index.', { name: 'index' }),
 ]);
 
@@ -77,7 +77,7 @@ export const rtmsg = struct('rtmsg', 'RouteHeader', 'What a route is.', [
     name: 'tableByte',
   }),
   number('u8', 'rtm_protocol', 'Who made it.', { name: 'protocol', names: N.RouteProtocol }),
-  number('u8', 'rtm_scope', 'How far the destination is.', { name: 'scope', names: N.Scope }),
+  number('u8', 'rtm_scope', 'How far the destination is.', { name: 'scope', names: N.RouteScope }),
   number('u8', 'rtm_type', 'What happens to its packets.', { name: 'type', names: N.RouteType }),
   number('u32', 'rtm_flags', 'Flags.', { name: 'flags', names: N.RouteFlags }),
 ]);
@@ -94,7 +94,7 @@ export const rtnexthop = struct(
   ],
 );
 
-export const rtvia = struct('rtvia', 'Via', 'A gateway of another family than the route.', [
+export const rtvia = struct('rtvia', 'RouteVia', 'A gateway of another family than the route.', [
   number('u16', 'rtvia_family', 'Its family.', { name: 'family', names: N.AddressFamily }),
   ip('rtvia_addr', 'rtvia_family', 'address', 'The gateway; of other families hexadecimal digits.'),
 ]);
@@ -116,7 +116,7 @@ export const rta_cacheinfo = struct('rta_cacheinfo', 'RouteCache', 'Use of a rou
 
 export const rta_mfc_stats = struct(
   'rta_mfc_stats',
-  'MulticastCounts',
+  'RouteMulticastCounts',
   'Traffic of a multicast route.',
   [
     number('u64', 'mfcs_packets', 'Packets.', { name: 'packets' }),
@@ -172,7 +172,7 @@ export const fib_rule_port_range = struct('fib_rule_port_range', 'PortRange', 'P
 
 export const nhmsg = struct('nhmsg', 'NexthopHeader', 'What a next hop object is.', [
   family('nh_family'),
-  number('u8', 'nh_scope', 'How far it is.', { name: 'scope', names: N.Scope }),
+  number('u8', 'nh_scope', 'How far it is.', { name: 'scope', names: N.RouteScope }),
   number('u8', 'nh_protocol', 'Who made it.', { name: 'protocol', names: N.RouteProtocol }),
   reserved('u8', 'resvd'),
   number('u32', 'nh_flags', 'Flags.', { name: 'flags', names: N.NexthopFlags }),
@@ -300,10 +300,12 @@ export const ifla_vlan_flags = struct('ifla_vlan_flags', 'VlanFlags', 'Flags of 
   number('u32', 'mask', 'Those that count, in a request; all bits stand for all that there are.'),
 ]);
 
-export const ifla_vlan_qos_mapping = struct('ifla_vlan_qos_mapping', 'QosMapping', 'A priority.', [
-  number('u32', 'from', 'What it is.'),
-  number('u32', 'to', 'What it becomes.'),
-]);
+export const ifla_vlan_qos_mapping = struct(
+  'ifla_vlan_qos_mapping',
+  'VlanQosMapping',
+  'A priority.',
+  [number('u32', 'from', 'What it is.'), number('u32', 'to', 'What it becomes.')],
+);
 
 export const bridge_vlan_info = struct('bridge_vlan_info', 'BridgeVlan', 'A VLAN of a bridge.', [
   number('u16', 'flags', 'BRIDGE_VLAN_INFO_.'),

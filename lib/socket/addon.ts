@@ -1,4 +1,5 @@
 /** The native addon, typed. @module */
+import type { ArenaBatch } from './batch.ts';
 import { load } from './load.ts';
 
 /** What failed of several system calls. */
@@ -13,6 +14,8 @@ export interface Failure {
  * that make several a result or a {@link Failure}.
  */
 export interface NativeSocket {
+  /** Of a socket that is none (stand-in.ts): what the addon has for all others. */
+  readonly standIn?: { readonly constants: Addon['constants']; readonly batch: ArenaBatch };
   /** `netns` is the descriptor of a network namespace, or -1 for this thread's own. */
   open(protocol: number, netns: number): number | Failure;
   bind(portId: number, groups: number): number;

@@ -1,6 +1,6 @@
 /** Why a tunnel is down, as far as the kernel tells. @module */
 import type { LostAddress } from './addresses.ts';
-import type { DownCause } from './changes.ts';
+import type { TunnelDownReason } from './changes.ts';
 import type { PolicyGone } from './group.ts';
 import type { Members } from './members.ts';
 import type { Gone } from './present.ts';
@@ -17,7 +17,7 @@ export function causeOf(
   members: Members,
   settle: number,
   claimant: TunnelsHost['claimant'],
-): DownCause | undefined {
+): TunnelDownReason | undefined {
   if (lastGone === undefined) return { kind: 'unknown' };
   const { last, why, portId = 0, time } = lastGone;
   if (why === 'hard-expired') return { kind: 'expired' };
@@ -44,7 +44,7 @@ export function causeOf(
 export function policyCause(
   gone: PolicyGone | undefined,
   claimant: TunnelsHost['claimant'],
-): DownCause | undefined {
+): TunnelDownReason | undefined {
   if (gone?.portId === undefined) return { kind: 'policy-gone', by: undefined };
   const by = claimant(gone.portId, gone.time);
   return by && { kind: 'policy-gone', by };
@@ -56,5 +56,5 @@ export const unreachable = ({ address, link }: LostAddress): string =>
     ? `its local address ${address} is not on this host`
     : `the link ${link} of its local address ${address} is down or gone`;
 
-export const addressCause = ({ address, link }: LostAddress): DownCause =>
+export const addressCause = ({ address, link }: LostAddress): TunnelDownReason =>
   link === undefined ? { kind: 'address-gone', address } : { kind: 'link-gone', address, link };

@@ -1,7 +1,7 @@
 /** What an SA's figures mean: its limits, how much of them is used, what it stands beside. @module */
 import { NO_LIMIT } from '../wire/time.ts';
 import type { XfrmState } from '../xfrm/objects.ts';
-import type { Direction, Expiry } from './tunnel.ts';
+import type { TrafficDirection, TunnelExpiry } from './tunnel.ts';
 
 /** Limits of so many seconds, 30,000 years, are none either. */
 const ENDLESS = 1_000_000_000_000;
@@ -16,7 +16,7 @@ function limitAt({ current, lifetime }: XfrmState, kind: 'soft' | 'hard') {
 }
 
 /** The limits in time. */
-export const expiryOf = (state: XfrmState | undefined): Expiry => ({
+export const expiryOf = (state: XfrmState | undefined): TunnelExpiry => ({
   soft: state && limitAt(state, 'soft')?.at,
   hard: state && limitAt(state, 'hard')?.at,
 });
@@ -43,7 +43,7 @@ export const share = (used: bigint, limit: bigint | number): number | undefined 
  * The share of the sequence numbers that is used: of 2^32, or with ESN of 2^64. An outbound SA that has
  * used them carries no more packets, unless they may start again (net/xfrm/xfrm_replay.c).
  */
-export function sequenceUsed(state: XfrmState, direction: Direction): number | undefined {
+export function sequenceUsed(state: XfrmState, direction: TrafficDirection): number | undefined {
   if (state.extraFlags?.names.includes('oseq-may-wrap')) return undefined;
   const { replay, replayEsn } = state;
   if (replayEsn && state.flags.names.includes('esn')) {

@@ -3,8 +3,9 @@
  * ids keep apart; or, with other groups to which it is linked, a part of one. What a change touches is a group and
  * those, whatever else is there. @module
  */
-import type { Mark, Selector } from '../xfrm/codec.ts';
+
 import type { XfrmPolicy, XfrmState } from '../xfrm/objects.ts';
+import type { XfrmMark, XfrmSelector } from '../xfrm/types.ts';
 import {
   type Demand,
   fits,
@@ -18,12 +19,12 @@ import {
 import { both, type Gone, type Policy, type Present, type Sa } from './present.ts';
 import type { TunnelRecord } from './record.ts';
 import { acceptsIn, leads, obstacles } from './serve.ts';
-import type { Direction } from './tunnel.ts';
+import type { TrafficDirection } from './tunnel.ts';
 
 /** What an SA was asked for, for packets that a selector names. */
 export interface Asked {
   readonly pair: Pair;
-  readonly selector: Selector;
+  readonly selector: XfrmSelector;
 }
 
 /** That an SA was asked for. */
@@ -32,7 +33,7 @@ export interface Acquired extends Asked {
   /** Monotonic. */
   readonly at: number;
   readonly saddr: string;
-  readonly mark: Mark | undefined;
+  readonly mark: XfrmMark | undefined;
   readonly ifId: number | undefined;
   record: TunnelRecord | undefined;
 }
@@ -84,7 +85,7 @@ export interface Joined {
   /** What is the same through rekeys, in part: uids of SAs, policies and requests. */
   readonly members: ReadonlySet<string>;
   readonly acquired: readonly Acquired[];
-  readonly marks: readonly (Mark | undefined)[];
+  readonly marks: readonly (XfrmMark | undefined)[];
   readonly ifIds: readonly (number | undefined)[];
 }
 
@@ -164,7 +165,7 @@ export function join(
     const mine = policy.demands.filter(here);
     const [first] = mine;
     if (first === undefined) continue;
-    const direction: Direction = fits(first, local, remote) ? 'out' : 'in';
+    const direction: TrafficDirection = fits(first, local, remote) ? 'out' : 'in';
     const { mark, ifId } = entry.value;
     const its = mine.map((demand) => ({ ...demand, direction }));
     members.push({ uid, direction, isPolicy: true, mark, ifId, policy, demands: its });
@@ -201,7 +202,7 @@ function covering(
 export const directionOf = (
   { dir, saddr }: Pick<XfrmState, 'dir' | 'saddr'>,
   local: string,
-): Direction => (dir === 'in' || dir === 'out' ? dir : saddr === local ? 'out' : 'in');
+): TrafficDirection => (dir === 'in' || dir === 'out' ? dir : saddr === local ? 'out' : 'in');
 
 function joined(
   members: readonly Any[],
@@ -304,9 +305,9 @@ function fitsLabels({ tunnel }: TunnelRecord, { marks, ifIds }: Joined): boolean
 
 /** An SA, a policy or a request for an SA, as far as it matters here. */
 export interface Member {
-  readonly direction: Direction;
+  readonly direction: TrafficDirection;
   readonly isPolicy: boolean;
-  readonly mark: Mark | undefined;
+  readonly mark: XfrmMark | undefined;
   readonly ifId: number | undefined;
 }
 
@@ -321,7 +322,7 @@ interface Labelled<M> extends Pick<Member, 'mark' | 'ifId'> {
 }
 
 /** What a mark and an interface id are called; nothing if there is neither. */
-export function labelText(mark: Mark | undefined, ifId: number | undefined): string {
+export function labelText(mark: XfrmMark | undefined, ifId: number | undefined): string {
   const marked = mark ? ` mark 0x${mark.value.toString(16)}/0x${mark.mask.toString(16)}` : '';
   return marked + (ifId ? ` if_id 0x${ifId.toString(16)}` : '');
 }

@@ -2,7 +2,7 @@
 import type { EventTime } from '../netlink/event.ts';
 import type { IpsecProto } from '../xfrm/names.ts';
 import type { XfrmPolicy, XfrmState } from '../xfrm/objects.ts';
-import type { DownCause } from './changes.ts';
+import type { TunnelDownReason } from './changes.ts';
 import { type Orientation, servesBoth } from './endpoints.ts';
 import type { NamedTunnel } from './expected.ts';
 import { expiryOf, nearHardAt } from './figures.ts';
@@ -21,7 +21,13 @@ import type { Replacement } from './rekeys.ts';
 import { CLEAR } from './serve.ts';
 import type { Sighted, Sighting, Verdict } from './state.ts';
 import type { TunnelThresholds } from './thresholds.ts';
-import type { Direction, PerDirection, Traffic, Tunnel, TunnelState } from './tunnel.ts';
+import type {
+  PerDirection,
+  TrafficDirection,
+  Tunnel,
+  TunnelState,
+  TunnelTraffic,
+} from './tunnel.ts';
 import type { Warned } from './warnings.ts';
 
 /** Moments kept for warnings; more say no more. */
@@ -29,7 +35,7 @@ const MOMENTS = 1024;
 
 type Refused = Tunnel['refused'];
 
-const NO_TRAFFIC: Traffic = { bytes: 0n, packets: 0n, lastUsed: undefined };
+const NO_TRAFFIC: TunnelTraffic = { bytes: 0n, packets: 0n, lastUsed: undefined };
 
 /** One tunnel, as long as it is in the lists. */
 export class TunnelRecord {
@@ -46,12 +52,12 @@ export class TunnelRecord {
   /** ESP before AH before IPCOMP: of packets that two protocols protect, one counts. */
   protocol: IpsecProto | undefined;
   /** Of all its SAs, those that are gone included. */
-  traffic: PerDirection<Traffic> = { out: NO_TRAFFIC, in: NO_TRAFFIC };
+  traffic: PerDirection<TunnelTraffic> = { out: NO_TRAFFIC, in: NO_TRAFFIC };
   orientation: Orientation | undefined;
   members: ReadonlySet<string> = new Set();
   hadSas = false;
   /** Why it was last told to be down. */
-  cause: DownCause | undefined;
+  cause: TunnelDownReason | undefined;
   /** The last SA that went, unless others came since. */
   lastGone: Gone | undefined;
   /** The newest SAs that went without a successor so far, by direction and slot. */
@@ -98,7 +104,7 @@ export class TunnelRecord {
   }
 
   /** An SA is gone: what it counted stays. */
-  retire(last: XfrmState, direction: Direction): void {
+  retire(last: XfrmState, direction: TrafficDirection): void {
     const before = this.#carried[direction];
     const all = withTraffic(before, last);
     const counts = last.proto === this.protocol;
@@ -182,7 +188,7 @@ export class TunnelRecord {
     return ends !== undefined && servesBoth([ends.local, ends.remote]);
   }
 
-  #goneAt(direction: Direction): number | undefined {
+  #goneAt(direction: TrafficDirection): number | undefined {
     const times = [...this.missed]
       .filter(([key]) => key.startsWith(`${direction} `))
       .map(([, { time }]) => time.monotonic);
@@ -233,7 +239,7 @@ export class TunnelRecord {
     return this.tunnel;
   }
 
-  #members(direction: Direction): (XfrmState | XfrmPolicy)[] {
+  #members(direction: TrafficDirection): (XfrmState | XfrmPolicy)[] {
     const { sas, policies } = this.present;
     const own = policies.filter((of) => of.demands.some((one) => one.direction === direction));
     return [...sas[direction], ...own].map(({ entry }) => entry.value);
@@ -255,7 +261,10 @@ const modeOf = (policies: readonly XfrmPolicy[]): Tunnel['mode'] =>
 
 const valuesOf = (sas: readonly Sa[]): XfrmState[] => sas.map(({ entry }) => entry.value);
 
-function withTraffic({ bytes, packets, lastUsed = 0 }: Traffic, state: XfrmState): Traffic {
+function withTraffic(
+  { bytes, packets, lastUsed = 0 }: TunnelTraffic,
+  state: XfrmState,
+): TunnelTraffic {
   const { current } = state;
   // Older kernels say only when it was first used (XFRMA_LASTUSED: not in 6.1).
   const used = state.lastUsedAt || (current.firstUsedAt ?? 0);

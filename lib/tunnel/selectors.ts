@@ -1,9 +1,9 @@
 /** Which packets selectors have in common (net/xfrm/xfrm_policy.c, xfrm_selector_match). @module */
 import { addressFamily, writeAddress } from '../wire/address.ts';
-import type { Selector } from '../xfrm/codec.ts';
+import type { XfrmSelector } from '../xfrm/types.ts';
 
 /** A selector for the packets of the other direction. */
-export const mirrored = (of: Selector): Selector => ({
+export const mirrored = (of: XfrmSelector): XfrmSelector => ({
   ...of,
   saddr: of.daddr,
   daddr: of.saddr,
@@ -16,7 +16,7 @@ export const mirrored = (of: Selector): Selector => ({
 });
 
 /** Whether some packets are for both. */
-export function meet(a: Selector, b: Selector): boolean {
+export function meet(a: XfrmSelector, b: XfrmSelector): boolean {
   return (
     sameFamily(a, b) &&
     (a.proto === 0 || b.proto === 0 || a.proto === b.proto) &&
@@ -28,7 +28,7 @@ export function meet(a: Selector, b: Selector): boolean {
 }
 
 /** Whether all packets of `b` are for `a` too. */
-export function contains(a: Selector, b: Selector): boolean {
+export function contains(a: XfrmSelector, b: XfrmSelector): boolean {
   return (
     a.prefixlenS <= b.prefixlenS &&
     a.prefixlenD <= b.prefixlenD &&
@@ -40,7 +40,7 @@ export function contains(a: Selector, b: Selector): boolean {
   );
 }
 
-const sameFamily = (a: Selector, b: Selector): boolean =>
+const sameFamily = (a: XfrmSelector, b: XfrmSelector): boolean =>
   a.family === b.family || a.family === 'unspec' || b.family === 'unspec';
 
 const portsMeet = (a: number, maskA: number, b: number, maskB: number): boolean =>

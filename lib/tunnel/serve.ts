@@ -4,13 +4,14 @@
  * against the templates of the policy for it.
  * @module
  */
-import type { Mark, Selector } from '../xfrm/codec.ts';
+
 import type { IpsecProto } from '../xfrm/names.ts';
 import type { XfrmPolicy, XfrmState } from '../xfrm/objects.ts';
+import type { XfrmMark, XfrmSelector } from '../xfrm/types.ts';
 import { type Demand, fits, isWild } from './endpoints.ts';
 import type { Policy } from './present.ts';
 import { contains, meet, mirrored } from './selectors.ts';
-import type { Direction, PerDirection } from './tunnel.ts';
+import type { PerDirection, TrafficDirection } from './tunnel.ts';
 
 /**
  * Whether packets of a policy go out through an SA for one of its templates (net/xfrm/xfrm_state.c, xfrm_state_find).
@@ -42,13 +43,16 @@ const isKind = ({ proto, mode, spi }: XfrmState, demand: Demand): boolean =>
   proto === demand.proto && mode === demand.mode && (demand.spi === 0 || demand.spi === spi);
 
 /** Whether an SA's mark is that with which a policy looks for it; one without a mark has it. */
-function holds(mine: Mark | undefined, sought: Mark | undefined): boolean {
+function holds(mine: XfrmMark | undefined, sought: XfrmMark | undefined): boolean {
   const value = sought ? sought.value & sought.mask : 0;
   return mine === undefined || ((value ^ mine.value) & mine.mask) === 0;
 }
 
 /** Whether packets that came through an SA can have a mark: it says some bits of theirs, and may set others. */
-function canHave({ mark, setMark, setMarkMask = 0xffff_ffff }: XfrmState, wanted?: Mark): boolean {
+function canHave(
+  { mark, setMark, setMarkMask = 0xffff_ffff }: XfrmState,
+  wanted?: XfrmMark,
+): boolean {
   if (wanted === undefined) return true;
   const set = setMark === undefined ? 0 : setMarkMask;
   const known = ((mark?.mask ?? 0) & ~set) | set;
@@ -57,7 +61,7 @@ function canHave({ mark, setMark, setMarkMask = 0xffff_ffff }: XfrmState, wanted
 }
 
 /** Whether some packets of a policy are those that an SA is for. */
-const isForPackets = ({ selector }: XfrmState, packets: Selector): boolean =>
+const isForPackets = ({ selector }: XfrmState, packets: XfrmSelector): boolean =>
   meet(selector, packets);
 
 /** What keeps packets of a direction from passing through SAs. */
@@ -86,12 +90,12 @@ export function obstacles(
   shunts: ReadonlyMap<string, XfrmPolicy>,
   sas: PerDirection<readonly XfrmState[]>,
   isOwn: (demand: Demand) => boolean,
-  wayOf: (demand: Demand) => Direction,
+  wayOf: (demand: Demand) => TrafficDirection,
 ): PerDirection<Obstacle> {
   const sends = policies.filter((policy) => leads(policy, 'out'));
   const takes = policies.filter((policy) => leads(policy, 'in')).sort(byPrecedence);
   const missing = { out: new Set<IpsecProto>(), in: new Set<IpsecProto>() };
-  const caught: Record<Direction, Obstacle['caught'][]> = { out: [], in: [] };
+  const caught: Record<TrafficDirection, Obstacle['caught'][]> = { out: [], in: [] };
   for (const { entry, demands } of sends) {
     const policy = entry.value;
     caught.out.push(catching(shunts, 'out', policy.selector, policy)?.action as 'block');
@@ -126,7 +130,7 @@ export function obstacles(
       }
     }
   }
-  const obstacle = (direction: Direction): Obstacle => ({
+  const obstacle = (direction: TrafficDirection): Obstacle => ({
     missing: [...missing[direction]],
     caught: caught[direction].every(Boolean) ? caught[direction][0] : undefined,
   });
@@ -134,14 +138,14 @@ export function obstacles(
 }
 
 /** Whether packets meet a policy in a direction; forwarded ones meet another than those for this host. */
-export const leads = ({ demands }: Pick<Policy, 'demands'>, direction: Direction): boolean =>
+export const leads = ({ demands }: Pick<Policy, 'demands'>, direction: TrafficDirection): boolean =>
   demands.some((one) => one.direction === direction && !one.forward);
 
 const byPrecedence = (a: Policy, b: Policy): number =>
   a.entry.value.priority - b.entry.value.priority;
 
 /** The policies that some of the packets meet: in order, up to one that all meet. */
-function meeting(policies: readonly Policy[], packets: Selector): Policy[] {
+function meeting(policies: readonly Policy[], packets: XfrmSelector): Policy[] {
   const met: Policy[] = [];
   for (const policy of policies) {
     const { selector } = policy.entry.value;
@@ -156,7 +160,7 @@ function meeting(policies: readonly Policy[], packets: Selector): Policy[] {
 function catching(
   shunts: ReadonlyMap<string, XfrmPolicy>,
   dir: 'in' | 'out',
-  packets: Selector,
+  packets: XfrmSelector,
   { priority, mark, ifId }: XfrmPolicy,
 ): XfrmPolicy | undefined {
   for (const shunt of shunts.values()) {

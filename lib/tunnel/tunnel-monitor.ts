@@ -13,7 +13,7 @@ import { type SocketOwner, SocketOwners, StateError } from '../socket/index.ts';
 import { HeldNamespace } from '../socket/namespace.ts';
 import type { Addresses } from './addresses.ts';
 import type {
-  Claimant,
+  ClaimedRequester,
   TunnelChange,
   TunnelEvent,
   TunnelSnapshot,
@@ -26,7 +26,8 @@ import type { Tunnels } from './tunnels.ts';
 
 export type { TunnelMonitorOptions };
 
-export type TunnelMonitorListeners = ListenersByKind<TunnelChange> & {
+/** `synced`: once, to listeners that are there when the promise of {@link TunnelMonitor.open} has been awaited. */
+export type TunnelMonitorListeners = ListenersByKind<TunnelChange | TunnelsSynced> & {
   change: [change: TunnelChange];
   error: [error: Error];
   close: [];
@@ -43,7 +44,7 @@ export interface TunnelsView extends Iterable<Tunnel> {
 }
 
 /** The worst first; of one state, by id. */
-export const byTrouble = (a: Tunnel, b: Tunnel): number =>
+export const worstTunnelFirst = (a: Tunnel, b: Tunnel): number =>
   TUNNEL_STATES.indexOf(a.state) - TUNNEL_STATES.indexOf(b.state) || (a.id < b.id ? -1 : 1);
 
 /** What only an open monitor needs, and most of this folder; loaded when the first is opened. */
@@ -90,7 +91,7 @@ export class TunnelMonitor
   #reading: Extract<TunnelChange, { kind: 'repaired' | 'refreshed' }> | undefined;
   readonly #refreshes: (() => void)[] = [];
   /** Who claimed what; undefined while it is being looked for. */
-  readonly #claimants = new Map<string, Claimant | undefined>();
+  readonly #claimants = new Map<string, ClaimedRequester | undefined>();
   #flushing = false;
   #timer: NodeJS.Timeout | undefined;
 
@@ -117,7 +118,9 @@ export class TunnelMonitor
       below ??= await XfrmMonitor.open({ ...more, signal, netns: held.netns });
       signal?.throwIfAborted();
       if (below.closed) throw closedBelow();
-      return new TunnelMonitor(given, below, addresses, held, Tunnels);
+      const opened = new TunnelMonitor(given, below, addresses, held, Tunnels);
+      opened.hub.emitNext('synced', () => ({ kind: 'synced', snapshot: opened.snapshot() }));
+      return opened;
     } catch (error) {
       await addresses?.close();
       if (below !== monitor) await below?.close();
@@ -159,6 +162,14 @@ export class TunnelMonitor
     this.#setTimer();
   }
 
+  /**
+   * The monitor it stands on: its tables, counters of errors, and the kernel's events (`xfrm.on('event', …)`,
+   * `xfrm.eventCounts`). Unless it was given, it is closed with this one.
+   */
+  get xfrm(): XfrmMonitor {
+    return this.#below;
+  }
+
   /** The tunnels, at every moment, in the order in which they came. */
   get tunnels(): TunnelsView {
     return this.#tunnels;
@@ -178,7 +189,7 @@ export class TunnelMonitor
   snapshot(): TunnelSnapshot {
     return {
       label: this.#options.label,
-      tunnels: [...this.#tunnels].sort(byTrouble),
+      tunnels: [...this.#tunnels].sort(worstTunnelFirst),
       warnings: this.#tunnels.warnings,
       synced: this.synced,
       counted: this.counted,
@@ -349,7 +360,7 @@ export class TunnelMonitor
     this.hub.deliver(change, change.kind, 'change');
   }
 
-  readonly #claimant = (portId: number, time: EventTime): Claimant | undefined => {
+  readonly #claimant = (portId: number, time: EventTime): ClaimedRequester | undefined => {
     if (portId === 0) return { portId, pid: undefined, process: undefined };
     const key = `${portId} ${time.monotonic}`;
     if (this.#claimants.has(key)) return this.#claimants.get(key);

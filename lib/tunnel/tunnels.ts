@@ -3,14 +3,14 @@
  * addresses and time, it tells what happens to tunnels. No input or output. @module
  */
 import type { ObjectChange } from '../monitor/changes.ts';
-import type { XfrmKinds } from '../monitor/xfrm-objects.ts';
+import type { XfrmObjectTypes } from '../monitor/xfrm-objects.ts';
 import type { PolicyEntry, StateEntry } from '../monitor/xfrm-views.ts';
 import type { EventTime } from '../netlink/event.ts';
 import { canonicalAddress } from '../wire/address.ts';
-import type { AcquireEvent, Mapping } from '../xfrm/events.ts';
+import type { AcquireEvent, MappingEvent } from '../xfrm/events.ts';
 import type { LocalAddresses, LostAddress } from './addresses.ts';
 import { addressCause, causeOf, policyCause, unreachable } from './causes.ts';
-import type { Claimant, DownCause, TunnelEvent } from './changes.ts';
+import type { ClaimedRequester, TunnelDownReason, TunnelEvent } from './changes.ts';
 import { Deadlines } from './deadlines.ts';
 import { type Orientation, pairOf } from './endpoints.ts';
 import { isExpected, type NamedTunnel } from './expected.ts';
@@ -22,7 +22,7 @@ import { TunnelRecord } from './record.ts';
 import { follow, rekeyed, restUntil, succession } from './rekeys.ts';
 import { Clock, judge, type Verdict } from './state.ts';
 import type { TunnelThresholds } from './thresholds.ts';
-import { isUp, type Tunnel, type TunnelState, type TunnelWarning } from './tunnel.ts';
+import { isUpState, type Tunnel, type TunnelState, type TunnelWarning } from './tunnel.ts';
 import { differences, leaks, type Surplus, warn } from './warnings.ts';
 
 export interface TunnelsHost extends Pick<LocalAddresses, 'isLocal' | 'lost'> {
@@ -31,7 +31,7 @@ export interface TunnelsHost extends Pick<LocalAddresses, 'isLocal' | 'lost'> {
    * Who wrote a port id into a request, for the cause of a `down`; undefined while it is being looked for:
    * {@link Tunnels.claimed} is called when it is known.
    */
-  readonly claimant: (portId: number, time: EventTime) => Claimant | undefined;
+  readonly claimant: (portId: number, time: EventTime) => ClaimedRequester | undefined;
 }
 
 /** Tunnels remembered that are down and not expected. */
@@ -130,7 +130,7 @@ export class Tunnels {
   }
 
   /** A change of the tables. {@link flush} then tells what it does to tunnels. */
-  change(change: ObjectChange<XfrmKinds>): void {
+  change(change: ObjectChange<XfrmObjectTypes>): void {
     const { kind, uid, time } = change;
     if (change.object === 'policy') {
       const { id, value, counted } = change;
@@ -171,7 +171,7 @@ export class Tunnels {
   }
 
   /** An SA is asked for, or a peer has another address or port. */
-  asked(event: AcquireEvent | Mapping, now: EventTime): void {
+  asked(event: AcquireEvent | MappingEvent, now: EventTime): void {
     if (event.kind === 'MAPPING') {
       const { proto, spi, daddr } = event.mapping;
       for (const sa of this.#members.bySpi(proto, spi)) {
@@ -480,7 +480,7 @@ export class Tunnels {
     const tunnel = record.tunnel as Tunnel;
     const [was, is] = [before?.state, state as TunnelState];
     if (was === is && before?.stalled === stalled) return;
-    if (isUp(is) && (was === undefined || !isUp(was))) {
+    if (isUpState(is) && (was === undefined || !isUpState(was))) {
       this.#tell({ kind: 'up', tunnel, before: was, time });
     } else if (was === undefined) return;
     else if (carries(was) && !carries(is)) {
@@ -497,7 +497,7 @@ export class Tunnels {
   }
 
   /** @returns undefined while it is being looked for who did it */
-  #causeOf(record: TunnelRecord, state: TunnelState): DownCause | undefined {
+  #causeOf(record: TunnelRecord, state: TunnelState): TunnelDownReason | undefined {
     const { claimant } = this.#host;
     if (state === 'orphan') return policyCause(record.group?.policyGone, claimant);
     return causeOf(record.lastGone, this.#members, this.#limits.settle, claimant);
@@ -552,7 +552,7 @@ export class Tunnels {
 }
 
 /** Whether packets can pass in this state, if only in one direction. */
-const carries = (state: TunnelState): boolean => isUp(state) || state === 'one-way';
+const carries = (state: TunnelState): boolean => isUpState(state) || state === 'one-way';
 
 function deadlineOf(record: TunnelRecord, limits: TunnelThresholds): number {
   const { verdict, warned, missed } = record;

@@ -35,7 +35,7 @@ export type TimeUnit = keyof typeof FACTOR;
 export type None = 'zero' | 'ones';
 
 /** The digits of numbers that are too large to be exact. */
-export type Exact<Name extends string> = { [Each in Name]?: bigint };
+export type ExactDigits<Name extends string> = { [Each in Name]?: bigint };
 
 /** Bits of the upper half from which on a number of seconds may not be exact in ms: 2^43 and above. */
 const LARGE = 11;

@@ -15,19 +15,11 @@ import type { DecodeMessage } from '../netlink/event.ts';
 import { KernelError } from '../netlink/kernel-error.ts';
 import type { Request } from '../netlink/request.ts';
 import { checkProperties } from '../wire/check.ts';
-import type { Input } from '../wire/input.ts';
+import type { Encodable } from '../wire/input.ts';
 import { checkAlgorithm } from './algorithms.ts';
 import type { Body } from './bodies.ts';
-import type {
-  Mark,
-  Migration,
-  PolicyDefaults,
-  SadAttributes,
-  SpdAttributes,
-  Template,
-} from './codec.ts';
 import { decodeXfrmMessage } from './decode-message.ts';
-import { encodeXfrm, type XfrmInput } from './encode.ts';
+import { type EncodableXfrmMessage, encodeXfrm } from './encode.ts';
 import { hintFor } from './hints.ts';
 import {
   checkStateKey,
@@ -40,15 +32,29 @@ import {
 } from './keys.ts';
 import { bodyOf } from './messages.ts';
 import type { IpsecProto, PolicyType } from './names.ts';
-import type { Aevent, SpiAllocation, StateMigration, XfrmPolicy, XfrmState } from './objects.ts';
+import type {
+  SpiAllocation,
+  XfrmAevent,
+  XfrmPolicy,
+  XfrmState,
+  XfrmStateMigration,
+} from './objects.ts';
 import type { XfrmMessage, XfrmRequest } from './requests.ts';
 import { takeNetworks, takeNetworksOf } from './selector.ts';
 import * as shapes from './shapes.ts';
-import { leftOut, mayBeLeftOut, RECENT, RECENT_POLICY, type Taken } from './taken.ts';
+import { type ApplyResult, leftOut, mayBeLeftOut, RECENT, RECENT_POLICY } from './taken.ts';
 import { describePolicy, describeRequest, describeState } from './text.ts';
+import type {
+  PolicyDefaults,
+  PolicyTemplate,
+  SadAttributes,
+  SpdAttributes,
+  XfrmMark,
+  XfrmMigration,
+} from './types.ts';
 
 export type { PolicyKey, StateFilter, StateKey } from './keys.ts';
-export type { Taken } from './taken.ts';
+export type { ApplyResult } from './taken.ts';
 export type { ClientOptions, DumpEnd, RequestOptions };
 
 /**
@@ -99,12 +105,12 @@ export class XfrmClient implements AsyncDisposable {
   }
 
   /** Adds an SA. @throws KernelError `EEXIST` if there is one */
-  addState(state: Input<XfrmState>, options?: RequestOptions): Promise<Taken> {
+  addState(state: Encodable<XfrmState>, options?: RequestOptions): Promise<ApplyResult> {
     return this.#setState('NEWSA', state, options);
   }
 
   /** Changes an SA, or gives a larval one its keys. @throws KernelError `ESRCH` if there is none */
-  updateState(state: Input<XfrmState>, options?: RequestOptions): Promise<Taken> {
+  updateState(state: Encodable<XfrmState>, options?: RequestOptions): Promise<ApplyResult> {
     return this.#setState('UPDSA', state, options);
   }
 
@@ -124,7 +130,7 @@ export class XfrmClient implements AsyncDisposable {
    * @throws KernelError `ENOENT` if none is free; a larval SA without SPI then stays until it times
    *   out (net.core.xfrm_acq_expires, 30 s; seen on 6.18)
    */
-  async allocateSpi(given: Input<SpiAllocation>, options?: RequestOptions): Promise<XfrmState> {
+  async allocateSpi(given: Encodable<SpiAllocation>, options?: RequestOptions): Promise<XfrmState> {
     const allocation = takeNetworksOf(given, 'ALLOCSPI');
     checkProperties(allocation, shapes.ALLOCATION(), ['ALLOCSPI']);
     const message = { kind: 'request', message: 'ALLOCSPI', allocation } as const;
@@ -156,12 +162,12 @@ export class XfrmClient implements AsyncDisposable {
    *
    * @throws KernelError `EEXIST` if there is one with its selector
    */
-  addPolicy(policy: Input<XfrmPolicy>, options?: RequestOptions): Promise<Taken> {
+  addPolicy(policy: Encodable<XfrmPolicy>, options?: RequestOptions): Promise<ApplyResult> {
     return this.#setPolicy('NEWPOLICY', policy, options);
   }
 
   /** Adds a policy, or replaces the one with its selector. */
-  updatePolicy(policy: Input<XfrmPolicy>, options?: RequestOptions): Promise<Taken> {
+  updatePolicy(policy: Encodable<XfrmPolicy>, options?: RequestOptions): Promise<ApplyResult> {
     return this.#setPolicy('UPDPOLICY', policy, options);
   }
 
@@ -177,7 +183,7 @@ export class XfrmClient implements AsyncDisposable {
   }
 
   /** The counters of an SA; `flags` asks for thresholds too. */
-  async getAevent(aevent: Input<Aevent>, options?: RequestOptions): Promise<Aevent> {
+  async getAevent(aevent: Encodable<XfrmAevent>, options?: RequestOptions): Promise<XfrmAevent> {
     checkProperties(aevent, shapes.AEVENT(), ['GETAE']);
     const message = { kind: 'request', message: 'GETAE', aevent } as const;
     return this.#one(message, options, (reply) =>
@@ -186,7 +192,7 @@ export class XfrmClient implements AsyncDisposable {
   }
 
   /** Sets counters and thresholds of an SA, which must not be larval. */
-  async setAevent(aevent: Input<Aevent>, options?: RequestOptions): Promise<void> {
+  async setAevent(aevent: Encodable<XfrmAevent>, options?: RequestOptions): Promise<void> {
     checkProperties(aevent, shapes.AEVENT(), ['NEWAE']);
     const header = { flags: NLM_F_REPLACE };
     await this.#ask({ kind: 'request', message: 'NEWAE', header, aevent }, options);
@@ -195,8 +201,8 @@ export class XfrmClient implements AsyncDisposable {
   /** Moves SAs and the policy that asks for them to other addresses. */
   async migrate(
     policy: PolicyKey,
-    migrations: readonly Input<Migration>[],
-    attributes: Extract<XfrmInput, { message: 'MIGRATE' }>['attributes'] = {},
+    migrations: readonly Encodable<XfrmMigration>[],
+    attributes: Extract<EncodableXfrmMessage, { message: 'MIGRATE' }>['attributes'] = {},
     options?: RequestOptions,
   ): Promise<void> {
     checkProperties({ migrations, ...attributes }, shapes.MIGRATE(), ['MIGRATE']);
@@ -209,7 +215,10 @@ export class XfrmClient implements AsyncDisposable {
   }
 
   /** Moves one SA to other addresses (kernel 7.2; older ones: `EINVAL`). */
-  async migrateState(given: Input<StateMigration>, options?: RequestOptions): Promise<void> {
+  async migrateState(
+    given: Encodable<XfrmStateMigration>,
+    options?: RequestOptions,
+  ): Promise<void> {
     const newSelector = takeNetworks(given?.newSelector, ['MIGRATE_STATE', 'newSelector']);
     const migration = newSelector === given?.newSelector ? given : { ...given, newSelector };
     checkProperties(migration, shapes.STATE_MIGRATION(), ['MIGRATE_STATE']);
@@ -233,7 +242,7 @@ export class XfrmClient implements AsyncDisposable {
 
   /** Sets from which prefix lengths on policies are hashed. */
   async setSpdThresholds(
-    spd: Input<Pick<SpdAttributes, 'ipv4Threshold' | 'ipv6Threshold'>>,
+    spd: Encodable<Pick<SpdAttributes, 'ipv4Threshold' | 'ipv6Threshold'>>,
     options?: RequestOptions,
   ): Promise<void> {
     checkProperties(spd, shapes.THRESHOLDS(), ['NEWSPDINFO']);
@@ -249,7 +258,7 @@ export class XfrmClient implements AsyncDisposable {
   }
 
   /** Sets it; a direction that is left out stays as it is. */
-  async setDefaults(defaults: Input<PolicyDefaults>, options?: RequestOptions): Promise<void> {
+  async setDefaults(defaults: Encodable<PolicyDefaults>, options?: RequestOptions): Promise<void> {
     checkProperties(defaults, shapes.DEFAULTS(), ['SETDEFAULT']);
     await this.#ask({ kind: 'request', message: 'SETDEFAULT', defaults }, options);
   }
@@ -265,9 +274,9 @@ export class XfrmClient implements AsyncDisposable {
 
   async #setState(
     message: 'NEWSA' | 'UPDSA',
-    given: Input<XfrmState>,
+    given: Encodable<XfrmState>,
     options: RequestOptions | undefined,
-  ): Promise<Taken> {
+  ): Promise<ApplyResult> {
     const state = takeNetworksOf(given, message);
     checkProperties(state, shapes.STATE(), [message]);
     for (const name of ['aead', 'crypt'] as const) checkAlgorithm(state[name], [message, name]);
@@ -277,16 +286,16 @@ export class XfrmClient implements AsyncDisposable {
     const { warning } = await this.#ask({ kind: 'request', message, state }, options).catch(
       whoHolds(read, stateInPlace),
     );
-    if (!mayBeLeftOut(state, RECENT)) return { notTaken: [], warning };
+    if (!mayBeLeftOut(state, RECENT)) return { ignoredAttributes: [], warning };
     const found = await read();
-    return { notTaken: found && leftOut(state, found, RECENT), warning };
+    return { ignoredAttributes: found && leftOut(state, found, RECENT), warning };
   }
 
   async #setPolicy(
     message: 'NEWPOLICY' | 'UPDPOLICY',
-    given: Input<XfrmPolicy>,
+    given: Encodable<XfrmPolicy>,
     options: RequestOptions | undefined,
-  ): Promise<Taken> {
+  ): Promise<ApplyResult> {
     const policy = takeNetworksOf(given, message);
     checkProperties(policy, shapes.POLICY(), [message]);
     const { templates } = policy;
@@ -294,21 +303,21 @@ export class XfrmClient implements AsyncDisposable {
       ? { ...policy, templates: templates.map(anyAlgorithm) }
       : policy;
     const { dir = 'in', selector, mark, ifId, policyType } = policy;
-    const key = { dir, selector, mark: mark as Mark | undefined, ifId, type: policyType?.type };
+    const key = { dir, selector, mark: mark as XfrmMark | undefined, ifId, type: policyType?.type };
     const read = () => readBack(options, (how) => this.getPolicy(key, how));
     const asked = { kind: 'request', message, policy: complete } as const;
     const { warning } = await this.#ask(asked, options).catch(whoHolds(read, policyInPlace));
-    if (!mayBeLeftOut(policy, RECENT_POLICY)) return { notTaken: [], warning };
+    if (!mayBeLeftOut(policy, RECENT_POLICY)) return { ignoredAttributes: [], warning };
     const found = await read();
-    return { notTaken: found && leftOut(policy, found, RECENT_POLICY), warning };
+    return { ignoredAttributes: found && leftOut(policy, found, RECENT_POLICY), warning };
   }
 
-  #ask(message: XfrmInput<XfrmRequest>, options: RequestOptions | undefined) {
+  #ask(message: EncodableXfrmMessage<XfrmRequest>, options: RequestOptions | undefined) {
     return this.#connection.request<XfrmMessage>(requestOf(message), decodeXfrmMessage, options);
   }
 
   async #one<Value>(
-    message: XfrmInput<XfrmRequest>,
+    message: EncodableXfrmMessage<XfrmRequest>,
     options: RequestOptions | undefined,
     pick: (reply: XfrmMessage) => Value | undefined,
   ): Promise<Value> {
@@ -364,7 +373,7 @@ const ALL = 0xffffffff;
  * A template that says nothing of algorithms allows all, as with `ip`. With none allowed, which is
  * what zeros say, every packet that comes in is refused (XfrmInTmplMismatch, measured on 6.1).
  */
-function anyAlgorithm(template: Input<Template>): Input<Template> {
+function anyAlgorithm(template: Encodable<PolicyTemplate>): Encodable<PolicyTemplate> {
   // What is no object is refused when it is encoded.
   if (typeof template !== 'object' || template === null) return template;
   const { aalgos = ALL, ealgos = ALL, calgos = ALL } = template;
@@ -372,7 +381,7 @@ function anyAlgorithm(template: Input<Template>): Input<Template> {
 }
 
 /** A message as the connection sends it. */
-function requestOf(message: XfrmInput<XfrmRequest>): Request {
+function requestOf(message: EncodableXfrmMessage<XfrmRequest>): Request {
   const full = `XFRM_MSG_${message.message}`;
   const { size, table } = bodyOf(message) as Body<object>;
   return {

@@ -7,8 +7,8 @@ import { Enumeration, Flags, type FlagsOf, type NameOf } from '../wire/names.ts'
 import * as X from './constants.ts';
 
 /** Address families of SAs, selectors and templates (`linux/socket.h`). */
-export const Family = new Enumeration('Family', { unspec: 0, inet: 2, inet6: 10 });
-export type Family = NameOf<typeof Family>;
+export const XfrmFamily = new Enumeration('XfrmFamily', { unspec: 0, inet: 2, inet6: 10 });
+export type XfrmFamily = NameOf<typeof XfrmFamily>;
 
 /** IPsec protocols an SA can have, by IP protocol number (net/xfrm: xfrm_id_proto_valid). */
 export const IpsecProto = new Enumeration('IpsecProto', {
@@ -21,7 +21,7 @@ export const IpsecProto = new Enumeration('IpsecProto', {
 });
 export type IpsecProto = NameOf<typeof IpsecProto>;
 
-export const Mode = new Enumeration('Mode', {
+export const XfrmMode = new Enumeration('XfrmMode', {
   transport: X.XFRM_MODE_TRANSPORT,
   tunnel: X.XFRM_MODE_TUNNEL,
   'route-optimization': X.XFRM_MODE_ROUTEOPTIMIZATION,
@@ -29,7 +29,7 @@ export const Mode = new Enumeration('Mode', {
   beet: X.XFRM_MODE_BEET,
   iptfs: X.XFRM_MODE_IPTFS,
 });
-export type Mode = NameOf<typeof Mode>;
+export type XfrmMode = NameOf<typeof XfrmMode>;
 
 export const StateFlags = new Flags('StateFlags', {
   noecn: X.XFRM_STATE_NOECN,
@@ -97,13 +97,13 @@ export const PolicyDefault = new Enumeration('PolicyDefault', {
 });
 export type PolicyDefault = NameOf<typeof PolicyDefault>;
 
-export const Share = new Enumeration('Share', {
+export const PolicyShare = new Enumeration('PolicyShare', {
   any: X.XFRM_SHARE_ANY,
   session: X.XFRM_SHARE_SESSION,
   user: X.XFRM_SHARE_USER,
   unique: X.XFRM_SHARE_UNIQUE,
 });
-export type Share = NameOf<typeof Share>;
+export type PolicyShare = NameOf<typeof PolicyShare>;
 
 /** Kinds of encapsulation (UDP_ENCAP_ of `linux/udp.h`, TCP_ENCAP_ESPINTCP). */
 export const EncapType = new Enumeration('EncapType', {

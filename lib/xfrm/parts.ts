@@ -7,7 +7,7 @@
  */
 import { type Part, part } from '../wire/attribute-table.ts';
 import { attributes } from './attributes.ts';
-import type { XfrmAttributes } from './codec.ts';
+import type { XfrmAttributes } from './types.ts';
 
 type Names = readonly (keyof XfrmAttributes)[];
 

@@ -5,7 +5,7 @@
 import type { XfrmPolicy, XfrmState } from './objects.ts';
 
 /** What became of a request that set something. */
-export interface Taken {
+export interface ApplyResult {
   /**
    * Attributes that the kernel did not take, under its own names. A kernel passes over attributes
    * newer than itself without a word (net/xfrm/xfrm_user.c parses them liberally), and over an
@@ -13,7 +13,7 @@ export interface Taken {
    * was set is read back to find out. Undefined where that failed after the kernel had done what was
    * asked: what was set may be gone already.
    */
-  readonly notTaken: readonly string[] | undefined;
+  readonly ignoredAttributes: readonly string[] | undefined;
   /** The kernel's words, if it had reservations. */
   readonly warning: string | undefined;
 }

@@ -234,12 +234,14 @@ test('what a kernel passes over in a policy is reported', async () => {
   await using client = new XfrmClient();
   const policy = { dir: 'out', selector: { daddr: '10.0.0.0', prefixlenD: 8 } } as const;
   const unknown = [{ type: 200, flags: 0, bytes: Uint8Array.of(1, 2, 3, 4) }];
-  assert.deepEqual((await client.addPolicy({ ...policy, unknown })).notTaken, ['attribute 200']);
+  assert.deepEqual((await client.addPolicy({ ...policy, unknown })).ignoredAttributes, [
+    'attribute 200',
+  ]);
   // The loopback device offloads no policy: a kernel that knows offload says so, others are silent.
   const offload = { ifindex: 1, flags: ['packet'] } as const;
   try {
-    const { notTaken } = await client.updatePolicy({ ...policy, offload });
-    assert.deepEqual(notTaken, ['XFRMA_OFFLOAD_DEV']);
+    const { ignoredAttributes } = await client.updatePolicy({ ...policy, offload });
+    assert.deepEqual(ignoredAttributes, ['XFRMA_OFFLOAD_DEV']);
   } catch (error) {
     refused('EINVAL', /^/)(error);
   }
@@ -278,8 +280,8 @@ test('every field of an SA is set, and read back equal', { skip: withoutEsp }, a
     ifId: 11,
     extraFlags: ['dont-encap-dscp'],
   } as const;
-  const { notTaken } = await client.addState(state);
-  assert.deepEqual(notTaken, []);
+  const { ignoredAttributes } = await client.addState(state);
+  assert.deepEqual(ignoredAttributes, []);
   const id = { daddr: ENDS.daddr, spi: 0x6001, mark: state.mark };
   const found = await client.getState(id, { keys: true });
   assert.deepEqual(found.aead?.key?.bytes(), GCM.key);
@@ -339,13 +341,16 @@ test('every field of an SA is set, and read back equal', { skip: withoutEsp }, a
 test('attributes that an older kernel passes over are reported', { skip: withoutEsp }, async () => {
   await using client = new XfrmClient();
   const state = { ...ENDS, proto: 'esp', spi: 0x6002, mode: 'tunnel', aead: GCM } as const;
-  const { notTaken } = await client.addState({ ...state, dir: 'in', replayWindow: 32 });
+  const { ignoredAttributes } = await client.addState({ ...state, dir: 'in', replayWindow: 32 });
   const found = await client.getState({ daddr: ENDS.daddr, spi: 0x6002 });
-  assert.deepEqual(notTaken, found.dir === undefined ? ['XFRMA_SA_DIR'] : []);
+  assert.deepEqual(ignoredAttributes, found.dir === undefined ? ['XFRMA_SA_DIR'] : []);
   // What no kernel has, and an offload that the loopback device can't do.
   const unknown = [{ type: 200, flags: 0, bytes: Uint8Array.of(1, 2, 3, 4) }];
   const more = { ...state, spi: 0x6012, offload: { ifindex: 1 }, unknown };
-  assert.deepEqual((await client.addState(more)).notTaken, ['XFRMA_OFFLOAD_DEV', 'attribute 200']);
+  assert.deepEqual((await client.addState(more)).ignoredAttributes, [
+    'XFRMA_OFFLOAD_DEV',
+    'attribute 200',
+  ]);
   await assert.rejects(client.addState(more), refused('EEXIST', /take another SPI/));
   await client.flushStates();
 });

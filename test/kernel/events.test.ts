@@ -5,7 +5,8 @@ import { execFileSync, spawnSync } from 'node:child_process';
 import { test } from 'node:test';
 import { inspect } from 'node:util';
 import { NETLINK_XFRM, XFRMGRP_SA, XFRMNLGRP_SA } from '../../lib/constants.ts';
-import { NetlinkSocket, type SubscriptionEvent, subscribe } from '../../lib/index.ts';
+import { type SubscriptionEvent, subscribe } from '../../lib/index.ts';
+import { NetlinkSocket } from '../../lib/socket.ts';
 import { NO_LIMIT } from '../../lib/wire/time.ts';
 import {
   addState,

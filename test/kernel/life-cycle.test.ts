@@ -8,10 +8,6 @@ import { after, before, test } from 'node:test';
 import { setImmediate as turn } from 'node:timers/promises';
 import { Worker } from 'node:worker_threads';
 import {
-  encodeXfrm,
-  type MessageRecord,
-  MessageWriter,
-  NetlinkSocket,
   RouteClient,
   subscribe,
   TunnelMonitor,
@@ -19,6 +15,8 @@ import {
   XfrmMonitor,
   XfrmMonitors,
 } from '../../lib/index.ts';
+import { NetlinkSocket, type SocketMessageRecord } from '../../lib/socket.ts';
+import { encodeXfrm, MessageWriter } from '../../lib/xfrm.ts';
 import { env, program } from './command.ts';
 import { otherNamespace } from './socket-support.ts';
 import { ip, withoutEsp, words } from './support.ts';
@@ -46,8 +44,8 @@ function open(): string[] {
 }
 
 /** Calls back at each datagram that the sockets of this thread send or get, until it is disposed of. */
-function atMessages(step: (record: MessageRecord) => void): Disposable {
-  const listener = (record: unknown) => step(record as MessageRecord);
+function atMessages(step: (record: SocketMessageRecord) => void): Disposable {
+  const listener = (record: unknown) => step(record as SocketMessageRecord);
   hear('netlink-xfrm:message', listener);
   return { [Symbol.dispose]: () => void unhear('netlink-xfrm:message', listener) };
 }
@@ -396,8 +394,8 @@ test('what was set and is gone when it is read back was set all the same', async
   const unknown = [{ type: 200, flags: 0, bytes: new Uint8Array(4) }];
   const policy = { dir: 'in', selector: selector(1), unknown } as const;
   const taken = await client.addPolicy(policy);
-  assert.deepEqual(taken, { notTaken: undefined, warning: undefined });
-  assert.deepEqual((await client.addPolicy(policy)).notTaken, ['attribute 200']);
+  assert.deepEqual(taken, { ignoredAttributes: undefined, warning: undefined });
+  assert.deepEqual((await client.addPolicy(policy)).ignoredAttributes, ['attribute 200']);
   await client.flushPolicies();
 });
 

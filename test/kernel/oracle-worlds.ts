@@ -4,15 +4,15 @@
  * it is said to be the peer's. @module
  */
 import type { XfrmPolicy, XfrmState } from '../../lib/index.ts';
-import type { Input } from '../../lib/wire/input.ts';
+import type { Encodable } from '../../lib/wire/input.ts';
 import type { Random } from '../unit/random.ts';
 import { ADDRESSES, type Side } from './oracle-hosts.ts';
 
 type Family = 'inet' | 'inet6';
 type Proto = 'esp' | 'ah' | 'comp';
 type Mode = 'tunnel' | 'transport' | 'beet';
-type Sa = Input<XfrmState>;
-type Policy = Input<XfrmPolicy>;
+type Sa = Encodable<XfrmState>;
+type Policy = Encodable<XfrmPolicy>;
 
 /** What one host has of a world. */
 export interface HostHas {

@@ -4,8 +4,9 @@ import { execFileSync } from 'node:child_process';
 import { openSync } from 'node:fs';
 import { test } from 'node:test';
 import { inspect } from 'node:util';
-import { KernelError, type Route, RouteClient } from '../../lib/index.ts';
+import { KernelError, RouteClient } from '../../lib/index.ts';
 import type { AddressFamily } from '../../lib/route/names.ts';
+import type { Route } from '../../lib/route.ts';
 import { EncodeError } from '../../lib/wire/error.ts';
 import {
   addressAsShown,

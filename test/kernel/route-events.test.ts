@@ -4,7 +4,7 @@ import { execFileSync } from 'node:child_process';
 import { writeFileSync } from 'node:fs';
 import { test } from 'node:test';
 import { IFLA_TAILROOM, NLM_F_REPLACE } from '../../lib/constants.ts';
-import type { GroupName, SubscriptionEvent } from '../../lib/index.ts';
+import type { MulticastGroupName, SubscriptionEvent } from '../../lib/index.ts';
 import { RouteClient, subscribe } from '../../lib/index.ts';
 import {
   addressAsShown,
@@ -33,7 +33,7 @@ import {
 } from './route-support.ts';
 import { ip, ipBatch, words } from './support.ts';
 
-const LINK: readonly GroupName[] = ['link'];
+const LINK: readonly MulticastGroupName[] = ['link'];
 
 /** A veth pair t0 and t1, removed in the end. */
 async function withPair(work: () => Promise<void>): Promise<void> {

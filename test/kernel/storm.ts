@@ -8,16 +8,16 @@ import { once } from 'node:events';
 import { setTimeout } from 'node:timers/promises';
 import { isDeepStrictEqual } from 'node:util';
 import {
-  type Entry,
-  isHelper,
+  isIpcompHelper,
   isLarval,
   KernelError,
-  type Synced,
+  type TableEntry,
   type XfrmChange,
   type XfrmClient,
   type XfrmMonitor,
   type XfrmPolicy,
   type XfrmState,
+  type XfrmSynced,
 } from '../../lib/index.ts';
 import { NO_LIMIT } from '../../lib/wire/time.ts';
 import { assertLarvalAreThere } from '../unit/history.ts';
@@ -198,7 +198,7 @@ async function listed<T>(list: AsyncIterable<T>): Promise<T[]> {
   return all;
 }
 
-const values = <T>(entries: Iterable<Entry<T>>) => Array.from(entries, ({ value }) => value);
+const values = <T>(entries: Iterable<TableEntry<T>>) => Array.from(entries, ({ value }) => value);
 
 /**
  * That the monitor's tables equal fresh lists. An SA can reach its limit between the look at the one
@@ -220,7 +220,7 @@ export async function assertEqual(monitor: XfrmMonitor, client: XfrmClient): Pro
   await assertHelpersEqual(monitor, client, { again: true });
 }
 
-const isNoHelper = (state: XfrmState) => !isHelper(state);
+const isNoHelper = (state: XfrmState) => !isIpcompHelper(state);
 
 /**
  * That helpers are equal, soon. The kernel's list shows one for a moment too long, and for a request
@@ -232,8 +232,8 @@ async function assertHelpersEqual(
   { again = false } = {},
 ): Promise<void> {
   for (let attempt = 0; ; attempt++) {
-    const there = texts((await listed(client.listStates())).filter(isHelper));
-    const shown = texts(values(monitor.states).filter(isHelper));
+    const there = texts((await listed(client.listStates())).filter(isIpcompHelper));
+    const shown = texts(values(monitor.states).filter(isIpcompHelper));
     if (isDeepStrictEqual(shown, there)) return;
     if (attempt === 100) assert.deepEqual(shown, there, 'helpers');
     if (again && attempt === 50) await monitor.refresh();
@@ -292,7 +292,7 @@ export class Follower {
   /** Whether a repair is due; unknown where it began in the middle of one. */
   #broken: boolean | undefined;
 
-  take(change: XfrmChange | Synced): void {
+  take(change: XfrmChange | XfrmSynced): void {
     this.counts[change.kind] = (this.counts[change.kind] ?? 0) + 1;
     if (change.kind !== 'synced') {
       assert(change.time.monotonic >= this.#last, `times go back: ${change.kind}`);
@@ -325,7 +325,7 @@ export class Follower {
   }
 
   /** Takes what is on its way to a loop, until all is as the monitor has it: a timer can end an SA at any moment. */
-  async catchUp(monitor: XfrmMonitor, loop: AsyncIterator<XfrmChange | Synced>): Promise<void> {
+  async catchUp(monitor: XfrmMonitor, loop: AsyncIterator<XfrmChange | XfrmSynced>): Promise<void> {
     while (!isDeepStrictEqual(texts(this.objects.values()), textsOf(monitor))) {
       const next = loop.next().then(({ value }) => value);
       const change = await Promise.race([next, setTimeout(2000, undefined)]);

@@ -6,7 +6,7 @@
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
 import {
-  isUp,
+  isUpState,
   type PolicyKey,
   type StateKey,
   type Tunnel,
@@ -98,7 +98,7 @@ async function passes({ ends, remote }: Connection): Promise<boolean> {
 /** Whether a connection is said to be up. */
 function saysUp(tunnels: Iterable<Tunnel>, { remote }: Connection): boolean {
   const its = [...tunnels].filter((one) => one.remote === remote && isThere(one));
-  return its.length > 0 && its.every(({ state }) => isUp(state));
+  return its.length > 0 && its.every(({ state }) => isUpState(state));
 }
 const isThere = ({ sas, larval, policies }: Tunnel) =>
   sas.in.length + sas.out.length + larval.length + policies.length > 0;

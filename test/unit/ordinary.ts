@@ -3,7 +3,7 @@
  * limits below 2^32 or none. (generate.ts makes what is allowed; little of that is ordinary.)
  * @module
  */
-import { encodeXfrm, MessageWriter, type XfrmInput } from '../../lib/index.ts';
+import { type EncodableXfrmMessage, encodeXfrm, MessageWriter } from '../../lib/xfrm.ts';
 import type { Random } from './random.ts';
 
 /** Keys are of this letter alone, which no line has. */
@@ -22,7 +22,7 @@ export function ordinaryMessage(random: Random): Uint8Array {
   return writer.written().slice();
 }
 
-function ordinary(random: Random): XfrmInput {
+function ordinary(random: Random): EncodableXfrmMessage {
   const header = { portId: random.chance(1, 2) ? 0 : random.number(32) };
   switch (random.below(6)) {
     case 0:

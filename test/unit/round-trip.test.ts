@@ -8,7 +8,7 @@ import { OpaqueBytes } from '../../lib/wire/opaque.ts';
 import { textSize } from '../../lib/wire/text.ts';
 import { NO_LIMIT } from '../../lib/wire/time.ts';
 import { MessageWriter } from '../../lib/wire/writer.ts';
-import { encodeXfrm, type XfrmInput } from '../../lib/xfrm/encode.ts';
+import { type EncodableXfrmMessage, encodeXfrm } from '../../lib/xfrm/encode.ts';
 import { KeyMaterial } from '../../lib/xfrm/key.ts';
 import type { XfrmMessage } from '../../lib/xfrm/requests.ts';
 import { captures } from './captures.ts';
@@ -19,7 +19,7 @@ import { generated, Random, runSeed } from './random.ts';
 const kinds = [...events, ...answers, ...requests];
 const writer = new MessageWriter();
 
-function encode(message: XfrmInput): Uint8Array {
+function encode(message: EncodableXfrmMessage): Uint8Array {
   writer.wipe();
   encodeXfrm(writer, message);
   return writer.written();

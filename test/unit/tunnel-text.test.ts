@@ -8,7 +8,7 @@ import { changeJson, tunnelJson, warningJson } from '../../lib/cli/tunnels/json.
 import { RateMeter } from '../../lib/cli/tunnels/rates.ts';
 import { tunnelTable } from '../../lib/cli/tunnels/table.ts';
 import { describeTunnel, sayTunnel } from '../../lib/cli/tunnels/text.ts';
-import type { DownCause, Tunnel, TunnelChange } from '../../lib/index.ts';
+import type { Tunnel, TunnelChange, TunnelDownReason } from '../../lib/index.ts';
 import { checkLine, schemaKinds } from '../schema.ts';
 import { ago, leak, missing, NOW, piling, sa, tunnel } from './tunnel-samples.ts';
 
@@ -100,7 +100,7 @@ test('rates come from two readings of the counters, and from nothing less', () =
   assert.equal(of(1n, 9000, 'b'), undefined);
 });
 
-const causes: [DownCause, string][] = [
+const causes: [TunnelDownReason, string][] = [
   [{ kind: 'deleted', by: claimant }, 'deleted, claimed by char\\x1bon[812]'],
   [
     { kind: 'flushed', by: { ...claimant, pid: undefined, process: undefined } },

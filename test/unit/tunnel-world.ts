@@ -6,8 +6,7 @@
 
 import type {
   ExpectedTunnel,
-  Mark,
-  Succession,
+  SaSuccession,
   Tunnel,
   TunnelEvent,
   TunnelThresholds,
@@ -16,7 +15,7 @@ import type {
   XfrmState,
 } from '../../lib/index.ts';
 import { Reconciler } from '../../lib/monitor/reconciler.ts';
-import type { XfrmKinds } from '../../lib/monitor/xfrm-objects.ts';
+import type { XfrmObjectTypes } from '../../lib/monitor/xfrm-objects.ts';
 import { xfrmModel } from '../../lib/monitor/xfrm-table.ts';
 import type { LostAddress } from '../../lib/tunnel/addresses.ts';
 import { checkedExpected } from '../../lib/tunnel/expected.ts';
@@ -24,6 +23,7 @@ import { checkedThresholds } from '../../lib/tunnel/thresholds.ts';
 import { Tunnels, type TunnelsHost } from '../../lib/tunnel/tunnels.ts';
 import { NO_LIMIT } from '../../lib/wire/time.ts';
 import { StateFlags } from '../../lib/xfrm/names.ts';
+import type { XfrmMark } from '../../lib/xfrm.ts';
 
 /** This host, and the other end of most tunnels. */
 export const HERE = '192.0.2.1';
@@ -59,7 +59,7 @@ export interface SaWish {
   readonly daddr?: string;
   readonly reqid?: number;
   readonly proto?: 'esp' | 'ah' | 'comp';
-  readonly mark?: Mark;
+  readonly mark?: XfrmMark;
   readonly ifId?: number;
   readonly pcpu?: number;
   readonly dir?: 'in' | 'out';
@@ -75,7 +75,7 @@ export interface PolicyWish {
   readonly local?: string;
   readonly remote?: string;
   readonly reqid?: number;
-  readonly mark?: Mark;
+  readonly mark?: XfrmMark;
   readonly ifId?: number;
   /** Of the selector, to tell policies apart. */
   readonly port?: number;
@@ -117,7 +117,7 @@ export class World {
   /** When all that was announced was last read, and nothing was lost. */
   #heardUntil = 0;
   #opened = false;
-  readonly #table: Reconciler<XfrmKinds, XfrmEvent>;
+  readonly #table: Reconciler<XfrmObjectTypes, XfrmEvent>;
 
   constructor(options: WorldOptions = {}) {
     const { expected, thresholds, locals = [HERE], restless = false } = options;
@@ -128,7 +128,7 @@ export class World {
     });
     this.locals = new Set(locals);
     this.#restless = restless;
-    this.#table = new Reconciler<XfrmKinds, XfrmEvent>(
+    this.#table = new Reconciler<XfrmObjectTypes, XfrmEvent>(
       xfrmModel,
       {
         now: () => this.now,
@@ -481,7 +481,7 @@ export function normalised(event: TunnelEvent): string {
     if ('by' in cause) words.push(cause.by?.portId);
     if ('to' in cause) words.push(cause.to);
   }
-  const succession = ({ from, to, gap }: Succession) => {
+  const succession = ({ from, to, gap }: SaSuccession) => {
     const spis = `${from.toString(16)} > ${to.toString(16)}`;
     return gap === undefined ? `${spis} not heard` : gap > 0 ? `${spis} after ${gap} ms` : spis;
   };

@@ -5,7 +5,13 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
-import type { ObjectChange, Tunnel, TunnelEvent, XfrmKinds, XfrmPolicy } from '../../lib/index.ts';
+import type {
+  ObjectChange,
+  Tunnel,
+  TunnelEvent,
+  XfrmObjectTypes,
+  XfrmPolicy,
+} from '../../lib/index.ts';
 import { checkedThresholds } from '../../lib/tunnel/thresholds.ts';
 import { Tunnels } from '../../lib/tunnel/tunnels.ts';
 import { History } from './history.ts';
@@ -113,7 +119,7 @@ function runHistory(seed: number, steps: number): void {
       // Readings of the counters are left out: they would have everything looked at anew.
       if (!('object' in change)) continue;
       const value = change.object === 'policy' ? asking(change.value) : change.value;
-      tunnels.change({ ...change, value } as ObjectChange<XfrmKinds>);
+      tunnels.change({ ...change, value } as ObjectChange<XfrmObjectTypes>);
     }
     if (random.chance(1, 2)) tunnels.flush(now());
   };

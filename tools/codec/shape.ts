@@ -41,13 +41,13 @@ export function exactMember(all: readonly (Named & { readonly name: string })[])
   const names = all.filter(mayBeLarge).map(({ name }) => `'${name}'`);
   return names.length === 0
     ? ''
-    : `  /** The digits of those numbers that are too large to be exact. */\n  exact?: Exact<${names.join(' | ')}>;\n`;
+    : `  /** The digits of those numbers that are too large to be exact. */\n  exact?: ExactDigits<${names.join(' | ')}>;\n`;
 }
 
 function fieldType(field: PlacedField): string {
   switch (field.type) {
     case 'truth':
-      return 'Truth';
+      return 'KernelBool';
     case 'address':
     case 'name':
     case 'text':

@@ -209,7 +209,7 @@ export function writerOf(of: Struct): string {
   let text = '';
   if (tail) {
     text += `/** Bytes of a struct ${of.kernel} with what trails it. */
-export function sizeOf${of.name}(x: Input<${of.name}>${tail.type === 'key' ? ', zeroKeys: boolean' : ''}): number {
+export function sizeOf${of.name}(x: Encodable<${of.name}>${tail.type === 'key' ? ', zeroKeys: boolean' : ''}): number {
   return ${sizeOf(of)};
 }\n\n`;
   }
@@ -239,7 +239,7 @@ export function sizeOf${of.name}(x: Input<${of.name}>${tail.type === 'key' ? ', 
     `${uses('v')}: DataView`,
     `${uses('b')}: Uint8Array`,
     'at: number',
-    `x: Input<${of.name}>`,
+    `x: Encodable<${of.name}>`,
     ...(outer && !tail ? [`${uses('outer')}: number`] : []),
     ...(/\bsize\b/.test(body) ? ['size: number'] : []),
   ];
@@ -395,7 +395,7 @@ export function writerOfTable(table: AttributeTable): string {
     .toUpperCase();
   const parameters = [
     'w: MessageWriter',
-    `x: Input<${name}>`,
+    `x: Encodable<${name}>`,
     ...(shared ? ['order: readonly number[]'] : []),
     ...(usesFamily(table) ? ['family: number'] : []),
     ...(usesKeys(table) ? ['zeroKeys: boolean'] : []),

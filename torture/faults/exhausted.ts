@@ -6,15 +6,14 @@
 import assert from 'node:assert/strict';
 import { closeSync, openSync } from 'node:fs';
 import {
-  NetlinkSocket,
   RouteClient,
-  SocketOwners,
   subscribe,
   TunnelMonitor,
   XfrmClient,
   XfrmMonitor,
   XfrmMonitors,
 } from '../../lib/index.ts';
+import { NetlinkSocket, SocketOwners } from '../../lib/socket.ts';
 import { otherNamespace, turns } from '../../test/kernel/socket-support.ts';
 import { finding, report } from '../part.ts';
 import { descriptors } from './descriptors.ts';

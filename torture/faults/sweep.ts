@@ -7,7 +7,6 @@
 import assert from 'node:assert/strict';
 import {
   RouteClient,
-  SocketOwners,
   subscribe,
   TunnelMonitor,
   XfrmClient,
@@ -15,6 +14,7 @@ import {
   XfrmMonitors,
 } from '../../lib/index.ts';
 import { NetlinkSocket } from '../../lib/socket/index.ts';
+import { SocketOwners } from '../../lib/socket.ts';
 import { addressRequest, otherNamespace, turns } from '../../test/kernel/socket-support.ts';
 import { finding, report } from '../part.ts';
 import { ALL_CALLS, outcomeOf } from './calls.ts';

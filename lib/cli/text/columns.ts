@@ -4,9 +4,9 @@
  * @module
  */
 import { NO_LIMIT } from '../../wire/time.ts';
-import type { Lifetime, LifetimeCurrent } from '../../xfrm/codec.ts';
 import type { XfrmPolicy, XfrmState } from '../../xfrm/objects.ts';
 import { formatSpi } from '../../xfrm/text.ts';
+import type { LifetimeLimits, LifetimeUsage } from '../../xfrm/types.ts';
 import type { Colors } from '../terminal/colors.ts';
 import {
   describeAlgorithms,
@@ -70,15 +70,15 @@ export function policyRow(policy: XfrmPolicy, colors: Colors, now: number): stri
   ];
 }
 
-const age = ({ addedAt }: LifetimeCurrent, now: number) => formatDuration(now - addedAt / 1000);
+const age = ({ addedAt }: LifetimeUsage, now: number) => formatDuration(now - addedAt / 1000);
 
-const carried = ({ bytes, packets }: LifetimeCurrent) =>
+const carried = ({ bytes, packets }: LifetimeUsage) =>
   packets === 0n ? '-' : `${formatBytes(bytes)} in ${packets}`;
 
 /** When it wants a successor, and when it goes. */
 function deadlines(
-  lifetime: Lifetime,
-  { addedAt, firstUsedAt = NO_LIMIT }: LifetimeCurrent,
+  lifetime: LifetimeLimits,
+  { addedAt, firstUsedAt = NO_LIMIT }: LifetimeUsage,
   now: number,
   colors: Colors,
 ): string[] {

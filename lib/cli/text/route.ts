@@ -14,7 +14,7 @@ import type {
   Netconf,
   Nexthop,
   Route,
-  Rule,
+  RoutingRule,
 } from '../../route/objects.ts';
 import type { RtnetlinkRequest } from '../../route/requests.ts';
 import { printable } from '../../wire/text.ts';
@@ -227,7 +227,7 @@ function describeNeighbour(neighbour: Neighbour, colors: Colors): string {
 }
 
 /** What a rule does with packets that meet its conditions. */
-function targetOf(rule: Rule): string {
+function targetOf(rule: RoutingRule): string {
   if (rule.action !== 'to-table') {
     return `${rule.action}${rule.goto === undefined ? '' : ` ${rule.goto}`}`;
   }
@@ -241,7 +241,7 @@ const range = ({ start, end }: { start: number; end: number }): string =>
 const masked = (name: string, value: string, mask: number | undefined, all: number): string =>
   `${name} ${value}${mask === undefined || mask === all ? '' : `/${hex(mask)}`}`;
 
-function describeRule(rule: Rule, colors: Colors): string {
+function describeRule(rule: RoutingRule, colors: Colors): string {
   const mask = rule.markMask === undefined ? '' : `/${hex(rule.markMask)}`;
   const { mark = 0 } = rule;
   return join(

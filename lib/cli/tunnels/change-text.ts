@@ -3,8 +3,13 @@
  * @module
  */
 import type { EventTime } from '../../netlink/event.ts';
-import type { Claimant, DownCause, Succession, TunnelChange } from '../../tunnel/changes.ts';
-import type { Direction, Tunnel } from '../../tunnel/tunnel.ts';
+import type {
+  ClaimedRequester,
+  SaSuccession,
+  TunnelChange,
+  TunnelDownReason,
+} from '../../tunnel/changes.ts';
+import type { TrafficDirection, Tunnel } from '../../tunnel/tunnel.ts';
 import { printable } from '../../wire/text.ts';
 import { formatSpi } from '../../xfrm/text.ts';
 import type { Colors } from '../terminal/colors.ts';
@@ -97,16 +102,16 @@ function describeChange(change: TunnelChange, colors: Colors): string {
   }
 }
 
-const DIRECTIONS: readonly Direction[] = ['out', 'in'];
+const DIRECTIONS: readonly TrafficDirection[] = ['out', 'in'];
 
-function describeSuccession({ protocol, from, to, gap }: Succession, colors: Colors): string {
+function describeSuccession({ protocol, from, to, gap }: SaSuccession, colors: Colors): string {
   const spis = `${protocol} ${formatSpi(from)} > ${colors.bold(formatSpi(to))}`;
   if (gap === undefined) return `${spis} (found by a repair)`;
   return gap === 0 ? spis : `${spis} (neither for ${Math.max(1, Math.round(gap))} ms)`;
 }
 
 /** Why a tunnel went down. */
-export function describeCause(cause: DownCause): string {
+export function describeCause(cause: TunnelDownReason): string {
   switch (cause.kind) {
     case 'deleted':
     case 'flushed':
@@ -129,7 +134,7 @@ export function describeCause(cause: DownCause): string {
 }
 
 /** As text shows whom an event claims to be of: a claim, no proof. */
-function describeClaimant({ portId, pid, process }: Claimant): string {
+function describeClaimant({ portId, pid, process }: ClaimedRequester): string {
   if (process !== undefined) return `, claimed by ${printable(process)}[${pid ?? '?'}]`;
   return portId === 0 ? '' : `, claims port ${portId}`;
 }

@@ -5,8 +5,8 @@
  */
 import type { PolicyEntry, StateEntry } from '../../monitor/xfrm-views.ts';
 import type { EventTime } from '../../netlink/event.ts';
-import type { DownCause, Succession, TunnelChange } from '../../tunnel/changes.ts';
-import type { Direction, PerDirection, Tunnel, TunnelWarning } from '../../tunnel/tunnel.ts';
+import type { SaSuccession, TunnelChange, TunnelDownReason } from '../../tunnel/changes.ts';
+import type { PerDirection, TrafficDirection, Tunnel, TunnelWarning } from '../../tunnel/tunnel.ts';
 
 type Optional<T> = T | undefined;
 
@@ -130,11 +130,11 @@ export function tunnelJson(tunnel: Tunnel): JsonTunnel {
 }
 
 /** An SA, and the one whose place it took. */
-interface JsonSuccession extends Pick<Succession, 'from' | 'to' | 'gap'> {
-  readonly proto: Succession['protocol'];
+interface JsonSuccession extends Pick<SaSuccession, 'from' | 'to' | 'gap'> {
+  readonly proto: SaSuccession['protocol'];
 }
 
-const successionOf = ({ protocol, from, to, gap }: Succession): JsonSuccession => ({
+const successionOf = ({ protocol, from, to, gap }: SaSuccession): JsonSuccession => ({
   proto: protocol,
   from,
   to,
@@ -150,11 +150,18 @@ type Before = Pick<JsonTunnel, 'state'>['state'];
 export type JsonChange =
   | (WithTunnel & { readonly change: 'added' | 'removed' })
   | (WithTunnel & { readonly change: 'up'; readonly before: Optional<Before> })
-  | (WithTunnel & { readonly change: 'down'; readonly before: Before; readonly cause: DownCause })
+  | (WithTunnel & {
+      readonly change: 'down';
+      readonly before: Before;
+      readonly cause: TunnelDownReason;
+    })
   | (WithTunnel & { readonly change: 'stalled'; readonly before: Before })
   | (WithTunnel & { readonly change: 'state'; readonly before: Before; readonly rekey: boolean })
   | (WithTunnel & { readonly change: 'rekeyed' } & PerDirection<readonly JsonSuccession[]>)
-  | (WithTunnel & { readonly change: 'replaced'; readonly direction: Direction } & JsonSuccession)
+  | (WithTunnel & {
+      readonly change: 'replaced';
+      readonly direction: TrafficDirection;
+    } & JsonSuccession)
   | (Told & {
       readonly change: 'warning';
       readonly raised: boolean;
@@ -201,7 +208,7 @@ export function changeJson(change: TunnelChange): JsonChange {
       return { ...told, change: 'state', before, rekey, tunnel: tunnelJson(tunnel) };
     }
     case 'rekeyed': {
-      const spis = both<readonly Succession[], readonly JsonSuccession[]>(change, (all) =>
+      const spis = both<readonly SaSuccession[], readonly JsonSuccession[]>(change, (all) =>
         all.map(successionOf),
       );
       return { ...told, change: 'rekeyed', ...spis, tunnel: tunnelJson(change.tunnel) };
