@@ -18,7 +18,13 @@ import {
   nextMessage,
   readHeader,
 } from '../wire/message.ts';
-import { type Answer, Connection, type DumpEnd, type RequestOptions } from './connection.ts';
+import {
+  type Answer,
+  Connection,
+  type DumpEnd,
+  type DumpResult,
+  type RequestOptions,
+} from './connection.ts';
 import type { DecodeMessage } from './event.ts';
 import type { Request } from './request.ts';
 
@@ -188,6 +194,16 @@ export class NetlinkConnection implements AsyncDisposable {
     options?: RequestOptions,
   ): AsyncGenerator<NetlinkMessage, DumpEnd, undefined> {
     return this.#connection.dump(requestOf(request), messagesOf(request), options);
+  }
+
+  /**
+   * A whole list, asked for again when it was interrupted, up to five times in all. For long lists use {@link dump}.
+   */
+  async dumpAll(
+    request: NetlinkRequest,
+    options?: RequestOptions,
+  ): Promise<DumpResult<NetlinkMessage>> {
+    return this.#connection.dumpAll(requestOf(request), messagesOf(request), options);
   }
 
   /** Closes it; requests and dumps under way are rejected. Can be called twice. */

@@ -4,13 +4,13 @@
  * link-requests.ts, address-requests.ts, route-requests.ts and other-requests.ts.
  * @module
  */
-import type { ClientOptions, RequestOptions } from '../netlink/connection.ts';
+import type { ClientOptions, DumpResult, RequestOptions } from '../netlink/connection.ts';
 import { withOpenNamespace } from '../netlink/open-namespace.ts';
 import { canonicalAddress } from '../wire/address.ts';
 import type { Encodable } from '../wire/input.ts';
 import { u32 } from '../wire/integer.ts';
 import type * as address from './address-requests.ts';
-import { Conversation, type DumpResult } from './conversation.ts';
+import { Conversation } from './conversation.ts';
 import type * as link from './link-requests.ts';
 import { type Rtnetlink, rtnetlink, withRtnetlink } from './load.ts';
 import type { AddressFamily } from './names.ts';
