@@ -95,6 +95,7 @@ export * from './tunnel/tunnel-monitor.ts';
 export { DecodeError, type DecodeErrorDetails, EncodeError } from './wire/error.ts';
 export type { Encodable } from './wire/input.ts';
 export { printable } from './wire/text.ts';
+export { NO_LIMIT } from './wire/time.ts';
 export * from './xfrm/client.ts';
 export type { XfrmEvent } from './xfrm/events.ts';
 export { KeyMaterial } from './xfrm/key.ts';

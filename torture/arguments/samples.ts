@@ -9,7 +9,7 @@ const SELECTOR = {
   ...{ family: 'inet', saddr: '10.0.0.0', daddr: '10.1.0.0', prefixlenS: 24, prefixlenD: 24 },
   ...{ proto: 17, sport: 1, sportMask: 1, dport: 2, dportMask: 3, ifindex: 0, user: 0 },
 };
-const LIFETIME = { softBytes: 1n, hardPackets: 2n, hardAddSeconds: 9n };
+const LIFETIME = { softBytes: 1n, hardPackets: 2n, hardAddSeconds: 9 };
 const KEY = { ...ENDS, proto: 'esp', spi: 0x1001, mark: MARK };
 const STATE = {
   ...{ ...KEY, family: 'inet', mode: 'tunnel', reqid: 1, replayWindow: 0, flags: ['noecn'] },
