@@ -263,8 +263,7 @@ function joined(
 
 /** In the order in which they were added. */
 export function byAge(a: Sa, b: Sa): number {
-  const seconds = a.entry.value.current.addTime - b.entry.value.current.addTime;
-  return seconds === 0n ? a.order - b.order : Number(seconds);
+  return a.entry.value.current.addedAt - b.entry.value.current.addedAt || a.order - b.order;
 }
 
 /**
