@@ -11,14 +11,18 @@ import { rolldown } from 'rolldown';
 import { dts } from 'rolldown-plugin-dts';
 import { root } from './setup.mjs';
 
-/** Entry points, as package.json and bin/ name them in dist/, and the program that keeps a guest. */
-const LIBRARY = ['lib/index', 'lib/xfrm', 'lib/route', 'lib/socket', 'lib/lab/index'];
+/** Shares nothing with the library, which has the numbers as literals, and would have to export a thousand of them. */
+const CONSTANTS = 'lib/constants';
+/** Entry points of the library, as package.json names them in dist/. */
+const { exports } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8'));
+const LIBRARY = Object.values(exports)
+  .flatMap((path) => /^\.\/dist\/(.+)\.js$/.exec(path)?.[1] ?? [])
+  .filter((name) => name !== CONSTANTS);
+/** The command, as bin/ names it, and the program that keeps a guest. */
 const PROGRAM = 'lib/cli/main';
 const PROGRAMS = [PROGRAM, 'lib/lab/keep-server'];
 /** The chunk with rolldown's helpers: how modules of CommonJS become others, and what an `import()` gives. */
 const RUNTIME = 'rolldown-runtime';
-/** Shares nothing with them: they have the numbers as literals, and would have to export a thousand of them. */
-const CONSTANTS = 'lib/constants';
 /** Packages that become part of dist/: to find, read and wrap them takes longer than to run them. */
 const INCLUDED = /^(commander|picocolors|@oxc-project\/runtime\/.*)$/;
 /** Whose licenses go with them; rolldown has the parts of @oxc-project/runtime in itself. */

@@ -13,8 +13,9 @@ import { EncodeError } from './error.ts';
 /** Filled as they come. */
 const SMALL: (bigint | undefined)[] = new Array(1024).fill(undefined);
 export const ALL_ONES = 2n ** 64n - 1n;
-const HIGH = LE ? 4 : 0;
-const LOW = LE ? 0 : 4;
+/** Where the halves of a 64-bit number are. */
+export const HIGH = LE ? 4 : 0;
+export const LOW = LE ? 0 : 4;
 
 let last = 0n;
 let lastHigh = 0;
@@ -103,19 +104,4 @@ export function writeU64(
   if (!Number.isSafeInteger(value) || value < 0) refuse(value, 0n, ALL_ONES, field);
   view.setUint32(at + HIGH, Math.floor(value / 2 ** 32), LE);
   view.setUint32(at + LOW, value >>> 0, LE);
-}
-
-/** The same for a limit: undefined is none, 2^64 - 1. */
-export function writeLimit(
-  view: DataView,
-  at: number,
-  value: bigint | number | undefined,
-  field: string,
-): void {
-  if (value !== undefined) {
-    writeU64(view, at, value, field);
-    return;
-  }
-  view.setInt32(at, -1);
-  view.setInt32(at + 4, -1);
 }
