@@ -19,6 +19,7 @@ export interface XfrmMonitorsOptions extends Omit<XfrmMonitorOptions, 'netns' | 
   named?: boolean | undefined;
 }
 
+/** What {@link XfrmMonitors} emits, and with which arguments. */
 export type XfrmMonitorsListeners = ListenersByKind<NamespaceChange> & {
   change: [change: NamespaceChange];
   close: [];
