@@ -80,7 +80,7 @@ function listCommand(kind: Kind, things: string): Command {
   addNamespaceOption(addFollowOptions(addOutputOptions(command)));
   return command
     .addHelpText('after', FILTER_HELP)
-    .addHelpText('after', 'docs/command.md tells more; schema/event-1.json describes the JSON.\n')
+    .addHelpText('after', 'docs/command.md tells more; schema/event-2.json describes the JSON.\n')
     .action(async (words: string[], options: Options) => {
       const filter = filterOf(words, command);
       const format = formatOf(options, command);

@@ -248,7 +248,7 @@ export class RouteClient implements AsyncDisposable {
 
   /**
    * Adds a route. Left out, it is unicast, static, in table main, and `dstLength` is all of `dst`;
-   * without `dst` it is the default route. An IPv6 route can end after `expires` seconds. What is said
+   * without `dst` it is the default route. An IPv6 route can end after `expiresSeconds`. What is said
    * beside `nexthopId` of where packets go does not count: that is the object's. Needs CAP_NET_ADMIN.
    * @throws KernelError `EEXIST` if there is one with its destination and metric
    */

@@ -15,6 +15,9 @@ export type NetworkNamespace = RealNamespace | KernelStandIn;
 /** One of the kernel's. */
 type RealNamespace = string | number;
 
+const SYS_ADMIN =
+  'as root with CAP_SYS_ADMIN (docker run --cap-add SYS_ADMIN), or in a user namespace (unshare -Ur)';
+
 const HINTS: Readonly<Record<string, (netns: RealNamespace) => string>> = {
   'open ENOENT': (path) =>
     `there is no ${path}: the namespace of "ip netns add NAME" is /run/netns/NAME, that of a ` +
@@ -24,6 +27,10 @@ const HINTS: Readonly<Record<string, (netns: RealNamespace) => string>> = {
     '(ptrace(2)), by being the same user with no fewer capabilities, or by CAP_SYS_PTRACE',
   'fstat EBADF': (descriptor) => `no file is open as ${descriptor}`,
   'setns EINVAL': (netns) => `${netns} is no network namespace`,
+  'unshare EPERM': () => `a network namespace can be made ${SYS_ADMIN}`,
+  'unshare EINVAL': () => 'this kernel has no network namespaces (CONFIG_NET_NS)',
+  'unshare ENOSPC': () =>
+    'no more network namespaces may be made: see /proc/sys/user/max_net_namespaces',
   'setns EPERM': (netns) =>
     `entering ${netns} needs CAP_SYS_ADMIN, here and in the user namespace that owns it`,
 };
@@ -181,4 +188,42 @@ function openInside(descriptor: number, path: string, netns: RealNamespace): Ope
   if (typeof result === 'number') return { descriptor: result, close: () => closeFile(result) };
   const { errno, syscall } = result;
   throw syscall === 'open' ? new SystemError(errno, syscall) : refused(errno, syscall, netns);
+}
+
+/**
+ * Makes a network namespace that nothing is in. It lasts until it is closed, and what was opened or started in it.
+ *
+ * @throws SystemError `unshare EPERM` without CAP_SYS_ADMIN
+ */
+export function makeNamespace(): OpenFile {
+  const { makeNamespace: make, closeFile } = addon();
+  const result = make();
+  if (typeof result === 'number') return { descriptor: result, close: () => closeFile(result) };
+  throw refused(result.errno, result.syscall, 'a new namespace');
+}
+
+type SocketKind = readonly [domain: number, type: number, protocol: number];
+
+function openAny(
+  netns: RealNamespace,
+  kind: SocketKind,
+  address: Uint8Array,
+  given: boolean,
+): number {
+  const result = withNamespace(netns, (at) => addon().openBound(at, ...kind, address, given));
+  if (typeof result === 'number') return result;
+  throw refused(result.errno, result.syscall, netns);
+}
+
+/**
+ * Opens any socket in a namespace, to be given to Node: its descriptor. It does not block, and is bound to `address`, a
+ * struct sockaddr.
+ */
+export const openForNode = (netns: RealNamespace, kind: SocketKind, address: Uint8Array): number =>
+  openAny(netns, kind, address, true);
+
+/** Opens any socket in a namespace, to be read and written as a file. */
+export function openAsFile(netns: RealNamespace, kind: SocketKind, address: Uint8Array): OpenFile {
+  const descriptor = openAny(netns, kind, address, false);
+  return { descriptor, close: () => addon().closeFile(descriptor) };
 }
