@@ -1,12 +1,12 @@
 /**
  * `netlink-xfrm/socket`: netlink for protocols that this library has no client for. Sockets, bytes in and out; above
  * them the conversation with the kernel (requests, acknowledgements, dumps), and attributes read and written.
- * docs/sockets.md has examples.
+ * docs/protocols.md has examples.
  * @module
  */
 import './monitor/trace.ts';
 
-export type { DumpEnd, RequestOptions } from './netlink/connection.ts';
+export type { DumpEnd, DumpResult, RequestOptions } from './netlink/connection.ts';
 export {
   type FakeAnswer,
   type FakeHandler,
@@ -26,6 +26,7 @@ export {
 } from './netlink/netlink-connection.ts';
 export type { TracedAttribute, TracedMessage } from './netlink/trace.ts';
 export * from './socket/index.ts';
+export { formatIp } from './wire/address.ts';
 export type { OpaqueAttribute, RawAttribute } from './wire/attribute.ts';
 export {
   type AttributeNames,

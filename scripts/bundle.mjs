@@ -19,6 +19,7 @@ const LIBRARY = [
   'lib/socket',
   'lib/constants',
   'lib/lab/index',
+  'lib/testing/index',
 ];
 const PROGRAMS = ['lib/cli/main', 'lib/lab/keep-server'];
 /** Packages that become part of dist/: to find, read and wrap them takes longer than to run them. */

@@ -4,7 +4,7 @@
  * @module
  */
 import { integer, object, optionalBoolean, options, wrongType } from '../socket/argument.ts';
-import type { NetworkNamespace } from '../socket/index.ts';
+import type { NetnsReference } from '../socket/index.ts';
 import { optionalNamespace } from '../socket/namespace.ts';
 import { align4 } from '../wire/attribute.ts';
 import { type AttributeNames, NetlinkAttributes } from '../wire/attribute-reader.ts';
@@ -18,7 +18,13 @@ import {
   nextMessage,
   readHeader,
 } from '../wire/message.ts';
-import { type Answer, Connection, type DumpEnd, type RequestOptions } from './connection.ts';
+import {
+  type Answer,
+  Connection,
+  type DumpEnd,
+  type DumpResult,
+  type RequestOptions,
+} from './connection.ts';
 import type { DecodeMessage } from './event.ts';
 import type { Request } from './request.ts';
 
@@ -28,7 +34,7 @@ export interface NetlinkConnectionOptions {
    * The network namespace to ask in: a path such as `/run/netns/NAME`, or a descriptor. Default: that of the process.
    * The connection keeps it until it is closed.
    */
-  readonly netns?: NetworkNamespace | undefined;
+  readonly netns?: NetnsReference | undefined;
   /** Whether the kernel checks dump requests strictly (NETLINK_GET_STRICT_CHK, of rtnetlink). Default false. */
   readonly strictCheck?: boolean | undefined;
 }
@@ -188,6 +194,16 @@ export class NetlinkConnection implements AsyncDisposable {
     options?: RequestOptions,
   ): AsyncGenerator<NetlinkMessage, DumpEnd, undefined> {
     return this.#connection.dump(requestOf(request), messagesOf(request), options);
+  }
+
+  /**
+   * A whole list, asked for again when it was interrupted, up to five times in all. For long lists use {@link dump}.
+   */
+  async dumpAll(
+    request: NetlinkRequest,
+    options?: RequestOptions,
+  ): Promise<DumpResult<NetlinkMessage>> {
+    return this.#connection.dumpAll(requestOf(request), messagesOf(request), options);
   }
 
   /** Closes it; requests and dumps under way are rejected. Can be called twice. */

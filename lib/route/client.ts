@@ -4,13 +4,13 @@
  * link-requests.ts, address-requests.ts, route-requests.ts and other-requests.ts.
  * @module
  */
-import type { ClientOptions, RequestOptions } from '../netlink/connection.ts';
+import type { ClientOptions, DumpResult, RequestOptions } from '../netlink/connection.ts';
 import { withOpenNamespace } from '../netlink/open-namespace.ts';
 import { canonicalAddress } from '../wire/address.ts';
 import type { Encodable } from '../wire/input.ts';
 import { u32 } from '../wire/integer.ts';
 import type * as address from './address-requests.ts';
-import { Conversation, type DumpResult } from './conversation.ts';
+import { Conversation } from './conversation.ts';
 import type * as link from './link-requests.ts';
 import { type Rtnetlink, rtnetlink, withRtnetlink } from './load.ts';
 import type { AddressFamily } from './names.ts';
@@ -238,7 +238,7 @@ export class RouteClient implements AsyncDisposable {
 
   /**
    * Adds a route. Left out, it is unicast, static, in table main, and `dstLength` is all of `dst`;
-   * without `dst` it is the default route. An IPv6 route can end after `expires` seconds. What is said
+   * without `dst` it is the default route. An IPv6 route can end after `expiresSeconds`. What is said
    * beside `nexthopId` of where packets go does not count: that is the object's.
    * @throws KernelError `EEXIST` if there is one with its destination and metric
    */

@@ -76,7 +76,21 @@ export interface Addon {
   readonly batch: number;
   /** A descriptor to read, opened inside a network namespace that is given by descriptor. */
   openFile(netns: number, path: string): number | Failure;
-  /** Closes what `openFile` opened. Node warns of descriptors that fs closes and did not open. */
+  /** A new network namespace: it lasts as long as its descriptor and what was opened in it. */
+  makeNamespace(): number | Failure;
+  /**
+   * A socket that does not block; `netns` as for {@link NativeSocket.open}, `address` a struct sockaddr or empty. One that
+   * is `given` away is not closed by `closeFile`.
+   */
+  openBound(
+    netns: number,
+    domain: number,
+    type: number,
+    protocol: number,
+    address: Uint8Array,
+    given: boolean,
+  ): number | Failure;
+  /** Closes what `openFile`, `makeNamespace` or `openBound` opened. Node warns of descriptors that fs closes and did not open. */
   closeFile(descriptor: number): void;
   /** Clock ticks a second, the unit of times in /proc/PID/stat. */
   readonly clockTicks: number;

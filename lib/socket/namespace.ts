@@ -10,10 +10,13 @@ import { KernelStandIn } from './stand-in.ts';
  * A network namespace: a path such as `/run/netns/NAME` or `/proc/PID/ns/net`, or the number of an
  * open file descriptor of one, which stays the caller's. In tests, a {@link FakeKernel}.
  */
-export type NetworkNamespace = RealNamespace | KernelStandIn;
+export type NetnsReference = RealNamespace | KernelStandIn;
 
 /** One of the kernel's. */
 type RealNamespace = string | number;
+
+const SYS_ADMIN =
+  'as root with CAP_SYS_ADMIN (docker run --cap-add SYS_ADMIN), or in a user namespace (unshare -Ur)';
 
 const HINTS: Readonly<Record<string, (netns: RealNamespace) => string>> = {
   'open ENOENT': (path) =>
@@ -24,6 +27,10 @@ const HINTS: Readonly<Record<string, (netns: RealNamespace) => string>> = {
     '(ptrace(2)), by being the same user with no fewer capabilities, or by CAP_SYS_PTRACE',
   'fstat EBADF': (descriptor) => `no file is open as ${descriptor}`,
   'setns EINVAL': (netns) => `${netns} is no network namespace`,
+  'unshare EPERM': () => `a network namespace can be made ${SYS_ADMIN}`,
+  'unshare EINVAL': () => 'this kernel has no network namespaces (CONFIG_NET_NS)',
+  'unshare ENOSPC': () =>
+    'no more network namespaces may be made: see /proc/sys/user/max_net_namespaces',
   'setns EPERM': (netns) =>
     `entering ${netns} needs CAP_SYS_ADMIN, here and in the user namespace that owns it`,
 };
@@ -44,7 +51,7 @@ function attempt<Result>(syscall: string, netns: RealNamespace, act: () => Resul
 }
 
 /** `value`, if it can be a namespace. */
-export function optionalNamespace(name: string, value: unknown): NetworkNamespace | undefined {
+export function optionalNamespace(name: string, value: unknown): NetnsReference | undefined {
   if (value === undefined || value instanceof KernelStandIn) return value;
   if (typeof value === 'number') return integer(name, value, 0, 0x7fff_ffff);
   if (typeof value === 'string' && value !== '' && !value.includes('\0')) return value;
@@ -111,7 +118,7 @@ export class HeldNamespace {
    * @param netns undefined for one's own, which needs no holding
    * @throws SystemError if it is missing, no namespace, or may not be entered
    */
-  constructor(netns: NetworkNamespace | undefined) {
+  constructor(netns: NetnsReference | undefined) {
     if (netns === undefined) return;
     if (netns instanceof KernelStandIn) {
       this.#standIn = netns;
@@ -125,7 +132,7 @@ export class HeldNamespace {
   }
 
   /** Where to open a socket; undefined for one's own namespace. */
-  get netns(): NetworkNamespace | undefined {
+  get netns(): NetnsReference | undefined {
     return this.#standIn ?? this.#file?.descriptor;
   }
 
@@ -141,7 +148,7 @@ export class HeldNamespace {
  * Opens a socket, in another namespace by a thread that lives only for that (native/namespace.cc):
  * the namespace of the thread that runs JavaScript never changes.
  */
-export function openSocket(protocol: number, netns: NetworkNamespace | undefined): NativeSocket {
+export function openSocket(protocol: number, netns: NetnsReference | undefined): NativeSocket {
   if (netns instanceof KernelStandIn) return netns.openSocket(protocol);
   const socket = new (addon().Socket)();
   const result =
@@ -162,7 +169,7 @@ export function openSocket(protocol: number, netns: NetworkNamespace | undefined
  *
  * @param netns undefined: this thread's own
  */
-export function openFile(netns: NetworkNamespace | undefined, path: string): OpenFile {
+export function openFile(netns: NetnsReference | undefined, path: string): OpenFile {
   const openHere = (here = path) => {
     const descriptor = attempt('open', here, () => openSync(here, 'r'));
     return { descriptor, close: () => closeSync(descriptor) };
@@ -181,4 +188,42 @@ function openInside(descriptor: number, path: string, netns: RealNamespace): Ope
   if (typeof result === 'number') return { descriptor: result, close: () => closeFile(result) };
   const { errno, syscall } = result;
   throw syscall === 'open' ? new SystemError(errno, syscall) : refused(errno, syscall, netns);
+}
+
+/**
+ * Makes a network namespace that nothing is in. It lasts until it is closed, and what was opened or started in it.
+ *
+ * @throws SystemError `unshare EPERM` without CAP_SYS_ADMIN
+ */
+export function makeNamespace(): OpenFile {
+  const { makeNamespace: make, closeFile } = addon();
+  const result = make();
+  if (typeof result === 'number') return { descriptor: result, close: () => closeFile(result) };
+  throw refused(result.errno, result.syscall, 'a new namespace');
+}
+
+type SocketKind = readonly [domain: number, type: number, protocol: number];
+
+function openAny(
+  netns: RealNamespace,
+  kind: SocketKind,
+  address: Uint8Array,
+  given: boolean,
+): number {
+  const result = withNamespace(netns, (at) => addon().openBound(at, ...kind, address, given));
+  if (typeof result === 'number') return result;
+  throw refused(result.errno, result.syscall, netns);
+}
+
+/**
+ * Opens any socket in a namespace, to be given to Node: its descriptor. It does not block, and is bound to `address`, a
+ * struct sockaddr.
+ */
+export const openForNode = (netns: RealNamespace, kind: SocketKind, address: Uint8Array): number =>
+  openAny(netns, kind, address, true);
+
+/** Opens any socket in a namespace, to be read and written as a file. */
+export function openAsFile(netns: RealNamespace, kind: SocketKind, address: Uint8Array): OpenFile {
+  const descriptor = openAny(netns, kind, address, false);
+  return { descriptor, close: () => addon().closeFile(descriptor) };
 }

@@ -227,7 +227,7 @@ export class TunnelRecord {
       selectors: values.map(({ dir, selector }) => ({ dir, selector })),
       ...entriesOf(present),
       traffic: this.traffic,
-      installed: newest && Number(newest.current.addTime) * 1000,
+      installed: newest?.current.addedAt,
       expiry: both((direction) => expiryOf(sas[direction].at(-1)?.entry.value)),
       rekeys: this.rekeys,
       unreplaced: this.unreplaced,
@@ -254,7 +254,7 @@ function keep(moments: number[], moment: number): void {
 /** Of a bundle one transform makes the tunnel, and the others are in transport mode inside it. */
 const isOuter = ({ mode }: XfrmState): boolean => mode !== 'transport';
 
-const byAge = (a: XfrmState, b: XfrmState): number => Number(a.current.addTime - b.current.addTime);
+const byAge = (a: XfrmState, b: XfrmState): number => a.current.addedAt - b.current.addedAt;
 
 const modeOf = (policies: readonly XfrmPolicy[]): Tunnel['mode'] =>
   policies.find(({ templates }) => templates?.length)?.templates?.[0]?.mode;
@@ -267,7 +267,7 @@ function withTraffic(
 ): TunnelTraffic {
   const { current } = state;
   // Older kernels say only when it was first used (XFRMA_LASTUSED: not in 6.1).
-  const used = Number(state.lastUsed || current.useTime) * 1000;
+  const used = state.lastUsedAt || (current.firstUsedAt ?? 0);
   return {
     bytes: bytes + current.bytes,
     packets: packets + current.packets,

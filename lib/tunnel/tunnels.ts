@@ -119,7 +119,7 @@ export class Tunnels {
   open(states: Iterable<StateEntry>, policies: Iterable<PolicyEntry>, now: EventTime): void {
     // A list has the newest first (net/xfrm/xfrm_state.c: state_all).
     for (const entry of [...states].reverse()) {
-      const wall = Number(entry.value.current.addTime) * 1000;
+      const wall = entry.value.current.addedAt;
       this.#members.addSa(entry, { wall, monotonic: wall - now.wall + now.monotonic }, true);
     }
     for (const entry of policies) this.#members.addPolicy(entry, -Infinity);

@@ -3,7 +3,7 @@
  * tables for.
  * @module
  */
-import { ANY_FAMILY, readIpOf } from './address.ts';
+import { formatIp } from './address.ts';
 import {
   align4,
   attributeLength,
@@ -151,7 +151,7 @@ export class NetlinkAttribute {
   /** An IP address as text, by its length: 4 bytes or 16. */
   ip(): string {
     if (this.bytes.length !== 16) this.#number(4);
-    return readIpOf(this.bytes, 0, this.bytes.length, ANY_FAMILY, '');
+    return formatIp(this.bytes);
   }
 
   /**

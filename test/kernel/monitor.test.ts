@@ -536,6 +536,6 @@ test('a policy that is set anew is updated, if only its time of making is anothe
   await client.updatePolicy(policy);
   const [{ fields, before, value }] = await updated;
   assert.deepEqual([fields, before], [['current'], added.value]);
-  assert(value.current.addTime > before.current.addTime);
+  assert(value.current.addedAt > before.current.addedAt);
   await client.flushPolicies();
 });

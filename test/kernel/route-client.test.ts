@@ -116,7 +116,7 @@ for (const [kind, add, info, data] of [
   [
     'bridge',
     'link add k0 type bridge',
-    { kind: 'bridge', bridge: { forwardDelay: 400, stpState: 1 } },
+    { kind: 'bridge', bridge: { forwardDelayMs: 4000, stpState: 1 } },
     { forward_delay: 400, stp_state: 1 },
   ],
   ['xfrm', 'link add k0 type xfrm if_id 9', { kind: 'xfrm', xfrm: { ifId: 9 } }, { if_id: '0x9' }],
@@ -263,7 +263,7 @@ test('names and aliases are UTF-8, as ip has them', async () => {
 test('addresses are added, changed, listed and removed', async () => {
   await withPair(async (client) => {
     const index = indexOf('c0');
-    const times = { valid: 1000, preferred: 500 };
+    const times = { validSeconds: 1000, preferredSeconds: 500 };
     await client.addAddress({ index, local: '10.1.0.1', prefixLength: 24, label: 'c0:x' });
     await client.addAddress({ index, local: '10.2.0.1', address: '10.2.0.2', times });
     await client.addAddress({ index, address: '2001:db8::1', prefixLength: 64, flags: ['nodad'] });
@@ -284,8 +284,11 @@ test('addresses are added, changed, listed and removed', async () => {
     assert(six.length > 0 && six.every(({ family }) => family === 'inet6'));
     const again = { index, local: '10.1.0.1', prefixLength: 24 };
     await assert.rejects(client.addAddress(again), refused('EEXIST'));
-    await client.replaceAddress({ ...again, times: { valid: 2000, preferred: 1500 } });
-    assert.equal((await client.getAddress(index, '10.1.0.1'))?.times?.valid, 2000);
+    await client.replaceAddress({
+      ...again,
+      times: { validSeconds: 2000, preferredSeconds: 1500 },
+    });
+    assert.equal((await client.getAddress(index, '10.1.0.1'))?.times?.validSeconds, 2000);
     const short = { ...again, prefixLength: 23 };
     const hint = /with this prefix length/;
     await assert.rejects(client.deleteAddress(short), refused('EADDRNOTAVAIL', { hint }));

@@ -44,7 +44,7 @@ export class History extends Program<XfrmObjectTypes, XfrmEvent> {
   }
 }
 
-const COUNTERS = new Set(['current', 'stats', 'replay', 'lastUsed']);
+const COUNTERS = new Set(['current', 'stats', 'replay', 'lastUsedAt']);
 /** Objects never change, so neither do their texts. */
 const textOf = new WeakMap<Any, string>();
 

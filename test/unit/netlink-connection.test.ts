@@ -290,3 +290,18 @@ test('XfrmMonitor on a fake kernel hears an event, and repairs what it lost', as
   await monitor.waitFor(() => monitor.states.size === 1);
   assert.deepEqual(spis(), [3]);
 });
+
+test('a whole list is asked for again while it is interrupted, five times at the most', async () => {
+  for (const times of [0, 2, 9]) {
+    let asked = 0;
+    const kernel = new FakeKernel().answer(NETLINK_GENERIC, () => ({
+      messages: [reply(1), reply(2)],
+      interrupted: asked++ < times,
+    }));
+    await using connection = new NetlinkConnection(NETLINK_GENERIC, { netns: kernel });
+    const { items, interrupted } = await connection.dumpAll(REQUEST);
+    assert.equal(items.length, 2);
+    assert.equal(asked, Math.min(times + 1, 5));
+    assert.equal(interrupted, times === 9);
+  }
+});

@@ -9,6 +9,7 @@ import { addLink, altNames, updateLink } from '../../lib/route/link-requests.ts'
 import { requestOf } from '../../lib/route/question.ts';
 import { addRoute, addRule } from '../../lib/route/route-requests.ts';
 import { EncodeError } from '../../lib/wire/error.ts';
+import { NO_LIMIT } from '../../lib/wire/time.ts';
 import { MessageWriter } from '../../lib/wire/writer.ts';
 
 const link = (value: object) => requestOf(addLink({ name: 'k0', ...value }));
@@ -103,14 +104,16 @@ test('how long an IPv6 route lasts is 32 bits of seconds, whether said or listed
     return Buffer.from(writer.written()).toString('hex');
   };
   const said = bytesOf({ unknown: [{ type: 23, flags: 0, bytes: u32(60) }] });
-  assert.equal(bytesOf({ expires: 60 }), said);
-  assert.equal(bytesOf({ expires: 60n }), said);
-  assert.equal(bytesOf({ cache: { expires: 5997 } }), said);
-  const over = bytesOf({ cache: { expires: -3 } });
-  assert.equal(over, bytesOf({ expires: 1 }));
-  assert.equal(bytesOf({ cache: { expires: 0 } }), bytesOf({}));
-  for (const expires of [2n ** 32n, -1, 1.5, Symbol('1')] as never[]) {
-    refuses(() => bytesOf({ expires }), ['NEWROUTE', 'expires'], /no whole number of seconds/);
+  assert.equal(bytesOf({ expiresSeconds: 60 }), said);
+  assert.equal(bytesOf({ cache: { expiresMs: 59_970 } }), said);
+  const over = bytesOf({ cache: { expiresMs: -30 } });
+  assert.equal(over, bytesOf({ expiresSeconds: 1 }));
+  for (const none of [{ cache: { expiresMs: NO_LIMIT } }, { expiresSeconds: NO_LIMIT }]) {
+    assert.equal(bytesOf(none), bytesOf({}));
+  }
+  for (const expiresSeconds of [2 ** 32, 60n, -1, 1.5, Symbol('1')] as never[]) {
+    const path = ['NEWROUTE', 'RTA_EXPIRES', 'expiresSeconds'];
+    refuses(() => bytesOf({ expiresSeconds }), path, /no whole number/);
   }
 });
 

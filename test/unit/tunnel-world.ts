@@ -3,7 +3,7 @@
  * events, through the live table into the join, and what is told of tunnels is written down.
  * @module
  */
-import { XFRM_INF } from '../../lib/constants.ts';
+
 import type {
   ExpectedTunnel,
   SaSuccession,
@@ -21,6 +21,7 @@ import type { LostAddress } from '../../lib/tunnel/addresses.ts';
 import { checkedExpected } from '../../lib/tunnel/expected.ts';
 import { checkedThresholds } from '../../lib/tunnel/thresholds.ts';
 import { Tunnels, type TunnelsHost } from '../../lib/tunnel/tunnels.ts';
+import { NO_LIMIT } from '../../lib/wire/time.ts';
 import { StateFlags } from '../../lib/xfrm/names.ts';
 import type { XfrmMark } from '../../lib/xfrm.ts';
 
@@ -28,14 +29,14 @@ import type { XfrmMark } from '../../lib/xfrm.ts';
 export const HERE = '192.0.2.1';
 export const THERE = '192.0.2.2';
 const NONE = {
-  softBytes: XFRM_INF,
-  hardBytes: XFRM_INF,
-  softPackets: XFRM_INF,
-  hardPackets: XFRM_INF,
-  softAddSeconds: 0n,
-  hardAddSeconds: 0n,
-  softUseSeconds: 0n,
-  hardUseSeconds: 0n,
+  softBytes: NO_LIMIT,
+  hardBytes: NO_LIMIT,
+  softPackets: NO_LIMIT,
+  hardPackets: NO_LIMIT,
+  softAddSeconds: NO_LIMIT,
+  hardAddSeconds: NO_LIMIT,
+  softUseSeconds: NO_LIMIT,
+  hardUseSeconds: NO_LIMIT,
 };
 const ANY = {
   daddr: '0.0.0.0',
@@ -297,8 +298,8 @@ export class World {
       saddr: wish.saddr ?? HERE,
       spi,
       proto,
-      lifetime: { ...NONE, softAddSeconds: BigInt(soft), hardAddSeconds: BigInt(hard) },
-      current: { bytes: 0n, packets: 0n, addTime: this.#seconds, useTime: 0n },
+      lifetime: { ...NONE, softAddSeconds: soft || NO_LIMIT, hardAddSeconds: hard || NO_LIMIT },
+      current: { bytes: 0n, packets: 0n, addedAt: this.#seconds, firstUsedAt: undefined },
       stats: { replayWindow: 0, replay: 0, integrityFailed: 0 },
       seq: 0,
       reqid: wish.reqid ?? 1,
@@ -361,7 +362,7 @@ export class World {
     const policy = {
       selector: { ...ANY, ...(mode === 'transport' && host), dport: port },
       lifetime: NONE,
-      current: { bytes: 0n, packets: 0n, addTime: this.#seconds, useTime: 0n },
+      current: { bytes: 0n, packets: 0n, addedAt: this.#seconds, firstUsedAt: undefined },
       priority: 0,
       index: ++this.#indexes * 8 + { in: 0, out: 1, fwd: 2 }[dir],
       dir,
@@ -417,7 +418,7 @@ export class World {
     const counts = {
       bytes: current.bytes + BigInt(100 * packets),
       packets: current.packets + BigInt(packets),
-      useTime: current.useTime || this.#seconds,
+      firstUsedAt: current.firstUsedAt ?? this.#seconds,
     };
     this.change(spi, { current: { ...current, ...counts }, ...change });
   }
@@ -454,8 +455,9 @@ export class World {
     return whole.map(normalised);
   }
 
-  get #seconds(): bigint {
-    return BigInt(Math.floor(this.now.wall / 1000));
+  /** Now, as the kernel notes it. */
+  get #seconds(): number {
+    return Math.floor(this.now.wall / 1000) * 1000;
   }
 
   #take(spi: number): XfrmState {

@@ -2,21 +2,21 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { setImmediate as turn } from 'node:timers/promises';
-import { XFRM_INF } from '../../lib/constants.ts';
 import { Filter, type XfrmEvent, type XfrmPolicy, type XfrmState } from '../../lib/index.ts';
 import type { TableChange } from '../../lib/monitor/changes.ts';
 import { Reconciler } from '../../lib/monitor/reconciler.ts';
 import type { XfrmObjectTypes } from '../../lib/monitor/xfrm-objects.ts';
 import { xfrmModel } from '../../lib/monitor/xfrm-table.ts';
 import { StatesView, stateRates, type XfrmSnapshot } from '../../lib/monitor/xfrm-views.ts';
+import { NO_LIMIT } from '../../lib/wire/time.ts';
 
 const current = (addTime: number, packets = 0) => ({
   bytes: BigInt(packets) * 100n,
   packets: BigInt(packets),
-  addTime: BigInt(addTime),
-  useTime: 0n,
+  addedAt: addTime * 1000,
+  firstUsedAt: undefined,
 });
-const lifetime = { softBytes: XFRM_INF, hardBytes: XFRM_INF };
+const lifetime = { softBytes: NO_LIMIT, hardBytes: NO_LIMIT };
 
 /** An SA that was added at a second; fields that no rule looks at are left out. */
 const sa = (addTime: number, more: object = {}) =>

@@ -9,7 +9,7 @@ const SELECTOR = {
   ...{ family: 'inet', saddr: '10.0.0.0', daddr: '10.1.0.0', prefixlenS: 24, prefixlenD: 24 },
   ...{ proto: 17, sport: 1, sportMask: 1, dport: 2, dportMask: 3, ifindex: 0, user: 0 },
 };
-const LIFETIME = { softBytes: 1n, hardPackets: 2n, hardAddSeconds: 9n };
+const LIFETIME = { softBytes: 1n, hardPackets: 2n, hardAddSeconds: 9 };
 const KEY = { ...ENDS, proto: 'esp', spi: 0x1001, mark: MARK };
 const STATE = {
   ...{ ...KEY, family: 'inet', mode: 'tunnel', reqid: 1, replayWindow: 0, flags: ['noecn'] },
@@ -143,7 +143,12 @@ export const OPENERS = {
   XfrmClient: BUFFER,
   RouteClient: BUFFER,
   XfrmMonitor: { ...MONITOR, label: 'x', highWaterMark: 10 },
-  XfrmMonitors: { ...MONITOR, netns: undefined, namespaces: { own: undefined }, named: false },
+  MultiNamespaceXfrmMonitor: {
+    ...MONITOR,
+    netns: undefined,
+    namespaces: { own: undefined },
+    named: false,
+  },
   TunnelMonitor: {
     ...{ ...MONITOR, label: 'x', highWaterMark: 10, thresholds: { settle: 100, idle: 1 } },
     expected: [{ name: 'x', remote: '192.0.2.2', local: '192.0.2.1', reqid: 1, ifId: 1, mark: 1 }],

@@ -6,12 +6,12 @@
  */
 import assert from 'node:assert/strict';
 import {
+  MultiNamespaceXfrmMonitor,
   RouteClient,
   subscribe,
   TunnelMonitor,
   XfrmClient,
   XfrmMonitor,
-  XfrmMonitors,
 } from '../../lib/index.ts';
 import { NetlinkSocket } from '../../lib/socket/index.ts';
 import { SocketOwners } from '../../lib/socket.ts';
@@ -84,7 +84,7 @@ const WORKS: Readonly<Record<string, () => Promise<void>>> = {
     await monitor.refresh();
   },
   async 'monitors of namespaces'() {
-    await using monitors = await XfrmMonitors.open({
+    await using monitors = await MultiNamespaceXfrmMonitor.open({
       namespaces: { own: undefined, other: other.path },
     });
     monitors.on('change', () => {});

@@ -90,8 +90,8 @@ export function iso(milliseconds: number | undefined): string | undefined {
 const moment = ({ wall }: EventTime): string => iso(wall) ?? '';
 
 function saOf({ value: { saddr, daddr, proto, spi, current } }: StateEntry): JsonSa {
-  const { bytes, packets, addTime } = current;
-  const added = iso(Number(addTime) * 1000);
+  const { bytes, packets, addedAt } = current;
+  const added = iso(addedAt);
   return { saddr, daddr, proto, spi, added, bytes, packets };
 }
 
