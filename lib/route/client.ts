@@ -53,7 +53,7 @@ export type { DumpResult };
  * @example
  * await using client = new RouteClient();
  * await client.addLink({ name: 'ipsec0', info: { kind: 'xfrm', xfrm: { ifId: 7 } } });
- * await client.setUp({ name: 'ipsec0' });
+ * await client.setLinkUp({ name: 'ipsec0' });
  */
 export class RouteClient implements AsyncDisposable {
   readonly #conversation: Conversation;
@@ -94,13 +94,13 @@ export class RouteClient implements AsyncDisposable {
    * Changes a link: what is given. `flags` are set as they are, all others cleared, unless
    * `change` says which count. Needs CAP_NET_ADMIN.
    */
-  async changeLink(
+  async updateLink(
     key: link.LinkKey,
     changes: Encodable<Link>,
     options?: RequestOptions,
   ): Promise<void> {
     return withRtnetlink([key, changes], async ({ link }, [key, changes]) => {
-      const change = link.changeLink(changes);
+      const change = link.updateLink(changes);
       const index = await this.#identify(link, key, options);
       return this.#conversation.act(() => change, [index], options);
     });
@@ -110,7 +110,7 @@ export class RouteClient implements AsyncDisposable {
    * Adds alternative names, of up to 127 bytes each: {@link getLink} and the rest find the link by them. Needs CAP_NET_ADMIN.
    * @throws KernelError `EEXIST` for a name that a link has; those before it have been added
    */
-  async addAltNames(
+  async addLinkAltNames(
     key: link.LinkKey,
     names: readonly string[],
     options?: RequestOptions,
@@ -126,7 +126,7 @@ export class RouteClient implements AsyncDisposable {
    * Takes alternative names away. Needs CAP_NET_ADMIN.
    * @throws KernelError `ENOENT` or `EINVAL` for a name that is not one of its alternative names
    */
-  async deleteAltNames(
+  async deleteLinkAltNames(
     key: link.LinkKey,
     names: readonly string[],
     options?: RequestOptions,
@@ -141,14 +141,14 @@ export class RouteClient implements AsyncDisposable {
   /**
    * Switches a link on. Needs CAP_NET_ADMIN.
    */
-  async setUp(key: link.LinkKey, options?: RequestOptions): Promise<void> {
+  async setLinkUp(key: link.LinkKey, options?: RequestOptions): Promise<void> {
     return this.#conversation.act(({ link }) => link.switchLink, [key, true], options);
   }
 
   /**
    * Switches a link off. Needs CAP_NET_ADMIN.
    */
-  async setDown(key: link.LinkKey, options?: RequestOptions): Promise<void> {
+  async setLinkDown(key: link.LinkKey, options?: RequestOptions): Promise<void> {
     return this.#conversation.act(({ link }) => link.switchLink, [key, false], options);
   }
 
@@ -179,7 +179,7 @@ export class RouteClient implements AsyncDisposable {
   }
 
   /** The ports of bridges. */
-  async listPorts(options?: RequestOptions): Promise<DumpResult<BridgePort>> {
+  async listBridgePorts(options?: RequestOptions): Promise<DumpResult<BridgePort>> {
     const value = { family: 'bridge' } as const;
     return this.#conversation.list(
       () => () => ({ message: 'GETLINK', about: 'port', value }),
@@ -221,8 +221,8 @@ export class RouteClient implements AsyncDisposable {
   /**
    * Adds an address, or changes the times and flags of the one that is there. Needs CAP_NET_ADMIN.
    */
-  async changeAddress(given: Encodable<IpAddress>, options?: RequestOptions): Promise<void> {
-    return this.#conversation.act(({ address }) => address.changeAddress, [given], options);
+  async replaceAddress(given: Encodable<IpAddress>, options?: RequestOptions): Promise<void> {
+    return this.#conversation.act(({ address }) => address.replaceAddress, [given], options);
   }
 
   /**

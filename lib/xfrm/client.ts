@@ -101,10 +101,8 @@ export class XfrmClient implements AsyncDisposable {
     return this.#connection.dump(requestOf(message), replyOf(stateOf), options);
   }
 
-  /**
-   * All SAs, in pieces as the kernel makes them, at most 32 KiB each: less work for long lists. Needs CAP_NET_ADMIN.
-   */
-  listStatePieces(options?: RequestOptions): AsyncGenerator<XfrmState[], DumpEnd, undefined> {
+  /** All SAs, in batches as the kernel makes them, at most 32 KiB each: less work for long lists. Needs CAP_NET_ADMIN. */
+  listStateBatches(options?: RequestOptions): AsyncGenerator<XfrmState[], DumpEnd, undefined> {
     const message = { kind: 'request', message: 'GETSA', attributes: {} } as const;
     return this.#connection.dumpPieces(requestOf(message), replyOf(stateOf), options);
   }
