@@ -76,7 +76,7 @@ export {
   AddonError,
   type AddonErrorCode,
   errorCode,
-  type NetworkNamespace,
+  type NetnsReference,
   StateError,
   type StateErrorCode,
   SystemError,

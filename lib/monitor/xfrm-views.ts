@@ -212,7 +212,7 @@ export interface XfrmSnapshot {
   /** Whether the tables were right, or being repaired. */
   readonly synced: boolean;
   /** When all counters were last read. */
-  readonly counted: EventTime;
+  readonly countersReadAt: EventTime;
   /** The kernel's counters of packets that failed, read with the others; undefined if it has none. */
   readonly xfrmStat: XfrmStat | undefined;
 }
@@ -233,9 +233,9 @@ export interface StateRate {
  */
 export function stateRates(before: XfrmSnapshot, after: XfrmSnapshot): StateRate[] {
   const earlier = new Map(before.states.map((entry) => [entry.uid, entry]));
-  return after.states.flatMap(({ id, uid, value: { current }, counted }) => {
+  return after.states.flatMap(({ id, uid, value: { current }, countersReadAt }) => {
     const then = earlier.get(uid);
-    const seconds = then ? (counted.monotonic - then.counted.monotonic) / 1000 : 0;
+    const seconds = then ? (countersReadAt.monotonic - then.countersReadAt.monotonic) / 1000 : 0;
     if (then === undefined || seconds <= 0) return [];
     const { bytes, packets } = then.value.current;
     return {

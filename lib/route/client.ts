@@ -52,7 +52,7 @@ export type { DumpResult };
  * @example
  * await using client = new RouteClient();
  * await client.addLink({ name: 'ipsec0', info: { kind: 'xfrm', xfrm: { ifId: 7 } } });
- * await client.setUp({ name: 'ipsec0' });
+ * await client.setLinkUp({ name: 'ipsec0' });
  */
 export class RouteClient implements AsyncDisposable {
   readonly #conversation: Conversation;
@@ -93,13 +93,13 @@ export class RouteClient implements AsyncDisposable {
    * Changes a link: what is given. `flags` are set as they are, all others cleared, unless
    * `change` says which count.
    */
-  async changeLink(
+  async updateLink(
     key: link.LinkKey,
     changes: Encodable<Link>,
     options?: RequestOptions,
   ): Promise<void> {
     return withRtnetlink([key, changes], async ({ link }, [key, changes]) => {
-      const change = link.changeLink(changes);
+      const change = link.updateLink(changes);
       const index = await this.#identify(link, key, options);
       return this.#conversation.act(() => change, [index], options);
     });
@@ -109,7 +109,7 @@ export class RouteClient implements AsyncDisposable {
    * Adds alternative names, of up to 127 bytes each: {@link getLink} and the rest find the link by them.
    * @throws KernelError `EEXIST` for a name that a link has; those before it have been added
    */
-  async addAltNames(
+  async addLinkAltNames(
     key: link.LinkKey,
     names: readonly string[],
     options?: RequestOptions,
@@ -125,7 +125,7 @@ export class RouteClient implements AsyncDisposable {
    * Takes alternative names away.
    * @throws KernelError `ENOENT` or `EINVAL` for a name that is not one of its alternative names
    */
-  async deleteAltNames(
+  async deleteLinkAltNames(
     key: link.LinkKey,
     names: readonly string[],
     options?: RequestOptions,
@@ -138,12 +138,12 @@ export class RouteClient implements AsyncDisposable {
   }
 
   /** Switches a link on. */
-  async setUp(key: link.LinkKey, options?: RequestOptions): Promise<void> {
+  async setLinkUp(key: link.LinkKey, options?: RequestOptions): Promise<void> {
     return this.#conversation.act(({ link }) => link.switchLink, [key, true], options);
   }
 
   /** Switches a link off. */
-  async setDown(key: link.LinkKey, options?: RequestOptions): Promise<void> {
+  async setLinkDown(key: link.LinkKey, options?: RequestOptions): Promise<void> {
     return this.#conversation.act(({ link }) => link.switchLink, [key, false], options);
   }
 
@@ -171,7 +171,7 @@ export class RouteClient implements AsyncDisposable {
   }
 
   /** The ports of bridges. */
-  async listPorts(options?: RequestOptions): Promise<DumpResult<BridgePort>> {
+  async listBridgePorts(options?: RequestOptions): Promise<DumpResult<BridgePort>> {
     const value = { family: 'bridge' } as const;
     return this.#conversation.list(
       () => () => ({ message: 'GETLINK', about: 'port', value }),
@@ -211,8 +211,8 @@ export class RouteClient implements AsyncDisposable {
   }
 
   /** Adds an address, or changes the times and flags of the one that is there. */
-  async changeAddress(given: Encodable<IpAddress>, options?: RequestOptions): Promise<void> {
-    return this.#conversation.act(({ address }) => address.changeAddress, [given], options);
+  async replaceAddress(given: Encodable<IpAddress>, options?: RequestOptions): Promise<void> {
+    return this.#conversation.act(({ address }) => address.replaceAddress, [given], options);
   }
 
   /**

@@ -93,7 +93,7 @@ export class XfrmClient implements AsyncDisposable {
   }
 
   /** All SAs, in pieces as the kernel makes them: for lists that are long. */
-  listStatePieces(options?: RequestOptions): AsyncGenerator<XfrmState[], DumpEnd, undefined> {
+  listStateBatches(options?: RequestOptions): AsyncGenerator<XfrmState[], DumpEnd, undefined> {
     const message = { kind: 'request', message: 'GETSA', attributes: {} } as const;
     return this.#connection.dumpPieces(requestOf(message), replyOf(stateOf), options);
   }
