@@ -28,15 +28,18 @@ interface ChangeBase<Name extends string, Value> {
   readonly countersReadAt: EventTime;
 }
 
+/** An object is there that was not before. */
 export interface ObjectAdded<Name extends string, Value> extends ChangeBase<Name, Value> {
   readonly kind: 'added';
 }
+/** An object is another than before, in the same place. */
 export interface ObjectUpdated<Name extends string, Value> extends ChangeBase<Name, Value> {
   readonly kind: 'updated';
   readonly before: Value;
   /** The fields that are different, counters left out. */
   readonly fields: readonly (keyof Value & string)[];
 }
+/** An object is gone. */
 export interface ObjectRemoved<Name extends string, Value> extends ChangeBase<Name, Value> {
   readonly kind: 'removed';
   readonly reason: RemovalReason;

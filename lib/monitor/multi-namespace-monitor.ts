@@ -33,7 +33,7 @@ export const MULTI_NAMESPACE_OPTIONS = {
   signal: optionalSignal,
 } satisfies Record<keyof MultiNamespaceOptions, unknown>;
 
-/** What {@link MultiNamespaceMonitor.add} can be told. */
+/** What `add()` can be told. */
 export interface AddNamespaceOptions {
   /** Gives up opening: the promise is rejected with the signal's reason. */
   signal?: AbortSignal | undefined;

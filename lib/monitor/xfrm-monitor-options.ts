@@ -9,6 +9,7 @@ import {
 import type { NetnsReference } from '../socket/index.ts';
 import { READING_OPTIONS } from './subscribe-options.ts';
 
+/** What to watch, and how. */
 export interface XfrmMonitorOptions {
   /**
    * The network namespace to watch: a path such as `/run/netns/NAME`, or a descriptor. Default: that

@@ -107,7 +107,7 @@ export class XfrmMonitor
    *
    * @returns a promise that is fulfilled when the tables are complete
    * @throws TypeError or RangeError for a wrong option; SystemError `EPERM` without CAP_NET_ADMIN,
-   *   `EPROTONOSUPPORT` where the kernel has no XFRM; `netns` as with {@link NetlinkSocket}
+   *   `EPROTONOSUPPORT` where the kernel has no XFRM; `netns` as with `NetlinkSocket`
    */
   static async open(options: XfrmMonitorOptions = {}): Promise<XfrmMonitor> {
     const monitor = new XfrmMonitor(options);

@@ -10,7 +10,9 @@ import type { ListedObject } from './subject.ts';
 import type { Table, TableEntry } from './table.ts';
 import type { XfrmStat } from './xfrm-stat.ts';
 
+/** An SA in the table. */
 export type StateEntry = TableEntry<XfrmState>;
+/** A policy in the table. */
 export type PolicyEntry = TableEntry<XfrmPolicy>;
 
 /**
@@ -25,10 +27,12 @@ abstract class View<Value extends object> implements Iterable<TableEntry<Value>>
     this.table = table;
   }
 
+  /** How many there are. */
   get size(): number {
     return this.table.size;
   }
 
+  /** All entries, in the order in which they were added. */
   [Symbol.iterator](): Iterator<TableEntry<Value>> {
     return this.table[Symbol.iterator]();
   }
@@ -90,6 +94,7 @@ abstract class View<Value extends object> implements Iterable<TableEntry<Value>>
     return this.table.find('peers', `${canonicalAddress(saddr)} ${canonicalAddress(daddr)}`);
   }
 
+  /** Those of a reqid. */
   byReqid(reqid: number): TableEntry<Value>[] {
     return this.table.find('reqid', String(reqid));
   }

@@ -211,6 +211,7 @@ export class NetlinkConnection implements AsyncDisposable {
     return this.#connection.close();
   }
 
+  /** The same as {@link close}, for `await using`. */
   [Symbol.asyncDispose](): Promise<void> {
     return this.close();
   }

@@ -8,7 +8,7 @@ import { KernelStandIn } from './stand-in.ts';
 
 /**
  * A network namespace: a path such as `/run/netns/NAME` or `/proc/PID/ns/net`, or the number of an
- * open file descriptor of one, which stays the caller's. In tests, a {@link FakeKernel}.
+ * open file descriptor of one, which stays the caller's. In tests, a `FakeKernel`.
  */
 export type NetnsReference = RealNamespace | KernelStandIn;
 

@@ -400,6 +400,7 @@ export class NetlinkSocket {
     return this.#closing;
   }
 
+  /** The same as {@link close}, for `await using`. */
   [Symbol.asyncDispose](): Promise<void> {
     return this.close();
   }

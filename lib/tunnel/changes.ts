@@ -42,6 +42,7 @@ interface About {
   readonly time: EventTime;
 }
 
+/** A tunnel that was not there before. */
 export interface TunnelAdded extends About {
   readonly kind: 'added';
 }

@@ -40,6 +40,7 @@ export interface TunnelsView extends Iterable<Tunnel> {
   get(id: string): Tunnel | undefined;
   /** Those with this address at the other end. */
   byRemote(address: string): Tunnel[];
+  /** Those of a reqid. */
   byReqid(reqid: number): Tunnel[];
 }
 
