@@ -167,7 +167,17 @@ function judgeSas({ sas }: Testimony, seen: Seen): string[] {
 const hex = (spi: number): string => `0x${spi.toString(16).padStart(8, '0')}`;
 const clock = (time: number): string => new Date(time).toISOString().slice(11, 23);
 
-function describe({ time, kind, id, before, state, reason, direction, from, to }: ToldLine): string {
+function describe({
+  time,
+  kind,
+  id,
+  before,
+  state,
+  reason,
+  direction,
+  from,
+  to,
+}: ToldLine): string {
   const spis = from === undefined ? '' : ` ${direction} ${hex(from)} > ${hex(to ?? 0)}`;
   const was = before === undefined ? '' : `, was ${before}`;
   return `${clock(time)} ${kind}${spis} ${id}: ${state}${was}${reason ? ` (${reason})` : ''}`;
@@ -219,7 +229,10 @@ export function judgeLines(lines: readonly ToldLine[], seen: Seen): string[] {
           ({ end, gone }) => end && gone >= around[0] - READING && gone <= around[1],
         );
         const how = new Set(ends.map(({ end }) => end));
-        if ((reason === 'deleted' || reason === 'expired' || reason === 'flushed') && !how.has(reason))
+        if (
+          (reason === 'deleted' || reason === 'expired' || reason === 'flushed') &&
+          !how.has(reason)
+        )
           false_(line, `ip saw its SAs ${[...how].join(', ') || 'not end'}`);
         break;
       }

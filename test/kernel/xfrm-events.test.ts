@@ -216,7 +216,10 @@ test('a packet from another port makes a MAPPING', { ...patience, skip: withoutE
     // The SA stays as it was, until a key manager changes it: the table does too.
     await monitor.refresh();
     const [added, asked, last] = told;
-    assert.deepEqual([added?.kind, asked?.kind, last?.kind], ['added', 'key-manager-request', 'refreshed']);
+    assert.deepEqual(
+      [added?.kind, asked?.kind, last?.kind],
+      ['added', 'key-manager-request', 'refreshed'],
+    );
     assert(asked?.kind === 'key-manager-request' && asked.event.kind === 'MAPPING');
     assert.deepEqual(asked.event.mapping, event.mapping);
     assert.equal(monitor.states.bySpi(0x7002, { daddr: LEFT })[0]?.value.encap?.sport, 4500);
