@@ -3,6 +3,7 @@
  * platform offers and no thought of speed.
  * @module
  */
+import { NO_LIMIT } from '../lib/wire/time.ts';
 import type { NewSaEvent } from '../lib/xfrm/events.ts';
 import {
   IpsecProto,
@@ -37,6 +38,8 @@ function flags<Name extends string>(mask: number, bits: Readonly<Record<Name, nu
   return { mask, names };
 }
 
+const limit = (value: bigint) => (value === 2n ** 64n - 1n ? NO_LIMIT : value);
+
 /** A NEWSA event with the attributes that the kernel sends of an AEAD SA. */
 export function decodeNewSa(
   v: DataView,
@@ -67,20 +70,20 @@ export function decodeNewSa(
     proto: IpsecProto.name(v.getUint8(start + 92)),
     saddr: address(b, start + 96, family),
     lifetime: {
-      softBytes: v.getBigUint64(start + 112, true),
-      hardBytes: v.getBigUint64(start + 120, true),
-      softPackets: v.getBigUint64(start + 128, true),
-      hardPackets: v.getBigUint64(start + 136, true),
-      softAddSeconds: v.getBigUint64(start + 144, true),
-      hardAddSeconds: v.getBigUint64(start + 152, true),
-      softUseSeconds: v.getBigUint64(start + 160, true),
-      hardUseSeconds: v.getBigUint64(start + 168, true),
+      softBytes: limit(v.getBigUint64(start + 112, true)),
+      hardBytes: limit(v.getBigUint64(start + 120, true)),
+      softPackets: limit(v.getBigUint64(start + 128, true)),
+      hardPackets: limit(v.getBigUint64(start + 136, true)),
+      softAddSeconds: Number(v.getBigUint64(start + 144, true)) || NO_LIMIT,
+      hardAddSeconds: Number(v.getBigUint64(start + 152, true)) || NO_LIMIT,
+      softUseSeconds: Number(v.getBigUint64(start + 160, true)) || NO_LIMIT,
+      hardUseSeconds: Number(v.getBigUint64(start + 168, true)) || NO_LIMIT,
     },
     current: {
       bytes: v.getBigUint64(start + 176, true),
       packets: v.getBigUint64(start + 184, true),
-      addTime: v.getBigUint64(start + 192, true),
-      useTime: v.getBigUint64(start + 200, true),
+      addedAt: Number(v.getBigUint64(start + 192, true)) * 1000,
+      firstUsedAt: Number(v.getBigUint64(start + 200, true)) * 1000 || undefined,
     },
     stats: {
       replayWindow: v.getUint32(start + 208, true),

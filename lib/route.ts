@@ -16,3 +16,4 @@ export type { RawAttribute } from './wire/attribute.ts';
 export type { Encodable } from './wire/input.ts';
 export type { MessageHeader } from './wire/message.ts';
 export type { FlagSet } from './wire/names.ts';
+export { type ExactDigits, NO_LIMIT } from './wire/time.ts';

@@ -12,6 +12,7 @@ export type { Encodable } from './wire/input.ts';
 export type { MessageHeader } from './wire/message.ts';
 export type { FlagSet, KernelBool } from './wire/names.ts';
 export { OpaqueBytes } from './wire/opaque.ts';
+export { type ExactDigits, NO_LIMIT } from './wire/time.ts';
 export { MessageWriter } from './wire/writer.ts';
 export { decodeXfrmMessage } from './xfrm/decode-message.ts';
 export { type EncodableXfrmMessage, type EncodeOptions, encodeXfrm } from './xfrm/encode.ts';

@@ -96,7 +96,7 @@ export function monitorCommand(): Command {
         `--route adds ${ROUTE.slice(0, 5).join(', ')},\n` +
         `${ROUTE.slice(5).join(', ')}. Every group of rtnetlink can be named alone:\n` +
         'neigh, ipv6-prefix, ipv4-netconf …; those need no privilege.\n' +
-        'docs/command.md tells more; schema/event-1.json describes the JSON.\n',
+        'docs/command.md tells more; schema/event-2.json describes the JSON.\n',
     )
     .action(async (words: string[], options: MonitorOptions) => {
       const wrong = words.findIndex((word) => !isTerm(word) && word !== 'all' && !isGroup(word));

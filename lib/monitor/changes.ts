@@ -16,8 +16,8 @@ export type RemovalReason =
   | 'found-missing';
 
 interface ChangeBase<Name extends string, Value> {
-  /** `kernel`: an event said so. `repair`: found by comparing with a fresh list. */
-  readonly cause: 'kernel' | 'repair';
+  /** `kernel`: an event said so. `resync`: found by comparing with a fresh list. */
+  readonly origin: 'kernel' | 'resync';
   readonly time: EventTime;
   readonly object: Name;
   readonly id: string;
@@ -25,21 +25,24 @@ interface ChangeBase<Name extends string, Value> {
   /** The object after the change; where it is gone, as it last was. */
   readonly value: Value;
   /** When the counters of `value` were read. */
-  readonly counted: EventTime;
+  readonly countersReadAt: EventTime;
 }
 
+/** An object is there that was not before. */
 export interface ObjectAdded<Name extends string, Value> extends ChangeBase<Name, Value> {
   readonly kind: 'added';
 }
+/** An object is another than before, in the same place. */
 export interface ObjectUpdated<Name extends string, Value> extends ChangeBase<Name, Value> {
   readonly kind: 'updated';
   readonly before: Value;
   /** The fields that are different, counters left out. */
   readonly fields: readonly (keyof Value & string)[];
 }
+/** An object is gone. */
 export interface ObjectRemoved<Name extends string, Value> extends ChangeBase<Name, Value> {
   readonly kind: 'removed';
-  readonly why: RemovalReason;
+  readonly reason: RemovalReason;
   /**
    * Of what an event says was `deleted` or `flushed`: the port id that the requester wrote into its
    * message. A claim: anything can be written there (docs/sockets.md, section 6).
@@ -60,7 +63,7 @@ export type ObjectChange<K extends ObjectTypes> = {
     | ObjectExpiring<Name, K[Name]>;
 }[ObjectName<K>];
 
-/** One or more losses of events: the table may be wrong until `repaired`, which always follows. */
+/** One or more losses of events: the table may be wrong until `resynced`, which always follows. */
 export interface TableOverrun {
   readonly kind: 'overrun';
   /** `ENOBUFS`: the receive buffer was full. `EBADMSG`: an event made no sense. */
@@ -71,10 +74,10 @@ export interface TableOverrun {
 /** A comparison with fresh lists has ended, and the table is right. */
 export interface SyncReport {
   /**
-   * `repaired`: events had been lost. `refreshed`: none had; the counters are fresh, and what no event announces,
+   * `resynced`: events had been lost. `refreshed`: none had; the counters are fresh, and what no event announces,
    * or an event left in doubt, is as the kernel has it.
    */
-  readonly kind: 'repaired' | 'refreshed';
+  readonly kind: 'resynced' | 'refreshed';
   readonly added: number;
   readonly updated: number;
   readonly removed: number;
@@ -85,7 +88,7 @@ export interface SyncReport {
   /** Messages since then that made no sense. */
   readonly malformed: number;
   /** Milliseconds since then, or since the round began. */
-  readonly took: number;
+  readonly durationMs: number;
   readonly time: EventTime;
 }
 

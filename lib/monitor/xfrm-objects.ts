@@ -60,7 +60,14 @@ export function policyId(policy: XfrmPolicy): string {
 }
 
 /** Fields that move without events; a comparison refreshes them and tells nobody. */
-const STATE_COUNTERS = new Set(['current', 'stats', 'replay', 'lastUsed', 'lifetimeCurrent']);
+const STATE_COUNTERS = new Set([
+  'current',
+  'stats',
+  'replay',
+  'lastUsedAt',
+  'lifetimeCurrent',
+  'exact',
+]);
 const POLICY_COUNTERS = new Set(['current']);
 
 export const stateDifferences = (before: XfrmState, after: XfrmState): string[] =>
@@ -73,7 +80,7 @@ export const stateDifferences = (before: XfrmState, after: XfrmState): string[] 
 /** `current` is among them if the policy was set anew: its limits in time count from then. */
 export function policyDifferences(before: XfrmPolicy, after: XfrmPolicy): string[] {
   const fields = differences(before, after, POLICY_COUNTERS);
-  return before.current.addTime === after.current.addTime ? fields : [...fields, 'current'];
+  return before.current.addedAt === after.current.addedAt ? fields : [...fields, 'current'];
 }
 
 /** An SA with the counters that an event told of. */
@@ -84,14 +91,14 @@ export const counted = (
 
 /** An SA with all counters of another moment of it. */
 export function countedAs(state: XfrmState, counters: XfrmState): XfrmState {
-  const { current, stats, replay, replayEsn, lastUsed } = counters;
+  const { current, stats, replay, replayEsn, lastUsedAt } = counters;
   return {
     ...state,
     current,
     stats,
     ...(replay && { replay }),
     ...(replayEsn && state.replayEsn && { replayEsn }),
-    ...(lastUsed !== undefined && { lastUsed }),
+    ...(lastUsedAt !== undefined && { lastUsedAt }),
   };
 }
 

@@ -100,7 +100,7 @@ export const xfrmModel: ObjectModel<XfrmObjectTypes, XfrmEvent> = {
       unannounced: isLarval,
       // An SA keeps the second it was added in, and its counters do not fall.
       sameIncarnation: (before, after) =>
-        before.current.addTime === after.current.addTime &&
+        before.current.addedAt === after.current.addedAt &&
         before.current.bytes <= after.current.bytes &&
         before.current.packets <= after.current.packets &&
         isLarval(before) === isLarval(after),
@@ -177,7 +177,7 @@ function add(state: XfrmState, rows: XfrmRows): void {
     return;
   }
   // The list may have it already, with counters that are newer.
-  const listed = rows.overlap && known?.current.addTime === state.current.addTime;
+  const listed = rows.overlap && known?.current.addedAt === state.current.addedAt;
   rows.put('state', key, listed && known ? countedAs(state, known) : state, 'new');
   // An SA of a device goes with it, without an event (net/xfrm/xfrm_device.c, xfrm_dev_down).
   if (rows.overlap && state.offload && !known?.offload) rows.doubt('state', key);
@@ -288,7 +288,7 @@ function expireState(event: XfrmState, hard: boolean, time: EventTime, rows: Xfr
  */
 function isTold(known: XfrmState, told: XfrmState): boolean {
   return (
-    known.current.addTime === told.current.addTime &&
+    known.current.addedAt === told.current.addedAt &&
     known.saddr === told.saddr &&
     known.seq === told.seq &&
     known.reqid === told.reqid &&
@@ -301,8 +301,8 @@ function isTold(known: XfrmState, told: XfrmState): boolean {
  * requests. Another incarnation made within the same second cannot be told apart.
  */
 function mayBeLater(known: Aging, expired: Aging, { wall }: EventTime): boolean {
-  const { addTime } = expired.current;
-  return known.current.addTime !== addTime || wall / 1000 - Number(addTime) < 2;
+  const { addedAt } = expired.current;
+  return known.current.addedAt !== addedAt || wall - addedAt < 2000;
 }
 
 type Aging = Pick<XfrmState | XfrmPolicy, 'current'>;
@@ -333,7 +333,7 @@ function expirePolicy(event: XfrmPolicy, hard: boolean, time: EventTime, rows: X
   const known = rows.tables.policy.get(key)?.value;
   if (known === undefined) return;
   if (hard && mayBeLater(known, event, time)) rows.doubt('policy', key);
-  if (known.current.addTime !== event.current.addTime) return;
+  if (known.current.addedAt !== event.current.addedAt) return;
   if (hard) rows.remove('policy', key, 'hard-expired', event);
   else rows.expiring('policy', key, { ...known, current: event.current });
 }

@@ -36,8 +36,11 @@ function complete(
   const own = local ?? other;
   if (own === undefined) throw new EncodeError('is missing', [message, 'address']);
   if (address.index === undefined) throw new EncodeError('is missing', [message, 'index']);
+  const { times } = address;
   return {
     ...address,
+    // The kernel refuses one that is preferred for longer than it is valid (net/ipv4/devinet.c, net/ipv6/addrconf.c).
+    ...(times && { times: { preferredSeconds: times.validSeconds, ...times } }),
     family: familyFrom(address.family, [message], { local, address: other }),
     local: own,
     address: other ?? own,
@@ -58,7 +61,7 @@ const set = (address: Encodable<IpAddress>, flags: number): Request => ({
   flags: NLM_F_CREATE | flags,
 });
 export const addAddress = (address: Encodable<IpAddress>) => set(address, NLM_F_EXCL);
-export const changeAddress = (address: Encodable<IpAddress>) => set(address, NLM_F_REPLACE);
+export const replaceAddress = (address: Encodable<IpAddress>) => set(address, NLM_F_REPLACE);
 
 export const deleteAddress = (address: Encodable<IpAddress>): Request => ({
   message: 'DELADDR',

@@ -24,6 +24,15 @@ import type { Encodable } from '../wire/input.ts';
 import { readU64, s32, u8, u16, u32, writeBe64, writeU64 } from '../wire/integer.ts';
 import { linkAddressLength, readLinkAddress, writeLinkAddress } from '../wire/link-address.ts';
 import { readString, textSize, writeText } from '../wire/text.ts';
+import {
+  isLarge,
+  orNoLimit,
+  orNoLimit32,
+  readExact,
+  readNearest,
+  units,
+  writeUnits,
+} from '../wire/time.ts';
 import type { MessageWriter } from '../wire/writer.ts';
 import {
   AddressFamily,
@@ -195,10 +204,10 @@ export function writeUidRange(
 
 export function readAddressTimes(v: DataView, _b: Uint8Array, at: number): AddressTimes {
   return {
-    preferred: v.getUint32(at, LE),
-    valid: v.getUint32(at + 4, LE),
-    created: v.getUint32(at + 8, LE),
-    changed: v.getUint32(at + 12, LE),
+    preferredSeconds: orNoLimit32(v.getUint32(at, LE)),
+    validSeconds: orNoLimit32(v.getUint32(at + 4, LE)),
+    createdMs: v.getUint32(at + 8, LE) * 10,
+    changedMs: v.getUint32(at + 12, LE) * 10,
   };
 }
 
@@ -208,10 +217,18 @@ export function writeAddressTimes(
   at: number,
   x: Encodable<AddressTimes>,
 ): void {
-  v.setUint32(at, u32(x.preferred, 'preferred'), LE);
-  v.setUint32(at + 4, u32(x.valid, 'valid'), LE);
-  v.setUint32(at + 8, u32(x.created, 'created'), LE);
-  v.setUint32(at + 12, u32(x.changed, 'changed'), LE);
+  v.setUint32(
+    at,
+    u32(units(x.preferredSeconds, 1, 4294967295, 'preferredSeconds'), 'preferredSeconds'),
+    LE,
+  );
+  v.setUint32(
+    at + 4,
+    u32(units(x.validSeconds, 1, 4294967295, 'validSeconds'), 'validSeconds'),
+    LE,
+  );
+  v.setUint32(at + 8, u32(units(x.createdMs, 10, undefined, 'createdMs'), 'createdMs'), LE);
+  v.setUint32(at + 12, u32(units(x.changedMs, 10, undefined, 'changedMs'), 'changedMs'), LE);
 }
 
 export function readAddressHeader(v: DataView, b: Uint8Array, at: number): AddressHeader {
@@ -263,9 +280,9 @@ export function writeLinkHeader(
 export function readInet6Times(v: DataView, _b: Uint8Array, at: number): Inet6Times {
   return {
     maxReassembly: v.getUint32(at, LE),
-    changed: v.getUint32(at + 4, LE),
-    reachableTime: v.getUint32(at + 8, LE),
-    retransTime: v.getUint32(at + 12, LE),
+    changedMs: v.getUint32(at + 4, LE) * 10,
+    reachableMs: v.getUint32(at + 8, LE),
+    retransMs: v.getUint32(at + 12, LE),
   };
 }
 
@@ -276,9 +293,9 @@ export function writeInet6Times(
   x: Encodable<Inet6Times>,
 ): void {
   v.setUint32(at, u32(x.maxReassembly, 'maxReassembly'), LE);
-  v.setUint32(at + 4, u32(x.changed, 'changed'), LE);
-  v.setUint32(at + 8, u32(x.reachableTime, 'reachableTime'), LE);
-  v.setUint32(at + 12, u32(x.retransTime, 'retransTime'), LE);
+  v.setUint32(at + 4, u32(units(x.changedMs, 10, undefined, 'changedMs'), 'changedMs'), LE);
+  v.setUint32(at + 8, u32(x.reachableMs, 'reachableMs'), LE);
+  v.setUint32(at + 12, u32(x.retransMs, 'retransMs'), LE);
 }
 
 export function readVlanFlags(v: DataView, _b: Uint8Array, at: number): VlanFlags {
@@ -317,9 +334,9 @@ export function writeVlanQosMapping(
 
 export function readNeighbourTimes(v: DataView, _b: Uint8Array, at: number): NeighbourTimes {
   return {
-    confirmed: v.getUint32(at, LE),
-    used: v.getUint32(at + 4, LE),
-    updated: v.getUint32(at + 8, LE),
+    confirmedMs: v.getUint32(at, LE) * 10,
+    usedMs: v.getUint32(at + 4, LE) * 10,
+    updatedMs: v.getUint32(at + 8, LE) * 10,
     references: v.getUint32(at + 12, LE),
   };
 }
@@ -330,9 +347,9 @@ export function writeNeighbourTimes(
   at: number,
   x: Encodable<NeighbourTimes>,
 ): void {
-  v.setUint32(at, u32(x.confirmed, 'confirmed'), LE);
-  v.setUint32(at + 4, u32(x.used, 'used'), LE);
-  v.setUint32(at + 8, u32(x.updated, 'updated'), LE);
+  v.setUint32(at, u32(units(x.confirmedMs, 10, undefined, 'confirmedMs'), 'confirmedMs'), LE);
+  v.setUint32(at + 4, u32(units(x.usedMs, 10, undefined, 'usedMs'), 'usedMs'), LE);
+  v.setUint32(at + 8, u32(units(x.updatedMs, 10, undefined, 'updatedMs'), 'updatedMs'), LE);
   v.setUint32(at + 12, u32(x.references, 'references'), LE);
 }
 
@@ -416,8 +433,8 @@ export function writeNexthopHeader(
 
 export function readPrefixTimes(v: DataView, _b: Uint8Array, at: number): PrefixTimes {
   return {
-    preferred: v.getUint32(at, LE),
-    valid: v.getUint32(at + 4, LE),
+    preferredSeconds: orNoLimit32(v.getUint32(at, LE)),
+    validSeconds: orNoLimit32(v.getUint32(at + 4, LE)),
   };
 }
 
@@ -427,8 +444,16 @@ export function writePrefixTimes(
   at: number,
   x: Encodable<PrefixTimes>,
 ): void {
-  v.setUint32(at, u32(x.preferred, 'preferred'), LE);
-  v.setUint32(at + 4, u32(x.valid, 'valid'), LE);
+  v.setUint32(
+    at,
+    u32(units(x.preferredSeconds, 1, 4294967295, 'preferredSeconds'), 'preferredSeconds'),
+    LE,
+  );
+  v.setUint32(
+    at + 4,
+    u32(units(x.validSeconds, 1, 4294967295, 'validSeconds'), 'validSeconds'),
+    LE,
+  );
 }
 
 export function readPrefixHeader(v: DataView, b: Uint8Array, at: number): PrefixHeader {
@@ -457,8 +482,8 @@ export function writePrefixHeader(
 export function readRouteCache(v: DataView, _b: Uint8Array, at: number): RouteCache {
   return {
     references: v.getUint32(at, LE),
-    lastUse: v.getUint32(at + 4, LE),
-    expires: v.getInt32(at + 8, LE),
+    unusedMs: v.getUint32(at + 4, LE) * 10,
+    expiresMs: orNoLimit(v.getInt32(at + 8, LE) * 10),
     error: v.getUint32(at + 12, LE),
     used: v.getUint32(at + 16, LE),
     id: v.getUint32(at + 20, LE),
@@ -474,8 +499,8 @@ export function writeRouteCache(
   x: Encodable<RouteCache>,
 ): void {
   v.setUint32(at, u32(x.references, 'references'), LE);
-  v.setUint32(at + 4, u32(x.lastUse, 'lastUse'), LE);
-  v.setInt32(at + 8, s32(x.expires, 'expires'), LE);
+  v.setUint32(at + 4, u32(units(x.unusedMs, 10, undefined, 'unusedMs'), 'unusedMs'), LE);
+  v.setInt32(at + 8, s32(units(x.expiresMs, 10, 0, 'expiresMs'), 'expiresMs'), LE);
   v.setUint32(at + 12, u32(x.error, 'error'), LE);
   v.setUint32(at + 16, u32(x.used, 'used'), LE);
   v.setUint32(at + 20, u32(x.id, 'id'), LE);
@@ -1594,35 +1619,43 @@ export function readBridgeData(
     switch (type) {
       case 16: // IFLA_BR_HELLO_TIMER
         if (n < 8) tooShort('IFLA_BR_HELLO_TIMER', at, 8, n);
-        into.helloTimer = readU64(v, p);
+        into.helloTimerMs = readNearest(v, p) * 10;
+        if (isLarge(v, p))
+          into.exact = Object.assign(into.exact ?? {}, readExact(v, 'helloTimerMs', p));
         break;
       case 17: // IFLA_BR_TCN_TIMER
         if (n < 8) tooShort('IFLA_BR_TCN_TIMER', at, 8, n);
-        into.tcnTimer = readU64(v, p);
+        into.tcnTimerMs = readNearest(v, p) * 10;
+        if (isLarge(v, p))
+          into.exact = Object.assign(into.exact ?? {}, readExact(v, 'tcnTimerMs', p));
         break;
       case 18: // IFLA_BR_TOPOLOGY_CHANGE_TIMER
         if (n < 8) tooShort('IFLA_BR_TOPOLOGY_CHANGE_TIMER', at, 8, n);
-        into.topologyChangeTimer = readU64(v, p);
+        into.topologyChangeTimerMs = readNearest(v, p) * 10;
+        if (isLarge(v, p))
+          into.exact = Object.assign(into.exact ?? {}, readExact(v, 'topologyChangeTimerMs', p));
         break;
       case 19: // IFLA_BR_GC_TIMER
         if (n < 8) tooShort('IFLA_BR_GC_TIMER', at, 8, n);
-        into.gcTimer = readU64(v, p);
+        into.gcTimerMs = readNearest(v, p) * 10;
+        if (isLarge(v, p))
+          into.exact = Object.assign(into.exact ?? {}, readExact(v, 'gcTimerMs', p));
         break;
       case 1: // IFLA_BR_FORWARD_DELAY
         if (n < 4) tooShort('IFLA_BR_FORWARD_DELAY', at, 4, n);
-        into.forwardDelay = v.getUint32(p, LE);
+        into.forwardDelayMs = v.getUint32(p, LE) * 10;
         break;
       case 2: // IFLA_BR_HELLO_TIME
         if (n < 4) tooShort('IFLA_BR_HELLO_TIME', at, 4, n);
-        into.helloTime = v.getUint32(p, LE);
+        into.helloTimeMs = v.getUint32(p, LE) * 10;
         break;
       case 3: // IFLA_BR_MAX_AGE
         if (n < 4) tooShort('IFLA_BR_MAX_AGE', at, 4, n);
-        into.maxAge = v.getUint32(p, LE);
+        into.maxAgeMs = v.getUint32(p, LE) * 10;
         break;
       case 4: // IFLA_BR_AGEING_TIME
         if (n < 4) tooShort('IFLA_BR_AGEING_TIME', at, 4, n);
-        into.ageingTime = v.getUint32(p, LE);
+        into.ageingTimeMs = v.getUint32(p, LE) * 10;
         break;
       case 5: // IFLA_BR_STP_STATE
         if (n < 4) tooShort('IFLA_BR_STP_STATE', at, 4, n);
@@ -1748,27 +1781,42 @@ export function readBridgeData(
         break;
       case 30: // IFLA_BR_MCAST_LAST_MEMBER_INTVL
         if (n < 8) tooShort('IFLA_BR_MCAST_LAST_MEMBER_INTVL', at, 8, n);
-        into.mcastLastMemberIntvl = readU64(v, p);
+        into.mcastLastMemberIntvlMs = readNearest(v, p) * 10;
+        if (isLarge(v, p))
+          into.exact = Object.assign(into.exact ?? {}, readExact(v, 'mcastLastMemberIntvlMs', p));
         break;
       case 31: // IFLA_BR_MCAST_MEMBERSHIP_INTVL
         if (n < 8) tooShort('IFLA_BR_MCAST_MEMBERSHIP_INTVL', at, 8, n);
-        into.mcastMembershipIntvl = readU64(v, p);
+        into.mcastMembershipIntvlMs = readNearest(v, p) * 10;
+        if (isLarge(v, p))
+          into.exact = Object.assign(into.exact ?? {}, readExact(v, 'mcastMembershipIntvlMs', p));
         break;
       case 32: // IFLA_BR_MCAST_QUERIER_INTVL
         if (n < 8) tooShort('IFLA_BR_MCAST_QUERIER_INTVL', at, 8, n);
-        into.mcastQuerierIntvl = readU64(v, p);
+        into.mcastQuerierIntvlMs = readNearest(v, p) * 10;
+        if (isLarge(v, p))
+          into.exact = Object.assign(into.exact ?? {}, readExact(v, 'mcastQuerierIntvlMs', p));
         break;
       case 33: // IFLA_BR_MCAST_QUERY_INTVL
         if (n < 8) tooShort('IFLA_BR_MCAST_QUERY_INTVL', at, 8, n);
-        into.mcastQueryIntvl = readU64(v, p);
+        into.mcastQueryIntvlMs = readNearest(v, p) * 10;
+        if (isLarge(v, p))
+          into.exact = Object.assign(into.exact ?? {}, readExact(v, 'mcastQueryIntvlMs', p));
         break;
       case 34: // IFLA_BR_MCAST_QUERY_RESPONSE_INTVL
         if (n < 8) tooShort('IFLA_BR_MCAST_QUERY_RESPONSE_INTVL', at, 8, n);
-        into.mcastQueryResponseIntvl = readU64(v, p);
+        into.mcastQueryResponseIntvlMs = readNearest(v, p) * 10;
+        if (isLarge(v, p))
+          into.exact = Object.assign(
+            into.exact ?? {},
+            readExact(v, 'mcastQueryResponseIntvlMs', p),
+          );
         break;
       case 35: // IFLA_BR_MCAST_STARTUP_QUERY_INTVL
         if (n < 8) tooShort('IFLA_BR_MCAST_STARTUP_QUERY_INTVL', at, 8, n);
-        into.mcastStartupQueryIntvl = readU64(v, p);
+        into.mcastStartupQueryIntvlMs = readNearest(v, p) * 10;
+        if (isLarge(v, p))
+          into.exact = Object.assign(into.exact ?? {}, readExact(v, 'mcastStartupQueryIntvlMs', p));
         break;
       case 36: // IFLA_BR_NF_CALL_IPTABLES
         if (n < 1) tooShort('IFLA_BR_NF_CALL_IPTABLES', at, 1, n);
@@ -1856,51 +1904,79 @@ export function writeBridgeData(w: MessageWriter, x: Encodable<BridgeData>): voi
     for (type of BRIDGE_DATA_ORDER) {
       switch (type) {
         case 16:
-          if (x.helloTimer !== undefined) {
+          if (x.helloTimerMs !== undefined) {
             const p = w.attribute(16, 8);
-            writeU64(w.view, p, x.helloTimer, 'helloTimer');
+            writeUnits(
+              w.view,
+              p,
+              x.helloTimerMs,
+              x.exact?.helloTimerMs,
+              10,
+              undefined,
+              'helloTimerMs',
+            );
           }
           break;
         case 17:
-          if (x.tcnTimer !== undefined) {
+          if (x.tcnTimerMs !== undefined) {
             const p = w.attribute(17, 8);
-            writeU64(w.view, p, x.tcnTimer, 'tcnTimer');
+            writeUnits(w.view, p, x.tcnTimerMs, x.exact?.tcnTimerMs, 10, undefined, 'tcnTimerMs');
           }
           break;
         case 18:
-          if (x.topologyChangeTimer !== undefined) {
+          if (x.topologyChangeTimerMs !== undefined) {
             const p = w.attribute(18, 8);
-            writeU64(w.view, p, x.topologyChangeTimer, 'topologyChangeTimer');
+            writeUnits(
+              w.view,
+              p,
+              x.topologyChangeTimerMs,
+              x.exact?.topologyChangeTimerMs,
+              10,
+              undefined,
+              'topologyChangeTimerMs',
+            );
           }
           break;
         case 19:
-          if (x.gcTimer !== undefined) {
+          if (x.gcTimerMs !== undefined) {
             const p = w.attribute(19, 8);
-            writeU64(w.view, p, x.gcTimer, 'gcTimer');
+            writeUnits(w.view, p, x.gcTimerMs, x.exact?.gcTimerMs, 10, undefined, 'gcTimerMs');
           }
           break;
         case 1:
-          if (x.forwardDelay !== undefined) {
+          if (x.forwardDelayMs !== undefined) {
             const p = w.attribute(1, 4);
-            w.view.setUint32(p, u32(x.forwardDelay, 'forwardDelay'), LE);
+            w.view.setUint32(
+              p,
+              u32(units(x.forwardDelayMs, 10, undefined, 'forwardDelayMs'), 'forwardDelayMs'),
+              LE,
+            );
           }
           break;
         case 2:
-          if (x.helloTime !== undefined) {
+          if (x.helloTimeMs !== undefined) {
             const p = w.attribute(2, 4);
-            w.view.setUint32(p, u32(x.helloTime, 'helloTime'), LE);
+            w.view.setUint32(
+              p,
+              u32(units(x.helloTimeMs, 10, undefined, 'helloTimeMs'), 'helloTimeMs'),
+              LE,
+            );
           }
           break;
         case 3:
-          if (x.maxAge !== undefined) {
+          if (x.maxAgeMs !== undefined) {
             const p = w.attribute(3, 4);
-            w.view.setUint32(p, u32(x.maxAge, 'maxAge'), LE);
+            w.view.setUint32(p, u32(units(x.maxAgeMs, 10, undefined, 'maxAgeMs'), 'maxAgeMs'), LE);
           }
           break;
         case 4:
-          if (x.ageingTime !== undefined) {
+          if (x.ageingTimeMs !== undefined) {
             const p = w.attribute(4, 4);
-            w.view.setUint32(p, u32(x.ageingTime, 'ageingTime'), LE);
+            w.view.setUint32(
+              p,
+              u32(units(x.ageingTimeMs, 10, undefined, 'ageingTimeMs'), 'ageingTimeMs'),
+              LE,
+            );
           }
           break;
         case 5:
@@ -2094,39 +2170,87 @@ export function writeBridgeData(w: MessageWriter, x: Encodable<BridgeData>): voi
           }
           break;
         case 30:
-          if (x.mcastLastMemberIntvl !== undefined) {
+          if (x.mcastLastMemberIntvlMs !== undefined) {
             const p = w.attribute(30, 8);
-            writeU64(w.view, p, x.mcastLastMemberIntvl, 'mcastLastMemberIntvl');
+            writeUnits(
+              w.view,
+              p,
+              x.mcastLastMemberIntvlMs,
+              x.exact?.mcastLastMemberIntvlMs,
+              10,
+              undefined,
+              'mcastLastMemberIntvlMs',
+            );
           }
           break;
         case 31:
-          if (x.mcastMembershipIntvl !== undefined) {
+          if (x.mcastMembershipIntvlMs !== undefined) {
             const p = w.attribute(31, 8);
-            writeU64(w.view, p, x.mcastMembershipIntvl, 'mcastMembershipIntvl');
+            writeUnits(
+              w.view,
+              p,
+              x.mcastMembershipIntvlMs,
+              x.exact?.mcastMembershipIntvlMs,
+              10,
+              undefined,
+              'mcastMembershipIntvlMs',
+            );
           }
           break;
         case 32:
-          if (x.mcastQuerierIntvl !== undefined) {
+          if (x.mcastQuerierIntvlMs !== undefined) {
             const p = w.attribute(32, 8);
-            writeU64(w.view, p, x.mcastQuerierIntvl, 'mcastQuerierIntvl');
+            writeUnits(
+              w.view,
+              p,
+              x.mcastQuerierIntvlMs,
+              x.exact?.mcastQuerierIntvlMs,
+              10,
+              undefined,
+              'mcastQuerierIntvlMs',
+            );
           }
           break;
         case 33:
-          if (x.mcastQueryIntvl !== undefined) {
+          if (x.mcastQueryIntvlMs !== undefined) {
             const p = w.attribute(33, 8);
-            writeU64(w.view, p, x.mcastQueryIntvl, 'mcastQueryIntvl');
+            writeUnits(
+              w.view,
+              p,
+              x.mcastQueryIntvlMs,
+              x.exact?.mcastQueryIntvlMs,
+              10,
+              undefined,
+              'mcastQueryIntvlMs',
+            );
           }
           break;
         case 34:
-          if (x.mcastQueryResponseIntvl !== undefined) {
+          if (x.mcastQueryResponseIntvlMs !== undefined) {
             const p = w.attribute(34, 8);
-            writeU64(w.view, p, x.mcastQueryResponseIntvl, 'mcastQueryResponseIntvl');
+            writeUnits(
+              w.view,
+              p,
+              x.mcastQueryResponseIntvlMs,
+              x.exact?.mcastQueryResponseIntvlMs,
+              10,
+              undefined,
+              'mcastQueryResponseIntvlMs',
+            );
           }
           break;
         case 35:
-          if (x.mcastStartupQueryIntvl !== undefined) {
+          if (x.mcastStartupQueryIntvlMs !== undefined) {
             const p = w.attribute(35, 8);
-            writeU64(w.view, p, x.mcastStartupQueryIntvl, 'mcastStartupQueryIntvl');
+            writeUnits(
+              w.view,
+              p,
+              x.mcastStartupQueryIntvlMs,
+              x.exact?.mcastStartupQueryIntvlMs,
+              10,
+              undefined,
+              'mcastStartupQueryIntvlMs',
+            );
           }
           break;
         case 36:
@@ -3042,15 +3166,21 @@ export function readBridgePortData(
         break;
       case 21: // IFLA_BRPORT_MESSAGE_AGE_TIMER
         if (n < 8) tooShort('IFLA_BRPORT_MESSAGE_AGE_TIMER', at, 8, n);
-        into.messageAgeTimer = readU64(v, p);
+        into.messageAgeTimerMs = readNearest(v, p) * 10;
+        if (isLarge(v, p))
+          into.exact = Object.assign(into.exact ?? {}, readExact(v, 'messageAgeTimerMs', p));
         break;
       case 22: // IFLA_BRPORT_FORWARD_DELAY_TIMER
         if (n < 8) tooShort('IFLA_BRPORT_FORWARD_DELAY_TIMER', at, 8, n);
-        into.forwardDelayTimer = readU64(v, p);
+        into.forwardDelayTimerMs = readNearest(v, p) * 10;
+        if (isLarge(v, p))
+          into.exact = Object.assign(into.exact ?? {}, readExact(v, 'forwardDelayTimerMs', p));
         break;
       case 23: // IFLA_BRPORT_HOLD_TIMER
         if (n < 8) tooShort('IFLA_BRPORT_HOLD_TIMER', at, 8, n);
-        into.holdTimer = readU64(v, p);
+        into.holdTimerMs = readNearest(v, p) * 10;
+        if (isLarge(v, p))
+          into.exact = Object.assign(into.exact ?? {}, readExact(v, 'holdTimerMs', p));
         break;
       case 25: // IFLA_BRPORT_MULTICAST_ROUTER
         if (n < 1) tooShort('IFLA_BRPORT_MULTICAST_ROUTER', at, 1, n);
@@ -3343,21 +3473,45 @@ export function writeBridgePortData(w: MessageWriter, x: Encodable<BridgePortDat
           }
           break;
         case 21:
-          if (x.messageAgeTimer !== undefined) {
+          if (x.messageAgeTimerMs !== undefined) {
             const p = w.attribute(21, 8);
-            writeU64(w.view, p, x.messageAgeTimer, 'messageAgeTimer');
+            writeUnits(
+              w.view,
+              p,
+              x.messageAgeTimerMs,
+              x.exact?.messageAgeTimerMs,
+              10,
+              undefined,
+              'messageAgeTimerMs',
+            );
           }
           break;
         case 22:
-          if (x.forwardDelayTimer !== undefined) {
+          if (x.forwardDelayTimerMs !== undefined) {
             const p = w.attribute(22, 8);
-            writeU64(w.view, p, x.forwardDelayTimer, 'forwardDelayTimer');
+            writeUnits(
+              w.view,
+              p,
+              x.forwardDelayTimerMs,
+              x.exact?.forwardDelayTimerMs,
+              10,
+              undefined,
+              'forwardDelayTimerMs',
+            );
           }
           break;
         case 23:
-          if (x.holdTimer !== undefined) {
+          if (x.holdTimerMs !== undefined) {
             const p = w.attribute(23, 8);
-            writeU64(w.view, p, x.holdTimer, 'holdTimer');
+            writeUnits(
+              w.view,
+              p,
+              x.holdTimerMs,
+              x.exact?.holdTimerMs,
+              10,
+              undefined,
+              'holdTimerMs',
+            );
           }
           break;
         case 25:
@@ -5474,15 +5628,17 @@ export function readNexthopResilientGroup(
         break;
       case 2: // NHA_RES_GROUP_IDLE_TIMER
         if (n < 4) tooShort('NHA_RES_GROUP_IDLE_TIMER', at, 4, n);
-        into.idleTimer = v.getUint32(p, LE);
+        into.idleTimerMs = v.getUint32(p, LE) * 10;
         break;
       case 3: // NHA_RES_GROUP_UNBALANCED_TIMER
         if (n < 4) tooShort('NHA_RES_GROUP_UNBALANCED_TIMER', at, 4, n);
-        into.unbalancedTimer = v.getUint32(p, LE);
+        into.unbalancedTimerMs = v.getUint32(p, LE) * 10;
         break;
       case 4: // NHA_RES_GROUP_UNBALANCED_TIME
         if (n < 8) tooShort('NHA_RES_GROUP_UNBALANCED_TIME', at, 8, n);
-        into.unbalancedTime = readU64(v, p);
+        into.unbalancedTimeMs = readNearest(v, p) * 10;
+        if (isLarge(v, p))
+          into.exact = Object.assign(into.exact ?? {}, readExact(v, 'unbalancedTimeMs', p));
         break;
       case 0: // NHA_RES_GROUP_PAD
         break;
@@ -5519,21 +5675,40 @@ export function writeNexthopResilientGroup(
           }
           break;
         case 2:
-          if (x.idleTimer !== undefined) {
+          if (x.idleTimerMs !== undefined) {
             const p = w.attribute(2, 4);
-            w.view.setUint32(p, u32(x.idleTimer, 'idleTimer'), LE);
+            w.view.setUint32(
+              p,
+              u32(units(x.idleTimerMs, 10, undefined, 'idleTimerMs'), 'idleTimerMs'),
+              LE,
+            );
           }
           break;
         case 3:
-          if (x.unbalancedTimer !== undefined) {
+          if (x.unbalancedTimerMs !== undefined) {
             const p = w.attribute(3, 4);
-            w.view.setUint32(p, u32(x.unbalancedTimer, 'unbalancedTimer'), LE);
+            w.view.setUint32(
+              p,
+              u32(
+                units(x.unbalancedTimerMs, 10, undefined, 'unbalancedTimerMs'),
+                'unbalancedTimerMs',
+              ),
+              LE,
+            );
           }
           break;
         case 4:
-          if (x.unbalancedTime !== undefined) {
+          if (x.unbalancedTimeMs !== undefined) {
             const p = w.attribute(4, 8);
-            writeU64(w.view, p, x.unbalancedTime, 'unbalancedTime');
+            writeUnits(
+              w.view,
+              p,
+              x.unbalancedTimeMs,
+              x.exact?.unbalancedTimeMs,
+              10,
+              undefined,
+              'unbalancedTimeMs',
+            );
           }
           break;
       }
@@ -5564,7 +5739,9 @@ export function readNexthopResilientBucket(
         break;
       case 2: // NHA_RES_BUCKET_IDLE_TIME
         if (n < 8) tooShort('NHA_RES_BUCKET_IDLE_TIME', at, 8, n);
-        into.idleTime = readU64(v, p);
+        into.idleTimeMs = readNearest(v, p) * 10;
+        if (isLarge(v, p))
+          into.exact = Object.assign(into.exact ?? {}, readExact(v, 'idleTimeMs', p));
         break;
       case 3: // NHA_RES_BUCKET_NH_ID
         if (n < 4) tooShort('NHA_RES_BUCKET_NH_ID', at, 4, n);
@@ -5604,9 +5781,9 @@ export function writeNexthopResilientBucket(
           }
           break;
         case 2:
-          if (x.idleTime !== undefined) {
+          if (x.idleTimeMs !== undefined) {
             const p = w.attribute(2, 8);
-            writeU64(w.view, p, x.idleTime, 'idleTime');
+            writeUnits(w.view, p, x.idleTimeMs, x.exact?.idleTimeMs, 10, undefined, 'idleTimeMs');
           }
           break;
         case 3:
@@ -6471,11 +6648,11 @@ export function readRouteMetrics(
         break;
       case 4: // RTAX_RTT
         if (n < 4) tooShort('RTAX_RTT', at, 4, n);
-        into.rtt = v.getUint32(p, LE);
+        into.rttMs = v.getUint32(p, LE) * 0.125;
         break;
       case 5: // RTAX_RTTVAR
         if (n < 4) tooShort('RTAX_RTTVAR', at, 4, n);
-        into.rttVar = v.getUint32(p, LE);
+        into.rttVarMs = v.getUint32(p, LE) * 0.25;
         break;
       case 6: // RTAX_SSTHRESH
         if (n < 4) tooShort('RTAX_SSTHRESH', at, 4, n);
@@ -6507,7 +6684,7 @@ export function readRouteMetrics(
         break;
       case 13: // RTAX_RTO_MIN
         if (n < 4) tooShort('RTAX_RTO_MIN', at, 4, n);
-        into.rtoMin = v.getUint32(p, LE);
+        into.rtoMinMs = v.getUint32(p, LE);
         break;
       case 14: // RTAX_INITRWND
         if (n < 4) tooShort('RTAX_INITRWND', at, 4, n);
@@ -6579,15 +6756,19 @@ export function writeRouteMetrics(w: MessageWriter, x: Encodable<RouteMetrics>):
           }
           break;
         case 4:
-          if (x.rtt !== undefined) {
+          if (x.rttMs !== undefined) {
             const p = w.attribute(4, 4);
-            w.view.setUint32(p, u32(x.rtt, 'rtt'), LE);
+            w.view.setUint32(p, u32(units(x.rttMs, 0.125, undefined, 'rttMs'), 'rttMs'), LE);
           }
           break;
         case 5:
-          if (x.rttVar !== undefined) {
+          if (x.rttVarMs !== undefined) {
             const p = w.attribute(5, 4);
-            w.view.setUint32(p, u32(x.rttVar, 'rttVar'), LE);
+            w.view.setUint32(
+              p,
+              u32(units(x.rttVarMs, 0.25, undefined, 'rttVarMs'), 'rttVarMs'),
+              LE,
+            );
           }
           break;
         case 6:
@@ -6633,9 +6814,9 @@ export function writeRouteMetrics(w: MessageWriter, x: Encodable<RouteMetrics>):
           }
           break;
         case 13:
-          if (x.rtoMin !== undefined) {
+          if (x.rtoMinMs !== undefined) {
             const p = w.attribute(13, 4);
-            w.view.setUint32(p, u32(x.rtoMin, 'rtoMin'), LE);
+            w.view.setUint32(p, u32(x.rtoMinMs, 'rtoMinMs'), LE);
           }
           break;
         case 14:
@@ -6991,7 +7172,12 @@ export function readRouteAttributes(
         break;
       case 23: // RTA_EXPIRES
         if (n < 4) tooShort('RTA_EXPIRES', at, 4, n);
-        into.expires = n < 8 ? v.getUint32(p, LE) : readU64(v, p);
+        if (n < 8) into.expiresSeconds = v.getUint32(p, LE);
+        else {
+          into.expiresMs = readNearest(v, p) * 10;
+          if (isLarge(v, p))
+            into.exact = Object.assign(into.exact ?? {}, readExact(v, 'expiresMs', p));
+        }
         break;
       case 19: // RTA_NEWDST
         into.newdst = readIpOf(b, p, n, family, 'RTA_NEWDST');
@@ -7233,14 +7419,13 @@ export function writeRouteAttributes(
           }
           break;
         case 23:
-          if (x.expires !== undefined) {
-            const wide = typeof x.expires === 'bigint';
-            const p = w.attribute(23, wide ? 8 : 4);
-            if (wide) {
-              writeU64(w.view, p, x.expires, 'expires');
-            } else {
-              w.view.setUint32(p, u32(x.expires, 'expires'), LE);
-            }
+          if (x.expiresSeconds !== undefined) {
+            const p = w.attribute(23, 4);
+            w.view.setUint32(p, u32(x.expiresSeconds, 'expiresSeconds'), LE);
+          }
+          if (x.expiresMs !== undefined) {
+            const p = w.attribute(23, 8);
+            writeUnits(w.view, p, x.expiresMs, x.exact?.expiresMs, 10, undefined, 'expiresMs');
           }
           break;
         case 19:

@@ -3,12 +3,11 @@
  * @module
  */
 
-import { shown } from '../base/shown.ts';
 import { NLM_F_CREATE, NLM_F_EXCL, NLM_F_REPLACE } from '../netlink/constants.ts';
 import { checkProperties } from '../wire/check.ts';
-import { EncodeError } from '../wire/error.ts';
 import type { Encodable } from '../wire/input.ts';
 import { type Member, shapeWith } from '../wire/shape.ts';
+import { NO_LIMIT } from '../wire/time.ts';
 import {
   RT_TABLE_COMPAT,
   RT_TABLE_MAIN,
@@ -125,26 +124,17 @@ function withoutWays(route: Encodable<Route>): Encodable<Route> {
   return bare;
 }
 
-/** USER_HZ, the unit of RTA_CACHEINFO. */
-const TICKS_PER_SECOND = 100;
-
 /**
- * How long an IPv6 route lasts: seconds, in 32 bits (net/ipv6/route.c, rtm_ipv6_policy), where the
- * messages of multicast routes have 64. A list has what is left of it in the cache.
+ * How long an IPv6 route lasts (net/ipv6/route.c, rtm_ipv6_policy). A list has what is left of it in the cache.
  */
 function withExpiry(route: Encodable<Route>): Encodable<Route> {
-  const { expires, cache, ...rest } = route;
+  const { expiresSeconds, cache, ...rest } = route;
   if (route.family !== 'inet6' && route.family !== AddressFamily.numbers.inet6) return route;
-  const left = cache?.expires ?? 0;
+  const left = cache?.expiresMs ?? 0;
   // One that is over, but not yet swept away, has less than nothing left.
-  const listed = left === 0 ? 0 : Math.max(1, Math.ceil(left / TICKS_PER_SECOND));
-  const seconds = typeof expires === 'bigint' ? Number(expires) : (expires ?? listed);
-  if (seconds === 0) return rest;
-  if (!Number.isInteger(seconds) || seconds < 0 || seconds > 0xffff_ffff) {
-    const reason = `${shown(expires)} is no whole number of seconds from 0 to 4294967295`;
-    throw new EncodeError(reason, ['NEWROUTE', 'expires']);
-  }
-  return { ...rest, expires: seconds };
+  const listed = left === 0 ? 0 : Math.max(1, Math.ceil(left / 1000));
+  const seconds = expiresSeconds ?? listed;
+  return seconds === 0 || seconds === NO_LIMIT ? rest : { ...rest, expiresSeconds: seconds };
 }
 
 /** IPv4 checks that the scope fits the kind (net/ipv4/fib_semantics.c). */

@@ -48,12 +48,24 @@ export const ifaddrmsg = struct('ifaddrmsg', 'AddressHeader', 'Where an address 
 ]);
 
 export const ifa_cacheinfo = struct('ifa_cacheinfo', 'AddressTimes', 'How long an address lasts.', [
-  number('u32', 'ifa_prefered', 'Seconds until it is deprecated; 0xffffffff for ever.', {
-    name: 'preferred',
+  number('u32', 'ifa_prefered', 'Seconds until it is deprecated; NO_LIMIT for never.', {
+    name: 'preferredSeconds',
+    unit: 'seconds',
+    none: 'ones',
   }),
-  number('u32', 'ifa_valid', 'Seconds until it goes; 0xffffffff for never.', { name: 'valid' }),
-  number('u32', 'cstamp', 'When it was made, in 1/100 s since boot.', { name: 'created' }),
-  number('u32', 'tstamp', 'When it was last changed, in 1/100 s since boot.', { name: 'changed' }),
+  number('u32', 'ifa_valid', 'Seconds until it goes; NO_LIMIT for never.', {
+    name: 'validSeconds',
+    unit: 'seconds',
+    none: 'ones',
+  }),
+  number('u32', 'cstamp', 'When it was made, in ms since boot.', {
+    name: 'createdMs',
+    unit: 'ticks',
+  }),
+  number('u32', 'tstamp', 'When it was last changed, in ms since boot.', {
+    name: 'changedMs',
+    unit: 'ticks',
+  }),
 ]);
 
 export const rtmsg = struct('rtmsg', 'RouteHeader', 'What a route is.', [
@@ -89,8 +101,12 @@ export const rtvia = struct('rtvia', 'RouteVia', 'A gateway of another family th
 
 export const rta_cacheinfo = struct('rta_cacheinfo', 'RouteCache', 'Use of a route.', [
   number('u32', 'rta_clntref', 'References.', { name: 'references' }),
-  number('u32', 'rta_lastuse', 'Since its last use, in 1/100 s.', { name: 'lastUse' }),
-  number('s32', 'rta_expires', 'Until it goes, in 1/100 s; 0 for never.', { name: 'expires' }),
+  number('u32', 'rta_lastuse', 'Ms since its last use.', { name: 'unusedMs', unit: 'ticks' }),
+  number('s32', 'rta_expires', 'Ms until it goes; NO_LIMIT for never.', {
+    name: 'expiresMs',
+    unit: 'ticks',
+    none: 'zero',
+  }),
   number('u32', 'rta_error', 'Error that its packets get, as errno.', { name: 'error' }),
   number('u32', 'rta_used', 'Uses.', { name: 'used' }),
   number('u32', 'rta_id', 'Unused.', { name: 'id' }),
@@ -123,9 +139,12 @@ export const ndmsg = struct('ndmsg', 'NeighbourHeader', 'Where a neighbour is.',
 ]);
 
 export const nda_cacheinfo = struct('nda_cacheinfo', 'NeighbourTimes', 'Use of a neighbour.', [
-  number('u32', 'ndm_confirmed', 'Since it was last reached, in 1/100 s.', { name: 'confirmed' }),
-  number('u32', 'ndm_used', 'Since its last use, in 1/100 s.', { name: 'used' }),
-  number('u32', 'ndm_updated', 'Since its last change, in 1/100 s.', { name: 'updated' }),
+  number('u32', 'ndm_confirmed', 'Ms since it was last reached.', {
+    name: 'confirmedMs',
+    unit: 'ticks',
+  }),
+  number('u32', 'ndm_used', 'Ms since its last use.', { name: 'usedMs', unit: 'ticks' }),
+  number('u32', 'ndm_updated', 'Ms since its last change.', { name: 'updatedMs', unit: 'ticks' }),
   number('u32', 'ndm_refcnt', 'References.', { name: 'references' }),
 ]);
 
@@ -188,8 +207,16 @@ export const prefixmsg = struct('prefixmsg', 'PrefixHeader', 'A prefix that a ro
 ]);
 
 export const prefix_cacheinfo = struct('prefix_cacheinfo', 'PrefixTimes', 'How long it lasts.', [
-  number('u32', 'preferred_time', 'Seconds until it is deprecated.', { name: 'preferred' }),
-  number('u32', 'valid_time', 'Seconds until it goes.', { name: 'valid' }),
+  number('u32', 'preferred_time', 'Seconds until it is deprecated; NO_LIMIT for never.', {
+    name: 'preferredSeconds',
+    unit: 'seconds',
+    none: 'ones',
+  }),
+  number('u32', 'valid_time', 'Seconds until it goes; NO_LIMIT for never.', {
+    name: 'validSeconds',
+    unit: 'seconds',
+    none: 'ones',
+  }),
 ]);
 
 /** The counters of a link. The last ones came with kernels 4.6 and 5.19. */
@@ -256,11 +283,16 @@ export const ifla_cacheinfo = struct('ifla_cacheinfo', 'Inet6Times', 'Times of I
   number('u32', 'max_reasm_len', 'Longest packet put together, in bytes.', {
     name: 'maxReassembly',
   }),
-  number('u32', 'tstamp', 'When its addresses last changed, in 1/100 s since boot.', {
-    name: 'changed',
+  number('u32', 'tstamp', 'When its addresses last changed, in ms since boot.', {
+    name: 'changedMs',
+    unit: 'ticks',
   }),
-  number('u32', 'reachable_time', 'How long a neighbour counts as reached, in ms.'),
-  number('u32', 'retrans_time', 'Between two neighbour solicitations, in ms.'),
+  number('u32', 'reachable_time', 'Ms for which a neighbour counts as reached.', {
+    name: 'reachableMs',
+  }),
+  number('u32', 'retrans_time', 'Ms between two neighbour solicitations.', {
+    name: 'retransMs',
+  }),
 ]);
 
 export const ifla_vlan_flags = struct('ifla_vlan_flags', 'VlanFlags', 'Flags of a VLAN.', [

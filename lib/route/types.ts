@@ -4,6 +4,7 @@
  * @module
  */
 import type { RawAttribute } from '../wire/attribute.ts';
+import type { ExactDigits } from '../wire/time.ts';
 import type {
   AddressFamily,
   AddressFlags,
@@ -71,14 +72,14 @@ export interface UidRange {
 
 /** How long an address lasts. (struct ifa_cacheinfo) */
 export interface AddressTimes {
-  /** Seconds until it is deprecated; 0xffffffff for ever. */
-  preferred: number;
-  /** Seconds until it goes; 0xffffffff for never. */
-  valid: number;
-  /** When it was made, in 1/100 s since boot. */
-  created: number;
-  /** When it was last changed, in 1/100 s since boot. */
-  changed: number;
+  /** Seconds until it is deprecated; NO_LIMIT for never. */
+  preferredSeconds: number;
+  /** Seconds until it goes; NO_LIMIT for never. */
+  validSeconds: number;
+  /** When it was made, in ms since boot. */
+  createdMs: number;
+  /** When it was last changed, in ms since boot. */
+  changedMs: number;
 }
 
 /** Where an address is. (struct ifaddrmsg) */
@@ -113,12 +114,12 @@ export interface LinkHeader {
 export interface Inet6Times {
   /** Longest packet put together, in bytes. */
   maxReassembly: number;
-  /** When its addresses last changed, in 1/100 s since boot. */
-  changed: number;
-  /** How long a neighbour counts as reached, in ms. */
-  reachableTime: number;
-  /** Between two neighbour solicitations, in ms. */
-  retransTime: number;
+  /** When its addresses last changed, in ms since boot. */
+  changedMs: number;
+  /** Ms for which a neighbour counts as reached. */
+  reachableMs: number;
+  /** Ms between two neighbour solicitations. */
+  retransMs: number;
 }
 
 /** Flags of a VLAN. (struct ifla_vlan_flags) */
@@ -139,12 +140,12 @@ export interface VlanQosMapping {
 
 /** Use of a neighbour. (struct nda_cacheinfo) */
 export interface NeighbourTimes {
-  /** Since it was last reached, in 1/100 s. */
-  confirmed: number;
-  /** Since its last use, in 1/100 s. */
-  used: number;
-  /** Since its last change, in 1/100 s. */
-  updated: number;
+  /** Ms since it was last reached. */
+  confirmedMs: number;
+  /** Ms since its last use. */
+  usedMs: number;
+  /** Ms since its last change. */
+  updatedMs: number;
   /** References. */
   references: number;
 }
@@ -193,10 +194,10 @@ export interface NexthopHeader {
 
 /** How long it lasts. (struct prefix_cacheinfo) */
 export interface PrefixTimes {
-  /** Seconds until it is deprecated. */
-  preferred: number;
-  /** Seconds until it goes. */
-  valid: number;
+  /** Seconds until it is deprecated; NO_LIMIT for never. */
+  preferredSeconds: number;
+  /** Seconds until it goes; NO_LIMIT for never. */
+  validSeconds: number;
 }
 
 /** A prefix that a router announced. (struct prefixmsg) */
@@ -217,10 +218,10 @@ export interface PrefixHeader {
 export interface RouteCache {
   /** References. */
   references: number;
-  /** Since its last use, in 1/100 s. */
-  lastUse: number;
-  /** Until it goes, in 1/100 s; 0 for never. */
-  expires: number;
+  /** Ms since its last use. */
+  unusedMs: number;
+  /** Ms until it goes; NO_LIMIT for never. */
+  expiresMs: number;
   /** Error that its packets get, as errno. */
   error: number;
   /** Uses. */
@@ -543,24 +544,24 @@ export interface VlanData {
   unknown?: RawAttribute[];
 }
 
-/** A bridge. Times are in 1/100 s. */
+/** A bridge. */
 export interface BridgeData {
   /** Until the next hello. (IFLA_BR_HELLO_TIMER) */
-  helloTimer?: bigint;
+  helloTimerMs?: number;
   /** Until the next notice of a change. (IFLA_BR_TCN_TIMER) */
-  tcnTimer?: bigint;
+  tcnTimerMs?: number;
   /** Until a change is over. (IFLA_BR_TOPOLOGY_CHANGE_TIMER) */
-  topologyChangeTimer?: bigint;
+  topologyChangeTimerMs?: number;
   /** Until old entries are looked for. (IFLA_BR_GC_TIMER) */
-  gcTimer?: bigint;
+  gcTimerMs?: number;
   /** Time in the states listening and learning. (IFLA_BR_FORWARD_DELAY) */
-  forwardDelay?: number;
+  forwardDelayMs?: number;
   /** Between two hellos. (IFLA_BR_HELLO_TIME) */
-  helloTime?: number;
+  helloTimeMs?: number;
   /** How long what others said counts. (IFLA_BR_MAX_AGE) */
-  maxAge?: number;
+  maxAgeMs?: number;
   /** How long an address is remembered. (IFLA_BR_AGEING_TIME) */
-  ageingTime?: number;
+  ageingTimeMs?: number;
   /** Spanning tree: 0 off, 1 in the kernel, 2 by a program. (IFLA_BR_STP_STATE) */
   stpState?: number;
   /** Its priority. (IFLA_BR_PRIORITY) */
@@ -626,23 +627,36 @@ export interface BridgeData {
   /** Who asks; a nest. (IFLA_BR_MCAST_QUERIER_STATE) */
   mcastQuerierState?: Uint8Array;
   /** Between the queries before a group ends. (IFLA_BR_MCAST_LAST_MEMBER_INTVL) */
-  mcastLastMemberIntvl?: bigint;
+  mcastLastMemberIntvlMs?: number;
   /** Until a group ends. (IFLA_BR_MCAST_MEMBERSHIP_INTVL) */
-  mcastMembershipIntvl?: bigint;
+  mcastMembershipIntvlMs?: number;
   /** Until another who asks counts as gone. (IFLA_BR_MCAST_QUERIER_INTVL) */
-  mcastQuerierIntvl?: bigint;
+  mcastQuerierIntvlMs?: number;
   /** Between two queries. (IFLA_BR_MCAST_QUERY_INTVL) */
-  mcastQueryIntvl?: bigint;
+  mcastQueryIntvlMs?: number;
   /** Time for the answer. (IFLA_BR_MCAST_QUERY_RESPONSE_INTVL) */
-  mcastQueryResponseIntvl?: bigint;
+  mcastQueryResponseIntvlMs?: number;
   /** Between the queries at the start. (IFLA_BR_MCAST_STARTUP_QUERY_INTVL) */
-  mcastStartupQueryIntvl?: bigint;
+  mcastStartupQueryIntvlMs?: number;
   /** Whether iptables sees its packets. (IFLA_BR_NF_CALL_IPTABLES) */
   nfCallIptables?: number;
   /** Whether ip6tables sees them. (IFLA_BR_NF_CALL_IP6TABLES) */
   nfCallIp6tables?: number;
   /** Whether arptables sees them. (IFLA_BR_NF_CALL_ARPTABLES) */
   nfCallArptables?: number;
+  /** The digits of those numbers that are too large to be exact. */
+  exact?: ExactDigits<
+    | 'helloTimerMs'
+    | 'tcnTimerMs'
+    | 'topologyChangeTimerMs'
+    | 'gcTimerMs'
+    | 'mcastLastMemberIntvlMs'
+    | 'mcastMembershipIntvlMs'
+    | 'mcastQuerierIntvlMs'
+    | 'mcastQueryIntvlMs'
+    | 'mcastQueryResponseIntvlMs'
+    | 'mcastStartupQueryIntvlMs'
+  >;
   /** Attributes this library does not know, as they came. */
   unknown?: RawAttribute[];
 }
@@ -777,7 +791,7 @@ export interface GreData {
   unknown?: RawAttribute[];
 }
 
-/** A port of a bridge. Times are in 1/100 s. */
+/** A port of a bridge. */
 export interface BridgePortData {
   /** Its state. (IFLA_BRPORT_STATE) */
   state?: BridgePortState;
@@ -844,11 +858,11 @@ export interface BridgePortData {
   /** Whether unasked answers are passed on. (IFLA_BRPORT_NEIGH_FORWARD_GRAT) */
   neighForwardGrat?: number;
   /** Until what was heard is too old. (IFLA_BRPORT_MESSAGE_AGE_TIMER) */
-  messageAgeTimer?: bigint;
+  messageAgeTimerMs?: number;
   /** Until its next state. (IFLA_BRPORT_FORWARD_DELAY_TIMER) */
-  forwardDelayTimer?: bigint;
+  forwardDelayTimerMs?: number;
   /** Until it may send again. (IFLA_BRPORT_HOLD_TIMER) */
-  holdTimer?: bigint;
+  holdTimerMs?: number;
   /** Whether a multicast router is behind it. (IFLA_BRPORT_MULTICAST_ROUTER) */
   multicastRouter?: number;
   /** Most hosts that are tracked. (IFLA_BRPORT_MCAST_EHT_HOSTS_LIMIT) */
@@ -865,6 +879,8 @@ export interface BridgePortData {
   backupNhid?: number;
   /** In a request: forget its addresses. (IFLA_BRPORT_FLUSH) */
   flush?: true;
+  /** The digits of those numbers that are too large to be exact. */
+  exact?: ExactDigits<'messageAgeTimerMs' | 'forwardDelayTimerMs' | 'holdTimerMs'>;
   /** Attributes this library does not know, as they came. */
   unknown?: RawAttribute[];
 }
@@ -1201,16 +1217,18 @@ export interface NetconfAttributes {
   unknown?: RawAttribute[];
 }
 
-/** A resilient group. Times are in 1/100 s. */
+/** A resilient group. */
 export interface NexthopResilientGroup {
   /** Buckets. (NHA_RES_GROUP_BUCKETS) */
   buckets?: number;
   /** A bucket this long unused may move. (NHA_RES_GROUP_IDLE_TIMER) */
-  idleTimer?: number;
+  idleTimerMs?: number;
   /** Out of balance this long, buckets are moved. (NHA_RES_GROUP_UNBALANCED_TIMER) */
-  unbalancedTimer?: number;
+  unbalancedTimerMs?: number;
   /** How long it has been out of balance. (NHA_RES_GROUP_UNBALANCED_TIME) */
-  unbalancedTime?: bigint;
+  unbalancedTimeMs?: number;
+  /** The digits of those numbers that are too large to be exact. */
+  exact?: ExactDigits<'unbalancedTimeMs'>;
   /** Attributes this library does not know, as they came. */
   unknown?: RawAttribute[];
 }
@@ -1219,10 +1237,12 @@ export interface NexthopResilientGroup {
 export interface NexthopResilientBucket {
   /** Its number. (NHA_RES_BUCKET_INDEX) */
   index?: number;
-  /** How long it has been unused, in 1/100 s. (NHA_RES_BUCKET_IDLE_TIME) */
-  idleTime?: bigint;
+  /** How long it has been unused. (NHA_RES_BUCKET_IDLE_TIME) */
+  idleTimeMs?: number;
   /** Id of its next hop. (NHA_RES_BUCKET_NH_ID) */
   nexthopId?: number;
+  /** The digits of those numbers that are too large to be exact. */
+  exact?: ExactDigits<'idleTimeMs'>;
   /** Attributes this library does not know, as they came. */
   unknown?: RawAttribute[];
 }
@@ -1361,7 +1381,7 @@ export interface PrefixAttributes {
   unknown?: RawAttribute[];
 }
 
-/** Metrics of a route. Times are in ms (rtt and rttvar in 1/8 and 1/4 ms). */
+/** Metrics of a route. */
 export interface RouteMetrics {
   /** Those that must not be changed, a bit each. (RTAX_LOCK) */
   lock?: number;
@@ -1370,9 +1390,9 @@ export interface RouteMetrics {
   /** Largest TCP window, in bytes. (RTAX_WINDOW) */
   window?: number;
   /** Round trip time. (RTAX_RTT) */
-  rtt?: number;
+  rttMs?: number;
   /** How much it varies. (RTAX_RTTVAR) */
-  rttVar?: number;
+  rttVarMs?: number;
   /** Slow start threshold, in packets. (RTAX_SSTHRESH) */
   ssthresh?: number;
   /** Congestion window, in packets. (RTAX_CWND) */
@@ -1388,7 +1408,7 @@ export interface RouteMetrics {
   /** Features (RTAX_FEATURE_). (RTAX_FEATURES) */
   features?: number;
   /** Least time until a packet is sent again. (RTAX_RTO_MIN) */
-  rtoMin?: number;
+  rtoMinMs?: number;
   /** Receive window at the start, in packets. (RTAX_INITRWND) */
   initRwnd?: number;
   /** Whether acknowledgements are sent at once. (RTAX_QUICKACK) */
@@ -1477,8 +1497,10 @@ export interface RouteAttributes {
   pref?: number;
   /** Traffic, of a multicast route. (RTA_MFC_STATS) */
   multicastCounts?: RouteMulticastCounts;
-  /** Until it goes: of a multicast route in 1/100 s (64 bits), in a request for an IPv6 route in s (32 bits); else see cache. (RTA_EXPIRES) */
-  expires?: number | bigint;
+  /** Until it goes, in a request for an IPv6 route; else see cache. (RTA_EXPIRES) */
+  expiresSeconds?: number;
+  /** Until it goes, of a multicast route. (RTA_EXPIRES) */
+  expiresMs?: number;
   /** Labels packets get (MPLS). (RTA_NEWDST) */
   newdst?: string;
   /** Whether labels get the packet’s hop limit (MPLS). (RTA_TTL_PROPAGATE) */
@@ -1493,6 +1515,8 @@ export interface RouteAttributes {
   flowLabel?: number;
   /** In a DELROUTE: 1 expired, 2 withdrawn by a router (kernel 7.3). (RTA_DEL_REASON) */
   delReason?: number;
+  /** The digits of those numbers that are too large to be exact. */
+  exact?: ExactDigits<'expiresMs'>;
   /** Attributes this library does not know, as they came. */
   unknown?: RawAttribute[];
 }

@@ -32,7 +32,7 @@ export type TunnelDownReason =
   | { readonly kind: 'link-gone'; readonly address: string; readonly link: string }
   /** Its SAs have other addresses now, those of another tunnel where that is known. */
   | { readonly kind: 'migrated'; readonly to: string | undefined }
-  /** A repair found it without SAs: nobody heard why. */
+  /** A resync found it without SAs: nobody heard why. */
   | { readonly kind: 'found-missing' }
   | { readonly kind: 'unknown' };
 
@@ -42,6 +42,7 @@ interface About {
   readonly time: EventTime;
 }
 
+/** A tunnel that was not there before. */
 export interface TunnelAdded extends About {
   readonly kind: 'added';
 }
@@ -55,7 +56,7 @@ export interface TunnelUp extends About {
 export interface TunnelDown extends About {
   readonly kind: 'down';
   readonly before: TunnelState;
-  readonly cause: TunnelDownReason;
+  readonly reason: TunnelDownReason;
 }
 /** An SA, and the one whose place it took. */
 export interface SaSuccession {
@@ -63,7 +64,7 @@ export interface SaSuccession {
   /** SPIs. */
   readonly from: number;
   readonly to: number;
-  /** Milliseconds in which neither was there; 0: both were. undefined: a repair found it. */
+  /** Milliseconds in which neither was there; 0: both were. undefined: a resync found it. */
   readonly gap: number | undefined;
 }
 /**
@@ -132,10 +133,10 @@ export interface TunnelSnapshot {
   readonly tunnels: readonly Tunnel[];
   /** About the host. */
   readonly warnings: readonly TunnelWarning[];
-  /** Whether the tables below were right, or being repaired. */
+  /** Whether the tables below were right, or being resynced. */
   readonly synced: boolean;
   /** When the counters were last read. */
-  readonly counted: EventTime;
+  readonly countersReadAt: EventTime;
 }
 
 /**
@@ -147,5 +148,5 @@ export interface TunnelsSynced {
   readonly snapshot: TunnelSnapshot;
 }
 
-/** What a {@link TunnelMonitor} tells: `repaired` and `refreshed` as by XfrmMonitor. */
+/** What a {@link TunnelMonitor} tells: `resynced` and `refreshed` as by XfrmMonitor. */
 export type TunnelChange = TunnelEvent | TunnelOverrun | SyncReport | MalformedEvent;

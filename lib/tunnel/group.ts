@@ -9,7 +9,7 @@ import type { XfrmMark, XfrmSelector } from '../xfrm/types.ts';
 import {
   type Demand,
   fits,
-  isWild,
+  isOnlyShared,
   type Orientation,
   orient,
   type Pair,
@@ -79,14 +79,18 @@ export class Group {
   }
 }
 
+/** Marks and interface ids of members, each as often as it is there. */
+export interface Labels {
+  readonly marks: readonly (XfrmMark | undefined)[];
+  readonly ifIds: readonly (number | undefined)[];
+}
+
 /** The members of one tunnel. */
-export interface Joined {
+export interface Joined extends Labels {
   readonly present: Present;
   /** What is the same through rekeys, in part: uids of SAs, policies and requests. */
   readonly members: ReadonlySet<string>;
   readonly acquired: readonly Acquired[];
-  readonly marks: readonly (XfrmMark | undefined)[];
-  readonly ifIds: readonly (number | undefined)[];
 }
 
 /** Several groups as one, which the first stands for. */
@@ -172,8 +176,7 @@ export function join(
   }
   // A larval SA without a reqid only keeps an SPI, for whichever tunnel between these ends.
   const counts = ({ sa }: Any) => !sa?.isLarval || reqid !== 0;
-  // What any source may send through is no tunnel; it serves those that there are.
-  const parts = pair.some(isWild) ? [] : split(members).filter((part) => part.some(counts));
+  const parts = isOnlyShared(pair) ? [] : split(members).filter((part) => part.some(counts));
   return {
     orientation,
     parts: parts.map((part) => joined(part, orientation, surroundings, here)),
@@ -264,8 +267,7 @@ function joined(
 
 /** In the order in which they were added. */
 export function byAge(a: Sa, b: Sa): number {
-  const seconds = a.entry.value.current.addTime - b.entry.value.current.addTime;
-  return seconds === 0n ? a.order - b.order : Number(seconds);
+  return a.entry.value.current.addedAt - b.entry.value.current.addedAt || a.order - b.order;
 }
 
 /**

@@ -26,7 +26,7 @@ export interface Sa {
   /** In which order they came, where the seconds of their add times are the same. */
   readonly order: number;
   readonly came: EventTime;
-  /** Whether it was there at first, or its coming was told; else a repair found it. */
+  /** Whether it was there at first, or its coming was told; else a resync found it. */
   readonly heard: boolean;
   readonly slot: string;
   readonly isLarval: boolean;
@@ -46,10 +46,10 @@ export interface Policy {
 export interface Gone {
   readonly sa: Sa;
   readonly last: XfrmState;
-  readonly why: string;
+  readonly reason: string;
   readonly portId: number | undefined;
   readonly time: EventTime;
-  /** Whether its going was told; else a repair found it. */
+  /** Whether its going was told; else a resync found it. */
   readonly heard: boolean;
 }
 

@@ -4,9 +4,9 @@ import type { IpsecProto } from '../xfrm/names.ts';
 import type { XfrmPolicy, XfrmState } from '../xfrm/objects.ts';
 import type { TunnelDownReason } from './changes.ts';
 import { type Orientation, servesBoth } from './endpoints.ts';
-import type { NamedTunnel } from './expected.ts';
+import type { NamedExpectedTunnel } from './expected.ts';
 import { expiryOf, nearHardAt } from './figures.ts';
-import type { Group } from './group.ts';
+import type { Group, Labels } from './group.ts';
 import {
   both,
   entriesOf,
@@ -39,9 +39,9 @@ const NO_TRAFFIC: TunnelTraffic = { bytes: 0n, packets: 0n, lastUsed: undefined 
 
 /** One tunnel, as long as it is in the lists. */
 export class TunnelRecord {
-  readonly id: string;
+  id: string;
   /** Its entry among those that ought to be there. */
-  readonly expected: NamedTunnel | undefined;
+  expected: NamedExpectedTunnel | undefined;
   verdict: Verdict | undefined;
   warned: Warned | undefined;
   /** As it was last shown; undefined before it is. */
@@ -54,10 +54,12 @@ export class TunnelRecord {
   /** Of all its SAs, those that are gone included. */
   traffic: PerDirection<TunnelTraffic> = { out: NO_TRAFFIC, in: NO_TRAFFIC };
   orientation: Orientation | undefined;
+  /** What marks and interface ids its members have, or last had. */
+  labels: Labels = { marks: [], ifIds: [] };
   members: ReadonlySet<string> = new Set();
   hadSas = false;
   /** Why it was last told to be down. */
-  cause: TunnelDownReason | undefined;
+  downReason: TunnelDownReason | undefined;
   /** The last SA that went, unless others came since. */
   lastGone: Gone | undefined;
   /** The newest SAs that went without a successor so far, by direction and slot. */
@@ -79,7 +81,7 @@ export class TunnelRecord {
   readonly #carried = { out: NO_TRAFFIC, in: NO_TRAFFIC };
   #refused: Refused = { integrity: 0n, replay: 0n, replayWindow: 0n };
 
-  constructor(id: string, expected?: NamedTunnel) {
+  constructor(id: string, expected?: NamedExpectedTunnel) {
     this.id = id;
     this.expected = expected;
   }
@@ -171,7 +173,7 @@ export class TunnelRecord {
       sends,
       acquiredAt,
       unreachable,
-      expired: this.lastGone?.why === 'hard-expired',
+      expired: this.lastGone?.reason === 'hard-expired',
       packets,
       lastUsed: both((direction) => traffic[direction].lastUsed),
       countedAt,
@@ -227,7 +229,7 @@ export class TunnelRecord {
       selectors: values.map(({ dir, selector }) => ({ dir, selector })),
       ...entriesOf(present),
       traffic: this.traffic,
-      installed: newest && Number(newest.current.addTime) * 1000,
+      installed: newest?.current.addedAt,
       expiry: both((direction) => expiryOf(sas[direction].at(-1)?.entry.value)),
       rekeys: this.rekeys,
       unreplaced: this.unreplaced,
@@ -254,7 +256,7 @@ function keep(moments: number[], moment: number): void {
 /** Of a bundle one transform makes the tunnel, and the others are in transport mode inside it. */
 const isOuter = ({ mode }: XfrmState): boolean => mode !== 'transport';
 
-const byAge = (a: XfrmState, b: XfrmState): number => Number(a.current.addTime - b.current.addTime);
+const byAge = (a: XfrmState, b: XfrmState): number => a.current.addedAt - b.current.addedAt;
 
 const modeOf = (policies: readonly XfrmPolicy[]): Tunnel['mode'] =>
   policies.find(({ templates }) => templates?.length)?.templates?.[0]?.mode;
@@ -267,7 +269,7 @@ function withTraffic(
 ): TunnelTraffic {
   const { current } = state;
   // Older kernels say only when it was first used (XFRMA_LASTUSED: not in 6.1).
-  const used = Number(state.lastUsed || current.useTime) * 1000;
+  const used = state.lastUsedAt || (current.firstUsedAt ?? 0);
   return {
     bytes: bytes + current.bytes,
     packets: packets + current.packets,

@@ -10,10 +10,12 @@ import { shown } from '../base/shown.ts';
 import { LE } from './endian.ts';
 import { EncodeError } from './error.ts';
 
-const SMALL: bigint[] = Array.from({ length: 1024 }, (_, i) => BigInt(i));
+/** Filled as they come. */
+const SMALL: (bigint | undefined)[] = new Array(1024).fill(undefined);
 export const ALL_ONES = 2n ** 64n - 1n;
-const HIGH = LE ? 4 : 0;
-const LOW = LE ? 0 : 4;
+/** Where the halves of a 64-bit number are. */
+export const HIGH = LE ? 4 : 0;
+export const LOW = LE ? 0 : 4;
 
 let last = 0n;
 let lastHigh = 0;
@@ -23,7 +25,10 @@ let lastLow = 0;
 export function readU64(view: DataView, at: number): bigint {
   const high = view.getUint32(at + HIGH, LE);
   const low = view.getUint32(at + LOW, LE);
-  if (high === 0 && low < 1024) return SMALL[low] as bigint;
+  if (high === 0 && low < 1024) {
+    SMALL[low] ??= BigInt(low);
+    return SMALL[low];
+  }
   if (high === 0xffffffff && low === 0xffffffff) return ALL_ONES;
   // Times: many objects were added in the same second.
   if (high !== lastHigh || low !== lastLow) {
@@ -99,19 +104,4 @@ export function writeU64(
   if (!Number.isSafeInteger(value) || value < 0) refuse(value, 0n, ALL_ONES, field);
   view.setUint32(at + HIGH, Math.floor(value / 2 ** 32), LE);
   view.setUint32(at + LOW, value >>> 0, LE);
-}
-
-/** The same for a limit: undefined is none, 2^64 - 1. */
-export function writeLimit(
-  view: DataView,
-  at: number,
-  value: bigint | number | undefined,
-  field: string,
-): void {
-  if (value !== undefined) {
-    writeU64(view, at, value, field);
-    return;
-  }
-  view.setInt32(at, -1);
-  view.setInt32(at + 4, -1);
 }

@@ -19,10 +19,22 @@ import { SKIP } from '../wire/attribute-table.ts';
 import { LE } from '../wire/endian.ts';
 import { notAMultiple, tooShort, within, wrongLength } from '../wire/error.ts';
 import type { Encodable } from '../wire/input.ts';
-import { ALL_ONES, readU64, s32, u8, u16, u32, writeLimit, writeU64 } from '../wire/integer.ts';
+import { readU64, s32, u8, u16, u32, writeU64 } from '../wire/integer.ts';
 import { readTruth, truthByte } from '../wire/names.ts';
 import { keyBits, keyLength, writeKey } from '../wire/secret.ts';
 import { readName, readString, textLength, writeText } from '../wire/text.ts';
+import {
+  isLarge,
+  NO_LIMIT,
+  orNever,
+  orNoLimit,
+  readExact,
+  readLimit,
+  readNearest,
+  withoutBoxes,
+  writeLimit,
+  writeUnits,
+} from '../wire/time.ts';
 import type { MessageWriter } from '../wire/writer.ts';
 import { KeyMaterial } from './key.ts';
 import {
@@ -283,6 +295,16 @@ export function writeEncapTemplate(
   writeAddress(b, at + 8, x.oa, family, 'oa');
 }
 
+withoutBoxes({
+  softBytes: undefined,
+  hardBytes: undefined,
+  softPackets: undefined,
+  hardPackets: undefined,
+  softAddSeconds: undefined,
+  hardAddSeconds: undefined,
+  softUseSeconds: undefined,
+  hardUseSeconds: undefined,
+});
 export function readLifetimeLimits(v: DataView, _b: Uint8Array, at: number): LifetimeLimits {
   if (
     (v.getInt32(at) &
@@ -305,26 +327,39 @@ export function readLifetimeLimits(v: DataView, _b: Uint8Array, at: number): Lif
       0
   ) {
     return {
-      softBytes: ALL_ONES,
-      hardBytes: ALL_ONES,
-      softPackets: ALL_ONES,
-      hardPackets: ALL_ONES,
-      softAddSeconds: 0n,
-      hardAddSeconds: 0n,
-      softUseSeconds: 0n,
-      hardUseSeconds: 0n,
+      softBytes: NO_LIMIT,
+      hardBytes: NO_LIMIT,
+      softPackets: NO_LIMIT,
+      hardPackets: NO_LIMIT,
+      softAddSeconds: NO_LIMIT,
+      hardAddSeconds: NO_LIMIT,
+      softUseSeconds: NO_LIMIT,
+      hardUseSeconds: NO_LIMIT,
     };
   }
-  return {
-    softBytes: readU64(v, at),
-    hardBytes: readU64(v, at + 8),
-    softPackets: readU64(v, at + 16),
-    hardPackets: readU64(v, at + 24),
-    softAddSeconds: readU64(v, at + 32),
-    hardAddSeconds: readU64(v, at + 40),
-    softUseSeconds: readU64(v, at + 48),
-    hardUseSeconds: readU64(v, at + 56),
+  const value: LifetimeLimits = {
+    softBytes: readLimit(v, at),
+    hardBytes: readLimit(v, at + 8),
+    softPackets: readLimit(v, at + 16),
+    hardPackets: readLimit(v, at + 24),
+    softAddSeconds: orNoLimit(readNearest(v, at + 32)),
+    hardAddSeconds: orNoLimit(readNearest(v, at + 40)),
+    softUseSeconds: orNoLimit(readNearest(v, at + 48)),
+    hardUseSeconds: orNoLimit(readNearest(v, at + 56)),
   };
+  if (isLarge(v, at + 32) || isLarge(v, at + 40) || isLarge(v, at + 48) || isLarge(v, at + 56))
+    value.exact = readExact(
+      v,
+      'softAddSeconds',
+      at + 32,
+      'hardAddSeconds',
+      at + 40,
+      'softUseSeconds',
+      at + 48,
+      'hardUseSeconds',
+      at + 56,
+    );
+  return value;
 }
 
 export function writeLifetimeLimits(
@@ -337,19 +372,23 @@ export function writeLifetimeLimits(
   writeLimit(v, at + 8, x.hardBytes, 'hardBytes');
   writeLimit(v, at + 16, x.softPackets, 'softPackets');
   writeLimit(v, at + 24, x.hardPackets, 'hardPackets');
-  writeU64(v, at + 32, x.softAddSeconds, 'softAddSeconds');
-  writeU64(v, at + 40, x.hardAddSeconds, 'hardAddSeconds');
-  writeU64(v, at + 48, x.softUseSeconds, 'softUseSeconds');
-  writeU64(v, at + 56, x.hardUseSeconds, 'hardUseSeconds');
+  writeUnits(v, at + 32, x.softAddSeconds, x.exact?.softAddSeconds, 1, 0, 'softAddSeconds');
+  writeUnits(v, at + 40, x.hardAddSeconds, x.exact?.hardAddSeconds, 1, 0, 'hardAddSeconds');
+  writeUnits(v, at + 48, x.softUseSeconds, x.exact?.softUseSeconds, 1, 0, 'softUseSeconds');
+  writeUnits(v, at + 56, x.hardUseSeconds, x.exact?.hardUseSeconds, 1, 0, 'hardUseSeconds');
 }
 
+withoutBoxes({ bytes: undefined, packets: undefined, addedAt: undefined, firstUsedAt: undefined });
 export function readLifetimeUsage(v: DataView, _b: Uint8Array, at: number): LifetimeUsage {
-  return {
+  const value: LifetimeUsage = {
     bytes: readU64(v, at),
     packets: readU64(v, at + 8),
-    addTime: readU64(v, at + 16),
-    useTime: readU64(v, at + 24),
+    addedAt: readNearest(v, at + 16) * 1000,
+    firstUsedAt: orNever(readNearest(v, at + 24) * 1000),
   };
+  if (isLarge(v, at + 16) || isLarge(v, at + 24))
+    value.exact = readExact(v, 'addedAt', at + 16, 'firstUsedAt', at + 24);
+  return value;
 }
 
 export function writeLifetimeUsage(
@@ -360,8 +399,8 @@ export function writeLifetimeUsage(
 ): void {
   writeU64(v, at, x.bytes, 'bytes');
   writeU64(v, at + 8, x.packets, 'packets');
-  writeU64(v, at + 16, x.addTime, 'addTime');
-  writeU64(v, at + 24, x.useTime, 'useTime');
+  writeUnits(v, at + 16, x.addedAt, x.exact?.addedAt, 1000, undefined, 'addedAt');
+  writeUnits(v, at + 24, x.firstUsedAt, x.exact?.firstUsedAt, 1000, 0, 'firstUsedAt');
 }
 
 export function readXfrmMark(v: DataView, _b: Uint8Array, at: number): XfrmMark {
@@ -1306,7 +1345,9 @@ export function readXfrmAttributes(
         break;
       case 15: // XFRMA_LASTUSED
         if (n < 8) tooShort('XFRMA_LASTUSED', at, 8, n);
-        into.lastUsed = readU64(v, p);
+        into.lastUsedAt = readNearest(v, p) * 1000;
+        if (isLarge(v, p))
+          into.exact = Object.assign(into.exact ?? {}, readExact(v, 'lastUsedAt', p));
         break;
       case 16: // XFRMA_POLICY_TYPE
         if (n < 6) tooShort('XFRMA_POLICY_TYPE', at, 6, n);
@@ -1372,7 +1413,7 @@ export function readXfrmAttributes(
         break;
       case 32: // XFRMA_MTIMER_THRESH
         if (n < 4) tooShort('XFRMA_MTIMER_THRESH', at, 4, n);
-        into.mappingMaxAge = v.getUint32(p, LE);
+        into.mappingMaxAgeSeconds = v.getUint32(p, LE);
         break;
       case 33: // XFRMA_SA_DIR
         if (n < 1) tooShort('XFRMA_SA_DIR', at, 1, n);
@@ -1380,7 +1421,7 @@ export function readXfrmAttributes(
         break;
       case 34: // XFRMA_NAT_KEEPALIVE_INTERVAL
         if (n < 4) tooShort('XFRMA_NAT_KEEPALIVE_INTERVAL', at, 4, n);
-        into.natKeepaliveInterval = v.getUint32(p, LE);
+        into.natKeepaliveSeconds = v.getUint32(p, LE);
         break;
       case 35: // XFRMA_SA_PCPU
         if (n < 4) tooShort('XFRMA_SA_PCPU', at, 4, n);
@@ -1388,7 +1429,7 @@ export function readXfrmAttributes(
         break;
       case 36: // XFRMA_IPTFS_DROP_TIME
         if (n < 4) tooShort('XFRMA_IPTFS_DROP_TIME', at, 4, n);
-        into.iptfsDropTime = v.getUint32(p, LE);
+        into.iptfsDropUs = v.getUint32(p, LE);
         break;
       case 37: // XFRMA_IPTFS_REORDER_WINDOW
         if (n < 2) tooShort('XFRMA_IPTFS_REORDER_WINDOW', at, 2, n);
@@ -1399,7 +1440,7 @@ export function readXfrmAttributes(
         break;
       case 39: // XFRMA_IPTFS_INIT_DELAY
         if (n < 4) tooShort('XFRMA_IPTFS_INIT_DELAY', at, 4, n);
-        into.iptfsInitDelay = v.getUint32(p, LE);
+        into.iptfsInitDelayUs = v.getUint32(p, LE);
         break;
       case 40: // XFRMA_IPTFS_MAX_QSIZE
         if (n < 4) tooShort('XFRMA_IPTFS_MAX_QSIZE', at, 4, n);
@@ -1566,9 +1607,9 @@ export function writeXfrmAttributes(
           }
           break;
         case 15:
-          if (x.lastUsed !== undefined) {
+          if (x.lastUsedAt !== undefined) {
             const p = w.attribute(15, 8);
-            writeU64(w.view, p, x.lastUsed, 'lastUsed');
+            writeUnits(w.view, p, x.lastUsedAt, x.exact?.lastUsedAt, 1000, undefined, 'lastUsedAt');
           }
           break;
         case 16:
@@ -1671,9 +1712,9 @@ export function writeXfrmAttributes(
           }
           break;
         case 32:
-          if (x.mappingMaxAge !== undefined) {
+          if (x.mappingMaxAgeSeconds !== undefined) {
             const p = w.attribute(32, 4);
-            w.view.setUint32(p, u32(x.mappingMaxAge, 'mappingMaxAge'), LE);
+            w.view.setUint32(p, u32(x.mappingMaxAgeSeconds, 'mappingMaxAgeSeconds'), LE);
           }
           break;
         case 33:
@@ -1683,9 +1724,9 @@ export function writeXfrmAttributes(
           }
           break;
         case 34:
-          if (x.natKeepaliveInterval !== undefined) {
+          if (x.natKeepaliveSeconds !== undefined) {
             const p = w.attribute(34, 4);
-            w.view.setUint32(p, u32(x.natKeepaliveInterval, 'natKeepaliveInterval'), LE);
+            w.view.setUint32(p, u32(x.natKeepaliveSeconds, 'natKeepaliveSeconds'), LE);
           }
           break;
         case 35:
@@ -1695,9 +1736,9 @@ export function writeXfrmAttributes(
           }
           break;
         case 36:
-          if (x.iptfsDropTime !== undefined) {
+          if (x.iptfsDropUs !== undefined) {
             const p = w.attribute(36, 4);
-            w.view.setUint32(p, u32(x.iptfsDropTime, 'iptfsDropTime'), LE);
+            w.view.setUint32(p, u32(x.iptfsDropUs, 'iptfsDropUs'), LE);
           }
           break;
         case 37:
@@ -1710,9 +1751,9 @@ export function writeXfrmAttributes(
           if (x.iptfsDontFrag) w.attribute(38, 0);
           break;
         case 39:
-          if (x.iptfsInitDelay !== undefined) {
+          if (x.iptfsInitDelayUs !== undefined) {
             const p = w.attribute(39, 4);
-            w.view.setUint32(p, u32(x.iptfsInitDelay, 'iptfsInitDelay'), LE);
+            w.view.setUint32(p, u32(x.iptfsInitDelayUs, 'iptfsInitDelayUs'), LE);
           }
           break;
         case 40:

@@ -15,10 +15,10 @@ import type {
   XfrmAttributes,
 } from './types.ts';
 
-/** The attributes of a list of parts.ts, and the unknown ones. */
+/** The attributes of a list of parts.ts, the unknown ones, and the digits of a time that is too large. */
 export type AttributesOf<Names extends readonly (keyof XfrmAttributes)[]> = Pick<
   XfrmAttributes,
-  Names[number] | 'unknown'
+  Names[number] | 'unknown' | ('lastUsedAt' extends Names[number] ? 'exact' : never)
 >;
 
 /** A security association: struct xfrm_usersa_info and its attributes. */

@@ -74,33 +74,41 @@ export const xfrm_lifetime_cfg = struct(
   'LifetimeLimits',
   'Limits: at a soft one the key manager is told (EXPIRE, hard false), at a hard one the SA goes.',
   [
-    number('u64', 'soft_byte_limit', 'Bytes; XFRM_INF for none.', {
+    number('u64', 'soft_byte_limit', 'Bytes; NO_LIMIT for none.', {
       name: 'softBytes',
-      absent: 'unlimited',
+      none: 'ones',
     }),
-    number('u64', 'hard_byte_limit', 'Bytes; XFRM_INF for none.', {
+    number('u64', 'hard_byte_limit', 'Bytes; NO_LIMIT for none.', {
       name: 'hardBytes',
-      absent: 'unlimited',
+      none: 'ones',
     }),
-    number('u64', 'soft_packet_limit', 'Packets; XFRM_INF for none.', {
+    number('u64', 'soft_packet_limit', 'Packets; NO_LIMIT for none.', {
       name: 'softPackets',
-      absent: 'unlimited',
+      none: 'ones',
     }),
-    number('u64', 'hard_packet_limit', 'Packets; XFRM_INF for none.', {
+    number('u64', 'hard_packet_limit', 'Packets; NO_LIMIT for none.', {
       name: 'hardPackets',
-      absent: 'unlimited',
+      none: 'ones',
     }),
-    number('u64', 'soft_add_expires_seconds', 'Seconds since it was added; 0 for none.', {
+    number('u64', 'soft_add_expires_seconds', 'Seconds since it was added; NO_LIMIT for none.', {
       name: 'softAddSeconds',
+      unit: 'seconds',
+      none: 'zero',
     }),
-    number('u64', 'hard_add_expires_seconds', 'Seconds since it was added; 0 for none.', {
+    number('u64', 'hard_add_expires_seconds', 'Seconds since it was added; NO_LIMIT for none.', {
       name: 'hardAddSeconds',
+      unit: 'seconds',
+      none: 'zero',
     }),
-    number('u64', 'soft_use_expires_seconds', 'Seconds since its first use; 0 for none.', {
+    number('u64', 'soft_use_expires_seconds', 'Seconds since its first use; NO_LIMIT for none.', {
       name: 'softUseSeconds',
+      unit: 'seconds',
+      none: 'zero',
     }),
-    number('u64', 'hard_use_expires_seconds', 'Seconds since its first use; 0 for none.', {
+    number('u64', 'hard_use_expires_seconds', 'Seconds since its first use; NO_LIMIT for none.', {
       name: 'hardUseSeconds',
+      unit: 'seconds',
+      none: 'zero',
     }),
   ],
 );
@@ -112,8 +120,20 @@ export const xfrm_lifetime_cur = struct(
   [
     number('u64', 'bytes', 'Bytes carried.'),
     number('u64', 'packets', 'Packets carried.'),
-    number('u64', 'add_time', 'When it was added, in seconds since 1970.'),
-    number('u64', 'use_time', 'When it was first used, in seconds since 1970; 0 for never.'),
+    number(
+      'u64',
+      'add_time',
+      'When it was added, in ms since 1970 (the kernel has whole seconds).',
+      {
+        name: 'addedAt',
+        unit: 'moment',
+      },
+    ),
+    number('u64', 'use_time', 'When it was first used, in ms since 1970; undefined for never.', {
+      name: 'firstUsedAt',
+      unit: 'moment',
+      none: 'zero',
+    }),
   ],
 );
 

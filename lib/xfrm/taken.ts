@@ -21,14 +21,14 @@ export interface ApplyResult {
 /** Properties of an SA that a kernel may leave out: those that came after 5.10, and offload. */
 export const RECENT: Readonly<Partial<Record<keyof XfrmState, string>>> = {
   offload: 'XFRMA_OFFLOAD_DEV',
-  mappingMaxAge: 'XFRMA_MTIMER_THRESH',
+  mappingMaxAgeSeconds: 'XFRMA_MTIMER_THRESH',
   dir: 'XFRMA_SA_DIR',
-  natKeepaliveInterval: 'XFRMA_NAT_KEEPALIVE_INTERVAL',
+  natKeepaliveSeconds: 'XFRMA_NAT_KEEPALIVE_INTERVAL',
   pcpu: 'XFRMA_SA_PCPU',
-  iptfsDropTime: 'XFRMA_IPTFS_DROP_TIME',
+  iptfsDropUs: 'XFRMA_IPTFS_DROP_TIME',
   iptfsReorderWindow: 'XFRMA_IPTFS_REORDER_WINDOW',
   iptfsDontFrag: 'XFRMA_IPTFS_DONT_FRAG',
-  iptfsInitDelay: 'XFRMA_IPTFS_INIT_DELAY',
+  iptfsInitDelayUs: 'XFRMA_IPTFS_INIT_DELAY',
   iptfsMaxQsize: 'XFRMA_IPTFS_MAX_QSIZE',
   iptfsPktSize: 'XFRMA_IPTFS_PKT_SIZE',
 };

@@ -5,6 +5,7 @@
  */
 import type { OpaqueAttribute } from '../wire/attribute.ts';
 import type { KernelBool } from '../wire/names.ts';
+import type { ExactDigits } from '../wire/time.ts';
 import type { KeyMaterial } from './key.ts';
 import type {
   AeventFlags,
@@ -105,22 +106,24 @@ export interface EncapTemplate {
 
 /** Limits: at a soft one the key manager is told (EXPIRE, hard false), at a hard one the SA goes. (struct xfrm_lifetime_cfg) */
 export interface LifetimeLimits {
-  /** Bytes; XFRM_INF for none. */
-  softBytes: bigint;
-  /** Bytes; XFRM_INF for none. */
-  hardBytes: bigint;
-  /** Packets; XFRM_INF for none. */
-  softPackets: bigint;
-  /** Packets; XFRM_INF for none. */
-  hardPackets: bigint;
-  /** Seconds since it was added; 0 for none. */
-  softAddSeconds: bigint;
-  /** Seconds since it was added; 0 for none. */
-  hardAddSeconds: bigint;
-  /** Seconds since its first use; 0 for none. */
-  softUseSeconds: bigint;
-  /** Seconds since its first use; 0 for none. */
-  hardUseSeconds: bigint;
+  /** Bytes; NO_LIMIT for none. */
+  softBytes: bigint | number;
+  /** Bytes; NO_LIMIT for none. */
+  hardBytes: bigint | number;
+  /** Packets; NO_LIMIT for none. */
+  softPackets: bigint | number;
+  /** Packets; NO_LIMIT for none. */
+  hardPackets: bigint | number;
+  /** Seconds since it was added; NO_LIMIT for none. */
+  softAddSeconds: number;
+  /** Seconds since it was added; NO_LIMIT for none. */
+  hardAddSeconds: number;
+  /** Seconds since its first use; NO_LIMIT for none. */
+  softUseSeconds: number;
+  /** Seconds since its first use; NO_LIMIT for none. */
+  hardUseSeconds: number;
+  /** The digits of those numbers that are too large to be exact. */
+  exact?: ExactDigits<'softAddSeconds' | 'hardAddSeconds' | 'softUseSeconds' | 'hardUseSeconds'>;
 }
 
 /** What was used so far. (struct xfrm_lifetime_cur) */
@@ -129,10 +132,12 @@ export interface LifetimeUsage {
   bytes: bigint;
   /** Packets carried. */
   packets: bigint;
-  /** When it was added, in seconds since 1970. */
-  addTime: bigint;
-  /** When it was first used, in seconds since 1970; 0 for never. */
-  useTime: bigint;
+  /** When it was added, in ms since 1970 (the kernel has whole seconds). */
+  addedAt: number;
+  /** When it was first used, in ms since 1970; undefined for never. */
+  firstUsedAt: number | undefined;
+  /** The digits of those numbers that are too large to be exact. */
+  exact?: ExactDigits<'addedAt' | 'firstUsedAt'>;
 }
 
 /** A mark and the bits of it that count. (struct xfrm_mark) */
@@ -583,8 +588,8 @@ export interface XfrmAttributes {
   srcaddr?: string;
   /** Care-of address (Mobile IPv6). (XFRMA_COADDR) */
   coaddr?: string;
-  /** When it was last used, in seconds since 1970. (XFRMA_LASTUSED) */
-  lastUsed?: bigint;
+  /** When it was last used, in ms since 1970. (XFRMA_LASTUSED) */
+  lastUsedAt?: number;
   /** Type of the policy. (XFRMA_POLICY_TYPE) */
   policyType?: PolicyTypeInfo;
   /** What moves where; in requests one attribute holds all, in events each has its own. (XFRMA_MIGRATE) */
@@ -616,25 +621,27 @@ export interface XfrmAttributes {
   /** Id of the xfrm interface. (XFRMA_IF_ID) */
   ifId?: number;
   /** Seconds between two MAPPING events. (XFRMA_MTIMER_THRESH) */
-  mappingMaxAge?: number;
+  mappingMaxAgeSeconds?: number;
   /** Direction (kernel 6.10). (XFRMA_SA_DIR) */
   dir?: StateDir;
   /** Seconds between two keep-alive packets (kernel 6.11). (XFRMA_NAT_KEEPALIVE_INTERVAL) */
-  natKeepaliveInterval?: number;
+  natKeepaliveSeconds?: number;
   /** The processor it belongs to (kernel 6.13). (XFRMA_SA_PCPU) */
   pcpu?: number;
   /** IP-TFS: µs to wait for a missing packet. (XFRMA_IPTFS_DROP_TIME) */
-  iptfsDropTime?: number;
+  iptfsDropUs?: number;
   /** IP-TFS: packets that may come out of order. (XFRMA_IPTFS_REORDER_WINDOW) */
   iptfsReorderWindow?: number;
   /** IP-TFS: inner packets are not split. (XFRMA_IPTFS_DONT_FRAG) */
   iptfsDontFrag?: true;
   /** IP-TFS: µs to gather packets. (XFRMA_IPTFS_INIT_DELAY) */
-  iptfsInitDelay?: number;
+  iptfsInitDelayUs?: number;
   /** IP-TFS: bytes that may wait. (XFRMA_IPTFS_MAX_QSIZE) */
   iptfsMaxQsize?: number;
   /** IP-TFS: size of the outer packets in bytes; 0 for the path’s. (XFRMA_IPTFS_PKT_SIZE) */
   iptfsPktSize?: number;
+  /** The digits of those numbers that are too large to be exact. */
+  exact?: ExactDigits<'lastUsedAt'>;
   /** Attributes this library does not know, or that do not belong here. */
   unknown?: OpaqueAttribute[];
 }

@@ -199,9 +199,9 @@ async function added(state: Encodable<XfrmState>): Promise<XfrmState | undefined
 
 test('an SA of IP-TFS (RFC 9347) carries its parameters', patience, async (t) => {
   const parameters = {
-    iptfsDropTime: 1_000_000,
+    iptfsDropUs: 1_000_000,
     iptfsReorderWindow: 3,
-    iptfsInitDelay: 500,
+    iptfsInitDelayUs: 500,
     iptfsMaxQsize: 65_536,
     iptfsPktSize: 1400,
   };

@@ -65,11 +65,11 @@ async function opened(options?: XfrmMonitorOptions) {
   };
 }
 
-const brief = ({ kind, object, cause, ...more }: Change) => [
+const brief = ({ kind, object, origin, ...more }: Change) => [
   kind,
   object,
-  cause,
-  ...('why' in more ? [more.why] : []),
+  origin,
+  ...('reason' in more ? [more.reason] : []),
   // `current` is among a policy's if a second ended in between: its time of making is another.
   ...('fields' in more ? [more.fields.filter((field) => field !== 'current')] : []),
 ];
@@ -166,7 +166,7 @@ test('a larval SA is found by a comparison, and its deletion heard', async () =>
   const { client, monitor, next } = all;
   const { spi } = await client.allocateSpi({ ...ENDS, proto: 'esp', min: 256, max: 512 });
   await monitor.refresh();
-  assert.deepEqual((await next(1)).map(brief), [['added', 'state', 'repair']]);
+  assert.deepEqual((await next(1)).map(brief), [['added', 'state', 'resync']]);
   const [entry] = monitor.states.bySpi(spi, { daddr: ENDS.daddr, proto: 'esp' });
   assert(entry && isLarval(entry.value));
   await client.deleteState({ daddr: ENDS.daddr, spi });
@@ -188,7 +188,7 @@ test('a larval SA that was given its SPI untold goes when that is deleted', asyn
   assert(unnamed && isLarval(unnamed.value));
   const { spi } = await client.allocateSpi({ ...allocation, min: 300, max: 300 });
   await client.deleteState({ daddr: ENDS.daddr, spi });
-  assert.deepEqual((await next(1)).map(brief), [['removed', 'state', 'repair', 'found-missing']]);
+  assert.deepEqual((await next(1)).map(brief), [['removed', 'state', 'resync', 'found-missing']]);
   await assertEqual(monitor, client);
 });
 
@@ -395,7 +395,7 @@ test('a larval SA that gets its keys is replaced', { skip: withoutEsp }, async (
   await monitor.refresh();
   await client.updateState({ ...TUNNEL, spi });
   assert.deepEqual((await next(3)).map(brief), [
-    ['added', 'state', 'repair'],
+    ['added', 'state', 'resync'],
     ['removed', 'state', 'kernel', 'replaced'],
     ['added', 'state', 'kernel'],
   ]);
@@ -421,7 +421,7 @@ test('a migration is followed', { skip: withoutEsp }, async (t) => {
     return;
   }
   const changes = (await next(3)).map(brief);
-  assert.deepEqual(changes[0], ['removed', 'state', 'repair', 'migrated']);
+  assert.deepEqual(changes[0], ['removed', 'state', 'resync', 'migrated']);
   assert.deepEqual(
     changes.slice(1).map(([kind, object]) => [kind, object]),
     [
@@ -536,6 +536,6 @@ test('a policy that is set anew is updated, if only its time of making is anothe
   await client.updatePolicy(policy);
   const [{ fields, before, value }] = await updated;
   assert.deepEqual([fields, before], [['current'], added.value]);
-  assert(value.current.addTime > before.current.addTime);
+  assert(value.current.addedAt > before.current.addedAt);
   await client.flushPolicies();
 });

@@ -3,6 +3,7 @@
  * form in which both are compared.
  * @module
  */
+
 import assert from 'node:assert/strict';
 import { execFileSync, spawn } from 'node:child_process';
 import { once } from 'node:events';
@@ -15,6 +16,7 @@ import type {
   Route,
   RoutingRule,
 } from '../../lib/route/objects.ts';
+import { NO_LIMIT } from '../../lib/wire/time.ts';
 import { ip, ipBatch, next, words } from './support.ts';
 
 /** An object as `ip -json` prints it. */
@@ -201,14 +203,17 @@ export function addressAsShown(address: IpAddress): Shown {
     broadcast: address.broadcast,
     label: address.label,
     metric: address.metric,
-    valid_life_time: address.times?.valid,
-    preferred_life_time: address.times?.preferred,
+    valid_life_time: lasts(address.times?.validSeconds),
+    preferred_life_time: lasts(address.times?.preferredSeconds),
     dynamic: flags.includes('permanent') ? undefined : true,
     noprefixroute: flags.includes('noprefixroute') || undefined,
     secondary: (address.family === 'inet' && flags.includes('secondary')) || undefined,
     nodad: flags.includes('nodad') || undefined,
   };
 }
+
+/** How long something lasts, as ip shows it. */
+const lasts = (seconds: number | undefined) => (seconds === NO_LIMIT ? 0xffffffff : seconds);
 
 /** The same address, looked at twice: between, its times grow less. */
 export function sameAddress(first: Shown, second: Shown): void {

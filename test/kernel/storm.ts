@@ -2,6 +2,7 @@
  * Random changes of a real kernel, made from a seed, and what a monitor must show after them.
  * @module
  */
+
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { setTimeout } from 'node:timers/promises';
@@ -18,6 +19,7 @@ import {
   type XfrmState,
   type XfrmSynced,
 } from '../../lib/index.ts';
+import { NO_LIMIT } from '../../lib/wire/time.ts';
 import { assertLarvalAreThere } from '../unit/history.ts';
 import type { Random } from '../unit/random.ts';
 
@@ -125,7 +127,10 @@ function change(
     seq: random.below(4),
     flags: random.chance(1, 4) ? (['noecn'] as const) : [],
     replayWindow: random.pick([0, 32]),
-    lifetime: { hardAddSeconds: random.chance(1, 10) ? 1 : 0, softBytes: BigInt(random.u32()) },
+    lifetime: {
+      hardAddSeconds: random.chance(1, 10) ? 1 : NO_LIMIT,
+      softBytes: BigInt(random.u32()),
+    },
     ...(random.chance(1, 3) && { setMark: random.below(3) }),
     ...(random.chance(1, 3) && { coaddr: random.pick(ADDRESSES.slice(v6, v6 + 2)) }),
     ...(proto === 'esp' && v6 === 0 && random.chance(1, 3) && { encap: encap(random) }),
@@ -174,13 +179,13 @@ function change(
 const encap = (random: Random) =>
   ({ type: 'espinudp', sport: 4500, dport: 4500 + random.below(3), oa: '0.0.0.0' }) as const;
 
-const COUNTERS = new Set(['current', 'stats', 'replay', 'replayEsn', 'lastUsed']);
+const COUNTERS = new Set(['current', 'stats', 'replay', 'replayEsn', 'lastUsedAt']);
 
 /** Objects as texts without their counters, sorted. */
 export function texts(values: Iterable<XfrmState | XfrmPolicy>): string[] {
   const all = Array.from(values, (value) => {
     const fields = Object.entries(value).filter(([name]) => !COUNTERS.has(name));
-    fields.push(['addTime', value.current.addTime]);
+    fields.push(['addedAt', value.current.addedAt]);
     fields.sort(([a], [b]) => (a < b ? -1 : 1));
     return JSON.stringify(fields, (_, one) => (typeof one === 'bigint' ? `${one}n` : one));
   });
@@ -284,7 +289,7 @@ export class Follower {
   readonly counts: Record<string, number> = {};
   overrunsOfMine = 0;
   #last = 0;
-  /** Whether a repair is due; unknown where it began in the middle of one. */
+  /** Whether a resync is due; unknown where it began in the middle of one. */
   #broken: boolean | undefined;
 
   take(change: XfrmChange | XfrmSynced): void {
@@ -299,11 +304,11 @@ export class Follower {
       for (const { uid, value } of change.snapshot.policies) {
         this.objects.set(`policy ${uid}`, value);
       }
-    } else if (change.kind === 'repaired') {
-      assert.notEqual(this.#broken, false, 'repaired, and nothing was lost');
+    } else if (change.kind === 'resynced') {
+      assert.notEqual(this.#broken, false, 'resynced, and nothing was lost');
       this.#broken = false;
     } else if (change.kind === 'refreshed') {
-      assert(!this.#broken, 'lost, and not repaired');
+      assert(!this.#broken, 'lost, and not resynced');
     } else if (change.kind === 'overrun') {
       this.#broken = true;
       if (change.slowConsumer) this.overrunsOfMine++;

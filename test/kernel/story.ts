@@ -59,7 +59,7 @@ export class Story {
     switch (change.kind) {
       // They come with time, and find what no event announces: policies of sockets, larval SAs.
       case 'refreshed':
-      case 'repaired':
+      case 'resynced':
         return undefined;
       case 'rekeyed': {
         const all = (['out', 'in'] as const).flatMap((direction) =>
@@ -78,7 +78,7 @@ export class Story {
       case 'up':
         return change.before === undefined ? 'up' : `up: was ${change.before}`;
       case 'down':
-        return `down: ${change.tunnel.state}, was ${change.before}, ${causeOf(change.cause)}`;
+        return `down: ${change.tunnel.state}, was ${change.before}, ${causeOf(change.reason)}`;
       case 'stalled':
         return `stalled: was ${change.before}`;
       case 'state':

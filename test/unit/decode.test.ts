@@ -1,4 +1,5 @@
 /** XFRM messages from bytes to events: recorded ones, and broken ones. */
+
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
 import { readFileSync } from 'node:fs';
@@ -12,6 +13,7 @@ import { formatEvent } from '../../lib/cli/text/event.ts';
 import { type DecodeInput, decodeDatagram, type Malformed } from '../../lib/netlink/event.ts';
 import { decodeRoute } from '../../lib/route/decode.ts';
 import { OpaqueBytes } from '../../lib/wire/opaque.ts';
+import { NO_LIMIT } from '../../lib/wire/time.ts';
 import { attributes } from '../../lib/xfrm/attributes.ts';
 import { decodeXfrm } from '../../lib/xfrm/decode.ts';
 import type { XfrmEvent } from '../../lib/xfrm/events.ts';
@@ -114,13 +116,13 @@ test('a recorded SA has every field', () => {
   assert.deepEqual(event.header, { type: 16, flags: 0, seq: 1005, portId: 3356999950 });
   const { selector, lifetime, ...state } = event.state;
   assert.equal(selector.family, 'unspec');
-  assert.equal(lifetime.softBytes, 2n ** 64n - 1n);
+  assert.equal(lifetime.softBytes, NO_LIMIT);
   assert.deepEqual(state, {
     daddr: '2001:db8::2',
     spi: 0x2001,
     proto: 'esp',
     saddr: '2001:db8::1',
-    current: { bytes: 0n, packets: 0n, addTime: 1795292496n, useTime: 0n },
+    current: { bytes: 0n, packets: 0n, addedAt: 1795292496_000, firstUsedAt: undefined },
     stats: { replayWindow: 0, replay: 0, integrityFailed: 0 },
     seq: 0,
     reqid: 21,

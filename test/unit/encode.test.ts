@@ -1,10 +1,12 @@
 /** XFRM messages to bytes and back: recorded ones. */
+
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { inspect } from 'node:util';
 import { XFRMA_PAD } from '../../lib/constants.ts';
 import { readRawAttributes } from '../../lib/wire/attribute.ts';
 import { EncodeError } from '../../lib/wire/error.ts';
+import { NO_LIMIT } from '../../lib/wire/time.ts';
 import { MessageWriter } from '../../lib/wire/writer.ts';
 import {
   type EncodableXfrmMessage,
@@ -140,8 +142,8 @@ test('a request says only what it must', () => {
   assert.equal(header.flags, 1);
   assert.equal(state.family, 'inet6');
   assert.equal(state.daddr, '2001:db8::2');
-  assert.equal(state.lifetime.hardBytes, 2n ** 64n - 1n);
-  assert.equal(state.lifetime.hardAddSeconds, 0n);
+  assert.equal(state.lifetime.hardBytes, NO_LIMIT);
+  assert.equal(state.lifetime.hardAddSeconds, NO_LIMIT);
   assert.deepEqual(state.flags, { mask: 0xa0, names: ['af-unspec', 'esn'] });
   assert.deepEqual(state.aead, { name: 'rfc4106(gcm(aes))', keyBits: 160, icvBits: 128 });
 });

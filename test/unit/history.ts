@@ -39,12 +39,12 @@ export class History extends Program<XfrmObjectTypes, XfrmEvent> {
   /** Right after a comparison the table is right, but for events that are still on their way. */
   #told(change: Change): void {
     this.changes.push(change);
-    const compared = change.kind === 'repaired' || change.kind === 'refreshed';
+    const compared = change.kind === 'resynced' || change.kind === 'refreshed';
     if (compared && !this.kernel.late) assertRight(this);
   }
 }
 
-const COUNTERS = new Set(['current', 'stats', 'replay', 'lastUsed']);
+const COUNTERS = new Set(['current', 'stats', 'replay', 'lastUsedAt']);
 /** Objects never change, so neither do their texts. */
 const textOf = new WeakMap<Any, string>();
 

@@ -107,7 +107,7 @@ const LIMITS: Limits = {
 /** Attributes that releases before 7.3 are not asked about, and why. */
 const OLDER = {
   offload: 'they print less of it (6.1 does not know the mode "packet")',
-  lastUsed: 'a time out of range ends them by SIGSEGV (seen with 6.1.0)',
+  lastUsedAt: 'a time out of range ends them by SIGSEGV (seen with 6.1.0)',
 };
 
 /** Messages of every kind that a listener can see, each field over its whole range. */

@@ -56,7 +56,7 @@ function ends(random: Random) {
 
 /** Of each kind of limit both, one or none is set. */
 function lifetime(random: Random) {
-  const seconds = () => BigInt(random.number(32));
+  const seconds = () => random.number(32);
   const limit = () => (random.chance(1, 2) ? NONE : BigInt(random.number(32)));
   return {
     softAddSeconds: seconds(),
@@ -107,7 +107,7 @@ function state(random: Random) {
     ...maybe(random, { pcpu: random.number(32) }),
     ...maybe(random, { offload: { ifindex: random.below(2 ** 31) } }),
     ...maybe(random, { replayEsn: { replayWindow: 64, bitmap: [1, 2] } }),
-    ...maybe(random, { extraFlags: ['oseq-may-wrap'] as const, lastUsed: 9n, tfcPad: 1 }),
+    ...maybe(random, { extraFlags: ['oseq-may-wrap'] as const, lastUsedAt: 9000, tfcPad: 1 }),
   };
 }
 

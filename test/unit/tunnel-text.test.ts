@@ -89,7 +89,10 @@ test('rates come from two readings of the counters, and from nothing less', () =
   const meter = new RateMeter();
   const of = (bytes: bigint, at: number, id = 'a') => {
     const traffic = { in: { bytes, packets: 1n, lastUsed: undefined }, out: tunnel().traffic.out };
-    meter.update({ tunnels: [tunnel({ id, traffic })], counted: { wall: 0, monotonic: at } });
+    meter.update({
+      tunnels: [tunnel({ id, traffic })],
+      countersReadAt: { wall: 0, monotonic: at },
+    });
     return meter.of(id);
   };
   assert.equal(of(1000n, 5000), undefined);
@@ -120,7 +123,7 @@ const causes: [TunnelDownReason, string][] = [
   ],
   [{ kind: 'migrated', to: 'paris' }, 'moved to paris'],
   [{ kind: 'migrated', to: undefined }, 'moved'],
-  [{ kind: 'found-missing' }, 'found without SAs by a repair'],
+  [{ kind: 'found-missing' }, 'found without SAs by a resync'],
   [{ kind: 'unknown' }, 'nobody said why'],
 ];
 
@@ -132,7 +135,7 @@ const compared = {
   rounds: 1,
   overruns: 1,
   malformed: 0,
-  took: 12.6,
+  durationMs: 12.6,
   time,
 };
 const changes: [TunnelChange, string][] = [
@@ -140,7 +143,7 @@ const changes: [TunnelChange, string][] = [
   [{ kind: 'up', tunnel: up, before: 'blocked', time }, 'up        TITLE: up, was blocked'],
   [{ kind: 'up', tunnel: up, before: undefined, time }, 'up        TITLE: up, new'],
   ...causes.map(([cause, text]): [TunnelChange, string] => [
-    { kind: 'down', tunnel: tunnel({ state: 'blocked' }), before: 'up', cause, time },
+    { kind: 'down', tunnel: tunnel({ state: 'blocked' }), before: 'up', reason: cause, time },
     `down      TITLE: blocked, ${text}, was up`,
   ]),
   [
@@ -155,7 +158,7 @@ const changes: [TunnelChange, string][] = [
       time,
     },
     'rekeyed   TITLE: out esp 0x00000001 > 0x00000002 (neither for 5 ms), ' +
-      'in esp 0x00001001 > 0x00001002, in ah 0x00000003 > 0x00000004 (found by a repair)',
+      'in esp 0x00001001 > 0x00001002, in ah 0x00000003 > 0x00000004 (found by a resync)',
   ],
   [
     {
@@ -200,15 +203,15 @@ const changes: [TunnelChange, string][] = [
   [{ kind: 'removed', tunnel: up, time }, 'removed   TITLE: up, SAs in both directions'],
   [
     { kind: 'overrun', code: 'ENOBUFS', slowConsumer: false, time },
-    'overrun   events were lost before this line (ENOBUFS); a repair is under way',
+    'overrun   events were lost before this line (ENOBUFS); a resync is under way',
   ],
   [
     { kind: 'overrun', code: 'SLOW_CONSUMER', slowConsumer: true, time },
     'overrun   changes were lost before this line: they were not read fast enough (SLOW_CONSUMER)',
   ],
   [
-    { kind: 'repaired', ...compared },
-    'repaired  SAs and policies: 1 added, 0 updated, 2 removed, took 13 ms',
+    { kind: 'resynced', ...compared },
+    'resynced  SAs and policies: 1 added, 0 updated, 2 removed, took 13 ms',
   ],
   [
     { kind: 'refreshed', ...compared },

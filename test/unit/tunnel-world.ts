@@ -3,7 +3,7 @@
  * events, through the live table into the join, and what is told of tunnels is written down.
  * @module
  */
-import { XFRM_INF } from '../../lib/constants.ts';
+
 import type {
   ExpectedTunnel,
   SaSuccession,
@@ -21,6 +21,7 @@ import type { LostAddress } from '../../lib/tunnel/addresses.ts';
 import { checkedExpected } from '../../lib/tunnel/expected.ts';
 import { checkedThresholds } from '../../lib/tunnel/thresholds.ts';
 import { Tunnels, type TunnelsHost } from '../../lib/tunnel/tunnels.ts';
+import { NO_LIMIT } from '../../lib/wire/time.ts';
 import { StateFlags } from '../../lib/xfrm/names.ts';
 import type { XfrmMark } from '../../lib/xfrm.ts';
 
@@ -28,14 +29,14 @@ import type { XfrmMark } from '../../lib/xfrm.ts';
 export const HERE = '192.0.2.1';
 export const THERE = '192.0.2.2';
 const NONE = {
-  softBytes: XFRM_INF,
-  hardBytes: XFRM_INF,
-  softPackets: XFRM_INF,
-  hardPackets: XFRM_INF,
-  softAddSeconds: 0n,
-  hardAddSeconds: 0n,
-  softUseSeconds: 0n,
-  hardUseSeconds: 0n,
+  softBytes: NO_LIMIT,
+  hardBytes: NO_LIMIT,
+  softPackets: NO_LIMIT,
+  hardPackets: NO_LIMIT,
+  softAddSeconds: NO_LIMIT,
+  hardAddSeconds: NO_LIMIT,
+  softUseSeconds: NO_LIMIT,
+  hardUseSeconds: NO_LIMIT,
 };
 const ANY = {
   daddr: '0.0.0.0',
@@ -203,7 +204,7 @@ export class World {
     return this.look();
   }
 
-  /** What the kernel tells meanwhile is lost, and the program hears that it was. The next comparison repairs it. */
+  /** What the kernel tells meanwhile is lost, and the program hears that it was. The next comparison resyncs it. */
   lose(meanwhile: () => void): this {
     this.#deaf = true;
     meanwhile();
@@ -248,7 +249,7 @@ export class World {
     return this;
   }
 
-  /** What the kernel tells meanwhile is lost, and then repaired. */
+  /** What the kernel tells meanwhile is lost, and then resynced. */
   deaf(meanwhile: () => void): this {
     this.#deaf = true;
     meanwhile();
@@ -283,6 +284,13 @@ export class World {
     });
   }
 
+  /** Other tunnels ought to be there from now on. */
+  expect(expected: readonly ExpectedTunnel[]): this {
+    this.look();
+    this.tunnels.expect(checkedExpected(expected), this.now);
+    return this.look();
+  }
+
   /** What was told is looked at: the end of a batch. */
   look(): this {
     if (this.#opened) this.tunnels.flush(this.now, this.heardUntil);
@@ -297,8 +305,8 @@ export class World {
       saddr: wish.saddr ?? HERE,
       spi,
       proto,
-      lifetime: { ...NONE, softAddSeconds: BigInt(soft), hardAddSeconds: BigInt(hard) },
-      current: { bytes: 0n, packets: 0n, addTime: this.#seconds, useTime: 0n },
+      lifetime: { ...NONE, softAddSeconds: soft || NO_LIMIT, hardAddSeconds: hard || NO_LIMIT },
+      current: { bytes: 0n, packets: 0n, addedAt: this.#seconds, firstUsedAt: undefined },
       stats: { replayWindow: 0, replay: 0, integrityFailed: 0 },
       seq: 0,
       reqid: wish.reqid ?? 1,
@@ -361,7 +369,7 @@ export class World {
     const policy = {
       selector: { ...ANY, ...(mode === 'transport' && host), dport: port },
       lifetime: NONE,
-      current: { bytes: 0n, packets: 0n, addTime: this.#seconds, useTime: 0n },
+      current: { bytes: 0n, packets: 0n, addedAt: this.#seconds, firstUsedAt: undefined },
       priority: 0,
       index: ++this.#indexes * 8 + { in: 0, out: 1, fwd: 2 }[dir],
       dir,
@@ -417,7 +425,7 @@ export class World {
     const counts = {
       bytes: current.bytes + BigInt(100 * packets),
       packets: current.packets + BigInt(packets),
-      useTime: current.useTime || this.#seconds,
+      firstUsedAt: current.firstUsedAt ?? this.#seconds,
     };
     this.change(spi, { current: { ...current, ...counts }, ...change });
   }
@@ -454,8 +462,9 @@ export class World {
     return whole.map(normalised);
   }
 
-  get #seconds(): bigint {
-    return BigInt(Math.floor(this.now.wall / 1000));
+  /** Now, as the kernel notes it. */
+  get #seconds(): number {
+    return Math.floor(this.now.wall / 1000) * 1000;
   }
 
   #take(spi: number): XfrmState {
@@ -474,7 +483,7 @@ export function normalised(event: TunnelEvent): string {
   } else words.push(event.tunnel.state);
   if ('before' in event) words.push(event.before && `was ${event.before}`);
   if (event.kind === 'down') {
-    const { cause } = event;
+    const { reason: cause } = event;
     words.push(`by ${cause.kind}`);
     if ('by' in cause) words.push(cause.by?.portId);
     if ('to' in cause) words.push(cause.to);

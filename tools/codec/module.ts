@@ -51,20 +51,24 @@ const WIRE: Readonly<Record<string, readonly string[]>> = {
   'attribute-table': ['SKIP'],
   endian: ['LE'],
   error: ['notAMultiple', 'tooShort', 'within', 'wrongLength', 'wrongRecord'],
-  integer: [
-    'ALL_ONES',
-    'readU64',
-    's32',
-    'u16',
-    'u32',
-    'u8',
-    'writeBe64',
-    'writeLimit',
-    'writeU64',
-  ],
+  integer: ['readU64', 's32', 'u16', 'u32', 'u8', 'writeBe64', 'writeU64'],
   'link-address': ['linkAddressLength', 'readLinkAddress', 'writeLinkAddress'],
   names: ['readTruth', 'truthByte'],
   secret: ['keyBits', 'keyLength', 'writeKey'],
+  time: [
+    'NO_LIMIT',
+    'isLarge',
+    'orNever',
+    'orNoLimit',
+    'orNoLimit32',
+    'readExact',
+    'readLimit',
+    'readNearest',
+    'units',
+    'withoutBoxes',
+    'writeLimit',
+    'writeUnits',
+  ],
   text: ['readName', 'readString', 'textLength', 'textSize', 'writeText'],
 };
 
@@ -72,6 +76,7 @@ const WIRE_TYPES: Readonly<Record<string, readonly string[]>> = {
   attribute: ['OpaqueAttribute', 'RawAttribute'],
   input: ['Encodable'],
   names: ['KernelBool'],
+  time: ['ExactDigits'],
   writer: ['MessageWriter'],
 };
 
@@ -82,9 +87,10 @@ function imports(
   path: string,
   keyword: string,
 ): string {
+  const code = text.replace(/\/\*\*.*?\*\//gs, '');
   return Object.entries(from)
     .flatMap(([file, names]) => {
-      const used = names.filter((name) => new RegExp(`(?<![.'\\w])${name}\\b`).test(text));
+      const used = names.filter((name) => new RegExp(`(?<![.'\\w])${name}\\b`).test(code));
       return used.length === 0
         ? []
         : `${keyword} { ${used.join(', ')} } from '${path}${file}.ts';\n`;

@@ -5,7 +5,7 @@
 import type { SubscriptionEvent } from '../../monitor/subscribe.ts';
 import type { KernelBool } from '../../wire/names.ts';
 import { printable } from '../../wire/text.ts';
-import { XFRM_INF } from '../../xfrm/constants.ts';
+import { NO_LIMIT } from '../../wire/time.ts';
 import type { XfrmPolicy, XfrmState } from '../../xfrm/objects.ts';
 import { formatMark, formatSpi } from '../../xfrm/text.ts';
 import type { LifetimeLimits, PolicyTemplate, StateStats, XfrmSelector } from '../../xfrm/types.ts';
@@ -249,16 +249,17 @@ export function describeAlgorithms(state: XfrmState): string[] {
 /** The limits that are set, soft/hard, as ` time 3600/4000s`. */
 function describeLifetime(lifetime: LifetimeLimits): string {
   return (
-    limits(' time ', lifetime.softAddSeconds, lifetime.hardAddSeconds, 0n, 's') +
-    limits(' use ', lifetime.softUseSeconds, lifetime.hardUseSeconds, 0n, 's') +
-    limits(' bytes ', lifetime.softBytes, lifetime.hardBytes, XFRM_INF, '') +
-    limits(' packets ', lifetime.softPackets, lifetime.hardPackets, XFRM_INF, '')
+    limits(' time ', lifetime.softAddSeconds, lifetime.hardAddSeconds, 's') +
+    limits(' use ', lifetime.softUseSeconds, lifetime.hardUseSeconds, 's') +
+    limits(' bytes ', lifetime.softBytes, lifetime.hardBytes, '') +
+    limits(' packets ', lifetime.softPackets, lifetime.hardPackets, '')
   );
 }
 
-function limits(name: string, soft: bigint, hard: bigint, none: bigint, unit: string): string {
-  if (soft === none && hard === none) return '';
-  const side = (value: bigint) => (value === none ? '-' : `${value}`);
+type Limit = bigint | number;
+function limits(name: string, soft: Limit, hard: Limit, unit: string): string {
+  if (soft === NO_LIMIT && hard === NO_LIMIT) return '';
+  const side = (value: Limit) => (value === NO_LIMIT ? '-' : `${value}`);
   return `${name}${side(soft)}/${side(hard)}${unit}`;
 }
 

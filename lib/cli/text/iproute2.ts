@@ -205,7 +205,10 @@ export class Iproute2Format {
       text += `\tencap type ${name} sport ${sport} dport ${dport} addr ${address(oa, by)}\n`;
     }
     if (state.coaddr !== undefined) text += `\tcoa ${address(state.coaddr, by)}\n`;
-    if (state.lastUsed !== undefined) text += `\tlastused ${formatLastUsed(state.lastUsed)}\n`;
+    if (state.lastUsedAt !== undefined) {
+      const seconds = state.exact?.lastUsedAt ?? BigInt(state.lastUsedAt / 1000);
+      text += `\tlastused ${formatLastUsed(seconds)}\n`;
+    }
     if (state.replay) {
       const { seq, oseq, bitmap } = state.replay;
       text += `\tanti-replay context: seq 0x${seq.toString(16)}, oseq 0x${oseq.toString(16)}, bitmap 0x${hex8(bitmap)}\n`;

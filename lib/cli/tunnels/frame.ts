@@ -15,11 +15,11 @@ import { describeWarning, paintState } from './text.ts';
 export type Sight =
   | { readonly badge: 'SYNCED' }
   /** Events were lost, and the tables are being compared with fresh lists. */
-  | { readonly badge: 'REPAIRING' }
+  | { readonly badge: 'RESYNCING' }
   /** It is not known what the kernel has, and since when. */
   | { readonly badge: 'BLIND'; readonly reason: string; readonly since: number };
 
-/** Milliseconds that a repair may take before nothing is seen. */
+/** Milliseconds that a resync may take before nothing is seen. */
 export const PATIENCE = 5000;
 
 /** How far a monitor sees. @param doubted since when its tables are in doubt; times in ms since 1970 */
@@ -30,8 +30,8 @@ export function sightOf(
 ): Sight {
   if (failed) return { badge: 'BLIND', reason: failed.message, since: failed.at };
   if (doubted === undefined) return { badge: 'SYNCED' };
-  if (now - doubted < PATIENCE) return { badge: 'REPAIRING' };
-  return { badge: 'BLIND', reason: 'events were lost and not repaired', since: doubted };
+  if (now - doubted < PATIENCE) return { badge: 'RESYNCING' };
+  return { badge: 'BLIND', reason: 'events were lost and not resynced', since: doubted };
 }
 
 export interface Frame {
@@ -40,7 +40,7 @@ export interface Frame {
   /** About the host. */
   readonly warnings: readonly TunnelWarning[];
   /** When the counters were read, in milliseconds since 1970. */
-  readonly counted: number;
+  readonly countersReadAt: number;
   readonly sight: Sight;
   rates(id: string): TunnelRates | undefined;
   /** How many rows of tunnels are above the screen. */
@@ -73,13 +73,13 @@ export function frameLines(frame: Frame, colors: Colors): string[] {
   return [...lines, colors.dim(keys)];
 }
 
-function head({ tunnels, counted, sight, now }: Frame, colors: Colors): string {
+function head({ tunnels, countersReadAt, sight, now }: Frame, colors: Colors): string {
   const parts = TUNNEL_STATES.flatMap((state) => {
     const count = tunnels.filter((one) => one.state === state).length;
     return count === 0 ? [] : [paintState(state, colors, `${count} ${state}`)];
   });
   const all = `${tunnels.length} tunnel${tunnels.length === 1 ? '' : 's'}`;
-  const age = formatDuration((now - counted) / 1000);
+  const age = formatDuration((now - countersReadAt) / 1000);
   return [
     badge(sight, now, colors),
     parts.length === 0 ? all : `${all}: ${parts.join(', ')}`,
@@ -91,8 +91,8 @@ function badge(sight: Sight, now: number, colors: Colors): string {
   switch (sight.badge) {
     case 'SYNCED':
       return colors.green('[SYNCED]');
-    case 'REPAIRING':
-      return colors.yellow('[REPAIRING]');
+    case 'RESYNCING':
+      return colors.yellow('[RESYNCING]');
     case 'BLIND': {
       const since = formatDuration((now - sight.since) / 1000);
       return colors.red(`[BLIND for ${since}: ${printable(sight.reason)}]`);

@@ -90,8 +90,8 @@ export function iso(milliseconds: number | undefined): string | undefined {
 const moment = ({ wall }: EventTime): string => iso(wall) ?? '';
 
 function saOf({ value: { saddr, daddr, proto, spi, current } }: StateEntry): JsonSa {
-  const { bytes, packets, addTime } = current;
-  const added = iso(Number(addTime) * 1000);
+  const { bytes, packets, addedAt } = current;
+  const added = iso(addedAt);
   return { saddr, daddr, proto, spi, added, bytes, packets };
 }
 
@@ -153,7 +153,7 @@ export type JsonChange =
   | (WithTunnel & {
       readonly change: 'down';
       readonly before: Before;
-      readonly cause: TunnelDownReason;
+      readonly reason: TunnelDownReason;
     })
   | (WithTunnel & { readonly change: 'stalled'; readonly before: Before })
   | (WithTunnel & { readonly change: 'state'; readonly before: Before; readonly rekey: boolean })
@@ -170,14 +170,14 @@ export type JsonChange =
     })
   | (Told & { readonly change: 'overrun'; readonly code: string; readonly slowConsumer: boolean })
   | (Told & {
-      readonly change: 'repaired' | 'refreshed';
+      readonly change: 'resynced' | 'refreshed';
       readonly added: number;
       readonly updated: number;
       readonly removed: number;
       readonly rounds: number;
       readonly overruns: number;
       readonly malformed: number;
-      readonly took: number;
+      readonly durationMs: number;
     })
   | (Told & {
       readonly change: 'malformed';
@@ -196,8 +196,8 @@ export function changeJson(change: TunnelChange): JsonChange {
     case 'up':
       return { ...told, change: 'up', before: change.before, tunnel: tunnelJson(change.tunnel) };
     case 'down': {
-      const { before, cause, tunnel } = change;
-      return { ...told, change: 'down', before, cause, tunnel: tunnelJson(tunnel) };
+      const { before, reason, tunnel } = change;
+      return { ...told, change: 'down', before, reason, tunnel: tunnelJson(tunnel) };
     }
     case 'stalled': {
       const { before, tunnel } = change;
@@ -230,10 +230,10 @@ export function changeJson(change: TunnelChange): JsonChange {
       const { code, slowConsumer } = change;
       return { ...told, change: 'overrun', code, slowConsumer };
     }
-    case 'repaired':
+    case 'resynced':
     case 'refreshed': {
-      const { added, updated, removed, rounds, overruns, malformed, took } = change;
-      const found = { added, updated, removed, rounds, overruns, malformed, took };
+      const { added, updated, removed, rounds, overruns, malformed, durationMs } = change;
+      const found = { added, updated, removed, rounds, overruns, malformed, durationMs };
       return { ...told, change: change.kind, ...found };
     }
     case 'malformed': {
