@@ -86,12 +86,12 @@ export async function cutLink(left: Host, right: Host): Promise<Undo> {
   // The kernel takes routes, and addresses of IPv6, away with the link.
   const { items: routes } = await route.listRoutes({ table: 254 });
   const { items: addresses } = await route.listAddresses({ index });
-  await route.setDown({ index });
+  await route.setLinkDown({ index });
   return async () => {
-    await route.setUp({ index });
+    await route.setLinkUp({ index });
     for (const { local, address = '', prefixLength, scope, flags } of addresses) {
       const own = { index, local: local ?? address, prefixLength };
-      if (scope !== 'link') await route.changeAddress({ ...own, flags });
+      if (scope !== 'link') await route.replaceAddress({ ...own, flags });
     }
     for (const one of routes) if (one.oif === index) await route.replaceRoute(one);
   };

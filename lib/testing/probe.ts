@@ -59,7 +59,7 @@ const ATTEMPTS = {
   },
   /** The wire can be looked at: CAP_NET_RAW. */
   wire: async (host) => {
-    await host.route.setUp({ name: 'lo' });
+    await host.route.setLinkUp({ name: 'lo' });
     const tap = await Wire.tap(host);
     tap.close();
   },

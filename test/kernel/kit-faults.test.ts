@@ -35,7 +35,7 @@ test('events are lost, and a monitor that is tested repairs its tables', async (
   await using host = await NetworkNamespace.make('alone');
   const monitor = await XfrmMonitor.open({ netns: host.netns, receiveBufferSize: 4096 });
   t.after(() => monitor.close());
-  const repaired = new Promise((resolve) => monitor.once('repaired', resolve));
+  const repaired = new Promise((resolve) => monitor.once('resynced', resolve));
   let overruns = 0;
   monitor.on('overrun', () => overruns++);
   assert(loseEvents(host) > 0);
