@@ -85,7 +85,7 @@ export interface SyncReport {
   /** Messages since then that made no sense. */
   readonly malformed: number;
   /** Milliseconds since then, or since the round began. */
-  readonly took: number;
+  readonly durationMs: number;
   readonly time: EventTime;
 }
 

@@ -201,7 +201,7 @@ export class Reconciler<K extends ObjectTypes, Event extends Heard> {
   #settled(): void {
     const [tally, time] = [this.#tally, this.#time];
     const lost = this.#opened && tally.overruns + tally.malformed > 0;
-    const took = time.monotonic - (this.#since ?? this.#began);
+    const durationMs = time.monotonic - (this.#since ?? this.#began);
     const { least } = this.#limits;
     this.#phase = 'idle';
     this.#backoff = least;
@@ -212,7 +212,7 @@ export class Reconciler<K extends ObjectTypes, Event extends Heard> {
     this.#since = undefined;
     this.#tally = { ...NOTHING };
     this.#explaining = [];
-    this.#host.emit({ kind: lost ? 'repaired' : 'refreshed', ...tally, took, time });
+    this.#host.emit({ kind: lost ? 'repaired' : 'refreshed', ...tally, durationMs, time });
     if (this.#wanted) this.wake();
   }
 

@@ -92,8 +92,8 @@ function describeChange(change: TunnelChange, colors: Colors): string {
         : `events were lost before this line (${change.code}); a repair is under way`;
     case 'repaired':
     case 'refreshed': {
-      const { added, updated, removed, took } = change;
-      return `SAs and policies: ${added} added, ${updated} updated, ${removed} removed, took ${Math.round(took)} ms`;
+      const { added, updated, removed, durationMs } = change;
+      return `SAs and policies: ${added} added, ${updated} updated, ${removed} removed, took ${Math.round(durationMs)} ms`;
     }
     case 'malformed': {
       const where = [...change.path, change.reason].join(' › ');
@@ -104,10 +104,10 @@ function describeChange(change: TunnelChange, colors: Colors): string {
 
 const DIRECTIONS: readonly TrafficDirection[] = ['out', 'in'];
 
-function describeSuccession({ protocol, from, to, gap }: SaSuccession, colors: Colors): string {
+function describeSuccession({ protocol, from, to, gapMs }: SaSuccession, colors: Colors): string {
   const spis = `${protocol} ${formatSpi(from)} > ${colors.bold(formatSpi(to))}`;
-  if (gap === undefined) return `${spis} (found by a repair)`;
-  return gap === 0 ? spis : `${spis} (neither for ${Math.max(1, Math.round(gap))} ms)`;
+  if (gapMs === undefined) return `${spis} (found by a repair)`;
+  return gapMs === 0 ? spis : `${spis} (neither for ${Math.max(1, Math.round(gapMs))} ms)`;
 }
 
 /** Why a tunnel went down. */
