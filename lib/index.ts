@@ -32,7 +32,17 @@ export {
   type MulticastGroupName,
   multicastGroupNames,
 } from './monitor/groups.ts';
-export type { NamespaceChange, NamespaceClosed } from './monitor/namespace-loop.ts';
+export type {
+  AddNamespaceOptions,
+  MultiNamespaceOptions,
+} from './monitor/multi-namespace-monitor.ts';
+export {
+  MultiNamespaceXfrmMonitor,
+  type MultiNamespaceXfrmMonitorListeners,
+  type MultiNamespaceXfrmMonitorOptions,
+  type XfrmNamespaceChange,
+} from './monitor/multi-namespace-xfrm-monitor.ts';
+export type { NamespaceClosed } from './monitor/namespace-loop.ts';
 export type { FilterInput, ListedObject } from './monitor/subject.ts';
 export {
   type MalformedEvent,
@@ -54,11 +64,6 @@ export {
   type XfrmSynced,
 } from './monitor/xfrm-monitor.ts';
 export type { RefreshOptions, XfrmMonitorOptions } from './monitor/xfrm-monitor-options.ts';
-export {
-  XfrmMonitors,
-  type XfrmMonitorsListeners,
-  type XfrmMonitorsOptions,
-} from './monitor/xfrm-monitors.ts';
 export { isIpcompHelper, isLarval, type XfrmObjectTypes } from './monitor/xfrm-objects.ts';
 export { readXfrmStat, type XfrmStat } from './monitor/xfrm-stat.ts';
 export {
@@ -80,13 +85,19 @@ export {
   AddonError,
   type AddonErrorCode,
   errorCode,
-  type NetworkNamespace,
+  type NetnsReference,
   StateError,
   type StateErrorCode,
   SystemError,
 } from './socket/index.ts';
 export type * from './tunnel/changes.ts';
 export type { ExpectedTunnel } from './tunnel/expected.ts';
+export {
+  MultiNamespaceTunnelMonitor,
+  type MultiNamespaceTunnelMonitorListeners,
+  type MultiNamespaceTunnelMonitorOptions,
+  type TunnelNamespaceChange,
+} from './tunnel/multi-namespace-tunnel-monitor.ts';
 export { THRESHOLDS as TUNNEL_THRESHOLDS, type TunnelThresholds } from './tunnel/thresholds.ts';
 export * from './tunnel/tunnel.ts';
 export * from './tunnel/tunnel-monitor.ts';

@@ -19,7 +19,13 @@ import {
   XFRM_MSG_UPDSA,
   XFRMA_IF_ID,
 } from '../lib/constants.ts';
-import { subscribe, TunnelMonitor, XfrmClient, XfrmMonitor, XfrmMonitors } from '../lib/index.ts';
+import {
+  MultiNamespaceXfrmMonitor,
+  subscribe,
+  TunnelMonitor,
+  XfrmClient,
+  XfrmMonitor,
+} from '../lib/index.ts';
 import { addon } from '../lib/socket/addon.ts';
 import type { SocketMessageRecord, SocketOpenRecord } from '../lib/socket/index.ts';
 import { NetlinkSocket } from '../lib/socket.ts';
@@ -201,7 +207,7 @@ async function values(client: XfrmClient): Promise<void> {
   await using plain = subscribe({ groups: ['sa', 'expire', 'policy', 'acquire', 'link'] });
   await using withKeys = subscribe({ groups: ['sa'], keys: true });
   await using monitor = await XfrmMonitor.open();
-  await using monitors = await XfrmMonitors.open({ namespaces: { own: undefined } });
+  await using monitors = await MultiNamespaceXfrmMonitor.open({ namespaces: { own: undefined } });
   await using tunnels = await TunnelMonitor.open({ acquires: true });
   let asked = '';
   let events = 0;

@@ -108,9 +108,9 @@ export function* jsonLines(
   { keys = false }: JsonOptions = {},
 ): Generator<string, undefined> {
   if (isTunnelSnapshot(of)) {
-    for (const one of of.tunnels) yield tunnelLine(one, of.counted);
+    for (const one of of.tunnels) yield tunnelLine(one, of.countersReadAt);
     for (const one of of.warnings) {
-      const record = { kind: 'host-warning', time: of.counted, warning: warningJson(one) };
+      const record = { kind: 'host-warning', time: of.countersReadAt, warning: warningJson(one) };
       yield formatLine(record, keys);
     }
     return;
@@ -123,7 +123,7 @@ function entryLine(one: StateEntry | PolicyEntry | Tunnel, keys: boolean): strin
   if (isTunnel(one)) {
     return tunnelLine(one, { wall: Date.now(), monotonic: performance.now() });
   }
-  const { value, counted: time } = one;
+  const { value, countersReadAt: time } = one;
   const object =
     'spi' in value ? { kind: 'state', state: value } : { kind: 'policy', policy: value };
   return formatLine({ ...object, protocol: 'xfrm', time } as JsonRecord, keys);

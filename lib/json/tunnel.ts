@@ -131,7 +131,7 @@ export type JsonChange =
   | (WithTunnel & {
       readonly change: 'down';
       readonly before: Before;
-      readonly cause: TunnelDownReason;
+      readonly reason: TunnelDownReason;
     })
   | (WithTunnel & { readonly change: 'stalled'; readonly before: Before })
   | (WithTunnel & { readonly change: 'state'; readonly before: Before; readonly rekey: boolean })
@@ -174,8 +174,8 @@ export function changeJson(change: TunnelChange): JsonChange {
     case 'up':
       return { ...told, change: 'up', before: change.before, tunnel: tunnelJson(change.tunnel) };
     case 'down': {
-      const { before, cause, tunnel } = change;
-      return { ...told, change: 'down', before, cause, tunnel: tunnelJson(tunnel) };
+      const { before, reason, tunnel } = change;
+      return { ...told, change: 'down', before, reason, tunnel: tunnelJson(tunnel) };
     }
     case 'stalled': {
       const { before, tunnel } = change;

@@ -90,6 +90,9 @@ const isGroup = (address: string): boolean => /^(22[4-9]|23\d)\.|^ff..:/.test(ad
  */
 export const servesBoth = ([a, b]: Pair): boolean => a === b || isGroup(a) || isGroup(b);
 
+/** Whether SAs between two ends make no tunnel by themselves: those from any source, unless that serves both directions. */
+export const isOnlyShared = (pair: Pair): boolean => pair.some(isWild) && !pair.some(isGroup);
+
 /** Which end is this host's. */
 export interface Orientation {
   readonly local: string;
@@ -101,7 +104,7 @@ export interface Orientation {
 /**
  * Which end is this host's: by the direction that SAs have (kernel 6.10), else by the policies, those for
  * forwarded packets last, else by the addresses of this host. Where what is asked says both, or nothing,
- * the next is asked.
+ * the next is asked. An end that stands for all is nobody's.
  */
 export function orient(
   [a, b]: Pair,
@@ -109,6 +112,9 @@ export function orient(
   demands: Iterable<Demand>,
   isLocal: (address: string) => boolean,
 ): Orientation {
+  if (isWild(a) || isWild(b)) {
+    return { local: isWild(a) ? a : b, remote: isWild(a) ? b : a, directed: false };
+  }
   /** Whether the first of the ends is local: what each that is asked says, which may be both. */
   const votes = Array.from({ length: 4 }, () => new Set<boolean>());
   const [bySa, byPolicy, byForward, byAddress] = votes as [Vote, Vote, Vote, Vote];

@@ -53,12 +53,12 @@ export function sequenceUsed(state: XfrmState, direction: TrafficDirection): num
   return counters && (direction === 'out' ? counters.oseq : counters.seq) / 2 ** 32;
 }
 
-/** SAs of one text follow each other; those of other CPUs, protocols and selectors stand beside. */
-export function slotOf({ proto, pcpu, selector: s }: XfrmState): string {
+/** SAs of one text follow each other; those of other CPUs, protocols, reqids and selectors stand beside. */
+export function slotOf({ proto, reqid, pcpu, selector: s }: XfrmState): string {
   const cpu = pcpu === undefined ? '' : ` cpu ${pcpu}`;
   const any = s.prefixlenS === 0 && s.prefixlenD === 0 && s.proto === 0;
   const ends = `${s.saddr}/${s.prefixlenS} ${s.sport} ${s.daddr}/${s.prefixlenD} ${s.dport}`;
-  return `${proto}${cpu}${any ? '' : ` ${ends} ${s.proto}`}`;
+  return `${proto} ${reqid}${cpu}${any ? '' : ` ${ends} ${s.proto}`}`;
 }
 
 /** SAs that follow each other, by their slot; in each as they come. */

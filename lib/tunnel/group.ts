@@ -9,7 +9,7 @@ import type { XfrmMark, XfrmSelector } from '../xfrm/types.ts';
 import {
   type Demand,
   fits,
-  isWild,
+  isOnlyShared,
   type Orientation,
   orient,
   type Pair,
@@ -172,8 +172,7 @@ export function join(
   }
   // A larval SA without a reqid only keeps an SPI, for whichever tunnel between these ends.
   const counts = ({ sa }: Any) => !sa?.isLarval || reqid !== 0;
-  // What any source may send through is no tunnel; it serves those that there are.
-  const parts = pair.some(isWild) ? [] : split(members).filter((part) => part.some(counts));
+  const parts = isOnlyShared(pair) ? [] : split(members).filter((part) => part.some(counts));
   return {
     orientation,
     parts: parts.map((part) => joined(part, orientation, surroundings, here)),

@@ -15,7 +15,7 @@ import {
 } from './endpoints.ts';
 import { type Asked, Group, type PolicyGone, type Surroundings } from './group.ts';
 import { type Policy, type Sa, saOf } from './present.ts';
-import { contains, meet, mirrored } from './selectors.ts';
+import { contains, isSame, meet, mirrored, withPortsExchanged } from './selectors.ts';
 import { acceptsIn } from './serve.ts';
 
 /** SPIs up to here are reserved (RFC 4303, 2.1): who uses them gives them out by hand, perhaps twice. */
@@ -144,8 +144,8 @@ export class Members {
   }
 
   /**
-   * A group and those with which it is one tunnel: they have a policy in common (a bundle), or each carries one direction
-   * only, and the one answers the other. The first is the one that protects packets: ESP before AH before IPCOMP.
+   * A group and those with which it is one tunnel: they have a policy in common (a bundle); or each carries one direction
+   * only, and the one answers the other; or they are for both roles that hosts have towards a port. The first is the one that protects packets: ESP before AH before IPCOMP.
    */
   linked(group: Group): readonly [Group, ...Group[]] {
     const found = new Set([group]);
@@ -169,6 +169,7 @@ export class Members {
     for (const other of this.#groupsBy.get(key)) {
       if (other === group) continue;
       if (this.#accepts(group, other) || this.#accepts(other, group)) yield other;
+      else if (isOtherRole(group, other)) yield other;
       else if (toward !== undefined) {
         const back = towardOf(other);
         if (back !== undefined && back !== toward && answers(group, other)) yield other;
@@ -400,8 +401,19 @@ function towardOf({ sas, policies, reqid }: Group): string | undefined {
 const answers = (one: Group, other: Group): boolean =>
   [...one.policies.values()].some(({ entry: { value } }) => {
     const back = mirrored(value.selector);
+    return [...other.policies.values()].some(({ entry }) => isSame(back, entry.value.selector));
+  });
+
+/**
+ * Whether one group is for packets to a port of the other host and one for packets to the same port here, as Open vSwitch has
+ * connections for Geneve and VXLAN (ipsec/ovs-monitor-ipsec.in): nobody answers from that port, and each carries one direction.
+ */
+const isOtherRole = (one: Group, other: Group): boolean =>
+  [...one.policies.values()].some(({ entry: { value } }) => {
+    if (value.dir !== 'out' || value.selector.sport === value.selector.dport) return false;
+    const role = withPortsExchanged(value.selector);
     return [...other.policies.values()].some(
-      ({ entry }) => contains(back, entry.value.selector) && contains(entry.value.selector, back),
+      ({ entry: { value: its } }) => its.dir === 'out' && isSame(role, its.selector),
     );
   });
 

@@ -57,7 +57,7 @@ export class TunnelRecord {
   members: ReadonlySet<string> = new Set();
   hadSas = false;
   /** Why it was last told to be down. */
-  cause: TunnelDownReason | undefined;
+  downReason: TunnelDownReason | undefined;
   /** The last SA that went, unless others came since. */
   lastGone: Gone | undefined;
   /** The newest SAs that went without a successor so far, by direction and slot. */
@@ -171,7 +171,7 @@ export class TunnelRecord {
       sends,
       acquiredAt,
       unreachable,
-      expired: this.lastGone?.why === 'hard-expired',
+      expired: this.lastGone?.reason === 'hard-expired',
       packets,
       lastUsed: both((direction) => traffic[direction].lastUsedAt),
       countedAt,

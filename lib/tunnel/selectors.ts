@@ -4,11 +4,16 @@ import type { XfrmSelector } from '../xfrm/types.ts';
 
 /** A selector for the packets of the other direction. */
 export const mirrored = (of: XfrmSelector): XfrmSelector => ({
-  ...of,
+  ...withPortsExchanged(of),
   saddr: of.daddr,
   daddr: of.saddr,
   prefixlenS: of.prefixlenD,
   prefixlenD: of.prefixlenS,
+});
+
+/** A selector for the packets of the same direction in the other role: from the port to which these are. */
+export const withPortsExchanged = (of: XfrmSelector): XfrmSelector => ({
+  ...of,
   sport: of.dport,
   dport: of.sport,
   sportMask: of.dportMask,
@@ -39,6 +44,10 @@ export function contains(a: XfrmSelector, b: XfrmSelector): boolean {
     meet(a, b)
   );
 }
+
+/** Whether two are for the same packets. */
+export const isSame = (a: XfrmSelector, b: XfrmSelector): boolean =>
+  contains(a, b) && contains(b, a);
 
 const sameFamily = (a: XfrmSelector, b: XfrmSelector): boolean =>
   a.family === b.family || a.family === 'unspec' || b.family === 'unspec';

@@ -68,8 +68,8 @@ const isForPackets = ({ selector }: XfrmState, packets: XfrmSelector): boolean =
 export interface Obstacle {
   /** Protocols that required templates name, and of which there is no SA that fits. */
   readonly missing: readonly IpsecProto[];
-  /** A policy that comes first and takes all packets: what it does with them. */
-  readonly caught: 'block' | 'allow' | undefined;
+  /** What a policy that comes first and takes all packets does with them; undefined: there is none. */
+  readonly caught: XfrmPolicy['action'] | undefined;
 }
 
 /** As far as SAs and policies go, nothing. */
@@ -98,7 +98,7 @@ export function obstacles(
   const caught: Record<TrafficDirection, Obstacle['caught'][]> = { out: [], in: [] };
   for (const { entry, demands } of sends) {
     const policy = entry.value;
-    caught.out.push(catching(shunts, 'out', policy.selector, policy)?.action as 'block');
+    caught.out.push(catching(shunts, 'out', policy.selector, policy)?.action);
     for (const demand of demands) {
       if (demand.optional || !isOwn(demand)) continue;
       if (!sas.out.some((sa) => carriesOut(sa, demand, policy)))
@@ -108,7 +108,7 @@ export function obstacles(
     const answers = mirrored(policy.selector);
     const met = meeting(takes, answers);
     const first = met[0]?.entry.value;
-    caught.in.push(catching(shunts, 'in', answers, first ?? policy)?.action as 'block');
+    caught.in.push(catching(shunts, 'in', answers, first ?? policy)?.action);
     for (const one of met) {
       // A packet comes through an SA once.
       const taken = new Set<XfrmState>();
@@ -132,7 +132,7 @@ export function obstacles(
   }
   const obstacle = (direction: TrafficDirection): Obstacle => ({
     missing: [...missing[direction]],
-    caught: caught[direction].every(Boolean) ? caught[direction][0] : undefined,
+    caught: caught[direction].every((one) => one !== undefined) ? caught[direction][0] : undefined,
   });
   return { out: obstacle('out'), in: obstacle('in') };
 }

@@ -14,7 +14,7 @@ import { isUpState, type PerDirection, TUNNEL_STATES, type TunnelState } from '.
 /** An SA with keys, as far as the state depends on it. */
 export interface Sighted {
   readonly spi: number;
-  /** SAs of one slot follow each other; those of others stand beside (CPU, selector, protocol). */
+  /** SAs of one slot follow each other; those of others stand beside (CPU, selector, protocol, reqid). */
   readonly slot: string;
   /** When it came, monotonic. */
   readonly addedAt: number;

@@ -40,6 +40,7 @@ export interface TunnelsView extends Iterable<Tunnel> {
   get(id: string): Tunnel | undefined;
   /** Those with this address at the other end. */
   byRemote(address: string): Tunnel[];
+  /** Those of a reqid. */
   byReqid(reqid: number): Tunnel[];
 }
 
@@ -72,7 +73,7 @@ const LONGEST = 0x7fff_ffff;
  * @example
  * await using monitor = await TunnelMonitor.open();
  * for (const { id, state, reason } of monitor.tunnels) console.log(id, state, reason);
- * monitor.on('down', ({ tunnel, cause }) => console.log(tunnel.id, 'is down:', cause));
+ * monitor.on('down', ({ tunnel, reason }) => console.log(tunnel.id, 'is down:', reason));
  */
 export class TunnelMonitor
   extends LiveEmitter<TunnelMonitorListeners, TunnelChange, TunnelLoop>
@@ -144,11 +145,11 @@ export class TunnelMonitor
     this.#addresses = addresses;
     this.#held = held;
     this.#owners = new SocketOwners({ netns: held.netns });
-    const { states, policies, counted } = below.snapshot();
+    const { states, policies, countersReadAt } = below.snapshot();
     const { isLocal, lost } = addresses.local;
     const emit = (event: TunnelEvent) => this.#events.push(event);
     const host = { isLocal, lost, emit, claimant: this.#claimant };
-    this.#tunnels = new Join(host, expected, thresholds, counted);
+    this.#tunnels = new Join(host, expected, thresholds, countersReadAt);
     this.#tunnels.open(states, policies, now());
     below.on('change', this.#onChange);
     below.on('close', this.#onClose);
@@ -181,8 +182,8 @@ export class TunnelMonitor
   }
 
   /** When all counters were last read. */
-  get counted(): EventTime {
-    return this.#tunnels.counted;
+  get countersReadAt(): EventTime {
+    return this.#tunnels.countersReadAt;
   }
 
   /** All tunnels now, the worst first. Changes that come after this call start from it. */
@@ -192,7 +193,7 @@ export class TunnelMonitor
       tunnels: [...this.#tunnels].sort(worstTunnelFirst),
       warnings: this.#tunnels.warnings,
       synced: this.synced,
-      counted: this.counted,
+      countersReadAt: this.countersReadAt,
     };
   }
 

@@ -9,9 +9,9 @@ import type { EventTime } from '../netlink/event.ts';
 import { canonicalAddress } from '../wire/address.ts';
 import type { AcquireEvent, MappingEvent } from '../xfrm/events.ts';
 import type { LocalAddresses, LostAddress } from './addresses.ts';
-import { addressCause, causeOf, policyCause, unreachable } from './causes.ts';
 import type { ClaimedRequester, TunnelDownReason, TunnelEvent } from './changes.ts';
 import { Deadlines } from './deadlines.ts';
+import { addressGoneReason, downReasonOf, policyGoneReason, unreachable } from './down-reasons.ts';
 import { type Orientation, pairOf } from './endpoints.ts';
 import { isExpected, type NamedTunnel } from './expected.ts';
 import { isSoftSpent } from './figures.ts';
@@ -28,7 +28,7 @@ import { differences, leaks, type Surplus, warn } from './warnings.ts';
 export interface TunnelsHost extends Pick<LocalAddresses, 'isLocal' | 'lost'> {
   emit(event: TunnelEvent): void;
   /**
-   * Who wrote a port id into a request, for the cause of a `down`; undefined while it is being looked for:
+   * Who wrote a port id into a request, for the reason of a `down`; undefined while it is being looked for:
    * {@link Tunnels.claimed} is called when it is known.
    */
   readonly claimant: (portId: number, time: EventTime) => ClaimedRequester | undefined;
@@ -57,7 +57,7 @@ export class Tunnels {
   /** About the host. */
   warnings: readonly TunnelWarning[] = [];
   /** When the counters were read that all tunnels show. */
-  counted: EventTime;
+  countersReadAt: EventTime;
   /** When the counters were last read: not all tunnels may have been judged by them yet. */
   #read: EventTime;
   /** Groups that are to be looked at since the counters were read. */
@@ -78,7 +78,7 @@ export class Tunnels {
     this.#host = host;
     this.#limits = limits;
     this.#read = now;
-    this.counted = now;
+    this.countersReadAt = now;
     this.#wallOffset = now.wall - now.monotonic;
     for (const one of expected) {
       const record = new TunnelRecord(one.name, one);
@@ -133,8 +133,8 @@ export class Tunnels {
   change(change: ObjectChange<XfrmObjectTypes>): void {
     const { kind, uid, time } = change;
     if (change.object === 'policy') {
-      const { id, value, counted } = change;
-      const entry = { id, uid, value, counted };
+      const { id, value, countersReadAt } = change;
+      const entry = { id, uid, value, countersReadAt };
       const known = this.#members.policies.get(uid);
       const portId = kind === 'removed' ? change.portId : undefined;
       if (known) this.#members.removePolicy(known, { portId, time });
@@ -143,9 +143,9 @@ export class Tunnels {
       else if (kind === 'expiring') this.#members.addPolicy(entry, known?.changedAt ?? -Infinity);
       return;
     }
-    const { id, value, counted } = change;
-    const entry = { id, uid, value, counted };
-    const heard = change.cause === 'kernel';
+    const { id, value, countersReadAt } = change;
+    const entry = { id, uid, value, countersReadAt };
+    const heard = change.origin === 'kernel';
     if (kind === 'added') {
       this.#members.addSa(entry, time, heard);
       return;
@@ -154,9 +154,9 @@ export class Tunnels {
     if (sa === undefined) return;
     const { group } = sa;
     if (kind === 'removed') {
-      const { why, portId } = change;
+      const { reason, portId } = change;
       this.#members.removeSa(sa);
-      group.gone.push({ sa, last: value, why, portId, time, heard });
+      group.gone.push({ sa, last: value, reason, portId, time, heard });
     } else if (group.isFor(value)) {
       sa.entry = entry;
       if (kind === 'expiring') sa.softAt ??= time.wall;
@@ -164,7 +164,7 @@ export class Tunnels {
       // A repair can take another SA for the one that was there (docs/consistency.md).
       const last = sa.entry.value;
       this.#members.removeSa(sa);
-      group.gone.push({ sa, last, why: 'replaced', portId: undefined, time, heard });
+      group.gone.push({ sa, last, reason: 'replaced', portId: undefined, time, heard });
       this.#members.addSa(entry, time, heard);
     }
     this.#members.dirty.add(group);
@@ -237,8 +237,8 @@ export class Tunnels {
       for (const one of group.linked) one.looked = false;
     }
     this.flush(now, heardUntil);
-    if (this.counted !== this.#read) {
-      this.counted = this.#read;
+    if (this.countersReadAt !== this.#read) {
+      this.countersReadAt = this.#read;
       this.#measure(this.#read);
     }
     return true;
@@ -423,7 +423,11 @@ export class Tunnels {
     const until = forgotten ? verdict.since.monotonic + limits.remember : Infinity;
     this.#deadlines.set(record, Math.min(until, deadlineOf(record, limits)));
     if (!forgotten) this.#remembered.delete(record);
-    else if (!record.hadSas || record.cause?.kind === 'migrated' || until <= this.#heardUntil) {
+    else if (
+      !record.hadSas ||
+      record.downReason?.kind === 'migrated' ||
+      until <= this.#heardUntil
+    ) {
       this.#remove(record, now);
     } else {
       this.#remembered.add(record);
@@ -433,7 +437,7 @@ export class Tunnels {
   }
 
   /**
-   * A `down` that waits for its cause is as if it had not settled yet: the tunnel is what it was, and what
+   * A `down` that waits for its reason is as if it had not settled yet: the tunnel is what it was, and what
    * happens to others is told. It is asked when the SAs have just gone, and mostly known before it has settled.
    */
   #unlessUnclaimed(
@@ -445,11 +449,11 @@ export class Tunnels {
   ): Verdict {
     if (before?.state === undefined || verdict.state === undefined || lost) return verdict;
     if (verdict.pending) {
-      if (!before.pending) this.#causeOf(record, verdict.state);
+      if (!before.pending) this.#downReasonOf(record, verdict.state);
       return verdict;
     }
     if (!carries(before.state) || carries(verdict.state)) return verdict;
-    if (this.#causeOf(record, verdict.state)) return verdict;
+    if (this.#downReasonOf(record, verdict.state)) return verdict;
     this.#unclaimed.add(record);
     const pending = before.pending ?? now;
     return { ...before, heard: verdict.heard, pending, next: Infinity };
@@ -463,10 +467,10 @@ export class Tunnels {
     const { pending, since } = record.verdict as Verdict;
     if (pending) return;
     const told = before?.pending !== undefined && since === before.pending;
-    for (const [key, { why, time }] of record.missed) {
+    for (const [key, { reason, time }] of record.missed) {
       if (!told && time.monotonic + this.#limits.settle > this.#heardUntil) continue;
       record.missed.delete(key);
-      if (why === 'hard-expired') record.unreplaced++;
+      if (reason === 'hard-expired') record.unreplaced++;
     }
   }
 
@@ -484,9 +488,9 @@ export class Tunnels {
       this.#tell({ kind: 'up', tunnel, before: was, time });
     } else if (was === undefined) return;
     else if (carries(was) && !carries(is)) {
-      const cause = lost ? addressCause(lost) : this.#causeOf(record, is);
-      record.cause = cause ?? { kind: 'unknown' };
-      this.#tell({ kind: 'down', tunnel, before: was, cause: record.cause, time });
+      const reason = lost ? addressGoneReason(lost) : this.#downReasonOf(record, is);
+      record.downReason = reason ?? { kind: 'unknown' };
+      this.#tell({ kind: 'down', tunnel, before: was, reason: record.downReason, time });
     } else if (stalled) this.#tell({ kind: 'stalled', tunnel, before: was, time });
     else {
       if (is === 'rekeying') record.steady = was;
@@ -497,10 +501,10 @@ export class Tunnels {
   }
 
   /** @returns undefined while it is being looked for who did it */
-  #causeOf(record: TunnelRecord, state: TunnelState): TunnelDownReason | undefined {
+  #downReasonOf(record: TunnelRecord, state: TunnelState): TunnelDownReason | undefined {
     const { claimant } = this.#host;
-    if (state === 'orphan') return policyCause(record.group?.policyGone, claimant);
-    return causeOf(record.lastGone, this.#members, this.#limits.settle, claimant);
+    if (state === 'orphan') return policyGoneReason(record.group?.policyGone, claimant);
+    return downReasonOf(record.lastGone, this.#members, this.#limits.settle, claimant);
   }
 
   /** The address without which the tunnel cannot work, if it is gone. */

@@ -33,12 +33,14 @@ const FENCE = { left: '203.0.113.1', right: '203.0.113.2' } as const;
  * (IP_XFRM_POLICY), without which policies between the hosts themselves refuse it.
  */
 const PROGRAM = `
-import os, selectors, socket, struct, sys
+import json, os, selectors, socket, struct, sys
 poll = selectors.DefaultSelector()
 held = []
+OSPF, GROUP = 89, 'ff02::5'
 for family, any in ((socket.AF_INET, '0.0.0.0'), (socket.AF_INET6, '::')):
-    for port in (9, 4500):
+    for port in (9, 1701, 4500, 6081):
         s = socket.socket(family, socket.SOCK_DGRAM)
+        s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         if family == socket.AF_INET6: s.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
         s.bind((any, port))
         if port == 4500:
@@ -49,8 +51,25 @@ for family, any in ((socket.AF_INET, '0.0.0.0'), (socket.AF_INET6, '::')):
                 else: s.setsockopt(socket.IPPROTO_IPV6, 35, policy)
         else: poll.register(s, selectors.EVENT_READ)
         held.append(s)
+def routers(index):
+    s = socket.socket(socket.AF_INET6, socket.SOCK_RAW, OSPF)
+    s.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_MULTICAST_LOOP, 0)
+    s.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_JOIN_GROUP, socket.inet_pton(socket.AF_INET6, GROUP) + struct.pack('I', index))
+    return s
+listening = routers(socket.if_nametoindex('cable'))
+poll.register(listening, selectors.EVENT_READ)
 poll.register(0, selectors.EVENT_READ)
 rest = ''
+def send(source, target, text, port=9, sport=0, mark=0):
+    if target == GROUP:
+        listening.sendto(text.encode(), (target, 0, 0, socket.if_nametoindex('cable')))
+        return
+    family = socket.AF_INET6 if ':' in source else socket.AF_INET
+    with socket.socket(family, socket.SOCK_DGRAM) as s:
+        s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if mark: s.setsockopt(socket.SOL_SOCKET, socket.SO_MARK, mark)
+        s.bind((source, sport))
+        s.sendto(text.encode(), (target, port))
 print('ready', flush=True)
 while True:
     for key, _ in poll.select():
@@ -59,12 +78,7 @@ while True:
             if not read: sys.exit()
             *lines, rest = (rest + read.decode()).split('\\n')
             for line in lines:
-                source, target, text = line.split()
-                family = socket.AF_INET6 if ':' in source else socket.AF_INET
-                try:
-                    with socket.socket(family, socket.SOCK_DGRAM) as s:
-                        s.bind((source, 0))
-                        s.sendto(text.encode(), (target, 9))
+                try: send(**json.loads(line))
                 except OSError: pass
         else:
             print(key.fileobj.recv(2048).decode().rstrip('.'), flush=True)
@@ -72,6 +86,16 @@ while True:
 
 export type Side = 'left' | 'right';
 const far = (side: Side): Side => (side === 'left' ? 'right' : 'left');
+
+/** A datagram to a port (default 9); to the group ff02::5 it is one of OSPF. */
+export interface Packet {
+  readonly source: string;
+  readonly target: string;
+  readonly port?: number;
+  readonly sport?: number;
+  /** SO_MARK. */
+  readonly mark?: number;
+}
 
 class Endpoint {
   readonly #child: ChildProcess;
@@ -94,8 +118,8 @@ class Endpoint {
     return new Promise((resolve) => this.#waiting.set(text, resolve));
   }
 
-  send(source: string, target: string, text: string): void {
-    this.#child.stdin?.write(`${source} ${target} ${text}\n`);
+  send(packet: Packet & { readonly text: string }): void {
+    this.#child.stdin?.write(`${JSON.stringify(packet)}\n`);
   }
 
   heard(): string[] {
@@ -132,19 +156,19 @@ export class OracleHosts {
   }
 
   /** Sends datagrams from one host to the other, one that IPComp compresses and one that is too small for it. @returns whether both arrived */
-  async send(from: Side, source: string, target: string): Promise<boolean> {
+  async send(from: Side, packet: Packet): Promise<boolean> {
     const [here, there] = [this.#ends[from], this.#ends[far(from)]];
     const small = `packet-${++this.#fences}`;
     const large = `packet-${++this.#fences}`;
-    here.send(source, target, small);
-    here.send(source, target, large.padEnd(1000, '.'));
+    here.send({ ...packet, text: small });
+    here.send({ ...packet, text: large.padEnd(1000, '.') });
     const heard = new Set<string>();
     // What comes out of an SA is queued once more, in transport mode for a kernel thread (xfrm_trans_queue). Nothing tells
     // that a packet will not come.
     for (let i = 0; i < 10; i++) {
       const fence = `fence-${++this.#fences}`;
       const passed = there.hears(fence);
-      here.send(FENCE[from], FENCE[far(from)], fence);
+      here.send({ source: FENCE[from], target: FENCE[far(from)], text: fence });
       await passed;
       for (const text of there.heard()) heard.add(text);
       if (heard.has(small) && heard.has(large)) return true;

@@ -89,8 +89,8 @@ async function passes({ ends, remote }: Connection): Promise<boolean> {
     return sums;
   };
   const first = await counts();
-  const there = await oracle.send('left', ends.left, ends.right);
-  const back = await oracle.send('right', ends.right, ends.left);
+  const there = await oracle.send('left', { source: ends.left, target: ends.right });
+  const back = await oracle.send('right', { source: ends.right, target: ends.left });
   const last = await counts();
   return there && back && last.out > first.out && last.in > first.in;
 }

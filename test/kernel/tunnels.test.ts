@@ -205,14 +205,14 @@ test('the local address goes with its link, and comes back', async () => {
   const other = { index, local: HERE, prefixLength: 25 };
   await route.addAddress(other);
   await route.deleteAddress(other);
-  await route.setDown({ index });
+  await route.setLinkDown({ index });
   await down;
   assert.match(
     monitor.tunnels.get(ID)?.reason ?? '',
     /link .* of its local address 192.0.2.1 is down/,
   );
   const again = until(becomes('blocked'));
-  await route.setUp({ index });
+  await route.setLinkUp({ index });
   await again;
 });
 
@@ -278,7 +278,7 @@ test('a tunnel comes up, is rekeyed, and is deleted by someone', { skip: without
   await client.flushPolicies();
   const last = await down;
   assert(last.kind === 'down');
-  assert.equal(last.cause.kind, 'flushed');
+  assert.equal(last.reason.kind, 'flushed');
   assert.equal(last.tunnel.state, 'down');
   assert.equal(monitor.forget(ID), true);
   assert.equal(monitor.tunnels.size, 0);

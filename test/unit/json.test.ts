@@ -47,7 +47,7 @@ test('keys are shown when asked for by name, and only then', () => {
   for (const message of recorded(true)) {
     if (message.kind !== 'NEWSA' || message.state.aead?.key === undefined) continue;
     const key = hexOf(message.state.aead.key.bytes() as Uint8Array);
-    const entry = { id: 'x', uid: 'x #1', value: message.state, counted: message.time };
+    const entry = { id: 'x', uid: 'x #1', value: message.state, countersReadAt: message.time };
     for (const value of [message, message.state, entry]) {
       assert(!JSON.stringify(toJson(value)).includes(key));
       assert(!JSON.stringify(value, jsonReplacer).includes(key));
@@ -75,7 +75,9 @@ test('JSON.stringify takes everything with the replacer', () => {
 test('no limit is null, moments are numbers, counters are digits', () => {
   const { value } = sa('in', 0x2001);
   const limits = { ...value.lifetime, hardBytes: NO_LIMIT, softAddSeconds: 60 };
-  const json = toJson({ ...value, lifetime: limits, lastUsedAt: NOW }) as Record<string, never>;
+  const json = toJson({ ...value, lifetime: limits, lastUsedAt: NOW }) as {
+    [Name in string]?: Record<string, unknown>;
+  };
   assert.deepEqual(
     [json.lifetime?.hardBytes, json.lifetime?.softAddSeconds, json.lastUsedAt],
     [null, 60, NOW],
@@ -94,23 +96,23 @@ test('tunnels, their changes and snapshots are as the command prints them', () =
     tunnels: [one],
     warnings: [piling],
     synced: true,
-    counted: ago(0),
+    countersReadAt: ago(0),
   };
   const lines = [...jsonLines(snapshot)];
   assert.deepEqual(lines.map(checkLine), ['tunnel', 'host-warning']);
   const { tunnel: shown } = JSON.parse(lines[0] ?? '');
   assert.deepEqual(toJson(one), shown);
-  const whole = toJson(snapshot) as { tunnels: unknown[]; counted: number };
+  const whole = toJson(snapshot) as { tunnels: unknown[]; countersReadAt: number };
   assert.deepEqual(whole.tunnels, [shown]);
-  assert.equal(whole.counted, NOW);
-  assert.deepEqual((toJson({ kind: 'synced', snapshot }) as never).snapshot, whole);
+  assert.equal(whole.countersReadAt, NOW);
+  assert.deepEqual((toJson({ kind: 'synced', snapshot }) as { snapshot: unknown }).snapshot, whole);
 });
 
 test('a snapshot of tables is a line for each entry, made one by one', () => {
   let read = 0;
   const states: StateEntry[] = [];
   for (let spi = 256; spi < 300; spi++) {
-    const entry = { ...sa('in', spi), counted: ago(0) };
+    const entry = { ...sa('in', spi), countersReadAt: ago(0) };
     states.push(
       Object.defineProperty(entry, 'value', {
         get: () => {
@@ -122,8 +124,13 @@ test('a snapshot of tables is a line for each entry, made one by one', () => {
   }
   const message = recorded(false).find(({ kind }) => kind === 'NEWPOLICY');
   const { policy } = message as unknown as { policy: XfrmPolicy };
-  const policies = [{ id: 'p', uid: 'p #1', value: policy, counted: ago(0) }];
-  const snapshot = { states, policies, synced: true, counted: ago(0) } as unknown as XfrmSnapshot;
+  const policies = [{ id: 'p', uid: 'p #1', value: policy, countersReadAt: ago(0) }];
+  const snapshot = {
+    states,
+    policies,
+    synced: true,
+    countersReadAt: ago(0),
+  } as unknown as XfrmSnapshot;
   const lines = jsonLines(snapshot);
   assert.equal(checkLine(lines.next().value ?? ''), 'state');
   assert.equal(read, 1);

@@ -92,7 +92,10 @@ test('rates come from two readings of the counters, and from nothing less', () =
       in: { bytes, packets: 1n, lastUsedAt: undefined },
       out: tunnel().traffic.out,
     };
-    meter.update({ tunnels: [tunnel({ id, traffic })], counted: { wall: 0, monotonic: at } });
+    meter.update({
+      tunnels: [tunnel({ id, traffic })],
+      countersReadAt: { wall: 0, monotonic: at },
+    });
     return meter.of(id);
   };
   assert.equal(of(1000n, 5000), undefined);
@@ -143,7 +146,7 @@ const changes: [TunnelChange, string][] = [
   [{ kind: 'up', tunnel: up, before: 'blocked', time }, 'up        TITLE: up, was blocked'],
   [{ kind: 'up', tunnel: up, before: undefined, time }, 'up        TITLE: up, new'],
   ...causes.map(([cause, text]): [TunnelChange, string] => [
-    { kind: 'down', tunnel: tunnel({ state: 'blocked' }), before: 'up', cause, time },
+    { kind: 'down', tunnel: tunnel({ state: 'blocked' }), before: 'up', reason: cause, time },
     `down      TITLE: blocked, ${text}, was up`,
   ]),
   [

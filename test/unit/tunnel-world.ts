@@ -476,7 +476,7 @@ export function normalised(event: TunnelEvent): string {
   } else words.push(event.tunnel.state);
   if ('before' in event) words.push(event.before && `was ${event.before}`);
   if (event.kind === 'down') {
-    const { cause } = event;
+    const { reason: cause } = event;
     words.push(`by ${cause.kind}`);
     if ('by' in cause) words.push(cause.by?.portId);
     if ('to' in cause) words.push(cause.to);

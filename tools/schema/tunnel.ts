@@ -151,7 +151,7 @@ export const tunnelKinds: { [K in Kind]: Members<Extract<JsonRecord, { kind: K }
 };
 
 const claimant = object({ portId: count, pid: count, process: string }, ['pid', 'process']);
-const cause = described('Why it went down, as far as the kernel tells.', {
+const downReason = described('Why it went down, as far as the kernel tells.', {
   oneOf: [
     object({ kind: { enum: ['deleted', 'flushed'] }, by: claimant }),
     object({ kind: { const: 'policy-gone' }, by: claimant }, ['by']),
@@ -198,7 +198,10 @@ export const tunnelChanges: { [C in Change]: Members<ChangeOf<C>> } = {
     always: { tunnel },
     sometimes: { before: state },
   },
-  down: { doc: 'It cannot carry packets any more.', always: { tunnel, before: state, cause } },
+  down: {
+    doc: 'It cannot carry packets any more.',
+    always: { tunnel, before: state, reason: downReason },
+  },
   stalled: { doc: 'Packets go out, and none come in.', always: { tunnel, before: state } },
   state: {
     doc: 'Any other change of its state.',
