@@ -148,7 +148,7 @@ export type JsonChange =
     })
   | (Told & { readonly change: 'overrun'; readonly code: string; readonly slowConsumer: boolean })
   | (Told & {
-      readonly change: 'repaired' | 'refreshed';
+      readonly change: 'resynced' | 'refreshed';
       readonly added: number;
       readonly updated: number;
       readonly removed: number;
@@ -208,7 +208,7 @@ export function changeJson(change: TunnelChange): JsonChange {
       const { code, slowConsumer } = change;
       return { ...told, change: 'overrun', code, slowConsumer };
     }
-    case 'repaired':
+    case 'resynced':
     case 'refreshed': {
       const { added, updated, removed, rounds, overruns, malformed, durationMs } = change;
       const found = { added, updated, removed, rounds, overruns, malformed, durationMs };

@@ -204,7 +204,7 @@ export class World {
     return this.look();
   }
 
-  /** What the kernel tells meanwhile is lost, and the program hears that it was. The next comparison repairs it. */
+  /** What the kernel tells meanwhile is lost, and the program hears that it was. The next comparison resyncs it. */
   lose(meanwhile: () => void): this {
     this.#deaf = true;
     meanwhile();
@@ -249,7 +249,7 @@ export class World {
     return this;
   }
 
-  /** What the kernel tells meanwhile is lost, and then repaired. */
+  /** What the kernel tells meanwhile is lost, and then resynced. */
   deaf(meanwhile: () => void): this {
     this.#deaf = true;
     meanwhile();
@@ -282,6 +282,13 @@ export class World {
       const whole = { protocol: 'xfrm', header, time: this.now, ...event };
       this.#table.event(whole as unknown as XfrmEvent);
     });
+  }
+
+  /** Other tunnels ought to be there from now on. */
+  expect(expected: readonly ExpectedTunnel[]): this {
+    this.look();
+    this.tunnels.expect(checkedExpected(expected), this.now);
+    return this.look();
   }
 
   /** What was told is looked at: the end of a batch. */
