@@ -137,7 +137,7 @@ export class TunnelMonitor
     Join: typeof Tunnels,
   ) {
     super(() => this.#release());
-    const { signal, monitor, expected, thresholds } = options;
+    const { signal, monitor, expected, thresholds, apart } = options;
     this.#options = options;
     this.#below = below;
     this.#ownsBelow = below !== monitor;
@@ -148,7 +148,7 @@ export class TunnelMonitor
     const { isLocal, lost } = addresses.local;
     const emit = (event: TunnelEvent) => this.#events.push(event);
     const host = { isLocal, lost, emit, claimant: this.#claimant };
-    this.#tunnels = new Join(host, expected, thresholds, counted);
+    this.#tunnels = new Join(host, expected, thresholds, counted, apart);
     this.#tunnels.open(states, policies, now());
     below.on('change', this.#onChange);
     below.on('close', this.#onClose);

@@ -43,6 +43,7 @@ const SOME = 16;
 
 export class Tunnels {
   readonly #host: TunnelsHost;
+  readonly #apart: boolean;
   readonly #limits: TunnelThresholds;
   readonly #records = new Map<string, TunnelRecord>();
   readonly #members = new Members();
@@ -68,20 +69,25 @@ export class Tunnels {
   #heardUntil = -Infinity;
   #opening = true;
 
-  /** @param now the time of the first reading of the counters */
+  /**
+   * @param now the time of the first reading of the counters
+   * @param apart whether tunnels show their parts
+   */
   constructor(
     host: TunnelsHost,
     expected: readonly NamedTunnel[],
     limits: TunnelThresholds,
     now: EventTime,
+    apart = false,
   ) {
     this.#host = host;
+    this.#apart = apart;
     this.#limits = limits;
     this.#read = now;
     this.counted = now;
     this.#wallOffset = now.wall - now.monotonic;
     for (const one of expected) {
-      const record = new TunnelRecord(one.name, one);
+      const record = new TunnelRecord(one.name, apart, one);
       this.#records.set(record.id, record);
       this.#vacant.add(record);
     }
@@ -337,7 +343,7 @@ export class Tunnels {
     const name = `${ends}${reqid === 0 ? '' : ` reqid ${reqid}`}${label}`;
     let id = name;
     for (let n = 2; this.#records.has(id); n++) id = `${name} (${n})`;
-    const record = new TunnelRecord(id);
+    const record = new TunnelRecord(id, this.#apart);
     this.#records.set(id, record);
     return this.#enter(record, group);
   }

@@ -6,7 +6,14 @@
 import type { PolicyEntry, StateEntry } from '../../monitor/xfrm-views.ts';
 import type { EventTime } from '../../netlink/event.ts';
 import type { SaSuccession, TunnelChange, TunnelDownReason } from '../../tunnel/changes.ts';
-import type { PerDirection, TrafficDirection, Tunnel, TunnelWarning } from '../../tunnel/tunnel.ts';
+import type {
+  PerDirection,
+  TrafficDirection,
+  Tunnel,
+  TunnelPart,
+  TunnelTraffic,
+  TunnelWarning,
+} from '../../tunnel/tunnel.ts';
 
 type Optional<T> = T | undefined;
 
@@ -67,6 +74,12 @@ export interface JsonWarning extends Omit<TunnelWarning, 'since'> {
   readonly since: string;
 }
 
+interface JsonPart extends Pick<TunnelPart, 'reqid' | 'protocol'> {
+  readonly sas: PerDirection<readonly JsonSa[]>;
+  readonly policies: readonly JsonTunnelPolicy[];
+  readonly traffic: PerDirection<JsonTraffic>;
+}
+
 /** A tunnel. */
 export interface JsonTunnel extends Pick<Tunnel, Kept> {
   readonly since: string;
@@ -74,6 +87,7 @@ export interface JsonTunnel extends Pick<Tunnel, Kept> {
   readonly sas: PerDirection<readonly JsonSa[]>;
   readonly larval: readonly JsonSa[];
   readonly policies: readonly JsonTunnelPolicy[];
+  readonly parts: Optional<readonly JsonPart[]>;
   readonly traffic: PerDirection<JsonTraffic>;
   readonly installed: Optional<string>;
   readonly expiry: PerDirection<JsonExpiry>;
@@ -111,10 +125,20 @@ const both = <From, To>({ in: inbound, out }: PerDirection<From>, map: (from: Fr
   out: map(out),
 });
 
+const trafficOf = (one: TunnelTraffic): JsonTraffic => ({ ...one, lastUsed: iso(one.lastUsed) });
+
+const partOf = ({ reqid, protocol, sas, policies, traffic }: TunnelPart): JsonPart => ({
+  reqid,
+  protocol,
+  sas: both(sas, (all) => all.map(saOf)),
+  policies: policies.map(policyOf),
+  traffic: both(traffic, trafficOf),
+});
+
 /** A tunnel as JSON holds it. */
 export function tunnelJson(tunnel: Tunnel): JsonTunnel {
   const { selectors: _, since, upSince, sas, larval, policies, ...rest } = tunnel;
-  const { traffic, installed, expiry, warnings, ...kept } = rest;
+  const { parts, traffic, installed, expiry, warnings, ...kept } = rest;
   return {
     ...kept,
     since: moment(since),
@@ -122,7 +146,8 @@ export function tunnelJson(tunnel: Tunnel): JsonTunnel {
     sas: both(sas, (all) => all.map(saOf)),
     larval: larval.map(saOf),
     policies: policies.map(policyOf),
-    traffic: both(traffic, (one) => ({ ...one, lastUsed: iso(one.lastUsed) })),
+    parts: parts?.map(partOf),
+    traffic: both(traffic, trafficOf),
     installed: iso(installed),
     expiry: both(expiry, ({ soft, hard }) => ({ soft: iso(soft), hard: iso(hard) })),
     warnings: warnings.map(warningJson),
