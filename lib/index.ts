@@ -76,13 +76,13 @@ export {
   AddonError,
   type AddonErrorCode,
   errorCode,
-  type NetworkNamespace,
+  type NetnsReference,
   StateError,
   type StateErrorCode,
   SystemError,
 } from './socket/index.ts';
 export type * from './tunnel/changes.ts';
-export type { ExpectedTunnel } from './tunnel/expected.ts';
+export type { ExpectedTunnel, NamedExpectedTunnel } from './tunnel/expected.ts';
 export {
   MultiNamespaceTunnelMonitor,
   type MultiNamespaceTunnelMonitorListeners,

@@ -6,7 +6,7 @@
 
 import { findGroup, type MulticastGroupName } from '../monitor/groups.ts';
 import type { SubscriptionEvent } from '../monitor/subscribe.ts';
-import type { NetworkNamespace, SocketOwner } from '../socket/index.ts';
+import type { NetnsReference, SocketOwner } from '../socket/index.ts';
 import type { TunnelChange } from '../tunnel/changes.ts';
 import type { Tunnel } from '../tunnel/tunnel.ts';
 import type { TunnelMonitorOptions } from '../tunnel/tunnel-monitor.ts';
@@ -41,7 +41,7 @@ export interface Follow extends FollowOptions, Partial<OriginOptions> {
     listed(tunnel: Tunnel): boolean;
   };
   /** Is done after the groups were joined, and before any event is read. */
-  first?(out: LineOutput, signal: AbortSignal, where: NetworkNamespace | undefined): Promise<void>;
+  first?(out: LineOutput, signal: AbortSignal, where: NetnsReference | undefined): Promise<void>;
   /** Is done when all events that came during `first` have been printed. */
   caughtUp?(out: LineOutput): void;
 }

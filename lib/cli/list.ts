@@ -9,7 +9,7 @@ import { pointAt } from '../monitor/filter-error.ts';
 import type { MulticastGroupName } from '../monitor/groups.ts';
 import { EVENT_KINDS, type ListedObject } from '../monitor/subject.ts';
 import type { SubscriptionEvent } from '../monitor/subscribe.ts';
-import type { NetworkNamespace } from '../socket/index.ts';
+import type { NetnsReference } from '../socket/index.ts';
 import { type RequestOptions, XfrmClient } from '../xfrm/client.ts';
 import { namespacePath } from './events/namespace-path.ts';
 import { formatJson } from './json.ts';
@@ -104,7 +104,7 @@ async function list(
   filter: Filter,
   format: Format,
   out: LineOutput,
-  how: { netns: string | undefined; where: NetworkNamespace | undefined; signal?: AbortSignal },
+  how: { netns: string | undefined; where: NetnsReference | undefined; signal?: AbortSignal },
 ): Promise<number> {
   const { netns, where, signal } = how;
   const write = printer(kind, format, out, netns);

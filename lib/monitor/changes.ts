@@ -17,7 +17,7 @@ export type RemovalReason =
 
 interface ChangeBase<Name extends string, Value> {
   /** `kernel`: an event said so. `repair`: found by comparing with a fresh list. */
-  readonly cause: 'kernel' | 'repair';
+  readonly origin: 'kernel' | 'resync';
   readonly time: EventTime;
   readonly object: Name;
   readonly id: string;
@@ -25,21 +25,24 @@ interface ChangeBase<Name extends string, Value> {
   /** The object after the change; where it is gone, as it last was. */
   readonly value: Value;
   /** When the counters of `value` were read. */
-  readonly counted: EventTime;
+  readonly countersReadAt: EventTime;
 }
 
+/** An object is there that was not before. */
 export interface ObjectAdded<Name extends string, Value> extends ChangeBase<Name, Value> {
   readonly kind: 'added';
 }
+/** An object is another than before, in the same place. */
 export interface ObjectUpdated<Name extends string, Value> extends ChangeBase<Name, Value> {
   readonly kind: 'updated';
   readonly before: Value;
   /** The fields that are different, counters left out. */
   readonly fields: readonly (keyof Value & string)[];
 }
+/** An object is gone. */
 export interface ObjectRemoved<Name extends string, Value> extends ChangeBase<Name, Value> {
   readonly kind: 'removed';
-  readonly why: RemovalReason;
+  readonly reason: RemovalReason;
   /**
    * Of what an event says was `deleted` or `flushed`: the port id that the requester wrote into its
    * message. A claim: anything can be written there (docs/sockets.md, section 6).
@@ -85,7 +88,7 @@ export interface SyncReport {
   /** Messages since then that made no sense. */
   readonly malformed: number;
   /** Milliseconds since then, or since the round began. */
-  readonly took: number;
+  readonly durationMs: number;
   readonly time: EventTime;
 }
 

@@ -32,6 +32,7 @@ export class LiveEmitter<
     this.#hub = new EventHub(this, release);
   }
 
+  /** @internal */
   protected get hub(): EventHub<Event, L> {
     return this.#hub;
   }
@@ -50,6 +51,7 @@ export class LiveEmitter<
     return this.#hub.close();
   }
 
+  /** The same as {@link close}, for `await using`. */
   [Symbol.asyncDispose](): Promise<void> {
     return this.close();
   }

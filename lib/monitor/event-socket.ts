@@ -5,7 +5,7 @@ import { MAX_BATCH } from '../socket/batch.ts';
 import {
   type DatagramBatch,
   NetlinkSocket,
-  type NetworkNamespace,
+  type NetnsReference,
   SystemError,
 } from '../socket/index.ts';
 import type { EventProtocol } from './groups.ts';
@@ -30,7 +30,7 @@ export function openEventSocket(
   protocol: EventProtocol,
   groups: readonly number[],
   receiveBufferSize: number,
-  netns?: NetworkNamespace,
+  netns?: NetnsReference,
 ): EventSocket {
   let socket: NetlinkSocket | undefined;
   try {

@@ -45,7 +45,7 @@ function add(protocol: EventProtocol, constants: object, numbers: string, masks:
 add('xfrm', X, 'XFRMNLGRP_', 'XFRMGRP_');
 add('route', R, 'RTNLGRP_', 'RTMGRP_');
 
-/** All names {@link findGroup} knows. */
+/** All names of multicast groups that `subscribe()` takes. */
 export const multicastGroupNames: readonly string[] = [...groups.keys()];
 
 /** The group of a name, or undefined. */

@@ -2,7 +2,7 @@
 
 import { onAbort } from '../socket/abort.ts';
 import { checkedOptions, optionalBoolean, optionalSignal, wrongType } from '../socket/argument.ts';
-import { type NetworkNamespace, StateError } from '../socket/index.ts';
+import { type NetnsReference, StateError } from '../socket/index.ts';
 import { HeldNamespace } from '../socket/namespace.ts';
 import { type ListenersByKind, LiveEmitter } from './event-hub.ts';
 import { type InNamespace, NamespaceLoop } from './namespace-loop.ts';
@@ -11,7 +11,7 @@ import { type NamedNamespace, NamespaceWatch } from './namespaces.ts';
 /** Which namespaces to watch, and until when. */
 export interface MultiNamespaceOptions {
   /** Label to namespace: a path such as `/run/netns/NAME`, a descriptor, or undefined for one's own. */
-  namespaces?: Readonly<Record<string, NetworkNamespace | undefined>> | undefined;
+  namespaces?: Readonly<Record<string, NetnsReference | undefined>> | undefined;
   /**
    * Whether to watch all namespaces that have a name (`ip netns`), as they come and go, labelled by
    * it. The names are others' choice: escape them before they are printed.
@@ -33,7 +33,7 @@ export const MULTI_NAMESPACE_OPTIONS = {
   signal: optionalSignal,
 } satisfies Record<keyof MultiNamespaceOptions, unknown>;
 
-/** What {@link MultiNamespaceMonitor.add} can be told. */
+/** What `add()` can be told. */
 export interface AddNamespaceOptions {
   /** Gives up opening: the promise is rejected with the signal's reason. */
   signal?: AbortSignal | undefined;
@@ -50,7 +50,7 @@ export type MultiNamespaceListeners<Change extends { readonly kind: string }> = 
 /** Where and until when one of the monitors is to be. */
 interface Where {
   readonly label: string;
-  readonly netns: NetworkNamespace | undefined;
+  readonly netns: NetnsReference | undefined;
   readonly signal: AbortSignal;
 }
 
@@ -148,7 +148,7 @@ export abstract class MultiNamespaceMonitor<
    */
   async add(
     label: string,
-    netns?: NetworkNamespace,
+    netns?: NetnsReference,
     options: AddNamespaceOptions = {},
   ): Promise<Monitor> {
     const { signal } = checkedOptions('options', options, { signal: optionalSignal });
@@ -200,7 +200,7 @@ export abstract class MultiNamespaceMonitor<
 
   async #open(
     label: string,
-    netns: NetworkNamespace | undefined,
+    netns: NetnsReference | undefined,
     opening: AbortController,
   ): Promise<Monitor> {
     const { signal } = opening;

@@ -19,6 +19,7 @@ export interface MultiNamespaceXfrmMonitorOptions
 /** What happened in the namespace of that label. Of `synced`, the tables of that namespace alone. */
 export type XfrmNamespaceChange = InNamespace<XfrmChange | XfrmSynced>;
 
+/** What {@link MultiNamespaceXfrmMonitor} emits, and with which arguments. */
 export type MultiNamespaceXfrmMonitorListeners = MultiNamespaceListeners<XfrmChange | XfrmSynced>;
 
 const { netns: _, label: __, ...EACH } = MONITOR_OPTIONS;

@@ -50,7 +50,7 @@ export interface Rows<K extends ObjectTypes> {
   /** Sets a row: `new` for another object than the one there, `same` for that one, changed. */
   put<N extends ObjectName<K>>(kind: N, key: string, value: K[N], as: 'new' | 'same'): void;
   /** Takes a row away, if it is there. @param last the object as it last was, if known better */
-  remove<N extends ObjectName<K>>(kind: N, key: string, why: RemovalReason, last?: K[N]): void;
+  remove<N extends ObjectName<K>>(kind: N, key: string, reason: RemovalReason, last?: K[N]): void;
   /** The object told that a soft limit was reached. */
   expiring<N extends ObjectName<K>>(kind: N, key: string, value: K[N]): void;
   /** Nobody can tell from this event what became of the row, or of which rows: another list must. */

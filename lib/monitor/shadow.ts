@@ -66,7 +66,7 @@ export class Shadow<K extends ObjectTypes> implements Rows<K> {
   }
 
   #set<N extends ObjectName<K>>(kind: N, key: string, value: K[N]): void {
-    this.tables[kind].set(key, { id: key, uid: '', value, counted: UNKNOWN });
+    this.tables[kind].set(key, { id: key, uid: '', value, countersReadAt: UNKNOWN });
   }
 
   /** An event is about a listed object of which no event told: it may be for one from before it. */

@@ -6,7 +6,7 @@ import {
   U32_MAX,
   wrongType,
 } from '../socket/argument.ts';
-import { MAX_BUFFER, type NetworkNamespace } from '../socket/index.ts';
+import { MAX_BUFFER, type NetnsReference } from '../socket/index.ts';
 import { optionalNamespace } from '../socket/namespace.ts';
 import { type EventProtocol, findGroup, type MulticastGroupName } from './groups.ts';
 
@@ -19,7 +19,7 @@ export interface SubscribeOptions {
    * that of the process. The kernel keeps it while the subscription is open, and does not say when
    * its name is gone.
    */
-  netns?: NetworkNamespace | undefined;
+  netns?: NetnsReference | undefined;
   /** Closes the subscription; loops over it then throw the signal's reason. */
   signal?: AbortSignal | undefined;
   /** Whether events hold keys (as {@link KeyMaterial}). Default false: their lengths only. */

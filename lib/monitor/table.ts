@@ -9,7 +9,7 @@ export interface TableEntry<Value> {
   readonly uid: string;
   readonly value: Value;
   /** When its counters were read: in the last comparison, or with an event that told them. */
-  readonly counted: EventTime;
+  readonly countersReadAt: EventTime;
 }
 
 /** What a value is found by in an index; undefined to be left out of it. */

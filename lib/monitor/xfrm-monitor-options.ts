@@ -6,16 +6,17 @@ import {
   optionalSignal,
   wrongType,
 } from '../socket/argument.ts';
-import type { NetworkNamespace } from '../socket/index.ts';
+import type { NetnsReference } from '../socket/index.ts';
 import { READING_OPTIONS } from './subscribe-options.ts';
 
+/** What to watch, and how. */
 export interface XfrmMonitorOptions {
   /**
    * The network namespace to watch: a path such as `/run/netns/NAME`, or a descriptor. Default: that
    * of the process. The kernel keeps it while the monitor is open, and does not say when its name is
    * gone.
    */
-  netns?: NetworkNamespace | undefined;
+  netns?: NetnsReference | undefined;
   /** Gives up opening; once open, closes the monitor, and loops throw the signal's reason. */
   signal?: AbortSignal | undefined;
   /** A name of your own, for telling several monitors apart: it stands in every snapshot. */

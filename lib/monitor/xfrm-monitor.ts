@@ -73,14 +73,14 @@ const ASKING = [X.XFRMNLGRP_ACQUIRE, X.XFRMNLGRP_MAPPING, X.XFRMNLGRP_REPORT];
  * All SAs and policies, live.
  *
  * After any loss of events it compares its tables with fresh lists, and tells what it finds as
- * changes with `cause: 'repair'`; docs/consistency.md says what is promised and why it holds.
+ * changes with `origin: 'resync'`; docs/consistency.md says what is promised and why it holds.
  * Leaving a loop does not close it. It keeps the process alive until it is closed. If lists are
  * refused later (`EPERM`: the privilege was given up), it closes, and says so as `error`.
  *
  * @example
  * await using monitor = await XfrmMonitor.open();
  * console.log(monitor.states.size);
- * monitor.on('removed', ({ object, id, why }) => console.log(object, id, why));
+ * monitor.on('removed', ({ object, id, reason }) => console.log(object, id, reason));
  */
 export class XfrmMonitor
   extends LiveEmitter<XfrmMonitorListeners, XfrmChange | XfrmSynced>
@@ -98,7 +98,7 @@ export class XfrmMonitor
   #opened = () => {};
   readonly #refreshes: (() => void)[] = [];
   readonly #eventCounts = new EventCounts();
-  #counted: EventTime;
+  #countersReadAt: EventTime;
   #xfrmStat: XfrmStat | undefined;
   #slow = false;
 
@@ -107,7 +107,7 @@ export class XfrmMonitor
    *
    * @returns a promise that is fulfilled when the tables are complete
    * @throws TypeError or RangeError for a wrong option; SystemError `EPERM` without CAP_NET_ADMIN,
-   *   `EPROTONOSUPPORT` where the kernel has no XFRM; `netns` as with {@link NetlinkSocket}
+   *   `EPROTONOSUPPORT` where the kernel has no XFRM; `netns` as with `NetlinkSocket`
    */
   static async open(options: XfrmMonitorOptions = {}): Promise<XfrmMonitor> {
     const monitor = new XfrmMonitor(options);
@@ -130,7 +130,7 @@ export class XfrmMonitor
     const { signal, label, netns, acquires, receiveBufferSize, ...pace } = checked;
     this.#label = label;
     this.#highWaterMark = pace.highWaterMark;
-    this.#counted = now();
+    this.#countersReadAt = now();
     signal?.throwIfAborted();
     // Events and lists must be of one namespace, also if its name goes to another in between.
     const held = new HeldNamespace(netns);
@@ -202,7 +202,7 @@ export class XfrmMonitor
       states: [...this.states],
       policies: [...this.policies],
       synced: this.synced,
-      counted: this.#counted,
+      countersReadAt: this.#countersReadAt,
       xfrmStat: this.#xfrmStat,
     };
   }
@@ -281,7 +281,7 @@ export class XfrmMonitor
   }
 
   async #list(listed: Listed<XfrmObjectTypes>): Promise<boolean> {
-    for await (const states of this.#client.listStatePieces()) {
+    for await (const states of this.#client.listStateBatches()) {
       for (const state of states) listed('state', state);
     }
     for await (const policy of this.#client.listPolicies()) listed('policy', policy);
@@ -310,7 +310,7 @@ export class XfrmMonitor
       this.#tell({ ...change, protocol: 'xfrm' });
     } else if (change.kind !== 'repaired' && change.kind !== 'refreshed') this.#tell(change);
     else {
-      this.#counted = change.time;
+      this.#countersReadAt = change.time;
       this.#xfrmStat = this.#statFile.read();
       this.#slow = false;
       for (const done of this.#refreshes.splice(0)) done();

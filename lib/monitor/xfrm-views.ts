@@ -10,7 +10,9 @@ import type { ListedObject } from './subject.ts';
 import type { Table, TableEntry } from './table.ts';
 import type { XfrmStat } from './xfrm-stat.ts';
 
+/** An SA in the table. */
 export type StateEntry = TableEntry<XfrmState>;
+/** A policy in the table. */
 export type PolicyEntry = TableEntry<XfrmPolicy>;
 
 /**
@@ -25,10 +27,12 @@ abstract class View<Value extends object> implements Iterable<TableEntry<Value>>
     this.table = table;
   }
 
+  /** How many there are. */
   get size(): number {
     return this.table.size;
   }
 
+  /** All entries, in the order in which they were added. */
   [Symbol.iterator](): Iterator<TableEntry<Value>> {
     return this.table[Symbol.iterator]();
   }
@@ -90,6 +94,7 @@ abstract class View<Value extends object> implements Iterable<TableEntry<Value>>
     return this.table.find('peers', `${canonicalAddress(saddr)} ${canonicalAddress(daddr)}`);
   }
 
+  /** Those of a reqid. */
   byReqid(reqid: number): TableEntry<Value>[] {
     return this.table.find('reqid', String(reqid));
   }
@@ -212,7 +217,7 @@ export interface XfrmSnapshot {
   /** Whether the tables were right, or being repaired. */
   readonly synced: boolean;
   /** When all counters were last read. */
-  readonly counted: EventTime;
+  readonly countersReadAt: EventTime;
   /** The kernel's counters of packets that failed, read with the others; undefined if it has none. */
   readonly xfrmStat: XfrmStat | undefined;
 }
@@ -233,9 +238,9 @@ export interface StateRate {
  */
 export function stateRates(before: XfrmSnapshot, after: XfrmSnapshot): StateRate[] {
   const earlier = new Map(before.states.map((entry) => [entry.uid, entry]));
-  return after.states.flatMap(({ id, uid, value: { current }, counted }) => {
+  return after.states.flatMap(({ id, uid, value: { current }, countersReadAt }) => {
     const then = earlier.get(uid);
-    const seconds = then ? (counted.monotonic - then.counted.monotonic) / 1000 : 0;
+    const seconds = then ? (countersReadAt.monotonic - then.countersReadAt.monotonic) / 1000 : 0;
     if (then === undefined || seconds <= 0) return [];
     const { bytes, packets } = then.value.current;
     return {

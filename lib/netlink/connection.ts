@@ -8,7 +8,7 @@
 import { constants as system } from 'node:os';
 import { onAbort } from '../socket/abort.ts';
 import { integer, optionalBoolean, optionalSignal, options } from '../socket/argument.ts';
-import { type NetlinkOption, type NetworkNamespace, StateError } from '../socket/index.ts';
+import { type NetlinkOption, type NetnsReference, StateError } from '../socket/index.ts';
 import { HeldNamespace, optionalNamespace } from '../socket/namespace.ts';
 import { DecodeError } from '../wire/error.ts';
 import { fromCaller } from './caller.ts';
@@ -25,7 +25,7 @@ export interface ClientOptions {
    * may be closed once the client is made. Default: that of the process. The client keeps the
    * namespace until it is closed, also when its name is gone.
    */
-  readonly netns?: NetworkNamespace | undefined;
+  readonly netns?: NetnsReference | undefined;
 }
 
 const CLIENT_OPTIONS: ReadonlySet<string> = new Set<keyof ClientOptions>(['netns']);

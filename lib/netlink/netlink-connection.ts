@@ -4,7 +4,7 @@
  * @module
  */
 import { integer, object, optionalBoolean, options, wrongType } from '../socket/argument.ts';
-import type { NetworkNamespace } from '../socket/index.ts';
+import type { NetnsReference } from '../socket/index.ts';
 import { optionalNamespace } from '../socket/namespace.ts';
 import { align4 } from '../wire/attribute.ts';
 import { type AttributeNames, NetlinkAttributes } from '../wire/attribute-reader.ts';
@@ -34,7 +34,7 @@ export interface NetlinkConnectionOptions {
    * The network namespace to ask in: a path such as `/run/netns/NAME`, or a descriptor. Default: that of the process.
    * The connection keeps it until it is closed.
    */
-  readonly netns?: NetworkNamespace | undefined;
+  readonly netns?: NetnsReference | undefined;
   /** Whether the kernel checks dump requests strictly (NETLINK_GET_STRICT_CHK, of rtnetlink). Default false. */
   readonly strictCheck?: boolean | undefined;
 }
@@ -211,6 +211,7 @@ export class NetlinkConnection implements AsyncDisposable {
     return this.#connection.close();
   }
 
+  /** The same as {@link close}, for `await using`. */
   [Symbol.asyncDispose](): Promise<void> {
     return this.close();
   }

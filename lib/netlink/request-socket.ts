@@ -7,7 +7,7 @@ import {
   type DatagramBatch,
   type NetlinkOption,
   NetlinkSocket,
-  type NetworkNamespace,
+  type NetnsReference,
   type SystemError,
 } from '../socket/index.ts';
 import { DecodeError } from '../wire/error.ts';
@@ -20,7 +20,7 @@ import { type Request, refusal, type Sent, writeRequest } from './request.ts';
 
 /** How to open a {@link RequestSocket}. */
 interface RequestSocketOptions {
-  readonly netns?: NetworkNamespace | undefined;
+  readonly netns?: NetnsReference | undefined;
   /** Options beside extAck and capAck: they change what the kernel answers. */
   readonly switchedOn?: readonly NetlinkOption[] | undefined;
   /** The most datagrams to read at once. */

@@ -61,7 +61,7 @@ const set = (address: Encodable<IpAddress>, flags: number): Request => ({
   flags: NLM_F_CREATE | flags,
 });
 export const addAddress = (address: Encodable<IpAddress>) => set(address, NLM_F_EXCL);
-export const changeAddress = (address: Encodable<IpAddress>) => set(address, NLM_F_REPLACE);
+export const replaceAddress = (address: Encodable<IpAddress>) => set(address, NLM_F_REPLACE);
 
 export const deleteAddress = (address: Encodable<IpAddress>): Request => ({
   message: 'DELADDR',

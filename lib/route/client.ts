@@ -40,7 +40,8 @@ export type { RouteFilter, RouteLookup, RuleFilter } from './route-requests.ts';
 export type { DumpResult };
 
 /**
- * Requests to the kernel's rtnetlink, over a socket of their own. Listing needs no privilege.
+ * Requests to the kernel's rtnetlink, over a socket of their own. Listing and getting need no privilege; what changes
+ * something needs CAP_NET_ADMIN over the network namespace (net/core/rtnetlink.c, rtnetlink_rcv_msg).
  *
  * Every method returns when the kernel has answered, and throws
  * - EncodeError for a value that is none, before anything is sent; it names the value's path,
@@ -52,7 +53,7 @@ export type { DumpResult };
  * @example
  * await using client = new RouteClient();
  * await client.addLink({ name: 'ipsec0', info: { kind: 'xfrm', xfrm: { ifId: 7 } } });
- * await client.setUp({ name: 'ipsec0' });
+ * await client.setLinkUp({ name: 'ipsec0' });
  */
 export class RouteClient implements AsyncDisposable {
   readonly #conversation: Conversation;
@@ -82,7 +83,7 @@ export class RouteClient implements AsyncDisposable {
 
   /**
    * Makes a link: its `name` and `info.kind`, and what the kind asks for. A veth pair is one link
-   * whose `info.veth.peer` is the other.
+   * whose `info.veth.peer` is the other. Needs CAP_NET_ADMIN.
    * @throws KernelError `EEXIST`, or `ENOTSUP` for a kind the kernel lacks
    */
   async addLink(given: Encodable<Link>, options?: RequestOptions): Promise<void> {
@@ -91,25 +92,25 @@ export class RouteClient implements AsyncDisposable {
 
   /**
    * Changes a link: what is given. `flags` are set as they are, all others cleared, unless
-   * `change` says which count.
+   * `change` says which count. Needs CAP_NET_ADMIN.
    */
-  async changeLink(
+  async updateLink(
     key: link.LinkKey,
     changes: Encodable<Link>,
     options?: RequestOptions,
   ): Promise<void> {
     return withRtnetlink([key, changes], async ({ link }, [key, changes]) => {
-      const change = link.changeLink(changes);
+      const change = link.updateLink(changes);
       const index = await this.#identify(link, key, options);
       return this.#conversation.act(() => change, [index], options);
     });
   }
 
   /**
-   * Adds alternative names, of up to 127 bytes each: {@link getLink} and the rest find the link by them.
+   * Adds alternative names, of up to 127 bytes each: {@link getLink} and the rest find the link by them. Needs CAP_NET_ADMIN.
    * @throws KernelError `EEXIST` for a name that a link has; those before it have been added
    */
-  async addAltNames(
+  async addLinkAltNames(
     key: link.LinkKey,
     names: readonly string[],
     options?: RequestOptions,
@@ -122,10 +123,10 @@ export class RouteClient implements AsyncDisposable {
   }
 
   /**
-   * Takes alternative names away.
+   * Takes alternative names away. Needs CAP_NET_ADMIN.
    * @throws KernelError `ENOENT` or `EINVAL` for a name that is not one of its alternative names
    */
-  async deleteAltNames(
+  async deleteLinkAltNames(
     key: link.LinkKey,
     names: readonly string[],
     options?: RequestOptions,
@@ -137,18 +138,22 @@ export class RouteClient implements AsyncDisposable {
     );
   }
 
-  /** Switches a link on. */
-  async setUp(key: link.LinkKey, options?: RequestOptions): Promise<void> {
+  /**
+   * Switches a link on. Needs CAP_NET_ADMIN.
+   */
+  async setLinkUp(key: link.LinkKey, options?: RequestOptions): Promise<void> {
     return this.#conversation.act(({ link }) => link.switchLink, [key, true], options);
   }
 
-  /** Switches a link off. */
-  async setDown(key: link.LinkKey, options?: RequestOptions): Promise<void> {
+  /**
+   * Switches a link off. Needs CAP_NET_ADMIN.
+   */
+  async setLinkDown(key: link.LinkKey, options?: RequestOptions): Promise<void> {
     return this.#conversation.act(({ link }) => link.switchLink, [key, false], options);
   }
 
   /**
-   * Moves a link into another network namespace, under another name if `name` is given.
+   * Moves a link into another network namespace, under another name if `name` is given. Needs CAP_NET_ADMIN, also over the other namespace.
    * @throws SystemError where the path of a namespace leads nowhere
    */
   async moveLink(
@@ -165,13 +170,16 @@ export class RouteClient implements AsyncDisposable {
     });
   }
 
-  /** Deletes a link; of a veth pair, both. @throws KernelError `ENODEV` if there is none */
+  /**
+   * Deletes a link; of a veth pair, both. Needs CAP_NET_ADMIN.
+   * @throws KernelError `ENODEV` if there is none
+   */
   async deleteLink(key: link.LinkKey, options?: RequestOptions): Promise<void> {
     return this.#conversation.act(({ link }) => link.deleteLink, [key], options);
   }
 
   /** The ports of bridges. */
-  async listPorts(options?: RequestOptions): Promise<DumpResult<BridgePort>> {
+  async listBridgePorts(options?: RequestOptions): Promise<DumpResult<BridgePort>> {
     const value = { family: 'bridge' } as const;
     return this.#conversation.list(
       () => () => ({ message: 'GETLINK', about: 'port', value }),
@@ -203,20 +211,22 @@ export class RouteClient implements AsyncDisposable {
 
   /**
    * Adds an address to the interface `index`. The prefix is all of it unless `prefixLength` says so;
-   * `address` is the other end's where `local` is one's own.
+   * `address` is the other end's where `local` is one's own. Needs CAP_NET_ADMIN.
    * @throws KernelError `EEXIST` if the interface has it
    */
   async addAddress(given: Encodable<IpAddress>, options?: RequestOptions): Promise<void> {
     return this.#conversation.act(({ address }) => address.addAddress, [given], options);
   }
 
-  /** Adds an address, or changes the times and flags of the one that is there. */
-  async changeAddress(given: Encodable<IpAddress>, options?: RequestOptions): Promise<void> {
-    return this.#conversation.act(({ address }) => address.changeAddress, [given], options);
+  /**
+   * Adds an address, or changes the times and flags of the one that is there. Needs CAP_NET_ADMIN.
+   */
+  async replaceAddress(given: Encodable<IpAddress>, options?: RequestOptions): Promise<void> {
+    return this.#conversation.act(({ address }) => address.replaceAddress, [given], options);
   }
 
   /**
-   * Removes an address; `prefixLength` is as in {@link addAddress}.
+   * Removes an address; `prefixLength` is as in {@link addAddress}. Needs CAP_NET_ADMIN.
    * @throws KernelError `EADDRNOTAVAIL` if the interface has it not, or with another prefix length
    */
   async deleteAddress(given: Encodable<IpAddress>, options?: RequestOptions): Promise<void> {
@@ -239,20 +249,22 @@ export class RouteClient implements AsyncDisposable {
   /**
    * Adds a route. Left out, it is unicast, static, in table main, and `dstLength` is all of `dst`;
    * without `dst` it is the default route. An IPv6 route can end after `expiresSeconds`. What is said
-   * beside `nexthopId` of where packets go does not count: that is the object's.
+   * beside `nexthopId` of where packets go does not count: that is the object's. Needs CAP_NET_ADMIN.
    * @throws KernelError `EEXIST` if there is one with its destination and metric
    */
   async addRoute(given: Encodable<Route>, options?: RequestOptions): Promise<void> {
     return this.#conversation.act(({ route }) => route.addRoute, [given], options);
   }
 
-  /** Adds a route, or replaces the one with its destination and metric. */
+  /**
+   * Adds a route, or replaces the one with its destination and metric. Needs CAP_NET_ADMIN.
+   */
   async replaceRoute(given: Encodable<Route>, options?: RequestOptions): Promise<void> {
     return this.#conversation.act(({ route }) => route.replaceRoute, [given], options);
   }
 
   /**
-   * Removes a route: the first that has what is given; the table is main unless given.
+   * Removes a route: the first that has what is given; the table is main unless given. Needs CAP_NET_ADMIN.
    * @throws KernelError `ESRCH` if there is none
    */
   async deleteRoute(given: Encodable<Route>, options?: RequestOptions): Promise<void> {
@@ -291,14 +303,16 @@ export class RouteClient implements AsyncDisposable {
     return items.find((one) => (one.priority ?? 0) === priority);
   }
 
-  /** Adds a rule. It leads to table main unless `table` or `action` say something else. */
+  /**
+   * Adds a rule. It leads to table main unless `table` or `action` say something else. Needs CAP_NET_ADMIN.
+   */
   async addRule(rule: Encodable<RoutingRule>, options?: RequestOptions): Promise<void> {
     return this.#conversation.act(({ route }) => route.addRule, [rule], options);
   }
 
   /**
    * Removes a rule: the first that has what is given. (A rule cannot be changed: remove it and add
-   * another.)
+   * another.) Needs CAP_NET_ADMIN.
    * @throws KernelError `ENOENT` if there is none
    */
   async deleteRule(rule: Encodable<RoutingRule>, options?: RequestOptions): Promise<void> {
@@ -350,6 +364,7 @@ export class RouteClient implements AsyncDisposable {
     return this.#conversation.close();
   }
 
+  /** The same as {@link close}, for `await using`. */
   [Symbol.asyncDispose](): Promise<void> {
     return this.close();
   }

@@ -130,6 +130,7 @@ export interface OtherRouteEvent extends Base<'rtnetlink'> {
   readonly attributes: readonly RawAttribute[];
 }
 
+/** What the kernel announces of rtnetlink, told apart by `kind`. */
 export type RouteEvent =
   | NewLinkEvent
   | DelLinkEvent

@@ -84,7 +84,8 @@ export function linkKey(key: LinkKey, message: MessageName): Encodable<Link> {
 function complete(link: Encodable<Link>): Encodable<Link> {
   checkObject('link', link, 'NEWLINK');
   if (link.properties !== undefined) {
-    const reason = 'has no effect here: alternative names have methods of their own (addAltNames)';
+    const reason =
+      'has no effect here: alternative names have methods of their own (addLinkAltNames)';
     throw new EncodeError(reason, ['NEWLINK', 'properties']);
   }
   if (link.name !== undefined) checkName(link.name, ['NEWLINK', 'name']);
@@ -137,7 +138,7 @@ export function addLink(link: Encodable<Link>): Request {
 }
 
 /** By index: a request that renames a link can’t have its old name too. The index itself stays. */
-export function changeLink(changes: Encodable<Link>): (index: number) => Request {
+export function updateLink(changes: Encodable<Link>): (index: number) => Request {
   const value = complete(changes);
   const change = changes.flags === undefined ? {} : { change: changes.change ?? 0xffffffff };
   return (index) => {

@@ -5,7 +5,7 @@
  */
 import { channel } from 'node:diagnostics_channel';
 import type { DatagramBatch } from './batch.ts';
-import type { NetworkNamespace } from './namespace.ts';
+import type { NetnsReference } from './namespace.ts';
 
 /** What all records say of the socket. */
 interface Of {
@@ -17,7 +17,7 @@ interface Of {
 /** Published on `netlink-xfrm:open`. */
 export interface SocketOpenRecord extends Of {
   /** Undefined for the namespace of the process. */
-  readonly netns: NetworkNamespace | undefined;
+  readonly netns: NetnsReference | undefined;
 }
 
 /** Published on `netlink-xfrm:close`. */

@@ -15,7 +15,7 @@ export {
   SystemError,
 } from './error.ts';
 export { BPF, type BpfInstruction } from './filter.ts';
-export type { NetworkNamespace } from './namespace.ts';
+export type { NetnsReference } from './namespace.ts';
 export { MAX_BUFFER, type NetlinkFlags, type NetlinkOption } from './options.ts';
 export { type SocketOwner, SocketOwners } from './owner.ts';
 export {

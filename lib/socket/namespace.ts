@@ -8,9 +8,9 @@ import { KernelStandIn } from './stand-in.ts';
 
 /**
  * A network namespace: a path such as `/run/netns/NAME` or `/proc/PID/ns/net`, or the number of an
- * open file descriptor of one, which stays the caller's. In tests, a {@link FakeKernel}.
+ * open file descriptor of one, which stays the caller's. In tests, a `FakeKernel`.
  */
-export type NetworkNamespace = RealNamespace | KernelStandIn;
+export type NetnsReference = RealNamespace | KernelStandIn;
 
 /** One of the kernel's. */
 type RealNamespace = string | number;
@@ -51,7 +51,7 @@ function attempt<Result>(syscall: string, netns: RealNamespace, act: () => Resul
 }
 
 /** `value`, if it can be a namespace. */
-export function optionalNamespace(name: string, value: unknown): NetworkNamespace | undefined {
+export function optionalNamespace(name: string, value: unknown): NetnsReference | undefined {
   if (value === undefined || value instanceof KernelStandIn) return value;
   if (typeof value === 'number') return integer(name, value, 0, 0x7fff_ffff);
   if (typeof value === 'string' && value !== '' && !value.includes('\0')) return value;
@@ -118,7 +118,7 @@ export class HeldNamespace {
    * @param netns undefined for one's own, which needs no holding
    * @throws SystemError if it is missing, no namespace, or may not be entered
    */
-  constructor(netns: NetworkNamespace | undefined) {
+  constructor(netns: NetnsReference | undefined) {
     if (netns === undefined) return;
     if (netns instanceof KernelStandIn) {
       this.#standIn = netns;
@@ -132,7 +132,7 @@ export class HeldNamespace {
   }
 
   /** Where to open a socket; undefined for one's own namespace. */
-  get netns(): NetworkNamespace | undefined {
+  get netns(): NetnsReference | undefined {
     return this.#standIn ?? this.#file?.descriptor;
   }
 
@@ -148,7 +148,7 @@ export class HeldNamespace {
  * Opens a socket, in another namespace by a thread that lives only for that (native/namespace.cc):
  * the namespace of the thread that runs JavaScript never changes.
  */
-export function openSocket(protocol: number, netns: NetworkNamespace | undefined): NativeSocket {
+export function openSocket(protocol: number, netns: NetnsReference | undefined): NativeSocket {
   if (netns instanceof KernelStandIn) return netns.openSocket(protocol);
   const socket = new (addon().Socket)();
   const result =
@@ -169,7 +169,7 @@ export function openSocket(protocol: number, netns: NetworkNamespace | undefined
  *
  * @param netns undefined: this thread's own
  */
-export function openFile(netns: NetworkNamespace | undefined, path: string): OpenFile {
+export function openFile(netns: NetnsReference | undefined, path: string): OpenFile {
   const openHere = (here = path) => {
     const descriptor = attempt('open', here, () => openSync(here, 'r'));
     return { descriptor, close: () => closeSync(descriptor) };

@@ -15,7 +15,7 @@ import { ArenaBatch, type DatagramBatch, MAX_BATCH } from './batch.ts';
 import { channels, publishReceived, publishSent } from './channels.ts';
 import { StateError, SystemError } from './error.ts';
 import { type BpfInstruction, encodeFilter } from './filter.ts';
-import { type NetworkNamespace, openSocket, optionalNamespace } from './namespace.ts';
+import { type NetnsReference, openSocket, optionalNamespace } from './namespace.ts';
 import type { NetlinkOption } from './options.ts';
 import * as option from './options.ts';
 
@@ -34,7 +34,7 @@ export interface NetlinkSocketOptions {
    * of the process. As long as the socket is open the kernel keeps the namespace, also when its
    * name is gone.
    */
-  netns?: NetworkNamespace | undefined;
+  netns?: NetnsReference | undefined;
   /** Closes the socket. */
   signal?: AbortSignal | undefined;
   /**
@@ -400,6 +400,7 @@ export class NetlinkSocket {
     return this.#closing;
   }
 
+  /** The same as {@link close}, for `await using`. */
   [Symbol.asyncDispose](): Promise<void> {
     return this.close();
   }

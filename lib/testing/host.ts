@@ -97,7 +97,7 @@ export async function cable(left: Host, right: Host): Promise<void> {
 
 async function plug(host: Host, name: string, other: Host): Promise<void> {
   const { index } = await host.route.getLink({ name });
-  await host.route.setUp({ index });
+  await host.route.setLinkUp({ index });
   // Of IPv6 on each: neighbours are asked for from an address of the interface (net/ipv6/ndisc.c, ndisc_solicit).
   const first = host.cables.size === 0;
   for (const address of [first ? host.address : '', host.address6, host.inner6]) {

@@ -48,7 +48,7 @@ export class NetworkNamespace implements AsyncDisposable {
 
   protected async started(): Promise<this> {
     try {
-      await this.route.setUp({ name: 'lo' });
+      await this.route.setLinkUp({ name: 'lo' });
       return this;
     } catch (error) {
       await this.close();

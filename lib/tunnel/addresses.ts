@@ -30,7 +30,7 @@ import {
   BPF,
   type BpfInstruction,
   type NetlinkSocket,
-  type NetworkNamespace,
+  type NetnsReference,
 } from '../socket/index.ts';
 
 const GROUPS = [
@@ -71,7 +71,7 @@ export class Addresses {
   readonly tables: LiveTables<AddressKinds, RouteEvent>;
   #interrupted = 0;
 
-  constructor(netns: NetworkNamespace | undefined, receiveBufferSize: number) {
+  constructor(netns: NetnsReference | undefined, receiveBufferSize: number) {
     this.#client = new RouteClient({ netns });
     let socket: NetlinkSocket | undefined;
     try {

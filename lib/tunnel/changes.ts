@@ -42,6 +42,7 @@ interface About {
   readonly time: EventTime;
 }
 
+/** A tunnel that was not there before. */
 export interface TunnelAdded extends About {
   readonly kind: 'added';
 }
@@ -55,7 +56,7 @@ export interface TunnelUp extends About {
 export interface TunnelDown extends About {
   readonly kind: 'down';
   readonly before: TunnelState;
-  readonly cause: TunnelDownReason;
+  readonly reason: TunnelDownReason;
 }
 /** An SA, and the one whose place it took. */
 export interface SaSuccession {
@@ -135,7 +136,7 @@ export interface TunnelSnapshot {
   /** Whether the tables below were right, or being repaired. */
   readonly synced: boolean;
   /** When the counters were last read. */
-  readonly counted: EventTime;
+  readonly countersReadAt: EventTime;
 }
 
 /**

@@ -26,6 +26,7 @@ export interface MultiNamespaceTunnelMonitorOptions
 /** What happened in the namespace of that label. Of `synced`, the tunnels of that namespace alone. */
 export type TunnelNamespaceChange = InNamespace<TunnelChange | TunnelsSynced>;
 
+/** What {@link MultiNamespaceTunnelMonitor} emits, and with which arguments. */
 export type MultiNamespaceTunnelMonitorListeners = MultiNamespaceListeners<
   TunnelChange | TunnelsSynced
 >;

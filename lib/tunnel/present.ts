@@ -46,7 +46,7 @@ export interface Policy {
 export interface Gone {
   readonly sa: Sa;
   readonly last: XfrmState;
-  readonly why: string;
+  readonly reason: string;
   readonly portId: number | undefined;
   readonly time: EventTime;
   /** Whether its going was told; else a repair found it. */

@@ -4,9 +4,9 @@ import type { IpsecProto } from '../xfrm/names.ts';
 import type { XfrmPolicy, XfrmState } from '../xfrm/objects.ts';
 import type { TunnelDownReason } from './changes.ts';
 import { type Orientation, servesBoth } from './endpoints.ts';
-import type { NamedTunnel } from './expected.ts';
+import type { NamedExpectedTunnel } from './expected.ts';
 import { expiryOf, NO_TRAFFIC, nearHardAt, withTraffic } from './figures.ts';
-import type { Group } from './group.ts';
+import type { Group, Labels } from './group.ts';
 import { partsOf } from './parts.ts';
 import {
   both,
@@ -38,9 +38,9 @@ type Refused = Tunnel['refused'];
 
 /** One tunnel, as long as it is in the lists. */
 export class TunnelRecord {
-  readonly id: string;
+  id: string;
   /** Its entry among those that ought to be there. */
-  readonly expected: NamedTunnel | undefined;
+  expected: NamedExpectedTunnel | undefined;
   /** Whether it shows its {@link Tunnel.parts}. */
   readonly #apart: boolean;
   verdict: Verdict | undefined;
@@ -55,10 +55,12 @@ export class TunnelRecord {
   /** Of all its SAs, those that are gone included. */
   traffic: PerDirection<TunnelTraffic> = { out: NO_TRAFFIC, in: NO_TRAFFIC };
   orientation: Orientation | undefined;
+  /** What marks and interface ids its members have, or last had. */
+  labels: Labels = { marks: [], ifIds: [] };
   members: ReadonlySet<string> = new Set();
   hadSas = false;
   /** Why it was last told to be down. */
-  cause: TunnelDownReason | undefined;
+  downReason: TunnelDownReason | undefined;
   /** The last SA that went, unless others came since. */
   lastGone: Gone | undefined;
   /** The newest SAs that went without a successor so far, by direction and slot. */
@@ -80,7 +82,7 @@ export class TunnelRecord {
   readonly #carried = { out: NO_TRAFFIC, in: NO_TRAFFIC };
   #refused: Refused = { integrity: 0n, replay: 0n, replayWindow: 0n };
 
-  constructor(id: string, apart: boolean, expected?: NamedTunnel) {
+  constructor(id: string, apart: boolean, expected?: NamedExpectedTunnel) {
     this.id = id;
     this.#apart = apart;
     this.expected = expected;
@@ -173,7 +175,7 @@ export class TunnelRecord {
       sends,
       acquiredAt,
       unreachable,
-      expired: this.lastGone?.why === 'hard-expired',
+      expired: this.lastGone?.reason === 'hard-expired',
       packets,
       lastUsed: both((direction) => traffic[direction].lastUsed),
       countedAt,

@@ -6,6 +6,7 @@ import type { EncapTemplate, XfrmMark, XfrmSelector } from '../xfrm/types.ts';
 
 /** As seen from this host. Where nobody can tell which end is local, `out` is from `local` to `remote`. */
 export type TrafficDirection = 'in' | 'out';
+/** One of something for each direction of traffic. */
 export type PerDirection<T> = { readonly [D in TrafficDirection]: T };
 
 /**
@@ -33,6 +34,7 @@ export const TUNNEL_STATES = [
   'idle',
   'up',
 ] as const;
+/** What a tunnel can be; docs/tunnels.md says when it is which. */
 export type TunnelState = (typeof TUNNEL_STATES)[number];
 
 /** Whether a tunnel in this state can carry packets both ways: expiring, rekeying, idle and up ones. */

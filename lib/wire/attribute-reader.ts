@@ -72,6 +72,7 @@ export class NetlinkAttribute {
     this.#place = place;
   }
 
+  /** 8 bits. */
   u8(): number {
     return this.#number(1).getUint8(0);
   }
@@ -91,18 +92,22 @@ export class NetlinkAttribute {
     return this.#number(8).getBigUint64(0, this.#little);
   }
 
+  /** 8 bits with a sign. */
   s8(): number {
     return this.#number(1).getInt8(0);
   }
 
+  /** 16 bits with a sign. */
   s16(): number {
     return this.#number(2).getInt16(0, this.#little);
   }
 
+  /** 32 bits with a sign. */
   s32(): number {
     return this.#number(4).getInt32(0, this.#little);
   }
 
+  /** 64 bits with a sign. */
   s64(): bigint {
     return this.#number(8).getBigInt64(0, this.#little);
   }
@@ -112,10 +117,12 @@ export class NetlinkAttribute {
     return this.#number(2).getUint16(0);
   }
 
+  /** Big-endian: an SPI, for example. */
   be32(): number {
     return this.#number(4).getUint32(0);
   }
 
+  /** Big-endian. */
   be64(): bigint {
     return this.#number(8).getBigUint64(0);
   }
@@ -243,6 +250,7 @@ export class NetlinkAttributes implements Iterable<NetlinkAttribute> {
     return this.get(type) !== undefined;
   }
 
+  /** All of them, in the order in which they lie. */
   [Symbol.iterator](): IterableIterator<NetlinkAttribute> {
     return this.#all.values();
   }

@@ -33,40 +33,48 @@ export class AttributeWriter {
     this.#names = names;
   }
 
+  /** 8 bits. */
   u8(type: number, value: number): this {
     return this.#number(type, 1, value, (view, at, name) => view.setUint8(at, u8(value, name)));
   }
 
+  /** 16 bits. */
   u16(type: number, value: number): this {
     return this.#number(type, 2, value, (view, at, name) =>
       view.setUint16(at, u16(value, name), LE),
     );
   }
 
+  /** 32 bits. */
   u32(type: number, value: number): this {
     return this.#number(type, 4, value, (view, at, name) =>
       view.setUint32(at, u32(value, name), LE),
     );
   }
 
+  /** 64 bits. */
   u64(type: number, value: bigint | number): this {
     return this.#number(type, 8, value, (view, at, name) => writeU64(view, at, value, name));
   }
 
+  /** 32 bits with a sign. */
   s32(type: number, value: number): this {
     return this.#number(type, 4, value, (view, at, name) =>
       view.setInt32(at, s32(value, name), LE),
     );
   }
 
+  /** 16 bits, big-endian: a port, for example. */
   be16(type: number, value: number): this {
     return this.#number(type, 2, value, (view, at, name) => view.setUint16(at, u16(value, name)));
   }
 
+  /** 32 bits, big-endian: an SPI, for example. */
   be32(type: number, value: number): this {
     return this.#number(type, 4, value, (view, at, name) => view.setUint32(at, u32(value, name)));
   }
 
+  /** 64 bits, big-endian. */
   be64(type: number, value: bigint | number): this {
     return this.#number(type, 8, value, (view, at, name) => writeBe64(view, at, value, name));
   }
@@ -82,6 +90,7 @@ export class AttributeWriter {
     });
   }
 
+  /** Bytes as they are. */
   bytes(type: number, bytes: Uint8Array): this {
     if (!(bytes instanceof Uint8Array)) this.#refuse(type, 'a Uint8Array', bytes);
     return this.#named(type, () => {

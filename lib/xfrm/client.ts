@@ -82,7 +82,16 @@ export class XfrmClient implements AsyncDisposable {
     this.#connection = new Connection(NETLINK_XFRM, options);
   }
 
-  /** All SAs, larval ones included, or those a filter names. One piece of the list at a time. */
+  /**
+   * All SAs, larval ones included, or those a filter names; the kernel filters by protocol and addresses. The list is made
+   * piece by piece as it is consumed, and is no snapshot. Needs CAP_NET_ADMIN (xfrm_user.c, xfrm_dump_sa).
+   *
+   * @returns an iterator whose end says whether the list was interrupted, which XFRM never says
+   * @throws EncodeError for a wrong filter, when it is called; KernelError `ENOBUFS` when a piece was lost
+   *
+   * @example
+   * for await (const { spi, stats } of client.listStates({ proto: 'esp', daddr: '192.0.2.0/24' })) console.log(spi, stats);
+   */
   listStates(
     filter: StateFilter = {},
     options?: RequestOptions,
@@ -92,40 +101,68 @@ export class XfrmClient implements AsyncDisposable {
     return this.#connection.dump(requestOf(message), replyOf(stateOf), options);
   }
 
-  /** All SAs, in pieces as the kernel makes them: for lists that are long. */
-  listStatePieces(options?: RequestOptions): AsyncGenerator<XfrmState[], DumpEnd, undefined> {
+  /** All SAs, in batches as the kernel makes them, at most 32 KiB each: less work for long lists. Needs CAP_NET_ADMIN. */
+  listStateBatches(options?: RequestOptions): AsyncGenerator<XfrmState[], DumpEnd, undefined> {
     const message = { kind: 'request', message: 'GETSA', attributes: {} } as const;
     return this.#connection.dumpPieces(requestOf(message), replyOf(stateOf), options);
   }
 
-  /** One SA. @throws KernelError `ESRCH` if there is none */
+  /**
+   * One SA. Needs CAP_NET_ADMIN (xfrm_user.c, xfrm_get_sa).
+   * @throws KernelError `ESRCH` if there is none
+   *
+   * @example
+   * const { current, lastUsed } = await client.getState({ daddr: '192.0.2.2', proto: 'esp', spi: 0x1001 });
+   */
   async getState(key: StateKey, options?: RequestOptions): Promise<XfrmState> {
     const message = { kind: 'request', message: 'GETSA', ...stateKey(key) } as const;
     return this.#one(message, options, stateOf);
   }
 
-  /** Adds an SA. @throws KernelError `EEXIST` if there is one */
+  /**
+   * Adds an SA. Limits that are left out are none, other values that are left out are zero. Needs CAP_NET_ADMIN
+   * (xfrm_user.c, xfrm_add_sa).
+   * @returns which of the attributes this kernel passed over, as far as it can tell, and its warning
+   * @throws KernelError `EEXIST` if there is one, which `hint` names; `EPROTONOSUPPORT` without ESP, AH or IPComp in the
+   *   kernel; `ENOSYS` without the algorithm
+   *
+   * @example
+   * await client.addState({
+   *   saddr: '192.0.2.1', daddr: '192.0.2.2', proto: 'esp', spi: 0x1001, mode: 'tunnel', reqid: 1,
+   *   aead: { name: 'rfc4106(gcm(aes))', icvBits: 128, key: randomBytes(20) },
+   * });
+   */
   addState(state: Encodable<XfrmState>, options?: RequestOptions): Promise<ApplyResult> {
     return this.#setState('NEWSA', state, options);
   }
 
-  /** Changes an SA, or gives a larval one its keys. @throws KernelError `ESRCH` if there is none */
+  /**
+   * Changes an SA, or gives a larval one its keys. Of an SA in use only its limits, encapsulation and a few more change.
+   * Needs CAP_NET_ADMIN (xfrm_state.c, xfrm_state_update).
+   * @throws KernelError `ESRCH` if there is none
+   */
   updateState(state: Encodable<XfrmState>, options?: RequestOptions): Promise<ApplyResult> {
     return this.#setState('UPDSA', state, options);
   }
 
-  /** Deletes an SA. @throws KernelError `ESRCH` if there is none */
+  /**
+   * Deletes an SA; one that was listed is its own key. Needs CAP_NET_ADMIN (xfrm_user.c, xfrm_del_sa).
+   * @throws KernelError `ESRCH` if there is none; `EPERM` also for one that the kernel made for itself
+   */
   async deleteState(key: StateKey, options?: RequestOptions): Promise<void> {
     await this.#ask({ kind: 'request', message: 'DELSA', ...stateKey(key) }, options);
   }
 
-  /** Deletes all SAs of a protocol, or all. */
+  /**
+   * Deletes all SAs of a protocol, or all. That there were none is not an error. Needs CAP_NET_ADMIN (xfrm_user.c, xfrm_flush_sa).
+   */
   async flushStates(proto: IpsecProto = 'any', options?: RequestOptions): Promise<void> {
     await this.#ask({ kind: 'request', message: 'FLUSHSA', proto }, options);
   }
 
   /**
-   * Chooses a free SPI from `min` to `max` and makes a larval SA with it, which this returns.
+   * Chooses a free SPI from `min` to `max` and makes a larval SA with it, which this returns. Needs CAP_NET_ADMIN
+   * (xfrm_user.c, xfrm_alloc_userspi).
    *
    * @throws KernelError `ENOENT` if none is free; a larval SA without SPI then stays until it times
    *   out (net.core.xfrm_acq_expires, 30 s; seen on 6.18)
@@ -137,7 +174,11 @@ export class XfrmClient implements AsyncDisposable {
     return this.#one(message, options, stateOf);
   }
 
-  /** Says that an SA reached a limit; with a hard one, the kernel deletes it. */
+  /**
+   * Says that an SA reached a limit; with a hard one, the kernel deletes it. Listeners get an EXPIRE. Needs CAP_NET_ADMIN
+   * (xfrm_user.c, xfrm_add_sa_expire).
+   * @throws KernelError `ENOENT` if there is none
+   */
   async expireState(key: StateKey, hard: boolean, options?: RequestOptions): Promise<void> {
     checkStateKey(key);
     const { daddr, spi, proto = 'esp', mark } = key;
@@ -145,44 +186,71 @@ export class XfrmClient implements AsyncDisposable {
     await this.#ask({ kind: 'request', message: 'EXPIRE', state, hard }, options);
   }
 
-  /** All policies, main and sub. One piece of the list at a time. */
+  /**
+   * All policies, main and sub, piece by piece as {@link listStates}. Needs CAP_NET_ADMIN (xfrm_user.c, xfrm_dump_policy).
+   *
+   * @example
+   * for await (const { dir, priority, selector } of client.listPolicies()) console.log(dir, priority, selector.daddr);
+   */
   listPolicies(options?: RequestOptions): AsyncGenerator<XfrmPolicy, DumpEnd, undefined> {
     const message = { kind: 'request', message: 'GETPOLICY', attributes: {} } as const;
     return this.#connection.dump(requestOf(message), replyOf(policyOf), options);
   }
 
-  /** One policy. @throws KernelError `ENOENT` if there is none */
+  /**
+   * One policy, by direction and selector or by index. Needs CAP_NET_ADMIN (xfrm_user.c, xfrm_get_policy).
+   * @throws KernelError `ENOENT` if there is none
+   */
   async getPolicy(key: PolicyKey, options?: RequestOptions): Promise<XfrmPolicy> {
     const message = { kind: 'request', message: 'GETPOLICY', ...policyKey(key) } as const;
     return this.#one(message, options, policyOf);
   }
 
   /**
-   * Adds a policy. Templates that name no algorithms allow all.
+   * Adds a policy. Templates that name no algorithms allow all. Needs CAP_NET_ADMIN (xfrm_user.c, xfrm_add_policy).
    *
-   * @throws KernelError `EEXIST` if there is one with its selector
+   * @returns which of the attributes this kernel passed over, as far as it can tell, and its warning
+   * @throws KernelError `EEXIST` if there is one with its selector, which `hint` names
+   *
+   * @example
+   * await client.addPolicy({
+   *   dir: 'out',
+   *   selector: { saddr: '10.0.0.0/24', daddr: '10.1.0.0/24' },
+   *   templates: [{ saddr: '192.0.2.1', daddr: '192.0.2.2', proto: 'esp', mode: 'tunnel', reqid: 1 }],
+   * });
    */
   addPolicy(policy: Encodable<XfrmPolicy>, options?: RequestOptions): Promise<ApplyResult> {
     return this.#setPolicy('NEWPOLICY', policy, options);
   }
 
-  /** Adds a policy, or replaces the one with its selector. */
+  /**
+   * Adds a policy, or replaces the one with its selector. Needs CAP_NET_ADMIN.
+   * @returns as {@link addPolicy}
+   */
   updatePolicy(policy: Encodable<XfrmPolicy>, options?: RequestOptions): Promise<ApplyResult> {
     return this.#setPolicy('UPDPOLICY', policy, options);
   }
 
-  /** Deletes a policy. @throws KernelError `ENOENT` if there is none */
+  /**
+   * Deletes a policy; one that was listed is its own key. Needs CAP_NET_ADMIN.
+   * @throws KernelError `ENOENT` if there is none
+   */
   async deletePolicy(key: PolicyKey, options?: RequestOptions): Promise<void> {
     await this.#ask({ kind: 'request', message: 'DELPOLICY', ...policyKey(key) }, options);
   }
 
-  /** Deletes all policies of a type. */
+  /**
+   * Deletes all policies of a type. That there were none is not an error. Needs CAP_NET_ADMIN (xfrm_user.c, xfrm_flush_policy).
+   */
   async flushPolicies(type: PolicyType = 'main', options?: RequestOptions): Promise<void> {
     const policyType = { type };
     await this.#ask({ kind: 'request', message: 'FLUSHPOLICY', policyType }, options);
   }
 
-  /** The counters of an SA; `flags` asks for thresholds too. */
+  /**
+   * The counters of an SA and its replay state; `flags` asks for thresholds too. Needs CAP_NET_ADMIN (xfrm_user.c, xfrm_get_ae).
+   * @throws KernelError `ESRCH` if there is none
+   */
   async getAevent(aevent: Encodable<XfrmAevent>, options?: RequestOptions): Promise<XfrmAevent> {
     checkProperties(aevent, shapes.AEVENT(), ['GETAE']);
     const message = { kind: 'request', message: 'GETAE', aevent } as const;
@@ -191,14 +259,21 @@ export class XfrmClient implements AsyncDisposable {
     );
   }
 
-  /** Sets counters and thresholds of an SA, which must not be larval. */
+  /**
+   * Sets counters and thresholds of an SA, which must not be larval. Needs CAP_NET_ADMIN (xfrm_user.c, xfrm_new_ae).
+   * @throws KernelError `ESRCH` if there is none, `EINVAL` for a larval one
+   */
   async setAevent(aevent: Encodable<XfrmAevent>, options?: RequestOptions): Promise<void> {
     checkProperties(aevent, shapes.AEVENT(), ['NEWAE']);
     const header = { flags: NLM_F_REPLACE };
     await this.#ask({ kind: 'request', message: 'NEWAE', header, aevent }, options);
   }
 
-  /** Moves SAs and the policy that asks for them to other addresses. */
+  /**
+   * Moves SAs and the policy that asks for them to other addresses. Needs CAP_NET_ADMIN, and a kernel with
+   * CONFIG_XFRM_MIGRATE (xfrm_policy.c, xfrm_migrate).
+   * @throws KernelError `ENOPROTOOPT` without it, `ENOENT` if there is no such policy
+   */
   async migrate(
     policy: PolicyKey,
     migrations: readonly Encodable<XfrmMigration>[],
@@ -214,7 +289,9 @@ export class XfrmClient implements AsyncDisposable {
     );
   }
 
-  /** Moves one SA to other addresses (kernel 7.2; older ones: `EINVAL`). */
+  /**
+   * Moves one SA to other addresses. Needs CAP_NET_ADMIN, and kernel 7.2; older ones refuse it with `EINVAL`.
+   */
   async migrateState(
     given: Encodable<XfrmStateMigration>,
     options?: RequestOptions,
@@ -225,7 +302,9 @@ export class XfrmClient implements AsyncDisposable {
     await this.#ask({ kind: 'request', message: 'MIGRATE_STATE', migration }, options);
   }
 
-  /** How many SAs there are, and in how many hash buckets. */
+  /**
+   * How many SAs there are, and in how many hash buckets. Needs CAP_NET_ADMIN (xfrm_user.c, xfrm_get_sadinfo).
+   */
   getSadInfo(options?: RequestOptions): Promise<SadAttributes> {
     // Without flags the kernel leaves parts of the answer out (net/xfrm/xfrm_user.c).
     return this.#one({ kind: 'request', message: 'GETSADINFO', flags: ALL }, options, (reply) =>
@@ -233,14 +312,19 @@ export class XfrmClient implements AsyncDisposable {
     );
   }
 
-  /** How many policies there are, in how many hash buckets, and from which prefix lengths. */
+  /**
+   * How many policies there are, in how many hash buckets, and from which prefix lengths they are hashed. Needs
+   * CAP_NET_ADMIN (xfrm_user.c, xfrm_get_spdinfo).
+   */
   getSpdInfo(options?: RequestOptions): Promise<SpdAttributes> {
     return this.#one({ kind: 'request', message: 'GETSPDINFO', flags: ALL }, options, (reply) =>
       reply.kind === 'NEWSPDINFO' ? reply.spd : undefined,
     );
   }
 
-  /** Sets from which prefix lengths on policies are hashed. */
+  /**
+   * Sets from which prefix lengths on policies are hashed. Needs CAP_NET_ADMIN (xfrm_user.c, xfrm_set_spdinfo).
+   */
   async setSpdThresholds(
     spd: Encodable<Pick<SpdAttributes, 'ipv4Threshold' | 'ipv6Threshold'>>,
     options?: RequestOptions,
@@ -249,7 +333,9 @@ export class XfrmClient implements AsyncDisposable {
     await this.#ask({ kind: 'request', message: 'NEWSPDINFO', flags: 0, spd }, options);
   }
 
-  /** What happens to packets that no policy matches. */
+  /**
+   * What happens to packets that no policy matches. Needs CAP_NET_ADMIN, and kernel 5.15.
+   */
   getDefaults(options?: RequestOptions): Promise<PolicyDefaults> {
     const message = { kind: 'request', message: 'GETDEFAULT', defaults: {} } as const;
     return this.#one(message, options, (reply) =>
@@ -257,7 +343,12 @@ export class XfrmClient implements AsyncDisposable {
     );
   }
 
-  /** Sets it; a direction that is left out stays as it is. */
+  /**
+   * Sets that; a direction that is left out stays as it is. Needs CAP_NET_ADMIN, and kernel 5.15.
+   *
+   * @example
+   * await client.setDefaults({ in: 'block' });
+   */
   async setDefaults(defaults: Encodable<PolicyDefaults>, options?: RequestOptions): Promise<void> {
     checkProperties(defaults, shapes.DEFAULTS(), ['SETDEFAULT']);
     await this.#ask({ kind: 'request', message: 'SETDEFAULT', defaults }, options);
@@ -268,6 +359,7 @@ export class XfrmClient implements AsyncDisposable {
     return this.#connection.close();
   }
 
+  /** The same as {@link close}, for `await using`. */
   [Symbol.asyncDispose](): Promise<void> {
     return this.close();
   }

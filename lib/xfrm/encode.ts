@@ -24,6 +24,7 @@ export type EncodableXfrmMessage<Message extends XfrmMessage = XfrmMessage> =
       } & Encodable<Omit<Message, 'kind' | 'message' | 'protocol' | 'header' | 'time'>>
     : never;
 
+/** How to encode. */
 export interface EncodeOptions {
   /**
    * An algorithm that has a key, of which only the length is known: `refuse` it (the default; what

@@ -128,6 +128,7 @@ export interface UnknownXfrmEvent extends Base<'unknown'> {
   readonly payload: OpaqueBytes;
 }
 
+/** What the kernel announces of XFRM, told apart by `kind`. */
 export type XfrmEvent =
   | NewSaEvent
   | UpdSaEvent

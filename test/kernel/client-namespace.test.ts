@@ -15,7 +15,7 @@ import { join } from 'node:path';
 import { test } from 'node:test';
 import { setTimeout } from 'node:timers/promises';
 import {
-  type NetworkNamespace,
+  type NetnsReference,
   RouteClient,
   subscribe,
   XfrmClient,
@@ -47,7 +47,7 @@ const held = () =>
 /** Does `act` with the namespace by path, then by descriptor. */
 async function bothWays(
   path: string,
-  act: (netns: NetworkNamespace, done: () => void) => Promise<void>,
+  act: (netns: NetnsReference, done: () => void) => Promise<void>,
 ) {
   await act(path, () => {});
   const descriptor = openSync(path, 'r');

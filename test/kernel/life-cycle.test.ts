@@ -223,7 +223,7 @@ test('closing a client ends its lists, also those that nobody reads on', async (
   const before = open();
   const client = new XfrmClient();
   for await (const _ of client.listPolicies()) break;
-  for await (const _ of client.listStatePieces()) break;
+  for await (const _ of client.listStateBatches()) break;
   assert.deepEqual(open(), before, 'a loop that is left closes its socket');
   const reading = client.listPolicies();
   const abandoned = client.listPolicies();
@@ -421,7 +421,7 @@ test('who took a tunnel down is looked for in the namespace that is watched', {
   const aead = { name: 'rfc4106(gcm(aes))', icvBits: 128, key: new Uint8Array(20) };
   const selector = { saddr: '10.1.0.0', prefixlenS: 16, daddr: '10.2.0.0', prefixlenD: 16 };
   await using links = new RouteClient({ netns: there.path });
-  await links.setUp({ index: 1 });
+  await links.setLinkUp({ index: 1 });
   await links.addAddress({ local: out.saddr, prefixLength: 32, index: 1 });
   const up = once(monitor, 'up');
   await client.addPolicy({ dir: 'out', selector, templates: [out] });
@@ -442,10 +442,10 @@ test('who took a tunnel down is looked for in the namespace that is watched', {
     proto: 'any',
   });
   socket.send(writer.written());
-  const [{ cause }] = await down;
+  const [{ reason }] = await down;
   closeSync(file);
-  assert.equal(cause.kind, 'flushed');
-  assert.equal(cause.by.pid, process.pid);
+  assert.equal(reason.kind, 'flushed');
+  assert.equal(reason.by.pid, process.pid);
 });
 
 test('workers that are terminated leave nothing open', async () => {

@@ -65,11 +65,11 @@ async function opened(options?: XfrmMonitorOptions) {
   };
 }
 
-const brief = ({ kind, object, cause, ...more }: Change) => [
+const brief = ({ kind, object, origin, ...more }: Change) => [
   kind,
   object,
-  cause,
-  ...('why' in more ? [more.why] : []),
+  origin,
+  ...('reason' in more ? [more.reason] : []),
   // `current` is among a policy's if a second ended in between: its time of making is another.
   ...('fields' in more ? [more.fields.filter((field) => field !== 'current')] : []),
 ];

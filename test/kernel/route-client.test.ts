@@ -36,8 +36,8 @@ async function withPair(work: (client: RouteClient) => Promise<void>): Promise<v
   await using client = new RouteClient();
   await client.addLink({ name: 'c0', info: { kind: 'veth', veth: { peer: { name: 'c1' } } } });
   try {
-    await client.setUp({ name: 'c0' });
-    await client.setUp({ name: 'c1' });
+    await client.setLinkUp({ name: 'c0' });
+    await client.setLinkUp({ name: 'c1' });
     await work(client);
   } finally {
     await client.deleteLink({ name: 'c0' });
@@ -74,11 +74,11 @@ test('a veth pair is made, changed, switched, moved and deleted', async () => {
   assert.equal(ipOne('link show dev c1').mtu, 1300);
   assert.equal((shown.linkinfo as Shown).info_kind, 'veth');
   // A link that is up can be renamed since kernel 6.2.
-  await client.setDown({ name: 'c0' });
-  await client.changeLink({ name: 'c0' }, { name: 'c2', alias: 'a link', mtu: 1350 });
+  await client.setLinkDown({ name: 'c0' });
+  await client.updateLink({ name: 'c0' }, { name: 'c2', alias: 'a link', mtu: 1350 });
   assert(!(ipOne('link show dev c2').flags as string[]).includes('UP'));
   same({ ifname: 'c2', ifalias: 'a link', mtu: 1350 }, ipOne('link show dev c2'), 'c2');
-  await client.setUp({ name: 'c1' });
+  await client.setLinkUp({ name: 'c1' });
   ipAll('link property add dev c2 altname an-alternative-name');
   const link = await client.getLink({ name: 'an-alternative-name' });
   same(linkAsShown(link, interfaces()), shownLink('c2'), 'c2');
@@ -169,7 +169,7 @@ test('a VLAN that was listed can be added again, and changed', { skip: noVlan },
     assert.deepEqual(vlanOf(), shown);
     ipAll('link set k0 type vlan reorder_hdr on gvrp on');
     assert.notDeepEqual(vlanOf(), shown);
-    await client.changeLink({ name: 'k0' }, { info });
+    await client.updateLink({ name: 'k0' }, { info });
     assert.deepEqual(vlanOf(), shown);
   });
 });
@@ -178,14 +178,14 @@ test('alternative names are added and taken away, as ip shows', async () => {
   await withPair(async (client) => {
     const shown = () => (ipOne('link show dev c0').altnames as string[] | undefined) ?? [];
     const long = 'a-name-of-more-than-fifteen-bytes';
-    await client.addAltNames({ name: 'c0' }, ['short', long]);
+    await client.addLinkAltNames({ name: 'c0' }, ['short', long]);
     assert.deepEqual(shown(), ['short', long]);
     const { index } = await client.getLink({ name: long });
-    await assert.rejects(client.addAltNames({ index }, ['new', 'c1']), refused('EEXIST'));
-    await client.deleteAltNames({ name: long }, [long, 'new']);
+    await assert.rejects(client.addLinkAltNames({ index }, ['new', 'c1']), refused('EEXIST'));
+    await client.deleteLinkAltNames({ name: long }, [long, 'new']);
     assert.deepEqual(shown(), ['short']);
-    await assert.rejects(client.deleteAltNames({ index }, ['none']), refused('ENOENT'));
-    await assert.rejects(client.deleteAltNames({ index }, ['c0']), refused('EINVAL'));
+    await assert.rejects(client.deleteLinkAltNames({ index }, ['none']), refused('ENOENT'));
+    await assert.rejects(client.deleteLinkAltNames({ index }, ['c0']), refused('EINVAL'));
   });
 });
 
@@ -194,7 +194,7 @@ test('a link is listed that has more to say than the kernel puts into a list by 
     // 33 KB of names.
     const names = Array.from({ length: 250 }, (_, i) => `name-${i}`.padEnd(126, '.'));
     for (let i = 0; i < names.length; i += 25) {
-      await client.addAltNames({ name: 'c0' }, names.slice(i, i + 25));
+      await client.addLinkAltNames({ name: 'c0' }, names.slice(i, i + 25));
     }
     const { items } = await client.listLinks();
     const listed = items.find(({ name }) => name === 'c0');
@@ -211,7 +211,7 @@ test('links and ports of bridges are listed as ip shows them', async () => {
     await client.addLink({ name: 'b0', info: { kind: 'bridge' } });
     try {
       const master = indexOf('b0');
-      await client.changeLink({ name: 'c0' }, { master });
+      await client.updateLink({ name: 'c0' }, { master });
       assert.equal(ipOne('link show dev c0').master, 'b0');
       const { items, interrupted } = await client.listLinks();
       assert.equal(interrupted, false);
@@ -222,7 +222,7 @@ test('links and ports of bridges are listed as ip shows them', async () => {
         if (link.type !== 'ether' && link.type !== 'loopback') continue;
         same(linkAsShown(link, names), shownLink(link.name ?? ''), link.name ?? '');
       }
-      const ports = (await client.listPorts()).items;
+      const ports = (await client.listBridgePorts()).items;
       assert.deepEqual(
         ports.filter((one) => one.master === master).map(({ name }) => name),
         ['c0', 'b0'].filter((name) =>
@@ -235,7 +235,7 @@ test('links and ports of bridges are listed as ip shows them', async () => {
         below.map(({ name }) => name),
         ['c0'],
       );
-      await client.changeLink({ name: 'c0' }, { master: 0 });
+      await client.updateLink({ name: 'c0' }, { master: 0 });
       assert.equal(ipOne('link show dev c0').master, undefined);
     } finally {
       await client.deleteLink({ name: 'b0' });
@@ -248,7 +248,7 @@ test('names and aliases are UTF-8, as ip has them', async () => {
   const [name, alias] = ['tün-€', 'ä€ 😀'];
   await client.addLink({ name, info: { kind: 'veth', veth: { peer: { name: 'p\udcff' } } } });
   try {
-    await client.changeLink({ name }, { alias });
+    await client.updateLink({ name }, { alias });
     same({ ifname: name, ifalias: alias }, ipOne(`link show dev ${name}`), name);
     const link = await client.getLink({ name });
     assert.deepEqual([link.name, link.alias], [name, alias]);
@@ -284,7 +284,10 @@ test('addresses are added, changed, listed and removed', async () => {
     assert(six.length > 0 && six.every(({ family }) => family === 'inet6'));
     const again = { index, local: '10.1.0.1', prefixLength: 24 };
     await assert.rejects(client.addAddress(again), refused('EEXIST'));
-    await client.changeAddress({ ...again, times: { validSeconds: 2000, preferredSeconds: 1500 } });
+    await client.replaceAddress({
+      ...again,
+      times: { validSeconds: 2000, preferredSeconds: 1500 },
+    });
     assert.equal((await client.getAddress(index, '10.1.0.1'))?.times?.validSeconds, 2000);
     const short = { ...again, prefixLength: 23 };
     const hint = /with this prefix length/;
@@ -579,7 +582,7 @@ test('forwarding tables are listed apart from neighbours', async () => {
     await client.addLink({ name: 'b0', info: { kind: 'bridge' } });
     try {
       const master = indexOf('b0');
-      await client.changeLink({ name: 'c0' }, { master });
+      await client.updateLink({ name: 'c0' }, { master });
       const { items } = await client.listNeighbours({ family: 'bridge', master });
       assert(items.length > 0 && items.every(({ family }) => family === 'bridge'));
       const plain = (await client.listNeighbours()).items;
@@ -625,7 +628,7 @@ test('wrong arguments of rtnetlink requests are refused by name, and nothing is 
       ['NEWLINK', 'info', 'xfrm', 'ifid'],
       /is no property here; did you mean ifId\?/,
     ],
-    [() => client.setUp({ index: 0 }), ['NEWLINK', 'index'], /0 is no interface index/],
+    [() => client.setLinkUp({ index: 0 }), ['NEWLINK', 'index'], /0 is no interface index/],
     [() => client.addAddress({ index: 1 }), ['NEWADDR', 'address'], /is missing/],
     [() => client.addAddress({ local: '10.0.0.1' }), ['NEWADDR', 'index'], /is missing/],
     [
@@ -639,8 +642,8 @@ test('wrong arguments of rtnetlink requests are refused by name, and nothing is 
     [() => client.addLink(undefined as never), ['NEWLINK'], /is no object/],
     [() => client.addAddress(null as never), ['NEWADDR'], /is no object/],
     [() => client.deleteRule([] as never), ['DELRULE'], /is no object/],
-    [() => client.setUp(undefined as never), ['key'], /is no object/],
-    [() => client.setUp({} as never), ['NEWLINK', 'name'], /is no name/],
+    [() => client.setLinkUp(undefined as never), ['key'], /is no object/],
+    [() => client.setLinkUp({} as never), ['NEWLINK', 'name'], /is no name/],
     [() => client.moveLink({ index: 1 }, {} as never), ['to'], /needs one of pid, fd and netns/],
     [
       () => client.listLinks({ kinds: 'veth' } as never),
@@ -679,7 +682,7 @@ test('wrong arguments of rtnetlink requests are refused by name, and nothing is 
     [() => client.getAddress(1, 5n as never), ['GETADDR', 'address'], /^5n is no address/],
     [() => client.getRule('inet', -1), ['priority'], /^-1 is no whole/],
     [
-      () => client.changeLink({ index: 1 }, { flags: { up: 1 } } as never),
+      () => client.updateLink({ index: 1 }, { flags: { up: 1 } } as never),
       ['NEWLINK', 'flags'],
       /^an object is no list of names/,
     ],

@@ -78,7 +78,7 @@ export class Story {
       case 'up':
         return change.before === undefined ? 'up' : `up: was ${change.before}`;
       case 'down':
-        return `down: ${change.tunnel.state}, was ${change.before}, ${causeOf(change.cause)}`;
+        return `down: ${change.tunnel.state}, was ${change.before}, ${causeOf(change.reason)}`;
       case 'stalled':
         return `stalled: was ${change.before}`;
       case 'state':

@@ -29,7 +29,7 @@ test('what has a text is found, as it comes, changes and goes', () => {
           table.delete(key);
           model.delete(key);
         } else {
-          const entry = { id: key, uid: `${i}`, value, counted: time };
+          const entry = { id: key, uid: `${i}`, value, countersReadAt: time };
           table.set(key, entry);
           model.set(key, entry);
         }

@@ -5,7 +5,7 @@ import { test } from 'node:test';
 import { inspect } from 'node:util';
 import type { Request } from '../../lib/netlink/request.ts';
 import { addAddress } from '../../lib/route/address-requests.ts';
-import { addLink, altNames, changeLink } from '../../lib/route/link-requests.ts';
+import { addLink, altNames, updateLink } from '../../lib/route/link-requests.ts';
 import { requestOf } from '../../lib/route/question.ts';
 import { addRoute, addRule } from '../../lib/route/route-requests.ts';
 import { EncodeError } from '../../lib/wire/error.ts';
@@ -13,7 +13,7 @@ import { NO_LIMIT } from '../../lib/wire/time.ts';
 import { MessageWriter } from '../../lib/wire/writer.ts';
 
 const link = (value: object) => requestOf(addLink({ name: 'k0', ...value }));
-const change = (value: object) => requestOf(changeLink(value)(5));
+const change = (value: object) => requestOf(updateLink(value)(5));
 const route = (value: object) =>
   requestOf(addRoute({ dst: '10.9.0.0', dstLength: 16, oif: 5, ...value }));
 
@@ -88,7 +88,7 @@ test('what would have no effect, or another one, is refused', () => {
   refuses(
     () => link({ info: { kind: 'bridge' }, properties: { altNames: ['x'] } }),
     ['NEWLINK', 'properties'],
-    /addAltNames/,
+    /addLinkAltNames/,
   );
   refuses(() => change({ properties: { altNames: ['x'] } }), ['NEWLINK', 'properties'], /./);
   refuses(() => change({ alias: 'x\0y' }), ['NEWLINK', 'alias'], /^holds a NUL$/);

@@ -103,7 +103,10 @@ test('rates come from two readings of the counters, and from nothing less', () =
   const meter = new RateMeter();
   const of = (bytes: bigint, at: number, id = 'a') => {
     const traffic = { in: { bytes, packets: 1n, lastUsed: undefined }, out: tunnel().traffic.out };
-    meter.update({ tunnels: [tunnel({ id, traffic })], counted: { wall: 0, monotonic: at } });
+    meter.update({
+      tunnels: [tunnel({ id, traffic })],
+      countersReadAt: { wall: 0, monotonic: at },
+    });
     return meter.of(id);
   };
   assert.equal(of(1000n, 5000), undefined);
@@ -146,7 +149,7 @@ const compared = {
   rounds: 1,
   overruns: 1,
   malformed: 0,
-  took: 12.6,
+  durationMs: 12.6,
   time,
 };
 const changes: [TunnelChange, string][] = [
@@ -154,7 +157,7 @@ const changes: [TunnelChange, string][] = [
   [{ kind: 'up', tunnel: up, before: 'blocked', time }, 'up        TITLE: up, was blocked'],
   [{ kind: 'up', tunnel: up, before: undefined, time }, 'up        TITLE: up, new'],
   ...causes.map(([cause, text]): [TunnelChange, string] => [
-    { kind: 'down', tunnel: tunnel({ state: 'blocked' }), before: 'up', cause, time },
+    { kind: 'down', tunnel: tunnel({ state: 'blocked' }), before: 'up', reason: cause, time },
     `down      TITLE: blocked, ${text}, was up`,
   ]),
   [

@@ -287,6 +287,13 @@ export class World {
     });
   }
 
+  /** Other tunnels ought to be there from now on. */
+  expect(expected: readonly ExpectedTunnel[]): this {
+    this.look();
+    this.tunnels.expect(checkedExpected(expected), this.now);
+    return this.look();
+  }
+
   /** What was told is looked at: the end of a batch. */
   look(): this {
     if (this.#opened) this.tunnels.flush(this.now, this.heardUntil);
@@ -479,7 +486,7 @@ export function normalised(event: TunnelEvent): string {
   } else words.push(event.tunnel.state);
   if ('before' in event) words.push(event.before && `was ${event.before}`);
   if (event.kind === 'down') {
-    const { cause } = event;
+    const { reason: cause } = event;
     words.push(`by ${cause.kind}`);
     if ('by' in cause) words.push(cause.by?.portId);
     if ('to' in cause) words.push(cause.to);

@@ -148,7 +148,7 @@ function runHistory(seed: number, steps: number): void {
   assert.deepEqual([...shown].sort(), [...view].sort(), 'replayed');
   // In the end all goes, and nothing is kept.
   history.now += 4_000_000;
-  const gone = { kind: 'removed', cause: 'kernel', why: 'deleted', time: now() } as const;
+  const gone = { kind: 'removed', origin: 'kernel', reason: 'deleted', time: now() } as const;
   for (const entry of table.tables.state) {
     live.change({ ...gone, object: 'state', ...entry });
   }
@@ -265,7 +265,7 @@ test('what happens while a reading of the counters is looked at does not wait fo
     world.addPair(spi, { daddr: remote, reqid: spi });
   }
   world.open().pass(10_000);
-  const { counted } = world.tunnels;
+  const { countersReadAt } = world.tunnels;
   for (const spi of spis) world.carry(spi, 1);
   world.read();
   assert.equal(world.tunnels.countSome(world.now), false);
@@ -273,10 +273,10 @@ test('what happens while a reading of the counters is looked at does not wait fo
   world.removePair(last);
   world.look().pass(200);
   assert.deepEqual(world.told(), ['down blocked was up by deleted 0']);
-  assert.deepEqual(world.tunnels.counted, counted, 'not all show it yet');
+  assert.deepEqual(world.tunnels.countersReadAt, countersReadAt, 'not all show it yet');
   while (!world.tunnels.countSome(world.now));
   assert.deepEqual(world.told(), []);
-  assert.equal(world.tunnels.counted.monotonic, 10_000);
+  assert.equal(world.tunnels.countersReadAt.monotonic, 10_000);
   for (const { traffic } of world.tunnels) assert.equal(traffic.out.packets, 1n);
 });
 

@@ -94,7 +94,8 @@ function opened(states: XfrmState[], policies: XfrmPolicy[] = []) {
     /** What was told, and whether another round is due. */
     told(): [string[], 'right' | 'in doubt'] {
       const brief = changes.splice(0).map((change) => {
-        const more = 'why' in change ? change.why : 'fields' in change ? change.fields.join() : '';
+        const more =
+          'reason' in change ? change.reason : 'fields' in change ? change.fields.join() : '';
         return `${change.kind} ${more}`.trim();
       });
       return [brief, table.busy ? 'in doubt' : 'right'];
@@ -432,7 +433,7 @@ test('rates are those of one incarnation, of the time between two readings', () 
   const at = (monotonic: number) => ({ wall: 0, monotonic });
   const entry = (uid: string, bytes: bigint, monotonic: number) => {
     const value = sa(1000, { current: { ...current(1000), bytes, packets: bytes / 100n } });
-    return { id: 'x', uid, value, counted: at(monotonic) };
+    return { id: 'x', uid, value, countersReadAt: at(monotonic) };
   };
   const snapshot = (...states: ReturnType<typeof entry>[]) =>
     ({ states }) as unknown as XfrmSnapshot;
@@ -450,7 +451,7 @@ test('rates are those of one incarnation, of the time between two readings', () 
 
 test('an entry says when its counters were read', () => {
   const { table } = opened([sa(1000)]);
-  const counted = () => Array.from(table.tables.state, ({ counted: { wall } }) => wall)[0];
+  const counted = () => Array.from(table.tables.state, ({ countersReadAt: { wall } }) => wall)[0];
   assert.equal(counted(), 0);
   table.event(event('UPDSA', { state: sa(5000, { ifId: 3 }) }));
   assert.equal(counted(), 0);

@@ -67,7 +67,7 @@ const WORKS: Readonly<Record<string, () => Promise<void>>> = {
   async 'links and routes'() {
     await using client = new RouteClient({ netns: other.path });
     await client.listLinks();
-    await client.setUp({ name: 'lo' });
+    await client.setLinkUp({ name: 'lo' });
     await client.replaceRoute({ dst: '198.51.100.0', dstLength: 24, oif: 1 });
     await client.getRoute({ dst: '198.51.100.1' });
   },

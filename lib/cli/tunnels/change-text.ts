@@ -63,9 +63,9 @@ function describeChange(change: TunnelChange, colors: Colors): string {
       return `${of(tunnel)}: ${paintState(tunnel.state, colors)}, ${was}`;
     }
     case 'down': {
-      const { tunnel, cause, before } = change;
+      const { tunnel, reason, before } = change;
       const state = paintState(tunnel.state, colors);
-      return `${of(tunnel)}: ${state}, ${describeCause(cause)}, was ${before}`;
+      return `${of(tunnel)}: ${state}, ${describeDownReason(reason)}, was ${before}`;
     }
     case 'stalled':
     case 'state': {
@@ -92,8 +92,8 @@ function describeChange(change: TunnelChange, colors: Colors): string {
         : `events were lost before this line (${change.code}); a repair is under way`;
     case 'repaired':
     case 'refreshed': {
-      const { added, updated, removed, took } = change;
-      return `SAs and policies: ${added} added, ${updated} updated, ${removed} removed, took ${Math.round(took)} ms`;
+      const { added, updated, removed, durationMs } = change;
+      return `SAs and policies: ${added} added, ${updated} updated, ${removed} removed, took ${Math.round(durationMs)} ms`;
     }
     case 'malformed': {
       const where = [...change.path, change.reason].join(' › ');
@@ -111,21 +111,21 @@ function describeSuccession({ protocol, from, to, gap }: SaSuccession, colors: C
 }
 
 /** Why a tunnel went down. */
-export function describeCause(cause: TunnelDownReason): string {
-  switch (cause.kind) {
+export function describeDownReason(reason: TunnelDownReason): string {
+  switch (reason.kind) {
     case 'deleted':
     case 'flushed':
-      return `${cause.kind}${describeClaimant(cause.by)}`;
+      return `${reason.kind}${describeClaimant(reason.by)}`;
     case 'policy-gone':
-      return `no policy sends packets through its SAs${cause.by ? describeClaimant(cause.by) : ''}`;
+      return `no policy sends packets through its SAs${reason.by ? describeClaimant(reason.by) : ''}`;
     case 'expired':
       return 'expired without a successor';
     case 'address-gone':
-      return `the address ${cause.address} is gone`;
+      return `the address ${reason.address} is gone`;
     case 'link-gone':
-      return `the link ${printable(cause.link)} of ${cause.address} is gone or down`;
+      return `the link ${printable(reason.link)} of ${reason.address} is gone or down`;
     case 'migrated':
-      return `moved${cause.to === undefined ? '' : ` to ${printable(cause.to)}`}`;
+      return `moved${reason.to === undefined ? '' : ` to ${printable(reason.to)}`}`;
     case 'found-missing':
       return 'found without SAs by a repair';
     case 'unknown':

@@ -221,7 +221,7 @@ export function changeJson(change: TunnelChange): JsonChange {
     case 'up':
       return { ...told, change: 'up', before: change.before, tunnel: tunnelJson(change.tunnel) };
     case 'down': {
-      const { before, cause, tunnel } = change;
+      const { before, reason: cause, tunnel } = change;
       return { ...told, change: 'down', before, cause, tunnel: tunnelJson(tunnel) };
     }
     case 'stalled': {
@@ -257,8 +257,8 @@ export function changeJson(change: TunnelChange): JsonChange {
     }
     case 'repaired':
     case 'refreshed': {
-      const { added, updated, removed, rounds, overruns, malformed, took } = change;
-      const found = { added, updated, removed, rounds, overruns, malformed, took };
+      const { added, updated, removed, rounds, overruns, malformed, durationMs } = change;
+      const found = { added, updated, removed, rounds, overruns, malformed, took: durationMs };
       return { ...told, change: change.kind, ...found };
     }
     case 'malformed': {
