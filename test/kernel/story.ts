@@ -59,7 +59,7 @@ export class Story {
     switch (change.kind) {
       // They come with time, and find what no event announces: policies of sockets, larval SAs.
       case 'refreshed':
-      case 'repaired':
+      case 'resynced':
         return undefined;
       case 'rekeyed': {
         const all = (['out', 'in'] as const).flatMap((direction) =>

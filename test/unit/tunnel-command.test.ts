@@ -379,7 +379,7 @@ test('check: one line with performance data, then a line for each problem', () =
 
 test('how far a picture can be believed', () => {
   assert.deepEqual(sightOf(undefined, undefined, NOW), { badge: 'SYNCED' });
-  assert.deepEqual(sightOf(NOW - 4999, undefined, NOW), { badge: 'REPAIRING' });
+  assert.deepEqual(sightOf(NOW - 4999, undefined, NOW), { badge: 'RESYNCING' });
   assert.equal(sightOf(NOW - 5000, undefined, NOW).badge, 'BLIND');
   const failed = { message: 'bad \x1b', at: NOW - 1000 };
   assert.deepEqual(sightOf(undefined, failed, NOW), {

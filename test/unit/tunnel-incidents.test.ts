@@ -235,7 +235,7 @@ test('policies without SAs that become more and more are a leak; tunnels that do
   }
 });
 
-test('what was missed is found by a repair, and the cause is not invented', () => {
+test('what was missed is found by a resync, and the cause is not invented', () => {
   const world = running();
   world.deaf(() => {
     world.removePolicies();

@@ -137,7 +137,7 @@ const causes: [TunnelDownReason, string][] = [
   ],
   [{ kind: 'migrated', to: 'paris' }, 'moved to paris'],
   [{ kind: 'migrated', to: undefined }, 'moved'],
-  [{ kind: 'found-missing' }, 'found without SAs by a repair'],
+  [{ kind: 'found-missing' }, 'found without SAs by a resync'],
   [{ kind: 'unknown' }, 'nobody said why'],
 ];
 
@@ -172,7 +172,7 @@ const changes: [TunnelChange, string][] = [
       time,
     },
     'rekeyed   TITLE: out esp 0x00000001 > 0x00000002 (neither for 5 ms), ' +
-      'in esp 0x00001001 > 0x00001002, in ah 0x00000003 > 0x00000004 (found by a repair)',
+      'in esp 0x00001001 > 0x00001002, in ah 0x00000003 > 0x00000004 (found by a resync)',
   ],
   [
     {
@@ -217,15 +217,15 @@ const changes: [TunnelChange, string][] = [
   [{ kind: 'removed', tunnel: up, time }, 'removed   TITLE: up, SAs in both directions'],
   [
     { kind: 'overrun', code: 'ENOBUFS', slowConsumer: false, time },
-    'overrun   events were lost before this line (ENOBUFS); a repair is under way',
+    'overrun   events were lost before this line (ENOBUFS); a resync is under way',
   ],
   [
     { kind: 'overrun', code: 'SLOW_CONSUMER', slowConsumer: true, time },
     'overrun   changes were lost before this line: they were not read fast enough (SLOW_CONSUMER)',
   ],
   [
-    { kind: 'repaired', ...compared },
-    'repaired  SAs and policies: 1 added, 0 updated, 2 removed, took 13 ms',
+    { kind: 'resynced', ...compared },
+    'resynced  SAs and policies: 1 added, 0 updated, 2 removed, took 13 ms',
   ],
   [
     { kind: 'refreshed', ...compared },

@@ -207,7 +207,7 @@ export class World {
     return this.look();
   }
 
-  /** What the kernel tells meanwhile is lost, and the program hears that it was. The next comparison repairs it. */
+  /** What the kernel tells meanwhile is lost, and the program hears that it was. The next comparison resyncs it. */
   lose(meanwhile: () => void): this {
     this.#deaf = true;
     meanwhile();
@@ -252,7 +252,7 @@ export class World {
     return this;
   }
 
-  /** What the kernel tells meanwhile is lost, and then repaired. */
+  /** What the kernel tells meanwhile is lost, and then resynced. */
   deaf(meanwhile: () => void): this {
     this.#deaf = true;
     meanwhile();

@@ -165,7 +165,7 @@ export const tunnelKinds: { [K in Kind]: Members<Extract<JsonRecord, { kind: K }
 };
 
 const claimant = object({ portId: count, pid: count, process: string }, ['pid', 'process']);
-const cause = described('Why it went down, as far as the kernel tells.', {
+const reason = described('Why it went down, as far as the kernel tells.', {
   oneOf: [
     object({ kind: { enum: ['deleted', 'flushed'] }, by: claimant }),
     object({ kind: { const: 'policy-gone' }, by: claimant }, ['by']),
@@ -182,7 +182,7 @@ const compared = {
   rounds: count,
   overruns: described('How often the kernel reported a loss.', count),
   malformed: described('Messages that made no sense.', count),
-  took: number,
+  durationMs: number,
 };
 
 const succession = {
@@ -191,7 +191,7 @@ const succession = {
   to: described('The SPI of the new one.', need(spi)),
 };
 const gap = described(
-  'Ms in which neither was there; 0: both were. Absent where a repair found it.',
+  'Ms in which neither was there; 0: both were. Absent where a resync found it.',
   number,
 );
 const successions = array(object({ ...succession, gap }, ['gap']));
@@ -212,7 +212,7 @@ export const tunnelChanges: { [C in Change]: Members<ChangeOf<C>> } = {
     always: { tunnel },
     sometimes: { before: state },
   },
-  down: { doc: 'It cannot carry packets any more.', always: { tunnel, before: state, cause } },
+  down: { doc: 'It cannot carry packets any more.', always: { tunnel, before: state, reason } },
   stalled: { doc: 'Packets go out, and none come in.', always: { tunnel, before: state } },
   state: {
     doc: 'Any other change of its state.',
@@ -240,7 +240,7 @@ export const tunnelChanges: { [C in Change]: Members<ChangeOf<C>> } = {
     doc: 'Events, or changes, were lost before this line.',
     always: { code: string, slowConsumer: described('It was this reader.', boolean) },
   },
-  repaired: { doc: 'Events had been lost, and the tables are right again.', always: compared },
+  resynced: { doc: 'Events had been lost, and the tables are right again.', always: compared },
   refreshed: { doc: 'The counters were read; nothing had been lost.', always: compared },
   malformed: {
     doc: 'A datagram that does not hold together.',

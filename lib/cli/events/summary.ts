@@ -30,7 +30,7 @@ export class Summary {
     if (kind === 'overrun') {
       if (change.slowConsumer) this.#tooSlow++;
       else this.#overruns++;
-    } else if (kind !== 'repaired' && kind !== 'refreshed') this.count(kind);
+    } else if (kind !== 'resynced' && kind !== 'refreshed') this.count(kind);
   }
 
   /** Adds an event of that kind. */

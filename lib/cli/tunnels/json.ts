@@ -178,7 +178,7 @@ export type JsonChange =
   | (WithTunnel & {
       readonly change: 'down';
       readonly before: Before;
-      readonly cause: TunnelDownReason;
+      readonly reason: TunnelDownReason;
     })
   | (WithTunnel & { readonly change: 'stalled'; readonly before: Before })
   | (WithTunnel & { readonly change: 'state'; readonly before: Before; readonly rekey: boolean })
@@ -195,14 +195,14 @@ export type JsonChange =
     })
   | (Told & { readonly change: 'overrun'; readonly code: string; readonly slowConsumer: boolean })
   | (Told & {
-      readonly change: 'repaired' | 'refreshed';
+      readonly change: 'resynced' | 'refreshed';
       readonly added: number;
       readonly updated: number;
       readonly removed: number;
       readonly rounds: number;
       readonly overruns: number;
       readonly malformed: number;
-      readonly took: number;
+      readonly durationMs: number;
     })
   | (Told & {
       readonly change: 'malformed';
@@ -221,8 +221,8 @@ export function changeJson(change: TunnelChange): JsonChange {
     case 'up':
       return { ...told, change: 'up', before: change.before, tunnel: tunnelJson(change.tunnel) };
     case 'down': {
-      const { before, reason: cause, tunnel } = change;
-      return { ...told, change: 'down', before, cause, tunnel: tunnelJson(tunnel) };
+      const { before, reason, tunnel } = change;
+      return { ...told, change: 'down', before, reason, tunnel: tunnelJson(tunnel) };
     }
     case 'stalled': {
       const { before, tunnel } = change;
@@ -255,10 +255,10 @@ export function changeJson(change: TunnelChange): JsonChange {
       const { code, slowConsumer } = change;
       return { ...told, change: 'overrun', code, slowConsumer };
     }
-    case 'repaired':
+    case 'resynced':
     case 'refreshed': {
       const { added, updated, removed, rounds, overruns, malformed, durationMs } = change;
-      const found = { added, updated, removed, rounds, overruns, malformed, took: durationMs };
+      const found = { added, updated, removed, rounds, overruns, malformed, durationMs };
       return { ...told, change: change.kind, ...found };
     }
     case 'malformed': {
