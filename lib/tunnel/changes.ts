@@ -65,7 +65,7 @@ export interface SaSuccession {
   readonly from: number;
   readonly to: number;
   /** Milliseconds in which neither was there; 0: both were. undefined: a resync found it. */
-  readonly gap: number | undefined;
+  readonly gapMs: number | undefined;
 }
 /**
  * New SAs took the place of old ones, in both directions. In one only, if the other does not follow within the

@@ -17,8 +17,8 @@ function limitAt({ current, lifetime }: XfrmState, kind: 'soft' | 'hard') {
 
 /** The limits in time. */
 export const expiryOf = (state: XfrmState | undefined): TunnelExpiry => ({
-  soft: state && limitAt(state, 'soft')?.at,
-  hard: state && limitAt(state, 'hard')?.at,
+  softAt: state && limitAt(state, 'soft')?.at,
+  hardAt: state && limitAt(state, 'hard')?.at,
 });
 
 /**
@@ -72,11 +72,11 @@ export function bySlot<Of extends { readonly slot: string }>(sas: Iterable<Of>):
   return slots;
 }
 
-export const NO_TRAFFIC: TunnelTraffic = { bytes: 0n, packets: 0n, lastUsed: undefined };
+export const NO_TRAFFIC: TunnelTraffic = { bytes: 0n, packets: 0n, lastUsedAt: undefined };
 
 /** A sum of what SAs carried, and one more. */
 export function withTraffic(
-  { bytes, packets, lastUsed = 0 }: TunnelTraffic,
+  { bytes, packets, lastUsedAt = 0 }: TunnelTraffic,
   state: XfrmState,
 ): TunnelTraffic {
   const { current } = state;
@@ -85,6 +85,6 @@ export function withTraffic(
   return {
     bytes: bytes + current.bytes,
     packets: packets + current.packets,
-    lastUsed: Math.max(lastUsed, used) || undefined,
+    lastUsedAt: Math.max(lastUsedAt, used) || undefined,
   };
 }

@@ -112,7 +112,7 @@ export class TunnelRecord {
     const before = this.#carried[direction];
     const all = withTraffic(before, last);
     const counts = last.proto === this.protocol;
-    this.#carried[direction] = counts ? all : { ...before, lastUsed: all.lastUsed };
+    this.#carried[direction] = counts ? all : { ...before, lastUsedAt: all.lastUsedAt };
     this.#refused = withRefused(this.#refused, last);
   }
 
@@ -177,7 +177,7 @@ export class TunnelRecord {
       unreachable,
       expired: this.lastGone?.reason === 'hard-expired',
       packets,
-      lastUsed: both((direction) => traffic[direction].lastUsed),
+      lastUsed: both((direction) => traffic[direction].lastUsedAt),
       countedAt,
       words:
         ends?.directed === false
@@ -231,7 +231,7 @@ export class TunnelRecord {
       selectors: values.map(({ dir, selector }) => ({ dir, selector })),
       ...this.#entries,
       traffic: this.traffic,
-      installed: newest?.current.addedAt,
+      installedAt: newest?.current.addedAt,
       expiry: both((direction) => expiryOf(sas[direction].at(-1)?.entry.value)),
       rekeys: this.rekeys,
       unreplaced: this.unreplaced,
@@ -279,7 +279,7 @@ const withRefused = ({ integrity, replay, replayWindow }: Refused, { stats }: Xf
 
 function sighted({ entry, slot, came, softAt }: Sa, { expiring }: TunnelThresholds): Sighted {
   const { value } = entry;
-  const { soft } = expiryOf(value);
+  const { softAt: soft } = expiryOf(value);
   return {
     spi: value.spi,
     slot,

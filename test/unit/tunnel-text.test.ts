@@ -4,11 +4,11 @@ import { test } from 'node:test';
 import pc from 'picocolors';
 import { formatJson, type JsonRecord } from '../../lib/cli/json.ts';
 import { formatTunnelChange } from '../../lib/cli/tunnels/change-text.ts';
-import { changeJson, tunnelJson, warningJson } from '../../lib/cli/tunnels/json.ts';
 import { RateMeter } from '../../lib/cli/tunnels/rates.ts';
 import { rowsOf, tunnelTable } from '../../lib/cli/tunnels/table.ts';
 import { describePart, describeTunnel, sayTunnel } from '../../lib/cli/tunnels/text.ts';
 import type { Tunnel, TunnelChange, TunnelDownReason, TunnelPart } from '../../lib/index.ts';
+import { changeJson, tunnelJson, warningJson } from '../../lib/json/tunnel.ts';
 import { checkLine, schemaKinds } from '../schema.ts';
 import { ago, leak, missing, NOW, piling, sa, tunnel } from './tunnel-samples.ts';
 
@@ -102,7 +102,10 @@ test('what each reqid has of a tunnel stands below it', () => {
 test('rates come from two readings of the counters, and from nothing less', () => {
   const meter = new RateMeter();
   const of = (bytes: bigint, at: number, id = 'a') => {
-    const traffic = { in: { bytes, packets: 1n, lastUsed: undefined }, out: tunnel().traffic.out };
+    const traffic = {
+      in: { bytes, packets: 1n, lastUsedAt: undefined },
+      out: tunnel().traffic.out,
+    };
     meter.update({
       tunnels: [tunnel({ id, traffic })],
       countersReadAt: { wall: 0, monotonic: at },
@@ -164,10 +167,10 @@ const changes: [TunnelChange, string][] = [
     {
       kind: 'rekeyed',
       tunnel: up,
-      out: [{ protocol: 'esp', from: 1, to: 2, gap: 4.6 }],
+      out: [{ protocol: 'esp', from: 1, to: 2, gapMs: 4.6 }],
       in: [
-        { protocol: 'esp', from: 0x1001, to: 0x1002, gap: 0 },
-        { protocol: 'ah', from: 3, to: 4, gap: undefined },
+        { protocol: 'esp', from: 0x1001, to: 0x1002, gapMs: 0 },
+        { protocol: 'ah', from: 3, to: 4, gapMs: undefined },
       ],
       time,
     },
@@ -182,7 +185,7 @@ const changes: [TunnelChange, string][] = [
       protocol: 'esp',
       from: 0x1001,
       to: 0x1002,
-      gap: 0,
+      gapMs: 0,
       time,
     },
     'replaced  TITLE: in esp 0x00001001 > 0x00001002',
@@ -293,15 +296,15 @@ test('JSON of tunnels and of all their changes holds to the schema, with absolut
   );
   const [first = ''] = lines;
   const { tunnel: one } = JSON.parse(first);
-  assert.equal(one.since, '2026-01-02T11:59:00.000Z');
+  assert.equal(one.since, Date.parse('2026-01-02T11:59:00Z'));
   assert.equal(one.traffic.in.bytes, '1572864');
-  assert.equal(one.expiry.out.hard, '2026-01-02T12:56:00.000Z');
+  assert.equal(one.expiry.out.hardAt, Date.parse('2026-01-02T12:56:00Z'));
   assert.deepEqual(one.sas.in[0], {
     saddr: '198.51.100.7',
     daddr: '192.0.2.1',
     proto: 'esp',
     spi: 0x2001,
-    added: '2026-01-02T11:56:00.000Z',
+    addedAt: Date.parse('2026-01-02T11:56:00Z'),
     bytes: '1200',
     packets: '3',
   });

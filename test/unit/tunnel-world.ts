@@ -491,7 +491,7 @@ export function normalised(event: TunnelEvent): string {
     if ('by' in cause) words.push(cause.by?.portId);
     if ('to' in cause) words.push(cause.to);
   }
-  const succession = ({ from, to, gap }: SaSuccession) => {
+  const succession = ({ from, to, gapMs: gap }: SaSuccession) => {
     const spis = `${from.toString(16)} > ${to.toString(16)}`;
     return gap === undefined ? `${spis} not heard` : gap > 0 ? `${spis} after ${gap} ms` : spis;
   };

@@ -104,10 +104,10 @@ function describeChange(change: TunnelChange, colors: Colors): string {
 
 const DIRECTIONS: readonly TrafficDirection[] = ['out', 'in'];
 
-function describeSuccession({ protocol, from, to, gap }: SaSuccession, colors: Colors): string {
+function describeSuccession({ protocol, from, to, gapMs }: SaSuccession, colors: Colors): string {
   const spis = `${protocol} ${formatSpi(from)} > ${colors.bold(formatSpi(to))}`;
-  if (gap === undefined) return `${spis} (found by a resync)`;
-  return gap === 0 ? spis : `${spis} (neither for ${Math.max(1, Math.round(gap))} ms)`;
+  if (gapMs === undefined) return `${spis} (found by a resync)`;
+  return gapMs === 0 ? spis : `${spis} (neither for ${Math.max(1, Math.round(gapMs))} ms)`;
 }
 
 /** Why a tunnel went down. */

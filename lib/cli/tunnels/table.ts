@@ -45,8 +45,8 @@ function tunnelRow(
   now: number,
   rates: TunnelRates | undefined,
 ): string[] {
-  const { state, installed, traffic } = tunnel;
-  const hard = soonest(tunnel, 'hard');
+  const { state, installedAt, traffic } = tunnel;
+  const hard = soonest(tunnel, 'hardAt');
   const id = qualifiersOf(tunnel).join(' ').replace('reqid ', '#');
   return [
     paintState(state, colors),
@@ -55,7 +55,7 @@ function tunnelRow(
     id || NONE,
     carried(traffic.in, rates?.in),
     carried(traffic.out, rates?.out),
-    installed === undefined ? NONE : `${seconds(now - installed)} ago`,
+    installedAt === undefined ? NONE : `${seconds(now - installedAt)} ago`,
     hard === undefined ? NONE : colors.yellow(`in ${seconds(hard - now)}`),
     trouble(tunnel, colors).join('; ') || NONE,
   ];
