@@ -6,6 +6,7 @@
 import './monitor/trace.ts';
 
 export type {
+  NamespaceGone,
   ObjectAdded,
   ObjectChange,
   ObjectExpiring,

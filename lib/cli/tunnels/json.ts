@@ -179,6 +179,7 @@ export type JsonChange =
       readonly malformed: number;
       readonly took: number;
     })
+  | (Told & { readonly change: 'namespace-gone'; readonly namespacePath: string })
   | (Told & {
       readonly change: 'malformed';
       readonly reason: string;
@@ -236,6 +237,8 @@ export function changeJson(change: TunnelChange): JsonChange {
       const found = { added, updated, removed, rounds, overruns, malformed, took: durationMs };
       return { ...told, change: change.kind, ...found };
     }
+    case 'namespace-gone':
+      return { ...told, change: 'namespace-gone', namespacePath: change.path };
     case 'malformed': {
       const { reason, path, offset } = change;
       return { ...told, change: 'malformed', reason, path, offset };
