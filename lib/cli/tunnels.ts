@@ -4,6 +4,7 @@
  * @module
  */
 import { Command } from 'commander';
+import { changeJson } from '../json/tunnel.ts';
 import { onAbort } from '../socket/abort.ts';
 import type { Tunnel } from '../tunnel/tunnel.ts';
 import { TunnelMonitor, type TunnelMonitorOptions } from '../tunnel/tunnel-monitor.ts';
@@ -27,7 +28,6 @@ import {
   TUNNEL_FILTER_HELP,
   type TunnelFilter,
 } from './tunnels/filter.ts';
-import { changeJson } from './tunnels/json.ts';
 import { printSynced, printTunnels } from './tunnels/list.ts';
 import { showTunnels } from './tunnels/live.ts';
 import { openTunnels } from './tunnels/open.ts';

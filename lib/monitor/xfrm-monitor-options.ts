@@ -25,7 +25,7 @@ export interface XfrmMonitorOptions {
   receiveBufferSize?: number | undefined;
   /**
    * Changes that may wait for a slow loop, default 4096. When as many wait, reading stops; what the
-   * kernel then has to drop is repaired, and an `overrun` with `slowConsumer` says so.
+   * kernel then has to drop is resynced, and an `overrun` with `slowConsumer` says so.
    */
   highWaterMark?: number | undefined;
   /**

@@ -44,7 +44,7 @@ export interface XfrmSynced {
  * same before and after: a key manager may answer, and that is then a change.
  */
 export interface KeyManagerRequest {
-  readonly kind: 'asked';
+  readonly kind: 'key-manager-request';
   readonly event: AcquireEvent | MappingEvent | ReportEvent;
   readonly time: EventTime;
 }
@@ -178,7 +178,7 @@ export class XfrmMonitor
   }
 
   /**
-   * Whether the tables are right, as far as the kernel tells; else a repair is under way, events
+   * Whether the tables are right, as far as the kernel tells; else a resync is under way, events
    * wait because a slow loop has stopped the reading, or the monitor is closed.
    */
   get synced(): boolean {
@@ -194,7 +194,7 @@ export class XfrmMonitor
     return this.#tables.heardUntil;
   }
 
-  /** How many events the kernel said it dropped. The tables were repaired after each. */
+  /** How many events the kernel said it dropped. The tables were resynced after each. */
   get dropped(): number {
     return this.#tables.dropped;
   }
@@ -323,7 +323,7 @@ export class XfrmMonitor
     if (event.kind !== 'ACQUIRE' && event.kind !== 'MAPPING' && event.kind !== 'REPORT') {
       return false;
     }
-    if (this.#tables.isOpen) this.#tell({ kind: 'asked', event, time: event.time });
+    if (this.#tables.isOpen) this.#tell({ kind: 'key-manager-request', event, time: event.time });
     return true;
   }
 
@@ -332,7 +332,7 @@ export class XfrmMonitor
     else if (change.kind === 'malformed') {
       this.#eventCounts.add(change);
       this.#tell({ ...change, protocol: 'xfrm' });
-    } else if (change.kind !== 'repaired' && change.kind !== 'refreshed') this.#tell(change);
+    } else if (change.kind !== 'resynced' && change.kind !== 'refreshed') this.#tell(change);
     else {
       this.#countersReadAt = change.time;
       this.#xfrmStat = this.#statFile.read();

@@ -17,8 +17,8 @@ function limitAt({ current, lifetime }: XfrmState, kind: 'soft' | 'hard') {
 
 /** The limits in time. */
 export const expiryOf = (state: XfrmState | undefined): TunnelExpiry => ({
-  soft: state && limitAt(state, 'soft')?.at,
-  hard: state && limitAt(state, 'hard')?.at,
+  softAt: state && limitAt(state, 'soft')?.at,
+  hardAt: state && limitAt(state, 'hard')?.at,
 });
 
 /**

@@ -26,7 +26,7 @@ export interface Sa {
   /** In which order they came, where the seconds of their add times are the same. */
   readonly order: number;
   readonly came: EventTime;
-  /** Whether it was there at first, or its coming was told; else a repair found it. */
+  /** Whether it was there at first, or its coming was told; else a resync found it. */
   readonly heard: boolean;
   readonly slot: string;
   readonly isLarval: boolean;
@@ -49,7 +49,7 @@ export interface Gone {
   readonly reason: string;
   readonly portId: number | undefined;
   readonly time: EventTime;
-  /** Whether its going was told; else a repair found it. */
+  /** Whether its going was told; else a resync found it. */
   readonly heard: boolean;
 }
 

@@ -35,7 +35,7 @@ const MOMENTS = 1024;
 
 type Refused = Tunnel['refused'];
 
-const NO_TRAFFIC: TunnelTraffic = { bytes: 0n, packets: 0n, lastUsed: undefined };
+const NO_TRAFFIC: TunnelTraffic = { bytes: 0n, packets: 0n, lastUsedAt: undefined };
 
 /** One tunnel, as long as it is in the lists. */
 export class TunnelRecord {
@@ -110,7 +110,7 @@ export class TunnelRecord {
     const before = this.#carried[direction];
     const all = withTraffic(before, last);
     const counts = last.proto === this.protocol;
-    this.#carried[direction] = counts ? all : { ...before, lastUsed: all.lastUsed };
+    this.#carried[direction] = counts ? all : { ...before, lastUsedAt: all.lastUsedAt };
     this.#refused = withRefused(this.#refused, last);
   }
 
@@ -175,7 +175,7 @@ export class TunnelRecord {
       unreachable,
       expired: this.lastGone?.reason === 'hard-expired',
       packets,
-      lastUsed: both((direction) => traffic[direction].lastUsed),
+      lastUsed: both((direction) => traffic[direction].lastUsedAt),
       countedAt,
       words:
         ends?.directed === false
@@ -229,7 +229,7 @@ export class TunnelRecord {
       selectors: values.map(({ dir, selector }) => ({ dir, selector })),
       ...entriesOf(present),
       traffic: this.traffic,
-      installed: newest?.current.addedAt,
+      installedAt: newest?.current.addedAt,
       expiry: both((direction) => expiryOf(sas[direction].at(-1)?.entry.value)),
       rekeys: this.rekeys,
       unreplaced: this.unreplaced,
@@ -264,7 +264,7 @@ const modeOf = (policies: readonly XfrmPolicy[]): Tunnel['mode'] =>
 const valuesOf = (sas: readonly Sa[]): XfrmState[] => sas.map(({ entry }) => entry.value);
 
 function withTraffic(
-  { bytes, packets, lastUsed = 0 }: TunnelTraffic,
+  { bytes, packets, lastUsedAt = 0 }: TunnelTraffic,
   state: XfrmState,
 ): TunnelTraffic {
   const { current } = state;
@@ -273,7 +273,7 @@ function withTraffic(
   return {
     bytes: bytes + current.bytes,
     packets: packets + current.packets,
-    lastUsed: Math.max(lastUsed, used) || undefined,
+    lastUsedAt: Math.max(lastUsedAt, used) || undefined,
   };
 }
 
@@ -285,7 +285,7 @@ const withRefused = ({ integrity, replay, replayWindow }: Refused, { stats }: Xf
 
 function sighted({ entry, slot, came, softAt }: Sa, { expiring }: TunnelThresholds): Sighted {
   const { value } = entry;
-  const { soft } = expiryOf(value);
+  const { softAt: soft } = expiryOf(value);
   return {
     spi: value.spi,
     slot,

@@ -20,7 +20,7 @@ export interface TunnelMonitorOptions
   readonly monitor?: XfrmMonitor | undefined;
   /**
    * Milliseconds between two readings of all counters, default 10,000; 0: only where the tables are
-   * repaired, or {@link TunnelMonitor.refresh} is called. What counters tell (idle, one-way traffic,
+   * resynced, or {@link TunnelMonitor.refresh} is called. What counters tell (idle, one-way traffic,
    * refused packets, sequence numbers) is known no sooner, larval SAs likewise.
    */
   refreshInterval?: number | undefined;

@@ -73,7 +73,7 @@ const LONGEST = 0x7fff_ffff;
 /**
  * All tunnels, live: SAs and policies joined between two ends, each with a state, and why.
  *
- * It stands on an XfrmMonitor, and has its manners: losses of events are repaired and told; leaving a
+ * It stands on an XfrmMonitor, and has its manners: losses of events are resynced and told; leaving a
  * loop does not close it; it keeps the process alive until it is closed, unless `unref()`.
  * docs/tunnels.md says what a tunnel is, and what the states and warnings mean.
  *
@@ -97,7 +97,7 @@ export class TunnelMonitor
   readonly #owners: SocketOwners;
   readonly #events: TunnelEvent[] = [];
   /** The reading of the counters by which tunnels are being judged. */
-  #reading: Extract<TunnelChange, { kind: 'repaired' | 'refreshed' }> | undefined;
+  #reading: Extract<TunnelChange, { kind: 'resynced' | 'refreshed' }> | undefined;
   readonly #refreshes: (() => void)[] = [];
   /** Who claimed what; undefined while it is being looked for. */
   readonly #claimants = new Map<string, ClaimedRequester | undefined>();
@@ -188,7 +188,7 @@ export class TunnelMonitor
     return this.#tunnels;
   }
 
-  /** Whether the tables below are right, those of addresses too, as far as the kernel tells; else a repair is under way. */
+  /** Whether the tables below are right, those of addresses too, as far as the kernel tells; else a resync is under way. */
   get synced(): boolean {
     return this.#below.synced && this.#addresses.tables.synced;
   }
@@ -369,7 +369,7 @@ export class TunnelMonitor
       // It has a path of its own, and tells of that.
       case 'namespace-gone':
         return;
-      case 'asked':
+      case 'key-manager-request':
         if (change.event.kind !== 'REPORT') this.#tunnels.asked(change.event, change.time);
         break;
       case 'overrun':
@@ -377,7 +377,7 @@ export class TunnelMonitor
         this.#flush();
         this.#tell({ ...change, time: now() });
         return;
-      case 'repaired':
+      case 'resynced':
       case 'refreshed':
         // One that is not through yet is cut short.
         if (this.#reading) this.#count(Infinity);

@@ -47,13 +47,13 @@ export interface TunnelTraffic {
   readonly bytes: bigint;
   readonly packets: bigint;
   /** When a packet was last seen, in milliseconds since 1970; undefined if none was. */
-  readonly lastUsed: number | undefined;
+  readonly lastUsedAt: number | undefined;
 }
 
 /** The next limit in time that an SA of a direction runs into, of its newest SA. Milliseconds since 1970. */
 export interface TunnelExpiry {
-  readonly soft: number | undefined;
-  readonly hard: number | undefined;
+  readonly softAt: number | undefined;
+  readonly hardAt: number | undefined;
 }
 
 /**
@@ -147,7 +147,7 @@ export interface Tunnel {
 
   readonly traffic: PerDirection<TunnelTraffic>;
   /** When the newest SA was added (the child's age), in milliseconds since 1970. */
-  readonly installed: number | undefined;
+  readonly installedAt: number | undefined;
   readonly expiry: PerDirection<TunnelExpiry>;
   /** Rekeys seen: both directions are one. */
   readonly rekeys: number;

@@ -162,7 +162,7 @@ export class Tunnels {
       sa.entry = entry;
       if (kind === 'expiring') sa.softAt ??= time.wall;
     } else {
-      // A repair can take another SA for the one that was there (docs/consistency.md).
+      // A resync can take another SA for the one that was there (docs/consistency.md).
       const last = sa.entry.value;
       this.#members.removeSa(sa);
       group.gone.push({ sa, last, reason: 'replaced', portId: undefined, time, heard });

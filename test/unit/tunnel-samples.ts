@@ -84,13 +84,13 @@ export const tunnel = (more: Partial<Tunnel> = {}): Tunnel => ({
   larval: [],
   policies: [policy],
   traffic: {
-    in: { bytes: 1_572_864n, packets: 1200n, lastUsed: NOW - 1000 },
-    out: { bytes: 0n, packets: 0n, lastUsed: undefined },
+    in: { bytes: 1_572_864n, packets: 1200n, lastUsedAt: NOW - 1000 },
+    out: { bytes: 0n, packets: 0n, lastUsedAt: undefined },
   },
-  installed: NOW - 240_000,
+  installedAt: NOW - 240_000,
   expiry: {
-    in: { soft: NOW + 1_800_000, hard: NOW + 3_400_000 },
-    out: { soft: undefined, hard: NOW + 3_360_000 },
+    in: { softAt: NOW + 1_800_000, hardAt: NOW + 3_400_000 },
+    out: { softAt: undefined, hardAt: NOW + 3_360_000 },
   },
   rekeys: 2,
   unreplaced: 0,
@@ -120,11 +120,14 @@ export const missing = (more: Partial<Tunnel> = {}): Tunnel =>
     sas: { in: [], out: [] },
     policies: [],
     traffic: {
-      in: { bytes: 0n, packets: 0n, lastUsed: undefined },
-      out: { bytes: 0n, packets: 0n, lastUsed: undefined },
+      in: { bytes: 0n, packets: 0n, lastUsedAt: undefined },
+      out: { bytes: 0n, packets: 0n, lastUsedAt: undefined },
     },
-    installed: undefined,
-    expiry: { in: { soft: undefined, hard: undefined }, out: { soft: undefined, hard: undefined } },
+    installedAt: undefined,
+    expiry: {
+      in: { softAt: undefined, hardAt: undefined },
+      out: { softAt: undefined, hardAt: undefined },
+    },
     rekeys: 0,
     ...more,
   });

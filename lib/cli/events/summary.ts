@@ -15,7 +15,7 @@ export interface Totals {
 }
 
 /** What a monitor tells of itself. */
-const OF_THE_MONITOR = new Set<TunnelChange['kind']>(['repaired', 'refreshed', 'namespace-gone']);
+const OF_THE_MONITOR = new Set<TunnelChange['kind']>(['resynced', 'refreshed', 'namespace-gone']);
 
 /** Counts events as they come. */
 export class Summary {

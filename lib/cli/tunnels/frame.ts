@@ -15,11 +15,11 @@ import { describeWarning, paintState } from './text.ts';
 export type Sight =
   | { readonly badge: 'SYNCED' }
   /** Events were lost, and the tables are being compared with fresh lists. */
-  | { readonly badge: 'REPAIRING' }
+  | { readonly badge: 'RESYNCING' }
   /** It is not known what the kernel has, and since when. */
   | { readonly badge: 'BLIND'; readonly reason: string; readonly since: number };
 
-/** Milliseconds that a repair may take before nothing is seen. */
+/** Milliseconds that a resync may take before nothing is seen. */
 export const PATIENCE = 5000;
 
 /** How far a monitor sees. @param doubted since when its tables are in doubt; times in ms since 1970 */
@@ -30,8 +30,8 @@ export function sightOf(
 ): Sight {
   if (failed) return { badge: 'BLIND', reason: failed.message, since: failed.at };
   if (doubted === undefined) return { badge: 'SYNCED' };
-  if (now - doubted < PATIENCE) return { badge: 'REPAIRING' };
-  return { badge: 'BLIND', reason: 'events were lost and not repaired', since: doubted };
+  if (now - doubted < PATIENCE) return { badge: 'RESYNCING' };
+  return { badge: 'BLIND', reason: 'events were lost and not resynced', since: doubted };
 }
 
 export interface Frame {
@@ -91,8 +91,8 @@ function badge(sight: Sight, now: number, colors: Colors): string {
   switch (sight.badge) {
     case 'SYNCED':
       return colors.green('[SYNCED]');
-    case 'REPAIRING':
-      return colors.yellow('[REPAIRING]');
+    case 'RESYNCING':
+      return colors.yellow('[RESYNCING]');
     case 'BLIND': {
       const since = formatDuration((now - sight.since) / 1000);
       return colors.red(`[BLIND for ${since}: ${printable(sight.reason)}]`);

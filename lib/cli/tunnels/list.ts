@@ -2,13 +2,13 @@
  * Tunnels as a list: alone, and where changes begin or begin again.
  * @module
  */
+
+import { tunnelJson, warningJson } from '../../json/tunnel.ts';
 import type { TunnelSnapshot } from '../../tunnel/changes.ts';
 import type { Tunnel } from '../../tunnel/tunnel.ts';
 import { formatJson } from '../json.ts';
 import type { Format } from '../options.ts';
-
 import { formatNamespace, formatTime } from '../text/event.ts';
-import { tunnelJson, warningJson } from './json.ts';
 import { tunnelTable } from './table.ts';
 import { describeTunnel, describeWarning } from './text.ts';
 

@@ -41,7 +41,7 @@ export async function showTunnels(
   const frame = () => {
     const now = Date.now();
     if (!monitor.closed) last = monitor.snapshot();
-    // A process that did not run could not repair anything either.
+    // A process that did not run could not resync anything either.
     const paused = now - framed > 2 * TICK;
     framed = now;
     doubted = last.synced ? undefined : paused ? now : (doubted ?? now);

@@ -36,8 +36,8 @@ function tunnelRow(
   now: number,
   rates: TunnelRates | undefined,
 ): string[] {
-  const { state, installed, traffic } = tunnel;
-  const hard = soonest(tunnel, 'hard');
+  const { state, installedAt, traffic } = tunnel;
+  const hard = soonest(tunnel, 'hardAt');
   const carried = ({ bytes, packets }: TunnelTraffic, rate: number | undefined) =>
     packets === 0n
       ? NONE
@@ -50,7 +50,7 @@ function tunnelRow(
     id || NONE,
     carried(traffic.in, rates?.in),
     carried(traffic.out, rates?.out),
-    installed === undefined ? NONE : `${seconds(now - installed)} ago`,
+    installedAt === undefined ? NONE : `${seconds(now - installedAt)} ago`,
     hard === undefined ? NONE : colors.yellow(`in ${seconds(hard - now)}`),
     trouble(tunnel, colors).join('; ') || NONE,
   ];
