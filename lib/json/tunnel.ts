@@ -176,6 +176,7 @@ export type JsonChange =
       readonly malformed: number;
       readonly durationMs: number;
     })
+  | (Told & { readonly change: 'namespace-gone'; readonly namespacePath: string })
   | (Told & {
       readonly change: 'malformed';
       readonly reason: string;
@@ -233,6 +234,8 @@ export function changeJson(change: TunnelChange): JsonChange {
       const found = { added, updated, removed, rounds, overruns, malformed, durationMs };
       return { ...told, change: change.kind, ...found };
     }
+    case 'namespace-gone':
+      return { ...told, change: 'namespace-gone', namespacePath: change.path };
     case 'malformed': {
       const { reason, path, offset } = change;
       return { ...told, change: 'malformed', reason, path, offset };

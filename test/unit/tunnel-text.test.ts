@@ -235,6 +235,10 @@ const changes: [TunnelChange, string][] = [
     'refreshed SAs and policies: 1 added, 0 updated, 2 removed, took 13 ms',
   ],
   [
+    { kind: 'namespace-gone', path: '/run/netns/r\x07d', time },
+    'namespace-gone /run/netns/r\\x07d no longer leads to this namespace, which is still watched',
+  ],
+  [
     { kind: 'malformed', protocol: 'xfrm', reason: 'od\x07d', path: ['NEWSA'], offset: 4, time },
     'malformed NEWSA › od\\x07d (offset 4)',
   ],

@@ -243,6 +243,10 @@ export const tunnelChanges: { [C in Change]: Members<ChangeOf<C>> } = {
   },
   resynced: { doc: 'Events had been lost, and the tables are right again.', always: compared },
   refreshed: { doc: 'The counters were read; nothing had been lost.', always: compared },
+  'namespace-gone': {
+    doc: 'The path given as --netns no longer leads to the namespace that is watched.',
+    always: { namespacePath: string },
+  },
   malformed: {
     doc: 'A datagram that does not hold together.',
     always: { reason: string, path: array(string), offset: { type: 'integer' } },
