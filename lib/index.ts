@@ -15,6 +15,7 @@ export {
   toJson,
 } from './json/to-json.ts';
 export type {
+  NamespaceGone,
   ObjectAdded,
   ObjectChange,
   ObjectExpiring,

@@ -89,6 +89,8 @@ interface WorldOptions {
   readonly expected?: readonly ExpectedTunnel[];
   readonly thresholds?: Partial<TunnelThresholds>;
   readonly locals?: readonly string[];
+  /** Whether tunnels show their parts. */
+  readonly apart?: boolean;
   /** Whether each reading of the counters has all tunnels judged anew, as if all had moved. */
   readonly restless?: boolean;
   /** Who wrote a port id; default, at once, the process with that id. */
@@ -154,6 +156,7 @@ export class World {
       checkedExpected(expected),
       checkedThresholds(thresholds),
       this.now,
+      options.apart,
     );
   }
 
