@@ -59,7 +59,16 @@ const CHOSEN = some('kernel', 'events', 'client', 'monitor', 'tunnels', 'tunnel-
  */
 const OF_THE_LIBRARY = [
   ...kernel.filter((path) => basename(path).startsWith('command-')),
-  ...some('kernel', 'kit-probe', 'life-cycle', 'readme', 'subscribe', 'tunnel-busy', 'tunnel-shapes'),
+  ...some(
+    'kernel',
+    'kit-docs',
+    'kit-probe',
+    'life-cycle',
+    'readme',
+    'subscribe',
+    'tunnel-busy',
+    'tunnel-shapes',
+  ),
   ...some('kernel', 'socket-arguments', 'socket-channels', 'socket-lifetime', 'socket-memory'),
 ];
 

@@ -1,6 +1,15 @@
 /** The suites of examples/testing/, each by its runner, in the lab. */
 import assert from 'node:assert/strict';
-import { cpSync, mkdirSync, mkdtempSync, readdirSync, rmSync, symlinkSync } from 'node:fs';
+import {
+  cpSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { PassThrough } from 'node:stream';
@@ -59,6 +68,15 @@ async function suite(...command: string[]): Promise<string> {
 
 test('node:test, with a configuration of strongSwan', async () => {
   assert.match(await suite('node', '--test', 'strongswan.nodetest.mjs'), /^# pass 1$/m);
+});
+
+test('the suite of docs/testing.md with a key manager', async () => {
+  const text = readFileSync(join(root, 'docs/testing.md'), 'utf8');
+  const [, code = ''] = /```js daemon\n([\s\S]+?)```/.exec(text) ?? [];
+  writeFileSync(join(folder, 'peer.mjs'), code);
+  const said = await suite('node', 'peer.mjs');
+  assert.match(said, /^# pass 1$/m);
+  assert.match(said, /^# skipped 0$/m);
 });
 
 test('Vitest, with matchers', async () => {
