@@ -54,7 +54,6 @@ const SUBCOMMANDS: Readonly<Record<string, Subcommand>> = {
 /** The subcommand itself if an argument names it, else what the help and suggestions need of it. */
 async function subcommand(name: string, { summary, load }: Subcommand, args: readonly string[]) {
   if (!args.includes(name)) return new Command(name).summary(summary);
-  await import('../monitor/trace.ts');
   return (await load()).summary(summary);
 }
 
