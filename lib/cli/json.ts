@@ -7,7 +7,7 @@
  * @module
  */
 import { once } from '../base/once.ts';
-import type { ListedObject } from '../monitor/subject.ts';
+import type { ListedObject } from '../monitor/filter-input.ts';
 import type { SubscriptionEvent } from '../monitor/subscribe.ts';
 import type { EventTime } from '../netlink/event.ts';
 import type { RouteMessage } from '../route/requests.ts';
