@@ -374,7 +374,9 @@ export const events: readonly Kind[] = [
     ...policy,
     object: { number: X.XFRMA_POLICY, struct: S.xfrm_userpolicy_info },
   }),
-  kind('XFRM_MSG_POLEXPIRE', S.xfrm_user_polexpire, messageAttributes.POLICY, { family: 'pol.sel.family' }),
+  kind('XFRM_MSG_POLEXPIRE', S.xfrm_user_polexpire, messageAttributes.POLICY, {
+    family: 'pol.sel.family',
+  }),
   kind('XFRM_MSG_FLUSHPOLICY', undefined, messageAttributes.FLUSHPOLICY),
   kind('XFRM_MSG_GETDEFAULT', S.xfrm_userpolicy_default, []),
   kind('XFRM_MSG_ACQUIRE', S.xfrm_user_acquire, messageAttributes.ACQUIRE, policy),
@@ -405,14 +407,25 @@ export const requests: readonly Kind[] = [
   ...['FLUSHPOLICY', 'GETDEFAULT', 'ACQUIRE', 'NEWAE', 'MIGRATE', 'MIGRATE_STATE'].map(asRequest),
   kind('XFRM_MSG_DELSA', S.xfrm_usersa_id, messageAttributes.STATE_ID, { ...request, ...state }),
   kind('XFRM_MSG_GETSA', S.xfrm_usersa_id, messageAttributes.STATE_ID, { ...request, ...state }),
-  kind('XFRM_MSG_GETSA', undefined, messageAttributes.STATE_ID, { flags: NLM_F_REQUEST | NLM_F_DUMP }),
-  kind('XFRM_MSG_DELPOLICY', S.xfrm_userpolicy_id, messageAttributes.POLICY_ID, { ...request, ...policy }),
-  kind('XFRM_MSG_GETPOLICY', S.xfrm_userpolicy_id, messageAttributes.POLICY_ID, { ...request, ...policy }),
+  kind('XFRM_MSG_GETSA', undefined, messageAttributes.STATE_ID, {
+    flags: NLM_F_REQUEST | NLM_F_DUMP,
+  }),
+  kind('XFRM_MSG_DELPOLICY', S.xfrm_userpolicy_id, messageAttributes.POLICY_ID, {
+    ...request,
+    ...policy,
+  }),
+  kind('XFRM_MSG_GETPOLICY', S.xfrm_userpolicy_id, messageAttributes.POLICY_ID, {
+    ...request,
+    ...policy,
+  }),
   kind('XFRM_MSG_ALLOCSPI', S.xfrm_userspi_info, messageAttributes.ALLOCSPI, {
     ...request,
     family: 'info.family',
   }),
-  kind('XFRM_MSG_GETAE', S.xfrm_aevent_id, messageAttributes.AEVENT, { ...request, family: 'sa_id.family' }),
+  kind('XFRM_MSG_GETAE', S.xfrm_aevent_id, messageAttributes.AEVENT, {
+    ...request,
+    family: 'sa_id.family',
+  }),
   kind('XFRM_MSG_GETSADINFO', 'flags', [], request),
   kind('XFRM_MSG_GETSPDINFO', 'flags', [], request),
   kind('XFRM_MSG_NEWSPDINFO', 'flags', all(spdAttributes), { ...request, table: spdAttributes }),

@@ -3,7 +3,8 @@
  * them. Which members a kind has is stated here, and held to its type by the compiler.
  * @module
  */
-import { EVENT_SCHEMA, type JsonRecord } from '../../lib/cli/json.ts';
+import type { JsonRecord } from '../../lib/cli/json.ts';
+import { EVENT_SCHEMA } from '../../lib/json/line.ts';
 import type { RouteEvent } from '../../lib/route/events.ts';
 import type { AttributeTable } from '../../lib/wire/attribute-table.ts';
 import type { Struct } from '../../lib/wire/struct.ts';
