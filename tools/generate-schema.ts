@@ -7,7 +7,7 @@
  */
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
-import { EVENT_SCHEMA } from '../lib/cli/json.ts';
+import { EVENT_SCHEMA } from '../lib/json/line.ts';
 import { eventSchema } from './schema/event.ts';
 
 /** Where it is, from the project's root: `schema/event-2.json` for `netlink-xfrm/event/2`. */

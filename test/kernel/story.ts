@@ -63,9 +63,9 @@ export class Story {
         return undefined;
       case 'rekeyed': {
         const all = (['out', 'in'] as const).flatMap((direction) =>
-          change[direction].map(({ from, to, gap = 0 }) => {
+          change[direction].map(({ from, to, gapMs = 0 }) => {
             const spis = `${this.#name(from)} to ${this.#name(to)}`;
-            return `${direction} ${spis}${gap > 0 ? ' after a gap' : ''}`;
+            return `${direction} ${spis}${gapMs > 0 ? ' after a gap' : ''}`;
           }),
         );
         return `rekeyed: ${all.join(', ')}`;

@@ -235,7 +235,7 @@ test('filters choose among changes, and among events beside them', () => {
 
 test('the parts of a rekey pass for who asks, by --details or by a filter', () => {
   const one = tunnel({ state: 'rekeying' });
-  const spis = { protocol: 'esp', from: 1, to: 2, gap: 0 } as const;
+  const spis = { protocol: 'esp', from: 1, to: 2, gapMs: 0 } as const;
   const parts: TunnelChange[] = [
     { kind: 'replaced', tunnel: one, direction: 'in', ...spis, time },
     { kind: 'state', tunnel: one, before: 'up', rekey: true, time },

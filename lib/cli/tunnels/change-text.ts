@@ -31,6 +31,7 @@ const CHANGE_COLOR: Readonly<
   overrun: 'red',
   resynced: 'green',
   refreshed: 'dim',
+  'namespace-gone': 'yellow',
   malformed: 'red',
 };
 
@@ -95,6 +96,8 @@ function describeChange(change: TunnelChange, colors: Colors): string {
       const { added, updated, removed, durationMs } = change;
       return `SAs and policies: ${added} added, ${updated} updated, ${removed} removed, took ${Math.round(durationMs)} ms`;
     }
+    case 'namespace-gone':
+      return `${printable(change.path)} no longer leads to this namespace, which is still watched`;
     case 'malformed': {
       const where = [...change.path, change.reason].join(' › ');
       return `${printable(where)} (offset ${change.offset})`;
@@ -104,10 +107,10 @@ function describeChange(change: TunnelChange, colors: Colors): string {
 
 const DIRECTIONS: readonly TrafficDirection[] = ['out', 'in'];
 
-function describeSuccession({ protocol, from, to, gap }: SaSuccession, colors: Colors): string {
+function describeSuccession({ protocol, from, to, gapMs }: SaSuccession, colors: Colors): string {
   const spis = `${protocol} ${formatSpi(from)} > ${colors.bold(formatSpi(to))}`;
-  if (gap === undefined) return `${spis} (found by a resync)`;
-  return gap === 0 ? spis : `${spis} (neither for ${Math.max(1, Math.round(gap))} ms)`;
+  if (gapMs === undefined) return `${spis} (found by a resync)`;
+  return gapMs === 0 ? spis : `${spis} (neither for ${Math.max(1, Math.round(gapMs))} ms)`;
 }
 
 /** Why a tunnel went down. */
