@@ -23,7 +23,6 @@ export type {
   ObjectUpdated,
   RemovalReason,
   SyncReport,
-  TableOverrun,
 } from './monitor/changes.ts';
 export type { EventCount } from './monitor/event-counts.ts';
 export { Filter } from './monitor/filter.ts';
@@ -44,10 +43,10 @@ export {
   type XfrmNamespaceChange,
 } from './monitor/multi-namespace-xfrm-monitor.ts';
 export type { NamespaceClosed } from './monitor/namespace-loop.ts';
+export type { OverrunEvent } from './monitor/overrun.ts';
 export type { FilterInput, ListedObject } from './monitor/subject.ts';
 export {
   type MalformedEvent,
-  type OverrunEvent,
   type SocketStatus,
   type Subscription,
   type SubscriptionEvent,

@@ -17,19 +17,9 @@ import type { XfrmEvent } from '../xfrm/events.ts';
 import { type ListenersByKind, LiveEmitter } from './event-hub.ts';
 import { type EventSocket, openEventSocket, ReadThrottle } from './event-socket.ts';
 import type { EventProtocol } from './groups.ts';
+import type { OverrunEvent } from './overrun.ts';
 import { EventQueue } from './queue.ts';
 import { SUBSCRIBE_OPTIONS, type SubscribeOptions } from './subscribe-options.ts';
-
-/** Events were lost before those that follow: what was missed must be asked for. */
-export interface OverrunEvent {
-  readonly kind: 'overrun';
-  readonly protocol: EventProtocol;
-  /** `ENOBUFS`: the receive buffer was full. `ENOMEM`, `EMSGSIZE`: the kernel could not build one. */
-  readonly code: string;
-  /** How many overruns of this socket were reported so far. The kernel does not say how many events. */
-  readonly count: number;
-  readonly time: XfrmEvent['time'];
-}
 
 /** A datagram, or a part of one, from which no event could be made. */
 export interface MalformedEvent extends Malformed {
@@ -97,6 +87,8 @@ export class Subscription
   readonly #take: TakeMessage | undefined;
   #started = false;
   #paused = false;
+  /** Whether reading stopped for a slow loop since the last overrun. */
+  #slow = false;
 
   /** @param take sees each message of XFRM first, before it is decoded; while it is read */
   constructor(options: SubscribeOptions, take?: TakeMessage) {
@@ -196,7 +188,9 @@ export class Subscription
   /** Reads while there is somebody to read for, and no loop has too much waiting. */
   #flow(consumed = this.#hasConsumers): void {
     if (this.closed) return;
-    const flowing = consumed && !this.#paused && [...this.hub.loops].every(({ full }) => !full);
+    const full = [...this.hub.loops].some((loop) => loop.full);
+    if (full) this.#slow = true;
+    const flowing = consumed && !this.#paused && !full;
     if (flowing && !this.#started) {
       this.#started = true;
       this.#start();
@@ -235,7 +229,10 @@ export class Subscription
   #onBatch(protocol: EventProtocol, decode: Decode, batch: DatagramBatch, overruns: number): void {
     const time = { wall: batch.timestamp, monotonic: batch.monotonic };
     if (batch.lost !== undefined) {
-      this.#deliver({ kind: 'overrun', protocol, code: batch.lost, count: overruns, time });
+      const slowConsumer = this.#slow;
+      this.#slow = false;
+      const overrun = { code: batch.lost, count: overruns, slowConsumer, time };
+      this.#deliver({ kind: 'overrun', protocol, ...overrun });
     }
     const input: DecodeInput = { view: batch.view, bytes: batch.bytes, time, keys: this.#keys };
     const take = protocol === 'xfrm' ? this.#take : undefined;
