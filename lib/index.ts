@@ -25,6 +25,7 @@ export type {
   SyncReport,
 } from './monitor/changes.ts';
 export type { EventCount } from './monitor/event-counts.ts';
+export type { IteratorOptions } from './monitor/event-hub.ts';
 export { Filter } from './monitor/filter.ts';
 export { FilterError } from './monitor/filter-error.ts';
 export {

@@ -74,8 +74,10 @@ export function subscribe(options: SubscribeOptions): Subscription {
 }
 
 /**
- * A running subscription: an async iterable and an EventEmitter. Leaving a loop closes it, unless
- * there are other loops or listeners. It keeps the process alive only while it is read.
+ * A running subscription: an async iterable and an EventEmitter. It is read while there is a loop or a listener, and
+ * keeps the process alive while it is read. Leaving a loop does not close it: what comes afterwards waits in the kernel's
+ * buffer for the next loop or listener, or until it is closed; one that nothing refers to any more is closed when it is
+ * collected.
  */
 export class Subscription
   extends LiveEmitter<SubscriptionListeners, SubscriptionEvent>
@@ -127,14 +129,13 @@ export class Subscription
     }));
   }
 
-  /** All events from now on, and those that the kernel kept. Several loops each get all events. */
+  /** All events from now on, and those that the kernel kept. Several loops each get all events. See {@link iterator}. */
   [Symbol.asyncIterator](): AsyncIterableIterator<SubscriptionEvent, undefined> {
     const queue: EventQueue<SubscriptionEvent> = new EventQueue(this.#highWaterMark, {
       changed: () => this.#flow(),
       left: () => {
         this.hub.leave(queue);
-        if (this.#hasConsumers) this.#flow();
-        else this.close();
+        this.#flow();
       },
     });
     this.hub.join(queue);
