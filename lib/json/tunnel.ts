@@ -7,7 +7,13 @@ import type { OverrunEvent } from '../monitor/overrun.ts';
 import type { PolicyEntry, StateEntry } from '../monitor/xfrm-views.ts';
 import type { EventTime } from '../netlink/event.ts';
 import type { SaSuccession, TunnelChange, TunnelDownReason } from '../tunnel/changes.ts';
-import type { PerDirection, TrafficDirection, Tunnel, TunnelWarning } from '../tunnel/tunnel.ts';
+import type {
+  PerDirection,
+  TrafficDirection,
+  Tunnel,
+  TunnelPart,
+  TunnelWarning,
+} from '../tunnel/tunnel.ts';
 
 type Optional<T> = T | undefined;
 
@@ -62,6 +68,11 @@ export interface JsonWarning extends Omit<TunnelWarning, 'since'> {
   readonly since: number;
 }
 
+interface JsonPart extends Pick<TunnelPart, 'reqid' | 'protocol' | 'traffic'> {
+  readonly sas: PerDirection<readonly JsonSa[]>;
+  readonly policies: readonly JsonTunnelPolicy[];
+}
+
 /** A tunnel. */
 export interface JsonTunnel extends Pick<Tunnel, Kept> {
   readonly since: number;
@@ -69,6 +80,7 @@ export interface JsonTunnel extends Pick<Tunnel, Kept> {
   readonly sas: PerDirection<readonly JsonSa[]>;
   readonly larval: readonly JsonSa[];
   readonly policies: readonly JsonTunnelPolicy[];
+  readonly parts: Optional<readonly JsonPart[]>;
   readonly warnings: readonly JsonWarning[];
 }
 
@@ -93,10 +105,16 @@ const both = <From, To>({ in: inbound, out }: PerDirection<From>, map: (from: Fr
   out: map(out),
 });
 
+const partOf = ({ sas, policies, ...kept }: TunnelPart): JsonPart => ({
+  ...kept,
+  sas: both(sas, (all) => all.map(saOf)),
+  policies: policies.map(policyOf),
+});
+
 /** A tunnel as JSON holds it. */
 export function tunnelJson(tunnel: Tunnel): JsonTunnel {
   const { selectors: _, since, upSince, sas, larval, policies, ...rest } = tunnel;
-  const { warnings, ...kept } = rest;
+  const { parts, warnings, ...kept } = rest;
   return {
     ...kept,
     since: since.wall,
@@ -104,6 +122,7 @@ export function tunnelJson(tunnel: Tunnel): JsonTunnel {
     sas: both(sas, (all) => all.map(saOf)),
     larval: larval.map(saOf),
     policies: policies.map(policyOf),
+    parts: parts?.map(partOf),
     warnings: warnings.map(warningJson),
   };
 }

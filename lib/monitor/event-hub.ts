@@ -3,7 +3,7 @@ import { EventEmitter } from 'node:events';
 import { onAbort } from '../socket/abort.ts';
 import { checkedOptions, optionalSignal } from '../socket/argument.ts';
 import { StateError } from '../socket/index.ts';
-import type { EventQueue } from './queue.ts';
+import type { EventQueue } from './event-queue.ts';
 
 export interface Loop<Event> {
   push(event: Event): void;

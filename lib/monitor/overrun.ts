@@ -1,6 +1,6 @@
 /** That something was lost, in one form for subscriptions, monitors and their loops. @module */
 import type { EventTime } from '../netlink/event.ts';
-import type { EventProtocol } from './groups.ts';
+import type { EventProtocol } from './multicast-groups.ts';
 
 /**
  * Something was lost before what follows. A subscription has to ask for what it missed; a monitor repairs its tables, and

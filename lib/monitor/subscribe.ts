@@ -15,10 +15,10 @@ import { HeldNamespace } from '../socket/namespace.ts';
 import { decodeXfrm } from '../xfrm/decode.ts';
 import type { XfrmEvent } from '../xfrm/events.ts';
 import { type ListenersByKind, LiveEmitter } from './event-hub.ts';
+import { EventQueue } from './event-queue.ts';
 import { type EventSocket, openEventSocket, ReadThrottle } from './event-socket.ts';
-import type { EventProtocol } from './groups.ts';
+import type { EventProtocol } from './multicast-groups.ts';
 import type { OverrunEvent } from './overrun.ts';
-import { EventQueue } from './queue.ts';
 import { SUBSCRIBE_OPTIONS, type SubscribeOptions } from './subscribe-options.ts';
 
 /** A datagram, or a part of one, from which no event could be made. */

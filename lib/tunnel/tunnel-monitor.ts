@@ -3,7 +3,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { later } from '../base/later.ts';
 import { type ListenersByKind, LiveEmitter } from '../monitor/event-hub.ts';
 import { now } from '../monitor/live-tables.ts';
-import { watchPath } from '../monitor/namespaces.ts';
+import { watchPath } from '../monitor/namespace-watch.ts';
 import { type WaitOptions, waitFor } from '../monitor/wait-for.ts';
 import { type XfrmChange, XfrmMonitor } from '../monitor/xfrm-monitor.ts';
 import { type RefreshOptions, refreshSignal } from '../monitor/xfrm-monitor-options.ts';
@@ -154,7 +154,7 @@ export class TunnelMonitor
     Join: typeof Tunnels,
   ) {
     super(() => this.#release());
-    const { signal, monitor, expected, thresholds } = options;
+    const { signal, monitor, expected, thresholds, apart } = options;
     this.#options = options;
     this.#expected = expected;
     this.#below = below;
@@ -166,7 +166,7 @@ export class TunnelMonitor
     const { isLocal, lost } = addresses.local;
     const emit = (event: TunnelEvent) => this.#events.push(event);
     const host = { isLocal, lost, emit, claimant: this.#claimant };
-    this.#tunnels = new Join(host, expected, thresholds, countersReadAt);
+    this.#tunnels = new Join(host, expected, thresholds, countersReadAt, apart);
     this.#tunnels.open(states, policies, now());
     below.on('change', this.#onChange);
     below.on('close', this.#onClose);
