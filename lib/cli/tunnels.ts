@@ -43,6 +43,7 @@ import {
 
 interface Options extends OutputOptions, FollowOptions, TunnelOptions {
   readonly watch?: true;
+  readonly apart?: true;
   readonly netns?: string;
   readonly refresh?: number;
 }
@@ -61,6 +62,7 @@ export function tunnelsCommand(): Command {
       '-w, --watch',
       'keep it live: on a terminal a screen, until q or Ctrl-C; else a list, "synced", and changes',
     )
+    .option('--apart', 'of tunnels of several reqids, also what each has')
     .option('--refresh <duration>', 'with --watch: read the counters so often', duration);
   addDetailsOption(command, 'with --watch in a pipe');
   addNamespaceOption(addTunnelOptions(addFollowOptions(addFormatOptions(command))));
@@ -86,6 +88,7 @@ export function tunnelsCommand(): Command {
       const monitor: TunnelMonitorOptions = {
         ...monitorOptionsOf(options, command),
         receiveBufferSize: buffer * 2 ** 20,
+        apart: options.apart === true,
         ...(refreshInterval === undefined ? {} : { refreshInterval }),
       };
       endWhenUnread();

@@ -6,7 +6,13 @@
 import type { PolicyEntry, StateEntry } from '../monitor/xfrm-views.ts';
 import type { EventTime } from '../netlink/event.ts';
 import type { SaSuccession, TunnelChange, TunnelDownReason } from '../tunnel/changes.ts';
-import type { PerDirection, TrafficDirection, Tunnel, TunnelWarning } from '../tunnel/tunnel.ts';
+import type {
+  PerDirection,
+  TrafficDirection,
+  Tunnel,
+  TunnelPart,
+  TunnelWarning,
+} from '../tunnel/tunnel.ts';
 
 type Optional<T> = T | undefined;
 
@@ -61,6 +67,11 @@ export interface JsonWarning extends Omit<TunnelWarning, 'since'> {
   readonly since: number;
 }
 
+interface JsonPart extends Pick<TunnelPart, 'reqid' | 'protocol' | 'traffic'> {
+  readonly sas: PerDirection<readonly JsonSa[]>;
+  readonly policies: readonly JsonTunnelPolicy[];
+}
+
 /** A tunnel. */
 export interface JsonTunnel extends Pick<Tunnel, Kept> {
   readonly since: number;
@@ -68,6 +79,7 @@ export interface JsonTunnel extends Pick<Tunnel, Kept> {
   readonly sas: PerDirection<readonly JsonSa[]>;
   readonly larval: readonly JsonSa[];
   readonly policies: readonly JsonTunnelPolicy[];
+  readonly parts: Optional<readonly JsonPart[]>;
   readonly warnings: readonly JsonWarning[];
 }
 
@@ -92,10 +104,16 @@ const both = <From, To>({ in: inbound, out }: PerDirection<From>, map: (from: Fr
   out: map(out),
 });
 
+const partOf = ({ sas, policies, ...kept }: TunnelPart): JsonPart => ({
+  ...kept,
+  sas: both(sas, (all) => all.map(saOf)),
+  policies: policies.map(policyOf),
+});
+
 /** A tunnel as JSON holds it. */
 export function tunnelJson(tunnel: Tunnel): JsonTunnel {
   const { selectors: _, since, upSince, sas, larval, policies, ...rest } = tunnel;
-  const { warnings, ...kept } = rest;
+  const { parts, warnings, ...kept } = rest;
   return {
     ...kept,
     since: since.wall,
@@ -103,6 +121,7 @@ export function tunnelJson(tunnel: Tunnel): JsonTunnel {
     sas: both(sas, (all) => all.map(saOf)),
     larval: larval.map(saOf),
     policies: policies.map(policyOf),
+    parts: parts?.map(partOf),
     warnings: warnings.map(warningJson),
   };
 }
@@ -157,6 +176,7 @@ export type JsonChange =
       readonly malformed: number;
       readonly durationMs: number;
     })
+  | (Told & { readonly change: 'namespace-gone'; readonly namespacePath: string })
   | (Told & {
       readonly change: 'malformed';
       readonly reason: string;
@@ -214,6 +234,8 @@ export function changeJson(change: TunnelChange): JsonChange {
       const found = { added, updated, removed, rounds, overruns, malformed, durationMs };
       return { ...told, change: change.kind, ...found };
     }
+    case 'namespace-gone':
+      return { ...told, change: 'namespace-gone', namespacePath: change.path };
     case 'malformed': {
       const { reason, path, offset } = change;
       return { ...told, change: 'malformed', reason, path, offset };

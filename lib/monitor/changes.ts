@@ -93,3 +93,15 @@ export interface SyncReport {
 }
 
 export type TableChange<K extends ObjectTypes> = ObjectChange<K> | TableOverrun | SyncReport;
+
+/**
+ * The path that was given as `netns` no longer leads to the namespace that is watched: its name was removed or given to
+ * another (`ip netns`), or the process that it is of has ended. Nothing else changes. The monitor goes on in that
+ * namespace, which the kernel keeps as long as anything is open in it, this monitor included; whether anybody else is in
+ * it, the kernel does not tell. Told once, within a second.
+ */
+export interface NamespaceGone {
+  readonly kind: 'namespace-gone';
+  readonly path: string;
+  readonly time: EventTime;
+}

@@ -6,12 +6,19 @@ import { XfrmClient } from '../xfrm/client.ts';
 import * as X from '../xfrm/constants.ts';
 import { decodeXfrm } from '../xfrm/decode.ts';
 import type { AcquireEvent, MappingEvent, ReportEvent, XfrmEvent } from '../xfrm/events.ts';
-import type { ObjectChange, SyncReport, TableChange, TableOverrun } from './changes.ts';
+import type {
+  NamespaceGone,
+  ObjectChange,
+  SyncReport,
+  TableChange,
+  TableOverrun,
+} from './changes.ts';
 import { type EventCount, EventCounts } from './event-counts.ts';
 import { type ListenersByKind, LiveEmitter } from './event-hub.ts';
+import { EventQueue } from './event-queue.ts';
 import { openEventSocket } from './event-socket.ts';
-import { type Listed, LiveTables, now } from './live-tables.ts';
-import { EventQueue } from './queue.ts';
+import { type AddDumped, LiveTables, now } from './live-tables.ts';
+import { watchPath } from './namespace-watch.ts';
 import type { MalformedEvent } from './subscribe.ts';
 import { type WaitOptions, waitFor } from './wait-for.ts';
 import {
@@ -48,6 +55,7 @@ export type XfrmChange =
   | SyncReport
   | (TableOverrun & { readonly slowConsumer: boolean })
   | KeyManagerRequest
+  | NamespaceGone
   | MalformedEvent;
 
 /**
@@ -98,6 +106,10 @@ export class XfrmMonitor
   #opened = () => {};
   readonly #refreshes: (() => void)[] = [];
   readonly #eventCounts = new EventCounts();
+  /** By which the namespace was given, and what identifies that. */
+  readonly #path: string | undefined;
+  readonly #namespaceId: string | undefined;
+  #pathWatch: Disposable | undefined;
   #countersReadAt: EventTime;
   #xfrmStat: XfrmStat | undefined;
   #slow = false;
@@ -121,6 +133,7 @@ export class XfrmMonitor
       throw error;
     }
     monitor.hub.emitNext('synced', () => monitor.#syncedNow());
+    monitor.#watchPath();
     return monitor;
   }
 
@@ -134,6 +147,8 @@ export class XfrmMonitor
     signal?.throwIfAborted();
     // Events and lists must be of one namespace, also if its name goes to another in between.
     const held = new HeldNamespace(netns);
+    this.#path = typeof netns === 'string' ? netns : undefined;
+    this.#namespaceId = held.id;
     try {
       const groups = acquires ? [...GROUPS, ...ASKING] : GROUPS;
       this.#client = new XfrmClient({ netns: held.netns });
@@ -141,7 +156,7 @@ export class XfrmMonitor
       const { socket } = openEventSocket('xfrm', groups, receiveBufferSize, held.netns);
       this.#tables = new LiveTables<XfrmObjectTypes, XfrmEvent>(
         socket,
-        { model: xfrmModel, decode: decodeXfrm, list: (listed) => this.#list(listed) },
+        { model: xfrmModel, decode: decodeXfrm, dump: (add) => this.#dump(add) },
         {
           changed: (change) => this.#changed(change),
           heard: (event) => this.#heard(event),
@@ -257,6 +272,14 @@ export class XfrmMonitor
     return this.hub.join(queue);
   }
 
+  #watchPath(): void {
+    const path = this.#path;
+    if (path === undefined || this.closed) return;
+    this.#pathWatch = watchPath(path, this.#namespaceId, () =>
+      this.#tell({ kind: 'namespace-gone', path, time: now() }),
+    );
+  }
+
   #syncedNow(): XfrmSynced {
     return { kind: 'synced', snapshot: this.snapshot() };
   }
@@ -275,17 +298,18 @@ export class XfrmMonitor
 
   /** Closes what there is: not all, if it could not be opened. */
   #release(): Promise<unknown> {
+    this.#pathWatch?.[Symbol.dispose]();
     this.#statFile?.close();
     // The client's end ends the list that is being made.
     return Promise.all([this.#tables?.close(), this.#client?.close()]);
   }
 
-  async #list(listed: Listed<XfrmObjectTypes>): Promise<boolean> {
+  async #dump(add: AddDumped<XfrmObjectTypes>): Promise<boolean> {
     for await (const states of this.#client.listStates().batches()) {
-      for (const state of states) listed('state', state);
+      for (const state of states) add('state', state);
     }
     for await (const policies of this.#client.listPolicies().batches()) {
-      for (const policy of policies) listed('policy', policy);
+      for (const policy of policies) add('policy', policy);
     }
     // A request waits for those before it (net/xfrm/xfrm_user.c, xfrm_cfg_mutex): when this one
     // is answered, the events of all changes that the lists can show have been queued.

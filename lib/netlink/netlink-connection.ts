@@ -18,7 +18,7 @@ import {
   nextMessage,
   readHeader,
 } from '../wire/message.ts';
-import { type Answer, Connection, type RequestOptions } from './connection.ts';
+import { Connection, type KernelReply, type RequestOptions } from './connection.ts';
 import type { Dump } from './dump.ts';
 import type { DecodeMessage } from './event.ts';
 import type { Request } from './request.ts';
@@ -40,7 +40,7 @@ const CONNECTION_OPTIONS: ReadonlySet<string> = new Set<keyof NetlinkConnectionO
 ]);
 
 /** What the kernel answered to a request that it carried out. */
-export interface NetlinkAnswer extends Answer<NetlinkMessage> {}
+export interface NetlinkAnswer extends KernelReply<NetlinkMessage> {}
 
 /** What to send. */
 export interface NetlinkRequest {

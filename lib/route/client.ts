@@ -10,7 +10,7 @@ import type { Dump } from '../netlink/dump.ts';
 import { KernelError } from '../netlink/kernel-error.ts';
 import { withOpenNamespace } from '../netlink/open-namespace.ts';
 import { canonicalAddress } from '../wire/address.ts';
-import type { Encodable } from '../wire/input.ts';
+import type { Encodable } from '../wire/encodable.ts';
 import { u32 } from '../wire/integer.ts';
 import type * as address from './address-requests.ts';
 import { Conversation } from './conversation.ts';

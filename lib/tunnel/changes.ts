@@ -1,5 +1,5 @@
 /** What a monitor of tunnels tells, as one union: switch over `kind`. @module */
-import type { SyncReport } from '../monitor/changes.ts';
+import type { NamespaceGone, SyncReport } from '../monitor/changes.ts';
 import type { MalformedEvent } from '../monitor/subscribe.ts';
 import type { EventTime } from '../netlink/event.ts';
 import type { IpsecProto } from '../xfrm/names.ts';
@@ -149,4 +149,9 @@ export interface TunnelsSynced {
 }
 
 /** What a {@link TunnelMonitor} tells: `resynced` and `refreshed` as by XfrmMonitor. */
-export type TunnelChange = TunnelEvent | TunnelOverrun | SyncReport | MalformedEvent;
+export type TunnelChange =
+  | TunnelEvent
+  | TunnelOverrun
+  | SyncReport
+  | NamespaceGone
+  | MalformedEvent;

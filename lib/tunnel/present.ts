@@ -92,7 +92,12 @@ export const serving = ({ sas, shared }: Present, direction: TrafficDirection): 
   direction === 'in' && shared.length > 0 ? [...shared, ...sas.in] : sas[direction];
 
 /** ESP before AH before IPCOMP: of packets that two protocols protect, one counts. */
-export function protocolOf({ sas, shared, larval, demands }: Present): IpsecProto | undefined {
+export function protocolOf({
+  sas,
+  shared,
+  larval,
+  demands,
+}: Pick<Present, 'sas' | 'shared' | 'larval' | 'demands'>): IpsecProto | undefined {
   const there = [...sas.out, ...sas.in, ...shared, ...larval].map(({ entry }) => entry.value.proto);
   const protocols = new Set(there.length > 0 ? there : demands.map(({ proto }) => proto));
   return (

@@ -5,8 +5,9 @@ import type { XfrmPolicy, XfrmState } from '../xfrm/objects.ts';
 import type { TunnelDownReason } from './changes.ts';
 import { type Orientation, servesBoth } from './endpoints.ts';
 import type { NamedExpectedTunnel } from './expected.ts';
-import { expiryOf, nearHardAt } from './figures.ts';
+import { expiryOf, NO_TRAFFIC, nearHardAt, withTraffic } from './figures.ts';
 import type { Group, Labels } from './group.ts';
+import { partsOf } from './parts.ts';
 import {
   both,
   entriesOf,
@@ -35,13 +36,13 @@ const MOMENTS = 1024;
 
 type Refused = Tunnel['refused'];
 
-const NO_TRAFFIC: TunnelTraffic = { bytes: 0n, packets: 0n, lastUsedAt: undefined };
-
 /** One tunnel, as long as it is in the lists. */
 export class TunnelRecord {
   id: string;
   /** Its entry among those that ought to be there. */
   expected: NamedExpectedTunnel | undefined;
+  /** Whether it shows its {@link Tunnel.parts}. */
+  readonly #apart: boolean;
   verdict: Verdict | undefined;
   warned: Warned | undefined;
   /** As it was last shown; undefined before it is. */
@@ -81,8 +82,9 @@ export class TunnelRecord {
   readonly #carried = { out: NO_TRAFFIC, in: NO_TRAFFIC };
   #refused: Refused = { integrity: 0n, replay: 0n, replayWindow: 0n };
 
-  constructor(id: string, expected?: NamedExpectedTunnel) {
+  constructor(id: string, apart: boolean, expected?: NamedExpectedTunnel) {
     this.id = id;
+    this.#apart = apart;
     this.expected = expected;
   }
 
@@ -128,10 +130,10 @@ export class TunnelRecord {
 
   /** The counters were read, and none of its moved: the verdict is what judging it would say. */
   unmoved({ monotonic }: EventTime): void {
-    const { verdict, tunnel, present } = this;
+    const { verdict, tunnel } = this;
     if (verdict) this.verdict = { ...verdict, heard: { ...verdict.heard, at: monotonic } };
     // Its entries tell when they were read.
-    if (tunnel && !this.isEmpty) this.tunnel = Object.freeze({ ...tunnel, ...entriesOf(present) });
+    if (tunnel && !this.isEmpty) this.tunnel = Object.freeze({ ...tunnel, ...this.#entries });
   }
 
   get refused(): Refused {
@@ -227,7 +229,7 @@ export class TunnelRecord {
       sinceKnown,
       upSince,
       selectors: values.map(({ dir, selector }) => ({ dir, selector })),
-      ...entriesOf(present),
+      ...this.#entries,
       traffic: this.traffic,
       installedAt: newest?.current.addedAt,
       expiry: both((direction) => expiryOf(sas[direction].at(-1)?.entry.value)),
@@ -239,6 +241,12 @@ export class TunnelRecord {
       warnings: warned?.warnings ?? [],
     });
     return this.tunnel;
+  }
+
+  get #entries(): Pick<Tunnel, 'sas' | 'larval' | 'policies' | 'parts'> {
+    const { present, group } = this;
+    const parts = this.#apart && group ? partsOf(present, group.linked) : undefined;
+    return { ...entriesOf(present), parts };
   }
 
   #members(direction: TrafficDirection): (XfrmState | XfrmPolicy)[] {
@@ -262,20 +270,6 @@ const modeOf = (policies: readonly XfrmPolicy[]): Tunnel['mode'] =>
   policies.find(({ templates }) => templates?.length)?.templates?.[0]?.mode;
 
 const valuesOf = (sas: readonly Sa[]): XfrmState[] => sas.map(({ entry }) => entry.value);
-
-function withTraffic(
-  { bytes, packets, lastUsedAt = 0 }: TunnelTraffic,
-  state: XfrmState,
-): TunnelTraffic {
-  const { current } = state;
-  // Older kernels say only when it was first used (XFRMA_LASTUSED: not in 6.1).
-  const used = state.lastUsedAt || (current.firstUsedAt ?? 0);
-  return {
-    bytes: bytes + current.bytes,
-    packets: packets + current.packets,
-    lastUsedAt: Math.max(lastUsedAt, used) || undefined,
-  };
-}
 
 const withRefused = ({ integrity, replay, replayWindow }: Refused, { stats }: XfrmState) => ({
   integrity: integrity + BigInt(stats.integrityFailed),

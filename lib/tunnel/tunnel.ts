@@ -98,6 +98,17 @@ export interface TrafficSelector {
   readonly selector: XfrmSelector;
 }
 
+/** What one reqid has of a tunnel. Whether packets pass is judged of all together. */
+export interface TunnelPart {
+  readonly reqid: number;
+  readonly protocol: IpsecProto | undefined;
+  /** Its SAs, larval ones left out, the oldest first. */
+  readonly sas: PerDirection<readonly StateEntry[]>;
+  readonly policies: readonly PolicyEntry[];
+  /** What the SAs that are there carried. */
+  readonly traffic: PerDirection<TunnelTraffic>;
+}
+
 /** A tunnel, at one moment. It is replaced, never changed: who keeps it keeps a moment. */
 export interface Tunnel {
   /** What it is called while the monitor lives; rekeys do not change it. */
@@ -144,6 +155,8 @@ export interface Tunnel {
   /** SAs without keys: asked for, not yet agreed. */
   readonly larval: readonly StateEntry[];
   readonly policies: readonly PolicyEntry[];
+  /** Of several reqids, what each has; undefined for one, and without {@link TunnelMonitorOptions.apart}. */
+  readonly parts: readonly TunnelPart[] | undefined;
 
   readonly traffic: PerDirection<TunnelTraffic>;
   /** When the newest SA was added (the child's age), in milliseconds since 1970. */

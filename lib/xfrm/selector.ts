@@ -1,5 +1,5 @@
 /** Selectors as callers of the client write them. @module */
-import type { Encodable } from '../wire/input.ts';
+import type { Encodable } from '../wire/encodable.ts';
 import { withLengths } from '../wire/network.ts';
 import type { XfrmSelector } from './types.ts';
 

@@ -9,8 +9,8 @@ import { addLink, altNames, updateLink } from '../../lib/route/link-requests.ts'
 import { requestOf } from '../../lib/route/question.ts';
 import { addRoute, addRule } from '../../lib/route/route-requests.ts';
 import { EncodeError } from '../../lib/wire/error.ts';
+import { MessageWriter } from '../../lib/wire/message-writer.ts';
 import { NO_LIMIT } from '../../lib/wire/time.ts';
-import { MessageWriter } from '../../lib/wire/writer.ts';
 
 const link = (value: object) => requestOf(addLink({ name: 'k0', ...value }));
 const change = (value: object) => requestOf(updateLink(value)(5));
@@ -179,23 +179,25 @@ test('the hint for a kind of link that the kernel lacks is for nothing else', ()
 });
 
 test('a network may have its prefix length with it, in routes, rules and addresses', () => {
-  const written = (question: Parameters<typeof requestOf>[0]) => {
+  const written = (request: Request) => {
     const writer = new MessageWriter();
-    requestOf(question).write(writer, { flags: 0, seq: 1 });
+    request.write(writer, { flags: 0, seq: 1 });
     return Buffer.from(writer.written()).toString('hex');
   };
   const pairs = [
     [
-      addRoute({ dst: '10.0.0.0/8', src: '192.0.2.0/24', oif: 5 }),
-      addRoute({ dst: '10.0.0.0', dstLength: 8, src: '192.0.2.0', srcLength: 24, oif: 5 }),
+      requestOf(addRoute({ dst: '10.0.0.0/8', src: '192.0.2.0/24', oif: 5 })),
+      requestOf(
+        addRoute({ dst: '10.0.0.0', dstLength: 8, src: '192.0.2.0', srcLength: 24, oif: 5 }),
+      ),
     ],
     [
-      addRule({ dst: '2001:db8::/32', priority: 7 }),
-      addRule({ dst: '2001:db8::', dstLength: 32, priority: 7 }),
+      requestOf(addRule({ dst: '2001:db8::/32', priority: 7 })),
+      requestOf(addRule({ dst: '2001:db8::', dstLength: 32, priority: 7 })),
     ],
     [
-      addAddress({ index: 3, local: '10.1.0.1/24' }),
-      addAddress({ index: 3, local: '10.1.0.1', prefixLength: 24 }),
+      requestOf(addAddress({ index: 3, local: '10.1.0.1/24' })),
+      requestOf(addAddress({ index: 3, local: '10.1.0.1', prefixLength: 24 })),
     ],
   ] as const;
   for (const [one, other] of pairs) assert.equal(written(one), written(other));

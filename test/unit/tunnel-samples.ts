@@ -97,6 +97,7 @@ export const tunnel = (more: Partial<Tunnel> = {}): Tunnel => ({
   refused: { integrity: 0n, replay: 0n, replayWindow: 0n },
   acquires: 0,
   natMappings: 0,
+  parts: undefined,
   warnings: [],
   ...more,
 });

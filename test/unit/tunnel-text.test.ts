@@ -5,9 +5,9 @@ import pc from 'picocolors';
 import { formatJson, type JsonRecord } from '../../lib/cli/json.ts';
 import { formatTunnelChange } from '../../lib/cli/tunnels/change-text.ts';
 import { RateMeter } from '../../lib/cli/tunnels/rates.ts';
-import { tunnelTable } from '../../lib/cli/tunnels/table.ts';
-import { describeTunnel, sayTunnel } from '../../lib/cli/tunnels/text.ts';
-import type { Tunnel, TunnelChange, TunnelDownReason } from '../../lib/index.ts';
+import { rowsOf, tunnelTable } from '../../lib/cli/tunnels/table.ts';
+import { describePart, describeTunnel, sayTunnel } from '../../lib/cli/tunnels/text.ts';
+import type { Tunnel, TunnelChange, TunnelDownReason, TunnelPart } from '../../lib/index.ts';
 import { changeJson, tunnelJson, warningJson } from '../../lib/json/tunnel.ts';
 import { checkLine, schemaKinds } from '../schema.ts';
 import { ago, leak, missing, NOW, piling, sa, tunnel } from './tunnel-samples.ts';
@@ -83,6 +83,20 @@ test('a table has no column without content, and rates where there are some', ()
     ],
   );
   assert.match(table([])[0] ?? '', /^STATE {2}FOR {2}TUNNEL {2}ID {2}IN {2}OUT {2}KEYED/);
+});
+
+const part: TunnelPart = {
+  reqid: 16390,
+  protocol: 'comp',
+  sas: { in: [sa('in', 1)], out: [] },
+  policies: [],
+  traffic: tunnel().traffic,
+};
+
+test('what each reqid has of a tunnel stands below it', () => {
+  const [, , line] = tunnelTable(rowsOf([tunnel({ parts: [part] })]), plain, NOW);
+  assert.match(line ?? '', /^ +comp +#16390 +1\.5 MiB/);
+  assert.match(describePart(part), /^ {2}reqid 16390 comp sas 1 in 0 out in \d+B\/\d+p out /);
 });
 
 test('rates come from two readings of the counters, and from nothing less', () => {
@@ -221,6 +235,10 @@ const changes: [TunnelChange, string][] = [
     'refreshed SAs and policies: 1 added, 0 updated, 2 removed, took 13 ms',
   ],
   [
+    { kind: 'namespace-gone', path: '/run/netns/r\x07d', time },
+    'namespace-gone /run/netns/r\\x07d no longer leads to this namespace, which is still watched',
+  ],
+  [
     { kind: 'malformed', protocol: 'xfrm', reason: 'od\x07d', path: ['NEWSA'], offset: 4, time },
     'malformed NEWSA › od\\x07d (offset 4)',
   ],
@@ -269,6 +287,7 @@ test('JSON of tunnels and of all their changes holds to the schema, with absolut
         }),
       ),
     },
+    { kind: 'tunnel', time, tunnel: tunnelJson(tunnel({ parts: [part] })) },
     { kind: 'host-warning', time, warning: warningJson(leak) },
     ...changes.map(([change]) => changeJson(change)),
   ];

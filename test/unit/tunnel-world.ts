@@ -89,6 +89,8 @@ interface WorldOptions {
   readonly expected?: readonly ExpectedTunnel[];
   readonly thresholds?: Partial<TunnelThresholds>;
   readonly locals?: readonly string[];
+  /** Whether tunnels show their parts. */
+  readonly apart?: boolean;
   /** Whether each reading of the counters has all tunnels judged anew, as if all had moved. */
   readonly restless?: boolean;
   /** Who wrote a port id; default, at once, the process with that id. */
@@ -133,9 +135,9 @@ export class World {
       {
         now: () => this.now,
         wakeAfter: () => {},
-        list: () => {
-          for (const state of this.states) this.#table.listed('state', state);
-          for (const policy of this.policies) this.#table.listed('policy', policy);
+        dump: () => {
+          for (const state of this.states) this.#table.dumped('state', state);
+          for (const policy of this.policies) this.#table.dumped('policy', policy);
         },
         emit: (change) => {
           if ('object' in change) this.tunnels.change(change);
@@ -154,6 +156,7 @@ export class World {
       checkedExpected(expected),
       checkedThresholds(thresholds),
       this.now,
+      options.apart,
     );
   }
 
@@ -268,7 +271,7 @@ export class World {
     this.#table.wake();
     for (let i = 0; this.#table.waitsForEmpty; i++) {
       this.#table.empty();
-      if (!this.#table.waitsForEmpty) this.#table.listEnded();
+      if (!this.#table.waitsForEmpty) this.#table.dumpEnded();
       this.#table.empty();
       if (i > 10) throw new Error('the table does not settle');
     }

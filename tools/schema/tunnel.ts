@@ -47,6 +47,12 @@ const sa = object(
   [],
 );
 
+const sas = perDirection(array(reference('TunnelSa')));
+const policies = array(reference('TunnelPolicy'));
+const traffic = perDirection(
+  object({ bytes: digits, packets: digits, lastUsedAt: when }, ['lastUsedAt']),
+);
+
 type Maybe<T> = { [Key in keyof T]-?: undefined extends T[Key] ? Key : never }[keyof T];
 
 const always: Record<Exclude<keyof JsonTunnel, Maybe<JsonTunnel>>, Schema> = {
@@ -62,20 +68,12 @@ const always: Record<Exclude<keyof JsonTunnel, Maybe<JsonTunnel>>, Schema> = {
     'Whether that is known; if not, `since` is when it was first seen to be.',
     boolean,
   ),
-  sas: described('Its SAs, the oldest first.', perDirection(array(sa))),
-  larval: described('SAs that were asked for and have no keys yet.', array(sa)),
-  policies: array(
-    object({
-      index: need(policy.index),
-      dir: need(policy.dir),
-      action: need(policy.action),
-      priority: need(policy.priority),
-      selector: reference(structs.xfrm_selector.name),
-    }),
-  ),
+  sas: described('Its SAs, the oldest first.', sas),
+  larval: described('SAs that were asked for and have no keys yet.', array(reference('TunnelSa'))),
+  policies,
   traffic: described(
     'What it carried, across rekeys, as of the last reading of the counters.',
-    perDirection(object({ bytes: digits, packets: digits, lastUsedAt: when }, ['lastUsedAt'])),
+    traffic,
   ),
   expiry: described(
     'When the newest SA wants a successor, and when it goes.',
@@ -101,6 +99,12 @@ const sometimes: Record<Maybe<JsonTunnel>, Schema> = {
   encap: reference(structs.xfrm_encap_tmpl.name),
   upSince: described('Since when it can carry packets both ways, whatever was rekeyed.', when),
   installedAt: described('When the newest SA was added.', when),
+  parts: described(
+    'With --apart, of a tunnel of several reqids: what each has.',
+    array(
+      object({ reqid: need(reqid), protocol: need(proto), sas, policies, traffic }, ['protocol']),
+    ),
+  ),
 };
 
 const warning: Record<keyof JsonWarning, Schema> = {
@@ -116,6 +120,17 @@ export const tunnelDefinitions: Readonly<Record<string, Schema>> = {
   Tunnel: {
     description: 'A tunnel: two ends, the SAs and policies between them, and their state.',
     ...object({ ...always, ...sometimes }, Object.keys(sometimes)),
+  },
+  TunnelSa: { description: 'An SA of a tunnel.', ...sa },
+  TunnelPolicy: {
+    description: 'A policy of a tunnel.',
+    ...object({
+      index: need(policy.index),
+      dir: need(policy.dir),
+      action: need(policy.action),
+      priority: need(policy.priority),
+      selector: reference(structs.xfrm_selector.name),
+    }),
   },
   TunnelWarning: {
     description: 'What is wrong, or may soon be, although the state does not show it.',
@@ -228,6 +243,10 @@ export const tunnelChanges: { [C in Change]: Members<ChangeOf<C>> } = {
   },
   resynced: { doc: 'Events had been lost, and the tables are right again.', always: compared },
   refreshed: { doc: 'The counters were read; nothing had been lost.', always: compared },
+  'namespace-gone': {
+    doc: 'The path given as --netns no longer leads to the namespace that is watched.',
+    always: { namespacePath: string },
+  },
   malformed: {
     doc: 'A datagram that does not hold together.',
     always: { reason: string, path: array(string), offset: { type: 'integer' } },

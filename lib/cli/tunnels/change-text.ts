@@ -31,6 +31,7 @@ const CHANGE_COLOR: Readonly<
   overrun: 'red',
   resynced: 'green',
   refreshed: 'dim',
+  'namespace-gone': 'yellow',
   malformed: 'red',
 };
 
@@ -95,6 +96,8 @@ function describeChange(change: TunnelChange, colors: Colors): string {
       const { added, updated, removed, durationMs } = change;
       return `SAs and policies: ${added} added, ${updated} updated, ${removed} removed, took ${Math.round(durationMs)} ms`;
     }
+    case 'namespace-gone':
+      return `${printable(change.path)} no longer leads to this namespace, which is still watched`;
     case 'malformed': {
       const where = [...change.path, change.reason].join(' › ');
       return `${printable(where)} (offset ${change.offset})`;

@@ -8,7 +8,7 @@ import { printable } from '../../wire/text.ts';
 import type { Colors } from '../terminal/colors.ts';
 import { formatDuration } from '../text/units.ts';
 import type { TunnelRates } from './rates.ts';
-import { tunnelTable } from './table.ts';
+import { rowsOf, tunnelTable } from './table.ts';
 import { describeWarning, paintState } from './text.ts';
 
 /** How far the picture can be believed. */
@@ -53,19 +53,20 @@ export interface Frame {
 /** Lines that are not rows of tunnels: the head, the names of the columns, the foot. */
 const AROUND = 3;
 
-/** The largest number of rows that can be above the screen. */
-export const mostAbove = (tunnels: number, warnings: number, rows: number): number =>
-  Math.max(0, tunnels - Math.max(1, rows - AROUND - warnings));
+/** The largest number of rows that can be above the screen. @param all of tunnels */
+export const mostAbove = (all: number, warnings: number, rows: number): number =>
+  Math.max(0, all - Math.max(1, rows - AROUND - warnings));
 
 /** The lines of a frame. */
 export function frameLines(frame: Frame, colors: Colors): string[] {
   const { tunnels, warnings, rows, now, rates } = frame;
-  const above = Math.min(frame.above, mostAbove(tunnels.length, warnings.length, rows));
+  const all = rowsOf(tunnels);
+  const above = Math.min(frame.above, mostAbove(all.length, warnings.length, rows));
   const room = Math.max(1, rows - AROUND - warnings.length);
-  const visible = tunnels.slice(above, above + room);
+  const visible = all.slice(above, above + room);
   const lines = [head(frame, colors), ...warnings.map((one) => describeWarning(one, colors))];
   lines.push(...tunnelTable(visible, colors, now, rates));
-  const below = tunnels.length - above - visible.length;
+  const below = all.length - above - visible.length;
   const hidden = [above > 0 ? `${above} above` : '', below > 0 ? `${below} below` : '']
     .filter(Boolean)
     .join(', ');

@@ -2,6 +2,7 @@ import {
   isUpState,
   type TrafficDirection,
   type Tunnel,
+  type TunnelPart,
   type TunnelState,
   type TunnelWarning,
 } from '../../tunnel/tunnel.ts';
@@ -79,8 +80,6 @@ export const soonest = ({ expiry }: Tunnel, limit: 'softAt' | 'hardAt'): number 
 /** A tunnel in one line, for pipes: state, name and ends, then the rest, times as UTC. */
 export function describeTunnel(tunnel: Tunnel, colors: Colors): string {
   const { state, protocol, mode, encap, sas, larval, traffic, installedAt, rekeys } = tunnel;
-  const carried = (direction: TrafficDirection) =>
-    `${direction} ${traffic[direction].bytes}B/${traffic[direction].packets}p`;
   return [
     paintState(state, colors),
     titleOf(tunnel, colors),
@@ -92,8 +91,8 @@ export function describeTunnel(tunnel: Tunnel, colors: Colors): string {
     ...labelled('up-since', stamp(tunnel.upSince?.wall)),
     `sas ${sas.in.length} in ${sas.out.length} out`,
     ...(larval.length === 0 ? [] : [`${larval.length} larval`]),
-    carried('in'),
-    carried('out'),
+    carried(traffic, 'in'),
+    carried(traffic, 'out'),
     ...labelled('installed', stamp(installedAt)),
     ...labelled('rekey-by', stamp(soonest(tunnel, 'softAt'))),
     ...labelled('expires', stamp(soonest(tunnel, 'hardAt'))),
@@ -102,6 +101,20 @@ export function describeTunnel(tunnel: Tunnel, colors: Colors): string {
     ...tunnel.warnings.map((one) => colors.yellow(`warning ${quoted(warningText(one))}`)),
   ].join(' ');
 }
+
+/** What a reqid has of a tunnel, in a line below it. */
+export function describePart({ reqid, protocol, sas, traffic }: TunnelPart): string {
+  return [
+    `  reqid ${reqid}`,
+    ...(protocol === undefined ? [] : [`${protocol}`]),
+    `sas ${sas.in.length} in ${sas.out.length} out`,
+    carried(traffic, 'in'),
+    carried(traffic, 'out'),
+  ].join(' ');
+}
+
+const carried = (traffic: Tunnel['traffic'], direction: TrafficDirection): string =>
+  `${direction} ${traffic[direction].bytes}B/${traffic[direction].packets}p`;
 
 /** A tunnel as people say it: `paris 192.0.2.1 > 192.0.2.2 reqid 1 up 3h 12m, rekeyed 4m ago, …`. */
 export function sayTunnel(tunnel: Tunnel, colors: Colors, now: number): string {

@@ -5,8 +5,8 @@
 
 import { once } from '../base/once.ts';
 import { checkProperties } from '../wire/check.ts';
+import type { Encodable } from '../wire/encodable.ts';
 import { EncodeError, within } from '../wire/error.ts';
-import type { Encodable } from '../wire/input.ts';
 import type { Enumeration } from '../wire/names.ts';
 import { contains, type Network, networkOf } from '../wire/network.ts';
 import { type Shape, shapeWith } from '../wire/shape.ts';
