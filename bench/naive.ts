@@ -3,8 +3,15 @@
  * platform offers and no thought of speed.
  * @module
  */
-import type { NewSa } from '../lib/xfrm/events.ts';
-import { Family, IpsecProto, Mode, StateExtraFlags, StateFlags } from '../lib/xfrm/names.ts';
+import { NO_LIMIT } from '../lib/wire/time.ts';
+import type { NewSaEvent } from '../lib/xfrm/events.ts';
+import {
+  IpsecProto,
+  StateExtraFlags,
+  StateFlags,
+  XfrmFamily,
+  XfrmMode,
+} from '../lib/xfrm/names.ts';
 
 const decoder = new TextDecoder('latin1');
 
@@ -31,12 +38,19 @@ function flags<Name extends string>(mask: number, bits: Readonly<Record<Name, nu
   return { mask, names };
 }
 
+const limit = (value: bigint) => (value === 2n ** 64n - 1n ? NO_LIMIT : value);
+
 /** A NEWSA event with the attributes that the kernel sends of an AEAD SA. */
-export function decodeNewSa(v: DataView, b: Uint8Array, start: number, time: NewSa['time']): NewSa {
+export function decodeNewSa(
+  v: DataView,
+  b: Uint8Array,
+  start: number,
+  time: NewSaEvent['time'],
+): NewSaEvent {
   const length = v.getUint32(start, true);
   const family = v.getUint16(start + 16 + 212, true);
   const selectorFamily = v.getUint16(start + 16 + 40, true) || family;
-  const state: NewSa['state'] = {
+  const state: NewSaEvent['state'] = {
     selector: {
       daddr: address(b, start + 16, selectorFamily),
       saddr: address(b, start + 32, selectorFamily),
@@ -44,7 +58,7 @@ export function decodeNewSa(v: DataView, b: Uint8Array, start: number, time: New
       dportMask: v.getUint16(start + 50),
       sport: v.getUint16(start + 52),
       sportMask: v.getUint16(start + 54),
-      family: Family.name(v.getUint16(start + 56, true)),
+      family: XfrmFamily.name(v.getUint16(start + 56, true)),
       prefixlenD: v.getUint8(start + 58),
       prefixlenS: v.getUint8(start + 59),
       proto: v.getUint8(start + 60),
@@ -56,20 +70,20 @@ export function decodeNewSa(v: DataView, b: Uint8Array, start: number, time: New
     proto: IpsecProto.name(v.getUint8(start + 92)),
     saddr: address(b, start + 96, family),
     lifetime: {
-      softBytes: v.getBigUint64(start + 112, true),
-      hardBytes: v.getBigUint64(start + 120, true),
-      softPackets: v.getBigUint64(start + 128, true),
-      hardPackets: v.getBigUint64(start + 136, true),
-      softAddSeconds: v.getBigUint64(start + 144, true),
-      hardAddSeconds: v.getBigUint64(start + 152, true),
-      softUseSeconds: v.getBigUint64(start + 160, true),
-      hardUseSeconds: v.getBigUint64(start + 168, true),
+      softBytes: limit(v.getBigUint64(start + 112, true)),
+      hardBytes: limit(v.getBigUint64(start + 120, true)),
+      softPackets: limit(v.getBigUint64(start + 128, true)),
+      hardPackets: limit(v.getBigUint64(start + 136, true)),
+      softAddSeconds: Number(v.getBigUint64(start + 144, true)) || NO_LIMIT,
+      hardAddSeconds: Number(v.getBigUint64(start + 152, true)) || NO_LIMIT,
+      softUseSeconds: Number(v.getBigUint64(start + 160, true)) || NO_LIMIT,
+      hardUseSeconds: Number(v.getBigUint64(start + 168, true)) || NO_LIMIT,
     },
     current: {
       bytes: v.getBigUint64(start + 176, true),
       packets: v.getBigUint64(start + 184, true),
-      addTime: v.getBigUint64(start + 192, true),
-      useTime: v.getBigUint64(start + 200, true),
+      addedAt: Number(v.getBigUint64(start + 192, true)) * 1000,
+      firstUsedAt: Number(v.getBigUint64(start + 200, true)) * 1000 || undefined,
     },
     stats: {
       replayWindow: v.getUint32(start + 208, true),
@@ -78,8 +92,8 @@ export function decodeNewSa(v: DataView, b: Uint8Array, start: number, time: New
     },
     seq: v.getUint32(start + 220, true),
     reqid: v.getUint32(start + 224, true),
-    family: Family.name(family),
-    mode: Mode.name(v.getUint8(start + 230)),
+    family: XfrmFamily.name(family),
+    mode: XfrmMode.name(v.getUint8(start + 230)),
     replayWindow: v.getUint8(start + 231),
     flags: flags(v.getUint8(start + 232), StateFlags.bits),
   };

@@ -106,7 +106,7 @@ export async function tunnels(
   await using client = new XfrmClient();
   await using route = new RouteClient();
   // A tunnel whose local address is not on this host is down.
-  await route.setUp({ index: LOOPBACK });
+  await route.setLinkUp({ index: LOOPBACK });
   await route.addAddress({ index: LOOPBACK, local: UNDERLAY.left, prefixLength: 32 });
   const all: Told[] = [];
   for (const others of [0, beside]) {

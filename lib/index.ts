@@ -1,28 +1,43 @@
 /**
- * netlink-xfrm: the IPsec state of a Linux host, live. What is not exported here (or from
- * `netlink-xfrm/constants` and `netlink-xfrm/lab`) is not part of the interface.
+ * netlink-xfrm: the IPsec state of a Linux host, live. Monitors, events, clients, filters and errors, with the
+ * types that their users meet. What no entry of package.json exports is not part of the interface.
  * @module
  */
 import './monitor/trace.ts';
 
 export type {
-  Added,
-  Compared,
-  Expiring,
+  ObjectAdded,
   ObjectChange,
-  Removed,
+  ObjectExpiring,
+  ObjectRemoved,
+  ObjectUpdated,
+  RemovalReason,
+  SyncReport,
   TableOverrun,
-  Updated,
-  Why,
 } from './monitor/changes.ts';
+export type { EventCount } from './monitor/event-counts.ts';
 export { Filter } from './monitor/filter.ts';
 export { FilterError } from './monitor/filter-error.ts';
-export { type GroupName, groupNames, type Protocol } from './monitor/groups.ts';
-export type { NamespaceChange, NamespaceClosed } from './monitor/namespace-loop.ts';
-export type { Filterable, Listed } from './monitor/subject.ts';
+export {
+  type EventProtocol,
+  type MulticastGroupName,
+  multicastGroupNames,
+} from './monitor/groups.ts';
+export type {
+  AddNamespaceOptions,
+  MultiNamespaceOptions,
+} from './monitor/multi-namespace-monitor.ts';
+export {
+  MultiNamespaceXfrmMonitor,
+  type MultiNamespaceXfrmMonitorListeners,
+  type MultiNamespaceXfrmMonitorOptions,
+  type XfrmNamespaceChange,
+} from './monitor/multi-namespace-xfrm-monitor.ts';
+export type { NamespaceClosed } from './monitor/namespace-loop.ts';
+export type { FilterInput, ListedObject } from './monitor/subject.ts';
 export {
   type MalformedEvent,
-  type Overrun,
+  type OverrunEvent,
   type SocketStatus,
   type Subscription,
   type SubscriptionEvent,
@@ -30,60 +45,58 @@ export {
   subscribe,
 } from './monitor/subscribe.ts';
 export type { SubscribeOptions } from './monitor/subscribe-options.ts';
-export type { Entry } from './monitor/table.ts';
+export type { TableEntry } from './monitor/table.ts';
 export type { WaitOptions } from './monitor/wait-for.ts';
 export {
-  type Asked,
-  type Synced,
+  type KeyManagerRequest,
   type XfrmChange,
   XfrmMonitor,
   type XfrmMonitorListeners,
+  type XfrmSynced,
 } from './monitor/xfrm-monitor.ts';
 export type { RefreshOptions, XfrmMonitorOptions } from './monitor/xfrm-monitor-options.ts';
-export {
-  XfrmMonitors,
-  type XfrmMonitorsListeners,
-  type XfrmMonitorsOptions,
-} from './monitor/xfrm-monitors.ts';
-export { isHelper, isLarval, type XfrmKinds } from './monitor/xfrm-objects.ts';
+export { isIpcompHelper, isLarval, type XfrmObjectTypes } from './monitor/xfrm-objects.ts';
 export { readXfrmStat, type XfrmStat } from './monitor/xfrm-stat.ts';
 export {
+  type EntryIndex,
   type PoliciesView,
   type PolicyEntry,
-  type Rate,
-  rates,
-  type Snapshot,
+  type SpiOptions,
   type StateEntry,
+  type StateRate,
   type StatesView,
+  stateRates,
+  type XfrmSnapshot,
 } from './monitor/xfrm-views.ts';
-export type { DecodeInput, EventTime } from './netlink/event.ts';
+export type { EventTime } from './netlink/event.ts';
 export { KernelError } from './netlink/kernel-error.ts';
-export type { WireAttribute, WireMessage } from './netlink/trace.ts';
-export * from './route/client.ts';
-export type * from './route/codec.ts';
-export type * from './route/events.ts';
-export type * from './route/names.ts';
-export type * from './route/objects.ts';
-export * from './socket/index.ts';
+export { type DumpResult, RouteClient } from './route/client.ts';
+export type { RouteEvent } from './route/events.ts';
+export {
+  AddonError,
+  type AddonErrorCode,
+  errorCode,
+  type NetnsReference,
+  StateError,
+  type StateErrorCode,
+  SystemError,
+} from './socket/index.ts';
 export type * from './tunnel/changes.ts';
-export type { ExpectedTunnel } from './tunnel/expected.ts';
+export type { ExpectedTunnel, NamedExpectedTunnel } from './tunnel/expected.ts';
+export {
+  MultiNamespaceTunnelMonitor,
+  type MultiNamespaceTunnelMonitorListeners,
+  type MultiNamespaceTunnelMonitorOptions,
+  type TunnelNamespaceChange,
+} from './tunnel/multi-namespace-tunnel-monitor.ts';
 export { THRESHOLDS as TUNNEL_THRESHOLDS, type TunnelThresholds } from './tunnel/thresholds.ts';
 export * from './tunnel/tunnel.ts';
 export * from './tunnel/tunnel-monitor.ts';
-export type { OpaqueAttribute, RawAttribute } from './wire/attribute.ts';
 export { DecodeError, type DecodeErrorDetails, EncodeError } from './wire/error.ts';
-export type { Input } from './wire/input.ts';
-export type { MessageHeader } from './wire/message.ts';
-export type { FlagSet } from './wire/names.ts';
-export { OpaqueBytes } from './wire/opaque.ts';
+export type { Encodable } from './wire/input.ts';
 export { printable } from './wire/text.ts';
-export { MessageWriter } from './wire/writer.ts';
+export { NO_LIMIT } from './wire/time.ts';
 export * from './xfrm/client.ts';
-export type * from './xfrm/codec.ts';
-export { decodeXfrmMessage } from './xfrm/decode-message.ts';
-export { type EncodeOptions, encodeXfrm, type XfrmInput } from './xfrm/encode.ts';
-export type * from './xfrm/events.ts';
+export type { XfrmEvent } from './xfrm/events.ts';
 export { KeyMaterial } from './xfrm/key.ts';
-export type * from './xfrm/names.ts';
-export type * from './xfrm/objects.ts';
-export type * from './xfrm/requests.ts';
+export type { XfrmAcquire, XfrmPolicy, XfrmState } from './xfrm/objects.ts';

@@ -29,7 +29,33 @@ Napi::Value OpenFileInNamespace(const Napi::CallbackInfo& info) {
   return ValueOf(info.Env(), outcome);
 }
 
-// closeFile(file): closes what openFile opened.
+// makeNamespace(): the descriptor of a new network namespace, or a failure.
+Napi::Value MakeNetworkNamespace(const Napi::CallbackInfo& info) {
+  const Outcome outcome = MakeNamespace();
+  if (outcome.result >= 0) Environment::Of(info.Env())->AddFile(outcome.result);
+  return ValueOf(info.Env(), outcome);
+}
+
+// openBound(netns, domain, type, protocol, address, given): the descriptor of a socket, or a
+// failure; the address is a struct sockaddr, or empty. It is closed by closeFile, or, if it is
+// given away, by whom it is given to.
+Napi::Value OpenBound(const Napi::CallbackInfo& info) {
+  int32_t netns;
+  SocketKind kind;
+  Bytes address;
+  bool given;
+  if (!ReadInt32(info, 0, &netns) || !ReadInt32(info, 1, &kind.domain) ||
+      !ReadInt32(info, 2, &kind.type) || !ReadInt32(info, 3, &kind.protocol) ||
+      !ReadBytes(info, 4, &address) || !ReadBoolean(info, 5, &given)) {
+    return {};
+  }
+  const auto* at = reinterpret_cast<const sockaddr*>(address.data);
+  const Outcome outcome = OpenBoundIn(netns, kind, at, static_cast<socklen_t>(address.length));
+  if (outcome.result >= 0 && !given) Environment::Of(info.Env())->AddFile(outcome.result);
+  return ValueOf(info.Env(), outcome);
+}
+
+// closeFile(file): closes what openFile, makeNamespace or openBound opened.
 Napi::Value CloseFile(const Napi::CallbackInfo& info) {
   int32_t file;
   if (ReadInt32(info, 0, &file)) Environment::Of(info.Env())->CloseFile(file);
@@ -42,6 +68,8 @@ Napi::Object Init(Napi::Env env, Napi::Object exports) {
   exports["Socket"] = Socket::Define(env);
   exports["arena"] = Napi::Function::New<GetArena>(env, "arena");
   exports["openFile"] = Napi::Function::New<OpenFileInNamespace>(env, "openFile");
+  exports["makeNamespace"] = Napi::Function::New<MakeNetworkNamespace>(env, "makeNamespace");
+  exports["openBound"] = Napi::Function::New<OpenBound>(env, "openBound");
   exports["closeFile"] = Napi::Function::New<CloseFile>(env, "closeFile");
   exports["arenaBytes"] = Napi::Number::New(env, static_cast<double>(Arena::EntriesAt()));
   exports["batch"] = Napi::Number::New(env, kBatch);

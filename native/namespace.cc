@@ -5,37 +5,41 @@
 #include <linux/netlink.h>
 #include <sched.h>
 #include <sys/socket.h>
+#include <unistd.h>
 #include <uv.h>
 
 #include "interrupted.h"
 
 namespace {
 
-struct Visit {
-  int netns;
-  Outcome (*work)(const Visit& visit);
-  int protocol;
-  const char* path;
-  Outcome outcome;
-};
-
 Outcome OutcomeOf(int result, const char* syscall) {
   return {result < 0 ? -errno : result, syscall};
 }
 
-void Run(void* data) {
-  Visit& visit = *static_cast<Visit*>(data);
-  visit.outcome = OutcomeOf(setns(visit.netns, CLONE_NEWNET), "setns");
-  if (visit.outcome.result == 0) visit.outcome = visit.work(visit);
-}
-
-// libuv's thread, because it returns an error where std::thread would throw.
-Outcome Go(Visit visit) {
+// Runs `work` in a thread of its own, after `go`. libuv's thread, because it returns an error where
+// std::thread would throw.
+template <typename Go, typename Work>
+Outcome Elsewhere(Go go, Work work) {
+  struct Visit {
+    Go go;
+    Work work;
+    Outcome outcome;
+  } visit = {go, work, {}};
   uv_thread_t thread;
-  const int status = uv_thread_create(&thread, Run, &visit);
+  const auto run = [](void* data) {
+    Visit& visit = *static_cast<Visit*>(data);
+    visit.outcome = visit.go();
+    if (visit.outcome.result == 0) visit.outcome = visit.work();
+  };
+  const int status = uv_thread_create(&thread, run, &visit);
   if (status != 0) return {status, "pthread_create"};
   uv_thread_join(&thread);
   return visit.outcome;
+}
+
+template <typename Work>
+Outcome Inside(int netns, Work work) {
+  return Elsewhere([netns] { return OutcomeOf(setns(netns, CLONE_NEWNET), "setns"); }, work);
 }
 
 Outcome OpenFile(const char* path) {
@@ -49,11 +53,27 @@ Outcome OpenSocket(int protocol) {
 }
 
 Outcome OpenSocketIn(int netns, int protocol) {
-  const auto work = [](const Visit& visit) { return OpenSocket(visit.protocol); };
-  return Go({netns, work, protocol, nullptr, {}});
+  return Inside(netns, [protocol] { return OpenSocket(protocol); });
 }
 
 Outcome OpenFileIn(int netns, const char* path) {
-  const auto work = [](const Visit& visit) { return OpenFile(visit.path); };
-  return Go({netns, work, 0, path, {}});
+  return Inside(netns, [path] { return OpenFile(path); });
+}
+
+Outcome MakeNamespace() {
+  return Elsewhere([] { return OutcomeOf(unshare(CLONE_NEWNET), "unshare"); },
+                   [] { return OpenFile("/proc/thread-self/ns/net"); });
+}
+
+Outcome OpenBoundIn(int netns, const SocketKind& kind, const sockaddr* address, socklen_t length) {
+  const auto open = [&] {
+    const int type = kind.type | SOCK_CLOEXEC | SOCK_NONBLOCK;
+    const Outcome opened = OutcomeOf(socket(kind.domain, type, kind.protocol), "socket");
+    if (opened.result < 0 || length == 0) return opened;
+    const Outcome bound = OutcomeOf(bind(opened.result, address, length), "bind");
+    if (bound.result == 0) return opened;
+    close(opened.result);
+    return bound;
+  };
+  return netns < 0 ? open() : Inside(netns, open);
 }

@@ -12,7 +12,15 @@ import { dts } from 'rolldown-plugin-dts';
 import { root } from './setup.mjs';
 
 /** Entry points, as package.json and bin/ name them in dist/, and the program that keeps a guest. */
-const LIBRARY = ['lib/index', 'lib/constants', 'lib/lab/index'];
+const LIBRARY = [
+  'lib/index',
+  'lib/xfrm',
+  'lib/route',
+  'lib/socket',
+  'lib/constants',
+  'lib/lab/index',
+  'lib/testing/index',
+];
 const PROGRAMS = ['lib/cli/main', 'lib/lab/keep-server'];
 /** Packages that become part of dist/: to find, read and wrap them takes longer than to run them. */
 const INCLUDED = /^(commander|picocolors|@oxc-project\/runtime\/.*)$/;
@@ -112,7 +120,7 @@ function inPlace(change) {
 /** Files of dist/: each has modules and all that those import, but for what is in the files before it. */
 const WHOLE = {
   // With what says of an error what to do: where descriptors have run out, it could not be loaded any more.
-  library: ['lib/index', 'lib/cli/report-error'],
+  library: ['lib/index', 'lib/xfrm', 'lib/route', 'lib/cli/report-error'],
   rtnetlink: ['lib/route/rtnetlink'],
   tunnels: ['lib/tunnel/tunnels', 'lib/tunnel/addresses'],
   command: ['lib/cli/main'],

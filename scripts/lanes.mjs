@@ -53,13 +53,13 @@ const CHOSEN = some('kernel', 'events', 'client', 'monitor', 'tunnels', 'tunnel-
 
 /**
  * Of the tests of a kernel, those of what this side of the socket does: the command's lines, options and screens, the
- * life of objects, arguments, memory, timers that are late. What they need of a kernel is the same in each, and the
+ * life of objects, arguments, memory, timers that are late, tunnels as systems build them. What they need of a kernel is the same in each, and the
  * other files ask each kernel for it: so they run in the newest one only, and on this machine's (CONTRIBUTING.md, What
  * runs on which kernel).
  */
 const OF_THE_LIBRARY = [
   ...kernel.filter((path) => basename(path).startsWith('command-')),
-  ...some('kernel', 'life-cycle', 'readme', 'subscribe', 'tunnel-busy'),
+  ...some('kernel', 'life-cycle', 'readme', 'subscribe', 'tunnel-busy', 'tunnel-shapes'),
   ...some('kernel', 'socket-arguments', 'socket-channels', 'socket-lifetime', 'socket-memory'),
 ];
 

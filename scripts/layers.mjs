@@ -14,7 +14,19 @@ const LAYERS = {
   monitor: ['base', 'wire', 'socket', 'netlink', 'xfrm', 'route'],
   tunnel: ['base', 'wire', 'socket', 'netlink', 'xfrm', 'route', 'monitor'],
   lab: [],
-  cli: ['base', 'wire', 'socket', 'netlink', 'xfrm', 'route', 'monitor', 'tunnel', 'lab'],
+  testing: ['base', 'wire', 'socket', 'netlink', 'xfrm', 'route', 'monitor', 'tunnel', 'lab'],
+  cli: [
+    'base',
+    'wire',
+    'socket',
+    'netlink',
+    'xfrm',
+    'route',
+    'monitor',
+    'tunnel',
+    'lab',
+    'testing',
+  ],
 };
 
 const lib = join(root, 'lib');

@@ -1,10 +1,11 @@
-// npm run release: packs, checks what was packed, and with --publish publishes that very file. (Not the
+// npm run release: packs, checks what was packed, makes the API reference, and with --publish publishes that very file. (Not the
 // folder: for that npm would look for *.gyp in it, and write an install script into the registry.)
 import { execFileSync } from 'node:child_process';
 import { mkdtempSync, readFileSync, rmSync, statSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { checkPackage, checkRelease } from './check-package.mjs';
+import { reference } from './reference.mjs';
 import { root } from './setup.mjs';
 
 const publish = process.argv.includes('--publish');
@@ -29,4 +30,9 @@ if (wrong.length > 0) {
   process.exit(1);
 }
 console.log(tarball);
+// Apart from the package, for it is as large as that: for the page of the release.
+if (!reference()) process.exit(1);
+const pages = tarball.replace(/\.tgz$/, '-reference.tgz');
+execFileSync('tar', ['-czf', pages, '-C', join(root, 'docs'), 'reference']);
+console.log(pages);
 if (publish) npm('publish', tarball, '--provenance', '--access', 'public');

@@ -23,16 +23,17 @@ import { withNested } from './codec/shape.ts';
 export const protocols: readonly Protocol[] = [
   {
     name: 'XFRM',
-    file: 'lib/xfrm/codec.ts',
+    folder: 'lib/xfrm',
     wire: '../wire/',
     sources: 'structs.ts and attributes.ts',
-    structs: Object.values(structs),
+    // xfrm_id is only ever a part of other structs, whose types have its fields.
+    structs: Object.values(structs).filter((one) => one !== structs.xfrm_id),
     tables: [attributes.attributes, attributes.sadAttributes, attributes.spdAttributes],
     imports: { key: ['KeyMaterial'], names: Object.keys(names) },
   },
   {
     name: 'a toy',
-    file: 'test/codec/codec.ts',
+    folder: 'test/codec',
     wire: '../../lib/wire/',
     sources: 'tables.ts',
     structs: [],
@@ -41,7 +42,7 @@ export const protocols: readonly Protocol[] = [
   },
   {
     name: 'rtnetlink',
-    file: 'lib/route/codec.ts',
+    folder: 'lib/route',
     wire: '../wire/',
     sources: 'structs.ts, attributes.ts, link-attributes.ts and link-kinds.ts',
     structs: Object.values(routeStructs),
@@ -52,6 +53,8 @@ export const protocols: readonly Protocol[] = [
 
 if (process.argv[1] === import.meta.filename) {
   for (const protocol of protocols) {
-    writeFileSync(join(import.meta.dirname, '../..', protocol.file), generate(protocol));
+    for (const [file, text] of Object.entries(generate(protocol))) {
+      writeFileSync(join(import.meta.dirname, '../..', file), text);
+    }
   }
 }

@@ -10,7 +10,7 @@ import { dirname, join } from 'node:path';
 import { EVENT_SCHEMA } from '../lib/cli/json.ts';
 import { eventSchema } from './schema/event.ts';
 
-/** Where it is, from the project's root: `schema/event-1.json` for `netlink-xfrm/event/1`. */
+/** Where it is, from the project's root: `schema/event-2.json` for `netlink-xfrm/event/2`. */
 export const SCHEMA_FILE = `schema/${EVENT_SCHEMA.split('/').slice(1).join('-')}.json`;
 
 /** Its text. */

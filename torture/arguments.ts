@@ -6,12 +6,12 @@
  */
 import assert from 'node:assert/strict';
 import {
+  MultiNamespaceXfrmMonitor,
   RouteClient,
   subscribe,
   TunnelMonitor,
   XfrmClient,
   XfrmMonitor,
-  XfrmMonitors,
 } from '../lib/index.ts';
 import { turns } from '../test/kernel/socket-support.ts';
 import { METHODS, OPENERS } from './arguments/samples.ts';
@@ -126,7 +126,7 @@ const OPEN: Readonly<Record<keyof typeof OPENERS, (options: never) => unknown>> 
   XfrmClient: (options) => new XfrmClient(options),
   RouteClient: (options) => new RouteClient(options),
   XfrmMonitor: (options) => XfrmMonitor.open(options),
-  XfrmMonitors: (options) => XfrmMonitors.open(options),
+  MultiNamespaceXfrmMonitor: (options) => MultiNamespaceXfrmMonitor.open(options),
   TunnelMonitor: (options) => TunnelMonitor.open(options),
 };
 for (const [name, open] of Object.entries(OPEN)) {

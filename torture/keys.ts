@@ -20,17 +20,16 @@ import {
   XFRMA_IF_ID,
 } from '../lib/constants.ts';
 import {
-  encodeXfrm,
-  MessageWriter,
-  NetlinkSocket,
+  MultiNamespaceXfrmMonitor,
   subscribe,
   TunnelMonitor,
   XfrmClient,
   XfrmMonitor,
-  XfrmMonitors,
 } from '../lib/index.ts';
 import { addon } from '../lib/socket/addon.ts';
-import type { MessageRecord, OpenRecord } from '../lib/socket/index.ts';
+import type { SocketMessageRecord, SocketOpenRecord } from '../lib/socket/index.ts';
+import { NetlinkSocket } from '../lib/socket.ts';
+import { encodeXfrm, MessageWriter } from '../lib/xfrm.ts';
 import { occurrencesInFile } from '../test/kernel/memory.ts';
 import { misplaced } from '../test/unit/misplaced.ts';
 import { cooked, pcap } from '../test/unit/pcap.ts';
@@ -208,7 +207,7 @@ async function values(client: XfrmClient): Promise<void> {
   await using plain = subscribe({ groups: ['sa', 'expire', 'policy', 'acquire', 'link'] });
   await using withKeys = subscribe({ groups: ['sa'], keys: true });
   await using monitor = await XfrmMonitor.open();
-  await using monitors = await XfrmMonitors.open({ namespaces: { own: undefined } });
+  await using monitors = await MultiNamespaceXfrmMonitor.open({ namespaces: { own: undefined } });
   await using tunnels = await TunnelMonitor.open({ acquires: true });
   let asked = '';
   let events = 0;
@@ -272,11 +271,11 @@ class Planter implements Disposable {
   }
 
   readonly #open = (record: unknown): void => {
-    if (this.#sockets.length < 2) this.#sockets.push((record as OpenRecord).socket);
+    if (this.#sockets.length < 2) this.#sockets.push((record as SocketOpenRecord).socket);
   };
 
   readonly #plant = (record: unknown): void => {
-    const { direction, socket } = record as MessageRecord;
+    const { direction, socket } = record as SocketMessageRecord;
     if (direction !== 'received' || !this.#sockets.includes(socket)) return;
     const { arena, arenaBytes } = addon();
     const [offset = 0, length = 0] = new Uint32Array(arena(), arenaBytes, 2);

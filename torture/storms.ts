@@ -8,16 +8,10 @@ import assert from 'node:assert/strict';
 import { subscribe as tap, unsubscribe as untap } from 'node:diagnostics_channel';
 import { setTimeout as pause } from 'node:timers/promises';
 import fc from 'fast-check';
-import {
-  type MessageRecord,
-  NetlinkSocket,
-  SystemError,
-  subscribe,
-  XfrmClient,
-  XfrmMonitor,
-} from '../lib/index.ts';
+import { SystemError, subscribe, XfrmClient, XfrmMonitor } from '../lib/index.ts';
 import { decodeDatagram } from '../lib/netlink/event.ts';
 import { addon } from '../lib/socket/addon.ts';
+import { NetlinkSocket, type SocketMessageRecord } from '../lib/socket.ts';
 import { decodeXfrm } from '../lib/xfrm/decode.ts';
 import { addressRequest } from '../test/kernel/socket-support.ts';
 import { assertEqual, clear, Follower, storm } from '../test/kernel/storm.ts';
@@ -99,7 +93,7 @@ class Breaker implements Disposable {
   }
 
   readonly #break = (record: unknown): void => {
-    const { socket, direction } = record as MessageRecord;
+    const { socket, direction } = record as SocketMessageRecord;
     if (socket !== this.#socket || direction !== 'received') return;
     if (!this.next && !this.#random.chance(1, 200)) return;
     this.next = false;
@@ -120,7 +114,7 @@ class Breaker implements Disposable {
 async function nextSocket(): Promise<number> {
   let number = 0;
   const note = (record: unknown) => {
-    number = (record as MessageRecord).socket;
+    number = (record as SocketMessageRecord).socket;
   };
   tap('netlink-xfrm:open', note);
   await new NetlinkSocket({ protocol: 0 }).close();

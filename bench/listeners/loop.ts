@@ -1,10 +1,13 @@
 /** Decoded events: subscribe(), a loop. @module */
-import { type GroupName, subscribe } from '../../lib/index.ts';
+import { type MulticastGroupName, subscribe } from '../../lib/index.ts';
 import { takeForged } from './forged.ts';
 import { groupMask, kernelOnly, receiveBufferSize, report, reportAtEnd } from './listener.ts';
 
 if (!kernelOnly) takeForged();
-const NAMES = { 2: 'expire', 4: 'sa', 8: 'policy' } as const satisfies Record<number, GroupName>;
+const NAMES = { 2: 'expire', 4: 'sa', 8: 'policy' } as const satisfies Record<
+  number,
+  MulticastGroupName
+>;
 const groups = Object.entries(NAMES).flatMap(([bit, name]) =>
   groupMask & Number(bit) ? [name] : [],
 );

@@ -1,6 +1,7 @@
 /** Raw datagrams: {@link NetlinkSocket}, nothing decoded. @module */
-import { NetlinkSocket } from '../../lib/index.ts';
+
 import { NETLINK_XFRM } from '../../lib/netlink/constants.ts';
+import { NetlinkSocket } from '../../lib/socket.ts';
 import { groupMask, kernelOnly, receiveBufferSize, report, reportAtEnd } from './listener.ts';
 
 const socket = new NetlinkSocket({ protocol: NETLINK_XFRM, kernelOnly });

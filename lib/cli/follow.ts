@@ -4,9 +4,9 @@
  * @module
  */
 
-import { findGroup, type GroupName } from '../monitor/groups.ts';
+import { findGroup, type MulticastGroupName } from '../monitor/groups.ts';
 import type { SubscriptionEvent } from '../monitor/subscribe.ts';
-import type { Namespace, SocketOwner } from '../socket/index.ts';
+import type { NetnsReference, SocketOwner } from '../socket/index.ts';
 import type { TunnelChange } from '../tunnel/changes.ts';
 import type { Tunnel } from '../tunnel/tunnel.ts';
 import type { TunnelMonitorOptions } from '../tunnel/tunnel-monitor.ts';
@@ -29,7 +29,7 @@ import { TunnelStreams } from './tunnels/streams.ts';
 
 /** What to follow. */
 export interface Follow extends FollowOptions, Partial<OriginOptions> {
-  readonly groups: readonly GroupName[];
+  readonly groups: readonly MulticastGroupName[];
   readonly format: Format;
   /** Which events to print, others are not counted; all if left out. */
   wanted?(event: SubscriptionEvent): boolean;
@@ -41,7 +41,7 @@ export interface Follow extends FollowOptions, Partial<OriginOptions> {
     listed(tunnel: Tunnel): boolean;
   };
   /** Is done after the groups were joined, and before any event is read. */
-  first?(out: LineOutput, signal: AbortSignal, where: Namespace | undefined): Promise<void>;
+  first?(out: LineOutput, signal: AbortSignal, where: NetnsReference | undefined): Promise<void>;
   /** Is done when all events that came during `first` have been printed. */
   caughtUp?(out: LineOutput): void;
 }

@@ -1,27 +1,25 @@
 /**
  * Events, entries of lists and what is said between them, as JSON, one object a line.
  *
- * 64-bit numbers are decimal strings, "no limit" is `unlimited`, addresses and names are strings,
+ * Bigints are decimal strings, "no limit" is null, addresses and names are strings,
  * other numbers are numbers. Keys show their length only unless they were asked for; so do XFRM
  * attributes this library does not know, since a newer kernel might put anything there.
  * @module
  */
 import { once } from '../base/once.ts';
-import type { Listed } from '../monitor/subject.ts';
+import type { ListedObject } from '../monitor/subject.ts';
 import type { SubscriptionEvent } from '../monitor/subscribe.ts';
 import type { EventTime } from '../netlink/event.ts';
 import type { RouteMessage } from '../route/requests.ts';
 import { OpaqueBytes } from '../wire/opaque.ts';
 import { UNSEEN } from '../wire/text.ts';
-import { XFRM_INF } from '../xfrm/constants.ts';
 import type { XfrmMessage } from '../xfrm/requests.ts';
-import { xfrm_lifetime_cfg } from '../xfrm/structs.ts';
 import type { Totals } from './events/summary.ts';
 import type { CheckRecord } from './tunnels/check-result.ts';
 import type { JsonChange, JsonTunnel, JsonWarning } from './tunnels/json.ts';
 
 /** The name and version of the format. Within a version, members are only ever added. */
-export const EVENT_SCHEMA = 'netlink-xfrm/event/1';
+export const EVENT_SCHEMA = 'netlink-xfrm/event/2';
 
 /** A network namespace came or went while it was listened to. */
 export interface NamespaceRecord {
@@ -45,7 +43,7 @@ export type JsonRecord = { readonly time: EventTime } & (
   | SubscriptionEvent
   | XfrmMessage
   | RouteMessage
-  | (Listed & { readonly protocol: 'xfrm' })
+  | (ListedObject & { readonly protocol: 'xfrm' })
   /** All that was there has been listed; what follows is news. */
   | { readonly kind: 'synced'; readonly protocol: 'xfrm'; readonly listed: number }
   | NamespaceRecord
@@ -57,10 +55,6 @@ export type JsonRecord = { readonly time: EventTime } & (
   | ({ readonly kind: 'summary' } & Totals)
 );
 
-/** The fields that can be "no limit". */
-const LIMITS = new Set(
-  xfrm_lifetime_cfg.fields.filter((one) => 'absent' in one).map(({ name }) => name),
-);
 const hex = (bytes: Uint8Array) =>
   Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length).toString('hex');
 
@@ -89,12 +83,12 @@ function label(name: string): string {
  * A value as JSON, by the rules above; undefined where it has none. Written straight: making an
  * object of texts first, for JSON.stringify, takes seven times as long.
  */
-function write(name: string, value: unknown, showBytes: boolean): string | undefined {
+function write(value: unknown, showBytes: boolean): string | undefined {
   switch (typeof value) {
     case 'string':
       return quote(value);
     case 'bigint':
-      return value === XFRM_INF && LIMITS.has(name) ? '"unlimited"' : `"${value}"`;
+      return `"${value}"`;
     case 'number':
       return Number.isFinite(value) ? `${value}` : 'null';
     case 'boolean':
@@ -119,7 +113,7 @@ function write(name: string, value: unknown, showBytes: boolean): string | undef
 function items(array: readonly unknown[], showBytes: boolean): string {
   let text = '';
   for (const item of array) {
-    const value = write('', item, showBytes) ?? 'null';
+    const value = write(item, showBytes) ?? 'null';
     text += text === '' ? value : `,${value}`;
   }
   return text;
@@ -132,7 +126,7 @@ function members(object: object, showBytes: boolean, without = NONE): string {
   let text = '';
   for (const name in object) {
     if (without !== NONE && without.has(name)) continue;
-    const value = write(name, (object as Record<string, unknown>)[name], showBytes);
+    const value = write((object as Record<string, unknown>)[name], showBytes);
     if (value === undefined) continue;
     text += text === '' ? label(name) + value : `,${label(name)}${value}`;
   }

@@ -6,10 +6,10 @@
 import { Command } from 'commander';
 import type { Filter } from '../monitor/filter.ts';
 import { pointAt } from '../monitor/filter-error.ts';
-import type { GroupName } from '../monitor/groups.ts';
-import { EVENT_KINDS, type Listed } from '../monitor/subject.ts';
+import type { MulticastGroupName } from '../monitor/groups.ts';
+import { EVENT_KINDS, type ListedObject } from '../monitor/subject.ts';
 import type { SubscriptionEvent } from '../monitor/subscribe.ts';
-import type { Namespace } from '../socket/index.ts';
+import type { NetnsReference } from '../socket/index.ts';
 import { type RequestOptions, XfrmClient } from '../xfrm/client.ts';
 import { namespacePath } from './events/namespace-path.ts';
 import { formatJson } from './json.ts';
@@ -36,8 +36,8 @@ interface Kind {
   readonly name: string;
   readonly heads: readonly string[];
   /** Where the kernel tells of changes. */
-  readonly groups: readonly GroupName[];
-  list(client: XfrmClient, filter: Filter, options: RequestOptions): AsyncIterable<Listed>;
+  readonly groups: readonly MulticastGroupName[];
+  list(client: XfrmClient, filter: Filter, options: RequestOptions): AsyncIterable<ListedObject>;
 }
 
 const STATE: Kind = {
@@ -80,7 +80,7 @@ function listCommand(kind: Kind, things: string): Command {
   addNamespaceOption(addFollowOptions(addOutputOptions(command)));
   return command
     .addHelpText('after', FILTER_HELP)
-    .addHelpText('after', 'docs/command.md tells more; schema/event-1.json describes the JSON.\n')
+    .addHelpText('after', 'docs/command.md tells more; schema/event-2.json describes the JSON.\n')
     .action(async (words: string[], options: Options) => {
       const filter = filterOf(words, command);
       const format = formatOf(options, command);
@@ -104,7 +104,7 @@ async function list(
   filter: Filter,
   format: Format,
   out: LineOutput,
-  how: { netns: string | undefined; where: Namespace | undefined; signal?: AbortSignal },
+  how: { netns: string | undefined; where: NetnsReference | undefined; signal?: AbortSignal },
 ): Promise<number> {
   const { netns, where, signal } = how;
   const write = printer(kind, format, out, netns);
@@ -131,22 +131,22 @@ function printer(
   const end = () => {};
   if (json) {
     const where = labelled(netns);
-    const item = (one: Listed) =>
+    const item = (one: ListedObject) =>
       out.line(formatJson({ ...one, protocol: 'xfrm', time: now() }, showKeys, where));
     return { item, end };
   }
   if (process.stdout.isTTY) {
     const table = new Table(heads.map(colors.dim), (line) => out.line(line));
     const seconds = Date.now() / 1000;
-    const row = (one: Listed) =>
+    const row = (one: ListedObject) =>
       one.kind === 'state'
         ? stateRow(one.state, colors, seconds)
         : policyRow(one.policy, colors, seconds);
-    return { item: (one: Listed) => table.row(row(one)), end: () => table.flush() };
+    return { item: (one: ListedObject) => table.row(row(one)), end: () => table.flush() };
   }
-  const line = (one: Listed) =>
+  const line = (one: ListedObject) =>
     one.kind === 'state' ? describeState(one.state, colors) : describePolicy(one.policy, colors);
-  return { item: (one: Listed) => out.line(line(one)), end };
+  return { item: (one: ListedObject) => out.line(line(one)), end };
 }
 
 /** What JSON has of a namespace that was named. */

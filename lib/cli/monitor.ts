@@ -5,7 +5,7 @@
 import { Command } from 'commander';
 import { pointAt } from '../monitor/filter-error.ts';
 import { isTerm } from '../monitor/filter-term.ts';
-import { findGroup, type GroupName } from '../monitor/groups.ts';
+import { findGroup, type MulticastGroupName } from '../monitor/groups.ts';
 import type { TunnelChange } from '../tunnel/changes.ts';
 import type { Tunnel } from '../tunnel/tunnel.ts';
 import { printable } from '../wire/text.ts';
@@ -41,7 +41,7 @@ const ALL = [
   'migrate',
   'mapping',
   'acquire',
-] as const satisfies readonly GroupName[];
+] as const satisfies readonly MulticastGroupName[];
 
 /** What lies under tunnels: the groups of rtnetlink that --route adds. */
 const ROUTE = [
@@ -54,7 +54,7 @@ const ROUTE = [
   'ipv6-rule',
   'nexthop',
   'nsid',
-] as const satisfies readonly GroupName[];
+] as const satisfies readonly MulticastGroupName[];
 
 /**
  * All but ACQUIRE: as long as anybody listens to that group, the kernel makes a larval SA for each
@@ -63,7 +63,7 @@ const ROUTE = [
  */
 const DEFAULT = ALL.filter((group) => group !== 'acquire');
 
-const isGroup = (name: string): name is GroupName => findGroup(name) !== undefined;
+const isGroup = (name: string): name is MulticastGroupName => findGroup(name) !== undefined;
 
 type MonitorOptions = OutputOptions &
   FollowOptions &
@@ -96,7 +96,7 @@ export function monitorCommand(): Command {
         `--route adds ${ROUTE.slice(0, 5).join(', ')},\n` +
         `${ROUTE.slice(5).join(', ')}. Every group of rtnetlink can be named alone:\n` +
         'neigh, ipv6-prefix, ipv4-netconf …; those need no privilege.\n' +
-        'docs/command.md tells more; schema/event-1.json describes the JSON.\n',
+        'docs/command.md tells more; schema/event-2.json describes the JSON.\n',
     )
     .action(async (words: string[], options: MonitorOptions) => {
       const wrong = words.findIndex((word) => !isTerm(word) && word !== 'all' && !isGroup(word));
@@ -105,7 +105,8 @@ export function monitorCommand(): Command {
         command.error(`error: ${pointAt(reason, words, wrong)}`);
       }
       const named = words.filter((word) => !isTerm(word));
-      const groups: GroupName[] = named.length === 0 ? [...DEFAULT] : named.filter(isGroup);
+      const groups: MulticastGroupName[] =
+        named.length === 0 ? [...DEFAULT] : named.filter(isGroup);
       if (named.includes('all')) groups.push(...ALL);
       if (options.route) groups.push(...ROUTE);
       const terms = words.filter(isTerm);

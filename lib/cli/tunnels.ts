@@ -68,7 +68,7 @@ export function tunnelsCommand(): Command {
     .addHelpText('after', TUNNEL_FILTER_HELP)
     .addHelpText('after', `With --watch in a pipe, also:\n${CHANGE_HELP}`)
     .addHelpText('after', THRESHOLD_HELP)
-    .addHelpText('after', 'docs/command.md tells more; schema/event-1.json describes the JSON.\n')
+    .addHelpText('after', 'docs/command.md tells more; schema/event-2.json describes the JSON.\n')
     .action(async (words: string[], options: Options) => {
       const format = formatOf(options, command);
       const { watch, count, refresh, buffer } = options;

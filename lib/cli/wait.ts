@@ -8,7 +8,7 @@ import { FilterError } from '../monitor/filter-error.ts';
 import { isTerm } from '../monitor/filter-term.ts';
 import { onAbort } from '../socket/abort.ts';
 import { THRESHOLDS } from '../tunnel/thresholds.ts';
-import { isUp, TUNNEL_STATES, type Tunnel, type TunnelState } from '../tunnel/tunnel.ts';
+import { isUpState, TUNNEL_STATES, type Tunnel, type TunnelState } from '../tunnel/tunnel.ts';
 import type { TunnelMonitorOptions } from '../tunnel/tunnel-monitor.ts';
 import { contains, parseNetwork } from '../wire/network.ts';
 import { printable } from '../wire/text.ts';
@@ -50,7 +50,7 @@ const LAST_LOOK = 5000;
 
 /** The states that a word of `--for` stands for. */
 export function statesOf(word: string): readonly TunnelState[] | undefined {
-  if (word === 'up') return TUNNEL_STATES.filter(isUp);
+  if (word === 'up') return TUNNEL_STATES.filter(isUpState);
   if (word === 'down') return ['down', 'blocked', 'orphan', 'acquiring'];
   return TUNNEL_STATES.filter((state) => state === word).length > 0
     ? [word as TunnelState]
@@ -195,7 +195,7 @@ async function wait(
   };
   let status = look();
   if (status === undefined && last === undefined && states.has('down')) {
-    const all = [...states].every((state) => !isUp(state));
+    const all = [...states].every((state) => !isUpState(state));
     if (all) {
       process.stderr.write(
         `netlink-xfrm: there is no tunnel '${target.text}', and none was seen\n` +

@@ -42,6 +42,7 @@ export class Lab {
     return this.#guest.close();
   }
 
+  /** The same as {@link close}, for `await using`. */
   [Symbol.asyncDispose](): Promise<void> {
     return this.close();
   }

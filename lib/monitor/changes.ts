@@ -2,11 +2,11 @@
 import type { EventTime } from '../netlink/event.ts';
 
 /** What sorts of object there are, by name. */
-export type Kinds = Record<string, object>;
-export type NameIn<K extends Kinds> = keyof K & string;
+export type ObjectTypes = Record<string, object>;
+export type ObjectName<K extends ObjectTypes> = keyof K & string;
 
 /** Why an object is gone; `found-missing`: a comparison did not find it, and no event said why. */
-export type Why =
+export type RemovalReason =
   | 'deleted'
   | 'hard-expired'
   | 'flushed'
@@ -15,9 +15,9 @@ export type Why =
   | 'replaced'
   | 'found-missing';
 
-interface About<Name extends string, Value> {
+interface ChangeBase<Name extends string, Value> {
   /** `kernel`: an event said so. `repair`: found by comparing with a fresh list. */
-  readonly cause: 'kernel' | 'repair';
+  readonly origin: 'kernel' | 'resync';
   readonly time: EventTime;
   readonly object: Name;
   readonly id: string;
@@ -25,21 +25,24 @@ interface About<Name extends string, Value> {
   /** The object after the change; where it is gone, as it last was. */
   readonly value: Value;
   /** When the counters of `value` were read. */
-  readonly counted: EventTime;
+  readonly countersReadAt: EventTime;
 }
 
-export interface Added<Name extends string, Value> extends About<Name, Value> {
+/** An object is there that was not before. */
+export interface ObjectAdded<Name extends string, Value> extends ChangeBase<Name, Value> {
   readonly kind: 'added';
 }
-export interface Updated<Name extends string, Value> extends About<Name, Value> {
+/** An object is another than before, in the same place. */
+export interface ObjectUpdated<Name extends string, Value> extends ChangeBase<Name, Value> {
   readonly kind: 'updated';
   readonly before: Value;
   /** The fields that are different, counters left out. */
   readonly fields: readonly (keyof Value & string)[];
 }
-export interface Removed<Name extends string, Value> extends About<Name, Value> {
+/** An object is gone. */
+export interface ObjectRemoved<Name extends string, Value> extends ChangeBase<Name, Value> {
   readonly kind: 'removed';
-  readonly why: Why;
+  readonly reason: RemovalReason;
   /**
    * Of what an event says was `deleted` or `flushed`: the port id that the requester wrote into its
    * message. A claim: anything can be written there (docs/sockets.md, section 6).
@@ -47,18 +50,18 @@ export interface Removed<Name extends string, Value> extends About<Name, Value> 
   readonly portId?: number;
 }
 /** A soft limit was reached: it works on, and wants a successor. */
-export interface Expiring<Name extends string, Value> extends About<Name, Value> {
+export interface ObjectExpiring<Name extends string, Value> extends ChangeBase<Name, Value> {
   readonly kind: 'expiring';
 }
 
 /** What can happen to an object. */
-export type ObjectChange<K extends Kinds> = {
-  [Name in NameIn<K>]:
-    | Added<Name, K[Name]>
-    | Updated<Name, K[Name]>
-    | Removed<Name, K[Name]>
-    | Expiring<Name, K[Name]>;
-}[NameIn<K>];
+export type ObjectChange<K extends ObjectTypes> = {
+  [Name in ObjectName<K>]:
+    | ObjectAdded<Name, K[Name]>
+    | ObjectUpdated<Name, K[Name]>
+    | ObjectRemoved<Name, K[Name]>
+    | ObjectExpiring<Name, K[Name]>;
+}[ObjectName<K>];
 
 /** One or more losses of events: the table may be wrong until `repaired`, which always follows. */
 export interface TableOverrun {
@@ -69,7 +72,7 @@ export interface TableOverrun {
 }
 
 /** A comparison with fresh lists has ended, and the table is right. */
-export interface Compared {
+export interface SyncReport {
   /**
    * `repaired`: events had been lost. `refreshed`: none had; the counters are fresh, and what no event announces,
    * or an event left in doubt, is as the kernel has it.
@@ -85,8 +88,8 @@ export interface Compared {
   /** Messages since then that made no sense. */
   readonly malformed: number;
   /** Milliseconds since then, or since the round began. */
-  readonly took: number;
+  readonly durationMs: number;
   readonly time: EventTime;
 }
 
-export type TableChange<K extends Kinds> = ObjectChange<K> | TableOverrun | Compared;
+export type TableChange<K extends ObjectTypes> = ObjectChange<K> | TableOverrun | SyncReport;

@@ -32,6 +32,7 @@ export class LiveEmitter<
     this.#hub = new EventHub(this, release);
   }
 
+  /** @internal */
   protected get hub(): EventHub<Event, L> {
     return this.#hub;
   }
@@ -50,6 +51,7 @@ export class LiveEmitter<
     return this.#hub.close();
   }
 
+  /** The same as {@link close}, for `await using`. */
   [Symbol.asyncDispose](): Promise<void> {
     return this.close();
   }
@@ -65,6 +67,7 @@ export class EventHub<Event, L extends Loop<Event> = EventQueue<Event>> {
   readonly #release: () => Promise<unknown>;
   readonly #loops = new Set<L>();
   readonly #waiting = new Set<(error: unknown) => void>();
+  readonly #watching = new Set<() => void>();
   #signal: Disposable | undefined;
   #error: unknown;
   #closing: Promise<void> | undefined;
@@ -102,11 +105,29 @@ export class EventHub<Event, L extends Loop<Event> = EventQueue<Event>> {
     this.#loops.delete(loop);
   }
 
-  /** Gives an event to all loops, then to the listeners to each of the names. */
+  /** Gives an event to all loops, then to the listeners to each of the names; then calls what {@link watch}es. */
   deliver(event: Event, ...names: string[]): void {
     if (this.closed) return;
     for (const loop of this.#loops) loop.push(event);
     for (const name of names) this.emit(name, event);
+    for (const look of this.#watching) look();
+  }
+
+  /**
+   * Calls `look`, which throws nothing, after each event, as a listener would: but Node takes more than ten listeners for
+   * a leak, and any number may wait.
+   */
+  watch(look: () => void): Disposable {
+    this.#watching.add(look);
+    return { [Symbol.dispose]: () => void this.#watching.delete(look) };
+  }
+
+  /** Tells of what is right when a promise is fulfilled: to listeners that are added as soon as it is. */
+  emitNext(name: string, event: () => unknown): void {
+    // After all microtasks, those that wait for the promise included, and before anything is read.
+    process.nextTick(() => {
+      if (!this.closed && this.#emitter.listenerCount(name) > 0) this.emit(name, event());
+    });
   }
 
   /** Calls listeners. What one throws is an uncaught exception, as ever, but the caller goes on. */

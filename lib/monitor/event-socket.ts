@@ -1,15 +1,20 @@
 /** A socket that listens to groups of one protocol, and when it is read. @module */
 import { GET_NET_ADMIN } from '../base/net-admin.ts';
 import { NETLINK_ROUTE, NETLINK_XFRM } from '../netlink/constants.ts';
-import { addon } from '../socket/addon.ts';
-import { type Batch, type Namespace, NetlinkSocket, SystemError } from '../socket/index.ts';
-import type { Protocol } from './groups.ts';
+import { MAX_BATCH } from '../socket/batch.ts';
+import {
+  type DatagramBatch,
+  NetlinkSocket,
+  type NetnsReference,
+  SystemError,
+} from '../socket/index.ts';
+import type { EventProtocol } from './groups.ts';
 
 const PROTOCOLS = { xfrm: NETLINK_XFRM, route: NETLINK_ROUTE } as const;
 
 /** An open socket that has joined its groups. */
 export interface EventSocket {
-  readonly protocol: Protocol;
+  readonly protocol: EventProtocol;
   readonly socket: NetlinkSocket;
   readonly granted: number;
 }
@@ -22,10 +27,10 @@ export interface EventSocket {
  * @throws SystemError with a hint that says what is missing and how to get it
  */
 export function openEventSocket(
-  protocol: Protocol,
+  protocol: EventProtocol,
   groups: readonly number[],
   receiveBufferSize: number,
-  netns?: Namespace,
+  netns?: NetnsReference,
 ): EventSocket {
   let socket: NetlinkSocket | undefined;
   try {
@@ -42,7 +47,7 @@ export function openEventSocket(
 }
 
 /** The error, with the hint that fits what this library opens. */
-export function explain(error: unknown, protocol: Protocol): unknown {
+export function explain(error: unknown, protocol: EventProtocol): unknown {
   if (!(error instanceof SystemError)) return error;
   // Another namespace that may not be entered is told with a hint of its own.
   const hint = error.syscall === 'setns' ? undefined : HINTS[`${protocol} ${error.code}`];
@@ -89,8 +94,8 @@ export class ReadThrottle {
   }
 
   /** After a batch: rests if that was all that waited. While the kernel drops events it does not. */
-  batchRead({ count, lost }: Batch): void {
-    if (this.#rest === 0 || !this.#flowing || lost !== undefined || count === addon().batch) return;
+  batchRead({ count, lost }: DatagramBatch): void {
+    if (this.#rest === 0 || !this.#flowing || lost !== undefined || count === MAX_BATCH) return;
     this.#socket.pause();
     this.#timer = setTimeout(this.now, this.#rest);
     if (!this.#alive) this.#timer.unref();

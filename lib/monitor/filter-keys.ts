@@ -2,8 +2,8 @@
 import { ROUTE_KINDS } from '../route/kinds.ts';
 import type { Enumeration } from '../wire/names.ts';
 import { contains, type Network, parseNetwork } from '../wire/network.ts';
-import type { Mark } from '../xfrm/codec.ts';
 import { IpsecProto, PolicyDir } from '../xfrm/names.ts';
+import type { XfrmMark } from '../xfrm/types.ts';
 import type { TermKey } from './filter-term.ts';
 import { EVENT_KINDS, type Place, type Subject } from './subject.ts';
 
@@ -34,7 +34,7 @@ const named = (names: Enumeration<string>) => (text: string) => {
   return value === undefined ? undefined : names.name(value);
 };
 
-function mark(text: string): Partial<Mark> | undefined {
+function mark(text: string): Partial<XfrmMark> | undefined {
   const [value, mask, ...more] = text.split('/').map(parseU32);
   if (value === undefined || more.length > 0) return undefined;
   if (!text.includes('/')) return { value };
@@ -104,7 +104,7 @@ export const KEYS = {
     expected: 'a mark (0x10 or 0x10/0xff)',
     parse: mark,
     of: ({ marked }) => (marked ? [marked.mark ?? { value: 0, mask: 0 }] : []),
-    same: (wanted: Partial<Mark>, found: Mark) =>
+    same: (wanted: Partial<XfrmMark>, found: XfrmMark) =>
       wanted.value === found.value && (wanted.mask ?? found.mask) === found.mask,
   }),
   if_id: define({

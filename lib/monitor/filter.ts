@@ -12,7 +12,7 @@ import type { StateFilter } from '../xfrm/keys.ts';
 import type { IpsecProto } from '../xfrm/names.ts';
 import { KEYS, type KeyName, KIND } from './filter-keys.ts';
 import { parseTerms, type Term } from './filter-term.ts';
-import { type Filterable, type Subject, subjectOf } from './subject.ts';
+import { type FilterInput, type Subject, subjectOf } from './subject.ts';
 
 /** A filter over events and over what lists hold. */
 export class Filter {
@@ -53,7 +53,7 @@ export class Filter {
    * Whether something passes. Lost events and malformed datagrams always do, since they may have
    * been what was looked for; a flush passes unless it can't have touched what was.
    */
-  matches(item: Filterable): boolean {
+  matches(item: FilterInput): boolean {
     if (this.#terms.length === 0) return true;
     if (item.kind === 'overrun' || item.kind === 'malformed') return true;
     const inList = item.kind === 'state' || item.kind === 'policy';

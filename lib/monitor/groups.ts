@@ -18,19 +18,19 @@ type WithoutPrefix<Name extends string> = Name extends `${'XFRMNLGRP' | 'RTNLGRP
  * prefix, in lower case, with dashes), or by one of the kernel's names: a number's
  * (`RTNLGRP_LINK`) or a bind mask's (`RTMGRP_LINK`).
  */
-export type GroupName = WithoutPrefix<Named> | Exclude<Named, `${string}_NONE`>;
+export type MulticastGroupName = WithoutPrefix<Named> | Exclude<Named, `${string}_NONE`>;
 
 /** The netlink protocols that events come from. */
-export type Protocol = 'xfrm' | 'route';
+export type EventProtocol = 'xfrm' | 'route';
 
 /** A group: its protocol, and its number from 1. */
 export interface Group {
-  readonly protocol: Protocol;
+  readonly protocol: EventProtocol;
   readonly number: number;
 }
 
 const groups = new Map<string, Group>();
-function add(protocol: Protocol, constants: object, numbers: string, masks: string) {
+function add(protocol: EventProtocol, constants: object, numbers: string, masks: string) {
   for (const [name, value] of Object.entries(constants) as [string, number][]) {
     if (value === 0) continue;
     if (name.startsWith(numbers)) {
@@ -45,8 +45,8 @@ function add(protocol: Protocol, constants: object, numbers: string, masks: stri
 add('xfrm', X, 'XFRMNLGRP_', 'XFRMGRP_');
 add('route', R, 'RTNLGRP_', 'RTMGRP_');
 
-/** All names {@link findGroup} knows. */
-export const groupNames: readonly string[] = [...groups.keys()];
+/** All names of multicast groups that `subscribe()` takes. */
+export const multicastGroupNames: readonly string[] = [...groups.keys()];
 
 /** The group of a name, or undefined. */
 export const findGroup = (name: string): Group | undefined => groups.get(name);

@@ -5,13 +5,13 @@ import {
   type EventTime,
   type Malformed,
 } from '../netlink/event.ts';
-import { type Batch, type NetlinkSocket, SystemError } from '../socket/index.ts';
-import type { Kinds, NameIn, TableChange } from './changes.ts';
+import { type DatagramBatch, type NetlinkSocket, SystemError } from '../socket/index.ts';
+import type { ObjectName, ObjectTypes, TableChange } from './changes.ts';
 import { LossDetector } from './losses.ts';
 import type { ObjectModel, Tables } from './object-model.ts';
 import { type Heard, Reconciler } from './reconciler.ts';
 
-export interface Source<K extends Kinds, Event> {
+export interface Source<K extends ObjectTypes, Event> {
   readonly model: ObjectModel<K, Event>;
   readonly decode: DecodeMessage<Event>;
   /**
@@ -23,13 +23,13 @@ export interface Source<K extends Kinds, Event> {
   list(listed: Listed<K>): Promise<boolean>;
 }
 
-export type Listed<K extends Kinds> = <N extends NameIn<K>>(kind: N, value: K[N]) => void;
+export type Listed<K extends ObjectTypes> = <N extends ObjectName<K>>(kind: N, value: K[N]) => void;
 
-export interface Owner<K extends Kinds, Event> {
+export interface Owner<K extends ObjectTypes, Event> {
   /** The first comparison, before the tables are open, and all that is told after it. */
   changed(change: TableChange<K> | Malformed): void;
-  /** @returns whether an event says nothing of the tables */
-  passes?(event: Event): boolean;
+  /** An event was read; what it does to the tables comes after this. @returns whether that is nothing */
+  heard?(event: Event): boolean;
   /** Whether reading is to stop for now. Call {@link LiveTables.flow} when that may have changed. */
   full?(): boolean;
   /** The tables cannot be kept right any more: close them. */
@@ -44,7 +44,7 @@ const BACKOFF = { least: 20, most: 5000 };
 const KEPT = 65_536;
 
 /** Tables, the socket whose events they follow, and the lists that they are compared with. */
-export class LiveTables<K extends Kinds, Event extends Heard> {
+export class LiveTables<K extends ObjectTypes, Event extends Heard> {
   readonly #socket: NetlinkSocket;
   readonly #source: Source<K, Event>;
   readonly #owner: Owner<K, Event>;
@@ -188,7 +188,7 @@ export class LiveTables<K extends Kinds, Event extends Heard> {
     return this.#socket.close();
   }
 
-  #onBatch(batch: Batch): void {
+  #onBatch(batch: DatagramBatch): void {
     const time = { wall: batch.timestamp, monotonic: batch.monotonic };
     if (batch.lost !== undefined) this.#losses.failed(batch.lost, time);
     const input = { view: batch.view, bytes: batch.bytes, time, keys: false };
@@ -204,7 +204,7 @@ export class LiveTables<K extends Kinds, Event extends Heard> {
       this.#tell(event);
       this.#lacking = true;
       this.#table.malformed(event.time);
-    } else if (!this.#owner.passes?.(event)) this.#table.event(event);
+    } else if (!this.#owner.heard?.(event)) this.#table.event(event);
   };
 
   /**

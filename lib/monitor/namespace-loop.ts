@@ -1,7 +1,6 @@
 /** A loop over the changes in several network namespaces. @module */
 import type { Loop } from './event-hub.ts';
 import { EventQueue } from './queue.ts';
-import type { Synced, XfrmChange, XfrmMonitor } from './xfrm-monitor.ts';
 
 /** A namespace is not watched any more: it was removed, or could not be watched (`error`). */
 export interface NamespaceClosed {
@@ -9,25 +8,28 @@ export interface NamespaceClosed {
   readonly error: unknown;
 }
 
-/** What happened in the namespace of that label. Of `synced`, the tables of that namespace alone. */
-export type NamespaceChange = (XfrmChange | Synced | NamespaceClosed) & { readonly label: string };
+/** What happened in the namespace of that label. */
+export type InNamespace<Change> = (Change | NamespaceClosed) & { readonly label: string };
 
-interface Source {
-  readonly changes: AsyncIterator<XfrmChange | Synced, undefined>;
+/** A monitor of one namespace, as far as a loop needs it. */
+type Iterated<Change> = AsyncIterable<Change, undefined>;
+
+interface Source<Change> {
+  readonly changes: AsyncIterator<Change, undefined>;
   /** Its `synced`. */
-  first: NamespaceChange | undefined;
+  first: InNamespace<Change> | undefined;
 }
 
 /** Takes one change at a time from each monitor: what else comes waits there, within its highWaterMark. */
-export class NamespaceLoop implements Loop<NamespaceChange> {
-  readonly queue: EventQueue<NamespaceChange>;
-  readonly #sources = new Map<XfrmMonitor, Source>();
+export class NamespaceLoop<Change> implements Loop<InNamespace<Change>> {
+  readonly queue: EventQueue<InNamespace<Change>>;
+  readonly #sources = new Map<Iterated<Change>, Source<Change>>();
   /** How to go on once a change was taken. */
-  readonly #more = new Map<NamespaceChange, () => void>();
+  readonly #more = new Map<InNamespace<Change>, () => void>();
   #ending: { readonly error: unknown } | undefined;
 
   constructor(left: () => void) {
-    this.queue = new EventQueue<NamespaceChange>(Number.POSITIVE_INFINITY, {
+    this.queue = new EventQueue<InNamespace<Change>>(Number.POSITIVE_INFINITY, {
       changed() {},
       left: () => {
         for (const { changes } of this.#sources.values()) changes.return?.();
@@ -42,8 +44,8 @@ export class NamespaceLoop implements Loop<NamespaceChange> {
   }
 
   /** Adds a namespace: `synced`, then its changes. */
-  add(label: string, monitor: XfrmMonitor): void {
-    const source: Source = { changes: monitor[Symbol.asyncIterator](), first: undefined };
+  add(label: string, monitor: Iterated<Change>): void {
+    const source: Source<Change> = { changes: monitor[Symbol.asyncIterator](), first: undefined };
     this.#sources.set(monitor, source);
     const closed = (error?: unknown) => {
       if (!this.#sources.delete(monitor)) return;
@@ -51,9 +53,9 @@ export class NamespaceLoop implements Loop<NamespaceChange> {
       this.#endAfterAll();
     };
     const more = () => {
-      source.changes.next().then(({ value, done }) => {
-        if (done) return closed();
-        const change = { ...value, label };
+      source.changes.next().then((result) => {
+        if (result.done) return closed();
+        const change: InNamespace<Change> = { ...result.value, label };
         source.first ??= change;
         this.#more.set(change, more);
         this.push(change);
@@ -63,7 +65,7 @@ export class NamespaceLoop implements Loop<NamespaceChange> {
   }
 
   /** The monitor has closed. A slow loop is not told of what it never heard of: that would pile up. */
-  gone(monitor: XfrmMonitor): void {
+  gone(monitor: Iterated<Change>): void {
     const source = this.#sources.get(monitor);
     if (!source?.first || !this.queue.withdraw(source.first)) return;
     this.#more.delete(source.first);
@@ -71,7 +73,7 @@ export class NamespaceLoop implements Loop<NamespaceChange> {
     source.changes.return?.();
   }
 
-  push(change: NamespaceChange): void {
+  push(change: InNamespace<Change>): void {
     this.queue.push(change);
   }
 

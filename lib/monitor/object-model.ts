@@ -1,8 +1,8 @@
 /** What a protocol says of its objects and events, for the reconciler. @module */
-import type { Kinds, NameIn, Why } from './changes.ts';
+import type { ObjectName, ObjectTypes, RemovalReason } from './changes.ts';
 import { type Indexers, Table } from './table.ts';
 
-export type Tables<K extends Kinds> = { readonly [Name in NameIn<K>]: Table<K[Name]> };
+export type Tables<K extends ObjectTypes> = { readonly [Name in ObjectName<K>]: Table<K[Name]> };
 
 /** What a protocol says of one kind of object. */
 export interface ObjectKind<Value, Event> {
@@ -20,12 +20,12 @@ export interface ObjectKind<Value, Event> {
   /** The names of the fields that differ, counters left out. */
   differences(before: Value, after: Value): string[];
   /** Why an object went of which no event said so. Default: `found-missing`. */
-  missing?(value: Value, since: readonly Event[]): Why;
+  missing?(value: Value, since: readonly Event[]): RemovalReason;
 }
 
 /** What a protocol says of its objects and events. */
-export interface ObjectModel<K extends Kinds, Event> {
-  readonly kinds: { readonly [Name in NameIn<K>]: ObjectKind<K[Name], Event> };
+export interface ObjectModel<K extends ObjectTypes, Event> {
+  readonly kinds: { readonly [Name in ObjectName<K>]: ObjectKind<K[Name], Event> };
   /** Does to the rows what the event says. */
   apply(event: Event, rows: Rows<K>): void;
   /** Whether something that is listed is about to go, of which no event will tell. */
@@ -35,24 +35,24 @@ export interface ObjectModel<K extends Kinds, Event> {
 }
 
 /** Empty tables. */
-export function tablesOf<K extends Kinds>({ kinds }: Pick<ObjectModel<K, never>, 'kinds'>) {
+export function tablesOf<K extends ObjectTypes>({ kinds }: Pick<ObjectModel<K, never>, 'kinds'>) {
   const all = Object.entries<ObjectKind<never, never>>(kinds);
   const tables = all.map(([name, { indexes }]) => [name, new Table(indexes)]);
   return Object.fromEntries(tables) as Tables<K>;
 }
 
 /** What an event can do. */
-export interface Rows<K extends Kinds> {
+export interface Rows<K extends ObjectTypes> {
   /** Whether a row may be newer than the event: it was listed while events came. */
   readonly overlap: boolean;
   /** For looking things up. */
   readonly tables: Tables<K>;
   /** Sets a row: `new` for another object than the one there, `same` for that one, changed. */
-  put<N extends NameIn<K>>(kind: N, key: string, value: K[N], as: 'new' | 'same'): void;
+  put<N extends ObjectName<K>>(kind: N, key: string, value: K[N], as: 'new' | 'same'): void;
   /** Takes a row away, if it is there. @param last the object as it last was, if known better */
-  remove<N extends NameIn<K>>(kind: N, key: string, why: Why, last?: K[N]): void;
+  remove<N extends ObjectName<K>>(kind: N, key: string, reason: RemovalReason, last?: K[N]): void;
   /** The object told that a soft limit was reached. */
-  expiring<N extends NameIn<K>>(kind: N, key: string, value: K[N]): void;
+  expiring<N extends ObjectName<K>>(kind: N, key: string, value: K[N]): void;
   /** Nobody can tell from this event what became of the row, or of which rows: another list must. */
-  doubt(kind?: NameIn<K>, key?: string): void;
+  doubt(kind?: ObjectName<K>, key?: string): void;
 }

@@ -6,11 +6,11 @@
  * @module
  */
 import type { EventTime } from '../netlink/event.ts';
-import type { Kinds, NameIn, ObjectChange, TableChange } from './changes.ts';
+import type { ObjectChange, ObjectName, ObjectTypes, TableChange } from './changes.ts';
 import { type ObjectModel, type Rows, type Tables, tablesOf } from './object-model.ts';
 import { Shadow } from './shadow.ts';
 
-export interface Host<K extends Kinds> {
+export interface Host<K extends ObjectTypes> {
   now(): EventTime;
   /** Call {@link Reconciler.wake} after so many milliseconds; a later call replaces an earlier one. */
   wakeAfter(milliseconds: number): void;
@@ -49,7 +49,7 @@ type Phase = 'idle' | 'emptying' | 'listing' | 'settling';
  * Rounds of comparison: read events until none wait (emptying), list (listing), read events until
  * none wait (settling), compare. Events go on being applied all the while.
  */
-export class Reconciler<K extends Kinds, Event extends Heard> {
+export class Reconciler<K extends ObjectTypes, Event extends Heard> {
   /** The tables. They hold nothing before the first round that leaves no doubt has ended. */
   readonly tables: Tables<K>;
   readonly #model: ObjectModel<K, Event>;
@@ -76,7 +76,7 @@ export class Reconciler<K extends Kinds, Event extends Heard> {
   /** Since the tables were last right. */
   #tally = { ...NOTHING };
   #time: EventTime;
-  #cause: 'kernel' | 'repair' = 'kernel';
+  #origin: 'kernel' | 'resync' = 'kernel';
   #portId = 0;
 
   constructor(model: ObjectModel<K, Event>, host: Host<K>, limits: Backoff) {
@@ -129,7 +129,7 @@ export class Reconciler<K extends Kinds, Event extends Heard> {
       this.#explaining.push(event);
     }
     this.#time = event.time;
-    this.#cause = 'kernel';
+    this.#origin = 'kernel';
     this.#portId = event.header.portId;
     if (this.#opened) this.#model.apply(event, this.#live);
     if (this.#phase === 'listing') this.#overlap.push(event);
@@ -154,7 +154,7 @@ export class Reconciler<K extends Kinds, Event extends Heard> {
     else if (this.#phase === 'settling') this.#finish();
   }
 
-  listed<N extends NameIn<K>>(kind: N, value: K[N]): void {
+  listed<N extends ObjectName<K>>(kind: N, value: K[N]): void {
     this.#shadow.list(kind, value);
   }
 
@@ -183,13 +183,13 @@ export class Reconciler<K extends Kinds, Event extends Heard> {
 
   #finish(): void {
     this.#time = this.#host.now();
-    this.#cause = 'repair';
+    this.#origin = 'resync';
     const shadow = this.#shadow;
     const doubtful = this.#spoilt || shadow.doubtful;
     const waits = !doubtful && this.#waits < WAITS && this.#model.passing?.(shadow.tables);
     this.#waits = waits ? this.#waits + 1 : 0;
     const again = doubtful || waits;
-    for (const name of Object.keys(this.tables) as NameIn<K>[]) {
+    for (const name of Object.keys(this.tables) as ObjectName<K>[]) {
       if (this.#opened) this.#compare(name, shadow);
       else if (!again) this.#adopt(name, shadow);
     }
@@ -201,7 +201,7 @@ export class Reconciler<K extends Kinds, Event extends Heard> {
   #settled(): void {
     const [tally, time] = [this.#tally, this.#time];
     const lost = this.#opened && tally.overruns + tally.malformed > 0;
-    const took = time.monotonic - (this.#since ?? this.#began);
+    const durationMs = time.monotonic - (this.#since ?? this.#began);
     const { least } = this.#limits;
     this.#phase = 'idle';
     this.#backoff = least;
@@ -212,7 +212,7 @@ export class Reconciler<K extends Kinds, Event extends Heard> {
     this.#since = undefined;
     this.#tally = { ...NOTHING };
     this.#explaining = [];
-    this.#host.emit({ kind: lost ? 'repaired' : 'refreshed', ...tally, took, time });
+    this.#host.emit({ kind: lost ? 'repaired' : 'refreshed', ...tally, durationMs, time });
     if (this.#wanted) this.wake();
   }
 
@@ -242,24 +242,24 @@ export class Reconciler<K extends Kinds, Event extends Heard> {
   }
 
   /** The first tables: nobody has seen any before. */
-  #adopt<N extends NameIn<K>>(name: N, shadow: Shadow<K>): void {
+  #adopt<N extends ObjectName<K>>(name: N, shadow: Shadow<K>): void {
     this.tables[name].adopt(shadow.tables[name], (value, key) => this.#named(name, value, key));
   }
 
   /** A new incarnation. */
-  #named<N extends NameIn<K>>(name: N, value: K[N], key: string) {
+  #named<N extends ObjectName<K>>(name: N, value: K[N], key: string) {
     const id = this.#model.kinds[name].id?.(value) ?? key;
-    return { id, uid: `${id} #${++this.#incarnations}`, counted: this.#time };
+    return { id, uid: `${id} #${++this.#incarnations}`, countersReadAt: this.#time };
   }
 
-  #compare<N extends NameIn<K>>(name: N, shadow: Shadow<K>): void {
+  #compare<N extends ObjectName<K>>(name: N, shadow: Shadow<K>): void {
     const model = this.#model.kinds[name];
     const live = this.tables[name];
     const fresh = shadow.tables[name];
     for (const [key, { value }] of live.rows()) {
       if (fresh.get(key) || shadow.doubts(name, key)) continue;
-      const why = model.missing?.(value, this.#explaining) ?? 'found-missing';
-      this.#live.remove(name, key, why);
+      const reason = model.missing?.(value, this.#explaining) ?? 'found-missing';
+      this.#live.remove(name, key, reason);
     }
     for (const [key, { value }] of fresh.rows()) {
       const known = live.get(key)?.value;
@@ -277,56 +277,77 @@ export class Reconciler<K extends Kinds, Event extends Heard> {
   #rows(): Rows<K> {
     // The callers below are all there are. Each gives one literal: changes made of parts with `...`
     // cost a monitor a third of all its time.
-    const tell = (change: { object: NameIn<K>; [field: string]: unknown }) =>
+    const tell = (change: { object: ObjectName<K>; [field: string]: unknown }) =>
       this.#host.emit(change as unknown as ObjectChange<K>);
     const count = (what: 'added' | 'updated' | 'removed') => {
-      if (this.#cause === 'repair') this.#tally[what]++;
+      if (this.#origin === 'resync') this.#tally[what]++;
     };
     return {
       overlap: false,
       tables: this.tables,
       put: (object, key, value, as) => {
-        const [cause, time] = [this.#cause, this.#time];
+        const [origin, time] = [this.#origin, this.#time];
         const table = this.tables[object];
         const known = table.get(key);
         if (known !== undefined && as === 'same') {
           // An event of a change repeats the counters of before.
-          const counted = cause === 'repair' ? time : known.counted;
+          const countersReadAt = origin === 'resync' ? time : known.countersReadAt;
           const { id, uid, value: before } = known;
-          table.set(key, { id, uid, value, counted });
+          table.set(key, { id, uid, value, countersReadAt });
           if (before === value) return;
           const fields = this.#model.kinds[object].differences(before, value);
           if (fields.length === 0) return;
           count('updated');
-          tell({ kind: 'updated', object, id, uid, value, counted, cause, time, before, fields });
+          tell({
+            kind: 'updated',
+            object,
+            id,
+            uid,
+            value,
+            countersReadAt,
+            origin,
+            time,
+            before,
+            fields,
+          });
           return;
         }
         if (known !== undefined) this.#live.remove(object, key, 'replaced');
-        const { id, uid, counted } = this.#named(object, value, key);
-        table.set(key, { id, uid, value, counted });
+        const { id, uid, countersReadAt } = this.#named(object, value, key);
+        table.set(key, { id, uid, value, countersReadAt });
         count('added');
-        tell({ kind: 'added', object, id, uid, value, counted, cause, time });
+        tell({ kind: 'added', object, id, uid, value, countersReadAt, origin, time });
       },
-      remove: (object, key, why, last) => {
-        const [cause, time] = [this.#cause, this.#time];
+      remove: (object, key, reason, last) => {
+        const [origin, time] = [this.#origin, this.#time];
         const known = this.tables[object].get(key);
         if (known === undefined) return;
         this.tables[object].delete(key);
         count('removed');
         const { id, uid } = known;
         const value = last ?? known.value;
-        const counted = last ? time : known.counted;
-        const change = { kind: 'removed', object, id, uid, value, counted, cause, time, why };
-        const asked = cause === 'kernel' && (why === 'deleted' || why === 'flushed');
+        const countersReadAt = last ? time : known.countersReadAt;
+        const change = {
+          kind: 'removed',
+          object,
+          id,
+          uid,
+          value,
+          countersReadAt,
+          origin,
+          time,
+          reason,
+        };
+        const asked = origin === 'kernel' && (reason === 'deleted' || reason === 'flushed');
         tell(asked ? Object.assign(change, { portId: this.#portId }) : change);
       },
       expiring: (object, key, value) => {
-        const [cause, time] = [this.#cause, this.#time];
+        const [origin, time] = [this.#origin, this.#time];
         const known = this.tables[object].get(key);
         if (known === undefined) return;
         const { id, uid } = known;
-        this.tables[object].set(key, { id, uid, value, counted: time });
-        tell({ kind: 'expiring', object, id, uid, value, counted: time, cause, time });
+        this.tables[object].set(key, { id, uid, value, countersReadAt: time });
+        tell({ kind: 'expiring', object, id, uid, value, countersReadAt: time, origin, time });
       },
       doubt: () => this.#spoil(),
     };

@@ -1,16 +1,16 @@
 /** The rows of a list that is not yet complete. @module */
 import type { EventTime } from '../netlink/event.ts';
-import type { Kinds, NameIn } from './changes.ts';
+import type { ObjectName, ObjectTypes } from './changes.ts';
 import { type ObjectModel, type Rows, type Tables, tablesOf } from './object-model.ts';
 import { equal } from './table.ts';
 
-type Listable<K extends Kinds> = Pick<ObjectModel<K, never>, 'kinds'>;
+type Listable<K extends ObjectTypes> = Pick<ObjectModel<K, never>, 'kinds'>;
 
 /** What only the live tables know. */
 const UNKNOWN: EventTime = { wall: Number.NaN, monotonic: Number.NaN };
 
 /** The rows of a list, and of the events that came while it was made. */
-export class Shadow<K extends Kinds> implements Rows<K> {
+export class Shadow<K extends ObjectTypes> implements Rows<K> {
   readonly overlap = true;
   readonly tables: Tables<K>;
   readonly #kinds: Listable<K>['kinds'];
@@ -34,7 +34,7 @@ export class Shadow<K extends Kinds> implements Rows<K> {
   }
 
   /** An object of the list. */
-  list<N extends NameIn<K>>(kind: N, value: K[N]): void {
+  list<N extends ObjectName<K>>(kind: N, value: K[N]): void {
     const model = this.#kinds[kind];
     const key = model.key(value);
     const table = this.tables[kind];
@@ -51,31 +51,31 @@ export class Shadow<K extends Kinds> implements Rows<K> {
     this.#set(kind, free, same ? before : value);
   }
 
-  put<N extends NameIn<K>>(kind: N, key: string, value: K[N]): void {
+  put<N extends ObjectName<K>>(kind: N, key: string, value: K[N]): void {
     this.#question(kind, key);
     this.#set(kind, key, value);
   }
 
-  remove<N extends NameIn<K>>(kind: N, key: string): void {
+  remove<N extends ObjectName<K>>(kind: N, key: string): void {
     this.#question(kind, key);
     this.tables[kind].delete(key);
   }
 
-  expiring<N extends NameIn<K>>(kind: N, key: string, value: K[N]): void {
+  expiring<N extends ObjectName<K>>(kind: N, key: string, value: K[N]): void {
     this.put(kind, key, value);
   }
 
-  #set<N extends NameIn<K>>(kind: N, key: string, value: K[N]): void {
-    this.tables[kind].set(key, { id: key, uid: '', value, counted: UNKNOWN });
+  #set<N extends ObjectName<K>>(kind: N, key: string, value: K[N]): void {
+    this.tables[kind].set(key, { id: key, uid: '', value, countersReadAt: UNKNOWN });
   }
 
   /** An event is about a listed object of which no event told: it may be for one from before it. */
-  #question<N extends NameIn<K>>(kind: N, key: string): void {
+  #question<N extends ObjectName<K>>(kind: N, key: string): void {
     const known = this.tables[kind].get(key);
     if (known !== undefined && this.#kinds[kind].unannounced?.(known.value)) this.doubt(kind, key);
   }
 
-  doubt(kind?: NameIn<K>, key?: string): void {
+  doubt(kind?: ObjectName<K>, key?: string): void {
     this.#doubts.add(`${kind} ${key}`);
   }
 }

@@ -10,12 +10,12 @@ import type { SubscriptionEvent } from './subscribe.ts';
 export type { Place, Subject } from '../xfrm/subject.ts';
 
 /** An SA or a policy that is there: an entry of a list. */
-export type Listed =
+export type ListedObject =
   | { readonly kind: 'state'; readonly state: XfrmState }
   | { readonly kind: 'policy'; readonly policy: XfrmPolicy };
 
 /** All that can be asked what it is about: of recordings, also requests and answers. */
-export type Filterable = SubscriptionEvent | XfrmMessage | RouteMessage | Listed;
+export type FilterInput = SubscriptionEvent | XfrmMessage | RouteMessage | ListedObject;
 
 /** Which of the two each kind of event is about. */
 export const EVENT_KINDS = {
@@ -26,7 +26,7 @@ export const EVENT_KINDS = {
 } as Readonly<Record<XfrmEvent['kind'], 'state' | 'policy' | 'both'>>;
 
 /** Undefined where it is about neither SAs nor policies. */
-export function subjectOf(item: Filterable): Subject | undefined {
+export function subjectOf(item: FilterInput): Subject | undefined {
   if (item.kind === 'state') return ofState(item.state);
   if (item.kind === 'policy') return ofPolicy(item.policy);
   if (item.kind === 'overrun' || item.kind === 'malformed' || item.protocol !== 'xfrm') {

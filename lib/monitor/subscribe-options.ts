@@ -6,20 +6,20 @@ import {
   U32_MAX,
   wrongType,
 } from '../socket/argument.ts';
-import { MAX_BUFFER, type Namespace } from '../socket/index.ts';
+import { MAX_BUFFER, type NetnsReference } from '../socket/index.ts';
 import { optionalNamespace } from '../socket/namespace.ts';
-import { findGroup, type GroupName, type Protocol } from './groups.ts';
+import { type EventProtocol, findGroup, type MulticastGroupName } from './groups.ts';
 
 /** What to subscribe to, and how. */
 export interface SubscribeOptions {
   /** At least one group: `sa`, `expire`, `link`, `ipv4-route` …, or under the kernel's name. */
-  groups: readonly GroupName[];
+  groups: readonly MulticastGroupName[];
   /**
    * The network namespace to listen in: a path such as `/run/netns/NAME`, or a descriptor. Default:
    * that of the process. The kernel keeps it while the subscription is open, and does not say when
    * its name is gone.
    */
-  netns?: Namespace | undefined;
+  netns?: NetnsReference | undefined;
   /** Closes the subscription; loops over it then throw the signal's reason. */
   signal?: AbortSignal | undefined;
   /** Whether events hold keys (as {@link KeyMaterial}). Default false: their lengths only. */
@@ -63,11 +63,11 @@ export const SUBSCRIBE_OPTIONS = {
   coalesce: (name: string, value: unknown) => optionalInteger(name, value, 0, 0, 1000),
 } satisfies Record<keyof SubscribeOptions, unknown>;
 
-function numbersByProtocol(path: string, names: unknown): Map<Protocol, number[]> {
+function numbersByProtocol(path: string, names: unknown): Map<EventProtocol, number[]> {
   if (!Array.isArray(names) || names.length === 0) {
     throw wrongType(path, 'an array of at least one group name', names);
   }
-  const numbers = new Map<Protocol, number[]>();
+  const numbers = new Map<EventProtocol, number[]>();
   names.forEach((name: unknown, index) => {
     const group = typeof name === 'string' ? findGroup(name) : undefined;
     if (group === undefined) {

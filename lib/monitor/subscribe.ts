@@ -10,20 +10,20 @@ import {
 import type { RouteEvent } from '../route/events.ts';
 import { rtnetlink } from '../route/load.ts';
 import { checkedOptions } from '../socket/argument.ts';
-import type { Batch } from '../socket/index.ts';
+import type { DatagramBatch } from '../socket/index.ts';
 import { HeldNamespace } from '../socket/namespace.ts';
 import { decodeXfrm } from '../xfrm/decode.ts';
 import type { XfrmEvent } from '../xfrm/events.ts';
 import { type ListenersByKind, LiveEmitter } from './event-hub.ts';
 import { type EventSocket, openEventSocket, ReadThrottle } from './event-socket.ts';
-import type { Protocol } from './groups.ts';
+import type { EventProtocol } from './groups.ts';
 import { EventQueue } from './queue.ts';
 import { SUBSCRIBE_OPTIONS, type SubscribeOptions } from './subscribe-options.ts';
 
 /** Events were lost before those that follow: what was missed must be asked for. */
-export interface Overrun {
+export interface OverrunEvent {
   readonly kind: 'overrun';
-  readonly protocol: Protocol;
+  readonly protocol: EventProtocol;
   /** `ENOBUFS`: the receive buffer was full. `ENOMEM`, `EMSGSIZE`: the kernel could not build one. */
   readonly code: string;
   /** How many overruns of this socket were reported so far. The kernel does not say how many events. */
@@ -33,15 +33,15 @@ export interface Overrun {
 
 /** A datagram, or a part of one, from which no event could be made. */
 export interface MalformedEvent extends Malformed {
-  readonly protocol: Protocol;
+  readonly protocol: EventProtocol;
 }
 
 /** What a subscription delivers. A switch over `kind` tells them apart. */
-export type SubscriptionEvent = XfrmEvent | RouteEvent | Overrun | MalformedEvent;
+export type SubscriptionEvent = XfrmEvent | RouteEvent | OverrunEvent | MalformedEvent;
 
 /** The state of one of a subscription's sockets. */
 export interface SocketStatus {
-  readonly protocol: Protocol;
+  readonly protocol: EventProtocol;
   /** Its port id, which /proc/net/netlink calls Pid. */
   readonly portId: number;
   /** The receive buffer as the kernel counts it: twice what it granted. */
@@ -224,7 +224,7 @@ export class Subscription
     if (this.closed) return;
     for (const { protocol, socket, throttle } of this.#sockets) {
       const decode = protocol === 'xfrm' ? xfrm : route;
-      const onBatch = (batch: Batch) => {
+      const onBatch = (batch: DatagramBatch) => {
         this.#onBatch(protocol, decode, batch, socket.overruns);
         throttle.batchRead(batch);
       };
@@ -232,7 +232,7 @@ export class Subscription
     }
   }
 
-  #onBatch(protocol: Protocol, decode: Decode, batch: Batch, overruns: number): void {
+  #onBatch(protocol: EventProtocol, decode: Decode, batch: DatagramBatch, overruns: number): void {
     const time = { wall: batch.timestamp, monotonic: batch.monotonic };
     if (batch.lost !== undefined) {
       this.#deliver({ kind: 'overrun', protocol, code: batch.lost, count: overruns, time });

@@ -2,18 +2,19 @@
 import type { EventTime } from '../netlink/event.ts';
 
 /** One object of a table. It is replaced, never changed: who keeps it keeps a moment. */
-export interface Entry<Value> {
+export interface TableEntry<Value> {
   /** What the object is called, also after it was deleted and made again. */
   readonly id: string;
   /** This incarnation of it: another one has another uid, within one monitor. */
   readonly uid: string;
   readonly value: Value;
   /** When its counters were read: in the last comparison, or with an event that told them. */
-  readonly counted: EventTime;
+  readonly countersReadAt: EventTime;
 }
 
-/** By what a value is found: the texts of an index; undefined to be left out of it. */
-export type Indexers<Value> = Readonly<Record<string, (value: Value) => string | undefined>>;
+/** What a value is found by in an index; undefined to be left out of it. */
+export type Indexer<Value, Term = unknown> = (value: Value) => Term | undefined;
+export type Indexers<Value> = Readonly<Record<string, Indexer<Value, string>>>;
 
 /**
  * Where an entry is kept, and nothing else once it is gone. A Map that much comes to and goes from is
@@ -22,14 +23,15 @@ export type Indexers<Value> = Readonly<Record<string, (value: Value) => string |
  * collection: entries held there took half of a monitor's time in a storm.
  */
 interface Row<Value> {
-  entry: Entry<Value> | undefined;
+  entry: TableEntry<Value> | undefined;
 }
 
 /** Keys to entries. A program that never asks for an index does not pay for it. */
-export class Table<Value> implements Iterable<Entry<Value>> {
+export class Table<Value> implements Iterable<TableEntry<Value>> {
   #rows = new Map<string, Row<Value>>();
   readonly #indexers: Indexers<Value>;
-  #indexes = new Map<string, Index>();
+  /** Each is made when it is first asked for. */
+  #indexes = new Map<Indexer<Value>, Index>();
 
   constructor(indexers: Indexers<Value>) {
     this.#indexers = indexers;
@@ -39,43 +41,59 @@ export class Table<Value> implements Iterable<Entry<Value>> {
     return this.#rows.size;
   }
 
-  get(key: string): Entry<Value> | undefined {
+  get(key: string): TableEntry<Value> | undefined {
     return this.#rows.get(key)?.entry;
   }
 
   /** All keys with their entries, in the order in which they came. */
-  *rows(): Generator<[string, Entry<Value>], undefined> {
+  *rows(): Generator<[string, TableEntry<Value>], undefined> {
     for (const [key, { entry }] of this.#rows) if (entry) yield [key, entry];
   }
 
-  *[Symbol.iterator](): Generator<Entry<Value>, undefined> {
+  *[Symbol.iterator](): Generator<TableEntry<Value>, undefined> {
     for (const { entry } of this.#rows.values()) if (entry) yield entry;
   }
 
   /** The entries that have this text in an index. */
-  find(index: string, text: string): Entry<Value>[] {
+  find(index: string, text: string): TableEntry<Value>[] {
     return this.findRows(index, text).map(([, entry]) => entry);
   }
 
-  findRows(index: string, text: string): [string, Entry<Value>][] {
-    const keys = this.#index(index).get(text) ?? [];
+  findRows(index: string, text: string): [string, TableEntry<Value>][] {
+    const indexer = this.#indexers[index];
+    if (indexer === undefined) throw new RangeError(`there is no index ${JSON.stringify(index)}`);
+    return this.#rowsBy(indexer, text);
+  }
+
+  /** The entries of which an indexer gives this. It must give the same for the same value, and throw nothing. */
+  findBy<Term>(indexer: Indexer<Value, Term>, term: Term): TableEntry<Value>[] {
+    return this.#rowsBy(indexer, term).map(([, entry]) => entry);
+  }
+
+  /** Keeps the index of an indexer no longer. */
+  dropIndex(indexer: Indexer<Value>): void {
+    this.#indexes.delete(indexer);
+  }
+
+  #rowsBy(indexer: Indexer<Value>, term: unknown): [string, TableEntry<Value>][] {
+    const keys = this.#index(indexer).get(term) ?? [];
     return [...(typeof keys === 'string' ? [keys] : keys)].map((key) => [
       key,
-      this.get(key) as Entry<Value>,
+      this.get(key) as TableEntry<Value>,
     ]);
   }
 
-  set(key: string, entry: Entry<Value>): void {
+  set(key: string, entry: TableEntry<Value>): void {
     const row = this.#rows.get(key);
     const before = row?.entry;
     if (row) row.entry = entry;
     else this.#rows.set(key, { entry });
-    for (const [name, index] of this.#indexes) {
-      const text = this.#text(name, entry.value);
-      const old = before && this.#text(name, before.value);
-      if (old === text) continue;
+    for (const [indexer, index] of this.#indexes) {
+      const term = indexer(entry.value);
+      const old = before && indexer(before.value);
+      if (Object.is(old, term)) continue;
       leave(index, old, key);
-      enter(index, text, key);
+      enter(index, term, key);
     }
   }
 
@@ -85,14 +103,14 @@ export class Table<Value> implements Iterable<Entry<Value>> {
     const { value } = row.entry;
     row.entry = undefined;
     this.#rows.delete(key);
-    for (const [name, index] of this.#indexes) leave(index, this.#text(name, value), key);
+    for (const [indexer, index] of this.#indexes) leave(index, indexer(value), key);
   }
 
   /**
    * Takes the rows and indexes of another table, which is not to be used any more. The entries are
    * named anew, in place: they must not have been given away.
    */
-  adopt(from: Table<Value>, name: (value: Value, key: string) => Omit<Entry<Value>, 'value'>) {
+  adopt(from: Table<Value>, name: (value: Value, key: string) => Omit<TableEntry<Value>, 'value'>) {
     this.#rows = from.#rows;
     this.#indexes = from.#indexes;
     for (const [key, entry] of this.rows()) {
@@ -100,41 +118,35 @@ export class Table<Value> implements Iterable<Entry<Value>> {
     }
   }
 
-  #index(name: string): Index {
-    let index = this.#indexes.get(name);
+  #index(indexer: Indexer<Value>): Index {
+    let index = this.#indexes.get(indexer);
     if (index === undefined) {
       index = new Map();
-      for (const [key, { value }] of this.rows()) enter(index, this.#text(name, value), key);
-      this.#indexes.set(name, index);
+      for (const [key, { value }] of this.rows()) enter(index, indexer(value), key);
+      this.#indexes.set(indexer, index);
     }
     return index;
   }
-
-  #text(name: string, value: Value): string | undefined {
-    const indexer = this.#indexers[name];
-    if (indexer === undefined) throw new RangeError(`there is no index ${JSON.stringify(name)}`);
-    return indexer(value);
-  }
 }
 
-/** Texts to the keys that have them. Most have one, for which a set would be large. */
-type Index = Map<string, string | Set<string>>;
+/** Terms to the keys that have them. Most have one, for which a set would be large. */
+type Index = Map<unknown, string | Set<string>>;
 
-function enter(index: Index, text: string | undefined, key: string): void {
-  if (text === undefined) return;
-  const keys = index.get(text);
-  if (keys === undefined) index.set(text, key);
+function enter(index: Index, term: unknown, key: string): void {
+  if (term === undefined) return;
+  const keys = index.get(term);
+  if (keys === undefined) index.set(term, key);
   else if (typeof keys !== 'string') keys.add(key);
-  else if (keys !== key) index.set(text, new Set([keys, key]));
+  else if (keys !== key) index.set(term, new Set([keys, key]));
 }
 
-function leave(index: Index, text: string | undefined, key: string): void {
-  if (text === undefined) return;
-  const keys = index.get(text);
-  if (keys === key) index.delete(text);
+function leave(index: Index, term: unknown, key: string): void {
+  if (term === undefined) return;
+  const keys = index.get(term);
+  if (keys === key) index.delete(term);
   else if (typeof keys === 'object') {
     keys.delete(key);
-    if (keys.size === 0) index.delete(text);
+    if (keys.size === 0) index.delete(term);
   }
 }
 

@@ -32,8 +32,6 @@ const LAST_LOOK = 5000;
 interface Watched {
   /** Until when it knows what the kernel announced, on the monotonic clock. */
   readonly heardUntil: number;
-  on(name: 'change', listener: () => void): unknown;
-  off(name: 'change', listener: () => void): unknown;
 }
 
 /**
@@ -48,7 +46,7 @@ interface Watched {
  */
 export async function waitFor<Monitor extends Watched, Value>(
   monitor: Monitor,
-  hub: Pick<EventHub<never>, 'wait'>,
+  hub: Pick<EventHub<never>, 'wait' | 'watch'>,
   predicate: (monitor: Monitor) => Value | undefined | null | false,
   options: WaitOptions = {},
 ): Promise<Value> {
@@ -57,10 +55,10 @@ export async function waitFor<Monitor extends Watched, Value>(
   let value: Value | undefined | null | false;
   let since: number | undefined;
   let timer: NodeJS.Timeout | undefined;
-  let look = () => {};
+  let watch: Disposable | undefined;
   try {
     await hub.wait(signal, (done, failed) => {
-      look = () => {
+      const look = () => {
         clearTimeout(timer);
         try {
           value = predicate(monitor);
@@ -81,11 +79,11 @@ export async function waitFor<Monitor extends Watched, Value>(
           timer = setTimeout(look, wait > 0 ? Math.min(Math.ceil(wait), LONGEST) : AGAIN);
         }
       };
-      monitor.on('change', look);
+      watch = hub.watch(look);
       look();
     });
   } finally {
-    monitor.off('change', look);
+    watch?.[Symbol.dispose]();
     clearTimeout(timer);
   }
   return value as Value;

@@ -6,16 +6,17 @@ import {
   optionalSignal,
   wrongType,
 } from '../socket/argument.ts';
-import type { Namespace } from '../socket/index.ts';
+import type { NetnsReference } from '../socket/index.ts';
 import { READING_OPTIONS } from './subscribe-options.ts';
 
+/** What to watch, and how. */
 export interface XfrmMonitorOptions {
   /**
    * The network namespace to watch: a path such as `/run/netns/NAME`, or a descriptor. Default: that
    * of the process. The kernel keeps it while the monitor is open, and does not say when its name is
    * gone.
    */
-  netns?: Namespace | undefined;
+  netns?: NetnsReference | undefined;
   /** Gives up opening; once open, closes the monitor, and loops throw the signal's reason. */
   signal?: AbortSignal | undefined;
   /** A name of your own, for telling several monitors apart: it stands in every snapshot. */
@@ -34,7 +35,7 @@ export interface XfrmMonitorOptions {
    */
   refreshInterval?: number | undefined;
   /**
-   * Whether what the kernel asks of key managers is told too, as {@link Asked}, in order with the
+   * Whether what the kernel asks of key managers is told too, as {@link KeyManagerRequest}, in order with the
    * changes. Default false, because a listener to ACQUIRE changes what the kernel does, in all
    * namespaces: when a packet needs an SA that is not there, it then makes a larval one, which stays
    * until it is answered or times out (net/xfrm/xfrm_state.c, xfrm_state_find and km_query).

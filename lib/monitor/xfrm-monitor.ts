@@ -5,8 +5,9 @@ import { HeldNamespace } from '../socket/namespace.ts';
 import { XfrmClient } from '../xfrm/client.ts';
 import * as X from '../xfrm/constants.ts';
 import { decodeXfrm } from '../xfrm/decode.ts';
-import type { AcquireEvent, Mapping, Report, XfrmEvent } from '../xfrm/events.ts';
-import type { Compared, ObjectChange, TableChange, TableOverrun } from './changes.ts';
+import type { AcquireEvent, MappingEvent, ReportEvent, XfrmEvent } from '../xfrm/events.ts';
+import type { ObjectChange, SyncReport, TableChange, TableOverrun } from './changes.ts';
+import { type EventCount, EventCounts } from './event-counts.ts';
 import { type ListenersByKind, LiveEmitter } from './event-hub.ts';
 import { openEventSocket } from './event-socket.ts';
 import { type Listed, LiveTables, now } from './live-tables.ts';
@@ -19,15 +20,15 @@ import {
   refreshSignal,
   type XfrmMonitorOptions,
 } from './xfrm-monitor-options.ts';
-import type { XfrmKinds } from './xfrm-objects.ts';
+import type { XfrmObjectTypes } from './xfrm-objects.ts';
 import { type XfrmStat, XfrmStatFile } from './xfrm-stat.ts';
 import { xfrmModel } from './xfrm-table.ts';
-import { PoliciesView, type Snapshot, StatesView } from './xfrm-views.ts';
+import { PoliciesView, StatesView, type XfrmSnapshot } from './xfrm-views.ts';
 
-/** Where a loop starts: all that is known then. The changes that follow start from it. */
-export interface Synced {
+/** All that is known at the start: of a loop, or for listeners, of the monitor. The changes that follow start from it. */
+export interface XfrmSynced {
   readonly kind: 'synced';
-  readonly snapshot: Snapshot;
+  readonly snapshot: XfrmSnapshot;
 }
 
 /**
@@ -35,46 +36,55 @@ export interface Synced {
  * or port changed (MAPPING) or to a Mobile IPv6 packet that was refused (REPORT). The tables are the
  * same before and after: a key manager may answer, and that is then a change.
  */
-export interface Asked {
+export interface KeyManagerRequest {
   readonly kind: 'asked';
-  readonly event: AcquireEvent | Mapping | Report;
+  readonly event: AcquireEvent | MappingEvent | ReportEvent;
   readonly time: EventTime;
 }
 
 /** What a monitor tells. `slowConsumer`: reading had stopped because a loop was slow. */
 export type XfrmChange =
-  | ObjectChange<XfrmKinds>
-  | Compared
+  | ObjectChange<XfrmObjectTypes>
+  | SyncReport
   | (TableOverrun & { readonly slowConsumer: boolean })
-  | Asked
+  | KeyManagerRequest
   | MalformedEvent;
 
-export type XfrmMonitorListeners = ListenersByKind<XfrmChange> & {
+/**
+ * - `change`, or its kind: what became of the tables, as in loops
+ * - `event`: what the kernel announced, as it came and before its changes, those events included that change no table.
+ *   The values in it are those of the tables: do not change them. A loop over them is `on(monitor, 'event', { signal })`
+ *   of node:events. There are none of keys, and losses are told as `overrun` of `change`.
+ * - `synced`: once, to listeners that are there when the promise of {@link XfrmMonitor.open} has been
+ *   awaited
+ */
+export type XfrmMonitorListeners = ListenersByKind<XfrmChange | XfrmSynced> & {
   change: [change: XfrmChange];
+  event: [event: XfrmEvent];
   error: [error: Error];
   close: [];
 };
 
 const GROUPS = [X.XFRMNLGRP_SA, X.XFRMNLGRP_POLICY, X.XFRMNLGRP_EXPIRE, X.XFRMNLGRP_MIGRATE];
-/** Only these have the events of {@link Asked}. */
+/** Only these have the events of {@link KeyManagerRequest}. */
 const ASKING = [X.XFRMNLGRP_ACQUIRE, X.XFRMNLGRP_MAPPING, X.XFRMNLGRP_REPORT];
 
 /**
  * All SAs and policies, live.
  *
  * After any loss of events it compares its tables with fresh lists, and tells what it finds as
- * changes with `cause: 'repair'`; docs/consistency.md says what is promised and why it holds.
+ * changes with `origin: 'resync'`; docs/consistency.md says what is promised and why it holds.
  * Leaving a loop does not close it. It keeps the process alive until it is closed. If lists are
  * refused later (`EPERM`: the privilege was given up), it closes, and says so as `error`.
  *
  * @example
  * await using monitor = await XfrmMonitor.open();
  * console.log(monitor.states.size);
- * monitor.on('removed', ({ object, id, why }) => console.log(object, id, why));
+ * monitor.on('removed', ({ object, id, reason }) => console.log(object, id, reason));
  */
 export class XfrmMonitor
-  extends LiveEmitter<XfrmMonitorListeners, XfrmChange | Synced>
-  implements AsyncIterable<XfrmChange | Synced>
+  extends LiveEmitter<XfrmMonitorListeners, XfrmChange | XfrmSynced>
+  implements AsyncIterable<XfrmChange | XfrmSynced>
 {
   /** The SAs, at every moment. */
   readonly states: StatesView;
@@ -84,10 +94,11 @@ export class XfrmMonitor
   readonly #highWaterMark: number;
   readonly #client: XfrmClient;
   readonly #statFile: XfrmStatFile;
-  readonly #tables: LiveTables<XfrmKinds, XfrmEvent>;
+  readonly #tables: LiveTables<XfrmObjectTypes, XfrmEvent>;
   #opened = () => {};
   readonly #refreshes: (() => void)[] = [];
-  #counted: EventTime;
+  readonly #eventCounts = new EventCounts();
+  #countersReadAt: EventTime;
   #xfrmStat: XfrmStat | undefined;
   #slow = false;
 
@@ -96,7 +107,7 @@ export class XfrmMonitor
    *
    * @returns a promise that is fulfilled when the tables are complete
    * @throws TypeError or RangeError for a wrong option; SystemError `EPERM` without CAP_NET_ADMIN,
-   *   `EPROTONOSUPPORT` where the kernel has no XFRM; `netns` as with {@link NetlinkSocket}
+   *   `EPROTONOSUPPORT` where the kernel has no XFRM; `netns` as with `NetlinkSocket`
    */
   static async open(options: XfrmMonitorOptions = {}): Promise<XfrmMonitor> {
     const monitor = new XfrmMonitor(options);
@@ -109,6 +120,7 @@ export class XfrmMonitor
       await monitor.close();
       throw error;
     }
+    monitor.hub.emitNext('synced', () => monitor.#syncedNow());
     return monitor;
   }
 
@@ -118,7 +130,7 @@ export class XfrmMonitor
     const { signal, label, netns, acquires, receiveBufferSize, ...pace } = checked;
     this.#label = label;
     this.#highWaterMark = pace.highWaterMark;
-    this.#counted = now();
+    this.#countersReadAt = now();
     signal?.throwIfAborted();
     // Events and lists must be of one namespace, also if its name goes to another in between.
     const held = new HeldNamespace(netns);
@@ -127,12 +139,12 @@ export class XfrmMonitor
       this.#client = new XfrmClient({ netns: held.netns });
       this.#statFile = new XfrmStatFile(held);
       const { socket } = openEventSocket('xfrm', groups, receiveBufferSize, held.netns);
-      this.#tables = new LiveTables<XfrmKinds, XfrmEvent>(
+      this.#tables = new LiveTables<XfrmObjectTypes, XfrmEvent>(
         socket,
         { model: xfrmModel, decode: decodeXfrm, list: (listed) => this.#list(listed) },
         {
           changed: (change) => this.#changed(change),
-          passes: (event) => this.#passes(event),
+          heard: (event) => this.#heard(event),
           full: () => this.#full(),
           // Until it is open, open() tells that.
           failed: (error) => this.hub.fail(error, !this.#tables.isOpen),
@@ -172,14 +184,25 @@ export class XfrmMonitor
     return this.#tables.dropped;
   }
 
+  /**
+   * How many events the kernel announced since the monitor's socket was opened, by kind, and of expiries by the limit
+   * that was reached. Those that were lost are not among them: see {@link dropped}.
+   *
+   * @example
+   * for (const { kind, reason, count } of monitor.eventCounts) console.log(kind, reason ?? '', count);
+   */
+  get eventCounts(): EventCount[] {
+    return this.#eventCounts.all;
+  }
+
   /** All that is known now. Changes that come after this call start from it. */
-  snapshot(): Snapshot {
+  snapshot(): XfrmSnapshot {
     return {
       label: this.#label,
       states: [...this.states],
       policies: [...this.policies],
       synced: this.synced,
-      counted: this.#counted,
+      countersReadAt: this.#countersReadAt,
       xfrmStat: this.#xfrmStat,
     };
   }
@@ -222,16 +245,20 @@ export class XfrmMonitor
   }
 
   /** `synced` with all that is known, then all changes. Several loops each get all. */
-  [Symbol.asyncIterator](): AsyncIterableIterator<XfrmChange | Synced, undefined> {
-    const queue: EventQueue<XfrmChange | Synced> = new EventQueue(this.#highWaterMark, {
+  [Symbol.asyncIterator](): AsyncIterableIterator<XfrmChange | XfrmSynced, undefined> {
+    const queue: EventQueue<XfrmChange | XfrmSynced> = new EventQueue(this.#highWaterMark, {
       changed: () => this.#tables.flow(),
       left: () => {
         this.hub.leave(queue);
         this.#tables.flow();
       },
     });
-    if (!this.closed) queue.push({ kind: 'synced', snapshot: this.snapshot() });
+    if (!this.closed) queue.push(this.#syncedNow());
     return this.hub.join(queue);
+  }
+
+  #syncedNow(): XfrmSynced {
+    return { kind: 'synced', snapshot: this.snapshot() };
   }
 
   /** Lets the process end although the monitor is open. */
@@ -253,8 +280,8 @@ export class XfrmMonitor
     return Promise.all([this.#tables?.close(), this.#client?.close()]);
   }
 
-  async #list(listed: Listed<XfrmKinds>): Promise<boolean> {
-    for await (const states of this.#client.listStatePieces()) {
+  async #list(listed: Listed<XfrmObjectTypes>): Promise<boolean> {
+    for await (const states of this.#client.listStateBatches()) {
       for (const state of states) listed('state', state);
     }
     for await (const policy of this.#client.listPolicies()) listed('policy', policy);
@@ -264,8 +291,11 @@ export class XfrmMonitor
     return true;
   }
 
-  /** Tells of what changes no table. */
-  #passes(event: XfrmEvent): boolean {
+  /** Counts and passes on what the kernel announced. @returns whether it changes no table */
+  #heard(event: XfrmEvent): boolean {
+    this.#eventCounts.add(event);
+    // To emit what nobody listens to would cost more than to ask.
+    if (this.listenerCount('event') > 0) this.hub.emit('event', event);
     if (event.kind !== 'ACQUIRE' && event.kind !== 'MAPPING' && event.kind !== 'REPORT') {
       return false;
     }
@@ -273,12 +303,14 @@ export class XfrmMonitor
     return true;
   }
 
-  #changed(change: TableChange<XfrmKinds> | Malformed): void {
+  #changed(change: TableChange<XfrmObjectTypes> | Malformed): void {
     if (change.kind === 'overrun') this.#tell({ ...change, slowConsumer: this.#slow });
-    else if (change.kind === 'malformed') this.#tell({ ...change, protocol: 'xfrm' });
-    else if (change.kind !== 'repaired' && change.kind !== 'refreshed') this.#tell(change);
+    else if (change.kind === 'malformed') {
+      this.#eventCounts.add(change);
+      this.#tell({ ...change, protocol: 'xfrm' });
+    } else if (change.kind !== 'repaired' && change.kind !== 'refreshed') this.#tell(change);
     else {
-      this.#counted = change.time;
+      this.#countersReadAt = change.time;
       this.#xfrmStat = this.#statFile.read();
       this.#slow = false;
       for (const done of this.#refreshes.splice(0)) done();

@@ -1,11 +1,12 @@
 /** What identifies SAs and policies, and what of them moves without events. @module */
-import type { LifetimeCurrent, Stats } from '../xfrm/codec.ts';
+
 import type { IpsecProto } from '../xfrm/names.ts';
 import type { XfrmPolicy, XfrmState } from '../xfrm/objects.ts';
+import type { LifetimeUsage, StateStats } from '../xfrm/types.ts';
 import { equal } from './table.ts';
 
 /** What a table of IPsec objects holds. */
-export type XfrmKinds = { state: XfrmState; policy: XfrmPolicy };
+export type XfrmObjectTypes = { state: XfrmState; policy: XfrmPolicy };
 
 /** ESP, AH and IPCOMP: their SAs are found by SPI, others by source (xfrm_id_proto_match). */
 export const hasSpi = (proto: IpsecProto): boolean =>
@@ -21,7 +22,8 @@ export const isLarval = (state: XfrmState): boolean =>
   !(state.aead || state.auth || state.authTrunc || state.crypt || state.comp);
 
 /** IP in IP: the kernel's helper of IPCOMP in tunnel mode (net/ipv4/ipcomp.c, ipcomp_tunnel_attach). */
-export const isHelper = (state: XfrmState): boolean => state.proto === 4 || state.proto === 41;
+export const isIpcompHelper = (state: XfrmState): boolean =>
+  state.proto === 4 || state.proto === 41;
 
 /** Where the kernel looks for an SA; the mark decides among several (__xfrm_state_locate). */
 export function location(state: Pick<XfrmState, 'daddr' | 'proto' | 'spi' | 'saddr'>): string {
@@ -58,7 +60,14 @@ export function policyId(policy: XfrmPolicy): string {
 }
 
 /** Fields that move without events; a comparison refreshes them and tells nobody. */
-const STATE_COUNTERS = new Set(['current', 'stats', 'replay', 'lastUsed', 'lifetimeCurrent']);
+const STATE_COUNTERS = new Set([
+  'current',
+  'stats',
+  'replay',
+  'lastUsedAt',
+  'lifetimeCurrent',
+  'exact',
+]);
 const POLICY_COUNTERS = new Set(['current']);
 
 export const stateDifferences = (before: XfrmState, after: XfrmState): string[] =>
@@ -71,25 +80,25 @@ export const stateDifferences = (before: XfrmState, after: XfrmState): string[] 
 /** `current` is among them if the policy was set anew: its limits in time count from then. */
 export function policyDifferences(before: XfrmPolicy, after: XfrmPolicy): string[] {
   const fields = differences(before, after, POLICY_COUNTERS);
-  return before.current.addTime === after.current.addTime ? fields : [...fields, 'current'];
+  return before.current.addedAt === after.current.addedAt ? fields : [...fields, 'current'];
 }
 
 /** An SA with the counters that an event told of. */
 export const counted = (
   state: XfrmState,
-  { current, stats }: { current: LifetimeCurrent; stats: Stats },
+  { current, stats }: { current: LifetimeUsage; stats: StateStats },
 ): XfrmState => ({ ...state, current, stats });
 
 /** An SA with all counters of another moment of it. */
 export function countedAs(state: XfrmState, counters: XfrmState): XfrmState {
-  const { current, stats, replay, replayEsn, lastUsed } = counters;
+  const { current, stats, replay, replayEsn, lastUsedAt } = counters;
   return {
     ...state,
     current,
     stats,
     ...(replay && { replay }),
     ...(replayEsn && state.replayEsn && { replayEsn }),
-    ...(lastUsed !== undefined && { lastUsed }),
+    ...(lastUsedAt !== undefined && { lastUsedAt }),
   };
 }
 

@@ -1,7 +1,7 @@
 /** A namespace's counters of IPsec errors, /proc/net/xfrm_stat. @module */
 import { readSync } from 'node:fs';
 import { checkedOptions } from '../socket/argument.ts';
-import { type Namespace, SystemError } from '../socket/index.ts';
+import { type NetnsReference, SystemError } from '../socket/index.ts';
 import { HeldNamespace, type OpenFile, openFile, optionalNamespace } from '../socket/namespace.ts';
 
 /**
@@ -67,7 +67,7 @@ export class XfrmStatFile {
  *   none, or may not be entered
  */
 export async function readXfrmStat(
-  options: { readonly netns?: Namespace | undefined } = {},
+  options: { readonly netns?: NetnsReference | undefined } = {},
 ): Promise<XfrmStat | undefined> {
   const { netns } = checkedOptions('options', options, { netns: optionalNamespace });
   const held = new HeldNamespace(netns);

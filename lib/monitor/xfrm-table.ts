@@ -9,7 +9,7 @@ import {
   counted,
   countedAs,
   hasSpi,
-  isHelper,
+  isIpcompHelper,
   isLarval,
   location,
   policyDifferences,
@@ -17,10 +17,10 @@ import {
   policyRowKey,
   stateDifferences,
   stateRowKey,
-  type XfrmKinds,
+  type XfrmObjectTypes,
 } from './xfrm-objects.ts';
 
-type XfrmRows = Rows<XfrmKinds>;
+type XfrmRows = Rows<XfrmObjectTypes>;
 
 const peers = ({ saddr, daddr }: XfrmState): string => `${saddr} ${daddr}`;
 
@@ -30,6 +30,8 @@ const hasHelper = ({ proto, mode }: XfrmState): boolean => proto === 'comp' && m
 /** Texts for {@link Table.find}; what users look by has its own functions (xfrm-views.ts). */
 const stateIndexes = {
   location,
+  spi: ({ spi }: XfrmState) => String(spi),
+  destination: ({ daddr }: XfrmState) => daddr,
   peers,
   reqid: ({ reqid }: XfrmState) => String(reqid),
   mark: ({ mark }: XfrmState) => `${mark?.value ?? 0}/${mark?.mask ?? 0}`,
@@ -88,7 +90,7 @@ const APPLY: {
 };
 
 /** IPsec objects, and the events of the groups SA, POLICY, EXPIRE and MIGRATE. */
-export const xfrmModel: ObjectModel<XfrmKinds, XfrmEvent> = {
+export const xfrmModel: ObjectModel<XfrmObjectTypes, XfrmEvent> = {
   kinds: {
     state: {
       indexes: stateIndexes,
@@ -98,7 +100,7 @@ export const xfrmModel: ObjectModel<XfrmKinds, XfrmEvent> = {
       unannounced: isLarval,
       // An SA keeps the second it was added in, and its counters do not fall.
       sameIncarnation: (before, after) =>
-        before.current.addTime === after.current.addTime &&
+        before.current.addedAt === after.current.addedAt &&
         before.current.bytes <= after.current.bytes &&
         before.current.packets <= after.current.packets &&
         isLarval(before) === isLarval(after),
@@ -121,7 +123,7 @@ export const xfrmModel: ObjectModel<XfrmKinds, XfrmEvent> = {
 
 function hasLeftOver(states: Table<XfrmState>): boolean {
   for (const { value } of states) {
-    if (isHelper(value) && isLeftOver(value, states.find('peers', peers(value)))) return true;
+    if (isIpcompHelper(value) && isLeftOver(value, states.find('peers', peers(value)))) return true;
   }
   return false;
 }
@@ -133,7 +135,7 @@ function hasLeftOver(states: Table<XfrmState>): boolean {
  */
 function isLeftOver(helper: XfrmState, between: readonly { value: XfrmState }[]): boolean {
   const served = between.filter(({ value }) => hasHelper(value) && !isLarval(value));
-  const helpers = between.filter(({ value }) => isHelper(value));
+  const helpers = between.filter(({ value }) => isIpcompHelper(value));
   return helpers.length > served.length || !served.some(({ value }) => markFinds(value, helper));
 }
 
@@ -175,7 +177,7 @@ function add(state: XfrmState, rows: XfrmRows): void {
     return;
   }
   // The list may have it already, with counters that are newer.
-  const listed = rows.overlap && known?.current.addTime === state.current.addTime;
+  const listed = rows.overlap && known?.current.addedAt === state.current.addedAt;
   rows.put('state', key, listed && known ? countedAs(state, known) : state, 'new');
   // An SA of a device goes with it, without an event (net/xfrm/xfrm_device.c, xfrm_dev_down).
   if (rows.overlap && state.offload && !known?.offload) rows.doubt('state', key);
@@ -286,7 +288,7 @@ function expireState(event: XfrmState, hard: boolean, time: EventTime, rows: Xfr
  */
 function isTold(known: XfrmState, told: XfrmState): boolean {
   return (
-    known.current.addTime === told.current.addTime &&
+    known.current.addedAt === told.current.addedAt &&
     known.saddr === told.saddr &&
     known.seq === told.seq &&
     known.reqid === told.reqid &&
@@ -299,8 +301,8 @@ function isTold(known: XfrmState, told: XfrmState): boolean {
  * requests. Another incarnation made within the same second cannot be told apart.
  */
 function mayBeLater(known: Aging, expired: Aging, { wall }: EventTime): boolean {
-  const { addTime } = expired.current;
-  return known.current.addTime !== addTime || wall / 1000 - Number(addTime) < 2;
+  const { addedAt } = expired.current;
+  return known.current.addedAt !== addedAt || wall - addedAt < 2000;
 }
 
 type Aging = Pick<XfrmState | XfrmPolicy, 'current'>;
@@ -310,7 +312,7 @@ function flushStates(proto: IpsecProto, rows: XfrmRows): void {
     // 255 is IPSEC_PROTO_ANY (include/net/xfrm.h, xfrm_id_proto_match).
     const meant =
       proto === 'any' || proto === value.proto || (proto === 255 && hasSpi(value.proto));
-    if (isHelper(value)) rows.doubt();
+    if (isIpcompHelper(value)) rows.doubt();
     else if (meant) rows.remove('state', key, 'flushed');
   }
 }
@@ -331,7 +333,7 @@ function expirePolicy(event: XfrmPolicy, hard: boolean, time: EventTime, rows: X
   const known = rows.tables.policy.get(key)?.value;
   if (known === undefined) return;
   if (hard && mayBeLater(known, event, time)) rows.doubt('policy', key);
-  if (known.current.addTime !== event.current.addTime) return;
+  if (known.current.addedAt !== event.current.addedAt) return;
   if (hard) rows.remove('policy', key, 'hard-expired', event);
   else rows.expiring('policy', key, { ...known, current: event.current });
 }

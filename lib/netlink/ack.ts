@@ -44,7 +44,8 @@ export function readAck(view: DataView, bytes: Uint8Array, at: number, length: n
   const fixed = done ? 4 : NLMSGERR;
   if (end - body < fixed) tooShort(name, body, fixed, end - body);
   const flags = view.getUint16(at + 6, LE);
-  const errno = -view.getInt32(body, LE);
+  // Negative as a rule; some subsystems send it positive (libmnl, callback.c, mnl_cb_error).
+  const errno = Math.abs(view.getInt32(body, LE));
   if ((flags & N.NLM_F_ACK_TLVS) === 0) return { errno };
   let from = body + fixed;
   if (!done && (flags & N.NLM_F_CAPPED) === 0) {

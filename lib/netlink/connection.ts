@@ -8,7 +8,7 @@
 import { constants as system } from 'node:os';
 import { onAbort } from '../socket/abort.ts';
 import { integer, optionalBoolean, optionalSignal, options } from '../socket/argument.ts';
-import { type Namespace, type NetlinkOption, StateError } from '../socket/index.ts';
+import { type NetlinkOption, type NetnsReference, StateError } from '../socket/index.ts';
 import { HeldNamespace, optionalNamespace } from '../socket/namespace.ts';
 import { DecodeError } from '../wire/error.ts';
 import { fromCaller } from './caller.ts';
@@ -25,7 +25,7 @@ export interface ClientOptions {
    * may be closed once the client is made. Default: that of the process. The client keeps the
    * namespace until it is closed, also when its name is gone.
    */
-  readonly netns?: Namespace | undefined;
+  readonly netns?: NetnsReference | undefined;
 }
 
 const CLIENT_OPTIONS: ReadonlySet<string> = new Set<keyof ClientOptions>(['netns']);
@@ -61,6 +61,19 @@ export interface DumpEnd {
   /** What was listed changed meanwhile: ask again (NLM_F_DUMP_INTR). XFRM never says so. */
   readonly interrupted: boolean;
 }
+
+/** A list as the kernel gave it. */
+export interface DumpResult<T> {
+  readonly items: readonly T[];
+  /**
+   * What was listed changed while it was, each time it was asked for: something may be missing, or
+   * there twice. Of rtnetlink, the kernel reports it for links, addresses and next hops only (docs/route.md).
+   */
+  readonly interrupted: boolean;
+}
+
+/** How often a list is asked for before an interrupted one is handed out. */
+const ATTEMPTS = 5;
 
 /**
  * Requests under way at a time; others wait. Their answers must fit the receive buffer, and without
@@ -232,6 +245,22 @@ export class Connection {
     } finally {
       await socket.close();
       this.#lists.delete(reference);
+    }
+  }
+
+  /** A whole list, asked for again when it was interrupted (NLM_F_DUMP_INTR), up to five times in all. */
+  async dumpAll<Reply>(
+    request: Request,
+    decode: DecodeMessage<Reply | undefined>,
+    options?: RequestOptions,
+  ): Promise<DumpResult<Reply>> {
+    for (let attempt = 1; ; attempt++) {
+      const items: Reply[] = [];
+      const pieces = this.dumpPieces(request, decode, options);
+      let next = await pieces.next();
+      for (; !next.done; next = await pieces.next()) items.push(...next.value);
+      const { interrupted } = next.value;
+      if (!interrupted || attempt === ATTEMPTS) return { items, interrupted };
     }
   }
 

@@ -4,22 +4,22 @@
  */
 import { subscribe } from 'node:diagnostics_channel';
 import {
-  type CloseRecord,
   errorCode,
-  type MessageRecord,
-  type OpenRecord,
-  type OverrunRecord,
+  type SocketCloseRecord,
+  type SocketMessageRecord,
+  type SocketOpenRecord,
+  type SocketOverrunRecord,
 } from '../socket/index.ts';
 import { printable } from '../wire/text.ts';
-import type { WireAttribute, WireMessage } from './trace.ts';
+import type { TracedAttribute, TracedMessage } from './trace.ts';
 
-type Record = OpenRecord | CloseRecord | MessageRecord | OverrunRecord;
+type Record = SocketOpenRecord | SocketCloseRecord | SocketMessageRecord | SocketOverrunRecord;
 
-function formatAttribute({ type, name, length, hex }: WireAttribute): string {
+function formatAttribute({ type, name, length, hex }: TracedAttribute): string {
   return `${name ?? `attribute ${type}`}=${hex ?? `[${length} bytes]`}`;
 }
 
-function formatMessage(message: WireMessage): string {
+function formatMessage(message: TracedMessage): string {
   const { header, name, length, fixed, attributes, errno, text, malformed } = message;
   const { type, flags, seq, portId } = header;
   const parts = [
@@ -47,7 +47,7 @@ export function formatRecord(kind: string, record: Record): string {
   const end = peer === 0 ? 'kernel' : `port ${peer}`;
   const where = `${direction === 'sent' ? 'to' : 'from'} ${end}${groups ? ` groups 0x${groups.toString(16)}` : ''}`;
   // lib/netlink/trace.ts made them.
-  const messages = (record.messages as WireMessage[] | undefined)?.map(formatMessage);
+  const messages = (record.messages as TracedMessage[] | undefined)?.map(formatMessage);
   return `${start} ${direction} ${where} ${length} bytes${messages ? `: ${messages.join(' | ')}` : ''}`;
 }
 

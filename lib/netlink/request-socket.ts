@@ -4,23 +4,23 @@
  */
 import { constants as system } from 'node:os';
 import {
-  type Batch,
-  type Namespace,
+  type DatagramBatch,
   type NetlinkOption,
   NetlinkSocket,
+  type NetnsReference,
   type SystemError,
 } from '../socket/index.ts';
 import { DecodeError } from '../wire/error.ts';
 import { messageLength, messageType, nextMessage, readHeader } from '../wire/message.ts';
 import { MessageWriter } from '../wire/writer.ts';
 import { type Ack, readAck } from './ack.ts';
-import { NLM_F_DUMP_INTR, NLMSG_DONE, NLMSG_ERROR } from './constants.ts';
+import { NLM_F_DUMP_INTR, NLMSG_DONE, NLMSG_ERROR, NLMSG_NOOP } from './constants.ts';
 import type { DecodeInput } from './event.ts';
 import { type Request, refusal, type Sent, writeRequest } from './request.ts';
 
 /** How to open a {@link RequestSocket}. */
 interface RequestSocketOptions {
-  readonly netns?: Namespace | undefined;
+  readonly netns?: NetnsReference | undefined;
   /** Options beside extAck and capAck: they change what the kernel answers. */
   readonly switchedOn?: readonly NetlinkOption[] | undefined;
   /** The most datagrams to read at once. */
@@ -57,7 +57,7 @@ const LOST: Ack = {
  * @throws DecodeError where one does not hold together, or the datagram went on beyond what was read
  */
 export function* messagesIn(
-  batch: Pick<Batch, 'view' | 'offset' | 'length' | 'truncated'>,
+  batch: Pick<DatagramBatch, 'view' | 'offset' | 'length' | 'truncated'>,
   index: number,
 ): Generator<[at: number, length: number]> {
   const end = batch.offset(index) + batch.length(index);
@@ -155,7 +155,7 @@ export class RequestSocket {
     return this.#socket.close();
   }
 
-  #onBatch(batch: Batch): void {
+  #onBatch(batch: DatagramBatch): void {
     if (batch.lost !== undefined) this.failAll((sent) => refusal(sent, LOST));
     const time = { wall: batch.timestamp, monotonic: batch.monotonic };
     for (let i = 0; i < batch.count; i++) {
@@ -169,7 +169,12 @@ export class RequestSocket {
     }
   }
 
-  #onMessage({ view, bytes }: Batch, time: DecodeInput['time'], at: number, length: number): void {
+  #onMessage(
+    { view, bytes }: DatagramBatch,
+    time: DecodeInput['time'],
+    at: number,
+    length: number,
+  ): void {
     const { seq, flags } = readHeader(view, at);
     const pending = this.#pending.get(seq);
     if (pending === undefined) return; // given up
@@ -177,6 +182,7 @@ export class RequestSocket {
     try {
       if ((flags & NLM_F_DUMP_INTR) !== 0) pending.interrupted = true;
       const type = messageType(view, at);
+      if (type === NLMSG_NOOP) return;
       if (type !== NLMSG_ERROR && type !== NLMSG_DONE) {
         answered.onMessage({ view, bytes, time, keys: answered.keys }, at, length);
         return;

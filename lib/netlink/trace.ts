@@ -19,7 +19,7 @@ import { readAck } from './ack.ts';
 import * as N from './constants.ts';
 
 /** An attribute on the wire. */
-export interface WireAttribute {
+export interface TracedAttribute {
   readonly type: number;
   /** The kernel's name; undefined where it is not known. */
   readonly name: string | undefined;
@@ -30,7 +30,7 @@ export interface WireAttribute {
 }
 
 /** A message on the wire. */
-export interface WireMessage {
+export interface TracedMessage {
   readonly header: MessageHeader;
   /** The kernel's name; undefined where it is not known. */
   readonly name: string | undefined;
@@ -38,7 +38,7 @@ export interface WireMessage {
   readonly length: number;
   /** The struct before the attributes in hexadecimal, where the protocol is known. */
   readonly fixed?: string;
-  readonly attributes?: readonly WireAttribute[];
+  readonly attributes?: readonly TracedAttribute[];
   /** An acknowledgement: 0, or the error as a positive number. */
   readonly errno?: number;
   /** The kernel's words in an acknowledgement. */
@@ -87,11 +87,11 @@ export function describeDatagram(
   bytes: Uint8Array,
   offset: number,
   length: number,
-): WireMessage[] | undefined {
+): TracedMessage[] | undefined {
   const traced = protocols.get(protocol);
   if (traced === undefined) return undefined;
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
-  const messages: WireMessage[] = [];
+  const messages: TracedMessage[] = [];
   const end = offset + length;
   for (let at = offset; end - at >= NLMSG_HDRLEN; ) {
     const header = readHeader(view, at);
@@ -116,7 +116,7 @@ function describeBody(
   bytes: Uint8Array,
   at: number,
   length: number,
-): Partial<WireMessage> {
+): Partial<TracedMessage> {
   const { type, flags } = readHeader(view, at);
   if (type === N.NLMSG_ERROR || type === N.NLMSG_DONE) {
     // Not what follows: an error can hold a copy of the request, keys and all.
@@ -131,7 +131,7 @@ function describeBody(
   // What stands in a struct's place is not the struct: it may be an attribute, and that a key.
   if (end < body + size) return { malformed: `ends within its struct of ${size} bytes` };
   const fixed = hex(bytes, body, body + size);
-  const attributes: WireAttribute[] = [];
+  const attributes: TracedAttribute[] = [];
   for (let from = body + align4(size); from < end; ) {
     const next = from + attributeLength(view, from, end);
     const number = view.getUint16(from + 2, LE) & NLA_TYPE_MASK;

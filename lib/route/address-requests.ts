@@ -5,7 +5,7 @@
 import { NLM_F_CREATE, NLM_F_EXCL, NLM_F_REPLACE } from '../netlink/constants.ts';
 import { checkProperties } from '../wire/check.ts';
 import { EncodeError } from '../wire/error.ts';
-import type { Input } from '../wire/input.ts';
+import type { Encodable } from '../wire/input.ts';
 import { type Member, shapeWith } from '../wire/shape.ts';
 import { bits, familyFrom, ofFamily } from './families.ts';
 import type { AddressFamily } from './names.ts';
@@ -27,14 +27,20 @@ const FILTER = shapeWith({ family: 'other', index: 'other' } satisfies Record<
 >);
 
 /** An address: IPv4 has it twice (local and address), and its prefix is all of it unless given. */
-function complete(address: Input<IpAddress>, message: 'NEWADDR' | 'DELADDR'): Input<IpAddress> {
+function complete(
+  address: Encodable<IpAddress>,
+  message: 'NEWADDR' | 'DELADDR',
+): Encodable<IpAddress> {
   checkObject('address', address, message);
   const { local, address: other } = address;
   const own = local ?? other;
   if (own === undefined) throw new EncodeError('is missing', [message, 'address']);
   if (address.index === undefined) throw new EncodeError('is missing', [message, 'index']);
+  const { times } = address;
   return {
     ...address,
+    // The kernel refuses one that is preferred for longer than it is valid (net/ipv4/devinet.c, net/ipv6/addrconf.c).
+    ...(times && { times: { preferredSeconds: times.validSeconds, ...times } }),
     family: familyFrom(address.family, [message], { local, address: other }),
     local: own,
     address: other ?? own,
@@ -48,16 +54,16 @@ export function listAddresses(filter: IpAddressFilter): Request {
   return { message: 'GETADDR', about: 'address', value: { family, index }, keep: ofFamily(family) };
 }
 
-const set = (address: Input<IpAddress>, flags: number): Request => ({
+const set = (address: Encodable<IpAddress>, flags: number): Request => ({
   message: 'NEWADDR',
   about: 'address',
   value: complete(address, 'NEWADDR'),
   flags: NLM_F_CREATE | flags,
 });
-export const addAddress = (address: Input<IpAddress>) => set(address, NLM_F_EXCL);
-export const changeAddress = (address: Input<IpAddress>) => set(address, NLM_F_REPLACE);
+export const addAddress = (address: Encodable<IpAddress>) => set(address, NLM_F_EXCL);
+export const replaceAddress = (address: Encodable<IpAddress>) => set(address, NLM_F_REPLACE);
 
-export const deleteAddress = (address: Input<IpAddress>): Request => ({
+export const deleteAddress = (address: Encodable<IpAddress>): Request => ({
   message: 'DELADDR',
   about: 'address',
   value: complete(address, 'DELADDR'),

@@ -1,6 +1,6 @@
 /**
  * How attributes of rtnetlink are stated: under the kernel's name without its prefix, from which
- * their property follows unless another is given (IFLA_BR_FORWARD_DELAY: forwardDelay).
+ * their property follows unless another is given (IFLA_BR_FORWARD_DELAY, a time: forwardDelayMs).
  * @module
  */
 import { AF_INET, AF_INET6 } from '../wire/address.ts';
@@ -25,7 +25,7 @@ export function space<Prefix extends string>(prefix: Prefix) {
     ...payload,
     kernel: `${prefix}${suffix}`,
     number: (R as Record<string, number>)[`${prefix}${suffix}`] as number,
-    name: name ?? camel(suffix),
+    name: name ?? camel(suffix) + ('unit' in payload ? 'Ms' : ''),
     doc,
   });
 }
@@ -36,7 +36,9 @@ type Names = Enumeration<string> | Flags<string>;
 export const u8: Payload = { type: 'u8' };
 export const u16: Payload = { type: 'u16' };
 export const u32: Payload = { type: 'u32' };
-export const u64: Payload = { type: 'u64' };
+/** Times in 1/100 s. */
+export const ticks32: Payload = { type: 'u32', unit: 'ticks' };
+export const ticks64: Payload = { type: 'u64', unit: 'ticks' };
 export const s32: Payload = { type: 's32' };
 export const be16: Payload = { type: 'be16' };
 export const be32: Payload = { type: 'be32' };
@@ -46,7 +48,6 @@ export const text: Payload = { type: 'string' };
 export const bytes: Payload = { type: 'bytes' };
 export const flag: Payload = { type: 'flag' };
 export const pad: Payload = { type: 'pad' };
-export const u32OrU64: Payload = { type: 'u32 or u64' };
 export const lladdr: Payload = { type: 'lladdr' };
 /** An address of the message's family, or that the kind of link says. */
 export const ip: Payload = { type: 'ip' };

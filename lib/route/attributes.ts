@@ -21,11 +21,11 @@ import {
   space,
   struct,
   text,
+  ticks32,
+  ticks64,
   u8,
   u16,
   u32,
-  u32OrU64,
-  u64,
 } from './attribute.ts';
 import * as R from './constants.ts';
 import * as N from './names.ts';
@@ -71,14 +71,14 @@ export const addressAttributes: AttributeTable = {
 };
 
 const metrics: AttributeTable = {
-  name: 'Metrics',
-  doc: 'Metrics of a route. Times are in ms (rtt and rttvar in 1/8 and 1/4 ms).',
+  name: 'RouteMetrics',
+  doc: 'Metrics of a route.',
   attributes: [
     metric('LOCK', u32, 'Those that must not be changed, a bit each.'),
     metric('MTU', u32, 'Largest packet, in bytes.'),
     metric('WINDOW', u32, 'Largest TCP window, in bytes.'),
-    metric('RTT', u32, 'Round trip time.'),
-    metric('RTTVAR', u32, 'How much it varies.', 'rttVar'),
+    metric('RTT', { type: 'u32', unit: '1/8 ms' }, 'Round trip time.'),
+    metric('RTTVAR', { type: 'u32', unit: '1/4 ms' }, 'How much it varies.', 'rttVarMs'),
     metric('SSTHRESH', u32, 'Slow start threshold, in packets.'),
     metric('CWND', u32, 'Congestion window, in packets.'),
     metric('ADVMSS', u32, 'Segment size told to the other end, in bytes.', 'advMss'),
@@ -86,7 +86,7 @@ const metrics: AttributeTable = {
     metric('HOPLIMIT', u32, 'Hop limit.', 'hopLimit'),
     metric('INITCWND', u32, 'Congestion window at the start, in packets.', 'initCwnd'),
     metric('FEATURES', u32, 'Features (RTAX_FEATURE_).'),
-    metric('RTO_MIN', u32, 'Least time until a packet is sent again.'),
+    metric('RTO_MIN', u32, 'Least time until a packet is sent again.', 'rtoMinMs'),
     metric('INITRWND', u32, 'Receive window at the start, in packets.', 'initRwnd'),
     metric('QUICKACK', u32, 'Whether acknowledgements are sent at once.', 'quickAck'),
     metric('CC_ALGO', text, 'How congestion is controlled.', 'congestionControl'),
@@ -95,7 +95,7 @@ const metrics: AttributeTable = {
 };
 
 const encapMpls: AttributeTable = {
-  name: 'MplsEncap',
+  name: 'RouteMplsEncap',
   doc: 'Wrapping in MPLS.',
   attributes: [
     lwtMpls('DST', bytes, 'Labels, outermost first, four bytes each as in the packet.', 'labels'),
@@ -104,7 +104,7 @@ const encapMpls: AttributeTable = {
 };
 
 const encapIp: AttributeTable = {
-  name: 'IpEncap',
+  name: 'RouteIpEncap',
   doc: 'Wrapping in IPv4, by a tunnel that takes its ends from the route.',
   attributes: [
     lwtIp('ID', be64, 'Tunnel id.'),
@@ -119,7 +119,7 @@ const encapIp: AttributeTable = {
 };
 
 const encapIp6: AttributeTable = {
-  name: 'Ip6Encap',
+  name: 'RouteIp6Encap',
   doc: 'Wrapping in IPv6, by a tunnel that takes its ends from the route.',
   attributes: [
     lwtIp6('ID', be64, 'Tunnel id.'),
@@ -134,7 +134,7 @@ const encapIp6: AttributeTable = {
 };
 
 const encapXfrm: AttributeTable = {
-  name: 'XfrmEncap',
+  name: 'RouteXfrmEncap',
   doc: 'The way through an xfrm interface that takes its id from the route.',
   attributes: [
     lwtXfrm('IF_ID', u32, 'The id that SAs and policies carry as if_id.'),
@@ -225,8 +225,12 @@ export const routeAttributes: AttributeTable = {
     ),
     route(
       'EXPIRES',
-      u32OrU64,
-      'Until it goes: of a multicast route in 1/100 s (64 bits), in a request for an IPv6 route in s (32 bits); else see cache.',
+      {
+        type: 'u32 or u64',
+        wide: { name: 'expiresMs', unit: 'ticks', doc: 'Until it goes, of a multicast route.' },
+      },
+      'Until it goes, in a request for an IPv6 route; else see cache.',
+      'expiresSeconds',
     ),
     route('NEWDST', ip, 'Labels packets get (MPLS).'),
     route('TTL_PROPAGATE', u8, 'Whether labels get the packet’s hop limit (MPLS).'),
@@ -307,23 +311,23 @@ export const ruleAttributes: AttributeTable = {
 };
 
 const resilientGroup: AttributeTable = {
-  name: 'ResilientGroup',
-  doc: 'A resilient group. Times are in 1/100 s.',
+  name: 'NexthopResilientGroup',
+  doc: 'A resilient group.',
   attributes: [
     resilient('BUCKETS', u16, 'Buckets.'),
-    resilient('IDLE_TIMER', u32, 'A bucket this long unused may move.'),
-    resilient('UNBALANCED_TIMER', u32, 'Out of balance this long, buckets are moved.'),
-    resilient('UNBALANCED_TIME', u64, 'How long it has been out of balance.'),
+    resilient('IDLE_TIMER', ticks32, 'A bucket this long unused may move.'),
+    resilient('UNBALANCED_TIMER', ticks32, 'Out of balance this long, buckets are moved.'),
+    resilient('UNBALANCED_TIME', ticks64, 'How long it has been out of balance.'),
     resilient('PAD', pad, ''),
   ],
 };
 
 const resilientBucket: AttributeTable = {
-  name: 'ResilientBucket',
+  name: 'NexthopResilientBucket',
   doc: 'A bucket of a resilient group.',
   attributes: [
     bucket('INDEX', u16, 'Its number.'),
-    bucket('IDLE_TIME', u64, 'How long it has been unused, in 1/100 s.'),
+    bucket('IDLE_TIME', ticks64, 'How long it has been unused.'),
     bucket('NH_ID', u32, 'Id of its next hop.', 'nexthopId'),
     bucket('PAD', pad, ''),
   ],

@@ -8,7 +8,7 @@ import { AF_INET, AF_INET6, AF_UNSPEC, ANY_FAMILY } from '../wire/address.ts';
 import { align4 } from '../wire/attribute.ts';
 import type { AttributeTable } from '../wire/attribute-table.ts';
 import { tooShort } from '../wire/error.ts';
-import type { Input } from '../wire/input.ts';
+import type { Encodable } from '../wire/input.ts';
 import type { Struct } from '../wire/struct.ts';
 import type { MessageWriter } from '../wire/writer.ts';
 import * as attributes from './attributes.ts';
@@ -26,9 +26,10 @@ import type {
   Netconf,
   Nexthop,
   Route,
-  Rule,
+  RoutingRule,
 } from './objects.ts';
 import * as S from './structs.ts';
+import type * as types from './types.ts';
 
 /** How a kind of object is read and written. */
 export interface Body<T> {
@@ -45,14 +46,14 @@ export interface Body<T> {
    * Writes it.
    * @throws EncodeError
    */
-  write(writer: MessageWriter, value: Input<T>): void;
+  write(writer: MessageWriter, value: Encodable<T>): void;
 }
 
 /** Each object begins with its family, in one byte. */
 type Family = { readonly family?: AddressFamily | undefined };
 
 type ReadHeader<Header> = (v: DataView, b: Uint8Array, at: number) => Header;
-type WriteHeader<Header> = (v: DataView, b: Uint8Array, at: number, x: Input<Header>) => void;
+type WriteHeader<Header> = (v: DataView, b: Uint8Array, at: number, x: Encodable<Header>) => void;
 type ReadAttributes<Attributes> = (
   v: DataView,
   b: Uint8Array,
@@ -61,7 +62,11 @@ type ReadAttributes<Attributes> = (
   family: number,
   into: Attributes,
 ) => void;
-type WriteAttributes<Attributes> = (w: MessageWriter, x: Input<Attributes>, family: number) => void;
+type WriteAttributes<Attributes> = (
+  w: MessageWriter,
+  x: Encodable<Attributes>,
+  family: number,
+) => void;
 
 function body<Header extends Family, Attributes extends object>(
   header: Struct,
@@ -84,9 +89,9 @@ function body<Header extends Family, Attributes extends object>(
     },
     write(writer, value) {
       const at = writer.reserve(header.size);
-      writeHeader(writer.view, writer.bytes, at, value as Input<Header>);
+      writeHeader(writer.view, writer.bytes, at, value as Encodable<Header>);
       const family = familyOfAddresses(writer.bytes[at] as number);
-      writeAttributes(writer, value as Input<Attributes>, family);
+      writeAttributes(writer, value as Encodable<Attributes>, family);
     },
   };
 }
@@ -94,7 +99,7 @@ function body<Header extends Family, Attributes extends object>(
 /** Attributes without addresses need no family. */
 function plain<Attributes>(
   read: (v: DataView, b: Uint8Array, at: number, end: number, into: Attributes) => void,
-  write: (w: MessageWriter, x: Input<Attributes>) => void,
+  write: (w: MessageWriter, x: Encodable<Attributes>) => void,
 ): [ReadAttributes<Attributes>, WriteAttributes<Attributes>] {
   return [(v, b, at, end, _, into) => read(v, b, at, end, into), (w, x) => write(w, x)];
 }
@@ -117,7 +122,7 @@ function familyOfAddresses(family: number): number {
   }
 }
 
-const linkHeader: [ReadHeader<codec.LinkHeader>, WriteHeader<codec.LinkHeader>] = [
+const linkHeader: [ReadHeader<types.LinkHeader>, WriteHeader<types.LinkHeader>] = [
   codec.readLinkHeader,
   codec.writeLinkHeader,
 ];
@@ -164,7 +169,7 @@ export const neighbour: Body<Neighbour> = body(
   [codec.readNeighbourAttributes, codec.writeNeighbourAttributes],
 );
 
-export const rule: Body<Rule> = body(
+export const rule: Body<RoutingRule> = body(
   S.fib_rule_hdr,
   attributes.ruleAttributes,
   [codec.readRuleHeader, codec.writeRuleHeader],
@@ -181,7 +186,7 @@ export const nexthop: Body<Nexthop> = body(
 export const nsid: Body<NamespaceId> = body(
   S.rtgenmsg,
   attributes.nsidAttributes,
-  [codec.readGeneral, codec.writeGeneral],
+  [codec.readRtGenMsg, codec.writeRtGenMsg],
   plain(codec.readNsidAttributes, codec.writeNsidAttributes),
 );
 

@@ -4,13 +4,13 @@
  * link-requests.ts, address-requests.ts, route-requests.ts and other-requests.ts.
  * @module
  */
-import type { ClientOptions, RequestOptions } from '../netlink/connection.ts';
+import type { ClientOptions, DumpResult, RequestOptions } from '../netlink/connection.ts';
 import { withOpenNamespace } from '../netlink/open-namespace.ts';
 import { canonicalAddress } from '../wire/address.ts';
-import type { Input } from '../wire/input.ts';
+import type { Encodable } from '../wire/input.ts';
 import { u32 } from '../wire/integer.ts';
 import type * as address from './address-requests.ts';
-import { Conversation, type Listing } from './conversation.ts';
+import { Conversation } from './conversation.ts';
 import type * as link from './link-requests.ts';
 import { type Rtnetlink, rtnetlink, withRtnetlink } from './load.ts';
 import type { AddressFamily } from './names.ts';
@@ -23,7 +23,7 @@ import type {
   Netconf,
   Nexthop,
   Route,
-  Rule,
+  RoutingRule,
 } from './objects.ts';
 import type * as other from './other-requests.ts';
 import type * as route from './route-requests.ts';
@@ -37,10 +37,11 @@ export type {
   NexthopFilter,
 } from './other-requests.ts';
 export type { RouteFilter, RouteLookup, RuleFilter } from './route-requests.ts';
-export type { Listing };
+export type { DumpResult };
 
 /**
- * Requests to the kernel's rtnetlink, over a socket of their own. Listing needs no privilege.
+ * Requests to the kernel's rtnetlink, over a socket of their own. Listing and getting need no privilege; what changes
+ * something needs CAP_NET_ADMIN over the network namespace (net/core/rtnetlink.c, rtnetlink_rcv_msg).
  *
  * Every method returns when the kernel has answered, and throws
  * - EncodeError for a value that is none, before anything is sent; it names the value's path,
@@ -52,7 +53,7 @@ export type { Listing };
  * @example
  * await using client = new RouteClient();
  * await client.addLink({ name: 'ipsec0', info: { kind: 'xfrm', xfrm: { ifId: 7 } } });
- * await client.setUp({ name: 'ipsec0' });
+ * await client.setLinkUp({ name: 'ipsec0' });
  */
 export class RouteClient implements AsyncDisposable {
   readonly #conversation: Conversation;
@@ -68,7 +69,10 @@ export class RouteClient implements AsyncDisposable {
   }
 
   /** All links, or those a filter names. */
-  async listLinks(filter: link.LinkFilter = {}, options?: RequestOptions): Promise<Listing<Link>> {
+  async listLinks(
+    filter: link.LinkFilter = {},
+    options?: RequestOptions,
+  ): Promise<DumpResult<Link>> {
     return this.#conversation.list(({ link }) => link.listLinks, [filter], options);
   }
 
@@ -79,34 +83,34 @@ export class RouteClient implements AsyncDisposable {
 
   /**
    * Makes a link: its `name` and `info.kind`, and what the kind asks for. A veth pair is one link
-   * whose `info.veth.peer` is the other.
+   * whose `info.veth.peer` is the other. Needs CAP_NET_ADMIN.
    * @throws KernelError `EEXIST`, or `ENOTSUP` for a kind the kernel lacks
    */
-  async addLink(given: Input<Link>, options?: RequestOptions): Promise<void> {
+  async addLink(given: Encodable<Link>, options?: RequestOptions): Promise<void> {
     return this.#conversation.act(({ link }) => link.addLink, [given], options);
   }
 
   /**
    * Changes a link: what is given. `flags` are set as they are, all others cleared, unless
-   * `change` says which count.
+   * `change` says which count. Needs CAP_NET_ADMIN.
    */
-  async changeLink(
+  async updateLink(
     key: link.LinkKey,
-    changes: Input<Link>,
+    changes: Encodable<Link>,
     options?: RequestOptions,
   ): Promise<void> {
     return withRtnetlink([key, changes], async ({ link }, [key, changes]) => {
-      const change = link.changeLink(changes);
+      const change = link.updateLink(changes);
       const index = await this.#identify(link, key, options);
       return this.#conversation.act(() => change, [index], options);
     });
   }
 
   /**
-   * Adds alternative names, of up to 127 bytes each: {@link getLink} and the rest find the link by them.
+   * Adds alternative names, of up to 127 bytes each: {@link getLink} and the rest find the link by them. Needs CAP_NET_ADMIN.
    * @throws KernelError `EEXIST` for a name that a link has; those before it have been added
    */
-  async addAltNames(
+  async addLinkAltNames(
     key: link.LinkKey,
     names: readonly string[],
     options?: RequestOptions,
@@ -119,10 +123,10 @@ export class RouteClient implements AsyncDisposable {
   }
 
   /**
-   * Takes alternative names away.
+   * Takes alternative names away. Needs CAP_NET_ADMIN.
    * @throws KernelError `ENOENT` or `EINVAL` for a name that is not one of its alternative names
    */
-  async deleteAltNames(
+  async deleteLinkAltNames(
     key: link.LinkKey,
     names: readonly string[],
     options?: RequestOptions,
@@ -134,18 +138,22 @@ export class RouteClient implements AsyncDisposable {
     );
   }
 
-  /** Switches a link on. */
-  async setUp(key: link.LinkKey, options?: RequestOptions): Promise<void> {
+  /**
+   * Switches a link on. Needs CAP_NET_ADMIN.
+   */
+  async setLinkUp(key: link.LinkKey, options?: RequestOptions): Promise<void> {
     return this.#conversation.act(({ link }) => link.switchLink, [key, true], options);
   }
 
-  /** Switches a link off. */
-  async setDown(key: link.LinkKey, options?: RequestOptions): Promise<void> {
+  /**
+   * Switches a link off. Needs CAP_NET_ADMIN.
+   */
+  async setLinkDown(key: link.LinkKey, options?: RequestOptions): Promise<void> {
     return this.#conversation.act(({ link }) => link.switchLink, [key, false], options);
   }
 
   /**
-   * Moves a link into another network namespace, under another name if `name` is given.
+   * Moves a link into another network namespace, under another name if `name` is given. Needs CAP_NET_ADMIN, also over the other namespace.
    * @throws SystemError where the path of a namespace leads nowhere
    */
   async moveLink(
@@ -162,13 +170,16 @@ export class RouteClient implements AsyncDisposable {
     });
   }
 
-  /** Deletes a link; of a veth pair, both. @throws KernelError `ENODEV` if there is none */
+  /**
+   * Deletes a link; of a veth pair, both. Needs CAP_NET_ADMIN.
+   * @throws KernelError `ENODEV` if there is none
+   */
   async deleteLink(key: link.LinkKey, options?: RequestOptions): Promise<void> {
     return this.#conversation.act(({ link }) => link.deleteLink, [key], options);
   }
 
   /** The ports of bridges. */
-  async listPorts(options?: RequestOptions): Promise<Listing<BridgePort>> {
+  async listBridgePorts(options?: RequestOptions): Promise<DumpResult<BridgePort>> {
     const value = { family: 'bridge' } as const;
     return this.#conversation.list(
       () => () => ({ message: 'GETLINK', about: 'port', value }),
@@ -181,7 +192,7 @@ export class RouteClient implements AsyncDisposable {
   async listAddresses(
     filter: address.IpAddressFilter = {},
     options?: RequestOptions,
-  ): Promise<Listing<IpAddress>> {
+  ): Promise<DumpResult<IpAddress>> {
     return this.#conversation.list(({ address }) => address.listAddresses, [filter], options);
   }
 
@@ -200,23 +211,25 @@ export class RouteClient implements AsyncDisposable {
 
   /**
    * Adds an address to the interface `index`. The prefix is all of it unless `prefixLength` says so;
-   * `address` is the other end's where `local` is one's own.
+   * `address` is the other end's where `local` is one's own. Needs CAP_NET_ADMIN.
    * @throws KernelError `EEXIST` if the interface has it
    */
-  async addAddress(given: Input<IpAddress>, options?: RequestOptions): Promise<void> {
+  async addAddress(given: Encodable<IpAddress>, options?: RequestOptions): Promise<void> {
     return this.#conversation.act(({ address }) => address.addAddress, [given], options);
   }
 
-  /** Adds an address, or changes the times and flags of the one that is there. */
-  async changeAddress(given: Input<IpAddress>, options?: RequestOptions): Promise<void> {
-    return this.#conversation.act(({ address }) => address.changeAddress, [given], options);
+  /**
+   * Adds an address, or changes the times and flags of the one that is there. Needs CAP_NET_ADMIN.
+   */
+  async replaceAddress(given: Encodable<IpAddress>, options?: RequestOptions): Promise<void> {
+    return this.#conversation.act(({ address }) => address.replaceAddress, [given], options);
   }
 
   /**
-   * Removes an address; `prefixLength` is as in {@link addAddress}.
+   * Removes an address; `prefixLength` is as in {@link addAddress}. Needs CAP_NET_ADMIN.
    * @throws KernelError `EADDRNOTAVAIL` if the interface has it not, or with another prefix length
    */
-  async deleteAddress(given: Input<IpAddress>, options?: RequestOptions): Promise<void> {
+  async deleteAddress(given: Encodable<IpAddress>, options?: RequestOptions): Promise<void> {
     return this.#conversation.act(({ address }) => address.deleteAddress, [given], options);
   }
 
@@ -224,7 +237,7 @@ export class RouteClient implements AsyncDisposable {
   async listRoutes(
     filter: route.RouteFilter = {},
     options?: RequestOptions,
-  ): Promise<Listing<Route>> {
+  ): Promise<DumpResult<Route>> {
     return this.#conversation.list(({ route }) => route.listRoutes, [filter], options);
   }
 
@@ -235,24 +248,26 @@ export class RouteClient implements AsyncDisposable {
 
   /**
    * Adds a route. Left out, it is unicast, static, in table main, and `dstLength` is all of `dst`;
-   * without `dst` it is the default route. An IPv6 route can end after `expires` seconds. What is said
-   * beside `nexthopId` of where packets go does not count: that is the object's.
+   * without `dst` it is the default route. An IPv6 route can end after `expiresSeconds`. What is said
+   * beside `nexthopId` of where packets go does not count: that is the object's. Needs CAP_NET_ADMIN.
    * @throws KernelError `EEXIST` if there is one with its destination and metric
    */
-  async addRoute(given: Input<Route>, options?: RequestOptions): Promise<void> {
+  async addRoute(given: Encodable<Route>, options?: RequestOptions): Promise<void> {
     return this.#conversation.act(({ route }) => route.addRoute, [given], options);
   }
 
-  /** Adds a route, or replaces the one with its destination and metric. */
-  async replaceRoute(given: Input<Route>, options?: RequestOptions): Promise<void> {
+  /**
+   * Adds a route, or replaces the one with its destination and metric. Needs CAP_NET_ADMIN.
+   */
+  async replaceRoute(given: Encodable<Route>, options?: RequestOptions): Promise<void> {
     return this.#conversation.act(({ route }) => route.replaceRoute, [given], options);
   }
 
   /**
-   * Removes a route: the first that has what is given; the table is main unless given.
+   * Removes a route: the first that has what is given; the table is main unless given. Needs CAP_NET_ADMIN.
    * @throws KernelError `ESRCH` if there is none
    */
-  async deleteRoute(given: Input<Route>, options?: RequestOptions): Promise<void> {
+  async deleteRoute(given: Encodable<Route>, options?: RequestOptions): Promise<void> {
     return this.#conversation.act(({ route }) => route.deleteRoute, [given], options);
   }
 
@@ -260,7 +275,7 @@ export class RouteClient implements AsyncDisposable {
   async listNeighbours(
     filter: other.NeighbourFilter = {},
     options?: RequestOptions,
-  ): Promise<Listing<Neighbour>> {
+  ): Promise<DumpResult<Neighbour>> {
     return this.#conversation.list(({ other }) => other.listNeighbours, [filter], options);
   }
 
@@ -270,7 +285,10 @@ export class RouteClient implements AsyncDisposable {
   }
 
   /** All rules, or those of a family. */
-  async listRules(filter: route.RuleFilter = {}, options?: RequestOptions): Promise<Listing<Rule>> {
+  async listRules(
+    filter: route.RuleFilter = {},
+    options?: RequestOptions,
+  ): Promise<DumpResult<RoutingRule>> {
     return this.#conversation.list(({ route }) => route.listRules, [filter], options);
   }
 
@@ -279,23 +297,25 @@ export class RouteClient implements AsyncDisposable {
     family: AddressFamily,
     priority: number,
     options?: RequestOptions,
-  ): Promise<Rule | undefined> {
+  ): Promise<RoutingRule | undefined> {
     u32(priority, 'priority');
     const { items } = await this.listRules({ family }, options);
     return items.find((one) => (one.priority ?? 0) === priority);
   }
 
-  /** Adds a rule. It leads to table main unless `table` or `action` say something else. */
-  async addRule(rule: Input<Rule>, options?: RequestOptions): Promise<void> {
+  /**
+   * Adds a rule. It leads to table main unless `table` or `action` say something else. Needs CAP_NET_ADMIN.
+   */
+  async addRule(rule: Encodable<RoutingRule>, options?: RequestOptions): Promise<void> {
     return this.#conversation.act(({ route }) => route.addRule, [rule], options);
   }
 
   /**
    * Removes a rule: the first that has what is given. (A rule cannot be changed: remove it and add
-   * another.)
+   * another.) Needs CAP_NET_ADMIN.
    * @throws KernelError `ENOENT` if there is none
    */
-  async deleteRule(rule: Input<Rule>, options?: RequestOptions): Promise<void> {
+  async deleteRule(rule: Encodable<RoutingRule>, options?: RequestOptions): Promise<void> {
     return this.#conversation.act(({ route }) => route.deleteRule, [rule], options);
   }
 
@@ -303,7 +323,7 @@ export class RouteClient implements AsyncDisposable {
   async listNexthops(
     filter: other.NexthopFilter = {},
     options?: RequestOptions,
-  ): Promise<Listing<Nexthop>> {
+  ): Promise<DumpResult<Nexthop>> {
     return this.#conversation.list(({ other }) => other.listNexthops, [filter], options);
   }
 
@@ -313,7 +333,7 @@ export class RouteClient implements AsyncDisposable {
   }
 
   /** The ids that other network namespaces have here. */
-  async listNamespaceIds(options?: RequestOptions): Promise<Listing<NamespaceId>> {
+  async listNamespaceIds(options?: RequestOptions): Promise<DumpResult<NamespaceId>> {
     return this.#conversation.list(({ other }) => other.namespaceIds, [{}], options);
   }
 
@@ -326,7 +346,7 @@ export class RouteClient implements AsyncDisposable {
   async listNetconfs(
     filter: other.NetconfFilter = {},
     options?: RequestOptions,
-  ): Promise<Listing<Netconf>> {
+  ): Promise<DumpResult<Netconf>> {
     return this.#conversation.list(({ other }) => other.listNetconfs, [filter], options);
   }
 
@@ -344,6 +364,7 @@ export class RouteClient implements AsyncDisposable {
     return this.#conversation.close();
   }
 
+  /** The same as {@link close}, for `await using`. */
   [Symbol.asyncDispose](): Promise<void> {
     return this.close();
   }

@@ -5,6 +5,7 @@
 import {
   type ClientOptions,
   Connection,
+  type DumpResult,
   type RequestOptions,
   withoutAnswer,
 } from '../netlink/connection.ts';
@@ -17,19 +18,6 @@ import type { Objects, Question } from './question.ts';
 export type Ask<Property extends keyof Objects, Args extends readonly unknown[]> = (
   by: Rtnetlink,
 ) => (...args: Args) => Question<Property>;
-
-/** A list as the kernel gave it. */
-export interface Listing<T> {
-  readonly items: readonly T[];
-  /**
-   * What was listed changed while it was, each time it was asked for: something may be missing, or
-   * there twice. The kernel tells of it for links, addresses and next hops only (docs/route.md).
-   */
-  readonly interrupted: boolean;
-}
-
-/** How often a list is asked for before an interrupted one is handed out. */
-const ATTEMPTS = 5;
 
 /** The object of an answer; undefined if it is about something else. */
 const objectOf = <Property extends keyof Objects>(
@@ -78,27 +66,24 @@ export class Conversation implements AsyncDisposable {
     });
   }
 
-  /** Asks for a list, again when it was interrupted (NLM_F_DUMP_INTR), up to five times in all. */
+  /** Asks for a list, again when it was interrupted. */
   list<Property extends keyof Objects, const Args extends readonly unknown[]>(
     ask: Ask<Property, Args>,
     args: Args,
     options?: RequestOptions,
-  ): Promise<Listing<Objects[Property]>> {
+  ): Promise<DumpResult<Objects[Property]>> {
     return withRtnetlink(args, async (by, args) => {
       const question = ask(by)(...args);
       const request = by.requestOf(question);
       const { about, keep = () => true } = question;
-      for (let attempt = 1; ; attempt++) {
-        const items: Objects[Property][] = [];
-        const replies = this.#connection.dump<RouteEvent>(request, by.decodeRoute, options);
-        let next = await replies.next();
-        for (; !next.done; next = await replies.next()) {
-          const object = objectOf(next.value, about);
-          if (object !== undefined && keep(object)) items.push(object);
-        }
-        const { interrupted } = next.value;
-        if (!interrupted || attempt === ATTEMPTS) return { items, interrupted };
-      }
+      return this.#connection.dumpAll(
+        request,
+        (input, at, length) => {
+          const object = objectOf(by.decodeRoute(input, at, length), about);
+          return object !== undefined && keep(object) ? object : undefined;
+        },
+        options,
+      );
     });
   }
 

@@ -5,7 +5,7 @@
  */
 import { NLM_F_REQUEST } from '../netlink/constants.ts';
 import { EncodeError, notEncoded } from '../wire/error.ts';
-import type { Input } from '../wire/input.ts';
+import type { Encodable } from '../wire/input.ts';
 import { u16, u32 } from '../wire/integer.ts';
 import type { MessageHeader } from '../wire/message.ts';
 import type { MessageWriter } from '../wire/writer.ts';
@@ -16,13 +16,13 @@ import { AddressFamily } from './names.ts';
 import type { RouteMessage } from './requests.ts';
 
 /**
- * What can be encoded: any decoded message, and looser forms of it (see {@link Input}). Its
+ * What can be encoded: any decoded message, and looser forms of it (see {@link Encodable}). Its
  * `header` may be left out: then a request has the flag NLM_F_REQUEST, and all else is 0.
  */
 export type RouteInput<Message extends RouteMessage = RouteMessage> = Message extends RouteMessage
   ? Pick<Message, Extract<keyof Message, 'kind' | 'message'>> & {
       readonly header?: Partial<MessageHeader> | undefined;
-    } & Input<Omit<Message, 'kind' | 'message' | 'protocol' | 'header' | 'time' | 'name'>>
+    } & Encodable<Omit<Message, 'kind' | 'message' | 'protocol' | 'header' | 'time' | 'name'>>
   : never;
 
 /**

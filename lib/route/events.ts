@@ -17,7 +17,7 @@ import type {
   Netconf,
   Nexthop,
   Route,
-  Rule,
+  RoutingRule,
 } from './objects.ts';
 
 interface Base<Kind extends string> {
@@ -29,87 +29,87 @@ interface Base<Kind extends string> {
 }
 
 /** A link was made, or changed: `link.change` has the flags that did. */
-export interface NewLink extends Base<'NEWLINK'> {
+export interface NewLinkEvent extends Base<'NEWLINK'> {
   readonly link: Link;
 }
 /** A link was deleted, or left for another namespace: then it has newIndex or newNetnsId. */
-export interface DelLink extends Base<'DELLINK'> {
+export interface DelLinkEvent extends Base<'DELLINK'> {
   readonly link: Link;
 }
 /** A link joined a bridge, or changed as its port (RTM_NEWLINK of family AF_BRIDGE). */
-export interface NewPort extends Base<'NEWPORT'> {
+export interface NewBridgePortEvent extends Base<'NEWPORT'> {
   readonly port: BridgePort;
 }
 /** A link left its bridge (RTM_DELLINK of family AF_BRIDGE). The link itself is still there. */
-export interface DelPort extends Base<'DELPORT'> {
+export interface DelBridgePortEvent extends Base<'DELPORT'> {
   readonly port: BridgePort;
 }
 /** IPv6 on a link changed (RTM_NEWLINK of family AF_INET6). */
-export interface NewIfinfo extends Base<'NEWIFINFO'> {
+export interface NewIfinfoEvent extends Base<'NEWIFINFO'> {
   readonly ifinfo: Inet6Interface;
 }
 /** IPv6 on a link ended (RTM_DELLINK of family AF_INET6). The link itself may still be there. */
-export interface DelIfinfo extends Base<'DELIFINFO'> {
+export interface DelIfinfoEvent extends Base<'DELIFINFO'> {
   readonly ifinfo: Inet6Interface;
 }
 /** An address was added, or changed. */
-export interface NewAddr extends Base<'NEWADDR'> {
+export interface NewAddrEvent extends Base<'NEWADDR'> {
   readonly address: IpAddress;
 }
 /** An address was removed. */
-export interface DelAddr extends Base<'DELADDR'> {
+export interface DelAddrEvent extends Base<'DELADDR'> {
   readonly address: IpAddress;
 }
 /** A route was added, or replaced others: `header.flags` has NLM_F_REPLACE then. */
-export interface NewRoute extends Base<'NEWROUTE'> {
+export interface NewRouteEvent extends Base<'NEWROUTE'> {
   readonly route: Route;
 }
 /** A route was removed. IPv4 routes of an interface that goes down bring none. */
-export interface DelRoute extends Base<'DELROUTE'> {
+export interface DelRouteEvent extends Base<'DELROUTE'> {
   readonly route: Route;
 }
 /** A neighbour was added, or changed its state; before it goes, to `failed`. */
-export interface NewNeigh extends Base<'NEWNEIGH'> {
+export interface NewNeighEvent extends Base<'NEWNEIGH'> {
   readonly neighbour: Neighbour;
 }
 /** A neighbour went. */
-export interface DelNeigh extends Base<'DELNEIGH'> {
+export interface DelNeighEvent extends Base<'DELNEIGH'> {
   readonly neighbour: Neighbour;
 }
 /** A rule was added. */
-export interface NewRule extends Base<'NEWRULE'> {
-  readonly rule: Rule;
+export interface NewRuleEvent extends Base<'NEWRULE'> {
+  readonly rule: RoutingRule;
 }
 /** A rule was removed. */
-export interface DelRule extends Base<'DELRULE'> {
-  readonly rule: Rule;
+export interface DelRuleEvent extends Base<'DELRULE'> {
+  readonly rule: RoutingRule;
 }
 /** A next hop object was added, or changed. */
-export interface NewNexthop extends Base<'NEWNEXTHOP'> {
+export interface NewNexthopEvent extends Base<'NEWNEXTHOP'> {
   readonly nexthop: Nexthop;
 }
 /** A next hop object was removed. When its interface goes down, that is all that tells of it. */
-export interface DelNexthop extends Base<'DELNEXTHOP'> {
+export interface DelNexthopEvent extends Base<'DELNEXTHOP'> {
   readonly nexthop: Nexthop;
 }
 /** A namespace got an id here, perhaps because a link leads there. */
-export interface NewNsid extends Base<'NEWNSID'> {
+export interface NewNsidEvent extends Base<'NEWNSID'> {
   readonly nsid: NamespaceId;
 }
 /** A namespace that had an id here is gone. */
-export interface DelNsid extends Base<'DELNSID'> {
+export interface DelNsidEvent extends Base<'DELNSID'> {
   readonly nsid: NamespaceId;
 }
 /** Settings of IP on a link changed. */
-export interface NewNetconf extends Base<'NEWNETCONF'> {
+export interface NewNetconfEvent extends Base<'NEWNETCONF'> {
   readonly netconf: Netconf;
 }
 /** The link whose settings these were is gone. */
-export interface DelNetconf extends Base<'DELNETCONF'> {
+export interface DelNetconfEvent extends Base<'DELNETCONF'> {
   readonly netconf: Netconf;
 }
 /** A router announced a prefix. */
-export interface NewPrefix extends Base<'NEWPREFIX'> {
+export interface NewPrefixEvent extends Base<'NEWPREFIX'> {
   readonly prefix: AnnouncedPrefix;
 }
 /** A link listens to a multicast address, or no longer (kernel 6.14). */
@@ -130,28 +130,29 @@ export interface OtherRouteEvent extends Base<'rtnetlink'> {
   readonly attributes: readonly RawAttribute[];
 }
 
+/** What the kernel announces of rtnetlink, told apart by `kind`. */
 export type RouteEvent =
-  | NewLink
-  | DelLink
-  | NewPort
-  | DelPort
-  | NewIfinfo
-  | DelIfinfo
-  | NewAddr
-  | DelAddr
-  | NewRoute
-  | DelRoute
-  | NewNeigh
-  | DelNeigh
-  | NewRule
-  | DelRule
-  | NewNexthop
-  | DelNexthop
-  | NewNsid
-  | DelNsid
-  | NewNetconf
-  | DelNetconf
-  | NewPrefix
+  | NewLinkEvent
+  | DelLinkEvent
+  | NewBridgePortEvent
+  | DelBridgePortEvent
+  | NewIfinfoEvent
+  | DelIfinfoEvent
+  | NewAddrEvent
+  | DelAddrEvent
+  | NewRouteEvent
+  | DelRouteEvent
+  | NewNeighEvent
+  | DelNeighEvent
+  | NewRuleEvent
+  | DelRuleEvent
+  | NewNexthopEvent
+  | DelNexthopEvent
+  | NewNsidEvent
+  | DelNsidEvent
+  | NewNetconfEvent
+  | DelNetconfEvent
+  | NewPrefixEvent
   | MulticastEvent
   | AnycastEvent
   | OtherRouteEvent;

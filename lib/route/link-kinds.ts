@@ -18,10 +18,11 @@ import {
   space,
   struct,
   text,
+  ticks32,
+  ticks64,
   u8,
   u16,
   u32,
-  u64,
 } from './attribute.ts';
 import * as R from './constants.ts';
 import * as N from './names.ts';
@@ -40,7 +41,7 @@ const info = space('IFLA_INFO_');
 
 /** The other end of a veth pair, in the request that makes both. */
 const peer: AttributeTable = {
-  name: 'PeerAttributes',
+  name: 'VethPeerAttributes',
   doc: 'The other end of a veth pair.',
   attributes: [
     link('IFNAME', text, 'Its name.', 'name'),
@@ -93,16 +94,16 @@ const vlanData: AttributeTable = {
 
 const bridgeData: AttributeTable = {
   name: 'BridgeData',
-  doc: 'A bridge. Times are in 1/100 s.',
+  doc: 'A bridge.',
   attributes: [
-    bridge('HELLO_TIMER', u64, 'Until the next hello.'),
-    bridge('TCN_TIMER', u64, 'Until the next notice of a change.'),
-    bridge('TOPOLOGY_CHANGE_TIMER', u64, 'Until a change is over.'),
-    bridge('GC_TIMER', u64, 'Until old entries are looked for.'),
-    bridge('FORWARD_DELAY', u32, 'Time in the states listening and learning.'),
-    bridge('HELLO_TIME', u32, 'Between two hellos.'),
-    bridge('MAX_AGE', u32, 'How long what others said counts.'),
-    bridge('AGEING_TIME', u32, 'How long an address is remembered.'),
+    bridge('HELLO_TIMER', ticks64, 'Until the next hello.'),
+    bridge('TCN_TIMER', ticks64, 'Until the next notice of a change.'),
+    bridge('TOPOLOGY_CHANGE_TIMER', ticks64, 'Until a change is over.'),
+    bridge('GC_TIMER', ticks64, 'Until old entries are looked for.'),
+    bridge('FORWARD_DELAY', ticks32, 'Time in the states listening and learning.'),
+    bridge('HELLO_TIME', ticks32, 'Between two hellos.'),
+    bridge('MAX_AGE', ticks32, 'How long what others said counts.'),
+    bridge('AGEING_TIME', ticks32, 'How long an address is remembered.'),
     bridge('STP_STATE', u32, 'Spanning tree: 0 off, 1 in the kernel, 2 by a program.'),
     bridge('PRIORITY', u16, 'Its priority.'),
     bridge('VLAN_FILTERING', u8, 'Whether VLANs are told apart.'),
@@ -135,12 +136,12 @@ const bridgeData: AttributeTable = {
     bridge('MCAST_IGMP_VERSION', u8, 'Version of IGMP.'),
     bridge('MCAST_MLD_VERSION', u8, 'Version of MLD.'),
     bridge('MCAST_QUERIER_STATE', bytes, 'Who asks; a nest.'),
-    bridge('MCAST_LAST_MEMBER_INTVL', u64, 'Between the queries before a group ends.'),
-    bridge('MCAST_MEMBERSHIP_INTVL', u64, 'Until a group ends.'),
-    bridge('MCAST_QUERIER_INTVL', u64, 'Until another who asks counts as gone.'),
-    bridge('MCAST_QUERY_INTVL', u64, 'Between two queries.'),
-    bridge('MCAST_QUERY_RESPONSE_INTVL', u64, 'Time for the answer.'),
-    bridge('MCAST_STARTUP_QUERY_INTVL', u64, 'Between the queries at the start.'),
+    bridge('MCAST_LAST_MEMBER_INTVL', ticks64, 'Between the queries before a group ends.'),
+    bridge('MCAST_MEMBERSHIP_INTVL', ticks64, 'Until a group ends.'),
+    bridge('MCAST_QUERIER_INTVL', ticks64, 'Until another who asks counts as gone.'),
+    bridge('MCAST_QUERY_INTVL', ticks64, 'Between two queries.'),
+    bridge('MCAST_QUERY_RESPONSE_INTVL', ticks64, 'Time for the answer.'),
+    bridge('MCAST_STARTUP_QUERY_INTVL', ticks64, 'Between the queries at the start.'),
     bridge('NF_CALL_IPTABLES', u8, 'Whether iptables sees its packets.'),
     bridge('NF_CALL_IP6TABLES', u8, 'Whether ip6tables sees them.'),
     bridge('NF_CALL_ARPTABLES', u8, 'Whether arptables sees them.'),
@@ -151,9 +152,9 @@ const bridgeData: AttributeTable = {
 /** A port of a bridge: in IFLA_INFO_SLAVE_DATA, and in messages of family AF_BRIDGE. */
 export const portData: AttributeTable = {
   name: 'BridgePortData',
-  doc: 'A port of a bridge. Times are in 1/100 s.',
+  doc: 'A port of a bridge.',
   attributes: [
-    port('STATE', named('u8', N.PortState), 'Its state.'),
+    port('STATE', named('u8', N.BridgePortState), 'Its state.'),
     port('PRIORITY', u16, 'Its priority.'),
     port('COST', u32, 'What sending through it costs.'),
     port('MODE', u8, 'Whether packets may go back where they came from.'),
@@ -185,9 +186,9 @@ export const portData: AttributeTable = {
     port('MAB', u8, 'Whether their addresses are noted (kernel 6.2).'),
     port('NEIGH_VLAN_SUPPRESS', u8, 'The same as neighSuppress, by VLAN (kernel 6.4).'),
     port('NEIGH_FORWARD_GRAT', u8, 'Whether unasked answers are passed on.'),
-    port('MESSAGE_AGE_TIMER', u64, 'Until what was heard is too old.'),
-    port('FORWARD_DELAY_TIMER', u64, 'Until its next state.'),
-    port('HOLD_TIMER', u64, 'Until it may send again.'),
+    port('MESSAGE_AGE_TIMER', ticks64, 'Until what was heard is too old.'),
+    port('FORWARD_DELAY_TIMER', ticks64, 'Until its next state.'),
+    port('HOLD_TIMER', ticks64, 'Until it may send again.'),
     port('MULTICAST_ROUTER', u8, 'Whether a multicast router is behind it.'),
     port('MCAST_EHT_HOSTS_LIMIT', u32, 'Most hosts that are tracked.'),
     port('MCAST_EHT_HOSTS_CNT', u32, 'Hosts that are tracked.'),

@@ -7,7 +7,7 @@ import { shown } from '../base/shown.ts';
 import { NLM_F_CREATE, NLM_F_EXCL } from '../netlink/constants.ts';
 import { checkProperties } from '../wire/check.ts';
 import { EncodeError } from '../wire/error.ts';
-import type { Input } from '../wire/input.ts';
+import type { Encodable } from '../wire/input.ts';
 import { type Member, shapeWith } from '../wire/shape.ts';
 import { textBytes, textSize } from '../wire/text.ts';
 import { RTEXT_FILTER_BRVLAN_COMPRESSED } from './constants.ts';
@@ -67,7 +67,7 @@ function checkName(name: string, path: readonly string[], most = NAME_LENGTH): v
 }
 
 /** A key as a request has it. @throws EncodeError where it holds neither index nor name */
-export function linkKey(key: LinkKey, message: MessageName): Input<Link> {
+export function linkKey(key: LinkKey, message: MessageName): Encodable<Link> {
   if (typeof key !== 'object' || key === null) throw new EncodeError('is no object', ['key']);
   if ('index' in key && key.index !== undefined) {
     if (!Number.isInteger(key.index) || key.index < 1) {
@@ -81,10 +81,11 @@ export function linkKey(key: LinkKey, message: MessageName): Input<Link> {
 }
 
 /** A link to be made or changed; flags that are given are the ones that count. */
-function complete(link: Input<Link>): Input<Link> {
+function complete(link: Encodable<Link>): Encodable<Link> {
   checkObject('link', link, 'NEWLINK');
   if (link.properties !== undefined) {
-    const reason = 'has no effect here: alternative names have methods of their own (addAltNames)';
+    const reason =
+      'has no effect here: alternative names have methods of their own (addLinkAltNames)';
     throw new EncodeError(reason, ['NEWLINK', 'properties']);
   }
   if (link.name !== undefined) checkName(link.name, ['NEWLINK', 'name']);
@@ -100,7 +101,7 @@ const VLAN_FLAGS = 0x1f;
 const ALL = 0xffff_ffff;
 
 /** The flags of a VLAN that was listed: the kernel refuses its own mask (vlan_dev.c, vlan_dev_change_flags). */
-function withVlanFlags(link: Input<Link>): Input<Link> {
+function withVlanFlags(link: Encodable<Link>): Encodable<Link> {
   const { info } = link;
   const flags = info?.vlan?.flags;
   if (flags?.mask !== ALL || typeof flags.flags !== 'number') return link;
@@ -128,7 +129,7 @@ export const getLink = (key: LinkKey): Request => ({
   value: linkKey(key, 'GETLINK'),
 });
 
-export function addLink(link: Input<Link>): Request {
+export function addLink(link: Encodable<Link>): Request {
   const value = complete(link);
   if (link.info?.kind === undefined) {
     throw new EncodeError('is missing', ['NEWLINK', 'info', 'kind']);
@@ -137,7 +138,7 @@ export function addLink(link: Input<Link>): Request {
 }
 
 /** By index: a request that renames a link can’t have its old name too. The index itself stays. */
-export function changeLink(changes: Input<Link>): (index: number) => Request {
+export function updateLink(changes: Encodable<Link>): (index: number) => Request {
   const value = complete(changes);
   const change = changes.flags === undefined ? {} : { change: changes.change ?? 0xffffffff };
   return (index) => {

@@ -17,6 +17,7 @@ export const AddressFamily = new Enumeration('AddressFamily', {
   ipmr: 128,
   ip6mr: 129,
 });
+/** One of the names of {@link AddressFamily}, or a number that has none. */
 export type AddressFamily = NameOf<typeof AddressFamily>;
 
 /** What a link is to the network layer: ARPHRD_ (`linux/if_arp.h`). */
@@ -33,8 +34,10 @@ export const LinkType = new Enumeration('LinkType', {
   netlink: 824,
   none: 0xfffe,
 });
+/** One of the names of {@link LinkType}, or a number that has none. */
 export type LinkType = NameOf<typeof LinkType>;
 
+/** Flags of a link (IFF_ of `linux/if.h`). */
 export const LinkFlags = new Flags('LinkFlags', {
   up: R.IFF_UP,
   broadcast: R.IFF_BROADCAST,
@@ -56,10 +59,11 @@ export const LinkFlags = new Flags('LinkFlags', {
   dormant: R.IFF_DORMANT,
   echo: R.IFF_ECHO,
 });
+/** A mask with the names of {@link LinkFlags}. */
 export type LinkFlags = FlagsOf<typeof LinkFlags>;
 
 /** The state of a link by RFC 2863. */
-export const OperState = new Enumeration('OperState', {
+export const LinkOperState = new Enumeration('LinkOperState', {
   unknown: R.IF_OPER_UNKNOWN,
   'not-present': R.IF_OPER_NOTPRESENT,
   down: R.IF_OPER_DOWN,
@@ -68,10 +72,11 @@ export const OperState = new Enumeration('OperState', {
   dormant: R.IF_OPER_DORMANT,
   up: R.IF_OPER_UP,
 });
-export type OperState = NameOf<typeof OperState>;
+/** One of the names of {@link LinkOperState}, or a number that has none. */
+export type LinkOperState = NameOf<typeof LinkOperState>;
 
 /** Why a NEWLINK was sent, where no attribute shows it. */
-export const LinkEvent = new Enumeration('LinkEvent', {
+export const LinkEventType = new Enumeration('LinkEventType', {
   none: R.IFLA_EVENT_NONE,
   reboot: R.IFLA_EVENT_REBOOT,
   features: R.IFLA_EVENT_FEATURES,
@@ -80,28 +85,32 @@ export const LinkEvent = new Enumeration('LinkEvent', {
   'igmp-resend': R.IFLA_EVENT_IGMP_RESEND,
   'bonding-options': R.IFLA_EVENT_BONDING_OPTIONS,
 });
-export type LinkEvent = NameOf<typeof LinkEvent>;
+/** One of the names of {@link LinkEventType}, or a number that has none. */
+export type LinkEventType = NameOf<typeof LinkEventType>;
 
 /** State of a port of a bridge (BR_STATE_ of `linux/if_bridge.h`). */
-export const PortState = new Enumeration('PortState', {
+export const BridgePortState = new Enumeration('BridgePortState', {
   disabled: 0,
   listening: 1,
   learning: 2,
   forwarding: 3,
   blocking: 4,
 });
-export type PortState = NameOf<typeof PortState>;
+/** One of the names of {@link BridgePortState}, or a number that has none. */
+export type BridgePortState = NameOf<typeof BridgePortState>;
 
 /** How far a destination or an address is known. */
-export const Scope = new Enumeration('Scope', {
+export const RouteScope = new Enumeration('RouteScope', {
   universe: R.RT_SCOPE_UNIVERSE,
   site: R.RT_SCOPE_SITE,
   link: R.RT_SCOPE_LINK,
   host: R.RT_SCOPE_HOST,
   nowhere: R.RT_SCOPE_NOWHERE,
 });
-export type Scope = NameOf<typeof Scope>;
+/** One of the names of {@link RouteScope}, or a number that has none. */
+export type RouteScope = NameOf<typeof RouteScope>;
 
+/** Flags of an address (IFA_F_). */
 export const AddressFlags = new Flags('AddressFlags', {
   /** Of an IPv6 address: temporary. */
   secondary: R.IFA_F_SECONDARY,
@@ -117,6 +126,7 @@ export const AddressFlags = new Flags('AddressFlags', {
   mcautojoin: R.IFA_F_MCAUTOJOIN,
   'stable-privacy': R.IFA_F_STABLE_PRIVACY,
 });
+/** A mask with the names of {@link AddressFlags}. */
 export type AddressFlags = FlagsOf<typeof AddressFlags>;
 
 /** Who made an address. */
@@ -126,6 +136,7 @@ export const AddressProtocol = new Enumeration('AddressProtocol', {
   'kernel-ra': R.IFAPROT_KERNEL_RA,
   'kernel-ll': R.IFAPROT_KERNEL_LL,
 });
+/** One of the names of {@link AddressProtocol}, or a number that has none. */
 export type AddressProtocol = NameOf<typeof AddressProtocol>;
 
 /** What happens to packets that a route is for. */
@@ -143,6 +154,7 @@ export const RouteType = new Enumeration('RouteType', {
   nat: R.RTN_NAT,
   xresolve: R.RTN_XRESOLVE,
 });
+/** One of the names of {@link RouteType}, or a number that has none. */
 export type RouteType = NameOf<typeof RouteType>;
 
 /** Who made a route, a rule or a next hop. */
@@ -171,6 +183,7 @@ export const RouteProtocol = new Enumeration('RouteProtocol', {
   rip: R.RTPROT_RIP,
   eigrp: R.RTPROT_EIGRP,
 });
+/** One of the names of {@link RouteProtocol}, or a number that has none. */
 export type RouteProtocol = NameOf<typeof RouteProtocol>;
 
 /** Flags of a route; the low byte are those of its next hop, if it has one only. */
@@ -192,8 +205,10 @@ export const RouteFlags = new Flags('RouteFlags', {
   trap: R.RTM_F_TRAP,
   'offload-failed': R.RTM_F_OFFLOAD_FAILED,
 });
+/** A mask with the names of {@link RouteFlags}. */
 export type RouteFlags = FlagsOf<typeof RouteFlags>;
 
+/** Flags of a next hop (RTNH_F_). */
 export const NexthopFlags = new Flags('NexthopFlags', {
   dead: R.RTNH_F_DEAD,
   pervasive: R.RTNH_F_PERVASIVE,
@@ -203,6 +218,7 @@ export const NexthopFlags = new Flags('NexthopFlags', {
   unresolved: R.RTNH_F_UNRESOLVED,
   trap: R.RTNH_F_TRAP,
 });
+/** A mask with the names of {@link NexthopFlags}. */
 export type NexthopFlags = FlagsOf<typeof NexthopFlags>;
 
 /** How packets of a route are wrapped. */
@@ -219,6 +235,7 @@ export const RouteEncapType = new Enumeration('RouteEncapType', {
   ioam6: R.LWTUNNEL_ENCAP_IOAM6,
   xfrm: R.LWTUNNEL_ENCAP_XFRM,
 });
+/** One of the names of {@link RouteEncapType}, or a number that has none. */
 export type RouteEncapType = NameOf<typeof RouteEncapType>;
 
 /** State of a neighbour; a neighbour has one at a time, a request may name several. */
@@ -232,8 +249,10 @@ export const NeighbourState = new Flags('NeighbourState', {
   noarp: R.NUD_NOARP,
   permanent: R.NUD_PERMANENT,
 });
+/** A mask with the names of {@link NeighbourState}. */
 export type NeighbourState = FlagsOf<typeof NeighbourState>;
 
+/** Flags of a neighbour (NTF_). */
 export const NeighbourFlags = new Flags('NeighbourFlags', {
   use: R.NTF_USE,
   self: R.NTF_SELF,
@@ -244,13 +263,16 @@ export const NeighbourFlags = new Flags('NeighbourFlags', {
   sticky: R.NTF_STICKY,
   router: R.NTF_ROUTER,
 });
+/** A mask with the names of {@link NeighbourFlags}. */
 export type NeighbourFlags = FlagsOf<typeof NeighbourFlags>;
 
+/** More flags of a neighbour (NTF_EXT_). */
 export const NeighbourExtFlags = new Flags('NeighbourExtFlags', {
   managed: R.NTF_EXT_MANAGED,
   locked: R.NTF_EXT_LOCKED,
   'ext-validated': R.NTF_EXT_EXT_VALIDATED,
 });
+/** A mask with the names of {@link NeighbourExtFlags}. */
 export type NeighbourExtFlags = FlagsOf<typeof NeighbourExtFlags>;
 
 /** What a rule does with the packets it is for. */
@@ -263,8 +285,10 @@ export const RuleAction = new Enumeration('RuleAction', {
   unreachable: R.FR_ACT_UNREACHABLE,
   prohibit: R.FR_ACT_PROHIBIT,
 });
+/** One of the names of {@link RuleAction}, or a number that has none. */
 export type RuleAction = NameOf<typeof RuleAction>;
 
+/** Flags of a rule (FIB_RULE_). */
 export const RuleFlags = new Flags('RuleFlags', {
   permanent: R.FIB_RULE_PERMANENT,
   invert: R.FIB_RULE_INVERT,
@@ -273,6 +297,7 @@ export const RuleFlags = new Flags('RuleFlags', {
   'oif-detached': R.FIB_RULE_OIF_DETACHED,
   'find-saddr': R.FIB_RULE_FIND_SADDR,
 });
+/** A mask with the names of {@link RuleFlags}. */
 export type RuleFlags = FlagsOf<typeof RuleFlags>;
 
 /** Kinds of group of next hops. */
@@ -280,4 +305,5 @@ export const NexthopGroupType = new Enumeration('NexthopGroupType', {
   multipath: R.NEXTHOP_GRP_TYPE_MPATH,
   resilient: R.NEXTHOP_GRP_TYPE_RES,
 });
+/** One of the names of {@link NexthopGroupType}, or a number that has none. */
 export type NexthopGroupType = NameOf<typeof NexthopGroupType>;

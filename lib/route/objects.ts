@@ -3,37 +3,37 @@
  * struct with the attributes that belong to it.
  * @module
  */
-import type * as codec from './codec.ts';
+import type * as types from './types.ts';
 
 /** An interface: struct ifinfomsg and its attributes. */
-export interface Link extends codec.LinkHeader, codec.LinkAttributes {}
+export interface Link extends types.LinkHeader, types.LinkAttributes {}
 
 /** A port of a bridge: struct ifinfomsg of family `bridge` and its attributes. */
-export interface BridgePort extends codec.LinkHeader, codec.PortAttributes {}
+export interface BridgePort extends types.LinkHeader, types.PortAttributes {}
 
 /** IPv6 on an interface: struct ifinfomsg of family `inet6` and its attributes. */
-export interface Inet6Interface extends codec.LinkHeader, codec.Inet6Attributes {}
+export interface Inet6Interface extends types.LinkHeader, types.Inet6Attributes {}
 
 /** An address of an interface: struct ifaddrmsg and its attributes. */
-export interface IpAddress extends codec.AddressHeader, codec.AddressAttributes {}
+export interface IpAddress extends types.AddressHeader, types.AddressAttributes {}
 
 /** A route: struct rtmsg and its attributes. */
-export interface Route extends codec.RouteHeader, codec.RouteAttributes {}
+export interface Route extends types.RouteHeader, types.RouteAttributes {}
 
 /** A neighbour, or an entry of a forwarding table: struct ndmsg and its attributes. */
-export interface Neighbour extends codec.NeighbourHeader, codec.NeighbourAttributes {}
+export interface Neighbour extends types.NeighbourHeader, types.NeighbourAttributes {}
 
 /** A rule, which leads packets to a table of routes: struct fib_rule_hdr and its attributes. */
-export interface Rule extends codec.RuleHeader, codec.RuleAttributes {}
+export interface RoutingRule extends types.RuleHeader, types.RuleAttributes {}
 
 /** A next hop object: struct nhmsg and its attributes. */
-export interface Nexthop extends codec.NexthopHeader, codec.NexthopAttributes {}
+export interface Nexthop extends types.NexthopHeader, types.NexthopAttributes {}
 
 /** The id of another network namespace: struct rtgenmsg and its attributes. */
-export interface NamespaceId extends codec.General, codec.NsidAttributes {}
+export interface NamespaceId extends types.RtGenMsg, types.NsidAttributes {}
 
 /** Settings of IP on an interface: struct netconfmsg and its attributes. */
-export interface Netconf extends codec.NetconfHeader, codec.NetconfAttributes {}
+export interface Netconf extends types.NetconfHeader, types.NetconfAttributes {}
 
 /** A prefix that a router announced: struct prefixmsg and its attributes. */
-export interface AnnouncedPrefix extends codec.PrefixHeader, codec.PrefixAttributes {}
+export interface AnnouncedPrefix extends types.PrefixHeader, types.PrefixAttributes {}

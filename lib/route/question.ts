@@ -4,7 +4,7 @@
  */
 import type { Request } from '../netlink/request.ts';
 import { checkProperties } from '../wire/check.ts';
-import type { Input } from '../wire/input.ts';
+import type { Encodable } from '../wire/input.ts';
 import { type Shape, shape } from '../wire/shape.ts';
 import * as bodies from './bodies.ts';
 import { encodeRoute, type RouteInput } from './encode.ts';
@@ -19,7 +19,7 @@ import type {
   Netconf,
   Nexthop,
   Route,
-  Rule,
+  RoutingRule,
 } from './objects.ts';
 import type { RtnetlinkRequest } from './requests.ts';
 import { describeObject } from './text.ts';
@@ -31,7 +31,7 @@ export interface Objects {
   address: IpAddress;
   route: Route;
   neighbour: Neighbour;
-  rule: Rule;
+  rule: RoutingRule;
   nexthop: Nexthop;
   nsid: NamespaceId;
   netconf: Netconf;
@@ -41,7 +41,7 @@ export interface Objects {
 export interface Question<Property extends keyof Objects> {
   readonly message: MessageName;
   readonly about: Property;
-  readonly value: Input<Objects[Property]>;
+  readonly value: Encodable<Objects[Property]>;
   /** nlmsg_flags beyond those every request has. */
   readonly flags?: number;
   /** Of a list: what belongs in it, where the kernel may send more than it was asked for. */

@@ -16,7 +16,7 @@ import type {
   Netconf,
   Nexthop,
   Route,
-  Rule,
+  RoutingRule,
 } from './objects.ts';
 
 interface Base<Name extends string> {
@@ -59,7 +59,7 @@ export interface NeighbourRequest extends Base<'NEWNEIGH' | 'DELNEIGH' | 'GETNEI
 }
 /** Add, remove or show rules. */
 export interface RuleRequest extends Base<'NEWRULE' | 'DELRULE' | 'GETRULE'> {
-  readonly rule: Rule;
+  readonly rule: RoutingRule;
 }
 /** Add, remove or show next hop objects. */
 export interface NexthopRequest extends Base<'NEWNEXTHOP' | 'DELNEXTHOP' | 'GETNEXTHOP'> {

@@ -3,12 +3,11 @@
  * @module
  */
 
-import { shown } from '../base/shown.ts';
 import { NLM_F_CREATE, NLM_F_EXCL, NLM_F_REPLACE } from '../netlink/constants.ts';
 import { checkProperties } from '../wire/check.ts';
-import { EncodeError } from '../wire/error.ts';
-import type { Input } from '../wire/input.ts';
+import type { Encodable } from '../wire/input.ts';
 import { type Member, shapeWith } from '../wire/shape.ts';
+import { NO_LIMIT } from '../wire/time.ts';
 import {
   RT_TABLE_COMPAT,
   RT_TABLE_MAIN,
@@ -17,7 +16,7 @@ import {
 } from './constants.ts';
 import { bits, familyFrom, familyNamed, ofFamily } from './families.ts';
 import { AddressFamily, type RouteProtocol, RouteType } from './names.ts';
-import type { Route, Rule } from './objects.ts';
+import type { Route, RoutingRule } from './objects.ts';
 import { checkObject, type Question } from './question.ts';
 
 /** Which routes to list. */
@@ -88,7 +87,7 @@ const RULE_FILTER = shapeWith({ family: 'other' } satisfies Record<keyof RuleFil
 const tableByte = (table: number) => ((table & 0xff) === table ? table : RT_TABLE_COMPAT);
 
 /** A route: unicast, static, in table main, with the scope its kind and its gateway ask for. */
-function complete(route: Input<Route>, message: 'NEWROUTE' | 'DELROUTE'): Input<Route> {
+function complete(route: Encodable<Route>, message: 'NEWROUTE' | 'DELROUTE'): Encodable<Route> {
   checkObject('route', route, message);
   const { dst, src, gateway, prefSrc, nexthops = [], via } = route;
   const type = route.type ?? 'unicast';
@@ -119,32 +118,23 @@ function complete(route: Input<Route>, message: 'NEWROUTE' | 'DELROUTE'): Input<
  * A route that uses a next hop object is listed with the ways which that has; a request that has both
  * is refused ("Nexthop specification and nexthop id are mutually exclusive", seen: 6.18).
  */
-function withoutWays(route: Input<Route>): Input<Route> {
+function withoutWays(route: Encodable<Route>): Encodable<Route> {
   const { gateway, via, oif, nexthops, encap, encapType, ...rest } = route;
   const { encapMpls, encapIp, encapIp6, encapXfrm, ...bare } = rest;
   return bare;
 }
 
-/** USER_HZ, the unit of RTA_CACHEINFO. */
-const TICKS_PER_SECOND = 100;
-
 /**
- * How long an IPv6 route lasts: seconds, in 32 bits (net/ipv6/route.c, rtm_ipv6_policy), where the
- * messages of multicast routes have 64. A list has what is left of it in the cache.
+ * How long an IPv6 route lasts (net/ipv6/route.c, rtm_ipv6_policy). A list has what is left of it in the cache.
  */
-function withExpiry(route: Input<Route>): Input<Route> {
-  const { expires, cache, ...rest } = route;
+function withExpiry(route: Encodable<Route>): Encodable<Route> {
+  const { expiresSeconds, cache, ...rest } = route;
   if (route.family !== 'inet6' && route.family !== AddressFamily.numbers.inet6) return route;
-  const left = cache?.expires ?? 0;
+  const left = cache?.expiresMs ?? 0;
   // One that is over, but not yet swept away, has less than nothing left.
-  const listed = left === 0 ? 0 : Math.max(1, Math.ceil(left / TICKS_PER_SECOND));
-  const seconds = typeof expires === 'bigint' ? Number(expires) : (expires ?? listed);
-  if (seconds === 0) return rest;
-  if (!Number.isInteger(seconds) || seconds < 0 || seconds > 0xffff_ffff) {
-    const reason = `${shown(expires)} is no whole number of seconds from 0 to 4294967295`;
-    throw new EncodeError(reason, ['NEWROUTE', 'expires']);
-  }
-  return { ...rest, expires: seconds };
+  const listed = left === 0 ? 0 : Math.max(1, Math.ceil(left / 1000));
+  const seconds = expiresSeconds ?? listed;
+  return seconds === 0 || seconds === NO_LIMIT ? rest : { ...rest, expiresSeconds: seconds };
 }
 
 /** IPv4 checks that the scope fits the kind (net/ipv4/fib_semantics.c). */
@@ -184,24 +174,27 @@ export function lookUpRoute(packet: RouteLookup): Question<'route'> {
   return { message: 'GETROUTE', about: 'route', value };
 }
 
-const set = (route: Input<Route>, flags: number): Question<'route'> => ({
+const set = (route: Encodable<Route>, flags: number): Question<'route'> => ({
   message: 'NEWROUTE',
   about: 'route',
   value: withExpiry(complete(route, 'NEWROUTE')),
   flags: NLM_F_CREATE | flags,
 });
-export const addRoute = (route: Input<Route>) => set(route, NLM_F_EXCL);
-export const replaceRoute = (route: Input<Route>) => set(route, NLM_F_REPLACE);
+export const addRoute = (route: Encodable<Route>) => set(route, NLM_F_EXCL);
+export const replaceRoute = (route: Encodable<Route>) => set(route, NLM_F_REPLACE);
 
 /** What is left out may be anything, but for the table. */
-export function deleteRoute(route: Input<Route>): Question<'route'> {
+export function deleteRoute(route: Encodable<Route>): Question<'route'> {
   const value = complete(route, 'DELROUTE');
   const { scope = 'nowhere', type = 'unspec', protocol = 'unspec' } = route;
   return { message: 'DELROUTE', about: 'route', value: { ...value, scope, type, protocol } };
 }
 
 /** A rule: it leads to table main unless it says something else. */
-function completeRule(rule: Input<Rule>, message: 'NEWRULE' | 'DELRULE'): Input<Rule> {
+function completeRule(
+  rule: Encodable<RoutingRule>,
+  message: 'NEWRULE' | 'DELRULE',
+): Encodable<RoutingRule> {
   const { action = 'to-table' } = rule;
   const leads = action === 'to-table' || action === 1;
   const table = rule.table ?? (leads && !rule.l3mdev ? RT_TABLE_MAIN : 0);
@@ -221,14 +214,14 @@ export function listRules(filter: RuleFilter): Question<'rule'> {
   return { message: 'GETRULE', about: 'rule', value: { family: filter.family } };
 }
 
-export function addRule(rule: Input<Rule>): Question<'rule'> {
+export function addRule(rule: Encodable<RoutingRule>): Question<'rule'> {
   checkObject('rule', rule, 'NEWRULE');
   const value = completeRule(rule, 'NEWRULE');
   return { message: 'NEWRULE', about: 'rule', value, flags: NLM_F_CREATE | NLM_F_EXCL };
 }
 
 /** What is left out may be anything. */
-export function deleteRule(rule: Input<Rule>): Question<'rule'> {
+export function deleteRule(rule: Encodable<RoutingRule>): Question<'rule'> {
   checkObject('rule', rule, 'DELRULE');
   const { action = 'unspec', table = 0 } = rule;
   const value = completeRule({ ...rule, action, table }, 'DELRULE');

@@ -13,7 +13,7 @@ const family = (kernel: string) =>
 
 export const rtgenmsg = struct(
   'rtgenmsg',
-  'General',
+  'RtGenMsg',
   'What requests of no other form begin with.',
   [family('rtgen_family')],
 );
@@ -43,17 +43,29 @@ export const ifaddrmsg = struct('ifaddrmsg', 'AddressHeader', 'Where an address 
     name: 'flagsByte',
     names: N.AddressFlags,
   }),
-  number('u8', 'ifa_scope', 'How far it is known.', { name: 'scope', names: N.Scope }),
+  number('u8', 'ifa_scope', 'How far it is known.', { name: 'scope', names: N.RouteScope }),
   number('u32', 'ifa_index', 'Interface index.', { name: 'index' }),
 ]);
 
 export const ifa_cacheinfo = struct('ifa_cacheinfo', 'AddressTimes', 'How long an address lasts.', [
-  number('u32', 'ifa_prefered', 'Seconds until it is deprecated; 0xffffffff for ever.', {
-    name: 'preferred',
+  number('u32', 'ifa_prefered', 'Seconds until it is deprecated; NO_LIMIT for never.', {
+    name: 'preferredSeconds',
+    unit: 'seconds',
+    none: 'ones',
   }),
-  number('u32', 'ifa_valid', 'Seconds until it goes; 0xffffffff for never.', { name: 'valid' }),
-  number('u32', 'cstamp', 'When it was made, in 1/100 s since boot.', { name: 'created' }),
-  number('u32', 'tstamp', 'When it was last changed, in 1/100 s since boot.', { name: 'changed' }),
+  number('u32', 'ifa_valid', 'Seconds until it goes; NO_LIMIT for never.', {
+    name: 'validSeconds',
+    unit: 'seconds',
+    none: 'ones',
+  }),
+  number('u32', 'cstamp', 'When it was made, in ms since boot.', {
+    name: 'createdMs',
+    unit: 'ticks',
+  }),
+  number('u32', 'tstamp', 'When it was last changed, in ms since boot.', {
+    name: 'changedMs',
+    unit: 'ticks',
+  }),
 ]);
 
 export const rtmsg = struct('rtmsg', 'RouteHeader', 'What a route is.', [
@@ -65,7 +77,7 @@ export const rtmsg = struct('rtmsg', 'RouteHeader', 'What a route is.', [
     name: 'tableByte',
   }),
   number('u8', 'rtm_protocol', 'Who made it.', { name: 'protocol', names: N.RouteProtocol }),
-  number('u8', 'rtm_scope', 'How far the destination is.', { name: 'scope', names: N.Scope }),
+  number('u8', 'rtm_scope', 'How far the destination is.', { name: 'scope', names: N.RouteScope }),
   number('u8', 'rtm_type', 'What happens to its packets.', { name: 'type', names: N.RouteType }),
   number('u32', 'rtm_flags', 'Flags.', { name: 'flags', names: N.RouteFlags }),
 ]);
@@ -82,15 +94,19 @@ export const rtnexthop = struct(
   ],
 );
 
-export const rtvia = struct('rtvia', 'Via', 'A gateway of another family than the route.', [
+export const rtvia = struct('rtvia', 'RouteVia', 'A gateway of another family than the route.', [
   number('u16', 'rtvia_family', 'Its family.', { name: 'family', names: N.AddressFamily }),
   ip('rtvia_addr', 'rtvia_family', 'address', 'The gateway; of other families hexadecimal digits.'),
 ]);
 
 export const rta_cacheinfo = struct('rta_cacheinfo', 'RouteCache', 'Use of a route.', [
   number('u32', 'rta_clntref', 'References.', { name: 'references' }),
-  number('u32', 'rta_lastuse', 'Since its last use, in 1/100 s.', { name: 'lastUse' }),
-  number('s32', 'rta_expires', 'Until it goes, in 1/100 s; 0 for never.', { name: 'expires' }),
+  number('u32', 'rta_lastuse', 'Ms since its last use.', { name: 'unusedMs', unit: 'ticks' }),
+  number('s32', 'rta_expires', 'Ms until it goes; NO_LIMIT for never.', {
+    name: 'expiresMs',
+    unit: 'ticks',
+    none: 'zero',
+  }),
   number('u32', 'rta_error', 'Error that its packets get, as errno.', { name: 'error' }),
   number('u32', 'rta_used', 'Uses.', { name: 'used' }),
   number('u32', 'rta_id', 'Unused.', { name: 'id' }),
@@ -100,7 +116,7 @@ export const rta_cacheinfo = struct('rta_cacheinfo', 'RouteCache', 'Use of a rou
 
 export const rta_mfc_stats = struct(
   'rta_mfc_stats',
-  'MulticastCounts',
+  'RouteMulticastCounts',
   'Traffic of a multicast route.',
   [
     number('u64', 'mfcs_packets', 'Packets.', { name: 'packets' }),
@@ -123,9 +139,12 @@ export const ndmsg = struct('ndmsg', 'NeighbourHeader', 'Where a neighbour is.',
 ]);
 
 export const nda_cacheinfo = struct('nda_cacheinfo', 'NeighbourTimes', 'Use of a neighbour.', [
-  number('u32', 'ndm_confirmed', 'Since it was last reached, in 1/100 s.', { name: 'confirmed' }),
-  number('u32', 'ndm_used', 'Since its last use, in 1/100 s.', { name: 'used' }),
-  number('u32', 'ndm_updated', 'Since its last change, in 1/100 s.', { name: 'updated' }),
+  number('u32', 'ndm_confirmed', 'Ms since it was last reached.', {
+    name: 'confirmedMs',
+    unit: 'ticks',
+  }),
+  number('u32', 'ndm_used', 'Ms since its last use.', { name: 'usedMs', unit: 'ticks' }),
+  number('u32', 'ndm_updated', 'Ms since its last change.', { name: 'updatedMs', unit: 'ticks' }),
   number('u32', 'ndm_refcnt', 'References.', { name: 'references' }),
 ]);
 
@@ -153,7 +172,7 @@ export const fib_rule_port_range = struct('fib_rule_port_range', 'PortRange', 'P
 
 export const nhmsg = struct('nhmsg', 'NexthopHeader', 'What a next hop object is.', [
   family('nh_family'),
-  number('u8', 'nh_scope', 'How far it is.', { name: 'scope', names: N.Scope }),
+  number('u8', 'nh_scope', 'How far it is.', { name: 'scope', names: N.RouteScope }),
   number('u8', 'nh_protocol', 'Who made it.', { name: 'protocol', names: N.RouteProtocol }),
   reserved('u8', 'resvd'),
   number('u32', 'nh_flags', 'Flags.', { name: 'flags', names: N.NexthopFlags }),
@@ -188,8 +207,16 @@ export const prefixmsg = struct('prefixmsg', 'PrefixHeader', 'A prefix that a ro
 ]);
 
 export const prefix_cacheinfo = struct('prefix_cacheinfo', 'PrefixTimes', 'How long it lasts.', [
-  number('u32', 'preferred_time', 'Seconds until it is deprecated.', { name: 'preferred' }),
-  number('u32', 'valid_time', 'Seconds until it goes.', { name: 'valid' }),
+  number('u32', 'preferred_time', 'Seconds until it is deprecated; NO_LIMIT for never.', {
+    name: 'preferredSeconds',
+    unit: 'seconds',
+    none: 'ones',
+  }),
+  number('u32', 'valid_time', 'Seconds until it goes; NO_LIMIT for never.', {
+    name: 'validSeconds',
+    unit: 'seconds',
+    none: 'ones',
+  }),
 ]);
 
 /** The counters of a link. The last ones came with kernels 4.6 and 5.19. */
@@ -256,11 +283,16 @@ export const ifla_cacheinfo = struct('ifla_cacheinfo', 'Inet6Times', 'Times of I
   number('u32', 'max_reasm_len', 'Longest packet put together, in bytes.', {
     name: 'maxReassembly',
   }),
-  number('u32', 'tstamp', 'When its addresses last changed, in 1/100 s since boot.', {
-    name: 'changed',
+  number('u32', 'tstamp', 'When its addresses last changed, in ms since boot.', {
+    name: 'changedMs',
+    unit: 'ticks',
   }),
-  number('u32', 'reachable_time', 'How long a neighbour counts as reached, in ms.'),
-  number('u32', 'retrans_time', 'Between two neighbour solicitations, in ms.'),
+  number('u32', 'reachable_time', 'Ms for which a neighbour counts as reached.', {
+    name: 'reachableMs',
+  }),
+  number('u32', 'retrans_time', 'Ms between two neighbour solicitations.', {
+    name: 'retransMs',
+  }),
 ]);
 
 export const ifla_vlan_flags = struct('ifla_vlan_flags', 'VlanFlags', 'Flags of a VLAN.', [
@@ -268,10 +300,12 @@ export const ifla_vlan_flags = struct('ifla_vlan_flags', 'VlanFlags', 'Flags of 
   number('u32', 'mask', 'Those that count, in a request; all bits stand for all that there are.'),
 ]);
 
-export const ifla_vlan_qos_mapping = struct('ifla_vlan_qos_mapping', 'QosMapping', 'A priority.', [
-  number('u32', 'from', 'What it is.'),
-  number('u32', 'to', 'What it becomes.'),
-]);
+export const ifla_vlan_qos_mapping = struct(
+  'ifla_vlan_qos_mapping',
+  'VlanQosMapping',
+  'A priority.',
+  [number('u32', 'from', 'What it is.'), number('u32', 'to', 'What it becomes.')],
+);
 
 export const bridge_vlan_info = struct('bridge_vlan_info', 'BridgeVlan', 'A VLAN of a bridge.', [
   number('u16', 'flags', 'BRIDGE_VLAN_INFO_.'),

@@ -1,5 +1,5 @@
 /** Objects of rtnetlink in a few words, for errors. @module */
-import type { Input } from '../wire/input.ts';
+import type { Encodable } from '../wire/input.ts';
 import { printable } from '../wire/text.ts';
 import type { Objects } from './question.ts';
 
@@ -9,7 +9,7 @@ const network = (address: string | undefined, length: number | undefined): strin
   address === undefined ? 'default' : `${address}/${length ?? 0}`;
 
 const DESCRIBE: {
-  readonly [About in keyof Objects]: (object: Input<Objects[About]>) => string | undefined;
+  readonly [About in keyof Objects]: (object: Encodable<Objects[About]>) => string | undefined;
 } = {
   link: ({ name, altName, index }) => {
     const called = name ?? altName;
@@ -33,5 +33,5 @@ const DESCRIBE: {
 /** The one object that a request names: `link eth0`, `address 192.0.2.1/24 on interface 3`. */
 export const describeObject = <About extends keyof Objects>(
   about: About,
-  object: Input<Objects[About]>,
+  object: Encodable<Objects[About]>,
 ): string | undefined => DESCRIBE[about](object);

@@ -1,4 +1,5 @@
 /** The native addon, typed. @module */
+import type { ArenaBatch } from './batch.ts';
 import { load } from './load.ts';
 
 /** What failed of several system calls. */
@@ -13,6 +14,8 @@ export interface Failure {
  * that make several a result or a {@link Failure}.
  */
 export interface NativeSocket {
+  /** Of a socket that is none (stand-in.ts): what the addon has for all others. */
+  readonly standIn?: { readonly constants: Addon['constants']; readonly batch: ArenaBatch };
   /** `netns` is the descriptor of a network namespace, or -1 for this thread's own. */
   open(protocol: number, netns: number): number | Failure;
   bind(portId: number, groups: number): number;
@@ -73,7 +76,21 @@ export interface Addon {
   readonly batch: number;
   /** A descriptor to read, opened inside a network namespace that is given by descriptor. */
   openFile(netns: number, path: string): number | Failure;
-  /** Closes what `openFile` opened. Node warns of descriptors that fs closes and did not open. */
+  /** A new network namespace: it lasts as long as its descriptor and what was opened in it. */
+  makeNamespace(): number | Failure;
+  /**
+   * A socket that does not block; `netns` as for {@link NativeSocket.open}, `address` a struct sockaddr or empty. One that
+   * is `given` away is not closed by `closeFile`.
+   */
+  openBound(
+    netns: number,
+    domain: number,
+    type: number,
+    protocol: number,
+    address: Uint8Array,
+    given: boolean,
+  ): number | Failure;
+  /** Closes what `openFile`, `makeNamespace` or `openBound` opened. Node warns of descriptors that fs closes and did not open. */
   closeFile(descriptor: number): void;
   /** Clock ticks a second, the unit of times in /proc/PID/stat. */
   readonly clockTicks: number;

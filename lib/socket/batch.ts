@@ -1,5 +1,5 @@
 /** The datagrams of one wake-up, read in place. @module */
-import { addon } from './addon.ts';
+import { type Addon, addon } from './addon.ts';
 import { errorCode } from './error.ts';
 
 /**
@@ -9,8 +9,8 @@ import { errorCode } from './error.ts';
  * thread, and is overwritten with zeros as soon as the listener returns or throws, because
  * datagrams can hold IPsec keys in clear. Whatever is to be kept is copied.
  */
-export interface Batch {
-  /** The memory the datagrams lie in, at {@link Batch.offset}; far larger than what is in use. */
+export interface DatagramBatch {
+  /** The memory the datagrams lie in, at {@link DatagramBatch.offset}; far larger than what is in use. */
   readonly bytes: Uint8Array;
   /** The same memory. */
   readonly view: DataView;
@@ -54,12 +54,17 @@ export interface Batch {
  * 32-bit words of an entry: offset, length, port id, truncated, group, namespace id
  * (native/receive_buffers.h).
  */
-const STRIDE = 6;
+export const STRIDE = 6;
+/** The most datagrams of a batch (native/receive_buffers.h). */
+export const MAX_BATCH = 64;
 /** In place of what the kernel did not tell. */
 const UNKNOWN = 0xffff_ffff;
 
+/** Memory as the addon has it: `arenaBytes` for datagrams, then an entry for each of `batch`. */
+type Memory = Pick<Addon, 'arena' | 'arenaBytes' | 'batch'>;
+
 /** The one batch of this thread, filled anew at each wake-up. */
-export class ArenaBatch implements Batch {
+export class ArenaBatch implements DatagramBatch {
   bytes = new Uint8Array(0);
   view = new DataView(this.bytes.buffer);
   count = 0;
@@ -67,6 +72,11 @@ export class ArenaBatch implements Batch {
   timestamp = 0;
   monotonic = 0;
   #entries = new Uint32Array(0);
+  readonly #memory: () => Memory;
+
+  constructor(memory: () => Memory = addon) {
+    this.#memory = memory;
+  }
 
   /** Called after the native part packed `count` datagrams. */
   fill(count: number, lost: number): this {
@@ -86,7 +96,7 @@ export class ArenaBatch implements Batch {
   }
 
   #attach(): void {
-    const { arena, arenaBytes, batch } = addon();
+    const { arena, arenaBytes, batch } = this.#memory();
     const buffer = arena();
     this.bytes = new Uint8Array(buffer, 0, arenaBytes);
     this.view = new DataView(buffer, 0, arenaBytes);

@@ -4,8 +4,8 @@
  * @module
  */
 import { channel } from 'node:diagnostics_channel';
-import type { Batch } from './batch.ts';
-import type { Namespace } from './namespace.ts';
+import type { DatagramBatch } from './batch.ts';
+import type { NetnsReference } from './namespace.ts';
 
 /** What all records say of the socket. */
 interface Of {
@@ -15,16 +15,16 @@ interface Of {
 }
 
 /** Published on `netlink-xfrm:open`. */
-export interface OpenRecord extends Of {
+export interface SocketOpenRecord extends Of {
   /** Undefined for the namespace of the process. */
-  readonly netns: Namespace | undefined;
+  readonly netns: NetnsReference | undefined;
 }
 
 /** Published on `netlink-xfrm:close`. */
-export interface CloseRecord extends Of {}
+export interface SocketCloseRecord extends Of {}
 
 /** Published on `netlink-xfrm:message`, for each datagram. */
-export interface MessageRecord extends Of {
+export interface SocketMessageRecord extends Of {
   readonly direction: 'sent' | 'received';
   /** The port id at the other end: 0 is the kernel. */
   readonly peer: number;
@@ -34,14 +34,14 @@ export interface MessageRecord extends Of {
   readonly length: number;
   /**
    * What it says, without anything that could be a key; undefined where nobody here knows the
-   * messages of the protocol. See WireMessage in lib/netlink/trace.ts.
+   * messages of the protocol. See TracedMessage in lib/netlink/trace.ts.
    */
   readonly messages: unknown;
 }
 
 /** Published on `netlink-xfrm:overrun`: the kernel dropped events. */
-export interface OverrunRecord extends Of {
-  /** `ENOBUFS` and the like: {@link Batch.lost}. */
+export interface SocketOverrunRecord extends Of {
+  /** `ENOBUFS` and the like: {@link DatagramBatch.lost}. */
   readonly code: string;
 }
 
@@ -70,14 +70,14 @@ export function describeMessages(by: Describe): void {
 export function publishSent(of: Of, bytes: Uint8Array, peer: number, groups: number): void {
   const { length } = bytes;
   const messages = describe(of.protocol, bytes, 0, length);
-  const record: MessageRecord = { ...of, direction: 'sent', peer, groups, length, messages };
+  const record: SocketMessageRecord = { ...of, direction: 'sent', peer, groups, length, messages };
   channels.message.publish(record);
 }
 
-export function publishReceived(of: Of, batch: Batch): void {
+export function publishReceived(of: Of, batch: DatagramBatch): void {
   for (let i = 0; i < batch.count; i++) {
     const length = batch.length(i);
-    const record: MessageRecord = {
+    const record: SocketMessageRecord = {
       ...of,
       direction: 'received',
       peer: batch.portId(i),

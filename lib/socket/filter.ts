@@ -2,7 +2,7 @@
 import { integer, options as optionsOf, wrongType } from './argument.ts';
 
 /** An instruction, struct sock_filter of linux/filter.h. */
-export interface FilterInstruction {
+export interface BpfInstruction {
   /** What to do: numbers of {@link BPF} added. */
   readonly code: number;
   /** Instructions to skip if a jump's condition holds, 0 to 255; 0 if left out. */
@@ -61,14 +61,14 @@ export const BPF = {
 /** BPF_MAXINSNS of linux/bpf_common.h. */
 const MOST = 4096;
 const CLASS = 7;
-const FIELDS: ReadonlySet<string> = new Set<keyof FilterInstruction>(['code', 'jt', 'jf', 'k']);
+const FIELDS: ReadonlySet<string> = new Set<keyof BpfInstruction>(['code', 'jt', 'jf', 'k']);
 
 /**
  * The bytes of a program, after checking what can be seen from outside: every number fits its
  * field, every jump lands inside, and the end is a return. The kernel checks the codes
  * (net/core/filter.c, bpf_check_classic).
  */
-export function encodeFilter(instructions: readonly FilterInstruction[]): Uint8Array {
+export function encodeFilter(instructions: readonly BpfInstruction[]): Uint8Array {
   if (!Array.isArray(instructions) || instructions.length === 0 || instructions.length > MOST) {
     throw wrongType('instructions', `an array of 1 to ${MOST} instructions`, instructions);
   }
@@ -77,7 +77,7 @@ export function encodeFilter(instructions: readonly FilterInstruction[]): Uint8A
   const codes = new Uint16Array(bytes.buffer);
   const operands = new Uint32Array(bytes.buffer);
   // Array.from: forEach would pass over a hole, and leave an instruction of zeros.
-  Array.from(instructions as readonly FilterInstruction[]).forEach((instruction, i) => {
+  Array.from(instructions as readonly BpfInstruction[]).forEach((instruction, i) => {
     const name = `instructions[${i}]`;
     optionsOf(name, instruction, FIELDS);
     const code = integer(`${name}.code`, instruction.code, 0, 0xffff);

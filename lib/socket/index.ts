@@ -1,10 +1,10 @@
 /** Netlink sockets: bytes in, bytes out. Knows no message type. @module */
-export type { Batch } from './batch.ts';
+export type { DatagramBatch } from './batch.ts';
 export type {
-  CloseRecord,
-  MessageRecord,
-  OpenRecord,
-  OverrunRecord,
+  SocketCloseRecord,
+  SocketMessageRecord,
+  SocketOpenRecord,
+  SocketOverrunRecord,
 } from './channels.ts';
 export {
   AddonError,
@@ -14,8 +14,8 @@ export {
   type StateErrorCode,
   SystemError,
 } from './error.ts';
-export { BPF, type FilterInstruction } from './filter.ts';
-export type { Namespace } from './namespace.ts';
+export { BPF, type BpfInstruction } from './filter.ts';
+export type { NetnsReference } from './namespace.ts';
 export { MAX_BUFFER, type NetlinkFlags, type NetlinkOption } from './options.ts';
 export { type SocketOwner, SocketOwners } from './owner.ts';
 export {

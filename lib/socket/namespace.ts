@@ -4,14 +4,21 @@ import { constants as system } from 'node:os';
 import { addon, type NativeSocket } from './addon.ts';
 import { integer, wrongType } from './argument.ts';
 import { SystemError } from './error.ts';
+import { KernelStandIn } from './stand-in.ts';
 
 /**
  * A network namespace: a path such as `/run/netns/NAME` or `/proc/PID/ns/net`, or the number of an
- * open file descriptor of one, which stays the caller's.
+ * open file descriptor of one, which stays the caller's. In tests, a `FakeKernel`.
  */
-export type Namespace = string | number;
+export type NetnsReference = RealNamespace | KernelStandIn;
 
-const HINTS: Readonly<Record<string, (netns: Namespace) => string>> = {
+/** One of the kernel's. */
+type RealNamespace = string | number;
+
+const SYS_ADMIN =
+  'as root with CAP_SYS_ADMIN (docker run --cap-add SYS_ADMIN), or in a user namespace (unshare -Ur)';
+
+const HINTS: Readonly<Record<string, (netns: RealNamespace) => string>> = {
   'open ENOENT': (path) =>
     `there is no ${path}: the namespace of "ip netns add NAME" is /run/netns/NAME, that of a ` +
     'process /proc/PID/ns/net',
@@ -20,17 +27,21 @@ const HINTS: Readonly<Record<string, (netns: Namespace) => string>> = {
     '(ptrace(2)), by being the same user with no fewer capabilities, or by CAP_SYS_PTRACE',
   'fstat EBADF': (descriptor) => `no file is open as ${descriptor}`,
   'setns EINVAL': (netns) => `${netns} is no network namespace`,
+  'unshare EPERM': () => `a network namespace can be made ${SYS_ADMIN}`,
+  'unshare EINVAL': () => 'this kernel has no network namespaces (CONFIG_NET_NS)',
+  'unshare ENOSPC': () =>
+    'no more network namespaces may be made: see /proc/sys/user/max_net_namespaces',
   'setns EPERM': (netns) =>
     `entering ${netns} needs CAP_SYS_ADMIN, here and in the user namespace that owns it`,
 };
 
-function refused(errno: number, syscall: string, netns: Namespace): SystemError {
+function refused(errno: number, syscall: string, netns: RealNamespace): SystemError {
   const { code } = new SystemError(errno, syscall);
   return new SystemError(errno, syscall, HINTS[`${syscall} ${code}`]?.(netns));
 }
 
 /** Does what fs does; its errors become those of this library. */
-function attempt<Result>(syscall: string, netns: Namespace, act: () => Result): Result {
+function attempt<Result>(syscall: string, netns: RealNamespace, act: () => Result): Result {
   try {
     return act();
   } catch (error) {
@@ -40,8 +51,8 @@ function attempt<Result>(syscall: string, netns: Namespace, act: () => Result): 
 }
 
 /** `value`, if it can be a namespace. */
-export function optionalNamespace(name: string, value: unknown): Namespace | undefined {
-  if (value === undefined) return undefined;
+export function optionalNamespace(name: string, value: unknown): NetnsReference | undefined {
+  if (value === undefined || value instanceof KernelStandIn) return value;
   if (typeof value === 'number') return integer(name, value, 0, 0x7fff_ffff);
   if (typeof value === 'string' && value !== '' && !value.includes('\0')) return value;
   throw wrongType(name, 'a path without NUL or a file descriptor', value);
@@ -76,7 +87,7 @@ export function openNamespace(path: string): number {
  * no privilege, while setns asks for CAP_SYS_ADMIN also there (net/core/net_namespace.c,
  * netns_install).
  */
-export function withNamespace<Result>(netns: Namespace, use: (netns: number) => Result): Result {
+function withNamespace<Result>(netns: RealNamespace, use: (netns: number) => Result): Result {
   if (typeof netns === 'number') return use(isOwn(netns) ? -1 : netns);
   const descriptor = openNamespace(netns);
   try {
@@ -101,13 +112,18 @@ const forgotten = new FinalizationRegistry<OpenFile>((file) => file.close());
  */
 export class HeldNamespace {
   #file: OpenFile | undefined;
+  readonly #standIn: KernelStandIn | undefined;
 
   /**
    * @param netns undefined for one's own, which needs no holding
    * @throws SystemError if it is missing, no namespace, or may not be entered
    */
-  constructor(netns: Namespace | undefined) {
+  constructor(netns: NetnsReference | undefined) {
     if (netns === undefined) return;
+    if (netns instanceof KernelStandIn) {
+      this.#standIn = netns;
+      return;
+    }
     // Opened from inside: a descriptor by the path would keep the mount there busy for umount(8).
     this.#file = withNamespace(netns, (given) =>
       given < 0 ? undefined : openInside(given, OWN, netns),
@@ -116,8 +132,8 @@ export class HeldNamespace {
   }
 
   /** Where to open a socket; undefined for one's own namespace. */
-  get netns(): Namespace | undefined {
-    return this.#file?.descriptor;
+  get netns(): NetnsReference | undefined {
+    return this.#standIn ?? this.#file?.descriptor;
   }
 
   /** Can be called twice. */
@@ -129,19 +145,17 @@ export class HeldNamespace {
 }
 
 /**
- * Opens the socket, in another namespace by a thread that lives only for that (native/namespace.cc):
+ * Opens a socket, in another namespace by a thread that lives only for that (native/namespace.cc):
  * the namespace of the thread that runs JavaScript never changes.
  */
-export function openSocket(
-  socket: NativeSocket,
-  protocol: number,
-  netns: Namespace | undefined,
-): void {
+export function openSocket(protocol: number, netns: NetnsReference | undefined): NativeSocket {
+  if (netns instanceof KernelStandIn) return netns.openSocket(protocol);
+  const socket = new (addon().Socket)();
   const result =
     netns === undefined
       ? socket.open(protocol, -1)
       : withNamespace(netns, (descriptor) => socket.open(protocol, descriptor));
-  if (typeof result === 'number') return;
+  if (typeof result === 'number') return socket;
   const { errno, syscall } = result;
   if (errno === -system.errno.EPROTONOSUPPORT && syscall === 'socket') {
     const hint = `this kernel has no netlink protocol ${protocol}, or may not load it`;
@@ -151,15 +165,16 @@ export function openSocket(
 }
 
 /**
- * Opens a file that tells of a namespace, `/proc/thread-self/net/…`, to read.
+ * Opens a file that tells of a namespace, `/proc/thread-self/net/…`, to read. That of a stand-in is empty.
  *
  * @param netns undefined: this thread's own
  */
-export function openFile(netns: Namespace | undefined, path: string): OpenFile {
-  const openHere = () => {
-    const descriptor = attempt('open', path, () => openSync(path, 'r'));
+export function openFile(netns: NetnsReference | undefined, path: string): OpenFile {
+  const openHere = (here = path) => {
+    const descriptor = attempt('open', here, () => openSync(here, 'r'));
     return { descriptor, close: () => closeSync(descriptor) };
   };
+  if (netns instanceof KernelStandIn) return openHere('/dev/null');
   if (netns === undefined) return openHere();
   return withNamespace(netns, (descriptor) =>
     descriptor < 0 ? openHere() : openInside(descriptor, path, netns),
@@ -167,10 +182,48 @@ export function openFile(netns: Namespace | undefined, path: string): OpenFile {
 }
 
 /** Opens a file in a thread that has entered the namespace of `descriptor`, which came by `netns`. */
-function openInside(descriptor: number, path: string, netns: Namespace): OpenFile {
+function openInside(descriptor: number, path: string, netns: RealNamespace): OpenFile {
   const { openFile, closeFile } = addon();
   const result = openFile(descriptor, path);
   if (typeof result === 'number') return { descriptor: result, close: () => closeFile(result) };
   const { errno, syscall } = result;
   throw syscall === 'open' ? new SystemError(errno, syscall) : refused(errno, syscall, netns);
+}
+
+/**
+ * Makes a network namespace that nothing is in. It lasts until it is closed, and what was opened or started in it.
+ *
+ * @throws SystemError `unshare EPERM` without CAP_SYS_ADMIN
+ */
+export function makeNamespace(): OpenFile {
+  const { makeNamespace: make, closeFile } = addon();
+  const result = make();
+  if (typeof result === 'number') return { descriptor: result, close: () => closeFile(result) };
+  throw refused(result.errno, result.syscall, 'a new namespace');
+}
+
+type SocketKind = readonly [domain: number, type: number, protocol: number];
+
+function openAny(
+  netns: RealNamespace,
+  kind: SocketKind,
+  address: Uint8Array,
+  given: boolean,
+): number {
+  const result = withNamespace(netns, (at) => addon().openBound(at, ...kind, address, given));
+  if (typeof result === 'number') return result;
+  throw refused(result.errno, result.syscall, netns);
+}
+
+/**
+ * Opens any socket in a namespace, to be given to Node: its descriptor. It does not block, and is bound to `address`, a
+ * struct sockaddr.
+ */
+export const openForNode = (netns: RealNamespace, kind: SocketKind, address: Uint8Array): number =>
+  openAny(netns, kind, address, true);
+
+/** Opens any socket in a namespace, to be read and written as a file. */
+export function openAsFile(netns: RealNamespace, kind: SocketKind, address: Uint8Array): OpenFile {
+  const descriptor = openAny(netns, kind, address, false);
+  return { descriptor, close: () => addon().closeFile(descriptor) };
 }

@@ -21,12 +21,12 @@ export interface NetlinkFlags {
    * heeds that for ACQUIRE and MAPPING: another listener's ACQUIRE then counts as not delivered.
    */
   broadcastError: boolean;
-  /** Each datagram tells its group: {@link Batch.group} (netlink_cmsg_recv_pktinfo). */
+  /** Each datagram tells its group: {@link DatagramBatch.group} (netlink_cmsg_recv_pktinfo). */
   packetInfo: boolean;
   /**
    * Events of other network namespaces come too: of those that have an id in the socket's own, and
    * over whose user namespace its opener has CAP_NET_BROADCAST (do_one_broadcast). Each tells where
-   * it comes from: {@link Batch.nsid}. Switching it needs CAP_NET_BROADCAST.
+   * it comes from: {@link DatagramBatch.nsid}. Switching it needs CAP_NET_BROADCAST.
    */
   listenAllNsid: boolean;
   /**
@@ -72,11 +72,13 @@ export function check(result: number, syscall: string, eperm?: string): number {
   throw new SystemError(result, syscall, result === -system.errno.EPERM ? eperm : undefined);
 }
 
-function flag(name: NetlinkOption): number {
+const constantsOf = (socket: NativeSocket) => socket.standIn?.constants ?? addon().constants;
+
+function flag(name: NetlinkOption): (typeof FLAGS)[NetlinkOption] {
   if (typeof name !== 'string' || !Object.hasOwn(FLAGS, name)) {
     throw wrongType('name', `one of ${Object.keys(FLAGS).join(', ')}`, name);
   }
-  return addon().constants[FLAGS[name]];
+  return FLAGS[name];
 }
 
 function setInteger(socket: NativeSocket, level: number, option: number, value: number): number {
@@ -93,14 +95,17 @@ export function setFlag(socket: () => NativeSocket, name: NetlinkOption, enabled
   const option = flag(name);
   if (typeof enabled !== 'boolean') throw wrongType('enabled', 'a boolean', enabled);
   const native = socket();
-  const result = setInteger(native, addon().constants.SOL_NETLINK, option, enabled ? 1 : 0);
+  const constants = constantsOf(native);
+  const result = setInteger(native, constants.SOL_NETLINK, constants[option], enabled ? 1 : 0);
   check(result, 'setsockopt', name === 'listenAllNsid' ? MAY_LISTEN : undefined);
   if (enabled && CONTROL.has(name)) native.control();
 }
 
 export function getFlag(socket: () => NativeSocket, name: NetlinkOption): boolean {
   const option = flag(name);
-  return getInteger(socket(), addon().constants.SOL_NETLINK, option) !== 0;
+  const native = socket();
+  const constants = constantsOf(native);
+  return getInteger(native, constants.SOL_NETLINK, constants[option]) !== 0;
 }
 
 /** The errors of a bind with groups, or of joining. */
@@ -114,15 +119,16 @@ export function checkDestination(result: number, syscall: string): void {
 }
 
 export function changeMembership(socket: () => NativeSocket, group: number, join: boolean): void {
-  const { SOL_NETLINK, NETLINK_ADD_MEMBERSHIP, NETLINK_DROP_MEMBERSHIP } = addon().constants;
-  const option = join ? NETLINK_ADD_MEMBERSHIP : NETLINK_DROP_MEMBERSHIP;
   const number = integer('group', group, 1, 0x7fff_ffff);
-  checkMembership(setInteger(socket(), SOL_NETLINK, option, number), 'setsockopt');
+  const native = socket();
+  const { SOL_NETLINK, NETLINK_ADD_MEMBERSHIP, NETLINK_DROP_MEMBERSHIP } = constantsOf(native);
+  const option = join ? NETLINK_ADD_MEMBERSHIP : NETLINK_DROP_MEMBERSHIP;
+  checkMembership(setInteger(native, SOL_NETLINK, option, number), 'setsockopt');
 }
 
 /** The numbers of all groups joined, in order. */
 export function memberships(socket: NativeSocket): number[] {
-  const { SOL_NETLINK, NETLINK_LIST_MEMBERSHIPS } = addon().constants;
+  const { SOL_NETLINK, NETLINK_LIST_MEMBERSHIPS } = constantsOf(socket);
   let words = new Uint32Array(2);
   for (;;) {
     // Says how much there is, also if that is more than there is room for (netlink_getsockopt).
@@ -145,9 +151,9 @@ export function memberships(socket: NativeSocket): number[] {
 export type BufferName = 'RCVBUF' | 'SNDBUF';
 
 export function setBufferSize(socket: () => NativeSocket, name: BufferName, bytes: number): number {
-  const { constants } = addon();
   const size = integer('bytes', bytes, 1, MAX_BUFFER);
   const native = socket();
+  const constants = constantsOf(native);
   const forced = setInteger(native, constants.SOL_SOCKET, constants[`SO_${name}FORCE`], size);
   if (forced < 0) {
     check(setInteger(native, constants.SOL_SOCKET, constants[`SO_${name}`], size), 'setsockopt');
@@ -156,7 +162,7 @@ export function setBufferSize(socket: () => NativeSocket, name: BufferName, byte
 }
 
 export function bufferSize(socket: NativeSocket, name: BufferName): number {
-  const { constants } = addon();
+  const constants = constantsOf(socket);
   return getInteger(socket, constants.SOL_SOCKET, constants[`SO_${name}`]);
 }
 
@@ -164,13 +170,13 @@ export function bufferSize(socket: NativeSocket, name: BufferName): number {
 const meminfo = new Uint32Array(9);
 
 export function queue(socket: NativeSocket): { bytes: number; drops: number } {
-  const { SOL_SOCKET, SO_MEMINFO } = addon().constants;
+  const { SOL_SOCKET, SO_MEMINFO } = constantsOf(socket);
   check(socket.getOption(SOL_SOCKET, SO_MEMINFO, new Uint8Array(meminfo.buffer)), 'getsockopt');
   const { 0: bytes = 0, 8: drops = 0 } = meminfo;
   return { bytes, drops };
 }
 
 export function detachFilter(socket: NativeSocket): void {
-  const { SOL_SOCKET, SO_DETACH_FILTER } = addon().constants;
+  const { SOL_SOCKET, SO_DETACH_FILTER } = constantsOf(socket);
   check(setInteger(socket, SOL_SOCKET, SO_DETACH_FILTER, 0), 'setsockopt');
 }

@@ -8,7 +8,7 @@ import { promisify } from 'node:util';
 import { addon } from './addon.ts';
 import { integer, options as optionsOf, U32_MAX, wrongType } from './argument.ts';
 import { findHolder, type Holder, holds } from './holders.ts';
-import { type Namespace, openFile, optionalNamespace } from './namespace.ts';
+import { type NetnsReference, openFile, optionalNamespace } from './namespace.ts';
 
 /** A process that holds a netlink socket. */
 export interface SocketOwner {
@@ -62,7 +62,7 @@ function ticksAt(at: number): number {
 
 /** Finds the owners of netlink sockets of one network namespace. */
 export class SocketOwners {
-  readonly #netns: Namespace | undefined;
+  readonly #netns: NetnsReference | undefined;
   /** By inode; where nobody could be found, when that was, as performance.now(). */
   readonly #known = new Map<number, Holder | number>();
   /** By protocol and port id: sockets that had a holder. */
@@ -73,7 +73,7 @@ export class SocketOwners {
    * @param options `netns`: where the sockets are; default the namespace of the process. A path is
    *   followed each time: to stay with one namespace, give a descriptor
    */
-  constructor(options: { readonly netns?: Namespace | undefined } = {}) {
+  constructor(options: { readonly netns?: NetnsReference | undefined } = {}) {
     optionsOf('options', options, new Set(['netns']));
     this.#netns = optionalNamespace('options.netns', options.netns);
   }

@@ -1,7 +1,7 @@
 /** An AF_NETLINK socket. @module */
 import { AsyncResource } from 'node:async_hooks';
 import { onAbort } from './abort.ts';
-import { addon, type NativeSocket } from './addon.ts';
+import type { NativeSocket } from './addon.ts';
 import {
   integer,
   optionalBoolean,
@@ -11,11 +11,11 @@ import {
   U32_MAX,
   wrongType,
 } from './argument.ts';
-import { ArenaBatch, type Batch } from './batch.ts';
+import { ArenaBatch, type DatagramBatch, MAX_BATCH } from './batch.ts';
 import { channels, publishReceived, publishSent } from './channels.ts';
 import { StateError, SystemError } from './error.ts';
-import { encodeFilter, type FilterInstruction } from './filter.ts';
-import { type Namespace, openSocket, optionalNamespace } from './namespace.ts';
+import { type BpfInstruction, encodeFilter } from './filter.ts';
+import { type NetnsReference, openSocket, optionalNamespace } from './namespace.ts';
 import type { NetlinkOption } from './options.ts';
 import * as option from './options.ts';
 
@@ -34,7 +34,7 @@ export interface NetlinkSocketOptions {
    * of the process. As long as the socket is open the kernel keeps the namespace, also when its
    * name is gone.
    */
-  netns?: Namespace | undefined;
+  netns?: NetnsReference | undefined;
   /** Closes the socket. */
   signal?: AbortSignal | undefined;
   /**
@@ -60,7 +60,7 @@ export interface NetlinkAddress {
   groups: number;
 }
 
-const batch = new ArenaBatch();
+const arena = new ArenaBatch();
 const KERNEL: NetlinkAddress = { portId: 0, groups: 0 };
 const ADDRESS: ReadonlySet<string> = new Set<keyof NetlinkAddress>(['portId', 'groups']);
 
@@ -94,7 +94,7 @@ export class NetlinkSocket {
   readonly #aborted: Disposable;
   #peer: NetlinkAddress | undefined;
   readonly #batch: number;
-  #listener: ((batch: Batch) => void) | undefined;
+  #listener: ((batch: DatagramBatch) => void) | undefined;
   #failed: ((error: SystemError) => void) | undefined;
   /** The async context of {@link receive}, also after {@link resume} was called from another. */
   #context: AsyncResource | undefined;
@@ -113,13 +113,11 @@ export class NetlinkSocket {
     optionsOf('options', options, OPTIONS);
     const protocol = integer('options.protocol', options.protocol, 0, 31);
     this.#kernelOnly = optionalBoolean('options.kernelOnly', options.kernelOnly, true);
-    const { Socket, batch: most } = addon();
-    this.#batch = optionalInteger('options.batch', options.batch, most, 1, most);
+    this.#batch = optionalInteger('options.batch', options.batch, MAX_BATCH, 1, MAX_BATCH);
     const netns = optionalNamespace('options.netns', options.netns);
     const signal = optionalSignal('options.signal', options.signal);
     signal?.throwIfAborted();
-    this.#native = new Socket();
-    openSocket(this.#native, protocol, netns);
+    this.#native = openSocket(protocol, netns);
     this.#of = { socket: ++opened, protocol };
     if (channels.open.hasSubscribers) channels.open.publish({ ...this.#of, netns });
     // Weakly, so that the signal does not keep a socket that nobody uses any more.
@@ -290,7 +288,7 @@ export class NetlinkSocket {
    * @throws TypeError or RangeError that names the instruction; SystemError `EINVAL` for a program
    *   the kernel does not accept
    */
-  attachFilter(instructions: readonly FilterInstruction[]): void {
+  attachFilter(instructions: readonly BpfInstruction[]): void {
     const program = encodeFilter(instructions);
     option.check(this.#open().attachFilter(program), 'setsockopt');
   }
@@ -326,12 +324,12 @@ export class NetlinkSocket {
    * waiting it is called again after other events of the loop had their turn. What it throws is an
    * uncaught exception, as with any event of Node, and later calls go on.
    *
-   * @param listener gets a {@link Batch}, valid only during the call
+   * @param listener gets a {@link DatagramBatch}, valid only during the call
    * @param failed is called if reading failed for good, which ends receiving; without it the error
-   *   is thrown as an uncaught exception. Lost events are no failure: see {@link Batch.lost}.
+   *   is thrown as an uncaught exception. Lost events are no failure: see {@link DatagramBatch.lost}.
    * @throws StateError `ERR_SOCKET_RECEIVING` if there is a listener already
    */
-  receive(listener: (batch: Batch) => void, failed?: (error: SystemError) => void): void {
+  receive(listener: (batch: DatagramBatch) => void, failed?: (error: SystemError) => void): void {
     if (typeof listener !== 'function') throw wrongType('listener', 'a function', listener);
     if (failed !== undefined && typeof failed !== 'function') {
       throw wrongType('failed', 'a function', failed);
@@ -402,6 +400,7 @@ export class NetlinkSocket {
     return this.#closing;
   }
 
+  /** The same as {@link close}, for `await using`. */
   [Symbol.asyncDispose](): Promise<void> {
     return this.close();
   }
@@ -433,6 +432,7 @@ export class NetlinkSocket {
 
   #deliver(count: number, lost: number, failed: number): void {
     const onFailure = this.#failed;
+    const batch = this.#native.standIn?.batch ?? arena;
     try {
       if (count > 0 || lost !== 0) {
         batch.fill(count, lost);

@@ -28,9 +28,9 @@ import {
 import { onAbort } from '../socket/abort.ts';
 import {
   BPF,
-  type FilterInstruction,
-  type Namespace,
+  type BpfInstruction,
   type NetlinkSocket,
+  type NetnsReference,
 } from '../socket/index.ts';
 
 const GROUPS = [
@@ -45,7 +45,7 @@ const GROUPS = [
  * Of routes only those of type local that the kernel did not make for an address: a router may have a million others. By
  * struct nlmsghdr, of which the type is little-endian, and struct rtmsg behind it.
  */
-const LOCAL_ROUTES: readonly FilterInstruction[] = [
+const LOCAL_ROUTES: readonly BpfInstruction[] = [
   { code: BPF.LD | BPF.B | BPF.ABS, k: 4 },
   { code: BPF.JMP | BPF.JEQ | BPF.K, k: RTM_NEWROUTE, jt: 1 },
   { code: BPF.JMP | BPF.JEQ | BPF.K, k: RTM_DELROUTE, jf: 4 },
@@ -71,7 +71,7 @@ export class Addresses {
   readonly tables: LiveTables<AddressKinds, RouteEvent>;
   #interrupted = 0;
 
-  constructor(netns: Namespace | undefined, receiveBufferSize: number) {
+  constructor(netns: NetnsReference | undefined, receiveBufferSize: number) {
     this.#client = new RouteClient({ netns });
     let socket: NetlinkSocket | undefined;
     try {

@@ -1,12 +1,18 @@
 /** What a monitor of tunnels tells, as one union: switch over `kind`. @module */
-import type { Compared } from '../monitor/changes.ts';
+import type { SyncReport } from '../monitor/changes.ts';
 import type { MalformedEvent } from '../monitor/subscribe.ts';
 import type { EventTime } from '../netlink/event.ts';
 import type { IpsecProto } from '../xfrm/names.ts';
-import type { Direction, PerDirection, Tunnel, TunnelState, TunnelWarning } from './tunnel.ts';
+import type {
+  PerDirection,
+  TrafficDirection,
+  Tunnel,
+  TunnelState,
+  TunnelWarning,
+} from './tunnel.ts';
 
 /** Who asked for it: a claim, since anything can be written into a message (docs/sockets.md). */
-export interface Claimant {
+export interface ClaimedRequester {
   /** The port id that the request's header held: charon writes its process id, iproute2 0. */
   readonly portId: number;
   /** The process that has an XFRM socket of that port id, if one could be found. */
@@ -16,10 +22,10 @@ export interface Claimant {
 }
 
 /** Why a tunnel went down, as far as the kernel tells. */
-export type DownCause =
-  | { readonly kind: 'deleted' | 'flushed'; readonly by: Claimant }
+export type TunnelDownReason =
+  | { readonly kind: 'deleted' | 'flushed'; readonly by: ClaimedRequester }
   /** SAs are left, and no policy sends packets through them; by whom, where that was heard. */
-  | { readonly kind: 'policy-gone'; readonly by: Claimant | undefined }
+  | { readonly kind: 'policy-gone'; readonly by: ClaimedRequester | undefined }
   /** A hard limit took the last SA of a direction, and there was no successor. */
   | { readonly kind: 'expired' }
   | { readonly kind: 'address-gone'; readonly address: string }
@@ -36,10 +42,11 @@ interface About {
   readonly time: EventTime;
 }
 
+/** A tunnel that was not there before. */
 export interface TunnelAdded extends About {
   readonly kind: 'added';
 }
-/** It can carry packets both ways ({@link isUp}), and could not before. */
+/** It can carry packets both ways ({@link isUpState}), and could not before. */
 export interface TunnelUp extends About {
   readonly kind: 'up';
   /** The state before; undefined for a new one. */
@@ -49,10 +56,10 @@ export interface TunnelUp extends About {
 export interface TunnelDown extends About {
   readonly kind: 'down';
   readonly before: TunnelState;
-  readonly cause: DownCause;
+  readonly reason: TunnelDownReason;
 }
 /** An SA, and the one whose place it took. */
-export interface Succession {
+export interface SaSuccession {
   readonly protocol: IpsecProto;
   /** SPIs. */
   readonly from: number;
@@ -64,13 +71,13 @@ export interface Succession {
  * New SAs took the place of old ones, in both directions. In one only, if the other does not follow within the
  * threshold `acquiring`, or the tunnel goes down before.
  */
-export interface TunnelRekeyed extends About, PerDirection<readonly Succession[]> {
+export interface TunnelRekeyed extends About, PerDirection<readonly SaSuccession[]> {
   readonly kind: 'rekeyed';
 }
 /** A part of a rekey: one SA took the place of one. Told at once, before `rekeyed` tells of both directions. */
-export interface TunnelReplaced extends About, Succession {
+export interface TunnelReplaced extends About, SaSuccession {
   readonly kind: 'replaced';
-  readonly direction: Direction;
+  readonly direction: TrafficDirection;
 }
 /** Packets go out, and none come in. */
 export interface TunnelStalled extends About {
@@ -129,14 +136,17 @@ export interface TunnelSnapshot {
   /** Whether the tables below were right, or being repaired. */
   readonly synced: boolean;
   /** When the counters were last read. */
-  readonly counted: EventTime;
+  readonly countersReadAt: EventTime;
 }
 
-/** Where a loop starts; comes again after a slow loop missed changes. */
+/**
+ * All tunnels at the start: of a loop, and again after a slow loop missed changes; or for listeners, of the monitor. The
+ * changes that follow start from it.
+ */
 export interface TunnelsSynced {
   readonly kind: 'synced';
   readonly snapshot: TunnelSnapshot;
 }
 
 /** What a {@link TunnelMonitor} tells: `repaired` and `refreshed` as by XfrmMonitor. */
-export type TunnelChange = TunnelEvent | TunnelOverrun | Compared | MalformedEvent;
+export type TunnelChange = TunnelEvent | TunnelOverrun | SyncReport | MalformedEvent;

@@ -1,8 +1,9 @@
 /** Between which ends SAs and policies are, and which end is this host's. @module */
-import type { Selector, Template } from '../xfrm/codec.ts';
-import type { IpsecProto, Mode, StateDir } from '../xfrm/names.ts';
+
+import type { IpsecProto, StateDir, XfrmMode } from '../xfrm/names.ts';
 import type { XfrmPolicy } from '../xfrm/objects.ts';
-import type { Direction } from './tunnel.ts';
+import type { PolicyTemplate, XfrmSelector } from '../xfrm/types.ts';
+import type { TrafficDirection } from './tunnel.ts';
 
 /** An address that stands for all. */
 export const isWild = (address: string): boolean =>
@@ -19,13 +20,13 @@ export interface Demand {
   readonly to: string;
   readonly reqid: number;
   readonly proto: IpsecProto;
-  readonly mode: Mode;
+  readonly mode: XfrmMode;
   /** 0 for any. */
   readonly spi: number;
   /** Packets pass without it too (`level use`). */
   readonly optional: boolean;
   /** undefined for a policy of a direction that this version does not know. */
-  readonly direction: Direction | undefined;
+  readonly direction: TrafficDirection | undefined;
   /** Forwarded packets have a policy of their own, whose template repeats that of `in`. */
   readonly forward: boolean;
 }
@@ -54,16 +55,16 @@ export function demandsOf(policy: XfrmPolicy): Demand[] {
 }
 
 /** 3 and 4 are policies of single sockets (linux/xfrm.h, XFRM_POLICY_MAX). */
-function directionOf(dir: XfrmPolicy['dir']): Direction | undefined {
+function directionOf(dir: XfrmPolicy['dir']): TrafficDirection | undefined {
   if (dir === 'out' || dir === 4) return 'out';
   return dir === 'in' || dir === 'fwd' || dir === 3 ? 'in' : undefined;
 }
 
-const hasEnds = ({ mode }: Template): boolean =>
+const hasEnds = ({ mode }: PolicyTemplate): boolean =>
   mode === 'tunnel' || mode === 'beet' || mode === 'iptfs';
 
 /** The one address that a selector is for, or one that stands for all. */
-function hostOf(selector: Selector, end: 'saddr' | 'daddr'): string {
+function hostOf(selector: XfrmSelector, end: 'saddr' | 'daddr'): string {
   const bits = end === 'saddr' ? selector.prefixlenS : selector.prefixlenD;
   return bits === (selector.family === 'inet6' ? 128 : 32) ? selector[end] : 'any';
 }
@@ -89,6 +90,9 @@ const isGroup = (address: string): boolean => /^(22[4-9]|23\d)\.|^ff..:/.test(ad
  */
 export const servesBoth = ([a, b]: Pair): boolean => a === b || isGroup(a) || isGroup(b);
 
+/** Whether SAs between two ends make no tunnel by themselves: those from any source, unless that serves both directions. */
+export const isOnlyShared = (pair: Pair): boolean => pair.some(isWild) && !pair.some(isGroup);
+
 /** Which end is this host's. */
 export interface Orientation {
   readonly local: string;
@@ -100,7 +104,7 @@ export interface Orientation {
 /**
  * Which end is this host's: by the direction that SAs have (kernel 6.10), else by the policies, those for
  * forwarded packets last, else by the addresses of this host. Where what is asked says both, or nothing,
- * the next is asked.
+ * the next is asked. An end that stands for all is nobody's.
  */
 export function orient(
   [a, b]: Pair,
@@ -108,6 +112,9 @@ export function orient(
   demands: Iterable<Demand>,
   isLocal: (address: string) => boolean,
 ): Orientation {
+  if (isWild(a) || isWild(b)) {
+    return { local: isWild(a) ? a : b, remote: isWild(a) ? b : a, directed: false };
+  }
   /** Whether the first of the ends is local: what each that is asked says, which may be both. */
   const votes = Array.from({ length: 4 }, () => new Set<boolean>());
   const [bySa, byPolicy, byForward, byAddress] = votes as [Vote, Vote, Vote, Vote];

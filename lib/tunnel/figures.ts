@@ -1,24 +1,22 @@
 /** What an SA's figures mean: its limits, how much of them is used, what it stands beside. @module */
-import { XFRM_INF } from '../xfrm/constants.ts';
+import { NO_LIMIT } from '../wire/time.ts';
 import type { XfrmState } from '../xfrm/objects.ts';
-import type { Direction, Expiry } from './tunnel.ts';
+import type { TrafficDirection, TunnelExpiry } from './tunnel.ts';
 
-/** Limits from here on are none: the kernel has 0, or XFRM_INF, for that. */
-const ENDLESS = 1_000_000_000_000n;
+/** Limits of so many seconds, 30,000 years, are none either. */
+const ENDLESS = 1_000_000_000_000;
 
 /** The earlier of a limit since the SA was added and one since its first use, on the wall clock in ms. */
 function limitAt({ current, lifetime }: XfrmState, kind: 'soft' | 'hard') {
-  const limit = (from: bigint, seconds: bigint) =>
-    from === 0n || seconds === 0n || seconds >= ENDLESS
-      ? undefined
-      : { at: Number(from + seconds) * 1000, after: Number(seconds) * 1000 };
-  const added = limit(current.addTime, lifetime[`${kind}AddSeconds` as const]);
-  const used = limit(current.useTime, lifetime[`${kind}UseSeconds` as const]);
+  const limit = (from: number | undefined, seconds: number) =>
+    !from || seconds >= ENDLESS ? undefined : { at: from + seconds * 1000, after: seconds * 1000 };
+  const added = limit(current.addedAt, lifetime[`${kind}AddSeconds` as const]);
+  const used = limit(current.firstUsedAt, lifetime[`${kind}UseSeconds` as const]);
   return added && used ? (added.at < used.at ? added : used) : (added ?? used);
 }
 
 /** The limits in time. */
-export const expiryOf = (state: XfrmState | undefined): Expiry => ({
+export const expiryOf = (state: XfrmState | undefined): TunnelExpiry => ({
   soft: state && limitAt(state, 'soft')?.at,
   hard: state && limitAt(state, 'hard')?.at,
 });
@@ -38,14 +36,14 @@ export const isSoftSpent = ({ lifetime, current }: XfrmState): boolean =>
   (lifetime.softPackets > 0n && current.packets >= lifetime.softPackets);
 
 /** A share of a limit; undefined where there is none. */
-export const share = (used: bigint, limit: bigint): number | undefined =>
-  limit <= 0n || limit >= XFRM_INF ? undefined : Number(used) / Number(limit);
+export const share = (used: bigint, limit: bigint | number): number | undefined =>
+  limit <= 0n || limit === NO_LIMIT ? undefined : Number(used) / Number(limit);
 
 /**
  * The share of the sequence numbers that is used: of 2^32, or with ESN of 2^64. An outbound SA that has
  * used them carries no more packets, unless they may start again (net/xfrm/xfrm_replay.c).
  */
-export function sequenceUsed(state: XfrmState, direction: Direction): number | undefined {
+export function sequenceUsed(state: XfrmState, direction: TrafficDirection): number | undefined {
   if (state.extraFlags?.names.includes('oseq-may-wrap')) return undefined;
   const { replay, replayEsn } = state;
   if (replayEsn && state.flags.names.includes('esn')) {
@@ -55,12 +53,12 @@ export function sequenceUsed(state: XfrmState, direction: Direction): number | u
   return counters && (direction === 'out' ? counters.oseq : counters.seq) / 2 ** 32;
 }
 
-/** SAs of one text follow each other; those of other CPUs, protocols and selectors stand beside. */
-export function slotOf({ proto, pcpu, selector: s }: XfrmState): string {
+/** SAs of one text follow each other; those of other CPUs, protocols, reqids and selectors stand beside. */
+export function slotOf({ proto, reqid, pcpu, selector: s }: XfrmState): string {
   const cpu = pcpu === undefined ? '' : ` cpu ${pcpu}`;
   const any = s.prefixlenS === 0 && s.prefixlenD === 0 && s.proto === 0;
   const ends = `${s.saddr}/${s.prefixlenS} ${s.sport} ${s.daddr}/${s.prefixlenD} ${s.dport}`;
-  return `${proto}${cpu}${any ? '' : ` ${ends} ${s.proto}`}`;
+  return `${proto} ${reqid}${cpu}${any ? '' : ` ${ends} ${s.proto}`}`;
 }
 
 /** SAs that follow each other, by their slot; in each as they come. */

@@ -3,12 +3,13 @@
  * ids keep apart; or, with other groups to which it is linked, a part of one. What a change touches is a group and
  * those, whatever else is there. @module
  */
-import type { Mark, Selector } from '../xfrm/codec.ts';
+
 import type { XfrmPolicy, XfrmState } from '../xfrm/objects.ts';
+import type { XfrmMark, XfrmSelector } from '../xfrm/types.ts';
 import {
   type Demand,
   fits,
-  isWild,
+  isOnlyShared,
   type Orientation,
   orient,
   type Pair,
@@ -17,13 +18,13 @@ import {
 } from './endpoints.ts';
 import { both, type Gone, type Policy, type Present, type Sa } from './present.ts';
 import type { TunnelRecord } from './record.ts';
-import { acceptsIn, leads, obstacles } from './serve.ts';
-import type { Direction } from './tunnel.ts';
+import { acceptsIn, obstacles } from './serve.ts';
+import type { TrafficDirection } from './tunnel.ts';
 
 /** What an SA was asked for, for packets that a selector names. */
 export interface Asked {
   readonly pair: Pair;
-  readonly selector: Selector;
+  readonly selector: XfrmSelector;
 }
 
 /** That an SA was asked for. */
@@ -32,7 +33,7 @@ export interface Acquired extends Asked {
   /** Monotonic. */
   readonly at: number;
   readonly saddr: string;
-  readonly mark: Mark | undefined;
+  readonly mark: XfrmMark | undefined;
   readonly ifId: number | undefined;
   record: TunnelRecord | undefined;
 }
@@ -78,14 +79,18 @@ export class Group {
   }
 }
 
+/** Marks and interface ids of members, each as often as it is there. */
+export interface Labels {
+  readonly marks: readonly (XfrmMark | undefined)[];
+  readonly ifIds: readonly (number | undefined)[];
+}
+
 /** The members of one tunnel. */
-export interface Joined {
+export interface Joined extends Labels {
   readonly present: Present;
   /** What is the same through rekeys, in part: uids of SAs, policies and requests. */
   readonly members: ReadonlySet<string>;
   readonly acquired: readonly Acquired[];
-  readonly marks: readonly (Mark | undefined)[];
-  readonly ifIds: readonly (number | undefined)[];
 }
 
 /** Several groups as one, which the first stands for. */
@@ -164,18 +169,17 @@ export function join(
     const mine = policy.demands.filter(here);
     const [first] = mine;
     if (first === undefined) continue;
-    const direction: Direction = fits(first, local, remote) ? 'out' : 'in';
+    const direction: TrafficDirection = fits(first, local, remote) ? 'out' : 'in';
     const { mark, ifId } = entry.value;
     const its = mine.map((demand) => ({ ...demand, direction }));
     members.push({ uid, direction, isPolicy: true, mark, ifId, policy, demands: its });
   }
   // A larval SA without a reqid only keeps an SPI, for whichever tunnel between these ends.
   const counts = ({ sa }: Any) => !sa?.isLarval || reqid !== 0;
-  // What any source may send through is no tunnel; it serves those that there are.
-  const parts = pair.some(isWild) ? [] : split(members).filter((part) => part.some(counts));
+  const parts = isOnlyShared(pair) ? [] : split(members).filter((part) => part.some(counts));
   return {
     orientation,
-    parts: parts.map((part) => joined(part, orientation, surroundings, here)),
+    parts: parts.map((part) => joined(part, orientation, surroundings, here, isLocal)),
   };
 }
 
@@ -201,13 +205,14 @@ function covering(
 export const directionOf = (
   { dir, saddr }: Pick<XfrmState, 'dir' | 'saddr'>,
   local: string,
-): Direction => (dir === 'in' || dir === 'out' ? dir : saddr === local ? 'out' : 'in');
+): TrafficDirection => (dir === 'in' || dir === 'out' ? dir : saddr === local ? 'out' : 'in');
 
 function joined(
   members: readonly Any[],
   { local, remote, directed }: Orientation,
   { reqids, covers, others, shared, shunts }: Surroundings,
   here: (demand: Demand) => boolean,
+  isLocal: (address: string) => boolean,
 ): Joined {
   const sas = both((direction) => {
     const its = members.filter((one) => one.direction === direction);
@@ -218,7 +223,7 @@ function joined(
   const own = members.flatMap(({ policy }) => policy ?? []);
   const policies = [...covering(members, covers, here), ...own];
   const accepts = ({ demands, entry: { value } }: Policy, sa: Sa) =>
-    leads({ demands }, 'in') && demands.some((one) => acceptsIn(sa.entry.value, one, value));
+    demands.some((one) => one.direction === 'in' && acceptsIn(sa.entry.value, one, value));
   const known = new Set([...policies, ...others]);
   const protos = new Set(sas.in.map(({ entry }) => entry.value.proto));
   const serving = shared.filter((sa) => {
@@ -248,7 +253,7 @@ function joined(
       sends: policies.some(({ demands }) =>
         demands.some((one) => one.direction !== 'in' && isOwn(one)),
       ),
-      obstacles: obstacles([...known], shunts, values, isOwn, wayOf),
+      obstacles: obstacles([...known], shunts, values, isOwn, wayOf, isLocal),
       larval: members.flatMap(({ sa }) => (sa?.isLarval ? [sa] : [])).sort(byAge),
       policies,
       demands: members.flatMap(({ demands }) => demands ?? []),
@@ -263,8 +268,7 @@ function joined(
 
 /** In the order in which they were added. */
 export function byAge(a: Sa, b: Sa): number {
-  const seconds = a.entry.value.current.addTime - b.entry.value.current.addTime;
-  return seconds === 0n ? a.order - b.order : Number(seconds);
+  return a.entry.value.current.addedAt - b.entry.value.current.addedAt || a.order - b.order;
 }
 
 /**
@@ -305,9 +309,9 @@ function fitsLabels({ tunnel }: TunnelRecord, { marks, ifIds }: Joined): boolean
 
 /** An SA, a policy or a request for an SA, as far as it matters here. */
 export interface Member {
-  readonly direction: Direction;
+  readonly direction: TrafficDirection;
   readonly isPolicy: boolean;
-  readonly mark: Mark | undefined;
+  readonly mark: XfrmMark | undefined;
   readonly ifId: number | undefined;
 }
 
@@ -322,7 +326,7 @@ interface Labelled<M> extends Pick<Member, 'mark' | 'ifId'> {
 }
 
 /** What a mark and an interface id are called; nothing if there is neither. */
-export function labelText(mark: Mark | undefined, ifId: number | undefined): string {
+export function labelText(mark: XfrmMark | undefined, ifId: number | undefined): string {
   const marked = mark ? ` mark 0x${mark.value.toString(16)}/0x${mark.mask.toString(16)}` : '';
   return marked + (ifId ? ` if_id 0x${ifId.toString(16)}` : '');
 }

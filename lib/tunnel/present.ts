@@ -9,11 +9,11 @@ import { isSoftSpent, slotOf } from './figures.ts';
 import type { Group } from './group.ts';
 import type { TunnelRecord } from './record.ts';
 import { CLEAR, type Obstacle } from './serve.ts';
-import type { Direction, PerDirection } from './tunnel.ts';
+import type { PerDirection, TrafficDirection } from './tunnel.ts';
 
-export const DIRECTIONS: readonly Direction[] = ['out', 'in'];
+export const DIRECTIONS: readonly TrafficDirection[] = ['out', 'in'];
 
-export const both = <T>(of: (direction: Direction) => T): PerDirection<T> => ({
+export const both = <T>(of: (direction: TrafficDirection) => T): PerDirection<T> => ({
   out: of('out'),
   in: of('in'),
 });
@@ -46,7 +46,7 @@ export interface Policy {
 export interface Gone {
   readonly sa: Sa;
   readonly last: XfrmState;
-  readonly why: string;
+  readonly reason: string;
   readonly portId: number | undefined;
   readonly time: EventTime;
   /** Whether its going was told; else a repair found it. */
@@ -88,7 +88,7 @@ export const entriesOf = (present: Present) => ({
 });
 
 /** The SAs of a direction, those from any source included. */
-export const serving = ({ sas, shared }: Present, direction: Direction): readonly Sa[] =>
+export const serving = ({ sas, shared }: Present, direction: TrafficDirection): readonly Sa[] =>
   direction === 'in' && shared.length > 0 ? [...shared, ...sas.in] : sas[direction];
 
 /** ESP before AH before IPCOMP: of packets that two protocols protect, one counts. */

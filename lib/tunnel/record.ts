@@ -2,11 +2,11 @@
 import type { EventTime } from '../netlink/event.ts';
 import type { IpsecProto } from '../xfrm/names.ts';
 import type { XfrmPolicy, XfrmState } from '../xfrm/objects.ts';
-import type { DownCause } from './changes.ts';
+import type { TunnelDownReason } from './changes.ts';
 import { type Orientation, servesBoth } from './endpoints.ts';
-import type { NamedTunnel } from './expected.ts';
+import type { NamedExpectedTunnel } from './expected.ts';
 import { expiryOf, nearHardAt } from './figures.ts';
-import type { Group } from './group.ts';
+import type { Group, Labels } from './group.ts';
 import {
   both,
   entriesOf,
@@ -21,7 +21,13 @@ import type { Replacement } from './rekeys.ts';
 import { CLEAR } from './serve.ts';
 import type { Sighted, Sighting, Verdict } from './state.ts';
 import type { TunnelThresholds } from './thresholds.ts';
-import type { Direction, PerDirection, Traffic, Tunnel, TunnelState } from './tunnel.ts';
+import type {
+  PerDirection,
+  TrafficDirection,
+  Tunnel,
+  TunnelState,
+  TunnelTraffic,
+} from './tunnel.ts';
 import type { Warned } from './warnings.ts';
 
 /** Moments kept for warnings; more say no more. */
@@ -29,13 +35,13 @@ const MOMENTS = 1024;
 
 type Refused = Tunnel['refused'];
 
-const NO_TRAFFIC: Traffic = { bytes: 0n, packets: 0n, lastUsed: undefined };
+const NO_TRAFFIC: TunnelTraffic = { bytes: 0n, packets: 0n, lastUsed: undefined };
 
 /** One tunnel, as long as it is in the lists. */
 export class TunnelRecord {
-  readonly id: string;
+  id: string;
   /** Its entry among those that ought to be there. */
-  readonly expected: NamedTunnel | undefined;
+  expected: NamedExpectedTunnel | undefined;
   verdict: Verdict | undefined;
   warned: Warned | undefined;
   /** As it was last shown; undefined before it is. */
@@ -46,12 +52,14 @@ export class TunnelRecord {
   /** ESP before AH before IPCOMP: of packets that two protocols protect, one counts. */
   protocol: IpsecProto | undefined;
   /** Of all its SAs, those that are gone included. */
-  traffic: PerDirection<Traffic> = { out: NO_TRAFFIC, in: NO_TRAFFIC };
+  traffic: PerDirection<TunnelTraffic> = { out: NO_TRAFFIC, in: NO_TRAFFIC };
   orientation: Orientation | undefined;
+  /** What marks and interface ids its members have, or last had. */
+  labels: Labels = { marks: [], ifIds: [] };
   members: ReadonlySet<string> = new Set();
   hadSas = false;
   /** Why it was last told to be down. */
-  cause: DownCause | undefined;
+  downReason: TunnelDownReason | undefined;
   /** The last SA that went, unless others came since. */
   lastGone: Gone | undefined;
   /** The newest SAs that went without a successor so far, by direction and slot. */
@@ -73,7 +81,7 @@ export class TunnelRecord {
   readonly #carried = { out: NO_TRAFFIC, in: NO_TRAFFIC };
   #refused: Refused = { integrity: 0n, replay: 0n, replayWindow: 0n };
 
-  constructor(id: string, expected?: NamedTunnel) {
+  constructor(id: string, expected?: NamedExpectedTunnel) {
     this.id = id;
     this.expected = expected;
   }
@@ -98,7 +106,7 @@ export class TunnelRecord {
   }
 
   /** An SA is gone: what it counted stays. */
-  retire(last: XfrmState, direction: Direction): void {
+  retire(last: XfrmState, direction: TrafficDirection): void {
     const before = this.#carried[direction];
     const all = withTraffic(before, last);
     const counts = last.proto === this.protocol;
@@ -165,7 +173,7 @@ export class TunnelRecord {
       sends,
       acquiredAt,
       unreachable,
-      expired: this.lastGone?.why === 'hard-expired',
+      expired: this.lastGone?.reason === 'hard-expired',
       packets,
       lastUsed: both((direction) => traffic[direction].lastUsed),
       countedAt,
@@ -182,7 +190,7 @@ export class TunnelRecord {
     return ends !== undefined && servesBoth([ends.local, ends.remote]);
   }
 
-  #goneAt(direction: Direction): number | undefined {
+  #goneAt(direction: TrafficDirection): number | undefined {
     const times = [...this.missed]
       .filter(([key]) => key.startsWith(`${direction} `))
       .map(([, { time }]) => time.monotonic);
@@ -221,7 +229,7 @@ export class TunnelRecord {
       selectors: values.map(({ dir, selector }) => ({ dir, selector })),
       ...entriesOf(present),
       traffic: this.traffic,
-      installed: newest && Number(newest.current.addTime) * 1000,
+      installed: newest?.current.addedAt,
       expiry: both((direction) => expiryOf(sas[direction].at(-1)?.entry.value)),
       rekeys: this.rekeys,
       unreplaced: this.unreplaced,
@@ -233,7 +241,7 @@ export class TunnelRecord {
     return this.tunnel;
   }
 
-  #members(direction: Direction): (XfrmState | XfrmPolicy)[] {
+  #members(direction: TrafficDirection): (XfrmState | XfrmPolicy)[] {
     const { sas, policies } = this.present;
     const own = policies.filter((of) => of.demands.some((one) => one.direction === direction));
     return [...sas[direction], ...own].map(({ entry }) => entry.value);
@@ -248,17 +256,20 @@ function keep(moments: number[], moment: number): void {
 /** Of a bundle one transform makes the tunnel, and the others are in transport mode inside it. */
 const isOuter = ({ mode }: XfrmState): boolean => mode !== 'transport';
 
-const byAge = (a: XfrmState, b: XfrmState): number => Number(a.current.addTime - b.current.addTime);
+const byAge = (a: XfrmState, b: XfrmState): number => a.current.addedAt - b.current.addedAt;
 
 const modeOf = (policies: readonly XfrmPolicy[]): Tunnel['mode'] =>
   policies.find(({ templates }) => templates?.length)?.templates?.[0]?.mode;
 
 const valuesOf = (sas: readonly Sa[]): XfrmState[] => sas.map(({ entry }) => entry.value);
 
-function withTraffic({ bytes, packets, lastUsed = 0 }: Traffic, state: XfrmState): Traffic {
+function withTraffic(
+  { bytes, packets, lastUsed = 0 }: TunnelTraffic,
+  state: XfrmState,
+): TunnelTraffic {
   const { current } = state;
   // Older kernels say only when it was first used (XFRMA_LASTUSED: not in 6.1).
-  const used = Number(state.lastUsed || current.useTime) * 1000;
+  const used = state.lastUsedAt || (current.firstUsedAt ?? 0);
   return {
     bytes: bytes + current.bytes,
     packets: packets + current.packets,

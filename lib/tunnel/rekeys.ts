@@ -4,16 +4,16 @@
  * then or an hour later, is no rekey. @module
  */
 import type { XfrmState } from '../xfrm/objects.ts';
-import type { Succession } from './changes.ts';
+import type { SaSuccession } from './changes.ts';
 import { bySlot } from './figures.ts';
 import { byAge, directionOf, type Group, type Joined } from './group.ts';
 import { both, DIRECTIONS, type Gone, NOTHING, type Sa } from './present.ts';
 import type { TunnelRecord } from './record.ts';
 import type { TunnelThresholds } from './thresholds.ts';
-import type { Direction, PerDirection } from './tunnel.ts';
+import type { PerDirection, TrafficDirection } from './tunnel.ts';
 
-export interface Replacement extends Succession {
-  readonly direction: Direction;
+export interface Replacement extends SaSuccession {
+  readonly direction: TrafficDirection;
   readonly slot: string;
   /** When it came, monotonic. */
   readonly at: number;
@@ -82,7 +82,7 @@ const stateOf = ({ sa, gone }: Link): XfrmState => gone?.last ?? sa.entry.value;
 /** If an SA is new. One that was of another tunnel may have stood beside, unless the one before it is gone. */
 function replacement(
   record: TunnelRecord,
-  direction: Direction,
+  direction: TrafficDirection,
   before: Link | undefined,
   link: Link,
 ): Replacement | undefined {
@@ -99,14 +99,14 @@ function replacement(
   return { direction, slot, protocol, from, to, gap: heard ? gap : undefined, at };
 }
 
-export const succession = ({ protocol, from, to, gap }: Replacement): Succession => ({
+export const succession = ({ protocol, from, to, gap }: Replacement): SaSuccession => ({
   protocol,
   from,
   to,
   gap,
 });
 
-const slotsOf = (some: readonly Replacement[], direction: Direction): number =>
+const slotsOf = (some: readonly Replacement[], direction: TrafficDirection): number =>
   new Set(some.filter((one) => one.direction === direction).map(({ slot }) => slot)).size;
 
 /**
@@ -130,7 +130,7 @@ export function restUntil(
 export function rekeyed(
   record: TunnelRecord,
   isOver: boolean,
-): PerDirection<readonly Succession[]> | undefined {
+): PerDirection<readonly SaSuccession[]> | undefined {
   const { rekeying, servesBoth } = record;
   if (rekeying.length === 0) return undefined;
   const told = both((one) => rekeying.filter(({ direction }) => direction === one).map(succession));

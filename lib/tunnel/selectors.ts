@@ -1,14 +1,19 @@
 /** Which packets selectors have in common (net/xfrm/xfrm_policy.c, xfrm_selector_match). @module */
 import { addressFamily, writeAddress } from '../wire/address.ts';
-import type { Selector } from '../xfrm/codec.ts';
+import type { XfrmSelector } from '../xfrm/types.ts';
 
 /** A selector for the packets of the other direction. */
-export const mirrored = (of: Selector): Selector => ({
-  ...of,
+export const mirrored = (of: XfrmSelector): XfrmSelector => ({
+  ...withPortsExchanged(of),
   saddr: of.daddr,
   daddr: of.saddr,
   prefixlenS: of.prefixlenD,
   prefixlenD: of.prefixlenS,
+});
+
+/** A selector for the packets of the same direction in the other role: from the port to which these are. */
+export const withPortsExchanged = (of: XfrmSelector): XfrmSelector => ({
+  ...of,
   sport: of.dport,
   dport: of.sport,
   sportMask: of.dportMask,
@@ -16,19 +21,19 @@ export const mirrored = (of: Selector): Selector => ({
 });
 
 /** Whether some packets are for both. */
-export function meet(a: Selector, b: Selector): boolean {
+export function meet(a: XfrmSelector, b: XfrmSelector): boolean {
   return (
     sameFamily(a, b) &&
     (a.proto === 0 || b.proto === 0 || a.proto === b.proto) &&
     portsMeet(a.sport, a.sportMask, b.sport, b.sportMask) &&
     portsMeet(a.dport, a.dportMask, b.dport, b.dportMask) &&
-    sameBits(a.saddr, b.saddr, Math.min(a.prefixlenS, b.prefixlenS)) &&
-    sameBits(a.daddr, b.daddr, Math.min(a.prefixlenD, b.prefixlenD))
+    startAlike(a.saddr, b.saddr, Math.min(a.prefixlenS, b.prefixlenS)) &&
+    startAlike(a.daddr, b.daddr, Math.min(a.prefixlenD, b.prefixlenD))
   );
 }
 
 /** Whether all packets of `b` are for `a` too. */
-export function contains(a: Selector, b: Selector): boolean {
+export function contains(a: XfrmSelector, b: XfrmSelector): boolean {
   return (
     a.prefixlenS <= b.prefixlenS &&
     a.prefixlenD <= b.prefixlenD &&
@@ -40,13 +45,18 @@ export function contains(a: Selector, b: Selector): boolean {
   );
 }
 
-const sameFamily = (a: Selector, b: Selector): boolean =>
+/** Whether two are for the same packets. */
+export const isSame = (a: XfrmSelector, b: XfrmSelector): boolean =>
+  contains(a, b) && contains(b, a);
+
+const sameFamily = (a: XfrmSelector, b: XfrmSelector): boolean =>
   a.family === b.family || a.family === 'unspec' || b.family === 'unspec';
 
 const portsMeet = (a: number, maskA: number, b: number, maskB: number): boolean =>
   ((a ^ b) & maskA & maskB) === 0;
 
-function sameBits(a: string, b: string, bits: number): boolean {
+/** Whether addresses begin with the same bits. */
+export function startAlike(a: string, b: string, bits: number): boolean {
   if (bits === 0 || a === b) return true;
   const [one, other] = [bytesOf(a), bytesOf(b)];
   const whole = bits >> 3;

@@ -4,13 +4,14 @@
  * against the templates of the policy for it.
  * @module
  */
-import type { Mark, Selector } from '../xfrm/codec.ts';
+
 import type { IpsecProto } from '../xfrm/names.ts';
 import type { XfrmPolicy, XfrmState } from '../xfrm/objects.ts';
+import type { XfrmMark, XfrmSelector } from '../xfrm/types.ts';
 import { type Demand, fits, isWild } from './endpoints.ts';
 import type { Policy } from './present.ts';
-import { contains, meet, mirrored } from './selectors.ts';
-import type { Direction, PerDirection } from './tunnel.ts';
+import { contains, meet, mirrored, startAlike } from './selectors.ts';
+import type { PerDirection, TrafficDirection } from './tunnel.ts';
 
 /**
  * Whether packets of a policy go out through an SA for one of its templates (net/xfrm/xfrm_state.c, xfrm_state_find).
@@ -33,22 +34,34 @@ export const acceptsIn = (sa: XfrmState, demand: Demand, policy: XfrmPolicy): bo
   sa.dir !== 'out' &&
   (demand.reqid === 0 || demand.reqid === sa.reqid) &&
   isKind(sa, demand) &&
-  (demand.mode === 'transport' || isWild(demand.from) || demand.from === sa.saddr) &&
+  (demand.mode === 'transport' || isSource(demand.from, sa.saddr, policy.selector.family)) &&
   (!policy.ifId || policy.ifId === sa.ifId) &&
   canHave(sa, policy.mark) &&
   isForPackets(sa, policy.selector);
+
+/**
+ * Whether a source is that of a template, or that is open. It is compared as an address of the family of the packets, of IPv4 in
+ * IPv6 only the first 32 bits (include/net/xfrm.h, xfrm_state_addr_cmp; seen on 7.2).
+ */
+const isSource = (wanted: string, saddr: string, packets: XfrmSelector['family']): boolean =>
+  isWild(wanted) ||
+  wanted === saddr ||
+  (packets === 'inet' && wanted.includes(':') && startAlike(wanted, saddr, 32));
 
 const isKind = ({ proto, mode, spi }: XfrmState, demand: Demand): boolean =>
   proto === demand.proto && mode === demand.mode && (demand.spi === 0 || demand.spi === spi);
 
 /** Whether an SA's mark is that with which a policy looks for it; one without a mark has it. */
-function holds(mine: Mark | undefined, sought: Mark | undefined): boolean {
+function holds(mine: XfrmMark | undefined, sought: XfrmMark | undefined): boolean {
   const value = sought ? sought.value & sought.mask : 0;
   return mine === undefined || ((value ^ mine.value) & mine.mask) === 0;
 }
 
 /** Whether packets that came through an SA can have a mark: it says some bits of theirs, and may set others. */
-function canHave({ mark, setMark, setMarkMask = 0xffff_ffff }: XfrmState, wanted?: Mark): boolean {
+function canHave(
+  { mark, setMark, setMarkMask = 0xffff_ffff }: XfrmState,
+  wanted?: XfrmMark,
+): boolean {
   if (wanted === undefined) return true;
   const set = setMark === undefined ? 0 : setMarkMask;
   const known = ((mark?.mask ?? 0) & ~set) | set;
@@ -57,15 +70,15 @@ function canHave({ mark, setMark, setMarkMask = 0xffff_ffff }: XfrmState, wanted
 }
 
 /** Whether some packets of a policy are those that an SA is for. */
-const isForPackets = ({ selector }: XfrmState, packets: Selector): boolean =>
+const isForPackets = ({ selector }: XfrmState, packets: XfrmSelector): boolean =>
   meet(selector, packets);
 
 /** What keeps packets of a direction from passing through SAs. */
 export interface Obstacle {
   /** Protocols that required templates name, and of which there is no SA that fits. */
   readonly missing: readonly IpsecProto[];
-  /** A policy that comes first and takes all packets: what it does with them. */
-  readonly caught: 'block' | 'allow' | undefined;
+  /** What a policy that comes first and takes all packets does with them; undefined: there is none. */
+  readonly caught: XfrmPolicy['action'] | undefined;
 }
 
 /** As far as SAs and policies go, nothing. */
@@ -73,75 +86,124 @@ export const CLEAR: Obstacle = { missing: [], caught: undefined };
 
 /**
  * What keeps the packets of a tunnel from passing, in each direction: of every policy that sends, and of those that its answers
- * meet.
+ * meet, for this host or forwarded.
  *
  * @param policies of the tunnel, those that cover it included
  * @param shunts policies without templates, of the host
  * @param sas in each direction, those of others that serve it included
  * @param isOwn whether what a policy asks for on the way out is of this tunnel
  * @param wayOf in which direction a template is: that of its policy, but where nobody knows which end is this host's
+ * @param isLocal whether an address is this host's
  */
 export function obstacles(
   policies: readonly Policy[],
   shunts: ReadonlyMap<string, XfrmPolicy>,
   sas: PerDirection<readonly XfrmState[]>,
   isOwn: (demand: Demand) => boolean,
-  wayOf: (demand: Demand) => Direction,
+  wayOf: (demand: Demand) => TrafficDirection,
+  isLocal: (address: string) => boolean,
 ): PerDirection<Obstacle> {
-  const sends = policies.filter((policy) => leads(policy, 'out'));
-  const takes = policies.filter((policy) => leads(policy, 'in')).sort(byPrecedence);
+  const sends = policies.filter(({ demands }) =>
+    demands.some(({ direction }) => direction === 'out'),
+  );
+  const takes = both((forward) => policies.filter(takesIn(forward)).sort(byPrecedence));
   const missing = { out: new Set<IpsecProto>(), in: new Set<IpsecProto>() };
-  const caught: Record<Direction, Obstacle['caught'][]> = { out: [], in: [] };
+  const caught: Record<TrafficDirection, Obstacle['caught'][]> = { out: [], in: [] };
   for (const { entry, demands } of sends) {
     const policy = entry.value;
-    caught.out.push(catching(shunts, 'out', policy.selector, policy)?.action as 'block');
+    const answers = mirrored(policy.selector);
+    const ways = waysOf(policy, demands, isLocal);
+    const leaving = ways.includes('fwd')
+      ? blocking(shunts, policy, takes.fwd, policy.selector)
+      : undefined;
+    caught.out.push((catching(shunts, 'out', policy.selector, policy) ?? leaving)?.action);
     for (const demand of demands) {
       if (demand.optional || !isOwn(demand)) continue;
       if (!sas.out.some((sa) => carriesOut(sa, demand, policy)))
         missing[wayOf(demand)].add(demand.proto);
     }
     const required = new Set(demands.filter(({ optional }) => !optional).map(({ proto }) => proto));
-    const answers = mirrored(policy.selector);
-    const met = meeting(takes, answers);
-    const first = met[0]?.entry.value;
-    caught.in.push(catching(shunts, 'in', answers, first ?? policy)?.action as 'block');
-    for (const one of met) {
-      // A packet comes through an SA once.
-      const taken = new Set<XfrmState>();
-      for (const demand of one.demands) {
-        const { optional, mode, proto } = demand;
-        if (optional && mode === 'transport') {
-          // It need not accept what is there; but the peer will use what it is sent, and packets find no SA if there is none.
-          if (required.has(proto) && !sas.in.some((sa) => sa.proto === proto && sa.mode === mode)) {
-            missing[wayOf(demand)].add(proto);
+    const isPlain = demands.every(({ mode }) => mode === 'transport');
+    const coming: Obstacle['caught'][] = [];
+    for (const way of ways) {
+      const met = meeting(takes[way], answers);
+      const { action } = catching(shunts, way, answers, met[0]?.entry.value ?? policy) ?? {};
+      // One that lets pass refuses what came out of a tunnel, and nothing else (__xfrm_policy_check).
+      coming.push(action === 'allow' && isPlain ? undefined : action);
+      for (const one of met) {
+        // A packet comes through an SA once.
+        const taken = new Set<XfrmState>();
+        for (const demand of one.demands) {
+          const { optional, mode, proto } = demand;
+          if (optional && mode === 'transport') {
+            // It need not accept what is there; but the peer will use what it is sent, and packets find no SA if there is none.
+            if (
+              required.has(proto) &&
+              !sas.in.some((sa) => sa.proto === proto && sa.mode === mode)
+            ) {
+              missing[wayOf(demand)].add(proto);
+            }
+            continue;
           }
-          continue;
+          // What came out of a tunnel must be accepted by a template, be it optional (secpath_has_nontransport).
+          const accepted = sas.in.find(
+            (sa) => !taken.has(sa) && acceptsIn(sa, demand, one.entry.value),
+          );
+          if (accepted) taken.add(accepted);
+          else missing[wayOf(demand)].add(demand.proto);
         }
-        // What came out of a tunnel must be accepted by a template, be it optional (secpath_has_nontransport).
-        const accepted = sas.in.find(
-          (sa) => !taken.has(sa) && acceptsIn(sa, demand, one.entry.value),
-        );
-        if (accepted) taken.add(accepted);
-        else missing[wayOf(demand)].add(demand.proto);
       }
     }
+    caught.in.push(coming.find((one) => one !== undefined));
   }
-  const obstacle = (direction: Direction): Obstacle => ({
+  const obstacle = (direction: TrafficDirection): Obstacle => ({
     missing: [...missing[direction]],
-    caught: caught[direction].every(Boolean) ? caught[direction][0] : undefined,
+    caught: caught[direction].every((one) => one !== undefined) ? caught[direction][0] : undefined,
   });
   return { out: obstacle('out'), in: obstacle('in') };
 }
 
-/** Whether packets meet a policy in a direction; forwarded ones meet another than those for this host. */
-export const leads = ({ demands }: Pick<Policy, 'demands'>, direction: Direction): boolean =>
-  demands.some((one) => one.direction === direction && !one.forward);
+/** The policies that what comes in meets: those for this host, and those for what it forwards. */
+type Way = 'in' | 'fwd';
+const both = <T>(of: (way: Way) => T): Record<Way, T> => ({ in: of('in'), fwd: of('fwd') });
+
+const takesIn =
+  (way: Way) =>
+  ({ demands }: Policy): boolean =>
+    demands.some((one) => one.direction === 'in' && one.forward === (way === 'fwd'));
+
+/**
+ * Which of them answers to the packets of a policy meet: by whether they are for an address of this host. What is for a net may
+ * be for both; transport mode is for this host.
+ */
+function waysOf(
+  { selector: { saddr, prefixlenS, family } }: XfrmPolicy,
+  demands: readonly Demand[],
+  isLocal: (address: string) => boolean,
+): readonly Way[] {
+  if (demands[0]?.mode === 'transport') return ['in'];
+  if (prefixlenS < (family === 'inet6' ? 128 : 32)) return ['in', 'fwd'];
+  return [isLocal(saddr) ? 'in' : 'fwd'];
+}
+
+/** A policy that blocks what comes from behind this host to be sent, before another lets it pass. */
+function blocking(
+  shunts: ReadonlyMap<string, XfrmPolicy>,
+  policy: XfrmPolicy,
+  forwarded: readonly Policy[],
+  packets: XfrmSelector,
+): XfrmPolicy | undefined {
+  const passes = forwarded.find(({ entry }) => contains(entry.value.selector, packets));
+  const priority = passes?.entry.value.priority ?? Infinity;
+  const found = catching(shunts, 'fwd', packets, { ...policy, priority });
+  return found?.action === 'block' ? found : undefined;
+}
 
 const byPrecedence = (a: Policy, b: Policy): number =>
   a.entry.value.priority - b.entry.value.priority;
 
 /** The policies that some of the packets meet: in order, up to one that all meet. */
-function meeting(policies: readonly Policy[], packets: Selector): Policy[] {
+function meeting(policies: readonly Policy[], packets: XfrmSelector): Policy[] {
   const met: Policy[] = [];
   for (const policy of policies) {
     const { selector } = policy.entry.value;
@@ -155,8 +217,8 @@ function meeting(policies: readonly Policy[], packets: Selector): Policy[] {
 /** The policy without templates that all packets meet before one, if there is such. */
 function catching(
   shunts: ReadonlyMap<string, XfrmPolicy>,
-  dir: 'in' | 'out',
-  packets: Selector,
+  dir: 'in' | 'out' | 'fwd',
+  packets: XfrmSelector,
   { priority, mark, ifId }: XfrmPolicy,
 ): XfrmPolicy | undefined {
   for (const shunt of shunts.values()) {

@@ -9,12 +9,12 @@ import { bySlot } from './figures.ts';
 import { both, DIRECTIONS } from './present.ts';
 import type { Obstacle } from './serve.ts';
 import type { TunnelThresholds } from './thresholds.ts';
-import { isUp, type PerDirection, TUNNEL_STATES, type TunnelState } from './tunnel.ts';
+import { isUpState, type PerDirection, TUNNEL_STATES, type TunnelState } from './tunnel.ts';
 
 /** An SA with keys, as far as the state depends on it. */
 export interface Sighted {
   readonly spi: number;
-  /** SAs of one slot follow each other; those of others stand beside (CPU, selector, protocol). */
+  /** SAs of one slot follow each other; those of others stand beside (CPU, selector, protocol, reqid). */
   readonly slot: string;
   /** When it came, monotonic. */
   readonly addedAt: number;
@@ -122,7 +122,7 @@ export function judge(
     reason,
     since,
     sinceKnown,
-    upSince: isUp(state) ? began : undefined,
+    upSince: isUpState(state) ? began : undefined,
     stalled: state === 'one-way' && !settling,
     next: clock.next,
     // What went out unanswered while something was missing says nothing of the time after.

@@ -46,6 +46,7 @@ export interface TunnelThresholds {
   readonly leakWindow: number;
 }
 
+/** The default of each threshold. */
 export const THRESHOLDS: TunnelThresholds = Object.freeze({
   settle: 100,
   idle: 300_000,

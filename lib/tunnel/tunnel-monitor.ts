@@ -8,17 +8,23 @@ import { type XfrmChange, XfrmMonitor } from '../monitor/xfrm-monitor.ts';
 import { type RefreshOptions, refreshSignal } from '../monitor/xfrm-monitor-options.ts';
 import { NETLINK_XFRM } from '../netlink/constants.ts';
 import type { EventTime } from '../netlink/event.ts';
-import { type CheckedOptions, checkedOptions } from '../socket/argument.ts';
+import { type CheckedOptions, checkedOptions, wrongType, wrongValue } from '../socket/argument.ts';
 import { type SocketOwner, SocketOwners, StateError } from '../socket/index.ts';
 import { HeldNamespace } from '../socket/namespace.ts';
 import type { Addresses } from './addresses.ts';
 import type {
-  Claimant,
+  ClaimedRequester,
   TunnelChange,
   TunnelEvent,
   TunnelSnapshot,
   TunnelsSynced,
 } from './changes.ts';
+import {
+  checkedExpected,
+  checkedOne,
+  type ExpectedTunnel,
+  type NamedExpectedTunnel,
+} from './expected.ts';
 import { TunnelLoop } from './loop.ts';
 import { TUNNEL_STATES, type Tunnel } from './tunnel.ts';
 import { TUNNEL_MONITOR_OPTIONS, type TunnelMonitorOptions } from './tunnel-monitor-options.ts';
@@ -26,7 +32,8 @@ import type { Tunnels } from './tunnels.ts';
 
 export type { TunnelMonitorOptions };
 
-export type TunnelMonitorListeners = ListenersByKind<TunnelChange> & {
+/** `synced`: once, to listeners that are there when the promise of {@link TunnelMonitor.open} has been awaited. */
+export type TunnelMonitorListeners = ListenersByKind<TunnelChange | TunnelsSynced> & {
   change: [change: TunnelChange];
   error: [error: Error];
   close: [];
@@ -39,11 +46,12 @@ export interface TunnelsView extends Iterable<Tunnel> {
   get(id: string): Tunnel | undefined;
   /** Those with this address at the other end. */
   byRemote(address: string): Tunnel[];
+  /** Those of a reqid. */
   byReqid(reqid: number): Tunnel[];
 }
 
 /** The worst first; of one state, by id. */
-export const byTrouble = (a: Tunnel, b: Tunnel): number =>
+export const worstTunnelFirst = (a: Tunnel, b: Tunnel): number =>
   TUNNEL_STATES.indexOf(a.state) - TUNNEL_STATES.indexOf(b.state) || (a.id < b.id ? -1 : 1);
 
 /** What only an open monitor needs, and most of this folder; loaded when the first is opened. */
@@ -71,7 +79,7 @@ const LONGEST = 0x7fff_ffff;
  * @example
  * await using monitor = await TunnelMonitor.open();
  * for (const { id, state, reason } of monitor.tunnels) console.log(id, state, reason);
- * monitor.on('down', ({ tunnel, cause }) => console.log(tunnel.id, 'is down:', cause));
+ * monitor.on('down', ({ tunnel, reason }) => console.log(tunnel.id, 'is down:', reason));
  */
 export class TunnelMonitor
   extends LiveEmitter<TunnelMonitorListeners, TunnelChange, TunnelLoop>
@@ -79,6 +87,7 @@ export class TunnelMonitor
 {
   readonly #tunnels: Tunnels;
   readonly #options: CheckedOptions<typeof TUNNEL_MONITOR_OPTIONS>;
+  #expected: readonly NamedExpectedTunnel[];
   readonly #below: XfrmMonitor;
   readonly #ownsBelow: boolean;
   readonly #addresses: Addresses;
@@ -90,8 +99,9 @@ export class TunnelMonitor
   #reading: Extract<TunnelChange, { kind: 'repaired' | 'refreshed' }> | undefined;
   readonly #refreshes: (() => void)[] = [];
   /** Who claimed what; undefined while it is being looked for. */
-  readonly #claimants = new Map<string, Claimant | undefined>();
+  readonly #claimants = new Map<string, ClaimedRequester | undefined>();
   #flushing = false;
+  #telling = false;
   #timer: NodeJS.Timeout | undefined;
 
   /**
@@ -117,7 +127,9 @@ export class TunnelMonitor
       below ??= await XfrmMonitor.open({ ...more, signal, netns: held.netns });
       signal?.throwIfAborted();
       if (below.closed) throw closedBelow();
-      return new TunnelMonitor(given, below, addresses, held, Tunnels);
+      const opened = new TunnelMonitor(given, below, addresses, held, Tunnels);
+      opened.hub.emitNext('synced', () => ({ kind: 'synced', snapshot: opened.snapshot() }));
+      return opened;
     } catch (error) {
       await addresses?.close();
       if (below !== monitor) await below?.close();
@@ -136,16 +148,17 @@ export class TunnelMonitor
     super(() => this.#release());
     const { signal, monitor, expected, thresholds } = options;
     this.#options = options;
+    this.#expected = expected;
     this.#below = below;
     this.#ownsBelow = below !== monitor;
     this.#addresses = addresses;
     this.#held = held;
     this.#owners = new SocketOwners({ netns: held.netns });
-    const { states, policies, counted } = below.snapshot();
+    const { states, policies, countersReadAt } = below.snapshot();
     const { isLocal, lost } = addresses.local;
     const emit = (event: TunnelEvent) => this.#events.push(event);
     const host = { isLocal, lost, emit, claimant: this.#claimant };
-    this.#tunnels = new Join(host, expected, thresholds, counted);
+    this.#tunnels = new Join(host, expected, thresholds, countersReadAt);
     this.#tunnels.open(states, policies, now());
     below.on('change', this.#onChange);
     below.on('close', this.#onClose);
@@ -159,6 +172,14 @@ export class TunnelMonitor
     this.#setTimer();
   }
 
+  /**
+   * The monitor it stands on: its tables, counters of errors, and the kernel's events (`xfrm.on('event', …)`,
+   * `xfrm.eventCounts`). Unless it was given, it is closed with this one.
+   */
+  get xfrm(): XfrmMonitor {
+    return this.#below;
+  }
+
   /** The tunnels, at every moment, in the order in which they came. */
   get tunnels(): TunnelsView {
     return this.#tunnels;
@@ -170,18 +191,18 @@ export class TunnelMonitor
   }
 
   /** When all counters were last read. */
-  get counted(): EventTime {
-    return this.#tunnels.counted;
+  get countersReadAt(): EventTime {
+    return this.#tunnels.countersReadAt;
   }
 
   /** All tunnels now, the worst first. Changes that come after this call start from it. */
   snapshot(): TunnelSnapshot {
     return {
       label: this.#options.label,
-      tunnels: [...this.#tunnels].sort(byTrouble),
+      tunnels: [...this.#tunnels].sort(worstTunnelFirst),
       warnings: this.#tunnels.warnings,
       synced: this.synced,
-      counted: this.counted,
+      countersReadAt: this.countersReadAt,
     };
   }
 
@@ -233,6 +254,68 @@ export class TunnelMonitor
     const done = this.#tunnels.forget(id, now());
     this.#flush();
     return done;
+  }
+
+  /** The tunnels that ought to be there, in the order in which they were given, each with its name. */
+  get expected(): readonly NamedExpectedTunnel[] {
+    return this.#expected;
+  }
+
+  /**
+   * Replaces the list of tunnels that ought to be there ({@link TunnelMonitorOptions.expected}). It changes what tunnels
+   * are called, and nothing of what they are: state, since-times, rekeys and counters stay, and none is told to be `up` or
+   * `down` for it. Where the id of a tunnel changes, that is `removed` under the old one, then `added`.
+   *
+   * - A tunnel that is as a new entry says is that one from now on, one that is there before one that is down. If there
+   *   is none, the new one is `added`, down.
+   * - An entry that has another content under its old name keeps its tunnel, if that is as it says.
+   * - A tunnel that is no longer expected is called as it would be without; if nothing of it is there it is `removed`.
+   *
+   * All that is told by it is told before this returns; to a listener that calls it, when what is being told has been.
+   *
+   * @throws TypeError or RangeError that names what is wrong, and nothing is changed; StateError `ERR_MONITOR_CLOSED`
+   * @example
+   * process.on('SIGHUP', () => monitor.setExpected(readConfiguration()));
+   */
+  setExpected(expected: readonly ExpectedTunnel[]): void {
+    if (!Array.isArray(expected)) throw wrongType('expected', 'an array', expected);
+    this.#expect(checkedExpected(expected, 'expected'));
+  }
+
+  /**
+   * Adds one to the tunnels that ought to be there, as {@link setExpected} does.
+   *
+   * @returns the tunnel: the one that is as it says, or a new one, down
+   * @throws as {@link setExpected}; TypeError `ERR_INVALID_ARG_VALUE` if the name is another expected one's
+   */
+  addExpected(expected: ExpectedTunnel): Tunnel {
+    const one = checkedOne(expected, 'expected');
+    if (this.#expected.some(({ name }) => name === one.name)) {
+      throw wrongValue(`expected.name: there is one called ${JSON.stringify(one.name)} already`);
+    }
+    this.#expect([...this.#expected, one]);
+    return this.#tunnels.get(one.name) as Tunnel;
+  }
+
+  /**
+   * Takes one off the tunnels that ought to be there, as {@link setExpected} does.
+   *
+   * @returns whether there was one of that name
+   * @throws StateError `ERR_MONITOR_CLOSED`
+   */
+  removeExpected(name: string): boolean {
+    const others = this.#expected.filter((one) => one.name !== name);
+    const found = others.length < this.#expected.length;
+    this.#expect(others);
+    return found;
+  }
+
+  #expect(expected: readonly NamedExpectedTunnel[]): void {
+    if (this.closed) throw this.hub.reason;
+    this.#flush();
+    this.#expected = expected;
+    this.#tunnels.expect(expected, now());
+    this.#flush();
   }
 
   /** `synced` with all tunnels, then all changes. Several loops each get all. */
@@ -331,8 +414,16 @@ export class TunnelMonitor
     if (this.closed) return;
     const time = now();
     this.#tunnels.flush(time, Math.min(time.monotonic, this.heardUntil));
-    for (const event of this.#events.splice(0)) this.#tell(event);
+    this.#tellAll();
     if (!this.closed) this.#setTimer();
+  }
+
+  /** In order, also where a listener has more told: that is told after what waits. */
+  #tellAll(): void {
+    if (this.#telling) return;
+    this.#telling = true;
+    for (let event = this.#events.shift(); event; event = this.#events.shift()) this.#tell(event);
+    this.#telling = false;
   }
 
   #setTimer(): void {
@@ -349,7 +440,7 @@ export class TunnelMonitor
     this.hub.deliver(change, change.kind, 'change');
   }
 
-  readonly #claimant = (portId: number, time: EventTime): Claimant | undefined => {
+  readonly #claimant = (portId: number, time: EventTime): ClaimedRequester | undefined => {
     if (portId === 0) return { portId, pid: undefined, process: undefined };
     const key = `${portId} ${time.monotonic}`;
     if (this.#claimants.has(key)) return this.#claimants.get(key);

@@ -1,12 +1,13 @@
 /** What a tunnel is to those who look at it. docs/tunnels.md has the rules. @module */
 import type { PolicyEntry, StateEntry } from '../monitor/xfrm-views.ts';
 import type { EventTime } from '../netlink/event.ts';
-import type { Encap, Mark, Selector } from '../xfrm/codec.ts';
-import type { IpsecProto, Mode, PolicyDir } from '../xfrm/names.ts';
+import type { IpsecProto, PolicyDir, XfrmMode } from '../xfrm/names.ts';
+import type { EncapTemplate, XfrmMark, XfrmSelector } from '../xfrm/types.ts';
 
 /** As seen from this host. Where nobody can tell which end is local, `out` is from `local` to `remote`. */
-export type Direction = 'in' | 'out';
-export type PerDirection<T> = { readonly [D in Direction]: T };
+export type TrafficDirection = 'in' | 'out';
+/** One of something for each direction of traffic. */
+export type PerDirection<T> = { readonly [D in TrafficDirection]: T };
 
 /**
  * The states, the worst first: in this order tunnels are sorted by trouble.
@@ -33,14 +34,15 @@ export const TUNNEL_STATES = [
   'idle',
   'up',
 ] as const;
+/** What a tunnel can be; docs/tunnels.md says when it is which. */
 export type TunnelState = (typeof TUNNEL_STATES)[number];
 
 /** Whether a tunnel in this state can carry packets both ways: expiring, rekeying, idle and up ones. */
-export const isUp = (state: TunnelState): boolean =>
+export const isUpState = (state: TunnelState): boolean =>
   state === 'up' || state === 'idle' || state === 'rekeying' || state === 'expiring';
 
 /** What a tunnel carried in one direction, across rekeys. As of the last reading of the counters. */
-export interface Traffic {
+export interface TunnelTraffic {
   /** Bytes since the monitor knows the tunnel, and before, of SAs that were there when it came to know it. */
   readonly bytes: bigint;
   readonly packets: bigint;
@@ -49,7 +51,7 @@ export interface Traffic {
 }
 
 /** The next limit in time that an SA of a direction runs into, of its newest SA. Milliseconds since 1970. */
-export interface Expiry {
+export interface TunnelExpiry {
   readonly soft: number | undefined;
   readonly hard: number | undefined;
 }
@@ -93,7 +95,7 @@ export interface TunnelWarning {
 /** A packet filter of a policy of the tunnel. */
 export interface TrafficSelector {
   readonly dir: PolicyDir;
-  readonly selector: Selector;
+  readonly selector: XfrmSelector;
 }
 
 /** A tunnel, at one moment. It is replaced, never changed: who keeps it keeps a moment. */
@@ -116,12 +118,12 @@ export interface Tunnel {
   readonly reqid: number | undefined;
   /** Of the xfrm interface, where there is one. */
   readonly ifId: PerDirection<number | undefined>;
-  readonly mark: PerDirection<Mark | undefined>;
-  readonly mode: Mode | undefined;
+  readonly mark: PerDirection<XfrmMark | undefined>;
+  readonly mode: XfrmMode | undefined;
   /** What protects the packets: ESP before AH before IPCOMP. */
   readonly protocol: IpsecProto | undefined;
   /** UDP or TCP around it, of the newest SA. */
-  readonly encap: Encap | undefined;
+  readonly encap: EncapTemplate | undefined;
 
   readonly state: TunnelState;
   /** Why it is in this state, in words. */
@@ -133,7 +135,7 @@ export interface Tunnel {
    * for how long it had been so.
    */
   readonly sinceKnown: boolean;
-  /** Since when it can carry packets both ways ({@link isUp}), whatever was rekeyed meanwhile. */
+  /** Since when it can carry packets both ways ({@link isUpState}), whatever was rekeyed meanwhile. */
   readonly upSince: EventTime | undefined;
 
   readonly selectors: readonly TrafficSelector[];
@@ -143,10 +145,10 @@ export interface Tunnel {
   readonly larval: readonly StateEntry[];
   readonly policies: readonly PolicyEntry[];
 
-  readonly traffic: PerDirection<Traffic>;
+  readonly traffic: PerDirection<TunnelTraffic>;
   /** When the newest SA was added (the child's age), in milliseconds since 1970. */
   readonly installed: number | undefined;
-  readonly expiry: PerDirection<Expiry>;
+  readonly expiry: PerDirection<TunnelExpiry>;
   /** Rekeys seen: both directions are one. */
   readonly rekeys: number;
   /** SAs that reached a hard limit without a successor. */

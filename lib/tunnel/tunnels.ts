@@ -2,36 +2,37 @@
  * Joins SAs and policies into tunnels, live: fed with changes of the tables, readings of the counters,
  * addresses and time, it tells what happens to tunnels. No input or output. @module
  */
+import { isDeepStrictEqual } from 'node:util';
 import type { ObjectChange } from '../monitor/changes.ts';
-import type { XfrmKinds } from '../monitor/xfrm-objects.ts';
+import type { XfrmObjectTypes } from '../monitor/xfrm-objects.ts';
 import type { PolicyEntry, StateEntry } from '../monitor/xfrm-views.ts';
 import type { EventTime } from '../netlink/event.ts';
 import { canonicalAddress } from '../wire/address.ts';
-import type { AcquireEvent, Mapping } from '../xfrm/events.ts';
+import type { AcquireEvent, MappingEvent } from '../xfrm/events.ts';
 import type { LocalAddresses, LostAddress } from './addresses.ts';
-import { addressCause, causeOf, policyCause, unreachable } from './causes.ts';
-import type { Claimant, DownCause, TunnelEvent } from './changes.ts';
+import type { ClaimedRequester, TunnelDownReason, TunnelEvent } from './changes.ts';
 import { Deadlines } from './deadlines.ts';
+import { addressGoneReason, downReasonOf, policyGoneReason, unreachable } from './down-reasons.ts';
 import { type Orientation, pairOf } from './endpoints.ts';
-import { isExpected, type NamedTunnel } from './expected.ts';
+import { isExpected, type NamedExpectedTunnel } from './expected.ts';
 import { isSoftSpent } from './figures.ts';
-import { type Group, type Joined, join, labelText, match, whole } from './group.ts';
+import { type Group, type Joined, join, type Labels, labelText, match, whole } from './group.ts';
 import { Members } from './members.ts';
 import { DIRECTIONS, NOTHING, type Sa } from './present.ts';
 import { TunnelRecord } from './record.ts';
 import { follow, rekeyed, restUntil, succession } from './rekeys.ts';
 import { Clock, judge, type Verdict } from './state.ts';
 import type { TunnelThresholds } from './thresholds.ts';
-import { isUp, type Tunnel, type TunnelState, type TunnelWarning } from './tunnel.ts';
+import { isUpState, type Tunnel, type TunnelState, type TunnelWarning } from './tunnel.ts';
 import { differences, leaks, type Surplus, warn } from './warnings.ts';
 
 export interface TunnelsHost extends Pick<LocalAddresses, 'isLocal' | 'lost'> {
   emit(event: TunnelEvent): void;
   /**
-   * Who wrote a port id into a request, for the cause of a `down`; undefined while it is being looked for:
+   * Who wrote a port id into a request, for the reason of a `down`; undefined while it is being looked for:
    * {@link Tunnels.claimed} is called when it is known.
    */
-  readonly claimant: (portId: number, time: EventTime) => Claimant | undefined;
+  readonly claimant: (portId: number, time: EventTime) => ClaimedRequester | undefined;
 }
 
 /** Tunnels remembered that are down and not expected. */
@@ -57,7 +58,7 @@ export class Tunnels {
   /** About the host. */
   warnings: readonly TunnelWarning[] = [];
   /** When the counters were read that all tunnels show. */
-  counted: EventTime;
+  countersReadAt: EventTime;
   /** When the counters were last read: not all tunnels may have been judged by them yet. */
   #read: EventTime;
   /** Groups that are to be looked at since the counters were read. */
@@ -71,14 +72,14 @@ export class Tunnels {
   /** @param now the time of the first reading of the counters */
   constructor(
     host: TunnelsHost,
-    expected: readonly NamedTunnel[],
+    expected: readonly NamedExpectedTunnel[],
     limits: TunnelThresholds,
     now: EventTime,
   ) {
     this.#host = host;
     this.#limits = limits;
     this.#read = now;
-    this.counted = now;
+    this.countersReadAt = now;
     this.#wallOffset = now.wall - now.monotonic;
     for (const one of expected) {
       const record = new TunnelRecord(one.name, one);
@@ -119,7 +120,7 @@ export class Tunnels {
   open(states: Iterable<StateEntry>, policies: Iterable<PolicyEntry>, now: EventTime): void {
     // A list has the newest first (net/xfrm/xfrm_state.c: state_all).
     for (const entry of [...states].reverse()) {
-      const wall = Number(entry.value.current.addTime) * 1000;
+      const wall = entry.value.current.addedAt;
       this.#members.addSa(entry, { wall, monotonic: wall - now.wall + now.monotonic }, true);
     }
     for (const entry of policies) this.#members.addPolicy(entry, -Infinity);
@@ -130,11 +131,11 @@ export class Tunnels {
   }
 
   /** A change of the tables. {@link flush} then tells what it does to tunnels. */
-  change(change: ObjectChange<XfrmKinds>): void {
+  change(change: ObjectChange<XfrmObjectTypes>): void {
     const { kind, uid, time } = change;
     if (change.object === 'policy') {
-      const { id, value, counted } = change;
-      const entry = { id, uid, value, counted };
+      const { id, value, countersReadAt } = change;
+      const entry = { id, uid, value, countersReadAt };
       const known = this.#members.policies.get(uid);
       const portId = kind === 'removed' ? change.portId : undefined;
       if (known) this.#members.removePolicy(known, { portId, time });
@@ -143,9 +144,9 @@ export class Tunnels {
       else if (kind === 'expiring') this.#members.addPolicy(entry, known?.changedAt ?? -Infinity);
       return;
     }
-    const { id, value, counted } = change;
-    const entry = { id, uid, value, counted };
-    const heard = change.cause === 'kernel';
+    const { id, value, countersReadAt } = change;
+    const entry = { id, uid, value, countersReadAt };
+    const heard = change.origin === 'kernel';
     if (kind === 'added') {
       this.#members.addSa(entry, time, heard);
       return;
@@ -154,9 +155,9 @@ export class Tunnels {
     if (sa === undefined) return;
     const { group } = sa;
     if (kind === 'removed') {
-      const { why, portId } = change;
+      const { reason, portId } = change;
       this.#members.removeSa(sa);
-      group.gone.push({ sa, last: value, why, portId, time, heard });
+      group.gone.push({ sa, last: value, reason, portId, time, heard });
     } else if (group.isFor(value)) {
       sa.entry = entry;
       if (kind === 'expiring') sa.softAt ??= time.wall;
@@ -164,14 +165,14 @@ export class Tunnels {
       // A repair can take another SA for the one that was there (docs/consistency.md).
       const last = sa.entry.value;
       this.#members.removeSa(sa);
-      group.gone.push({ sa, last, why: 'replaced', portId: undefined, time, heard });
+      group.gone.push({ sa, last, reason: 'replaced', portId: undefined, time, heard });
       this.#members.addSa(entry, time, heard);
     }
     this.#members.dirty.add(group);
   }
 
   /** An SA is asked for, or a peer has another address or port. */
-  asked(event: AcquireEvent | Mapping, now: EventTime): void {
+  asked(event: AcquireEvent | MappingEvent, now: EventTime): void {
     if (event.kind === 'MAPPING') {
       const { proto, spi, daddr } = event.mapping;
       for (const sa of this.#members.bySpi(proto, spi)) {
@@ -237,8 +238,8 @@ export class Tunnels {
       for (const one of group.linked) one.looked = false;
     }
     this.flush(now, heardUntil);
-    if (this.counted !== this.#read) {
-      this.counted = this.#read;
+    if (this.countersReadAt !== this.#read) {
+      this.countersReadAt = this.#read;
       this.#measure(this.#read);
     }
     return true;
@@ -248,6 +249,7 @@ export class Tunnels {
   addressed(addresses: Iterable<string>): void {
     for (const address of addresses) {
       for (const group of this.#members.groupsByAddress(address)) this.#members.dirty.add(group);
+      this.#members.readdressed(address);
     }
   }
 
@@ -322,24 +324,33 @@ export class Tunnels {
   }
 
   /** The record for a tunnel that is new: an expected one of which nothing is there, or another. */
-  #occupant(group: Group, { local, remote, directed }: Orientation, part: Joined): TunnelRecord {
+  #occupant(group: Group, orientation: Orientation, part: Joined): TunnelRecord {
     const { reqid } = group;
     const { marks, ifIds } = part;
-    const traits = { local, remote, directed, reqid, marks, ifIds };
+    const traits = { ...orientation, reqid, marks, ifIds };
     for (const record of this.#vacant) {
-      if (!isExpected(record.expected as NamedTunnel, traits)) continue;
+      if (!isExpected(record.expected as NamedExpectedTunnel, traits)) continue;
       record.group?.records.delete(record);
       this.#touch(record);
       return this.#enter(record, group);
     }
+    const record = new TunnelRecord(this.#freeId(orientation, reqid, part));
+    this.#records.set(record.id, record);
+    return this.#enter(record, group);
+  }
+
+  /** What a tunnel is called that is not expected. */
+  #freeId(
+    { local, remote, directed }: Orientation,
+    reqid: number,
+    { marks, ifIds }: Labels,
+  ): string {
     const label = labelText(marks.find(Boolean), ifIds.find(Boolean));
     const ends = directed ? `${local} > ${remote}` : `${local} <> ${remote}`;
     const name = `${ends}${reqid === 0 ? '' : ` reqid ${reqid}`}${label}`;
     let id = name;
     for (let n = 2; this.#records.has(id); n++) id = `${name} (${n})`;
-    const record = new TunnelRecord(id);
-    this.#records.set(id, record);
-    return this.#enter(record, group);
+    return id;
   }
 
   #enter(record: TunnelRecord, group: Group): TunnelRecord {
@@ -357,37 +368,103 @@ export class Tunnels {
     }
     record.read(part?.present ?? NOTHING);
     record.members = part?.members ?? new Set();
+    if (part) record.labels = part;
     if (part) this.#vacant.delete(record);
     else if (record.expected) this.#vacate(record, record.expected, now);
     this.#judge(record, now);
   }
 
   /** An expected tunnel of which nothing is there becomes another that is as it ought to be, if there is one. */
-  #vacate(record: TunnelRecord, expected: NamedTunnel, now: EventTime): void {
+  #vacate(record: TunnelRecord, expected: NamedExpectedTunnel, now: EventTime): void {
     this.#vacant.add(record);
     for (const other of this.#records.values()) {
-      const { orientation, group, tunnel, isEmpty } = other;
-      if (other.expected || isEmpty || !orientation || !group || !tunnel) continue;
-      const marks = [tunnel.mark.out, tunnel.mark.in];
-      const ifIds = [tunnel.ifId.out, tunnel.ifId.in];
-      if (!isExpected(expected, { ...orientation, reqid: group.reqid, marks, ifIds })) continue;
-      this.#members.dirty.add(group);
+      if (other.expected || other.isEmpty || !this.#fits(other, expected)) continue;
+      this.#touch(other);
       this.#remove(other, now);
       return;
     }
   }
 
-  /** Its state and its warnings, and what is to be told of them. */
-  #judge(record: TunnelRecord, now: EventTime): void {
-    // What is there at first has settled.
-    const limits = this.#opening ? { ...this.#limits, settle: 0 } : this.#limits;
+  /** Whether a tunnel is, or last was, as one ought to be. */
+  #fits({ orientation, group, labels }: TunnelRecord, expected: NamedExpectedTunnel): boolean {
+    if (!orientation || !group) return false;
+    return isExpected(expected, { ...orientation, reqid: group.reqid, ...labels });
+  }
+
+  /**
+   * Replaces the list of tunnels that ought to be there. One that stays as it was, or that still is as it ought to be,
+   * stays. A tunnel that is given a name, another one or none stays what it is: its id is another, so it is `removed` and
+   * `added`. One that is no longer expected, and of which nothing is there, is removed. {@link flush} before and after.
+   */
+  expect(list: readonly NamedExpectedTunnel[], now: EventTime): void {
+    const wanted = new Map(list.map((one) => [one.name, one]));
+    const freed: TunnelRecord[] = [];
+    for (const record of this.#records.values()) {
+      if (record.expected === undefined) continue;
+      const next = wanted.get(record.id);
+      if (next && (isDeepStrictEqual(next, record.expected) || this.#fits(record, next))) {
+        record.expected = next;
+        wanted.delete(next.name);
+      } else freed.push(record);
+    }
+    // Those that have lost their name first; then what is there; then what is remembered.
+    const ordinary = [...this.#records.values()].filter(({ expected }) => expected === undefined);
+    const there = ordinary.filter(({ isEmpty }) => !isEmpty);
+    const candidates = new Set([...freed, ...there, ...ordinary]);
+    const named = new Map<TunnelRecord, NamedExpectedTunnel>();
+    for (const one of wanted.values()) {
+      const found = [...candidates].find((record) => this.#fits(record, one));
+      if (found) candidates.delete(found);
+      named.set(found ?? new TunnelRecord(one.name, one), one);
+    }
+    // Others may have such a name by chance.
+    const holders = [...wanted.keys()].flatMap((name) => this.#records.get(name) ?? []);
+    const moving = new Set([...named.keys(), ...freed, ...holders]);
+    for (const record of moving) this.#detach(record, now);
+    for (const [record, one] of named) this.#attach(record, one, now);
+    for (const record of moving) {
+      if (named.has(record)) continue;
+      const { expected, isEmpty } = record;
+      record.expected = undefined;
+      const vacant = [...this.#vacant].find((one) => this.#fits(record, one.expected as never));
+      if (vacant && !isEmpty) this.#touch(record);
+      if ((expected && isEmpty) || (vacant && !isEmpty)) this.#dispose(record);
+      else this.#attach(record, undefined, now);
+    }
+  }
+
+  /** Takes a tunnel out of the lists, to be put in again under another id. */
+  #detach(record: TunnelRecord, time: EventTime): void {
+    if (this.#records.get(record.id) === record) this.#records.delete(record.id);
+    this.#vacant.delete(record);
+    if (record.tunnel) this.#tell({ kind: 'removed', tunnel: record.tunnel, time });
+  }
+
+  #attach(record: TunnelRecord, expected: NamedExpectedTunnel | undefined, now: EventTime): void {
+    const { orientation, group, labels } = record;
+    record.expected = expected;
+    record.id =
+      expected?.name ?? this.#freeId(orientation as Orientation, group?.reqid ?? 0, labels);
+    this.#records.set(record.id, record);
+    if (expected && record.isEmpty) this.#vacant.add(record);
+    if (record.tunnel) this.#tell({ kind: 'added', tunnel: record.show(), time: now });
+    this.#judge(record, now, record.verdict === undefined);
+  }
+
+  /**
+   * Its state and its warnings, and what is to be told of them.
+   *
+   * @param found whether it was so before anybody looked: it has settled
+   */
+  #judge(record: TunnelRecord, now: EventTime, found = this.#opening): void {
+    const limits = found ? { ...this.#limits, settle: 0 } : this.#limits;
     const before = record.verdict;
     const shownBefore = record.tunnel;
     const lost = this.#lostAddress(record);
     const reason = lost && unreachable(lost);
-    const sighting = record.sighting(limits, this.#read, reason, this.#opening);
-    const found = judge(sighting, before, now, limits, this.#heardUntil);
-    const verdict = this.#unlessUnclaimed(found, before, record, lost, now);
+    const sighting = record.sighting(limits, this.#read, reason, found);
+    const judged = judge(sighting, before, now, limits, this.#heardUntil);
+    const verdict = this.#unlessUnclaimed(judged, before, record, lost, now);
     record.verdict = verdict;
     this.#giveUp(record, before);
     const { state } = verdict;
@@ -423,7 +500,11 @@ export class Tunnels {
     const until = forgotten ? verdict.since.monotonic + limits.remember : Infinity;
     this.#deadlines.set(record, Math.min(until, deadlineOf(record, limits)));
     if (!forgotten) this.#remembered.delete(record);
-    else if (!record.hadSas || record.cause?.kind === 'migrated' || until <= this.#heardUntil) {
+    else if (
+      !record.hadSas ||
+      record.downReason?.kind === 'migrated' ||
+      until <= this.#heardUntil
+    ) {
       this.#remove(record, now);
     } else {
       this.#remembered.add(record);
@@ -433,7 +514,7 @@ export class Tunnels {
   }
 
   /**
-   * A `down` that waits for its cause is as if it had not settled yet: the tunnel is what it was, and what
+   * A `down` that waits for its reason is as if it had not settled yet: the tunnel is what it was, and what
    * happens to others is told. It is asked when the SAs have just gone, and mostly known before it has settled.
    */
   #unlessUnclaimed(
@@ -445,11 +526,11 @@ export class Tunnels {
   ): Verdict {
     if (before?.state === undefined || verdict.state === undefined || lost) return verdict;
     if (verdict.pending) {
-      if (!before.pending) this.#causeOf(record, verdict.state);
+      if (!before.pending) this.#downReasonOf(record, verdict.state);
       return verdict;
     }
     if (!carries(before.state) || carries(verdict.state)) return verdict;
-    if (this.#causeOf(record, verdict.state)) return verdict;
+    if (this.#downReasonOf(record, verdict.state)) return verdict;
     this.#unclaimed.add(record);
     const pending = before.pending ?? now;
     return { ...before, heard: verdict.heard, pending, next: Infinity };
@@ -463,10 +544,10 @@ export class Tunnels {
     const { pending, since } = record.verdict as Verdict;
     if (pending) return;
     const told = before?.pending !== undefined && since === before.pending;
-    for (const [key, { why, time }] of record.missed) {
+    for (const [key, { reason, time }] of record.missed) {
       if (!told && time.monotonic + this.#limits.settle > this.#heardUntil) continue;
       record.missed.delete(key);
-      if (why === 'hard-expired') record.unreplaced++;
+      if (reason === 'hard-expired') record.unreplaced++;
     }
   }
 
@@ -480,13 +561,13 @@ export class Tunnels {
     const tunnel = record.tunnel as Tunnel;
     const [was, is] = [before?.state, state as TunnelState];
     if (was === is && before?.stalled === stalled) return;
-    if (isUp(is) && (was === undefined || !isUp(was))) {
+    if (isUpState(is) && (was === undefined || !isUpState(was))) {
       this.#tell({ kind: 'up', tunnel, before: was, time });
     } else if (was === undefined) return;
     else if (carries(was) && !carries(is)) {
-      const cause = lost ? addressCause(lost) : this.#causeOf(record, is);
-      record.cause = cause ?? { kind: 'unknown' };
-      this.#tell({ kind: 'down', tunnel, before: was, cause: record.cause, time });
+      const reason = lost ? addressGoneReason(lost) : this.#downReasonOf(record, is);
+      record.downReason = reason ?? { kind: 'unknown' };
+      this.#tell({ kind: 'down', tunnel, before: was, reason: record.downReason, time });
     } else if (stalled) this.#tell({ kind: 'stalled', tunnel, before: was, time });
     else {
       if (is === 'rekeying') record.steady = was;
@@ -497,10 +578,10 @@ export class Tunnels {
   }
 
   /** @returns undefined while it is being looked for who did it */
-  #causeOf(record: TunnelRecord, state: TunnelState): DownCause | undefined {
+  #downReasonOf(record: TunnelRecord, state: TunnelState): TunnelDownReason | undefined {
     const { claimant } = this.#host;
-    if (state === 'orphan') return policyCause(record.group?.policyGone, claimant);
-    return causeOf(record.lastGone, this.#members, this.#limits.settle, claimant);
+    if (state === 'orphan') return policyGoneReason(record.group?.policyGone, claimant);
+    return downReasonOf(record.lastGone, this.#members, this.#limits.settle, claimant);
   }
 
   /** The address without which the tunnel cannot work, if it is gone. */
@@ -510,15 +591,19 @@ export class Tunnels {
   }
 
   #remove(record: TunnelRecord, time: EventTime): void {
+    this.#detach(record, time);
+    this.#dispose(record);
+  }
+
+  /** Forgets all of a tunnel that is in the lists no more. */
+  #dispose(record: TunnelRecord): void {
     const { group } = record;
     group?.records.delete(record);
     if (group?.isEmpty) this.#drop(group);
     record.group = undefined;
-    this.#records.delete(record.id);
     this.#remembered.delete(record);
     this.#unclaimed.delete(record);
     this.#deadlines.set(record, Infinity);
-    if (record.tunnel) this.#tell({ kind: 'removed', tunnel: record.tunnel, time });
   }
 
   #drop(group: Group): void {
@@ -552,7 +637,7 @@ export class Tunnels {
 }
 
 /** Whether packets can pass in this state, if only in one direction. */
-const carries = (state: TunnelState): boolean => isUp(state) || state === 'one-way';
+const carries = (state: TunnelState): boolean => isUpState(state) || state === 'one-way';
 
 function deadlineOf(record: TunnelRecord, limits: TunnelThresholds): number {
   const { verdict, warned, missed } = record;

@@ -7,7 +7,7 @@ import { DIRECTIONS, type Sa } from './present.ts';
 import type { TunnelRecord } from './record.ts';
 import type { Clock } from './state.ts';
 import type { TunnelThresholds } from './thresholds.ts';
-import type { Direction, Tunnel, TunnelWarning } from './tunnel.ts';
+import type { TrafficDirection, Tunnel, TunnelWarning } from './tunnel.ts';
 
 type Refusal = keyof Tunnel['refused'];
 
@@ -120,7 +120,7 @@ const USED = {
 /** The newest SAs that run into a limit which no clock shows. */
 function* exhausted(
   sas: readonly Sa[],
-  direction: Direction,
+  direction: TrafficDirection,
   limits: TunnelThresholds,
 ): Generator<Found> {
   const newest = new Map(sas.map(({ slot, entry }) => [slot, entry.value]));

@@ -169,6 +169,20 @@ export function readIpOf(
   return hexadecimal(bytes, at, length);
 }
 
+/**
+ * An IP address as text, by the number of its bytes: 4 or 16.
+ * @throws DecodeError for another number
+ */
+export function formatIp(bytes: Uint8Array): string {
+  if (bytes.length === 4) return readIPv4(bytes, 0);
+  if (bytes.length === 16) return readIPv6(bytes, 0);
+  throw new DecodeError(`an address has 4 or 16 bytes, not ${bytes.length}`, {
+    path: [],
+    offset: 0,
+    found: bytes.length,
+  });
+}
+
 /** AF_INET or AF_INET6 for the text of an address, undefined for anything else. */
 export function addressFamily(text: string): typeof AF_INET | typeof AF_INET6 | undefined {
   if (net().isIPv4(text)) return AF_INET;

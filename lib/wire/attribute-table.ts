@@ -8,10 +8,17 @@ import type { AF_INET, AF_INET6 } from './address.ts';
 import type { OpaqueAttribute, RawAttribute } from './attribute.ts';
 import type { Enumeration, Flags } from './names.ts';
 import type { NumberType, Struct } from './struct.ts';
+import type { None, TimeUnit } from './time.ts';
 
 /** What the bytes of an attribute mean. */
 export type Payload =
-  | { readonly type: NumberType; readonly names?: Enumeration<string> | Flags<string> }
+  | {
+      readonly type: NumberType;
+      readonly names?: Enumeration<string> | Flags<string>;
+      /** What a number of time counts: see time.ts. */
+      readonly unit?: TimeUnit;
+      readonly none?: None;
+    }
   | { readonly type: 'struct'; readonly struct: Struct }
   /**
    * Structs one after another in one attribute. `repeated`: events have an attribute for each
@@ -24,8 +31,11 @@ export type Payload =
   | { readonly type: 'ip'; readonly family?: typeof AF_INET | typeof AF_INET6 }
   /** A link-layer address, of any length. */
   | { readonly type: 'lladdr' }
-  /** A number of 32 bits or of 64, by its length: a number or a bigint. */
-  | { readonly type: 'u32 or u64' }
+  /** A number of 32 bits; one of 64 means something else, and has a property of its own. */
+  | {
+      readonly type: 'u32 or u64';
+      readonly wide: { readonly name: string; readonly doc: string; readonly unit: TimeUnit };
+    }
   /** Text; written with a NUL at its end, read with or without. `repeated`: an attribute each. */
   | { readonly type: 'string'; readonly repeated?: true }
   | { readonly type: 'bytes' }

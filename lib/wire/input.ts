@@ -13,7 +13,7 @@ import type { Secret } from './secret.ts';
  * take a name or a number, flag words a set, a list of names or a number, 64-bit numbers a bigint
  * or a number, keys also their bytes.
  */
-export type Input<T> = T extends bigint
+export type Encodable<T> = T extends bigint
   ? bigint | number
   : T extends string | number | boolean | undefined | Uint8Array | RawAttribute
     ? T
@@ -26,5 +26,5 @@ export type Input<T> = T extends bigint
           : T extends FlagSet<infer Name>
             ? FlagSet<Name> | readonly Name[] | number
             : T extends readonly (infer Item)[]
-              ? readonly Input<Item>[]
-              : { readonly [Key in keyof T]?: Input<T[Key]> | undefined };
+              ? readonly Encodable<Item>[]
+              : { readonly [Key in keyof T]?: Encodable<T[Key]> | undefined };

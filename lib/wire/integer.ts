@@ -12,8 +12,9 @@ import { EncodeError } from './error.ts';
 
 const SMALL: bigint[] = Array.from({ length: 1024 }, (_, i) => BigInt(i));
 export const ALL_ONES = 2n ** 64n - 1n;
-const HIGH = LE ? 4 : 0;
-const LOW = LE ? 0 : 4;
+/** Where the halves of a 64-bit number are. */
+export const HIGH = LE ? 4 : 0;
+export const LOW = LE ? 0 : 4;
 
 let last = 0n;
 let lastHigh = 0;
@@ -99,19 +100,4 @@ export function writeU64(
   if (!Number.isSafeInteger(value) || value < 0) refuse(value, 0n, ALL_ONES, field);
   view.setUint32(at + HIGH, Math.floor(value / 2 ** 32), LE);
   view.setUint32(at + LOW, value >>> 0, LE);
-}
-
-/** The same for a limit: undefined is none, 2^64 - 1. */
-export function writeLimit(
-  view: DataView,
-  at: number,
-  value: bigint | number | undefined,
-  field: string,
-): void {
-  if (value !== undefined) {
-    writeU64(view, at, value, field);
-    return;
-  }
-  view.setInt32(at, -1);
-  view.setInt32(at + 4, -1);
 }

@@ -96,11 +96,12 @@ export type FlagsOf<F> = F extends Flags<infer Name> ? FlagSet<Name> : never;
  * A byte that says yes or no. The kernel writes 0 and 1, but hands on what others wrote; any other
  * number stays a number, and means yes.
  */
-export type Truth = boolean | number;
+export type KernelBool = boolean | number;
 
 /** 0 and 1 as false and true. */
-export const readTruth = (byte: number): Truth => (byte === 0 ? false : byte === 1 ? true : byte);
+export const readTruth = (byte: number): KernelBool =>
+  byte === 0 ? false : byte === 1 ? true : byte;
 
 /** The byte for a truth value; undefined is 0. What is neither stays what it is, for the check of the byte. */
-export const truthByte = (value: Truth | undefined): number =>
+export const truthByte = (value: KernelBool | undefined): number =>
   typeof value === 'boolean' ? Number(value) : (value ?? 0);

@@ -31,6 +31,7 @@ export class OpaqueBytes implements Disposable {
     this.#bytes?.fill(0);
   }
 
+  /** The same as {@link wipe}, for `using`. */
   [Symbol.dispose](): void {
     this.wipe();
   }
@@ -39,10 +40,12 @@ export class OpaqueBytes implements Disposable {
     return `[${this.length} bytes]`;
   }
 
+  /** The length only. */
   toJSON(): string {
     return this.toString();
   }
 
+  /** The length only. */
   [inspect.custom](): string {
     return this.toString();
   }

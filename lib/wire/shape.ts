@@ -71,6 +71,17 @@ const sentAsTheyAre = (bytes: 'bytes' | 'key'): Member => ({
 const RAW = sentAsTheyAre('bytes');
 const OPAQUE = sentAsTheyAre('key');
 
+/** The member with the digits of numbers that are too large to be exact: see time.ts. */
+function exactOf(all: readonly (Field | Attribute)[]): [string, Member][] {
+  const names = all.flatMap((one) => {
+    if (one.type === 'u32 or u64') return [one.wide.name];
+    return one.type === 'u64' && one.unit !== undefined ? [one.name] : [];
+  });
+  if (names.length === 0) return [];
+  const digits = Object.fromEntries(names.map((name) => [name, 'other' as const]));
+  return [['exact', { holds: 'object', shape: shapeWith(digits) }]];
+}
+
 /** The fields of a struct, those of inlined structs among them. */
 function fieldsOf(struct: Struct): Field[] {
   return struct.fields.flatMap((field) =>
@@ -92,7 +103,10 @@ function shapeOfStruct(struct: Struct): Shape {
     groups.set(rule, [...(groups.get(rule) ?? []), field.name]);
   }
   return {
-    members: new Map(fields.map((field) => [field.name, memberOfField(field)])),
+    members: new Map([
+      ...fields.map((field): [string, Member] => [field.name, memberOfField(field)]),
+      ...exactOf(fields),
+    ]),
     required: struct.whole ? fields.map(({ name }) => name) : [],
     families: [...groups.values()],
     choices: [],
@@ -136,6 +150,11 @@ function membersOf(of: Attribute): [string, Member][] {
         ]),
         [of.name, { holds: 'bytes' }],
       ];
+    case 'u32 or u64':
+      return [
+        [of.name, { holds: 'other' }],
+        [of.wide.name, { holds: 'other' }],
+      ];
     case 'string':
       return [[of.name, { holds: of.repeated ? 'list' : 'text' }]];
     default:
@@ -157,10 +176,11 @@ export function shape(
 ): Shape {
   const of = struct ? shapeOfStruct(struct) : shapeWith({});
   const members = new Map(of.members);
-  for (const attribute of table.attributes) {
-    if (names?.includes(attribute.name) === false) continue;
+  const chosen = table.attributes.filter(({ name }) => names?.includes(name) !== false);
+  for (const attribute of chosen) {
     for (const [name, member] of membersOf(attribute)) members.set(name, member);
   }
+  for (const [name, member] of exactOf(chosen)) members.set(name, member);
   members.set('unknown', table.opaque ? OPAQUE : RAW);
   return {
     members,

@@ -5,6 +5,7 @@
  * @module
  */
 import type { Enumeration, Flags } from './names.ts';
+import type { None, TimeUnit } from './time.ts';
 
 /** Number types: u unsigned, s signed, be network order, else host order. */
 export type NumberType = 'u8' | 'u16' | 'u32' | 'u64' | 's32' | 'be16' | 'be32' | 'be64';
@@ -26,8 +27,10 @@ export type FieldType =
   | {
       readonly type: NumberType;
       readonly names?: Enumeration<string> | Flags<string>;
-      /** What is written where no value is given: 2^64 - 1; if not stated, 0. */
-      readonly absent?: 'unlimited';
+      /** What a number of time counts: see time.ts. */
+      readonly unit?: TimeUnit;
+      /** What the kernel has for no limit, or never: 0 or all bits set. It is written where no value is given. */
+      readonly none?: None;
       /** Whether older kernels end the struct before it; then all that follow are optional too. */
       readonly optional?: true;
     }
@@ -105,7 +108,8 @@ export const number = (
   more: {
     name?: string;
     names?: Enumeration<string> | Flags<string>;
-    absent?: 'unlimited';
+    unit?: TimeUnit;
+    none?: None;
     optional?: true;
   } = {},
 ): Field => {

@@ -197,8 +197,8 @@ export function escaped(character: string): string {
 const unsafe = once(() => new RegExp(`[${UNSEEN}\\\\]|\\p{Surrogate}`, 'gu'));
 
 /**
- * Makes foreign text safe to print: what {@link UNSEEN} says and bytes that are no UTF-8 are escaped
- * as {@link escaped} does, a backslash is doubled. An interface name may hold any byte but `/`, NUL
+ * Makes foreign text safe to print: characters that act on a terminal, reorder text or cannot be seen are escaped
+ * (`\x1b`, `\u200b`), bytes that are not UTF-8 too, and a backslash is doubled. An interface name may hold any byte but `/`, NUL
  * and white space, escape sequences included, even when it was set inside a container.
  */
 export function printable(text: string): string {

@@ -122,6 +122,7 @@ export class MessageWriter implements Disposable {
     this.cut(0);
   }
 
+  /** The same as {@link wipe}, for `using`. */
   [Symbol.dispose](): void {
     this.wipe();
   }

@@ -65,9 +65,9 @@ const all: readonly Attribute[] = [
   attribute('XFRMA_COADDR', 'coaddr', { type: 'address' }, 'Care-of address (Mobile IPv6).'),
   attribute(
     'XFRMA_LASTUSED',
-    'lastUsed',
-    { type: 'u64' },
-    'When it was last used, in seconds since 1970.',
+    'lastUsedAt',
+    { type: 'u64', unit: 'moment' },
+    'When it was last used, in ms since 1970.',
   ),
   attribute(
     'XFRMA_POLICY_TYPE',
@@ -135,18 +135,23 @@ const all: readonly Attribute[] = [
   attribute('XFRMA_SET_MARK', 'setMark', u32, 'Mark given to packets.'),
   attribute('XFRMA_SET_MARK_MASK', 'setMarkMask', u32, 'Bits of setMark that count.'),
   attribute('XFRMA_IF_ID', 'ifId', u32, 'Id of the xfrm interface.'),
-  attribute('XFRMA_MTIMER_THRESH', 'mappingMaxAge', u32, 'Seconds between two MAPPING events.'),
+  attribute(
+    'XFRMA_MTIMER_THRESH',
+    'mappingMaxAgeSeconds',
+    u32,
+    'Seconds between two MAPPING events.',
+  ),
   attribute('XFRMA_SA_DIR', 'dir', { type: 'u8', names: N.StateDir }, 'Direction (kernel 6.10).'),
   attribute(
     'XFRMA_NAT_KEEPALIVE_INTERVAL',
-    'natKeepaliveInterval',
+    'natKeepaliveSeconds',
     u32,
     'Seconds between two keep-alive packets (kernel 6.11).',
   ),
   attribute('XFRMA_SA_PCPU', 'pcpu', u32, 'The processor it belongs to (kernel 6.13).'),
   attribute(
     'XFRMA_IPTFS_DROP_TIME',
-    'iptfsDropTime',
+    'iptfsDropUs',
     u32,
     'IP-TFS: µs to wait for a missing packet.',
   ),
@@ -162,7 +167,7 @@ const all: readonly Attribute[] = [
     { type: 'flag' },
     'IP-TFS: inner packets are not split.',
   ),
-  attribute('XFRMA_IPTFS_INIT_DELAY', 'iptfsInitDelay', u32, 'IP-TFS: µs to gather packets.'),
+  attribute('XFRMA_IPTFS_INIT_DELAY', 'iptfsInitDelayUs', u32, 'IP-TFS: µs to gather packets.'),
   attribute('XFRMA_IPTFS_MAX_QSIZE', 'iptfsMaxQsize', u32, 'IP-TFS: bytes that may wait.'),
   attribute(
     'XFRMA_IPTFS_PKT_SIZE',

@@ -9,7 +9,7 @@ import { align4, findAttribute, NLA_HDRLEN } from '../wire/attribute.ts';
 import type { AttributeTable, Part } from '../wire/attribute-table.ts';
 import { LE } from '../wire/endian.ts';
 import { DecodeError, tooShort, within } from '../wire/error.ts';
-import type { Input } from '../wire/input.ts';
+import type { Encodable } from '../wire/input.ts';
 import { u32 } from '../wire/integer.ts';
 import { disclosed, type OpaqueBytes, opaque } from '../wire/opaque.ts';
 import { offsetOf, type Struct } from '../wire/struct.ts';
@@ -19,17 +19,18 @@ import * as codec from './codec.ts';
 import * as X from './constants.ts';
 import type * as events from './events.ts';
 import type {
-  Acquire,
-  Aevent,
   SpiAllocation,
-  StateMigration,
+  XfrmAcquire,
+  XfrmAevent,
   XfrmPolicy,
   XfrmState,
+  XfrmStateMigration,
 } from './objects.ts';
 import { parts } from './parts.ts';
 import type * as requests from './requests.ts';
 import * as S from './structs.ts';
 import * as subject from './subject.ts';
+import type * as types from './types.ts';
 
 /** What a message says: what it has beside its kind, its header and its time. */
 export type Said<Message> = Omit<Message, 'kind' | 'message' | 'protocol' | 'header' | 'time'>;
@@ -63,7 +64,7 @@ export interface Body<T extends object> {
    * Writes it.
    * @throws EncodeError
    */
-  write(to: Target, said: Input<T>): void;
+  write(to: Target, said: Encodable<T>): void;
 }
 
 type Writable<T> = { -readonly [Key in keyof T]: T[Key] };
@@ -102,7 +103,13 @@ function object<Header extends object, T extends Header>(
   header: Struct,
   part: Part,
   readHeader: (v: DataView, b: Uint8Array, at: number, family: number) => Header,
-  writeHeader: (v: DataView, b: Uint8Array, at: number, x: Input<Header>, family: number) => void,
+  writeHeader: (
+    v: DataView,
+    b: Uint8Array,
+    at: number,
+    x: Encodable<Header>,
+    family: number,
+  ) => void,
   where?: string,
 ): Object<T> {
   const offset = where === undefined ? 0 : offsetOf(header, where);
@@ -121,61 +128,61 @@ function object<Header extends object, T extends Header>(
     },
     write(to, value) {
       const at = to.w.reserve(header.size);
-      writeHeader(to.w.view, to.w.bytes, at, value as Input<Header>, 0);
+      writeHeader(to.w.view, to.w.bytes, at, value as Encodable<Header>, 0);
       writeAttributes(to, part, family(to.w.view, at), value as object);
     },
   };
 }
 
-const states = object<codec.StateInfo, XfrmState>(
+const states = object<types.StateInfo, XfrmState>(
   S.xfrm_usersa_info,
   parts.state,
   codec.readStateInfo,
   codec.writeStateInfo,
   'family',
 );
-const policies = object<codec.PolicyInfo, XfrmPolicy>(
+const policies = object<types.PolicyInfo, XfrmPolicy>(
   S.xfrm_userpolicy_info,
   parts.policy,
   codec.readPolicyInfo,
   codec.writePolicyInfo,
   'sel.family',
 );
-const acquires = object<codec.AcquireInfo, Acquire>(
+const acquires = object<types.AcquireInfo, XfrmAcquire>(
   S.xfrm_user_acquire,
   parts.acquire,
   codec.readAcquireInfo,
   codec.writeAcquireInfo,
   'sel.family',
 );
-const aevents = object<codec.AeventId, Aevent>(
+const aevents = object<types.AeventId, XfrmAevent>(
   S.xfrm_aevent_id,
   parts.aevent,
   codec.readAeventId,
   codec.writeAeventId,
   'sa_id.family',
 );
-const reports = object<codec.ReportInfo, events.Report['report']>(
+const reports = object<types.ReportInfo, events.ReportEvent['report']>(
   S.xfrm_user_report,
   parts.report,
   codec.readReportInfo,
   codec.writeReportInfo,
   'sel.family',
 );
-const mappings = object<codec.MappingInfo, events.Mapping['mapping']>(
+const mappings = object<types.MappingInfo, events.MappingEvent['mapping']>(
   S.xfrm_user_mapping,
   parts.none,
   codec.readMappingInfo,
   codec.writeMappingInfo,
 );
-const migratedStates = object<codec.MigrateStateInfo, StateMigration>(
+const migratedStates = object<types.MigrateStateInfo, XfrmStateMigration>(
   S.xfrm_user_migrate_state,
   parts.migrateState,
   codec.readMigrateStateInfo,
   codec.writeMigrateStateInfo,
   'id.family',
 );
-const allocations = object<codec.SpiRequest, SpiAllocation>(
+const allocations = object<types.SpiRequest, SpiAllocation>(
   S.xfrm_userspi_info,
   parts.allocSpi,
   codec.readSpiRequest,
@@ -184,7 +191,7 @@ const allocations = object<codec.SpiRequest, SpiAllocation>(
 );
 
 /** NEWSA, UPDSA. */
-export const state: Body<Said<events.NewSa>> = {
+export const state: Body<Said<events.NewSaEvent>> = {
   ...states,
   subject: ({ state }) => subject.ofState(state),
   read(input, from, end, into) {
@@ -194,7 +201,7 @@ export const state: Body<Said<events.NewSa>> = {
 };
 
 /** NEWPOLICY, UPDPOLICY. */
-export const policy: Body<Said<events.NewPolicy>> = {
+export const policy: Body<Said<events.NewPolicyEvent>> = {
   ...policies,
   subject: ({ policy }) => subject.ofPolicy(policy),
   read(input, from, end, into) {
@@ -204,7 +211,7 @@ export const policy: Body<Said<events.NewPolicy>> = {
 };
 
 /** The SA, or the policy, comes first in the struct. */
-export const expire: Body<Said<events.Expire>> = {
+export const expire: Body<Said<events.ExpireEvent>> = {
   ...state,
   size: S.xfrm_user_expire.size,
   read(input, from, end, into) {
@@ -220,7 +227,7 @@ export const expire: Body<Said<events.Expire>> = {
     writeAttributes(to, parts.state, states.family(to.w.view, at), state);
   },
 };
-export const policyExpire: Body<Said<events.PolExpire>> = {
+export const policyExpire: Body<Said<events.PolicyExpireEvent>> = {
   ...policy,
   size: S.xfrm_user_polexpire.size,
   read(input, from, end, into) {
@@ -241,7 +248,7 @@ export const policyExpire: Body<Said<events.PolExpire>> = {
 function naming<Id>(
   struct: Struct,
   readId: (v: DataView, b: Uint8Array, at: number, family: number) => Id,
-  writeId: (v: DataView, b: Uint8Array, at: number, x: Input<Id>, family: number) => void,
+  writeId: (v: DataView, b: Uint8Array, at: number, x: Encodable<Id>, family: number) => void,
   where: string,
 ) {
   const offset = offsetOf(struct, where);
@@ -252,7 +259,7 @@ function naming<Id>(
       const id = readId(input.view, input.bytes, from, 0);
       return { id, first, family: input.view.getUint16(from + offset, LE) };
     },
-    write({ w }: Target, id: Input<Id>): number {
+    write({ w }: Target, id: Encodable<Id>): number {
       const at = w.reserve(struct.size);
       try {
         writeId(w.view, w.bytes, at, id, 0);
@@ -284,7 +291,7 @@ function payloadOf(view: DataView, from: number, end: number, type: number, of: 
 }
 
 /** DELSA and DELPOLICY as events: what was deleted is in an attribute. */
-export const deletedState: Body<Said<events.DelSa>> = {
+export const deletedState: Body<Said<events.DelSaEvent>> = {
   ...state,
   size: stateIds.size,
   use: parts.deletedState.use,
@@ -303,7 +310,7 @@ export const deletedState: Body<Said<events.DelSa>> = {
     writeAttributes(to, parts.state, states.family(to.w.view, at), state);
   },
 };
-export const deletedPolicy: Body<Said<events.DelPolicy>> = {
+export const deletedPolicy: Body<Said<events.DelPolicyEvent>> = {
   ...policy,
   size: policyIds.size,
   use: parts.deletedPolicy.use,
@@ -419,7 +426,7 @@ export const allPolicies: Body<Said<requests.GetPolicyRequest>> = {
   },
 };
 
-export const flushStates: Body<Said<events.FlushSa>> = {
+export const flushStates: Body<Said<events.FlushSaEvent>> = {
   size: S.xfrm_usersa_flush.size,
   table: attributes,
   use: parts.none.use,
@@ -435,7 +442,7 @@ export const flushStates: Body<Said<events.FlushSa>> = {
     writeAttributes(to, parts.none, 0, said);
   },
 };
-export const flushPolicies: Body<Said<events.FlushPolicy>> = {
+export const flushPolicies: Body<Said<events.FlushPolicyEvent>> = {
   size: 0,
   table: attributes,
   use: parts.flushPolicy.use,
@@ -446,7 +453,7 @@ export const flushPolicies: Body<Said<events.FlushPolicy>> = {
   write: (to, said) => writeAttributes(to, parts.flushPolicy, 0, said),
 };
 
-export const defaults: Body<Said<events.Default>> = {
+export const defaults: Body<Said<events.PolicyDefaultEvent>> = {
   size: S.xfrm_userpolicy_default.size,
   table: attributes,
   use: parts.none.use,
@@ -471,7 +478,7 @@ export const acquire: Body<Said<events.AcquireEvent>> = {
   write: (to, { acquire = {} }) => acquires.write(to, acquire),
 };
 /** NEWAE. */
-export const aevent: Body<Said<events.NewAe>> = {
+export const aevent: Body<Said<events.NewAeEvent>> = {
   ...aevents,
   subject: ({ aevent }) => subject.ofAevent(aevent),
   read(input, from, end, into) {
@@ -480,11 +487,11 @@ export const aevent: Body<Said<events.NewAe>> = {
   write: (to, { aevent = {} }) => aevents.write(to, aevent),
 };
 /** GETAE: the source address is no part of what it asks for. */
-export const aeventQuery: Body<Said<events.NewAe>> = {
+export const aeventQuery: Body<Said<events.NewAeEvent>> = {
   ...aevent,
   subject: ({ aevent }) => subject.ofStateId(aevent, aevent),
 };
-export const report: Body<Said<events.Report>> = {
+export const report: Body<Said<events.ReportEvent>> = {
   ...reports,
   subject: ({ report }) => subject.ofReport(report),
   read(input, from, end, into) {
@@ -492,7 +499,7 @@ export const report: Body<Said<events.Report>> = {
   },
   write: (to, { report = {} }) => reports.write(to, report),
 };
-export const mapping: Body<Said<events.Mapping>> = {
+export const mapping: Body<Said<events.MappingEvent>> = {
   ...mappings,
   subject: ({ mapping }) => subject.ofMapping(mapping),
   read(input, from, end, into) {
@@ -508,7 +515,7 @@ export const allocation: Body<Said<requests.AllocSpiRequest>> = {
   },
   write: (to, { allocation = {} }) => allocations.write(to, allocation),
 };
-export const migrateState: Body<Said<events.MigrateState>> = {
+export const migrateState: Body<Said<events.MigrateStateEvent>> = {
   ...migratedStates,
   subject: ({ migration }) => subject.ofStateMigration(migration),
   read(input, from, end, into) {
@@ -521,14 +528,14 @@ export const migrateState: Body<Said<events.MigrateState>> = {
  * MIGRATE: the kernel announces each migration in an attribute of its own, and takes them all in
  * one (net/xfrm/xfrm_user.c, build_migrate and copy_from_user_migrate).
  */
-export const migrate: Body<Said<events.Migrate>> = {
+export const migrate: Body<Said<events.MigrateEvent>> = {
   size: policyIds.size,
   table: attributes,
   use: parts.migrate.use,
   subject: subject.ofMigrations,
   read(input, from, end, into) {
     const { id, first, family } = policyIds.read(input, from, end);
-    const read: codec.XfrmAttributes = {};
+    const read: types.XfrmAttributes = {};
     const { migrations = [], ...attributes } = readAttributes(
       input,
       first,
@@ -554,7 +561,7 @@ export const migrateRequest: Body<Said<requests.MigrateRequest>> = {
       const at = w.attribute(X.XFRMA_MIGRATE, size * migrations.length);
       for (const [i, one] of migrations.entries()) {
         try {
-          codec.writeMigration(w.view, w.bytes, at + size * i, one);
+          codec.writeXfrmMigration(w.view, w.bytes, at + size * i, one);
         } catch (error) {
           throw within(within(error, `[${i}]`), 'XFRMA_MIGRATE');
         }
@@ -605,7 +612,7 @@ export const spdInfo: Body<Said<requests.SpdInfo>> = {
   },
 };
 /** Requests for statistics: no attributes of their own. */
-const infoRequest: Body<Said<requests.InfoRequest>> = {
+const infoRequest: Body<Said<requests.DatabaseInfoRequest>> = {
   size: FLAGS_SIZE,
   table: attributes,
   use: parts.none.use,

@@ -15,19 +15,11 @@ import type { DecodeMessage } from '../netlink/event.ts';
 import { KernelError } from '../netlink/kernel-error.ts';
 import type { Request } from '../netlink/request.ts';
 import { checkProperties } from '../wire/check.ts';
-import type { Input } from '../wire/input.ts';
+import type { Encodable } from '../wire/input.ts';
 import { checkAlgorithm } from './algorithms.ts';
 import type { Body } from './bodies.ts';
-import type {
-  Mark,
-  Migration,
-  PolicyDefaults,
-  SadAttributes,
-  SpdAttributes,
-  Template,
-} from './codec.ts';
 import { decodeXfrmMessage } from './decode-message.ts';
-import { encodeXfrm, type XfrmInput } from './encode.ts';
+import { type EncodableXfrmMessage, encodeXfrm } from './encode.ts';
 import { hintFor } from './hints.ts';
 import {
   checkStateKey,
@@ -40,15 +32,29 @@ import {
 } from './keys.ts';
 import { bodyOf } from './messages.ts';
 import type { IpsecProto, PolicyType } from './names.ts';
-import type { Aevent, SpiAllocation, StateMigration, XfrmPolicy, XfrmState } from './objects.ts';
+import type {
+  SpiAllocation,
+  XfrmAevent,
+  XfrmPolicy,
+  XfrmState,
+  XfrmStateMigration,
+} from './objects.ts';
 import type { XfrmMessage, XfrmRequest } from './requests.ts';
 import { takeNetworks, takeNetworksOf } from './selector.ts';
 import * as shapes from './shapes.ts';
-import { leftOut, mayBeLeftOut, RECENT, RECENT_POLICY, type Taken } from './taken.ts';
+import { type ApplyResult, leftOut, mayBeLeftOut, RECENT, RECENT_POLICY } from './taken.ts';
 import { describePolicy, describeRequest, describeState } from './text.ts';
+import type {
+  PolicyDefaults,
+  PolicyTemplate,
+  SadAttributes,
+  SpdAttributes,
+  XfrmMark,
+  XfrmMigration,
+} from './types.ts';
 
 export type { PolicyKey, StateFilter, StateKey } from './keys.ts';
-export type { Taken } from './taken.ts';
+export type { ApplyResult } from './taken.ts';
 export type { ClientOptions, DumpEnd, RequestOptions };
 
 /**
@@ -76,7 +82,16 @@ export class XfrmClient implements AsyncDisposable {
     this.#connection = new Connection(NETLINK_XFRM, options);
   }
 
-  /** All SAs, larval ones included, or those a filter names. One piece of the list at a time. */
+  /**
+   * All SAs, larval ones included, or those a filter names; the kernel filters by protocol and addresses. The list is made
+   * piece by piece as it is consumed, and is no snapshot. Needs CAP_NET_ADMIN (xfrm_user.c, xfrm_dump_sa).
+   *
+   * @returns an iterator whose end says whether the list was interrupted, which XFRM never says
+   * @throws EncodeError for a wrong filter, when it is called; KernelError `ENOBUFS` when a piece was lost
+   *
+   * @example
+   * for await (const { spi, stats } of client.listStates({ proto: 'esp', daddr: '192.0.2.0/24' })) console.log(spi, stats);
+   */
   listStates(
     filter: StateFilter = {},
     options?: RequestOptions,
@@ -86,52 +101,84 @@ export class XfrmClient implements AsyncDisposable {
     return this.#connection.dump(requestOf(message), replyOf(stateOf), options);
   }
 
-  /** All SAs, in pieces as the kernel makes them: for lists that are long. */
-  listStatePieces(options?: RequestOptions): AsyncGenerator<XfrmState[], DumpEnd, undefined> {
+  /** All SAs, in batches as the kernel makes them, at most 32 KiB each: less work for long lists. Needs CAP_NET_ADMIN. */
+  listStateBatches(options?: RequestOptions): AsyncGenerator<XfrmState[], DumpEnd, undefined> {
     const message = { kind: 'request', message: 'GETSA', attributes: {} } as const;
     return this.#connection.dumpPieces(requestOf(message), replyOf(stateOf), options);
   }
 
-  /** One SA. @throws KernelError `ESRCH` if there is none */
+  /**
+   * One SA. Needs CAP_NET_ADMIN (xfrm_user.c, xfrm_get_sa).
+   * @throws KernelError `ESRCH` if there is none
+   *
+   * @example
+   * const { current, lastUsed } = await client.getState({ daddr: '192.0.2.2', proto: 'esp', spi: 0x1001 });
+   */
   async getState(key: StateKey, options?: RequestOptions): Promise<XfrmState> {
     const message = { kind: 'request', message: 'GETSA', ...stateKey(key) } as const;
     return this.#one(message, options, stateOf);
   }
 
-  /** Adds an SA. @throws KernelError `EEXIST` if there is one */
-  addState(state: Input<XfrmState>, options?: RequestOptions): Promise<Taken> {
+  /**
+   * Adds an SA. Limits that are left out are none, other values that are left out are zero. Needs CAP_NET_ADMIN
+   * (xfrm_user.c, xfrm_add_sa).
+   * @returns which of the attributes this kernel passed over, as far as it can tell, and its warning
+   * @throws KernelError `EEXIST` if there is one, which `hint` names; `EPROTONOSUPPORT` without ESP, AH or IPComp in the
+   *   kernel; `ENOSYS` without the algorithm
+   *
+   * @example
+   * await client.addState({
+   *   saddr: '192.0.2.1', daddr: '192.0.2.2', proto: 'esp', spi: 0x1001, mode: 'tunnel', reqid: 1,
+   *   aead: { name: 'rfc4106(gcm(aes))', icvBits: 128, key: randomBytes(20) },
+   * });
+   */
+  addState(state: Encodable<XfrmState>, options?: RequestOptions): Promise<ApplyResult> {
     return this.#setState('NEWSA', state, options);
   }
 
-  /** Changes an SA, or gives a larval one its keys. @throws KernelError `ESRCH` if there is none */
-  updateState(state: Input<XfrmState>, options?: RequestOptions): Promise<Taken> {
+  /**
+   * Changes an SA, or gives a larval one its keys. Of an SA in use only its limits, encapsulation and a few more change.
+   * Needs CAP_NET_ADMIN (xfrm_state.c, xfrm_state_update).
+   * @throws KernelError `ESRCH` if there is none
+   */
+  updateState(state: Encodable<XfrmState>, options?: RequestOptions): Promise<ApplyResult> {
     return this.#setState('UPDSA', state, options);
   }
 
-  /** Deletes an SA. @throws KernelError `ESRCH` if there is none */
+  /**
+   * Deletes an SA; one that was listed is its own key. Needs CAP_NET_ADMIN (xfrm_user.c, xfrm_del_sa).
+   * @throws KernelError `ESRCH` if there is none; `EPERM` also for one that the kernel made for itself
+   */
   async deleteState(key: StateKey, options?: RequestOptions): Promise<void> {
     await this.#ask({ kind: 'request', message: 'DELSA', ...stateKey(key) }, options);
   }
 
-  /** Deletes all SAs of a protocol, or all. */
+  /**
+   * Deletes all SAs of a protocol, or all. That there were none is not an error. Needs CAP_NET_ADMIN (xfrm_user.c, xfrm_flush_sa).
+   */
   async flushStates(proto: IpsecProto = 'any', options?: RequestOptions): Promise<void> {
     await this.#ask({ kind: 'request', message: 'FLUSHSA', proto }, options);
   }
 
   /**
-   * Chooses a free SPI from `min` to `max` and makes a larval SA with it, which this returns.
+   * Chooses a free SPI from `min` to `max` and makes a larval SA with it, which this returns. Needs CAP_NET_ADMIN
+   * (xfrm_user.c, xfrm_alloc_userspi).
    *
    * @throws KernelError `ENOENT` if none is free; a larval SA without SPI then stays until it times
    *   out (net.core.xfrm_acq_expires, 30 s; seen on 6.18)
    */
-  async allocateSpi(given: Input<SpiAllocation>, options?: RequestOptions): Promise<XfrmState> {
+  async allocateSpi(given: Encodable<SpiAllocation>, options?: RequestOptions): Promise<XfrmState> {
     const allocation = takeNetworksOf(given, 'ALLOCSPI');
     checkProperties(allocation, shapes.ALLOCATION(), ['ALLOCSPI']);
     const message = { kind: 'request', message: 'ALLOCSPI', allocation } as const;
     return this.#one(message, options, stateOf);
   }
 
-  /** Says that an SA reached a limit; with a hard one, the kernel deletes it. */
+  /**
+   * Says that an SA reached a limit; with a hard one, the kernel deletes it. Listeners get an EXPIRE. Needs CAP_NET_ADMIN
+   * (xfrm_user.c, xfrm_add_sa_expire).
+   * @throws KernelError `ENOENT` if there is none
+   */
   async expireState(key: StateKey, hard: boolean, options?: RequestOptions): Promise<void> {
     checkStateKey(key);
     const { daddr, spi, proto = 'esp', mark } = key;
@@ -139,45 +186,72 @@ export class XfrmClient implements AsyncDisposable {
     await this.#ask({ kind: 'request', message: 'EXPIRE', state, hard }, options);
   }
 
-  /** All policies, main and sub. One piece of the list at a time. */
+  /**
+   * All policies, main and sub, piece by piece as {@link listStates}. Needs CAP_NET_ADMIN (xfrm_user.c, xfrm_dump_policy).
+   *
+   * @example
+   * for await (const { dir, priority, selector } of client.listPolicies()) console.log(dir, priority, selector.daddr);
+   */
   listPolicies(options?: RequestOptions): AsyncGenerator<XfrmPolicy, DumpEnd, undefined> {
     const message = { kind: 'request', message: 'GETPOLICY', attributes: {} } as const;
     return this.#connection.dump(requestOf(message), replyOf(policyOf), options);
   }
 
-  /** One policy. @throws KernelError `ENOENT` if there is none */
+  /**
+   * One policy, by direction and selector or by index. Needs CAP_NET_ADMIN (xfrm_user.c, xfrm_get_policy).
+   * @throws KernelError `ENOENT` if there is none
+   */
   async getPolicy(key: PolicyKey, options?: RequestOptions): Promise<XfrmPolicy> {
     const message = { kind: 'request', message: 'GETPOLICY', ...policyKey(key) } as const;
     return this.#one(message, options, policyOf);
   }
 
   /**
-   * Adds a policy. Templates that name no algorithms allow all.
+   * Adds a policy. Templates that name no algorithms allow all. Needs CAP_NET_ADMIN (xfrm_user.c, xfrm_add_policy).
    *
-   * @throws KernelError `EEXIST` if there is one with its selector
+   * @returns which of the attributes this kernel passed over, as far as it can tell, and its warning
+   * @throws KernelError `EEXIST` if there is one with its selector, which `hint` names
+   *
+   * @example
+   * await client.addPolicy({
+   *   dir: 'out',
+   *   selector: { saddr: '10.0.0.0/24', daddr: '10.1.0.0/24' },
+   *   templates: [{ saddr: '192.0.2.1', daddr: '192.0.2.2', proto: 'esp', mode: 'tunnel', reqid: 1 }],
+   * });
    */
-  addPolicy(policy: Input<XfrmPolicy>, options?: RequestOptions): Promise<Taken> {
+  addPolicy(policy: Encodable<XfrmPolicy>, options?: RequestOptions): Promise<ApplyResult> {
     return this.#setPolicy('NEWPOLICY', policy, options);
   }
 
-  /** Adds a policy, or replaces the one with its selector. */
-  updatePolicy(policy: Input<XfrmPolicy>, options?: RequestOptions): Promise<Taken> {
+  /**
+   * Adds a policy, or replaces the one with its selector. Needs CAP_NET_ADMIN.
+   * @returns as {@link addPolicy}
+   */
+  updatePolicy(policy: Encodable<XfrmPolicy>, options?: RequestOptions): Promise<ApplyResult> {
     return this.#setPolicy('UPDPOLICY', policy, options);
   }
 
-  /** Deletes a policy. @throws KernelError `ENOENT` if there is none */
+  /**
+   * Deletes a policy; one that was listed is its own key. Needs CAP_NET_ADMIN.
+   * @throws KernelError `ENOENT` if there is none
+   */
   async deletePolicy(key: PolicyKey, options?: RequestOptions): Promise<void> {
     await this.#ask({ kind: 'request', message: 'DELPOLICY', ...policyKey(key) }, options);
   }
 
-  /** Deletes all policies of a type. */
+  /**
+   * Deletes all policies of a type. That there were none is not an error. Needs CAP_NET_ADMIN (xfrm_user.c, xfrm_flush_policy).
+   */
   async flushPolicies(type: PolicyType = 'main', options?: RequestOptions): Promise<void> {
     const policyType = { type };
     await this.#ask({ kind: 'request', message: 'FLUSHPOLICY', policyType }, options);
   }
 
-  /** The counters of an SA; `flags` asks for thresholds too. */
-  async getAevent(aevent: Input<Aevent>, options?: RequestOptions): Promise<Aevent> {
+  /**
+   * The counters of an SA and its replay state; `flags` asks for thresholds too. Needs CAP_NET_ADMIN (xfrm_user.c, xfrm_get_ae).
+   * @throws KernelError `ESRCH` if there is none
+   */
+  async getAevent(aevent: Encodable<XfrmAevent>, options?: RequestOptions): Promise<XfrmAevent> {
     checkProperties(aevent, shapes.AEVENT(), ['GETAE']);
     const message = { kind: 'request', message: 'GETAE', aevent } as const;
     return this.#one(message, options, (reply) =>
@@ -185,18 +259,25 @@ export class XfrmClient implements AsyncDisposable {
     );
   }
 
-  /** Sets counters and thresholds of an SA, which must not be larval. */
-  async setAevent(aevent: Input<Aevent>, options?: RequestOptions): Promise<void> {
+  /**
+   * Sets counters and thresholds of an SA, which must not be larval. Needs CAP_NET_ADMIN (xfrm_user.c, xfrm_new_ae).
+   * @throws KernelError `ESRCH` if there is none, `EINVAL` for a larval one
+   */
+  async setAevent(aevent: Encodable<XfrmAevent>, options?: RequestOptions): Promise<void> {
     checkProperties(aevent, shapes.AEVENT(), ['NEWAE']);
     const header = { flags: NLM_F_REPLACE };
     await this.#ask({ kind: 'request', message: 'NEWAE', header, aevent }, options);
   }
 
-  /** Moves SAs and the policy that asks for them to other addresses. */
+  /**
+   * Moves SAs and the policy that asks for them to other addresses. Needs CAP_NET_ADMIN, and a kernel with
+   * CONFIG_XFRM_MIGRATE (xfrm_policy.c, xfrm_migrate).
+   * @throws KernelError `ENOPROTOOPT` without it, `ENOENT` if there is no such policy
+   */
   async migrate(
     policy: PolicyKey,
-    migrations: readonly Input<Migration>[],
-    attributes: Extract<XfrmInput, { message: 'MIGRATE' }>['attributes'] = {},
+    migrations: readonly Encodable<XfrmMigration>[],
+    attributes: Extract<EncodableXfrmMessage, { message: 'MIGRATE' }>['attributes'] = {},
     options?: RequestOptions,
   ): Promise<void> {
     checkProperties({ migrations, ...attributes }, shapes.MIGRATE(), ['MIGRATE']);
@@ -208,15 +289,22 @@ export class XfrmClient implements AsyncDisposable {
     );
   }
 
-  /** Moves one SA to other addresses (kernel 7.2; older ones: `EINVAL`). */
-  async migrateState(given: Input<StateMigration>, options?: RequestOptions): Promise<void> {
+  /**
+   * Moves one SA to other addresses. Needs CAP_NET_ADMIN, and kernel 7.2; older ones refuse it with `EINVAL`.
+   */
+  async migrateState(
+    given: Encodable<XfrmStateMigration>,
+    options?: RequestOptions,
+  ): Promise<void> {
     const newSelector = takeNetworks(given?.newSelector, ['MIGRATE_STATE', 'newSelector']);
     const migration = newSelector === given?.newSelector ? given : { ...given, newSelector };
     checkProperties(migration, shapes.STATE_MIGRATION(), ['MIGRATE_STATE']);
     await this.#ask({ kind: 'request', message: 'MIGRATE_STATE', migration }, options);
   }
 
-  /** How many SAs there are, and in how many hash buckets. */
+  /**
+   * How many SAs there are, and in how many hash buckets. Needs CAP_NET_ADMIN (xfrm_user.c, xfrm_get_sadinfo).
+   */
   getSadInfo(options?: RequestOptions): Promise<SadAttributes> {
     // Without flags the kernel leaves parts of the answer out (net/xfrm/xfrm_user.c).
     return this.#one({ kind: 'request', message: 'GETSADINFO', flags: ALL }, options, (reply) =>
@@ -224,23 +312,30 @@ export class XfrmClient implements AsyncDisposable {
     );
   }
 
-  /** How many policies there are, in how many hash buckets, and from which prefix lengths. */
+  /**
+   * How many policies there are, in how many hash buckets, and from which prefix lengths they are hashed. Needs
+   * CAP_NET_ADMIN (xfrm_user.c, xfrm_get_spdinfo).
+   */
   getSpdInfo(options?: RequestOptions): Promise<SpdAttributes> {
     return this.#one({ kind: 'request', message: 'GETSPDINFO', flags: ALL }, options, (reply) =>
       reply.kind === 'NEWSPDINFO' ? reply.spd : undefined,
     );
   }
 
-  /** Sets from which prefix lengths on policies are hashed. */
+  /**
+   * Sets from which prefix lengths on policies are hashed. Needs CAP_NET_ADMIN (xfrm_user.c, xfrm_set_spdinfo).
+   */
   async setSpdThresholds(
-    spd: Input<Pick<SpdAttributes, 'ipv4Threshold' | 'ipv6Threshold'>>,
+    spd: Encodable<Pick<SpdAttributes, 'ipv4Threshold' | 'ipv6Threshold'>>,
     options?: RequestOptions,
   ): Promise<void> {
     checkProperties(spd, shapes.THRESHOLDS(), ['NEWSPDINFO']);
     await this.#ask({ kind: 'request', message: 'NEWSPDINFO', flags: 0, spd }, options);
   }
 
-  /** What happens to packets that no policy matches. */
+  /**
+   * What happens to packets that no policy matches. Needs CAP_NET_ADMIN, and kernel 5.15.
+   */
   getDefaults(options?: RequestOptions): Promise<PolicyDefaults> {
     const message = { kind: 'request', message: 'GETDEFAULT', defaults: {} } as const;
     return this.#one(message, options, (reply) =>
@@ -248,8 +343,13 @@ export class XfrmClient implements AsyncDisposable {
     );
   }
 
-  /** Sets it; a direction that is left out stays as it is. */
-  async setDefaults(defaults: Input<PolicyDefaults>, options?: RequestOptions): Promise<void> {
+  /**
+   * Sets that; a direction that is left out stays as it is. Needs CAP_NET_ADMIN, and kernel 5.15.
+   *
+   * @example
+   * await client.setDefaults({ in: 'block' });
+   */
+  async setDefaults(defaults: Encodable<PolicyDefaults>, options?: RequestOptions): Promise<void> {
     checkProperties(defaults, shapes.DEFAULTS(), ['SETDEFAULT']);
     await this.#ask({ kind: 'request', message: 'SETDEFAULT', defaults }, options);
   }
@@ -259,15 +359,16 @@ export class XfrmClient implements AsyncDisposable {
     return this.#connection.close();
   }
 
+  /** The same as {@link close}, for `await using`. */
   [Symbol.asyncDispose](): Promise<void> {
     return this.close();
   }
 
   async #setState(
     message: 'NEWSA' | 'UPDSA',
-    given: Input<XfrmState>,
+    given: Encodable<XfrmState>,
     options: RequestOptions | undefined,
-  ): Promise<Taken> {
+  ): Promise<ApplyResult> {
     const state = takeNetworksOf(given, message);
     checkProperties(state, shapes.STATE(), [message]);
     for (const name of ['aead', 'crypt'] as const) checkAlgorithm(state[name], [message, name]);
@@ -277,16 +378,16 @@ export class XfrmClient implements AsyncDisposable {
     const { warning } = await this.#ask({ kind: 'request', message, state }, options).catch(
       whoHolds(read, stateInPlace),
     );
-    if (!mayBeLeftOut(state, RECENT)) return { notTaken: [], warning };
+    if (!mayBeLeftOut(state, RECENT)) return { ignoredAttributes: [], warning };
     const found = await read();
-    return { notTaken: found && leftOut(state, found, RECENT), warning };
+    return { ignoredAttributes: found && leftOut(state, found, RECENT), warning };
   }
 
   async #setPolicy(
     message: 'NEWPOLICY' | 'UPDPOLICY',
-    given: Input<XfrmPolicy>,
+    given: Encodable<XfrmPolicy>,
     options: RequestOptions | undefined,
-  ): Promise<Taken> {
+  ): Promise<ApplyResult> {
     const policy = takeNetworksOf(given, message);
     checkProperties(policy, shapes.POLICY(), [message]);
     const { templates } = policy;
@@ -294,21 +395,21 @@ export class XfrmClient implements AsyncDisposable {
       ? { ...policy, templates: templates.map(anyAlgorithm) }
       : policy;
     const { dir = 'in', selector, mark, ifId, policyType } = policy;
-    const key = { dir, selector, mark: mark as Mark | undefined, ifId, type: policyType?.type };
+    const key = { dir, selector, mark: mark as XfrmMark | undefined, ifId, type: policyType?.type };
     const read = () => readBack(options, (how) => this.getPolicy(key, how));
     const asked = { kind: 'request', message, policy: complete } as const;
     const { warning } = await this.#ask(asked, options).catch(whoHolds(read, policyInPlace));
-    if (!mayBeLeftOut(policy, RECENT_POLICY)) return { notTaken: [], warning };
+    if (!mayBeLeftOut(policy, RECENT_POLICY)) return { ignoredAttributes: [], warning };
     const found = await read();
-    return { notTaken: found && leftOut(policy, found, RECENT_POLICY), warning };
+    return { ignoredAttributes: found && leftOut(policy, found, RECENT_POLICY), warning };
   }
 
-  #ask(message: XfrmInput<XfrmRequest>, options: RequestOptions | undefined) {
+  #ask(message: EncodableXfrmMessage<XfrmRequest>, options: RequestOptions | undefined) {
     return this.#connection.request<XfrmMessage>(requestOf(message), decodeXfrmMessage, options);
   }
 
   async #one<Value>(
-    message: XfrmInput<XfrmRequest>,
+    message: EncodableXfrmMessage<XfrmRequest>,
     options: RequestOptions | undefined,
     pick: (reply: XfrmMessage) => Value | undefined,
   ): Promise<Value> {
@@ -364,7 +465,7 @@ const ALL = 0xffffffff;
  * A template that says nothing of algorithms allows all, as with `ip`. With none allowed, which is
  * what zeros say, every packet that comes in is refused (XfrmInTmplMismatch, measured on 6.1).
  */
-function anyAlgorithm(template: Input<Template>): Input<Template> {
+function anyAlgorithm(template: Encodable<PolicyTemplate>): Encodable<PolicyTemplate> {
   // What is no object is refused when it is encoded.
   if (typeof template !== 'object' || template === null) return template;
   const { aalgos = ALL, ealgos = ALL, calgos = ALL } = template;
@@ -372,7 +473,7 @@ function anyAlgorithm(template: Input<Template>): Input<Template> {
 }
 
 /** A message as the connection sends it. */
-function requestOf(message: XfrmInput<XfrmRequest>): Request {
+function requestOf(message: EncodableXfrmMessage<XfrmRequest>): Request {
   const full = `XFRM_MSG_${message.message}`;
   const { size, table } = bodyOf(message) as Body<object>;
   return {

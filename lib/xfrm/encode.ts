@@ -4,7 +4,7 @@
  */
 import { NLM_F_REQUEST } from '../netlink/constants.ts';
 import { EncodeError, notEncoded } from '../wire/error.ts';
-import type { Input } from '../wire/input.ts';
+import type { Encodable } from '../wire/input.ts';
 import { u16, u32 } from '../wire/integer.ts';
 import { type MessageHeader, NLMSG_HDRLEN } from '../wire/message.ts';
 import { disclosed } from '../wire/opaque.ts';
@@ -14,15 +14,17 @@ import { bodyOf, messageOf } from './messages.ts';
 import type { XfrmMessage } from './requests.ts';
 
 /**
- * What can be encoded: any decoded message, and looser forms of it (see {@link Input}). Its
+ * What can be encoded: any decoded message, and looser forms of it (see {@link Encodable}). Its
  * `header` may be left out: then a request has the flag NLM_F_REQUEST, and all else is 0.
  */
-export type XfrmInput<Message extends XfrmMessage = XfrmMessage> = Message extends XfrmMessage
-  ? Pick<Message, Extract<keyof Message, 'kind' | 'message'>> & {
-      readonly header?: Partial<MessageHeader> | undefined;
-    } & Input<Omit<Message, 'kind' | 'message' | 'protocol' | 'header' | 'time'>>
-  : never;
+export type EncodableXfrmMessage<Message extends XfrmMessage = XfrmMessage> =
+  Message extends XfrmMessage
+    ? Pick<Message, Extract<keyof Message, 'kind' | 'message'>> & {
+        readonly header?: Partial<MessageHeader> | undefined;
+      } & Encodable<Omit<Message, 'kind' | 'message' | 'protocol' | 'header' | 'time'>>
+    : never;
 
+/** How to encode. */
 export interface EncodeOptions {
   /**
    * An algorithm that has a key, of which only the length is known: `refuse` it (the default; what
@@ -39,7 +41,7 @@ export interface EncodeOptions {
  */
 export function encodeXfrm(
   writer: MessageWriter,
-  message: XfrmInput,
+  message: EncodableXfrmMessage,
   options: EncodeOptions = {},
 ): void {
   const at = writer.length;
@@ -66,7 +68,7 @@ export function encodeXfrm(
   }
 }
 
-function headerOf({ kind, header = {} }: XfrmInput, name: string): MessageHeader {
+function headerOf({ kind, header = {} }: EncodableXfrmMessage, name: string): MessageHeader {
   const type = kind === 'unknown' ? header.type : messageOf(name)?.type;
   if (type === undefined) throw new EncodeError('is missing', ['header', 'type']);
   return {

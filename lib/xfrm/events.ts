@@ -5,27 +5,27 @@
  */
 import type { EventTime } from '../netlink/event.ts';
 import type { MessageHeader } from '../wire/message.ts';
-import type { Truth } from '../wire/names.ts';
+import type { KernelBool } from '../wire/names.ts';
 import type { OpaqueBytes } from '../wire/opaque.ts';
+import type { IpsecProto } from './names.ts';
+import type {
+  AttributesOf,
+  XfrmAcquire,
+  XfrmAevent,
+  XfrmPolicy,
+  XfrmState,
+  XfrmStateMigration,
+} from './objects.ts';
+import type * as parts from './parts.ts';
 import type {
   MappingInfo,
-  Migration,
   PolicyDefaults,
   PolicyId,
   ReportInfo,
   StateId,
   XfrmAttributes,
-} from './codec.ts';
-import type { IpsecProto } from './names.ts';
-import type {
-  Acquire,
-  Aevent,
-  AttributesOf,
-  StateMigration,
-  XfrmPolicy,
-  XfrmState,
-} from './objects.ts';
-import type * as parts from './parts.ts';
+  XfrmMigration,
+} from './types.ts';
 
 interface Base<Kind extends string> {
   readonly kind: Kind;
@@ -36,7 +36,7 @@ interface Base<Kind extends string> {
 }
 
 /** An SA was added. */
-export interface NewSa extends Base<'NEWSA'> {
+export interface NewSaEvent extends Base<'NEWSA'> {
   readonly state: XfrmState;
 }
 /**
@@ -45,103 +45,106 @@ export interface NewSa extends Base<'NEWSA'> {
  * the limits, encap, coaddr, setMark and ifId (net/xfrm/xfrm_state.c, xfrm_state_update; measured
  * on 7.2). Ask with XfrmClient.getState for the rest.
  */
-export interface UpdSa extends Base<'UPDSA'> {
+export interface UpdSaEvent extends Base<'UPDSA'> {
   readonly state: XfrmState;
 }
 /** An SA was deleted on request. An SA that hits a hard limit, or is flushed, brings none. */
-export interface DelSa extends Base<'DELSA'> {
+export interface DelSaEvent extends Base<'DELSA'> {
   /** What the kernel identifies it by. */
   readonly id: StateId;
   /** The SA as it last was. */
   readonly state: XfrmState;
 }
 /** An SA reached a limit. */
-export interface Expire extends Base<'EXPIRE'> {
+export interface ExpireEvent extends Base<'EXPIRE'> {
   /** true: a hard limit, the SA is gone. false: a soft one, it wants a successor. */
-  readonly hard: Truth;
+  readonly hard: KernelBool;
   readonly state: XfrmState;
 }
 /** All SAs of a protocol were deleted; there is no DELSA for any of them. */
-export interface FlushSa extends Base<'FLUSHSA'>, Readonly<Pick<XfrmAttributes, 'unknown'>> {
+export interface FlushSaEvent extends Base<'FLUSHSA'>, Readonly<Pick<XfrmAttributes, 'unknown'>> {
   readonly proto: IpsecProto;
 }
 /** A policy was added. */
-export interface NewPolicy extends Base<'NEWPOLICY'> {
+export interface NewPolicyEvent extends Base<'NEWPOLICY'> {
   readonly policy: XfrmPolicy;
 }
 /** A policy was added, or replaced one with the same selector. */
-export interface UpdPolicy extends Base<'UPDPOLICY'> {
+export interface UpdPolicyEvent extends Base<'UPDPOLICY'> {
   readonly policy: XfrmPolicy;
 }
 /** A policy was deleted on request. */
-export interface DelPolicy extends Base<'DELPOLICY'> {
+export interface DelPolicyEvent extends Base<'DELPOLICY'> {
   /** What the request named it by: all zero but the index, or the selector and index 0. */
   readonly id: PolicyId;
   /** The policy as it last was. */
   readonly policy: XfrmPolicy;
 }
 /** A policy reached a limit. */
-export interface PolExpire extends Base<'POLEXPIRE'> {
+export interface PolicyExpireEvent extends Base<'POLEXPIRE'> {
   /** true: a hard limit, the policy is gone and no DELPOLICY follows. */
-  readonly hard: Truth;
+  readonly hard: KernelBool;
   readonly policy: XfrmPolicy;
 }
 /** All policies of a type were deleted. */
-export interface FlushPolicy
+export interface FlushPolicyEvent
   extends Base<'FLUSHPOLICY'>,
     Readonly<AttributesOf<typeof parts.FLUSHPOLICY>> {}
 /** The defaults for packets that no policy matches were set. */
-export interface Default extends Base<'GETDEFAULT'>, Readonly<Pick<XfrmAttributes, 'unknown'>> {
+export interface PolicyDefaultEvent
+  extends Base<'GETDEFAULT'>,
+    Readonly<Pick<XfrmAttributes, 'unknown'>> {
   readonly defaults: PolicyDefaults;
 }
 /** A packet needs an SA that is not there. */
 export interface AcquireEvent extends Base<'ACQUIRE'> {
-  readonly acquire: Acquire;
+  readonly acquire: XfrmAcquire;
 }
 /** An SA's counters: by request, by traffic or by timer. In the last two, `header` is garbage. */
-export interface NewAe extends Base<'NEWAE'> {
-  readonly aevent: Aevent;
+export interface NewAeEvent extends Base<'NEWAE'> {
+  readonly aevent: XfrmAevent;
 }
 /** A Mobile IPv6 packet was refused. */
-export interface Report extends Base<'REPORT'> {
+export interface ReportEvent extends Base<'REPORT'> {
   readonly report: ReportInfo & AttributesOf<typeof parts.REPORT>;
 }
 /** SAs and policies move to other addresses. */
-export interface Migrate extends Base<'MIGRATE'> {
+export interface MigrateEvent extends Base<'MIGRATE'> {
   readonly id: PolicyId;
-  readonly migrations: readonly Migration[];
+  readonly migrations: readonly XfrmMigration[];
   readonly attributes: Omit<AttributesOf<typeof parts.MIGRATE>, 'migrations'>;
 }
 /** One SA moves to other addresses (kernel 7.2). */
-export interface MigrateState extends Base<'MIGRATE_STATE'> {
-  readonly migration: StateMigration;
+export interface MigrateStateEvent extends Base<'MIGRATE_STATE'> {
+  readonly migration: XfrmStateMigration;
 }
 /** The peer's address or port behind address translation changed. */
-export interface Mapping extends Base<'MAPPING'> {
+export interface MappingEvent extends Base<'MAPPING'> {
   readonly mapping: MappingInfo & Pick<XfrmAttributes, 'unknown'>;
 }
 /** A message this library has no decoder for. */
-export interface UnknownXfrm extends Base<'unknown'> {
+export interface UnknownXfrmEvent extends Base<'unknown'> {
   /** What follows the header: its length, and the bytes only with `keys: true`. */
   readonly payload: OpaqueBytes;
 }
 
+/** What the kernel announces of XFRM, told apart by `kind`. */
 export type XfrmEvent =
-  | NewSa
-  | UpdSa
-  | DelSa
-  | Expire
-  | FlushSa
-  | NewPolicy
-  | UpdPolicy
-  | DelPolicy
-  | PolExpire
-  | FlushPolicy
-  | Default
+  | NewSaEvent
+  | UpdSaEvent
+  | DelSaEvent
+  | ExpireEvent
+  | FlushSaEvent
+  | NewPolicyEvent
+  | UpdPolicyEvent
+  | DelPolicyEvent
+  | PolicyExpireEvent
+  | FlushPolicyEvent
+  | PolicyDefaultEvent
   | AcquireEvent
-  | NewAe
-  | Report
-  | Migrate
-  | MigrateState
-  | Mapping
-  | UnknownXfrm;
+  | NewAeEvent
+  | ReportEvent
+  | MigrateEvent
+  | MigrateStateEvent
+  | MappingEvent
+  | UnknownXfrmEvent;

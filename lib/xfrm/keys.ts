@@ -7,13 +7,13 @@ import { once } from '../base/once.ts';
 import { shown } from '../base/shown.ts';
 import { checkProperties } from '../wire/check.ts';
 import { EncodeError } from '../wire/error.ts';
-import type { Input } from '../wire/input.ts';
+import type { Encodable } from '../wire/input.ts';
 import { parseNetwork } from '../wire/network.ts';
 import { type Shape, shapeWith } from '../wire/shape.ts';
-import type { AddressFilter, Mark, Selector } from './codec.ts';
 import type { IpsecProto, PolicyDir, PolicyType } from './names.ts';
 import { takeNetworksOf } from './selector.ts';
 import { POLICY, STATE } from './shapes.ts';
+import type { XfrmAddressFilter, XfrmMark, XfrmSelector } from './types.ts';
 
 /** What identifies an SA. A listed one does. */
 export interface StateKey {
@@ -22,7 +22,7 @@ export interface StateKey {
   /** Default `esp`. */
   readonly proto?: IpsecProto | undefined;
   /** If the SA has one. */
-  readonly mark?: Mark | undefined;
+  readonly mark?: XfrmMark | undefined;
   /** For protocols other than ESP, AH and IPComp, which have no SPI. */
   readonly saddr?: string | undefined;
 }
@@ -32,8 +32,8 @@ export interface PolicyKey {
   readonly dir: PolicyDir;
   readonly index?: number | undefined;
   /** Networks may have their prefix lengths with them: `{ saddr: '10.0.0.0/24', daddr: '10.1.0.0/16' }`. */
-  readonly selector?: Input<Selector> | undefined;
-  readonly mark?: Mark | undefined;
+  readonly selector?: Encodable<XfrmSelector> | undefined;
+  readonly mark?: XfrmMark | undefined;
   readonly ifId?: number | undefined;
   /** Default that of `policyType`, or `main`. */
   readonly type?: PolicyType | undefined;
@@ -97,7 +97,10 @@ export function stateFilter(filter: StateFilter) {
   };
 }
 
-function addressFilter(saddr: string | undefined, daddr: string | undefined): Input<AddressFilter> {
+function addressFilter(
+  saddr: string | undefined,
+  daddr: string | undefined,
+): Encodable<XfrmAddressFilter> {
   const [source, splen] = prefix(saddr, 'saddr');
   const [destination, dplen] = prefix(daddr, 'daddr');
   return { saddr: source, splen, daddr: destination, dplen };

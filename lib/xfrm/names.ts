@@ -7,8 +7,9 @@ import { Enumeration, Flags, type FlagsOf, type NameOf } from '../wire/names.ts'
 import * as X from './constants.ts';
 
 /** Address families of SAs, selectors and templates (`linux/socket.h`). */
-export const Family = new Enumeration('Family', { unspec: 0, inet: 2, inet6: 10 });
-export type Family = NameOf<typeof Family>;
+export const XfrmFamily = new Enumeration('XfrmFamily', { unspec: 0, inet: 2, inet6: 10 });
+/** One of the names of {@link XfrmFamily}, or a number that has none. */
+export type XfrmFamily = NameOf<typeof XfrmFamily>;
 
 /** IPsec protocols an SA can have, by IP protocol number (net/xfrm: xfrm_id_proto_valid). */
 export const IpsecProto = new Enumeration('IpsecProto', {
@@ -19,9 +20,11 @@ export const IpsecProto = new Enumeration('IpsecProto', {
   dstopts: 60,
   comp: 108,
 });
+/** One of the names of {@link IpsecProto}, or a number that has none. */
 export type IpsecProto = NameOf<typeof IpsecProto>;
 
-export const Mode = new Enumeration('Mode', {
+/** How an SA encapsulates (XFRM_MODE_ of `linux/xfrm.h`). */
+export const XfrmMode = new Enumeration('XfrmMode', {
   transport: X.XFRM_MODE_TRANSPORT,
   tunnel: X.XFRM_MODE_TUNNEL,
   'route-optimization': X.XFRM_MODE_ROUTEOPTIMIZATION,
@@ -29,8 +32,10 @@ export const Mode = new Enumeration('Mode', {
   beet: X.XFRM_MODE_BEET,
   iptfs: X.XFRM_MODE_IPTFS,
 });
-export type Mode = NameOf<typeof Mode>;
+/** One of the names of {@link XfrmMode}, or a number that has none. */
+export type XfrmMode = NameOf<typeof XfrmMode>;
 
+/** Flags of an SA (XFRM_STATE_). */
 export const StateFlags = new Flags('StateFlags', {
   noecn: X.XFRM_STATE_NOECN,
   'decap-dscp': X.XFRM_STATE_DECAP_DSCP,
@@ -41,52 +46,67 @@ export const StateFlags = new Flags('StateFlags', {
   align4: X.XFRM_STATE_ALIGN4,
   esn: X.XFRM_STATE_ESN,
 });
+/** A mask with the names of {@link StateFlags}. */
 export type StateFlags = FlagsOf<typeof StateFlags>;
 
+/** More flags of an SA (XFRM_SA_XFLAG_). */
 export const StateExtraFlags = new Flags('StateExtraFlags', {
   'dont-encap-dscp': X.XFRM_SA_XFLAG_DONT_ENCAP_DSCP,
   'oseq-may-wrap': X.XFRM_SA_XFLAG_OSEQ_MAY_WRAP,
 });
+/** A mask with the names of {@link StateExtraFlags}. */
 export type StateExtraFlags = FlagsOf<typeof StateExtraFlags>;
 
+/** The direction of an SA (XFRM_SA_DIR_, since kernel 6.10). */
 export const StateDir = new Enumeration('StateDir', {
   in: X.XFRM_SA_DIR_IN,
   out: X.XFRM_SA_DIR_OUT,
 });
+/** One of the names of {@link StateDir}, or a number that has none. */
 export type StateDir = NameOf<typeof StateDir>;
 
+/** How an SA is offloaded to a device (XFRM_OFFLOAD_). */
 export const OffloadFlags = new Flags('OffloadFlags', {
   ipv6: X.XFRM_OFFLOAD_IPV6,
   inbound: X.XFRM_OFFLOAD_INBOUND,
   packet: X.XFRM_OFFLOAD_PACKET,
 });
+/** A mask with the names of {@link OffloadFlags}. */
 export type OffloadFlags = FlagsOf<typeof OffloadFlags>;
 
+/** The direction of a policy (XFRM_POLICY_). */
 export const PolicyDir = new Enumeration('PolicyDir', {
   in: X.XFRM_POLICY_IN,
   out: X.XFRM_POLICY_OUT,
   fwd: X.XFRM_POLICY_FWD,
 });
+/** One of the names of {@link PolicyDir}, or a number that has none. */
 export type PolicyDir = NameOf<typeof PolicyDir>;
 
+/** What a policy does with its packets (XFRM_POLICY_). */
 export const PolicyAction = new Enumeration('PolicyAction', {
   allow: X.XFRM_POLICY_ALLOW,
   block: X.XFRM_POLICY_BLOCK,
 });
+/** One of the names of {@link PolicyAction}, or a number that has none. */
 export type PolicyAction = NameOf<typeof PolicyAction>;
 
+/** Flags of a policy (XFRM_POLICY_). */
 export const PolicyFlags = new Flags('PolicyFlags', {
   localok: X.XFRM_POLICY_LOCALOK,
   icmp: X.XFRM_POLICY_ICMP,
   'cpu-acquire': X.XFRM_POLICY_CPU_ACQUIRE,
 });
+/** A mask with the names of {@link PolicyFlags}. */
 export type PolicyFlags = FlagsOf<typeof PolicyFlags>;
 
+/** Kinds of policies (XFRM_POLICY_TYPE_). */
 export const PolicyType = new Enumeration('PolicyType', {
   main: X.XFRM_POLICY_TYPE_MAIN,
   sub: X.XFRM_POLICY_TYPE_SUB,
   any: X.XFRM_POLICY_TYPE_ANY,
 });
+/** One of the names of {@link PolicyType}, or a number that has none. */
 export type PolicyType = NameOf<typeof PolicyType>;
 
 /** What happens to traffic that no policy matches. */
@@ -95,15 +115,18 @@ export const PolicyDefault = new Enumeration('PolicyDefault', {
   block: X.XFRM_USERPOLICY_BLOCK,
   accept: X.XFRM_USERPOLICY_ACCEPT,
 });
+/** One of the names of {@link PolicyDefault}, or a number that has none. */
 export type PolicyDefault = NameOf<typeof PolicyDefault>;
 
-export const Share = new Enumeration('Share', {
+/** How SAs are shared among those who use a policy (XFRM_SHARE_). */
+export const PolicyShare = new Enumeration('PolicyShare', {
   any: X.XFRM_SHARE_ANY,
   session: X.XFRM_SHARE_SESSION,
   user: X.XFRM_SHARE_USER,
   unique: X.XFRM_SHARE_UNIQUE,
 });
-export type Share = NameOf<typeof Share>;
+/** One of the names of {@link PolicyShare}, or a number that has none. */
+export type PolicyShare = NameOf<typeof PolicyShare>;
 
 /** Kinds of encapsulation (UDP_ENCAP_ of `linux/udp.h`, TCP_ENCAP_ESPINTCP). */
 export const EncapType = new Enumeration('EncapType', {
@@ -112,6 +135,7 @@ export const EncapType = new Enumeration('EncapType', {
   espinudp: 2,
   espintcp: 7,
 });
+/** One of the names of {@link EncapType}, or a number that has none. */
 export type EncapType = NameOf<typeof EncapType>;
 
 /** What an async event is about, or asks for. */
@@ -124,6 +148,7 @@ export const AeventFlags = new Flags('AeventFlags', {
   'timer-expired': X.XFRM_AE_CE,
   'policy-updated': X.XFRM_AE_CU,
 });
+/** A mask with the names of {@link AeventFlags}. */
 export type AeventFlags = FlagsOf<typeof AeventFlags>;
 
 /** What one SA's move does beside (kernel 7.2). */
@@ -131,4 +156,5 @@ export const MigrateStateFlags = new Flags('MigrateStateFlags', {
   'clear-offload': X.XFRM_MIGRATE_STATE_CLEAR_OFFLOAD,
   'update-h2h-sel': X.XFRM_MIGRATE_STATE_UPDATE_H2H_SEL,
 });
+/** A mask with the names of {@link MigrateStateFlags}. */
 export type MigrateStateFlags = FlagsOf<typeof MigrateStateFlags>;

@@ -3,6 +3,8 @@
  * attributes that belong to it.
  * @module
  */
+
+import type * as parts from './parts.ts';
 import type {
   AcquireInfo,
   AeventId,
@@ -11,13 +13,12 @@ import type {
   SpiRequest,
   StateInfo,
   XfrmAttributes,
-} from './codec.ts';
-import type * as parts from './parts.ts';
+} from './types.ts';
 
-/** The attributes of a list of parts.ts, and the unknown ones. */
+/** The attributes of a list of parts.ts, the unknown ones, and the digits of a time that is too large. */
 export type AttributesOf<Names extends readonly (keyof XfrmAttributes)[]> = Pick<
   XfrmAttributes,
-  Names[number] | 'unknown'
+  Names[number] | 'unknown' | ('lastUsedAt' extends Names[number] ? 'exact' : never)
 >;
 
 /** A security association: struct xfrm_usersa_info and its attributes. */
@@ -27,13 +28,13 @@ export interface XfrmState extends StateInfo, AttributesOf<typeof parts.STATE> {
 export interface XfrmPolicy extends PolicyInfo, AttributesOf<typeof parts.POLICY> {}
 
 /** A packet that needs an SA: struct xfrm_user_acquire and its attributes. */
-export interface Acquire extends AcquireInfo, AttributesOf<typeof parts.ACQUIRE> {}
+export interface XfrmAcquire extends AcquireInfo, AttributesOf<typeof parts.ACQUIRE> {}
 
 /** News of an SA's counters: struct xfrm_aevent_id and its attributes. */
-export interface Aevent extends AeventId, AttributesOf<typeof parts.AEVENT> {}
+export interface XfrmAevent extends AeventId, AttributesOf<typeof parts.AEVENT> {}
 
 /** One SA's move: struct xfrm_user_migrate_state and its attributes. */
-export interface StateMigration
+export interface XfrmStateMigration
   extends MigrateStateInfo,
     AttributesOf<typeof parts.MIGRATE_STATE> {}
 

@@ -7,7 +7,7 @@
  */
 import { type Part, part } from '../wire/attribute-table.ts';
 import { attributes } from './attributes.ts';
-import type { XfrmAttributes } from './codec.ts';
+import type { XfrmAttributes } from './types.ts';
 
 type Names = readonly (keyof XfrmAttributes)[];
 
@@ -15,7 +15,7 @@ type Names = readonly (keyof XfrmAttributes)[];
 export const STATE = [
   'extraFlags',
   'coaddr',
-  'lastUsed',
+  'lastUsedAt',
   'aead',
   'auth',
   'authTrunc',
@@ -31,16 +31,16 @@ export const STATE = [
   'offload',
   'ifId',
   'securityContext',
-  'iptfsDropTime',
+  'iptfsDropUs',
   'iptfsReorderWindow',
   'iptfsDontFrag',
-  'iptfsInitDelay',
+  'iptfsInitDelayUs',
   'iptfsMaxQsize',
   'iptfsPktSize',
-  'mappingMaxAge',
+  'mappingMaxAgeSeconds',
   'pcpu',
   'dir',
-  'natKeepaliveInterval',
+  'natKeepaliveSeconds',
   'lifetimeCurrent',
   'replayThreshold',
   'timerThreshold',
@@ -87,8 +87,8 @@ export const MIGRATE_STATE = [
   'mark',
   'setMark',
   'setMarkMask',
-  'mappingMaxAge',
-  'natKeepaliveInterval',
+  'mappingMaxAgeSeconds',
+  'natKeepaliveSeconds',
   'dir',
 ] as const satisfies Names;
 

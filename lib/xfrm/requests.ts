@@ -6,29 +6,29 @@
  */
 import type { EventTime } from '../netlink/event.ts';
 import type { MessageHeader } from '../wire/message.ts';
-import type { Truth } from '../wire/names.ts';
+import type { KernelBool } from '../wire/names.ts';
 import type { OpaqueBytes } from '../wire/opaque.ts';
+import type { XfrmEvent } from './events.ts';
+import type { IpsecProto } from './names.ts';
 import type {
-  Migration,
+  AttributesOf,
+  SpiAllocation,
+  XfrmAcquire,
+  XfrmAevent,
+  XfrmPolicy,
+  XfrmState,
+  XfrmStateMigration,
+} from './objects.ts';
+import type * as parts from './parts.ts';
+import type {
   PolicyDefaults,
   PolicyId,
   SadAttributes,
   SpdAttributes,
   StateId,
   XfrmAttributes,
-} from './codec.ts';
-import type { XfrmEvent } from './events.ts';
-import type { IpsecProto } from './names.ts';
-import type {
-  Acquire,
-  Aevent,
-  AttributesOf,
-  SpiAllocation,
-  StateMigration,
-  XfrmPolicy,
-  XfrmState,
-} from './objects.ts';
-import type * as parts from './parts.ts';
+  XfrmMigration,
+} from './types.ts';
 
 interface Base<Name extends string> {
   readonly kind: 'request';
@@ -65,7 +65,7 @@ export interface AllocSpiRequest extends Base<'ALLOCSPI'> {
 }
 /** Say that an SA reached a limit; with a hard one, the kernel deletes it. */
 export interface ExpireRequest extends Base<'EXPIRE'> {
-  readonly hard: Truth;
+  readonly hard: KernelBool;
   readonly state: XfrmState;
 }
 /** Delete all SAs of a protocol. */
@@ -90,8 +90,8 @@ export interface GetPolicyRequest extends Base<'GETPOLICY'> {
   readonly ignored?: OpaqueBytes;
 }
 /** Say that a policy reached a limit; with a hard one, the kernel deletes it. */
-export interface PolExpireRequest extends Base<'POLEXPIRE'> {
-  readonly hard: Truth;
+export interface PolicyExpireRequest extends Base<'POLEXPIRE'> {
+  readonly hard: KernelBool;
   readonly policy: XfrmPolicy;
 }
 /** Delete all policies of a type. */
@@ -100,24 +100,24 @@ export interface FlushPolicyRequest
     Readonly<AttributesOf<typeof parts.FLUSHPOLICY>> {}
 /** Make the kernel announce that an SA is wanted. */
 export interface AcquireRequest extends Base<'ACQUIRE'> {
-  readonly acquire: Acquire;
+  readonly acquire: XfrmAcquire;
 }
 /** Set (with NLM_F_REPLACE) or show an SA's counters. */
 export interface AeventRequest extends Base<'NEWAE' | 'GETAE'> {
-  readonly aevent: Aevent;
+  readonly aevent: XfrmAevent;
 }
 /** Move SAs and a policy to other addresses. */
 export interface MigrateRequest extends Base<'MIGRATE'> {
   readonly id: PolicyId;
-  readonly migrations: readonly Migration[];
+  readonly migrations: readonly XfrmMigration[];
   readonly attributes: Omit<AttributesOf<typeof parts.MIGRATE>, 'migrations'>;
 }
 /** Move one SA to other addresses (kernel 7.2). */
 export interface MigrateStateRequest extends Base<'MIGRATE_STATE'> {
-  readonly migration: StateMigration;
+  readonly migration: XfrmStateMigration;
 }
 /** Show the statistics of the SAs, or of the policies. */
-export interface InfoRequest extends Base<'GETSADINFO' | 'GETSPDINFO'>, Readonly<Unknown> {
+export interface DatabaseInfoRequest extends Base<'GETSADINFO' | 'GETSPDINFO'>, Readonly<Unknown> {
   /** Come back in the answer; the kernel makes nothing of them. */
   readonly flags: number;
 }
@@ -127,7 +127,7 @@ export interface SpdInfoRequest extends Base<'NEWSPDINFO'> {
   readonly spd: SpdAttributes;
 }
 /** Set or show what happens to packets that no policy matches. */
-export interface DefaultRequest extends Base<'SETDEFAULT' | 'GETDEFAULT'>, Readonly<Unknown> {
+export interface PolicyDefaultRequest extends Base<'SETDEFAULT' | 'GETDEFAULT'>, Readonly<Unknown> {
   readonly defaults: PolicyDefaults;
 }
 
@@ -142,15 +142,15 @@ export type XfrmRequest =
   | PolicyRequest
   | DelPolicyRequest
   | GetPolicyRequest
-  | PolExpireRequest
+  | PolicyExpireRequest
   | FlushPolicyRequest
   | AcquireRequest
   | AeventRequest
   | MigrateRequest
   | MigrateStateRequest
-  | InfoRequest
+  | DatabaseInfoRequest
   | SpdInfoRequest
-  | DefaultRequest;
+  | PolicyDefaultRequest;
 
 interface Answer<Kind extends string> {
   readonly kind: Kind;

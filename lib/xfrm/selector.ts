@@ -1,9 +1,9 @@
 /** Selectors as callers of the client write them. @module */
 import { shown } from '../base/shown.ts';
 import { EncodeError } from '../wire/error.ts';
-import type { Input } from '../wire/input.ts';
+import type { Encodable } from '../wire/input.ts';
 import { parseNetwork } from '../wire/network.ts';
-import type { Selector } from './codec.ts';
+import type { XfrmSelector } from './types.ts';
 
 const NETWORKS = [
   ['saddr', 'prefixlenS'],
@@ -15,14 +15,14 @@ const NETWORKS = [
  *
  * @throws EncodeError for what is no network, or has two prefix lengths
  */
-export function takeNetworks<Given extends Input<Selector> | undefined>(
+export function takeNetworks<Given extends Encodable<XfrmSelector> | undefined>(
   selector: Given,
   path: readonly string[],
 ): Given {
   if (typeof selector !== 'object' || selector === null) return selector;
   let taken: Given = selector;
   for (const [address, length] of NETWORKS) {
-    const { [address]: text, [length]: given } = selector as Input<Selector>;
+    const { [address]: text, [length]: given } = selector as Encodable<XfrmSelector>;
     if (typeof text !== 'string' || !text.includes('/')) continue;
     const network = parseNetwork(text);
     if (network === undefined)
@@ -37,10 +37,9 @@ export function takeNetworks<Given extends Input<Selector> | undefined>(
 }
 
 /** The same of what has a selector. */
-export function takeNetworksOf<Given extends { readonly selector?: Input<Selector> | undefined }>(
-  given: Given,
-  ...path: readonly string[]
-): Given {
+export function takeNetworksOf<
+  Given extends { readonly selector?: Encodable<XfrmSelector> | undefined },
+>(given: Given, ...path: readonly string[]): Given {
   if (typeof given !== 'object' || given === null || given.selector === undefined) return given;
   const selector = takeNetworks(given.selector, [...path, 'selector']);
   return selector === given.selector ? given : { ...given, selector };

@@ -21,7 +21,7 @@ import * as N from './names.ts';
 
 export const xfrm_selector = struct(
   'xfrm_selector',
-  'Selector',
+  'XfrmSelector',
   'Which packets an SA or a policy is for.',
   [
     address('daddr', 'Destination network.'),
@@ -34,7 +34,7 @@ export const xfrm_selector = struct(
     number('be16', 'dport_mask', 'Bits of dport that count; 0 for any port.'),
     number('be16', 'sport', 'Source port.'),
     number('be16', 'sport_mask', 'Bits of sport that count; 0 for any port.'),
-    number('u16', 'family', 'Family of both networks; unspec for any.', { names: N.Family }),
+    number('u16', 'family', 'Family of both networks; unspec for any.', { names: N.XfrmFamily }),
     number('u8', 'prefixlen_d', 'Prefix length of daddr, in bits.'),
     number('u8', 'prefixlen_s', 'Prefix length of saddr, in bits.'),
     number('u8', 'proto', 'IP protocol number; 0 for any.'),
@@ -46,7 +46,7 @@ export const xfrm_selector = struct(
 
 export const xfrm_id = struct(
   'xfrm_id',
-  'Id',
+  'XfrmId',
   'What identifies an SA to the receiver.',
   [
     address('daddr', 'Destination address.'),
@@ -63,7 +63,7 @@ export const xfrm_usersa_id = struct(
   [
     address('daddr', 'Destination address.'),
     number('be32', 'spi', 'Security parameters index.'),
-    number('u16', 'family', 'Family of the addresses.', { names: N.Family }),
+    number('u16', 'family', 'Family of the addresses.', { names: N.XfrmFamily }),
     number('u8', 'proto', 'IPsec protocol.', { names: N.IpsecProto }),
   ],
   { family: 'family' },
@@ -71,53 +71,73 @@ export const xfrm_usersa_id = struct(
 
 export const xfrm_lifetime_cfg = struct(
   'xfrm_lifetime_cfg',
-  'Lifetime',
+  'LifetimeLimits',
   'Limits: at a soft one the key manager is told (EXPIRE, hard false), at a hard one the SA goes.',
   [
-    number('u64', 'soft_byte_limit', 'Bytes; XFRM_INF for none.', {
+    number('u64', 'soft_byte_limit', 'Bytes; NO_LIMIT for none.', {
       name: 'softBytes',
-      absent: 'unlimited',
+      none: 'ones',
     }),
-    number('u64', 'hard_byte_limit', 'Bytes; XFRM_INF for none.', {
+    number('u64', 'hard_byte_limit', 'Bytes; NO_LIMIT for none.', {
       name: 'hardBytes',
-      absent: 'unlimited',
+      none: 'ones',
     }),
-    number('u64', 'soft_packet_limit', 'Packets; XFRM_INF for none.', {
+    number('u64', 'soft_packet_limit', 'Packets; NO_LIMIT for none.', {
       name: 'softPackets',
-      absent: 'unlimited',
+      none: 'ones',
     }),
-    number('u64', 'hard_packet_limit', 'Packets; XFRM_INF for none.', {
+    number('u64', 'hard_packet_limit', 'Packets; NO_LIMIT for none.', {
       name: 'hardPackets',
-      absent: 'unlimited',
+      none: 'ones',
     }),
-    number('u64', 'soft_add_expires_seconds', 'Seconds since it was added; 0 for none.', {
+    number('u64', 'soft_add_expires_seconds', 'Seconds since it was added; NO_LIMIT for none.', {
       name: 'softAddSeconds',
+      unit: 'seconds',
+      none: 'zero',
     }),
-    number('u64', 'hard_add_expires_seconds', 'Seconds since it was added; 0 for none.', {
+    number('u64', 'hard_add_expires_seconds', 'Seconds since it was added; NO_LIMIT for none.', {
       name: 'hardAddSeconds',
+      unit: 'seconds',
+      none: 'zero',
     }),
-    number('u64', 'soft_use_expires_seconds', 'Seconds since its first use; 0 for none.', {
+    number('u64', 'soft_use_expires_seconds', 'Seconds since its first use; NO_LIMIT for none.', {
       name: 'softUseSeconds',
+      unit: 'seconds',
+      none: 'zero',
     }),
-    number('u64', 'hard_use_expires_seconds', 'Seconds since its first use; 0 for none.', {
+    number('u64', 'hard_use_expires_seconds', 'Seconds since its first use; NO_LIMIT for none.', {
       name: 'hardUseSeconds',
+      unit: 'seconds',
+      none: 'zero',
     }),
   ],
 );
 
 export const xfrm_lifetime_cur = struct(
   'xfrm_lifetime_cur',
-  'LifetimeCurrent',
+  'LifetimeUsage',
   'What was used so far.',
   [
     number('u64', 'bytes', 'Bytes carried.'),
     number('u64', 'packets', 'Packets carried.'),
-    number('u64', 'add_time', 'When it was added, in seconds since 1970.'),
-    number('u64', 'use_time', 'When it was first used, in seconds since 1970; 0 for never.'),
+    number(
+      'u64',
+      'add_time',
+      'When it was added, in ms since 1970 (the kernel has whole seconds).',
+      {
+        name: 'addedAt',
+        unit: 'moment',
+      },
+    ),
+    number('u64', 'use_time', 'When it was first used, in ms since 1970; undefined for never.', {
+      name: 'firstUsedAt',
+      unit: 'moment',
+      none: 'zero',
+    }),
   ],
 );
 
-export const xfrm_stats = struct('xfrm_stats', 'Stats', 'Packets that an SA refused.', [
+export const xfrm_stats = struct('xfrm_stats', 'StateStats', 'Packets that an SA refused.', [
   number('u32', 'replay_window', 'Packets outside the replay window.'),
   number('u32', 'replay', 'Packets seen before.'),
   number('u32', 'integrity_failed', 'Packets whose integrity check failed.'),
@@ -136,8 +156,8 @@ export const xfrm_usersa_info = struct(
     nested(xfrm_stats, 'stats', 'stats', 'Packets that it refused.'),
     number('u32', 'seq', 'The id of the ACQUIRE it answers; 0 for none.'),
     number('u32', 'reqid', 'The id by which policies ask for it; 0 for none.'),
-    number('u16', 'family', 'Family of the addresses.', { names: N.Family }),
-    number('u8', 'mode', 'Mode.', { names: N.Mode }),
+    number('u16', 'family', 'Family of the addresses.', { names: N.XfrmFamily }),
+    number('u8', 'mode', 'Mode.', { names: N.XfrmMode }),
     number(
       'u8',
       'replay_window',
@@ -190,7 +210,9 @@ export const xfrm_userpolicy_info = struct(
     number('u8', 'dir', 'Direction.', { names: N.PolicyDir }),
     number('u8', 'action', 'What to do with the packets.', { names: N.PolicyAction }),
     number('u8', 'flags', 'Flags.', { names: N.PolicyFlags }),
-    number('u8', 'share', 'Who shares an SA; the kernel always reports any.', { names: N.Share }),
+    number('u8', 'share', 'Who shares an SA; the kernel always reports any.', {
+      names: N.PolicyShare,
+    }),
   ],
 );
 
@@ -229,15 +251,15 @@ export const xfrm_userpolicy_default = struct(
 
 export const xfrm_user_tmpl = struct(
   'xfrm_user_tmpl',
-  'Template',
+  'PolicyTemplate',
   'An SA that a policy asks for.',
   [
     inline(xfrm_id, 'id'),
-    number('u16', 'family', 'Family of the addresses.', { names: N.Family }),
+    number('u16', 'family', 'Family of the addresses.', { names: N.XfrmFamily }),
     address('saddr', 'Source address.'),
     number('u32', 'reqid', 'The id the SA must have; 0 for any.'),
-    number('u8', 'mode', 'Mode.', { names: N.Mode }),
-    number('u8', 'share', 'Who shares the SA.', { names: N.Share }),
+    number('u8', 'mode', 'Mode.', { names: N.XfrmMode }),
+    number('u8', 'share', 'Who shares the SA.', { names: N.PolicyShare }),
     truth('optional', 'Whether packets may pass without it.'),
     number('u32', 'aalgos', 'Authentication algorithms allowed, a bit each.'),
     number('u32', 'ealgos', 'Encryption algorithms allowed, a bit each.'),
@@ -312,7 +334,7 @@ export const xfrm_user_mapping = struct(
 
 export const xfrm_user_migrate = struct(
   'xfrm_user_migrate',
-  'Migration',
+  'XfrmMigration',
   'An SA and its templates move to other addresses.',
   [
     address('old_daddr', 'Destination so far.', { family: 'old_family' }),
@@ -320,17 +342,17 @@ export const xfrm_user_migrate = struct(
     address('new_daddr', 'Destination from now on.', { family: 'new_family' }),
     address('new_saddr', 'Source from now on.', { family: 'new_family' }),
     number('u8', 'proto', 'IPsec protocol.', { names: N.IpsecProto }),
-    number('u8', 'mode', 'Mode.', { names: N.Mode }),
+    number('u8', 'mode', 'Mode.', { names: N.XfrmMode }),
     reserved('u16', 'reserved'),
     number('u32', 'reqid', 'The id by which policies ask for the SA; 0 for none.'),
-    number('u16', 'old_family', 'Family so far.', { names: N.Family }),
-    number('u16', 'new_family', 'Family from now on.', { names: N.Family }),
+    number('u16', 'old_family', 'Family so far.', { names: N.XfrmFamily }),
+    number('u16', 'new_family', 'Family from now on.', { names: N.XfrmFamily }),
   ],
 );
 
 export const xfrm_mark = struct(
   'xfrm_mark',
-  'Mark',
+  'XfrmMark',
   'A mark and the bits of it that count.',
   [number('u32', 'v', 'Value.', { name: 'value' }), number('u32', 'm', 'Mask.', { name: 'mask' })],
   // A mark without a mask would match every packet, or none.
@@ -349,25 +371,25 @@ export const xfrm_user_migrate_state = struct(
     nested(xfrm_selector, 'new_sel', 'newSelector', 'Selector from now on.'),
     number('u32', 'new_reqid', 'Reqid from now on.'),
     number('u32', 'flags', 'What it does beside.', { names: N.MigrateStateFlags }),
-    number('u16', 'new_family', 'Family from now on.', { names: N.Family }),
+    number('u16', 'new_family', 'Family from now on.', { names: N.XfrmFamily }),
     reserved('u16', 'reserved'),
   ],
 );
 
 export const xfrm_user_kmaddress = struct(
   'xfrm_user_kmaddress',
-  'KmAddress',
+  'KeyManagerAddress',
   'Addresses the key managers talk over.',
   [
     address('local', 'Ours.'),
     address('remote', 'The peer’s.'),
     reserved('u32', 'reserved'),
-    number('u16', 'family', 'Family of both.', { names: N.Family }),
+    number('u16', 'family', 'Family of both.', { names: N.XfrmFamily }),
   ],
   { family: 'family' },
 );
 
-export const xfrm_algo = struct('xfrm_algo', 'Algorithm', 'An algorithm and its key.', [
+export const xfrm_algo = struct('xfrm_algo', 'XfrmAlgorithm', 'An algorithm and its key.', [
   name('alg_name', 'The kernel’s name of it.'),
   number('u32', 'alg_key_len', 'Length of the key in bits.', { name: 'keyBits' }),
   key('alg_key', 'alg_key_len'),
@@ -401,7 +423,7 @@ export const xfrm_algo_aead = struct(
 
 export const xfrm_encap_tmpl = struct(
   'xfrm_encap_tmpl',
-  'Encap',
+  'EncapTemplate',
   'ESP inside UDP or TCP, to pass address translation.',
   [
     number('u16', 'encap_type', 'Kind.', { name: 'type', names: N.EncapType }),
@@ -414,7 +436,7 @@ export const xfrm_encap_tmpl = struct(
 
 export const xfrm_replay_state = struct(
   'xfrm_replay_state',
-  'Replay',
+  'ReplayState',
   'Sequence numbers, 32 bits.',
   [
     number('u32', 'oseq', 'Last number sent.'),
@@ -425,7 +447,7 @@ export const xfrm_replay_state = struct(
 
 export const xfrm_replay_state_esn = struct(
   'xfrm_replay_state_esn',
-  'ReplayEsn',
+  'ReplayStateEsn',
   'Sequence numbers with a large replay window, or of 64 bits (flag esn).',
   [
     length('u32', 'bmp_len', 'words'),
@@ -440,12 +462,12 @@ export const xfrm_replay_state_esn = struct(
 
 export const xfrm_address_filter = struct(
   'xfrm_address_filter',
-  'AddressFilter',
+  'XfrmAddressFilter',
   'Which SAs a dump is asked for.',
   [
     address('saddr', 'Source network.'),
     address('daddr', 'Destination network.'),
-    number('u16', 'family', 'Family of both.', { names: N.Family }),
+    number('u16', 'family', 'Family of both.', { names: N.XfrmFamily }),
     number('u8', 'splen', 'Prefix length of saddr, in bits.'),
     number('u8', 'dplen', 'Prefix length of daddr, in bits.'),
   ],
@@ -454,7 +476,7 @@ export const xfrm_address_filter = struct(
 
 export const xfrm_user_offload = struct(
   'xfrm_user_offload',
-  'Offload',
+  'XfrmOffload',
   'The device that does the work.',
   [
     number('s32', 'ifindex', 'Interface index.'),

@@ -2,17 +2,18 @@
  * What a message is about: the SAs and policies it names, in one form for all kinds.
  * @module
  */
-import type { Mark, PolicyId, Selector, StateId } from './codec.ts';
-import type { Mapping, Migrate, Report } from './events.ts';
+
+import type { MappingEvent, MigrateEvent, ReportEvent } from './events.ts';
 import type { IpsecProto } from './names.ts';
 import type {
-  Acquire,
-  Aevent,
   SpiAllocation,
-  StateMigration,
+  XfrmAcquire,
+  XfrmAevent,
   XfrmPolicy,
   XfrmState,
+  XfrmStateMigration,
 } from './objects.ts';
+import type { PolicyId, StateId, XfrmMark, XfrmSelector } from './types.ts';
 
 /** An address, or a network. */
 export interface Place {
@@ -31,7 +32,7 @@ interface Sa {
 
 /** What may tell which packets it is for, and through which interface. */
 interface Marked {
-  readonly mark?: Mark;
+  readonly mark?: XfrmMark;
   readonly ifId?: number;
 }
 
@@ -55,7 +56,7 @@ const between = ({ saddr, daddr }: { readonly saddr: string; readonly daddr: str
   destinations: places(daddr),
 });
 
-const selected = ({ saddr, prefixlenS, daddr, prefixlenD }: Selector) => ({
+const selected = ({ saddr, prefixlenS, daddr, prefixlenD }: XfrmSelector) => ({
   sources: [{ address: saddr, bits: prefixlenS }],
   destinations: [{ address: daddr, bits: prefixlenD }],
 });
@@ -97,14 +98,14 @@ export const ofAll = (sas: readonly Sa[]): Subject => ({
   all: true,
 });
 
-export const ofAcquire = (acquire: Acquire): Subject => ({
+export const ofAcquire = (acquire: XfrmAcquire): Subject => ({
   sas: [acquire, ...(acquire.templates ?? [])],
   ...between(acquire),
   marked: acquire,
   dir: acquire.policy.dir,
 });
 
-export const ofAevent = (aevent: Aevent): Subject => ({
+export const ofAevent = (aevent: XfrmAevent): Subject => ({
   sas: [aevent],
   ...between(aevent),
   marked: aevent,
@@ -117,12 +118,12 @@ export const ofAllocation = (allocation: SpiAllocation): Subject => ({
   marked: allocation,
 });
 
-export const ofReport = (report: Report['report']): Subject => ({
+export const ofReport = (report: ReportEvent['report']): Subject => ({
   sas: [report],
   ...selected(report.selector),
 });
 
-export function ofMigrations({ id, migrations }: Pick<Migrate, 'id' | 'migrations'>): Subject {
+export function ofMigrations({ id, migrations }: Pick<MigrateEvent, 'id' | 'migrations'>): Subject {
   const inner = selected(id.selector);
   return {
     sas: migrations,
@@ -135,13 +136,13 @@ export function ofMigrations({ id, migrations }: Pick<Migrate, 'id' | 'migration
   };
 }
 
-export const ofStateMigration = (migration: StateMigration): Subject => ({
+export const ofStateMigration = (migration: XfrmStateMigration): Subject => ({
   sas: [{ ...migration.id, reqid: migration.newReqid }],
   sources: places(migration.newSaddr),
   destinations: places(migration.id.daddr, migration.newDaddr),
 });
 
-export const ofMapping = (mapping: Mapping['mapping']): Subject => ({
+export const ofMapping = (mapping: MappingEvent['mapping']): Subject => ({
   sas: [mapping],
   sources: places(mapping.oldSaddr, mapping.newSaddr),
   destinations: places(mapping.daddr),

@@ -5,7 +5,7 @@
 import type { XfrmPolicy, XfrmState } from './objects.ts';
 
 /** What became of a request that set something. */
-export interface Taken {
+export interface ApplyResult {
   /**
    * Attributes that the kernel did not take, under its own names. A kernel passes over attributes
    * newer than itself without a word (net/xfrm/xfrm_user.c parses them liberally), and over an
@@ -13,7 +13,7 @@ export interface Taken {
    * was set is read back to find out. Undefined where that failed after the kernel had done what was
    * asked: what was set may be gone already.
    */
-  readonly notTaken: readonly string[] | undefined;
+  readonly ignoredAttributes: readonly string[] | undefined;
   /** The kernel's words, if it had reservations. */
   readonly warning: string | undefined;
 }
@@ -21,14 +21,14 @@ export interface Taken {
 /** Properties of an SA that a kernel may leave out: those that came after 5.10, and offload. */
 export const RECENT: Readonly<Partial<Record<keyof XfrmState, string>>> = {
   offload: 'XFRMA_OFFLOAD_DEV',
-  mappingMaxAge: 'XFRMA_MTIMER_THRESH',
+  mappingMaxAgeSeconds: 'XFRMA_MTIMER_THRESH',
   dir: 'XFRMA_SA_DIR',
-  natKeepaliveInterval: 'XFRMA_NAT_KEEPALIVE_INTERVAL',
+  natKeepaliveSeconds: 'XFRMA_NAT_KEEPALIVE_INTERVAL',
   pcpu: 'XFRMA_SA_PCPU',
-  iptfsDropTime: 'XFRMA_IPTFS_DROP_TIME',
+  iptfsDropUs: 'XFRMA_IPTFS_DROP_TIME',
   iptfsReorderWindow: 'XFRMA_IPTFS_REORDER_WINDOW',
   iptfsDontFrag: 'XFRMA_IPTFS_DONT_FRAG',
-  iptfsInitDelay: 'XFRMA_IPTFS_INIT_DELAY',
+  iptfsInitDelayUs: 'XFRMA_IPTFS_INIT_DELAY',
   iptfsMaxQsize: 'XFRMA_IPTFS_MAX_QSIZE',
   iptfsPktSize: 'XFRMA_IPTFS_PKT_SIZE',
 };

@@ -1,5 +1,5 @@
 /** SAs and policies in a few words, for errors. @module */
-import type { XfrmInput } from './encode.ts';
+import type { EncodableXfrmMessage } from './encode.ts';
 import type { XfrmRequest } from './requests.ts';
 
 /** An SPI as every tool writes it: `0x00000101`. */
@@ -44,7 +44,7 @@ const marked = (mark: Sa['mark']): string =>
   mark ? ` mark ${formatMark({ value: mark.value ?? 0, mask: mark.mask ?? 0 })}` : '';
 
 /** The one SA or policy that a request names: `SA esp 192.0.2.1 → 192.0.2.2 spi 0x00000101`. */
-export function describeRequest(message: XfrmInput<XfrmRequest>): string | undefined {
+export function describeRequest(message: EncodableXfrmMessage<XfrmRequest>): string | undefined {
   const { state, allocation, aevent, migration, policy, id, attributes } = message as Loose<{
     state: Sa;
     allocation: Sa;

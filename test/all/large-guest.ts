@@ -81,7 +81,7 @@ const expected = {
   added: changes.added,
 };
 const objects = told.filter((change) => 'object' in change);
-const heard = objects.filter(({ cause }) => cause === 'kernel').length;
+const heard = objects.filter(({ origin }) => origin === 'kernel').length;
 for (const [kind, those] of Object.entries(expected)) {
   const found = objects.filter((change) => change.kind === kind);
   assert.deepEqual(
@@ -89,10 +89,10 @@ for (const [kind, those] of Object.entries(expected)) {
     those.map((i) => where({ daddr: peer(i), spi: spiOf(i) })).sort(),
     kind,
   );
-  const byRepair = found.filter(({ cause }) => cause === 'repair');
+  const byRepair = found.filter(({ origin }) => origin === 'resync');
   assert.equal(byRepair.length, repaired[kind as keyof typeof expected], kind);
   for (const change of byRepair) {
-    if (change.kind === 'removed') assert.equal(change.why, 'found-missing');
+    if (change.kind === 'removed') assert.equal(change.reason, 'found-missing');
     if (change.kind === 'updated') assert.deepEqual(change.fields, ['lifetime']);
   }
 }

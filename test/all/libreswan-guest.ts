@@ -9,7 +9,7 @@ import { createSocket } from 'node:dgram';
 import { once } from 'node:events';
 import { writeFileSync } from 'node:fs';
 import { INNER, twoHosts, UNDERLAY } from '../../lib/cli/demo/two-hosts.ts';
-import { isUp } from '../../lib/index.ts';
+import { isUpState } from '../../lib/index.ts';
 import { Story } from '../kernel/story.ts';
 import { type Connection, installPrograms, Pluto } from './pluto.ts';
 import { Witness } from './witness.ts';
@@ -83,7 +83,7 @@ pluto.left.tell('--initiate', '--name', 'v1');
 await both('up');
 // Of the new one, not of the other: what ends while it is rekeyed may be rekeyed at one end only.
 for (const { tunnels } of Object.values(witness)) {
-  while ([...tunnels.tunnels].some(({ state, rekeys }) => isUp(state) && rekeys === 0)) {
+  while ([...tunnels.tunnels].some(({ state, rekeys }) => isUpState(state) && rekeys === 0)) {
     await once(tunnels, 'change');
   }
 }

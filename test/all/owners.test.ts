@@ -6,7 +6,7 @@ import { readdirSync } from 'node:fs';
 import { createInterface } from 'node:readline';
 import { test } from 'node:test';
 import { NETLINK_USERSOCK } from '../../lib/constants.ts';
-import { NetlinkSocket, SocketOwners } from '../../lib/index.ts';
+import { NetlinkSocket, SocketOwners } from '../../lib/socket.ts';
 
 const PROCESSES = 5000;
 

@@ -10,7 +10,7 @@ import { appendFileSync, writeFileSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { INNER, twoHosts } from '../../lib/cli/demo/two-hosts.ts';
 import { NETLINK_XFRM } from '../../lib/constants.ts';
-import { NetlinkSocket } from '../../lib/index.ts';
+import { NetlinkSocket } from '../../lib/socket.ts';
 import { Charon, installPlugins } from './charon.ts';
 
 const [tools = '', file = '', seconds = '20'] = process.argv.slice(2);

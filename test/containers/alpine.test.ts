@@ -32,7 +32,7 @@ test('on Alpine the addon for musl is loaded, and hears', async () => {
 
 test('on Alpine a monitor is opened, and tables are right', async () => {
   const script = `
-    const { XfrmMonitor, NetlinkSocket } = await import('netlink-xfrm');
+    const { XfrmMonitor } = await import('netlink-xfrm');
     const monitor = await XfrmMonitor.open();
     const addon = /prebuilds\\/[^/]+\\/netlink\\.node/.exec(fs.readFileSync('/proc/self/maps', 'latin1'))?.[0];
     console.log(monitor.policies.size, addon);

@@ -1,7 +1,8 @@
 /** The addon on another processor, on this machine's kernel: a socket, a request, its answers, and an event. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { NetlinkSocket, RouteClient } from '../../lib/index.ts';
+import { RouteClient } from '../../lib/index.ts';
+import { NetlinkSocket } from '../../lib/socket.ts';
 
 test('the addon for arm64 opens a socket, asks, and is answered', async () => {
   assert.equal(process.arch, 'arm64');

@@ -16,7 +16,7 @@ import {
   XfrmMonitor,
   type XfrmState,
 } from '../../lib/index.ts';
-import type { Input } from '../../lib/wire/input.ts';
+import type { Encodable } from '../../lib/wire/input.ts';
 import { during, indexOf, last, only } from '../kernel/route-support.ts';
 import { ip, ipBatch, KEY_HEX, next, ofKind, words } from '../kernel/support.ts';
 
@@ -184,7 +184,7 @@ for (const [kind, near, there, ids] of [
 }
 
 /** Adds an SA and hears of it; undefined where the kernel refuses its kind. */
-async function added(state: Input<XfrmState>): Promise<XfrmState | undefined> {
+async function added(state: Encodable<XfrmState>): Promise<XfrmState | undefined> {
   await using subscription = subscribe({ groups: ['XFRMNLGRP_SA'] });
   const events = subscription[Symbol.asyncIterator]();
   try {
@@ -199,9 +199,9 @@ async function added(state: Input<XfrmState>): Promise<XfrmState | undefined> {
 
 test('an SA of IP-TFS (RFC 9347) carries its parameters', patience, async (t) => {
   const parameters = {
-    iptfsDropTime: 1_000_000,
+    iptfsDropUs: 1_000_000,
     iptfsReorderWindow: 3,
-    iptfsInitDelay: 500,
+    iptfsInitDelayUs: 500,
     iptfsMaxQsize: 65_536,
     iptfsPktSize: 1400,
   };
@@ -242,8 +242,8 @@ test('an SA offloaded to a device says to which', patience, async (t) => {
 
 test('an offload that the device cannot do is reported as not taken', patience, async () => {
   const offload = { ifindex: indexOf('near'), flags: [] };
-  const { notTaken } = await client.addState({ ...OUT, spi: 0x63, offload });
-  assert.deepEqual(notTaken, ['XFRMA_OFFLOAD_DEV']);
+  const { ignoredAttributes } = await client.addState({ ...OUT, spi: 0x63, offload });
+  assert.deepEqual(ignoredAttributes, ['XFRMA_OFFLOAD_DEV']);
   assert.equal((await client.getState({ daddr: FAR, spi: 0x63 })).offload, undefined);
   await assert.rejects(
     client.addState({ ...OUT, spi: 0x64, offload: { ...offload, flags: ['packet'] } }),

@@ -33,7 +33,7 @@ async function storm(random: Random, requests: number): Promise<void> {
     };
     if (random.chance(1, 10)) {
       const link = { index: address.index };
-      await (random.chance(1, 2) ? route.setDown(link) : route.setUp(link));
+      await (random.chance(1, 2) ? route.setLinkDown(link) : route.setLinkUp(link));
     } else if (random.chance(1, 2)) await route.addAddress(address);
     else await route.deleteAddress(address);
   };
@@ -135,7 +135,7 @@ test('tunnels are right where most events are lost and every listener throws', a
       }
     };
     const { index } = await route.getLink({ name: 's0' });
-    await route.setUp({ index });
+    await route.setLinkUp({ index });
     const address = { index, local: LOCAL, prefixLength: 32 };
     for (let round = 0; round < 3; round++) {
       await route.addAddress(address);

@@ -7,7 +7,7 @@ import { once } from 'node:events';
 import { connect } from 'node:net';
 import { INNER, UNDERLAY } from '../../lib/cli/demo/two-hosts.ts';
 import type { StateKey, XfrmClient, XfrmState } from '../../lib/index.ts';
-import type { Input } from '../../lib/wire/input.ts';
+import type { Encodable } from '../../lib/wire/input.ts';
 
 export type Side = keyof typeof UNDERLAY;
 
@@ -16,10 +16,10 @@ const aead = { name: 'rfc4106(gcm(aes))', icvBits: 128, key: new Uint8Array(20) 
 const REQID = 1;
 /** Of a template: all algorithms will do. Left out, none does. */
 
-type Properties = Partial<Input<XfrmState>>;
+type Properties = Partial<Encodable<XfrmState>>;
 
 /** An SA for what a side sends. */
-export const sentBy = (side: Side, spi: number, more: Properties = {}): Input<XfrmState> => ({
+export const sentBy = (side: Side, spi: number, more: Properties = {}): Encodable<XfrmState> => ({
   saddr: UNDERLAY[side],
   daddr: UNDERLAY[far(side)],
   proto: 'esp',

@@ -15,7 +15,7 @@ import { join } from 'node:path';
 import { test } from 'node:test';
 import { setTimeout } from 'node:timers/promises';
 import {
-  type Namespace,
+  type NetnsReference,
   RouteClient,
   subscribe,
   XfrmClient,
@@ -45,7 +45,10 @@ const held = () =>
   }).length;
 
 /** Does `act` with the namespace by path, then by descriptor. */
-async function bothWays(path: string, act: (netns: Namespace, done: () => void) => Promise<void>) {
+async function bothWays(
+  path: string,
+  act: (netns: NetnsReference, done: () => void) => Promise<void>,
+) {
   await act(path, () => {});
   const descriptor = openSync(path, 'r');
   let open = true;

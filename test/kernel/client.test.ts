@@ -1,8 +1,8 @@
 /** XfrmClient against real kernels: what it sets is what the kernel has, and what `ip` shows. */
+
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
 import { test } from 'node:test';
-import { XFRM_INF } from '../../lib/constants.ts';
 import {
   KernelError,
   KeyMaterial,
@@ -11,6 +11,7 @@ import {
   type XfrmPolicy,
   type XfrmState,
 } from '../../lib/index.ts';
+import { NO_LIMIT } from '../../lib/wire/time.ts';
 import { addState, ip, ipBatch, KEY_HEX, next, ofKind, withoutEsp, words } from './support.ts';
 
 const key = (hex: string) => Uint8Array.from(Buffer.from(hex, 'hex'));
@@ -111,7 +112,7 @@ test('policies are added, got, listed, updated, deleted and flushed', async () =
   const policy = await client.getPolicy({ ...id, selector });
   assert.equal(policy.selector.family, 'inet');
   assert.equal(policy.lifetime.softBytes, 10n);
-  assert.equal(policy.lifetime.hardBytes, XFRM_INF);
+  assert.equal(policy.lifetime.hardBytes, NO_LIMIT);
   assert.equal(policy.templates?.[0]?.daddr, '192.0.2.2');
   assert.deepEqual(await client.getPolicy({ ...id, index: policy.index }), policy);
   assert.deepEqual(await all(client.listPolicies()), [policy]);
@@ -233,12 +234,14 @@ test('what a kernel passes over in a policy is reported', async () => {
   await using client = new XfrmClient();
   const policy = { dir: 'out', selector: { daddr: '10.0.0.0', prefixlenD: 8 } } as const;
   const unknown = [{ type: 200, flags: 0, bytes: Uint8Array.of(1, 2, 3, 4) }];
-  assert.deepEqual((await client.addPolicy({ ...policy, unknown })).notTaken, ['attribute 200']);
+  assert.deepEqual((await client.addPolicy({ ...policy, unknown })).ignoredAttributes, [
+    'attribute 200',
+  ]);
   // The loopback device offloads no policy: a kernel that knows offload says so, others are silent.
   const offload = { ifindex: 1, flags: ['packet'] } as const;
   try {
-    const { notTaken } = await client.updatePolicy({ ...policy, offload });
-    assert.deepEqual(notTaken, ['XFRMA_OFFLOAD_DEV']);
+    const { ignoredAttributes } = await client.updatePolicy({ ...policy, offload });
+    assert.deepEqual(ignoredAttributes, ['XFRMA_OFFLOAD_DEV']);
   } catch (error) {
     refused('EINVAL', /^/)(error);
   }
@@ -277,18 +280,18 @@ test('every field of an SA is set, and read back equal', { skip: withoutEsp }, a
     ifId: 11,
     extraFlags: ['dont-encap-dscp'],
   } as const;
-  const { notTaken } = await client.addState(state);
-  assert.deepEqual(notTaken, []);
+  const { ignoredAttributes } = await client.addState(state);
+  assert.deepEqual(ignoredAttributes, []);
   const id = { daddr: ENDS.daddr, spi: 0x6001, mark: state.mark };
   const found = await client.getState(id, { keys: true });
   assert.deepEqual(found.aead?.key?.bytes(), GCM.key);
   const { selector, lifetime, current: _, stats: __, ...rest } = await client.getState(id);
   assert.deepEqual(lifetime, {
     ...state.lifetime,
-    softAddSeconds: 100n,
-    hardAddSeconds: 200n,
-    softUseSeconds: 300n,
-    hardUseSeconds: 400n,
+    softAddSeconds: 100,
+    hardAddSeconds: 200,
+    softUseSeconds: 300,
+    hardUseSeconds: 400,
   });
   const { saddr, prefixlenS, daddr, prefixlenD, proto } = selector;
   assert.deepEqual({ saddr, prefixlenS, daddr, prefixlenD, proto }, state.selector);
@@ -338,13 +341,16 @@ test('every field of an SA is set, and read back equal', { skip: withoutEsp }, a
 test('attributes that an older kernel passes over are reported', { skip: withoutEsp }, async () => {
   await using client = new XfrmClient();
   const state = { ...ENDS, proto: 'esp', spi: 0x6002, mode: 'tunnel', aead: GCM } as const;
-  const { notTaken } = await client.addState({ ...state, dir: 'in', replayWindow: 32 });
+  const { ignoredAttributes } = await client.addState({ ...state, dir: 'in', replayWindow: 32 });
   const found = await client.getState({ daddr: ENDS.daddr, spi: 0x6002 });
-  assert.deepEqual(notTaken, found.dir === undefined ? ['XFRMA_SA_DIR'] : []);
+  assert.deepEqual(ignoredAttributes, found.dir === undefined ? ['XFRMA_SA_DIR'] : []);
   // What no kernel has, and an offload that the loopback device can't do.
   const unknown = [{ type: 200, flags: 0, bytes: Uint8Array.of(1, 2, 3, 4) }];
   const more = { ...state, spi: 0x6012, offload: { ifindex: 1 }, unknown };
-  assert.deepEqual((await client.addState(more)).notTaken, ['XFRMA_OFFLOAD_DEV', 'attribute 200']);
+  assert.deepEqual((await client.addState(more)).ignoredAttributes, [
+    'XFRMA_OFFLOAD_DEV',
+    'attribute 200',
+  ]);
   await assert.rejects(client.addState(more), refused('EEXIST', /take another SPI/));
   await client.flushStates();
 });
@@ -365,9 +371,9 @@ test('an SA of an independent program comes back through the client', {
     { keys: true },
   );
   assert(keyed.aead?.key instanceof KeyMaterial);
-  await client.updateState({ ...keyed, lifetime: { ...keyed.lifetime, hardAddSeconds: 50n } });
+  await client.updateState({ ...keyed, lifetime: { ...keyed.lifetime, hardAddSeconds: 50 } });
   const [changed] = await all(client.listStates());
-  assert.equal(changed?.lifetime.hardAddSeconds, 50n);
+  assert.equal(changed?.lifetime.hardAddSeconds, 50);
   await client.flushStates();
 });
 

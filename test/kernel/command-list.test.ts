@@ -48,10 +48,10 @@ test('policies are listed as lines, filtered, in the order of the kernel', () =>
   const { stdout } = run('policy', '--json', 'dir=in');
   assert.equal(checkLine(stdout), 'policy');
   const listed = JSON.parse(stdout);
-  assert.equal(listed.schema, 'netlink-xfrm/event/1');
+  assert.equal(listed.schema, 'netlink-xfrm/event/2');
   assert.equal(listed.policy.ifId, 5);
-  assert.equal(listed.policy.lifetime.hardAddSeconds, '1000');
-  assert.equal(listed.policy.lifetime.softBytes, 'unlimited');
+  assert.equal(listed.policy.lifetime.hardAddSeconds, 1000);
+  assert.equal(listed.policy.lifetime.softBytes, null);
   policy('flush', '');
   assert.equal(run('policy').stdout, '');
 });

@@ -63,12 +63,12 @@ test('JSON is one object a line, and ends with a summary', async () => {
     .split('\n')
     .map((line) => JSON.parse(line));
   assert.deepEqual(more, []);
-  assert.equal(event.schema, 'netlink-xfrm/event/1');
+  assert.equal(event.schema, 'netlink-xfrm/event/2');
   assert.equal(event.kind, 'DELSA');
   assert.equal(event.protocol, 'xfrm');
   assert(Math.abs(Date.parse(event.time) - Date.now()) < 600_000);
   assert.deepEqual(event.id, { daddr: '192.0.2.2', spi, family: 'inet', proto: 'esp' });
-  assert.equal(event.state.lifetime.softBytes, 'unlimited');
+  assert.equal(event.state.lifetime.softBytes, null);
   assert.equal(event.state.current.bytes, '0');
   const { kind, events, kinds, overruns, rejected } = summary;
   assert.deepEqual(

@@ -234,7 +234,7 @@ test('--who names the process whose port id the header claims, escaped, or unkno
 });
 
 test('--who looks in the namespace of the event, also when its name is another’s by now', async () => {
-  const index = new URL('../../lib/index.js', import.meta.url).href;
+  const index = new URL('../../lib/socket.js', import.meta.url).href;
   const script = (name: string) => `
     const { writeFileSync } = await import('node:fs');
     const { NetlinkSocket } = await import('${index}');

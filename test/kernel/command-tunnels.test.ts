@@ -123,7 +123,9 @@ test('what monitor --tunnels missed because it was slow is made up for by a list
     }
     streams.resume();
     await sleep(50);
-    assert.deepEqual(told, ['added', 'added', 'overrun', 'a 5']);
+    const added = told.slice(0, -2);
+    assert(added.length < 5 && added.every((kind) => kind === 'added'), `${told}`);
+    assert.deepEqual(told.slice(-2), ['overrun', 'a 5']);
   } finally {
     await streams.close();
     flush();

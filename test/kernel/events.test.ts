@@ -1,10 +1,13 @@
 /** Events of the kernel, caused by an independent program (`ip`), as subscribers see them. */
+
 import assert from 'node:assert/strict';
 import { execFileSync, spawnSync } from 'node:child_process';
 import { test } from 'node:test';
 import { inspect } from 'node:util';
-import { NETLINK_XFRM, XFRM_INF, XFRMGRP_SA, XFRMNLGRP_SA } from '../../lib/constants.ts';
-import { NetlinkSocket, type SubscriptionEvent, subscribe } from '../../lib/index.ts';
+import { NETLINK_XFRM, XFRMGRP_SA, XFRMNLGRP_SA } from '../../lib/constants.ts';
+import { type SubscriptionEvent, subscribe } from '../../lib/index.ts';
+import { NetlinkSocket } from '../../lib/socket.ts';
+import { NO_LIMIT } from '../../lib/wire/time.ts';
 import {
   addState,
   deleteLarval,
@@ -23,7 +26,7 @@ const ID = 'dst 192.0.2.2 proto esp spi';
 
 test('NEWSA, UPDSA, DELSA by ip xfrm arrive with every field', { skip: withoutEsp }, async () => {
   await using subscription = subscribe({ groups: SA });
-  const before = BigInt(Math.floor(Date.now() / 1000));
+  const before = Math.floor(Date.now() / 1000) * 1000;
   addState(
     0x1001,
     ...words('replay-window 32 flag esn seq 0x9 mark 0x10 mask 0xff output-mark 0x20 mask 0xf0'),
@@ -56,10 +59,10 @@ test('NEWSA, UPDSA, DELSA by ip xfrm arrive with every field', { skip: withoutEs
   assert(added?.kind === 'NEWSA' && updated?.kind === 'UPDSA' && deleted?.kind === 'DELSA');
 
   const { current, ...state } = added.state;
-  assert(current.addTime >= before && current.addTime <= before + 60n);
+  assert(current.addedAt >= before && current.addedAt <= before + 60_000);
   assert.deepEqual(
-    { ...current, addTime: 0n },
-    { bytes: 0n, packets: 0n, addTime: 0n, useTime: 0n },
+    { ...current, addedAt: 0 },
+    { bytes: 0n, packets: 0n, addedAt: 0, firstUsedAt: undefined },
   );
   assert.deepEqual(state, {
     selector: {
@@ -82,13 +85,13 @@ test('NEWSA, UPDSA, DELSA by ip xfrm arrive with every field', { skip: withoutEs
     saddr: '192.0.2.1',
     lifetime: {
       softBytes: 1000n,
-      hardBytes: XFRM_INF,
-      softPackets: XFRM_INF,
+      hardBytes: NO_LIMIT,
+      softPackets: NO_LIMIT,
       hardPackets: 99n,
-      softAddSeconds: 3600n,
-      hardAddSeconds: 4000n,
-      softUseSeconds: 0n,
-      hardUseSeconds: 0n,
+      softAddSeconds: 3600,
+      hardAddSeconds: 4000,
+      softUseSeconds: NO_LIMIT,
+      hardUseSeconds: NO_LIMIT,
     },
     stats: { replayWindow: 0, replay: 0, integrityFailed: 0 },
     // iproute2 stores the seq it is given in network order (seen in 6.1.0).
@@ -114,8 +117,8 @@ test('NEWSA, UPDSA, DELSA by ip xfrm arrive with every field', { skip: withoutEs
     },
     ifId: 0x4d,
   });
-  assert.equal(updated.state.lifetime.softAddSeconds, 5000n);
-  assert.equal(updated.state.lifetime.hardAddSeconds, 6000n);
+  assert.equal(updated.state.lifetime.softAddSeconds, 5000);
+  assert.equal(updated.state.lifetime.hardAddSeconds, 6000);
   assert.deepEqual(deleted.id, { daddr: '192.0.2.2', spi: 0x1001, family: 'inet', proto: 'esp' });
   assert.deepEqual(deleted.state.selector, state.selector);
   assert.deepEqual(deleted.state.lifetime, updated.state.lifetime);
@@ -187,7 +190,7 @@ test('an SA that reaches its soft and its hard limit says so', { skip: withoutEs
   for (const event of events.slice(1)) {
     assert(event.kind === 'EXPIRE');
     assert.equal(event.state.spi, 0x1002);
-    assert.equal(event.state.lifetime.hardAddSeconds, 2n);
+    assert.equal(event.state.lifetime.hardAddSeconds, 2);
     assert.equal(event.state.aead, undefined, 'EXPIRE holds no algorithms');
   }
 });

@@ -8,17 +8,15 @@ import { after, before, test } from 'node:test';
 import { setImmediate as turn } from 'node:timers/promises';
 import { Worker } from 'node:worker_threads';
 import {
-  encodeXfrm,
-  type MessageRecord,
-  MessageWriter,
-  NetlinkSocket,
+  MultiNamespaceXfrmMonitor,
   RouteClient,
   subscribe,
   TunnelMonitor,
   XfrmClient,
   XfrmMonitor,
-  XfrmMonitors,
 } from '../../lib/index.ts';
+import { NetlinkSocket, type SocketMessageRecord } from '../../lib/socket.ts';
+import { encodeXfrm, MessageWriter } from '../../lib/xfrm.ts';
 import { env, program } from './command.ts';
 import { otherNamespace } from './socket-support.ts';
 import { ip, withoutEsp, words } from './support.ts';
@@ -46,8 +44,8 @@ function open(): string[] {
 }
 
 /** Calls back at each datagram that the sockets of this thread send or get, until it is disposed of. */
-function atMessages(step: (record: MessageRecord) => void): Disposable {
-  const listener = (record: unknown) => step(record as MessageRecord);
+function atMessages(step: (record: SocketMessageRecord) => void): Disposable {
+  const listener = (record: unknown) => step(record as SocketMessageRecord);
   hear('netlink-xfrm:message', listener);
   return { [Symbol.dispose]: () => void unhear('netlink-xfrm:message', listener) };
 }
@@ -74,7 +72,7 @@ const OPENERS = {
   },
   monitor: (signal?: AbortSignal) => XfrmMonitor.open({ netns: other.path, signal }),
   monitors: (signal?: AbortSignal) =>
-    XfrmMonitors.open({ namespaces: { here: undefined, there: other.path }, signal }),
+    MultiNamespaceXfrmMonitor.open({ namespaces: { here: undefined, there: other.path }, signal }),
   tunnels: (signal?: AbortSignal) => TunnelMonitor.open({ netns: other.path, signal }),
 };
 
@@ -152,7 +150,7 @@ test('a `close` listener that throws is an uncaught exception, and rejects nothi
     const all = {
       subscription: lib.subscribe({ groups: ['link'] }),
       monitor: await lib.XfrmMonitor.open(),
-      monitors: await lib.XfrmMonitors.open(),
+      monitors: await lib.MultiNamespaceXfrmMonitor.open(),
       tunnels: await lib.TunnelMonitor.open(),
     };
     for (const [name, one] of Object.entries(all)) {
@@ -225,7 +223,7 @@ test('closing a client ends its lists, also those that nobody reads on', async (
   const before = open();
   const client = new XfrmClient();
   for await (const _ of client.listPolicies()) break;
-  for await (const _ of client.listStatePieces()) break;
+  for await (const _ of client.listStateBatches()) break;
   assert.deepEqual(open(), before, 'a loop that is left closes its socket');
   const reading = client.listPolicies();
   const abandoned = client.listPolicies();
@@ -316,7 +314,7 @@ test('one signal for many requests, lists and monitors is no leak of listeners',
     await Promise.all([...lists, ...asked]);
     const monitors = Array.from({ length: 12 }, () => lib.XfrmMonitor.open({ signal }));
     for (const monitor of await Promise.all(monitors)) await monitor.close();
-    const several = await lib.XfrmMonitors.open({ namespaces: { here: undefined } });
+    const several = await lib.MultiNamespaceXfrmMonitor.open({ namespaces: { here: undefined } });
     for (let i = 0; i < 12; i++) await several[Symbol.asyncIterator]().next();
     await Promise.all([several.close(), client.close()]);
     console.log('done');`);
@@ -324,7 +322,7 @@ test('one signal for many requests, lists and monitors is no leak of listeners',
 });
 
 test('a loop over several namespaces can be left while it waits', async () => {
-  await using monitors = await XfrmMonitors.open({ namespaces: { here: undefined } });
+  await using monitors = await MultiNamespaceXfrmMonitor.open({ namespaces: { here: undefined } });
   const loop = monitors[Symbol.asyncIterator]();
   assert.equal((await loop.next()).value?.kind, 'synced');
   const next = loop.next();
@@ -339,7 +337,7 @@ test('a loop over several namespaces can be left while it waits', async () => {
 
 test('a namespace that is removed just when it has been opened leaves its label to the next', async () => {
   const before = open();
-  const monitors = await XfrmMonitors.open();
+  const monitors = await MultiNamespaceXfrmMonitor.open();
   const { open: original } = XfrmMonitor;
   let again: Promise<XfrmMonitor> | undefined;
   XfrmMonitor.open = async (options) => {
@@ -396,8 +394,8 @@ test('what was set and is gone when it is read back was set all the same', async
   const unknown = [{ type: 200, flags: 0, bytes: new Uint8Array(4) }];
   const policy = { dir: 'in', selector: selector(1), unknown } as const;
   const taken = await client.addPolicy(policy);
-  assert.deepEqual(taken, { notTaken: undefined, warning: undefined });
-  assert.deepEqual((await client.addPolicy(policy)).notTaken, ['attribute 200']);
+  assert.deepEqual(taken, { ignoredAttributes: undefined, warning: undefined });
+  assert.deepEqual((await client.addPolicy(policy)).ignoredAttributes, ['attribute 200']);
   await client.flushPolicies();
 });
 
@@ -423,7 +421,7 @@ test('who took a tunnel down is looked for in the namespace that is watched', {
   const aead = { name: 'rfc4106(gcm(aes))', icvBits: 128, key: new Uint8Array(20) };
   const selector = { saddr: '10.1.0.0', prefixlenS: 16, daddr: '10.2.0.0', prefixlenD: 16 };
   await using links = new RouteClient({ netns: there.path });
-  await links.setUp({ index: 1 });
+  await links.setLinkUp({ index: 1 });
   await links.addAddress({ local: out.saddr, prefixLength: 32, index: 1 });
   const up = once(monitor, 'up');
   await client.addPolicy({ dir: 'out', selector, templates: [out] });
@@ -444,10 +442,10 @@ test('who took a tunnel down is looked for in the namespace that is watched', {
     proto: 'any',
   });
   socket.send(writer.written());
-  const [{ cause }] = await down;
+  const [{ reason }] = await down;
   closeSync(file);
-  assert.equal(cause.kind, 'flushed');
-  assert.equal(cause.by.pid, process.pid);
+  assert.equal(reason.kind, 'flushed');
+  assert.equal(reason.by.pid, process.pid);
 });
 
 test('workers that are terminated leave nothing open', async () => {
@@ -459,7 +457,7 @@ test('workers that are terminated leave nothing open', async () => {
     import('${INDEX}').then(async (lib) => {
       globalThis.all = [
         await lib.XfrmMonitor.open({ netns }),
-        await lib.XfrmMonitors.open({ namespaces: { here: undefined, there: netns } }),
+        await lib.MultiNamespaceXfrmMonitor.open({ namespaces: { here: undefined, there: netns } }),
         await lib.TunnelMonitor.open({ netns }),
         new lib.XfrmClient({ netns }),
       ];

@@ -8,24 +8,25 @@ import { existsSync, readFileSync } from 'node:fs';
 import { test } from 'node:test';
 import { promisify } from 'node:util';
 import {
-  isHelper,
+  Filter,
+  isIpcompHelper,
   isLarval,
-  type MessageRecord,
-  NetlinkSocket,
   type ObjectChange,
-  rates,
   readXfrmStat,
+  stateRates,
   XfrmClient,
-  type XfrmKinds,
   XfrmMonitor,
   type XfrmMonitorOptions,
+  type XfrmObjectTypes,
   type XfrmPolicy,
+  type XfrmSynced,
 } from '../../lib/index.ts';
+import { NetlinkSocket, type SocketMessageRecord } from '../../lib/socket.ts';
 import { otherNamespace } from './socket-support.ts';
 import { assertEqual } from './storm.ts';
 import { addState, ip, withoutEsp, words } from './support.ts';
 
-type Change = ObjectChange<XfrmKinds>;
+type Change = ObjectChange<XfrmObjectTypes>;
 
 /** A monitor, its changes of objects as they come, and a client. */
 async function opened(options?: XfrmMonitorOptions) {
@@ -64,17 +65,23 @@ async function opened(options?: XfrmMonitorOptions) {
   };
 }
 
-const brief = ({ kind, object, cause, ...more }: Change) => [
+const brief = ({ kind, object, origin, ...more }: Change) => [
   kind,
   object,
-  cause,
-  ...('why' in more ? [more.why] : []),
+  origin,
+  ...('reason' in more ? [more.reason] : []),
   // `current` is among a policy's if a second ended in between: its time of making is another.
   ...('fields' in more ? [more.fields.filter((field) => field !== 'current')] : []),
 ];
 
 const ENDS = { saddr: '192.0.2.1', daddr: '192.0.2.2' } as const;
 const GCM = { name: 'rfc4106(gcm(aes))', icvBits: 128, key: new Uint8Array(20) };
+const policy = (priority: number) =>
+  ({
+    dir: 'out',
+    selector: { saddr: '10.0.0.0', prefixlenS: 24, daddr: '10.1.0.0', prefixlenD: 24 },
+    priority,
+  }) as const;
 const TUNNEL = { ...ENDS, proto: 'esp', mode: 'tunnel', aead: GCM } as const;
 
 test('a policy is added, updated, deleted; made again it is another incarnation', async () => {
@@ -106,6 +113,9 @@ test('a policy is added, updated, deleted; made again it is another incarnation'
   assert(entry);
   assert.deepEqual(monitor.policies.byPeers(ENDS.saddr, ENDS.daddr), [entry]);
   assert.deepEqual(monitor.policies.byReqid(7), [entry]);
+  assert.equal(monitor.policies.get(entry.id), entry);
+  assert.equal(monitor.policies.byUid(entry.uid), entry);
+  assert.deepEqual(monitor.policies.filter(new Filter(['dir=out', 'if_id=5'])), [entry]);
   assert.deepEqual(monitor.policies.byIfId(5), [entry]);
   assert.deepEqual(monitor.policies.byMark(undefined), [entry]);
   assert.equal(monitor.policies.byIndex(entry.value.index), entry);
@@ -142,7 +152,7 @@ test('forged multicasts that wait hold up no comparison', { timeout: 600_000 }, 
   const forged = Uint8Array.of(16, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0);
   // One waits whenever an answer comes, so also when the list is complete.
   const forge = (record: unknown) => {
-    if ((record as MessageRecord).direction === 'sent') return;
+    if ((record as SocketMessageRecord).direction === 'sent') return;
     forger.send(forged, { portId: forger.portId, groups: 4 });
   };
   subscribe('netlink-xfrm:message', forge);
@@ -157,7 +167,7 @@ test('a larval SA is found by a comparison, and its deletion heard', async () =>
   const { spi } = await client.allocateSpi({ ...ENDS, proto: 'esp', min: 256, max: 512 });
   await monitor.refresh();
   assert.deepEqual((await next(1)).map(brief), [['added', 'state', 'repair']]);
-  const [entry] = monitor.states.bySpi(ENDS.daddr, spi);
+  const [entry] = monitor.states.bySpi(spi, { daddr: ENDS.daddr, proto: 'esp' });
   assert(entry && isLarval(entry.value));
   await client.deleteState({ daddr: ENDS.daddr, spi });
   assert.deepEqual((await next(1)).map(brief), [['removed', 'state', 'kernel', 'deleted']]);
@@ -174,7 +184,7 @@ test('a larval SA that was given its SPI untold goes when that is deleted', asyn
   await assert.rejects(client.allocateSpi({ ...allocation, min: 256, max: 256 }), /ENOENT/);
   await monitor.refresh();
   assert.equal((await next(2)).length, 2);
-  const [unnamed] = monitor.states.bySpi(ENDS.daddr, 0);
+  const [unnamed] = monitor.states.bySpi(0, { daddr: ENDS.daddr });
   assert(unnamed && isLarval(unnamed.value));
   const { spi } = await client.allocateSpi({ ...allocation, min: 300, max: 300 });
   await client.deleteState({ daddr: ENDS.daddr, spi });
@@ -215,6 +225,41 @@ test('a snapshot is plain data, and a loop starts with one', async () => {
   await client.flushPolicies();
   await monitor.refresh();
   assert.equal(snapshot.policies.length, 1);
+});
+
+test('it says once that it is synced, to those that listen when it has opened', async () => {
+  await using client = new XfrmClient();
+  await client.addPolicy(policy(1));
+  await using monitor = await XfrmMonitor.open({ label: 'mine' });
+  const [{ kind, snapshot }] = (await once(monitor, 'synced')) as [XfrmSynced];
+  assert.equal(kind, 'synced');
+  assert.deepEqual(snapshot, monitor.snapshot());
+  let more = 0;
+  monitor.on('synced', () => more++);
+  await monitor.refresh();
+  assert.equal(more, 0);
+  await client.flushPolicies();
+});
+
+test('it passes on and counts what the kernel announces, before the changes', async () => {
+  await using scene = await opened();
+  const { client, monitor, next } = scene;
+  const order: string[] = [];
+  monitor.on('event', ({ kind }) => order.push(kind));
+  monitor.on('change', ({ kind }) => order.push(kind));
+  await client.addPolicy(policy(1));
+  await client.updatePolicy(policy(2));
+  await client.flushPolicies();
+  await next(3);
+  const expected = ['NEWPOLICY', 'added', 'UPDPOLICY', 'updated', 'FLUSHPOLICY', 'removed'];
+  assert.deepEqual(order, expected);
+  const counts = ['NEWPOLICY', 'UPDPOLICY', 'FLUSHPOLICY'].map((kind) =>
+    monitor.eventCounts.find((one) => one.kind === kind),
+  );
+  assert.deepEqual(
+    counts.map((one) => [one?.count, one?.reason]),
+    counts.map(() => [1, undefined]),
+  );
 });
 
 test('options are checked, and a signal ends opening, loops and the monitor', async () => {
@@ -396,7 +441,10 @@ test('the helper of an IPCOMP tunnel comes and goes with it', { skip: withoutEsp
     ...words('comp deflate'),
   );
   await monitor.refresh();
-  assert.deepEqual([...monitor.states].map(({ value }) => isHelper(value)).sort(), [false, true]);
+  assert.deepEqual([...monitor.states].map(({ value }) => isIpcompHelper(value)).sort(), [
+    false,
+    true,
+  ]);
   await assertEqual(monitor, client);
   ip(...words('xfrm state delete dst 192.0.2.2 proto comp spi 0x101'));
   await monitor.refresh();
@@ -410,7 +458,7 @@ test('rates come from two snapshots', { skip: withoutEsp }, async () => {
   await monitor.refresh();
   const before = monitor.snapshot();
   await monitor.refresh();
-  const [rate, ...others] = rates(before, monitor.snapshot());
+  const [rate, ...others] = stateRates(before, monitor.snapshot());
   assert.deepEqual([rate?.bytesPerSecond, others], [0, []]);
 });
 
@@ -488,6 +536,6 @@ test('a policy that is set anew is updated, if only its time of making is anothe
   await client.updatePolicy(policy);
   const [{ fields, before, value }] = await updated;
   assert.deepEqual([fields, before], [['current'], added.value]);
-  assert(value.current.addTime > before.current.addTime);
+  assert(value.current.addedAt > before.current.addedAt);
   await client.flushPolicies();
 });

@@ -4,6 +4,7 @@
  */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
+import { release } from 'node:os';
 import { createInterface } from 'node:readline';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { type Host, hold, host, type TwoHosts, twoHosts } from '../../lib/cli/demo/two-hosts.ts';
@@ -51,12 +52,14 @@ const GATEWAY = {
  * (IP_XFRM_POLICY), without which policies between the hosts themselves refuse it.
  */
 const PROGRAM = `
-import os, selectors, socket, struct, sys
+import json, os, selectors, socket, struct, sys
 poll = selectors.DefaultSelector()
 held = []
+OSPF, GROUP = 89, 'ff02::5'
 for family, any in ((socket.AF_INET, '0.0.0.0'), (socket.AF_INET6, '::')):
-    for port in (9, 4500):
+    for port in (9, 1701, 4500, 6081):
         s = socket.socket(family, socket.SOCK_DGRAM)
+        s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         if family == socket.AF_INET6: s.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
         s.bind((any, port))
         if port == 4500:
@@ -67,8 +70,25 @@ for family, any in ((socket.AF_INET, '0.0.0.0'), (socket.AF_INET6, '::')):
                 else: s.setsockopt(socket.IPPROTO_IPV6, 35, policy)
         else: poll.register(s, selectors.EVENT_READ)
         held.append(s)
+def routers(index):
+    s = socket.socket(socket.AF_INET6, socket.SOCK_RAW, OSPF)
+    s.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_MULTICAST_LOOP, 0)
+    s.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_JOIN_GROUP, socket.inet_pton(socket.AF_INET6, GROUP) + struct.pack('I', index))
+    return s
+listening = routers(socket.if_nametoindex('cable'))
+poll.register(listening, selectors.EVENT_READ)
 poll.register(0, selectors.EVENT_READ)
 rest = ''
+def send(source, target, text, port=9, sport=0, mark=0):
+    if target == GROUP:
+        listening.sendto(text.encode(), (target, 0, 0, socket.if_nametoindex('cable')))
+        return
+    family = socket.AF_INET6 if ':' in source else socket.AF_INET
+    with socket.socket(family, socket.SOCK_DGRAM) as s:
+        s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if mark: s.setsockopt(socket.SOL_SOCKET, socket.SO_MARK, mark)
+        s.bind((source, sport))
+        s.sendto(text.encode(), (target, port))
 print('ready', flush=True)
 while True:
     for key, _ in poll.select():
@@ -77,12 +97,7 @@ while True:
             if not read: sys.exit()
             *lines, rest = (rest + read.decode()).split('\\n')
             for line in lines:
-                source, target, text = line.split()
-                family = socket.AF_INET6 if ':' in source else socket.AF_INET
-                try:
-                    with socket.socket(family, socket.SOCK_DGRAM) as s:
-                        s.bind((source, 0))
-                        s.sendto(text.encode(), (target, 9))
+                try: send(**json.loads(line))
                 except OSError: pass
         else:
             print(key.fileobj.recv(2048).decode().rstrip('.'), flush=True)
@@ -99,6 +114,19 @@ export const FAR: Readonly<Record<Where, Where>> = {
   leftSite: 'rightSite',
   rightSite: 'leftSite',
 };
+
+/** A datagram to a port (default 9); to the group ff02::5 it is one of OSPF. */
+export interface Packet {
+  readonly source: string;
+  readonly target: string;
+  readonly port?: number;
+  readonly sport?: number;
+  /** SO_MARK. */
+  readonly mark?: number;
+}
+
+/** What not all kernels can: SAs for a CPU (6.13), SAs with a direction (6.10), links of type vti and xfrm. */
+export type Ability = 'cpus' | 'directions' | 'vti' | 'xfrm';
 
 class Endpoint {
   readonly #child: ChildProcess;
@@ -121,8 +149,8 @@ class Endpoint {
     return new Promise((resolve) => this.#waiting.set(text, resolve));
   }
 
-  send(source: string, target: string, text: string): void {
-    this.#child.stdin?.write(`${source} ${target} ${text}\n`);
+  send(packet: Packet & { readonly text: string }): void {
+    this.#child.stdin?.write(`${JSON.stringify(packet)}\n`);
   }
 
   heard(): string[] {
@@ -176,6 +204,29 @@ export class OracleHosts {
     this.hosts[Symbol.dispose]();
   }
 
+  /** What this kernel can do. */
+  async abilities(): Promise<ReadonlySet<Ability>> {
+    const [major = 0, minor = 0] = release().split('.').map(Number);
+    const since = (wanted: number) => 1000 * major + minor >= wanted;
+    const found = new Set<Ability>(['vti']);
+    if (since(6010)) found.add('directions');
+    if (since(6013)) found.add('cpus');
+    const [program, args] = this.hosts.left.command(
+      'ip',
+      'link',
+      'add',
+      'trial',
+      'type',
+      'xfrm',
+      'if_id',
+      '1',
+    );
+    const [status] = await once(spawn(program, args, { stdio: 'ignore' }), 'exit');
+    if (status !== 0) return found;
+    await this.hosts.left.ip('link del trial');
+    return found.add('xfrm');
+  }
+
   /** What a file says in the namespace of a host. */
   async read(side: Side, path: string): Promise<string> {
     const [program, args] = this.hosts[side].command('cat', path);
@@ -184,19 +235,19 @@ export class OracleHosts {
   }
 
   /** Sends datagrams from one host to the other, one that IPComp compresses and one that is too small for it. @returns whether both arrived */
-  async send(from: Where, source: string, target: string): Promise<boolean> {
+  async send(from: Where, packet: Packet): Promise<boolean> {
     const [here, there] = [this.#ends[from], this.#ends[FAR[from]]];
     const small = `packet-${++this.#fences}`;
     const large = `packet-${++this.#fences}`;
-    here.send(source, target, small);
-    here.send(source, target, large.padEnd(1000, '.'));
+    here.send({ ...packet, text: small });
+    here.send({ ...packet, text: large.padEnd(1000, '.') });
     const heard = new Set<string>();
     // What comes out of an SA is queued once more, in transport mode for a kernel thread (xfrm_trans_queue). Nothing tells
     // that a packet will not come.
     for (let i = 0; i < 10; i++) {
       const fence = `fence-${++this.#fences}`;
       const passed = there.hears(fence);
-      here.send(FENCE[from], FENCE[FAR[from]], fence);
+      here.send({ source: FENCE[from], target: FENCE[FAR[from]], text: fence });
       await passed;
       for (const text of there.heard()) heard.add(text);
       if (heard.has(small) && heard.has(large)) return true;

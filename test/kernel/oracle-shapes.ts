@@ -1,7 +1,7 @@
 /** The shapes of tunnels in random worlds. @module */
 import type { Random } from '../unit/random.ts';
-import { ADDRESSES, innerAddress, type Side, type Where } from './oracle-hosts.ts';
-import type { Ability, Connection, HostHas, Policy, Probe, Sa } from './oracle-worlds.ts';
+import { type Ability, ADDRESSES, innerAddress, type Side, type Where } from './oracle-hosts.ts';
+import type { Connection, HostHas, Policy, Probe, Sa } from './oracle-worlds.ts';
 
 export type Family = 'inet' | 'inet6';
 export type Proto = 'esp' | 'ah' | 'comp';

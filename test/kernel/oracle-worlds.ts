@@ -3,16 +3,17 @@
  * becomes of them; made from a seed. The right host has what the shape needs; what goes wrong does so on the left one,
  * which is looked at, unless it is said to be the peer's. @module
  */
-import type { SpiAllocation } from '../../lib/xfrm/objects.ts';
+
 import type { XfrmPolicy, XfrmState } from '../../lib/index.ts';
-import type { Input } from '../../lib/wire/input.ts';
+import type { Encodable } from '../../lib/wire/input.ts';
+import type { SpiAllocation } from '../../lib/xfrm/objects.ts';
 import type { Random } from '../unit/random.ts';
 import { Life } from './oracle-changes.ts';
-import type { Side, Where } from './oracle-hosts.ts';
+import type { Ability, Side, Where } from './oracle-hosts.ts';
 import { connect } from './oracle-shapes.ts';
 
-export type Sa = Input<XfrmState>;
-export type Policy = Input<XfrmPolicy>;
+export type Sa = Encodable<XfrmState>;
+export type Policy = Encodable<XfrmPolicy>;
 
 /** What one host has of a world. */
 export interface HostHas {
@@ -27,7 +28,7 @@ export type Operation =
       readonly side: Side;
       readonly policy: Policy;
     }
-  | { readonly do: 'allocate'; readonly side: Side; readonly request: Input<SpiAllocation> }
+  | { readonly do: 'allocate'; readonly side: Side; readonly request: Encodable<SpiAllocation> }
   /** Lines of `ip`, and those that undo them in the end. */
   | { readonly do: 'ip'; readonly side: Side; readonly lines: readonly string[] }
   /** Packets of all connections, whatever becomes of them. */
@@ -79,6 +80,3 @@ export function worldOf(random: Random, can: ReadonlySet<Ability>): World {
     hidden: life.hidden,
   };
 }
-
-/** What not all kernels can: SAs for a CPU (6.13), SAs with a direction (6.10), links of type vti and xfrm. */
-export type Ability = 'cpus' | 'directions' | 'vti' | 'xfrm';

@@ -4,8 +4,9 @@ import { execFileSync } from 'node:child_process';
 import { openSync } from 'node:fs';
 import { test } from 'node:test';
 import { inspect } from 'node:util';
-import { KernelError, type Route, RouteClient } from '../../lib/index.ts';
+import { KernelError, RouteClient } from '../../lib/index.ts';
 import type { AddressFamily } from '../../lib/route/names.ts';
+import type { Route } from '../../lib/route.ts';
 import { EncodeError } from '../../lib/wire/error.ts';
 import {
   addressAsShown,
@@ -35,8 +36,8 @@ async function withPair(work: (client: RouteClient) => Promise<void>): Promise<v
   await using client = new RouteClient();
   await client.addLink({ name: 'c0', info: { kind: 'veth', veth: { peer: { name: 'c1' } } } });
   try {
-    await client.setUp({ name: 'c0' });
-    await client.setUp({ name: 'c1' });
+    await client.setLinkUp({ name: 'c0' });
+    await client.setLinkUp({ name: 'c1' });
     await work(client);
   } finally {
     await client.deleteLink({ name: 'c0' });
@@ -73,11 +74,11 @@ test('a veth pair is made, changed, switched, moved and deleted', async () => {
   assert.equal(ipOne('link show dev c1').mtu, 1300);
   assert.equal((shown.linkinfo as Shown).info_kind, 'veth');
   // A link that is up can be renamed since kernel 6.2.
-  await client.setDown({ name: 'c0' });
-  await client.changeLink({ name: 'c0' }, { name: 'c2', alias: 'a link', mtu: 1350 });
+  await client.setLinkDown({ name: 'c0' });
+  await client.updateLink({ name: 'c0' }, { name: 'c2', alias: 'a link', mtu: 1350 });
   assert(!(ipOne('link show dev c2').flags as string[]).includes('UP'));
   same({ ifname: 'c2', ifalias: 'a link', mtu: 1350 }, ipOne('link show dev c2'), 'c2');
-  await client.setUp({ name: 'c1' });
+  await client.setLinkUp({ name: 'c1' });
   ipAll('link property add dev c2 altname an-alternative-name');
   const link = await client.getLink({ name: 'an-alternative-name' });
   same(linkAsShown(link, interfaces()), shownLink('c2'), 'c2');
@@ -115,7 +116,7 @@ for (const [kind, add, info, data] of [
   [
     'bridge',
     'link add k0 type bridge',
-    { kind: 'bridge', bridge: { forwardDelay: 400, stpState: 1 } },
+    { kind: 'bridge', bridge: { forwardDelayMs: 4000, stpState: 1 } },
     { forward_delay: 400, stp_state: 1 },
   ],
   ['xfrm', 'link add k0 type xfrm if_id 9', { kind: 'xfrm', xfrm: { ifId: 9 } }, { if_id: '0x9' }],
@@ -168,7 +169,7 @@ test('a VLAN that was listed can be added again, and changed', { skip: noVlan },
     assert.deepEqual(vlanOf(), shown);
     ipAll('link set k0 type vlan reorder_hdr on gvrp on');
     assert.notDeepEqual(vlanOf(), shown);
-    await client.changeLink({ name: 'k0' }, { info });
+    await client.updateLink({ name: 'k0' }, { info });
     assert.deepEqual(vlanOf(), shown);
   });
 });
@@ -177,14 +178,14 @@ test('alternative names are added and taken away, as ip shows', async () => {
   await withPair(async (client) => {
     const shown = () => (ipOne('link show dev c0').altnames as string[] | undefined) ?? [];
     const long = 'a-name-of-more-than-fifteen-bytes';
-    await client.addAltNames({ name: 'c0' }, ['short', long]);
+    await client.addLinkAltNames({ name: 'c0' }, ['short', long]);
     assert.deepEqual(shown(), ['short', long]);
     const { index } = await client.getLink({ name: long });
-    await assert.rejects(client.addAltNames({ index }, ['new', 'c1']), refused('EEXIST'));
-    await client.deleteAltNames({ name: long }, [long, 'new']);
+    await assert.rejects(client.addLinkAltNames({ index }, ['new', 'c1']), refused('EEXIST'));
+    await client.deleteLinkAltNames({ name: long }, [long, 'new']);
     assert.deepEqual(shown(), ['short']);
-    await assert.rejects(client.deleteAltNames({ index }, ['none']), refused('ENOENT'));
-    await assert.rejects(client.deleteAltNames({ index }, ['c0']), refused('EINVAL'));
+    await assert.rejects(client.deleteLinkAltNames({ index }, ['none']), refused('ENOENT'));
+    await assert.rejects(client.deleteLinkAltNames({ index }, ['c0']), refused('EINVAL'));
   });
 });
 
@@ -193,7 +194,7 @@ test('a link is listed that has more to say than the kernel puts into a list by 
     // 33 KB of names.
     const names = Array.from({ length: 250 }, (_, i) => `name-${i}`.padEnd(126, '.'));
     for (let i = 0; i < names.length; i += 25) {
-      await client.addAltNames({ name: 'c0' }, names.slice(i, i + 25));
+      await client.addLinkAltNames({ name: 'c0' }, names.slice(i, i + 25));
     }
     const { items } = await client.listLinks();
     const listed = items.find(({ name }) => name === 'c0');
@@ -210,7 +211,7 @@ test('links and ports of bridges are listed as ip shows them', async () => {
     await client.addLink({ name: 'b0', info: { kind: 'bridge' } });
     try {
       const master = indexOf('b0');
-      await client.changeLink({ name: 'c0' }, { master });
+      await client.updateLink({ name: 'c0' }, { master });
       assert.equal(ipOne('link show dev c0').master, 'b0');
       const { items, interrupted } = await client.listLinks();
       assert.equal(interrupted, false);
@@ -221,7 +222,7 @@ test('links and ports of bridges are listed as ip shows them', async () => {
         if (link.type !== 'ether' && link.type !== 'loopback') continue;
         same(linkAsShown(link, names), shownLink(link.name ?? ''), link.name ?? '');
       }
-      const ports = (await client.listPorts()).items;
+      const ports = (await client.listBridgePorts()).items;
       assert.deepEqual(
         ports.filter((one) => one.master === master).map(({ name }) => name),
         ['c0', 'b0'].filter((name) =>
@@ -234,7 +235,7 @@ test('links and ports of bridges are listed as ip shows them', async () => {
         below.map(({ name }) => name),
         ['c0'],
       );
-      await client.changeLink({ name: 'c0' }, { master: 0 });
+      await client.updateLink({ name: 'c0' }, { master: 0 });
       assert.equal(ipOne('link show dev c0').master, undefined);
     } finally {
       await client.deleteLink({ name: 'b0' });
@@ -247,7 +248,7 @@ test('names and aliases are UTF-8, as ip has them', async () => {
   const [name, alias] = ['tün-€', 'ä€ 😀'];
   await client.addLink({ name, info: { kind: 'veth', veth: { peer: { name: 'p\udcff' } } } });
   try {
-    await client.changeLink({ name }, { alias });
+    await client.updateLink({ name }, { alias });
     same({ ifname: name, ifalias: alias }, ipOne(`link show dev ${name}`), name);
     const link = await client.getLink({ name });
     assert.deepEqual([link.name, link.alias], [name, alias]);
@@ -262,7 +263,7 @@ test('names and aliases are UTF-8, as ip has them', async () => {
 test('addresses are added, changed, listed and removed', async () => {
   await withPair(async (client) => {
     const index = indexOf('c0');
-    const times = { valid: 1000, preferred: 500 };
+    const times = { validSeconds: 1000, preferredSeconds: 500 };
     await client.addAddress({ index, local: '10.1.0.1', prefixLength: 24, label: 'c0:x' });
     await client.addAddress({ index, local: '10.2.0.1', address: '10.2.0.2', times });
     await client.addAddress({ index, address: '2001:db8::1', prefixLength: 64, flags: ['nodad'] });
@@ -283,8 +284,11 @@ test('addresses are added, changed, listed and removed', async () => {
     assert(six.length > 0 && six.every(({ family }) => family === 'inet6'));
     const again = { index, local: '10.1.0.1', prefixLength: 24 };
     await assert.rejects(client.addAddress(again), refused('EEXIST'));
-    await client.changeAddress({ ...again, times: { valid: 2000, preferred: 1500 } });
-    assert.equal((await client.getAddress(index, '10.1.0.1'))?.times?.valid, 2000);
+    await client.replaceAddress({
+      ...again,
+      times: { validSeconds: 2000, preferredSeconds: 1500 },
+    });
+    assert.equal((await client.getAddress(index, '10.1.0.1'))?.times?.validSeconds, 2000);
     const short = { ...again, prefixLength: 23 };
     const hint = /with this prefix length/;
     await assert.rejects(client.deleteAddress(short), refused('EADDRNOTAVAIL', { hint }));
@@ -578,7 +582,7 @@ test('forwarding tables are listed apart from neighbours', async () => {
     await client.addLink({ name: 'b0', info: { kind: 'bridge' } });
     try {
       const master = indexOf('b0');
-      await client.changeLink({ name: 'c0' }, { master });
+      await client.updateLink({ name: 'c0' }, { master });
       const { items } = await client.listNeighbours({ family: 'bridge', master });
       assert(items.length > 0 && items.every(({ family }) => family === 'bridge'));
       const plain = (await client.listNeighbours()).items;
@@ -624,7 +628,7 @@ test('wrong arguments of rtnetlink requests are refused by name, and nothing is 
       ['NEWLINK', 'info', 'xfrm', 'ifid'],
       /is no property here; did you mean ifId\?/,
     ],
-    [() => client.setUp({ index: 0 }), ['NEWLINK', 'index'], /0 is no interface index/],
+    [() => client.setLinkUp({ index: 0 }), ['NEWLINK', 'index'], /0 is no interface index/],
     [() => client.addAddress({ index: 1 }), ['NEWADDR', 'address'], /is missing/],
     [() => client.addAddress({ local: '10.0.0.1' }), ['NEWADDR', 'index'], /is missing/],
     [
@@ -638,8 +642,8 @@ test('wrong arguments of rtnetlink requests are refused by name, and nothing is 
     [() => client.addLink(undefined as never), ['NEWLINK'], /is no object/],
     [() => client.addAddress(null as never), ['NEWADDR'], /is no object/],
     [() => client.deleteRule([] as never), ['DELRULE'], /is no object/],
-    [() => client.setUp(undefined as never), ['key'], /is no object/],
-    [() => client.setUp({} as never), ['NEWLINK', 'name'], /is no name/],
+    [() => client.setLinkUp(undefined as never), ['key'], /is no object/],
+    [() => client.setLinkUp({} as never), ['NEWLINK', 'name'], /is no name/],
     [() => client.moveLink({ index: 1 }, {} as never), ['to'], /needs one of pid, fd and netns/],
     [
       () => client.listLinks({ kinds: 'veth' } as never),
@@ -678,7 +682,7 @@ test('wrong arguments of rtnetlink requests are refused by name, and nothing is 
     [() => client.getAddress(1, 5n as never), ['GETADDR', 'address'], /^5n is no address/],
     [() => client.getRule('inet', -1), ['priority'], /^-1 is no whole/],
     [
-      () => client.changeLink({ index: 1 }, { flags: { up: 1 } } as never),
+      () => client.updateLink({ index: 1 }, { flags: { up: 1 } } as never),
       ['NEWLINK', 'flags'],
       /^an object is no list of names/,
     ],

@@ -4,7 +4,7 @@ import { execFileSync } from 'node:child_process';
 import { writeFileSync } from 'node:fs';
 import { test } from 'node:test';
 import { IFLA_TAILROOM, NLM_F_REPLACE } from '../../lib/constants.ts';
-import type { GroupName, SubscriptionEvent } from '../../lib/index.ts';
+import type { MulticastGroupName, SubscriptionEvent } from '../../lib/index.ts';
 import { RouteClient, subscribe } from '../../lib/index.ts';
 import {
   addressAsShown,
@@ -33,7 +33,7 @@ import {
 } from './route-support.ts';
 import { ip, ipBatch, words } from './support.ts';
 
-const LINK: readonly GroupName[] = ['link'];
+const LINK: readonly MulticastGroupName[] = ['link'];
 
 /** A veth pair t0 and t1, removed in the end. */
 async function withPair(work: () => Promise<void>): Promise<void> {
@@ -92,6 +92,8 @@ const dotted = (key: number | undefined) =>
   key === undefined
     ? undefined
     : [key >>> 24, (key >>> 16) & 255, (key >>> 8) & 255, key & 255].join('.');
+/** A time as ip shows it, in 1/100 s. */
+const ticks = (ms: number | undefined) => ms !== undefined && ms / 10;
 const xfrmId = (id: number | undefined) => (id === undefined ? undefined : `0x${id.toString(16)}`);
 
 type Info = NonNullable<Extract<SubscriptionEvent, { kind: 'NEWLINK' }>['link']['info']>;
@@ -109,10 +111,10 @@ const KINDS: [kind: string, options: string, data: (info: Info) => Shown][] = [
     'bridge',
     'forward_delay 400 stp_state 1 priority 99',
     ({ bridge }) => ({
-      forward_delay: bridge?.forwardDelay,
-      hello_time: bridge?.helloTime,
-      max_age: bridge?.maxAge,
-      ageing_time: bridge?.ageingTime,
+      forward_delay: ticks(bridge?.forwardDelayMs),
+      hello_time: ticks(bridge?.helloTimeMs),
+      max_age: ticks(bridge?.maxAgeMs),
+      ageing_time: ticks(bridge?.ageingTimeMs),
       stp_state: bridge?.stpState,
       priority: bridge?.priority,
       vlan_filtering: bridge?.vlanFiltering,
@@ -121,7 +123,7 @@ const KINDS: [kind: string, options: string, data: (info: Info) => Shown][] = [
       group_addr: bridge?.groupAddr,
       mcast_snooping: bridge?.mcastSnooping,
       mcast_hash_max: bridge?.mcastHashMax,
-      mcast_querier_intvl: Number(bridge?.mcastQuerierIntvl),
+      mcast_querier_intvl: ticks(bridge?.mcastQuerierIntvlMs),
       nf_call_iptables: bridge?.nfCallIptables,
     }),
   ],
@@ -340,7 +342,7 @@ test('a prefix that a router announces is what addresses are made of', async () 
       length: 64,
       flags: 0xc0,
       address: '2001:db8:77::',
-      times: { preferred: 1800, valid: 3600 },
+      times: { preferredSeconds: 1800, validSeconds: 3600 },
     });
     const made = shownAddresses('t0').find(({ local }) => /^2001:db8:77:/.test(String(local)));
     assert(made, 'an address');
@@ -386,7 +388,7 @@ test('addresses come, change and go', async () => {
       ipAll('address change 10.3.0.1/24 dev t0 valid_lft 2000 preferred_lft 1500'),
     );
     const { address } = last(changed, 'NEWADDR');
-    assert.deepEqual([address.times?.valid, address.times?.preferred], [2000, 1500]);
+    assert.deepEqual([address.times?.validSeconds, address.times?.preferredSeconds], [2000, 1500]);
     const removed = await during(groups, () =>
       // The first one takes those of its network that came after it along.
       ipAll(

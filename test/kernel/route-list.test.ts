@@ -2,12 +2,8 @@
 import assert from 'node:assert/strict';
 import { subscribe, unsubscribe } from 'node:diagnostics_channel';
 import { after, before, test } from 'node:test';
-import {
-  type Listing,
-  type MessageRecord,
-  RouteClient,
-  type WireMessage,
-} from '../../lib/index.ts';
+import { type DumpResult, RouteClient } from '../../lib/index.ts';
+import type { SocketMessageRecord, TracedMessage } from '../../lib/socket.ts';
 import { ip, ipBatch, words } from './support.ts';
 
 const LINKS = 60;
@@ -33,7 +29,7 @@ after(async () => {
 });
 
 let added = 0;
-const cases: Record<string, { list: () => Promise<Listing<unknown>>; add: () => string }> = {
+const cases: Record<string, { list: () => Promise<DumpResult<unknown>>; add: () => string }> = {
   links: { list: () => client.listLinks(), add: () => `link add x${added} type bridge` },
   addresses: {
     list: () => client.listAddresses({ family: 'inet' }),
@@ -50,21 +46,21 @@ const cases: Record<string, { list: () => Promise<Listing<unknown>>; add: () => 
  * kernel makes the second piece as the first is read, and the third one then sees the change.
  */
 async function listInterrupted(
-  { list, add }: { list: () => Promise<Listing<unknown>>; add: () => string },
+  { list, add }: { list: () => Promise<DumpResult<unknown>>; add: () => string },
   interruptions: number,
 ) {
   let attempts = 0;
   let flagged = 0;
   let first = false;
   const look = (message: unknown) => {
-    const { direction, messages } = message as MessageRecord;
+    const { direction, messages } = message as SocketMessageRecord;
     if (direction === 'sent') {
       attempts++;
       first = true;
       return;
     }
     // NLM_F_DUMP_INTR, linux/netlink.h.
-    if ((messages as WireMessage[]).some(({ header }) => header.flags & 0x10)) flagged++;
+    if ((messages as TracedMessage[]).some(({ header }) => header.flags & 0x10)) flagged++;
     if (!first || attempts > interruptions) return;
     first = false;
     added++;

@@ -3,11 +3,20 @@
  * form in which both are compared.
  * @module
  */
+
 import assert from 'node:assert/strict';
 import { execFileSync, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { type GroupName, type SubscriptionEvent, subscribe } from '../../lib/index.ts';
-import type { IpAddress, Link, Neighbour, Nexthop, Route, Rule } from '../../lib/route/objects.ts';
+import { type MulticastGroupName, type SubscriptionEvent, subscribe } from '../../lib/index.ts';
+import type {
+  IpAddress,
+  Link,
+  Neighbour,
+  Nexthop,
+  Route,
+  RoutingRule,
+} from '../../lib/route/objects.ts';
+import { NO_LIMIT } from '../../lib/wire/time.ts';
 import { ip, ipBatch, next, words } from './support.ts';
 
 /** An object as `ip -json` prints it. */
@@ -63,7 +72,7 @@ const MARK = 'rule add priority 31999 table 31999';
  *   time after (net/ipv6/addrconf.c, addrconf_dad_work).
  */
 export async function during(
-  groups: readonly GroupName[],
+  groups: readonly MulticastGroupName[],
   work: () => unknown,
   enough?: (events: readonly SubscriptionEvent[]) => boolean,
 ): Promise<SubscriptionEvent[]> {
@@ -194,14 +203,17 @@ export function addressAsShown(address: IpAddress): Shown {
     broadcast: address.broadcast,
     label: address.label,
     metric: address.metric,
-    valid_life_time: address.times?.valid,
-    preferred_life_time: address.times?.preferred,
+    valid_life_time: lasts(address.times?.validSeconds),
+    preferred_life_time: lasts(address.times?.preferredSeconds),
     dynamic: flags.includes('permanent') ? undefined : true,
     noprefixroute: flags.includes('noprefixroute') || undefined,
     secondary: (address.family === 'inet' && flags.includes('secondary')) || undefined,
     nodad: flags.includes('nodad') || undefined,
   };
 }
+
+/** How long something lasts, as ip shows it. */
+const lasts = (seconds: number | undefined) => (seconds === NO_LIMIT ? 0xffffffff : seconds);
 
 /** The same address, looked at twice: between, its times grow less. */
 export function sameAddress(first: Shown, second: Shown): void {
@@ -272,7 +284,7 @@ export function routeAsShown(route: Route, names: ReadonlyMap<number, string>): 
 }
 
 /** A rule as `ip -json rule` shows it. */
-export function ruleAsShown(rule: Rule): Shown {
+export function ruleAsShown(rule: RoutingRule): Shown {
   const hex = (value: number) => `0x${value.toString(16)}`;
   const masked = rule.markMask !== undefined && rule.markMask !== 0xffffffff;
   return {

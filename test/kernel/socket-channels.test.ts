@@ -2,12 +2,8 @@
 import assert from 'node:assert/strict';
 import { subscribe, unsubscribe } from 'node:diagnostics_channel';
 import { test } from 'node:test';
-import {
-  type MessageRecord,
-  NetlinkSocket,
-  type WireMessage,
-  XfrmClient,
-} from '../../lib/index.ts';
+import { XfrmClient } from '../../lib/index.ts';
+import { NetlinkSocket, type SocketMessageRecord, type TracedMessage } from '../../lib/socket.ts';
 import {
   addressRequest,
   IPV4_ADDRESSES,
@@ -52,10 +48,10 @@ test('the life of a socket is told, message by message', async () => {
   );
   assert.equal(opened?.[1].protocol, NETLINK_ROUTE);
   assert.equal(closed?.[1].socket, opened?.[1].socket);
-  const [request, event] = [sent?.[1], received?.[1]] as unknown as MessageRecord[];
+  const [request, event] = [sent?.[1], received?.[1]] as unknown as SocketMessageRecord[];
   assert.deepEqual([request?.direction, request?.peer, request?.length], ['sent', 0, 32]);
   assert.equal(event?.direction, 'received');
-  const [message] = (request?.messages ?? []) as WireMessage[];
+  const [message] = (request?.messages ?? []) as TracedMessage[];
   assert.equal(message?.name, 'RTM_NEWADDR');
   assert.deepEqual(message?.attributes, [{ type: 2, name: undefined, length: 4, hex: '7f010001' }]);
 });
@@ -69,7 +65,7 @@ test('a subscriber may close the socket: its listener is not called any more', a
   });
   const closed = new Promise<void>((resolve) => {
     const close = (record: unknown) => {
-      if ((record as MessageRecord).direction !== 'received') return;
+      if ((record as SocketMessageRecord).direction !== 'received') return;
       unsubscribe('netlink-xfrm:message', close);
       socket.close().then(resolve);
     };
@@ -113,7 +109,7 @@ test('a key is told in no record, neither of the request nor of its event', asyn
     await client.flushStates().catch(() => undefined);
   });
   const sent = records.filter(([, record]) => record.direction === 'sent');
-  const [add] = (sent[0]?.[1].messages ?? []) as WireMessage[];
+  const [add] = (sent[0]?.[1].messages ?? []) as TracedMessage[];
   assert.equal(add?.name, 'XFRM_MSG_NEWSA');
   const aead = add?.attributes?.find(({ name }) => name === 'XFRMA_ALG_AEAD');
   assert.deepEqual([aead?.length, aead?.hex], [64 + 4 + 4 + 20, undefined]);
@@ -121,7 +117,7 @@ test('a key is told in no record, neither of the request nor of its event', asyn
 });
 
 test('NETLINK_XFRM_DEBUG writes lines to standard error; without it nothing is written', async () => {
-  const index = new URL('../../lib/index.js', import.meta.url).href;
+  const index = new URL('../../lib/socket.js', import.meta.url).href;
   const script = `
     const { NetlinkSocket } = await import(${JSON.stringify(index)});
     const socket = new NetlinkSocket({ protocol: 0 });

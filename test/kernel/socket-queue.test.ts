@@ -2,7 +2,8 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { XFRMNLGRP_POLICY } from '../../lib/constants.ts';
-import { NetlinkSocket, XfrmClient } from '../../lib/index.ts';
+import { XfrmClient } from '../../lib/index.ts';
+import { NetlinkSocket } from '../../lib/socket.ts';
 
 const NETLINK_XFRM = 6;
 

@@ -3,7 +3,7 @@ import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { readdirSync, readlinkSync } from 'node:fs';
 import { setImmediate } from 'node:timers/promises';
-import { type Batch, NetlinkSocket } from '../../lib/socket/index.ts';
+import { type DatagramBatch, NetlinkSocket } from '../../lib/socket/index.ts';
 
 export const NETLINK_ROUTE = 0;
 export const NETLINK_USERSOCK = 2;
@@ -43,7 +43,7 @@ function addressBytes(number: number): number[] {
 }
 
 /** The number of the address an event of {@link addressRequest} tells of. */
-export function addressNumber(batch: Batch, index: number): number {
+export function addressNumber(batch: DatagramBatch, index: number): number {
   const start = batch.offset(index);
   // nlmsghdr 16, ifaddrmsg 8, then IFA_ADDRESS first (net/ipv4/devinet.c, inet_fill_ifaddr).
   return batch.view.getUint16(start + 16 + 8 + 4 + 2);
@@ -52,7 +52,7 @@ export function addressNumber(batch: Batch, index: number): number {
 /** Resolves with what `pick` makes of the first batch it does not answer with undefined. */
 export function nextBatch<T>(
   socket: NetlinkSocket,
-  pick: (batch: Batch) => T | undefined,
+  pick: (batch: DatagramBatch) => T | undefined,
 ): Promise<T> {
   return new Promise((resolve, reject) => {
     socket.receive((batch) => {

@@ -2,22 +2,24 @@
  * Random changes of a real kernel, made from a seed, and what a monitor must show after them.
  * @module
  */
+
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { setTimeout } from 'node:timers/promises';
 import { isDeepStrictEqual } from 'node:util';
 import {
-  type Entry,
-  isHelper,
+  isIpcompHelper,
   isLarval,
   KernelError,
-  type Synced,
+  type TableEntry,
   type XfrmChange,
   type XfrmClient,
   type XfrmMonitor,
   type XfrmPolicy,
   type XfrmState,
+  type XfrmSynced,
 } from '../../lib/index.ts';
+import { NO_LIMIT } from '../../lib/wire/time.ts';
 import { assertLarvalAreThere } from '../unit/history.ts';
 import type { Random } from '../unit/random.ts';
 
@@ -125,7 +127,10 @@ function change(
     seq: random.below(4),
     flags: random.chance(1, 4) ? (['noecn'] as const) : [],
     replayWindow: random.pick([0, 32]),
-    lifetime: { hardAddSeconds: random.chance(1, 10) ? 1 : 0, softBytes: BigInt(random.u32()) },
+    lifetime: {
+      hardAddSeconds: random.chance(1, 10) ? 1 : NO_LIMIT,
+      softBytes: BigInt(random.u32()),
+    },
     ...(random.chance(1, 3) && { setMark: random.below(3) }),
     ...(random.chance(1, 3) && { coaddr: random.pick(ADDRESSES.slice(v6, v6 + 2)) }),
     ...(proto === 'esp' && v6 === 0 && random.chance(1, 3) && { encap: encap(random) }),
@@ -174,13 +179,13 @@ function change(
 const encap = (random: Random) =>
   ({ type: 'espinudp', sport: 4500, dport: 4500 + random.below(3), oa: '0.0.0.0' }) as const;
 
-const COUNTERS = new Set(['current', 'stats', 'replay', 'replayEsn', 'lastUsed']);
+const COUNTERS = new Set(['current', 'stats', 'replay', 'replayEsn', 'lastUsedAt']);
 
 /** Objects as texts without their counters, sorted. */
 export function texts(values: Iterable<XfrmState | XfrmPolicy>): string[] {
   const all = Array.from(values, (value) => {
     const fields = Object.entries(value).filter(([name]) => !COUNTERS.has(name));
-    fields.push(['addTime', value.current.addTime]);
+    fields.push(['addedAt', value.current.addedAt]);
     fields.sort(([a], [b]) => (a < b ? -1 : 1));
     return JSON.stringify(fields, (_, one) => (typeof one === 'bigint' ? `${one}n` : one));
   });
@@ -193,7 +198,7 @@ async function listed<T>(list: AsyncIterable<T>): Promise<T[]> {
   return all;
 }
 
-const values = <T>(entries: Iterable<Entry<T>>) => Array.from(entries, ({ value }) => value);
+const values = <T>(entries: Iterable<TableEntry<T>>) => Array.from(entries, ({ value }) => value);
 
 /**
  * That the monitor's tables equal fresh lists. An SA can reach its limit between the look at the one
@@ -215,7 +220,7 @@ export async function assertEqual(monitor: XfrmMonitor, client: XfrmClient): Pro
   await assertHelpersEqual(monitor, client, { again: true });
 }
 
-const isNoHelper = (state: XfrmState) => !isHelper(state);
+const isNoHelper = (state: XfrmState) => !isIpcompHelper(state);
 
 /**
  * That helpers are equal, soon. The kernel's list shows one for a moment too long, and for a request
@@ -227,8 +232,8 @@ async function assertHelpersEqual(
   { again = false } = {},
 ): Promise<void> {
   for (let attempt = 0; ; attempt++) {
-    const there = texts((await listed(client.listStates())).filter(isHelper));
-    const shown = texts(values(monitor.states).filter(isHelper));
+    const there = texts((await listed(client.listStates())).filter(isIpcompHelper));
+    const shown = texts(values(monitor.states).filter(isIpcompHelper));
     if (isDeepStrictEqual(shown, there)) return;
     if (attempt === 100) assert.deepEqual(shown, there, 'helpers');
     if (again && attempt === 50) await monitor.refresh();
@@ -287,7 +292,7 @@ export class Follower {
   /** Whether a repair is due; unknown where it began in the middle of one. */
   #broken: boolean | undefined;
 
-  take(change: XfrmChange | Synced): void {
+  take(change: XfrmChange | XfrmSynced): void {
     this.counts[change.kind] = (this.counts[change.kind] ?? 0) + 1;
     if (change.kind !== 'synced') {
       assert(change.time.monotonic >= this.#last, `times go back: ${change.kind}`);
@@ -320,7 +325,7 @@ export class Follower {
   }
 
   /** Takes what is on its way to a loop, until all is as the monitor has it: a timer can end an SA at any moment. */
-  async catchUp(monitor: XfrmMonitor, loop: AsyncIterator<XfrmChange | Synced>): Promise<void> {
+  async catchUp(monitor: XfrmMonitor, loop: AsyncIterator<XfrmChange | XfrmSynced>): Promise<void> {
     while (!isDeepStrictEqual(texts(this.objects.values()), textsOf(monitor))) {
       const next = loop.next().then(({ value }) => value);
       const change = await Promise.race([next, setTimeout(2000, undefined)]);

@@ -3,7 +3,7 @@
  * the order in which they are told of.
  * @module
  */
-import type { DownCause, TunnelChange, TunnelMonitor } from '../../lib/index.ts';
+import type { TunnelChange, TunnelDownReason, TunnelMonitor } from '../../lib/index.ts';
 
 /** Milliseconds after which a line that was caused counts as missing. */
 const PATIENCE = 600_000;
@@ -78,7 +78,7 @@ export class Story {
       case 'up':
         return change.before === undefined ? 'up' : `up: was ${change.before}`;
       case 'down':
-        return `down: ${change.tunnel.state}, was ${change.before}, ${causeOf(change.cause)}`;
+        return `down: ${change.tunnel.state}, was ${change.before}, ${causeOf(change.reason)}`;
       case 'stalled':
         return `stalled: was ${change.before}`;
       case 'state':
@@ -99,7 +99,7 @@ export class Story {
   }
 }
 
-function causeOf(cause: DownCause): string {
+function causeOf(cause: TunnelDownReason): string {
   if (!('by' in cause)) return cause.kind;
   const { by } = cause;
   return by ? `${cause.kind}, claimed by ${by.process ?? `port ${by.portId}`}` : cause.kind;

@@ -4,13 +4,9 @@ import { spawnSync } from 'node:child_process';
 import { once } from 'node:events';
 import { readdirSync } from 'node:fs';
 import { test } from 'node:test';
-import {
-  NetlinkSocket,
-  type SubscriptionEvent,
-  type SystemError,
-  subscribe,
-} from '../../lib/index.ts';
+import { type SubscriptionEvent, type SystemError, subscribe } from '../../lib/index.ts';
 import { explain } from '../../lib/monitor/event-socket.ts';
+import { NetlinkSocket } from '../../lib/socket.ts';
 import { deleteLarval, ip, ipBatch, next, ofKind, words } from './support.ts';
 
 const SA = ['XFRMNLGRP_SA'] as const;

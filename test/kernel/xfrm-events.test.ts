@@ -219,7 +219,7 @@ test('a packet from another port makes a MAPPING', { ...patience, skip: withoutE
     assert.deepEqual([added?.kind, asked?.kind, last?.kind], ['added', 'asked', 'refreshed']);
     assert(asked?.kind === 'asked' && asked.event.kind === 'MAPPING');
     assert.deepEqual(asked.event.mapping, event.mapping);
-    assert.equal(monitor.states.bySpi(LEFT, 0x7002)[0]?.value.encap?.sport, 4500);
+    assert.equal(monitor.states.bySpi(0x7002, { daddr: LEFT })[0]?.value.encap?.sport, 4500);
   } finally {
     listener.kill('SIGKILL');
     await clean();

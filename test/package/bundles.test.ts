@@ -17,7 +17,8 @@ XfrmMonitor.open().then(async (monitor) => {
 /** Each use of a namespace, in a worker. */
 const WORKER = `
 import { Worker, isMainThread } from 'node:worker_threads';
-import { readXfrmStat, SocketOwners, subscribe, XfrmClient, XfrmMonitor } from 'netlink-xfrm';
+import { readXfrmStat, subscribe, XfrmClient, XfrmMonitor } from 'netlink-xfrm';
+import { SocketOwners } from 'netlink-xfrm/socket';
 const netns = '/proc/' + process.env.OTHER + '/ns/net';
 if (isMainThread) new Worker(new URL(import.meta.url)).on('exit', (status) => console.log('exit', status));
 else {

@@ -6,20 +6,27 @@ import { test } from 'node:test';
 import { installed, nodeOf, run, tools } from './packed.ts';
 
 const PROGRAM = `
-import { subscribe, XfrmMonitor, TunnelMonitor, XfrmClient, RouteClient, encodeXfrm, MessageWriter } from 'netlink-xfrm';
+import { type RemovalReason, subscribe, TunnelMonitor, XfrmClient, XfrmMonitor } from 'netlink-xfrm';
 import * as constants from 'netlink-xfrm/constants';
 import { runInLab } from 'netlink-xfrm/lab';
+import { type Link, type NewLinkEvent, RouteClient } from 'netlink-xfrm/route';
+import { type DatagramBatch, NetlinkSocket, SocketOwners } from 'netlink-xfrm/socket';
+import { encodeXfrm, MessageWriter, type NewSaEvent, type XfrmState } from 'netlink-xfrm/xfrm';
+const spi = ({ state }: NewSaEvent): XfrmState['spi'] => state.spi;
+const index = ({ link }: NewLinkEvent): Link['index'] => link.index;
 export async function program(): Promise<number> {
   const monitor: XfrmMonitor = await XfrmMonitor.open();
   for await (const change of monitor) if (change.kind === 'removed') return change.portId ?? 0;
   for await (const event of subscribe({ groups: ['sa', 'link'] })) {
-    if (event.kind === 'NEWSA') return event.state.spi;
-    if (event.kind === 'NEWLINK') return event.link.index;
+    if (event.kind === 'NEWSA') return spi(event);
+    if (event.kind === 'NEWLINK') return index(event);
   }
   const writer = new MessageWriter();
   encodeXfrm(writer, { kind: 'FLUSHSA', proto: 'esp' });
   const bytes: Uint8Array = writer.written();
-  void [TunnelMonitor, XfrmClient, RouteClient, runInLab];
+  const length = (batch: DatagramBatch): number => batch.length(0);
+  const reason: RemovalReason = 'flushed';
+  void [TunnelMonitor, XfrmClient, RouteClient, NetlinkSocket, SocketOwners, runInLab, length, reason];
   return constants.XFRM_MSG_NEWSA + bytes.length;
 }
 `;

@@ -7,7 +7,8 @@ import { installed, MONITOR, nodeOf, run, tools, UNSHARE } from './packed.ts';
 
 /** All that works without the addon. */
 const WITHOUT = `
-import { decodeXfrmMessage, encodeXfrm, Filter, MessageWriter, subscribe } from 'netlink-xfrm';
+import { Filter, subscribe } from 'netlink-xfrm';
+import { decodeXfrmMessage, encodeXfrm, MessageWriter } from 'netlink-xfrm/xfrm';
 import * as constants from 'netlink-xfrm/constants';
 const writer = new MessageWriter();
 const now = { wall: 0, monotonic: 0 };

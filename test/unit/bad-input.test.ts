@@ -8,7 +8,7 @@ import { LE } from '../../lib/wire/endian.ts';
 import { NUMBER_SIZE } from '../../lib/wire/struct.ts';
 import { MessageWriter } from '../../lib/wire/writer.ts';
 import { attributes } from '../../lib/xfrm/attributes.ts';
-import { encodeXfrm, type XfrmInput } from '../../lib/xfrm/encode.ts';
+import { type EncodableXfrmMessage, encodeXfrm } from '../../lib/xfrm/encode.ts';
 import { answers, events, type Kind, messageBytes, requests } from './generate.ts';
 import { messagesOf } from './messages.ts';
 import { Random } from './random.ts';
@@ -20,7 +20,7 @@ function record(bytes: Uint8Array): Malformed {
   return message;
 }
 
-function encode(message: XfrmInput, change: (view: DataView) => void): Uint8Array {
+function encode(message: EncodableXfrmMessage, change: (view: DataView) => void): Uint8Array {
   const writer = new MessageWriter();
   encodeXfrm(writer, message);
   change(writer.view);

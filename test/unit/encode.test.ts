@@ -1,12 +1,18 @@
 /** XFRM messages to bytes and back: recorded ones. */
+
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { inspect } from 'node:util';
 import { XFRMA_PAD } from '../../lib/constants.ts';
 import { readRawAttributes } from '../../lib/wire/attribute.ts';
 import { EncodeError } from '../../lib/wire/error.ts';
+import { NO_LIMIT } from '../../lib/wire/time.ts';
 import { MessageWriter } from '../../lib/wire/writer.ts';
-import { type EncodeOptions, encodeXfrm, type XfrmInput } from '../../lib/xfrm/encode.ts';
+import {
+  type EncodableXfrmMessage,
+  type EncodeOptions,
+  encodeXfrm,
+} from '../../lib/xfrm/encode.ts';
 import * as structs from '../../lib/xfrm/structs.ts';
 import { capture, captures } from './captures.ts';
 import { messagesOf } from './messages.ts';
@@ -14,7 +20,7 @@ import { misplaced } from './misplaced.ts';
 import { refusedNulls } from './wrong-values.ts';
 
 /** The bytes of one message, by a writer that has to grow. */
-function encode(message: XfrmInput, options?: EncodeOptions): Uint8Array {
+function encode(message: EncodableXfrmMessage, options?: EncodeOptions): Uint8Array {
   const writer = new MessageWriter(16);
   encodeXfrm(writer, message, options);
   return writer.written();
@@ -136,8 +142,8 @@ test('a request says only what it must', () => {
   assert.equal(header.flags, 1);
   assert.equal(state.family, 'inet6');
   assert.equal(state.daddr, '2001:db8::2');
-  assert.equal(state.lifetime.hardBytes, 2n ** 64n - 1n);
-  assert.equal(state.lifetime.hardAddSeconds, 0n);
+  assert.equal(state.lifetime.hardBytes, NO_LIMIT);
+  assert.equal(state.lifetime.hardAddSeconds, NO_LIMIT);
   assert.deepEqual(state.flags, { mask: 0xa0, names: ['af-unspec', 'esn'] });
   assert.deepEqual(state.aead, { name: 'rfc4106(gcm(aes))', keyBits: 160, icvBits: 128 });
 });
@@ -194,7 +200,7 @@ test('what does not fit is refused by name', () => {
 
 test('what is neither true nor false nor a number is refused by name', () => {
   const expire = (hard: unknown) =>
-    encode({ kind: 'EXPIRE', hard, state: { daddr: '192.0.2.1', spi: 1 } } as XfrmInput);
+    encode({ kind: 'EXPIRE', hard, state: { daddr: '192.0.2.1', spi: 1 } } as EncodableXfrmMessage);
   for (const hard of ['1', 'no', [1], { valueOf: () => 1 }, Symbol('yes'), 1n, 2 ** 8]) {
     assert.throws(() => expire(hard), /EXPIRE › hard › .* is no whole number from 0 to 255$/);
   }
@@ -215,7 +221,7 @@ test('what is null, or of another type altogether, is refused by name, wherever 
 });
 
 test('a program can decode and encode messages of its own', async () => {
-  const { decodeXfrmMessage, encodeXfrm, MessageWriter } = await import('../../lib/index.ts');
+  const { decodeXfrmMessage, encodeXfrm, MessageWriter } = await import('../../lib/xfrm.ts');
   const bytes = capture('uml-6.1/newsa_v6_esn_marks_ifid_tfc.event0');
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
   const input = { view, bytes, time: { wall: 0, monotonic: 0 }, keys: true };
@@ -235,7 +241,7 @@ test('the error about a key in a wrong place does not show it', () => {
   for (const place of [key, [...key], { key }, hex(key), `0x${hex(key)}`]) {
     for (const [path, input] of misplaced(state, place)) {
       try {
-        encodeXfrm(new MessageWriter(), { kind: 'NEWSA', state: input } as XfrmInput);
+        encodeXfrm(new MessageWriter(), { kind: 'NEWSA', state: input } as EncodableXfrmMessage);
       } catch (error) {
         assert(!/201\D+202|c9ca/.test(inspect(error, { depth: 9 })), path.join('.'));
         refused++;

@@ -5,7 +5,6 @@ import fc from 'fast-check';
 import pc from 'picocolors';
 import { LINE_ROOM, printEvent, printedKind } from '../../lib/cli/printer/event-printer.ts';
 import { formatEvent } from '../../lib/cli/text/event.ts';
-import { encodeXfrm, MessageWriter, type XfrmInput } from '../../lib/index.ts';
 import { NLM_F_REQUEST } from '../../lib/netlink/constants.ts';
 import type { DecodeInput } from '../../lib/netlink/event.ts';
 import { AsciiWriter } from '../../lib/wire/ascii.ts';
@@ -13,6 +12,7 @@ import { align4 } from '../../lib/wire/attribute.ts';
 import { NLMSG_HDRLEN, readHeader } from '../../lib/wire/message.ts';
 import { decodeXfrm } from '../../lib/xfrm/decode.ts';
 import { messages } from '../../lib/xfrm/messages.ts';
+import { type EncodableXfrmMessage, encodeXfrm, MessageWriter } from '../../lib/xfrm.ts';
 import { captures } from './captures.ts';
 import { events, messageBytes } from './generate.ts';
 import { KEY_LETTER, ordinaryMessage } from './ordinary.ts';
@@ -158,12 +158,12 @@ test('of an attribute that comes twice the last one counts, and others are passe
 });
 
 test('more templates than the kernel takes, and words that are not there, are not printed', () => {
-  const of = (message: XfrmInput) => {
+  const of = (message: EncodableXfrmMessage) => {
     const writer = new MessageWriter();
     encodeXfrm(writer, message);
     return writer.written().slice();
   };
-  const policy = (templates: number): XfrmInput => ({
+  const policy = (templates: number): EncodableXfrmMessage => ({
     kind: 'NEWPOLICY',
     policy: {
       selector: { family: 'inet' },

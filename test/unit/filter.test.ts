@@ -6,7 +6,7 @@ import { test } from 'node:test';
 import { Filter } from '../../lib/monitor/filter.ts';
 import { FilterError } from '../../lib/monitor/filter-error.ts';
 import { filterHelp } from '../../lib/monitor/filter-keys.ts';
-import { type Filterable, subjectOf } from '../../lib/monitor/subject.ts';
+import { type FilterInput, subjectOf } from '../../lib/monitor/subject.ts';
 import { type DecodeInput, decodeDatagram } from '../../lib/netlink/event.ts';
 import { contains, parseNetwork } from '../../lib/wire/network.ts';
 import { decodeXfrmMessage } from '../../lib/xfrm/decode-message.ts';
@@ -29,10 +29,10 @@ function event(bytes: Uint8Array): XfrmMessage {
   return found;
 }
 
-const passes = (terms: string, item: Filterable) => new Filter(terms.split(' ')).matches(item);
+const passes = (terms: string, item: FilterInput) => new Filter(terms.split(' ')).matches(item);
 
 /** Asserts which of some terms an item passes. */
-function check(item: Filterable, yes: string[], no: string[]): void {
+function check(item: FilterInput, yes: string[], no: string[]): void {
   for (const terms of yes) assert(passes(terms, item), `${terms} should pass`);
   for (const terms of no) assert(!passes(terms, item), `${terms} should not pass`);
 }

@@ -6,11 +6,11 @@ import assert from 'node:assert/strict';
 import type { XfrmEvent } from '../../lib/index.ts';
 import type { TableChange } from '../../lib/monitor/changes.ts';
 import {
-  isHelper,
+  isIpcompHelper,
   isLarval,
   policyDifferences,
   stateDifferences,
-  type XfrmKinds,
+  type XfrmObjectTypes,
 } from '../../lib/monitor/xfrm-objects.ts';
 import { xfrmModel } from '../../lib/monitor/xfrm-table.ts';
 import type { XfrmPolicy, XfrmState } from '../../lib/xfrm/objects.ts';
@@ -18,11 +18,11 @@ import { Program } from './program.ts';
 import { Random } from './random.ts';
 import { SimulatedKernel } from './simulated-kernel.ts';
 
-type Change = TableChange<XfrmKinds>;
+type Change = TableChange<XfrmObjectTypes>;
 type Any = XfrmState | XfrmPolicy;
 
 /** A program that keeps tables of a kernel's SAs and policies. */
-export class History extends Program<XfrmKinds, XfrmEvent> {
+export class History extends Program<XfrmObjectTypes, XfrmEvent> {
   readonly random: Random;
   readonly kernel: SimulatedKernel;
   readonly changes: Change[] = [];
@@ -44,7 +44,7 @@ export class History extends Program<XfrmKinds, XfrmEvent> {
   }
 }
 
-const COUNTERS = new Set(['current', 'stats', 'replay', 'lastUsed']);
+const COUNTERS = new Set(['current', 'stats', 'replay', 'lastUsedAt']);
 /** Objects never change, so neither do their texts. */
 const textOf = new WeakMap<Any, string>();
 
@@ -62,7 +62,7 @@ function text(value: Any): string {
 /** Objects that no event announces: of those the table is as of the last comparison. */
 const unannounced = (value: Any): boolean =>
   value.offload !== undefined ||
-  ('spi' in value ? isLarval(value) || isHelper(value) : (value.index & 7) >= 3);
+  ('spi' in value ? isLarval(value) || isIpcompHelper(value) : (value.index & 7) >= 3);
 
 const nothing = () => false;
 

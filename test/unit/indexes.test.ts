@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
-import { type Entry, Table } from '../../lib/monitor/table.ts';
+import { Table, type TableEntry } from '../../lib/monitor/table.ts';
 import { generated } from './random.ts';
 
 interface Value {
@@ -23,13 +23,13 @@ test('what has a text is found, as it comes, changes and goes', () => {
   fc.assert(
     fc.property(fc.array(step), (steps) => {
       const table = new Table<Value>({ text: ({ text }) => text });
-      const model = new Map<string, Entry<Value>>();
+      const model = new Map<string, TableEntry<Value>>();
       for (const [i, { key, value, look }] of steps.entries()) {
         if (value === null) {
           table.delete(key);
           model.delete(key);
         } else {
-          const entry = { id: key, uid: `${i}`, value, counted: time };
+          const entry = { id: key, uid: `${i}`, value, countersReadAt: time };
           table.set(key, entry);
           model.set(key, entry);
         }

@@ -9,7 +9,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { IPROUTE2_VERSION } from '../../lib/cli/text/iproute2.ts';
 import { MessageWriter } from '../../lib/wire/writer.ts';
-import { encodeXfrm, type XfrmInput } from '../../lib/xfrm/encode.ts';
+import { type EncodableXfrmMessage, encodeXfrm } from '../../lib/xfrm/encode.ts';
 import { captures } from './captures.ts';
 import { answers, events, type Limits, messageBytes } from './generate.ts';
 import type { Random } from './random.ts';
@@ -107,7 +107,7 @@ const LIMITS: Limits = {
 /** Attributes that releases before 7.3 are not asked about, and why. */
 const OLDER = {
   offload: 'they print less of it (6.1 does not know the mode "packet")',
-  lastUsed: 'a time out of range ends them by SIGSEGV (seen with 6.1.0)',
+  lastUsedAt: 'a time out of range ends them by SIGSEGV (seen with 6.1.0)',
 };
 
 /** Messages of every kind that a listener can see, each field over its whole range. */
@@ -140,7 +140,10 @@ function withRaw(...unknown: [type: number, ...bytes: number[]][]): Uint8Array {
   return encodeOne({ kind: 'NEWSA', state: { ...state, unknown: raw } });
 }
 
-function encodeOne(message: XfrmInput, change: (view: DataView) => void = () => {}): Uint8Array {
+function encodeOne(
+  message: EncodableXfrmMessage,
+  change: (view: DataView) => void = () => {},
+): Uint8Array {
   const writer = new MessageWriter();
   encodeXfrm(writer, message);
   change(writer.view);

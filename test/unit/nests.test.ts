@@ -5,7 +5,8 @@ import fc from 'fast-check';
 import { ANY_FAMILY } from '../../lib/wire/address.ts';
 import { DecodeError, EncodeError } from '../../lib/wire/error.ts';
 import { MessageWriter } from '../../lib/wire/writer.ts';
-import { readToy, type Toy, writeToy } from '../codec/codec.ts';
+import { readToy, writeToy } from '../codec/codec.ts';
+import type { Toy } from '../codec/types.ts';
 
 function encode(toy: Toy): Uint8Array {
   const writer = new MessageWriter(8);

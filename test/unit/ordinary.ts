@@ -3,7 +3,7 @@
  * limits below 2^32 or none. (generate.ts makes what is allowed; little of that is ordinary.)
  * @module
  */
-import { encodeXfrm, MessageWriter, type XfrmInput } from '../../lib/index.ts';
+import { type EncodableXfrmMessage, encodeXfrm, MessageWriter } from '../../lib/xfrm.ts';
 import type { Random } from './random.ts';
 
 /** Keys are of this letter alone, which no line has. */
@@ -22,7 +22,7 @@ export function ordinaryMessage(random: Random): Uint8Array {
   return writer.written().slice();
 }
 
-function ordinary(random: Random): XfrmInput {
+function ordinary(random: Random): EncodableXfrmMessage {
   const header = { portId: random.chance(1, 2) ? 0 : random.number(32) };
   switch (random.below(6)) {
     case 0:
@@ -56,7 +56,7 @@ function ends(random: Random) {
 
 /** Of each kind of limit both, one or none is set. */
 function lifetime(random: Random) {
-  const seconds = () => BigInt(random.number(32));
+  const seconds = () => random.number(32);
   const limit = () => (random.chance(1, 2) ? NONE : BigInt(random.number(32)));
   return {
     softAddSeconds: seconds(),
@@ -107,7 +107,7 @@ function state(random: Random) {
     ...maybe(random, { pcpu: random.number(32) }),
     ...maybe(random, { offload: { ifindex: random.below(2 ** 31) } }),
     ...maybe(random, { replayEsn: { replayWindow: 64, bitmap: [1, 2] } }),
-    ...maybe(random, { extraFlags: ['oseq-may-wrap'] as const, lastUsed: 9n, tfcPad: 1 }),
+    ...maybe(random, { extraFlags: ['oseq-may-wrap'] as const, lastUsedAt: 9000, tfcPad: 1 }),
   };
 }
 

@@ -3,7 +3,7 @@
  * @module
  */
 import assert from 'node:assert/strict';
-import type { Kinds, NameIn, TableChange } from '../../lib/monitor/changes.ts';
+import type { ObjectName, ObjectTypes, TableChange } from '../../lib/monitor/changes.ts';
 import { LossDetector } from '../../lib/monitor/losses.ts';
 import type { ObjectModel } from '../../lib/monitor/object-model.ts';
 import { type Heard, Reconciler } from '../../lib/monitor/reconciler.ts';
@@ -11,16 +11,16 @@ import type { Random } from './random.ts';
 import type { SimulatedQueue } from './simulated-queue.ts';
 
 /** What a program asks a kernel. */
-interface Kernel<K extends Kinds, Event> {
+interface Kernel<K extends ObjectTypes, Event> {
   readonly queue: SimulatedQueue<Event>;
   /** How many things happened. */
   readonly steps: number;
   /** Whether something has happened whose event is still on its way. */
   readonly late: boolean;
-  dump(piece: number): Iterator<[NameIn<K>, K[NameIn<K>]][]>;
+  dump(piece: number): Iterator<[ObjectName<K>, K[ObjectName<K>]][]>;
 }
 
-export class Program<K extends Kinds, Event extends Heard> {
+export class Program<K extends ObjectTypes, Event extends Heard> {
   readonly table: Reconciler<K, Event>;
   now = 0;
   /** When the last list began: when the kernel was asked, in its steps. */

@@ -99,7 +99,7 @@ test('a message that is broken is a record in its place, and the status says so'
   assert.equal(status, 1);
   const record = JSON.parse(replay(file, '--json').lines[1] ?? '') as object;
   assert.deepEqual(record, {
-    schema: 'netlink-xfrm/event/1',
+    schema: 'netlink-xfrm/event/2',
     kind: 'malformed',
     protocol: 'xfrm',
     reason: 'needs 72 bytes, has 16',

@@ -5,14 +5,15 @@ import { test } from 'node:test';
 import { inspect } from 'node:util';
 import type { Request } from '../../lib/netlink/request.ts';
 import { addAddress } from '../../lib/route/address-requests.ts';
-import { addLink, altNames, changeLink } from '../../lib/route/link-requests.ts';
+import { addLink, altNames, updateLink } from '../../lib/route/link-requests.ts';
 import { requestOf } from '../../lib/route/question.ts';
 import { addRoute, addRule } from '../../lib/route/route-requests.ts';
 import { EncodeError } from '../../lib/wire/error.ts';
+import { NO_LIMIT } from '../../lib/wire/time.ts';
 import { MessageWriter } from '../../lib/wire/writer.ts';
 
 const link = (value: object) => requestOf(addLink({ name: 'k0', ...value }));
-const change = (value: object) => requestOf(changeLink(value)(5));
+const change = (value: object) => requestOf(updateLink(value)(5));
 const route = (value: object) =>
   requestOf(addRoute({ dst: '10.9.0.0', dstLength: 16, oif: 5, ...value }));
 
@@ -87,7 +88,7 @@ test('what would have no effect, or another one, is refused', () => {
   refuses(
     () => link({ info: { kind: 'bridge' }, properties: { altNames: ['x'] } }),
     ['NEWLINK', 'properties'],
-    /addAltNames/,
+    /addLinkAltNames/,
   );
   refuses(() => change({ properties: { altNames: ['x'] } }), ['NEWLINK', 'properties'], /./);
   refuses(() => change({ alias: 'x\0y' }), ['NEWLINK', 'alias'], /^holds a NUL$/);
@@ -103,14 +104,16 @@ test('how long an IPv6 route lasts is 32 bits of seconds, whether said or listed
     return Buffer.from(writer.written()).toString('hex');
   };
   const said = bytesOf({ unknown: [{ type: 23, flags: 0, bytes: u32(60) }] });
-  assert.equal(bytesOf({ expires: 60 }), said);
-  assert.equal(bytesOf({ expires: 60n }), said);
-  assert.equal(bytesOf({ cache: { expires: 5997 } }), said);
-  const over = bytesOf({ cache: { expires: -3 } });
-  assert.equal(over, bytesOf({ expires: 1 }));
-  assert.equal(bytesOf({ cache: { expires: 0 } }), bytesOf({}));
-  for (const expires of [2n ** 32n, -1, 1.5, Symbol('1')] as never[]) {
-    refuses(() => bytesOf({ expires }), ['NEWROUTE', 'expires'], /no whole number of seconds/);
+  assert.equal(bytesOf({ expiresSeconds: 60 }), said);
+  assert.equal(bytesOf({ cache: { expiresMs: 59_970 } }), said);
+  const over = bytesOf({ cache: { expiresMs: -30 } });
+  assert.equal(over, bytesOf({ expiresSeconds: 1 }));
+  for (const none of [{ cache: { expiresMs: NO_LIMIT } }, { expiresSeconds: NO_LIMIT }]) {
+    assert.equal(bytesOf(none), bytesOf({}));
+  }
+  for (const expiresSeconds of [2 ** 32, 60n, -1, 1.5, Symbol('1')] as never[]) {
+    const path = ['NEWROUTE', 'RTA_EXPIRES', 'expiresSeconds'];
+    refuses(() => bytesOf({ expiresSeconds }), path, /no whole number/);
   }
 });
 

@@ -3,9 +3,10 @@
  * queue, as far as a table can notice it. Everything is synchronous; chance comes from outside.
  * @module
  */
-import { XFRM_INF } from '../../lib/constants.ts';
+
 import type { XfrmEvent, XfrmPolicy, XfrmState } from '../../lib/index.ts';
 import { isLarval } from '../../lib/monitor/xfrm-objects.ts';
+import { NO_LIMIT } from '../../lib/wire/time.ts';
 import { StateFlags } from '../../lib/xfrm/names.ts';
 import type { Random } from './random.ts';
 import { SimulatedQueue } from './simulated-queue.ts';
@@ -13,14 +14,14 @@ import { SimulatedQueue } from './simulated-queue.ts';
 const HEADER = { length: 0, type: 0, flags: 0, seq: 0, portId: 0 };
 const NO_FLAGS = StateFlags.of(0);
 const LIFETIME = {
-  softBytes: XFRM_INF,
-  hardBytes: XFRM_INF,
-  softPackets: XFRM_INF,
-  hardPackets: XFRM_INF,
-  softAddSeconds: 0n,
-  hardAddSeconds: 0n,
-  softUseSeconds: 0n,
-  hardUseSeconds: 0n,
+  softBytes: NO_LIMIT,
+  hardBytes: NO_LIMIT,
+  softPackets: NO_LIMIT,
+  hardPackets: NO_LIMIT,
+  softAddSeconds: NO_LIMIT,
+  hardAddSeconds: NO_LIMIT,
+  softUseSeconds: NO_LIMIT,
+  hardUseSeconds: NO_LIMIT,
 } as unknown as XfrmState['lifetime'];
 const GCM = { name: 'rfc4106(gcm(aes))', keyBits: 160, icvBits: 128 };
 
@@ -231,7 +232,7 @@ export class SimulatedKernel {
   }
 
   #current() {
-    return { bytes: 0n, packets: 0n, addTime: BigInt(this.#seconds), useTime: 0n };
+    return { bytes: 0n, packets: 0n, addedAt: this.#seconds * 1000, firstUsedAt: undefined };
   }
 
   /** What a request could ask for. */
@@ -263,7 +264,7 @@ export class SimulatedKernel {
       saddr,
       spi: proto === 'routing' ? 0 : 1 + random.below(spis),
       proto,
-      lifetime: { ...LIFETIME, hardAddSeconds: BigInt(random.below(4)) },
+      lifetime: { ...LIFETIME, hardAddSeconds: random.below(4) || NO_LIMIT },
       current: this.#current(),
       stats: { replayWindow: 0, replay: 0, integrityFailed: 0 },
       seq: random.chance(1, 2) ? 0 : 1 + random.below(2),

@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import * as constants from '../../lib/constants.ts';
-import { groupNames, type SubscribeOptions, subscribe } from '../../lib/index.ts';
+import { multicastGroupNames, type SubscribeOptions, subscribe } from '../../lib/index.ts';
 import { findGroup } from '../../lib/monitor/groups.ts';
 import { EventQueue } from '../../lib/monitor/queue.ts';
 
@@ -56,10 +56,10 @@ test('a group has the same number under each of its names', () => {
   assert.deepEqual(findGroup('RTMGRP_LINK'), findGroup('RTNLGRP_LINK'));
   assert.deepEqual(findGroup('sa'), findGroup('XFRMNLGRP_SA'));
   assert.deepEqual(findGroup('ipv4-route'), findGroup('RTMGRP_IPV4_ROUTE'));
-  const rtnetlink = groupNames.filter((name) => findGroup(name)?.protocol === 'route');
+  const rtnetlink = multicastGroupNames.filter((name) => findGroup(name)?.protocol === 'route');
   const numbers = new Set(rtnetlink.map((name) => findGroup(name)?.number));
   assert.equal(numbers.size, 39);
-  for (const name of groupNames) {
+  for (const name of multicastGroupNames) {
     const number = findGroup(name)?.number ?? 0;
     assert(Number.isInteger(number) && number >= 1 && number <= 39, name);
     const mask = (constants as Record<string, unknown>)[name];

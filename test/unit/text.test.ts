@@ -87,13 +87,13 @@ test('a row tells times as durations', () => {
     ...event.state,
     lifetime: {
       ...event.state.lifetime,
-      softAddSeconds: 3000n,
-      hardAddSeconds: 3600n,
-      hardUseSeconds: 100n,
+      softAddSeconds: 3000,
+      hardAddSeconds: 3600,
+      hardUseSeconds: 100,
       softBytes: 2n ** 20n,
       hardPackets: 9n,
     },
-    current: { bytes: 5000n, packets: 3n, addTime: 1000n, useTime: 0n },
+    current: { bytes: 5000n, packets: 3n, addedAt: 1000_000, firstUsedAt: undefined },
     stats: { replayWindow: 0, replay: 2, integrityFailed: 1 },
   };
   const row = stateRow(state, colors, 1012);
@@ -103,7 +103,7 @@ test('a row tells times as durations', () => {
     /rekey in 49m 48s, rekey at 1\.0 MiB, expires in 59m 48s, expires at 9 packets, replayed 2, integrity-failed 1$/,
   );
   // Once used, the nearer of the two limits counts; a soft limit that is past is not told again.
-  const used = { ...state, current: { ...state.current, useTime: 4005n } };
+  const used = { ...state, current: { ...state.current, firstUsedAt: 4005_000 } };
   assert.match(stateRow(used, colors, 4010)[9] ?? '', /rekey at .*expires in 1m 35s/);
   assert(!(stateRow(used, colors, 4010)[9] ?? '').includes('rekey in'));
 });
@@ -112,7 +112,7 @@ test('a policy is a row with its templates', () => {
   const [[, event] = []] = messagesOf(capture('uml-6.1/tr_newpolicy.event0'));
   assert(event?.kind === 'NEWPOLICY');
   const { policy } = event;
-  const current = { ...policy.current, addTime: 1000n };
+  const current = { ...policy.current, addedAt: 1000_000 };
   const row = policyRow({ ...policy, current }, colors, 1060);
   assert.equal(row[0], policy.dir);
   assert.equal(row[5], '1m');

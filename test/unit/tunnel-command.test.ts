@@ -195,7 +195,7 @@ test('filters choose among changes, and among events beside them', () => {
     kind: 'down',
     tunnel: missing({ warnings: [piling] }),
     before: 'up',
-    cause: { kind: 'expired' },
+    reason: { kind: 'expired' },
     time,
   };
   const warning: TunnelChange = {
@@ -392,7 +392,7 @@ test('how far a picture can be believed', () => {
 const frame = (more: Partial<Frame> = {}): Frame => ({
   tunnels: [missing(), tunnel()],
   warnings: [],
-  counted: NOW - 2000,
+  countersReadAt: NOW - 2000,
   sight: { badge: 'SYNCED' },
   rates: () => undefined,
   above: 0,

@@ -2,9 +2,10 @@
  * Tunnels made by hand, for the tests of what the command says of them.
  * @module
  */
-import { XFRM_INF } from '../../lib/constants.ts';
+
 import type { Tunnel, TunnelWarning } from '../../lib/index.ts';
 import type { PolicyEntry, StateEntry } from '../../lib/monitor/xfrm-views.ts';
+import { NO_LIMIT } from '../../lib/wire/time.ts';
 import { capture } from './captures.ts';
 import { messagesOf } from './messages.ts';
 
@@ -26,7 +27,7 @@ export function sa(direction: 'in' | 'out', spi: number): StateEntry {
   const [saddr, daddr] = direction === 'out' ? [ends.saddr, ends.daddr] : [ends.daddr, ends.saddr];
   const current = {
     ...state.current,
-    addTime: BigInt(NOW / 1000 - 240),
+    addedAt: NOW - 240_000,
     bytes: 1200n,
     packets: 3n,
   };
@@ -42,7 +43,7 @@ const selector = {
   daddr: '10.1.0.0',
   prefixlenD: 16,
 };
-const limits = { softBytes: XFRM_INF, softPackets: XFRM_INF, hardBytes: XFRM_INF };
+const limits = { softBytes: NO_LIMIT, softPackets: NO_LIMIT, hardBytes: NO_LIMIT };
 const policy = {
   id: '1',
   uid: '1',

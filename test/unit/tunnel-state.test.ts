@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
-import { isUp, TUNNEL_STATES, TUNNEL_THRESHOLDS } from '../../lib/index.ts';
+import { isUpState, TUNNEL_STATES, TUNNEL_THRESHOLDS } from '../../lib/index.ts';
 import { CLEAR, type Obstacle } from '../../lib/tunnel/serve.ts';
 import { judge, type Sighted, type Sighting, type Verdict } from '../../lib/tunnel/state.ts';
 import { generated } from './random.ts';
@@ -103,7 +103,7 @@ for (const [what, seen, state, reason] of [
     const verdict = settled(seen as Sighting);
     assert.equal(verdict.state, state);
     assert.match(verdict.reason, reason);
-    assert.equal(verdict.upSince !== undefined, isUp(state));
+    assert.equal(verdict.upSince !== undefined, isUpState(state));
   });
 }
 
@@ -250,7 +250,7 @@ test('whatever is seen: there is a state, the same for the same; since goes forw
         assert(verdict.next > time, 'the next moment is to come');
         assert.equal(
           verdict.upSince !== undefined,
-          verdict.state !== undefined && isUp(verdict.state),
+          verdict.state !== undefined && isUpState(verdict.state),
         );
         // Before the moment it names it says the same, if nothing else changes.
         const until = Math.min(verdict.next, time + 1_000_000);

@@ -8,7 +8,7 @@ import { changeJson, tunnelJson, warningJson } from '../../lib/cli/tunnels/json.
 import { RateMeter } from '../../lib/cli/tunnels/rates.ts';
 import { tunnelTable } from '../../lib/cli/tunnels/table.ts';
 import { describeTunnel, sayTunnel } from '../../lib/cli/tunnels/text.ts';
-import type { DownCause, Tunnel, TunnelChange } from '../../lib/index.ts';
+import type { Tunnel, TunnelChange, TunnelDownReason } from '../../lib/index.ts';
 import { checkLine, schemaKinds } from '../schema.ts';
 import { ago, leak, missing, NOW, piling, sa, tunnel } from './tunnel-samples.ts';
 
@@ -89,7 +89,10 @@ test('rates come from two readings of the counters, and from nothing less', () =
   const meter = new RateMeter();
   const of = (bytes: bigint, at: number, id = 'a') => {
     const traffic = { in: { bytes, packets: 1n, lastUsed: undefined }, out: tunnel().traffic.out };
-    meter.update({ tunnels: [tunnel({ id, traffic })], counted: { wall: 0, monotonic: at } });
+    meter.update({
+      tunnels: [tunnel({ id, traffic })],
+      countersReadAt: { wall: 0, monotonic: at },
+    });
     return meter.of(id);
   };
   assert.equal(of(1000n, 5000), undefined);
@@ -100,7 +103,7 @@ test('rates come from two readings of the counters, and from nothing less', () =
   assert.equal(of(1n, 9000, 'b'), undefined);
 });
 
-const causes: [DownCause, string][] = [
+const causes: [TunnelDownReason, string][] = [
   [{ kind: 'deleted', by: claimant }, 'deleted, claimed by char\\x1bon[812]'],
   [
     { kind: 'flushed', by: { ...claimant, pid: undefined, process: undefined } },
@@ -132,7 +135,7 @@ const compared = {
   rounds: 1,
   overruns: 1,
   malformed: 0,
-  took: 12.6,
+  durationMs: 12.6,
   time,
 };
 const changes: [TunnelChange, string][] = [
@@ -140,7 +143,7 @@ const changes: [TunnelChange, string][] = [
   [{ kind: 'up', tunnel: up, before: 'blocked', time }, 'up        TITLE: up, was blocked'],
   [{ kind: 'up', tunnel: up, before: undefined, time }, 'up        TITLE: up, new'],
   ...causes.map(([cause, text]): [TunnelChange, string] => [
-    { kind: 'down', tunnel: tunnel({ state: 'blocked' }), before: 'up', cause, time },
+    { kind: 'down', tunnel: tunnel({ state: 'blocked' }), before: 'up', reason: cause, time },
     `down      TITLE: blocked, ${text}, was up`,
   ]),
   [

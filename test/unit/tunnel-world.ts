@@ -3,11 +3,10 @@
  * events, through the live table into the join, and what is told of tunnels is written down.
  * @module
  */
-import { XFRM_INF } from '../../lib/constants.ts';
+
 import type {
   ExpectedTunnel,
-  Mark,
-  Succession,
+  SaSuccession,
   Tunnel,
   TunnelEvent,
   TunnelThresholds,
@@ -16,26 +15,28 @@ import type {
   XfrmState,
 } from '../../lib/index.ts';
 import { Reconciler } from '../../lib/monitor/reconciler.ts';
-import type { XfrmKinds } from '../../lib/monitor/xfrm-objects.ts';
+import type { XfrmObjectTypes } from '../../lib/monitor/xfrm-objects.ts';
 import { xfrmModel } from '../../lib/monitor/xfrm-table.ts';
 import type { LostAddress } from '../../lib/tunnel/addresses.ts';
 import { checkedExpected } from '../../lib/tunnel/expected.ts';
 import { checkedThresholds } from '../../lib/tunnel/thresholds.ts';
 import { Tunnels, type TunnelsHost } from '../../lib/tunnel/tunnels.ts';
+import { NO_LIMIT } from '../../lib/wire/time.ts';
 import { StateFlags } from '../../lib/xfrm/names.ts';
+import type { XfrmMark } from '../../lib/xfrm.ts';
 
 /** This host, and the other end of most tunnels. */
 export const HERE = '192.0.2.1';
 export const THERE = '192.0.2.2';
 const NONE = {
-  softBytes: XFRM_INF,
-  hardBytes: XFRM_INF,
-  softPackets: XFRM_INF,
-  hardPackets: XFRM_INF,
-  softAddSeconds: 0n,
-  hardAddSeconds: 0n,
-  softUseSeconds: 0n,
-  hardUseSeconds: 0n,
+  softBytes: NO_LIMIT,
+  hardBytes: NO_LIMIT,
+  softPackets: NO_LIMIT,
+  hardPackets: NO_LIMIT,
+  softAddSeconds: NO_LIMIT,
+  hardAddSeconds: NO_LIMIT,
+  softUseSeconds: NO_LIMIT,
+  hardUseSeconds: NO_LIMIT,
 };
 const ANY = {
   daddr: '0.0.0.0',
@@ -58,7 +59,7 @@ export interface SaWish {
   readonly daddr?: string;
   readonly reqid?: number;
   readonly proto?: 'esp' | 'ah' | 'comp';
-  readonly mark?: Mark;
+  readonly mark?: XfrmMark;
   readonly ifId?: number;
   readonly pcpu?: number;
   readonly dir?: 'in' | 'out';
@@ -74,7 +75,7 @@ export interface PolicyWish {
   readonly local?: string;
   readonly remote?: string;
   readonly reqid?: number;
-  readonly mark?: Mark;
+  readonly mark?: XfrmMark;
   readonly ifId?: number;
   /** Of the selector, to tell policies apart. */
   readonly port?: number;
@@ -116,7 +117,7 @@ export class World {
   /** When all that was announced was last read, and nothing was lost. */
   #heardUntil = 0;
   #opened = false;
-  readonly #table: Reconciler<XfrmKinds, XfrmEvent>;
+  readonly #table: Reconciler<XfrmObjectTypes, XfrmEvent>;
 
   constructor(options: WorldOptions = {}) {
     const { expected, thresholds, locals = [HERE], restless = false } = options;
@@ -127,7 +128,7 @@ export class World {
     });
     this.locals = new Set(locals);
     this.#restless = restless;
-    this.#table = new Reconciler<XfrmKinds, XfrmEvent>(
+    this.#table = new Reconciler<XfrmObjectTypes, XfrmEvent>(
       xfrmModel,
       {
         now: () => this.now,
@@ -283,6 +284,13 @@ export class World {
     });
   }
 
+  /** Other tunnels ought to be there from now on. */
+  expect(expected: readonly ExpectedTunnel[]): this {
+    this.look();
+    this.tunnels.expect(checkedExpected(expected), this.now);
+    return this.look();
+  }
+
   /** What was told is looked at: the end of a batch. */
   look(): this {
     if (this.#opened) this.tunnels.flush(this.now, this.heardUntil);
@@ -297,8 +305,8 @@ export class World {
       saddr: wish.saddr ?? HERE,
       spi,
       proto,
-      lifetime: { ...NONE, softAddSeconds: BigInt(soft), hardAddSeconds: BigInt(hard) },
-      current: { bytes: 0n, packets: 0n, addTime: this.#seconds, useTime: 0n },
+      lifetime: { ...NONE, softAddSeconds: soft || NO_LIMIT, hardAddSeconds: hard || NO_LIMIT },
+      current: { bytes: 0n, packets: 0n, addedAt: this.#seconds, firstUsedAt: undefined },
       stats: { replayWindow: 0, replay: 0, integrityFailed: 0 },
       seq: 0,
       reqid: wish.reqid ?? 1,
@@ -361,7 +369,7 @@ export class World {
     const policy = {
       selector: { ...ANY, ...(mode === 'transport' && host), dport: port },
       lifetime: NONE,
-      current: { bytes: 0n, packets: 0n, addTime: this.#seconds, useTime: 0n },
+      current: { bytes: 0n, packets: 0n, addedAt: this.#seconds, firstUsedAt: undefined },
       priority: 0,
       index: ++this.#indexes * 8 + { in: 0, out: 1, fwd: 2 }[dir],
       dir,
@@ -417,7 +425,7 @@ export class World {
     const counts = {
       bytes: current.bytes + BigInt(100 * packets),
       packets: current.packets + BigInt(packets),
-      useTime: current.useTime || this.#seconds,
+      firstUsedAt: current.firstUsedAt ?? this.#seconds,
     };
     this.change(spi, { current: { ...current, ...counts }, ...change });
   }
@@ -454,8 +462,9 @@ export class World {
     return whole.map(normalised);
   }
 
-  get #seconds(): bigint {
-    return BigInt(Math.floor(this.now.wall / 1000));
+  /** Now, as the kernel notes it. */
+  get #seconds(): number {
+    return Math.floor(this.now.wall / 1000) * 1000;
   }
 
   #take(spi: number): XfrmState {
@@ -474,12 +483,12 @@ export function normalised(event: TunnelEvent): string {
   } else words.push(event.tunnel.state);
   if ('before' in event) words.push(event.before && `was ${event.before}`);
   if (event.kind === 'down') {
-    const { cause } = event;
+    const { reason: cause } = event;
     words.push(`by ${cause.kind}`);
     if ('by' in cause) words.push(cause.by?.portId);
     if ('to' in cause) words.push(cause.to);
   }
-  const succession = ({ from, to, gap }: Succession) => {
+  const succession = ({ from, to, gap }: SaSuccession) => {
     const spis = `${from.toString(16)} > ${to.toString(16)}`;
     return gap === undefined ? `${spis} not heard` : gap > 0 ? `${spis} after ${gap} ms` : spis;
   };

@@ -5,7 +5,13 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
-import type { ObjectChange, Tunnel, TunnelEvent, XfrmKinds, XfrmPolicy } from '../../lib/index.ts';
+import type {
+  ObjectChange,
+  Tunnel,
+  TunnelEvent,
+  XfrmObjectTypes,
+  XfrmPolicy,
+} from '../../lib/index.ts';
 import { checkedThresholds } from '../../lib/tunnel/thresholds.ts';
 import { Tunnels } from '../../lib/tunnel/tunnels.ts';
 import { History } from './history.ts';
@@ -113,7 +119,7 @@ function runHistory(seed: number, steps: number): void {
       // Readings of the counters are left out: they would have everything looked at anew.
       if (!('object' in change)) continue;
       const value = change.object === 'policy' ? asking(change.value) : change.value;
-      tunnels.change({ ...change, value } as ObjectChange<XfrmKinds>);
+      tunnels.change({ ...change, value } as ObjectChange<XfrmObjectTypes>);
     }
     if (random.chance(1, 2)) tunnels.flush(now());
   };
@@ -142,7 +148,7 @@ function runHistory(seed: number, steps: number): void {
   assert.deepEqual([...shown].sort(), [...view].sort(), 'replayed');
   // In the end all goes, and nothing is kept.
   history.now += 4_000_000;
-  const gone = { kind: 'removed', cause: 'kernel', why: 'deleted', time: now() } as const;
+  const gone = { kind: 'removed', origin: 'kernel', reason: 'deleted', time: now() } as const;
   for (const entry of table.tables.state) {
     live.change({ ...gone, object: 'state', ...entry });
   }
@@ -259,7 +265,7 @@ test('what happens while a reading of the counters is looked at does not wait fo
     world.addPair(spi, { daddr: remote, reqid: spi });
   }
   world.open().pass(10_000);
-  const { counted } = world.tunnels;
+  const { countersReadAt } = world.tunnels;
   for (const spi of spis) world.carry(spi, 1);
   world.read();
   assert.equal(world.tunnels.countSome(world.now), false);
@@ -267,10 +273,10 @@ test('what happens while a reading of the counters is looked at does not wait fo
   world.removePair(last);
   world.look().pass(200);
   assert.deepEqual(world.told(), ['down blocked was up by deleted 0']);
-  assert.deepEqual(world.tunnels.counted, counted, 'not all show it yet');
+  assert.deepEqual(world.tunnels.countersReadAt, countersReadAt, 'not all show it yet');
   while (!world.tunnels.countSome(world.now));
   assert.deepEqual(world.told(), []);
-  assert.equal(world.tunnels.counted.monotonic, 10_000);
+  assert.equal(world.tunnels.countersReadAt.monotonic, 10_000);
   for (const { traffic } of world.tunnels) assert.equal(traffic.out.packets, 1n);
 });
 

@@ -1,6 +1,6 @@
 /** Waiting for something of a monitor, with a clock of what it has heard that the test sets. */
 import assert from 'node:assert/strict';
-import { EventEmitter } from 'node:events';
+import { EventEmitter, getEventListeners } from 'node:events';
 import { test } from 'node:test';
 import { setTimeout as pause } from 'node:timers/promises';
 import { EventHub } from '../../lib/monitor/event-hub.ts';
@@ -9,6 +9,8 @@ import { type WaitOptions, waitFor } from '../../lib/monitor/wait-for.ts';
 /** A monitor of one value. Unless `heard` is set, it has heard all until now. */
 class Monitored extends EventEmitter {
   readonly hub = new EventHub<never>(this, () => Promise.resolve());
+  /** How many wait for the next change. */
+  watching = 0;
   value: string | undefined;
   heard: number | undefined;
 
@@ -18,12 +20,27 @@ class Monitored extends EventEmitter {
 
   set(value: string | undefined): void {
     this.value = value;
-    this.emit('change');
+    this.hub.deliver(undefined as never, 'change');
   }
 
   waitFor(options?: WaitOptions): Promise<string> {
-    return waitFor(this as Monitored, this.hub, ({ value }) => value, options);
+    return waitFor(this as Monitored, this.counting, ({ value }) => value, options);
   }
+
+  /** The hub, with a count. */
+  readonly counting = {
+    wait: this.hub.wait.bind(this.hub),
+    watch: (look: () => void): Disposable => {
+      this.watching++;
+      const watch = this.hub.watch(look);
+      return {
+        [Symbol.dispose]: () => {
+          this.watching--;
+          watch[Symbol.dispose]();
+        },
+      };
+    },
+  };
 }
 
 /** Whether a promise is pending after all timers that are due have run. */
@@ -40,12 +57,12 @@ async function pending(promise: Promise<unknown>): Promise<boolean> {
 test('what holds already is there at once; else it comes with a change', async () => {
   const monitor = new Monitored();
   const waiting = monitor.waitFor();
-  monitor.emit('change');
+  monitor.set(undefined);
   assert(await pending(waiting));
   monitor.set('up');
   assert.equal(await waiting, 'up');
   assert.equal(await monitor.waitFor({ timeout: 0 }), 'up');
-  assert.equal(monitor.listenerCount('change'), 0);
+  assert.equal(monitor.watching, 0);
 });
 
 test('the time is over when all is read that came in time', async () => {
@@ -64,7 +81,7 @@ test('the time is over when all is read that came in time', async () => {
     code: 'ERR_WAIT_TIMEOUT',
     message: 'what was waited for did not come within 1 ms',
   });
-  assert.equal(monitor.listenerCount('change'), 0);
+  assert.equal(monitor.watching, 0);
 });
 
 test('what is to hold for long holds without a break, as far as was heard', async () => {
@@ -98,7 +115,38 @@ test('a predicate that throws, a signal and the end of the monitor end it', asyn
   await monitor.hub.close();
   await assert.rejects(other, { code: 'ERR_MONITOR_CLOSED' });
   await assert.rejects(monitor.waitFor(), { code: 'ERR_MONITOR_CLOSED' });
-  assert.equal(monitor.listenerCount('change'), 0);
+  assert.equal(monitor.watching, 0);
+});
+
+test('thousands wait with one signal, and leave nothing when they are served, give up, or it is aborted', async () => {
+  const warnings: Error[] = [];
+  const warned = (warning: Error) => warnings.push(warning);
+  process.on('warning', warned);
+  const monitor = new Monitored();
+  const control = new AbortController();
+  const many = (options: WaitOptions) =>
+    Array.from({ length: 5000 }, () => monitor.waitFor({ signal: control.signal, ...options }));
+  const listeners = () => getEventListeners(control.signal, 'abort').length;
+  const served = many({});
+  assert.equal(listeners(), 1);
+  monitor.set('up');
+  assert((await Promise.all(served)).every((value) => value === 'up'));
+  assert.equal(listeners(), 0);
+  monitor.set(undefined);
+  const late = await Promise.allSettled(many({ timeout: 1 }));
+  assert(late.every(({ status }) => status === 'rejected'));
+  assert.equal(listeners(), 0);
+  const aborted = many({});
+  control.abort(new Error('enough'));
+  for (const one of await Promise.allSettled(aborted)) {
+    assert.equal(one.status === 'rejected' && one.reason.message, 'enough');
+  }
+  assert.equal(listeners(), 0);
+  assert.equal(monitor.watching, 0);
+  assert.equal(monitor.eventNames().length, 0);
+  await pause(0);
+  process.off('warning', warned);
+  assert.deepEqual(warnings, []);
 });
 
 test('wrong options are named', async () => {

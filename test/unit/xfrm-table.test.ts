@@ -1,21 +1,22 @@
 /** What events do to a table of SAs and policies: each rule that a history alone would hardly show. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { XFRM_INF } from '../../lib/constants.ts';
-import type { XfrmEvent, XfrmPolicy, XfrmState } from '../../lib/index.ts';
+import { setImmediate as turn } from 'node:timers/promises';
+import { Filter, type XfrmEvent, type XfrmPolicy, type XfrmState } from '../../lib/index.ts';
 import type { TableChange } from '../../lib/monitor/changes.ts';
 import { Reconciler } from '../../lib/monitor/reconciler.ts';
-import type { XfrmKinds } from '../../lib/monitor/xfrm-objects.ts';
+import type { XfrmObjectTypes } from '../../lib/monitor/xfrm-objects.ts';
 import { xfrmModel } from '../../lib/monitor/xfrm-table.ts';
-import { rates, type Snapshot, StatesView } from '../../lib/monitor/xfrm-views.ts';
+import { StatesView, stateRates, type XfrmSnapshot } from '../../lib/monitor/xfrm-views.ts';
+import { NO_LIMIT } from '../../lib/wire/time.ts';
 
 const current = (addTime: number, packets = 0) => ({
   bytes: BigInt(packets) * 100n,
   packets: BigInt(packets),
-  addTime: BigInt(addTime),
-  useTime: 0n,
+  addedAt: addTime * 1000,
+  firstUsedAt: undefined,
 });
-const lifetime = { softBytes: XFRM_INF, hardBytes: XFRM_INF };
+const lifetime = { softBytes: NO_LIMIT, hardBytes: NO_LIMIT };
 
 /** An SA that was added at a second; fields that no rule looks at are left out. */
 const sa = (addTime: number, more: object = {}) =>
@@ -59,9 +60,9 @@ const event = (kind: XfrmEvent['kind'], more: object, second = 5000) =>
 
 /** A table that has opened with these objects, and what it tells. */
 function opened(states: XfrmState[], policies: XfrmPolicy[] = []) {
-  const changes: TableChange<XfrmKinds>[] = [];
+  const changes: TableChange<XfrmObjectTypes>[] = [];
   const time = { wall: 0, monotonic: 0 };
-  const table = new Reconciler<XfrmKinds, XfrmEvent>(
+  const table = new Reconciler<XfrmObjectTypes, XfrmEvent>(
     xfrmModel,
     {
       now: () => time,
@@ -93,7 +94,8 @@ function opened(states: XfrmState[], policies: XfrmPolicy[] = []) {
     /** What was told, and whether another round is due. */
     told(): [string[], 'right' | 'in doubt'] {
       const brief = changes.splice(0).map((change) => {
-        const more = 'why' in change ? change.why : 'fields' in change ? change.fields.join() : '';
+        const more =
+          'reason' in change ? change.reason : 'fields' in change ? change.fields.join() : '';
         return `${change.kind} ${more}`.trim();
       });
       return [brief, table.busy ? 'in doubt' : 'right'];
@@ -317,9 +319,54 @@ test('a helper of IPCOMP that none of the SAs can use is waited for', () => {
 test('lookups take any spelling of an address', () => {
   const ends = { saddr: '2001:db8::1', daddr: '2001:db8::2', family: 'inet6' } as const;
   const states = new StatesView(opened([sa(1000, ends)]).table.tables.state);
-  const [found] = states.bySpi('2001:DB8:0::2', 256);
+  const [found] = states.bySpi(256, { daddr: '2001:DB8:0::2' });
   assert.equal(found?.value.daddr, ends.daddr);
   assert.deepEqual(states.byPeers('2001:db8:0:0::1', '2001:db8::0:2'), [found]);
+});
+
+test('tables are asked by id, uid, SPI, destination, a filter, and an index of one’s own', async () => {
+  const { table, ...rest } = opened([sa(1000), sa(1000, { spi: 300, mode: 'transport' })]);
+  const states = new StatesView(table.tables.state);
+  const [first, second] = [...states];
+  assert(first && second);
+  assert.equal(states.get(first.id), first);
+  assert.equal(states.byUid(second.uid), second);
+  assert.deepEqual(states.bySpi(300), [second]);
+  assert.deepEqual(states.bySpi(300, { proto: 'ah' }), []);
+  assert.deepEqual(states.byDestination(first.value.daddr), [first, second]);
+  assert.deepEqual(
+    states.filter(({ value }) => value.spi === 300),
+    [second],
+  );
+  assert.deepEqual(states.filter(new Filter(['spi=300', 'proto=esp'])), [second]);
+  assert.throws(() => states.filter({} as never), /by must be a function or a Filter/);
+  assert.throws(() => states.indexBy('mode' as never), /of must be a function/);
+
+  const byMode = states.indexBy(({ mode }) => mode);
+  const thrown: unknown[] = [];
+  const caught = (error: unknown) => thrown.push(error);
+  const others = process.listeners('uncaughtException');
+  process.removeAllListeners('uncaughtException').on('uncaughtException', caught);
+  const failing = states.indexBy(({ mode }): string => assert.fail(mode as string));
+  await turn();
+  process.off('uncaughtException', caught);
+  for (const other of others) process.on('uncaughtException', other);
+  assert.equal(thrown.length, 2);
+  assert.deepEqual(failing.get('tunnel'), []);
+  failing[Symbol.dispose]();
+
+  assert.deepEqual(byMode.get('transport'), [second]);
+  table.event(event('DELSA', { state: second.value }));
+  assert.deepEqual(byMode.get('transport'), []);
+  assert.equal(states.get(second.id), undefined);
+  table.event(event('NEWSA', { state: sa(1001, { spi: 300, mode: 'transport' }) }));
+  const [again] = byMode.get('transport');
+  assert(again && again.uid !== second.uid);
+  assert.equal(states.byUid(second.uid), undefined);
+  assert.equal(states.get(second.id), again);
+  byMode[Symbol.dispose]();
+  assert.deepEqual(byMode.get('transport'), [again]);
+  assert.deepEqual(rest.told()[1], 'right');
 });
 
 test('a larval SA without SPI gets one untold: what comes of an unknown SA may be about it', () => {
@@ -386,9 +433,10 @@ test('rates are those of one incarnation, of the time between two readings', () 
   const at = (monotonic: number) => ({ wall: 0, monotonic });
   const entry = (uid: string, bytes: bigint, monotonic: number) => {
     const value = sa(1000, { current: { ...current(1000), bytes, packets: bytes / 100n } });
-    return { id: 'x', uid, value, counted: at(monotonic) };
+    return { id: 'x', uid, value, countersReadAt: at(monotonic) };
   };
-  const snapshot = (...states: ReturnType<typeof entry>[]) => ({ states }) as unknown as Snapshot;
+  const snapshot = (...states: ReturnType<typeof entry>[]) =>
+    ({ states }) as unknown as XfrmSnapshot;
   const many = 2n ** 63n;
   const before = snapshot(entry('x #1', 5000n, 0), entry('y #1', many, 500), entry('z #1', 0n, 0));
   const after = snapshot(
@@ -396,14 +444,14 @@ test('rates are those of one incarnation, of the time between two readings', () 
     entry('y #1', many + 3000n, 2000),
     entry('z #1', 0n, 0),
   );
-  assert.deepEqual(rates(before, after), [
+  assert.deepEqual(stateRates(before, after), [
     { id: 'x', uid: 'y #1', seconds: 1.5, bytesPerSecond: 2000, packetsPerSecond: 20 },
   ]);
 });
 
 test('an entry says when its counters were read', () => {
   const { table } = opened([sa(1000)]);
-  const counted = () => Array.from(table.tables.state, ({ counted: { wall } }) => wall)[0];
+  const counted = () => Array.from(table.tables.state, ({ countersReadAt: { wall } }) => wall)[0];
   assert.equal(counted(), 0);
   table.event(event('UPDSA', { state: sa(5000, { ifId: 3 }) }));
   assert.equal(counted(), 0);

@@ -8,11 +8,13 @@ import { NUMBER_SIZE, type NumberType, type Struct } from '../../lib/wire/struct
 import {
   type DecodedField,
   decoded,
+  factorOf,
   familyOfIp,
   familyOfOption,
   isOptional,
   label,
   leastOf,
+  mayBeLarge,
   type Named,
   needsOuter,
   place,
@@ -44,10 +46,38 @@ function readNumber(type: NumberType, at: string): string {
 }
 
 function readNamed(field: Named & { type: NumberType }, at: string): string {
+  if (field.unit !== undefined || field.none !== undefined) return readTime(field, at);
   const raw = readNumber(field.type, at);
   const names = label(field);
   if (names === undefined) return raw;
   return `${names}.${field.names instanceof Flags ? 'of' : 'name'}(${raw})`;
+}
+
+/** The expression for a limit, a duration or a moment. */
+function readTime(field: Named & { type: NumberType }, at: string): string {
+  const { unit, none } = field;
+  if (unit === undefined) return `readLimit(v, ${at})`;
+  const whole = mayBeLarge(field) ? `readNearest(v, ${at})` : readNumber(field.type, at);
+  const factor = factorOf(field);
+  if (none === 'ones') return `orNoLimit32(${whole})`;
+  const scaled = factor === 1 ? whole : `${whole} * ${factor}`;
+  if (none === undefined) return scaled;
+  return `${unit === 'moment' ? 'orNever' : 'orNoLimit'}(${scaled})`;
+}
+
+/** The statement that keeps the digits of what is too large, of fields with their places. */
+function readExact(
+  numbers: readonly (Named & { name: string; where: string })[],
+  into: string,
+): string {
+  const large = numbers.filter(mayBeLarge);
+  if (large.length === 0) return '';
+  const any = large.map(({ where }) => `isLarge(v, ${where})`).join(' || ');
+  const places = large.map(({ name, where }) => `'${name}', ${where}`).join(', ');
+  const exact = `readExact(v, ${places})`;
+  // The attributes of a space are read one by one.
+  const all = into === 'into' ? `Object.assign(into.exact ?? {}, ${exact})` : exact;
+  return `if (${any}) ${into}.exact = ${all};\n`;
 }
 
 /** The expression for the number a path of kernel names leads to. */
@@ -134,15 +164,17 @@ function readTail(of: Struct): { bytes: string; read: string } {
  */
 function readUnlimited(of: Struct): string {
   const limits = decoded(of).map((field) => {
-    if (field.type !== 'u64') throw new Error(`${of.kernel}.${field.kernel} is no limit`);
-    return { ...field, unlimited: field.absent === 'unlimited' };
+    if (field.type !== 'u64' || field.none === undefined) {
+      throw new Error(`${of.kernel}.${field.kernel} is no limit`);
+    }
+    return { ...field, unlimited: field.none === 'ones' };
   });
   const words = (unlimited: boolean, operator: string) =>
     limits
       .filter((limit) => limit.unlimited === unlimited)
       .flatMap(({ at }) => [`v.getInt32(${place(at)})`, `v.getInt32(${place(at + 4)})`])
       .join(operator);
-  const lines = limits.map(({ name, unlimited }) => `${name}: ${unlimited ? 'ALL_ONES' : '0n'},\n`);
+  const lines = limits.map(({ name }) => `${name}: NO_LIMIT,\n`);
   return `  if ((${words(true, ' & ')}) === -1 && (${words(false, ' | ')}) === 0) {
     return {\n${lines.join('')}};\n  }\n`;
 }
@@ -160,8 +192,14 @@ export function readerOf(of: Struct): string {
   const more: string[] = [];
   if (tail === undefined) {
     if (needsOuter(of)) more.push('outer: number');
-    if (of.fields.some((field) => 'absent' in field)) body += readUnlimited(of);
-    body += `  return ${literal};\n`;
+    if (of.fields.every((field) => field.type === 'u64' && field.none)) body += readUnlimited(of);
+    const exact = readExact(
+      decoded(of).map((field) => ({ ...field, where: place(field.at) })),
+      'value',
+    );
+    body += exact
+      ? `  const value: ${of.name} = ${literal};\n  ${exact}  return value;\n`
+      : `  return ${literal};\n`;
   } else if (tail.type === 'rest') {
     more.push('length: number');
     body += `  const value: ${of.name} = ${literal};\n${readGrown(of)}\n  return value;\n`;
@@ -186,7 +224,9 @@ export function readerOf(of: Struct): string {
   const uses = (parameter: string) =>
     new RegExp(`\\b${parameter}\\b`).test(body) ? parameter : `_${parameter}`;
   const parameters = [`${uses('v')}: DataView`, `${uses('b')}: Uint8Array`, 'at: number', ...more];
-  return `export function read${of.name}(${parameters.join(', ')}): ${of.name} {\n${body}}\n`;
+  const shape = decoded(of).map(({ name }) => `${name}: undefined`);
+  const unboxed = decoded(of).some(mayBeLarge) ? `withoutBoxes({ ${shape.join(', ')} });\n` : '';
+  return `${unboxed}export function read${of.name}(${parameters.join(', ')}): ${of.name} {\n${body}}\n`;
 }
 
 /** The arguments a nest's reader takes after its end. */
@@ -225,8 +265,14 @@ function readAttribute(of: Attribute): string {
       return `${need(16)}${into} = readAddress(b, p, family);\n`;
     case 'ip':
       return `${into} = readIpOf(b, p, n, ${familyOfIp(of)}, '${of.kernel}');\n`;
-    case 'u32 or u64':
-      return `${need(4)}${into} = n < 8 ? ${readNumber('u32', 'p')} : ${readNumber('u64', 'p')};\n`;
+    case 'u32 or u64': {
+      const wide = { type: 'u64', ...of.wide } as const;
+      return `${need(4)}if (n < 8) ${into} = ${readNumber('u32', 'p')};
+        else {
+          into.${wide.name} = ${readTime(wide, 'p')};
+          ${readExact([{ ...wide, where: 'p' }], 'into')}
+        }\n`;
+    }
     case 'lladdr':
       return `${into} = readLinkAddress(b, p, n);\n`;
     case 'string':
@@ -309,7 +355,7 @@ function readAttribute(of: Attribute): string {
           for (let i = 0; i < n / ${size}; i++) ${into}[i] = read${name}(v, b, p + i * ${size}${outer});\n`;
     }
     default:
-      return `${need(NUMBER_SIZE[of.type])}${into} = ${readNamed(of, 'p')};\n`;
+      return `${need(NUMBER_SIZE[of.type])}${into} = ${readNamed(of, 'p')};\n${readExact([{ ...of, where: 'p' }], 'into')}`;
   }
 }
 

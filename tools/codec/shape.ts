@@ -5,9 +5,15 @@
  */
 import { AF_INET } from '../../lib/wire/address.ts';
 import type { Attribute, AttributeTable, Option } from '../../lib/wire/attribute-table.ts';
-import type { NumberType, PlacedField, Struct } from '../../lib/wire/struct.ts';
+import type { PlacedField, Struct } from '../../lib/wire/struct.ts';
+import { FACTOR, type None, type TimeUnit } from '../../lib/wire/time.ts';
 
-export type Named = { readonly names?: unknown; readonly type: string };
+export type Named = {
+  readonly names?: unknown;
+  readonly type: string;
+  readonly unit?: TimeUnit;
+  readonly none?: None;
+};
 
 /** The identifier of an enumeration or flag word, which is a type and a value alike. */
 export const label = (of: Named): string | undefined =>
@@ -16,13 +22,32 @@ export const label = (of: Named): string | undefined =>
 export const comment = (doc: string, indent = ''): string =>
   doc === '' ? '' : `${indent}/** ${doc} */\n`;
 
-const numberType = (type: NumberType): string =>
-  type === 'u64' || type === 'be64' ? 'bigint' : 'number';
+function numberType({ type, unit, none }: Named): string {
+  if (unit === 'moment' && none !== undefined) return 'number | undefined';
+  if (unit !== undefined || !isWide(type)) return 'number';
+  return none === undefined ? 'bigint' : 'bigint | number';
+}
+
+const isWide = (type: string): boolean => type === 'u64' || type === 'be64';
+
+/** By how much a number of time is multiplied. */
+export const factorOf = ({ unit }: Named): number => (unit === undefined ? 1 : FACTOR[unit]);
+
+/** Whether a number may be larger than one can be that is exact: its digits are kept apart. */
+export const mayBeLarge = ({ type, unit }: Named): boolean => isWide(type) && unit !== undefined;
+
+/** The member with the digits of such numbers, if there are any of them. */
+export function exactMember(all: readonly (Named & { readonly name: string })[]): string {
+  const names = all.filter(mayBeLarge).map(({ name }) => `'${name}'`);
+  return names.length === 0
+    ? ''
+    : `  /** The digits of those numbers that are too large to be exact. */\n  exact?: ExactDigits<${names.join(' | ')}>;\n`;
+}
 
 function fieldType(field: PlacedField): string {
   switch (field.type) {
     case 'truth':
-      return 'Truth';
+      return 'KernelBool';
     case 'address':
     case 'name':
     case 'text':
@@ -40,7 +65,7 @@ function fieldType(field: PlacedField): string {
     case 'reserved':
       throw new Error(`${field.type} fields have no type`);
     default:
-      return label(field) ?? numberType(field.type);
+      return label(field) ?? numberType(field);
   }
 }
 
@@ -65,9 +90,9 @@ export function attributeType(of: Attribute): string {
     case 'choice':
       return 'Uint8Array';
     case 'u32 or u64':
-      return 'number | bigint';
+      return 'number';
     case 'numbers':
-      return `${numberType(of.of)}[]`;
+      return `${numberType({ type: of.of })}[]`;
     case 'records':
       return `(${of.struct.name} & ${of.table.name})[]`;
     case 'nest':
@@ -79,7 +104,7 @@ export function attributeType(of: Attribute): string {
     case 'pad':
       throw new Error('padding has no type');
     default:
-      return label(of) ?? numberType(of.type);
+      return label(of) ?? numberType(of);
   }
 }
 
@@ -113,7 +138,7 @@ export function interfaceOf(of: Struct): string {
     text += comment(field.doc, '  ');
     text += `  ${field.name}${isOptional(field) ? '?' : ''}: ${fieldType(field)};\n`;
   }
-  return `${text}}\n`;
+  return `${text}${exactMember(decoded(of))}}\n`;
 }
 
 export function interfaceOfTable({ name, doc, attributes, opaque }: AttributeTable): string {
@@ -126,11 +151,22 @@ export function interfaceOfTable({ name, doc, attributes, opaque }: AttributeTab
       }
     }
     text += `${comment(`${one.doc} (${one.kernel})`, '  ')}  ${one.name}?: ${attributeType(one)};\n`;
+    if (one.type === 'u32 or u64') {
+      text += `${comment(`${one.wide.doc} (${one.kernel})`, '  ')}  ${one.wide.name}?: number;\n`;
+    }
   }
+  text += exactMember(numbersOf(attributes));
   return opaque
     ? `${text}  /** Attributes this library does not know, or that do not belong here. */\n  unknown?: OpaqueAttribute[];\n}\n`
     : `${text}  /** Attributes this library does not know, as they came. */\n  unknown?: RawAttribute[];\n}\n`;
 }
+
+/** The attributes that are numbers. */
+export const numbersOf = (attributes: readonly Attribute[]): (Named & { name: string })[] =>
+  attributes.flatMap((one): (Named & { name: string })[] => {
+    if (one.type === 'u32 or u64') return [{ type: 'u64', ...one.wide }];
+    return 'unit' in one ? [one] : [];
+  });
 
 export const place = (offset: number): string => (offset === 0 ? 'at' : `at + ${offset}`);
 

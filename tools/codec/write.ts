@@ -7,6 +7,7 @@ import { Flags } from '../../lib/wire/names.ts';
 import { NUMBER_SIZE, type NumberType, type Struct } from '../../lib/wire/struct.ts';
 import {
   type DecodedField,
+  factorOf,
   familyOfIp,
   familyOfOption,
   flat,
@@ -52,7 +53,10 @@ function put(
   }
 }
 
-type NumberField = Named & { type: NumberType; absent?: 'unlimited' };
+/** What stands for nothing. */
+const NONE = { zero: 0, ones: 0xffffffff } as const;
+
+type NumberField = Named & { type: NumberType };
 
 /** The statement that checks and writes a number, enumeration or flag word. */
 function putNamed(
@@ -63,8 +67,16 @@ function putNamed(
   memory: Memory = STRUCT,
 ): string {
   if (field.type === 'be64') return `writeBe64(${memory.v}, ${at}, ${value}, '${name}');\n`;
+  if (field.unit !== undefined) {
+    const how = `${factorOf(field)}, ${field.none && NONE[field.none]}, '${name}'`;
+    if (field.type === 'u64') {
+      return `writeUnits(${memory.v}, ${at}, ${value}, x.exact?.${name}, ${how});\n`;
+    }
+    const check = CHECK[field.type];
+    return put(field.type, at, `${check}(units(${value}, ${how}), '${name}')`, memory);
+  }
   if (field.type === 'u64') {
-    const write = field.absent === 'unlimited' ? 'writeLimit' : 'writeU64';
+    const write = field.none === undefined ? 'writeU64' : 'writeLimit';
     return `${write}(${memory.v}, ${at}, ${value}, '${name}');\n`;
   }
   const names = label(field);
@@ -197,7 +209,7 @@ export function writerOf(of: Struct): string {
   let text = '';
   if (tail) {
     text += `/** Bytes of a struct ${of.kernel} with what trails it. */
-export function sizeOf${of.name}(x: Input<${of.name}>${tail.type === 'key' ? ', zeroKeys: boolean' : ''}): number {
+export function sizeOf${of.name}(x: Encodable<${of.name}>${tail.type === 'key' ? ', zeroKeys: boolean' : ''}): number {
   return ${sizeOf(of)};
 }\n\n`;
   }
@@ -227,7 +239,7 @@ export function sizeOf${of.name}(x: Input<${of.name}>${tail.type === 'key' ? ', 
     `${uses('v')}: DataView`,
     `${uses('b')}: Uint8Array`,
     'at: number',
-    `x: Input<${of.name}>`,
+    `x: Encodable<${of.name}>`,
     ...(outer && !tail ? [`${uses('outer')}: number`] : []),
     ...(/\bsize\b/.test(body) ? ['size: number'] : []),
   ];
@@ -279,7 +291,9 @@ function writeAttribute(of: Attribute, { attributes }: AttributeTable): string {
       );
     case 'u32 or u64':
       return given(
-        `const wide = typeof ${value} === 'bigint';\n${payload('wide ? 8 : 4')}if (wide) {\n${putNamed({ type: 'u64' }, 'p', value, of.name, ATTRIBUTE)}} else {\n${putNamed({ type: 'u32' }, 'p', value, of.name, ATTRIBUTE)}}\n`,
+        `${payload(4)}${putNamed({ type: 'u32' }, 'p', value, of.name, ATTRIBUTE)}`,
+      ).concat(
+        `if (x.${of.wide.name} !== undefined) {\n${payload(8)}${putNamed({ type: 'u64', unit: of.wide.unit }, 'p', `x.${of.wide.name}`, of.wide.name, ATTRIBUTE)}}\n`,
       );
     case 'lladdr':
       return given(
@@ -381,7 +395,7 @@ export function writerOfTable(table: AttributeTable): string {
     .toUpperCase();
   const parameters = [
     'w: MessageWriter',
-    `x: Input<${name}>`,
+    `x: Encodable<${name}>`,
     ...(shared ? ['order: readonly number[]'] : []),
     ...(usesFamily(table) ? ['family: number'] : []),
     ...(usesKeys(table) ? ['zeroKeys: boolean'] : []),

@@ -29,6 +29,7 @@ import {
   members,
   object,
   optional,
+  optionalOf,
   reference,
   type Schema,
   string,
@@ -47,7 +48,10 @@ function objectOf(
 ): Schema {
   const fixed = of ? members(of) : {};
   const more = optional(table, names);
-  return { description: doc, ...object({ ...fixed, ...more }, Object.keys(more)) };
+  return {
+    description: doc,
+    ...object({ ...fixed, ...more }, [...(of ? optionalOf(of) : []), ...Object.keys(more)]),
+  };
 }
 
 const namesOf = ({ attributes }: AttributeTable) => attributes.map(({ name }) => name);

@@ -11,7 +11,8 @@ import {
   type PlacedField,
   type Struct,
 } from '../../lib/wire/struct.ts';
-import { decoded, isOptional } from '../codec/shape.ts';
+import type { None, TimeUnit } from '../../lib/wire/time.ts';
+import { decoded, isOptional, mayBeLarge, type Named, numbersOf } from '../codec/shape.ts';
 
 /** A JSON Schema. */
 export type Schema = { readonly [Keyword: string]: unknown };
@@ -33,11 +34,8 @@ const described = (schema: Schema, doc: string): Schema =>
   doc === '' ? schema : { description: doc, ...schema };
 
 /** A number; the 64-bit ones as decimal digits, which no JSON parser rounds. */
-function number(type: NumberType, unlimited: boolean): Schema {
-  if (type === 'u64' || type === 'be64') {
-    const digits = { type: 'string', pattern: '^[0-9]{1,20}$' };
-    return unlimited ? { anyOf: [digits, { const: 'unlimited' }] } : digits;
-  }
+function number(type: NumberType): Schema {
+  if (type === 'u64' || type === 'be64') return digits;
   const bits = NUMBER_SIZE[type] * 8;
   return type === 's32'
     ? { type: 'integer', minimum: -(2 ** 31), maximum: 2 ** 31 - 1 }
@@ -46,22 +44,47 @@ function number(type: NumberType, unlimited: boolean): Schema {
 
 /** A name, or the number where there is none (yet). */
 function enumeration(names: Enumeration<string>, type: NumberType): Schema {
-  return { anyOf: [{ enum: Object.keys(names.numbers) }, number(type, false)] };
+  return { anyOf: [{ enum: Object.keys(names.numbers) }, number(type)] };
 }
 
 function flags(names: Flags<string>, type: NumberType): Schema {
-  return object({ mask: number(type, false), names: array({ enum: Object.keys(names.bits) }) });
+  return object({ mask: number(type), names: array({ enum: Object.keys(names.bits) }) });
 }
+
+const digits: Schema = { type: 'string', pattern: '^[0-9]{1,20}$' };
 
 type NumberLike = {
   readonly type: NumberType;
   readonly names?: Enumeration<string> | Flags<string>;
-  readonly absent?: 'unlimited';
+  readonly unit?: TimeUnit;
+  readonly none?: None;
 };
 
-function numeric({ type, names, absent }: NumberLike): Schema {
+/** A limit, a duration or a moment; null is no limit. */
+function time({ type, unit, none }: NumberLike): Schema {
+  const least = type === 's32' ? {} : { minimum: 0 };
+  const one = unit === undefined ? number(type) : { type: 'number', ...least };
+  return none === undefined || unit === 'moment' ? one : { anyOf: [one, { type: 'null' }] };
+}
+
+/** The digits of those numbers that are too large to be exact. */
+function exactOf(all: readonly (Named & { readonly name: string })[]): Record<string, Schema> {
+  const large = all.filter(mayBeLarge).map(({ name }) => [name, digits]);
+  if (large.length === 0) return {};
+  const properties = Object.fromEntries(large);
+  return {
+    exact: described(
+      object(properties, Object.keys(properties)),
+      'The digits of those numbers that are too large to be exact.',
+    ),
+  };
+}
+
+function numeric(of: NumberLike): Schema {
+  const { type, names, unit, none } = of;
+  if (unit !== undefined || none !== undefined) return time(of);
   if (names instanceof Flags) return flags(names, type);
-  return names ? enumeration(names, type) : number(type, absent !== undefined);
+  return names ? enumeration(names, type) : number(type);
 }
 
 /** Bytes: hexadecimal digits, or their number where they might hold a key. */
@@ -74,8 +97,8 @@ export const bytes: Schema = {
 
 /** An attribute that nobody knows. */
 export const rawAttribute: Schema = object({
-  type: number('u16', false),
-  flags: number('u16', false),
+  type: number('u16'),
+  flags: number('u16'),
   bytes,
 });
 
@@ -100,7 +123,7 @@ function field(of: PlacedField): Schema {
     case 'key':
       return { type: 'string', pattern: '^([0-9a-f]{2})*$' };
     case 'words':
-      return array(number('u32', false));
+      return array(number('u32'));
     case 'length':
     case 'reserved':
       throw new Error(`${of.type} fields are not decoded`);
@@ -111,19 +134,28 @@ function field(of: PlacedField): Schema {
 
 /** The members that a struct's fields become. */
 export function members(of: Struct): Record<string, Schema> {
-  return Object.fromEntries(decoded(of).map((one) => [one.name, described(field(one), one.doc)]));
+  const all = decoded(of);
+  return {
+    ...Object.fromEntries(all.map((one) => [one.name, described(field(one), one.doc)])),
+    ...exactOf(all),
+  };
 }
+
+/** What a struct may lack: in JSON also a moment that has not come. */
+export const optionalOf = (of: Struct): string[] =>
+  Object.keys(members(of)).filter(
+    (name) =>
+      name === 'exact' ||
+      decoded(of).some(
+        (one) =>
+          one.name === name &&
+          (isOptional(one) || ('unit' in one && one.unit === 'moment' && one.none !== undefined)),
+      ),
+  );
 
 /** A struct. */
 export function struct(of: Struct): Schema {
-  const maybe = decoded(of).filter(isOptional);
-  return described(
-    object(
-      members(of),
-      maybe.map(({ name }) => name),
-    ),
-    of.doc,
-  );
+  return described(object(members(of), optionalOf(of)), of.doc);
 }
 
 function attribute(of: Attribute): Schema {
@@ -139,9 +171,9 @@ function attribute(of: Attribute): Schema {
     case 'string':
       return of.repeated ? array(string) : string;
     case 'u32 or u64':
-      return { anyOf: [number('u32', false), number('u64', false)] };
+      return number('u32');
     case 'numbers':
-      return array(number(of.of, false));
+      return array(number(of.of));
     case 'choice':
     case 'bytes':
       return bytes;
@@ -172,10 +204,7 @@ export function table(of: AttributeTable): Schema {
 /** A struct and the attributes beside it. */
 export function joined(of: Struct, beside: AttributeTable): Schema {
   const more = optional(beside, namesOf(beside));
-  const maybe = decoded(of)
-    .filter(isOptional)
-    .map(({ name }) => name);
-  return object({ ...members(of), ...more }, [...maybe, ...Object.keys(more)]);
+  return object({ ...members(of), ...more }, [...optionalOf(of), ...Object.keys(more)]);
 }
 
 /** The members that the attributes of a message become, each of which may be missing. */
@@ -189,8 +218,13 @@ export function optional(table: AttributeTable, names: readonly string[]): Recor
         all[name] = described(reference(table.name), doc);
       }
     }
+    if (found.type === 'u32 or u64') {
+      const { name, unit, doc } = found.wide;
+      all[name] = described(time({ type: 'u64', unit }), doc);
+    }
     all[name] = described(attribute(found), found.doc);
   }
+  Object.assign(all, exactOf(numbersOf(table.attributes.filter(({ name }) => name in all))));
   const doc = 'Attributes this version does not know, as they came.';
   all.unknown = described(array(rawAttribute), doc);
   return all;

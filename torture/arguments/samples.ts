@@ -9,7 +9,7 @@ const SELECTOR = {
   ...{ family: 'inet', saddr: '10.0.0.0', daddr: '10.1.0.0', prefixlenS: 24, prefixlenD: 24 },
   ...{ proto: 17, sport: 1, sportMask: 1, dport: 2, dportMask: 3, ifindex: 0, user: 0 },
 };
-const LIFETIME = { softBytes: 1n, hardPackets: 2n, hardAddSeconds: 9n };
+const LIFETIME = { softBytes: 1n, hardPackets: 2n, hardAddSeconds: 9 };
 const KEY = { ...ENDS, proto: 'esp', spi: 0x1001, mark: MARK };
 const STATE = {
   ...{ ...KEY, family: 'inet', mode: 'tunnel', reqid: 1, replayWindow: 0, flags: ['noecn'] },
@@ -70,7 +70,7 @@ const RULE = {
 export const METHODS = {
   XfrmClient: {
     listStates: [{ proto: 'esp', saddr: '192.0.2.1', daddr: '192.0.2.0/24' }],
-    listStatePieces: [{ proto: 'esp' }],
+    listStateBatches: [{ proto: 'esp' }],
     getState: [KEY],
     addState: [STATE],
     updateState: [STATE],
@@ -98,18 +98,18 @@ export const METHODS = {
     listLinks: [{ kind: 'veth', master: 1 }],
     getLink: [{ name: 'lo' }],
     addLink: [LINK],
-    changeLink: [{ index: 1 }, LINK],
-    addAltNames: [{ index: 1 }, ['a', 'b']],
-    deleteAltNames: [{ index: 1 }, ['a']],
-    setUp: [{ name: 'lo' }],
-    setDown: [{ name: 'lo' }],
+    updateLink: [{ index: 1 }, LINK],
+    addLinkAltNames: [{ index: 1 }, ['a', 'b']],
+    deleteLinkAltNames: [{ index: 1 }, ['a']],
+    setLinkUp: [{ name: 'lo' }],
+    setLinkDown: [{ name: 'lo' }],
     moveLink: [{ name: 'none' }, { pid: 1 }],
     deleteLink: [{ name: 'none' }],
-    listPorts: [],
+    listBridgePorts: [],
     listAddresses: [{ family: 'inet', index: 1 }],
     getAddress: [1, '127.0.0.1'],
     addAddress: [ADDRESS],
-    changeAddress: [ADDRESS],
+    replaceAddress: [ADDRESS],
     deleteAddress: [ADDRESS],
     listRoutes: [{ family: 'inet', table: 254, protocol: 'static', type: 'unicast', oif: 1 }],
     getRoute: [{ dst: '198.51.100.1', src: '192.0.2.1', oif: 1, mark: 1 }],
@@ -143,7 +143,12 @@ export const OPENERS = {
   XfrmClient: BUFFER,
   RouteClient: BUFFER,
   XfrmMonitor: { ...MONITOR, label: 'x', highWaterMark: 10 },
-  XfrmMonitors: { ...MONITOR, netns: undefined, namespaces: { own: undefined }, named: false },
+  MultiNamespaceXfrmMonitor: {
+    ...MONITOR,
+    netns: undefined,
+    namespaces: { own: undefined },
+    named: false,
+  },
   TunnelMonitor: {
     ...{ ...MONITOR, label: 'x', highWaterMark: 10, thresholds: { settle: 100, idle: 1 } },
     expected: [{ name: 'x', remote: '192.0.2.2', local: '192.0.2.1', reqid: 1, ifId: 1, mark: 1 }],

@@ -5,7 +5,8 @@
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { Worker } from 'node:worker_threads';
-import { NetlinkSocket, SocketOwners, SystemError } from '../../lib/index.ts';
+import { SystemError } from '../../lib/index.ts';
+import { NetlinkSocket, SocketOwners } from '../../lib/socket.ts';
 import {
   addressRequest,
   IPV4_ADDRESSES,

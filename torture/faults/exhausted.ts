@@ -6,15 +6,14 @@
 import assert from 'node:assert/strict';
 import { closeSync, openSync } from 'node:fs';
 import {
-  NetlinkSocket,
+  MultiNamespaceXfrmMonitor,
   RouteClient,
-  SocketOwners,
   subscribe,
   TunnelMonitor,
   XfrmClient,
   XfrmMonitor,
-  XfrmMonitors,
 } from '../../lib/index.ts';
+import { NetlinkSocket, SocketOwners } from '../../lib/socket.ts';
 import { otherNamespace, turns } from '../../test/kernel/socket-support.ts';
 import { finding, report } from '../part.ts';
 import { descriptors } from './descriptors.ts';
@@ -39,7 +38,9 @@ const OPENS: Readonly<Record<string, () => Promise<unknown>>> = {
   monitor: async () => (await XfrmMonitor.open()).close(),
   'tunnels in a namespace': async () => (await TunnelMonitor.open({ netns: other.path })).close(),
   'monitors of namespaces': async () =>
-    (await XfrmMonitors.open({ namespaces: { own: undefined, other: other.path } })).close(),
+    (
+      await MultiNamespaceXfrmMonitor.open({ namespaces: { own: undefined, other: other.path } })
+    ).close(),
   owners: async () => new SocketOwners({ netns: other.path }).find(0, 4242),
 };
 

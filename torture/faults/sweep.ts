@@ -6,15 +6,15 @@
  */
 import assert from 'node:assert/strict';
 import {
+  MultiNamespaceXfrmMonitor,
   RouteClient,
-  SocketOwners,
   subscribe,
   TunnelMonitor,
   XfrmClient,
   XfrmMonitor,
-  XfrmMonitors,
 } from '../../lib/index.ts';
 import { NetlinkSocket } from '../../lib/socket/index.ts';
+import { SocketOwners } from '../../lib/socket.ts';
 import { addressRequest, otherNamespace, turns } from '../../test/kernel/socket-support.ts';
 import { finding, report } from '../part.ts';
 import { ALL_CALLS, outcomeOf } from './calls.ts';
@@ -67,7 +67,7 @@ const WORKS: Readonly<Record<string, () => Promise<void>>> = {
   async 'links and routes'() {
     await using client = new RouteClient({ netns: other.path });
     await client.listLinks();
-    await client.setUp({ name: 'lo' });
+    await client.setLinkUp({ name: 'lo' });
     await client.replaceRoute({ dst: '198.51.100.0', dstLength: 24, oif: 1 });
     await client.getRoute({ dst: '198.51.100.1' });
   },
@@ -84,7 +84,7 @@ const WORKS: Readonly<Record<string, () => Promise<void>>> = {
     await monitor.refresh();
   },
   async 'monitors of namespaces'() {
-    await using monitors = await XfrmMonitors.open({
+    await using monitors = await MultiNamespaceXfrmMonitor.open({
       namespaces: { own: undefined, other: other.path },
     });
     monitors.on('change', () => {});

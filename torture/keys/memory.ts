@@ -6,8 +6,9 @@
  */
 import { writeSync } from 'node:fs';
 import { XFRM_MSG_FLUSHSA } from '../../lib/constants.ts';
-import { NetlinkSocket, subscribe, XfrmClient, XfrmMonitor } from '../../lib/index.ts';
+import { subscribe, XfrmClient, XfrmMonitor } from '../../lib/index.ts';
 import { addon } from '../../lib/socket/addon.ts';
+import { NetlinkSocket } from '../../lib/socket.ts';
 import { mappingsWith, occurrences } from '../../test/kernel/memory.ts';
 import { turns } from '../../test/kernel/socket-support.ts';
 

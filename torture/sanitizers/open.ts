@@ -4,7 +4,8 @@
  */
 import { once } from 'node:events';
 import { Worker } from 'node:worker_threads';
-import { NetlinkSocket, subscribe } from '../../lib/index.ts';
+import { subscribe } from '../../lib/index.ts';
+import { NetlinkSocket } from '../../lib/socket.ts';
 import { otherNamespace, turns } from '../../test/kernel/socket-support.ts';
 
 await using other = await otherNamespace();

@@ -17,7 +17,7 @@ import {
 } from '../../monitor/subscribe.ts';
 import type { SubscribeOptions } from '../../monitor/subscribe-options.ts';
 import type { TakeMessage } from '../../netlink/event.ts';
-import type { Namespace } from '../../socket/index.ts';
+import type { NetnsReference } from '../../socket/index.ts';
 import { HeldNamespace } from '../../socket/namespace.ts';
 import { namespacePath } from './namespace-path.ts';
 
@@ -38,7 +38,7 @@ export interface Origin {
    * The namespace itself, also when its name is another's by now, until all its events are told;
    * undefined for one's own.
    */
-  readonly netns: Namespace | undefined;
+  readonly netns: NetnsReference | undefined;
 }
 
 /** What the streams tell. */

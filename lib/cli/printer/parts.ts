@@ -8,7 +8,7 @@ import { LE } from '../../wire/endian.ts';
 import type { Enumeration } from '../../wire/names.ts';
 import { offsetOf } from '../../wire/struct.ts';
 import * as X from '../../xfrm/constants.ts';
-import { IpsecProto, Mode } from '../../xfrm/names.ts';
+import { IpsecProto, XfrmMode } from '../../xfrm/names.ts';
 import * as S from '../../xfrm/structs.ts';
 import type { Attributes } from './attributes.ts';
 
@@ -17,7 +17,7 @@ export const names = (of: Enumeration<string>): readonly Ascii[] =>
   Array.from({ length: 256 }, (_, number) => ascii(`${of.name(number)}`));
 
 export const PROTO = names(IpsecProto);
-export const MODE = names(Mode);
+export const MODE = names(XfrmMode);
 
 export const SPACE = 32;
 export const SLASH = 47;

@@ -3,10 +3,10 @@
  * columns, the rest in words.
  * @module
  */
-import type { Lifetime, LifetimeCurrent } from '../../xfrm/codec.ts';
-import { XFRM_INF } from '../../xfrm/constants.ts';
+import { NO_LIMIT } from '../../wire/time.ts';
 import type { XfrmPolicy, XfrmState } from '../../xfrm/objects.ts';
 import { formatSpi } from '../../xfrm/text.ts';
+import type { LifetimeLimits, LifetimeUsage } from '../../xfrm/types.ts';
 import type { Colors } from '../terminal/colors.ts';
 import {
   describeAlgorithms,
@@ -70,27 +70,25 @@ export function policyRow(policy: XfrmPolicy, colors: Colors, now: number): stri
   ];
 }
 
-const age = ({ addTime }: LifetimeCurrent, now: number) => formatDuration(now - Number(addTime));
+const age = ({ addedAt }: LifetimeUsage, now: number) => formatDuration(now - addedAt / 1000);
 
-const carried = ({ bytes, packets }: LifetimeCurrent) =>
+const carried = ({ bytes, packets }: LifetimeUsage) =>
   packets === 0n ? '-' : `${formatBytes(bytes)} in ${packets}`;
 
 /** When it wants a successor, and when it goes. */
 function deadlines(
-  lifetime: Lifetime,
-  { addTime, useTime }: LifetimeCurrent,
+  lifetime: LifetimeLimits,
+  { addedAt, firstUsedAt = NO_LIMIT }: LifetimeUsage,
   now: number,
   colors: Colors,
 ): string[] {
-  const ends = (added: bigint, used: bigint) =>
-    [added > 0n ? addTime + added : 0n, used > 0n && useTime > 0n ? useTime + used : 0n]
-      .filter((end) => end > 0n)
-      .map((end) => Number(end) - now);
+  const ends = (added: number, used: number) =>
+    [addedAt / 1000 + added - now, firstUsedAt / 1000 + used - now].filter(Number.isFinite);
   const soonest = (word: string, all: number[]) =>
     all.length === 0 ? [] : [`${word} in ${formatDuration(Math.min(...all))}`];
-  const amount = (word: string, bytes: bigint, packets: bigint) => [
-    ...(bytes === XFRM_INF ? [] : [`${word} at ${formatBytes(bytes)}`]),
-    ...(packets === XFRM_INF ? [] : [`${word} at ${packets} packets`]),
+  const amount = (word: string, bytes: bigint | number, packets: bigint | number) => [
+    ...(bytes === NO_LIMIT ? [] : [`${word} at ${formatBytes(BigInt(bytes))}`]),
+    ...(packets === NO_LIMIT ? [] : [`${word} at ${packets} packets`]),
   ];
   const { softAddSeconds, softUseSeconds, hardAddSeconds, hardUseSeconds } = lifetime;
   return [

@@ -3,12 +3,12 @@
  * @module
  */
 import type { SubscriptionEvent } from '../../monitor/subscribe.ts';
-import type { Truth } from '../../wire/names.ts';
+import type { KernelBool } from '../../wire/names.ts';
 import { printable } from '../../wire/text.ts';
-import type { Lifetime, Selector, Stats, Template } from '../../xfrm/codec.ts';
-import { XFRM_INF } from '../../xfrm/constants.ts';
+import { NO_LIMIT } from '../../wire/time.ts';
 import type { XfrmPolicy, XfrmState } from '../../xfrm/objects.ts';
 import { formatMark, formatSpi } from '../../xfrm/text.ts';
+import type { LifetimeLimits, PolicyTemplate, StateStats, XfrmSelector } from '../../xfrm/types.ts';
 import type { Colors } from '../terminal/colors.ts';
 import { describeRouteEvent } from './route.ts';
 
@@ -186,7 +186,8 @@ export function describe(event: SubscriptionEvent, colors: Colors): string {
   }
 }
 
-const limit = (hard: Truth, colors: Colors) => (hard ? colors.red('hard') : colors.yellow('soft'));
+const limit = (hard: KernelBool, colors: Colors) =>
+  hard ? colors.red('hard') : colors.yellow('soft');
 
 const pair = ({ saddr, daddr }: { saddr: string; daddr: string }, colors: Colors) =>
   `${colors.cyan(saddr)} > ${colors.cyan(daddr)}`;
@@ -224,7 +225,7 @@ export function stateExtras(state: XfrmState): string[] {
 }
 
 /** Packets that an SA refused, by reason. */
-export function refusedPackets({ replayWindow, replay, integrityFailed }: Stats): string[] {
+export function refusedPackets({ replayWindow, replay, integrityFailed }: StateStats): string[] {
   const parts: string[] = [];
   if (replayWindow > 0) parts.push(`outside-window ${replayWindow}`);
   if (replay > 0) parts.push(`replayed ${replay}`);
@@ -246,23 +247,24 @@ export function describeAlgorithms(state: XfrmState): string[] {
 }
 
 /** The limits that are set, soft/hard, as ` time 3600/4000s`. */
-function describeLifetime(lifetime: Lifetime): string {
+function describeLifetime(lifetime: LifetimeLimits): string {
   return (
-    limits(' time ', lifetime.softAddSeconds, lifetime.hardAddSeconds, 0n, 's') +
-    limits(' use ', lifetime.softUseSeconds, lifetime.hardUseSeconds, 0n, 's') +
-    limits(' bytes ', lifetime.softBytes, lifetime.hardBytes, XFRM_INF, '') +
-    limits(' packets ', lifetime.softPackets, lifetime.hardPackets, XFRM_INF, '')
+    limits(' time ', lifetime.softAddSeconds, lifetime.hardAddSeconds, 's') +
+    limits(' use ', lifetime.softUseSeconds, lifetime.hardUseSeconds, 's') +
+    limits(' bytes ', lifetime.softBytes, lifetime.hardBytes, '') +
+    limits(' packets ', lifetime.softPackets, lifetime.hardPackets, '')
   );
 }
 
-function limits(name: string, soft: bigint, hard: bigint, none: bigint, unit: string): string {
-  if (soft === none && hard === none) return '';
-  const side = (value: bigint) => (value === none ? '-' : `${value}`);
+type Limit = bigint | number;
+function limits(name: string, soft: Limit, hard: Limit, unit: string): string {
+  if (soft === NO_LIMIT && hard === NO_LIMIT) return '';
+  const side = (value: Limit) => (value === NO_LIMIT ? '-' : `${value}`);
   return `${name}${side(soft)}/${side(hard)}${unit}`;
 }
 
 /** Which packets: networks, ports, protocol, interface. */
-export function describeSelector(selector: Selector): string {
+export function describeSelector(selector: XfrmSelector): string {
   const { saddr, prefixlenS, sport, sportMask, daddr, prefixlenD, dport, dportMask } = selector;
   const from = sportMask === 0 ? '' : `:${sport}`;
   const to = dportMask === 0 ? '' : `:${dport}`;
@@ -293,7 +295,7 @@ export function policyExtras(policy: XfrmPolicy): string[] {
 }
 
 /** An SA that a policy asks for. */
-export function describeTemplate(template: Template): string {
+export function describeTemplate(template: PolicyTemplate): string {
   const { saddr, daddr, proto, mode, reqid, spi, optional } = template;
   const ends = mode === 'transport' ? '' : ` ${saddr} > ${daddr}`;
   return `[${proto} ${mode}${ends} reqid ${reqid}${spi === 0 ? '' : ` spi ${formatSpi(spi)}`}${optional ? ' optional' : ''}]`;

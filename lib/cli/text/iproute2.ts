@@ -7,28 +7,28 @@
  */
 import { once } from '../../base/once.ts';
 import { AF_INET, AF_INET6, AF_UNSPEC, readAddress, writeAddress } from '../../wire/address.ts';
-import type { Truth } from '../../wire/names.ts';
+import type { KernelBool } from '../../wire/names.ts';
 import { truthByte } from '../../wire/names.ts';
 import { escaped, UNSEEN } from '../../wire/text.ts';
-import type {
-  AeadAlgorithm,
-  Algorithm,
-  AuthAlgorithm,
-  Selector,
-  Template,
-} from '../../xfrm/codec.ts';
 import type { XfrmEvent } from '../../xfrm/events.ts';
 import {
-  Family,
   IpsecProto,
-  Mode,
   PolicyAction,
   type PolicyDefault,
   PolicyDir,
   PolicyType,
   StateDir,
+  XfrmFamily,
+  XfrmMode,
 } from '../../xfrm/names.ts';
-import type { Acquire, XfrmPolicy, XfrmState } from '../../xfrm/objects.ts';
+import type { XfrmAcquire, XfrmPolicy, XfrmState } from '../../xfrm/objects.ts';
+import type {
+  AeadAlgorithm,
+  AuthAlgorithm,
+  PolicyTemplate,
+  XfrmAlgorithm,
+  XfrmSelector,
+} from '../../xfrm/types.ts';
 import { formatLastUsed } from './local-time.ts';
 import type { MachineNames } from './machine-names.ts';
 
@@ -44,7 +44,7 @@ export interface Iproute2Options {
 
 const hex = (value: number) => (value === 0 ? '0' : `0x${value.toString(16)}`);
 const hex8 = (value: number) => value.toString(16).padStart(8, '0');
-const family = (value: Family) => Family.number(value, 'family');
+const family = (value: XfrmFamily) => XfrmFamily.number(value, 'family');
 
 /**
  * What acts on a terminal, reorders text or cannot be seen, and bytes that are controls in Latin-1: ip
@@ -90,8 +90,8 @@ const protoName = (proto: IpsecProto): string => {
   const number = IpsecProto.number(proto, 'proto');
   return PROTO_NAMES.get(number) ?? `${number}`;
 };
-const modeName = (mode: Mode): string => {
-  const number = Mode.number(mode, 'mode');
+const modeName = (mode: XfrmMode): string => {
+  const number = XfrmMode.number(mode, 'mode');
   return MODE_NAMES[number] ?? `${number}`;
 };
 
@@ -205,7 +205,10 @@ export class Iproute2Format {
       text += `\tencap type ${name} sport ${sport} dport ${dport} addr ${address(oa, by)}\n`;
     }
     if (state.coaddr !== undefined) text += `\tcoa ${address(state.coaddr, by)}\n`;
-    if (state.lastUsed !== undefined) text += `\tlastused ${formatLastUsed(state.lastUsed)}\n`;
+    if (state.lastUsedAt !== undefined) {
+      const seconds = state.exact?.lastUsedAt ?? BigInt(state.lastUsedAt / 1000);
+      text += `\tlastused ${formatLastUsed(seconds)}\n`;
+    }
     if (state.replay) {
       const { seq, oseq, bitmap } = state.replay;
       text += `\tanti-replay context: seq 0x${seq.toString(16)}, oseq 0x${oseq.toString(16)}, bitmap 0x${hex8(bitmap)}\n`;
@@ -267,7 +270,7 @@ export class Iproute2Format {
     return text;
   }
 
-  #acquire(acquire: Acquire): string {
+  #acquire(acquire: XfrmAcquire): string {
     const { selector, policy, ...attributes } = acquire;
     const own = family(policy.selector.family);
     const by = family(selector.family) || own;
@@ -280,7 +283,7 @@ export class Iproute2Format {
     return `${text}\n`;
   }
 
-  #selector(selector: Selector, by: number): string {
+  #selector(selector: XfrmSelector, by: number): string {
     const { saddr, daddr, prefixlenS, prefixlenD, proto, sport, dport } = selector;
     // The text was made by the selector's family, or that of the SA around it.
     const own = family(selector.family) || (/[.:]/.test(saddr + daddr) ? by : AF_UNSPEC);
@@ -308,7 +311,7 @@ export class Iproute2Format {
     return `${text}\n`;
   }
 
-  #algorithm({ name, keyBits, key }: Algorithm | AuthAlgorithm | AeadAlgorithm): string {
+  #algorithm({ name, keyBits, key }: XfrmAlgorithm | AuthAlgorithm | AeadAlgorithm): string {
     // ip prints whole bytes only.
     const length = Math.floor(keyBits / 8);
     const bytes = this.#showKeys ? key?.bytes().subarray(0, length) : undefined;
@@ -360,7 +363,7 @@ function securityContext({ securityContext: context }: Pick<XfrmState, 'security
   return `\tsecurity context ${safe(context.label.replace(/\0.*$/s, ''))} \n`;
 }
 
-function templateLines(template: Template, prefix: string): string {
+function templateLines(template: PolicyTemplate, prefix: string): string {
   const by = family(template.family);
   const level = levelName(template.optional);
   return (
@@ -370,13 +373,13 @@ function templateLines(template: Template, prefix: string): string {
   );
 }
 
-const levelName = (optional: Truth): string => {
+const levelName = (optional: KernelBool): string => {
   const byte = truthByte(optional);
   return byte === 0 ? '' : byte === 1 ? 'use' : `${byte}`;
 };
 
 /** Whether nothing is selected: then ip passes over the selector. */
-function isEmpty({ saddr, daddr, ...numbers }: Selector): boolean {
+function isEmpty({ saddr, daddr, ...numbers }: XfrmSelector): boolean {
   const zero = (text: string) => text === 'any' || text === '0.0.0.0' || text === '::';
   const rest = { ...numbers, family: family(numbers.family) };
   return zero(saddr) && zero(daddr) && Object.values(rest).every((value) => value === 0);

@@ -6,10 +6,10 @@
 import type { SubscriptionEvent } from '../../monitor/subscribe.ts';
 import type { RouteMessage } from '../../route/requests.ts';
 import type { OpaqueBytes } from '../../wire/opaque.ts';
-import type { PolicyId, StateId } from '../../xfrm/codec.ts';
 import type { XfrmEvent } from '../../xfrm/events.ts';
 import type { XfrmMessage, XfrmRequest } from '../../xfrm/requests.ts';
 import { formatSpi } from '../../xfrm/text.ts';
+import type { PolicyId, StateId } from '../../xfrm/types.ts';
 import type { Colors } from '../terminal/colors.ts';
 import { describe, describeSelector, describeState, formatEvent, formatLine } from './event.ts';
 import { describeRouteRequest } from './route.ts';

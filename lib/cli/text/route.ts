@@ -14,10 +14,11 @@ import type {
   Netconf,
   Nexthop,
   Route,
-  Rule,
+  RoutingRule,
 } from '../../route/objects.ts';
 import type { RtnetlinkRequest } from '../../route/requests.ts';
 import { printable } from '../../wire/text.ts';
+import { NO_LIMIT } from '../../wire/time.ts';
 import type { Colors } from '../terminal/colors.ts';
 
 /** What an event says, without its time and kind. */
@@ -62,7 +63,7 @@ export function describeRouteEvent(event: RouteEvent, colors: Colors): string {
       return describeNetconf(event.netconf);
     case 'NEWPREFIX': {
       const { address, length, index, times } = event.prefix;
-      return `${colors.cyan(`${address ?? '::'}/${length}`)} ifindex ${index}${times ? ` valid ${times.valid}s` : ''}`;
+      return `${colors.cyan(`${address ?? '::'}/${length}`)} ifindex ${index}${times ? ` valid ${times.validSeconds === NO_LIMIT ? 'for ever' : `${times.validSeconds}s`}` : ''}`;
     }
     case 'rtnetlink': {
       const name = event.name ?? `message ${event.header.type}`;
@@ -158,8 +159,8 @@ function describeAddress(address: IpAddress, colors: Colors): string {
     unlessAbsent(address.label, (label) => `label ${printable(label)}`),
     `scope ${address.scope}`,
     ...(address.flags ?? address.flagsByte).names,
-    unlessAbsent(address.times, ({ valid }) =>
-      valid === 0xffffffff ? undefined : `valid ${valid}s`,
+    unlessAbsent(address.times, ({ validSeconds }) =>
+      validSeconds === NO_LIMIT ? undefined : `valid ${validSeconds}s`,
     ),
   );
 }
@@ -226,7 +227,7 @@ function describeNeighbour(neighbour: Neighbour, colors: Colors): string {
 }
 
 /** What a rule does with packets that meet its conditions. */
-function targetOf(rule: Rule): string {
+function targetOf(rule: RoutingRule): string {
   if (rule.action !== 'to-table') {
     return `${rule.action}${rule.goto === undefined ? '' : ` ${rule.goto}`}`;
   }
@@ -240,7 +241,7 @@ const range = ({ start, end }: { start: number; end: number }): string =>
 const masked = (name: string, value: string, mask: number | undefined, all: number): string =>
   `${name} ${value}${mask === undefined || mask === all ? '' : `/${hex(mask)}`}`;
 
-function describeRule(rule: Rule, colors: Colors): string {
+function describeRule(rule: RoutingRule, colors: Colors): string {
   const mask = rule.markMask === undefined ? '' : `/${hex(rule.markMask)}`;
   const { mark = 0 } = rule;
   return join(

@@ -3,8 +3,13 @@
  * @module
  */
 import type { EventTime } from '../../netlink/event.ts';
-import type { Claimant, DownCause, Succession, TunnelChange } from '../../tunnel/changes.ts';
-import type { Direction, Tunnel } from '../../tunnel/tunnel.ts';
+import type {
+  ClaimedRequester,
+  SaSuccession,
+  TunnelChange,
+  TunnelDownReason,
+} from '../../tunnel/changes.ts';
+import type { TrafficDirection, Tunnel } from '../../tunnel/tunnel.ts';
 import { printable } from '../../wire/text.ts';
 import { formatSpi } from '../../xfrm/text.ts';
 import type { Colors } from '../terminal/colors.ts';
@@ -58,9 +63,9 @@ function describeChange(change: TunnelChange, colors: Colors): string {
       return `${of(tunnel)}: ${paintState(tunnel.state, colors)}, ${was}`;
     }
     case 'down': {
-      const { tunnel, cause, before } = change;
+      const { tunnel, reason, before } = change;
       const state = paintState(tunnel.state, colors);
-      return `${of(tunnel)}: ${state}, ${describeCause(cause)}, was ${before}`;
+      return `${of(tunnel)}: ${state}, ${describeDownReason(reason)}, was ${before}`;
     }
     case 'stalled':
     case 'state': {
@@ -87,8 +92,8 @@ function describeChange(change: TunnelChange, colors: Colors): string {
         : `events were lost before this line (${change.code}); a repair is under way`;
     case 'repaired':
     case 'refreshed': {
-      const { added, updated, removed, took } = change;
-      return `SAs and policies: ${added} added, ${updated} updated, ${removed} removed, took ${Math.round(took)} ms`;
+      const { added, updated, removed, durationMs } = change;
+      return `SAs and policies: ${added} added, ${updated} updated, ${removed} removed, took ${Math.round(durationMs)} ms`;
     }
     case 'malformed': {
       const where = [...change.path, change.reason].join(' › ');
@@ -97,30 +102,30 @@ function describeChange(change: TunnelChange, colors: Colors): string {
   }
 }
 
-const DIRECTIONS: readonly Direction[] = ['out', 'in'];
+const DIRECTIONS: readonly TrafficDirection[] = ['out', 'in'];
 
-function describeSuccession({ protocol, from, to, gap }: Succession, colors: Colors): string {
+function describeSuccession({ protocol, from, to, gap }: SaSuccession, colors: Colors): string {
   const spis = `${protocol} ${formatSpi(from)} > ${colors.bold(formatSpi(to))}`;
   if (gap === undefined) return `${spis} (found by a repair)`;
   return gap === 0 ? spis : `${spis} (neither for ${Math.max(1, Math.round(gap))} ms)`;
 }
 
 /** Why a tunnel went down. */
-export function describeCause(cause: DownCause): string {
-  switch (cause.kind) {
+export function describeDownReason(reason: TunnelDownReason): string {
+  switch (reason.kind) {
     case 'deleted':
     case 'flushed':
-      return `${cause.kind}${describeClaimant(cause.by)}`;
+      return `${reason.kind}${describeClaimant(reason.by)}`;
     case 'policy-gone':
-      return `no policy sends packets through its SAs${cause.by ? describeClaimant(cause.by) : ''}`;
+      return `no policy sends packets through its SAs${reason.by ? describeClaimant(reason.by) : ''}`;
     case 'expired':
       return 'expired without a successor';
     case 'address-gone':
-      return `the address ${cause.address} is gone`;
+      return `the address ${reason.address} is gone`;
     case 'link-gone':
-      return `the link ${printable(cause.link)} of ${cause.address} is gone or down`;
+      return `the link ${printable(reason.link)} of ${reason.address} is gone or down`;
     case 'migrated':
-      return `moved${cause.to === undefined ? '' : ` to ${printable(cause.to)}`}`;
+      return `moved${reason.to === undefined ? '' : ` to ${printable(reason.to)}`}`;
     case 'found-missing':
       return 'found without SAs by a repair';
     case 'unknown':
@@ -129,7 +134,7 @@ export function describeCause(cause: DownCause): string {
 }
 
 /** As text shows whom an event claims to be of: a claim, no proof. */
-function describeClaimant({ portId, pid, process }: Claimant): string {
+function describeClaimant({ portId, pid, process }: ClaimedRequester): string {
   if (process !== undefined) return `, claimed by ${printable(process)}[${pid ?? '?'}]`;
   return portId === 0 ? '' : `, claims port ${portId}`;
 }

@@ -12,7 +12,7 @@ import type { Place, Subject } from '../../monitor/subject.ts';
 import type { SubscriptionEvent } from '../../monitor/subscribe.ts';
 import type { TunnelChange, TunnelEvent } from '../../tunnel/changes.ts';
 import {
-  type Direction,
+  type TrafficDirection,
   TUNNEL_STATES,
   type Tunnel,
   type TunnelWarning,
@@ -182,7 +182,7 @@ export const isTunnelEvent = (change: { readonly kind: string }): change is Tunn
 const isPartOfRekey = (change: TunnelEvent): boolean =>
   change.kind === 'replaced' || (change.kind === 'state' && change.rekey);
 
-const DIRECTIONS: readonly Direction[] = ['out', 'in'];
+const DIRECTIONS: readonly TrafficDirection[] = ['out', 'in'];
 const places = (address: string | undefined): Place[] => (address ? [{ address }] : []);
 
 /** What a tunnel is about: its ends, its SAs and its policies. Any of them may fit. */

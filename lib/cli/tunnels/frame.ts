@@ -40,7 +40,7 @@ export interface Frame {
   /** About the host. */
   readonly warnings: readonly TunnelWarning[];
   /** When the counters were read, in milliseconds since 1970. */
-  readonly counted: number;
+  readonly countersReadAt: number;
   readonly sight: Sight;
   rates(id: string): TunnelRates | undefined;
   /** How many rows of tunnels are above the screen. */
@@ -73,13 +73,13 @@ export function frameLines(frame: Frame, colors: Colors): string[] {
   return [...lines, colors.dim(keys)];
 }
 
-function head({ tunnels, counted, sight, now }: Frame, colors: Colors): string {
+function head({ tunnels, countersReadAt, sight, now }: Frame, colors: Colors): string {
   const parts = TUNNEL_STATES.flatMap((state) => {
     const count = tunnels.filter((one) => one.state === state).length;
     return count === 0 ? [] : [paintState(state, colors, `${count} ${state}`)];
   });
   const all = `${tunnels.length} tunnel${tunnels.length === 1 ? '' : 's'}`;
-  const age = formatDuration((now - counted) / 1000);
+  const age = formatDuration((now - countersReadAt) / 1000);
   return [
     badge(sight, now, colors),
     parts.length === 0 ? all : `${all}: ${parts.join(', ')}`,

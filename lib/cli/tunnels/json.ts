@@ -5,8 +5,8 @@
  */
 import type { PolicyEntry, StateEntry } from '../../monitor/xfrm-views.ts';
 import type { EventTime } from '../../netlink/event.ts';
-import type { DownCause, Succession, TunnelChange } from '../../tunnel/changes.ts';
-import type { Direction, PerDirection, Tunnel, TunnelWarning } from '../../tunnel/tunnel.ts';
+import type { SaSuccession, TunnelChange, TunnelDownReason } from '../../tunnel/changes.ts';
+import type { PerDirection, TrafficDirection, Tunnel, TunnelWarning } from '../../tunnel/tunnel.ts';
 
 type Optional<T> = T | undefined;
 
@@ -90,8 +90,8 @@ export function iso(milliseconds: number | undefined): string | undefined {
 const moment = ({ wall }: EventTime): string => iso(wall) ?? '';
 
 function saOf({ value: { saddr, daddr, proto, spi, current } }: StateEntry): JsonSa {
-  const { bytes, packets, addTime } = current;
-  const added = iso(Number(addTime) * 1000);
+  const { bytes, packets, addedAt } = current;
+  const added = iso(addedAt);
   return { saddr, daddr, proto, spi, added, bytes, packets };
 }
 
@@ -130,11 +130,11 @@ export function tunnelJson(tunnel: Tunnel): JsonTunnel {
 }
 
 /** An SA, and the one whose place it took. */
-interface JsonSuccession extends Pick<Succession, 'from' | 'to' | 'gap'> {
-  readonly proto: Succession['protocol'];
+interface JsonSuccession extends Pick<SaSuccession, 'from' | 'to' | 'gap'> {
+  readonly proto: SaSuccession['protocol'];
 }
 
-const successionOf = ({ protocol, from, to, gap }: Succession): JsonSuccession => ({
+const successionOf = ({ protocol, from, to, gap }: SaSuccession): JsonSuccession => ({
   proto: protocol,
   from,
   to,
@@ -150,11 +150,18 @@ type Before = Pick<JsonTunnel, 'state'>['state'];
 export type JsonChange =
   | (WithTunnel & { readonly change: 'added' | 'removed' })
   | (WithTunnel & { readonly change: 'up'; readonly before: Optional<Before> })
-  | (WithTunnel & { readonly change: 'down'; readonly before: Before; readonly cause: DownCause })
+  | (WithTunnel & {
+      readonly change: 'down';
+      readonly before: Before;
+      readonly cause: TunnelDownReason;
+    })
   | (WithTunnel & { readonly change: 'stalled'; readonly before: Before })
   | (WithTunnel & { readonly change: 'state'; readonly before: Before; readonly rekey: boolean })
   | (WithTunnel & { readonly change: 'rekeyed' } & PerDirection<readonly JsonSuccession[]>)
-  | (WithTunnel & { readonly change: 'replaced'; readonly direction: Direction } & JsonSuccession)
+  | (WithTunnel & {
+      readonly change: 'replaced';
+      readonly direction: TrafficDirection;
+    } & JsonSuccession)
   | (Told & {
       readonly change: 'warning';
       readonly raised: boolean;
@@ -189,7 +196,7 @@ export function changeJson(change: TunnelChange): JsonChange {
     case 'up':
       return { ...told, change: 'up', before: change.before, tunnel: tunnelJson(change.tunnel) };
     case 'down': {
-      const { before, cause, tunnel } = change;
+      const { before, reason: cause, tunnel } = change;
       return { ...told, change: 'down', before, cause, tunnel: tunnelJson(tunnel) };
     }
     case 'stalled': {
@@ -201,7 +208,7 @@ export function changeJson(change: TunnelChange): JsonChange {
       return { ...told, change: 'state', before, rekey, tunnel: tunnelJson(tunnel) };
     }
     case 'rekeyed': {
-      const spis = both<readonly Succession[], readonly JsonSuccession[]>(change, (all) =>
+      const spis = both<readonly SaSuccession[], readonly JsonSuccession[]>(change, (all) =>
         all.map(successionOf),
       );
       return { ...told, change: 'rekeyed', ...spis, tunnel: tunnelJson(change.tunnel) };
@@ -225,8 +232,8 @@ export function changeJson(change: TunnelChange): JsonChange {
     }
     case 'repaired':
     case 'refreshed': {
-      const { added, updated, removed, rounds, overruns, malformed, took } = change;
-      const found = { added, updated, removed, rounds, overruns, malformed, took };
+      const { added, updated, removed, rounds, overruns, malformed, durationMs } = change;
+      const found = { added, updated, removed, rounds, overruns, malformed, took: durationMs };
       return { ...told, change: change.kind, ...found };
     }
     case 'malformed': {

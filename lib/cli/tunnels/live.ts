@@ -47,12 +47,21 @@ export async function showTunnels(
     doubted = last.synced ? undefined : paused ? now : (doubted ?? now);
     rates.update(last);
     const tunnels = last.tunnels.filter((one) => filter.matches(one));
-    const { warnings, counted } = last;
+    const { warnings, countersReadAt } = last;
     const { rows } = screen.size;
     above = Math.min(above, mostAbove(tunnels.length, warnings.length, rows));
     const sight = sightOf(doubted, failed, now);
     const of = (id: string) => rates.of(id);
-    const lines = { tunnels, warnings, counted: counted.wall, sight, rates: of, above, rows, now };
+    const lines = {
+      tunnels,
+      warnings,
+      countersReadAt: countersReadAt.wall,
+      sight,
+      rates: of,
+      above,
+      rows,
+      now,
+    };
     screen.draw(frameLines(lines, colors));
   };
   const pace = new Pace(frame);

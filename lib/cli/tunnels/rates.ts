@@ -15,8 +15,8 @@ export class RateMeter {
   #rates = new Map<string, TunnelRates>();
 
   /** Takes the counters of a snapshot, if they were read again. */
-  update({ counted, tunnels }: Pick<TunnelSnapshot, 'counted' | 'tunnels'>): void {
-    const at = counted.monotonic;
+  update({ countersReadAt, tunnels }: Pick<TunnelSnapshot, 'countersReadAt' | 'tunnels'>): void {
+    const at = countersReadAt.monotonic;
     if (this.#at !== undefined && at <= this.#at) return;
     const seconds = (at - (this.#at ?? at)) / 1000;
     const bytes = new Map<string, PerDirection<bigint>>();

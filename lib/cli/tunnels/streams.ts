@@ -1,9 +1,10 @@
 /**
- * The changes of tunnels in several network namespaces: a monitor for each.
+ * The changes of tunnels in the namespaces whose events are followed too.
  * @module
  */
 import type { TunnelChange, TunnelSnapshot } from '../../tunnel/changes.ts';
-import { TunnelMonitor, type TunnelMonitorOptions } from '../../tunnel/tunnel-monitor.ts';
+import { MultiNamespaceTunnelMonitor } from '../../tunnel/multi-namespace-tunnel-monitor.ts';
+import type { TunnelMonitorOptions } from '../../tunnel/tunnel-monitor.ts';
 import { aborted } from '../events/ended.ts';
 import type { Beside, Origin } from '../events/streams.ts';
 
@@ -17,42 +18,51 @@ export interface TunnelListener {
 
 /** Monitors that come and go with the namespaces of {@link Streams}. */
 export class TunnelStreams implements Beside {
-  readonly #options: TunnelMonitorOptions;
-  readonly #open = new Map<Origin, Promise<TunnelMonitor>>();
+  readonly #monitors: Promise<MultiNamespaceTunnelMonitor>;
+  /** By a label of their own: two of one name may be there for a moment, the one that goes and the one that came. */
+  readonly #origins = new Map<string, Origin>();
+  readonly #left = new Set<Origin>();
+  readonly #opening = new Set<Promise<unknown>>();
+  #count = 0;
   #listener: TunnelListener | undefined;
-  /** Gives up what is still being opened. */
-  readonly #closing = new AbortController();
   #paused: { readonly until: Promise<void>; readonly end: () => void } | undefined;
 
-  constructor(options: TunnelMonitorOptions) {
-    this.#options = options;
+  constructor({ expected, netns: _, monitor: __, ...options }: TunnelMonitorOptions) {
+    this.#monitors = MultiNamespaceTunnelMonitor.open({ ...options, expected: () => expected });
   }
 
   joined(origin: Origin): void {
-    const { netns } = origin;
-    const monitor = TunnelMonitor.open({ ...this.#options, netns, signal: this.#closing.signal });
-    // Who waits for it is told: ready(), or the listener.
-    monitor.catch(() => {});
-    this.#open.set(origin, monitor);
-    if (this.#listener) this.#follow(origin, monitor);
+    const label = String(++this.#count);
+    this.#origins.set(label, origin);
+    const opening = this.#monitors.then((monitors) => monitors.add(label, origin.netns));
+    this.#opening.add(opening);
+    // Until it begins to tell, ready() does; a namespace that went while its tunnels were being listed has been told of.
+    opening
+      .catch((error) => {
+        this.#origins.delete(label);
+        if (!this.#left.has(origin)) this.#listener?.error(error);
+      })
+      .finally(() => this.#listener && this.#opening.delete(opening));
   }
 
   left(origin: Origin): void {
-    const monitor = this.#open.get(origin);
-    this.#open.delete(origin);
-    monitor?.then((one) => one.close()).catch(() => {});
+    this.#left.add(origin);
+    for (const [label, one] of this.#origins) {
+      if (one === origin) this.#monitors.then((monitors) => monitors.remove(label));
+    }
   }
 
   /** Until all tunnels are known. @throws what TunnelMonitor.open throws; the signal's reason */
   async ready(signal: AbortSignal): Promise<void> {
-    await Promise.race([Promise.all(this.#open.values()), aborted(signal)]);
+    await Promise.race([Promise.all(this.#opening), aborted(signal)]);
     signal.throwIfAborted();
   }
 
   /** Begins to tell. */
   start(listener: TunnelListener): void {
     this.#listener = listener;
-    for (const [origin, monitor] of this.#open) this.#follow(origin, monitor);
+    this.#opening.clear();
+    this.#follow();
   }
 
   pause(): void {
@@ -72,24 +82,25 @@ export class TunnelStreams implements Beside {
   async close(): Promise<void> {
     this.#listener = undefined;
     this.resume();
-    this.#closing.abort();
-    const monitors = await Promise.allSettled(this.#open.values());
-    await Promise.all(monitors.map((one) => one.status === 'fulfilled' && one.value.close()));
+    await (await this.#monitors).close();
   }
 
   /** Tells changes as fast as they are taken: a loop that is slow is told that it missed some. */
-  async #follow(origin: Origin, opening: Promise<TunnelMonitor>): Promise<void> {
-    let begun = false;
-    try {
-      for await (const change of await opening) {
-        await this.#paused?.until;
-        if (change.kind !== 'synced') this.#listener?.change(change, origin);
-        else if (begun) this.#listener?.again(change.snapshot, origin);
-        begun = true;
-      }
-    } catch (error) {
-      // A namespace that went while its tunnels were being listed has been told of.
-      if (this.#open.has(origin)) this.#listener?.error(error as Error);
+  async #follow(): Promise<void> {
+    const begun = new Set<string>();
+    for await (const { label, ...change } of await this.#monitors) {
+      await this.#paused?.until;
+      const origin = this.#origins.get(label);
+      if (origin === undefined) continue;
+      if (change.kind === 'closed') {
+        this.#origins.delete(label);
+        begun.delete(label);
+        if (change.error && !this.#left.delete(origin)) {
+          this.#listener?.error(change.error as Error);
+        }
+      } else if (change.kind !== 'synced') this.#listener?.change(change, origin);
+      else if (begun.has(label)) this.#listener?.again(change.snapshot, origin);
+      else begun.add(label);
     }
   }
 }

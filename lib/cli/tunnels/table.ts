@@ -2,7 +2,7 @@
  * Tunnels as a table, for people at a terminal.
  * @module
  */
-import type { Traffic, Tunnel } from '../../tunnel/tunnel.ts';
+import type { Tunnel, TunnelTraffic } from '../../tunnel/tunnel.ts';
 import type { Colors } from '../terminal/colors.ts';
 import { Table } from '../terminal/table.ts';
 import { formatBytes, formatRate } from '../text/units.ts';
@@ -38,7 +38,7 @@ function tunnelRow(
 ): string[] {
   const { state, installed, traffic } = tunnel;
   const hard = soonest(tunnel, 'hard');
-  const carried = ({ bytes, packets }: Traffic, rate: number | undefined) =>
+  const carried = ({ bytes, packets }: TunnelTraffic, rate: number | undefined) =>
     packets === 0n
       ? NONE
       : `${formatBytes(bytes)}${rate === undefined ? '' : `  ${formatRate(rate)}`}`;

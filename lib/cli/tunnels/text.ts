@@ -1,6 +1,6 @@
 import {
-  type Direction,
-  isUp,
+  isUpState,
+  type TrafficDirection,
   type Tunnel,
   type TunnelState,
   type TunnelWarning,
@@ -73,7 +73,7 @@ export const soonest = ({ expiry }: Tunnel, limit: 'soft' | 'hard'): number | un
 /** A tunnel in one line, for pipes: state, name and ends, then the rest, times as UTC. */
 export function describeTunnel(tunnel: Tunnel, colors: Colors): string {
   const { state, protocol, mode, encap, sas, larval, traffic, installed, rekeys } = tunnel;
-  const carried = (direction: Direction) =>
+  const carried = (direction: TrafficDirection) =>
     `${direction} ${traffic[direction].bytes}B/${traffic[direction].packets}p`;
   return [
     paintState(state, colors),
@@ -121,7 +121,7 @@ function times(tunnel: Tunnel, now: number, colors: Colors): string[] {
   const { state, upSince, installed, rekeys } = tunnel;
   const age = ageOf(tunnel, now);
   const all = [paintState(state, colors) + (age === undefined ? '' : ` ${age}`)];
-  if (state !== 'up' && isUp(state) && upSince) all.push(`up ${seconds(now - upSince.wall)}`);
+  if (state !== 'up' && isUpState(state) && upSince) all.push(`up ${seconds(now - upSince.wall)}`);
   if (installed !== undefined) {
     all.push(`${rekeys > 0 ? 'rekeyed' : 'installed'} ${seconds(now - installed)} ago`);
   }

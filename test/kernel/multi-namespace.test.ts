@@ -1,8 +1,15 @@
-/** XfrmMonitors: several network namespaces, one stream. */
+/** MultiNamespaceXfrmMonitor and MultiNamespaceTunnelMonitor: several network namespaces, one stream. */
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
+import { getEventListeners } from 'node:events';
 import { test } from 'node:test';
-import { type NamespaceChange, XfrmClient, XfrmMonitors } from '../../lib/index.ts';
+import {
+  MultiNamespaceTunnelMonitor,
+  MultiNamespaceXfrmMonitor,
+  type TunnelNamespaceChange,
+  XfrmClient,
+  type XfrmNamespaceChange,
+} from '../../lib/index.ts';
 import { otherNamespace } from './socket-support.ts';
 import './support.ts';
 
@@ -13,7 +20,7 @@ const policy = (priority: number) =>
     priority,
   }) as const;
 
-const brief = (change: NamespaceChange | undefined) => [change?.label, change?.kind];
+const brief = (change: XfrmNamespaceChange | undefined) => [change?.label, change?.kind];
 
 test('changes of two namespaces come labelled, and one of them goes away', async () => {
   await using other = await otherNamespace();
@@ -21,8 +28,8 @@ test('changes of two namespaces come labelled, and one of them goes away', async
   await using there = new XfrmClient({ netns: other.path });
   await there.addPolicy(policy(1));
   const namespaces = { here: undefined, there: other.path };
-  await using monitors = await XfrmMonitors.open({ namespaces });
-  const heard: NamespaceChange[] = [];
+  await using monitors = await MultiNamespaceXfrmMonitor.open({ namespaces });
+  const heard: XfrmNamespaceChange[] = [];
   monitors.on('change', (change) => heard.push(change));
   assert.deepEqual(monitors.labels.sort(), ['here', 'there']);
   assert.deepEqual(
@@ -80,14 +87,14 @@ test('a slow loop over several namespaces loses nothing without a word', async (
   await using there = new XfrmClient({ netns: other.path });
   const namespaces = { here: undefined, there: other.path };
   const limits = { receiveBufferSize: 4096, highWaterMark: 4 };
-  await using monitors = await XfrmMonitors.open({ namespaces, ...limits });
+  await using monitors = await MultiNamespaceXfrmMonitor.open({ namespaces, ...limits });
   const loop = monitors[Symbol.asyncIterator]();
   await loop.next();
   await loop.next();
   for (let priority = 0; priority < 500; priority++) await there.updatePolicy(policy(priority));
   await here.addPolicy(policy(1));
   const seen = new Set<string>();
-  let last: NamespaceChange | undefined;
+  let last: XfrmNamespaceChange | undefined;
   while (!(seen.has('there repaired') && seen.has('here added'))) {
     last = (await loop.next()).value ?? assert.fail('it ended');
     seen.add(`${last.label} ${last.kind}`);
@@ -99,7 +106,7 @@ test('a slow loop over several namespaces loses nothing without a word', async (
 });
 
 test('a slow loop keeps nothing of namespaces that came and went meanwhile', async () => {
-  await using monitors = await XfrmMonitors.open({ namespaces: { here: undefined } });
+  await using monitors = await MultiNamespaceXfrmMonitor.open({ namespaces: { here: undefined } });
   const loop = monitors[Symbol.asyncIterator]();
   await loop.next();
   for (let i = 0; i < 3; i++) {
@@ -114,14 +121,81 @@ test('a slow loop keeps nothing of namespaces that came and went meanwhile', asy
   await client.flushPolicies();
 });
 
+/** Makes a tunnel without SAs between two ends. */
+const trap = (remote: string) =>
+  ({
+    dir: 'out',
+    selector: { saddr: '10.0.0.0', prefixlenS: 24, daddr: '10.1.0.0', prefixlenD: 24 },
+    templates: [{ saddr: '192.0.2.1', daddr: remote, proto: 'esp', mode: 'tunnel', reqid: 1 }],
+  }) as const;
+
+test('tunnels of two namespaces come labelled, each with those that ought to be there', async () => {
+  await using other = await otherNamespace();
+  await using here = new XfrmClient();
+  await using there = new XfrmClient({ netns: other.path });
+  await there.addPolicy(trap('192.0.2.2'));
+  await using monitors = await MultiNamespaceTunnelMonitor.open({
+    namespaces: { here: undefined, there: other.path },
+    expected: (label) => (label === 'here' ? [{ name: 'paris', remote: '192.0.2.9' }] : undefined),
+  });
+  const heard: TunnelNamespaceChange[] = [];
+  monitors.on('added', (change) => heard.push(change));
+  const tunnels = (label: string) => [...(monitors.get(label)?.tunnels ?? [])];
+  assert.deepEqual(
+    [tunnels('here').map(({ id }) => id), tunnels('there').map(({ remote }) => remote)],
+    [['paris'], ['192.0.2.2']],
+  );
+  const loop = monitors[Symbol.asyncIterator]();
+  const first = [await loop.next(), await loop.next()].map(({ value }) => value?.label);
+  assert.deepEqual(first.sort(), ['here', 'there']);
+  await here.addPolicy(trap('192.0.2.3'));
+  const { value } = await loop.next();
+  assert(value?.kind === 'added' && value.label === 'here');
+  assert.equal(value.tunnel.remote, '192.0.2.3');
+  assert.deepEqual(
+    heard.map(({ label, kind }) => [label, kind]),
+    [['here', 'added']],
+  );
+  await monitors.remove('there');
+  assert.deepEqual((await loop.next()).value?.kind, 'closed');
+  assert.deepEqual(
+    monitors.snapshot().map(({ label, tunnels: all }) => [label, all.length]),
+    [['here', 2]],
+  );
+  await here.flushPolicies();
+  await assert.rejects(
+    MultiNamespaceTunnelMonitor.open({ expected: [] as never }),
+    /options\.expected must be a function/,
+  );
+});
+
+test('a namespace that is being added can be given up by a signal', async () => {
+  await using monitors = await MultiNamespaceXfrmMonitor.open();
+  const control = new AbortController();
+  const adding = monitors.add('a', undefined, { signal: control.signal });
+  control.abort(new Error('enough'));
+  await assert.rejects(adding, /enough/);
+  assert.deepEqual(monitors.labels, []);
+  await monitors.add('a', undefined, { signal: new AbortController().signal });
+  assert.deepEqual(monitors.labels, ['a']);
+  await assert.rejects(monitors.add('b', undefined, { signal: control.signal }), /enough/);
+  assert.equal(getEventListeners(control.signal, 'abort').length, 0);
+});
+
 test('what cannot be watched is said, and wrong options are named', async () => {
   const missing = { namespaces: { a: undefined, b: '/run/no-such-namespace' } };
-  await assert.rejects(XfrmMonitors.open(missing), /no-such-namespace|ENOENT/);
-  await assert.rejects(XfrmMonitors.open({ label: 'x' } as never), /options.label is no option/);
-  await assert.rejects(XfrmMonitors.open({ highWaterMark: 0 }), /highWaterMark/);
-  await assert.rejects(XfrmMonitors.open({ namespaces: 7 as never }), /options.namespaces/);
+  await assert.rejects(MultiNamespaceXfrmMonitor.open(missing), /no-such-namespace|ENOENT/);
+  await assert.rejects(
+    MultiNamespaceXfrmMonitor.open({ label: 'x' } as never),
+    /options.label is no option/,
+  );
+  await assert.rejects(MultiNamespaceXfrmMonitor.open({ highWaterMark: 0 }), /highWaterMark/);
+  await assert.rejects(
+    MultiNamespaceXfrmMonitor.open({ namespaces: 7 as never }),
+    /options.namespaces/,
+  );
   const control = new AbortController();
-  await using monitors = await XfrmMonitors.open({ signal: control.signal });
+  await using monitors = await MultiNamespaceXfrmMonitor.open({ signal: control.signal });
   const adding = monitors.add('a');
   await assert.rejects(monitors.add('a'), /already/);
   await adding;
@@ -135,7 +209,7 @@ test('what cannot be watched is said, and wrong options are named', async () => 
 });
 
 test('one that is removed while it opens is given up', async () => {
-  await using monitors = await XfrmMonitors.open();
+  await using monitors = await MultiNamespaceXfrmMonitor.open();
   const adding = monitors.add('a');
   await monitors.remove('a');
   await assert.rejects(adding, /was removed/);
@@ -145,9 +219,9 @@ test('one that is removed while it opens is given up', async () => {
 /** In a /run of its own, with a namespace "red" in it. */
 const NAMED = `
 import { execFileSync } from 'node:child_process';
-import { XfrmMonitors } from '${new URL('../../lib/index.js', import.meta.url).href}';
+import { MultiNamespaceXfrmMonitor } from '${new URL('../../lib/index.js', import.meta.url).href}';
 const ip = (...args) => execFileSync('ip', args);
-const monitors = await XfrmMonitors.open({ named: true });
+const monitors = await MultiNamespaceXfrmMonitor.open({ named: true });
 const loop = monitors[Symbol.asyncIterator]();
 const next = async () => {
   const { value } = await loop.next();

@@ -1,6 +1,6 @@
 /** Why a tunnel is down, as far as the kernel tells. @module */
 import type { LostAddress } from './addresses.ts';
-import type { DownCause } from './changes.ts';
+import type { TunnelDownReason } from './changes.ts';
 import type { PolicyGone } from './group.ts';
 import type { Members } from './members.ts';
 import type { Gone } from './present.ts';
@@ -12,15 +12,15 @@ import type { TunnelsHost } from './tunnels.ts';
  * @param settle milliseconds in which an SA that was moved comes again
  * @returns undefined while it is being looked for who it was
  */
-export function causeOf(
+export function downReasonOf(
   lastGone: Gone | undefined,
   members: Members,
   settle: number,
   claimant: TunnelsHost['claimant'],
-): DownCause | undefined {
+): TunnelDownReason | undefined {
   if (lastGone === undefined) return { kind: 'unknown' };
-  const { last, why, portId = 0, time } = lastGone;
-  if (why === 'hard-expired') return { kind: 'expired' };
+  const { last, reason, portId = 0, time } = lastGone;
+  if (reason === 'hard-expired') return { kind: 'expired' };
   // A key manager moves an SA by deleting and adding it under the same SPI (strongSwan, update_sa).
   for (const other of members.bySpi(last.proto, last.spi)) {
     const { reqid, saddr, daddr } = other.entry.value;
@@ -29,11 +29,11 @@ export function causeOf(
     if (!moved || reqid !== last.reqid || !late || other.isLarval) continue;
     return { kind: 'migrated', to: other.record?.id };
   }
-  if (why === 'migrated') return { kind: 'migrated', to: undefined };
-  if (why === 'found-missing') return { kind: 'found-missing' };
-  if (why !== 'deleted' && why !== 'flushed') return { kind: 'unknown' };
+  if (reason === 'migrated') return { kind: 'migrated', to: undefined };
+  if (reason === 'found-missing') return { kind: 'found-missing' };
+  if (reason !== 'deleted' && reason !== 'flushed') return { kind: 'unknown' };
   const by = claimant(portId, time);
-  return by && { kind: why, by };
+  return by && { kind: reason, by };
 }
 
 /**
@@ -41,10 +41,10 @@ export function causeOf(
  *
  * @returns undefined while it is being looked for who it was
  */
-export function policyCause(
+export function policyGoneReason(
   gone: PolicyGone | undefined,
   claimant: TunnelsHost['claimant'],
-): DownCause | undefined {
+): TunnelDownReason | undefined {
   if (gone?.portId === undefined) return { kind: 'policy-gone', by: undefined };
   const by = claimant(gone.portId, gone.time);
   return by && { kind: 'policy-gone', by };
@@ -56,5 +56,5 @@ export const unreachable = ({ address, link }: LostAddress): string =>
     ? `its local address ${address} is not on this host`
     : `the link ${link} of its local address ${address} is down or gone`;
 
-export const addressCause = ({ address, link }: LostAddress): DownCause =>
+export const addressGoneReason = ({ address, link }: LostAddress): TunnelDownReason =>
   link === undefined ? { kind: 'address-gone', address } : { kind: 'link-gone', address, link };

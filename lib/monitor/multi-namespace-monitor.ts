@@ -1,0 +1,272 @@
+/** A monitor for each of several network namespaces, as one stream. @module */
+
+import { onAbort } from '../socket/abort.ts';
+import { checkedOptions, optionalBoolean, optionalSignal, wrongType } from '../socket/argument.ts';
+import { type NetnsReference, StateError } from '../socket/index.ts';
+import { HeldNamespace } from '../socket/namespace.ts';
+import { type ListenersByKind, LiveEmitter } from './event-hub.ts';
+import { type InNamespace, NamespaceLoop } from './namespace-loop.ts';
+import { type NamedNamespace, NamespaceWatch } from './namespaces.ts';
+
+/** Which namespaces to watch, and until when. */
+export interface MultiNamespaceOptions {
+  /** Label to namespace: a path such as `/run/netns/NAME`, a descriptor, or undefined for one's own. */
+  namespaces?: Readonly<Record<string, NetnsReference | undefined>> | undefined;
+  /**
+   * Whether to watch all namespaces that have a name (`ip netns`), as they come and go, labelled by
+   * it. The names are others' choice: escape them before they are printed.
+   */
+  named?: boolean | undefined;
+  /** Gives up opening; once open, closes all monitors, and loops throw the signal's reason. */
+  signal?: AbortSignal | undefined;
+}
+
+/** All, each with what checks it and has its default. */
+export const MULTI_NAMESPACE_OPTIONS = {
+  namespaces(name: string, value: unknown): MultiNamespaceOptions['namespaces'] {
+    if (value === undefined || (typeof value === 'object' && value !== null)) {
+      return value as MultiNamespaceOptions['namespaces'];
+    }
+    throw wrongType(name, 'an object', value);
+  },
+  named: (name: string, value: unknown) => optionalBoolean(name, value, false),
+  signal: optionalSignal,
+} satisfies Record<keyof MultiNamespaceOptions, unknown>;
+
+/** What `add()` can be told. */
+export interface AddNamespaceOptions {
+  /** Gives up opening: the promise is rejected with the signal's reason. */
+  signal?: AbortSignal | undefined;
+}
+
+/** `change` or its kind: as in loops, `synced` and `closed` of each namespace included. */
+export type MultiNamespaceListeners<Change extends { readonly kind: string }> = ListenersByKind<
+  InNamespace<Change>
+> & {
+  change: [change: InNamespace<Change>];
+  close: [];
+};
+
+/** Where and until when one of the monitors is to be. */
+interface Where {
+  readonly label: string;
+  readonly netns: NetnsReference | undefined;
+  readonly signal: AbortSignal;
+}
+
+/** A monitor of one namespace, as far as it is needed here. */
+interface NamespaceMonitor<Change, Snapshot> extends AsyncIterable<Change, undefined> {
+  snapshot(): Snapshot;
+  on(name: 'change', listener: (change: Change) => void): unknown;
+  once(name: 'error', listener: (error: Error) => void): unknown;
+  once(name: 'close', listener: () => void): unknown;
+  close(): Promise<void>;
+}
+
+type Synced<Snapshot> = { readonly kind: 'synced'; readonly snapshot: Snapshot };
+
+/** A monitor in {@link MultiNamespaceMonitor}; for one that is opening, what gives that up. */
+type Entry<Monitor> = { readonly monitor: Monitor } | AbortController;
+
+/**
+ * A monitor for each of several namespaces, as MultiNamespaceXfrmMonitor and MultiNamespaceTunnelMonitor have them.
+ * Losses, repairs and slow loops of one do not touch the others. A namespace lives as long as it is watched, also when
+ * its name is gone; with `named`, those whose name goes are let go.
+ */
+export abstract class MultiNamespaceMonitor<
+    Listeners extends Record<keyof Listeners, unknown[]>,
+    Monitor extends NamespaceMonitor<Change, Snapshot>,
+    Change extends { readonly kind: string },
+    Snapshot,
+  >
+  extends LiveEmitter<Listeners, InNamespace<Change>, NamespaceLoop<Change>>
+  implements AsyncIterable<InNamespace<Change>>
+{
+  readonly #openOne: (where: Where) => Promise<Monitor>;
+  readonly #entries = new Map<string, Entry<Monitor>>();
+  readonly #named: NamespaceWatch | undefined;
+  /** What is under way: it is waited for at the end, and never rejects. */
+  readonly #busy = new Set<Promise<unknown>>();
+
+  /** @param openOne opens the monitor of one namespace */
+  protected constructor(
+    { named, signal }: MultiNamespaceOptions,
+    openOne: (where: Where) => Promise<Monitor>,
+  ) {
+    super(() => this.#release());
+    this.#openOne = openOne;
+    signal?.throwIfAborted();
+    this.hub.endOn(signal);
+    if (named) {
+      this.#named = new NamespaceWatch({
+        added: (namespace) => this.#untilDone(this.#addNamed(namespace)),
+        removed: ({ name }) => this.remove(name),
+      });
+      this.#named.begin();
+    }
+  }
+
+  /** Opens those that are to be there from the start. It is closed if that fails. */
+  protected async openAll({ namespaces = {}, signal }: MultiNamespaceOptions): Promise<this> {
+    try {
+      const given = Object.entries(namespaces);
+      await Promise.all(given.map(([label, netns]) => this.add(label, netns)));
+      await Promise.all(this.#busy);
+      signal?.throwIfAborted();
+    } catch (error) {
+      await this.close();
+      signal?.throwIfAborted();
+      throw error;
+    }
+    return this;
+  }
+
+  /** The labels of the namespaces whose tables are complete. */
+  get labels(): string[] {
+    return [...this.#opened()].map(([label]) => label);
+  }
+
+  /** The monitor of a namespace. */
+  get(label: string): Monitor | undefined {
+    const entry = this.#entries.get(label);
+    return entry && 'monitor' in entry ? entry.monitor : undefined;
+  }
+
+  /** All that is known now, a namespace each, with its label. */
+  snapshot(): Snapshot[] {
+    return Array.from(this.#opened(), ([, monitor]) => monitor.snapshot());
+  }
+
+  /**
+   * Watches one more namespace.
+   *
+   * @param netns a path such as `/run/netns/NAME`, a descriptor, or undefined for one's own
+   * @returns a promise that is fulfilled when its monitor is open, which `synced` tells too
+   * @throws (the promise is rejected) what opening one monitor throws; the signal's reason; StateError
+   *   `ERR_NAMESPACE_EXISTS` if the label is taken, `ERR_NAMESPACE_REMOVED` if it is removed meanwhile,
+   *   `ERR_MONITOR_CLOSED` after {@link close}
+   */
+  async add(
+    label: string,
+    netns?: NetnsReference,
+    options: AddNamespaceOptions = {},
+  ): Promise<Monitor> {
+    const { signal } = checkedOptions('options', options, { signal: optionalSignal });
+    signal?.throwIfAborted();
+    if (this.closed) throw new StateError('ERR_MONITOR_CLOSED', 'the monitors are closed');
+    if (this.#entries.has(label)) {
+      const message = `there is a namespace ${JSON.stringify(label)} already: remove it first`;
+      throw new StateError('ERR_NAMESPACE_EXISTS', message);
+    }
+    const opening = new AbortController();
+    this.#entries.set(label, opening);
+    using _ = onAbort(signal, (reason) => opening.abort(reason));
+    return await this.#untilDone(this.#open(label, netns, opening));
+  }
+
+  /** Watches a namespace no more; `closed` is told after the changes that wait. Any label will do. */
+  async remove(label: string): Promise<void> {
+    const entry = this.#entries.get(label);
+    this.#entries.delete(label);
+    if (entry === undefined) return;
+    if ('monitor' in entry) await this.#untilDone(entry.monitor.close());
+    else {
+      const message = `the namespace ${JSON.stringify(label)} was removed`;
+      entry.abort(new StateError('ERR_NAMESPACE_REMOVED', message));
+    }
+  }
+
+  /**
+   * For each namespace `synced` with all that is known, then its changes, in order; `closed` is its
+   * last. Those of different namespaces have no order. Several loops each get all; of a namespace that
+   * went before a slow loop came to its `synced`, the loop hears nothing.
+   */
+  [Symbol.asyncIterator](): AsyncIterableIterator<InNamespace<Change>, undefined> {
+    const loop: NamespaceLoop<Change> = new NamespaceLoop(() => this.hub.leave(loop));
+    if (!this.closed) for (const [label, monitor] of this.#opened()) loop.add(label, monitor);
+    return this.hub.join(loop).queue;
+  }
+
+  async #release(): Promise<void> {
+    this.#named?.close();
+    for (const entry of this.#entries.values()) {
+      if ('monitor' in entry) this.#untilDone(entry.monitor.close());
+      else entry.abort(this.hub.reason);
+    }
+    // At least once: what is being begun on this very stack is not among them yet.
+    do await Promise.all(this.#busy);
+    while (this.#busy.size > 0);
+  }
+
+  async #open(
+    label: string,
+    netns: NetnsReference | undefined,
+    opening: AbortController,
+  ): Promise<Monitor> {
+    const { signal } = opening;
+    let monitor: Monitor;
+    try {
+      monitor = await this.#openOne({ label, netns, signal });
+    } catch (error) {
+      if (this.#entries.get(label) === opening) this.#entries.delete(label);
+      throw error;
+    }
+    // It was removed, and its label may be another's by now.
+    if (signal.aborted) {
+      await monitor.close();
+      if (this.#entries.get(label) === opening) this.#entries.delete(label);
+      throw signal.reason;
+    }
+    const entry = { monitor };
+    this.#entries.set(label, entry);
+    monitor.on('change', (change) => this.#tell({ ...change, label }));
+    let failure: unknown;
+    monitor.once('error', (error) => {
+      failure = error;
+    });
+    monitor.once('close', () => {
+      if (this.#entries.get(label) === entry) this.#entries.delete(label);
+      for (const loop of this.hub.loops) loop.gone(monitor);
+      this.#tell({ kind: 'closed', error: failure, label });
+    });
+    const synced: Synced<Snapshot> = { kind: 'synced', snapshot: monitor.snapshot() };
+    this.#tell({ ...(synced as unknown as Change), label });
+    for (const loop of this.hub.loops) loop.add(label, monitor);
+    return monitor;
+  }
+
+  *#opened(): Generator<[string, Monitor]> {
+    for (const [label, entry] of this.#entries) {
+      if ('monitor' in entry) yield [label, entry.monitor];
+    }
+  }
+
+  /** Has the end wait for something. */
+  #untilDone<T>(work: Promise<T>): Promise<T> {
+    const done = () => this.#busy.delete(settled);
+    const settled: Promise<unknown> = work.then(done, done);
+    this.#busy.add(settled);
+    return work;
+  }
+
+  async #addNamed({ name, path }: NamedNamespace): Promise<void> {
+    try {
+      // By a descriptor: that the name goes is heard of here already.
+      const held = new HeldNamespace(path);
+      try {
+        await this.add(name, held.netns);
+      } finally {
+        held.close();
+      }
+    } catch (error) {
+      const change: InNamespace<Change> = { kind: 'closed', error, label: name };
+      for (const loop of this.hub.loops) loop.push(change);
+      this.#tell(change);
+    }
+  }
+
+  #tell(change: InNamespace<Change>): void {
+    this.hub.emit(change.kind, change);
+    this.hub.emit('change', change);
+  }
+}

@@ -1,0 +1,273 @@
+/**
+ * The conversation with the kernel for any protocol: generic netlink, sock_diag, nl80211 and others that this library
+ * has no client for.
+ * @module
+ */
+import { integer, object, optionalBoolean, options, wrongType } from '../socket/argument.ts';
+import type { NetnsReference } from '../socket/index.ts';
+import { optionalNamespace } from '../socket/namespace.ts';
+import { align4 } from '../wire/attribute.ts';
+import { type AttributeNames, NetlinkAttributes } from '../wire/attribute-reader.ts';
+import type { Attribute, AttributeTable } from '../wire/attribute-table.ts';
+import { AttributeWriter } from '../wire/attribute-writer.ts';
+import { tooShort } from '../wire/error.ts';
+import {
+  type MessageHeader,
+  messageLength,
+  NLMSG_HDRLEN,
+  nextMessage,
+  readHeader,
+} from '../wire/message.ts';
+import {
+  type Answer,
+  Connection,
+  type DumpEnd,
+  type DumpResult,
+  type RequestOptions,
+} from './connection.ts';
+import type { DecodeMessage } from './event.ts';
+import type { Request } from './request.ts';
+
+/** Where and how to ask. */
+export interface NetlinkConnectionOptions {
+  /**
+   * The network namespace to ask in: a path such as `/run/netns/NAME`, or a descriptor. Default: that of the process.
+   * The connection keeps it until it is closed.
+   */
+  readonly netns?: NetnsReference | undefined;
+  /** Whether the kernel checks dump requests strictly (NETLINK_GET_STRICT_CHK, of rtnetlink). Default false. */
+  readonly strictCheck?: boolean | undefined;
+}
+
+const CONNECTION_OPTIONS: ReadonlySet<string> = new Set<keyof NetlinkConnectionOptions>([
+  'netns',
+  'strictCheck',
+]);
+
+/** What the kernel answered to a request that it carried out. */
+export interface NetlinkAnswer extends Answer<NetlinkMessage> {}
+
+/** What to send. */
+export interface NetlinkRequest {
+  /** nlmsg_type. */
+  readonly type: number;
+  /** nlmsg_flags beyond NLM_F_REQUEST and NLM_F_ACK, which every request has, and NLM_F_DUMP of a dump. */
+  readonly flags?: number | undefined;
+  /** What stands before the attributes: struct genlmsghdr, struct inet_diag_req_v2 … It is padded to four bytes. */
+  readonly header?: Uint8Array | undefined;
+  /** Writes the attributes. */
+  readonly attributes?: ((write: AttributeWriter) => unknown) | undefined;
+  /** The name of the message, for errors: `CTRL_CMD_GETFAMILY`. Default: its number. */
+  readonly name?: string | undefined;
+  /** What the attributes of the request and of its answers are called, for errors. */
+  readonly attributeNames?: AttributeNames | undefined;
+}
+
+const REQUEST: ReadonlySet<string> = new Set<keyof NetlinkRequest>([
+  'type',
+  'flags',
+  'header',
+  'attributes',
+  'name',
+  'attributeNames',
+]);
+
+/** A message that the kernel sent: a copy, to keep. */
+export class NetlinkMessage implements MessageHeader {
+  readonly type: number;
+  readonly flags: number;
+  readonly seq: number;
+  readonly portId: number;
+  /** What follows the header of netlink: the protocol's own header, then attributes. */
+  readonly payload: Uint8Array;
+  /** The same memory. */
+  readonly view: DataView;
+  readonly #names: AttributeNames | undefined;
+
+  /** @param payload taken as it is, the caller hands over its copy */
+  constructor(header: MessageHeader, payload: Uint8Array, names?: AttributeNames) {
+    this.type = header.type;
+    this.flags = header.flags;
+    this.seq = header.seq;
+    this.portId = header.portId;
+    this.payload = payload;
+    this.view = new DataView(payload.buffer, payload.byteOffset, payload.byteLength);
+    this.#names = names;
+  }
+
+  /**
+   * The attributes of the message.
+   *
+   * @param header bytes of the protocol's own header: 4 of generic netlink
+   * @throws DecodeError if the message is shorter than its header, or the attributes do not hold together
+   */
+  attributes(header: number): NetlinkAttributes {
+    integer('header', header, 0, 0xffff);
+    if (this.payload.length < header) {
+      tooShort(`message ${this.type}`, NLMSG_HDRLEN, header, this.payload.length);
+    }
+    const at = align4(header);
+    return new NetlinkAttributes(this.payload.subarray(at), {
+      base: NLMSG_HDRLEN + at,
+      names: this.#names,
+    });
+  }
+}
+
+/**
+ * The messages of a datagram, as a {@link NetlinkSocket} receives them: for multicast groups.
+ *
+ * @param datagram bytes to keep: {@link DatagramBatch.copy}
+ * @param names what their attributes are called, for errors
+ * @throws DecodeError where a message does not hold together; those before it have been given by then
+ */
+export function* readMessages(
+  datagram: Uint8Array,
+  names?: AttributeNames,
+): Generator<NetlinkMessage, void, undefined> {
+  if (!(datagram instanceof Uint8Array)) throw wrongType('datagram', 'a Uint8Array', datagram);
+  const view = new DataView(datagram.buffer, datagram.byteOffset, datagram.byteLength);
+  for (let at = 0; at < datagram.length; ) {
+    const length = messageLength(view, at, datagram.length);
+    const payload = datagram.subarray(at + NLMSG_HDRLEN, at + length);
+    yield new NetlinkMessage(readHeader(view, at), payload, names);
+    at = nextMessage(at, length);
+  }
+}
+
+/**
+ * Requests to the kernel in any netlink protocol, many at a time, and dumps.
+ *
+ * It waits for acknowledgements, matches answers by sequence number, believes the kernel only, asks for refusals in
+ * words (extended ack) and without a copy of the request (capped), and overwrites the memory it sent from.
+ *
+ * Every method throws
+ * - TypeError or RangeError for a wrong argument, EncodeError for an attribute that can't be written,
+ * - KernelError when the kernel refuses the request, does not answer in time (`ETIMEDOUT`), or when its answer was lost
+ *   (`ENOBUFS`: the request may have been carried out). Which capability a request needs is up to the protocol: without
+ *   it the code is `EPERM`,
+ * - DecodeError for an answer that does not hold together,
+ * - SystemError when a socket can't be opened: `EPROTONOSUPPORT` if the kernel lacks the protocol,
+ * - StateError `ERR_SOCKET_CLOSED` after {@link close}.
+ *
+ * @example
+ * await using generic = new NetlinkConnection(NETLINK_GENERIC);
+ * const { replies } = await generic.request({
+ *   type: GENL_ID_CTRL,
+ *   header: Uint8Array.of(CTRL_CMD_GETFAMILY, 1, 0, 0),
+ *   attributes: (write) => write.string(CTRL_ATTR_FAMILY_NAME, 'nl80211'),
+ * });
+ * const id = replies[0]?.attributes(4).get(CTRL_ATTR_FAMILY_ID)?.u16();
+ */
+export class NetlinkConnection implements AsyncDisposable {
+  readonly #connection: Connection;
+
+  /**
+   * @param protocol NETLINK_GENERIC, NETLINK_SOCK_DIAG … (`netlink-xfrm/constants`). Sockets are opened as they are
+   *   needed.
+   * @throws TypeError, RangeError; SystemError for a namespace that may not be entered
+   */
+  constructor(protocol: number, where: NetlinkConnectionOptions = {}) {
+    options('options', where, CONNECTION_OPTIONS);
+    const strict = optionalBoolean('options.strictCheck', where.strictCheck, false);
+    const netns = optionalNamespace('options.netns', where.netns);
+    integer('protocol', protocol, 0, 31);
+    this.#connection = new Connection(protocol, { netns }, strict ? ['strictCheck'] : []);
+  }
+
+  /**
+   * Sends a request and waits for its acknowledgement.
+   * @returns the messages before the acknowledgement, and the kernel's warning, if it gave one
+   */
+  async request(request: NetlinkRequest, options?: RequestOptions): Promise<NetlinkAnswer> {
+    return this.#connection.request(requestOf(request), messagesOf(request), options);
+  }
+
+  /**
+   * Asks for a list (NLM_F_DUMP), over a socket of its own. The kernel makes it piece by piece as it is consumed:
+   * memory holds one piece, at most 32 KiB, however long the list. Leaving the loop ends it.
+   *
+   * @returns at its end whether what was listed changed meanwhile (NLM_F_DUMP_INTR): then ask again
+   */
+  dump(
+    request: NetlinkRequest,
+    options?: RequestOptions,
+  ): AsyncGenerator<NetlinkMessage, DumpEnd, undefined> {
+    return this.#connection.dump(requestOf(request), messagesOf(request), options);
+  }
+
+  /**
+   * A whole list, asked for again when it was interrupted, up to five times in all. For long lists use {@link dump}.
+   */
+  async dumpAll(
+    request: NetlinkRequest,
+    options?: RequestOptions,
+  ): Promise<DumpResult<NetlinkMessage>> {
+    return this.#connection.dumpAll(requestOf(request), messagesOf(request), options);
+  }
+
+  /** Closes it; requests and dumps under way are rejected. Can be called twice. */
+  close(): Promise<void> {
+    return this.#connection.close();
+  }
+
+  /** The same as {@link close}, for `await using`. */
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close();
+  }
+}
+
+/** Copies: an answer outlives the receive buffer. */
+const messagesOf =
+  ({ attributeNames }: NetlinkRequest): DecodeMessage<NetlinkMessage> =>
+  ({ view, bytes }, at, length) =>
+    new NetlinkMessage(
+      readHeader(view, at),
+      bytes.slice(at + NLMSG_HDRLEN, at + length),
+      attributeNames,
+    );
+
+function requestOf(given: NetlinkRequest): Request {
+  options('request', given, REQUEST);
+  const { header = new Uint8Array(0), attributes, attributeNames } = given;
+  const type = integer('request.type', given.type, 0, 0xffff);
+  const { flags = 0, name = `message ${type}` } = given;
+  integer('request.flags', flags, 0, 0xffff);
+  if (!(header instanceof Uint8Array)) throw wrongType('request.header', 'a Uint8Array', header);
+  if (typeof name !== 'string') throw wrongType('request.name', 'a string', name);
+  if (attributes !== undefined && typeof attributes !== 'function') {
+    throw wrongType('request.attributes', 'a function that writes them', attributes);
+  }
+  if (attributeNames !== undefined) object('request.attributeNames', attributeNames);
+  return {
+    name,
+    flags,
+    fixed: header.length,
+    write(writer, { flags, seq }) {
+      const at = writer.beginMessage({ type, flags, seq, portId: 0 });
+      const fixed = writer.reserve(header.length);
+      writer.bytes.set(header, fixed);
+      attributes?.(new AttributeWriter(writer, attributeNames));
+      writer.endMessage(at);
+    },
+    attributes: tableOf(attributeNames ?? {}),
+  };
+}
+
+const tables = new WeakMap<AttributeNames, AttributeTable>();
+
+/** Names in the form in which refusals look them up. */
+function tableOf(names: AttributeNames): AttributeTable {
+  const made = tables.get(names);
+  if (made) return made;
+  const attributes = Object.entries(names).map(([number, named]): Attribute => {
+    const kernel = typeof named === 'string' ? named : named.name;
+    const common = { kernel, number: Number(number), name: kernel, doc: '' };
+    return typeof named === 'string'
+      ? { ...common, type: 'bytes' }
+      : { ...common, type: 'nest', table: tableOf(named.inside) };
+  });
+  const table = { name: '', doc: '', attributes };
+  tables.set(names, table);
+  return table;
+}

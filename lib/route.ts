@@ -1,0 +1,19 @@
+/**
+ * `netlink-xfrm/route`: RouteClient, and the type of every rtnetlink event, object and attribute. docs/route.md has
+ * examples.
+ * @module
+ */
+import './monitor/trace.ts';
+
+export type { ClientOptions, RequestOptions } from './netlink/connection.ts';
+export type { EventTime } from './netlink/event.ts';
+export * from './route/client.ts';
+export type * from './route/events.ts';
+export type * from './route/names.ts';
+export type * from './route/objects.ts';
+export type * from './route/types.ts';
+export type { RawAttribute } from './wire/attribute.ts';
+export type { Encodable } from './wire/input.ts';
+export type { MessageHeader } from './wire/message.ts';
+export type { FlagSet } from './wire/names.ts';
+export { type ExactDigits, NO_LIMIT } from './wire/time.ts';

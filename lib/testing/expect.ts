@@ -1,0 +1,284 @@
+/** What a test expects of hosts with IPsec, as functions that throw. matchers.ts has the same for `expect.extend`. @module */
+import { timingSafeEqual } from 'node:crypto';
+import { readSync } from 'node:fs';
+import { isLarval } from '../monitor/xfrm-objects.ts';
+import { readXfrmStat } from '../monitor/xfrm-stat.ts';
+import { openFile } from '../socket/namespace.ts';
+import type { XfrmState } from '../xfrm/objects.ts';
+import { describePolicy, describeState } from '../xfrm/text.ts';
+import { TestingError } from './error.ts';
+import type { Host } from './host.ts';
+import type { NetworkNamespace } from './network-namespace.ts';
+import { ping } from './traffic.ts';
+import { type Frame, Wire } from './wire.ts';
+
+function check(problems: readonly string[], what: string): void {
+  if (problems.length === 0) return;
+  throw new TestingError(
+    'ERR_EXPECTATION',
+    `${what}:\n${problems.map((one) => `  ${one}`).join('\n')}`,
+  );
+}
+
+async function collect<T>(list: AsyncIterable<T>): Promise<T[]> {
+  const all: T[] = [];
+  for await (const one of list) all.push(one);
+  return all;
+}
+
+const idOf = ({ daddr, proto, spi, mark }: XfrmState) =>
+  `${proto} ${spi} ${daddr} ${mark?.value ?? 0}/${mark?.mask ?? 0}`;
+
+/** Packets of a host's SAs by direction, of those that were there before too more than then. */
+async function counted(
+  host: NetworkNamespace,
+): Promise<Map<string, { out: boolean; in: boolean; packets: bigint }>> {
+  const { items } = await host.route.listAddresses();
+  const own = new Set(items.map(({ local, address }) => local ?? address));
+  const states = await collect(host.xfrm.listStates());
+  return new Map(
+    states.map((state) => [
+      idOf(state),
+      { out: own.has(state.saddr), in: own.has(state.daddr), packets: state.current.packets },
+    ]),
+  );
+}
+
+/** What was seen of traffic that is protected. */
+export interface EncryptedTraffic {
+  /** Packets that SAs of both hosts counted, by direction. */
+  readonly packets: { readonly toRight: bigint; readonly toLeft: bigint };
+  /** Protected packets on the wire. */
+  readonly frames: number;
+}
+
+/** Traffic, and where to look. */
+export interface EncryptedOptions {
+  /** Makes traffic both ways. Default: {@link ping} between the inner addresses. */
+  readonly traffic?: (() => unknown) | undefined;
+  /** Whether to look at the wire, which takes CAP_NET_RAW. Default true. */
+  readonly wire?: boolean | undefined;
+}
+
+const describeFrame = ({ kind, source, target, bytes, payload }: Frame) =>
+  `${kind} ${source} → ${target}, ${bytes.length - payload} bytes`;
+
+/**
+ * Sends traffic between two hosts and expects that IPsec protects it: the counters of SAs move at both ends in both
+ * directions, and their cables carry ESP (or AH), and no other packet than those of IKE and of IP itself.
+ *
+ * @throws TestingError `ERR_EXPECTATION` that says what did not hold
+ */
+export async function expectEncrypted(
+  left: Host,
+  right: Host,
+  { traffic, wire = true }: EncryptedOptions = {},
+): Promise<EncryptedTraffic> {
+  const hosts = [left, right] as const;
+  const before = await Promise.all(hosts.map(counted));
+  const taps: Wire[] = [];
+  const problems: string[] = [];
+  const frames: Frame[] = [];
+  try {
+    if (wire) for (const host of hosts) taps.push(await Wire.tap(host));
+    if (traffic) await traffic();
+    else {
+      for (const [from, to] of [hosts, hosts.toReversed() as unknown as typeof hosts]) {
+        const { received } = await ping(from, to);
+        if (received === 0) problems.push(`no packet from ${from.name} to ${to.name} came back`);
+      }
+    }
+    for (const tap of taps) frames.push(...tap.sent);
+  } finally {
+    for (const tap of taps) tap.close();
+  }
+  const moved = { out: [0n, 0n], in: [0n, 0n] };
+  const after = await Promise.all(hosts.map(counted));
+  for (const [i, host] of hosts.entries()) {
+    for (const direction of ['out', 'in'] as const) {
+      let packets = 0n;
+      for (const [id, sa] of after[i] ?? []) {
+        if (sa[direction]) packets += sa.packets - (before[i]?.get(id)?.packets ?? 0n);
+      }
+      moved[direction][i] = packets;
+      if (packets <= 0n)
+        problems.push(`${host.name}: no SA carried a packet ${direction === 'in' ? 'in' : 'out'}`);
+    }
+  }
+  const clear = frames.filter(({ kind }) => kind === 'clear');
+  for (const frame of clear.slice(0, 5)) problems.push(`on the wire: ${describeFrame(frame)}`);
+  if (clear.length > 5) problems.push(`on the wire: ${clear.length - 5} more in clear`);
+  const sealed = frames.filter(({ kind }) => ['esp', 'ah', 'ipcomp', 'esp-in-udp'].includes(kind));
+  if (wire && sealed.length === 0) problems.push('on the wire: no packet that is protected');
+  check(problems, `traffic between ${left.name} and ${right.name} is not protected`);
+  return {
+    packets: { toRight: moved.out[0] ?? 0n, toLeft: moved.in[0] ?? 0n },
+    frames: sealed.length,
+  };
+}
+
+/** Which algorithms an SA has, without keys. */
+const ALGORITHMS = ['aead', 'crypt', 'authTrunc', 'comp'] as const;
+
+/** How two ends' views of one SA differ, in words that hold no key. */
+function differences(one: XfrmState, other: XfrmState): string[] {
+  const found: string[] = [];
+  for (const name of ['saddr', 'mode'] as const) {
+    if (one[name] !== other[name]) found.push(`${name} ${one[name]} and ${other[name]}`);
+  }
+  for (const name of ALGORITHMS) {
+    const [a, b] = [one[name], other[name]];
+    if (a?.name !== b?.name) found.push(`${name} ${a?.name ?? 'none'} and ${b?.name ?? 'none'}`);
+    else if (a !== undefined && b !== undefined) {
+      if ('icvBits' in a && 'icvBits' in b && a.icvBits !== b.icvBits) {
+        found.push(`${name}: check values of ${a.icvBits} and ${b.icvBits} bits`);
+      }
+      if ('truncBits' in a && 'truncBits' in b && a.truncBits !== b.truncBits) {
+        found.push(`${name}: check values of ${a.truncBits} and ${b.truncBits} bits`);
+      }
+      if (!sameKey(a.key?.bytes(), b.key?.bytes())) found.push(`${name}: the keys differ`);
+    }
+  }
+  if ((one.encap === undefined) !== (other.encap === undefined)) {
+    found.push(`encapsulation ${one.encap?.type ?? 'none'} and ${other.encap?.type ?? 'none'}`);
+  }
+  return found;
+}
+
+const sameKey = (a: Uint8Array = new Uint8Array(), b: Uint8Array = new Uint8Array()) =>
+  a.length === b.length && timingSafeEqual(a, b);
+
+/**
+ * Expects that two hosts agree on the SAs between them: each is on both, with the same algorithms and keys. What is said of
+ * a difference holds no key.
+ *
+ * @param options `nat`: with a NAT between, SAs are compared by protocol and SPI, without their addresses
+ * @throws TestingError `ERR_EXPECTATION`
+ */
+export async function expectMirrored(
+  left: NetworkNamespace,
+  right: NetworkNamespace,
+  { nat = false }: { readonly nat?: boolean } = {},
+): Promise<void> {
+  const key = (state: XfrmState) => (nat ? `${state.proto} ${state.spi}` : idOf(state));
+  const [ours, theirs] = await Promise.all(
+    [left, right].map(async ({ xfrm }) => {
+      const states = await collect(xfrm.listStates({}, { keys: true }));
+      return new Map(
+        states.filter((state) => !isLarval(state)).map((state) => [key(state), state]),
+      );
+    }),
+  );
+  const problems: string[] = [];
+  for (const [id, state] of ours ?? []) {
+    const other = theirs?.get(id);
+    const what = describeState(state);
+    if (other === undefined) problems.push(`${what} is on ${left.name} only`);
+    else {
+      const found = differences(state, nat ? { ...other, saddr: state.saddr } : other);
+      if (found.length > 0) problems.push(`${what}: ${found.join(', ')}`);
+    }
+  }
+  for (const [id, state] of theirs ?? []) {
+    if (!ours?.has(id)) problems.push(`${describeState(state)} is on ${right.name} only`);
+  }
+  if (ours?.size === 0 && theirs?.size === 0) problems.push('neither has an SA');
+  check(problems, `${left.name} and ${right.name} do not agree`);
+}
+
+/** What counters of xfrm_stat count that tests meet (Documentation/networking/xfrm/xfrm_proc.rst of the kernel). */
+const REASONS: Readonly<Record<string, string>> = {
+  XfrmInNoStates: 'ESP or AH came with an SPI for which there is no SA',
+  XfrmInStateProtoError: 'a packet was damaged, or sealed with another key',
+  XfrmInStateModeError: 'a packet was not of the mode of its SA',
+  XfrmInStateSeqError: 'a packet came twice, or was older than the replay window',
+  XfrmInStateExpired: 'a packet came to an SA that had expired',
+  XfrmInStateMismatch: 'a packet did not fit the SA’s selector or encapsulation',
+  XfrmInTmplMismatch: 'a packet was not protected as its policy wants: in clear, or by another SA',
+  XfrmInNoPols: 'a packet was protected, and no policy lets it in',
+  XfrmInPolBlock: 'a policy blocks what came',
+  XfrmOutNoStates: 'a policy wants packets protected, and there is no SA for them',
+  XfrmOutStateProtoError: 'a packet could not be sealed',
+  XfrmOutStateSeqError: 'an SA has no sequence number left',
+  XfrmOutStateExpired: 'an SA had expired',
+  XfrmOutPolBlock: 'a policy blocks what was to be sent',
+  XfrmFwdHdrError: 'a packet that was passed on made no sense',
+};
+
+/**
+ * Runs a block and expects that the kernels of some hosts dropped no packet for a reason of IPsec meanwhile.
+ *
+ * @param options `tolerate`: by counter of xfrm_stat, how many are well: `{ XfrmOutNoStates: 3 }`
+ * @returns what the block gave
+ * @throws TestingError `ERR_EXPECTATION` with counters and what they mean; `ERR_LACKING` where the kernel has no
+ *   xfrm_stat (CONFIG_XFRM_STATISTICS)
+ */
+export async function expectNoXfrmErrors<Result>(
+  hosts: NetworkNamespace | readonly NetworkNamespace[],
+  block: () => Result,
+  { tolerate = {} }: { readonly tolerate?: Readonly<Record<`Xfrm${string}`, number>> } = {},
+): Promise<Awaited<Result>> {
+  const all = [hosts].flat() as readonly NetworkNamespace[];
+  const read = () => Promise.all(all.map(({ netns }) => readXfrmStat({ netns })));
+  const before = await read();
+  if (before.includes(undefined)) {
+    const message = 'this kernel has no /proc/net/xfrm_stat (CONFIG_XFRM_STATISTICS)';
+    throw new TestingError('ERR_LACKING', message);
+  }
+  const result = await block();
+  const problems: string[] = [];
+  for (const [i, counters] of (await read()).entries()) {
+    for (const [name, count] of Object.entries(counters ?? {}) as [`Xfrm${string}`, bigint][]) {
+      const more = count - (before[i]?.[name] ?? 0n);
+      const well = tolerate[name] ?? 0;
+      if (more <= BigInt(well)) continue;
+      const reason = REASONS[name];
+      const most = well > 0 ? ` (${well} tolerated)` : '';
+      problems.push(`${all[i]?.name}: ${name} ${more}${most}${reason ? `: ${reason}` : ''}`);
+    }
+  }
+  check(problems, 'packets were dropped');
+  return result;
+}
+
+/** NETLINK_XFRM of linux/netlink.h, in /proc/net/netlink. */
+const XFRM_SOCKET = /^\S+\s+6\s+(\d+)/gm;
+
+/** What there is in a namespace, in words. */
+async function contents(host: NetworkNamespace): Promise<string[]> {
+  const states = await collect(host.xfrm.listStates());
+  const policies = await collect(host.xfrm.listPolicies());
+  const { descriptor, close } = openFile(host.netns, '/proc/thread-self/net/netlink');
+  const buffer = Buffer.alloc(65_536);
+  const length = readSync(descriptor, buffer);
+  close();
+  const sockets = [...buffer.toString('latin1', 0, length).matchAll(XFRM_SOCKET)];
+  return [
+    ...states.map(describeState),
+    ...policies.map((policy) => `${describePolicy(policy)} index ${policy.index}`),
+    ...sockets
+      .filter(([, port]) => port !== '0')
+      .map(([, port]) => `XFRM socket of port id ${port}`),
+  ];
+}
+
+/**
+ * Runs a block and expects that it left no SA, policy or XFRM socket on some hosts that was not there before.
+ *
+ * @returns what the block gave
+ * @throws TestingError `ERR_EXPECTATION` with what was left
+ */
+export async function expectNoLeaks<Result>(
+  hosts: NetworkNamespace | readonly NetworkNamespace[],
+  block: () => Result,
+): Promise<Awaited<Result>> {
+  const all = [hosts].flat() as readonly NetworkNamespace[];
+  const before = await Promise.all(all.map(contents));
+  const result = await block();
+  const after = await Promise.all(all.map(contents));
+  const problems = after.flatMap((now, i) =>
+    now.filter((one) => !before[i]?.includes(one)).map((one) => `${all[i]?.name}: ${one}`),
+  );
+  check(problems, 'something was left');
+  return result;
+}

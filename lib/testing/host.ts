@@ -1,0 +1,113 @@
+/** A network namespace that acts as a host: with addresses, joined to others by cables. @module */
+import { NetworkNamespace } from './network-namespace.ts';
+
+/** What a host is called, and its addresses. */
+export interface HostOptions {
+  readonly name: string;
+  /** By which others reach it. */
+  readonly address: string;
+  readonly address6?: string | undefined;
+  /** What it protects: an address behind it. */
+  readonly inner?: string | undefined;
+  readonly inner6?: string | undefined;
+}
+
+const isV6 = (address: string) => address.includes(':');
+const single = (address: string) => (isV6(address) ? 128 : 32);
+
+/** A network namespace with addresses. Those that it has not are empty. */
+export class Host extends NetworkNamespace {
+  readonly address: string;
+  readonly address6: string;
+  readonly inner: string;
+  readonly inner6: string;
+  /** Interface index of each cable, by the host at its other end. */
+  readonly cables = new Map<Host, number>();
+
+  static async create(options: HostOptions): Promise<Host> {
+    return new Host(options).started();
+  }
+
+  private constructor({ name, address, address6 = '', inner = '', inner6 = '' }: HostOptions) {
+    super(name);
+    this.address = address;
+    this.address6 = address6;
+    this.inner = inner;
+    this.inner6 = inner6;
+  }
+
+  protected override async started(): Promise<this> {
+    await super.started();
+    if (this.inner) await this.addAddress(this.inner);
+    return this;
+  }
+
+  /** Gives it one more address; default on the loopback interface, where any cable leads to it. */
+  async addAddress(local: string, index = 1): Promise<void> {
+    const prefixLength = single(local);
+    await this.route.addAddress({
+      index,
+      local,
+      prefixLength,
+      flags: isV6(local) ? ['nodad'] : [],
+    });
+  }
+
+  async removeAddress(local: string, index = 1): Promise<void> {
+    await this.route.deleteAddress({ index, local, prefixLength: single(local) });
+  }
+
+  /**
+   * Sends packets for a network (`10.2.0.0/16`), or an address, by the cable to a host; from one of its own addresses. What
+   * is not of that host itself, it is to pass on.
+   */
+  async reach(network: string, by: Host, from?: string): Promise<void> {
+    const [dst = '', length = single(network)] = network.split('/');
+    const direct = [by.address, by.address6, by.inner, by.inner6].includes(network);
+    const value = {
+      dst,
+      dstLength: Number(length),
+      oif: this.cableTo(by),
+      prefSrc: from || undefined,
+    };
+    await this.route.replaceRoute(
+      direct ? { ...value, scope: 'link' } : { ...value, gateway: by.address },
+    );
+  }
+
+  /** The interface of the cable to a host. */
+  cableTo(other: Host): number {
+    const index = this.cables.get(other);
+    if (index === undefined)
+      throw new Error(`there is no cable from ${this.name} to ${other.name}`);
+    return index;
+  }
+}
+
+/** Joins two hosts by a veth pair; each reaches the addresses of the other by it. */
+export async function cable(left: Host, right: Host): Promise<void> {
+  const [here, there] = [left, right].map((host) => `cable${host.cables.size}`) as [string, string];
+  const peer = { name: there, netNsFd: right.netns };
+  await left.route.addLink({ name: here, info: { kind: 'veth', veth: { peer } } });
+  await plug(left, here, right);
+  await plug(right, there, left);
+  await reachAll(left, right);
+  await reachAll(right, left);
+}
+
+async function plug(host: Host, name: string, other: Host): Promise<void> {
+  const { index } = await host.route.getLink({ name });
+  await host.route.setLinkUp({ index });
+  // Of IPv6 on each: neighbours are asked for from an address of the interface (net/ipv6/ndisc.c, ndisc_solicit).
+  const first = host.cables.size === 0;
+  for (const address of [first ? host.address : '', host.address6, host.inner6]) {
+    if (address) await host.addAddress(address, index);
+  }
+  host.cables.set(other, index);
+}
+
+async function reachAll(from: Host, to: Host): Promise<void> {
+  for (const which of ['address', 'address6', 'inner', 'inner6'] as const) {
+    if (to[which]) await from.reach(to[which], to, from[which]);
+  }
+}

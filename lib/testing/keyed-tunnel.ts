@@ -1,0 +1,271 @@
+/**
+ * SAs and policies with keys made for the test, in pairs that fit each other on both hosts: a tunnel without a key
+ * manager.
+ * @module
+ */
+import { randomBytes, randomInt } from 'node:crypto';
+import { KernelError } from '../netlink/kernel-error.ts';
+import type { Encodable } from '../wire/input.ts';
+import type { PolicyKey } from '../xfrm/keys.ts';
+import type { XfrmPolicy, XfrmState } from '../xfrm/objects.ts';
+import type { Host } from './host.ts';
+
+const key = (bits: number) => randomBytes(bits / 8);
+const hmac = () => ({ name: 'hmac(sha256)', truncBits: 128, key: key(256) });
+
+/** By name, what protects packets, with a key of its own for each SA. */
+const ALGORITHMS = {
+  'aes-gcm': () => ({ aead: { name: 'rfc4106(gcm(aes))', icvBits: 128, key: key(160) } }),
+  'aes-cbc-sha256': () => ({ crypt: { name: 'cbc(aes)', key: key(128) }, authTrunc: hmac() }),
+  'chacha20-poly1305': () => ({
+    aead: { name: 'rfc7539esp(chacha20,poly1305)', icvBits: 128, key: key(288) },
+  }),
+} as const satisfies Readonly<Record<string, () => Encodable<XfrmState>>>;
+
+export type AlgorithmName = keyof typeof ALGORITHMS;
+
+/** What a tunnel is made of. All is optional. */
+export interface KeyedTunnelOptions {
+  /** Default `esp`. */
+  readonly proto?: 'esp' | 'ah' | undefined;
+  /** Default `tunnel`. `transport` protects what the hosts' own addresses say to each other. */
+  readonly mode?: 'tunnel' | 'transport' | undefined;
+  /** Of ESP; default `aes-gcm`. */
+  readonly algorithm?: AlgorithmName | undefined;
+  /** Whether the ends are IPv4 or IPv6 addresses; default `inet`. */
+  readonly family?: 'inet' | 'inet6' | undefined;
+  /** What it protects on either side, as `10.0.1.0/24`; default the hosts' inner addresses. */
+  readonly protects?: readonly [left: string, right: string] | undefined;
+  /** Default 1. */
+  readonly reqid?: number | undefined;
+  /** More of each SA, as {@link XfrmClient.addState} takes it: `{ lifetime: { softPacketLimit: 3 } }`. */
+  readonly state?: Encodable<XfrmState> | undefined;
+  /** More of each policy. */
+  readonly policy?: Encodable<XfrmPolicy> | undefined;
+}
+
+/** An SA for each direction. */
+export interface SaPair {
+  readonly toRight: Encodable<XfrmState> & { readonly daddr: string; readonly spi: number };
+  readonly toLeft: Encodable<XfrmState> & { readonly daddr: string; readonly spi: number };
+}
+
+type Ends = readonly [from: string, to: string];
+const reversed = ([from, to]: Ends): Ends => [to, from];
+
+/** A network; of an address, that alone. */
+const network = (text: string) =>
+  text.includes('/') ? text : `${text}/${text.includes(':') ? 128 : 32}`;
+
+/** Neighbour solicitations and advertisements (RFC 4861): where they are to be protected, there is nobody to ask for a neighbour. */
+const ICMP6 = 58;
+const ND_TYPES = [135, 136];
+/** That of a policy which is not told; lower goes first. */
+const PRIORITY = 1000;
+
+/** The least SPI that is not reserved for special use by RFC 4303 and this kernel's defaults. */
+const FIRST_SPI = 0x1000;
+
+/** An SA with a fresh SPI and keys. It is the same on both hosts. */
+export function freshSa([saddr, daddr]: Ends, options: KeyedTunnelOptions = {}): SaPair['toLeft'] {
+  const { proto = 'esp', mode = 'tunnel', algorithm = 'aes-gcm', reqid = 1, state } = options;
+  const spi = randomInt(FIRST_SPI, 0xffff_ffff);
+  const protection = proto === 'ah' ? { authTrunc: hmac() } : ALGORITHMS[algorithm]();
+  const base = { saddr, daddr, proto, mode, spi, reqid, replayWindow: 32 };
+  return { ...base, ...protection, ...state, daddr, spi };
+}
+
+/** A policy that wants packets protected by such an SA. */
+export function policyFor(
+  dir: 'in' | 'out' | 'fwd',
+  [saddr, daddr]: Ends,
+  selector: Ends,
+  options: KeyedTunnelOptions = {},
+): Encodable<XfrmPolicy> {
+  const { proto = 'esp', mode = 'tunnel', reqid = 1, policy } = options;
+  return {
+    dir,
+    priority: PRIORITY,
+    selector: { saddr: network(selector[0]), daddr: network(selector[1]) },
+    templates: [{ saddr, daddr, proto, mode, reqid }],
+    ...policy,
+  };
+}
+
+/** Both hosts' policies, each beside the host. */
+function policies(
+  [left, right]: readonly [Host, Host],
+  ends: Ends,
+  selector: Ends,
+  options: KeyedTunnelOptions,
+): [Host, Encodable<XfrmPolicy>][] {
+  const [back, others] = [reversed(ends), reversed(selector)];
+  const all: [Host, Encodable<XfrmPolicy>][] = [
+    [left, policyFor('out', ends, selector, options)],
+    [left, policyFor('in', back, others, options)],
+    [right, policyFor('out', back, others, options)],
+    [right, policyFor('in', ends, selector, options)],
+  ];
+  if (options.mode !== 'transport') {
+    all.push([left, policyFor('fwd', back, others, options)]);
+    all.push([right, policyFor('fwd', ends, selector, options)]);
+  } else if (options.family === 'inet6') {
+    for (const [host, policy] of [...all]) {
+      for (const sport of ND_TYPES) {
+        // The kernel takes the type for the source port (net/xfrm, decode_session6).
+        const neighbours = { ...policy.selector, proto: ICMP6, sport, sportMask: 0xffff } as const;
+        all.push([host, { dir: policy.dir, selector: neighbours, priority: 0 }]);
+      }
+    }
+  }
+  return all;
+}
+
+/** A tunnel between two hosts, until it is removed. */
+export class KeyedTunnel implements AsyncDisposable {
+  readonly left: Host;
+  readonly right: Host;
+  readonly #options: KeyedTunnelOptions;
+  #pair: SaPair;
+
+  constructor(left: Host, right: Host, options: KeyedTunnelOptions) {
+    [this.left, this.right, this.#options] = [left, right, options];
+    this.#pair = this.#fresh();
+  }
+
+  /** The SAs that are in place. */
+  get pair(): SaPair {
+    return this.#pair;
+  }
+
+  get #ends(): Ends {
+    const { left, right } = this;
+    return this.#options.family === 'inet6'
+      ? [left.address6, right.address6]
+      : [left.address, right.address];
+  }
+
+  get #selector(): Ends {
+    const { left, right } = this;
+    const { mode, family, protects } = this.#options;
+    if (mode === 'transport') return this.#ends;
+    return (
+      protects ?? (family === 'inet6' ? [left.inner6, right.inner6] : [left.inner, right.inner])
+    );
+  }
+
+  get #policies() {
+    return policies([this.left, this.right], this.#ends, this.#selector, this.#options);
+  }
+
+  #fresh(): SaPair {
+    const [left, right] = this.#ends;
+    const of = (...ends: Ends) => freshSa(ends, this.#options);
+    return { toRight: of(left, right), toLeft: of(right, left) };
+  }
+
+  /** Puts SAs and policies in place. */
+  async install(): Promise<void> {
+    await this.#add(this.#pair);
+    for (const [host, policy] of this.#policies) await host.xfrm.addPolicy(policy);
+  }
+
+  /** Adds SAs, those that receive first, so that no packet comes to one that is not there. */
+  async #add({ toRight, toLeft }: SaPair): Promise<void> {
+    await this.right.xfrm.addState(toRight);
+    await this.left.xfrm.addState(toLeft);
+    await this.left.xfrm.addState(toRight);
+    await this.right.xfrm.addState(toLeft);
+  }
+
+  async #delete({ toRight, toLeft }: SaPair): Promise<void> {
+    for (const host of [this.left, this.right]) {
+      for (const { daddr, spi, proto } of [toRight, toLeft]) {
+        await gone(host.xfrm.deleteState({ daddr, spi, proto: proto ?? 'esp' }));
+      }
+    }
+  }
+
+  /** New SAs come, then the old ones go: no packet is lost. */
+  async rekey(): Promise<void> {
+    const old = this.#pair;
+    this.#pair = this.#fresh();
+    await this.#add(this.#pair);
+    await this.#delete(old);
+  }
+
+  /** The old SAs go, then new ones come: for a moment there are none. */
+  async replace(): Promise<void> {
+    await this.#delete(this.#pair);
+    this.#pair = this.#fresh();
+    await this.#add(this.#pair);
+  }
+
+  /**
+   * Lets SAs reach a limit now. With a hard one, the default, the kernel deletes them.
+   *
+   * @param options `on`: one of the hosts, default both; `direction`: seen from there, default both
+   */
+  async expire({
+    hard = true,
+    on,
+    direction,
+  }: {
+    hard?: boolean;
+    on?: Host;
+    direction?: 'in' | 'out';
+  } = {}): Promise<void> {
+    for (const host of on === undefined ? [this.left, this.right] : [on]) {
+      const { toRight, toLeft } = this.#pair;
+      const [out, back] = host === this.left ? [toRight, toLeft] : [toLeft, toRight];
+      for (const sa of [
+        ...(direction === 'in' ? [] : [out]),
+        ...(direction === 'out' ? [] : [back]),
+      ]) {
+        await host.xfrm.expireState(
+          { daddr: sa.daddr, spi: sa.spi, proto: sa.proto ?? 'esp' },
+          hard,
+        );
+      }
+    }
+  }
+
+  /** Takes its SAs and policies away, as far as they are there. */
+  async remove(): Promise<void> {
+    for (const [host, { dir, selector }] of this.#policies) {
+      await gone(host.xfrm.deletePolicy({ dir, selector } as PolicyKey));
+    }
+    await this.#delete(this.#pair);
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.remove();
+  }
+}
+
+/** What is gone need not be deleted. */
+async function gone(deleted: Promise<void>): Promise<void> {
+  try {
+    await deleted;
+  } catch (error) {
+    const { code } = error as { code?: string };
+    const missing = error instanceof KernelError && (code === 'ESRCH' || code === 'ENOENT');
+    if (!missing && code !== 'ERR_SOCKET_CLOSED') throw error;
+  }
+}
+
+/** Makes a tunnel between two hosts, with keys that nobody else has. */
+export async function keyedTunnel(
+  left: Host,
+  right: Host,
+  options: KeyedTunnelOptions = {},
+): Promise<KeyedTunnel> {
+  const tunnel = new KeyedTunnel(left, right, options);
+  try {
+    await tunnel.install();
+  } catch (error) {
+    await tunnel.remove();
+    throw error;
+  }
+  return tunnel;
+}

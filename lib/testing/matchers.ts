@@ -1,0 +1,45 @@
+/** The expectations as matchers of Vitest and Jest: `expect.extend(xfrmMatchers)`. @module */
+import { TestingError } from './error.ts';
+import {
+  type EncryptedOptions,
+  expectEncrypted,
+  expectMirrored,
+  expectNoLeaks,
+  expectNoXfrmErrors,
+} from './expect.ts';
+import type { Host } from './host.ts';
+import type { NetworkNamespace } from './network-namespace.ts';
+
+/** What a matcher gives its runner. */
+export interface Matched {
+  readonly pass: boolean;
+  readonly message: () => string;
+}
+
+async function matched(expected: Promise<unknown>, otherwise: string): Promise<Matched> {
+  try {
+    await expected;
+    return { pass: true, message: () => otherwise };
+  } catch (error) {
+    if (!(error instanceof TestingError) || error.code !== 'ERR_EXPECTATION') throw error;
+    return { pass: false, message: () => error.message };
+  }
+}
+
+type Block = () => unknown;
+
+/** All are asynchronous: `await expect(left).toBeEncryptedTo(right)`. */
+export const xfrmMatchers = {
+  toBeEncryptedTo: (left: Host, right: Host, options?: EncryptedOptions) =>
+    matched(expectEncrypted(left, right, options), 'traffic between them is protected'),
+  toMirror: (left: NetworkNamespace, right: NetworkNamespace, options?: { nat?: boolean }) =>
+    matched(expectMirrored(left, right, options), 'they agree on the SAs between them'),
+  /** `expect(block).toCauseNoXfrmErrors([left, right])` */
+  toCauseNoXfrmErrors: (
+    block: Block,
+    hosts: NetworkNamespace | readonly NetworkNamespace[],
+    options?: { tolerate?: Readonly<Record<`Xfrm${string}`, number>> },
+  ) => matched(expectNoXfrmErrors(hosts, block, options), 'no packet was dropped'),
+  toLeaveNothing: (block: Block, hosts: NetworkNamespace | readonly NetworkNamespace[]) =>
+    matched(expectNoLeaks(hosts, block), 'nothing was left'),
+};

@@ -1,0 +1,146 @@
+/**
+ * A network namespace with a lifetime. It is a descriptor, no process and no name: the kernel ends it when the
+ * descriptor is closed, also by a crash of this process.
+ * @module
+ */
+import type { ChildProcess } from 'node:child_process';
+import type { Socket as UdpSocket } from 'node:dgram';
+import type { Server, Socket } from 'node:net';
+import { RouteClient } from '../route/client.ts';
+import { makeNamespace, type OpenFile } from '../socket/namespace.ts';
+import { XfrmClient } from '../xfrm/client.ts';
+import { finished, kill, type Printed, type ProgramOptions, spawnIn } from './program.ts';
+import { openServer, openTcp, openUdp } from './sockets.ts';
+
+/**
+ * A network namespace of its own, with a loopback interface that is up.
+ *
+ *     await using host = await NetworkNamespace.make('host');
+ *     const monitor = await TunnelMonitor.open({ netns: host.netns });
+ *
+ * All that is opened or started by its methods is closed and killed with it.
+ */
+export class NetworkNamespace implements AsyncDisposable {
+  /** What messages call it. */
+  readonly name: string;
+  /** Its descriptor, for the option `netns` of clients, monitors and subscriptions. */
+  readonly netns: number;
+  /** Requests to its XFRM. */
+  readonly xfrm: XfrmClient;
+  /** Requests to its rtnetlink: links, addresses, routes. */
+  readonly route: RouteClient;
+  readonly #file: OpenFile;
+  readonly #owned = new Set<() => unknown>();
+  #closing: Promise<void> | undefined;
+
+  /** @throws SystemError `unshare EPERM` without CAP_SYS_ADMIN: root, or a user namespace (`unshare -Ur`) */
+  static async make(name = 'host'): Promise<NetworkNamespace> {
+    return new NetworkNamespace(name).started();
+  }
+
+  protected constructor(name: string) {
+    this.name = name;
+    this.#file = makeNamespace();
+    this.netns = this.#file.descriptor;
+    this.xfrm = new XfrmClient({ netns: this.netns });
+    this.route = new RouteClient({ netns: this.netns });
+  }
+
+  protected async started(): Promise<this> {
+    try {
+      await this.route.setLinkUp({ name: 'lo' });
+      return this;
+    } catch (error) {
+      await this.close();
+      throw error;
+    }
+  }
+
+  /** Where other programs find it, while this process lives: `nsenter --net=PATH`. */
+  get path(): string {
+    return `/proc/${process.pid}/fd/${this.netns}`;
+  }
+
+  /** Starts a program in it, which is killed when the namespace is closed, or this thread ends. */
+  spawn(program: string, args: readonly string[] = [], options: ProgramOptions = {}): ChildProcess {
+    const child = spawnIn(this.netns, program, args, options);
+    const end = this.own(() => kill(child));
+    child.once('exit', end).once('error', end);
+    return child;
+  }
+
+  /** Runs a program in it to its end. @throws TestingError with what it said, where its status is not 0 */
+  run(
+    program: string,
+    args: readonly string[] = [],
+    options: ProgramOptions = {},
+  ): Promise<Printed> {
+    const line = `${this.name}: ${[program, ...args].join(' ')}`;
+    return finished(this.spawn(program, args, options), line);
+  }
+
+  /**
+   * Sets what /proc/sys holds for this namespace, by its path below that: `net/ipv4/ip_forward`. In a container /proc/sys is
+   * read-only: there it is made writable for the program that writes, in a mount namespace.
+   */
+  async sysctl(name: string, value: string | number): Promise<void> {
+    const script = '[ -w "$0" ] || mount -o remount,bind,rw /proc/sys && echo "$1" >"$0"';
+    const args = ['--mount', 'sh', '-c', script, `/proc/sys/${name}`, `${value}`];
+    await this.run('unshare', args);
+  }
+
+  /** A UDP socket in it, bound to an address. */
+  async udp(address: string, port = 0): Promise<UdpSocket> {
+    const socket = await openUdp(this.netns, address, port);
+    // A socket that is closed twice throws, and tells that it is closed later.
+    const close = socket.close.bind(socket);
+    const end = this.own(close);
+    socket.close = (...args) => {
+      end();
+      return close(...args);
+    };
+    return socket;
+  }
+
+  /** A TCP server in it. */
+  async server(address: string, port = 0): Promise<Server> {
+    const server = await openServer(this.netns, address, port);
+    server.once(
+      'close',
+      this.own(() => server.close()),
+    );
+    return server;
+  }
+
+  /** A TCP connection from one of its addresses. */
+  tcp(from: string, to: string, port: number): Socket {
+    const socket = openTcp(this.netns, from, to, port);
+    socket.once(
+      'close',
+      this.own(() => socket.destroy()),
+    );
+    return socket;
+  }
+
+  /** Has `end` called when the namespace is closed, the latest first. @returns what takes that back */
+  own(end: () => unknown): () => void {
+    this.#owned.add(end);
+    return () => void this.#owned.delete(end);
+  }
+
+  /** Ends it and all in it. Can be called twice. */
+  close(): Promise<void> {
+    this.#closing ??= this.#close();
+    return this.#closing;
+  }
+
+  async #close(): Promise<void> {
+    for (const end of [...this.#owned].toReversed()) await end();
+    await Promise.all([this.xfrm.close(), this.route.close()]);
+    this.#file.close();
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close();
+  }
+}

@@ -1,0 +1,90 @@
+/**
+ * Programs in a network namespace. They end with the thread that started them, however that ends: the kernel kills them
+ * then (PR_SET_PDEATHSIG of prctl(2), set by util-linux' setpriv).
+ * @module
+ */
+import { type ChildProcess, type SpawnOptions, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { TestingError } from './error.ts';
+
+/** How a program is started. */
+export interface ProgramOptions extends Pick<SpawnOptions, 'cwd' | 'env' | 'signal'> {
+  /** Of standard input, output and error; default `ignore`, `pipe`, `pipe`. */
+  readonly stdio?: readonly ('pipe' | 'ignore' | 'inherit')[] | undefined;
+  /**
+   * Gives the program files of its own, in a mount namespace: by folder, `tmpfs` for an empty one, or the folder that
+   * shows there. A daemon that keeps its process id in /run needs `{ '/run': 'tmpfs' }`.
+   */
+  readonly mounts?: Readonly<Record<string, string>> | undefined;
+}
+
+/** What a program printed. */
+export interface Printed {
+  readonly stdout: string;
+  readonly stderr: string;
+}
+
+const quoted = (word: string) => `'${word.replaceAll("'", "'\\''")}'`;
+
+function mounting(mounts: Readonly<Record<string, string>>): string[] {
+  const lines = Object.entries(mounts).map(([path, source]) =>
+    source === 'tmpfs'
+      ? `mount -t tmpfs tmpfs ${quoted(path)}`
+      : `mount --bind ${quoted(source)} ${quoted(path)}`,
+  );
+  return ['unshare', '--mount', 'sh', '-c', [...lines, 'exec "$@"'].join(' && '), 'sh'];
+}
+
+/** Starts a program in the namespace of a descriptor. Each of the words before it executes the next: its pid is the program's. */
+export function spawnIn(
+  netns: number,
+  program: string,
+  args: readonly string[],
+  { stdio = ['ignore', 'pipe', 'pipe'], mounts, ...options }: ProgramOptions = {},
+): ChildProcess {
+  const [first = '', ...words] = [
+    ...['setpriv', '--pdeathsig', 'KILL', 'nsenter', '--net=/proc/self/fd/3'],
+    ...(mounts === undefined ? [] : mounting(mounts)),
+    ...[program, ...args],
+  ];
+  // A group of its own, which is killed as a whole.
+  const streams = [...[0, 1, 2].map((i) => stdio[i] ?? 'ignore'), netns];
+  return spawn(first, words, { ...options, stdio: streams, detached: true });
+}
+
+/** Kills a program and the children that it has left in its group. Resolves when it is gone. */
+export async function kill(child: ChildProcess): Promise<void> {
+  const over = child.exitCode !== null || child.signalCode !== null;
+  if (child.pid === undefined) return;
+  const ended = over ? undefined : once(child, 'exit');
+  try {
+    process.kill(-child.pid, 'SIGKILL');
+  } catch {
+    child.kill('SIGKILL'); // not in a group of its own yet, or nothing is left
+  }
+  await ended;
+}
+
+const HINT = 'it comes with the package util-linux, also on Alpine, whose own has no --pdeathsig';
+
+/** Waits for the end of a program. @throws TestingError with what it said, where its status is not 0 */
+export async function finished(child: ChildProcess, line: string): Promise<Printed> {
+  const printed = { stdout: '', stderr: '' };
+  for (const name of ['stdout', 'stderr'] as const) {
+    child[name]?.setEncoding('utf8').on('data', (text: string) => {
+      printed[name] += text;
+    });
+  }
+  try {
+    const [status, signal] = await once(child, 'close');
+    if (status === 0) return printed;
+    const how = signal === null ? `status ${status}` : `was killed by ${signal}`;
+    const said = printed.stderr.trim() || printed.stdout.trim();
+    // As nsenter, unshare and setpriv have it.
+    const code = status === 127 ? 'ERR_PROGRAM_MISSING' : 'ERR_PROGRAM_FAILED';
+    throw new TestingError(code, `${line}: ${how}${said && `: ${said}`}`);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error;
+    throw new TestingError('ERR_PROGRAM_MISSING', `setpriv is not installed: ${HINT}`, error);
+  }
+}

@@ -1,0 +1,54 @@
+/**
+ * Node's own sockets, in another network namespace: the kernel keeps a socket in the namespace that it was opened in,
+ * so nothing here starts a program.
+ * @module
+ */
+import { createSocket, type Socket as UdpSocket } from 'node:dgram';
+import { once } from 'node:events';
+import { createServer, type Server, Socket } from 'node:net';
+import { openForNode } from '../socket/namespace.ts';
+import { AF_INET, AF_INET6, addressFamily, writeAddress } from '../wire/address.ts';
+
+/** SOCK_STREAM and SOCK_DGRAM of bits/socket_type.h, as on x64 and arm64. */
+const [STREAM, DGRAM] = [1, 2];
+/** Bytes of struct sockaddr_in and sockaddr_in6, and where the address is. */
+const LAYOUT = { [AF_INET]: [16, 4], [AF_INET6]: [28, 8] } as const;
+
+/** A struct sockaddr_in or sockaddr_in6. */
+function socketAddress(address: string, port: number): [family: 2 | 10, bytes: Uint8Array] {
+  const family = addressFamily(address);
+  if (family === undefined) throw new TypeError(`${JSON.stringify(address)} is no IP address`);
+  const [size, at] = LAYOUT[family];
+  const bytes = new Uint8Array(size);
+  new Uint16Array(bytes.buffer)[0] = family;
+  new DataView(bytes.buffer).setUint16(2, port);
+  writeAddress(bytes, at, address, family, 'address');
+  return [family, bytes];
+}
+
+/** A UDP socket of a namespace, bound to an address; port 0: any. */
+export async function openUdp(netns: number, address: string, port = 0): Promise<UdpSocket> {
+  const [family, bytes] = socketAddress(address, port);
+  const fd = openForNode(netns, [family, DGRAM, 0], bytes);
+  const socket = createSocket(family === AF_INET ? 'udp4' : 'udp6');
+  const listening = once(socket, 'listening');
+  socket.bind({ fd });
+  await listening;
+  return socket;
+}
+
+/** A TCP server of a namespace. */
+export async function openServer(netns: number, address: string, port = 0): Promise<Server> {
+  const [family, bytes] = socketAddress(address, port);
+  const server = createServer();
+  server.listen({ fd: openForNode(netns, [family, STREAM, 0], bytes) });
+  await once(server, 'listening');
+  return server;
+}
+
+/** A TCP connection from an address of a namespace. It may not be connected yet. */
+export function openTcp(netns: number, from: string, to: string, port: number): Socket {
+  const [family, bytes] = socketAddress(from, 0);
+  const fd = openForNode(netns, [family, STREAM, 0], bytes);
+  return new Socket({ fd }).connect(port, to);
+}

@@ -1,0 +1,88 @@
+/**
+ * Traffic between hosts, by sockets of this process: no program, no privilege beyond the namespaces.
+ * @module
+ */
+import { once } from 'node:events';
+import type { AddressInfo } from 'node:net';
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { Host } from './host.ts';
+
+export interface TrafficOptions {
+  /** Addresses to send from and to; default the inner ones, else those of the hosts. */
+  readonly from?: string | undefined;
+  readonly to?: string | undefined;
+  /** Default 3. */
+  readonly count?: number | undefined;
+  /** Bytes of each, default 64. */
+  readonly size?: number | undefined;
+  /** Milliseconds to wait for the answers, default 1000. */
+  readonly timeout?: number | undefined;
+}
+
+/** What came back. */
+export interface Echoes {
+  readonly sent: number;
+  readonly received: number;
+}
+
+const ends = (from: Host, to: Host, options: TrafficOptions) => ({
+  source: options.from ?? (from.inner && to.inner ? from.inner : from.address),
+  target: options.to ?? (from.inner && to.inner ? to.inner : to.address),
+});
+
+/** Sends datagrams that the other host sends back. It does not fail where none comes: look at `received`. */
+export async function ping(from: Host, to: Host, options: TrafficOptions = {}): Promise<Echoes> {
+  const { count = 3, size = 64, timeout = 1000 } = options;
+  const { source, target } = ends(from, to, options);
+  const far = await to.udp(target);
+  const near = await from.udp(source);
+  try {
+    // What the kernel answers in the place of the host (ECONNREFUSED, EHOSTUNREACH) is an echo that does not come.
+    for (const socket of [far, near]) socket.on('error', () => {});
+    far.on('message', (data, { port, address }) => far.send(data, port, address));
+    const back = new Set<number>();
+    const all = new Promise<void>((resolve) => {
+      near.on('message', (data) => {
+        back.add(data.readUInt32BE());
+        if (back.size === count) resolve();
+      });
+    });
+    for (let i = 0; i < count; i++) {
+      const data = Buffer.alloc(Math.max(4, size));
+      data.writeUInt32BE(i);
+      await new Promise<void>((resolve) => {
+        near.send(data, far.address().port, target, () => resolve());
+      });
+    }
+    const late = new AbortController();
+    await Promise.race([all, sleep(timeout, undefined, { signal: late.signal }).catch(() => {})]);
+    late.abort();
+    return { sent: count, received: back.size };
+  } finally {
+    near.close();
+    far.close();
+  }
+}
+
+/** Sends `size` bytes (default 65,536) over a TCP connection and gives how many came back. @throws if it does not come about */
+export async function tcp(from: Host, to: Host, options: TrafficOptions = {}): Promise<number> {
+  const { size = 65_536, timeout = 1000 } = options;
+  const { source, target } = ends(from, to, options);
+  const server = await to.server(target);
+  server.on('connection', (socket) => socket.on('error', () => {}).pipe(socket));
+  const socket = from.tcp(source, target, (server.address() as AddressInfo).port);
+  try {
+    const signal = AbortSignal.timeout(timeout);
+    await once(socket, 'connect', { signal });
+    let received = 0;
+    socket.on('data', (data) => {
+      received += data.length;
+    });
+    socket.end(Buffer.alloc(size));
+    await once(socket, 'end', { signal });
+    return received;
+  } finally {
+    socket.destroy();
+    server.close();
+  }
+}

@@ -1,0 +1,193 @@
+/** Waiting for what the kernel tells, and for tunnels. Who waits in vain is shown what came instead. @module */
+import { type Subscription, type SubscriptionEvent, subscribe } from '../monitor/subscribe.ts';
+import { isUpState, type Tunnel, type TunnelState } from '../tunnel/tunnel.ts';
+import { TunnelMonitor } from '../tunnel/tunnel-monitor.ts';
+import { describePolicy, describeState } from '../xfrm/text.ts';
+import { TestingError } from './error.ts';
+import type { NetworkNamespace } from './network-namespace.ts';
+
+/** Milliseconds: less than the five seconds after which Vitest and Jest end a test, so that its message is the one that is seen. */
+const PATIENCE = Number(process.env.NETLINK_XFRM_TIMEOUT) || 4000;
+
+export interface PatienceOptions {
+  /** Milliseconds; default 4000, or what the environment has as NETLINK_XFRM_TIMEOUT. */
+  readonly timeout?: number | undefined;
+}
+
+/** Lines of a timeline that are shown, the last ones. */
+const SHOWN = 50;
+
+/** What came, each with its time. */
+class Timeline {
+  readonly #start = performance.now();
+  readonly #lines: string[] = [];
+
+  add(text: string): void {
+    const seconds = ((performance.now() - this.#start) / 1000).toFixed(3);
+    this.#lines.push(`  +${seconds}s ${text}`);
+  }
+
+  toString(): string {
+    const left = this.#lines.length - SHOWN;
+    const shown = this.#lines.slice(-SHOWN).join('\n');
+    return left > 0 ? `  (${left} before)\n${shown}` : shown || '  (nothing)';
+  }
+}
+
+/** An event in a line, without keys. */
+export function describeEvent(event: SubscriptionEvent): string {
+  const { kind } = event;
+  if ('state' in event) {
+    const hard = 'hard' in event ? (event.hard ? ' hard' : ' soft') : '';
+    return `${kind}${hard} ${describeState(event.state)}`;
+  }
+  if ('policy' in event) return `${kind} ${describePolicy(event.policy)}`;
+  if ('link' in event) return `${kind} ${event.link.name}`;
+  if ('address' in event) return `${kind} ${event.address.local ?? event.address.address}`;
+  if (kind === 'overrun') return `${kind}: events were lost`;
+  return kind;
+}
+
+/** The groups of XFRM without ACQUIRE, which changes what the kernel does, and those of links and addresses. */
+const GROUPS = [
+  'sa',
+  'policy',
+  'expire',
+  'migrate',
+  'mapping',
+  'link',
+  'ipv4-ifaddr',
+  'ipv6-ifaddr',
+] as const;
+
+/** What a namespace's kernel tells, from {@link listen} on. */
+export class Events implements AsyncDisposable {
+  /** All that came. */
+  readonly all: SubscriptionEvent[] = [];
+  readonly #subscription: Subscription;
+  readonly #timeline = new Timeline();
+  /** Those that a wait was fulfilled by. */
+  readonly #given = new Set<SubscriptionEvent>();
+  readonly #waiting = new Set<() => void>();
+  readonly #forget: () => void;
+
+  constructor(host: NetworkNamespace) {
+    this.#subscription = subscribe({ netns: host.netns, groups: GROUPS });
+    this.#forget = host.own(() => this[Symbol.asyncDispose]());
+    this.#subscription.on('event', (event) => {
+      this.all.push(event);
+      this.#timeline.add(describeEvent(event));
+      for (const look of this.#waiting) look();
+    });
+  }
+
+  /** The first that fits and was not given before. It may have come already. */
+  wait<Event extends SubscriptionEvent>(
+    fits: (event: SubscriptionEvent) => event is Event,
+    what: string,
+    timeout: number,
+  ): Promise<Event> {
+    return new Promise((resolve, reject) => {
+      const over = () => {
+        clearTimeout(timer);
+        this.#waiting.delete(look);
+      };
+      const look = () => {
+        const event = this.all.find((one) => !this.#given.has(one) && fits(one));
+        if (event === undefined) return;
+        this.#given.add(event);
+        over();
+        resolve(event as Event);
+      };
+      const timer = setTimeout(() => {
+        over();
+        const message = `no ${what} within ${timeout} ms; what came:\n${this.#timeline}`;
+        reject(new TestingError('ERR_WAIT_TIMEOUT', message));
+      }, timeout);
+      this.#waiting.add(look);
+      look();
+    });
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#forget();
+    await this.#subscription.close();
+  }
+}
+
+/** Hears what the kernel tells in a namespace from now on: SAs, policies, expiries, moves, links, addresses. */
+export const listen = (host: NetworkNamespace): Events => new Events(host);
+
+type Kind = SubscriptionEvent['kind'];
+
+/**
+ * Waits for an event: the first that fits and that no wait was given before, so it may have come already.
+ *
+ *     const events = listen(left);
+ *     const { state } = await waitForEvent(events, 'EXPIRE', { where: ({ hard }) => hard });
+ *
+ * @throws TestingError `ERR_WAIT_TIMEOUT` with all events that came
+ */
+export function waitForEvent<K extends Kind>(
+  events: Events,
+  kind: K,
+  options: PatienceOptions & {
+    readonly where?: (event: Extract<SubscriptionEvent, { kind: K }>) => unknown;
+  } = {},
+): Promise<Extract<SubscriptionEvent, { kind: K }>> {
+  type Event = Extract<SubscriptionEvent, { kind: K }>;
+  const { where = () => true, timeout = PATIENCE } = options;
+  const fits = (event: SubscriptionEvent): event is Event =>
+    event.kind === kind && Boolean(where(event as Event));
+  return events.wait(fits, kind, timeout);
+}
+
+/** Which tunnel, and what must be true of it. */
+export interface WaitForTunnelOptions extends PatienceOptions {
+  /** Its other end. Default: any tunnel. */
+  readonly peer?: string | undefined;
+}
+
+const describeTunnel = ({ id, state, reason }: Tunnel) => `${id} ${state}: ${reason}`;
+
+/**
+ * Waits until a tunnel is in a state, or fits. `up` is any state in which packets pass both ways.
+ *
+ * @param from a host, or a monitor of one that is open
+ * @throws TestingError `ERR_WAIT_TIMEOUT` with the states that it went through, and why
+ */
+export async function waitForTunnel(
+  from: NetworkNamespace | TunnelMonitor,
+  wanted: TunnelState | ((tunnel: Tunnel) => unknown),
+  { peer, timeout = PATIENCE }: WaitForTunnelOptions = {},
+): Promise<Tunnel> {
+  const given = from instanceof TunnelMonitor;
+  const monitor = given ? from : await TunnelMonitor.open({ netns: from.netns });
+  const timeline = new Timeline();
+  const told = (change: { readonly kind: string; readonly tunnel?: Tunnel | undefined }) => {
+    timeline.add(`${change.kind} ${change.tunnel ? describeTunnel(change.tunnel) : ''}`.trimEnd());
+  };
+  const fits = (tunnel: Tunnel) => {
+    if (typeof wanted === 'function') return wanted(tunnel);
+    return wanted === 'up' ? isUpState(tunnel.state) : tunnel.state === wanted;
+  };
+  const own = () =>
+    [...monitor.tunnels].filter(({ remote }) => peer === undefined || remote === peer);
+  for (const tunnel of own()) timeline.add(`at first ${describeTunnel(tunnel)}`);
+  monitor.on('change', told);
+  try {
+    return await monitor.waitFor(() => own().find(fits), { timeout });
+  } catch (error) {
+    if ((error as { code?: string }).code !== 'ERR_WAIT_TIMEOUT') throw error;
+    const what = typeof wanted === 'function' ? 'that fits' : wanted;
+    const which = `tunnel${peer === undefined ? '' : ` to ${peer}`} ${what}`;
+    throw new TestingError(
+      'ERR_WAIT_TIMEOUT',
+      `no ${which} within ${timeout} ms; what came:\n${timeline}`,
+      error,
+    );
+  } finally {
+    monitor.off('change', told);
+    if (!given) await monitor.close();
+  }
+}

@@ -1,0 +1,157 @@
+/** What goes over a host's cables, frame by frame. It needs CAP_NET_RAW. @module */
+import { readSync, writeSync } from 'node:fs';
+import { endianness } from 'node:os';
+import { SystemError } from '../socket/index.ts';
+import { type OpenFile, openAsFile } from '../socket/namespace.ts';
+import { readIPv4, readIPv6 } from '../wire/address.ts';
+import type { NetworkNamespace } from './network-namespace.ts';
+
+/** linux/socket.h, bits/socket_type.h, linux/if_ether.h. */
+const [AF_PACKET, SOCK_RAW, ETH_P_ALL] = [17, 3, 3];
+const [ETH_P_IP, ETH_P_IPV6] = [0x0800, 0x86dd];
+/** What a frame of a veth pair may have, with segments put together (GSO). */
+const MOST = 65_536 + 14;
+/** Milliseconds between two readings: the socket's buffer holds some hundred frames. */
+const INTERVAL = 10;
+
+/** What a frame is. `clear` is a packet that IPsec does not protect, and that is no part of making it do so. */
+export type FrameKind = 'esp' | 'ah' | 'ipcomp' | 'esp-in-udp' | 'ike' | 'control' | 'clear';
+
+/** A frame that a host sent. */
+export interface Frame {
+  readonly kind: FrameKind;
+  readonly source: string;
+  readonly target: string;
+  /** Of Ethernet, from the first byte on. */
+  readonly bytes: Buffer;
+  /** Where what follows the IP header begins. */
+  readonly payload: number;
+}
+
+const KINDS: Readonly<Record<number, FrameKind>> = { 50: 'esp', 51: 'ah', 108: 'ipcomp' };
+
+/** An IP packet; undefined for other frames, as ARP. */
+export function parseFrame(bytes: Buffer): Frame | undefined {
+  const type = bytes.readUInt16BE(12);
+  if (type !== ETH_P_IP && type !== ETH_P_IPV6) return undefined;
+  const v4 = type === ETH_P_IP;
+  const protocol = bytes[v4 ? 23 : 20] as number;
+  const payload = v4 ? 14 + ((bytes[14] as number) & 15) * 4 : 54;
+  const [source, target] = v4
+    ? [readIPv4(bytes, 26), readIPv4(bytes, 30)]
+    : [readIPv6(bytes, 22), readIPv6(bytes, 38)];
+  const kind = KINDS[protocol] ?? kindOf(protocol, bytes.subarray(payload));
+  return { kind, source, target, bytes, payload };
+}
+
+/** Of what neither ESP, AH nor IPComp is. */
+function kindOf(protocol: number, payload: Buffer): FrameKind {
+  // IGMP, hop-by-hop options (MLD), and of ICMPv6 what asks for neighbours, routers and groups.
+  if (protocol === 2 || protocol === 0) return 'control';
+  if (protocol === 58) return (payload[0] as number) >= 130 ? 'control' : 'clear';
+  if (protocol !== 17) return 'clear';
+  const ports = [payload.readUInt16BE(0), payload.readUInt16BE(2)];
+  if (ports.includes(500)) return 'ike';
+  if (!ports.includes(4500)) return 'clear';
+  // A keep-alive is one byte; IKE begins with four zeros (RFC 3948).
+  if (payload.length < 16) return 'control';
+  return payload.readUInt32BE(8) === 0 ? 'ike' : 'esp-in-udp';
+}
+
+/** A struct sockaddr_ll that names an interface. */
+function linkAddress(index: number): Uint8Array {
+  const bytes = Buffer.alloc(20);
+  const view = new DataView(bytes.buffer, bytes.byteOffset);
+  const little = endianness() === 'LE';
+  view.setUint16(0, AF_PACKET, little);
+  view.setUint16(2, ETH_P_ALL);
+  view.setInt32(4, index, little);
+  return bytes;
+}
+
+/** Listens to what a host sends by each of its cables. */
+export class Wire implements Disposable {
+  readonly #taps = new Map<number, { file: OpenFile; own: string }>();
+  readonly #heard: Frame[] = [];
+  readonly #buffer = Buffer.alloc(MOST);
+  readonly #timer: NodeJS.Timeout;
+  readonly #forget: () => void;
+
+  /** @throws SystemError `socket EPERM` without CAP_NET_RAW */
+  static async tap(host: NetworkNamespace): Promise<Wire> {
+    const { items } = await host.route.listLinks();
+    return new Wire(
+      host,
+      items.filter(({ address, index }) => index !== 1 && address !== undefined),
+    );
+  }
+
+  private constructor(
+    host: NetworkNamespace,
+    links: readonly { readonly index: number; readonly address?: string }[],
+  ) {
+    this.#timer = setInterval(() => this.#read(), INTERVAL).unref();
+    this.#forget = host.own(() => this.close());
+    try {
+      for (const { index, address = '' } of links) {
+        const kind = [
+          AF_PACKET,
+          SOCK_RAW,
+          endianness() === 'LE' ? ETH_P_ALL << 8 : ETH_P_ALL,
+        ] as const;
+        const file = openAsFile(host.netns, kind, linkAddress(index));
+        this.#taps.set(index, { file, own: address.replaceAll(':', '') });
+      }
+    } catch (error) {
+      this.close();
+      if (!(error instanceof SystemError) || error.code !== 'EPERM') throw error;
+      const hint = 'to see what is on the wire takes CAP_NET_RAW: docker run --cap-add NET_RAW';
+      throw new SystemError(error.errno, error.syscall, hint);
+    }
+  }
+
+  /** IP packets that the host has sent so far, those that came to it left out. */
+  get sent(): readonly Frame[] {
+    this.#read();
+    return this.#heard;
+  }
+
+  /** Sends a frame by the cable whose interface it is. */
+  send(bytes: Buffer, index: number): void {
+    const tap = this.#taps.get(index);
+    if (tap === undefined) throw new RangeError(`${index} is no interface that is listened to`);
+    writeSync(tap.file.descriptor, bytes);
+  }
+
+  #read(): void {
+    for (const { file, own } of this.#taps.values()) {
+      for (;;) {
+        let length: number;
+        try {
+          length = readSync(file.descriptor, this.#buffer);
+        } catch (error) {
+          const { code } = error as NodeJS.ErrnoException;
+          if (code === 'ENETDOWN') continue; // told once; what comes when it is up again is heard
+          if (code === 'EAGAIN') break;
+          throw error;
+        }
+        const bytes = Buffer.from(this.#buffer.subarray(0, length));
+        // What the host deciphers comes by the same interface once more, but never from its address.
+        if (bytes.toString('hex', 6, 12) !== own) continue;
+        const frame = parseFrame(bytes);
+        if (frame) this.#heard.push(frame);
+      }
+    }
+  }
+
+  close(): void {
+    clearInterval(this.#timer);
+    this.#forget();
+    for (const { file } of this.#taps.values()) file.close();
+    this.#taps.clear();
+  }
+
+  [Symbol.dispose](): void {
+    this.close();
+  }
+}

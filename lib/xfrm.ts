@@ -1,0 +1,24 @@
+/**
+ * `netlink-xfrm/xfrm`: XFRM messages from bytes and to bytes, and the type of every message, object and attribute.
+ * docs/messages.md has examples.
+ * @module
+ */
+import './monitor/trace.ts';
+
+export type { DecodeInput, EventTime } from './netlink/event.ts';
+export type { OpaqueAttribute, RawAttribute } from './wire/attribute.ts';
+export { DecodeError, type DecodeErrorDetails, EncodeError } from './wire/error.ts';
+export type { Encodable } from './wire/input.ts';
+export type { MessageHeader } from './wire/message.ts';
+export type { FlagSet, KernelBool } from './wire/names.ts';
+export { OpaqueBytes } from './wire/opaque.ts';
+export { type ExactDigits, NO_LIMIT } from './wire/time.ts';
+export { MessageWriter } from './wire/writer.ts';
+export { decodeXfrmMessage } from './xfrm/decode-message.ts';
+export { type EncodableXfrmMessage, type EncodeOptions, encodeXfrm } from './xfrm/encode.ts';
+export type * from './xfrm/events.ts';
+export { KeyMaterial } from './xfrm/key.ts';
+export type * from './xfrm/names.ts';
+export type * from './xfrm/objects.ts';
+export type * from './xfrm/requests.ts';
+export type * from './xfrm/types.ts';

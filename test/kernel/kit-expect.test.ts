@@ -1,0 +1,157 @@
+/** The testing kit: waiting and expecting, and what it says of what did not come or hold. */
+import assert from 'node:assert/strict';
+import { type TestContext, test } from 'node:test';
+import { TunnelMonitor, XfrmClient } from '../../lib/index.ts';
+import {
+  expectEncrypted,
+  expectMirrored,
+  expectNoLeaks,
+  expectNoXfrmErrors,
+  keyedTunnel,
+  listen,
+  NetworkNamespace,
+  ping,
+  TestingError,
+  twoHosts,
+  waitForEvent,
+  waitForTunnel,
+  xfrmMatchers,
+} from '../../lib/testing/index.ts';
+import { withoutEsp } from './support.ts';
+
+/** Two hosts for a test, and a tunnel between them. */
+async function world(t: TestContext) {
+  const hosts = await twoHosts();
+  t.after(() => hosts[Symbol.asyncDispose]());
+  return { ...hosts, tunnel: await keyedTunnel(hosts.left, hosts.right) };
+}
+
+/** Fails as expected, with a message that fits all. */
+const fails = (promise: Promise<unknown>, code: string, ...texts: (string | RegExp)[]) =>
+  assert.rejects(promise, (error: unknown) => {
+    assert(error instanceof TestingError, `${error}`);
+    assert.equal(error.code, code);
+    for (const text of texts) {
+      if (typeof text === 'string') assert(error.message.includes(text), error.message);
+      else assert.match(error.message, text);
+    }
+    return true;
+  });
+
+test('an event is waited for, and given once', async () => {
+  await using host = await NetworkNamespace.make('alone');
+  const events = listen(host);
+  const selector = { saddr: '10.0.0.0/24', daddr: '10.1.0.0/24' };
+  await host.xfrm.addPolicy({ dir: 'out', selector });
+  await host.xfrm.deletePolicy({ dir: 'out', selector });
+  const { policy } = await waitForEvent(events, 'NEWPOLICY');
+  assert.equal(policy.selector.daddr, '10.1.0.0');
+  await waitForEvent(events, 'DELPOLICY');
+  const soon = waitForEvent(events, 'NEWPOLICY', { where: ({ policy }) => policy.dir === 'in' });
+  await host.xfrm.addPolicy({ dir: 'in', selector });
+  await soon;
+  await fails(
+    waitForEvent(events, 'NEWPOLICY', { timeout: 20 }),
+    'ERR_WAIT_TIMEOUT',
+    /^no NEWPOLICY within 20 ms; what came:\n/,
+    /\+\d\.\d{3}s NEWPOLICY policy out 10\.0\.0\.0\/24 → 10\.1\.0\.0\/24\n/,
+  );
+});
+
+test('a tunnel is waited for; who waits in vain sees its states', async (t) => {
+  if (withoutEsp) return t.skip(withoutEsp);
+  const { left, right, tunnel } = await world(t);
+  const up = await waitForTunnel(left, 'up', { peer: right.address });
+  assert.equal(up.remote, right.address);
+  await using monitor = await TunnelMonitor.open({ netns: left.netns });
+  const down = fails(
+    waitForTunnel(monitor, ({ rekeys }) => rekeys > 0, { timeout: 2500 }),
+    'ERR_WAIT_TIMEOUT',
+    /^no tunnel that fits within 2500 ms; what came:\n/,
+    /at first .* up: SAs in both directions/,
+    /down .*: /,
+  );
+  await tunnel.expire();
+  await down;
+  await fails(
+    waitForTunnel(left, 'up', { peer: '192.0.2.77', timeout: 20 }),
+    'ERR_WAIT_TIMEOUT',
+    'no tunnel to 192.0.2.77 up within 20 ms; what came:\n  (nothing)',
+  );
+});
+
+test('traffic is protected, or it is said what was not', async (t) => {
+  if (withoutEsp) return t.skip(withoutEsp);
+  const { left, right, tunnel } = await world(t);
+  const { packets, frames } = await expectEncrypted(left, right);
+  // An echo has an answer: three each way, and three the other way.
+  assert.deepEqual({ packets, frames }, { packets: { toRight: 6n, toLeft: 6n }, frames: 12 });
+  await expectEncrypted(left, right, { traffic: () => ping(left, right), wire: false });
+  await fails(
+    expectEncrypted(left, right, {
+      traffic: () => ping(left, right, { from: left.address, to: right.address }),
+    }),
+    'ERR_EXPECTATION',
+    'left: no SA carried a packet out',
+    'on the wire: clear 192.0.2.1 → 192.0.2.2, 72 bytes',
+    'on the wire: 1 more in clear',
+    'on the wire: no packet that is protected',
+  );
+  await tunnel.remove();
+  await fails(expectEncrypted(left, right), 'ERR_EXPECTATION', /clear 10\.0\.1\.1 → 10\.0\.2\.1/);
+});
+
+test('both ends agree, or it is said in what they do not, without keys', async (t) => {
+  if (withoutEsp) return t.skip(withoutEsp);
+  const { left, right, tunnel } = await world(t);
+  await expectMirrored(left, right);
+  const { toRight, toLeft } = tunnel.pair;
+  const id = { daddr: toRight.daddr, spi: toRight.spi, proto: 'esp' } as const;
+  await right.xfrm.deleteState(id);
+  await fails(expectMirrored(left, right), 'ERR_EXPECTATION', /SA esp .* is on left only$/);
+  const key = Buffer.alloc(20, 0xab);
+  await right.xfrm.addState({ ...toRight, aead: { ...toRight.aead, key } });
+  await assert.rejects(expectMirrored(left, right), (error: Error) => {
+    assert.match(error.message, /: aead: the keys differ$/);
+    assert(!error.message.includes('abab') && !error.message.includes('171'));
+    return true;
+  });
+  await left.xfrm.deleteState({ daddr: toLeft.daddr, spi: toLeft.spi });
+  await fails(expectMirrored(left, right), 'ERR_EXPECTATION', /is on right only$/);
+  await tunnel.remove();
+  await fails(expectMirrored(left, right), 'ERR_EXPECTATION', 'neither has an SA');
+});
+
+test('packets that IPsec drops are counted, by reason', async (t) => {
+  if (withoutEsp) return t.skip(withoutEsp);
+  const { left, right, tunnel } = await world(t);
+  const lost = () => ping(left, right, { count: 2, timeout: 50 });
+  assert.equal((await expectNoXfrmErrors([left, right], () => ping(left, right))).received, 3);
+  const { daddr, spi } = tunnel.pair.toRight;
+  await right.xfrm.deleteState({ daddr, spi });
+  const text = 'right: XfrmInNoStates 2: ESP or AH came with an SPI for which there is no SA';
+  await fails(expectNoXfrmErrors([left, right], lost), 'ERR_EXPECTATION', text);
+  await expectNoXfrmErrors(right, lost, { tolerate: { XfrmInNoStates: 2 } });
+  const { pass, message } = await xfrmMatchers.toCauseNoXfrmErrors(lost, right);
+  assert.equal(pass, false);
+  assert(message().includes(text));
+});
+
+test('what a block leaves behind is named', async (t) => {
+  await using host = await NetworkNamespace.make('alone');
+  const selector = { saddr: '10.0.0.0/24', daddr: '10.1.0.0/24' };
+  assert.equal(await expectNoLeaks(host, () => 7), 7);
+  let client: XfrmClient | undefined;
+  t.after(() => client?.close());
+  await fails(
+    expectNoLeaks(host, async () => {
+      client = new XfrmClient({ netns: host.netns });
+      await client.addPolicy({ dir: 'out', selector });
+    }),
+    'ERR_EXPECTATION',
+    'alone: policy out 10.0.0.0/24 → 10.1.0.0/24 index ',
+    /alone: XFRM socket of port id \d+$/,
+  );
+  const { pass } = await xfrmMatchers.toLeaveNothing(() => {}, host);
+  assert.equal(pass, true);
+});
