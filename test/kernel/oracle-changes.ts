@@ -123,8 +123,12 @@ export class Life {
   }
 
   /** Where an inbound SA is not what it should be and there are others, nobody here knows through which the peer sends. */
-  #maybeUsed({ saddr, daddr, proto, reqid, spi }: Sa): void {
-    this.hidden ||= this.#hosts.left.sas.some(
+  #maybeUsed(sa: Sa): void {
+    this.hidden ||= this.#hasSiblings(sa);
+  }
+
+  #hasSiblings({ saddr, daddr, proto, reqid, spi }: Sa): boolean {
+    return this.#hosts.left.sas.some(
       (one) =>
         one.saddr === saddr &&
         one.daddr === daddr &&
@@ -282,6 +286,8 @@ export class Life {
       case 5:
         // A template that is optional lets packets pass through any SA of transport mode: that one is not of the tunnel.
         if (sa.mode === 'transport' && some('transport')) break;
+        // Alone it is an orphan, and rightly said to be one, while the others serve.
+        if (!isOut(sa) && this.#hasSiblings(sa)) break;
         this.#reSa(sa, { reqid: (sa.reqid ?? 0) + 5 }, 'another reqid');
         break;
       case 6:
