@@ -6,12 +6,19 @@ import { XfrmClient } from '../xfrm/client.ts';
 import * as X from '../xfrm/constants.ts';
 import { decodeXfrm } from '../xfrm/decode.ts';
 import type { AcquireEvent, MappingEvent, ReportEvent, XfrmEvent } from '../xfrm/events.ts';
-import type { ObjectChange, SyncReport, TableChange, TableOverrun } from './changes.ts';
+import type {
+  NamespaceGone,
+  ObjectChange,
+  SyncReport,
+  TableChange,
+  TableOverrun,
+} from './changes.ts';
 import { type EventCount, EventCounts } from './event-counts.ts';
 import { type ListenersByKind, LiveEmitter } from './event-hub.ts';
+import { EventQueue } from './event-queue.ts';
 import { openEventSocket } from './event-socket.ts';
-import { type Listed, LiveTables, now } from './live-tables.ts';
-import { EventQueue } from './queue.ts';
+import { type AddDumped, LiveTables, now } from './live-tables.ts';
+import { watchPath } from './namespace-watch.ts';
 import type { MalformedEvent } from './subscribe.ts';
 import { type WaitOptions, waitFor } from './wait-for.ts';
 import {
@@ -37,7 +44,7 @@ export interface XfrmSynced {
  * same before and after: a key manager may answer, and that is then a change.
  */
 export interface KeyManagerRequest {
-  readonly kind: 'asked';
+  readonly kind: 'key-manager-request';
   readonly event: AcquireEvent | MappingEvent | ReportEvent;
   readonly time: EventTime;
 }
@@ -48,6 +55,7 @@ export type XfrmChange =
   | SyncReport
   | (TableOverrun & { readonly slowConsumer: boolean })
   | KeyManagerRequest
+  | NamespaceGone
   | MalformedEvent;
 
 /**
@@ -98,6 +106,10 @@ export class XfrmMonitor
   #opened = () => {};
   readonly #refreshes: (() => void)[] = [];
   readonly #eventCounts = new EventCounts();
+  /** By which the namespace was given, and what identifies that. */
+  readonly #path: string | undefined;
+  readonly #namespaceId: string | undefined;
+  #pathWatch: Disposable | undefined;
   #countersReadAt: EventTime;
   #xfrmStat: XfrmStat | undefined;
   #slow = false;
@@ -121,6 +133,7 @@ export class XfrmMonitor
       throw error;
     }
     monitor.hub.emitNext('synced', () => monitor.#syncedNow());
+    monitor.#watchPath();
     return monitor;
   }
 
@@ -134,6 +147,8 @@ export class XfrmMonitor
     signal?.throwIfAborted();
     // Events and lists must be of one namespace, also if its name goes to another in between.
     const held = new HeldNamespace(netns);
+    this.#path = typeof netns === 'string' ? netns : undefined;
+    this.#namespaceId = held.id;
     try {
       const groups = acquires ? [...GROUPS, ...ASKING] : GROUPS;
       this.#client = new XfrmClient({ netns: held.netns });
@@ -141,7 +156,7 @@ export class XfrmMonitor
       const { socket } = openEventSocket('xfrm', groups, receiveBufferSize, held.netns);
       this.#tables = new LiveTables<XfrmObjectTypes, XfrmEvent>(
         socket,
-        { model: xfrmModel, decode: decodeXfrm, list: (listed) => this.#list(listed) },
+        { model: xfrmModel, decode: decodeXfrm, dump: (add) => this.#dump(add) },
         {
           changed: (change) => this.#changed(change),
           heard: (event) => this.#heard(event),
@@ -163,7 +178,7 @@ export class XfrmMonitor
   }
 
   /**
-   * Whether the tables are right, as far as the kernel tells; else a repair is under way, events
+   * Whether the tables are right, as far as the kernel tells; else a resync is under way, events
    * wait because a slow loop has stopped the reading, or the monitor is closed.
    */
   get synced(): boolean {
@@ -179,7 +194,7 @@ export class XfrmMonitor
     return this.#tables.heardUntil;
   }
 
-  /** How many events the kernel said it dropped. The tables were repaired after each. */
+  /** How many events the kernel said it dropped. The tables were resynced after each. */
   get dropped(): number {
     return this.#tables.dropped;
   }
@@ -257,6 +272,14 @@ export class XfrmMonitor
     return this.hub.join(queue);
   }
 
+  #watchPath(): void {
+    const path = this.#path;
+    if (path === undefined || this.closed) return;
+    this.#pathWatch = watchPath(path, this.#namespaceId, () =>
+      this.#tell({ kind: 'namespace-gone', path, time: now() }),
+    );
+  }
+
   #syncedNow(): XfrmSynced {
     return { kind: 'synced', snapshot: this.snapshot() };
   }
@@ -275,16 +298,17 @@ export class XfrmMonitor
 
   /** Closes what there is: not all, if it could not be opened. */
   #release(): Promise<unknown> {
+    this.#pathWatch?.[Symbol.dispose]();
     this.#statFile?.close();
     // The client's end ends the list that is being made.
     return Promise.all([this.#tables?.close(), this.#client?.close()]);
   }
 
-  async #list(listed: Listed<XfrmObjectTypes>): Promise<boolean> {
+  async #dump(add: AddDumped<XfrmObjectTypes>): Promise<boolean> {
     for await (const states of this.#client.listStateBatches()) {
-      for (const state of states) listed('state', state);
+      for (const state of states) add('state', state);
     }
-    for await (const policy of this.#client.listPolicies()) listed('policy', policy);
+    for await (const policy of this.#client.listPolicies()) add('policy', policy);
     // A request waits for those before it (net/xfrm/xfrm_user.c, xfrm_cfg_mutex): when this one
     // is answered, the events of all changes that the lists can show have been queued.
     await this.#client.getSadInfo();
@@ -299,7 +323,7 @@ export class XfrmMonitor
     if (event.kind !== 'ACQUIRE' && event.kind !== 'MAPPING' && event.kind !== 'REPORT') {
       return false;
     }
-    if (this.#tables.isOpen) this.#tell({ kind: 'asked', event, time: event.time });
+    if (this.#tables.isOpen) this.#tell({ kind: 'key-manager-request', event, time: event.time });
     return true;
   }
 
@@ -308,7 +332,7 @@ export class XfrmMonitor
     else if (change.kind === 'malformed') {
       this.#eventCounts.add(change);
       this.#tell({ ...change, protocol: 'xfrm' });
-    } else if (change.kind !== 'repaired' && change.kind !== 'refreshed') this.#tell(change);
+    } else if (change.kind !== 'resynced' && change.kind !== 'refreshed') this.#tell(change);
     else {
       this.#countersReadAt = change.time;
       this.#xfrmStat = this.#statFile.read();

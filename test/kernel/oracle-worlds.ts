@@ -5,7 +5,7 @@
  */
 
 import type { XfrmPolicy, XfrmState } from '../../lib/index.ts';
-import type { Encodable } from '../../lib/wire/input.ts';
+import type { Encodable } from '../../lib/wire/encodable.ts';
 import type { SpiAllocation } from '../../lib/xfrm/objects.ts';
 import type { Random } from '../unit/random.ts';
 import { Life } from './oracle-changes.ts';

@@ -24,7 +24,7 @@ const model: ObjectModel<Things, Event> = {
     if (does === 'put') rows.put('thing', name, { name, size }, 'same');
     else if (does === 'remove') rows.remove('thing', name, 'deleted');
     // Live tables are never in doubt here: only the list is.
-    else if (rows.overlap) rows.doubt('thing', name);
+    else if (rows.overlap) rows.markUncertain('thing', name);
   },
 };
 
@@ -36,14 +36,14 @@ function opened(...things: [string, number][]) {
     {
       now: () => time,
       wakeAfter: () => {},
-      list: () => {},
+      dump: () => {},
       emit: (change) => changes.push(change),
     },
     { least: 0, most: 0 },
   );
   const list = (...listed: [string, number][]) => {
-    for (const [name, size] of listed) table.listed('thing', { name, size });
-    table.listEnded();
+    for (const [name, size] of listed) table.dumped('thing', { name, size });
+    table.dumpEnded();
     table.empty();
   };
   const event = (does: Event['does'], name: string, size = 0) =>
@@ -87,7 +87,7 @@ test('a round in which events were lost tells what it found, and is not the last
   assert(!table.synced);
   table.empty();
   list(['a', 2]);
-  assert.deepEqual(told(), ['repaired']);
+  assert.deepEqual(told(), ['resynced']);
   assert(table.synced);
 });
 
@@ -102,7 +102,7 @@ test('events that come while a list is made count for both tables', () => {
   assert.deepEqual(told(), ['updated a 3', 'removed b 1', 'refreshed']);
 });
 
-test('what was lost, and what made no sense, is counted, and repaired also if nothing changed', () => {
+test('what was lost, and what made no sense, is counted, and resynced also if nothing changed', () => {
   const { table, list, changes } = opened(['a', 1]);
   changes.length = 0;
   const at = { wall: 7, monotonic: 7 };
@@ -112,9 +112,9 @@ test('what was lost, and what made no sense, is counted, and repaired also if no
   assert.deepEqual(changes.splice(0), [{ kind: 'overrun', code: 'ENOBUFS', time: at }]);
   table.empty();
   list(['a', 1]);
-  const [repaired] = changes.splice(0);
-  assert(repaired?.kind === 'repaired');
-  const { added, updated, removed, overruns, malformed } = repaired;
+  const [resynced] = changes.splice(0);
+  assert(resynced?.kind === 'resynced');
+  const { added, updated, removed, overruns, malformed } = resynced;
   assert.deepEqual([added, updated, removed, overruns, malformed], [0, 0, 0, 2, 1]);
   // What came before is not counted again.
   table.malformed(at);
@@ -122,7 +122,7 @@ test('what was lost, and what made no sense, is counted, and repaired also if no
   table.empty();
   list(['a', 1]);
   const [again] = changes.splice(0);
-  assert(again?.kind === 'repaired');
+  assert(again?.kind === 'resynced');
   assert.deepEqual([again.overruns, again.malformed], [0, 1]);
 });
 
@@ -131,8 +131,8 @@ test('a list that fails is made again, and tells nothing', () => {
   told();
   table.refresh();
   table.empty();
-  table.listed('thing', { name: 'x', size: 1 });
-  table.listFailed();
+  table.dumped('thing', { name: 'x', size: 1 });
+  table.dumpFailed();
   assert(table.busy);
   table.empty();
   list(['a', 1]);

@@ -3,13 +3,15 @@
  * them. Which members a kind has is stated here, and held to its type by the compiler.
  * @module
  */
-import { EVENT_SCHEMA, type JsonRecord } from '../../lib/cli/json.ts';
+import type { JsonRecord } from '../../lib/cli/json.ts';
+import { EVENT_SCHEMA } from '../../lib/json/line.ts';
 import type { RouteEvent } from '../../lib/route/events.ts';
 import type { AttributeTable } from '../../lib/wire/attribute-table.ts';
 import type { Struct } from '../../lib/wire/struct.ts';
 import { attributes, sadAttributes, spdAttributes } from '../../lib/xfrm/attributes.ts';
 import type { Body } from '../../lib/xfrm/bodies.ts';
 import * as bodies from '../../lib/xfrm/bodies.ts';
+import * as messageAttributes from '../../lib/xfrm/message-attributes.ts';
 import {
   type AnswerName,
   type EventName,
@@ -17,7 +19,6 @@ import {
   messages,
   type RequestName,
 } from '../../lib/xfrm/messages.ts';
-import * as parts from '../../lib/xfrm/parts.ts';
 import * as structs from '../../lib/xfrm/structs.ts';
 import { routeDefinitions, routeKinds, routeRequests } from './route.ts';
 import { tunnelChanges, tunnelDefinitions, tunnelKinds } from './tunnel.ts';
@@ -35,6 +36,7 @@ import {
   string,
   struct,
   truth,
+  unknownAttributes,
 } from './types.ts';
 
 const count: Schema = { type: 'integer', minimum: 0 };
@@ -57,21 +59,41 @@ function objectOf(
 const namesOf = ({ attributes }: AttributeTable) => attributes.map(({ name }) => name);
 
 const objects = {
-  State: objectOf(structs.xfrm_usersa_info, parts.STATE, 'A security association (SA).'),
-  Policy: objectOf(structs.xfrm_userpolicy_info, parts.POLICY, 'A policy.'),
-  Acquire: objectOf(structs.xfrm_user_acquire, parts.ACQUIRE, 'A packet that needs an SA.'),
-  Aevent: objectOf(structs.xfrm_aevent_id, parts.AEVENT, "News of an SA's counters."),
-  Report: objectOf(structs.xfrm_user_report, parts.REPORT, 'A refused Mobile IPv6 packet.'),
+  State: objectOf(
+    structs.xfrm_usersa_info,
+    messageAttributes.STATE,
+    'A security association (SA).',
+  ),
+  Policy: objectOf(structs.xfrm_userpolicy_info, messageAttributes.POLICY, 'A policy.'),
+  Acquire: objectOf(
+    structs.xfrm_user_acquire,
+    messageAttributes.ACQUIRE,
+    'A packet that needs an SA.',
+  ),
+  Aevent: objectOf(structs.xfrm_aevent_id, messageAttributes.AEVENT, "News of an SA's counters."),
+  Report: objectOf(
+    structs.xfrm_user_report,
+    messageAttributes.REPORT,
+    'A refused Mobile IPv6 packet.',
+  ),
   Mapping: objectOf(structs.xfrm_user_mapping, [], "News of a peer's address or port."),
-  StateMigration: objectOf(structs.xfrm_user_migrate_state, parts.MIGRATE_STATE, "An SA's move."),
+  StateMigration: objectOf(
+    structs.xfrm_user_migrate_state,
+    messageAttributes.MIGRATE_STATE,
+    "An SA's move.",
+  ),
   MigrateAttributes: objectOf(
     undefined,
-    parts.MIGRATE.filter((name) => name !== 'migrations'),
+    messageAttributes.MIGRATE.filter((name) => name !== 'migrations'),
     'What else a MIGRATE says.',
   ),
-  StateNaming: objectOf(undefined, parts.STATE_ID, 'What else names an SA.'),
-  PolicyNaming: objectOf(undefined, parts.POLICY_ID, 'What else names a policy.'),
-  Allocation: objectOf(structs.xfrm_userspi_info, parts.ALLOCSPI, 'An SPI that is asked for.'),
+  StateNaming: objectOf(undefined, messageAttributes.STATE_ID, 'What else names an SA.'),
+  PolicyNaming: objectOf(undefined, messageAttributes.POLICY_ID, 'What else names a policy.'),
+  Allocation: objectOf(
+    structs.xfrm_userspi_info,
+    messageAttributes.ALLOCSPI,
+    'An SPI that is asked for.',
+  ),
   SadInfo: objectOf(undefined, namesOf(sadAttributes), 'Statistics of the SAs.', sadAttributes),
   SpdInfo: objectOf(undefined, namesOf(spdAttributes), 'Statistics of policies.', spdAttributes),
   Header: {
@@ -80,17 +102,19 @@ const objects = {
       'of who it was. In a NEWAE that traffic or a timer caused, all of it is garbage.',
     ...object({ type: count, flags: count, seq: count, portId: count }),
   },
-};
-
-const netns: Schema = {
-  description: "The network namespace it comes from, where there are several; null is one's own.",
-  type: ['string', 'null'],
-};
-const claimedBy: Schema = {
-  description:
-    'The process whose port id the header holds, if that was asked for; null if there is none ' +
-    'that can be seen. A claim, no proof.',
-  oneOf: [object({ pid: count, name: string }), { type: 'null' }],
+  UnknownAttributes: unknownAttributes(),
+  Time: { description: 'When it was read, or printed.', type: 'string', format: 'date-time' },
+  Monotonic: { description: 'The same, in ms on a clock that never jumps.', type: 'number' },
+  Namespace: {
+    description: "The network namespace it comes from, where there are several; null is one's own.",
+    type: ['string', 'null'],
+  },
+  ClaimedBy: {
+    description:
+      'The process whose port id the header holds, if that was asked for; null if there is none ' +
+      'that can be seen. A claim, no proof.',
+    oneOf: [object({ pid: count, name: string }), { type: 'null' }],
+  },
 };
 
 type ObjectName = keyof typeof objects;
@@ -98,6 +122,7 @@ const the = (name: ObjectName): Schema => reference(name);
 const structOf = (of: Struct): Schema => reference(of.name);
 
 const header = the('Header');
+const netns = the('Namespace');
 const state = the('State');
 const policy = the('Policy');
 const { unknown = {} } = optional(attributes, []);
@@ -106,7 +131,10 @@ const migrate = {
   migrations: array(structOf(structs.xfrm_user_migrate)),
   attributes: the('MigrateAttributes'),
 };
-const flushed = optional(attributes, parts.FLUSHPOLICY) as Record<'policyType' | 'unknown', Schema>;
+const flushed = optional(attributes, messageAttributes.FLUSHPOLICY) as Record<
+  'policyType' | 'unknown',
+  Schema
+>;
 
 type Bodies = typeof bodies;
 type SaidBy<One> = One extends Body<infer Said> ? Said : never;
@@ -271,13 +299,10 @@ function record(
   protocol: Schema | undefined,
   { doc, always, sometimes = {} }: AnyMembers,
 ): Schema {
-  const time = {
-    time: { description: 'When it was read, or printed.', type: 'string', format: 'date-time' },
-    monotonic: { description: 'The same, in ms on a clock that never jumps.', type: 'number' },
-  };
+  const time = { time: the('Time'), monotonic: the('Monotonic') };
   const additions: Record<string, Schema> =
     'header' in always || 'header' in sometimes
-      ? { netns, claimedBy }
+      ? { netns, claimedBy: the('ClaimedBy') }
       : protocol || 'change' in tag || 'tunnel' in always || 'warning' in always
         ? { netns }
         : {};
