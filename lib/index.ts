@@ -82,7 +82,7 @@ export {
   SystemError,
 } from './socket/index.ts';
 export type * from './tunnel/changes.ts';
-export type { ExpectedTunnel } from './tunnel/expected.ts';
+export type { ExpectedTunnel, NamedExpectedTunnel } from './tunnel/expected.ts';
 export {
   MultiNamespaceTunnelMonitor,
   type MultiNamespaceTunnelMonitorListeners,

@@ -16,37 +16,54 @@ export interface ExpectedTunnel {
   readonly mark?: number | undefined;
 }
 
-export type NamedTunnel = ExpectedTunnel & { readonly name: string };
+/** One with its name, given or made. */
+export type NamedExpectedTunnel = ExpectedTunnel & { readonly name: string };
 
 const NAMES = new Set(['name', 'local', 'remote', 'reqid', 'ifId', 'mark']);
 
-/** The list with addresses as the kernel's are written, and a name each. @throws TypeError, RangeError */
-export function checkedExpected(given: unknown): readonly NamedTunnel[] {
+/**
+ * The list with addresses as the kernel's are written, and a name each.
+ *
+ * @param path what it is called in errors
+ * @throws TypeError, RangeError
+ */
+export function checkedExpected(
+  given: unknown,
+  path = 'options.expected',
+): readonly NamedExpectedTunnel[] {
   if (given === undefined) return [];
-  if (!Array.isArray(given)) throw wrongType('options.expected', 'an array', given);
+  if (!Array.isArray(given)) throw wrongType(path, 'an array', given);
   const taken = new Set<string>();
   // A copy without holes, which map would leave out.
-  return Array.from(given, (one: ExpectedTunnel, index) => {
-    const path = `options.expected[${index}]`;
-    options(path, one, NAMES);
-    const { local, remote, reqid, ifId, mark } = one;
-    sameFamily(path, local, remote);
-    const tunnel = {
-      ...(local !== undefined && { local: address(`${path}.local`, local) }),
-      ...(remote !== undefined && { remote: address(`${path}.remote`, remote) }),
-      ...(reqid !== undefined && { reqid: integer(`${path}.reqid`, reqid, 0, U32_MAX) }),
-      ...(ifId !== undefined && { ifId: integer(`${path}.ifId`, ifId, 0, U32_MAX) }),
-      ...(mark !== undefined && { mark: integer(`${path}.mark`, mark, 0, U32_MAX) }),
-    };
-    if (Object.keys(tunnel).length === 0) {
-      throw wrongValue(`${path} names no tunnel: give remote, local, reqid, ifId or mark`);
+  return Array.from(given, (one: unknown, index) => {
+    const tunnel = checkedOne(one, `${path}[${index}]`);
+    const { name } = tunnel;
+    if (taken.has(name)) {
+      throw wrongValue(`${path}[${index}].name: ${JSON.stringify(name)} is there twice`);
     }
-    const name = one.name ?? nameFor(tunnel);
-    if (typeof name !== 'string' || name === '') throw wrongType(`${path}.name`, 'a text', name);
-    if (taken.has(name)) throw wrongValue(`${path}.name: ${JSON.stringify(name)} is there twice`);
     taken.add(name);
-    return Object.freeze({ ...tunnel, name });
+    return tunnel;
   });
+}
+
+/** One of them. */
+export function checkedOne(given: unknown, path: string): NamedExpectedTunnel {
+  options(path, given, NAMES);
+  const { local, remote, reqid, ifId, mark, name: own } = given as ExpectedTunnel;
+  sameFamily(path, local, remote);
+  const tunnel = {
+    ...(local !== undefined && { local: address(`${path}.local`, local) }),
+    ...(remote !== undefined && { remote: address(`${path}.remote`, remote) }),
+    ...(reqid !== undefined && { reqid: integer(`${path}.reqid`, reqid, 0, U32_MAX) }),
+    ...(ifId !== undefined && { ifId: integer(`${path}.ifId`, ifId, 0, U32_MAX) }),
+    ...(mark !== undefined && { mark: integer(`${path}.mark`, mark, 0, U32_MAX) }),
+  };
+  if (Object.keys(tunnel).length === 0) {
+    throw wrongValue(`${path} names no tunnel: give remote, local, reqid, ifId or mark`);
+  }
+  const name = own ?? nameFor(tunnel);
+  if (typeof name !== 'string' || name === '') throw wrongType(`${path}.name`, 'a text', name);
+  return Object.freeze({ ...tunnel, name });
 }
 
 /** No SA has ends of two families (struct xfrm_usersa_info has one for both addresses). */

@@ -79,14 +79,18 @@ export class Group {
   }
 }
 
+/** Marks and interface ids of members, each as often as it is there. */
+export interface Labels {
+  readonly marks: readonly (XfrmMark | undefined)[];
+  readonly ifIds: readonly (number | undefined)[];
+}
+
 /** The members of one tunnel. */
-export interface Joined {
+export interface Joined extends Labels {
   readonly present: Present;
   /** What is the same through rekeys, in part: uids of SAs, policies and requests. */
   readonly members: ReadonlySet<string>;
   readonly acquired: readonly Acquired[];
-  readonly marks: readonly (XfrmMark | undefined)[];
-  readonly ifIds: readonly (number | undefined)[];
 }
 
 /** Several groups as one, which the first stands for. */

@@ -4,9 +4,9 @@ import type { IpsecProto } from '../xfrm/names.ts';
 import type { XfrmPolicy, XfrmState } from '../xfrm/objects.ts';
 import type { TunnelDownReason } from './changes.ts';
 import { type Orientation, servesBoth } from './endpoints.ts';
-import type { NamedTunnel } from './expected.ts';
+import type { NamedExpectedTunnel } from './expected.ts';
 import { expiryOf, nearHardAt } from './figures.ts';
-import type { Group } from './group.ts';
+import type { Group, Labels } from './group.ts';
 import {
   both,
   entriesOf,
@@ -39,9 +39,9 @@ const NO_TRAFFIC: TunnelTraffic = { bytes: 0n, packets: 0n, lastUsed: undefined 
 
 /** One tunnel, as long as it is in the lists. */
 export class TunnelRecord {
-  readonly id: string;
+  id: string;
   /** Its entry among those that ought to be there. */
-  readonly expected: NamedTunnel | undefined;
+  expected: NamedExpectedTunnel | undefined;
   verdict: Verdict | undefined;
   warned: Warned | undefined;
   /** As it was last shown; undefined before it is. */
@@ -54,6 +54,8 @@ export class TunnelRecord {
   /** Of all its SAs, those that are gone included. */
   traffic: PerDirection<TunnelTraffic> = { out: NO_TRAFFIC, in: NO_TRAFFIC };
   orientation: Orientation | undefined;
+  /** What marks and interface ids its members have, or last had. */
+  labels: Labels = { marks: [], ifIds: [] };
   members: ReadonlySet<string> = new Set();
   hadSas = false;
   /** Why it was last told to be down. */
@@ -79,7 +81,7 @@ export class TunnelRecord {
   readonly #carried = { out: NO_TRAFFIC, in: NO_TRAFFIC };
   #refused: Refused = { integrity: 0n, replay: 0n, replayWindow: 0n };
 
-  constructor(id: string, expected?: NamedTunnel) {
+  constructor(id: string, expected?: NamedExpectedTunnel) {
     this.id = id;
     this.expected = expected;
   }

@@ -8,7 +8,7 @@ import { type XfrmChange, XfrmMonitor } from '../monitor/xfrm-monitor.ts';
 import { type RefreshOptions, refreshSignal } from '../monitor/xfrm-monitor-options.ts';
 import { NETLINK_XFRM } from '../netlink/constants.ts';
 import type { EventTime } from '../netlink/event.ts';
-import { type CheckedOptions, checkedOptions } from '../socket/argument.ts';
+import { type CheckedOptions, checkedOptions, wrongType, wrongValue } from '../socket/argument.ts';
 import { type SocketOwner, SocketOwners, StateError } from '../socket/index.ts';
 import { HeldNamespace } from '../socket/namespace.ts';
 import type { Addresses } from './addresses.ts';
@@ -19,6 +19,12 @@ import type {
   TunnelSnapshot,
   TunnelsSynced,
 } from './changes.ts';
+import {
+  checkedExpected,
+  checkedOne,
+  type ExpectedTunnel,
+  type NamedExpectedTunnel,
+} from './expected.ts';
 import { TunnelLoop } from './loop.ts';
 import { TUNNEL_STATES, type Tunnel } from './tunnel.ts';
 import { TUNNEL_MONITOR_OPTIONS, type TunnelMonitorOptions } from './tunnel-monitor-options.ts';
@@ -81,6 +87,7 @@ export class TunnelMonitor
 {
   readonly #tunnels: Tunnels;
   readonly #options: CheckedOptions<typeof TUNNEL_MONITOR_OPTIONS>;
+  #expected: readonly NamedExpectedTunnel[];
   readonly #below: XfrmMonitor;
   readonly #ownsBelow: boolean;
   readonly #addresses: Addresses;
@@ -94,6 +101,7 @@ export class TunnelMonitor
   /** Who claimed what; undefined while it is being looked for. */
   readonly #claimants = new Map<string, ClaimedRequester | undefined>();
   #flushing = false;
+  #telling = false;
   #timer: NodeJS.Timeout | undefined;
 
   /**
@@ -140,6 +148,7 @@ export class TunnelMonitor
     super(() => this.#release());
     const { signal, monitor, expected, thresholds } = options;
     this.#options = options;
+    this.#expected = expected;
     this.#below = below;
     this.#ownsBelow = below !== monitor;
     this.#addresses = addresses;
@@ -247,6 +256,68 @@ export class TunnelMonitor
     return done;
   }
 
+  /** The tunnels that ought to be there, in the order in which they were given, each with its name. */
+  get expected(): readonly NamedExpectedTunnel[] {
+    return this.#expected;
+  }
+
+  /**
+   * Replaces the list of tunnels that ought to be there ({@link TunnelMonitorOptions.expected}). It changes what tunnels
+   * are called, and nothing of what they are: state, since-times, rekeys and counters stay, and none is told to be `up` or
+   * `down` for it. Where the id of a tunnel changes, that is `removed` under the old one, then `added`.
+   *
+   * - A tunnel that is as a new entry says is that one from now on, one that is there before one that is down. If there
+   *   is none, the new one is `added`, down.
+   * - An entry that has another content under its old name keeps its tunnel, if that is as it says.
+   * - A tunnel that is no longer expected is called as it would be without; if nothing of it is there it is `removed`.
+   *
+   * All that is told by it is told before this returns; to a listener that calls it, when what is being told has been.
+   *
+   * @throws TypeError or RangeError that names what is wrong, and nothing is changed; StateError `ERR_MONITOR_CLOSED`
+   * @example
+   * process.on('SIGHUP', () => monitor.setExpected(readConfiguration()));
+   */
+  setExpected(expected: readonly ExpectedTunnel[]): void {
+    if (!Array.isArray(expected)) throw wrongType('expected', 'an array', expected);
+    this.#expect(checkedExpected(expected, 'expected'));
+  }
+
+  /**
+   * Adds one to the tunnels that ought to be there, as {@link setExpected} does.
+   *
+   * @returns the tunnel: the one that is as it says, or a new one, down
+   * @throws as {@link setExpected}; TypeError `ERR_INVALID_ARG_VALUE` if the name is another expected one's
+   */
+  addExpected(expected: ExpectedTunnel): Tunnel {
+    const one = checkedOne(expected, 'expected');
+    if (this.#expected.some(({ name }) => name === one.name)) {
+      throw wrongValue(`expected.name: there is one called ${JSON.stringify(one.name)} already`);
+    }
+    this.#expect([...this.#expected, one]);
+    return this.#tunnels.get(one.name) as Tunnel;
+  }
+
+  /**
+   * Takes one off the tunnels that ought to be there, as {@link setExpected} does.
+   *
+   * @returns whether there was one of that name
+   * @throws StateError `ERR_MONITOR_CLOSED`
+   */
+  removeExpected(name: string): boolean {
+    const others = this.#expected.filter((one) => one.name !== name);
+    const found = others.length < this.#expected.length;
+    this.#expect(others);
+    return found;
+  }
+
+  #expect(expected: readonly NamedExpectedTunnel[]): void {
+    if (this.closed) throw this.hub.reason;
+    this.#flush();
+    this.#expected = expected;
+    this.#tunnels.expect(expected, now());
+    this.#flush();
+  }
+
   /** `synced` with all tunnels, then all changes. Several loops each get all. */
   [Symbol.asyncIterator](): AsyncIterableIterator<TunnelChange | TunnelsSynced, undefined> {
     const loop = new TunnelLoop(
@@ -343,8 +414,16 @@ export class TunnelMonitor
     if (this.closed) return;
     const time = now();
     this.#tunnels.flush(time, Math.min(time.monotonic, this.heardUntil));
-    for (const event of this.#events.splice(0)) this.#tell(event);
+    this.#tellAll();
     if (!this.closed) this.#setTimer();
+  }
+
+  /** In order, also where a listener has more told: that is told after what waits. */
+  #tellAll(): void {
+    if (this.#telling) return;
+    this.#telling = true;
+    for (let event = this.#events.shift(); event; event = this.#events.shift()) this.#tell(event);
+    this.#telling = false;
   }
 
   #setTimer(): void {

@@ -2,6 +2,7 @@
  * Joins SAs and policies into tunnels, live: fed with changes of the tables, readings of the counters,
  * addresses and time, it tells what happens to tunnels. No input or output. @module
  */
+import { isDeepStrictEqual } from 'node:util';
 import type { ObjectChange } from '../monitor/changes.ts';
 import type { XfrmObjectTypes } from '../monitor/xfrm-objects.ts';
 import type { PolicyEntry, StateEntry } from '../monitor/xfrm-views.ts';
@@ -13,9 +14,9 @@ import type { ClaimedRequester, TunnelDownReason, TunnelEvent } from './changes.
 import { Deadlines } from './deadlines.ts';
 import { addressGoneReason, downReasonOf, policyGoneReason, unreachable } from './down-reasons.ts';
 import { type Orientation, pairOf } from './endpoints.ts';
-import { isExpected, type NamedTunnel } from './expected.ts';
+import { isExpected, type NamedExpectedTunnel } from './expected.ts';
 import { isSoftSpent } from './figures.ts';
-import { type Group, type Joined, join, labelText, match, whole } from './group.ts';
+import { type Group, type Joined, join, type Labels, labelText, match, whole } from './group.ts';
 import { Members } from './members.ts';
 import { DIRECTIONS, NOTHING, type Sa } from './present.ts';
 import { TunnelRecord } from './record.ts';
@@ -71,7 +72,7 @@ export class Tunnels {
   /** @param now the time of the first reading of the counters */
   constructor(
     host: TunnelsHost,
-    expected: readonly NamedTunnel[],
+    expected: readonly NamedExpectedTunnel[],
     limits: TunnelThresholds,
     now: EventTime,
   ) {
@@ -322,24 +323,33 @@ export class Tunnels {
   }
 
   /** The record for a tunnel that is new: an expected one of which nothing is there, or another. */
-  #occupant(group: Group, { local, remote, directed }: Orientation, part: Joined): TunnelRecord {
+  #occupant(group: Group, orientation: Orientation, part: Joined): TunnelRecord {
     const { reqid } = group;
     const { marks, ifIds } = part;
-    const traits = { local, remote, directed, reqid, marks, ifIds };
+    const traits = { ...orientation, reqid, marks, ifIds };
     for (const record of this.#vacant) {
-      if (!isExpected(record.expected as NamedTunnel, traits)) continue;
+      if (!isExpected(record.expected as NamedExpectedTunnel, traits)) continue;
       record.group?.records.delete(record);
       this.#touch(record);
       return this.#enter(record, group);
     }
+    const record = new TunnelRecord(this.#freeId(orientation, reqid, part));
+    this.#records.set(record.id, record);
+    return this.#enter(record, group);
+  }
+
+  /** What a tunnel is called that is not expected. */
+  #freeId(
+    { local, remote, directed }: Orientation,
+    reqid: number,
+    { marks, ifIds }: Labels,
+  ): string {
     const label = labelText(marks.find(Boolean), ifIds.find(Boolean));
     const ends = directed ? `${local} > ${remote}` : `${local} <> ${remote}`;
     const name = `${ends}${reqid === 0 ? '' : ` reqid ${reqid}`}${label}`;
     let id = name;
     for (let n = 2; this.#records.has(id); n++) id = `${name} (${n})`;
-    const record = new TunnelRecord(id);
-    this.#records.set(id, record);
-    return this.#enter(record, group);
+    return id;
   }
 
   #enter(record: TunnelRecord, group: Group): TunnelRecord {
@@ -357,37 +367,103 @@ export class Tunnels {
     }
     record.read(part?.present ?? NOTHING);
     record.members = part?.members ?? new Set();
+    if (part) record.labels = part;
     if (part) this.#vacant.delete(record);
     else if (record.expected) this.#vacate(record, record.expected, now);
     this.#judge(record, now);
   }
 
   /** An expected tunnel of which nothing is there becomes another that is as it ought to be, if there is one. */
-  #vacate(record: TunnelRecord, expected: NamedTunnel, now: EventTime): void {
+  #vacate(record: TunnelRecord, expected: NamedExpectedTunnel, now: EventTime): void {
     this.#vacant.add(record);
     for (const other of this.#records.values()) {
-      const { orientation, group, tunnel, isEmpty } = other;
-      if (other.expected || isEmpty || !orientation || !group || !tunnel) continue;
-      const marks = [tunnel.mark.out, tunnel.mark.in];
-      const ifIds = [tunnel.ifId.out, tunnel.ifId.in];
-      if (!isExpected(expected, { ...orientation, reqid: group.reqid, marks, ifIds })) continue;
-      this.#members.dirty.add(group);
+      if (other.expected || other.isEmpty || !this.#fits(other, expected)) continue;
+      this.#touch(other);
       this.#remove(other, now);
       return;
     }
   }
 
-  /** Its state and its warnings, and what is to be told of them. */
-  #judge(record: TunnelRecord, now: EventTime): void {
-    // What is there at first has settled.
-    const limits = this.#opening ? { ...this.#limits, settle: 0 } : this.#limits;
+  /** Whether a tunnel is, or last was, as one ought to be. */
+  #fits({ orientation, group, labels }: TunnelRecord, expected: NamedExpectedTunnel): boolean {
+    if (!orientation || !group) return false;
+    return isExpected(expected, { ...orientation, reqid: group.reqid, ...labels });
+  }
+
+  /**
+   * Replaces the list of tunnels that ought to be there. One that stays as it was, or that still is as it ought to be,
+   * stays. A tunnel that is given a name, another one or none stays what it is: its id is another, so it is `removed` and
+   * `added`. One that is no longer expected, and of which nothing is there, is removed. {@link flush} before and after.
+   */
+  expect(list: readonly NamedExpectedTunnel[], now: EventTime): void {
+    const wanted = new Map(list.map((one) => [one.name, one]));
+    const freed: TunnelRecord[] = [];
+    for (const record of this.#records.values()) {
+      if (record.expected === undefined) continue;
+      const next = wanted.get(record.id);
+      if (next && (isDeepStrictEqual(next, record.expected) || this.#fits(record, next))) {
+        record.expected = next;
+        wanted.delete(next.name);
+      } else freed.push(record);
+    }
+    // Those that have lost their name first; then what is there; then what is remembered.
+    const ordinary = [...this.#records.values()].filter(({ expected }) => expected === undefined);
+    const there = ordinary.filter(({ isEmpty }) => !isEmpty);
+    const candidates = new Set([...freed, ...there, ...ordinary]);
+    const named = new Map<TunnelRecord, NamedExpectedTunnel>();
+    for (const one of wanted.values()) {
+      const found = [...candidates].find((record) => this.#fits(record, one));
+      if (found) candidates.delete(found);
+      named.set(found ?? new TunnelRecord(one.name, one), one);
+    }
+    // Others may have such a name by chance.
+    const holders = [...wanted.keys()].flatMap((name) => this.#records.get(name) ?? []);
+    const moving = new Set([...named.keys(), ...freed, ...holders]);
+    for (const record of moving) this.#detach(record, now);
+    for (const [record, one] of named) this.#attach(record, one, now);
+    for (const record of moving) {
+      if (named.has(record)) continue;
+      const { expected, isEmpty } = record;
+      record.expected = undefined;
+      const vacant = [...this.#vacant].find((one) => this.#fits(record, one.expected as never));
+      if (vacant && !isEmpty) this.#touch(record);
+      if ((expected && isEmpty) || (vacant && !isEmpty)) this.#dispose(record);
+      else this.#attach(record, undefined, now);
+    }
+  }
+
+  /** Takes a tunnel out of the lists, to be put in again under another id. */
+  #detach(record: TunnelRecord, time: EventTime): void {
+    if (this.#records.get(record.id) === record) this.#records.delete(record.id);
+    this.#vacant.delete(record);
+    if (record.tunnel) this.#tell({ kind: 'removed', tunnel: record.tunnel, time });
+  }
+
+  #attach(record: TunnelRecord, expected: NamedExpectedTunnel | undefined, now: EventTime): void {
+    const { orientation, group, labels } = record;
+    record.expected = expected;
+    record.id =
+      expected?.name ?? this.#freeId(orientation as Orientation, group?.reqid ?? 0, labels);
+    this.#records.set(record.id, record);
+    if (expected && record.isEmpty) this.#vacant.add(record);
+    if (record.tunnel) this.#tell({ kind: 'added', tunnel: record.show(), time: now });
+    this.#judge(record, now, record.verdict === undefined);
+  }
+
+  /**
+   * Its state and its warnings, and what is to be told of them.
+   *
+   * @param found whether it was so before anybody looked: it has settled
+   */
+  #judge(record: TunnelRecord, now: EventTime, found = this.#opening): void {
+    const limits = found ? { ...this.#limits, settle: 0 } : this.#limits;
     const before = record.verdict;
     const shownBefore = record.tunnel;
     const lost = this.#lostAddress(record);
     const reason = lost && unreachable(lost);
-    const sighting = record.sighting(limits, this.#read, reason, this.#opening);
-    const found = judge(sighting, before, now, limits, this.#heardUntil);
-    const verdict = this.#unlessUnclaimed(found, before, record, lost, now);
+    const sighting = record.sighting(limits, this.#read, reason, found);
+    const judged = judge(sighting, before, now, limits, this.#heardUntil);
+    const verdict = this.#unlessUnclaimed(judged, before, record, lost, now);
     record.verdict = verdict;
     this.#giveUp(record, before);
     const { state } = verdict;
@@ -514,15 +590,19 @@ export class Tunnels {
   }
 
   #remove(record: TunnelRecord, time: EventTime): void {
+    this.#detach(record, time);
+    this.#dispose(record);
+  }
+
+  /** Forgets all of a tunnel that is in the lists no more. */
+  #dispose(record: TunnelRecord): void {
     const { group } = record;
     group?.records.delete(record);
     if (group?.isEmpty) this.#drop(group);
     record.group = undefined;
-    this.#records.delete(record.id);
     this.#remembered.delete(record);
     this.#unclaimed.delete(record);
     this.#deadlines.set(record, Infinity);
-    if (record.tunnel) this.#tell({ kind: 'removed', tunnel: record.tunnel, time });
   }
 
   #drop(group: Group): void {

@@ -9,6 +9,7 @@ import {
   type TunnelChange,
   TunnelMonitor,
   type TunnelMonitorOptions,
+  type TunnelsSynced,
   XfrmClient,
   XfrmMonitor,
 } from '../../lib/index.ts';
@@ -120,6 +121,42 @@ test('an expected tunnel is there from the start, and stays', async () => {
   await down;
   assert.equal(monitor.forget('paris'), false);
   assert.equal(monitor.tunnels.size, 1);
+});
+
+test('what ought to be there can be changed while it is watched, by a listener too', async () => {
+  await using all = await opened();
+  const { client, monitor, until, told } = all;
+  const [synced] = (await once(monitor, 'synced')) as [TunnelsSynced];
+  assert.deepEqual(synced.snapshot, monitor.snapshot());
+  const blocked = until(becomes('blocked'));
+  await client.addPolicy(POLICY);
+  await blocked;
+  const [before] = monitor.tunnels;
+  told.splice(0);
+  const missing = monitor.addExpected({ name: 'rome', remote: '192.0.2.9' });
+  assert.equal(missing.state, 'down');
+  monitor.once('removed', () => monitor.removeExpected('rome'));
+  const paris = monitor.addExpected({ name: 'paris', remote: THERE });
+  assert.equal(paris, monitor.tunnels.get('paris'));
+  assert.deepEqual(paris.since, before?.since);
+  assert.deepEqual(told, [
+    'added rome down',
+    `removed ${ID} blocked`,
+    'added paris blocked',
+    'removed rome down',
+  ]);
+  assert.deepEqual(monitor.expected, [{ name: 'paris', remote: THERE }]);
+  assert.throws(() => monitor.addExpected({ name: 'paris', remote: HERE }), /"paris" already/);
+  assert.throws(() => monitor.setExpected([{ remote: 'x' }]), /expected\[0\]\.remote must be/);
+  assert.throws(() => monitor.setExpected(undefined as never), /expected must be an array/);
+  assert.equal(monitor.removeExpected('rome'), false);
+  monitor.setExpected([]);
+  assert.deepEqual(told.slice(4), ['removed paris blocked', `added ${ID} blocked`]);
+  const down = until(becomes('down'));
+  await client.deletePolicy(POLICY);
+  await down;
+  await monitor.close();
+  assert.throws(() => monitor.setExpected([]), { code: 'ERR_MONITOR_CLOSED' });
 });
 
 test('a loop begins with all tunnels; one that is too slow is told, and begins again', async () => {

@@ -284,6 +284,13 @@ export class World {
     });
   }
 
+  /** Other tunnels ought to be there from now on. */
+  expect(expected: readonly ExpectedTunnel[]): this {
+    this.look();
+    this.tunnels.expect(checkedExpected(expected), this.now);
+    return this.look();
+  }
+
   /** What was told is looked at: the end of a batch. */
   look(): this {
     if (this.#opened) this.tunnels.flush(this.now, this.heardUntil);

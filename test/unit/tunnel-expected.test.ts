@@ -1,0 +1,247 @@
+/** Tunnels that ought to be there, changed while they are watched: names move, and nothing else happens. */
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import fc from 'fast-check';
+import type { ExpectedTunnel, Tunnel } from '../../lib/index.ts';
+import { checkedExpected, isExpected } from '../../lib/tunnel/expected.ts';
+import { generated } from './random.ts';
+import { HERE, THERE, World } from './tunnel-world.ts';
+
+const FAR = '192.0.2.3';
+
+/** What is told by a change of the list, a word each. */
+function told(world: World, expected: readonly ExpectedTunnel[]): string[] {
+  const before = world.events.length;
+  world.expect(expected);
+  return world.events
+    .slice(before)
+    .map((event) => `${event.kind} ${event.tunnel?.id} ${event.tunnel?.state}`);
+}
+
+const ids = ({ tunnels }: World) => [...tunnels].map(({ id }) => id).sort();
+
+/** A tunnel that was rekeyed, a minute ago. */
+function running(expected: readonly ExpectedTunnel[] = []): World {
+  const world = new World({ expected }).open();
+  world.addPolicies();
+  world.addPair(0x1000);
+  world.look().pass(10_000);
+  world.addPair(0x2000);
+  world.look();
+  world.removePair(0x1000);
+  world.look().pass(60_000);
+  return world;
+}
+
+/** What a tunnel is, whatever it is called. */
+const without = ({ id: _, name: __, expected: ___, ...rest }: Tunnel) => rest;
+
+test('a tunnel that is there gets a name, another, and none, and stays what it is', () => {
+  const world = running();
+  const [first] = world.tunnels;
+  assert(first);
+  assert.equal(first.rekeys, 1);
+  const id = `${HERE} > ${THERE} reqid 1`;
+  const steps: [expected: ExpectedTunnel[], from: string, to: string][] = [
+    [[{ name: 'paris', remote: THERE }], id, 'paris'],
+    [[{ name: 'rome', remote: THERE }], 'paris', 'rome'],
+    [[], 'rome', id],
+  ];
+  for (const [expected, from, to] of steps) {
+    assert.deepEqual(told(world, expected), [`removed ${from} up`, `added ${to} up`]);
+    const [now] = world.tunnels;
+    assert(now);
+    assert.deepEqual(without(now), without(first));
+    assert.equal(now.expected, expected.length > 0);
+    assert.equal(world.tunnels.get(to), now);
+    assert.equal(world.tunnels.get(from), undefined);
+  }
+  world.removePair(0x2000);
+  world.look().pass(200);
+  const last = world.events.at(-1);
+  assert(last?.kind === 'down' && last.tunnel.id === id);
+});
+
+test('an entry of the same name keeps its tunnel if that is as it says, else it is another', () => {
+  const world = running([{ name: 'paris', remote: THERE }]);
+  assert.deepEqual(told(world, [{ name: 'paris', remote: THERE, reqid: 1 }]), []);
+  assert.deepEqual(told(world, [{ name: 'paris', remote: FAR }]), [
+    'removed paris up',
+    'added paris down',
+    `added ${HERE} > ${THERE} reqid 1 up`,
+  ]);
+  assert.equal(world.tunnels.get('paris')?.remote, FAR);
+});
+
+test('one that is not there is added, down; no longer expected, it is removed', () => {
+  const world = running();
+  const far = { name: 'far', remote: FAR };
+  assert.deepEqual(told(world, [far]), ['added far down']);
+  assert.deepEqual(told(world, [far]), []);
+  assert.deepEqual(told(world, []), ['removed far down']);
+  told(world, [far]);
+  world.addPolicies({ remote: FAR, reqid: 2 });
+  world.addPair(0x3000, { daddr: FAR, reqid: 2 });
+  world.look();
+  assert.equal(world.tunnels.get('far')?.state, 'up');
+  world.removePair(0x3000);
+  world.removePolicies(({ templates }) => templates?.[0]?.reqid === 2);
+  world.look().pass(200);
+  assert.equal(world.tunnels.get('far')?.state, 'down');
+  assert.deepEqual(told(world, []), ['removed far down']);
+  assert.equal(world.tunnels.size, 1);
+});
+
+test('one that went down before it was expected has been down since then', () => {
+  const world = running();
+  world.removePair(0x2000);
+  world.removePolicies();
+  world.look().pass(200);
+  const [gone] = world.tunnels;
+  assert(gone?.state === 'down');
+  world.pass(60_000);
+  assert.deepEqual(told(world, [{ name: 'paris', remote: THERE }]), [
+    `removed ${gone.id} down`,
+    'added paris down',
+  ]);
+  assert.deepEqual(world.tunnels.get('paris')?.since, gone.since);
+  world.pass(10_000_000);
+  assert.deepEqual(ids(world), ['paris']);
+  world.addPolicies();
+  world.addPair(0x4000);
+  world.look();
+  assert.equal(world.tunnels.get('paris')?.state, 'up');
+});
+
+test('names may change places, and one that is taken by chance is given way to', () => {
+  const world = running();
+  world.addPolicies({ remote: FAR, reqid: 2 });
+  world.addPair(0x3000, { daddr: FAR, reqid: 2 });
+  world.look();
+  const two = (one: string, other: string) => [
+    { name: 'a', remote: one },
+    { name: 'b', remote: other },
+  ];
+  told(world, two(THERE, FAR));
+  assert.equal(world.tunnels.get('a')?.remote, THERE);
+  const events = told(world, two(FAR, THERE));
+  assert.equal(events.length, 4);
+  assert.deepEqual(
+    ['a', 'b'].map((id) => world.tunnels.get(id)?.remote),
+    [FAR, THERE],
+  );
+  const id = `${HERE} > ${THERE} reqid 1`;
+  told(world, [{ name: id, remote: FAR }]);
+  assert.equal(world.tunnels.get(id)?.remote, FAR);
+  assert.equal(world.tunnels.get(`${id} (2)`)?.remote, THERE);
+});
+
+test('a tunnel that loses its name becomes another expected one that waited for such', () => {
+  const exact = { name: 'exact', remote: THERE, reqid: 1 };
+  const any = { name: 'any', remote: THERE };
+  const world = running([exact, any]);
+  assert.equal(world.tunnels.get('any')?.state, 'down');
+  const events = told(world, [any]);
+  assert.deepEqual(events, ['removed exact up', 'up any up']);
+  assert.deepEqual(ids(world), ['any']);
+});
+
+test('a tunnel that is about to be told of, and one that is about to be told down, get their names', () => {
+  const world = new World().open();
+  world.addPair(0x1000);
+  world.look();
+  assert.deepEqual(ids(world), []);
+  world.expect([{ name: 'paris', remote: THERE }]);
+  world.addPolicies();
+  world.look().pass(1000);
+  assert.deepEqual(ids(world), ['paris']);
+  assert.equal(world.tunnels.get('paris')?.state, 'up');
+  world.removePair(0x1000);
+  world.look();
+  world.expect([{ name: 'rome', remote: THERE }]);
+  assert(!world.events.some(({ kind }) => kind === 'down'));
+  world.addPair(0x2000);
+  world.look().pass(1000);
+  assert(!world.events.some(({ kind }) => kind === 'down'));
+  assert.equal(world.tunnels.get('rome')?.rekeys, 1);
+});
+
+const remotes = [THERE, FAR, '192.0.2.4'];
+const expectation = fc.record({
+  name: fc.constantFrom('a', 'b', 'c'),
+  remote: fc.constantFrom(...remotes),
+  reqid: fc.option(fc.constantFrom(1, 2, 3), { nil: undefined }),
+});
+const step = fc.oneof(
+  fc.record({
+    expect: fc.uniqueArray(expectation, { selector: ({ name }) => name, maxLength: 3 }),
+  }),
+  fc.record({ toggle: fc.nat(2) }),
+  fc.record({ pass: fc.constantFrom(10, 200, 60_000, 4_000_000) }),
+);
+
+test('whatever happens, changing the list says neither up nor down of a tunnel that stays, and all names are there', () => {
+  fc.assert(
+    fc.property(fc.array(step, { maxLength: 25 }), (steps) => {
+      const world = new World().open();
+      const seen = new Map<string, Tunnel>();
+      const there = new Set<number>();
+      let read = 0;
+      let list: readonly ExpectedTunnel[] = [];
+      const follow = () => {
+        for (const event of world.events.slice(read)) {
+          if (!event.tunnel) continue;
+          const { id } = event.tunnel;
+          if (event.kind === 'added') assert(!seen.has(id), `${id} is added twice`);
+          else assert(seen.has(id), `${event.kind} of ${id}, which is not there`);
+          if (event.kind === 'removed') seen.delete(id);
+          else seen.set(id, event.tunnel);
+        }
+        read = world.events.length;
+        assert.deepEqual([...seen.keys()].sort(), ids(world));
+      };
+      for (const one of steps) {
+        if ('expect' in one) {
+          follow();
+          list = one.expect;
+          world.expect(list);
+          const events = world.events.slice(read);
+          assert(events.every(({ kind }) => ['added', 'removed', 'up'].includes(kind)));
+        } else if ('pass' in one) world.pass(one.pass);
+        else {
+          const n = one.toggle;
+          const wish = { remote: remotes[n] as string, daddr: remotes[n] as string, reqid: n + 1 };
+          if (there.delete(n)) {
+            world.removePair(0x1000 * (n + 1));
+            world.removePolicies(({ templates }) => templates?.[0]?.reqid === n + 1);
+          } else {
+            there.add(n);
+            world.addPolicies(wish);
+            world.addPair(0x1000 * (n + 1), wish);
+          }
+          world.look();
+        }
+        follow();
+        for (const { name } of list) assert(world.tunnels.get(name as string)?.expected);
+        // None that ought to be there is down while one that is as it ought to be is called otherwise.
+        world.pass(200);
+        follow();
+        const all = [...world.tunnels];
+        for (const wanted of checkedExpected(list)) {
+          if (world.tunnels.get(wanted.name)?.state !== 'down') continue;
+          const other = all.find(
+            ({ expected, state, local = '', remote = '', directed, reqid = 0 }) =>
+              !expected &&
+              state !== 'down' &&
+              isExpected(wanted, { local, remote, directed, reqid, marks: [], ifIds: [] }),
+          );
+          assert.equal(other, undefined, `${wanted.name} is down, and there is ${other?.id}`);
+        }
+      }
+      assert.equal(all(world).filter(({ expected }) => expected).length, list.length);
+    }),
+    { seed: 1, numRuns: generated(2000) },
+  );
+});
+
+const all = ({ tunnels }: World) => [...tunnels];
