@@ -6,8 +6,8 @@ const client = new XfrmClient();
 for await (const sa of client.listStates()) {
   const algorithms = [sa.aead, sa.crypt, sa.authTrunc ?? sa.auth, sa.comp].filter(Boolean);
   const names = algorithms.map(({ name, keyBits }) => `${name}/${keyBits}`);
-  const { packets, bytes, addTime } = sa.current;
-  const added = new Date(Number(addTime) * 1000).toISOString();
+  const { packets, bytes, addedAt } = sa.current;
+  const added = new Date(addedAt).toISOString();
   const spi = `0x${sa.spi.toString(16).padStart(8, '0')}`;
   console.log(
     sa.proto,

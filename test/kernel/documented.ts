@@ -1,9 +1,7 @@
 /** Programs that the documentation shows, or that examples/ has, run as a reader runs them. @module */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { join } from 'node:path';
-
-export const root = join(import.meta.dirname, '../../..');
+import { root } from '../documents.ts';
 
 /** A program that runs, and what it has printed so far. */
 export class RunningProgram implements AsyncDisposable {

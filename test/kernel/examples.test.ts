@@ -5,7 +5,8 @@ import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { XfrmClient } from '../../lib/index.ts';
-import { output, RunningProgram, root } from './documented.ts';
+import { root } from '../documents.ts';
+import { output, RunningProgram } from './documented.ts';
 import { addState, ip, KEY_HEX, withoutEsp, words } from './support.ts';
 import { addHere, addPolicies, deleteHere, FAR, HERE } from './tunnel-peers.ts';
 
