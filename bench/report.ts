@@ -47,7 +47,7 @@ function dumpTitles({ of, entries }: Dump): Readonly<Record<Task, string>> {
     list,
     open: 'XfrmMonitor.open()',
     refresh: 'XfrmMonitor.refresh()',
-    repair: `repair after ${count(entries / 50)} unread changes`,
+    resync: `resync after ${count(entries / 50)} unread changes`,
   };
 }
 
@@ -104,10 +104,10 @@ function partText(part: Part): string[] {
       `${one.buffer >= 2 ** 20 ? `${one.buffer / 2 ** 20} MiB` : `${one.buffer / 1024} KiB`}`,
       count(one.events),
       count(one.dropped),
-      count(one.repairs),
+      count(one.resyncs),
       count(one.milliseconds),
     ]);
-    const head = ['buffer', 'changes', 'dropped by the kernel', 'repairs', 'ms until right'];
+    const head = ['buffer', 'changes', 'dropped by the kernel', 'resyncs', 'ms until right'];
     texts.push(`### Live tables in a storm\n\n${table(head, rows)}`);
   }
   if (startup) {

@@ -1,5 +1,5 @@
 /**
- * Lists and live tables: a dump of many entries, what opening, comparing and repairing a monitor takes, and
+ * Lists and live tables: a dump of many entries, what opening, comparing and resyncing a monitor takes, and
  * a storm of changes beyond it, after which its tables have to be right.
  * @module
  */
@@ -16,7 +16,7 @@ import { startLoad } from './listening.ts';
  * What is timed: the two lists, opening and comparing a monitor; of SAs, also what it takes until the
  * tables are right again after changes of which nearly all events were lost.
  */
-export type Task = 'ip' | 'list' | 'open' | 'refresh' | 'repair';
+export type Task = 'ip' | 'list' | 'open' | 'refresh' | 'resync';
 
 /** Milliseconds, each round. */
 export interface Dump {
@@ -33,7 +33,7 @@ export interface Storm {
   readonly events: number;
   readonly buffer: number;
   readonly dropped: number;
-  readonly repairs: number;
+  readonly resyncs: number;
   readonly milliseconds: number;
 }
 
@@ -105,8 +105,8 @@ export async function dump(
     await using deaf = await XfrmMonitor.open({ receiveBufferSize: 4096 });
     const updated = Array.from({ length: entries / 50 }, (_, i) => i);
     changeUnread({ updated, deleted: [], added: [] }, 1 + round);
-    const repaired = once(deaf, 'repaired');
-    await time('repair', () => repaired);
+    const resynced = once(deaf, 'resynced');
+    await time('resync', () => resynced);
     assert(deaf.dropped > updated.length / 2);
   }
   await client.flushStates();
@@ -124,9 +124,9 @@ export async function storm(
   progress(`storm: ${events} changes, buffer of ${buffer} bytes`);
   await using client = new XfrmClient();
   await using monitor = await XfrmMonitor.open({ receiveBufferSize: buffer });
-  let repairs = 0;
+  let resyncs = 0;
   monitor.on('change', ({ kind }) => {
-    if (kind === 'repaired') repairs++;
+    if (kind === 'resynced') resyncs++;
   });
   const begun = performance.now();
   await startLoad(['policy', `${events}`]).done;
@@ -135,5 +135,5 @@ export async function storm(
   const milliseconds = performance.now() - begun;
   await assertEqual(monitor, client);
   const { dropped } = monitor;
-  return { events, buffer, dropped, repairs, milliseconds };
+  return { events, buffer, dropped, resyncs, milliseconds };
 }

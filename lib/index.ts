@@ -5,7 +5,17 @@
  */
 import './monitor/trace.ts';
 
+export {
+  type JsonLinesInput,
+  type JsonOptions,
+  type JsonValue,
+  jsonLine,
+  jsonLines,
+  jsonReplacer,
+  toJson,
+} from './json/to-json.ts';
 export type {
+  NamespaceGone,
   ObjectAdded,
   ObjectChange,
   ObjectExpiring,

@@ -11,17 +11,18 @@ import { rolldown } from 'rolldown';
 import { dts } from 'rolldown-plugin-dts';
 import { root } from './setup.mjs';
 
-/** Entry points, as package.json and bin/ name them in dist/, and the program that keeps a guest. */
-const LIBRARY = [
-  'lib/index',
-  'lib/xfrm',
-  'lib/route',
-  'lib/socket',
-  'lib/constants',
-  'lib/lab/index',
-  'lib/testing/index',
-];
-const PROGRAMS = ['lib/cli/main', 'lib/lab/keep-server'];
+/** Shares nothing with the library, which has the numbers as literals, and would have to export a thousand of them. */
+const CONSTANTS = 'lib/constants';
+/** Entry points of the library, as package.json names them in dist/. */
+const { exports } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8'));
+const LIBRARY = Object.values(exports)
+  .flatMap((path) => /^\.\/dist\/(.+)\.js$/.exec(path)?.[1] ?? [])
+  .filter((name) => name !== CONSTANTS);
+/** The command, as bin/ names it, and the program that keeps a guest. */
+const PROGRAM = 'lib/cli/main';
+const PROGRAMS = [PROGRAM, 'lib/lab/keep-server'];
+/** The chunk with rolldown's helpers: how modules of CommonJS become others, and what an `import()` gives. */
+const RUNTIME = 'rolldown-runtime';
 /** Packages that become part of dist/: to find, read and wrap them takes longer than to run them. */
 const INCLUDED = /^(commander|picocolors|@oxc-project\/runtime\/.*)$/;
 /** Whose licenses go with them; rolldown has the parts of @oxc-project/runtime in itself. */
@@ -71,6 +72,22 @@ const numbersAsObject = {
   },
 };
 
+/** Modules that state structs and attributes. */
+const TABLES = /\/lib\/(xfrm|route)\/(structs|attributes|link-attributes|link-kinds)\.ts$/;
+/** Comments, which may hold quotes, and texts. */
+const COMMENT_OR_TEXT = /\/\*.*?\*\/|\/\/[^\n]*|(['"])(?:(?!\1)[^\\]|\\.)*\1/gs;
+const isSentence = (text) => /^['"](.* .*|.*\.)['"]$/s.test(text);
+
+/** What tables say in sentences is for who generates types and schemas from them. */
+const tablesWithoutSentences = {
+  name: 'tables-without-sentences',
+  transform: inPlace((code, id) =>
+    TABLES.test(id)
+      ? code.replace(COMMENT_OR_TEXT, (text) => (isSentence(text) ? "''" : text))
+      : code,
+  ),
+};
+
 /** `import { A, B as C } from 'node:x'`, with or without types among them. */
 const BUILTIN = /^import \{([^}]+)\} from '(node:[^']+)';$/gm;
 const REQUIRED = /\brequire\('(node:[^']+)'\)/g;
@@ -89,10 +106,13 @@ const destructured = (names) =>
  */
 const builtins = {
   name: 'builtins',
-  transform: inPlace((code) =>
-    code
-      .replace(BUILTIN, (_, names, id) => `const {${destructured(names)}} = ${builtin(id)};`)
-      .replace(REQUIRED, (_, id) => builtin(id)),
+  transform: inPlace((code, id) =>
+    // What rolldown adds imports what it may not need, which must stay an import to be left out.
+    id.startsWith('\0')
+      ? code
+      : code
+          .replace(BUILTIN, (_, names, id) => `const {${destructured(names)}} = ${builtin(id)};`)
+          .replace(REQUIRED, (_, id) => builtin(id)),
   ),
 };
 
@@ -125,6 +145,8 @@ const WHOLE = {
   tunnels: ['lib/tunnel/tunnels', 'lib/tunnel/addresses'],
   command: ['lib/cli/main'],
   lists: ['lib/cli/list'],
+  'tunnel-commands': ['lib/cli/tunnels', 'lib/cli/wait', 'lib/cli/check'],
+  lab: ['lib/lab/index'],
 };
 
 /** What is always loaded together is one file: each that is loaded takes as long as 100 KB of code do. */
@@ -157,13 +179,13 @@ class Together {
   });
 }
 
-async function bundleCode() {
+async function bundleCode(names) {
   const together = new Together();
   const build = await rolldown({
-    input: entries([...LIBRARY, ...PROGRAMS], root, '.ts'),
+    input: entries(names, root, '.ts'),
     platform: 'node',
     external: (id) => external(id) && !INCLUDED.test(id),
-    plugins: [numbersAsObject, commanderAlone, builtins, together.plugin],
+    plugins: [numbersAsObject, tablesWithoutSentences, commanderAlone, builtins, together.plugin],
     // As tsconfig.json has it.
     transform: { target: 'es2022' },
     optimization: { inlineConst: { mode: 'all', pass: 3 } },
@@ -177,12 +199,31 @@ async function bundleCode() {
     comments: false,
     // Names are kept: they are in traces, and in what an error says. So are lines: Node shows that of an error.
     minify: { compress: true, mangle: { keepNames: true }, codegen: { removeWhitespace: false } },
-    chunkFileNames: chunks('-[hash].js'),
+    // The program is its own entry: another file would only name this one.
+    entryFileNames: ({ name }) => (name === PROGRAM ? 'lib/unused.js' : '[name].js'),
+    chunkFileNames: ({ name }) => (name === 'command' ? `${PROGRAM}.js` : chunks('-[hash].js')),
     codeSplitting: { groups: together.groups },
   });
   await build.close();
-  return output;
+  const unused = output.filter(({ name }) => name === PROGRAM || name === RUNTIME);
+  for (const { fileName } of unused) rmSync(join(dist, fileName));
+  const helpers = output.find(({ name }) => name === RUNTIME)?.code;
+  return output
+    .filter((file) => !unused.includes(file))
+    .map((file) => ({ ...file, finish: (code) => ascii(withHelpers(code, helpers)) }));
 }
+
+const HELPERS = /^import (?:\{(.+)\} from )?".+\/rolldown-runtime-.+\.js";$/m;
+
+/** Has what rolldown's code needs of its helpers on one line, where they were imported: a file takes longer. */
+const withHelpers = (code, helpers) =>
+  code.replace(HELPERS, (_, names) => {
+    if (names === undefined) return '';
+    const [, text, exported] = /^(.+)export \{(.+)\};/s.exec(helpers);
+    const body = text.replace(/^\/\/.*$/gm, '').replace(/\s+/g, ' ');
+    const object = exported.replace(/(\w+) as (\w+)/g, '$2: $1');
+    return `const {${names.replaceAll(' as ', ': ')}} = (() => {${body}return {${object}};})();`;
+  });
 
 function compile() {
   const tsc = join(root, 'node_modules/typescript/bin/tsc');
@@ -194,7 +235,7 @@ function compile() {
 
 async function bundleDeclarations() {
   const build = await rolldown({
-    input: entries(LIBRARY, modules, '.d.ts'),
+    input: entries([...LIBRARY, CONSTANTS], modules, '.d.ts'),
     platform: 'node',
     external,
     checks: { pluginTimings: false },
@@ -208,9 +249,13 @@ async function bundleDeclarations() {
     // TypeScript 6 and newer take no types of their own accord.
     banner: '/// <reference types="node" />',
     chunkFileNames: chunks('.d.ts'),
+    codeSplitting: { groups: [{ name: 'shared', minShareCount: 2 }] },
   });
   await build.close();
-  return output;
+  // No declaration needs its helpers.
+  const [unused] = output.filter(({ name }) => name === RUNTIME);
+  if (unused !== undefined) rmSync(join(dist, unused.fileName));
+  return output.filter((file) => file !== unused).map((file) => ({ ...file, finish: forOlder }));
 }
 
 /** The file of src/ that holds a module of lib/. */
@@ -222,8 +267,8 @@ function writeSources() {
   const places = new Map();
   for (const entry of readdirSync(join(root, 'lib'), { recursive: true }).sort()) {
     const path = join('lib', entry);
-    // Generated: their code says as much.
-    if (!path.endsWith('.ts') || basename(path) === 'codec.ts') continue;
+    // Generated: their code and declarations say as much.
+    if (!path.endsWith('.ts') || /^(codec|types)\.ts$/.test(basename(path))) continue;
     const file = sourceOf(path);
     const lines = files.get(file) ?? [];
     lines.push(`// ${path}`);
@@ -306,12 +351,14 @@ export async function bundle() {
   rmSync(modules, { recursive: true, force: true });
   compile();
   const places = writeSources();
-  const code = await bundleCode();
+  const code = [
+    ...(await bundleCode([...LIBRARY, ...PROGRAMS])),
+    ...(await bundleCode([CONSTANTS])),
+  ];
   const declarations = await bundleDeclarations();
-  for (const { type, fileName, map } of [...code, ...declarations]) {
+  for (const { type, fileName, map, finish } of [...code, ...declarations]) {
     if (type !== 'chunk' || !map) continue;
     const path = join(dist, fileName);
-    const finish = fileName.endsWith('.d.ts') ? forOlder : ascii;
     writeFileSync(path, finish(readFileSync(path, 'utf8')));
     const rewritten = rewrite(throughModules(map, fileName), fileName, places);
     writeFileSync(join(dist, `${fileName}.map`), JSON.stringify(rewritten));

@@ -13,6 +13,7 @@ const LAYERS = {
   route: ['base', 'wire', 'netlink'],
   monitor: ['base', 'wire', 'socket', 'netlink', 'xfrm', 'route'],
   tunnel: ['base', 'wire', 'socket', 'netlink', 'xfrm', 'route', 'monitor'],
+  json: ['base', 'wire', 'netlink', 'xfrm', 'monitor', 'tunnel'],
   lab: [],
   testing: ['base', 'wire', 'socket', 'netlink', 'xfrm', 'route', 'monitor', 'tunnel', 'lab'],
   cli: [
@@ -24,6 +25,7 @@ const LAYERS = {
     'route',
     'monitor',
     'tunnel',
+    'json',
     'lab',
     'testing',
   ],

@@ -11,7 +11,7 @@ monitor.on('change', (change) => {
     return;
   }
   if (report.received === 0) report.first = change.time.monotonic;
-  // What a repair finds is no event; an SA that takes another's place is one, and two changes.
+  // What a resync finds is no event; an SA that takes another's place is one, and two changes.
   const replaced = change.kind === 'removed' && change.reason === 'replaced';
   if (change.origin === 'kernel' && !replaced) report.received++;
   report.last = change.time.monotonic;

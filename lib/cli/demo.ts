@@ -8,32 +8,12 @@ import { fileURLToPath } from 'node:url';
 import { Command } from 'commander';
 import pc from 'picocolors';
 import { fetchTools, runInLab } from '../lab/index.ts';
+import { findPlace } from '../testing/place.ts';
 import { runScenario } from './demo/scenario.ts';
 
 const program = fileURLToPath(new URL('../../../bin/netlink-xfrm.js', import.meta.url));
 /** The command that goes on inside the namespace or kernel that was found. */
 const inside = [process.execPath, program, 'demo', '--here'];
-
-const NAMESPACES = [
-  ['unshare', '--net'],
-  ['unshare', '--user', '--map-root-user', '--net'],
-] as const;
-
-const ESP =
-  'ip xfrm state add src 192.0.2.1 dst 192.0.2.2 proto esp spi 1 mode tunnel ' +
-  'aead "rfc4106(gcm(aes))" 0x0000000000000000000000000000000000000000 128';
-
-/** The way to a network namespace of one's own in which ESP works, if there is one. */
-function espHere(env: NodeJS.ProcessEnv): readonly string[] | undefined {
-  return NAMESPACES.find(([command, ...args]) => {
-    try {
-      execFileSync(command, [...args, 'sh', '-c', ESP], { env, stdio: 'ignore' });
-      return true;
-    } catch {
-      return false;
-    }
-  });
-}
 
 export function demoCommand(): Command {
   return new Command('demo')
@@ -63,10 +43,11 @@ const progress = (text: string) => void process.stderr.write(`${text}\n`);
 
 async function elsewhere(): Promise<number> {
   const env = await withIp();
-  const namespace = espHere(env);
-  if (namespace) {
+  const place = await findPlace(['namespaces', 'esp', 'veth']);
+  if (place.kind === 'here') {
     progress('this kernel has ESP: using a private network namespace of it');
-    const [command = '', ...args] = [...namespace, ...inside];
+    const words = place.words.length > 0 ? place.words : ['unshare', '--net'];
+    const [command = '', ...args] = [...words, ...inside];
     const child = spawn(command, args, { env, stdio: 'inherit' });
     return await new Promise((resolve, reject) => {
       child.on('error', reject);

@@ -4,6 +4,7 @@
  * @module
  */
 
+import { changeJson } from '../json/tunnel.ts';
 import { findGroup, type MulticastGroupName } from '../monitor/groups.ts';
 import type { SubscriptionEvent } from '../monitor/subscribe.ts';
 import type { NetnsReference, SocketOwner } from '../socket/index.ts';
@@ -23,7 +24,6 @@ import { type Backpressure, endWhenUnread, LineOutput } from './terminal/output.
 import { formatEvent, formatNamespace, formatTime } from './text/event.ts';
 import { formatTunnelChange } from './tunnels/change-text.ts';
 import { isTunnelEvent } from './tunnels/filter.ts';
-import { changeJson } from './tunnels/json.ts';
 import { printSynced } from './tunnels/list.ts';
 import { TunnelStreams } from './tunnels/streams.ts';
 

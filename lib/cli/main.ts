@@ -45,6 +45,14 @@ const SUBCOMMANDS: Readonly<Record<string, Subcommand>> = {
     summary: 'watch real SAs come and go, without touching this host',
     load: async () => (await import('./demo.ts')).demoCommand(),
   },
+  test: {
+    summary: 'run tests where IPsec works: here, or in a kernel that it brings along',
+    load: async () => (await import('./test.ts')).testCommand(),
+  },
+  probe: {
+    summary: 'say what this kernel and container can do, and why not',
+    load: async () => (await import('./probe.ts')).probeCommand(),
+  },
   lab: {
     summary: 'run a command as root of a kernel with IPsec, without root here',
     load: async () => (await import('./lab.ts')).labCommand(),
@@ -54,7 +62,6 @@ const SUBCOMMANDS: Readonly<Record<string, Subcommand>> = {
 /** The subcommand itself if an argument names it, else what the help and suggestions need of it. */
 async function subcommand(name: string, { summary, load }: Subcommand, args: readonly string[]) {
   if (!args.includes(name)) return new Command(name).summary(summary);
-  await import('../monitor/trace.ts');
   return (await load()).summary(summary);
 }
 

@@ -7,6 +7,8 @@ import pc from 'picocolors';
 import { Filter } from '../monitor/filter.ts';
 import { FilterError } from '../monitor/filter-error.ts';
 import { filterHelp } from '../monitor/filter-keys.ts';
+// Every subcommand that decodes messages has some of these options.
+import '../monitor/trace.ts';
 import type { Where } from './events/streams.ts';
 import type { Colors } from './terminal/colors.ts';
 

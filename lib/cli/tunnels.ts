@@ -4,6 +4,7 @@
  * @module
  */
 import { Command } from 'commander';
+import { changeJson } from '../json/tunnel.ts';
 import { onAbort } from '../socket/abort.ts';
 import type { Tunnel } from '../tunnel/tunnel.ts';
 import { TunnelMonitor, type TunnelMonitorOptions } from '../tunnel/tunnel-monitor.ts';
@@ -27,7 +28,6 @@ import {
   TUNNEL_FILTER_HELP,
   type TunnelFilter,
 } from './tunnels/filter.ts';
-import { changeJson } from './tunnels/json.ts';
 import { printSynced, printTunnels } from './tunnels/list.ts';
 import { showTunnels } from './tunnels/live.ts';
 import { openTunnels } from './tunnels/open.ts';
@@ -43,6 +43,7 @@ import {
 
 interface Options extends OutputOptions, FollowOptions, TunnelOptions {
   readonly watch?: true;
+  readonly apart?: true;
   readonly netns?: string;
   readonly refresh?: number;
 }
@@ -61,6 +62,7 @@ export function tunnelsCommand(): Command {
       '-w, --watch',
       'keep it live: on a terminal a screen, until q or Ctrl-C; else a list, "synced", and changes',
     )
+    .option('--apart', 'of tunnels of several reqids, also what each has')
     .option('--refresh <duration>', 'with --watch: read the counters so often', duration);
   addDetailsOption(command, 'with --watch in a pipe');
   addNamespaceOption(addTunnelOptions(addFollowOptions(addFormatOptions(command))));
@@ -86,6 +88,7 @@ export function tunnelsCommand(): Command {
       const monitor: TunnelMonitorOptions = {
         ...monitorOptionsOf(options, command),
         receiveBufferSize: buffer * 2 ** 20,
+        apart: options.apart === true,
         ...(refreshInterval === undefined ? {} : { refreshInterval }),
       };
       endWhenUnread();

@@ -4,6 +4,7 @@
  */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Command, InvalidArgumentError, Option } from 'commander';
+import { tunnelJson } from '../json/tunnel.ts';
 import { FilterError } from '../monitor/filter-error.ts';
 import { isTerm } from '../monitor/filter-term.ts';
 import { onAbort } from '../socket/abort.ts';
@@ -25,7 +26,6 @@ import {
 import { endWhenUnread, LineOutput } from './terminal/output.ts';
 import { formatThreshold } from './text/units.ts';
 import { TUNNEL_FILTER_HELP, TunnelFilter } from './tunnels/filter.ts';
-import { tunnelJson } from './tunnels/json.ts';
 import { openTunnels } from './tunnels/open.ts';
 import {
   addTunnelOptions,

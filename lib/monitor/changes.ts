@@ -16,7 +16,7 @@ export type RemovalReason =
   | 'found-missing';
 
 interface ChangeBase<Name extends string, Value> {
-  /** `kernel`: an event said so. `repair`: found by comparing with a fresh list. */
+  /** `kernel`: an event said so. `resync`: found by comparing with a fresh list. */
   readonly origin: 'kernel' | 'resync';
   readonly time: EventTime;
   readonly object: Name;
@@ -63,7 +63,7 @@ export type ObjectChange<K extends ObjectTypes> = {
     | ObjectExpiring<Name, K[Name]>;
 }[ObjectName<K>];
 
-/** One or more losses of events: the table may be wrong until `repaired`, which always follows. */
+/** One or more losses of events: the table may be wrong until `resynced`, which always follows. */
 export interface TableOverrun {
   readonly kind: 'overrun';
   /** `ENOBUFS`: the receive buffer was full. `EBADMSG`: an event made no sense. */
@@ -74,10 +74,10 @@ export interface TableOverrun {
 /** A comparison with fresh lists has ended, and the table is right. */
 export interface SyncReport {
   /**
-   * `repaired`: events had been lost. `refreshed`: none had; the counters are fresh, and what no event announces,
+   * `resynced`: events had been lost. `refreshed`: none had; the counters are fresh, and what no event announces,
    * or an event left in doubt, is as the kernel has it.
    */
-  readonly kind: 'repaired' | 'refreshed';
+  readonly kind: 'resynced' | 'refreshed';
   readonly added: number;
   readonly updated: number;
   readonly removed: number;
@@ -93,3 +93,15 @@ export interface SyncReport {
 }
 
 export type TableChange<K extends ObjectTypes> = ObjectChange<K> | TableOverrun | SyncReport;
+
+/**
+ * The path that was given as `netns` no longer leads to the namespace that is watched: its name was removed or given to
+ * another (`ip netns`), or the process that it is of has ended. Nothing else changes. The monitor goes on in that
+ * namespace, which the kernel keeps as long as anything is open in it, this monitor included; whether anybody else is in
+ * it, the kernel does not tell. Told once, within a second.
+ */
+export interface NamespaceGone {
+  readonly kind: 'namespace-gone';
+  readonly path: string;
+  readonly time: EventTime;
+}

@@ -38,7 +38,7 @@ export interface Owner<K extends ObjectTypes, Event> {
 
 export const now = (): EventTime => ({ wall: Date.now(), monotonic: performance.now() });
 
-/** Milliseconds between two repairs, growing while events are lost faster than they can be. */
+/** Milliseconds between two resyncs, growing while events are lost faster than they can be. */
 const BACKOFF = { least: 20, most: 5000 };
 /** Events kept while a list is made, before reading stops. */
 const KEPT = 65_536;
@@ -265,7 +265,7 @@ export class LiveTables<K extends ObjectTypes, Event extends Heard> {
   }
 
   #emit(change: TableChange<K>): void {
-    if (change.kind !== 'repaired' && change.kind !== 'refreshed') {
+    if (change.kind !== 'resynced' && change.kind !== 'refreshed') {
       this.#tell(change);
       return;
     }

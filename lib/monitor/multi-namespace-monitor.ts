@@ -70,7 +70,7 @@ type Entry<Monitor> = { readonly monitor: Monitor } | AbortController;
 
 /**
  * A monitor for each of several namespaces, as MultiNamespaceXfrmMonitor and MultiNamespaceTunnelMonitor have them.
- * Losses, repairs and slow loops of one do not touch the others. A namespace lives as long as it is watched, also when
+ * Losses, resyncs and slow loops of one do not touch the others. A namespace lives as long as it is watched, also when
  * its name is gone; with `named`, those whose name goes are let go.
  */
 export abstract class MultiNamespaceMonitor<

@@ -26,7 +26,7 @@ const { netns: _, label: __, ...EACH } = MONITOR_OPTIONS;
 const OPTIONS = { ...EACH, ...MULTI_NAMESPACE_OPTIONS };
 
 /**
- * An {@link XfrmMonitor} for each of several namespaces. Losses, repairs and slow loops of one do not
+ * An {@link XfrmMonitor} for each of several namespaces. Losses, resyncs and slow loops of one do not
  * touch the others. A namespace lives as long as it is watched, also when its name is gone; with
  * `named`, those whose name goes are let go.
  *

@@ -4,7 +4,7 @@
  * @module
  */
 import { type FSWatcher, readdirSync, statfsSync, statSync, watch } from 'node:fs';
-import { basename, dirname, join } from 'node:path';
+import { basename, dirname, join, resolve } from 'node:path';
 
 /** Where `ip netns` keeps its names. */
 export const NAMED = '/run/netns';
@@ -72,6 +72,7 @@ export class NamespaceWatch {
   #watcher: FSWatcher | undefined;
   #timer: NodeJS.Timeout | undefined;
   #interval: NodeJS.Timeout | undefined;
+  #alive = true;
 
   /** @param names which to watch; all if left out */
   constructor(listener: NamespaceListener, directory = NAMED, names?: ReadonlySet<string>) {
@@ -80,14 +81,28 @@ export class NamespaceWatch {
     this.#listener = listener;
   }
 
+  /** Lets the process end although it watches. To be called before {@link begin}. */
+  unref(): this {
+    this.#alive = false;
+    return this;
+  }
+
   /** Tells of all that are there before it returns, then of what changes. */
   begin(): void {
     const base = basename(this.#directory);
-    this.#parent = watchDirectory(dirname(this.#directory), (name) => {
-      if (name === base) this.#enter();
-    });
+    this.#parent = this.#kept(
+      watchDirectory(dirname(this.#directory), (name) => {
+        if (name === base) this.#enter();
+      }),
+    );
     this.#enter();
-    this.#interval = setInterval(() => this.#look(LAST_LOOK * 2), INTERVAL);
+    this.#interval = this.#kept(setInterval(() => this.#look(LAST_LOOK * 2), INTERVAL));
+  }
+
+  /** What keeps the process alive, if that is wanted. */
+  #kept<Handle extends { unref(): unknown } | undefined>(handle: Handle): Handle {
+    if (!this.#alive) handle?.unref();
+    return handle;
   }
 
   close(): void {
@@ -100,9 +115,11 @@ export class NamespaceWatch {
   /** The directory came, went, or was made anew. */
   #enter(): void {
     this.#watcher?.close();
-    this.#watcher = watchDirectory(this.#directory, (name) => {
-      if (name === null || this.#names?.has(name) !== false) this.#look(FIRST_LOOK);
-    });
+    this.#watcher = this.#kept(
+      watchDirectory(this.#directory, (name) => {
+        if (name === null || this.#names?.has(name) !== false) this.#look(FIRST_LOOK);
+      }),
+    );
     this.#look(FIRST_LOOK);
   }
 
@@ -127,7 +144,47 @@ export class NamespaceWatch {
       this.#listener.added(namespace);
     }
     if (found.size < names.length && patience <= LAST_LOOK) {
-      this.#timer = setTimeout(() => this.#look(patience * 2), patience);
+      this.#timer = this.#kept(setTimeout(() => this.#look(patience * 2), patience));
     }
   }
+}
+
+/** Whether a path leads to another namespace, or to none. One that may not be looked at may still lead there. */
+function leadsElsewhere(path: string, id: string): boolean {
+  try {
+    const { dev, ino } = statSync(path, { bigint: true });
+    return `${dev}:${ino}` !== id;
+  } catch (error) {
+    const { code = '' } = error as NodeJS.ErrnoException;
+    return ['ENOENT', 'ENOTDIR', 'ESRCH'].includes(code);
+  }
+}
+
+/**
+ * Calls `gone`, once and later, when a path no longer leads to a namespace: its name was removed or given to another, or
+ * the process that it is of has ended. That is within a second where inotify does not tell, as of /proc. It does not keep
+ * the process alive.
+ *
+ * @param id of the namespace ({@link HeldNamespace.id}); undefined: nothing is watched
+ */
+export function watchPath(path: string, id: string | undefined, gone: () => void): Disposable {
+  if (id === undefined) return { [Symbol.dispose]() {} };
+  const full = resolve(path);
+  let ended = false;
+  const check = () => {
+    if (ended || !leadsElsewhere(full, id)) return;
+    watch.close();
+    ended = true;
+    process.nextTick(gone);
+  };
+  const listener = { added: check, removed: check };
+  const watch = new NamespaceWatch(listener, dirname(full), new Set([basename(full)])).unref();
+  watch.begin();
+  check();
+  return {
+    [Symbol.dispose]() {
+      ended = true;
+      watch.close();
+    },
+  };
 }

@@ -212,7 +212,7 @@ export class Reconciler<K extends ObjectTypes, Event extends Heard> {
     this.#since = undefined;
     this.#tally = { ...NOTHING };
     this.#explaining = [];
-    this.#host.emit({ kind: lost ? 'repaired' : 'refreshed', ...tally, durationMs, time });
+    this.#host.emit({ kind: lost ? 'resynced' : 'refreshed', ...tally, durationMs, time });
     if (this.#wanted) this.wake();
   }
 

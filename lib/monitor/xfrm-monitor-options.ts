@@ -13,8 +13,8 @@ import { READING_OPTIONS } from './subscribe-options.ts';
 export interface XfrmMonitorOptions {
   /**
    * The network namespace to watch: a path such as `/run/netns/NAME`, or a descriptor. Default: that
-   * of the process. The kernel keeps it while the monitor is open, and does not say when its name is
-   * gone.
+   * of the process. The kernel keeps it while the monitor is open. When a path no longer leads to it, the
+   * monitor tells `namespace-gone`; of a descriptor there is nothing to tell.
    */
   netns?: NetnsReference | undefined;
   /** Gives up opening; once open, closes the monitor, and loops throw the signal's reason. */
@@ -25,7 +25,7 @@ export interface XfrmMonitorOptions {
   receiveBufferSize?: number | undefined;
   /**
    * Changes that may wait for a slow loop, default 4096. When as many wait, reading stops; what the
-   * kernel then has to drop is repaired, and an `overrun` with `slowConsumer` says so.
+   * kernel then has to drop is resynced, and an `overrun` with `slowConsumer` says so.
    */
   highWaterMark?: number | undefined;
   /**

@@ -6,11 +6,18 @@ import { XfrmClient } from '../xfrm/client.ts';
 import * as X from '../xfrm/constants.ts';
 import { decodeXfrm } from '../xfrm/decode.ts';
 import type { AcquireEvent, MappingEvent, ReportEvent, XfrmEvent } from '../xfrm/events.ts';
-import type { ObjectChange, SyncReport, TableChange, TableOverrun } from './changes.ts';
+import type {
+  NamespaceGone,
+  ObjectChange,
+  SyncReport,
+  TableChange,
+  TableOverrun,
+} from './changes.ts';
 import { type EventCount, EventCounts } from './event-counts.ts';
 import { type ListenersByKind, LiveEmitter } from './event-hub.ts';
 import { openEventSocket } from './event-socket.ts';
 import { type Listed, LiveTables, now } from './live-tables.ts';
+import { watchPath } from './namespaces.ts';
 import { EventQueue } from './queue.ts';
 import type { MalformedEvent } from './subscribe.ts';
 import { type WaitOptions, waitFor } from './wait-for.ts';
@@ -37,7 +44,7 @@ export interface XfrmSynced {
  * same before and after: a key manager may answer, and that is then a change.
  */
 export interface KeyManagerRequest {
-  readonly kind: 'asked';
+  readonly kind: 'key-manager-request';
   readonly event: AcquireEvent | MappingEvent | ReportEvent;
   readonly time: EventTime;
 }
@@ -48,6 +55,7 @@ export type XfrmChange =
   | SyncReport
   | (TableOverrun & { readonly slowConsumer: boolean })
   | KeyManagerRequest
+  | NamespaceGone
   | MalformedEvent;
 
 /**
@@ -98,6 +106,10 @@ export class XfrmMonitor
   #opened = () => {};
   readonly #refreshes: (() => void)[] = [];
   readonly #eventCounts = new EventCounts();
+  /** By which the namespace was given, and what identifies that. */
+  readonly #path: string | undefined;
+  readonly #namespaceId: string | undefined;
+  #pathWatch: Disposable | undefined;
   #countersReadAt: EventTime;
   #xfrmStat: XfrmStat | undefined;
   #slow = false;
@@ -121,6 +133,7 @@ export class XfrmMonitor
       throw error;
     }
     monitor.hub.emitNext('synced', () => monitor.#syncedNow());
+    monitor.#watchPath();
     return monitor;
   }
 
@@ -134,6 +147,8 @@ export class XfrmMonitor
     signal?.throwIfAborted();
     // Events and lists must be of one namespace, also if its name goes to another in between.
     const held = new HeldNamespace(netns);
+    this.#path = typeof netns === 'string' ? netns : undefined;
+    this.#namespaceId = held.id;
     try {
       const groups = acquires ? [...GROUPS, ...ASKING] : GROUPS;
       this.#client = new XfrmClient({ netns: held.netns });
@@ -163,7 +178,7 @@ export class XfrmMonitor
   }
 
   /**
-   * Whether the tables are right, as far as the kernel tells; else a repair is under way, events
+   * Whether the tables are right, as far as the kernel tells; else a resync is under way, events
    * wait because a slow loop has stopped the reading, or the monitor is closed.
    */
   get synced(): boolean {
@@ -179,7 +194,7 @@ export class XfrmMonitor
     return this.#tables.heardUntil;
   }
 
-  /** How many events the kernel said it dropped. The tables were repaired after each. */
+  /** How many events the kernel said it dropped. The tables were resynced after each. */
   get dropped(): number {
     return this.#tables.dropped;
   }
@@ -257,6 +272,14 @@ export class XfrmMonitor
     return this.hub.join(queue);
   }
 
+  #watchPath(): void {
+    const path = this.#path;
+    if (path === undefined || this.closed) return;
+    this.#pathWatch = watchPath(path, this.#namespaceId, () =>
+      this.#tell({ kind: 'namespace-gone', path, time: now() }),
+    );
+  }
+
   #syncedNow(): XfrmSynced {
     return { kind: 'synced', snapshot: this.snapshot() };
   }
@@ -275,6 +298,7 @@ export class XfrmMonitor
 
   /** Closes what there is: not all, if it could not be opened. */
   #release(): Promise<unknown> {
+    this.#pathWatch?.[Symbol.dispose]();
     this.#statFile?.close();
     // The client's end ends the list that is being made.
     return Promise.all([this.#tables?.close(), this.#client?.close()]);
@@ -299,7 +323,7 @@ export class XfrmMonitor
     if (event.kind !== 'ACQUIRE' && event.kind !== 'MAPPING' && event.kind !== 'REPORT') {
       return false;
     }
-    if (this.#tables.isOpen) this.#tell({ kind: 'asked', event, time: event.time });
+    if (this.#tables.isOpen) this.#tell({ kind: 'key-manager-request', event, time: event.time });
     return true;
   }
 
@@ -308,7 +332,7 @@ export class XfrmMonitor
     else if (change.kind === 'malformed') {
       this.#eventCounts.add(change);
       this.#tell({ ...change, protocol: 'xfrm' });
-    } else if (change.kind !== 'repaired' && change.kind !== 'refreshed') this.#tell(change);
+    } else if (change.kind !== 'resynced' && change.kind !== 'refreshed') this.#tell(change);
     else {
       this.#countersReadAt = change.time;
       this.#xfrmStat = this.#statFile.read();

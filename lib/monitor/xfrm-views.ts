@@ -62,7 +62,7 @@ abstract class View<Value extends object> implements Iterable<TableEntry<Value>>
   }
 
   /**
-   * By its id. Between `overrun` and `repaired` there may be two policies of one id, of which one is gone: this is the
+   * By its id. Between `overrun` and `resynced` there may be two policies of one id, of which one is gone: this is the
    * later one.
    */
   get(id: string): TableEntry<Value> | undefined {
@@ -214,7 +214,7 @@ export interface XfrmSnapshot {
   readonly label: string | undefined;
   readonly states: readonly StateEntry[];
   readonly policies: readonly PolicyEntry[];
-  /** Whether the tables were right, or being repaired. */
+  /** Whether the tables were right, or being resynced. */
   readonly synced: boolean;
   /** When all counters were last read. */
   readonly countersReadAt: EventTime;

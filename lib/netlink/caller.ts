@@ -1,15 +1,15 @@
 /** Where a request was made. An error that an answer brings is made at the socket, which says nothing of it. @module */
 
-/** The folder that this library is in; undefined where a bundler leaves no address. */
-const LIBRARY = library();
+import { once } from '../base/once.ts';
 
-function library(): string | undefined {
+/** The folder that this library is in; undefined where a bundler leaves no address. */
+const library = once(() => {
   try {
     return new URL('..', import.meta.url).href;
   } catch {
     return undefined;
   }
-}
+});
 
 /**
  * Gives an error the stack of those who wait for it, from where the library was called. For the catch of an async
@@ -18,7 +18,8 @@ function library(): string | undefined {
 export function fromCaller(error: Error): Error {
   Error.captureStackTrace(error, fromCaller);
   const [, ...frames] = (error.stack ?? '').slice(`${error}`.length).split('\n');
-  const outside = frames.findIndex((frame) => LIBRARY === undefined || !frame.includes(LIBRARY));
+  const own = library();
+  const outside = frames.findIndex((frame) => own === undefined || !frame.includes(own));
   // None is outside where the library has been made one file with the program, or nobody awaits the request itself.
   error.stack = [`${error}`, ...frames.slice(Math.max(outside, 0))].join('\n');
   return error;

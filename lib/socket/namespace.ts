@@ -136,6 +136,19 @@ export class HeldNamespace {
     return this.#standIn ?? this.#file?.descriptor;
   }
 
+  /** What identifies it, while it is held: its device and inode number. undefined: there is no /proc. */
+  get id(): string | undefined {
+    try {
+      const file = this.#file;
+      const { dev, ino } = file
+        ? fstatSync(file.descriptor, { bigint: true })
+        : statSync(OWN, { bigint: true });
+      return `${dev}:${ino}`;
+    } catch {
+      return undefined;
+    }
+  }
+
   /** Can be called twice. */
   close(): void {
     forgotten.unregister(this);

@@ -1,6 +1,7 @@
 /** What a test expects of hosts with IPsec, as functions that throw. matchers.ts has the same for `expect.extend`. @module */
 import { timingSafeEqual } from 'node:crypto';
 import { readSync } from 'node:fs';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { isLarval } from '../monitor/xfrm-objects.ts';
 import { readXfrmStat } from '../monitor/xfrm-stat.ts';
 import { openFile } from '../socket/namespace.ts';
@@ -152,14 +153,38 @@ const sameKey = (a: Uint8Array = new Uint8Array(), b: Uint8Array = new Uint8Arra
  * Expects that two hosts agree on the SAs between them: each is on both, with the same algorithms and keys. What is said of
  * a difference holds no key.
  *
- * @param options `nat`: with a NAT between, SAs are compared by protocol and SPI, without their addresses
+ * @param options `nat`: with a NAT between, SAs are compared by protocol and SPI, without their addresses; `timeout`: the
+ *   milliseconds within which it must come to hold, default 0: an old SA may outlive a rekey by some seconds
  * @throws TestingError `ERR_EXPECTATION`
  */
 export async function expectMirrored(
   left: NetworkNamespace,
   right: NetworkNamespace,
-  { nat = false }: { readonly nat?: boolean } = {},
+  options: MirroredOptions = {},
 ): Promise<void> {
+  const { nat = false, timeout = 0 } = options;
+  const deadline = performance.now() + timeout;
+  for (;;) {
+    const problems = await disagreements(left, right, nat);
+    if (problems.length > 0 && performance.now() < deadline) await sleep(AGAIN);
+    else return check(problems, `${left.name} and ${right.name} do not agree`);
+  }
+}
+
+/** How {@link expectMirrored} compares, and until when. */
+export interface MirroredOptions {
+  readonly nat?: boolean | undefined;
+  readonly timeout?: number | undefined;
+}
+
+/** Milliseconds between two comparisons. */
+const AGAIN = 20;
+
+async function disagreements(
+  left: NetworkNamespace,
+  right: NetworkNamespace,
+  nat: boolean,
+): Promise<string[]> {
   const key = (state: XfrmState) => (nat ? `${state.proto} ${state.spi}` : idOf(state));
   const [ours, theirs] = await Promise.all(
     [left, right].map(async ({ xfrm }) => {
@@ -183,7 +208,7 @@ export async function expectMirrored(
     if (!ours?.has(id)) problems.push(`${describeState(state)} is on ${right.name} only`);
   }
   if (ours?.size === 0 && theirs?.size === 0) problems.push('neither has an SA');
-  check(problems, `${left.name} and ${right.name} do not agree`);
+  return problems;
 }
 
 /** What counters of xfrm_stat count that tests meet (Documentation/networking/xfrm/xfrm_proc.rst of the kernel). */

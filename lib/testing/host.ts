@@ -17,7 +17,8 @@ const single = (address: string) => (isV6(address) ? 128 : 32);
 
 /** A network namespace with addresses. Those that it has not are empty. */
 export class Host extends NetworkNamespace {
-  readonly address: string;
+  /** Changed by {@link moveAddress}. */
+  address: string;
   readonly address6: string;
   readonly inner: string;
   readonly inner6: string;

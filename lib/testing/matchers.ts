@@ -6,6 +6,7 @@ import {
   expectMirrored,
   expectNoLeaks,
   expectNoXfrmErrors,
+  type MirroredOptions,
 } from './expect.ts';
 import type { Host } from './host.ts';
 import type { NetworkNamespace } from './network-namespace.ts';
@@ -32,7 +33,7 @@ type Block = () => unknown;
 export const xfrmMatchers = {
   toBeEncryptedTo: (left: Host, right: Host, options?: EncryptedOptions) =>
     matched(expectEncrypted(left, right, options), 'traffic between them is protected'),
-  toMirror: (left: NetworkNamespace, right: NetworkNamespace, options?: { nat?: boolean }) =>
+  toMirror: (left: NetworkNamespace, right: NetworkNamespace, options?: MirroredOptions) =>
     matched(expectMirrored(left, right, options), 'they agree on the SAs between them'),
   /** `expect(block).toCauseNoXfrmErrors([left, right])` */
   toCauseNoXfrmErrors: (

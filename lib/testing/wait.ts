@@ -42,7 +42,7 @@ export function describeEvent(event: SubscriptionEvent): string {
     return `${kind}${hard} ${describeState(event.state)}`;
   }
   if ('policy' in event) return `${kind} ${describePolicy(event.policy)}`;
-  if ('link' in event) return `${kind} ${event.link.name}`;
+  if ('link' in event) return `${kind} ${event.link.name} ${event.link.operState ?? ''}`.trimEnd();
   if ('address' in event) return `${kind} ${event.address.local ?? event.address.address}`;
   if (kind === 'overrun') return `${kind}: events were lost`;
   return kind;

@@ -26,12 +26,14 @@ export interface Frame {
   readonly bytes: Buffer;
   /** Where what follows the IP header begins. */
   readonly payload: number;
+  /** The interface that it left by. */
+  readonly index: number;
 }
 
 const KINDS: Readonly<Record<number, FrameKind>> = { 50: 'esp', 51: 'ah', 108: 'ipcomp' };
 
 /** An IP packet; undefined for other frames, as ARP. */
-export function parseFrame(bytes: Buffer): Frame | undefined {
+function parseFrame(bytes: Buffer, index: number): Frame | undefined {
   const type = bytes.readUInt16BE(12);
   if (type !== ETH_P_IP && type !== ETH_P_IPV6) return undefined;
   const v4 = type === ETH_P_IP;
@@ -41,7 +43,7 @@ export function parseFrame(bytes: Buffer): Frame | undefined {
     ? [readIPv4(bytes, 26), readIPv4(bytes, 30)]
     : [readIPv6(bytes, 22), readIPv6(bytes, 38)];
   const kind = KINDS[protocol] ?? kindOf(protocol, bytes.subarray(payload));
-  return { kind, source, target, bytes, payload };
+  return { kind, source, target, bytes, payload, index };
 }
 
 /** Of what neither ESP, AH nor IPComp is. */
@@ -124,7 +126,7 @@ export class Wire implements Disposable {
   }
 
   #read(): void {
-    for (const { file, own } of this.#taps.values()) {
+    for (const [index, { file, own }] of this.#taps) {
       for (;;) {
         let length: number;
         try {
@@ -138,7 +140,7 @@ export class Wire implements Disposable {
         const bytes = Buffer.from(this.#buffer.subarray(0, length));
         // What the host deciphers comes by the same interface once more, but never from its address.
         if (bytes.toString('hex', 6, 12) !== own) continue;
-        const frame = parseFrame(bytes);
+        const frame = parseFrame(bytes, index);
         if (frame) this.#heard.push(frame);
       }
     }

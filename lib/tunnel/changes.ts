@@ -1,5 +1,5 @@
 /** What a monitor of tunnels tells, as one union: switch over `kind`. @module */
-import type { SyncReport } from '../monitor/changes.ts';
+import type { NamespaceGone, SyncReport } from '../monitor/changes.ts';
 import type { MalformedEvent } from '../monitor/subscribe.ts';
 import type { EventTime } from '../netlink/event.ts';
 import type { IpsecProto } from '../xfrm/names.ts';
@@ -32,7 +32,7 @@ export type TunnelDownReason =
   | { readonly kind: 'link-gone'; readonly address: string; readonly link: string }
   /** Its SAs have other addresses now, those of another tunnel where that is known. */
   | { readonly kind: 'migrated'; readonly to: string | undefined }
-  /** A repair found it without SAs: nobody heard why. */
+  /** A resync found it without SAs: nobody heard why. */
   | { readonly kind: 'found-missing' }
   | { readonly kind: 'unknown' };
 
@@ -64,8 +64,8 @@ export interface SaSuccession {
   /** SPIs. */
   readonly from: number;
   readonly to: number;
-  /** Milliseconds in which neither was there; 0: both were. undefined: a repair found it. */
-  readonly gap: number | undefined;
+  /** Milliseconds in which neither was there; 0: both were. undefined: a resync found it. */
+  readonly gapMs: number | undefined;
 }
 /**
  * New SAs took the place of old ones, in both directions. In one only, if the other does not follow within the
@@ -133,7 +133,7 @@ export interface TunnelSnapshot {
   readonly tunnels: readonly Tunnel[];
   /** About the host. */
   readonly warnings: readonly TunnelWarning[];
-  /** Whether the tables below were right, or being repaired. */
+  /** Whether the tables below were right, or being resynced. */
   readonly synced: boolean;
   /** When the counters were last read. */
   readonly countersReadAt: EventTime;
@@ -148,5 +148,10 @@ export interface TunnelsSynced {
   readonly snapshot: TunnelSnapshot;
 }
 
-/** What a {@link TunnelMonitor} tells: `repaired` and `refreshed` as by XfrmMonitor. */
-export type TunnelChange = TunnelEvent | TunnelOverrun | SyncReport | MalformedEvent;
+/** What a {@link TunnelMonitor} tells: `resynced` and `refreshed` as by XfrmMonitor. */
+export type TunnelChange =
+  | TunnelEvent
+  | TunnelOverrun
+  | SyncReport
+  | NamespaceGone
+  | MalformedEvent;

@@ -1,7 +1,7 @@
 /** What an SA's figures mean: its limits, how much of them is used, what it stands beside. @module */
 import { NO_LIMIT } from '../wire/time.ts';
 import type { XfrmState } from '../xfrm/objects.ts';
-import type { TrafficDirection, TunnelExpiry } from './tunnel.ts';
+import type { TrafficDirection, TunnelExpiry, TunnelTraffic } from './tunnel.ts';
 
 /** Limits of so many seconds, 30,000 years, are none either. */
 const ENDLESS = 1_000_000_000_000;
@@ -17,8 +17,8 @@ function limitAt({ current, lifetime }: XfrmState, kind: 'soft' | 'hard') {
 
 /** The limits in time. */
 export const expiryOf = (state: XfrmState | undefined): TunnelExpiry => ({
-  soft: state && limitAt(state, 'soft')?.at,
-  hard: state && limitAt(state, 'hard')?.at,
+  softAt: state && limitAt(state, 'soft')?.at,
+  hardAt: state && limitAt(state, 'hard')?.at,
 });
 
 /**
@@ -70,4 +70,21 @@ export function bySlot<Of extends { readonly slot: string }>(sas: Iterable<Of>):
     else slots.set(sa.slot, [sa]);
   }
   return slots;
+}
+
+export const NO_TRAFFIC: TunnelTraffic = { bytes: 0n, packets: 0n, lastUsedAt: undefined };
+
+/** A sum of what SAs carried, and one more. */
+export function withTraffic(
+  { bytes, packets, lastUsedAt = 0 }: TunnelTraffic,
+  state: XfrmState,
+): TunnelTraffic {
+  const { current } = state;
+  // Older kernels say only when it was first used (XFRMA_LASTUSED: not in 6.1).
+  const used = state.lastUsedAt || (current.firstUsedAt ?? 0);
+  return {
+    bytes: bytes + current.bytes,
+    packets: packets + current.packets,
+    lastUsedAt: Math.max(lastUsedAt, used) || undefined,
+  };
 }

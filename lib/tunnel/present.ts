@@ -26,7 +26,7 @@ export interface Sa {
   /** In which order they came, where the seconds of their add times are the same. */
   readonly order: number;
   readonly came: EventTime;
-  /** Whether it was there at first, or its coming was told; else a repair found it. */
+  /** Whether it was there at first, or its coming was told; else a resync found it. */
   readonly heard: boolean;
   readonly slot: string;
   readonly isLarval: boolean;
@@ -49,7 +49,7 @@ export interface Gone {
   readonly reason: string;
   readonly portId: number | undefined;
   readonly time: EventTime;
-  /** Whether its going was told; else a repair found it. */
+  /** Whether its going was told; else a resync found it. */
   readonly heard: boolean;
 }
 
@@ -92,7 +92,12 @@ export const serving = ({ sas, shared }: Present, direction: TrafficDirection): 
   direction === 'in' && shared.length > 0 ? [...shared, ...sas.in] : sas[direction];
 
 /** ESP before AH before IPCOMP: of packets that two protocols protect, one counts. */
-export function protocolOf({ sas, shared, larval, demands }: Present): IpsecProto | undefined {
+export function protocolOf({
+  sas,
+  shared,
+  larval,
+  demands,
+}: Pick<Present, 'sas' | 'shared' | 'larval' | 'demands'>): IpsecProto | undefined {
   const there = [...sas.out, ...sas.in, ...shared, ...larval].map(({ entry }) => entry.value.proto);
   const protocols = new Set(there.length > 0 ? there : demands.map(({ proto }) => proto));
   return (

@@ -5,8 +5,9 @@ import type { XfrmPolicy, XfrmState } from '../xfrm/objects.ts';
 import type { TunnelDownReason } from './changes.ts';
 import { type Orientation, servesBoth } from './endpoints.ts';
 import type { NamedExpectedTunnel } from './expected.ts';
-import { expiryOf, nearHardAt } from './figures.ts';
+import { expiryOf, NO_TRAFFIC, nearHardAt, withTraffic } from './figures.ts';
 import type { Group, Labels } from './group.ts';
+import { partsOf } from './parts.ts';
 import {
   both,
   entriesOf,
@@ -35,13 +36,13 @@ const MOMENTS = 1024;
 
 type Refused = Tunnel['refused'];
 
-const NO_TRAFFIC: TunnelTraffic = { bytes: 0n, packets: 0n, lastUsed: undefined };
-
 /** One tunnel, as long as it is in the lists. */
 export class TunnelRecord {
   id: string;
   /** Its entry among those that ought to be there. */
   expected: NamedExpectedTunnel | undefined;
+  /** Whether it shows its {@link Tunnel.parts}. */
+  readonly #apart: boolean;
   verdict: Verdict | undefined;
   warned: Warned | undefined;
   /** As it was last shown; undefined before it is. */
@@ -81,8 +82,9 @@ export class TunnelRecord {
   readonly #carried = { out: NO_TRAFFIC, in: NO_TRAFFIC };
   #refused: Refused = { integrity: 0n, replay: 0n, replayWindow: 0n };
 
-  constructor(id: string, expected?: NamedExpectedTunnel) {
+  constructor(id: string, apart: boolean, expected?: NamedExpectedTunnel) {
     this.id = id;
+    this.#apart = apart;
     this.expected = expected;
   }
 
@@ -110,7 +112,7 @@ export class TunnelRecord {
     const before = this.#carried[direction];
     const all = withTraffic(before, last);
     const counts = last.proto === this.protocol;
-    this.#carried[direction] = counts ? all : { ...before, lastUsed: all.lastUsed };
+    this.#carried[direction] = counts ? all : { ...before, lastUsedAt: all.lastUsedAt };
     this.#refused = withRefused(this.#refused, last);
   }
 
@@ -128,10 +130,10 @@ export class TunnelRecord {
 
   /** The counters were read, and none of its moved: the verdict is what judging it would say. */
   unmoved({ monotonic }: EventTime): void {
-    const { verdict, tunnel, present } = this;
+    const { verdict, tunnel } = this;
     if (verdict) this.verdict = { ...verdict, heard: { ...verdict.heard, at: monotonic } };
     // Its entries tell when they were read.
-    if (tunnel && !this.isEmpty) this.tunnel = Object.freeze({ ...tunnel, ...entriesOf(present) });
+    if (tunnel && !this.isEmpty) this.tunnel = Object.freeze({ ...tunnel, ...this.#entries });
   }
 
   get refused(): Refused {
@@ -175,7 +177,7 @@ export class TunnelRecord {
       unreachable,
       expired: this.lastGone?.reason === 'hard-expired',
       packets,
-      lastUsed: both((direction) => traffic[direction].lastUsed),
+      lastUsed: both((direction) => traffic[direction].lastUsedAt),
       countedAt,
       words:
         ends?.directed === false
@@ -227,9 +229,9 @@ export class TunnelRecord {
       sinceKnown,
       upSince,
       selectors: values.map(({ dir, selector }) => ({ dir, selector })),
-      ...entriesOf(present),
+      ...this.#entries,
       traffic: this.traffic,
-      installed: newest?.current.addedAt,
+      installedAt: newest?.current.addedAt,
       expiry: both((direction) => expiryOf(sas[direction].at(-1)?.entry.value)),
       rekeys: this.rekeys,
       unreplaced: this.unreplaced,
@@ -239,6 +241,12 @@ export class TunnelRecord {
       warnings: warned?.warnings ?? [],
     });
     return this.tunnel;
+  }
+
+  get #entries(): Pick<Tunnel, 'sas' | 'larval' | 'policies' | 'parts'> {
+    const { present, group } = this;
+    const parts = this.#apart && group ? partsOf(present, group.linked) : undefined;
+    return { ...entriesOf(present), parts };
   }
 
   #members(direction: TrafficDirection): (XfrmState | XfrmPolicy)[] {
@@ -263,20 +271,6 @@ const modeOf = (policies: readonly XfrmPolicy[]): Tunnel['mode'] =>
 
 const valuesOf = (sas: readonly Sa[]): XfrmState[] => sas.map(({ entry }) => entry.value);
 
-function withTraffic(
-  { bytes, packets, lastUsed = 0 }: TunnelTraffic,
-  state: XfrmState,
-): TunnelTraffic {
-  const { current } = state;
-  // Older kernels say only when it was first used (XFRMA_LASTUSED: not in 6.1).
-  const used = state.lastUsedAt || (current.firstUsedAt ?? 0);
-  return {
-    bytes: bytes + current.bytes,
-    packets: packets + current.packets,
-    lastUsed: Math.max(lastUsed, used) || undefined,
-  };
-}
-
 const withRefused = ({ integrity, replay, replayWindow }: Refused, { stats }: XfrmState) => ({
   integrity: integrity + BigInt(stats.integrityFailed),
   replay: replay + BigInt(stats.replay),
@@ -285,7 +279,7 @@ const withRefused = ({ integrity, replay, replayWindow }: Refused, { stats }: Xf
 
 function sighted({ entry, slot, came, softAt }: Sa, { expiring }: TunnelThresholds): Sighted {
   const { value } = entry;
-  const { soft } = expiryOf(value);
+  const { softAt: soft } = expiryOf(value);
   return {
     spi: value.spi,
     slot,

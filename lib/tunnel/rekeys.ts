@@ -96,14 +96,14 @@ function replacement(
   const at = sa.came.monotonic;
   const heard = sa.heard && (gone?.heard ?? true);
   const gap = gone ? Math.max(0, at - gone.time.monotonic) : 0;
-  return { direction, slot, protocol, from, to, gap: heard ? gap : undefined, at };
+  return { direction, slot, protocol, from, to, gapMs: heard ? gap : undefined, at };
 }
 
-export const succession = ({ protocol, from, to, gap }: Replacement): SaSuccession => ({
+export const succession = ({ protocol, from, to, gapMs }: Replacement): SaSuccession => ({
   protocol,
   from,
   to,
-  gap,
+  gapMs,
 });
 
 const slotsOf = (some: readonly Replacement[], direction: TrafficDirection): number =>

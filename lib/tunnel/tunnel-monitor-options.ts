@@ -5,7 +5,7 @@ import {
   refreshInterval,
   type XfrmMonitorOptions,
 } from '../monitor/xfrm-monitor-options.ts';
-import { wrongType } from '../socket/argument.ts';
+import { optionalBoolean, wrongType } from '../socket/argument.ts';
 import { checkedExpected, type ExpectedTunnel } from './expected.ts';
 import { checkedThresholds, type TunnelThresholds } from './thresholds.ts';
 
@@ -20,7 +20,7 @@ export interface TunnelMonitorOptions
   readonly monitor?: XfrmMonitor | undefined;
   /**
    * Milliseconds between two readings of all counters, default 10,000; 0: only where the tables are
-   * repaired, or {@link TunnelMonitor.refresh} is called. What counters tell (idle, one-way traffic,
+   * resynced, or {@link TunnelMonitor.refresh} is called. What counters tell (idle, one-way traffic,
    * refused packets, sequence numbers) is known no sooner, larval SAs likewise.
    */
   refreshInterval?: number | undefined;
@@ -36,6 +36,11 @@ export interface TunnelMonitorOptions
    * `slowConsumer`, then begins again with `synced`.
    */
   highWaterMark?: number | undefined;
+  /**
+   * Whether tunnels of several reqids also show what each has ({@link Tunnel.parts}), default false. They are judged together
+   * all the same: only together they carry packets both ways.
+   */
+  apart?: boolean | undefined;
   /** Tunnels that ought to be there: they stay in all lists, down, also if they were never seen. */
   expected?: readonly ExpectedTunnel[] | undefined;
   /** From when on something counts; those not given have their defaults (docs/tunnels.md). */
@@ -50,6 +55,7 @@ export const TUNNEL_MONITOR_OPTIONS = {
   },
   ...MONITOR_OPTIONS,
   refreshInterval: (name: string, value: unknown) => refreshInterval(name, value, 10_000),
+  apart: (name: string, value: unknown) => optionalBoolean(name, value, false),
   expected: (_: string, value: unknown) => checkedExpected(value),
   thresholds: (_: string, value: unknown) => checkedThresholds(value),
 } satisfies Record<keyof TunnelMonitorOptions, unknown>;

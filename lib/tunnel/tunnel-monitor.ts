@@ -3,6 +3,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { later } from '../base/later.ts';
 import { type ListenersByKind, LiveEmitter } from '../monitor/event-hub.ts';
 import { now } from '../monitor/live-tables.ts';
+import { watchPath } from '../monitor/namespaces.ts';
 import { type WaitOptions, waitFor } from '../monitor/wait-for.ts';
 import { type XfrmChange, XfrmMonitor } from '../monitor/xfrm-monitor.ts';
 import { type RefreshOptions, refreshSignal } from '../monitor/xfrm-monitor-options.ts';
@@ -72,7 +73,7 @@ const LONGEST = 0x7fff_ffff;
 /**
  * All tunnels, live: SAs and policies joined between two ends, each with a state, and why.
  *
- * It stands on an XfrmMonitor, and has its manners: losses of events are repaired and told; leaving a
+ * It stands on an XfrmMonitor, and has its manners: losses of events are resynced and told; leaving a
  * loop does not close it; it keeps the process alive until it is closed, unless `unref()`.
  * docs/tunnels.md says what a tunnel is, and what the states and warnings mean.
  *
@@ -96,12 +97,13 @@ export class TunnelMonitor
   readonly #owners: SocketOwners;
   readonly #events: TunnelEvent[] = [];
   /** The reading of the counters by which tunnels are being judged. */
-  #reading: Extract<TunnelChange, { kind: 'repaired' | 'refreshed' }> | undefined;
+  #reading: Extract<TunnelChange, { kind: 'resynced' | 'refreshed' }> | undefined;
   readonly #refreshes: (() => void)[] = [];
   /** Who claimed what; undefined while it is being looked for. */
   readonly #claimants = new Map<string, ClaimedRequester | undefined>();
   #flushing = false;
   #telling = false;
+  #pathWatch: Disposable | undefined;
   #timer: NodeJS.Timeout | undefined;
 
   /**
@@ -128,6 +130,7 @@ export class TunnelMonitor
       signal?.throwIfAborted();
       if (below.closed) throw closedBelow();
       const opened = new TunnelMonitor(given, below, addresses, held, Tunnels);
+      opened.#watchPath();
       opened.hub.emitNext('synced', () => ({ kind: 'synced', snapshot: opened.snapshot() }));
       return opened;
     } catch (error) {
@@ -146,7 +149,7 @@ export class TunnelMonitor
     Join: typeof Tunnels,
   ) {
     super(() => this.#release());
-    const { signal, monitor, expected, thresholds } = options;
+    const { signal, monitor, expected, thresholds, apart } = options;
     this.#options = options;
     this.#expected = expected;
     this.#below = below;
@@ -158,7 +161,7 @@ export class TunnelMonitor
     const { isLocal, lost } = addresses.local;
     const emit = (event: TunnelEvent) => this.#events.push(event);
     const host = { isLocal, lost, emit, claimant: this.#claimant };
-    this.#tunnels = new Join(host, expected, thresholds, countersReadAt);
+    this.#tunnels = new Join(host, expected, thresholds, countersReadAt, apart);
     this.#tunnels.open(states, policies, now());
     below.on('change', this.#onChange);
     below.on('close', this.#onClose);
@@ -185,7 +188,7 @@ export class TunnelMonitor
     return this.#tunnels;
   }
 
-  /** Whether the tables below are right, those of addresses too, as far as the kernel tells; else a repair is under way. */
+  /** Whether the tables below are right, those of addresses too, as far as the kernel tells; else a resync is under way. */
   get synced(): boolean {
     return this.#below.synced && this.#addresses.tables.synced;
   }
@@ -340,6 +343,14 @@ export class TunnelMonitor
     return this;
   }
 
+  #watchPath(): void {
+    const { netns: path } = this.#options;
+    if (typeof path !== 'string') return;
+    this.#pathWatch = watchPath(path, this.#held.id, () =>
+      this.#tell({ kind: 'namespace-gone', path, time: now() }),
+    );
+  }
+
   readonly #onClose = () => void this.hub.close();
   readonly #onError = (error: unknown) => this.hub.fail(error);
 
@@ -347,6 +358,7 @@ export class TunnelMonitor
     clearTimeout(this.#timer);
     this.#reading = undefined;
     this.#below.off('change', this.#onChange).off('close', this.#onClose);
+    this.#pathWatch?.[Symbol.dispose]();
     this.#held.close();
     await Promise.all([this.#ownsBelow && this.#below.close(), this.#addresses.close()]);
     this.#below.off('error', this.#onError);
@@ -354,7 +366,10 @@ export class TunnelMonitor
 
   readonly #onChange = (change: XfrmChange) => {
     switch (change.kind) {
-      case 'asked':
+      // It has a path of its own, and tells of that.
+      case 'namespace-gone':
+        return;
+      case 'key-manager-request':
         if (change.event.kind !== 'REPORT') this.#tunnels.asked(change.event, change.time);
         break;
       case 'overrun':
@@ -362,7 +377,7 @@ export class TunnelMonitor
         this.#flush();
         this.#tell({ ...change, time: now() });
         return;
-      case 'repaired':
+      case 'resynced':
       case 'refreshed':
         // One that is not through yet is cut short.
         if (this.#reading) this.#count(Infinity);

@@ -47,13 +47,13 @@ export interface TunnelTraffic {
   readonly bytes: bigint;
   readonly packets: bigint;
   /** When a packet was last seen, in milliseconds since 1970; undefined if none was. */
-  readonly lastUsed: number | undefined;
+  readonly lastUsedAt: number | undefined;
 }
 
 /** The next limit in time that an SA of a direction runs into, of its newest SA. Milliseconds since 1970. */
 export interface TunnelExpiry {
-  readonly soft: number | undefined;
-  readonly hard: number | undefined;
+  readonly softAt: number | undefined;
+  readonly hardAt: number | undefined;
 }
 
 /**
@@ -96,6 +96,17 @@ export interface TunnelWarning {
 export interface TrafficSelector {
   readonly dir: PolicyDir;
   readonly selector: XfrmSelector;
+}
+
+/** What one reqid has of a tunnel. Whether packets pass is judged of all together. */
+export interface TunnelPart {
+  readonly reqid: number;
+  readonly protocol: IpsecProto | undefined;
+  /** Its SAs, larval ones left out, the oldest first. */
+  readonly sas: PerDirection<readonly StateEntry[]>;
+  readonly policies: readonly PolicyEntry[];
+  /** What the SAs that are there carried. */
+  readonly traffic: PerDirection<TunnelTraffic>;
 }
 
 /** A tunnel, at one moment. It is replaced, never changed: who keeps it keeps a moment. */
@@ -144,10 +155,12 @@ export interface Tunnel {
   /** SAs without keys: asked for, not yet agreed. */
   readonly larval: readonly StateEntry[];
   readonly policies: readonly PolicyEntry[];
+  /** Of several reqids, what each has; undefined for one, and without {@link TunnelMonitorOptions.apart}. */
+  readonly parts: readonly TunnelPart[] | undefined;
 
   readonly traffic: PerDirection<TunnelTraffic>;
   /** When the newest SA was added (the child's age), in milliseconds since 1970. */
-  readonly installed: number | undefined;
+  readonly installedAt: number | undefined;
   readonly expiry: PerDirection<TunnelExpiry>;
   /** Rekeys seen: both directions are one. */
   readonly rekeys: number;

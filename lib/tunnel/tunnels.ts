@@ -44,6 +44,7 @@ const SOME = 16;
 
 export class Tunnels {
   readonly #host: TunnelsHost;
+  readonly #apart: boolean;
   readonly #limits: TunnelThresholds;
   readonly #records = new Map<string, TunnelRecord>();
   readonly #members = new Members();
@@ -69,20 +70,25 @@ export class Tunnels {
   #heardUntil = -Infinity;
   #opening = true;
 
-  /** @param now the time of the first reading of the counters */
+  /**
+   * @param now the time of the first reading of the counters
+   * @param apart whether tunnels show their parts
+   */
   constructor(
     host: TunnelsHost,
     expected: readonly NamedExpectedTunnel[],
     limits: TunnelThresholds,
     now: EventTime,
+    apart = false,
   ) {
     this.#host = host;
+    this.#apart = apart;
     this.#limits = limits;
     this.#read = now;
     this.countersReadAt = now;
     this.#wallOffset = now.wall - now.monotonic;
     for (const one of expected) {
-      const record = new TunnelRecord(one.name, one);
+      const record = new TunnelRecord(one.name, apart, one);
       this.#records.set(record.id, record);
       this.#vacant.add(record);
     }
@@ -162,7 +168,7 @@ export class Tunnels {
       sa.entry = entry;
       if (kind === 'expiring') sa.softAt ??= time.wall;
     } else {
-      // A repair can take another SA for the one that was there (docs/consistency.md).
+      // A resync can take another SA for the one that was there (docs/consistency.md).
       const last = sa.entry.value;
       this.#members.removeSa(sa);
       group.gone.push({ sa, last, reason: 'replaced', portId: undefined, time, heard });
@@ -333,7 +339,7 @@ export class Tunnels {
       this.#touch(record);
       return this.#enter(record, group);
     }
-    const record = new TunnelRecord(this.#freeId(orientation, reqid, part));
+    const record = new TunnelRecord(this.#freeId(orientation, reqid, part), this.#apart);
     this.#records.set(record.id, record);
     return this.#enter(record, group);
   }
@@ -414,7 +420,7 @@ export class Tunnels {
     for (const one of wanted.values()) {
       const found = [...candidates].find((record) => this.#fits(record, one));
       if (found) candidates.delete(found);
-      named.set(found ?? new TunnelRecord(one.name, one), one);
+      named.set(found ?? new TunnelRecord(one.name, this.#apart, one), one);
     }
     // Others may have such a name by chance.
     const holders = [...wanted.keys()].flatMap((name) => this.#records.get(name) ?? []);

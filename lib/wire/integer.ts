@@ -10,7 +10,8 @@ import { shown } from '../base/shown.ts';
 import { LE } from './endian.ts';
 import { EncodeError } from './error.ts';
 
-const SMALL: bigint[] = Array.from({ length: 1024 }, (_, i) => BigInt(i));
+/** Filled as they come. */
+const SMALL: (bigint | undefined)[] = new Array(1024).fill(undefined);
 export const ALL_ONES = 2n ** 64n - 1n;
 /** Where the halves of a 64-bit number are. */
 export const HIGH = LE ? 4 : 0;
@@ -24,7 +25,10 @@ let lastLow = 0;
 export function readU64(view: DataView, at: number): bigint {
   const high = view.getUint32(at + HIGH, LE);
   const low = view.getUint32(at + LOW, LE);
-  if (high === 0 && low < 1024) return SMALL[low] as bigint;
+  if (high === 0 && low < 1024) {
+    SMALL[low] ??= BigInt(low);
+    return SMALL[low];
+  }
   if (high === 0xffffffff && low === 0xffffffff) return ALL_ONES;
   // Times: many objects were added in the same second.
   if (high !== lastHigh || low !== lastLow) {

@@ -71,7 +71,7 @@ const changes: Changes = {
   added: numbers(SAS, CHANGED),
 };
 changeUnread(changes, PACKETS);
-const [repaired] = await once(monitor, 'repaired');
+const [resynced] = await once(monitor, 'resynced');
 assert(monitor.synced);
 
 // Each once, whether its event came or the comparison found it.
@@ -89,9 +89,9 @@ for (const [kind, those] of Object.entries(expected)) {
     those.map((i) => where({ daddr: peer(i), spi: spiOf(i) })).sort(),
     kind,
   );
-  const byRepair = found.filter(({ origin }) => origin === 'resync');
-  assert.equal(byRepair.length, repaired[kind as keyof typeof expected], kind);
-  for (const change of byRepair) {
+  const byResync = found.filter(({ origin }) => origin === 'resync');
+  assert.equal(byResync.length, resynced[kind as keyof typeof expected], kind);
+  for (const change of byResync) {
     if (change.kind === 'removed') assert.equal(change.reason, 'found-missing');
     if (change.kind === 'updated') assert.deepEqual(change.fields, ['lifetime']);
   }
@@ -100,16 +100,16 @@ assert.equal(objects.length, 3 * CHANGED);
 assert(monitor.dropped > CHANGED);
 assert.equal(heard + monitor.dropped, 3 * CHANGED, 'an event is heard or counted as lost');
 const others = told.filter((change) => !('object' in change)).map(({ kind }) => kind);
-assert.deepEqual(others, ['overrun', 'repaired']);
+assert.deepEqual(others, ['overrun', 'resynced']);
 facts.push(
-  `${heard} of ${3 * CHANGED} changes heard, the others repaired in ${repaired.rounds} rounds`,
+  `${heard} of ${3 * CHANGED} changes heard, the others resynced in ${resynced.rounds} rounds`,
 );
 
 objects.length = 0;
 told.length = 0;
 const each = ofEach(before);
 facts.push(`then ${Math.round(each)} bytes an SA`);
-assert(each <= BYTES, `after a repair an SA takes ${each} bytes`);
+assert(each <= BYTES, `after a resync an SA takes ${each} bytes`);
 await assertEqual(monitor, client, SAS);
 const { rss } = process.memoryUsage();
 facts.push(`${Math.round(rss / 2 ** 20)} MiB resident`);

@@ -32,7 +32,7 @@ async function sleeper(): Promise<void> {
     const { value } = await loop.next();
     assert(value);
     follower.take(value);
-    compared = value.kind === 'refreshed' || value.kind === 'repaired';
+    compared = value.kind === 'refreshed' || value.kind === 'resynced';
   }
   await refreshed;
   await assertEqual(monitor, client);

@@ -95,7 +95,7 @@ test('a thousand rekeys of twenty tunnels by strongSwan are just that', async ()
     assert.deepEqual([rekeyed, replaced], [tunnels * rounds, 2 * tunnels * rounds]);
     const { 'up to rekeying': begun, 'rekeying to up': ended, ...rest } = more;
     assert.equal(begun, ended);
-    const { refreshed: _, repaired: __, ...others } = rest;
+    const { refreshed: _, resynced: __, ...others } = rest;
     assert.deepEqual(others, {}, side);
   }
   assert.deepEqual(states, [tunnels, tunnels]);

@@ -37,7 +37,7 @@ const rekeyed = (ms: number, from: number, to: number): ToldLine[] => [
   line(ms, 'rekeyed', { direction: 'out', from, to }),
   line(ms, 'rekeyed', { direction: 'in', from: from + 1, to: to + 1 }),
 ];
-const down = (ms: number, cause = 'deleted') => line(ms, 'down', { before: 'up', cause });
+const down = (ms: number, reason = 'deleted') => line(ms, 'down', { before: 'up', reason });
 
 /** A tunnel that comes, is rekeyed, and ends. */
 const IP = [
@@ -89,7 +89,7 @@ const cases: Record<string, [ip: string, lines: readonly ToldLine[], RegExp[]]> 
     [line(10, 'up'), down(9030), line(9050, 'up')],
     [/no SA for 44 ms only/],
   ],
-  'another cause': [IP, [...TOLD.slice(0, -1), down(20_100, 'expired')], [/SAs deleted/]],
+  'another reason': [IP, [...TOLD.slice(0, -1), down(20_100, 'expired')], [/SAs deleted/]],
   'an end that is not told': [IP, TOLD.slice(0, -1), [/no down/]],
   'a rekey of which one direction is not told': [
     IP,

@@ -167,10 +167,20 @@ function judgeSas({ sas }: Testimony, seen: Seen): string[] {
 const hex = (spi: number): string => `0x${spi.toString(16).padStart(8, '0')}`;
 const clock = (time: number): string => new Date(time).toISOString().slice(11, 23);
 
-function describe({ time, kind, id, before, state, cause, direction, from, to }: ToldLine): string {
+function describe({
+  time,
+  kind,
+  id,
+  before,
+  state,
+  reason,
+  direction,
+  from,
+  to,
+}: ToldLine): string {
   const spis = from === undefined ? '' : ` ${direction} ${hex(from)} > ${hex(to ?? 0)}`;
   const was = before === undefined ? '' : `, was ${before}`;
-  return `${clock(time)} ${kind}${spis} ${id}: ${state}${was}${cause ? ` (${cause})` : ''}`;
+  return `${clock(time)} ${kind}${spis} ${id}: ${state}${was}${reason ? ` (${reason})` : ''}`;
 }
 
 /** Each line is held against what was there, and what was there against the lines. */
@@ -205,9 +215,9 @@ export function judgeLines(lines: readonly ToldLine[], seen: Seen): string[] {
         if (!there(sas.in, ...around)) false_(line, 'ip saw no inbound SA');
         break;
       case 'down': {
-        const { cause } = line;
-        if (cause === 'address-gone' || cause === 'link-gone') break;
-        if (cause === 'policy-gone') {
+        const { reason } = line;
+        if (reason === 'address-gone' || reason === 'link-gone') break;
+        if (reason === 'policy-gone') {
           withoutPolicy(line, near);
           break;
         }
@@ -219,7 +229,10 @@ export function judgeLines(lines: readonly ToldLine[], seen: Seen): string[] {
           ({ end, gone }) => end && gone >= around[0] - READING && gone <= around[1],
         );
         const how = new Set(ends.map(({ end }) => end));
-        if ((cause === 'deleted' || cause === 'expired' || cause === 'flushed') && !how.has(cause))
+        if (
+          (reason === 'deleted' || reason === 'expired' || reason === 'flushed') &&
+          !how.has(reason)
+        )
           false_(line, `ip saw its SAs ${[...how].join(', ') || 'not end'}`);
         break;
       }

@@ -29,7 +29,7 @@ export interface ToldLine {
   readonly reqid: number;
   readonly state: string;
   readonly before?: string | undefined;
-  readonly cause?: string | undefined;
+  readonly reason?: string | undefined;
   /** The process that a `deleted` down claims to be of. */
   readonly by?: string | undefined;
   readonly direction?: 'out' | 'in' | undefined;
@@ -190,7 +190,7 @@ interface Change extends Partial<Succession> {
   readonly kind: string;
   readonly tunnel?: Pick<ToldLine, 'id' | 'local' | 'remote' | 'reqid' | 'state'>;
   readonly before?: string;
-  readonly cause?: { readonly kind: string; readonly by?: { readonly process?: string } };
+  readonly reason?: { readonly kind: string; readonly by?: { readonly process?: string } };
   readonly direction?: 'out' | 'in';
   readonly out?: readonly Succession[];
   readonly in?: readonly Succession[];
@@ -198,12 +198,12 @@ interface Change extends Partial<Succession> {
 
 /** A line for each SA that was replaced; of another change one. */
 function linesOf(change: Change, time: number): ToldLine[] {
-  const { kind, tunnel, before, cause, direction, from, to } = change;
+  const { kind, tunnel, before, reason, direction, from, to } = change;
   // A part of what `rekeyed` tells.
   if (tunnel === undefined || kind === 'replaced') return [];
   const { id, local, remote, reqid, state } = tunnel;
-  const by = cause?.by?.process;
-  const about = { kind, time, id, local, remote, reqid, state, before, cause: cause?.kind, by };
+  const by = reason?.by?.process;
+  const about = { kind, time, id, local, remote, reqid, state, before, reason: reason?.kind, by };
   if (kind !== 'rekeyed' || direction) return [{ ...about, direction, from, to }];
   return (['out', 'in'] as const).flatMap((each) =>
     (change[each] ?? []).map((spis) => ({

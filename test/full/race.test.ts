@@ -74,7 +74,7 @@ for (const [name, options] of [
       else {
         assert(monitor.dropped === 0 || (follower.counts.overrun ?? 0) > 0, 'lost in silence');
         await monitor.refresh();
-        while (!monitor.synced) await once(monitor, 'repaired');
+        while (!monitor.synced) await once(monitor, 'resynced');
         await assertEqual(monitor, client);
       }
       await clear(client);

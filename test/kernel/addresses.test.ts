@@ -71,7 +71,7 @@ for (const receiveBufferSize of [1, 65_536, 2 ** 20]) {
       for (let i = 0; i < COUNT; i++) told.set(nth(i), isUsable(nth(i)));
       for (let round = 0; round < 5; round++) {
         await storm(random, 400);
-        // The last event: heard, or found by a repair of what was lost.
+        // The last event: heard, or found by a resync of what was lost.
         const last = `10.78.${marks++ >> 8}.${marks & 255}`;
         const marked = new Promise<void>((resolve) => {
           heard = () => {
@@ -115,8 +115,8 @@ test('tunnels are right where most events are lost and every listener throws', a
       if (change.time.monotonic < last) wrong.push('time goes back: ' + change.kind);
       last = change.time.monotonic;
       if (change.kind === 'overrun') broken = true;
-      else if (change.kind === 'repaired') {
-        if (!broken) wrong.push('repaired, and nothing was lost');
+      else if (change.kind === 'resynced') {
+        if (!broken) wrong.push('resynced, and nothing was lost');
         broken = false;
       } else if (change.tunnel?.local === LOCAL) states.push(change.tunnel.state);
       throw new Error('mine');
@@ -152,7 +152,7 @@ test('tunnels are right where most events are lost and every listener throws', a
     }
     await client.flushPolicies();
     await monitor.refresh();
-    if (broken) wrong.push('not repaired');
+    if (broken) wrong.push('not resynced');
     await monitor.close();
     await client.close();
     await route.close();

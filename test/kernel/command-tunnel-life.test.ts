@@ -106,7 +106,7 @@ test('the life of a tunnel, as each subcommand tells it', { skip: withoutEsp }, 
   }
   for (const record of records) assert(!record.includes(KEY_HEX));
   const down = records.map((line) => JSON.parse(line)).find(({ change }) => change === 'down');
-  assert.equal(down.cause.kind, 'deleted');
+  assert.equal(down.reason.kind, 'deleted');
   flush();
 });
 

@@ -166,7 +166,7 @@ test('a larval SA is found by a comparison, and its deletion heard', async () =>
   const { client, monitor, next } = all;
   const { spi } = await client.allocateSpi({ ...ENDS, proto: 'esp', min: 256, max: 512 });
   await monitor.refresh();
-  assert.deepEqual((await next(1)).map(brief), [['added', 'state', 'repair']]);
+  assert.deepEqual((await next(1)).map(brief), [['added', 'state', 'resync']]);
   const [entry] = monitor.states.bySpi(spi, { daddr: ENDS.daddr, proto: 'esp' });
   assert(entry && isLarval(entry.value));
   await client.deleteState({ daddr: ENDS.daddr, spi });
@@ -188,7 +188,7 @@ test('a larval SA that was given its SPI untold goes when that is deleted', asyn
   assert(unnamed && isLarval(unnamed.value));
   const { spi } = await client.allocateSpi({ ...allocation, min: 300, max: 300 });
   await client.deleteState({ daddr: ENDS.daddr, spi });
-  assert.deepEqual((await next(1)).map(brief), [['removed', 'state', 'repair', 'found-missing']]);
+  assert.deepEqual((await next(1)).map(brief), [['removed', 'state', 'resync', 'found-missing']]);
   await assertEqual(monitor, client);
 });
 
@@ -395,7 +395,7 @@ test('a larval SA that gets its keys is replaced', { skip: withoutEsp }, async (
   await monitor.refresh();
   await client.updateState({ ...TUNNEL, spi });
   assert.deepEqual((await next(3)).map(brief), [
-    ['added', 'state', 'repair'],
+    ['added', 'state', 'resync'],
     ['removed', 'state', 'kernel', 'replaced'],
     ['added', 'state', 'kernel'],
   ]);
@@ -421,7 +421,7 @@ test('a migration is followed', { skip: withoutEsp }, async (t) => {
     return;
   }
   const changes = (await next(3)).map(brief);
-  assert.deepEqual(changes[0], ['removed', 'state', 'repair', 'migrated']);
+  assert.deepEqual(changes[0], ['removed', 'state', 'resync', 'migrated']);
   assert.deepEqual(
     changes.slice(1).map(([kind, object]) => [kind, object]),
     [

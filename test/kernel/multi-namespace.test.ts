@@ -95,7 +95,7 @@ test('a slow loop over several namespaces loses nothing without a word', async (
   await here.addPolicy(policy(1));
   const seen = new Set<string>();
   let last: XfrmNamespaceChange | undefined;
-  while (!(seen.has('there repaired') && seen.has('here added'))) {
+  while (!(seen.has('there resynced') && seen.has('here added'))) {
     last = (await loop.next()).value ?? assert.fail('it ended');
     seen.add(`${last.label} ${last.kind}`);
   }

@@ -289,7 +289,7 @@ export class Follower {
   readonly counts: Record<string, number> = {};
   overrunsOfMine = 0;
   #last = 0;
-  /** Whether a repair is due; unknown where it began in the middle of one. */
+  /** Whether a resync is due; unknown where it began in the middle of one. */
   #broken: boolean | undefined;
 
   take(change: XfrmChange | XfrmSynced): void {
@@ -304,11 +304,11 @@ export class Follower {
       for (const { uid, value } of change.snapshot.policies) {
         this.objects.set(`policy ${uid}`, value);
       }
-    } else if (change.kind === 'repaired') {
-      assert.notEqual(this.#broken, false, 'repaired, and nothing was lost');
+    } else if (change.kind === 'resynced') {
+      assert.notEqual(this.#broken, false, 'resynced, and nothing was lost');
       this.#broken = false;
     } else if (change.kind === 'refreshed') {
-      assert(!this.#broken, 'lost, and not repaired');
+      assert(!this.#broken, 'lost, and not resynced');
     } else if (change.kind === 'overrun') {
       this.#broken = true;
       if (change.slowConsumer) this.overrunsOfMine++;

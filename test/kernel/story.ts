@@ -59,13 +59,13 @@ export class Story {
     switch (change.kind) {
       // They come with time, and find what no event announces: policies of sockets, larval SAs.
       case 'refreshed':
-      case 'repaired':
+      case 'resynced':
         return undefined;
       case 'rekeyed': {
         const all = (['out', 'in'] as const).flatMap((direction) =>
-          change[direction].map(({ from, to, gap = 0 }) => {
+          change[direction].map(({ from, to, gapMs = 0 }) => {
             const spis = `${this.#name(from)} to ${this.#name(to)}`;
-            return `${direction} ${spis}${gap > 0 ? ' after a gap' : ''}`;
+            return `${direction} ${spis}${gapMs > 0 ? ' after a gap' : ''}`;
           }),
         );
         return `rekeyed: ${all.join(', ')}`;

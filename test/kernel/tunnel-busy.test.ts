@@ -43,7 +43,7 @@ const read = async () => {
 function lineOf(change: TunnelChange): string | undefined {
   switch (change.kind) {
     case 'refreshed':
-    case 'repaired':
+    case 'resynced':
     case 'overrun':
     case 'replaced':
       return undefined;
@@ -212,7 +212,7 @@ for (const [name, steps] of Object.entries(REKEYS)) {
     const { out } = await watched.end();
     const changes = out.split('\n').flatMap((line) => {
       const { kind, change, in: into } = line === '' ? {} : JSON.parse(line);
-      if (kind !== 'tunnel-change' || change === 'repaired') return [];
+      if (kind !== 'tunnel-change' || change === 'resynced') return [];
       return [change === 'rekeyed' ? `${into[0]?.to}` : change];
     });
     if (expected.length === steps.length) assert.deepEqual(changes, expected);

@@ -299,7 +299,7 @@ test('a tunnel comes up, is rekeyed, and is deleted by someone', { skip: without
   await client.deleteState({ daddr: HERE, spi: 0x1002 });
   const change = await first;
   assert(change.kind === 'rekeyed');
-  const made = { protocol: 'esp', gap: 0 };
+  const made = { protocol: 'esp', gapMs: 0 };
   assert.deepEqual(change.out, [{ ...made, from: 0x1001, to: 0x2001 }]);
   assert.deepEqual(change.in, [{ ...made, from: 0x1002, to: 0x2002 }]);
   const second = until((one) => one.kind === 'rekeyed' && one.out[0]?.to === 0x3001);

@@ -95,7 +95,7 @@ test(
     const { value: first } = await loop.next();
     assert(first?.kind === 'added' && first.object === 'policy');
     const { value: second } = await loop.next();
-    assert(second?.kind === 'asked' && second.event.kind === 'ACQUIRE');
+    assert(second?.kind === 'key-manager-request' && second.event.kind === 'ACQUIRE');
     assert.equal(second.event.acquire.daddr, RIGHT);
     assert.equal(second.time, second.event.time);
     // The larval SA that it tells of is shown after a comparison.
@@ -103,7 +103,7 @@ test(
     const { value: third } = await loop.next();
     assert(third?.kind === 'added' && third.object === 'state' && isLarval(third.value));
     assert.equal(third.value.seq, second.event.acquire.seq);
-    assert(!told.some(({ kind }) => kind === 'asked'));
+    assert(!told.some(({ kind }) => kind === 'key-manager-request'));
     await clean();
   },
 );
@@ -216,8 +216,11 @@ test('a packet from another port makes a MAPPING', { ...patience, skip: withoutE
     // The SA stays as it was, until a key manager changes it: the table does too.
     await monitor.refresh();
     const [added, asked, last] = told;
-    assert.deepEqual([added?.kind, asked?.kind, last?.kind], ['added', 'asked', 'refreshed']);
-    assert(asked?.kind === 'asked' && asked.event.kind === 'MAPPING');
+    assert.deepEqual(
+      [added?.kind, asked?.kind, last?.kind],
+      ['added', 'key-manager-request', 'refreshed'],
+    );
+    assert(asked?.kind === 'key-manager-request' && asked.event.kind === 'MAPPING');
     assert.deepEqual(asked.event.mapping, event.mapping);
     assert.equal(monitor.states.bySpi(0x7002, { daddr: LEFT })[0]?.value.encap?.sport, 4500);
   } finally {

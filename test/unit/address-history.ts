@@ -40,7 +40,7 @@ class AddressHistory extends Program<AddressKinds, RouteEvent> {
       const { local, told } = this;
       for (const address of local.change(change)) told.set(address, usable(local, address));
     }
-    const compared = change.kind === 'repaired' || change.kind === 'refreshed';
+    const compared = change.kind === 'resynced' || change.kind === 'refreshed';
     if (compared && !this.kernel.late) this.assertRight();
   }
 

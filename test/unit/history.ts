@@ -39,7 +39,7 @@ export class History extends Program<XfrmObjectTypes, XfrmEvent> {
   /** Right after a comparison the table is right, but for events that are still on their way. */
   #told(change: Change): void {
     this.changes.push(change);
-    const compared = change.kind === 'repaired' || change.kind === 'refreshed';
+    const compared = change.kind === 'resynced' || change.kind === 'refreshed';
     if (compared && !this.kernel.late) assertRight(this);
   }
 }

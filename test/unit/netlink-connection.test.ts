@@ -271,7 +271,7 @@ test('XfrmClient on a fake kernel', async () => {
   await assert.rejects(client.flushStates('esp'), { code: 'EPERM' });
 });
 
-test('XfrmMonitor on a fake kernel hears an event, and repairs what it lost', async () => {
+test('XfrmMonitor on a fake kernel hears an event, and resyncs what it lost', async () => {
   let states = [newSa(1)];
   const kernel = new FakeKernel().answer(NETLINK_XFRM, ({ type }) => {
     if (type === XFRM_MSG_GETSA) return { messages: states };

@@ -87,7 +87,7 @@ test('a round in which events were lost tells what it found, and is not the last
   assert(!table.synced);
   table.empty();
   list(['a', 2]);
-  assert.deepEqual(told(), ['repaired']);
+  assert.deepEqual(told(), ['resynced']);
   assert(table.synced);
 });
 
@@ -102,7 +102,7 @@ test('events that come while a list is made count for both tables', () => {
   assert.deepEqual(told(), ['updated a 3', 'removed b 1', 'refreshed']);
 });
 
-test('what was lost, and what made no sense, is counted, and repaired also if nothing changed', () => {
+test('what was lost, and what made no sense, is counted, and resynced also if nothing changed', () => {
   const { table, list, changes } = opened(['a', 1]);
   changes.length = 0;
   const at = { wall: 7, monotonic: 7 };
@@ -112,9 +112,9 @@ test('what was lost, and what made no sense, is counted, and repaired also if no
   assert.deepEqual(changes.splice(0), [{ kind: 'overrun', code: 'ENOBUFS', time: at }]);
   table.empty();
   list(['a', 1]);
-  const [repaired] = changes.splice(0);
-  assert(repaired?.kind === 'repaired');
-  const { added, updated, removed, overruns, malformed } = repaired;
+  const [resynced] = changes.splice(0);
+  assert(resynced?.kind === 'resynced');
+  const { added, updated, removed, overruns, malformed } = resynced;
   assert.deepEqual([added, updated, removed, overruns, malformed], [0, 0, 0, 2, 1]);
   // What came before is not counted again.
   table.malformed(at);
@@ -122,7 +122,7 @@ test('what was lost, and what made no sense, is counted, and repaired also if no
   table.empty();
   list(['a', 1]);
   const [again] = changes.splice(0);
-  assert(again?.kind === 'repaired');
+  assert(again?.kind === 'resynced');
   assert.deepEqual([again.overruns, again.malformed], [0, 1]);
 });
 

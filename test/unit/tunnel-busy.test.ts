@@ -90,7 +90,7 @@ for (const [name, steps] of Object.entries(REKEYS)) {
     }
   });
 
-  test(`events lost at any step of a rekey, and repaired late: ${name}`, () => {
+  test(`events lost at any step of a rekey, and resynced late: ${name}`, () => {
     for (const [from, to] of stretches(steps.length)) {
       for (const late of [5, 150, 5000]) {
         const world = running();

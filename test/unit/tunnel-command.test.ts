@@ -235,7 +235,7 @@ test('filters choose among changes, and among events beside them', () => {
 
 test('the parts of a rekey pass for who asks, by --details or by a filter', () => {
   const one = tunnel({ state: 'rekeying' });
-  const spis = { protocol: 'esp', from: 1, to: 2, gap: 0 } as const;
+  const spis = { protocol: 'esp', from: 1, to: 2, gapMs: 0 } as const;
   const parts: TunnelChange[] = [
     { kind: 'replaced', tunnel: one, direction: 'in', ...spis, time },
     { kind: 'state', tunnel: one, before: 'up', rekey: true, time },
@@ -379,7 +379,7 @@ test('check: one line with performance data, then a line for each problem', () =
 
 test('how far a picture can be believed', () => {
   assert.deepEqual(sightOf(undefined, undefined, NOW), { badge: 'SYNCED' });
-  assert.deepEqual(sightOf(NOW - 4999, undefined, NOW), { badge: 'REPAIRING' });
+  assert.deepEqual(sightOf(NOW - 4999, undefined, NOW), { badge: 'RESYNCING' });
   assert.equal(sightOf(NOW - 5000, undefined, NOW).badge, 'BLIND');
   const failed = { message: 'bad \x1b', at: NOW - 1000 };
   assert.deepEqual(sightOf(undefined, failed, NOW), {

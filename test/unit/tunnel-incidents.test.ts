@@ -235,7 +235,7 @@ test('policies without SAs that become more and more are a leak; tunnels that do
   }
 });
 
-test('what was missed is found by a repair, and the cause is not invented', () => {
+test('what was missed is found by a resync, and the cause is not invented', () => {
   const world = running();
   world.deaf(() => {
     world.removePolicies();
@@ -589,7 +589,7 @@ test("the age shown is the child's, and time up goes through rekeys", () => {
   world.addPair(0x1002);
   world.removePair(0x1001);
   world.look();
-  assert.equal(world.only.installed, 1_000_000_000 + 61_000);
+  assert.equal(world.only.installedAt, 1_000_000_000 + 61_000);
   assert.deepEqual(world.only.upSince, upSince);
 });
 

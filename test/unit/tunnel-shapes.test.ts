@@ -35,8 +35,8 @@ const net = (saddr: string, daddr: string) => ({
 
 const [COMP, ESP] = [16390, 16389];
 /** libreswan with compress=yes: IPComp over ESP, a reqid each. */
-function compressed(): World {
-  const world = new World();
+function compressed(options: { apart?: boolean } = {}): World {
+  const world = new World(options);
   const inner = { mode: 'transport', saddr: ANY, daddr: ANY, reqid: ESP };
   policyOf(world, 'out', [{ proto: 'comp', reqid: COMP }, inner]);
   for (const dir of ['in', 'fwd'] as const) {
@@ -67,6 +67,82 @@ test('a bundle of two reqids is one tunnel, named after what protects its packet
   world.removeSa(0x101);
   world.look().pass(1000);
   assert.match(world.only.reason, /no outbound SA of comp/);
+});
+
+test('what each reqid has of a tunnel is shown on demand', () => {
+  assert.equal(compressed().open().only.parts, undefined);
+  const world = compressed({ apart: true }).open();
+  world.watch(3, () => world.carry(0x1001, 2));
+  const shown = () =>
+    world.only.parts?.map(({ reqid, protocol, sas, policies, traffic }) => {
+      return [reqid, protocol, sas.in.length, sas.out.length, policies.length, traffic.out.packets];
+    });
+  assert.deepEqual(shown(), [
+    [ESP, 'esp', 1, 1, 3, 6n],
+    [COMP, 'comp', 1, 1, 1, 0n],
+  ]);
+  // Judged together all the same.
+  world.removeSa(0x101);
+  world.look().pass(1000);
+  assert.equal(world.only.state, 'one-way');
+  world.removeSa(0x8101);
+  world.removePolicies();
+  world.look().pass(1000);
+  assert.equal([...world.tunnels].find(({ reqid }) => reqid === ESP)?.parts, undefined);
+});
+
+/** Geneve between two nodes, as Open vSwitch has it: a connection for what each receives. */
+test('connections for both roles towards a port are one tunnel', () => {
+  const world = new World({ thresholds: { stalled: 1000 } });
+  const port = (at: 'sport' | 'dport') => ({ [at]: 6081, [`${at}Mask`]: 0xffff, proto: 17 });
+  for (const [reqid, at, back] of [
+    [1, 'dport', 'sport'],
+    [2, 'sport', 'dport'],
+  ] as const) {
+    const mode = 'transport';
+    const hosts = (saddr: string, daddr: string) => {
+      return { ...net(saddr, daddr), prefixlenS: 32, prefixlenD: 32 };
+    };
+    const out = { selector: { ...hosts(HERE, THERE), ...port(at) } };
+    const into = { selector: { ...hosts(THERE, HERE), ...port(back) } };
+    policyOf(world, 'out', [{ mode, saddr: ANY, daddr: ANY, reqid }], out);
+    policyOf(world, 'in', [{ mode, saddr: ANY, daddr: ANY, reqid }], into);
+    world.addPair(0x1000 + reqid, { mode, reqid });
+  }
+  world.open();
+  world.watch(10, () => {
+    world.carry(0x1001, 3);
+    world.carry(0x9002, 3);
+  });
+  assert.deepEqual([world.only.state, world.only.reqid], ['up', 1]);
+  assert.deepEqual(world.tunnels.byReqid(2), [world.only]);
+  // Two SAs of a direction with a reqid each are no rekey.
+  assert.deepEqual([world.only.sas.in.length, world.told()], [2, []]);
+  world.removeSa(0x9002);
+  world.look().pass(1000);
+  assert.equal(world.only.state, 'one-way');
+});
+
+test('one SA of any source to a group is a tunnel, and serves both directions', () => {
+  const GROUP = 'ff02::5';
+  const world = new World();
+  const selector = {
+    ...net('::', GROUP),
+    family: 'inet6',
+    prefixlenS: 0,
+    prefixlenD: 128,
+    proto: 89,
+  };
+  for (const dir of ['in', 'out'] as const) {
+    policyOf(world, dir, [{ mode: 'transport', saddr: '::', daddr: '::', reqid: 0 }], { selector });
+  }
+  world.addSa(0x10003, { saddr: '::', daddr: GROUP, mode: 'transport', reqid: 0 });
+  world.open();
+  const { id, directed, state } = world.only;
+  assert.deepEqual([id, directed, state], [`:: <> ${GROUP}`, false, 'up']);
+  world.removePolicies(({ dir }) => dir === 'out');
+  world.look().pass(1000);
+  assert.equal(world.only.state, 'orphan');
 });
 
 test('a bundle that is taken apart leaves no tunnel behind, and none is told twice', () => {

@@ -4,11 +4,11 @@ import { test } from 'node:test';
 import pc from 'picocolors';
 import { formatJson, type JsonRecord } from '../../lib/cli/json.ts';
 import { formatTunnelChange } from '../../lib/cli/tunnels/change-text.ts';
-import { changeJson, tunnelJson, warningJson } from '../../lib/cli/tunnels/json.ts';
 import { RateMeter } from '../../lib/cli/tunnels/rates.ts';
-import { tunnelTable } from '../../lib/cli/tunnels/table.ts';
-import { describeTunnel, sayTunnel } from '../../lib/cli/tunnels/text.ts';
-import type { Tunnel, TunnelChange, TunnelDownReason } from '../../lib/index.ts';
+import { rowsOf, tunnelTable } from '../../lib/cli/tunnels/table.ts';
+import { describePart, describeTunnel, sayTunnel } from '../../lib/cli/tunnels/text.ts';
+import type { Tunnel, TunnelChange, TunnelDownReason, TunnelPart } from '../../lib/index.ts';
+import { changeJson, tunnelJson, warningJson } from '../../lib/json/tunnel.ts';
 import { checkLine, schemaKinds } from '../schema.ts';
 import { ago, leak, missing, NOW, piling, sa, tunnel } from './tunnel-samples.ts';
 
@@ -85,10 +85,27 @@ test('a table has no column without content, and rates where there are some', ()
   assert.match(table([])[0] ?? '', /^STATE {2}FOR {2}TUNNEL {2}ID {2}IN {2}OUT {2}KEYED/);
 });
 
+const part: TunnelPart = {
+  reqid: 16390,
+  protocol: 'comp',
+  sas: { in: [sa('in', 1)], out: [] },
+  policies: [],
+  traffic: tunnel().traffic,
+};
+
+test('what each reqid has of a tunnel stands below it', () => {
+  const [, , line] = tunnelTable(rowsOf([tunnel({ parts: [part] })]), plain, NOW);
+  assert.match(line ?? '', /^ +comp +#16390 +1\.5 MiB/);
+  assert.match(describePart(part), /^ {2}reqid 16390 comp sas 1 in 0 out in \d+B\/\d+p out /);
+});
+
 test('rates come from two readings of the counters, and from nothing less', () => {
   const meter = new RateMeter();
   const of = (bytes: bigint, at: number, id = 'a') => {
-    const traffic = { in: { bytes, packets: 1n, lastUsed: undefined }, out: tunnel().traffic.out };
+    const traffic = {
+      in: { bytes, packets: 1n, lastUsedAt: undefined },
+      out: tunnel().traffic.out,
+    };
     meter.update({
       tunnels: [tunnel({ id, traffic })],
       countersReadAt: { wall: 0, monotonic: at },
@@ -123,7 +140,7 @@ const causes: [TunnelDownReason, string][] = [
   ],
   [{ kind: 'migrated', to: 'paris' }, 'moved to paris'],
   [{ kind: 'migrated', to: undefined }, 'moved'],
-  [{ kind: 'found-missing' }, 'found without SAs by a repair'],
+  [{ kind: 'found-missing' }, 'found without SAs by a resync'],
   [{ kind: 'unknown' }, 'nobody said why'],
 ];
 
@@ -150,15 +167,15 @@ const changes: [TunnelChange, string][] = [
     {
       kind: 'rekeyed',
       tunnel: up,
-      out: [{ protocol: 'esp', from: 1, to: 2, gap: 4.6 }],
+      out: [{ protocol: 'esp', from: 1, to: 2, gapMs: 4.6 }],
       in: [
-        { protocol: 'esp', from: 0x1001, to: 0x1002, gap: 0 },
-        { protocol: 'ah', from: 3, to: 4, gap: undefined },
+        { protocol: 'esp', from: 0x1001, to: 0x1002, gapMs: 0 },
+        { protocol: 'ah', from: 3, to: 4, gapMs: undefined },
       ],
       time,
     },
     'rekeyed   TITLE: out esp 0x00000001 > 0x00000002 (neither for 5 ms), ' +
-      'in esp 0x00001001 > 0x00001002, in ah 0x00000003 > 0x00000004 (found by a repair)',
+      'in esp 0x00001001 > 0x00001002, in ah 0x00000003 > 0x00000004 (found by a resync)',
   ],
   [
     {
@@ -168,7 +185,7 @@ const changes: [TunnelChange, string][] = [
       protocol: 'esp',
       from: 0x1001,
       to: 0x1002,
-      gap: 0,
+      gapMs: 0,
       time,
     },
     'replaced  TITLE: in esp 0x00001001 > 0x00001002',
@@ -203,19 +220,23 @@ const changes: [TunnelChange, string][] = [
   [{ kind: 'removed', tunnel: up, time }, 'removed   TITLE: up, SAs in both directions'],
   [
     { kind: 'overrun', code: 'ENOBUFS', slowConsumer: false, time },
-    'overrun   events were lost before this line (ENOBUFS); a repair is under way',
+    'overrun   events were lost before this line (ENOBUFS); a resync is under way',
   ],
   [
     { kind: 'overrun', code: 'SLOW_CONSUMER', slowConsumer: true, time },
     'overrun   changes were lost before this line: they were not read fast enough (SLOW_CONSUMER)',
   ],
   [
-    { kind: 'repaired', ...compared },
-    'repaired  SAs and policies: 1 added, 0 updated, 2 removed, took 13 ms',
+    { kind: 'resynced', ...compared },
+    'resynced  SAs and policies: 1 added, 0 updated, 2 removed, took 13 ms',
   ],
   [
     { kind: 'refreshed', ...compared },
     'refreshed SAs and policies: 1 added, 0 updated, 2 removed, took 13 ms',
+  ],
+  [
+    { kind: 'namespace-gone', path: '/run/netns/r\x07d', time },
+    'namespace-gone /run/netns/r\\x07d no longer leads to this namespace, which is still watched',
   ],
   [
     { kind: 'malformed', protocol: 'xfrm', reason: 'od\x07d', path: ['NEWSA'], offset: 4, time },
@@ -266,6 +287,7 @@ test('JSON of tunnels and of all their changes holds to the schema, with absolut
         }),
       ),
     },
+    { kind: 'tunnel', time, tunnel: tunnelJson(tunnel({ parts: [part] })) },
     { kind: 'host-warning', time, warning: warningJson(leak) },
     ...changes.map(([change]) => changeJson(change)),
   ];
@@ -278,15 +300,15 @@ test('JSON of tunnels and of all their changes holds to the schema, with absolut
   );
   const [first = ''] = lines;
   const { tunnel: one } = JSON.parse(first);
-  assert.equal(one.since, '2026-01-02T11:59:00.000Z');
+  assert.equal(one.since, Date.parse('2026-01-02T11:59:00Z'));
   assert.equal(one.traffic.in.bytes, '1572864');
-  assert.equal(one.expiry.out.hard, '2026-01-02T12:56:00.000Z');
+  assert.equal(one.expiry.out.hardAt, Date.parse('2026-01-02T12:56:00Z'));
   assert.deepEqual(one.sas.in[0], {
     saddr: '198.51.100.7',
     daddr: '192.0.2.1',
     proto: 'esp',
     spi: 0x2001,
-    added: '2026-01-02T11:56:00.000Z',
+    addedAt: Date.parse('2026-01-02T11:56:00Z'),
     bytes: '1200',
     packets: '3',
   });

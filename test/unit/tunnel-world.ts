@@ -89,6 +89,8 @@ interface WorldOptions {
   readonly expected?: readonly ExpectedTunnel[];
   readonly thresholds?: Partial<TunnelThresholds>;
   readonly locals?: readonly string[];
+  /** Whether tunnels show their parts. */
+  readonly apart?: boolean;
   /** Whether each reading of the counters has all tunnels judged anew, as if all had moved. */
   readonly restless?: boolean;
   /** Who wrote a port id; default, at once, the process with that id. */
@@ -154,6 +156,7 @@ export class World {
       checkedExpected(expected),
       checkedThresholds(thresholds),
       this.now,
+      options.apart,
     );
   }
 
@@ -204,7 +207,7 @@ export class World {
     return this.look();
   }
 
-  /** What the kernel tells meanwhile is lost, and the program hears that it was. The next comparison repairs it. */
+  /** What the kernel tells meanwhile is lost, and the program hears that it was. The next comparison resyncs it. */
   lose(meanwhile: () => void): this {
     this.#deaf = true;
     meanwhile();
@@ -249,7 +252,7 @@ export class World {
     return this;
   }
 
-  /** What the kernel tells meanwhile is lost, and then repaired. */
+  /** What the kernel tells meanwhile is lost, and then resynced. */
   deaf(meanwhile: () => void): this {
     this.#deaf = true;
     meanwhile();
@@ -488,7 +491,7 @@ export function normalised(event: TunnelEvent): string {
     if ('by' in cause) words.push(cause.by?.portId);
     if ('to' in cause) words.push(cause.to);
   }
-  const succession = ({ from, to, gap }: SaSuccession) => {
+  const succession = ({ from, to, gapMs: gap }: SaSuccession) => {
     const spis = `${from.toString(16)} > ${to.toString(16)}`;
     return gap === undefined ? `${spis} not heard` : gap > 0 ? `${spis} after ${gap} ms` : spis;
   };

@@ -3,7 +3,8 @@
  * them. Which members a kind has is stated here, and held to its type by the compiler.
  * @module
  */
-import { EVENT_SCHEMA, type JsonRecord } from '../../lib/cli/json.ts';
+import type { JsonRecord } from '../../lib/cli/json.ts';
+import { EVENT_SCHEMA } from '../../lib/json/line.ts';
 import type { RouteEvent } from '../../lib/route/events.ts';
 import type { AttributeTable } from '../../lib/wire/attribute-table.ts';
 import type { Struct } from '../../lib/wire/struct.ts';
@@ -35,6 +36,7 @@ import {
   string,
   struct,
   truth,
+  unknownAttributes,
 } from './types.ts';
 
 const count: Schema = { type: 'integer', minimum: 0 };
@@ -80,17 +82,19 @@ const objects = {
       'of who it was. In a NEWAE that traffic or a timer caused, all of it is garbage.',
     ...object({ type: count, flags: count, seq: count, portId: count }),
   },
-};
-
-const netns: Schema = {
-  description: "The network namespace it comes from, where there are several; null is one's own.",
-  type: ['string', 'null'],
-};
-const claimedBy: Schema = {
-  description:
-    'The process whose port id the header holds, if that was asked for; null if there is none ' +
-    'that can be seen. A claim, no proof.',
-  oneOf: [object({ pid: count, name: string }), { type: 'null' }],
+  UnknownAttributes: unknownAttributes(),
+  Time: { description: 'When it was read, or printed.', type: 'string', format: 'date-time' },
+  Monotonic: { description: 'The same, in ms on a clock that never jumps.', type: 'number' },
+  Namespace: {
+    description: "The network namespace it comes from, where there are several; null is one's own.",
+    type: ['string', 'null'],
+  },
+  ClaimedBy: {
+    description:
+      'The process whose port id the header holds, if that was asked for; null if there is none ' +
+      'that can be seen. A claim, no proof.',
+    oneOf: [object({ pid: count, name: string }), { type: 'null' }],
+  },
 };
 
 type ObjectName = keyof typeof objects;
@@ -98,6 +102,7 @@ const the = (name: ObjectName): Schema => reference(name);
 const structOf = (of: Struct): Schema => reference(of.name);
 
 const header = the('Header');
+const netns = the('Namespace');
 const state = the('State');
 const policy = the('Policy');
 const { unknown = {} } = optional(attributes, []);
@@ -271,13 +276,10 @@ function record(
   protocol: Schema | undefined,
   { doc, always, sometimes = {} }: AnyMembers,
 ): Schema {
-  const time = {
-    time: { description: 'When it was read, or printed.', type: 'string', format: 'date-time' },
-    monotonic: { description: 'The same, in ms on a clock that never jumps.', type: 'number' },
-  };
+  const time = { time: the('Time'), monotonic: the('Monotonic') };
   const additions: Record<string, Schema> =
     'header' in always || 'header' in sometimes
-      ? { netns, claimedBy }
+      ? { netns, claimedBy: the('ClaimedBy') }
       : protocol || 'change' in tag || 'tunnel' in always || 'warning' in always
         ? { netns }
         : {};

@@ -6,7 +6,7 @@
 import type { JsonRecord } from '../../lib/cli/json.ts';
 import { type CheckRecord, SEVERITY_WORDS, STATUSES } from '../../lib/cli/tunnels/check-result.ts';
 import { WARNINGS } from '../../lib/cli/tunnels/filter.ts';
-import type { JsonChange, JsonTunnel, JsonWarning } from '../../lib/cli/tunnels/json.ts';
+import type { JsonChange, JsonTunnel, JsonWarning } from '../../lib/json/tunnel.ts';
 import { TUNNEL_STATES } from '../../lib/tunnel/tunnel.ts';
 import * as structs from '../../lib/xfrm/structs.ts';
 import { array, type Members, members, object, reference, type Schema, string } from './types.ts';
@@ -15,7 +15,8 @@ const boolean: Schema = { type: 'boolean' };
 const number: Schema = { type: 'number' };
 const count: Schema = { type: 'integer', minimum: 0 };
 const digits: Schema = { type: 'string', pattern: '^[0-9]{1,20}$' };
-const when: Schema = { type: 'string', format: 'date-time' };
+/** Ms since 1970. */
+const when: Schema = { type: 'number' };
 const described = (description: string, schema: Schema): Schema => ({ description, ...schema });
 
 const { spi, proto, saddr, daddr, mode, reqid } = {
@@ -39,11 +40,17 @@ const sa = object(
     daddr: need(daddr),
     proto: need(proto),
     spi: need(spi),
-    added: when,
+    addedAt: when,
     bytes: digits,
     packets: digits,
   },
-  ['added'],
+  [],
+);
+
+const sas = perDirection(array(reference('TunnelSa')));
+const policies = array(reference('TunnelPolicy'));
+const traffic = perDirection(
+  object({ bytes: digits, packets: digits, lastUsedAt: when }, ['lastUsedAt']),
 );
 
 type Maybe<T> = { [Key in keyof T]-?: undefined extends T[Key] ? Key : never }[keyof T];
@@ -61,24 +68,16 @@ const always: Record<Exclude<keyof JsonTunnel, Maybe<JsonTunnel>>, Schema> = {
     'Whether that is known; if not, `since` is when it was first seen to be.',
     boolean,
   ),
-  sas: described('Its SAs, the oldest first.', perDirection(array(sa))),
-  larval: described('SAs that were asked for and have no keys yet.', array(sa)),
-  policies: array(
-    object({
-      index: need(policy.index),
-      dir: need(policy.dir),
-      action: need(policy.action),
-      priority: need(policy.priority),
-      selector: reference(structs.xfrm_selector.name),
-    }),
-  ),
+  sas: described('Its SAs, the oldest first.', sas),
+  larval: described('SAs that were asked for and have no keys yet.', array(reference('TunnelSa'))),
+  policies,
   traffic: described(
     'What it carried, across rekeys, as of the last reading of the counters.',
-    perDirection(object({ bytes: digits, packets: digits, lastUsed: when }, ['lastUsed'])),
+    traffic,
   ),
   expiry: described(
     'When the newest SA wants a successor, and when it goes.',
-    perDirection(object({ soft: when, hard: when }, ['soft', 'hard'])),
+    perDirection(object({ softAt: when, hardAt: when }, ['softAt', 'hardAt'])),
   ),
   rekeys: described('Rekeys seen: both directions are one.', count),
   unreplaced: described('SAs that reached a hard limit without a successor.', count),
@@ -99,7 +98,13 @@ const sometimes: Record<Maybe<JsonTunnel>, Schema> = {
   protocol: described('What protects the packets.', need(proto)),
   encap: reference(structs.xfrm_encap_tmpl.name),
   upSince: described('Since when it can carry packets both ways, whatever was rekeyed.', when),
-  installed: described('When the newest SA was added.', when),
+  installedAt: described('When the newest SA was added.', when),
+  parts: described(
+    'With --apart, of a tunnel of several reqids: what each has.',
+    array(
+      object({ reqid: need(reqid), protocol: need(proto), sas, policies, traffic }, ['protocol']),
+    ),
+  ),
 };
 
 const warning: Record<keyof JsonWarning, Schema> = {
@@ -115,6 +120,17 @@ export const tunnelDefinitions: Readonly<Record<string, Schema>> = {
   Tunnel: {
     description: 'A tunnel: two ends, the SAs and policies between them, and their state.',
     ...object({ ...always, ...sometimes }, Object.keys(sometimes)),
+  },
+  TunnelSa: { description: 'An SA of a tunnel.', ...sa },
+  TunnelPolicy: {
+    description: 'A policy of a tunnel.',
+    ...object({
+      index: need(policy.index),
+      dir: need(policy.dir),
+      action: need(policy.action),
+      priority: need(policy.priority),
+      selector: reference(structs.xfrm_selector.name),
+    }),
   },
   TunnelWarning: {
     description: 'What is wrong, or may soon be, although the state does not show it.',
@@ -150,7 +166,7 @@ export const tunnelKinds: { [K in Kind]: Members<Extract<JsonRecord, { kind: K }
 };
 
 const claimant = object({ portId: count, pid: count, process: string }, ['pid', 'process']);
-const cause = described('Why it went down, as far as the kernel tells.', {
+const reason = described('Why it went down, as far as the kernel tells.', {
   oneOf: [
     object({ kind: { enum: ['deleted', 'flushed'] }, by: claimant }),
     object({ kind: { const: 'policy-gone' }, by: claimant }, ['by']),
@@ -167,7 +183,7 @@ const compared = {
   rounds: count,
   overruns: described('How often the kernel reported a loss.', count),
   malformed: described('Messages that made no sense.', count),
-  took: number,
+  durationMs: number,
 };
 
 const succession = {
@@ -175,11 +191,11 @@ const succession = {
   from: described('The SPI of the old one.', need(spi)),
   to: described('The SPI of the new one.', need(spi)),
 };
-const gap = described(
-  'Ms in which neither was there; 0: both were. Absent where a repair found it.',
+const gapMs = described(
+  'Ms in which neither was there; 0: both were. Absent where a resync found it.',
   number,
 );
-const successions = array(object({ ...succession, gap }, ['gap']));
+const successions = array(object({ ...succession, gapMs }, ['gapMs']));
 
 type Change = JsonChange['change'];
 type ChangeOf<C extends Change, J = JsonChange> = J extends { change: infer Names }
@@ -197,7 +213,7 @@ export const tunnelChanges: { [C in Change]: Members<ChangeOf<C>> } = {
     always: { tunnel },
     sometimes: { before: state },
   },
-  down: { doc: 'It cannot carry packets any more.', always: { tunnel, before: state, cause } },
+  down: { doc: 'It cannot carry packets any more.', always: { tunnel, before: state, reason } },
   stalled: { doc: 'Packets go out, and none come in.', always: { tunnel, before: state } },
   state: {
     doc: 'Any other change of its state.',
@@ -214,7 +230,7 @@ export const tunnelChanges: { [C in Change]: Members<ChangeOf<C>> } = {
   replaced: {
     doc: 'A part of a rekey: one SA took the place of one.',
     always: { tunnel, direction: directions, ...succession },
-    sometimes: { gap },
+    sometimes: { gapMs },
   },
   warning: {
     doc: 'A warning was raised, or is over.',
@@ -225,8 +241,12 @@ export const tunnelChanges: { [C in Change]: Members<ChangeOf<C>> } = {
     doc: 'Events, or changes, were lost before this line.',
     always: { code: string, slowConsumer: described('It was this reader.', boolean) },
   },
-  repaired: { doc: 'Events had been lost, and the tables are right again.', always: compared },
+  resynced: { doc: 'Events had been lost, and the tables are right again.', always: compared },
   refreshed: { doc: 'The counters were read; nothing had been lost.', always: compared },
+  'namespace-gone': {
+    doc: 'The path given as --netns no longer leads to the namespace that is watched.',
+    always: { namespacePath: string },
+  },
   malformed: {
     doc: 'A datagram that does not hold together.',
     always: { reason: string, path: array(string), offset: { type: 'integer' } },

@@ -225,10 +225,13 @@ export function optional(table: AttributeTable, names: readonly string[]): Recor
     all[name] = described(attribute(found), found.doc);
   }
   Object.assign(all, exactOf(numbersOf(table.attributes.filter(({ name }) => name in all))));
-  const doc = 'Attributes this version does not know, as they came.';
-  all.unknown = described(array(rawAttribute), doc);
+  all.unknown = reference('UnknownAttributes');
   return all;
 }
+
+/** What {@link optional} refers to. */
+export const unknownAttributes = (): Schema =>
+  described(array(rawAttribute), 'Attributes this version does not know, as they came.');
 
 type Common = 'kind' | 'message' | 'change' | 'protocol' | 'time';
 type Maybe<R> = { [Key in keyof R]-?: undefined extends R[Key] ? Key : never }[keyof R];

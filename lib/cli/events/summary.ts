@@ -14,6 +14,9 @@ export interface Totals {
   readonly rejected?: number;
 }
 
+/** What a monitor tells of itself. */
+const OF_THE_MONITOR = new Set<TunnelChange['kind']>(['resynced', 'refreshed', 'namespace-gone']);
+
 /** Counts events as they come. */
 export class Summary {
   readonly #kinds = new Map<string, { count: number }>();
@@ -30,7 +33,7 @@ export class Summary {
     if (kind === 'overrun') {
       if (change.slowConsumer) this.#tooSlow++;
       else this.#overruns++;
-    } else if (kind !== 'repaired' && kind !== 'refreshed') this.count(kind);
+    } else if (!OF_THE_MONITOR.has(kind)) this.count(kind);
   }
 
   /** Adds an event of that kind. */

@@ -29,8 +29,9 @@ const CHANGE_COLOR: Readonly<
   warning: 'yellow',
   removed: 'dim',
   overrun: 'red',
-  repaired: 'green',
+  resynced: 'green',
   refreshed: 'dim',
+  'namespace-gone': 'yellow',
   malformed: 'red',
 };
 
@@ -89,12 +90,14 @@ function describeChange(change: TunnelChange, colors: Colors): string {
     case 'overrun':
       return change.slowConsumer
         ? `changes were lost before this line: they were not read fast enough (${change.code})`
-        : `events were lost before this line (${change.code}); a repair is under way`;
-    case 'repaired':
+        : `events were lost before this line (${change.code}); a resync is under way`;
+    case 'resynced':
     case 'refreshed': {
       const { added, updated, removed, durationMs } = change;
       return `SAs and policies: ${added} added, ${updated} updated, ${removed} removed, took ${Math.round(durationMs)} ms`;
     }
+    case 'namespace-gone':
+      return `${printable(change.path)} no longer leads to this namespace, which is still watched`;
     case 'malformed': {
       const where = [...change.path, change.reason].join(' › ');
       return `${printable(where)} (offset ${change.offset})`;
@@ -104,10 +107,10 @@ function describeChange(change: TunnelChange, colors: Colors): string {
 
 const DIRECTIONS: readonly TrafficDirection[] = ['out', 'in'];
 
-function describeSuccession({ protocol, from, to, gap }: SaSuccession, colors: Colors): string {
+function describeSuccession({ protocol, from, to, gapMs }: SaSuccession, colors: Colors): string {
   const spis = `${protocol} ${formatSpi(from)} > ${colors.bold(formatSpi(to))}`;
-  if (gap === undefined) return `${spis} (found by a repair)`;
-  return gap === 0 ? spis : `${spis} (neither for ${Math.max(1, Math.round(gap))} ms)`;
+  if (gapMs === undefined) return `${spis} (found by a resync)`;
+  return gapMs === 0 ? spis : `${spis} (neither for ${Math.max(1, Math.round(gapMs))} ms)`;
 }
 
 /** Why a tunnel went down. */
@@ -127,7 +130,7 @@ export function describeDownReason(reason: TunnelDownReason): string {
     case 'migrated':
       return `moved${reason.to === undefined ? '' : ` to ${printable(reason.to)}`}`;
     case 'found-missing':
-      return 'found without SAs by a repair';
+      return 'found without SAs by a resync';
     case 'unknown':
       return 'nobody said why';
   }

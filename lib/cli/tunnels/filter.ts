@@ -137,7 +137,7 @@ export class TunnelFilter {
     return this.#passes({ tunnel, change: undefined, warnings: tunnel.warnings }, true);
   }
 
-  /** Whether a change passes. Losses, and what is told of repairs, always do. */
+  /** Whether a change passes. Losses, and what is told of resyncs, always do. */
   matchesChange(change: TunnelChange): boolean {
     if (!isTunnelEvent(change)) return true;
     const { kind, tunnel } = change;

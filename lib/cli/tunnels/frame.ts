@@ -8,18 +8,18 @@ import { printable } from '../../wire/text.ts';
 import type { Colors } from '../terminal/colors.ts';
 import { formatDuration } from '../text/units.ts';
 import type { TunnelRates } from './rates.ts';
-import { tunnelTable } from './table.ts';
+import { rowsOf, tunnelTable } from './table.ts';
 import { describeWarning, paintState } from './text.ts';
 
 /** How far the picture can be believed. */
 export type Sight =
   | { readonly badge: 'SYNCED' }
   /** Events were lost, and the tables are being compared with fresh lists. */
-  | { readonly badge: 'REPAIRING' }
+  | { readonly badge: 'RESYNCING' }
   /** It is not known what the kernel has, and since when. */
   | { readonly badge: 'BLIND'; readonly reason: string; readonly since: number };
 
-/** Milliseconds that a repair may take before nothing is seen. */
+/** Milliseconds that a resync may take before nothing is seen. */
 export const PATIENCE = 5000;
 
 /** How far a monitor sees. @param doubted since when its tables are in doubt; times in ms since 1970 */
@@ -30,8 +30,8 @@ export function sightOf(
 ): Sight {
   if (failed) return { badge: 'BLIND', reason: failed.message, since: failed.at };
   if (doubted === undefined) return { badge: 'SYNCED' };
-  if (now - doubted < PATIENCE) return { badge: 'REPAIRING' };
-  return { badge: 'BLIND', reason: 'events were lost and not repaired', since: doubted };
+  if (now - doubted < PATIENCE) return { badge: 'RESYNCING' };
+  return { badge: 'BLIND', reason: 'events were lost and not resynced', since: doubted };
 }
 
 export interface Frame {
@@ -53,19 +53,20 @@ export interface Frame {
 /** Lines that are not rows of tunnels: the head, the names of the columns, the foot. */
 const AROUND = 3;
 
-/** The largest number of rows that can be above the screen. */
-export const mostAbove = (tunnels: number, warnings: number, rows: number): number =>
-  Math.max(0, tunnels - Math.max(1, rows - AROUND - warnings));
+/** The largest number of rows that can be above the screen. @param all of tunnels */
+export const mostAbove = (all: number, warnings: number, rows: number): number =>
+  Math.max(0, all - Math.max(1, rows - AROUND - warnings));
 
 /** The lines of a frame. */
 export function frameLines(frame: Frame, colors: Colors): string[] {
   const { tunnels, warnings, rows, now, rates } = frame;
-  const above = Math.min(frame.above, mostAbove(tunnels.length, warnings.length, rows));
+  const all = rowsOf(tunnels);
+  const above = Math.min(frame.above, mostAbove(all.length, warnings.length, rows));
   const room = Math.max(1, rows - AROUND - warnings.length);
-  const visible = tunnels.slice(above, above + room);
+  const visible = all.slice(above, above + room);
   const lines = [head(frame, colors), ...warnings.map((one) => describeWarning(one, colors))];
   lines.push(...tunnelTable(visible, colors, now, rates));
-  const below = tunnels.length - above - visible.length;
+  const below = all.length - above - visible.length;
   const hidden = [above > 0 ? `${above} above` : '', below > 0 ? `${below} below` : '']
     .filter(Boolean)
     .join(', ');
@@ -91,8 +92,8 @@ function badge(sight: Sight, now: number, colors: Colors): string {
   switch (sight.badge) {
     case 'SYNCED':
       return colors.green('[SYNCED]');
-    case 'REPAIRING':
-      return colors.yellow('[REPAIRING]');
+    case 'RESYNCING':
+      return colors.yellow('[RESYNCING]');
     case 'BLIND': {
       const since = formatDuration((now - sight.since) / 1000);
       return colors.red(`[BLIND for ${since}: ${printable(sight.reason)}]`);

@@ -2,15 +2,15 @@
  * Tunnels as a list: alone, and where changes begin or begin again.
  * @module
  */
+
+import { tunnelJson, warningJson } from '../../json/tunnel.ts';
 import type { TunnelSnapshot } from '../../tunnel/changes.ts';
 import type { Tunnel } from '../../tunnel/tunnel.ts';
 import { formatJson } from '../json.ts';
 import type { Format } from '../options.ts';
-
 import { formatNamespace, formatTime } from '../text/event.ts';
-import { tunnelJson, warningJson } from './json.ts';
-import { tunnelTable } from './table.ts';
-import { describeTunnel, describeWarning } from './text.ts';
+import { rowsOf, tunnelTable } from './table.ts';
+import { describePart, describeTunnel, describeWarning } from './text.ts';
 
 const now = () => ({ wall: Date.now(), monotonic: performance.now() });
 
@@ -44,8 +44,11 @@ export function printTunnels(
   const from = label === undefined ? '' : `${colors.magenta(formatNamespace(label))} `;
   for (const one of warnings) out.line(from + describeWarning(one, colors));
   const lines = process.stdout.isTTY
-    ? tunnelTable(tunnels, colors, time.wall)
-    : tunnels.map((one) => describeTunnel(one, colors));
+    ? tunnelTable(rowsOf(tunnels), colors, time.wall)
+    : tunnels.flatMap((one) => [
+        describeTunnel(one, colors),
+        ...(one.parts ?? []).map(describePart),
+      ]);
   for (const line of lines) out.line(from + line);
   return tunnels.length;
 }

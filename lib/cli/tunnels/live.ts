@@ -11,6 +11,7 @@ import type { TunnelFilter } from './filter.ts';
 import { frameLines, mostAbove, sightOf } from './frame.ts';
 import { openTunnels } from './open.ts';
 import { RateMeter } from './rates.ts';
+import { rowsOf } from './table.ts';
 
 /** Milliseconds between two frames. */
 const FRAME = 125;
@@ -41,7 +42,7 @@ export async function showTunnels(
   const frame = () => {
     const now = Date.now();
     if (!monitor.closed) last = monitor.snapshot();
-    // A process that did not run could not repair anything either.
+    // A process that did not run could not resync anything either.
     const paused = now - framed > 2 * TICK;
     framed = now;
     doubted = last.synced ? undefined : paused ? now : (doubted ?? now);
@@ -49,7 +50,7 @@ export async function showTunnels(
     const tunnels = last.tunnels.filter((one) => filter.matches(one));
     const { warnings, countersReadAt } = last;
     const { rows } = screen.size;
-    above = Math.min(above, mostAbove(tunnels.length, warnings.length, rows));
+    above = Math.min(above, mostAbove(rowsOf(tunnels).length, warnings.length, rows));
     const sight = sightOf(doubted, failed, now);
     const of = (id: string) => rates.of(id);
     const lines = {

@@ -2,7 +2,7 @@
  * Tunnels as a table, for people at a terminal.
  * @module
  */
-import type { Tunnel, TunnelTraffic } from '../../tunnel/tunnel.ts';
+import type { Tunnel, TunnelPart, TunnelTraffic } from '../../tunnel/tunnel.ts';
 import type { Colors } from '../terminal/colors.ts';
 import { Table } from '../terminal/table.ts';
 import { formatBytes, formatRate } from '../text/units.ts';
@@ -13,14 +13,23 @@ const HEADS = ['STATE', 'FOR', 'TUNNEL', 'ID', 'IN', 'OUT', 'KEYED', 'EXPIRES', 
 /** In a column where there is nothing to say. */
 const NONE = '-';
 
+/** A row is a tunnel, or what one of its reqids has of it. */
+type TunnelRow = Tunnel | TunnelPart;
+
+/** The rows of tunnels: with the parts of those that show them. */
+export const rowsOf = (tunnels: readonly Tunnel[]): TunnelRow[] =>
+  tunnels.flatMap((one) => [one, ...(one.parts ?? [])]);
+
 /** Tunnels as a table, without the columns in which nothing would stand. @param now milliseconds since 1970 */
 export function tunnelTable(
-  tunnels: readonly Tunnel[],
+  those: readonly TunnelRow[],
   colors: Colors,
   now: number,
   rates: (id: string) => TunnelRates | undefined = () => undefined,
 ): string[] {
-  const rows = tunnels.map((one) => tunnelRow(one, colors, now, rates(one.id)));
+  const rows = those.map((one) =>
+    'id' in one ? tunnelRow(one, colors, now, rates(one.id)) : partRow(one),
+  );
   const told = HEADS.map((_, i) => rows.length === 0 || rows.some((row) => row[i] !== NONE));
   const only = (cells: readonly string[]) => cells.filter((_, i) => told[i]);
   const lines: string[] = [];
@@ -36,12 +45,8 @@ function tunnelRow(
   now: number,
   rates: TunnelRates | undefined,
 ): string[] {
-  const { state, installed, traffic } = tunnel;
-  const hard = soonest(tunnel, 'hard');
-  const carried = ({ bytes, packets }: TunnelTraffic, rate: number | undefined) =>
-    packets === 0n
-      ? NONE
-      : `${formatBytes(bytes)}${rate === undefined ? '' : `  ${formatRate(rate)}`}`;
+  const { state, installedAt, traffic } = tunnel;
+  const hard = soonest(tunnel, 'hardAt');
   const id = qualifiersOf(tunnel).join(' ').replace('reqid ', '#');
   return [
     paintState(state, colors),
@@ -50,8 +55,19 @@ function tunnelRow(
     id || NONE,
     carried(traffic.in, rates?.in),
     carried(traffic.out, rates?.out),
-    installed === undefined ? NONE : `${seconds(now - installed)} ago`,
+    installedAt === undefined ? NONE : `${seconds(now - installedAt)} ago`,
     hard === undefined ? NONE : colors.yellow(`in ${seconds(hard - now)}`),
     trouble(tunnel, colors).join('; ') || NONE,
   ];
 }
+
+function partRow({ reqid, protocol, traffic }: TunnelPart): string[] {
+  const { in: inbound, out } = traffic;
+  const cells = ['', '', `  ${protocol ?? ''}`, `#${reqid}`, carried(inbound), carried(out)];
+  return HEADS.map((_, i) => cells[i] ?? NONE);
+}
+
+const carried = ({ bytes, packets }: TunnelTraffic, rate?: number): string =>
+  packets === 0n
+    ? NONE
+    : `${formatBytes(bytes)}${rate === undefined ? '' : `  ${formatRate(rate)}`}`;

@@ -2,6 +2,7 @@ import {
   isUpState,
   type TrafficDirection,
   type Tunnel,
+  type TunnelPart,
   type TunnelState,
   type TunnelWarning,
 } from '../../tunnel/tunnel.ts';
@@ -9,7 +10,6 @@ import { printable } from '../../wire/text.ts';
 import { formatMark } from '../../xfrm/text.ts';
 import type { Colors } from '../terminal/colors.ts';
 import { formatDuration } from '../text/units.ts';
-import { iso } from './json.ts';
 
 /** Red: packets do not get through. Yellow: look at it. */
 const STATE_COLOR: Readonly<Record<TunnelState, 'red' | 'yellow' | 'cyan' | 'dim' | 'green'>> = {
@@ -58,23 +58,28 @@ export const warningText = ({ kind, what, text }: TunnelWarning): string =>
 
 const quoted = (text: string): string => `"${text.replaceAll('"', '\\"')}"`;
 
+/** Undefined for none, and for what no calendar has. */
+function isoText(milliseconds: number | undefined): string | undefined {
+  if (milliseconds === undefined) return undefined;
+  const date = new Date(milliseconds);
+  return Number.isNaN(date.getTime()) ? undefined : date.toISOString();
+}
+
 /** Whole seconds, UTC: what a line says today it says tomorrow. */
 const stamp = (milliseconds: number | undefined): string | undefined =>
-  iso(milliseconds)?.replace(/\.\d+Z$/, 'Z');
+  isoText(milliseconds)?.replace(/\.\d+Z$/, 'Z');
 
 const labelled = (label: string, value: string | undefined): string[] =>
   value === undefined ? [] : [`${label} ${value}`];
 
-export const soonest = ({ expiry }: Tunnel, limit: 'soft' | 'hard'): number | undefined => {
+export const soonest = ({ expiry }: Tunnel, limit: 'softAt' | 'hardAt'): number | undefined => {
   const all = [expiry.in[limit], expiry.out[limit]].filter((one) => one !== undefined);
   return all.length === 0 ? undefined : Math.min(...all);
 };
 
 /** A tunnel in one line, for pipes: state, name and ends, then the rest, times as UTC. */
 export function describeTunnel(tunnel: Tunnel, colors: Colors): string {
-  const { state, protocol, mode, encap, sas, larval, traffic, installed, rekeys } = tunnel;
-  const carried = (direction: TrafficDirection) =>
-    `${direction} ${traffic[direction].bytes}B/${traffic[direction].packets}p`;
+  const { state, protocol, mode, encap, sas, larval, traffic, installedAt, rekeys } = tunnel;
   return [
     paintState(state, colors),
     titleOf(tunnel, colors),
@@ -86,16 +91,30 @@ export function describeTunnel(tunnel: Tunnel, colors: Colors): string {
     ...labelled('up-since', stamp(tunnel.upSince?.wall)),
     `sas ${sas.in.length} in ${sas.out.length} out`,
     ...(larval.length === 0 ? [] : [`${larval.length} larval`]),
-    carried('in'),
-    carried('out'),
-    ...labelled('installed', stamp(installed)),
-    ...labelled('rekey-by', stamp(soonest(tunnel, 'soft'))),
-    ...labelled('expires', stamp(soonest(tunnel, 'hard'))),
+    carried(traffic, 'in'),
+    carried(traffic, 'out'),
+    ...labelled('installed', stamp(installedAt)),
+    ...labelled('rekey-by', stamp(soonest(tunnel, 'softAt'))),
+    ...labelled('expires', stamp(soonest(tunnel, 'hardAt'))),
     ...(rekeys === 0 ? [] : [`rekeys ${rekeys}`]),
     `reason ${quoted(printable(tunnel.reason))}`,
     ...tunnel.warnings.map((one) => colors.yellow(`warning ${quoted(warningText(one))}`)),
   ].join(' ');
 }
+
+/** What a reqid has of a tunnel, in a line below it. */
+export function describePart({ reqid, protocol, sas, traffic }: TunnelPart): string {
+  return [
+    `  reqid ${reqid}`,
+    ...(protocol === undefined ? [] : [`${protocol}`]),
+    `sas ${sas.in.length} in ${sas.out.length} out`,
+    carried(traffic, 'in'),
+    carried(traffic, 'out'),
+  ].join(' ');
+}
+
+const carried = (traffic: Tunnel['traffic'], direction: TrafficDirection): string =>
+  `${direction} ${traffic[direction].bytes}B/${traffic[direction].packets}p`;
 
 /** A tunnel as people say it: `paris 192.0.2.1 > 192.0.2.2 reqid 1 up 3h 12m, rekeyed 4m ago, …`. */
 export function sayTunnel(tunnel: Tunnel, colors: Colors, now: number): string {
@@ -118,14 +137,14 @@ export function ageOf(tunnel: Tunnel, now: number): string | undefined {
 
 /** `up 3h 12m`, `rekeyed 4m ago`, `expires in 56m`. */
 function times(tunnel: Tunnel, now: number, colors: Colors): string[] {
-  const { state, upSince, installed, rekeys } = tunnel;
+  const { state, upSince, installedAt, rekeys } = tunnel;
   const age = ageOf(tunnel, now);
   const all = [paintState(state, colors) + (age === undefined ? '' : ` ${age}`)];
   if (state !== 'up' && isUpState(state) && upSince) all.push(`up ${seconds(now - upSince.wall)}`);
-  if (installed !== undefined) {
-    all.push(`${rekeys > 0 ? 'rekeyed' : 'installed'} ${seconds(now - installed)} ago`);
+  if (installedAt !== undefined) {
+    all.push(`${rekeys > 0 ? 'rekeyed' : 'installed'} ${seconds(now - installedAt)} ago`);
   }
-  const hard = soonest(tunnel, 'hard');
+  const hard = soonest(tunnel, 'hardAt');
   if (hard !== undefined) all.push(`expires in ${seconds(hard - now)}`);
   return all;
 }

@@ -1,12 +1,18 @@
 /**
- * Tunnels and their changes as JSON holds them: times absolute, SAs and policies by what names them, keys
+ * Tunnels and their changes as JSON holds them: moments in ms since 1970, SAs and policies by what names them, keys
  * nowhere.
  * @module
  */
-import type { PolicyEntry, StateEntry } from '../../monitor/xfrm-views.ts';
-import type { EventTime } from '../../netlink/event.ts';
-import type { SaSuccession, TunnelChange, TunnelDownReason } from '../../tunnel/changes.ts';
-import type { PerDirection, TrafficDirection, Tunnel, TunnelWarning } from '../../tunnel/tunnel.ts';
+import type { PolicyEntry, StateEntry } from '../monitor/xfrm-views.ts';
+import type { EventTime } from '../netlink/event.ts';
+import type { SaSuccession, TunnelChange, TunnelDownReason } from '../tunnel/changes.ts';
+import type {
+  PerDirection,
+  TrafficDirection,
+  Tunnel,
+  TunnelPart,
+  TunnelWarning,
+} from '../tunnel/tunnel.ts';
 
 type Optional<T> = T | undefined;
 
@@ -17,7 +23,7 @@ interface JsonSa {
   readonly proto: string | number;
   readonly spi: number;
   /** When it was added. */
-  readonly added: Optional<string>;
+  readonly addedAt: number;
   readonly bytes: bigint;
   readonly packets: bigint;
 }
@@ -51,48 +57,35 @@ type Kept =
   | 'unreplaced'
   | 'refused'
   | 'acquires'
+  | 'traffic'
+  | 'installedAt'
+  | 'expiry'
   | 'natMappings';
 
-interface JsonTraffic {
-  readonly bytes: bigint;
-  readonly packets: bigint;
-  readonly lastUsed: Optional<string>;
-}
-interface JsonExpiry {
-  readonly soft: Optional<string>;
-  readonly hard: Optional<string>;
-}
 /** A warning. */
 export interface JsonWarning extends Omit<TunnelWarning, 'since'> {
-  readonly since: string;
+  readonly since: number;
+}
+
+interface JsonPart extends Pick<TunnelPart, 'reqid' | 'protocol' | 'traffic'> {
+  readonly sas: PerDirection<readonly JsonSa[]>;
+  readonly policies: readonly JsonTunnelPolicy[];
 }
 
 /** A tunnel. */
 export interface JsonTunnel extends Pick<Tunnel, Kept> {
-  readonly since: string;
-  readonly upSince: Optional<string>;
+  readonly since: number;
+  readonly upSince: Optional<number>;
   readonly sas: PerDirection<readonly JsonSa[]>;
   readonly larval: readonly JsonSa[];
   readonly policies: readonly JsonTunnelPolicy[];
-  readonly traffic: PerDirection<JsonTraffic>;
-  readonly installed: Optional<string>;
-  readonly expiry: PerDirection<JsonExpiry>;
+  readonly parts: Optional<readonly JsonPart[]>;
   readonly warnings: readonly JsonWarning[];
 }
 
-/** A moment: undefined for none, and for what no calendar has. */
-export function iso(milliseconds: number | undefined): string | undefined {
-  if (milliseconds === undefined) return undefined;
-  const date = new Date(milliseconds);
-  return Number.isNaN(date.getTime()) ? undefined : date.toISOString();
-}
-
-const moment = ({ wall }: EventTime): string => iso(wall) ?? '';
-
 function saOf({ value: { saddr, daddr, proto, spi, current } }: StateEntry): JsonSa {
   const { bytes, packets, addedAt } = current;
-  const added = iso(addedAt);
-  return { saddr, daddr, proto, spi, added, bytes, packets };
+  return { saddr, daddr, proto, spi, addedAt, bytes, packets };
 }
 
 function policyOf({ value }: PolicyEntry): JsonTunnelPolicy {
@@ -103,7 +96,7 @@ function policyOf({ value }: PolicyEntry): JsonTunnelPolicy {
 /** A warning as JSON holds it. */
 export const warningJson = ({ since, ...rest }: TunnelWarning): JsonWarning => ({
   ...rest,
-  since: moment(since),
+  since: since.wall,
 });
 
 const both = <From, To>({ in: inbound, out }: PerDirection<From>, map: (from: From) => To) => ({
@@ -111,34 +104,38 @@ const both = <From, To>({ in: inbound, out }: PerDirection<From>, map: (from: Fr
   out: map(out),
 });
 
+const partOf = ({ sas, policies, ...kept }: TunnelPart): JsonPart => ({
+  ...kept,
+  sas: both(sas, (all) => all.map(saOf)),
+  policies: policies.map(policyOf),
+});
+
 /** A tunnel as JSON holds it. */
 export function tunnelJson(tunnel: Tunnel): JsonTunnel {
   const { selectors: _, since, upSince, sas, larval, policies, ...rest } = tunnel;
-  const { traffic, installed, expiry, warnings, ...kept } = rest;
+  const { parts, warnings, ...kept } = rest;
   return {
     ...kept,
-    since: moment(since),
-    upSince: upSince && moment(upSince),
+    since: since.wall,
+    upSince: upSince?.wall,
     sas: both(sas, (all) => all.map(saOf)),
     larval: larval.map(saOf),
     policies: policies.map(policyOf),
-    traffic: both(traffic, (one) => ({ ...one, lastUsed: iso(one.lastUsed) })),
-    installed: iso(installed),
-    expiry: both(expiry, ({ soft, hard }) => ({ soft: iso(soft), hard: iso(hard) })),
+    parts: parts?.map(partOf),
     warnings: warnings.map(warningJson),
   };
 }
 
 /** An SA, and the one whose place it took. */
-interface JsonSuccession extends Pick<SaSuccession, 'from' | 'to' | 'gap'> {
+interface JsonSuccession extends Pick<SaSuccession, 'from' | 'to' | 'gapMs'> {
   readonly proto: SaSuccession['protocol'];
 }
 
-const successionOf = ({ protocol, from, to, gap }: SaSuccession): JsonSuccession => ({
+const successionOf = ({ protocol, from, to, gapMs }: SaSuccession): JsonSuccession => ({
   proto: protocol,
   from,
   to,
-  gap,
+  gapMs,
 });
 
 /** What a change holds beside the tunnel. */
@@ -153,7 +150,7 @@ export type JsonChange =
   | (WithTunnel & {
       readonly change: 'down';
       readonly before: Before;
-      readonly cause: TunnelDownReason;
+      readonly reason: TunnelDownReason;
     })
   | (WithTunnel & { readonly change: 'stalled'; readonly before: Before })
   | (WithTunnel & { readonly change: 'state'; readonly before: Before; readonly rekey: boolean })
@@ -170,15 +167,16 @@ export type JsonChange =
     })
   | (Told & { readonly change: 'overrun'; readonly code: string; readonly slowConsumer: boolean })
   | (Told & {
-      readonly change: 'repaired' | 'refreshed';
+      readonly change: 'resynced' | 'refreshed';
       readonly added: number;
       readonly updated: number;
       readonly removed: number;
       readonly rounds: number;
       readonly overruns: number;
       readonly malformed: number;
-      readonly took: number;
+      readonly durationMs: number;
     })
+  | (Told & { readonly change: 'namespace-gone'; readonly namespacePath: string })
   | (Told & {
       readonly change: 'malformed';
       readonly reason: string;
@@ -196,8 +194,8 @@ export function changeJson(change: TunnelChange): JsonChange {
     case 'up':
       return { ...told, change: 'up', before: change.before, tunnel: tunnelJson(change.tunnel) };
     case 'down': {
-      const { before, reason: cause, tunnel } = change;
-      return { ...told, change: 'down', before, cause, tunnel: tunnelJson(tunnel) };
+      const { before, reason, tunnel } = change;
+      return { ...told, change: 'down', before, reason, tunnel: tunnelJson(tunnel) };
     }
     case 'stalled': {
       const { before, tunnel } = change;
@@ -230,12 +228,14 @@ export function changeJson(change: TunnelChange): JsonChange {
       const { code, slowConsumer } = change;
       return { ...told, change: 'overrun', code, slowConsumer };
     }
-    case 'repaired':
+    case 'resynced':
     case 'refreshed': {
       const { added, updated, removed, rounds, overruns, malformed, durationMs } = change;
-      const found = { added, updated, removed, rounds, overruns, malformed, took: durationMs };
+      const found = { added, updated, removed, rounds, overruns, malformed, durationMs };
       return { ...told, change: change.kind, ...found };
     }
+    case 'namespace-gone':
+      return { ...told, change: 'namespace-gone', namespacePath: change.path };
     case 'malformed': {
       const { reason, path, offset } = change;
       return { ...told, change: 'malformed', reason, path, offset };

@@ -1,0 +1,35 @@
+/** `netlink-xfrm probe`: what this kernel and container can do for tests. @module */
+import { Command, InvalidArgumentError } from 'commander';
+import { FEATURES, type Feature, probe } from '../testing/probe.ts';
+import { EXIT } from './exit.ts';
+
+/** Names of features, with commas between. */
+export function features(text: string): Feature[] {
+  const names = text.split(',').filter((name) => name !== '') as Feature[];
+  const wrong = names.find((name) => !FEATURES.includes(name));
+  if (wrong === undefined) return names;
+  throw new InvalidArgumentError(`${wrong} is none of ${FEATURES.join(', ')}.`);
+}
+
+export function probeCommand(): Command {
+  return new Command('probe')
+    .description(
+      'Finds out, in a network namespace of its own, what this kernel and container can do: a line a\n' +
+        'feature, with the reason where it lacks. Nothing on this host is changed.',
+    )
+    .option('--require <features>', 'exit with status 3 if one of these is missing', features)
+    .option('--json', 'print JSON')
+    .action(async ({ require = [], json }: { require?: Feature[]; json?: true }) => {
+      const { kernel, features: found } = await probe();
+      if (json) console.log(JSON.stringify({ type: 'probe', version: 1, kernel, features: found }));
+      else {
+        console.log(`kernel ${kernel}`);
+        const width = Math.max(...FEATURES.map((name) => name.length));
+        for (const name of FEATURES) {
+          const one = found[name];
+          console.log(`${name.padEnd(width)}  ${one.ok ? 'yes' : `no: ${one.reason}`}`);
+        }
+      }
+      if (require.some((name) => !found[name].ok)) process.exitCode = EXIT.unavailable;
+    });
+}

@@ -1,0 +1,80 @@
+/**
+ * `netlink-xfrm test`: runs a suite of tests where there is a kernel for it: here, else in a user namespace, else in the
+ * lab's.
+ * @module
+ */
+import { spawn } from 'node:child_process';
+import { Command } from 'commander';
+import { LabError, runInLab } from '../lab/index.ts';
+import { findPlace } from '../testing/place.ts';
+import type { Feature } from '../testing/probe.ts';
+import { EXIT } from './exit.ts';
+import { features } from './probe.ts';
+
+interface Flags {
+  require: Feature[];
+  lab?: true;
+  suite?: string;
+  keep?: true;
+  timeout: number;
+}
+
+const say = (text: string) => void process.stderr.write(`netlink-xfrm test: ${text}\n`);
+
+export function testCommand(): Command {
+  return new Command('test')
+    .description(
+      'Runs a command, such as a runner of tests, where IPsec works: on this kernel if it can, as it is or\n' +
+        "in a user namespace; else in the lab's kernel, where the working directory may be written to.",
+    )
+    .argument('<command...>', 'after --, with its arguments')
+    .option('--require <features>', 'what the tests need, as probe names it', features, [
+      'namespaces',
+      'xfrm',
+      'veth',
+      'esp',
+    ] satisfies Feature[])
+    .option('--lab', "in the lab's kernel, whatever this one can do")
+    .option('--suite <suite>', "Debian suite of the lab's kernel: bookworm, trixie, sid")
+    .option('--keep', "keep the lab's guest for the next run")
+    .option('--timeout <seconds>', 'time for boot and command in the lab', Number, 600)
+    .passThroughOptions()
+    .action(async (command: string[], flags: Flags) => {
+      process.exitCode = await run(command, flags);
+    });
+}
+
+async function run(command: readonly string[], flags: Flags): Promise<number> {
+  const place = flags.lab
+    ? ({ kind: 'lab', reason: 'as asked for' } as const)
+    : await findPlace(flags.require);
+  // Where the kernel was chosen for what the suite needs, its lack is no reason to leave tests out.
+  const env = { NETLINK_XFRM_REQUIRE: flags.require.join(','), ...process.env };
+  if (place.kind === 'here') {
+    say(place.words.length > 0 ? 'on this kernel, in a user namespace' : 'on this kernel');
+    const [program = '', ...args] = [...place.words, ...command];
+    const child = spawn(program, args, { env, stdio: 'inherit' });
+    return new Promise((resolve, reject) => {
+      child.on('error', reject);
+      child.on('exit', (status) => resolve(status ?? EXIT.conditionNotMet));
+    });
+  }
+  say(`in the lab's kernel (here: ${place.reason})`);
+  try {
+    const { status } = await runInLab(command, {
+      env,
+      suite: flags.suite,
+      keep: flags.keep,
+      share: process.cwd(),
+      timeout: flags.timeout * 1000,
+      progress: say,
+      stdin: 'inherit',
+      forwardSignals: true,
+    });
+    return status;
+  } catch (error) {
+    if (!(error instanceof LabError)) throw error;
+    say(`${error.message}\n${error.hint}`);
+    return error.code === 'LAB_USAGE' ? EXIT.usage : EXIT.unavailable;
+  }
+}

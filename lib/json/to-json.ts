@@ -1,0 +1,147 @@
+/**
+ * What the library gives, as JSON: plain data, lines, and a replacer for JSON.stringify.
+ * @module
+ */
+import type { PolicyEntry, StateEntry, XfrmSnapshot } from '../monitor/xfrm-views.ts';
+import type { EventTime } from '../netlink/event.ts';
+import type { TunnelChange, TunnelSnapshot } from '../tunnel/changes.ts';
+import type { Tunnel } from '../tunnel/tunnel.ts';
+import { OpaqueBytes } from '../wire/opaque.ts';
+import { formatLine, type JsonRecord } from './line.ts';
+import { changeJson, tunnelJson, warningJson } from './tunnel.ts';
+import { write } from './write.ts';
+
+export interface JsonOptions {
+  /** Shows keys, and bytes that may be keys, as hexadecimal digits. Default: only how many bytes they are. */
+  readonly keys?: boolean | undefined;
+}
+
+/** What JSON can hold. */
+export type JsonValue =
+  | string
+  | number
+  | boolean
+  | null
+  | readonly JsonValue[]
+  | { readonly [name: string]: JsonValue };
+
+const has = <Name extends string>(value: object, ...names: readonly Name[]) =>
+  names.every((name) => name in value);
+
+const isTunnel = (value: object): value is Tunnel => has(value, 'sinceKnown', 'sas');
+const isTunnelSnapshot = (value: object): value is TunnelSnapshot =>
+  has(value, 'tunnels', 'warnings');
+const isRecord = (value: object): value is JsonRecord => has(value, 'kind', 'protocol', 'time');
+/** Changes that a monitor of SAs and policies has too are not among them. */
+const isTunnelChange = (value: object): value is TunnelChange =>
+  has(value, 'kind', 'time') &&
+  (('tunnel' in value && isTunnel(value.tunnel as Tunnel)) ||
+    has(value, 'raised') ||
+    has(value, 'slowConsumer'));
+
+/** The members of an error, as of any other object. */
+function errorMembers(error: Error): object {
+  const { name, message, cause } = error;
+  const shown = cause instanceof Error ? { cause: errorMembers(cause) } : {};
+  return { ...error, name, message, ...shown };
+}
+
+/** A value as it is written: tunnels by what names their SAs and policies, errors with their members. */
+function plain(value: object): object {
+  if (isTunnel(value)) return tunnelJson(value);
+  if (isTunnelSnapshot(value)) {
+    const { tunnels, warnings, ...rest } = value;
+    return { ...rest, tunnels: tunnels.map(tunnelJson), warnings: warnings.map(warningJson) };
+  }
+  if (value instanceof Error) return errorMembers(value);
+  if ('snapshot' in value && typeof value.snapshot === 'object' && value.snapshot !== null) {
+    return { ...value, snapshot: plain(value.snapshot) };
+  }
+  return value;
+}
+
+/**
+ * Anything that this library gives, as a line of JSON without the line break: what {@link toJson} makes, at once.
+ *
+ * @throws TypeError for what has no JSON, as a function
+ * @example
+ * for await (const event of subscribe({ groups: ['sa'] })) process.stdout.write(`${jsonLine(event)}\n`);
+ */
+export function jsonLine(value: unknown, { keys = false }: JsonOptions = {}): string {
+  if (typeof value === 'object' && value !== null) {
+    if (isTunnelChange(value)) return formatLine(changeJson(value), keys);
+    if (isRecord(value)) return formatLine(value, keys);
+    return write(plain(value), keys) as string;
+  }
+  const text = write(value, keys);
+  if (text === undefined) throw new TypeError(`a ${typeof value} has no JSON`);
+  return text;
+}
+
+/**
+ * Anything that this library gives, as plain data that JSON can hold: an event, a request, an entry of a table, an SA, a
+ * snapshot, a tunnel, a change, an error. Events and changes of tunnels are as the command prints them, and hold to
+ * its schema (docs/values.md). Bigints become digits, moments ms since 1970, keys their length.
+ *
+ * @throws TypeError for what has no JSON, as a function
+ * @example
+ * response.json(toJson(monitor.snapshot()));
+ */
+export const toJson = (value: unknown, options?: JsonOptions): JsonValue =>
+  JSON.parse(jsonLine(value, options));
+
+/** What {@link jsonLines} takes. */
+export type JsonLinesInput =
+  | XfrmSnapshot
+  | TunnelSnapshot
+  | Iterable<StateEntry | PolicyEntry | Tunnel>;
+
+/**
+ * A snapshot, or entries of a table, as the lines that `state`, `policy` and `tunnels` print with `--json`. One line is
+ * made at a time, so that a large table takes no more memory than it has.
+ *
+ * @example
+ * await pipeline(Readable.from(jsonLines(monitor.snapshot())).map((line) => `${line}\n`), response);
+ */
+export function* jsonLines(
+  of: JsonLinesInput,
+  { keys = false }: JsonOptions = {},
+): Generator<string, undefined> {
+  if (isTunnelSnapshot(of)) {
+    for (const one of of.tunnels) yield tunnelLine(one, of.countersReadAt);
+    for (const one of of.warnings) {
+      const record = { kind: 'host-warning', time: of.countersReadAt, warning: warningJson(one) };
+      yield formatLine(record, keys);
+    }
+    return;
+  }
+  const lists = Symbol.iterator in of ? [of] : [of.states, of.policies];
+  for (const list of lists) for (const one of list) yield entryLine(one, keys);
+}
+
+function entryLine(one: StateEntry | PolicyEntry | Tunnel, keys: boolean): string {
+  if (isTunnel(one)) {
+    return tunnelLine(one, { wall: Date.now(), monotonic: performance.now() });
+  }
+  const { value, countersReadAt: time } = one;
+  const object =
+    'spi' in value ? { kind: 'state', state: value } : { kind: 'policy', policy: value };
+  return formatLine({ ...object, protocol: 'xfrm', time } as JsonRecord, keys);
+}
+
+const tunnelLine = (tunnel: Tunnel, time: EventTime): string =>
+  formatLine({ kind: 'tunnel', time, tunnel: tunnelJson(tunnel) } as JsonRecord, false);
+
+/**
+ * For JSON.stringify, which refuses bigints: `JSON.stringify(event, jsonReplacer)`. Keys, and other bytes, show how many
+ * they are. {@link toJson} says more: moments, tunnels by what names them, the schema.
+ */
+export function jsonReplacer(this: unknown, name: string, value: unknown): unknown {
+  // What it was before its own toJSON.
+  const given = (this as Record<string, unknown>)[name];
+  if (typeof value === 'bigint') return String(value);
+  if (given instanceof OpaqueBytes) return String(given);
+  if (given instanceof Uint8Array) return `[${given.length} bytes]`;
+  if (given instanceof Error) return errorMembers(given);
+  return value;
+}

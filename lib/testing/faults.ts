@@ -1,0 +1,263 @@
+/** Faults: what happens to real hosts, made to happen now. docs/testing.md lists them. @module */
+import { readSync } from 'node:fs';
+import { endianness } from 'node:os';
+import { NETLINK_ROUTE, NETLINK_XFRM } from '../netlink/constants.ts';
+import { KernelError } from '../netlink/kernel-error.ts';
+import { NetlinkConnection } from '../netlink/netlink-connection.ts';
+import { RTM_DELQDISC, RTM_NEWQDISC } from '../route/message-constants.ts';
+import { NetlinkSocket } from '../socket/index.ts';
+import { openFile } from '../socket/namespace.ts';
+import { MessageWriter } from '../wire/writer.ts';
+import { encodeXfrm } from '../xfrm/encode.ts';
+import type { XfrmState } from '../xfrm/objects.ts';
+import { TestingError } from './error.ts';
+import type { Host } from './host.ts';
+import type { NetworkNamespace } from './network-namespace.ts';
+import type { Frame, Wire } from './wire.ts';
+
+/** What a fault did is undone by it. */
+export type Undo = () => Promise<void>;
+
+/** SAs and policies that {@link loseEvents} adds and deletes at most: enough for 64 MiB of waiting events. */
+const MOST = 30_000;
+/** How many before it is looked whether one was lost. */
+const ROUND = 256;
+
+/** Sockets in /proc/net/netlink that listen to XFRM, by port id, and how many datagrams each lost. */
+function drops(host: NetworkNamespace): Map<number, number> {
+  const { descriptor, close } = openFile(host.netns, '/proc/thread-self/net/netlink');
+  const buffer = Buffer.alloc(65_536);
+  const text = buffer.toString('latin1', 0, readSync(descriptor, buffer));
+  close();
+  // sk Eth Pid Groups Rmem Wmem Dump Locks Drops Inode
+  const rows = text.matchAll(/^\S+\s+6\s+(\d+)\s+(?!0{8})(?:\S+\s+){5}(\d+)/gm);
+  return new Map(Array.from(rows, ([, port, lost]) => [Number(port), Number(lost)]));
+}
+
+/**
+ * Makes the kernel lose events: adds and deletes SAs and policies, without letting this process read, until a socket that
+ * listens in the namespace has lost some. Give the listener a small buffer (`receiveBufferSize: 4096`), else it takes long.
+ *
+ * @returns how many objects it took
+ * @throws TestingError `ERR_LACKING` if nothing listens, or no socket lost anything
+ */
+export function loseEvents(host: NetworkNamespace): number {
+  const before = drops(host);
+  if (before.size === 0) {
+    throw new TestingError('ERR_LACKING', `${host.name}: nothing listens to groups of XFRM`);
+  }
+  const socket = new NetlinkSocket({ protocol: NETLINK_XFRM, netns: host.netns });
+  const writer = new MessageWriter();
+  try {
+    socket.bind();
+    const ends = { saddr: '198.18.0.1', daddr: '198.18.0.2', family: 'inet' } as const;
+    const selector = { ...ends, prefixlenS: 32, prefixlenD: 32 };
+    const sa = { ...ends, proto: 'esp' } as const;
+    const send = (message: Parameters<typeof encodeXfrm>[1]) => {
+      writer.wipe();
+      encodeXfrm(writer, message);
+      socket.send(writer.written());
+    };
+    const policy = { dir: 'out', selector, priority: 1 } as const;
+    for (let done = 0; done < MOST; done++) {
+      const spi = 0x10_0000 + done;
+      const allocation = { ...sa, min: spi, max: spi, mode: 'tunnel' } as const;
+      send({ kind: 'request', message: 'NEWPOLICY', policy });
+      send({ kind: 'request', message: 'ALLOCSPI', allocation });
+      send({ kind: 'request', message: 'DELSA', id: { ...sa, spi }, attributes: {} });
+      send({ kind: 'request', message: 'DELPOLICY', id: policy, attributes: {} });
+      if (done % ROUND !== ROUND - 1) continue;
+      for (const [port, lost] of drops(host)) {
+        if (lost > (before.get(port) ?? 0)) return done + 1;
+      }
+    }
+  } finally {
+    writer.wipe();
+    void socket.close();
+  }
+  const hint = 'give the one that is tested a small buffer: receiveBufferSize: 4096';
+  throw new TestingError('ERR_LACKING', `${host.name}: no socket lost an event; ${hint}`);
+}
+
+/** Cuts the cable between two hosts. @returns what joins them again, with the addresses and routes that were */
+export async function cutLink(left: Host, right: Host): Promise<Undo> {
+  const index = right.cableTo(left);
+  const { route } = right;
+  // The kernel takes routes, and addresses of IPv6, away with the link.
+  const { items: routes } = await route.listRoutes({ table: 254 });
+  const { items: addresses } = await route.listAddresses({ index });
+  await route.setLinkDown({ index });
+  return async () => {
+    await route.setLinkUp({ index });
+    for (const { local, address = '', prefixLength, scope, flags } of addresses) {
+      const own = { index, local: local ?? address, prefixLength };
+      if (scope !== 'link') await route.replaceAddress({ ...own, flags });
+    }
+    for (const one of routes) if (one.oif === index) await route.replaceRoute(one);
+  };
+}
+
+/** What a link does to packets; parts of 1. */
+export interface Impairment {
+  /** Milliseconds. */
+  readonly delay?: number | undefined;
+  readonly loss?: number | undefined;
+  readonly duplicate?: number | undefined;
+  readonly corrupt?: number | undefined;
+}
+
+/** linux/pkt_sched.h and rtnetlink.h. */
+const TC_H_ROOT = 0xffff_ffff;
+const [TCA_KIND, TCA_OPTIONS] = [1, 2];
+const [TCA_NETEM_CORRUPT, TCA_NETEM_LATENCY64] = [4, 10];
+const NLM_F_CREATE_REPLACE = 0x500;
+const LE = endianness() === 'LE';
+
+/** Some 32-bit numbers in host order. */
+function words(...numbers: readonly number[]): Buffer {
+  const bytes = Buffer.alloc(4 * numbers.length);
+  const view = new DataView(bytes.buffer, bytes.byteOffset);
+  for (const [i, number] of numbers.entries()) view.setUint32(4 * i, number, LE);
+  return bytes;
+}
+
+/**
+ * Makes the link by which a host sends to another slow or lossy, in that direction, by the kernel's netem.
+ *
+ * @returns what makes it as it was
+ * @throws TestingError `ERR_LACKING` where the kernel has no netem (CONFIG_NET_SCH_NETEM)
+ */
+export async function impairLink(from: Host, to: Host, impairment: Impairment): Promise<Undo> {
+  const { delay = 0, loss = 0, duplicate = 0, corrupt = 0 } = impairment;
+  const part = (share: number) => Math.round(share * 0xffff_ffff);
+  const header = words(0, from.cableTo(to), 0, TC_H_ROOT, 0);
+  const connection = new NetlinkConnection(NETLINK_ROUTE, { netns: from.netns });
+  // struct tc_netem_qopt, then attributes, in one attribute.
+  const options = Buffer.concat([
+    words(0, 1000, part(loss), 0, part(duplicate), 0),
+    words((TCA_NETEM_CORRUPT << (LE ? 16 : 0)) | (12 << (LE ? 0 : 16)), part(corrupt), 0),
+    words((TCA_NETEM_LATENCY64 << (LE ? 16 : 0)) | (12 << (LE ? 0 : 16))),
+    Buffer.from(new BigUint64Array([BigInt(Math.round(delay * 1e6))]).buffer),
+  ]);
+  try {
+    await connection.request({
+      type: RTM_NEWQDISC,
+      name: 'RTM_NEWQDISC',
+      flags: NLM_F_CREATE_REPLACE,
+      header,
+      attributes: (write) => write.string(TCA_KIND, 'netem').bytes(TCA_OPTIONS, options),
+    });
+  } catch (error) {
+    if (!(error instanceof KernelError) || error.code !== 'ENOENT') throw error;
+    const message =
+      'this kernel has no netem (CONFIG_NET_SCH_NETEM): modprobe sch_netem, or the lab';
+    throw new TestingError('ERR_LACKING', message, error);
+  } finally {
+    await connection.close();
+  }
+  return async () => {
+    await using connection = new NetlinkConnection(NETLINK_ROUTE, { netns: from.netns });
+    await connection.request({ type: RTM_DELQDISC, name: 'RTM_DELQDISC', header });
+  };
+}
+
+/** The protected packet that was sent last, of ESP or AH. */
+function last(wire: Wire): Frame {
+  const frame = wire.sent.findLast(({ kind }) => ['esp', 'ah', 'esp-in-udp'].includes(kind));
+  if (frame !== undefined) return frame;
+  throw new TestingError(
+    'ERR_LACKING',
+    'no protected packet has been sent since the wire was tapped',
+  );
+}
+
+/** Sends the last protected packet of a host again, as an attacker would. @param count how often */
+export function replayPacket(wire: Wire, count = 1): void {
+  const { bytes, index } = last(wire);
+  for (let i = 0; i < count; i++) wire.send(bytes, index);
+}
+
+/** Where the sequence number is: after the SPI (RFC 4303); in AH, after four bytes more (RFC 4302). */
+const SEQUENCE: Readonly<Partial<Record<Frame['kind'], number>>> = {
+  esp: 4,
+  ah: 8,
+  'esp-in-udp': 12,
+};
+
+/** Sends what looks like the next protected packet of a host, and is damaged: its receiver finds it out by the check value. */
+export function corruptPacket(wire: Wire): void {
+  const { bytes, index, kind, payload } = last(wire);
+  const damaged = Buffer.from(bytes);
+  const at = payload + (SEQUENCE[kind] ?? 4);
+  damaged.writeUInt32BE(damaged.readUInt32BE(at) + 1, at);
+  const end = damaged.length - 1;
+  damaged.writeUInt8((damaged[end] as number) ^ 0xff, end);
+  wire.send(damaged, index);
+}
+
+/** SAs of a host: those that it sends by, or receives by. */
+async function statesOf(host: NetworkNamespace, direction?: 'in' | 'out'): Promise<XfrmState[]> {
+  const { items } = await host.route.listAddresses();
+  const own = new Set(items.map(({ local, address }) => local ?? address));
+  const found: XfrmState[] = [];
+  for await (const state of host.xfrm.listStates()) {
+    const way = own.has(state.saddr) ? 'out' : 'in';
+    if (direction === undefined || way === direction) found.push(state);
+  }
+  return found;
+}
+
+/** Deletes SAs of a host behind the back of its key manager. @returns how many */
+export async function deleteSas(host: NetworkNamespace, direction?: 'in' | 'out'): Promise<number> {
+  const states = await statesOf(host, direction);
+  for (const state of states) await host.xfrm.deleteState(state);
+  return states.length;
+}
+
+/** Lets SAs of a host reach a limit now: a soft one, or with `hard` one that deletes them. @returns how many */
+export async function expireSas(
+  host: NetworkNamespace,
+  { hard = false, direction }: { readonly hard?: boolean; readonly direction?: 'in' | 'out' } = {},
+): Promise<number> {
+  const states = await statesOf(host, direction);
+  for (const state of states) await host.xfrm.expireState(state, hard);
+  return states.length;
+}
+
+/** Deletes all SAs of a host, and all policies, as `ip xfrm state flush` does. */
+export async function flush(host: NetworkNamespace): Promise<void> {
+  await host.xfrm.flushStates();
+  await host.xfrm.flushPolicies();
+}
+
+/** Gives a host another address in place of the one it has. Those that it has cables to reach it there. */
+export async function moveAddress(host: Host, to: string): Promise<void> {
+  const { items } = await host.route.listAddresses();
+  const old = items.find(({ local }) => local === host.address);
+  await host.addAddress(to, old?.index);
+  if (old !== undefined) await host.removeAddress(host.address, old.index);
+  host.address = to;
+  for (const other of host.cables.keys()) {
+    await other.reach(to, host, other.address);
+    await host.reach(other.address, other, to);
+    if (other.inner) await host.reach(other.inner, other, host.inner);
+  }
+}
+
+/**
+ * Takes the clock back, or with a negative number forth. It is that of the whole kernel: only in the lab.
+ *
+ * @returns what takes it forth again
+ */
+export async function turnClockBack(host: NetworkNamespace, seconds: number): Promise<Undo> {
+  if (process.env.NETLINK_XFRM_LAB === undefined) {
+    const message =
+      'the clock is that of the whole machine: run it in the lab (netlink-xfrm test --lab)';
+    throw new TestingError('ERR_LACKING', message);
+  }
+  const turn = async (by: number) => {
+    await host.run('date', ['-s', `@${Math.round(Date.now() / 1000 - by)}`]);
+  };
+  await turn(seconds);
+  return () => turn(-seconds);
+}

@@ -1,0 +1,150 @@
+/** libreswan on two hosts: a pluto on each, with a tunnel between them that is described here or in one's own files. @module */
+import { mkdirSync, writeFileSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+import { Daemon, findProgram, makeFolder, type Settings } from './daemon.ts';
+import type { Host } from './host.ts';
+import { finished, type Printed } from './program.ts';
+
+/** Where distributions have it: Debian and Fedora, Alpine. */
+const PLUTO = ['/usr/libexec/ipsec/pluto', '/usr/lib/ipsec/pluto'];
+const PACKAGES = 'Debian, Ubuntu, Fedora and Alpine: libreswan';
+
+/** What differs from the tunnel that is made without any of these. */
+export interface LibreswanOptions {
+  /** Of the connection (ipsec.conf): `{ salifetime: '16s' }`. */
+  readonly connection?: Settings | undefined;
+  /** Of the left host's only. */
+  readonly leftConnection?: Settings | undefined;
+  /** Connections of one's own names, each with what differs; default one, `tunnel`. Either for both hosts, or a function of the side. */
+  readonly connections?: ((side: Side) => Readonly<Record<string, Settings>>) | undefined;
+  /** A folder with files of one's own for each host, in place of all that: ipsec.conf and ipsec.secrets. */
+  readonly files?: { readonly left: string; readonly right: string } | undefined;
+}
+
+type Side = 'left' | 'right';
+
+function configuration(own: Host, other: Host, side: Side, options: LibreswanOptions): string {
+  const far = side === 'left' ? 'right' : 'left';
+  const base: Settings = {
+    left: own.address,
+    right: other.address,
+    leftid: `@${side}`,
+    rightid: `@${far}`,
+    leftsubnet: `${own.inner}/32`,
+    rightsubnet: `${other.inner}/32`,
+    leftupdown: '/bin/true',
+    authby: 'secret',
+    auto: 'ignore',
+    // Short proposals: less to compute for one slow processor.
+    ike: 'aes128-sha2_256-dh19',
+    esp: 'aes_gcm128-null',
+    rekeyfuzz: '0%',
+    ...options.connection,
+    ...(side === 'left' ? options.leftConnection : {}),
+  };
+  const lines = Object.entries(connectionsOf(side, options)).flatMap(([name, settings]) => [
+    `conn ${name}`,
+    ...Object.entries({ ...base, ...settings }).map(([key, value]) => `  ${key}=${value}`),
+  ]);
+  return `${['config setup', '  ikev1-policy=accept', ...lines].join('\n')}\n`;
+}
+
+const connectionsOf = (side: Side, { connections }: LibreswanOptions) =>
+  connections?.(side) ?? { tunnel: {} };
+
+/** A pluto that listens and has its connections. */
+export class Pluto extends Daemon {
+  readonly #programs: string;
+
+  /** Starts one of two. */
+  static async start(
+    own: Host,
+    other: Host,
+    side: Side,
+    options: LibreswanOptions = {},
+  ): Promise<Pluto> {
+    const program = findProgram(PLUTO, 'libreswan', PACKAGES);
+    const pluto = new Pluto(own, makeFolder(own), program);
+    const { folder } = pluto;
+    const files = options.files?.[side] ?? folder;
+    const file = join(files, 'ipsec.conf');
+    const socket = ['--ctlsocket', join(folder, 'run/pluto.ctl')];
+    for (const name of ['nss', 'run']) mkdirSync(join(folder, name));
+    if (files === folder) {
+      writeFileSync(file, configuration(own, other, side, options));
+      const secret = ': PSK "made up for two hosts in a laboratory"\n';
+      writeFileSync(join(folder, 'ipsec.secrets'), secret, { mode: 0o600 });
+    }
+    const nss = `sql:${join(folder, 'nss')}`;
+    await finished(own.spawn('certutil', ['-N', '--empty-password', '-d', nss]), 'certutil -N');
+    const args = ['--nofork', '--stderrlog', '--config', file, '--nssdir', join(folder, 'nss')];
+    args.push('--secretsfile', join(files, 'ipsec.secrets'), '--rundir', join(folder, 'run'));
+    args.push('--ipsecdir', files, '--nhelpers', '0');
+    await pluto.start({ program, args, ready: 'run/pluto.ctl' });
+    await pluto.whack('--listen');
+    const names = options.files ? ['--autoall'] : Object.keys(connectionsOf(side, options));
+    for (const name of names) {
+      await pluto.ask(join(pluto.#programs, 'addconn'), ['--config', file, ...socket, name]);
+    }
+    return pluto;
+  }
+
+  private constructor(own: Host, folder: string, program: string) {
+    super(own, 'pluto', folder);
+    this.#programs = dirname(program);
+  }
+
+  /** Asks the daemon. @throws TestingError with what it said, and the end of its log */
+  whack(...args: string[]): Promise<Printed> {
+    const socket = join(this.folder, 'run/pluto.ctl');
+    return this.ask(join(this.#programs, 'whack'), ['--ctlsocket', socket, ...args]);
+  }
+
+  /** Asks it without waiting for what comes of it. */
+  async tell(...args: string[]): Promise<void> {
+    await this.whack('--asynchronous', ...args);
+  }
+
+  /** Sets a connection up; default that of {@link libreswan}. */
+  async initiate(name = 'tunnel'): Promise<void> {
+    await this.whack('--initiate', '--name', name);
+  }
+
+  /** Rekeys the SAs of a connection. */
+  async rekey(name = 'tunnel'): Promise<void> {
+    await this.whack('--rekey-ipsec', '--name', name);
+  }
+}
+
+/** Two daemons. */
+export interface LibreswanPair extends AsyncDisposable {
+  readonly left: Pluto;
+  readonly right: Pluto;
+}
+
+/**
+ * Starts libreswan on two hosts, with a tunnel between their inner addresses; the keys of IKE are a secret that both have.
+ * It is set up by `left.initiate()`.
+ *
+ * @throws TestingError `ERR_PROGRAM_MISSING` with the packages, `ERR_PROGRAM_FAILED` with a daemon's log
+ */
+export async function libreswan(
+  left: Host,
+  right: Host,
+  options: LibreswanOptions = {},
+): Promise<LibreswanPair> {
+  const far = await Pluto.start(right, left, 'right', options);
+  try {
+    const near = await Pluto.start(left, right, 'left', options);
+    return {
+      left: near,
+      right: far,
+      async [Symbol.asyncDispose]() {
+        await Promise.all([near.kill(), far.kill()]);
+      },
+    };
+  } catch (error) {
+    await far.kill();
+    throw error;
+  }
+}

@@ -1,0 +1,157 @@
+/**
+ * What this kernel and container can do, found out by doing it in a network namespace of its own; with the reason for each
+ * lack.
+ * @module
+ */
+import { existsSync } from 'node:fs';
+import { release } from 'node:os';
+import { readXfrmStat } from '../monitor/xfrm-stat.ts';
+import { SystemError } from '../socket/index.ts';
+import { TestingError } from './error.ts';
+import { type AlgorithmName, freshSa } from './keyed-tunnel.ts';
+import { NetworkNamespace } from './network-namespace.ts';
+import { finished, spawnIn } from './program.ts';
+import { Wire } from './wire.ts';
+
+const V4 = ['192.0.2.1', '192.0.2.2'] as const;
+const V6 = ['2001:db8::1', '2001:db8::2'] as const;
+
+type Attempt = (host: NetworkNamespace) => unknown;
+
+const algorithm = (name: AlgorithmName): Attempt => {
+  return ({ xfrm }) => xfrm.addState(freshSa(V4, { algorithm: name }));
+};
+
+/** By name, what shows that it is there. */
+const ATTEMPTS = {
+  /** Network namespaces can be made and entered. */
+  namespaces: () => {},
+  /** SAs and policies can be asked for: CAP_NET_ADMIN, and XFRM in the kernel. */
+  xfrm: async ({ xfrm }) => {
+    await xfrm.getSadInfo();
+  },
+  veth: ({ route }) => {
+    return route.addLink({ name: 'a', info: { kind: 'veth', veth: { peer: { name: 'b' } } } });
+  },
+  ipv6: () => {
+    if (!existsSync('/proc/net/if_inet6')) throw new Error('/proc/net/if_inet6 is missing');
+  },
+  esp: algorithm('aes-gcm'),
+  esp6: ({ xfrm }) => xfrm.addState(freshSa(V6)),
+  ah: ({ xfrm }) => xfrm.addState(freshSa(V4, { proto: 'ah' })),
+  ipcomp: ({ xfrm }) => {
+    const [saddr, daddr] = V4;
+    const comp = { name: 'deflate', key: new Uint8Array() };
+    return xfrm.addState({ saddr, daddr, proto: 'comp', spi: 0x1001, mode: 'transport', comp });
+  },
+  'aes-gcm': algorithm('aes-gcm'),
+  'aes-cbc-sha256': algorithm('aes-cbc-sha256'),
+  'chacha20-poly1305': algorithm('chacha20-poly1305'),
+  /** Links of kind `xfrm`. */
+  'xfrm-interface': ({ route }) => {
+    return route.addLink({ name: 'x', info: { kind: 'xfrm', xfrm: { ifId: 1 } } });
+  },
+  /** /proc/net/xfrm_stat. */
+  'xfrm-stat': async ({ netns }) => {
+    if ((await readXfrmStat({ netns })) === undefined) {
+      throw new Error('/proc/net/xfrm_stat is missing: CONFIG_XFRM_STATISTICS');
+    }
+  },
+  /** The wire can be looked at: CAP_NET_RAW. */
+  wire: async (host) => {
+    await host.route.setLinkUp({ name: 'lo' });
+    const tap = await Wire.tap(host);
+    tap.close();
+  },
+  /** Programs can be run in a namespace, and end with this process: setpriv and nsenter. */
+  programs: async ({ netns }) => {
+    await finished(spawnIn(netns, 'true', []), 'true');
+  },
+  /** They can have files of their own: mount(2). */
+  mounts: async ({ netns }) => {
+    await finished(spawnIn(netns, 'true', [], { mounts: { '/run': 'tmpfs' } }), 'mount');
+  },
+} as const satisfies Readonly<Record<string, Attempt>>;
+
+/** What may be there or not. */
+export type Feature = keyof typeof ATTEMPTS;
+export const FEATURES = Object.keys(ATTEMPTS) as Feature[];
+
+/** Whether a feature is there, and if not, why. */
+export type Finding =
+  | { readonly ok: true }
+  | {
+      readonly ok: false;
+      readonly reason: string;
+      /** `EPERM` … and its number, where it was a system call or the kernel that refused. */
+      readonly code?: string | undefined;
+      readonly errno?: number | undefined;
+    };
+
+/** Features that a suite must not do without: then their lack is a failure. Names with commas, or `all`. */
+const required = () => new Set((process.env.NETLINK_XFRM_REQUIRE ?? '').split(/[\s,]+/));
+
+/** What {@link probe} found. */
+export class Probe {
+  /** Of the kernel that runs. */
+  readonly kernel = release();
+  readonly features: Readonly<Record<Feature, Finding>>;
+
+  constructor(features: Readonly<Record<Feature, Finding>>) {
+    this.features = features;
+  }
+
+  /**
+   * What is missing of some features, in words, for the option `skip` of a test; false if nothing is.
+   *
+   * @throws TestingError `ERR_LACKING` if one is missing that the environment requires: `NETLINK_XFRM_REQUIRE=esp,ah`, or
+   *   `all`
+   */
+  missing(...names: Feature[]): string | false {
+    const lacks = names.flatMap((name) => {
+      const found = this.features[name];
+      if (found === undefined) throw new TypeError(`${name} is none of ${FEATURES.join(', ')}`);
+      return found.ok ? [] : [{ name, reason: found.reason }];
+    });
+    if (lacks.length === 0) return false;
+    const text = lacks.map(({ name, reason }) => `no ${name}: ${reason}`).join('; ');
+    const strict = required();
+    if (!strict.has('all') && !lacks.some(({ name }) => strict.has(name))) return text;
+    throw new TestingError('ERR_LACKING', `NETLINK_XFRM_REQUIRE wants what is not here: ${text}`);
+  }
+}
+
+async function attempt(act: () => unknown): Promise<Finding> {
+  try {
+    await act();
+    return { ok: true };
+  } catch (error) {
+    const { message } = error as Error;
+    if (!(error instanceof SystemError)) return { ok: false, reason: message };
+    const { code, errno } = error;
+    return { ok: false, reason: message, code, errno };
+  }
+}
+
+let probed: Promise<Probe> | undefined;
+
+/** Finds out what this kernel and container can do; asked again, it gives the same. */
+export function probe(): Promise<Probe> {
+  probed ??= look();
+  return probed;
+}
+
+async function look(): Promise<Probe> {
+  const found = {} as Record<Feature, Finding>;
+  for (const name of FEATURES) {
+    if (found.namespaces?.ok === false) {
+      found[name] = { ...found.namespaces, reason: 'it takes a network namespace' };
+      continue;
+    }
+    found[name] = await attempt(async () => {
+      await using host = await NetworkNamespace.make('probe');
+      await (ATTEMPTS[name] as Attempt)(host);
+    });
+  }
+  return new Probe(found);
+}

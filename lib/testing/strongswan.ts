@@ -1,0 +1,200 @@
+/** strongSwan on two hosts: a charon on each, with a tunnel between them that is described here or in one's own files. @module */
+import { existsSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { Daemon, findProgram, makeFolder, type Settings } from './daemon.ts';
+import type { Host } from './host.ts';
+import type { Printed } from './program.ts';
+
+/** Where distributions have it: Debian, Fedora, Alpine and Arch. */
+const CHARON = [
+  '/usr/lib/ipsec/charon',
+  '/usr/libexec/strongswan/charon',
+  '/usr/lib/strongswan/charon',
+];
+const PACKAGES =
+  'Debian and Ubuntu: apt-get install strongswan-charon strongswan-swanctl libstrongswan-standard-plugins ' +
+  'libstrongswan-extra-plugins; Fedora and Alpine: strongswan';
+
+/** What differs from the tunnel that is made without any of these. */
+export interface StrongswanOptions {
+  /** Of each daemon (strongswan.conf, section charon). */
+  readonly daemon?: Settings | undefined;
+  /** Of each connection (swanctl.conf): `{ dpd_delay: '1s' }`. */
+  readonly connection?: Settings | undefined;
+  /** Of its child, which is called `inner`: `{ rekey_time: '4s' }`. */
+  readonly child?: Settings | undefined;
+  /** Of the left host's child only: `{ start_action: 'trap' }`. */
+  readonly leftChild?: Settings | undefined;
+  /**
+   * How many connections, `tunnel1`, `tunnel2` …: one for all traffic, the default; or each for one UDP port of the right
+   * host, from 1001 on.
+   */
+  readonly tunnels?: number | undefined;
+  /** A folder with files of one's own for each host, in place of all that: swanctl.conf, and where there is one strongswan.conf. */
+  readonly files?: { readonly left: string; readonly right: string } | undefined;
+}
+
+const lines = (settings: Settings = {}) =>
+  Object.entries(settings)
+    .map(([name, value]) => `${name} = ${value}`)
+    .join('\n');
+
+/** Enough for the tunnel that is described here, whatever else is installed. */
+const PLUGINS =
+  'random nonce openssl pem pkcs1 pubkey hmac kdf sha1 sha2 aes gcm x509 kernel-netlink socket-default vici';
+
+/** What the kit needs, after a file of one's own if there is one: what comes later counts. */
+function strongswanConf(folder: string, daemon: Settings | undefined, file: string | undefined) {
+  const own = { load_modular: 'no', load: PLUGINS };
+  return `${file === undefined ? '' : `include ${file}`}
+charon {
+  ${lines({ ...(file === undefined ? own : {}), ...daemon })}
+  filelog {
+    stderr {
+      flush_line = yes
+    }
+  }
+  plugins {
+    vici {
+      socket = unix://${folder}/vici
+    }
+  }
+}
+${file === undefined ? 'swanctl {\n  load = random openssl\n}' : ''}
+`;
+}
+
+function connections(own: Host, other: Host, side: Side, options: StrongswanOptions): string {
+  const { connection, child, leftChild, tunnels = 1 } = options;
+  const far = side === 'left' ? 'right' : 'left';
+  const port = (of: Side, n: number) =>
+    tunnels === 1 ? '' : `[udp/${of === 'right' ? 1000 + n : ''}]`;
+  const one = (n: number) => `
+  tunnel${n} {
+    version = 2
+    local_addrs = ${own.address}
+    remote_addrs = ${other.address}
+    proposals = aes128-sha256-ecp256
+    ${lines(connection)}
+    local {
+      auth = psk
+      id = ${side}${n}
+    }
+    remote {
+      auth = psk
+      id = ${far}${n}
+    }
+    children {
+      inner {
+        local_ts = ${own.inner}/32${port(side, n)}
+        remote_ts = ${other.inner}/32${port(far, n)}
+        esp_proposals = aes128gcm16-ecp256
+        ${lines({ ...child, ...(side === 'left' ? leftChild : {}) })}
+      }
+    }
+  }`;
+  return `connections {${Array.from({ length: tunnels }, (_, i) => one(i + 1)).join('')}
+}
+secrets {
+  ike {
+    secret = "made up"
+  }
+}
+`;
+}
+
+type Side = 'left' | 'right';
+
+/** A charon that listens and has its configuration. */
+export class Charon extends Daemon {
+  readonly #swanctl: string;
+  readonly #configuration: string;
+
+  /** Starts one of two. */
+  static async start(
+    own: Host,
+    other: Host,
+    side: Side,
+    options: StrongswanOptions = {},
+  ): Promise<Charon> {
+    const charon = new Charon(own, makeFolder(own), options.files?.[side]);
+    const program = findProgram(CHARON, 'strongSwan', PACKAGES);
+    const files = options.files?.[side];
+    const { folder } = charon;
+    const given = join(files ?? folder, 'strongswan.conf');
+    const text = strongswanConf(folder, options.daemon, existsSync(given) ? given : undefined);
+    writeFileSync(join(folder, 'strongswan.conf'), text);
+    if (files === undefined) {
+      writeFileSync(charon.#configuration, connections(own, other, side, options));
+    }
+    // Each has its own /run, where both would keep their process id.
+    const mounts = { '/run': 'tmpfs' };
+    await charon.start({ program, args: [], mounts, ready: 'vici' });
+    await charon.load();
+    return charon;
+  }
+
+  private constructor(own: Host, folder: string, files: string | undefined) {
+    const directory = files ?? folder;
+    super(own, 'charon', folder, {
+      ...process.env,
+      STRONGSWAN_CONF: join(folder, 'strongswan.conf'),
+      SWANCTL_DIR: directory,
+    });
+    this.#swanctl = 'swanctl';
+    this.#configuration = join(directory, 'swanctl.conf');
+  }
+
+  /** Loads its configuration again: what was written to its files since. */
+  async load(): Promise<void> {
+    await this.swanctl('--load-all', '--file', this.#configuration);
+  }
+
+  /** Runs swanctl. @throws TestingError with what it said, and the end of the daemon's log */
+  swanctl(...args: string[]): Promise<Printed> {
+    return this.ask(this.#swanctl, [...args, '--uri', `unix://${this.folder}/vici`]);
+  }
+
+  /** Sets a child up; default that of {@link strongswan}. */
+  async initiate(child = 'inner'): Promise<void> {
+    await this.swanctl('--initiate', '--child', child);
+  }
+
+  /** Rekeys a child. */
+  async rekey(child = 'inner'): Promise<void> {
+    await this.swanctl('--rekey', '--child', child);
+  }
+}
+
+/** Two daemons. */
+export interface StrongswanPair extends AsyncDisposable {
+  readonly left: Charon;
+  readonly right: Charon;
+}
+
+/**
+ * Starts strongSwan on two hosts, with a tunnel between their inner addresses; the keys of IKE are a secret that both have.
+ * It is set up by `left.initiate()`, or by traffic with `leftChild: { start_action: 'trap' }`.
+ *
+ * @throws TestingError `ERR_PROGRAM_MISSING` with the packages, `ERR_PROGRAM_FAILED` with a daemon's log
+ */
+export async function strongswan(
+  left: Host,
+  right: Host,
+  options: StrongswanOptions = {},
+): Promise<StrongswanPair> {
+  const far = await Charon.start(right, left, 'right', options);
+  try {
+    const near = await Charon.start(left, right, 'left', options);
+    return {
+      left: near,
+      right: far,
+      async [Symbol.asyncDispose]() {
+        await Promise.all([near.kill(), far.kill()]);
+      },
+    };
+  } catch (error) {
+    await far.kill();
+    throw error;
+  }
+}

@@ -1,0 +1,114 @@
+/**
+ * Runs in the lab: the testing kit with real key managers. Its exit status is that of its tests.
+ *
+ *   node kit-guest.js strongswan|libreswan TOOLS
+ * @module
+ */
+import assert from 'node:assert/strict';
+import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import {
+  Charon,
+  expectEncrypted,
+  expectMirrored,
+  expectNoXfrmErrors,
+  libreswan,
+  listen,
+  Pluto,
+  roadWarriors,
+  strongswan,
+  TestingError,
+  twoHosts,
+  waitForEvent,
+  waitForTunnel,
+} from '../../lib/testing/index.ts';
+import { graft } from './graft.ts';
+
+const [which, tools = ''] = process.argv.slice(2);
+const alive = (pid = 0) => {
+  try {
+    process.kill(pid, 0);
+    return true;
+  } catch {
+    return false;
+  }
+};
+const timeout = 60_000;
+
+if (which === 'strongswan') {
+  graft('/usr/lib', 'ipsec', `${tools}/usr/lib/ipsec`);
+  {
+    await using hosts = await twoHosts();
+    const { left, right } = hosts;
+    await using daemons = await strongswan(left, right, { connection: { dpd_delay: '1s' } });
+    await daemons.left.initiate();
+    await waitForTunnel(left, 'up', { peer: right.address, timeout });
+    await expectEncrypted(left, right);
+    await expectMirrored(left, right);
+    const events = listen(left);
+    await expectNoXfrmErrors([left, right], async () => {
+      await daemons.left.rekey();
+      await waitForEvent(events, 'DELSA', { timeout });
+    });
+    await expectMirrored(left, right, { timeout });
+    await assert.rejects(daemons.left.swanctl('--initiate', '--child', 'none'), (error: Error) => {
+      assert(error instanceof TestingError);
+      assert.match(error.message, /^charon of left: swanctl .*; the end of its log:\n {2}\d\d\[/s);
+      return true;
+    });
+    const { pid } = daemons.right;
+    assert(alive(pid));
+    await daemons.right.kill();
+    assert(!alive(pid));
+  }
+  {
+    // Files of one's own: those of the kit, copied.
+    await using hosts = await twoHosts();
+    const { left, right } = hosts;
+    const files = { left: '/tmp/files/left', right: '/tmp/files/right' };
+    for (const side of ['left', 'right'] as const) {
+      await using one = await Charon.start(hosts[side], side === 'left' ? right : left, side);
+      mkdirSync(files[side], { recursive: true });
+      const text = readFileSync(join(one.folder, 'swanctl.conf'), 'utf8');
+      writeFileSync(join(files[side], 'swanctl.conf'), text.replaceAll('inner {', 'own {'));
+    }
+    await using daemons = await strongswan(left, right, { files });
+    await daemons.left.initiate('own');
+    await expectEncrypted(left, right);
+  }
+  {
+    await using world = await roadWarriors(1, { nat: true });
+    const { server, clients, nat } = world;
+    const [client] = clients;
+    assert(client && nat);
+    await using far = await Charon.start(
+      server,
+      { ...client, address: '%any' } as typeof client,
+      'right',
+      {},
+    );
+    await using near = await Charon.start(client, server, 'left', {});
+    await near.initiate();
+    await expectEncrypted(client, server);
+    await expectMirrored(client, server, { nat: true });
+    assert(nat.packets > 0);
+    for await (const { encap } of server.xfrm.listStates()) assert.equal(encap?.type, 'espinudp');
+    assert.match(far.log, /^\d\d\[/m);
+  }
+} else {
+  graft('/usr/libexec', 'ipsec', `${tools}/usr/libexec/ipsec`);
+  await using hosts = await twoHosts();
+  const { left, right } = hosts;
+  await using daemons = await libreswan(left, right);
+  assert(daemons.left instanceof Pluto);
+  await daemons.left.initiate();
+  await waitForTunnel(left, 'up', { peer: right.address, timeout });
+  await expectEncrypted(left, right);
+  await expectMirrored(left, right);
+  await daemons.left.rekey();
+  await expectEncrypted(left, right);
+  const { pid } = daemons.left;
+  await daemons.left.kill();
+  assert(!alive(pid));
+}
+console.log('all well');

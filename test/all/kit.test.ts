@@ -1,0 +1,26 @@
+/** The testing kit with strongSwan and libreswan, in the lab. */
+import assert from 'node:assert/strict';
+import { join } from 'node:path';
+import { test } from 'node:test';
+import { fetchTools } from '../../lib/lab/index.ts';
+import { nodeInLab } from './in-lab.ts';
+
+const PACKAGES = {
+  strongswan: [
+    ...['strongswan-charon', 'strongswan-swanctl', 'strongswan-libcharon'],
+    ...['libstrongswan-standard-plugins', 'libstrongswan-extra-plugins'],
+  ],
+  libreswan: ['libreswan'],
+} as const;
+
+for (const which of ['strongswan', 'libreswan'] as const) {
+  test(`the kit runs ${which}`, async () => {
+    const tools = await fetchTools(PACKAGES[which]);
+    const said = await nodeInLab([join(import.meta.dirname, 'kit-guest.js'), which, tools.root], {
+      suite: 'bookworm',
+      env: { ...process.env, ...tools.env },
+      timeout: 600_000,
+    });
+    assert.match(said, /all well/);
+  });
+}

@@ -1,0 +1,79 @@
+/** The testing kit: what a kernel and container can do, and where a suite is run. */
+import assert from 'node:assert/strict';
+import { spawnSync } from 'node:child_process';
+import { test } from 'node:test';
+import { FEATURES, type Finding, probe } from '../../lib/testing/index.ts';
+import { program } from './command.ts';
+import { withoutEsp } from './support.ts';
+
+function command(args: readonly string[], env: NodeJS.ProcessEnv = {}, before: string[] = []) {
+  const [first = '', ...words] = [...before, process.execPath, program, ...args];
+  const options = { encoding: 'utf8', env: { ...process.env, ...env } } as const;
+  return spawnSync(first, words, options);
+}
+
+test('what is there is found, and what is not has a reason', async (t) => {
+  const { features, kernel } = await probe();
+  assert.equal(kernel, spawnSync('uname', ['-r'], { encoding: 'utf8' }).stdout.trim());
+  for (const name of ['namespaces', 'xfrm', 'veth', 'programs', 'mounts'] as const) {
+    assert.deepEqual(features[name], { ok: true }, name);
+  }
+  assert.equal(features.esp.ok, withoutEsp === false);
+  for (const name of FEATURES) {
+    const found = features[name];
+    if (found.ok) continue;
+    t.diagnostic(`${name}: ${found.reason}`);
+    assert(found.code === undefined || found.reason.includes(found.code), found.reason);
+  }
+});
+
+test('what is missing is a reason to skip, or a failure where it is required', async (t) => {
+  const found = await probe();
+  assert.equal(found.missing('namespaces', 'veth'), false);
+  assert.throws(() => found.missing('no such' as 'esp'), /no such is none of namespaces, /);
+  const lack = FEATURES.find((name) => !found.features[name].ok);
+  if (lack === undefined) return t.skip('this kernel has all');
+  const before = process.env.NETLINK_XFRM_REQUIRE;
+  t.after(() => {
+    if (before === undefined) delete process.env.NETLINK_XFRM_REQUIRE;
+    else process.env.NETLINK_XFRM_REQUIRE = before;
+  });
+  process.env.NETLINK_XFRM_REQUIRE = '';
+  assert.match(found.missing(lack, 'veth') as string, new RegExp(`^no ${lack}: `));
+  process.env.NETLINK_XFRM_REQUIRE = `veth,${lack}`;
+  assert.throws(() => found.missing(lack), { code: 'ERR_LACKING' });
+});
+
+test('the command says it in lines and in JSON, and fails if one that is required is missing', async () => {
+  const { features } = await probe();
+  const { stdout, status } = command(['probe', '--require', 'esp']);
+  assert.equal(status, features.esp.ok ? 0 : 3);
+  assert.match(stdout, /^kernel \S+\nnamespaces +yes\n/);
+  const json = JSON.parse(command(['probe', '--json']).stdout);
+  assert.deepEqual(Object.keys(json.features), [...FEATURES]);
+  assert.equal(command(['probe', '--require', 'magic']).status, 2);
+});
+
+test('without capabilities each feature says what it takes', () => {
+  const { stdout } = command(['probe', '--json'], {}, [
+    ...['setpriv', '--inh-caps', '-all', '--bounding-set', '-all'],
+  ]);
+  const { features } = JSON.parse(stdout) as { features: Record<string, Finding> };
+  for (const [name, found] of Object.entries(features)) {
+    assert(!found.ok, name);
+    assert.equal(found.code, 'EPERM');
+    assert.equal(found.errno, -1);
+  }
+  assert.match((features.namespaces as { reason: string }).reason, /CAP_SYS_ADMIN/);
+});
+
+test('a suite runs here where that is enough, and is told what it may not do without', () => {
+  const script = ['sh', '-c', 'echo $NETLINK_XFRM_REQUIRE; exit 7'];
+  const { stdout, stderr, status } = command(
+    ['test', '--require', 'namespaces,veth', '--', ...script],
+    { NETLINK_XFRM_REQUIRE: undefined },
+  );
+  assert.equal(status, 7);
+  assert.equal(stdout, 'namespaces,veth\n');
+  assert.equal(stderr, 'netlink-xfrm test: on this kernel\n');
+});

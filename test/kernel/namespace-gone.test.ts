@@ -1,0 +1,108 @@
+/** Monitors are told when the path by which they found their namespace leads there no more. */
+import assert from 'node:assert/strict';
+import { once } from 'node:events';
+import { closeSync, openSync, statSync } from 'node:fs';
+import { test } from 'node:test';
+import {
+  MultiNamespaceXfrmMonitor,
+  type NamespaceGone,
+  TunnelMonitor,
+  XfrmMonitor,
+} from '../../lib/index.ts';
+import { watchPath } from '../../lib/monitor/namespaces.ts';
+import { otherNamespace } from './socket-support.ts';
+import { ip, words } from './support.ts';
+
+/** A namespace with a name. */
+function named(suffix: string) {
+  const name = `gone${suffix}${process.pid}`;
+  ip('netns', 'add', name);
+  let there = true;
+  return {
+    name,
+    path: `/run/netns/${name}`,
+    remove() {
+      if (there) ip('netns', 'del', name);
+      there = false;
+    },
+    [Symbol.dispose]() {
+      this.remove();
+    },
+  };
+}
+
+const addPolicy = (name: string) =>
+  ip(...words(`-n ${name} xfrm policy add src 10.0.0.0/16 dst 10.7.0.0/16 dir out`));
+
+test('a name that is removed, and one that is given to another namespace', async () => {
+  for (const again of [false, true]) {
+    using space = named(`${again}`);
+    await using monitor = await XfrmMonitor.open({ netns: space.path });
+    await using tunnels = await TunnelMonitor.open({ netns: space.path });
+    const loop = monitor[Symbol.asyncIterator]();
+    await loop.next();
+    addPolicy(space.name);
+    assert.equal((await loop.next()).value?.kind, 'added');
+    const told = Promise.all([once(monitor, 'namespace-gone'), once(tunnels, 'namespace-gone')]);
+    space.remove();
+    using successor = again ? reused(space.name) : undefined;
+    for (const [change] of await told) {
+      assert.equal(change.path, space.path);
+    }
+    assert.equal((await loop.next()).value?.kind, 'namespace-gone');
+    // It goes on, and it is not the successor that it watches.
+    if (successor) addPolicy(space.name);
+    await monitor.refresh();
+    assert.equal((await loop.next()).value?.kind, 'refreshed');
+    assert.equal(monitor.policies.size, 1);
+    assert(monitor.synced && !monitor.closed);
+  }
+});
+
+/** Another namespace of the same name. */
+function reused(name: string): Disposable {
+  ip('netns', 'add', name);
+  return { [Symbol.dispose]: () => void ip('netns', 'del', name) };
+}
+
+test('the process ends whose namespace it is', async () => {
+  await using other = await otherNamespace();
+  await using monitor = await XfrmMonitor.open({ netns: other.path });
+  const gone = once(monitor, 'namespace-gone');
+  await other[Symbol.asyncDispose]();
+  const [change] = (await gone) as [NamespaceGone];
+  assert.equal(change.path, other.path);
+});
+
+test('of a descriptor, of the own namespace, and where a name is let go anyway, nothing is told', async () => {
+  using space = named('fd');
+  const descriptor = openSync(space.path, 'r');
+  await using monitors = await MultiNamespaceXfrmMonitor.open({ named: true });
+  await using byPath = await XfrmMonitor.open({ netns: space.path });
+  await using byDescriptor = await XfrmMonitor.open({ netns: descriptor });
+  closeSync(descriptor);
+  await using own = await XfrmMonitor.open();
+  const told: string[] = [];
+  byDescriptor.on('change', ({ kind }) => told.push(kind));
+  own.on('change', ({ kind }) => told.push(kind));
+  monitors.on('change', ({ kind, label }) => label === space.name && told.push(kind));
+  const gone = once(byPath, 'namespace-gone');
+  const closed = once(monitors, 'closed');
+  space.remove();
+  await Promise.all([gone, closed]);
+  assert.deepEqual(told, ['closed']);
+});
+
+test('what has gone before it is watched is told of, once, unless it is watched no more', async () => {
+  using space = named('late');
+  const { dev, ino } = statSync(space.path, { bigint: true });
+  let told = 0;
+  const gone = () => void told++;
+  using _right = watchPath(space.path, `${dev}:${ino}`, gone);
+  using _unknown = watchPath('/run/no-such-namespace', undefined, gone);
+  using _other = watchPath(space.path, `${dev}:1`, gone);
+  using _none = watchPath(`${space.path}/x`, `${dev}:${ino}`, gone);
+  await new Promise(process.nextTick);
+  assert.equal(told, 2);
+  watchPath(space.path, `${dev}:${ino}`, gone)[Symbol.dispose]();
+});
