@@ -28,11 +28,7 @@ export type {
 export type { EventCount } from './monitor/event-counts.ts';
 export { Filter } from './monitor/filter.ts';
 export { FilterError } from './monitor/filter-error.ts';
-export {
-  type EventProtocol,
-  type MulticastGroupName,
-  multicastGroupNames,
-} from './monitor/groups.ts';
+export type { FilterInput, ListedObject } from './monitor/filter-input.ts';
 export type {
   AddNamespaceOptions,
   MultiNamespaceOptions,
@@ -43,8 +39,12 @@ export {
   type MultiNamespaceXfrmMonitorOptions,
   type XfrmNamespaceChange,
 } from './monitor/multi-namespace-xfrm-monitor.ts';
+export {
+  type EventProtocol,
+  type MulticastGroupName,
+  multicastGroupNames,
+} from './monitor/multicast-groups.ts';
 export type { NamespaceClosed } from './monitor/namespace-loop.ts';
-export type { FilterInput, ListedObject } from './monitor/subject.ts';
 export {
   type MalformedEvent,
   type OverrunEvent,
@@ -102,11 +102,11 @@ export {
 export { THRESHOLDS as TUNNEL_THRESHOLDS, type TunnelThresholds } from './tunnel/thresholds.ts';
 export * from './tunnel/tunnel.ts';
 export * from './tunnel/tunnel-monitor.ts';
+export type { Encodable } from './wire/encodable.ts';
 export { DecodeError, type DecodeErrorDetails, EncodeError } from './wire/error.ts';
-export type { Encodable } from './wire/input.ts';
 export { printable } from './wire/text.ts';
 export { NO_LIMIT } from './wire/time.ts';
 export * from './xfrm/client.ts';
 export type { XfrmEvent } from './xfrm/events.ts';
-export { KeyMaterial } from './xfrm/key.ts';
+export { KeyMaterial } from './xfrm/key-material.ts';
 export type { XfrmAcquire, XfrmPolicy, XfrmState } from './xfrm/objects.ts';

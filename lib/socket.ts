@@ -36,6 +36,6 @@ export {
 export { AttributeWriter } from './wire/attribute-writer.ts';
 export { DecodeError, type DecodeErrorDetails, EncodeError } from './wire/error.ts';
 export type { MessageHeader } from './wire/message.ts';
+export { MessageWriter } from './wire/message-writer.ts';
 export { OpaqueBytes } from './wire/opaque.ts';
 export { printable } from './wire/text.ts';
-export { MessageWriter } from './wire/writer.ts';

@@ -2,7 +2,7 @@
 import { EventEmitter } from 'node:events';
 import { onAbort } from '../socket/abort.ts';
 import { StateError } from '../socket/index.ts';
-import type { EventQueue } from './queue.ts';
+import type { EventQueue } from './event-queue.ts';
 
 export interface Loop<Event> {
   push(event: Event): void;

@@ -15,9 +15,9 @@ import { HeldNamespace } from '../socket/namespace.ts';
 import { decodeXfrm } from '../xfrm/decode.ts';
 import type { XfrmEvent } from '../xfrm/events.ts';
 import { type ListenersByKind, LiveEmitter } from './event-hub.ts';
+import { EventQueue } from './event-queue.ts';
 import { type EventSocket, openEventSocket, ReadThrottle } from './event-socket.ts';
-import type { EventProtocol } from './groups.ts';
-import { EventQueue } from './queue.ts';
+import type { EventProtocol } from './multicast-groups.ts';
 import { SUBSCRIBE_OPTIONS, type SubscribeOptions } from './subscribe-options.ts';
 
 /** Events were lost before those that follow: what was missed must be asked for. */

@@ -15,10 +15,10 @@ import type {
 } from './changes.ts';
 import { type EventCount, EventCounts } from './event-counts.ts';
 import { type ListenersByKind, LiveEmitter } from './event-hub.ts';
+import { EventQueue } from './event-queue.ts';
 import { openEventSocket } from './event-socket.ts';
-import { type Listed, LiveTables, now } from './live-tables.ts';
-import { watchPath } from './namespaces.ts';
-import { EventQueue } from './queue.ts';
+import { type AddDumped, LiveTables, now } from './live-tables.ts';
+import { watchPath } from './namespace-watch.ts';
 import type { MalformedEvent } from './subscribe.ts';
 import { type WaitOptions, waitFor } from './wait-for.ts';
 import {
@@ -156,7 +156,7 @@ export class XfrmMonitor
       const { socket } = openEventSocket('xfrm', groups, receiveBufferSize, held.netns);
       this.#tables = new LiveTables<XfrmObjectTypes, XfrmEvent>(
         socket,
-        { model: xfrmModel, decode: decodeXfrm, list: (listed) => this.#list(listed) },
+        { model: xfrmModel, decode: decodeXfrm, dump: (add) => this.#dump(add) },
         {
           changed: (change) => this.#changed(change),
           heard: (event) => this.#heard(event),
@@ -304,11 +304,11 @@ export class XfrmMonitor
     return Promise.all([this.#tables?.close(), this.#client?.close()]);
   }
 
-  async #list(listed: Listed<XfrmObjectTypes>): Promise<boolean> {
+  async #dump(add: AddDumped<XfrmObjectTypes>): Promise<boolean> {
     for await (const states of this.#client.listStateBatches()) {
-      for (const state of states) listed('state', state);
+      for (const state of states) add('state', state);
     }
-    for await (const policy of this.#client.listPolicies()) listed('policy', policy);
+    for await (const policy of this.#client.listPolicies()) add('policy', policy);
     // A request waits for those before it (net/xfrm/xfrm_user.c, xfrm_cfg_mutex): when this one
     // is answered, the events of all changes that the lists can show have been queued.
     await this.#client.getSadInfo();

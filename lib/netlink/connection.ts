@@ -50,7 +50,7 @@ const REQUEST_OPTIONS: ReadonlySet<string> = new Set<keyof RequestOptions>([
 ]);
 
 /** What the kernel answered to a request that it carried out. */
-export interface Answer<Reply> {
+export interface KernelReply<Reply> {
   readonly replies: Reply[];
   /** The kernel's words, if it did what was asked with reservations. */
   readonly warning: string | undefined;
@@ -137,8 +137,8 @@ export class Connection {
     request: Request,
     decode?: DecodeMessage<Reply>,
     options: RequestOptions = {},
-  ): Promise<Answer<Reply>> {
-    const { signal, timeout, keys } = checked(options);
+  ): Promise<KernelReply<Reply>> {
+    const { signal, timeout, keys } = checkedRequestOptions(options);
     signal?.throwIfAborted();
     using patience = new Patience(request, signal, timeout);
     if (this.#underWay < WINDOW) this.#underWay++;
@@ -193,7 +193,7 @@ export class Connection {
     decode: DecodeMessage<Reply | undefined>,
     options: RequestOptions = {},
   ): AsyncGenerator<Reply[], DumpEnd, undefined> {
-    const { signal, timeout, keys } = checked(options);
+    const { signal, timeout, keys } = checkedRequestOptions(options);
     signal?.throwIfAborted();
     const socket = this.#open(1);
     for (const list of this.#lists) if (list.deref() === undefined) this.#lists.delete(list);
@@ -292,7 +292,7 @@ export class Connection {
 }
 
 /** The options with their defaults. @throws TypeError or RangeError for a wrong one */
-function checked(given: RequestOptions) {
+function checkedRequestOptions(given: RequestOptions) {
   options('options', given, REQUEST_OPTIONS);
   const { signal, timeout = 30_000, keys } = given;
   return {
@@ -309,8 +309,8 @@ function ask<Reply>(
   decode: DecodeMessage<Reply> | undefined,
   keys: boolean,
   patience: Patience,
-): Promise<Answer<Reply>> {
-  return patience.wait<Answer<Reply>>((resolve, reject) => {
+): Promise<KernelReply<Reply>> {
+  return patience.wait<KernelReply<Reply>>((resolve, reject) => {
     const replies: Reply[] = [];
     const seq = socket.send(request, {
       keys,

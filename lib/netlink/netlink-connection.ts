@@ -19,10 +19,10 @@ import {
   readHeader,
 } from '../wire/message.ts';
 import {
-  type Answer,
   Connection,
   type DumpEnd,
   type DumpResult,
+  type KernelReply,
   type RequestOptions,
 } from './connection.ts';
 import type { DecodeMessage } from './event.ts';
@@ -45,7 +45,7 @@ const CONNECTION_OPTIONS: ReadonlySet<string> = new Set<keyof NetlinkConnectionO
 ]);
 
 /** What the kernel answered to a request that it carried out. */
-export interface NetlinkAnswer extends Answer<NetlinkMessage> {}
+export interface NetlinkAnswer extends KernelReply<NetlinkMessage> {}
 
 /** What to send. */
 export interface NetlinkRequest {

@@ -4,8 +4,8 @@
  */
 import { NLM_F_CREATE, NLM_F_EXCL, NLM_F_REPLACE } from '../netlink/constants.ts';
 import { checkProperties } from '../wire/check.ts';
+import type { Encodable } from '../wire/encodable.ts';
 import { EncodeError } from '../wire/error.ts';
-import type { Encodable } from '../wire/input.ts';
 import { type Member, shapeWith } from '../wire/shape.ts';
 import { bits, familyFrom, ofFamily } from './families.ts';
 import type { AddressFamily } from './names.ts';

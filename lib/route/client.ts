@@ -7,7 +7,7 @@
 import type { ClientOptions, DumpResult, RequestOptions } from '../netlink/connection.ts';
 import { withOpenNamespace } from '../netlink/open-namespace.ts';
 import { canonicalAddress } from '../wire/address.ts';
-import type { Encodable } from '../wire/input.ts';
+import type { Encodable } from '../wire/encodable.ts';
 import { u32 } from '../wire/integer.ts';
 import type * as address from './address-requests.ts';
 import { Conversation } from './conversation.ts';

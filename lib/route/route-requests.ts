@@ -5,7 +5,7 @@
 
 import { NLM_F_CREATE, NLM_F_EXCL, NLM_F_REPLACE } from '../netlink/constants.ts';
 import { checkProperties } from '../wire/check.ts';
-import type { Encodable } from '../wire/input.ts';
+import type { Encodable } from '../wire/encodable.ts';
 import { type Member, shapeWith } from '../wire/shape.ts';
 import { NO_LIMIT } from '../wire/time.ts';
 import {

@@ -1,6 +1,6 @@
 /** A loop over what a monitor of tunnels tells. @module */
 import type { Loop } from '../monitor/event-hub.ts';
-import { EventQueue } from '../monitor/queue.ts';
+import { EventQueue } from '../monitor/event-queue.ts';
 import type { EventTime } from '../netlink/event.ts';
 import type { TunnelChange, TunnelSnapshot, TunnelsSynced } from './changes.ts';
 

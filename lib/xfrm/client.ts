@@ -15,12 +15,15 @@ import type { DecodeMessage } from '../netlink/event.ts';
 import { KernelError } from '../netlink/kernel-error.ts';
 import type { Request } from '../netlink/request.ts';
 import { checkProperties } from '../wire/check.ts';
-import type { Encodable } from '../wire/input.ts';
+import type { Encodable } from '../wire/encodable.ts';
 import { checkAlgorithm } from './algorithms.ts';
+import { type ApplyResult, leftOut, mayBeLeftOut, RECENT, RECENT_POLICY } from './apply-result.ts';
 import type { Body } from './bodies.ts';
 import { decodeXfrmMessage } from './decode-message.ts';
 import { type EncodableXfrmMessage, encodeXfrm } from './encode.ts';
 import { hintFor } from './hints.ts';
+import { bodyOf } from './messages.ts';
+import type { IpsecProto, PolicyType } from './names.ts';
 import {
   checkStateKey,
   type PolicyKey,
@@ -29,9 +32,7 @@ import {
   type StateKey,
   stateFilter,
   stateKey,
-} from './keys.ts';
-import { bodyOf } from './messages.ts';
-import type { IpsecProto, PolicyType } from './names.ts';
+} from './object-keys.ts';
 import type {
   SpiAllocation,
   XfrmAevent,
@@ -42,7 +43,6 @@ import type {
 import type { XfrmMessage, XfrmRequest } from './requests.ts';
 import { takeNetworks, takeNetworksOf } from './selector.ts';
 import * as shapes from './shapes.ts';
-import { type ApplyResult, leftOut, mayBeLeftOut, RECENT, RECENT_POLICY } from './taken.ts';
 import { describePolicy, describeRequest, describeState } from './text.ts';
 import type {
   PolicyDefaults,
@@ -53,8 +53,8 @@ import type {
   XfrmMigration,
 } from './types.ts';
 
-export type { PolicyKey, StateFilter, StateKey } from './keys.ts';
-export type { ApplyResult } from './taken.ts';
+export type { ApplyResult } from './apply-result.ts';
+export type { PolicyKey, StateFilter, StateKey } from './object-keys.ts';
 export type { ClientOptions, DumpEnd, RequestOptions };
 
 /**

@@ -1,7 +1,7 @@
 /** Selectors as callers of the client write them. @module */
 import { shown } from '../base/shown.ts';
+import type { Encodable } from '../wire/encodable.ts';
 import { EncodeError } from '../wire/error.ts';
-import type { Encodable } from '../wire/input.ts';
 import { parseNetwork } from '../wire/network.ts';
 import type { XfrmSelector } from './types.ts';
 

@@ -7,7 +7,7 @@ import { once } from 'node:events';
 import { connect } from 'node:net';
 import { INNER, UNDERLAY } from '../../lib/cli/demo/two-hosts.ts';
 import type { StateKey, XfrmClient, XfrmState } from '../../lib/index.ts';
-import type { Encodable } from '../../lib/wire/input.ts';
+import type { Encodable } from '../../lib/wire/encodable.ts';
 
 export type Side = keyof typeof UNDERLAY;
 

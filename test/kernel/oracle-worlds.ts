@@ -4,7 +4,7 @@
  * it is said to be the peer's. @module
  */
 import type { XfrmPolicy, XfrmState } from '../../lib/index.ts';
-import type { Encodable } from '../../lib/wire/input.ts';
+import type { Encodable } from '../../lib/wire/encodable.ts';
 import type { Random } from '../unit/random.ts';
 import { ADDRESSES, type Side } from './oracle-hosts.ts';
 

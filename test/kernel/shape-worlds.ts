@@ -12,7 +12,7 @@
  * @module
  */
 import type { XfrmPolicy, XfrmState } from '../../lib/index.ts';
-import type { Encodable } from '../../lib/wire/input.ts';
+import type { Encodable } from '../../lib/wire/encodable.ts';
 import { ADDRESSES, type Packet, type Side } from './oracle-hosts.ts';
 import type { HostHas, Operation } from './oracle-worlds.ts';
 

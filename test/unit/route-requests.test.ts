@@ -9,8 +9,8 @@ import { addLink, altNames, updateLink } from '../../lib/route/link-requests.ts'
 import { requestOf } from '../../lib/route/question.ts';
 import { addRoute, addRule } from '../../lib/route/route-requests.ts';
 import { EncodeError } from '../../lib/wire/error.ts';
+import { MessageWriter } from '../../lib/wire/message-writer.ts';
 import { NO_LIMIT } from '../../lib/wire/time.ts';
-import { MessageWriter } from '../../lib/wire/writer.ts';
 
 const link = (value: object) => requestOf(addLink({ name: 'k0', ...value }));
 const change = (value: object) => requestOf(updateLink(value)(5));

@@ -6,8 +6,8 @@
 import { once } from '../base/once.ts';
 import { shown } from '../base/shown.ts';
 import { checkProperties } from '../wire/check.ts';
+import type { Encodable } from '../wire/encodable.ts';
 import { EncodeError } from '../wire/error.ts';
-import type { Encodable } from '../wire/input.ts';
 import { parseNetwork } from '../wire/network.ts';
 import { type Shape, shapeWith } from '../wire/shape.ts';
 import type { IpsecProto, PolicyDir, PolicyType } from './names.ts';
