@@ -31,7 +31,10 @@ export interface Flow {
 
 /** A change of the left host; `sh` is a line of a shell. */
 export type Step =
-  | Exclude<Operation, { readonly do: 'ip' | 'traffic' | 'allocate' | 'updateSa' | 'updatePolicy' }>
+  | Exclude<
+      Operation,
+      { readonly do: 'ip' | 'traffic' | 'allocate' | 'updateSa' | 'replacePolicy' }
+    >
   | { readonly do: 'sh'; readonly side: Side; readonly line: string; readonly undo: string };
 
 export interface Variant {
