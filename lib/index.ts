@@ -78,9 +78,10 @@ export {
   stateRates,
   type XfrmSnapshot,
 } from './monitor/xfrm-views.ts';
+export { Dump } from './netlink/dump.ts';
 export type { EventTime } from './netlink/event.ts';
 export { KernelError } from './netlink/kernel-error.ts';
-export { type DumpResult, RouteClient } from './route/client.ts';
+export { RouteClient } from './route/client.ts';
 export type { RouteEvent } from './route/events.ts';
 export {
   AddonError,

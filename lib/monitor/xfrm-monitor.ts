@@ -301,10 +301,12 @@ export class XfrmMonitor
   }
 
   async #dump(add: AddDumped<XfrmObjectTypes>): Promise<boolean> {
-    for await (const states of this.#client.listStateBatches()) {
+    for await (const states of this.#client.listStates().batches()) {
       for (const state of states) add('state', state);
     }
-    for await (const policy of this.#client.listPolicies()) add('policy', policy);
+    for await (const policies of this.#client.listPolicies().batches()) {
+      for (const policy of policies) add('policy', policy);
+    }
     // A request waits for those before it (net/xfrm/xfrm_user.c, xfrm_cfg_mutex): when this one
     // is answered, the events of all changes that the lists can show have been queued.
     await this.#client.getSadInfo();

@@ -51,7 +51,7 @@ test('changes of two namespaces come labelled, and one of them goes away', async
   ]);
   await here.addPolicy(policy(2));
   assert.deepEqual(brief(await next()), ['here', 'added']);
-  await there.updatePolicy(policy(3));
+  await there.replacePolicy(policy(3));
   assert.deepEqual(brief(await next()), ['there', 'updated']);
   assert.equal(monitors.get('there')?.policies.size, 1);
   await monitors.remove('there');
@@ -91,7 +91,7 @@ test('a slow loop over several namespaces loses nothing without a word', async (
   const loop = monitors[Symbol.asyncIterator]();
   await loop.next();
   await loop.next();
-  for (let priority = 0; priority < 500; priority++) await there.updatePolicy(policy(priority));
+  for (let priority = 0; priority < 500; priority++) await there.replacePolicy(policy(priority));
   await here.addPolicy(policy(1));
   const seen = new Set<string>();
   let last: XfrmNamespaceChange | undefined;
