@@ -59,7 +59,15 @@ const CHOSEN = some('kernel', 'events', 'client', 'monitor', 'tunnels', 'tunnel-
  */
 const OF_THE_LIBRARY = [
   ...kernel.filter((path) => basename(path).startsWith('command-')),
-  ...some('kernel', 'life-cycle', 'readme', 'subscribe', 'tunnel-busy', 'tunnel-shapes'),
+  ...some(
+    'kernel',
+    'documents',
+    'examples',
+    'life-cycle',
+    'subscribe',
+    'tunnel-busy',
+    'tunnel-shapes',
+  ),
   ...some('kernel', 'socket-arguments', 'socket-channels', 'socket-lifetime', 'socket-memory'),
 ];
 
