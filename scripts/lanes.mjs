@@ -63,8 +63,9 @@ const OF_THE_LIBRARY = [
     'kernel',
     'kit-docs',
     'kit-probe',
+    'documents',
+    'examples',
     'life-cycle',
-    'readme',
     'subscribe',
     'tunnel-busy',
     'tunnel-shapes',
@@ -93,7 +94,18 @@ const ON_TWO_PROCESSORS = some('kernel', 'events', 'client', 'monitor');
  */
 const OF_BYTES = some(
   'unit',
-  ...['error', 'filter', 'layout', 'wire', 'text', 'nests', 'encode', 'decode', 'keys', 'places'],
+  ...[
+    'error',
+    'filter',
+    'layout',
+    'wire',
+    'text',
+    'nests',
+    'encode',
+    'decode',
+    'keys',
+    'attribute-locations',
+  ],
   ...['round-trip', 'in-order', 'iproute2', 'route', 'route-requests', 'losses', 'subscribe'],
   ...['event-hub', 'table', 'xfrm-table', 'schema'],
 );

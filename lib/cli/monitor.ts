@@ -5,7 +5,7 @@
 import { Command } from 'commander';
 import { pointAt } from '../monitor/filter-error.ts';
 import { isTerm } from '../monitor/filter-term.ts';
-import { findGroup, type MulticastGroupName } from '../monitor/groups.ts';
+import { findGroup, type MulticastGroupName } from '../monitor/multicast-groups.ts';
 import type { TunnelChange } from '../tunnel/changes.ts';
 import type { Tunnel } from '../tunnel/tunnel.ts';
 import { printable } from '../wire/text.ts';

@@ -3,7 +3,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { later } from '../base/later.ts';
 import { type ListenersByKind, LiveEmitter } from '../monitor/event-hub.ts';
 import { now } from '../monitor/live-tables.ts';
-import { watchPath } from '../monitor/namespaces.ts';
+import { watchPath } from '../monitor/namespace-watch.ts';
 import { type WaitOptions, waitFor } from '../monitor/wait-for.ts';
 import { type XfrmChange, XfrmMonitor } from '../monitor/xfrm-monitor.ts';
 import { type RefreshOptions, refreshSignal } from '../monitor/xfrm-monitor-options.ts';
@@ -83,7 +83,12 @@ const LONGEST = 0x7fff_ffff;
  * monitor.on('down', ({ tunnel, reason }) => console.log(tunnel.id, 'is down:', reason));
  */
 export class TunnelMonitor
-  extends LiveEmitter<TunnelMonitorListeners, TunnelChange, TunnelLoop>
+  extends LiveEmitter<
+    TunnelMonitorListeners,
+    TunnelChange,
+    TunnelLoop,
+    TunnelChange | TunnelsSynced
+  >
   implements AsyncIterable<TunnelChange | TunnelsSynced>
 {
   readonly #tunnels: Tunnels;

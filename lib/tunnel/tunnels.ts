@@ -208,7 +208,7 @@ export class Tunnels {
     for (const entry of states) {
       const sa = this.#members.sas.get(entry.uid);
       if (sa === undefined) continue;
-      // What did not change is the same object (lib/monitor/shadow.ts).
+      // What did not change is the same object (lib/monitor/staging-tables.ts).
       if (sa.entry.value !== entry.value) {
         for (const group of this.#members.servedBy(sa)) this.#uncounted.add(group);
       }
@@ -255,6 +255,7 @@ export class Tunnels {
   addressed(addresses: Iterable<string>): void {
     for (const address of addresses) {
       for (const group of this.#members.groupsByAddress(address)) this.#members.dirty.add(group);
+      this.#members.readdressed(address);
     }
   }
 

@@ -5,7 +5,6 @@ import {
   mkdirSync,
   mkdtempSync,
   readdirSync,
-  readFileSync,
   rmSync,
   symlinkSync,
   writeFileSync,
@@ -14,9 +13,9 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { PassThrough } from 'node:stream';
 import { after, before, test } from 'node:test';
-import { fetchTools, type LabTools, runInLab } from '../../lib/lab/index.ts';
+import { fetchLabTools, type LabTools, runInLab } from '../../lib/lab/index.ts';
+import { root, SUITES } from '../documents.ts';
 
-const root = join(import.meta.dirname, '../../..');
 const STRONGSWAN = [
   ...['strongswan-charon', 'strongswan-swanctl', 'strongswan-libcharon'],
   ...['libstrongswan-standard-plugins', 'libstrongswan-extra-plugins'],
@@ -40,7 +39,7 @@ before(async () => {
     symlinkSync(join(installed, name), join(modules, name));
   }
   symlinkSync(root, join(modules, 'netlink-xfrm'));
-  tools = await fetchTools(STRONGSWAN);
+  tools = await fetchLabTools(STRONGSWAN);
 });
 after(() => rmSync(folder, { recursive: true, force: true }));
 
@@ -71,8 +70,7 @@ test('node:test, with a configuration of strongSwan', async () => {
 });
 
 test('the suite of docs/testing.md with a key manager', async () => {
-  const text = readFileSync(join(root, 'docs/testing.md'), 'utf8');
-  const [, code = ''] = /```js daemon\n([\s\S]+?)```/.exec(text) ?? [];
+  const { code = '' } = SUITES.find(({ code }) => code.includes('strongswan(')) ?? {};
   writeFileSync(join(folder, 'peer.mjs'), code);
   const said = await suite('node', 'peer.mjs');
   assert.match(said, /^# pass 1$/m);

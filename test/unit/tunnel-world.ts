@@ -135,9 +135,9 @@ export class World {
       {
         now: () => this.now,
         wakeAfter: () => {},
-        list: () => {
-          for (const state of this.states) this.#table.listed('state', state);
-          for (const policy of this.policies) this.#table.listed('policy', policy);
+        dump: () => {
+          for (const state of this.states) this.#table.dumped('state', state);
+          for (const policy of this.policies) this.#table.dumped('policy', policy);
         },
         emit: (change) => {
           if ('object' in change) this.tunnels.change(change);
@@ -271,7 +271,7 @@ export class World {
     this.#table.wake();
     for (let i = 0; this.#table.waitsForEmpty; i++) {
       this.#table.empty();
-      if (!this.#table.waitsForEmpty) this.#table.listEnded();
+      if (!this.#table.waitsForEmpty) this.#table.dumpEnded();
       this.#table.empty();
       if (i > 10) throw new Error('the table does not settle');
     }
