@@ -5,7 +5,6 @@
  */
 import type { PolicyEntry, StateEntry } from '../monitor/xfrm-views.ts';
 import type { EventTime } from '../netlink/event.ts';
-import type { SaSuccession, TunnelChange, TunnelDownReason } from '../tunnel/changes.ts';
 import type {
   PerDirection,
   TrafficDirection,
@@ -13,6 +12,7 @@ import type {
   TunnelPart,
   TunnelWarning,
 } from '../tunnel/tunnel.ts';
+import type { SaSuccession, TunnelChange, TunnelDownReason } from '../tunnel/tunnel-changes.ts';
 
 type Optional<T> = T | undefined;
 
