@@ -227,6 +227,19 @@ test('a snapshot is plain data, and a loop starts with one', async () => {
   assert.equal(snapshot.policies.length, 1);
 });
 
+test('a loop that a signal ends holds up the reading no more', async () => {
+  await using client = new XfrmClient();
+  await using monitor = await XfrmMonitor.open({ highWaterMark: 1 });
+  const control = new AbortController();
+  const slow = monitor.iterator({ signal: control.signal });
+  await client.addPolicy(policy(1));
+  const seen = monitor.waitFor(({ policies }) => policies.size === 1);
+  control.abort(new Error('enough'));
+  await seen;
+  await assert.rejects(slow.next(), /enough/);
+  await client.flushPolicies();
+});
+
 test('it says once that it is synced, to those that listen when it has opened', async () => {
   await using client = new XfrmClient();
   await client.addPolicy(policy(1));

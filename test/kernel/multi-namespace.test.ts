@@ -169,6 +169,21 @@ test('tunnels of two namespaces come labelled, each with those that ought to be 
   );
 });
 
+test('a loop over several namespaces has a signal of its own', async () => {
+  await using monitors = await MultiNamespaceXfrmMonitor.open({ namespaces: { here: undefined } });
+  const control = new AbortController();
+  const kinds: string[] = [];
+  const reading = (async () => {
+    for await (const { kind } of monitors.iterator({ signal: control.signal })) {
+      kinds.push(kind);
+      setImmediate(() => control.abort(new Error('enough')));
+    }
+  })();
+  await assert.rejects(reading, /enough/);
+  assert.deepEqual(kinds, ['synced']);
+  assert(!monitors.closed && monitors.get('here')?.synced);
+});
+
 test('a namespace that is being added can be given up by a signal', async () => {
   await using monitors = await MultiNamespaceXfrmMonitor.open();
   const control = new AbortController();

@@ -133,7 +133,14 @@ test('a flush passes unless it cannot have touched what is looked for', () => {
 });
 
 test('lost and broken events always pass', () => {
-  const lost = { kind: 'overrun', protocol: 'xfrm', code: 'ENOBUFS', count: 1, time } as const;
+  const lost = {
+    kind: 'overrun',
+    protocol: 'xfrm',
+    code: 'ENOBUFS',
+    count: 1,
+    slowConsumer: false,
+    time,
+  } as const;
   const broken = {
     kind: 'malformed',
     protocol: 'xfrm',

@@ -205,7 +205,14 @@ test('filters choose among changes, and among events beside them', () => {
     tunnel: undefined,
     time,
   };
-  const lost: TunnelChange = { kind: 'overrun', code: 'ENOBUFS', slowConsumer: false, time };
+  const lost: TunnelChange = {
+    kind: 'overrun',
+    protocol: 'xfrm',
+    code: 'ENOBUFS',
+    count: 1,
+    slowConsumer: false,
+    time,
+  };
   const [[, newSa] = []] = messagesOf(capture('uml-6.1/newsa_m.event0'));
   const event = newSa as SubscriptionEvent;
   const cases: [terms: string, down: boolean, warning: boolean, event: boolean][] = [
@@ -228,7 +235,14 @@ test('filters choose among changes, and among events beside them', () => {
     ];
     assert.deepEqual(got, expected, terms);
     assert(one.matchesChange(lost), terms);
-    const overrun = { kind: 'overrun', protocol: 'xfrm', code: 'ENOBUFS', count: 1, time } as const;
+    const overrun = {
+      kind: 'overrun',
+      protocol: 'xfrm',
+      code: 'ENOBUFS',
+      count: 1,
+      slowConsumer: false,
+      time,
+    } as const;
     assert(one.matchesEvent(overrun), terms);
   }
 });
