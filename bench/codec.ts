@@ -7,10 +7,10 @@ import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { DecodeInput } from '../lib/netlink/event.ts';
-import { MessageWriter } from '../lib/wire/writer.ts';
+import { MessageWriter } from '../lib/wire/message-writer.ts';
 import { decodeXfrm } from '../lib/xfrm/decode.ts';
 import { encodeXfrm } from '../lib/xfrm/encode.ts';
-import { KeyMaterial } from '../lib/xfrm/key.ts';
+import { KeyMaterial } from '../lib/xfrm/key-material.ts';
 import { decodeNewSa, encodeNewSa, type Request } from './naive.ts';
 import { median } from './stats.ts';
 

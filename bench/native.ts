@@ -5,7 +5,7 @@
 import { execFileSync } from 'node:child_process';
 import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
-import { fetchTools, LabError } from '../lib/lab/index.ts';
+import { fetchLabTools, LabError } from '../lib/lab/index.ts';
 
 /** dist/bench is where this runs from. */
 const root = join(import.meta.dirname, '../..');
@@ -33,7 +33,7 @@ export async function compileAll(): Promise<string | undefined> {
   compile('floor', ['floor.c', 'listener.c']);
   compile('buffer.so', ['buffer.c'], '-shared', '-fPIC', '-ldl');
   try {
-    const tools = await fetchTools(['libnl-xfrm-3-dev']);
+    const tools = await fetchLabTools(['libnl-xfrm-3-dev']);
     const libraries = ['usr/lib', 'lib'].map((part) => join(tools.root, part, 'x86_64-linux-gnu'));
     compile(
       'libnl',

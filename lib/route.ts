@@ -13,7 +13,7 @@ export type * from './route/names.ts';
 export type * from './route/objects.ts';
 export type * from './route/types.ts';
 export type { RawAttribute } from './wire/attribute.ts';
-export type { Encodable } from './wire/input.ts';
+export type { Encodable } from './wire/encodable.ts';
 export type { MessageHeader } from './wire/message.ts';
 export type { FlagSet } from './wire/names.ts';
 export { type ExactDigits, NO_LIMIT } from './wire/time.ts';

@@ -6,7 +6,8 @@
  */
 import './monitor/trace.ts';
 
-export type { DumpEnd, DumpResult, RequestOptions } from './netlink/connection.ts';
+export type { RequestOptions } from './netlink/connection.ts';
+export type { Dump, DumpEnd, DumpResult } from './netlink/dump.ts';
 export {
   type FakeAnswer,
   type FakeHandler,
@@ -36,6 +37,6 @@ export {
 export { AttributeWriter } from './wire/attribute-writer.ts';
 export { DecodeError, type DecodeErrorDetails, EncodeError } from './wire/error.ts';
 export type { MessageHeader } from './wire/message.ts';
+export { MessageWriter } from './wire/message-writer.ts';
 export { OpaqueBytes } from './wire/opaque.ts';
 export { printable } from './wire/text.ts';
-export { MessageWriter } from './wire/writer.ts';

@@ -233,7 +233,7 @@ function compile() {
   if (status !== 0) throw new Error('tsc failed');
 }
 
-async function bundleDeclarations() {
+async function bundleDeclarations(code) {
   const build = await rolldown({
     input: entries([...LIBRARY, CONSTANTS], modules, '.d.ts'),
     platform: 'node',
@@ -255,11 +255,23 @@ async function bundleDeclarations() {
   // No declaration needs its helpers.
   const [unused] = output.filter(({ name }) => name === RUNTIME);
   if (unused !== undefined) rmSync(join(dist, unused.fileName));
-  return output.filter((file) => file !== unused).map((file) => ({ ...file, finish: forOlder }));
+  const valuesOf = ({ name, isEntry }) =>
+    isEntry ? code.find((one) => one.isEntry && one.name === name)?.exports : undefined;
+  return output
+    .filter((file) => file !== unused)
+    .map((file) => {
+      const values = valuesOf(file);
+      const finish = (text) => forOlder(values ? withTypes(text, values) : text);
+      return { ...file, finish };
+    });
 }
 
 /** The file of src/ that holds a module of lib/. */
 const sourceOf = (path) => (dirname(path) === 'lib' ? 'index.ts' : `${path.split('/')[1]}.ts`);
+
+/** What the declarations say too, or who changes the sources reads in the repository. Lines stay where they are. */
+const withoutDocs = (text) =>
+  text.replace(/^[ \t]*\/\*\*.*?\*\/$/gms, (comment) => comment.replace(/[^\n]/g, ''));
 
 /** Writes src/. @returns by path of a module: its file there, and the line it begins on */
 function writeSources() {
@@ -273,7 +285,7 @@ function writeSources() {
     const lines = files.get(file) ?? [];
     lines.push(`// ${path}`);
     places.set(path, { file, line: lines.length });
-    lines.push(...readFileSync(join(root, path), 'utf8').split('\n'));
+    lines.push(...withoutDocs(readFileSync(join(root, path), 'utf8')).split('\n'));
     files.set(file, lines);
   }
   rmSync(sources, { recursive: true, force: true });
@@ -313,7 +325,20 @@ function rewrite(map, path, places) {
 const forOlder = (code) =>
   code
     .replaceAll(/\b(Uint8Array|DataView)<ArrayBuffer(Like)?>/g, '$1')
-    .replaceAll(/\b(AsyncIterableIterator<[\w |]+), undefined>/g, '$1>');
+    .replaceAll(/\b(AsyncIterable(?:Iterator)?<(?:[\w |]|<[\w |]+>)+), undefined>/g, '$1>');
+
+/**
+ * What is exported as a type only, also of a class or a constant: rolldown forgets that, and TypeScript would let it be
+ * imported as a value, which is not there.
+ */
+const withTypes = (code, values) =>
+  code.replace(/^export \{ (.+) \};$/m, (_, names) => {
+    const marked = names.split(', ').map((one) => {
+      const isValue = values.includes(one.split(' ').at(-1));
+      return isValue || one.startsWith('type ') ? one : `type ${one}`;
+    });
+    return `export { ${marked.join(', ')} };`;
+  });
 
 /** A map of declarations leads to tsc's, whose own maps lead to the sources. */
 function throughModules(map, path) {
@@ -355,11 +380,13 @@ export async function bundle() {
     ...(await bundleCode([...LIBRARY, ...PROGRAMS])),
     ...(await bundleCode([CONSTANTS])),
   ];
-  const declarations = await bundleDeclarations();
+  const declarations = await bundleDeclarations(code);
   for (const { type, fileName, map, finish } of [...code, ...declarations]) {
-    if (type !== 'chunk' || !map) continue;
+    if (type !== 'chunk') continue;
     const path = join(dist, fileName);
     writeFileSync(path, finish(readFileSync(path, 'utf8')));
+    // What only exports has none.
+    if (!map) continue;
     const rewritten = rewrite(throughModules(map, fileName), fileName, places);
     writeFileSync(join(dist, `${fileName}.map`), JSON.stringify(rewritten));
   }

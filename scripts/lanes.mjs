@@ -59,7 +59,15 @@ const CHOSEN = some('kernel', 'events', 'client', 'monitor', 'tunnels', 'tunnel-
  */
 const OF_THE_LIBRARY = [
   ...kernel.filter((path) => basename(path).startsWith('command-')),
-  ...some('kernel', 'life-cycle', 'readme', 'subscribe', 'tunnel-busy', 'tunnel-shapes'),
+  ...some(
+    'kernel',
+    'documents',
+    'examples',
+    'life-cycle',
+    'subscribe',
+    'tunnel-busy',
+    'tunnel-shapes',
+  ),
   ...some('kernel', 'socket-arguments', 'socket-channels', 'socket-lifetime', 'socket-memory'),
 ];
 
@@ -84,7 +92,18 @@ const ON_TWO_PROCESSORS = some('kernel', 'events', 'client', 'monitor');
  */
 const OF_BYTES = some(
   'unit',
-  ...['error', 'filter', 'layout', 'wire', 'text', 'nests', 'encode', 'decode', 'keys', 'places'],
+  ...[
+    'error',
+    'filter',
+    'layout',
+    'wire',
+    'text',
+    'nests',
+    'encode',
+    'decode',
+    'keys',
+    'attribute-locations',
+  ],
   ...['round-trip', 'in-order', 'iproute2', 'route', 'route-requests', 'losses', 'subscribe'],
   ...['event-hub', 'table', 'xfrm-table', 'schema'],
 );

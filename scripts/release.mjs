@@ -13,6 +13,12 @@ const text = (path) => readFileSync(join(root, path), 'utf8');
 const manifest = JSON.parse(text('package.json'));
 const npm = (...args) => execFileSync('npm', args, { cwd: root, stdio: ['ignore', 2, 2] });
 
+function refuse(wrong) {
+  for (const one of wrong) console.error(`not fit to publish: ${one}`);
+  if (wrong.length > 0) process.exit(1);
+}
+
+if (publish) refuse(checkRelease(manifest, text('CHANGELOG.md')));
 npm('pack');
 const tarball = join(root, `${manifest.name}-${manifest.version}.tgz`);
 const folder = mkdtempSync(join(tmpdir(), 'netlink-xfrm-'));
@@ -23,12 +29,8 @@ try {
 } finally {
   rmSync(folder, { recursive: true });
 }
-if (publish) wrong.push(...checkRelease(manifest, text('CHANGELOG.md')));
-if (wrong.length > 0) {
-  rmSync(tarball);
-  for (const one of wrong) console.error(`not fit to publish: ${one}`);
-  process.exit(1);
-}
+if (wrong.length > 0) rmSync(tarball);
+refuse(wrong);
 console.log(tarball);
 // Apart from the package, for it is as large as that: for the page of the release.
 if (!reference()) process.exit(1);

@@ -29,7 +29,7 @@ export const protocols: readonly Protocol[] = [
     // xfrm_id is only ever a part of other structs, whose types have its fields.
     structs: Object.values(structs).filter((one) => one !== structs.xfrm_id),
     tables: [attributes.attributes, attributes.sadAttributes, attributes.spdAttributes],
-    imports: { key: ['KeyMaterial'], names: Object.keys(names) },
+    imports: { 'key-material': ['KeyMaterial'], names: Object.keys(names) },
   },
   {
     name: 'a toy',

@@ -7,7 +7,7 @@ import { execFileSync, spawn } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
 import { Command } from 'commander';
 import pc from 'picocolors';
-import { fetchTools, runInLab } from '../lab/index.ts';
+import { fetchLabTools, runInLab } from '../lab/index.ts';
 import { findPlace } from '../testing/place.ts';
 import { runScenario } from './demo/scenario.ts';
 
@@ -35,7 +35,7 @@ async function withIp(): Promise<NodeJS.ProcessEnv> {
     execFileSync('ip', ['-V'], { stdio: 'ignore' });
     return process.env;
   } catch {
-    return { ...process.env, ...(await fetchTools(['iproute2'], { progress })).env };
+    return { ...process.env, ...(await fetchLabTools(['iproute2'], { progress })).env };
   }
 }
 

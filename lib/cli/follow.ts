@@ -5,18 +5,18 @@
  */
 
 import { changeJson } from '../json/tunnel.ts';
-import { findGroup, type MulticastGroupName } from '../monitor/groups.ts';
+import { findGroup, type MulticastGroupName } from '../monitor/multicast-groups.ts';
 import type { SubscriptionEvent } from '../monitor/subscribe.ts';
 import type { NetnsReference, SocketOwner } from '../socket/index.ts';
-import type { TunnelChange } from '../tunnel/changes.ts';
 import type { Tunnel } from '../tunnel/tunnel.ts';
+import type { TunnelChange } from '../tunnel/tunnel-changes.ts';
 import type { TunnelMonitorOptions } from '../tunnel/tunnel-monitor.ts';
 import { printable } from '../wire/text.ts';
 import { aborted, endedBySignal } from './events/ended.ts';
 import { InOrder } from './events/in-order.ts';
 import { type Origin, Streams } from './events/streams.ts';
 import { Summary } from './events/summary.ts';
-import { Claims, formatOwner } from './events/who.ts';
+import { ClaimedProcesses, formatOwner } from './events/who.ts';
 import { formatJson } from './json.ts';
 import type { FollowOptions, Format, OriginOptions } from './options.ts';
 import { LINE_ROOM, printEvent, printedKind } from './printer/event-printer.ts';
@@ -85,7 +85,7 @@ export async function follow(what: Follow): Promise<void> {
     await beside?.close();
     throw error;
   }
-  const claims = what.who ? new Claims() : undefined;
+  const claims = what.who ? new ClaimedProcesses() : undefined;
   const ended = endedBySignal();
   const summary = new Summary();
   const both = [streams, ...(beside ? [beside] : [])];
@@ -212,7 +212,7 @@ function formatOne(
   event: SubscriptionEvent,
   origin: Origin,
   format: Format,
-  claims: Claims | undefined,
+  claims: ClaimedProcesses | undefined,
 ): string | Promise<string> {
   const { label } = origin;
   const claimed = claims?.of(event, origin);

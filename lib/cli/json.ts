@@ -1,7 +1,7 @@
 /** What the command prints as JSON, one object a line. @module */
 import { formatLine, type JsonAdditions } from '../json/line.ts';
 import type { JsonChange, JsonTunnel, JsonWarning } from '../json/tunnel.ts';
-import type { ListedObject } from '../monitor/subject.ts';
+import type { ListedObject } from '../monitor/filter-input.ts';
 import type { SubscriptionEvent } from '../monitor/subscribe.ts';
 import type { EventTime } from '../netlink/event.ts';
 import type { RouteMessage } from '../route/requests.ts';

@@ -1,18 +1,18 @@
 import { Command, InvalidArgumentError, Option } from 'commander';
 import {
-  type KeptGuest,
-  type KernelKind,
+  type KeptLabGuest,
   LabError,
   type LabKernel,
-  listGuests,
-  listLab,
+  type LabKernelKind,
+  listLabGuests,
+  listLabKernels,
   prepareLab,
   runInLab,
-  stopGuests,
+  stopLabGuests,
 } from '../lab/index.ts';
 
 interface Flags {
-  kernel: KernelKind;
+  kernel: LabKernelKind;
   suite?: string;
   memory?: number;
   timeout?: number;
@@ -33,7 +33,7 @@ function positive(text: string): number {
   return value;
 }
 
-function describe(kernel: LabKernel): string {
+function describeKernel(kernel: LabKernel): string {
   return [
     `kind     ${kernel.kind}`,
     `suite    ${kernel.suite}`,
@@ -62,10 +62,10 @@ function print(kernels: readonly LabKernel[], json: boolean): void {
     }
     return;
   }
-  if (kernels.length > 0) console.log(kernels.map(describe).join('\n\n'));
+  if (kernels.length > 0) console.log(kernels.map(describeKernel).join('\n\n'));
 }
 
-function describeGuest(guest: KeptGuest): string {
+function describeGuest(guest: KeptLabGuest): string {
   return [
     'guest    kept',
     `kind     ${guest.kind}`,
@@ -80,7 +80,7 @@ function describeGuest(guest: KeptGuest): string {
   ].join('\n');
 }
 
-function printGuests(guests: readonly KeptGuest[], json: boolean, after: boolean): void {
+function printGuests(guests: readonly KeptLabGuest[], json: boolean, after: boolean): void {
   if (json) {
     for (const { idle, share, ...guest } of guests) {
       console.log(
@@ -129,14 +129,14 @@ async function run(command: readonly string[], flags: Flags): Promise<number> {
       return 2;
     }
     if (flags.stop) {
-      const ended = await stopGuests();
+      const ended = await stopLabGuests();
       if (!flags.json) console.log(ended === 1 ? '1 guest ended' : `${ended} guests ended`);
       return 0;
     }
     if (flags.list) {
-      const kernels = listLab();
+      const kernels = listLabKernels();
       print(kernels, flags.json ?? false);
-      printGuests(await listGuests(), flags.json ?? false, kernels.length > 0);
+      printGuests(await listLabGuests(), flags.json ?? false, kernels.length > 0);
       return 0;
     }
     if (command.length === 0) {

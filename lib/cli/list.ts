@@ -6,8 +6,8 @@
 import { Command } from 'commander';
 import type { Filter } from '../monitor/filter.ts';
 import { pointAt } from '../monitor/filter-error.ts';
-import type { MulticastGroupName } from '../monitor/groups.ts';
-import { EVENT_KINDS, type ListedObject } from '../monitor/subject.ts';
+import { EVENT_KINDS, type ListedObject } from '../monitor/filter-input.ts';
+import type { MulticastGroupName } from '../monitor/multicast-groups.ts';
 import type { SubscriptionEvent } from '../monitor/subscribe.ts';
 import type { NetnsReference } from '../socket/index.ts';
 import { type RequestOptions, XfrmClient } from '../xfrm/client.ts';
@@ -58,7 +58,7 @@ const POLICY: Kind = {
   heads: POLICY_HEADS,
   groups: ['policy', 'expire', 'migrate'],
   async *list(client, _, options) {
-    for await (const policy of client.listPolicies(options)) yield { kind: 'policy', policy };
+    for await (const policy of client.listPolicies({}, options)) yield { kind: 'policy', policy };
   },
 };
 

@@ -3,7 +3,7 @@ import { release } from 'node:os';
 import { join } from 'node:path';
 import { openCache } from './cache.ts';
 import { LabError } from './errors.ts';
-import { cachedKernel, type LabKernel, type PrepareOptions, prepareKernel } from './kernel.ts';
+import { cachedKernel, type LabKernel, type PrepareLabOptions, prepareKernel } from './kernel.ts';
 import type { Machine } from './machine.ts';
 
 /** How long a suite that was passed over is not tried again, in milliseconds: a day. */
@@ -48,7 +48,7 @@ const OF_SUITE = new Set([
 /** The kernel as it boots here: by seccomp filters, else by tracing. */
 async function booted(
   kernel: LabKernel,
-  { signal, progress }: Omit<PrepareOptions, 'suite'>,
+  { signal, progress }: Omit<PrepareLabOptions, 'suite'>,
   trial: Trial,
 ): Promise<LabKernel> {
   try {
@@ -71,7 +71,7 @@ async function booted(
 export async function prepareDefault(
   suites: readonly string[],
   machine: Machine,
-  options: Omit<PrepareOptions, 'suite'>,
+  options: Omit<PrepareLabOptions, 'suite'>,
   trial: Trial,
 ): Promise<LabKernel> {
   const cache = openCache();

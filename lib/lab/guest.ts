@@ -3,13 +3,13 @@
  * host's userland is needed to set the guest up, only for the command itself.
  */
 import { NINE_P } from './initramfs.ts';
-import type { KernelKind } from './kernel.ts';
+import type { LabKernelKind } from './kernel.ts';
 import { slotNumbers } from './lines.ts';
 import { CONTROL_TERMINAL } from './user-mode.ts';
 
 /** What the script is made of. */
 export interface GuestPlan {
-  readonly kind: KernelKind;
+  readonly kind: LabKernelKind;
   /** Directory with `busybox` and `modprobe`, at the same path on the host and in the guest. */
   readonly run: string;
   /** The kernel's directory: the root that busybox's modprobe works in. */
@@ -35,7 +35,7 @@ export interface GuestCommand {
  * Loaded at the start, as no system call asks for some of them by name. Crypto algorithms come when
  * they are first used, by the kernel's own request. One that is built in or missing is passed over.
  */
-const MODULES: Record<KernelKind, readonly string[]> = {
+const MODULES: Record<LabKernelKind, readonly string[]> = {
   // The kernel asks for all but these itself, and to load one takes an emulated processor long.
   full: ['xfrm_user', 'nlmon'],
   'user-mode': [

@@ -10,7 +10,7 @@ import type { ForwardedSignal } from './interruption.ts';
 import {
   errorAnswer,
   type KeepSetup,
-  type KeptGuest,
+  type KeptLabGuest,
   type Later,
   line,
   type Opening,
@@ -110,7 +110,7 @@ class Keeper {
     }
   }
 
-  #description(): KeptGuest {
+  #description(): KeptLabGuest {
     const { kernel, memory, share } = this.#setup;
     const { kind, suite, release } = kernel;
     return {

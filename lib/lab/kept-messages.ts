@@ -5,7 +5,7 @@
 import type { LabErrorCode } from './errors.ts';
 import { LabError } from './errors.ts';
 import type { ForwardedSignal } from './interruption.ts';
-import type { KernelKind, LabKernel } from './kernel.ts';
+import type { LabKernel, LabKernelKind } from './kernel.ts';
 import type { GuestRun } from './vm.ts';
 
 export type StreamName = 'stdin' | 'stdout' | 'stderr';
@@ -23,7 +23,7 @@ export interface Later {
 }
 
 /** What is said of a command. `id`: now connect its streams. */
-export type Answer =
+export type KeeperAnswer =
   | { id: string }
   | { started: true }
   | { status: number }
@@ -38,7 +38,7 @@ export interface ErrorText {
   log: string;
 }
 
-export function errorAnswer(error: unknown): Answer {
+export function errorAnswer(error: unknown): KeeperAnswer {
   if (!(error instanceof LabError)) return { failure: String(error) };
   const { code, message, hint, log } = error;
   return { error: { code, message, hint, log } };
@@ -48,8 +48,8 @@ export const errorOf = ({ code, message, hint, log }: ErrorText): LabError =>
   new LabError(code, message, hint, { log });
 
 /** A guest that is kept. */
-export interface KeptGuest {
-  readonly kind: KernelKind;
+export interface KeptLabGuest {
+  readonly kind: LabKernelKind;
   readonly suite: string;
   readonly release: string;
   /** Its memory in MiB. */

@@ -7,11 +7,11 @@ import { lockFile } from './cache.ts';
 import { LabError } from './errors.ts';
 import type { Interruption } from './interruption.ts';
 import {
-  type Answer,
   errorOf,
+  type KeeperAnswer,
   type KeepReport,
   type KeepSetup,
-  type KeptGuest,
+  type KeptLabGuest,
   line,
   type Opening,
   type StreamName,
@@ -222,7 +222,7 @@ async function runOver(
       control.once('end', ended);
       control.once('close', ended);
       readLines(control, (text) => {
-        const answer = JSON.parse(text) as Answer;
+        const answer = JSON.parse(text) as KeeperAnswer;
         clearTimeout(unanswered);
         if ('id' in answer) attach(answer.id).catch(failed);
         else if ('started' in answer) {
@@ -290,10 +290,10 @@ export async function runInKept(
 }
 
 /** The guests that are kept for this user on this machine. */
-export async function listGuests(): Promise<KeptGuest[]> {
-  const found: KeptGuest[] = [];
+export async function listLabGuests(): Promise<KeptLabGuest[]> {
+  const found: KeptLabGuest[] = [];
   for (const place of keptPlaces()) {
-    const guest = await ask<KeptGuest>(place, { ask: 'describe' });
+    const guest = await ask<KeptLabGuest>(place, { ask: 'describe' });
     if (guest) found.push(guest);
   }
   return found;
@@ -303,7 +303,7 @@ export async function listGuests(): Promise<KeptGuest[]> {
  * Ends the guests that are kept for this user on this machine, with all that runs in them, and removes what others left
  * behind. One that does not answer is killed. @returns how many have been ended
  */
-export async function stopGuests(): Promise<number> {
+export async function stopLabGuests(): Promise<number> {
   const lock = await lockKept();
   try {
     removeEarlier();

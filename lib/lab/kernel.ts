@@ -27,12 +27,12 @@ const LAYOUT = 'v1';
  * a second or two; `full`, Debian's ordinary kernel in an emulator, which has all that Debian's users
  * have (xfrm interfaces, WireGuard, two processors) and takes ten seconds or more to start.
  */
-export type KernelKind = 'user-mode' | 'full';
+export type LabKernelKind = 'user-mode' | 'full';
 
 /** What {@link prepareLab} can be told. */
-export interface PrepareOptions {
+export interface PrepareLabOptions {
   /** Default `user-mode`. */
-  readonly kernel?: KernelKind | undefined;
+  readonly kernel?: LabKernelKind | undefined;
   /**
    * Debian suite the kernel is of: `bookworm`, `trixie` or `sid`. Default NETLINK_XFRM_SUITE, else
    * `sid`, whose kernel is the fastest; and if that cannot be had or does not boot here, the machine's
@@ -48,7 +48,7 @@ export interface PrepareOptions {
 
 /** A kernel in the cache, ready to boot. */
 export interface LabKernel {
-  readonly kind: KernelKind;
+  readonly kind: LabKernelKind;
   /** Debian suite, for example `bookworm`. */
   readonly suite: string;
   /** Kernel release as `uname -r` prints it, for example `6.1.176`. */
@@ -72,7 +72,7 @@ export interface LabKernel {
 type Recorded = Pick<LabKernel, 'suite' | 'release' | 'version' | 'fetched' | 'directory'> & {
   size: number;
   /** Absent in a user-mode kernel. */
-  kind?: KernelKind;
+  kind?: LabKernelKind;
 };
 
 /** A kernel that was fetched and laid out. */
@@ -90,7 +90,7 @@ const targetOf = (parent: string, file: string) =>
   join(parent, versionOf(file).replaceAll('%', '-'));
 
 /** What kind of machine a cached kernel was prepared for: its C library and register set. */
-function flavour(kind: KernelKind, suite: string, machine: Machine): string {
+function flavour(kind: LabKernelKind, suite: string, machine: Machine): string {
   if (kind === 'full') return 'full';
   return `${isOwnSuite(suite, machine) ? 'own' : 'moved'}${machine.amx ? '-amx' : ''}`;
 }
@@ -131,7 +131,7 @@ function cachedIn(parent: string): LabKernel[] {
 }
 
 /** Where the kernels of a suite are kept. */
-const kept = (cache: string, kind: KernelKind, suite: string, machine: Machine) =>
+const kept = (cache: string, kind: LabKernelKind, suite: string, machine: Machine) =>
   join(cache, 'kernels', LAYOUT, `${suite}-${flavour(kind, suite, machine)}`);
 
 /** The newest user-mode kernel of a suite in the cache. */
@@ -152,7 +152,7 @@ export function cachedKernel(
 export async function prepareKernel(
   suite: string,
   machine: Machine,
-  options: Omit<PrepareOptions, 'suite'>,
+  options: Omit<PrepareLabOptions, 'suite'>,
 ): Promise<LabKernel> {
   const cache = openCache();
   const kind = options.kernel ?? 'user-mode';
@@ -221,12 +221,12 @@ async function fetchUserModeKernel(
 }
 
 async function fetchKernel(
-  kind: KernelKind,
+  kind: LabKernelKind,
   suite: string,
   machine: Machine,
   cache: string,
   parent: string,
-  { signal, progress }: PrepareOptions,
+  { signal, progress }: PrepareLabOptions,
 ): Promise<LabKernel> {
   const packages = openPackages(cache, suite, { signal, ...(progress && { progress }) });
   const work = workDirectory(cache, `kernel-${suite}`);
@@ -265,7 +265,7 @@ async function fetchKernel(
 }
 
 /** Every kernel in the cache, the newest of each kind first; fetches nothing. */
-export function listLab(): LabKernel[] {
+export function listLabKernels(): LabKernel[] {
   const all = join(openCache(), 'kernels', LAYOUT);
   if (!existsSync(all)) return [];
   return readdirSync(all)

@@ -2,7 +2,12 @@ import { LabError } from './errors.ts';
 import { Interruption } from './interruption.ts';
 import type { LabKernel } from './kernel.ts';
 import { SLOTS } from './lines.ts';
-import { type CommandOptions, checkLimits, commandStreams, type GuestOptions } from './options.ts';
+import {
+  checkLimits,
+  commandStreams,
+  type LabCommandOptions,
+  type LabGuestOptions,
+} from './options.ts';
 import { guestRun, interruptible, type LabResult, prepareLab, startGuest } from './run.ts';
 import type { Guest } from './vm.ts';
 
@@ -29,7 +34,7 @@ export class Lab {
    * @throws LabError `LAB_LOST` when the guest has ended; the signal's reason when aborted, and then the
    * command has been killed
    */
-  run(command: readonly string[], options: CommandOptions = {}): Promise<LabResult> {
+  run(command: readonly string[], options: LabCommandOptions = {}): Promise<LabResult> {
     const run = guestRun(this.kernel, command, options);
     const streams = commandStreams(options);
     return interruptible(this.kernel, options, (interruption, started) =>
@@ -60,7 +65,7 @@ export class Lab {
  * @throws LabError when the lab cannot work here; the signal's reason when aborted before it is up
  */
 export async function openLab(
-  options: GuestOptions & Pick<CommandOptions, 'timeout' | 'signal'> = {},
+  options: LabGuestOptions & Pick<LabCommandOptions, 'timeout' | 'signal'> = {},
 ): Promise<Lab> {
   const { timeout } = checkLimits(options);
   const kernel = await prepareLab(options);

@@ -1,12 +1,12 @@
 import type { Readable, Writable } from 'node:stream';
 import { LabError } from './errors.ts';
-import type { KernelKind, PrepareOptions } from './kernel.ts';
+import type { LabKernelKind, PrepareLabOptions } from './kernel.ts';
 
 /** Where a stream of the command goes. */
 export type LabOutput = Writable | 'inherit' | 'ignore';
 
 /** What a guest can be given as it boots. All is optional. */
-export interface GuestOptions extends PrepareOptions {
+export interface LabGuestOptions extends PrepareLabOptions {
   /**
    * The guest's memory in MiB, at least 128; default 512, of a full kernel 1024. It is taken as it is
    * used: a user-mode kernel's from TMPDIR, a full one's from this machine's memory.
@@ -20,7 +20,7 @@ export interface GuestOptions extends PrepareOptions {
 }
 
 /** What one command in a guest can be told. All is optional. */
-export interface CommandOptions {
+export interface LabCommandOptions {
   /**
    * Milliseconds, default 120000, with a full kernel 600000; of {@link runInLab} for boot and command together, but not
    * for the download. When they are over the command is killed and the result has status 124.
@@ -51,7 +51,7 @@ export interface CommandOptions {
 }
 
 /** What {@link runInLab} can be told. All is optional. */
-export interface LabOptions extends GuestOptions, CommandOptions {
+export interface LabOptions extends LabGuestOptions, LabCommandOptions {
   readonly signal?: AbortSignal | undefined;
   /**
    * Runs it in a guest that is kept for this user, and boots one if there is none with this kernel, memory and share.
@@ -75,7 +75,7 @@ function destination(output: LabOutput | undefined, inherited: Writable): Writab
 }
 
 /** The streams of a command. */
-export function commandStreams(options: CommandOptions): CommandStreams {
+export function commandStreams(options: LabCommandOptions): CommandStreams {
   return {
     stdin: options.stdin === 'inherit' ? process.stdin : undefined,
     stdout: destination(options.stdout, process.stdout),
@@ -89,7 +89,7 @@ export interface LabLimits {
   readonly timeout: number;
 }
 
-const DEFAULTS: Record<KernelKind, LabLimits | undefined> = {
+const DEFAULTS: Record<LabKernelKind, LabLimits | undefined> = {
   'user-mode': { memory: 512, timeout: 120_000 },
   full: { memory: 1024, timeout: 600_000 },
 };

@@ -1,10 +1,10 @@
 import { accessSync, constants, readFileSync } from 'node:fs';
 import { delimiter, join, resolve } from 'node:path';
 import { LabError } from './errors.ts';
-import type { LabKernel, PrepareOptions } from './kernel.ts';
+import type { LabKernel, PrepareLabOptions } from './kernel.ts';
 import { LINES, slotLines, slotNumbers } from './lines.ts';
 import { plainEnvironment } from './programs.ts';
-import { fetchTools } from './tools.ts';
+import { fetchLabTools } from './tools.ts';
 import type { GuestProgram } from './vm.ts';
 
 /** The emulator that runs full kernels. */
@@ -44,7 +44,7 @@ function isProgram(path: string): boolean {
 export async function prepareEmulator({
   signal,
   progress,
-}: Pick<PrepareOptions, 'signal' | 'progress'> = {}): Promise<Emulator> {
+}: Pick<PrepareLabOptions, 'signal' | 'progress'> = {}): Promise<Emulator> {
   const asked = process.env.NETLINK_XFRM_QEMU;
   if (asked) {
     const program = resolve(asked);
@@ -60,7 +60,7 @@ export async function prepareEmulator({
   if (installed !== undefined) return { program: installed, env: {}, firmware: [] };
   try {
     // Of this machine's suite, whatever the kernel is of: it runs with the C library here.
-    const { root, libraries } = await fetchTools(PACKAGES, { signal, progress });
+    const { root, libraries } = await fetchLabTools(PACKAGES, { signal, progress });
     return {
       program: join(root, 'usr/bin', PROGRAM),
       env: {

@@ -6,14 +6,14 @@ import { LabError } from './errors.ts';
 import { type GuestPlan, initScript, modprobeScript } from './guest.ts';
 import { initramfs } from './initramfs.ts';
 import { Interruption } from './interruption.ts';
-import { type LabKernel, type PrepareOptions, prepareKernel } from './kernel.ts';
+import { type LabKernel, type PrepareLabOptions, prepareKernel } from './kernel.ts';
 import { chooseSuites, inspectMachine } from './machine.ts';
 import {
-  type CommandOptions,
   checkCommand,
   checkLimits,
   commandStreams,
-  type GuestOptions,
+  type LabCommandOptions,
+  type LabGuestOptions,
   type LabOptions,
 } from './options.ts';
 import { accelerators, prepareEmulator, qemuProgram } from './qemu.ts';
@@ -59,7 +59,7 @@ async function guestPrograms(
   kernel: LabKernel,
   candidates: readonly TempCandidate[],
   memory: number,
-  options: GuestOptions,
+  options: LabGuestOptions,
 ): Promise<((directory: RunDirectory) => GuestProgram)[]> {
   if (kernel.kind === 'user-mode') {
     const memoryDirectory = chooseTemp(candidates, memory);
@@ -110,7 +110,7 @@ function writeRunFiles(plan: GuestPlan, kernel: LabKernel): void {
 }
 
 /** The caller's environment for the command, as the guest needs it. */
-function guestEnvironment(options: CommandOptions, kernel: LabKernel): Record<string, string> {
+function guestEnvironment(options: LabCommandOptions, kernel: LabKernel): Record<string, string> {
   const env: Record<string, string> = {};
   for (const [name, value] of Object.entries(options.env ?? process.env)) {
     if (value !== undefined && name !== '' && !name.includes('=')) env[name] = value;
@@ -126,7 +126,7 @@ function guestEnvironment(options: CommandOptions, kernel: LabKernel): Record<st
  *
  * @throws LabError when it cannot be had; see {@link LabError} for the codes
  */
-export async function prepareLab(options: PrepareOptions = {}): Promise<LabKernel> {
+export async function prepareLab(options: PrepareLabOptions = {}): Promise<LabKernel> {
   const machine = inspectMachine();
   const suites = chooseSuites(options.suite, machine);
   if (options.kernel === 'full') return prepareKernel(suites[0] as string, machine, options);
@@ -174,7 +174,7 @@ export async function runOnce(
 export function guestRun(
   kernel: LabKernel,
   command: readonly string[],
-  options: CommandOptions,
+  options: LabCommandOptions,
 ): GuestRun {
   checkCommand(command);
   return {
@@ -186,14 +186,14 @@ export function guestRun(
 }
 
 /** The share of a guest as an absolute path, or empty. Throws `LAB_DIRECTORY`. */
-export function sharePath({ share }: GuestOptions): string {
+export function sharePath({ share }: LabGuestOptions): string {
   return share === undefined ? '' : directory(share, 'shared directory');
 }
 
 /** Runs a command that `body` gives the status of, within its limits. */
 export async function interruptible(
   kernel: LabKernel,
-  options: CommandOptions,
+  options: LabCommandOptions,
   body: (interruption: Interruption, started: () => void) => Promise<number>,
 ): Promise<LabResult> {
   const { timeout } = checkLimits({ kernel: kernel.kind, timeout: options.timeout });
@@ -225,7 +225,7 @@ export async function interruptible(
 /** Starts a guest. */
 export async function startGuest(
   kernel: LabKernel,
-  options: GuestOptions,
+  options: LabGuestOptions,
   { slots, stdin, cwd }: { slots: number; stdin: boolean; cwd: string },
   { signal }: Pick<Interruption, 'signal'>,
 ): Promise<Guest> {

@@ -4,7 +4,7 @@ import { delimiter, join } from 'node:path';
 import { openPackages, unpack } from './apt.ts';
 import { lockFile, openCache, workDirectory } from './cache.ts';
 import { LabError } from './errors.ts';
-import type { PrepareOptions } from './kernel.ts';
+import type { PrepareLabOptions } from './kernel.ts';
 import { checkSuite, hostSuite, inspectMachine } from './machine.ts';
 
 /** Programs that were fetched, and how to run them. */
@@ -24,8 +24,8 @@ export interface LabTools {
   readonly env: { readonly PATH: string; readonly LD_LIBRARY_PATH: string };
 }
 
-/** What {@link fetchTools} can be told. */
-export type ToolsOptions = Pick<PrepareOptions, 'suite' | 'signal' | 'progress'>;
+/** What {@link fetchLabTools} can be told. */
+export type LabToolsOptions = Pick<PrepareLabOptions, 'suite' | 'signal' | 'progress'>;
 
 /** Changes when the layout of a tools directory does. */
 const LAYOUT = 'v1';
@@ -50,7 +50,7 @@ export function selectPackages(names: readonly string[], closure: readonly strin
   return [...new Set(closure.filter((name) => names.includes(name) || library(name)))].sort();
 }
 
-function describe(suite: string, root: string): LabTools {
+function toolsIn(suite: string, root: string): LabTools {
   const path = PROGRAMS.map((part) => join(root, part)).filter((one) => existsSync(one));
   const libraries = LIBRARIES.map((part) => join(root, part)).filter((one) => existsSync(one));
   const before = (own: readonly string[], name: string) =>
@@ -73,9 +73,9 @@ function describe(suite: string, root: string): LabTools {
  * @param options - `suite`: default the machine's own, whose programs run with its C library
  * @throws LabError when they cannot be had
  */
-export async function fetchTools(
+export async function fetchLabTools(
   names: readonly string[],
-  options: ToolsOptions = {},
+  options: LabToolsOptions = {},
 ): Promise<LabTools> {
   const bad = names.find((name) => !/^[a-z0-9][a-z0-9+.-]+$/.test(name));
   if (names.length === 0 || bad !== undefined) {
@@ -94,12 +94,12 @@ export async function fetchTools(
   const target = join(cache, 'tools', LAYOUT, suite, key);
   const root = join(target, 'root');
   const record = join(target, 'tools.json');
-  if (existsSync(record)) return describe(suite, root);
+  if (existsSync(record)) return toolsIn(suite, root);
 
   const { signal, progress } = options;
   const lock = await lockFile(join(cache, `${suite}.lock`), signal);
   try {
-    if (existsSync(record)) return describe(suite, root);
+    if (existsSync(record)) return toolsIn(suite, root);
     const packages = openPackages(cache, suite, { signal, ...(progress && { progress }) });
     const selected = selectPackages(asked, await packages.closure(asked));
     const files = await packages.download(selected);
@@ -117,5 +117,5 @@ export async function fetchTools(
   } finally {
     await lock.release();
   }
-  return describe(suite, root);
+  return toolsIn(suite, root);
 }

@@ -8,7 +8,7 @@ import {
   type NetnsReference,
   SystemError,
 } from '../socket/index.ts';
-import type { EventProtocol } from './groups.ts';
+import type { EventProtocol } from './multicast-groups.ts';
 
 const PROTOCOLS = { xfrm: NETLINK_XFRM, route: NETLINK_ROUTE } as const;
 

@@ -4,15 +4,15 @@ import type { Enumeration } from '../wire/names.ts';
 import { contains, type Network, parseNetwork } from '../wire/network.ts';
 import { IpsecProto, PolicyDir } from '../xfrm/names.ts';
 import type { XfrmMark } from '../xfrm/types.ts';
+import { EVENT_KINDS, type FilterSubject, type SubjectAddress } from './filter-input.ts';
 import type { TermKey } from './filter-term.ts';
-import { EVENT_KINDS, type Place, type Subject } from './subject.ts';
 
 /** What a term can ask for. */
 interface Key<Value, Found> extends TermKey<Value> {
   /** One line on it, for help texts. */
   readonly help: string;
   /** What something has to compare with it. */
-  readonly of: (subject: Subject) => readonly Found[];
+  readonly of: (subject: FilterSubject) => readonly Found[];
   readonly same: (value: Value, found: Found) => boolean;
 }
 
@@ -49,12 +49,12 @@ const KINDS = [...new Set([...Object.keys(EVENT_KINDS), ...ROUTE_KINDS, ...OTHER
 const network = {
   expected: 'a network (10.0.0.0/8, 2001:db8::/32) or an address',
   parse: parseNetwork,
-  same: (value: Network, { address, bits }: Place) => contains(value, address, bits),
+  same: (value: Network, { address, bits }: SubjectAddress) => contains(value, address, bits),
 };
 
 /** What SAs have, as their texts and numbers are compared. */
-const ofSas = (name: keyof Subject['sas'][number]) => ({
-  of: ({ sas }: Subject) => present(sas.map((sa) => sa[name])),
+const ofSas = (name: keyof FilterSubject['sas'][number]) => ({
+  of: ({ sas }: FilterSubject) => present(sas.map((sa) => sa[name])),
   same: equal,
 });
 

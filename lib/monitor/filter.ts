@@ -8,11 +8,11 @@
  */
 import { wrongType } from '../socket/argument.ts';
 import type { Network } from '../wire/network.ts';
-import type { StateFilter } from '../xfrm/keys.ts';
 import type { IpsecProto } from '../xfrm/names.ts';
+import type { StateFilter } from '../xfrm/object-keys.ts';
+import { type FilterInput, type FilterSubject, subjectOf } from './filter-input.ts';
 import { KEYS, type KeyName, KIND } from './filter-keys.ts';
 import { parseTerms, type Term } from './filter-term.ts';
-import { type FilterInput, type Subject, subjectOf } from './subject.ts';
 
 /** A filter over events and over what lists hold. */
 export class Filter {
@@ -57,7 +57,7 @@ export class Filter {
     if (this.#terms.length === 0) return true;
     if (item.kind === 'overrun' || item.kind === 'malformed') return true;
     const inList = item.kind === 'state' || item.kind === 'policy';
-    let subject: Subject | undefined;
+    let subject: FilterSubject | undefined;
     for (const { key, negated, values } of this.#terms) {
       if (key === 'kind') {
         if (!inList && values.includes(item.kind) === negated) return false;

@@ -1,4 +1,4 @@
-/** Tables that follow the kernel: events and lists feed the {@link Reconciler}. @module */
+/** Tables that follow the kernel: events and dumps feed the {@link Reconciler}. @module */
 import {
   type DecodeMessage,
   decodeDatagram,
@@ -9,21 +9,24 @@ import { type DatagramBatch, type NetlinkSocket, SystemError } from '../socket/i
 import type { ObjectName, ObjectTypes, TableChange } from './changes.ts';
 import { LossDetector } from './losses.ts';
 import type { ObjectModel, Tables } from './object-model.ts';
-import { type Heard, Reconciler } from './reconciler.ts';
+import { Reconciler, type ReconcilerEvent } from './reconciler.ts';
 
 export interface Source<K extends ObjectTypes, Event> {
   readonly model: ObjectModel<K, Event>;
   readonly decode: DecodeMessage<Event>;
   /**
-   * Lists all objects, each given to `listed`. What it asks is closed together with the tables.
+   * Dumps all objects, each given to `add`. What it asks is closed together with the tables.
    *
-   * @returns a promise that is fulfilled when the events of all changes that the lists can show have been queued;
+   * @returns a promise that is fulfilled when the events of all changes that the dumps can show have been queued;
    *   with false if something may be missing: then it is asked for again
    */
-  list(listed: Listed<K>): Promise<boolean>;
+  dump(add: AddDumped<K>): Promise<boolean>;
 }
 
-export type Listed<K extends ObjectTypes> = <N extends ObjectName<K>>(kind: N, value: K[N]) => void;
+export type AddDumped<K extends ObjectTypes> = <N extends ObjectName<K>>(
+  kind: N,
+  value: K[N],
+) => void;
 
 export interface Owner<K extends ObjectTypes, Event> {
   /** The first comparison, before the tables are open, and all that is told after it. */
@@ -40,11 +43,11 @@ export const now = (): EventTime => ({ wall: Date.now(), monotonic: performance.
 
 /** Milliseconds between two resyncs, growing while events are lost faster than they can be. */
 const BACKOFF = { least: 20, most: 5000 };
-/** Events kept while a list is made, before reading stops. */
+/** Events kept while a dump is made, before reading stops. */
 const KEPT = 65_536;
 
-/** Tables, the socket whose events they follow, and the lists that they are compared with. */
-export class LiveTables<K extends ObjectTypes, Event extends Heard> {
+/** Tables, the socket whose events they follow, and the dumps that they are compared with. */
+export class LiveTables<K extends ObjectTypes, Event extends ReconcilerEvent> {
   readonly #socket: NetlinkSocket;
   readonly #source: Source<K, Event>;
   readonly #owner: Owner<K, Event>;
@@ -85,7 +88,7 @@ export class LiveTables<K extends ObjectTypes, Event extends Heard> {
         // The socket keeps the process alive; timers need not.
         this.#wake = setTimeout(wake, Math.ceil(wait)).unref();
       },
-      list: () => void this.#list(),
+      dump: () => void this.#dump(),
       emit: (change: TableChange<K>) => this.#emit(change),
     };
     this.#table = new Reconciler<K, Event>(source.model, host, BACKOFF);
@@ -95,7 +98,7 @@ export class LiveTables<K extends ObjectTypes, Event extends Heard> {
     });
   }
 
-  /** Begins to read and to list. Not before the owner is ready to be told. */
+  /** Begins to read and to dump. Not before the owner is ready to be told. */
   start(): void {
     this.#work(() => {
       this.#socket.receive(
@@ -154,12 +157,12 @@ export class LiveTables<K extends ObjectTypes, Event extends Heard> {
     return this.#losses.drops;
   }
 
-  /** Compares the tables with fresh lists. One that is under way ends before. */
+  /** Compares the tables with fresh dumps. One that is under way ends before. */
   refresh(): void {
     this.#work(() => this.#table.refresh());
   }
 
-  /** Reads unless the owner is full, or too many events wait for a list. */
+  /** Reads unless the owner is full, or too many events wait for a dump. */
   flow(): void {
     if (this.#closed) return;
     const reading = !this.#owner.full?.() && this.#table.kept < KEPT;
@@ -251,17 +254,17 @@ export class LiveTables<K extends ObjectTypes, Event extends Heard> {
     setImmediate(() => setImmediate(look));
   }
 
-  async #list(): Promise<void> {
+  async #dump(): Promise<void> {
     let complete = false;
     try {
-      complete = await this.#source.list((kind, value) => this.#table.listed(kind, value));
+      complete = await this.#source.dump((kind, value) => this.#table.dumped(kind, value));
     } catch (error) {
       if (this.#closed) return;
       // A privilege that was given up does not come back; anything else may pass.
       const { code } = error as NodeJS.ErrnoException;
       if (!this.#isOpen || code === 'EPERM') return this.#owner.failed(error);
     }
-    this.#work(() => (complete ? this.#table.listEnded() : this.#table.listFailed()));
+    this.#work(() => (complete ? this.#table.dumpEnded() : this.#table.dumpFailed()));
   }
 
   #emit(change: TableChange<K>): void {

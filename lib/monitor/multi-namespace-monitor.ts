@@ -6,7 +6,7 @@ import { type NetnsReference, StateError } from '../socket/index.ts';
 import { HeldNamespace } from '../socket/namespace.ts';
 import { type ListenersByKind, LiveEmitter } from './event-hub.ts';
 import { type InNamespace, NamespaceLoop } from './namespace-loop.ts';
-import { type NamedNamespace, NamespaceWatch } from './namespaces.ts';
+import { type NamedNamespace, NamespaceWatch } from './namespace-watch.ts';
 
 /** Which namespaces to watch, and until when. */
 export interface MultiNamespaceOptions {

@@ -1,6 +1,6 @@
 /** A loop over the changes in several network namespaces. @module */
 import type { Loop } from './event-hub.ts';
-import { EventQueue } from './queue.ts';
+import { EventQueue } from './event-queue.ts';
 
 /** A namespace is not watched any more: it was removed, or could not be watched (`error`). */
 export interface NamespaceClosed {

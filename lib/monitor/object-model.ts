@@ -29,7 +29,7 @@ export interface ObjectModel<K extends ObjectTypes, Event> {
   /** Does to the rows what the event says. */
   apply(event: Event, rows: Rows<K>): void;
   /** Whether something that is listed is about to go, of which no event will tell. */
-  passing?(tables: Tables<K>): boolean;
+  awaitsSilentRemoval?(tables: Tables<K>): boolean;
   /** Whether it is kept to explain what the next comparison finds. */
   explains?(event: Event): boolean;
 }
@@ -54,5 +54,5 @@ export interface Rows<K extends ObjectTypes> {
   /** The object told that a soft limit was reached. */
   expiring<N extends ObjectName<K>>(kind: N, key: string, value: K[N]): void;
   /** Nobody can tell from this event what became of the row, or of which rows: another list must. */
-  doubt(kind?: ObjectName<K>, key?: string): void;
+  markUncertain(kind?: ObjectName<K>, key?: string): void;
 }

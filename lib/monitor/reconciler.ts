@@ -1,5 +1,5 @@
 /**
- * Keeps tables equal to the kernel's: from events, and from lists where events are not enough.
+ * Keeps tables equal to the kernel's: from events, and from dumps where events are not enough.
  *
  * A state machine without input or output, that knows no protocol: whoever feeds it tells it what
  * came, and does what it asks. docs/consistency.md has the contract and why it holds.
@@ -8,17 +8,17 @@
 import type { EventTime } from '../netlink/event.ts';
 import type { ObjectChange, ObjectName, ObjectTypes, TableChange } from './changes.ts';
 import { type ObjectModel, type Rows, type Tables, tablesOf } from './object-model.ts';
-import { Shadow } from './shadow.ts';
+import { StagingTables } from './staging-tables.ts';
 
-export interface Host<K extends ObjectTypes> {
+export interface ReconcilerHost<K extends ObjectTypes> {
   now(): EventTime;
   /** Call {@link Reconciler.wake} after so many milliseconds; a later call replaces an earlier one. */
   wakeAfter(milliseconds: number): void;
   /**
-   * List everything: {@link Reconciler.listed} for each object, then {@link Reconciler.listEnded}
-   * when all events of changes that the list can hold have been queued.
+   * Dump everything: {@link Reconciler.dumped} for each object, then {@link Reconciler.dumpEnded}
+   * when all events of changes that the dump can hold have been queued.
    */
-  list(): void;
+  dump(): void;
   emit(change: TableChange<K>): void;
 }
 
@@ -36,24 +36,24 @@ const EXPLANATIONS = 1024;
 const WAITS = 8;
 
 /** What the events of all protocols have. */
-export interface Heard {
+export interface ReconcilerEvent {
   readonly time: EventTime;
   readonly header: { readonly portId: number };
 }
 
 const NOTHING = { added: 0, updated: 0, removed: 0, rounds: 0, overruns: 0, malformed: 0 };
 
-type Phase = 'idle' | 'emptying' | 'listing' | 'settling';
+type Phase = 'idle' | 'emptying' | 'dumping' | 'settling';
 
 /**
- * Rounds of comparison: read events until none wait (emptying), list (listing), read events until
+ * Rounds of comparison: read events until none wait (emptying), dump (dumping), read events until
  * none wait (settling), compare. Events go on being applied all the while.
  */
-export class Reconciler<K extends ObjectTypes, Event extends Heard> {
+export class Reconciler<K extends ObjectTypes, Event extends ReconcilerEvent> {
   /** The tables. They hold nothing before the first round that leaves no doubt has ended. */
   readonly tables: Tables<K>;
   readonly #model: ObjectModel<K, Event>;
-  readonly #host: Host<K>;
+  readonly #host: ReconcilerHost<K>;
   readonly #limits: Backoff;
   readonly #live: Rows<K>;
   #incarnations = 0;
@@ -63,9 +63,9 @@ export class Reconciler<K extends ObjectTypes, Event extends Heard> {
   /** A round is to begin: why it was asked for. */
   #wanted = true;
   /** Something came during this round after which it cannot settle everything. */
-  #spoilt = false;
-  #shadow: Shadow<K>;
-  /** Events that came while the list was made. */
+  #uncertain = false;
+  #staging: StagingTables<K>;
+  /** Events that came while the dump was made. */
   #overlap: Event[] = [];
   #explaining: Event[] = [];
   #notBefore = Number.NEGATIVE_INFINITY;
@@ -79,13 +79,13 @@ export class Reconciler<K extends ObjectTypes, Event extends Heard> {
   #origin: 'kernel' | 'resync' = 'kernel';
   #portId = 0;
 
-  constructor(model: ObjectModel<K, Event>, host: Host<K>, limits: Backoff) {
+  constructor(model: ObjectModel<K, Event>, host: ReconcilerHost<K>, limits: Backoff) {
     this.#model = model;
     this.#host = host;
     this.#limits = limits;
     this.#backoff = limits.least;
     this.tables = tablesOf(model);
-    this.#shadow = new Shadow(model, this.tables);
+    this.#staging = new StagingTables(model, this.tables);
     this.#time = host.now();
     this.#live = this.#rows();
   }
@@ -105,7 +105,7 @@ export class Reconciler<K extends ObjectTypes, Event extends Heard> {
     return this.#phase === 'emptying' || this.#phase === 'settling';
   }
 
-  /** How many events are kept until the list has ended; reading may stop if they are many. */
+  /** How many events are kept until the dump has ended; reading may stop if they are many. */
   get kept(): number {
     return this.#overlap.length;
   }
@@ -132,8 +132,8 @@ export class Reconciler<K extends ObjectTypes, Event extends Heard> {
     this.#origin = 'kernel';
     this.#portId = event.header.portId;
     if (this.#opened) this.#model.apply(event, this.#live);
-    if (this.#phase === 'listing') this.#overlap.push(event);
-    else if (this.#phase === 'settling') this.#model.apply(event, this.#shadow);
+    if (this.#phase === 'dumping') this.#overlap.push(event);
+    else if (this.#phase === 'settling') this.#model.apply(event, this.#staging);
   }
 
   /** The kernel dropped events, before those that follow. @param time when that was told */
@@ -154,46 +154,47 @@ export class Reconciler<K extends ObjectTypes, Event extends Heard> {
     else if (this.#phase === 'settling') this.#finish();
   }
 
-  listed<N extends ObjectName<K>>(kind: N, value: K[N]): void {
-    this.#shadow.list(kind, value);
+  dumped<N extends ObjectName<K>>(kind: N, value: K[N]): void {
+    this.#staging.stage(kind, value);
   }
 
-  /** The list is complete, and so are the events of all that it shows. */
-  listEnded(): void {
+  /** The dump is complete, and so are the events of all that it shows. */
+  dumpEnded(): void {
     this.#phase = 'settling';
-    for (const event of this.#overlap) this.#model.apply(event, this.#shadow);
+    for (const event of this.#overlap) this.#model.apply(event, this.#staging);
     this.#overlap = [];
   }
 
-  /** The list could not be made; it is tried again. */
-  listFailed(): void {
+  /** The dump could not be made; it is tried again. */
+  dumpFailed(): void {
     this.#overlap = [];
     this.#again();
   }
 
   #begin(): void {
-    this.#phase = 'listing';
+    this.#phase = 'dumping';
     this.#wanted = false;
-    this.#spoilt = false;
+    this.#uncertain = false;
     this.#began = this.#host.now().monotonic;
     this.#tally.rounds++;
-    this.#shadow = new Shadow(this.#model, this.tables);
-    this.#host.list();
+    this.#staging = new StagingTables(this.#model, this.tables);
+    this.#host.dump();
   }
 
   #finish(): void {
     this.#time = this.#host.now();
     this.#origin = 'resync';
-    const shadow = this.#shadow;
-    const doubtful = this.#spoilt || shadow.doubtful;
-    const waits = !doubtful && this.#waits < WAITS && this.#model.passing?.(shadow.tables);
+    const staging = this.#staging;
+    const uncertain = this.#uncertain || staging.hasUncertain;
+    const waits =
+      !uncertain && this.#waits < WAITS && this.#model.awaitsSilentRemoval?.(staging.tables);
     this.#waits = waits ? this.#waits + 1 : 0;
-    const again = doubtful || waits;
+    const again = uncertain || waits;
     for (const name of Object.keys(this.tables) as ObjectName<K>[]) {
-      if (this.#opened) this.#compare(name, shadow);
-      else if (!again) this.#adopt(name, shadow);
+      if (this.#opened) this.#compare(name, staging);
+      else if (!again) this.#adopt(name, staging);
     }
-    this.#shadow = new Shadow(this.#model, this.tables);
+    this.#staging = new StagingTables(this.#model, this.tables);
     if (again) this.#again();
     else this.#settled();
   }
@@ -205,7 +206,7 @@ export class Reconciler<K extends ObjectTypes, Event extends Heard> {
     const { least } = this.#limits;
     this.#phase = 'idle';
     this.#backoff = least;
-    // At most half of the time goes into listing.
+    // At most half of the time goes into dumps.
     this.#notBefore = time.monotonic + Math.max(least, time.monotonic - this.#began);
     this.#synced = true;
     this.#opened = true;
@@ -230,20 +231,20 @@ export class Reconciler<K extends ObjectTypes, Event extends Heard> {
     if (this.#opened && this.#tally.overruns + this.#tally.malformed === 1) {
       this.#host.emit({ kind: 'overrun', code, time });
     }
-    this.#spoil();
+    this.#markUncertain();
   }
 
-  #spoil(): void {
+  #markUncertain(): void {
     this.#synced = false;
     this.#since ??= this.#host.now().monotonic;
-    this.#spoilt = true;
+    this.#uncertain = true;
     this.#wanted = true;
     this.wake();
   }
 
   /** The first tables: nobody has seen any before. */
-  #adopt<N extends ObjectName<K>>(name: N, shadow: Shadow<K>): void {
-    this.tables[name].adopt(shadow.tables[name], (value, key) => this.#named(name, value, key));
+  #adopt<N extends ObjectName<K>>(name: N, staging: StagingTables<K>): void {
+    this.tables[name].adopt(staging.tables[name], (value, key) => this.#named(name, value, key));
   }
 
   /** A new incarnation. */
@@ -252,21 +253,21 @@ export class Reconciler<K extends ObjectTypes, Event extends Heard> {
     return { id, uid: `${id} #${++this.#incarnations}`, countersReadAt: this.#time };
   }
 
-  #compare<N extends ObjectName<K>>(name: N, shadow: Shadow<K>): void {
+  #compare<N extends ObjectName<K>>(name: N, staging: StagingTables<K>): void {
     const model = this.#model.kinds[name];
     const live = this.tables[name];
-    const fresh = shadow.tables[name];
+    const fresh = staging.tables[name];
     for (const [key, { value }] of live.rows()) {
-      if (fresh.get(key) || shadow.doubts(name, key)) continue;
+      if (fresh.get(key) || staging.isUncertain(name, key)) continue;
       const reason = model.missing?.(value, this.#explaining) ?? 'found-missing';
       this.#live.remove(name, key, reason);
     }
     for (const [key, { value }] of fresh.rows()) {
       const known = live.get(key)?.value;
       if (known === undefined) {
-        // In doubt, better shown too early than not at all: the next round decides.
+        // Uncertain, better shown too early than not at all: the next round decides.
         this.#live.put(name, key, value, 'new');
-      } else if (!shadow.doubts(name, key)) {
+      } else if (!staging.isUncertain(name, key)) {
         const same = model.sameIncarnation?.(known, value) ?? true;
         this.#live.put(name, key, value, same ? 'same' : 'new');
       }
@@ -349,7 +350,7 @@ export class Reconciler<K extends ObjectTypes, Event extends Heard> {
         this.tables[object].set(key, { id, uid, value, countersReadAt: time });
         tell({ kind: 'expiring', object, id, uid, value, countersReadAt: time, origin, time });
       },
-      doubt: () => this.#spoil(),
+      markUncertain: () => this.#markUncertain(),
     };
   }
 }

@@ -8,7 +8,7 @@ import {
 } from '../socket/argument.ts';
 import { MAX_BUFFER, type NetnsReference } from '../socket/index.ts';
 import { optionalNamespace } from '../socket/namespace.ts';
-import { type EventProtocol, findGroup, type MulticastGroupName } from './groups.ts';
+import { type EventProtocol, findGroup, type MulticastGroupName } from './multicast-groups.ts';
 
 /** What to subscribe to, and how. */
 export interface SubscribeOptions {

@@ -84,7 +84,7 @@ export function policyDifferences(before: XfrmPolicy, after: XfrmPolicy): string
 }
 
 /** An SA with the counters that an event told of. */
-export const counted = (
+export const withCounters = (
   state: XfrmState,
   { current, stats }: { current: LifetimeUsage; stats: StateStats },
 ): XfrmState => ({ ...state, current, stats });

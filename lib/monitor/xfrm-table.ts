@@ -6,7 +6,6 @@ import type { XfrmPolicy, XfrmState } from '../xfrm/objects.ts';
 import type { ObjectModel, Rows } from './object-model.ts';
 import type { Table } from './table.ts';
 import {
-  counted,
   countedAs,
   hasSpi,
   isIpcompHelper,
@@ -17,6 +16,7 @@ import {
   policyRowKey,
   stateDifferences,
   stateRowKey,
+  withCounters,
   type XfrmObjectTypes,
 } from './xfrm-objects.ts';
 
@@ -70,7 +70,7 @@ const APPLY: {
   readonly [Kind in XfrmEvent['kind']]?: Apply<Extract<XfrmEvent, { kind: Kind }>>;
 } = {
   NEWSA: ({ state }, rows) => {
-    fulfil(state, rows);
+    replaceLarval(state, rows);
     add(state, rows);
   },
   UPDSA: ({ state }, rows) => updateState(state, rows),
@@ -83,10 +83,10 @@ const APPLY: {
   POLEXPIRE: ({ policy, hard, time }, rows) => expirePolicy(policy, Boolean(hard), time, rows),
   FLUSHPOLICY: ({ policyType }, rows) => flushPolicies(policyType?.type ?? 'main', rows),
   // It says what was asked for, not which SAs were found (net/xfrm/xfrm_policy.c, xfrm_migrate).
-  MIGRATE: (_, rows) => rows.doubt(),
-  MIGRATE_STATE: (_, rows) => rows.doubt(),
+  MIGRATE: (_, rows) => rows.markUncertain(),
+  MIGRATE_STATE: (_, rows) => rows.markUncertain(),
   // Of a newer kernel: nobody knows what it changed.
-  unknown: (_, rows) => rows.doubt(),
+  unknown: (_, rows) => rows.markUncertain(),
 };
 
 /** IPsec objects, and the events of the groups SA, POLICY, EXPIRE and MIGRATE. */
@@ -116,7 +116,7 @@ export const xfrmModel: ObjectModel<XfrmObjectTypes, XfrmEvent> = {
       differences: policyDifferences,
     },
   },
-  passing: ({ state }) => hasLeftOver(state),
+  awaitsSilentRemoval: ({ state }) => hasLeftOver(state),
   explains: ({ kind }) => kind === 'MIGRATE' || kind === 'MIGRATE_STATE',
   apply: (event, rows) => (APPLY[event.kind] as Apply<XfrmEvent> | undefined)?.(event, rows),
 };
@@ -151,7 +151,7 @@ function moved(event: XfrmEvent, { daddr, saddr, proto, spi }: XfrmState): boole
 }
 
 /** The larval SA that an added one takes the place of goes without an event (xfrm_state_add). */
-function fulfil(state: XfrmState, rows: XfrmRows): void {
+function replaceLarval(state: XfrmState, rows: XfrmRows): void {
   if (!hasSpi(state.proto)) return;
   const { state: table } = rows.tables;
   const found = (index: string, text: string) =>
@@ -164,7 +164,7 @@ function fulfil(state: XfrmState, rows: XfrmRows): void {
   const fitting = new Map([...own, ...found('larvalEnds', larvalEnds(state))]);
   for (const key of fitting.keys()) {
     // One goes at most.
-    if (asked.length > 1 || fitting.size > 1) rows.doubt('state', key);
+    if (asked.length > 1 || fitting.size > 1) rows.markUncertain('state', key);
     else rows.remove('state', key, 'replaced');
   }
 }
@@ -173,15 +173,15 @@ function add(state: XfrmState, rows: XfrmRows): void {
   const key = stateRowKey(state);
   const known = rows.tables.state.get(key)?.value;
   if (known && mayHaveTwins(known)) {
-    rows.doubt();
+    rows.markUncertain();
     return;
   }
   // The list may have it already, with counters that are newer.
   const listed = rows.overlap && known?.current.addedAt === state.current.addedAt;
   rows.put('state', key, listed && known ? countedAs(state, known) : state, 'new');
   // An SA of a device goes with it, without an event (net/xfrm/xfrm_device.c, xfrm_dev_down).
-  if (rows.overlap && state.offload && !known?.offload) rows.doubt('state', key);
-  if (hasHelper(state)) rows.doubt();
+  if (rows.overlap && state.offload && !known?.offload) rows.markUncertain('state', key);
+  if (hasHelper(state)) rows.markUncertain();
 }
 
 /** With keys but no SPI no request finds an SA: the kernel takes more (xfrm_state_add; seen on 6.1). */
@@ -195,7 +195,7 @@ function updateState(request: XfrmState, rows: XfrmRows): void {
     .filter(([, { value }]) => markFinds(request, value));
   const [at, entry] = located.find(([one]) => one === key) ?? located[0] ?? [key];
   // By marks that overlap, the kernel finds the one that was added last.
-  if (located.length > 1) rows.doubt('state', at);
+  if (located.length > 1) rows.markUncertain('state', at);
   if (entry === undefined || isLarval(entry.value)) {
     // It had no keys: what the event says is the SA as it is now.
     if (entry !== undefined) rows.remove('state', at, 'replaced');
@@ -206,7 +206,7 @@ function updateState(request: XfrmState, rows: XfrmRows): void {
     guessed.add(after);
     rows.put('state', at, after, 'same');
     // An SA of a device may have gone with it, and this be about a larval one that came after.
-    if (entry.value.offload) rows.doubt('state', at);
+    if (entry.value.offload) rows.markUncertain('state', at);
   }
 }
 
@@ -239,7 +239,7 @@ function deleteState(state: XfrmState, rows: XfrmRows): void {
   if (!rows.tables.state.get(key)) mayHaveBeenNamed(state, rows);
   rows.remove('state', key, 'deleted', state);
   if (rows.overlap) neighbours(state, key, rows);
-  if (hasHelper(state)) rows.doubt();
+  if (hasHelper(state)) rows.markUncertain();
 }
 
 /**
@@ -249,7 +249,7 @@ function deleteState(state: XfrmState, rows: XfrmRows): void {
 function mayHaveBeenNamed(state: XfrmState, rows: XfrmRows): void {
   if (!hasSpi(state.proto) || state.spi === 0) return;
   for (const [key] of rows.tables.state.findRows('location', location({ ...state, spi: 0 }))) {
-    rows.doubt('state', key);
+    rows.markUncertain('state', key);
   }
 }
 
@@ -259,14 +259,14 @@ function mayHaveBeenNamed(state: XfrmState, rows: XfrmRows): void {
  */
 function neighbours(state: XfrmState, key: string, rows: XfrmRows): void {
   for (const [other] of rows.tables.state.findRows('location', location(state))) {
-    if (other !== key) rows.doubt('state', other);
+    if (other !== key) rows.markUncertain('state', other);
   }
 }
 
 function expireState(event: XfrmState, hard: boolean, time: EventTime, rows: XfrmRows): void {
   const key = stateRowKey(event);
   const known = rows.tables.state.get(key)?.value;
-  if (hard && hasHelper(event)) rows.doubt();
+  if (hard && hasHelper(event)) rows.markUncertain();
   if (known === undefined) {
     // Gone already is normal: a timer takes an SA away first and tells then, maybe after a round.
     if (hard) neighbours(event, key, rows);
@@ -276,10 +276,10 @@ function expireState(event: XfrmState, hard: boolean, time: EventTime, rows: Xfr
   const it = isTold(known, event);
   const mayStay =
     !it || mayBeLater(known, event, time) || mayHaveTwins(known) || guessed.has(known);
-  if (hard && mayStay) rows.doubt('state', key);
+  if (hard && mayStay) rows.markUncertain('state', key);
   if (!it) return;
-  if (hard) rows.remove('state', key, 'hard-expired', counted(known, event));
-  else rows.expiring('state', key, counted(known, event));
+  if (hard) rows.remove('state', key, 'hard-expired', withCounters(known, event));
+  else rows.expiring('state', key, withCounters(known, event));
 }
 
 /**
@@ -312,7 +312,7 @@ function flushStates(proto: IpsecProto, rows: XfrmRows): void {
     // 255 is IPSEC_PROTO_ANY (include/net/xfrm.h, xfrm_id_proto_match).
     const meant =
       proto === 'any' || proto === value.proto || (proto === 255 && hasSpi(value.proto));
-    if (isIpcompHelper(value)) rows.doubt();
+    if (isIpcompHelper(value)) rows.markUncertain();
     else if (meant) rows.remove('state', key, 'flushed');
   }
 }
@@ -325,14 +325,14 @@ function setPolicy(policy: XfrmPolicy, as: 'new' | 'same', rows: XfrmRows): void
   const value = label && as === 'same' ? { ...policy, securityContext: label } : policy;
   const same = as === 'same' && known !== undefined && policyId(known) === policyId(value);
   rows.put('policy', key, value, same ? 'same' : 'new');
-  if (rows.overlap && policy.offload && !known?.offload) rows.doubt('policy', key);
+  if (rows.overlap && policy.offload && !known?.offload) rows.markUncertain('policy', key);
 }
 
 function expirePolicy(event: XfrmPolicy, hard: boolean, time: EventTime, rows: XfrmRows): void {
   const key = policyRowKey(event);
   const known = rows.tables.policy.get(key)?.value;
   if (known === undefined) return;
-  if (hard && mayBeLater(known, event, time)) rows.doubt('policy', key);
+  if (hard && mayBeLater(known, event, time)) rows.markUncertain('policy', key);
   if (known.current.addedAt !== event.current.addedAt) return;
   if (hard) rows.remove('policy', key, 'hard-expired', event);
   else rows.expiring('policy', key, { ...known, current: event.current });

@@ -6,7 +6,7 @@ import type { IpsecProto } from '../xfrm/names.ts';
 import type { XfrmPolicy, XfrmState } from '../xfrm/objects.ts';
 import type { XfrmMark } from '../xfrm/types.ts';
 import { Filter } from './filter.ts';
-import type { ListedObject } from './subject.ts';
+import type { ListedObject } from './filter-input.ts';
 import type { Table, TableEntry } from './table.ts';
 import type { XfrmStat } from './xfrm-stat.ts';
 

@@ -13,6 +13,7 @@ import { HeldNamespace, optionalNamespace } from '../socket/namespace.ts';
 import { DecodeError } from '../wire/error.ts';
 import { fromCaller } from './caller.ts';
 import { NLM_F_DUMP } from './constants.ts';
+import { Dump, type DumpEnd } from './dump.ts';
 import type { DecodeMessage } from './event.ts';
 import { KernelError } from './kernel-error.ts';
 import { type Request, refusal } from './request.ts';
@@ -50,39 +51,17 @@ const REQUEST_OPTIONS: ReadonlySet<string> = new Set<keyof RequestOptions>([
 ]);
 
 /** What the kernel answered to a request that it carried out. */
-export interface Answer<Reply> {
+export interface KernelReply<Reply> {
   readonly replies: Reply[];
   /** The kernel's words, if it did what was asked with reservations. */
   readonly warning: string | undefined;
 }
-
-/** How a list ended. */
-export interface DumpEnd {
-  /** What was listed changed meanwhile: ask again (NLM_F_DUMP_INTR). XFRM never says so. */
-  readonly interrupted: boolean;
-}
-
-/** A list as the kernel gave it. */
-export interface DumpResult<T> {
-  readonly items: readonly T[];
-  /**
-   * What was listed changed while it was, each time it was asked for: something may be missing, or
-   * there twice. Of rtnetlink, the kernel reports it for links, addresses and next hops only (docs/route.md).
-   */
-  readonly interrupted: boolean;
-}
-
-/** How often a list is asked for before an interrupted one is handed out. */
-const ATTEMPTS = 5;
 
 /**
  * Requests under way at a time; others wait. Their answers must fit the receive buffer, and without
  * privilege that holds 208 KiB: two answers a request, an SA's being charged up to 3 KiB.
  */
 const WINDOW = 32;
-
-/** How a list ends that its reader leaves; nobody sees it. */
-const LEFT: DumpEnd = { interrupted: true };
 
 const nothing = () => {};
 
@@ -137,8 +116,8 @@ export class Connection {
     request: Request,
     decode?: DecodeMessage<Reply>,
     options: RequestOptions = {},
-  ): Promise<Answer<Reply>> {
-    const { signal, timeout, keys } = checked(options);
+  ): Promise<KernelReply<Reply>> {
+    const { signal, timeout, keys } = checkedRequestOptions(options);
     signal?.throwIfAborted();
     using patience = new Patience(request, signal, timeout);
     if (this.#underWay < WINDOW) this.#underWay++;
@@ -164,36 +143,25 @@ export class Connection {
   }
 
   /**
-   * Asks for a list. The kernel makes it piece by piece as it is read, and a piece is read when the
-   * one before has been consumed: memory holds one piece (at most 32 KiB of messages), however long
-   * the list. It uses a socket of its own, since a socket can have one list under way only.
+   * A list. It uses a socket of its own, since a socket can have one list under way only.
    *
    * @param decode makes a reply of each message; undefined: it is passed over
    */
-  async *dump<Reply>(
+  dump<Reply>(
     request: Request,
     decode: DecodeMessage<Reply | undefined>,
     options?: RequestOptions,
-  ): AsyncGenerator<Reply, DumpEnd, undefined> {
-    const pieces = this.dumpPieces(request, decode, options);
-    try {
-      for (;;) {
-        const { value, done } = await pieces.next();
-        if (done) return value;
-        for (const reply of value) yield reply;
-      }
-    } finally {
-      await pieces.return(LEFT);
-    }
+  ): Dump<Reply> {
+    return new Dump(() => this.dumpBatches(request, decode, options));
   }
 
-  /** The same, piece by piece as the kernel makes them: less work for lists that are long. */
-  async *dumpPieces<Reply>(
+  /** Asks for a list. A piece is read when the one before has been consumed. */
+  async *dumpBatches<Reply>(
     request: Request,
     decode: DecodeMessage<Reply | undefined>,
     options: RequestOptions = {},
   ): AsyncGenerator<Reply[], DumpEnd, undefined> {
-    const { signal, timeout, keys } = checked(options);
+    const { signal, timeout, keys } = checkedRequestOptions(options);
     signal?.throwIfAborted();
     const socket = this.#open(1);
     for (const list of this.#lists) if (list.deref() === undefined) this.#lists.delete(list);
@@ -248,22 +216,6 @@ export class Connection {
     }
   }
 
-  /** A whole list, asked for again when it was interrupted (NLM_F_DUMP_INTR), up to five times in all. */
-  async dumpAll<Reply>(
-    request: Request,
-    decode: DecodeMessage<Reply | undefined>,
-    options?: RequestOptions,
-  ): Promise<DumpResult<Reply>> {
-    for (let attempt = 1; ; attempt++) {
-      const items: Reply[] = [];
-      const pieces = this.dumpPieces(request, decode, options);
-      let next = await pieces.next();
-      for (; !next.done; next = await pieces.next()) items.push(...next.value);
-      const { interrupted } = next.value;
-      if (!interrupted || attempt === ATTEMPTS) return { items, interrupted };
-    }
-  }
-
   /** Closes it; requests and lists under way are rejected, later ones too. Can be called twice. */
   async close(): Promise<void> {
     this.#closed = true;
@@ -292,7 +244,7 @@ export class Connection {
 }
 
 /** The options with their defaults. @throws TypeError or RangeError for a wrong one */
-function checked(given: RequestOptions) {
+function checkedRequestOptions(given: RequestOptions) {
   options('options', given, REQUEST_OPTIONS);
   const { signal, timeout = 30_000, keys } = given;
   return {
@@ -309,8 +261,8 @@ function ask<Reply>(
   decode: DecodeMessage<Reply> | undefined,
   keys: boolean,
   patience: Patience,
-): Promise<Answer<Reply>> {
-  return patience.wait<Answer<Reply>>((resolve, reject) => {
+): Promise<KernelReply<Reply>> {
+  return patience.wait<KernelReply<Reply>>((resolve, reject) => {
     const replies: Reply[] = [];
     const seq = socket.send(request, {
       keys,

@@ -5,7 +5,7 @@ import { KernelStandIn, StandInSocket } from '../socket/stand-in.ts';
 import { AttributeWriter } from '../wire/attribute-writer.ts';
 import { LE } from '../wire/endian.ts';
 import { NLMSG_HDRLEN, nextMessage, readHeader } from '../wire/message.ts';
-import { MessageWriter } from '../wire/writer.ts';
+import { MessageWriter } from '../wire/message-writer.ts';
 import * as N from './constants.ts';
 import { NetlinkMessage, type NetlinkRequest, readMessages } from './netlink-connection.ts';
 

@@ -12,7 +12,7 @@ import {
 } from '../socket/index.ts';
 import { DecodeError } from '../wire/error.ts';
 import { messageLength, messageType, nextMessage, readHeader } from '../wire/message.ts';
-import { MessageWriter } from '../wire/writer.ts';
+import { MessageWriter } from '../wire/message-writer.ts';
 import { type Ack, readAck } from './ack.ts';
 import { NLM_F_DUMP_INTR, NLMSG_DONE, NLMSG_ERROR, NLMSG_NOOP } from './constants.ts';
 import type { DecodeInput } from './event.ts';

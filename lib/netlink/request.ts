@@ -5,11 +5,16 @@
 import { align4 } from '../wire/attribute.ts';
 import type { AttributeTable } from '../wire/attribute-table.ts';
 import { NLMSG_HDRLEN } from '../wire/message.ts';
-import type { MessageWriter } from '../wire/writer.ts';
+import type { MessageWriter } from '../wire/message-writer.ts';
 import type { Ack } from './ack.ts';
+import {
+  type AttributeLocation,
+  attributeAt,
+  locateAttributes,
+  nameIn,
+} from './attribute-locations.ts';
 import { NLM_F_ACK, NLM_F_REQUEST } from './constants.ts';
 import { KernelError } from './kernel-error.ts';
-import { type AttributePlace, nameIn, placeAt, places } from './places.ts';
 
 /** A request. A protocol's client makes it; nothing here knows what it means. */
 export interface Request {
@@ -32,7 +37,7 @@ export interface Request {
 /** A request on its way: what is kept of it for the case that it is refused. */
 export interface Sent {
   readonly request: Request;
-  readonly places: readonly AttributePlace[];
+  readonly places: readonly AttributeLocation[];
 }
 
 /** Writes a request into an empty writer. */
@@ -40,13 +45,16 @@ export function writeRequest(writer: MessageWriter, request: Request, seq: numbe
   const flags = NLM_F_REQUEST | NLM_F_ACK | (request.flags ?? 0);
   request.write(writer, { flags, seq });
   const from = NLMSG_HDRLEN + align4(request.fixed);
-  return { request, places: places(writer.view, from, writer.length, request.attributes) };
+  return {
+    request,
+    places: locateAttributes(writer.view, from, writer.length, request.attributes),
+  };
 }
 
 /** The error for a refusal. */
 export function refusal({ request, places }: Sent, ack: Ack): KernelError {
   const { offset, missingNest, missingType } = ack;
-  const place = placeAt(places, offset ?? missingNest);
+  const place = attributeAt(places, offset ?? missingNest);
   const space = missingNest === undefined ? request.attributes : place?.inner;
   return new KernelError({
     request: request.name,

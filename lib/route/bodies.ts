@@ -7,10 +7,10 @@ import type { DecodeInput } from '../netlink/event.ts';
 import { AF_INET, AF_INET6, AF_UNSPEC, ANY_FAMILY } from '../wire/address.ts';
 import { align4 } from '../wire/attribute.ts';
 import type { AttributeTable } from '../wire/attribute-table.ts';
+import type { Encodable } from '../wire/encodable.ts';
 import { tooShort } from '../wire/error.ts';
-import type { Encodable } from '../wire/input.ts';
+import type { MessageWriter } from '../wire/message-writer.ts';
 import type { Struct } from '../wire/struct.ts';
-import type { MessageWriter } from '../wire/writer.ts';
 import * as attributes from './attributes.ts';
 import * as codec from './codec.ts';
 import * as links from './link-attributes.ts';
@@ -50,7 +50,7 @@ export interface Body<T> {
 }
 
 /** Each object begins with its family, in one byte. */
-type Family = { readonly family?: AddressFamily | undefined };
+type FamilyHeader = { readonly family?: AddressFamily | undefined };
 
 type ReadHeader<Header> = (v: DataView, b: Uint8Array, at: number) => Header;
 type WriteHeader<Header> = (v: DataView, b: Uint8Array, at: number, x: Encodable<Header>) => void;
@@ -68,7 +68,7 @@ type WriteAttributes<Attributes> = (
   family: number,
 ) => void;
 
-function body<Header extends Family, Attributes extends object>(
+function body<Header extends FamilyHeader, Attributes extends object>(
   header: Struct,
   table: AttributeTable,
   [readHeader, writeHeader]: [ReadHeader<Header>, WriteHeader<Header>],

@@ -18,11 +18,12 @@ import {
   NLA_TYPE_MASK,
   rawAttribute,
 } from '../wire/attribute.ts';
+import type { Encodable } from '../wire/encodable.ts';
 import { LE } from '../wire/endian.ts';
 import { notAMultiple, tooShort, within, wrongRecord } from '../wire/error.ts';
-import type { Encodable } from '../wire/input.ts';
 import { readU64, s32, u8, u16, u32, writeBe64, writeU64 } from '../wire/integer.ts';
 import { linkAddressLength, readLinkAddress, writeLinkAddress } from '../wire/link-address.ts';
+import type { MessageWriter } from '../wire/message-writer.ts';
 import { readString, textSize, writeText } from '../wire/text.ts';
 import {
   isLarge,
@@ -33,7 +34,6 @@ import {
   units,
   writeUnits,
 } from '../wire/time.ts';
-import type { MessageWriter } from '../wire/writer.ts';
 import {
   AddressFamily,
   AddressFlags,

@@ -4,11 +4,11 @@
  * @module
  */
 import { NLM_F_REQUEST } from '../netlink/constants.ts';
+import type { Encodable } from '../wire/encodable.ts';
 import { EncodeError, notEncoded } from '../wire/error.ts';
-import type { Encodable } from '../wire/input.ts';
 import { u16, u32 } from '../wire/integer.ts';
 import type { MessageHeader } from '../wire/message.ts';
-import type { MessageWriter } from '../wire/writer.ts';
+import type { MessageWriter } from '../wire/message-writer.ts';
 import * as bodies from './bodies.ts';
 import * as R from './constants.ts';
 import type { MessageName } from './messages.ts';

@@ -6,8 +6,8 @@
 import { shown } from '../base/shown.ts';
 import { NLM_F_CREATE, NLM_F_EXCL } from '../netlink/constants.ts';
 import { checkProperties } from '../wire/check.ts';
+import type { Encodable } from '../wire/encodable.ts';
 import { EncodeError } from '../wire/error.ts';
-import type { Encodable } from '../wire/input.ts';
 import { type Member, shapeWith } from '../wire/shape.ts';
 import { textBytes, textSize } from '../wire/text.ts';
 import { RTEXT_FILTER_BRVLAN_COMPRESSED } from './constants.ts';

@@ -4,7 +4,7 @@
  */
 import type { Request } from '../netlink/request.ts';
 import { checkProperties } from '../wire/check.ts';
-import type { Encodable } from '../wire/input.ts';
+import type { Encodable } from '../wire/encodable.ts';
 import { type Shape, shape } from '../wire/shape.ts';
 import * as bodies from './bodies.ts';
 import { encodeRoute, type RouteInput } from './encode.ts';

@@ -1,5 +1,5 @@
 /** Objects of rtnetlink in a few words, for errors. @module */
-import type { Encodable } from '../wire/input.ts';
+import type { Encodable } from '../wire/encodable.ts';
 import { printable } from '../wire/text.ts';
 import type { Objects } from './question.ts';
 

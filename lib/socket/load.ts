@@ -2,7 +2,14 @@
  * Finds and loads the native addon: built here, else prebuilt for this system; in a bundle, beside it.
  * @module
  */
-import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import {
+  existsSync,
+  mkdtempSync,
+  readFileSync,
+  realpathSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
 import { createRequire } from 'node:module';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
@@ -14,7 +21,14 @@ import { AddonError } from './error.ts';
  * This file, or the bundle it has become part of; import.meta is empty in one of CommonJS. Not `__filename` first: of
  * `node -e` and of workers made from a string that is a global, `[eval]`, in modules too.
  */
-const self = once(() => (import.meta.url ? fileURLToPath(import.meta.url) : __filename));
+const self = once(() => {
+  const own = import.meta.url ? fileURLToPath(import.meta.url) : __filename;
+  // webpack writes the path that this file had where the bundle was made; elsewhere the program is beside the addon.
+  const program = process.argv[1];
+  return existsSync(own) || program === undefined || !existsSync(program)
+    ? own
+    : realpathSync(program);
+});
 // Not the `require` of a bundle or of a single executable, which knows built-in modules only.
 const required = once(() => createRequire(self()));
 

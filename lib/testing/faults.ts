@@ -7,7 +7,7 @@ import { NetlinkConnection } from '../netlink/netlink-connection.ts';
 import { RTM_DELQDISC, RTM_NEWQDISC } from '../route/message-constants.ts';
 import { NetlinkSocket } from '../socket/index.ts';
 import { openFile } from '../socket/namespace.ts';
-import { MessageWriter } from '../wire/writer.ts';
+import { MessageWriter } from '../wire/message-writer.ts';
 import { encodeXfrm } from '../xfrm/encode.ts';
 import type { XfrmState } from '../xfrm/objects.ts';
 import { TestingError } from './error.ts';

@@ -5,8 +5,8 @@
  */
 import { randomBytes, randomInt } from 'node:crypto';
 import { KernelError } from '../netlink/kernel-error.ts';
-import type { Encodable } from '../wire/input.ts';
-import type { PolicyKey } from '../xfrm/keys.ts';
+import type { Encodable } from '../wire/encodable.ts';
+import type { PolicyKey } from '../xfrm/object-keys.ts';
 import type { XfrmPolicy, XfrmState } from '../xfrm/objects.ts';
 import type { Host } from './host.ts';
 

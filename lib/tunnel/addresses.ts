@@ -9,7 +9,7 @@ import {
 } from '../monitor/address-table.ts';
 import type { ObjectChange, TableChange } from '../monitor/changes.ts';
 import { openEventSocket } from '../monitor/event-socket.ts';
-import { type Listed, LiveTables } from '../monitor/live-tables.ts';
+import { type AddDumped, LiveTables } from '../monitor/live-tables.ts';
 import type { Tables } from '../monitor/object-model.ts';
 import type { Malformed } from '../netlink/event.ts';
 import { RouteClient } from '../route/client.ts';
@@ -80,7 +80,7 @@ export class Addresses {
       socket.attachFilter(LOCAL_ROUTES);
       this.tables = new LiveTables<AddressKinds, RouteEvent>(
         socket,
-        { model: addressModel, decode: decodeRoute, list: (listed) => this.#list(listed) },
+        { model: addressModel, decode: decodeRoute, dump: (add) => this.#dump(add) },
         { changed: (change) => this.#changed(change), failed: (error) => this.failed(error) },
       );
     } catch (error) {
@@ -118,18 +118,18 @@ export class Addresses {
     if (addresses.length > 0) this.changed(addresses);
   }
 
-  async #list(listed: Listed<AddressKinds>): Promise<boolean> {
+  async #dump(add: AddDumped<AddressKinds>): Promise<boolean> {
     const links = await this.#client.listLinks();
-    for (const link of links.items) listed('link', hostLink(link));
+    for (const link of links.items) add('link', hostLink(link));
     const addresses = await this.#client.listAddresses();
     for (const one of addresses.items) {
       const address = hostAddress(one);
-      if (address) listed('address', address);
+      if (address) add('address', address);
     }
     const routes = await this.#client.listRoutes({ table: RT_TABLE_LOCAL, type: 'local' });
     for (const one of routes.items) {
       const address = routedAddress(one);
-      if (address) listed('address', address);
+      if (address) add('address', address);
     }
     const interrupted = links.interrupted || addresses.interrupted || routes.interrupted;
     this.#interrupted = interrupted ? (this.#interrupted + 1) % ATTEMPTS : 0;

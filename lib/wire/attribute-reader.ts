@@ -42,7 +42,7 @@ export const namesInside = (
 };
 
 /** What an attribute was found in. */
-interface Place {
+interface AttributeLocation {
   /** What it lies in, outermost first. */
   readonly path: readonly string[];
   /** Where `bytes` begin in what {@link DecodeError.offset} counts from. */
@@ -62,10 +62,10 @@ export class NetlinkAttribute {
   readonly flags: number;
   /** Its payload, without padding. */
   readonly bytes: Uint8Array;
-  readonly #place: Place;
+  readonly #place: AttributeLocation;
 
   /** @internal Made by {@link NetlinkAttributes}. */
-  constructor(type: number, flags: number, bytes: Uint8Array, place: Place) {
+  constructor(type: number, flags: number, bytes: Uint8Array, place: AttributeLocation) {
     this.type = type;
     this.flags = flags;
     this.bytes = bytes;
@@ -216,7 +216,7 @@ export class NetlinkAttributes implements Iterable<NetlinkAttribute> {
    * @param place what they lie in, for errors
    * @throws DecodeError if a length does not fit
    */
-  constructor(bytes: Uint8Array, { path = [], base = 0, names }: Partial<Place> = {}) {
+  constructor(bytes: Uint8Array, { path = [], base = 0, names }: Partial<AttributeLocation> = {}) {
     const view = viewOf(bytes);
     try {
       for (let at = 0; at < bytes.length; ) {

@@ -107,7 +107,7 @@ export interface AttributeTable {
   readonly attributes: readonly Attribute[];
   /**
    * Whether kinds of message share the space, each using a part of it: the generated functions are
-   * then told which part, and in which order (see {@link part}).
+   * then told which part, and in which order (see {@link messageAttributes}).
    */
   readonly shared?: true;
   /**
@@ -130,7 +130,7 @@ export function attributesByNumber(table: AttributeTable): ReadonlyMap<number, A
 }
 
 /** The attributes of a shared space that belong to one kind of message. */
-export interface Part {
+export interface MessageAttributes {
   /** Their numbers, in the kernel's order. */
   readonly order: readonly number[];
   /**
@@ -140,10 +140,10 @@ export interface Part {
   readonly use: Uint8Array;
 }
 
-/** In {@link Part.use}: somebody else reads it. */
+/** In {@link MessageAttributes.use}: somebody else reads it. */
 export const SKIP = 255;
 
-/** The numbers of a table by name, and {@link Part.use} where no attribute belongs. */
+/** The numbers of a table by name, and {@link MessageAttributes.use} where no attribute belongs. */
 interface Index {
   readonly numbers: ReadonlyMap<string, number>;
   readonly unused: Uint8Array;
@@ -170,11 +170,11 @@ function indexOf(table: AttributeTable): Index {
  *
  * @param skipped properties that are read apart
  */
-export function part(
+export function messageAttributes(
   table: AttributeTable,
   names: readonly string[],
   skipped: readonly string[] = [],
-): Part {
+): MessageAttributes {
   const { numbers, unused } = indexOf(table);
   const numberOf = (name: string) => {
     const number = numbers.get(name);

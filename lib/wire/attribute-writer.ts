@@ -6,8 +6,8 @@ import { type AttributeNames, attributeName, namesInside } from './attribute-rea
 import { LE } from './endian.ts';
 import { EncodeError, within } from './error.ts';
 import { s32, u8, u16, u32, writeBe64, writeU64 } from './integer.ts';
+import type { MessageWriter } from './message-writer.ts';
 import { textBytes } from './text.ts';
-import type { MessageWriter } from './writer.ts';
 
 /**
  * Writes attributes one after another. Every method takes the attribute's number first and returns the writer.

@@ -6,18 +6,20 @@
  */
 import type { DecodeInput } from '../netlink/event.ts';
 import { align4, findAttribute, NLA_HDRLEN } from '../wire/attribute.ts';
-import type { AttributeTable, Part } from '../wire/attribute-table.ts';
+import type { AttributeTable, MessageAttributes } from '../wire/attribute-table.ts';
+import type { Encodable } from '../wire/encodable.ts';
 import { LE } from '../wire/endian.ts';
 import { DecodeError, tooShort, within } from '../wire/error.ts';
-import type { Encodable } from '../wire/input.ts';
 import { u32 } from '../wire/integer.ts';
+import type { MessageWriter } from '../wire/message-writer.ts';
 import { disclosed, type OpaqueBytes, opaque } from '../wire/opaque.ts';
 import { offsetOf, type Struct } from '../wire/struct.ts';
-import type { MessageWriter } from '../wire/writer.ts';
 import { attributes, sadAttributes, spdAttributes } from './attributes.ts';
 import * as codec from './codec.ts';
 import * as X from './constants.ts';
 import type * as events from './events.ts';
+import * as subject from './filter-subject.ts';
+import { parts } from './message-attributes.ts';
 import type {
   SpiAllocation,
   XfrmAcquire,
@@ -26,10 +28,8 @@ import type {
   XfrmState,
   XfrmStateMigration,
 } from './objects.ts';
-import { parts } from './parts.ts';
 import type * as requests from './requests.ts';
 import * as S from './structs.ts';
-import * as subject from './subject.ts';
 import type * as types from './types.ts';
 
 /** What a message says: what it has beside its kind, its header and its time. */
@@ -50,10 +50,10 @@ export interface Body<T extends object> {
   readonly size: number;
   /** What its attributes are called. */
   readonly table: AttributeTable;
-  /** Which of them belong there: {@link Part.use}. All, if left out. */
+  /** Which of them belong there: {@link MessageAttributes.use}. All, if left out. */
   readonly use?: Uint8Array;
   /** The SAs and policies it is about; left out, it is about none of its own. */
-  subject?(said: T): subject.Subject | undefined;
+  subject?(said: T): subject.FilterSubject | undefined;
   /**
    * Reads what lies between two offsets, after the message's header. Into a message that has that
    * already: to put two objects together takes longer.
@@ -74,14 +74,19 @@ function readAttributes<Into extends object>(
   { view, bytes, keys }: DecodeInput,
   from: number,
   end: number,
-  { use }: Part,
+  { use }: MessageAttributes,
   family: number,
   into: Into,
 ): Into {
   codec.readXfrmAttributes(view, bytes, from, end, use, family, keys, into);
   return into;
 }
-function writeAttributes(to: Target, { order }: Part, family: number, from: object = {}): void {
+function writeAttributes(
+  to: Target,
+  { order }: MessageAttributes,
+  family: number,
+  from: object = {},
+): void {
   codec.writeXfrmAttributes(to.w, from, order, family, to.zeroKeys);
 }
 
@@ -101,7 +106,7 @@ interface Object<T extends object> extends Pick<Body<T>, 'size' | 'table' | 'use
 /** @param where the struct's field with the address family; left out, no attribute has an address */
 function object<Header extends object, T extends Header>(
   header: Struct,
-  part: Part,
+  part: MessageAttributes,
   readHeader: (v: DataView, b: Uint8Array, at: number, family: number) => Header,
   writeHeader: (
     v: DataView,

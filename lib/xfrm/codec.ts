@@ -16,10 +16,11 @@ import {
   opaqueAttribute,
 } from '../wire/attribute.ts';
 import { SKIP } from '../wire/attribute-table.ts';
+import type { Encodable } from '../wire/encodable.ts';
 import { LE } from '../wire/endian.ts';
 import { notAMultiple, tooShort, within, wrongLength } from '../wire/error.ts';
-import type { Encodable } from '../wire/input.ts';
 import { readU64, s32, u8, u16, u32, writeU64 } from '../wire/integer.ts';
+import type { MessageWriter } from '../wire/message-writer.ts';
 import { readTruth, truthByte } from '../wire/names.ts';
 import { keyBits, keyLength, writeKey } from '../wire/secret.ts';
 import { readName, readString, textLength, writeText } from '../wire/text.ts';
@@ -35,8 +36,7 @@ import {
   writeLimit,
   writeUnits,
 } from '../wire/time.ts';
-import type { MessageWriter } from '../wire/writer.ts';
-import { KeyMaterial } from './key.ts';
+import { KeyMaterial } from './key-material.ts';
 import {
   AeventFlags,
   EncapType,

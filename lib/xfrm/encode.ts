@@ -3,12 +3,12 @@
  * @module
  */
 import { NLM_F_REQUEST } from '../netlink/constants.ts';
+import type { Encodable } from '../wire/encodable.ts';
 import { EncodeError, notEncoded } from '../wire/error.ts';
-import type { Encodable } from '../wire/input.ts';
 import { u16, u32 } from '../wire/integer.ts';
 import { type MessageHeader, NLMSG_HDRLEN } from '../wire/message.ts';
+import type { MessageWriter } from '../wire/message-writer.ts';
 import { disclosed } from '../wire/opaque.ts';
-import type { MessageWriter } from '../wire/writer.ts';
 import type { Target } from './bodies.ts';
 import { bodyOf, messageOf } from './messages.ts';
 import type { XfrmMessage } from './requests.ts';

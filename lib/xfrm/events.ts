@@ -7,6 +7,7 @@ import type { EventTime } from '../netlink/event.ts';
 import type { MessageHeader } from '../wire/message.ts';
 import type { KernelBool } from '../wire/names.ts';
 import type { OpaqueBytes } from '../wire/opaque.ts';
+import type * as messageAttributes from './message-attributes.ts';
 import type { IpsecProto } from './names.ts';
 import type {
   AttributesOf,
@@ -16,7 +17,6 @@ import type {
   XfrmState,
   XfrmStateMigration,
 } from './objects.ts';
-import type * as parts from './parts.ts';
 import type {
   MappingInfo,
   PolicyDefaults,
@@ -89,7 +89,7 @@ export interface PolicyExpireEvent extends Base<'POLEXPIRE'> {
 /** All policies of a type were deleted. */
 export interface FlushPolicyEvent
   extends Base<'FLUSHPOLICY'>,
-    Readonly<AttributesOf<typeof parts.FLUSHPOLICY>> {}
+    Readonly<AttributesOf<typeof messageAttributes.FLUSHPOLICY>> {}
 /** The defaults for packets that no policy matches were set. */
 export interface PolicyDefaultEvent
   extends Base<'GETDEFAULT'>,
@@ -106,13 +106,13 @@ export interface NewAeEvent extends Base<'NEWAE'> {
 }
 /** A Mobile IPv6 packet was refused. */
 export interface ReportEvent extends Base<'REPORT'> {
-  readonly report: ReportInfo & AttributesOf<typeof parts.REPORT>;
+  readonly report: ReportInfo & AttributesOf<typeof messageAttributes.REPORT>;
 }
 /** SAs and policies move to other addresses. */
 export interface MigrateEvent extends Base<'MIGRATE'> {
   readonly id: PolicyId;
   readonly migrations: readonly XfrmMigration[];
-  readonly attributes: Omit<AttributesOf<typeof parts.MIGRATE>, 'migrations'>;
+  readonly attributes: Omit<AttributesOf<typeof messageAttributes.MIGRATE>, 'migrations'>;
 }
 /** One SA moves to other addresses (kernel 7.2). */
 export interface MigrateStateEvent extends Base<'MIGRATE_STATE'> {

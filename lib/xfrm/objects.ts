@@ -4,7 +4,7 @@
  * @module
  */
 
-import type * as parts from './parts.ts';
+import type * as messageAttributes from './message-attributes.ts';
 import type {
   AcquireInfo,
   AeventId,
@@ -22,21 +22,23 @@ export type AttributesOf<Names extends readonly (keyof XfrmAttributes)[]> = Pick
 >;
 
 /** A security association: struct xfrm_usersa_info and its attributes. */
-export interface XfrmState extends StateInfo, AttributesOf<typeof parts.STATE> {}
+export interface XfrmState extends StateInfo, AttributesOf<typeof messageAttributes.STATE> {}
 
 /** A security policy: struct xfrm_userpolicy_info and its attributes. */
-export interface XfrmPolicy extends PolicyInfo, AttributesOf<typeof parts.POLICY> {}
+export interface XfrmPolicy extends PolicyInfo, AttributesOf<typeof messageAttributes.POLICY> {}
 
 /** A packet that needs an SA: struct xfrm_user_acquire and its attributes. */
-export interface XfrmAcquire extends AcquireInfo, AttributesOf<typeof parts.ACQUIRE> {}
+export interface XfrmAcquire extends AcquireInfo, AttributesOf<typeof messageAttributes.ACQUIRE> {}
 
 /** News of an SA's counters: struct xfrm_aevent_id and its attributes. */
-export interface XfrmAevent extends AeventId, AttributesOf<typeof parts.AEVENT> {}
+export interface XfrmAevent extends AeventId, AttributesOf<typeof messageAttributes.AEVENT> {}
 
 /** One SA's move: struct xfrm_user_migrate_state and its attributes. */
 export interface XfrmStateMigration
   extends MigrateStateInfo,
-    AttributesOf<typeof parts.MIGRATE_STATE> {}
+    AttributesOf<typeof messageAttributes.MIGRATE_STATE> {}
 
 /** A request for an SPI: struct xfrm_userspi_info and its attributes. */
-export interface SpiAllocation extends SpiRequest, AttributesOf<typeof parts.ALLOCSPI> {}
+export interface SpiAllocation
+  extends SpiRequest,
+    AttributesOf<typeof messageAttributes.ALLOCSPI> {}

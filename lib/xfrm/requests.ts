@@ -9,6 +9,7 @@ import type { MessageHeader } from '../wire/message.ts';
 import type { KernelBool } from '../wire/names.ts';
 import type { OpaqueBytes } from '../wire/opaque.ts';
 import type { XfrmEvent } from './events.ts';
+import type * as messageAttributes from './message-attributes.ts';
 import type { IpsecProto } from './names.ts';
 import type {
   AttributesOf,
@@ -19,7 +20,6 @@ import type {
   XfrmState,
   XfrmStateMigration,
 } from './objects.ts';
-import type * as parts from './parts.ts';
 import type {
   PolicyDefaults,
   PolicyId,
@@ -49,13 +49,13 @@ export interface StateRequest extends Base<'NEWSA' | 'UPDSA'> {
 /** Delete an SA. */
 export interface DelSaRequest extends Base<'DELSA'> {
   readonly id: StateId;
-  readonly attributes: AttributesOf<typeof parts.STATE_ID>;
+  readonly attributes: AttributesOf<typeof messageAttributes.STATE_ID>;
 }
 /** Show an SA, or all of them (NLM_F_DUMP, no id). */
 export interface GetSaRequest extends Base<'GETSA'> {
   /** Absent in a dump: there the attributes follow the header at once. */
   readonly id?: StateId;
-  readonly attributes: AttributesOf<typeof parts.STATE_ID>;
+  readonly attributes: AttributesOf<typeof messageAttributes.STATE_ID>;
   /** Of a dump, what the kernel ignores. */
   readonly ignored?: OpaqueBytes;
 }
@@ -79,13 +79,13 @@ export interface PolicyRequest extends Base<'NEWPOLICY' | 'UPDPOLICY'> {
 /** Delete a policy. */
 export interface DelPolicyRequest extends Base<'DELPOLICY'> {
   readonly id: PolicyId;
-  readonly attributes: AttributesOf<typeof parts.POLICY_ID>;
+  readonly attributes: AttributesOf<typeof messageAttributes.POLICY_ID>;
 }
 /** Show a policy, or all of them (NLM_F_DUMP). */
 export interface GetPolicyRequest extends Base<'GETPOLICY'> {
   /** May be absent in a dump. */
   readonly id?: PolicyId;
-  readonly attributes: AttributesOf<typeof parts.POLICY_ID>;
+  readonly attributes: AttributesOf<typeof messageAttributes.POLICY_ID>;
   /** Of a dump, what the kernel ignores. */
   readonly ignored?: OpaqueBytes;
 }
@@ -97,7 +97,7 @@ export interface PolicyExpireRequest extends Base<'POLEXPIRE'> {
 /** Delete all policies of a type. */
 export interface FlushPolicyRequest
   extends Base<'FLUSHPOLICY'>,
-    Readonly<AttributesOf<typeof parts.FLUSHPOLICY>> {}
+    Readonly<AttributesOf<typeof messageAttributes.FLUSHPOLICY>> {}
 /** Make the kernel announce that an SA is wanted. */
 export interface AcquireRequest extends Base<'ACQUIRE'> {
   readonly acquire: XfrmAcquire;
@@ -110,7 +110,7 @@ export interface AeventRequest extends Base<'NEWAE' | 'GETAE'> {
 export interface MigrateRequest extends Base<'MIGRATE'> {
   readonly id: PolicyId;
   readonly migrations: readonly XfrmMigration[];
-  readonly attributes: Omit<AttributesOf<typeof parts.MIGRATE>, 'migrations'>;
+  readonly attributes: Omit<AttributesOf<typeof messageAttributes.MIGRATE>, 'migrations'>;
 }
 /** Move one SA to other addresses (kernel 7.2). */
 export interface MigrateStateRequest extends Base<'MIGRATE_STATE'> {
@@ -152,7 +152,7 @@ export type XfrmRequest =
   | SpdInfoRequest
   | PolicyDefaultRequest;
 
-interface Answer<Kind extends string> {
+interface AnswerBase<Kind extends string> {
   readonly kind: Kind;
   readonly protocol: 'xfrm';
   readonly header: MessageHeader;
@@ -162,11 +162,11 @@ interface Answer<Kind extends string> {
 }
 
 /** Statistics of the SAs. */
-export interface SadInfo extends Answer<'NEWSADINFO'> {
+export interface SadInfo extends AnswerBase<'NEWSADINFO'> {
   readonly sad: SadAttributes;
 }
 /** Statistics of the policies. */
-export interface SpdInfo extends Answer<'NEWSPDINFO'> {
+export interface SpdInfo extends AnswerBase<'NEWSPDINFO'> {
   readonly spd: SpdAttributes;
 }
 

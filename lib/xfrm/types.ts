@@ -6,7 +6,7 @@
 import type { OpaqueAttribute } from '../wire/attribute.ts';
 import type { KernelBool } from '../wire/names.ts';
 import type { ExactDigits } from '../wire/time.ts';
-import type { KeyMaterial } from './key.ts';
+import type { KeyMaterial } from './key-material.ts';
 import type {
   AeventFlags,
   EncapType,

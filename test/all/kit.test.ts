@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { join } from 'node:path';
 import { test } from 'node:test';
-import { fetchTools } from '../../lib/lab/index.ts';
+import { fetchLabTools } from '../../lib/lab/index.ts';
 import { nodeInLab } from './in-lab.ts';
 
 const PACKAGES = {
@@ -15,7 +15,7 @@ const PACKAGES = {
 
 for (const which of ['strongswan', 'libreswan'] as const) {
   test(`the kit runs ${which}`, async () => {
-    const tools = await fetchTools(PACKAGES[which]);
+    const tools = await fetchLabTools(PACKAGES[which]);
     const said = await nodeInLab([join(import.meta.dirname, 'kit-guest.js'), which, tools.root], {
       suite: 'bookworm',
       env: { ...process.env, ...tools.env },

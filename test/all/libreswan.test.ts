@@ -4,7 +4,7 @@ import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
-import { fetchTools } from '../../lib/lab/tools.ts';
+import { fetchLabTools } from '../../lib/lab/tools.ts';
 import { nodeInLab } from './in-lab.ts';
 import { LIBRESWAN } from './pluto.ts';
 import { judgeTestimony, successions } from './verdict.ts';
@@ -17,7 +17,7 @@ before(() => {
 after(() => rmSync(folder, { recursive: true, force: true }));
 
 test('libreswan: on demand, rekeys under traffic, down, up, IKEv1, a killed peer', async () => {
-  const tools = await fetchTools(LIBRESWAN);
+  const tools = await fetchLabTools(LIBRESWAN);
   const file = join(folder, 'libreswan.json');
   const guest = join(import.meta.dirname, 'libreswan-guest.js');
   await nodeInLab([guest, tools.root, file], {

@@ -4,7 +4,7 @@ import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
-import { fetchTools } from '../../lib/lab/tools.ts';
+import { fetchLabTools } from '../../lib/lab/tools.ts';
 import { OPENIKED } from './iked.ts';
 import { nodeInLab } from './in-lab.ts';
 import { judgeTestimony, successions } from './verdict.ts';
@@ -17,7 +17,7 @@ before(() => {
 after(() => rmSync(folder, { recursive: true, force: true }));
 
 test('OpenIKED, by PF_KEY: up, rekeys of both ends at once, down', async () => {
-  const tools = await fetchTools(OPENIKED);
+  const tools = await fetchLabTools(OPENIKED);
   const file = join(folder, 'openiked.json');
   const guest = join(import.meta.dirname, 'openiked-guest.js');
   await nodeInLab([guest, file], {

@@ -4,7 +4,7 @@ import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
-import { fetchTools } from '../../lib/lab/tools.ts';
+import { fetchLabTools } from '../../lib/lab/tools.ts';
 import { compare, findIp, type Ip } from '../unit/iproute2.ts';
 import { checkNegotiation, roundTrip } from '../unit/recordings.ts';
 import { STRONGSWAN } from './charon.ts';
@@ -24,7 +24,7 @@ after(() => rmSync(folder, { recursive: true, force: true }));
 
 for (const suite of ['bookworm', 'trixie', 'sid']) {
   test(`a negotiation on ${suite}’s kernel decodes, and prints as ip prints it`, async () => {
-    const tools = await fetchTools(STRONGSWAN);
+    const tools = await fetchLabTools(STRONGSWAN);
     const file = join(folder, `${suite}.nl`);
     const guest = join(import.meta.dirname, 'strongswan-guest.js');
     await nodeInLab([guest, tools.root, file, `${SECONDS}`], {

@@ -4,7 +4,7 @@ import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
-import { fetchTools } from '../../lib/lab/tools.ts';
+import { fetchLabTools } from '../../lib/lab/tools.ts';
 import { STRONGSWAN } from './charon.ts';
 import { nodeInLab } from './in-lab.ts';
 import { judgeTestimony, successions } from './verdict.ts';
@@ -20,7 +20,7 @@ const inLab = (suite: string, args: readonly string[], env: Record<string, strin
 
 /** What the guest with the daemons found, of which nothing may be false by what ip saw. */
 async function guest(suite: string, ...args: string[]) {
-  const tools = await fetchTools(STRONGSWAN);
+  const tools = await fetchLabTools(STRONGSWAN);
   const file = join(folder, `${suite}-${args[0]}.json`);
   const program = join(import.meta.dirname, 'tunnel-guest.js');
   await inLab(suite, [program, tools.root, file, ...args], tools.env);

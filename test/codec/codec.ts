@@ -15,12 +15,12 @@ import {
   NLA_TYPE_MASK,
   rawAttribute,
 } from '../../lib/wire/attribute.ts';
+import type { Encodable } from '../../lib/wire/encodable.ts';
 import { LE } from '../../lib/wire/endian.ts';
 import { tooShort, within } from '../../lib/wire/error.ts';
-import type { Encodable } from '../../lib/wire/input.ts';
 import { u32 } from '../../lib/wire/integer.ts';
+import type { MessageWriter } from '../../lib/wire/message-writer.ts';
 import { readString, textSize, writeText } from '../../lib/wire/text.ts';
-import type { MessageWriter } from '../../lib/wire/writer.ts';
 import type { Inner, Outer, Toy } from './types.ts';
 
 /** Reads the attributes between `at` and `end` into `into`. */

@@ -17,7 +17,7 @@ import {
 } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { delimiter, join } from 'node:path';
-import { fetchTools, type LabTools } from '../../lib/lab/index.ts';
+import { fetchLabTools, type LabTools } from '../../lib/lab/index.ts';
 import { type Ended, run } from '../package/packed.ts';
 import { debian } from './base.ts';
 
@@ -201,7 +201,7 @@ async function start(): Promise<Place> {
   const reasons: string[] = [];
   const ways = [
     ['podman', async () => undefined],
-    ["Debian's podman", () => fetchTools(PACKAGES)],
+    ["Debian's podman", () => fetchLabTools(PACKAGES)],
   ] as const;
   for (const [name, get] of ways) {
     for (const driver of ['overlay', 'vfs']) {

@@ -8,7 +8,7 @@ import { existsSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync 
 import { delimiter, join } from 'node:path';
 import { openPackages, unpack } from '../../lib/lab/apt.ts';
 import { lockFile, openCache, workDirectory } from '../../lib/lab/cache.ts';
-import { fetchTools } from '../../lib/lab/index.ts';
+import { fetchLabTools } from '../../lib/lab/index.ts';
 import { selectPackages } from '../../lib/lab/tools.ts';
 
 const SUITE = 'bookworm';
@@ -87,7 +87,7 @@ async function fetchArm64(): Promise<Arm64> {
 
 /** Compiles the addon of this checkout for arm64. What it is made of is read from binding.gyp. */
 async function compile({ node }: Arm64, output: string): Promise<void> {
-  const tools = await fetchTools(COMPILER, { suite: SUITE });
+  const tools = await fetchLabTools(COMPILER, { suite: SUITE });
   const gyp = JSON.parse(
     readFileSync(join(native, 'binding.gyp'), 'utf8').replace(/^\s*#.*$/gm, ''),
   ) as { targets: { sources: string[]; defines: string[]; cflags_cc: string[] }[] };

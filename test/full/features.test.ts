@@ -16,7 +16,7 @@ import {
   XfrmMonitor,
   type XfrmState,
 } from '../../lib/index.ts';
-import type { Encodable } from '../../lib/wire/input.ts';
+import type { Encodable } from '../../lib/wire/encodable.ts';
 import { during, indexOf, last, only } from '../kernel/route-support.ts';
 import { ip, ipBatch, KEY_HEX, next, ofKind, words } from '../kernel/support.ts';
 

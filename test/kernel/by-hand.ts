@@ -7,7 +7,7 @@ import { once } from 'node:events';
 import { connect } from 'node:net';
 import { INNER, UNDERLAY } from '../../lib/cli/demo/two-hosts.ts';
 import type { StateKey, XfrmClient, XfrmState } from '../../lib/index.ts';
-import type { Encodable } from '../../lib/wire/input.ts';
+import type { Encodable } from '../../lib/wire/encodable.ts';
 
 export type Side = keyof typeof UNDERLAY;
 
@@ -70,7 +70,7 @@ export async function setPolicies(client: XfrmClient, side: Side): Promise<void>
       prefixlenD: 32,
     };
     const templates = [{ ...ends, proto: 'esp', mode: 'tunnel', reqid: REQID }] as const;
-    await client.updatePolicy({ dir, selector, templates });
+    await client.replacePolicy({ dir, selector, templates });
   }
 }
 

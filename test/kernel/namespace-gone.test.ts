@@ -9,7 +9,7 @@ import {
   TunnelMonitor,
   XfrmMonitor,
 } from '../../lib/index.ts';
-import { watchPath } from '../../lib/monitor/namespaces.ts';
+import { watchPath } from '../../lib/monitor/namespace-watch.ts';
 import { otherNamespace } from './socket-support.ts';
 import { ip, words } from './support.ts';
 

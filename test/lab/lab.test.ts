@@ -4,7 +4,7 @@ import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync } from 'node:f
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
-import { fetchTools, type Lab, openLab } from '../../lib/lab/index.ts';
+import { fetchLabTools, type Lab, openLab } from '../../lib/lab/index.ts';
 import { capture, captureIn, PATIENCE } from './support.ts';
 
 describe('the lab', { concurrency: 2 }, () => {
@@ -35,7 +35,7 @@ describe('the lab', { concurrency: 2 }, () => {
 
   test('ESP works, also with algorithms that are loaded when asked for', async () => {
     const tools = existsSync('/sbin/ip') || existsSync('/bin/ip') ? undefined : ['iproute2'];
-    const env = { ...process.env, ...(tools && (await fetchTools(tools)).env) };
+    const env = { ...process.env, ...(tools && (await fetchLabTools(tools)).env) };
     const script = `
       ip xfrm state add src 10.0.0.1 dst 10.0.0.2 proto esp spi 0x11 mode tunnel \
         aead 'rfc4106(gcm(aes))' 0x${'01'.repeat(20)} 128 &&

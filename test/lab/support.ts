@@ -5,8 +5,8 @@
 import { createHash } from 'node:crypto';
 import { Writable } from 'node:stream';
 import {
-  type CommandOptions,
   type Lab,
+  type LabCommandOptions,
   type LabOptions,
   type LabResult,
   runInLab,
@@ -45,7 +45,7 @@ export async function capture(command: string[], options: LabOptions = {}): Prom
 export async function captureIn(
   lab: Lab,
   command: string[],
-  options: CommandOptions = {},
+  options: LabCommandOptions = {},
 ): Promise<Captured> {
   const stdout = new Sink();
   const stderr = new Sink();

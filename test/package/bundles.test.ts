@@ -17,11 +17,19 @@ XfrmMonitor.open().then(async (monitor) => {
 /** Each use of a namespace, in a worker. */
 const WORKER = `
 import { Worker, isMainThread } from 'node:worker_threads';
-import { readXfrmStat, subscribe, XfrmClient, XfrmMonitor } from 'netlink-xfrm';
+import { readXfrmStat, subscribe, TunnelMonitor, XfrmClient, XfrmMonitor } from 'netlink-xfrm';
+import { RouteClient } from 'netlink-xfrm/route';
 import { SocketOwners } from 'netlink-xfrm/socket';
 const netns = '/proc/' + process.env.OTHER + '/ns/net';
-if (isMainThread) new Worker(new URL(import.meta.url)).on('exit', (status) => console.log('exit', status));
-else {
+if (isMainThread) {
+  process.chdir('/');
+  new Worker(new URL(import.meta.url)).on('exit', (status) => console.log('exit', status));
+} else {
+  // Parts that are loaded when they are first used, from another folder.
+  const routes = new RouteClient();
+  if ((await routes.listLinks()).items.length === 0) throw new Error('no link');
+  await routes.close();
+  await (await TunnelMonitor.open()).close();
   const monitor = await XfrmMonitor.open({ netns });
   const client = new XfrmClient({ netns });
   for await (const state of client.listStates()) console.log(state.spi);
@@ -44,6 +52,24 @@ test('a monitor', async () => {
   await monitor.close();
 });
 `;
+/** The library replaced by what the test says. */
+const MOCKED = `
+import { expect, test, vi } from 'vitest';
+import { Filter, XfrmMonitor } from 'netlink-xfrm';
+vi.mock('netlink-xfrm', async (original) => ({ ...(await original()), XfrmMonitor: { open: async () => 'mine' } }));
+test('a mock', async () => {
+  expect(await XfrmMonitor.open()).toBe('mine');
+  expect(new Filter(['proto=esp'])).toBeInstanceOf(Filter);
+});
+`;
+/** Begins where its folder is no more. */
+const NOWHERE = `
+import { mkdtempSync, rmdirSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+process.chdir(mkdtempSync(tmpdir() + '/netlink-xfrm-'));
+rmdirSync(process.cwd());
+await import('./main.mjs');
+`;
 
 let folder = '';
 before(async () => {
@@ -52,6 +78,8 @@ before(async () => {
     'worker.mjs': WORKER,
     'a.test.mjs': VITEST,
     'b.test.mjs': VITEST,
+    'mocked.test.mjs': MOCKED,
+    'nowhere.mjs': NOWHERE,
   });
 });
 
@@ -94,6 +122,17 @@ test('an esbuild bundle finds the addon of the installed package', async () => {
   const inside = join(folder, 'bundled.mjs');
   copyFileSync(outfile, inside);
   assert.deepEqual(await run([...UNSHARE, process.execPath, inside], folder), SYNCED);
+});
+
+test('a bundle with the path that the library had elsewhere, as webpack writes it, finds what is beside the program', async () => {
+  const define = { 'import.meta.url': '"file:///elsewhere/library.js"' };
+  const outfile = await bundle('main.mjs', { format: 'cjs', define });
+  cpSync(prebuilds(), join(outfile, '../prebuilds'), { recursive: true });
+  const link = join(temporary(), 'program');
+  symlinkSync(outfile, link);
+  for (const program of [outfile, link]) {
+    assert.deepEqual(await run([...UNSHARE, process.execPath, program], folder), SYNCED);
+  }
 });
 
 for (const format of ['esm', 'cjs'] as const) {
@@ -156,14 +195,18 @@ test('in a worker, other namespaces are used without a warning', async () => {
   assert.deepEqual(await run(nested, folder), { ...SYNCED, stdout: 'synced 0\nexit 0\n' });
 });
 
-test('vitest, in threads', async () => {
+test('imported where the working directory is gone', async () => {
+  assert.deepEqual(await run([...UNSHARE, process.execPath, 'nowhere.mjs'], folder), SYNCED);
+});
+
+test('vitest, in threads, and with a mock', async () => {
   const modules = join(folder, 'node_modules');
   for (const name of ['vitest', 'vite']) symlinkSync(join(tools, name), join(modules, name));
   mkdirSync(join(folder, 'cache'));
   const vitest = [nodeOf(22), join(tools, 'vitest/vitest.mjs'), 'run', '--pool=threads'];
   const { status, stdout, stderr } = await run([...UNSHARE, ...vitest], folder);
   assert.equal(status, 0, stdout + stderr);
-  assert.match(stdout, /2 passed/);
+  assert.match(stdout, /Tests +3 passed/);
   assert.equal(stderr, '');
 });
 
@@ -171,7 +214,7 @@ test('required from CommonJS', async () => {
   const text =
     "const { XfrmMonitor } = require('netlink-xfrm'); XfrmMonitor.open().then(async (m) => { console.log('synced', m.states.size); await m.close(); });";
   writeFileSync(join(folder, 'main.cjs'), text);
-  for (const major of [22, 24, 26]) {
+  for (const major of [20, 22, 24, 26]) {
     assert.deepEqual(await run([...UNSHARE, nodeOf(major), 'main.cjs'], folder), SYNCED);
   }
 });

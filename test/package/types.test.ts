@@ -1,9 +1,11 @@
 /** The declarations, as the versions of TypeScript read them that docs/installing.md names. */
 import assert from 'node:assert/strict';
-import { cpSync } from 'node:fs';
+import { cpSync, readFileSync } from 'node:fs';
+import { createRequire } from 'node:module';
 import { join } from 'node:path';
 import { test } from 'node:test';
-import { installed, nodeOf, run, tools } from './packed.ts';
+import { pathToFileURL } from 'node:url';
+import { installed, nodeOf, packed, run, tools } from './packed.ts';
 
 const PROGRAM = `
 import { type RemovalReason, subscribe, TunnelMonitor, XfrmClient, XfrmMonitor } from 'netlink-xfrm';
@@ -50,3 +52,33 @@ for (const version of ['5.4', '5.7', '5.9', '6', '7']) {
     if (version === '5.4' || version === '7') await compile(['--module', 'node16']);
   });
 }
+
+test('what can be imported is what the declarations say', async () => {
+  // The types of its interface are not those of the TypeScript that compiles this.
+  const ts = createRequire(import.meta.url)(join(tools, 'typescript5.9/lib/typescript.js'));
+  const folder = await installed();
+  const inPackage = join(folder, 'node_modules/netlink-xfrm');
+  const manifest = readFileSync(join((await packed()).folder, 'package.json'), 'utf8');
+  const paths: string[] = Object.values(JSON.parse(manifest).exports);
+  const entries = paths
+    .filter((path) => path.endsWith('.js'))
+    .map((path) => join(inPackage, path.slice(0, -'.js'.length)));
+  assert(entries.length > 3);
+  const roots = entries.map((entry) => `${entry}.d.ts`);
+  const program = ts.createProgram(roots, { module: ts.ModuleKind.NodeNext, types: [] });
+  const checker = program.getTypeChecker();
+  const isType = (node: { isTypeOnly?: boolean; parent?: { parent?: { isTypeOnly?: boolean } } }) =>
+    node.isTypeOnly === true || node.parent?.parent?.isTypeOnly === true;
+  for (const entry of entries) {
+    const file = checker.getSymbolAtLocation(program.getSourceFile(`${entry}.d.ts`));
+    const declared: string[] = [];
+    for (const symbol of checker.getExportsOfModule(file)) {
+      const isAlias = (symbol.flags & ts.SymbolFlags.Alias) !== 0;
+      const { flags } = isAlias ? checker.getAliasedSymbol(symbol) : symbol;
+      if ((flags & ts.SymbolFlags.Value) === 0 || symbol.declarations.some(isType)) continue;
+      declared.push(symbol.name);
+    }
+    const exported = Object.keys(await import(pathToFileURL(`${entry}.js`).href));
+    assert.deepEqual(declared.sort(), exported.sort(), entry);
+  }
+});

@@ -19,7 +19,7 @@ export function host(...links: Link[]) {
     {
       now: () => time,
       wakeAfter: () => {},
-      list: () => {},
+      dump: () => {},
       emit: (change) => {
         if ('object' in change && local) told.push(...local.change(change));
       },
@@ -29,8 +29,8 @@ export function host(...links: Link[]) {
   const compare = (...now: Link[]) => {
     table.wake();
     table.empty();
-    for (const one of now) table.listed('link', hostLink(one));
-    table.listEnded();
+    for (const one of now) table.dumped('link', hostLink(one));
+    table.dumpEnded();
     table.empty();
   };
   compare(...links);

@@ -6,8 +6,8 @@ import { inspect } from 'node:util';
 import { XFRMA_PAD } from '../../lib/constants.ts';
 import { readRawAttributes } from '../../lib/wire/attribute.ts';
 import { EncodeError } from '../../lib/wire/error.ts';
+import { MessageWriter } from '../../lib/wire/message-writer.ts';
 import { NO_LIMIT } from '../../lib/wire/time.ts';
-import { MessageWriter } from '../../lib/wire/writer.ts';
 import {
   type EncodableXfrmMessage,
   type EncodeOptions,

@@ -4,7 +4,7 @@ import { EventEmitter, getEventListeners } from 'node:events';
 import { test } from 'node:test';
 import { setImmediate as turn } from 'node:timers/promises';
 import { EventHub } from '../../lib/monitor/event-hub.ts';
-import { EventQueue } from '../../lib/monitor/queue.ts';
+import { EventQueue } from '../../lib/monitor/event-queue.ts';
 import { onAbort } from '../../lib/socket/abort.ts';
 
 /** A hub, what its emitter tells, and how to finish the release. */

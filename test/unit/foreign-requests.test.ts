@@ -7,7 +7,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { decodeRouteMessage } from '../../lib/route/decode-message.ts';
 import { encodeRoute } from '../../lib/route/encode.ts';
-import { MessageWriter } from '../../lib/wire/writer.ts';
+import { MessageWriter } from '../../lib/wire/message-writer.ts';
 import { decodeXfrmMessage } from '../../lib/xfrm/decode-message.ts';
 
 const DUMP = 0x301;

@@ -10,7 +10,7 @@ import { Flags } from '../../lib/wire/names.ts';
 import { NUMBER_SIZE, type NumberType, type Struct } from '../../lib/wire/struct.ts';
 import { attributes, sadAttributes, spdAttributes } from '../../lib/xfrm/attributes.ts';
 import * as X from '../../lib/xfrm/constants.ts';
-import * as parts from '../../lib/xfrm/parts.ts';
+import * as messageAttributes from '../../lib/xfrm/message-attributes.ts';
 import * as S from '../../lib/xfrm/structs.ts';
 import { flat, isOptional, resolve, tailOf } from '../../tools/codec/shape.ts';
 import type { Random } from './random.ts';
@@ -360,28 +360,30 @@ const policy = { family: 'sel.family' };
 
 /** Events and answers. */
 export const events: readonly Kind[] = [
-  kind('XFRM_MSG_NEWSA', S.xfrm_usersa_info, parts.STATE, state),
-  kind('XFRM_MSG_UPDSA', S.xfrm_usersa_info, parts.STATE, state),
-  kind('XFRM_MSG_DELSA', S.xfrm_usersa_id, parts.STATE, {
+  kind('XFRM_MSG_NEWSA', S.xfrm_usersa_info, messageAttributes.STATE, state),
+  kind('XFRM_MSG_UPDSA', S.xfrm_usersa_info, messageAttributes.STATE, state),
+  kind('XFRM_MSG_DELSA', S.xfrm_usersa_id, messageAttributes.STATE, {
     ...state,
     object: { number: X.XFRMA_SA, struct: S.xfrm_usersa_info },
   }),
-  kind('XFRM_MSG_EXPIRE', S.xfrm_user_expire, parts.STATE, { family: 'state.family' }),
+  kind('XFRM_MSG_EXPIRE', S.xfrm_user_expire, messageAttributes.STATE, { family: 'state.family' }),
   kind('XFRM_MSG_FLUSHSA', S.xfrm_usersa_flush, []),
-  kind('XFRM_MSG_NEWPOLICY', S.xfrm_userpolicy_info, parts.POLICY, policy),
-  kind('XFRM_MSG_UPDPOLICY', S.xfrm_userpolicy_info, parts.POLICY, policy),
-  kind('XFRM_MSG_DELPOLICY', S.xfrm_userpolicy_id, parts.POLICY, {
+  kind('XFRM_MSG_NEWPOLICY', S.xfrm_userpolicy_info, messageAttributes.POLICY, policy),
+  kind('XFRM_MSG_UPDPOLICY', S.xfrm_userpolicy_info, messageAttributes.POLICY, policy),
+  kind('XFRM_MSG_DELPOLICY', S.xfrm_userpolicy_id, messageAttributes.POLICY, {
     ...policy,
     object: { number: X.XFRMA_POLICY, struct: S.xfrm_userpolicy_info },
   }),
-  kind('XFRM_MSG_POLEXPIRE', S.xfrm_user_polexpire, parts.POLICY, { family: 'pol.sel.family' }),
-  kind('XFRM_MSG_FLUSHPOLICY', undefined, parts.FLUSHPOLICY),
+  kind('XFRM_MSG_POLEXPIRE', S.xfrm_user_polexpire, messageAttributes.POLICY, {
+    family: 'pol.sel.family',
+  }),
+  kind('XFRM_MSG_FLUSHPOLICY', undefined, messageAttributes.FLUSHPOLICY),
   kind('XFRM_MSG_GETDEFAULT', S.xfrm_userpolicy_default, []),
-  kind('XFRM_MSG_ACQUIRE', S.xfrm_user_acquire, parts.ACQUIRE, policy),
-  kind('XFRM_MSG_NEWAE', S.xfrm_aevent_id, parts.AEVENT, { family: 'sa_id.family' }),
-  kind('XFRM_MSG_REPORT', S.xfrm_user_report, parts.REPORT, policy),
-  kind('XFRM_MSG_MIGRATE', S.xfrm_userpolicy_id, parts.MIGRATE, policy),
-  kind('XFRM_MSG_MIGRATE_STATE', S.xfrm_user_migrate_state, parts.MIGRATE_STATE, {
+  kind('XFRM_MSG_ACQUIRE', S.xfrm_user_acquire, messageAttributes.ACQUIRE, policy),
+  kind('XFRM_MSG_NEWAE', S.xfrm_aevent_id, messageAttributes.AEVENT, { family: 'sa_id.family' }),
+  kind('XFRM_MSG_REPORT', S.xfrm_user_report, messageAttributes.REPORT, policy),
+  kind('XFRM_MSG_MIGRATE', S.xfrm_userpolicy_id, messageAttributes.MIGRATE, policy),
+  kind('XFRM_MSG_MIGRATE_STATE', S.xfrm_user_migrate_state, messageAttributes.MIGRATE_STATE, {
     family: 'id.family',
   }),
   kind('XFRM_MSG_MAPPING', S.xfrm_user_mapping, [], { family: 'id.family' }),
@@ -403,16 +405,27 @@ const asRequest = (name: string): Kind => {
 export const requests: readonly Kind[] = [
   ...['NEWSA', 'UPDSA', 'EXPIRE', 'FLUSHSA', 'NEWPOLICY', 'UPDPOLICY', 'POLEXPIRE'].map(asRequest),
   ...['FLUSHPOLICY', 'GETDEFAULT', 'ACQUIRE', 'NEWAE', 'MIGRATE', 'MIGRATE_STATE'].map(asRequest),
-  kind('XFRM_MSG_DELSA', S.xfrm_usersa_id, parts.STATE_ID, { ...request, ...state }),
-  kind('XFRM_MSG_GETSA', S.xfrm_usersa_id, parts.STATE_ID, { ...request, ...state }),
-  kind('XFRM_MSG_GETSA', undefined, parts.STATE_ID, { flags: NLM_F_REQUEST | NLM_F_DUMP }),
-  kind('XFRM_MSG_DELPOLICY', S.xfrm_userpolicy_id, parts.POLICY_ID, { ...request, ...policy }),
-  kind('XFRM_MSG_GETPOLICY', S.xfrm_userpolicy_id, parts.POLICY_ID, { ...request, ...policy }),
-  kind('XFRM_MSG_ALLOCSPI', S.xfrm_userspi_info, parts.ALLOCSPI, {
+  kind('XFRM_MSG_DELSA', S.xfrm_usersa_id, messageAttributes.STATE_ID, { ...request, ...state }),
+  kind('XFRM_MSG_GETSA', S.xfrm_usersa_id, messageAttributes.STATE_ID, { ...request, ...state }),
+  kind('XFRM_MSG_GETSA', undefined, messageAttributes.STATE_ID, {
+    flags: NLM_F_REQUEST | NLM_F_DUMP,
+  }),
+  kind('XFRM_MSG_DELPOLICY', S.xfrm_userpolicy_id, messageAttributes.POLICY_ID, {
+    ...request,
+    ...policy,
+  }),
+  kind('XFRM_MSG_GETPOLICY', S.xfrm_userpolicy_id, messageAttributes.POLICY_ID, {
+    ...request,
+    ...policy,
+  }),
+  kind('XFRM_MSG_ALLOCSPI', S.xfrm_userspi_info, messageAttributes.ALLOCSPI, {
     ...request,
     family: 'info.family',
   }),
-  kind('XFRM_MSG_GETAE', S.xfrm_aevent_id, parts.AEVENT, { ...request, family: 'sa_id.family' }),
+  kind('XFRM_MSG_GETAE', S.xfrm_aevent_id, messageAttributes.AEVENT, {
+    ...request,
+    family: 'sa_id.family',
+  }),
   kind('XFRM_MSG_GETSADINFO', 'flags', [], request),
   kind('XFRM_MSG_GETSPDINFO', 'flags', [], request),
   kind('XFRM_MSG_NEWSPDINFO', 'flags', all(spdAttributes), { ...request, table: spdAttributes }),

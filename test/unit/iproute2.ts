@@ -8,7 +8,7 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { IPROUTE2_VERSION } from '../../lib/cli/text/iproute2.ts';
-import { MessageWriter } from '../../lib/wire/writer.ts';
+import { MessageWriter } from '../../lib/wire/message-writer.ts';
 import { type EncodableXfrmMessage, encodeXfrm } from '../../lib/xfrm/encode.ts';
 import { captures } from './captures.ts';
 import { answers, events, type Limits, messageBytes } from './generate.ts';

@@ -31,7 +31,7 @@ import {
   type TempCandidate,
   tempCandidates,
 } from '../../lib/lab/tempdir.ts';
-import { fetchTools, selectPackages } from '../../lib/lab/tools.ts';
+import { fetchLabTools, selectPackages } from '../../lib/lab/tools.ts';
 import { needsWideRegisters } from '../../lib/lab/wide-registers.ts';
 
 const refuses = (code: LabErrorCode) => (error: unknown) =>
@@ -323,8 +323,8 @@ describe('options', () => {
   });
 
   test('packages: names are checked, the C library is left out', async () => {
-    await assert.rejects(fetchTools([]), refuses('LAB_USAGE'));
-    await assert.rejects(fetchTools(['-o']), refuses('LAB_USAGE'));
+    await assert.rejects(fetchLabTools([]), refuses('LAB_USAGE'));
+    await assert.rejects(fetchLabTools(['-o']), refuses('LAB_USAGE'));
     const closure = [
       'libc6',
       'libmnl0',

@@ -4,7 +4,7 @@ import { test } from 'node:test';
 import fc from 'fast-check';
 import { ANY_FAMILY } from '../../lib/wire/address.ts';
 import { DecodeError, EncodeError } from '../../lib/wire/error.ts';
-import { MessageWriter } from '../../lib/wire/writer.ts';
+import { MessageWriter } from '../../lib/wire/message-writer.ts';
 import { readToy, writeToy } from '../codec/codec.ts';
 import type { Toy } from '../codec/types.ts';
 

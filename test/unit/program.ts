@@ -6,7 +6,7 @@ import assert from 'node:assert/strict';
 import type { ObjectName, ObjectTypes, TableChange } from '../../lib/monitor/changes.ts';
 import { LossDetector } from '../../lib/monitor/losses.ts';
 import type { ObjectModel } from '../../lib/monitor/object-model.ts';
-import { type Heard, Reconciler } from '../../lib/monitor/reconciler.ts';
+import { Reconciler, type ReconcilerEvent } from '../../lib/monitor/reconciler.ts';
 import type { Random } from './random.ts';
 import type { SimulatedQueue } from './simulated-queue.ts';
 
@@ -20,7 +20,7 @@ interface Kernel<K extends ObjectTypes, Event> {
   dump(piece: number): Iterator<[ObjectName<K>, K[ObjectName<K>]][]>;
 }
 
-export class Program<K extends ObjectTypes, Event extends Heard> {
+export class Program<K extends ObjectTypes, Event extends ReconcilerEvent> {
   readonly table: Reconciler<K, Event>;
   now = 0;
   /** When the last list began: when the kernel was asked, in its steps. */
@@ -47,7 +47,7 @@ export class Program<K extends ObjectTypes, Event extends Heard> {
         wakeAfter: (wait) => {
           this.#wakeAt = this.now + wait;
         },
-        list: () => {
+        dump: () => {
           this.#dump = kernel.dump(1 + random.below(4));
         },
         emit,
@@ -85,8 +85,8 @@ export class Program<K extends ObjectTypes, Event extends Heard> {
     if (done) {
       this.#dump = undefined;
       this.#asked = false;
-      this.table.listEnded();
-    } else for (const [kind, object] of value) this.table.listed(kind, object);
+      this.table.dumpEnded();
+    } else for (const [kind, object] of value) this.table.dumped(kind, object);
     this.#check();
   }
 

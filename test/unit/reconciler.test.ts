@@ -24,7 +24,7 @@ const model: ObjectModel<Things, Event> = {
     if (does === 'put') rows.put('thing', name, { name, size }, 'same');
     else if (does === 'remove') rows.remove('thing', name, 'deleted');
     // Live tables are never in doubt here: only the list is.
-    else if (rows.overlap) rows.doubt('thing', name);
+    else if (rows.overlap) rows.markUncertain('thing', name);
   },
 };
 
@@ -36,14 +36,14 @@ function opened(...things: [string, number][]) {
     {
       now: () => time,
       wakeAfter: () => {},
-      list: () => {},
+      dump: () => {},
       emit: (change) => changes.push(change),
     },
     { least: 0, most: 0 },
   );
   const list = (...listed: [string, number][]) => {
-    for (const [name, size] of listed) table.listed('thing', { name, size });
-    table.listEnded();
+    for (const [name, size] of listed) table.dumped('thing', { name, size });
+    table.dumpEnded();
     table.empty();
   };
   const event = (does: Event['does'], name: string, size = 0) =>
@@ -131,8 +131,8 @@ test('a list that fails is made again, and tells nothing', () => {
   told();
   table.refresh();
   table.empty();
-  table.listed('thing', { name: 'x', size: 1 });
-  table.listFailed();
+  table.dumped('thing', { name: 'x', size: 1 });
+  table.dumpFailed();
   assert(table.busy);
   table.empty();
   list(['a', 1]);

@@ -6,7 +6,7 @@ import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { inspect } from 'node:util';
-import { MessageWriter } from '../../lib/wire/writer.ts';
+import { MessageWriter } from '../../lib/wire/message-writer.ts';
 import { encodeXfrm } from '../../lib/xfrm/encode.ts';
 import type { XfrmMessage } from '../../lib/xfrm/requests.ts';
 import { messagesOf } from './messages.ts';

@@ -12,7 +12,7 @@ import { join } from 'node:path';
 import { test } from 'node:test';
 import { decodeRoute } from '../../lib/route/decode.ts';
 import { encodeRoute, type RouteInput } from '../../lib/route/encode.ts';
-import { MessageWriter } from '../../lib/wire/writer.ts';
+import { MessageWriter } from '../../lib/wire/message-writer.ts';
 import { findIp } from './iproute2.ts';
 
 const skip = findIp('ip') === undefined && 'there is no ip (iproute2)';

@@ -20,7 +20,7 @@ import type { RouteEvent } from '../../lib/route/events.ts';
 import type { RouteMessage } from '../../lib/route/requests.ts';
 import { readRawAttributes } from '../../lib/wire/attribute.ts';
 import { EncodeError } from '../../lib/wire/error.ts';
-import { MessageWriter } from '../../lib/wire/writer.ts';
+import { MessageWriter } from '../../lib/wire/message-writer.ts';
 import { captures } from './captures.ts';
 import { attribute, type Kind, kinds, message, routeBytes } from './generate-route.ts';
 import { generated, Random, runSeed } from './random.ts';

@@ -3,8 +3,8 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import * as constants from '../../lib/constants.ts';
 import { multicastGroupNames, type SubscribeOptions, subscribe } from '../../lib/index.ts';
-import { findGroup } from '../../lib/monitor/groups.ts';
-import { EventQueue } from '../../lib/monitor/queue.ts';
+import { EventQueue } from '../../lib/monitor/event-queue.ts';
+import { findGroup } from '../../lib/monitor/multicast-groups.ts';
 
 test('a wrong option is named, before anything is opened', () => {
   const groups = ['XFRMNLGRP_SA'];

@@ -67,15 +67,15 @@ function opened(states: XfrmState[], policies: XfrmPolicy[] = []) {
     {
       now: () => time,
       wakeAfter: () => {},
-      list: () => {},
+      dump: () => {},
       emit: (change) => changes.push(change),
     },
     { least: 0, most: 0 },
   );
   const listed = (states: XfrmState[], policies: XfrmPolicy[] = []) => {
-    for (const state of states) table.listed('state', state);
-    for (const policy of policies) table.listed('policy', policy);
-    table.listEnded();
+    for (const state of states) table.dumped('state', state);
+    for (const policy of policies) table.dumped('policy', policy);
+    table.dumpEnded();
     table.empty();
   };
   table.wake();
@@ -180,7 +180,7 @@ test('an UPDSA may have been for an SA of another mark that a late EXPIRE takes 
   table.event(event('EXPIRE', { hard: true, state: larval(990) }));
   assert.deepEqual(told(), [[], 'in doubt']);
   table.empty();
-  table.listEnded();
+  table.dumpEnded();
   table.empty();
   assert.deepEqual(states(), []);
 });
@@ -387,8 +387,8 @@ test('of SAs with keys and no SPI the kernel takes more of the same: a list tell
   table.event(event('NEWSA', { state: sa(1001, { spi: 0 }) }));
   assert.deepEqual(told(), [[], 'in doubt']);
   table.empty();
-  for (const addTime of [1001, 1000]) table.listed('state', sa(addTime, { spi: 0 }));
-  table.listEnded();
+  for (const addTime of [1001, 1000]) table.dumped('state', sa(addTime, { spi: 0 }));
+  table.dumpEnded();
   table.empty();
   assert.equal(states().length, 2);
   table.event(event('EXPIRE', { hard: true, state: larval(1001, { spi: 0 }) }));

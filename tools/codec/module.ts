@@ -74,10 +74,10 @@ const WIRE: Readonly<Record<string, readonly string[]>> = {
 
 const WIRE_TYPES: Readonly<Record<string, readonly string[]>> = {
   attribute: ['OpaqueAttribute', 'RawAttribute'],
-  input: ['Encodable'],
+  encodable: ['Encodable'],
   names: ['KernelBool'],
   time: ['ExactDigits'],
-  writer: ['MessageWriter'],
+  'message-writer': ['MessageWriter'],
 };
 
 /** Imports of what a text uses. */

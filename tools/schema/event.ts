@@ -11,6 +11,7 @@ import type { Struct } from '../../lib/wire/struct.ts';
 import { attributes, sadAttributes, spdAttributes } from '../../lib/xfrm/attributes.ts';
 import type { Body } from '../../lib/xfrm/bodies.ts';
 import * as bodies from '../../lib/xfrm/bodies.ts';
+import * as messageAttributes from '../../lib/xfrm/message-attributes.ts';
 import {
   type AnswerName,
   type EventName,
@@ -18,7 +19,6 @@ import {
   messages,
   type RequestName,
 } from '../../lib/xfrm/messages.ts';
-import * as parts from '../../lib/xfrm/parts.ts';
 import * as structs from '../../lib/xfrm/structs.ts';
 import { routeDefinitions, routeKinds, routeRequests } from './route.ts';
 import { tunnelChanges, tunnelDefinitions, tunnelKinds } from './tunnel.ts';
@@ -59,21 +59,41 @@ function objectOf(
 const namesOf = ({ attributes }: AttributeTable) => attributes.map(({ name }) => name);
 
 const objects = {
-  State: objectOf(structs.xfrm_usersa_info, parts.STATE, 'A security association (SA).'),
-  Policy: objectOf(structs.xfrm_userpolicy_info, parts.POLICY, 'A policy.'),
-  Acquire: objectOf(structs.xfrm_user_acquire, parts.ACQUIRE, 'A packet that needs an SA.'),
-  Aevent: objectOf(structs.xfrm_aevent_id, parts.AEVENT, "News of an SA's counters."),
-  Report: objectOf(structs.xfrm_user_report, parts.REPORT, 'A refused Mobile IPv6 packet.'),
+  State: objectOf(
+    structs.xfrm_usersa_info,
+    messageAttributes.STATE,
+    'A security association (SA).',
+  ),
+  Policy: objectOf(structs.xfrm_userpolicy_info, messageAttributes.POLICY, 'A policy.'),
+  Acquire: objectOf(
+    structs.xfrm_user_acquire,
+    messageAttributes.ACQUIRE,
+    'A packet that needs an SA.',
+  ),
+  Aevent: objectOf(structs.xfrm_aevent_id, messageAttributes.AEVENT, "News of an SA's counters."),
+  Report: objectOf(
+    structs.xfrm_user_report,
+    messageAttributes.REPORT,
+    'A refused Mobile IPv6 packet.',
+  ),
   Mapping: objectOf(structs.xfrm_user_mapping, [], "News of a peer's address or port."),
-  StateMigration: objectOf(structs.xfrm_user_migrate_state, parts.MIGRATE_STATE, "An SA's move."),
+  StateMigration: objectOf(
+    structs.xfrm_user_migrate_state,
+    messageAttributes.MIGRATE_STATE,
+    "An SA's move.",
+  ),
   MigrateAttributes: objectOf(
     undefined,
-    parts.MIGRATE.filter((name) => name !== 'migrations'),
+    messageAttributes.MIGRATE.filter((name) => name !== 'migrations'),
     'What else a MIGRATE says.',
   ),
-  StateNaming: objectOf(undefined, parts.STATE_ID, 'What else names an SA.'),
-  PolicyNaming: objectOf(undefined, parts.POLICY_ID, 'What else names a policy.'),
-  Allocation: objectOf(structs.xfrm_userspi_info, parts.ALLOCSPI, 'An SPI that is asked for.'),
+  StateNaming: objectOf(undefined, messageAttributes.STATE_ID, 'What else names an SA.'),
+  PolicyNaming: objectOf(undefined, messageAttributes.POLICY_ID, 'What else names a policy.'),
+  Allocation: objectOf(
+    structs.xfrm_userspi_info,
+    messageAttributes.ALLOCSPI,
+    'An SPI that is asked for.',
+  ),
   SadInfo: objectOf(undefined, namesOf(sadAttributes), 'Statistics of the SAs.', sadAttributes),
   SpdInfo: objectOf(undefined, namesOf(spdAttributes), 'Statistics of policies.', spdAttributes),
   Header: {
@@ -111,7 +131,10 @@ const migrate = {
   migrations: array(structOf(structs.xfrm_user_migrate)),
   attributes: the('MigrateAttributes'),
 };
-const flushed = optional(attributes, parts.FLUSHPOLICY) as Record<'policyType' | 'unknown', Schema>;
+const flushed = optional(attributes, messageAttributes.FLUSHPOLICY) as Record<
+  'policyType' | 'unknown',
+  Schema
+>;
 
 type Bodies = typeof bodies;
 type SaidBy<One> = One extends Body<infer Said> ? Said : never;
@@ -236,7 +259,11 @@ const kinds: { [Kind in OneKind]: Members<Extract<JsonRecord, { kind: Kind }>> }
   unknown: { doc: 'A message this version does not know.', always: { header, payload: bytes } },
   overrun: {
     doc: 'Events were lost before this line.',
-    always: { code: string, count },
+    always: {
+      code: string,
+      count,
+      slowConsumer: { description: 'It was this reader.', type: 'boolean' },
+    },
   },
   malformed: {
     doc: 'A datagram, or a part of one, that does not hold together.',

@@ -28,7 +28,7 @@ import { tracedRoute } from '../../lib/route/trace.ts';
 import { AsciiWriter } from '../../lib/wire/ascii.ts';
 import { DecodeError } from '../../lib/wire/error.ts';
 import { messageType } from '../../lib/wire/message.ts';
-import { MessageWriter } from '../../lib/wire/writer.ts';
+import { MessageWriter } from '../../lib/wire/message-writer.ts';
 import { decodeXfrm } from '../../lib/xfrm/decode.ts';
 import { decodeXfrmMessage } from '../../lib/xfrm/decode-message.ts';
 import { encodeXfrm } from '../../lib/xfrm/encode.ts';

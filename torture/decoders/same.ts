@@ -5,7 +5,7 @@
  */
 import assert from 'node:assert/strict';
 import { inspect } from 'node:util';
-import { KeyMaterial } from '../../lib/xfrm/key.ts';
+import { KeyMaterial } from '../../lib/xfrm/key-material.ts';
 
 function same(one: unknown, two: unknown): boolean {
   if (Object.is(one, two)) return true;

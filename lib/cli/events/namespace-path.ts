@@ -3,7 +3,7 @@
  * @module
  */
 import { resolve } from 'node:path';
-import { NAMED } from '../../monitor/namespaces.ts';
+import { NAMED } from '../../monitor/namespace-watch.ts';
 
 /** Where a namespace is that was named on the command line: a name, or a path. */
 export const namespacePath = (name: string): string =>

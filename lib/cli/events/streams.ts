@@ -9,7 +9,7 @@ import {
   type NamedNamespace,
   NamespaceWatch,
   namespaceId,
-} from '../../monitor/namespaces.ts';
+} from '../../monitor/namespace-watch.ts';
 import {
   type SocketStatus,
   Subscription,

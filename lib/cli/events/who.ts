@@ -18,7 +18,7 @@ interface Known {
 }
 
 /** Looks up claims, each only once for all events that were read at the same time. */
-export class Claims {
+export class ClaimedProcesses {
   /** Goes with the namespace. */
   readonly #known = new WeakMap<Origin, Known>();
 

@@ -3,7 +3,7 @@
  * @module
  */
 import { align4, NLA_HDRLEN, NLA_TYPE_MASK } from '../../wire/attribute.ts';
-import type { Attribute, Part } from '../../wire/attribute-table.ts';
+import type { Attribute, MessageAttributes } from '../../wire/attribute-table.ts';
 import { LE } from '../../wire/endian.ts';
 import { NUMBER_SIZE, type NumberType, offsetOf } from '../../wire/struct.ts';
 import { attributes } from '../../xfrm/attributes.ts';
@@ -30,7 +30,7 @@ const NUMBERS = 1 + Math.max(...attributes.attributes.map(({ number }) => number
 export type LeastSizes = Int32Array;
 
 /** @param object the attribute in which a deleted object lies */
-export function leastSizes({ use }: Part, object?: number): LeastSizes {
+export function leastSizes({ use }: MessageAttributes, object?: number): LeastSizes {
   const sizes = new Int32Array(NUMBERS).fill(IGNORED);
   for (const attribute of attributes.attributes) {
     const { number, type } = attribute;

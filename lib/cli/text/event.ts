@@ -54,7 +54,7 @@ export function formatEvent(
   const by =
     claimedBy === undefined ? claim(event, colors) : colors.dim(` claimed by ${claimedBy}`);
   const kind = `${from}${colors[paint](column(event.kind))}`;
-  return formatLine(event, kind, `${describe(event, colors)}${by}`, colors);
+  return formatLine(event, kind, `${describeEvent(event, colors)}${by}`, colors);
 }
 
 const columns: Record<string, string> = {};
@@ -119,7 +119,7 @@ const KIND_COLOR: Partial<Record<SubscriptionEvent['kind'], 'green' | 'yellow' |
   };
 
 /** What an event says, without when and of what kind. */
-export function describe(event: SubscriptionEvent, colors: Colors): string {
+export function describeEvent(event: SubscriptionEvent, colors: Colors): string {
   switch (event.kind) {
     case 'NEWSA':
     case 'UPDSA':

@@ -11,7 +11,13 @@ import type { XfrmMessage, XfrmRequest } from '../../xfrm/requests.ts';
 import { formatSpi } from '../../xfrm/text.ts';
 import type { PolicyId, StateId } from '../../xfrm/types.ts';
 import type { Colors } from '../terminal/colors.ts';
-import { describe, describeSelector, describeState, formatEvent, formatLine } from './event.ts';
+import {
+  describeEvent,
+  describeSelector,
+  describeState,
+  formatEvent,
+  formatLine,
+} from './event.ts';
 import { describeRouteRequest } from './route.ts';
 
 /** One line for a message, without the line break. */
@@ -83,7 +89,7 @@ function describeRequest(request: XfrmRequest, colors: Colors): string {
     default: {
       // These say what the event says that they cause.
       const { message, ...rest } = request;
-      return describe({ ...rest, kind: message } as XfrmEvent, colors);
+      return describeEvent({ ...rest, kind: message } as XfrmEvent, colors);
     }
   }
 }

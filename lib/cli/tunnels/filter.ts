@@ -6,17 +6,17 @@
  * @module
  */
 import { Filter } from '../../monitor/filter.ts';
+import type { FilterSubject, SubjectAddress } from '../../monitor/filter-input.ts';
 import { KEYS, type KeyName, KIND } from '../../monitor/filter-keys.ts';
 import { parseTerms, type Term } from '../../monitor/filter-term.ts';
-import type { Place, Subject } from '../../monitor/subject.ts';
 import type { SubscriptionEvent } from '../../monitor/subscribe.ts';
-import type { TunnelChange, TunnelEvent } from '../../tunnel/changes.ts';
 import {
   type TrafficDirection,
   TUNNEL_STATES,
   type Tunnel,
   type TunnelWarning,
 } from '../../tunnel/tunnel.ts';
+import type { TunnelChange, TunnelEvent } from '../../tunnel/tunnel-changes.ts';
 
 /** The kinds of change that a term can ask for. */
 const CHANGES = Object.keys({
@@ -154,7 +154,7 @@ export class TunnelFilter {
   }
 
   #passes(candidate: Candidate, inList: boolean): boolean {
-    let subjects: readonly Subject[] | undefined;
+    let subjects: readonly FilterSubject[] | undefined;
     const { tunnel } = candidate;
     return this.#terms.every(({ key, negated, values }) => {
       // Entries of lists have neither, and pass; a change of a tunnel is no event.
@@ -183,10 +183,10 @@ const isPartOfRekey = (change: TunnelEvent): boolean =>
   change.kind === 'replaced' || (change.kind === 'state' && change.rekey);
 
 const DIRECTIONS: readonly TrafficDirection[] = ['out', 'in'];
-const places = (address: string | undefined): Place[] => (address ? [{ address }] : []);
+const places = (address: string | undefined): SubjectAddress[] => (address ? [{ address }] : []);
 
 /** What a tunnel is about: its ends, its SAs and its policies. Any of them may fit. */
-function subjectsOf(tunnel: Tunnel): Subject[] {
+function subjectsOf(tunnel: Tunnel): FilterSubject[] {
   const { local, remote, reqid, protocol, ifId, mark, sas, larval, policies } = tunnel;
   const ends = {
     ...(local === undefined ? {} : { saddr: local }),

@@ -16,7 +16,7 @@ import type {
 import type { PolicyId, StateId, XfrmMark, XfrmSelector } from './types.ts';
 
 /** An address, or a network. */
-export interface Place {
+export interface SubjectAddress {
   readonly address: string;
   readonly bits?: number;
 }
@@ -37,10 +37,10 @@ interface Marked {
 }
 
 /** The SAs and the policy that something is about. */
-export interface Subject {
+export interface FilterSubject {
   readonly sas: readonly Sa[];
-  readonly sources: readonly Place[];
-  readonly destinations: readonly Place[];
+  readonly sources: readonly SubjectAddress[];
+  readonly destinations: readonly SubjectAddress[];
   /** What may have a mark and an interface id; undefined where that is not told. */
   readonly marked?: Marked;
   readonly dir?: string | number;
@@ -48,7 +48,7 @@ export interface Subject {
   readonly all?: true;
 }
 
-const places = (...addresses: readonly string[]): Place[] =>
+const places = (...addresses: readonly string[]): SubjectAddress[] =>
   addresses.map((address) => ({ address }));
 
 const between = ({ saddr, daddr }: { readonly saddr: string; readonly daddr: string }) => ({
@@ -63,67 +63,70 @@ const selected = ({ saddr, prefixlenS, daddr, prefixlenD }: XfrmSelector) => ({
 
 const inDirection = (dir: string | number | undefined) => (dir === undefined ? {} : { dir });
 
-export const ofState = (state: XfrmState): Subject => ({
+export const ofState = (state: XfrmState): FilterSubject => ({
   sas: [state],
   ...between(state),
   marked: state,
   ...inDirection(state.dir),
 });
 
-export const ofStateId = (id: Pick<StateId, 'daddr' | 'spi'>, marked: Marked): Subject => ({
+export const ofStateId = (id: Pick<StateId, 'daddr' | 'spi'>, marked: Marked): FilterSubject => ({
   sas: [id],
   sources: [],
   destinations: places(id.daddr),
   marked,
 });
 
-export const ofPolicy = (policy: XfrmPolicy): Subject => ({
+export const ofPolicy = (policy: XfrmPolicy): FilterSubject => ({
   sas: policy.templates ?? [],
   ...selected(policy.selector),
   marked: policy,
   dir: policy.dir,
 });
 
-export const ofPolicyId = ({ selector, dir }: PolicyId, marked: Marked): Subject => ({
+export const ofPolicyId = ({ selector, dir }: PolicyId, marked: Marked): FilterSubject => ({
   sas: [],
   ...selected(selector),
   marked,
   dir,
 });
 
-export const ofAll = (sas: readonly Sa[]): Subject => ({
+export const ofAll = (sas: readonly Sa[]): FilterSubject => ({
   sas,
   sources: [],
   destinations: [],
   all: true,
 });
 
-export const ofAcquire = (acquire: XfrmAcquire): Subject => ({
+export const ofAcquire = (acquire: XfrmAcquire): FilterSubject => ({
   sas: [acquire, ...(acquire.templates ?? [])],
   ...between(acquire),
   marked: acquire,
   dir: acquire.policy.dir,
 });
 
-export const ofAevent = (aevent: XfrmAevent): Subject => ({
+export const ofAevent = (aevent: XfrmAevent): FilterSubject => ({
   sas: [aevent],
   ...between(aevent),
   marked: aevent,
   ...inDirection(aevent.dir),
 });
 
-export const ofAllocation = (allocation: SpiAllocation): Subject => ({
+export const ofAllocation = (allocation: SpiAllocation): FilterSubject => ({
   sas: [allocation],
   ...between(allocation),
   marked: allocation,
 });
 
-export const ofReport = (report: ReportEvent['report']): Subject => ({
+export const ofReport = (report: ReportEvent['report']): FilterSubject => ({
   sas: [report],
   ...selected(report.selector),
 });
 
-export function ofMigrations({ id, migrations }: Pick<MigrateEvent, 'id' | 'migrations'>): Subject {
+export function ofMigrations({
+  id,
+  migrations,
+}: Pick<MigrateEvent, 'id' | 'migrations'>): FilterSubject {
   const inner = selected(id.selector);
   return {
     sas: migrations,
@@ -136,13 +139,13 @@ export function ofMigrations({ id, migrations }: Pick<MigrateEvent, 'id' | 'migr
   };
 }
 
-export const ofStateMigration = (migration: XfrmStateMigration): Subject => ({
+export const ofStateMigration = (migration: XfrmStateMigration): FilterSubject => ({
   sas: [{ ...migration.id, reqid: migration.newReqid }],
   sources: places(migration.newSaddr),
   destinations: places(migration.id.daddr, migration.newDaddr),
 });
 
-export const ofMapping = (mapping: MappingEvent['mapping']): Subject => ({
+export const ofMapping = (mapping: MappingEvent['mapping']): FilterSubject => ({
   sas: [mapping],
   sources: places(mapping.oldSaddr, mapping.newSaddr),
   destinations: places(mapping.daddr),

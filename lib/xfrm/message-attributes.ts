@@ -5,7 +5,7 @@
  * takes: an attribute in a message where it does not belong is kept raw.
  * @module
  */
-import { type Part, part } from '../wire/attribute-table.ts';
+import { type MessageAttributes, messageAttributes } from '../wire/attribute-table.ts';
 import { attributes } from './attributes.ts';
 import type { XfrmAttributes } from './types.ts';
 
@@ -110,21 +110,21 @@ export const ALLOCSPI = ['mark', 'ifId', 'pcpu', 'dir'] as const satisfies Names
 
 /** The lists, as readers and writers take them. */
 export const parts = {
-  state: part(attributes, STATE),
+  state: messageAttributes(attributes, STATE),
   /** DELSA: the SA itself is in an attribute, which is read apart. */
-  deletedState: part(attributes, STATE, ['state']),
-  policy: part(attributes, POLICY),
+  deletedState: messageAttributes(attributes, STATE, ['state']),
+  policy: messageAttributes(attributes, POLICY),
   /** DELPOLICY: likewise. */
-  deletedPolicy: part(attributes, POLICY, ['policy']),
-  acquire: part(attributes, ACQUIRE),
-  aevent: part(attributes, AEVENT),
-  migrate: part(attributes, MIGRATE),
-  migrateState: part(attributes, MIGRATE_STATE),
-  report: part(attributes, REPORT),
-  flushPolicy: part(attributes, FLUSHPOLICY),
-  stateId: part(attributes, STATE_ID),
-  policyId: part(attributes, POLICY_ID),
-  allocSpi: part(attributes, ALLOCSPI),
+  deletedPolicy: messageAttributes(attributes, POLICY, ['policy']),
+  acquire: messageAttributes(attributes, ACQUIRE),
+  aevent: messageAttributes(attributes, AEVENT),
+  migrate: messageAttributes(attributes, MIGRATE),
+  migrateState: messageAttributes(attributes, MIGRATE_STATE),
+  report: messageAttributes(attributes, REPORT),
+  flushPolicy: messageAttributes(attributes, FLUSHPOLICY),
+  stateId: messageAttributes(attributes, STATE_ID),
+  policyId: messageAttributes(attributes, POLICY_ID),
+  allocSpi: messageAttributes(attributes, ALLOCSPI),
   /** Messages without attributes of their own. */
-  none: part(attributes, []),
-} as const satisfies Record<string, Part>;
+  none: messageAttributes(attributes, []),
+} as const satisfies Record<string, MessageAttributes>;

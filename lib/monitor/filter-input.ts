@@ -1,13 +1,13 @@
 /** What an event, or an entry of a list, is about: the SAs and policies it names. @module */
 import type { RouteMessage } from '../route/requests.ts';
 import type { XfrmEvent } from '../xfrm/events.ts';
+import { type FilterSubject, ofPolicy, ofState } from '../xfrm/filter-subject.ts';
 import { bodyOf, messages } from '../xfrm/messages.ts';
 import type { XfrmPolicy, XfrmState } from '../xfrm/objects.ts';
 import type { XfrmMessage } from '../xfrm/requests.ts';
-import { ofPolicy, ofState, type Subject } from '../xfrm/subject.ts';
 import type { SubscriptionEvent } from './subscribe.ts';
 
-export type { Place, Subject } from '../xfrm/subject.ts';
+export type { FilterSubject, SubjectAddress } from '../xfrm/filter-subject.ts';
 
 /** An SA or a policy that is there: an entry of a list. */
 export type ListedObject =
@@ -26,7 +26,7 @@ export const EVENT_KINDS = {
 } as Readonly<Record<XfrmEvent['kind'], 'state' | 'policy' | 'both'>>;
 
 /** Undefined where it is about neither SAs nor policies. */
-export function subjectOf(item: FilterInput): Subject | undefined {
+export function subjectOf(item: FilterInput): FilterSubject | undefined {
   if (item.kind === 'state') return ofState(item.state);
   if (item.kind === 'policy') return ofPolicy(item.policy);
   if (item.kind === 'overrun' || item.kind === 'malformed' || item.protocol !== 'xfrm') {

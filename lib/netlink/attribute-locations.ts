@@ -13,7 +13,7 @@ import { LE } from '../wire/endian.ts';
 import { readString } from '../wire/text.ts';
 
 /** An attribute of a message. */
-export interface AttributePlace {
+export interface AttributeLocation {
   /** Where it begins, in bytes from the message's start. */
   readonly offset: number;
   /** Kernel names, outermost first: `['IFLA_LINKINFO', 'IFLA_INFO_DATA']`; entries of lists `[0]`. */
@@ -27,32 +27,32 @@ export const nameIn = (table: AttributeTable | undefined, type: number): string 
   (table && attributesByNumber(table).get(type)?.kernel) ?? `attribute ${type}`;
 
 /** The attributes between two offsets, in the order in which they lie. */
-export function places(
+export function locateAttributes(
   view: DataView,
   from: number,
   end: number,
   table: AttributeTable,
-): AttributePlace[] {
-  const found: AttributePlace[] = [];
+): AttributeLocation[] {
+  const found: AttributeLocation[] = [];
   const walk = new Walk(view, found);
   walk.space(from, end, table, []);
   return found;
 }
 
 /** The attribute that an offset lies in: the innermost. */
-export function placeAt(
-  all: readonly AttributePlace[],
+export function attributeAt(
+  all: readonly AttributeLocation[],
   offset: number | undefined,
-): AttributePlace | undefined {
+): AttributeLocation | undefined {
   return offset === undefined ? undefined : all.findLast((one) => one.offset <= offset);
 }
 
 class Walk {
   readonly #view: DataView;
   readonly #bytes: Uint8Array;
-  readonly #found: AttributePlace[];
+  readonly #found: AttributeLocation[];
 
-  constructor(view: DataView, found: AttributePlace[]) {
+  constructor(view: DataView, found: AttributeLocation[]) {
     this.#view = view;
     this.#bytes = new Uint8Array(view.buffer, view.byteOffset, view.byteLength);
     this.#found = found;

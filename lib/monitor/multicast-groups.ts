@@ -24,12 +24,12 @@ export type MulticastGroupName = WithoutPrefix<Named> | Exclude<Named, `${string
 export type EventProtocol = 'xfrm' | 'route';
 
 /** A group: its protocol, and its number from 1. */
-export interface Group {
+export interface MulticastGroup {
   readonly protocol: EventProtocol;
   readonly number: number;
 }
 
-const groups = new Map<string, Group>();
+const groups = new Map<string, MulticastGroup>();
 function add(protocol: EventProtocol, constants: object, numbers: string, masks: string) {
   for (const [name, value] of Object.entries(constants) as [string, number][]) {
     if (value === 0) continue;
@@ -49,4 +49,4 @@ add('route', R, 'RTNLGRP_', 'RTMGRP_');
 export const multicastGroupNames: readonly string[] = [...groups.keys()];
 
 /** The group of a name, or undefined. */
-export const findGroup = (name: string): Group | undefined => groups.get(name);
+export const findGroup = (name: string): MulticastGroup | undefined => groups.get(name);

@@ -1,23 +1,25 @@
 /** Which attribute a refusal is about, by the offset the kernel tells, against what the encoder wrote. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { placeAt, places } from '../../lib/netlink/places.ts';
+import { attributeAt, locateAttributes } from '../../lib/netlink/attribute-locations.ts';
 import { refusal, writeRequest } from '../../lib/netlink/request.ts';
 import { link as linkBody, route as routeBody } from '../../lib/route/bodies.ts';
 import { encodeRoute, type RouteInput } from '../../lib/route/encode.ts';
 import { align4 } from '../../lib/wire/attribute.ts';
-import { MessageWriter } from '../../lib/wire/writer.ts';
+import { MessageWriter } from '../../lib/wire/message-writer.ts';
 
 /** Each attribute of a request as its path and its four bytes of header. */
 function written(message: RouteInput, { header, table }: typeof linkBody | typeof routeBody) {
   const writer = new MessageWriter();
   encodeRoute(writer, message);
   const { view, length } = writer;
-  return places(view, 16 + align4(header.size), length, table).map(({ offset, path }) => ({
-    path: path.join(' '),
-    type: view.getUint16(offset + 2, true) & 0x3fff,
-    offset,
-  }));
+  return locateAttributes(view, 16 + align4(header.size), length, table).map(
+    ({ offset, path }) => ({
+      path: path.join(' '),
+      type: view.getUint16(offset + 2, true) & 0x3fff,
+      offset,
+    }),
+  );
 }
 
 test('attributes are found in nests, and in the space that another attribute chooses', () => {
@@ -88,7 +90,7 @@ test('a refusal names the innermost attribute, its path, and what a nest lacks',
   assert.deepEqual([lacks.attribute, lacks.missing], ['IFLA_INFO_DATA', 'IFLA_VLAN_ID']);
   const whole = refusal(sent, { errno: 22, missingType: 3 });
   assert.deepEqual([whole.path, whole.missing], [undefined, 'IFLA_IFNAME']);
-  assert.equal(placeAt(sent.places, 8), undefined, 'the header is no attribute');
+  assert.equal(attributeAt(sent.places, 8), undefined, 'the header is no attribute');
 });
 
 test('raw bytes that do not hold together end the search, not the request', () => {

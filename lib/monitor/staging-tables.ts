@@ -1,4 +1,4 @@
-/** The rows of a list that is not yet complete. @module */
+/** The rows of a dump that is not yet complete. @module */
 import type { EventTime } from '../netlink/event.ts';
 import type { ObjectName, ObjectTypes } from './changes.ts';
 import { type ObjectModel, type Rows, type Tables, tablesOf } from './object-model.ts';
@@ -9,13 +9,13 @@ type Listable<K extends ObjectTypes> = Pick<ObjectModel<K, never>, 'kinds'>;
 /** What only the live tables know. */
 const UNKNOWN: EventTime = { wall: Number.NaN, monotonic: Number.NaN };
 
-/** The rows of a list, and of the events that came while it was made. */
-export class Shadow<K extends ObjectTypes> implements Rows<K> {
+/** The rows of a dump, and of the events that came while it was made. */
+export class StagingTables<K extends ObjectTypes> implements Rows<K> {
   readonly overlap = true;
   readonly tables: Tables<K>;
   readonly #kinds: Listable<K>['kinds'];
   readonly #live: Tables<K>;
-  readonly #doubts = new Set<string>();
+  readonly #uncertain = new Set<string>();
 
   /** @param live what was there before: what is listed as it was is the same object */
   constructor(model: Listable<K>, live: Tables<K>) {
@@ -24,17 +24,17 @@ export class Shadow<K extends ObjectTypes> implements Rows<K> {
     this.tables = tablesOf(model);
   }
 
-  /** Whether a row is in doubt, or everything. */
-  get doubtful(): boolean {
-    return this.#doubts.size > 0;
+  /** Whether a row is uncertain, or everything. */
+  get hasUncertain(): boolean {
+    return this.#uncertain.size > 0;
   }
 
-  doubts(kind: string, key: string): boolean {
-    return this.#doubts.size > 0 && this.#doubts.has(`${kind} ${key}`);
+  isUncertain(kind: string, key: string): boolean {
+    return this.#uncertain.size > 0 && this.#uncertain.has(`${kind} ${key}`);
   }
 
-  /** An object of the list. */
-  list<N extends ObjectName<K>>(kind: N, value: K[N]): void {
+  /** An object of the dump. */
+  stage<N extends ObjectName<K>>(kind: N, value: K[N]): void {
     const model = this.#kinds[kind];
     const key = model.key(value);
     const table = this.tables[kind];
@@ -45,7 +45,7 @@ export class Shadow<K extends ObjectTypes> implements Rows<K> {
       // The kernel has several that nothing tells apart; each has a row.
       for (let n = 2; table.get(free) !== undefined; n++) free = `${key} (${n})`;
     }
-    // Most of a list says what was known. Kept as that, it is not compared again, and no second table.
+    // Most of a dump says what was known. Kept as that, it is not compared again, and no second table.
     const before = this.#live[kind].get(free)?.value;
     const same = before !== undefined && equal(before, value);
     this.#set(kind, free, same ? before : value);
@@ -72,10 +72,11 @@ export class Shadow<K extends ObjectTypes> implements Rows<K> {
   /** An event is about a listed object of which no event told: it may be for one from before it. */
   #question<N extends ObjectName<K>>(kind: N, key: string): void {
     const known = this.tables[kind].get(key);
-    if (known !== undefined && this.#kinds[kind].unannounced?.(known.value)) this.doubt(kind, key);
+    if (known !== undefined && this.#kinds[kind].unannounced?.(known.value))
+      this.markUncertain(kind, key);
   }
 
-  doubt(kind?: ObjectName<K>, key?: string): void {
-    this.#doubts.add(`${kind} ${key}`);
+  markUncertain(kind?: ObjectName<K>, key?: string): void {
+    this.#uncertain.add(`${kind} ${key}`);
   }
 }

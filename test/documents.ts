@@ -1,0 +1,39 @@
+/** The programs that the documents show. @module */
+import { readdirSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+
+export const root = join(import.meta.dirname, '../..');
+
+/** A block of code of a document. */
+export interface CodeBlock {
+  /** The document and which of its blocks it is, from 1: `docs/client.md 2`. */
+  readonly name: string;
+  readonly code: string;
+  /** What the document says that it prints. */
+  readonly prints: string | undefined;
+}
+
+const BLOCK = /^```js\n([\s\S]+?)^```\n(?:\nprints.*\n\n```\n([\s\S]+?)^```$)?/gm;
+
+function blocksOf(document: string): CodeBlock[] {
+  const text = readFileSync(join(root, document), 'utf8');
+  return Array.from(text.matchAll(BLOCK), ([, code = '', prints], i) => ({
+    name: `${document} ${i + 1}`,
+    code,
+    prints,
+  }));
+}
+
+/** All blocks of JavaScript in the README and in docs/. */
+export function codeBlocks(): CodeBlock[] {
+  const pages = readdirSync(join(root, 'docs')).filter((name) => name.endsWith('.md'));
+  return ['README.md', ...pages.map((name) => `docs/${name}`)].flatMap(blocksOf);
+}
+
+/** What needs a lab, a device of xfrm or a daemon: its types are checked. The others run. */
+export const CHECKED: ReadonlySet<string> = new Set([
+  'docs/lab.md 1',
+  'docs/lab.md 2',
+  'docs/route.md 2',
+  'docs/tunnels.md 2',
+]);

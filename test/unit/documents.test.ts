@@ -1,0 +1,37 @@
+/** Programs of the documents that do not run in a test hold together: names, options and types. */
+import assert from 'node:assert/strict';
+import { spawnSync } from 'node:child_process';
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { test } from 'node:test';
+import { CHECKED, codeBlocks, root } from '../documents.ts';
+
+test('the programs of the documents that are not run are right by their types', () => {
+  const blocks = codeBlocks().filter(({ name }) => CHECKED.has(name));
+  assert.equal(blocks.length, CHECKED.size);
+  // Within the package: it finds itself by its name.
+  mkdirSync(join(root, 'build'), { recursive: true });
+  const folder = mkdtempSync(join(root, 'build/documents-'));
+  try {
+    for (const { name, code } of blocks) {
+      writeFileSync(join(folder, `${name.replaceAll('/', '-')}.mts`), code);
+    }
+    const options = {
+      extends: join(root, 'tsconfig.json'),
+      compilerOptions: {
+        ...{ noEmit: true, incremental: false, declaration: false, rootDir: folder },
+        // They are JavaScript, and end where what they show ends.
+        ...{ noImplicitAny: false, noUnusedLocals: false, noUncheckedIndexedAccess: false },
+      },
+      include: [folder],
+    };
+    writeFileSync(join(folder, 'tsconfig.json'), JSON.stringify(options));
+    const tsc = join(root, 'node_modules/typescript/bin/tsc');
+    const { status, stdout } = spawnSync(process.execPath, [tsc, '-p', folder], {
+      encoding: 'utf8',
+    });
+    assert.equal(status, 0, stdout);
+  } finally {
+    rmSync(folder, { recursive: true });
+  }
+});
