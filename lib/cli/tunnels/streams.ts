@@ -2,8 +2,9 @@
  * The changes of tunnels in the namespaces whose events are followed too.
  * @module
  */
-import type { TunnelChange, TunnelSnapshot } from '../../tunnel/changes.ts';
+
 import { MultiNamespaceTunnelMonitor } from '../../tunnel/multi-namespace-tunnel-monitor.ts';
+import type { TunnelChange, TunnelSnapshot } from '../../tunnel/tunnel-changes.ts';
 import type { TunnelMonitorOptions } from '../../tunnel/tunnel-monitor.ts';
 import { aborted } from '../events/ended.ts';
 import type { Beside, Origin } from '../events/streams.ts';
