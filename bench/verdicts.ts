@@ -5,7 +5,7 @@
  */
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
-import { UNDERLAY } from '../lib/cli/demo/two-hosts.ts';
+import { UNDERLAY } from '../test/kernel/here.ts';
 import { TunnelMonitor, XfrmClient, XfrmMonitor } from '../lib/index.ts';
 import { sentBy } from '../test/kernel/by-hand.ts';
 import { withHubAddress } from './tunnels.ts';
