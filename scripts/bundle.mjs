@@ -143,8 +143,12 @@ const WHOLE = {
   library: ['lib/index', 'lib/xfrm', 'lib/route', 'lib/cli/report-error'],
   rtnetlink: ['lib/route/rtnetlink'],
   tunnels: ['lib/tunnel/tunnels', 'lib/tunnel/addresses'],
+  connection: ['lib/netlink/netlink-connection'],
+  testing: ['lib/testing/index', 'lib/testing/place'],
   command: ['lib/cli/main'],
   lists: ['lib/cli/list'],
+  guests: ['lib/lab/index'],
+  suites: ['lib/cli/test'],
   'tunnel-commands': ['lib/cli/tunnels', 'lib/cli/wait', 'lib/cli/check'],
   lab: ['lib/lab/index'],
 };
