@@ -1,5 +1,6 @@
 /** What a monitor of tunnels tells, as one union: switch over `kind`. @module */
 import type { NamespaceGone, SyncReport } from '../monitor/changes.ts';
+import type { OverrunEvent } from '../monitor/overrun.ts';
 import type { MalformedEvent } from '../monitor/subscribe.ts';
 import type { EventTime } from '../netlink/event.ts';
 import type { IpsecProto } from '../xfrm/names.ts';
@@ -117,15 +118,6 @@ export type TunnelEvent =
   | TunnelWarningChange
   | TunnelRemoved;
 
-/** Events were lost, by the kernel or, with `slowConsumer`, by a loop over tunnels that was too slow. */
-export interface TunnelOverrun {
-  readonly kind: 'overrun';
-  /** As of {@link TableOverrun}; `SLOW_CONSUMER`: the kernel lost nothing, a loop missed changes. */
-  readonly code: string;
-  readonly slowConsumer: boolean;
-  readonly time: EventTime;
-}
-
 /** All tunnels at one moment: plain data. */
 export interface TunnelSnapshot {
   readonly label: string | undefined;
@@ -149,9 +141,4 @@ export interface TunnelsSynced {
 }
 
 /** What a {@link TunnelMonitor} tells: `resynced` and `refreshed` as by XfrmMonitor. */
-export type TunnelChange =
-  | TunnelEvent
-  | TunnelOverrun
-  | SyncReport
-  | NamespaceGone
-  | MalformedEvent;
+export type TunnelChange = TunnelEvent | OverrunEvent | SyncReport | NamespaceGone | MalformedEvent;

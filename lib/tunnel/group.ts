@@ -18,7 +18,7 @@ import {
 } from './endpoints.ts';
 import { both, type Gone, type Policy, type Present, type Sa } from './present.ts';
 import type { TunnelRecord } from './record.ts';
-import { acceptsIn, leads, obstacles } from './serve.ts';
+import { acceptsIn, obstacles } from './serve.ts';
 import type { TrafficDirection } from './tunnel.ts';
 
 /** What an SA was asked for, for packets that a selector names. */
@@ -179,7 +179,7 @@ export function join(
   const parts = isOnlyShared(pair) ? [] : split(members).filter((part) => part.some(counts));
   return {
     orientation,
-    parts: parts.map((part) => joined(part, orientation, surroundings, here)),
+    parts: parts.map((part) => joined(part, orientation, surroundings, here, isLocal)),
   };
 }
 
@@ -212,6 +212,7 @@ function joined(
   { local, remote, directed }: Orientation,
   { reqids, covers, others, shared, shunts }: Surroundings,
   here: (demand: Demand) => boolean,
+  isLocal: (address: string) => boolean,
 ): Joined {
   const sas = both((direction) => {
     const its = members.filter((one) => one.direction === direction);
@@ -222,7 +223,7 @@ function joined(
   const own = members.flatMap(({ policy }) => policy ?? []);
   const policies = [...covering(members, covers, here), ...own];
   const accepts = ({ demands, entry: { value } }: Policy, sa: Sa) =>
-    leads({ demands }, 'in') && demands.some((one) => acceptsIn(sa.entry.value, one, value));
+    demands.some((one) => one.direction === 'in' && acceptsIn(sa.entry.value, one, value));
   const known = new Set([...policies, ...others]);
   const protos = new Set(sas.in.map(({ entry }) => entry.value.proto));
   const serving = shared.filter((sa) => {
@@ -252,7 +253,7 @@ function joined(
       sends: policies.some(({ demands }) =>
         demands.some((one) => one.direction !== 'in' && isOwn(one)),
       ),
-      obstacles: obstacles([...known], shunts, values, isOwn, wayOf),
+      obstacles: obstacles([...known], shunts, values, isOwn, wayOf, isLocal),
       larval: members.flatMap(({ sa }) => (sa?.isLarval ? [sa] : [])).sort(byAge),
       policies,
       demands: members.flatMap(({ demands }) => demands ?? []),

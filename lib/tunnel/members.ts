@@ -7,6 +7,7 @@ import type { XfrmPolicy } from '../xfrm/objects.ts';
 import {
   type Demand,
   demandsOf,
+  fits,
   isWild,
   makesTunnel,
   type Pair,
@@ -36,6 +37,8 @@ export class Members {
   readonly #forAll = new Set<Policy>();
   /** Policies by their packets: inbound ones by those to which they are the answers. */
   readonly #byPackets = new MultiMap<string, Policy>();
+  /** Outbound policies by the address from which their packets come, where it is one. */
+  readonly #bySource = new MultiMap<string, Policy>();
   /** Policies without templates, by uid. */
   readonly #shunts = new Map<string, XfrmPolicy>();
   /** SAs without keys. */
@@ -105,10 +108,19 @@ export class Members {
     for (const { entry } of policies.values()) {
       const packets = entry.value.dir === 'out' && packetsKey(entry.value);
       for (const policy of packets ? this.#byPackets.get(packets) : []) {
-        if (policy.entry.value.dir === 'in') found.add(policy);
+        if (policy.entry.value.dir !== 'out') found.add(policy);
       }
     }
     return found;
+  }
+
+  /** An address of this host came or went: answers to packets from there are for this host, or forwarded. */
+  readdressed(address: string): void {
+    for (const { demands } of this.#bySource.get(address)) {
+      for (const demand of demands) {
+        for (const group of this.#groupsOf(demand)) this.dirty.add(group);
+      }
+    }
   }
 
   /** Groups whose packets are those of a policy are to be looked at. */
@@ -157,10 +169,11 @@ export class Members {
 
   *#neighbours(group: Group): Generator<Group> {
     const key = pairKey(group.pair);
-    for (const { demands } of group.policies.values()) {
+    const [a, b] = group.pair;
+    for (const { demands } of this.#policiesOf(group)) {
       for (const demand of demands) {
-        if (!makesTunnel(demand) || demand.reqid === group.reqid) continue;
-        if (pairKey(pairOf(demand.from, demand.to)) !== key) continue;
+        if (demand.reqid === group.reqid || (!makesTunnel(demand) && !isFromAny(demand))) continue;
+        if (!fits(demand, a, b) && !fits(demand, b, a)) continue;
         const other = this.#groups.get(`${key} ${demand.reqid}`);
         if (other) yield other;
       }
@@ -172,25 +185,37 @@ export class Members {
       else if (isOtherRole(group, other)) yield other;
       else if (toward !== undefined) {
         const back = towardOf(other);
-        if (back !== undefined && back !== toward && answers(group, other)) yield other;
+        if (back === undefined || back === toward) continue;
+        if (answers([...this.#policiesOf(group)], [...this.#policiesOf(other)])) yield other;
       }
+    }
+  }
+
+  /** A group's own policies, and outbound ones that leave the source to the kernel. */
+  *#policiesOf({ policies, pair: [a, b], reqid }: Group): Generator<Policy> {
+    yield* policies.values();
+    for (const policy of this.#covers.get(reqidKey(reqid))) {
+      const isIts = (one: Demand) =>
+        one.reqid === reqid && isFromAny(one) && (fits(one, a, b) || fits(one, b, a));
+      if (policy.demands.some(isIts)) yield policy;
     }
   }
 
   /** Whether answers to what one group sends come in through SAs of another, which is without policies of its own. */
   #accepts(sending: Group, group: Group): boolean {
     const { sas, policies, reqid } = group;
-    if (policies.size > 0 || sending.policies.size === 0 || sas.size === 0) return false;
+    if (policies.size > 0 || sas.size === 0) return false;
     const toward = towardOf(group);
-    if (toward === undefined) return false;
+    const sent = [...this.#policiesOf(sending)];
+    if (toward === undefined || sent.length === 0) return false;
     return this.#coversOf(group, [reqid]).some(({ demands, entry: { value } }) =>
       demands.some(
         (one) =>
           one.direction === 'in' &&
           [...sas.values()].some((sa) => acceptsIn(sa.entry.value, one, value)) &&
-          [...sending.policies.values()].some(
+          sent.some(
             (its) =>
-              its.demands.some(({ from }) => from === toward) &&
+              its.demands.some((demand) => demand.from === toward || isFromAny(demand)) &&
               meet(mirrored(its.entry.value.selector), value.selector),
           ),
       ),
@@ -282,6 +307,8 @@ export class Members {
       this.#byPackets.add(packets, policy);
       this.#sharesPackets(packets);
     }
+    const source = sourceOf(entry.value);
+    if (source !== undefined) this.#bySource.add(source, policy);
     for (const demand of demands) {
       if (makesTunnel(demand)) {
         const group = this.group(pairOf(demand.from, demand.to), demand.reqid);
@@ -328,6 +355,8 @@ export class Members {
       this.#byPackets.delete(packets, policy);
     }
     this.#asked(policy.entry.value.dir);
+    const source = sourceOf(policy.entry.value);
+    if (source !== undefined) this.#bySource.delete(source, policy);
     for (const demand of policy.demands) {
       const { from, to, reqid } = demand;
       const group = this.#groups.get(`${pairKey(pairOf(from, to))} ${reqid}`);
@@ -356,15 +385,24 @@ const keysOf = ({ pair, reqid }: Group) => [pairKey(pair), ...pair, reqidKey(req
 
 /** Whether an end is left open. */
 const isOpen = ({ from, to }: Demand): boolean => isWild(from) || isWild(to);
+/** Whether the kernel chooses the source of the packets that go to an end (xfrm_policy.c, xfrm_tmpl_resolve_one). */
+const isFromAny = ({ from, to, direction, optional }: Demand): boolean =>
+  direction === 'out' && isWild(from) && !isWild(to) && !optional;
 /** By its pair, or with an end left open by its reqid. */
 const coverKey = (demand: Demand): string =>
   isOpen(demand) ? reqidKey(demand.reqid) : pairKey(pairOf(demand.from, demand.to));
 
 const isForAll = (demand: Demand): boolean => isOpen(demand) && demand.direction === 'in';
 
+/** The address from which the packets of an outbound policy come, if it is one. */
+const sourceOf = ({ dir, selector }: XfrmPolicy): string | undefined =>
+  dir === 'out' && selector.prefixlenS === (selector.family === 'inet6' ? 128 : 32)
+    ? selector.saddr
+    : undefined;
+
 /** The packets of an outbound policy; those to which the packets of an inbound one are the answers. */
 function packetsKey({ selector, dir, mark, ifId }: XfrmPolicy): string | undefined {
-  if (dir !== 'in' && dir !== 'out') return undefined;
+  if (dir !== 'in' && dir !== 'out' && dir !== 'fwd') return undefined;
   const s = dir === 'out' ? selector : mirrored(selector);
   const from = `${s.saddr}/${s.prefixlenS} ${s.sport}/${s.sportMask}`;
   const to = `${s.daddr}/${s.prefixlenD} ${s.dport}/${s.dportMask}`;
@@ -397,11 +435,11 @@ function towardOf({ sas, policies, reqid }: Group): string | undefined {
   return all.size === 1 ? only : undefined;
 }
 
-/** Whether the packets of a policy of one group are the answers to those of one of the other. */
-const answers = (one: Group, other: Group): boolean =>
-  [...one.policies.values()].some(({ entry: { value } }) => {
+/** Whether the packets of one of some policies are the answers to those of one of others. */
+const answers = (some: readonly Policy[], others: readonly Policy[]): boolean =>
+  some.some(({ entry: { value } }) => {
     const back = mirrored(value.selector);
-    return [...other.policies.values()].some(({ entry }) => isSame(back, entry.value.selector));
+    return others.some(({ entry }) => isSame(back, entry.value.selector));
   });
 
 /**

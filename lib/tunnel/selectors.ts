@@ -27,8 +27,8 @@ export function meet(a: XfrmSelector, b: XfrmSelector): boolean {
     (a.proto === 0 || b.proto === 0 || a.proto === b.proto) &&
     portsMeet(a.sport, a.sportMask, b.sport, b.sportMask) &&
     portsMeet(a.dport, a.dportMask, b.dport, b.dportMask) &&
-    sameBits(a.saddr, b.saddr, Math.min(a.prefixlenS, b.prefixlenS)) &&
-    sameBits(a.daddr, b.daddr, Math.min(a.prefixlenD, b.prefixlenD))
+    startAlike(a.saddr, b.saddr, Math.min(a.prefixlenS, b.prefixlenS)) &&
+    startAlike(a.daddr, b.daddr, Math.min(a.prefixlenD, b.prefixlenD))
   );
 }
 
@@ -55,7 +55,8 @@ const sameFamily = (a: XfrmSelector, b: XfrmSelector): boolean =>
 const portsMeet = (a: number, maskA: number, b: number, maskB: number): boolean =>
   ((a ^ b) & maskA & maskB) === 0;
 
-function sameBits(a: string, b: string, bits: number): boolean {
+/** Whether addresses begin with the same bits. */
+export function startAlike(a: string, b: string, bits: number): boolean {
   if (bits === 0 || a === b) return true;
   const [one, other] = [bytesOf(a), bytesOf(b)];
   const whole = bits >> 3;

@@ -10,7 +10,7 @@ import type { XfrmPolicy, XfrmState } from '../xfrm/objects.ts';
 import type { XfrmMark, XfrmSelector } from '../xfrm/types.ts';
 import { type Demand, fits, isWild } from './endpoints.ts';
 import type { Policy } from './present.ts';
-import { contains, meet, mirrored } from './selectors.ts';
+import { contains, meet, mirrored, startAlike } from './selectors.ts';
 import type { PerDirection, TrafficDirection } from './tunnel.ts';
 
 /**
@@ -34,10 +34,19 @@ export const acceptsIn = (sa: XfrmState, demand: Demand, policy: XfrmPolicy): bo
   sa.dir !== 'out' &&
   (demand.reqid === 0 || demand.reqid === sa.reqid) &&
   isKind(sa, demand) &&
-  (demand.mode === 'transport' || isWild(demand.from) || demand.from === sa.saddr) &&
+  (demand.mode === 'transport' || isSource(demand.from, sa.saddr, policy.selector.family)) &&
   (!policy.ifId || policy.ifId === sa.ifId) &&
   canHave(sa, policy.mark) &&
   isForPackets(sa, policy.selector);
+
+/**
+ * Whether a source is that of a template, or that is open. It is compared as an address of the family of the packets, of IPv4 in
+ * IPv6 only the first 32 bits (include/net/xfrm.h, xfrm_state_addr_cmp; seen on 7.2).
+ */
+const isSource = (wanted: string, saddr: string, packets: XfrmSelector['family']): boolean =>
+  isWild(wanted) ||
+  wanted === saddr ||
+  (packets === 'inet' && wanted.includes(':') && startAlike(wanted, saddr, 32));
 
 const isKind = ({ proto, mode, spi }: XfrmState, demand: Demand): boolean =>
   proto === demand.proto && mode === demand.mode && (demand.spi === 0 || demand.spi === spi);
@@ -77,13 +86,14 @@ export const CLEAR: Obstacle = { missing: [], caught: undefined };
 
 /**
  * What keeps the packets of a tunnel from passing, in each direction: of every policy that sends, and of those that its answers
- * meet.
+ * meet, for this host or forwarded.
  *
  * @param policies of the tunnel, those that cover it included
  * @param shunts policies without templates, of the host
  * @param sas in each direction, those of others that serve it included
  * @param isOwn whether what a policy asks for on the way out is of this tunnel
  * @param wayOf in which direction a template is: that of its policy, but where nobody knows which end is this host's
+ * @param isLocal whether an address is this host's
  */
 export function obstacles(
   policies: readonly Policy[],
@@ -91,44 +101,60 @@ export function obstacles(
   sas: PerDirection<readonly XfrmState[]>,
   isOwn: (demand: Demand) => boolean,
   wayOf: (demand: Demand) => TrafficDirection,
+  isLocal: (address: string) => boolean,
 ): PerDirection<Obstacle> {
-  const sends = policies.filter((policy) => leads(policy, 'out'));
-  const takes = policies.filter((policy) => leads(policy, 'in')).sort(byPrecedence);
+  const sends = policies.filter(({ demands }) =>
+    demands.some(({ direction }) => direction === 'out'),
+  );
+  const takes = both((forward) => policies.filter(takesIn(forward)).sort(byPrecedence));
   const missing = { out: new Set<IpsecProto>(), in: new Set<IpsecProto>() };
   const caught: Record<TrafficDirection, Obstacle['caught'][]> = { out: [], in: [] };
   for (const { entry, demands } of sends) {
     const policy = entry.value;
-    caught.out.push(catching(shunts, 'out', policy.selector, policy)?.action);
+    const answers = mirrored(policy.selector);
+    const ways = waysOf(policy, demands, isLocal);
+    const leaving = ways.includes('fwd')
+      ? blocking(shunts, policy, takes.fwd, policy.selector)
+      : undefined;
+    caught.out.push((catching(shunts, 'out', policy.selector, policy) ?? leaving)?.action);
     for (const demand of demands) {
       if (demand.optional || !isOwn(demand)) continue;
       if (!sas.out.some((sa) => carriesOut(sa, demand, policy)))
         missing[wayOf(demand)].add(demand.proto);
     }
     const required = new Set(demands.filter(({ optional }) => !optional).map(({ proto }) => proto));
-    const answers = mirrored(policy.selector);
-    const met = meeting(takes, answers);
-    const first = met[0]?.entry.value;
-    caught.in.push(catching(shunts, 'in', answers, first ?? policy)?.action);
-    for (const one of met) {
-      // A packet comes through an SA once.
-      const taken = new Set<XfrmState>();
-      for (const demand of one.demands) {
-        const { optional, mode, proto } = demand;
-        if (optional && mode === 'transport') {
-          // It need not accept what is there; but the peer will use what it is sent, and packets find no SA if there is none.
-          if (required.has(proto) && !sas.in.some((sa) => sa.proto === proto && sa.mode === mode)) {
-            missing[wayOf(demand)].add(proto);
+    const isPlain = demands.every(({ mode }) => mode === 'transport');
+    const coming: Obstacle['caught'][] = [];
+    for (const way of ways) {
+      const met = meeting(takes[way], answers);
+      const { action } = catching(shunts, way, answers, met[0]?.entry.value ?? policy) ?? {};
+      // One that lets pass refuses what came out of a tunnel, and nothing else (__xfrm_policy_check).
+      coming.push(action === 'allow' && isPlain ? undefined : action);
+      for (const one of met) {
+        // A packet comes through an SA once.
+        const taken = new Set<XfrmState>();
+        for (const demand of one.demands) {
+          const { optional, mode, proto } = demand;
+          if (optional && mode === 'transport') {
+            // It need not accept what is there; but the peer will use what it is sent, and packets find no SA if there is none.
+            if (
+              required.has(proto) &&
+              !sas.in.some((sa) => sa.proto === proto && sa.mode === mode)
+            ) {
+              missing[wayOf(demand)].add(proto);
+            }
+            continue;
           }
-          continue;
+          // What came out of a tunnel must be accepted by a template, be it optional (secpath_has_nontransport).
+          const accepted = sas.in.find(
+            (sa) => !taken.has(sa) && acceptsIn(sa, demand, one.entry.value),
+          );
+          if (accepted) taken.add(accepted);
+          else missing[wayOf(demand)].add(demand.proto);
         }
-        // What came out of a tunnel must be accepted by a template, be it optional (secpath_has_nontransport).
-        const accepted = sas.in.find(
-          (sa) => !taken.has(sa) && acceptsIn(sa, demand, one.entry.value),
-        );
-        if (accepted) taken.add(accepted);
-        else missing[wayOf(demand)].add(demand.proto);
       }
     }
+    caught.in.push(coming.find((one) => one !== undefined));
   }
   const obstacle = (direction: TrafficDirection): Obstacle => ({
     missing: [...missing[direction]],
@@ -137,9 +163,41 @@ export function obstacles(
   return { out: obstacle('out'), in: obstacle('in') };
 }
 
-/** Whether packets meet a policy in a direction; forwarded ones meet another than those for this host. */
-export const leads = ({ demands }: Pick<Policy, 'demands'>, direction: TrafficDirection): boolean =>
-  demands.some((one) => one.direction === direction && !one.forward);
+/** The policies that what comes in meets: those for this host, and those for what it forwards. */
+type Way = 'in' | 'fwd';
+const both = <T>(of: (way: Way) => T): Record<Way, T> => ({ in: of('in'), fwd: of('fwd') });
+
+const takesIn =
+  (way: Way) =>
+  ({ demands }: Policy): boolean =>
+    demands.some((one) => one.direction === 'in' && one.forward === (way === 'fwd'));
+
+/**
+ * Which of them answers to the packets of a policy meet: by whether they are for an address of this host. What is for a net may
+ * be for both; transport mode is for this host.
+ */
+function waysOf(
+  { selector: { saddr, prefixlenS, family } }: XfrmPolicy,
+  demands: readonly Demand[],
+  isLocal: (address: string) => boolean,
+): readonly Way[] {
+  if (demands[0]?.mode === 'transport') return ['in'];
+  if (prefixlenS < (family === 'inet6' ? 128 : 32)) return ['in', 'fwd'];
+  return [isLocal(saddr) ? 'in' : 'fwd'];
+}
+
+/** A policy that blocks what comes from behind this host to be sent, before another lets it pass. */
+function blocking(
+  shunts: ReadonlyMap<string, XfrmPolicy>,
+  policy: XfrmPolicy,
+  forwarded: readonly Policy[],
+  packets: XfrmSelector,
+): XfrmPolicy | undefined {
+  const passes = forwarded.find(({ entry }) => contains(entry.value.selector, packets));
+  const priority = passes?.entry.value.priority ?? Infinity;
+  const found = catching(shunts, 'fwd', packets, { ...policy, priority });
+  return found?.action === 'block' ? found : undefined;
+}
 
 const byPrecedence = (a: Policy, b: Policy): number =>
   a.entry.value.priority - b.entry.value.priority;
@@ -159,7 +217,7 @@ function meeting(policies: readonly Policy[], packets: XfrmSelector): Policy[] {
 /** The policy without templates that all packets meet before one, if there is such. */
 function catching(
   shunts: ReadonlyMap<string, XfrmPolicy>,
-  dir: 'in' | 'out',
+  dir: 'in' | 'out' | 'fwd',
   packets: XfrmSelector,
   { priority, mark, ifId }: XfrmPolicy,
 ): XfrmPolicy | undefined {

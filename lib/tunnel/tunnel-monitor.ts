@@ -83,7 +83,12 @@ const LONGEST = 0x7fff_ffff;
  * monitor.on('down', ({ tunnel, reason }) => console.log(tunnel.id, 'is down:', reason));
  */
 export class TunnelMonitor
-  extends LiveEmitter<TunnelMonitorListeners, TunnelChange, TunnelLoop>
+  extends LiveEmitter<
+    TunnelMonitorListeners,
+    TunnelChange,
+    TunnelLoop,
+    TunnelChange | TunnelsSynced
+  >
   implements AsyncIterable<TunnelChange | TunnelsSynced>
 {
   readonly #tunnels: Tunnels;

@@ -255,6 +255,7 @@ export class Tunnels {
   addressed(addresses: Iterable<string>): void {
     for (const address of addresses) {
       for (const group of this.#members.groupsByAddress(address)) this.#members.dirty.add(group);
+      this.#members.readdressed(address);
     }
   }
 

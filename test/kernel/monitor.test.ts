@@ -91,7 +91,7 @@ test('a policy is added, updated, deleted; made again it is another incarnation'
   const template = { ...ENDS, proto: 'esp', mode: 'tunnel', reqid: 7 } as const;
   const policy = { dir: 'out', selector, templates: [template], ifId: 5 } as const;
   await client.addPolicy(policy);
-  await client.updatePolicy({ ...policy, priority: 9 });
+  await client.replacePolicy({ ...policy, priority: 9 });
   await client.deletePolicy(policy);
   await client.addPolicy(policy);
   const changes = await next(4);
@@ -227,6 +227,19 @@ test('a snapshot is plain data, and a loop starts with one', async () => {
   assert.equal(snapshot.policies.length, 1);
 });
 
+test('a loop that a signal ends holds up the reading no more', async () => {
+  await using client = new XfrmClient();
+  await using monitor = await XfrmMonitor.open({ highWaterMark: 1 });
+  const control = new AbortController();
+  const slow = monitor.iterator({ signal: control.signal });
+  await client.addPolicy(policy(1));
+  const seen = monitor.waitFor(({ policies }) => policies.size === 1);
+  control.abort(new Error('enough'));
+  await seen;
+  await assert.rejects(slow.next(), /enough/);
+  await client.flushPolicies();
+});
+
 test('it says once that it is synced, to those that listen when it has opened', async () => {
   await using client = new XfrmClient();
   await client.addPolicy(policy(1));
@@ -248,7 +261,7 @@ test('it passes on and counts what the kernel announces, before the changes', as
   monitor.on('event', ({ kind }) => order.push(kind));
   monitor.on('change', ({ kind }) => order.push(kind));
   await client.addPolicy(policy(1));
-  await client.updatePolicy(policy(2));
+  await client.replacePolicy(policy(2));
   await client.flushPolicies();
   await next(3);
   const expected = ['NEWPOLICY', 'added', 'UPDPOLICY', 'updated', 'FLUSHPOLICY', 'removed'];
@@ -533,7 +546,7 @@ test('a policy that is set anew is updated, if only its time of making is anothe
   // The kernel counts seconds.
   await new Promise((second) => setTimeout(second, 1100));
   const updated = once(monitor, 'updated');
-  await client.updatePolicy(policy);
+  await client.replacePolicy(policy);
   const [{ fields, before, value }] = await updated;
   assert.deepEqual([fields, before], [['current'], added.value]);
   assert(value.current.addedAt > before.current.addedAt);

@@ -51,7 +51,7 @@ test('changes of two namespaces come labelled, and one of them goes away', async
   ]);
   await here.addPolicy(policy(2));
   assert.deepEqual(brief(await next()), ['here', 'added']);
-  await there.updatePolicy(policy(3));
+  await there.replacePolicy(policy(3));
   assert.deepEqual(brief(await next()), ['there', 'updated']);
   assert.equal(monitors.get('there')?.policies.size, 1);
   await monitors.remove('there');
@@ -91,7 +91,7 @@ test('a slow loop over several namespaces loses nothing without a word', async (
   const loop = monitors[Symbol.asyncIterator]();
   await loop.next();
   await loop.next();
-  for (let priority = 0; priority < 500; priority++) await there.updatePolicy(policy(priority));
+  for (let priority = 0; priority < 500; priority++) await there.replacePolicy(policy(priority));
   await here.addPolicy(policy(1));
   const seen = new Set<string>();
   let last: XfrmNamespaceChange | undefined;
@@ -167,6 +167,21 @@ test('tunnels of two namespaces come labelled, each with those that ought to be 
     MultiNamespaceTunnelMonitor.open({ expected: [] as never }),
     /options\.expected must be a function/,
   );
+});
+
+test('a loop over several namespaces has a signal of its own', async () => {
+  await using monitors = await MultiNamespaceXfrmMonitor.open({ namespaces: { here: undefined } });
+  const control = new AbortController();
+  const kinds: string[] = [];
+  const reading = (async () => {
+    for await (const { kind } of monitors.iterator({ signal: control.signal })) {
+      kinds.push(kind);
+      setImmediate(() => control.abort(new Error('enough')));
+    }
+  })();
+  await assert.rejects(reading, /enough/);
+  assert.deepEqual(kinds, ['synced']);
+  assert(!monitors.closed && monitors.get('here')?.synced);
 });
 
 test('a namespace that is being added can be given up by a signal', async () => {

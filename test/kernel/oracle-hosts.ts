@@ -4,9 +4,10 @@
  */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
+import { release } from 'node:os';
 import { createInterface } from 'node:readline';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { type Host, type TwoHosts, twoHosts } from '../../lib/cli/demo/two-hosts.ts';
+import { type Host, hold, host, type TwoHosts, twoHosts } from '../../lib/cli/demo/two-hosts.ts';
 
 /** Tunnel ends and addresses behind them. The first of `right` is that of {@link twoHosts}; the others are other peers. */
 export const ADDRESSES = {
@@ -14,19 +15,37 @@ export const ADDRESSES = {
     inet: { left: '192.0.2.1', right: ['192.0.2.2', '192.0.2.3', '192.0.2.4'] },
     inet6: { left: '2001:db8::1', right: ['2001:db8::2', '2001:db8::3', '2001:db8::4'] },
   },
-  inner: {
-    inet: {
-      left: ['10.1.0.1', '10.1.1.1', '10.1.2.1'],
-      right: ['10.2.0.1', '10.2.1.1', '10.2.2.1'],
-    },
-    inet6: {
-      left: ['fd00:1::1', 'fd00:1:0:1::1', 'fd00:1:0:2::1'],
-      right: ['fd00:2::1', 'fd00:2:0:1::1', 'fd00:2:0:2::1'],
-    },
-  },
 } as const;
+
+/** Connections that a world may have, and pairs of addresses that each may be for. */
+const CONNECTIONS = [0, 1, 2];
+const CHILDREN = [0, 1];
+
+/** An address behind a tunnel end: of the gateway itself, or of a host of its site, for which it forwards. */
+export function innerAddress(
+  family: 'inet' | 'inet6',
+  where: Where,
+  connection: number,
+  child: number,
+): string {
+  const net = where.startsWith('left') ? 1 : 2;
+  const last = (where.endsWith('Site') ? 11 : 1) + child;
+  if (family === 'inet') return `10.${net}.${connection}.${last}`;
+  return connection === 0 ? `fd00:${net}::${last}` : `fd00:${net}:0:${connection}::${last}`;
+}
+
 /** Which no policy is for: what is sent between them after a packet comes after it. */
-const FENCE = { left: '203.0.113.1', right: '203.0.113.2' } as const;
+const FENCE = {
+  left: '203.0.113.1',
+  right: '203.0.113.2',
+  leftSite: '198.51.100.1',
+  rightSite: '198.51.100.129',
+} as const;
+/** Of the gateways, in the nets of their sites. */
+const GATEWAY = {
+  left: { inet: '198.51.100.2', inet6: '2001:db8:1::2' },
+  right: { inet: '198.51.100.130', inet6: '2001:db8:2::2' },
+} as const;
 
 /**
  * Node cannot ask for UDP_ENCAP, without which the kernel takes ESP in UDP for UDP, nor for a policy of that socket
@@ -85,7 +104,16 @@ while True:
 `;
 
 export type Side = 'left' | 'right';
+/** A gateway, or the hosts behind it. */
+export type Where = Side | `${Side}Site`;
+const SIDES = ['left', 'right'] as const;
 const far = (side: Side): Side => (side === 'left' ? 'right' : 'left');
+export const FAR: Readonly<Record<Where, Where>> = {
+  left: 'right',
+  right: 'left',
+  leftSite: 'rightSite',
+  rightSite: 'leftSite',
+};
 
 /** A datagram to a port (default 9); to the group ff02::5 it is one of OSPF. */
 export interface Packet {
@@ -96,6 +124,9 @@ export interface Packet {
   /** SO_MARK. */
   readonly mark?: number;
 }
+
+/** What not all kernels can: SAs for a CPU (6.13), SAs with a direction (6.10), links of type vti and xfrm. */
+export type Ability = 'cpus' | 'directions' | 'vti' | 'xfrm';
 
 class Endpoint {
   readonly #child: ChildProcess;
@@ -134,30 +165,78 @@ class Endpoint {
 
 export class OracleHosts {
   readonly hosts: TwoHosts;
-  readonly #ends: Record<Side, Endpoint>;
+  readonly #ends: Readonly<Record<Where, Endpoint>>;
+  readonly #sites: readonly ChildProcess[];
   #fences = 0;
 
-  private constructor(hosts: TwoHosts) {
+  private constructor(hosts: TwoHosts, sites: readonly [ChildProcess, ChildProcess]) {
     this.hosts = hosts;
-    this.#ends = { left: new Endpoint(hosts.left), right: new Endpoint(hosts.right) };
+    this.#sites = sites;
+    this.#ends = {
+      left: new Endpoint(hosts.left),
+      right: new Endpoint(hosts.right),
+      leftSite: new Endpoint(siteOf(sites[0])),
+      rightSite: new Endpoint(siteOf(sites[1])),
+    };
   }
 
   static async open(): Promise<OracleHosts> {
     const hosts = await twoHosts();
-    for (const side of ['left', 'right'] as const) await network(hosts, side);
-    const all = new OracleHosts(hosts);
-    await Promise.all([all.#ends.left.hears('ready'), all.#ends.right.hears('ready')]);
+    const sites = [await hold(), await hold()] as const;
+    for (const [i, side] of SIDES.entries()) {
+      await network(hosts, side);
+      await networkOfSite(hosts, side, sites[i] as ChildProcess);
+    }
+    const all = new OracleHosts(hosts, [...sites]);
+    await Promise.all(Object.values(all.#ends).map((end) => end.hears('ready')));
     return all;
   }
 
   async close(): Promise<void> {
-    await Promise.all([this.#ends.left.end(), this.#ends.right.end()]);
+    await Promise.all(Object.values(this.#ends).map((end) => end.end()));
+    for (const site of this.#sites) site.kill('SIGKILL');
+    const own = innerOnes().map(([family, i, child]) => innerAddress(family, 'left', i, child));
+    await ipLines(
+      this.hosts.left,
+      own.map((one) => `address del ${one}/${one.includes(':') ? 128 : 32} dev lo`),
+    );
+    await settings(this.hosts.left, ['ipv4/ip_forward=0', 'ipv6/conf/all/forwarding=0']);
     this.hosts[Symbol.dispose]();
   }
 
+  /** What this kernel can do. */
+  async abilities(): Promise<ReadonlySet<Ability>> {
+    const [major = 0, minor = 0] = release().split('.').map(Number);
+    const since = (wanted: number) => 1000 * major + minor >= wanted;
+    const found = new Set<Ability>(['vti']);
+    if (since(6010)) found.add('directions');
+    if (since(6013)) found.add('cpus');
+    const [program, args] = this.hosts.left.command(
+      'ip',
+      'link',
+      'add',
+      'trial',
+      'type',
+      'xfrm',
+      'if_id',
+      '1',
+    );
+    const [status] = await once(spawn(program, args, { stdio: 'ignore' }), 'exit');
+    if (status !== 0) return found;
+    await this.hosts.left.ip('link del trial');
+    return found.add('xfrm');
+  }
+
+  /** What a file says in the namespace of a host. */
+  async read(side: Side, path: string): Promise<string> {
+    const [program, args] = this.hosts[side].command('cat', path);
+    const child = spawn(program, args, { stdio: ['ignore', 'pipe', 'inherit'] });
+    return (await child.stdout.setEncoding('utf8').toArray()).join('');
+  }
+
   /** Sends datagrams from one host to the other, one that IPComp compresses and one that is too small for it. @returns whether both arrived */
-  async send(from: Side, packet: Packet): Promise<boolean> {
-    const [here, there] = [this.#ends[from], this.#ends[far(from)]];
+  async send(from: Where, packet: Packet): Promise<boolean> {
+    const [here, there] = [this.#ends[from], this.#ends[FAR[from]]];
     const small = `packet-${++this.#fences}`;
     const large = `packet-${++this.#fences}`;
     here.send({ ...packet, text: small });
@@ -168,7 +247,7 @@ export class OracleHosts {
     for (let i = 0; i < 10; i++) {
       const fence = `fence-${++this.#fences}`;
       const passed = there.hears(fence);
-      here.send({ source: FENCE[from], target: FENCE[far(from)], text: fence });
+      here.send({ source: FENCE[from], target: FENCE[FAR[from]], text: fence });
       await passed;
       for (const text of there.heard()) heard.add(text);
       if (heard.has(small) && heard.has(large)) return true;
@@ -178,31 +257,94 @@ export class OracleHosts {
   }
 }
 
-async function network({ left, right }: TwoHosts, side: Side): Promise<void> {
-  const host = side === 'left' ? left : right;
-  const { outer, inner } = ADDRESSES;
-  const ip = (line: string) => host.ip(line);
-  await ip(`address add ${FENCE[side]}/24 dev cable`);
-  await ip(`link set cable address 02:00:00:00:00:0${side === 'left' ? 1 : 2}`);
-  const mac = `02:00:00:00:00:0${side === 'left' ? 2 : 1}`;
+/** Runs many lines of `ip` on a host. @param all also those after one that fails, which then does not matter */
+export async function ipLines(host: Host, lines: readonly string[], all = false): Promise<void> {
+  const [program, args] = host.command('ip', ...(all ? ['-force'] : []), '-batch', '-');
+  const child = spawn(program, args, { stdio: ['pipe', 'ignore', all ? 'ignore' : 'inherit'] });
+  child.stdin.end(`${lines.join('\n')}\n`);
+  const [status] = await once(child, 'exit');
+  if (status !== 0 && !all) throw new Error(`ip -batch: status ${status}: ${lines.join('; ')}`);
+}
+
+/** Writes settings below /proc/sys/net of a host, such as `ipv4/ip_forward=1`. */
+export async function settings(host: Host, values: readonly string[]): Promise<void> {
+  const script = values.map((value) => {
+    const [name, to] = value.split('=');
+    return `echo ${to} > /proc/sys/net/${name}`;
+  });
+  const [program, args] = host.command('sh', '-ec', script.join('\n'));
+  const child = spawn(program, args, { stdio: ['ignore', 'inherit', 'inherit'] });
+  const [status] = await once(child, 'exit');
+  if (status !== 0) throw new Error(`settings: status ${status}: ${script}`);
+}
+
+async function network(hosts: TwoHosts, side: Side): Promise<void> {
+  const host = hosts[side];
+  const { outer } = ADDRESSES;
   const [v4, v6] = [outer.inet, outer.inet6];
-  const own = side === 'left' ? [v6.left] : [...v6.right];
-  for (const address of own) await ip(`address add ${address}/64 dev cable nodad`);
-  if (side === 'right') {
-    for (const address of v4.right.slice(1)) await ip(`address add ${address}/24 dev cable`);
-  }
-  for (const address of [...inner.inet[side], ...inner.inet6[side]]) {
-    await ip(`address add ${address} dev lo`);
-  }
+  const mac = (of: Side) => `02:00:00:00:00:0${of === 'left' ? 1 : 2}`;
+  const lines = [
+    `address add ${FENCE[side]}/24 dev cable`,
+    `link set cable address ${mac(side)}`,
+    ...(side === 'left' ? [v6.left] : v6.right).map(
+      (one) => `address add ${one}/64 dev cable nodad`,
+    ),
+    ...(side === 'left' ? [] : v4.right.slice(1)).map((one) => `address add ${one}/24 dev cable`),
+  ];
   // Asking for neighbours would be subject to the policies too.
   const peers = side === 'left' ? [...v4.right, ...v6.right] : [v4.left, v6.left];
   for (const peer of [...peers, FENCE[far(side)]]) {
-    await ip(`neighbour replace ${peer} lladdr ${mac} dev cable nud permanent`);
+    lines.push(`neighbour replace ${peer} lladdr ${mac(far(side))} dev cable nud permanent`);
   }
-  for (const family of ['inet', 'inet6'] as const) {
-    for (const [i, address] of inner[family][far(side)].entries()) {
-      const via = side === 'left' ? outer[family].right[i] : outer[family].left;
-      await ip(`route add ${address} via ${via} dev cable src ${inner[family][side][i]}`);
-    }
+  for (const [family, i, child] of innerOnes()) {
+    const [own, its] = [side, far(side)].map((one) => innerAddress(family, one as Side, i, child));
+    const via = side === 'left' ? outer[family].right[i] : outer[family].left;
+    const site = innerAddress(family, `${far(side)}Site`, i, child);
+    lines.push(`address add ${own} dev lo${family === 'inet' ? '' : ' nodad'}`);
+    lines.push(`route add ${its} via ${via} dev cable src ${own}`);
+    lines.push(`route add ${site} via ${via} dev cable`);
   }
+  lines.push(`route add ${FENCE[`${far(side)}Site`]} via ${FENCE[far(side)]} dev cable`);
+  await ipLines(host, lines);
+  await settings(host, ['ipv4/ip_forward=1', 'ipv6/conf/all/forwarding=1']);
+}
+
+/** The addresses behind tunnel ends: family, connection, child. */
+const innerOnes = () =>
+  (['inet', 'inet6'] as const).flatMap((family) =>
+    CONNECTIONS.flatMap((i) => CHILDREN.map((child) => [family, i, child] as const)),
+  );
+
+const siteOf = ({ pid }: ChildProcess): Host => host('site', `/proc/${pid}/ns/net`);
+
+/** The hosts behind a gateway, as one with all their addresses. */
+async function networkOfSite(hosts: TwoHosts, side: Side, holder: ChildProcess): Promise<void> {
+  const gateway = hosts[side];
+  const site = siteOf(holder);
+  const where = `${side}Site` as const;
+  const { inet, inet6 } = GATEWAY[side];
+  const nets = { inet: 25, inet6: 64 };
+  const own = innerOnes().map(([family, i, child]) => innerAddress(family, where, i, child));
+  await ipLines(gateway, [
+    `link add name site type veth peer name cable netns ${holder.pid}`,
+    'link set site up address 02:00:00:00:00:03',
+    `address add ${inet}/${nets.inet} dev site`,
+    `address add ${inet6}/${nets.inet6} dev site nodad`,
+    ...[FENCE[where], ...own].map(
+      (one) => `neighbour replace ${one} lladdr 02:00:00:00:00:04 dev site nud permanent`,
+    ),
+    ...own.map((one) => `route add ${one} dev site`),
+  ]);
+  await ipLines(site, [
+    'link set lo up',
+    'link set cable up address 02:00:00:00:00:04',
+    `address add ${FENCE[where]}/${nets.inet} dev cable`,
+    `address add ${side === 'left' ? '2001:db8:1::1' : '2001:db8:2::1'}/${nets.inet6} dev cable nodad`,
+    ...own.map((one) => `address add ${one} dev lo${one.includes(':') ? ' nodad' : ''}`),
+    ...[inet, inet6].map(
+      (one) => `neighbour replace ${one} lladdr 02:00:00:00:00:03 dev cable nud permanent`,
+    ),
+    `route add default via ${inet} dev cable`,
+    `route add default via ${inet6} dev cable`,
+  ]);
 }

@@ -158,7 +158,6 @@ export class ShapeJudge {
 
   async #perform(step: Step): Promise<void> {
     if (step.do === 'sh') return this.#shell(step.side, [step.line]);
-    if (step.do === 'removeAddress') throw new Error('by a line of a shell');
     const client = this.#clients[step.side];
     if ('sa' in step) {
       if (step.do === 'addSa') await client.addState(step.sa);

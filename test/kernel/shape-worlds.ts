@@ -13,7 +13,7 @@
  */
 import type { XfrmPolicy, XfrmState } from '../../lib/index.ts';
 import type { Encodable } from '../../lib/wire/encodable.ts';
-import { ADDRESSES, type Packet, type Side } from './oracle-hosts.ts';
+import { ADDRESSES, innerAddress, type Packet, type Side } from './oracle-hosts.ts';
 import type { HostHas, Operation } from './oracle-worlds.ts';
 
 type Sa = Encodable<XfrmState>;
@@ -31,7 +31,10 @@ export interface Flow {
 
 /** A change of the left host; `sh` is a line of a shell. */
 export type Step =
-  | Operation
+  | Exclude<
+      Operation,
+      { readonly do: 'ip' | 'traffic' | 'allocate' | 'updateSa' | 'replacePolicy' }
+    >
   | { readonly do: 'sh'; readonly side: Side; readonly line: string; readonly undo: string };
 
 export interface Variant {
@@ -58,7 +61,7 @@ export interface Shape {
 
 const [HERE, [PEER, SECOND]] = [ADDRESSES.outer.inet.left, ADDRESSES.outer.inet.right];
 const ANY = '0.0.0.0';
-const inner = (side: Side, n: number) => ADDRESSES.inner.inet[side][n] as string;
+const inner = (side: Side, n: number) => innerAddress('inet', side, n, 0);
 const far = (side: Side): Side => (side === 'left' ? 'right' : 'left');
 
 const aead = { name: 'rfc4106(gcm(aes))', icvBits: 128, key: new Uint8Array(20).fill(7) };

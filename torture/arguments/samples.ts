@@ -81,7 +81,7 @@ export const METHODS = {
     listPolicies: [],
     getPolicy: [POLICY],
     addPolicy: [POLICY],
-    updatePolicy: [POLICY],
+    replacePolicy: [POLICY],
     deletePolicy: [POLICY],
     flushPolicies: ['main'],
     getAevent: [AEVENT],

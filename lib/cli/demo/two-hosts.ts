@@ -21,7 +21,7 @@ export const UNDERLAY = { left: '192.0.2.1', right: '192.0.2.2' } as const;
 /** The address behind each host, which only the tunnel reaches. */
 export const INNER = { left: '10.0.1.1', right: '10.0.2.1' } as const;
 
-function host(name: string, netns: string | undefined): Host {
+export function host(name: string, netns: string | undefined): Host {
   const prefix = netns === undefined ? [] : ['nsenter', `--net=${netns}`];
   const command = (...line: string[]): [string, string[]] => {
     const [program = '', ...args] = [...prefix, ...line];
@@ -52,10 +52,7 @@ export interface TwoHosts extends Disposable {
  * host ends with the process that holds it.
  */
 export async function twoHosts(): Promise<TwoHosts> {
-  const holder = spawn('unshare', ['--net', 'sh', '-c', 'echo ready; exec sleep 600'], {
-    stdio: ['ignore', 'pipe', 'inherit'],
-  });
-  await ready(holder);
+  const holder = await hold();
   const left = host('left', undefined);
   const right = host('right', `/proc/${holder.pid}/ns/net`);
   const dispose = () => {
@@ -83,6 +80,15 @@ export async function twoHosts(): Promise<TwoHosts> {
     throw error;
   }
   return { left, right, [Symbol.dispose]: dispose };
+}
+
+/** A process that holds a network namespace of its own, until it is killed or this process ends. */
+export async function hold(): Promise<ChildProcess> {
+  const holder = spawn('unshare', ['--net', 'sh', '-c', 'echo ready; exec cat'], {
+    stdio: ['pipe', 'pipe', 'inherit'],
+  });
+  await ready(holder);
+  return holder;
 }
 
 /** Until the process has printed something. */

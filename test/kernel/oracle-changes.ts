@@ -1,0 +1,420 @@
+/** What becomes of random worlds: lives that end well, and what goes wrong or only looks like it. @module */
+import type { Random } from '../unit/random.ts';
+import { ADDRESSES, type Side } from './oracle-hosts.ts';
+import { algorithmOf, anyOf, type Family, type Made, type Proto } from './oracle-shapes.ts';
+import type { HostHas, Operation, Policy, Sa } from './oracle-worlds.ts';
+
+const LEFT: readonly string[] = [ADDRESSES.outer.inet.left, ADDRESSES.outer.inet6.left];
+const isOut = ({ saddr }: Sa) => LEFT.includes(saddr as string);
+const isIn = ({ daddr }: Sa) => LEFT.includes(daddr as string);
+const ANY = /^(::|0\.0\.0\.0)$/;
+const withLength = (address: string) => `${address}/${address.includes(':') ? 64 : 24}`;
+const nodad = (address: string) => (address.includes(':') ? ' nodad' : '');
+
+const shown = ({ saddr, daddr, proto, spi }: Sa) =>
+  `${proto} SA ${saddr} > ${daddr} 0x${(spi ?? 0).toString(16)}`;
+
+/** Some address that nobody has. */
+const stranger = (like: string) => (like.includes(':') ? '2001:db8::99' : '192.0.2.99');
+
+export class Life {
+  readonly words: string[] = [];
+  readonly operations: Operation[] = [];
+  readonly undo: Record<Side, string[]> = { left: [], right: [] };
+  hidden = false;
+  readonly #random: Random;
+  readonly #hosts: Record<Side, HostHas> = {
+    left: { sas: [], policies: [] },
+    right: { sas: [], policies: [] },
+  };
+  #count = 0;
+  /** Whether an address is elsewhere. */
+  #moved = false;
+
+  constructor(random: Random) {
+    this.#random = random;
+  }
+
+  /** Sets up what a shape needs. */
+  begin({ hosts, lines, undo }: Made): void {
+    for (const side of ['left', 'right'] as const) {
+      if (lines[side].length > 0) this.#ip(side, lines[side], undo[side]);
+      for (const sa of hosts[side].sas) this.#addSa(side, sa);
+      for (const policy of hosts[side].policies) this.#addPolicy(side, policy);
+    }
+  }
+
+  /** Some things that end well, then some that may not. */
+  goOn(): void {
+    const random = this.#random;
+    for (let i = random.pick([0, 0, 1, 2, 3]); i > 0; i--) this.#live();
+    for (let i = random.pick([1, 1, 1, 2]); i > 0; i--) this.#fault();
+  }
+
+  #cableAddress(): string {
+    return this.#moved ? ADDRESSES.outer.inet6.left : this.#random.pick(LEFT);
+  }
+
+  #say(text: string): void {
+    this.words.push(text);
+  }
+
+  #addSa(side: Side, sa: Sa): void {
+    const { sas } = this.#hosts[side];
+    const isSame = (one: Sa) =>
+      one.daddr === sa.daddr && one.spi === sa.spi && one.proto === sa.proto;
+    if (sas.some(isSame)) return;
+    this.#hosts[side].sas.push(sa);
+    this.operations.push({ do: 'addSa', side, sa });
+  }
+
+  #deleteSa(side: Side, sa: Sa): void {
+    const { sas } = this.#hosts[side];
+    sas.splice(sas.indexOf(sa), 1);
+    this.operations.push({ do: 'deleteSa', side, sa });
+  }
+
+  #addPolicy(side: Side, policy: Policy): void {
+    this.#hosts[side].policies.push(policy);
+    this.operations.push({ do: 'addPolicy', side, policy });
+  }
+
+  #deletePolicy(side: Side, policy: Policy): void {
+    const { policies } = this.#hosts[side];
+    policies.splice(policies.indexOf(policy), 1);
+    this.operations.push({ do: 'deletePolicy', side, policy });
+  }
+
+  #ip(side: Side, lines: readonly string[], undo: readonly string[]): void {
+    this.operations.push({ do: 'ip', side, lines });
+    this.undo[side].unshift(...undo);
+  }
+
+  /** The SA of the other host that goes with one of the left. */
+  #counterpart({ spi, proto, daddr }: Sa): Sa | undefined {
+    return this.#hosts.right.sas.find(
+      (one) => one.spi === spi && one.proto === proto && one.daddr === daddr,
+    );
+  }
+
+  /** A successor on both hosts, beside it or after it is gone. */
+  #rekey(sa: Sa, first: 'new' | 'old'): void {
+    const its = this.#counterpart(sa);
+    if (its === undefined) return;
+    const spi = (sa.spi ?? 0) + (sa.proto === 'comp' ? 0x400 : 0x10000) + ++this.#count;
+    const pairs = [
+      ['right', its],
+      ['left', sa],
+    ] as const;
+    if (first === 'old') for (const [side, one] of pairs) this.#deleteSa(side, one);
+    for (const [side, one] of pairs) this.#addSa(side, { ...one, spi });
+    if (first === 'new') for (const [side, one] of pairs) this.#deleteSa(side, one);
+  }
+
+  /** Another in its place, on both hosts: it counts from the start. */
+  #renew(sa: Sa, change: Partial<Sa> = {}, between: () => void = () => {}): void {
+    const its = this.#counterpart(sa);
+    this.#deleteSa('left', sa);
+    if (its) this.#deleteSa('right', its);
+    between();
+    if (its) this.#addSa('right', its);
+    this.#addSa('left', { ...sa, ...change } as Sa);
+    if (Object.keys(change).length > 0 && !isOut(sa)) this.#maybeUsed(sa);
+  }
+
+  /** Where an inbound SA is not what it should be and there are others, nobody here knows through which the peer sends. */
+  #maybeUsed(sa: Sa): void {
+    this.hidden ||= this.#hasSiblings(sa);
+  }
+
+  #hasSiblings({ saddr, daddr, proto, reqid, spi }: Sa): boolean {
+    return this.#hosts.left.sas.some(
+      (one) =>
+        one.saddr === saddr &&
+        one.daddr === daddr &&
+        one.proto === proto &&
+        one.reqid === reqid &&
+        one.spi !== spi,
+    );
+  }
+
+  #sometimesTraffic(): void {
+    if (this.#random.chance(1, 2)) this.operations.push({ do: 'traffic' });
+  }
+
+  /** Ends as it began, or equivalent. */
+  #live(): void {
+    const random = this.#random;
+    const { sas, policies } = this.#hosts.left;
+    const [sa, policy] = [random.pick(sas), random.pick(policies)];
+    switch (random.below(12)) {
+      case 0:
+      case 1: {
+        const first = random.pick(['new', 'old'] as const);
+        this.#say(`a rekey of ${shown(sa)}, the ${first} one first`);
+        this.#rekey(sa, first);
+        break;
+      }
+      case 2:
+        this.#say('a rekey of all SAs');
+        for (const one of [...sas]) this.#rekey(one, 'new');
+        break;
+      case 3:
+        this.#say(`${shown(sa)} goes and comes again`);
+        this.#renew(sa, {}, () => this.#sometimesTraffic());
+        break;
+      case 4:
+        this.#say(`policy ${policy.dir} goes and comes again`);
+        this.#deletePolicy('left', policy);
+        this.#sometimesTraffic();
+        this.#addPolicy('left', policy);
+        break;
+      case 5: {
+        this.#say(`policy ${policy.dir} is updated`);
+        const changed = { ...policy, lifetime: { softUseSeconds: 100_000 } } as Policy;
+        policies[policies.indexOf(policy)] = changed;
+        this.operations.push({ do: 'replacePolicy', side: 'left', policy: changed });
+        break;
+      }
+      case 6: {
+        const address = this.#cableAddress();
+        this.#say(`the address ${address} goes and comes again`);
+        const line = `address add ${withLength(address)} dev cable${nodad(address)}`;
+        this.#ip('left', [`address del ${withLength(address)} dev cable`], [line]);
+        this.#sometimesTraffic();
+        this.#ip('left', [line], []);
+        break;
+      }
+      case 7: {
+        const address = ADDRESSES.outer.inet.left;
+        if (this.#moved) break;
+        this.#moved = true;
+        const byRoute = random.chance(1, 2);
+        this.#say(`the address ${address} moves to ${byRoute ? 'a local route' : 'lo'}`);
+        const way = `${address.replace(/\d+$/, '0')}/24 dev cable src ${address}`;
+        const place = byRoute
+          ? `route add local ${address} dev lo`
+          : `address add ${address} dev lo`;
+        this.#ip(
+          'left',
+          [`address del ${withLength(address)} dev cable`, place, `route add ${way}`],
+          [
+            byRoute ? place.replace('add', 'del') : `address del ${address}/32 dev lo`,
+            `route del ${way}`,
+            `address add ${withLength(address)} dev cable`,
+          ],
+        );
+        break;
+      }
+      case 8: {
+        const { saddr, daddr, family, reqid } = random.pick(sas.filter(isIn)) ?? sa;
+        this.#say('an SPI is kept for a tunnel that does not come');
+        const request = {
+          ...{ saddr, daddr, family, proto: 'esp', mode: 'tunnel' },
+          reqid: random.chance(1, 2) ? reqid : 0,
+          ...{ min: 0xc9000000, max: 0xc9ffffff },
+        };
+        this.operations.push({ do: 'allocate', side: 'left', request: request as never });
+        break;
+      }
+      case 9:
+        this.#say(`${shown(sa)} is updated`);
+        this.operations.push({ do: 'updateSa', side: 'left', sa });
+        break;
+      case 10: {
+        this.#say('all SAs and policies go and come again');
+        const all = { sas: [...sas], policies: [...policies] };
+        const its = [...this.#hosts.right.sas];
+        for (const one of all.sas) this.#deleteSa('left', one);
+        for (const one of its) this.#deleteSa('right', one);
+        for (const one of all.policies) this.#deletePolicy('left', one);
+        this.#sometimesTraffic();
+        for (const one of all.policies) this.#addPolicy('left', one);
+        for (const one of its) this.#addSa('right', one);
+        for (const one of all.sas) this.#addSa('left', one);
+        break;
+      }
+      default:
+        this.#say('packets');
+        this.operations.push({ do: 'traffic' });
+    }
+  }
+
+  #reSa(sa: Sa, change: Partial<Sa>, text: string): void {
+    this.#say(`${shown(sa)} has ${text}`);
+    this.#renew(sa, change);
+  }
+
+  #rePolicy(policy: Policy, change: Partial<Policy>, text: string): void {
+    this.#say(`policy ${policy.dir} has ${text}`);
+    this.#deletePolicy('left', policy);
+    this.#addPolicy('left', { ...policy, ...change } as Policy);
+  }
+
+  #fault(): void {
+    const random = this.#random;
+    const { left, right } = this.#hosts;
+    if (left.sas.length === 0) return;
+    const sa = random.pick(left.sas);
+    const tunnels = left.policies.filter(({ templates = [] }) => templates.length > 0);
+    if (tunnels.length === 0) return;
+    const policy = random.pick(tunnels);
+    const [template, ...others] = policy.templates ?? [];
+    const some = (mode: string) =>
+      tunnels.some(
+        ({ dir, templates = [] }) =>
+          dir !== 'out' && templates.some((one) => one.optional && one.mode === mode),
+      );
+    const templated = (first: object) =>
+      ({ templates: [{ ...template, ...first }, ...others] }) as Partial<Policy>;
+    switch (random.below(25)) {
+      case 0:
+      case 1:
+      case 2:
+      case 3:
+        this.#say(`no ${shown(sa)}`);
+        this.#deleteSa('left', sa);
+        if (!isOut(sa)) this.#maybeUsed(sa);
+        break;
+      case 4: {
+        const out = tunnels.filter(({ dir }) => dir === 'out');
+        if (out.length === 0) break;
+        this.#say('no policy out');
+        this.#deletePolicy('left', random.pick(out));
+        break;
+      }
+      case 5:
+        // A template that is optional lets packets pass through any SA of transport mode: that one is not of the tunnel.
+        if (sa.mode === 'transport' && some('transport')) break;
+        // Alone it is an orphan, and rightly said to be one, while the others serve.
+        if (!isOut(sa) && this.#hasSiblings(sa)) break;
+        this.#reSa(sa, { reqid: (sa.reqid ?? 0) + 5 }, 'another reqid');
+        break;
+      case 6:
+        if (sa.mode === 'beet') break;
+        this.#reSa(sa, { mode: sa.mode === 'tunnel' ? 'transport' : 'tunnel' }, 'another mode');
+        break;
+      case 7:
+        // Where the kernel compares it: not for transport mode, nor where the template has none.
+        if (
+          sa.mode !== 'transport' &&
+          !ANY.test(sa.saddr ?? '') &&
+          isIn(sa) &&
+          tunnels.some(
+            ({ dir, templates = [] }) =>
+              dir === 'in' && templates.some((one) => one.saddr === sa.saddr),
+          )
+        ) {
+          this.#reSa(sa, { saddr: stranger(sa.daddr as string) }, 'another source');
+        }
+        break;
+      case 8:
+        // Which marks packets have that come in, firewalls and interfaces say.
+        if (isOut(sa))
+          this.#reSa(sa, { mark: { value: 0x77, mask: 0xff } }, 'a mark that no packet has');
+        break;
+      case 9:
+        this.#rePolicy(
+          policy,
+          templated({ reqid: (template?.reqid ?? 0) + 3 }),
+          'a template of another reqid',
+        );
+        break;
+      case 10:
+        // An optional template lets packets pass through any SA of transport mode, as above.
+        if (others.length > 0 || (template?.mode === 'transport' && template.optional)) break;
+        this.#rePolicy(
+          policy,
+          templated({ proto: template?.proto === 'esp' ? 'ah' : 'esp' }),
+          'a template of another protocol',
+        );
+        break;
+      case 11:
+        if (template?.mode === 'tunnel') {
+          const other = stranger(template.daddr as string);
+          this.#rePolicy(
+            policy,
+            templated(policy.dir === 'out' ? { daddr: other } : { saddr: other }),
+            'a template of another peer',
+          );
+        }
+        break;
+      case 12: {
+        const any = anyOf(template?.family as Family);
+        const more = { ...template, proto: 'ah', mode: 'transport', saddr: any, daddr: any };
+        const templates = [...(policy.templates ?? []), more];
+        this.#rePolicy(policy, { templates } as Partial<Policy>, 'a template more, of ah');
+        break;
+      }
+      case 13:
+      case 14:
+      case 15:
+      case 16:
+        this.#shunt(policy);
+        break;
+      case 17: {
+        const incoming = left.sas.filter((one) => one.proto !== 'comp' && isIn(one));
+        if (incoming.length === 0) break;
+        this.#say('keys that differ');
+        this.hidden = true;
+        const wrong = random.pick(incoming);
+        this.#deleteSa('left', wrong);
+        this.#addSa('left', { ...wrong, ...algorithmOf(wrong.proto as Proto, 77) } as Sa);
+        break;
+      }
+      case 18: {
+        const lost = random.pick(right.sas);
+        this.#say(`the peer has no ${shown(lost)}`);
+        this.hidden = true;
+        this.#deleteSa('right', lost);
+        break;
+      }
+      case 19: {
+        const address = this.#cableAddress();
+        this.#say(`the address ${address} goes`);
+        this.#ip(
+          'left',
+          [`address del ${withLength(address)} dev cable`],
+          [`address add ${withLength(address)} dev cable${nodad(address)}`],
+        );
+        break;
+      }
+      case 20: {
+        // An SA of BEET mode has that of its packets.
+        if (sa.selector) break;
+        const family = policy.selector?.family;
+        const saddr = family === 'inet6' ? 'fd00:77::' : '10.77.0.0';
+        const prefixlenS = family === 'inet6' ? 64 : 16;
+        const selector = { ...policy.selector, saddr, prefixlenS };
+        this.#reSa(sa, { selector } as Partial<Sa>, 'a selector of other packets');
+        break;
+      }
+      default:
+        this.#say('nothing goes wrong');
+    }
+  }
+
+  /** A policy without templates beside another. */
+  #shunt(beside: Policy): void {
+    const random = this.#random;
+    const dir = beside.dir as 'in' | 'out' | 'fwd';
+    const action = random.pick(['block', 'allow'] as const);
+    const priority = random.pick([1, 1, 9000]);
+    const selector = { ...beside.selector };
+    const packets = random.pick(['all', 'all', 'some', 'other'] as const);
+    if (packets === 'all') {
+      selector.prefixlenS = Math.max(0, (selector.prefixlenS ?? 0) - 8);
+      selector.prefixlenD = Math.max(0, (selector.prefixlenD ?? 0) - 8);
+    } else if (packets === 'some') {
+      Object.assign(selector, { proto: 17, dport: 7777, dportMask: 0xffff });
+    } else {
+      selector.saddr = selector.family === 'inet6' ? 'fd00:77::' : '10.77.0.0';
+      selector.prefixlenS = selector.family === 'inet6' ? 64 : 16;
+    }
+    const which = priority === 1 ? 'before' : 'after';
+    this.#say(`a policy ${dir} for ${packets} packets ${action}s ${which} it`);
+    const { mark, ifId } = beside;
+    const labels = { ...(mark && { mark }), ...(ifId && { ifId }) };
+    this.#addPolicy('left', { dir, selector, action, priority, ...labels } as Policy);
+  }
+}
