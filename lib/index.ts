@@ -92,7 +92,6 @@ export {
   type StateErrorCode,
   SystemError,
 } from './socket/index.ts';
-export type * from './tunnel/changes.ts';
 export type { ExpectedTunnel, NamedExpectedTunnel } from './tunnel/expected.ts';
 export {
   MultiNamespaceTunnelMonitor,
@@ -102,6 +101,7 @@ export {
 } from './tunnel/multi-namespace-tunnel-monitor.ts';
 export { THRESHOLDS as TUNNEL_THRESHOLDS, type TunnelThresholds } from './tunnel/thresholds.ts';
 export * from './tunnel/tunnel.ts';
+export type * from './tunnel/tunnel-changes.ts';
 export * from './tunnel/tunnel-monitor.ts';
 export type { Encodable } from './wire/encodable.ts';
 export { DecodeError, type DecodeErrorDetails, EncodeError } from './wire/error.ts';

@@ -6,7 +6,6 @@
 import type { OverrunEvent } from '../monitor/overrun.ts';
 import type { PolicyEntry, StateEntry } from '../monitor/xfrm-views.ts';
 import type { EventTime } from '../netlink/event.ts';
-import type { SaSuccession, TunnelChange, TunnelDownReason } from '../tunnel/changes.ts';
 import type {
   PerDirection,
   TrafficDirection,
@@ -14,6 +13,7 @@ import type {
   TunnelPart,
   TunnelWarning,
 } from '../tunnel/tunnel.ts';
+import type { SaSuccession, TunnelChange, TunnelDownReason } from '../tunnel/tunnel-changes.ts';
 
 type Optional<T> = T | undefined;
 

@@ -2,7 +2,7 @@
 import { integer, options, U32_MAX, wrongType, wrongValue } from '../socket/argument.ts';
 import { addressFamily, readAddress, writeAddress } from '../wire/address.ts';
 import type { Orientation } from './endpoints.ts';
-import type { Group, Joined } from './group.ts';
+import type { GroupPart, SaGroup } from './sa-group.ts';
 
 /** A tunnel that ought to be there: the first that has all that is given here is it. */
 export interface ExpectedTunnel {
@@ -96,7 +96,7 @@ function address(path: string, value: unknown): string {
 /** What is compared: the value of a mark, whatever its mask. */
 export function isExpected(
   expected: ExpectedTunnel,
-  tunnel: Orientation & Pick<Joined, 'ifIds' | 'marks'> & Pick<Group, 'reqid'>,
+  tunnel: Orientation & Pick<GroupPart, 'ifIds' | 'marks'> & Pick<SaGroup, 'reqid'>,
 ): boolean {
   const { local, remote, reqid, ifId, mark } = expected;
   const along = (a: string, b: string) =>

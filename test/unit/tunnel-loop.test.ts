@@ -4,7 +4,7 @@ import { test } from 'node:test';
 import { setImmediate as turn } from 'node:timers/promises';
 import { Summary } from '../../lib/cli/events/summary.ts';
 import type { TunnelChange, TunnelSnapshot } from '../../lib/index.ts';
-import { TunnelLoop } from '../../lib/tunnel/loop.ts';
+import { TunnelLoop } from '../../lib/tunnel/tunnel-loop.ts';
 
 const time = { wall: 0, monotonic: 0 };
 const snapshot = {} as TunnelSnapshot;

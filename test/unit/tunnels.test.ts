@@ -268,13 +268,13 @@ test('what happens while a reading of the counters is looked at does not wait fo
   const { countersReadAt } = world.tunnels;
   for (const spi of spis) world.carry(spi, 1);
   world.read();
-  assert.equal(world.tunnels.countSome(world.now), false);
+  assert.equal(world.tunnels.evaluateSomeCounters(world.now), false);
   const last = spis.at(-1) as number;
   world.removePair(last);
   world.look().pass(200);
   assert.deepEqual(world.told(), ['down blocked was up by deleted 0']);
   assert.deepEqual(world.tunnels.countersReadAt, countersReadAt, 'not all show it yet');
-  while (!world.tunnels.countSome(world.now));
+  while (!world.tunnels.evaluateSomeCounters(world.now));
   assert.deepEqual(world.told(), []);
   assert.equal(world.tunnels.countersReadAt.monotonic, 10_000);
   for (const { traffic } of world.tunnels) assert.equal(traffic.out.packets, 1n);

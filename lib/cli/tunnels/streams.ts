@@ -3,8 +3,8 @@
  * @module
  */
 import { aborted } from 'node:util';
-import type { TunnelChange, TunnelSnapshot } from '../../tunnel/changes.ts';
 import { MultiNamespaceTunnelMonitor } from '../../tunnel/multi-namespace-tunnel-monitor.ts';
+import type { TunnelChange, TunnelSnapshot } from '../../tunnel/tunnel-changes.ts';
 import type { TunnelMonitorOptions } from '../../tunnel/tunnel-monitor.ts';
 import type { Beside, Origin } from '../events/streams.ts';
 

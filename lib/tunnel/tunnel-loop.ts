@@ -2,7 +2,7 @@
 import type { Loop } from '../monitor/event-hub.ts';
 import { EventQueue } from '../monitor/event-queue.ts';
 import type { EventTime } from '../netlink/event.ts';
-import type { TunnelChange, TunnelSnapshot, TunnelsSynced } from './changes.ts';
+import type { TunnelChange, TunnelSnapshot, TunnelsSynced } from './tunnel-changes.ts';
 
 /**
  * A loop over changes. One that is too slow misses changes, is told so, and begins again. Thousands of
