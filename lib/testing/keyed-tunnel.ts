@@ -39,7 +39,7 @@ export interface KeyedTunnelOptions {
   readonly protects?: readonly [left: string, right: string] | undefined;
   /** Default 1. */
   readonly reqid?: number | undefined;
-  /** More of each SA, as `XfrmClient.addState()` takes it: `{ lifetime: { softPacketLimit: 3 } }`. */
+  /** More of each SA, as `XfrmClient.addState()` takes it: `{ lifetime: { softPackets: 3 } }`. */
   readonly state?: Encodable<XfrmState> | undefined;
   /** More of each policy. */
   readonly policy?: Encodable<XfrmPolicy> | undefined;

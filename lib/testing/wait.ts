@@ -186,7 +186,6 @@ export async function waitForTunnel(
     throw new TestingError(
       'ERR_WAIT_TIMEOUT',
       `no ${which} within ${timeout} ms; what came:\n${timeline}`,
-      error,
     );
   } finally {
     monitor.off('change', told);

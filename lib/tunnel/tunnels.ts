@@ -117,7 +117,23 @@ export class Tunnels {
 
   byRemote(text: string): Tunnel[] {
     const address = canonicalAddress(text);
-    return shown(this.#members.groupsByAddress(address)).filter(({ remote }) => remote === address);
+    return this.#byEnd(address).filter(({ remote }) => remote === address);
+  }
+
+  byLocal(text: string): Tunnel[] {
+    const address = canonicalAddress(text);
+    return this.#byEnd(address).filter(({ local }) => local === address);
+  }
+
+  filter(by: (tunnel: Tunnel) => unknown): Tunnel[] {
+    return [...this].filter((tunnel) => by(tunnel));
+  }
+
+  /** Those that may have an address; expected ones that were never seen have it by their description alone. */
+  #byEnd(address: string): Tunnel[] {
+    const there = shown(this.#members.groupsByAddress(address));
+    const vacant = [...this.#vacant].flatMap(({ tunnel }) => tunnel ?? []);
+    return [...new Set([...there, ...vacant])];
   }
 
   byReqid(reqid: number): Tunnel[] {
