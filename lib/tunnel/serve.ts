@@ -130,6 +130,7 @@ export function obstacles(
       const { action } = catching(shunts, way, answers, met[0]?.entry.value ?? policy) ?? {};
       // One that lets pass refuses what came out of a tunnel, and nothing else (__xfrm_policy_check).
       coming.push(action === 'allow' && isPlain ? undefined : action);
+      if (action !== undefined) continue;
       for (const one of met) {
         // A packet comes through an SA once.
         const taken = new Set<XfrmState>();
