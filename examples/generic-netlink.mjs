@@ -23,7 +23,7 @@ const [name] = process.argv.slice(2);
 const generic = new NetlinkConnection(NETLINK_GENERIC);
 const { items } =
   name === undefined
-    ? await generic.dumpAll(request)
+    ? await generic.dump(request)
     : await generic
         .request({ ...request, attributes: (write) => write.string(FAMILY_NAME, name) })
         .then(({ replies }) => ({ items: replies }));

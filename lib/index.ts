@@ -23,9 +23,9 @@ export type {
   ObjectUpdated,
   RemovalReason,
   SyncReport,
-  TableOverrun,
 } from './monitor/changes.ts';
 export type { EventCount } from './monitor/event-counts.ts';
+export type { IteratorOptions } from './monitor/event-hub.ts';
 export { Filter } from './monitor/filter.ts';
 export { FilterError } from './monitor/filter-error.ts';
 export type { FilterInput, ListedObject } from './monitor/filter-input.ts';
@@ -45,9 +45,9 @@ export {
   multicastGroupNames,
 } from './monitor/multicast-groups.ts';
 export type { NamespaceClosed } from './monitor/namespace-loop.ts';
+export type { OverrunEvent } from './monitor/overrun.ts';
 export {
   type MalformedEvent,
-  type OverrunEvent,
   type SocketStatus,
   type Subscription,
   type SubscriptionEvent,
@@ -78,9 +78,10 @@ export {
   stateRates,
   type XfrmSnapshot,
 } from './monitor/xfrm-views.ts';
+export { Dump } from './netlink/dump.ts';
 export type { EventTime } from './netlink/event.ts';
 export { KernelError } from './netlink/kernel-error.ts';
-export { type DumpResult, RouteClient } from './route/client.ts';
+export { RouteClient } from './route/client.ts';
 export type { RouteEvent } from './route/events.ts';
 export {
   AddonError,
@@ -91,7 +92,6 @@ export {
   type StateErrorCode,
   SystemError,
 } from './socket/index.ts';
-export type * from './tunnel/changes.ts';
 export type { ExpectedTunnel, NamedExpectedTunnel } from './tunnel/expected.ts';
 export {
   MultiNamespaceTunnelMonitor,
@@ -101,6 +101,7 @@ export {
 } from './tunnel/multi-namespace-tunnel-monitor.ts';
 export { THRESHOLDS as TUNNEL_THRESHOLDS, type TunnelThresholds } from './tunnel/thresholds.ts';
 export * from './tunnel/tunnel.ts';
+export type * from './tunnel/tunnel-changes.ts';
 export * from './tunnel/tunnel-monitor.ts';
 export type { Encodable } from './wire/encodable.ts';
 export { DecodeError, type DecodeErrorDetails, EncodeError } from './wire/error.ts';

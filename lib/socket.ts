@@ -6,7 +6,8 @@
  */
 import './monitor/trace.ts';
 
-export type { DumpEnd, DumpResult, RequestOptions } from './netlink/connection.ts';
+export type { RequestOptions } from './netlink/connection.ts';
+export type { Dump, DumpEnd, DumpResult } from './netlink/dump.ts';
 export {
   type FakeAnswer,
   type FakeHandler,

@@ -145,6 +145,7 @@ const WHOLE = {
   tunnels: ['lib/tunnel/tunnels', 'lib/tunnel/addresses'],
   command: ['lib/cli/main'],
   lists: ['lib/cli/list'],
+  monitor: ['lib/cli/monitor'],
   'tunnel-commands': ['lib/cli/tunnels', 'lib/cli/wait', 'lib/cli/check'],
   lab: ['lib/lab/index'],
 };
@@ -269,6 +270,10 @@ async function bundleDeclarations(code) {
 /** The file of src/ that holds a module of lib/. */
 const sourceOf = (path) => (dirname(path) === 'lib' ? 'index.ts' : `${path.split('/')[1]}.ts`);
 
+/** What the declarations say too, or who changes the sources reads in the repository. Lines stay where they are. */
+const withoutDocs = (text) =>
+  text.replace(/^[ \t]*\/\*\*.*?\*\/$/gms, (comment) => comment.replace(/[^\n]/g, ''));
+
 /** Writes src/. @returns by path of a module: its file there, and the line it begins on */
 function writeSources() {
   const files = new Map();
@@ -281,7 +286,7 @@ function writeSources() {
     const lines = files.get(file) ?? [];
     lines.push(`// ${path}`);
     places.set(path, { file, line: lines.length });
-    lines.push(...readFileSync(join(root, path), 'utf8').split('\n'));
+    lines.push(...withoutDocs(readFileSync(join(root, path), 'utf8')).split('\n'));
     files.set(file, lines);
   }
   rmSync(sources, { recursive: true, force: true });

@@ -64,6 +64,8 @@ const OF_THE_LIBRARY = [
   ...kernel.filter((path) => basename(path).startsWith('command-')),
   ...some(
     'kernel',
+    'kit-docs',
+    'kit-probe',
     'documents',
     'examples',
     'life-cycle',
@@ -78,7 +80,7 @@ const OF_THE_LIBRARY = [
 const ofEachKernel = kernel.filter((path) => !OF_THE_LIBRARY.includes(path));
 
 /** strongSwan, libreswan and OpenIKED in the lab: most of the time something is about to expire. */
-const KEY_MANAGERS = some('all', 'strongswan', 'libreswan', 'openiked', 'tunnel-stories');
+const KEY_MANAGERS = some('all', 'kit', 'strongswan', 'libreswan', 'openiked', 'tunnel-stories');
 
 /** Generates all inputs, and starts the command anew for each run of it (test/unit/random.ts, test/warm-command.ts). */
 const thorough = { NETLINK_XFRM_THOROUGH: '1' };

@@ -122,7 +122,7 @@ export async function withTools() {
   if ((await whyNot(['ip', '-V'])) === undefined) return process.env;
   console.log('fetching iproute2 …');
   // Only once compiled is it there.
-  const { fetchTools } = await import('../dist/lib/lab/index.js');
-  const { env } = await fetchTools(['iproute2']);
+  const { fetchLabTools } = await import('../dist/lib/lab/index.js');
+  const { env } = await fetchLabTools(['iproute2']);
   return { ...process.env, ...env };
 }

@@ -24,9 +24,13 @@ function blocksOf(document: string): CodeBlock[] {
   }));
 }
 
-/** All blocks of JavaScript in the README and in docs/. */
+/** Of suites of tests: they run where SAs can be made (test/kernel/kit-docs.test.ts). */
+export const SUITES: readonly CodeBlock[] = blocksOf('docs/testing.md');
+
+/** All other blocks of JavaScript in the README and in docs/. */
 export function codeBlocks(): CodeBlock[] {
-  const pages = readdirSync(join(root, 'docs')).filter((name) => name.endsWith('.md'));
+  const isPage = (name: string) => name.endsWith('.md') && name !== 'testing.md';
+  const pages = readdirSync(join(root, 'docs')).filter(isPage);
   return ['README.md', ...pages.map((name) => `docs/${name}`)].flatMap(blocksOf);
 }
 

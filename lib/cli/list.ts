@@ -58,7 +58,7 @@ const POLICY: Kind = {
   heads: POLICY_HEADS,
   groups: ['policy', 'expire', 'migrate'],
   async *list(client, _, options) {
-    for await (const policy of client.listPolicies(options)) yield { kind: 'policy', policy };
+    for await (const policy of client.listPolicies({}, options)) yield { kind: 'policy', policy };
   },
 };
 

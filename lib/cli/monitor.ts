@@ -6,8 +6,8 @@ import { Command } from 'commander';
 import { pointAt } from '../monitor/filter-error.ts';
 import { isTerm } from '../monitor/filter-term.ts';
 import { findGroup, type MulticastGroupName } from '../monitor/multicast-groups.ts';
-import type { TunnelChange } from '../tunnel/changes.ts';
 import type { Tunnel } from '../tunnel/tunnel.ts';
+import type { TunnelChange } from '../tunnel/tunnel-changes.ts';
 import { printable } from '../wire/text.ts';
 import { follow } from './follow.ts';
 import {

@@ -4,13 +4,14 @@
  */
 import type { PolicyEntry, StateEntry, XfrmSnapshot } from '../monitor/xfrm-views.ts';
 import type { EventTime } from '../netlink/event.ts';
-import type { TunnelChange, TunnelSnapshot } from '../tunnel/changes.ts';
 import type { Tunnel } from '../tunnel/tunnel.ts';
+import type { TunnelChange, TunnelSnapshot } from '../tunnel/tunnel-changes.ts';
 import { OpaqueBytes } from '../wire/opaque.ts';
 import { formatLine, type JsonRecord } from './line.ts';
 import { changeJson, tunnelJson, warningJson } from './tunnel.ts';
 import { write } from './write.ts';
 
+/** What to write. */
 export interface JsonOptions {
   /** Shows keys, and bytes that may be keys, as hexadecimal digits. Default: only how many bytes they are. */
   readonly keys?: boolean | undefined;

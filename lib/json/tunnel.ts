@@ -3,9 +3,9 @@
  * nowhere.
  * @module
  */
+import type { OverrunEvent } from '../monitor/overrun.ts';
 import type { PolicyEntry, StateEntry } from '../monitor/xfrm-views.ts';
 import type { EventTime } from '../netlink/event.ts';
-import type { SaSuccession, TunnelChange, TunnelDownReason } from '../tunnel/changes.ts';
 import type {
   PerDirection,
   TrafficDirection,
@@ -13,6 +13,7 @@ import type {
   TunnelPart,
   TunnelWarning,
 } from '../tunnel/tunnel.ts';
+import type { SaSuccession, TunnelChange, TunnelDownReason } from '../tunnel/tunnel-changes.ts';
 
 type Optional<T> = T | undefined;
 
@@ -165,7 +166,7 @@ export type JsonChange =
       readonly warning: JsonWarning;
       readonly tunnel: Optional<JsonTunnel>;
     })
-  | (Told & { readonly change: 'overrun'; readonly code: string; readonly slowConsumer: boolean })
+  | (Told & { readonly change: 'overrun' } & Pick<OverrunEvent, 'code' | 'count' | 'slowConsumer'>)
   | (Told & {
       readonly change: 'resynced' | 'refreshed';
       readonly added: number;
@@ -225,8 +226,8 @@ export function changeJson(change: TunnelChange): JsonChange {
         tunnel: change.tunnel && tunnelJson(change.tunnel),
       };
     case 'overrun': {
-      const { code, slowConsumer } = change;
-      return { ...told, change: 'overrun', code, slowConsumer };
+      const { code, count, slowConsumer } = change;
+      return { ...told, change: 'overrun', code, count, slowConsumer };
     }
     case 'resynced':
     case 'refreshed': {

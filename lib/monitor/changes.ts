@@ -64,9 +64,8 @@ export type ObjectChange<K extends ObjectTypes> = {
 }[ObjectName<K>];
 
 /** One or more losses of events: the table may be wrong until `resynced`, which always follows. */
-export interface TableOverrun {
+interface TableOverrun {
   readonly kind: 'overrun';
-  /** `ENOBUFS`: the receive buffer was full. `EBADMSG`: an event made no sense. */
   readonly code: string;
   readonly time: EventTime;
 }

@@ -1,6 +1,7 @@
 /** The life cycle of what delivers events to loops and listeners, until it ends. @module */
 import { EventEmitter } from 'node:events';
 import { onAbort } from '../socket/abort.ts';
+import { checkedOptions, optionalSignal } from '../socket/argument.ts';
 import { StateError } from '../socket/index.ts';
 import type { EventQueue } from './event-queue.ts';
 
@@ -10,19 +11,26 @@ export interface Loop<Event> {
   end(error: unknown): void;
 }
 
+/** What `iterator()` of subscriptions and monitors can be told. */
+export interface IteratorOptions {
+  /** Ends the loop. */
+  signal?: AbortSignal | undefined;
+}
+
 /** Listeners to what is delivered, by its kind. */
 export type ListenersByKind<Event extends { readonly kind: string }> = {
   [Kind in Event['kind']]: [event: Extract<Event, { kind: Kind }>];
 };
 
 /** What subscriptions and monitors are: an emitter of events that ends once. */
-export class LiveEmitter<
+export abstract class LiveEmitter<
     Listeners extends Record<keyof Listeners, unknown[]>,
     Event,
     L extends Loop<Event> = EventQueue<Event>,
+    Yielded = Event,
   >
   extends EventEmitter<Listeners>
-  implements AsyncDisposable
+  implements AsyncIterable<Yielded, undefined>, AsyncDisposable
 {
   readonly #hub: EventHub<Event, L>;
 
@@ -40,6 +48,23 @@ export class LiveEmitter<
   /** Whether {@link close} was called, the signal aborted, or reading failed. */
   get closed(): boolean {
     return this.#hub.closed;
+  }
+
+  abstract [Symbol.asyncIterator](): AsyncIterableIterator<Yielded, undefined>;
+
+  /**
+   * A loop of its own, as `for await` over this makes one. Leaving a loop, in whatever way, ends that loop and nothing else:
+   * {@link close}, `await using` or the signal of the options end all.
+   *
+   * @param options `signal`: ends this loop, which throws the signal's reason
+   * @throws TypeError for a wrong option; the signal's reason, if it is aborted already
+   * @example
+   * for await (const change of monitor.iterator({ signal })) console.log(change.kind);
+   */
+  iterator(options: IteratorOptions = {}): AsyncIterableIterator<Yielded, undefined> {
+    const { signal } = checkedOptions('options', options, { signal: optionalSignal });
+    signal?.throwIfAborted();
+    return (this[Symbol.asyncIterator]() as EventQueue<Yielded>).endOn(signal);
   }
 
   /**

@@ -1,4 +1,6 @@
 /** An async iterator fed from outside, that says when it is full. @module */
+import { onAbort } from '../socket/abort.ts';
+
 type Result<T> = IteratorResult<T, undefined>;
 
 export interface QueueOwner<T> {
@@ -23,6 +25,7 @@ export class EventQueue<T> implements AsyncIterableIterator<T, undefined> {
   #ended = false;
   #error: unknown;
   #full = false;
+  #signal: Disposable | undefined;
 
   /** @param highWaterMark number of waiting values from which it is full, until half are read */
   constructor(highWaterMark: number, owner: QueueOwner<T>) {
@@ -56,11 +59,23 @@ export class EventQueue<T> implements AsyncIterableIterator<T, undefined> {
     return true;
   }
 
+  /** Ends it when the signal is aborted, as if its reader had left; the reader gets the reason. */
+  endOn(signal: AbortSignal | undefined): this {
+    this.#signal = onAbort(signal, (reason) => {
+      this.#values = [];
+      this.#read = 0;
+      this.end(reason);
+      this.#owner.left();
+    });
+    return this;
+  }
+
   /** No more values will come: the reader gets those that wait, then the end or the error. */
   end(error?: unknown): void {
     if (this.#ended) return;
     this.#ended = true;
     this.#error = error;
+    this.#signal?.[Symbol.dispose]();
     this.#setFull(false);
     for (const resolve of this.#waiting.splice(0)) resolve(this.#last());
   }

@@ -42,7 +42,7 @@ export function parseTerms<Name extends string>(
       .map((text) => {
         const value = parse(text);
         if (value === undefined) {
-          const reason = `'${brief(text)}' is no value of ${name}, which takes ${expected}`;
+          const reason = `invalid value '${brief(text)}' for ${name}: expected ${expected}`;
           throw new FilterError(reason, terms, index, at, text.length);
         }
         at += text.length + 1;

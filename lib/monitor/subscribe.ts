@@ -18,18 +18,8 @@ import { type ListenersByKind, LiveEmitter } from './event-hub.ts';
 import { EventQueue } from './event-queue.ts';
 import { type EventSocket, openEventSocket, ReadThrottle } from './event-socket.ts';
 import type { EventProtocol } from './multicast-groups.ts';
+import type { OverrunEvent } from './overrun.ts';
 import { SUBSCRIBE_OPTIONS, type SubscribeOptions } from './subscribe-options.ts';
-
-/** Events were lost before those that follow: what was missed must be asked for. */
-export interface OverrunEvent {
-  readonly kind: 'overrun';
-  readonly protocol: EventProtocol;
-  /** `ENOBUFS`: the receive buffer was full. `ENOMEM`, `EMSGSIZE`: the kernel could not build one. */
-  readonly code: string;
-  /** How many overruns of this socket were reported so far. The kernel does not say how many events. */
-  readonly count: number;
-  readonly time: XfrmEvent['time'];
-}
 
 /** A datagram, or a part of one, from which no event could be made. */
 export interface MalformedEvent extends Malformed {
@@ -84,8 +74,10 @@ export function subscribe(options: SubscribeOptions): Subscription {
 }
 
 /**
- * A running subscription: an async iterable and an EventEmitter. Leaving a loop closes it, unless
- * there are other loops or listeners. It keeps the process alive only while it is read.
+ * A running subscription: an async iterable and an EventEmitter. It is read while there is a loop or a listener, and
+ * keeps the process alive while it is read. Leaving a loop does not close it: what comes afterwards waits in the kernel's
+ * buffer for the next loop or listener, or until it is closed; one that nothing refers to any more is closed when it is
+ * collected.
  */
 export class Subscription
   extends LiveEmitter<SubscriptionListeners, SubscriptionEvent>
@@ -97,6 +89,8 @@ export class Subscription
   readonly #take: TakeMessage | undefined;
   #started = false;
   #paused = false;
+  /** Whether reading stopped for a slow loop since the last overrun. */
+  #slow = false;
 
   /** @param take sees each message of XFRM first, before it is decoded; while it is read */
   constructor(options: SubscribeOptions, take?: TakeMessage) {
@@ -135,14 +129,13 @@ export class Subscription
     }));
   }
 
-  /** All events from now on, and those that the kernel kept. Several loops each get all events. */
+  /** All events from now on, and those that the kernel kept. Several loops each get all events. See {@link iterator}. */
   [Symbol.asyncIterator](): AsyncIterableIterator<SubscriptionEvent, undefined> {
     const queue: EventQueue<SubscriptionEvent> = new EventQueue(this.#highWaterMark, {
       changed: () => this.#flow(),
       left: () => {
         this.hub.leave(queue);
-        if (this.#hasConsumers) this.#flow();
-        else this.close();
+        this.#flow();
       },
     });
     this.hub.join(queue);
@@ -196,7 +189,9 @@ export class Subscription
   /** Reads while there is somebody to read for, and no loop has too much waiting. */
   #flow(consumed = this.#hasConsumers): void {
     if (this.closed) return;
-    const flowing = consumed && !this.#paused && [...this.hub.loops].every(({ full }) => !full);
+    const full = [...this.hub.loops].some((loop) => loop.full);
+    if (full) this.#slow = true;
+    const flowing = consumed && !this.#paused && !full;
     if (flowing && !this.#started) {
       this.#started = true;
       this.#start();
@@ -235,7 +230,10 @@ export class Subscription
   #onBatch(protocol: EventProtocol, decode: Decode, batch: DatagramBatch, overruns: number): void {
     const time = { wall: batch.timestamp, monotonic: batch.monotonic };
     if (batch.lost !== undefined) {
-      this.#deliver({ kind: 'overrun', protocol, code: batch.lost, count: overruns, time });
+      const slowConsumer = this.#slow;
+      this.#slow = false;
+      const overrun = { code: batch.lost, count: overruns, slowConsumer, time };
+      this.#deliver({ kind: 'overrun', protocol, ...overrun });
     }
     const input: DecodeInput = { view: batch.view, bytes: batch.bytes, time, keys: this.#keys };
     const take = protocol === 'xfrm' ? this.#take : undefined;

@@ -6,19 +6,14 @@ import { XfrmClient } from '../xfrm/client.ts';
 import * as X from '../xfrm/constants.ts';
 import { decodeXfrm } from '../xfrm/decode.ts';
 import type { AcquireEvent, MappingEvent, ReportEvent, XfrmEvent } from '../xfrm/events.ts';
-import type {
-  NamespaceGone,
-  ObjectChange,
-  SyncReport,
-  TableChange,
-  TableOverrun,
-} from './changes.ts';
+import type { NamespaceGone, ObjectChange, SyncReport, TableChange } from './changes.ts';
 import { type EventCount, EventCounts } from './event-counts.ts';
 import { type ListenersByKind, LiveEmitter } from './event-hub.ts';
 import { EventQueue } from './event-queue.ts';
 import { openEventSocket } from './event-socket.ts';
 import { type AddDumped, LiveTables, now } from './live-tables.ts';
 import { watchPath } from './namespace-watch.ts';
+import type { OverrunEvent } from './overrun.ts';
 import type { MalformedEvent } from './subscribe.ts';
 import { type WaitOptions, waitFor } from './wait-for.ts';
 import {
@@ -49,11 +44,11 @@ export interface KeyManagerRequest {
   readonly time: EventTime;
 }
 
-/** What a monitor tells. `slowConsumer`: reading had stopped because a loop was slow. */
+/** What a monitor tells. */
 export type XfrmChange =
   | ObjectChange<XfrmObjectTypes>
   | SyncReport
-  | (TableOverrun & { readonly slowConsumer: boolean })
+  | OverrunEvent
   | KeyManagerRequest
   | NamespaceGone
   | MalformedEvent;
@@ -113,6 +108,7 @@ export class XfrmMonitor
   #countersReadAt: EventTime;
   #xfrmStat: XfrmStat | undefined;
   #slow = false;
+  #overruns = 0;
 
   /**
    * Opens a monitor. What happens in the kernel after the promise is fulfilled is a change.
@@ -305,10 +301,12 @@ export class XfrmMonitor
   }
 
   async #dump(add: AddDumped<XfrmObjectTypes>): Promise<boolean> {
-    for await (const states of this.#client.listStateBatches()) {
+    for await (const states of this.#client.listStates().batches()) {
       for (const state of states) add('state', state);
     }
-    for await (const policy of this.#client.listPolicies()) add('policy', policy);
+    for await (const policies of this.#client.listPolicies().batches()) {
+      for (const policy of policies) add('policy', policy);
+    }
     // A request waits for those before it (net/xfrm/xfrm_user.c, xfrm_cfg_mutex): when this one
     // is answered, the events of all changes that the lists can show have been queued.
     await this.#client.getSadInfo();
@@ -328,8 +326,10 @@ export class XfrmMonitor
   }
 
   #changed(change: TableChange<XfrmObjectTypes> | Malformed): void {
-    if (change.kind === 'overrun') this.#tell({ ...change, slowConsumer: this.#slow });
-    else if (change.kind === 'malformed') {
+    if (change.kind === 'overrun') {
+      const more = { protocol: 'xfrm', count: ++this.#overruns, slowConsumer: this.#slow } as const;
+      this.#tell({ ...change, ...more });
+    } else if (change.kind === 'malformed') {
       this.#eventCounts.add(change);
       this.#tell({ ...change, protocol: 'xfrm' });
     } else if (change.kind !== 'resynced' && change.kind !== 'refreshed') this.#tell(change);

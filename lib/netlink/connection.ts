@@ -13,6 +13,7 @@ import { HeldNamespace, optionalNamespace } from '../socket/namespace.ts';
 import { DecodeError } from '../wire/error.ts';
 import { fromCaller } from './caller.ts';
 import { NLM_F_DUMP } from './constants.ts';
+import { Dump, type DumpEnd } from './dump.ts';
 import type { DecodeMessage } from './event.ts';
 import { KernelError } from './kernel-error.ts';
 import { type Request, refusal } from './request.ts';
@@ -56,33 +57,11 @@ export interface KernelReply<Reply> {
   readonly warning: string | undefined;
 }
 
-/** How a list ended. */
-export interface DumpEnd {
-  /** What was listed changed meanwhile: ask again (NLM_F_DUMP_INTR). XFRM never says so. */
-  readonly interrupted: boolean;
-}
-
-/** A list as the kernel gave it. */
-export interface DumpResult<T> {
-  readonly items: readonly T[];
-  /**
-   * What was listed changed while it was, each time it was asked for: something may be missing, or
-   * there twice. Of rtnetlink, the kernel reports it for links, addresses and next hops only (docs/route.md).
-   */
-  readonly interrupted: boolean;
-}
-
-/** How often a list is asked for before an interrupted one is handed out. */
-const ATTEMPTS = 5;
-
 /**
  * Requests under way at a time; others wait. Their answers must fit the receive buffer, and without
  * privilege that holds 208 KiB: two answers a request, an SA's being charged up to 3 KiB.
  */
 const WINDOW = 32;
-
-/** How a list ends that its reader leaves; nobody sees it. */
-const LEFT: DumpEnd = { interrupted: true };
 
 const nothing = () => {};
 
@@ -164,31 +143,20 @@ export class Connection {
   }
 
   /**
-   * Asks for a list. The kernel makes it piece by piece as it is read, and a piece is read when the
-   * one before has been consumed: memory holds one piece (at most 32 KiB of messages), however long
-   * the list. It uses a socket of its own, since a socket can have one list under way only.
+   * A list. It uses a socket of its own, since a socket can have one list under way only.
    *
    * @param decode makes a reply of each message; undefined: it is passed over
    */
-  async *dump<Reply>(
+  dump<Reply>(
     request: Request,
     decode: DecodeMessage<Reply | undefined>,
     options?: RequestOptions,
-  ): AsyncGenerator<Reply, DumpEnd, undefined> {
-    const pieces = this.dumpPieces(request, decode, options);
-    try {
-      for (;;) {
-        const { value, done } = await pieces.next();
-        if (done) return value;
-        for (const reply of value) yield reply;
-      }
-    } finally {
-      await pieces.return(LEFT);
-    }
+  ): Dump<Reply> {
+    return new Dump(() => this.dumpBatches(request, decode, options));
   }
 
-  /** The same, piece by piece as the kernel makes them: less work for lists that are long. */
-  async *dumpPieces<Reply>(
+  /** Asks for a list. A piece is read when the one before has been consumed. */
+  async *dumpBatches<Reply>(
     request: Request,
     decode: DecodeMessage<Reply | undefined>,
     options: RequestOptions = {},
@@ -245,22 +213,6 @@ export class Connection {
     } finally {
       await socket.close();
       this.#lists.delete(reference);
-    }
-  }
-
-  /** A whole list, asked for again when it was interrupted (NLM_F_DUMP_INTR), up to five times in all. */
-  async dumpAll<Reply>(
-    request: Request,
-    decode: DecodeMessage<Reply | undefined>,
-    options?: RequestOptions,
-  ): Promise<DumpResult<Reply>> {
-    for (let attempt = 1; ; attempt++) {
-      const items: Reply[] = [];
-      const pieces = this.dumpPieces(request, decode, options);
-      let next = await pieces.next();
-      for (; !next.done; next = await pieces.next()) items.push(...next.value);
-      const { interrupted } = next.value;
-      if (!interrupted || attempt === ATTEMPTS) return { items, interrupted };
     }
   }
 

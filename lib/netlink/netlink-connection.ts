@@ -18,13 +18,8 @@ import {
   nextMessage,
   readHeader,
 } from '../wire/message.ts';
-import {
-  Connection,
-  type DumpEnd,
-  type DumpResult,
-  type KernelReply,
-  type RequestOptions,
-} from './connection.ts';
+import { Connection, type KernelReply, type RequestOptions } from './connection.ts';
+import type { Dump } from './dump.ts';
 import type { DecodeMessage } from './event.ts';
 import type { Request } from './request.ts';
 
@@ -183,27 +178,9 @@ export class NetlinkConnection implements AsyncDisposable {
     return this.#connection.request(requestOf(request), messagesOf(request), options);
   }
 
-  /**
-   * Asks for a list (NLM_F_DUMP), over a socket of its own. The kernel makes it piece by piece as it is consumed:
-   * memory holds one piece, at most 32 KiB, however long the list. Leaving the loop ends it.
-   *
-   * @returns at its end whether what was listed changed meanwhile (NLM_F_DUMP_INTR): then ask again
-   */
-  dump(
-    request: NetlinkRequest,
-    options?: RequestOptions,
-  ): AsyncGenerator<NetlinkMessage, DumpEnd, undefined> {
+  /** Asks for a list (NLM_F_DUMP), over a socket of its own, when it is read: in a loop, in batches, or all of it by `await`. */
+  dump(request: NetlinkRequest, options?: RequestOptions): Dump<NetlinkMessage> {
     return this.#connection.dump(requestOf(request), messagesOf(request), options);
-  }
-
-  /**
-   * A whole list, asked for again when it was interrupted, up to five times in all. For long lists use {@link dump}.
-   */
-  async dumpAll(
-    request: NetlinkRequest,
-    options?: RequestOptions,
-  ): Promise<DumpResult<NetlinkMessage>> {
-    return this.#connection.dumpAll(requestOf(request), messagesOf(request), options);
   }
 
   /** Closes it; requests and dumps under way are rejected. Can be called twice. */

@@ -6,6 +6,7 @@ import { NLM_F_CREATE, NLM_F_EXCL, NLM_F_REPLACE } from '../netlink/constants.ts
 import { checkProperties } from '../wire/check.ts';
 import type { Encodable } from '../wire/encodable.ts';
 import { EncodeError } from '../wire/error.ts';
+import { withLengths } from '../wire/network.ts';
 import { type Member, shapeWith } from '../wire/shape.ts';
 import { bits, familyFrom, ofFamily } from './families.ts';
 import type { AddressFamily } from './names.ts';
@@ -26,11 +27,18 @@ const FILTER = shapeWith({ family: 'other', index: 'other' } satisfies Record<
   Member['holds']
 >);
 
+/** An address with its prefix length, `10.0.0.1/24`. */
+const NETWORKS = [
+  ['local', 'prefixLength'],
+  ['address', 'prefixLength'],
+] as const;
+
 /** An address: IPv4 has it twice (local and address), and its prefix is all of it unless given. */
 function complete(
-  address: Encodable<IpAddress>,
+  given: Encodable<IpAddress>,
   message: 'NEWADDR' | 'DELADDR',
 ): Encodable<IpAddress> {
+  const address = withLengths(given, NETWORKS, [message]);
   checkObject('address', address, message);
   const { local, address: other } = address;
   const own = local ?? other;

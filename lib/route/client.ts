@@ -4,7 +4,10 @@
  * link-requests.ts, address-requests.ts, route-requests.ts and other-requests.ts.
  * @module
  */
-import type { ClientOptions, DumpResult, RequestOptions } from '../netlink/connection.ts';
+import { constants as system } from 'node:os';
+import type { ClientOptions, RequestOptions } from '../netlink/connection.ts';
+import type { Dump } from '../netlink/dump.ts';
+import { KernelError } from '../netlink/kernel-error.ts';
 import { withOpenNamespace } from '../netlink/open-namespace.ts';
 import { canonicalAddress } from '../wire/address.ts';
 import type { Encodable } from '../wire/encodable.ts';
@@ -28,6 +31,7 @@ import type {
 import type * as other from './other-requests.ts';
 import type * as route from './route-requests.ts';
 
+export type { DumpEnd, DumpResult } from '../netlink/dump.ts';
 export type { IpAddressFilter } from './address-requests.ts';
 export type { LinkDestination, LinkFilter, LinkKey } from './link-requests.ts';
 export type {
@@ -37,7 +41,7 @@ export type {
   NexthopFilter,
 } from './other-requests.ts';
 export type { RouteFilter, RouteLookup, RuleFilter } from './route-requests.ts';
-export type { DumpResult };
+export type { Dump };
 
 /**
  * Requests to the kernel's rtnetlink, over a socket of their own. Listing and getting need no privilege; what changes
@@ -69,10 +73,7 @@ export class RouteClient implements AsyncDisposable {
   }
 
   /** All links, or those a filter names. */
-  async listLinks(
-    filter: link.LinkFilter = {},
-    options?: RequestOptions,
-  ): Promise<DumpResult<Link>> {
+  listLinks(filter: link.LinkFilter = {}, options?: RequestOptions): Dump<Link> {
     return this.#conversation.list(({ link }) => link.listLinks, [filter], options);
   }
 
@@ -179,7 +180,7 @@ export class RouteClient implements AsyncDisposable {
   }
 
   /** The ports of bridges. */
-  async listBridgePorts(options?: RequestOptions): Promise<DumpResult<BridgePort>> {
+  listBridgePorts(options?: RequestOptions): Dump<BridgePort> {
     const value = { family: 'bridge' } as const;
     return this.#conversation.list(
       () => () => ({ message: 'GETLINK', about: 'port', value }),
@@ -189,24 +190,20 @@ export class RouteClient implements AsyncDisposable {
   }
 
   /** All addresses, or those a filter names. */
-  async listAddresses(
-    filter: address.IpAddressFilter = {},
-    options?: RequestOptions,
-  ): Promise<DumpResult<IpAddress>> {
+  listAddresses(filter: address.IpAddressFilter = {}, options?: RequestOptions): Dump<IpAddress> {
     return this.#conversation.list(({ address }) => address.listAddresses, [filter], options);
   }
 
-  /** The address of an interface, from the list; undefined if it has it not. */
-  async getAddress(
-    index: number,
-    text: string,
-    options?: RequestOptions,
-  ): Promise<IpAddress | undefined> {
+  /** The address of an interface, from the list. @throws KernelError `EADDRNOTAVAIL` if it has it not */
+  async getAddress(index: number, text: string, options?: RequestOptions): Promise<IpAddress> {
     const { familyNamed } = await rtnetlink();
     const family = familyNamed(text, ['GETADDR', 'address']);
     const { items } = await this.listAddresses({ family, index }, options);
     const wanted = canonicalAddress(text);
-    return items.find((one) => (one.local ?? one.address) === wanted);
+    const found = items.find((one) => (one.local ?? one.address) === wanted);
+    return (
+      found ?? missing('RTM_GETADDR', 'EADDRNOTAVAIL', `address ${text} of interface ${index}`)
+    );
   }
 
   /**
@@ -234,10 +231,7 @@ export class RouteClient implements AsyncDisposable {
   }
 
   /** All routes, or those a filter names. */
-  async listRoutes(
-    filter: route.RouteFilter = {},
-    options?: RequestOptions,
-  ): Promise<DumpResult<Route>> {
+  listRoutes(filter: route.RouteFilter = {}, options?: RequestOptions): Dump<Route> {
     return this.#conversation.list(({ route }) => route.listRoutes, [filter], options);
   }
 
@@ -272,10 +266,7 @@ export class RouteClient implements AsyncDisposable {
   }
 
   /** All neighbours, or those a filter names. Proxies are listed apart: `{ proxy: true }`. */
-  async listNeighbours(
-    filter: other.NeighbourFilter = {},
-    options?: RequestOptions,
-  ): Promise<DumpResult<Neighbour>> {
+  listNeighbours(filter: other.NeighbourFilter = {}, options?: RequestOptions): Dump<Neighbour> {
     return this.#conversation.list(({ other }) => other.listNeighbours, [filter], options);
   }
 
@@ -285,22 +276,20 @@ export class RouteClient implements AsyncDisposable {
   }
 
   /** All rules, or those of a family. */
-  async listRules(
-    filter: route.RuleFilter = {},
-    options?: RequestOptions,
-  ): Promise<DumpResult<RoutingRule>> {
+  listRules(filter: route.RuleFilter = {}, options?: RequestOptions): Dump<RoutingRule> {
     return this.#conversation.list(({ route }) => route.listRules, [filter], options);
   }
 
-  /** The first rule of a priority, from the list; undefined if there is none. */
+  /** The first rule of a priority, from the list. @throws KernelError `ENOENT` if there is none */
   async getRule(
     family: AddressFamily,
     priority: number,
     options?: RequestOptions,
-  ): Promise<RoutingRule | undefined> {
+  ): Promise<RoutingRule> {
     u32(priority, 'priority');
     const { items } = await this.listRules({ family }, options);
-    return items.find((one) => (one.priority ?? 0) === priority);
+    const found = items.find((one) => (one.priority ?? 0) === priority);
+    return found ?? missing('RTM_GETRULE', 'ENOENT', `rule of priority ${priority}`);
   }
 
   /**
@@ -320,10 +309,7 @@ export class RouteClient implements AsyncDisposable {
   }
 
   /** All next hop objects, or those a filter names. */
-  async listNexthops(
-    filter: other.NexthopFilter = {},
-    options?: RequestOptions,
-  ): Promise<DumpResult<Nexthop>> {
+  listNexthops(filter: other.NexthopFilter = {}, options?: RequestOptions): Dump<Nexthop> {
     return this.#conversation.list(({ other }) => other.listNexthops, [filter], options);
   }
 
@@ -333,7 +319,7 @@ export class RouteClient implements AsyncDisposable {
   }
 
   /** The ids that other network namespaces have here. */
-  async listNamespaceIds(options?: RequestOptions): Promise<DumpResult<NamespaceId>> {
+  listNamespaceIds(options?: RequestOptions): Dump<NamespaceId> {
     return this.#conversation.list(({ other }) => other.namespaceIds, [{}], options);
   }
 
@@ -343,10 +329,7 @@ export class RouteClient implements AsyncDisposable {
   }
 
   /** Settings of IP on all links, and of `all` (-1) and `default` (-2). */
-  async listNetconfs(
-    filter: other.NetconfFilter = {},
-    options?: RequestOptions,
-  ): Promise<DumpResult<Netconf>> {
+  listNetconfs(filter: other.NetconfFilter = {}, options?: RequestOptions): Dump<Netconf> {
     return this.#conversation.list(({ other }) => other.listNetconfs, [filter], options);
   }
 
@@ -378,4 +361,9 @@ export class RouteClient implements AsyncDisposable {
     const { index } = linkKey(key, 'NEWLINK');
     return index ?? (await this.getLink(key, options)).index;
   }
+}
+
+/** The kernel lists these and has no request for one: the error is the one that deleting it would get. */
+function missing(request: string, code: 'EADDRNOTAVAIL' | 'ENOENT', object: string): never {
+  throw new KernelError({ request, object, ack: { errno: system.errno[code] } });
 }

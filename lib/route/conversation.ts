@@ -5,13 +5,13 @@
 import {
   type ClientOptions,
   Connection,
-  type DumpResult,
   type RequestOptions,
   withoutAnswer,
 } from '../netlink/connection.ts';
 import { NETLINK_ROUTE } from '../netlink/constants.ts';
+import { Dump } from '../netlink/dump.ts';
 import type { RouteEvent } from './events.ts';
-import { type Rtnetlink, withRtnetlink } from './load.ts';
+import { copyOf, type Rtnetlink, withRtnetlink } from './load.ts';
 import type { Objects, Question } from './question.ts';
 
 /** What makes a question of arguments, out of what was loaded for it. */
@@ -66,24 +66,28 @@ export class Conversation implements AsyncDisposable {
     });
   }
 
-  /** Asks for a list, again when it was interrupted. */
+  /** A list that is asked for when it is read. */
   list<Property extends keyof Objects, const Args extends readonly unknown[]>(
     ask: Ask<Property, Args>,
     args: Args,
     options?: RequestOptions,
-  ): Promise<DumpResult<Objects[Property]>> {
-    return withRtnetlink(args, async (by, args) => {
-      const question = ask(by)(...args);
-      const request = by.requestOf(question);
-      const { about, keep = () => true } = question;
-      return this.#connection.dumpAll(
-        request,
-        (input, at, length) => {
-          const object = objectOf(by.decodeRoute(input, at, length), about);
-          return object !== undefined && keep(object) ? object : undefined;
-        },
-        options,
-      );
+  ): Dump<Objects[Property]> {
+    const connection = this.#connection;
+    // As they are now: the caller may change them before it reads.
+    const given = copyOf(args);
+    return new Dump(async function* () {
+      return yield* await withRtnetlink(given, async (by, args) => {
+        const question = ask(by)(...args);
+        const { about, keep = () => true } = question;
+        return connection.dumpBatches(
+          by.requestOf(question),
+          (input, at, length) => {
+            const object = objectOf(by.decodeRoute(input, at, length), about);
+            return object !== undefined && keep(object) ? object : undefined;
+          },
+          options,
+        );
+      });
     });
   }
 

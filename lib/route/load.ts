@@ -27,7 +27,8 @@ export async function withRtnetlink<const Args extends readonly unknown[], Resul
   return await use(await rtnetlink(), copies);
 }
 
-function copyOf<T>(value: T): T {
+/** A copy of what a caller passed. */
+export function copyOf<T>(value: T): T {
   try {
     return structuredClone(value);
   } catch {

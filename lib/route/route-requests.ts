@@ -6,6 +6,7 @@
 import { NLM_F_CREATE, NLM_F_EXCL, NLM_F_REPLACE } from '../netlink/constants.ts';
 import { checkProperties } from '../wire/check.ts';
 import type { Encodable } from '../wire/encodable.ts';
+import { withLengths } from '../wire/network.ts';
 import { type Member, shapeWith } from '../wire/shape.ts';
 import { NO_LIMIT } from '../wire/time.ts';
 import {
@@ -86,8 +87,15 @@ const RULE_FILTER = shapeWith({ family: 'other' } satisfies Record<keyof RuleFil
 /** The table in its byte, where it fits. */
 const tableByte = (table: number) => ((table & 0xff) === table ? table : RT_TABLE_COMPAT);
 
+/** Networks that may have their prefix lengths with them. */
+const NETWORKS = [
+  ['dst', 'dstLength'],
+  ['src', 'srcLength'],
+] as const;
+
 /** A route: unicast, static, in table main, with the scope its kind and its gateway ask for. */
-function complete(route: Encodable<Route>, message: 'NEWROUTE' | 'DELROUTE'): Encodable<Route> {
+function complete(given: Encodable<Route>, message: 'NEWROUTE' | 'DELROUTE'): Encodable<Route> {
+  const route = withLengths(given, NETWORKS, [message]);
   checkObject('route', route, message);
   const { dst, src, gateway, prefSrc, nexthops = [], via } = route;
   const type = route.type ?? 'unicast';
@@ -192,9 +200,10 @@ export function deleteRoute(route: Encodable<Route>): Question<'route'> {
 
 /** A rule: it leads to table main unless it says something else. */
 function completeRule(
-  rule: Encodable<RoutingRule>,
+  given: Encodable<RoutingRule>,
   message: 'NEWRULE' | 'DELRULE',
 ): Encodable<RoutingRule> {
+  const rule = withLengths(given, NETWORKS, [message]);
   const { action = 'to-table' } = rule;
   const leads = action === 'to-table' || action === 1;
   const table = rule.table ?? (leads && !rule.l3mdev ? RT_TABLE_MAIN : 0);

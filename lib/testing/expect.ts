@@ -271,6 +271,8 @@ const XFRM_SOCKET = /^\S+\s+6\s+(\d+)/gm;
 
 /** What there is in a namespace, in words. */
 async function contents(host: NetworkNamespace): Promise<string[]> {
+  // The host's own client has a socket for lists and one for all else, from the first use on.
+  await host.xfrm.getSadInfo();
   const states = await collect(host.xfrm.listStates());
   const policies = await collect(host.xfrm.listPolicies());
   const { descriptor, close } = openFile(host.netns, '/proc/thread-self/net/netlink');

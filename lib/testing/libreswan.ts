@@ -9,6 +9,9 @@ import { finished, type Printed } from './program.ts';
 const PLUTO = ['/usr/libexec/ipsec/pluto', '/usr/lib/ipsec/pluto'];
 const PACKAGES = 'Debian, Ubuntu, Fedora and Alpine: libreswan';
 
+/** The daemon. @throws TestingError `ERR_PROGRAM_MISSING` with the packages that have it */
+export const findPluto = (): string => findProgram(PLUTO, 'libreswan', PACKAGES);
+
 /** What differs from the tunnel that is made without any of these. */
 export interface LibreswanOptions {
   /** Of the connection (ipsec.conf): `{ salifetime: '16s' }`. */
@@ -63,7 +66,7 @@ export class Pluto extends Daemon {
     side: Side,
     options: LibreswanOptions = {},
   ): Promise<Pluto> {
-    const program = findProgram(PLUTO, 'libreswan', PACKAGES);
+    const program = findPluto();
     const pluto = new Pluto(own, makeFolder(own), program);
     const { folder } = pluto;
     const files = options.files?.[side] ?? folder;

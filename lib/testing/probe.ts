@@ -9,8 +9,10 @@ import { readXfrmStat } from '../monitor/xfrm-stat.ts';
 import { SystemError } from '../socket/index.ts';
 import { TestingError } from './error.ts';
 import { type AlgorithmName, freshSa } from './keyed-tunnel.ts';
+import { findPluto } from './libreswan.ts';
 import { NetworkNamespace } from './network-namespace.ts';
 import { finished, spawnIn } from './program.ts';
+import { findCharon } from './strongswan.ts';
 import { Wire } from './wire.ts';
 
 const V4 = ['192.0.2.1', '192.0.2.2'] as const;
@@ -71,10 +73,14 @@ const ATTEMPTS = {
   mounts: async ({ netns }) => {
     await finished(spawnIn(netns, 'true', [], { mounts: { '/run': 'tmpfs' } }), 'mount');
   },
+  /** The daemon is installed. */
+  strongswan: findCharon,
+  libreswan: findPluto,
 } as const satisfies Readonly<Record<string, Attempt>>;
 
 /** What may be there or not. */
 export type Feature = keyof typeof ATTEMPTS;
+/** All names of features. */
 export const FEATURES = Object.keys(ATTEMPTS) as Feature[];
 
 /** Whether a feature is there, and if not, why. */

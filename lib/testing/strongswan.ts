@@ -15,6 +15,9 @@ const PACKAGES =
   'Debian and Ubuntu: apt-get install strongswan-charon strongswan-swanctl libstrongswan-standard-plugins ' +
   'libstrongswan-extra-plugins; Fedora and Alpine: strongswan';
 
+/** The daemon. @throws TestingError `ERR_PROGRAM_MISSING` with the packages that have it */
+export const findCharon = (): string => findProgram(CHARON, 'strongSwan', PACKAGES);
+
 /** What differs from the tunnel that is made without any of these. */
 export interface StrongswanOptions {
   /** Of each daemon (strongswan.conf, section charon). */
@@ -118,7 +121,7 @@ export class Charon extends Daemon {
     options: StrongswanOptions = {},
   ): Promise<Charon> {
     const charon = new Charon(own, makeFolder(own), options.files?.[side]);
-    const program = findProgram(CHARON, 'strongSwan', PACKAGES);
+    const program = findCharon();
     const files = options.files?.[side];
     const { folder } = charon;
     const given = join(files ?? folder, 'strongswan.conf');

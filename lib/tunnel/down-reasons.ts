@@ -1,9 +1,9 @@
 /** Why a tunnel is down, as far as the kernel tells. @module */
 import type { LostAddress } from './addresses.ts';
-import type { TunnelDownReason } from './changes.ts';
-import type { PolicyGone } from './group.ts';
-import type { Members } from './members.ts';
-import type { Gone } from './present.ts';
+import type { PolicyGone } from './sa-group.ts';
+import type { SaGroups } from './sa-groups.ts';
+import type { TunnelDownReason } from './tunnel-changes.ts';
+import type { RemovedSa } from './tunnel-contents.ts';
 import type { TunnelsHost } from './tunnels.ts';
 
 /**
@@ -13,8 +13,8 @@ import type { TunnelsHost } from './tunnels.ts';
  * @returns undefined while it is being looked for who it was
  */
 export function downReasonOf(
-  lastGone: Gone | undefined,
-  members: Members,
+  lastGone: RemovedSa | undefined,
+  members: SaGroups,
   settle: number,
   claimant: TunnelsHost['claimant'],
 ): TunnelDownReason | undefined {

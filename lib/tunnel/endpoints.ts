@@ -15,7 +15,7 @@ export const pairOf = (a: string, b: string): Pair => (a < b ? [a, b] : [b, a]);
 export const pairKey = ([a, b]: Pair): string => `${a} ${b}`;
 
 /** What a template of a policy asks for: an SA between two ends. */
-export interface Demand {
+export interface TemplateDemand {
   readonly from: string;
   readonly to: string;
   readonly reqid: number;
@@ -36,7 +36,7 @@ export interface Demand {
  * mode are those of the packet, or of the tunnel that a template before it makes
  * (net/xfrm/xfrm_policy.c, xfrm_tmpl_resolve_one). Of a policy that blocks there is none.
  */
-export function demandsOf(policy: XfrmPolicy): Demand[] {
+export function demandsOf(policy: XfrmPolicy): TemplateDemand[] {
   if (policy.action !== 'allow' || policy.templates === undefined) return [];
   const { selector, dir } = policy;
   const direction = directionOf(dir);
@@ -74,11 +74,11 @@ function hostOf(selector: XfrmSelector, end: 'saddr' | 'daddr'): string {
  * one without which packets pass too, nor one for whatever comes in: an inbound template with the
  * reqid 0 takes SAs of all (xfrm_state_ok), an outbound one only those of reqid 0 (xfrm_state_find).
  */
-export const makesTunnel = ({ from, to, reqid, optional, direction }: Demand): boolean =>
+export const makesTunnel = ({ from, to, reqid, optional, direction }: TemplateDemand): boolean =>
   !isWild(from) && !isWild(to) && !optional && (reqid !== 0 || direction === 'out');
 
 /** Whether SAs from `a` to `b` are what a demand asks for, their reqid and protocol left aside. */
-export const fits = ({ from, to }: Demand, a: string, b: string): boolean =>
+export const fits = ({ from, to }: TemplateDemand, a: string, b: string): boolean =>
   (isWild(from) || from === a) && (isWild(to) || to === b);
 
 /** Of IPv4 and of IPv6, as the kernel's addresses are written here. */
@@ -106,10 +106,10 @@ export interface Orientation {
  * forwarded packets last, else by the addresses of this host. Where what is asked says both, or nothing,
  * the next is asked. An end that stands for all is nobody's.
  */
-export function orient(
+export function orientationOf(
   [a, b]: Pair,
   sas: Iterable<{ readonly saddr: string; readonly daddr: string; readonly dir?: StateDir }>,
-  demands: Iterable<Demand>,
+  demands: Iterable<TemplateDemand>,
   isLocal: (address: string) => boolean,
 ): Orientation {
   if (isWild(a) || isWild(b)) {

@@ -2,7 +2,7 @@
 import { integer, options, U32_MAX, wrongType, wrongValue } from '../socket/argument.ts';
 import { addressFamily, readAddress, writeAddress } from '../wire/address.ts';
 import type { Orientation } from './endpoints.ts';
-import type { Group, Joined } from './group.ts';
+import type { GroupPart, SaGroup } from './sa-group.ts';
 
 /** A tunnel that ought to be there: the first that has all that is given here is it. */
 export interface ExpectedTunnel {
@@ -93,10 +93,10 @@ function address(path: string, value: unknown): string {
   return readAddress(bytes, 0, family);
 }
 
-/** What is compared: the value of a mark, whatever its mask. */
+/** What is compared: the value of a mark, whatever its mask; of several reqids each. */
 export function isExpected(
   expected: ExpectedTunnel,
-  tunnel: Orientation & Pick<Joined, 'ifIds' | 'marks'> & Pick<Group, 'reqid'>,
+  tunnel: Orientation & Pick<GroupPart, 'ifIds' | 'marks'> & Pick<SaGroup, 'reqids'>,
 ): boolean {
   const { local, remote, reqid, ifId, mark } = expected;
   const along = (a: string, b: string) =>
@@ -104,7 +104,7 @@ export function isExpected(
   return (
     (along(tunnel.local, tunnel.remote) ||
       (!tunnel.directed && along(tunnel.remote, tunnel.local))) &&
-    (reqid === undefined || reqid === tunnel.reqid) &&
+    (reqid === undefined || tunnel.reqids.includes(reqid)) &&
     (ifId === undefined || tunnel.ifIds.some((one) => (one ?? 0) === ifId)) &&
     (mark === undefined || tunnel.marks.some((one) => (one?.value ?? 0) === mark))
   );

@@ -7,8 +7,8 @@ import {
 } from '../monitor/multi-namespace-monitor.ts';
 import type { InNamespace } from '../monitor/namespace-loop.ts';
 import { checkedOptions, wrongType } from '../socket/argument.ts';
-import type { TunnelChange, TunnelSnapshot, TunnelsSynced } from './changes.ts';
 import type { ExpectedTunnel } from './expected.ts';
+import type { TunnelChange, TunnelSnapshot, TunnelsSynced } from './tunnel-changes.ts';
 import { TunnelMonitor } from './tunnel-monitor.ts';
 import { TUNNEL_MONITOR_OPTIONS, type TunnelMonitorOptions } from './tunnel-monitor-options.ts';
 

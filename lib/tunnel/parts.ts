@@ -1,17 +1,21 @@
 /** What each of several reqids has of a tunnel. @module */
-import { NO_TRAFFIC, withTraffic } from './figures.ts';
-import type { Group } from './group.ts';
-import { both, type Present, protocolOf } from './present.ts';
+
+import type { SaGroup } from './sa-group.ts';
+import { NO_TRAFFIC, withTraffic } from './sa-limits.ts';
 import type { TunnelPart } from './tunnel.ts';
+import { both, protocolOf, type TunnelContents } from './tunnel-contents.ts';
 
 /** @returns undefined if there is but one */
-export function partsOf(present: Present, groups: readonly Group[]): TunnelPart[] | undefined {
+export function partsOf(
+  contents: TunnelContents,
+  groups: readonly SaGroup[],
+): TunnelPart[] | undefined {
   if (groups.length < 2) return undefined;
   const parts = groups.map((group) => {
-    const sas = both((direction) => present.sas[direction].filter((sa) => sa.group === group));
-    const larval = present.larval.filter((sa) => sa.group === group);
-    const policies = present.policies.filter(({ uid }) => group.policies.has(uid));
-    const demands = present.demands.filter(({ reqid }) => reqid === group.reqid);
+    const sas = both((direction) => contents.sas[direction].filter((sa) => sa.group === group));
+    const larval = contents.larval.filter((sa) => sa.group === group);
+    const policies = contents.policies.filter(({ uid }) => group.policies.has(uid));
+    const demands = contents.demands.filter(({ reqid }) => reqid === group.reqid);
     const protocol = protocolOf({ sas, larval, demands, shared: [] });
     const values = both((direction) => sas[direction].map(({ entry }) => entry.value));
     return {

@@ -4,15 +4,15 @@
  * then or an hour later, is no rekey. @module
  */
 import type { XfrmState } from '../xfrm/objects.ts';
-import type { SaSuccession } from './changes.ts';
-import { bySlot } from './figures.ts';
-import { byAge, directionOf, type Group, type Joined } from './group.ts';
-import { both, DIRECTIONS, type Gone, NOTHING, type Sa } from './present.ts';
-import type { TunnelRecord } from './record.ts';
+import { byAge, directionOf, type GroupPart, type SaGroup } from './sa-group.ts';
+import { bySlot } from './sa-limits.ts';
 import type { TunnelThresholds } from './thresholds.ts';
 import type { PerDirection, TrafficDirection } from './tunnel.ts';
+import type { SaSuccession } from './tunnel-changes.ts';
+import { both, DIRECTIONS, NO_CONTENTS, type RemovedSa, type Sa } from './tunnel-contents.ts';
+import type { TunnelRecord } from './tunnel-record.ts';
 
-export interface Replacement extends SaSuccession {
+export interface SaReplacement extends SaSuccession {
   readonly direction: TrafficDirection;
   readonly slot: string;
   /** When it came, monotonic. */
@@ -20,21 +20,21 @@ export interface Replacement extends SaSuccession {
 }
 
 /** An SA among those that follow each other. */
-interface Link {
+interface SaLink {
   readonly sa: Sa;
   readonly slot: string;
-  readonly gone: Gone | undefined;
+  readonly gone: RemovedSa | undefined;
 }
 
 /** Takes in the SAs that came and went. @returns which took the place of which, the first one first */
-export function follow(
+export function detectRekeys(
   record: TunnelRecord,
-  group: Group,
-  part: Joined | undefined,
-): Replacement[] {
-  const sas = part?.present.sas ?? NOTHING.sas;
+  group: SaGroup,
+  part: GroupPart | undefined,
+): SaReplacement[] {
+  const sas = part?.contents.sas ?? NO_CONTENTS.sas;
   const local = record.orientation?.local ?? '';
-  const went = new Set<Gone>(record.missed.values());
+  const went = new Set<RemovedSa>(record.missed.values());
   for (const gone of group.gone) {
     const { sa, last } = gone;
     // One that came and went since the group was last looked at is of its tunnel, if there is but one.
@@ -44,9 +44,9 @@ export function follow(
     record.lastGone = gone;
     went.add(gone);
   }
-  const replacements: Replacement[] = [];
+  const replacements: SaReplacement[] = [];
   for (const direction of DIRECTIONS) {
-    const links: Link[] = sas[direction].map((sa) => ({ sa, slot: sa.slot, gone: undefined }));
+    const links: SaLink[] = sas[direction].map((sa) => ({ sa, slot: sa.slot, gone: undefined }));
     for (const gone of went) {
       if (directionOf(gone.last, local) !== direction) continue;
       links.push({ sa: gone.sa, slot: gone.sa.slot, gone });
@@ -55,7 +55,7 @@ export function follow(
     for (const [slot, all] of bySlot(links)) {
       const made = all.map((link, i) => replacement(record, direction, all[i - 1], link));
       replacements.push(...made.filter((one) => one !== undefined));
-      const { gone } = all.at(-1) as Link;
+      const { gone } = all.at(-1) as SaLink;
       if (gone) record.missed.set(`${direction} ${slot}`, gone);
       else record.missed.delete(`${direction} ${slot}`);
     }
@@ -65,9 +65,9 @@ export function follow(
     }
   }
   for (const { sa } of went) sa.record = record;
-  for (const sa of part?.present.larval ?? []) sa.record = record;
+  for (const sa of part?.contents.larval ?? []) sa.record = record;
   for (const acquired of part?.acquired ?? []) {
-    if (acquired.record === undefined) record.asked(acquired.at);
+    if (acquired.record === undefined) record.acquireHeard(acquired.at);
     acquired.record = record;
   }
   if (sas.out.length > 0 && sas.in.length > 0) {
@@ -77,15 +77,15 @@ export function follow(
   return replacements;
 }
 
-const stateOf = ({ sa, gone }: Link): XfrmState => gone?.last ?? sa.entry.value;
+const stateOf = ({ sa, gone }: SaLink): XfrmState => gone?.last ?? sa.entry.value;
 
 /** If an SA is new. One that was of another tunnel may have stood beside, unless the one before it is gone. */
 function replacement(
   record: TunnelRecord,
   direction: TrafficDirection,
-  before: Link | undefined,
-  link: Link,
-): Replacement | undefined {
+  before: SaLink | undefined,
+  link: SaLink,
+): SaReplacement | undefined {
   const { sa, slot } = link;
   const gone = before?.gone;
   const isNew = sa.record === undefined || (sa.record !== record && gone !== undefined);
@@ -99,14 +99,14 @@ function replacement(
   return { direction, slot, protocol, from, to, gapMs: heard ? gap : undefined, at };
 }
 
-export const succession = ({ protocol, from, to, gapMs }: Replacement): SaSuccession => ({
+export const successionOf = ({ protocol, from, to, gapMs }: SaReplacement): SaSuccession => ({
   protocol,
   from,
   to,
   gapMs,
 });
 
-const slotsOf = (some: readonly Replacement[], direction: TrafficDirection): number =>
+const slotsOf = (some: readonly SaReplacement[], direction: TrafficDirection): number =>
   new Set(some.filter((one) => one.direction === direction).map(({ slot }) => slot)).size;
 
 /**
@@ -133,7 +133,9 @@ export function rekeyed(
 ): PerDirection<readonly SaSuccession[]> | undefined {
   const { rekeying, servesBoth } = record;
   if (rekeying.length === 0) return undefined;
-  const told = both((one) => rekeying.filter(({ direction }) => direction === one).map(succession));
+  const told = both((one) =>
+    rekeying.filter(({ direction }) => direction === one).map(successionOf),
+  );
   if (told.out.length !== told.in.length && !servesBoth && !isOver) return undefined;
   record.rekeying = [];
   return told;

@@ -5,14 +5,14 @@
  */
 import type { EventTime } from '../netlink/event.ts';
 import { formatSpi } from '../xfrm/text.ts';
-import { bySlot } from './figures.ts';
-import { both, DIRECTIONS } from './present.ts';
-import type { Obstacle } from './serve.ts';
+import type { Obstacle } from './policy-match.ts';
+import { bySlot } from './sa-limits.ts';
 import type { TunnelThresholds } from './thresholds.ts';
 import { isUpState, type PerDirection, TUNNEL_STATES, type TunnelState } from './tunnel.ts';
+import { both, DIRECTIONS } from './tunnel-contents.ts';
 
 /** An SA with keys, as far as the state depends on it. */
-export interface Sighted {
+export interface ObservedSa {
   readonly spi: number;
   /** SAs of one slot follow each other; those of others stand beside (CPU, selector, protocol, reqid). */
   readonly slot: string;
@@ -25,9 +25,9 @@ export interface Sighted {
 }
 
 /** What there is of a tunnel. */
-export interface Sighting {
+export interface Observation {
   /** SAs with keys, the oldest first. */
-  readonly sas: PerDirection<readonly Sighted[]>;
+  readonly sas: PerDirection<readonly ObservedSa[]>;
   /** What keeps packets from passing through them. */
   readonly obstacles: PerDirection<Obstacle>;
   /** When the last SA of a direction went for which none has come, monotonic. */
@@ -55,7 +55,7 @@ export interface Sighting {
 }
 
 /** What the counters told so far. */
-interface Heard {
+interface CounterHistory {
   readonly packets: PerDirection<bigint>;
   readonly at: number;
   /** When packets were last seen, on the wall clock. */
@@ -66,7 +66,7 @@ interface Heard {
   readonly unanswered: number | undefined;
 }
 
-export interface Verdict {
+export interface StateEvaluation {
   /** undefined: too early to tell; it will be by `next`. */
   readonly state: TunnelState | undefined;
   readonly reason: string;
@@ -78,7 +78,7 @@ export interface Verdict {
   readonly stalled: boolean;
   /** When to look again although nothing happens, monotonic; Infinity: never. */
   readonly next: number;
-  readonly heard: Heard;
+  readonly counters: CounterHistory;
   /** Since when something is missing that is not told yet. */
   readonly pending: EventTime | undefined;
 }
@@ -96,7 +96,7 @@ interface Condition {
 const rank = (state: TunnelState): number => TUNNEL_STATES.indexOf(state);
 
 /**
- * The state at `now`. Called again with the same sighting before `next`, it says the same.
+ * The state at `now`. Called again with the same observation before `next`, it says the same.
  *
  * The first condition that holds, in the order of the states, is the state. A state in which something is
  * missing is told only when it is missing for `limits.settle`, and then since it is: it may be on its way,
@@ -106,18 +106,18 @@ const rank = (state: TunnelState): number => TUNNEL_STATES.indexOf(state);
  * @param heardUntil until when all is known that the kernel announced, monotonic: no time after it has passed as
  *   far as the state is concerned, since what would change the state may be waiting to be read
  */
-export function judge(
-  seen: Sighting,
-  before: Verdict | undefined,
+export function evaluateState(
+  seen: Observation,
+  before: StateEvaluation | undefined,
   now: EventTime,
   limits: TunnelThresholds,
   heardUntil = now.monotonic,
-): Verdict {
-  const heard = listen(seen, before?.heard);
+): StateEvaluation {
+  const counters = updatedCounters(seen, before?.counters);
   const clock = new Clock(now, heardUntil, seen.countedAt.monotonic);
   const began = before?.upSince ?? at(now, seen.isFound ? completeAt(seen) : undefined);
-  const { state, reason, settling, from } = condition(seen, heard, began, clock, limits);
-  const told = (since: EventTime, sinceKnown = true): Verdict => ({
+  const { state, reason, settling, from } = condition(seen, counters, began, clock, limits);
+  const told = (since: EventTime, sinceKnown = true): StateEvaluation => ({
     state,
     reason,
     since,
@@ -126,7 +126,7 @@ export function judge(
     stalled: state === 'one-way' && !settling,
     next: clock.next,
     // What went out unanswered while something was missing says nothing of the time after.
-    heard: settling ? { ...heard, outAt: undefined, unanswered: undefined } : heard,
+    counters: settling ? { ...counters, outAt: undefined, unanswered: undefined } : counters,
     pending: undefined,
   });
   if (before === undefined && seen.isFound) return told(at(now, from), from !== undefined);
@@ -140,19 +140,19 @@ export function judge(
     const pending = known && again && again > known.monotonic ? at(now, again) : (known ?? now);
     if (clock.past(pending.monotonic + limits.settle)) return told(pending);
     const untold = before ?? { ...told(now), state: undefined, reason: '' };
-    return { ...untold, next: clock.next, heard, pending };
+    return { ...untold, next: clock.next, counters, pending };
   }
   return state === before?.state ? told(before.since, before.sinceKnown) : told(now);
 }
 
 /** Since when there are SAs in both directions, monotonic. */
-function completeAt({ sas }: Sighting): number | undefined {
+function completeAt({ sas }: Observation): number | undefined {
   const [out, into] = [sas.out[0], sas.in[0]];
   return out && into && Math.max(out.addedAt, into.addedAt);
 }
 
 /** Since when a direction has no SA, as far as that was seen, monotonic. */
-function goneSince({ sas, goneAt, unreachable }: Sighting): number | undefined {
+function goneSince({ sas, goneAt, unreachable }: Observation): number | undefined {
   if (unreachable !== undefined) return undefined;
   const times = DIRECTIONS.filter((one) => sas[one].length === 0).map((one) => goneAt?.[one]);
   return times.length === 0 ? undefined : Math.min(...times.map((time) => time ?? 0));
@@ -165,19 +165,21 @@ function at(now: EventTime, monotonic = now.monotonic): EventTime {
 }
 
 function condition(
-  seen: Sighting,
-  heard: Heard,
+  seen: Observation,
+  heard: CounterHistory,
   began: EventTime,
   clock: Clock,
   limits: TunnelThresholds,
 ): Condition {
   const { sas, obstacles, sends, words, unreachable } = seen;
-  if (unreachable !== undefined) return lacks('down', unreachable);
-  if (sas.out.length + sas.in.length === 0) return without(seen, clock, limits);
-  if (!sends) return lacks('orphan', 'there are SAs, but no policy sends packets through them');
-  const lacking = DIRECTIONS.flatMap((one) => lackOf(sas[one], obstacles[one], words[one]) ?? []);
+  if (unreachable !== undefined) return missing('down', unreachable);
+  if (sas.out.length + sas.in.length === 0) return withoutSas(seen, clock, limits);
+  if (!sends) return missing('orphan', 'there are SAs, but no policy sends packets through them');
+  const lacking = DIRECTIONS.flatMap(
+    (one) => missingIn(sas[one], obstacles[one], words[one]) ?? [],
+  );
   if (lacking.length > 0) {
-    return lacks(lacking.length === 1 ? 'one-way' : 'blocked', lacking.join(', '));
+    return missing(lacking.length === 1 ? 'one-way' : 'blocked', lacking.join(', '));
   }
   const { unanswered, outAt = 0, used } = heard;
   if (limits.stalled > 0 && unanswered !== undefined && outAt - unanswered >= limits.stalled) {
@@ -189,7 +191,7 @@ function condition(
     [...bySlot(sas[direction]).values()].map((slot) => ({ slot, word: words[direction] })),
   );
   for (const { slot, word } of newest) {
-    const { spi, softAt = Infinity, hardAt = Infinity } = slot.at(-1) as Sighted;
+    const { spi, softAt = Infinity, hardAt = Infinity } = slot.at(-1) as ObservedSa;
     const [hard, late] = [clock.ofWall(hardAt), clock.ofWall(softAt + limits.successor)];
     const [isNear, isLate] = [clock.past(hard), clock.past(late)];
     if (!isNear && !isLate) continue;
@@ -216,27 +218,27 @@ function condition(
 }
 
 /** There is no SA with keys. */
-function without(seen: Sighting, clock: Clock, limits: TunnelThresholds): Condition {
+function withoutSas(seen: Observation, clock: Clock, limits: TunnelThresholds): Condition {
   const { larvalAt, policies, acquiredAt, expired } = seen;
   const asked = acquiredAt !== undefined && !clock.past(acquiredAt + limits.acquiring);
   const from = larvalAt ?? (asked ? acquiredAt : undefined);
   if (from !== undefined) {
-    return { ...lacks('acquiring', 'an SA was asked for, and is not there yet'), from };
+    return { ...missing('acquiring', 'an SA was asked for, and is not there yet'), from };
   }
-  if (expired) return lacks('down', 'its last SA reached a hard limit, without a successor');
-  if (policies > 0) return lacks('blocked', 'there are policies, but no SA for them');
-  return lacks('down', 'there are neither SAs nor policies of its own');
+  if (expired) return missing('down', 'its last SA reached a hard limit, without a successor');
+  if (policies > 0) return missing('blocked', 'there are policies, but no SA for them');
+  return missing('down', 'there are neither SAs nor policies of its own');
 }
 
-const lacks = (state: TunnelState, reason: string): Condition => ({
+const missing = (state: TunnelState, reason: string): Condition => ({
   state,
   reason,
   settling: true,
 });
 
 /** What packets of a direction lack, in words; undefined if nothing. */
-function lackOf(
-  sas: readonly Sighted[],
+function missingIn(
+  sas: readonly ObservedSa[],
   { missing, caught }: Obstacle,
   word: string,
 ): string | undefined {
@@ -248,7 +250,7 @@ function lackOf(
 }
 
 /** What a reading of the counters adds to what they told before. */
-function listen(seen: Sighting, before: Heard | undefined): Heard {
+function updatedCounters(seen: Observation, before: CounterHistory | undefined): CounterHistory {
   const { packets, countedAt, lastUsed } = seen;
   const at = countedAt.monotonic;
   if (before === undefined) {

@@ -13,21 +13,21 @@ import { type CheckedOptions, checkedOptions, wrongType, wrongValue } from '../s
 import { type SocketOwner, SocketOwners, StateError } from '../socket/index.ts';
 import { HeldNamespace } from '../socket/namespace.ts';
 import type { Addresses } from './addresses.ts';
-import type {
-  ClaimedRequester,
-  TunnelChange,
-  TunnelEvent,
-  TunnelSnapshot,
-  TunnelsSynced,
-} from './changes.ts';
 import {
   checkedExpected,
   checkedOne,
   type ExpectedTunnel,
   type NamedExpectedTunnel,
 } from './expected.ts';
-import { TunnelLoop } from './loop.ts';
 import { TUNNEL_STATES, type Tunnel } from './tunnel.ts';
+import type {
+  ClaimedRequester,
+  TunnelChange,
+  TunnelEvent,
+  TunnelSnapshot,
+  TunnelsSynced,
+} from './tunnel-changes.ts';
+import { TunnelLoop } from './tunnel-loop.ts';
 import { TUNNEL_MONITOR_OPTIONS, type TunnelMonitorOptions } from './tunnel-monitor-options.ts';
 import type { Tunnels } from './tunnels.ts';
 
@@ -45,10 +45,19 @@ export interface TunnelsView extends Iterable<Tunnel> {
   readonly size: number;
   /** By its id, which for an expected one is its name. */
   get(id: string): Tunnel | undefined;
-  /** Those with this address at the other end. */
+  /** Those with this address at the other end. It may be spelt in any way. */
   byRemote(address: string): Tunnel[];
+  /** Those with this address at this end. */
+  byLocal(address: string): Tunnel[];
   /** Those of a reqid. */
   byReqid(reqid: number): Tunnel[];
+  /**
+   * Those for which a function gives something true, in order. All are looked at.
+   *
+   * @example
+   * monitor.tunnels.filter(({ state, ifId }) => state === 'down' && ifId.out === 5);
+   */
+  filter(by: (tunnel: Tunnel) => unknown): Tunnel[];
 }
 
 /** The worst first; of one state, by id. */
@@ -83,14 +92,19 @@ const LONGEST = 0x7fff_ffff;
  * monitor.on('down', ({ tunnel, reason }) => console.log(tunnel.id, 'is down:', reason));
  */
 export class TunnelMonitor
-  extends LiveEmitter<TunnelMonitorListeners, TunnelChange, TunnelLoop>
+  extends LiveEmitter<
+    TunnelMonitorListeners,
+    TunnelChange,
+    TunnelLoop,
+    TunnelChange | TunnelsSynced
+  >
   implements AsyncIterable<TunnelChange | TunnelsSynced>
 {
   readonly #tunnels: Tunnels;
   readonly #options: CheckedOptions<typeof TUNNEL_MONITOR_OPTIONS>;
   #expected: readonly NamedExpectedTunnel[];
-  readonly #below: XfrmMonitor;
-  readonly #ownsBelow: boolean;
+  readonly #xfrmMonitor: XfrmMonitor;
+  readonly #ownsXfrmMonitor: boolean;
   readonly #addresses: Addresses;
   /** Where {@link SocketOwners} look. */
   readonly #held: HeldNamespace;
@@ -152,8 +166,8 @@ export class TunnelMonitor
     const { signal, monitor, expected, thresholds, apart } = options;
     this.#options = options;
     this.#expected = expected;
-    this.#below = below;
-    this.#ownsBelow = below !== monitor;
+    this.#xfrmMonitor = below;
+    this.#ownsXfrmMonitor = below !== monitor;
     this.#addresses = addresses;
     this.#held = held;
     this.#owners = new SocketOwners({ netns: held.netns });
@@ -167,7 +181,7 @@ export class TunnelMonitor
     below.on('close', this.#onClose);
     below.on('error', this.#onError);
     addresses.changed = (those) => {
-      this.#tunnels.addressed(those);
+      this.#tunnels.addressesChanged(those);
       this.#soon();
     };
     addresses.failed = this.#onError;
@@ -180,7 +194,7 @@ export class TunnelMonitor
    * `xfrm.eventCounts`). Unless it was given, it is closed with this one.
    */
   get xfrm(): XfrmMonitor {
-    return this.#below;
+    return this.#xfrmMonitor;
   }
 
   /** The tunnels, at every moment, in the order in which they came. */
@@ -190,7 +204,7 @@ export class TunnelMonitor
 
   /** Whether the tables below are right, those of addresses too, as far as the kernel tells; else a resync is under way. */
   get synced(): boolean {
-    return this.#below.synced && this.#addresses.tables.synced;
+    return this.#xfrmMonitor.synced && this.#addresses.tables.synced;
   }
 
   /** When all counters were last read. */
@@ -220,7 +234,7 @@ export class TunnelMonitor
     const signal = refreshSignal(options);
     const asked = performance.now();
     await this.hub.wait(signal, (done, failed) => {
-      this.#below.refresh({ signal }).then(done, failed);
+      this.#xfrmMonitor.refresh({ signal }).then(done, failed);
     });
     while (this.#reading) await this.hub.wait(signal, (done) => this.#refreshes.push(done));
     // The addresses of this host come by a socket of their own.
@@ -245,7 +259,7 @@ export class TunnelMonitor
 
   /** Until when all is known that the kernel announced, on the monotonic clock ({@link XfrmMonitor.heardUntil}). */
   get heardUntil(): number {
-    return Math.min(this.#below.heardUntil, this.#addresses.tables.heardUntil);
+    return Math.min(this.#xfrmMonitor.heardUntil, this.#addresses.tables.heardUntil);
   }
 
   /**
@@ -333,13 +347,13 @@ export class TunnelMonitor
 
   /** Lets the process end although the monitor is open. A monitor that was given is left as it is. */
   unref(): this {
-    if (this.#ownsBelow) this.#below.unref();
+    if (this.#ownsXfrmMonitor) this.#xfrmMonitor.unref();
     return this;
   }
 
   /** Lets the monitor keep the process alive, as it does by default. */
   ref(): this {
-    if (this.#ownsBelow) this.#below.ref();
+    if (this.#ownsXfrmMonitor) this.#xfrmMonitor.ref();
     return this;
   }
 
@@ -357,11 +371,14 @@ export class TunnelMonitor
   async #release(): Promise<void> {
     clearTimeout(this.#timer);
     this.#reading = undefined;
-    this.#below.off('change', this.#onChange).off('close', this.#onClose);
+    this.#xfrmMonitor.off('change', this.#onChange).off('close', this.#onClose);
     this.#pathWatch?.[Symbol.dispose]();
     this.#held.close();
-    await Promise.all([this.#ownsBelow && this.#below.close(), this.#addresses.close()]);
-    this.#below.off('error', this.#onError);
+    await Promise.all([
+      this.#ownsXfrmMonitor && this.#xfrmMonitor.close(),
+      this.#addresses.close(),
+    ]);
+    this.#xfrmMonitor.off('error', this.#onError);
   }
 
   readonly #onChange = (change: XfrmChange) => {
@@ -370,7 +387,7 @@ export class TunnelMonitor
       case 'namespace-gone':
         return;
       case 'key-manager-request':
-        if (change.event.kind !== 'REPORT') this.#tunnels.asked(change.event, change.time);
+        if (change.event.kind !== 'REPORT') this.#tunnels.keyRequested(change.event, change.time);
         break;
       case 'overrun':
       case 'malformed':
@@ -381,7 +398,7 @@ export class TunnelMonitor
       case 'refreshed':
         // One that is not through yet is cut short.
         if (this.#reading) this.#count(Infinity);
-        this.#tunnels.count(this.#below.states, change.time);
+        this.#tunnels.readCounters(this.#xfrmMonitor.states, change.time);
         this.#reading = change;
         this.#count(SLICE);
         return;
@@ -402,7 +419,7 @@ export class TunnelMonitor
     let done = false;
     do {
       const time = now();
-      done = this.#tunnels.countSome(time, Math.min(time.monotonic, this.heardUntil));
+      done = this.#tunnels.evaluateSomeCounters(time, Math.min(time.monotonic, this.heardUntil));
     } while (!done && performance.now() < end);
     this.#flush();
     if (!done) {
@@ -464,7 +481,7 @@ export class TunnelMonitor
     this.#claimants.set(key, undefined);
     this.#lookUp(portId, time).then((owner) => {
       this.#claimants.set(key, { portId, pid: owner?.pid, process: owner?.name });
-      this.#tunnels.claimed();
+      this.#tunnels.requesterFound();
       this.#soon();
     });
     return undefined;

@@ -10,27 +10,35 @@ import type { EventTime } from '../netlink/event.ts';
 import { canonicalAddress } from '../wire/address.ts';
 import type { AcquireEvent, MappingEvent } from '../xfrm/events.ts';
 import type { LocalAddresses, LostAddress } from './addresses.ts';
-import type { ClaimedRequester, TunnelDownReason, TunnelEvent } from './changes.ts';
 import { Deadlines } from './deadlines.ts';
 import { addressGoneReason, downReasonOf, policyGoneReason, unreachable } from './down-reasons.ts';
 import { type Orientation, pairOf } from './endpoints.ts';
 import { isExpected, type NamedExpectedTunnel } from './expected.ts';
-import { isSoftSpent } from './figures.ts';
-import { type Group, type Joined, join, type Labels, labelText, match, whole } from './group.ts';
-import { Members } from './members.ts';
-import { DIRECTIONS, NOTHING, type Sa } from './present.ts';
-import { TunnelRecord } from './record.ts';
-import { follow, rekeyed, restUntil, succession } from './rekeys.ts';
-import { Clock, judge, type Verdict } from './state.ts';
+import { detectRekeys, rekeyed, restUntil, successionOf } from './rekeys.ts';
+import {
+  type GroupPart,
+  type Labels,
+  labelText,
+  matchRecords,
+  mergedGroup,
+  partsOfGroup,
+  type SaGroup,
+} from './sa-group.ts';
+import { SaGroups } from './sa-groups.ts';
+import { isSoftSpent } from './sa-limits.ts';
+import { Clock, evaluateState, type StateEvaluation } from './state.ts';
 import type { TunnelThresholds } from './thresholds.ts';
 import { isUpState, type Tunnel, type TunnelState, type TunnelWarning } from './tunnel.ts';
-import { differences, leaks, type Surplus, warn } from './warnings.ts';
+import type { ClaimedRequester, TunnelDownReason, TunnelEvent } from './tunnel-changes.ts';
+import { DIRECTIONS, NO_CONTENTS, type Sa } from './tunnel-contents.ts';
+import { TunnelRecord } from './tunnel-record.ts';
+import { differences, evaluateLeaks, evaluateWarnings, type Surplus } from './warnings.ts';
 
 export interface TunnelsHost extends Pick<LocalAddresses, 'isLocal' | 'lost'> {
   emit(event: TunnelEvent): void;
   /**
    * Who wrote a port id into a request, for the reason of a `down`; undefined while it is being looked for:
-   * {@link Tunnels.claimed} is called when it is known.
+   * {@link Tunnels.requesterFound} is called when it is known.
    */
   readonly claimant: (portId: number, time: EventTime) => ClaimedRequester | undefined;
 }
@@ -47,14 +55,14 @@ export class Tunnels {
   readonly #apart: boolean;
   readonly #limits: TunnelThresholds;
   readonly #records = new Map<string, TunnelRecord>();
-  readonly #members = new Members();
+  readonly #members = new SaGroups();
   readonly #deadlines = new Deadlines<TunnelRecord>();
   /** Expected tunnels of which nothing is there. */
   readonly #vacant = new Set<TunnelRecord>();
   /** Tunnels that are down and not expected, the longest first. */
   readonly #remembered = new Set<TunnelRecord>();
   /** Tunnels that went down, which is not told before it is known who did it. */
-  readonly #unclaimed = new Set<TunnelRecord>();
+  readonly #awaitingRequester = new Set<TunnelRecord>();
   readonly #samples: Surplus[] = [];
   /** About the host. */
   warnings: readonly TunnelWarning[] = [];
@@ -63,7 +71,7 @@ export class Tunnels {
   /** When the counters were last read: not all tunnels may have been judged by them yet. */
   #read: EventTime;
   /** Groups that are to be looked at since the counters were read. */
-  readonly #uncounted = new Set<Group>();
+  readonly #unevaluated = new Set<SaGroup>();
   /** What the wall clock is ahead of the monotonic one, as all tunnels were judged by. */
   #wallOffset: number;
   /** Until when all is known that the kernel announced, monotonic. */
@@ -109,7 +117,23 @@ export class Tunnels {
 
   byRemote(text: string): Tunnel[] {
     const address = canonicalAddress(text);
-    return shown(this.#members.groupsByAddress(address)).filter(({ remote }) => remote === address);
+    return this.#byEnd(address).filter(({ remote }) => remote === address);
+  }
+
+  byLocal(text: string): Tunnel[] {
+    const address = canonicalAddress(text);
+    return this.#byEnd(address).filter(({ local }) => local === address);
+  }
+
+  filter(by: (tunnel: Tunnel) => unknown): Tunnel[] {
+    return [...this].filter((tunnel) => by(tunnel));
+  }
+
+  /** Those that may have an address; expected ones that were never seen have it by their description alone. */
+  #byEnd(address: string): Tunnel[] {
+    const there = shown(this.#members.groupsByAddress(address));
+    const vacant = [...this.#vacant].flatMap(({ tunnel }) => tunnel ?? []);
+    return [...new Set([...there, ...vacant])];
   }
 
   byReqid(reqid: number): Tunnel[] {
@@ -131,7 +155,7 @@ export class Tunnels {
     }
     for (const entry of policies) this.#members.addPolicy(entry, -Infinity);
     this.flush(now);
-    for (const record of this.#vacant) this.#judge(record, now);
+    for (const record of this.#vacant) this.#evaluate(record, now);
     for (const group of this.#members.groups) group.looked = false;
     this.#opening = false;
   }
@@ -178,12 +202,12 @@ export class Tunnels {
   }
 
   /** An SA is asked for, or a peer has another address or port. */
-  asked(event: AcquireEvent | MappingEvent, now: EventTime): void {
+  keyRequested(event: AcquireEvent | MappingEvent, now: EventTime): void {
     if (event.kind === 'MAPPING') {
       const { proto, spi, daddr } = event.mapping;
       for (const sa of this.#members.bySpi(proto, spi)) {
         if (sa.entry.value.daddr !== daddr || !sa.record) continue;
-        sa.record.mapped(now.monotonic);
+        sa.record.mappingHeard(now.monotonic);
         this.#members.dirty.add(sa.group);
       }
       return;
@@ -199,18 +223,18 @@ export class Tunnels {
   }
 
   /**
-   * The counters were read: the entries are new. {@link countSome} then judges tunnels whose counters moved, or
+   * The counters were read: the entries are new. {@link evaluateSomeCounters} then judges tunnels whose counters moved, or
    * that were looked at meanwhile: of the others nothing is known that was not at the last reading, and what
    * time alone brings has its moment ({@link next}).
    */
-  count(states: Iterable<StateEntry>, now: EventTime): void {
+  readCounters(states: Iterable<StateEntry>, now: EventTime): void {
     this.#read = now;
     for (const entry of states) {
       const sa = this.#members.sas.get(entry.uid);
       if (sa === undefined) continue;
       // What did not change is the same object (lib/monitor/staging-tables.ts).
       if (sa.entry.value !== entry.value) {
-        for (const group of this.#members.servedBy(sa)) this.#uncounted.add(group);
+        for (const group of this.#members.servedBy(sa)) this.#unevaluated.add(group);
       }
       sa.entry = entry;
       if (sa.softAt === undefined && isSoftSpent(entry.value)) sa.softAt = now.wall;
@@ -221,38 +245,38 @@ export class Tunnels {
     if (isSet) this.#wallOffset += setBy;
     for (const group of this.#members.groups) {
       // What was asked for counts only for a time, which no state may depend on.
-      if (isSet || group.looked || group.acquired.length > 0) this.#uncounted.add(group);
+      if (isSet || group.looked || group.acquired.length > 0) this.#unevaluated.add(group);
     }
-    for (const group of this.#members.dirty) this.#uncounted.add(group);
+    for (const group of this.#members.dirty) this.#unevaluated.add(group);
     for (const record of this.#records.values()) {
-      if (record.group && !this.#uncounted.has(record.group)) record.unmoved(now);
+      if (record.group && !this.#unevaluated.has(record.group)) record.unmoved(now);
     }
   }
 
   /**
-   * Judges some of the tunnels that {@link count} left.
+   * Judges some of the tunnels that {@link readCounters} left.
    *
    * @param heardUntil as of {@link flush}
    * @returns whether that was the last of them
    */
-  countSome(now: EventTime, heardUntil = now.monotonic): boolean {
+  evaluateSomeCounters(now: EventTime, heardUntil = now.monotonic): boolean {
     this.#heardUntil = heardUntil;
     let some = 0;
-    for (const group of this.#uncounted) {
+    for (const group of this.#unevaluated) {
       if (some++ === SOME) return false;
-      this.#look(group, now);
+      this.#evaluateGroup(group, now);
       for (const one of group.linked) one.looked = false;
     }
     this.flush(now, heardUntil);
     if (this.countersReadAt !== this.#read) {
       this.countersReadAt = this.#read;
-      this.#measure(this.#read);
+      this.#sampleSurplus(this.#read);
     }
     return true;
   }
 
   /** Addresses of this host came, went, or can no longer be used. */
-  addressed(addresses: Iterable<string>): void {
+  addressesChanged(addresses: Iterable<string>): void {
     for (const address of addresses) {
       for (const group of this.#members.groupsByAddress(address)) this.#members.dirty.add(group);
       this.#members.readdressed(address);
@@ -260,9 +284,9 @@ export class Tunnels {
   }
 
   /** What {@link TunnelsHost.claimant} was asked is known. */
-  claimed(): void {
-    for (const record of this.#unclaimed) this.#touch(record);
-    this.#unclaimed.clear();
+  requesterFound(): void {
+    for (const record of this.#awaitingRequester) this.#touch(record);
+    this.#awaitingRequester.clear();
   }
 
   /**
@@ -275,7 +299,7 @@ export class Tunnels {
     this.#heardUntil = heardUntil;
     for (const record of this.#deadlines.due(heardUntil)) this.#touch(record);
     // Looking at one can make another dirty, from which an expected tunnel moves.
-    for (const group of this.#members.dirty) this.#look(group, now);
+    for (const group of this.#members.dirty) this.#evaluateGroup(group, now);
   }
 
   /** Takes what is down off the lists. */
@@ -292,13 +316,13 @@ export class Tunnels {
   }
 
   /** Joins a group anew, with those to which it is linked, and looks at its tunnels. */
-  #look(group: Group, now: EventTime): void {
+  #evaluateGroup(group: SaGroup, now: EventTime): void {
     const { acquiring } = this.#limits;
     const groups = this.#members.linked(group);
     const [first] = groups;
     for (const one of groups) {
       this.#members.dirty.delete(one);
-      this.#uncounted.delete(one);
+      this.#unevaluated.delete(one);
       // Those to which it is linked no more have lost something.
       for (const other of one.linked) if (!groups.includes(other)) this.#members.dirty.add(other);
       one.linked = groups;
@@ -308,10 +332,10 @@ export class Tunnels {
       for (const record of one.records) this.#enter(record, first);
       one.records.clear();
     }
-    const all = whole(groups);
+    const all = mergedGroup(groups);
     const surroundings = this.#members.surroundings(all, groups);
-    const { orientation, parts } = join(all, surroundings, this.#host.isLocal);
-    const records = match(parts, first.records);
+    const { orientation, parts } = partsOfGroup(all, surroundings, this.#host.isLocal);
+    const records = matchRecords(parts, first.records);
     const seen = new Set<TunnelRecord>();
     parts.forEach((part, i) => {
       const record = records[i] ?? this.#occupant(first, orientation, part);
@@ -330,10 +354,10 @@ export class Tunnels {
   }
 
   /** The record for a tunnel that is new: an expected one of which nothing is there, or another. */
-  #occupant(group: Group, orientation: Orientation, part: Joined): TunnelRecord {
+  #occupant(group: SaGroup, orientation: Orientation, part: GroupPart): TunnelRecord {
     const { reqid } = group;
     const { marks, ifIds } = part;
-    const traits = { ...orientation, reqid, marks, ifIds };
+    const traits = { ...orientation, reqids: group.reqids, marks, ifIds };
     for (const record of this.#vacant) {
       if (!isExpected(record.expected as NamedExpectedTunnel, traits)) continue;
       record.group?.records.delete(record);
@@ -359,25 +383,25 @@ export class Tunnels {
     return id;
   }
 
-  #enter(record: TunnelRecord, group: Group): TunnelRecord {
+  #enter(record: TunnelRecord, group: SaGroup): TunnelRecord {
     group.records.add(record);
     record.group = group;
     return record;
   }
 
   /** What there is of a tunnel may have changed. @param part undefined: nothing is there */
-  #update(record: TunnelRecord, group: Group, part: Joined | undefined, now: EventTime): void {
-    const replaced = follow(record, group, part);
+  #update(record: TunnelRecord, group: SaGroup, part: GroupPart | undefined, now: EventTime): void {
+    const replaced = detectRekeys(record, group, part);
     if (!this.#opening) {
       record.untold.push(...replaced);
       record.rekeying.push(...replaced);
     }
-    record.read(part?.present ?? NOTHING);
+    record.read(part?.contents ?? NO_CONTENTS);
     record.members = part?.members ?? new Set();
     if (part) record.labels = part;
     if (part) this.#vacant.delete(record);
     else if (record.expected) this.#vacate(record, record.expected, now);
-    this.#judge(record, now);
+    this.#evaluate(record, now);
   }
 
   /** An expected tunnel of which nothing is there becomes another that is as it ought to be, if there is one. */
@@ -394,7 +418,7 @@ export class Tunnels {
   /** Whether a tunnel is, or last was, as one ought to be. */
   #fits({ orientation, group, labels }: TunnelRecord, expected: NamedExpectedTunnel): boolean {
     if (!orientation || !group) return false;
-    return isExpected(expected, { ...orientation, reqid: group.reqid, ...labels });
+    return isExpected(expected, { ...orientation, reqids: group.reqids, ...labels });
   }
 
   /**
@@ -453,8 +477,8 @@ export class Tunnels {
       expected?.name ?? this.#freeId(orientation as Orientation, group?.reqid ?? 0, labels);
     this.#records.set(record.id, record);
     if (expected && record.isEmpty) this.#vacant.add(record);
-    if (record.tunnel) this.#tell({ kind: 'added', tunnel: record.show(), time: now });
-    this.#judge(record, now, record.verdict === undefined);
+    if (record.tunnel) this.#tell({ kind: 'added', tunnel: record.toTunnel(), time: now });
+    this.#evaluate(record, now, record.evaluation === undefined);
   }
 
   /**
@@ -462,25 +486,30 @@ export class Tunnels {
    *
    * @param found whether it was so before anybody looked: it has settled
    */
-  #judge(record: TunnelRecord, now: EventTime, found = this.#opening): void {
+  #evaluate(record: TunnelRecord, now: EventTime, found = this.#opening): void {
     const limits = found ? { ...this.#limits, settle: 0 } : this.#limits;
-    const before = record.verdict;
+    const before = record.evaluation;
     const shownBefore = record.tunnel;
     const lost = this.#lostAddress(record);
     const reason = lost && unreachable(lost);
-    const sighting = record.sighting(limits, this.#read, reason, found);
-    const judged = judge(sighting, before, now, limits, this.#heardUntil);
-    const verdict = this.#unlessUnclaimed(judged, before, record, lost, now);
-    record.verdict = verdict;
+    const observation = record.observe(limits, this.#read, reason, found);
+    const evaluated = evaluateState(observation, before, now, limits, this.#heardUntil);
+    const evaluation = this.#unlessUnclaimed(evaluated, before, record, lost, now);
+    record.evaluation = evaluation;
     this.#giveUp(record, before);
-    const { state } = verdict;
+    const { state } = evaluation;
     if (state === undefined) {
       this.#deadlines.set(record, deadlineOf(record, limits));
       return;
     }
-    const warnedBefore = record.warned?.warnings ?? [];
+    const warnedBefore = record.warningState?.warnings ?? [];
     const clock = new Clock(now, this.#heardUntil, this.#read.monotonic);
-    record.warned = warn(record, (sa) => this.#members.sharing(sa), clock, limits);
+    record.warningState = evaluateWarnings(
+      record,
+      (sa) => this.#members.sharing(sa),
+      clock,
+      limits,
+    );
     const forgotten = record.isEmpty && state === 'down' && !record.expected;
     if (forgotten && shownBefore === undefined) {
       this.#remove(record, now);
@@ -489,21 +518,21 @@ export class Tunnels {
     const isOver = restUntil(record, limits) <= this.#heardUntil || !carries(state);
     const rekey = rekeyed(record, isOver);
     if (rekey) record.rekeys++;
-    const tunnel = record.show();
+    const tunnel = record.toTunnel();
     if (shownBefore === undefined) this.#tell({ kind: 'added', tunnel, time: now });
     // A rekey is told while it is one, and before what ends it.
     const isRekeying = state === 'rekeying';
-    if (isRekeying) this.#tellState(before, verdict, record, lost, now);
+    if (isRekeying) this.#tellState(before, evaluation, record, lost, now);
     for (const one of record.untold.splice(0)) {
       const { direction } = one;
-      this.#tell({ kind: 'replaced', tunnel, direction, ...succession(one), time: now });
+      this.#tell({ kind: 'replaced', tunnel, direction, ...successionOf(one), time: now });
     }
     if (rekey) this.#tell({ kind: 'rekeyed', tunnel, ...rekey, time: now });
-    if (!isRekeying) this.#tellState(before, verdict, record, lost, now);
-    for (const change of differences(warnedBefore, record.warned.warnings)) {
+    if (!isRekeying) this.#tellState(before, evaluation, record, lost, now);
+    for (const change of differences(warnedBefore, record.warningState.warnings)) {
       this.#tell({ kind: 'warning', ...change, tunnel, time: now });
     }
-    const until = forgotten ? verdict.since.monotonic + limits.remember : Infinity;
+    const until = forgotten ? evaluation.since.monotonic + limits.remember : Infinity;
     this.#deadlines.set(record, Math.min(until, deadlineOf(record, limits)));
     if (!forgotten) this.#remembered.delete(record);
     else if (
@@ -524,30 +553,30 @@ export class Tunnels {
    * happens to others is told. It is asked when the SAs have just gone, and mostly known before it has settled.
    */
   #unlessUnclaimed(
-    verdict: Verdict,
-    before: Verdict | undefined,
+    evaluation: StateEvaluation,
+    before: StateEvaluation | undefined,
     record: TunnelRecord,
     lost: LostAddress | undefined,
     now: EventTime,
-  ): Verdict {
-    if (before?.state === undefined || verdict.state === undefined || lost) return verdict;
-    if (verdict.pending) {
-      if (!before.pending) this.#downReasonOf(record, verdict.state);
-      return verdict;
+  ): StateEvaluation {
+    if (before?.state === undefined || evaluation.state === undefined || lost) return evaluation;
+    if (evaluation.pending) {
+      if (!before.pending) this.#downReasonOf(record, evaluation.state);
+      return evaluation;
     }
-    if (!carries(before.state) || carries(verdict.state)) return verdict;
-    if (this.#downReasonOf(record, verdict.state)) return verdict;
-    this.#unclaimed.add(record);
+    if (!carries(before.state) || carries(evaluation.state)) return evaluation;
+    if (this.#downReasonOf(record, evaluation.state)) return evaluation;
+    this.#awaitingRequester.add(record);
     const pending = before.pending ?? now;
-    return { ...before, heard: verdict.heard, pending, next: Infinity };
+    return { ...before, counters: evaluation.counters, pending, next: Infinity };
   }
 
   /**
    * SAs that went are missed no longer when `settle` is over, or that something is missing is told;
    * not while it may still turn out that nothing was: what comes then is a rekey, however late it is.
    */
-  #giveUp(record: TunnelRecord, before: Verdict | undefined): void {
-    const { pending, since } = record.verdict as Verdict;
+  #giveUp(record: TunnelRecord, before: StateEvaluation | undefined): void {
+    const { pending, since } = record.evaluation as StateEvaluation;
     if (pending) return;
     const told = before?.pending !== undefined && since === before.pending;
     for (const [key, { reason, time }] of record.missed) {
@@ -558,8 +587,8 @@ export class Tunnels {
   }
 
   #tellState(
-    before: Verdict | undefined,
-    { state, stalled }: Verdict,
+    before: StateEvaluation | undefined,
+    { state, stalled }: StateEvaluation,
     record: TunnelRecord,
     lost: LostAddress | undefined,
     time: EventTime,
@@ -608,30 +637,30 @@ export class Tunnels {
     if (group?.isEmpty) this.#drop(group);
     record.group = undefined;
     this.#remembered.delete(record);
-    this.#unclaimed.delete(record);
+    this.#awaitingRequester.delete(record);
     this.#deadlines.set(record, Infinity);
   }
 
-  #drop(group: Group): void {
+  #drop(group: SaGroup): void {
     this.#members.drop(group);
-    this.#uncounted.delete(group);
+    this.#unevaluated.delete(group);
   }
 
   /** What nothing uses, for telling leaks. */
-  #measure(at: EventTime): void {
+  #sampleSurplus(at: EventTime): void {
     let [sas, policies] = [0, 0];
-    for (const { present, state } of this.#records.values()) {
-      const all = present.sas.out.length + present.sas.in.length;
-      if (all === 0) policies += present.policies.length;
+    for (const { contents, state } of this.#records.values()) {
+      const all = contents.sas.out.length + contents.sas.in.length;
+      if (all === 0) policies += contents.policies.length;
       if (state === 'orphan') sas += all;
-      else for (const each of DIRECTIONS) sas += surplus(present.sas[each]);
+      else for (const each of DIRECTIONS) sas += surplus(contents.sas[each]);
     }
     this.#samples.push({ at, sas, policies });
     const start = at.monotonic - this.#limits.leakWindow;
     // The first may be older than the window: it is then all within.
     while ((this.#samples[1]?.at.monotonic ?? Infinity) <= start) this.#samples.shift();
     const before = this.warnings;
-    this.warnings = leaks(this.#samples, before, this.#limits);
+    this.warnings = evaluateLeaks(this.#samples, before, this.#limits);
     for (const change of differences(before, this.warnings)) {
       this.#tell({ kind: 'warning', ...change, tunnel: undefined, time: at });
     }
@@ -646,11 +675,11 @@ export class Tunnels {
 const carries = (state: TunnelState): boolean => isUpState(state) || state === 'one-way';
 
 function deadlineOf(record: TunnelRecord, limits: TunnelThresholds): number {
-  const { verdict, warned, missed } = record;
-  let next = Math.min(verdict?.next ?? Infinity, warned?.next ?? Infinity);
+  const { evaluation, warningState, missed } = record;
+  let next = Math.min(evaluation?.next ?? Infinity, warningState?.next ?? Infinity);
   next = Math.min(next, restUntil(record, limits));
-  // The verdict says when it is told that something is missing.
-  if (verdict?.pending) return next;
+  // The evaluation says when it is told that something is missing.
+  if (evaluation?.pending) return next;
   for (const { time } of missed.values()) next = Math.min(next, time.monotonic + limits.settle);
   return next;
 }
@@ -659,5 +688,5 @@ function deadlineOf(record: TunnelRecord, limits: TunnelThresholds): number {
 const surplus = (sas: readonly Sa[]): number =>
   sas.length < 2 ? 0 : sas.length - new Set(sas.map(({ slot }) => slot)).size;
 
-const shown = (groups: Iterable<Group>): Tunnel[] =>
+const shown = (groups: Iterable<SaGroup>): Tunnel[] =>
   [...groups].flatMap(({ records }) => [...records].flatMap(({ tunnel }) => tunnel ?? []));

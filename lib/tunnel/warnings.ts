@@ -2,25 +2,25 @@
 import type { EventTime } from '../netlink/event.ts';
 import type { XfrmState } from '../xfrm/objects.ts';
 import { formatSpi } from '../xfrm/text.ts';
-import { bySlot, sequenceUsed, share } from './figures.ts';
-import { DIRECTIONS, type Sa } from './present.ts';
-import type { TunnelRecord } from './record.ts';
+import { bySlot, sequenceUsed, share } from './sa-limits.ts';
 import type { Clock } from './state.ts';
 import type { TunnelThresholds } from './thresholds.ts';
 import type { TrafficDirection, Tunnel, TunnelWarning } from './tunnel.ts';
+import { DIRECTIONS, type Sa } from './tunnel-contents.ts';
+import type { TunnelRecord } from './tunnel-record.ts';
 
 type Refusal = keyof Tunnel['refused'];
 
 /** What was said, and what it goes by. */
-export interface Warned {
+export interface WarningState {
   readonly warnings: readonly TunnelWarning[];
-  readonly refusals: Readonly<Record<Refusal, Rise>>;
+  readonly refusals: Readonly<Record<Refusal, CounterRise>>;
   /** When to look again although nothing happens, monotonic; Infinity: never. */
   readonly next: number;
 }
 
 /** A counter that ought not to move. */
-interface Rise {
+interface CounterRise {
   readonly count: bigint;
   /** Where it stood before it moved; undefined: it is at rest. */
   readonly from: bigint | undefined;
@@ -28,7 +28,7 @@ interface Rise {
   readonly at: number;
 }
 
-type Found = Omit<TunnelWarning, 'since'>;
+type FoundWarning = Omit<TunnelWarning, 'since'>;
 
 const REFUSALS = [
   ['integrity', 'integrity', 'failed the check of their integrity'],
@@ -41,17 +41,17 @@ const REFUSALS = [
  *
  * @param sharing the addresses to which there are SAs of an SA's SPI, how many
  */
-export function warn(
+export function evaluateWarnings(
   record: TunnelRecord,
   sharing: (sa: Sa) => number,
   clock: Clock,
   limits: TunnelThresholds,
-): Warned {
-  const { present, warned: before, refused, lastGone } = record;
+): WarningState {
+  const { contents, warningState: before, refused, lastGone } = record;
   const { now } = clock;
-  const found: Found[] = [];
+  const found: FoundWarning[] = [];
   for (const what of DIRECTIONS) {
-    const sas = present.sas[what];
+    const sas = contents.sas[what];
     found.push(...piles(sas, what, limits, clock), ...exhausted(sas, what, limits));
     const shared = sas.find((sa) => sharing(sa) > 1);
     if (shared) {
@@ -60,7 +60,7 @@ export function warn(
       found.push({ kind: 'spi-shared', what, text, value, limit: 1 });
     }
   }
-  const refusals = {} as Record<Refusal, Rise>;
+  const refusals = {} as Record<Refusal, CounterRise>;
   for (const [field, kind, words] of REFUSALS) {
     const rise = rising(refused[field], before?.refusals[field], clock, limits.quiet);
     refusals[field] = rise;
@@ -82,7 +82,7 @@ export function warn(
   const goneAt = lastGone?.time.monotonic;
   if (goneAt !== undefined && record.isWithoutSas && limits.stalePolicy > 0) {
     // Neither made nor changed after the last SA had gone.
-    const stale = present.policies.filter(({ changedAt }) => changedAt < goneAt - limits.settle);
+    const stale = contents.policies.filter(({ changedAt }) => changedAt < goneAt - limits.settle);
     const value = stale.length;
     if (value > 0 && clock.past(goneAt + limits.stalePolicy)) {
       const text = 'policies are left from before its last SA went, and catch its packets';
@@ -98,7 +98,7 @@ function* piles(
   what: string,
   { pile, overlap }: TunnelThresholds,
   clock: Clock,
-): Generator<Found> {
+): Generator<FoundWarning> {
   let worst: Sa[] = [];
   for (const slot of bySlot(sas).values()) {
     const { came } = slot.at(-1) as Sa;
@@ -122,7 +122,7 @@ function* exhausted(
   sas: readonly Sa[],
   direction: TrafficDirection,
   limits: TunnelThresholds,
-): Generator<Found> {
+): Generator<FoundWarning> {
   const newest = new Map(sas.map(({ slot, entry }) => [slot, entry.value]));
   for (const [unit, of] of Object.entries(USED)) {
     const isSequence = unit === 'sequence numbers';
@@ -140,7 +140,12 @@ function* exhausted(
   }
 }
 
-function rising(count: bigint, before: Rise | undefined, clock: Clock, quiet: number): Rise {
+function rising(
+  count: bigint,
+  before: CounterRise | undefined,
+  clock: Clock,
+  quiet: number,
+): CounterRise {
   const at = clock.now.monotonic;
   if (before === undefined) return { count, from: undefined, at };
   if (count > before.count) return { count, from: before.from ?? before.count, at };
@@ -149,9 +154,10 @@ function rising(count: bigint, before: Rise | undefined, clock: Clock, quiet: nu
   return { count, from, at: before.at };
 }
 
-const isSame = (a: Found, b: Found): boolean => a.kind === b.kind && a.what === b.what;
+const isSame = (a: FoundWarning, b: FoundWarning): boolean =>
+  a.kind === b.kind && a.what === b.what;
 
-const since = (found: readonly Found[], before: readonly TunnelWarning[], now: EventTime) =>
+const since = (found: readonly FoundWarning[], before: readonly TunnelWarning[], now: EventTime) =>
   found.map((one) => ({ ...one, since: before.find((old) => isSame(old, one))?.since ?? now }));
 
 /** What of a host nothing uses, when its counters were read. */
@@ -167,14 +173,14 @@ export interface Surplus {
  *
  * @param samples the oldest first, at most a window old but for the first
  */
-export function leaks(
+export function evaluateLeaks(
   samples: readonly Surplus[],
   before: readonly TunnelWarning[],
   { leak, leakWindow }: TunnelThresholds,
 ): TunnelWarning[] {
   const [first, last] = [samples[0], samples.at(-1)];
   if (!first || !last || last.at.monotonic - first.at.monotonic < leakWindow) return [];
-  const found: Found[] = [];
+  const found: FoundWarning[] = [];
   for (const what of ['sas', 'policies'] as const) {
     const grows = samples.every((one, i) => one[what] >= (samples[i - 1] ?? one)[what]);
     const [limit, value] = [first[what], last[what]];

@@ -2,7 +2,9 @@
  * Networks: an address and how many of its first bits count.
  * @module
  */
+import { shown } from '../base/shown.ts';
 import { AF_INET, addressFamily, writeAddress } from './address.ts';
+import { EncodeError } from './error.ts';
 
 /** A network, ready to be compared with addresses. */
 export interface Network {
@@ -26,6 +28,41 @@ export function parseNetwork(text: string): Network | undefined {
   const bytes = new Uint8Array(16);
   writeAddress(bytes, 0, address, family, '');
   return { address, family, bits, bytes };
+}
+
+/** The same, or an error. @throws EncodeError that says what a network is */
+export function networkOf(text: unknown, path: readonly string[]): Network {
+  const network = typeof text === 'string' ? parseNetwork(text) : undefined;
+  if (network !== undefined) return network;
+  const reason = `invalid value ${shown(text)}: expected an address or a network, as 10.0.0.0/8`;
+  throw new EncodeError(reason, path);
+}
+
+/**
+ * A value whose addresses may have their prefix lengths with them, `10.0.0.0/8`, as the kernel has it: the length in a property of
+ * its own. What is wrong in another way is left as it is, for those who look at each property.
+ *
+ * @param pairs each address with its length
+ * @throws EncodeError for what is no network, or has two prefix lengths
+ */
+export function withLengths<Given>(
+  given: Given,
+  pairs: readonly (readonly [address: keyof Given & string, length: keyof Given & string])[],
+  path: readonly string[],
+): Given {
+  if (typeof given !== 'object' || given === null) return given;
+  let taken = given;
+  for (const [name, length] of pairs) {
+    const { [name]: text, [length]: said } = given;
+    if (typeof text !== 'string' || !text.includes('/')) continue;
+    const { address, bits } = networkOf(text, [...path, name]);
+    if (said !== undefined && said !== bits) {
+      const reason = `is ${shown(said)}, and ${name} is ${shown(text)}: give one of them`;
+      throw new EncodeError(reason, [...path, length]);
+    }
+    taken = { ...taken, [name]: address, [length]: bits };
+  }
+  return taken;
 }
 
 const scratch = new Uint8Array(16);

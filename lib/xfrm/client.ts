@@ -6,11 +6,11 @@
 import {
   type ClientOptions,
   Connection,
-  type DumpEnd,
   type RequestOptions,
   withoutAnswer,
 } from '../netlink/connection.ts';
 import { NETLINK_XFRM, NLM_F_REPLACE } from '../netlink/constants.ts';
+import { Dump } from '../netlink/dump.ts';
 import type { DecodeMessage } from '../netlink/event.ts';
 import { KernelError } from '../netlink/kernel-error.ts';
 import type { Request } from '../netlink/request.ts';
@@ -26,7 +26,9 @@ import { bodyOf } from './messages.ts';
 import type { IpsecProto, PolicyType } from './names.ts';
 import {
   checkStateKey,
+  type PolicyFilter,
   type PolicyKey,
+  policyFilter,
   policyKey,
   type StateFilter,
   type StateKey,
@@ -53,9 +55,10 @@ import type {
   XfrmMigration,
 } from './types.ts';
 
+export type { DumpEnd, DumpResult } from '../netlink/dump.ts';
 export type { ApplyResult } from './apply-result.ts';
-export type { PolicyKey, StateFilter, StateKey } from './object-keys.ts';
-export type { ClientOptions, DumpEnd, RequestOptions };
+export type { PolicyFilter, PolicyKey, StateFilter, StateKey } from './object-keys.ts';
+export type { ClientOptions, Dump, RequestOptions };
 
 /**
  * Requests to the kernel's XFRM, over a socket of their own.
@@ -86,25 +89,20 @@ export class XfrmClient implements AsyncDisposable {
    * All SAs, larval ones included, or those a filter names; the kernel filters by protocol and addresses. The list is made
    * piece by piece as it is consumed, and is no snapshot. Needs CAP_NET_ADMIN (xfrm_user.c, xfrm_dump_sa).
    *
-   * @returns an iterator whose end says whether the list was interrupted, which XFRM never says
-   * @throws EncodeError for a wrong filter, when it is called; KernelError `ENOBUFS` when a piece was lost
+   * @returns a list to loop over, or to await for all of it; XFRM never says that one was interrupted
+   * @throws EncodeError for a wrong filter, KernelError `ENOBUFS` when a piece was lost, where it is read
    *
    * @example
    * for await (const { spi, stats } of client.listStates({ proto: 'esp', daddr: '192.0.2.0/24' })) console.log(spi, stats);
+   * const { items } = await client.listStates();
    */
-  listStates(
-    filter: StateFilter = {},
-    options?: RequestOptions,
-  ): AsyncGenerator<XfrmState, DumpEnd, undefined> {
-    const attributes = stateFilter(filter);
-    const message = { kind: 'request', message: 'GETSA', attributes } as const;
-    return this.#connection.dump(requestOf(message), replyOf(stateOf), options);
-  }
-
-  /** All SAs, in batches as the kernel makes them, at most 32 KiB each: less work for long lists. Needs CAP_NET_ADMIN. */
-  listStateBatches(options?: RequestOptions): AsyncGenerator<XfrmState[], DumpEnd, undefined> {
-    const message = { kind: 'request', message: 'GETSA', attributes: {} } as const;
-    return this.#connection.dumpPieces(requestOf(message), replyOf(stateOf), options);
+  listStates(filter: StateFilter = {}, options?: RequestOptions): Dump<XfrmState> {
+    const given = { ...filter };
+    return this.#list(
+      () => ({ kind: 'request', message: 'GETSA', attributes: stateFilter(given) }),
+      () => stateOf,
+      options,
+    );
   }
 
   /**
@@ -187,14 +185,25 @@ export class XfrmClient implements AsyncDisposable {
   }
 
   /**
-   * All policies, main and sub, piece by piece as {@link listStates}. Needs CAP_NET_ADMIN (xfrm_user.c, xfrm_dump_policy).
+   * All policies, main and sub, or those a filter names; read as {@link listStates}. Needs CAP_NET_ADMIN (xfrm_user.c,
+   * xfrm_dump_policy). The kernel lists all, and the filter is applied here.
    *
    * @example
-   * for await (const { dir, priority, selector } of client.listPolicies()) console.log(dir, priority, selector.daddr);
+   * for await (const { priority, selector } of client.listPolicies({ dir: 'out' })) console.log(priority, selector.daddr);
    */
-  listPolicies(options?: RequestOptions): AsyncGenerator<XfrmPolicy, DumpEnd, undefined> {
-    const message = { kind: 'request', message: 'GETPOLICY', attributes: {} } as const;
-    return this.#connection.dump(requestOf(message), replyOf(policyOf), options);
+  listPolicies(filter: PolicyFilter = {}, options?: RequestOptions): Dump<XfrmPolicy> {
+    const given = { ...filter };
+    return this.#list(
+      () => ({ kind: 'request', message: 'GETPOLICY', attributes: {} }),
+      () => {
+        const isWanted = policyFilter(given);
+        return (reply) => {
+          const policy = policyOf(reply);
+          return policy !== undefined && isWanted(policy) ? policy : undefined;
+        };
+      },
+      options,
+    );
   }
 
   /**
@@ -227,7 +236,7 @@ export class XfrmClient implements AsyncDisposable {
    * Adds a policy, or replaces the one with its selector. Needs CAP_NET_ADMIN.
    * @returns as {@link addPolicy}
    */
-  updatePolicy(policy: Encodable<XfrmPolicy>, options?: RequestOptions): Promise<ApplyResult> {
+  replacePolicy(policy: Encodable<XfrmPolicy>, options?: RequestOptions): Promise<ApplyResult> {
     return this.#setPolicy('UPDPOLICY', policy, options);
   }
 
@@ -402,6 +411,15 @@ export class XfrmClient implements AsyncDisposable {
     if (!mayBeLeftOut(policy, RECENT_POLICY)) return { ignoredAttributes: [], warning };
     const found = await read();
     return { ignoredAttributes: found && leftOut(policy, found, RECENT_POLICY), warning };
+  }
+
+  /** A list that is asked for, and whose filter is looked at, when it is read. */
+  #list<Value>(
+    ask: () => EncodableXfrmMessage<XfrmRequest>,
+    pick: () => (reply: XfrmMessage) => Value | undefined,
+    options: RequestOptions | undefined,
+  ): Dump<Value> {
+    return new Dump(() => this.#connection.dumpBatches(requestOf(ask()), replyOf(pick()), options));
   }
 
   #ask(message: EncodableXfrmMessage<XfrmRequest>, options: RequestOptions | undefined) {

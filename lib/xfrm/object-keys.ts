@@ -4,13 +4,14 @@
  */
 
 import { once } from '../base/once.ts';
-import { shown } from '../base/shown.ts';
 import { checkProperties } from '../wire/check.ts';
 import type { Encodable } from '../wire/encodable.ts';
-import { EncodeError } from '../wire/error.ts';
-import { parseNetwork } from '../wire/network.ts';
+import { EncodeError, within } from '../wire/error.ts';
+import type { Enumeration } from '../wire/names.ts';
+import { contains, type Network, networkOf } from '../wire/network.ts';
 import { type Shape, shapeWith } from '../wire/shape.ts';
-import type { IpsecProto, PolicyDir, PolicyType } from './names.ts';
+import { type IpsecProto, PolicyDir, PolicyType } from './names.ts';
+import type { XfrmPolicy } from './objects.ts';
 import { takeNetworksOf } from './selector.ts';
 import { POLICY, STATE } from './shapes.ts';
 import type { XfrmAddressFilter, XfrmMark, XfrmSelector } from './types.ts';
@@ -50,6 +51,17 @@ export interface StateFilter {
   readonly daddr?: string | undefined;
 }
 
+/** Which policies to list. */
+export interface PolicyFilter {
+  readonly dir?: PolicyDir | undefined;
+  readonly type?: PolicyType | undefined;
+  /** A network, as `10.0.0.0/8` or an address, that holds all of the source network. */
+  readonly saddr?: string | undefined;
+  /** The same of the destination network. */
+  readonly daddr?: string | undefined;
+}
+
+const POLICY_FILTER = shapeWith({ dir: 'other', type: 'other', saddr: 'text', daddr: 'text' });
 const STATE_FILTER = shapeWith({ proto: 'other', saddr: 'text', daddr: 'text' });
 
 /** Keys may be all of an SA or a policy: what was listed can be deleted. */
@@ -97,6 +109,29 @@ export function stateFilter(filter: StateFilter) {
   };
 }
 
+/** Whether a policy is wanted. */
+export function policyFilter(filter: PolicyFilter): (policy: XfrmPolicy) => boolean {
+  checkProperties(filter, POLICY_FILTER, ['filter']);
+  const dir = filter.dir === undefined ? undefined : nameOf(PolicyDir, filter.dir, 'dir');
+  const type = filter.type === undefined ? undefined : nameOf(PolicyType, filter.type, 'type');
+  const source = network(filter.saddr, 'saddr');
+  const destination = network(filter.daddr, 'daddr');
+  return ({ dir: its, policyType, selector }) =>
+    (dir === undefined || its === dir) &&
+    (type === undefined || (policyType?.type ?? 'main') === type) &&
+    (source === undefined || contains(source, selector.saddr, selector.prefixlenS)) &&
+    (destination === undefined || contains(destination, selector.daddr, selector.prefixlenD));
+}
+
+/** A name as it is decoded. @throws EncodeError for one that is none */
+function nameOf<Name extends string>(of: Enumeration<Name>, value: Name | number, field: string) {
+  try {
+    return of.name(of.number(value, field));
+  } catch (error) {
+    throw within(error, 'filter');
+  }
+}
+
 function addressFilter(
   saddr: string | undefined,
   daddr: string | undefined,
@@ -107,10 +142,10 @@ function addressFilter(
 }
 
 function prefix(text: string | undefined, name: string): [string | undefined, number] {
-  if (text === undefined) return [undefined, 0];
-  const network = parseNetwork(text);
-  if (network === undefined) {
-    throw new EncodeError(`${shown(text)} is no network`, ['filter', name]);
-  }
-  return [network.address, network.bits];
+  const { address, bits } = network(text, name) ?? { address: undefined, bits: 0 };
+  return [address, bits];
+}
+
+function network(text: string | undefined, name: string): Network | undefined {
+  return text === undefined ? undefined : networkOf(text, ['filter', name]);
 }

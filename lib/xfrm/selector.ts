@@ -1,8 +1,6 @@
 /** Selectors as callers of the client write them. @module */
-import { shown } from '../base/shown.ts';
 import type { Encodable } from '../wire/encodable.ts';
-import { EncodeError } from '../wire/error.ts';
-import { parseNetwork } from '../wire/network.ts';
+import { withLengths } from '../wire/network.ts';
 import type { XfrmSelector } from './types.ts';
 
 const NETWORKS = [
@@ -15,26 +13,11 @@ const NETWORKS = [
  *
  * @throws EncodeError for what is no network, or has two prefix lengths
  */
-export function takeNetworks<Given extends Encodable<XfrmSelector> | undefined>(
+export const takeNetworks = <Given extends Encodable<XfrmSelector> | undefined>(
   selector: Given,
   path: readonly string[],
-): Given {
-  if (typeof selector !== 'object' || selector === null) return selector;
-  let taken: Given = selector;
-  for (const [address, length] of NETWORKS) {
-    const { [address]: text, [length]: given } = selector as Encodable<XfrmSelector>;
-    if (typeof text !== 'string' || !text.includes('/')) continue;
-    const network = parseNetwork(text);
-    if (network === undefined)
-      throw new EncodeError(`${shown(text)} is no network`, [...path, address]);
-    if (given !== undefined && given !== network.bits) {
-      const reason = `is ${shown(given)}, and ${address} is ${shown(text)}: give one of them`;
-      throw new EncodeError(reason, [...path, length]);
-    }
-    taken = { ...taken, [address]: network.address, [length]: network.bits };
-  }
-  return taken;
-}
+): Given =>
+  withLengths<Encodable<XfrmSelector> | undefined>(selector, NETWORKS as never, path) as Given;
 
 /** The same of what has a selector. */
 export function takeNetworksOf<

@@ -73,7 +73,7 @@ async function change(): Promise<void> {
   const policy = (i: number) =>
     ({ dir: 'out', priority: i & 0xffff, selector: { ...selector, sport: i % 1000 } }) as const;
   for (let i = 0; i < CHANGES; i += 1000) {
-    await Promise.all(Array.from({ length: 1000 }, (_, n) => client.updatePolicy(policy(i + n))));
+    await Promise.all(Array.from({ length: 1000 }, (_, n) => client.replacePolicy(policy(i + n))));
   }
 }
 

@@ -70,7 +70,7 @@ export async function setPolicies(client: XfrmClient, side: Side): Promise<void>
       prefixlenD: 32,
     };
     const templates = [{ ...ends, proto: 'esp', mode: 'tunnel', reqid: REQID }] as const;
-    await client.updatePolicy({ dir, selector, templates });
+    await client.replacePolicy({ dir, selector, templates });
   }
 }
 

@@ -113,8 +113,8 @@ test('XfrmMonitor lists and follows the namespace it is given, not its own', asy
     );
     const changes = monitor[Symbol.asyncIterator]();
     await changes.next(); // synced
-    await here.updatePolicy(policy(3));
-    await there.updatePolicy(policy(4));
+    await here.replacePolicy(policy(3));
+    await there.replacePolicy(policy(4));
     const { value } = await changes.next();
     assert(value?.kind === 'updated' && value.object === 'policy');
     assert.equal(value.value.priority, 4);

@@ -307,7 +307,7 @@ test('wrong usage exits with 2 and names what is wrong', () => {
     [['monitor', '--count', '0'], /whole number from 1/],
     [['monitor', '--show-keys'], /'--show-keys' needs '-o json'/],
     [['monitor', 'sa', 'sas'], /use sa, expire.*\n {2}sa sas\n {5}\^\^\^\n/],
-    [['monitor', 'sa', 'spi=1,x'], /'x' is no value of spi.*\n {2}spi=1,x\n {8}\^\n/],
+    [['monitor', 'sa', 'spi=1,x'], /invalid value 'x' for spi.*\n {2}spi=1,x\n {8}\^\n/],
     [['monitor', '--nonsense'], /unknown option '--nonsense'/],
     [['watch'], /unknown command 'watch'/],
     [['nosuch', '--help'], /unknown command 'nosuch'/],

@@ -12,7 +12,13 @@ export class RunningProgram implements AsyncDisposable {
 
   /** @param args after `node` */
   constructor(...args: string[]) {
-    const env = { ...process.env, NO_COLOR: '1', FORCE_COLOR: undefined };
+    const env = {
+      ...process.env,
+      NO_COLOR: '1',
+      FORCE_COLOR: undefined,
+      // A suite is no part of the one that runs it.
+      NODE_TEST_CONTEXT: undefined,
+    };
     const child = spawn(process.execPath, args, {
       cwd: root,
       env,

@@ -128,7 +128,9 @@ for (const [name, opener] of Object.entries(OPENERS)) {
     const again = await opener();
     const closed = once(again, 'close');
     let calls = 0;
-    const close = () => {
+    const close = ({ kind }: { kind: string }) => {
+      // What several namespaces begin with.
+      if (kind === 'synced') return;
       calls++;
       void again.close();
     };
@@ -223,7 +225,7 @@ test('closing a client ends its lists, also those that nobody reads on', async (
   const before = open();
   const client = new XfrmClient();
   for await (const _ of client.listPolicies()) break;
-  for await (const _ of client.listStateBatches()) break;
+  for await (const _ of client.listStates().batches()) break;
   assert.deepEqual(open(), before, 'a loop that is left closes its socket');
   const reading = client.listPolicies();
   const abandoned = client.listPolicies();
@@ -254,7 +256,7 @@ test('a list that was begun and forgotten goes with the garbage, though client a
   await client.addPolicy({ dir: 'in', selector: selector(1) });
   const { signal } = new AbortController();
   const before = open();
-  await (async () => void (await client.listPolicies({ signal }).next()))();
+  await (async () => void (await client.listPolicies({}, { signal }).next()))();
   assert.equal(open().length, before.length + 1);
   while (open().length > before.length) {
     gc();
@@ -296,7 +298,7 @@ test('an answer that came in time counts, also if it is read late', async () => 
   await using client = new XfrmClient();
   await client.getSadInfo();
   const asked = client.getSadInfo({ timeout: 1 });
-  const listed = client.listPolicies({ timeout: 1 }).next();
+  const listed = client.listPolicies({}, { timeout: 1 }).next();
   const end = performance.now() + 100;
   while (performance.now() < end);
   assert.equal((await asked).count, 0);
@@ -308,7 +310,7 @@ test('one signal for many requests, lists and monitors is no leak of listeners',
     const { signal } = new AbortController();
     const client = new lib.XfrmClient();
     const lists = Array.from({ length: 20 }, async () => {
-      for await (const _ of client.listPolicies({ signal }));
+      for await (const _ of client.listPolicies({}, { signal }));
     });
     const asked = Array.from({ length: 20 }, () => client.getSadInfo({ signal }));
     await Promise.all([...lists, ...asked]);

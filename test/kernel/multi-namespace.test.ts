@@ -51,7 +51,7 @@ test('changes of two namespaces come labelled, and one of them goes away', async
   ]);
   await here.addPolicy(policy(2));
   assert.deepEqual(brief(await next()), ['here', 'added']);
-  await there.updatePolicy(policy(3));
+  await there.replacePolicy(policy(3));
   assert.deepEqual(brief(await next()), ['there', 'updated']);
   assert.equal(monitors.get('there')?.policies.size, 1);
   await monitors.remove('there');
@@ -71,14 +71,18 @@ test('changes of two namespaces come labelled, and one of them goes away', async
     ['there', 'closed'],
   ]);
   assert.equal(last[2], undefined);
-  assert.deepEqual(heard.slice(0, 5).map(brief), [
+  assert.deepEqual(heard.slice(0, 2).map(brief).sort(), [
+    ['here', 'synced'],
+    ['there', 'synced'],
+  ]);
+  assert.deepEqual(heard.slice(2, 7).map(brief), [
     ['here', 'added'],
     ['there', 'updated'],
     ['there', 'closed'],
     ['here', 'removed'],
     ['there', 'synced'],
   ]);
-  assert.equal(heard.length, 7);
+  assert.equal(heard.length, 9);
 });
 
 test('a slow loop over several namespaces loses nothing without a word', async () => {
@@ -91,7 +95,7 @@ test('a slow loop over several namespaces loses nothing without a word', async (
   const loop = monitors[Symbol.asyncIterator]();
   await loop.next();
   await loop.next();
-  for (let priority = 0; priority < 500; priority++) await there.updatePolicy(policy(priority));
+  for (let priority = 0; priority < 500; priority++) await there.replacePolicy(policy(priority));
   await here.addPolicy(policy(1));
   const seen = new Set<string>();
   let last: XfrmNamespaceChange | undefined;
@@ -169,6 +173,21 @@ test('tunnels of two namespaces come labelled, each with those that ought to be 
   );
 });
 
+test('a loop over several namespaces has a signal of its own', async () => {
+  await using monitors = await MultiNamespaceXfrmMonitor.open({ namespaces: { here: undefined } });
+  const control = new AbortController();
+  const kinds: string[] = [];
+  const reading = (async () => {
+    for await (const { kind } of monitors.iterator({ signal: control.signal })) {
+      kinds.push(kind);
+      setImmediate(() => control.abort(new Error('enough')));
+    }
+  })();
+  await assert.rejects(reading, /enough/);
+  assert.deepEqual(kinds, ['synced']);
+  assert(!monitors.closed && monitors.get('here')?.synced);
+});
+
 test('a namespace that is being added can be given up by a signal', async () => {
   await using monitors = await MultiNamespaceXfrmMonitor.open();
   const control = new AbortController();
@@ -238,6 +257,27 @@ await monitors.close();
 await next();
 console.log((await loop.next()).done);
 `;
+
+/** With a name of something that is no network namespace. */
+const STRANGE = `
+import { MultiNamespaceXfrmMonitor } from '${new URL('../../lib/index.js', import.meta.url).href}';
+const monitors = await MultiNamespaceXfrmMonitor.open({ named: true });
+monitors.on('synced', ({ label }) => console.log(label, 'synced'));
+monitors.on('closed', ({ label, error }) => {
+  console.log(label, error.code);
+  monitors.close();
+});
+`;
+
+test('what could not be watched at first is told to those who listen once it is open', () => {
+  const names = 'ip netns add red && touch /run/netns/uts';
+  const mount = 'mount --bind /proc/self/ns/uts /run/netns/uts';
+  const script = `mount -t tmpfs tmpfs /run && ${names} && ${mount} && exec "$@"`;
+  const node = [process.execPath, '--input-type=module', '-e', STRANGE];
+  const args = ['--mount', '--net', 'sh', '-c', script, 'sh', ...node];
+  const { stdout, stderr } = spawnSync('unshare', args, { encoding: 'utf8', timeout: 600_000 });
+  assert.equal(stdout, 'red synced\nuts EINVAL\n', stderr);
+});
 
 test('namespaces with a name are watched as they come and go', () => {
   const script = 'mount -t tmpfs tmpfs /run && ip netns add red && exec "$@"';

@@ -173,7 +173,7 @@ export class Life {
         this.#say(`policy ${policy.dir} is updated`);
         const changed = { ...policy, lifetime: { softUseSeconds: 100_000 } } as Policy;
         policies[policies.indexOf(policy)] = changed;
-        this.operations.push({ do: 'updatePolicy', side: 'left', policy: changed });
+        this.operations.push({ do: 'replacePolicy', side: 'left', policy: changed });
         break;
       }
       case 6: {

@@ -24,7 +24,7 @@ export interface HostHas {
 export type Operation =
   | { readonly do: 'addSa' | 'updateSa' | 'deleteSa'; readonly side: Side; readonly sa: Sa }
   | {
-      readonly do: 'addPolicy' | 'updatePolicy' | 'deletePolicy';
+      readonly do: 'addPolicy' | 'replacePolicy' | 'deletePolicy';
       readonly side: Side;
       readonly policy: Policy;
     }

@@ -288,16 +288,20 @@ test('addresses are added, changed, listed and removed', async () => {
       ...again,
       times: { validSeconds: 2000, preferredSeconds: 1500 },
     });
-    assert.equal((await client.getAddress(index, '10.1.0.1'))?.times?.validSeconds, 2000);
+    assert.equal((await client.getAddress(index, '10.1.0.1')).times?.validSeconds, 2000);
     const short = { ...again, prefixLength: 23 };
     const hint = /with this prefix length/;
     await assert.rejects(client.deleteAddress(short), refused('EADDRNOTAVAIL', { hint }));
     await client.deleteAddress(again);
-    assert.equal(await client.getAddress(index, '10.1.0.1'), undefined);
+    const there = (text: string) => client.getAddress(index, text);
+    await assert.rejects(there('10.1.0.1'), {
+      code: 'EADDRNOTAVAIL',
+      message: /RTM_GETADDR .*address 10\.1\.0\.1/,
+    });
     for (const spelled of ['2001:db8::1', '2001:DB8::1', '2001:db8:0:0::0.0.0.1']) {
       assert.equal((await client.getAddress(index, spelled))?.address, '2001:db8::1', spelled);
     }
-    assert.equal(await client.getAddress(index, '2001:db8::2'), undefined);
+    await assert.rejects(there('2001:db8::2'), refused('EADDRNOTAVAIL'));
     await assert.rejects(client.deleteAddress(again), refused('EADDRNOTAVAIL'));
   });
 });
@@ -502,7 +506,10 @@ test('rules are added, listed and removed', async () => {
     same(ruleAsShown(made), shown ?? {}, String(rule.priority));
     await assert.rejects(client.addRule(rule), refused('EEXIST'));
     await client.deleteRule(rule);
-    assert.equal(await client.getRule('inet', rule.priority), undefined);
+    await assert.rejects(client.getRule('inet', rule.priority), {
+      code: 'ENOENT',
+      message: /RTM_GETRULE/,
+    });
     await assert.rejects(client.deleteRule(rule), refused('ENOENT'));
   }
   const six = (await client.listRules({ family: 'inet6' })).items;

@@ -10,7 +10,7 @@ const NETLINK_XFRM = 6;
 /** Makes policies, one event each. */
 async function events(client: XfrmClient, count: number): Promise<void> {
   for (let i = 0; i < count; i++) {
-    await client.updatePolicy({ dir: 'in', selector: { family: 'inet' }, priority: i });
+    await client.replacePolicy({ dir: 'in', selector: { family: 'inet' }, priority: i });
   }
 }
 

@@ -112,7 +112,7 @@ function change(
   const policies = [
     () => client.addPolicy(policy),
     () => client.addPolicy(policy),
-    () => client.updatePolicy(policy),
+    () => client.replacePolicy(policy),
     () => client.deletePolicy(policy),
     () => client.allocateSpi(larval),
     () => client.deleteState({ daddr, spi, proto }),
@@ -279,7 +279,7 @@ async function allHeard(monitor: XfrmMonitor, client: XfrmClient): Promise<void>
       resolve();
     });
   });
-  await client.updatePolicy({ dir: 'fwd', selector: { family: 'inet6' }, priority });
+  await client.replacePolicy({ dir: 'fwd', selector: { family: 'inet6' }, priority });
   await heard;
 }
 

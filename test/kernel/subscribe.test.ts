@@ -1,8 +1,8 @@
 /** The manners of a subscription: loops, listeners, signals, slow readers, the end. */
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
-import { once } from 'node:events';
-import { readdirSync } from 'node:fs';
+import { getEventListeners, once } from 'node:events';
+import { readdirSync, readFileSync } from 'node:fs';
 import { test } from 'node:test';
 import { type SubscriptionEvent, type SystemError, subscribe } from '../../lib/index.ts';
 import { explain } from '../../lib/monitor/event-socket.ts';
@@ -49,15 +49,58 @@ test('what happens between subscribing and reading is delivered', async () => {
   assert.deepEqual(seen, spis);
 });
 
-test('leaving the loop closes the subscription', async () => {
-  const subscription = subscribe({ groups: SA });
+test('leaving a loop does not close the subscription: what comes meanwhile waits for the next loop', async () => {
+  await using subscription = subscribe({ groups: SA });
   deleteLarval();
   for await (const event of subscription) {
     assert.equal(event.kind, 'DELSA');
     break;
   }
-  assert(subscription.closed);
+  assert(!subscription.closed);
+  const spi = deleteLarval();
+  for await (const event of subscription) {
+    assert(event.kind === 'DELSA' && event.id.spi === spi);
+    break;
+  }
+  await subscription.close();
   assert.deepEqual(subscription.sockets, []);
+});
+
+test('a subscription that was left and that nobody holds is closed when it is collected', async () => {
+  assert(gc);
+  const sockets = () => readFileSync('/proc/net/netlink', 'utf8').split('\n').length;
+  const before = sockets();
+  const readOne = async () => {
+    const subscription = subscribe({ groups: SA });
+    deleteLarval();
+    for await (const _ of subscription) break;
+  };
+  for (let i = 0; i < 20; i++) await readOne();
+  assert(sockets() > before);
+  while (sockets() > before) {
+    gc();
+    await turn();
+  }
+});
+
+test('a loop has a signal of its own, which ends that loop alone', async () => {
+  await using subscription = subscribe({ groups: SA });
+  const control = new AbortController();
+  const loop = subscription.iterator({ signal: control.signal });
+  const other = subscription.iterator();
+  const waiting = loop.next();
+  control.abort(new Error('enough'));
+  await assert.rejects(waiting, /enough/);
+  assert.deepEqual(await loop.next(), { value: undefined, done: true });
+  assert.equal(getEventListeners(control.signal, 'abort').length, 0);
+  assert.throws(() => subscription.iterator({ signal: control.signal }), /enough/);
+  assert.throws(() => subscription.iterator({ signal: 1 as never }), /options\.signal/);
+  deleteLarval();
+  await next(other, ofKind('DELSA'));
+  const left = new AbortController();
+  deleteLarval();
+  for await (const _ of subscription.iterator({ signal: left.signal })) break;
+  assert.equal(getEventListeners(left.signal, 'abort').length, 0);
 });
 
 test('leaving one loop keeps another and the listeners', async () => {

@@ -71,8 +71,8 @@ async function perform(operation: Operation, world: World): Promise<void> {
     case 'addPolicy':
       await clients[operation.side].addPolicy(operation.policy);
       break;
-    case 'updatePolicy':
-      await clients[operation.side].updatePolicy(operation.policy);
+    case 'replacePolicy':
+      await clients[operation.side].replacePolicy(operation.policy);
       break;
     case 'deletePolicy':
       await clients[operation.side].deletePolicy(operation.policy as PolicyKey);

@@ -133,7 +133,14 @@ test('a flush passes unless it cannot have touched what is looked for', () => {
 });
 
 test('lost and broken events always pass', () => {
-  const lost = { kind: 'overrun', protocol: 'xfrm', code: 'ENOBUFS', count: 1, time } as const;
+  const lost = {
+    kind: 'overrun',
+    protocol: 'xfrm',
+    code: 'ENOBUFS',
+    count: 1,
+    slowConsumer: false,
+    time,
+  } as const;
   const broken = {
     kind: 'malformed',
     protocol: 'xfrm',
@@ -185,29 +192,29 @@ test('an error names what is wrong and points at it', () => {
     ],
     [
       ['peer=10.0.0.0/33'],
-      "'10.0.0.0/33' is no value of peer, which takes a network (10.0.0.0/8, 2001:db8::/32) or an address\n  peer=10.0.0.0/33\n       ^^^^^^^^^^^",
+      "invalid value '10.0.0.0/33' for peer: expected a network (10.0.0.0/8, 2001:db8::/32) or an address\n  peer=10.0.0.0/33\n       ^^^^^^^^^^^",
     ],
     [
       ['spi!=1,2,x,4'],
-      "'x' is no value of spi, which takes an SPI (0x1001 or 4097)\n  spi!=1,2,x,4\n           ^",
+      "invalid value 'x' for spi: expected an SPI (0x1001 or 4097)\n  spi!=1,2,x,4\n           ^",
     ],
     [
       ['spi=4294967296'],
-      "'4294967296' is no value of spi, which takes an SPI (0x1001 or 4097)\n  spi=4294967296\n      ^^^^^^^^^^",
+      "invalid value '4294967296' for spi: expected an SPI (0x1001 or 4097)\n  spi=4294967296\n      ^^^^^^^^^^",
     ],
     [
       ['mark=1/'],
-      "'1/' is no value of mark, which takes a mark (0x10 or 0x10/0xff)\n  mark=1/\n       ^^",
+      "invalid value '1/' for mark: expected a mark (0x10 or 0x10/0xff)\n  mark=1/\n       ^^",
     ],
     [['reqid'], "after 'reqid' comes = or !=, and a number\n  reqid\n       ^"],
-    [['dir='], "'' is no value of dir, which takes one of in, out, fwd\n  dir=\n      ^"],
+    [['dir='], "invalid value '' for dir: expected one of in, out, fwd\n  dir=\n      ^"],
     [
       ['\x1b[2J=1'],
       "'\\x1b[2J' is nothing to filter by: use peer, src, dst, proto, spi, reqid, mark, if_id, dir, kind\n  \\x1b[2J=1\n  ^^^^^^^",
     ],
     [
       [`spi=${'x'.repeat(5000)}`],
-      `'${'x'.repeat(100)}…' is no value of spi, which takes an SPI (0x1001 or 4097)`,
+      `invalid value '${'x'.repeat(100)}…' for spi: expected an SPI (0x1001 or 4097)`,
     ],
     // Somebody may paste a key: nothing of it is repeated.
     [
@@ -216,7 +223,7 @@ test('an error names what is wrong and points at it', () => {
     ],
     [
       ['spi=0x00112233445566778899'],
-      "'a text of 22 characters' is no value of spi, which takes an SPI (0x1001 or 4097)",
+      "invalid value 'a text of 22 characters' for spi: expected an SPI (0x1001 or 4097)",
     ],
   ];
   for (const [terms, message] of cases) {

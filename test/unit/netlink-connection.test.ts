@@ -299,7 +299,7 @@ test('a whole list is asked for again while it is interrupted, five times at the
       interrupted: asked++ < times,
     }));
     await using connection = new NetlinkConnection(NETLINK_GENERIC, { netns: kernel });
-    const { items, interrupted } = await connection.dumpAll(REQUEST);
+    const { items, interrupted } = await connection.dump(REQUEST);
     assert.equal(items.length, 2);
     assert.equal(asked, Math.min(times + 1, 5));
     assert.equal(interrupted, times === 9);

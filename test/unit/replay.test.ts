@@ -49,7 +49,7 @@ test('the filters of the other commands choose among messages', () => {
   assert.deepEqual(kinds('kind=request'), ['request DELSA']);
   const { stderr, status } = replay(bytes, 'spi=0x1001', 'peer=x');
   assert.equal(status, 2);
-  assert.match(stderr, /'x' is no value of peer.*\n {2}spi=0x1001 peer=x\n {18}\^\n/);
+  assert.match(stderr, /invalid value 'x' for peer.*\n {2}spi=0x1001 peer=x\n {18}\^\n/);
 });
 
 test('captures of an nlmon device have a time, and other protocols in them', () => {

@@ -177,3 +177,34 @@ test('the hint for a kind of link that the kernel lacks is for nothing else', ()
   assert.match(hint?.({ errno, message: 'Unknown device type' }) ?? '', /lacks this kind of link/);
   assert.doesNotMatch(hint?.({ errno }) ?? '', /lacks|modprobe/);
 });
+
+test('a network may have its prefix length with it, in routes, rules and addresses', () => {
+  const written = (request: Request) => {
+    const writer = new MessageWriter();
+    request.write(writer, { flags: 0, seq: 1 });
+    return Buffer.from(writer.written()).toString('hex');
+  };
+  const pairs = [
+    [
+      requestOf(addRoute({ dst: '10.0.0.0/8', src: '192.0.2.0/24', oif: 5 })),
+      requestOf(
+        addRoute({ dst: '10.0.0.0', dstLength: 8, src: '192.0.2.0', srcLength: 24, oif: 5 }),
+      ),
+    ],
+    [
+      requestOf(addRule({ dst: '2001:db8::/32', priority: 7 })),
+      requestOf(addRule({ dst: '2001:db8::', dstLength: 32, priority: 7 })),
+    ],
+    [
+      requestOf(addAddress({ index: 3, local: '10.1.0.1/24' })),
+      requestOf(addAddress({ index: 3, local: '10.1.0.1', prefixLength: 24 })),
+    ],
+  ] as const;
+  for (const [one, other] of pairs) assert.equal(written(one), written(other));
+  const expected = /^invalid value "10\.0\.0\.0\/33": expected an address or a network/;
+  refuses(() => addRoute({ dst: '10.0.0.0/33' }), ['NEWROUTE', 'dst'], expected);
+  refuses(() => addRule({ src: '10.0.0.0/33' }), ['NEWRULE', 'src'], expected);
+  refuses(() => addAddress({ index: 3, address: '10.0.0.0/33' }), ['NEWADDR', 'address'], expected);
+  const twice = { dst: '10.0.0.0/8', dstLength: 16 };
+  refuses(() => addRoute(twice), ['NEWROUTE', 'dstLength'], /^is 16, and dst is "10\.0\.0\.0\/8"/);
+});

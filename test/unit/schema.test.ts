@@ -88,7 +88,7 @@ test('generated messages of all kinds hold to it', () => {
 test('what stands between events holds to it', () => {
   const totals = { events: 2, kinds: { NEWSA: 2 }, overruns: 0, rejected: 1 };
   const records: JsonRecord[] = [
-    { kind: 'overrun', protocol: 'xfrm', code: 'ENOBUFS', count: 1, time },
+    { kind: 'overrun', protocol: 'xfrm', code: 'ENOBUFS', count: 1, slowConsumer: false, time },
     { kind: 'malformed', protocol: 'xfrm', reason: 'odd', path: ['NEWSA'], offset: 4, time },
     { kind: 'synced', protocol: 'xfrm', listed: 4, time },
     { kind: 'summary', ...totals, time },

@@ -3,10 +3,11 @@ import assert from 'node:assert/strict';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { PassThrough } from 'node:stream';
 import { test } from 'node:test';
 import pc from 'picocolors';
 import { formatJson } from '../../lib/cli/json.ts';
-import { keysOf } from '../../lib/cli/terminal/keyboard.ts';
+import { hearKeys } from '../../lib/cli/terminal/keyboard.ts';
 import { Screen } from '../../lib/cli/terminal/screen.ts';
 import { clip } from '../../lib/cli/terminal/width.ts';
 import { formatThreshold, parseDuration } from '../../lib/cli/text/units.ts';
@@ -205,7 +206,14 @@ test('filters choose among changes, and among events beside them', () => {
     tunnel: undefined,
     time,
   };
-  const lost: TunnelChange = { kind: 'overrun', code: 'ENOBUFS', slowConsumer: false, time };
+  const lost: TunnelChange = {
+    kind: 'overrun',
+    protocol: 'xfrm',
+    code: 'ENOBUFS',
+    count: 1,
+    slowConsumer: false,
+    time,
+  };
   const [[, newSa] = []] = messagesOf(capture('uml-6.1/newsa_m.event0'));
   const event = newSa as SubscriptionEvent;
   const cases: [terms: string, down: boolean, warning: boolean, event: boolean][] = [
@@ -228,7 +236,14 @@ test('filters choose among changes, and among events beside them', () => {
     ];
     assert.deepEqual(got, expected, terms);
     assert(one.matchesChange(lost), terms);
-    const overrun = { kind: 'overrun', protocol: 'xfrm', code: 'ENOBUFS', count: 1, time } as const;
+    const overrun = {
+      kind: 'overrun',
+      protocol: 'xfrm',
+      code: 'ENOBUFS',
+      count: 1,
+      slowConsumer: false,
+      time,
+    } as const;
     assert(one.matchesEvent(overrun), terms);
   }
 });
@@ -264,7 +279,7 @@ test('wrong usage exits with 2, and of check with 3, and points at what is wrong
   const cases: [args: string, message: RegExp][] = [
     [
       'tunnels reqid=7 state=upp',
-      /'upp' is no value of state, which takes one of down, .*\n {2}reqid=7 state=upp\n {16}\^{3}\n/,
+      /invalid value 'upp' for state: expected one of down, .*\n {2}reqid=7 state=upp\n {16}\^{3}\n/,
     ],
     ['tunnels change=up', /'change' is nothing to filter by: use peer, /],
     ['tunnels kind=NEWSA', /'kind' is nothing to filter by/],
@@ -281,13 +296,13 @@ test('wrong usage exits with 2, and of check with 3, and points at what is wrong
     ['monitor --details', /'--details' needs '--tunnels'/],
     ['tunnels --show-keys', /unknown option '--show-keys'/],
     ['monitor --expect a=::1', /'--expect' needs '--tunnels'/],
-    ['monitor --tunnels state=upp', /'upp' is no value of state/],
+    ['monitor --tunnels state=upp', /invalid value 'upp' for state/],
     ['monitor state=up', /'state' is nothing to filter by/],
     ['wait 192.0.2.1', /required option '--for <states>' not specified/],
     ['wait --for up', /missing required argument 'tunnel'/],
     ['wait --for up,upp ::1', /'upp' is no state: use down/],
     ['wait --for up paris', /'paris' is no address, no filter \(reqid=7\), no id/],
-    ['wait --for up reqid=x', /'x' is no value of reqid.*\n {2}reqid=x\n {8}\^\n/],
+    ['wait --for up reqid=x', /invalid value 'x' for reqid.*\n {2}reqid=x\n {8}\^\n/],
     ['wait --for up ::1 --timeout never', /must be a duration/],
   ];
   for (const [args, message] of cases) {
@@ -297,7 +312,7 @@ test('wrong usage exits with 2, and of check with 3, and points at what is wrong
     assert.match(stderr, message);
   }
   for (const [args, message] of [
-    ['check reqid=x', /^TUNNELS UNKNOWN - 'x' is no value of reqid/],
+    ['check reqid=x', /^TUNNELS UNKNOWN - invalid value 'x' for reqid/],
     ['check --critical down,dwn', /^TUNNELS UNKNOWN - .*'dwn' is none of down/],
     ['check --none fine', /^TUNNELS UNKNOWN - /],
     ['check --nonsense', /^TUNNELS UNKNOWN - unknown option '--nonsense'\n/],
@@ -475,15 +490,30 @@ test('lines are cut without their colours, which all stay', () => {
   assert.equal(clip('e\u0301e\u0301', 1), 'e\u0301');
 });
 
-test('keys have names', () => {
-  assert.deepEqual(keysOf('q\x03\x1b[A\x1bOBj\x1b[6~\x1b[1;5C\x1b'), [
+test('keys have names, also those that arrive in pieces', async () => {
+  const terminal = Object.assign(new PassThrough(), { isTTY: true, setRawMode: () => terminal });
+  const heard: string[] = [];
+  const stop = hearKeys((key) => heard.push(key), terminal as unknown as typeof process.stdin);
+  for (const piece of ['q\x03\x1b[A\x1bOBj\x1a\x1b', '[6', '~\x1b[5~\x1b[H\x1b[FkG']) {
+    terminal.write(piece);
+    await new Promise(setImmediate);
+  }
+  const keys = [
     'q',
     'ctrl-c',
     'up',
     'down',
     'j',
-    'page-down',
-    '\x1b[1;5C',
-    '\x1b',
-  ]);
+    'ctrl-z',
+    'pagedown',
+    'pageup',
+    'home',
+    'end',
+    'k',
+  ];
+  assert.deepEqual(heard, [...keys, 'G']);
+  stop();
+  terminal.write('q');
+  await new Promise(setImmediate);
+  assert.equal(heard.length, keys.length + 1);
 });

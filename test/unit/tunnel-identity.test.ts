@@ -3,8 +3,8 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
 import type { XfrmPolicy } from '../../lib/index.ts';
-import { demandsOf, makesTunnel, orient } from '../../lib/tunnel/endpoints.ts';
-import { type Member, split } from '../../lib/tunnel/group.ts';
+import { demandsOf, makesTunnel, orientationOf } from '../../lib/tunnel/endpoints.ts';
+import { type Member, splitByLabels } from '../../lib/tunnel/sa-group.ts';
 import { generated } from './random.ts';
 import { HERE, THERE, World } from './tunnel-world.ts';
 
@@ -22,7 +22,7 @@ function member(word: string): Member & { readonly word: string } {
   };
 }
 const parts = (words: string) =>
-  split(words.split(' ').map(member))
+  splitByLabels(words.split(' ').map(member))
     .map((part) =>
       part
         .map(({ word }) => word)
@@ -129,8 +129,8 @@ test('which end is local: by SAs, else policies, else addresses, else nobody kno
   const sa = { saddr: a, daddr: b } as const;
   const isB = (address: string) => address === b;
   const both = () => true;
-  const ends = (...of: Parameters<typeof orient>) => {
-    const { local, directed } = orient(...of);
+  const ends = (...of: Parameters<typeof orientationOf>) => {
+    const { local, directed } = orientationOf(...of);
     return directed ? local : 'unknown';
   };
   assert.equal(ends([a, b], [{ ...sa, dir: 'out' }], demands, isB), a);

@@ -776,7 +776,7 @@ test('a down waits until it is known who did it, and nothing else waits for it',
     'rekeyed rekeying out 2001 > 2002 in a001 > a002',
   ]);
   known = true;
-  world.tunnels.claimed();
+  world.tunnels.requesterFound();
   world.look();
   assert.deepEqual(world.told(), ['down blocked was up by deleted 812']);
   const [tunnel] = world.tunnels.byReqid(1);

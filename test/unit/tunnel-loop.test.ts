@@ -4,7 +4,7 @@ import { test } from 'node:test';
 import { setImmediate as turn } from 'node:timers/promises';
 import { Summary } from '../../lib/cli/events/summary.ts';
 import type { TunnelChange, TunnelSnapshot } from '../../lib/index.ts';
-import { TunnelLoop } from '../../lib/tunnel/loop.ts';
+import { TunnelLoop } from '../../lib/tunnel/tunnel-loop.ts';
 
 const time = { wall: 0, monotonic: 0 };
 const snapshot = {} as TunnelSnapshot;
@@ -55,7 +55,14 @@ test('a loop that missed changes is told so at the end too', async () => {
   loop.end(undefined);
   await kindsOf(loop, 10);
   const overrun = (await loop.queue.next()).value;
-  assert.deepEqual(overrun, { kind: 'overrun', code: 'SLOW_CONSUMER', slowConsumer: true, time });
+  assert.deepEqual(overrun, {
+    kind: 'overrun',
+    protocol: 'xfrm',
+    code: 'SLOW_CONSUMER',
+    count: 1,
+    slowConsumer: true,
+    time,
+  });
   assert.deepEqual(await kindsOf(loop, 2), ['synced', undefined]);
 });
 
@@ -71,7 +78,7 @@ test('a slow loop that its reader left has nothing more', async () => {
 
 test('only what the kernel lost is blamed on the buffer', () => {
   const overrun = (slowConsumer: boolean) =>
-    ({ kind: 'overrun', code: 'ENOBUFS', slowConsumer, time }) as const;
+    ({ kind: 'overrun', protocol: 'xfrm', code: 'ENOBUFS', count: 1, slowConsumer, time }) as const;
   const summary = new Summary();
   assert.equal(summary.format([]), '0 events, nothing lost');
   summary.addChange(overrun(true));

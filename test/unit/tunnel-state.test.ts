@@ -3,8 +3,13 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
 import { isUpState, TUNNEL_STATES, TUNNEL_THRESHOLDS } from '../../lib/index.ts';
-import { CLEAR, type Obstacle } from '../../lib/tunnel/serve.ts';
-import { judge, type Sighted, type Sighting, type Verdict } from '../../lib/tunnel/state.ts';
+import { CLEAR, type Obstacle } from '../../lib/tunnel/policy-match.ts';
+import {
+  evaluateState,
+  type Observation,
+  type ObservedSa,
+  type StateEvaluation,
+} from '../../lib/tunnel/state.ts';
 import { generated } from './random.ts';
 
 const WALL = 1_000_000_000;
@@ -13,7 +18,7 @@ const L = TUNNEL_THRESHOLDS;
 const NO_AH: Obstacle = { ...CLEAR, missing: ['ah'] };
 const CAUGHT: Obstacle = { ...CLEAR, caught: 'block' };
 
-const sa = (spi: number, more: Partial<Sighted> = {}): Sighted => ({
+const sa = (spi: number, more: Partial<ObservedSa> = {}): ObservedSa => ({
   spi,
   slot: 'esp',
   addedAt: 0,
@@ -22,7 +27,7 @@ const sa = (spi: number, more: Partial<Sighted> = {}): Sighted => ({
   ...more,
 });
 
-const WORKS: Sighting = {
+const WORKS: Observation = {
   sas: { out: [sa(1)], in: [sa(2)] },
   obstacles: { out: CLEAR, in: CLEAR },
   larvalAt: undefined,
@@ -41,9 +46,9 @@ const EMPTY = { ...WORKS, sas: { out: [], in: [] } };
 const ALONE = { policies: 0, sends: false };
 
 /** The state when it has been so for long enough. */
-function settled(seen: Sighting, time = 1000, before?: Verdict): Verdict {
-  const first = judge(seen, before, at(time), L);
-  return judge(seen, first, at(time + L.settle), L);
+function settled(seen: Observation, time = 1000, before?: StateEvaluation): StateEvaluation {
+  const first = evaluateState(seen, before, at(time), L);
+  return evaluateState(seen, first, at(time + L.settle), L);
 }
 
 for (const [what, seen, state, reason] of [
@@ -100,7 +105,7 @@ for (const [what, seen, state, reason] of [
   ['its address gone', { ...WORKS, unreachable: 'no address' }, 'down', /no address/],
 ] as const) {
   test(`${what}: ${state}`, () => {
-    const verdict = settled(seen as Sighting);
+    const verdict = settled(seen as Observation);
     assert.equal(verdict.state, state);
     assert.match(verdict.reason, reason);
     assert.equal(verdict.upSince !== undefined, isUpState(state));
@@ -108,62 +113,66 @@ for (const [what, seen, state, reason] of [
 }
 
 test('what is missing is told when it is missing for long enough, and then since it is', () => {
-  const up = judge(WORKS, undefined, at(0), L);
-  const missing = judge(EMPTY, up, at(500), L);
+  const up = evaluateState(WORKS, undefined, at(0), L);
+  const missing = evaluateState(EMPTY, up, at(500), L);
   assert.equal(missing.state, 'up');
   assert.equal(missing.next, 500 + L.settle);
-  assert.equal(judge(EMPTY, missing, at(599), L).state, 'up');
-  const told = judge(EMPTY, missing, at(600), L);
+  assert.equal(evaluateState(EMPTY, missing, at(599), L).state, 'up');
+  const told = evaluateState(EMPTY, missing, at(600), L);
   assert.deepEqual([told.state, told.since], ['blocked', at(500)]);
   // What comes back meanwhile was never away.
-  const back = judge(WORKS, missing, at(550), L);
+  const back = evaluateState(WORKS, missing, at(550), L);
   assert.deepEqual([back.state, back.since, back.pending], ['up', up.since, undefined]);
   // What gets better is told at once, and a new tunnel that works too.
-  assert.equal(judge(WORKS, told, at(601), L).state, 'up');
-  assert.equal(judge(EMPTY, undefined, at(0), L).state, undefined);
+  assert.equal(evaluateState(WORKS, told, at(601), L).state, 'up');
+  assert.equal(evaluateState(EMPTY, undefined, at(0), L).state, undefined);
 });
 
 test('what comes piece by piece has no states on the way, but that it is asked for', () => {
   const down = settled({ ...EMPTY, ...ALONE }, 0);
   assert.equal(down.state, 'down');
-  const orphan = judge({ ...WORKS, ...ALONE }, down, at(500), L);
+  const orphan = evaluateState({ ...WORKS, ...ALONE }, down, at(500), L);
   assert.deepEqual([orphan.state, orphan.since], ['down', down.since]);
-  assert.equal(judge(WORKS, orphan, at(501), L).state, 'up');
-  assert.equal(judge({ ...WORKS, ...ALONE }, orphan, at(500 + L.settle), L).state, 'orphan');
+  assert.equal(evaluateState(WORKS, orphan, at(501), L).state, 'up');
+  assert.equal(
+    evaluateState({ ...WORKS, ...ALONE }, orphan, at(500 + L.settle), L).state,
+    'orphan',
+  );
   const blocked = settled(EMPTY, 0);
-  const half = judge({ ...WORKS, sas: { out: [], in: [sa(2)] } }, blocked, at(500), L);
+  const half = evaluateState({ ...WORKS, sas: { out: [], in: [sa(2)] } }, blocked, at(500), L);
   assert.equal(half.state, 'blocked');
-  assert.equal(judge({ ...EMPTY, larvalAt: 500 }, blocked, at(500), L).state, 'acquiring');
+  assert.equal(evaluateState({ ...EMPTY, larvalAt: 500 }, blocked, at(500), L).state, 'acquiring');
 });
 
 test('idle by what kernels tell: last use, or counters that stand', () => {
   const used = { ...WORKS, lastUsed: { out: WALL + 5000, in: WALL } };
-  const first = judge(used, undefined, at(5000), L);
+  const first = evaluateState(used, undefined, at(5000), L);
   assert.equal(first.next, 5000 + L.idle);
   const read = (time: number) => ({ ...used, countedAt: at(time) });
-  assert.equal(judge(read(5000 + L.idle), first, at(5000 + L.idle), L).state, 'idle');
+  assert.equal(evaluateState(read(5000 + L.idle), first, at(5000 + L.idle), L).state, 'idle');
   // What was carried since the last reading nobody knows, however long ago that is.
-  assert.equal(judge(used, first, at(5000 + 10 * L.idle), L).state, 'up');
+  assert.equal(evaluateState(used, first, at(5000 + 10 * L.idle), L).state, 'up');
   // An older kernel: only the first use is known, and the counters move.
   const moved = { ...used, packets: { out: 9n, in: 9n }, countedAt: at(100_000) };
-  const second = judge(moved, first, at(100_000), L);
-  const still = (time: number) => judge({ ...moved, countedAt: at(time) }, second, at(time), L);
+  const second = evaluateState(moved, first, at(100_000), L);
+  const still = (time: number) =>
+    evaluateState({ ...moved, countedAt: at(time) }, second, at(time), L);
   assert.equal(still(5000 + L.idle).state, 'up');
   assert.equal(still(100_000 + L.idle).state, 'idle');
 });
 
 test('nothing is judged by time while something may be waiting to be read', () => {
-  const up = judge(WORKS, undefined, at(0), L);
-  const missing = judge(EMPTY, up, at(500), L);
-  const late = judge(EMPTY, missing, at(90_000), L, 599);
+  const up = evaluateState(WORKS, undefined, at(0), L);
+  const missing = evaluateState(EMPTY, up, at(500), L);
+  const late = evaluateState(EMPTY, missing, at(90_000), L, 599);
   assert.deepEqual([late.state, late.pending, late.next], ['up', at(500), 600]);
-  assert.equal(judge(WORKS, late, at(90_001), L, 599).state, 'up');
-  assert.equal(judge(EMPTY, late, at(90_001), L, 600).state, 'blocked');
+  assert.equal(evaluateState(WORKS, late, at(90_001), L, 599).state, 'up');
+  assert.equal(evaluateState(EMPTY, late, at(90_001), L, 600).state, 'blocked');
 });
 
 test('what was found has the time that its SAs tell, or none that is known', () => {
-  const found = (seen: Partial<Sighting>) => {
-    const { state, since, sinceKnown, upSince } = judge(
+  const found = (seen: Partial<Observation>) => {
+    const { state, since, sinceKnown, upSince } = evaluateState(
       { ...WORKS, ...seen, isFound: true },
       undefined,
       at(9000),
@@ -171,7 +180,7 @@ test('what was found has the time that its SAs tell, or none that is known', () 
     );
     return [state, since.monotonic, sinceKnown, upSince?.monotonic];
   };
-  const pair = (out: Sighted[], into: Sighted[]) => ({ sas: { out, in: into } });
+  const pair = (out: ObservedSa[], into: ObservedSa[]) => ({ sas: { out, in: into } });
   assert.deepEqual(found({}), ['up', 0, true, 0]);
   const younger = sa(2, { addedAt: 4000 });
   assert.deepEqual(found(pair([sa(1)], [younger])), ['up', 4000, true, 4000]);
@@ -191,9 +200,9 @@ test('what was found has the time that its SAs tell, or none that is known', () 
     assert.deepEqual(found(seen), [state, 9000, false, undefined]);
   }
   // It stays so, and the next state has a time.
-  const blocked = judge({ ...EMPTY, isFound: true }, undefined, at(9000), L);
-  assert.equal(judge(EMPTY, blocked, at(9500), L).sinceKnown, false);
-  assert.equal(judge(WORKS, blocked, at(9500), L).sinceKnown, true);
+  const blocked = evaluateState({ ...EMPTY, isFound: true }, undefined, at(9000), L);
+  assert.equal(evaluateState(EMPTY, blocked, at(9500), L).sinceKnown, false);
+  assert.equal(evaluateState(WORKS, blocked, at(9500), L).sinceKnown, true);
 });
 
 const moment = fc.integer({ min: -50_000, max: 700_000 });
@@ -206,7 +215,7 @@ const anySa = fc.record({
   hardAt: optional(moment.map((time) => WALL + time)),
 });
 const each = <T>(of: fc.Arbitrary<T>) => fc.record({ out: of, in: of });
-const anySighting: fc.Arbitrary<Sighting> = fc.record({
+const anySighting: fc.Arbitrary<Observation> = fc.record({
   sas: each(fc.array(anySa, { maxLength: 3 })),
   obstacles: each(fc.constantFrom(CLEAR, CLEAR, NO_AH, CAUGHT)),
   larvalAt: optional(moment),
@@ -230,16 +239,20 @@ const history = fc.array(
 test('whatever is seen: there is a state, the same for the same; since goes forward; no moment is missed', () => {
   fc.assert(
     fc.property(history, fc.nat(), (steps, chance) => {
-      let [seen, time, before]: [Sighting, number, Verdict | undefined] = [WORKS, 0, undefined];
+      let [seen, time, before]: [Observation, number, StateEvaluation | undefined] = [
+        WORKS,
+        0,
+        undefined,
+      ];
       for (const step of steps) {
         // Counters are never read in the future, nor read backwards.
-        const sighting: Sighting = step.seen ?? seen;
+        const sighting: Observation = step.seen ?? seen;
         const countedAt = at(
           Math.min(Math.max(sighting.countedAt.monotonic, seen.countedAt.monotonic), time),
         );
         seen = { ...sighting, countedAt };
-        const verdict: Verdict = judge(seen, before, at(time), L);
-        assert.deepEqual(judge(seen, before, at(time), L), verdict);
+        const verdict: StateEvaluation = evaluateState(seen, before, at(time), L);
+        assert.deepEqual(evaluateState(seen, before, at(time), L), verdict);
         if (verdict.state === undefined) assert(verdict.next <= time + L.settle);
         else assert(TUNNEL_STATES.includes(verdict.state) && verdict.reason !== '');
         if (before?.state) {
@@ -256,7 +269,7 @@ test('whatever is seen: there is a state, the same for the same; since goes forw
         const until = Math.min(verdict.next, time + 1_000_000);
         const between = time + Math.floor(((chance % 1000) / 1000) * (until - time));
         if (between < verdict.next) {
-          const again = judge(seen, verdict, at(between), L);
+          const again = evaluateState(seen, verdict, at(between), L);
           assert.deepEqual(
             [again.state, again.since, again.reason],
             [verdict.state, verdict.since, verdict.reason],
@@ -267,9 +280,9 @@ test('whatever is seen: there is a state, the same for the same; since goes forw
       }
       // Left alone, it comes to an end: no moment asks for another without end.
       let looks = 0;
-      for (let last = before as Verdict; last.next < Number.POSITIVE_INFINITY; looks++) {
+      for (let last = before as StateEvaluation; last.next < Number.POSITIVE_INFINITY; looks++) {
         time = Math.max(time, last.next);
-        last = judge(seen, last, at(time), L);
+        last = evaluateState(seen, last, at(time), L);
         assert(looks < 20, 'it looks again and again');
       }
     }),

@@ -219,11 +219,18 @@ const changes: [TunnelChange, string][] = [
   ],
   [{ kind: 'removed', tunnel: up, time }, 'removed   TITLE: up, SAs in both directions'],
   [
-    { kind: 'overrun', code: 'ENOBUFS', slowConsumer: false, time },
+    { kind: 'overrun', protocol: 'xfrm', code: 'ENOBUFS', count: 1, slowConsumer: false, time },
     'overrun   events were lost before this line (ENOBUFS); a resync is under way',
   ],
   [
-    { kind: 'overrun', code: 'SLOW_CONSUMER', slowConsumer: true, time },
+    {
+      kind: 'overrun',
+      protocol: 'xfrm',
+      code: 'SLOW_CONSUMER',
+      count: 1,
+      slowConsumer: true,
+      time,
+    },
     'overrun   changes were lost before this line: they were not read fast enough (SLOW_CONSUMER)',
   ],
   [

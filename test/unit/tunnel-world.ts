@@ -230,7 +230,7 @@ export class World {
   /** The counters are read, and the tables compared. */
   refresh(): this {
     this.read();
-    while (!this.tunnels.countSome(this.now, this.heardUntil));
+    while (!this.tunnels.evaluateSomeCounters(this.now, this.heardUntil));
     return this;
   }
 
@@ -264,7 +264,7 @@ export class World {
   #count(): void {
     const entries = [...this.#table.tables.state];
     const moved = entries.map((entry) => ({ ...entry, value: { ...entry.value } }));
-    this.tunnels.count(this.#restless ? moved : entries, this.now);
+    this.tunnels.readCounters(this.#restless ? moved : entries, this.now);
   }
 
   #round(): void {
@@ -412,13 +412,16 @@ export class World {
   acquire(saddr = HERE, daddr = THERE, reqid = 1): void {
     const selector = { ...ANY, saddr, daddr, prefixlenS: 32, prefixlenD: 32 };
     const acquire = { saddr, daddr, proto: 'esp', selector, templates: [{ proto: 'esp', reqid }] };
-    this.tunnels.asked({ kind: 'ACQUIRE', acquire } as never, this.now);
+    this.tunnels.keyRequested({ kind: 'ACQUIRE', acquire } as never, this.now);
   }
 
   /** The peer of an inbound SA has another address or port. */
   mapping(spi: number): void {
     const { daddr, proto } = this.sa(spi);
-    this.tunnels.asked({ kind: 'MAPPING', mapping: { daddr, proto, spi } } as never, this.now);
+    this.tunnels.keyRequested(
+      { kind: 'MAPPING', mapping: { daddr, proto, spi } } as never,
+      this.now,
+    );
   }
 
   /** Packets go through an SA. */
@@ -449,7 +452,7 @@ export class World {
   address(address: string, lost: LostAddress | undefined): void {
     if (lost) this.lost.set(address, lost);
     else this.lost.delete(address);
-    this.tunnels.addressed([address]);
+    this.tunnels.addressesChanged([address]);
   }
 
   /** The tunnel, where there is but one. */

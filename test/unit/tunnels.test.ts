@@ -268,13 +268,13 @@ test('what happens while a reading of the counters is looked at does not wait fo
   const { countersReadAt } = world.tunnels;
   for (const spi of spis) world.carry(spi, 1);
   world.read();
-  assert.equal(world.tunnels.countSome(world.now), false);
+  assert.equal(world.tunnels.evaluateSomeCounters(world.now), false);
   const last = spis.at(-1) as number;
   world.removePair(last);
   world.look().pass(200);
   assert.deepEqual(world.told(), ['down blocked was up by deleted 0']);
   assert.deepEqual(world.tunnels.countersReadAt, countersReadAt, 'not all show it yet');
-  while (!world.tunnels.countSome(world.now));
+  while (!world.tunnels.evaluateSomeCounters(world.now));
   assert.deepEqual(world.told(), []);
   assert.equal(world.tunnels.countersReadAt.monotonic, 10_000);
   for (const { traffic } of world.tunnels) assert.equal(traffic.out.packets, 1n);
@@ -295,6 +295,14 @@ test('lookups by the other end and by reqid; sorted by trouble', () => {
     ['blocked'],
   );
   assert.deepEqual(world.tunnels.byRemote(A), []);
+  const remotes = (tunnels: readonly Tunnel[]) => tunnels.map(({ remote }) => remote);
+  assert.deepEqual(remotes(world.tunnels.byLocal(A)).sort(), ['192.0.2.2', '192.0.2.9']);
+  assert.deepEqual(remotes(world.tunnels.filter(({ state }) => state === 'up')), ['192.0.2.9']);
+  world.expect([{ name: 'far', remote: '203.0.113.5' }]);
+  assert.deepEqual(
+    world.tunnels.byRemote('203.0.113.5').map(({ id }) => id),
+    ['far'],
+  );
 });
 
 test('lookups by the other end take any spelling of it', () => {

@@ -259,7 +259,11 @@ const kinds: { [Kind in OneKind]: Members<Extract<JsonRecord, { kind: Kind }>> }
   unknown: { doc: 'A message this version does not know.', always: { header, payload: bytes } },
   overrun: {
     doc: 'Events were lost before this line.',
-    always: { code: string, count },
+    always: {
+      code: string,
+      count,
+      slowConsumer: { description: 'It was this reader.', type: 'boolean' },
+    },
   },
   malformed: {
     doc: 'A datagram, or a part of one, that does not hold together.',

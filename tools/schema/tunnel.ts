@@ -239,7 +239,7 @@ export const tunnelChanges: { [C in Change]: Members<ChangeOf<C>> } = {
   },
   overrun: {
     doc: 'Events, or changes, were lost before this line.',
-    always: { code: string, slowConsumer: described('It was this reader.', boolean) },
+    always: { code: string, count, slowConsumer: described('It was this reader.', boolean) },
   },
   resynced: { doc: 'Events had been lost, and the tables are right again.', always: compared },
   refreshed: { doc: 'The counters were read; nothing had been lost.', always: compared },

@@ -81,7 +81,7 @@ export const METHODS = {
     listPolicies: [],
     getPolicy: [POLICY],
     addPolicy: [POLICY],
-    updatePolicy: [POLICY],
+    replacePolicy: [POLICY],
     deletePolicy: [POLICY],
     flushPolicies: ['main'],
     getAevent: [AEVENT],
@@ -148,6 +148,11 @@ export const OPENERS = {
     netns: undefined,
     namespaces: { own: undefined },
     named: false,
+  },
+  MultiNamespaceTunnelMonitor: {
+    ...MONITOR,
+    ...{ netns: undefined, namespaces: { own: undefined }, named: false },
+    expected: () => [{ remote: '192.0.2.2' }],
   },
   TunnelMonitor: {
     ...{ ...MONITOR, label: 'x', highWaterMark: 10, thresholds: { settle: 100, idle: 1 } },

@@ -3,7 +3,7 @@
  * @module
  */
 import type { SocketStatus, SubscriptionEvent } from '../../monitor/subscribe.ts';
-import type { TunnelChange } from '../../tunnel/changes.ts';
+import type { TunnelChange } from '../../tunnel/tunnel-changes.ts';
 
 /** Numbers of events, most frequent kinds first, and what the sockets counted. */
 export interface Totals {

@@ -3,13 +3,13 @@
  * @module
  */
 import type { EventTime } from '../../netlink/event.ts';
+import type { TrafficDirection, Tunnel } from '../../tunnel/tunnel.ts';
 import type {
   ClaimedRequester,
   SaSuccession,
   TunnelChange,
   TunnelDownReason,
-} from '../../tunnel/changes.ts';
-import type { TrafficDirection, Tunnel } from '../../tunnel/tunnel.ts';
+} from '../../tunnel/tunnel-changes.ts';
 import { printable } from '../../wire/text.ts';
 import { formatSpi } from '../../xfrm/text.ts';
 import type { Colors } from '../terminal/colors.ts';

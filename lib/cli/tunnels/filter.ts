@@ -10,13 +10,13 @@ import type { FilterSubject, SubjectAddress } from '../../monitor/filter-input.t
 import { KEYS, type KeyName, KIND } from '../../monitor/filter-keys.ts';
 import { parseTerms, type Term } from '../../monitor/filter-term.ts';
 import type { SubscriptionEvent } from '../../monitor/subscribe.ts';
-import type { TunnelChange, TunnelEvent } from '../../tunnel/changes.ts';
 import {
   type TrafficDirection,
   TUNNEL_STATES,
   type Tunnel,
   type TunnelWarning,
 } from '../../tunnel/tunnel.ts';
+import type { TunnelChange, TunnelEvent } from '../../tunnel/tunnel-changes.ts';
 
 /** The kinds of change that a term can ask for. */
 const CHANGES = Object.keys({

@@ -4,8 +4,8 @@
  */
 
 import { tunnelJson, warningJson } from '../../json/tunnel.ts';
-import type { TunnelSnapshot } from '../../tunnel/changes.ts';
 import type { Tunnel } from '../../tunnel/tunnel.ts';
+import type { TunnelSnapshot } from '../../tunnel/tunnel-changes.ts';
 import { formatJson } from '../json.ts';
 import type { Format } from '../options.ts';
 import { formatNamespace, formatTime } from '../text/event.ts';

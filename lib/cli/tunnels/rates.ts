@@ -2,8 +2,9 @@
  * How fast tunnels carry, from two readings of their counters.
  * @module
  */
-import type { TunnelSnapshot } from '../../tunnel/changes.ts';
+
 import type { PerDirection } from '../../tunnel/tunnel.ts';
+import type { TunnelSnapshot } from '../../tunnel/tunnel-changes.ts';
 
 /** Bytes a second. */
 export type TunnelRates = PerDirection<number>;

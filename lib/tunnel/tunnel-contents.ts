@@ -4,12 +4,12 @@ import type { PolicyEntry, StateEntry } from '../monitor/xfrm-views.ts';
 import type { EventTime } from '../netlink/event.ts';
 import type { IpsecProto } from '../xfrm/names.ts';
 import type { XfrmState } from '../xfrm/objects.ts';
-import type { Demand } from './endpoints.ts';
-import { isSoftSpent, slotOf } from './figures.ts';
-import type { Group } from './group.ts';
-import type { TunnelRecord } from './record.ts';
-import { CLEAR, type Obstacle } from './serve.ts';
+import type { TemplateDemand } from './endpoints.ts';
+import { CLEAR, type Obstacle } from './policy-match.ts';
+import type { SaGroup } from './sa-group.ts';
+import { isSoftSpent, slotOf } from './sa-limits.ts';
 import type { PerDirection, TrafficDirection } from './tunnel.ts';
+import type { TunnelRecord } from './tunnel-record.ts';
 
 export const DIRECTIONS: readonly TrafficDirection[] = ['out', 'in'];
 
@@ -21,7 +21,7 @@ export const both = <T>(of: (direction: TrafficDirection) => T): PerDirection<T>
 /** An SA, and what the join knows of it. */
 export interface Sa {
   readonly uid: string;
-  readonly group: Group;
+  readonly group: SaGroup;
   entry: StateEntry;
   /** In which order they came, where the seconds of their add times are the same. */
   readonly order: number;
@@ -38,12 +38,12 @@ export interface Sa {
 export interface Policy {
   readonly uid: string;
   readonly entry: PolicyEntry;
-  readonly demands: readonly Demand[];
+  readonly demands: readonly TemplateDemand[];
   /** When it was made or last changed, monotonic. */
   readonly changedAt: number;
 }
 
-export interface Gone {
+export interface RemovedSa {
   readonly sa: Sa;
   readonly last: XfrmState;
   readonly reason: string;
@@ -54,14 +54,14 @@ export interface Gone {
 }
 
 /** What there is of a tunnel: the members of one part of a group. */
-export interface Present {
+export interface TunnelContents {
   readonly sas: PerDirection<readonly Sa[]>;
   /** Inbound SAs from any source, which serve other tunnels too. */
   readonly shared: readonly Sa[];
   readonly larval: readonly Sa[];
   readonly policies: readonly Policy[];
   /** What its own policies ask for. */
-  readonly demands: readonly Demand[];
+  readonly demands: readonly TemplateDemand[];
   /** Whether one of its policies sends packets through SAs of its reqids. */
   readonly sends: boolean;
   readonly obstacles: PerDirection<Obstacle>;
@@ -69,7 +69,7 @@ export interface Present {
   readonly acquiredAt: number | undefined;
 }
 
-export const NOTHING: Present = {
+export const NO_CONTENTS: TunnelContents = {
   sas: { out: [], in: [] },
   shared: [],
   larval: [],
@@ -81,14 +81,17 @@ export const NOTHING: Present = {
 };
 
 /** As a tunnel shows it. */
-export const entriesOf = (present: Present) => ({
-  sas: both((direction) => serving(present, direction).map(({ entry }) => entry)),
-  larval: present.larval.map(({ entry }) => entry),
-  policies: present.policies.map(({ entry }) => entry),
+export const entriesOf = (contents: TunnelContents) => ({
+  sas: both((direction) => serving(contents, direction).map(({ entry }) => entry)),
+  larval: contents.larval.map(({ entry }) => entry),
+  policies: contents.policies.map(({ entry }) => entry),
 });
 
 /** The SAs of a direction, those from any source included. */
-export const serving = ({ sas, shared }: Present, direction: TrafficDirection): readonly Sa[] =>
+export const serving = (
+  { sas, shared }: TunnelContents,
+  direction: TrafficDirection,
+): readonly Sa[] =>
   direction === 'in' && shared.length > 0 ? [...shared, ...sas.in] : sas[direction];
 
 /** ESP before AH before IPCOMP: of packets that two protocols protect, one counts. */
@@ -97,7 +100,7 @@ export function protocolOf({
   shared,
   larval,
   demands,
-}: Pick<Present, 'sas' | 'shared' | 'larval' | 'demands'>): IpsecProto | undefined {
+}: Pick<TunnelContents, 'sas' | 'shared' | 'larval' | 'demands'>): IpsecProto | undefined {
   const there = [...sas.out, ...sas.in, ...shared, ...larval].map(({ entry }) => entry.value.proto);
   const protocols = new Set(there.length > 0 ? there : demands.map(({ proto }) => proto));
   return (

@@ -5,7 +5,6 @@ import type { EventTime } from '../netlink/event.ts';
 import type { IpsecProto } from '../xfrm/names.ts';
 import type { XfrmPolicy } from '../xfrm/objects.ts';
 import {
-  type Demand,
   demandsOf,
   fits,
   isWild,
@@ -13,21 +12,22 @@ import {
   type Pair,
   pairKey,
   pairOf,
+  type TemplateDemand,
 } from './endpoints.ts';
-import { type Asked, Group, type PolicyGone, type Surroundings } from './group.ts';
-import { type Policy, type Sa, saOf } from './present.ts';
+import { acceptsIn } from './policy-match.ts';
+import { type PolicyGone, SaGroup, type SaNeed, type Surroundings } from './sa-group.ts';
 import { contains, isSame, meet, mirrored, withPortsExchanged } from './selectors.ts';
-import { acceptsIn } from './serve.ts';
+import { type Policy, type Sa, saOf } from './tunnel-contents.ts';
 
 /** SPIs up to here are reserved (RFC 4303, 2.1): who uses them gives them out by hand, perhaps twice. */
 const RESERVED_SPIS = 255;
 /** Destinations of one SPI that are counted. */
 const MANY = 100;
 
-export class Members {
+export class SaGroups {
   /** Groups that are to be looked at. */
-  readonly dirty = new Set<Group>();
-  readonly #groups = new Map<string, Group>();
+  readonly dirty = new Set<SaGroup>();
+  readonly #groups = new Map<string, SaGroup>();
   /** By uid. */
   readonly sas = new Map<string, Sa>();
   readonly policies = new Map<string, Policy>();
@@ -46,20 +46,20 @@ export class Members {
   /** SAs from any source, by their destination. */
   readonly #shared = new MultiMap<string, Sa>();
   /** By their ends, by each of them, and by reqid. */
-  readonly #groupsBy = new MultiMap<string, Group>();
+  readonly #groupsBy = new MultiMap<string, SaGroup>();
   readonly #bySpi = new MultiMap<string, Sa>();
 
   #order = 0;
 
-  get groups(): Iterable<Group> {
+  get groups(): Iterable<SaGroup> {
     return this.#groups.values();
   }
 
-  groupsByAddress(address: string): ReadonlySet<Group> {
+  groupsByAddress(address: string): ReadonlySet<SaGroup> {
     return this.#groupsBy.get(address);
   }
 
-  groupsByReqid(reqid: number): ReadonlySet<Group> {
+  groupsByReqid(reqid: number): ReadonlySet<SaGroup> {
     return this.#groupsBy.get(reqidKey(reqid));
   }
 
@@ -73,13 +73,13 @@ export class Members {
   }
 
   /** The groups whose tunnels an SA serves. */
-  servedBy({ group, entry }: Sa): Iterable<Group> {
+  servedBy({ group, entry }: Sa): Iterable<SaGroup> {
     const { saddr, daddr } = entry.value;
     return isWild(saddr) ? this.groupsByAddress(daddr) : group.linked;
   }
 
   /** Policies that fit a group's SAs, beside its own; some may not. */
-  #coversOf({ pair, policies }: Group, reqids: Iterable<number>): Policy[] {
+  #coversOf({ pair, policies }: SaGroup, reqids: Iterable<number>): Policy[] {
     const covers = new Set(this.#covers.get(pairKey(pair)));
     for (const reqid of [...reqids, 0]) {
       for (const policy of this.#covers.get(reqidKey(reqid))) covers.add(policy);
@@ -89,7 +89,7 @@ export class Members {
   }
 
   /** @param group one, or several as one */
-  surroundings(group: Group, groups: readonly Group[]): Surroundings {
+  surroundings(group: SaGroup, groups: readonly SaGroup[]): Surroundings {
     const reqids = new Set(groups.map(({ reqid }) => reqid));
     const [a, b] = group.pair;
     return {
@@ -103,7 +103,7 @@ export class Members {
   }
 
   /** Inbound policies that answers to the packets of a group may meet: those for any peer, and those for the same packets. */
-  #forAnswers({ policies }: Group): ReadonlySet<Policy> {
+  #forAnswers({ policies }: SaGroup): ReadonlySet<Policy> {
     const found = new Set(this.#forAll);
     for (const { entry } of policies.values()) {
       const packets = entry.value.dir === 'out' && packetsKey(entry.value);
@@ -136,7 +136,7 @@ export class Members {
    * A trap for any peer asks for SAs between the ends of each packet. When the SAs come, between the gateways, so do
    * policies for those packets, and what was asked for is only left over until it times out.
    */
-  #isLeftOver({ pair, selector }: Asked): boolean {
+  #isLeftOver({ pair, selector }: SaNeed): boolean {
     let best: Policy | undefined;
     for (const policy of this.policies.values()) {
       const { dir, priority, selector: its } = policy.entry.value;
@@ -159,15 +159,15 @@ export class Members {
    * A group and those with which it is one tunnel: they have a policy in common (a bundle); or each carries one direction
    * only, and the one answers the other; or they are for both roles that hosts have towards a port. The first is the one that protects packets: ESP before AH before IPCOMP.
    */
-  linked(group: Group): readonly [Group, ...Group[]] {
+  linked(group: SaGroup): readonly [SaGroup, ...SaGroup[]] {
     const found = new Set([group]);
     for (const one of found) for (const other of this.#neighbours(one)) found.add(other);
     const all = [...found].map((one) => ({ one, rank: rankOf(one) }));
     all.sort((a, b) => a.rank - b.rank || a.one.reqid - b.one.reqid);
-    return all.map(({ one }) => one) as [Group, ...Group[]];
+    return all.map(({ one }) => one) as [SaGroup, ...SaGroup[]];
   }
 
-  *#neighbours(group: Group): Generator<Group> {
+  *#neighbours(group: SaGroup): Generator<SaGroup> {
     const key = pairKey(group.pair);
     const [a, b] = group.pair;
     for (const { demands } of this.#policiesOf(group)) {
@@ -192,17 +192,17 @@ export class Members {
   }
 
   /** A group's own policies, and outbound ones that leave the source to the kernel. */
-  *#policiesOf({ policies, pair: [a, b], reqid }: Group): Generator<Policy> {
+  *#policiesOf({ policies, pair: [a, b], reqid }: SaGroup): Generator<Policy> {
     yield* policies.values();
     for (const policy of this.#covers.get(reqidKey(reqid))) {
-      const isIts = (one: Demand) =>
+      const isIts = (one: TemplateDemand) =>
         one.reqid === reqid && isFromAny(one) && (fits(one, a, b) || fits(one, b, a));
       if (policy.demands.some(isIts)) yield policy;
     }
   }
 
   /** Whether answers to what one group sends come in through SAs of another, which is without policies of its own. */
-  #accepts(sending: Group, group: Group): boolean {
+  #accepts(sending: SaGroup, group: SaGroup): boolean {
     const { sas, policies, reqid } = group;
     if (policies.size > 0 || sas.size === 0) return false;
     const toward = towardOf(group);
@@ -222,17 +222,17 @@ export class Members {
     );
   }
 
-  group(pair: Pair, reqid: number): Group {
+  group(pair: Pair, reqid: number): SaGroup {
     const key = `${pairKey(pair)} ${reqid}`;
     const known = this.#groups.get(key);
     if (known) return known;
-    const group = new Group(key, pair, reqid);
+    const group = new SaGroup(key, pair, reqid);
     this.#groups.set(key, group);
     for (const one of keysOf(group)) this.#groupsBy.add(one, group);
     return group;
   }
 
-  drop(group: Group): void {
+  drop(group: SaGroup): void {
     this.#groups.delete(group.key);
     for (const one of keysOf(group)) this.#groupsBy.delete(one, group);
   }
@@ -340,7 +340,7 @@ export class Members {
     }
   }
 
-  #groupsOf(demand: Demand): Iterable<Group> {
+  #groupsOf(demand: TemplateDemand): Iterable<SaGroup> {
     if (!makesTunnel(demand)) return this.#groupsBy.get(coverKey(demand));
     const group = this.#groups.get(`${pairKey(pairOf(demand.from, demand.to))} ${demand.reqid}`);
     return group ? [group] : [];
@@ -381,18 +381,18 @@ export class Members {
 }
 
 const reqidKey = (reqid: number): string => `reqid ${reqid}`;
-const keysOf = ({ pair, reqid }: Group) => [pairKey(pair), ...pair, reqidKey(reqid)];
+const keysOf = ({ pair, reqid }: SaGroup) => [pairKey(pair), ...pair, reqidKey(reqid)];
 
 /** Whether an end is left open. */
-const isOpen = ({ from, to }: Demand): boolean => isWild(from) || isWild(to);
+const isOpen = ({ from, to }: TemplateDemand): boolean => isWild(from) || isWild(to);
 /** Whether the kernel chooses the source of the packets that go to an end (xfrm_policy.c, xfrm_tmpl_resolve_one). */
-const isFromAny = ({ from, to, direction, optional }: Demand): boolean =>
+const isFromAny = ({ from, to, direction, optional }: TemplateDemand): boolean =>
   direction === 'out' && isWild(from) && !isWild(to) && !optional;
 /** By its pair, or with an end left open by its reqid. */
-const coverKey = (demand: Demand): string =>
+const coverKey = (demand: TemplateDemand): string =>
   isOpen(demand) ? reqidKey(demand.reqid) : pairKey(pairOf(demand.from, demand.to));
 
-const isForAll = (demand: Demand): boolean => isOpen(demand) && demand.direction === 'in';
+const isForAll = (demand: TemplateDemand): boolean => isOpen(demand) && demand.direction === 'in';
 
 /** The address from which the packets of an outbound policy come, if it is one. */
 const sourceOf = ({ dir, selector }: XfrmPolicy): string | undefined =>
@@ -412,7 +412,7 @@ function packetsKey({ selector, dir, mark, ifId }: XfrmPolicy): string | undefin
 const RANKS: { readonly [proto: string]: number } = { esp: 0, ah: 1, comp: 2 };
 
 /** By the protocol of its SAs and templates that protects best. */
-function rankOf({ sas, policies, reqid }: Group): number {
+function rankOf({ sas, policies, reqid }: SaGroup): number {
   let least = 3;
   const note = (proto: IpsecProto) => {
     least = Math.min(least, RANKS[proto] ?? 3);
@@ -425,7 +425,7 @@ function rankOf({ sas, policies, reqid }: Group): number {
 }
 
 /** The address to which all SAs with keys and all policies of a group lead; undefined if that is not one. */
-function towardOf({ sas, policies, reqid }: Group): string | undefined {
+function towardOf({ sas, policies, reqid }: SaGroup): string | undefined {
   const all = new Set<string>();
   for (const { entry, isLarval } of sas.values()) if (!isLarval) all.add(entry.value.daddr);
   for (const { demands } of policies.values()) {
@@ -446,7 +446,7 @@ const answers = (some: readonly Policy[], others: readonly Policy[]): boolean =>
  * Whether one group is for packets to a port of the other host and one for packets to the same port here, as Open vSwitch has
  * connections for Geneve and VXLAN (ipsec/ovs-monitor-ipsec.in): nobody answers from that port, and each carries one direction.
  */
-const isOtherRole = (one: Group, other: Group): boolean =>
+const isOtherRole = (one: SaGroup, other: SaGroup): boolean =>
   [...one.policies.values()].some(({ entry: { value } }) => {
     if (value.dir !== 'out' || value.selector.sport === value.selector.dport) return false;
     const role = withPortsExchanged(value.selector);

@@ -8,16 +8,20 @@
 import type { IpsecProto } from '../xfrm/names.ts';
 import type { XfrmPolicy, XfrmState } from '../xfrm/objects.ts';
 import type { XfrmMark, XfrmSelector } from '../xfrm/types.ts';
-import { type Demand, fits, isWild } from './endpoints.ts';
-import type { Policy } from './present.ts';
+import { fits, isWild, type TemplateDemand } from './endpoints.ts';
 import { contains, meet, mirrored, startAlike } from './selectors.ts';
 import type { PerDirection, TrafficDirection } from './tunnel.ts';
+import type { Policy } from './tunnel-contents.ts';
 
 /**
  * Whether packets of a policy go out through an SA for one of its templates (net/xfrm/xfrm_state.c, xfrm_state_find).
  * Its mode, reqid (0 is one like others), mark and interface id are the policy's.
  */
-export const carriesOut = (sa: XfrmState, demand: Demand, { mark, ifId, selector }: XfrmPolicy) =>
+export const carriesOut = (
+  sa: XfrmState,
+  demand: TemplateDemand,
+  { mark, ifId, selector }: XfrmPolicy,
+) =>
   sa.dir !== 'in' &&
   demand.reqid === sa.reqid &&
   isKind(sa, demand) &&
@@ -30,7 +34,7 @@ export const carriesOut = (sa: XfrmState, demand: Demand, { mark, ifId, selector
  * Whether a policy accepts that packets came in through an SA, for one of its templates (xfrm_policy.c, xfrm_state_ok). The reqid
  * 0 is any, and only the source is compared, in other modes than transport.
  */
-export const acceptsIn = (sa: XfrmState, demand: Demand, policy: XfrmPolicy): boolean =>
+export const acceptsIn = (sa: XfrmState, demand: TemplateDemand, policy: XfrmPolicy): boolean =>
   sa.dir !== 'out' &&
   (demand.reqid === 0 || demand.reqid === sa.reqid) &&
   isKind(sa, demand) &&
@@ -48,7 +52,7 @@ const isSource = (wanted: string, saddr: string, packets: XfrmSelector['family']
   wanted === saddr ||
   (packets === 'inet' && wanted.includes(':') && startAlike(wanted, saddr, 32));
 
-const isKind = ({ proto, mode, spi }: XfrmState, demand: Demand): boolean =>
+const isKind = ({ proto, mode, spi }: XfrmState, demand: TemplateDemand): boolean =>
   proto === demand.proto && mode === demand.mode && (demand.spi === 0 || demand.spi === spi);
 
 /** Whether an SA's mark is that with which a policy looks for it; one without a mark has it. */
@@ -95,12 +99,12 @@ export const CLEAR: Obstacle = { missing: [], caught: undefined };
  * @param wayOf in which direction a template is: that of its policy, but where nobody knows which end is this host's
  * @param isLocal whether an address is this host's
  */
-export function obstacles(
+export function obstaclesOf(
   policies: readonly Policy[],
   shunts: ReadonlyMap<string, XfrmPolicy>,
   sas: PerDirection<readonly XfrmState[]>,
-  isOwn: (demand: Demand) => boolean,
-  wayOf: (demand: Demand) => TrafficDirection,
+  isOwn: (demand: TemplateDemand) => boolean,
+  wayOf: (demand: TemplateDemand) => TrafficDirection,
   isLocal: (address: string) => boolean,
 ): PerDirection<Obstacle> {
   const sends = policies.filter(({ demands }) =>
@@ -179,7 +183,7 @@ const takesIn =
  */
 function waysOf(
   { selector: { saddr, prefixlenS, family } }: XfrmPolicy,
-  demands: readonly Demand[],
+  demands: readonly TemplateDemand[],
   isLocal: (address: string) => boolean,
 ): readonly Way[] {
   if (demands[0]?.mode === 'transport') return ['in'];

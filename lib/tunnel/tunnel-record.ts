@@ -2,25 +2,14 @@
 import type { EventTime } from '../netlink/event.ts';
 import type { IpsecProto } from '../xfrm/names.ts';
 import type { XfrmPolicy, XfrmState } from '../xfrm/objects.ts';
-import type { TunnelDownReason } from './changes.ts';
 import { type Orientation, servesBoth } from './endpoints.ts';
 import type { NamedExpectedTunnel } from './expected.ts';
-import { expiryOf, NO_TRAFFIC, nearHardAt, withTraffic } from './figures.ts';
-import type { Group, Labels } from './group.ts';
 import { partsOf } from './parts.ts';
-import {
-  both,
-  entriesOf,
-  type Gone,
-  NOTHING,
-  type Present,
-  protocolOf,
-  type Sa,
-  serving,
-} from './present.ts';
-import type { Replacement } from './rekeys.ts';
-import { CLEAR } from './serve.ts';
-import type { Sighted, Sighting, Verdict } from './state.ts';
+import { CLEAR } from './policy-match.ts';
+import type { SaReplacement } from './rekeys.ts';
+import type { Labels, SaGroup } from './sa-group.ts';
+import { expiryOf, NO_TRAFFIC, nearHardAt, withTraffic } from './sa-limits.ts';
+import type { Observation, ObservedSa, StateEvaluation } from './state.ts';
 import type { TunnelThresholds } from './thresholds.ts';
 import type {
   PerDirection,
@@ -29,7 +18,18 @@ import type {
   TunnelState,
   TunnelTraffic,
 } from './tunnel.ts';
-import type { Warned } from './warnings.ts';
+import type { TunnelDownReason } from './tunnel-changes.ts';
+import {
+  both,
+  entriesOf,
+  NO_CONTENTS,
+  protocolOf,
+  type RemovedSa,
+  type Sa,
+  serving,
+  type TunnelContents,
+} from './tunnel-contents.ts';
+import type { WarningState } from './warnings.ts';
 
 /** Moments kept for warnings; more say no more. */
 const MOMENTS = 1024;
@@ -43,13 +43,13 @@ export class TunnelRecord {
   expected: NamedExpectedTunnel | undefined;
   /** Whether it shows its {@link Tunnel.parts}. */
   readonly #apart: boolean;
-  verdict: Verdict | undefined;
-  warned: Warned | undefined;
+  evaluation: StateEvaluation | undefined;
+  warningState: WarningState | undefined;
   /** As it was last shown; undefined before it is. */
   tunnel: Tunnel | undefined;
   /** To which it belongs; undefined: an expected one of which nothing was ever there. */
-  group: Group | undefined;
-  present: Present = NOTHING;
+  group: SaGroup | undefined;
+  contents: TunnelContents = NO_CONTENTS;
   /** ESP before AH before IPCOMP: of packets that two protocols protect, one counts. */
   protocol: IpsecProto | undefined;
   /** Of all its SAs, those that are gone included. */
@@ -62,13 +62,13 @@ export class TunnelRecord {
   /** Why it was last told to be down. */
   downReason: TunnelDownReason | undefined;
   /** The last SA that went, unless others came since. */
-  lastGone: Gone | undefined;
+  lastGone: RemovedSa | undefined;
   /** The newest SAs that went without a successor so far, by direction and slot. */
-  readonly missed = new Map<string, Gone>();
+  readonly missed = new Map<string, RemovedSa>();
   /** SAs that took the place of others, and are not told of yet. */
-  untold: Replacement[] = [];
+  untold: SaReplacement[] = [];
   /** Those of the rekey that is under way, the first one first. */
-  rekeying: Replacement[] = [];
+  rekeying: SaReplacement[] = [];
   /** The state before it was last `rekeying`. */
   steady: TunnelState | undefined;
   rekeys = 0;
@@ -89,20 +89,20 @@ export class TunnelRecord {
   }
 
   get state(): TunnelState | undefined {
-    return this.verdict?.state;
+    return this.evaluation?.state;
   }
 
   get isEmpty(): boolean {
     return this.members.size === 0;
   }
 
-  asked(at: number): void {
+  acquireHeard(at: number): void {
     this.acquires++;
     keep(this.acquiredAt, at);
   }
 
   /** The other end has another address or port. */
-  mapped(at: number): void {
+  mappingHeard(at: number): void {
     this.natMappings++;
     keep(this.mappedAt, at);
   }
@@ -117,46 +117,47 @@ export class TunnelRecord {
   }
 
   /** Takes what there is, and reads its counters. */
-  read(present: Present): void {
-    this.present = present;
-    this.protocol = protocolOf(present) ?? this.protocol;
+  read(contents: TunnelContents): void {
+    this.contents = contents;
+    this.protocol = protocolOf(contents) ?? this.protocol;
     const its = ({ proto }: XfrmState) => proto === this.protocol;
     this.traffic = both((direction) =>
-      valuesOf(serving(present, direction))
+      valuesOf(serving(contents, direction))
         .filter(its)
         .reduce(withTraffic, this.#carried[direction]),
     );
   }
 
-  /** The counters were read, and none of its moved: the verdict is what judging it would say. */
+  /** The counters were read, and none of its moved: the evaluation is what judging it would say. */
   unmoved({ monotonic }: EventTime): void {
-    const { verdict, tunnel } = this;
-    if (verdict) this.verdict = { ...verdict, heard: { ...verdict.heard, at: monotonic } };
+    const { evaluation, tunnel } = this;
+    if (evaluation)
+      this.evaluation = { ...evaluation, counters: { ...evaluation.counters, at: monotonic } };
     // Its entries tell when they were read.
     if (tunnel && !this.isEmpty) this.tunnel = Object.freeze({ ...tunnel, ...this.#entries });
   }
 
   get refused(): Refused {
-    const { out, in: inbound } = this.present.sas;
+    const { out, in: inbound } = this.contents.sas;
     return valuesOf([...out, ...inbound]).reduce(withRefused, this.#refused);
   }
 
   /** Whether there are none, larval ones included. */
   get isWithoutSas(): boolean {
-    const { sas, larval } = this.present;
+    const { sas, larval } = this.contents;
     return sas.out.length + sas.in.length + larval.length === 0;
   }
 
   /** What its state depends on. */
-  sighting(
+  observe(
     limits: TunnelThresholds,
     countedAt: EventTime,
     unreachable: string | undefined,
     isFound: boolean,
-  ): Sighting {
-    const { larval, policies, acquiredAt, sends } = this.present;
-    let sas = both((direction) => serving(this.present, direction));
-    let { obstacles } = this.present;
+  ): Observation {
+    const { larval, policies, acquiredAt, sends } = this.contents;
+    let sas = both((direction) => serving(this.contents, direction));
+    let { obstacles } = this.contents;
     const { traffic, orientation: ends } = this;
     let packets = both((direction) => traffic[direction].packets);
     if (this.servesBoth) {
@@ -200,10 +201,10 @@ export class TunnelRecord {
   }
 
   /** Makes {@link tunnel} anew; the state must be known. */
-  show(): Tunnel {
-    const { verdict, warned, expected, orientation, present, refused } = this;
-    const { reason, since, sinceKnown, upSince } = verdict as Verdict;
-    const { sas, policies } = present;
+  toTunnel(): Tunnel {
+    const { evaluation, warningState, expected, orientation, contents, refused } = this;
+    const { reason, since, sinceKnown, upSince } = evaluation as StateEvaluation;
+    const { sas, policies } = contents;
     const before = this.tunnel;
     const had = this.isEmpty ? before : undefined;
     const members = both((direction) => this.#members(direction));
@@ -238,19 +239,19 @@ export class TunnelRecord {
       refused,
       acquires: this.acquires,
       natMappings: this.natMappings,
-      warnings: warned?.warnings ?? [],
+      warnings: warningState?.warnings ?? [],
     });
     return this.tunnel;
   }
 
   get #entries(): Pick<Tunnel, 'sas' | 'larval' | 'policies' | 'parts'> {
-    const { present, group } = this;
-    const parts = this.#apart && group ? partsOf(present, group.linked) : undefined;
-    return { ...entriesOf(present), parts };
+    const { contents, group } = this;
+    const parts = this.#apart && group ? partsOf(contents, group.linked) : undefined;
+    return { ...entriesOf(contents), parts };
   }
 
   #members(direction: TrafficDirection): (XfrmState | XfrmPolicy)[] {
-    const { sas, policies } = this.present;
+    const { sas, policies } = this.contents;
     const own = policies.filter((of) => of.demands.some((one) => one.direction === direction));
     return [...sas[direction], ...own].map(({ entry }) => entry.value);
   }
@@ -277,7 +278,7 @@ const withRefused = ({ integrity, replay, replayWindow }: Refused, { stats }: Xf
   replayWindow: replayWindow + BigInt(stats.replayWindow),
 });
 
-function sighted({ entry, slot, came, softAt }: Sa, { expiring }: TunnelThresholds): Sighted {
+function sighted({ entry, slot, came, softAt }: Sa, { expiring }: TunnelThresholds): ObservedSa {
   const { value } = entry;
   const { softAt: soft } = expiryOf(value);
   return {

@@ -7,28 +7,34 @@
 import type { XfrmPolicy, XfrmState } from '../xfrm/objects.ts';
 import type { XfrmMark, XfrmSelector } from '../xfrm/types.ts';
 import {
-  type Demand,
   fits,
   isOnlyShared,
   type Orientation,
-  orient,
+  orientationOf,
   type Pair,
   pairKey,
   pairOf,
+  type TemplateDemand,
 } from './endpoints.ts';
-import { both, type Gone, type Policy, type Present, type Sa } from './present.ts';
-import type { TunnelRecord } from './record.ts';
-import { acceptsIn, obstacles } from './serve.ts';
+import { acceptsIn, obstaclesOf } from './policy-match.ts';
 import type { TrafficDirection } from './tunnel.ts';
+import {
+  both,
+  type Policy,
+  type RemovedSa,
+  type Sa,
+  type TunnelContents,
+} from './tunnel-contents.ts';
+import type { TunnelRecord } from './tunnel-record.ts';
 
 /** What an SA was asked for, for packets that a selector names. */
-export interface Asked {
+export interface SaNeed {
   readonly pair: Pair;
   readonly selector: XfrmSelector;
 }
 
 /** That an SA was asked for. */
-export interface Acquired extends Asked {
+export interface PendingAcquire extends SaNeed {
   readonly uid: string;
   /** Monotonic. */
   readonly at: number;
@@ -39,9 +45,9 @@ export interface Acquired extends Asked {
 }
 
 /** That a policy was removed, and who claims to have asked for it, if that was heard. */
-export type PolicyGone = Pick<Gone, 'portId' | 'time'>;
+export type PolicyGone = Pick<RemovedSa, 'portId' | 'time'>;
 
-export class Group {
+export class SaGroup {
   readonly key: string;
   readonly pair: Pair;
   readonly reqid: number;
@@ -49,21 +55,26 @@ export class Group {
   readonly sas = new Map<string, Sa>();
   readonly policies = new Map<string, Policy>();
   /** SAs that went since it was last looked at. */
-  gone: Gone[] = [];
+  gone: RemovedSa[] = [];
   /** The last of its policies that was removed. */
   policyGone: PolicyGone | undefined;
   /** What was asked for lately, and is not there. */
-  acquired: Acquired[] = [];
+  acquired: PendingAcquire[] = [];
   readonly records = new Set<TunnelRecord>();
   /** Whether it was since the counters were read. */
   looked = false;
   /** The groups with which it was last looked at, itself included; the first has the records of all. */
-  linked: readonly Group[] = [this];
+  linked: readonly SaGroup[] = [this];
 
   constructor(key: string, pair: Pair, reqid: number) {
     this.key = key;
     this.pair = pair;
     this.reqid = reqid;
+  }
+
+  /** Those of all that it was last looked at with. */
+  get reqids(): readonly number[] {
+    return this.linked.map(({ reqid }) => reqid);
   }
 
   /** Whether an SA belongs here. */
@@ -86,18 +97,18 @@ export interface Labels {
 }
 
 /** The members of one tunnel. */
-export interface Joined extends Labels {
-  readonly present: Present;
+export interface GroupPart extends Labels {
+  readonly contents: TunnelContents;
   /** What is the same through rekeys, in part: uids of SAs, policies and requests. */
   readonly members: ReadonlySet<string>;
-  readonly acquired: readonly Acquired[];
+  readonly acquired: readonly PendingAcquire[];
 }
 
 /** Several groups as one, which the first stands for. */
-export function whole(groups: readonly [Group, ...Group[]]): Group {
+export function mergedGroup(groups: readonly [SaGroup, ...SaGroup[]]): SaGroup {
   const [first, ...others] = groups;
   if (others.length === 0) return first;
-  const all = new Group(first.key, first.pair, first.reqid);
+  const all = new SaGroup(first.key, first.pair, first.reqid);
   for (const group of groups) {
     for (const [uid, sa] of group.sas) all.sas.set(uid, sa);
     for (const [uid, policy] of group.policies) all.policies.set(uid, policy);
@@ -119,7 +130,7 @@ export interface Surroundings {
   /** Inbound SAs from any source to one of the ends. */
   readonly shared: readonly Sa[];
   /** Whether packets for which an SA was asked for go through policies of others now. */
-  isLeftOver(asked: Asked): boolean;
+  isLeftOver(asked: SaNeed): boolean;
   /** Policies without templates, by uid. */
   readonly shunts: ReadonlyMap<string, XfrmPolicy>;
 }
@@ -127,27 +138,27 @@ export interface Surroundings {
 type Any = Member & {
   readonly uid: string;
   readonly sa?: Sa;
-  readonly acquired?: Acquired;
+  readonly acquired?: PendingAcquire;
   readonly policy?: Policy;
   /** What it asks for here. */
-  readonly demands?: readonly Demand[];
+  readonly demands?: readonly TemplateDemand[];
 };
 
 /** Joins a group: a function of its members, of what of the host concerns it, and of this host's addresses. */
-export function join(
-  group: Pick<Group, 'pair' | 'reqid' | 'sas' | 'policies' | 'acquired'>,
+export function partsOfGroup(
+  group: Pick<SaGroup, 'pair' | 'reqid' | 'sas' | 'policies' | 'acquired'>,
   surroundings: Surroundings,
   isLocal: (address: string) => boolean,
-): { readonly orientation: Orientation; readonly parts: readonly Joined[] } {
+): { readonly orientation: Orientation; readonly parts: readonly GroupPart[] } {
   const { pair, reqid } = group;
   const { reqids, covers } = surroundings;
   const [a, b] = pair;
-  const here = (demand: Demand) =>
+  const here = (demand: TemplateDemand) =>
     (reqids.has(demand.reqid) || demand.reqid === 0) && (fits(demand, a, b) || fits(demand, b, a));
   const policies = [...group.policies.values(), ...covers];
   const demands = policies.flatMap((policy) => policy.demands.filter(here));
   const states = [...group.sas.values()].map(({ entry }) => entry.value);
-  const orientation = orient(pair, states, demands, isLocal);
+  const orientation = orientationOf(pair, states, demands, isLocal);
   const { local, remote } = orientation;
   const members: Any[] = [];
   for (const sa of group.sas.values()) {
@@ -176,7 +187,9 @@ export function join(
   }
   // A larval SA without a reqid only keeps an SPI, for whichever tunnel between these ends.
   const counts = ({ sa }: Any) => !sa?.isLarval || reqid !== 0;
-  const parts = isOnlyShared(pair) ? [] : split(members).filter((part) => part.some(counts));
+  const parts = isOnlyShared(pair)
+    ? []
+    : splitByLabels(members).filter((part) => part.some(counts));
   return {
     orientation,
     parts: parts.map((part) => joined(part, orientation, surroundings, here, isLocal)),
@@ -190,7 +203,7 @@ export function join(
 function covering(
   part: readonly Any[],
   covers: readonly Policy[],
-  here: (demand: Demand) => boolean,
+  here: (demand: TemplateDemand) => boolean,
 ): Policy[] {
   const labels = new Set(part.map(({ mark, ifId }) => labelText(mark, ifId)));
   const isLabelled = part.some(({ direction, mark, ifId }) => direction === 'in' && (mark || ifId));
@@ -211,9 +224,9 @@ function joined(
   members: readonly Any[],
   { local, remote, directed }: Orientation,
   { reqids, covers, others, shared, shunts }: Surroundings,
-  here: (demand: Demand) => boolean,
+  here: (demand: TemplateDemand) => boolean,
   isLocal: (address: string) => boolean,
-): Joined {
+): GroupPart {
   const sas = both((direction) => {
     const its = members.filter((one) => one.direction === direction);
     return its.flatMap(({ sa }) => (sa && !sa.isLarval ? [sa] : [])).sort(byAge);
@@ -243,17 +256,17 @@ function joined(
       ...(direction === 'in' ? serving : []),
     ].map(({ entry }) => entry.value),
   );
-  const wayOf = (one: Demand) => (fits(one, local, remote) ? 'out' : 'in');
+  const wayOf = (one: TemplateDemand) => (fits(one, local, remote) ? 'out' : 'in');
   // An outbound template takes SAs of its own reqid only, 0 included.
-  const isOwn = (one: Demand) => reqids.has(one.reqid) && here(one);
+  const isOwn = (one: TemplateDemand) => reqids.has(one.reqid) && here(one);
   return {
-    present: {
+    contents: {
       sas,
       shared: serving,
       sends: policies.some(({ demands }) =>
         demands.some((one) => one.direction !== 'in' && isOwn(one)),
       ),
-      obstacles: obstacles([...known], shunts, values, isOwn, wayOf, isLocal),
+      obstacles: obstaclesOf([...known], shunts, values, isOwn, wayOf, isLocal),
       larval: members.flatMap(({ sa }) => (sa?.isLarval ? [sa] : [])).sort(byAge),
       policies,
       demands: members.flatMap(({ demands }) => demands ?? []),
@@ -275,8 +288,8 @@ export function byAge(a: Sa, b: Sa): number {
  * Which of the known tunnels each of these is: that with which it has the most in common; else one that
  * has nothing left, if there is one; else none, and it is new.
  */
-export function match(
-  parts: readonly Joined[],
+export function matchRecords(
+  parts: readonly GroupPart[],
   known: Iterable<TunnelRecord>,
 ): (TunnelRecord | undefined)[] {
   const pairs: { part: number; record: TunnelRecord; shared: number }[] = [];
@@ -296,7 +309,7 @@ export function match(
 }
 
 /** Whether marks and interface ids are such as the tunnel had. */
-function fitsLabels({ tunnel }: TunnelRecord, { marks, ifIds }: Joined): boolean {
+function fitsLabels({ tunnel }: TunnelRecord, { marks, ifIds }: GroupPart): boolean {
   if (tunnel === undefined) return false;
   const fit = (mine: number | undefined, ...had: (number | undefined)[]) =>
     mine === undefined || had.every((one) => one === undefined) || had.includes(mine);
@@ -343,7 +356,7 @@ export function labelText(mark: XfrmMark | undefined, ifId: number | undefined):
  *    serves all marks (net/xfrm/xfrm_state.c, __xfrm_state_lookup). So do policies with more, where the tunnel has none:
  *    an SA gives packets their mark (XFRMA_SET_MARK).
  */
-export function split<M extends Member>(members: readonly M[]): M[][] {
+export function splitByLabels<M extends Member>(members: readonly M[]): M[][] {
   const parts = partsOf(members);
   let tunnels = parts.filter((part) => part.in && part.out);
   if (tunnels.length === 0) {

@@ -1,5 +1,6 @@
 /** What a monitor of tunnels tells, as one union: switch over `kind`. @module */
 import type { NamespaceGone, SyncReport } from '../monitor/changes.ts';
+import type { OverrunEvent } from '../monitor/overrun.ts';
 import type { MalformedEvent } from '../monitor/subscribe.ts';
 import type { EventTime } from '../netlink/event.ts';
 import type { IpsecProto } from '../xfrm/names.ts';
@@ -36,24 +37,24 @@ export type TunnelDownReason =
   | { readonly kind: 'found-missing' }
   | { readonly kind: 'unknown' };
 
-interface About {
+interface TunnelChangeBase {
   /** The tunnel after the change; of `removed`, as it last was. */
   readonly tunnel: Tunnel;
   readonly time: EventTime;
 }
 
 /** A tunnel that was not there before. */
-export interface TunnelAdded extends About {
+export interface TunnelAdded extends TunnelChangeBase {
   readonly kind: 'added';
 }
 /** It can carry packets both ways ({@link isUpState}), and could not before. */
-export interface TunnelUp extends About {
+export interface TunnelUp extends TunnelChangeBase {
   readonly kind: 'up';
   /** The state before; undefined for a new one. */
   readonly before: TunnelState | undefined;
 }
 /** It can carry no packets any more: `down`, `blocked`, `orphan` or `acquiring`; and could, or had SAs that work. */
-export interface TunnelDown extends About {
+export interface TunnelDown extends TunnelChangeBase {
   readonly kind: 'down';
   readonly before: TunnelState;
   readonly reason: TunnelDownReason;
@@ -71,21 +72,21 @@ export interface SaSuccession {
  * New SAs took the place of old ones, in both directions. In one only, if the other does not follow within the
  * threshold `acquiring`, or the tunnel goes down before.
  */
-export interface TunnelRekeyed extends About, PerDirection<readonly SaSuccession[]> {
+export interface TunnelRekeyed extends TunnelChangeBase, PerDirection<readonly SaSuccession[]> {
   readonly kind: 'rekeyed';
 }
 /** A part of a rekey: one SA took the place of one. Told at once, before `rekeyed` tells of both directions. */
-export interface TunnelReplaced extends About, SaSuccession {
+export interface TunnelReplaced extends TunnelChangeBase, SaSuccession {
   readonly kind: 'replaced';
   readonly direction: TrafficDirection;
 }
 /** Packets go out, and none come in. */
-export interface TunnelStalled extends About {
+export interface TunnelStalled extends TunnelChangeBase {
   readonly kind: 'stalled';
   readonly before: TunnelState;
 }
 /** Any other change of the state. */
-export interface TunnelStateChange extends About {
+export interface TunnelStateChange extends TunnelChangeBase {
   readonly kind: 'state';
   readonly before: TunnelState;
   /** Whether it is a part of a rekey: to `rekeying`, or from there to `up` or to what it was before. */
@@ -101,7 +102,7 @@ export interface TunnelWarningChange {
   readonly time: EventTime;
 }
 /** It is no longer in the lists: nothing of it is left, and it was forgotten. */
-export interface TunnelRemoved extends About {
+export interface TunnelRemoved extends TunnelChangeBase {
   readonly kind: 'removed';
 }
 
@@ -116,15 +117,6 @@ export type TunnelEvent =
   | TunnelStateChange
   | TunnelWarningChange
   | TunnelRemoved;
-
-/** Events were lost, by the kernel or, with `slowConsumer`, by a loop over tunnels that was too slow. */
-export interface TunnelOverrun {
-  readonly kind: 'overrun';
-  /** As of {@link TableOverrun}; `SLOW_CONSUMER`: the kernel lost nothing, a loop missed changes. */
-  readonly code: string;
-  readonly slowConsumer: boolean;
-  readonly time: EventTime;
-}
 
 /** All tunnels at one moment: plain data. */
 export interface TunnelSnapshot {
@@ -149,9 +141,4 @@ export interface TunnelsSynced {
 }
 
 /** What a {@link TunnelMonitor} tells: `resynced` and `refreshed` as by XfrmMonitor. */
-export type TunnelChange =
-  | TunnelEvent
-  | TunnelOverrun
-  | SyncReport
-  | NamespaceGone
-  | MalformedEvent;
+export type TunnelChange = TunnelEvent | OverrunEvent | SyncReport | NamespaceGone | MalformedEvent;

@@ -2,7 +2,7 @@
 import type { Loop } from '../monitor/event-hub.ts';
 import { EventQueue } from '../monitor/event-queue.ts';
 import type { EventTime } from '../netlink/event.ts';
-import type { TunnelChange, TunnelSnapshot, TunnelsSynced } from './changes.ts';
+import type { TunnelChange, TunnelSnapshot, TunnelsSynced } from './tunnel-changes.ts';
 
 /**
  * A loop over changes. One that is too slow misses changes, is told so, and begins again. Thousands of
@@ -13,6 +13,7 @@ export class TunnelLoop implements Loop<TunnelChange> {
   readonly queue: EventQueue<TunnelChange | TunnelsSynced>;
   readonly #snapshot: () => TunnelSnapshot;
   #slow = false;
+  #overruns = 0;
   #turn: NodeJS.Immediate | undefined;
   #missed: EventTime | undefined;
 
@@ -42,7 +43,9 @@ export class TunnelLoop implements Loop<TunnelChange> {
     if (this.#missed === undefined) return;
     const time = this.#missed;
     this.#missed = undefined;
-    this.queue.push({ kind: 'overrun', code: 'SLOW_CONSUMER', slowConsumer: true, time });
+    const count = ++this.#overruns;
+    const overrun = { code: 'SLOW_CONSUMER', count, slowConsumer: true, time };
+    this.queue.push({ kind: 'overrun', protocol: 'xfrm', ...overrun });
     this.queue.push({ kind: 'synced', snapshot: this.#snapshot() });
   }
 }
