@@ -147,10 +147,10 @@ const WHOLE = {
   testing: ['lib/testing/index', 'lib/testing/place'],
   command: ['lib/cli/main'],
   lists: ['lib/cli/list'],
-  guests: ['lib/lab/index'],
-  suites: ['lib/cli/test'],
+  monitor: ['lib/cli/monitor'],
   'tunnel-commands': ['lib/cli/tunnels', 'lib/cli/wait', 'lib/cli/check'],
   lab: ['lib/lab/index'],
+  suites: ['lib/cli/test'],
 };
 
 /** What is always loaded together is one file: each that is loaded takes as long as 100 KB of code do. */

@@ -4,6 +4,7 @@
  * @module
  */
 
+import { aborted } from 'node:util';
 import { changeJson } from '../json/tunnel.ts';
 import { findGroup, type MulticastGroupName } from '../monitor/multicast-groups.ts';
 import type { SubscriptionEvent } from '../monitor/subscribe.ts';
@@ -12,7 +13,7 @@ import type { Tunnel } from '../tunnel/tunnel.ts';
 import type { TunnelChange } from '../tunnel/tunnel-changes.ts';
 import type { TunnelMonitorOptions } from '../tunnel/tunnel-monitor.ts';
 import { printable } from '../wire/text.ts';
-import { aborted, endedBySignal } from './events/ended.ts';
+import { endedBySignal } from './events/ended.ts';
 import { InOrder } from './events/in-order.ts';
 import { type Origin, Streams } from './events/streams.ts';
 import { Summary } from './events/summary.ts';
@@ -177,7 +178,7 @@ export async function follow(what: Follow): Promise<void> {
       );
       if (!ended.signal.aborted) what.caughtUp(out);
     }
-    await aborted(ended.signal);
+    await aborted(ended.signal, ended);
     if (alone && left > 0) {
       // What was gathered until then.
       streams.resume();
