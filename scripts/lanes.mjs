@@ -144,7 +144,7 @@ export const SETS = {
     { name: 'tests of the lab', place: here, files: some('lab', 'lab') },
   ],
   all: [
-    inLab('sid', [...kernel, ...files('recent')], 240),
+    inLab('sid', [...kernel, ...files('recent')], 280),
     inLab('trixie', [...ofEachKernel, ...files('recent')], 120),
     inLab('bookworm', ofEachKernel, 170),
     {
