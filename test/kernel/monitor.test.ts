@@ -425,6 +425,18 @@ test('SAs go by deletion, hard expiry and flush', { skip: withoutEsp }, async ()
     ['removed', 'state', 'kernel', 'flushed'],
   ]);
   assert.equal(monitor.states.size, 0);
+  const counts = monitor.eventCounts.map(({ kind, reason, count }) => [kind, reason, count]);
+  for (const expected of [
+    ['NEWSA', undefined, 3],
+    ['EXPIRE', 'soft', 1],
+    ['EXPIRE', 'hard', 1],
+    ['DELSA', undefined, 1],
+  ]) {
+    assert.deepEqual(
+      counts.find(([kind, reason]) => kind === expected[0] && reason === expected[1]),
+      expected,
+    );
+  }
 });
 
 test('a larval SA that gets its keys is replaced', { skip: withoutEsp }, async () => {
