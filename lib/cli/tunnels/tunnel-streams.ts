@@ -7,7 +7,7 @@ import { MultiNamespaceTunnelMonitor } from '../../tunnel/multi-namespace-tunnel
 import type { TunnelChange, TunnelSnapshot } from '../../tunnel/tunnel-changes.ts';
 import type { TunnelMonitorOptions } from '../../tunnel/tunnel-monitor.ts';
 import { aborted } from '../events/ended.ts';
-import type { Beside, Origin } from '../events/streams.ts';
+import type { CompanionStreams, Origin } from '../events/event-streams.ts';
 
 /** What they tell. */
 export interface TunnelListener {
@@ -18,7 +18,7 @@ export interface TunnelListener {
 }
 
 /** Monitors that come and go with the namespaces of {@link Streams}. */
-export class TunnelStreams implements Beside {
+export class TunnelStreams implements CompanionStreams {
   readonly #monitors: Promise<MultiNamespaceTunnelMonitor>;
   /** By a label of their own: two of one name may be there for a moment, the one that goes and the one that came. */
   readonly #origins = new Map<string, Origin>();
