@@ -15,6 +15,7 @@ import * as scenes from './scenes.ts';
 import { startup } from './startup.ts';
 import { dump, storm } from './tables.ts';
 import { tunnels } from './tunnels.ts';
+import { verdicts } from './verdicts.ts';
 
 const [where, how, ...only] = process.argv.slice(2);
 const size: Size = how === 'quick' ? SIZES.quick : SIZES.full;
@@ -62,6 +63,7 @@ async function lab(): Promise<Part> {
     comparisons: await comparisons([[scenes.states, size.lab]]),
     ...(wanted('dump') && { dump: await dump(size.dump, progress) }),
     ...(wanted('tunnels') && { tunnels: await tunnels(size.tunnels, progress) }),
+    ...(wanted('verdicts') && { verdicts: await verdicts(size.verdicts, progress) }),
   };
 }
 

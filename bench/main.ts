@@ -76,7 +76,7 @@ async function measure(quick: boolean, parts: readonly string[]): Promise<Result
   progress('on this kernel');
   const host = await onHost(args);
   let lab: Part | undefined;
-  if (['sas', 'dump', 'tunnels'].some(wanted)) {
+  if (['sas', 'dump', 'tunnels', 'verdicts'].some(wanted)) {
     try {
       const { release } = await prepareLab({ suite: 'bookworm', progress });
       progress(`in the lab, Linux ${release}`);

@@ -76,7 +76,7 @@ function partText(part: Part): string[] {
         `${buffer / 2 ** 20} MiB asked for, Linux ${version(part)}.\n\n${comparisonTable(comparison)}`,
     );
   }
-  const { latencies, dump, storms, startup, memory, codec, tunnels } = part;
+  const { latencies, dump, storms, startup, memory, codec, tunnels, verdicts } = part;
   if (latencies) {
     const rows = latencies.map(({ title, load, samples, median: middle, p99, most }) => [
       title,
@@ -158,6 +158,22 @@ function partText(part: Part): string[] {
     const head = ['', 'tunnels beside it', 'times', 'median ms', 'p99 ms', 'most ms'];
     texts.push(
       `### From the request to what is told of a tunnel\n\nLinux ${version(part)}.\n\n${table(head, rows)}`,
+    );
+  }
+  if (verdicts) {
+    const { tunnels: many, open, refresh, change } = verdicts;
+    const rows = (
+      [
+        ['opening', open, 'XfrmMonitor.open()'],
+        ['a reading of the counters', refresh, 'XfrmMonitor.refresh()'],
+        ['a tunnel down and up again', change, 'one tunnel only'],
+      ] as const
+    ).map(([what, { ours, beside }, than]) => {
+      return [what, range(ours, 1), than, range(ratios(ours, beside), 2)];
+    });
+    const head = ['', 'ms', 'than', 'times as long'];
+    texts.push(
+      `### Verdicts on ${count(many)} tunnels\n\nLinux ${version(part)}.\n\n${table(head, rows)}`,
     );
   }
   return texts;

@@ -9,11 +9,12 @@ import type { Memory } from './memory.ts';
 import type { Startup } from './startup.ts';
 import type { Dump, Storm } from './tables.ts';
 import type { Told } from './tunnels.ts';
+import type { Verdicts } from './verdicts.ts';
 
 /** What can be measured by itself; the comparisons are named as their scenes are. */
 export const PARTS = [
   ...['policies', 'policies-paced', 'policies-filled', 'newsa', 'newsa-filled', 'sas'],
-  ...['tunnels', 'latency', 'dump', 'storm', 'startup', 'memory', 'codec'],
+  ...['tunnels', 'verdicts', 'latency', 'dump', 'storm', 'startup', 'memory', 'codec'],
 ];
 
 /** What one kernel can tell. */
@@ -27,6 +28,7 @@ export interface Part {
   readonly memory?: readonly Memory[];
   readonly codec?: readonly CodecSpeed[];
   readonly tunnels?: readonly Told[];
+  readonly verdicts?: Verdicts;
 }
 
 /** A whole run. */
@@ -61,6 +63,7 @@ export interface Size {
   readonly memory: number;
   readonly codec: number;
   readonly tunnels: { beside: number; rounds: number };
+  readonly verdicts: { tunnels: number; rounds: number };
 }
 
 export const SIZES: Readonly<Record<'full' | 'quick', Size>> = {
@@ -75,6 +78,7 @@ export const SIZES: Readonly<Record<'full' | 'quick', Size>> = {
     memory: 10_000_000,
     codec: 15,
     tunnels: { beside: 2000, rounds: 200 },
+    verdicts: { tunnels: 5000, rounds: 9 },
   },
   quick: {
     live: { events: 50_000, rounds: 1 },
@@ -87,5 +91,6 @@ export const SIZES: Readonly<Record<'full' | 'quick', Size>> = {
     memory: 200_000,
     codec: 3,
     tunnels: { beside: 100, rounds: 10 },
+    verdicts: { tunnels: 100, rounds: 3 },
   },
 };

@@ -98,16 +98,27 @@ async function measure(client: XfrmClient, beside: number, rounds: number): Prom
   });
 }
 
+/** Gives this host its address for a while: a tunnel without is down. */
+export async function withHubAddress(): Promise<AsyncDisposable> {
+  const route = new RouteClient();
+  const address = { index: LOOPBACK, local: UNDERLAY.left, prefixLength: 32 };
+  await route.setLinkUp({ index: LOOPBACK });
+  await route.addAddress(address);
+  return {
+    async [Symbol.asyncDispose]() {
+      await route.deleteAddress(address);
+      await route.close();
+    },
+  };
+}
+
 /** With one tunnel, and with many beside it. */
 export async function tunnels(
   { beside, rounds }: { beside: number; rounds: number },
   progress: (text: string) => void,
 ): Promise<Told[]> {
   await using client = new XfrmClient();
-  await using route = new RouteClient();
-  // A tunnel whose local address is not on this host is down.
-  await route.setLinkUp({ index: LOOPBACK });
-  await route.addAddress({ index: LOOPBACK, local: UNDERLAY.left, prefixLength: 32 });
+  await using _ = await withHubAddress();
   const all: Told[] = [];
   for (const others of [0, beside]) {
     progress(`outcomes of a tunnel, ${others} beside it`);

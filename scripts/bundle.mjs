@@ -145,6 +145,7 @@ const WHOLE = {
   tunnels: ['lib/tunnel/tunnels', 'lib/tunnel/addresses'],
   command: ['lib/cli/main'],
   lists: ['lib/cli/list'],
+  monitor: ['lib/cli/monitor'],
   'tunnel-commands': ['lib/cli/tunnels', 'lib/cli/wait', 'lib/cli/check'],
   lab: ['lib/lab/index'],
 };

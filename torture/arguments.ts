@@ -6,6 +6,7 @@
  */
 import assert from 'node:assert/strict';
 import {
+  MultiNamespaceTunnelMonitor,
   MultiNamespaceXfrmMonitor,
   RouteClient,
   subscribe,
@@ -127,6 +128,7 @@ const OPEN: Readonly<Record<keyof typeof OPENERS, (options: never) => unknown>> 
   RouteClient: (options) => new RouteClient(options),
   XfrmMonitor: (options) => XfrmMonitor.open(options),
   MultiNamespaceXfrmMonitor: (options) => MultiNamespaceXfrmMonitor.open(options),
+  MultiNamespaceTunnelMonitor: (options) => MultiNamespaceTunnelMonitor.open(options),
   TunnelMonitor: (options) => TunnelMonitor.open(options),
 };
 for (const [name, open] of Object.entries(OPEN)) {

@@ -4,6 +4,7 @@
  * @module
  */
 
+import { aborted } from 'node:util';
 import { changeJson } from '../json/tunnel.ts';
 import { findGroup, type MulticastGroupName } from '../monitor/multicast-groups.ts';
 import type { SubscriptionEvent } from '../monitor/subscribe.ts';
@@ -13,7 +14,7 @@ import type { TunnelChange } from '../tunnel/tunnel-changes.ts';
 import type { TunnelMonitorOptions } from '../tunnel/tunnel-monitor.ts';
 import { printable } from '../wire/text.ts';
 import { ClaimedProcesses, formatOwner } from './events/claimed-processes.ts';
-import { aborted, endedBySignal } from './events/ended.ts';
+import { endedBySignal } from './events/ended.ts';
 import { EventStreams, type Origin } from './events/event-streams.ts';
 import { InOrder } from './events/in-order.ts';
 import { Summary } from './events/summary.ts';
@@ -177,7 +178,7 @@ export async function follow(what: Follow): Promise<void> {
       );
       if (!ended.signal.aborted) what.caughtUp(out);
     }
-    await aborted(ended.signal);
+    await aborted(ended.signal, ended);
     if (alone && left > 0) {
       // What was gathered until then.
       streams.resume();

@@ -11,6 +11,7 @@ import { formatLine, type JsonRecord } from './line.ts';
 import { changeJson, tunnelJson, warningJson } from './tunnel.ts';
 import { write } from './write.ts';
 
+/** What to write. */
 export interface JsonOptions {
   /** Shows keys, and bytes that may be keys, as hexadecimal digits. Default: only how many bytes they are. */
   readonly keys?: boolean | undefined;

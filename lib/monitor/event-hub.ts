@@ -11,7 +11,7 @@ export interface Loop<Event> {
   end(error: unknown): void;
 }
 
-/** What {@link LiveEmitter.iterator} can be told. */
+/** What `iterator()` of subscriptions and monitors can be told. */
 export interface IteratorOptions {
   /** Ends the loop. */
   signal?: AbortSignal | undefined;

@@ -39,7 +39,10 @@ export interface AddNamespaceOptions {
   signal?: AbortSignal | undefined;
 }
 
-/** `change` or its kind: as in loops, `synced` and `closed` of each namespace included. */
+/**
+ * `change` or its kind: as in loops, `synced` and `closed` of each namespace included. Those of the namespaces that are
+ * there at first come to listeners that are there when the promise of `open()` has been awaited.
+ */
 export type MultiNamespaceListeners<Change extends { readonly kind: string }> = ListenersByKind<
   InNamespace<Change>
 > & {
@@ -85,6 +88,8 @@ export abstract class MultiNamespaceMonitor<
   readonly #openOne: (where: Where) => Promise<Monitor>;
   readonly #entries = new Map<string, Entry<Monitor>>();
   readonly #named: NamespaceWatch | undefined;
+  /** Until it is open: namespaces that could not be watched. */
+  #failed: InNamespace<Change>[] | undefined = [];
   /** What is under way: it is waited for at the end, and never rejects. */
   readonly #busy = new Set<Promise<unknown>>();
 
@@ -118,7 +123,24 @@ export abstract class MultiNamespaceMonitor<
       signal?.throwIfAborted();
       throw error;
     }
+    this.#failed = this.#tellFirst(this.#failed ?? []);
     return this;
+  }
+
+  /** What was there at first, to those who listen when the promise of `open()` has been awaited. */
+  #tellFirst(failed: readonly InNamespace<Change>[]): undefined {
+    process.nextTick(() => {
+      for (const [label, monitor] of [...this.#opened()]) {
+        if (this.get(label) === monitor && !this.closed) this.#tellSynced(label, monitor);
+      }
+      for (const change of failed) this.#closedEarly(change);
+    });
+  }
+
+  /** A namespace could not be watched. */
+  #closedEarly(change: InNamespace<Change>): void {
+    for (const loop of this.hub.loops) loop.push(change);
+    this.#tell(change);
   }
 
   /** The labels of the namespaces whose tables are complete. */
@@ -229,8 +251,7 @@ export abstract class MultiNamespaceMonitor<
       for (const loop of this.hub.loops) loop.gone(monitor);
       this.#tell({ kind: 'closed', error: failure, label });
     });
-    const synced: Synced<Snapshot> = { kind: 'synced', snapshot: monitor.snapshot() };
-    this.#tell({ ...(synced as unknown as Change), label });
+    this.#tellSynced(label, monitor);
     for (const loop of this.hub.loops) loop.add(label, monitor);
     return monitor;
   }
@@ -260,12 +281,19 @@ export abstract class MultiNamespaceMonitor<
       }
     } catch (error) {
       const change: InNamespace<Change> = { kind: 'closed', error, label: name };
-      for (const loop of this.hub.loops) loop.push(change);
-      this.#tell(change);
+      if (this.#failed) this.#failed.push(change);
+      else this.#closedEarly(change);
     }
   }
 
+  #tellSynced(label: string, monitor: Monitor): void {
+    const synced: Synced<Snapshot> = { kind: 'synced', snapshot: monitor.snapshot() };
+    this.#tell({ ...(synced as unknown as Change), label });
+  }
+
   #tell(change: InNamespace<Change>): void {
+    // Nobody can listen before it is open.
+    if (this.#failed) return;
     this.hub.emit(change.kind, change);
     this.hub.emit('change', change);
   }

@@ -77,6 +77,7 @@ export class Dump<T> implements AsyncGenerator<T, DumpEnd, undefined>, Promise<D
     this.#ask = ask;
   }
 
+  /** @internal */
   get [Symbol.toStringTag](): string {
     return 'Dump';
   }
@@ -86,6 +87,7 @@ export class Dump<T> implements AsyncGenerator<T, DumpEnd, undefined>, Promise<D
     return this.#ask();
   }
 
+  /** Asks for the list, and gives its objects one by one. */
   [Symbol.asyncIterator](): AsyncGenerator<T, DumpEnd, undefined> {
     return each(this.#ask());
   }
@@ -100,10 +102,12 @@ export class Dump<T> implements AsyncGenerator<T, DumpEnd, undefined>, Promise<D
     return this.#reader().return(end);
   }
 
+  /** Ends a list that is read by hand, with an error. */
   throw(error: unknown): Promise<IteratorResult<T, DumpEnd>> {
     return this.#reader().throw(error);
   }
 
+  /** Ends a list that is read by hand, for `await using`. */
   async [Symbol.asyncDispose](): Promise<void> {
     await this.#own?.return({ interrupted: true });
   }

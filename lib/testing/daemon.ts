@@ -58,6 +58,7 @@ export class Daemon implements AsyncDisposable {
     return this.#lines.join('\n');
   }
 
+  /** Its process id; undefined while it does not run. */
   get pid(): number | undefined {
     return this.#process?.pid;
   }
@@ -119,6 +120,7 @@ export class Daemon implements AsyncDisposable {
     this.#process?.kill('SIGSTOP');
   }
 
+  /** Lets it go on after {@link pause}. */
   resume(): void {
     this.#process?.kill('SIGCONT');
   }
@@ -128,6 +130,7 @@ export class Daemon implements AsyncDisposable {
     if (this.#process) await kill(this.#process);
   }
 
+  /** Ends it, for `await using`. */
   [Symbol.asyncDispose](): Promise<void> {
     return this.kill();
   }

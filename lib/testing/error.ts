@@ -11,6 +11,7 @@ export class TestingError extends Error {
   }
 }
 
+/** What went wrong, for programs. */
 export type TestingErrorCode =
   /** An expectation did not hold. */
   | 'ERR_EXPECTATION'

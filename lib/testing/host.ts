@@ -25,6 +25,7 @@ export class Host extends NetworkNamespace {
   /** Interface index of each cable, by the host at its other end. */
   readonly cables = new Map<Host, number>();
 
+  /** Makes a host. */
   static async create(options: HostOptions): Promise<Host> {
     return new Host(options).started();
   }
@@ -37,6 +38,7 @@ export class Host extends NetworkNamespace {
     this.inner6 = inner6;
   }
 
+  /** @internal */
   protected override async started(): Promise<this> {
     await super.started();
     if (this.inner) await this.addAddress(this.inner);
@@ -54,6 +56,7 @@ export class Host extends NetworkNamespace {
     });
   }
 
+  /** Takes an address away from it. */
   async removeAddress(local: string, index = 1): Promise<void> {
     await this.route.deleteAddress({ index, local, prefixLength: single(local) });
   }

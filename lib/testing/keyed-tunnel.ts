@@ -22,6 +22,7 @@ const ALGORITHMS = {
   }),
 } as const satisfies Readonly<Record<string, () => Encodable<XfrmState>>>;
 
+/** What an SA of the kit can be made with. */
 export type AlgorithmName = keyof typeof ALGORITHMS;
 
 /** What a tunnel is made of. All is optional. */
@@ -38,7 +39,7 @@ export interface KeyedTunnelOptions {
   readonly protects?: readonly [left: string, right: string] | undefined;
   /** Default 1. */
   readonly reqid?: number | undefined;
-  /** More of each SA, as {@link XfrmClient.addState} takes it: `{ lifetime: { softPackets: 3 } }`. */
+  /** More of each SA, as `XfrmClient.addState()` takes it: `{ lifetime: { softPackets: 3 } }`. */
   readonly state?: Encodable<XfrmState> | undefined;
   /** More of each policy. */
   readonly policy?: Encodable<XfrmPolicy> | undefined;
@@ -238,6 +239,7 @@ export class KeyedTunnel implements AsyncDisposable {
     await this.#delete(this.#pair);
   }
 
+  /** Removes it, for `await using`. */
   [Symbol.asyncDispose](): Promise<void> {
     return this.remove();
   }

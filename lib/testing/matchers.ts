@@ -14,6 +14,7 @@ import type { NetworkNamespace } from './network-namespace.ts';
 /** What a matcher gives its runner. */
 export interface Matched {
   readonly pass: boolean;
+  /** What to say of it. */
   readonly message: () => string;
 }
 
@@ -31,8 +32,10 @@ type Block = () => unknown;
 
 /** All are asynchronous: `await expect(left).toBeEncryptedTo(right)`. */
 export const xfrmMatchers = {
+  /** As {@link expectEncrypted}. */
   toBeEncryptedTo: (left: Host, right: Host, options?: EncryptedOptions) =>
     matched(expectEncrypted(left, right, options), 'traffic between them is protected'),
+  /** As {@link expectMirrored}. */
   toMirror: (left: NetworkNamespace, right: NetworkNamespace, options?: MirroredOptions) =>
     matched(expectMirrored(left, right, options), 'they agree on the SAs between them'),
   /** `expect(block).toCauseNoXfrmErrors([left, right])` */
@@ -41,6 +44,7 @@ export const xfrmMatchers = {
     hosts: NetworkNamespace | readonly NetworkNamespace[],
     options?: { tolerate?: Readonly<Record<`Xfrm${string}`, number>> },
   ) => matched(expectNoXfrmErrors(hosts, block, options), 'no packet was dropped'),
+  /** As {@link expectNoLeaks}. */
   toLeaveNothing: (block: Block, hosts: NetworkNamespace | readonly NetworkNamespace[]) =>
     matched(expectNoLeaks(hosts, block), 'nothing was left'),
 };

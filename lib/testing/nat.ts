@@ -16,6 +16,7 @@ interface Mapping {
   outside: Socket;
 }
 
+/** A NAT that hosts are behind, for UDP to ports 500 and 4500. */
 export class Nat implements AsyncDisposable {
   /** The address that the server sees. */
   readonly address: string;
@@ -78,6 +79,7 @@ export class Nat implements AsyncDisposable {
     mapping.outside.send(packet, port, this.#server.address);
   }
 
+  /** Removes it, for `await using`. */
   async [Symbol.asyncDispose](): Promise<void> {
     await this.#outside.close();
     await this.inside.close();

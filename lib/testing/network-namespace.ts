@@ -46,6 +46,7 @@ export class NetworkNamespace implements AsyncDisposable {
     this.route = new RouteClient({ netns: this.netns });
   }
 
+  /** @internal */
   protected async started(): Promise<this> {
     try {
       await this.route.setLinkUp({ name: 'lo' });
@@ -140,6 +141,7 @@ export class NetworkNamespace implements AsyncDisposable {
     this.#file.close();
   }
 
+  /** The same as {@link close}, for `await using`. */
   [Symbol.asyncDispose](): Promise<void> {
     return this.close();
   }

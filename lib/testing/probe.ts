@@ -80,6 +80,7 @@ const ATTEMPTS = {
 
 /** What may be there or not. */
 export type Feature = keyof typeof ATTEMPTS;
+/** All names of features. */
 export const FEATURES = Object.keys(ATTEMPTS) as Feature[];
 
 /** Whether a feature is there, and if not, why. */

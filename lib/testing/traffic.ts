@@ -7,6 +7,7 @@ import type { AddressInfo } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Host } from './host.ts';
 
+/** What to send, and how long to wait for it. */
 export interface TrafficOptions {
   /** Addresses to send from and to; default the inner ones, else those of the hosts. */
   readonly from?: string | undefined;

@@ -9,6 +9,7 @@ import type { NetworkNamespace } from './network-namespace.ts';
 /** Milliseconds: less than the five seconds after which Vitest and Jest end a test, so that its message is the one that is seen. */
 const PATIENCE = Number(process.env.NETLINK_XFRM_TIMEOUT) || 4000;
 
+/** How long to wait. */
 export interface PatienceOptions {
   /** Milliseconds; default 4000, or what the environment has as NETLINK_XFRM_TIMEOUT. */
   readonly timeout?: number | undefined;
@@ -109,6 +110,7 @@ export class Events implements AsyncDisposable {
     });
   }
 
+  /** Ends listening, for `await using`. */
   async [Symbol.asyncDispose](): Promise<void> {
     this.#forget();
     await this.#subscription.close();

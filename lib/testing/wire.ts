@@ -146,6 +146,7 @@ export class Wire implements Disposable {
     }
   }
 
+  /** Stops listening. Can be called twice. */
   close(): void {
     clearInterval(this.#timer);
     this.#forget();
@@ -153,6 +154,7 @@ export class Wire implements Disposable {
     this.#taps.clear();
   }
 
+  /** The same as {@link close}, for `using`. */
   [Symbol.dispose](): void {
     this.close();
   }

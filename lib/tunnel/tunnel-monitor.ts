@@ -45,10 +45,19 @@ export interface TunnelsView extends Iterable<Tunnel> {
   readonly size: number;
   /** By its id, which for an expected one is its name. */
   get(id: string): Tunnel | undefined;
-  /** Those with this address at the other end. */
+  /** Those with this address at the other end. It may be spelt in any way. */
   byRemote(address: string): Tunnel[];
+  /** Those with this address at this end. */
+  byLocal(address: string): Tunnel[];
   /** Those of a reqid. */
   byReqid(reqid: number): Tunnel[];
+  /**
+   * Those for which a function gives something true, in order. All are looked at.
+   *
+   * @example
+   * monitor.tunnels.filter(({ state, ifId }) => state === 'down' && ifId.out === 5);
+   */
+  filter(by: (tunnel: Tunnel) => unknown): Tunnel[];
 }
 
 /** The worst first; of one state, by id. */

@@ -117,7 +117,23 @@ export class Tunnels {
 
   byRemote(text: string): Tunnel[] {
     const address = canonicalAddress(text);
-    return shown(this.#members.groupsByAddress(address)).filter(({ remote }) => remote === address);
+    return this.#byEnd(address).filter(({ remote }) => remote === address);
+  }
+
+  byLocal(text: string): Tunnel[] {
+    const address = canonicalAddress(text);
+    return this.#byEnd(address).filter(({ local }) => local === address);
+  }
+
+  filter(by: (tunnel: Tunnel) => unknown): Tunnel[] {
+    return [...this].filter((tunnel) => by(tunnel));
+  }
+
+  /** Those that may have an address; expected ones that were never seen have it by their description alone. */
+  #byEnd(address: string): Tunnel[] {
+    const there = shown(this.#members.groupsByAddress(address));
+    const vacant = [...this.#vacant].flatMap(({ tunnel }) => tunnel ?? []);
+    return [...new Set([...there, ...vacant])];
   }
 
   byReqid(reqid: number): Tunnel[] {
@@ -341,7 +357,7 @@ export class Tunnels {
   #occupant(group: SaGroup, orientation: Orientation, part: GroupPart): TunnelRecord {
     const { reqid } = group;
     const { marks, ifIds } = part;
-    const traits = { ...orientation, reqid, marks, ifIds };
+    const traits = { ...orientation, reqids: group.reqids, marks, ifIds };
     for (const record of this.#vacant) {
       if (!isExpected(record.expected as NamedExpectedTunnel, traits)) continue;
       record.group?.records.delete(record);
@@ -402,7 +418,7 @@ export class Tunnels {
   /** Whether a tunnel is, or last was, as one ought to be. */
   #fits({ orientation, group, labels }: TunnelRecord, expected: NamedExpectedTunnel): boolean {
     if (!orientation || !group) return false;
-    return isExpected(expected, { ...orientation, reqid: group.reqid, ...labels });
+    return isExpected(expected, { ...orientation, reqids: group.reqids, ...labels });
   }
 
   /**

@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { CHECKED, codeBlocks } from '../documents.ts';
+import { checkLine } from '../schema.ts';
 import { code, output, RunningProgram } from './documented.ts';
 import { deleteLarval, ip, withoutEsp, words } from './support.ts';
 import { addPolicies } from './tunnel-peers.ts';
@@ -16,6 +17,7 @@ const ENDLESS = [
   'README.md 4',
   'docs/route.md 1',
   'docs/tunnels.md 1',
+  'docs/values.md 2',
 ];
 const NEEDS_ESP = 'docs/client.md 3';
 
@@ -49,6 +51,16 @@ test('the daemon of the README hears of SAs and of links', async () => {
   const [, daddr, spi] = /^DELSA (\S+) (\d+)$/m.exec(printed) ?? [];
   assert.equal(daddr, '192.0.2.2');
   assert(spis.includes(Number(spi)));
+});
+
+test('the loop of docs/values.md prints events as JSON', async () => {
+  await using loop = new RunningProgram(...code(block('docs/values.md 2').code));
+  while (!loop.printed.includes('\n')) {
+    deleteLarval();
+    await new Promise((resolve) => setTimeout(resolve, 20));
+  }
+  const [line = ''] = loop.printed.split('\n');
+  assert.match(checkLine(line), /^(NEWSA|DELSA)$/);
 });
 
 test('the monitor of the README prints what is gone', async () => {

@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
 import { createSocket } from 'node:dgram';
 import { subscribe, unsubscribe } from 'node:diagnostics_channel';
-import { once } from 'node:events';
+import { getEventListeners, once } from 'node:events';
 import { existsSync, readFileSync } from 'node:fs';
 import { test } from 'node:test';
 import { promisify } from 'node:util';
@@ -14,6 +14,7 @@ import {
   type ObjectChange,
   readXfrmStat,
   stateRates,
+  TunnelMonitor,
   XfrmClient,
   XfrmMonitor,
   type XfrmMonitorOptions,
@@ -227,6 +228,31 @@ test('a snapshot is plain data, and a loop starts with one', async () => {
   assert.equal(snapshot.policies.length, 1);
 });
 
+test('thousands of promises share one listener on a signal, and leave none', async () => {
+  await using client = new XfrmClient();
+  await using monitor = await XfrmMonitor.open();
+  await using tunnels = await TunnelMonitor.open({ monitor });
+  const warnings: Error[] = [];
+  const warned = (warning: Error) => warnings.push(warning);
+  process.on('warning', warned);
+  const { signal } = new AbortController();
+  const many = <T>(count: number, one: () => Promise<T>) => Array.from({ length: count }, one);
+  const done = Promise.all([
+    ...many(2000, () => client.getSadInfo({ signal })),
+    ...many(50, () => monitor.refresh({ signal })),
+    ...many(20, () => tunnels.refresh({ signal })),
+    ...many(2000, () => monitor.waitFor(({ policies }) => policies.size > 0, { signal })),
+    ...many(2000, () => tunnels.waitFor(({ tunnels: { size } }) => size === 0, { signal })),
+  ]);
+  assert.equal(getEventListeners(signal, 'abort').length, 1);
+  await client.addPolicy(policy(1));
+  await done;
+  assert.equal(getEventListeners(signal, 'abort').length, 0);
+  process.off('warning', warned);
+  assert.deepEqual(warnings, []);
+  await client.flushPolicies();
+});
+
 test('a loop that a signal ends holds up the reading no more', async () => {
   await using client = new XfrmClient();
   await using monitor = await XfrmMonitor.open({ highWaterMark: 1 });
@@ -399,6 +425,18 @@ test('SAs go by deletion, hard expiry and flush', { skip: withoutEsp }, async ()
     ['removed', 'state', 'kernel', 'flushed'],
   ]);
   assert.equal(monitor.states.size, 0);
+  const counts = monitor.eventCounts.map(({ kind, reason, count }) => [kind, reason, count]);
+  for (const expected of [
+    ['NEWSA', undefined, 3],
+    ['EXPIRE', 'soft', 1],
+    ['EXPIRE', 'hard', 1],
+    ['DELSA', undefined, 1],
+  ]) {
+    assert.deepEqual(
+      counts.find(([kind, reason]) => kind === expected[0] && reason === expected[1]),
+      expected,
+    );
+  }
 });
 
 test('a larval SA that gets its keys is replaced', { skip: withoutEsp }, async () => {

@@ -71,14 +71,18 @@ test('changes of two namespaces come labelled, and one of them goes away', async
     ['there', 'closed'],
   ]);
   assert.equal(last[2], undefined);
-  assert.deepEqual(heard.slice(0, 5).map(brief), [
+  assert.deepEqual(heard.slice(0, 2).map(brief).sort(), [
+    ['here', 'synced'],
+    ['there', 'synced'],
+  ]);
+  assert.deepEqual(heard.slice(2, 7).map(brief), [
     ['here', 'added'],
     ['there', 'updated'],
     ['there', 'closed'],
     ['here', 'removed'],
     ['there', 'synced'],
   ]);
-  assert.equal(heard.length, 7);
+  assert.equal(heard.length, 9);
 });
 
 test('a slow loop over several namespaces loses nothing without a word', async () => {
@@ -253,6 +257,27 @@ await monitors.close();
 await next();
 console.log((await loop.next()).done);
 `;
+
+/** With a name of something that is no network namespace. */
+const STRANGE = `
+import { MultiNamespaceXfrmMonitor } from '${new URL('../../lib/index.js', import.meta.url).href}';
+const monitors = await MultiNamespaceXfrmMonitor.open({ named: true });
+monitors.on('synced', ({ label }) => console.log(label, 'synced'));
+monitors.on('closed', ({ label, error }) => {
+  console.log(label, error.code);
+  monitors.close();
+});
+`;
+
+test('what could not be watched at first is told to those who listen once it is open', () => {
+  const names = 'ip netns add red && touch /run/netns/uts';
+  const mount = 'mount --bind /proc/self/ns/uts /run/netns/uts';
+  const script = `mount -t tmpfs tmpfs /run && ${names} && ${mount} && exec "$@"`;
+  const node = [process.execPath, '--input-type=module', '-e', STRANGE];
+  const args = ['--mount', '--net', 'sh', '-c', script, 'sh', ...node];
+  const { stdout, stderr } = spawnSync('unshare', args, { encoding: 'utf8', timeout: 600_000 });
+  assert.equal(stdout, 'red synced\nuts EINVAL\n', stderr);
+});
 
 test('namespaces with a name are watched as they come and go', () => {
   const script = 'mount -t tmpfs tmpfs /run && ip netns add red && exec "$@"';

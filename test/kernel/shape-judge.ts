@@ -11,6 +11,7 @@ import {
   type Tunnel,
   TunnelMonitor,
   XfrmClient,
+  XfrmMonitor,
 } from '../../lib/index.ts';
 import { run } from './command.ts';
 import { OracleHosts, type Side } from './oracle-hosts.ts';
@@ -61,9 +62,11 @@ export class ShapeJudge {
   /** @returns what is said wrongly, a line each */
   async judge(shape: Shape): Promise<string[]> {
     const wrong: string[] = [];
-    const well: Variant = { words: 'all is well', steps: [], stops: [] };
-    for (const variant of [well, ...shape.variants]) {
+    const { stops = [], asks = false } = shape;
+    const first: Variant = { words: 'at first', steps: [], stops };
+    for (const variant of [first, ...shape.variants]) {
       const undo: (() => void)[] = [];
+      const listener = asks ? await XfrmMonitor.open({ acquires: true }) : undefined;
       try {
         for (const side of SIDES) {
           const { up, down } = shape.links?.[side] ?? { up: [], down: [] };
@@ -79,6 +82,7 @@ export class ShapeJudge {
         const found = await this.#look(shape, variant);
         wrong.push(...found.map((text) => `${variant.words}: ${text}`));
       } finally {
+        await listener?.close();
         await this.#clear();
         for (const one of undo.reverse()) one();
       }
@@ -158,6 +162,7 @@ export class ShapeJudge {
 
   async #perform(step: Step): Promise<void> {
     if (step.do === 'sh') return this.#shell(step.side, [step.line]);
+    if (step.do === 'send') return void (await this.#oracle.send('left', step.packet));
     const client = this.#clients[step.side];
     if ('sa' in step) {
       if (step.do === 'addSa') await client.addState(step.sa);

@@ -29,12 +29,13 @@ export interface Flow {
   readonly back: Packet;
 }
 
-/** A change of the left host; `sh` is a line of a shell. */
+/** A change of a host; `sh` is a line of a shell. Or packets that the left host sends, and that do not arrive. */
 export type Step =
   | Exclude<
       Operation,
       { readonly do: 'ip' | 'traffic' | 'allocate' | 'updateSa' | 'replacePolicy' }
     >
+  | { readonly do: 'send'; readonly packet: Packet }
   | { readonly do: 'sh'; readonly side: Side; readonly line: string; readonly undo: string };
 
 export interface Variant {
@@ -56,6 +57,10 @@ export interface Shape {
     Record<Side, { readonly up: readonly string[]; readonly down: readonly string[] }>
   >;
   readonly flows: readonly Flow[];
+  /** Flows that do not pass yet. */
+  readonly stops?: readonly number[];
+  /** Whether somebody listens when an SA is asked for, as key managers do: the kernel then makes a larval one. */
+  readonly asks?: boolean;
   readonly variants: readonly Variant[];
 }
 
@@ -916,6 +921,45 @@ function shunts(): Shape {
   };
 }
 
+/** libreswan, on demand: a trap for any peer; packets ask for SAs between their ends; those that come are between the gateways. */
+function trap(): Shape {
+  const real = connect({ prefix: { left: 24, right: 24 } });
+  const sending = policyOf(real, 'out');
+  const open = { saddr: ANY, daddr: ANY, proto: 'esp', mode: 'transport', reqid: 16389 } as const;
+  const hold = { ...sending, templates: [open] } as Policy;
+  const asks = ['10.2.0.1', '10.2.0.77'].map((target): Step => {
+    return { do: 'send', packet: { source: inner('left', 0), target } };
+  });
+  const comes: Step[] = [
+    ...real.left.sas.map((sa): Step => ({ do: 'addSa', side: 'left', sa })),
+    noPolicy(hold),
+    ...real.left.policies.map(addPolicy),
+  ];
+  return {
+    name: 'a trap for any peer',
+    hosts: { left: { sas: [], policies: [hold] }, right: real.right },
+    links: {
+      left: {
+        up: [`ip route add 10.2.0.77 via ${PEER} dev cable src ${inner('left', 0)}`],
+        down: ['ip route del 10.2.0.77'],
+      },
+    },
+    asks: true,
+    flows: [inside(0, PEER)],
+    stops: [0],
+    variants: [
+      { words: 'packets asked', steps: asks, stops: [0] },
+      { words: 'what was asked for comes', steps: [...asks, ...comes], stops: [] },
+      {
+        words: 'what was asked for comes, and its inbound SA goes',
+        steps: [...asks, ...comes, without(one(real, { daddr: HERE }))],
+        stops: [0],
+        says: /^one-way: no inbound SA/,
+      },
+    ],
+  };
+}
+
 const ROUTERS = 'ff02::5';
 /** The same on all routers. */
 function ospf(): Shape {
@@ -964,6 +1008,60 @@ function ospf(): Shape {
   };
 }
 
+/** All packets of a device, chosen by its if_id; strongSwan and libreswan set the id on SAs and policies of both directions. */
+export function xfrmInterface(): Shape {
+  const IF_ID = 42;
+  const plain = connect({ prefix: { left: 0, right: 0 } });
+  const { left } = change(
+    plain,
+    'left',
+    (sa) => ({ ...sa, ifId: IF_ID }) as Sa,
+    (policy) => ({ ...policy, ifId: IF_ID }) as Policy,
+  );
+  const hosts = { left, right: connect({}).right };
+  const there = inner('right', 0);
+  return {
+    name: 'route-based with an xfrm interface',
+    hosts,
+    links: {
+      left: {
+        up: [
+          `ip link add ipsec1 type xfrm dev cable if_id ${IF_ID}`,
+          'ip link set ipsec1 up',
+          `ip route replace ${there} dev ipsec1 src ${inner('left', 0)}`,
+        ],
+        down: [
+          'ip link del ipsec1',
+          `ip route replace ${there} via ${PEER} dev cable src ${inner('left', 0)}`,
+        ],
+      },
+    },
+    flows: [inside(0, PEER)],
+    variants: [
+      {
+        words: 'no inbound SA',
+        steps: [without(one(hosts, { daddr: HERE }))],
+        stops: [0],
+        says: /^one-way: no inbound SA/,
+      },
+      {
+        words: 'the outbound SA has another if_id',
+        steps: instead(one(hosts, { saddr: HERE }), { ifId: 43 }),
+        stops: [0],
+        says: /^one-way: no outbound SA/,
+      },
+      {
+        words: 'the outbound policy has another if_id',
+        steps: [
+          noPolicy(policyOf(hosts, 'out')),
+          addPolicy({ ...policyOf(hosts, 'out'), ifId: 43 } as Policy),
+        ],
+        stops: [0],
+      },
+    ],
+  };
+}
+
 /** Shapes that need no more of a kernel than ESP, AH, IPComp and the devices that all of Debian's have. */
 export const SHAPES: readonly Shape[] = [
   compressed(),
@@ -983,5 +1081,6 @@ export const SHAPES: readonly Shape[] = [
   mobike(),
   l2tp(),
   shunts(),
+  trap(),
   ospf(),
 ];

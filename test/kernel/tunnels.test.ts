@@ -6,6 +6,7 @@ import { after, before, test } from 'node:test';
 import { type TwoHosts, twoHosts } from '../../lib/cli/demo/two-hosts.ts';
 import {
   RouteClient,
+  type Tunnel,
   type TunnelChange,
   TunnelMonitor,
   type TunnelMonitorOptions,
@@ -309,6 +310,17 @@ test('a tunnel comes up, is rekeyed, and is deleted by someone', { skip: without
   await second;
   assert.equal(monitor.tunnels.get(ID)?.state, 'up');
   assert.equal(monitor.tunnels.get(ID)?.rekeys, 2);
+  // A name, and none again, in the middle of its life.
+  const before = pick(monitor.tunnels.get(ID));
+  assert.deepEqual(pick(monitor.addExpected({ name: 'paris', remote: THERE })), before);
+  const third = until((one) => one.kind === 'rekeyed' && one.out[0]?.to === 0x4001);
+  await pair(0x4001);
+  await client.deleteState({ daddr: THERE, spi: 0x3001 });
+  await client.deleteState({ daddr: HERE, spi: 0x3002 });
+  await third;
+  monitor.setExpected([]);
+  assert.deepEqual(pick(monitor.tunnels.get(ID)), { ...before, rekeys: 3 });
+  assert.equal(monitor.xfrm.states.bySpi(0x4001, { daddr: THERE }).length, 1);
   assert(!told.some((line) => line.startsWith('down')), told.join('\n'));
   const down = until(({ kind }) => kind === 'down');
   await client.flushStates();
@@ -320,3 +332,7 @@ test('a tunnel comes up, is rekeyed, and is deleted by someone', { skip: without
   assert.equal(monitor.forget(ID), true);
   assert.equal(monitor.tunnels.size, 0);
 });
+
+/** What a name changes nothing of. */
+const pick = (tunnel: Tunnel | undefined) =>
+  tunnel && { upSince: tunnel.upSince, traffic: tunnel.traffic, rekeys: tunnel.rekeys };

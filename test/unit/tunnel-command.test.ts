@@ -3,10 +3,11 @@ import assert from 'node:assert/strict';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { PassThrough } from 'node:stream';
 import { test } from 'node:test';
 import pc from 'picocolors';
 import { formatJson } from '../../lib/cli/json.ts';
-import { keysOf } from '../../lib/cli/terminal/keyboard.ts';
+import { hearKeys } from '../../lib/cli/terminal/keyboard.ts';
 import { Screen } from '../../lib/cli/terminal/screen.ts';
 import { clip } from '../../lib/cli/terminal/width.ts';
 import { formatThreshold, parseDuration } from '../../lib/cli/text/units.ts';
@@ -496,15 +497,30 @@ test('lines are cut without their colours, which all stay', () => {
   assert.equal(clip('e\u0301e\u0301', 1), 'e\u0301');
 });
 
-test('keys have names', () => {
-  assert.deepEqual(keysOf('q\x03\x1b[A\x1bOBj\x1b[6~\x1b[1;5C\x1b'), [
+test('keys have names, also those that arrive in pieces', async () => {
+  const terminal = Object.assign(new PassThrough(), { isTTY: true, setRawMode: () => terminal });
+  const heard: string[] = [];
+  const stop = hearKeys((key) => heard.push(key), terminal as unknown as typeof process.stdin);
+  for (const piece of ['q\x03\x1b[A\x1bOBj\x1a\x1b', '[6', '~\x1b[5~\x1b[H\x1b[FkG']) {
+    terminal.write(piece);
+    await new Promise(setImmediate);
+  }
+  const keys = [
     'q',
     'ctrl-c',
     'up',
     'down',
     'j',
-    'page-down',
-    '\x1b[1;5C',
-    '\x1b',
-  ]);
+    'ctrl-z',
+    'pagedown',
+    'pageup',
+    'home',
+    'end',
+    'k',
+  ];
+  assert.deepEqual(heard, [...keys, 'G']);
+  stop();
+  terminal.write('q');
+  await new Promise(setImmediate);
+  assert.equal(heard.length, keys.length + 1);
 });

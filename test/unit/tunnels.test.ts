@@ -295,6 +295,14 @@ test('lookups by the other end and by reqid; sorted by trouble', () => {
     ['blocked'],
   );
   assert.deepEqual(world.tunnels.byRemote(A), []);
+  const remotes = (tunnels: readonly Tunnel[]) => tunnels.map(({ remote }) => remote);
+  assert.deepEqual(remotes(world.tunnels.byLocal(A)).sort(), ['192.0.2.2', '192.0.2.9']);
+  assert.deepEqual(remotes(world.tunnels.filter(({ state }) => state === 'up')), ['192.0.2.9']);
+  world.expect([{ name: 'far', remote: '203.0.113.5' }]);
+  assert.deepEqual(
+    world.tunnels.byRemote('203.0.113.5').map(({ id }) => id),
+    ['far'],
+  );
 });
 
 test('lookups by the other end take any spelling of it', () => {

@@ -149,6 +149,11 @@ export const OPENERS = {
     namespaces: { own: undefined },
     named: false,
   },
+  MultiNamespaceTunnelMonitor: {
+    ...MONITOR,
+    ...{ netns: undefined, namespaces: { own: undefined }, named: false },
+    expected: () => [{ remote: '192.0.2.2' }],
+  },
   TunnelMonitor: {
     ...{ ...MONITOR, label: 'x', highWaterMark: 10, thresholds: { settle: 100, idle: 1 } },
     expected: [{ name: 'x', remote: '192.0.2.2', local: '192.0.2.1', reqid: 1, ifId: 1, mark: 1 }],

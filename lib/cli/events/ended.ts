@@ -2,8 +2,6 @@
  * What ends a command that runs until it is told.
  * @module
  */
-import { onAbort } from '../../socket/abort.ts';
-
 const SIGNALS = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const;
 /** Milliseconds in which signals are one: timeout(1) sends its own to the process and then to its group. */
 const ONE = 1000;
@@ -20,9 +18,3 @@ export function endedBySignal(): AbortController {
   for (const signal of SIGNALS) process.on(signal, end);
   return ended;
 }
-
-/** Until a signal is aborted. */
-export const aborted = (signal: AbortSignal): Promise<void> =>
-  new Promise((resolve) => {
-    onAbort(signal, () => resolve());
-  });

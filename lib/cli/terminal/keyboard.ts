@@ -2,43 +2,31 @@
  * Keys of a terminal, one by one.
  * @module
  */
+import type { Key } from 'node:readline';
+import type { ReadStream } from 'node:tty';
 
-/** What a key is called here: its character, or the name of a special one. */
-const NAMES: Readonly<Record<string, string>> = {
-  '\x03': 'ctrl-c',
-  '\x1a': 'ctrl-z',
-  '\x1b[A': 'up',
-  '\x1bOA': 'up',
-  '\x1b[B': 'down',
-  '\x1bOB': 'down',
-  '\x1b[5~': 'page-up',
-  '\x1b[6~': 'page-down',
-  '\x1b[H': 'home',
-  '\x1b[F': 'end',
-};
-
-// biome-ignore lint/suspicious/noControlCharactersInRegex: special keys begin with it
-const KEY = /\x1b(?:\[[0-9;]*[A-Za-z~]|O[A-Za-z])|[\s\S]/gu;
-
-/** The keys in what a terminal sent. */
-export const keysOf = (text: string): string[] =>
-  [...text.matchAll(KEY)].map(([key]) => NAMES[key] ?? key);
+/** What a key is called: its character, of a special one the name that node:readline has for it, `ctrl-` before it. */
+const nameOf = (text: string | undefined, { name = '', ctrl }: Key): string =>
+  ctrl ? `ctrl-${name}` : (text ?? name);
 
 /**
- * Hears keys as they are pressed; nothing where standard input is no terminal.
+ * Hears keys as they are pressed; nothing where standard input is not a terminal.
  *
  * @returns what ends it, and gives the terminal its lines back
  */
-export function hearKeys(heard: (key: string) => void): () => void {
-  const { stdin } = process;
+export function hearKeys(
+  heard: (key: string) => void,
+  stdin: Pick<ReadStream, 'isTTY' | 'setRawMode' | 'on' | 'off' | 'resume' | 'pause'> &
+    NodeJS.ReadableStream = process.stdin,
+): () => void {
   if (!stdin.isTTY) return () => {};
-  const data = (text: string) => {
-    for (const key of keysOf(text)) heard(key);
-  };
+  const press = (text: string | undefined, key: Key) => heard(nameOf(text, key));
+  // Loaded by who has a terminal only. It puts a sequence together that arrives in pieces.
+  process.getBuiltinModule('node:readline').emitKeypressEvents(stdin);
   stdin.setRawMode(true);
-  stdin.setEncoding('utf8').on('data', data).resume();
+  stdin.on('keypress', press).resume();
   return () => {
-    stdin.off('data', data).pause();
+    stdin.off('keypress', press).pause();
     stdin.setRawMode(false);
   };
 }

@@ -2,8 +2,9 @@
  * `tunnels --watch` on a terminal: the tunnels, live, on a screen of their own.
  * @module
  */
+import { aborted } from 'node:util';
 import type { TunnelMonitorOptions } from '../../tunnel/tunnel-monitor.ts';
-import { aborted, endedBySignal } from '../events/ended.ts';
+import { endedBySignal } from '../events/ended.ts';
 import type { Colors } from '../terminal/colors.ts';
 import { hearKeys } from '../terminal/keyboard.ts';
 import { Screen } from '../terminal/screen.ts';
@@ -83,7 +84,7 @@ export async function showTunnels(
     const page = Math.max(1, screen.size.rows - 4);
     if (key === 'q' || key === 'ctrl-c') return ended.abort();
     if (key === 'ctrl-z') return suspend();
-    const by = { up: -1, k: -1, down: 1, j: 1, 'page-up': -page, 'page-down': page }[key];
+    const by = { up: -1, k: -1, down: 1, j: 1, pageup: -page, pagedown: page }[key];
     if (by !== undefined) above = Math.max(0, above + by);
     else if (key === 'home') above = 0;
     else if (key === 'end') above = Number.MAX_SAFE_INTEGER;
@@ -105,7 +106,7 @@ export async function showTunnels(
   try {
     screen.open();
     frame();
-    await aborted(ended.signal);
+    await aborted(ended.signal, ended);
   } finally {
     clearInterval(tick);
     throttle.stop();

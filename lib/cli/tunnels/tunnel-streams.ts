@@ -2,11 +2,10 @@
  * The changes of tunnels in the namespaces whose events are followed too.
  * @module
  */
-
+import { aborted } from 'node:util';
 import { MultiNamespaceTunnelMonitor } from '../../tunnel/multi-namespace-tunnel-monitor.ts';
 import type { TunnelChange, TunnelSnapshot } from '../../tunnel/tunnel-changes.ts';
 import type { TunnelMonitorOptions } from '../../tunnel/tunnel-monitor.ts';
-import { aborted } from '../events/ended.ts';
 import type { CompanionStreams, Origin } from '../events/event-streams.ts';
 
 /** What they tell. */
@@ -55,7 +54,7 @@ export class TunnelStreams implements CompanionStreams {
 
   /** Until all tunnels are known. @throws what TunnelMonitor.open throws; the signal's reason */
   async ready(signal: AbortSignal): Promise<void> {
-    await Promise.race([Promise.all(this.#opening), aborted(signal)]);
+    await Promise.race([Promise.all(this.#opening), aborted(signal, signal)]);
     signal.throwIfAborted();
   }
 

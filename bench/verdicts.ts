@@ -1,0 +1,113 @@
+/**
+ * What verdicts cost on a hub with many road warriors: opening, a reading of the counters, and one change, each beside the
+ * same without verdicts (XfrmMonitor) or with one tunnel only. Needs a kernel with ESP.
+ * @module
+ */
+import assert from 'node:assert/strict';
+import { once } from 'node:events';
+import { UNDERLAY } from '../lib/cli/demo/two-hosts.ts';
+import { TunnelMonitor, XfrmClient, XfrmMonitor } from '../lib/index.ts';
+import { sentBy } from '../test/kernel/by-hand.ts';
+import { withHubAddress } from './tunnels.ts';
+
+/** Times of what was done by turns, a round each, in milliseconds. */
+export interface Verdicts {
+  readonly tunnels: number;
+  /** With verdicts, and what it is beside. */
+  readonly open: Pair;
+  readonly refresh: Pair;
+  readonly change: Pair;
+}
+interface Pair {
+  readonly ours: readonly number[];
+  readonly beside: readonly number[];
+}
+
+const HUB = UNDERLAY.left;
+const ANY = { saddr: '0.0.0.0', prefixlenS: 0 } as const;
+const peerOf = (n: number) => `198.18.${n >> 8}.${n & 255}`;
+const INBOUND = 0x200000;
+const inbound = (n: number) => ({
+  ...sentBy('left', INBOUND + n),
+  saddr: peerOf(n),
+  daddr: HUB,
+  reqid: n,
+});
+
+/** Clients from 1 on, each with a virtual address. */
+async function connect(client: XfrmClient, from: number, to: number): Promise<void> {
+  for (let n = from; n <= to; n++) {
+    const [peer, virtual] = [peerOf(n), `10.9.${n >> 8}.${n & 255}`];
+    await client.addState({ ...sentBy('left', 0x100000 + n), saddr: HUB, daddr: peer, reqid: n });
+    await client.addState(inbound(n));
+    const there = { ...ANY, daddr: virtual, prefixlenD: 32 };
+    const back = { saddr: virtual, prefixlenS: 32, daddr: ANY.saddr, prefixlenD: 0 };
+    for (const [dir, saddr, daddr, selector] of [
+      ['out', HUB, peer, there],
+      ['in', peer, HUB, back],
+      ['fwd', peer, HUB, back],
+    ] as const) {
+      const templates = [{ saddr, daddr, proto: 'esp', mode: 'tunnel', reqid: n }] as const;
+      await client.addPolicy({ dir, selector, templates });
+    }
+  }
+}
+
+async function timed(work: () => Promise<unknown>): Promise<number> {
+  const start = performance.now();
+  await work();
+  return performance.now() - start;
+}
+
+/** Until a tunnel that was taken down is told to be down, and up again. */
+async function changes(client: XfrmClient, rounds: number): Promise<number[]> {
+  await using monitor = await TunnelMonitor.open({ thresholds: { settle: 0 } });
+  const times: number[] = [];
+  for (let round = 0; round < rounds; round++) {
+    times.push(
+      await timed(async () => {
+        const down = once(monitor, 'state');
+        await client.deleteState({ daddr: HUB, spi: INBOUND + 1 });
+        await down;
+        const up = once(monitor, 'up');
+        await client.addState(inbound(1));
+        await up;
+      }),
+    );
+  }
+  return times;
+}
+
+export async function verdicts(
+  { tunnels, rounds }: { tunnels: number; rounds: number },
+  progress: (text: string) => void,
+): Promise<Verdicts> {
+  await using client = new XfrmClient();
+  await using _ = await withHubAddress();
+  progress(`verdicts on ${tunnels} tunnels`);
+  await connect(client, 1, 1);
+  const alone = await changes(client, rounds);
+  await connect(client, 2, tunnels);
+  const open = { ours: [] as number[], beside: [] as number[] };
+  const refresh = { ours: [] as number[], beside: [] as number[] };
+  for (let round = 0; round < rounds; round++) {
+    for (const [Monitor, name] of [
+      [XfrmMonitor, 'beside'],
+      [TunnelMonitor, 'ours'],
+    ] as const) {
+      let monitor: XfrmMonitor | TunnelMonitor | undefined;
+      open[name].push(
+        await timed(async () => {
+          monitor = await Monitor.open({ refreshInterval: 0 });
+        }),
+      );
+      if (monitor instanceof TunnelMonitor) assert.equal(monitor.tunnels.size, tunnels);
+      refresh[name].push(await timed(async () => monitor?.refresh()));
+      await monitor?.close();
+    }
+  }
+  const change = { ours: await changes(client, rounds), beside: alone };
+  await client.flushStates();
+  await client.flushPolicies();
+  return { tunnels, open, refresh, change };
+}
