@@ -14,7 +14,6 @@ export type Side = keyof typeof UNDERLAY;
 const far = (side: Side): Side => (side === 'left' ? 'right' : 'left');
 const aead = { name: 'rfc4106(gcm(aes))', icvBits: 128, key: new Uint8Array(20) };
 const REQID = 1;
-/** Of a template: all algorithms will do. Left out, none does. */
 
 type Properties = Partial<Encodable<XfrmState>>;
 
