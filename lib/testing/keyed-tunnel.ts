@@ -23,6 +23,7 @@ const ALGORITHMS = {
 } as const satisfies Readonly<Record<string, () => Encodable<XfrmState>>>;
 
 /** What an SA of the kit can be made with. */
+/** What may protect packets. */
 export type AlgorithmName = keyof typeof ALGORITHMS;
 
 /** What a tunnel is made of. All is optional. */
