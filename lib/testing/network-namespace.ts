@@ -68,7 +68,7 @@ export class NetworkNamespace implements AsyncDisposable {
   }
 
   /** Runs iproute2's `ip` in it: `ip('route show')`. */
-  ip(line: string): Promise<Printed> {
+  ip(line: string): Promise<ProgramOutput> {
     return this.run('ip', line.trim().split(/\s+/));
   }
 
