@@ -1,13 +1,13 @@
 /**
- * A tunnel between the two hosts of lib/cli/demo/two-hosts.ts, made without a key manager.
+ * A tunnel between the two hosts of here.ts, made without a key manager.
  * @module
  */
 import { createSocket } from 'node:dgram';
 import { once } from 'node:events';
 import { connect } from 'node:net';
-import { INNER, UNDERLAY } from '../../lib/cli/demo/two-hosts.ts';
 import type { StateKey, XfrmClient, XfrmState } from '../../lib/index.ts';
 import type { Encodable } from '../../lib/wire/encodable.ts';
+import { INNER, UNDERLAY } from './here.ts';
 
 export type Side = keyof typeof UNDERLAY;
 
