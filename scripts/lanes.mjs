@@ -147,7 +147,7 @@ export const SETS = {
     { name: 'tests of the lab', place: here, files: some('lab', 'lab') },
   ],
   all: [
-    inLab('sid', [...kernel, ...files('recent')], 240, 300),
+    inLab('sid', [...kernel, ...files('recent')], 280, 300),
     inLab('trixie', [...ofEachKernel, ...files('recent')], 120, 100),
     inLab('bookworm', ofEachKernel, 170, 100),
     {

@@ -38,9 +38,9 @@ export class NetworkNamespace implements AsyncDisposable {
     return new NetworkNamespace(name).started();
   }
 
-  protected constructor(name: string) {
+  protected constructor(name: string, file: OpenFile = makeNamespace()) {
     this.name = name;
-    this.#file = makeNamespace();
+    this.#file = file;
     this.netns = this.#file.descriptor;
     this.xfrm = new XfrmClient({ netns: this.netns });
     this.route = new RouteClient({ netns: this.netns });
@@ -60,6 +60,16 @@ export class NetworkNamespace implements AsyncDisposable {
   /** Where other programs find it, while this process lives: `nsenter --net=PATH`. */
   get path(): string {
     return `/proc/${process.pid}/fd/${this.netns}`;
+  }
+
+  /** The command line that runs a program in it: of programs that one starts oneself, which it does not end. */
+  command(program: string, ...args: string[]): [program: string, args: string[]] {
+    return ['nsenter', [`--net=${this.path}`, program, ...args]];
+  }
+
+  /** Runs iproute2's `ip` in it: `ip('route show')`. */
+  ip(line: string): Promise<Printed> {
+    return this.run('ip', line.trim().split(/\s+/));
   }
 
   /** Starts a program in it, which is killed when the namespace is closed, or this thread ends. */

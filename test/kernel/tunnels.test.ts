@@ -3,7 +3,6 @@ import assert from 'node:assert/strict';
 import { createSocket } from 'node:dgram';
 import { once } from 'node:events';
 import { after, before, test } from 'node:test';
-import { type TwoHosts, twoHosts } from '../../lib/cli/demo/two-hosts.ts';
 import {
   RouteClient,
   type Tunnel,
@@ -14,6 +13,7 @@ import {
   XfrmClient,
   XfrmMonitor,
 } from '../../lib/index.ts';
+import { hostsHere, type TwoHosts } from './here.ts';
 import { otherNamespace } from './socket-support.ts';
 import { withoutEsp } from './support.ts';
 
@@ -26,9 +26,9 @@ const POLICY = { dir: 'out', selector: SELECTOR, templates: [OUT] } as const;
 
 let hosts: TwoHosts | undefined;
 before(async () => {
-  hosts = await twoHosts();
+  hosts = await hostsHere();
 });
-after(() => hosts?.[Symbol.dispose]());
+after(() => hosts?.[Symbol.asyncDispose]());
 
 /** A monitor, a client, and what is told, a word each. */
 async function opened(options?: TunnelMonitorOptions) {
