@@ -9,9 +9,9 @@ import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { setTimeout as pause } from 'node:timers/promises';
 import { isMainThread, parentPort, Worker } from 'node:worker_threads';
-import { UNDERLAY } from '../lib/cli/demo/two-hosts.ts';
 import { RouteClient, TunnelMonitor, XfrmClient } from '../lib/index.ts';
 import { deletePair, type Spis, sentBy, setPolicies } from '../test/kernel/by-hand.ts';
+import { UNDERLAY } from '../test/kernel/here.ts';
 import { median, quantile } from './stats.ts';
 
 /** Milliseconds from the request to the change. */

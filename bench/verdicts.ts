@@ -5,9 +5,9 @@
  */
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
-import { UNDERLAY } from '../lib/cli/demo/two-hosts.ts';
 import { TunnelMonitor, XfrmClient, XfrmMonitor } from '../lib/index.ts';
 import { sentBy } from '../test/kernel/by-hand.ts';
+import { UNDERLAY } from '../test/kernel/here.ts';
 import { withHubAddress } from './tunnels.ts';
 
 /** Times of what was done by turns, a round each, in milliseconds. */

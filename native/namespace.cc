@@ -16,30 +16,30 @@ Outcome OutcomeOf(int result, const char* syscall) {
   return {result < 0 ? -errno : result, syscall};
 }
 
-// Runs `work` in a thread of its own, after `go`. libuv's thread, because it returns an error where
-// std::thread would throw.
-template <typename Go, typename Work>
-Outcome Elsewhere(Go go, Work work) {
-  struct Visit {
-    Go go;
+// Runs `work` in a thread of its own, after `enter`. libuv's thread, because it returns an error
+// where std::thread would throw.
+template <typename Enter, typename Work>
+Outcome RunInThread(Enter enter, Work work) {
+  struct NamespaceCall {
+    Enter enter;
     Work work;
     Outcome outcome;
-  } visit = {go, work, {}};
+  } call = {enter, work, {}};
   uv_thread_t thread;
   const auto run = [](void* data) {
-    Visit& visit = *static_cast<Visit*>(data);
-    visit.outcome = visit.go();
-    if (visit.outcome.result == 0) visit.outcome = visit.work();
+    NamespaceCall& call = *static_cast<NamespaceCall*>(data);
+    call.outcome = call.enter();
+    if (call.outcome.result == 0) call.outcome = call.work();
   };
-  const int status = uv_thread_create(&thread, run, &visit);
+  const int status = uv_thread_create(&thread, run, &call);
   if (status != 0) return {status, "pthread_create"};
   uv_thread_join(&thread);
-  return visit.outcome;
+  return call.outcome;
 }
 
 template <typename Work>
-Outcome Inside(int netns, Work work) {
-  return Elsewhere([netns] { return OutcomeOf(setns(netns, CLONE_NEWNET), "setns"); }, work);
+Outcome RunInNamespace(int netns, Work work) {
+  return RunInThread([netns] { return OutcomeOf(setns(netns, CLONE_NEWNET), "setns"); }, work);
 }
 
 Outcome OpenFile(const char* path) {
@@ -53,16 +53,16 @@ Outcome OpenSocket(int protocol) {
 }
 
 Outcome OpenSocketIn(int netns, int protocol) {
-  return Inside(netns, [protocol] { return OpenSocket(protocol); });
+  return RunInNamespace(netns, [protocol] { return OpenSocket(protocol); });
 }
 
 Outcome OpenFileIn(int netns, const char* path) {
-  return Inside(netns, [path] { return OpenFile(path); });
+  return RunInNamespace(netns, [path] { return OpenFile(path); });
 }
 
 Outcome MakeNamespace() {
-  return Elsewhere([] { return OutcomeOf(unshare(CLONE_NEWNET), "unshare"); },
-                   [] { return OpenFile("/proc/thread-self/ns/net"); });
+  return RunInThread([] { return OutcomeOf(unshare(CLONE_NEWNET), "unshare"); },
+                     [] { return OpenFile("/proc/thread-self/ns/net"); });
 }
 
 Outcome OpenBoundIn(int netns, const SocketKind& kind, const sockaddr* address, socklen_t length) {
@@ -75,5 +75,5 @@ Outcome OpenBoundIn(int netns, const SocketKind& kind, const sockaddr* address, 
     close(opened.result);
     return bound;
   };
-  return netns < 0 ? open() : Inside(netns, open);
+  return netns < 0 ? open() : RunInNamespace(netns, open);
 }

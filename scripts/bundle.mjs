@@ -143,11 +143,14 @@ const WHOLE = {
   library: ['lib/index', 'lib/xfrm', 'lib/route', 'lib/cli/report-error'],
   rtnetlink: ['lib/route/rtnetlink'],
   tunnels: ['lib/tunnel/tunnels', 'lib/tunnel/addresses'],
+  connection: ['lib/netlink/netlink-connection'],
+  testing: ['lib/testing/index', 'lib/testing/place'],
   command: ['lib/cli/main'],
   lists: ['lib/cli/list'],
   monitor: ['lib/cli/monitor'],
   'tunnel-commands': ['lib/cli/tunnels', 'lib/cli/wait', 'lib/cli/check'],
   lab: ['lib/lab/index'],
+  suites: ['lib/cli/test'],
 };
 
 /** What is always loaded together is one file: each that is loaded takes as long as 100 KB of code do. */

@@ -34,14 +34,14 @@ const inKernel = {
   before: join(root, 'dist/test/kernel/support.js'),
 };
 
-/** Kernel tests in the lab's kernel of a Debian suite; of the default one without a suite. */
-const inLab = (suite, paths, seconds) => ({
+/** Kernel tests in the lab's kernel of a Debian suite; of the default one without a suite. `worlds`: how many random ones. */
+const inLab = (suite, paths, seconds, worlds = 25) => ({
   seconds,
   name: `kernel tests in the lab${suite === undefined ? '' : ` (${suite})`}`,
   place: lab(suite),
   files: paths,
   // Not one may be left out for want of ESP.
-  env: { NETLINK_XFRM_REQUIRE: 'esp' },
+  env: { NETLINK_XFRM_REQUIRE: 'esp', NETLINK_XFRM_WORLDS: `${worlds}` },
   ...inKernel,
 });
 
@@ -49,7 +49,10 @@ const inLab = (suite, paths, seconds) => ({
  * Of the tests of a kernel, those that `npm test` runs in the lab: real NEWSA, EXPIRE, rekeys, a table and
  * tunnels that follow them. The others run there with test:all.
  */
-const CHOSEN = some('kernel', 'events', 'client', 'monitor', 'tunnels', 'tunnel-rekeys');
+const CHOSEN = some(
+  'kernel',
+  ...['events', 'client', 'monitor', 'tunnels', 'tunnel-rekeys', 'tunnel-oracle'],
+);
 
 /**
  * Of the tests of a kernel, those of what this side of the socket does: the command's lines, options and screens, the
@@ -86,7 +89,7 @@ const thorough = { NETLINK_XFRM_THOROUGH: '1' };
  * Of the tests of a kernel, those that run in a full kernel beside its own: several sockets and two processors are
  * what it adds. An emulated processor takes more than ten minutes for all.
  */
-const ON_TWO_PROCESSORS = some('kernel', 'events', 'client', 'monitor');
+const ON_TWO_PROCESSORS = some('kernel', 'events', 'client', 'monitor', 'tunnel-oracle');
 
 /**
  * Of the unit tests, those of what could differ between processors: bytes, numbers, requests and tables. The others
@@ -144,9 +147,9 @@ export const SETS = {
     { name: 'tests of the lab', place: here, files: some('lab', 'lab') },
   ],
   all: [
-    inLab('sid', [...kernel, ...files('recent')], 240),
-    inLab('trixie', [...ofEachKernel, ...files('recent')], 120),
-    inLab('bookworm', ofEachKernel, 170),
+    inLab('sid', [...kernel, ...files('recent')], 280, 300),
+    inLab('trixie', [...ofEachKernel, ...files('recent')], 120, 100),
+    inLab('bookworm', ofEachKernel, 170, 100),
     {
       name: 'unit tests, all that is generated',
       place: here,
@@ -202,6 +205,11 @@ export const SETS = {
       name: 'kernel tests in a full kernel',
       place: fullLab('sid'),
       beyond: BEYOND_DEBIAN,
+      long: true,
+    },
+    {
+      ...inLab('sid', some('kernel', 'tunnel-oracle'), 1200, 3000),
+      name: 'random worlds of tunnels (sid)',
       long: true,
     },
     {

@@ -27,11 +27,24 @@ function blocksOf(document: string): CodeBlock[] {
 /** Of suites of tests: they run where SAs can be made (test/kernel/kit-docs.test.ts). */
 export const SUITES: readonly CodeBlock[] = blocksOf('docs/testing.md');
 
+const pages = readdirSync(join(root, 'docs')).filter((name) => name.endsWith('.md'));
+const documents = ['README.md', ...pages.map((name) => `docs/${name}`)];
+
 /** All other blocks of JavaScript in the README and in docs/. */
-export function codeBlocks(): CodeBlock[] {
-  const isPage = (name: string) => name.endsWith('.md') && name !== 'testing.md';
-  const pages = readdirSync(join(root, 'docs')).filter(isPage);
-  return ['README.md', ...pages.map((name) => `docs/${name}`)].flatMap(blocksOf);
+export const codeBlocks = (): CodeBlock[] =>
+  documents.filter((name) => name !== 'docs/testing.md').flatMap(blocksOf);
+
+/** Runs of the command in the documents, in blocks and in lines: the subcommand, its options and words. */
+export function commandLines(): { document: string; subcommand: string; words: string[] }[] {
+  return documents.flatMap((document) => {
+    const text = readFileSync(join(root, document), 'utf8');
+    const runs = text.matchAll(/(?:`| {4})(?:sudo )?(?:npx )?netlink-xfrm ([a-z]+)([^`\n]*)/g);
+    return Array.from(runs, ([, subcommand = '', rest = '']) => {
+      // Up to what the shell, a comment or another program takes.
+      const [own = ''] = rest.split(/\s(?:--|#|\||&&|>)(?:\s|$)/);
+      return { document, subcommand, words: own.split(/\s+/).filter(Boolean) };
+    });
+  });
 }
 
 /** What needs a lab, a device of xfrm or a daemon: its types are checked. The others run. */

@@ -20,7 +20,7 @@ import {
   type Severities,
   STATUSES,
 } from './tunnels/check-result.ts';
-import { TUNNEL_FILTER_HELP, type TunnelFilter } from './tunnels/filter.ts';
+import { TUNNEL_FILTER_HELP, type TunnelFilter } from './tunnels/tunnel-filter.ts';
 import {
   addTunnelOptions,
   duration,
@@ -28,7 +28,7 @@ import {
   THRESHOLD_HELP,
   type TunnelOptions,
   tunnelFilterOf,
-} from './tunnels/options.ts';
+} from './tunnels/tunnel-options.ts';
 
 interface Options extends OutputOptions, TunnelOptions {
   readonly critical: readonly string[];

@@ -13,20 +13,20 @@ import type { Tunnel } from '../tunnel/tunnel.ts';
 import type { TunnelChange } from '../tunnel/tunnel-changes.ts';
 import type { TunnelMonitorOptions } from '../tunnel/tunnel-monitor.ts';
 import { printable } from '../wire/text.ts';
+import { ClaimedProcesses, formatOwner } from './events/claimed-processes.ts';
 import { endedBySignal } from './events/ended.ts';
+import { EventStreams, type Origin } from './events/event-streams.ts';
 import { InOrder } from './events/in-order.ts';
-import { type Origin, Streams } from './events/streams.ts';
 import { Summary } from './events/summary.ts';
-import { ClaimedProcesses, formatOwner } from './events/who.ts';
 import { formatJson } from './json.ts';
 import type { FollowOptions, Format, OriginOptions } from './options.ts';
 import { LINE_ROOM, printEvent, printedKind } from './printer/event-printer.ts';
 import { type Backpressure, endWhenUnread, LineOutput } from './terminal/output.ts';
 import { formatEvent, formatNamespace, formatTime } from './text/event.ts';
 import { formatTunnelChange } from './tunnels/change-text.ts';
-import { isTunnelEvent } from './tunnels/filter.ts';
-import { printSynced } from './tunnels/list.ts';
-import { TunnelStreams } from './tunnels/streams.ts';
+import { printSynced } from './tunnels/print-tunnels.ts';
+import { isTunnelEvent } from './tunnels/tunnel-filter.ts';
+import { TunnelStreams } from './tunnels/tunnel-streams.ts';
 
 /** What to follow. */
 export interface Follow extends FollowOptions, Partial<OriginOptions> {
@@ -70,9 +70,9 @@ export async function follow(what: Follow): Promise<void> {
     !what.first &&
     new Set(groups.map((group) => findGroup(group)?.protocol)).size === 1;
   const beside = tunnels && new TunnelStreams(tunnels.options);
-  let streams: Streams;
+  let streams: EventStreams;
   try {
-    streams = new Streams(
+    streams = new EventStreams(
       {
         groups,
         keys: format.showKeys,
@@ -257,7 +257,7 @@ function formatChange(
 }
 
 /** What was joined where, and the receive buffer that was got. */
-function listening(streams: Streams, groups: readonly string[], asked: number): string {
+function listening(streams: EventStreams, groups: readonly string[], asked: number): string {
   const [{ receiveBufferSize } = { receiveBufferSize: 0 }] = streams.sockets;
   // The kernel shows twice what it granted (net/core/sock.c).
   const granted = Math.floor(receiveBufferSize / 2 / 1024);

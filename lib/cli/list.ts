@@ -25,7 +25,7 @@ import {
   type OutputOptions,
 } from './options.ts';
 import { endWhenUnread, LineOutput } from './terminal/output.ts';
-import { Table } from './terminal/table.ts';
+import { Table } from './terminal/text-table.ts';
 import { POLICY_HEADS, policyRow, STATE_HEADS, stateRow } from './text/columns.ts';
 import { describePolicy, describeState, formatTime } from './text/event.ts';
 

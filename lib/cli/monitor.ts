@@ -21,7 +21,7 @@ import {
   type OriginOptions,
   type OutputOptions,
 } from './options.ts';
-import { CHANGE_FILTER_HELP } from './tunnels/filter.ts';
+import { CHANGE_FILTER_HELP } from './tunnels/tunnel-filter.ts';
 import {
   addDetailsOption,
   addTunnelOptions,
@@ -29,7 +29,7 @@ import {
   refuseTunnelOptions,
   type TunnelOptions,
   tunnelFilterOf,
-} from './tunnels/options.ts';
+} from './tunnels/tunnel-options.ts';
 
 /** The groups of XFRM. */
 const ALL = [

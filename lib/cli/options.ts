@@ -9,7 +9,7 @@ import { FilterError } from '../monitor/filter-error.ts';
 import { filterHelp } from '../monitor/filter-keys.ts';
 // Every subcommand that decodes messages has some of these options.
 import '../monitor/trace.ts';
-import type { Where } from './events/streams.ts';
+import type { WatchOptions } from './events/event-streams.ts';
 import type { Colors } from './terminal/colors.ts';
 
 /** How to print, as the options say. */
@@ -34,7 +34,7 @@ export interface FollowOptions {
 }
 
 /** Of events of which it may be asked where they come from, and of whom they claim to be. */
-export interface OriginOptions extends Where {
+export interface OriginOptions extends WatchOptions {
   readonly who?: true;
 }
 

@@ -10,12 +10,12 @@ import { Command, Option } from 'commander';
 import pc from 'picocolors';
 import type { Filter } from '../monitor/filter.ts';
 import type { MalformedEvent } from '../monitor/subscribe.ts';
-import { NETLINK_ROUTE, NETLINK_XFRM } from '../netlink/constants.ts';
+import { NETLINK_ROUTE, NETLINK_XFRM, NLM_F_REQUEST } from '../netlink/constants.ts';
 import { type DecodeInput, decodeDatagram } from '../netlink/event.ts';
 import { decodeRoute } from '../route/decode.ts';
 import { decodeRouteMessage } from '../route/decode-message.ts';
 import type { RouteMessage } from '../route/requests.ts';
-import { nextMessage } from '../wire/message.ts';
+import { NLMSG_HDRLEN, nextMessage } from '../wire/message.ts';
 import { printable, textBytes } from '../wire/text.ts';
 import { decodeXfrm } from '../xfrm/decode.ts';
 import { decodeXfrmMessage } from '../xfrm/decode-message.ts';
@@ -158,6 +158,7 @@ export function* decodeRecorded(
     time: { wall, monotonic: Number.NaN },
     keys: showKeys === true,
   };
+  const read = truncated ? length : lengthRead(input.view, length);
   const decodeAll = function* (
     name: 'xfrm' | 'route',
     decode: (input: DecodeInput, at: number, length: number) => XfrmMessage | RouteMessage,
@@ -166,12 +167,12 @@ export function* decodeRecorded(
     for (let from = 0; ; ) {
       const whole = wholeMessages(input.view, from, bytes.length, false, CHUNK);
       const next = nextMessage(from, whole);
-      const isLast = whole === 0 || next >= length;
+      const isLast = whole === 0 || next >= read;
       const decoded: Decoded[] = [];
       decodeDatagram(
         input,
         from,
-        isLast ? length - from : whole,
+        isLast ? read - from : whole,
         isLast && truncated,
         (input, at, length): Decoded => ({ message: decode(input, at, length), length }),
         (one) => {
@@ -195,6 +196,19 @@ export function* decodeRecorded(
     // Of what was heard the flag of requests says nothing: events of next hop objects have it, too.
     yield* decodeAll('route', heard ? decodeRoute : decodeRouteMessage);
   }
+}
+
+/**
+ * How much of a datagram is read: of one of requests no zeros behind them. Programs send their whole buffer, and the kernel
+ * stops at what is no message (net/netlink/af_netlink.c, netlink_rcv_skb).
+ */
+function lengthRead(view: DataView, length: number): number {
+  if (length > view.byteLength || length < NLMSG_HDRLEN) return length;
+  if ((view.getUint16(6, true) & NLM_F_REQUEST) === 0) return length;
+  const messages = wholeMessages(view, 0, length);
+  if (messages === 0) return length;
+  for (let i = messages; i < length; i++) if (view.getUint8(i) !== 0) return length;
+  return messages;
 }
 
 /** What prints a message, with its line break. */

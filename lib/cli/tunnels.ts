@@ -22,15 +22,15 @@ import {
 } from './options.ts';
 import { endWhenUnread, LineOutput } from './terminal/output.ts';
 import { formatTunnelChange } from './tunnels/change-text.ts';
+import { showTunnels } from './tunnels/live.ts';
+import { openTunnels } from './tunnels/open.ts';
+import { printSynced, printTunnels } from './tunnels/print-tunnels.ts';
 import {
   CHANGE_HELP,
   isTunnelEvent,
   TUNNEL_FILTER_HELP,
   type TunnelFilter,
-} from './tunnels/filter.ts';
-import { printSynced, printTunnels } from './tunnels/list.ts';
-import { showTunnels } from './tunnels/live.ts';
-import { openTunnels } from './tunnels/open.ts';
+} from './tunnels/tunnel-filter.ts';
 import {
   addDetailsOption,
   addTunnelOptions,
@@ -39,7 +39,7 @@ import {
   THRESHOLD_HELP,
   type TunnelOptions,
   tunnelFilterOf,
-} from './tunnels/options.ts';
+} from './tunnels/tunnel-options.ts';
 
 interface Options extends OutputOptions, FollowOptions, TunnelOptions {
   readonly watch?: true;

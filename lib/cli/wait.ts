@@ -25,15 +25,15 @@ import {
 } from './options.ts';
 import { endWhenUnread, LineOutput } from './terminal/output.ts';
 import { formatThreshold } from './text/units.ts';
-import { TUNNEL_FILTER_HELP, TunnelFilter } from './tunnels/filter.ts';
 import { openTunnels } from './tunnels/open.ts';
+import { TUNNEL_FILTER_HELP, TunnelFilter } from './tunnels/tunnel-filter.ts';
 import {
   addTunnelOptions,
   duration,
   monitorOptionsOf,
   type TunnelOptions,
-} from './tunnels/options.ts';
-import { describeTunnel, sayTunnel } from './tunnels/text.ts';
+} from './tunnels/tunnel-options.ts';
+import { describeTunnel, sayTunnel } from './tunnels/tunnel-text.ts';
 
 interface Options extends OutputOptions, TunnelOptions {
   readonly for: readonly string[];

@@ -7,9 +7,9 @@ import type { EventTime } from '../netlink/event.ts';
 import type { Tunnel } from '../tunnel/tunnel.ts';
 import type { TunnelChange, TunnelSnapshot } from '../tunnel/tunnel-changes.ts';
 import { OpaqueBytes } from '../wire/opaque.ts';
-import { formatLine, type JsonRecord } from './line.ts';
+import { formatLine, type JsonAdditions, type JsonRecord } from './line.ts';
 import { changeJson, tunnelJson, warningJson } from './tunnel.ts';
-import { write } from './write.ts';
+import { members, write } from './write.ts';
 
 /** What to write. */
 export interface JsonOptions {
@@ -40,6 +40,12 @@ const isTunnelChange = (value: object): value is TunnelChange =>
     has(value, 'raised') ||
     has(value, 'slowConsumer'));
 
+/** What a monitor was told to call itself is the namespace that it watches. */
+function labelled(value: object): JsonAdditions {
+  const { label } = value as { label?: unknown };
+  return typeof label === 'string' ? { netns: label } : {};
+}
+
 /** The members of an error, as of any other object. */
 function errorMembers(error: Error): object {
   const { name, message, cause } = error;
@@ -55,10 +61,13 @@ function plain(value: object): object {
     return { ...rest, tunnels: tunnels.map(tunnelJson), warnings: warnings.map(warningJson) };
   }
   if (value instanceof Error) return errorMembers(value);
-  if ('snapshot' in value && typeof value.snapshot === 'object' && value.snapshot !== null) {
-    return { ...value, snapshot: plain(value.snapshot) };
-  }
-  return value;
+  // Of changes: `synced`, and `closed` of one namespace among several.
+  const { snapshot, error } = value as { snapshot?: unknown; error?: unknown };
+  return {
+    ...value,
+    ...(typeof snapshot === 'object' && snapshot !== null && { snapshot: plain(snapshot) }),
+    ...(error instanceof Error && { error: errorMembers(error) }),
+  };
 }
 
 /**
@@ -70,9 +79,15 @@ function plain(value: object): object {
  */
 export function jsonLine(value: unknown, { keys = false }: JsonOptions = {}): string {
   if (typeof value === 'object' && value !== null) {
-    if (isTunnelChange(value)) return formatLine(changeJson(value), keys);
+    // Arrays, and the views of tables.
+    if (Symbol.iterator in value && !(value instanceof Uint8Array)) {
+      return `[${Array.from(value as Iterable<unknown>, (one) => jsonLine(one, { keys }))}]`;
+    }
+    if (isTunnelChange(value)) return formatLine(changeJson(value), keys, labelled(value));
     if (isRecord(value)) return formatLine(value, keys);
-    return write(plain(value), keys) as string;
+    if (value instanceof OpaqueBytes || value instanceof Uint8Array)
+      return write(value, keys) ?? '';
+    return `{${members(plain(value), keys)}}`;
   }
   const text = write(value, keys);
   if (text === undefined) throw new TypeError(`a ${typeof value} has no JSON`);
@@ -109,29 +124,35 @@ export function* jsonLines(
   { keys = false }: JsonOptions = {},
 ): Generator<string, undefined> {
   if (isTunnelSnapshot(of)) {
-    for (const one of of.tunnels) yield tunnelLine(one, of.countersReadAt);
+    const netns = labelled(of);
+    for (const one of of.tunnels) yield tunnelLine(one, of.countersReadAt, netns);
     for (const one of of.warnings) {
       const record = { kind: 'host-warning', time: of.countersReadAt, warning: warningJson(one) };
-      yield formatLine(record, keys);
+      yield formatLine(record, keys, netns);
     }
     return;
   }
   const lists = Symbol.iterator in of ? [of] : [of.states, of.policies];
-  for (const list of lists) for (const one of list) yield entryLine(one, keys);
+  const netns = 'states' in of ? labelled(of) : {};
+  for (const list of lists) for (const one of list) yield entryLine(one, keys, netns);
 }
 
-function entryLine(one: StateEntry | PolicyEntry | Tunnel, keys: boolean): string {
+function entryLine(
+  one: StateEntry | PolicyEntry | Tunnel,
+  keys: boolean,
+  netns: JsonAdditions,
+): string {
   if (isTunnel(one)) {
-    return tunnelLine(one, { wall: Date.now(), monotonic: performance.now() });
+    return tunnelLine(one, { wall: Date.now(), monotonic: performance.now() }, netns);
   }
   const { value, countersReadAt: time } = one;
   const object =
     'spi' in value ? { kind: 'state', state: value } : { kind: 'policy', policy: value };
-  return formatLine({ ...object, protocol: 'xfrm', time } as JsonRecord, keys);
+  return formatLine({ ...object, protocol: 'xfrm', time } as JsonRecord, keys, netns);
 }
 
-const tunnelLine = (tunnel: Tunnel, time: EventTime): string =>
-  formatLine({ kind: 'tunnel', time, tunnel: tunnelJson(tunnel) } as JsonRecord, false);
+const tunnelLine = (tunnel: Tunnel, time: EventTime, netns: JsonAdditions): string =>
+  formatLine({ kind: 'tunnel', time, tunnel: tunnelJson(tunnel) } as JsonRecord, false, netns);
 
 /**
  * For JSON.stringify, which refuses bigints: `JSON.stringify(event, jsonReplacer)`. Keys, and other bytes, show how many

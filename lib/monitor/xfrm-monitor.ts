@@ -136,9 +136,9 @@ export class XfrmMonitor
   private constructor(options: XfrmMonitorOptions) {
     super(() => this.#release());
     const checked = checkedOptions('options', options, MONITOR_OPTIONS);
-    const { signal, label, netns, acquires, receiveBufferSize, ...pace } = checked;
+    const { signal, label, netns, acquires, receiveBufferSize, ...rest } = checked;
     this.#label = label;
-    this.#highWaterMark = pace.highWaterMark;
+    this.#highWaterMark = rest.highWaterMark;
     this.#countersReadAt = now();
     signal?.throwIfAborted();
     // Events and lists must be of one namespace, also if its name goes to another in between.
@@ -160,7 +160,7 @@ export class XfrmMonitor
           // Until it is open, open() tells that.
           failed: (error) => this.hub.fail(error, !this.#tables.isOpen),
         },
-        pace.refreshInterval,
+        rest.refreshInterval,
       );
     } catch (error) {
       this.close();

@@ -1,4 +1,5 @@
 /** A network namespace that acts as a host: with addresses, joined to others by cables. @module */
+import { openFile } from '../socket/namespace.ts';
 import { NetworkNamespace } from './network-namespace.ts';
 
 /** What a host is called, and its addresses. */
@@ -10,6 +11,11 @@ export interface HostOptions {
   /** What it protects: an address behind it. */
   readonly inner?: string | undefined;
   readonly inner6?: string | undefined;
+  /**
+   * Whether it is the network namespace of this thread, which must be one made for it (`unshare --net`). Then programs and
+   * sockets of this process are on it; when it is closed, its cables and inner addresses are taken away.
+   */
+  readonly here?: boolean | undefined;
 }
 
 const isV6 = (address: string) => address.includes(':');
@@ -30,8 +36,10 @@ export class Host extends NetworkNamespace {
     return new Host(options).started();
   }
 
-  private constructor({ name, address, address6 = '', inner = '', inner6 = '' }: HostOptions) {
-    super(name);
+  private constructor(options: HostOptions) {
+    const { name, address, address6 = '', inner = '', inner6 = '', here = false } = options;
+    super(name, here ? openFile(undefined, '/proc/thread-self/ns/net') : undefined);
+    if (here) this.own(() => this.#leave());
     this.address = address;
     this.address6 = address6;
     this.inner = inner;
@@ -43,6 +51,13 @@ export class Host extends NetworkNamespace {
     await super.started();
     if (this.inner) await this.addAddress(this.inner);
     return this;
+  }
+
+  /** Takes away what it got, where the namespace does not end. */
+  async #leave(): Promise<void> {
+    for (const index of this.cables.values())
+      await this.route.deleteLink({ index }).catch(() => {});
+    if (this.inner) await this.removeAddress(this.inner).catch(() => {});
   }
 
   /** Gives it one more address; default on the loopback interface, where any cable leads to it. */
@@ -90,7 +105,10 @@ export class Host extends NetworkNamespace {
 
 /** Joins two hosts by a veth pair; each reaches the addresses of the other by it. */
 export async function cable(left: Host, right: Host): Promise<void> {
-  const [here, there] = [left, right].map((host) => `cable${host.cables.size}`) as [string, string];
+  const [here, there] = [left, right].map(({ cables }) => `cable${cables.size || ''}`) as [
+    string,
+    string,
+  ];
   const peer = { name: there, netNsFd: right.netns };
   await left.route.addLink({ name: here, info: { kind: 'veth', veth: { peer } } });
   await plug(left, here, right);

@@ -9,7 +9,7 @@ import type { Server, Socket } from 'node:net';
 import { RouteClient } from '../route/client.ts';
 import { makeNamespace, type OpenFile } from '../socket/namespace.ts';
 import { XfrmClient } from '../xfrm/client.ts';
-import { finished, kill, type Printed, type ProgramOptions, spawnIn } from './program.ts';
+import { finished, kill, type ProgramOptions, type ProgramOutput, spawnIn } from './program.ts';
 import { openServer, openTcp, openUdp } from './sockets.ts';
 
 /**
@@ -38,9 +38,9 @@ export class NetworkNamespace implements AsyncDisposable {
     return new NetworkNamespace(name).started();
   }
 
-  protected constructor(name: string) {
+  protected constructor(name: string, file: OpenFile = makeNamespace()) {
     this.name = name;
-    this.#file = makeNamespace();
+    this.#file = file;
     this.netns = this.#file.descriptor;
     this.xfrm = new XfrmClient({ netns: this.netns });
     this.route = new RouteClient({ netns: this.netns });
@@ -62,6 +62,16 @@ export class NetworkNamespace implements AsyncDisposable {
     return `/proc/${process.pid}/fd/${this.netns}`;
   }
 
+  /** The command line that runs a program in it: of programs that one starts oneself, which it does not end. */
+  command(program: string, ...args: string[]): [program: string, args: string[]] {
+    return ['nsenter', [`--net=${this.path}`, program, ...args]];
+  }
+
+  /** Runs iproute2's `ip` in it: `ip('route show')`. */
+  ip(line: string): Promise<ProgramOutput> {
+    return this.run('ip', line.trim().split(/\s+/));
+  }
+
   /** Starts a program in it, which is killed when the namespace is closed, or this thread ends. */
   spawn(program: string, args: readonly string[] = [], options: ProgramOptions = {}): ChildProcess {
     const child = spawnIn(this.netns, program, args, options);
@@ -75,7 +85,7 @@ export class NetworkNamespace implements AsyncDisposable {
     program: string,
     args: readonly string[] = [],
     options: ProgramOptions = {},
-  ): Promise<Printed> {
+  ): Promise<ProgramOutput> {
     const line = `${this.name}: ${[program, ...args].join(' ')}`;
     return finished(this.spawn(program, args, options), line);
   }

@@ -6,20 +6,21 @@ import { Nat } from './nat.ts';
 /** What is only there where the kernel has IPv6. */
 const v6 = (address: string) => (existsSync('/proc/net/if_inet6') ? address : undefined);
 
-const LEFT: HostOptions = {
+/** The hosts of {@link twoHosts}, if nothing else is said. */
+export const LEFT = {
   name: 'left',
   address: '192.0.2.1',
   address6: v6('2001:db8::1'),
   inner: '10.0.1.1',
   inner6: v6('fd00:1::1'),
-};
-const RIGHT: HostOptions = {
+} as const satisfies HostOptions;
+export const RIGHT = {
   name: 'right',
   address: '192.0.2.2',
   address6: v6('2001:db8::2'),
   inner: '10.0.2.1',
   inner6: v6('fd00:2::1'),
-};
+} as const satisfies HostOptions;
 
 /** Closes all of them; what was opened first, last. */
 function together<Parts extends object>(

@@ -93,10 +93,10 @@ function address(path: string, value: unknown): string {
   return readAddress(bytes, 0, family);
 }
 
-/** What is compared: the value of a mark, whatever its mask. */
+/** What is compared: the value of a mark, whatever its mask; of several reqids each. */
 export function isExpected(
   expected: ExpectedTunnel,
-  tunnel: Orientation & Pick<GroupPart, 'ifIds' | 'marks'> & Pick<SaGroup, 'reqid'>,
+  tunnel: Orientation & Pick<GroupPart, 'ifIds' | 'marks'> & Pick<SaGroup, 'reqids'>,
 ): boolean {
   const { local, remote, reqid, ifId, mark } = expected;
   const along = (a: string, b: string) =>
@@ -104,7 +104,7 @@ export function isExpected(
   return (
     (along(tunnel.local, tunnel.remote) ||
       (!tunnel.directed && along(tunnel.remote, tunnel.local))) &&
-    (reqid === undefined || reqid === tunnel.reqid) &&
+    (reqid === undefined || tunnel.reqids.includes(reqid)) &&
     (ifId === undefined || tunnel.ifIds.some((one) => (one ?? 0) === ifId)) &&
     (mark === undefined || tunnel.marks.some((one) => (one?.value ?? 0) === mark))
   );

@@ -134,6 +134,14 @@ export function obstaclesOf(
       const { action } = catching(shunts, way, answers, met[0]?.entry.value ?? policy) ?? {};
       // One that lets pass refuses what came out of a tunnel, and nothing else (__xfrm_policy_check).
       coming.push(action === 'allow' && isPlain ? undefined : action);
+      if (action !== undefined) {
+        // The peer answers in kind, whoever takes it.
+        for (const { optional, mode, proto } of demands) {
+          if (optional || mode !== 'transport') continue;
+          if (!sas.in.some((sa) => sa.proto === proto && sa.mode === mode)) missing.in.add(proto);
+        }
+        continue;
+      }
       for (const one of met) {
         // A packet comes through an SA once.
         const taken = new Set<XfrmState>();

@@ -72,6 +72,11 @@ export class SaGroup {
     this.reqid = reqid;
   }
 
+  /** Those of all that it was last looked at with. */
+  get reqids(): readonly number[] {
+    return this.linked.map(({ reqid }) => reqid);
+  }
+
   /** Whether an SA belongs here. */
   isFor({ saddr, daddr, reqid }: XfrmState): boolean {
     return reqid === this.reqid && pairKey(pairOf(saddr, daddr)) === pairKey(this.pair);

@@ -357,7 +357,7 @@ export class Tunnels {
   #occupant(group: SaGroup, orientation: Orientation, part: GroupPart): TunnelRecord {
     const { reqid } = group;
     const { marks, ifIds } = part;
-    const traits = { ...orientation, reqid, marks, ifIds };
+    const traits = { ...orientation, reqids: group.reqids, marks, ifIds };
     for (const record of this.#vacant) {
       if (!isExpected(record.expected as NamedExpectedTunnel, traits)) continue;
       record.group?.records.delete(record);
@@ -418,7 +418,7 @@ export class Tunnels {
   /** Whether a tunnel is, or last was, as one ought to be. */
   #fits({ orientation, group, labels }: TunnelRecord, expected: NamedExpectedTunnel): boolean {
     if (!orientation || !group) return false;
-    return isExpected(expected, { ...orientation, reqid: group.reqid, ...labels });
+    return isExpected(expected, { ...orientation, reqids: group.reqids, ...labels });
   }
 
   /**

@@ -447,7 +447,7 @@ export function readReplayStateEsn(
   path: string,
 ): ReplayStateEsn {
   const bytes = v.getUint32(at, LE) * 4;
-  if (bytes > length - 24) tooShort(path, at, 24 + bytes, length);
+  if (bytes > length - 24 && (length > 24 || bytes > 512)) tooShort(path, at, 24 + bytes, length);
   const value: ReplayStateEsn = {
     oseq: v.getUint32(at + 4, LE),
     seq: v.getUint32(at + 8, LE),
@@ -456,7 +456,8 @@ export function readReplayStateEsn(
     replayWindow: v.getUint32(at + 20, LE),
     bitmap: [],
   };
-  for (let i = at + 24; i < at + 24 + bytes; i += 4) value.bitmap.push(v.getUint32(i, LE));
+  for (let i = at + 24; i < at + 24 + bytes; i += 4)
+    value.bitmap.push(length === 24 ? 0 : v.getUint32(i, LE));
   return value;
 }
 

@@ -15,11 +15,7 @@ import { PassThrough } from 'node:stream';
 import { after, before, test } from 'node:test';
 import { fetchLabTools, type LabTools, runInLab } from '../../lib/lab/index.ts';
 import { root, SUITES } from '../documents.ts';
-
-const STRONGSWAN = [
-  ...['strongswan-charon', 'strongswan-swanctl', 'strongswan-libcharon'],
-  ...['libstrongswan-standard-plugins', 'libstrongswan-extra-plugins'],
-];
+import { STRONGSWAN } from './packages.ts';
 
 /** Without what tells node:test that it is a test itself. */
 const alone = { NO_COLOR: '1', NODE_TEST_CONTEXT: undefined };

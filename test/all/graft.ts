@@ -18,3 +18,11 @@ export function graft(folder: string, name: string, target: string): void {
   `;
   execFileSync('sh', ['-ec', script], { stdio: ['ignore', 2, 2] });
 }
+
+/** Puts strongSwan's daemon and plugins where they look for each other. @param tools the root of the unpacked packages */
+export const installCharon = (tools: string) =>
+  graft('/usr/lib', 'ipsec', `${tools}/usr/lib/ipsec`);
+
+/** Puts libreswan's programs where its daemon looks for them. */
+export const installPluto = (tools: string) =>
+  graft('/usr/libexec', 'ipsec', `${tools}/usr/libexec/ipsec`);

@@ -6,7 +6,7 @@ import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
 import { generateKeyPairSync } from 'node:crypto';
 import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { type Host, INNER, UNDERLAY } from '../../lib/cli/demo/two-hosts.ts';
+import { type Host, INNER, UNDERLAY } from '../kernel/here.ts';
 import { graft } from './graft.ts';
 
 /** Debian's packages. */

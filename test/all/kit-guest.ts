@@ -22,7 +22,7 @@ import {
   waitForEvent,
   waitForTunnel,
 } from '../../lib/testing/index.ts';
-import { graft } from './graft.ts';
+import { installCharon, installPluto } from './graft.ts';
 
 const [which, tools = ''] = process.argv.slice(2);
 const alive = (pid = 0) => {
@@ -36,7 +36,7 @@ const alive = (pid = 0) => {
 const timeout = 60_000;
 
 if (which === 'strongswan') {
-  graft('/usr/lib', 'ipsec', `${tools}/usr/lib/ipsec`);
+  installCharon(tools);
   {
     await using hosts = await twoHosts();
     const { left, right } = hosts;
@@ -96,7 +96,7 @@ if (which === 'strongswan') {
     assert.match(far.log, /^\d\d\[/m);
   }
 } else {
-  graft('/usr/libexec', 'ipsec', `${tools}/usr/libexec/ipsec`);
+  installPluto(tools);
   await using hosts = await twoHosts();
   const { left, right } = hosts;
   await using daemons = await libreswan(left, right);

@@ -4,14 +4,9 @@ import { join } from 'node:path';
 import { test } from 'node:test';
 import { fetchLabTools } from '../../lib/lab/index.ts';
 import { nodeInLab } from './in-lab.ts';
+import { LIBRESWAN, STRONGSWAN } from './packages.ts';
 
-const PACKAGES = {
-  strongswan: [
-    ...['strongswan-charon', 'strongswan-swanctl', 'strongswan-libcharon'],
-    ...['libstrongswan-standard-plugins', 'libstrongswan-extra-plugins'],
-  ],
-  libreswan: ['libreswan'],
-} as const;
+const PACKAGES = { strongswan: STRONGSWAN, libreswan: LIBRESWAN } as const;
 
 for (const which of ['strongswan', 'libreswan'] as const) {
   test(`the kit runs ${which}`, async () => {

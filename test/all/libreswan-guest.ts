@@ -8,23 +8,24 @@
 import { createSocket } from 'node:dgram';
 import { once } from 'node:events';
 import { writeFileSync } from 'node:fs';
-import { INNER, twoHosts, UNDERLAY } from '../../lib/cli/demo/two-hosts.ts';
 import { isUpState } from '../../lib/index.ts';
+import { type DaemonSettings, Pluto } from '../../lib/testing/index.ts';
+import { hostsHere, INNER, UNDERLAY } from '../kernel/here.ts';
 import { Story } from '../kernel/story.ts';
-import { type Connection, installPrograms, Pluto } from './pluto.ts';
+import { installPluto } from './graft.ts';
 import { Witness } from './witness.ts';
 
 const [tools = '', file = ''] = process.argv.slice(2);
 
-installPrograms(tools);
-const hosts = await twoHosts();
+installPluto(tools);
+const hosts = await hostsHere();
 const witness = { left: await Witness.open(hosts.left), right: await Witness.open(hosts.right) };
 const left = new Story(witness.left.tunnels);
 const right = new Story(witness.right.tunnels);
 const say = (text: string) => process.stderr.write(`=== ${new Date().toISOString()} ${text}\n`);
 
 /** The left one rekeys, and gives up a peer that does not answer. */
-const common: Connection = {
+const common: DaemonSettings = {
   dpddelay: 1,
   dpdtimeout: 3,
   dpdaction: 'hold',
@@ -58,13 +59,13 @@ const startTraffic = () => {
 const stopTraffic = () => clearInterval(traffic);
 const both = (line: string) => Promise.all([left.tells(line), right.tells(line)]);
 
-const startRight = () => Pluto.start(hosts.right, 'right', connections('right'));
+const startRight = () => Pluto.start(hosts.right, hosts.left, 'right', { connections });
 const pluto = {
   right: await startRight(),
-  left: await Pluto.start(hosts.left, 'left', connections('left')),
+  left: await Pluto.start(hosts.left, hosts.right, 'left', { connections }),
 };
 say('on demand');
-pluto.left.whack('--route', '--name', 'v2');
+await pluto.left.whack('--route', '--name', 'v2');
 await left.tells('added: blocked');
 startTraffic();
 await both('up');
@@ -73,13 +74,13 @@ say('rekeys under traffic');
 for (const side of [witness.left, witness.right]) await side.replacements(2 * 2);
 say('down');
 stopTraffic();
-pluto.left.tell('--terminate', '--name', 'v2');
+await pluto.left.tell('--terminate', '--name', 'v2');
 await both('down');
 say('up');
-pluto.left.tell('--initiate', '--name', 'v2');
+await pluto.left.tell('--initiate', '--name', 'v2');
 await both('up');
 say('IKEv1');
-pluto.left.tell('--initiate', '--name', 'v1');
+await pluto.left.tell('--initiate', '--name', 'v1');
 await both('up');
 // Of the new one, not of the other: what ends while it is rekeyed may be rekeyed at one end only.
 for (const { tunnels } of Object.values(witness)) {
@@ -87,16 +88,16 @@ for (const { tunnels } of Object.values(witness)) {
     await once(tunnels, 'change');
   }
 }
-pluto.left.tell('--terminate', '--name', 'v1');
+await pluto.left.tell('--terminate', '--name', 'v1');
 await both('down');
 say('the right one is killed');
 startTraffic();
 const killed = Date.now();
-pluto.right.kill();
+await pluto.right.kill();
 await left.tells('down');
 say('it is there again');
 pluto.right = await startRight();
-pluto.left.tell('--initiate', '--name', 'v2');
+await pluto.left.tell('--initiate', '--name', 'v2');
 await left.tells('up');
 stopTraffic();
 say('end');

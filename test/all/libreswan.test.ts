@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import { fetchLabTools } from '../../lib/lab/tools.ts';
 import { nodeInLab } from './in-lab.ts';
-import { LIBRESWAN } from './pluto.ts';
+import { LIBRESWAN } from './packages.ts';
 import { judgeTestimony, successions } from './verdict.ts';
 import type { Testimony } from './witness.ts';
 

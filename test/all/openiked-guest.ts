@@ -7,7 +7,7 @@
  */
 import { createSocket } from 'node:dgram';
 import { writeFileSync } from 'node:fs';
-import { INNER, twoHosts } from '../../lib/cli/demo/two-hosts.ts';
+import { hostsHere, INNER } from '../kernel/here.ts';
 import { Story } from '../kernel/story.ts';
 import { Iked, prepareMachine } from './iked.ts';
 import { Witness } from './witness.ts';
@@ -15,7 +15,7 @@ import { Witness } from './witness.ts';
 const [file = ''] = process.argv.slice(2);
 
 prepareMachine();
-const hosts = await twoHosts();
+const hosts = await hostsHere();
 const witness = { left: await Witness.open(hosts.left), right: await Witness.open(hosts.right) };
 const left = new Story(witness.left.tunnels);
 const right = new Story(witness.right.tunnels);

@@ -8,15 +8,16 @@
 import { createSocket } from 'node:dgram';
 import { appendFileSync, writeFileSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { INNER, twoHosts } from '../../lib/cli/demo/two-hosts.ts';
 import { NETLINK_XFRM } from '../../lib/constants.ts';
 import { NetlinkSocket } from '../../lib/socket.ts';
-import { Charon, installPlugins } from './charon.ts';
+import { strongswan } from '../../lib/testing/index.ts';
+import { hostsHere, INNER } from '../kernel/here.ts';
+import { installCharon } from './graft.ts';
 
 const [tools = '', file = '', seconds = '20'] = process.argv.slice(2);
 
-installPlugins(tools);
-const hosts = await twoHosts();
+installCharon(tools);
+const hosts = await hostsHere();
 const socket = new NetlinkSocket({ protocol: NETLINK_XFRM });
 socket.bind();
 for (let group = 1; group <= 8; group++) socket.joinGroup(group);
@@ -28,8 +29,7 @@ socket.receive((batch) => {
   }
 });
 const child = { rekey_time: '4s', rand_time: '1s', life_time: '30s' };
-await Charon.start(hosts.right, 'right', { child });
-await Charon.start(hosts.left, 'left', { child: { ...child, start_action: 'trap' } });
+await strongswan(hosts.left, hosts.right, { child, leftChild: { start_action: 'trap' } });
 const udp = createSocket('udp4');
 for (let i = 0; i < 10 * Number(seconds); i++) {
   udp.send('traffic', 9, INNER.right);

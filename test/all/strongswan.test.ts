@@ -7,9 +7,9 @@ import { after, before, test } from 'node:test';
 import { fetchLabTools } from '../../lib/lab/tools.ts';
 import { compare, findIp, type Ip } from '../unit/iproute2.ts';
 import { checkNegotiation, roundTrip } from '../unit/recordings.ts';
-import { STRONGSWAN } from './charon.ts';
 import { fetchProgram } from './fetch.ts';
 import { nodeInLab } from './in-lab.ts';
+import { STRONGSWAN } from './packages.ts';
 
 const SECONDS = 20;
 

@@ -8,16 +8,17 @@
  */
 import { createSocket } from 'node:dgram';
 import { writeFileSync } from 'node:fs';
-import { INNER, twoHosts } from '../../lib/cli/demo/two-hosts.ts';
 import type { TunnelChange, TunnelMonitor } from '../../lib/index.ts';
+import { type Charon, type StrongswanOptions, strongswan } from '../../lib/testing/index.ts';
+import { hostsHere, INNER } from '../kernel/here.ts';
 import { Story } from '../kernel/story.ts';
-import { Charon, type CharonSettings, installPlugins } from './charon.ts';
+import { installCharon } from './graft.ts';
 import { Witness } from './witness.ts';
 
 const [tools = '', file = '', which, ...numbers] = process.argv.slice(2);
 
-installPlugins(tools);
-const hosts = await twoHosts();
+installCharon(tools);
+const hosts = await hostsHere();
 
 // A thousand rekeys are enough to do for one processor.
 const command = which !== 'rekeys';
@@ -37,18 +38,11 @@ const startTraffic = () => {
 };
 
 /** Starts both daemons; the left one negotiates and rekeys. */
-async function start(settings: CharonSettings, leftChild: CharonSettings['child']) {
-  return {
-    right: await Charon.start(hosts.right, 'right', settings),
-    left: await Charon.start(hosts.left, 'left', {
-      ...settings,
-      child: { ...settings.child, ...leftChild },
-    }),
-  };
-}
+const start = (settings: StrongswanOptions, leftChild: StrongswanOptions['child']) =>
+  strongswan(hosts.left, hosts.right, { ...settings, leftChild });
 
 /** Rekeys every few seconds, an old inbound SA staying for one; a lost peer is given up after three. */
-const QUICK: CharonSettings = {
+const QUICK: StrongswanOptions = {
   daemon: {
     delete_rekeyed_delay: 1,
     retransmit_tries: 2,
@@ -83,7 +77,7 @@ const stories: Record<string, () => Promise<unknown>> = {
   /** The right daemon is killed: nobody there acts on the limits of its SAs any more. */
   async killed() {
     const daemons = await live();
-    daemons.right.kill();
+    await daemons.right.kill();
     await left.tells('down');
     await right.tells('down');
     return { left: left.lines, right: right.lines };
@@ -93,7 +87,7 @@ const stories: Record<string, () => Promise<unknown>> = {
   async terminated() {
     const daemons = await live();
     clearInterval(traffic);
-    daemons.left.swanctl('--terminate', '--ike', 'tunnel1');
+    await daemons.left.swanctl('--terminate', '--ike', 'tunnel1');
     await left.tells('down');
     await right.tells('down');
     await negotiate(daemons);
@@ -133,7 +127,7 @@ const stories: Record<string, () => Promise<unknown>> = {
     monitors.right.on('change', count('right'));
     const begun = performance.now();
     for (let round = 1; round <= rounds; round++) {
-      charon.left.swanctl('--rekey', '--child', 'inner');
+      await charon.left.rekey();
       while (Math.min(done.left, done.right) < tunnels * round) {
         await new Promise<void>((resolve) => {
           heard = resolve;

@@ -5,8 +5,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import { fetchLabTools } from '../../lib/lab/tools.ts';
-import { STRONGSWAN } from './charon.ts';
 import { nodeInLab } from './in-lab.ts';
+import { STRONGSWAN } from './packages.ts';
 import { judgeTestimony, successions } from './verdict.ts';
 
 let folder = '';

@@ -8,10 +8,10 @@ import { once } from 'node:events';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { type Host, UNDERLAY } from '../../lib/cli/demo/two-hosts.ts';
 import { NETLINK_XFRM } from '../../lib/constants.ts';
 import { TunnelMonitor, XfrmMonitor } from '../../lib/index.ts';
 import { isLarval } from '../../lib/monitor/xfrm-objects.ts';
+import { type Host, UNDERLAY } from '../kernel/here.ts';
 
 const program = join(import.meta.dirname, '../../../bin/netlink-xfrm.js');
 

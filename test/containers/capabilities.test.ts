@@ -254,3 +254,45 @@ test('the lab takes no capability, and a place that programs may be run from', a
   }
   refused(await lab(':noexec', '--tmpfs=/tmp:exec,size=1g'), /The cache .* is mounted noexec/);
 });
+
+/** Two hosts in namespaces of their own reach each other. */
+const SCRIPT = `
+  const { ping, probe, twoHosts } = await import('/app/node_modules/netlink-xfrm/dist/lib/testing/index.js');
+  const { features } = await probe();
+  const lacking = Object.keys(features).filter((name) => !features[name].ok && features[name].code === 'EPERM');
+  const hosts = await twoHosts();
+  const { received } = await ping(hosts.left, hosts.right);
+  const { stdout } = await hosts.left.run('cat', ['/proc/net/if_inet6']);
+  await hosts[Symbol.asyncDispose]();
+  console.log(JSON.stringify({ received, lacking, cables: stdout.includes('cable') }));
+`;
+const kit = (...options: string[]): Container => ({
+  options: ['--cap-drop=ALL', '--network=none', '--entrypoint=node', ...options],
+  args: ['--input-type=module', '-e', SCRIPT],
+});
+
+test('the testing kit takes SYS_ADMIN and NET_ADMIN, to look at the wire NET_RAW', async () => {
+  const caps = ['--cap-add=SYS_ADMIN', NET_ADMIN, ROOT];
+  const without = await runContainer(kit(NET_ADMIN, ROOT));
+  assert.notEqual(without.status, 0);
+  assert.match(without.stderr, /unshare EPERM.*CAP_SYS_ADMIN/);
+  const { status, stdout, stderr } = await runContainer(kit(...caps));
+  assert.equal(status, 0, stderr);
+  assert.deepEqual(JSON.parse(stdout), { received: 3, lacking: ['wire'], cables: true });
+  const all = await runContainer(kit(...caps, '--cap-add=NET_RAW'));
+  assert.deepEqual(JSON.parse(all.stdout), { received: 3, lacking: [], cables: true });
+});
+
+test('in a user namespace the testing kit takes no capability', async () => {
+  const { status, stdout, stderr } = await runContainer({
+    options: [
+      '--cap-drop=ALL',
+      '--network=none',
+      '--security-opt=seccomp=unconfined',
+      '--entrypoint=unshare',
+    ],
+    args: ['--user', '--map-root-user', '--net', 'node', '--input-type=module', '-e', SCRIPT],
+  });
+  assert.equal(status, 0, stderr);
+  assert.deepEqual(JSON.parse(stdout), { received: 3, lacking: [], cables: true });
+});

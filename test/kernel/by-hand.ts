@@ -1,20 +1,19 @@
 /**
- * A tunnel between the two hosts of lib/cli/demo/two-hosts.ts, made without a key manager.
+ * A tunnel between the two hosts of here.ts, made without a key manager.
  * @module
  */
 import { createSocket } from 'node:dgram';
 import { once } from 'node:events';
 import { connect } from 'node:net';
-import { INNER, UNDERLAY } from '../../lib/cli/demo/two-hosts.ts';
 import type { StateKey, XfrmClient, XfrmState } from '../../lib/index.ts';
 import type { Encodable } from '../../lib/wire/encodable.ts';
+import { INNER, UNDERLAY } from './here.ts';
 
 export type Side = keyof typeof UNDERLAY;
 
 const far = (side: Side): Side => (side === 'left' ? 'right' : 'left');
 const aead = { name: 'rfc4106(gcm(aes))', icvBits: 128, key: new Uint8Array(20) };
 const REQID = 1;
-/** Of a template: all algorithms will do. Left out, none does. */
 
 type Properties = Partial<Encodable<XfrmState>>;
 

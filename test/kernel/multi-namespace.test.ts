@@ -102,6 +102,11 @@ test('a slow loop over several namespaces loses nothing without a word', async (
   while (!(seen.has('there resynced') && seen.has('here added'))) {
     last = (await loop.next()).value ?? assert.fail('it ended');
     seen.add(`${last.label} ${last.kind}`);
+    if (last.kind !== 'overrun') continue;
+    const { time: _, count, ...told } = last;
+    const about = { kind: 'overrun', label: 'there', protocol: 'xfrm', code: 'ENOBUFS' };
+    assert.deepEqual(told, { ...about, slowConsumer: true });
+    assert(count >= 1);
   }
   assert(seen.has('there overrun') && !seen.has('here overrun'));
   const [entry] = monitors.get('there')?.policies ?? [];

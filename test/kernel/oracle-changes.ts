@@ -403,6 +403,8 @@ export class Life {
     const selector = { ...beside.selector };
     const packets = random.pick(['all', 'all', 'some', 'other'] as const);
     if (packets === 'all') {
+      // There is one policy for the same packets.
+      if (selector.prefixlenS === 0 && selector.prefixlenD === 0) return;
       selector.prefixlenS = Math.max(0, (selector.prefixlenS ?? 0) - 8);
       selector.prefixlenD = Math.max(0, (selector.prefixlenD ?? 0) - 8);
     } else if (packets === 'some') {

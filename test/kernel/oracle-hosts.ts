@@ -7,9 +7,11 @@ import { once } from 'node:events';
 import { release } from 'node:os';
 import { createInterface } from 'node:readline';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { type Host, hold, host, type TwoHosts, twoHosts } from '../../lib/cli/demo/two-hosts.ts';
+import { NetworkNamespace } from '../../lib/testing/index.ts';
+import { twoHosts } from '../../lib/testing/topologies.ts';
+import type { TwoHosts } from './here.ts';
 
-/** Tunnel ends and addresses behind them. The first of `right` is that of {@link twoHosts}; the others are other peers. */
+/** Tunnel ends and addresses behind them. The first of `right` is that of {@link hostsHere}; the others are other peers. */
 export const ADDRESSES = {
   outer: {
     inet: { left: '192.0.2.1', right: ['192.0.2.2', '192.0.2.3', '192.0.2.4'] },
@@ -134,7 +136,7 @@ class Endpoint {
   #heard: string[] = [];
   readonly #waiting = new Map<string, () => void>();
 
-  constructor(host: Host) {
+  constructor(host: NetworkNamespace) {
     const [program, args] = host.command('python3', '-u', '-c', PROGRAM);
     this.#child = spawn(program, args, { stdio: ['pipe', 'pipe', 'inherit'] });
     const lines = createInterface({ input: this.#child.stdout as NodeJS.ReadableStream });
@@ -166,26 +168,31 @@ class Endpoint {
 export class OracleHosts {
   readonly hosts: TwoHosts;
   readonly #ends: Readonly<Record<Where, Endpoint>>;
-  readonly #sites: readonly ChildProcess[];
+  readonly #sites: readonly NetworkNamespace[];
   #fences = 0;
 
-  private constructor(hosts: TwoHosts, sites: readonly [ChildProcess, ChildProcess]) {
+  private constructor(hosts: TwoHosts, sites: readonly [NetworkNamespace, NetworkNamespace]) {
     this.hosts = hosts;
     this.#sites = sites;
     this.#ends = {
       left: new Endpoint(hosts.left),
       right: new Endpoint(hosts.right),
-      leftSite: new Endpoint(siteOf(sites[0])),
-      rightSite: new Endpoint(siteOf(sites[1])),
+      leftSite: new Endpoint(sites[0]),
+      rightSite: new Endpoint(sites[1]),
     };
   }
 
   static async open(): Promise<OracleHosts> {
-    const hosts = await twoHosts();
-    const sites = [await hold(), await hold()] as const;
+    // IPv6 addresses have another prefix length here.
+    const alone = { address6: '', inner6: '' };
+    const hosts = await twoHosts({ left: { here: true, ...alone }, right: alone });
+    const sites = [
+      await NetworkNamespace.make('site'),
+      await NetworkNamespace.make('site'),
+    ] as const;
     for (const [i, side] of SIDES.entries()) {
       await network(hosts, side);
-      await networkOfSite(hosts, side, sites[i] as ChildProcess);
+      await networkOfSite(hosts, side, sites[i] as NetworkNamespace);
     }
     const all = new OracleHosts(hosts, [...sites]);
     await Promise.all(Object.values(all.#ends).map((end) => end.hears('ready')));
@@ -194,14 +201,14 @@ export class OracleHosts {
 
   async close(): Promise<void> {
     await Promise.all(Object.values(this.#ends).map((end) => end.end()));
-    for (const site of this.#sites) site.kill('SIGKILL');
+    for (const site of this.#sites) await site.close();
     const own = innerOnes().map(([family, i, child]) => innerAddress(family, 'left', i, child));
     await ipLines(
       this.hosts.left,
       own.map((one) => `address del ${one}/${one.includes(':') ? 128 : 32} dev lo`),
     );
     await settings(this.hosts.left, ['ipv4/ip_forward=0', 'ipv6/conf/all/forwarding=0']);
-    this.hosts[Symbol.dispose]();
+    await this.hosts[Symbol.asyncDispose]();
   }
 
   /** What this kernel can do. */
@@ -258,7 +265,11 @@ export class OracleHosts {
 }
 
 /** Runs many lines of `ip` on a host. @param all also those after one that fails, which then does not matter */
-export async function ipLines(host: Host, lines: readonly string[], all = false): Promise<void> {
+export async function ipLines(
+  host: NetworkNamespace,
+  lines: readonly string[],
+  all = false,
+): Promise<void> {
   const [program, args] = host.command('ip', ...(all ? ['-force'] : []), '-batch', '-');
   const child = spawn(program, args, { stdio: ['pipe', 'ignore', all ? 'ignore' : 'inherit'] });
   child.stdin.end(`${lines.join('\n')}\n`);
@@ -267,7 +278,7 @@ export async function ipLines(host: Host, lines: readonly string[], all = false)
 }
 
 /** Writes settings below /proc/sys/net of a host, such as `ipv4/ip_forward=1`. */
-export async function settings(host: Host, values: readonly string[]): Promise<void> {
+export async function settings(host: NetworkNamespace, values: readonly string[]): Promise<void> {
   const script = values.map((value) => {
     const [name, to] = value.split('=');
     return `echo ${to} > /proc/sys/net/${name}`;
@@ -285,6 +296,7 @@ async function network(hosts: TwoHosts, side: Side): Promise<void> {
   const mac = (of: Side) => `02:00:00:00:00:0${of === 'left' ? 1 : 2}`;
   const lines = [
     `address add ${FENCE[side]}/24 dev cable`,
+    'route add 192.0.2.0/24 dev cable',
     `link set cable address ${mac(side)}`,
     ...(side === 'left' ? [v6.left] : v6.right).map(
       (one) => `address add ${one}/64 dev cable nodad`,
@@ -315,18 +327,16 @@ const innerOnes = () =>
     CONNECTIONS.flatMap((i) => CHILDREN.map((child) => [family, i, child] as const)),
   );
 
-const siteOf = ({ pid }: ChildProcess): Host => host('site', `/proc/${pid}/ns/net`);
-
 /** The hosts behind a gateway, as one with all their addresses. */
-async function networkOfSite(hosts: TwoHosts, side: Side, holder: ChildProcess): Promise<void> {
+async function networkOfSite(hosts: TwoHosts, side: Side, site: NetworkNamespace): Promise<void> {
   const gateway = hosts[side];
-  const site = siteOf(holder);
   const where = `${side}Site` as const;
   const { inet, inet6 } = GATEWAY[side];
   const nets = { inet: 25, inet6: 64 };
   const own = innerOnes().map(([family, i, child]) => innerAddress(family, where, i, child));
+  const peer = { name: 'cable', netNsFd: site.netns };
+  await gateway.route.addLink({ name: 'site', info: { kind: 'veth', veth: { peer } } });
   await ipLines(gateway, [
-    `link add name site type veth peer name cable netns ${holder.pid}`,
     'link set site up address 02:00:00:00:00:03',
     `address add ${inet}/${nets.inet} dev site`,
     `address add ${inet6}/${nets.inet6} dev site nodad`,

@@ -262,7 +262,8 @@ function childOf(shape: Shape, index: number, child: number, base: number) {
       }),
     );
     const policies = (['out', 'in', 'fwd'] as const)
-      .filter((dir) => dir !== 'fwd' || mode !== 'transport')
+      // What goes through a link of its own here is for the gateways themselves.
+      .filter((dir) => dir !== 'fwd' || (mode !== 'transport' && by === 'policy'))
       .map((dir): Policy => {
         const from = dir === 'out' ? me : far(me);
         const incoming = dir !== 'out';

@@ -230,10 +230,10 @@ const address = (verb: 'add' | 'del', text: string, dev = 'cable'): Step => ({
   undo: `ip address ${verb === 'add' ? 'del' : 'add'} ${text} dev ${dev}`,
 });
 
-function compressed(): Shape {
-  const hosts = connect({ protos: ['comp', 'esp'], reqid: [16390, 16389] });
+function compressed(by: string, reqid: number | readonly number[]): Shape {
+  const hosts = connect({ protos: ['comp', 'esp'], reqid });
   return {
-    name: 'libreswan with compress=yes',
+    name: `IPComp over ESP, ${by}`,
     hosts,
     flows: [inside(0, PEER)],
     variants: [
@@ -266,6 +266,51 @@ function byHand(name: string, given: Connection): Shape {
         steps: [without(one(hosts, { proto: 'ah', daddr: HERE }))],
         stops: [0],
         says: /^one-way: no inbound SA of ah$/,
+      },
+    ],
+  };
+}
+
+/** The inbound policy is for packets from anywhere. */
+function openEnd(): Shape {
+  const shape = byHand('a reqid, from anywhere', { mode: 'transport', reqid: 9 });
+  const { left } = shape.hosts;
+  const policies = left.policies.map((policy) =>
+    policy.dir === 'in'
+      ? ({ ...policy, selector: { ...policy.selector, saddr: ANY, prefixlenS: 0 } } as Policy)
+      : policy,
+  );
+  return { ...shape, hosts: { ...shape.hosts, left: { ...left, policies } } };
+}
+
+/** racoon, and setkey with `unique`: each policy has a reqid of its own, and so have the SAs of each direction. */
+function unique(): Shape {
+  const plain = connect({ reqid: 20 });
+  const hosts = change(
+    plain,
+    'left',
+    (sa, incoming) => ({ ...sa, reqid: incoming ? 21 : 20 }) as Sa,
+    (policy) => {
+      if (policy.dir === 'out') return policy;
+      return { ...policy, templates: [{ ...policy.templates?.[0], reqid: 21 }] } as Policy;
+    },
+  );
+  return {
+    name: 'a reqid for each direction',
+    hosts,
+    flows: [inside(0, PEER)],
+    variants: [
+      {
+        words: 'no inbound SA',
+        steps: [without(one(hosts, { daddr: HERE }))],
+        stops: [0],
+        says: /^one-way: no inbound SA/,
+      },
+      {
+        words: 'the inbound SA has the reqid of the other direction',
+        steps: instead(one(hosts, { daddr: HERE }), { reqid: 20 }),
+        stops: [0],
+        says: /^one-way: no inbound SA/,
       },
     ],
   };
@@ -638,6 +683,7 @@ function mplsOverGre(): Shape {
         'ip link del lsp',
         `ip address del ${nets[me]}/32 dev lo`,
         `ip -f mpls route del ${back}`,
+        'echo 0 > /proc/sys/net/mpls/platform_labels',
       ],
     };
   };
@@ -1064,10 +1110,13 @@ export function xfrmInterface(): Shape {
 
 /** Shapes that need no more of a kernel than ESP, AH, IPComp and the devices that all of Debian's have. */
 export const SHAPES: readonly Shape[] = [
-  compressed(),
+  compressed('a reqid each (libreswan)', [16390, 16389]),
+  compressed('one reqid (strongSwan)', 7),
   byHand('transport mode, reqid 0', { mode: 'transport' }),
   byHand('transport mode, a reqid', { mode: 'transport', reqid: 9 }),
   byHand('tunnel mode, reqid 0', {}),
+  openEnd(),
+  unique(),
   cilium(false),
   cilium(true),
   ovn(),

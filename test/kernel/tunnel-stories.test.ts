@@ -1,9 +1,9 @@
 /** TunnelMonitor against real kernels: what goes wrong with tunnels, and what is told of it. */
 import assert from 'node:assert/strict';
 import { after, before, beforeEach, test } from 'node:test';
-import { type TwoHosts, twoHosts, UNDERLAY } from '../../lib/cli/demo/two-hosts.ts';
 import { TunnelMonitor, type TunnelMonitorOptions, XfrmClient } from '../../lib/index.ts';
 import { addPair, deletePair, exchange, keyOf, send, sentBy, setPolicies } from './by-hand.ts';
+import { hostsHere, type TwoHosts, UNDERLAY } from './here.ts';
 import { Story } from './story.ts';
 import { ip, withoutEsp, words } from './support.ts';
 
@@ -18,7 +18,7 @@ let right: XfrmClient;
 
 before(async () => {
   if (withoutEsp) return;
-  hosts = await twoHosts();
+  hosts = await hostsHere();
   left = new XfrmClient();
   right = new XfrmClient({ netns: hosts.right.netns });
 });
@@ -30,7 +30,7 @@ after(async () => {
   if (withoutEsp) return;
   await left.close();
   await right.close();
-  hosts[Symbol.dispose]();
+  await hosts[Symbol.asyncDispose]();
 });
 
 /** A monitor of the left host, and the tunnel to the right one, which is up. */
@@ -148,9 +148,9 @@ story('an SPI is taken for another destination too', async () => {
 story('the address of this host is taken away', async () => {
   await using all = await opened();
   const { story } = all;
-  await hosts.left.ip(`address del ${UNDERLAY.left}/24 dev cable`);
+  await hosts.left.ip(`address del ${UNDERLAY.left}/32 dev cable`);
   await story.tells('down');
-  await hosts.left.ip(`address add ${UNDERLAY.left}/24 dev cable`);
+  await hosts.left.ip(`address add ${UNDERLAY.left}/32 dev cable`);
   await story.tells('up');
   assert.deepEqual(story.chapter(), ['down: down, was up, address-gone', 'up: was down']);
 });

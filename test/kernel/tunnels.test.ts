@@ -3,7 +3,6 @@ import assert from 'node:assert/strict';
 import { createSocket } from 'node:dgram';
 import { once } from 'node:events';
 import { after, before, test } from 'node:test';
-import { type TwoHosts, twoHosts } from '../../lib/cli/demo/two-hosts.ts';
 import {
   RouteClient,
   type Tunnel,
@@ -14,6 +13,7 @@ import {
   XfrmClient,
   XfrmMonitor,
 } from '../../lib/index.ts';
+import { hostsHere, type TwoHosts } from './here.ts';
 import { otherNamespace } from './socket-support.ts';
 import { withoutEsp } from './support.ts';
 
@@ -26,9 +26,9 @@ const POLICY = { dir: 'out', selector: SELECTOR, templates: [OUT] } as const;
 
 let hosts: TwoHosts | undefined;
 before(async () => {
-  hosts = await twoHosts();
+  hosts = await hostsHere();
 });
-after(() => hosts?.[Symbol.dispose]());
+after(() => hosts?.[Symbol.asyncDispose]());
 
 /** A monitor, a client, and what is told, a word each. */
 async function opened(options?: TunnelMonitorOptions) {
@@ -311,15 +311,15 @@ test('a tunnel comes up, is rekeyed, and is deleted by someone', { skip: without
   assert.equal(monitor.tunnels.get(ID)?.state, 'up');
   assert.equal(monitor.tunnels.get(ID)?.rekeys, 2);
   // A name, and none again, in the middle of its life.
-  const { since, traffic } = monitor.addExpected({ name: 'paris', remote: THERE });
-  assert.deepEqual({ since, traffic, rekeys: 2 }, pick(monitor.tunnels.get('paris')));
+  const before = pick(monitor.tunnels.get(ID));
+  assert.deepEqual(pick(monitor.addExpected({ name: 'paris', remote: THERE })), before);
   const third = until((one) => one.kind === 'rekeyed' && one.out[0]?.to === 0x4001);
   await pair(0x4001);
   await client.deleteState({ daddr: THERE, spi: 0x3001 });
   await client.deleteState({ daddr: HERE, spi: 0x3002 });
   await third;
   monitor.setExpected([]);
-  assert.deepEqual(pick(monitor.tunnels.get(ID)), { since, traffic, rekeys: 3 });
+  assert.deepEqual(pick(monitor.tunnels.get(ID)), { ...before, rekeys: 3 });
   assert.equal(monitor.xfrm.states.bySpi(0x4001, { daddr: THERE }).length, 1);
   assert(!told.some((line) => line.startsWith('down')), told.join('\n'));
   const down = until(({ kind }) => kind === 'down');
@@ -335,4 +335,4 @@ test('a tunnel comes up, is rekeyed, and is deleted by someone', { skip: without
 
 /** What a name changes nothing of. */
 const pick = (tunnel: Tunnel | undefined) =>
-  tunnel && { since: tunnel.since, traffic: tunnel.traffic, rekeys: tunnel.rekeys };
+  tunnel && { upSince: tunnel.upSince, traffic: tunnel.traffic, rekeys: tunnel.rekeys };

@@ -4,7 +4,6 @@ import { spawn } from 'node:child_process';
 import { createSocket } from 'node:dgram';
 import { once } from 'node:events';
 import { after, before, test } from 'node:test';
-import { type Host, type TwoHosts, twoHosts } from '../../lib/cli/demo/two-hosts.ts';
 import {
   isLarval,
   KernelError,
@@ -14,6 +13,7 @@ import {
   XfrmMonitor,
 } from '../../lib/index.ts';
 import { caused } from './caused.ts';
+import { type Host, hostsHere, type TwoHosts } from './here.ts';
 import { KEY_HEX, ofKind, withoutEsp } from './support.ts';
 
 const key = Uint8Array.from(Buffer.from(KEY_HEX, 'hex'));
@@ -31,12 +31,12 @@ let client: XfrmClient;
 
 before(async () => {
   client = new XfrmClient();
-  hosts = await twoHosts();
+  hosts = await hostsHere();
   right = hosts.right;
 });
 after(async () => {
   await client.close();
-  hosts?.[Symbol.dispose]();
+  await hosts?.[Symbol.asyncDispose]();
 });
 
 /** Sends datagrams to the right host, from a port of ours. */

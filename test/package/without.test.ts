@@ -7,9 +7,10 @@ import { installed, MONITOR, nodeOf, run, tools, UNSHARE } from './packed.ts';
 
 /** All that works without the addon. */
 const WITHOUT = `
-import { Filter, subscribe } from 'netlink-xfrm';
+import { Filter, subscribe, XfrmClient } from 'netlink-xfrm';
 import { decodeXfrmMessage, encodeXfrm, MessageWriter } from 'netlink-xfrm/xfrm';
 import * as constants from 'netlink-xfrm/constants';
+import { FakeKernel } from 'netlink-xfrm/socket';
 const writer = new MessageWriter();
 const now = { wall: 0, monotonic: 0 };
 encodeXfrm(writer, { kind: 'FLUSHSA', proto: 'esp' });
@@ -17,6 +18,9 @@ const bytes = writer.written();
 const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
 const { kind } = decodeXfrmMessage({ bytes, view, keys: false, time: now }, 0, bytes.byteLength);
 console.log(kind, constants.XFRM_MSG_FLUSHSA, new Filter(['proto=esp']) !== undefined);
+const netns = new FakeKernel().answer(constants.NETLINK_XFRM, () => ({}));
+await new XfrmClient({ netns }).flushStates();
+console.log(netns.requests.length);
 try {
   subscribe({ groups: ['sa'] }).on('event', () => {});
 } catch (error) {
@@ -50,8 +54,9 @@ async function withoutAddon(work: () => Promise<void>) {
 test('a missing addon', () =>
   withoutAddon(async () => {
     const { stdout } = await run([process.execPath, 'without.mjs'], folder);
-    const [works, told, ...more] = lines(stdout);
+    const [works, asked, told, ...more] = lines(stdout);
     assert.equal(works, 'FLUSHSA 28 true');
+    assert.equal(asked, '1');
     assert.deepEqual(more, []);
     assert.match(
       told ?? '',
@@ -88,8 +93,9 @@ for (const [name, value, expected] of [
       folder,
     );
     assert.equal(stderr, '');
-    const [works, told, ...more] = lines(stdout);
+    const [works, asked, told, ...more] = lines(stdout);
     assert.equal(works, 'FLUSHSA 28 true');
+    assert.equal(asked, '1');
     assert.match(told ?? '', expected);
     assert.deepEqual(more, []);
   });
@@ -142,8 +148,9 @@ test("Bun's runtime is refused, where it would crash", async (t) => {
   if (!existsSync(bun)) return t.skip('there is no bun for this machine');
   const { stdout, stderr, status } = await run([bun, 'without.mjs'], folder);
   assert.equal(status, 0, stderr);
-  const [works, told] = lines(stdout);
+  const [works, asked, told] = lines(stdout);
   assert.equal(works, 'FLUSHSA 28 true');
+  assert.equal(asked, '1');
   assert.match(
     told ?? '',
     /^ERR_ADDON_UNSUPPORTED the native addon needs Node's event loop, and this is Bun \(/,

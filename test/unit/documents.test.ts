@@ -1,10 +1,11 @@
-/** Programs of the documents that do not run in a test hold together: names, options and types. */
+/** What the documents show and no test runs holds together: names, options and types. */
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
-import { CHECKED, codeBlocks, root } from '../documents.ts';
+import { CHECKED, codeBlocks, commandLines, root } from '../documents.ts';
+import { program } from '../warm-command.ts';
 
 test('the programs of the documents that are not run are right by their types', () => {
   const blocks = codeBlocks().filter(({ name }) => CHECKED.has(name));
@@ -33,5 +34,32 @@ test('the programs of the documents that are not run are right by their types', 
     assert.equal(status, 0, stdout);
   } finally {
     rmSync(folder, { recursive: true });
+  }
+});
+
+test('the subcommands and options of the documents exist', () => {
+  const helps = new Map<string, string>();
+  const help = (subcommand: string) => {
+    let text = helps.get(subcommand);
+    if (text === undefined) {
+      const { stdout, status } = spawnSync(process.execPath, [program, subcommand, '--help'], {
+        encoding: 'utf8',
+      });
+      assert.equal(status, 0, subcommand);
+      text = stdout;
+      helps.set(subcommand, text);
+    }
+    return text;
+  };
+  const lines = commandLines();
+  assert(lines.length > 30);
+  for (const { document, subcommand, words } of lines) {
+    for (const word of words) {
+      const [, option] = /^(--?[a-z][a-z-]*)/.exec(word) ?? [];
+      if (option === undefined) continue;
+      const known = new RegExp(`^ +(-[a-z], )?${option}\\b`, 'm').test(help(subcommand));
+      assert(known, `${document}: netlink-xfrm ${subcommand} ${words.join(' ')}: ${option}`);
+    }
+    help(subcommand);
   }
 });

@@ -105,6 +105,19 @@ test('tunnels, their changes and snapshots are as the command prints them', () =
   const whole = toJson(snapshot) as { tunnels: unknown[]; countersReadAt: number };
   assert.deepEqual(whole.tunnels, [shown]);
   assert.equal(whole.countersReadAt, NOW);
+  // Of several namespaces, each has its label.
+  const labelled = jsonLine({ ...up, label: 'red' });
+  assert.equal(labelled, formatJson(changeJson(up), false, { netns: 'red' }));
+  const [line = ''] = jsonLines({ ...snapshot, label: 'red' });
+  assert.equal(checkLine(line), 'tunnel');
+  assert.equal(JSON.parse(line).netns, 'red');
+  assert.deepEqual(toJson([one, up]), [shown, JSON.parse(jsonLine(up))]);
+  const closed = { kind: 'closed', label: 'red', error: new Error('gone') };
+  assert.deepEqual(toJson(closed), {
+    kind: 'closed',
+    label: 'red',
+    error: { name: 'Error', message: 'gone' },
+  });
   assert.deepEqual((toJson({ kind: 'synced', snapshot }) as { snapshot: unknown }).snapshot, whole);
 });
 

@@ -1,5 +1,6 @@
 /** What a subscription is asked for, and the queue of a loop. */
 import assert from 'node:assert/strict';
+import { getEventListeners } from 'node:events';
 import { test } from 'node:test';
 import * as constants from '../../lib/constants.ts';
 import { multicastGroupNames, type SubscribeOptions, subscribe } from '../../lib/index.ts';
@@ -134,6 +135,25 @@ test('a value can be taken back while it waits, and its owner hears of each that
   assert.equal((await queue.next()).value, 2);
   assert.deepEqual(taken, [0, 2]);
   assert.deepEqual(told.calls, ['changed', 'changed']);
+});
+
+test('a queue that its signal ends throws the reason, once, and tells its owner that it was left', async () => {
+  const told = owner();
+  const control = new AbortController();
+  const queue = new EventQueue<number>(1, told).endOn(control.signal);
+  const waiting = queue.next();
+  queue.push(1);
+  assert.deepEqual(await waiting, { value: 1, done: false });
+  queue.push(2);
+  control.abort(new Error('enough'));
+  queue.push(3);
+  await assert.rejects(queue.next(), /enough/);
+  assert.deepEqual(await queue.next(), { value: undefined, done: true });
+  assert.deepEqual(told.calls, ['changed', 'changed', 'left']);
+  assert.equal(getEventListeners(control.signal, 'abort').length, 0);
+  const other = new AbortController();
+  await new EventQueue<number>(1, told).endOn(other.signal).return();
+  assert.equal(getEventListeners(other.signal, 'abort').length, 0);
 });
 
 test('leaving a queue tells its owner once, and forgets what waited', async () => {

@@ -5,7 +5,7 @@ import { test } from 'node:test';
 import pc from 'picocolors';
 import { formatJson } from '../../lib/cli/json.ts';
 import { reportError } from '../../lib/cli/report-error.ts';
-import { Table } from '../../lib/cli/terminal/table.ts';
+import { Table } from '../../lib/cli/terminal/text-table.ts';
 import { width } from '../../lib/cli/terminal/width.ts';
 import { policyRow, stateRow } from '../../lib/cli/text/columns.ts';
 import { formatEvent } from '../../lib/cli/text/event.ts';

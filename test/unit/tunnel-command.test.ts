@@ -18,8 +18,13 @@ import {
   type Severities,
 } from '../../lib/cli/tunnels/check-result.ts';
 import { readExpected } from '../../lib/cli/tunnels/expect.ts';
-import { TunnelFilter, type TunnelFilterScope } from '../../lib/cli/tunnels/filter.ts';
-import { type Frame, frameLines, mostAbove, sightOf } from '../../lib/cli/tunnels/frame.ts';
+import {
+  frameLines,
+  mostAbove,
+  type TunnelFrame,
+  viewStateOf,
+} from '../../lib/cli/tunnels/frame.ts';
+import { TunnelFilter, type TunnelFilterScope } from '../../lib/cli/tunnels/tunnel-filter.ts';
 import { statesOf } from '../../lib/cli/wait.ts';
 import type { SubscriptionEvent, Tunnel, TunnelChange } from '../../lib/index.ts';
 import { checkLine } from '../schema.ts';
@@ -393,22 +398,22 @@ test('check: one line with performance data, then a line for each problem', () =
 });
 
 test('how far a picture can be believed', () => {
-  assert.deepEqual(sightOf(undefined, undefined, NOW), { badge: 'SYNCED' });
-  assert.deepEqual(sightOf(NOW - 4999, undefined, NOW), { badge: 'RESYNCING' });
-  assert.equal(sightOf(NOW - 5000, undefined, NOW).badge, 'BLIND');
+  assert.deepEqual(viewStateOf(undefined, undefined, NOW), { badge: 'SYNCED' });
+  assert.deepEqual(viewStateOf(NOW - 4999, undefined, NOW), { badge: 'RESYNCING' });
+  assert.equal(viewStateOf(NOW - 5000, undefined, NOW).badge, 'BLIND');
   const failed = { message: 'bad \x1b', at: NOW - 1000 };
-  assert.deepEqual(sightOf(undefined, failed, NOW), {
+  assert.deepEqual(viewStateOf(undefined, failed, NOW), {
     badge: 'BLIND',
     reason: 'bad \x1b',
     since: NOW - 1000,
   });
 });
 
-const frame = (more: Partial<Frame> = {}): Frame => ({
+const frame = (more: Partial<TunnelFrame> = {}): TunnelFrame => ({
   tunnels: [missing(), tunnel()],
   warnings: [],
   countersReadAt: NOW - 2000,
-  sight: { badge: 'SYNCED' },
+  view: { badge: 'SYNCED' },
   rates: () => undefined,
   above: 0,
   rows: 24,
@@ -427,14 +432,16 @@ test('a frame has a badge, numbers, the worst tunnels, and what is out of sight'
     frameLines(frame({ tunnels: [] }), plain)[0],
     '[SYNCED]  0 tunnels  counters of 2s ago',
   );
-  const blind = frame({ sight: sightOf(undefined, { message: 'no \x1b', at: NOW - 61_000 }, NOW) });
+  const blind = frame({
+    view: viewStateOf(undefined, { message: 'no \x1b', at: NOW - 61_000 }, NOW),
+  });
   assert.match(frameLines(blind, plain)[0] ?? '', /^\[BLIND for 1m 1s: no \\x1b\] /);
   assert.equal(
     frameLines(frame({ warnings: [leak] }), plain)[1],
     'warning leak policies: they grow',
   );
   const many = Array.from({ length: 10 }, (_, i) => tunnel({ name: `t${i}` }));
-  const names = (more: Partial<Frame>) => {
+  const names = (more: Partial<TunnelFrame>) => {
     const all = frameLines(frame({ tunnels: many, rows: 7, ...more }), plain);
     assert.equal(all.length, 7);
     return [...all.slice(2, 6).map((line) => /t\d/.exec(line)?.[0]), all[6]];

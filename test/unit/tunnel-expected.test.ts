@@ -233,7 +233,14 @@ test('whatever happens, changing the list says neither up nor down of a tunnel t
             ({ expected, state, local = '', remote = '', directed, reqid = 0 }) =>
               !expected &&
               state !== 'down' &&
-              isExpected(wanted, { local, remote, directed, reqid, marks: [], ifIds: [] }),
+              isExpected(wanted, {
+                local,
+                remote,
+                directed,
+                reqids: [reqid],
+                marks: [],
+                ifIds: [],
+              }),
           );
           assert.equal(other, undefined, `${wanted.name} is down, and there is ${other?.id}`);
         }

@@ -35,7 +35,7 @@ const net = (saddr: string, daddr: string) => ({
 
 const [COMP, ESP] = [16390, 16389];
 /** libreswan with compress=yes: IPComp over ESP, a reqid each. */
-function compressed(options: { apart?: boolean } = {}): World {
+function compressed(options: ConstructorParameters<typeof World>[0] = {}): World {
   const world = new World(options);
   const inner = { mode: 'transport', saddr: ANY, daddr: ANY, reqid: ESP };
   policyOf(world, 'out', [{ proto: 'comp', reqid: COMP }, inner]);
@@ -89,6 +89,16 @@ test('what each reqid has of a tunnel is shown on demand', () => {
   world.removePolicies();
   world.look().pass(1000);
   assert.equal([...world.tunnels].find(({ reqid }) => reqid === ESP)?.parts, undefined);
+});
+
+test('an expected tunnel of several reqids is found by each of them', () => {
+  for (const reqid of [ESP, COMP]) {
+    const { tunnels } = compressed({ expected: [{ name: 'paris', reqid }] }).open();
+    assert.deepEqual(
+      [...tunnels].map(({ name, state }) => [name, state]),
+      [['paris', 'up']],
+    );
+  }
 });
 
 /** Geneve between two nodes, as Open vSwitch has it: a connection for what each receives. */

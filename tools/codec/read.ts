@@ -129,6 +129,9 @@ function readGrown(of: Struct): string {
 }
 
 /** How many bytes trail the struct, and how they are read once they are known to be there. */
+/** Bytes of words that a message may leave out: XFRMA_REPLAY_ESN_MAX is 4096 bits. */
+const MOST_ZEROS = 512;
+
 function readTail(of: Struct): { bytes: string; read: string } {
   const tail = tailOf(of);
   const start = place(tail?.offset ?? 0);
@@ -141,7 +144,9 @@ function readTail(of: Struct): { bytes: string; read: string } {
     case 'words':
       return {
         bytes: `${readAt(of, tail.count)} * 4`,
-        read: `for (let i = ${start}; i < ${start} + bytes; i += 4) value.${tail.name}.push(v.getUint32(i, LE));`,
+        // Left out, all are 0: of the window of an ESN the kernel takes what comes without, as iproute2 7.3 sends it
+        // (net/xfrm/xfrm_user.c, verify_replay and xfrm_alloc_replay_state_esn).
+        read: `for (let i = ${start}; i < ${start} + bytes; i += 4) value.${tail.name}.push(length === ${tail.offset} ? 0 : v.getUint32(i, LE));`,
       };
     case 'text':
       return {
@@ -209,7 +214,9 @@ export function readerOf(of: Struct): string {
     if (tail.type === 'key') more.push('keys: boolean');
     body += `  const bytes = ${bytes};\n`;
     if (tail.type !== 'ip') {
-      body += `  if (bytes > length - ${tail.offset}) tooShort(path, at, ${tail.offset} + bytes, length);\n`;
+      const isMissing =
+        tail.type === 'words' ? ` && (length > ${tail.offset} || bytes > ${MOST_ZEROS})` : '';
+      body += `  if (bytes > length - ${tail.offset}${isMissing}) tooShort(path, at, ${tail.offset} + bytes, length);\n`;
     }
     const whole = of.fields.find((field) => field.type === 'length' && field.counts === 'whole');
     if (whole !== undefined) {

@@ -9,7 +9,8 @@ import { release } from 'node:os';
 import { createInterface } from 'node:readline';
 import { stripVTControlCharacters } from 'node:util';
 import pc from 'picocolors';
-import { type Host, INNER, twoHosts, UNDERLAY } from './two-hosts.ts';
+import type { Host } from '../../testing/host.ts';
+import { LEFT, RIGHT, twoHosts } from '../../testing/topologies.ts';
 
 /** Milliseconds after which an event that was caused counts as missing. */
 const PATIENCE = 120_000;
@@ -100,7 +101,7 @@ class Watch {
   }
 }
 
-const { left, right } = UNDERLAY;
+const [left, right] = [LEFT.address, RIGHT.address];
 const GCM = 'aead rfc4106(gcm(aes)) 0x0001020304050607080910111213141516171819 128';
 const toRight = `src ${left} dst ${right}`;
 const toLeft = `src ${right} dst ${left}`;
@@ -114,7 +115,8 @@ const back = (spi: number) => `${toLeft} proto esp spi ${spi} reqid 1 mode tunne
  * @returns the exit status: 0 if the monitors saw exactly what was caused
  */
 export async function runScenario(program: string): Promise<number> {
-  using hosts = await twoHosts();
+  // This namespace is the left host: it is where traffic comes from.
+  await using hosts = await twoHosts({ left: { here: true } });
   const watches = [new Watch(program, hosts.left), new Watch(program, hosts.right)] as const;
   const [onLeft, onRight] = watches;
   const both = async (line: string) => {
@@ -133,8 +135,8 @@ export async function runScenario(program: string): Promise<number> {
     await both(`xfrm state add ${out(0x1001)} limit packet-soft 3 limit time-hard 3600`);
     await both(`xfrm state add ${back(0x2001)} limit time-hard 3600`);
     const tunnel = (ends: string) => `tmpl ${ends} proto esp reqid 1 mode tunnel`;
-    const there = `src ${INNER.left} dst ${INNER.right}`;
-    const here = `src ${INNER.right} dst ${INNER.left}`;
+    const there = `src ${LEFT.inner} dst ${RIGHT.inner}`;
+    const here = `src ${RIGHT.inner} dst ${LEFT.inner}`;
     await hosts.left.ip(`xfrm policy add ${there} dir out ${tunnel(toRight)}`);
     await hosts.left.ip(`xfrm policy add ${here} dir in ${tunnel(toLeft)}`);
     await hosts.right.ip(`xfrm policy add ${here} dir out ${tunnel(toLeft)}`);
@@ -178,7 +180,7 @@ async function sendPackets(count: number): Promise<void> {
   const socket = createSocket('udp4');
   for (let i = 0; i < count; i++) {
     await new Promise<void>((resolve, reject) => {
-      socket.send('netlink-xfrm', 9, INNER.right, (error) => (error ? reject(error) : resolve()));
+      socket.send('netlink-xfrm', 9, RIGHT.inner, (error) => (error ? reject(error) : resolve()));
     });
   }
   socket.close();

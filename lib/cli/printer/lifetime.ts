@@ -6,7 +6,7 @@ import { type Ascii, type AsciiWriter, ascii } from '../../wire/ascii.ts';
 import { LE } from '../../wire/endian.ts';
 import { offsetOf } from '../../wire/struct.ts';
 import * as S from '../../xfrm/structs.ts';
-import { SLASH } from './parts.ts';
+import { SLASH } from './common.ts';
 
 const SOFT_BYTES = offsetOf(S.xfrm_lifetime_cfg, 'soft_byte_limit');
 const HARD_BYTES = offsetOf(S.xfrm_lifetime_cfg, 'hard_byte_limit');

@@ -10,20 +10,20 @@ import * as X from '../../xfrm/constants.ts';
 import { PolicyAction, PolicyDir, PolicyType } from '../../xfrm/names.ts';
 import * as S from '../../xfrm/structs.ts';
 import { type Attributes, TEMPLATE_SIZE } from './attributes.ts';
-import { printLifetime } from './lifetime.ts';
 import {
   ARROW,
+  asciiNames,
   ID,
   isInet,
   MODE,
-  names,
   PROTO,
   printCount,
   printMarkAndIfId,
   REQID,
   SLASH,
   SPACE,
-} from './parts.ts';
+} from './common.ts';
+import { printLifetime } from './lifetime.ts';
 
 const POLICY = {
   selector: offsetOf(S.xfrm_userpolicy_info, 'sel'),
@@ -56,9 +56,9 @@ const TEMPLATE = {
 };
 const POLICY_TYPE = offsetOf(S.xfrm_userpolicy_type, 'type');
 
-const DIRS = names(PolicyDir);
-const ACTIONS = names(PolicyAction);
-const TYPES = names(PolicyType);
+const DIRS = asciiNames(PolicyDir);
+const ACTIONS = asciiNames(PolicyAction);
+const TYPES = asciiNames(PolicyType);
 const PRIORITY = ascii(' priority ');
 const INDEX = ascii(' index ');
 const PROTOCOL = ascii(' proto ');

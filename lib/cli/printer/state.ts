@@ -10,20 +10,20 @@ import * as X from '../../xfrm/constants.ts';
 import { EncapType, StateDir } from '../../xfrm/names.ts';
 import * as S from '../../xfrm/structs.ts';
 import { type Attributes, KEY_BITS } from './attributes.ts';
-import { printLifetime, readSmall } from './lifetime.ts';
 import {
   ARROW,
+  asciiNames,
   ID,
   isInet,
   MODE,
-  names,
   PROTO,
   printCount,
   printMarkAndIfId,
   REQID,
   SLASH,
   SPACE,
-} from './parts.ts';
+} from './common.ts';
+import { printLifetime, readSmall } from './lifetime.ts';
 
 const CURRENT = offsetOf(S.xfrm_usersa_info, 'curlft');
 const STATS = offsetOf(S.xfrm_usersa_info, 'stats');
@@ -47,8 +47,8 @@ const ENCAP = {
 };
 const OFFLOAD_IFINDEX = offsetOf(S.xfrm_user_offload, 'ifindex');
 
-const DIRS = names(StateDir);
-const ENCAP_TYPES = names(EncapType);
+const DIRS = asciiNames(StateDir);
+const ENCAP_TYPES = asciiNames(EncapType);
 const DIR = ascii(' dir ');
 const CPU = ascii(' cpu ');
 const OFFLOAD = ascii(' offload ifindex ');

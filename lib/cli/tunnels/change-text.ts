@@ -14,7 +14,7 @@ import { printable } from '../../wire/text.ts';
 import { formatSpi } from '../../xfrm/text.ts';
 import type { Colors } from '../terminal/colors.ts';
 import { formatNamespace, formatTime } from '../text/event.ts';
-import { paintState, qualifiersOf, titleOf, warningText } from './text.ts';
+import { paintState, qualifiersOf, titleOf, warningText } from './tunnel-text.ts';
 
 const CHANGE_COLOR: Readonly<
   Record<TunnelChange['kind'], 'green' | 'yellow' | 'red' | 'cyan' | 'dim'>

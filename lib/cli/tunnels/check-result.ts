@@ -9,7 +9,7 @@ import {
   type TunnelWarning,
 } from '../../tunnel/tunnel.ts';
 import { printable } from '../../wire/text.ts';
-import { WARNINGS } from './filter.ts';
+import { WARNINGS } from './tunnel-filter.ts';
 
 /** Statuses of plugins, by exit status (Monitoring Plugins Development Guidelines). */
 export const STATUSES = ['OK', 'WARNING', 'CRITICAL', 'UNKNOWN'] as const;

@@ -7,12 +7,12 @@ import { TUNNEL_STATES, type Tunnel } from '../../tunnel/tunnel.ts';
 import { printable } from '../../wire/text.ts';
 import type { Colors } from '../terminal/colors.ts';
 import { formatDuration } from '../text/units.ts';
-import type { TunnelRates } from './rates.ts';
-import { rowsOf, tunnelTable } from './table.ts';
-import { describeWarning, paintState } from './text.ts';
+import type { TunnelRates } from './rate-meter.ts';
+import { rowsOf, tunnelTable } from './tunnel-table.ts';
+import { describeWarning, paintState } from './tunnel-text.ts';
 
 /** How far the picture can be believed. */
-export type Sight =
+export type ViewState =
   | { readonly badge: 'SYNCED' }
   /** Events were lost, and the tables are being compared with fresh lists. */
   | { readonly badge: 'RESYNCING' }
@@ -23,25 +23,25 @@ export type Sight =
 export const PATIENCE = 5000;
 
 /** How far a monitor sees. @param doubted since when its tables are in doubt; times in ms since 1970 */
-export function sightOf(
+export function viewStateOf(
   doubted: number | undefined,
   failed: { readonly message: string; readonly at: number } | undefined,
   now: number,
-): Sight {
+): ViewState {
   if (failed) return { badge: 'BLIND', reason: failed.message, since: failed.at };
   if (doubted === undefined) return { badge: 'SYNCED' };
   if (now - doubted < PATIENCE) return { badge: 'RESYNCING' };
   return { badge: 'BLIND', reason: 'events were lost and not resynced', since: doubted };
 }
 
-export interface Frame {
+export interface TunnelFrame {
   /** The worst first. */
   readonly tunnels: readonly Tunnel[];
   /** About the host. */
   readonly warnings: readonly TunnelWarning[];
   /** When the counters were read, in milliseconds since 1970. */
   readonly countersReadAt: number;
-  readonly sight: Sight;
+  readonly view: ViewState;
   rates(id: string): TunnelRates | undefined;
   /** How many rows of tunnels are above the screen. */
   readonly above: number;
@@ -58,7 +58,7 @@ export const mostAbove = (all: number, warnings: number, rows: number): number =
   Math.max(0, all - Math.max(1, rows - AROUND - warnings));
 
 /** The lines of a frame. */
-export function frameLines(frame: Frame, colors: Colors): string[] {
+export function frameLines(frame: TunnelFrame, colors: Colors): string[] {
   const { tunnels, warnings, rows, now, rates } = frame;
   const all = rowsOf(tunnels);
   const above = Math.min(frame.above, mostAbove(all.length, warnings.length, rows));
@@ -74,7 +74,7 @@ export function frameLines(frame: Frame, colors: Colors): string[] {
   return [...lines, colors.dim(keys)];
 }
 
-function head({ tunnels, countersReadAt, sight, now }: Frame, colors: Colors): string {
+function head({ tunnels, countersReadAt, view, now }: TunnelFrame, colors: Colors): string {
   const parts = TUNNEL_STATES.flatMap((state) => {
     const count = tunnels.filter((one) => one.state === state).length;
     return count === 0 ? [] : [paintState(state, colors, `${count} ${state}`)];
@@ -82,21 +82,21 @@ function head({ tunnels, countersReadAt, sight, now }: Frame, colors: Colors): s
   const all = `${tunnels.length} tunnel${tunnels.length === 1 ? '' : 's'}`;
   const age = formatDuration((now - countersReadAt) / 1000);
   return [
-    badge(sight, now, colors),
+    badge(view, now, colors),
     parts.length === 0 ? all : `${all}: ${parts.join(', ')}`,
     colors.dim(`counters of ${age} ago`),
   ].join('  ');
 }
 
-function badge(sight: Sight, now: number, colors: Colors): string {
-  switch (sight.badge) {
+function badge(view: ViewState, now: number, colors: Colors): string {
+  switch (view.badge) {
     case 'SYNCED':
       return colors.green('[SYNCED]');
     case 'RESYNCING':
       return colors.yellow('[RESYNCING]');
     case 'BLIND': {
-      const since = formatDuration((now - sight.since) / 1000);
-      return colors.red(`[BLIND for ${since}: ${printable(sight.reason)}]`);
+      const since = formatDuration((now - view.since) / 1000);
+      return colors.red(`[BLIND for ${since}: ${printable(view.reason)}]`);
     }
   }
 }

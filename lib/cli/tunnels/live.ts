@@ -8,11 +8,11 @@ import { endedBySignal } from '../events/ended.ts';
 import type { Colors } from '../terminal/colors.ts';
 import { hearKeys } from '../terminal/keyboard.ts';
 import { Screen } from '../terminal/screen.ts';
-import type { TunnelFilter } from './filter.ts';
-import { frameLines, mostAbove, sightOf } from './frame.ts';
+import { frameLines, mostAbove, viewStateOf } from './frame.ts';
 import { openTunnels } from './open.ts';
-import { RateMeter } from './rates.ts';
-import { rowsOf } from './table.ts';
+import { RateMeter } from './rate-meter.ts';
+import type { TunnelFilter } from './tunnel-filter.ts';
+import { rowsOf } from './tunnel-table.ts';
 
 /** Milliseconds between two frames. */
 const FRAME = 125;
@@ -52,13 +52,13 @@ export async function showTunnels(
     const { warnings, countersReadAt } = last;
     const { rows } = screen.size;
     above = Math.min(above, mostAbove(rowsOf(tunnels).length, warnings.length, rows));
-    const sight = sightOf(doubted, failed, now);
+    const view = viewStateOf(doubted, failed, now);
     const of = (id: string) => rates.of(id);
     const lines = {
       tunnels,
       warnings,
       countersReadAt: countersReadAt.wall,
-      sight,
+      view,
       rates: of,
       above,
       rows,
@@ -66,7 +66,7 @@ export async function showTunnels(
     };
     screen.draw(frameLines(lines, colors));
   };
-  const pace = new Pace(frame);
+  const throttle = new RedrawThrottle(frame);
   const restore = () => screen.close();
   const suspend = () => {
     screen.close();
@@ -77,7 +77,7 @@ export async function showTunnels(
       if (ended.signal.aborted) return;
       stopKeys = hearKeys(press);
       screen.open();
-      pace.soon();
+      throttle.soon();
     }, FRAME);
   };
   const press = (key: string) => {
@@ -89,14 +89,14 @@ export async function showTunnels(
     else if (key === 'home') above = 0;
     else if (key === 'end') above = Number.MAX_SAFE_INTEGER;
     else return;
-    pace.soon();
+    throttle.soon();
   };
-  const soon = () => pace.soon();
+  const soon = () => throttle.soon();
 
   monitor.on('change', soon);
   monitor.on('error', (error) => {
     failed = { message: error.message, at: Date.now(), error };
-    pace.soon();
+    throttle.soon();
   });
   process.on('exit', restore);
   process.stdout.on('resize', soon);
@@ -109,7 +109,7 @@ export async function showTunnels(
     await aborted(ended.signal, ended);
   } finally {
     clearInterval(tick);
-    pace.stop();
+    throttle.stop();
     stopKeys();
     process.stdout.off('resize', soon);
     process.off('exit', restore);
@@ -119,7 +119,7 @@ export async function showTunnels(
 }
 
 /** Draws when asked to, but not more often than every {@link FRAME}. */
-class Pace {
+class RedrawThrottle {
   readonly #draw: () => void;
   #timer: NodeJS.Timeout | undefined;
   #last = 0;

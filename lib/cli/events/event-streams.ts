@@ -22,7 +22,7 @@ import { HeldNamespace } from '../../socket/namespace.ts';
 import { namespacePath } from './namespace-path.ts';
 
 /** Where to listen. */
-export interface Where {
+export interface WatchOptions {
   /** Network namespaces by name or path; none for one's own. */
   readonly netns: readonly string[];
   /** One's own and all that have a name. */
@@ -57,7 +57,7 @@ export interface StreamListener {
 const hasGone = ({ path, id }: NamedNamespace): boolean => namespaceId(path) !== id;
 
 /** What else happens in each namespace that is listened to. */
-export interface Beside {
+export interface CompanionStreams {
   /** @throws if that cannot be done there */
   joined(origin: Origin): void;
   left(origin: Origin): void;
@@ -75,7 +75,7 @@ interface Stream {
 }
 
 /** A stream of events from any number of namespaces. */
-export class Streams {
+export class EventStreams {
   readonly #options: SubscribeOptions;
   readonly #open = new Map<string | null | undefined, Stream>();
   /** Those whose namespace has gone, until all that waits has been read. */
@@ -84,10 +84,14 @@ export class Streams {
   #listener: StreamListener | undefined;
   readonly #watches: NamespaceWatch[] = [];
   #paused = false;
-  readonly #beside: Beside | undefined;
+  readonly #beside: CompanionStreams | undefined;
 
   /** Joins the groups. @throws what subscribe throws, if a namespace cannot be heard */
-  constructor(options: SubscribeOptions, { netns, allNetns }: Where, beside?: Beside) {
+  constructor(
+    options: SubscribeOptions,
+    { netns, allNetns }: WatchOptions,
+    beside?: CompanionStreams,
+  ) {
     this.#options = options;
     this.#beside = beside;
     try {

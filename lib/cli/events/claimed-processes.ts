@@ -7,7 +7,7 @@ import type { SubscriptionEvent } from '../../monitor/subscribe.ts';
 import { NETLINK_ROUTE, NETLINK_XFRM } from '../../netlink/constants.ts';
 import { type SocketOwner, SocketOwners } from '../../socket/index.ts';
 import { printable } from '../../wire/text.ts';
-import type { Origin } from './streams.ts';
+import type { Origin } from './event-streams.ts';
 
 /** What is known of one namespace. */
 interface Known {

@@ -4,10 +4,18 @@
  */
 import type { Tunnel, TunnelPart, TunnelTraffic } from '../../tunnel/tunnel.ts';
 import type { Colors } from '../terminal/colors.ts';
-import { Table } from '../terminal/table.ts';
+import { Table } from '../terminal/text-table.ts';
 import { formatBytes, formatRate } from '../text/units.ts';
-import type { TunnelRates } from './rates.ts';
-import { ageOf, paintState, qualifiersOf, seconds, soonest, titleOf, trouble } from './text.ts';
+import type { TunnelRates } from './rate-meter.ts';
+import {
+  ageOf,
+  paintState,
+  qualifiersOf,
+  seconds,
+  soonest,
+  titleOf,
+  trouble,
+} from './tunnel-text.ts';
 
 const HEADS = ['STATE', 'FOR', 'TUNNEL', 'ID', 'IN', 'OUT', 'KEYED', 'EXPIRES', 'WHY'];
 /** In a column where there is nothing to say. */

@@ -9,8 +9,8 @@ import type { TunnelSnapshot } from '../../tunnel/tunnel-changes.ts';
 import { formatJson } from '../json.ts';
 import type { Format } from '../options.ts';
 import { formatNamespace, formatTime } from '../text/event.ts';
-import { rowsOf, tunnelTable } from './table.ts';
-import { describePart, describeTunnel, describeWarning } from './text.ts';
+import { rowsOf, tunnelTable } from './tunnel-table.ts';
+import { describePart, describeTunnel, describeWarning } from './tunnel-text.ts';
 
 const now = () => ({ wall: Date.now(), monotonic: performance.now() });
 

@@ -13,11 +13,11 @@ import * as S from '../../xfrm/structs.ts';
 import type { Attributes } from './attributes.ts';
 
 /** The names of the numbers that a byte can hold. */
-export const names = (of: Enumeration<string>): readonly Ascii[] =>
+export const asciiNames = (of: Enumeration<string>): readonly Ascii[] =>
   Array.from({ length: 256 }, (_, number) => ascii(`${of.name(number)}`));
 
-export const PROTO = names(IpsecProto);
-export const MODE = names(XfrmMode);
+export const PROTO = asciiNames(IpsecProto);
+export const MODE = asciiNames(XfrmMode);
 
 export const SPACE = 32;
 export const SLASH = 47;

@@ -6,7 +6,7 @@ import { aborted } from 'node:util';
 import { MultiNamespaceTunnelMonitor } from '../../tunnel/multi-namespace-tunnel-monitor.ts';
 import type { TunnelChange, TunnelSnapshot } from '../../tunnel/tunnel-changes.ts';
 import type { TunnelMonitorOptions } from '../../tunnel/tunnel-monitor.ts';
-import type { Beside, Origin } from '../events/streams.ts';
+import type { CompanionStreams, Origin } from '../events/event-streams.ts';
 
 /** What they tell. */
 export interface TunnelListener {
@@ -17,7 +17,7 @@ export interface TunnelListener {
 }
 
 /** Monitors that come and go with the namespaces of {@link Streams}. */
-export class TunnelStreams implements Beside {
+export class TunnelStreams implements CompanionStreams {
   readonly #monitors: Promise<MultiNamespaceTunnelMonitor>;
   /** By a label of their own: two of one name may be there for a moment, the one that goes and the one that came. */
   readonly #origins = new Map<string, Origin>();

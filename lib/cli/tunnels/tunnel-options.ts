@@ -10,7 +10,7 @@ import type { TunnelMonitorOptions } from '../../tunnel/tunnel-monitor-options.t
 import { namespacePath } from '../events/namespace-path.ts';
 import { formatThreshold, parseDuration } from '../text/units.ts';
 import { ExpectError, readExpected } from './expect.ts';
-import { TunnelFilter, type TunnelFilterScope } from './filter.ts';
+import { TunnelFilter, type TunnelFilterScope } from './tunnel-filter.ts';
 
 /** As commander gives them. */
 export interface TunnelOptions {
