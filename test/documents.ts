@@ -8,17 +8,23 @@ export const root = join(import.meta.dirname, '../..');
 export interface CodeBlock {
   /** The document and which of its blocks it is, from 1: `docs/client.md 2`. */
   readonly name: string;
+  /**
+   * What stands behind `js`: `types` of one that goes on until it is stopped or needs what a test does not have, whose types
+   * are checked; `esp` of one that adds an SA. The others run to their end.
+   */
+  readonly info: string;
   readonly code: string;
   /** What the document says that it prints. */
   readonly prints: string | undefined;
 }
 
-const BLOCK = /^```js\n([\s\S]+?)^```\n(?:\nprints.*\n\n```\n([\s\S]+?)^```$)?/gm;
+const BLOCK = /^```js(?: (types|esp))?\n([\s\S]+?)^```\n(?:\nprints.*\n\n```\n([\s\S]+?)^```$)?/gm;
 
 function blocksOf(document: string): CodeBlock[] {
   const text = readFileSync(join(root, document), 'utf8');
-  return Array.from(text.matchAll(BLOCK), ([, code = '', prints], i) => ({
+  return Array.from(text.matchAll(BLOCK), ([, info = '', code = '', prints], i) => ({
     name: `${document} ${i + 1}`,
+    info,
     code,
     prints,
   }));
@@ -46,11 +52,3 @@ export function commandLines(): { document: string; subcommand: string; words: s
     });
   });
 }
-
-/** What needs a lab, a device of xfrm or a daemon: its types are checked. The others run. */
-export const CHECKED: ReadonlySet<string> = new Set([
-  'docs/lab.md 1',
-  'docs/lab.md 2',
-  'docs/route.md 2',
-  'docs/tunnels.md 2',
-]);

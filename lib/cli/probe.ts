@@ -1,14 +1,14 @@
 /** `netlink-xfrm probe`: what this kernel and container can do for tests. @module */
 import { Command, InvalidArgumentError } from 'commander';
-import { FEATURES, type Feature, probe } from '../testing/probe.ts';
+import { KERNEL_FEATURES, type KernelFeature, probe } from '../testing/probe.ts';
 import { EXIT } from './exit.ts';
 
 /** Names of features, with commas between. */
-export function features(text: string): Feature[] {
-  const names = text.split(',').filter((name) => name !== '') as Feature[];
-  const wrong = names.find((name) => !FEATURES.includes(name));
+export function features(text: string): KernelFeature[] {
+  const names = text.split(',').filter((name) => name !== '') as KernelFeature[];
+  const wrong = names.find((name) => !KERNEL_FEATURES.includes(name));
   if (wrong === undefined) return names;
-  throw new InvalidArgumentError(`${wrong} is none of ${FEATURES.join(', ')}.`);
+  throw new InvalidArgumentError(`${wrong} is none of ${KERNEL_FEATURES.join(', ')}.`);
 }
 
 export function probeCommand(): Command {
@@ -19,13 +19,13 @@ export function probeCommand(): Command {
     )
     .option('--require <features>', 'exit with status 3 if one of these is missing', features)
     .option('--json', 'print JSON')
-    .action(async ({ require = [], json }: { require?: Feature[]; json?: true }) => {
+    .action(async ({ require = [], json }: { require?: KernelFeature[]; json?: true }) => {
       const { kernel, features: found } = await probe();
       if (json) console.log(JSON.stringify({ type: 'probe', version: 1, kernel, features: found }));
       else {
         console.log(`kernel ${kernel}`);
-        const width = Math.max(...FEATURES.map((name) => name.length));
-        for (const name of FEATURES) {
+        const width = Math.max(...KERNEL_FEATURES.map((name) => name.length));
+        for (const name of KERNEL_FEATURES) {
           const one = found[name];
           console.log(`${name.padEnd(width)}  ${one.ok ? 'yes' : `no: ${one.reason}`}`);
         }

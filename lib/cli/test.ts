@@ -7,12 +7,12 @@ import { spawn } from 'node:child_process';
 import { Command } from 'commander';
 import { LabError, runInLab } from '../lab/index.ts';
 import { findPlace } from '../testing/place.ts';
-import type { Feature } from '../testing/probe.ts';
+import type { KernelFeature } from '../testing/probe.ts';
 import { EXIT } from './exit.ts';
 import { features } from './probe.ts';
 
 interface Flags {
-  require: Feature[];
+  require: KernelFeature[];
   lab?: true;
   suite?: string;
   keep?: true;
@@ -33,7 +33,7 @@ export function testCommand(): Command {
       'xfrm',
       'veth',
       'esp',
-    ] satisfies Feature[])
+    ] satisfies KernelFeature[])
     .option('--lab', "in the lab's kernel, whatever this one can do")
     .option('--suite <suite>', "Debian suite of the lab's kernel: bookworm, trixie, sid")
     .option('--keep', "keep the lab's guest for the next run")

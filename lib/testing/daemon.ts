@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { TestingError } from './error.ts';
 import type { Host } from './host.ts';
-import { finished, kill, type Printed } from './program.ts';
+import { finished, kill, type ProgramOutput } from './program.ts';
 
 /** Lines of the log that an error shows. */
 const SHOWN = 40;
@@ -93,7 +93,7 @@ export class Daemon implements AsyncDisposable {
   }
 
   /** Runs a program that speaks with it. @throws TestingError with the end of the daemon's log */
-  protected async ask(program: string, args: readonly string[]): Promise<Printed> {
+  protected async ask(program: string, args: readonly string[]): Promise<ProgramOutput> {
     try {
       return await finished(
         this.host.spawn(program, args, { env: this.env }),
@@ -137,4 +137,4 @@ export class Daemon implements AsyncDisposable {
 }
 
 /** Settings of a configuration file. */
-export type Settings = Readonly<Record<string, string | number>>;
+export type DaemonSettings = Readonly<Record<string, string | number>>;

@@ -11,7 +11,7 @@ import { TestingError } from './error.ts';
 import type { Host } from './host.ts';
 import type { NetworkNamespace } from './network-namespace.ts';
 import { ping } from './traffic.ts';
-import { type Frame, Wire } from './wire.ts';
+import { Wire, type WireFrame } from './wire.ts';
 
 function check(problems: readonly string[], what: string): void {
   if (problems.length === 0) return;
@@ -61,7 +61,7 @@ export interface EncryptedOptions {
   readonly wire?: boolean | undefined;
 }
 
-const describeFrame = ({ kind, source, target, bytes, payload }: Frame) =>
+const describeFrame = ({ kind, source, target, bytes, payload }: WireFrame) =>
   `${kind} ${source} → ${target}, ${bytes.length - payload} bytes`;
 
 /**
@@ -79,7 +79,7 @@ export async function expectEncrypted(
   const before = await Promise.all(hosts.map(counted));
   const taps: Wire[] = [];
   const problems: string[] = [];
-  const frames: Frame[] = [];
+  const frames: WireFrame[] = [];
   try {
     if (wire) for (const host of hosts) taps.push(await Wire.tap(host));
     if (traffic) await traffic();

@@ -13,10 +13,10 @@ import type { XfrmState } from '../xfrm/objects.ts';
 import { TestingError } from './error.ts';
 import type { Host } from './host.ts';
 import type { NetworkNamespace } from './network-namespace.ts';
-import type { Frame, Wire } from './wire.ts';
+import type { Wire, WireFrame } from './wire.ts';
 
 /** What a fault did is undone by it. */
-export type Undo = () => Promise<void>;
+export type UndoFault = () => Promise<void>;
 
 /** SAs and policies that {@link loseEvents} adds and deletes at most: enough for 64 MiB of waiting events. */
 const MOST = 30_000;
@@ -80,7 +80,7 @@ export function loseEvents(host: NetworkNamespace): number {
 }
 
 /** Cuts the cable between two hosts. @returns what joins them again, with the addresses and routes that were */
-export async function cutLink(left: Host, right: Host): Promise<Undo> {
+export async function cutLink(left: Host, right: Host): Promise<UndoFault> {
   const index = right.cableTo(left);
   const { route } = right;
   // The kernel takes routes, and addresses of IPv6, away with the link.
@@ -98,7 +98,7 @@ export async function cutLink(left: Host, right: Host): Promise<Undo> {
 }
 
 /** What a link does to packets; parts of 1. */
-export interface Impairment {
+export interface LinkImpairment {
   /** Milliseconds. */
   readonly delay?: number | undefined;
   readonly loss?: number | undefined;
@@ -127,7 +127,11 @@ function words(...numbers: readonly number[]): Buffer {
  * @returns what makes it as it was
  * @throws TestingError `ERR_LACKING` where the kernel has no netem (CONFIG_NET_SCH_NETEM)
  */
-export async function impairLink(from: Host, to: Host, impairment: Impairment): Promise<Undo> {
+export async function impairLink(
+  from: Host,
+  to: Host,
+  impairment: LinkImpairment,
+): Promise<UndoFault> {
   const { delay = 0, loss = 0, duplicate = 0, corrupt = 0 } = impairment;
   const part = (share: number) => Math.round(share * 0xffff_ffff);
   const header = words(0, from.cableTo(to), 0, TC_H_ROOT, 0);
@@ -162,7 +166,7 @@ export async function impairLink(from: Host, to: Host, impairment: Impairment): 
 }
 
 /** The protected packet that was sent last, of ESP or AH. */
-function last(wire: Wire): Frame {
+function last(wire: Wire): WireFrame {
   const frame = wire.sent.findLast(({ kind }) => ['esp', 'ah', 'esp-in-udp'].includes(kind));
   if (frame !== undefined) return frame;
   throw new TestingError(
@@ -178,7 +182,7 @@ export function replayPacket(wire: Wire, count = 1): void {
 }
 
 /** Where the sequence number is: after the SPI (RFC 4303); in AH, after four bytes more (RFC 4302). */
-const SEQUENCE: Readonly<Partial<Record<Frame['kind'], number>>> = {
+const SEQUENCE: Readonly<Partial<Record<WireFrame['kind'], number>>> = {
   esp: 4,
   ah: 8,
   'esp-in-udp': 12,
@@ -249,7 +253,7 @@ export async function moveAddress(host: Host, to: string): Promise<void> {
  *
  * @returns what takes it forth again
  */
-export async function turnClockBack(host: NetworkNamespace, seconds: number): Promise<Undo> {
+export async function turnClockBack(host: NetworkNamespace, seconds: number): Promise<UndoFault> {
   if (process.env.NETLINK_XFRM_LAB === undefined) {
     const message =
       'the clock is that of the whole machine: run it in the lab (netlink-xfrm test --lab)';

@@ -2,7 +2,7 @@
  * netlink-xfrm/testing: integration tests with real IPsec, for any runner of tests. docs/testing.md teaches it.
  * @module
  */
-export { Daemon, type Settings } from './daemon.ts';
+export { Daemon, type DaemonSettings } from './daemon.ts';
 export { TestingError, type TestingErrorCode } from './error.ts';
 export {
   type EncryptedOptions,
@@ -19,30 +19,36 @@ export {
   deleteSas,
   expireSas,
   flush,
-  type Impairment,
   impairLink,
+  type LinkImpairment,
   loseEvents,
   moveAddress,
   replayPacket,
   turnClockBack,
-  type Undo,
+  type UndoFault,
 } from './faults.ts';
 export { cable, Host, type HostOptions } from './host.ts';
 export {
-  type AlgorithmName,
   freshSa,
   type KeyedTunnel,
+  type KeyedTunnelAlgorithm,
   type KeyedTunnelOptions,
   keyedTunnel,
   policyFor,
   type SaPair,
 } from './keyed-tunnel.ts';
 export { type LibreswanOptions, type LibreswanPair, libreswan, Pluto } from './libreswan.ts';
-export { type Matched, type XfrmMatchers, xfrmMatchers } from './matchers.ts';
+export { type MatcherResult, type XfrmMatchers, xfrmMatchers } from './matchers.ts';
 export { Nat } from './nat.ts';
 export { NetworkNamespace } from './network-namespace.ts';
-export { FEATURES, type Feature, type Finding, type Probe, probe } from './probe.ts';
-export type { Printed, ProgramOptions } from './program.ts';
+export {
+  KERNEL_FEATURES,
+  type KernelFeature,
+  type KernelFeatureFinding,
+  type KernelProbe,
+  probe,
+} from './probe.ts';
+export type { ProgramOptions, ProgramOutput } from './program.ts';
 export { Charon, type StrongswanOptions, type StrongswanPair, strongswan } from './strongswan.ts';
 export {
   type Gateways,
@@ -52,14 +58,14 @@ export {
   type TwoHosts,
   twoHosts,
 } from './topologies.ts';
-export { type Echoes, ping, type TrafficOptions, tcp } from './traffic.ts';
+export { type PingResult, ping, type TrafficOptions, tcp } from './traffic.ts';
 export {
   describeEvent,
-  type Events,
   listen,
-  type PatienceOptions,
+  type RecordedEvents,
   type WaitForTunnelOptions,
+  type WaitTimeOptions,
   waitForEvent,
   waitForTunnel,
 } from './wait.ts';
-export { type Frame, type FrameKind, Wire } from './wire.ts';
+export { Wire, type WireFrame, type WireFrameKind } from './wire.ts';

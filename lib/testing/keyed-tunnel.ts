@@ -23,8 +23,7 @@ const ALGORITHMS = {
 } as const satisfies Readonly<Record<string, () => Encodable<XfrmState>>>;
 
 /** What an SA of the kit can be made with. */
-/** What may protect packets. */
-export type AlgorithmName = keyof typeof ALGORITHMS;
+export type KeyedTunnelAlgorithm = keyof typeof ALGORITHMS;
 
 /** What a tunnel is made of. All is optional. */
 export interface KeyedTunnelOptions {
@@ -33,7 +32,7 @@ export interface KeyedTunnelOptions {
   /** Default `tunnel`. `transport` protects what the hosts' own addresses say to each other. */
   readonly mode?: 'tunnel' | 'transport' | undefined;
   /** Of ESP; default `aes-gcm`. */
-  readonly algorithm?: AlgorithmName | undefined;
+  readonly algorithm?: KeyedTunnelAlgorithm | undefined;
   /** Whether the ends are IPv4 or IPv6 addresses; default `inet`. */
   readonly family?: 'inet' | 'inet6' | undefined;
   /** What it protects on either side, as `10.0.1.0/24`; default the hosts' inner addresses. */

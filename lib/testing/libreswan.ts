@@ -1,9 +1,9 @@
 /** libreswan on two hosts: a pluto on each, with a tunnel between them that is described here or in one's own files. @module */
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
-import { Daemon, findProgram, makeFolder, type Settings } from './daemon.ts';
+import { Daemon, type DaemonSettings, findProgram, makeFolder } from './daemon.ts';
 import type { Host } from './host.ts';
-import { finished, type Printed } from './program.ts';
+import { finished, type ProgramOutput } from './program.ts';
 
 /** Where distributions have it: Debian and Fedora, Alpine. */
 const PLUTO = ['/usr/libexec/ipsec/pluto', '/usr/lib/ipsec/pluto'];
@@ -15,11 +15,11 @@ export const findPluto = (): string => findProgram(PLUTO, 'libreswan', PACKAGES)
 /** What differs from the tunnel that is made without any of these. */
 export interface LibreswanOptions {
   /** Of the connection (ipsec.conf): `{ salifetime: '16s' }`. */
-  readonly connection?: Settings | undefined;
+  readonly connection?: DaemonSettings | undefined;
   /** Of the left host's only. */
-  readonly leftConnection?: Settings | undefined;
+  readonly leftConnection?: DaemonSettings | undefined;
   /** Connections of one's own names, each with what differs; default one, `tunnel`. Either for both hosts, or a function of the side. */
-  readonly connections?: ((side: Side) => Readonly<Record<string, Settings>>) | undefined;
+  readonly connections?: ((side: Side) => Readonly<Record<string, DaemonSettings>>) | undefined;
   /** A folder with files of one's own for each host, in place of all that: ipsec.conf and ipsec.secrets. */
   readonly files?: { readonly left: string; readonly right: string } | undefined;
 }
@@ -28,7 +28,7 @@ type Side = 'left' | 'right';
 
 function configuration(own: Host, other: Host, side: Side, options: LibreswanOptions): string {
   const far = side === 'left' ? 'right' : 'left';
-  const base: Settings = {
+  const base: DaemonSettings = {
     left: own.address,
     right: other.address,
     leftid: `@${side}`,
@@ -98,7 +98,7 @@ export class Pluto extends Daemon {
   }
 
   /** Asks the daemon. @throws TestingError with what it said, and the end of its log */
-  whack(...args: string[]): Promise<Printed> {
+  whack(...args: string[]): Promise<ProgramOutput> {
     const socket = join(this.folder, 'run/pluto.ctl');
     return this.ask(join(this.#programs, 'whack'), ['--ctlsocket', socket, ...args]);
   }

@@ -12,13 +12,13 @@ import type { Host } from './host.ts';
 import type { NetworkNamespace } from './network-namespace.ts';
 
 /** What a matcher gives its runner. */
-export interface Matched {
+export interface MatcherResult {
   readonly pass: boolean;
   /** What to say of it. */
   readonly message: () => string;
 }
 
-async function matched(expected: Promise<unknown>, otherwise: string): Promise<Matched> {
+async function matched(expected: Promise<unknown>, otherwise: string): Promise<MatcherResult> {
   try {
     await expected;
     return { pass: true, message: () => otherwise };

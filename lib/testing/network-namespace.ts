@@ -9,7 +9,7 @@ import type { Server, Socket } from 'node:net';
 import { RouteClient } from '../route/client.ts';
 import { makeNamespace, type OpenFile } from '../socket/namespace.ts';
 import { XfrmClient } from '../xfrm/client.ts';
-import { finished, kill, type Printed, type ProgramOptions, spawnIn } from './program.ts';
+import { finished, kill, type ProgramOptions, type ProgramOutput, spawnIn } from './program.ts';
 import { openServer, openTcp, openUdp } from './sockets.ts';
 
 /**
@@ -68,7 +68,7 @@ export class NetworkNamespace implements AsyncDisposable {
   }
 
   /** Runs iproute2's `ip` in it: `ip('route show')`. */
-  ip(line: string): Promise<Printed> {
+  ip(line: string): Promise<ProgramOutput> {
     return this.run('ip', line.trim().split(/\s+/));
   }
 
@@ -85,7 +85,7 @@ export class NetworkNamespace implements AsyncDisposable {
     program: string,
     args: readonly string[] = [],
     options: ProgramOptions = {},
-  ): Promise<Printed> {
+  ): Promise<ProgramOutput> {
     const line = `${this.name}: ${[program, ...args].join(' ')}`;
     return finished(this.spawn(program, args, options), line);
   }

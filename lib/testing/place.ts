@@ -2,7 +2,7 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { fileURLToPath } from 'node:url';
-import { type Feature, probe } from './probe.ts';
+import { type KernelFeature, probe } from './probe.ts';
 
 const program = fileURLToPath(new URL('../../../bin/netlink-xfrm.js', import.meta.url));
 
@@ -16,7 +16,7 @@ export type Place =
   | { readonly kind: 'lab'; readonly reason: string };
 
 /** Finds where all of some features are. */
-export async function findPlace(features: readonly Feature[]): Promise<Place> {
+export async function findPlace(features: readonly KernelFeature[]): Promise<Place> {
   const here = await probe();
   const lacks = features.filter((name) => !here.features[name].ok);
   if (lacks.length === 0) return { kind: 'here', words: [] };

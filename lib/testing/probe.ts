@@ -8,7 +8,7 @@ import { release } from 'node:os';
 import { readXfrmStat } from '../monitor/xfrm-stat.ts';
 import { SystemError } from '../socket/index.ts';
 import { TestingError } from './error.ts';
-import { type AlgorithmName, freshSa } from './keyed-tunnel.ts';
+import { freshSa, type KeyedTunnelAlgorithm } from './keyed-tunnel.ts';
 import { findPluto } from './libreswan.ts';
 import { NetworkNamespace } from './network-namespace.ts';
 import { finished, spawnIn } from './program.ts';
@@ -20,7 +20,7 @@ const V6 = ['2001:db8::1', '2001:db8::2'] as const;
 
 type Attempt = (host: NetworkNamespace) => unknown;
 
-const algorithm = (name: AlgorithmName): Attempt => {
+const algorithm = (name: KeyedTunnelAlgorithm): Attempt => {
   return ({ xfrm }) => xfrm.addState(freshSa(V4, { algorithm: name }));
 };
 
@@ -79,12 +79,12 @@ const ATTEMPTS = {
 } as const satisfies Readonly<Record<string, Attempt>>;
 
 /** What may be there or not. */
-export type Feature = keyof typeof ATTEMPTS;
+export type KernelFeature = keyof typeof ATTEMPTS;
 /** All names of features. */
-export const FEATURES = Object.keys(ATTEMPTS) as Feature[];
+export const KERNEL_FEATURES = Object.keys(ATTEMPTS) as KernelFeature[];
 
 /** Whether a feature is there, and if not, why. */
-export type Finding =
+export type KernelFeatureFinding =
   | { readonly ok: true }
   | {
       readonly ok: false;
@@ -98,12 +98,12 @@ export type Finding =
 const required = () => new Set((process.env.NETLINK_XFRM_REQUIRE ?? '').split(/[\s,]+/));
 
 /** What {@link probe} found. */
-export class Probe {
+export class KernelProbe {
   /** Of the kernel that runs. */
   readonly kernel = release();
-  readonly features: Readonly<Record<Feature, Finding>>;
+  readonly features: Readonly<Record<KernelFeature, KernelFeatureFinding>>;
 
-  constructor(features: Readonly<Record<Feature, Finding>>) {
+  constructor(features: Readonly<Record<KernelFeature, KernelFeatureFinding>>) {
     this.features = features;
   }
 
@@ -113,10 +113,11 @@ export class Probe {
    * @throws TestingError `ERR_LACKING` if one is missing that the environment requires: `NETLINK_XFRM_REQUIRE=esp,ah`, or
    *   `all`
    */
-  missing(...names: Feature[]): string | false {
+  missing(...names: KernelFeature[]): string | false {
     const lacks = names.flatMap((name) => {
       const found = this.features[name];
-      if (found === undefined) throw new TypeError(`${name} is none of ${FEATURES.join(', ')}`);
+      if (found === undefined)
+        throw new TypeError(`${name} is none of ${KERNEL_FEATURES.join(', ')}`);
       return found.ok ? [] : [{ name, reason: found.reason }];
     });
     if (lacks.length === 0) return false;
@@ -127,7 +128,7 @@ export class Probe {
   }
 }
 
-async function attempt(act: () => unknown): Promise<Finding> {
+async function attempt(act: () => unknown): Promise<KernelFeatureFinding> {
   try {
     await act();
     return { ok: true };
@@ -139,17 +140,17 @@ async function attempt(act: () => unknown): Promise<Finding> {
   }
 }
 
-let probed: Promise<Probe> | undefined;
+let probed: Promise<KernelProbe> | undefined;
 
 /** Finds out what this kernel and container can do; asked again, it gives the same. */
-export function probe(): Promise<Probe> {
+export function probe(): Promise<KernelProbe> {
   probed ??= look();
   return probed;
 }
 
-async function look(): Promise<Probe> {
-  const found = {} as Record<Feature, Finding>;
-  for (const name of FEATURES) {
+async function look(): Promise<KernelProbe> {
+  const found = {} as Record<KernelFeature, KernelFeatureFinding>;
+  for (const name of KERNEL_FEATURES) {
     if (found.namespaces?.ok === false) {
       found[name] = { ...found.namespaces, reason: 'it takes a network namespace' };
       continue;
@@ -159,5 +160,5 @@ async function look(): Promise<Probe> {
       await (ATTEMPTS[name] as Attempt)(host);
     });
   }
-  return new Probe(found);
+  return new KernelProbe(found);
 }

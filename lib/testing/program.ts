@@ -19,7 +19,7 @@ export interface ProgramOptions extends Pick<SpawnOptions, 'cwd' | 'env' | 'sign
 }
 
 /** What a program printed. */
-export interface Printed {
+export interface ProgramOutput {
   readonly stdout: string;
   readonly stderr: string;
 }
@@ -68,7 +68,7 @@ export async function kill(child: ChildProcess): Promise<void> {
 const HINT = 'it comes with the package util-linux, also on Alpine, whose own has no --pdeathsig';
 
 /** Waits for the end of a program. @throws TestingError with what it said, where its status is not 0 */
-export async function finished(child: ChildProcess, line: string): Promise<Printed> {
+export async function finished(child: ChildProcess, line: string): Promise<ProgramOutput> {
   const printed = { stdout: '', stderr: '' };
   for (const name of ['stdout', 'stderr'] as const) {
     child[name]?.setEncoding('utf8').on('data', (text: string) => {

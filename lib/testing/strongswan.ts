@@ -1,9 +1,9 @@
 /** strongSwan on two hosts: a charon on each, with a tunnel between them that is described here or in one's own files. @module */
 import { existsSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { Daemon, findProgram, makeFolder, type Settings } from './daemon.ts';
+import { Daemon, type DaemonSettings, findProgram, makeFolder } from './daemon.ts';
 import type { Host } from './host.ts';
-import type { Printed } from './program.ts';
+import type { ProgramOutput } from './program.ts';
 
 /** Where distributions have it: Debian, Fedora, Alpine and Arch. */
 const CHARON = [
@@ -21,13 +21,13 @@ export const findCharon = (): string => findProgram(CHARON, 'strongSwan', PACKAG
 /** What differs from the tunnel that is made without any of these. */
 export interface StrongswanOptions {
   /** Of each daemon (strongswan.conf, section charon). */
-  readonly daemon?: Settings | undefined;
+  readonly daemon?: DaemonSettings | undefined;
   /** Of each connection (swanctl.conf): `{ dpd_delay: '1s' }`. */
-  readonly connection?: Settings | undefined;
+  readonly connection?: DaemonSettings | undefined;
   /** Of its child, which is called `inner`: `{ rekey_time: '4s' }`. */
-  readonly child?: Settings | undefined;
+  readonly child?: DaemonSettings | undefined;
   /** Of the left host's child only: `{ start_action: 'trap' }`. */
-  readonly leftChild?: Settings | undefined;
+  readonly leftChild?: DaemonSettings | undefined;
   /**
    * How many connections, `tunnel1`, `tunnel2` …: one for all traffic, the default; or each for one UDP port of the right
    * host, from 1001 on.
@@ -37,7 +37,7 @@ export interface StrongswanOptions {
   readonly files?: { readonly left: string; readonly right: string } | undefined;
 }
 
-const lines = (settings: Settings = {}) =>
+const lines = (settings: DaemonSettings = {}) =>
   Object.entries(settings)
     .map(([name, value]) => `${name} = ${value}`)
     .join('\n');
@@ -47,7 +47,11 @@ const PLUGINS =
   'random nonce openssl pem pkcs1 pubkey hmac kdf sha1 sha2 aes gcm x509 kernel-netlink socket-default vici';
 
 /** What the kit needs, after a file of one's own if there is one: what comes later counts. */
-function strongswanConf(folder: string, daemon: Settings | undefined, file: string | undefined) {
+function strongswanConf(
+  folder: string,
+  daemon: DaemonSettings | undefined,
+  file: string | undefined,
+) {
   const own = { load_modular: 'no', load: PLUGINS };
   return `${file === undefined ? '' : `include ${file}`}
 charon {
@@ -154,7 +158,7 @@ export class Charon extends Daemon {
   }
 
   /** Runs swanctl. @throws TestingError with what it said, and the end of the daemon's log */
-  swanctl(...args: string[]): Promise<Printed> {
+  swanctl(...args: string[]): Promise<ProgramOutput> {
     return this.ask(this.#swanctl, [...args, '--uri', `unix://${this.folder}/vici`]);
   }
 

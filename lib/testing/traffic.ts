@@ -21,7 +21,7 @@ export interface TrafficOptions {
 }
 
 /** What came back. */
-export interface Echoes {
+export interface PingResult {
   readonly sent: number;
   readonly received: number;
 }
@@ -32,7 +32,11 @@ const ends = (from: Host, to: Host, options: TrafficOptions) => ({
 });
 
 /** Sends datagrams that the other host sends back. It does not fail where none comes: look at `received`. */
-export async function ping(from: Host, to: Host, options: TrafficOptions = {}): Promise<Echoes> {
+export async function ping(
+  from: Host,
+  to: Host,
+  options: TrafficOptions = {},
+): Promise<PingResult> {
   const { count = 3, size = 64, timeout = 1000 } = options;
   const { source, target } = ends(from, to, options);
   const far = await to.udp(target);

@@ -10,7 +10,7 @@ import type { NetworkNamespace } from './network-namespace.ts';
 const PATIENCE = Number(process.env.NETLINK_XFRM_TIMEOUT) || 4000;
 
 /** How long to wait. */
-export interface PatienceOptions {
+export interface WaitTimeOptions {
   /** Milliseconds; default 4000, or what the environment has as NETLINK_XFRM_TIMEOUT. */
   readonly timeout?: number | undefined;
 }
@@ -62,7 +62,7 @@ const GROUPS = [
 ] as const;
 
 /** What a namespace's kernel tells, from {@link listen} on. */
-export class Events implements AsyncDisposable {
+export class RecordedEvents implements AsyncDisposable {
   /** All that came. */
   readonly all: SubscriptionEvent[] = [];
   readonly #subscription: Subscription;
@@ -118,7 +118,7 @@ export class Events implements AsyncDisposable {
 }
 
 /** Hears what the kernel tells in a namespace from now on: SAs, policies, expiries, moves, links, addresses. */
-export const listen = (host: NetworkNamespace): Events => new Events(host);
+export const listen = (host: NetworkNamespace): RecordedEvents => new RecordedEvents(host);
 
 type Kind = SubscriptionEvent['kind'];
 
@@ -131,9 +131,9 @@ type Kind = SubscriptionEvent['kind'];
  * @throws TestingError `ERR_WAIT_TIMEOUT` with all events that came
  */
 export function waitForEvent<K extends Kind>(
-  events: Events,
+  events: RecordedEvents,
   kind: K,
-  options: PatienceOptions & {
+  options: WaitTimeOptions & {
     readonly where?: (event: Extract<SubscriptionEvent, { kind: K }>) => unknown;
   } = {},
 ): Promise<Extract<SubscriptionEvent, { kind: K }>> {
@@ -145,7 +145,7 @@ export function waitForEvent<K extends Kind>(
 }
 
 /** Which tunnel, and what must be true of it. */
-export interface WaitForTunnelOptions extends PatienceOptions {
+export interface WaitForTunnelOptions extends WaitTimeOptions {
   /** Its other end. Default: any tunnel. */
   readonly peer?: string | undefined;
 }

@@ -15,11 +15,11 @@ const MOST = 65_536 + 14;
 const INTERVAL = 10;
 
 /** What a frame is. `clear` is a packet that IPsec does not protect, and that is no part of making it do so. */
-export type FrameKind = 'esp' | 'ah' | 'ipcomp' | 'esp-in-udp' | 'ike' | 'control' | 'clear';
+export type WireFrameKind = 'esp' | 'ah' | 'ipcomp' | 'esp-in-udp' | 'ike' | 'control' | 'clear';
 
 /** A frame that a host sent. */
-export interface Frame {
-  readonly kind: FrameKind;
+export interface WireFrame {
+  readonly kind: WireFrameKind;
   readonly source: string;
   readonly target: string;
   /** Of Ethernet, from the first byte on. */
@@ -30,10 +30,10 @@ export interface Frame {
   readonly index: number;
 }
 
-const KINDS: Readonly<Record<number, FrameKind>> = { 50: 'esp', 51: 'ah', 108: 'ipcomp' };
+const KINDS: Readonly<Record<number, WireFrameKind>> = { 50: 'esp', 51: 'ah', 108: 'ipcomp' };
 
 /** An IP packet; undefined for other frames, as ARP. */
-function parseFrame(bytes: Buffer, index: number): Frame | undefined {
+function parseFrame(bytes: Buffer, index: number): WireFrame | undefined {
   const type = bytes.readUInt16BE(12);
   if (type !== ETH_P_IP && type !== ETH_P_IPV6) return undefined;
   const v4 = type === ETH_P_IP;
@@ -47,7 +47,7 @@ function parseFrame(bytes: Buffer, index: number): Frame | undefined {
 }
 
 /** Of what neither ESP, AH nor IPComp is. */
-function kindOf(protocol: number, payload: Buffer): FrameKind {
+function kindOf(protocol: number, payload: Buffer): WireFrameKind {
   // IGMP, hop-by-hop options (MLD), and of ICMPv6 what asks for neighbours, routers and groups.
   if (protocol === 2 || protocol === 0) return 'control';
   if (protocol === 58) return (payload[0] as number) >= 130 ? 'control' : 'clear';
@@ -74,7 +74,7 @@ function linkAddress(index: number): Uint8Array {
 /** Listens to what a host sends by each of its cables. */
 export class Wire implements Disposable {
   readonly #taps = new Map<number, { file: OpenFile; own: string }>();
-  readonly #heard: Frame[] = [];
+  readonly #heard: WireFrame[] = [];
   readonly #buffer = Buffer.alloc(MOST);
   readonly #timer: NodeJS.Timeout;
   readonly #forget: () => void;
@@ -113,7 +113,7 @@ export class Wire implements Disposable {
   }
 
   /** IP packets that the host has sent so far, those that came to it left out. */
-  get sent(): readonly Frame[] {
+  get sent(): readonly WireFrame[] {
     this.#read();
     return this.#heard;
   }

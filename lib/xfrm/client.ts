@@ -97,7 +97,7 @@ export class XfrmClient implements AsyncDisposable {
    * const { items } = await client.listStates();
    */
   listStates(filter: StateFilter = {}, options?: RequestOptions): Dump<XfrmState> {
-    const given = { ...filter };
+    const given = asGiven(filter);
     return this.#list(
       () => ({ kind: 'request', message: 'GETSA', attributes: stateFilter(given) }),
       () => stateOf,
@@ -110,7 +110,7 @@ export class XfrmClient implements AsyncDisposable {
    * @throws KernelError `ESRCH` if there is none
    *
    * @example
-   * const { current, lastUsed } = await client.getState({ daddr: '192.0.2.2', proto: 'esp', spi: 0x1001 });
+   * const { current, lastUsedAt } = await client.getState({ daddr: '192.0.2.2', proto: 'esp', spi: 0x1001 });
    */
   async getState(key: StateKey, options?: RequestOptions): Promise<XfrmState> {
     const message = { kind: 'request', message: 'GETSA', ...stateKey(key) } as const;
@@ -192,7 +192,7 @@ export class XfrmClient implements AsyncDisposable {
    * for await (const { priority, selector } of client.listPolicies({ dir: 'out' })) console.log(priority, selector.daddr);
    */
   listPolicies(filter: PolicyFilter = {}, options?: RequestOptions): Dump<XfrmPolicy> {
-    const given = { ...filter };
+    const given = asGiven(filter);
     return this.#list(
       () => ({ kind: 'request', message: 'GETPOLICY', attributes: {} }),
       () => {
@@ -439,6 +439,10 @@ export class XfrmClient implements AsyncDisposable {
     throw withoutAnswer(message.message);
   }
 }
+
+/** A filter as it is now: the caller may change it before the list is read. */
+const asGiven = <Filter>(filter: Filter): Filter =>
+  typeof filter === 'object' && filter !== null && !Array.isArray(filter) ? { ...filter } : filter;
 
 const stateOf = (reply: XfrmMessage) => (reply.kind === 'NEWSA' ? reply.state : undefined);
 const policyOf = (reply: XfrmMessage) => (reply.kind === 'NEWPOLICY' ? reply.policy : undefined);

@@ -7,6 +7,7 @@ import { once } from '../base/once.ts';
 import { checkProperties } from '../wire/check.ts';
 import type { Encodable } from '../wire/encodable.ts';
 import { EncodeError, within } from '../wire/error.ts';
+import { u8 } from '../wire/integer.ts';
 import type { Enumeration } from '../wire/names.ts';
 import { contains, type Network, networkOf } from '../wire/network.ts';
 import { type Shape, shapeWith } from '../wire/shape.ts';
@@ -126,7 +127,7 @@ export function policyFilter(filter: PolicyFilter): (policy: XfrmPolicy) => bool
 /** A name as it is decoded. @throws EncodeError for one that is none */
 function nameOf<Name extends string>(of: Enumeration<Name>, value: Name | number, field: string) {
   try {
-    return of.name(of.number(value, field));
+    return of.name(u8(of.number(value, field), field));
   } catch (error) {
     throw within(error, 'filter');
   }

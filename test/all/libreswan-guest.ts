@@ -9,7 +9,7 @@ import { createSocket } from 'node:dgram';
 import { once } from 'node:events';
 import { writeFileSync } from 'node:fs';
 import { isUpState } from '../../lib/index.ts';
-import { Pluto, type Settings } from '../../lib/testing/index.ts';
+import { type DaemonSettings, Pluto } from '../../lib/testing/index.ts';
 import { hostsHere, INNER, UNDERLAY } from '../kernel/here.ts';
 import { Story } from '../kernel/story.ts';
 import { installPluto } from './graft.ts';
@@ -25,7 +25,7 @@ const right = new Story(witness.right.tunnels);
 const say = (text: string) => process.stderr.write(`=== ${new Date().toISOString()} ${text}\n`);
 
 /** The left one rekeys, and gives up a peer that does not answer. */
-const common: Settings = {
+const common: DaemonSettings = {
   dpddelay: 1,
   dpdtimeout: 3,
   dpdaction: 'hold',

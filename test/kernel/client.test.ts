@@ -6,6 +6,7 @@ import { test } from 'node:test';
 import {
   KernelError,
   KeyMaterial,
+  type PolicyFilter,
   subscribe,
   XfrmClient,
   type XfrmPolicy,
@@ -119,6 +120,15 @@ test('policies are added, got, listed, updated, deleted and flushed', async () =
   assert.equal(policy.templates?.[0]?.daddr, '192.0.2.2');
   assert.deepEqual(await client.getPolicy({ ...id, index: policy.index }), policy);
   assert.deepEqual(await all(client.listPolicies()), [policy]);
+  const found = async (filter: PolicyFilter) => (await client.listPolicies(filter)).items;
+  assert.deepEqual(await found({ dir: policy.dir, type: 'main' }), [policy]);
+  assert.deepEqual(await found({ saddr: '10.0.0.0/8' }), [policy]);
+  assert.deepEqual(await found({ dir: 'fwd' }), []);
+  assert.deepEqual(await found({ daddr: '203.0.113.0/24' }), []);
+  const batches: XfrmPolicy[][] = [];
+  for await (const batch of client.listPolicies().batches()) batches.push(batch);
+  assert.deepEqual(batches, [[policy]]);
+
   assert.deepEqual((await client.getSpdInfo()).counts?.out, 1);
   await assert.rejects(
     client.addPolicy({ ...id, selector }),
@@ -534,6 +544,9 @@ test('wrong arguments are refused by name, and nothing is sent', async () => {
       /filter › daddr › invalid value "10.0.0.0\/33": expected an address or a network/,
     ],
     [() => client.listStates({ prto: 'esp' } as never), /filter › prto › is no property here/],
+    [() => client.listStates(5 as never), /filter › is no object/],
+    [() => client.listPolicies([] as never).next(), /filter › is no object/],
+    [() => client.listPolicies({ dir: 'up' } as never), /filter › dir › "up"/],
     [() => client.getPolicy({ dir: 'in' }), /give the selector or the index/],
     [() => client.getPolicy({ index: 8 } as never), /policy › dir › is missing/],
     [() => client.getState({ daddr: '192.0.2.2' } as never), /key › spi › is missing/],

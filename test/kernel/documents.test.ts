@@ -1,35 +1,29 @@
 /** The programs of the README and of docs/ do what the documents say. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { CHECKED, codeBlocks } from '../documents.ts';
+import { codeBlocks } from '../documents.ts';
 import { checkLine } from '../schema.ts';
 import { code, output, RunningProgram } from './documented.ts';
 import { deleteLarval, ip, withoutEsp, words } from './support.ts';
 import { addPolicies } from './tunnel-peers.ts';
 
-const blocks = new Map(codeBlocks().map((block) => [block.name, block]));
-const block = (name: string) => blocks.get(name) ?? assert.fail(`there is no ${name}`);
+const blocks = codeBlocks();
 
-/** Programs that go on until they are stopped, each with a test below. */
-const ENDLESS = [
-  'README.md 1',
-  'README.md 3',
-  'README.md 4',
-  'docs/route.md 1',
-  'docs/tunnels.md 1',
-  'docs/values.md 2',
-];
-const NEEDS_ESP = 'docs/client.md 3';
+/** The program of a document that has this text in it. */
+const programWith = (document: string, text: string): string[] => {
+  const found = blocks.find(({ name, code }) => name.startsWith(document) && code.includes(text));
+  return code(found?.code ?? assert.fail(`${document} has no program with ${text}`));
+};
 
-for (const { name, code: text, prints = '' } of blocks.values()) {
-  if (CHECKED.has(name) || ENDLESS.includes(name) || name === NEEDS_ESP) continue;
+for (const { name, info, code: text, prints = '' } of blocks) {
+  if (info !== '') continue;
   test(`${name} prints what it says`, async () => {
     assert.equal(await output(...code(text)), prints);
   });
 }
 
-test(`${NEEDS_ESP} adds an SA and lists it`, { skip: withoutEsp }, async () => {
-  const { code: text, prints = '-' } = block(NEEDS_ESP);
+test('the SAs of the documents are added and listed', { skip: withoutEsp }, async () => {
+  const [{ code: text, prints = '-' } = { code: '' }] = blocks.filter(({ info }) => info === 'esp');
   const printed = await output(...code(text));
   // A kernel of 6.10 or newer takes all of it.
   const newer = prints.replace("[ 'XFRMA_SA_DIR' ]", '[]');
@@ -37,9 +31,9 @@ test(`${NEEDS_ESP} adds an SA and lists it`, { skip: withoutEsp }, async () => {
 });
 
 test('the daemon of the README hears of SAs and of links', async () => {
-  const { code: text } = block('README.md 1');
-  assert(text.trimEnd().split('\n').length <= 15);
-  await using daemon = new RunningProgram(...code(text));
+  const daemonCode = programWith('README.md', "'RTMGRP_LINK'");
+  assert(daemonCode.join('\n').trimEnd().split('\n').length <= 17, '15 lines, and what runs them');
+  await using daemon = new RunningProgram(...daemonCode);
   const spis: number[] = [];
   // It has joined its groups once it prints an SA.
   while (!daemon.printed.includes('DELSA')) {
@@ -54,7 +48,7 @@ test('the daemon of the README hears of SAs and of links', async () => {
 });
 
 test('the loop of docs/values.md prints events as JSON', async () => {
-  await using loop = new RunningProgram(...code(block('docs/values.md 2').code));
+  await using loop = new RunningProgram(...programWith('docs/values.md', 'jsonLine(event)'));
   while (!loop.printed.includes('\n')) {
     deleteLarval();
     await new Promise((resolve) => setTimeout(resolve, 20));
@@ -65,7 +59,7 @@ test('the loop of docs/values.md prints events as JSON', async () => {
 
 test('the monitor of the README prints what is gone', async () => {
   addPolicies(7);
-  await using monitor = new RunningProgram(...code(block('README.md 3').code));
+  await using monitor = new RunningProgram(...programWith('README.md', 'XfrmMonitor.open()'));
   await monitor.prints(/^0 \[\]$/m);
   ip(...words('xfrm policy flush'));
   await monitor.prints(/^policy .+ is gone: flushed$/m);
@@ -73,8 +67,8 @@ test('the monitor of the README prints what is gone', async () => {
 
 test('the tunnel monitors of the documents print the tunnels that there are', async () => {
   addPolicies(7);
-  for (const name of ['README.md 4', 'docs/tunnels.md 1']) {
-    await using monitor = new RunningProgram(...code(block(name).code));
+  for (const name of ['README.md', 'docs/tunnels.md']) {
+    await using monitor = new RunningProgram(...programWith(name, 'monitor.snapshot().tunnels'));
     const printed = await monitor.prints(/^192\.0\.2\.1 > 198\.51\.100\.7 reqid 7 down /m);
     if (name.startsWith('docs')) await monitor.prints(/^paris down /m);
     else assert(!printed.includes('paris'));
@@ -82,7 +76,7 @@ test('the tunnel monitors of the documents print the tunnels that there are', as
 });
 
 test('the loop of docs/route.md hears of links', async () => {
-  await using loop = new RunningProgram(...code(block('docs/route.md 1').code));
+  await using loop = new RunningProgram(...programWith('docs/route.md', 'console.log(event.kind)'));
   for (let mtu = 1500; !loop.printed.includes('NEWLINK'); mtu++) {
     ip(...words(`link set lo mtu ${mtu}`));
     await new Promise((resolve) => setTimeout(resolve, 20));

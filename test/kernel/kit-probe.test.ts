@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
 import { test } from 'node:test';
-import { FEATURES, type Finding, probe } from '../../lib/testing/index.ts';
+import { KERNEL_FEATURES, type KernelFeatureFinding, probe } from '../../lib/testing/index.ts';
 import { program } from './command.ts';
 import { withoutEsp } from './support.ts';
 
@@ -19,7 +19,7 @@ test('what is there is found, and what is not has a reason', async (t) => {
     assert.deepEqual(features[name], { ok: true }, name);
   }
   assert.equal(features.esp.ok, withoutEsp === false);
-  for (const name of FEATURES) {
+  for (const name of KERNEL_FEATURES) {
     const found = features[name];
     if (found.ok) continue;
     t.diagnostic(`${name}: ${found.reason}`);
@@ -31,7 +31,7 @@ test('what is missing is a reason to skip, or a failure where it is required', a
   const found = await probe();
   assert.equal(found.missing('namespaces', 'veth'), false);
   assert.throws(() => found.missing('no such' as 'esp'), /no such is none of namespaces, /);
-  const lack = FEATURES.find((name) => !found.features[name].ok);
+  const lack = KERNEL_FEATURES.find((name) => !found.features[name].ok);
   if (lack === undefined) return t.skip('this kernel has all');
   const before = process.env.NETLINK_XFRM_REQUIRE;
   t.after(() => {
@@ -50,7 +50,7 @@ test('the command says it in lines and in JSON, and fails if one that is require
   assert.equal(status, features.esp.ok ? 0 : 3);
   assert.match(stdout, /^kernel \S+\nnamespaces +yes\n/);
   const json = JSON.parse(command(['probe', '--json']).stdout);
-  assert.deepEqual(Object.keys(json.features), [...FEATURES]);
+  assert.deepEqual(Object.keys(json.features), [...KERNEL_FEATURES]);
   assert.equal(command(['probe', '--require', 'magic']).status, 2);
 });
 
@@ -58,7 +58,7 @@ test('without capabilities each feature says what it takes', () => {
   const { stdout } = command(['probe', '--json'], {}, [
     ...['setpriv', '--inh-caps', '-all', '--bounding-set', '-all'],
   ]);
-  const { features } = JSON.parse(stdout) as { features: Record<string, Finding> };
+  const { features } = JSON.parse(stdout) as { features: Record<string, KernelFeatureFinding> };
   for (const [name, found] of Object.entries(features)) {
     assert(!found.ok, name);
     assert.equal(found.code, 'EPERM');

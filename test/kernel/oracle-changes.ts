@@ -382,10 +382,12 @@ export class Life {
       case 20: {
         // An SA of BEET mode has that of its packets.
         if (sa.selector) break;
-        const family = policy.selector?.family;
+        // Only tunnels may be for packets of another family.
+        const family = sa.mode === 'transport' ? sa.family : policy.selector?.family;
         const saddr = family === 'inet6' ? 'fd00:77::' : '10.77.0.0';
         const prefixlenS = family === 'inet6' ? 64 : 16;
-        const selector = { ...policy.selector, saddr, prefixlenS };
+        const daddr = anyOf(family as Family);
+        const selector = { family, saddr, daddr, prefixlenS, prefixlenD: 0 };
         this.#reSa(sa, { selector } as Partial<Sa>, 'a selector of other packets');
         break;
       }

@@ -4,12 +4,12 @@ import { spawnSync } from 'node:child_process';
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
-import { CHECKED, codeBlocks, commandLines, root } from '../documents.ts';
+import { codeBlocks, commandLines, root } from '../documents.ts';
 import { program } from '../warm-command.ts';
 
 test('the programs of the documents that are not run are right by their types', () => {
-  const blocks = codeBlocks().filter(({ name }) => CHECKED.has(name));
-  assert.equal(blocks.length, CHECKED.size);
+  const blocks = codeBlocks().filter(({ info }) => info === 'types');
+  assert(blocks.length > 10);
   // Within the package: it finds itself by its name.
   mkdirSync(join(root, 'build'), { recursive: true });
   const folder = mkdtempSync(join(root, 'build/documents-'));

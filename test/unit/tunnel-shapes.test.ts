@@ -340,6 +340,37 @@ test('a policy without templates that comes first and takes all packets is in th
   }
 });
 
+test('a tunnel whose source the kernel chooses is one, also with a reqid for each direction', () => {
+  const world = new World();
+  policyOf(world, 'out', [{ saddr: ANY, reqid: 7 }], { selector: net('10.1.0.0', '10.2.0.0') });
+  policyOf(world, 'in', [{ reqid: 8 }], { selector: net('10.2.0.0', '10.1.0.0') });
+  world.addSa(0x1001, { reqid: 7 });
+  world.addSa(0x9001, { reqid: 8, saddr: THERE, daddr: HERE });
+  world.open();
+  assert.equal(world.only.state, 'up', world.only.reason);
+});
+
+test('what is forwarded is judged by the policies for it, and what is for this host by the others', () => {
+  for (const [dir, state] of [
+    ['fwd', 'one-way'],
+    ['in', 'up'],
+  ] as const) {
+    const world = new World();
+    // Of an address that this host has not.
+    const host = { prefixlenS: 32, prefixlenD: 32 };
+    const [there, back] = [net('10.1.0.7', '10.2.0.7'), net('10.2.0.7', '10.1.0.7')];
+    policyOf(world, 'out', [{ reqid: 7 }], { selector: { ...there, ...host } });
+    for (const one of ['in', 'fwd'] as const) {
+      const reqid = one === dir ? 99 : 0;
+      policyOf(world, one, [{ reqid }], { selector: { ...back, ...host } });
+    }
+    world.addPair(0x1001, { reqid: 7 });
+    world.open();
+    const [tunnel] = world.tunnels.byReqid(7);
+    assert.equal(tunnel?.state, state, `${dir}: ${tunnel?.reason}`);
+  }
+});
+
 test('selectors: what they have in common', () => {
   const any = { ...net(ANY, ANY), prefixlenS: 0, prefixlenD: 0 };
   const one = net('10.1.0.0', '10.2.0.0');

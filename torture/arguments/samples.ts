@@ -70,7 +70,6 @@ const RULE = {
 export const METHODS = {
   XfrmClient: {
     listStates: [{ proto: 'esp', saddr: '192.0.2.1', daddr: '192.0.2.0/24' }],
-    listStateBatches: [{ proto: 'esp' }],
     getState: [KEY],
     addState: [STATE],
     updateState: [STATE],
@@ -78,7 +77,7 @@ export const METHODS = {
     flushStates: ['esp'],
     allocateSpi: [{ ...ENDS, proto: 'esp', mode: 'tunnel', reqid: 1, min: 1, max: 2 }],
     expireState: [KEY, true],
-    listPolicies: [],
+    listPolicies: [{ dir: 'out', type: 'main', saddr: '192.0.2.0/24', daddr: '192.0.2.1' }],
     getPolicy: [POLICY],
     addPolicy: [POLICY],
     replacePolicy: [POLICY],
