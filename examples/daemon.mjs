@@ -32,7 +32,7 @@ for await (const change of monitor) {
     case 'overrun': // the kernel dropped events: the tables are read again
       log('events were lost', { code: change.code });
       break;
-    case 'repaired':
+    case 'resynced':
       log('the tables are right again', { added: change.added, removed: change.removed });
   }
 }
