@@ -2,7 +2,7 @@
 //   sudo node examples/daemon.mjs
 import { XfrmMonitor } from 'netlink-xfrm';
 
-const log = (message, details) =>
+const log = (message, details = {}) =>
   console.log(JSON.stringify({ time: new Date(), message, ...details }));
 const hex = (spi) => `0x${spi.toString(16).padStart(8, '0')}`;
 
