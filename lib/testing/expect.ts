@@ -1,15 +1,14 @@
 /** What a test expects of hosts with IPsec, as functions that throw. matchers.ts has the same for `expect.extend`. @module */
 import { timingSafeEqual } from 'node:crypto';
-import { readSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { isLarval } from '../monitor/xfrm-objects.ts';
 import { readXfrmStat } from '../monitor/xfrm-stat.ts';
-import { openFile } from '../socket/namespace.ts';
 import type { XfrmState } from '../xfrm/objects.ts';
 import { describePolicy, describeState } from '../xfrm/text.ts';
 import { TestingError } from './error.ts';
 import type { Host } from './host.ts';
 import type { NetworkNamespace } from './network-namespace.ts';
+import { readNetlinkSockets } from './sockets.ts';
 import { ping } from './traffic.ts';
 import { Wire, type WireFrame } from './wire.ts';
 
@@ -139,6 +138,11 @@ function differences(one: XfrmState, other: XfrmState): string[] {
       }
       if (!sameKey(a.key?.bytes(), b.key?.bytes())) found.push(`${name}: the keys differ`);
     }
+  }
+  const [own, far] = [one, other].map(({ flags }) => flags?.names.includes('esn') ?? false);
+  if (own !== far) {
+    const numbers = (esn: boolean | undefined) => (esn ? 'extended' : 'plain');
+    found.push(`sequence numbers ${numbers(own)} and ${numbers(far)}`);
   }
   if ((one.encap === undefined) !== (other.encap === undefined)) {
     found.push(`encapsulation ${one.encap?.type ?? 'none'} and ${other.encap?.type ?? 'none'}`);
@@ -275,11 +279,7 @@ async function contents(host: NetworkNamespace): Promise<string[]> {
   await host.xfrm.getSadInfo();
   const states = await collect(host.xfrm.listStates());
   const policies = await collect(host.xfrm.listPolicies());
-  const { descriptor, close } = openFile(host.netns, '/proc/thread-self/net/netlink');
-  const buffer = Buffer.alloc(65_536);
-  const length = readSync(descriptor, buffer);
-  close();
-  const sockets = [...buffer.toString('latin1', 0, length).matchAll(XFRM_SOCKET)];
+  const sockets = [...readNetlinkSockets(host.netns).matchAll(XFRM_SOCKET)];
   return [
     ...states.map(describeState),
     ...policies.map((policy) => `${describePolicy(policy)} index ${policy.index}`),

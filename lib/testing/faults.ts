@@ -1,18 +1,17 @@
 /** Faults: what happens to real hosts, made to happen now. docs/testing.md lists them. @module */
-import { readSync } from 'node:fs';
 import { endianness } from 'node:os';
 import { NETLINK_ROUTE, NETLINK_XFRM } from '../netlink/constants.ts';
 import { KernelError } from '../netlink/kernel-error.ts';
 import { NetlinkConnection } from '../netlink/netlink-connection.ts';
 import { RTM_DELQDISC, RTM_NEWQDISC } from '../route/message-constants.ts';
 import { NetlinkSocket } from '../socket/index.ts';
-import { openFile } from '../socket/namespace.ts';
 import { MessageWriter } from '../wire/message-writer.ts';
 import { encodeXfrm } from '../xfrm/encode.ts';
 import type { XfrmState } from '../xfrm/objects.ts';
 import { TestingError } from './error.ts';
 import type { Host } from './host.ts';
 import type { NetworkNamespace } from './network-namespace.ts';
+import { readNetlinkSockets } from './sockets.ts';
 import type { Wire, WireFrame } from './wire.ts';
 
 /** What a fault did is undone by it. */
@@ -25,10 +24,7 @@ const ROUND = 256;
 
 /** Sockets in /proc/net/netlink that listen to XFRM, by port id, and how many datagrams each lost. */
 function drops(host: NetworkNamespace): Map<number, number> {
-  const { descriptor, close } = openFile(host.netns, '/proc/thread-self/net/netlink');
-  const buffer = Buffer.alloc(65_536);
-  const text = buffer.toString('latin1', 0, readSync(descriptor, buffer));
-  close();
+  const text = readNetlinkSockets(host.netns);
   // sk Eth Pid Groups Rmem Wmem Dump Locks Drops Inode
   const rows = text.matchAll(/^\S+\s+6\s+(\d+)\s+(?!0{8})(?:\S+\s+){5}(\d+)/gm);
   return new Map(Array.from(rows, ([, port, lost]) => [Number(port), Number(lost)]));

@@ -5,8 +5,9 @@
  */
 import { createSocket, type Socket as UdpSocket } from 'node:dgram';
 import { once } from 'node:events';
+import { readSync } from 'node:fs';
 import { createServer, type Server, Socket } from 'node:net';
-import { openForNode } from '../socket/namespace.ts';
+import { openFile, openForNode } from '../socket/namespace.ts';
 import { AF_INET, AF_INET6, addressFamily, writeAddress } from '../wire/address.ts';
 
 /** SOCK_STREAM and SOCK_DGRAM of bits/socket_type.h, as on x64 and arm64. */
@@ -51,4 +52,20 @@ export function openTcp(netns: number, from: string, to: string, port: number): 
   const [family, bytes] = socketAddress(from, 0);
   const fd = openForNode(netns, [family, STREAM, 0], bytes);
   return new Socket({ fd }).connect(port, to);
+}
+
+/** /proc/net/netlink of a namespace. The kernel gives about a page with each read (fs/seq_file.c, seq_read_iter). */
+export function readNetlinkSockets(netns: number): string {
+  const { descriptor, close } = openFile(netns, '/proc/thread-self/net/netlink');
+  try {
+    const buffer = Buffer.alloc(65_536);
+    let text = '';
+    for (;;) {
+      const length = readSync(descriptor, buffer);
+      if (length === 0) return text;
+      text += buffer.toString('latin1', 0, length);
+    }
+  } finally {
+    close();
+  }
 }

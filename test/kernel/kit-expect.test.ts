@@ -116,6 +116,15 @@ test('both ends agree, or it is said in what they do not, without keys', async (
     assert(!error.message.includes('abab') && !error.message.includes('171'));
     return true;
   });
+  await right.xfrm.deleteState(id);
+  const extended = {
+    flags: ['esn'],
+    replayWindow: 0,
+    replayEsn: { replayWindow: 32, bitmap: [0] },
+  };
+  await right.xfrm.addState({ ...toRight, ...extended } as typeof toRight);
+  const numbers = /: sequence numbers plain and extended$/;
+  await fails(expectMirrored(left, right), 'ERR_EXPECTATION', numbers);
   await left.xfrm.deleteState({ daddr: toLeft.daddr, spi: toLeft.spi });
   await fails(expectMirrored(left, right), 'ERR_EXPECTATION', /is on right only$/);
   await tunnel.remove();
@@ -154,4 +163,22 @@ test('what a block leaves behind is named', async (t) => {
   );
   const { pass } = await xfrmMatchers.toLeaveNothing(() => {}, host);
   assert.equal(pass, true);
+});
+
+test('a socket that is left is found among more than one page of them', async (t) => {
+  await using host = await NetworkNamespace.make('crowded');
+  const clients: XfrmClient[] = [];
+  t.after(() => Promise.all(clients.map((client) => client.close())));
+  const leave = async (count: number) => {
+    for (let i = 0; i < count; i++) {
+      const client = new XfrmClient({ netns: host.netns });
+      clients.push(client);
+      await client.getSadInfo();
+    }
+  };
+  await leave(100);
+  await assert.rejects(
+    expectNoLeaks(host, () => leave(10)),
+    ({ message }: Error) => message.match(/crowded: XFRM socket of port id/g)?.length === 10,
+  );
 });
