@@ -97,7 +97,13 @@ export type KernelFeatureFinding =
     };
 
 /** Features that a suite must not do without: then their lack is a failure. Names with commas, or `all`. */
-const required = () => new Set((process.env.NETLINK_XFRM_REQUIRE ?? '').split(/[\s,]+/));
+function required(): Set<string> {
+  const names = (process.env.NETLINK_XFRM_REQUIRE ?? '').split(/[\s,]+/).filter(Boolean);
+  const wrong = names.find((name) => name !== 'all' && !(name in ATTEMPTS));
+  if (wrong === undefined) return new Set(names);
+  const known = KERNEL_FEATURES.join(', ');
+  throw new TypeError(`NETLINK_XFRM_REQUIRE: ${wrong} is none of ${known}, all`);
+}
 
 /** What {@link probe} found. */
 export class KernelProbe {
@@ -113,9 +119,10 @@ export class KernelProbe {
    * What is missing of some features, in words, for the option `skip` of a test; false if nothing is.
    *
    * @throws TestingError `ERR_LACKING` if one is missing that the environment requires: `NETLINK_XFRM_REQUIRE=esp,ah`, or
-   *   `all`
+   *   `all`; TypeError for a name that is none
    */
   missing(...names: KernelFeature[]): string | false {
+    const strict = required();
     const lacks = names.flatMap((name) => {
       const found = this.features[name];
       if (found === undefined)
@@ -124,7 +131,6 @@ export class KernelProbe {
     });
     if (lacks.length === 0) return false;
     const text = lacks.map(({ name, reason }) => `no ${name}: ${reason}`).join('; ');
-    const strict = required();
     if (!strict.has('all') && !lacks.some(({ name }) => strict.has(name))) return text;
     throw new TestingError('ERR_LACKING', `NETLINK_XFRM_REQUIRE wants what is not here: ${text}`);
   }

@@ -31,14 +31,16 @@ test('what is missing is a reason to skip, or a failure where it is required', a
   const found = await probe();
   assert.equal(found.missing('namespaces', 'veth'), false);
   assert.throws(() => found.missing('no such' as 'esp'), /no such is none of namespaces, /);
-  const lack = KERNEL_FEATURES.find((name) => !found.features[name].ok);
-  if (lack === undefined) return t.skip('this kernel has all');
   const before = process.env.NETLINK_XFRM_REQUIRE;
   t.after(() => {
     if (before === undefined) delete process.env.NETLINK_XFRM_REQUIRE;
     else process.env.NETLINK_XFRM_REQUIRE = before;
   });
+  process.env.NETLINK_XFRM_REQUIRE = 'eps';
+  assert.throws(() => found.missing('veth'), /NETLINK_XFRM_REQUIRE: eps is none of namespaces, /);
   process.env.NETLINK_XFRM_REQUIRE = '';
+  const lack = KERNEL_FEATURES.find((name) => !found.features[name].ok);
+  if (lack === undefined) return t.skip('this kernel has all');
   assert.match(found.missing(lack, 'veth') as string, new RegExp(`^no ${lack}: `));
   process.env.NETLINK_XFRM_REQUIRE = `veth,${lack}`;
   assert.throws(() => found.missing(lack), { code: 'ERR_LACKING' });
