@@ -287,7 +287,7 @@ export class Life {
         // A template that is optional lets packets pass through any SA of transport mode: that one is not of the tunnel.
         if (sa.mode === 'transport' && some('transport')) break;
         // Alone it is an orphan, and rightly said to be one, while the others serve.
-        if (!isOut(sa) && this.#hasSiblings(sa)) break;
+        if (this.#hasSiblings(sa)) break;
         this.#reSa(sa, { reqid: (sa.reqid ?? 0) + 5 }, 'another reqid');
         break;
       case 6:
