@@ -27,6 +27,7 @@ export const carriesOut = (
   isKind(sa, demand) &&
   fits(demand, sa.saddr, sa.daddr) &&
   (ifId ?? 0) === (sa.ifId ?? 0) &&
+  !isOfNone(mark) &&
   holds(sa.mark, mark) &&
   isForPackets(sa, selector);
 
@@ -58,14 +59,19 @@ const isKind = ({ proto, mode, spi }: XfrmState, demand: TemplateDemand): boolea
 /** Whether an SA's mark is that with which a policy looks for it; one without a mark has it. */
 function holds(mine: XfrmMark | undefined, sought: XfrmMark | undefined): boolean {
   const value = sought ? sought.value & sought.mask : 0;
-  return mine === undefined || ((value ^ mine.value) & mine.mask) === 0;
+  return mine === undefined || (value & mine.mask) >>> 0 === mine.value;
 }
+
+/** Whether a mark says bits that its mask leaves out: no packet has it, as the kernel compares them. */
+const isOfNone = (mark: XfrmMark | undefined): boolean =>
+  mark !== undefined && (mark.value & ~mark.mask) !== 0;
 
 /** Whether packets that came through an SA can have a mark: it says some bits of theirs, and may set others. */
 function canHave(
   { mark, setMark, setMarkMask = 0xffff_ffff }: XfrmState,
   wanted?: XfrmMark,
 ): boolean {
+  if (isOfNone(mark)) return false;
   if (wanted === undefined) return true;
   const set = setMark === undefined ? 0 : setMarkMask;
   const known = ((mark?.mask ?? 0) & ~set) | set;
@@ -206,13 +212,17 @@ function blocking(
   packets: XfrmSelector,
 ): XfrmPolicy | undefined {
   const passes = forwarded.find(({ entry }) => contains(entry.value.selector, packets));
-  const priority = passes?.entry.value.priority ?? Infinity;
-  const found = catching(shunts, 'fwd', packets, { ...policy, priority });
+  const { priority, index } = passes?.entry.value ?? { priority: Infinity, index: 0 };
+  const found = catching(shunts, 'fwd', packets, { ...policy, priority, index });
   return found?.action === 'block' ? found : undefined;
 }
 
-const byPrecedence = (a: Policy, b: Policy): number =>
-  a.entry.value.priority - b.entry.value.priority;
+/** Of one priority the kernel takes that which was there first; indexes grow (xfrm_policy.c, xfrm_gen_index). */
+const precedence = (a: Precedence, b: Precedence): number =>
+  a.priority - b.priority || a.index - b.index;
+type Precedence = Pick<XfrmPolicy, 'priority' | 'index'>;
+
+const byPrecedence = (a: Policy, b: Policy): number => precedence(a.entry.value, b.entry.value);
 
 /** The policies that some of the packets meet: in order, up to one that all meet. */
 function meeting(policies: readonly Policy[], packets: XfrmSelector): Policy[] {
@@ -231,11 +241,12 @@ function catching(
   shunts: ReadonlyMap<string, XfrmPolicy>,
   dir: 'in' | 'out' | 'fwd',
   packets: XfrmSelector,
-  { priority, mark, ifId }: XfrmPolicy,
+  policy: XfrmPolicy,
 ): XfrmPolicy | undefined {
+  const { mark, ifId } = policy;
   for (const shunt of shunts.values()) {
-    if (shunt.dir !== dir || shunt.priority >= priority || (shunt.ifId ?? 0) !== (ifId ?? 0))
-      continue;
+    if (shunt.dir !== dir || (shunt.ifId ?? 0) !== (ifId ?? 0)) continue;
+    if (precedence(shunt, policy) >= 0) continue;
     if (shunt.mark && !(mark && holds(shunt.mark, mark))) continue;
     if (contains(shunt.selector, packets)) return shunt;
   }
