@@ -296,9 +296,9 @@ async function network(hosts: TwoHosts, side: Side): Promise<void> {
   const mac = (of: Side) => `02:00:00:00:00:0${of === 'left' ? 1 : 2}`;
   const lines = [
     `address add ${FENCE[side]}/24 dev cable`,
-    // The kit gives it a prefix of one address: from that the kernel would not choose the source of what goes to the others.
-    `address del ${side === 'left' ? v4.left : v4.right[0]}/32 dev cable`,
-    `address add ${side === 'left' ? v4.left : v4.right[0]}/24 dev cable`,
+    // With its network, as hosts in one have it.
+    `address del ${host.address}/32 dev cable`,
+    `address add ${host.address}/24 dev cable`,
     `link set cable address ${mac(side)}`,
     ...(side === 'left' ? [v6.left] : v6.right).map(
       (one) => `address add ${one}/64 dev cable nodad`,
