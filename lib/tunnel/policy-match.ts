@@ -27,7 +27,6 @@ export const carriesOut = (
   isKind(sa, demand) &&
   fits(demand, sa.saddr, sa.daddr) &&
   (ifId ?? 0) === (sa.ifId ?? 0) &&
-  !isOfNone(mark) &&
   holds(sa.mark, mark) &&
   isForPackets(sa, selector);
 
@@ -59,19 +58,14 @@ const isKind = ({ proto, mode, spi }: XfrmState, demand: TemplateDemand): boolea
 /** Whether an SA's mark is that with which a policy looks for it; one without a mark has it. */
 function holds(mine: XfrmMark | undefined, sought: XfrmMark | undefined): boolean {
   const value = sought ? sought.value & sought.mask : 0;
-  return mine === undefined || (value & mine.mask) >>> 0 === mine.value;
+  return mine === undefined || ((value ^ mine.value) & mine.mask) === 0;
 }
-
-/** Whether a mark says bits that its mask leaves out: no packet has it, as the kernel compares them. */
-const isOfNone = (mark: XfrmMark | undefined): boolean =>
-  mark !== undefined && (mark.value & ~mark.mask) !== 0;
 
 /** Whether packets that came through an SA can have a mark: it says some bits of theirs, and may set others. */
 function canHave(
   { mark, setMark, setMarkMask = 0xffff_ffff }: XfrmState,
   wanted?: XfrmMark,
 ): boolean {
-  if (isOfNone(mark)) return false;
   if (wanted === undefined) return true;
   const set = setMark === undefined ? 0 : setMarkMask;
   const known = ((mark?.mask ?? 0) & ~set) | set;
@@ -116,7 +110,7 @@ export function obstaclesOf(
   const sends = policies.filter(({ demands }) =>
     demands.some(({ direction }) => direction === 'out'),
   );
-  const takes = both((forward) => policies.filter(takesIn(forward)).sort(byPrecedence));
+  const takes = both((forward) => policies.filter(takesIn(forward)).sort(byPriority));
   const missing = { out: new Set<IpsecProto>(), in: new Set<IpsecProto>() };
   const caught: Record<TrafficDirection, Obstacle['caught'][]> = { out: [], in: [] };
   for (const { entry, demands } of sends) {
@@ -222,7 +216,8 @@ const precedence = (a: Precedence, b: Precedence): number =>
   a.priority - b.priority || a.index - b.index;
 type Precedence = Pick<XfrmPolicy, 'priority' | 'index'>;
 
-const byPrecedence = (a: Policy, b: Policy): number => precedence(a.entry.value, b.entry.value);
+const byPriority = (a: Policy, b: Policy): number =>
+  a.entry.value.priority - b.entry.value.priority;
 
 /** The policies that some of the packets meet: in order, up to one that all meet. */
 function meeting(policies: readonly Policy[], packets: XfrmSelector): Policy[] {

@@ -1019,32 +1019,6 @@ function samePriority(): Shape {
   };
 }
 
-/** A mark that says bits which its mask leaves out: no packet has it, so that nothing is found by it. */
-function beyondMask(): Shape {
-  const hosts = connect({ reqid: 5 });
-  const mark = { value: 0x1ff, mask: 0xff };
-  const sending = policyOf(hosts, 'out');
-  const marked = [noPolicy(sending), addPolicy({ ...sending, mark } as Policy)];
-  return {
-    name: 'marks beyond their masks',
-    hosts,
-    flows: [inside(0, PEER)],
-    variants: [
-      {
-        words: 'the outbound SA',
-        steps: instead(one(hosts, { saddr: HERE }), { mark }),
-        stops: [0],
-      },
-      {
-        words: 'the inbound SA',
-        steps: instead(one(hosts, { daddr: HERE }), { mark }),
-        stops: [0],
-      },
-      { words: 'the outbound policy', steps: marked, stops: [0] },
-    ],
-  };
-}
-
 /** libreswan, on demand: a trap for any peer; packets ask for SAs between their ends; those that come are between the gateways. */
 function trap(): Shape {
   const real = connect({ prefix: { left: 24, right: 24 } });
@@ -1209,7 +1183,6 @@ export const SHAPES: readonly Shape[] = [
   l2tp(),
   shunts(),
   samePriority(),
-  beyondMask(),
   trap(),
   ospf(),
 ];

@@ -333,27 +333,6 @@ test('of policies of one priority the older comes first', () => {
   }
 });
 
-test('an SA or policy with a mark that its own mask leaves out is never found', () => {
-  const ends = { out: {}, in: { saddr: THERE, daddr: HERE } };
-  for (const [wrong, other] of [
-    ['out', 'in'],
-    ['in', 'out'],
-  ] as const) {
-    const world = new World();
-    world.addPolicies();
-    world.addSa(0x1001, { ...ends[wrong], mark: mark(0x1ff, 0xff) });
-    world.addSa(0x9001, ends[other]);
-    world.open();
-    const states = [...world.tunnels].map(({ state }) => state);
-    assert(!states.includes('up'), `${wrong}: ${states}`);
-  }
-  const world = new World();
-  world.addPolicy('out', { mark: mark(0x1ff, 0xff) });
-  world.addPair(0x1001);
-  world.open();
-  assert.notEqual(world.only.state, 'up');
-});
-
 test('a policy without templates that comes first and takes all packets is in the way; others are not', () => {
   for (const [priority, selector, dir, action, state] of [
     [1, net('10.1.0.0', '10.2.0.0'), 'out', 'block', 'one-way'],
