@@ -754,7 +754,7 @@ function vti(): Shape {
         words: 'the outbound SA has the mark of the other direction',
         steps: instead(one(hosts, { saddr: HERE }), { mark: mark(true) }),
         stops: [0],
-        says: /^blocked: there are policies, but no SA for them$/,
+        says: /^blocked: policies, but no SAs$/,
       },
     ],
   };
@@ -955,13 +955,13 @@ function shunts(): Shape {
         words: 'one that drops takes all',
         steps: [addPolicy(shunt('block', 0, 16, 2))],
         stops: [0],
-        says: /^one-way: outbound, a policy that comes first blocks all packets$/,
+        says: /^one-way: outbound, an earlier policy blocks all packets$/,
       },
       {
         words: 'one that lets pass takes all',
         steps: [addPolicy(shunt('allow', 0, 7, 2))],
         stops: [0],
-        says: /^one-way: outbound, a policy that comes first takes all packets, without SAs$/,
+        says: /^one-way: outbound, an earlier policy takes all packets, without SAs$/,
       },
     ],
   };

@@ -112,7 +112,7 @@ test('attributes that do not hold together are refused where they lie', () => {
   const little = endianness() === 'LE';
   assert(little || short.reverse());
   assert.throws(() => new NetlinkAttributes(short), {
-    message: 'attribute 1 says 9 bytes, 5 are left (offset 0)',
+    message: 'attribute 1 has length 9, but 5 bytes are left (offset 0)',
   });
   const nested = new NetlinkAttributes(
     written((to) => to.bytes(2, short)),
@@ -129,7 +129,7 @@ test('values that do not fit are refused with their path', () => {
     [(to) => to.u64(1, -1n), /^ONE › -1n/],
     [(to) => to.s32(1, 2 ** 31), /^ONE › 2147483648/],
     [(to) => to.u32(1, undefined as never), /^ONE › must be a number; received undefined/],
-    [(to) => to.string(1, 'a\0b'), /^ONE › holds a NUL/],
+    [(to) => to.string(1, 'a\0b'), /^ONE › contains a NUL/],
     [(to) => to.string(1, 5 as never), /^ONE › must be a string; received 5/],
     [(to) => to.bytes(1, [1] as never), /^ONE › must be a Uint8Array/],
     [(to) => to.bytes(1, new Uint8Array(70_000)), /^ONE › has 70000 bytes/],

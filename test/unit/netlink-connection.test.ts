@@ -177,7 +177,7 @@ test('an answer that does not hold together is a DecodeError', async () => {
   const { replies } = await connection.request(REQUEST);
   assert.throws(() => replies[0]?.attributes(4), {
     name: 'DecodeError',
-    reason: 'attribute 1 says 200 bytes, 4 are left',
+    reason: 'attribute 1 has length 200, but 4 bytes are left',
     offset: 20,
   });
   assert.throws(() => replies[0]?.attributes(12), /needs 12 bytes, has 8/);

@@ -84,12 +84,12 @@ test('expected tunnels are read from words and from files', () => {
     ]);
     const bad: [value: unknown, message: RegExp][] = [
       [{ name: 'x' }, /^--expect \S+: the file must be an array of objects with name, remote/],
-      [[{ name: 'x', remot: '::1' }], /: entry \[0\]\.remot is no option; there are name, local/],
+      [[{ name: 'x', remot: '::1' }], /: unknown option entry \[0\]\.remot; valid options: name, local/],
       [
         [{ reqid: 1 }, { remote: 'x' }],
         /: entry \[1\]\.remote must be an IP address; received "x"/,
       ],
-      [[{ name: 'x' }], /: entry \[0\] names no tunnel: give remote/],
+      [[{ name: 'x' }], /: entry \[0\] identifies no tunnel: give remote/],
       [[null], /: entry \[0\] must be an object/],
     ];
     for (const [value, message] of bad) {
@@ -109,8 +109,8 @@ test('expected tunnels are read from words and from files', () => {
     rmSync(folder, { recursive: true });
   }
   const wrong: [word: string, message: RegExp][] = [
-    ['paris', /there is no such file; a tunnel is NAME=PEER$/],
-    ['./none.json', /there is no such file$/],
+    ['paris', /no such file; expected a file or NAME=PEER$/],
+    ['./none.json', /no such file$/],
     ['=1.2.3.4', /before '=' comes a name: .*\n {2}=1\.2\.3\.4\n {2}\^$/],
     ['a=1.2.3', /'1\.2\.3' is not an IP address\n {2}a=1\.2\.3\n {4}\^{5}$/],
     [
@@ -125,7 +125,7 @@ test('expected tunnels are read from words and from files', () => {
     ['a=1.2.3.4,id=5', /'id' is no part of it: NAME=PEER, .*\n.*\n {12}\^{4}$/],
     ['a=1.2.3.4,reqid=x', /'x' is not a number\n.*\n {18}\^$/],
     ['a=reqid=4294967296', /'4294967296' is not a number/],
-    ['a=mark=1/0xff', /'1\/0xff' is not a mark's value, which goes without its mask/],
+    ['a=mark=1/0xff', /invalid value '1\/0xff' for mark: expected a mark without a mask/],
     ['a=reqid=7,reqid=8', /'reqid' is given already\n {2}a=reqid=7,reqid=8\n {12}\^{7}$/],
     ['a=1.2.3.4,remote=1.2.3.5', /'remote' is given already\n.*\n {12}\^{14}$/],
     ['a=constructor=1', /'constructor' is no part of it/],
@@ -134,7 +134,7 @@ test('expected tunnels are read from words and from files', () => {
   for (const [word, message] of wrong) assert.throws(() => readExpected([word]), { message });
   assert.throws(
     () => readExpected(['a=::1', 'a=::2']),
-    /--expect: entry \[1\]\.name: "a" is there twice/,
+    /--expect: entry \[1\]\.name: "a" is a duplicate/,
   );
 });
 
@@ -286,12 +286,12 @@ test('wrong usage exits with 2, and of check with 3, and points at what is wrong
       'tunnels reqid=7 state=upp',
       /invalid value 'upp' for state: expected one of down, .*\n {2}reqid=7 state=upp\n {16}\^{3}\n/,
     ],
-    ['tunnels change=up', /'change' is nothing to filter by: use peer, /],
-    ['tunnels kind=NEWSA', /'kind' is nothing to filter by/],
-    ['tunnels paris', /'paris' is nothing to filter by/],
+    ['tunnels change=up', /'change' is not a filter key: use peer, /],
+    ['tunnels kind=NEWSA', /'kind' is not a filter key/],
+    ['tunnels paris', /'paris' is not a filter key/],
     ['tunnels --idle 5', /'--idle <duration>' argument '5' is invalid\. It must be a duration/],
     ['tunnels --threshold idel=5m', /must be NAME=VALUE, and NAME one of settle, idle/],
-    ['tunnels --threshold pile=0', /Of pile, it must be a whole number/],
+    ['tunnels --threshold pile=0', /The value of pile must be an integer/],
     ['tunnels --threshold lifetime=1.5', /Of lifetime, it must be a share/],
     ['tunnels --threshold overlap=5', /Of overlap, it must be a duration/],
     ['tunnels --expect paris=x', /--expect: 'x' is not an IP address\n {2}paris=x\n {8}\^\n/],
@@ -302,11 +302,11 @@ test('wrong usage exits with 2, and of check with 3, and points at what is wrong
     ['tunnels --show-keys', /unknown option '--show-keys'/],
     ['monitor --expect a=::1', /'--expect' needs '--tunnels'/],
     ['monitor --tunnels state=upp', /invalid value 'upp' for state/],
-    ['monitor state=up', /'state' is nothing to filter by/],
+    ['monitor state=up', /'state' is not a filter key/],
     ['wait 192.0.2.1', /required option '--for <states>' not specified/],
     ['wait --for up', /missing required argument 'tunnel'/],
     ['wait --for up,upp ::1', /'upp' is no state: use down/],
-    ['wait --for up paris', /'paris' is no address, no filter \(reqid=7\), no id/],
+    ['wait --for up paris', /'paris' is not an address, a filter \(reqid=7\), a tunnel id/],
     ['wait --for up reqid=x', /invalid value 'x' for reqid.*\n {2}reqid=x\n {8}\^\n/],
     ['wait --for up ::1 --timeout never', /must be a duration/],
   ];
@@ -318,7 +318,7 @@ test('wrong usage exits with 2, and of check with 3, and points at what is wrong
   }
   for (const [args, message] of [
     ['check reqid=x', /^TUNNELS UNKNOWN - invalid value 'x' for reqid/],
-    ['check --critical down,dwn', /^TUNNELS UNKNOWN - .*'dwn' is none of down/],
+    ['check --critical down,dwn', /^TUNNELS UNKNOWN - .*Expected any of down.*'dwn'/],
     ['check --none fine', /^TUNNELS UNKNOWN - /],
     ['check --nonsense', /^TUNNELS UNKNOWN - unknown option '--nonsense'\n/],
   ] as const) {
@@ -381,9 +381,9 @@ test('check: one line with performance data, then a line for each problem', () =
       '192.0.2.1 > 198.51.100.7 reqid 7 piling-up, 1 more | tunnels=3 up=1;;;0;3 idle=0;;;0;3 ' +
       'rekeying=0;;;0;3 expiring=0;;;0;3 acquiring=0;;;0;3 one-way=0;;;0;3 orphan=1;;;0;3 ' +
       'blocked=0;;;0;3 down=1;;;0;3 problems=4',
-    'CRITICAL rome down: there are neither SAs nor policies of its own',
+    'CRITICAL rome down: no SAs or policies',
     'CRITICAL a\\x7cb orphan: no \\x7c policy',
-    'WARNING 192.0.2.1 > 198.51.100.7 reqid 7 piling-up: 5 SAs do the work of one',
+    'WARNING 192.0.2.1 > 198.51.100.7 reqid 7 piling-up: 5 SAs where 1 is expected',
     'WARNING host leak: they grow',
   ]);
   assert.match(
