@@ -38,7 +38,7 @@ export {
   type SaPair,
 } from './keyed-tunnel.ts';
 export { type LibreswanOptions, type LibreswanPair, libreswan, Pluto } from './libreswan.ts';
-export { type MatcherResult, xfrmMatchers } from './matchers.ts';
+export { type MatcherResult, type XfrmMatchers, xfrmMatchers } from './matchers.ts';
 export { Nat } from './nat.ts';
 export { NetworkNamespace } from './network-namespace.ts';
 export {

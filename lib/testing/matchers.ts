@@ -48,3 +48,13 @@ export const xfrmMatchers = {
   toLeaveNothing: (block: Block, hosts: NetworkNamespace | readonly NetworkNamespace[]) =>
     matched(expectNoLeaks(hosts, block), 'nothing was left'),
 };
+
+/** What the matchers are to the type of `expect`: `interface Matchers<T> extends XfrmMatchers<T> {}` of the module `vitest`. */
+export type XfrmMatchers<_Received = unknown> = {
+  readonly [Name in keyof typeof xfrmMatchers]: (typeof xfrmMatchers)[Name] extends (
+    received: never,
+    ...args: infer Args
+  ) => unknown
+    ? (...args: Args) => Promise<void>
+    : never;
+};

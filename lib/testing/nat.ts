@@ -17,6 +17,7 @@ interface Mapping {
 }
 
 /** A NAT that hosts are behind, for UDP to ports 500 and 4500. */
+/** A NAT before a server: see {@link roadWarriors}. */
 export class Nat implements AsyncDisposable {
   /** The address that the server sees. */
   readonly address: string;

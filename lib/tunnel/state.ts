@@ -196,13 +196,13 @@ function condition(
     const [isNear, isLate] = [clock.past(hard), clock.past(late)];
     if (!isNear && !isLate) continue;
     const limit = isNear ? 'is near a hard limit' : 'is past a soft limit';
-    const reason = `${word} SA ${formatSpi(spi)} ${limit}, with no successor`;
+    const reason = `${word} SA ${formatSpi(spi)} ${limit}, without a successor`;
     return { state: 'expiring', reason, from: isNear ? hard : late };
   }
   for (const { slot, word } of newest) {
     const [old, young] = [slot.at(-2), slot.at(-1)];
     if (!old || !young || clock.past(young.addedAt + limits.overlap)) continue;
-    const reason = `${word} SA ${formatSpi(old.spi)} is being replaced by ${formatSpi(young.spi)}`;
+    const reason = `${word} SA ${formatSpi(old.spi)} is being replaced by its successor ${formatSpi(young.spi)}`;
     return { state: 'rekeying', reason, from: young.addedAt };
   }
   if (limits.idle > 0) {
@@ -225,7 +225,7 @@ function withoutSas(seen: Observation, clock: Clock, limits: TunnelThresholds): 
   if (from !== undefined) {
     return { ...missing('acquiring', 'an SA was requested and is not installed yet'), from };
   }
-  if (expired) return missing('down', 'its last SA hit a hard limit, with no successor');
+  if (expired) return missing('down', 'its last SA hit a hard limit, without a successor');
   if (policies > 0) return missing('blocked', 'policies, but no SAs');
   return missing('down', 'no SAs or policies');
 }

@@ -136,7 +136,7 @@ function* exhausted(
     if (value === 0) continue;
     const what = isSequence ? direction : `${direction} ${unit}`;
     const used = `SA ${formatSpi(spi)} has used ${Math.floor(value * 100)} % of its ${unit}`;
-    yield { kind, what, text: isSequence ? used : `${used}, with no successor`, value, limit };
+    yield { kind, what, text: isSequence ? used : `${used}, without a successor`, value, limit };
   }
 }
 

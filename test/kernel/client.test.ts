@@ -134,7 +134,7 @@ test('policies are added, got, listed, updated, deleted and flushed', async () =
     client.addPolicy({ ...id, selector }),
     refused(
       'EEXIST',
-      /^there is already policy out 10\.0\.0\.0\/24 → 10\.1\.0\.0\/16 mark 0x1\/0xff, priority 100: update it$/,
+      /^already exists: policy out 10\.0\.0\.0\/24 → 10\.1\.0\.0\/16 mark 0x1\/0xff, priority 100; update it$/,
       {
         request: 'XFRM_MSG_NEWPOLICY',
         object: 'policy out 10.0.0.0/24 → 10.1.0.0/16 mark 0x1/0xff',
@@ -344,7 +344,7 @@ test('every field of an SA is set, and read back equal', { skip: withoutEsp }, a
     client.addState({ ...state, saddr: '192.0.2.3' }),
     refused(
       'EEXIST',
-      new RegExp(`^there is already ${place}, tunnel, reqid 9: update it, or take another SPI$`),
+      new RegExp(`^already exists: ${place}, tunnel, reqid 9; update it, or use another SPI$`),
       { object: place.replace('192.0.2.1', '192.0.2.3') },
     ),
   );
@@ -492,7 +492,7 @@ test('wrong arguments are refused by name, and nothing is sent', async () => {
     ],
     [
       { ...state, saddr: '2001:db8::1' },
-      /NEWSA › saddr › is IPv6, daddr is IPv4: both must be of one family/,
+      /NEWSA › saddr › is IPv6, daddr is IPv4: the address families must match/,
     ],
     [
       { ...state, family: 'inet6' },
@@ -512,8 +512,8 @@ test('wrong arguments are refused by name, and nothing is sent', async () => {
       /icvBits › .* takes an ICV of 64, 96, 128 bits, not 100/,
     ],
     [{ ...state, aead: { name: GCM.name, keyBits: 160, icvBits: 128 } }, /key/],
-    [{ ...state, flags: [Symbol('esn')] }, /NEWSA › flags › Symbol\(esn\) is none of/],
-    [{ ...state, flags: [[]] }, /NEWSA › flags › an array is none of/],
+    [{ ...state, flags: [Symbol('esn')] }, /NEWSA › flags › invalid value Symbol\(esn\): expected one of/],
+    [{ ...state, flags: [[]] }, /NEWSA › flags › invalid value an array: expected one of/],
     [{ ...state, flags: ['esm'] }, /NEWSA › flags › invalid value "esm": expected one of/],
     [{ ...state, mark: 5 }, /NEWSA › mark › must be an object/],
     [{ ...state, mark: { value: 1 } }, /NEWSA › mark › mask › is missing/],

@@ -187,8 +187,8 @@ test('a namespace that is missing, is none, or is not permitted is told apart', 
     runCommand(['monitor', '--netns', netns], before);
   const missing = watch('/none/such');
   assert.deepEqual(missing.status, 1);
-  assert.match(missing.stderr, /open ENOENT.*\nthere is no \/none\/such/);
-  const escaped = /^there is no \/run\/netns\/\\x1b\[1m: /m;
+  assert.match(missing.stderr, /open ENOENT.*\n\/none\/such does not exist/);
+  const escaped = /^\/run\/netns\/\\x1b\[1m does not exist: /m;
   assert.match(watch('\x1b[1m').stderr, escaped, 'what the name says is not done');
   assert.match(watch(program).stderr, /setns EINVAL.*\n.* is not a network namespace/);
   const drop = ['setpriv', '--bounding-set=-sys_admin', '--inh-caps=-sys_admin'];

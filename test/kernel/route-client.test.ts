@@ -100,7 +100,7 @@ test('a veth pair is made, changed, switched, moved and deleted', async () => {
   }
   await assert.rejects(client.moveLink({ name: 'c3' }, { netns: '/nowhere' }), {
     code: 'ENOENT',
-    hint: /there is no \/nowhere/,
+    hint: /\/nowhere does not exist/,
   });
   await client.moveLink({ name: 'c3' }, { netns, name: 'c2' });
   assert.equal(other.ipJson('link show dev c2').length, 1);

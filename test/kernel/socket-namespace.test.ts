@@ -60,7 +60,7 @@ test('what is no namespace is told apart: missing, of another kind, not a descri
   const pipe = join(folder, 'pipe');
   execFileSync('mkfifo', [pipe]);
   const cases: [netns: string | number, code: string, syscall: string, hint: RegExp][] = [
-    ['/run/netns/no such', 'ENOENT', 'open', /there is no .*ip netns add/],
+    ['/run/netns/no such', 'ENOENT', 'open', / does not exist: .*ip netns add/],
     [join(pipe, 'below'), 'ENOTDIR', 'open', /^$/],
     [import.meta.filename, 'EINVAL', 'setns', /is not a network namespace/],
     [folder, 'EINVAL', 'setns', /is not a network namespace/],

@@ -123,8 +123,8 @@ test('attributes that do not hold together are refused where they lie', () => {
 
 test('values that do not fit are refused with their path', () => {
   const cases: [(to: AttributeWriter) => unknown, RegExp][] = [
-    [(to) => to.u8(1, 256), /^ONE › 256 is/],
-    [(to) => to.u16(3, -1), /^attribute 3 › -1/],
+    [(to) => to.u8(1, 256), /^ONE › invalid value 256: expected/],
+    [(to) => to.u16(3, -1), /^attribute 3 › invalid value -1/],
     [(to) => to.u32(1, 1.5), /^ONE › 1\.5/],
     [(to) => to.u64(1, -1n), /^ONE › -1n/],
     [(to) => to.s32(1, 2 ** 31), /^ONE › 2147483648/],

@@ -184,12 +184,12 @@ test('what does not fit is refused by name', () => {
     [
       { crypt: { name: 'x', keyBits: 64, key: new Uint8Array(7) } },
       ['XFRMA_ALG_CRYPT', 'key'],
-      /has 7 bytes, 64 bits need 8/,
+      /has 7 bytes, but 64 bits take 8/,
     ],
     [
       { replayEsn: { bitmap: new Array(17000).fill(0) } },
       ['XFRMA_REPLAY_ESN_VAL'],
-      /has 68024 bytes, 65531 fit/,
+      /has 68024 bytes; at most 65531 fit/,
     ],
   ];
   for (const [more, path, reason] of cases) {

@@ -117,7 +117,7 @@ test('how long an IPv6 route lasts is 32 bits of seconds, whether said or listed
   }
   for (const expiresSeconds of [2 ** 32, 60n, -1, 1.5, Symbol('1')] as never[]) {
     const path = ['NEWROUTE', 'RTA_EXPIRES', 'expiresSeconds'];
-    refuses(() => bytesOf({ expiresSeconds }), path, /no whole number/);
+    refuses(() => bytesOf({ expiresSeconds }), path, /expected an integer/);
   }
 });
 
@@ -142,7 +142,7 @@ test('alternative names are checked as names', () => {
   refuses(
     () => altNames('DELLINKPROP', { name: 'k0' }, 'a' as never),
     ['DELLINKPROP', 'names'],
-    /no array/,
+    /must be an array/,
   );
 });
 
@@ -210,5 +210,5 @@ test('a network may have its prefix length with it, in routes, rules and address
   refuses(() => addRule({ src: '10.0.0.0/33' }), ['NEWRULE', 'src'], expected);
   refuses(() => addAddress({ index: 3, address: '10.0.0.0/33' }), ['NEWADDR', 'address'], expected);
   const twice = { dst: '10.0.0.0/8', dstLength: 16 };
-  refuses(() => addRoute(twice), ['NEWROUTE', 'dstLength'], /^is 16, and dst is "10\.0\.0\.0\/8"/);
+  refuses(() => addRoute(twice), ['NEWROUTE', 'dstLength'], /^is 16, but dst is "10\.0\.0\.0\/8"/);
 });

@@ -67,6 +67,6 @@ test('of what is not known only the header is shown, and what is cut short is to
   const [unknown] = describe(bytes) ?? [];
   assert.deepEqual(Object.keys(unknown ?? {}), ['header', 'name', 'length']);
   const [cut] = describe(bytes.slice(0, 40)) ?? [];
-  assert.match(cut?.malformed ?? '', /message says/);
+  assert.match(cut?.malformed ?? '', /message has length/);
   assert.equal(describeDatagram(31, bytes, 0, bytes.length), undefined);
 });

@@ -84,7 +84,10 @@ test('expected tunnels are read from words and from files', () => {
     ]);
     const bad: [value: unknown, message: RegExp][] = [
       [{ name: 'x' }, /^--expect \S+: the file must be an array of objects with name, remote/],
-      [[{ name: 'x', remot: '::1' }], /: unknown option entry \[0\]\.remot; valid options: name, local/],
+      [
+        [{ name: 'x', remot: '::1' }],
+        /: unknown option entry \[0\]\.remot; valid options: name, local/,
+      ],
       [
         [{ reqid: 1 }, { remote: 'x' }],
         /: entry \[1\]\.remote must be an IP address; received "x"/,
@@ -97,11 +100,11 @@ test('expected tunnels are read from words and from files', () => {
       assert.throws(() => readExpected([file]), { message });
     }
     writeFileSync(file, '[] '.padEnd(2 ** 20 + 1));
-    assert.throws(() => readExpected([file]), /^Error: --expect \S+: it is larger than 1 MiB$/);
+    assert.throws(() => readExpected([file]), /^Error: --expect \S+: larger than 1 MiB$/);
     writeFileSync(file, '[]'.padEnd(2 ** 20));
     assert.deepEqual(readExpected([file]), []);
     for (const other of ['/dev/zero', folder]) {
-      assert.throws(() => readExpected([other]), /^Error: --expect \S+: it is no regular file$/);
+      assert.throws(() => readExpected([other]), /^Error: --expect \S+: not a regular file$/);
     }
     writeFileSync(file, '{');
     assert.throws(() => readExpected([file]), /^Error: --expect \S+: no JSON: /);
@@ -127,7 +130,7 @@ test('expected tunnels are read from words and from files', () => {
     ['a=reqid=4294967296', /'4294967296' is not a number/],
     ['a=mark=1/0xff', /invalid value '1\/0xff' for mark: expected a mark without a mask/],
     ['a=reqid=7,reqid=8', /'reqid' is given already\n {2}a=reqid=7,reqid=8\n {12}\^{7}$/],
-    ['a=1.2.3.4,remote=1.2.3.5', /'remote' is given already\n.*\n {12}\^{14}$/],
+    ['a=1.2.3.4,remote=1.2.3.5', /duplicate key 'remote'\n.*\n {12}\^{14}$/],
     ['a=constructor=1', /'constructor' is no part of it/],
     ['a\x1b=x\x1b', /'x\\x1b' is not an IP address\n {2}a\\x1b=x\\x1b\n/],
   ];
@@ -290,9 +293,9 @@ test('wrong usage exits with 2, and of check with 3, and points at what is wrong
     ['tunnels kind=NEWSA', /'kind' is not a filter key/],
     ['tunnels paris', /'paris' is not a filter key/],
     ['tunnels --idle 5', /'--idle <duration>' argument '5' is invalid\. It must be a duration/],
-    ['tunnels --threshold idel=5m', /must be NAME=VALUE, and NAME one of settle, idle/],
+    ['tunnels --threshold idel=5m', /must be NAME=VALUE, where NAME is one of settle, idle/],
     ['tunnels --threshold pile=0', /The value of pile must be an integer/],
-    ['tunnels --threshold lifetime=1.5', /Of lifetime, it must be a share/],
+    ['tunnels --threshold lifetime=1.5', /The value of lifetime must be a number above 0/],
     ['tunnels --threshold overlap=5', /Of overlap, it must be a duration/],
     ['tunnels --expect paris=x', /--expect: 'x' is not an IP address\n {2}paris=x\n {8}\^\n/],
     ['tunnels --count 2', /'--count' needs '--watch'/],
@@ -377,7 +380,7 @@ test('check: one line with performance data, then a line for each problem', () =
   const all = [missing(), odd, tunnel({ warnings: [piling] })];
   const result = checkTunnels(all, [leak], DEFAULT_SEVERITIES);
   assert.deepEqual(formatCheck(result).split('\n'), [
-    'TUNNELS CRITICAL - 3 of 3 tunnels in trouble: rome down, a\\x7cb orphan, ' +
+    'TUNNELS CRITICAL - 3 of 3 tunnels with problems: rome down, a\\x7cb orphan, ' +
       '192.0.2.1 > 198.51.100.7 reqid 7 piling-up, 1 more | tunnels=3 up=1;;;0;3 idle=0;;;0;3 ' +
       'rekeying=0;;;0;3 expiring=0;;;0;3 acquiring=0;;;0;3 one-way=0;;;0;3 orphan=1;;;0;3 ' +
       'blocked=0;;;0;3 down=1;;;0;3 problems=4',
@@ -388,9 +391,9 @@ test('check: one line with performance data, then a line for each problem', () =
   ]);
   assert.match(
     formatCheck(verdict([tunnel()])),
-    /^TUNNELS OK - 1 tunnel, all well \| tunnels=1 up=1;/,
+    /^TUNNELS OK - 1 tunnel, all OK \| tunnels=1 up=1;/,
   );
-  assert.match(formatCheck(verdict([])), /^TUNNELS UNKNOWN - there is no tunnel to look at \|/);
+  assert.match(formatCheck(verdict([])), /^TUNNELS UNKNOWN - no tunnels to check \|/);
   for (const one of [result, verdict([]), verdict([tunnel()])]) {
     const line = formatJson({ kind: 'check', time, ...one }, false);
     assert.equal(checkLine(line), 'check');

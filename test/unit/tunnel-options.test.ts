@@ -26,7 +26,7 @@ test('wrong options are named before anything is opened', async () => {
     [{ expected: [{ remote: 'paris' }] }, /options\.expected\[0\]\.remote must be an IP address/],
     [
       { expected: [{ remote: '192.0.2.2', local: '::1' }] },
-      /options\.expected\[0\]\.local must be of the family of remote \(IPv4\); received "::1"/,
+      /options\.expected\[0\]\.local must be an address of the family of remote \(IPv4\); received "::1"/,
     ],
     [{ expected: [{ reqid: -1 }] }, /options\.expected\[0\]\.reqid must be an integer/],
     [

@@ -133,10 +133,10 @@ const causes: [TunnelDownReason, string][] = [
   ],
   [{ kind: 'policy-gone', by: undefined }, 'no outbound policy uses its SAs'],
   [{ kind: 'expired' }, 'expired without a successor'],
-  [{ kind: 'address-gone', address: '192.0.2.1' }, 'the address 192.0.2.1 is gone'],
+  [{ kind: 'address-gone', address: '192.0.2.1' }, 'address 192.0.2.1 is gone'],
   [
     { kind: 'link-gone', address: '192.0.2.1', link: 'e\x9b0' },
-    'the link e\\x9b0 of 192.0.2.1 is gone or down',
+    'link e\\x9b0 of 192.0.2.1 is gone or down',
   ],
   [{ kind: 'migrated', to: 'paris' }, 'moved to paris'],
   [{ kind: 'migrated', to: undefined }, 'moved'],
@@ -174,7 +174,7 @@ const changes: [TunnelChange, string][] = [
       ],
       time,
     },
-    'rekeyed   TITLE: out esp 0x00000001 > 0x00000002 (neither for 5 ms), ' +
+    'rekeyed   TITLE: out esp 0x00000001 > 0x00000002 (gap 5 ms), ' +
       'in esp 0x00001001 > 0x00001002, in ah 0x00000003 > 0x00000004 (found by a resync)',
   ],
   [
@@ -215,7 +215,7 @@ const changes: [TunnelChange, string][] = [
   ],
   [
     { kind: 'warning', raised: false, warning: leak, tunnel: undefined, time },
-    'warning   host: over: leak policies: they grow',
+    'warning   host: cleared: leak policies: they grow',
   ],
   [{ kind: 'removed', tunnel: up, time }, 'removed   TITLE: up, SAs in both directions'],
   [
@@ -243,7 +243,7 @@ const changes: [TunnelChange, string][] = [
   ],
   [
     { kind: 'namespace-gone', path: '/run/netns/r\x07d', time },
-    'namespace-gone /run/netns/r\\x07d no longer leads to this namespace, which is still watched',
+    'namespace-gone /run/netns/r\\x07d no longer names this namespace, which is still watched',
   ],
   [
     { kind: 'malformed', protocol: 'xfrm', reason: 'od\x07d', path: ['NEWSA'], offset: 4, time },

@@ -75,6 +75,7 @@ export const CALLS: readonly Call[] = [
     others: { ...AGAIN, EAGAIN: 'ignored', ENOBUFS: 'loss', ENOMEM: 'loss', EMSGSIZE: 'loss' },
   },
   { name: 'setns', syscall: 'setns', errors: 'EBADF EINVAL ENOMEM EPERM ESRCH' },
+  { name: 'unshare', syscall: 'unshare', errors: 'EINVAL ENOMEM ENOSPC EPERM' },
   {
     name: 'open64',
     syscall: 'open',

@@ -6,6 +6,7 @@ import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { Worker } from 'node:worker_threads';
 import { SystemError } from '../../lib/index.ts';
+import { makeNamespace } from '../../lib/socket/namespace.ts';
 import { NetlinkSocket, SocketOwners } from '../../lib/socket.ts';
 import {
   addressRequest,
@@ -90,6 +91,10 @@ const USES: Readonly<Record<string, (arm: () => void) => Promise<unknown>>> = {
   close: during(() => {}),
   recvmmsg: receive,
   setns: (arm) => opened(arm, other.path),
+  unshare: async (arm) => {
+    arm();
+    makeNamespace().close();
+  },
   pthread_create: (arm) => opened(arm, other.path),
   open64: async (arm) => {
     arm();

@@ -112,6 +112,11 @@ int setns(int fd, int type) {
   return syscall(SYS_setns, fd, type);
 }
 
+int unshare(int flags) {
+  if (FAILS("unshare")) return -1;
+  return syscall(SYS_unshare, flags);
+}
+
 int open64(const char* path, int flags, ...) {
   __builtin_va_list more;
   __builtin_va_start(more, flags);

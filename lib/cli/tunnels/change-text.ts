@@ -122,7 +122,7 @@ export function describeDownReason(reason: TunnelDownReason): string {
     case 'policy-gone':
       return `no outbound policy uses its SAs${reason.by ? describeClaimant(reason.by) : ''}`;
     case 'expired':
-      return 'expired with no successor';
+      return 'expired without a successor';
     case 'address-gone':
       return `address ${reason.address} is gone`;
     case 'link-gone':
