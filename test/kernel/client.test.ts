@@ -512,7 +512,10 @@ test('wrong arguments are refused by name, and nothing is sent', async () => {
       /icvBits › .* takes an ICV of 64, 96, 128 bits, not 100/,
     ],
     [{ ...state, aead: { name: GCM.name, keyBits: 160, icvBits: 128 } }, /key/],
-    [{ ...state, flags: [Symbol('esn')] }, /NEWSA › flags › invalid value Symbol\(esn\): expected one of/],
+    [
+      { ...state, flags: [Symbol('esn')] },
+      /NEWSA › flags › invalid value Symbol\(esn\): expected one of/,
+    ],
     [{ ...state, flags: [[]] }, /NEWSA › flags › invalid value an array: expected one of/],
     [{ ...state, flags: ['esm'] }, /NEWSA › flags › invalid value "esm": expected one of/],
     [{ ...state, mark: 5 }, /NEWSA › mark › must be an object/],
