@@ -70,9 +70,9 @@ test('a network may have its prefix length with it', async () => {
     ],
     [
       { prefixlenS: 8 },
-      { path: [...path, 'prefixlenS'], reason: /is 8, and saddr is "10\.0\.0\.0\/24"/ },
+      { path: [...path, 'prefixlenS'], reason: /is 8, but saddr is "10\.0\.0\.0\/24"/ },
     ],
-    [{}, { path: [...path, 'saddr'], reason: /family/ }],
+    [{}, { path: [...path, 'saddr'], reason: /famil/ }],
   ];
   for (const [more, error] of wrong) {
     const policy = { dir: 'out', selector: { ...selector, ...more } } as const;
@@ -228,7 +228,7 @@ test('a refusal says what to do', async () => {
   // An SPI that is taken, on every kernel: by a larval SA.
   const range = { ...ENDS, proto: 'esp', min: 0x7000, max: 0x7000 } as const;
   await client.allocateSpi(range);
-  await assert.rejects(client.allocateSpi(range), refused('ENOENT', /no free SPI in the range/));
+  await assert.rejects(client.allocateSpi(range), refused('ENOENT', /no free SPI/));
   await client.flushStates();
 });
 
@@ -528,7 +528,7 @@ test('wrong arguments are refused by name, and nothing is sent', async () => {
     [{ ...state, aead: { ...GCM, name: 5 } }, /NEWSA › aead › name › must be a string/],
     [
       { ...state, aead: { ...GCM, key: KEY_HEX } },
-      /NEWSA › aead › key › is neither a Uint8Array nor a KeyMaterial/,
+      /NEWSA › aead › key › must be a Uint8Array or a KeyMaterial/,
     ],
     [{ ...state, replayEsn: { bitmap: 5 } }, /NEWSA › replayEsn › bitmap › must be an array/],
     [{ ...state, unknown: 5 }, /NEWSA › unknown › must be an array/],
@@ -538,7 +538,7 @@ test('wrong arguments are refused by name, and nothing is sent', async () => {
     ],
     [
       { ...state, unknown: [{ type: 2, bytes: 'x' }] },
-      /unknown\[0\] › bytes › is neither a Uint8Array/,
+      /unknown\[0\] › bytes › must be a Uint8Array/,
     ],
     [{ ...state, unknown: [{ type: 200 }] }, /NEWSA › unknown\[0\] › bytes › is missing/],
     [[state], /NEWSA › must be an object/],

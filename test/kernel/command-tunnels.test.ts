@@ -192,7 +192,7 @@ test('wait: at once if it holds, in time, too late, never, and for which of two'
   const unseen = waitInVain('--for', 'up', '203.0.113.1');
   assert.equal(unseen.status, 124);
   assert.equal(unseen.stdout, '');
-  assert.match(unseen.stderr, /none like it was seen/);
+  assert.match(unseen.stderr, /no such tunnel was seen/);
   const never = wait('--for', 'down', '203.0.113.1');
   assert.equal(never.status, 1);
   assert.match(never.stderr, /no tunnel '203\.0\.113\.1'.*\nName it with --expect/);
@@ -204,7 +204,7 @@ test('wait: at once if it holds, in time, too late, never, and for which of two'
   assert.equal(two.status, 2);
   assert.match(
     two.stderr,
-    /'198\.51\.100\.7' is more than one tunnel:\n {2}.*reqid 7\n {2}.*reqid 8\n/,
+    /'198\.51\.100\.7' matches more than one tunnel:\n {2}.*reqid 7\n {2}.*reqid 8\n/,
   );
   flush();
 });
@@ -226,7 +226,7 @@ test('check speaks as monitoring systems want it', () => {
   assert.equal(down.status, 2);
   assert.match(
     down.stdout,
-    /^TUNNELS CRITICAL - 2 of 2 tunnels in trouble: rome down, .* blocked \| .* blocked=1;;;0;2 down=1;;;0;2 problems=2\nCRITICAL rome down: .*\nCRITICAL .* blocked: .*\n$/,
+    /^TUNNELS CRITICAL - 2 of 2 tunnels with problems: rome down, .* blocked \| .* blocked=1;;;0;2 down=1;;;0;2 problems=2\nCRITICAL rome down: .*\nCRITICAL .* blocked: .*\n$/,
   );
   const mild = run('check', '--critical', 'down', '--warning', 'blocked', '--json');
   assert.equal(mild.status, 1);

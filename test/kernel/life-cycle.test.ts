@@ -498,5 +498,5 @@ test('commands end at the first signal, also while tunnels are being opened', ()
   assert(!follow.stderr.includes('listening'), follow.stderr);
   const wait = command('wait', '--for', 'up', '192.0.2.9', '--timeout', '0');
   assert.equal(wait.status, 1);
-  assert.match(wait.stderr, /ended while it waited/);
+  assert.match(wait.stderr, /interrupted while waiting/);
 });

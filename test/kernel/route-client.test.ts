@@ -626,9 +626,9 @@ test('wrong arguments of rtnetlink requests are refused by name, and nothing is 
     [() => client.addLink({ name: 'x' }), ['NEWLINK', 'info', 'kind'], /is missing/],
     [() => client.addLink({ name: 'x'.repeat(16) }), ['NEWLINK', 'name'], /at most 15/],
     [() => client.addLink({ name: 'ü'.repeat(8) }), ['NEWLINK', 'name'], /16 bytes.*at most 15/],
-    [() => client.addLink({ name: 'tà' }), ['NEWLINK', 'name'], /byte a0 for white space/],
+    [() => client.addLink({ name: 'tà' }), ['NEWLINK', 'name'], /byte 0xa0 as white space/],
     [() => client.addLink({ name: 't\ud800' }), ['NEWLINK', 'name'], /half a surrogate pair/],
-    [() => client.addLink({ name: 'a b' }), ['NEWLINK', 'name'], /no white space/],
+    [() => client.addLink({ name: 'a b' }), ['NEWLINK', 'name'], /white space/],
     [() => client.addLink({ name: 'a/b' }), ['NEWLINK', 'name'], /invalid interface name/],
     [
       () => client.addLink({ name: 'x', info: { kind: 'xfrm', xfrm: { ifid: 7 } as object } }),
@@ -659,13 +659,17 @@ test('wrong arguments of rtnetlink requests are refused by name, and nothing is 
     [() => client.deleteRule([] as never), ['DELRULE'], /must be an object/],
     [() => client.setLinkUp(undefined as never), ['key'], /must be an object/],
     [() => client.setLinkUp({} as never), ['NEWLINK', 'name'], /invalid interface name/],
-    [() => client.moveLink({ index: 1 }, {} as never), ['to'], /needs one of pid, fd and netns/],
+    [
+      () => client.moveLink({ index: 1 }, {} as never),
+      ['to'],
+      /needs exactly one of pid, fd and netns/,
+    ],
     [
       () => client.listLinks({ kinds: 'veth' } as never),
       ['filter', 'kinds'],
       /did you mean kind\?/,
     ],
-    [() => client.listRoutes({ tabel: 7 } as never), ['filter', 'tabel'], /no property here/],
+    [() => client.listRoutes({ tabel: 7 } as never), ['filter', 'tabel'], /unknown property/],
     [() => client.getRoute({} as never), ['GETROUTE', 'dst'], /is missing/],
     [
       () => client.addRoute({ nexthops: {} } as never),

@@ -126,10 +126,10 @@ test('a file that is no recording is refused with the reason', () => {
       /neither a file of netlink messages nor a capture/,
     ],
     [pcap([packet], { link: 1 }), /capture of link type 1, not netlink/],
-    [swapped, /other byte order/],
+    [swapped, /opposite byte order/],
     [pcap([packet]).subarray(0, 100), /ends in the middle of a record/],
     [pcapng([packet]).subarray(0, 200), /ends in the middle of a record/],
-    [pcap([packet.subarray(0, 10)]), /a packet of 10 bytes/],
+    [pcap([packet.subarray(0, 10)]), /the packet of 10 bytes/],
   ];
   for (const [bytes, reason] of cases) {
     const { stderr, status } = replay(bytes);

@@ -158,7 +158,7 @@ test('a tunnel whose direction nobody knows has states all the same', () => {
   world.removeSa(0x9001);
   world.look().pass(1000);
   assert.equal(world.only.state, 'one-way');
-  assert.match(world.only.reason, new RegExp(`no ${THERE} > ${HERE} SA`));
+  assert.match(world.only.reason, new RegExp(`no ${THERE} > ${HERE} esp SA`));
 });
 
 test('a policy for whoever comes covers the SAs of those that do, and makes no tunnel', () => {

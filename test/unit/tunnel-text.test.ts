@@ -231,7 +231,7 @@ const changes: [TunnelChange, string][] = [
       slowConsumer: true,
       time,
     },
-    'overrun   changes were lost before this line: they were not read fast enough (SLOW_CONSUMER)',
+    'overrun   changes were lost before this line: output was not read fast enough (SLOW_CONSUMER)',
   ],
   [
     { kind: 'resynced', ...compared },
