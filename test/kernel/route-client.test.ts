@@ -645,7 +645,7 @@ test('wrong arguments of rtnetlink requests are refused by name, and nothing is 
     [
       () => client.addRoute({ dst: '10.0.0.0', dstLength: 8, gateway: '2001:db8::1' }),
       ['NEWROUTE', 'RTA_GATEWAY', 'gateway'],
-      /no address of family 2/,
+      /expected an address of family 2/,
     ],
     [() => client.addRoute({ oif: 1 }), ['NEWROUTE', 'family'], /no address implies it/],
     [
