@@ -998,13 +998,13 @@ function samePriority(): Shape {
         words: 'one that drops was there first',
         steps: first('out', 'block'),
         stops: [0],
-        says: /^one-way: outbound, a policy that comes first blocks all packets$/,
+        says: /^one-way: outbound, an earlier policy blocks all packets$/,
       },
       {
         words: 'one that lets pass was there first, inbound',
         steps: first('in', 'allow'),
         stops: [0],
-        says: /^one-way: inbound, a policy that comes first takes all packets, without SAs$/,
+        says: /^one-way: inbound, an earlier policy takes all packets, without SAs$/,
       },
       {
         words: 'one that drops was there first, and the tunnel was made again without a gap',
