@@ -4,6 +4,7 @@
  */
 import type { PolicyEntry, StateEntry, XfrmSnapshot } from '../monitor/xfrm-views.ts';
 import type { EventTime } from '../netlink/event.ts';
+import { wrongType } from '../socket/argument.ts';
 import type { Tunnel } from '../tunnel/tunnel.ts';
 import type { TunnelChange, TunnelSnapshot } from '../tunnel/tunnel-changes.ts';
 import { OpaqueBytes } from '../wire/opaque.ts';
@@ -90,7 +91,7 @@ export function jsonLine(value: unknown, { keys = false }: JsonOptions = {}): st
     return `{${members(plain(value), keys)}}`;
   }
   const text = write(value, keys);
-  if (text === undefined) throw new TypeError(`a ${typeof value} has no JSON`);
+  if (text === undefined) throw wrongType('value', 'something that has JSON', value);
   return text;
 }
 
