@@ -2,7 +2,7 @@
 //   sudo node examples/daemon.mjs
 import { XfrmMonitor } from 'netlink-xfrm';
 
-const log = (message, details) =>
+const log = (message, details = {}) =>
   console.log(JSON.stringify({ time: new Date(), message, ...details }));
 const hex = (spi) => `0x${spi.toString(16).padStart(8, '0')}`;
 
@@ -32,7 +32,7 @@ for await (const change of monitor) {
     case 'overrun': // the kernel dropped events: the tables are read again
       log('events were lost', { code: change.code });
       break;
-    case 'repaired':
+    case 'resynced':
       log('the tables are right again', { added: change.added, removed: change.removed });
   }
 }

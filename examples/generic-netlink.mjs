@@ -12,10 +12,13 @@ const request = {
   name: 'CTRL_CMD_GETFAMILY',
 };
 
+/** @param {import('netlink-xfrm/socket').NetlinkMessage} message */
 function print(message) {
   const family = message.attributes(4);
-  const groups = Array.from(family.get(MCAST_GROUPS)?.nest() ?? [], (group) => group.nest());
-  const shown = groups.map((one) => `${one.get(GROUP_NAME).string()}=${one.get(GROUP_ID).u32()}`);
+  const groups = family.get(MCAST_GROUPS)?.nest();
+  const shown = [...(groups ?? [])]
+    .map((group) => group.nest())
+    .map((one) => `${one.get(GROUP_NAME).string()}=${one.get(GROUP_ID).u32()}`);
   console.log(family.get(FAMILY_ID).u16(), family.get(FAMILY_NAME).string(), ...shown);
 }
 

@@ -4,8 +4,8 @@ import { XfrmClient } from 'netlink-xfrm';
 
 const client = new XfrmClient();
 for await (const sa of client.listStates()) {
-  const algorithms = [sa.aead, sa.crypt, sa.authTrunc ?? sa.auth, sa.comp].filter(Boolean);
-  const names = algorithms.map(({ name, keyBits }) => `${name}/${keyBits}`);
+  const algorithms = [sa.aead, sa.crypt, sa.authTrunc ?? sa.auth, sa.comp];
+  const names = algorithms.flatMap((one) => (one ? `${one.name}/${one.keyBits}` : []));
   const { packets, bytes, addedAt } = sa.current;
   const added = new Date(addedAt).toISOString();
   const spi = `0x${sa.spi.toString(16).padStart(8, '0')}`;

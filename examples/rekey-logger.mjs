@@ -3,9 +3,13 @@
 import { TunnelMonitor } from 'netlink-xfrm';
 
 const hex = (spi) => `0x${spi.toString(16).padStart(8, '0')}`;
-const shown = ({ from, to, gap }) => {
+const shown = ({ from, to, gapMs }) => {
   const note =
-    gap === undefined ? ', found by a repair' : gap > 0 ? `, ${Math.round(gap)} ms without` : '';
+    gapMs === undefined
+      ? ', found by a resync'
+      : gapMs > 0
+        ? `, ${Math.round(gapMs)} ms without`
+        : '';
   return `${hex(from)} > ${hex(to)}${note}`;
 };
 

@@ -2,16 +2,17 @@
 //   node examples/rtnetlink-watcher.mjs
 import { printable, subscribe } from 'netlink-xfrm';
 
-const groups = ['link', 'ipv4-ifaddr', 'ipv6-ifaddr', 'ipv4-route', 'ipv6-route'];
-const events = subscribe({ groups });
+const events = subscribe({
+  groups: ['link', 'ipv4-ifaddr', 'ipv6-ifaddr', 'ipv4-route', 'ipv6-route'],
+});
 for (const signal of ['SIGINT', 'SIGTERM']) process.once(signal, () => events.close());
-console.log('following', groups.join(', '));
+console.log('following links, addresses and routes');
 for await (const event of events) {
   switch (event.kind) {
     case 'NEWLINK':
     case 'DELLINK':
       // A name can hold anything but white space: also what moves the cursor.
-      console.log(event.kind, printable(event.link.name), event.link.flags.names.join(','));
+      console.log(event.kind, printable(event.link.name ?? ''), event.link.flags.names.join(','));
       break;
     case 'NEWADDR':
     case 'DELADDR': {

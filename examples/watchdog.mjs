@@ -5,11 +5,11 @@ import { isUpState, TunnelMonitor } from 'netlink-xfrm';
 const [remote, seconds = '5'] = process.argv.slice(2);
 const monitor = await TunnelMonitor.open({ expected: [{ name: 'watched', remote }] });
 const watched = () => monitor.tunnels.get('watched');
-const isUp = () => isUpState(watched().state);
+const isUp = () => isUpState(watched()?.state ?? 'down');
 
 await monitor.waitFor(isUp);
 console.log('up');
 await monitor.waitFor(() => !isUp(), { heldFor: Number(seconds) * 1000 });
-console.error(`${watched().state}: ${watched().reason}`);
+console.error(`${watched()?.state}: ${watched()?.reason}`);
 await monitor.close();
 process.exitCode = 1;

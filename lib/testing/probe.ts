@@ -61,7 +61,9 @@ const ATTEMPTS = {
   },
   /** The wire can be looked at: CAP_NET_RAW. */
   wire: async (host) => {
-    await host.route.setLinkUp({ name: 'lo' });
+    // The loopback interface is not listened to.
+    const peer = { name: 'b' };
+    await host.route.addLink({ name: 'a', info: { kind: 'veth', veth: { peer } } });
     const tap = await Wire.tap(host);
     tap.close();
   },

@@ -47,7 +47,7 @@ test('sock-diag lists the sockets of a server', async () => {
 
 test('rtnetlink-watcher hears of a link, an address and a route', async () => {
   await using watcher = new RunningProgram(path('rtnetlink-watcher.mjs'));
-  await watcher.prints(/^following link, /);
+  await watcher.prints(/^following links, /);
   ip(...words('link add e0 type veth peer name e1'));
   ip(...words('link set e0 up'));
   ip(...words('address add 10.77.0.1/24 dev e0'));

@@ -296,7 +296,9 @@ async function network(hosts: TwoHosts, side: Side): Promise<void> {
   const mac = (of: Side) => `02:00:00:00:00:0${of === 'left' ? 1 : 2}`;
   const lines = [
     `address add ${FENCE[side]}/24 dev cable`,
-    'route add 192.0.2.0/24 dev cable',
+    // With its network, as hosts in one have it.
+    `address del ${host.address}/32 dev cable`,
+    `address add ${host.address}/24 dev cable`,
     `link set cable address ${mac(side)}`,
     ...(side === 'left' ? [v6.left] : v6.right).map(
       (one) => `address add ${one}/64 dev cable nodad`,

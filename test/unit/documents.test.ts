@@ -1,21 +1,28 @@
 /** What the documents show and no test runs holds together: names, options and types. */
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { codeBlocks, commandLines, root } from '../documents.ts';
 import { program } from '../warm-command.ts';
 
-test('the programs of the documents that are not run are right by their types', () => {
-  const blocks = codeBlocks().filter(({ info }) => info === 'types');
-  assert(blocks.length > 10);
+/** No test reaches every line of an example. */
+const examples = () =>
+  readdirSync(join(root, 'examples'))
+    .filter((name) => name.endsWith('.mjs'))
+    .map((name) => ({ name, code: readFileSync(join(root, 'examples', name), 'utf8') }));
+
+test('the examples, and the programs of the documents that are not run, are right by their types', () => {
+  const shown = codeBlocks().filter(({ info }) => info === 'types');
+  assert(shown.length > 10);
+  const blocks = [...shown, ...examples()];
   // Within the package: it finds itself by its name.
   mkdirSync(join(root, 'build'), { recursive: true });
   const folder = mkdtempSync(join(root, 'build/documents-'));
   try {
     for (const { name, code } of blocks) {
-      writeFileSync(join(folder, `${name.replaceAll('/', '-')}.mts`), code);
+      writeFileSync(join(folder, name.replaceAll('/', '-').replace(/(\.mjs)?$/, '.mts')), code);
     }
     const options = {
       extends: join(root, 'tsconfig.json'),
