@@ -2,9 +2,9 @@
  * What the library gives, as JSON: plain data, lines, and a replacer for JSON.stringify.
  * @module
  */
+import { shown } from '../base/shown.ts';
 import type { PolicyEntry, StateEntry, XfrmSnapshot } from '../monitor/xfrm-views.ts';
 import type { EventTime } from '../netlink/event.ts';
-import { wrongType } from '../socket/argument.ts';
 import type { Tunnel } from '../tunnel/tunnel.ts';
 import type { TunnelChange, TunnelSnapshot } from '../tunnel/tunnel-changes.ts';
 import { OpaqueBytes } from '../wire/opaque.ts';
@@ -91,7 +91,10 @@ export function jsonLine(value: unknown, { keys = false }: JsonOptions = {}): st
     return `{${members(plain(value), keys)}}`;
   }
   const text = write(value, keys);
-  if (text === undefined) throw wrongType('value', 'something that has JSON', value);
+  if (text === undefined) {
+    const error = new TypeError(`${shown(value)} has no JSON`);
+    throw Object.assign(error, { code: 'ERR_INVALID_ARG_TYPE' });
+  }
   return text;
 }
 
