@@ -177,7 +177,7 @@ export abstract class MultiNamespaceMonitor<
     signal?.throwIfAborted();
     if (this.closed) throw new StateError('ERR_MONITOR_CLOSED', 'the monitors are closed');
     if (this.#entries.has(label)) {
-      const message = `there is a namespace ${JSON.stringify(label)} already: remove it first`;
+      const message = `the namespace ${JSON.stringify(label)} already exists: remove it first`;
       throw new StateError('ERR_NAMESPACE_EXISTS', message);
     }
     const opening = new AbortController();

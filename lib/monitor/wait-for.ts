@@ -98,4 +98,4 @@ export async function waitFor<Monitor extends Watched, Value>(
 }
 
 const tooLate = (timeout: number): StateError =>
-  new StateError('ERR_WAIT_TIMEOUT', `what was waited for did not come within ${timeout} ms`);
+  new StateError('ERR_WAIT_TIMEOUT', `timed out after ${timeout} ms`);

@@ -340,4 +340,7 @@ const ofCaller = (error: unknown): unknown =>
 
 /** The error where an object was asked for, and only the acknowledgement came. */
 export const withoutAnswer = (message: string): DecodeError =>
-  new DecodeError('the kernel acknowledged it without an answer', { path: [message], offset: 0 });
+  new DecodeError('the kernel acknowledged the request without a reply', {
+    path: [message],
+    offset: 0,
+  });

@@ -214,7 +214,7 @@ function requestOf(given: NetlinkRequest): Request {
   if (!(header instanceof Uint8Array)) throw wrongType('request.header', 'a Uint8Array', header);
   if (typeof name !== 'string') throw wrongType('request.name', 'a string', name);
   if (attributes !== undefined && typeof attributes !== 'function') {
-    throw wrongType('request.attributes', 'a function that writes them', attributes);
+    throw wrongType('request.attributes', 'a function that writes the attributes', attributes);
   }
   if (attributeNames !== undefined) object('request.attributeNames', attributeNames);
   return {

@@ -308,7 +308,7 @@ export class TunnelMonitor
   addExpected(expected: ExpectedTunnel): Tunnel {
     const one = checkedOne(expected, 'expected');
     if (this.#expected.some(({ name }) => name === one.name)) {
-      throw wrongValue(`expected.name: there is one called ${JSON.stringify(one.name)} already`);
+      throw wrongValue(`expected.name: ${JSON.stringify(one.name)} is already expected`);
     }
     this.#expect([...this.#expected, one]);
     return this.#tunnels.get(one.name) as Tunnel;

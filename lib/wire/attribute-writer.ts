@@ -152,7 +152,7 @@ export class AttributeWriter {
   /** Text, with a NUL at its end. */
   string(type: number, text: string): this {
     if (typeof text !== 'string') this.#refuse(type, 'a string', text);
-    if (text.includes('\0')) throw new EncodeError('holds a NUL', [this.#name(type)]);
+    if (text.includes('\0')) throw new EncodeError('contains a NUL character', [this.#name(type)]);
     return this.#named(type, () => {
       const bytes = textBytes(text);
       const at = this.#writer.attribute(type, bytes.length + 1);
@@ -187,7 +187,8 @@ export class AttributeWriter {
 
   /** Attributes inside one, which gets the flag NLA_F_NESTED. Of an array: an attribute for each entry. */
   nest(type: number, write: (inside: AttributeWriter) => unknown): this {
-    if (typeof write !== 'function') this.#refuse(type, 'a function that writes', write);
+    if (typeof write !== 'function')
+      this.#refuse(type, 'a function that writes the nested attributes', write);
     return this.#named(type, () => {
       const at = this.#writer.beginNest(type | NLA_F_NESTED);
       AttributeWriter.within(this.#writer, namesInside(this.#names, type), write);

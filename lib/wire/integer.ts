@@ -40,7 +40,10 @@ export function readU64(view: DataView, at: number): bigint {
 }
 
 function refuse(value: unknown, least: bigint, most: bigint, field: string): never {
-  throw new EncodeError(`${shown(value)} is no whole number from ${least} to ${most}`, [field]);
+  throw new EncodeError(
+    `invalid value ${shown(value)}: expected an integer from ${least} to ${most}`,
+    [field],
+  );
 }
 
 /** `value` if it fits into 8 bits; 0 for undefined. */

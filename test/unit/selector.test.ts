@@ -29,6 +29,6 @@ test('two addresses that share a prefix length may not give two', () => {
   assert.equal(withLengths(given, pairs, []).length, 24);
   assert.throws(() => withLengths({ ...given, address: '10.0.0.2/32' }, pairs, ['NEWADDR']), {
     name: 'EncodeError',
-    message: /^NEWADDR › length › is 24, and address is "10\.0\.0\.2\/32": give one of them/,
+    message: /^NEWADDR › length › is 24, but address is "10\.0\.0\.2\/32": give one of them/,
   });
 });

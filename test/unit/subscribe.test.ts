@@ -13,7 +13,11 @@ test('a wrong option is named, before anything is opened', () => {
     [undefined, /^options must be an object; received undefined/, TypeError],
     [{}, /^options\.groups must be an array of group names/, TypeError],
     [{ groups: [] }, /^options\.groups is empty/, TypeError],
-    [{ groups, grups: 1 }, /^options\.grups is no option; there are groups, netns/, TypeError],
+    [
+      { groups, grups: 1 },
+      /^unknown option options\.grups; valid options: groups, netns/,
+      TypeError,
+    ],
     [{ groups: 'XFRMNLGRP_SA' }, /^options\.groups must be/, TypeError],
     [
       { groups: ['XFRMNLGRP_SA', 'SA'] },

@@ -79,7 +79,7 @@ test('the time is over when all is read that came in time', async () => {
   await assert.rejects(late, {
     name: 'StateError',
     code: 'ERR_WAIT_TIMEOUT',
-    message: 'what was waited for did not come within 1 ms',
+    message: 'timed out after 1 ms',
   });
   assert.equal(monitor.watching, 0);
 });
@@ -155,7 +155,7 @@ test('wrong options are named', async () => {
     [{ timeout: -1 }, /options\.timeout must be an integer from 0/],
     [{ heldFor: '1 s' }, /options\.heldFor must be a number/],
     [{ signal: 1 }, /options\.signal/],
-    [{ for: 1 }, /options\.for is no option/],
+    [{ for: 1 }, /unknown option options\.for/],
   ];
   for (const [options, error] of wrong) await assert.rejects(monitor.waitFor(options), error);
 });
