@@ -275,7 +275,7 @@ export class TunnelMonitor
 
   /** The tunnels that ought to be there, in the order in which they were given, each with its name. */
   get expected(): readonly NamedExpectedTunnel[] {
-    return this.#expected;
+    return [...this.#expected];
   }
 
   /**
