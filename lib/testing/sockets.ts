@@ -17,7 +17,8 @@ const LAYOUT = { [AF_INET]: [16, 4], [AF_INET6]: [28, 8] } as const;
 /** A struct sockaddr_in or sockaddr_in6. */
 function socketAddress(address: string, port: number): [family: 2 | 10, bytes: Uint8Array] {
   const family = addressFamily(address);
-  if (family === undefined) throw new TypeError(`${JSON.stringify(address)} is no IP address`);
+  if (family === undefined)
+    throw new TypeError(`invalid value ${JSON.stringify(address)}: expected an IP address`);
   const [size, at] = LAYOUT[family];
   const bytes = new Uint8Array(size);
   new Uint16Array(bytes.buffer)[0] = family;

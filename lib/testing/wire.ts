@@ -121,7 +121,8 @@ export class Wire implements Disposable {
   /** Sends a frame by the cable whose interface it is. */
   send(bytes: Buffer, index: number): void {
     const tap = this.#taps.get(index);
-    if (tap === undefined) throw new RangeError(`${index} is no interface that is listened to`);
+    if (tap === undefined)
+      throw new RangeError(`invalid value ${index}: expected the index of a tapped interface`);
     writeSync(tap.file.descriptor, bytes);
   }
 
