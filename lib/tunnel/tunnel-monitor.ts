@@ -275,7 +275,7 @@ export class TunnelMonitor
 
   /** The expected tunnels, in the order given, each with its name. */
   get expected(): readonly NamedExpectedTunnel[] {
-    return this.#expected;
+    return [...this.#expected];
   }
 
   /**

@@ -78,6 +78,23 @@ export function s32(value: number | undefined, field: string): number {
     : refuse(value, -0x80000000n, 0x7fffffffn, field);
 }
 
+/** `value` if it fits into 8, 16 or 32 bits with a sign. */
+export function signed(value: number, bits: 8 | 16 | 32, field: string): number {
+  const most = 2n ** BigInt(bits - 1);
+  return typeof value === 'number' && (value << (32 - bits)) >> (32 - bits) === value
+    ? value
+    : refuse(value, -most, most - 1n, field);
+}
+
+/** `value` if it fits into 64 bits with a sign. */
+export function signed64(value: bigint | number, field: string): bigint {
+  const big = typeof value === 'number' && Number.isSafeInteger(value) ? BigInt(value) : value;
+  if (typeof big !== 'bigint' || BigInt.asIntN(64, big) !== big) {
+    refuse(value, -(2n ** 63n), 2n ** 63n - 1n, field);
+  }
+  return big;
+}
+
 /** Writes an unsigned 64-bit number in network byte order; undefined is 0. */
 export function writeBe64(
   view: DataView,

@@ -53,7 +53,8 @@ export function withLengths<Given>(
   if (typeof given !== 'object' || given === null) return given;
   let taken = given;
   for (const [name, length] of pairs) {
-    const { [name]: text, [length]: said } = given;
+    // Two addresses may share one length.
+    const { [name]: text, [length]: said } = taken;
     if (typeof text !== 'string' || !text.includes('/')) continue;
     const { address, bits } = networkOf(text, [...path, name]);
     if (said !== undefined && said !== bits) {

@@ -967,6 +967,58 @@ function shunts(): Shape {
   };
 }
 
+/** Made by hand: all policies have the priority that `ip` gives them. The kernel then takes the one that was there first. */
+function samePriority(): Shape {
+  const hosts = connect({ prefix: { left: 24, right: 24 }, priority: 0 });
+  const wide = (dir: 'in' | 'out', action: 'allow' | 'block') =>
+    ({
+      dir,
+      selector: {
+        ...{ family: 'inet', saddr: '10.0.0.0', daddr: '10.0.0.0' },
+        ...{ prefixlenS: 8, prefixlenD: 8 },
+      },
+      action,
+      priority: 0,
+    }) as Policy;
+  const first = (dir: 'in' | 'out', action: 'allow' | 'block'): Step[] => {
+    const policy = policyOf(hosts, dir);
+    return [noPolicy(policy), addPolicy(wide(dir, action)), addPolicy(policy)];
+  };
+  return {
+    name: 'policies of one priority, by hand',
+    hosts,
+    flows: [inside(0, PEER)],
+    variants: [
+      {
+        words: 'one that drops came later',
+        steps: [addPolicy(wide('out', 'block')), addPolicy(wide('in', 'block'))],
+        stops: [],
+      },
+      {
+        words: 'one that drops was there first',
+        steps: first('out', 'block'),
+        stops: [0],
+        says: /^one-way: outbound, a policy that comes first blocks all packets$/,
+      },
+      {
+        words: 'one that lets pass was there first, inbound',
+        steps: first('in', 'allow'),
+        stops: [0],
+        says: /^one-way: inbound, a policy that comes first takes all packets, without SAs$/,
+      },
+      {
+        words: 'one that drops was there first, and the tunnel was made again without a gap',
+        steps: [
+          ...first('out', 'block'),
+          noPolicy(wide('out', 'block')),
+          addPolicy(wide('out', 'block')),
+        ],
+        stops: [],
+      },
+    ],
+  };
+}
+
 /** libreswan, on demand: a trap for any peer; packets ask for SAs between their ends; those that come are between the gateways. */
 function trap(): Shape {
   const real = connect({ prefix: { left: 24, right: 24 } });
@@ -1130,6 +1182,7 @@ export const SHAPES: readonly Shape[] = [
   mobike(),
   l2tp(),
   shunts(),
+  samePriority(),
   trap(),
   ospf(),
 ];

@@ -316,6 +316,23 @@ test('what a template does not accept does not serve it: reqid, mode, source, ma
   }
 });
 
+test('of policies of one priority the older comes first', () => {
+  for (const action of ['block', 'allow'] as const) {
+    for (const older of [true, false]) {
+      const world = new World();
+      const selector = { ...net('10.0.0.0', '10.0.0.0'), prefixlenS: 8, prefixlenD: 8 };
+      const shunt = { more: { templates: undefined, selector, action } };
+      if (older) world.addPolicy('out', shunt);
+      policyOf(world, 'out', [{}], { selector: net('10.1.0.0', '10.2.0.0') });
+      policyOf(world, 'in', [{}], { selector: net('10.2.0.0', '10.1.0.0') });
+      if (!older) world.addPolicy('out', shunt);
+      world.addPair(0x1001);
+      world.open();
+      assert.equal(world.only.state, older ? 'one-way' : 'up', action);
+    }
+  }
+});
+
 test('a policy without templates that comes first and takes all packets is in the way; others are not', () => {
   for (const [priority, selector, dir, action, state] of [
     [1, net('10.1.0.0', '10.2.0.0'), 'out', 'block', 'one-way'],

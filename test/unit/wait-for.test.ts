@@ -159,3 +159,19 @@ test('wrong options are named', async () => {
   ];
   for (const [options, error] of wrong) await assert.rejects(monitor.waitFor(options), error);
 });
+
+test('a wait in vain says where it was waited; a predicate must be a synchronous function', async () => {
+  const monitor = new Monitored();
+  const stackOf = async function waitsInVain() {
+    return await monitor.waitFor({ timeout: 0 }).catch((error: Error) => error.stack);
+  };
+  assert.match((await stackOf()) ?? '', /at async waitsInVain/);
+  const wait = (predicate: unknown) =>
+    waitFor(monitor as Monitored, monitor.counting, predicate as () => string);
+  await assert.rejects(wait(5), { code: 'ERR_INVALID_ARG_TYPE', message: /^predicate must be/ });
+  await assert.rejects(
+    wait(async () => undefined),
+    { code: 'ERR_INVALID_ARG_TYPE', message: /^predicate must be synchronous/ },
+  );
+  assert.equal(monitor.watching, 0);
+});
