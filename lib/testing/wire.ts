@@ -122,7 +122,7 @@ export class Wire implements Disposable {
   /** Sends a frame by the cable whose interface it is. */
   send(bytes: Buffer, index: number): void {
     const tap = this.#taps.get(index);
-    if (tap === undefined) throw wrongValue(`${index} is no interface that is listened to`);
+    if (tap === undefined) throw wrongValue(`${index} is not a tapped interface`);
     writeSync(tap.file.descriptor, bytes);
   }
 
