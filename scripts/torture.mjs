@@ -35,7 +35,7 @@ const { Command, InvalidArgumentError, Option } = await import('commander');
 /** A whole number, written out. */
 const whole = (least, most) => (text) => {
   if (/^\d{1,15}$/.test(text) && Number(text) >= least && Number(text) <= most) return text;
-  throw new InvalidArgumentError(`It must be a whole number from ${least} to ${most}.`);
+  throw new InvalidArgumentError(`It must be an integer from ${least} to ${most}.`);
 };
 const parts = ROWS.flat().map(([name]) => name);
 const options = new Command('npm run torture --')

@@ -25,7 +25,7 @@ export const mayHoldKey = (text: string): boolean => LIKE_A_KEY.some((one) => on
 /** The beginning of a text, as `write` writes it; of one that may be a key, only how long it is. */
 export function beginning(text: string, write: (text: string) => string): string {
   // A key that begins where the text is cut counts too.
-  if (mayHoldKey(text.slice(0, 2 * SHOWN))) return `a text of ${text.length} characters`;
+  if (mayHoldKey(text.slice(0, 2 * SHOWN))) return `a string of ${text.length} characters`;
   return write(text.slice(0, SHOWN)) + (text.length > SHOWN ? '…' : '');
 }
 

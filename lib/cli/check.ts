@@ -46,36 +46,41 @@ function severities(text: string): readonly string[] {
   const words = text.split(',');
   const wrong = words.find((word) => !SEVERITY_WORDS.includes(word));
   if (wrong === undefined) return words;
-  throw new InvalidArgumentError(`'${printable(wrong)}' is none of ${SEVERITY_WORDS.join(', ')}.`);
+  throw new InvalidArgumentError(
+    `Expected any of ${SEVERITY_WORDS.join(', ')}; received '${printable(wrong)}'.`,
+  );
 }
 
 export function checkCommand(): Command {
   const command = new Command('check')
     .description(
-      'Says whether the tunnels of this host are well, as plugins of Nagios, Icinga and\n' +
-        'their like do: one line with performance data, then a line for each problem.\n' +
-        'Exit status 0 OK, 1 WARNING, 2 CRITICAL, 3 UNKNOWN: also for wrong usage, a\n' +
-        'missing permission and errors. The other subcommands have other statuses.',
+      'Checks the tunnels of this host, in the format of Nagios and Icinga plugins: one line\n' +
+        'with performance data, then a line for each problem. Exit status: 0 OK, 1 WARNING,\n' +
+        '2 CRITICAL, 3 UNKNOWN, which includes wrong usage, missing permission and errors.\n' +
+        'Other subcommands use other statuses.',
     )
-    .argument('[filter...]', 'which tunnels')
+    .argument('[filter...]', 'tunnels to check')
     .addOption(
       new Option('--critical <words>', 'states and warnings that are critical')
         .argParser(severities)
         .default(DEFAULT_SEVERITIES.critical, DEFAULT_SEVERITIES.critical.join()),
     )
     .addOption(
-      new Option('--warning <words>', 'those that are a warning; "warnings" is every kind of those')
+      new Option(
+        '--warning <words>',
+        'states and warnings that are a WARNING; "warnings" means all of them',
+      )
         .argParser(severities)
         .default(DEFAULT_SEVERITIES.warning, DEFAULT_SEVERITIES.warning.join()),
     )
     .addOption(
-      new Option('--none <status>', 'if there is no tunnel to look at')
+      new Option('--none <status>', 'status when there are no tunnels to check')
         .choices(STATUSES.map((one) => one.toLowerCase()))
         .default('unknown'),
     )
     .option(
       '--watch-for <duration>',
-      'watch for so long: finds traffic that goes out for half of it and is not answered',
+      'watch for this long: finds outbound traffic that is unanswered for half of it',
       duration,
     );
   addNamespaceOption(addTunnelOptions(addFormatOptions(command)));
@@ -89,7 +94,7 @@ export function checkCommand(): Command {
     .addHelpText('after', THRESHOLD_HELP)
     .addHelpText(
       'after',
-      'Words of --critical and --warning: the states and warnings above; "warnings" is all of these.\n',
+      'Words of --critical and --warning: the states and warnings above; "warnings" means all warnings.\n',
     )
     .action(async (words: string[], options: Options) => {
       const format = formatOf(options, command);

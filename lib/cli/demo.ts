@@ -18,11 +18,11 @@ const inside = [process.execPath, program, 'demo', '--here'];
 export function demoCommand(): Command {
   return new Command('demo')
     .description(
-      'Makes two hosts in a network namespace of their own, sets up a tunnel between them, uses it,\n' +
-        'lets it expire and takes it down, and shows what the kernel announces of it. Where this\n' +
-        "kernel has no ESP, all that happens in the lab's kernel. Nothing on this host is changed.",
+      'Creates two hosts in a private network namespace, sets up a tunnel between them, sends\n' +
+        'traffic, lets SAs expire and deletes everything, and prints the events that the kernel\n' +
+        'sends. Uses the lab kernel if this one has no ESP. Nothing on this host is changed.',
     )
-    .option('--here', 'in this network namespace; it must be one made for this')
+    .option('--here', 'run in the current network namespace, which must be a disposable one')
     .action(async ({ here }: { here?: true }) => {
       if (here) process.exitCode = await runScenario(program);
       else process.exitCode = await elsewhere();
@@ -45,7 +45,7 @@ async function elsewhere(): Promise<number> {
   const env = await withIp();
   const place = await findPlace(['namespaces', 'esp', 'veth']);
   if (place.kind === 'here') {
-    progress('this kernel has ESP: using a private network namespace of it');
+    progress('this kernel has ESP: using a private network namespace');
     const words = place.words.length > 0 ? place.words : ['unshare', '--net'];
     const [command = '', ...args] = [...words, ...inside];
     const child = spawn(command, args, { env, stdio: 'inherit' });
@@ -54,7 +54,7 @@ async function elsewhere(): Promise<number> {
       child.on('exit', (status) => resolve(status ?? 1));
     });
   }
-  progress("no ESP to be had in a namespace of this kernel: using the lab's");
+  progress('no ESP in a network namespace of this kernel: using the lab kernel');
   // There standard output is no terminal, even where it ends up on one.
   const color = pc.isColorSupported && process.stdout.isTTY ? 'FORCE_COLOR' : 'NO_COLOR';
   const { status } = await runInLab(inside, {

@@ -252,7 +252,7 @@ function formatChange(
     const why = error ? { error: error.message } : {};
     return formatJson({ kind: 'namespace', time, netns: label, state, ...why }, false);
   }
-  const why = error ? `, not heard: ${printable(error.message)}` : '';
+  const why = error ? `, cannot listen: ${printable(error.message)}` : '';
   return `${colors.dim(formatTime(time.wall))} ${colors.magenta(formatNamespace(label))} namespace ${state}${why}`;
 }
 
@@ -261,7 +261,7 @@ function listening(streams: EventStreams, groups: readonly string[], asked: numb
   const [{ receiveBufferSize } = { receiveBufferSize: 0 }] = streams.sockets;
   // The kernel shows twice what it granted (net/core/sock.c).
   const granted = Math.floor(receiveBufferSize / 2 / 1024);
-  const short = granted < asked * 1024 ? `; ${asked * 1024} KiB were asked for` : '';
+  const short = granted < asked * 1024 ? `; ${asked * 1024} KiB requested` : '';
   const labels = streams.labels.flatMap((label) =>
     label === undefined ? [] : formatNamespace(label),
   );

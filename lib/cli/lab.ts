@@ -29,7 +29,7 @@ interface Flags {
 function positive(text: string): number {
   const value = Number(text);
   if (!(value > 0) || !Number.isFinite(value))
-    throw new InvalidArgumentError('Not a number above 0.');
+    throw new InvalidArgumentError('It must be a number above 0.');
   return value;
 }
 
@@ -75,7 +75,7 @@ function describeGuest(guest: KeptLabGuest): string {
     ...(guest.share === '' ? [] : [`share    ${guest.share}`]),
     `since    ${guest.since}`,
     `running  ${guest.running}`,
-    `idle     ends after ${guest.idle / 1000} s without a command`,
+    `idle     stops after ${guest.idle / 1000} s without a command`,
     `process  ${guest.pid}`,
   ].join('\n');
 }
@@ -111,9 +111,9 @@ function misfit(command: readonly string[], flags: Flags): string | undefined {
   for (const alone of ['stop', 'list'] as const) {
     if (flags[alone] && command.length > 0) return `--${alone} takes no command`;
   }
-  if (flags.stop && flags.list) return '--stop and --list are two commands';
+  if (flags.stop && flags.list) return '--stop and --list cannot be combined';
   if (flags.stop || flags.list) return undefined;
-  if (idle !== undefined && !keep) return '--idle is for a guest that is kept: add --keep';
+  if (idle !== undefined && !keep) return '--idle needs --keep';
   if (command.length > 0 || !(keep || isolated)) return undefined;
   return `${keep ? '--keep' : '--isolated'} needs a command, such as true`;
 }
@@ -130,7 +130,7 @@ async function run(command: readonly string[], flags: Flags): Promise<number> {
     }
     if (flags.stop) {
       const ended = await stopLabGuests();
-      if (!flags.json) console.log(ended === 1 ? '1 guest ended' : `${ended} guests ended`);
+      if (!flags.json) console.log(ended === 1 ? '1 guest stopped' : `${ended} guests stopped`);
       return 0;
     }
     if (flags.list) {
@@ -158,9 +158,9 @@ async function run(command: readonly string[], flags: Flags): Promise<number> {
     });
     if (timedOut) {
       const late =
-        bootMs === undefined ? ' before the command started: give a longer --timeout' : '';
+        bootMs === undefined ? ' before the command started: use a longer --timeout' : '';
       process.stderr.write(
-        `netlink-xfrm lab: the time was up${late}; the ${flags.keep ? 'command' : 'guest'} was ended\n`,
+        `netlink-xfrm lab: timed out${late}; ${flags.keep ? 'command' : 'guest'} killed\n`,
       );
     }
     return status;
@@ -175,12 +175,12 @@ async function run(command: readonly string[], flags: Flags): Promise<number> {
 export function labCommand(): Command {
   return new Command('lab')
     .description(
-      'Run a command as root of a kernel with IPsec (ESP, AH, IPCOMP), without root here',
+      'Run a command as root on a kernel with IPsec (ESP, AH, IPComp), without root on this host',
     )
     .usage('[options] [--] [COMMAND...]')
-    .argument('[command...]', 'what to run; without it, fetch the kernel and say which it is')
+    .argument('[command...]', 'command to run; without one, fetch the kernel and print its version')
     .addOption(
-      new Option('--kernel <kind>', 'user-mode: starts in seconds; full: has all, in an emulator')
+      new Option('--kernel <kind>', 'user-mode: boots in seconds; full: all features, emulated')
         .choices(['user-mode', 'full'])
         .default('user-mode'),
     )
@@ -191,30 +191,31 @@ export function labCommand(): Command {
     .option('--memory <MiB>', "the guest's memory (default: 512; full: 1024)", positive)
     .option(
       '--timeout <seconds>',
-      'for boot and command; then status 124 (default: 120; full: 600)',
+      'time limit for boot and command; exit status 124 (default: 120; full: 600)',
       positive,
     )
-    .option('--share <directory>', 'a directory here that the command may write to')
-    .option('--keep', 'run it in a guest that stays: the next command with --keep takes no boot')
+    .option('--share <directory>', 'a directory of this host that the command may write to')
+    .option('--keep', 'keep the guest running: the next command with --keep needs no boot')
     .option(
       '--idle <seconds>',
-      'with --keep: the guest ends when nothing ran in it for so long (default: 600)',
+      'with --keep: stop the guest after this long without a command (default: 600)',
       positive,
     )
     .option('--isolated', 'give the command a network namespace of its own')
-    .option('--stop', 'end the guests that are kept')
-    .option('--refresh', 'look for a newer kernel even if one is kept')
-    .option('--list', 'list the kernels and the guests that are kept')
-    .option('--json', 'with --list or without a command: one JSON object a line')
+    .option('--stop', 'stop the kept guests')
+    .option('--refresh', 'look for a newer kernel even if one is cached')
+    .option('--list', 'list cached kernels and kept guests')
+    .option('--json', 'with --list or without a command: one JSON object per line')
     .passThroughOptions()
     .allowExcessArguments(false)
     .addHelpText(
       'after',
       `
-The command sees the files of this machine, read-only but for --share; /tmp, /run and /mnt take
-writes that end with it. Its exit status is passed on; 124 time was up, 2 wrong usage, 3 not possible
-here. The kernel is Debian's user-mode-linux, fetched once (about 40 MB) and kept. A full one is
-Debian's ordinary kernel in qemu (200 MB): xfrm interfaces, WireGuard, VTI, two processors.
+The command sees the files of this host, read-only except --share; /tmp, /run and /mnt are writable
+and discarded afterwards. Exit status: that of the command; 124 timed out, 2 wrong usage, 3 not
+supported on this host. The kernel is Debian's user-mode-linux, downloaded once (about 40 MB) and
+cached. A full one is Debian's standard kernel in qemu (200 MB): xfrm interfaces, WireGuard, VTI,
+two processors.
 
   netlink-xfrm lab -- ip xfrm state
   netlink-xfrm lab --suite sid -- sh -c 'uname -r; ip xfrm policy'

@@ -73,14 +73,14 @@ export const policyCommand = () => listCommand(POLICY, 'policies');
 function listCommand(kind: Kind, things: string): Command {
   const command = new Command(kind.about)
     .description(
-      `Lists the kernel's ${things}: a table on a terminal, else a line each. Needs CAP_NET_ADMIN.`,
+      `Lists the kernel's ${things}: a table on a terminal, otherwise one per line. Needs CAP_NET_ADMIN.`,
     )
-    .argument('[filter...]', 'which of them')
-    .option('-w, --watch', 'then say "synced" and print events as they come, until Ctrl-C');
+    .argument('[filter...]', 'what to list')
+    .option('-w, --watch', 'then print "synced", and events as they arrive, until Ctrl-C');
   addNamespaceOption(addFollowOptions(addOutputOptions(command)));
   return command
     .addHelpText('after', FILTER_HELP)
-    .addHelpText('after', 'docs/command.md tells more; schema/event-2.json describes the JSON.\n')
+    .addHelpText('after', 'See docs/command.md; schema/event-2.json describes the JSON.\n')
     .action(async (words: string[], options: Options) => {
       const filter = filterOf(words, command);
       const format = formatOf(options, command);
@@ -88,7 +88,7 @@ function listCommand(kind: Kind, things: string): Command {
       else {
         if (options.count !== undefined) command.error("error: '--count' needs '--watch'");
         const index = words.findIndex((word) => /^kind\b/.test(word));
-        const reason = "'kind' chooses among events, and needs '--watch'";
+        const reason = "'kind' filters events, and needs '--watch'";
         if (index >= 0) command.error(`error: ${pointAt(reason, words, index)}`);
         endWhenUnread();
         const { netns } = options;

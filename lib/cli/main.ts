@@ -14,27 +14,27 @@ interface Subcommand {
 
 const SUBCOMMANDS: Readonly<Record<string, Subcommand>> = {
   monitor: {
-    summary: 'print IPsec events as the kernel announces them',
+    summary: 'print IPsec events as the kernel sends them',
     load: async () => (await import('./monitor.ts')).monitorCommand(),
   },
   state: {
-    summary: 'list SAs, and with --watch follow them',
+    summary: 'list SAs, and follow them with --watch',
     load: async () => (await import('./list.ts')).stateCommand(),
   },
   policy: {
-    summary: 'list policies, and with --watch follow them',
+    summary: 'list policies, and follow them with --watch',
     load: async () => (await import('./list.ts')).policyCommand(),
   },
   tunnels: {
-    summary: 'list tunnels by trouble, and with --watch keep the list live',
+    summary: 'list tunnels, worst first, and keep the list live with --watch',
     load: async () => (await import('./tunnels.ts')).tunnelsCommand(),
   },
   wait: {
-    summary: 'wait until a tunnel is up, down, or in another state',
+    summary: 'wait until a tunnel is up, down or in another state',
     load: async () => (await import('./wait.ts')).waitCommand(),
   },
   check: {
-    summary: 'tell a monitoring system whether tunnels are well',
+    summary: 'check tunnels for a monitoring system',
     load: async () => (await import('./check.ts')).checkCommand(),
   },
   replay: {
@@ -42,19 +42,19 @@ const SUBCOMMANDS: Readonly<Record<string, Subcommand>> = {
     load: async () => (await import('./replay.ts')).replayCommand(),
   },
   demo: {
-    summary: 'watch real SAs come and go, without touching this host',
+    summary: 'watch real SAs being added and deleted, without touching this host',
     load: async () => (await import('./demo.ts')).demoCommand(),
   },
   test: {
-    summary: 'run tests where IPsec works: here, or in a kernel that it brings along',
+    summary: 'run tests where IPsec works: on this kernel or in the lab',
     load: async () => (await import('./test.ts')).testCommand(),
   },
   probe: {
-    summary: 'say what this kernel and container can do, and why not',
+    summary: 'report what this kernel and container support',
     load: async () => (await import('./probe.ts')).probeCommand(),
   },
   lab: {
-    summary: 'run a command as root of a kernel with IPsec, without root here',
+    summary: 'run a command as root on a kernel with IPsec, without root on this host',
     load: async () => (await import('./lab.ts')).labCommand(),
   },
 };
@@ -67,7 +67,7 @@ async function subcommand(name: string, { summary, load }: Subcommand, args: rea
 
 async function main(args: readonly string[]): Promise<void> {
   const program = new Command('netlink-xfrm')
-    .description('See the IPsec state of this host, live, as the kernel announces it.')
+    .description('Shows the IPsec state of this host, live, as the kernel reports it.')
     .version(version)
     .configureHelp({ subcommandTerm: (command) => command.name() })
     // lab passes the options of its command on.
@@ -77,7 +77,7 @@ async function main(args: readonly string[]): Promise<void> {
   }
   // Subcommands made apart do not inherit these.
   for (const command of [program, ...program.commands]) {
-    command.showHelpAfterError('(--help tells more)');
+    command.showHelpAfterError('(see --help)');
     const wrong = command.name() === 'check' ? EXIT.checkUnknown : EXIT.usage;
     command.exitOverride((error) => process.exit(error.exitCode === 0 ? EXIT.done : wrong));
   }

@@ -73,35 +73,35 @@ type MonitorOptions = OutputOptions &
 export function monitorCommand(): Command {
   const command = new Command('monitor')
     .description(
-      'Prints an event a line, as the kernel announces it: SAs and policies added, changed,\n' +
+      'Prints one event per line, as the kernel sends it: SAs and policies added, updated,\n' +
         'deleted and expired; with --route also links, addresses, routes, rules and next hops.\n' +
-        'Ctrl-C ends it with a summary. Needs CAP_NET_ADMIN.',
+        'Ctrl-C stops it and prints a summary. Needs CAP_NET_ADMIN.',
     )
-    .argument('[group|filter...]', `groups to listen to: ${ALL.join(', ')}, or all; and filters`)
-    .option('--route', 'listen to the network beneath, too')
-    .option('--tunnels', 'print what becomes of tunnels, too');
+    .argument('[group|filter...]', `groups (${ALL.join(', ')} or all) and filters`)
+    .option('--route', 'also listen to links, addresses and routes')
+    .option('--tunnels', 'also print changes of tunnels');
   addDetailsOption(command, 'with --tunnels');
   addTunnelOptions(addOriginOptions(addFollowOptions(addOutputOptions(command))));
   return command
     .addHelpText('after', FILTER_HELP)
     .addHelpText(
       'after',
-      'With --tunnels also these, which rule out events; --expect, --idle, --stalled, --threshold and\n' +
+      'With --tunnels also these, which match no events; --expect, --idle, --stalled, --threshold and\n' +
         `--acquires are for tunnels only:\n${CHANGE_FILTER_HELP}`,
     )
     .addHelpText(
       'after',
-      'Without groups: all but acquire. Listening to acquire makes the kernel keep a larval SA for\n' +
-        'every packet that lacks an SA, which it otherwise does only while an IKE daemon listens.\n' +
+      'Default groups: all but acquire. Listening to acquire makes the kernel keep a larval SA for\n' +
+        'every packet that lacks an SA, as it otherwise does only while an IKE daemon listens.\n' +
         `--route adds ${ROUTE.slice(0, 5).join(', ')},\n` +
-        `${ROUTE.slice(5).join(', ')}. Every group of rtnetlink can be named alone:\n` +
+        `${ROUTE.slice(5).join(', ')}. Other rtnetlink groups can be named too:\n` +
         'neigh, ipv6-prefix, ipv4-netconf …; those need no privilege.\n' +
-        'docs/command.md tells more; schema/event-2.json describes the JSON.\n',
+        'See docs/command.md; schema/event-2.json describes the JSON.\n',
     )
     .action(async (words: string[], options: MonitorOptions) => {
       const wrong = words.findIndex((word) => !isTerm(word) && word !== 'all' && !isGroup(word));
       if (wrong >= 0) {
-        const reason = `no group '${printable(words[wrong] ?? '')}': use ${ALL.join(', ')} or all`;
+        const reason = `unknown group '${printable(words[wrong] ?? '')}': expected ${ALL.join(', ')} or all`;
         command.error(`error: ${pointAt(reason, words, wrong)}`);
       }
       const named = words.filter((word) => !isTerm(word));

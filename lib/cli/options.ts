@@ -42,7 +42,7 @@ export interface OriginOptions extends WatchOptions {
 const whole = (most: number) => (text: string) => {
   const value = Number(text);
   if (Number.isInteger(value) && value >= 1 && value <= most) return value;
-  throw new InvalidArgumentError(`It must be a whole number from 1 to ${most}.`);
+  throw new InvalidArgumentError(`It must be an integer from 1 to ${most}.`);
 };
 
 /** Reads what names a network namespace. */
@@ -57,9 +57,11 @@ export function addFormatOptions(command: Command): Command {
     .addOption(
       new Option('-o, --output <format>', 'format').choices(['text', 'json']).default('text'),
     )
-    .option('--json', 'short for -o json: one object a line')
+    .option('--json', 'short for -o json: one object per line')
     .addOption(
-      new Option('--color <when>', 'colours').choices(['auto', 'always', 'never']).default('auto'),
+      new Option('--color <when>', 'when to use colors')
+        .choices(['auto', 'always', 'never'])
+        .default('auto'),
     );
 }
 
@@ -67,15 +69,15 @@ export function addFormatOptions(command: Command): Command {
 export function addOutputOptions(command: Command): Command {
   return addFormatOptions(command).option(
     '--show-keys',
-    'print keys, which are otherwise never shown; needs -o json',
+    'print keys, which are hidden otherwise; needs -o json',
   );
 }
 
 /** Adds `--count` and `--buffer`. */
 export function addFollowOptions(command: Command): Command {
   return command
-    .option('-c, --count <number>', 'end after this many events', whole(2 ** 53))
-    .option('--buffer <MiB>', 'receive buffer to ask for', whole(1023), 64);
+    .option('-c, --count <number>', 'stop after this many events', whole(2 ** 53))
+    .option('--buffer <MiB>', 'receive buffer to request', whole(1023), 64);
 }
 
 /** Adds `--netns`, `--all-netns` and `--who`. */
@@ -83,24 +85,24 @@ export function addOriginOptions(command: Command): Command {
   return command
     .option(
       '--netns <name>',
-      'listen in this network namespace: a name of "ip netns", or a path; can be repeated',
+      'network namespace to listen in: a name of "ip netns" or a path; can be repeated',
       (name: string, names: readonly string[]) => [...names, nameOrPath(name)],
       [] as readonly string[],
     )
     .addOption(
       new Option(
         '--all-netns',
-        'listen in this namespace and in all named ones, those to come as well',
+        'listen in this namespace and all named ones, including new ones',
       ).conflicts('netns'),
     )
-    .option('--who', 'show which process an event claims to be of; it may not be true');
+    .option('--who', 'show which process an event claims to come from; the claim may be false');
 }
 
 /** What the options of {@link addOutputOptions} or {@link addFormatOptions} come to. */
 export function formatOf(options: OutputOptions, command: Command): Format {
   const json = options.json === true || options.output === 'json';
   if (options.showKeys && !json) {
-    command.error("error: '--show-keys' needs '-o json': text never shows keys");
+    command.error("error: '--show-keys' needs '-o json': text output never contains keys");
   }
   const colored =
     options.color === 'auto'
@@ -113,7 +115,7 @@ export function formatOf(options: OutputOptions, command: Command): Format {
 export function addNamespaceOption(command: Command): Command {
   return command.option(
     '--netns <name>',
-    'look in this network namespace: a name of "ip netns", or a path',
+    'network namespace: a name of "ip netns" or a path',
     nameOrPath,
   );
 }
@@ -128,8 +130,8 @@ export function filterOf(terms: readonly string[], command: Command): Filter {
   }
 }
 
-/** The part of a help text that tells of filters. */
+/** The help text of filters. */
 export const FILTER_HELP = `
-Filters, all of which must hold, as in peer=10.0.0.0/8 proto=esp,ah spi!=0x1001:
+Filters, all of which must match, such as peer=10.0.0.0/8 proto=esp,ah spi!=0x1001:
 ${filterHelp.map(([key, help]) => `  ${key.padEnd(6)} ${help}`).join('\n')}
 `;

@@ -8,14 +8,16 @@ export function features(text: string): KernelFeature[] {
   const names = text.split(',').filter((name) => name !== '') as KernelFeature[];
   const wrong = names.find((name) => !KERNEL_FEATURES.includes(name));
   if (wrong === undefined) return names;
-  throw new InvalidArgumentError(`${wrong} is none of ${KERNEL_FEATURES.join(', ')}.`);
+  throw new InvalidArgumentError(
+    `Expected any of ${KERNEL_FEATURES.join(', ')}; received '${wrong}'.`,
+  );
 }
 
 export function probeCommand(): Command {
   return new Command('probe')
     .description(
-      'Finds out, in a network namespace of its own, what this kernel and container can do: a line a\n' +
-        'feature, with the reason where it lacks. Nothing on this host is changed.',
+      'Tests, in a private network namespace, what this kernel and container support: one feature per\n' +
+        'line, with the reason where it is missing. Nothing on this host is changed.',
     )
     .option('--require <features>', 'exit with status 3 if one of these is missing', features)
     .option('--json', 'print JSON')

@@ -49,28 +49,30 @@ const FILE_CHUNK = 2 ** 18;
 export function replayCommand(): Command {
   return new Command('replay')
     .description(
-      'Prints the messages of FILE: netlink messages one after the other, as `ip xfrm monitor file`\n' +
-        'reads them, or a capture of an nlmon device (pcap or pcapng). Needs no permission.\n' +
-        'Messages alone do not say of which protocol they are: for those of rtnetlink, as rtmon\n' +
-        'records them, give --protocol route.',
+      'Prints the messages of FILE: concatenated netlink messages, as `ip xfrm monitor file` reads\n' +
+        'them, or a capture of an nlmon device (pcap or pcapng). Needs no privileges.\n' +
+        'Concatenated messages do not state their protocol: for rtnetlink, as recorded by rtmon,\n' +
+        'use --protocol route.',
     )
     .argument('<file>', 'the file; - for standard input')
-    .argument('[filter...]', 'which messages')
+    .argument('[filter...]', 'messages to print')
     .addOption(
       new Option('-o, --output <format>', 'format')
         .choices(['text', 'json', 'iproute2'])
         .default('text'),
     )
-    .option('--json', 'short for -o json: one object a line')
+    .option('--json', 'short for -o json: one object per line')
     .addOption(
-      new Option('--protocol <name>', 'what messages that are no capture are of')
+      new Option('--protocol <name>', 'protocol of concatenated messages')
         .choices(Object.keys(PROTOCOLS))
         .default('xfrm'),
     )
     .addOption(
-      new Option('--color <when>', 'colours').choices(['auto', 'always', 'never']).default('auto'),
+      new Option('--color <when>', 'when to use colors')
+        .choices(['auto', 'always', 'never'])
+        .default('auto'),
     )
-    .option('--show-keys', 'print keys, which are otherwise never shown; needs -o json or iproute2')
+    .option('--show-keys', 'print keys, which are hidden otherwise; needs -o json or iproute2')
     .addHelpText(
       'after',
       `\n-o iproute2 prints what \`ip xfrm monitor file FILE\` of iproute2 ${IPROUTE2_VERSION} prints; with --show-keys,\n` +
@@ -82,7 +84,7 @@ export function replayCommand(): Command {
       const output = options.json ? 'json' : options.output;
       if (options.showKeys && output === 'text') {
         command.error(
-          "error: '--show-keys' needs '-o json' or '-o iproute2': text never shows keys",
+          "error: '--show-keys' needs '-o json' or '-o iproute2': text output never contains keys",
         );
       }
       if (options.protocol === 'route' && output === 'iproute2') {

@@ -24,20 +24,20 @@ const say = (text: string) => void process.stderr.write(`netlink-xfrm test: ${te
 export function testCommand(): Command {
   return new Command('test')
     .description(
-      'Runs a command, such as a runner of tests, where IPsec works: on this kernel if it can, as it is or\n' +
-        "in a user namespace; else in the lab's kernel, where the working directory may be written to.",
+      'Runs a command, such as a test runner, where IPsec works: on this kernel if possible, directly or in\n' +
+        'a user namespace; otherwise in the lab, where the working directory is writable.',
     )
-    .argument('<command...>', 'after --, with its arguments')
-    .option('--require <features>', 'what the tests need, as probe names it', features, [
+    .argument('<command...>', 'the command and its arguments, after --')
+    .option('--require <features>', 'features that the tests need, as named by probe', features, [
       'namespaces',
       'xfrm',
       'veth',
       'esp',
     ] satisfies KernelFeature[])
-    .option('--lab', "in the lab's kernel, whatever this one can do")
-    .option('--suite <suite>', "Debian suite of the lab's kernel: bookworm, trixie, sid")
-    .option('--keep', "keep the lab's guest for the next run")
-    .option('--timeout <seconds>', 'time for boot and command in the lab', Number, 600)
+    .option('--lab', 'use the lab even if this kernel would do')
+    .option('--suite <suite>', 'Debian suite of the lab kernel: bookworm, trixie, sid')
+    .option('--keep', 'keep the lab guest for the next run')
+    .option('--timeout <seconds>', 'time limit for boot and command in the lab', Number, 600)
     .passThroughOptions()
     .action(async (command: string[], flags: Flags) => {
       process.exitCode = await run(command, flags);
@@ -46,7 +46,7 @@ export function testCommand(): Command {
 
 async function run(command: readonly string[], flags: Flags): Promise<number> {
   const place = flags.lab
-    ? ({ kind: 'lab', reason: 'as asked for' } as const)
+    ? ({ kind: 'lab', reason: '--lab' } as const)
     : await findPlace(flags.require);
   // Where the kernel was chosen for what the suite needs, its lack is no reason to leave tests out.
   const env = { NETLINK_XFRM_REQUIRE: flags.require.join(','), ...process.env };
@@ -59,7 +59,7 @@ async function run(command: readonly string[], flags: Flags): Promise<number> {
       child.on('exit', (status) => resolve(status ?? EXIT.conditionNotMet));
     });
   }
-  say(`in the lab's kernel (here: ${place.reason})`);
+  say(`in the lab kernel (this one: ${place.reason})`);
   try {
     const { status } = await runInLab(command, {
       env,

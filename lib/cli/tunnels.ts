@@ -54,23 +54,23 @@ const LIVE_REFRESH = 2000;
 export function tunnelsCommand(): Command {
   const command = new Command('tunnels')
     .description(
-      'Lists the tunnels of this host, the worst first: SAs and policies between two\n' +
-        'ends, joined. A table on a terminal, else a line each. Needs CAP_NET_ADMIN.',
+      'Lists the tunnels of this host, worst first; a tunnel is the SAs and policies between\n' +
+        'two endpoints. A table on a terminal, otherwise one per line. Needs CAP_NET_ADMIN.',
     )
-    .argument('[filter...]', 'which of them')
+    .argument('[filter...]', 'tunnels to list')
     .option(
       '-w, --watch',
-      'keep it live: on a terminal a screen, until q or Ctrl-C; else a list, "synced", and changes',
+      'keep it live: a full screen on a terminal, until q or Ctrl-C; otherwise the list, "synced" and changes',
     )
-    .option('--apart', 'of tunnels of several reqids, also what each has')
-    .option('--refresh <duration>', 'with --watch: read the counters so often', duration);
+    .option('--apart', 'also show each reqid of tunnels that have several')
+    .option('--refresh <duration>', 'with --watch: how often to read the counters', duration);
   addDetailsOption(command, 'with --watch in a pipe');
   addNamespaceOption(addTunnelOptions(addFollowOptions(addFormatOptions(command))));
   return command
     .addHelpText('after', TUNNEL_FILTER_HELP)
     .addHelpText('after', `With --watch in a pipe, also:\n${CHANGE_HELP}`)
     .addHelpText('after', THRESHOLD_HELP)
-    .addHelpText('after', 'docs/command.md tells more; schema/event-2.json describes the JSON.\n')
+    .addHelpText('after', 'See docs/command.md; schema/event-2.json describes the JSON.\n')
     .action(async (words: string[], options: Options) => {
       const format = formatOf(options, command);
       const { watch, count, refresh, buffer } = options;

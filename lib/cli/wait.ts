@@ -62,25 +62,25 @@ function forWords(text: string): readonly string[] {
   const wrong = words.find((word) => statesOf(word) === undefined);
   if (wrong === undefined) return words;
   throw new InvalidArgumentError(
-    `'${printable(wrong)}' is no state: use ${TUNNEL_STATES.join(', ')}.`,
+    `Expected any of ${TUNNEL_STATES.join(', ')}; received '${printable(wrong)}'.`,
   );
 }
 
 export function waitCommand(): Command {
   const command = new Command('wait')
     .description(
-      'Waits until a tunnel is in a state, and prints it. TUNNEL is the name that\n' +
-        "--expect gives it, its id, the peer's address, or a filter. It is done at once if\n" +
-        'the tunnel is in that state already. Needs CAP_NET_ADMIN.',
+      'Waits until a tunnel is in a given state, then prints it. TUNNEL is its name (see\n' +
+        "--expect), its id, the peer's address or a filter. Returns immediately if the\n" +
+        'tunnel is already in that state. Needs CAP_NET_ADMIN.',
     )
-    .argument('<tunnel...>', 'a name, an id, an address, or a filter')
+    .argument('<tunnel...>', 'a name, an id, an address or a filter')
     .requiredOption(
       '--for <states>',
-      'up: packets pass both ways; down: none can; or states by name, with commas between',
+      'up: packets pass both ways; down: none can; or a comma-separated list of states',
       forWords,
     )
     .addOption(
-      new Option('--timeout <duration>', 'give up after so long; 0: never')
+      new Option('--timeout <duration>', 'time limit; 0: none')
         .argParser(duration)
         .default(TIMEOUT, formatThreshold(TIMEOUT)),
     );
@@ -90,7 +90,7 @@ export function waitCommand(): Command {
     .addHelpText(
       'after',
       `States: ${TUNNEL_STATES.join(', ')}.\n` +
-        'Exit status 0: it was in that state; 1: there is none that could be; 124: not in time.\n',
+        'Exit status: 0 the state was reached, 1 there is no such tunnel, 124 timed out.\n',
     )
     .action(async (words: string[], options: Options) => {
       const format = formatOf(options, command);
@@ -133,8 +133,8 @@ function targetOf(
   const isName = options.expected?.some(({ name }) => name === word) || word.includes(' ');
   if (network === undefined && !isName) {
     command.error(
-      `error: '${text}' is no address, no filter (reqid=7), no id that "tunnels --json" tells, and no ` +
-        'name that --expect gives',
+      `error: '${text}' is not an address, a filter (reqid=7), a tunnel id (see tunnels --json) or ` +
+        'an --expect name',
     );
   }
   return {
@@ -168,7 +168,7 @@ async function wait(
   await using monitor = await openTunnels({ ...options, ...refresh }, ended.signal);
   const what = `for '${target.text}' to be ${words.join(' or ')}`;
   const cutShort = () => {
-    process.stderr.write(`netlink-xfrm: ended while it waited ${what}\n`);
+    process.stderr.write(`netlink-xfrm: interrupted while waiting ${what}\n`);
     return EXIT.conditionNotMet;
   };
   if (monitor === undefined) return cutShort();
@@ -187,7 +187,7 @@ async function wait(
     const [tunnel, ...more] = target.among([...monitor.tunnels]);
     if (more.length > 0) {
       const ids = [tunnel, ...more].map((one) => `  ${printable(one?.id ?? '')}`).sort();
-      command.error(`error: '${target.text}' is more than one tunnel:\n${ids.join('\n')}`);
+      command.error(`error: '${target.text}' matches more than one tunnel:\n${ids.join('\n')}`);
     }
     if (tunnel) last = tunnel;
     if (tunnel && states.has(tunnel.state)) return EXIT.done;
@@ -198,8 +198,8 @@ async function wait(
     const all = [...states].every((state) => !isUpState(state));
     if (all) {
       process.stderr.write(
-        `netlink-xfrm: there is no tunnel '${target.text}', and none was seen\n` +
-          'Name it with --expect, then it counts as down while there is nothing of it.\n',
+        `netlink-xfrm: no tunnel '${target.text}' exists or was seen\n` +
+          'Name it with --expect to treat it as down while it does not exist.\n',
       );
       return EXIT.conditionNotMet;
     }
@@ -234,7 +234,9 @@ async function wait(
   if (last) await print(last);
   if (status === EXIT.done) return status;
   if (status === undefined) return cutShort();
-  const seen = last ? `it is ${last.state}: ${printable(last.reason)}` : 'none like it was seen';
-  process.stderr.write(`netlink-xfrm: waited ${formatThreshold(timeout)} ${what}; ${seen}\n`);
+  const seen = last ? `it is ${last.state}: ${printable(last.reason)}` : 'no such tunnel was seen';
+  process.stderr.write(
+    `netlink-xfrm: timed out after ${formatThreshold(timeout)} waiting ${what}; ${seen}\n`,
+  );
   return EXIT.timeout;
 }

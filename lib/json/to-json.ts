@@ -2,6 +2,7 @@
  * What the library gives, as JSON: plain data, lines, and a replacer for JSON.stringify.
  * @module
  */
+import { shown } from '../base/shown.ts';
 import type { PolicyEntry, StateEntry, XfrmSnapshot } from '../monitor/xfrm-views.ts';
 import type { EventTime } from '../netlink/event.ts';
 import type { Tunnel } from '../tunnel/tunnel.ts';
@@ -90,7 +91,10 @@ export function jsonLine(value: unknown, { keys = false }: JsonOptions = {}): st
     return `{${members(plain(value), keys)}}`;
   }
   const text = write(value, keys);
-  if (text === undefined) throw new TypeError(`a ${typeof value} has no JSON`);
+  if (text === undefined) {
+    const error = new TypeError(`${shown(value)} has no JSON`);
+    throw Object.assign(error, { code: 'ERR_INVALID_ARG_TYPE' });
+  }
   return text;
 }
 

@@ -67,7 +67,7 @@ export function checkSuite(name: string): string {
   if (/^[a-z][a-z0-9-]*$/.test(name)) return name;
   throw new LabError(
     'LAB_USAGE',
-    `${JSON.stringify(name)} is no name of a Debian suite.`,
+    `${JSON.stringify(name)} is not a Debian suite name.`,
     `Use one of ${KNOWN_SUITES.join(', ')}.`,
   );
 }

@@ -103,7 +103,7 @@ export function checkLimits(options: Pick<LabOptions, 'memory' | 'timeout' | 'ke
   if (defaults === undefined) {
     throw new LabError(
       'LAB_USAGE',
-      `${JSON.stringify(options.kernel)} is no kind of kernel.`,
+      `${JSON.stringify(options.kernel)} is not a kind of kernel.`,
       "Give 'user-mode' or 'full'.",
     );
   }
@@ -111,14 +111,14 @@ export function checkLimits(options: Pick<LabOptions, 'memory' | 'timeout' | 'ke
   if (!Number.isInteger(memory) || memory < 128 || memory > 65_536) {
     throw new LabError(
       'LAB_USAGE',
-      `${memory} MiB is no possible memory for the guest.`,
+      `${memory} MiB is not a valid memory size for the guest.`,
       'Give a whole number of MiB from 128 to 65536.',
     );
   }
   if (!(timeout > 0 && timeout <= LONGEST)) {
     throw new LabError(
       'LAB_USAGE',
-      `${timeout} ms is no possible time limit.`,
+      `${timeout} ms is not a valid time limit.`,
       'Give a number of milliseconds above 0 (at most 24 days).',
     );
   }

@@ -81,7 +81,7 @@ function directory(path: string, what: string): string {
   }
   throw new LabError(
     'LAB_DIRECTORY',
-    `The ${what} ${full} is no directory that can be entered.`,
+    `The ${what} ${full} is not an accessible directory.`,
     'Give an existing directory of the host.',
   );
 }

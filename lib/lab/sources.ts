@@ -139,7 +139,7 @@ export function chooseArchive(
   if (!/^[a-z][a-z0-9+.-]*:\S+$/.test(uri)) {
     throw new LabError(
       'LAB_MIRROR',
-      `${JSON.stringify(uri)} is no address of a package archive.`,
+      `${JSON.stringify(uri)} is not the URL of a package archive.`,
       'Set NETLINK_XFRM_MIRROR to a URL such as http://HOST/debian.',
     );
   }

@@ -81,7 +81,7 @@ export async function fetchLabTools(
   if (names.length === 0 || bad !== undefined) {
     throw new LabError(
       'LAB_USAGE',
-      bad === undefined ? 'No package is named.' : `${JSON.stringify(bad)} is no package name.`,
+      bad === undefined ? 'No package is named.' : `${JSON.stringify(bad)} is not a package name.`,
       'Give names of Debian packages, for example iproute2.',
     );
   }

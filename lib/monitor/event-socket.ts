@@ -58,7 +58,7 @@ const HINTS: Readonly<Record<string, string>> = {
   'xfrm EPERM': `listening to IPsec events needs the capability CAP_NET_ADMIN: ${GET_NET_ADMIN}`,
   'xfrm EPROTONOSUPPORT':
     'this kernel has no XFRM netlink interface: load it with "modprobe xfrm_user", or use a ' +
-    'kernel with CONFIG_XFRM_USER; to try it without, see "netlink-xfrm lab"',
+    'kernel with CONFIG_XFRM_USER; to try it on another kernel, see "netlink-xfrm lab"',
 };
 
 /**

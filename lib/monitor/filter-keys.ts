@@ -64,7 +64,7 @@ const define = <Value, Found>(key: Key<Value, Found>) => key as Key<unknown, unk
 export const KEYS = {
   peer: define({
     ...network,
-    help: 'network of either end; of policies also of their selectors and templates',
+    help: 'network of either endpoint; for policies also of selectors and templates',
     of: ({ sources, destinations, sas }) => [
       ...sources,
       ...destinations,
@@ -73,12 +73,12 @@ export const KEYS = {
   }),
   src: define({
     ...network,
-    help: "network of the source; of policies, of the selector's",
+    help: 'source network; for policies, of the selector',
     of: ({ sources }) => sources,
   }),
   dst: define({
     ...network,
-    help: "network of the destination; of policies, of the selector's",
+    help: 'destination network; for policies, of the selector',
     of: ({ destinations }) => destinations,
   }),
   proto: define({
@@ -88,19 +88,19 @@ export const KEYS = {
     ...ofSas('proto'),
   }),
   spi: define({
-    help: 'SPI, as 0x1001 or 4097',
+    help: 'SPI, such as 0x1001 or 4097',
     expected: 'an SPI (0x1001 or 4097)',
     parse: parseU32,
     ...ofSas('spi'),
   }),
   reqid: define({
-    help: 'request id; of policies, of their templates',
+    help: 'request id; for policies, of the templates',
     expected: 'a number',
     parse: parseU32,
     ...ofSas('reqid'),
   }),
   mark: define({
-    help: 'mark, as 0x10, or with its mask 0x10/0xff; 0 for none',
+    help: 'mark, such as 0x10, or with a mask 0x10/0xff; 0 for none',
     expected: 'a mark (0x10 or 0x10/0xff)',
     parse: mark,
     of: ({ marked }) => (marked ? [marked.mark ?? { value: 0, mask: 0 }] : []),
@@ -108,14 +108,14 @@ export const KEYS = {
       wanted.value === found.value && (wanted.mask ?? found.mask) === found.mask,
   }),
   if_id: define({
-    help: 'interface id, as 5 or 0x5; 0 for none',
+    help: 'interface id, such as 5 or 0x5; 0 for none',
     expected: 'a number',
     parse: parseU32,
     of: ({ marked }) => (marked ? [marked.ifId ?? 0] : []),
     same: equal,
   }),
   dir: define({
-    help: `direction: ${listed(PolicyDir)}; SAs have one where it was set (kernel 6.10)`,
+    help: `direction: ${listed(PolicyDir)}; SAs have one if it was set (since Linux 6.10)`,
     expected: `one of ${listed(PolicyDir)}`,
     parse: (text: string) => (Object.hasOwn(PolicyDir.numbers, text) ? text : undefined),
     of: ({ dir }) => (dir === undefined ? [] : [dir]),
@@ -124,7 +124,7 @@ export const KEYS = {
 };
 
 export const KIND = {
-  help: 'kind of event, as NEWSA; entries of a list have none and pass',
+  help: 'kind of event, such as NEWSA; listed entries have none and match',
   expected: `one of ${KINDS.join(', ')}`,
   parse: (text: string) => KINDS.find((kind) => kind.toLowerCase() === text.toLowerCase()),
 };

@@ -27,14 +27,19 @@ export function parseTerms<Name extends string>(
   return terms.map((term, index) => {
     const [, name = '', operator = ''] = /^([^=!]*)(!?=)?/.exec(term) ?? [];
     if (!Object.hasOwn(keys, name)) {
-      const reason = `'${brief(name)}' is nothing to filter by: use ${Object.keys(keys).join(', ')}`;
+      const reason = `'${brief(name)}' is not a filter key: use ${Object.keys(keys).join(', ')}`;
       throw new FilterError(reason, terms, index, 0, name.length);
     }
     const key = name as Name;
     const { parse, expected } = keys[key];
     let at = name.length + operator.length;
     if (operator === '') {
-      throw new FilterError(`after '${name}' comes = or !=, and ${expected}`, terms, index, at);
+      throw new FilterError(
+        `'${name}' must be followed by = or !=, and ${expected}`,
+        terms,
+        index,
+        at,
+      );
     }
     const values = term
       .slice(at)

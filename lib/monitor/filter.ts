@@ -23,9 +23,10 @@ export class Filter {
    * @throws FilterError; TypeError for what is no array of strings
    */
   constructor(terms: readonly string[]) {
-    if (!Array.isArray(terms) || terms.some((term: unknown) => typeof term !== 'string')) {
-      throw wrongType('terms', 'an array of strings', terms);
-    }
+    if (!Array.isArray(terms)) throw wrongType('terms', 'an array of strings', terms);
+    terms.forEach((term: unknown, i) => {
+      if (typeof term !== 'string') throw wrongType(`terms[${i}]`, 'a string', term);
+    });
     this.#terms = parseTerms(terms, { ...KEYS, kind: KIND });
   }
 

@@ -1,8 +1,8 @@
 /** A monitor for each of several network namespaces, as one stream. @module */
-
+import { fromCaller } from '../netlink/caller.ts';
 import { onAbort } from '../socket/abort.ts';
 import { checkedOptions, optionalBoolean, optionalSignal, wrongType } from '../socket/argument.ts';
-import { type NetnsReference, StateError } from '../socket/index.ts';
+import { type NetnsReference, StateError, SystemError } from '../socket/index.ts';
 import { HeldNamespace } from '../socket/namespace.ts';
 import { type ListenersByKind, LiveEmitter } from './event-hub.ts';
 import { type InNamespace, NamespaceLoop } from './namespace-loop.ts';
@@ -121,7 +121,7 @@ export abstract class MultiNamespaceMonitor<
     } catch (error) {
       await this.close();
       signal?.throwIfAborted();
-      throw error;
+      throw error instanceof SystemError ? fromCaller(error) : error;
     }
     this.#failed = this.#tellFirst(this.#failed ?? []);
     return this;
@@ -177,7 +177,7 @@ export abstract class MultiNamespaceMonitor<
     signal?.throwIfAborted();
     if (this.closed) throw new StateError('ERR_MONITOR_CLOSED', 'the monitors are closed');
     if (this.#entries.has(label)) {
-      const message = `there is a namespace ${JSON.stringify(label)} already: remove it first`;
+      const message = `the namespace ${JSON.stringify(label)} already exists: remove it first`;
       throw new StateError('ERR_NAMESPACE_EXISTS', message);
     }
     const opening = new AbortController();

@@ -5,6 +5,7 @@ import {
   optionalSignal,
   U32_MAX,
   wrongType,
+  wrongValue,
 } from '../socket/argument.ts';
 import { MAX_BUFFER, type NetnsReference } from '../socket/index.ts';
 import { optionalNamespace } from '../socket/namespace.ts';
@@ -64,9 +65,8 @@ export const SUBSCRIBE_OPTIONS = {
 } satisfies Record<keyof SubscribeOptions, unknown>;
 
 function numbersByProtocol(path: string, names: unknown): Map<EventProtocol, number[]> {
-  if (!Array.isArray(names) || names.length === 0) {
-    throw wrongType(path, 'an array of at least one group name', names);
-  }
+  if (!Array.isArray(names)) throw wrongType(path, 'an array of group names', names);
+  if (names.length === 0) throw wrongValue(`${path} is empty: name at least one group`);
   const numbers = new Map<EventProtocol, number[]>();
   names.forEach((name: unknown, index) => {
     const group = typeof name === 'string' ? findGroup(name) : undefined;

@@ -1,5 +1,6 @@
 /** Waiting until something holds of a monitor. @module */
-import { checkedOptions, optionalInteger, optionalSignal } from '../socket/argument.ts';
+import { fromCaller } from '../netlink/caller.ts';
+import { checkedOptions, optionalInteger, optionalSignal, wrongType } from '../socket/argument.ts';
 import { StateError } from '../socket/index.ts';
 import type { EventHub } from './event-hub.ts';
 
@@ -50,6 +51,7 @@ export async function waitFor<Monitor extends Watched, Value>(
   predicate: (monitor: Monitor) => Value | undefined | null | false,
   options: WaitOptions = {},
 ): Promise<Value> {
+  if (typeof predicate !== 'function') throw wrongType('predicate', 'a function', predicate);
   const { timeout, signal, heldFor } = checkedOptions('options', options, WAIT_OPTIONS);
   const deadline = performance.now() + timeout;
   let value: Value | undefined | null | false;
@@ -62,6 +64,8 @@ export async function waitFor<Monitor extends Watched, Value>(
         clearTimeout(timer);
         try {
           value = predicate(monitor);
+          // A promise is something true, whatever becomes of it.
+          if (value instanceof Promise) throw wrongType('predicate', 'synchronous', predicate);
         } catch (error) {
           failed(error);
           return;
@@ -82,6 +86,10 @@ export async function waitFor<Monitor extends Watched, Value>(
       watch = hub.watch(look);
       look();
     });
+  } catch (error) {
+    throw error instanceof StateError && error.code === 'ERR_WAIT_TIMEOUT'
+      ? fromCaller(error)
+      : error;
   } finally {
     watch?.[Symbol.dispose]();
     clearTimeout(timer);
@@ -90,4 +98,4 @@ export async function waitFor<Monitor extends Watched, Value>(
 }
 
 const tooLate = (timeout: number): StateError =>
-  new StateError('ERR_WAIT_TIMEOUT', `what was waited for did not come within ${timeout} ms`);
+  new StateError('ERR_WAIT_TIMEOUT', `timed out after ${timeout} ms`);

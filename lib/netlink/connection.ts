@@ -8,14 +8,18 @@
 import { constants as system } from 'node:os';
 import { onAbort } from '../socket/abort.ts';
 import { integer, optionalBoolean, optionalSignal, options } from '../socket/argument.ts';
-import { type NetlinkOption, type NetnsReference, StateError } from '../socket/index.ts';
+import {
+  type NetlinkOption,
+  type NetnsReference,
+  StateError,
+  SystemError,
+} from '../socket/index.ts';
 import { HeldNamespace, optionalNamespace } from '../socket/namespace.ts';
 import { DecodeError } from '../wire/error.ts';
 import { fromCaller } from './caller.ts';
 import { NLM_F_DUMP } from './constants.ts';
 import { Dump, type DumpEnd } from './dump.ts';
 import type { DecodeMessage } from './event.ts';
-import { KernelError } from './kernel-error.ts';
 import { type Request, refusal } from './request.ts';
 import { RequestSocket } from './request-socket.ts';
 
@@ -330,10 +334,13 @@ const timedOut = (request: Request) => refusal({ request, places: [] }, TIMED_OU
 
 const closed = () => new StateError('ERR_SOCKET_CLOSED', 'the connection is closed');
 
-/** Those that were made at the socket; a signal's reason, and what failed here, have a stack of their own. */
+/** Those that were made at the socket, KernelErrors included; a signal's reason has a stack of its own. */
 const ofCaller = (error: unknown): unknown =>
-  error instanceof KernelError || error instanceof DecodeError ? fromCaller(error) : error;
+  error instanceof SystemError || error instanceof DecodeError ? fromCaller(error) : error;
 
 /** The error where an object was asked for, and only the acknowledgement came. */
 export const withoutAnswer = (message: string): DecodeError =>
-  new DecodeError('the kernel acknowledged it without an answer', { path: [message], offset: 0 });
+  new DecodeError('the kernel acknowledged the request without a reply', {
+    path: [message],
+    offset: 0,
+  });

@@ -93,7 +93,10 @@ export function decodeDatagram<Event>(
       at = nextMessage(at, size);
     }
     if (truncated) {
-      throw new DecodeError('the datagram went on beyond what was read', { path: [], offset: end });
+      throw new DecodeError('the datagram was truncated: it is longer than the read buffer', {
+        path: [],
+        offset: end,
+      });
     }
   } catch (error) {
     emit(malformed(error, input, start, at, end));

@@ -1,6 +1,6 @@
 /** A kernel for unit tests, which answers as it is told. @module */
 import { constants as system } from 'node:os';
-import { integer, wrongType, wrongValue } from '../socket/argument.ts';
+import { integer, options, wrongType, wrongValue } from '../socket/argument.ts';
 import { KernelStandIn, StandInSocket } from '../socket/stand-in.ts';
 import { AttributeWriter } from '../wire/attribute-writer.ts';
 import { LE } from '../wire/endian.ts';
@@ -149,7 +149,7 @@ export class FakeKernel extends KernelStandIn {
       (this.#handlers.has(request.protocol)
         ? {}
         : { refusal: { code: 'ENOTSUP', message: 'no answer() was set for this protocol' } });
-    const { messages = [], refusal, warning, interrupted = false, end } = answer;
+    const { messages = [], refusal, warning, interrupted = false, end } = checkedAnswer(answer);
     const header = { seq: request.seq, portId: socket.bound };
     const flags = (request.dump ? N.NLM_F_MULTI : 0) | (interrupted ? N.NLM_F_DUMP_INTR : 0);
     for (const message of messages) socket.push(written([message], header, flags));
@@ -162,6 +162,25 @@ export class FakeKernel extends KernelStandIn {
     if (!done && (request.flags & N.NLM_F_ACK) === 0 && refusal === undefined) return;
     socket.push(done ? doneOf(header, flags) : ackOf(request, header, refusal, warning));
   }
+}
+
+const ANSWER = new Set(['messages', 'refusal', 'warning', 'interrupted', 'end']);
+const REFUSAL = new Set(['code', 'message', 'offset', 'missingType']);
+const MESSAGE = new Set(['type', 'flags', 'header', 'attributes']);
+
+/** An answer as it was given. A slip in a test should not look like a fault of what it tests. */
+function checkedAnswer(answer: FakeAnswer): FakeAnswer {
+  if (answer instanceof Promise) throw wrongType('answer', 'an object, given at once', answer);
+  options('answer', answer, ANSWER);
+  const { messages, refusal, end } = answer;
+  if (messages !== undefined && !Array.isArray(messages)) {
+    throw wrongType('answer.messages', 'an array', messages);
+  }
+  if (refusal !== undefined) options('answer.refusal', refusal, REFUSAL);
+  if (end !== undefined && end !== 'lost' && end !== 'silent') {
+    throw wrongType('answer.end', '"lost" or "silent"', end);
+  }
+  return answer;
 }
 
 interface To {
@@ -178,11 +197,14 @@ function written(messages: readonly FakeMessage[], { seq, portId }: To, flags: n
       writer.bytes.set(message, at);
       continue;
     }
-    const { type, header = new Uint8Array(0), attributes } = message;
+    options('message', message, MESSAGE);
+    const { header = new Uint8Array(0), attributes } = message;
+    const type = integer('message.type', message.type, 0, 0xffff);
+    if (!(header instanceof Uint8Array)) throw wrongType('message.header', 'a Uint8Array', header);
     const at = writer.beginMessage({ type, flags: message.flags ?? 0, seq, portId });
     const fixed = writer.reserve(header.length);
     writer.bytes.set(header, fixed);
-    attributes?.(new AttributeWriter(writer));
+    if (attributes) AttributeWriter.within(writer, undefined, attributes);
     writer.endMessage(at);
   }
   const datagram = writer.written().slice();

@@ -175,7 +175,8 @@ export class NetlinkConnection implements AsyncDisposable {
    * @returns the messages before the acknowledgement, and the kernel's warning, if it gave one
    */
   async request(request: NetlinkRequest, options?: RequestOptions): Promise<NetlinkAnswer> {
-    return this.#connection.request(requestOf(request), messagesOf(request), options);
+    // Awaited, so that an error that comes at once knows its caller too.
+    return await this.#connection.request(requestOf(request), messagesOf(request), options);
   }
 
   /** Asks for a list (NLM_F_DUMP), over a socket of its own, when it is read: in a loop, in batches, or all of it by `await`. */
@@ -213,7 +214,7 @@ function requestOf(given: NetlinkRequest): Request {
   if (!(header instanceof Uint8Array)) throw wrongType('request.header', 'a Uint8Array', header);
   if (typeof name !== 'string') throw wrongType('request.name', 'a string', name);
   if (attributes !== undefined && typeof attributes !== 'function') {
-    throw wrongType('request.attributes', 'a function that writes them', attributes);
+    throw wrongType('request.attributes', 'a function that writes the attributes', attributes);
   }
   if (attributeNames !== undefined) object('request.attributeNames', attributeNames);
   return {
@@ -224,7 +225,7 @@ function requestOf(given: NetlinkRequest): Request {
       const at = writer.beginMessage({ type, flags, seq, portId: 0 });
       const fixed = writer.reserve(header.length);
       writer.bytes.set(header, fixed);
-      attributes?.(new AttributeWriter(writer, attributeNames));
+      if (attributes) AttributeWriter.within(writer, attributeNames, attributes);
       writer.endMessage(at);
     },
     attributes: tableOf(attributeNames ?? {}),

@@ -54,7 +54,7 @@ const LOST: Ack = {
 /**
  * Where the messages of a datagram are, and how long.
  *
- * @throws DecodeError where one does not hold together, or the datagram went on beyond what was read
+ * @throws DecodeError where one does not hold together, or the datagram was truncated: it is longer than the read buffer
  */
 export function* messagesIn(
   batch: Pick<DatagramBatch, 'view' | 'offset' | 'length' | 'truncated'>,
@@ -67,7 +67,10 @@ export function* messagesIn(
     at = nextMessage(at, length);
   }
   if (batch.truncated(index)) {
-    throw new DecodeError('the datagram went on beyond what was read', { path: [], offset: end });
+    throw new DecodeError('the datagram was truncated: it is longer than the read buffer', {
+      path: [],
+      offset: end,
+    });
   }
 }
 

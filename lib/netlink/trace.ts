@@ -129,7 +129,7 @@ function describeBody(
   const body = at + NLMSG_HDRLEN;
   const end = at + length;
   // What stands in a struct's place is not the struct: it may be an attribute, and that a key.
-  if (end < body + size) return { malformed: `ends within its struct of ${size} bytes` };
+  if (end < body + size) return { malformed: `is shorter than its struct of ${size} bytes` };
   const fixed = hex(bytes, body, body + size);
   const attributes: TracedAttribute[] = [];
   for (let from = body + align4(size); from < end; ) {

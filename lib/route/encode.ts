@@ -88,6 +88,6 @@ function encode(writer: MessageWriter, message: RouteInput): number | undefined 
   else if ('nsid' in message) bodies.nsid.write(writer, message.nsid ?? {});
   else if ('netconf' in message) bodies.netconf.write(writer, message.netconf ?? {});
   else if ('prefix' in message) bodies.prefix.write(writer, message.prefix ?? {});
-  else throw new EncodeError('has no object', []);
+  else throw new EncodeError('has no body', []);
   return undefined;
 }

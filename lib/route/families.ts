@@ -25,13 +25,14 @@ export function familyFrom(
   for (const [name, address] of Object.entries(addresses)) {
     if (address !== undefined) familyNamed(address, [...path, ...name.split('.')]);
   }
-  throw new EncodeError('is missing, and no address says it', [...path, 'family']);
+  throw new EncodeError('is missing, and no address implies it', [...path, 'family']);
 }
 
 /** The family of an address. @throws EncodeError if it is none */
 export function familyNamed(address: string, path: readonly string[]): 'inet' | 'inet6' {
   const family = typeof address === 'string' ? addressFamily(address) : undefined;
-  if (family === undefined) throw new EncodeError(`${shown(address)} is no address`, path);
+  if (family === undefined)
+    throw new EncodeError(`invalid value ${shown(address)}: expected an IP address`, path);
   return family === AddressFamily.numbers.inet ? 'inet' : 'inet6';
 }
 

@@ -13,36 +13,36 @@ const EVERY: Readonly<Record<string, string>> = {
 };
 
 const LINK: Readonly<Record<string, string>> = {
-  EEXIST: 'there is a link with this name, or (xfrm interfaces) with this if_id',
-  ENODEV: 'there is no link with this index or name',
+  EEXIST: 'a link with this name, or (xfrm interfaces) this if_id, already exists',
+  ENODEV: 'no link has this index or name',
   // EOPNOTSUPP, by the name that Node.js has for it.
-  ENOTSUP: 'this kernel, or this kind of link, can’t do that',
+  ENOTSUP: 'this kernel, or this kind of link, does not support this',
 };
 
 /** In the words of the kernel (net/core/rtnetlink.c). */
 const NO_SUCH_KIND = 'Unknown device type';
 
 const LINKPROP: Readonly<Record<string, string>> = {
-  EEXIST: 'there is a link with this name',
-  ENODEV: 'there is no link with this index or name',
+  EEXIST: 'a link with this name already exists',
+  ENODEV: 'no link has this index or name',
   ENOENT: 'no link has this alternative name',
 };
 
 const ADDRESS: Readonly<Record<string, string>> = {
-  EEXIST: 'the interface has this address already: change it',
+  EEXIST: 'the interface already has this address: update it',
   EADDRNOTAVAIL: 'the interface has no such address with this prefix length',
-  ENODEV: 'there is no interface with this index',
+  ENODEV: 'no interface has this index',
 };
 
 const ROUTE: Readonly<Record<string, string>> = {
-  EEXIST: 'there is a route to this destination with this metric in the table: replace it',
-  ESRCH: 'there is no such route',
-  ENETUNREACH: 'the gateway can’t be reached, or there is no route to the destination',
+  EEXIST: 'the table already has a route to this destination with this metric: replace it',
+  ESRCH: 'no such route exists',
+  ENETUNREACH: 'the gateway is unreachable, or no route leads to the destination',
 };
 
 const RULE: Readonly<Record<string, string>> = {
-  EEXIST: 'there is such a rule already',
-  ENOENT: 'there is no such rule',
+  EEXIST: 'this rule already exists',
+  ENOENT: 'no such rule exists',
 };
 
 const BY_OBJECT: Readonly<Record<string, Readonly<Record<string, string>>>> = {

@@ -52,26 +52,29 @@ const ALT_NAME_LENGTH = 127;
 /** Refuses what the kernel would refuse as a name of an interface (net/core/dev.c, dev_valid_name). */
 function checkName(name: string, path: readonly string[], most = NAME_LENGTH): void {
   const refuse = (reason: string) => {
-    throw new EncodeError(`${shown(name)} ${reason}`, path);
+    throw new EncodeError(`invalid interface name ${shown(name)}: ${reason}`, path);
   };
-  if (typeof name !== 'string' || name === '') refuse('is no name of an interface');
+  if (typeof name !== 'string' || name === '') refuse('expected a non-empty string');
   const size = textSize(name, ...path);
-  if (size > most) refuse(`has ${size} bytes, an interface’s name at most ${most}`);
+  if (size > most) refuse(`${size} bytes; at most ${most} are allowed`);
   if (name === '.' || name === '..' || /[\t-\r /:\0]/.test(name)) {
-    refuse('can’t be the name of an interface: no white space, "/" or ":"');
+    refuse('it must not be "." or ".." or contain white space, "/" or ":"');
   }
   // The white space of Latin-1 too (lib/ctype.c), wherever it is in a character.
   if (most === NAME_LENGTH && textBytes(name).includes(0xa0)) {
-    refuse('can’t be the name of an interface: the kernel takes its byte a0 for white space');
+    refuse('the kernel treats its byte 0xa0 as white space');
   }
 }
 
 /** A key as a request has it. @throws EncodeError where it holds neither index nor name */
 export function linkKey(key: LinkKey, message: MessageName): Encodable<Link> {
-  if (typeof key !== 'object' || key === null) throw new EncodeError('is no object', ['key']);
+  if (typeof key !== 'object' || key === null) throw new EncodeError('must be an object', ['key']);
   if ('index' in key && key.index !== undefined) {
     if (!Number.isInteger(key.index) || key.index < 1) {
-      throw new EncodeError(`${shown(key.index)} is no interface index`, [message, 'index']);
+      throw new EncodeError(
+        `invalid value ${shown(key.index)}: expected an interface index (1 or more)`,
+        [message, 'index'],
+      );
     }
     return { index: key.index };
   }
@@ -84,8 +87,7 @@ export function linkKey(key: LinkKey, message: MessageName): Encodable<Link> {
 function complete(link: Encodable<Link>): Encodable<Link> {
   checkObject('link', link, 'NEWLINK');
   if (link.properties !== undefined) {
-    const reason =
-      'has no effect here: alternative names have methods of their own (addLinkAltNames)';
+    const reason = 'has no effect here: use addLinkAltNames for alternative names';
     throw new EncodeError(reason, ['NEWLINK', 'properties']);
   }
   if (link.name !== undefined) checkName(link.name, ['NEWLINK', 'name']);
@@ -143,7 +145,7 @@ export function updateLink(changes: Encodable<Link>): (index: number) => Request
   const change = changes.flags === undefined ? {} : { change: changes.change ?? 0xffffffff };
   return (index) => {
     if ((changes.index ?? index) !== index) {
-      const reason = `${shown(changes.index)} is not the link’s, ${index}, which can’t be changed`;
+      const reason = `is ${shown(changes.index)}, but the link’s index is ${index} and cannot be changed`;
       throw new EncodeError(reason, ['NEWLINK', 'index']);
     }
     return { message: 'NEWLINK', about: 'link', value: { ...value, ...change, index } };
@@ -156,7 +158,7 @@ export function altNames(
   key: LinkKey,
   names: readonly string[],
 ): Request {
-  if (!Array.isArray(names)) throw new EncodeError('is no array', [message, 'names']);
+  if (!Array.isArray(names)) throw new EncodeError('must be an array', [message, 'names']);
   for (const [i, name] of names.entries()) {
     checkName(name, [message, `names[${i}]`], ALT_NAME_LENGTH);
   }
@@ -183,9 +185,9 @@ export function moveLink(to: LinkDestination): {
     name?: string;
   };
   if ([pid, fd, netns].filter((one) => one !== undefined).length !== 1) {
-    throw new EncodeError('needs one of pid, fd and netns', ['to']);
+    throw new EncodeError('needs exactly one of pid, fd and netns', ['to']);
   }
-  if (netns === '') throw new EncodeError('is no path', ['to', 'netns']);
+  if (netns === '') throw new EncodeError('must be a non-empty path', ['to', 'netns']);
   if (name !== undefined) checkName(name, ['to', 'name']);
   return {
     netns,

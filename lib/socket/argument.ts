@@ -55,7 +55,7 @@ export function options(name: string, value: unknown, names: ReadonlySet<string>
   object(name, value);
   for (const one of Object.keys(value as object)) {
     if (names.has(one)) continue;
-    throw wrongValue(`${name}.${one} is no option; there are ${[...names].join(', ')}`);
+    throw wrongValue(`unknown option ${name}.${one}; valid options: ${[...names].join(', ')}`);
   }
 }
 

@@ -91,7 +91,7 @@ export function encodeFilter(instructions: readonly BpfInstruction[]): Uint8Arra
     const largest = always ? Math.max(0, left - 1) : 0xffff_ffff;
     operands[i * 2 + 1] = integer(`${name}.k`, instruction.k ?? 0, 0, largest);
     if (left === 0 && (code & CLASS) !== BPF.RET) {
-      throw wrongType(name, 'a return, as the last instruction', instruction.code);
+      throw wrongType(name, 'a return instruction, as the last one', instruction.code);
     }
   });
   return bytes;

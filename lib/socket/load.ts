@@ -99,7 +99,7 @@ function loadInstalled(folder: string): unknown {
   });
 }
 
-/** Loads from beside a bundle, or from the folder prebuilds that was copied there. */
+/** Loads from the folder of a bundle, or from the folder prebuilds that was copied there. */
 function loadBeside(folder: string | undefined): unknown {
   const here = dirname(self());
   const beside = join(here, 'netlink.node');
@@ -107,7 +107,7 @@ function loadBeside(folder: string | undefined): unknown {
   if (folder !== undefined) return undefined;
   const prebuilt = join(here, 'prebuilds', target(), 'netlink.node');
   if (existsSync(prebuilt)) return required()(prebuilt);
-  throw Object.assign(new Error('no addon beside the bundle'), { tries: [beside, prebuilt] });
+  throw Object.assign(new Error('no addon next to the bundle'), { tries: [beside, prebuilt] });
 }
 
 function unsupported(message: string, hint: string): never {
@@ -116,16 +116,13 @@ function unsupported(message: string, hint: string): never {
 
 /** @throws AddonError which says what to do */
 export function load(): unknown {
-  const without = 'recordings, filters, decoding and encoding work without it';
+  const without = 'recordings, filters, decoding and encoding work without the addon';
   // Bun ends the process at the first call of a libuv function that it lacks.
   if (process.versions.bun !== undefined) {
-    unsupported(
-      "the native addon needs Node's event loop, and this is Bun",
-      `use Node; ${without}`,
-    );
+    unsupported("the native addon needs Node's event loop; this is Bun", `use Node; ${without}`);
   }
   if (process.platform !== 'linux') {
-    unsupported(`netlink sockets are Linux's, and this is ${system()}`, without);
+    unsupported(`netlink sockets exist on Linux only; this is ${system()}`, without);
   }
   const folder = packageFolder();
   try {
@@ -142,7 +139,7 @@ function explain(
 ): AddonError {
   const build =
     folder === undefined
-      ? 'copy the folder prebuilds of the package netlink-xfrm to beside the bundle'
+      ? 'copy the prebuilds folder of the package netlink-xfrm next to the bundle'
       : `to build it, with python3, make and g++: cd ${folder} && npm run build:native`;
   // Only "not found" carries the tries; anything else comes from process.dlopen.
   if (error.tries) {
@@ -150,8 +147,8 @@ function explain(
     return new AddonError('ERR_ADDON_NOT_FOUND', message, build, error);
   }
   if (error.code === 'ERR_DLOPEN_DISABLED') {
-    const message = 'Node was told to refuse native addons';
-    const hint = 'with --permission, add --allow-addons; else leave out --no-addons';
+    const message = 'native addons are disabled';
+    const hint = 'with --permission, add --allow-addons; otherwise remove --no-addons';
     return new AddonError('ERR_ADDON_NOT_LOADED', message, hint, error);
   }
   if (error.code === 'ERR_ACCESS_DENIED') {
@@ -160,7 +157,7 @@ function explain(
     return new AddonError('ERR_ADDON_NOT_LOADED', message, hint, error);
   }
   const why = error.message.replaceAll('\n', ' ').trim();
-  const message = `the native addon was found but does not load on ${target()}: ${why}`;
+  const message = `the native addon was found but failed to load on ${target()}: ${why}`;
   const hint = `it was built for another system, or is damaged; ${build}`;
   return new AddonError('ERR_ADDON_NOT_LOADED', message, hint, error);
 }

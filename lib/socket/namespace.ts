@@ -20,19 +20,19 @@ const SYS_ADMIN =
 
 const HINTS: Readonly<Record<string, (netns: RealNamespace) => string>> = {
   'open ENOENT': (path) =>
-    `there is no ${path}: the namespace of "ip netns add NAME" is /run/netns/NAME, that of a ` +
+    `${path} does not exist: the namespace of "ip netns add NAME" is /run/netns/NAME, that of a ` +
     'process /proc/PID/ns/net',
   'open EACCES': (path) =>
-    `${path} may not be opened: for the namespace of a process that takes the right to trace it ` +
-    '(ptrace(2)), by being the same user with no fewer capabilities, or by CAP_SYS_PTRACE',
-  'fstat EBADF': (descriptor) => `no file is open as ${descriptor}`,
-  'setns EINVAL': (netns) => `${netns} is no network namespace`,
-  'unshare EPERM': () => `a network namespace can be made ${SYS_ADMIN}`,
+    `no permission to open ${path}: for the namespace of another process, run as the same user with ` +
+    'at least its capabilities, or with CAP_SYS_PTRACE (ptrace(2))',
+  'fstat EBADF': (descriptor) => `${descriptor} is not an open file descriptor`,
+  'setns EINVAL': (netns) => `${netns} is not a network namespace`,
+  'unshare EPERM': () => `make a network namespace ${SYS_ADMIN}`,
   'unshare EINVAL': () => 'this kernel has no network namespaces (CONFIG_NET_NS)',
   'unshare ENOSPC': () =>
-    'no more network namespaces may be made: see /proc/sys/user/max_net_namespaces',
+    'the limit of network namespaces is reached: see /proc/sys/user/max_net_namespaces',
   'setns EPERM': (netns) =>
-    `entering ${netns} needs CAP_SYS_ADMIN, here and in the user namespace that owns it`,
+    `entering ${netns} needs CAP_SYS_ADMIN in your user namespace and in the one that owns it`,
 };
 
 function refused(errno: number, syscall: string, netns: RealNamespace): SystemError {
@@ -171,7 +171,7 @@ export function openSocket(protocol: number, netns: NetnsReference | undefined):
   if (typeof result === 'number') return socket;
   const { errno, syscall } = result;
   if (errno === -system.errno.EPROTONOSUPPORT && syscall === 'socket') {
-    const hint = `this kernel has no netlink protocol ${protocol}, or may not load it`;
+    const hint = `this kernel has no netlink protocol ${protocol}, or is not allowed to load it`;
     throw new SystemError(errno, syscall, hint);
   }
   throw netns === undefined ? new SystemError(errno, syscall) : refused(errno, syscall, netns);

@@ -60,10 +60,10 @@ const MAY_JOIN =
   'joining or leaving such a group needs CAP_NET_ADMIN in the user namespace that owns the ' +
   `network namespace: ${GET_NET_ADMIN}`;
 const MAY_SEND =
-  'to reach others than the kernel, this protocol asks for CAP_NET_ADMIN in the user namespace that ' +
+  'sending to other sockets than the kernel needs, in this protocol, CAP_NET_ADMIN in the user namespace that ' +
   `owns the network namespace: ${GET_NET_ADMIN}`;
 const MAY_LISTEN =
-  'hearing other network namespaces needs CAP_NET_BROADCAST in the user namespace that owns this ' +
+  'listening to other network namespaces needs CAP_NET_BROADCAST in the user namespace that owns this ' +
   "socket's: run as root, or try it with unshare -Urn";
 
 /** Throws what a system call refused. */

@@ -336,7 +336,7 @@ export class NetlinkSocket {
     }
     this.#open();
     if (this.#listener) {
-      throw new StateError('ERR_SOCKET_RECEIVING', 'the socket has a listener already');
+      throw new StateError('ERR_SOCKET_RECEIVING', 'the socket already has a listener');
     }
     this.#start();
     this.#listener = listener;

@@ -29,7 +29,7 @@ export interface DaemonOptions {
 export function findProgram(paths: readonly string[], what: string, packages: string): string {
   const found = paths.find((path) => existsSync(path));
   if (found !== undefined) return found;
-  const message = `${what} is not installed: there is no ${paths.join(', no ')}. ${packages}`;
+  const message = `${what} is not installed: looked for ${paths.join(', ')}. ${packages}`;
   throw new TestingError('ERR_PROGRAM_MISSING', message);
 }
 

@@ -1,4 +1,5 @@
 /** A network namespace that acts as a host: with addresses, joined to others by cables. @module */
+import { wrongValue } from '../socket/argument.ts';
 import { openFile } from '../socket/namespace.ts';
 import { NetworkNamespace } from './network-namespace.ts';
 
@@ -98,7 +99,7 @@ export class Host extends NetworkNamespace {
   cableTo(other: Host): number {
     const index = this.cables.get(other);
     if (index === undefined)
-      throw new Error(`there is no cable from ${this.name} to ${other.name}`);
+      throw wrongValue(`there is no cable from ${this.name} to ${other.name}`);
     return index;
   }
 }

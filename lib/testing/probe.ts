@@ -6,6 +6,7 @@
 import { existsSync } from 'node:fs';
 import { release } from 'node:os';
 import { readXfrmStat } from '../monitor/xfrm-stat.ts';
+import { wrongValue } from '../socket/argument.ts';
 import { SystemError } from '../socket/index.ts';
 import { TestingError } from './error.ts';
 import { freshSa, type KeyedTunnelAlgorithm } from './keyed-tunnel.ts';
@@ -125,8 +126,7 @@ export class KernelProbe {
     const strict = required();
     const lacks = names.flatMap((name) => {
       const found = this.features[name];
-      if (found === undefined)
-        throw new TypeError(`${name} is none of ${KERNEL_FEATURES.join(', ')}`);
+      if (found === undefined) throw wrongValue(`${name} is none of ${KERNEL_FEATURES.join(', ')}`);
       return found.ok ? [] : [{ name, reason: found.reason }];
     });
     if (lacks.length === 0) return false;

@@ -1,6 +1,7 @@
 /** What goes over a host's cables, frame by frame. It needs CAP_NET_RAW. @module */
 import { readSync, writeSync } from 'node:fs';
 import { endianness } from 'node:os';
+import { wrongValue } from '../socket/argument.ts';
 import { SystemError } from '../socket/index.ts';
 import { type OpenFile, openAsFile } from '../socket/namespace.ts';
 import { readIPv4, readIPv6 } from '../wire/address.ts';
@@ -121,7 +122,7 @@ export class Wire implements Disposable {
   /** Sends a frame by the cable whose interface it is. */
   send(bytes: Buffer, index: number): void {
     const tap = this.#taps.get(index);
-    if (tap === undefined) throw new RangeError(`${index} is no interface that is listened to`);
+    if (tap === undefined) throw wrongValue(`${index} is not a tapped interface`);
     writeSync(tap.file.descriptor, bytes);
   }
 

@@ -53,8 +53,8 @@ export function policyGoneReason(
 /** With the link's name as it came: escape it before printing. */
 export const unreachable = ({ address, link }: LostAddress): string =>
   link === undefined
-    ? `its local address ${address} is not on this host`
-    : `the link ${link} of its local address ${address} is down or gone`;
+    ? `local address ${address} is not on this host`
+    : `link ${link} of local address ${address} is down or gone`;
 
 export const addressGoneReason = ({ address, link }: LostAddress): TunnelDownReason =>
   link === undefined ? { kind: 'address-gone', address } : { kind: 'link-gone', address, link };

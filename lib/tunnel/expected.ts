@@ -39,7 +39,7 @@ export function checkedExpected(
     const tunnel = checkedOne(one, `${path}[${index}]`);
     const { name } = tunnel;
     if (taken.has(name)) {
-      throw wrongValue(`${path}[${index}].name: ${JSON.stringify(name)} is there twice`);
+      throw wrongValue(`${path}[${index}].name: ${JSON.stringify(name)} is a duplicate`);
     }
     taken.add(name);
     return tunnel;
@@ -59,10 +59,11 @@ export function checkedOne(given: unknown, path: string): NamedExpectedTunnel {
     ...(mark !== undefined && { mark: integer(`${path}.mark`, mark, 0, U32_MAX) }),
   };
   if (Object.keys(tunnel).length === 0) {
-    throw wrongValue(`${path} names no tunnel: give remote, local, reqid, ifId or mark`);
+    throw wrongValue(`${path} identifies no tunnel: give remote, local, reqid, ifId or mark`);
   }
   const name = own ?? nameFor(tunnel);
-  if (typeof name !== 'string' || name === '') throw wrongType(`${path}.name`, 'a text', name);
+  if (typeof name !== 'string' || name === '')
+    throw wrongType(`${path}.name`, 'a non-empty string', name);
   return Object.freeze({ ...tunnel, name });
 }
 
@@ -72,7 +73,7 @@ function sameFamily(path: string, local: unknown, remote: unknown): void {
     (one) => typeof one === 'string' && addressFamily(one),
   );
   if (!ours || !theirs || ours === theirs) return;
-  const expected = `of the family of remote (${familyName(remote as string)})`;
+  const expected = `an address of the family of remote (${familyName(remote as string)})`;
   throw wrongType(`${path}.local`, expected, local);
 }
 

@@ -39,7 +39,7 @@ const OPTIONS = {
     if (value === undefined || typeof value === 'function') {
       return value as MultiNamespaceTunnelMonitorOptions['expected'];
     }
-    throw wrongType(name, 'a function that gives the tunnels of a label', value);
+    throw wrongType(name, 'a function that returns the tunnels of a label', value);
   },
 };
 

@@ -110,7 +110,7 @@ export function obstaclesOf(
   const sends = policies.filter(({ demands }) =>
     demands.some(({ direction }) => direction === 'out'),
   );
-  const takes = both((forward) => policies.filter(takesIn(forward)).sort(byPrecedence));
+  const takes = both((forward) => policies.filter(takesIn(forward)).sort(byPriority));
   const missing = { out: new Set<IpsecProto>(), in: new Set<IpsecProto>() };
   const caught: Record<TrafficDirection, Obstacle['caught'][]> = { out: [], in: [] };
   for (const { entry, demands } of sends) {
@@ -206,12 +206,17 @@ function blocking(
   packets: XfrmSelector,
 ): XfrmPolicy | undefined {
   const passes = forwarded.find(({ entry }) => contains(entry.value.selector, packets));
-  const priority = passes?.entry.value.priority ?? Infinity;
-  const found = catching(shunts, 'fwd', packets, { ...policy, priority });
+  const { priority, index } = passes?.entry.value ?? { priority: Infinity, index: 0 };
+  const found = catching(shunts, 'fwd', packets, { ...policy, priority, index });
   return found?.action === 'block' ? found : undefined;
 }
 
-const byPrecedence = (a: Policy, b: Policy): number =>
+/** Of one priority the kernel takes that which was there first; indexes grow (xfrm_policy.c, xfrm_gen_index). */
+const precedence = (a: Precedence, b: Precedence): number =>
+  a.priority - b.priority || a.index - b.index;
+type Precedence = Pick<XfrmPolicy, 'priority' | 'index'>;
+
+const byPriority = (a: Policy, b: Policy): number =>
   a.entry.value.priority - b.entry.value.priority;
 
 /** The policies that some of the packets meet: in order, up to one that all meet. */
@@ -231,11 +236,12 @@ function catching(
   shunts: ReadonlyMap<string, XfrmPolicy>,
   dir: 'in' | 'out' | 'fwd',
   packets: XfrmSelector,
-  { priority, mark, ifId }: XfrmPolicy,
+  policy: XfrmPolicy,
 ): XfrmPolicy | undefined {
+  const { mark, ifId } = policy;
   for (const shunt of shunts.values()) {
-    if (shunt.dir !== dir || shunt.priority >= priority || (shunt.ifId ?? 0) !== (ifId ?? 0))
-      continue;
+    if (shunt.dir !== dir || (shunt.ifId ?? 0) !== (ifId ?? 0)) continue;
+    if (precedence(shunt, policy) >= 0) continue;
     if (shunt.mark && !(mark && holds(shunt.mark, mark))) continue;
     if (contains(shunt.selector, packets)) return shunt;
   }

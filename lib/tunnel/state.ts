@@ -174,7 +174,7 @@ function condition(
   const { sas, obstacles, sends, words, unreachable } = seen;
   if (unreachable !== undefined) return missing('down', unreachable);
   if (sas.out.length + sas.in.length === 0) return withoutSas(seen, clock, limits);
-  if (!sends) return missing('orphan', 'there are SAs, but no policy sends packets through them');
+  if (!sends) return missing('orphan', 'SAs, but no outbound policy uses them');
   const lacking = DIRECTIONS.flatMap(
     (one) => missingIn(sas[one], obstacles[one], words[one]) ?? [],
   );
@@ -184,7 +184,7 @@ function condition(
   const { unanswered, outAt = 0, used } = heard;
   if (limits.stalled > 0 && unanswered !== undefined && outAt - unanswered >= limits.stalled) {
     if (limits.idle === 0 || !clock.counted(outAt + limits.idle)) {
-      return { state: 'one-way', reason: `packets are sent, but no ${words.in} ones come` };
+      return { state: 'one-way', reason: `outbound traffic, but no ${words.in} packets` };
     }
   }
   const newest = DIRECTIONS.flatMap((direction) =>
@@ -202,7 +202,7 @@ function condition(
   for (const { slot, word } of newest) {
     const [old, young] = [slot.at(-2), slot.at(-1)];
     if (!old || !young || clock.past(young.addedAt + limits.overlap)) continue;
-    const reason = `${word} SA ${formatSpi(old.spi)} is still there beside its successor ${formatSpi(young.spi)}`;
+    const reason = `${word} SA ${formatSpi(old.spi)} is being replaced by its successor ${formatSpi(young.spi)}`;
     return { state: 'rekeying', reason, from: young.addedAt };
   }
   if (limits.idle > 0) {
@@ -210,7 +210,7 @@ function condition(
     // Of a tunnel that was away, since it is back.
     const from = Math.max(clock.ofWall(last), began.monotonic) + limits.idle;
     if (clock.counted(from)) {
-      const reason = last === 0 ? 'it was never used' : 'it was not used for a while';
+      const reason = last === 0 ? 'never used' : 'not used recently';
       return { state: 'idle', reason, from };
     }
   }
@@ -223,11 +223,11 @@ function withoutSas(seen: Observation, clock: Clock, limits: TunnelThresholds): 
   const asked = acquiredAt !== undefined && !clock.past(acquiredAt + limits.acquiring);
   const from = larvalAt ?? (asked ? acquiredAt : undefined);
   if (from !== undefined) {
-    return { ...missing('acquiring', 'an SA was asked for, and is not there yet'), from };
+    return { ...missing('acquiring', 'an SA was requested and is not installed yet'), from };
   }
-  if (expired) return missing('down', 'its last SA reached a hard limit, without a successor');
-  if (policies > 0) return missing('blocked', 'there are policies, but no SA for them');
-  return missing('down', 'there are neither SAs nor policies of its own');
+  if (expired) return missing('down', 'its last SA hit a hard limit, without a successor');
+  if (policies > 0) return missing('blocked', 'policies, but no SAs');
+  return missing('down', 'no SAs or policies');
 }
 
 const missing = (state: TunnelState, reason: string): Condition => ({
@@ -242,11 +242,11 @@ function missingIn(
   { missing, caught }: Obstacle,
   word: string,
 ): string | undefined {
-  if (missing.length > 0) return `no ${word} SA of ${missing.join(' and ')}`;
+  if (missing.length > 0) return `no ${word} ${missing.join(' or ')} SA`;
   if (sas.length === 0) return `no ${word} SA`;
   if (caught === undefined) return undefined;
   const does = caught === 'block' ? 'blocks all packets' : 'takes all packets, without SAs';
-  return `${word}, a policy that comes first ${does}`;
+  return `${word}, an earlier policy ${does}`;
 }
 
 /** What a reading of the counters adds to what they told before. */

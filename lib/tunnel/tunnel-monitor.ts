@@ -1,4 +1,4 @@
-/** A live picture of the tunnels of a host. @module */
+/** A live view of the tunnels of a host. @module */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { later } from '../base/later.ts';
 import { type ListenersByKind, LiveEmitter } from '../monitor/event-hub.ts';
@@ -45,14 +45,14 @@ export interface TunnelsView extends Iterable<Tunnel> {
   readonly size: number;
   /** By its id, which for an expected one is its name. */
   get(id: string): Tunnel | undefined;
-  /** Those with this address at the other end. It may be spelt in any way. */
+  /** Those with this remote address, in any spelling. */
   byRemote(address: string): Tunnel[];
-  /** Those with this address at this end. */
+  /** Those with this local address, in any spelling. */
   byLocal(address: string): Tunnel[];
   /** Those of a reqid. */
   byReqid(reqid: number): Tunnel[];
   /**
-   * Those for which a function gives something true, in order. All are looked at.
+   * Those for which `by` returns a truthy value, in order. Examines every tunnel.
    *
    * @example
    * monitor.tunnels.filter(({ state, ifId }) => state === 'down' && ifId.out === 5);
@@ -80,9 +80,9 @@ const AGAIN = 10;
 const LONGEST = 0x7fff_ffff;
 
 /**
- * All tunnels, live: SAs and policies joined between two ends, each with a state, and why.
+ * All tunnels, live: the SAs and policies between two endpoints, with a state and its reason.
  *
- * It stands on an XfrmMonitor, and has its manners: losses of events are resynced and told; leaving a
+ * Built on an XfrmMonitor, and behaves like it: lost events are reported and resynced; leaving a
  * loop does not close it; it keeps the process alive until it is closed, unless `unref()`.
  * docs/tunnels.md says what a tunnel is, and what the states and warnings mean.
  *
@@ -121,7 +121,7 @@ export class TunnelMonitor
   #timer: NodeJS.Timeout | undefined;
 
   /**
-   * Opens a monitor. What happens after the promise is fulfilled is a change.
+   * Opens a monitor. Whatever happens after the promise is fulfilled is reported as a change.
    *
    * @returns a promise that is fulfilled when all tunnels are known
    * @throws TypeError or RangeError for a wrong option; SystemError as XfrmMonitor.open
@@ -212,7 +212,7 @@ export class TunnelMonitor
     return this.#tunnels.countersReadAt;
   }
 
-  /** All tunnels now, the worst first. Changes that come after this call start from it. */
+  /** All tunnels now, worst first. Later changes apply to this snapshot. */
   snapshot(): TunnelSnapshot {
     return {
       label: this.#options.label,
@@ -224,11 +224,11 @@ export class TunnelMonitor
   }
 
   /**
-   * Reads all counters, and compares the tables with fresh lists.
+   * Reads all counters, and compares the tables with fresh dumps.
    *
    * @param options `signal`: gives up waiting; the comparison goes on
-   * @returns a promise that is fulfilled when that is done, and what it changed is told, and rejected
-   *   if the monitor is closed before
+   * @returns a promise that is fulfilled when that is done and its changes are reported, and rejected
+   *   if the monitor is closed first
    */
   async refresh(options: RefreshOptions = {}): Promise<void> {
     const signal = refreshSignal(options);
@@ -245,7 +245,7 @@ export class TunnelMonitor
   }
 
   /**
-   * Waits until `predicate` gives something that is true, as {@link XfrmMonitor.waitFor} does.
+   * Waits until `predicate` returns a truthy value, as {@link XfrmMonitor.waitFor} does.
    *
    * @example
    * await monitor.waitFor(({ tunnels }) => tunnels.get('paris')?.state === 'up', { timeout: 30_000, heldFor: 5000 });
@@ -263,9 +263,9 @@ export class TunnelMonitor
   }
 
   /**
-   * Takes a tunnel off the lists of which nothing is left.
+   * Removes a tunnel that has no SAs or policies left.
    *
-   * @returns whether it was done: there is one of that id, it is down, empty, and not expected
+   * @returns whether it was removed: a tunnel with that id exists, is down, empty and not expected
    */
   forget(id: string): boolean {
     const done = this.#tunnels.forget(id, now());
@@ -273,9 +273,9 @@ export class TunnelMonitor
     return done;
   }
 
-  /** The tunnels that ought to be there, in the order in which they were given, each with its name. */
+  /** The expected tunnels, in the order given, each with its name. */
   get expected(): readonly NamedExpectedTunnel[] {
-    return this.#expected;
+    return [...this.#expected];
   }
 
   /**
@@ -300,22 +300,22 @@ export class TunnelMonitor
   }
 
   /**
-   * Adds one to the tunnels that ought to be there, as {@link setExpected} does.
+   * Adds an expected tunnel, as {@link setExpected} does.
    *
-   * @returns the tunnel: the one that is as it says, or a new one, down
+   * @returns the tunnel: the existing one that matches, or a new one, down
    * @throws as {@link setExpected}; TypeError `ERR_INVALID_ARG_VALUE` if the name is another expected one's
    */
   addExpected(expected: ExpectedTunnel): Tunnel {
     const one = checkedOne(expected, 'expected');
     if (this.#expected.some(({ name }) => name === one.name)) {
-      throw wrongValue(`expected.name: there is one called ${JSON.stringify(one.name)} already`);
+      throw wrongValue(`expected.name: ${JSON.stringify(one.name)} is already expected`);
     }
     this.#expect([...this.#expected, one]);
     return this.#tunnels.get(one.name) as Tunnel;
   }
 
   /**
-   * Takes one off the tunnels that ought to be there, as {@link setExpected} does.
+   * Removes an expected tunnel, as {@link setExpected} does.
    *
    * @returns whether there was one of that name
    * @throws StateError `ERR_MONITOR_CLOSED`

@@ -31,9 +31,9 @@ interface CounterRise {
 type FoundWarning = Omit<TunnelWarning, 'since'>;
 
 const REFUSALS = [
-  ['integrity', 'integrity', 'failed the check of their integrity'],
-  ['replay', 'replay', 'were refused as replayed'],
-  ['replayWindow', 'replay-window', 'came too late for the replay window'],
+  ['integrity', 'integrity', 'failed the integrity check'],
+  ['replay', 'replay', 'were dropped as replayed'],
+  ['replayWindow', 'replay-window', 'were dropped as older than the replay window'],
 ] as const;
 
 /**
@@ -56,7 +56,7 @@ export function evaluateWarnings(
     const shared = sas.find((sa) => sharing(sa) > 1);
     if (shared) {
       const value = sharing(shared);
-      const text = `the SPI ${formatSpi(shared.entry.value.spi)} is in use for ${value} destinations`;
+      const text = `SPI ${formatSpi(shared.entry.value.spi)} is used for ${value} destinations`;
       found.push({ kind: 'spi-shared', what, text, value, limit: 1 });
     }
   }
@@ -71,7 +71,7 @@ export function evaluateWarnings(
   }
   const { acquireWindow, acquires, mappingWindow, mappings } = limits;
   for (const [kind, words, moments, window, limit] of [
-    ['acquire-storm', 'an SA was asked for', record.acquiredAt, acquireWindow, acquires],
+    ['acquire-storm', 'an SA was requested', record.acquiredAt, acquireWindow, acquires],
     ['nat-mapping', "the peer's address or port changed", record.mappedAt, mappingWindow, mappings],
   ] as const) {
     const value = moments.filter((moment) => !clock.past(moment + window)).length;
@@ -85,7 +85,7 @@ export function evaluateWarnings(
     const stale = contents.policies.filter(({ changedAt }) => changedAt < goneAt - limits.settle);
     const value = stale.length;
     if (value > 0 && clock.past(goneAt + limits.stalePolicy)) {
-      const text = 'policies are left from before its last SA went, and catch its packets';
+      const text = 'stale policies still match its traffic although its last SA is gone';
       found.push({ kind: 'stale-policy', what: '', text, value, limit: 0 });
     }
   }
@@ -107,7 +107,7 @@ function* piles(
   }
   if (worst.length === 0) return;
   const [value, limit] = [worst.length, Math.min(pile, worst.length - 1)];
-  yield { kind: 'piling-up', what, text: `${value} SAs do the work of one`, value, limit };
+  yield { kind: 'piling-up', what, text: `${value} SAs where 1 is expected`, value, limit };
 }
 
 /** The share of a limit that is used; undefined where there is none. */
@@ -136,7 +136,7 @@ function* exhausted(
     if (value === 0) continue;
     const what = isSequence ? direction : `${direction} ${unit}`;
     const used = `SA ${formatSpi(spi)} has used ${Math.floor(value * 100)} % of its ${unit}`;
-    yield { kind, what, text: isSequence ? used : `${used}, and has no successor`, value, limit };
+    yield { kind, what, text: isSequence ? used : `${used}, without a successor`, value, limit };
   }
 }
 
@@ -186,7 +186,7 @@ export function evaluateLeaks(
     const [limit, value] = [first[what], last[what]];
     if (!grows || value - limit < leak) continue;
     const name = what === 'sas' ? 'SAs' : 'policies';
-    const text = `${value} ${name} serve no tunnel, and they grow: there were ${limit}`;
+    const text = `${value} ${name} belong to no tunnel, up from ${limit}`;
     found.push({ kind: 'leak', what, text, value, limit });
   }
   return since(found, before, last.at);

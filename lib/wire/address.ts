@@ -221,17 +221,17 @@ export function writeAddress(
   if (text === undefined || text === 'any') return;
   if (family === AF_INET) {
     if (writeIPv4(bytes, at, text)) return;
-    throw new EncodeError(`${shown(text)} is no IPv4 address`, [field]);
+    throw new EncodeError(`invalid value ${shown(text)}: expected an IPv4 address`, [field]);
   }
   if (family === AF_INET6) {
     if (!net().isIPv6(text) || text.includes('%')) {
-      throw new EncodeError(`${shown(text)} is no IPv6 address`, [field]);
+      throw new EncodeError(`invalid value ${shown(text)}: expected an IPv6 address`, [field]);
     }
     writeIPv6(bytes, at, text);
     return;
   }
   if (!/^[0-9a-f]{32}$/i.test(text)) {
-    const reason = `${shown(text)} is no address of family ${family} (32 hexadecimal digits)`;
+    const reason = `invalid value ${shown(text)}: expected an address of family ${family} (32 hexadecimal digits)`;
     throw new EncodeError(reason, [field]);
   }
   writeHex(bytes, at, text);
@@ -248,7 +248,7 @@ function ipLength(text: string, field: string): number {
   const family = addressFamily(text);
   if (family !== undefined) return family === AF_INET ? 4 : 16;
   if (/^([0-9a-f]{2})*$/i.test(text)) return text.length / 2;
-  throw new EncodeError(`${shown(text)} is no address`, [field]);
+  throw new EncodeError(`invalid value ${shown(text)}: expected an IP address`, [field]);
 }
 
 /** The bytes that an address of a family takes, as {@link readIpOf} reads it. */
@@ -256,7 +256,7 @@ export function ipLengthOf(text: string, family: number, field: string): number 
   const own = addressFamily(text);
   if (family === ANY_FAMILY || own === family) return ipLength(text, field);
   if (family === AF_INET || family === AF_INET6 || own !== undefined) {
-    const reason = `${shown(text)} is no address of family ${family}`;
+    const reason = `invalid value ${shown(text)}: expected an address of family ${family}`;
     throw new EncodeError(reason, [field]);
   }
   return ipLength(text, field);

@@ -141,7 +141,7 @@ export class NetlinkAttribute {
   u32s(): number[] {
     const { bytes } = this;
     if (bytes.length % 4 !== 0) {
-      this.#refuse(`holds ${bytes.length} bytes, not a multiple of 4`, bytes.length & ~3);
+      this.#refuse(`has ${bytes.length} bytes, not a multiple of 4`, bytes.length & ~3);
     }
     const view = viewOf(bytes);
     return Array.from({ length: bytes.length / 4 }, (_, i) => view.getUint32(4 * i, LE));

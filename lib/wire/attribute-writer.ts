@@ -5,9 +5,12 @@ import { NLA_F_NESTED } from './attribute.ts';
 import { type AttributeNames, attributeName, namesInside } from './attribute-reader.ts';
 import { LE } from './endian.ts';
 import { EncodeError, within } from './error.ts';
-import { s32, u8, u16, u32, writeBe64, writeU64 } from './integer.ts';
+import { signed, signed64, u8, u16, u32, writeBe64, writeU64 } from './integer.ts';
 import type { MessageWriter } from './message-writer.ts';
 import { textBytes } from './text.ts';
+
+const isNumeric = (value: unknown): boolean =>
+  typeof value === 'number' || typeof value === 'bigint';
 
 /**
  * Writes attributes one after another. Every method takes the attribute's number first and returns the writer.
@@ -26,11 +29,31 @@ import { textBytes } from './text.ts';
 export class AttributeWriter {
   readonly #writer: MessageWriter;
   readonly #names: AttributeNames | undefined;
+  #ended = false;
 
   /** @param writer where to write, at its end */
   constructor(writer: MessageWriter, names?: AttributeNames) {
     this.#writer = writer;
     this.#names = names;
+  }
+
+  /**
+   * Has a function write what belongs in one place. It must be done when it returns: the memory is another message's then.
+   * @internal
+   */
+  static within(
+    writer: MessageWriter,
+    names: AttributeNames | undefined,
+    write: (attributes: AttributeWriter) => unknown,
+  ): void {
+    const attributes = new AttributeWriter(writer, names);
+    try {
+      if (write(attributes) instanceof Promise) {
+        throw new EncodeError('must be written by a synchronous function', []);
+      }
+    } finally {
+      attributes.#ended = true;
+    }
   }
 
   /** 8 bits. */
@@ -57,11 +80,58 @@ export class AttributeWriter {
     return this.#number(type, 8, value, (view, at, name) => writeU64(view, at, value, name));
   }
 
+  /** 8 bits with a sign. */
+  s8(type: number, value: number): this {
+    return this.#number(type, 1, value, (view, at, name) =>
+      view.setInt8(at, signed(value, 8, name)),
+    );
+  }
+
+  /** 16 bits with a sign. */
+  s16(type: number, value: number): this {
+    return this.#number(type, 2, value, (view, at, name) =>
+      view.setInt16(at, signed(value, 16, name), LE),
+    );
+  }
+
   /** 32 bits with a sign. */
   s32(type: number, value: number): this {
     return this.#number(type, 4, value, (view, at, name) =>
-      view.setInt32(at, s32(value, name), LE),
+      view.setInt32(at, signed(value, 32, name), LE),
     );
+  }
+
+  /** 64 bits with a sign. */
+  s64(type: number, value: bigint | number): this {
+    return this.#number(type, 8, value, (view, at, name) =>
+      view.setBigInt64(at, signed64(value, name), LE),
+    );
+  }
+
+  /** 4 bytes where the number fits into them, else 8 (NLA_UINT of newer families). */
+  uint(type: number, value: bigint | number): this {
+    return isNumeric(value) && value >= 0 && value <= 0xffff_ffff
+      ? this.u32(type, Number(value))
+      : this.u64(type, value);
+  }
+
+  /** The same with a sign (NLA_SINT). */
+  sint(type: number, value: bigint | number): this {
+    return isNumeric(value) && value >= -0x8000_0000 && value <= 0x7fff_ffff
+      ? this.s32(type, Number(value))
+      : this.s64(type, value);
+  }
+
+  /** Numbers of 32 bits, one after another. */
+  u32s(type: number, values: readonly number[]): this {
+    if (!Array.isArray(values)) this.#refuse(type, 'an array of numbers', values);
+    return this.#named(type, () => {
+      const at = this.#writer.attribute(type, 4 * values.length);
+      values.forEach((value, i) => {
+        if (value === undefined) throw new EncodeError('is missing', [`[${i}]`]);
+        this.#writer.view.setUint32(at + 4 * i, u32(value, `[${i}]`), LE);
+      });
+    });
   }
 
   /** 16 bits, big-endian: a port, for example. */
@@ -82,7 +152,7 @@ export class AttributeWriter {
   /** Text, with a NUL at its end. */
   string(type: number, text: string): this {
     if (typeof text !== 'string') this.#refuse(type, 'a string', text);
-    if (text.includes('\0')) throw new EncodeError('holds a NUL', [this.#name(type)]);
+    if (text.includes('\0')) throw new EncodeError('contains a NUL character', [this.#name(type)]);
     return this.#named(type, () => {
       const bytes = textBytes(text);
       const at = this.#writer.attribute(type, bytes.length + 1);
@@ -104,9 +174,10 @@ export class AttributeWriter {
     if (typeof address !== 'string' || addressFamily(address) === undefined) {
       this.#refuse(type, 'an IP address', address);
     }
-    const at = this.#writer.attribute(type, ipLengthOf(address, ANY_FAMILY, ''));
-    writeIp(this.#writer.bytes, at, address, '');
-    return this;
+    return this.#named(type, () => {
+      const at = this.#writer.attribute(type, ipLengthOf(address, ANY_FAMILY, ''));
+      writeIp(this.#writer.bytes, at, address, '');
+    });
   }
 
   /** An attribute without a payload: it says yes by being there. */
@@ -116,15 +187,17 @@ export class AttributeWriter {
 
   /** Attributes inside one, which gets the flag NLA_F_NESTED. Of an array: an attribute for each entry. */
   nest(type: number, write: (inside: AttributeWriter) => unknown): this {
-    if (typeof write !== 'function') this.#refuse(type, 'a function that writes', write);
+    if (typeof write !== 'function')
+      this.#refuse(type, 'a function that writes the nested attributes', write);
     return this.#named(type, () => {
       const at = this.#writer.beginNest(type | NLA_F_NESTED);
-      write(new AttributeWriter(this.#writer, namesInside(this.#names, type)));
+      AttributeWriter.within(this.#writer, namesInside(this.#names, type), write);
       this.#writer.endNest(at);
     });
   }
 
   #name(type: number): string {
+    if (this.#ended) throw new EncodeError('was written after its function had returned', []);
     if (!Number.isInteger(type) || type < 0 || type > 0xffff) {
       throw new EncodeError(`${shown(type)} is not a valid attribute number`, []);
     }

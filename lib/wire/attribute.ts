@@ -43,7 +43,7 @@ export interface OpaqueAttribute extends Omit<RawAttribute, 'bytes'> {
 export function attributeLength(view: DataView, at: number, end: number): number {
   const left = end - at;
   if (left < NLA_HDRLEN) {
-    throw new DecodeError(`${left} bytes after the last attribute are no attribute header`, {
+    throw new DecodeError(`${left} trailing bytes are too few for an attribute header`, {
       path: [],
       offset: at,
       expected: NLA_HDRLEN,
@@ -53,7 +53,7 @@ export function attributeLength(view: DataView, at: number, end: number): number
   const length = view.getUint16(at, LE);
   if (length < NLA_HDRLEN || length > left) {
     const type = view.getUint16(at + 2, LE) & NLA_TYPE_MASK;
-    throw new DecodeError(`attribute ${type} says ${length} bytes, ${left} are left`, {
+    throw new DecodeError(`attribute ${type} has length ${length}, but ${left} bytes are left`, {
       path: [],
       offset: at,
       expected: length,

@@ -17,13 +17,13 @@ import type { Choice, Member, Shape } from './shape.ts';
  */
 export function checkProperties(value: unknown, of: Shape, path: readonly string[]): void {
   if (typeof value !== 'object' || value === null || Array.isArray(value)) {
-    throw new EncodeError('is no object', path);
+    throw new EncodeError('must be an object', path);
   }
   const given = Object.entries(value).filter(([, inner]) => inner !== undefined);
   for (const [name, inner] of given) {
     const member = of.members.get(name);
     if (member === undefined) {
-      throw new EncodeError(`is no property here; ${instead(name, of)}`, [...path, name]);
+      throw new EncodeError(`unknown property; ${instead(name, of)}`, [...path, name]);
     }
     checkMember(inner, member, [...path, name]);
   }
@@ -49,11 +49,12 @@ function checkChoice(
       throw new EncodeError(reason, [...path, name]);
     };
     const wanted = values.join(', ');
-    if (chosen === undefined) refuse(`needs ${by} beside it: ${wanted}`);
+    if (chosen === undefined) refuse(`needs ${by} to be ${wanted}`);
     if (!values.includes(chosen as string)) {
-      refuse(`goes with ${by} ${wanted}; here it is ${shown(chosen)}`);
+      refuse(`needs ${by} to be ${wanted}; received ${shown(chosen)}`);
     }
-    if (properties[raw] !== undefined) refuse(`and ${raw} are the same: give one of them`);
+    if (properties[raw] !== undefined)
+      refuse(`and ${raw} set the same attribute: give one of them`);
   }
 }
 
@@ -64,7 +65,7 @@ function instead(name: string, { members }: Shape): string {
     .map((one): [number, string] => [distance(name, one), one])
     .filter(([away]) => away <= 2)
     .sort(([a], [b]) => a - b);
-  return nearest ? `did you mean ${nearest[1]}?` : `there are ${known.join(', ')}`;
+  return nearest ? `did you mean ${nearest[1]}?` : `valid properties: ${known.join(', ')}`;
 }
 
 /** How many letters must be added, removed or changed (Levenshtein). */
@@ -87,7 +88,7 @@ function checkMember(value: unknown, { holds, shape }: Member, path: readonly st
       if (shape) checkProperties(value, shape, path);
       break;
     case 'list':
-      if (!Array.isArray(value)) throw new EncodeError('is no array', path);
+      if (!Array.isArray(value)) throw new EncodeError('must be an array', path);
       if (shape) {
         const last = path.at(-1);
         const outer = path.slice(0, -1);
@@ -97,22 +98,22 @@ function checkMember(value: unknown, { holds, shape }: Member, path: readonly st
       }
       break;
     case 'text':
-      if (typeof value !== 'string') throw new EncodeError('is no string', path);
+      if (typeof value !== 'string') throw new EncodeError('must be a string', path);
       // The kernel reads text up to there only.
-      if (value.includes('\0')) throw new EncodeError('holds a NUL', path);
+      if (value.includes('\0')) throw new EncodeError('contains a NUL character', path);
       break;
     case 'u16':
       if (!Number.isInteger(value) || (value as number) >>> 16 !== 0) {
-        throw new EncodeError('is no whole number from 0 to 65535', path);
+        throw new EncodeError('must be an integer from 0 to 65535', path);
       }
       break;
     case 'bytes':
-      if (!(value instanceof Uint8Array)) throw new EncodeError('is no Uint8Array', path);
+      if (!(value instanceof Uint8Array)) throw new EncodeError('must be a Uint8Array', path);
       break;
     case 'key':
       if (value instanceof Uint8Array) break;
       if (typeof value !== 'object' || value === null || !('bytes' in value)) {
-        throw new EncodeError('is neither a Uint8Array nor a KeyMaterial', path);
+        throw new EncodeError('must be a Uint8Array or a KeyMaterial', path);
       }
   }
 }
@@ -130,7 +131,7 @@ function checkFamilies(
     if (family === undefined) continue;
     first ??= { name, family };
     if (family !== first.family) {
-      const reason = `is ${word(family)}, ${first.name} is ${word(first.family)}: both must be of one family`;
+      const reason = `is ${word(family)}, ${first.name} is ${word(first.family)}: the address families must match`;
       throw new EncodeError(reason, [...path, name]);
     }
   }

@@ -51,9 +51,9 @@ export function tooShort(name: string, offset: number, expected: number, found: 
   });
 }
 
-/** Throws the error for a list whose length is no multiple of its entries'. */
+/** Throws the error for a list whose length is not a multiple of its entries'. */
 export function notAMultiple(name: string, offset: number, of: number, found: number): never {
-  throw new DecodeError(`holds ${found} bytes, no multiple of ${of}`, {
+  throw new DecodeError(`has ${found} bytes, not a multiple of ${of}`, {
     path: [name],
     offset,
     expected: Math.ceil(found / of) * of,
@@ -63,7 +63,7 @@ export function notAMultiple(name: string, offset: number, of: number, found: nu
 
 /** Throws the error for a record whose own length is less than its struct, or more than is left. */
 export function wrongRecord(name: string, offset: number, says: number, left: number): never {
-  throw new DecodeError(`a record says ${says} bytes, ${left} are left`, {
+  throw new DecodeError(`a record has length ${says}, but ${left} bytes are left`, {
     path: [name],
     offset,
     expected: says,
@@ -73,7 +73,7 @@ export function wrongRecord(name: string, offset: number, says: number, left: nu
 
 /** Throws the error for a length inside a struct that does not fit the length of the whole. */
 export function wrongLength(name: string, offset: number, expected: number, found: number): never {
-  throw new DecodeError(`says it has ${found} bytes, not ${expected}`, {
+  throw new DecodeError(`has length ${found}, expected ${expected}`, {
     path: [name],
     offset,
     expected,
@@ -113,8 +113,8 @@ export function notEncoded(error: unknown, name: string, message: object): unkno
   if (!(error instanceof TypeError || error instanceof RangeError)) return within(error, name);
   const path = pathToNull(message, new Set());
   return path === undefined
-    ? new EncodeError('holds a value of a wrong type', [name])
-    : new EncodeError('is null: leave out what there is not', [name, ...path]);
+    ? new EncodeError('contains a value of the wrong type', [name])
+    : new EncodeError('is null: omit the property instead', [name, ...path]);
 }
 
 function pathToNull(value: object, seen: Set<object>): string[] | undefined {

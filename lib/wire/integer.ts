@@ -40,7 +40,10 @@ export function readU64(view: DataView, at: number): bigint {
 }
 
 function refuse(value: unknown, least: bigint, most: bigint, field: string): never {
-  throw new EncodeError(`${shown(value)} is no whole number from ${least} to ${most}`, [field]);
+  throw new EncodeError(
+    `invalid value ${shown(value)}: expected an integer from ${least} to ${most}`,
+    [field],
+  );
 }
 
 /** `value` if it fits into 8 bits; 0 for undefined. */
@@ -73,6 +76,23 @@ export function s32(value: number | undefined, field: string): number {
   return typeof value === 'number' && (value | 0) === value
     ? value
     : refuse(value, -0x80000000n, 0x7fffffffn, field);
+}
+
+/** `value` if it fits into 8, 16 or 32 bits with a sign. */
+export function signed(value: number, bits: 8 | 16 | 32, field: string): number {
+  const most = 2n ** BigInt(bits - 1);
+  return typeof value === 'number' && (value << (32 - bits)) >> (32 - bits) === value
+    ? value
+    : refuse(value, -most, most - 1n, field);
+}
+
+/** `value` if it fits into 64 bits with a sign. */
+export function signed64(value: bigint | number, field: string): bigint {
+  const big = typeof value === 'number' && Number.isSafeInteger(value) ? BigInt(value) : value;
+  if (typeof big !== 'bigint' || BigInt.asIntN(64, big) !== big) {
+    refuse(value, -(2n ** 63n), 2n ** 63n - 1n, field);
+  }
+  return big;
 }
 
 /** Writes an unsigned 64-bit number in network byte order; undefined is 0. */

@@ -20,7 +20,10 @@ export function readLinkAddress(bytes: Uint8Array, at: number, length: number): 
 export function linkAddressLength(text: string, field: string): number {
   if (text === '') return 0;
   if (!/^[0-9a-f]{2}(:[0-9a-f]{2})*$/i.test(text)) {
-    throw new EncodeError(`${shown(text)} is no link-layer address`, [field]);
+    throw new EncodeError(
+      `invalid value ${shown(text)}: expected a link-layer address (00:00:5e:00:53:01)`,
+      [field],
+    );
   }
   return (text.length + 1) / 3;
 }

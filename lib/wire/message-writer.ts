@@ -73,7 +73,7 @@ export class MessageWriter implements Disposable {
   attribute(type: number, size: number): number {
     const length = NLA_HDRLEN + size;
     if (length > MAX_ATTRIBUTE) {
-      throw new EncodeError(`has ${size} bytes, ${MAX_ATTRIBUTE - NLA_HDRLEN} fit`, []);
+      throw new EncodeError(`has ${size} bytes; at most ${MAX_ATTRIBUTE - NLA_HDRLEN} fit`, []);
     }
     const at = this.reserve(length);
     this.view.setUint16(at, length, LE);
@@ -90,7 +90,10 @@ export class MessageWriter implements Disposable {
   endNest(at: number): void {
     const length = this.#end - at;
     if (length > MAX_ATTRIBUTE) {
-      throw new EncodeError(`has ${length - NLA_HDRLEN} bytes, more than fit`, []);
+      throw new EncodeError(
+        `has ${length - NLA_HDRLEN} bytes; at most ${MAX_ATTRIBUTE - NLA_HDRLEN} fit`,
+        [],
+      );
     }
     this.view.setUint16(at, length, LE);
   }

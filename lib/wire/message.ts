@@ -32,7 +32,7 @@ export interface MessageHeader {
 export function messageLength(view: DataView, at: number, end: number): number {
   const left = end - at;
   if (left < NLMSG_HDRLEN) {
-    throw new DecodeError(`${left} bytes are no message header`, {
+    throw new DecodeError(`${left} bytes are too few for a message header`, {
       path: [],
       offset: at,
       expected: NLMSG_HDRLEN,
@@ -41,7 +41,7 @@ export function messageLength(view: DataView, at: number, end: number): number {
   }
   const length = view.getUint32(at, LE);
   if (length < NLMSG_HDRLEN || length > left) {
-    throw new DecodeError(`message says ${length} bytes, ${left} are left`, {
+    throw new DecodeError(`message has length ${length}, but ${left} bytes are left`, {
       path: [],
       offset: at,
       expected: length,

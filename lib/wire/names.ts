@@ -31,7 +31,9 @@ export class Enumeration<Name extends string> {
     const number = this.#numbers.get(value);
     if (number !== undefined) return number;
     const known = [...this.#numbers.keys()].join(', ');
-    throw new EncodeError(`${shown(value)} is none of ${known} (nor a number)`, [field]);
+    throw new EncodeError(`invalid value ${shown(value)}: expected one of ${known}, or a number`, [
+      field,
+    ]);
   }
 }
 
@@ -74,14 +76,14 @@ export class Flags<Name extends string> {
     if (typeof value === 'number') return value;
     if (typeof value === 'object' && value !== null && 'mask' in value) return value.mask;
     if (!Array.isArray(value)) {
-      const reason = `${shown(value)} is no list of names, no set of flags and no number`;
+      const reason = `invalid value ${shown(value)}: expected an array of names, a flag set or a number`;
       throw new EncodeError(reason, [field]);
     }
     let mask = 0;
     for (const name of value as readonly Name[]) {
       if (typeof name !== 'string' || !Object.hasOwn(this.bits, name)) {
         const known = Object.keys(this.bits).join(', ');
-        throw new EncodeError(`${shown(name)} is none of ${known}`, [field]);
+        throw new EncodeError(`invalid value ${shown(name)}: expected one of ${known}`, [field]);
       }
       mask |= this.bits[name];
     }

@@ -34,7 +34,7 @@ export function parseNetwork(text: string): Network | undefined {
 export function networkOf(text: unknown, path: readonly string[]): Network {
   const network = typeof text === 'string' ? parseNetwork(text) : undefined;
   if (network !== undefined) return network;
-  const reason = `invalid value ${shown(text)}: expected an address or a network, as 10.0.0.0/8`;
+  const reason = `invalid value ${shown(text)}: expected an address or a network (10.0.0.0/8)`;
   throw new EncodeError(reason, path);
 }
 
@@ -53,11 +53,12 @@ export function withLengths<Given>(
   if (typeof given !== 'object' || given === null) return given;
   let taken = given;
   for (const [name, length] of pairs) {
-    const { [name]: text, [length]: said } = given;
+    // Two addresses may share one length.
+    const { [name]: text, [length]: said } = taken;
     if (typeof text !== 'string' || !text.includes('/')) continue;
     const { address, bits } = networkOf(text, [...path, name]);
     if (said !== undefined && said !== bits) {
-      const reason = `is ${shown(said)}, and ${name} is ${shown(text)}: give one of them`;
+      const reason = `is ${shown(said)}, but ${name} is ${shown(text)}: give one of them`;
       throw new EncodeError(reason, [...path, length]);
     }
     taken = { ...taken, [name]: address, [length]: bits };

@@ -66,7 +66,7 @@ export function disclosed(of: OpaqueBytes | Uint8Array, zeroed: boolean): Uint8A
   const bytes = of.bytes();
   if (bytes !== undefined || zeroed) return bytes;
   throw new EncodeError(
-    `the ${of.length} bytes of it are not there: they come only with keys: true (or see missingKeys)`,
+    `its ${of.length} bytes are absent: decode with keys: true (or see missingKeys)`,
     [],
   );
 }

@@ -32,10 +32,13 @@ export function keyLength(
   const bytes = Math.ceil(keyBits(bits, key) / 8);
   if (key === undefined) {
     if (bytes === 0 || zeroed) return bytes;
-    throw new EncodeError(`the ${bytes} bytes of it are not there (see missingKeys)`, ['key']);
+    throw new EncodeError(
+      `its ${bytes} bytes are absent: decode with keys: true (or see missingKeys)`,
+      ['key'],
+    );
   }
   if (key.length !== bytes) {
-    throw new EncodeError(`has ${shown(key.length)} bytes, ${shown(bits)} bits need ${bytes}`, [
+    throw new EncodeError(`has ${shown(key.length)} bytes, but ${shown(bits)} bits take ${bytes}`, [
       'key',
     ]);
   }

@@ -118,7 +118,7 @@ function choicesOf({ attributes }: AttributeTable): Choice[] {
   return attributes.flatMap((of) => {
     if (of.type !== 'choice') return [];
     const by = attributes.find(({ number }) => number === of.by);
-    if (by === undefined) throw new Error(`no attribute ${of.by} beside ${of.kernel}`);
+    if (by === undefined) throw new Error(`no attribute ${of.by} for ${of.kernel}`);
     const names = 'names' in by && by.names instanceof Enumeration ? by.names : undefined;
     const options = of.options.map(({ name, values }): [string, (string | number)[]] => [
       name,

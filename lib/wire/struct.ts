@@ -216,6 +216,6 @@ export function offsetOf(of: Struct, path: string): number {
   const field = of.fields.find(({ kernel }) => kernel === first);
   if (field === undefined) throw new Error(`struct ${of.kernel} has no ${first}`);
   if (rest.length === 0) return field.offset;
-  if (field.type !== 'struct') throw new Error(`${first} of struct ${of.kernel} is no struct`);
+  if (field.type !== 'struct') throw new Error(`${first} of struct ${of.kernel} is not a struct`);
   return field.offset + offsetOf(field.struct, rest.join('.'));
 }

@@ -95,9 +95,9 @@ export function units(
   if (value === NO_LIMIT && none !== undefined) return none;
   const whole = value / factor;
   if (Number.isSafeInteger(whole)) return whole;
-  const step = factor === 1 ? 'whole number' : `multiple of ${factor}`;
+  const step = factor === 1 ? 'an integer' : `a multiple of ${factor}`;
   const or = none === undefined ? '' : ', or NO_LIMIT';
-  throw new EncodeError(`invalid value ${shown(value)}: expected a ${step}${or}`, [field]);
+  throw new EncodeError(`invalid value ${shown(value)}: expected ${step}${or}`, [field]);
 }
 
 /** Writes whole units in 64 bits; if `exact` is nearest to the number that is given, its digits. */

@@ -51,7 +51,7 @@ export function checkAlgorithm(algorithm: AlgorithmInput | undefined, path: stri
   }
   if (known.icvBits !== undefined && !known.icvBits.includes(algorithm.icvBits ?? 0)) {
     throw new EncodeError(
-      `${algorithm.name} has check values of ${known.icvBits.join(', ')} bits, not ${shown(algorithm.icvBits ?? 0)}`,
+      `${algorithm.name} takes an ICV of ${known.icvBits.join(', ')} bits, not ${shown(algorithm.icvBits ?? 0)}`,
       [...path, 'icvBits'],
     );
   }

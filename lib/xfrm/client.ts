@@ -470,10 +470,10 @@ const whoHolds =
   };
 
 const stateInPlace = (state: XfrmState): string =>
-  `there is already ${describeState(state)}, ${state.mode}, reqid ${state.reqid}: update it, or take another SPI`;
+  `already exists: ${describeState(state)}, ${state.mode}, reqid ${state.reqid}; update it, or use another SPI`;
 
 const policyInPlace = (policy: XfrmPolicy): string =>
-  `there is already ${describePolicy(policy)}, priority ${policy.priority}: update it`;
+  `already exists: ${describePolicy(policy)}, priority ${policy.priority}; update it`;
 
 /** What of each message is an answer; undefined of one about something else. */
 const replyOf =

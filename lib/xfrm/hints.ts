@@ -9,33 +9,34 @@ import { errorCode } from '../netlink/kernel-error.ts';
 
 const EVERY: Readonly<Record<string, string>> = {
   EPERM:
-    'every XFRM request, listing included, needs the capability CAP_NET_ADMIN over the network ' +
+    'every XFRM request, dumps included, needs the capability CAP_NET_ADMIN over the network ' +
     `namespace: ${GET_NET_ADMIN}`,
   // EOPNOTSUPP, by the name that Node.js has for it.
   ENOTSUP: 'a 32-bit process needs a kernel with CONFIG_XFRM_USER_COMPAT',
 };
 
-const NO_SA = 'there is no SA with this destination, protocol, SPI and mark';
+const NO_SA = 'no SA has this destination, protocol, SPI and mark';
 
 const SA: Readonly<Record<string, string>> = {
-  EEXIST: 'there is an SA with this destination, protocol and SPI: update it, or take another SPI',
+  EEXIST:
+    'an SA with this destination, protocol and SPI already exists: update it, or use another SPI',
   ESRCH: NO_SA,
   EPROTONOSUPPORT:
     'this kernel lacks the protocol or the mode: load it (modprobe esp4 esp6 ah4 ah6 ipcomp), or see "netlink-xfrm lab"',
-  ENOSYS: 'this kernel lacks the algorithm, or the length of its check value: see /proc/crypto',
+  ENOSYS: 'this kernel lacks the algorithm, or does not support the ICV length: see /proc/crypto',
 };
 
 const ALLOCSPI: Readonly<Record<string, string>> = {
   ...SA,
-  ENOENT: 'there is no free SPI in the range',
+  ENOENT: 'the range has no free SPI',
 };
 
 /** The kernel says ENOENT here for what is elsewhere ESRCH (net/xfrm/xfrm_user.c, xfrm_add_sa_expire). */
 const EXPIRE: Readonly<Record<string, string>> = { ...SA, ENOENT: NO_SA };
 
 const POLICY: Readonly<Record<string, string>> = {
-  EEXIST: 'there is a policy with this selector, direction and mark: update it',
-  ENOENT: 'there is no policy with this selector or index, direction, mark and type',
+  EEXIST: 'a policy with this selector, direction and mark already exists: update it',
+  ENOENT: 'no policy has this selector or index, direction, mark and type',
 };
 
 /** By request; the first that matches. */

@@ -1,6 +1,6 @@
 /** Selectors as callers of the client write them. @module */
 import type { Encodable } from '../wire/encodable.ts';
-import { withLengths } from '../wire/network.ts';
+import { parseNetwork, withLengths } from '../wire/network.ts';
 import type { XfrmSelector } from './types.ts';
 
 const NETWORKS = [
@@ -9,15 +9,28 @@ const NETWORKS = [
 ] as const;
 
 /**
- * A selector as the kernel has it, of one whose networks may have their prefix lengths with them: `10.0.0.0/8`.
+ * A selector as the kernel has it, of one whose networks may have their prefix lengths with them: `10.0.0.0/8`. An
+ * address without a prefix length is one host, as for `ip xfrm`: a length of 0 would select all traffic.
  *
  * @throws EncodeError for what is no network, or has two prefix lengths
  */
-export const takeNetworks = <Given extends Encodable<XfrmSelector> | undefined>(
+export function takeNetworks<Given extends Encodable<XfrmSelector> | undefined>(
   selector: Given,
   path: readonly string[],
-): Given =>
-  withLengths<Encodable<XfrmSelector> | undefined>(selector, NETWORKS as never, path) as Given;
+): Given {
+  const given = withLengths<Encodable<XfrmSelector> | undefined>(selector, NETWORKS as never, path);
+  if (typeof given !== 'object' || given === null) return given as Given;
+  let taken = given;
+  for (const [name, length] of NETWORKS) {
+    const { [name]: address, [length]: said } = given;
+    if (said !== undefined || typeof address !== 'string' || isAny(address)) continue;
+    taken = { ...taken, [length]: parseNetwork(address)?.bits };
+  }
+  return taken as Given;
+}
+
+/** 0.0.0.0 and :: are no host: without a length they mean every address. */
+const isAny = (address: string): boolean => /^[0.]+$|^[0:]+$/.test(address);
 
 /** The same of what has a selector. */
 export function takeNetworksOf<

@@ -30,7 +30,14 @@ async function guest(suite: string, ...args: string[]) {
   const { left, right } = testimony;
   assert.deepEqual([...judgeTestimony('left', left), ...judgeTestimony('right', right)], []);
   assert.deepEqual(successions(right.tunnels, true), successions(left.tunnels));
-  return told;
+  return { ...told, right: inOneStep(told.right) };
+}
+
+/** The daemon adds the SAs, then their policies: between the two a busy host may take longer than `settle`. */
+function inOneStep(lines: readonly string[]): string[] {
+  const [added, up, ...more] = lines;
+  const isInTwo = added === 'added: orphan' && up === 'up: was orphan';
+  return isInTwo ? ['added: up', 'up', ...more] : [...lines];
 }
 
 /** The first packet asks for SAs (the right host is not asked), and two rekeys follow. */

@@ -88,7 +88,7 @@ test('rtnetlink takes no capability, and gets the receive buffer that rmem_max a
   const addLink = () => host.run('ip', 'link', 'add', 'd0', 'type', 'veth');
   const heard = await listen(container('monitor link --count 1'), addLink);
   assert.match(heard.stdout, /NEWLINK +veth0/);
-  assert.match(heard.stderr, /receive buffer \d+ KiB; 65536 KiB were asked for/);
+  assert.match(heard.stderr, /receive buffer \d+ KiB; 65536 KiB requested/);
 });
 
 test('listing takes NET_ADMIN', async () => {

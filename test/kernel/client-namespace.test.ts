@@ -172,7 +172,7 @@ for (const [name, open] of Object.entries(openers)) {
       [{ netns: '/run/\0netns' }, /^options\.netns must be a path/],
       [{ netns: {} }, /^options\.netns must be a path/],
       [{ netns: null }, /^options\.netns must be a path/],
-      [{ netNs: '/run/netns/a' }, /^options\.netNs is no option; there are .*netns/],
+      [{ netNs: '/run/netns/a' }, /^unknown option options\.netNs; valid options: .*netns/],
     ] as const) {
       await assert.rejects(opening(options), { name: 'TypeError', message });
     }

@@ -70,9 +70,9 @@ test('a network may have its prefix length with it', async () => {
     ],
     [
       { prefixlenS: 8 },
-      { path: [...path, 'prefixlenS'], reason: /is 8, and saddr is "10\.0\.0\.0\/24"/ },
+      { path: [...path, 'prefixlenS'], reason: /is 8, but saddr is "10\.0\.0\.0\/24"/ },
     ],
-    [{}, { path: [...path, 'saddr'], reason: /family/ }],
+    [{}, { path: [...path, 'saddr'], reason: /famil/ }],
   ];
   for (const [more, error] of wrong) {
     const policy = { dir: 'out', selector: { ...selector, ...more } } as const;
@@ -134,7 +134,7 @@ test('policies are added, got, listed, updated, deleted and flushed', async () =
     client.addPolicy({ ...id, selector }),
     refused(
       'EEXIST',
-      /^there is already policy out 10\.0\.0\.0\/24 → 10\.1\.0\.0\/16 mark 0x1\/0xff, priority 100: update it$/,
+      /^already exists: policy out 10\.0\.0\.0\/24 → 10\.1\.0\.0\/16 mark 0x1\/0xff, priority 100; update it$/,
       {
         request: 'XFRM_MSG_NEWPOLICY',
         object: 'policy out 10.0.0.0/24 → 10.1.0.0/16 mark 0x1/0xff',
@@ -148,7 +148,7 @@ test('policies are added, got, listed, updated, deleted and flushed', async () =
   await client.deletePolicy({ ...id, index: policy.index });
   await assert.rejects(
     client.deletePolicy({ ...id, selector }),
-    refused('ENOENT', /there is no policy/),
+    refused('ENOENT', /no policy has/),
   );
   await client.addPolicy({ dir: 'in', selector: { family: 'inet6' }, action: 'block' });
   await client.flushPolicies();
@@ -191,7 +191,7 @@ test('an SPI is allocated, listed by filter, and deleted', async () => {
   await client.deleteState({ daddr: '192.0.2.2', spi: 0x5000 });
   await assert.rejects(
     client.getState({ daddr: '192.0.2.2', spi: 0x5000 }),
-    refused('ESRCH', /there is no SA/),
+    refused('ESRCH', /no SA has/),
   );
   await client.flushStates('ah');
   assert.deepEqual(await spis({}), [0]);
@@ -217,18 +217,18 @@ test('what a kernel lacks is told', async () => {
 test('a refusal says what to do', async () => {
   await using client = new XfrmClient();
   const none = { ...ENDS, spi: 0x7777, proto: 'esp' } as const;
-  const noSa = /there is no SA with this destination, protocol, SPI and mark/;
+  const noSa = /no SA has this destination, protocol, SPI and mark/;
   await assert.rejects(client.getState(none), refused('ESRCH', noSa));
   await assert.rejects(client.deleteState(none), refused('ESRCH', noSa));
   await assert.rejects(client.getAevent(none), refused('ESRCH', noSa));
   await assert.rejects(client.expireState(none, true), refused('ENOENT', noSa));
-  const noPolicy = refused('ENOENT', /there is no policy with this selector or index/);
+  const noPolicy = refused('ENOENT', /no policy has this selector or index/);
   await assert.rejects(client.getPolicy({ dir: 'in', index: 8 }), noPolicy);
   await assert.rejects(client.deletePolicy({ dir: 'in', selector: { family: 'inet' } }), noPolicy);
   // An SPI that is taken, on every kernel: by a larval SA.
   const range = { ...ENDS, proto: 'esp', min: 0x7000, max: 0x7000 } as const;
   await client.allocateSpi(range);
-  await assert.rejects(client.allocateSpi(range), refused('ENOENT', /no free SPI in the range/));
+  await assert.rejects(client.allocateSpi(range), refused('ENOENT', /no free SPI/));
   await client.flushStates();
 });
 
@@ -344,7 +344,7 @@ test('every field of an SA is set, and read back equal', { skip: withoutEsp }, a
     client.addState({ ...state, saddr: '192.0.2.3' }),
     refused(
       'EEXIST',
-      new RegExp(`^there is already ${place}, tunnel, reqid 9: update it, or take another SPI$`),
+      new RegExp(`^already exists: ${place}, tunnel, reqid 9; update it, or use another SPI$`),
       { object: place.replace('192.0.2.1', '192.0.2.3') },
     ),
   );
@@ -400,7 +400,7 @@ test('async events of an SA are asked for and set', { skip: withoutEsp }, async 
   assert.equal(typeof aevent.replayThreshold, 'number');
   assert.equal(aevent.lifetimeCurrent?.bytes, 0n);
   await client.expireState(id, true);
-  await assert.rejects(client.getState(id), refused('ESRCH', /there is no SA/));
+  await assert.rejects(client.getState(id), refused('ESRCH', /no SA has/));
 });
 
 test('a long list is read piece by piece', { timeout: 600_000 }, async () => {
@@ -469,23 +469,35 @@ test('wrong arguments are refused by name, and nothing is sent', async () => {
   await using client = new XfrmClient();
   const state = { ...ENDS, proto: 'esp', spi: 0x6005, mode: 'tunnel', aead: GCM } as const;
   const cases: [value: object, message: RegExp][] = [
-    [{ ...state, spi: -1 }, /NEWSA › spi › -1 is no whole number from 0 to 4294967295/],
+    [
+      { ...state, spi: -1 },
+      /NEWSA › spi › invalid value -1: expected an integer from 0 to 4294967295/,
+    ],
     [{ ...state, spi: 2 ** 32 }, /NEWSA › spi/],
     [{ ...state, reqid: 1.5 }, /NEWSA › reqid/],
     [{ ...state, lifetime: { hardBytes: -1n } }, /NEWSA › lifetime › hardBytes/],
     [{ ...state, lifetime: { hardBytes: 2n ** 64n } }, /NEWSA › lifetime › hardBytes/],
     [
       { ...state, lifetime: { hard: 1n } },
-      /NEWSA › lifetime › hard › is no property here; there are softBytes/,
+      /NEWSA › lifetime › hard › unknown property; valid properties: softBytes/,
     ],
-    [{ ...state, liftime: {} }, /NEWSA › liftime › is no property here; did you mean lifetime\?/],
-    [{ ...state, colour: 1 }, /NEWSA › colour › is no property here; there are selector, daddr,/],
-    [{ ...state, mode: 'tunel' }, /NEWSA › mode › "tunel" is none of transport, tunnel/],
+    [{ ...state, liftime: {} }, /NEWSA › liftime › unknown property; did you mean lifetime\?/],
+    [
+      { ...state, colour: 1 },
+      /NEWSA › colour › unknown property; valid properties: selector, daddr,/,
+    ],
+    [
+      { ...state, mode: 'tunel' },
+      /NEWSA › mode › invalid value "tunel": expected one of transport, tunnel/,
+    ],
     [
       { ...state, saddr: '2001:db8::1' },
-      /NEWSA › saddr › is IPv6, daddr is IPv4: both must be of one family/,
+      /NEWSA › saddr › is IPv6, daddr is IPv4: the address families must match/,
     ],
-    [{ ...state, family: 'inet6' }, /NEWSA › daddr › "192.0.2.2" is no IPv6 address/],
+    [
+      { ...state, family: 'inet6' },
+      /NEWSA › daddr › invalid value "192.0.2.2": expected an IPv6 address/,
+    ],
     [
       { ...state, selector: { saddr: '10.0.0.0', daddr: '::' } },
       /NEWSA › selector › saddr › is IPv4, daddr is IPv6/,
@@ -497,36 +509,42 @@ test('wrong arguments are refused by name, and nothing is sent', async () => {
     ],
     [
       { ...state, aead: { ...GCM, icvBits: 100 } },
-      /icvBits › .* has check values of 64, 96, 128 bits, not 100/,
+      /icvBits › .* takes an ICV of 64, 96, 128 bits, not 100/,
     ],
     [{ ...state, aead: { name: GCM.name, keyBits: 160, icvBits: 128 } }, /key/],
-    [{ ...state, flags: [Symbol('esn')] }, /NEWSA › flags › Symbol\(esn\) is none of/],
-    [{ ...state, flags: [[]] }, /NEWSA › flags › an array is none of/],
-    [{ ...state, flags: ['esm'] }, /NEWSA › flags › "esm" is none of/],
-    [{ ...state, mark: 5 }, /NEWSA › mark › is no object/],
+    [
+      { ...state, flags: [Symbol('esn')] },
+      /NEWSA › flags › invalid value Symbol\(esn\): expected one of/,
+    ],
+    [{ ...state, flags: [[]] }, /NEWSA › flags › invalid value an array: expected one of/],
+    [{ ...state, flags: ['esm'] }, /NEWSA › flags › invalid value "esm": expected one of/],
+    [{ ...state, mark: 5 }, /NEWSA › mark › must be an object/],
     [{ ...state, mark: { value: 1 } }, /NEWSA › mark › mask › is missing/],
     [{ ...state, daddr: undefined }, /NEWSA › daddr › is missing/],
-    [{ ...state, spi: '0x6005' }, /NEWSA › spi › "0x6005" is no whole number/],
-    [{ ...state, saddr: 5 }, /NEWSA › saddr › is no string/],
-    [{ ...state, flags: 'esn' }, /NEWSA › flags › "esn" is no list of names/],
-    [{ ...state, lifetime: 5 }, /NEWSA › lifetime › is no object/],
-    [{ ...state, aead: { ...GCM, name: 5 } }, /NEWSA › aead › name › is no string/],
+    [{ ...state, spi: '0x6005' }, /NEWSA › spi › invalid value "0x6005": expected an integer/],
+    [{ ...state, saddr: 5 }, /NEWSA › saddr › must be a string/],
+    [{ ...state, flags: 'esn' }, /NEWSA › flags › invalid value "esn": expected an array of names/],
+    [{ ...state, lifetime: 5 }, /NEWSA › lifetime › must be an object/],
+    [{ ...state, aead: { ...GCM, name: 5 } }, /NEWSA › aead › name › must be a string/],
     [
       { ...state, aead: { ...GCM, key: KEY_HEX } },
-      /NEWSA › aead › key › is neither a Uint8Array nor a KeyMaterial/,
+      /NEWSA › aead › key › must be a Uint8Array or a KeyMaterial/,
     ],
-    [{ ...state, replayEsn: { bitmap: 5 } }, /NEWSA › replayEsn › bitmap › is no array/],
-    [{ ...state, unknown: 5 }, /NEWSA › unknown › is no array/],
-    [{ ...state, unknown: [{ type: 'x', bytes: key('') }] }, /unknown\[0\] › type › is no whole/],
+    [{ ...state, replayEsn: { bitmap: 5 } }, /NEWSA › replayEsn › bitmap › must be an array/],
+    [{ ...state, unknown: 5 }, /NEWSA › unknown › must be an array/],
+    [
+      { ...state, unknown: [{ type: 'x', bytes: key('') }] },
+      /unknown\[0\] › type › must be an integer/,
+    ],
     [
       { ...state, unknown: [{ type: 2, bytes: 'x' }] },
-      /unknown\[0\] › bytes › is neither a Uint8Array/,
+      /unknown\[0\] › bytes › must be a Uint8Array/,
     ],
     [{ ...state, unknown: [{ type: 200 }] }, /NEWSA › unknown\[0\] › bytes › is missing/],
-    [[state], /NEWSA › is no object/],
+    [[state], /NEWSA › must be an object/],
     [
       { ...state, aead: { ...GCM, name: '__proto__' }, mode: 5.5 },
-      /NEWSA › mode › 5.5 is no whole/,
+      /NEWSA › mode › invalid value 5.5: expected an integer/,
     ],
   ];
   for (const [value, message] of cases) {
@@ -538,37 +556,40 @@ test('wrong arguments are refused by name, and nothing is sent', async () => {
     });
   }
   const other: [call: () => unknown, message: RegExp][] = [
-    [() => client.addState(undefined as never), /NEWSA › is no object/],
+    [() => client.addState(undefined as never), /NEWSA › must be an object/],
     [
       () => client.listStates({ daddr: '10.0.0.0/33' }),
       /filter › daddr › invalid value "10.0.0.0\/33": expected an address or a network/,
     ],
-    [() => client.listStates({ prto: 'esp' } as never), /filter › prto › is no property here/],
-    [() => client.listStates(5 as never), /filter › is no object/],
-    [() => client.listPolicies([] as never).next(), /filter › is no object/],
-    [() => client.listPolicies({ dir: 'up' } as never), /filter › dir › "up"/],
+    [() => client.listStates({ prto: 'esp' } as never), /filter › prto › unknown property/],
+    [() => client.listStates(5 as never), /filter › must be an object/],
+    [() => client.listPolicies([] as never).next(), /filter › must be an object/],
+    [() => client.listPolicies({ dir: 'up' } as never), /filter › dir › invalid value "up"/],
     [() => client.getPolicy({ dir: 'in' }), /give the selector or the index/],
     [() => client.getPolicy({ index: 8 } as never), /policy › dir › is missing/],
     [() => client.getState({ daddr: '192.0.2.2' } as never), /key › spi › is missing/],
-    [() => client.deleteState({ dadr: '192.0.2.2' } as never), /key › dadr › is no property here/],
+    [() => client.deleteState({ dadr: '192.0.2.2' } as never), /key › dadr › unknown property/],
     [() => client.addPolicy({ selector: { family: 'inet' } }), /NEWPOLICY › dir › is missing/],
     [
       () => client.addPolicy({ dir: 'in', selector: {}, templates: {} as never }),
-      /NEWPOLICY › templates › is no array/,
+      /NEWPOLICY › templates › must be an array/,
     ],
     [
       () => client.addPolicy({ dir: 'in', selector: {}, templates: [{ ...ENDS, saddr: '::1' }] }),
       /NEWPOLICY › templates\[0\] › saddr › is IPv6, daddr is IPv4/,
     ],
     [() => client.allocateSpi({ ...ENDS, proto: 'esp' }), /ALLOCSPI › min › is missing/],
-    [() => client.setDefaults({ inn: 'block' } as never), /SETDEFAULT › inn › is no property here/],
-    [() => client.flushStates('foo' as never), /"foo" is none of any, routing, esp/],
+    [() => client.setDefaults({ inn: 'block' } as never), /SETDEFAULT › inn › unknown property/],
+    [
+      () => client.flushStates('foo' as never),
+      /invalid value "foo": expected one of any, routing, esp/,
+    ],
     [() => client.migrate({ dir: 'in', index: 1 }, [{ oldSadr: '' } as never]), /migrations\[0\]/],
     [() => client.migrate({ dir: 'in', index: 1 }, undefined as never), /migrations › is missing/],
-    [() => client.migrate({ dir: 'in', index: 1 }, 'x' as never), /migrations › is no array/],
+    [() => client.migrate({ dir: 'in', index: 1 }, 'x' as never), /migrations › must be an array/],
     [
       () => client.migrate({ dir: 'in', index: 1 }, [], { policyType: null } as never),
-      /MIGRATE › policyType › is no object/,
+      /MIGRATE › policyType › must be an object/,
     ],
     [() => client.getSadInfo({ timeout: 0 }), /options\.timeout must be an integer from 1/],
     [() => client.getSadInfo({ signal: {} as never }), /options\.signal must be an AbortSignal/],

@@ -219,7 +219,7 @@ test('without CAP_NET_ADMIN it says what is missing, and exits with 3', () => {
 test('wrong usage exits with 2 and points at what is wrong', () => {
   const cases: [args: string[], message: RegExp][] = [
     [['state', 'proto=esp', 'spi=x'], /\n {2}proto=esp spi=x\n {16}\^\n/],
-    [['policy', 'dri=in'], /'dri' is nothing to filter by: use peer/],
+    [['policy', 'dri=in'], /'dri' is not a filter key: use peer/],
     [['state', 'kind=NEWSA'], /needs '--watch'\n {2}kind=NEWSA\n/],
     [['state', '--count', '1'], /'--count' needs '--watch'/],
     [['policy', '--show-keys'], /needs '-o json'/],

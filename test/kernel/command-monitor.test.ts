@@ -302,11 +302,14 @@ test('without CAP_NET_ADMIN it says what is missing, and exits with 3', () => {
 
 test('wrong usage exits with 2 and names what is wrong', () => {
   const cases: [args: string[], message: RegExp][] = [
-    [['monitor', 'sas'], /no group 'sas': use sa, expire/],
+    [['monitor', 'sas'], /unknown group 'sas': expected sa, expire/],
     [['monitor', '--output', 'xml'], /'xml' is invalid/],
-    [['monitor', '--count', '0'], /whole number from 1/],
+    [['monitor', '--count', '0'], /integer from 1/],
     [['monitor', '--show-keys'], /'--show-keys' needs '-o json'/],
-    [['monitor', 'sa', 'sas'], /use sa, expire.*\n {2}sa sas\n {5}\^\^\^\n/],
+    [
+      ['monitor', 'sa', 'sas'],
+      /unknown group 'sas': expected sa, expire.*\n {2}sa sas\n {5}\^\^\^\n/,
+    ],
     [['monitor', 'sa', 'spi=1,x'], /invalid value 'x' for spi.*\n {2}spi=1,x\n {8}\^\n/],
     [['monitor', '--nonsense'], /unknown option '--nonsense'/],
     [['watch'], /unknown command 'watch'/],

@@ -165,7 +165,7 @@ test('--all-netns: one that is named but can’t be heard ends the monitor, whic
     env,
     timeout: 600_000,
   });
-  assert.match(stderr, /setns EINVAL.*\n\/run\/netns\/odd is no network namespace/);
+  assert.match(stderr, /setns EINVAL.*\n\/run\/netns\/odd is not a network namespace/);
   assert.equal(status, 1);
 });
 
@@ -174,7 +174,7 @@ test('--all-netns: one that comes and can’t be heard is told with the reason, 
   running.run(
     'mkdir /run/netns; touch /run/netns/odd && mount --bind /proc/self/ns/uts /run/netns/odd',
   );
-  const odd = /^\S+ odd namespace added, not heard: setns EINVAL.* is no network namespace/;
+  const odd = /^\S+ odd namespace added, cannot listen: setns EINVAL.* is not a network namespace/;
   assert.match(await running.next(), odd);
   running.run('ip netns add blue');
   assert.match(await running.next(), /^\S+ blue namespace added$/);
@@ -187,10 +187,10 @@ test('a namespace that is missing, is none, or is not permitted is told apart', 
     runCommand(['monitor', '--netns', netns], before);
   const missing = watch('/none/such');
   assert.deepEqual(missing.status, 1);
-  assert.match(missing.stderr, /open ENOENT.*\nthere is no \/none\/such/);
-  const escaped = /^there is no \/run\/netns\/\\x1b\[1m: /m;
+  assert.match(missing.stderr, /open ENOENT.*\n\/none\/such does not exist/);
+  const escaped = /^\/run\/netns\/\\x1b\[1m does not exist: /m;
   assert.match(watch('\x1b[1m').stderr, escaped, 'what the name says is not done');
-  assert.match(watch(program).stderr, /setns EINVAL.*\n.* is no network namespace/);
+  assert.match(watch(program).stderr, /setns EINVAL.*\n.* is not a network namespace/);
   const drop = ['setpriv', '--bounding-set=-sys_admin', '--inh-caps=-sys_admin'];
   const refused = watch(other.path, ...drop);
   assert.equal(refused.status, 3);

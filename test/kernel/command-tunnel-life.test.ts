@@ -79,7 +79,7 @@ test('the life of a tunnel, as each subcommand tells it', { skip: withoutEsp }, 
   );
   const well = run('check', '--expect', `paris=${FAR}`);
   assert.equal(well.status, 0);
-  assert.match(well.stdout, /^TUNNELS OK - 1 tunnel, all well \| tunnels=1 up=1;;;0;1 /);
+  assert.match(well.stdout, /^TUNNELS OK - 1 tunnel, all OK \| tunnels=1 up=1;;;0;1 /);
   addSas(0x2001);
   assert.equal(run('wait', '--for', 'rekeying', FAR).status, 0);
   deleteSas(0x1001);

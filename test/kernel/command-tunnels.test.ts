@@ -185,14 +185,17 @@ test('wait: at once if it holds, in time, too late, never, and for which of two'
   const late = waitInVain('--for', 'up', FAR);
   assert.equal(late.status, 124);
   assert.match(late.stdout, /^blocked /);
-  assert.match(late.stderr, /waited 2s for '198\.51\.100\.7' to be up; it is blocked: there are/);
+  assert.match(
+    late.stderr,
+    /timed out after 2s waiting for '198\.51\.100\.7' to be up; it is blocked: policies/,
+  );
   const unseen = waitInVain('--for', 'up', '203.0.113.1');
   assert.equal(unseen.status, 124);
   assert.equal(unseen.stdout, '');
-  assert.match(unseen.stderr, /none like it was seen/);
+  assert.match(unseen.stderr, /no such tunnel was seen/);
   const never = wait('--for', 'down', '203.0.113.1');
   assert.equal(never.status, 1);
-  assert.match(never.stderr, /there is no tunnel '203\.0\.113\.1'.*\nName it with --expect/);
+  assert.match(never.stderr, /no tunnel '203\.0\.113\.1'.*\nName it with --expect/);
   const expected = wait('--for', 'down', 'rome', '--expect', 'rome=203.0.113.1');
   assert.equal(expected.status, 0);
   assert.match(expected.stdout, /^down rome any > 203\.0\.113\.1 /);
@@ -201,7 +204,7 @@ test('wait: at once if it holds, in time, too late, never, and for which of two'
   assert.equal(two.status, 2);
   assert.match(
     two.stderr,
-    /'198\.51\.100\.7' is more than one tunnel:\n {2}.*reqid 7\n {2}.*reqid 8\n/,
+    /'198\.51\.100\.7' matches more than one tunnel:\n {2}.*reqid 7\n {2}.*reqid 8\n/,
   );
   flush();
 });
@@ -216,17 +219,14 @@ test('wait hears of a tunnel that comes later', async () => {
 test('check speaks as monitoring systems want it', () => {
   const none = run('check');
   assert.equal(none.status, 3);
-  assert.match(
-    none.stdout,
-    /^TUNNELS UNKNOWN - there is no tunnel to look at \| tunnels=0 up=0;;;0;0 /,
-  );
+  assert.match(none.stdout, /^TUNNELS UNKNOWN - no tunnels to check \| tunnels=0 up=0;;;0;0 /);
   assert.equal(run('check', '--none', 'ok').status, 0);
   addPolicies(7);
   const down = run('check', '--expect', 'rome=203.0.113.1');
   assert.equal(down.status, 2);
   assert.match(
     down.stdout,
-    /^TUNNELS CRITICAL - 2 of 2 tunnels in trouble: rome down, .* blocked \| .* blocked=1;;;0;2 down=1;;;0;2 problems=2\nCRITICAL rome down: .*\nCRITICAL .* blocked: .*\n$/,
+    /^TUNNELS CRITICAL - 2 of 2 tunnels with problems: rome down, .* blocked \| .* blocked=1;;;0;2 down=1;;;0;2 problems=2\nCRITICAL rome down: .*\nCRITICAL .* blocked: .*\n$/,
   );
   const mild = run('check', '--critical', 'down', '--warning', 'blocked', '--json');
   assert.equal(mild.status, 1);
@@ -264,11 +264,11 @@ test('on a terminal there is a table with durations', async () => {
   assert.match(screen[at] ?? '', /^STATE {4}FOR {2}TUNNEL +ID {2}WHY$/);
   assert.match(
     screen[at + 1] ?? '',
-    /^down {5}\? {4}rome any > 203\.0\.113\.1 +- {3}there are neither/,
+    /^down {5}\? {4}rome any > 203\.0\.113\.1 +- {3}no SAs or policies/,
   );
   assert.match(
     screen[at + 2] ?? '',
-    /^blocked {2}\? {4}192\.0\.2\.1 > 198\.51\.100\.7 +#7 {2}there are/,
+    /^blocked {2}\? {4}192\.0\.2\.1 > 198\.51\.100\.7 +#7 {2}policies, but no SAs/,
   );
   flush();
 });

@@ -137,7 +137,7 @@ test('watchdog ends when the tunnel stays down', { skip: withoutEsp }, async () 
     await watchdog.prints(/^up$/m);
     deletePair(0x1001, 0x2001);
     assert.equal(await watchdog.end(), 1);
-    assert.match(watchdog.printed, /^blocked: there are policies, but no SA for them$/m);
+    assert.match(watchdog.printed, /^blocked: policies, but no SAs$/m);
   } finally {
     deleteHere();
   }

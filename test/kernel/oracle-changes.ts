@@ -14,6 +14,9 @@ const nodad = (address: string) => (address.includes(':') ? ' nodad' : '');
 const shown = ({ saddr, daddr, proto, spi }: Sa) =>
   `${proto} SA ${saddr} > ${daddr} 0x${(spi ?? 0).toString(16)}`;
 
+/** An address of a gateway itself, behind its end (innerAddress). */
+const OWN = /[.:][12]$/;
+
 /** Some address that nobody has. */
 const stranger = (like: string) => (like.includes(':') ? '2001:db8::99' : '192.0.2.99');
 
@@ -287,7 +290,7 @@ export class Life {
         // A template that is optional lets packets pass through any SA of transport mode: that one is not of the tunnel.
         if (sa.mode === 'transport' && some('transport')) break;
         // Alone it is an orphan, and rightly said to be one, while the others serve.
-        if (!isOut(sa) && this.#hasSiblings(sa)) break;
+        if (this.#hasSiblings(sa)) break;
         this.#reSa(sa, { reqid: (sa.reqid ?? 0) + 5 }, 'another reqid');
         break;
       case 6:
@@ -314,6 +317,8 @@ export class Life {
           this.#reSa(sa, { mark: { value: 0x77, mask: 0xff } }, 'a mark that no packet has');
         break;
       case 9:
+        // Where nothing is forwarded, such a policy is blocked by itself, and rightly said to be, while packets pass.
+        if (policy.dir === 'fwd' && OWN.test(policy.selector?.daddr as string)) break;
         this.#rePolicy(
           policy,
           templated({ reqid: (template?.reqid ?? 0) + 3 }),

@@ -60,13 +60,13 @@ test('what is no namespace is told apart: missing, of another kind, not a descri
   const pipe = join(folder, 'pipe');
   execFileSync('mkfifo', [pipe]);
   const cases: [netns: string | number, code: string, syscall: string, hint: RegExp][] = [
-    ['/run/netns/no such', 'ENOENT', 'open', /there is no .*ip netns add/],
+    ['/run/netns/no such', 'ENOENT', 'open', / does not exist: .*ip netns add/],
     [join(pipe, 'below'), 'ENOTDIR', 'open', /^$/],
-    [import.meta.filename, 'EINVAL', 'setns', /is no network namespace/],
-    [folder, 'EINVAL', 'setns', /is no network namespace/],
-    [pipe, 'EINVAL', 'setns', /is no network namespace/],
-    ['/proc/self/ns/user', 'EINVAL', 'setns', /is no network namespace/],
-    [999_999, 'EBADF', 'fstat', /no file is open as 999999/],
+    [import.meta.filename, 'EINVAL', 'setns', /is not a network namespace/],
+    [folder, 'EINVAL', 'setns', /is not a network namespace/],
+    [pipe, 'EINVAL', 'setns', /is not a network namespace/],
+    ['/proc/self/ns/user', 'EINVAL', 'setns', /is not a network namespace/],
+    [999_999, 'EBADF', 'fstat', /999999 is not an open file descriptor/],
   ];
   for (const [netns, code, syscall, hint] of cases) {
     assert.throws(

@@ -223,7 +223,7 @@ test('a filter that the kernel does not accept is EINVAL; one that cannot be is 
     [
       [{ ...ret, K: 1 }],
       'TypeError',
-      /^instructions\[0\]\.K is no option; there are code, jt, jf, k/,
+      /^unknown option instructions\[0\]\.K; valid options: code, jt, jf, k/,
     ],
     // biome-ignore lint/suspicious/noSparseArray: that is what is tried
     [[, ret], 'TypeError', /^instructions\[0\] must be an object; received undefined/],

@@ -110,7 +110,7 @@ for (const format of ['esm', 'cjs'] as const) {
     const missing = await run([...UNSHARE, process.execPath, outfile], folder);
     assert.match(
       missing.stderr,
-      /no native addon for .* looked for .*netlink\.node \(copy the folder prebuilds of the package netlink-xfrm to beside the bundle\)/,
+      /no native addon for .* looked for .*netlink\.node \(copy the prebuilds folder of the package netlink-xfrm next to the bundle\)/,
     );
     cpSync(prebuilds(), join(outfile, '../prebuilds'), { recursive: true });
     assert.deepEqual(await run([...UNSHARE, process.execPath, outfile], folder), SYNCED);

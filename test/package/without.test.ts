@@ -114,7 +114,7 @@ test('an addon that was built for another machine, and one that is damaged', asy
       assert.equal(status, 3);
       assert.match(
         stderr,
-        /^netlink-xfrm: the native addon was found but does not load on linux-\w+: .*netlink\.node.*\nit was built for another system, or is damaged; to build it, .*\n$/,
+        /^netlink-xfrm: the native addon was found but failed to load on linux-\w+: .*netlink\.node.*\nit was built for another system, or is damaged; to build it, .*\n$/,
       );
     }
   } finally {
@@ -124,7 +124,7 @@ test('an addon that was built for another machine, and one that is damaged', asy
 
 test('node --no-addons', async () => {
   const { stdout } = await run([process.execPath, '--no-addons', 'without.mjs'], folder);
-  assert.match(stdout, /ERR_ADDON_NOT_LOADED Node was told to refuse .*leave out --no-addons\)\n$/);
+  assert.match(stdout, /ERR_ADDON_NOT_LOADED native addons are disabled .*remove --no-addons\)\n$/);
 });
 
 test('node --permission, without addons and without all of /proc', async () => {
@@ -134,7 +134,7 @@ test('node --permission, without addons and without all of /proc', async () => {
     const refused = await run([nodeOf(major), ...flags, read, 'without.mjs'], folder);
     assert.match(
       refused.stdout,
-      /ERR_ADDON_NOT_LOADED Node was told to refuse native addons \(with --permission, add --allow-addons; else leave out --no-addons\)\n$/,
+      /ERR_ADDON_NOT_LOADED native addons are disabled \(with --permission, add --allow-addons; otherwise remove --no-addons\)\n$/,
       `Node ${major}: ${refused.stderr}`,
     );
     const allowed = [...flags, read, '--allow-addons', 'monitor.mjs'];

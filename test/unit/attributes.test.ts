@@ -28,11 +28,27 @@ test('what is written is read, of every type', () => {
       .ip(11, '192.0.2.1')
       .ip(12, '2001:db8::1')
       .flag(13)
-      .nest(14, (list) => list.u32(1, 5).u32(2, 6)),
+      .nest(14, (list) => list.u32(1, 5).u32(2, 6))
+      .s8(16, -128)
+      .s16(17, -2)
+      .s64(18, -(2n ** 63n))
+      .uint(19, 2n ** 32n - 1n)
+      .uint(20, 2 ** 32)
+      .sint(21, -1)
+      .sint(22, -(2n ** 40n))
+      .u32s(23, [1, 2 ** 32 - 1]),
   );
   const read = new NetlinkAttributes(bytes);
   const of = (type: number) => read.get(type) ?? assert.fail(`${type}`);
-  assert.equal(read.size, 14);
+  assert.equal(read.size, 22);
+  assert.equal(of(16).s8(), -128);
+  assert.equal(of(17).s16(), -2);
+  assert.equal(of(18).s64(), -(2n ** 63n));
+  assert.deepEqual([of(19).bytes.length, of(19).uint()], [4, 2n ** 32n - 1n]);
+  assert.deepEqual([of(20).bytes.length, of(20).uint()], [8, 2n ** 32n]);
+  assert.deepEqual([of(21).bytes.length, of(21).sint()], [4, -1n]);
+  assert.deepEqual([of(22).bytes.length, of(22).sint()], [8, -(2n ** 40n)]);
+  assert.deepEqual(of(23).u32s(), [1, 2 ** 32 - 1]);
   assert.equal(of(1).u8(), 255);
   assert.equal(of(1).s8(), -1);
   assert.equal(of(2).u16(), 0x1234);
@@ -112,7 +128,7 @@ test('attributes that do not hold together are refused where they lie', () => {
   const little = endianness() === 'LE';
   assert(little || short.reverse());
   assert.throws(() => new NetlinkAttributes(short), {
-    message: 'attribute 1 says 9 bytes, 5 are left (offset 0)',
+    message: 'attribute 1 has length 9, but 5 bytes are left (offset 0)',
   });
   const nested = new NetlinkAttributes(
     written((to) => to.bytes(2, short)),
@@ -123,18 +139,27 @@ test('attributes that do not hold together are refused where they lie', () => {
 
 test('values that do not fit are refused with their path', () => {
   const cases: [(to: AttributeWriter) => unknown, RegExp][] = [
-    [(to) => to.u8(1, 256), /^ONE › 256 is/],
-    [(to) => to.u16(3, -1), /^attribute 3 › -1/],
-    [(to) => to.u32(1, 1.5), /^ONE › 1\.5/],
-    [(to) => to.u64(1, -1n), /^ONE › -1n/],
-    [(to) => to.s32(1, 2 ** 31), /^ONE › 2147483648/],
+    [(to) => to.u8(1, 256), /^ONE › invalid value 256: expected/],
+    [(to) => to.u16(3, -1), /^attribute 3 › invalid value -1/],
+    [(to) => to.u32(1, 1.5), /^ONE › invalid value 1\.5/],
+    [(to) => to.u64(1, -1n), /^ONE › invalid value -1n/],
+    [(to) => to.s32(1, 2 ** 31), /^ONE › invalid value 2147483648/],
+    [(to) => to.s8(1, 128), /^ONE › invalid value 128: expected an integer from -128 to 127/],
+    [(to) => to.s16(1, 1.5), /^ONE › invalid value 1\.5/],
+    [(to) => to.s64(1, 2n ** 63n), /^ONE › invalid value 9223372036854775808n/],
+    [(to) => to.uint(1, -1), /^ONE › invalid value -1/],
+    [(to) => to.uint(1, '5' as never), /^ONE › invalid value "5"/],
+    [(to) => to.sint(1, 2n ** 63n), /^ONE › invalid value 9223372036854775808n/],
+    [(to) => to.u32s(1, [1, -1]), /^ONE › \[1\] › invalid value -1/],
+    [(to) => to.nest(2, async () => {}), /^TWO › must be written by a synchronous function/],
+    [(to) => to.ip(-1, '192.0.2.1'), /^-1 is not a valid attribute number/],
     [(to) => to.u32(1, undefined as never), /^ONE › must be a number; received undefined/],
-    [(to) => to.string(1, 'a\0b'), /^ONE › holds a NUL/],
+    [(to) => to.string(1, 'a\0b'), /^ONE › contains a NUL/],
     [(to) => to.string(1, 5 as never), /^ONE › must be a string; received 5/],
     [(to) => to.bytes(1, [1] as never), /^ONE › must be a Uint8Array/],
     [(to) => to.bytes(1, new Uint8Array(70_000)), /^ONE › has 70000 bytes/],
     [(to) => to.ip(1, 'localhost'), /^ONE › must be an IP address/],
-    [(to) => to.nest(2, (inside) => inside.u8(1, 999)), /^TWO › INNER › 999/],
+    [(to) => to.nest(2, (inside) => inside.u8(1, 999)), /^TWO › INNER › invalid value 999/],
     [(to) => to.nest(2, 5 as never), /^TWO › must be a function/],
     [(to) => to.u8(-1, 1), /^-1 is not a valid attribute number/],
   ];

@@ -212,13 +212,19 @@ test('a broken datagram is one record that says where and why', () => {
   const cases: [name: string, bytes: Uint8Array, offset: number, path: string[], reason: RegExp][] =
     [
       ['empty', new Uint8Array(0), 0, [], /empty/],
-      ['shorter than a header', good.slice(0, 15), 0, [], /15 bytes are no message header/],
-      ['cut', good.slice(0, 300), 0, [], /says 352 bytes, 300 are left/],
-      ['overlong', length(400), 0, [], /says 400 bytes, 352 are left/],
-      ['length zero', length(0), 0, [], /says 0 bytes/],
-      ['length below a header', length(15), 0, [], /says 15 bytes/],
-      ['length 2^32 - 1', length(0xffffffff), 0, [], /says 4294967295 bytes/],
-      ['ones', new Uint8Array(64).fill(0xff), 0, [], /says 4294967295 bytes/],
+      [
+        'shorter than a header',
+        good.slice(0, 15),
+        0,
+        [],
+        /15 bytes are too few for a message header/,
+      ],
+      ['cut', good.slice(0, 300), 0, [], /has length 352, but 300 bytes are left/],
+      ['overlong', length(400), 0, [], /has length 400, but 352 bytes are left/],
+      ['length zero', length(0), 0, [], /has length 0/],
+      ['length below a header', length(15), 0, [], /has length 15/],
+      ['length 2^32 - 1', length(0xffffffff), 0, [], /has length 4294967295/],
+      ['ones', new Uint8Array(64).fill(0xff), 0, [], /has length 4294967295/],
       [
         'a struct cut short',
         length(100).slice(0, 100),
@@ -231,14 +237,14 @@ test('a broken datagram is one record that says where and why', () => {
         attribute(0),
         240,
         ['NEWSA'],
-        /attribute 18 says 0 bytes, 112 are left/,
+        /attribute 18 has length 0, but 112 bytes are left/,
       ],
       [
         'an attribute longer than the message',
         attribute(500),
         240,
         ['NEWSA'],
-        /attribute 18 says 500 bytes/,
+        /attribute 18 has length 500/,
       ],
       [
         'an algorithm cut short',

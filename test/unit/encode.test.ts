@@ -91,7 +91,7 @@ test('a key that is not there is refused, or zero where that is asked for', () =
     () => encode(message),
     (error: unknown) =>
       error instanceof EncodeError &&
-      error.message.startsWith('NEWSA › XFRMA_ALG_AEAD › key › the 20 bytes of it are not there'),
+      error.message.startsWith('NEWSA › XFRMA_ALG_AEAD › key › its 20 bytes are absent'),
   );
   const zeroed = capture('uml-6.1/newsa_v4_tunnel_aead.event0').slice();
   zeroed.fill(0, 240 + 4 + 72, 240 + 4 + 72 + 20);
@@ -153,21 +153,29 @@ test('what does not fit is refused by name', () => {
   const request = (more: object) =>
     encode({ kind: 'request', message: 'NEWSA', state: { ...state, ...more } });
   const cases: [more: object, path: string[], reason: RegExp][] = [
-    [{ spi: 2 ** 32 }, ['spi'], /4294967296 is no whole number from 0 to 4294967295/],
-    [{ reqid: -1 }, ['reqid'], /-1 is no whole number/],
-    [{ reqid: 1.5 }, ['reqid'], /1.5 is no whole number/],
-    [{ reqid: '7' }, ['reqid'], /"7" is no whole number/],
-    [{ reqid: 'x'.repeat(9999) }, ['reqid'], /^"x{100}"… is no whole number/],
-    [{ mode: 'tunel' }, ['mode'], /"tunel" is none of transport, tunnel/],
-    [{ mode: 256 }, ['mode'], /256 is no whole number from 0 to 255/],
-    [{ flags: ['esn', 'nope'] }, ['flags'], /"nope" is none of noecn/],
-    [{ saddr: '2001:db8::1' }, ['saddr'], /"2001:db8::1" is no IPv4 address/],
-    [{ saddr: '192.0.2.256' }, ['saddr'], /is no IPv4 address/],
-    [{ saddr: '192.0.2.01' }, ['saddr'], /is no IPv4 address/],
-    [{ selector: { dport: 65536 } }, ['selector', 'dport'], /65536 is no whole number/],
-    [{ lifetime: { hardBytes: 2n ** 64n } }, ['lifetime', 'hardBytes'], /is no whole number/],
-    [{ lifetime: { hardBytes: 2 ** 53 } }, ['lifetime', 'hardBytes'], /is no whole number/],
-    [{ encap: { oa: 'x' } }, ['XFRMA_ENCAP', 'oa'], /"x" is no IPv4 address/],
+    [
+      { spi: 2 ** 32 },
+      ['spi'],
+      /invalid value 4294967296: expected an integer from 0 to 4294967295/,
+    ],
+    [{ reqid: -1 }, ['reqid'], /invalid value -1: expected an integer/],
+    [{ reqid: 1.5 }, ['reqid'], /invalid value 1.5: expected an integer/],
+    [{ reqid: '7' }, ['reqid'], /invalid value "7": expected an integer/],
+    [{ reqid: 'x'.repeat(9999) }, ['reqid'], /^invalid value "x{100}"…: expected an integer/],
+    [{ mode: 'tunel' }, ['mode'], /invalid value "tunel": expected one of transport, tunnel/],
+    [{ mode: 256 }, ['mode'], /invalid value 256: expected an integer from 0 to 255/],
+    [{ flags: ['esn', 'nope'] }, ['flags'], /invalid value "nope": expected one of noecn/],
+    [{ saddr: '2001:db8::1' }, ['saddr'], /invalid value "2001:db8::1": expected an IPv4 address/],
+    [{ saddr: '192.0.2.256' }, ['saddr'], /expected an IPv4 address/],
+    [{ saddr: '192.0.2.01' }, ['saddr'], /expected an IPv4 address/],
+    [
+      { selector: { dport: 65536 } },
+      ['selector', 'dport'],
+      /invalid value 65536: expected an integer/,
+    ],
+    [{ lifetime: { hardBytes: 2n ** 64n } }, ['lifetime', 'hardBytes'], /expected an integer/],
+    [{ lifetime: { hardBytes: 2 ** 53 } }, ['lifetime', 'hardBytes'], /expected an integer/],
+    [{ encap: { oa: 'x' } }, ['XFRMA_ENCAP', 'oa'], /invalid value "x": expected an IPv4 address/],
     [
       { crypt: { name: 'x'.repeat(65), keyBits: 0 } },
       ['XFRMA_ALG_CRYPT', 'name'],
@@ -176,12 +184,12 @@ test('what does not fit is refused by name', () => {
     [
       { crypt: { name: 'x', keyBits: 64, key: new Uint8Array(7) } },
       ['XFRMA_ALG_CRYPT', 'key'],
-      /has 7 bytes, 64 bits need 8/,
+      /has 7 bytes, but 64 bits take 8/,
     ],
     [
       { replayEsn: { bitmap: new Array(17000).fill(0) } },
       ['XFRMA_REPLAY_ESN_VAL'],
-      /has 68024 bytes, 65531 fit/,
+      /has 68024 bytes; at most 65531 fit/,
     ],
   ];
   for (const [more, path, reason] of cases) {
@@ -202,7 +210,10 @@ test('what is neither true nor false nor a number is refused by name', () => {
   const expire = (hard: unknown) =>
     encode({ kind: 'EXPIRE', hard, state: { daddr: '192.0.2.1', spi: 1 } } as EncodableXfrmMessage);
   for (const hard of ['1', 'no', [1], { valueOf: () => 1 }, Symbol('yes'), 1n, 2 ** 8]) {
-    assert.throws(() => expire(hard), /EXPIRE › hard › .* is no whole number from 0 to 255$/);
+    assert.throws(
+      () => expire(hard),
+      /EXPIRE › hard › invalid value .*: expected an integer from 0 to 255$/,
+    );
   }
   assert.deepEqual(expire(true), expire(1));
 });

@@ -7,6 +7,7 @@ import { test } from 'node:test';
 import * as library from '../../lib/index.ts';
 import { errorCode } from '../../lib/index.ts';
 import * as lab from '../../lib/lab/index.ts';
+import * as testing from '../../lib/testing/index.ts';
 import { describeRequest } from '../../lib/xfrm/text.ts';
 
 test('an error has its name, also one that libuv has not', () => {
@@ -25,14 +26,14 @@ const sources = (...folders: string[]): string =>
     .map((name) => readFileSync(join(root, 'lib', name), 'utf8'))
     .join('\n');
 const FOLDERS = ['netlink', 'socket', 'xfrm', 'route', 'monitor', 'tunnel'];
-const SOURCES = sources('base', 'wire', 'lab', ...FOLDERS);
+const SOURCES = sources('base', 'wire', 'lab', 'testing', ...FOLDERS);
 
 test('each class of error is exported and on the page, and none that is not', () => {
   const classes = Array.from(
     SOURCES.matchAll(/^export class (\w+) extends (?:Error|SystemError)\b/gm),
     ([, name]) => name as string,
   ).sort();
-  const exported = [library, lab]
+  const exported = [library, lab, testing]
     .flatMap((entry) => Object.entries(entry))
     .filter(([, value]) => typeof value === 'function' && value.prototype instanceof Error)
     .map(([name]) => name)
@@ -72,7 +73,20 @@ test('what docs/troubleshooting.md quotes is what the library says', () => {
 });
 
 test('no error of the library is without a code', () => {
-  assert.deepEqual(sources(...FOLDERS).match(/throw new Error\(.*/g), null);
+  const thrown = sources(...FOLDERS, 'json').match(/throw new (?:Type|Range)?Error\(.*/g) ?? [];
+  // A slip of the library's own.
+  assert.deepEqual(
+    thrown.filter((one) => !one.includes('unknown index')),
+    [],
+  );
+  assert.throws(() => library.jsonLine(() => 1), {
+    code: 'ERR_INVALID_ARG_TYPE',
+    message: 'a function has no JSON',
+  });
+  assert.throws(() => new library.Filter(['spi=1', 5] as never), {
+    code: 'ERR_INVALID_ARG_TYPE',
+    message: 'terms[1] must be a string; received 5',
+  });
 });
 
 test('a request is described by the one object that it names', () => {

@@ -188,7 +188,7 @@ test('an error names what is wrong and points at it', () => {
   const cases: [terms: string[], message: string][] = [
     [
       ['proto=esp', 'sip=1'],
-      "'sip' is nothing to filter by: use peer, src, dst, proto, spi, reqid, mark, if_id, dir, kind\n  proto=esp sip=1\n            ^^^",
+      "'sip' is not a filter key: use peer, src, dst, proto, spi, reqid, mark, if_id, dir, kind\n  proto=esp sip=1\n            ^^^",
     ],
     [
       ['peer=10.0.0.0/33'],
@@ -206,11 +206,11 @@ test('an error names what is wrong and points at it', () => {
       ['mark=1/'],
       "invalid value '1/' for mark: expected a mark (0x10 or 0x10/0xff)\n  mark=1/\n       ^^",
     ],
-    [['reqid'], "after 'reqid' comes = or !=, and a number\n  reqid\n       ^"],
+    [['reqid'], "'reqid' must be followed by = or !=, and a number\n  reqid\n       ^"],
     [['dir='], "invalid value '' for dir: expected one of in, out, fwd\n  dir=\n      ^"],
     [
       ['\x1b[2J=1'],
-      "'\\x1b[2J' is nothing to filter by: use peer, src, dst, proto, spi, reqid, mark, if_id, dir, kind\n  \\x1b[2J=1\n  ^^^^^^^",
+      "'\\x1b[2J' is not a filter key: use peer, src, dst, proto, spi, reqid, mark, if_id, dir, kind\n  \\x1b[2J=1\n  ^^^^^^^",
     ],
     [
       [`spi=${'x'.repeat(5000)}`],
@@ -219,11 +219,11 @@ test('an error names what is wrong and points at it', () => {
     // Somebody may paste a key: nothing of it is repeated.
     [
       ['proto=esp', 'key=0x00112233445566778899'],
-      "'key' is nothing to filter by: use peer, src, dst, proto, spi, reqid, mark, if_id, dir, kind",
+      "'key' is not a filter key: use peer, src, dst, proto, spi, reqid, mark, if_id, dir, kind",
     ],
     [
       ['spi=0x00112233445566778899'],
-      "invalid value 'a text of 22 characters' for spi: expected an SPI (0x1001 or 4097)",
+      "invalid value 'a string of 22 characters' for spi: expected an SPI (0x1001 or 4097)",
     ],
   ];
   for (const [terms, message] of cases) {
@@ -252,7 +252,7 @@ test('an error names what is wrong and points at it', () => {
   for (const wrong of ['spi=1', [1], undefined]) {
     assert.throws(
       () => new Filter(wrong as unknown as string[]),
-      /^TypeError: terms must be an array of strings/,
+      /^TypeError: terms(\[0\] must be a string| must be an array of strings)/,
     );
   }
 });

@@ -191,7 +191,7 @@ test('what was not asked for is refused by the encoder, or zeros stand for it', 
   const [[, without] = []] = messagesOf(bytes);
   assert.throws(() => encode(without), {
     code: 'ERR_NETLINK_ENCODE',
-    message: /^FLUSHSA › attribute 200 › the 36 bytes of it are not there/,
+    message: /^FLUSHSA › attribute 200 › its 36 bytes are absent/,
   });
   const zeroed = encode(without, 'zero');
   assert.equal(zeroed.length, bytes.length);
@@ -228,7 +228,7 @@ test('an error about a value does not show what may be a key', () => {
     `${'-'.repeat(90)}${hex}`,
   ]) {
     for (const said of [shown(text), brief(text)]) {
-      assert.equal(said, `a text of ${text.length} characters`);
+      assert.equal(said, `a string of ${text.length} characters`);
     }
   }
   // What is no key is repeated: it helps.

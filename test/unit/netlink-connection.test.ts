@@ -177,7 +177,7 @@ test('an answer that does not hold together is a DecodeError', async () => {
   const { replies } = await connection.request(REQUEST);
   assert.throws(() => replies[0]?.attributes(4), {
     name: 'DecodeError',
-    reason: 'attribute 1 says 200 bytes, 4 are left',
+    reason: 'attribute 1 has length 200, but 4 bytes are left',
     offset: 20,
   });
   assert.throws(() => replies[0]?.attributes(12), /needs 12 bytes, has 8/);
@@ -193,7 +193,7 @@ test('wrong arguments are refused by name, before anything is sent', async () =>
     [{ type: 16, flags: -1 }, /^request\.flags/],
     [{ type: 16, header: [1] }, /^request\.header must be a Uint8Array/],
     [{ type: 16, attributes: [] }, /^request\.attributes must be a function/],
-    [{ type: 16, headers: 1 }, /^request\.headers/],
+    [{ type: 16, headers: 1 }, /^unknown option request\.headers/],
     [{ type: 16, attributeNames: 1 }, /^request\.attributeNames/],
   ] as [never, RegExp][]) {
     await assert.rejects(connection.request(request), { message });
@@ -304,4 +304,56 @@ test('a whole list is asked for again while it is interrupted, five times at the
     assert.equal(asked, Math.min(times + 1, 5));
     assert.equal(interrupted, times === 9);
   }
+});
+
+test('attributes that are written too late spoil no other request', async () => {
+  const kernel = new FakeKernel();
+  kernel.answer(NETLINK_GENERIC, () => ({}));
+  await using connection = new NetlinkConnection(NETLINK_GENERIC, { netns: kernel });
+  let kept: AttributeWriter | undefined;
+  const keep = (write: AttributeWriter) => {
+    kept = write;
+  };
+  await connection.request({ type: 16, attributes: keep });
+  assert.throws(() => kept?.u8(1, 1), { name: 'EncodeError', message: /after its function/ });
+  await assert.rejects(connection.request({ type: 16, attributes: async () => {} }), {
+    name: 'EncodeError',
+    message: /synchronous function/,
+  });
+  await connection.request({ type: 16 });
+  assert.equal(kernel.requests.at(-1)?.payload.length, 0);
+});
+
+test('a slip in an answer of a fake kernel is named', async () => {
+  const cases: [unknown, RegExp][] = [
+    ['done', /^answer must be an object/],
+    [{ mesages: [] }, /^unknown option answer\.mesages; valid options: messages/],
+    [Promise.resolve({}), /^answer must be an object, given at once/],
+    [{ messages: 5 }, /^answer\.messages must be an array/],
+    [{ messages: [null] }, /^message must be an object/],
+    [{ messages: [{ type: 'x' }] }, /^message\.type must be a number/],
+    [{ messages: [{ type: 16, header: 'x' }] }, /^message\.header must be a Uint8Array/],
+    [{ refusal: 'ESRCH' }, /^answer\.refusal must be an object/],
+    [{ refusal: { code: 'ENOPE' } }, /^ENOPE is not an error code/],
+    [{ end: 'x' }, /^answer\.end must be "lost" or "silent"/],
+  ];
+  for (const [answer, message] of cases) {
+    const kernel = new FakeKernel().answer(NETLINK_GENERIC, () => answer as FakeAnswer);
+    await using connection = new NetlinkConnection(NETLINK_GENERIC, { netns: kernel });
+    await assert.rejects(connection.request({ type: 16 }), { name: 'TypeError', message });
+  }
+});
+
+test('a request that cannot be sent says where it was made', async () => {
+  const tooLong = async function sendsTooMuch() {
+    const fill = (write: AttributeWriter) => {
+      for (let i = 0; i < 10; i++) write.bytes(1, new Uint8Array(60_000));
+    };
+    await using connection = new NetlinkConnection(NETLINK_GENERIC);
+    const error = await connection.request({ type: 16, attributes: fill }).catch((e: Error) => e);
+    return error as NodeJS.ErrnoException;
+  };
+  const { code, stack = '' } = await tooLong();
+  assert.equal(code, 'EMSGSIZE');
+  assert.match(stack, /sendsTooMuch/);
 });

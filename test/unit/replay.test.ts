@@ -120,13 +120,16 @@ test('a file that is no recording is refused with the reason', () => {
   const swapped = Buffer.from(pcap([packet]));
   swapped.subarray(0, 24).swap32();
   const cases: [bytes: Uint8Array, reason: RegExp][] = [
-    [Buffer.from('root:x:0:0:root'), /neither netlink messages nor a capture/],
-    [Buffer.from('root:x:0:0:root:/root:/bin/bash\n'), /neither netlink messages nor a capture/],
-    [pcap([packet], { link: 1 }), /capture of link type 1, not of netlink/],
-    [swapped, /other byte order/],
+    [Buffer.from('root:x:0:0:root'), /neither a file of netlink messages nor a capture/],
+    [
+      Buffer.from('root:x:0:0:root:/root:/bin/bash\n'),
+      /neither a file of netlink messages nor a capture/,
+    ],
+    [pcap([packet], { link: 1 }), /capture of link type 1, not netlink/],
+    [swapped, /opposite byte order/],
     [pcap([packet]).subarray(0, 100), /ends in the middle of a record/],
     [pcapng([packet]).subarray(0, 200), /ends in the middle of a record/],
-    [pcap([packet.subarray(0, 10)]), /a packet of 10 bytes/],
+    [pcap([packet.subarray(0, 10)]), /the packet of 10 bytes/],
   ];
   for (const [bytes, reason] of cases) {
     const { stderr, status } = replay(bytes);

@@ -40,42 +40,42 @@ test('data of another kind is refused, and data without a kind', () => {
   refuses(
     () => link({ info: { kind: 'veth', bridge: { stpState: 1 } } }),
     [...info, 'bridge'],
-    /^goes with kind bridge; here it is "veth"$/,
+    /^needs kind to be bridge; received "veth"$/,
   );
   refuses(
     () => link({ info: { kind: 'dummy', veth: { peer: { name: 'k1' } } } }),
     [...info, 'veth'],
-    /^goes with kind veth; here it is "dummy"$/,
+    /^needs kind to be veth; received "dummy"$/,
   );
   refuses(
     () => link({ info: { kind: 'veth', gre: {}, veth: {} } }),
     [...info, 'gre'],
-    /^goes with kind gre, gretap, ip6gre/,
+    /^needs kind to be gre, gretap, ip6gre/,
   );
   refuses(
     () => link({ info: { kind: 'vlan', vlan: { id: 5 }, data: new Uint8Array(4) } }),
     [...info, 'vlan'],
-    /^and data are the same/,
+    /^and data set the same attribute/,
   );
   refuses(
     () => change({ info: { bridge: { stpState: 1 } } }),
     [...info, 'bridge'],
-    /^needs kind beside it: bridge$/,
+    /^needs kind to be bridge$/,
   );
   refuses(
     () => change({ info: { slaveKind: 'bond', port: { cost: 5 } } }),
     [...info, 'port'],
-    /^goes with slaveKind bridge; here it is "bond"$/,
+    /^needs slaveKind to be bridge; received "bond"$/,
   );
   refuses(
     () => route({ encapType: 'ip', encapMpls: { ttl: 5 } }),
     ['NEWROUTE', 'encapMpls'],
-    /^goes with encapType mpls; here it is "ip"$/,
+    /^needs encapType to be mpls; received "ip"$/,
   );
   refuses(
     () => route({ nexthops: [{ index: 5, encapType: 2, encapIp6: { id: 1n } }] }),
     ['NEWROUTE', 'nexthops[0]', 'encapIp6'],
-    /^goes with encapType ip6; here it is "ip"$/,
+    /^needs encapType to be ip6; received "ip"$/,
   );
   // What belongs together, and bytes for any kind.
   link({ info: { kind: 'vti6', vti: { ikey: 5 } } });
@@ -91,8 +91,12 @@ test('what would have no effect, or another one, is refused', () => {
     /addLinkAltNames/,
   );
   refuses(() => change({ properties: { altNames: ['x'] } }), ['NEWLINK', 'properties'], /./);
-  refuses(() => change({ alias: 'x\0y' }), ['NEWLINK', 'alias'], /^holds a NUL$/);
-  refuses(() => change({ index: 1, mtu: 1400 }), ['NEWLINK', 'index'], /^1 is not the link’s, 5/);
+  refuses(() => change({ alias: 'x\0y' }), ['NEWLINK', 'alias'], /^contains a NUL character$/);
+  refuses(
+    () => change({ index: 1, mtu: 1400 }),
+    ['NEWLINK', 'index'],
+    /^is 1, but the link’s index is 5/,
+  );
   change({ index: 5, mtu: 1400 });
 });
 
@@ -113,7 +117,7 @@ test('how long an IPv6 route lasts is 32 bits of seconds, whether said or listed
   }
   for (const expiresSeconds of [2 ** 32, 60n, -1, 1.5, Symbol('1')] as never[]) {
     const path = ['NEWROUTE', 'RTA_EXPIRES', 'expiresSeconds'];
-    refuses(() => bytesOf({ expiresSeconds }), path, /no whole number/);
+    refuses(() => bytesOf({ expiresSeconds }), path, /expected an integer/);
   }
 });
 
@@ -134,17 +138,17 @@ test('alternative names are checked as names', () => {
     requestOf(altNames('NEWLINKPROP', { index: 1 }, given as string[]));
   refuses(() => names('a', 'b c'), ['NEWLINKPROP', 'names[1]'], /white space/);
   refuses(() => names('x'.repeat(128)), ['NEWLINKPROP', 'names[0]'], /at most 127/);
-  refuses(() => names(5), ['NEWLINKPROP', 'names[0]'], /^5 is no name/);
+  refuses(() => names(5), ['NEWLINKPROP', 'names[0]'], /^invalid interface name 5/);
   refuses(
     () => altNames('DELLINKPROP', { name: 'k0' }, 'a' as never),
     ['DELLINKPROP', 'names'],
-    /no array/,
+    /must be an array/,
   );
 });
 
 test('what is wrong is named, not what was made of it', () => {
   const bad = '10.0.0.256';
-  const no = /^"10\.0\.0\.256" is no address$/;
+  const no = /^invalid value "10\.0\.0\.256": expected an IP address$/;
   refuses(() => addAddress({ index: 1, local: bad }), ['NEWADDR', 'local'], no);
   refuses(() => addAddress({ index: 1, address: bad }), ['NEWADDR', 'address'], no);
   refuses(() => addRoute({ dst: bad }), ['NEWROUTE', 'dst'], no);
@@ -157,16 +161,16 @@ test('what is wrong is named, not what was made of it', () => {
   refuses(
     () => addRule({ table: 5 }),
     ['NEWRULE', 'family'],
-    /^is missing, and no address says it$/,
+    /^is missing, and no address implies it$/,
   );
   for (const table of [-1, 1.5, 2 ** 32]) {
     const [inRoute, inRule] = [() => send(route({ table })), () => send(rule({ table }))];
     refuses(
       inRoute,
       ['NEWROUTE', 'RTA_TABLE', 'table'],
-      /is no whole number from 0 to 4294967295$/,
+      /expected an integer from 0 to 4294967295$/,
     );
-    refuses(inRule, ['NEWRULE', 'FRA_TABLE', 'table'], /is no whole number from 0 to 4294967295$/);
+    refuses(inRule, ['NEWRULE', 'FRA_TABLE', 'table'], /expected an integer from 0 to 4294967295$/);
   }
   for (const table of [255, 256]) send(route({ table }));
 });
@@ -206,5 +210,5 @@ test('a network may have its prefix length with it, in routes, rules and address
   refuses(() => addRule({ src: '10.0.0.0/33' }), ['NEWRULE', 'src'], expected);
   refuses(() => addAddress({ index: 3, address: '10.0.0.0/33' }), ['NEWADDR', 'address'], expected);
   const twice = { dst: '10.0.0.0/8', dstLength: 16 };
-  refuses(() => addRoute(twice), ['NEWROUTE', 'dstLength'], /^is 16, and dst is "10\.0\.0\.0\/8"/);
+  refuses(() => addRoute(twice), ['NEWROUTE', 'dstLength'], /^is 16, but dst is "10\.0\.0\.0\/8"/);
 });

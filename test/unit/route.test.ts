@@ -195,7 +195,7 @@ test('broken messages are one record that says where and why', () => {
       'a nested attribute longer than its parent',
       message(R.RTM_NEWLINK, LINK, attribute(R.IFLA_LINKINFO, 40, 0, 1, 0, 0x78, 0, 0, 0)),
       ['NEWLINK', 'IFLA_LINKINFO'],
-      /attribute 1 says 40 bytes, 8 are left/,
+      /attribute 1 has length 40, but 8 bytes are left/,
     ],
     [
       'the same two nests deep',
@@ -209,19 +209,19 @@ test('broken messages are one record that says where and why', () => {
         ),
       ),
       ['NEWLINK', 'IFLA_LINKINFO', 'IFLA_INFO_DATA'],
-      /attribute 2 says 9 bytes, 8 are left/,
+      /attribute 2 has length 9, but 8 bytes are left/,
     ],
     [
       'an entry of length 0',
       multipath(...nexthop(0)),
       ['NEWROUTE', 'RTA_MULTIPATH'],
-      /a record says 0 bytes, 8 are left/,
+      /a record has length 0, but 8 bytes are left/,
     ],
     [
       'an entry longer than the attribute',
       multipath(...nexthop(20)),
       ['NEWROUTE', 'RTA_MULTIPATH'],
-      /a record says 20 bytes, 8 are left/,
+      /a record has length 20, but 8 bytes are left/,
     ],
     [
       'half an entry',
@@ -476,27 +476,43 @@ test('what does not fit into rtnetlink is refused by name', () => {
   const request = (route: object) =>
     encode({ kind: 'request', message: 'NEWROUTE', route: { family: 'inet', ...route } });
   const cases: [route: object, path: string[], reason: RegExp][] = [
-    [{ dst: '2001:db8::' }, ['RTA_DST'], /"2001:db8::" is no address of family 2/],
-    [{ gateway: 'router' }, ['RTA_GATEWAY'], /"router" is no address of family 2/],
-    [{ dstLength: 256 }, [], /256 is no whole number from 0 to 255/],
-    [{ scope: 'global' }, [], /"global" is none of universe, site/],
+    [
+      { dst: '2001:db8::' },
+      ['RTA_DST'],
+      /invalid value "2001:db8::": expected an address of family 2/,
+    ],
+    [
+      { gateway: 'router' },
+      ['RTA_GATEWAY'],
+      /invalid value "router": expected an address of family 2/,
+    ],
+    [{ dstLength: 256 }, [], /invalid value 256: expected an integer from 0 to 255/],
+    [{ scope: 'global' }, [], /invalid value "global": expected one of universe, site/],
     [
       { nexthops: [{ gateway: '::1' }] },
       ['RTA_MULTIPATH', 'RTA_GATEWAY'],
-      /no address of family 2/,
+      /expected an address of family 2/,
     ],
-    [{ via: { family: 'inet6', address: '192.0.2.1' } }, ['RTA_VIA'], /no address of family 10/],
+    [
+      { via: { family: 'inet6', address: '192.0.2.1' } },
+      ['RTA_VIA'],
+      /expected an address of family 10/,
+    ],
     [
       { encapType: 'ip', encapIp: { dst: 'fc00::1' } },
       ['RTA_ENCAP', 'LWTUNNEL_IP_DST'],
-      /"fc00::1" is no address of family 2/,
+      /invalid value "fc00::1": expected an address of family 2/,
     ],
     [
       { nexthops: [{ encapType: 'ip6', encapIp6: { src: '10.0.0.1' } }] },
       ['RTA_MULTIPATH', 'RTA_ENCAP', 'LWTUNNEL_IP6_SRC'],
-      /no address of family 10/,
+      /expected an address of family 10/,
     ],
-    [{ metrics: { mtu: -1 } }, ['RTA_METRICS', 'RTAX_MTU'], /-1 is no whole number/],
+    [
+      { metrics: { mtu: -1 } },
+      ['RTA_METRICS', 'RTAX_MTU'],
+      /invalid value -1: expected an integer/,
+    ],
   ];
   for (const [route, path, reason] of cases) {
     assert.throws(
@@ -540,7 +556,7 @@ test('the ends of a tunnel are of the family that its kind has', () => {
         assert.throws(add, (error: unknown) => {
           assert(error instanceof EncodeError, inspect(error));
           assert.equal(error.path.at(-1), 'remote');
-          assert.match(error.reason, /is no address of family/);
+          assert.match(error.reason, /expected an address of family/);
           return true;
         });
       }

@@ -11,9 +11,13 @@ test('a wrong option is named, before anything is opened', () => {
   const groups = ['XFRMNLGRP_SA'];
   const cases: [options: unknown, name: RegExp, type: typeof TypeError | typeof RangeError][] = [
     [undefined, /^options must be an object; received undefined/, TypeError],
-    [{}, /^options\.groups must be an array of at least one group name/, TypeError],
-    [{ groups: [] }, /^options\.groups must be/, TypeError],
-    [{ groups, grups: 1 }, /^options\.grups is no option; there are groups, netns/, TypeError],
+    [{}, /^options\.groups must be an array of group names/, TypeError],
+    [{ groups: [] }, /^options\.groups is empty/, TypeError],
+    [
+      { groups, grups: 1 },
+      /^unknown option options\.grups; valid options: groups, netns/,
+      TypeError,
+    ],
     [{ groups: 'XFRMNLGRP_SA' }, /^options\.groups must be/, TypeError],
     [
       { groups: ['XFRMNLGRP_SA', 'SA'] },

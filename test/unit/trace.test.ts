@@ -56,7 +56,7 @@ test('a struct that is cut short is told, and nothing shown of what stands in it
   view.setUint16(16, bytes.length - 16, true);
   view.setUint16(18, 18, true); // XFRMA_ALG_AEAD, where struct xfrm_usersa_info belongs
   const described = describe(bytes);
-  assert.equal(described?.[0]?.malformed, 'ends within its struct of 224 bytes');
+  assert.equal(described?.[0]?.malformed, 'is shorter than its struct of 224 bytes');
   assert.doesNotMatch(JSON.stringify(described), /a7a7/);
 });
 
@@ -67,6 +67,6 @@ test('of what is not known only the header is shown, and what is cut short is to
   const [unknown] = describe(bytes) ?? [];
   assert.deepEqual(Object.keys(unknown ?? {}), ['header', 'name', 'length']);
   const [cut] = describe(bytes.slice(0, 40)) ?? [];
-  assert.match(cut?.malformed ?? '', /message says/);
+  assert.match(cut?.malformed ?? '', /message has length/);
   assert.equal(describeDatagram(31, bytes, 0, bytes.length), undefined);
 });

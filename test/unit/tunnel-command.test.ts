@@ -84,12 +84,15 @@ test('expected tunnels are read from words and from files', () => {
     ]);
     const bad: [value: unknown, message: RegExp][] = [
       [{ name: 'x' }, /^--expect \S+: the file must be an array of objects with name, remote/],
-      [[{ name: 'x', remot: '::1' }], /: entry \[0\]\.remot is no option; there are name, local/],
+      [
+        [{ name: 'x', remot: '::1' }],
+        /: unknown option entry \[0\]\.remot; valid options: name, local/,
+      ],
       [
         [{ reqid: 1 }, { remote: 'x' }],
         /: entry \[1\]\.remote must be an IP address; received "x"/,
       ],
-      [[{ name: 'x' }], /: entry \[0\] names no tunnel: give remote/],
+      [[{ name: 'x' }], /: entry \[0\] identifies no tunnel: give remote/],
       [[null], /: entry \[0\] must be an object/],
     ];
     for (const [value, message] of bad) {
@@ -97,44 +100,50 @@ test('expected tunnels are read from words and from files', () => {
       assert.throws(() => readExpected([file]), { message });
     }
     writeFileSync(file, '[] '.padEnd(2 ** 20 + 1));
-    assert.throws(() => readExpected([file]), /^Error: --expect \S+: it is larger than 1 MiB$/);
+    assert.throws(() => readExpected([file]), /^Error: --expect \S+: larger than 1 MiB$/);
     writeFileSync(file, '[]'.padEnd(2 ** 20));
     assert.deepEqual(readExpected([file]), []);
     for (const other of ['/dev/zero', folder]) {
-      assert.throws(() => readExpected([other]), /^Error: --expect \S+: it is no regular file$/);
+      assert.throws(() => readExpected([other]), /^Error: --expect \S+: not a regular file$/);
     }
     writeFileSync(file, '{');
-    assert.throws(() => readExpected([file]), /^Error: --expect \S+: no JSON: /);
+    assert.throws(() => readExpected([file]), /^Error: --expect \S+: invalid JSON: /);
   } finally {
     rmSync(folder, { recursive: true });
   }
   const wrong: [word: string, message: RegExp][] = [
-    ['paris', /there is no such file; a tunnel is NAME=PEER$/],
-    ['./none.json', /there is no such file$/],
-    ['=1.2.3.4', /before '=' comes a name: .*\n {2}=1\.2\.3\.4\n {2}\^$/],
-    ['a=1.2.3', /'1\.2\.3' is not an IP address\n {2}a=1\.2\.3\n {4}\^{5}$/],
+    ['paris', /no such file; expected a file or NAME=PEER$/],
+    ['./none.json', /no such file$/],
+    ['=1.2.3.4', /the name before '=' is missing: .*\n {2}=1\.2\.3\.4\n {2}\^$/],
+    [
+      'a=1.2.3',
+      /invalid value '1\.2\.3' for remote: expected an IP address\n {2}a=1\.2\.3\n {4}\^{5}$/,
+    ],
     [
       'p=192.0.2.2,local=::1',
-      /'::1' is not of the family of the peer \(IPv4\)\n {2}p=192\.0\.2\.2,local=::1\n {20}\^{3}$/,
+      /invalid value '::1' for local: expected the address family of the peer \(IPv4\)\n {2}p=192\.0\.2\.2,local=::1\n {20}\^{3}$/,
     ],
     [
       'p=local=192.0.2.1,remote=::2,reqid=1',
-      /'192\.0\.2\.1' is not of the family of the peer \(IPv6\)\n.*\n {10}\^{9}$/,
+      /invalid value '192\.0\.2\.1' for local: expected the address family of the peer \(IPv6\)\n.*\n {10}\^{9}$/,
     ],
-    ['a=', /'' is not an IP address\n {2}a=\n {4}\^$/],
-    ['a=1.2.3.4,id=5', /'id' is no part of it: NAME=PEER, .*\n.*\n {12}\^{4}$/],
-    ['a=1.2.3.4,reqid=x', /'x' is not a number\n.*\n {18}\^$/],
-    ['a=reqid=4294967296', /'4294967296' is not a number/],
-    ['a=mark=1/0xff', /'1\/0xff' is not a mark's value, which goes without its mask/],
-    ['a=reqid=7,reqid=8', /'reqid' is given already\n {2}a=reqid=7,reqid=8\n {12}\^{7}$/],
-    ['a=1.2.3.4,remote=1.2.3.5', /'remote' is given already\n.*\n {12}\^{14}$/],
-    ['a=constructor=1', /'constructor' is no part of it/],
-    ['a\x1b=x\x1b', /'x\\x1b' is not an IP address\n {2}a\\x1b=x\\x1b\n/],
+    ['a=', /invalid value '' for remote: expected an IP address\n {2}a=\n {4}\^$/],
+    ['a=1.2.3.4,id=5', /unknown key 'id': expected NAME=PEER, .*\n.*\n {12}\^{4}$/],
+    ['a=1.2.3.4,reqid=x', /invalid value 'x' for reqid: expected a number\n.*\n {18}\^$/],
+    ['a=reqid=4294967296', /invalid value '4294967296' for reqid: expected a number/],
+    ['a=mark=1/0xff', /invalid value '1\/0xff' for mark: expected a mark without a mask/],
+    ['a=reqid=7,reqid=8', /duplicate key 'reqid'\n {2}a=reqid=7,reqid=8\n {12}\^{7}$/],
+    ['a=1.2.3.4,remote=1.2.3.5', /duplicate key 'remote'\n.*\n {12}\^{14}$/],
+    ['a=constructor=1', /unknown key 'constructor'/],
+    [
+      'a\x1b=x\x1b',
+      /invalid value 'x\\x1b' for remote: expected an IP address\n {2}a\\x1b=x\\x1b\n/,
+    ],
   ];
   for (const [word, message] of wrong) assert.throws(() => readExpected([word]), { message });
   assert.throws(
     () => readExpected(['a=::1', 'a=::2']),
-    /--expect: entry \[1\]\.name: "a" is there twice/,
+    /--expect: entry \[1\]\.name: "a" is a duplicate/,
   );
 });
 
@@ -286,15 +295,18 @@ test('wrong usage exits with 2, and of check with 3, and points at what is wrong
       'tunnels reqid=7 state=upp',
       /invalid value 'upp' for state: expected one of down, .*\n {2}reqid=7 state=upp\n {16}\^{3}\n/,
     ],
-    ['tunnels change=up', /'change' is nothing to filter by: use peer, /],
-    ['tunnels kind=NEWSA', /'kind' is nothing to filter by/],
-    ['tunnels paris', /'paris' is nothing to filter by/],
+    ['tunnels change=up', /'change' is not a filter key: use peer, /],
+    ['tunnels kind=NEWSA', /'kind' is not a filter key/],
+    ['tunnels paris', /'paris' is not a filter key/],
     ['tunnels --idle 5', /'--idle <duration>' argument '5' is invalid\. It must be a duration/],
-    ['tunnels --threshold idel=5m', /must be NAME=VALUE, and NAME one of settle, idle/],
-    ['tunnels --threshold pile=0', /Of pile, it must be a whole number/],
-    ['tunnels --threshold lifetime=1.5', /Of lifetime, it must be a share/],
-    ['tunnels --threshold overlap=5', /Of overlap, it must be a duration/],
-    ['tunnels --expect paris=x', /--expect: 'x' is not an IP address\n {2}paris=x\n {8}\^\n/],
+    ['tunnels --threshold idel=5m', /must be NAME=VALUE, where NAME is one of settle, idle/],
+    ['tunnels --threshold pile=0', /The value of pile must be an integer/],
+    ['tunnels --threshold lifetime=1.5', /The value of lifetime must be a number above 0/],
+    ['tunnels --threshold overlap=5', /The value of overlap must be a duration/],
+    [
+      'tunnels --expect paris=x',
+      /--expect: invalid value 'x' for remote: expected an IP address\n {2}paris=x\n {8}\^\n/,
+    ],
     ['tunnels --count 2', /'--count' needs '--watch'/],
     ['tunnels --refresh 2s', /'--refresh' needs '--watch'/],
     ['tunnels --details', /'--details' needs '--watch'/],
@@ -302,11 +314,11 @@ test('wrong usage exits with 2, and of check with 3, and points at what is wrong
     ['tunnels --show-keys', /unknown option '--show-keys'/],
     ['monitor --expect a=::1', /'--expect' needs '--tunnels'/],
     ['monitor --tunnels state=upp', /invalid value 'upp' for state/],
-    ['monitor state=up', /'state' is nothing to filter by/],
+    ['monitor state=up', /'state' is not a filter key/],
     ['wait 192.0.2.1', /required option '--for <states>' not specified/],
     ['wait --for up', /missing required argument 'tunnel'/],
-    ['wait --for up,upp ::1', /'upp' is no state: use down/],
-    ['wait --for up paris', /'paris' is no address, no filter \(reqid=7\), no id/],
+    ['wait --for up,upp ::1', /Expected any of down, .*; received 'upp'/],
+    ['wait --for up paris', /'paris' is not an address, a filter \(reqid=7\), a tunnel id/],
     ['wait --for up reqid=x', /invalid value 'x' for reqid.*\n {2}reqid=x\n {8}\^\n/],
     ['wait --for up ::1 --timeout never', /must be a duration/],
   ];
@@ -318,7 +330,7 @@ test('wrong usage exits with 2, and of check with 3, and points at what is wrong
   }
   for (const [args, message] of [
     ['check reqid=x', /^TUNNELS UNKNOWN - invalid value 'x' for reqid/],
-    ['check --critical down,dwn', /^TUNNELS UNKNOWN - .*'dwn' is none of down/],
+    ['check --critical down,dwn', /^TUNNELS UNKNOWN - .*Expected any of down.*'dwn'/],
     ['check --none fine', /^TUNNELS UNKNOWN - /],
     ['check --nonsense', /^TUNNELS UNKNOWN - unknown option '--nonsense'\n/],
   ] as const) {
@@ -377,20 +389,20 @@ test('check: one line with performance data, then a line for each problem', () =
   const all = [missing(), odd, tunnel({ warnings: [piling] })];
   const result = checkTunnels(all, [leak], DEFAULT_SEVERITIES);
   assert.deepEqual(formatCheck(result).split('\n'), [
-    'TUNNELS CRITICAL - 3 of 3 tunnels in trouble: rome down, a\\x7cb orphan, ' +
+    'TUNNELS CRITICAL - 3 of 3 tunnels with problems: rome down, a\\x7cb orphan, ' +
       '192.0.2.1 > 198.51.100.7 reqid 7 piling-up, 1 more | tunnels=3 up=1;;;0;3 idle=0;;;0;3 ' +
       'rekeying=0;;;0;3 expiring=0;;;0;3 acquiring=0;;;0;3 one-way=0;;;0;3 orphan=1;;;0;3 ' +
       'blocked=0;;;0;3 down=1;;;0;3 problems=4',
-    'CRITICAL rome down: there are neither SAs nor policies of its own',
+    'CRITICAL rome down: no SAs or policies',
     'CRITICAL a\\x7cb orphan: no \\x7c policy',
-    'WARNING 192.0.2.1 > 198.51.100.7 reqid 7 piling-up: 5 SAs do the work of one',
+    'WARNING 192.0.2.1 > 198.51.100.7 reqid 7 piling-up: 5 SAs where 1 is expected',
     'WARNING host leak: they grow',
   ]);
   assert.match(
     formatCheck(verdict([tunnel()])),
-    /^TUNNELS OK - 1 tunnel, all well \| tunnels=1 up=1;/,
+    /^TUNNELS OK - 1 tunnel, all OK \| tunnels=1 up=1;/,
   );
-  assert.match(formatCheck(verdict([])), /^TUNNELS UNKNOWN - there is no tunnel to look at \|/);
+  assert.match(formatCheck(verdict([])), /^TUNNELS UNKNOWN - no tunnels to check \|/);
   for (const one of [result, verdict([]), verdict([tunnel()])]) {
     const line = formatJson({ kind: 'check', time, ...one }, false);
     assert.equal(checkLine(line), 'check');

@@ -566,7 +566,7 @@ test('only one SA is left', () => {
   assert.deepEqual(world.told(), []);
   world.pass(1);
   assert.deepEqual(world.told(), ['state one-way was up']);
-  assert.match(world.only.reason, /no inbound SA/);
+  assert.match(world.only.reason, /no inbound esp SA/);
   assert.equal(world.only.since.monotonic, 1000, 'since it is missing, not since it was told');
 });
 
@@ -675,10 +675,7 @@ test('the local address goes, and its link', () => {
     'down down was up by link-gone',
   ]);
   // As it is: whoever prints it escapes it, once.
-  assert.equal(
-    world.only.reason,
-    `the link x\x1b[31m of its local address ${HERE} is down or gone`,
-  );
+  assert.equal(world.only.reason, `link x\x1b[31m of local address ${HERE} is down or gone`);
 });
 
 test('a tunnel that is set up: asked for, there, used', () => {

@@ -84,14 +84,14 @@ test('only what the kernel lost is blamed on the buffer', () => {
   summary.addChange(overrun(true));
   assert.equal(
     summary.format([]),
-    '0 events, changes lost in 1 overrun (this output was not read fast enough)',
+    '0 events, changes lost in 1 overrun (the output was not read fast enough)',
   );
   summary.addChange(overrun(false));
   summary.addChange(overrun(false));
   assert.equal(
     summary.format([]),
-    '0 events, events lost in 2 overruns (a larger --buffer helps), ' +
-      'changes lost in 1 overrun (this output was not read fast enough)',
+    '0 events, events lost in 2 overruns (use a larger --buffer), ' +
+      'changes lost in 1 overrun (the output was not read fast enough)',
   );
   assert.equal(summary.totals([]).overruns, 3);
 });

@@ -11,9 +11,9 @@ import { generated } from './random.ts';
 test('wrong options are named before anything is opened', async () => {
   const wrong: [unknown, RegExp][] = [
     [7, /options must be an object/],
-    [{ treshold: {} }, /options\.treshold is no option/],
+    [{ treshold: {} }, /unknown option options\.treshold/],
     [{ monitor: {} }, /options\.monitor must be an XfrmMonitor/],
-    [{ thresholds: { idel: 1 } }, /options\.thresholds\.idel is no option/],
+    [{ thresholds: { idel: 1 } }, /unknown option options\.thresholds\.idel/],
     [{ thresholds: { idle: -1 } }, /options\.thresholds\.idle must be an integer/],
     [
       { thresholds: { sequence: 2 } },
@@ -22,18 +22,18 @@ test('wrong options are named before anything is opened', async () => {
     [{ thresholds: { lifetime: '1' } }, /options\.thresholds\.lifetime must be a number/],
     [{ expected: 'paris' }, /options\.expected must be an array/],
     [{ expected: new Array(2) }, /options\.expected\[0\] must be an object/],
-    [{ expected: [{}] }, /options\.expected\[0\] names no tunnel/],
+    [{ expected: [{}] }, /options\.expected\[0\] identifies no tunnel/],
     [{ expected: [{ remote: 'paris' }] }, /options\.expected\[0\]\.remote must be an IP address/],
     [
       { expected: [{ remote: '192.0.2.2', local: '::1' }] },
-      /options\.expected\[0\]\.local must be of the family of remote \(IPv4\); received "::1"/,
+      /options\.expected\[0\]\.local must be an address of the family of remote \(IPv4\); received "::1"/,
     ],
     [{ expected: [{ reqid: -1 }] }, /options\.expected\[0\]\.reqid must be an integer/],
     [
       { expected: [{ remote: '::1' }, { remote: '0::1' }] },
-      /expected\[1\]\.name: .* is there twice/,
+      /expected\[1\]\.name: .* is a duplicate/,
     ],
-    [{ expected: [{ peer: '::1' }] }, /options\.expected\[0\]\.peer is no option/],
+    [{ expected: [{ peer: '::1' }] }, /unknown option options\.expected\[0\]\.peer/],
   ];
   for (const [options, message] of wrong) {
     await assert.rejects(TunnelMonitor.open(options as TunnelMonitorOptions), message);

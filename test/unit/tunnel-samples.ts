@@ -114,7 +114,7 @@ export const missing = (more: Partial<Tunnel> = {}): Tunnel =>
     mode: undefined,
     protocol: undefined,
     state: 'down',
-    reason: 'there are neither SAs nor policies of its own',
+    reason: 'no SAs or policies',
     since: ago(90_000),
     upSince: undefined,
     selectors: [],
@@ -136,7 +136,7 @@ export const missing = (more: Partial<Tunnel> = {}): Tunnel =>
 export const piling: TunnelWarning = {
   kind: 'piling-up',
   what: 'out',
-  text: '5 SAs do the work of one',
+  text: '5 SAs where 1 is expected',
   value: 5,
   limit: 2,
   since: ago(5000),

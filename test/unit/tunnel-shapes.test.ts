@@ -66,7 +66,7 @@ test('a bundle of two reqids is one tunnel, named after what protects its packet
   assert.deepEqual(world.told(), []);
   world.removeSa(0x101);
   world.look().pass(1000);
-  assert.match(world.only.reason, /no outbound SA of comp/);
+  assert.match(world.only.reason, /no outbound comp SA/);
 });
 
 test('what each reqid has of a tunnel is shown on demand', () => {
@@ -192,7 +192,7 @@ for (const [what, reqid, open] of [
     world.removeSa(0xa001);
     world.look().pass(1000);
     assert.equal(world.only.state, 'one-way');
-    assert.match(world.only.reason, /no inbound SA of ah/);
+    assert.match(world.only.reason, /no inbound ah SA/);
   });
 }
 
@@ -223,7 +223,7 @@ test('an inbound SA from any source serves every peer whose policies accept it',
   world.look().pass(1000);
   assert.deepEqual(
     [...world.tunnels].map(({ state, reason }) => `${state}: ${reason}`),
-    Array(2).fill('one-way: no inbound SA of esp'),
+    Array(2).fill('one-way: no inbound esp SA'),
   );
   world.addSa(4, { saddr: ANY, daddr: HERE, mark: mark(0x100, 0xf00) });
   world.look().pass(1000);
@@ -249,7 +249,7 @@ test('a reqid for each direction is one tunnel', () => {
   assert.deepEqual(world.told(), ['rekeyed up out 1001 > 1002 in 9001 > 9002']);
   world.removeSa(0x9002);
   world.look().pass(1000);
-  assert.match(world.only.reason, /no inbound SA/);
+  assert.match(world.only.reason, /no inbound esp SA/);
 });
 
 test('what a trap for any peer asked for is left over when SAs and policies between the gateways are there', () => {
@@ -313,6 +313,23 @@ test('what a template does not accept does not serve it: reqid, mode, source, ma
     world.open();
     const its = [...world.tunnels].find(({ sas }) => sas.out.length > 0);
     assert.match(its?.state ?? '', /one-way|blocked/, JSON.stringify(more));
+  }
+});
+
+test('of policies of one priority the older comes first', () => {
+  for (const action of ['block', 'allow'] as const) {
+    for (const older of [true, false]) {
+      const world = new World();
+      const selector = { ...net('10.0.0.0', '10.0.0.0'), prefixlenS: 8, prefixlenD: 8 };
+      const shunt = { more: { templates: undefined, selector, action } };
+      if (older) world.addPolicy('out', shunt);
+      policyOf(world, 'out', [{}], { selector: net('10.1.0.0', '10.2.0.0') });
+      policyOf(world, 'in', [{}], { selector: net('10.2.0.0', '10.1.0.0') });
+      if (!older) world.addPolicy('out', shunt);
+      world.addPair(0x1001);
+      world.open();
+      assert.equal(world.only.state, older ? 'one-way' : 'up', action);
+    }
   }
 });
 

@@ -27,7 +27,7 @@ test('a tunnel in a pipe is one line, with times that do not move', () => {
   assert.equal(
     describeTunnel(missing({ warnings: [piling] }), plain),
     'down rome any > 198.51.100.8 since 2026-01-02T11:58:30Z sas 0 in 0 out in 0B/0p out 0B/0p ' +
-      'reason "there are neither SAs nor policies of its own" warning "piling-up out: 5 SAs do the work of one"',
+      'reason "no SAs or policies" warning "piling-up out: 5 SAs where 1 is expected"',
   );
 });
 
@@ -49,12 +49,12 @@ test('people are told durations', () => {
     '192.0.2.1 > 198.51.100.7 reqid 7 up 3h 12m, rekeyed 4m ago, expires in 56m',
   );
   assert.equal(
-    sayTunnel(tunnel({ state: 'idle', reason: 'it was never used', rekeys: 0 }), plain, NOW),
-    '192.0.2.1 > 198.51.100.7 reqid 7 idle 1m, up 3h 12m, installed 4m ago, expires in 56m, it was never used',
+    sayTunnel(tunnel({ state: 'idle', reason: 'never used', rekeys: 0 }), plain, NOW),
+    '192.0.2.1 > 198.51.100.7 reqid 7 idle 1m, up 3h 12m, installed 4m ago, expires in 56m, never used',
   );
   assert.equal(
     sayTunnel(missing(), plain, NOW),
-    'rome any > 198.51.100.8 down 1m 30s, there are neither SAs nor policies of its own',
+    'rome any > 198.51.100.8 down 1m 30s, no SAs or policies',
   );
 });
 
@@ -73,13 +73,13 @@ test('a table has no column without content, and rates where there are some', ()
     tunnelTable(tunnels, plain, NOW, rates);
   assert.deepEqual(table([missing()]), [
     'STATE  FOR     TUNNEL                   WHY',
-    'down   1m 30s  rome any > 198.51.100.8  there are neither SAs nor policies of its own',
+    'down   1m 30s  rome any > 198.51.100.8  no SAs or policies',
   ]);
   assert.deepEqual(
     table([tunnel({ warnings: [piling] })], () => ({ in: 2048, out: 0 }) as never),
     [
       'STATE  FOR     TUNNEL                    ID  IN                  KEYED   EXPIRES  WHY',
-      'up     3h 12m  192.0.2.1 > 198.51.100.7  #7  1.5 MiB  2.0 KiB/s  4m ago  in 56m   piling-up out: 5 SAs do the work of one',
+      'up     3h 12m  192.0.2.1 > 198.51.100.7  #7  1.5 MiB  2.0 KiB/s  4m ago  in 56m   piling-up out: 5 SAs where 1 is expected',
     ],
   );
   assert.match(table([])[0] ?? '', /^STATE {2}FOR {2}TUNNEL {2}ID {2}IN {2}OUT {2}KEYED/);
@@ -129,19 +129,19 @@ const causes: [TunnelDownReason, string][] = [
   [{ kind: 'deleted', by: { portId: 0, pid: undefined, process: undefined } }, 'deleted'],
   [
     { kind: 'policy-gone', by: claimant },
-    'no policy sends packets through its SAs, claimed by char\\x1bon[812]',
+    'no outbound policy uses its SAs, claimed by char\\x1bon[812]',
   ],
-  [{ kind: 'policy-gone', by: undefined }, 'no policy sends packets through its SAs'],
+  [{ kind: 'policy-gone', by: undefined }, 'no outbound policy uses its SAs'],
   [{ kind: 'expired' }, 'expired without a successor'],
-  [{ kind: 'address-gone', address: '192.0.2.1' }, 'the address 192.0.2.1 is gone'],
+  [{ kind: 'address-gone', address: '192.0.2.1' }, 'address 192.0.2.1 is gone'],
   [
     { kind: 'link-gone', address: '192.0.2.1', link: 'e\x9b0' },
-    'the link e\\x9b0 of 192.0.2.1 is gone or down',
+    'link e\\x9b0 of 192.0.2.1 is gone or down',
   ],
   [{ kind: 'migrated', to: 'paris' }, 'moved to paris'],
   [{ kind: 'migrated', to: undefined }, 'moved'],
   [{ kind: 'found-missing' }, 'found without SAs by a resync'],
-  [{ kind: 'unknown' }, 'nobody said why'],
+  [{ kind: 'unknown' }, 'cause unknown'],
 ];
 
 const up = tunnel();
@@ -174,7 +174,7 @@ const changes: [TunnelChange, string][] = [
       ],
       time,
     },
-    'rekeyed   TITLE: out esp 0x00000001 > 0x00000002 (neither for 5 ms), ' +
+    'rekeyed   TITLE: out esp 0x00000001 > 0x00000002 (gap 5 ms), ' +
       'in esp 0x00001001 > 0x00001002, in ah 0x00000003 > 0x00000004 (found by a resync)',
   ],
   [
@@ -211,11 +211,11 @@ const changes: [TunnelChange, string][] = [
   ],
   [
     { kind: 'warning', raised: true, warning: piling, tunnel: up, time },
-    'warning   TITLE: piling-up out: 5 SAs do the work of one',
+    'warning   TITLE: piling-up out: 5 SAs where 1 is expected',
   ],
   [
     { kind: 'warning', raised: false, warning: leak, tunnel: undefined, time },
-    'warning   host: over: leak policies: they grow',
+    'warning   host: cleared: leak policies: they grow',
   ],
   [{ kind: 'removed', tunnel: up, time }, 'removed   TITLE: up, SAs in both directions'],
   [
@@ -231,7 +231,7 @@ const changes: [TunnelChange, string][] = [
       slowConsumer: true,
       time,
     },
-    'overrun   changes were lost before this line: they were not read fast enough (SLOW_CONSUMER)',
+    'overrun   changes were lost before this line: output was not read fast enough (SLOW_CONSUMER)',
   ],
   [
     { kind: 'resynced', ...compared },
@@ -243,7 +243,7 @@ const changes: [TunnelChange, string][] = [
   ],
   [
     { kind: 'namespace-gone', path: '/run/netns/r\x07d', time },
-    'namespace-gone /run/netns/r\\x07d no longer leads to this namespace, which is still watched',
+    'namespace-gone /run/netns/r\\x07d no longer names this namespace, which is still watched',
   ],
   [
     { kind: 'malformed', protocol: 'xfrm', reason: 'od\x07d', path: ['NEWSA'], offset: 4, time },

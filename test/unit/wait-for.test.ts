@@ -79,7 +79,7 @@ test('the time is over when all is read that came in time', async () => {
   await assert.rejects(late, {
     name: 'StateError',
     code: 'ERR_WAIT_TIMEOUT',
-    message: 'what was waited for did not come within 1 ms',
+    message: 'timed out after 1 ms',
   });
   assert.equal(monitor.watching, 0);
 });
@@ -155,7 +155,23 @@ test('wrong options are named', async () => {
     [{ timeout: -1 }, /options\.timeout must be an integer from 0/],
     [{ heldFor: '1 s' }, /options\.heldFor must be a number/],
     [{ signal: 1 }, /options\.signal/],
-    [{ for: 1 }, /options\.for is no option/],
+    [{ for: 1 }, /unknown option options\.for/],
   ];
   for (const [options, error] of wrong) await assert.rejects(monitor.waitFor(options), error);
+});
+
+test('a wait in vain says where it was waited; a predicate must be a synchronous function', async () => {
+  const monitor = new Monitored();
+  const stackOf = async function waitsInVain() {
+    return await monitor.waitFor({ timeout: 0 }).catch((error: Error) => error.stack);
+  };
+  assert.match((await stackOf()) ?? '', /at async waitsInVain/);
+  const wait = (predicate: unknown) =>
+    waitFor(monitor as Monitored, monitor.counting, predicate as () => string);
+  await assert.rejects(wait(5), { code: 'ERR_INVALID_ARG_TYPE', message: /^predicate must be/ });
+  await assert.rejects(
+    wait(async () => undefined),
+    { code: 'ERR_INVALID_ARG_TYPE', message: /^predicate must be synchronous/ },
+  );
+  assert.equal(monitor.watching, 0);
 });

@@ -87,7 +87,9 @@ class Watch {
     return new Promise((resolve, reject) => {
       const timer = setTimeout(() => {
         reject(
-          new Error(`waited ${PATIENCE / 1000} s for ${what}; the monitor said: ${this.#summary}`),
+          new Error(
+            `timed out after ${PATIENCE / 1000} s waiting for ${what}; the monitor printed: ${this.#summary}`,
+          ),
         );
       }, PATIENCE);
       this.#changed = () => {
@@ -143,12 +145,12 @@ export async function runScenario(program: string): Promise<number> {
     await hosts.right.ip(`xfrm policy add ${there} dir in ${tunnel(toRight)}`);
     await settled();
 
-    say(pc.dim('# traffic: past three packets the SA wants a successor on both hosts'));
+    say(pc.dim('# traffic: after three packets the SA reaches its soft limit on both hosts'));
     for (const watch of watches) watch.expect({ EXPIRE: 1 });
     await sendPackets(6);
     await settled();
 
-    say(pc.dim('# a rekey: the successors come, then the old SAs go'));
+    say(pc.dim('# a rekey: new SAs are added, then the old ones deleted'));
     for (const watch of watches) watch.expect({ NEWSA: 2, DELSA: 2 });
     await both(`xfrm state add ${out(0x1002)} limit time-hard 3600`);
     await both(`xfrm state add ${back(0x2002)} limit time-hard 3600`);
@@ -156,12 +158,12 @@ export async function runScenario(program: string): Promise<number> {
     await both(`xfrm state delete ${toLeft} proto esp spi ${0x2001}`);
     await settled();
 
-    say(pc.dim('# an update: the left host shortens the life of an SA to one second'));
+    say(pc.dim('# an update: the left host limits an SA to one second'));
     onLeft.expect({ UPDSA: 1, EXPIRE: 1 });
     await hosts.left.ip(`xfrm state update ${out(0x1002)} limit time-hard 1`);
     await settled();
 
-    say(pc.dim('# the end: everything is flushed'));
+    say(pc.dim('# the end: flush everything'));
     for (const watch of watches) watch.expect({ FLUSHSA: 1, FLUSHPOLICY: 1 });
     await both('xfrm state flush');
     await both('xfrm policy flush');

@@ -63,11 +63,11 @@ export class Summary {
     const inOverruns = (what: string, count: number, advice: string) =>
       count === 0 ? [] : [`${what} lost in ${count} overrun${count === 1 ? '' : 's'} (${advice})`];
     const losses = [
-      ...inOverruns('events', overruns - this.#tooSlow, 'a larger --buffer helps'),
-      ...inOverruns('changes', this.#tooSlow, 'this output was not read fast enough'),
+      ...inOverruns('events', overruns - this.#tooSlow, 'use a larger --buffer'),
+      ...inOverruns('changes', this.#tooSlow, 'the output was not read fast enough'),
     ];
     const lost = losses.join(', ') || 'nothing lost';
-    const forged = rejected === 0 ? '' : `, ${rejected} not from the kernel refused`;
+    const forged = rejected === 0 ? '' : `, ${rejected} rejected as not from the kernel`;
     return `${events} event${events === 1 ? '' : 's'}${list.length ? ` (${list.join(', ')})` : ''}, ${lost}${forged}`;
   }
 }

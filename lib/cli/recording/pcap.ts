@@ -40,13 +40,13 @@ export function readCapture(input: RecordingInput): Parser {
 
 /** Messages are in the byte order of the machine that recorded them; so are most captures. */
 function checkOrder(little: boolean): void {
-  if (little !== LE) refuse('it was recorded on a machine of the other byte order');
+  if (little !== LE) refuse('it was recorded on a machine of the opposite byte order');
 }
 
 function checkLink(type: number): void {
   if (type !== LINKTYPE_NETLINK) {
     refuse(
-      `it is a capture of link type ${type}, not of netlink (${LINKTYPE_NETLINK}, an nlmon device)`,
+      `it is a capture of link type ${type}, not netlink (${LINKTYPE_NETLINK}, an nlmon device)`,
     );
   }
 }
@@ -57,7 +57,7 @@ const endsWithin = (left: number, size: number, at: number): never =>
 /** Waits for the next `size` bytes. */
 function* need(input: RecordingInput, size: number, what = 'a record'): Waiting<void> {
   if (size > LONGEST) {
-    refuse(`${what} at ${input.position} has ${size} bytes; no more than ${LONGEST} are read`);
+    refuse(`${what} at ${input.position} has ${size} bytes; at most ${LONGEST} are supported`);
   }
   if (!(yield* input.has(size))) endsWithin(input.available, size, input.position);
 }
@@ -78,7 +78,7 @@ function datagram(
   wall: number,
 ): Recorded {
   const at = input.position + offset;
-  if (kept < COOKED) refuse(`a packet of ${kept} bytes at ${at} is none of netlink`);
+  if (kept < COOKED) refuse(`the packet of ${kept} bytes at ${at} is not netlink`);
   const packet = {
     protocol: input.view.getUint16(input.start + offset + COOKED_PROTOCOL),
     bytes: input.bytes(offset + kept).subarray(offset + COOKED),
@@ -122,13 +122,13 @@ function* readPcapng(input: RecordingInput): Parser {
     yield* need(input, 12);
     if (input.view.getUint32(input.start) === SECTION) {
       const order = littleEndian(input.view, input.start + 8, [BYTE_ORDER]);
-      little = order ?? refuse('its byte order is not stated');
+      little = order ?? refuse('it does not state its byte order');
       checkOrder(little);
       clocks = [];
     }
     const type = u32(0);
     const size = u32(4);
-    if (size < 12 || size % 4 !== 0) refuse(`a block at ${at} says it has ${size} bytes`);
+    if (size < 12 || size % 4 !== 0) refuse(`the block at ${at} has the invalid length ${size}`);
     const end = size - 4;
     if (type === INTERFACE) {
       yield* need(input, Math.max(size, 20), 'a block');
@@ -136,13 +136,13 @@ function* readPcapng(input: RecordingInput): Parser {
       clocks.push(ticks(input, 16, end, little));
     } else if (type === ENHANCED_PACKET) {
       yield* need(input, Math.max(size, 32), 'a block');
-      const clock = clocks[u32(8)] ?? refuse(`a packet at ${at} is of no known interface`);
+      const clock = clocks[u32(8)] ?? refuse(`the packet at ${at} is from an unknown interface`);
       const wall = (u32(12) * 2 ** 32 + u32(16)) / clock;
       const kept = u32(20);
-      if (28 + kept > end) refuse(`a packet at ${at} is longer than its block`);
+      if (28 + kept > end) refuse(`the packet at ${at} is longer than its block`);
       yield datagram(input, 28, kept, u32(24), wall);
     } else if (type === SIMPLE_PACKET) {
-      refuse('it has packets without a time (simple packet blocks)');
+      refuse('it has packets without timestamps (simple packet blocks)');
     }
     input.skip(size);
     // Of blocks of other types nothing is kept, whatever their length.

@@ -67,7 +67,9 @@ function* readMessages(input: RecordingInput, protocol: number): Parser {
   const begins =
     (yield* input.has(NLMSG_HDRLEN)) && possible(lengthHere()) && (yield* input.has(lengthHere()));
   if (!begins) {
-    refuse('it holds neither netlink messages nor a capture of an nlmon device (pcap or pcapng)');
+    refuse(
+      'it is neither a file of netlink messages nor a capture of an nlmon device (pcap or pcapng)',
+    );
   }
   const timed = protocol === NETLINK_ROUTE;
   // Who notes times is rtmon, which listens.
@@ -117,7 +119,7 @@ function* readRest(
   yield* input.drain();
   const left = input.position - begin;
   if (length >= NLMSG_HDRLEN && length <= left) {
-    refuse(`a message at ${begin} has ${length} bytes; no more than ${LONGEST} are read`);
+    refuse(`the message at ${begin} has ${length} bytes; at most ${LONGEST} are supported`);
   }
   yield { ...next(header, left), at: begin };
 }

@@ -85,11 +85,11 @@ function describeChange(change: TunnelChange, colors: Colors): string {
     case 'warning': {
       const { raised, warning, tunnel } = change;
       const about = tunnel === undefined ? 'host' : of(tunnel);
-      return `${about}: ${raised ? '' : 'over: '}${warningText(warning)}`;
+      return `${about}: ${raised ? '' : 'cleared: '}${warningText(warning)}`;
     }
     case 'overrun':
       return change.slowConsumer
-        ? `changes were lost before this line: they were not read fast enough (${change.code})`
+        ? `changes were lost before this line: output was not read fast enough (${change.code})`
         : `events were lost before this line (${change.code}); a resync is under way`;
     case 'resynced':
     case 'refreshed': {
@@ -97,7 +97,7 @@ function describeChange(change: TunnelChange, colors: Colors): string {
       return `SAs and policies: ${added} added, ${updated} updated, ${removed} removed, took ${Math.round(durationMs)} ms`;
     }
     case 'namespace-gone':
-      return `${printable(change.path)} no longer leads to this namespace, which is still watched`;
+      return `${printable(change.path)} no longer names this namespace, which is still watched`;
     case 'malformed': {
       const where = [...change.path, change.reason].join(' › ');
       return `${printable(where)} (offset ${change.offset})`;
@@ -110,7 +110,7 @@ const DIRECTIONS: readonly TrafficDirection[] = ['out', 'in'];
 function describeSuccession({ protocol, from, to, gapMs }: SaSuccession, colors: Colors): string {
   const spis = `${protocol} ${formatSpi(from)} > ${colors.bold(formatSpi(to))}`;
   if (gapMs === undefined) return `${spis} (found by a resync)`;
-  return gapMs === 0 ? spis : `${spis} (neither for ${Math.max(1, Math.round(gapMs))} ms)`;
+  return gapMs === 0 ? spis : `${spis} (gap ${Math.max(1, Math.round(gapMs))} ms)`;
 }
 
 /** Why a tunnel went down. */
@@ -120,19 +120,19 @@ export function describeDownReason(reason: TunnelDownReason): string {
     case 'flushed':
       return `${reason.kind}${describeClaimant(reason.by)}`;
     case 'policy-gone':
-      return `no policy sends packets through its SAs${reason.by ? describeClaimant(reason.by) : ''}`;
+      return `no outbound policy uses its SAs${reason.by ? describeClaimant(reason.by) : ''}`;
     case 'expired':
       return 'expired without a successor';
     case 'address-gone':
-      return `the address ${reason.address} is gone`;
+      return `address ${reason.address} is gone`;
     case 'link-gone':
-      return `the link ${printable(reason.link)} of ${reason.address} is gone or down`;
+      return `link ${printable(reason.link)} of ${reason.address} is gone or down`;
     case 'migrated':
       return `moved${reason.to === undefined ? '' : ` to ${printable(reason.to)}`}`;
     case 'found-missing':
       return 'found without SAs by a resync';
     case 'unknown':
-      return 'nobody said why';
+      return 'cause unknown';
   }
 }
 

@@ -103,11 +103,11 @@ export function formatCheck({ status, tunnels, states, problems }: CheckResult):
   if (rest > 0) told.push(`${rest} more`);
   const affected = new Set(problems.flatMap(({ tunnel }) => tunnel ?? [])).size;
   const plural = tunnels === 1 ? 'tunnel' : 'tunnels';
-  const well = tunnels === 0 ? 'there is no tunnel to look at' : `${tunnels} ${plural}, all well`;
+  const well = tunnels === 0 ? 'no tunnels to check' : `${tunnels} ${plural}, all OK`;
   const summary =
     problems.length === 0
       ? well
-      : `${affected} of ${tunnels} ${plural} in trouble: ${safe(told.join(', '))}`;
+      : `${affected} of ${tunnels} ${plural} with problems: ${safe(told.join(', '))}`;
   const performance = [
     `tunnels=${tunnels}`,
     ...TUNNEL_STATES.map((state) => `${state}=${states[state]};;;0;${tunnels}`).reverse(),

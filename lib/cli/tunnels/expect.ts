@@ -22,7 +22,7 @@ const PARTS = {
   local: ['local', 'an IP address', address],
   reqid: ['reqid', 'a number', parseU32],
   if_id: ['ifId', 'a number', parseU32],
-  mark: ['mark', "a mark's value, which goes without its mask", parseU32],
+  mark: ['mark', 'a mark without a mask', parseU32],
 } as const satisfies Record<
   string,
   readonly [keyof ExpectedTunnel, string, (text: string) => string | number | undefined]
@@ -51,8 +51,8 @@ function parseExpected(word: string): ExpectedTunnel {
   const equals = word.indexOf('=');
   const wrong = (reason: string, at: number, length: number) =>
     new ExpectError(`--expect: ${pointAt(reason, [word], 0, at, length)}`);
-  const usage = 'NAME=PEER, with ,local=… ,reqid=… ,if_id=… ,mark=… where that is needed';
-  if (equals === 0) throw wrong(`before '=' comes a name: ${usage}`, 0, 1);
+  const usage = 'NAME=PEER, optionally with ,local=… ,reqid=… ,if_id=… ,mark=…';
+  if (equals === 0) throw wrong(`the name before '=' is missing: expected ${usage}`, 0, 1);
   const found: Record<string, unknown> = { name: word.slice(0, equals) };
   let at = equals + 1;
   let localAt = at;
@@ -61,16 +61,20 @@ function parseExpected(word: string): ExpectedTunnel {
     const [key = '', value = ''] = bare ? ['remote', text] : text.split(/=(.*)/s);
     const part = Object.hasOwn(PARTS, key) ? PARTS[key as keyof typeof PARTS] : undefined;
     if (part === undefined) {
-      throw wrong(`'${brief(key)}' is no part of it: ${usage}`, at, text.length);
+      throw wrong(`unknown key '${brief(key)}': expected ${usage}`, at, text.length);
     }
     const [field, expected, parse] = part;
     if (Object.hasOwn(found, field)) {
-      throw wrong(`'${key}' is given already`, at, text.length);
+      throw wrong(`duplicate key '${key}'`, at, text.length);
     }
     const parsed = parse(value);
     if (parsed === undefined) {
       const from = at + text.length - value.length;
-      throw wrong(`'${brief(value)}' is not ${expected}`, from, value.length);
+      throw wrong(
+        `invalid value '${brief(value)}' for ${key}: expected ${expected}`,
+        from,
+        value.length,
+      );
     }
     if (field === 'local') localAt = at + text.length - value.length;
     found[field] = parsed;
@@ -82,7 +86,7 @@ function parseExpected(word: string): ExpectedTunnel {
     remote !== undefined &&
     addressFamily(local) !== addressFamily(remote)
   ) {
-    const reason = `'${local}' is not of the family of the peer (${familyName(remote)})`;
+    const reason = `invalid value '${local}' for local: expected the address family of the peer (${familyName(remote)})`;
     throw wrong(reason, localAt, local.length);
   }
   return found;
@@ -97,8 +101,8 @@ function textOf(path: string): string {
   const file = openSync(path, constants.O_RDONLY | constants.O_NONBLOCK);
   try {
     const stat = fstatSync(file);
-    if (!stat.isFile()) throw new Error('it is no regular file');
-    if (stat.size > LARGEST) throw new Error('it is larger than 1 MiB');
+    if (!stat.isFile()) throw new Error('not a regular file');
+    if (stat.size > LARGEST) throw new Error('larger than 1 MiB');
     return readFileSync(file, 'utf8');
   } finally {
     closeSync(file);
@@ -112,15 +116,15 @@ function readFile(path: string): ExpectedTunnel[] {
     text = textOf(path);
   } catch (error) {
     const { code } = error as NodeJS.ErrnoException;
-    const reason = code === 'ENOENT' ? 'there is no such file' : (error as Error).message;
-    const hint = path.includes('/') ? '' : '; a tunnel is NAME=PEER';
+    const reason = code === 'ENOENT' ? 'no such file' : (error as Error).message;
+    const hint = path.includes('/') ? '' : '; expected a file or NAME=PEER';
     throw new ExpectError(`--expect ${name}: ${printable(reason)}${hint}`);
   }
   let list: unknown;
   try {
     list = JSON.parse(text);
   } catch (error) {
-    throw new ExpectError(`--expect ${name}: no JSON: ${printable((error as Error).message)}`);
+    throw new ExpectError(`--expect ${name}: invalid JSON: ${printable((error as Error).message)}`);
   }
   try {
     checkedExpected(list);

@@ -31,7 +31,7 @@ export function viewStateOf(
   if (failed) return { badge: 'BLIND', reason: failed.message, since: failed.at };
   if (doubted === undefined) return { badge: 'SYNCED' };
   if (now - doubted < PATIENCE) return { badge: 'RESYNCING' };
-  return { badge: 'BLIND', reason: 'events were lost and not resynced', since: doubted };
+  return { badge: 'BLIND', reason: 'events were lost, no resync yet', since: doubted };
 }
 
 export interface TunnelFrame {

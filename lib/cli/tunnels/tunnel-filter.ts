@@ -74,7 +74,7 @@ const OWN = {
     of: ({ tunnel }) => (tunnel ? [tunnel.state] : []),
   },
   name: {
-    help: 'name that --expect gives, or id',
+    help: 'id, or name given with --expect',
     expected: 'a name',
     parse: (text) => text || undefined,
     of: ({ tunnel }) => [tunnel?.name, tunnel?.id].filter((one) => one !== undefined),
@@ -234,10 +234,10 @@ const help = (keys: Readonly<Record<string, { readonly help: string }>>) =>
     .map(([key, { help }]) => `  ${key.padEnd(8)} ${help}\n`)
     .join('');
 
-/** The part of a help text that tells of filters of tunnels. */
+/** The help text of tunnel filters. */
 export const TUNNEL_FILTER_HELP = `
-Filters, all of which must hold, as in peer=10.0.0.0/8 state!=up; for any of a tunnel's ends, SAs
-and policies:
+Filters, all of which must match, such as peer=10.0.0.0/8 state!=up; a filter matches if any of
+the tunnel's endpoints, SAs and policies does:
 ${help(SCOPES.tunnels)}`;
 
 /** The key that only changes have. */

@@ -43,7 +43,7 @@ function threshold(text: string, before: Partial<TunnelThresholds>): Partial<Tun
   const [name = '', value = ''] = text.split(/=(.*)/s);
   if (!Object.hasOwn(THRESHOLDS, name)) {
     throw new InvalidArgumentError(
-      `It must be NAME=VALUE, and NAME one of ${Object.keys(THRESHOLDS).join(', ')}.`,
+      `It must be NAME=VALUE, where NAME is one of ${Object.keys(THRESHOLDS).join(', ')}.`,
     );
   }
   const number = /^\d{1,9}(\.\d{1,9})?$/.test(value) ? Number(value) : undefined;
@@ -56,11 +56,11 @@ function threshold(text: string, before: Partial<TunnelThresholds>): Partial<Tun
       : Number.isInteger(parsed) && (name !== 'pile' || parsed > 0));
   if (right) return { ...before, [name]: parsed };
   const expected = share
-    ? 'a share, above 0 and at most 1'
+    ? 'a number above 0 and at most 1'
     : NUMBERS.includes(name)
-      ? 'a whole number'
+      ? 'an integer'
       : 'a duration up to 24 days: 500ms, 30s, 5m, 1h';
-  throw new InvalidArgumentError(`Of ${name}, it must be ${expected}.`);
+  throw new InvalidArgumentError(`The value of ${name} must be ${expected}.`);
 }
 
 /** Adds `--expect`, the thresholds and `--acquires`. */
@@ -68,25 +68,29 @@ export function addTunnelOptions(command: Command): Command {
   return command
     .option(
       '--expect <tunnel>',
-      'a tunnel that ought to be there, NAME=PEER[,local=…,reqid=…,if_id=…,mark=…], or a JSON file ' +
-        'of them; can be repeated',
+      'a tunnel that should exist, NAME=PEER[,local=…,reqid=…,if_id=…,mark=…], or a JSON file ' +
+        'with several; can be repeated',
       (text: string, all: readonly string[]) => [...all, text],
       [] as readonly string[],
     )
-    .option('--idle <duration>', withDefault('idle without a packet for so long', 'idle'), duration)
+    .option(
+      '--idle <duration>',
+      withDefault('idle after this long without a packet', 'idle'),
+      duration,
+    )
     .option(
       '--stalled <duration>',
-      withDefault('one-way when packets go out for so long and none come in', 'stalled'),
+      withDefault('one-way after this long with outbound but no inbound packets', 'stalled'),
       duration,
     )
     .addOption(
-      new Option('--threshold <name=value>', 'any threshold; can be repeated')
+      new Option('--threshold <name=value>', 'set a threshold; can be repeated')
         .argParser(threshold)
-        .default({}, 'all as below'),
+        .default({}, 'see below'),
     )
     .option(
       '--acquires',
-      'hear when SAs are asked for; the kernel then does more (docs/tunnels.md)',
+      'listen to acquires; this changes what the kernel does (docs/tunnels.md)',
     );
 }
 
@@ -94,7 +98,7 @@ export function addTunnelOptions(command: Command): Command {
 export function addDetailsOption(command: Command, where: string): Command {
   return command.option(
     '--details',
-    `${where}: print the parts of each rekey too, its SAs one by one and its states on the way`,
+    `${where}: also print each SA and intermediate state of a rekey`,
   );
 }
 
@@ -147,7 +151,7 @@ export function tunnelFilterOf(
   }
 }
 
-/** The part of a help text that tells of thresholds. */
+/** The help text of thresholds. */
 export const THRESHOLD_HELP = `
 Thresholds (docs/tunnels.md) and their defaults:
 ${wrap(
