@@ -364,7 +364,7 @@ test('attributes that an older kernel passes over are reported', { skip: without
     'XFRMA_OFFLOAD_DEV',
     'attribute 200',
   ]);
-  await assert.rejects(client.addState(more), refused('EEXIST', /take another SPI/));
+  await assert.rejects(client.addState(more), refused('EEXIST', /use another SPI/));
   await client.flushStates();
 });
 
