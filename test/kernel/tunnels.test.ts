@@ -147,7 +147,10 @@ test('what ought to be there can be changed while it is watched, by a listener t
     'removed rome down',
   ]);
   assert.deepEqual(monitor.expected, [{ name: 'paris', remote: THERE }]);
-  assert.throws(() => monitor.addExpected({ name: 'paris', remote: HERE }), /"paris" is already expected/);
+  assert.throws(
+    () => monitor.addExpected({ name: 'paris', remote: HERE }),
+    /"paris" is already expected/,
+  );
   assert.throws(() => monitor.setExpected([{ remote: 'x' }]), /expected\[0\]\.remote must be/);
   assert.throws(() => monitor.setExpected(undefined as never), /expected must be an array/);
   assert.equal(monitor.removeExpected('rome'), false);
