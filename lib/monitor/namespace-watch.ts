@@ -18,10 +18,7 @@ export interface NamedNamespace {
 }
 
 export interface NamespaceListener {
-  /**
-   * Called for each namespace added. For existing ones, {@link NamespaceWatch.begin} throws what it
-   * throws.
-   */
+  /** Called for each namespace added. {@link NamespaceWatch.begin} rethrows its exceptions. */
   added(namespace: NamedNamespace): void;
   /** The name was removed, or now names another namespace, which is reported as added next. */
   removed(namespace: NamedNamespace): void;
