@@ -82,7 +82,7 @@ export interface SyncReport {
   readonly removed: number;
   /** How many rounds of dumps it took. */
   readonly rounds: number;
-  /** How often the kernel reported a loss since the table was last right. */
+  /** How many losses the kernel reported since the table was last right. */
   readonly overruns: number;
   /** Malformed messages since then. */
   readonly malformed: number;

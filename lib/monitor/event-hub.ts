@@ -34,7 +34,7 @@ export abstract class LiveEmitter<
 {
   readonly #hub: EventHub<Event, L>;
 
-  /** @param release as of {@link EventHub} */
+  /** @param release as for {@link EventHub} */
   protected constructor(release: () => Promise<unknown>) {
     super();
     this.#hub = new EventHub(this, release);

@@ -119,7 +119,7 @@ export class LiveTables<K extends ObjectTypes, Event extends ReconcilerEvent> {
     return this.#isOpen;
   }
 
-  /** Whether a comparison is under way or due. */
+  /** Whether a comparison is in progress or due. */
   get busy(): boolean {
     return this.#table.busy;
   }

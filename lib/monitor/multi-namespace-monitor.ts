@@ -1,4 +1,4 @@
-/** A monitor for each of several network namespaces, as one stream. @module */
+/** One monitor per network namespace, merged into one stream. @module */
 import { fromCaller } from '../netlink/caller.ts';
 import { onAbort } from '../socket/abort.ts';
 import { checkedOptions, optionalBoolean, optionalSignal, wrongType } from '../socket/argument.ts';

@@ -95,7 +95,7 @@ export class Reconciler<K extends ObjectTypes, Event extends ReconcilerEvent> {
     return this.#synced;
   }
 
-  /** Whether a comparison is under way or due. */
+  /** Whether a comparison is in progress or due. */
   get busy(): boolean {
     return this.#wanted || this.#phase !== 'idle';
   }

@@ -88,7 +88,7 @@ export interface TunnelStalled extends TunnelChangeBase {
   readonly kind: 'stalled';
   readonly before: TunnelState;
 }
-/** Any other change of the state. */
+/** Any other change of state. */
 export interface TunnelStateChange extends TunnelChangeBase {
   readonly kind: 'state';
   readonly before: TunnelState;
