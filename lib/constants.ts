@@ -1,7 +1,4 @@
-/**
- * The kernel's numbers under its own names.
- * @module
- */
+/** The kernel's constants, under the kernel's names. @module */
 export * from './netlink/constants.ts';
 export * from './route/constants.ts';
 export * from './xfrm/constants.ts';

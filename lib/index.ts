@@ -1,6 +1,7 @@
 /**
- * netlink-xfrm: the IPsec state of a Linux host, live. Monitors, events, clients, filters and errors, with the
- * types that their users meet. What no entry of package.json exports is not part of the interface.
+ * netlink-xfrm: the IPsec state of a Linux host, live. Monitors, events, clients, filters, errors,
+ * and the types in their signatures. Anything not exported by an entry point in package.json is
+ * private.
  * @module
  */
 import './monitor/trace.ts';

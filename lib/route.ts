@@ -1,6 +1,6 @@
 /**
- * `netlink-xfrm/route`: RouteClient, and the type of every rtnetlink event, object and attribute. docs/route.md has
- * examples.
+ * `netlink-xfrm/route`: RouteClient, and the types of all rtnetlink events, objects and attributes.
+ * See docs/route.md for examples.
  * @module
  */
 import './monitor/trace.ts';

@@ -1,7 +1,7 @@
 /**
- * `netlink-xfrm/socket`: netlink for protocols that this library has no client for. Sockets, bytes in and out; above
- * them the conversation with the kernel (requests, acknowledgements, dumps), and attributes read and written.
- * docs/protocols.md has examples.
+ * `netlink-xfrm/socket`: netlink for protocols that this library has no client for: raw sockets,
+ * requests with acknowledgements and dumps, and attribute readers and writers. See
+ * docs/protocols.md for examples.
  * @module
  */
 import './monitor/trace.ts';

@@ -1,6 +1,6 @@
 /**
- * `netlink-xfrm/xfrm`: XFRM messages from bytes and to bytes, and the type of every message, object and attribute.
- * docs/messages.md has examples.
+ * `netlink-xfrm/xfrm`: decodes and encodes XFRM messages; the types of all messages, objects and
+ * attributes. See docs/messages.md for examples.
  * @module
  */
 import './monitor/trace.ts';

@@ -1,29 +1,26 @@
-/**
- * Events, entries of lists and what is said between them as a line of JSON (schema/).
- * @module
- */
+/** Events, dumped objects and status messages as lines of JSON (schema/). @module */
 import type { EventTime } from '../netlink/event.ts';
 import { members } from './write.ts';
 
 /** The name and version of the format. Within a version, members are only ever added. */
 export const EVENT_SCHEMA = 'netlink-xfrm/event/2';
 
-/** What is added to an event where it was asked for. */
+/** Optional additions to an event. */
 export interface JsonAdditions {
-  /** The network namespace it comes from; null is one's own. */
+  /** The network namespace it comes from; null is the current one. */
   readonly netns?: string | null;
-  /** The process whose port id the header holds; null if there is none that can be seen. */
+  /** The process with the port ID in the header; null if none is visible. */
   readonly claimedBy?: { readonly pid: number; readonly name: string } | null;
 }
 
-/** What a line says. */
+/** The content of a line. */
 export interface JsonRecord {
   readonly kind: string;
   readonly protocol?: string;
   readonly time: EventTime;
 }
 
-/** What every line begins with. */
+/** The start of every line. */
 const FIRST = new Set(['kind', 'protocol', 'time']);
 
 /** One line of JSON, without the line break. */
@@ -37,7 +34,7 @@ export function formatLine(
     schema: EVENT_SCHEMA,
     kind,
     protocol,
-    // A recording may not say when.
+    // A recording may have no timestamps.
     time: Number.isNaN(time.wall) ? undefined : isoTime(time.wall),
     monotonic: Number.isNaN(time.monotonic) ? undefined : time.monotonic,
     ...additions,
@@ -50,7 +47,7 @@ export function formatLine(
 let latest = Number.NaN;
 let latestText = '';
 
-/** The events of a batch share one time: its text is made once. */
+/** The events of a batch share one time: its text is built once. */
 function isoTime(wall: number): string {
   if (wall !== latest) {
     latest = wall;

@@ -1,7 +1,4 @@
-/**
- * What the library gives, as JSON: plain data, lines, and a replacer for JSON.stringify.
- * @module
- */
+/** This library's values as JSON: plain data, lines, and a replacer for JSON.stringify. @module */
 import { shown } from '../base/shown.ts';
 import type { PolicyEntry, StateEntry, XfrmSnapshot } from '../monitor/xfrm-views.ts';
 import type { EventTime } from '../netlink/event.ts';
@@ -12,13 +9,13 @@ import { formatLine, type JsonAdditions, type JsonRecord } from './line.ts';
 import { changeJson, tunnelJson, warningJson } from './tunnel.ts';
 import { members, write } from './write.ts';
 
-/** What to write. */
+/** Options of the JSON functions. */
 export interface JsonOptions {
-  /** Shows keys, and bytes that may be keys, as hexadecimal digits. Default: only how many bytes they are. */
+  /** Shows keys, and bytes that may be keys, as hexadecimal digits. Default: only their length. */
   readonly keys?: boolean | undefined;
 }
 
-/** What JSON can hold. */
+/** A value that JSON can hold. */
 export type JsonValue =
   | string
   | number
@@ -34,27 +31,27 @@ const isTunnel = (value: object): value is Tunnel => has(value, 'sinceKnown', 's
 const isTunnelSnapshot = (value: object): value is TunnelSnapshot =>
   has(value, 'tunnels', 'warnings');
 const isRecord = (value: object): value is JsonRecord => has(value, 'kind', 'protocol', 'time');
-/** Changes that a monitor of SAs and policies has too are not among them. */
+/** Excludes the changes that XfrmMonitor also has. */
 const isTunnelChange = (value: object): value is TunnelChange =>
   has(value, 'kind', 'time') &&
   (('tunnel' in value && isTunnel(value.tunnel as Tunnel)) ||
     has(value, 'raised') ||
     has(value, 'slowConsumer'));
 
-/** What a monitor was told to call itself is the namespace that it watches. */
+/** A monitor's label is the namespace that it watches. */
 function labelled(value: object): JsonAdditions {
   const { label } = value as { label?: unknown };
   return typeof label === 'string' ? { netns: label } : {};
 }
 
-/** The members of an error, as of any other object. */
+/** An error's members, like those of any object. */
 function errorMembers(error: Error): object {
   const { name, message, cause } = error;
   const shown = cause instanceof Error ? { cause: errorMembers(cause) } : {};
   return { ...error, name, message, ...shown };
 }
 
-/** A value as it is written: tunnels by what names their SAs and policies, errors with their members. */
+/** A value as written: tunnels with identifiers of their SAs and policies, errors with members. */
 function plain(value: object): object {
   if (isTunnel(value)) return tunnelJson(value);
   if (isTunnelSnapshot(value)) {
@@ -62,7 +59,7 @@ function plain(value: object): object {
     return { ...rest, tunnels: tunnels.map(tunnelJson), warnings: warnings.map(warningJson) };
   }
   if (value instanceof Error) return errorMembers(value);
-  // Of changes: `synced`, and `closed` of one namespace among several.
+  // Changes: `synced`, and `closed` of one namespace of several.
   const { snapshot, error } = value as { snapshot?: unknown; error?: unknown };
   return {
     ...value,
@@ -72,15 +69,16 @@ function plain(value: object): object {
 }
 
 /**
- * Anything that this library gives, as a line of JSON without the line break: what {@link toJson} makes, at once.
+ * Any value of this library as a line of JSON, without the line break: what {@link toJson} returns,
+ * in one step.
  *
- * @throws TypeError for what has no JSON, as a function
+ * @throws TypeError for a value without a JSON form, such as a function
  * @example
  * for await (const event of subscribe({ groups: ['sa'] })) process.stdout.write(`${jsonLine(event)}\n`);
  */
 export function jsonLine(value: unknown, { keys = false }: JsonOptions = {}): string {
   if (typeof value === 'object' && value !== null) {
-    // Arrays, and the views of tables.
+    // Arrays and table views.
     if (Symbol.iterator in value && !(value instanceof Uint8Array)) {
       return `[${Array.from(value as Iterable<unknown>, (one) => jsonLine(one, { keys }))}]`;
     }
@@ -99,26 +97,27 @@ export function jsonLine(value: unknown, { keys = false }: JsonOptions = {}): st
 }
 
 /**
- * Anything that this library gives, as plain data that JSON can hold: an event, a request, an entry of a table, an SA, a
- * snapshot, a tunnel, a change, an error. Events and changes of tunnels are as the command prints them, and hold to
- * its schema (docs/values.md). Bigints become digits, moments ms since 1970, keys their length.
+ * Any value of this library as plain data for JSON: an event, request, table entry, SA, snapshot,
+ * tunnel, change or error. Events and changes of tunnels have the form that the command prints, and
+ * conform to its schema (docs/values.md). Bigints become decimal strings, times ms since 1970, keys
+ * their length.
  *
- * @throws TypeError for what has no JSON, as a function
+ * @throws TypeError for a value without a JSON form, such as a function
  * @example
  * response.json(toJson(monitor.snapshot()));
  */
 export const toJson = (value: unknown, options?: JsonOptions): JsonValue =>
   JSON.parse(jsonLine(value, options));
 
-/** What {@link jsonLines} takes. */
+/** The input of {@link jsonLines}. */
 export type JsonLinesInput =
   | XfrmSnapshot
   | TunnelSnapshot
   | Iterable<StateEntry | PolicyEntry | Tunnel>;
 
 /**
- * A snapshot, or entries of a table, as the lines that `state`, `policy` and `tunnels` print with `--json`. One line is
- * made at a time, so that a large table takes no more memory than it has.
+ * A snapshot, or table entries, as the lines that `state`, `policy` and `tunnels` print with
+ * `--json`. Lines are built one at a time, so that a large table needs no extra memory.
  *
  * @example
  * await pipeline(Readable.from(jsonLines(monitor.snapshot())).map((line) => `${line}\n`), response);
@@ -159,11 +158,11 @@ const tunnelLine = (tunnel: Tunnel, time: EventTime, netns: JsonAdditions): stri
   formatLine({ kind: 'tunnel', time, tunnel: tunnelJson(tunnel) } as JsonRecord, false, netns);
 
 /**
- * For JSON.stringify, which refuses bigints: `JSON.stringify(event, jsonReplacer)`. Keys, and other bytes, show how many
- * they are. {@link toJson} says more: moments, tunnels by what names them, the schema.
+ * A replacer for JSON.stringify, which rejects bigints: `JSON.stringify(event, jsonReplacer)`. Keys
+ * and other bytes show only their length. {@link toJson} does more: times, tunnels, the schema.
  */
 export function jsonReplacer(this: unknown, name: string, value: unknown): unknown {
-  // What it was before its own toJSON.
+  // The value before its own toJSON.
   const given = (this as Record<string, unknown>)[name];
   if (typeof value === 'bigint') return String(value);
   if (given instanceof OpaqueBytes) return String(given);

@@ -1,6 +1,6 @@
 /**
- * Tunnels and their changes as JSON holds them: moments in ms since 1970, SAs and policies by what names them, keys
- * nowhere.
+ * Tunnels and their changes as JSON: times in ms since 1970, SAs and policies by their identifiers,
+ * no keys.
  * @module
  */
 import type { OverrunEvent } from '../monitor/overrun.ts';
@@ -17,7 +17,7 @@ import type { SaSuccession, TunnelChange, TunnelDownReason } from '../tunnel/tun
 
 type Optional<T> = T | undefined;
 
-/** An SA of a tunnel: `state --json spi=…` tells the rest. */
+/** An SA of a tunnel: `state --json spi=…` shows the rest. */
 interface JsonSa {
   readonly saddr: string;
   readonly daddr: string;
@@ -37,7 +37,7 @@ interface JsonTunnelPolicy {
   readonly selector: PolicyEntry['value']['selector'];
 }
 
-/** What is the same in both. */
+/** Members that are the same in both forms. */
 type Kept =
   | 'id'
   | 'name'
@@ -94,7 +94,7 @@ function policyOf({ value }: PolicyEntry): JsonTunnelPolicy {
   return { index, dir, action, priority, selector };
 }
 
-/** A warning as JSON holds it. */
+/** A warning as JSON. */
 export const warningJson = ({ since, ...rest }: TunnelWarning): JsonWarning => ({
   ...rest,
   since: since.wall,
@@ -111,7 +111,7 @@ const partOf = ({ sas, policies, ...kept }: TunnelPart): JsonPart => ({
   policies: policies.map(policyOf),
 });
 
-/** A tunnel as JSON holds it. */
+/** A tunnel as JSON. */
 export function tunnelJson(tunnel: Tunnel): JsonTunnel {
   const { selectors: _, since, upSince, sas, larval, policies, ...rest } = tunnel;
   const { parts, warnings, ...kept } = rest;
@@ -127,7 +127,7 @@ export function tunnelJson(tunnel: Tunnel): JsonTunnel {
   };
 }
 
-/** An SA, and the one whose place it took. */
+/** An SA and its predecessor. */
 interface JsonSuccession extends Pick<SaSuccession, 'from' | 'to' | 'gapMs'> {
   readonly proto: SaSuccession['protocol'];
 }
@@ -139,12 +139,12 @@ const successionOf = ({ protocol, from, to, gapMs }: SaSuccession): JsonSuccessi
   gapMs,
 });
 
-/** What a change holds beside the tunnel. */
+/** The members of a change other than the tunnel. */
 type Told = { readonly kind: 'tunnel-change'; readonly time: EventTime };
 type WithTunnel = Told & { readonly tunnel: JsonTunnel };
 type Before = Pick<JsonTunnel, 'state'>['state'];
 
-/** A change of a tunnel, or of what is known of tunnels. */
+/** A change of a tunnel, or of what is known about tunnels. */
 export type JsonChange =
   | (WithTunnel & { readonly change: 'added' | 'removed' })
   | (WithTunnel & { readonly change: 'up'; readonly before: Optional<Before> })
@@ -185,7 +185,7 @@ export type JsonChange =
       readonly offset: number;
     });
 
-/** A change as JSON holds it. */
+/** A change as JSON. */
 export function changeJson(change: TunnelChange): JsonChange {
   const told = { kind: 'tunnel-change', time: change.time } as const;
   switch (change.kind) {

@@ -1,6 +1,7 @@
 /**
- * Values as JSON: bigints are decimal strings, no limit is null, moments are ms since 1970, addresses and names are
- * strings, other numbers are numbers. Bytes show how many they are unless they were asked for: they may be a key.
+ * Values as JSON: bigints are decimal strings, no limit is null, times are ms since 1970, addresses
+ * and names are strings, other numbers are numbers. Bytes show only their length unless requested:
+ * they may be a key.
  * @module
  */
 import { once } from '../base/once.ts';
@@ -10,9 +11,9 @@ import { UNSEEN } from '../wire/text.ts';
 const hex = (bytes: Uint8Array) =>
   Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length).toString('hex');
 
-/** What stands for itself between quotation marks: ASCII without controls, quotes, backslashes. */
+/** Characters that need no escape in a string: ASCII without controls, quotes and backslashes. */
 const PLAIN = /^[ !#-[\]-~]*$/;
-/** What JSON leaves as it is although a terminal may take it for a command, reorder or hide it. */
+/** Characters that JSON does not escape, but that a terminal may interpret, reorder or hide. */
 const left = once(() => new RegExp(`[${UNSEEN}]`, 'gu'));
 const escaped = (text: string): string =>
   JSON.stringify(text).replace(left(), (one) =>
@@ -20,7 +21,7 @@ const escaped = (text: string): string =>
   );
 const quote = (text: string): string => (PLAIN.test(text) ? `"${text}"` : escaped(text));
 
-/** `"name":`, each made once: names come from the tables, so there are not many. */
+/** `"name":`, each built once: names come from the tables, so there are few. */
 const labels = new Map<string, string>();
 function label(name: string): string {
   let text = labels.get(name);
@@ -32,8 +33,8 @@ function label(name: string): string {
 }
 
 /**
- * A value as JSON, by the rules above; undefined where it has none. Written straight: making an
- * object of texts first, for JSON.stringify, takes seven times as long.
+ * A value as JSON, by the rules above; undefined if it has none. Written directly: building an
+ * object of strings for JSON.stringify first takes seven times as long.
  */
 export function write(value: unknown, showBytes: boolean): string | undefined {
   switch (typeof value) {
@@ -62,7 +63,7 @@ export function write(value: unknown, showBytes: boolean): string | undefined {
   }
 }
 
-/** The items of an array, as JSON without the brackets. */
+/** The items of an array as JSON, without the brackets. */
 function items(array: readonly unknown[], showBytes: boolean): string {
   let text = '';
   for (const item of array) {
@@ -74,7 +75,7 @@ function items(array: readonly unknown[], showBytes: boolean): string {
 
 const NONE: ReadonlySet<string> = new Set();
 
-/** The members of an object but some, as JSON without the braces. */
+/** The members of an object, except some, as JSON without the braces. */
 export function members(object: object, showBytes: boolean, without = NONE): string {
   let text = '';
   for (const name in object) {

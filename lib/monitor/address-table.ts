@@ -1,30 +1,31 @@
 /**
- * What each event of rtnetlink does to a table of links and addresses. An event says all of its object, and nothing
- * happens to one without an event, so none leaves a doubt. Routes of type local make addresses too: the kernel takes what
- * is for them, and sends from them (net/ipv4/fib_frontend.c, inet_addr_type).
+ * How each rtnetlink event changes a table of links and addresses. An event carries its whole
+ * object, and nothing changes without an event, so no row is ever uncertain. Local routes also make
+ * addresses: the kernel accepts packets to them and sends from them (net/ipv4/fib_frontend.c,
+ * inet_addr_type).
  * @module
  */
 import type { RouteEvent } from '../route/events.ts';
 import type { IpAddress, Link, Route } from '../route/objects.ts';
 import type { ObjectModel, Rows } from './object-model.ts';
 
-/** A link: as much as says whether its addresses can be used. */
+/** A link, with what decides whether its addresses are usable. */
 export interface HostLink {
   readonly index: number;
   readonly name: string;
   readonly up: boolean;
 }
 
-/** An address of a link. A link can have one address more than once. */
+/** An address of a link, which may have the same address more than once. */
 export interface HostAddress {
   readonly address: string;
-  /** Of the link. */
+  /** The link's index. */
   readonly index: number;
-  /** What tells one holding of it from another. */
+  /** Distinguishes several assignments of the same address. */
   readonly holding: string;
 }
 
-/** Links come first: what goes with a link goes after it. */
+/** Links come first, so that what is removed with a link is removed after it. */
 export type AddressKinds = { link: HostLink; address: HostAddress };
 
 export const hostLink = ({ index, name, flags }: Link): HostLink => ({
@@ -33,22 +34,23 @@ export const hostLink = ({ index, name, flags }: Link): HostLink => ({
   up: flags.names.includes('up'),
 });
 
-/** @returns undefined for one that is none: nobody can send from it */
+/** @returns undefined if it is not an address that packets can be sent from */
 export function hostAddress(one: IpAddress): HostAddress | undefined {
   const { family, index, local, prefixLength } = one;
-  // On a point-to-point link `address` is the other end's (linux/if_addr.h).
+  // On a point-to-point link `address` is the peer's (linux/if_addr.h).
   const address = local ?? one.address;
   if (address === undefined) return undefined;
-  // An interface can have one IPv4 address several times, with other prefixes or other ends opposite; each comes and
-  // goes by itself (seen on 6.18). An IPv6 address it has once, and may change its other end.
+  // An interface can hold the same IPv4 address several times, with different prefixes or peers;
+  // each is added and removed on its own (seen on 6.18). It holds an IPv6 address once, and the
+  // peer may change.
   const holding = family === 'inet' ? `${index} ${one.address}/${prefixLength}` : `${index}`;
   return { address, index, holding };
 }
 
-/** The holding of an address that is there by a route, without being a link's. */
+/** The assignment of an address that comes from a route rather than from a link. */
 const BY_ROUTE = 'by route';
 
-/** @returns undefined for a route that makes no address, or that the kernel made for one */
+/** @returns undefined for a route that adds no address, or that the kernel made for one */
 export function routedAddress(route: Route): HostAddress | undefined {
   const { family, type, protocol, dst, dstLength, oif = 0 } = route;
   const isHost = dst !== undefined && dstLength === (family === 'inet6' ? 128 : 32);
@@ -59,7 +61,9 @@ export function routedAddress(route: Route): HostAddress | undefined {
 const linkKey = ({ index }: Pick<HostLink, 'index'>): string => `${index}`;
 const addressKey = ({ address, holding }: HostAddress): string => `${address} ${holding}`;
 
-/** Links and addresses, and the events of the groups LINK, IPV4_IFADDR, IPV6_IFADDR, IPV4_ROUTE and IPV6_ROUTE. */
+/**
+ * Links and addresses, fed by the groups LINK, IPV4_IFADDR, IPV6_IFADDR, IPV4_ROUTE and IPV6_ROUTE.
+ */
 export const addressModel: ObjectModel<AddressKinds, RouteEvent> = {
   kinds: {
     link: {
@@ -96,7 +100,7 @@ export const addressModel: ObjectModel<AddressKinds, RouteEvent> = {
   },
 };
 
-/** The routes of a link go when it is switched off, those of IPv4 without an event (fib_sync_down_dev). */
+/** Setting a link down removes its routes, those of IPv4 without an event (fib_sync_down_dev). */
 function withoutRoutes(index: number, rows: Rows<AddressKinds>): void {
   for (const { value } of rows.tables.address.find('link', `${index}`)) {
     if (value.holding.endsWith(BY_ROUTE)) rows.remove('address', addressKey(value), 'deleted');

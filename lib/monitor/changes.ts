@@ -1,60 +1,60 @@
-/** What a live table tells of itself, as one union: switch over `kind`. @module */
+/** Changes of a live table, as one union: switch over `kind`. @module */
 import type { EventTime } from '../netlink/event.ts';
 
-/** What sorts of object there are, by name. */
+/** The kinds of object, by name. */
 export type ObjectTypes = Record<string, object>;
 export type ObjectName<K extends ObjectTypes> = keyof K & string;
 
-/** Why an object is gone; `found-missing`: a comparison did not find it, and no event said why. */
+/** Why an object was removed. `found-missing`: a resync did not find it, and no event says why. */
 export type RemovalReason =
   | 'deleted'
   | 'hard-expired'
   | 'flushed'
   | 'migrated'
-  /** Another took its place: a larval SA got its keys, or the same id was made again. */
+  /** Replaced by another: a larval SA got its keys, or the same id was created again. */
   | 'replaced'
   | 'found-missing';
 
 interface ChangeBase<Name extends string, Value> {
-  /** `kernel`: an event said so. `resync`: found by comparing with a fresh list. */
+  /** `kernel`: reported by an event. `resync`: found by comparing with a fresh dump. */
   readonly origin: 'kernel' | 'resync';
   readonly time: EventTime;
   readonly object: Name;
   readonly id: string;
   readonly uid: string;
-  /** The object after the change; where it is gone, as it last was. */
+  /** The object after the change; if it was removed, its last known value. */
   readonly value: Value;
   /** When the counters of `value` were read. */
   readonly countersReadAt: EventTime;
 }
 
-/** An object is there that was not before. */
+/** An object was added. */
 export interface ObjectAdded<Name extends string, Value> extends ChangeBase<Name, Value> {
   readonly kind: 'added';
 }
-/** An object is another than before, in the same place. */
+/** An object changed in place. */
 export interface ObjectUpdated<Name extends string, Value> extends ChangeBase<Name, Value> {
   readonly kind: 'updated';
   readonly before: Value;
-  /** The fields that are different, counters left out. */
+  /** The fields that changed, except counters. */
   readonly fields: readonly (keyof Value & string)[];
 }
-/** An object is gone. */
+/** An object was removed. */
 export interface ObjectRemoved<Name extends string, Value> extends ChangeBase<Name, Value> {
   readonly kind: 'removed';
   readonly reason: RemovalReason;
   /**
-   * Of what an event says was `deleted` or `flushed`: the port id that the requester wrote into its
-   * message. A claim: anything can be written there (docs/sockets.md, section 6).
+   * For `deleted` and `flushed` events: the port ID in the requester's message header. A claim: a
+   * sender can write anything there (docs/sockets.md, section 6).
    */
   readonly portId?: number;
 }
-/** A soft limit was reached: it works on, and wants a successor. */
+/** A soft limit was reached: the object still works but needs a successor. */
 export interface ObjectExpiring<Name extends string, Value> extends ChangeBase<Name, Value> {
   readonly kind: 'expiring';
 }
 
-/** What can happen to an object. */
+/** Any change of an object. */
 export type ObjectChange<K extends ObjectTypes> = {
   [Name in ObjectName<K>]:
     | ObjectAdded<Name, K[Name]>
@@ -63,28 +63,28 @@ export type ObjectChange<K extends ObjectTypes> = {
     | ObjectExpiring<Name, K[Name]>;
 }[ObjectName<K>];
 
-/** One or more losses of events: the table may be wrong until `resynced`, which always follows. */
+/** Events were lost: the table may be wrong until the `resynced` that always follows. */
 interface TableOverrun {
   readonly kind: 'overrun';
   readonly code: string;
   readonly time: EventTime;
 }
 
-/** A comparison with fresh lists has ended, and the table is right. */
+/** A comparison with fresh dumps is complete, and the table is right. */
 export interface SyncReport {
   /**
-   * `resynced`: events had been lost. `refreshed`: none had; the counters are fresh, and what no event announces,
-   * or an event left in doubt, is as the kernel has it.
+   * `resynced`: events had been lost. `refreshed`: none had; counters are fresh, and silent changes
+   * and doubts left by events are settled.
    */
   readonly kind: 'resynced' | 'refreshed';
   readonly added: number;
   readonly updated: number;
   readonly removed: number;
-  /** How many rounds of listing it took. */
+  /** How many rounds of dumps it took. */
   readonly rounds: number;
-  /** How often the kernel reported a loss since the table was last right. */
+  /** How many losses the kernel reported since the table was last right. */
   readonly overruns: number;
-  /** Messages since then that made no sense. */
+  /** Malformed messages since then. */
   readonly malformed: number;
   /** Milliseconds since then, or since the round began. */
   readonly durationMs: number;
@@ -94,10 +94,10 @@ export interface SyncReport {
 export type TableChange<K extends ObjectTypes> = ObjectChange<K> | TableOverrun | SyncReport;
 
 /**
- * The path that was given as `netns` no longer leads to the namespace that is watched: its name was removed or given to
- * another (`ip netns`), or the process that it is of has ended. Nothing else changes. The monitor goes on in that
- * namespace, which the kernel keeps as long as anything is open in it, this monitor included; whether anybody else is in
- * it, the kernel does not tell. Told once, within a second.
+ * The path given as `netns` no longer leads to the watched namespace: its name was removed or
+ * reused (`ip netns`), or its process ended. Nothing else changes. The monitor stays in that
+ * namespace, which the kernel keeps while anything in it is open, this monitor included; the kernel
+ * does not say whether anything else still uses it. Reported once, within a second.
  */
 export interface NamespaceGone {
   readonly kind: 'namespace-gone';

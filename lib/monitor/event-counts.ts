@@ -1,18 +1,18 @@
 /** How many events the kernel announced, by kind. @module */
 import type { XfrmEvent } from '../xfrm/events.ts';
 
-/** How many events of a kind came. */
+/** How many events of a kind were received. */
 export interface EventCount {
-  /** `malformed`: messages that made no sense. */
+  /** `malformed`: messages that could not be decoded. */
   readonly kind: XfrmEvent['kind'] | 'malformed';
-  /** Of `EXPIRE` and `POLEXPIRE`: which limit. The kernel gives no reason for other events. */
+  /** Which limit `EXPIRE` and `POLEXPIRE` report. The kernel gives no reason for other events. */
   readonly reason: 'soft' | 'hard' | undefined;
   readonly count: number;
 }
 
 type Counted = Pick<XfrmEvent, 'kind'> | { readonly kind: 'malformed' };
 
-/** Counts events as they come. */
+/** Counts events as they arrive. */
 export class EventCounts {
   readonly #counts = new Map<string, { -readonly [Key in keyof EventCount]: EventCount[Key] }>();
 
@@ -25,7 +25,7 @@ export class EventCounts {
     else this.#counts.set(key, { kind, reason, count: 1 });
   }
 
-  /** Those that came, each in the order in which its first came. */
+  /** The counts, in order of first occurrence. */
   get all(): EventCount[] {
     return Array.from(this.#counts.values(), (one) => ({ ...one }));
   }

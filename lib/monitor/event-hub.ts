@@ -1,4 +1,4 @@
-/** The life cycle of what delivers events to loops and listeners, until it ends. @module */
+/** The life cycle of emitters that deliver events to loops and listeners. @module */
 import { EventEmitter } from 'node:events';
 import { onAbort } from '../socket/abort.ts';
 import { checkedOptions, optionalSignal } from '../socket/argument.ts';
@@ -7,22 +7,22 @@ import type { EventQueue } from './event-queue.ts';
 
 export interface Loop<Event> {
   push(event: Event): void;
-  /** No more events will come: the reader gets those that wait, then the end or the error. */
+  /** No more events follow: the reader gets those still queued, then the end or the error. */
   end(error: unknown): void;
 }
 
-/** What `iterator()` of subscriptions and monitors can be told. */
+/** Options of `iterator()` of subscriptions and monitors. */
 export interface IteratorOptions {
   /** Ends the loop. */
   signal?: AbortSignal | undefined;
 }
 
-/** Listeners to what is delivered, by its kind. */
+/** Listeners for events, by kind. */
 export type ListenersByKind<Event extends { readonly kind: string }> = {
   [Kind in Event['kind']]: [event: Extract<Event, { kind: Kind }>];
 };
 
-/** What subscriptions and monitors are: an emitter of events that ends once. */
+/** The base of subscriptions and monitors: an event emitter that ends once. */
 export abstract class LiveEmitter<
     Listeners extends Record<keyof Listeners, unknown[]>,
     Event,
@@ -34,7 +34,7 @@ export abstract class LiveEmitter<
 {
   readonly #hub: EventHub<Event, L>;
 
-  /** @param release as of {@link EventHub} */
+  /** @param release as for {@link EventHub} */
   protected constructor(release: () => Promise<unknown>) {
     super();
     this.#hub = new EventHub(this, release);
@@ -45,7 +45,7 @@ export abstract class LiveEmitter<
     return this.#hub;
   }
 
-  /** Whether {@link close} was called, the signal aborted, or reading failed. */
+  /** Whether {@link close} was called, the signal was aborted, or reading failed. */
   get closed(): boolean {
     return this.#hub.closed;
   }
@@ -53,11 +53,11 @@ export abstract class LiveEmitter<
   abstract [Symbol.asyncIterator](): AsyncIterableIterator<Yielded, undefined>;
 
   /**
-   * A loop of its own, as `for await` over this makes one. Leaving a loop, in whatever way, ends that loop and nothing else:
-   * {@link close}, `await using` or the signal of the options end all.
+   * An independent loop, like the one that `for await` makes. Leaving a loop, in any way, ends only
+   * that loop; {@link close}, `await using` or the signal in the options end everything.
    *
-   * @param options `signal`: ends this loop, which throws the signal's reason
-   * @throws TypeError for a wrong option; the signal's reason, if it is aborted already
+   * @param options `signal`: ends this loop, which then throws the signal's reason
+   * @throws TypeError for an invalid option; the signal's reason if it is already aborted
    * @example
    * for await (const change of monitor.iterator({ signal })) console.log(change.kind);
    */
@@ -68,9 +68,9 @@ export abstract class LiveEmitter<
   }
 
   /**
-   * Closes what it has open, and ends all loops, after what they have waiting.
+   * Closes all its resources, and ends all loops once they have read what is queued.
    *
-   * @returns a promise that is fulfilled when all is closed; the same one every time
+   * @returns a promise, always the same, that is fulfilled when everything is closed
    */
   close(): Promise<void> {
     return this.#hub.close();
@@ -83,9 +83,9 @@ export abstract class LiveEmitter<
 }
 
 /**
- * The loops and listeners of one emitter, and its end. Whatever ends it, that happens once: the owner's
- * resources are released, loops end after what they have waiting, promises of {@link wait} are rejected,
- * and `close` is emitted when all is released.
+ * The loops and listeners of one emitter, and its end. However it ends, it ends once: the owner's
+ * resources are released, loops end after what they have queued, promises of {@link wait} are
+ * rejected, and `close` is emitted when everything is released.
  */
 export class EventHub<Event, L extends Loop<Event> = EventQueue<Event>> {
   readonly #emitter: EventEmitter;
@@ -97,9 +97,9 @@ export class EventHub<Event, L extends Loop<Event> = EventQueue<Event>> {
   #error: unknown;
   #closing: Promise<void> | undefined;
 
-  /** @param release closes what the emitter has open: called once, fulfilled when all is closed */
+  /** @param release closes the emitter's resources: called once, fulfilled when all are closed */
   constructor(emitter: object, release: () => Promise<unknown>) {
-    // Without the types that tie each event's name to its value.
+    // Without the types that tie each event name to its value.
     this.#emitter = emitter as EventEmitter;
     this.#release = release;
   }
@@ -108,17 +108,17 @@ export class EventHub<Event, L extends Loop<Event> = EventQueue<Event>> {
     return this.#closing !== undefined;
   }
 
-  /** What it ended with: an error, the signal's reason, or that it was closed. */
+  /** Why it ended: an error, the signal's reason, or a StateError if it was closed. */
   get reason(): unknown {
     return this.#error ?? new StateError('ERR_MONITOR_CLOSED', 'the monitor is closed');
   }
 
-  /** Those that have not ended. */
+  /** The loops that have not ended. */
   get loops(): ReadonlySet<L> {
     return this.#loops;
   }
 
-  /** Adds a loop, which gets what is pushed from now on, or ends it if there will be nothing. */
+  /** Adds a loop, which receives events from now on; ends it if there will be none. */
   join(loop: L): L {
     if (this.closed) loop.end(this.#error);
     else this.#loops.add(loop);
@@ -130,7 +130,7 @@ export class EventHub<Event, L extends Loop<Event> = EventQueue<Event>> {
     this.#loops.delete(loop);
   }
 
-  /** Gives an event to all loops, then to the listeners to each of the names; then calls what {@link watch}es. */
+  /** Delivers an event to all loops, to listeners of each name, then to {@link watch} callbacks. */
   deliver(event: Event, ...names: string[]): void {
     if (this.closed) return;
     for (const loop of this.#loops) loop.push(event);
@@ -139,23 +139,23 @@ export class EventHub<Event, L extends Loop<Event> = EventQueue<Event>> {
   }
 
   /**
-   * Calls `look`, which throws nothing, after each event, as a listener would: but Node takes more than ten listeners for
-   * a leak, and any number may wait.
+   * Calls `look`, which must not throw, after each event. Not a listener, because Node warns of a
+   * leak above ten and any number may wait.
    */
   watch(look: () => void): Disposable {
     this.#watching.add(look);
     return { [Symbol.dispose]: () => void this.#watching.delete(look) };
   }
 
-  /** Tells of what is right when a promise is fulfilled: to listeners that are added as soon as it is. */
+  /** Emits an event once a promise is fulfilled, for listeners added right after awaiting it. */
   emitNext(name: string, event: () => unknown): void {
-    // After all microtasks, those that wait for the promise included, and before anything is read.
+    // After all microtasks, including those that await the promise, and before anything is read.
     process.nextTick(() => {
       if (!this.closed && this.#emitter.listenerCount(name) > 0) this.emit(name, event());
     });
   }
 
-  /** Calls listeners. What one throws is an uncaught exception, as ever, but the caller goes on. */
+  /** Calls listeners. What one throws is an uncaught exception as usual; the caller continues. */
   emit(name: string, ...values: unknown[]): void {
     try {
       this.#emitter.emit(name, ...values);
@@ -167,9 +167,9 @@ export class EventHub<Event, L extends Loop<Event> = EventQueue<Event>> {
   }
 
   /**
-   * A promise that `begin` settles, unless the end or the signal comes first.
+   * A promise that `begin` settles, unless the emitter ends or the signal is aborted first.
    *
-   * @throws the error that ended it or the signal's reason, also if that was before
+   * @throws the error that ended it or the signal's reason, even if that was earlier
    */
   async wait(
     signal: AbortSignal | undefined,
@@ -191,21 +191,21 @@ export class EventHub<Event, L extends Loop<Event> = EventQueue<Event>> {
     }
   }
 
-  /** Ends it when the signal is aborted, with the reason. */
+  /** Ends it with the signal's reason when the signal is aborted. */
   endOn(signal: AbortSignal | undefined): void {
     this.#signal = onAbort(signal, (reason) => this.#end(reason));
   }
 
-  /** @returns a promise that is fulfilled when all is released; the same one every time */
+  /** @returns a promise, always the same, that is fulfilled when everything is released */
   close(): Promise<void> {
     return this.#end(undefined);
   }
 
   /**
-   * Ends it with an error, which loops throw. It is emitted too, unless somebody got it and nobody
-   * listens to `error`.
+   * Ends it with an error, which loops throw. The error is also emitted, unless someone received it
+   * and nobody listens for `error`.
    *
-   * @param heard whether somebody gets it apart from loops
+   * @param heard whether someone other than a loop receives it
    */
   fail(error: unknown, heard = false): void {
     if (this.closed) return;
@@ -218,7 +218,7 @@ export class EventHub<Event, L extends Loop<Event> = EventQueue<Event>> {
     if (this.#closing) return this.#closing;
     this.#error = error;
     let released = (_: Promise<unknown>) => {};
-    // Before anything is released: what calls back then finds it closed.
+    // Before anything is released: callbacks then find it closed.
     this.#closing = new Promise((resolve) => {
       released = resolve;
     }).then(() => this.emit('close'));

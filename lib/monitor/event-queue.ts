@@ -1,4 +1,4 @@
-/** An async iterator fed from outside, that says when it is full. @module */
+/** An async iterator fed by a producer, which reports when it is full. @module */
 import { onAbort } from '../socket/abort.ts';
 
 type Result<T> = IteratorResult<T, undefined>;
@@ -8,13 +8,13 @@ export interface QueueOwner<T> {
   changed(): void;
   /** The reader left the loop. */
   left(): void;
-  /** The reader got a value. */
+  /** The reader took a value. */
   taken?(value: T): void;
 }
 
 /**
  * Values between a producer that pushes and a reader that awaits. It never refuses a value; a
- * producer that heeds `full` keeps it bounded.
+ * producer that honours `full` keeps it bounded.
  */
 export class EventQueue<T> implements AsyncIterableIterator<T, undefined> {
   readonly #owner: QueueOwner<T>;
@@ -27,13 +27,13 @@ export class EventQueue<T> implements AsyncIterableIterator<T, undefined> {
   #full = false;
   #signal: Disposable | undefined;
 
-  /** @param highWaterMark number of waiting values from which it is full, until half are read */
+  /** @param highWaterMark number of queued values at which it is full, until half are read */
   constructor(highWaterMark: number, owner: QueueOwner<T>) {
     this.#highWaterMark = highWaterMark;
     this.#owner = owner;
   }
 
-  /** Whether the producer should stop for now. */
+  /** Whether the producer should pause. */
   get full(): boolean {
     return this.#full;
   }
@@ -50,7 +50,7 @@ export class EventQueue<T> implements AsyncIterableIterator<T, undefined> {
     this.#setFull(this.#full || this.#length >= this.#highWaterMark);
   }
 
-  /** Takes back a value. @returns whether it was still waiting */
+  /** Withdraws a value. @returns whether it was still queued */
   withdraw(value: T): boolean {
     const at = this.#values.indexOf(value, this.#read);
     if (at < 0) return false;
@@ -59,7 +59,7 @@ export class EventQueue<T> implements AsyncIterableIterator<T, undefined> {
     return true;
   }
 
-  /** Ends it when the signal is aborted, as if its reader had left; the reader gets the reason. */
+  /** Ends it when the signal is aborted, as if the reader had left; the reader gets the reason. */
   endOn(signal: AbortSignal | undefined): this {
     this.#signal = onAbort(signal, (reason) => {
       this.#values = [];
@@ -70,7 +70,7 @@ export class EventQueue<T> implements AsyncIterableIterator<T, undefined> {
     return this;
   }
 
-  /** No more values will come: the reader gets those that wait, then the end or the error. */
+  /** No more values follow: the reader gets those still queued, then the end or the error. */
   end(error?: unknown): void {
     if (this.#ended) return;
     this.#ended = true;

@@ -1,4 +1,4 @@
-/** A socket that listens to groups of one protocol, and when it is read. @module */
+/** A socket that listens to multicast groups of one protocol, and when it is read. @module */
 import { GET_NET_ADMIN } from '../base/net-admin.ts';
 import { NETLINK_ROUTE, NETLINK_XFRM } from '../netlink/constants.ts';
 import { MAX_BATCH } from '../socket/batch.ts';
@@ -20,11 +20,11 @@ export interface EventSocket {
 }
 
 /**
- * Opens a socket and joins groups. The buffer is enlarged before anything can arrive; binding
- * comes before joining, because an unbound socket gets no multicast, and a bind replaces
- * memberships (net/netlink/af_netlink.c, do_one_broadcast and netlink_bind).
+ * Opens a socket and joins groups. The buffer is enlarged before anything can arrive; bind comes
+ * before join, because an unbound socket receives no multicast, and bind replaces memberships
+ * (net/netlink/af_netlink.c, do_one_broadcast and netlink_bind).
  *
- * @throws SystemError with a hint that says what is missing and how to get it
+ * @throws SystemError with a hint that says what is missing and how to provide it
  */
 export function openEventSocket(
   protocol: EventProtocol,
@@ -35,7 +35,7 @@ export function openEventSocket(
   let socket: NetlinkSocket | undefined;
   try {
     socket = new NetlinkSocket({ protocol: PROTOCOLS[protocol], netns });
-    // The kernel tells twice what it granted (net/core/sock.c).
+    // The kernel reports twice what it granted (net/core/sock.c).
     const granted = socket.setReceiveBufferSize(receiveBufferSize) / 2;
     socket.bind();
     for (const group of groups) socket.joinGroup(group);
@@ -46,10 +46,10 @@ export function openEventSocket(
   }
 }
 
-/** The error, with the hint that fits what this library opens. */
+/** The error, with a hint for what this library opens. */
 export function explain(error: unknown, protocol: EventProtocol): unknown {
   if (!(error instanceof SystemError)) return error;
-  // Another namespace that may not be entered is told with a hint of its own.
+  // Failing to enter another namespace has a hint of its own.
   const hint = error.syscall === 'setns' ? undefined : HINTS[`${protocol} ${error.code}`];
   return hint === undefined ? error : new SystemError(error.errno, error.syscall, hint);
 }
@@ -62,12 +62,13 @@ const HINTS: Readonly<Record<string, string>> = {
 };
 
 /**
- * The least receive buffer, in bytes as granted, with which there are rests. A smaller one could fill
- * meanwhile: 6,500 policy events fit into this one, and a busy kernel makes 500 a millisecond.
+ * The smallest granted receive buffer, in bytes, with which reading coalesces. A smaller one could
+ * overflow meanwhile: this one holds 6,500 policy events, and a busy kernel makes 500 per
+ * millisecond.
  */
 const LEAST_BUFFER = 4 * 2 ** 20;
 
-/** When one socket is read: while it is wanted, with rests in which the kernel gathers events. */
+/** When one socket is read: while it is wanted, with pauses in which the kernel queues events. */
 export class ReadThrottle {
   readonly #socket: NetlinkSocket;
   readonly #rest: number;
@@ -80,20 +81,22 @@ export class ReadThrottle {
     this.#rest = granted < LEAST_BUFFER ? 0 : rest;
   }
 
-  /** Whether it is to be read at all. */
+  /** Whether it is read at all. */
   set flowing(flowing: boolean) {
     this.#flowing = flowing;
     if (!flowing) this.#endRest();
     if (this.#timer === undefined) flowing ? this.#socket.resume() : this.#socket.pause();
   }
 
-  /** Whether that keeps the process alive. */
+  /** Whether reading keeps the process alive. */
   set alive(alive: boolean) {
     this.#alive = alive;
     for (const one of [this.#socket, this.#timer]) alive ? one?.ref() : one?.unref();
   }
 
-  /** After a batch: rests if that was all that waited. While the kernel drops events it does not. */
+  /**
+   * After a batch: pauses if nothing was left in the queue, but not while the kernel drops events.
+   */
   batchRead({ count, lost }: DatagramBatch): void {
     if (this.#rest === 0 || !this.#flowing || lost !== undefined || count === MAX_BATCH) return;
     this.#socket.pause();
@@ -101,7 +104,7 @@ export class ReadThrottle {
     if (!this.#alive) this.#timer.unref();
   }
 
-  /** Ends a rest. */
+  /** Ends a pause. */
   readonly now = (): void => {
     this.#endRest();
     if (this.#flowing) this.#socket.resume();

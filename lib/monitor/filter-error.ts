@@ -1,15 +1,15 @@
-/** Words that make no filter, and how to show which. @module */
+/** Errors about invalid filters, and how they point at the invalid part. @module */
 import { mayHoldKey } from '../base/shown.ts';
 import { printable } from '../wire/text.ts';
 
-/** Characters of words above a caret: more fill a screen, and show nothing. */
+/** The most characters shown above a caret: more would fill the screen without helping. */
 const MOST = 2000;
 
 /**
- * A line on what is wrong, and below it the words with a caret under the wrong part, unless they are more than
- * {@link MOST} or may hold a key.
+ * One line on what is wrong, then the words with a caret under the wrong part, unless they are
+ * longer than {@link MOST} or may hold a key.
  *
- * @param at where in `words[index]` the wrong part begins; all of the word if not given
+ * @param at where in `words[index]` the wrong part begins; default: the whole word
  */
 export function pointAt(
   reason: string,
@@ -27,7 +27,7 @@ export function pointAt(
   return `${reason}\n  ${shown.join(' ')}\n  ${' '.repeat(before)}${'^'.repeat(Math.max(1, wrong))}`;
 }
 
-/** A term that is none. The message shows the terms, with a caret under what is wrong. */
+/** An invalid filter term. The message shows the terms, with a caret under what is wrong. */
 export class FilterError extends Error {
   readonly code = 'ERR_FILTER';
   /** What is wrong, in one line. */

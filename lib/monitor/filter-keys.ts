@@ -1,4 +1,4 @@
-/** What filters can ask for: words, their values, and what those are compared with. @module */
+/** The keys of filters: names, values, and what the values are compared with. @module */
 import { ROUTE_KINDS } from '../route/kinds.ts';
 import type { Enumeration } from '../wire/names.ts';
 import { contains, type Network, parseNetwork } from '../wire/network.ts';
@@ -7,11 +7,11 @@ import type { XfrmMark } from '../xfrm/types.ts';
 import { EVENT_KINDS, type FilterSubject, type SubjectAddress } from './filter-input.ts';
 import type { TermKey } from './filter-term.ts';
 
-/** What a term can ask for. */
+/** A key that a term can use. */
 interface Key<Value, Found> extends TermKey<Value> {
-  /** One line on it, for help texts. */
+  /** One line of help. */
   readonly help: string;
-  /** What something has to compare with it. */
+  /** The subject's values to compare with. */
   readonly of: (subject: FilterSubject) => readonly Found[];
   readonly same: (value: Value, found: Found) => boolean;
 }
@@ -21,13 +21,13 @@ const listed = (names: Enumeration<string>) => Object.keys(names.numbers).join('
 const present = <T>(values: readonly (T | undefined)[]): T[] =>
   values.filter((value) => value !== undefined) as T[];
 
-/** A 32-bit number, decimal or with 0x; undefined if it is none. */
+/** A 32-bit number, decimal or with 0x; undefined if invalid. */
 export function parseU32(text: string): number | undefined {
   const value = /^(0x[0-9a-f]{1,8}|\d{1,10})$/i.test(text) ? Number(text) : Number.NaN;
   return value <= 0xffff_ffff ? value : undefined;
 }
 
-/** A name of an enumeration, or a number. */
+/** Parses a name of an enumeration, or a number. */
 const named = (names: Enumeration<string>) => (text: string) => {
   if (Object.hasOwn(names.numbers, text)) return text;
   const value = parseU32(text);
@@ -41,7 +41,7 @@ function mark(text: string): Partial<XfrmMark> | undefined {
   return mask === undefined ? undefined : { value, mask };
 }
 
-/** Of recordings, which also hold what is no event. */
+/** Recordings also hold messages that are not events. */
 const OTHER_KINDS = ['request', 'NEWSADINFO', 'NEWSPDINFO'];
 
 const KINDS = [...new Set([...Object.keys(EVENT_KINDS), ...ROUTE_KINDS, ...OTHER_KINDS])];
@@ -52,7 +52,7 @@ const network = {
   same: (value: Network, { address, bits }: SubjectAddress) => contains(value, address, bits),
 };
 
-/** What SAs have, as their texts and numbers are compared. */
+/** Compares a property of the subject's SAs. */
 const ofSas = (name: keyof FilterSubject['sas'][number]) => ({
   of: ({ sas }: FilterSubject) => present(sas.map((sa) => sa[name])),
   same: equal,
@@ -60,7 +60,7 @@ const ofSas = (name: keyof FilterSubject['sas'][number]) => ({
 
 const define = <Value, Found>(key: Key<Value, Found>) => key as Key<unknown, unknown>;
 
-/** The words before `=` and `!=`. */
+/** The names before `=` and `!=`. */
 export const KEYS = {
   peer: define({
     ...network,
@@ -131,7 +131,7 @@ export const KIND = {
 
 export type KeyName = keyof typeof KEYS;
 
-/** Each word a term can begin with, and what it means. */
+/** The help for each filter key. */
 export const filterHelp: readonly (readonly [key: string, help: string])[] = [
   ...Object.entries(KEYS).map(([name, { help }]) => [name, help] as const),
   ['kind', KIND.help],

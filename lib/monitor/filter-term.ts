@@ -1,12 +1,12 @@
-/** The terms of filters: a key, `=` or `!=`, and values with commas between. @module */
+/** Filter terms: a key, `=` or `!=`, and values separated by commas. @module */
 import { brief } from '../wire/text.ts';
 import { FilterError } from './filter-error.ts';
 
-/** How the values of a key are read. */
+/** How the values of a key are parsed. */
 export interface TermKey<Value = unknown> {
-  /** What its values are, for the error about one that is none. */
+  /** What its values look like, for the error about an invalid one. */
   readonly expected: string;
-  /** The value of a word; undefined if it is none. */
+  /** The value of a text; undefined if invalid. */
   readonly parse: (text: string) => Value | undefined;
 }
 
@@ -16,10 +16,10 @@ export interface Term<Name extends string> {
   readonly values: readonly unknown[];
 }
 
-/** Whether a word is meant as a term. */
+/** Whether a word is meant to be a term. */
 export const isTerm = (word: string): boolean => /[=!]/.test(word);
 
-/** Reads terms. @throws FilterError that points at the first wrong one */
+/** Parses terms. @throws FilterError that points at the first invalid one */
 export function parseTerms<Name extends string>(
   terms: readonly string[],
   keys: Readonly<Record<Name, TermKey>>,

@@ -1,9 +1,10 @@
 /**
- * Filters: the same terms choose among SAs and policies that are listed and events that are heard.
+ * Filters: the same terms select SAs and policies in dumps, and events.
  *
  *     peer=10.0.0.0/8 proto=esp,ah spi!=0x1001
  *
- * All terms must hold; of the values of a term, separated by commas, one must, or with `!=` none.
+ * All terms must match. A term matches if one of its comma-separated values does, or with `!=` if
+ * none does.
  * @module
  */
 import { wrongType } from '../socket/argument.ts';
@@ -14,13 +15,13 @@ import { type FilterInput, type FilterSubject, subjectOf } from './filter-input.
 import { KEYS, type KeyName, KIND } from './filter-keys.ts';
 import { parseTerms, type Term } from './filter-term.ts';
 
-/** A filter over events and over what lists hold. */
+/** A filter for events and for dumped objects. */
 export class Filter {
   readonly #terms: readonly Term<KeyName | 'kind'>[];
 
   /**
-   * @param terms such as `peer=10.0.0.0/8` and `spi!=0x1001`; without any, everything passes
-   * @throws FilterError; TypeError for what is no array of strings
+   * @param terms such as `peer=10.0.0.0/8` and `spi!=0x1001`; with none, everything passes
+   * @throws FilterError; TypeError for anything but an array of strings
    */
   constructor(terms: readonly string[]) {
     if (!Array.isArray(terms)) throw wrongType('terms', 'an array of strings', terms);
@@ -30,7 +31,10 @@ export class Filter {
     this.#terms = parseTerms(terms, { ...KEYS, kind: KIND });
   }
 
-  /** What of it the kernel can choose by itself when SAs are listed; the rest is up to `matches`. */
+  /**
+   * The part of the filter that the kernel can apply when it dumps SAs; the rest is left to
+   * `matches`.
+   */
   get states(): StateFilter {
     const only = (key: KeyName) => {
       const values = this.#terms.filter((term) => term.key === key && !term.negated);
@@ -40,10 +44,10 @@ export class Filter {
     const proto = only('proto') as IpsecProto | undefined;
     const source = only('src') as Network | undefined;
     const destination = only('dst') as Network | undefined;
-    // One family a request: nothing can match both, which `matches` finds.
+    // A request has one address family. Nothing can match both, which `matches` finds.
     const mixed = source && destination && source.family !== destination.family;
     return {
-      // 0 is "any" to the kernel, and as a protocol the one of no SA.
+      // To the kernel 0 means "any", and no SA has it as its protocol.
       ...(proto === undefined || proto === 'any' ? {} : { proto }),
       ...(source ? { saddr: text(source) } : {}),
       ...(destination && !mixed ? { daddr: text(destination) } : {}),
@@ -51,8 +55,8 @@ export class Filter {
   }
 
   /**
-   * Whether something passes. Lost events and malformed datagrams always do, since they may have
-   * been what was looked for; a flush passes unless it can't have touched what was.
+   * Whether an item passes. Overruns and malformed datagrams always do, since they may hide a
+   * match; a flush passes unless it cannot have affected one.
    */
   matches(item: FilterInput): boolean {
     if (this.#terms.length === 0) return true;

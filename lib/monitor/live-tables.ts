@@ -15,10 +15,10 @@ export interface Source<K extends ObjectTypes, Event> {
   readonly model: ObjectModel<K, Event>;
   readonly decode: DecodeMessage<Event>;
   /**
-   * Dumps all objects, each given to `add`. What it asks is closed together with the tables.
+   * Dumps all objects, passing each to `add`. Its requests end when the tables are closed.
    *
-   * @returns a promise that is fulfilled when the events of all changes that the dumps can show have been queued;
-   *   with false if something may be missing: then it is asked for again
+   * @returns a promise that is fulfilled when the events of all changes visible in the dumps have
+   *   been queued; with false if something may be missing, and the dump must be repeated
    */
   dump(add: AddDumped<K>): Promise<boolean>;
 }
@@ -29,24 +29,24 @@ export type AddDumped<K extends ObjectTypes> = <N extends ObjectName<K>>(
 ) => void;
 
 export interface Owner<K extends ObjectTypes, Event> {
-  /** The first comparison, before the tables are open, and all that is told after it. */
+  /** The first comparison, before the tables are open, and everything reported after it. */
   changed(change: TableChange<K> | Malformed): void;
-  /** An event was read; what it does to the tables comes after this. @returns whether that is nothing */
+  /** An event was read; its effect on the tables comes after this. @returns whether it has none */
   heard?(event: Event): boolean;
-  /** Whether reading is to stop for now. Call {@link LiveTables.flow} when that may have changed. */
+  /** Whether reading should pause. Call {@link LiveTables.flow} when that may have changed. */
   full?(): boolean;
-  /** The tables cannot be kept right any more: close them. */
+  /** The tables can no longer be kept right: close them. */
   failed(error: unknown): void;
 }
 
 export const now = (): EventTime => ({ wall: Date.now(), monotonic: performance.now() });
 
-/** Milliseconds between two resyncs, growing while events are lost faster than they can be. */
+/** Milliseconds between resyncs, growing while events are lost faster than they are recovered. */
 const BACKOFF = { least: 20, most: 5000 };
-/** Events kept while a dump is made, before reading stops. */
+/** Events buffered during a dump before reading stops. */
 const KEPT = 65_536;
 
-/** Tables, the socket whose events they follow, and the dumps that they are compared with. */
+/** Tables, the socket whose events update them, and the dumps they are compared with. */
 export class LiveTables<K extends ObjectTypes, Event extends ReconcilerEvent> {
   readonly #socket: NetlinkSocket;
   readonly #source: Source<K, Event>;
@@ -55,20 +55,21 @@ export class LiveTables<K extends ObjectTypes, Event extends ReconcilerEvent> {
   readonly #table: Reconciler<K, Event>;
   readonly #losses: LossDetector;
   #isOpen = false;
-  /** Whether events were lost, or could not be read, and no comparison has made up for them. */
+  /** Whether events were lost or malformed, and no comparison has completed since. */
   #lacking = false;
   #heardUntil = now().monotonic;
   #reading = true;
   #working = false;
-  /** Whether {@link LiveTables.#lookAgain} is under way. */
+  /** Whether {@link LiveTables.#lookAgain} is pending. */
   #looking = false;
   #wake: NodeJS.Timeout | undefined;
   #refresh: NodeJS.Timeout | undefined;
   #closed = false;
 
   /**
-   * @param socket has joined its groups, and is not read yet; it keeps the process alive, unless `unref()`
-   * @param refreshInterval milliseconds between two comparisons; 0: only when needed or asked for
+   * @param socket has joined its groups and is not being read; it keeps the process alive, unless
+   *   `unref()`
+   * @param refreshInterval milliseconds between two comparisons; 0: only when needed or requested
    */
   constructor(
     socket: NetlinkSocket,
@@ -85,7 +86,7 @@ export class LiveTables<K extends ObjectTypes, Event extends ReconcilerEvent> {
       wakeAfter: (wait: number) => {
         clearTimeout(this.#wake);
         const wake = () => this.#work(() => this.#table.wake());
-        // The socket keeps the process alive; timers need not.
+        // The socket keeps the process alive; timers do not need to.
         this.#wake = setTimeout(wake, Math.ceil(wait)).unref();
       },
       dump: () => void this.#dump(),
@@ -98,7 +99,7 @@ export class LiveTables<K extends ObjectTypes, Event extends ReconcilerEvent> {
     });
   }
 
-  /** Begins to read and to dump. Not before the owner is ready to be told. */
+  /** Starts reading and dumping. Call it only when the owner is ready for reports. */
   start(): void {
     this.#work(() => {
       this.#socket.receive(
@@ -113,27 +114,27 @@ export class LiveTables<K extends ObjectTypes, Event extends ReconcilerEvent> {
     return this.#table.tables;
   }
 
-  /** Whether the tables are complete, and that has been told. */
+  /** Whether the tables are complete, and that has been reported. */
   get isOpen(): boolean {
     return this.#isOpen;
   }
 
-  /** Whether a comparison is under way or due. */
+  /** Whether a comparison is in progress or due. */
   get busy(): boolean {
     return this.#table.busy;
   }
 
-  /** Whether the tables are right, as far as the kernel tells. */
+  /** Whether the tables are right, as far as the kernel reports. */
   get synced(): boolean {
     if (this.#closed) return false;
     return this.#table.synced && (this.#reading || this.#queue()?.bytes === 0);
   }
 
-  /** Until when the tables hold all that the kernel announced; XfrmMonitor.heardUntil says why. */
+  /** Up to when the tables hold all that the kernel announced; see XfrmMonitor.heardUntil. */
   get heardUntil(): number {
     if (this.#closed) return this.#heardUntil;
     const { monotonic } = now();
-    // Asked after the clock: nothing that came before that moment is left.
+    // Queried after the clock: nothing older than that moment is left.
     const queue = this.#queue();
     if (queue?.bytes === 0 && queue.drops === this.#losses.drops && !this.#lacking) {
       this.#heardUntil = monotonic;
@@ -141,7 +142,7 @@ export class LiveTables<K extends ObjectTypes, Event extends ReconcilerEvent> {
     return this.#heardUntil;
   }
 
-  /** What waits in the socket. If it cannot be asked, the tables end: they could not be kept right. */
+  /** The receive queue. If it cannot be queried, the tables end: they could not be kept right. */
   #queue(): NetlinkSocket['queue'] | undefined {
     try {
       return this.#socket.queue;
@@ -152,17 +153,17 @@ export class LiveTables<K extends ObjectTypes, Event extends ReconcilerEvent> {
     }
   }
 
-  /** How many events the kernel said it dropped. */
+  /** How many events the kernel reported as dropped. */
   get dropped(): number {
     return this.#losses.drops;
   }
 
-  /** Compares the tables with fresh dumps. One that is under way ends before. */
+  /** Compares the tables with fresh dumps, after any comparison in progress. */
   refresh(): void {
     this.#work(() => this.#table.refresh());
   }
 
-  /** Reads unless the owner is full, or too many events wait for a dump. */
+  /** Reads unless the owner is full, or too many events are buffered for a dump. */
   flow(): void {
     if (this.#closed) return;
     const reading = !this.#owner.full?.() && this.#table.kept < KEPT;
@@ -211,8 +212,8 @@ export class LiveTables<K extends ObjectTypes, Event extends ReconcilerEvent> {
   };
 
   /**
-   * Feeds the table, then does what it asks for: later, if a listener calls this meanwhile. A socket
-   * that cannot even be asked what waits in it is the end: the tables could not be told right.
+   * Feeds the table, then does what it asks for; if a listener calls this meanwhile, the outer call
+   * does. If the socket's queue cannot be queried, the tables end: they could not be kept right.
    */
   #work(feed: () => void): void {
     if (this.#closed) return;
@@ -240,9 +241,9 @@ export class LiveTables<K extends ObjectTypes, Event extends ReconcilerEvent> {
   }
 
   /**
-   * Looks again whether events wait, after those that do have been read: what is read may be nothing
-   * but forged datagrams, of which nobody is told. After two turns the socket was polled in between: where this is
-   * called while it is read, the first comes without.
+   * Checks again whether events are queued, after reading those that are: they may all be forged
+   * datagrams, which are not reported. Two turns guarantee a poll of the socket in between, because
+   * the first setImmediate may run before the poll.
    */
   #lookAgain(): void {
     if (!this.#reading || this.#looking) return;
@@ -260,7 +261,7 @@ export class LiveTables<K extends ObjectTypes, Event extends ReconcilerEvent> {
       complete = await this.#source.dump((kind, value) => this.#table.dumped(kind, value));
     } catch (error) {
       if (this.#closed) return;
-      // A privilege that was given up does not come back; anything else may pass.
+      // A dropped privilege does not come back; other errors may be temporary.
       const { code } = error as NodeJS.ErrnoException;
       if (!this.#isOpen || code === 'EPERM') return this.#owner.failed(error);
     }
@@ -286,6 +287,6 @@ export class LiveTables<K extends ObjectTypes, Event extends ReconcilerEvent> {
   }
 }
 
-/** The kinds of events are those of the kernel's messages, in capitals. */
+/** Event kinds are the kernel's message names, in capitals. */
 const isMalformed = (event: object): event is Malformed =>
   (event as { kind?: unknown }).kind === 'malformed';

@@ -1,4 +1,4 @@
-/** A monitor for each of several network namespaces, as one stream. @module */
+/** One monitor per network namespace, merged into one stream. @module */
 import { fromCaller } from '../netlink/caller.ts';
 import { onAbort } from '../socket/abort.ts';
 import { checkedOptions, optionalBoolean, optionalSignal, wrongType } from '../socket/argument.ts';
@@ -10,18 +10,18 @@ import { type NamedNamespace, NamespaceWatch } from './namespace-watch.ts';
 
 /** Which namespaces to watch, and until when. */
 export interface MultiNamespaceOptions {
-  /** Label to namespace: a path such as `/run/netns/NAME`, a descriptor, or undefined for one's own. */
+  /** By label: a path such as `/run/netns/NAME`, a descriptor, or undefined for the current one. */
   namespaces?: Readonly<Record<string, NetnsReference | undefined>> | undefined;
   /**
-   * Whether to watch all namespaces that have a name (`ip netns`), as they come and go, labelled by
-   * it. The names are others' choice: escape them before they are printed.
+   * Whether to watch all named namespaces (`ip netns`) as they are added and removed, labelled by
+   * name. Others choose these names: escape them before printing.
    */
   named?: boolean | undefined;
-  /** Gives up opening; once open, closes all monitors, and loops throw the signal's reason. */
+  /** Cancels opening; once open, closes all monitors, and loops throw the signal's reason. */
   signal?: AbortSignal | undefined;
 }
 
-/** All, each with what checks it and has its default. */
+/** All options, each with its check and default. */
 export const MULTI_NAMESPACE_OPTIONS = {
   namespaces(name: string, value: unknown): MultiNamespaceOptions['namespaces'] {
     if (value === undefined || (typeof value === 'object' && value !== null)) {
@@ -33,15 +33,15 @@ export const MULTI_NAMESPACE_OPTIONS = {
   signal: optionalSignal,
 } satisfies Record<keyof MultiNamespaceOptions, unknown>;
 
-/** What `add()` can be told. */
+/** Options of `add()`. */
 export interface AddNamespaceOptions {
-  /** Gives up opening: the promise is rejected with the signal's reason. */
+  /** Cancels opening: the promise is rejected with the signal's reason. */
   signal?: AbortSignal | undefined;
 }
 
 /**
- * `change` or its kind: as in loops, `synced` and `closed` of each namespace included. Those of the namespaces that are
- * there at first come to listeners that are there when the promise of `open()` has been awaited.
+ * `change`, or its kind: the same changes as in loops, including `synced` and `closed` of each
+ * namespace. For the initial namespaces these reach listeners added right after awaiting `open()`.
  */
 export type MultiNamespaceListeners<Change extends { readonly kind: string }> = ListenersByKind<
   InNamespace<Change>
@@ -50,14 +50,14 @@ export type MultiNamespaceListeners<Change extends { readonly kind: string }> = 
   close: [];
 };
 
-/** Where and until when one of the monitors is to be. */
+/** Where to open one of the monitors, and the signal that ends it. */
 interface Where {
   readonly label: string;
   readonly netns: NetnsReference | undefined;
   readonly signal: AbortSignal;
 }
 
-/** A monitor of one namespace, as far as it is needed here. */
+/** The parts of a namespace's monitor that are needed here. */
 interface NamespaceMonitor<Change, Snapshot> extends AsyncIterable<Change, undefined> {
   snapshot(): Snapshot;
   on(name: 'change', listener: (change: Change) => void): unknown;
@@ -68,13 +68,14 @@ interface NamespaceMonitor<Change, Snapshot> extends AsyncIterable<Change, undef
 
 type Synced<Snapshot> = { readonly kind: 'synced'; readonly snapshot: Snapshot };
 
-/** A monitor in {@link MultiNamespaceMonitor}; for one that is opening, what gives that up. */
+/** A monitor in {@link MultiNamespaceMonitor}, or while it is opening, what cancels that. */
 type Entry<Monitor> = { readonly monitor: Monitor } | AbortController;
 
 /**
- * A monitor for each of several namespaces, as MultiNamespaceXfrmMonitor and MultiNamespaceTunnelMonitor have them.
- * Losses, resyncs and slow loops of one do not touch the others. A namespace lives as long as it is watched, also when
- * its name is gone; with `named`, those whose name goes are let go.
+ * The base of MultiNamespaceXfrmMonitor and MultiNamespaceTunnelMonitor: one monitor per namespace.
+ * Losses, resyncs and slow loops in one namespace do not affect the others. A watched namespace
+ * stays alive even after its name is removed; with `named`, namespaces whose names are removed are
+ * released.
  */
 export abstract class MultiNamespaceMonitor<
     Listeners extends Record<keyof Listeners, unknown[]>,
@@ -88,12 +89,12 @@ export abstract class MultiNamespaceMonitor<
   readonly #openOne: (where: Where) => Promise<Monitor>;
   readonly #entries = new Map<string, Entry<Monitor>>();
   readonly #named: NamespaceWatch | undefined;
-  /** Until it is open: namespaces that could not be watched. */
+  /** While opening: namespaces that could not be watched. */
   #failed: InNamespace<Change>[] | undefined = [];
-  /** What is under way: it is waited for at the end, and never rejects. */
+  /** Pending work: awaited at the end, never rejects. */
   readonly #busy = new Set<Promise<unknown>>();
 
-  /** @param openOne opens the monitor of one namespace */
+  /** @param openOne opens the monitor for one namespace */
   protected constructor(
     { named, signal }: MultiNamespaceOptions,
     openOne: (where: Where) => Promise<Monitor>,
@@ -111,7 +112,7 @@ export abstract class MultiNamespaceMonitor<
     }
   }
 
-  /** Opens those that are to be there from the start. It is closed if that fails. */
+  /** Opens the initial namespaces. On failure, the monitor is closed. */
   protected async openAll({ namespaces = {}, signal }: MultiNamespaceOptions): Promise<this> {
     try {
       const given = Object.entries(namespaces);
@@ -127,7 +128,7 @@ export abstract class MultiNamespaceMonitor<
     return this;
   }
 
-  /** What was there at first, to those who listen when the promise of `open()` has been awaited. */
+  /** Reports the initial namespaces to listeners added right after awaiting `open()`. */
   #tellFirst(failed: readonly InNamespace<Change>[]): undefined {
     process.nextTick(() => {
       for (const [label, monitor] of [...this.#opened()]) {
@@ -143,7 +144,7 @@ export abstract class MultiNamespaceMonitor<
     this.#tell(change);
   }
 
-  /** The labels of the namespaces whose tables are complete. */
+  /** The labels of all namespaces whose tables are complete. */
   get labels(): string[] {
     return [...this.#opened()].map(([label]) => label);
   }
@@ -154,19 +155,19 @@ export abstract class MultiNamespaceMonitor<
     return entry && 'monitor' in entry ? entry.monitor : undefined;
   }
 
-  /** All that is known now, a namespace each, with its label. */
+  /** Everything known now: one snapshot per namespace, with its label. */
   snapshot(): Snapshot[] {
     return Array.from(this.#opened(), ([, monitor]) => monitor.snapshot());
   }
 
   /**
-   * Watches one more namespace.
+   * Adds a namespace.
    *
-   * @param netns a path such as `/run/netns/NAME`, a descriptor, or undefined for one's own
-   * @returns a promise that is fulfilled when its monitor is open, which `synced` tells too
-   * @throws (the promise is rejected) what opening one monitor throws; the signal's reason; StateError
-   *   `ERR_NAMESPACE_EXISTS` if the label is taken, `ERR_NAMESPACE_REMOVED` if it is removed meanwhile,
-   *   `ERR_MONITOR_CLOSED` after {@link close}
+   * @param netns a path such as `/run/netns/NAME`, a descriptor, or undefined for the current one
+   * @returns a promise that is fulfilled when its monitor is open, which `synced` also reports
+   * @throws (the promise is rejected) what opening one monitor throws; the signal's reason;
+   *   StateError `ERR_NAMESPACE_EXISTS` if the label is taken, `ERR_NAMESPACE_REMOVED` if it is
+   *   removed meanwhile, `ERR_MONITOR_CLOSED` after {@link close}
    */
   async add(
     label: string,
@@ -186,7 +187,7 @@ export abstract class MultiNamespaceMonitor<
     return await this.#untilDone(this.#open(label, netns, opening));
   }
 
-  /** Watches a namespace no more; `closed` is told after the changes that wait. Any label will do. */
+  /** Stops watching a namespace; `closed` follows its queued changes. Ignores unknown labels. */
   async remove(label: string): Promise<void> {
     const entry = this.#entries.get(label);
     this.#entries.delete(label);
@@ -199,9 +200,9 @@ export abstract class MultiNamespaceMonitor<
   }
 
   /**
-   * For each namespace `synced` with all that is known, then its changes, in order; `closed` is its
-   * last. Those of different namespaces have no order. Several loops each get all; of a namespace that
-   * went before a slow loop came to its `synced`, the loop hears nothing.
+   * For each namespace `synced` with everything known, then its changes in order; `closed` is its
+   * last. There is no order between namespaces. Every loop gets all changes; if a namespace is gone
+   * before a slow loop has reached its `synced`, the loop gets nothing about it.
    */
   [Symbol.asyncIterator](): AsyncIterableIterator<InNamespace<Change>, undefined> {
     const loop: NamespaceLoop<Change> = new NamespaceLoop(() => this.hub.leave(loop));
@@ -215,7 +216,7 @@ export abstract class MultiNamespaceMonitor<
       if ('monitor' in entry) this.#untilDone(entry.monitor.close());
       else entry.abort(this.hub.reason);
     }
-    // At least once: what is being begun on this very stack is not among them yet.
+    // At least once: work started on the current stack is not in the set yet.
     do await Promise.all(this.#busy);
     while (this.#busy.size > 0);
   }
@@ -233,7 +234,7 @@ export abstract class MultiNamespaceMonitor<
       if (this.#entries.get(label) === opening) this.#entries.delete(label);
       throw error;
     }
-    // It was removed, and its label may be another's by now.
+    // It was removed meanwhile, and its label may already be reused.
     if (signal.aborted) {
       await monitor.close();
       if (this.#entries.get(label) === opening) this.#entries.delete(label);
@@ -262,7 +263,7 @@ export abstract class MultiNamespaceMonitor<
     }
   }
 
-  /** Has the end wait for something. */
+  /** Makes the end wait for some work. */
   #untilDone<T>(work: Promise<T>): Promise<T> {
     const done = () => this.#busy.delete(settled);
     const settled: Promise<unknown> = work.then(done, done);
@@ -272,7 +273,7 @@ export abstract class MultiNamespaceMonitor<
 
   async #addNamed({ name, path }: NamedNamespace): Promise<void> {
     try {
-      // By a descriptor: that the name goes is heard of here already.
+      // By descriptor: removal of the name is already watched here.
       const held = new HeldNamespace(path);
       try {
         await this.add(name, held.netns);
@@ -292,7 +293,7 @@ export abstract class MultiNamespaceMonitor<
   }
 
   #tell(change: InNamespace<Change>): void {
-    // Nobody can listen before it is open.
+    // There are no listeners before it is open.
     if (this.#failed) return;
     this.hub.emit(change.kind, change);
     this.hub.emit('change', change);

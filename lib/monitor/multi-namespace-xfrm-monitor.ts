@@ -11,24 +11,24 @@ import { type XfrmChange, XfrmMonitor, type XfrmSynced } from './xfrm-monitor.ts
 import { MONITOR_OPTIONS, type XfrmMonitorOptions } from './xfrm-monitor-options.ts';
 import type { XfrmSnapshot } from './xfrm-views.ts';
 
-/** What holds for each monitor is as in {@link XfrmMonitorOptions}. */
+/** Per-monitor options are those of {@link XfrmMonitorOptions}. */
 export interface MultiNamespaceXfrmMonitorOptions
   extends MultiNamespaceOptions,
     Omit<XfrmMonitorOptions, 'netns' | 'label' | 'signal'> {}
 
-/** What happened in the namespace of that label. Of `synced`, the tables of that namespace alone. */
+/** A change in the namespace with that label. `synced` holds the tables of that namespace only. */
 export type XfrmNamespaceChange = InNamespace<XfrmChange | XfrmSynced>;
 
-/** What {@link MultiNamespaceXfrmMonitor} emits, and with which arguments. */
+/** The events of {@link MultiNamespaceXfrmMonitor} and their arguments. */
 export type MultiNamespaceXfrmMonitorListeners = MultiNamespaceListeners<XfrmChange | XfrmSynced>;
 
 const { netns: _, label: __, ...EACH } = MONITOR_OPTIONS;
 const OPTIONS = { ...EACH, ...MULTI_NAMESPACE_OPTIONS };
 
 /**
- * An {@link XfrmMonitor} for each of several namespaces. Losses, resyncs and slow loops of one do not
- * touch the others. A namespace lives as long as it is watched, also when its name is gone; with
- * `named`, those whose name goes are let go.
+ * One {@link XfrmMonitor} per namespace. Losses, resyncs and slow loops in one namespace do not
+ * affect the others. A watched namespace stays alive even after its name is removed; with `named`,
+ * namespaces whose names are removed are released.
  *
  * @example
  * await using monitors = await MultiNamespaceXfrmMonitor.open({ named: true });
@@ -43,9 +43,9 @@ export class MultiNamespaceXfrmMonitor extends MultiNamespaceMonitor<
   /**
    * Opens a monitor for each namespace.
    *
-   * @returns a promise that is fulfilled when all tables are complete. Of a namespace with a name that
-   *   goes meanwhile, or may not be entered, `closed` is told.
-   * @throws as {@link XfrmMonitor.open}, for the first of `namespaces` that can't be watched
+   * @returns a promise that is fulfilled when all tables are complete. A named namespace that is
+   *   removed meanwhile, or cannot be entered, is reported as `closed`.
+   * @throws as {@link XfrmMonitor.open}, for the first of `namespaces` that cannot be watched
    */
   static async open(
     options: MultiNamespaceXfrmMonitorOptions = {},

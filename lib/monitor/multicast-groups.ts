@@ -1,11 +1,11 @@
-/** Multicast groups by name, of every protocol. @module */
+/** Multicast groups of all protocols, by name. @module */
 import * as R from '../route/message-constants.ts';
 import * as X from '../xfrm/constants.ts';
 
 type Constant = keyof typeof X | keyof typeof R;
 type Named = Extract<Constant, `${'XFRMNLGRP' | 'XFRMGRP' | 'RTNLGRP' | 'RTMGRP'}_${string}`>;
 
-/** The kernel's name of a group as we write it: without prefix, in lower case, dashes between. */
+/** The kernel's name of a group in our spelling: without prefix, in lower case, with dashes. */
 type Short<Name extends string> = Name extends `${infer First}_${infer Rest}`
   ? `${Lowercase<First>}-${Short<Rest>}`
   : Lowercase<Name>;
@@ -14,16 +14,16 @@ type WithoutPrefix<Name extends string> = Name extends `${'XFRMNLGRP' | 'RTNLGRP
   : never;
 
 /**
- * A multicast group by a short name (`sa`, `expire`, `link`, `ipv4-route`: the kernel's without
- * prefix, in lower case, with dashes), or by one of the kernel's names: a number's
- * (`RTNLGRP_LINK`) or a bind mask's (`RTMGRP_LINK`).
+ * A multicast group: a short name (`sa`, `expire`, `link`, `ipv4-route`: the kernel's without
+ * prefix, in lower case, with dashes), or a kernel name, either of a group number (`RTNLGRP_LINK`)
+ * or of a bind mask (`RTMGRP_LINK`).
  */
 export type MulticastGroupName = WithoutPrefix<Named> | Exclude<Named, `${string}_NONE`>;
 
 /** The netlink protocols that events come from. */
 export type EventProtocol = 'xfrm' | 'route';
 
-/** A group: its protocol, and its number from 1. */
+/** A multicast group: its protocol, and its number, counted from 1. */
 export interface MulticastGroup {
   readonly protocol: EventProtocol;
   readonly number: number;
@@ -48,5 +48,5 @@ add('route', R, 'RTNLGRP_', 'RTMGRP_');
 /** All names of multicast groups that `subscribe()` takes. */
 export const multicastGroupNames: readonly string[] = [...groups.keys()];
 
-/** The group of a name, or undefined. */
+/** The group with a name, or undefined. */
 export const findGroup = (name: string): MulticastGroup | undefined => groups.get(name);

@@ -1,17 +1,17 @@
-/** A loop over the changes in several network namespaces. @module */
+/** A loop over changes in several network namespaces. @module */
 import type { Loop } from './event-hub.ts';
 import { EventQueue } from './event-queue.ts';
 
-/** A namespace is not watched any more: it was removed, or could not be watched (`error`). */
+/** A namespace is no longer watched: it was removed, or could not be watched (`error`). */
 export interface NamespaceClosed {
   readonly kind: 'closed';
   readonly error: unknown;
 }
 
-/** What happened in the namespace of that label. */
+/** A change in the namespace with that label. */
 export type InNamespace<Change> = (Change | NamespaceClosed) & { readonly label: string };
 
-/** A monitor of one namespace, as far as a loop needs it. */
+/** The parts of a namespace's monitor that a loop needs. */
 type Iterated<Change> = AsyncIterable<Change, undefined>;
 
 interface Source<Change> {
@@ -20,11 +20,11 @@ interface Source<Change> {
   first: InNamespace<Change> | undefined;
 }
 
-/** Takes one change at a time from each monitor: what else comes waits there, within its highWaterMark. */
+/** Takes one change at a time from each monitor: the rest wait there, within its highWaterMark. */
 export class NamespaceLoop<Change> implements Loop<InNamespace<Change>> {
   readonly queue: EventQueue<InNamespace<Change>>;
   readonly #sources = new Map<Iterated<Change>, Source<Change>>();
-  /** How to go on once a change was taken. */
+  /** How to continue once a change was taken. */
   readonly #more = new Map<InNamespace<Change>, () => void>();
   #ending: { readonly error: unknown } | undefined;
 
@@ -64,7 +64,9 @@ export class NamespaceLoop<Change> implements Loop<InNamespace<Change>> {
     more();
   }
 
-  /** The monitor has closed. A slow loop is not told of what it never heard of: that would pile up. */
+  /**
+   * The monitor closed. A slow loop skips namespaces it never reached: their changes would pile up.
+   */
   gone(monitor: Iterated<Change>): void {
     const source = this.#sources.get(monitor);
     if (!source?.first || !this.queue.withdraw(source.first)) return;

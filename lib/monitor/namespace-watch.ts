@@ -1,6 +1,6 @@
 /**
- * Network namespaces that have a name: a file on which the namespace is mounted, as `ip netns add`
- * makes it in /run/netns (ip-netns(8)). Those there, and those that come and go.
+ * Named network namespaces: files with a namespace mounted on them, as `ip netns add` makes in
+ * /run/netns (ip-netns(8)). Reports those that exist, then those added and removed.
  * @module
  */
 import { type FSWatcher, readdirSync, statfsSync, statSync, watch } from 'node:fs';
@@ -10,34 +10,36 @@ import { basename, dirname, join, resolve } from 'node:path';
 export const NAMED = '/run/netns';
 
 export interface NamedNamespace {
-  /** As it came: escape it before it is printed. */
+  /** As found: escape it before printing. */
   readonly name: string;
   readonly path: string;
-  /** Its device and inode number: the same for two names of one namespace. */
+  /** The device and inode number: the same for two names of one namespace. */
   readonly id: string;
 }
 
 export interface NamespaceListener {
-  /** What this throws, {@link NamespaceWatch.begin} throws for those that are there. */
+  /** Called for each namespace added. {@link NamespaceWatch.begin} rethrows its exceptions. */
   added(namespace: NamedNamespace): void;
-  /** The name is gone, or now names another namespace, which is told as added next. */
+  /** The name was removed, or now names another namespace, which is reported as added next. */
   removed(namespace: NamedNamespace): void;
 }
 
 /** NSFS_MAGIC of linux/magic.h: the file system of namespaces. */
 const NSFS = 0x6e736673;
-/** `ip netns add` makes the file, and then mounts the namespace on it, which inotify does not tell. */
+/**
+ * `ip netns add` creates the file, then mounts the namespace on it, which inotify does not report.
+ */
 const FIRST_LOOK = 1;
 const LAST_LOOK = 1024;
 /** PROC_SUPER_MAGIC of linux/magic.h. */
 const PROCFS = 0x9fa0;
 /**
- * Milliseconds between looks without a reason: inotify tells nothing of /proc, of the target of a link, and
- * of mounting and unmounting, and there may be none left to have (inotify(7), max_user_instances).
+ * Milliseconds between periodic checks: inotify reports nothing about /proc, link targets, mounts
+ * and unmounts, and its instances may be exhausted (inotify(7), max_user_instances).
  */
 const INTERVAL = 1000;
 
-/** What `ask` finds; undefined if what it asks for is not there, or may not be read. */
+/** The result of `ask`; undefined if the file does not exist or may not be read. */
 function ifThere<Found>(ask: () => Found): Found | undefined {
   try {
     return ask();
@@ -54,15 +56,15 @@ export const namespaceId = (path: string): string | undefined =>
     return `${dev}:${ino}`;
   });
 
-/** Whether a directory belongs to processes: a name in it goes for good, a process's number does not. */
+/** Whether a directory is in /proc. Removal there is final, since process numbers are reused. */
 export const isOfProcess = (directory: string): boolean =>
   ifThere(() => statfsSync(directory).type) === PROCFS;
 
-/** Watches a directory. It may go: that is told by its parent. */
+/** Watches a directory. Its removal is reported by the watch on its parent. */
 const watchDirectory = (directory: string, changed: (name: string | null) => void) =>
   ifThere(() => watch(directory, (_, name) => changed(name)).on('error', () => {}));
 
-/** Watches a directory of namespaces, which need not be there yet. Keeps the process alive. */
+/** Watches a directory of namespaces, which need not exist yet. Keeps the process alive. */
 export class NamespaceWatch {
   readonly #directory: string;
   readonly #names: ReadonlySet<string> | undefined;
@@ -74,20 +76,20 @@ export class NamespaceWatch {
   #interval: NodeJS.Timeout | undefined;
   #alive = true;
 
-  /** @param names which to watch; all if left out */
+  /** @param names which to watch; default: all */
   constructor(listener: NamespaceListener, directory = NAMED, names?: ReadonlySet<string>) {
     this.#directory = directory;
     this.#names = names;
     this.#listener = listener;
   }
 
-  /** Lets the process end although it watches. To be called before {@link begin}. */
+  /** Lets the process end while it watches. Call before {@link begin}. */
   unref(): this {
     this.#alive = false;
     return this;
   }
 
-  /** Tells of all that are there before it returns, then of what changes. */
+  /** Reports all existing namespaces before it returns, then changes. */
   begin(): void {
     const base = basename(this.#directory);
     this.#parent = this.#kept(
@@ -99,7 +101,7 @@ export class NamespaceWatch {
     this.#interval = this.#kept(setInterval(() => this.#look(LAST_LOOK * 2), INTERVAL));
   }
 
-  /** What keeps the process alive, if that is wanted. */
+  /** A handle, unreferenced if it should not keep the process alive. */
   #kept<Handle extends { unref(): unknown } | undefined>(handle: Handle): Handle {
     if (!this.#alive) handle?.unref();
     return handle;
@@ -112,7 +114,7 @@ export class NamespaceWatch {
     clearInterval(this.#interval);
   }
 
-  /** The directory came, went, or was made anew. */
+  /** The directory was created, removed or replaced. */
   #enter(): void {
     this.#watcher?.close();
     this.#watcher = this.#kept(
@@ -123,7 +125,7 @@ export class NamespaceWatch {
     this.#look(FIRST_LOOK);
   }
 
-  /** @param patience milliseconds until the next look, if a file is no namespace yet */
+  /** @param patience milliseconds until the next check, if a file is not a namespace yet */
   #look(patience: number): void {
     clearTimeout(this.#timer);
     const names = [...(this.#names ?? ifThere(() => readdirSync(this.#directory).sort()) ?? [])];
@@ -149,7 +151,10 @@ export class NamespaceWatch {
   }
 }
 
-/** Whether a path leads to another namespace, or to none. One that may not be looked at may still lead there. */
+/**
+ * Whether a path leads to another namespace or to none. If it cannot be checked, it may still lead
+ * there.
+ */
 function leadsElsewhere(path: string, id: string): boolean {
   try {
     const { dev, ino } = statSync(path, { bigint: true });
@@ -161,11 +166,11 @@ function leadsElsewhere(path: string, id: string): boolean {
 }
 
 /**
- * Calls `gone`, once and later, when a path no longer leads to a namespace: its name was removed or given to another, or
- * the process that it is of has ended. That is within a second where inotify does not tell, as of /proc. It does not keep
- * the process alive.
+ * Calls `gone`, once and asynchronously, when a path no longer leads to a namespace: its name was
+ * removed or reused, or its process ended. Takes up to a second where inotify reports nothing, as
+ * for /proc. Does not keep the process alive.
  *
- * @param id of the namespace ({@link HeldNamespace.id}); undefined: nothing is watched
+ * @param id the namespace's ({@link HeldNamespace.id}); undefined: nothing is watched
  */
 export function watchPath(path: string, id: string | undefined, gone: () => void): Disposable {
   if (id === undefined) return { [Symbol.dispose]() {} };

@@ -1,36 +1,39 @@
-/** What a protocol says of its objects and events, for the reconciler. @module */
+/** A protocol's objects and events, as the reconciler needs them. @module */
 import type { ObjectName, ObjectTypes, RemovalReason } from './changes.ts';
 import { type Indexers, Table } from './table.ts';
 
 export type Tables<K extends ObjectTypes> = { readonly [Name in ObjectName<K>]: Table<K[Name]> };
 
-/** What a protocol says of one kind of object. */
+/** One kind of object of a protocol. */
 export interface ObjectKind<Value, Event> {
   readonly indexes: Indexers<Value>;
-  /** Under what a row is kept: two objects that exist at once differ in it. */
+  /** The key of a row: two objects that exist at the same time have different ones. */
   key(value: Value): string;
-  /** What people call it. Default: the key. */
+  /** The id that users see. Default: the key. */
   id?(value: Value): string;
-  /** Of two objects of one key in a list: whether the second is the one that stays. Default: it is. */
+  /**
+   * Of two objects with the same key in a dump, whether the second replaces the first. Default:
+   * yes.
+   */
   supersedes?(first: Value, second: Value): boolean;
-  /** Whether no event told when it was made. Default: one did. */
+  /** Whether it is created without an event. Default: no. */
   unannounced?(value: Value): boolean;
-  /** Whether both can be one object at two times, the first the earlier. Default: they can. */
+  /** Whether both can be the same object, first seen earlier, then later. Default: yes. */
   sameIncarnation?(before: Value, after: Value): boolean;
-  /** The names of the fields that differ, counters left out. */
+  /** The names of the fields that differ, except counters. */
   differences(before: Value, after: Value): string[];
-  /** Why an object went of which no event said so. Default: `found-missing`. */
+  /** Why an object was removed if no event says so. Default: `found-missing`. */
   missing?(value: Value, since: readonly Event[]): RemovalReason;
 }
 
-/** What a protocol says of its objects and events. */
+/** The objects and events of a protocol. */
 export interface ObjectModel<K extends ObjectTypes, Event> {
   readonly kinds: { readonly [Name in ObjectName<K>]: ObjectKind<K[Name], Event> };
-  /** Does to the rows what the event says. */
+  /** Applies an event to the rows. */
   apply(event: Event, rows: Rows<K>): void;
-  /** Whether something that is listed is about to go, of which no event will tell. */
+  /** Whether a dumped object is about to be removed without an event. */
   awaitsSilentRemoval?(tables: Tables<K>): boolean;
-  /** Whether it is kept to explain what the next comparison finds. */
+  /** Whether to keep an event because it may explain what the next comparison finds. */
   explains?(event: Event): boolean;
 }
 
@@ -41,18 +44,18 @@ export function tablesOf<K extends ObjectTypes>({ kinds }: Pick<ObjectModel<K, n
   return Object.fromEntries(tables) as Tables<K>;
 }
 
-/** What an event can do. */
+/** The operations of an event. */
 export interface Rows<K extends ObjectTypes> {
-  /** Whether a row may be newer than the event: it was listed while events came. */
+  /** Whether a row may be newer than the event, as it was dumped while events arrived. */
   readonly overlap: boolean;
-  /** For looking things up. */
+  /** For lookups. */
   readonly tables: Tables<K>;
-  /** Sets a row: `new` for another object than the one there, `same` for that one, changed. */
+  /** Sets a row: `new` replaces the object there, `same` updates it. */
   put<N extends ObjectName<K>>(kind: N, key: string, value: K[N], as: 'new' | 'same'): void;
-  /** Takes a row away, if it is there. @param last the object as it last was, if known better */
+  /** Removes a row, if it exists. @param last the object's last state, if known better */
   remove<N extends ObjectName<K>>(kind: N, key: string, reason: RemovalReason, last?: K[N]): void;
-  /** The object told that a soft limit was reached. */
+  /** The object reached a soft limit. */
   expiring<N extends ObjectName<K>>(kind: N, key: string, value: K[N]): void;
-  /** Nobody can tell from this event what became of the row, or of which rows: another list must. */
+  /** The event does not determine what became of the row, or of which rows: another dump must. */
   markUncertain(kind?: ObjectName<K>, key?: string): void;
 }

@@ -1,8 +1,8 @@
 /**
- * Keeps tables equal to the kernel's: from events, and from dumps where events are not enough.
+ * Keeps tables equal to the kernel's, from events, and from dumps where events are not enough.
  *
- * A state machine without input or output, that knows no protocol: whoever feeds it tells it what
- * came, and does what it asks. docs/consistency.md has the contract and why it holds.
+ * A state machine without I/O or knowledge of a protocol: its caller feeds it and does what it asks
+ * for. docs/consistency.md has the contract and why it holds.
  * @module
  */
 import type { EventTime } from '../netlink/event.ts';
@@ -12,11 +12,11 @@ import { StagingTables } from './staging-tables.ts';
 
 export interface ReconcilerHost<K extends ObjectTypes> {
   now(): EventTime;
-  /** Call {@link Reconciler.wake} after so many milliseconds; a later call replaces an earlier one. */
+  /** Call {@link Reconciler.wake} after this time; a later call replaces an earlier one. */
   wakeAfter(milliseconds: number): void;
   /**
    * Dump everything: {@link Reconciler.dumped} for each object, then {@link Reconciler.dumpEnded}
-   * when all events of changes that the dump can hold have been queued.
+   * once the events of all changes that the dump can contain have been queued.
    */
   dump(): void;
   emit(change: TableChange<K>): void;
@@ -24,18 +24,18 @@ export interface ReconcilerHost<K extends ObjectTypes> {
 
 /** Milliseconds between two rounds. */
 export interface Backoff {
-  /** Between the end of a round and the next; doubled for each that does not settle. */
+  /** From the end of a round to the next; doubled for each round that does not settle. */
   readonly least: number;
   readonly most: number;
 }
 
-/** Events kept to say why something is missing; those beyond are not. */
+/** Events kept to explain what is missing; more are not kept. */
 const EXPLANATIONS = 1024;
 
-/** Rounds that wait for what is about to go; what is still there then is taken for what stays. */
+/** Rounds that wait for pending removals; whatever remains then is considered permanent. */
 const WAITS = 8;
 
-/** What the events of all protocols have. */
+/** What events of all protocols have in common. */
 export interface ReconcilerEvent {
   readonly time: EventTime;
   readonly header: { readonly portId: number };
@@ -46,11 +46,11 @@ const NOTHING = { added: 0, updated: 0, removed: 0, rounds: 0, overruns: 0, malf
 type Phase = 'idle' | 'emptying' | 'dumping' | 'settling';
 
 /**
- * Rounds of comparison: read events until none wait (emptying), dump (dumping), read events until
- * none wait (settling), compare. Events go on being applied all the while.
+ * Rounds of comparison: read events until none are queued (emptying), dump (dumping), read events
+ * until none are queued (settling), compare. Events are applied throughout.
  */
 export class Reconciler<K extends ObjectTypes, Event extends ReconcilerEvent> {
-  /** The tables. They hold nothing before the first round that leaves no doubt has ended. */
+  /** The tables, empty until the first round without doubts has ended. */
   readonly tables: Tables<K>;
   readonly #model: ObjectModel<K, Event>;
   readonly #host: ReconcilerHost<K>;
@@ -60,12 +60,12 @@ export class Reconciler<K extends ObjectTypes, Event extends ReconcilerEvent> {
   #phase: Phase = 'idle';
   #opened = false;
   #synced = false;
-  /** A round is to begin: why it was asked for. */
+  /** Whether a round is requested. */
   #wanted = true;
-  /** Something came during this round after which it cannot settle everything. */
+  /** Whether something in this round keeps it from settling everything. */
   #uncertain = false;
   #staging: StagingTables<K>;
-  /** Events that came while the dump was made. */
+  /** Events that arrived during the dump. */
   #overlap: Event[] = [];
   #explaining: Event[] = [];
   #notBefore = Number.NEGATIVE_INFINITY;
@@ -73,7 +73,7 @@ export class Reconciler<K extends ObjectTypes, Event extends ReconcilerEvent> {
   #waits = 0;
   #began = 0;
   #since: number | undefined;
-  /** Since the tables were last right. */
+  /** Counts since the tables were last right. */
   #tally = { ...NOTHING };
   #time: EventTime;
   #origin: 'kernel' | 'resync' = 'kernel';
@@ -90,33 +90,33 @@ export class Reconciler<K extends ObjectTypes, Event extends ReconcilerEvent> {
     this.#live = this.#rows();
   }
 
-  /** Whether the table is right as far as anyone can know. */
+  /** Whether the tables are right, as far as can be known. */
   get synced(): boolean {
     return this.#synced;
   }
 
-  /** Whether a comparison is under way or due. */
+  /** Whether a comparison is in progress or due. */
   get busy(): boolean {
     return this.#wanted || this.#phase !== 'idle';
   }
 
-  /** Whether {@link empty} is to be called once no events wait. */
+  /** Whether to call {@link empty} once no events are queued. */
   get waitsForEmpty(): boolean {
     return this.#phase === 'emptying' || this.#phase === 'settling';
   }
 
-  /** How many events are kept until the dump has ended; reading may stop if they are many. */
+  /** How many events are buffered until the dump ends; reading may stop if there are many. */
   get kept(): number {
     return this.#overlap.length;
   }
 
-  /** Asks for a comparison. What is called later begins later. */
+  /** Requests a comparison that begins after this call. */
   refresh(): void {
     this.#wanted = true;
     this.wake();
   }
 
-  /** To be called at the start, and when the time asked for with `wakeAfter` has come. */
+  /** Call at the start, and when the time given to `wakeAfter` is up. */
   wake(): void {
     if (!this.#wanted || this.#phase !== 'idle') return;
     const wait = this.#notBefore - this.#host.now().monotonic;
@@ -136,19 +136,19 @@ export class Reconciler<K extends ObjectTypes, Event extends ReconcilerEvent> {
     else if (this.#phase === 'settling') this.#model.apply(event, this.#staging);
   }
 
-  /** The kernel dropped events, before those that follow. @param time when that was told */
+  /** The kernel dropped events before those that follow. @param time when that was reported */
   lost(code: string, time: EventTime = this.#host.now()): void {
     this.#tally.overruns++;
     this.#missed(code, time);
   }
 
-  /** An event makes no sense: nobody knows what it changed. */
+  /** An event is malformed: what it changed is unknown. */
   malformed(time: EventTime): void {
     this.#tally.malformed++;
     this.#missed('EBADMSG', time);
   }
 
-  /** No events wait, and none that were ever queued were lost unless {@link lost} said so. */
+  /** No events are queued, and none were lost unless {@link lost} said so. */
   empty(): void {
     if (this.#phase === 'emptying') this.#begin();
     else if (this.#phase === 'settling') this.#finish();
@@ -158,14 +158,14 @@ export class Reconciler<K extends ObjectTypes, Event extends ReconcilerEvent> {
     this.#staging.stage(kind, value);
   }
 
-  /** The dump is complete, and so are the events of all that it shows. */
+  /** The dump is complete, and so are the events of everything it contains. */
   dumpEnded(): void {
     this.#phase = 'settling';
     for (const event of this.#overlap) this.#model.apply(event, this.#staging);
     this.#overlap = [];
   }
 
-  /** The dump could not be made; it is tried again. */
+  /** The dump failed; it will be repeated. */
   dumpFailed(): void {
     this.#overlap = [];
     this.#again();
@@ -206,7 +206,7 @@ export class Reconciler<K extends ObjectTypes, Event extends ReconcilerEvent> {
     const { least } = this.#limits;
     this.#phase = 'idle';
     this.#backoff = least;
-    // At most half of the time goes into dumps.
+    // Dumps take at most half of the time.
     this.#notBefore = time.monotonic + Math.max(least, time.monotonic - this.#began);
     this.#synced = true;
     this.#opened = true;
@@ -217,7 +217,7 @@ export class Reconciler<K extends ObjectTypes, Event extends ReconcilerEvent> {
     if (this.#wanted) this.wake();
   }
 
-  /** The next round, later than the last such. */
+  /** The next round, after a growing delay. */
   #again(): void {
     this.#phase = 'idle';
     this.#wanted = true;
@@ -242,12 +242,12 @@ export class Reconciler<K extends ObjectTypes, Event extends ReconcilerEvent> {
     this.wake();
   }
 
-  /** The first tables: nobody has seen any before. */
+  /** Fills the tables for the first time, before anyone has seen them. */
   #adopt<N extends ObjectName<K>>(name: N, staging: StagingTables<K>): void {
     this.tables[name].adopt(staging.tables[name], (value, key) => this.#named(name, value, key));
   }
 
-  /** A new incarnation. */
+  /** Names a new incarnation. */
   #named<N extends ObjectName<K>>(name: N, value: K[N], key: string) {
     const id = this.#model.kinds[name].id?.(value) ?? key;
     return { id, uid: `${id} #${++this.#incarnations}`, countersReadAt: this.#time };
@@ -265,7 +265,7 @@ export class Reconciler<K extends ObjectTypes, Event extends ReconcilerEvent> {
     for (const [key, { value }] of fresh.rows()) {
       const known = live.get(key)?.value;
       if (known === undefined) {
-        // Uncertain, better shown too early than not at all: the next round decides.
+        // Even if uncertain, better shown too early than not at all: the next round decides.
         this.#live.put(name, key, value, 'new');
       } else if (!staging.isUncertain(name, key)) {
         const same = model.sameIncarnation?.(known, value) ?? true;
@@ -274,10 +274,10 @@ export class Reconciler<K extends ObjectTypes, Event extends ReconcilerEvent> {
     }
   }
 
-  /** The rows of the live tables: each change is told. */
+  /** The rows of the live tables, which report each change. */
   #rows(): Rows<K> {
-    // The callers below are all there are. Each gives one literal: changes made of parts with `...`
-    // cost a monitor a third of all its time.
+    // All callers are below. Each passes one literal: building changes from parts with `...` cost a
+    // monitor a third of its time.
     const tell = (change: { object: ObjectName<K>; [field: string]: unknown }) =>
       this.#host.emit(change as unknown as ObjectChange<K>);
     const count = (what: 'added' | 'updated' | 'removed') => {
@@ -291,7 +291,7 @@ export class Reconciler<K extends ObjectTypes, Event extends ReconcilerEvent> {
         const table = this.tables[object];
         const known = table.get(key);
         if (known !== undefined && as === 'same') {
-          // An event of a change repeats the counters of before.
+          // An update event repeats the previous counters.
           const countersReadAt = origin === 'resync' ? time : known.countersReadAt;
           const { id, uid, value: before } = known;
           table.set(key, { id, uid, value, countersReadAt });

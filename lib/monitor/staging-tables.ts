@@ -1,4 +1,4 @@
-/** The rows of a dump that is not yet complete. @module */
+/** The rows of an incomplete dump. @module */
 import type { EventTime } from '../netlink/event.ts';
 import type { ObjectName, ObjectTypes } from './changes.ts';
 import { type ObjectModel, type Rows, type Tables, tablesOf } from './object-model.ts';
@@ -6,10 +6,10 @@ import { equal } from './table.ts';
 
 type Listable<K extends ObjectTypes> = Pick<ObjectModel<K, never>, 'kinds'>;
 
-/** What only the live tables know. */
+/** Known only to the live tables. */
 const UNKNOWN: EventTime = { wall: Number.NaN, monotonic: Number.NaN };
 
-/** The rows of a dump, and of the events that came while it was made. */
+/** The staging tables of a dump: its rows, with the events that arrived during it applied. */
 export class StagingTables<K extends ObjectTypes> implements Rows<K> {
   readonly overlap = true;
   readonly tables: Tables<K>;
@@ -17,14 +17,14 @@ export class StagingTables<K extends ObjectTypes> implements Rows<K> {
   readonly #live: Tables<K>;
   readonly #uncertain = new Set<string>();
 
-  /** @param live what was there before: what is listed as it was is the same object */
+  /** @param live the previous rows: a dumped object that is unchanged is the same object */
   constructor(model: Listable<K>, live: Tables<K>) {
     this.#kinds = model.kinds;
     this.#live = live;
     this.tables = tablesOf(model);
   }
 
-  /** Whether a row is uncertain, or everything. */
+  /** Whether a row is uncertain, or all are. */
   get hasUncertain(): boolean {
     return this.#uncertain.size > 0;
   }
@@ -33,7 +33,7 @@ export class StagingTables<K extends ObjectTypes> implements Rows<K> {
     return this.#uncertain.size > 0 && this.#uncertain.has(`${kind} ${key}`);
   }
 
-  /** An object of the dump. */
+  /** Stages a dumped object. */
   stage<N extends ObjectName<K>>(kind: N, value: K[N]): void {
     const model = this.#kinds[kind];
     const key = model.key(value);
@@ -42,10 +42,11 @@ export class StagingTables<K extends ObjectTypes> implements Rows<K> {
     let free = key;
     if (known !== undefined && model.supersedes?.(known.value, value) === false) {
       if (model.supersedes(value, known.value)) return;
-      // The kernel has several that nothing tells apart; each has a row.
+      // The kernel has several that cannot be distinguished; each gets a row.
       for (let n = 2; table.get(free) !== undefined; n++) free = `${key} (${n})`;
     }
-    // Most of a dump says what was known. Kept as that, it is not compared again, and no second table.
+    // Most of a dump is already known. Sharing the known value saves comparing it again, and
+    // memory.
     const before = this.#live[kind].get(free)?.value;
     const same = before !== undefined && equal(before, value);
     this.#set(kind, free, same ? before : value);
@@ -69,7 +70,10 @@ export class StagingTables<K extends ObjectTypes> implements Rows<K> {
     this.tables[kind].set(key, { id: key, uid: '', value, countersReadAt: UNKNOWN });
   }
 
-  /** An event is about a listed object of which no event told: it may be for one from before it. */
+  /**
+   * An event concerns a dumped object that was created without one: it may be about its
+   * predecessor.
+   */
   #question<N extends ObjectName<K>>(kind: N, key: string): void {
     const known = this.tables[kind].get(key);
     if (known !== undefined && this.#kinds[kind].unannounced?.(known.value))

@@ -1,4 +1,4 @@
-/** What a subscription can be told. @module */
+/** The options of a subscription. @module */
 import {
   optionalBoolean,
   optionalInteger,
@@ -13,41 +13,41 @@ import { type EventProtocol, findGroup, type MulticastGroupName } from './multic
 
 /** What to subscribe to, and how. */
 export interface SubscribeOptions {
-  /** At least one group: `sa`, `expire`, `link`, `ipv4-route` …, or under the kernel's name. */
+  /** At least one group: `sa`, `expire`, `link`, `ipv4-route` …, or the kernel's name for it. */
   groups: readonly MulticastGroupName[];
   /**
    * The network namespace to listen in: a path such as `/run/netns/NAME`, or a descriptor. Default:
-   * that of the process. The kernel keeps it while the subscription is open, and does not say when
-   * its name is gone.
+   * the process's. The kernel keeps it while the subscription is open, and does not report when its
+   * name is removed.
    */
   netns?: NetnsReference | undefined;
   /** Closes the subscription; loops over it then throw the signal's reason. */
   signal?: AbortSignal | undefined;
-  /** Whether events hold keys (as {@link KeyMaterial}). Default false: their lengths only. */
+  /** Whether events include keys (as {@link KeyMaterial}). Default false: only their lengths. */
   keys?: boolean | undefined;
   /**
-   * Bytes of receive buffer to ask for, per protocol. Default 64 MiB, which is used only as far as
-   * events wait in it. Without CAP_NET_ADMIN in the initial user namespace the kernel grants at
-   * most net.core.rmem_max; what it granted is in {@link Subscription.sockets}.
+   * The receive buffer to request, in bytes per protocol. Default 64 MiB; memory is used only as
+   * events are queued. Without CAP_NET_ADMIN in the initial user namespace the kernel grants at
+   * most net.core.rmem_max; {@link Subscription.sockets} shows what it granted.
    */
   receiveBufferSize?: number | undefined;
   /**
-   * Events that may wait for a slow loop, default 4096. When as many wait, reading stops; the
-   * kernel then keeps events while its buffer has room, and drops the rest, which an `overrun`
+   * Events that may be queued for a slow loop, default 4096. At that number reading stops; the
+   * kernel then queues events while its buffer has room and drops the rest, which an `overrun`
    * reports.
    */
   highWaterMark?: number | undefined;
   /**
-   * Milliseconds, 0 to 1000, in which the kernel gathers events after all that waited were read;
-   * default 0. The first event after a rest is delivered at once, later ones wait up to that long;
-   * in return many are read with one system call, which takes less processor time. Their times are
-   * those of the reading. The receive buffer must have room for what comes meanwhile: where less
-   * than 4 MiB of it were granted, there is no gathering. See docs/events.md.
+   * Milliseconds, 0 to 1000, for which reading pauses once the queue is empty, so that events
+   * coalesce in the kernel; default 0. The first event after a pause is delivered immediately,
+   * later ones wait up to that long; in return many are read with one system call, which takes less
+   * CPU time. Their times are those of the read. The receive buffer must hold what arrives
+   * meanwhile: if less than 4 MiB was granted, events do not coalesce. See docs/events.md.
    */
   coalesce?: number | undefined;
 }
 
-/** Those that say where to listen, until when, and how much may wait. */
+/** The options for where to listen, until when, and how much may be queued. */
 export const READING_OPTIONS = {
   netns: optionalNamespace,
   signal: optionalSignal,
@@ -56,7 +56,7 @@ export const READING_OPTIONS = {
   highWaterMark: (name: string, value: unknown) => optionalInteger(name, value, 4096, 1, U32_MAX),
 };
 
-/** All, each with what checks it and has its default. */
+/** All options, each with its check and default. */
 export const SUBSCRIBE_OPTIONS = {
   groups: numbersByProtocol,
   ...READING_OPTIONS,

@@ -1,4 +1,4 @@
-/** The kernel's events, as it announces them: the library's first useful call. @module */
+/** Subscriptions to the kernel's events, as it announces them. @module */
 import type { EventEmitter } from 'node:events';
 import {
   type DecodeInput,
@@ -21,28 +21,28 @@ import type { EventProtocol } from './multicast-groups.ts';
 import type { OverrunEvent } from './overrun.ts';
 import { SUBSCRIBE_OPTIONS, type SubscribeOptions } from './subscribe-options.ts';
 
-/** A datagram, or a part of one, from which no event could be made. */
+/** A datagram, or part of one, that could not be decoded into an event. */
 export interface MalformedEvent extends Malformed {
   readonly protocol: EventProtocol;
 }
 
-/** What a subscription delivers. A switch over `kind` tells them apart. */
+/** The events of a subscription: switch over `kind`. */
 export type SubscriptionEvent = XfrmEvent | RouteEvent | OverrunEvent | MalformedEvent;
 
 /** The state of one of a subscription's sockets. */
 export interface SocketStatus {
   readonly protocol: EventProtocol;
-  /** Its port id, which /proc/net/netlink calls Pid. */
+  /** Its port ID, called Pid in /proc/net/netlink. */
   readonly portId: number;
   /** The receive buffer as the kernel counts it: twice what it granted. */
   readonly receiveBufferSize: number;
   /** Overruns reported so far. */
   readonly overruns: number;
-  /** Datagrams refused so far because they did not come from the kernel. */
+  /** Datagrams rejected so far because they were not from the kernel. */
   readonly rejected: number;
 }
 
-/** Listeners by event name: `event` for every one, or a kind. */
+/** Listeners by event name: `event` for all events, or a kind. */
 export type SubscriptionListeners = ListenersByKind<SubscriptionEvent> & {
   event: [event: SubscriptionEvent];
   error: [error: Error];
@@ -51,33 +51,33 @@ export type SubscriptionListeners = ListenersByKind<SubscriptionEvent> & {
 
 type Decode = DecodeMessage<XfrmEvent | RouteEvent>;
 
-/** Listening to these does not start the reading. */
+/** Listening for these does not start reading. */
 const NOT_EVENTS = new Set<string | symbol>(['error', 'close', 'newListener', 'removeListener']);
 
 /**
- * Subscribes to multicast groups of the kernel.
+ * Subscribes to the kernel's multicast groups.
  *
- * The groups are joined when this returns: what happens from then on is delivered. Reading begins
- * with the first loop or listener; until then the kernel keeps the events.
+ * The groups are joined when this returns, so no later event is missed. Reading begins with the
+ * first loop or listener; until then the kernel queues events.
  *
  * @example
  * for await (const event of subscribe({ groups: ['sa', 'link'] })) {
  *   if (event.kind === 'NEWSA') console.log(event.state.spi);
  * }
  *
- * @throws TypeError or RangeError for a wrong option, which it names
- * @throws SystemError `EPERM` without CAP_NET_ADMIN (XFRM groups), `EPROTONOSUPPORT` where the
- *   kernel has no XFRM; its `hint` says what to do
+ * @throws TypeError or RangeError that names an invalid option
+ * @throws SystemError `EPERM` without CAP_NET_ADMIN (XFRM groups), `EPROTONOSUPPORT` if the kernel
+ *   has no XFRM; its `hint` says what to do
  */
 export function subscribe(options: SubscribeOptions): Subscription {
   return new Subscription(options);
 }
 
 /**
- * A running subscription: an async iterable and an EventEmitter. It is read while there is a loop or a listener, and
- * keeps the process alive while it is read. Leaving a loop does not close it: what comes afterwards waits in the kernel's
- * buffer for the next loop or listener, or until it is closed; one that nothing refers to any more is closed when it is
- * collected.
+ * An open subscription: an async iterable and an EventEmitter. It is read, and keeps the process
+ * alive, while it has a loop or a listener. Leaving a loop does not close it: later events stay in
+ * the kernel's buffer for the next loop or listener, or until it is closed. A subscription no
+ * longer referenced is closed when it is garbage-collected.
  */
 export class Subscription
   extends LiveEmitter<SubscriptionListeners, SubscriptionEvent>
@@ -89,10 +89,10 @@ export class Subscription
   readonly #take: TakeMessage | undefined;
   #started = false;
   #paused = false;
-  /** Whether reading stopped for a slow loop since the last overrun. */
+  /** Whether reading has paused for a slow loop since the last overrun. */
   #slow = false;
 
-  /** @param take sees each message of XFRM first, before it is decoded; while it is read */
+  /** @param take gets each XFRM message before it is decoded, while it is read */
   constructor(options: SubscribeOptions, take?: TakeMessage) {
     super(() => Promise.all(this.#sockets.map(({ throttle }) => throttle.close())));
     this.#take = take;
@@ -117,7 +117,7 @@ export class Subscription
     this.#watchListeners();
   }
 
-  /** Its sockets, one a protocol. Empty once closed. */
+  /** Its sockets, one per protocol. Empty once closed. */
   get sockets(): SocketStatus[] {
     if (this.closed) return [];
     return this.#sockets.map(({ protocol, socket }) => ({
@@ -129,7 +129,7 @@ export class Subscription
     }));
   }
 
-  /** All events from now on, and those that the kernel kept. Several loops each get all events. See {@link iterator}. */
+  /** All events from now on, and those queued so far. Each loop gets all. See {@link iterator}. */
   [Symbol.asyncIterator](): AsyncIterableIterator<SubscriptionEvent, undefined> {
     const queue: EventQueue<SubscriptionEvent> = new EventQueue(this.#highWaterMark, {
       changed: () => this.#flow(),
@@ -143,14 +143,14 @@ export class Subscription
     return queue;
   }
 
-  /** Stops reading; the kernel keeps events while its buffer has room, then drops them. */
+  /** Pauses reading; the kernel queues events while its buffer has room, then drops them. */
   pause(): this {
     this.#paused = true;
     this.#flow();
     return this;
   }
 
-  /** Reads again, and at once, without the rest that `coalesce` asks for. */
+  /** Resumes reading, immediately, without the pause that `coalesce` sets. */
   resume(): this {
     this.#paused = false;
     this.#flow();
@@ -158,19 +158,19 @@ export class Subscription
     return this;
   }
 
-  /** Lets the subscription keep the process alive while it is read, as it does by default. */
+  /** Keeps the process alive while the subscription is read, as by default. */
   ref(): this {
     for (const { throttle } of this.#sockets) throttle.alive = true;
     return this;
   }
 
-  /** Lets the process end although the subscription is read. */
+  /** Lets the process end while the subscription is read. */
   unref(): this {
     for (const { throttle } of this.#sockets) throttle.alive = false;
     return this;
   }
 
-  /** Removes what others added; those that come later are heard of all the same. */
+  /** Removes the user's listeners; listeners added later still start reading. */
   override removeAllListeners(
     ...names: Parameters<EventEmitter<SubscriptionListeners>['removeAllListeners']>
   ): this {
@@ -186,7 +186,7 @@ export class Subscription
     );
   }
 
-  /** Reads while there is somebody to read for, and no loop has too much waiting. */
+  /** Reads while there is a consumer and no loop is full. */
   #flow(consumed = this.#hasConsumers): void {
     if (this.closed) return;
     const full = [...this.hub.loops].some((loop) => loop.full);
@@ -200,7 +200,7 @@ export class Subscription
     }
   }
 
-  /** Begins to read. What decodes rtnetlink is loaded first, if it is needed; the kernel keeps the events. */
+  /** Starts reading, once the rtnetlink decoder is loaded if needed; the kernel queues events. */
   #start(): void {
     if (this.#sockets.every(({ protocol }) => protocol === 'xfrm')) {
       this.#receive(decodeXfrm);
@@ -208,7 +208,7 @@ export class Subscription
       rtnetlink()
         .then(({ decodeRoute }) => {
           this.#receive(decodeXfrm, decodeRoute);
-          // It may have been paused meanwhile.
+          // It may have been paused in the meantime.
           this.#flow();
         })
         .catch((error) => this.hub.fail(error));
@@ -246,16 +246,16 @@ export class Subscription
   }
 
   #deliver(event: SubscriptionEvent): void {
-    // A listener may have closed it; what is left of the batch is not for anybody then.
+    // A listener may have closed it; the rest of the batch is then discarded.
     if (this.closed) return;
     this.hub.deliver(event);
-    // To emit what nobody listens to would cost more than to ask.
+    // Checking for listeners is cheaper than emitting to none.
     for (const name of [event.kind, 'event'] as const) {
       if (untyped(this).listenerCount(name) > 0) this.hub.emit(name, event);
     }
   }
 
-  /** The listeners by which it learns of others that come and go. */
+  /** Internal listeners that notice when others are added and removed. */
   readonly #watchers = {
     newListener: (name: string | symbol) => {
       if (!NOT_EVENTS.has(name)) this.#flow(true);
@@ -271,5 +271,5 @@ export class Subscription
   }
 }
 
-/** The emitter without the types that tie each event's name to its value. */
+/** The emitter without the types that tie each event name to its value. */
 const untyped = (subscription: Subscription) => subscription as unknown as EventEmitter;

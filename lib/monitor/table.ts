@@ -1,36 +1,36 @@
-/** Rows by key, with indexes that are made when they are first asked for. @module */
+/** Rows by key, with indexes that are built on first use. @module */
 import type { EventTime } from '../netlink/event.ts';
 
-/** One object of a table. It is replaced, never changed: who keeps it keeps a moment. */
+/** One object of a table. It is replaced, never modified: an entry you keep is a snapshot. */
 export interface TableEntry<Value> {
-  /** What the object is called, also after it was deleted and made again. */
+  /** The object's id, the same after it is deleted and created again. */
   readonly id: string;
-  /** This incarnation of it: another one has another uid, within one monitor. */
+  /** The id of this incarnation: within one monitor, each has its own. */
   readonly uid: string;
   readonly value: Value;
-  /** When its counters were read: in the last comparison, or with an event that told them. */
+  /** When its counters were read: in the last comparison, or with an event that carried them. */
   readonly countersReadAt: EventTime;
 }
 
-/** What a value is found by in an index; undefined to be left out of it. */
+/** Computes a value's term in an index; undefined leaves it out. */
 export type Indexer<Value, Term = unknown> = (value: Value) => Term | undefined;
 export type Indexers<Value> = Readonly<Record<string, Indexer<Value, string>>>;
 
 /**
- * Where an entry is kept, and nothing else once it is gone. A Map that much comes to and goes from is
- * rebuilt again and again, and each of its former tables points to the next (V8, OrderedHashTable::
- * Rehash). When one of them has grown old, all that follow stay, with what they hold, until a full
- * collection: entries held there took half of a monitor's time in a storm.
+ * The holder of an entry, empty once that is removed. A Map with many insertions and deletions is
+ * rebuilt again and again, and each old table points to the next (V8, OrderedHashTable::Rehash).
+ * Once one of them is in the old generation, all that follow survive, with what they hold, until a
+ * full collection: entries held that way cost half of a monitor's time in a storm.
  */
 interface Row<Value> {
   entry: TableEntry<Value> | undefined;
 }
 
-/** Keys to entries. A program that never asks for an index does not pay for it. */
+/** Entries by key. Indexes that are never used cost nothing. */
 export class Table<Value> implements Iterable<TableEntry<Value>> {
   #rows = new Map<string, Row<Value>>();
   readonly #indexers: Indexers<Value>;
-  /** Each is made when it is first asked for. */
+  /** Each is built on first use. */
   #indexes = new Map<Indexer<Value>, Index>();
 
   constructor(indexers: Indexers<Value>) {
@@ -45,7 +45,7 @@ export class Table<Value> implements Iterable<TableEntry<Value>> {
     return this.#rows.get(key)?.entry;
   }
 
-  /** All keys with their entries, in the order in which they came. */
+  /** All keys with their entries, in insertion order. */
   *rows(): Generator<[string, TableEntry<Value>], undefined> {
     for (const [key, { entry }] of this.#rows) if (entry) yield [key, entry];
   }
@@ -54,7 +54,7 @@ export class Table<Value> implements Iterable<TableEntry<Value>> {
     for (const { entry } of this.#rows.values()) if (entry) yield entry;
   }
 
-  /** The entries that have this text in an index. */
+  /** The entries with this text in an index. */
   find(index: string, text: string): TableEntry<Value>[] {
     return this.findRows(index, text).map(([, entry]) => entry);
   }
@@ -65,12 +65,12 @@ export class Table<Value> implements Iterable<TableEntry<Value>> {
     return this.#rowsBy(indexer, text);
   }
 
-  /** The entries of which an indexer gives this. It must give the same for the same value, and throw nothing. */
+  /** The entries for which an indexer returns a term. It must be deterministic and not throw. */
   findBy<Term>(indexer: Indexer<Value, Term>, term: Term): TableEntry<Value>[] {
     return this.#rowsBy(indexer, term).map(([, entry]) => entry);
   }
 
-  /** Keeps the index of an indexer no longer. */
+  /** Drops the index of an indexer. */
   dropIndex(indexer: Indexer<Value>): void {
     this.#indexes.delete(indexer);
   }
@@ -107,8 +107,8 @@ export class Table<Value> implements Iterable<TableEntry<Value>> {
   }
 
   /**
-   * Takes the rows and indexes of another table, which is not to be used any more. The entries are
-   * named anew, in place: they must not have been given away.
+   * Takes over the rows and indexes of another table, which must not be used any more. Entries are
+   * renamed in place: nobody may have seen them yet.
    */
   adopt(from: Table<Value>, name: (value: Value, key: string) => Omit<TableEntry<Value>, 'value'>) {
     this.#rows = from.#rows;
@@ -129,7 +129,7 @@ export class Table<Value> implements Iterable<TableEntry<Value>> {
   }
 }
 
-/** Terms to the keys that have them. Most have one, for which a set would be large. */
+/** Terms mapped to their keys. Most have only one, for which a Set would be large. */
 type Index = Map<unknown, string | Set<string>>;
 
 function enter(index: Index, term: unknown, key: string): void {
@@ -150,7 +150,7 @@ function leave(index: Index, term: unknown, key: string): void {
   }
 }
 
-/** Whether two decoded values are the same: plain objects, arrays, bytes, numbers, texts. */
+/** Whether two decoded values are equal: plain objects, arrays, bytes, numbers, strings. */
 export function equal(a: unknown, b: unknown): boolean {
   if (a === b) return true;
   if (typeof a !== 'object' || typeof b !== 'object' || a === null || b === null) return false;

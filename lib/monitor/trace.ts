@@ -1,6 +1,6 @@
 /**
- * Tells the diagnostics channels what this library knows of its protocols, and heeds
- * NETLINK_XFRM_DEBUG. Loading it is all: neither costs anything while nobody subscribes.
+ * Registers this library's protocols with the diagnostics channels, and honours NETLINK_XFRM_DEBUG.
+ * Loading it is enough: it costs nothing while there are no subscribers.
  * @module
  */
 import { NETLINK_ROUTE, NETLINK_XFRM } from '../netlink/constants.ts';

@@ -1,16 +1,16 @@
-/** Waiting until something holds of a monitor. @module */
+/** Waiting for a condition on a monitor. @module */
 import { fromCaller } from '../netlink/caller.ts';
 import { checkedOptions, optionalInteger, optionalSignal, wrongType } from '../socket/argument.ts';
 import { StateError } from '../socket/index.ts';
 import type { EventHub } from './event-hub.ts';
 
-/** How long to wait, and for what. */
+/** How long to wait, and for how long the condition must hold. */
 export interface WaitOptions {
-  /** Milliseconds after which to give up, with a {@link StateError} `ERR_WAIT_TIMEOUT`. Default: never. */
+  /** Milliseconds until it fails with a {@link StateError} `ERR_WAIT_TIMEOUT`. Default: never. */
   timeout?: number | undefined;
-  /** Gives up waiting: the promise is rejected with the signal's reason. */
+  /** Cancels waiting: the promise is rejected with the signal's reason. */
   signal?: AbortSignal | undefined;
-  /** Milliseconds for which it must hold without a break. Default 0: it may be over at once. */
+  /** Milliseconds for which it must hold without a break. Default 0: a moment is enough. */
   heldFor?: number | undefined;
 }
 
@@ -24,26 +24,29 @@ const WAIT_OPTIONS = {
   heldFor: (name: string, value: unknown) => milliseconds(name, value, 0),
 } satisfies Record<keyof WaitOptions, unknown>;
 
-/** Milliseconds after which it is asked again whether all has been read that a judgement waits for. */
+/** Milliseconds until it checks again whether everything up to the deadline was read. */
 const AGAIN = 10;
-/** Milliseconds beyond its time for which a wait stays where nothing is read: a slow loop may have stopped that. */
+/**
+ * Milliseconds beyond its deadline that a wait lasts if nothing is read: a slow loop may have
+ * stopped reading.
+ */
 const LAST_LOOK = 5000;
 
-/** A monitor, as far as waiting needs it. */
+/** The parts of a monitor that waiting needs. */
 interface Watched {
-  /** Until when it knows what the kernel announced, on the monotonic clock. */
+  /** Up to when it knows what the kernel announced, on the monotonic clock. */
   readonly heardUntil: number;
 }
 
 /**
- * Waits until `predicate` gives something that is true: it is asked now, and after each change.
+ * Waits until `predicate` returns a truthy value. It is called now, and after each change.
  *
- * Node serves timers before it reads sockets. So the time is over, and something has held for long enough, only when all
- * is read that the kernel announced until then.
+ * Node runs timers before it reads sockets. So a deadline has passed, or a condition has held long
+ * enough, only when everything the kernel announced until then has been read.
  *
- * @returns a promise of what `predicate` gave
- * @throws (the promise is rejected) what `predicate` threw; StateError `ERR_WAIT_TIMEOUT`; the reason of the signal; what
- *   ended the monitor
+ * @returns a promise of what `predicate` returned
+ * @throws (the promise is rejected) what `predicate` threw; StateError `ERR_WAIT_TIMEOUT`; the
+ *   signal's reason; what ended the monitor
  */
 export async function waitFor<Monitor extends Watched, Value>(
   monitor: Monitor,
@@ -64,7 +67,7 @@ export async function waitFor<Monitor extends Watched, Value>(
         clearTimeout(timer);
         try {
           value = predicate(monitor);
-          // A promise is something true, whatever becomes of it.
+          // A promise is truthy, whatever its outcome.
           if (value instanceof Promise) throw wrongType('predicate', 'synchronous', predicate);
         } catch (error) {
           failed(error);

@@ -1,4 +1,4 @@
-/** What a monitor of IPsec can be told. @module */
+/** The options of XfrmMonitor. @module */
 import {
   checkedOptions,
   optionalBoolean,
@@ -12,48 +12,50 @@ import { READING_OPTIONS } from './subscribe-options.ts';
 /** What to watch, and how. */
 export interface XfrmMonitorOptions {
   /**
-   * The network namespace to watch: a path such as `/run/netns/NAME`, or a descriptor. Default: that
-   * of the process. The kernel keeps it while the monitor is open. When a path no longer leads to it, the
-   * monitor tells `namespace-gone`; of a descriptor there is nothing to tell.
+   * The network namespace to watch: a path such as `/run/netns/NAME`, or a descriptor. Default: the
+   * process's. The kernel keeps it while the monitor is open. When a path no longer leads to it,
+   * the monitor reports `namespace-gone`; with a descriptor there is no such report.
    */
   netns?: NetnsReference | undefined;
-  /** Gives up opening; once open, closes the monitor, and loops throw the signal's reason. */
+  /** Cancels opening; once open, closes the monitor, and loops throw the signal's reason. */
   signal?: AbortSignal | undefined;
-  /** A name of your own, for telling several monitors apart: it stands in every snapshot. */
+  /** Your name for this monitor, to distinguish several: it is part of every snapshot. */
   label?: string | undefined;
-  /** As for `subscribe()`: bytes of receive buffer to ask for, default 64 MiB. */
+  /** The receive buffer to request, in bytes, as for `subscribe()`; default 64 MiB. */
   receiveBufferSize?: number | undefined;
   /**
-   * Changes that may wait for a slow loop, default 4096. When as many wait, reading stops; what the
-   * kernel then has to drop is resynced, and an `overrun` with `slowConsumer` says so.
+   * Changes that may be queued for a slow loop, default 4096. At that number reading stops; if the
+   * kernel then drops events, the tables are resynced, and an `overrun` with `slowConsumer` says
+   * so.
    */
   highWaterMark?: number | undefined;
   /**
-   * Milliseconds between two comparisons with fresh lists, which also refresh the counters and show
-   * what no event announces. Default 600,000; 0: only when needed, or when {@link XfrmMonitor.refresh}
-   * is called.
+   * Milliseconds between two comparisons with fresh dumps, which also refresh counters and find
+   * changes that no event announces. Default 600,000; 0: only when needed, or when
+   * {@link XfrmMonitor.refresh} is called.
    */
   refreshInterval?: number | undefined;
   /**
-   * Whether what the kernel asks of key managers is told too, as {@link KeyManagerRequest}, in order with the
-   * changes. Default false, because a listener to ACQUIRE changes what the kernel does, in all
-   * namespaces: when a packet needs an SA that is not there, it then makes a larval one, which stays
-   * until it is answered or times out (net/xfrm/xfrm_state.c, xfrm_state_find and km_query).
+   * Whether to report the kernel's requests to key managers too, as {@link KeyManagerRequest}, in
+   * order with the changes. Default false, because a listener for ACQUIRE changes what the kernel
+   * does, in all namespaces: for a packet that needs a missing SA it then creates a larval one,
+   * which stays until it is resolved or times out (net/xfrm/xfrm_state.c, xfrm_state_find and
+   * km_query).
    */
   acquires?: boolean | undefined;
 }
 
-/** What {@link XfrmMonitor.refresh} can be told. */
+/** Options of {@link XfrmMonitor.refresh}. */
 export interface RefreshOptions {
-  /** Gives up waiting. */
+  /** Cancels waiting. */
   signal?: AbortSignal | undefined;
 }
 
-/** The signal of options. @throws TypeError that names a wrong one */
+/** The signal of options. @throws TypeError that names an invalid option */
 export const refreshSignal = (options: RefreshOptions): AbortSignal | undefined =>
   checkedOptions('options', options, { signal: optionalSignal }).signal;
 
-/** All, each with what checks it and has its default. */
+/** All options, each with its check and default. */
 export const MONITOR_OPTIONS = {
   ...READING_OPTIONS,
   label: optionalLabel,

@@ -1,4 +1,4 @@
-/** A live picture of the IPsec state: all SAs and policies, following the kernel. @module */
+/** A live view of the IPsec state: all SAs and policies, following the kernel. @module */
 import type { EventTime, Malformed } from '../netlink/event.ts';
 import { checkedOptions } from '../socket/argument.ts';
 import { HeldNamespace } from '../socket/namespace.ts';
@@ -27,16 +27,18 @@ import { type XfrmStat, XfrmStatFile } from './xfrm-stat.ts';
 import { xfrmModel } from './xfrm-table.ts';
 import { PoliciesView, StatesView, type XfrmSnapshot } from './xfrm-views.ts';
 
-/** All that is known at the start: of a loop, or for listeners, of the monitor. The changes that follow start from it. */
+/**
+ * All that is known when a loop, or for listeners the monitor, starts; later changes apply to it.
+ */
 export interface XfrmSynced {
   readonly kind: 'synced';
   readonly snapshot: XfrmSnapshot;
 }
 
 /**
- * What the kernel asks of key managers: an SA for a packet (ACQUIRE), attention to a peer whose address
- * or port changed (MAPPING) or to a Mobile IPv6 packet that was refused (REPORT). The tables are the
- * same before and after: a key manager may answer, and that is then a change.
+ * A kernel request to key managers: to negotiate an SA for a packet (ACQUIRE), or to handle a peer
+ * whose address or port changed (MAPPING) or a rejected Mobile IPv6 packet (REPORT). It does not
+ * change the tables; a key manager's answer may, and is then a change.
  */
 export interface KeyManagerRequest {
   readonly kind: 'key-manager-request';
@@ -44,7 +46,7 @@ export interface KeyManagerRequest {
   readonly time: EventTime;
 }
 
-/** What a monitor tells. */
+/** The changes that a monitor reports. */
 export type XfrmChange =
   | ObjectChange<XfrmObjectTypes>
   | SyncReport
@@ -54,12 +56,12 @@ export type XfrmChange =
   | MalformedEvent;
 
 /**
- * - `change`, or its kind: what became of the tables, as in loops
- * - `event`: what the kernel announced, as it came and before its changes, those events included that change no table.
- *   The values in it are those of the tables: do not change them. A loop over them is `on(monitor, 'event', { signal })`
- *   of node:events. There are none of keys, and losses are told as `overrun` of `change`.
- * - `synced`: once, to listeners that are there when the promise of {@link XfrmMonitor.open} has been
- *   awaited
+ * - `change`, or its kind: a change of the tables, as in loops
+ * - `event`: every kernel event, before the changes it causes, including events that change no
+ *   table. Its values are shared with the tables: do not modify them. To loop over them, use
+ *   `on(monitor, 'event', { signal })` from node:events. Keys are left out, and losses are reported
+ *   as `overrun` of `change`.
+ * - `synced`: once, for listeners added right after awaiting {@link XfrmMonitor.open}
  */
 export type XfrmMonitorListeners = ListenersByKind<XfrmChange | XfrmSynced> & {
   change: [change: XfrmChange];
@@ -69,16 +71,16 @@ export type XfrmMonitorListeners = ListenersByKind<XfrmChange | XfrmSynced> & {
 };
 
 const GROUPS = [X.XFRMNLGRP_SA, X.XFRMNLGRP_POLICY, X.XFRMNLGRP_EXPIRE, X.XFRMNLGRP_MIGRATE];
-/** Only these have the events of {@link KeyManagerRequest}. */
+/** The groups with the events of {@link KeyManagerRequest}. */
 const ASKING = [X.XFRMNLGRP_ACQUIRE, X.XFRMNLGRP_MAPPING, X.XFRMNLGRP_REPORT];
 
 /**
  * All SAs and policies, live.
  *
- * After any loss of events it compares its tables with fresh lists, and tells what it finds as
- * changes with `origin: 'resync'`; docs/consistency.md says what is promised and why it holds.
- * Leaving a loop does not close it. It keeps the process alive until it is closed. If lists are
- * refused later (`EPERM`: the privilege was given up), it closes, and says so as `error`.
+ * After any loss of events it compares its tables with fresh dumps, and reports differences as
+ * changes with `origin: 'resync'`; docs/consistency.md says what is guaranteed and why it holds.
+ * Leaving a loop does not close it. It keeps the process alive until it is closed. If a later dump
+ * is refused (`EPERM`: the privilege was dropped), it closes and emits `error`.
  *
  * @example
  * await using monitor = await XfrmMonitor.open();
@@ -89,9 +91,9 @@ export class XfrmMonitor
   extends LiveEmitter<XfrmMonitorListeners, XfrmChange | XfrmSynced>
   implements AsyncIterable<XfrmChange | XfrmSynced>
 {
-  /** The SAs, at every moment. */
+  /** The SAs, always current. */
   readonly states: StatesView;
-  /** The policies, at every moment. */
+  /** The policies, always current. */
   readonly policies: PoliciesView;
   readonly #label: string | undefined;
   readonly #highWaterMark: number;
@@ -101,7 +103,7 @@ export class XfrmMonitor
   #opened = () => {};
   readonly #refreshes: (() => void)[] = [];
   readonly #eventCounts = new EventCounts();
-  /** By which the namespace was given, and what identifies that. */
+  /** The path given for the namespace, and the namespace's id. */
   readonly #path: string | undefined;
   readonly #namespaceId: string | undefined;
   #pathWatch: Disposable | undefined;
@@ -111,11 +113,11 @@ export class XfrmMonitor
   #overruns = 0;
 
   /**
-   * Opens a monitor. What happens in the kernel after the promise is fulfilled is a change.
+   * Opens a monitor. Whatever happens after the promise is fulfilled is reported as a change.
    *
    * @returns a promise that is fulfilled when the tables are complete
-   * @throws TypeError or RangeError for a wrong option; SystemError `EPERM` without CAP_NET_ADMIN,
-   *   `EPROTONOSUPPORT` where the kernel has no XFRM; `netns` as with `NetlinkSocket`
+   * @throws TypeError or RangeError for an invalid option; SystemError `EPERM` without
+   *   CAP_NET_ADMIN, `EPROTONOSUPPORT` if the kernel has no XFRM; for `netns` as `NetlinkSocket`
    */
   static async open(options: XfrmMonitorOptions = {}): Promise<XfrmMonitor> {
     const monitor = new XfrmMonitor(options);
@@ -141,7 +143,7 @@ export class XfrmMonitor
     this.#highWaterMark = rest.highWaterMark;
     this.#countersReadAt = now();
     signal?.throwIfAborted();
-    // Events and lists must be of one namespace, also if its name goes to another in between.
+    // Events and dumps must be of one namespace, even if its name is reused in between.
     const held = new HeldNamespace(netns);
     this.#path = typeof netns === 'string' ? netns : undefined;
     this.#namespaceId = held.id;
@@ -157,7 +159,7 @@ export class XfrmMonitor
           changed: (change) => this.#changed(change),
           heard: (event) => this.#heard(event),
           full: () => this.#full(),
-          // Until it is open, open() tells that.
+          // Until it is open, open() reports that.
           failed: (error) => this.hub.fail(error, !this.#tables.isOpen),
         },
         rest.refreshInterval,
@@ -174,30 +176,30 @@ export class XfrmMonitor
   }
 
   /**
-   * Whether the tables are right, as far as the kernel tells; else a resync is under way, events
-   * wait because a slow loop has stopped the reading, or the monitor is closed.
+   * Whether the tables are right, as far as the kernel reports. If not, a resync is in progress, a
+   * slow loop has stopped reading, or the monitor is closed.
    */
   get synced(): boolean {
     return this.#tables.synced;
   }
 
   /**
-   * Until when the tables hold all that the kernel announced, on the monotonic clock: now, unless events wait to be read,
-   * or were lost and not made up for. Node serves timers before it reads sockets: what is judged by time in a process that may
-   * have been busy is to be judged as of then.
+   * Up to when the tables hold everything the kernel announced, on the monotonic clock: now, unless
+   * events are still to be read, or were lost and not yet recovered. Node runs timers before it
+   * reads sockets: in a process that may have been busy, judge timeouts against this time.
    */
   get heardUntil(): number {
     return this.#tables.heardUntil;
   }
 
-  /** How many events the kernel said it dropped. The tables were resynced after each. */
+  /** How many events the kernel reported as dropped. The tables were resynced after each. */
   get dropped(): number {
     return this.#tables.dropped;
   }
 
   /**
-   * How many events the kernel announced since the monitor's socket was opened, by kind, and of expiries by the limit
-   * that was reached. Those that were lost are not among them: see {@link dropped}.
+   * How many events the monitor has received since it was opened, by kind, and for expiries by the
+   * limit reached. Lost events are not included: see {@link dropped}.
    *
    * @example
    * for (const { kind, reason, count } of monitor.eventCounts) console.log(kind, reason ?? '', count);
@@ -206,7 +208,7 @@ export class XfrmMonitor
     return this.#eventCounts.all;
   }
 
-  /** All that is known now. Changes that come after this call start from it. */
+  /** Everything known now. Later changes apply to this snapshot. */
   snapshot(): XfrmSnapshot {
     return {
       label: this.#label,
@@ -219,15 +221,15 @@ export class XfrmMonitor
   }
 
   /**
-   * Compares the tables with fresh lists now, which refreshes the counters too.
+   * Compares the tables with fresh dumps now, which also refreshes the counters.
    *
-   * @param options `signal`: gives up waiting, as it may be for a slow loop; the comparison goes on
-   * @returns a promise that is fulfilled when a comparison that began after this call has ended, and
-   *   rejected if the monitor is closed before
+   * @param options `signal`: cancels waiting, for example for a slow loop; the comparison continues
+   * @returns a promise that is fulfilled when a comparison begun after this call has ended, and
+   *   rejected if the monitor is closed first
    */
   async refresh(options: RefreshOptions = {}): Promise<void> {
     const signal = refreshSignal(options);
-    // One under way may have begun too early: it ends, and another one begins.
+    // One in progress may have begun too early: it ends, and another one begins.
     for (let rounds = this.#tables.busy ? 2 : 1; rounds > 0; rounds--) {
       await this.hub.wait(signal, (done) => {
         this.#refreshes.push(done);
@@ -237,11 +239,12 @@ export class XfrmMonitor
   }
 
   /**
-   * Waits until `predicate` gives something that is true. It is asked now, and after each change.
+   * Waits until `predicate` returns a truthy value. It is called now, and after each change.
    *
-   * @returns a promise of what `predicate` gave
-   * @throws (the promise is rejected) what `predicate` threw; StateError `ERR_WAIT_TIMEOUT`, when all is read that the kernel
-   *   announced in time; the signal's reason; what ended the monitor
+   * @returns a promise of what `predicate` returned
+   * @throws (the promise is rejected) what `predicate` threw; StateError `ERR_WAIT_TIMEOUT`, once
+   *   everything the kernel announced in time has been read; the signal's reason; what ended the
+   *   monitor
    * @example
    * const [sa] = await monitor.waitFor(({ states }) => {
    *   const found = states.byPeers('192.0.2.1', '192.0.2.2');
@@ -255,7 +258,7 @@ export class XfrmMonitor
     return waitFor(this, this.hub, predicate, options);
   }
 
-  /** `synced` with all that is known, then all changes. Several loops each get all. */
+  /** `synced` with everything known, then all changes. Every loop gets all changes. */
   [Symbol.asyncIterator](): AsyncIterableIterator<XfrmChange | XfrmSynced, undefined> {
     const queue: EventQueue<XfrmChange | XfrmSynced> = new EventQueue(this.#highWaterMark, {
       changed: () => this.#tables.flow(),
@@ -280,23 +283,23 @@ export class XfrmMonitor
     return { kind: 'synced', snapshot: this.snapshot() };
   }
 
-  /** Lets the process end although the monitor is open. */
+  /** Lets the process end while the monitor is open. */
   unref(): this {
     this.#tables.unref();
     return this;
   }
 
-  /** Lets the monitor keep the process alive, as it does by default. */
+  /** Keeps the process alive while the monitor is open, as by default. */
   ref(): this {
     this.#tables.ref();
     return this;
   }
 
-  /** Closes what there is: not all, if it could not be opened. */
+  /** Closes whatever exists: not everything, if opening failed. */
   #release(): Promise<unknown> {
     this.#pathWatch?.[Symbol.dispose]();
     this.#statFile?.close();
-    // The client's end ends the list that is being made.
+    // Closing the client ends a dump in progress.
     return Promise.all([this.#tables?.close(), this.#client?.close()]);
   }
 
@@ -307,16 +310,16 @@ export class XfrmMonitor
     for await (const policies of this.#client.listPolicies().batches()) {
       for (const policy of policies) add('policy', policy);
     }
-    // A request waits for those before it (net/xfrm/xfrm_user.c, xfrm_cfg_mutex): when this one
-    // is answered, the events of all changes that the lists can show have been queued.
+    // Requests are serialised (net/xfrm/xfrm_user.c, xfrm_cfg_mutex): when this one is answered,
+    // the events of all changes visible in the dumps have been queued.
     await this.#client.getSadInfo();
     return true;
   }
 
-  /** Counts and passes on what the kernel announced. @returns whether it changes no table */
+  /** Counts and emits a kernel event. @returns whether it changes no table */
   #heard(event: XfrmEvent): boolean {
     this.#eventCounts.add(event);
-    // To emit what nobody listens to would cost more than to ask.
+    // Checking for listeners is cheaper than emitting to none.
     if (this.listenerCount('event') > 0) this.hub.emit('event', event);
     if (event.kind !== 'ACQUIRE' && event.kind !== 'MAPPING' && event.kind !== 'REPORT') {
       return false;
@@ -347,7 +350,7 @@ export class XfrmMonitor
     this.hub.deliver(change, change.kind, 'change');
   }
 
-  /** Whether a loop has too much waiting. */
+  /** Whether a loop has too much queued. */
   #full(): boolean {
     const full = [...this.hub.loops].some((queue) => queue.full);
     if (full) this.#slow = true;

@@ -1,37 +1,40 @@
-/** What identifies SAs and policies, and what of them moves without events. @module */
+/** What identifies SAs and policies, and which of their fields change without events. @module */
 
 import type { IpsecProto } from '../xfrm/names.ts';
 import type { XfrmPolicy, XfrmState } from '../xfrm/objects.ts';
 import type { LifetimeUsage, StateStats } from '../xfrm/types.ts';
 import { equal } from './table.ts';
 
-/** What a table of IPsec objects holds. */
+/** The kinds of object in IPsec tables. */
 export type XfrmObjectTypes = { state: XfrmState; policy: XfrmPolicy };
 
-/** ESP, AH and IPCOMP: their SAs are found by SPI, others by source (xfrm_id_proto_match). */
+/** ESP, AH and IPCOMP SAs are found by SPI, others by source (xfrm_id_proto_match). */
 export const hasSpi = (proto: IpsecProto): boolean =>
   proto === 'esp' || proto === 'ah' || proto === 'comp';
 
 /**
- * Whether an SA only keeps a place: made by an SPI allocation or for a packet that waits, without
- * keys. Dumps do not tell (km.state is not in them); the others cannot be without an algorithm
- * (net/xfrm/xfrm_user.c, verify_newsa_info).
+ * Whether an SA is larval, a placeholder without keys, made by an SPI allocation or for a packet
+ * that needs an SA. Dumps do not say so (km.state is not in them), but all other SAs must have an
+ * algorithm (net/xfrm/xfrm_user.c, verify_newsa_info).
  */
 export const isLarval = (state: XfrmState): boolean =>
   hasSpi(state.proto) &&
   !(state.aead || state.auth || state.authTrunc || state.crypt || state.comp);
 
-/** IP in IP: the kernel's helper of IPCOMP in tunnel mode (net/ipv4/ipcomp.c, ipcomp_tunnel_attach). */
+/**
+ * IP in IP: the kernel's helper for IPCOMP in tunnel mode (net/ipv4/ipcomp.c,
+ * ipcomp_tunnel_attach).
+ */
 export const isIpcompHelper = (state: XfrmState): boolean =>
   state.proto === 4 || state.proto === 41;
 
-/** Where the kernel looks for an SA; the mark decides among several (__xfrm_state_locate). */
+/** The kernel's lookup key of an SA; among several, the mark decides (__xfrm_state_locate). */
 export function location(state: Pick<XfrmState, 'daddr' | 'proto' | 'spi' | 'saddr'>): string {
   const { daddr, proto, spi, saddr } = state;
   return `${daddr} ${proto} ${hasSpi(proto) ? `0x${spi.toString(16)}` : `from ${saddr}`}`;
 }
 
-/** Under what an SA is kept. A larval one may have no SPI yet. */
+/** The key of an SA's row. A larval SA may have no SPI yet. */
 export function stateRowKey(state: XfrmState): string {
   const { mark, spi, proto } = state;
   const marked = mark ? ` mark ${mark.value}/${mark.mask}` : '';
@@ -40,10 +43,10 @@ export function stateRowKey(state: XfrmState): string {
   return `${location(state)}${marked} from ${saddr} ${mode} reqid ${reqid} seq ${seq} if ${ifId} ${pcpu}`;
 }
 
-/** Under what a policy is kept: the kernel gives no two the same (xfrm_gen_index). */
+/** The key of a policy's row: the kernel's indexes are unique (xfrm_gen_index). */
 export const policyRowKey = ({ index }: XfrmPolicy): string => String(index);
 
-/** What a policy is called: what the kernel compares to find one (xfrm_policy_insert_list). */
+/** The id of a policy: what the kernel compares to find one (xfrm_policy_insert_list). */
 export function policyId(policy: XfrmPolicy): string {
   const { selector: s, dir, mark, ifId, policyType, securityContext } = policy;
   const from = `${s.saddr}/${s.prefixlenS} ${s.sport}/${s.sportMask}`;
@@ -59,7 +62,7 @@ export function policyId(policy: XfrmPolicy): string {
   return id;
 }
 
-/** Fields that move without events; a comparison refreshes them and tells nobody. */
+/** Fields that change without events; comparisons refresh them without reporting a change. */
 const STATE_COUNTERS = new Set([
   'current',
   'stats',
@@ -72,24 +75,24 @@ const POLICY_COUNTERS = new Set(['current']);
 
 export const stateDifferences = (before: XfrmState, after: XfrmState): string[] =>
   differences(before, after, STATE_COUNTERS).filter(
-    // Of the sequence numbers, the size of the window is no counter.
+    // Among the sequence numbers, the window size is not a counter.
     (field) =>
       field !== 'replayEsn' || before.replayEsn?.replayWindow !== after.replayEsn?.replayWindow,
   );
 
-/** `current` is among them if the policy was set anew: its limits in time count from then. */
+/** Includes `current` if the policy was set again: its time limits count from then. */
 export function policyDifferences(before: XfrmPolicy, after: XfrmPolicy): string[] {
   const fields = differences(before, after, POLICY_COUNTERS);
   return before.current.addedAt === after.current.addedAt ? fields : [...fields, 'current'];
 }
 
-/** An SA with the counters that an event told of. */
+/** An SA with the counters of an event. */
 export const withCounters = (
   state: XfrmState,
   { current, stats }: { current: LifetimeUsage; stats: StateStats },
 ): XfrmState => ({ ...state, current, stats });
 
-/** An SA with all counters of another moment of it. */
+/** An SA with all counters from another of its readings. */
 export function countedAs(state: XfrmState, counters: XfrmState): XfrmState {
   const { current, stats, replay, replayEsn, lastUsedAt } = counters;
   return {

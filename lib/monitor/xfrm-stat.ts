@@ -1,30 +1,30 @@
-/** A namespace's counters of IPsec errors, /proc/net/xfrm_stat. @module */
+/** A namespace's IPsec error counters, /proc/net/xfrm_stat. @module */
 import { readSync } from 'node:fs';
 import { checkedOptions } from '../socket/argument.ts';
 import { type NetnsReference, SystemError } from '../socket/index.ts';
 import { HeldNamespace, type OpenFile, openFile, optionalNamespace } from '../socket/namespace.ts';
 
 /**
- * Counters by the kernel's names, all that it has: `XfrmInNoStates`, `XfrmInStateSeqError` …
- * (Documentation/networking/xfrm/xfrm_proc.rst of the kernel says what each counts). Packets since the
- * namespace was made.
+ * All of the kernel's counters, under its names: `XfrmInNoStates`, `XfrmInStateSeqError` …
+ * (Documentation/networking/xfrm/xfrm_proc.rst in the kernel says what each counts). In packets
+ * since the namespace was created.
  */
 export type XfrmStat = Readonly<Record<`Xfrm${string}`, bigint>>;
 
-/** That of the thread: /proc/self is the process, whose main thread stays where it is. */
+/** The thread's: /proc/self is that of the main thread, which stays in its namespace. */
 const PATH = '/proc/thread-self/net/xfrm_stat';
-/** Codes of there being no counters: no such file, or one that `node --permission` hides. */
+/** Error codes that mean no counters: no such file, or hidden by `node --permission`. */
 const ABSENT = new Set(['ENOENT', 'ERR_ACCESS_DENIED']);
-/** Bytes read at once; the file has 864 (seen: 6.18 and 7.2). */
+/** Bytes per read; the file has 864 (seen on 6.18 and 7.2). */
 const PIECE = 16 * 1024;
 
-/** The file, open: it stays that of its namespace, and is read as often as one likes. */
+/** The file, kept open: it remains that of its namespace, and can be read any number of times. */
 export class XfrmStatFile {
   #file: OpenFile | undefined;
 
   /**
-   * @throws SystemError `EMFILE` … Not where the kernel has no such file (CONFIG_XFRM_STATISTICS), or
-   *   there is no /proc.
+   * @throws SystemError `EMFILE` … but not if the kernel has no such file (CONFIG_XFRM_STATISTICS),
+   *   or there is no /proc
    */
   constructor({ netns }: HeldNamespace) {
     try {
@@ -34,7 +34,7 @@ export class XfrmStatFile {
     }
   }
 
-  /** The counters now; undefined where the kernel has none, and once closed. @throws SystemError */
+  /** The current counters; undefined if the kernel has none, or once closed. @throws SystemError */
   read(): XfrmStat | undefined {
     if (this.#file === undefined) return undefined;
     const { descriptor } = this.#file;
@@ -51,7 +51,7 @@ export class XfrmStatFile {
     }
   }
 
-  /** Can be called twice. */
+  /** May be called repeatedly. */
   close(): void {
     this.#file?.close();
     this.#file = undefined;
@@ -59,12 +59,12 @@ export class XfrmStatFile {
 }
 
 /**
- * Reads the counters of IPsec errors.
+ * Reads the IPsec error counters.
  *
- * @param options `netns`: of which network namespace; default that of this thread
- * @returns undefined where the kernel does not count them (CONFIG_XFRM_STATISTICS)
- * @throws TypeError or RangeError for a wrong option; SystemError for a namespace that is missing, is
- *   none, or may not be entered
+ * @param options `netns`: the network namespace; default: this thread's
+ * @returns undefined if the kernel does not count them (CONFIG_XFRM_STATISTICS)
+ * @throws TypeError or RangeError for an invalid option; SystemError if the namespace is missing,
+ *   is not one, or may not be entered
  */
 export async function readXfrmStat(
   options: { readonly netns?: NetnsReference | undefined } = {},
@@ -81,7 +81,7 @@ export async function readXfrmStat(
   }
 }
 
-/** The counters in such a file: a name and a number a line. Other lines are passed over. */
+/** Parses the file: a name and a number per line. Other lines are ignored. */
 export function parseXfrmStat(text: string): XfrmStat {
   const lines = text.matchAll(/^\s*(\S+)\s+(\d+)\s*$/gm);
   return Object.fromEntries(Array.from(lines, ([, name, count = '']) => [name, BigInt(count)]));

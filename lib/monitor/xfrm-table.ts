@@ -1,4 +1,4 @@
-/** What XFRM events do to the tables; docs/events.md and docs/consistency.md say why. @module */
+/** How XFRM events change the tables; docs/events.md and docs/consistency.md say why. @module */
 import type { EventTime } from '../netlink/event.ts';
 import type { XfrmEvent } from '../xfrm/events.ts';
 import type { IpsecProto } from '../xfrm/names.ts';
@@ -24,10 +24,13 @@ type XfrmRows = Rows<XfrmObjectTypes>;
 
 const peers = ({ saddr, daddr }: XfrmState): string => `${saddr} ${daddr}`;
 
-/** Whether an SA has a helper, which comes and goes with the SAs between its ends, without events. */
+/**
+ * Whether an SA has a helper, which is created and removed with the SAs between its endpoints,
+ * without events.
+ */
 const hasHelper = ({ proto, mode }: XfrmState): boolean => proto === 'comp' && mode === 'tunnel';
 
-/** Texts for {@link Table.find}; what users look by has its own functions (xfrm-views.ts). */
+/** Texts for {@link Table.find}; user lookups have functions of their own (xfrm-views.ts). */
 const stateIndexes = {
   location,
   spi: ({ spi }: XfrmState) => String(spi),
@@ -53,7 +56,7 @@ const policyIndexes = {
   ifId: ({ ifId }: XfrmPolicy) => String(ifId ?? 0),
 };
 
-/** What __find_acq_core compares, but the mark. */
+/** What __find_acq_core compares, except the mark. */
 const larvalEnds = ({ daddr, saddr, proto, mode, reqid, pcpu }: XfrmState): string =>
   `${saddr} ${daddr} ${proto} ${mode} ${reqid} ${pcpu ?? ''}`;
 
@@ -65,7 +68,7 @@ function markFinds({ mark }: XfrmState, { mark: its }: XfrmState): boolean {
 
 type Apply<Event> = (event: Event, rows: XfrmRows) => void;
 
-/** What each event does; those that are not here change no table. */
+/** What each event does; the others change no table. */
 const APPLY: {
   readonly [Kind in XfrmEvent['kind']]?: Apply<Extract<XfrmEvent, { kind: Kind }>>;
 } = {
@@ -82,23 +85,23 @@ const APPLY: {
   DELPOLICY: ({ policy }, rows) => rows.remove('policy', policyRowKey(policy), 'deleted', policy),
   POLEXPIRE: ({ policy, hard, time }, rows) => expirePolicy(policy, Boolean(hard), time, rows),
   FLUSHPOLICY: ({ policyType }, rows) => flushPolicies(policyType?.type ?? 'main', rows),
-  // It says what was asked for, not which SAs were found (net/xfrm/xfrm_policy.c, xfrm_migrate).
+  // It holds the request, not which SAs were found (net/xfrm/xfrm_policy.c, xfrm_migrate).
   MIGRATE: (_, rows) => rows.markUncertain(),
   MIGRATE_STATE: (_, rows) => rows.markUncertain(),
-  // Of a newer kernel: nobody knows what it changed.
+  // From a newer kernel: what it changed is unknown.
   unknown: (_, rows) => rows.markUncertain(),
 };
 
-/** IPsec objects, and the events of the groups SA, POLICY, EXPIRE and MIGRATE. */
+/** IPsec objects, fed by the groups SA, POLICY, EXPIRE and MIGRATE. */
 export const xfrmModel: ObjectModel<XfrmObjectTypes, XfrmEvent> = {
   kinds: {
     state: {
       indexes: stateIndexes,
       key: stateRowKey,
-      // An UPDSA puts the new SA beside the larval one, then takes that away (xfrm_state_update).
+      // An UPDSA adds the new SA next to the larval one, then removes that (xfrm_state_update).
       supersedes: (first, second) => isLarval(first) && !isLarval(second),
       unannounced: isLarval,
-      // An SA keeps the second it was added in, and its counters do not fall.
+      // An SA keeps its add time in seconds, and its counters do not decrease.
       sameIncarnation: (before, after) =>
         before.current.addedAt === after.current.addedAt &&
         before.current.bytes <= after.current.bytes &&
@@ -129,9 +132,9 @@ function hasLeftOver(states: Table<XfrmState>): boolean {
 }
 
 /**
- * Whether a helper serves none of the SAs between its ends. The kernel takes it away some time after
- * the last of its SAs (ipcomp_destroy, called by a worker), and makes one for a moment for a request
- * that it then refuses, or takes only the numbers of (ipcomp_tunnel_attach).
+ * Whether a helper serves none of the SAs between its endpoints. The kernel removes it some time
+ * after the last of its SAs (ipcomp_destroy, called by a worker), and briefly creates one for a
+ * request that it then rejects, or only takes numbers from (ipcomp_tunnel_attach).
  */
 function isLeftOver(helper: XfrmState, between: readonly { value: XfrmState }[]): boolean {
   const served = between.filter(({ value }) => hasHelper(value) && !isLarval(value));
@@ -150,20 +153,20 @@ function moved(event: XfrmEvent, { daddr, saddr, proto, spi }: XfrmState): boole
   return id.daddr === daddr && id.spi === spi && id.proto === proto;
 }
 
-/** The larval SA that an added one takes the place of goes without an event (xfrm_state_add). */
+/** An added SA replaces a larval one, which is removed without an event (xfrm_state_add). */
 function replaceLarval(state: XfrmState, rows: XfrmRows): void {
   if (!hasSpi(state.proto)) return;
   const { state: table } = rows.tables;
   const found = (index: string, text: string) =>
     table.findRows(index, text).filter(([, { value }]) => markFinds(state, value));
-  // The kernel takes the first it finds by sequence number, and leaves it if it is another's; then it
-  // looks by the ends. The first may be one that the table does not know.
+  // The kernel takes the first match by sequence number, unless it belongs to another SA; then it
+  // looks by endpoints. The first match may be one that the table does not have.
   const asked = found('larvalSeq', String(state.seq));
   const { daddr, proto } = state;
   const own = asked.filter(([, { value }]) => value.daddr === daddr && value.proto === proto);
   const fitting = new Map([...own, ...found('larvalEnds', larvalEnds(state))]);
   for (const key of fitting.keys()) {
-    // One goes at most.
+    // At most one is removed.
     if (asked.length > 1 || fitting.size > 1) rows.markUncertain('state', key);
     else rows.remove('state', key, 'replaced');
   }
@@ -176,15 +179,19 @@ function add(state: XfrmState, rows: XfrmRows): void {
     rows.markUncertain();
     return;
   }
-  // The list may have it already, with counters that are newer.
+  // The dump may already have it, with newer counters.
   const listed = rows.overlap && known?.current.addedAt === state.current.addedAt;
   rows.put('state', key, listed && known ? countedAs(state, known) : state, 'new');
-  // An SA of a device goes with it, without an event (net/xfrm/xfrm_device.c, xfrm_dev_down).
+  // An offloaded SA is removed with its device, without an event (net/xfrm/xfrm_device.c,
+  // xfrm_dev_down).
   if (rows.overlap && state.offload && !known?.offload) rows.markUncertain('state', key);
   if (hasHelper(state)) rows.markUncertain();
 }
 
-/** With keys but no SPI no request finds an SA: the kernel takes more (xfrm_state_add; seen on 6.1). */
+/**
+ * No request finds an SA with keys but no SPI, so the kernel accepts duplicates (xfrm_state_add;
+ * seen on 6.1).
+ */
 const mayHaveTwins = (state: XfrmState): boolean =>
   state.spi === 0 && hasSpi(state.proto) && !isLarval(state);
 
@@ -194,10 +201,10 @@ function updateState(request: XfrmState, rows: XfrmRows): void {
     .findRows('location', location(request))
     .filter(([, { value }]) => markFinds(request, value));
   const [at, entry] = located.find(([one]) => one === key) ?? located[0] ?? [key];
-  // By marks that overlap, the kernel finds the one that was added last.
+  // If marks overlap, the kernel finds the SA that was added last.
   if (located.length > 1) rows.markUncertain('state', at);
   if (entry === undefined || isLarval(entry.value)) {
-    // It had no keys: what the event says is the SA as it is now.
+    // It had no keys: the event holds the SA as it is now.
     if (entry !== undefined) rows.remove('state', at, 'replaced');
     else mayHaveBeenNamed(request, rows);
     add(request, rows);
@@ -205,20 +212,22 @@ function updateState(request: XfrmState, rows: XfrmRows): void {
     const after = updated(entry.value, request);
     guessed.add(after);
     rows.put('state', at, after, 'same');
-    // An SA of a device may have gone with it, and this be about a larval one that came after.
+    // An offloaded SA may have been removed with its device, and this event be about a later larval
+    // one.
     if (entry.value.offload) rows.markUncertain('state', at);
   }
 }
 
 /**
- * SAs after an UPDSA that was taken to be for them. If a timer had taken the SA away before, and its EXPIRE is yet
- * to come, the UPDSA was for a larval SA with the same SPI, of which no event told.
+ * SAs updated by an UPDSA that is assumed to be for them. If a timer had removed the SA before,
+ * with its EXPIRE still to come, the UPDSA was for a larval SA with the same SPI that no event
+ * announced.
  */
 const guessed = new WeakSet<XfrmState>();
 
 /**
- * A valid SA after an UPDSA. The event repeats the request; of it the kernel takes only these
- * (net/xfrm/xfrm_state.c, xfrm_state_update; measured on 7.2).
+ * A valid SA after an UPDSA. The event repeats the request, of which the kernel uses only these
+ * fields (net/xfrm/xfrm_state.c, xfrm_state_update; measured on 7.2).
  */
 function updated(state: XfrmState, request: XfrmState): XfrmState {
   const { encap, coaddr, setMark, setMarkMask, ifId, lifetime, selector } = request;
@@ -243,8 +252,8 @@ function deleteState(state: XfrmState, rows: XfrmRows): void {
 }
 
 /**
- * A larval SA gets its SPI without an event (xfrm_alloc_spi): what is told of an SA that is not in the
- * table may be about one that is in it without SPI.
+ * A larval SA gets its SPI without an event (xfrm_alloc_spi): an event about an SA that is not in
+ * the table may concern one that is there without its SPI.
  */
 function mayHaveBeenNamed(state: XfrmState, rows: XfrmRows): void {
   if (!hasSpi(state.proto) || state.spi === 0) return;
@@ -254,8 +263,8 @@ function mayHaveBeenNamed(state: XfrmState, rows: XfrmRows): void {
 }
 
 /**
- * An UPDSA that came while the list was made may have been for the SA that went, found by a mark
- * other than its own: it then left a row of its own, or changed that of another.
+ * An UPDSA during the dump may have been for the removed SA, found by a mark other than its own: it
+ * then left a row of its own, or changed another SA's.
  */
 function neighbours(state: XfrmState, key: string, rows: XfrmRows): void {
   for (const [other] of rows.tables.state.findRows('location', location(state))) {
@@ -268,7 +277,8 @@ function expireState(event: XfrmState, hard: boolean, time: EventTime, rows: Xfr
   const known = rows.tables.state.get(key)?.value;
   if (hard && hasHelper(event)) rows.markUncertain();
   if (known === undefined) {
-    // Gone already is normal: a timer takes an SA away first and tells then, maybe after a round.
+    // Often it is already gone: a timer removes the SA before it sends the event, perhaps a round
+    // later.
     if (hard) neighbours(event, key, rows);
     if (hard) mayHaveBeenNamed(event, rows);
     return;
@@ -283,8 +293,8 @@ function expireState(event: XfrmState, hard: boolean, time: EventTime, rows: Xfr
 }
 
 /**
- * Whether an event tells of the SA in the table, by what stays with an SA as long as it lives. One that was migrated
- * to the place of the one that is told of has the add time of before (xfrm_state_clone_and_setup).
+ * Whether an event is about the SA in the table, judged by what an SA keeps for life. An SA that
+ * was migrated into the reported one's place keeps its old add time (xfrm_state_clone_and_setup).
  */
 function isTold(known: XfrmState, told: XfrmState): boolean {
   return (
@@ -297,8 +307,8 @@ function isTold(known: XfrmState, told: XfrmState): boolean {
 }
 
 /**
- * Whether the object in the table may be a later one than that which expired: timers do not wait for
- * requests. Another incarnation made within the same second cannot be told apart.
+ * Whether the object in the table may be newer than the expired one: timers do not wait for
+ * requests. Incarnations created within the same second cannot be distinguished.
  */
 function mayBeLater(known: Aging, expired: Aging, { wall }: EventTime): boolean {
   const { addedAt } = expired.current;
@@ -320,7 +330,7 @@ function flushStates(proto: IpsecProto, rows: XfrmRows): void {
 function setPolicy(policy: XfrmPolicy, as: 'new' | 'same', rows: XfrmRows): void {
   const key = policyRowKey(policy);
   const known = rows.tables.policy.get(key)?.value;
-  // Events leave the security label out, lists have it (xfrm_notify_policy, dump_one_policy).
+  // Events omit the security label, dumps include it (xfrm_notify_policy, dump_one_policy).
   const label = known?.securityContext;
   const value = label && as === 'same' ? { ...policy, securityContext: label } : policy;
   const same = as === 'same' && known !== undefined && policyId(known) === policyId(value);
@@ -340,7 +350,7 @@ function expirePolicy(event: XfrmPolicy, hard: boolean, time: EventTime, rows: X
 
 function flushPolicies(type: string | number, rows: XfrmRows): void {
   for (const [key, { value }] of [...rows.tables.policy.rows()]) {
-    // A socket's own policies, of the directions above 2, are not flushed (xfrm_policy_flush).
+    // Per-socket policies, with directions above 2, are not flushed (xfrm_policy_flush).
     if ((value.index & 7) < 3 && (value.policyType?.type ?? 'main') === type) {
       rows.remove('policy', key, 'flushed');
     }

@@ -1,4 +1,4 @@
-/** The tables of a monitor for its users: live, read-only, found by what people know. @module */
+/** The public views of a monitor's tables: live, read-only, with lookups. @module */
 import type { EventTime } from '../netlink/event.ts';
 import { wrongType } from '../socket/argument.ts';
 import { canonicalAddress } from '../wire/address.ts';
@@ -16,9 +16,9 @@ export type StateEntry = TableEntry<XfrmState>;
 export type PolicyEntry = TableEntry<XfrmPolicy>;
 
 /**
- * What both tables can do: read-only, live, in the order in which objects came to be known. Addresses may be spelt in any
- * way. An entry and its value are replaced, never changed: keep one, and you keep a moment. They are not frozen, which
- * would cost more than all else: do not change them, or the table is wrong.
+ * The base of both views: live, read-only, in insertion order. Addresses may be in any spelling.
+ * Entries and values are replaced, never modified: one that you keep is a snapshot. They are not
+ * frozen, which would cost too much: do not modify them, or the table is wrong.
  */
 abstract class View<Value extends object> implements Iterable<TableEntry<Value>> {
   protected readonly table: Table<Value>;
@@ -27,7 +27,7 @@ abstract class View<Value extends object> implements Iterable<TableEntry<Value>>
     this.table = table;
   }
 
-  /** How many there are. */
+  /** The number of entries. */
   get size(): number {
     return this.table.size;
   }
@@ -37,15 +37,16 @@ abstract class View<Value extends object> implements Iterable<TableEntry<Value>>
     return this.table[Symbol.iterator]();
   }
 
-  /** Those of an id: mostly one. */
+  /** The entries with an id, usually one. */
   protected abstract withId(id: string): TableEntry<Value>[];
 
-  /** How {@link Filter.matches} takes a value. */
+  /** A value as {@link Filter.matches} takes it. */
   protected abstract listed(value: Value): ListedObject;
 
   /**
-   * Those that pass, in order: a function that gives something true, or a {@link Filter}, whose terms are those of the
-   * command. All entries are looked at; {@link indexBy} is for questions that are asked often.
+   * The entries that pass, in order. `by` is a function that returns a truthy value, or a
+   * {@link Filter}, with the command's filter terms. Examines every entry; for frequent lookups use
+   * {@link indexBy}.
    *
    * @example
    * monitor.states.filter(({ value }) => value.stats.replay > 0);
@@ -62,24 +63,24 @@ abstract class View<Value extends object> implements Iterable<TableEntry<Value>>
   }
 
   /**
-   * By its id. Between `overrun` and `resynced` there may be two policies of one id, of which one is gone: this is the
-   * later one.
+   * The entry with an id. Between `overrun` and `resynced` two policies may have the same id, one
+   * of them already gone: this returns the newer one.
    */
   get(id: string): TableEntry<Value> | undefined {
     return this.withId(id).at(-1);
   }
 
-  /** By its uid: that incarnation of it, and no other that was made later. */
+  /** The entry with a uid: this incarnation, not a later one. */
   byUid(uid: string): TableEntry<Value> | undefined {
-    // The reconciler makes it of the id and a number.
+    // The reconciler builds it from the id and a number.
     return this.withId(uid.slice(0, uid.lastIndexOf(' #'))).find((entry) => entry.uid === uid);
   }
 
   /**
-   * Makes an index of your own, which is kept up to date from then on.
+   * Creates a custom index, which is kept up to date from then on.
    *
-   * @param of what a value is found by; undefined leaves it out. It is called once for each value. What it throws is an
-   *   uncaught exception, as of a listener, and the value is left out.
+   * @param of returns a value's term; undefined leaves it out. Called once for each value. If it
+   *   throws, that is an uncaught exception, as in a listener, and the value is left out.
    * @example
    * const byMode = monitor.states.indexBy(({ mode }) => mode);
    * byMode.get('transport').length;
@@ -89,35 +90,36 @@ abstract class View<Value extends object> implements Iterable<TableEntry<Value>>
     return new EntryIndex(this.table, of);
   }
 
-  /** Those between two tunnel ends, in this direction; for policies, the ends of their template. */
+  /** Entries between two tunnel endpoints, in this direction; for policies, their template's. */
   byPeers(saddr: string, daddr: string): TableEntry<Value>[] {
     return this.table.find('peers', `${canonicalAddress(saddr)} ${canonicalAddress(daddr)}`);
   }
 
-  /** Those of a reqid. */
+  /** Entries with a reqid. */
   byReqid(reqid: number): TableEntry<Value>[] {
     return this.table.find('reqid', String(reqid));
   }
 
-  /** Those with this mark; undefined: those without. */
+  /** Entries with this mark; undefined: without a mark. */
   byMark(mark: XfrmMark | undefined): TableEntry<Value>[] {
     return this.table.find('mark', `${mark?.value ?? 0}/${mark?.mask ?? 0}`);
   }
 
-  /** Those of an xfrm interface; 0: those of none. */
+  /** Entries of an xfrm interface; 0: of none. */
   byIfId(ifId: number): TableEntry<Value>[] {
     return this.table.find('ifId', String(ifId));
   }
 }
 
-/** An index that {@link StatesView.indexBy} or {@link PoliciesView.indexBy} made. */
+/** An index from {@link StatesView.indexBy} or {@link PoliciesView.indexBy}. */
 export class EntryIndex<Value extends object, Term> implements Disposable {
   readonly #table: Table<Value>;
   readonly #of: (value: Value) => Term | undefined;
 
   constructor(table: Table<Value>, of: (value: Value) => Term | undefined) {
     this.#table = table;
-    // Once for each value: an entry must be found where it was put, whatever the function says later.
+    // Once for each value: an entry must be found where it was put, whatever the function returns
+    // later.
     const terms = new WeakMap<Value, { readonly term: Term | undefined }>();
     this.#of = (value) => {
       let known = terms.get(value);
@@ -127,16 +129,16 @@ export class EntryIndex<Value extends object, Term> implements Disposable {
       }
       return known.term;
     };
-    // From now on, not from the first question on.
+    // Built now, not on first use.
     this.#table.findBy(this.#of, undefined);
   }
 
-  /** The entries of which the function gave this. Terms are compared as the keys of a Map are. */
+  /** The entries with this term. Terms are compared like the keys of a Map. */
   get(term: Term): TableEntry<Value>[] {
     return this.#table.findBy(this.#of, term);
   }
 
-  /** Ends the index: no more is done for it. One that is asked again is made again. */
+  /** Drops the index, which is then no longer maintained. A later {@link get} rebuilds it. */
   [Symbol.dispose](): void {
     this.#table.dropIndex(this.#of);
   }
@@ -153,14 +155,18 @@ function unlessThrown<Result>(call: () => Result): Result | undefined {
   }
 }
 
-/** All SAs, larval ones included as of the last comparison. An id is made of destination, protocol, SPI and mark. */
+/**
+ * All SAs, including larval ones as of the last comparison. An id consists of destination,
+ * protocol, SPI and mark.
+ */
 export class StatesView extends View<XfrmState> {
   protected withId(id: string): StateEntry[] {
     return [this.table.get(id) ?? []].flat();
   }
 
   /**
-   * The SAs of an SPI; of a destination and a protocol, if they are given: then more than one only where marks differ.
+   * The SAs with an SPI, and with a destination and protocol if given: then several only if marks
+   * differ.
    *
    * @example
    * const [sa] = monitor.states.bySpi(0xc0de, { daddr: '192.0.2.2', proto: 'esp' });
@@ -176,7 +182,7 @@ export class StatesView extends View<XfrmState> {
       );
   }
 
-  /** The SAs to an address: of packets to there, or from there if it is this host's. */
+  /** The SAs to an address: outbound to that peer, or inbound if it is this host's. */
   byDestination(daddr: string): StateEntry[] {
     return this.table.find('destination', canonicalAddress(daddr));
   }
@@ -186,19 +192,22 @@ export class StatesView extends View<XfrmState> {
   }
 }
 
-/** Which SAs of an SPI. */
+/** Narrows a lookup by SPI. */
 export interface SpiOptions {
   readonly daddr?: string | undefined;
   readonly proto?: IpsecProto | undefined;
 }
 
-/** All policies. An id is made of direction, selector and what else the kernel finds one by. */
+/**
+ * All policies. An id consists of direction, selector and whatever else identifies one to the
+ * kernel.
+ */
 export class PoliciesView extends View<XfrmPolicy> {
   protected withId(id: string): PolicyEntry[] {
     return this.table.find('id', id);
   }
 
-  /** By the number that the kernel gave it. */
+  /** The policy with an index, the number that the kernel assigned. */
   byIndex(index: number): PolicyEntry | undefined {
     return this.table.get(String(index));
   }
@@ -208,33 +217,33 @@ export class PoliciesView extends View<XfrmPolicy> {
   }
 }
 
-/** All that a monitor knew at one moment: plain data, nothing of it changes. */
+/** Everything a monitor knew at one moment: plain data that does not change. */
 export interface XfrmSnapshot {
-  /** What the monitor was told to call itself. */
+  /** The label in the monitor's options. */
   readonly label: string | undefined;
   readonly states: readonly StateEntry[];
   readonly policies: readonly PolicyEntry[];
-  /** Whether the tables were right, or being resynced. */
+  /** Whether the tables were right; if not, they were being resynced. */
   readonly synced: boolean;
   /** When all counters were last read. */
   readonly countersReadAt: EventTime;
-  /** The kernel's counters of packets that failed, read with the others; undefined if it has none. */
+  /** The kernel's IPsec error counters, read with the others; undefined if it has none. */
   readonly xfrmStat: XfrmStat | undefined;
 }
 
-/** What an SA carried between two snapshots. */
+/** The traffic rate of an SA between two snapshots. */
 export interface StateRate {
   readonly id: string;
   readonly uid: string;
-  /** The time between the two readings of its counters. */
+  /** The time between the two readings of its counters, in seconds. */
   readonly seconds: number;
   readonly bytesPerSecond: number;
   readonly packetsPerSecond: number;
 }
 
 /**
- * The rates of the SAs that are in both snapshots, as the same incarnation, with counters read again
- * in between: every comparison reads them (`refreshInterval`, {@link XfrmMonitor.refresh}).
+ * The rates of SAs that are in both snapshots, as the same incarnation, with counters read again in
+ * between: every comparison reads them (`refreshInterval`, {@link XfrmMonitor.refresh}).
  */
 export function stateRates(before: XfrmSnapshot, after: XfrmSnapshot): StateRate[] {
   const earlier = new Map(before.states.map((entry) => [entry.uid, entry]));

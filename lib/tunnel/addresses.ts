@@ -1,4 +1,4 @@
-/** The addresses of this host, and those that it no longer has, followed. @module */
+/** Follows the addresses of this host, including those it has lost. @module */
 import {
   type AddressKinds,
   addressModel,
@@ -42,8 +42,9 @@ const GROUPS = [
 ];
 
 /**
- * Of routes only those of type local that the kernel did not make for an address: a router may have a million others. By
- * struct nlmsghdr, of which the type is little-endian, and struct rtmsg behind it.
+ * Of routes, accepts only those of type local that the kernel did not create for an address: a
+ * router may have a million others. Matches struct nlmsghdr, whose type is little-endian here, and
+ * the struct rtmsg after it.
  */
 const LOCAL_ROUTES: readonly BpfInstruction[] = [
   { code: BPF.LD | BPF.B | BPF.ABS, k: 4 },
@@ -57,7 +58,7 @@ const LOCAL_ROUTES: readonly BpfInstruction[] = [
   { code: BPF.RET | BPF.K, k: 0 },
 ];
 
-/** Lists that changed while they were made, before one is taken as it is: a host may change all the time. */
+/** Interrupted dumps before one is accepted: a host's addresses may change all the time. */
 const ATTEMPTS = 5;
 
 /** Follows the addresses and links of a namespace. */
@@ -65,7 +66,7 @@ export class Addresses {
   changed: (addresses: string[]) => void = () => {};
   failed: (error: unknown) => void = () => {};
   #opened = () => {};
-  /** What is known of them, from {@link open} on. */
+  /** The known addresses, from {@link open} on. */
   local!: LocalAddresses;
   readonly #client: RouteClient;
   readonly tables: LiveTables<AddressKinds, RouteEvent>;
@@ -76,7 +77,7 @@ export class Addresses {
     let socket: NetlinkSocket | undefined;
     try {
       ({ socket } = openEventSocket('route', GROUPS, receiveBufferSize, netns));
-      // What was queued before is as good.
+      // Events queued before the filter do no harm.
       socket.attachFilter(LOCAL_ROUTES);
       this.tables = new LiveTables<AddressKinds, RouteEvent>(
         socket,
@@ -91,7 +92,7 @@ export class Addresses {
     }
   }
 
-  /** @returns a promise that is fulfilled when all are known */
+  /** @returns a promise that is fulfilled when all addresses are known */
   async open(signal?: AbortSignal): Promise<void> {
     const opened = new Promise<void>((resolve, reject) => {
       this.#opened = resolve;
@@ -99,7 +100,7 @@ export class Addresses {
     });
     using _ = onAbort(signal, this.failed);
     this.tables.start();
-    // The socket of XFRM keeps the process alive.
+    // The XFRM socket keeps the process alive.
     this.tables.unref();
     await opened;
   }
@@ -137,33 +138,33 @@ export class Addresses {
   }
 }
 
-/** An address that this host has not, or not any more; with the link that was switched off or went. */
+/** An address that this host does not or no longer have, with its link if that is down or gone. */
 export interface LostAddress {
   readonly address: string;
   readonly link: string | undefined;
 }
 
-/** Addresses that are remembered after they have gone. */
+/** Removed addresses remembered. */
 const REMEMBERED = 4096;
 
-/** What tables of links and addresses say of an address. */
+/** Which addresses are local or lost, from tables of links and addresses. */
 export class LocalAddresses {
   readonly #tables: Tables<AddressKinds>;
   /** Addresses whose links are all down. */
   readonly #down = new Map<string, LostAddress>();
   readonly #gone = new Map<string, LostAddress>();
 
-  /** @param tables which are complete; what happens to them later is a {@link change} */
+  /** @param tables must be complete; pass later changes to {@link change} */
   constructor(tables: Tables<AddressKinds>) {
     this.#tables = tables;
     for (const { value } of tables.link) if (!value.up) this.#checkLink(value);
   }
 
-  /** Whether an address is this host's, or was while it was watched. */
+  /** Whether an address is this host's, or was since watching began. */
   isLocal = (address: string): boolean =>
     this.#tables.address.find('address', address).length > 0 || this.#gone.has(address);
 
-  /** Says that an address cannot be used, whether it could before or not. */
+  /** Reports an address that cannot be used, whether or not it could before. */
   lost = (address: string): LostAddress | undefined =>
     this.#noted(address) ??
     (this.#tables.address.find('address', address).length > 0
@@ -174,7 +175,7 @@ export class LocalAddresses {
     return this.#down.get(address) ?? this.#gone.get(address);
   }
 
-  /** @returns addresses that came, went, or changed whether they can be used */
+  /** @returns addresses that were added, removed, or became usable or unusable */
   change(change: ObjectChange<AddressKinds>): string[] {
     if (change.object === 'link') {
       const { value } = change;
@@ -188,19 +189,22 @@ export class LocalAddresses {
     return changed || cameOrWent ? [address] : [];
   }
 
-  /** Notes which addresses of a link can be used. @returns those of which that is new */
+  /** Records which addresses of a link are usable. @returns those that changed */
   #checkLink(link: HostLink): string[] {
     const held = this.#tables.address.find('link', `${link.index}`);
     const addresses = new Set(held.map(({ value }) => value.address));
     return [...addresses].filter((address) => this.#check(address, link));
   }
 
-  /** Notes whether an address can be used; whether that is new. @param link that has or had it, as it is now */
+  /**
+   * Records whether an address is usable; true if that changed. @param link has or had it; as it is
+   * now
+   */
   #check(address: string, link: HostLink | undefined): boolean {
     const holders = this.#tables.address.find('address', address);
     const usable = holders.some(({ value: { index } }) => {
       const its = index === link?.index ? link : this.#tables.link.get(`${index}`)?.value;
-      // Of a link that is not known, nothing says that it is down: events were lost.
+      // An unknown link is not known to be down: events were lost.
       return its === undefined || its.up;
     });
     const before = this.#noted(address);

@@ -1,16 +1,16 @@
-/** What is to be looked at again, and when: the next first. @module */
+/** Deadlines by owner, the earliest first. @module */
 
 interface Moment<Owner> {
   readonly at: number;
   readonly owner: Owner;
 }
 
-/** A binary heap of moments. An owner has one moment at most; setting another replaces it. */
+/** A binary heap of times. An owner has at most one; setting another replaces it. */
 export class Deadlines<Owner extends object> {
   #heap: Moment<Owner>[] = [];
   readonly #current = new Map<Owner, number>();
 
-  /** The earliest moment; Infinity if there is none. */
+  /** The earliest time; Infinity if there is none. */
   get next(): number {
     for (let top = this.#heap[0]; top; top = this.#heap[0]) {
       if (this.#current.get(top.owner) === top.at) return top.at;
@@ -26,14 +26,14 @@ export class Deadlines<Owner extends object> {
     if (at === Number.POSITIVE_INFINITY) return;
     this.#current.set(owner, at);
     this.#push({ at, owner });
-    // What was replaced is left in the heap till it comes up, unless that is most of it.
+    // Replaced entries stay in the heap until they reach the top, unless they are most of it.
     if (this.#heap.length > 64 && this.#heap.length > 4 * this.#current.size) {
       this.#heap = [];
       for (const [one, moment] of this.#current) this.#push({ at: moment, owner: one });
     }
   }
 
-  /** Takes out those whose moment has come. */
+  /** Removes and yields the owners whose time has come. */
   *due(now: number): Generator<Owner> {
     while (this.next <= now) {
       const { owner } = this.#heap[0] as Moment<Owner>;

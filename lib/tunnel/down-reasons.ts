@@ -1,4 +1,4 @@
-/** Why a tunnel is down, as far as the kernel tells. @module */
+/** Why a tunnel is down, as far as the kernel reports. @module */
 import type { LostAddress } from './addresses.ts';
 import type { PolicyGone } from './sa-group.ts';
 import type { SaGroups } from './sa-groups.ts';
@@ -7,10 +7,10 @@ import type { RemovedSa } from './tunnel-contents.ts';
 import type { TunnelsHost } from './tunnels.ts';
 
 /**
- * Why a tunnel whose last SA went is down.
+ * Why a tunnel that lost its last SA is down.
  *
- * @param settle milliseconds in which an SA that was moved comes again
- * @returns undefined while it is being looked for who it was
+ * @param settle milliseconds within which a moved SA reappears
+ * @returns undefined while the requester is being looked up
  */
 export function downReasonOf(
   lastGone: RemovedSa | undefined,
@@ -37,9 +37,9 @@ export function downReasonOf(
 }
 
 /**
- * Why nothing sends packets through the SAs of a tunnel any more.
+ * Why no policy sends packets through the SAs of a tunnel any more.
  *
- * @returns undefined while it is being looked for who it was
+ * @returns undefined while the requester is being looked up
  */
 export function policyGoneReason(
   gone: PolicyGone | undefined,
@@ -50,7 +50,7 @@ export function policyGoneReason(
   return by && { kind: 'policy-gone', by };
 }
 
-/** With the link's name as it came: escape it before printing. */
+/** Includes the raw link name: escape it before printing. */
 export const unreachable = ({ address, link }: LostAddress): string =>
   link === undefined
     ? `local address ${address} is not on this host`

@@ -1,20 +1,20 @@
-/** Between which ends SAs and policies are, and which end is this host's. @module */
+/** The endpoints of SAs and policies, and which of them is this host's. @module */
 
 import type { IpsecProto, StateDir, XfrmMode } from '../xfrm/names.ts';
 import type { XfrmPolicy } from '../xfrm/objects.ts';
 import type { PolicyTemplate, XfrmSelector } from '../xfrm/types.ts';
 import type { TrafficDirection } from './tunnel.ts';
 
-/** An address that stands for all. */
+/** Whether an address is a wildcard. */
 export const isWild = (address: string): boolean =>
   address === '0.0.0.0' || address === '::' || address === 'any';
 
-/** Two ends, in the order of their texts. */
+/** Two endpoints, in string order. */
 export type Pair = readonly [string, string];
 export const pairOf = (a: string, b: string): Pair => (a < b ? [a, b] : [b, a]);
 export const pairKey = ([a, b]: Pair): string => `${a} ${b}`;
 
-/** What a template of a policy asks for: an SA between two ends. */
+/** What a policy's template requires: an SA between two endpoints. */
 export interface TemplateDemand {
   readonly from: string;
   readonly to: string;
@@ -23,18 +23,18 @@ export interface TemplateDemand {
   readonly mode: XfrmMode;
   /** 0 for any. */
   readonly spi: number;
-  /** Packets pass without it too (`level use`). */
+  /** Packets also pass without it (`level use`). */
   readonly optional: boolean;
-  /** undefined for a policy of a direction that this version does not know. */
+  /** undefined for a policy with a direction unknown to this version. */
   readonly direction: TrafficDirection | undefined;
-  /** Forwarded packets have a policy of their own, whose template repeats that of `in`. */
+  /** Forwarded packets have their own policy, whose template repeats that of `in`. */
   readonly forward: boolean;
 }
 
 /**
- * Of a policy, what each template asks for. A tunnel's ends stand in its template; those of transport
- * mode are those of the packet, or of the tunnel that a template before it makes
- * (net/xfrm/xfrm_policy.c, xfrm_tmpl_resolve_one). Of a policy that blocks there is none.
+ * The demands of a policy's templates. A tunnel mode template holds its endpoints; those of
+ * transport mode are the packet's, or those of the tunnel made by a preceding template
+ * (net/xfrm/xfrm_policy.c, xfrm_tmpl_resolve_one). A blocking policy has none.
  */
 export function demandsOf(policy: XfrmPolicy): TemplateDemand[] {
   if (policy.action !== 'allow' || policy.templates === undefined) return [];
@@ -45,7 +45,7 @@ export function demandsOf(policy: XfrmPolicy): TemplateDemand[] {
     const { saddr, daddr, reqid, proto, mode, spi, optional } = template;
     if (hasEnds(template)) [from, to] = [saddr, daddr];
     else {
-      // Some programs write the ends of the packet there, where the selector is for many.
+      // Some programs put the packet's endpoints there, where the selector covers many.
       if (isWild(from) && !isWild(saddr)) from = saddr;
       if (isWild(to) && !isWild(daddr)) to = daddr;
     }
@@ -54,7 +54,7 @@ export function demandsOf(policy: XfrmPolicy): TemplateDemand[] {
   });
 }
 
-/** 3 and 4 are policies of single sockets (linux/xfrm.h, XFRM_POLICY_MAX). */
+/** 3 and 4 are per-socket policies (linux/xfrm.h, XFRM_POLICY_MAX). */
 function directionOf(dir: XfrmPolicy['dir']): TrafficDirection | undefined {
   if (dir === 'out' || dir === 4) return 'out';
   return dir === 'in' || dir === 'fwd' || dir === 3 ? 'in' : undefined;
@@ -63,48 +63,52 @@ function directionOf(dir: XfrmPolicy['dir']): TrafficDirection | undefined {
 const hasEnds = ({ mode }: PolicyTemplate): boolean =>
   mode === 'tunnel' || mode === 'beet' || mode === 'iptfs';
 
-/** The one address that a selector is for, or one that stands for all. */
+/** A selector's host address, or a wildcard. */
 function hostOf(selector: XfrmSelector, end: 'saddr' | 'daddr'): string {
   const bits = end === 'saddr' ? selector.prefixlenS : selector.prefixlenD;
   return bits === (selector.family === 'inet6' ? 128 : 32) ? selector[end] : 'any';
 }
 
 /**
- * Whether a demand makes a tunnel by itself, also while there is no SA. One for any peer does not, nor
- * one without which packets pass too, nor one for whatever comes in: an inbound template with the
- * reqid 0 takes SAs of all (xfrm_state_ok), an outbound one only those of reqid 0 (xfrm_state_find).
+ * Whether a demand makes a tunnel by itself, even without an SA. A demand for any peer does not,
+ * nor an optional one, nor one for anything inbound: an inbound template with reqid 0 accepts SAs
+ * with any reqid (xfrm_state_ok), an outbound one only those with reqid 0 (xfrm_state_find).
  */
 export const makesTunnel = ({ from, to, reqid, optional, direction }: TemplateDemand): boolean =>
   !isWild(from) && !isWild(to) && !optional && (reqid !== 0 || direction === 'out');
 
-/** Whether SAs from `a` to `b` are what a demand asks for, their reqid and protocol left aside. */
+/** Whether SAs from `a` to `b` match a demand, regardless of reqid and protocol. */
 export const fits = ({ from, to }: TemplateDemand, a: string, b: string): boolean =>
   (isWild(from) || from === a) && (isWild(to) || to === b);
 
-/** Of IPv4 and of IPv6, as the kernel's addresses are written here. */
+/** Whether an address is a multicast group, IPv4 or IPv6, in the spelling used here. */
 const isGroup = (address: string): boolean => /^(22[4-9]|23\d)\.|^ff..:/.test(address);
 
 /**
- * Whether an SA between two ends serves both directions: of an address that talks to itself; and to a group, from
- * which nobody answers. RFC 4552 has one SA for all that routers send to a link and hear there.
+ * Whether an SA between two endpoints serves both directions: if an address talks to itself, or
+ * with a multicast group, which sends no answers. RFC 4552 uses one SA for everything that routers
+ * send and receive on a link.
  */
 export const servesBoth = ([a, b]: Pair): boolean => a === b || isGroup(a) || isGroup(b);
 
-/** Whether SAs between two ends make no tunnel by themselves: those from any source, unless that serves both directions. */
+/**
+ * Whether SAs between two endpoints make no tunnel by themselves: those from any source, unless
+ * they serve both directions.
+ */
 export const isOnlyShared = (pair: Pair): boolean => pair.some(isWild) && !pair.some(isGroup);
 
-/** Which end is this host's. */
+/** Which endpoint is this host's. */
 export interface Orientation {
   readonly local: string;
   readonly remote: string;
-  /** false: nobody knows; the ends are in the order of their texts. */
+  /** false: unknown; the endpoints are in string order. */
   readonly directed: boolean;
 }
 
 /**
- * Which end is this host's: by the direction that SAs have (kernel 6.10), else by the policies, those for
- * forwarded packets last, else by the addresses of this host. Where what is asked says both, or nothing,
- * the next is asked. An end that stands for all is nobody's.
+ * Which endpoint is this host's: by the direction of SAs (Linux 6.10), else by policies, those for
+ * forwarded packets last, else by this host's addresses. If a source says both or nothing, the next
+ * decides. A wildcard endpoint is neither.
  */
 export function orientationOf(
   [a, b]: Pair,
@@ -115,7 +119,7 @@ export function orientationOf(
   if (isWild(a) || isWild(b)) {
     return { local: isWild(a) ? a : b, remote: isWild(a) ? b : a, directed: false };
   }
-  /** Whether the first of the ends is local: what each that is asked says, which may be both. */
+  /** Whether the first endpoint is local, according to each source, which may say both. */
   const votes = Array.from({ length: 4 }, () => new Set<boolean>());
   const [bySa, byPolicy, byForward, byAddress] = votes as [Vote, Vote, Vote, Vote];
   for (const { saddr, daddr, dir } of sas) {

@@ -1,12 +1,12 @@
-/** Tunnels that ought to be there: they stay in the lists, down, without SAs and policies. @module */
+/** Expected tunnels: they stay listed, down, even without SAs and policies. @module */
 import { integer, options, U32_MAX, wrongType, wrongValue } from '../socket/argument.ts';
 import { addressFamily, readAddress, writeAddress } from '../wire/address.ts';
 import type { Orientation } from './endpoints.ts';
 import type { GroupPart, SaGroup } from './sa-group.ts';
 
-/** A tunnel that ought to be there: the first that has all that is given here is it. */
+/** An expected tunnel: it stands for the first tunnel that matches everything given here. */
 export interface ExpectedTunnel {
-  /** Its name, which is then its id. Default: made of what follows. */
+  /** Its name, used as its id. Default: built from the other fields. */
   readonly name?: string | undefined;
   readonly local?: string | undefined;
   readonly remote?: string | undefined;
@@ -16,15 +16,15 @@ export interface ExpectedTunnel {
   readonly mark?: number | undefined;
 }
 
-/** One with its name, given or made. */
+/** An expected tunnel with its name, given or default. */
 export type NamedExpectedTunnel = ExpectedTunnel & { readonly name: string };
 
 const NAMES = new Set(['name', 'local', 'remote', 'reqid', 'ifId', 'mark']);
 
 /**
- * The list with addresses as the kernel's are written, and a name each.
+ * The list with normalised addresses, and a name for each.
  *
- * @param path what it is called in errors
+ * @param path its name in errors
  * @throws TypeError, RangeError
  */
 export function checkedExpected(
@@ -34,7 +34,7 @@ export function checkedExpected(
   if (given === undefined) return [];
   if (!Array.isArray(given)) throw wrongType(path, 'an array', given);
   const taken = new Set<string>();
-  // A copy without holes, which map would leave out.
+  // A copy without holes, which map would skip.
   return Array.from(given, (one: unknown, index) => {
     const tunnel = checkedOne(one, `${path}[${index}]`);
     const { name } = tunnel;
@@ -46,7 +46,7 @@ export function checkedExpected(
   });
 }
 
-/** One of them. */
+/** Checks one entry. */
 export function checkedOne(given: unknown, path: string): NamedExpectedTunnel {
   options(path, given, NAMES);
   const { local, remote, reqid, ifId, mark, name: own } = given as ExpectedTunnel;
@@ -67,7 +67,7 @@ export function checkedOne(given: unknown, path: string): NamedExpectedTunnel {
   return Object.freeze({ ...tunnel, name });
 }
 
-/** No SA has ends of two families (struct xfrm_usersa_info has one for both addresses). */
+/** An SA's endpoints have one family (struct xfrm_usersa_info has one for both addresses). */
 function sameFamily(path: string, local: unknown, remote: unknown): void {
   const [ours, theirs] = [local, remote].map(
     (one) => typeof one === 'string' && addressFamily(one),
@@ -94,7 +94,7 @@ function address(path: string, value: unknown): string {
   return readAddress(bytes, 0, family);
 }
 
-/** What is compared: the value of a mark, whatever its mask; of several reqids each. */
+/** Compares the value of a mark, not its mask, and any of several reqids. */
 export function isExpected(
   expected: ExpectedTunnel,
   tunnel: Orientation & Pick<GroupPart, 'ifIds' | 'marks'> & Pick<SaGroup, 'reqids'>,

@@ -12,21 +12,21 @@ import type { TunnelChange, TunnelSnapshot, TunnelsSynced } from './tunnel-chang
 import { TunnelMonitor } from './tunnel-monitor.ts';
 import { TUNNEL_MONITOR_OPTIONS, type TunnelMonitorOptions } from './tunnel-monitor-options.ts';
 
-/** What holds for each monitor is as in {@link TunnelMonitorOptions}. */
+/** Per-monitor options are those of {@link TunnelMonitorOptions}. */
 export interface MultiNamespaceTunnelMonitorOptions
   extends MultiNamespaceOptions,
     Omit<TunnelMonitorOptions, 'netns' | 'label' | 'signal' | 'monitor' | 'expected'> {
   /**
-   * The tunnels that ought to be in the namespace of a label, asked when it is opened. Later,
-   * `get(label).setExpected()` changes them.
+   * Returns the expected tunnels of the namespace with a label; called when it is opened. Change
+   * them later with `get(label).setExpected()`.
    */
   readonly expected?: ((label: string) => readonly ExpectedTunnel[] | undefined) | undefined;
 }
 
-/** What happened in the namespace of that label. Of `synced`, the tunnels of that namespace alone. */
+/** A change in the namespace with that label. `synced` holds the tunnels of that namespace only. */
 export type TunnelNamespaceChange = InNamespace<TunnelChange | TunnelsSynced>;
 
-/** What {@link MultiNamespaceTunnelMonitor} emits, and with which arguments. */
+/** The events of {@link MultiNamespaceTunnelMonitor} and their arguments. */
 export type MultiNamespaceTunnelMonitorListeners = MultiNamespaceListeners<
   TunnelChange | TunnelsSynced
 >;
@@ -44,8 +44,9 @@ const OPTIONS = {
 };
 
 /**
- * A {@link TunnelMonitor} for each of several namespaces, as MultiNamespaceXfrmMonitor has one of tables for each. A slow
- * loop misses changes of the namespaces that have many, is told so, and begins again with their tunnels (`synced`).
+ * One {@link TunnelMonitor} per namespace, as MultiNamespaceXfrmMonitor has XfrmMonitors. A slow
+ * loop misses changes of busy namespaces, gets an `overrun`, and restarts with their tunnels
+ * (`synced`).
  *
  * @example
  * await using monitors = await MultiNamespaceTunnelMonitor.open({ named: true });
@@ -60,9 +61,9 @@ export class MultiNamespaceTunnelMonitor extends MultiNamespaceMonitor<
   /**
    * Opens a monitor for each namespace.
    *
-   * @returns a promise that is fulfilled when all tunnels are known. Of a namespace with a name that goes meanwhile, or
-   *   may not be entered, `closed` is told.
-   * @throws as {@link TunnelMonitor.open}, for the first of `namespaces` that can't be watched
+   * @returns a promise that is fulfilled when all tunnels are known. A named namespace that is
+   *   removed meanwhile, or cannot be entered, is reported as `closed`.
+   * @throws as {@link TunnelMonitor.open}, for the first of `namespaces` that cannot be watched
    */
   static async open(
     options: MultiNamespaceTunnelMonitorOptions = {},

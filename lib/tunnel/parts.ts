@@ -1,11 +1,11 @@
-/** What each of several reqids has of a tunnel. @module */
+/** The parts of a tunnel with several reqids. @module */
 
 import type { SaGroup } from './sa-group.ts';
 import { NO_TRAFFIC, withTraffic } from './sa-limits.ts';
 import type { TunnelPart } from './tunnel.ts';
 import { both, protocolOf, type TunnelContents } from './tunnel-contents.ts';
 
-/** @returns undefined if there is but one */
+/** @returns undefined if there is only one */
 export function partsOf(
   contents: TunnelContents,
   groups: readonly SaGroup[],

@@ -1,7 +1,7 @@
 /**
- * Which SAs serve which policies, as the kernel chooses them: on the way out it resolves the templates of a policy; on
- * the way in it finds the SA of a packet by destination, SPI, protocol and mark, and holds what the packet came through
- * against the templates of the policy for it.
+ * Which SAs serve which policies, as the kernel chooses them: outbound, it resolves a policy's
+ * templates; inbound, it finds a packet's SA by destination, SPI, protocol and mark, and checks the
+ * SAs that the packet passed through against the templates of the packet's policy.
  * @module
  */
 
@@ -14,8 +14,8 @@ import type { PerDirection, TrafficDirection } from './tunnel.ts';
 import type { Policy } from './tunnel-contents.ts';
 
 /**
- * Whether packets of a policy go out through an SA for one of its templates (net/xfrm/xfrm_state.c, xfrm_state_find).
- * Its mode, reqid (0 is one like others), mark and interface id are the policy's.
+ * Whether a policy's packets go out through an SA for one of its templates (net/xfrm/xfrm_state.c,
+ * xfrm_state_find). Mode, reqid (0 included), mark and interface ID must be the policy's.
  */
 export const carriesOut = (
   sa: XfrmState,
@@ -31,8 +31,9 @@ export const carriesOut = (
   isForPackets(sa, selector);
 
 /**
- * Whether a policy accepts that packets came in through an SA, for one of its templates (xfrm_policy.c, xfrm_state_ok). The reqid
- * 0 is any, and only the source is compared, in other modes than transport.
+ * Whether a policy accepts packets that came in through an SA, for one of its templates
+ * (xfrm_policy.c, xfrm_state_ok). Reqid 0 matches any. Modes other than transport compare the
+ * source only.
  */
 export const acceptsIn = (sa: XfrmState, demand: TemplateDemand, policy: XfrmPolicy): boolean =>
   sa.dir !== 'out' &&
@@ -44,8 +45,9 @@ export const acceptsIn = (sa: XfrmState, demand: TemplateDemand, policy: XfrmPol
   isForPackets(sa, policy.selector);
 
 /**
- * Whether a source is that of a template, or that is open. It is compared as an address of the family of the packets, of IPv4 in
- * IPv6 only the first 32 bits (include/net/xfrm.h, xfrm_state_addr_cmp; seen on 7.2).
+ * Whether a source matches a template's, which may be a wildcard. It is compared as an address of
+ * the packets' family: an IPv6 source for IPv4 packets by its first 32 bits only
+ * (include/net/xfrm.h, xfrm_state_addr_cmp; seen on 7.2).
  */
 const isSource = (wanted: string, saddr: string, packets: XfrmSelector['family']): boolean =>
   isWild(wanted) ||
@@ -55,13 +57,13 @@ const isSource = (wanted: string, saddr: string, packets: XfrmSelector['family']
 const isKind = ({ proto, mode, spi }: XfrmState, demand: TemplateDemand): boolean =>
   proto === demand.proto && mode === demand.mode && (demand.spi === 0 || demand.spi === spi);
 
-/** Whether an SA's mark is that with which a policy looks for it; one without a mark has it. */
+/** Whether an SA's mark matches the one a policy looks for; an SA without a mark always does. */
 function holds(mine: XfrmMark | undefined, sought: XfrmMark | undefined): boolean {
   const value = sought ? sought.value & sought.mask : 0;
   return mine === undefined || ((value ^ mine.value) & mine.mask) === 0;
 }
 
-/** Whether packets that came through an SA can have a mark: it says some bits of theirs, and may set others. */
+/** Whether packets from an SA can have a mark: the SA fixes some bits, and may set others. */
 function canHave(
   { mark, setMark, setMarkMask = 0xffff_ffff }: XfrmState,
   wanted?: XfrmMark,
@@ -73,30 +75,31 @@ function canHave(
   return ((value ^ wanted.value) & wanted.mask & known) === 0;
 }
 
-/** Whether some packets of a policy are those that an SA is for. */
+/** Whether an SA is for some of a policy's packets. */
 const isForPackets = ({ selector }: XfrmState, packets: XfrmSelector): boolean =>
   meet(selector, packets);
 
-/** What keeps packets of a direction from passing through SAs. */
+/** What keeps packets of one direction from passing through SAs. */
 export interface Obstacle {
-  /** Protocols that required templates name, and of which there is no SA that fits. */
+  /** Protocols of required templates that have no matching SA. */
   readonly missing: readonly IpsecProto[];
-  /** What a policy that comes first and takes all packets does with them; undefined: there is none. */
+  /** The action of a policy that takes precedence and matches all packets; undefined: none. */
   readonly caught: XfrmPolicy['action'] | undefined;
 }
 
-/** As far as SAs and policies go, nothing. */
+/** SAs and policies keep nothing from passing. */
 export const CLEAR: Obstacle = { missing: [], caught: undefined };
 
 /**
- * What keeps the packets of a tunnel from passing, in each direction: of every policy that sends, and of those that its answers
- * meet, for this host or forwarded.
+ * What keeps a tunnel's packets from passing, in each direction: in every policy that sends, and in
+ * those that the answers meet, for this host or forwarded.
  *
- * @param policies of the tunnel, those that cover it included
- * @param shunts policies without templates, of the host
- * @param sas in each direction, those of others that serve it included
- * @param isOwn whether what a policy asks for on the way out is of this tunnel
- * @param wayOf in which direction a template is: that of its policy, but where nobody knows which end is this host's
+ * @param policies of the tunnel, including those that cover it
+ * @param shunts the host's policies without templates
+ * @param sas in each direction, including other tunnels' SAs that serve it
+ * @param isOwn whether an outbound demand belongs to this tunnel
+ * @param wayOf the direction of a template: its policy's, unless it is unknown which endpoint is
+ *   local
  * @param isLocal whether an address is this host's
  */
 export function obstaclesOf(
@@ -132,10 +135,11 @@ export function obstaclesOf(
     for (const way of ways) {
       const met = meeting(takes[way], answers);
       const { action } = catching(shunts, way, answers, met[0]?.entry.value ?? policy) ?? {};
-      // One that lets pass refuses what came out of a tunnel, and nothing else (__xfrm_policy_check).
+      // A policy that allows without templates rejects packets out of a tunnel, and only those
+      // (__xfrm_policy_check).
       coming.push(action === 'allow' && isPlain ? undefined : action);
       if (action !== undefined) {
-        // The peer answers in kind, whoever takes it.
+        // The peer answers with the same protocol, whichever policy accepts it.
         for (const { optional, mode, proto } of demands) {
           if (optional || mode !== 'transport') continue;
           if (!sas.in.some((sa) => sa.proto === proto && sa.mode === mode)) missing.in.add(proto);
@@ -143,12 +147,13 @@ export function obstaclesOf(
         continue;
       }
       for (const one of met) {
-        // A packet comes through an SA once.
+        // A packet passes through an SA only once.
         const taken = new Set<XfrmState>();
         for (const demand of one.demands) {
           const { optional, mode, proto } = demand;
           if (optional && mode === 'transport') {
-            // It need not accept what is there; but the peer will use what it is sent, and packets find no SA if there is none.
+            // It need not accept an SA; but the peer answers with the protocol it is sent, which
+            // then needs an SA.
             if (
               required.has(proto) &&
               !sas.in.some((sa) => sa.proto === proto && sa.mode === mode)
@@ -157,7 +162,8 @@ export function obstaclesOf(
             }
             continue;
           }
-          // What came out of a tunnel must be accepted by a template, be it optional (secpath_has_nontransport).
+          // A packet out of a tunnel must be accepted by a template, even an optional one
+          // (secpath_has_nontransport).
           const accepted = sas.in.find(
             (sa) => !taken.has(sa) && acceptsIn(sa, demand, one.entry.value),
           );
@@ -175,7 +181,7 @@ export function obstaclesOf(
   return { out: obstacle('out'), in: obstacle('in') };
 }
 
-/** The policies that what comes in meets: those for this host, and those for what it forwards. */
+/** The policies for inbound packets: those for this host, and those for forwarded packets. */
 type Way = 'in' | 'fwd';
 const both = <T>(of: (way: Way) => T): Record<Way, T> => ({ in: of('in'), fwd: of('fwd') });
 
@@ -185,8 +191,8 @@ const takesIn =
     demands.some((one) => one.direction === 'in' && one.forward === (way === 'fwd'));
 
 /**
- * Which of them answers to the packets of a policy meet: by whether they are for an address of this host. What is for a net may
- * be for both; transport mode is for this host.
+ * Which of them answers to a policy's packets meet: depends on whether they are for this host's
+ * address. Answers to a network may meet both; transport mode is for this host.
  */
 function waysOf(
   { selector: { saddr, prefixlenS, family } }: XfrmPolicy,
@@ -198,7 +204,7 @@ function waysOf(
   return [isLocal(saddr) ? 'in' : 'fwd'];
 }
 
-/** A policy that blocks what comes from behind this host to be sent, before another lets it pass. */
+/** A policy that blocks packets this host would forward, before another lets them pass. */
 function blocking(
   shunts: ReadonlyMap<string, XfrmPolicy>,
   policy: XfrmPolicy,
@@ -211,7 +217,10 @@ function blocking(
   return found?.action === 'block' ? found : undefined;
 }
 
-/** Of one priority the kernel takes that which was there first; indexes grow (xfrm_policy.c, xfrm_gen_index). */
+/**
+ * At equal priority the kernel prefers the older policy; indexes increase (xfrm_policy.c,
+ * xfrm_gen_index).
+ */
 const precedence = (a: Precedence, b: Precedence): number =>
   a.priority - b.priority || a.index - b.index;
 type Precedence = Pick<XfrmPolicy, 'priority' | 'index'>;
@@ -219,7 +228,7 @@ type Precedence = Pick<XfrmPolicy, 'priority' | 'index'>;
 const byPriority = (a: Policy, b: Policy): number =>
   a.entry.value.priority - b.entry.value.priority;
 
-/** The policies that some of the packets meet: in order, up to one that all meet. */
+/** The policies that some of the packets meet, in order, up to one that all meet. */
 function meeting(policies: readonly Policy[], packets: XfrmSelector): Policy[] {
   const met: Policy[] = [];
   for (const policy of policies) {
@@ -231,7 +240,7 @@ function meeting(policies: readonly Policy[], packets: XfrmSelector): Policy[] {
   return met;
 }
 
-/** The policy without templates that all packets meet before one, if there is such. */
+/** The policy without templates, if any, that all packets meet before a given policy. */
 function catching(
   shunts: ReadonlyMap<string, XfrmPolicy>,
   dir: 'in' | 'out' | 'fwd',

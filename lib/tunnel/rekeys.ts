@@ -1,7 +1,7 @@
 /**
- * The SAs of a tunnel that come and go. One takes the place of the one before it when it comes: the
- * kernel sends through the newest (net/xfrm/xfrm_state.c, xfrm_state_look_at). That the old one goes,
- * then or an hour later, is no rekey. @module
+ * Detects rekeys. An SA replaces its predecessor when it is added: the kernel sends through the
+ * newest (net/xfrm/xfrm_state.c, xfrm_state_look_at). Removing the old one, then or an hour later,
+ * is not a rekey. @module
  */
 import type { XfrmState } from '../xfrm/objects.ts';
 import { byAge, directionOf, type GroupPart, type SaGroup } from './sa-group.ts';
@@ -15,18 +15,18 @@ import type { TunnelRecord } from './tunnel-record.ts';
 export interface SaReplacement extends SaSuccession {
   readonly direction: TrafficDirection;
   readonly slot: string;
-  /** When it came, monotonic. */
+  /** When it was added, monotonic. */
   readonly at: number;
 }
 
-/** An SA among those that follow each other. */
+/** An SA in a chain of successors. */
 interface SaLink {
   readonly sa: Sa;
   readonly slot: string;
   readonly gone: RemovedSa | undefined;
 }
 
-/** Takes in the SAs that came and went. @returns which took the place of which, the first one first */
+/** Processes the SAs that were added and removed. @returns which replaced which, oldest first */
 export function detectRekeys(
   record: TunnelRecord,
   group: SaGroup,
@@ -37,7 +37,8 @@ export function detectRekeys(
   const went = new Set<RemovedSa>(record.missed.values());
   for (const gone of group.gone) {
     const { sa, last } = gone;
-    // One that came and went since the group was last looked at is of its tunnel, if there is but one.
+    // An SA added and removed since the group's last evaluation is its tunnel's, if it has only
+    // one.
     const its = sa.record === record || (sa.record === undefined && group.records.size === 1);
     if (sa.isLarval || !its) continue;
     record.retire(last, directionOf(last, local));
@@ -79,7 +80,10 @@ export function detectRekeys(
 
 const stateOf = ({ sa, gone }: SaLink): XfrmState => gone?.last ?? sa.entry.value;
 
-/** If an SA is new. One that was of another tunnel may have stood beside, unless the one before it is gone. */
+/**
+ * The replacement, if an SA is new. An SA from another tunnel may have existed alongside, unless
+ * its predecessor is gone.
+ */
 function replacement(
   record: TunnelRecord,
   direction: TrafficDirection,
@@ -91,7 +95,7 @@ function replacement(
   const isNew = sa.record === undefined || (sa.record !== record && gone !== undefined);
   if (!before || !isNew) return undefined;
   const [{ spi: from }, { spi: to, proto: protocol }] = [stateOf(before), stateOf(link)];
-  // Under the same SPI it was moved, and not rekeyed.
+  // With the same SPI it was moved, not rekeyed.
   if (gone && from === to) return undefined;
   const at = sa.came.monotonic;
   const heard = sa.heard && (gone?.heard ?? true);
@@ -110,8 +114,9 @@ const slotsOf = (some: readonly SaReplacement[], direction: TrafficDirection): n
   new Set(some.filter((one) => one.direction === direction).map(({ slot }) => slot)).size;
 
 /**
- * Until when the rest of a rekey is waited for, monotonic; Infinity if there is none. An SA may have been replaced more
- * often in one direction than in the other, as where both ends rekey at once: then nothing more needs to come.
+ * When to stop waiting for the rest of a rekey, monotonic; Infinity if there is none. One direction
+ * may have more replacements than the other, for example if both ends rekey at once: then nothing
+ * more needs to follow.
  */
 export function restUntil(
   { rekeying }: TunnelRecord,
@@ -123,9 +128,9 @@ export function restUntil(
 }
 
 /**
- * The rekey of a tunnel, if there was one: it is taken out when both directions have it.
+ * Takes the rekey of a tunnel, if there was one, once both directions have it.
  *
- * @param isOver whether the rest of it is no longer waited for
+ * @param isOver whether to stop waiting for the rest of it
  */
 export function rekeyed(
   record: TunnelRecord,

@@ -1,7 +1,7 @@
 /**
- * All SAs and policies between two ends with one reqid: one tunnel, or some that marks and interface
- * ids keep apart; or, with other groups to which it is linked, a part of one. What a change touches is a group and
- * those, whatever else is there. @module
+ * All SAs and policies between two endpoints with one reqid: one tunnel, or several that are
+ * separated by marks and interface IDs; or, with the groups it is linked to, part of one. A change
+ * affects only a group and those. @module
  */
 
 import type { XfrmPolicy, XfrmState } from '../xfrm/objects.ts';
@@ -27,13 +27,13 @@ import {
 } from './tunnel-contents.ts';
 import type { TunnelRecord } from './tunnel-record.ts';
 
-/** What an SA was asked for, for packets that a selector names. */
+/** A request for an SA, for packets that match a selector. */
 export interface SaNeed {
   readonly pair: Pair;
   readonly selector: XfrmSelector;
 }
 
-/** That an SA was asked for. */
+/** A pending request for an SA. */
 export interface PendingAcquire extends SaNeed {
   readonly uid: string;
   /** Monotonic. */
@@ -44,7 +44,7 @@ export interface PendingAcquire extends SaNeed {
   record: TunnelRecord | undefined;
 }
 
-/** That a policy was removed, and who claims to have asked for it, if that was heard. */
+/** The removal of a policy, and who claims to have requested it, if that was reported. */
 export type PolicyGone = Pick<RemovedSa, 'portId' | 'time'>;
 
 export class SaGroup {
@@ -54,16 +54,16 @@ export class SaGroup {
   /** By uid. */
   readonly sas = new Map<string, Sa>();
   readonly policies = new Map<string, Policy>();
-  /** SAs that went since it was last looked at. */
+  /** SAs removed since its last evaluation. */
   gone: RemovedSa[] = [];
-  /** The last of its policies that was removed. */
+  /** Its last removed policy. */
   policyGone: PolicyGone | undefined;
-  /** What was asked for lately, and is not there. */
+  /** Recent requests for SAs that do not exist yet. */
   acquired: PendingAcquire[] = [];
   readonly records = new Set<TunnelRecord>();
-  /** Whether it was since the counters were read. */
+  /** Whether it was evaluated since the counters were read. */
   looked = false;
-  /** The groups with which it was last looked at, itself included; the first has the records of all. */
+  /** The groups it was last evaluated with, including itself; the first has the records of all. */
   linked: readonly SaGroup[] = [this];
 
   constructor(key: string, pair: Pair, reqid: number) {
@@ -72,7 +72,7 @@ export class SaGroup {
     this.reqid = reqid;
   }
 
-  /** Those of all that it was last looked at with. */
+  /** The reqids of all groups it was last evaluated with. */
   get reqids(): readonly number[] {
     return this.linked.map(({ reqid }) => reqid);
   }
@@ -90,7 +90,7 @@ export class SaGroup {
   }
 }
 
-/** Marks and interface ids of members, each as often as it is there. */
+/** Marks and interface IDs of members, duplicates included. */
 export interface Labels {
   readonly marks: readonly (XfrmMark | undefined)[];
   readonly ifIds: readonly (number | undefined)[];
@@ -99,12 +99,12 @@ export interface Labels {
 /** The members of one tunnel. */
 export interface GroupPart extends Labels {
   readonly contents: TunnelContents;
-  /** What is the same through rekeys, in part: uids of SAs, policies and requests. */
+  /** What partly stays the same through rekeys: uids of SAs, policies and requests. */
   readonly members: ReadonlySet<string>;
   readonly acquired: readonly PendingAcquire[];
 }
 
-/** Several groups as one, which the first stands for. */
+/** Merges several groups into one, with the identity of the first. */
 export function mergedGroup(groups: readonly [SaGroup, ...SaGroup[]]): SaGroup {
   const [first, ...others] = groups;
   if (others.length === 0) return first;
@@ -119,17 +119,17 @@ export function mergedGroup(groups: readonly [SaGroup, ...SaGroup[]]): SaGroup {
   return all;
 }
 
-/** What of a host concerns a group beside its members. */
+/** What concerns a group in addition to its members. */
 export interface Surroundings {
-  /** The reqids of the groups that are joined. */
+  /** The reqids of the merged groups. */
   readonly reqids: ReadonlySet<number>;
-  /** Policies that fit its SAs, but make no tunnel by themselves. */
+  /** Policies that match its SAs, but make no tunnel by themselves. */
   readonly covers: readonly Policy[];
-  /** Inbound policies that answers to its packets may meet, whatever their ends and reqids. */
+  /** Inbound policies that answers to its packets may meet, regardless of endpoints and reqids. */
   readonly others: ReadonlySet<Policy>;
-  /** Inbound SAs from any source to one of the ends. */
+  /** Inbound SAs from any source to one of the endpoints. */
   readonly shared: readonly Sa[];
-  /** Whether packets for which an SA was asked for go through policies of others now. */
+  /** Whether packets that requested an SA now use other policies. */
   isLeftOver(asked: SaNeed): boolean;
   /** Policies without templates, by uid. */
   readonly shunts: ReadonlyMap<string, XfrmPolicy>;
@@ -140,11 +140,11 @@ type Any = Member & {
   readonly sa?: Sa;
   readonly acquired?: PendingAcquire;
   readonly policy?: Policy;
-  /** What it asks for here. */
+  /** Its demands in this group. */
   readonly demands?: readonly TemplateDemand[];
 };
 
-/** Joins a group: a function of its members, of what of the host concerns it, and of this host's addresses. */
+/** Joins a group into tunnels: a function of its members, surroundings and local addresses. */
 export function partsOfGroup(
   group: Pick<SaGroup, 'pair' | 'reqid' | 'sas' | 'policies' | 'acquired'>,
   surroundings: Surroundings,
@@ -185,7 +185,7 @@ export function partsOfGroup(
     const its = mine.map((demand) => ({ ...demand, direction }));
     members.push({ uid, direction, isPolicy: true, mark, ifId, policy, demands: its });
   }
-  // A larval SA without a reqid only keeps an SPI, for whichever tunnel between these ends.
+  // A larval SA without a reqid only reserves an SPI, for any tunnel between these endpoints.
   const counts = ({ sa }: Any) => !sa?.isLarval || reqid !== 0;
   const parts = isOnlyShared(pair)
     ? []
@@ -197,8 +197,8 @@ export function partsOfGroup(
 }
 
 /**
- * The policies that cover a tunnel: those without a mark, or with one of its own; inbound ones with any, if nothing of its
- * own has one there.
+ * The policies that cover a tunnel: those without a mark or with one of its own; inbound ones with
+ * any mark, if nothing of its own has an inbound one.
  */
 function covering(
   part: readonly Any[],
@@ -214,7 +214,7 @@ function covering(
   });
 }
 
-/** Of an SA, by its own word, else by its ends. */
+/** The direction of an SA: its own attribute, else by its endpoints. */
 export const directionOf = (
   { dir, saddr }: Pick<XfrmState, 'dir' | 'saddr'>,
   local: string,
@@ -249,7 +249,7 @@ function joined(
     const concerns = labels.has(labelText(mark, ifId)) || serving.some((sa) => accepts(policy, sa));
     if (!concerns && !policies.includes(policy)) known.delete(policy);
   }
-  // Where nobody knows which end is this host's, policies of both hosts may be here.
+  // If it is unknown which endpoint is local, policies of both hosts may be here.
   const values = both((direction) =>
     [
       ...(directed ? sas[direction] : [...sas.out, ...sas.in]),
@@ -257,7 +257,7 @@ function joined(
     ].map(({ entry }) => entry.value),
   );
   const wayOf = (one: TemplateDemand) => (fits(one, local, remote) ? 'out' : 'in');
-  // An outbound template takes SAs of its own reqid only, 0 included.
+  // An outbound template only uses SAs with its own reqid, 0 included.
   const isOwn = (one: TemplateDemand) => reqids.has(one.reqid) && here(one);
   return {
     contents: {
@@ -279,14 +279,14 @@ function joined(
   };
 }
 
-/** In the order in which they were added. */
+/** Compares by order of addition. */
 export function byAge(a: Sa, b: Sa): number {
   return a.entry.value.current.addedAt - b.entry.value.current.addedAt || a.order - b.order;
 }
 
 /**
- * Which of the known tunnels each of these is: that with which it has the most in common; else one that
- * has nothing left, if there is one; else none, and it is new.
+ * The known tunnel that each part continues: the one with the most members in common; else one that
+ * has nothing left; else none, and it is new.
  */
 export function matchRecords(
   parts: readonly GroupPart[],
@@ -308,7 +308,7 @@ export function matchRecords(
   return found;
 }
 
-/** Whether marks and interface ids are such as the tunnel had. */
+/** Whether marks and interface IDs match those the tunnel had. */
 function fitsLabels({ tunnel }: TunnelRecord, { marks, ifIds }: GroupPart): boolean {
   if (tunnel === undefined) return false;
   const fit = (mine: number | undefined, ...had: (number | undefined)[]) =>
@@ -320,7 +320,7 @@ function fitsLabels({ tunnel }: TunnelRecord, { marks, ifIds }: GroupPart): bool
   );
 }
 
-/** An SA, a policy or a request for an SA, as far as it matters here. */
+/** The parts of an SA, a policy or a request for an SA that matter here. */
 export interface Member {
   readonly direction: TrafficDirection;
   readonly isPolicy: boolean;
@@ -328,7 +328,7 @@ export interface Member {
   readonly ifId: number | undefined;
 }
 
-/** The members that have one mark and interface id. */
+/** The members with the same mark and interface ID. */
 interface Labelled<M> extends Pick<Member, 'mark' | 'ifId'> {
   readonly text: string;
   readonly members: M[];
@@ -338,23 +338,24 @@ interface Labelled<M> extends Pick<Member, 'mark' | 'ifId'> {
   policies: boolean;
 }
 
-/** What a mark and an interface id are called; nothing if there is neither. */
+/** The text for a mark and an interface ID; empty if there is neither. */
 export function labelText(mark: XfrmMark | undefined, ifId: number | undefined): string {
   const marked = mark ? ` mark 0x${mark.value.toString(16)}/0x${mark.mask.toString(16)}` : '';
   return marked + (ifId ? ` if_id 0x${ifId.toString(16)}` : '');
 }
 
 /**
- * The tunnels of a group, each as its members: a function of the members alone, in the order of their
- * labels (mark and interface id).
+ * Splits a group's members into tunnels: a function of the members alone, ordered by label (mark
+ * and interface ID).
  *
- * 1. A label that is found in both directions is a tunnel.
- * 2. If there is none, but both directions have labels, all are one tunnel: the two directions are told
- *    apart by them (ikey and okey, mark_in and mark_out).
- * 3. If only one direction is there, each label is a tunnel.
- * 4. What has less (no mark, say) joins the tunnel that it fits, if it is one only: an SA without a mark
- *    serves all marks (net/xfrm/xfrm_state.c, __xfrm_state_lookup). So do policies with more, where the tunnel has none:
- *    an SA gives packets their mark (XFRMA_SET_MARK).
+ * 1. A label found in both directions is a tunnel.
+ * 2. If there is none, but both directions have labels, everything is one tunnel: its directions
+ *    have different labels (ikey and okey, mark_in and mark_out).
+ * 3. If only one direction exists, each label is a tunnel.
+ * 4. Members with a less specific label (no mark, say) join the tunnel they match, if it is only
+ *    one: an SA without a mark serves all marks (net/xfrm/xfrm_state.c, __xfrm_state_lookup). So do
+ *    policies with a more specific label, if the tunnel has none in their direction: an SA can mark
+ *    packets (XFRMA_SET_MARK).
  */
 export function splitByLabels<M extends Member>(members: readonly M[]): M[][] {
   const parts = partsOf(members);
@@ -363,7 +364,7 @@ export function splitByLabels<M extends Member>(members: readonly M[]): M[][] {
     if (parts.some((part) => part.in) && parts.some((part) => part.out)) return [[...members]];
     tunnels = parts.filter((part) => !parts.some((other) => isLess(part, other)));
   }
-  // SAs without label of policies that have one: the policies would else stand without SAs.
+  // SAs without a label whose policies have one: otherwise the policies would have no SAs.
   const served = tunnels.filter((part) => {
     const [only, ...more] = tunnels.filter((other) => isLess(part, other) && !other.sas);
     if (part.policies || only === undefined || more.length > 0) return true;
@@ -399,13 +400,13 @@ function partsOf<M extends Member>(members: readonly M[]): Labelled<M>[] {
   return [...parts.values()].sort((a, b) => (a.text < b.text ? -1 : 1));
 }
 
-/** Whether a part is the policies of one direction that a tunnel lacks. */
+/** Whether a part is policies of one direction, which a tunnel lacks. */
 const wants = ({ members }: Labelled<Member>, part: Labelled<Member>): boolean =>
   !part.sas &&
   !(part.in && part.out) &&
   !members.some(({ isPolicy, direction }) => isPolicy && part[direction]);
 
-/** Whether one label says less than another, and nothing else. */
+/** Whether one label is less specific than another, and otherwise equal. */
 function isLess(less: Labelled<unknown>, more: Labelled<unknown>): boolean {
   const [mine, its] = [less, more].map(({ mark }) => labelText(mark, undefined));
   return less !== more && (mine === '' || mine === its) && (!less.ifId || less.ifId === more.ifId);

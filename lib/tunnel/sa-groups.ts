@@ -1,4 +1,4 @@
-/** All SAs and policies of a host, found by what a change may touch. @module */
+/** All SAs and policies of a host, indexed by what a change may affect. @module */
 import { hasSpi } from '../monitor/xfrm-objects.ts';
 import type { PolicyEntry, StateEntry } from '../monitor/xfrm-views.ts';
 import type { EventTime } from '../netlink/event.ts';
@@ -19,25 +19,25 @@ import { type PolicyGone, SaGroup, type SaNeed, type Surroundings } from './sa-g
 import { contains, isSame, meet, mirrored, withPortsExchanged } from './selectors.ts';
 import { type Policy, type Sa, saOf } from './tunnel-contents.ts';
 
-/** SPIs up to here are reserved (RFC 4303, 2.1): who uses them gives them out by hand, perhaps twice. */
+/** SPIs up to here are reserved (RFC 4303, 2.1): they are assigned by hand, perhaps twice. */
 const RESERVED_SPIS = 255;
-/** Destinations of one SPI that are counted. */
+/** The most destinations counted for one SPI. */
 const MANY = 100;
 
 export class SaGroups {
-  /** Groups that are to be looked at. */
+  /** Groups to evaluate. */
   readonly dirty = new Set<SaGroup>();
   readonly #groups = new Map<string, SaGroup>();
   /** By uid. */
   readonly sas = new Map<string, Sa>();
   readonly policies = new Map<string, Policy>();
-  /** Policies that cover SAs beside their own. */
+  /** Policies that cover more SAs than their own. */
   readonly #covers = new MultiMap<string, Policy>();
-  /** Of those, inbound ones for any peer. */
+  /** The inbound ones among them, for any peer. */
   readonly #forAll = new Set<Policy>();
-  /** Policies by their packets: inbound ones by those to which they are the answers. */
+  /** Policies by their packets; inbound ones by the packets they carry the answers to. */
   readonly #byPackets = new MultiMap<string, Policy>();
-  /** Outbound policies by the address from which their packets come, where it is one. */
+  /** Outbound policies by the source of their packets, if that is a single address. */
   readonly #bySource = new MultiMap<string, Policy>();
   /** Policies without templates, by uid. */
   readonly #shunts = new Map<string, XfrmPolicy>();
@@ -45,7 +45,7 @@ export class SaGroups {
   readonly #larval = new Set<Sa>();
   /** SAs from any source, by their destination. */
   readonly #shared = new MultiMap<string, Sa>();
-  /** By their ends, by each of them, and by reqid. */
+  /** Groups by both endpoints, by each of them, and by reqid. */
   readonly #groupsBy = new MultiMap<string, SaGroup>();
   readonly #bySpi = new MultiMap<string, Sa>();
 
@@ -63,7 +63,7 @@ export class SaGroups {
     return this.#groupsBy.get(reqidKey(reqid));
   }
 
-  /** Those with the SPI and protocol of one, itself included. */
+  /** The SAs with an SPI and protocol. */
   bySpi(proto: IpsecProto, spi: number): ReadonlySet<Sa> {
     return this.#bySpi.get(`${proto} ${spi}`);
   }
@@ -78,7 +78,7 @@ export class SaGroups {
     return isWild(saddr) ? this.groupsByAddress(daddr) : group.linked;
   }
 
-  /** Policies that fit a group's SAs, beside its own; some may not. */
+  /** Policies that may match a group's SAs, in addition to its own. */
   #coversOf({ pair, policies }: SaGroup, reqids: Iterable<number>): Policy[] {
     const covers = new Set(this.#covers.get(pairKey(pair)));
     for (const reqid of [...reqids, 0]) {
@@ -88,7 +88,7 @@ export class SaGroups {
     return [...covers];
   }
 
-  /** @param group one, or several as one */
+  /** @param group one, or several merged */
   surroundings(group: SaGroup, groups: readonly SaGroup[]): Surroundings {
     const reqids = new Set(groups.map(({ reqid }) => reqid));
     const [a, b] = group.pair;
@@ -102,7 +102,10 @@ export class SaGroups {
     };
   }
 
-  /** Inbound policies that answers to the packets of a group may meet: those for any peer, and those for the same packets. */
+  /**
+   * Inbound policies that answers to a group's packets may meet: those for any peer, and those for
+   * the same packets.
+   */
   #forAnswers({ policies }: SaGroup): ReadonlySet<Policy> {
     const found = new Set(this.#forAll);
     for (const { entry } of policies.values()) {
@@ -114,7 +117,10 @@ export class SaGroups {
     return found;
   }
 
-  /** An address of this host came or went: answers to packets from there are for this host, or forwarded. */
+  /**
+   * An address of this host was added or removed: answers to it are now for this host, or
+   * forwarded.
+   */
   readdressed(address: string): void {
     for (const { demands } of this.#bySource.get(address)) {
       for (const demand of demands) {
@@ -123,7 +129,7 @@ export class SaGroups {
     }
   }
 
-  /** Groups whose packets are those of a policy are to be looked at. */
+  /** Marks for evaluation the groups with the same packets as a policy. */
   #sharesPackets(packets: string): void {
     for (const other of this.#byPackets.get(packets)) {
       for (const demand of other.demands) {
@@ -133,8 +139,9 @@ export class SaGroups {
   }
 
   /**
-   * A trap for any peer asks for SAs between the ends of each packet. When the SAs come, between the gateways, so do
-   * policies for those packets, and what was asked for is only left over until it times out.
+   * A trap policy for any peer requests SAs between the endpoints of each packet. When the SAs are
+   * added, between the gateways, so are policies for those packets, and the request is a leftover
+   * until it times out.
    */
   #isLeftOver({ pair, selector }: SaNeed): boolean {
     let best: Policy | undefined;
@@ -150,14 +157,15 @@ export class SaGroups {
     );
   }
 
-  /** What was asked for may be left over, or not be any more. */
+  /** Requests may have become leftovers, or stopped being that. */
   #asked(dir: XfrmPolicy['dir']): void {
     if (dir === 'out') for (const { group } of this.#larval) this.dirty.add(group);
   }
 
   /**
-   * A group and those with which it is one tunnel: they have a policy in common (a bundle); or each carries one direction
-   * only, and the one answers the other; or they are for both roles that hosts have towards a port. The first is the one that protects packets: ESP before AH before IPCOMP.
+   * A group and those that form one tunnel with it: they share a policy (a bundle); or each carries
+   * one direction, and one answers the other; or they serve both roles of a host towards a port.
+   * The first is the one that protects packets: ESP before AH before IPCOMP.
    */
   linked(group: SaGroup): readonly [SaGroup, ...SaGroup[]] {
     const found = new Set([group]);
@@ -191,7 +199,7 @@ export class SaGroups {
     }
   }
 
-  /** A group's own policies, and outbound ones that leave the source to the kernel. */
+  /** A group's own policies, and outbound ones whose source the kernel chooses. */
   *#policiesOf({ policies, pair: [a, b], reqid }: SaGroup): Generator<Policy> {
     yield* policies.values();
     for (const policy of this.#covers.get(reqidKey(reqid))) {
@@ -201,7 +209,7 @@ export class SaGroups {
     }
   }
 
-  /** Whether answers to what one group sends come in through SAs of another, which is without policies of its own. */
+  /** Whether answers to a group's packets come in through SAs of another, which has no policies. */
   #accepts(sending: SaGroup, group: SaGroup): boolean {
     const { sas, policies, reqid } = group;
     if (policies.size > 0 || sas.size === 0) return false;
@@ -261,14 +269,14 @@ export class SaGroups {
     this.#spiChanges(sa, () => this.#bySpi.delete(`${proto} ${spi}`, sa));
   }
 
-  /** Those that an SA from any source may serve are to be looked at. */
+  /** Marks for evaluation the groups that an SA from any source may serve. */
   #share({ entry }: Sa): void {
     const { saddr, daddr } = entry.value;
     if (!isWild(saddr)) return;
     for (const group of this.groupsByAddress(daddr)) this.dirty.add(group);
   }
 
-  /** Those that begin or end to share an SPI are to be looked at. */
+  /** Marks for evaluation the groups that start or stop sharing an SPI. */
   #spiChanges(sa: Sa, change: () => void): void {
     const { proto, spi } = sa.entry.value;
     const before = this.sharing(sa);
@@ -280,7 +288,7 @@ export class SaGroups {
     }
   }
 
-  /** Destinations of an SPI, at most {@link MANY}; 0 where several mean nothing. */
+  /** Number of destinations with an SPI, at most {@link MANY}; 0 if sharing it means nothing. */
   sharing({ entry }: Sa): number {
     const { proto, spi } = entry.value;
     if (proto === 'comp' || spi <= RESERVED_SPIS) return 0;
@@ -329,7 +337,7 @@ export class SaGroups {
     this.#caught(shunt);
   }
 
-  /** Groups whose packets a policy without templates may catch are to be looked at. */
+  /** Marks for evaluation the groups whose packets a policy without templates may catch. */
   #caught({ selector, dir }: XfrmPolicy): void {
     const sought = dir === 'out' ? selector : mirrored(selector);
     for (const { entry, demands } of this.policies.values()) {
@@ -369,7 +377,7 @@ export class SaGroups {
     this.#cover(policy.demands);
   }
 
-  /** Groups that a policy covers beside its own are to be looked at: all, if for any peer and reqid. */
+  /** Marks for evaluation the groups that a policy covers: all, if it is for any peer and reqid. */
   #cover(demands: Policy['demands']): void {
     for (const demand of demands) {
       if (makesTunnel(demand)) continue;
@@ -383,24 +391,27 @@ export class SaGroups {
 const reqidKey = (reqid: number): string => `reqid ${reqid}`;
 const keysOf = ({ pair, reqid }: SaGroup) => [pairKey(pair), ...pair, reqidKey(reqid)];
 
-/** Whether an end is left open. */
+/** Whether an endpoint is a wildcard. */
 const isOpen = ({ from, to }: TemplateDemand): boolean => isWild(from) || isWild(to);
-/** Whether the kernel chooses the source of the packets that go to an end (xfrm_policy.c, xfrm_tmpl_resolve_one). */
+/**
+ * Whether the kernel chooses the source of packets to an endpoint (xfrm_policy.c,
+ * xfrm_tmpl_resolve_one).
+ */
 const isFromAny = ({ from, to, direction, optional }: TemplateDemand): boolean =>
   direction === 'out' && isWild(from) && !isWild(to) && !optional;
-/** By its pair, or with an end left open by its reqid. */
+/** Its pair, or if an endpoint is a wildcard, its reqid. */
 const coverKey = (demand: TemplateDemand): string =>
   isOpen(demand) ? reqidKey(demand.reqid) : pairKey(pairOf(demand.from, demand.to));
 
 const isForAll = (demand: TemplateDemand): boolean => isOpen(demand) && demand.direction === 'in';
 
-/** The address from which the packets of an outbound policy come, if it is one. */
+/** The source of an outbound policy's packets, if it is a single address. */
 const sourceOf = ({ dir, selector }: XfrmPolicy): string | undefined =>
   dir === 'out' && selector.prefixlenS === (selector.family === 'inet6' ? 128 : 32)
     ? selector.saddr
     : undefined;
 
-/** The packets of an outbound policy; those to which the packets of an inbound one are the answers. */
+/** The packets of an outbound policy; for an inbound one, the packets that its packets answer. */
 function packetsKey({ selector, dir, mark, ifId }: XfrmPolicy): string | undefined {
   if (dir !== 'in' && dir !== 'out' && dir !== 'fwd') return undefined;
   const s = dir === 'out' ? selector : mirrored(selector);
@@ -411,7 +422,7 @@ function packetsKey({ selector, dir, mark, ifId }: XfrmPolicy): string | undefin
 
 const RANKS: { readonly [proto: string]: number } = { esp: 0, ah: 1, comp: 2 };
 
-/** By the protocol of its SAs and templates that protects best. */
+/** A group's rank, by the most protective protocol of its SAs and templates. */
 function rankOf({ sas, policies, reqid }: SaGroup): number {
   let least = 3;
   const note = (proto: IpsecProto) => {
@@ -424,7 +435,7 @@ function rankOf({ sas, policies, reqid }: SaGroup): number {
   return least;
 }
 
-/** The address to which all SAs with keys and all policies of a group lead; undefined if that is not one. */
+/** The destination of all SAs with keys and policies of a group; undefined if there are several. */
 function towardOf({ sas, policies, reqid }: SaGroup): string | undefined {
   const all = new Set<string>();
   for (const { entry, isLarval } of sas.values()) if (!isLarval) all.add(entry.value.daddr);
@@ -435,7 +446,7 @@ function towardOf({ sas, policies, reqid }: SaGroup): string | undefined {
   return all.size === 1 ? only : undefined;
 }
 
-/** Whether the packets of one of some policies are the answers to those of one of others. */
+/** Whether the packets of any of some policies answer those of any of the others. */
 const answers = (some: readonly Policy[], others: readonly Policy[]): boolean =>
   some.some(({ entry: { value } }) => {
     const back = mirrored(value.selector);
@@ -443,8 +454,9 @@ const answers = (some: readonly Policy[], others: readonly Policy[]): boolean =>
   });
 
 /**
- * Whether one group is for packets to a port of the other host and one for packets to the same port here, as Open vSwitch has
- * connections for Geneve and VXLAN (ipsec/ovs-monitor-ipsec.in): nobody answers from that port, and each carries one direction.
+ * Whether one group is for packets to a port of the peer and the other for packets to the same port
+ * here, as in Open vSwitch connections for Geneve and VXLAN (ipsec/ovs-monitor-ipsec.in): nothing
+ * is sent from that port, and each carries one direction.
  */
 const isOtherRole = (one: SaGroup, other: SaGroup): boolean =>
   [...one.policies.values()].some(({ entry: { value } }) => {
@@ -455,7 +467,7 @@ const isOtherRole = (one: SaGroup, other: SaGroup): boolean =>
     );
   });
 
-/** Several values a key. */
+/** A Map with several values per key. */
 class MultiMap<Key, Value> {
   readonly #sets = new Map<Key, Set<Value>>();
 

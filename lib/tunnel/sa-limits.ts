@@ -1,12 +1,12 @@
-/** What an SA's figures mean: its limits, how much of them is used, what it stands beside. @module */
+/** An SA's limits, how much of them is used, and which SAs succeed each other. @module */
 import { NO_LIMIT } from '../wire/time.ts';
 import type { XfrmState } from '../xfrm/objects.ts';
 import type { TrafficDirection, TunnelExpiry, TunnelTraffic } from './tunnel.ts';
 
-/** Limits of so many seconds, 30,000 years, are none either. */
+/** Limits of this many seconds, 30,000 years, count as none. */
 const ENDLESS = 1_000_000_000_000;
 
-/** The earlier of a limit since the SA was added and one since its first use, on the wall clock in ms. */
+/** The earlier of the limits since the SA was added and since its first use, in wall-clock ms. */
 function limitAt({ current, lifetime }: XfrmState, kind: 'soft' | 'hard') {
   const limit = (from: number | undefined, seconds: number) =>
     !from || seconds >= ENDLESS ? undefined : { at: from + seconds * 1000, after: seconds * 1000 };
@@ -15,15 +15,15 @@ function limitAt({ current, lifetime }: XfrmState, kind: 'soft' | 'hard') {
   return added && used ? (added.at < used.at ? added : used) : (added ?? used);
 }
 
-/** The limits in time. */
+/** The time limits. */
 export const expiryOf = (state: XfrmState | undefined): TunnelExpiry => ({
   softAt: state && limitAt(state, 'soft')?.at,
   hardAt: state && limitAt(state, 'hard')?.at,
 });
 
 /**
- * From when on a hard limit in time is near: `margin` before it, but never more than a tenth of the whole
- * time, so that short lives are not near their end from the start.
+ * When a hard time limit becomes near: `margin` before it, but at most a tenth of the lifetime, so
+ * that short lifetimes are not near their end from the start.
  */
 export function nearHardAt(state: XfrmState, margin: number): number | undefined {
   const limit = limitAt(state, 'hard');
@@ -35,13 +35,13 @@ export const isSoftSpent = ({ lifetime, current }: XfrmState): boolean =>
   (lifetime.softBytes > 0n && current.bytes >= lifetime.softBytes) ||
   (lifetime.softPackets > 0n && current.packets >= lifetime.softPackets);
 
-/** A share of a limit; undefined where there is none. */
+/** The used share of a limit; undefined if there is none. */
 export const share = (used: bigint, limit: bigint | number): number | undefined =>
   limit <= 0n || limit === NO_LIMIT ? undefined : Number(used) / Number(limit);
 
 /**
- * The share of the sequence numbers that is used: of 2^32, or with ESN of 2^64. An outbound SA that has
- * used them carries no more packets, unless they may start again (net/xfrm/xfrm_replay.c).
+ * The used share of the sequence numbers: of 2^32, or with ESN of 2^64. An outbound SA that has
+ * used them all carries no more packets, unless they may wrap (net/xfrm/xfrm_replay.c).
  */
 export function sequenceUsed(state: XfrmState, direction: TrafficDirection): number | undefined {
   if (state.extraFlags?.names.includes('oseq-may-wrap')) return undefined;
@@ -53,7 +53,7 @@ export function sequenceUsed(state: XfrmState, direction: TrafficDirection): num
   return counters && (direction === 'out' ? counters.oseq : counters.seq) / 2 ** 32;
 }
 
-/** SAs of one text follow each other; those of other CPUs, protocols, reqids and selectors stand beside. */
+/** SAs of a slot succeed each other; those of other CPUs, protocols, reqids, selectors coexist. */
 export function slotOf({ proto, reqid, pcpu, selector: s }: XfrmState): string {
   const cpu = pcpu === undefined ? '' : ` cpu ${pcpu}`;
   const any = s.prefixlenS === 0 && s.prefixlenD === 0 && s.proto === 0;
@@ -61,7 +61,7 @@ export function slotOf({ proto, reqid, pcpu, selector: s }: XfrmState): string {
   return `${proto} ${reqid}${cpu}${any ? '' : ` ${ends} ${s.proto}`}`;
 }
 
-/** SAs that follow each other, by their slot; in each as they come. */
+/** SAs by slot, each slot in the given order. */
 export function bySlot<Of extends { readonly slot: string }>(sas: Iterable<Of>): Map<string, Of[]> {
   const slots = new Map<string, Of[]>();
   for (const sa of sas) {
@@ -74,13 +74,13 @@ export function bySlot<Of extends { readonly slot: string }>(sas: Iterable<Of>):
 
 export const NO_TRAFFIC: TunnelTraffic = { bytes: 0n, packets: 0n, lastUsedAt: undefined };
 
-/** A sum of what SAs carried, and one more. */
+/** Adds an SA's traffic to a sum. */
 export function withTraffic(
   { bytes, packets, lastUsedAt = 0 }: TunnelTraffic,
   state: XfrmState,
 ): TunnelTraffic {
   const { current } = state;
-  // Older kernels say only when it was first used (XFRMA_LASTUSED: not in 6.1).
+  // Older kernels report only the first use (XFRMA_LASTUSED: not in 6.1).
   const used = state.lastUsedAt || (current.firstUsedAt ?? 0);
   return {
     bytes: bytes + current.bytes,

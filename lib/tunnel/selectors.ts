@@ -1,8 +1,8 @@
-/** Which packets selectors have in common (net/xfrm/xfrm_policy.c, xfrm_selector_match). @module */
+/** How selectors overlap (net/xfrm/xfrm_policy.c, xfrm_selector_match). @module */
 import { addressFamily, writeAddress } from '../wire/address.ts';
 import type { XfrmSelector } from '../xfrm/types.ts';
 
-/** A selector for the packets of the other direction. */
+/** The selector of the opposite direction. */
 export const mirrored = (of: XfrmSelector): XfrmSelector => ({
   ...withPortsExchanged(of),
   saddr: of.daddr,
@@ -11,7 +11,7 @@ export const mirrored = (of: XfrmSelector): XfrmSelector => ({
   prefixlenD: of.prefixlenS,
 });
 
-/** A selector for the packets of the same direction in the other role: from the port to which these are. */
+/** The selector of the same direction in the other role: from the port that these packets go to. */
 export const withPortsExchanged = (of: XfrmSelector): XfrmSelector => ({
   ...of,
   sport: of.dport,
@@ -20,7 +20,7 @@ export const withPortsExchanged = (of: XfrmSelector): XfrmSelector => ({
   dportMask: of.sportMask,
 });
 
-/** Whether some packets are for both. */
+/** Whether some packets match both. */
 export function meet(a: XfrmSelector, b: XfrmSelector): boolean {
   return (
     sameFamily(a, b) &&
@@ -32,7 +32,7 @@ export function meet(a: XfrmSelector, b: XfrmSelector): boolean {
   );
 }
 
-/** Whether all packets of `b` are for `a` too. */
+/** Whether all packets that match `b` also match `a`. */
 export function contains(a: XfrmSelector, b: XfrmSelector): boolean {
   return (
     a.prefixlenS <= b.prefixlenS &&
@@ -45,7 +45,7 @@ export function contains(a: XfrmSelector, b: XfrmSelector): boolean {
   );
 }
 
-/** Whether two are for the same packets. */
+/** Whether both match the same packets. */
 export const isSame = (a: XfrmSelector, b: XfrmSelector): boolean =>
   contains(a, b) && contains(b, a);
 
@@ -55,7 +55,7 @@ const sameFamily = (a: XfrmSelector, b: XfrmSelector): boolean =>
 const portsMeet = (a: number, maskA: number, b: number, maskB: number): boolean =>
   ((a ^ b) & maskA & maskB) === 0;
 
-/** Whether addresses begin with the same bits. */
+/** Whether addresses have a common prefix of this many bits. */
 export function startAlike(a: string, b: string, bits: number): boolean {
   if (bits === 0 || a === b) return true;
   const [one, other] = [bytesOf(a), bytesOf(b)];

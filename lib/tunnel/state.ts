@@ -1,7 +1,7 @@
 /**
- * The state of a tunnel: a function of what there is of it, what it was before, and the time. Times of
- * this host's events are monotonic; limits and uses of SAs are wall-clock times, as the kernel has
- * them. @module
+ * The state of a tunnel: a pure function of an observation, the previous state and the time. Times
+ * of events on this host are monotonic; limits and uses of SAs are wall-clock times, as in the
+ * kernel. @module
  */
 import type { EventTime } from '../netlink/event.ts';
 import { formatSpi } from '../xfrm/text.ts';
@@ -11,100 +11,100 @@ import type { TunnelThresholds } from './thresholds.ts';
 import { isUpState, type PerDirection, TUNNEL_STATES, type TunnelState } from './tunnel.ts';
 import { both, DIRECTIONS } from './tunnel-contents.ts';
 
-/** An SA with keys, as far as the state depends on it. */
+/** The properties of an SA with keys that the state depends on. */
 export interface ObservedSa {
   readonly spi: number;
-  /** SAs of one slot follow each other; those of others stand beside (CPU, selector, protocol, reqid). */
+  /** SAs in the same slot succeed each other; others coexist (CPU, selector, protocol, reqid). */
   readonly slot: string;
-  /** When it came, monotonic. */
+  /** When it was added, monotonic. */
   readonly addedAt: number;
-  /** When a soft limit was or will be reached, on the wall clock; undefined if it is not in time. */
+  /** When a soft limit was or will be reached, wall clock; undefined if it is not a time limit. */
   readonly softAt: number | undefined;
-  /** Likewise a hard limit, and when it is near. */
+  /** When a hard limit becomes near, wall clock. */
   readonly hardAt: number | undefined;
 }
 
-/** What there is of a tunnel. */
+/** What is observed of a tunnel. */
 export interface Observation {
-  /** SAs with keys, the oldest first. */
+  /** SAs with keys, oldest first. */
   readonly sas: PerDirection<readonly ObservedSa[]>;
   /** What keeps packets from passing through them. */
   readonly obstacles: PerDirection<Obstacle>;
-  /** When the last SA of a direction went for which none has come, monotonic. */
+  /** When the last SA of a direction was removed without a successor, monotonic. */
   readonly goneAt?: PerDirection<number | undefined>;
-  /** When the oldest SA without keys came, monotonic; undefined if there is none. */
+  /** When the oldest larval SA was added, monotonic; undefined if there is none. */
   readonly larvalAt: number | undefined;
-  /** Policies through which it gets packets, or takes them. */
+  /** Number of policies that send or accept its packets. */
   readonly policies: number;
   /** Whether one of them sends packets through its SAs. */
   readonly sends: boolean;
-  /** When an SA was last asked for, monotonic. */
+  /** When an SA was last requested, monotonic. */
   readonly acquiredAt: number | undefined;
-  /** Why its local address cannot be used, in words. */
+  /** Why its local address cannot be used, as text. */
   readonly unreachable: string | undefined;
-  /** Whether a hard limit took the last SA that it had. */
+  /** Whether its last SA reached a hard limit. */
   readonly expired: boolean;
-  /** Packets across rekeys, and when one was last seen (wall clock), at the last reading of counters. */
+  /** Packets across rekeys, and when one was last seen (wall clock), at the last reading. */
   readonly packets: PerDirection<bigint>;
   readonly lastUsed: PerDirection<number | undefined>;
   readonly countedAt: EventTime;
-  /** For the words: `outbound`, `inbound`. */
+  /** Words for the directions: `outbound`, `inbound`. */
   readonly words: PerDirection<string>;
-  /** Whether it was there before anyone looked. */
+  /** Whether it existed when the monitor opened. */
   readonly isFound: boolean;
 }
 
-/** What the counters told so far. */
+/** What counter readings have shown so far. */
 interface CounterHistory {
   readonly packets: PerDirection<bigint>;
   readonly at: number;
-  /** When packets were last seen, on the wall clock. */
+  /** When packets were last seen, wall clock. */
   readonly used: PerDirection<number | undefined>;
-  /** When packets were last found to go out, monotonic. */
+  /** When outbound packets were last found, monotonic. */
   readonly outAt: number | undefined;
-  /** Since when they go out and none come in, monotonic. */
+  /** Since when there are outbound packets but no inbound ones, monotonic. */
   readonly unanswered: number | undefined;
 }
 
 export interface StateEvaluation {
-  /** undefined: too early to tell; it will be by `next`. */
+  /** undefined: too early to tell; known by `next`. */
   readonly state: TunnelState | undefined;
   readonly reason: string;
   readonly since: EventTime;
-  /** false: it was found in this state, and nothing tells since when; `since` is when it was found. */
+  /** false: found in this state, start unknown; `since` is when it was found. */
   readonly sinceKnown: boolean;
   readonly upSince: EventTime | undefined;
-  /** Packets are found to go out only. */
+  /** There are outbound packets only. */
   readonly stalled: boolean;
-  /** When to look again although nothing happens, monotonic; Infinity: never. */
+  /** When to evaluate again without a change, monotonic; Infinity: never. */
   readonly next: number;
   readonly counters: CounterHistory;
-  /** Since when something is missing that is not told yet. */
+  /** Since when something is missing that is not yet reported. */
   readonly pending: EventTime | undefined;
 }
 
-/** What holds at this moment, whatever it was before. */
+/** The current condition, regardless of the previous state. */
 interface Condition {
   readonly state: TunnelState;
   readonly reason: string;
-  /** Something may only be missing for the moment. */
+  /** Something may be missing only briefly. */
   readonly settling?: boolean;
-  /** Since when it holds, monotonic, where that can be told. */
+  /** Since when it holds, monotonic, if known. */
   readonly from?: number;
 }
 
 const rank = (state: TunnelState): number => TUNNEL_STATES.indexOf(state);
 
 /**
- * The state at `now`. Called again with the same observation before `next`, it says the same.
+ * The state at `now`. Repeated with the same observation before `next`, it gives the same result.
  *
- * The first condition that holds, in the order of the states, is the state. A state in which something is
- * missing is told only when it is missing for `limits.settle`, and then since it is: it may be on its way,
- * as the policies are that come after the SAs, or an address that is taken off and set again. Only that SAs
- * are asked for is told at once, if it was worse.
+ * The first condition that holds, in the order of the states, is the state. A state in which
+ * something is missing is reported only after `limits.settle`, dated to when it began: policies may
+ * follow the SAs, or an address may be removed and added again. Only an improvement to `acquiring`
+ * is reported immediately.
  *
- * @param heardUntil until when all is known that the kernel announced, monotonic: no time after it has passed as
- *   far as the state is concerned, since what would change the state may be waiting to be read
+ * @param heardUntil up to when everything the kernel announced is known, monotonic: time does not
+ *   pass beyond it for the state, because what would change the state may still be unread
  */
 export function evaluateState(
   seen: Observation,
@@ -125,7 +125,7 @@ export function evaluateState(
     upSince: isUpState(state) ? began : undefined,
     stalled: state === 'one-way' && !settling,
     next: clock.next,
-    // What went out unanswered while something was missing says nothing of the time after.
+    // Packets unanswered while something was missing say nothing about the time after.
     counters: settling ? { ...counters, outAt: undefined, unanswered: undefined } : counters,
     pending: undefined,
   });
@@ -134,7 +134,7 @@ export function evaluateState(
     before?.state === undefined ||
     (state === 'acquiring' ? rank(state) < rank(before.state) : state !== before.state);
   if (settling && early) {
-    // What went after that was there meanwhile: something else was missing before.
+    // What was removed after that existed meanwhile: something else was missing before.
     const again = goneSince(seen);
     const known = before?.pending;
     const pending = known && again && again > known.monotonic ? at(now, again) : (known ?? now);
@@ -145,20 +145,20 @@ export function evaluateState(
   return state === before?.state ? told(before.since, before.sinceKnown) : told(now);
 }
 
-/** Since when there are SAs in both directions, monotonic. */
+/** Since when both directions have SAs, monotonic. */
 function completeAt({ sas }: Observation): number | undefined {
   const [out, into] = [sas.out[0], sas.in[0]];
   return out && into && Math.max(out.addedAt, into.addedAt);
 }
 
-/** Since when a direction has no SA, as far as that was seen, monotonic. */
+/** Since when a direction has no SA, if that was seen, monotonic. */
 function goneSince({ sas, goneAt, unreachable }: Observation): number | undefined {
   if (unreachable !== undefined) return undefined;
   const times = DIRECTIONS.filter((one) => sas[one].length === 0).map((one) => goneAt?.[one]);
   return times.length === 0 ? undefined : Math.min(...times.map((time) => time ?? 0));
 }
 
-/** A monotonic moment on both clocks: `now` at the latest, also where nobody knows. */
+/** A monotonic time on both clocks, no later than `now`, which is also the default. */
 function at(now: EventTime, monotonic = now.monotonic): EventTime {
   if (monotonic >= now.monotonic) return now;
   return { wall: now.wall - now.monotonic + monotonic, monotonic };
@@ -207,7 +207,7 @@ function condition(
   }
   if (limits.idle > 0) {
     const last = Math.max(used.out ?? 0, used.in ?? 0);
-    // Of a tunnel that was away, since it is back.
+    // A tunnel that was down counts from when it came back.
     const from = Math.max(clock.ofWall(last), began.monotonic) + limits.idle;
     if (clock.counted(from)) {
       const reason = last === 0 ? 'never used' : 'not used recently';
@@ -217,7 +217,7 @@ function condition(
   return { state: 'up', reason: 'SAs in both directions', from: began.monotonic };
 }
 
-/** There is no SA with keys. */
+/** The condition without SAs with keys. */
 function withoutSas(seen: Observation, clock: Clock, limits: TunnelThresholds): Condition {
   const { larvalAt, policies, acquiredAt, expired } = seen;
   const asked = acquiredAt !== undefined && !clock.past(acquiredAt + limits.acquiring);
@@ -236,7 +236,7 @@ const missing = (state: TunnelState, reason: string): Condition => ({
   settling: true,
 });
 
-/** What packets of a direction lack, in words; undefined if nothing. */
+/** What packets of a direction lack, as text; undefined if nothing. */
 function missingIn(
   sas: readonly ObservedSa[],
   { missing, caught }: Obstacle,
@@ -249,7 +249,7 @@ function missingIn(
   return `${word}, an earlier policy ${does}`;
 }
 
-/** What a reading of the counters adds to what they told before. */
+/** Adds a counter reading to the history. */
 function updatedCounters(seen: Observation, before: CounterHistory | undefined): CounterHistory {
   const { packets, countedAt, lastUsed } = seen;
   const at = countedAt.monotonic;
@@ -260,7 +260,7 @@ function updatedCounters(seen: Observation, before: CounterHistory | undefined):
   const moved = both((direction) => isNew && packets[direction] > before.packets[direction]);
   const used = both((direction) => {
     const [told, known] = [lastUsed[direction], before.used[direction]];
-    // Older kernels say only when an SA was first used.
+    // Older kernels report only an SA's first use.
     const silent = moved[direction] && (told === undefined || told <= (known ?? 0));
     const now = silent ? countedAt.wall : told;
     return now === undefined || (known !== undefined && known > now) ? known : now;
@@ -272,8 +272,8 @@ function updatedCounters(seen: Observation, before: CounterHistory | undefined):
 }
 
 /**
- * The time, and the next moment after which a question about it would be answered otherwise. It does not go on
- * while something may be waiting to be read that would change the answer.
+ * The time, and the next time at which an answer given here changes. Time does not advance while
+ * something that could change the answer may still be unread.
  */
 export class Clock {
   next = Infinity;
@@ -288,19 +288,19 @@ export class Clock {
     this.countedAt = countedAt;
   }
 
-  /** Whether a moment has come, monotonic. */
+  /** Whether a monotonic time has passed. */
   past(moment: number): boolean {
     if (moment <= this.#heardUntil) return true;
     this.next = Math.min(this.next, moment);
     return false;
   }
 
-  /** A moment of the wall clock, monotonic. */
+  /** Converts a wall-clock time to monotonic. */
   ofWall(moment: number): number {
     return moment - this.now.wall + this.now.monotonic;
   }
 
-  /** Whether a moment had come when the counters were read. Between it and the next reading nobody knows. */
+  /** Whether a time had passed when the counters were read. Nothing later is known yet. */
   counted(moment: number): boolean {
     return this.past(moment) && moment <= this.countedAt;
   }

@@ -1,47 +1,47 @@
-/** From when on something counts: times and numbers that states and warnings depend on. @module */
+/** Thresholds: the times and numbers that states and warnings depend on. @module */
 import { integer, options, wrongType } from '../socket/argument.ts';
 
 /** Times are in milliseconds. */
 export interface TunnelThresholds {
   /**
-   * For how long a tunnel may lack what it had before that is told: a deletion and its successor
-   * in one breath are a rekey.
+   * How long a tunnel may lack something before that is reported: a deletion followed by a
+   * successor is a rekey.
    */
   readonly settle: number;
-  /** Without a packet for so long: `idle`. 0: never. */
+  /** No packets for this long: `idle`. 0: never. */
   readonly idle: number;
-  /** Packets going out for so long and none coming in: `one-way`. 0: never. */
+  /** Outbound but no inbound packets for this long: `one-way`. 0: never. */
   readonly stalled: number;
-  /** Past a soft limit for so long without a successor: `expiring`. */
+  /** Past a soft limit for this long without a successor: `expiring`. */
   readonly successor: number;
-  /** So near to a hard limit in time, without a successor: `expiring`. */
+  /** This close to a hard time limit without a successor: `expiring`. */
   readonly expiring: number;
-  /** An old SA may stay so long beside its successor: then `piling-up`, and no longer `rekeying`. */
+  /** How long an old SA may coexist with its successor: then `piling-up`, no longer `rekeying`. */
   readonly overlap: number;
   /**
-   * How long an ACQUIRE counts, and how long a rekey of one direction waits for that of the other: as long as the kernel
-   * waits for SAs (net.core.xfrm_acq_expires, 30 s).
+   * How long an ACQUIRE counts, and how long a rekey of one direction waits for the other: as long
+   * as the kernel waits for SAs (net.core.xfrm_acq_expires, 30 s).
    */
   readonly acquiring: number;
-  /** How long a tunnel that is down and not expected stays in the lists. */
+  /** How long a tunnel that is down and not expected stays listed. */
   readonly remember: number;
-  /** SAs of a direction, CPU and selector above which they are `piling-up`. */
+  /** The most SAs of a direction, CPU and selector that are not `piling-up`. */
   readonly pile: number;
-  /** Share of the sequence numbers, from 0 to 1. */
+  /** Used share of the sequence numbers, from 0 to 1. */
   readonly sequence: number;
-  /** Share of a hard limit of bytes or packets, from 0 to 1. */
+  /** Used share of a hard limit of bytes or packets, from 0 to 1. */
   readonly lifetime: number;
-  /** Warnings of refused packets end when none was refused for so long. */
+  /** Warnings about rejected packets end after this long without one. */
   readonly quiet: number;
-  /** So many ACQUIREs within {@link acquireWindow} are an `acquire-storm`. */
+  /** This many ACQUIREs within {@link acquireWindow} are an `acquire-storm`. */
   readonly acquires: number;
   readonly acquireWindow: number;
-  /** So many changes of the peer's address or port within {@link mappingWindow} are worth a warning. */
+  /** This many changes of a peer's address or port in {@link mappingWindow} are a `nat-mapping`. */
   readonly mappings: number;
   readonly mappingWindow: number;
-  /** Policies that outlive their last SA for so long are a `stale-policy`. 0: never. */
+  /** Policies that outlive their last SA by this long are a `stale-policy`. 0: never. */
   readonly stalePolicy: number;
-  /** So many more SAs or policies that nothing uses, growing all through {@link leakWindow}, are a `leak`. */
+  /** This many more unused SAs or policies, growing throughout {@link leakWindow}, are a `leak`. */
   readonly leak: number;
   readonly leakWindow: number;
 }
@@ -71,7 +71,7 @@ export const THRESHOLDS: TunnelThresholds = Object.freeze({
 
 const SHARES = new Set<string>(['sequence', 'lifetime']);
 
-/** The thresholds with their defaults. @throws TypeError or RangeError that names a wrong one */
+/** The thresholds with their defaults. @throws TypeError or RangeError that names an invalid one */
 export function checkedThresholds(given: unknown): TunnelThresholds {
   if (given === undefined) return THRESHOLDS;
   options('options.thresholds', given, new Set(Object.keys(THRESHOLDS)));

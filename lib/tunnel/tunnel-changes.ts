@@ -1,4 +1,4 @@
-/** What a monitor of tunnels tells, as one union: switch over `kind`. @module */
+/** Changes of tunnels, as one union: switch over `kind`. @module */
 import type { NamespaceGone, SyncReport } from '../monitor/changes.ts';
 import type { OverrunEvent } from '../monitor/overrun.ts';
 import type { MalformedEvent } from '../monitor/subscribe.ts';
@@ -12,101 +12,104 @@ import type {
   TunnelWarning,
 } from './tunnel.ts';
 
-/** Who asked for it: a claim, since anything can be written into a message (docs/sockets.md). */
+/** Who requested it: a claim, since senders can write anything there (docs/sockets.md). */
 export interface ClaimedRequester {
-  /** The port id that the request's header held: charon writes its process id, iproute2 0. */
+  /** The port ID in the request's header: charon writes its process ID, iproute2 0. */
   readonly portId: number;
-  /** The process that has an XFRM socket of that port id, if one could be found. */
+  /** The process that has an XFRM socket with that port ID, if found. */
   readonly pid: number | undefined;
-  /** Its name, as it came: escape it before printing. */
+  /** Its raw name: escape it before printing. */
   readonly process: string | undefined;
 }
 
-/** Why a tunnel went down, as far as the kernel tells. */
+/** Why a tunnel went down, as far as the kernel reports. */
 export type TunnelDownReason =
   | { readonly kind: 'deleted' | 'flushed'; readonly by: ClaimedRequester }
-  /** SAs are left, and no policy sends packets through them; by whom, where that was heard. */
+  /** SAs are left, but no policy sends through them; `by` is known if the removal was reported. */
   | { readonly kind: 'policy-gone'; readonly by: ClaimedRequester | undefined }
-  /** A hard limit took the last SA of a direction, and there was no successor. */
+  /** The last SA of a direction reached a hard limit without a successor. */
   | { readonly kind: 'expired' }
   | { readonly kind: 'address-gone'; readonly address: string }
   | { readonly kind: 'link-gone'; readonly address: string; readonly link: string }
-  /** Its SAs have other addresses now, those of another tunnel where that is known. */
+  /** Its SAs have new addresses: those of the tunnel `to`, if known. */
   | { readonly kind: 'migrated'; readonly to: string | undefined }
-  /** A resync found it without SAs: nobody heard why. */
+  /** A resync found it without SAs: the cause was lost. */
   | { readonly kind: 'found-missing' }
   | { readonly kind: 'unknown' };
 
 interface TunnelChangeBase {
-  /** The tunnel after the change; of `removed`, as it last was. */
+  /** The tunnel after the change; for `removed`, its last known state. */
   readonly tunnel: Tunnel;
   readonly time: EventTime;
 }
 
-/** A tunnel that was not there before. */
+/** A tunnel was added. */
 export interface TunnelAdded extends TunnelChangeBase {
   readonly kind: 'added';
 }
-/** It can carry packets both ways ({@link isUpState}), and could not before. */
+/** It can now carry packets both ways ({@link isUpState}). */
 export interface TunnelUp extends TunnelChangeBase {
   readonly kind: 'up';
-  /** The state before; undefined for a new one. */
+  /** The previous state; undefined for a new tunnel. */
   readonly before: TunnelState | undefined;
 }
-/** It can carry no packets any more: `down`, `blocked`, `orphan` or `acquiring`; and could, or had SAs that work. */
+/**
+ * It can no longer carry packets (`down`, `blocked`, `orphan` or `acquiring`). Before, it could, at
+ * least one way.
+ */
 export interface TunnelDown extends TunnelChangeBase {
   readonly kind: 'down';
   readonly before: TunnelState;
   readonly reason: TunnelDownReason;
 }
-/** An SA, and the one whose place it took. */
+/** An SA and its predecessor. */
 export interface SaSuccession {
   readonly protocol: IpsecProto;
   /** SPIs. */
   readonly from: number;
   readonly to: number;
-  /** Milliseconds in which neither was there; 0: both were. undefined: a resync found it. */
+  /** Milliseconds without either; 0: they overlapped; undefined: found by a resync. */
   readonly gapMs: number | undefined;
 }
 /**
- * New SAs took the place of old ones, in both directions. In one only, if the other does not follow within the
- * threshold `acquiring`, or the tunnel goes down before.
+ * New SAs replaced old ones, in both directions; or in one only, if the other does not follow
+ * within the threshold `acquiring`, or the tunnel goes down first.
  */
 export interface TunnelRekeyed extends TunnelChangeBase, PerDirection<readonly SaSuccession[]> {
   readonly kind: 'rekeyed';
 }
-/** A part of a rekey: one SA took the place of one. Told at once, before `rekeyed` tells of both directions. */
+/** Part of a rekey: one SA replaced another. Reported immediately, before `rekeyed`. */
 export interface TunnelReplaced extends TunnelChangeBase, SaSuccession {
   readonly kind: 'replaced';
   readonly direction: TrafficDirection;
 }
-/** Packets go out, and none come in. */
+/** There are outbound packets, but no inbound ones. */
 export interface TunnelStalled extends TunnelChangeBase {
   readonly kind: 'stalled';
   readonly before: TunnelState;
 }
-/** Any other change of the state. */
+/** Any other change of state. */
 export interface TunnelStateChange extends TunnelChangeBase {
   readonly kind: 'state';
   readonly before: TunnelState;
-  /** Whether it is a part of a rekey: to `rekeying`, or from there to `up` or to what it was before. */
+  /** Whether it is part of a rekey: to `rekeying`, or from there to `up` or the state before. */
   readonly rekey: boolean;
 }
-/** A warning was raised, or no longer holds. */
+/** A warning was raised or cleared. */
 export interface TunnelWarningChange {
   readonly kind: 'warning';
   readonly raised: boolean;
   readonly warning: TunnelWarning;
-  /** undefined: it is about the host (`leak`). */
+  /** undefined: the warning is about the host (`leak`). */
   readonly tunnel: Tunnel | undefined;
   readonly time: EventTime;
 }
-/** It is no longer in the lists: nothing of it is left, and it was forgotten. */
+/** It is no longer listed: nothing of it is left, and it was forgotten. */
 export interface TunnelRemoved extends TunnelChangeBase {
   readonly kind: 'removed';
 }
 
-/** What can happen to tunnels. */
+/** Any change of a tunnel. */
 export type TunnelEvent =
   | TunnelAdded
   | TunnelUp
@@ -121,24 +124,26 @@ export type TunnelEvent =
 /** All tunnels at one moment: plain data. */
 export interface TunnelSnapshot {
   readonly label: string | undefined;
-  /** The worst first. */
+  /** Worst first. */
   readonly tunnels: readonly Tunnel[];
-  /** About the host. */
+  /** Warnings about the host. */
   readonly warnings: readonly TunnelWarning[];
-  /** Whether the tables below were right, or being resynced. */
+  /** Whether the underlying tables were right; if not, they were being resynced. */
   readonly synced: boolean;
   /** When the counters were last read. */
   readonly countersReadAt: EventTime;
 }
 
 /**
- * All tunnels at the start: of a loop, and again after a slow loop missed changes; or for listeners, of the monitor. The
- * changes that follow start from it.
+ * All tunnels at the start of a loop, and again after a slow loop missed changes; or for listeners,
+ * at the start of the monitor. Later changes apply to this snapshot.
  */
 export interface TunnelsSynced {
   readonly kind: 'synced';
   readonly snapshot: TunnelSnapshot;
 }
 
-/** What a {@link TunnelMonitor} tells: `resynced` and `refreshed` as by XfrmMonitor. */
+/**
+ * The changes that a {@link TunnelMonitor} reports: `resynced` and `refreshed` as in XfrmMonitor.
+ */
 export type TunnelChange = TunnelEvent | OverrunEvent | SyncReport | NamespaceGone | MalformedEvent;

@@ -1,4 +1,4 @@
-/** What there is of a tunnel: its SAs and policies, as the join keeps them. @module */
+/** The contents of a tunnel: its SAs and policies, as the join keeps them. @module */
 import { isLarval } from '../monitor/xfrm-objects.ts';
 import type { PolicyEntry, StateEntry } from '../monitor/xfrm-views.ts';
 import type { EventTime } from '../netlink/event.ts';
@@ -18,19 +18,19 @@ export const both = <T>(of: (direction: TrafficDirection) => T): PerDirection<T>
   in: of('in'),
 });
 
-/** An SA, and what the join knows of it. */
+/** An SA and what the join knows about it. */
 export interface Sa {
   readonly uid: string;
   readonly group: SaGroup;
   entry: StateEntry;
-  /** In which order they came, where the seconds of their add times are the same. */
+  /** Order of addition, for SAs added within the same second. */
   readonly order: number;
   readonly came: EventTime;
-  /** Whether it was there at first, or its coming was told; else a resync found it. */
+  /** Whether it existed at the start or an event reported it; else a resync found it. */
   readonly heard: boolean;
   readonly slot: string;
   readonly isLarval: boolean;
-  /** When a soft limit was told of, or seen to be reached, on the wall clock. */
+  /** When a soft limit was reported or seen to be reached, wall clock. */
   softAt: number | undefined;
   record: TunnelRecord | undefined;
 }
@@ -39,7 +39,7 @@ export interface Policy {
   readonly uid: string;
   readonly entry: PolicyEntry;
   readonly demands: readonly TemplateDemand[];
-  /** When it was made or last changed, monotonic. */
+  /** When it was created or last changed, monotonic. */
   readonly changedAt: number;
 }
 
@@ -49,23 +49,23 @@ export interface RemovedSa {
   readonly reason: string;
   readonly portId: number | undefined;
   readonly time: EventTime;
-  /** Whether its going was told; else a resync found it. */
+  /** Whether an event reported its removal; else a resync found it. */
   readonly heard: boolean;
 }
 
-/** What there is of a tunnel: the members of one part of a group. */
+/** The contents of a tunnel: the members of one part of a group. */
 export interface TunnelContents {
   readonly sas: PerDirection<readonly Sa[]>;
-  /** Inbound SAs from any source, which serve other tunnels too. */
+  /** Inbound SAs from any source, which also serve other tunnels. */
   readonly shared: readonly Sa[];
   readonly larval: readonly Sa[];
   readonly policies: readonly Policy[];
-  /** What its own policies ask for. */
+  /** The demands of its own policies. */
   readonly demands: readonly TemplateDemand[];
-  /** Whether one of its policies sends packets through SAs of its reqids. */
+  /** Whether one of its policies sends packets through SAs with its reqids. */
   readonly sends: boolean;
   readonly obstacles: PerDirection<Obstacle>;
-  /** When an SA was last asked for that is not there yet, monotonic. */
+  /** When an SA that does not exist yet was last requested, monotonic. */
   readonly acquiredAt: number | undefined;
 }
 
@@ -80,21 +80,21 @@ export const NO_CONTENTS: TunnelContents = {
   acquiredAt: undefined,
 };
 
-/** As a tunnel shows it. */
+/** The contents in the form that a tunnel shows. */
 export const entriesOf = (contents: TunnelContents) => ({
   sas: both((direction) => serving(contents, direction).map(({ entry }) => entry)),
   larval: contents.larval.map(({ entry }) => entry),
   policies: contents.policies.map(({ entry }) => entry),
 });
 
-/** The SAs of a direction, those from any source included. */
+/** The SAs of a direction, including those from any source. */
 export const serving = (
   { sas, shared }: TunnelContents,
   direction: TrafficDirection,
 ): readonly Sa[] =>
   direction === 'in' && shared.length > 0 ? [...shared, ...sas.in] : sas[direction];
 
-/** ESP before AH before IPCOMP: of packets that two protocols protect, one counts. */
+/** ESP before AH before IPCOMP: packets protected by two protocols count once. */
 export function protocolOf({
   sas,
   shared,

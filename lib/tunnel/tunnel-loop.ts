@@ -1,13 +1,13 @@
-/** A loop over what a monitor of tunnels tells. @module */
+/** A loop over changes of tunnels. @module */
 import type { Loop } from '../monitor/event-hub.ts';
 import { EventQueue } from '../monitor/event-queue.ts';
 import type { EventTime } from '../netlink/event.ts';
 import type { TunnelChange, TunnelSnapshot, TunnelsSynced } from './tunnel-changes.ts';
 
 /**
- * A loop over changes. One that is too slow misses changes, is told so, and begins again. Thousands of
- * changes can come in one turn of the event loop, in which no reader could take any: only one that is
- * still behind after that turn is slow.
+ * A loop over changes. One that is too slow misses changes, gets an `overrun`, and restarts.
+ * Thousands of changes can arrive in one turn of the event loop, in which no reader runs: a loop is
+ * slow only if it is still behind after that turn.
  */
 export class TunnelLoop implements Loop<TunnelChange> {
   readonly queue: EventQueue<TunnelChange | TunnelsSynced>;

@@ -33,26 +33,26 @@ import type { Tunnels } from './tunnels.ts';
 
 export type { TunnelMonitorOptions };
 
-/** `synced`: once, to listeners that are there when the promise of {@link TunnelMonitor.open} has been awaited. */
+/** `synced`: once, for listeners added right after awaiting {@link TunnelMonitor.open}. */
 export type TunnelMonitorListeners = ListenersByKind<TunnelChange | TunnelsSynced> & {
   change: [change: TunnelChange];
   error: [error: Error];
   close: [];
 };
 
-/** The tunnels of a monitor: live, read-only. Tunnels are replaced, never changed. */
+/** The tunnels of a monitor: live, read-only. Tunnels are replaced, never modified. */
 export interface TunnelsView extends Iterable<Tunnel> {
   readonly size: number;
-  /** By its id, which for an expected one is its name. */
+  /** The tunnel with an id, which for an expected tunnel is its name. */
   get(id: string): Tunnel | undefined;
-  /** Those with this remote address, in any spelling. */
+  /** Tunnels with this remote address, in any spelling. */
   byRemote(address: string): Tunnel[];
-  /** Those with this local address, in any spelling. */
+  /** Tunnels with this local address, in any spelling. */
   byLocal(address: string): Tunnel[];
-  /** Those of a reqid. */
+  /** Tunnels with a reqid. */
   byReqid(reqid: number): Tunnel[];
   /**
-   * Those for which `by` returns a truthy value, in order. Examines every tunnel.
+   * Tunnels for which `by` returns a truthy value, in order. Examines every tunnel.
    *
    * @example
    * monitor.tunnels.filter(({ state, ifId }) => state === 'down' && ifId.out === 5);
@@ -60,23 +60,23 @@ export interface TunnelsView extends Iterable<Tunnel> {
   filter(by: (tunnel: Tunnel) => unknown): Tunnel[];
 }
 
-/** The worst first; of one state, by id. */
+/** Worst first; within a state, by id. */
 export const worstTunnelFirst = (a: Tunnel, b: Tunnel): number =>
   TUNNEL_STATES.indexOf(a.state) - TUNNEL_STATES.indexOf(b.state) || (a.id < b.id ? -1 : 1);
 
-/** What only an open monitor needs, and most of this folder; loaded when the first is opened. */
+/** Code that only an open monitor needs, most of this folder; loaded when the first is opened. */
 const join = later(() => Promise.all([import('./addresses.ts'), import('./tunnels.ts')]));
 
 const closedBelow = () => new StateError('ERR_MONITOR_CLOSED', 'options.monitor is closed');
-/** Milliseconds for which a reading of the counters may keep other things waiting. */
+/** Milliseconds for which evaluating a counter reading may block other work. */
 const SLICE = 5;
-/** Milliseconds for which a `down` waits until it is known who did it. */
+/** Milliseconds for which a `down` waits for the lookup of its requester. */
 const PATIENCE = 5000;
-/** Claims remembered. */
+/** Requesters remembered. */
 const CLAIMANTS = 1024;
-/** Milliseconds after which it is asked again whether all has been read that a judgement waits for. */
+/** Milliseconds until it checks again whether everything up to a deadline was read. */
 const AGAIN = 10;
-/** The longest time-out of setTimeout. */
+/** The longest timeout of setTimeout. */
 const LONGEST = 0x7fff_ffff;
 
 /**
@@ -106,14 +106,14 @@ export class TunnelMonitor
   readonly #xfrmMonitor: XfrmMonitor;
   readonly #ownsXfrmMonitor: boolean;
   readonly #addresses: Addresses;
-  /** Where {@link SocketOwners} look. */
+  /** The namespace in which {@link SocketOwners} looks. */
   readonly #held: HeldNamespace;
   readonly #owners: SocketOwners;
   readonly #events: TunnelEvent[] = [];
-  /** The reading of the counters by which tunnels are being judged. */
+  /** The counter reading that is being evaluated. */
   #reading: Extract<TunnelChange, { kind: 'resynced' | 'refreshed' }> | undefined;
   readonly #refreshes: (() => void)[] = [];
-  /** Who claimed what; undefined while it is being looked for. */
+  /** Claimed requesters; undefined while the lookup is pending. */
   readonly #claimants = new Map<string, ClaimedRequester | undefined>();
   #flushing = false;
   #telling = false;
@@ -124,7 +124,7 @@ export class TunnelMonitor
    * Opens a monitor. Whatever happens after the promise is fulfilled is reported as a change.
    *
    * @returns a promise that is fulfilled when all tunnels are known
-   * @throws TypeError or RangeError for a wrong option; SystemError as XfrmMonitor.open
+   * @throws TypeError or RangeError for an invalid option; SystemError as XfrmMonitor.open
    */
   static async open(options: TunnelMonitorOptions = {}): Promise<TunnelMonitor> {
     const given = checkedOptions('options', options, TUNNEL_MONITOR_OPTIONS);
@@ -190,19 +190,23 @@ export class TunnelMonitor
   }
 
   /**
-   * The monitor it stands on: its tables, counters of errors, and the kernel's events (`xfrm.on('event', …)`,
-   * `xfrm.eventCounts`). Unless it was given, it is closed with this one.
+   * The underlying monitor: its tables, error counters, and the kernel's events
+   * (`xfrm.on('event', …)`, `xfrm.eventCounts`). Closed with this one, unless it was given in the
+   * options.
    */
   get xfrm(): XfrmMonitor {
     return this.#xfrmMonitor;
   }
 
-  /** The tunnels, at every moment, in the order in which they came. */
+  /** The tunnels, always current, in order of appearance. */
   get tunnels(): TunnelsView {
     return this.#tunnels;
   }
 
-  /** Whether the tables below are right, those of addresses too, as far as the kernel tells; else a resync is under way. */
+  /**
+   * Whether the underlying tables, including addresses, are right, as far as the kernel reports;
+   * else a resync is in progress.
+   */
   get synced(): boolean {
     return this.#xfrmMonitor.synced && this.#addresses.tables.synced;
   }
@@ -226,7 +230,7 @@ export class TunnelMonitor
   /**
    * Reads all counters, and compares the tables with fresh dumps.
    *
-   * @param options `signal`: gives up waiting; the comparison goes on
+   * @param options `signal`: cancels waiting; the comparison continues
    * @returns a promise that is fulfilled when that is done and its changes are reported, and rejected
    *   if the monitor is closed first
    */
@@ -237,7 +241,7 @@ export class TunnelMonitor
       this.#xfrmMonitor.refresh({ signal }).then(done, failed);
     });
     while (this.#reading) await this.hub.wait(signal, (done) => this.#refreshes.push(done));
-    // The addresses of this host come by a socket of their own.
+    // Events about this host's addresses arrive on another socket.
     while (this.heardUntil < asked) {
       await this.hub.wait(signal, (done) => setTimeout(done, AGAIN));
     }
@@ -257,7 +261,10 @@ export class TunnelMonitor
     return waitFor(this, this.hub, predicate, options);
   }
 
-  /** Until when all is known that the kernel announced, on the monotonic clock ({@link XfrmMonitor.heardUntil}). */
+  /**
+   * Up to when everything the kernel announced is known, on the monotonic clock
+   * ({@link XfrmMonitor.heardUntil}).
+   */
   get heardUntil(): number {
     return Math.min(this.#xfrmMonitor.heardUntil, this.#addresses.tables.heardUntil);
   }
@@ -279,18 +286,21 @@ export class TunnelMonitor
   }
 
   /**
-   * Replaces the list of tunnels that ought to be there ({@link TunnelMonitorOptions.expected}). It changes what tunnels
-   * are called, and nothing of what they are: state, since-times, rekeys and counters stay, and none is told to be `up` or
-   * `down` for it. Where the id of a tunnel changes, that is `removed` under the old one, then `added`.
+   * Replaces the list of expected tunnels ({@link TunnelMonitorOptions.expected}). This changes the
+   * ids of tunnels, not their state: since-times, rekeys and counters are kept, and no `up` or
+   * `down` is reported. A tunnel whose id changes is `removed` under the old id, then `added`.
    *
-   * - A tunnel that is as a new entry says is that one from now on, one that is there before one that is down. If there
-   *   is none, the new one is `added`, down.
-   * - An entry that has another content under its old name keeps its tunnel, if that is as it says.
-   * - A tunnel that is no longer expected is called as it would be without; if nothing of it is there it is `removed`.
+   * - A new entry takes the tunnel that matches it, an existing one before one that is down. If
+   *   there is none, the new one is `added`, down.
+   * - An entry that changes under the same name keeps its tunnel, if that still matches.
+   * - A tunnel that is no longer expected gets its default id; if nothing of it exists, it is
+   *   `removed`.
    *
-   * All that is told by it is told before this returns; to a listener that calls it, when what is being told has been.
+   * All these changes are reported before this returns; if a listener calls it, after the changes
+   * that are being reported.
    *
-   * @throws TypeError or RangeError that names what is wrong, and nothing is changed; StateError `ERR_MONITOR_CLOSED`
+   * @throws TypeError or RangeError that names what is invalid, and nothing changes; StateError
+   *   `ERR_MONITOR_CLOSED`
    * @example
    * process.on('SIGHUP', () => monitor.setExpected(readConfiguration()));
    */
@@ -303,7 +313,8 @@ export class TunnelMonitor
    * Adds an expected tunnel, as {@link setExpected} does.
    *
    * @returns the tunnel: the existing one that matches, or a new one, down
-   * @throws as {@link setExpected}; TypeError `ERR_INVALID_ARG_VALUE` if the name is another expected one's
+   * @throws as {@link setExpected}; TypeError `ERR_INVALID_ARG_VALUE` if the name is already
+   *   expected
    */
   addExpected(expected: ExpectedTunnel): Tunnel {
     const one = checkedOne(expected, 'expected');
@@ -317,7 +328,7 @@ export class TunnelMonitor
   /**
    * Removes an expected tunnel, as {@link setExpected} does.
    *
-   * @returns whether there was one of that name
+   * @returns whether there was one with that name
    * @throws StateError `ERR_MONITOR_CLOSED`
    */
   removeExpected(name: string): boolean {
@@ -335,7 +346,7 @@ export class TunnelMonitor
     this.#flush();
   }
 
-  /** `synced` with all tunnels, then all changes. Several loops each get all. */
+  /** `synced` with all tunnels, then all changes. Every loop gets all changes. */
   [Symbol.asyncIterator](): AsyncIterableIterator<TunnelChange | TunnelsSynced, undefined> {
     const loop = new TunnelLoop(
       this.#options.highWaterMark,
@@ -345,13 +356,15 @@ export class TunnelMonitor
     return this.hub.join(loop).queue;
   }
 
-  /** Lets the process end although the monitor is open. A monitor that was given is left as it is. */
+  /**
+   * Lets the process end while the monitor is open. Does not affect a monitor given in the options.
+   */
   unref(): this {
     if (this.#ownsXfrmMonitor) this.#xfrmMonitor.unref();
     return this;
   }
 
-  /** Lets the monitor keep the process alive, as it does by default. */
+  /** Keeps the process alive while the monitor is open, as by default. */
   ref(): this {
     if (this.#ownsXfrmMonitor) this.#xfrmMonitor.ref();
     return this;
@@ -383,7 +396,7 @@ export class TunnelMonitor
 
   readonly #onChange = (change: XfrmChange) => {
     switch (change.kind) {
-      // It has a path of its own, and tells of that.
+      // This monitor watches its own path, and reports that.
       case 'namespace-gone':
         return;
       case 'key-manager-request':
@@ -396,7 +409,7 @@ export class TunnelMonitor
         return;
       case 'resynced':
       case 'refreshed':
-        // One that is not through yet is cut short.
+        // Finishes the previous reading first.
         if (this.#reading) this.#count(Infinity);
         this.#tunnels.readCounters(this.#xfrmMonitor.states, change.time);
         this.#reading = change;
@@ -409,8 +422,8 @@ export class TunnelMonitor
   };
 
   /**
-   * Judges what a reading of the counters moved, a slice at a time: what happens meanwhile goes first. Then
-   * the reading is told.
+   * Evaluates tunnels whose counters moved, in slices, so that other work comes first. Then reports
+   * the reading.
    */
   #count(milliseconds: number): void {
     const reading = this.#reading;
@@ -427,12 +440,12 @@ export class TunnelMonitor
       return;
     }
     this.#reading = undefined;
-    // Times in a stream never go back, and much may have been told since it was made.
+    // Times in a stream never go back, and later changes may have been reported since the reading.
     this.#tell({ ...reading, time: now() });
     for (const done of this.#refreshes.splice(0)) done();
   }
 
-  /** After the batch of events that is being read: what comes in one breath is looked at once. */
+  /** Flushes after the batch of events being read, so that a batch is evaluated once. */
   #soon(): void {
     if (this.#flushing) return;
     this.#flushing = true;
@@ -450,7 +463,7 @@ export class TunnelMonitor
     if (!this.closed) this.#setTimer();
   }
 
-  /** In order, also where a listener has more told: that is told after what waits. */
+  /** In order, even if a listener causes more changes: those follow the queued ones. */
   #tellAll(): void {
     if (this.#telling) return;
     this.#telling = true;
@@ -462,8 +475,8 @@ export class TunnelMonitor
     clearTimeout(this.#timer);
     const wait = this.#tunnels.next - performance.now();
     if (wait === Infinity) return;
-    // What is due already waits for what is to be read first, which has it looked at in most cases. The socket keeps
-    // the process alive; timers need not.
+    // What is already due waits for pending reads, which usually evaluate it. The socket keeps the
+    // process alive; timers do not need to.
     const milliseconds = wait > 0 ? Math.min(Math.ceil(wait), LONGEST) : AGAIN;
     this.#timer = setTimeout(() => this.#flush(), milliseconds).unref();
   }
@@ -487,7 +500,7 @@ export class TunnelMonitor
     return undefined;
   };
 
-  /** The process; undefined too if it takes too long to find it. */
+  /** The process; undefined also if the lookup takes too long. */
   async #lookUp(portId: number, { monotonic }: EventTime): Promise<SocketOwner | undefined> {
     const tooLong = new AbortController();
     try {

@@ -1,4 +1,4 @@
-/** What is remembered of a tunnel, and how it is shown. @module */
+/** What is remembered about a tunnel, and how it is shown. @module */
 import type { EventTime } from '../netlink/event.ts';
 import type { IpsecProto } from '../xfrm/names.ts';
 import type { XfrmPolicy, XfrmState } from '../xfrm/objects.ts';
@@ -31,43 +31,43 @@ import {
 } from './tunnel-contents.ts';
 import type { WarningState } from './warnings.ts';
 
-/** Moments kept for warnings; more say no more. */
+/** Times kept for warnings; more would not matter. */
 const MOMENTS = 1024;
 
 type Refused = Tunnel['refused'];
 
-/** One tunnel, as long as it is in the lists. */
+/** One tunnel, while it is listed. */
 export class TunnelRecord {
   id: string;
-  /** Its entry among those that ought to be there. */
+  /** Its entry in the list of expected tunnels. */
   expected: NamedExpectedTunnel | undefined;
   /** Whether it shows its {@link Tunnel.parts}. */
   readonly #apart: boolean;
   evaluation: StateEvaluation | undefined;
   warningState: WarningState | undefined;
-  /** As it was last shown; undefined before it is. */
+  /** As last shown; undefined before that. */
   tunnel: Tunnel | undefined;
-  /** To which it belongs; undefined: an expected one of which nothing was ever there. */
+  /** Its group; undefined: an expected tunnel that never existed. */
   group: SaGroup | undefined;
   contents: TunnelContents = NO_CONTENTS;
-  /** ESP before AH before IPCOMP: of packets that two protocols protect, one counts. */
+  /** ESP before AH before IPCOMP: packets protected by two protocols count once. */
   protocol: IpsecProto | undefined;
-  /** Of all its SAs, those that are gone included. */
+  /** Traffic of all its SAs, including removed ones. */
   traffic: PerDirection<TunnelTraffic> = { out: NO_TRAFFIC, in: NO_TRAFFIC };
   orientation: Orientation | undefined;
-  /** What marks and interface ids its members have, or last had. */
+  /** The marks and interface IDs that its members have, or last had. */
   labels: Labels = { marks: [], ifIds: [] };
   members: ReadonlySet<string> = new Set();
   hadSas = false;
-  /** Why it was last told to be down. */
+  /** The reason of its last `down`. */
   downReason: TunnelDownReason | undefined;
-  /** The last SA that went, unless others came since. */
+  /** The last removed SA, unless others were added since. */
   lastGone: RemovedSa | undefined;
-  /** The newest SAs that went without a successor so far, by direction and slot. */
+  /** The newest removed SAs without a successor so far, by direction and slot. */
   readonly missed = new Map<string, RemovedSa>();
-  /** SAs that took the place of others, and are not told of yet. */
+  /** Replacements that are not yet reported. */
   untold: SaReplacement[] = [];
-  /** Those of the rekey that is under way, the first one first. */
+  /** The replacements of the current rekey, oldest first. */
   rekeying: SaReplacement[] = [];
   /** The state before it was last `rekeying`. */
   steady: TunnelState | undefined;
@@ -75,10 +75,10 @@ export class TunnelRecord {
   unreplaced = 0;
   acquires = 0;
   natMappings = 0;
-  /** When, monotonic. */
+  /** Times, monotonic. */
   readonly acquiredAt: number[] = [];
   readonly mappedAt: number[] = [];
-  /** Of SAs that are gone. */
+  /** Traffic of removed SAs. */
   readonly #carried = { out: NO_TRAFFIC, in: NO_TRAFFIC };
   #refused: Refused = { integrity: 0n, replay: 0n, replayWindow: 0n };
 
@@ -101,13 +101,13 @@ export class TunnelRecord {
     keep(this.acquiredAt, at);
   }
 
-  /** The other end has another address or port. */
+  /** The peer has a new address or port. */
   mappingHeard(at: number): void {
     this.natMappings++;
     keep(this.mappedAt, at);
   }
 
-  /** An SA is gone: what it counted stays. */
+  /** An SA was removed: its counters are kept. */
   retire(last: XfrmState, direction: TrafficDirection): void {
     const before = this.#carried[direction];
     const all = withTraffic(before, last);
@@ -116,7 +116,7 @@ export class TunnelRecord {
     this.#refused = withRefused(this.#refused, last);
   }
 
-  /** Takes what there is, and reads its counters. */
+  /** Sets the contents, and reads their counters. */
   read(contents: TunnelContents): void {
     this.contents = contents;
     this.protocol = protocolOf(contents) ?? this.protocol;
@@ -128,12 +128,12 @@ export class TunnelRecord {
     );
   }
 
-  /** The counters were read, and none of its moved: the evaluation is what judging it would say. */
+  /** The counters were read, and none of its own moved: an evaluation would not change. */
   unmoved({ monotonic }: EventTime): void {
     const { evaluation, tunnel } = this;
     if (evaluation)
       this.evaluation = { ...evaluation, counters: { ...evaluation.counters, at: monotonic } };
-    // Its entries tell when they were read.
+    // Its entries hold the time of the reading.
     if (tunnel && !this.isEmpty) this.tunnel = Object.freeze({ ...tunnel, ...this.#entries });
   }
 
@@ -142,13 +142,13 @@ export class TunnelRecord {
     return valuesOf([...out, ...inbound]).reduce(withRefused, this.#refused);
   }
 
-  /** Whether there are none, larval ones included. */
+  /** Whether it has no SAs, not even larval ones. */
   get isWithoutSas(): boolean {
     const { sas, larval } = this.contents;
     return sas.out.length + sas.in.length + larval.length === 0;
   }
 
-  /** What its state depends on. */
+  /** The observation that its state depends on. */
   observe(
     limits: TunnelThresholds,
     countedAt: EventTime,
@@ -200,7 +200,7 @@ export class TunnelRecord {
     return times.length === 0 ? undefined : Math.max(...times);
   }
 
-  /** Makes {@link tunnel} anew; the state must be known. */
+  /** Rebuilds {@link tunnel}; the state must be known. */
   toTunnel(): Tunnel {
     const { evaluation, warningState, expected, orientation, contents, refused } = this;
     const { reason, since, sinceKnown, upSince } = evaluation as StateEvaluation;
@@ -262,7 +262,7 @@ function keep(moments: number[], moment: number): void {
   if (moments.length > MOMENTS) moments.shift();
 }
 
-/** Of a bundle one transform makes the tunnel, and the others are in transport mode inside it. */
+/** In a bundle, one transform makes the tunnel, and the others are in transport mode inside it. */
 const isOuter = ({ mode }: XfrmState): boolean => mode !== 'transport';
 
 const byAge = (a: XfrmState, b: XfrmState): number => a.current.addedAt - b.current.addedAt;

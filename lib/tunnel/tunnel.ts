@@ -1,26 +1,29 @@
-/** What a tunnel is to those who look at it. docs/tunnels.md has the rules. @module */
+/** The public form of a tunnel. docs/tunnels.md has the rules. @module */
 import type { PolicyEntry, StateEntry } from '../monitor/xfrm-views.ts';
 import type { EventTime } from '../netlink/event.ts';
 import type { IpsecProto, PolicyDir, XfrmMode } from '../xfrm/names.ts';
 import type { EncapTemplate, XfrmMark, XfrmSelector } from '../xfrm/types.ts';
 
-/** As seen from this host. Where nobody can tell which end is local, `out` is from `local` to `remote`. */
+/**
+ * As seen from this host. If it is unknown which endpoint is local, `out` is from `local` to
+ * `remote`.
+ */
 export type TrafficDirection = 'in' | 'out';
-/** One of something for each direction of traffic. */
+/** One value per direction of traffic. */
 export type PerDirection<T> = { readonly [D in TrafficDirection]: T };
 
 /**
- * The states, the worst first: in this order tunnels are sorted by trouble.
+ * The states, worst first: tunnels sort in this order.
  *
- * - `down`: SAs it had are gone, and nothing is left, or a hard limit took the last one; or its local
- *   address is not on this host; or it is expected, and was never seen
- * - `blocked`: policies, but no SA for them in either direction: packets wait, or are dropped
+ * - `down`: its SAs are gone and nothing is left, or a hard limit removed the last one; or its
+ *   local address is not on this host; or it is expected and was never seen
+ * - `blocked`: policies, but no matching SA in either direction: packets wait or are dropped
  * - `orphan`: SAs, but no policy sends packets through them
- * - `one-way`: SAs that its policies take in one direction only; or packets go out, and none come in
- * - `acquiring`: no SA yet, but one is being asked for
+ * - `one-way`: matching SAs in one direction only; or outbound packets, but no inbound ones
+ * - `acquiring`: no SA yet, but one was requested
  * - `expiring`: past a soft limit, or near a hard one, without a successor
  * - `rekeying`: old and new SA overlap
- * - `idle`: nothing was carried for a while
+ * - `idle`: no packets for a while
  * - `up`: none of these
  */
 export const TUNNEL_STATES = [
@@ -34,40 +37,43 @@ export const TUNNEL_STATES = [
   'idle',
   'up',
 ] as const;
-/** What a tunnel can be; docs/tunnels.md says when it is which. */
+/** The state of a tunnel; docs/tunnels.md defines each. */
 export type TunnelState = (typeof TUNNEL_STATES)[number];
 
-/** Whether a tunnel in this state can carry packets both ways: expiring, rekeying, idle and up ones. */
+/** Whether a state carries packets both ways: `expiring`, `rekeying`, `idle` or `up`. */
 export const isUpState = (state: TunnelState): boolean =>
   state === 'up' || state === 'idle' || state === 'rekeying' || state === 'expiring';
 
-/** What a tunnel carried in one direction, across rekeys. As of the last reading of the counters. */
+/** The traffic of a tunnel in one direction, across rekeys, as of the last counter reading. */
 export interface TunnelTraffic {
-  /** Bytes since the monitor knows the tunnel, and before, of SAs that were there when it came to know it. */
+  /**
+   * Bytes since the monitor first saw the tunnel, plus those already counted by its SAs at that
+   * time.
+   */
   readonly bytes: bigint;
   readonly packets: bigint;
-  /** When a packet was last seen, in milliseconds since 1970; undefined if none was. */
+  /** When a packet was last seen, in milliseconds since 1970; undefined if never. */
   readonly lastUsedAt: number | undefined;
 }
 
-/** The next limit in time that an SA of a direction runs into, of its newest SA. Milliseconds since 1970. */
+/** The next time limits of a direction's newest SA, in milliseconds since 1970. */
 export interface TunnelExpiry {
   readonly softAt: number | undefined;
   readonly hardAt: number | undefined;
 }
 
 /**
- * What is wrong, or may soon be, although the state does not show it. `value` and `limit` are
+ * A present or imminent problem that the state does not show. `value` and `limit` are
  *
- * - `piling-up`: SAs of a direction (and CPU), and how many may be
+ * - `piling-up`: SAs of a direction (and CPU), and how many are allowed
  * - `spi-shared`: destinations of one SPI, and 1
- * - `sequence`: share of the sequence numbers used, and the threshold
- * - `lifetime`: share of the hard limit of bytes or packets used, and the threshold
- * - `integrity`, `replay`, `replay-window`: packets refused since it was raised, and 0
- * - `acquire-storm`: SAs asked for within the window, and how many may be
+ * - `sequence`: used share of the sequence numbers, and the threshold
+ * - `lifetime`: used share of the hard limit of bytes or packets, and the threshold
+ * - `integrity`, `replay`, `replay-window`: packets rejected since it was raised, and 0
+ * - `acquire-storm`: SAs requested within the window, and the threshold
  * - `stale-policy`: policies that outlived their last SA, and 0
- * - `nat-mapping`: changes of the peer's address or port within the window, and how many may be
- * - `leak`: SAs or policies that nothing uses, and how many there were at the start of the window
+ * - `nat-mapping`: changes of the peer's address or port within the window, and the threshold
+ * - `leak`: unused SAs or policies, and how many there were at the start of the window
  */
 export interface TunnelWarning {
   readonly kind:
@@ -82,9 +88,9 @@ export interface TunnelWarning {
     | 'stale-policy'
     | 'nat-mapping'
     | 'leak';
-  /** Which of several of a kind: the direction, `bytes`, `policies` …; may be empty. */
+  /** Distinguishes warnings of a kind: the direction, `bytes`, `policies` …; may be empty. */
   readonly what: string;
-  /** In words. */
+  /** The warning as text. */
   readonly text: string;
   readonly value: number;
   readonly limit: number;
@@ -92,81 +98,86 @@ export interface TunnelWarning {
   readonly since: EventTime;
 }
 
-/** A packet filter of a policy of the tunnel. */
+/** A traffic selector, from one of the tunnel's policies. */
 export interface TrafficSelector {
   readonly dir: PolicyDir;
   readonly selector: XfrmSelector;
 }
 
-/** What one reqid has of a tunnel. Whether packets pass is judged of all together. */
+/**
+ * The part of a tunnel with one reqid. Whether packets pass is evaluated for all parts together.
+ */
 export interface TunnelPart {
   readonly reqid: number;
   readonly protocol: IpsecProto | undefined;
-  /** Its SAs, larval ones left out, the oldest first. */
+  /** Its SAs, oldest first, without larval ones. */
   readonly sas: PerDirection<readonly StateEntry[]>;
   readonly policies: readonly PolicyEntry[];
-  /** What the SAs that are there carried. */
+  /** Traffic of its current SAs. */
   readonly traffic: PerDirection<TunnelTraffic>;
 }
 
-/** A tunnel, at one moment. It is replaced, never changed: who keeps it keeps a moment. */
+/** A tunnel at one moment. It is replaced, never modified: one that you keep is a snapshot. */
 export interface Tunnel {
-  /** What it is called while the monitor lives; rekeys do not change it. */
+  /** Its id while the monitor is open; rekeys do not change it. */
   readonly id: string;
-  /** The name that {@link TunnelMonitorOptions.expected} gives it. */
+  /** Its name in {@link TunnelMonitorOptions.expected}. */
   readonly name: string | undefined;
-  /** Whether it is one of {@link TunnelMonitorOptions.expected}: it stays in all lists. */
+  /** Whether it is in {@link TunnelMonitorOptions.expected}, and so always listed. */
   readonly expected: boolean;
-  /** This host's address; of an expected tunnel that was never seen perhaps undefined. */
+  /** This host's address; may be undefined for an expected tunnel that was never seen. */
   readonly local: string | undefined;
   readonly remote: string | undefined;
   /**
-   * Whether it is known which end is this host's. If not (both are, or nothing tells), `local` and
-   * `remote` are the ends in the order of their texts.
+   * Whether it is known which endpoint is this host's. If not (both are, or nothing shows it),
+   * `local` and `remote` are in string order.
    */
   readonly directed: boolean;
-  /** Of several (docs/tunnels.md), that of what protects its packets. */
+  /** The reqid; of several (docs/tunnels.md), the one that protects its packets. */
   readonly reqid: number | undefined;
-  /** Of the xfrm interface, where there is one. */
+  /** The xfrm interface's ID, if there is one. */
   readonly ifId: PerDirection<number | undefined>;
   readonly mark: PerDirection<XfrmMark | undefined>;
   readonly mode: XfrmMode | undefined;
-  /** What protects the packets: ESP before AH before IPCOMP. */
+  /** The protocol that protects packets: ESP before AH before IPCOMP. */
   readonly protocol: IpsecProto | undefined;
-  /** UDP or TCP around it, of the newest SA. */
+  /** UDP or TCP encapsulation of the newest SA. */
   readonly encap: EncapTemplate | undefined;
 
   readonly state: TunnelState;
-  /** Why it is in this state, in words. */
+  /** Why it is in this state, as text. */
   readonly reason: string;
-  /** Since when it is in this state. */
+  /** When this state began. */
   readonly since: EventTime;
   /**
-   * Whether that is known. If not, it was found so when the monitor opened, `since` is that moment, and nothing tells
-   * for how long it had been so.
+   * Whether `since` is known. If not, the tunnel was already in this state when the monitor opened,
+   * and `since` is that moment.
    */
   readonly sinceKnown: boolean;
-  /** Since when it can carry packets both ways ({@link isUpState}), whatever was rekeyed meanwhile. */
+  /** Since when it can carry packets both ways ({@link isUpState}), rekeys included. */
   readonly upSince: EventTime | undefined;
 
   readonly selectors: readonly TrafficSelector[];
-  /** Its SAs, larval ones left out, the oldest first. */
+  /** Its SAs, oldest first, without larval ones. */
   readonly sas: PerDirection<readonly StateEntry[]>;
-  /** SAs without keys: asked for, not yet agreed. */
+  /** SAs without keys: requested, not yet negotiated. */
   readonly larval: readonly StateEntry[];
   readonly policies: readonly PolicyEntry[];
-  /** Of several reqids, what each has; undefined for one, and without {@link TunnelMonitorOptions.apart}. */
+  /**
+   * Its parts if it has several reqids; undefined for one, or without
+   * {@link TunnelMonitorOptions.apart}.
+   */
   readonly parts: readonly TunnelPart[] | undefined;
 
   readonly traffic: PerDirection<TunnelTraffic>;
   /** When the newest SA was added (the child's age), in milliseconds since 1970. */
   readonly installedAt: number | undefined;
   readonly expiry: PerDirection<TunnelExpiry>;
-  /** Rekeys seen: both directions are one. */
+  /** Rekeys seen; both directions count as one. */
   readonly rekeys: number;
   /** SAs that reached a hard limit without a successor. */
   readonly unreplaced: number;
-  /** Packets refused: sums of its SAs, across rekeys. */
+  /** Rejected packets: sums over its SAs, across rekeys. */
   readonly refused: {
     readonly integrity: bigint;
     readonly replay: bigint;

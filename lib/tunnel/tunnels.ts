@@ -1,6 +1,6 @@
 /**
- * Joins SAs and policies into tunnels, live: fed with changes of the tables, readings of the counters,
- * addresses and time, it tells what happens to tunnels. No input or output. @module
+ * Joins SAs and policies into tunnels, live: fed with table changes, counter readings, addresses
+ * and time, it reports changes of tunnels. No I/O. @module
  */
 import { isDeepStrictEqual } from 'node:util';
 import type { ObjectChange } from '../monitor/changes.ts';
@@ -37,17 +37,17 @@ import { differences, evaluateLeaks, evaluateWarnings, type Surplus } from './wa
 export interface TunnelsHost extends Pick<LocalAddresses, 'isLocal' | 'lost'> {
   emit(event: TunnelEvent): void;
   /**
-   * Who wrote a port id into a request, for the reason of a `down`; undefined while it is being looked for:
-   * {@link Tunnels.requesterFound} is called when it is known.
+   * The sender that wrote a port ID into a request, for the reason of a `down`; undefined while the
+   * lookup is pending; {@link Tunnels.requesterFound} is called when it is done.
    */
   readonly claimant: (portId: number, time: EventTime) => ClaimedRequester | undefined;
 }
 
-/** Tunnels remembered that are down and not expected. */
+/** The most tunnels remembered that are down and not expected. */
 const REMEMBERED = 10_000;
-/** Milliseconds by which the wall clock may be set before all is judged by it again. */
+/** Milliseconds by which the wall clock may jump before all tunnels are evaluated again. */
 const WALL_CLOCK_SET = 500;
-/** Groups that are judged at once after a reading. */
+/** Groups evaluated per slice after a counter reading. */
 const SOME = 16;
 
 export class Tunnels {
@@ -57,29 +57,29 @@ export class Tunnels {
   readonly #records = new Map<string, TunnelRecord>();
   readonly #members = new SaGroups();
   readonly #deadlines = new Deadlines<TunnelRecord>();
-  /** Expected tunnels of which nothing is there. */
+  /** Expected tunnels without contents. */
   readonly #vacant = new Set<TunnelRecord>();
-  /** Tunnels that are down and not expected, the longest first. */
+  /** Tunnels that are down and not expected, longest first. */
   readonly #remembered = new Set<TunnelRecord>();
-  /** Tunnels that went down, which is not told before it is known who did it. */
+  /** Tunnels that went down, not yet reported because the requester lookup is pending. */
   readonly #awaitingRequester = new Set<TunnelRecord>();
   readonly #samples: Surplus[] = [];
-  /** About the host. */
+  /** Warnings about the host. */
   warnings: readonly TunnelWarning[] = [];
-  /** When the counters were read that all tunnels show. */
+  /** The time of the counter reading that all tunnels show. */
   countersReadAt: EventTime;
-  /** When the counters were last read: not all tunnels may have been judged by them yet. */
+  /** When the counters were last read; some tunnels may not be evaluated yet. */
   #read: EventTime;
-  /** Groups that are to be looked at since the counters were read. */
+  /** Groups still to be evaluated after the last counter reading. */
   readonly #unevaluated = new Set<SaGroup>();
-  /** What the wall clock is ahead of the monotonic one, as all tunnels were judged by. */
+  /** The offset of the wall clock from the monotonic clock, as used for all tunnels. */
   #wallOffset: number;
-  /** Until when all is known that the kernel announced, monotonic. */
+  /** Up to when everything the kernel announced is known, monotonic. */
   #heardUntil = -Infinity;
   #opening = true;
 
   /**
-   * @param now the time of the first reading of the counters
+   * @param now the time of the first counter reading
    * @param apart whether tunnels show their parts
    */
   constructor(
@@ -102,7 +102,7 @@ export class Tunnels {
     }
   }
 
-  /** How many there are to see. */
+  /** The number of visible tunnels. */
   get size(): number {
     return [...this].length;
   }
@@ -129,7 +129,10 @@ export class Tunnels {
     return [...this].filter((tunnel) => by(tunnel));
   }
 
-  /** Those that may have an address; expected ones that were never seen have it by their description alone. */
+  /**
+   * Tunnels that may have an address; expected ones that were never seen, only by their
+   * description.
+   */
   #byEnd(address: string): Tunnel[] {
     const there = shown(this.#members.groupsByAddress(address));
     const vacant = [...this.#vacant].flatMap(({ tunnel }) => tunnel ?? []);
@@ -141,14 +144,14 @@ export class Tunnels {
     return shown(new Set(groups.map((group) => group.linked[0] ?? group)));
   }
 
-  /** When to call {@link flush} although nothing happens, monotonic; Infinity: never. */
+  /** When to call {@link flush} without a change, monotonic; Infinity: never. */
   get next(): number {
     return this.#members.dirty.size > 0 ? 0 : this.#deadlines.next;
   }
 
-  /** All that is there at first; nothing is told of it. */
+  /** Adds everything that exists at the start, without reports. */
   open(states: Iterable<StateEntry>, policies: Iterable<PolicyEntry>, now: EventTime): void {
-    // A list has the newest first (net/xfrm/xfrm_state.c: state_all).
+    // A dump has the newest first (net/xfrm/xfrm_state.c: state_all).
     for (const entry of [...states].reverse()) {
       const wall = entry.value.current.addedAt;
       this.#members.addSa(entry, { wall, monotonic: wall - now.wall + now.monotonic }, true);
@@ -160,7 +163,7 @@ export class Tunnels {
     this.#opening = false;
   }
 
-  /** A change of the tables. {@link flush} then tells what it does to tunnels. */
+  /** A change of the tables. {@link flush} then reports its effect on tunnels. */
   change(change: ObjectChange<XfrmObjectTypes>): void {
     const { kind, uid, time } = change;
     if (change.object === 'policy') {
@@ -192,7 +195,7 @@ export class Tunnels {
       sa.entry = entry;
       if (kind === 'expiring') sa.softAt ??= time.wall;
     } else {
-      // A resync can take another SA for the one that was there (docs/consistency.md).
+      // A resync can mistake another SA for the previous one (docs/consistency.md).
       const last = sa.entry.value;
       this.#members.removeSa(sa);
       group.gone.push({ sa, last, reason: 'replaced', portId: undefined, time, heard });
@@ -201,7 +204,7 @@ export class Tunnels {
     this.#members.dirty.add(group);
   }
 
-  /** An SA is asked for, or a peer has another address or port. */
+  /** An SA was requested, or a peer has a new address or port. */
   keyRequested(event: AcquireEvent | MappingEvent, now: EventTime): void {
     if (event.kind === 'MAPPING') {
       const { proto, spi, daddr } = event.mapping;
@@ -223,28 +226,28 @@ export class Tunnels {
   }
 
   /**
-   * The counters were read: the entries are new. {@link evaluateSomeCounters} then judges tunnels whose counters moved, or
-   * that were looked at meanwhile: of the others nothing is known that was not at the last reading, and what
-   * time alone brings has its moment ({@link next}).
+   * The counters were read, and the entries are new. {@link evaluateSomeCounters} then evaluates
+   * tunnels whose counters moved or that changed meanwhile: nothing new is known about the others,
+   * and effects of time alone have deadlines ({@link next}).
    */
   readCounters(states: Iterable<StateEntry>, now: EventTime): void {
     this.#read = now;
     for (const entry of states) {
       const sa = this.#members.sas.get(entry.uid);
       if (sa === undefined) continue;
-      // What did not change is the same object (lib/monitor/staging-tables.ts).
+      // Unchanged values are the same object (lib/monitor/staging-tables.ts).
       if (sa.entry.value !== entry.value) {
         for (const group of this.#members.servedBy(sa)) this.#unevaluated.add(group);
       }
       sa.entry = entry;
       if (sa.softAt === undefined && isSoftSpent(entry.value)) sa.softAt = now.wall;
     }
-    // Moments of the wall clock were reckoned by what it showed then.
+    // Wall-clock times were converted with the old offset.
     const setBy = now.wall - now.monotonic - this.#wallOffset;
     const isSet = Math.abs(setBy) > WALL_CLOCK_SET;
     if (isSet) this.#wallOffset += setBy;
     for (const group of this.#members.groups) {
-      // What was asked for counts only for a time, which no state may depend on.
+      // Requests count for a limited time, which no state may depend on.
       if (isSet || group.looked || group.acquired.length > 0) this.#unevaluated.add(group);
     }
     for (const group of this.#members.dirty) this.#unevaluated.add(group);
@@ -254,10 +257,10 @@ export class Tunnels {
   }
 
   /**
-   * Judges some of the tunnels that {@link readCounters} left.
+   * Evaluates some of the tunnels left by {@link readCounters}.
    *
-   * @param heardUntil as of {@link flush}
-   * @returns whether that was the last of them
+   * @param heardUntil as for {@link flush}
+   * @returns whether all are evaluated
    */
   evaluateSomeCounters(now: EventTime, heardUntil = now.monotonic): boolean {
     this.#heardUntil = heardUntil;
@@ -275,7 +278,7 @@ export class Tunnels {
     return true;
   }
 
-  /** Addresses of this host came, went, or can no longer be used. */
+  /** Addresses of this host were added, removed, or became unusable. */
   addressesChanged(addresses: Iterable<string>): void {
     for (const address of addresses) {
       for (const group of this.#members.groupsByAddress(address)) this.#members.dirty.add(group);
@@ -283,26 +286,26 @@ export class Tunnels {
     }
   }
 
-  /** What {@link TunnelsHost.claimant} was asked is known. */
+  /** A lookup of {@link TunnelsHost.claimant} has completed. */
   requesterFound(): void {
     for (const record of this.#awaitingRequester) this.#touch(record);
     this.#awaitingRequester.clear();
   }
 
   /**
-   * Looks at all that changed, and at all whose time has come.
+   * Evaluates everything that changed, and everything that is due.
    *
-   * @param heardUntil until when all is known that the kernel announced, monotonic: what is judged by time is judged
-   *   as of then
+   * @param heardUntil up to when everything the kernel announced is known, monotonic: timeouts are
+   *   evaluated as of then
    */
   flush(now: EventTime, heardUntil = now.monotonic): void {
     this.#heardUntil = heardUntil;
     for (const record of this.#deadlines.due(heardUntil)) this.#touch(record);
-    // Looking at one can make another dirty, from which an expected tunnel moves.
+    // Evaluating one can make another dirty, from which an expected tunnel moves.
     for (const group of this.#members.dirty) this.#evaluateGroup(group, now);
   }
 
-  /** Takes what is down off the lists. */
+  /** Removes a tunnel that is down from the list. */
   forget(id: string, now: EventTime): boolean {
     const record = this.#records.get(id);
     if (!record?.isEmpty || record.state !== 'down' || record.expected) return false;
@@ -310,12 +313,12 @@ export class Tunnels {
     return true;
   }
 
-  /** Has the group of a tunnel looked at. */
+  /** Marks a tunnel's group for evaluation. */
   #touch({ group }: TunnelRecord): void {
     if (group) this.#members.dirty.add(group);
   }
 
-  /** Joins a group anew, with those to which it is linked, and looks at its tunnels. */
+  /** Joins a group again, with the groups it is linked to, and evaluates its tunnels. */
   #evaluateGroup(group: SaGroup, now: EventTime): void {
     const { acquiring } = this.#limits;
     const groups = this.#members.linked(group);
@@ -323,7 +326,7 @@ export class Tunnels {
     for (const one of groups) {
       this.#members.dirty.delete(one);
       this.#unevaluated.delete(one);
-      // Those to which it is linked no more have lost something.
+      // Groups no longer linked to it have lost something.
       for (const other of one.linked) if (!groups.includes(other)) this.#members.dirty.add(other);
       one.linked = groups;
       one.looked = true;
@@ -353,7 +356,7 @@ export class Tunnels {
     }
   }
 
-  /** The record for a tunnel that is new: an expected one of which nothing is there, or another. */
+  /** The record for a new tunnel: an expected one without contents, or a new one. */
   #occupant(group: SaGroup, orientation: Orientation, part: GroupPart): TunnelRecord {
     const { reqid } = group;
     const { marks, ifIds } = part;
@@ -369,7 +372,7 @@ export class Tunnels {
     return this.#enter(record, group);
   }
 
-  /** What a tunnel is called that is not expected. */
+  /** An unused id for a tunnel that is not expected. */
   #freeId(
     { local, remote, directed }: Orientation,
     reqid: number,
@@ -389,7 +392,7 @@ export class Tunnels {
     return record;
   }
 
-  /** What there is of a tunnel may have changed. @param part undefined: nothing is there */
+  /** The contents of a tunnel may have changed. @param part undefined: it has none */
   #update(record: TunnelRecord, group: SaGroup, part: GroupPart | undefined, now: EventTime): void {
     const replaced = detectRekeys(record, group, part);
     if (!this.#opening) {
@@ -404,7 +407,7 @@ export class Tunnels {
     this.#evaluate(record, now);
   }
 
-  /** An expected tunnel of which nothing is there becomes another that is as it ought to be, if there is one. */
+  /** An expected tunnel that lost its contents takes over another tunnel that matches, if any. */
   #vacate(record: TunnelRecord, expected: NamedExpectedTunnel, now: EventTime): void {
     this.#vacant.add(record);
     for (const other of this.#records.values()) {
@@ -415,16 +418,17 @@ export class Tunnels {
     }
   }
 
-  /** Whether a tunnel is, or last was, as one ought to be. */
+  /** Whether a tunnel matches an expected one, or last did. */
   #fits({ orientation, group, labels }: TunnelRecord, expected: NamedExpectedTunnel): boolean {
     if (!orientation || !group) return false;
     return isExpected(expected, { ...orientation, reqids: group.reqids, ...labels });
   }
 
   /**
-   * Replaces the list of tunnels that ought to be there. One that stays as it was, or that still is as it ought to be,
-   * stays. A tunnel that is given a name, another one or none stays what it is: its id is another, so it is `removed` and
-   * `added`. One that is no longer expected, and of which nothing is there, is removed. {@link flush} before and after.
+   * Replaces the list of expected tunnels. A tunnel whose entry is unchanged, or that still matches
+   * it, stays. One that gets a name, another name or none is the same tunnel under another id, so
+   * it is `removed` and `added`. One that is no longer expected and has no contents is removed.
+   * Call {@link flush} before and after.
    */
   expect(list: readonly NamedExpectedTunnel[], now: EventTime): void {
     const wanted = new Map(list.map((one) => [one.name, one]));
@@ -437,7 +441,7 @@ export class Tunnels {
         wanted.delete(next.name);
       } else freed.push(record);
     }
-    // Those that have lost their name first; then what is there; then what is remembered.
+    // Tunnels that lost their name first; then existing ones; then remembered ones.
     const ordinary = [...this.#records.values()].filter(({ expected }) => expected === undefined);
     const there = ordinary.filter(({ isEmpty }) => !isEmpty);
     const candidates = new Set([...freed, ...there, ...ordinary]);
@@ -447,7 +451,7 @@ export class Tunnels {
       if (found) candidates.delete(found);
       named.set(found ?? new TunnelRecord(one.name, this.#apart, one), one);
     }
-    // Others may have such a name by chance.
+    // Other tunnels may have such an id by chance.
     const holders = [...wanted.keys()].flatMap((name) => this.#records.get(name) ?? []);
     const moving = new Set([...named.keys(), ...freed, ...holders]);
     for (const record of moving) this.#detach(record, now);
@@ -463,7 +467,7 @@ export class Tunnels {
     }
   }
 
-  /** Takes a tunnel out of the lists, to be put in again under another id. */
+  /** Removes a tunnel from the list, to be added again under another id. */
   #detach(record: TunnelRecord, time: EventTime): void {
     if (this.#records.get(record.id) === record) this.#records.delete(record.id);
     this.#vacant.delete(record);
@@ -482,9 +486,9 @@ export class Tunnels {
   }
 
   /**
-   * Its state and its warnings, and what is to be told of them.
+   * Evaluates a tunnel's state and warnings, and reports changes.
    *
-   * @param found whether it was so before anybody looked: it has settled
+   * @param found whether it existed when the monitor opened: then it has settled
    */
   #evaluate(record: TunnelRecord, now: EventTime, found = this.#opening): void {
     const limits = found ? { ...this.#limits, settle: 0 } : this.#limits;
@@ -520,7 +524,7 @@ export class Tunnels {
     if (rekey) record.rekeys++;
     const tunnel = record.toTunnel();
     if (shownBefore === undefined) this.#tell({ kind: 'added', tunnel, time: now });
-    // A rekey is told while it is one, and before what ends it.
+    // A rekey is reported while it lasts, and before what ends it.
     const isRekeying = state === 'rekeying';
     if (isRekeying) this.#tellState(before, evaluation, record, lost, now);
     for (const one of record.untold.splice(0)) {
@@ -549,8 +553,9 @@ export class Tunnels {
   }
 
   /**
-   * A `down` that waits for its reason is as if it had not settled yet: the tunnel is what it was, and what
-   * happens to others is told. It is asked when the SAs have just gone, and mostly known before it has settled.
+   * A `down` that waits for its reason is treated as not yet settled: the tunnel keeps its state,
+   * and changes of others are reported. The lookup starts when the SAs were just removed, and is
+   * usually done before it settles.
    */
   #unlessUnclaimed(
     evaluation: StateEvaluation,
@@ -572,8 +577,9 @@ export class Tunnels {
   }
 
   /**
-   * SAs that went are missed no longer when `settle` is over, or that something is missing is told;
-   * not while it may still turn out that nothing was: what comes then is a rekey, however late it is.
+   * Stops waiting for successors of removed SAs when `settle` is over, or when it is reported that
+   * something is missing; but not while that is undecided: a successor that is added then is a
+   * rekey, however late.
    */
   #giveUp(record: TunnelRecord, before: StateEvaluation | undefined): void {
     const { pending, since } = record.evaluation as StateEvaluation;
@@ -612,14 +618,14 @@ export class Tunnels {
     }
   }
 
-  /** @returns undefined while it is being looked for who did it */
+  /** @returns undefined while the requester is being looked up */
   #downReasonOf(record: TunnelRecord, state: TunnelState): TunnelDownReason | undefined {
     const { claimant } = this.#host;
     if (state === 'orphan') return policyGoneReason(record.group?.policyGone, claimant);
     return downReasonOf(record.lastGone, this.#members, this.#limits.settle, claimant);
   }
 
-  /** The address without which the tunnel cannot work, if it is gone. */
+  /** The tunnel's local address, if it is lost. */
   #lostAddress({ orientation, isEmpty }: TunnelRecord): LostAddress | undefined {
     if (isEmpty || !orientation?.directed) return undefined;
     return this.#host.lost(orientation.local);
@@ -630,7 +636,7 @@ export class Tunnels {
     this.#dispose(record);
   }
 
-  /** Forgets all of a tunnel that is in the lists no more. */
+  /** Discards the record of a tunnel that is no longer listed. */
   #dispose(record: TunnelRecord): void {
     const { group } = record;
     group?.records.delete(record);
@@ -646,7 +652,7 @@ export class Tunnels {
     this.#unevaluated.delete(group);
   }
 
-  /** What nothing uses, for telling leaks. */
+  /** Samples unused objects, to detect leaks. */
   #sampleSurplus(at: EventTime): void {
     let [sas, policies] = [0, 0];
     for (const { contents, state } of this.#records.values()) {
@@ -657,7 +663,7 @@ export class Tunnels {
     }
     this.#samples.push({ at, sas, policies });
     const start = at.monotonic - this.#limits.leakWindow;
-    // The first may be older than the window: it is then all within.
+    // The first sample may be older than the window, so that the samples span all of it.
     while ((this.#samples[1]?.at.monotonic ?? Infinity) <= start) this.#samples.shift();
     const before = this.warnings;
     this.warnings = evaluateLeaks(this.#samples, before, this.#limits);
@@ -671,20 +677,20 @@ export class Tunnels {
   }
 }
 
-/** Whether packets can pass in this state, if only in one direction. */
+/** Whether packets can pass in this state, even if only in one direction. */
 const carries = (state: TunnelState): boolean => isUpState(state) || state === 'one-way';
 
 function deadlineOf(record: TunnelRecord, limits: TunnelThresholds): number {
   const { evaluation, warningState, missed } = record;
   let next = Math.min(evaluation?.next ?? Infinity, warningState?.next ?? Infinity);
   next = Math.min(next, restUntil(record, limits));
-  // The evaluation says when it is told that something is missing.
+  // The evaluation determines when a missing part is reported.
   if (evaluation?.pending) return next;
   for (const { time } of missed.values()) next = Math.min(next, time.monotonic + limits.settle);
   return next;
 }
 
-/** SAs beside the newest of each slot. */
+/** The number of SAs other than the newest of each slot. */
 const surplus = (sas: readonly Sa[]): number =>
   sas.length < 2 ? 0 : sas.length - new Set(sas.map(({ slot }) => slot)).size;
 

@@ -1,4 +1,4 @@
-/** Warnings: functions of what there is, what was said before, and the time. @module */
+/** Warnings: pure functions of a tunnel's contents, the previous warnings and the time. @module */
 import type { EventTime } from '../netlink/event.ts';
 import type { XfrmState } from '../xfrm/objects.ts';
 import { formatSpi } from '../xfrm/text.ts';
@@ -11,20 +11,20 @@ import type { TunnelRecord } from './tunnel-record.ts';
 
 type Refusal = keyof Tunnel['refused'];
 
-/** What was said, and what it goes by. */
+/** The current warnings, and the data they are based on. */
 export interface WarningState {
   readonly warnings: readonly TunnelWarning[];
   readonly refusals: Readonly<Record<Refusal, CounterRise>>;
-  /** When to look again although nothing happens, monotonic; Infinity: never. */
+  /** When to evaluate again without a change, monotonic; Infinity: never. */
   readonly next: number;
 }
 
-/** A counter that ought not to move. */
+/** A counter that should not increase. */
 interface CounterRise {
   readonly count: bigint;
-  /** Where it stood before it moved; undefined: it is at rest. */
+  /** Its value before it increased; undefined: it is stable. */
   readonly from: bigint | undefined;
-  /** When it last moved, monotonic. */
+  /** When it last increased, monotonic. */
   readonly at: number;
 }
 
@@ -37,9 +37,10 @@ const REFUSALS = [
 ] as const;
 
 /**
- * The warnings about a tunnel now. Called again with the same before `next`, it says the same.
+ * The current warnings about a tunnel. Repeated without changes before `next`, it gives the same
+ * result.
  *
- * @param sharing the addresses to which there are SAs of an SA's SPI, how many
+ * @param sharing the number of destinations that share an SA's SPI
  */
 export function evaluateWarnings(
   record: TunnelRecord,
@@ -81,7 +82,7 @@ export function evaluateWarnings(
   }
   const goneAt = lastGone?.time.monotonic;
   if (goneAt !== undefined && record.isWithoutSas && limits.stalePolicy > 0) {
-    // Neither made nor changed after the last SA had gone.
+    // Neither created nor changed after the last SA was removed.
     const stale = contents.policies.filter(({ changedAt }) => changedAt < goneAt - limits.settle);
     const value = stale.length;
     if (value > 0 && clock.past(goneAt + limits.stalePolicy)) {
@@ -92,7 +93,7 @@ export function evaluateWarnings(
   return { warnings: since(found, before?.warnings ?? [], now), refusals, next: clock.next };
 }
 
-/** More SAs than a rekey explains. SAs that an overlap leaves behind are worth a word too, in time. */
+/** More SAs than a rekey explains, or old SAs left after the overlap. */
 function* piles(
   sas: readonly Sa[],
   what: string,
@@ -110,14 +111,14 @@ function* piles(
   yield { kind: 'piling-up', what, text: `${value} SAs where 1 is expected`, value, limit };
 }
 
-/** The share of a limit that is used; undefined where there is none. */
+/** The used share of each limit; undefined if there is none. */
 const USED = {
   'sequence numbers': sequenceUsed,
   bytes: ({ current, lifetime }: XfrmState) => share(current.bytes, lifetime.hardBytes),
   packets: ({ current, lifetime }: XfrmState) => share(current.packets, lifetime.hardPackets),
 };
 
-/** The newest SAs that run into a limit which no clock shows. */
+/** The newest SAs that approach a limit other than time. */
 function* exhausted(
   sas: readonly Sa[],
   direction: TrafficDirection,
@@ -149,7 +150,7 @@ function rising(
   const at = clock.now.monotonic;
   if (before === undefined) return { count, from: undefined, at };
   if (count > before.count) return { count, from: before.from ?? before.count, at };
-  // As of the last reading: what was refused since then nobody knows.
+  // As of the last reading: rejections since then are unknown.
   const from = before.at + quiet <= clock.countedAt ? undefined : before.from;
   return { count, from, at: before.at };
 }
@@ -160,7 +161,7 @@ const isSame = (a: FoundWarning, b: FoundWarning): boolean =>
 const since = (found: readonly FoundWarning[], before: readonly TunnelWarning[], now: EventTime) =>
   found.map((one) => ({ ...one, since: before.find((old) => isSame(old, one))?.since ?? now }));
 
-/** What of a host nothing uses, when its counters were read. */
+/** A host's unused objects at a counter reading. */
 export interface Surplus {
   readonly at: EventTime;
   readonly sas: number;
@@ -168,10 +169,10 @@ export interface Surplus {
 }
 
 /**
- * Whether what nothing uses grows, and never shrinks, all through a window: a leak. What serves tunnels
- * may grow as it likes.
+ * Whether the number of unused objects grows, without ever shrinking, throughout a window: a leak.
+ * Objects that serve tunnels may grow freely.
  *
- * @param samples the oldest first, at most a window old but for the first
+ * @param samples oldest first, at most a window old except for the first
  */
 export function evaluateLeaks(
   samples: readonly Surplus[],
@@ -192,7 +193,7 @@ export function evaluateLeaks(
   return since(found, before, last.at);
 }
 
-/** Warnings that were raised, and those that no longer hold. */
+/** Warnings that were raised or cleared. */
 export function* differences(
   before: readonly TunnelWarning[],
   after: readonly TunnelWarning[],
