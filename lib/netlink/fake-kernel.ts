@@ -71,8 +71,8 @@ export class FakeRequest extends NetlinkMessage {
 export type FakeHandler = (request: FakeRequest) => FakeAnswer | undefined;
 
 /**
- * Stands in for the kernel in unit tests. Pass it where a network namespace is expected: to {@link
- * NetlinkConnection}, {@link NetlinkSocket}, `XfrmClient`, `RouteClient`, `subscribe()`,
+ * Stands in for the kernel in unit tests. Pass it where a network namespace is expected: to
+ * {@link NetlinkConnection}, {@link NetlinkSocket}, `XfrmClient`, `RouteClient`, `subscribe()`,
  * `XfrmMonitor.open()` or `TunnelMonitor.open()`. It needs no privilege, kernel or addon, so it
  * also works on other systems than Linux.
  *

@@ -42,8 +42,8 @@ export class KernelError extends SystemError {
   /** The kernel's name of the refused attribute. */
   readonly attribute: string | undefined;
   /**
-   * That attribute with its enclosing attributes, outermost first: `['IFLA_LINKINFO',
-   * 'IFLA_INFO_DATA', 'IFLA_BR_FORWARD_DELAY']`; list entries are `[0]`.
+   * That attribute with its enclosing attributes, outermost first:
+   * `['IFLA_LINKINFO', 'IFLA_INFO_DATA', 'IFLA_BR_FORWARD_DELAY']`; list entries are `[0]`.
    */
   readonly path: readonly string[] | undefined;
   /** The kernel's name of the missing attribute. */

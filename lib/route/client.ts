@@ -273,8 +273,8 @@ export class RouteClient implements AsyncDisposable {
   }
 
   /**
-   * All neighbours, or those that match a filter. Proxy entries are listed separately: `{ proxy:
-   * true }`.
+   * All neighbours, or those that match a filter. Proxy entries are listed separately:
+   * `{ proxy: true }`.
    */
   listNeighbours(filter: other.NeighbourFilter = {}, options?: RequestOptions): Dump<Neighbour> {
     return this.#conversation.list(({ other }) => other.listNeighbours, [filter], options);

@@ -142,8 +142,8 @@ export const ANY_FAMILY = -1;
 
 /**
  * The address of `length` bytes at `at`, of a given family. An address that is neither IPv4 nor
- * IPv6 (an MPLS label) becomes hexadecimal digits, whatever its length; so does one of {@link
- * ANY_FAMILY} with another length.
+ * IPv6 (an MPLS label) becomes hexadecimal digits, whatever its length; so does one of
+ * {@link ANY_FAMILY} with another length.
  *
  * @throws DecodeError for an IPv4 address that is not 4 bytes long, or an IPv6 address that is not
  *   16

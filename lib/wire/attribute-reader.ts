@@ -82,12 +82,12 @@ export class NetlinkAttribute {
     return this.#number(2).getUint16(0, this.#little);
   }
 
-  /** Byte order as for {@link u16}. */
+  /** Byte order as for `u16`. */
   u32(): number {
     return this.#number(4).getUint32(0, this.#little);
   }
 
-  /** Byte order as for {@link u16}. */
+  /** Byte order as for `u16`. */
   u64(): bigint {
     return this.#number(8).getBigUint64(0, this.#little);
   }
