@@ -1,4 +1,4 @@
-// The addon: file descriptors, bytes and errno. What a message means is TypeScript's business.
+// The addon: file descriptors, bytes and errno. The meaning of messages is left to TypeScript.
 #include <linux/netlink.h>
 #include <napi.h>
 #include <sys/socket.h>
@@ -14,12 +14,13 @@
 
 namespace {
 
-// arena(): the ArrayBuffer the sockets of this thread receive into.
+// arena(): the ArrayBuffer that the sockets of this thread receive into.
 Napi::Value GetArena(const Napi::CallbackInfo& info) {
   return Environment::Of(info.Env())->arena.Value(info.Env());
 }
 
-// openFile(netns, path): a descriptor to read, opened inside that network namespace, or a failure.
+// openFile(netns, path): a descriptor for reading, opened inside that network namespace, or a
+// failure.
 Napi::Value OpenFileInNamespace(const Napi::CallbackInfo& info) {
   int32_t netns;
   std::string path;
@@ -37,8 +38,8 @@ Napi::Value MakeNetworkNamespace(const Napi::CallbackInfo& info) {
 }
 
 // openBound(netns, domain, type, protocol, address, given): the descriptor of a socket, or a
-// failure; the address is a struct sockaddr, or empty. It is closed by closeFile, or, if it is
-// given away, by whom it is given to.
+// failure; the address is a struct sockaddr, or empty. It is closed by closeFile or, if given, by
+// its new owner.
 Napi::Value OpenBound(const Napi::CallbackInfo& info) {
   int32_t netns;
   SocketKind kind;
@@ -74,7 +75,7 @@ Napi::Object Init(Napi::Env env, Napi::Object exports) {
   exports["arenaBytes"] = Napi::Number::New(env, static_cast<double>(Arena::EntriesAt()));
   exports["batch"] = Napi::Number::New(env, kBatch);
 
-  // From the headers, because the numbers of SOL_SOCKET differ between architectures.
+  // From the headers, because SOL_SOCKET differs between architectures.
   Napi::Object constants = Napi::Object::New(env);
 #define CONSTANT(name) constants[#name] = Napi::Number::New(env, name)
   CONSTANT(SOL_SOCKET);
@@ -97,7 +98,7 @@ Napi::Object Init(Napi::Env env, Napi::Object exports) {
   CONSTANT(NETLINK_GET_STRICT_CHK);
 #undef CONSTANT
   exports["constants"] = constants;
-  // Units of the times in /proc/PID/stat, a second.
+  // Units per second of the times in /proc/PID/stat.
   exports["clockTicks"] = Napi::Number::New(env, static_cast<double>(sysconf(_SC_CLK_TCK)));
   return exports;
 }

@@ -1,5 +1,5 @@
-// Values from JavaScript, and for it. Reading is checked: lib/socket/ validates with better
-// messages, this only keeps a wrong call from doing harm.
+// Values from and for JavaScript. Reading is checked: lib/socket/ validates with better messages,
+// this only makes a wrong call harmless.
 #pragma once
 
 #include <napi.h>
@@ -9,8 +9,8 @@
 
 #include "namespace.h"
 
-// Each returns false with a TypeError pending. None converts: that fails where the thread is being
-// terminated (node::worker sets can_call_into_js to false in the middle of a call), and
+// Each returns false with a TypeError pending. None converts values: that fails while the thread is
+// being terminated (node::worker sets can_call_into_js to false in the middle of a call), and
 // node-addon-api aborts the process when an empty value is used. `index` counts from 0.
 bool ReadUint32(const Napi::CallbackInfo& info, size_t index, uint32_t* value);
 bool ReadInt32(const Napi::CallbackInfo& info, size_t index, int32_t* value);
@@ -25,5 +25,6 @@ struct Bytes {
 // A Uint8Array; its memory is used in place and must not be kept.
 bool ReadBytes(const Napi::CallbackInfo& info, size_t index, Bytes* value);
 
-// The result as a number; of a failure an object: `errno`, negative, and `syscall`, what failed.
+// The result as a number; for a failure, an object with `errno` (negative) and `syscall` (the
+// failed call).
 Napi::Value ValueOf(Napi::Env env, const Outcome& outcome);

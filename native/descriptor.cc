@@ -8,7 +8,7 @@ int Descriptor::Open(Environment* environment, int fd, User* user, Descriptor** 
   auto* self = new Descriptor(environment, fd, user);
   const int status = uv_poll_init(environment->loop(), &self->poll_, fd);
   if (status != 0) {
-    // libuv registered nothing yet.
+    // libuv has not registered anything yet.
     close(fd);
     delete self;
     return status;
@@ -35,16 +35,16 @@ void Descriptor::Close() {
 
 void Descriptor::OnPoll(uv_poll_t* poll, int status, int) {
   auto* self = static_cast<Descriptor*>(poll->data);
-  // An error pending on the socket (ENOBUFS: events were lost) raises POLLERR, which libuv answers
-  // by stopping the handle and reporting UV_EBADF (libuv src/unix/poll.c, uv__poll_io). The
-  // descriptor is fine: go on watching, and let the user find the error by reading.
+  // A pending error on the socket (ENOBUFS: events were lost) raises POLLERR, upon which libuv
+  // stops the handle and reports UV_EBADF (libuv src/unix/poll.c, uv__poll_io). The descriptor is
+  // fine: keep watching, and let the user see the error when reading.
   if (status < 0) self->Start();
   if (self->user_ != nullptr) self->user_->OnReadable();
 }
 
 void Descriptor::OnClose(uv_handle_t* handle) {
   auto* self = static_cast<Descriptor*>(handle->data);
-  // Not before: libuv could still hold the number in its epoll set, and it could be reused.
+  // Not before: libuv could still have the number in its epoll set, and it could be reused.
   close(self->fd_);
   if (self->user_ != nullptr) self->user_->OnClosed();
   self->environment_->Remove(self);

@@ -1,5 +1,6 @@
-// A file descriptor watched by the environment's event loop: owns both, and outlives the
-// JavaScript object that uses it, because libuv needs the handle until its close callback.
+// A file descriptor watched by the environment's event loop: owns both the descriptor and its libuv
+// handle, and outlives the JavaScript object that uses it, because libuv needs the handle until its
+// close callback.
 #pragma once
 
 #include <uv.h>
@@ -18,7 +19,7 @@ class Descriptor {
     ~User() = default;
   };
 
-  // Takes over `fd`, which is closed also when this fails. 0, or -errno.
+  // Takes ownership of `fd`, which is closed even on failure. Returns 0 or -errno.
   static int Open(Environment* environment, int fd, User* user, Descriptor** result);
 
   int fd() const { return fd_; }
@@ -28,7 +29,7 @@ class Descriptor {
   void Unref();
   // Frees this later, in libuv's close callback. May be called again until then.
   void Close();
-  // The user goes away before the descriptor does.
+  // The user is destroyed before the descriptor.
   void Forget() { user_ = nullptr; }
 
  private:

@@ -25,7 +25,7 @@ uint8_t* Arena::Data(Napi::Env env) {
   if (buffer_.IsEmpty()) return nullptr;
   void* data = nullptr;
   size_t length = 0;
-  // A detached buffer has the length 0.
+  // A detached buffer has length 0.
   if (napi_get_arraybuffer_info(env, buffer_.Value(), &data, &length) != napi_ok) return nullptr;
   return length != 0 ? static_cast<uint8_t*>(data) : nullptr;
 }
@@ -38,16 +38,16 @@ uint8_t* Arena::Ensure(Napi::Env env) {
   if (napi_create_arraybuffer(env, bytes, &data, &buffer) != napi_ok) return nullptr;
   buffer_ = Napi::Persistent(Napi::ArrayBuffer(env, buffer));
   auto* memory = static_cast<uint8_t*>(data);
-  // The memory is V8's, so that JavaScript may take it away and keep it: memory of our own would
-  // have to outlive that. What V8 frees may be used for something else, so it is not wiped on fork,
-  // as the slots are: only left out of dumps. A kernel that cannot do that (before 3.4) is no
-  // reason to fail.
+  // The memory belongs to V8, because JavaScript may detach and keep it; our own memory would have
+  // to outlive that. V8 may reuse freed memory, so unlike the slots it is not wiped on fork, only
+  // excluded from core dumps. Kernels that do not support that (before 3.4) are not a reason to
+  // fail.
   madvise(memory + First(memory), kArenaBytes, MADV_DONTDUMP);
   return memory;
 }
 
 void Arena::Wipe(Napi::Env env, size_t used) {
-  // From the start: a listener may have had it replaced, and then the first page is another.
+  // From the start: a listener may have caused a replacement, whose first whole page is elsewhere.
   if (uint8_t* data = Data(env)) explicit_bzero(data, used);
 }
 
@@ -63,9 +63,9 @@ void Environment::Attach(Napi::Env env) {
     Napi::Error::New(env, "the environment gives no event loop").ThrowAsJavaScriptException();
     return;
   }
-  // Freed by Node-API with the environment. The hook keeps the environment until it is removed
-  // (src/node_api.cc, napi_async_cleanup_hook_handle__ holds a reference), so this outlives every
-  // descriptor.
+  // Freed by Node-API with the environment. The hook keeps the environment alive until it is
+  // removed (src/node_api.cc, napi_async_cleanup_hook_handle__ holds a reference), so this outlives
+  // every descriptor.
   env.SetInstanceData(self);
 }
 
@@ -80,7 +80,7 @@ void Environment::CloseFile(int file) {
 void Environment::OnCleanup(napi_async_cleanup_hook_handle, void* data) {
   auto* self = static_cast<Environment*>(data);
   self->hook_running_ = true;
-  // Close only asks libuv; the set shrinks later, in the close callbacks, which Node waits for.
+  // Close is asynchronous in libuv; the set shrinks in the close callbacks, which Node waits for.
   for (Descriptor* descriptor : self->open_) descriptor->Close();
   if (self->open_.empty()) napi_remove_async_cleanup_hook(self->hook_);
 }

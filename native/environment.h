@@ -1,4 +1,4 @@
-// What the sockets of one Node environment (the main thread, or one worker) share.
+// What the sockets of one Node environment (the main thread or a worker) share.
 #pragma once
 
 #include <napi.h>
@@ -10,19 +10,19 @@
 
 class Descriptor;
 
-// The ArrayBuffer JavaScript reads datagrams from: EntriesAt() bytes, in which they begin at the
-// first whole page, then kBatch entries. The pages with datagrams are kept out of core dumps.
+// The ArrayBuffer JavaScript reads datagrams from: EntriesAt() bytes, in which datagrams begin at
+// the first whole page, then kBatch entries. The pages with datagrams are excluded from core dumps.
 class Arena {
  public:
   static size_t EntriesAt();
 
-  // Where the memory is. Asked for afresh before every use, because JavaScript can detach an
-  // ArrayBuffer (ArrayBuffer.prototype.transfer) and then owns that memory; a new one takes its
-  // place. nullptr if there is none to be had.
+  // The address of the memory. Call it before every use, because JavaScript can detach an
+  // ArrayBuffer (ArrayBuffer.prototype.transfer) and then owns that memory; a new one replaces it.
+  // nullptr if allocation fails.
   uint8_t* Ensure(Napi::Env env);
-  // Where the datagrams begin in memory that Ensure gave.
+  // Where datagrams begin in memory returned by Ensure.
   static size_t First(const uint8_t* data);
-  // Overwrites the datagrams, which end at `used`, unless JavaScript has taken the memory away.
+  // Overwrites the datagrams, which end at `used`, unless JavaScript has detached the memory.
   void Wipe(Napi::Env env, size_t used);
   Napi::Value Value(Napi::Env env);
 
@@ -35,19 +35,19 @@ class Environment {
  public:
   ~Environment();
 
-  // Creates the environment's own, kept as the addon's instance data.
+  // Creates the environment's instance, stored as the addon's instance data.
   static void Attach(Napi::Env env);
   static Environment* Of(Napi::Env env) { return env.GetInstanceData<Environment>(); }
 
   uv_loop_t* loop() const { return loop_; }
-  // Node is taking the environment down: no JavaScript may be called any more.
+  // Node is tearing down the environment: JavaScript must not be called any more.
   bool ending() const { return hook_running_; }
 
-  // Open descriptors must be closed before the loop can end: libuv aborts otherwise.
+  // Open descriptors must be closed before the loop ends: otherwise libuv aborts.
   void Add(Descriptor* descriptor) { open_.insert(descriptor); }
   void Remove(Descriptor* descriptor);
 
-  // Files that were opened here: a worker that is terminated closes none in JavaScript.
+  // Files opened here, because a terminated worker closes none in JavaScript.
   void AddFile(int file) { files_.insert(file); }
   void CloseFile(int file);
 

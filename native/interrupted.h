@@ -1,10 +1,10 @@
-// System calls that a signal handler may cut short.
+// System calls that a signal handler may interrupt.
 #pragma once
 
 #include <errno.h>
 
-// Makes the call again for as long as it fails with EINTR. Not for close(2): on Linux the
-// descriptor is closed then too.
+// Repeats the call while it fails with EINTR. Not for close(2): on Linux the descriptor is closed
+// even then.
 template <typename Call>
 auto Uninterrupted(Call call) {
   auto result = call();

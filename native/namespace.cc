@@ -16,8 +16,8 @@ Outcome OutcomeOf(int result, const char* syscall) {
   return {result < 0 ? -errno : result, syscall};
 }
 
-// Runs `work` in a thread of its own, after `enter`. libuv's thread, because it returns an error
-// where std::thread would throw.
+// Runs `enter`, then `work`, in a new thread. uv_thread, because it returns an error where
+// std::thread would throw.
 template <typename Enter, typename Work>
 Outcome RunInThread(Enter enter, Work work) {
   struct NamespaceCall {

@@ -1,27 +1,28 @@
-// Sockets and files, also in another network namespace, while the calling thread stays where it is.
+// Opens sockets and files, optionally in another network namespace, while the calling thread stays
+// in its own.
 #pragma once
 
 #include <sys/socket.h>
 
-// What came of some system calls: the result of the last, or -errno of the one that failed.
+// The outcome of several system calls: the result of the last, or -errno of the one that failed.
 struct Outcome {
   int result;
   const char* syscall;
 };
 
-// All with `netns` run in a thread made for the call, which enters the namespace of that descriptor
-// (setns(2) moves a single thread) and ends before this returns. A descriptor.
+// Functions with `netns` run in a thread made for the call, which enters the namespace of that
+// descriptor (setns(2) affects a single thread) and ends before they return. They return a
+// descriptor.
 Outcome OpenSocketIn(int netns, int protocol);
 Outcome OpenFileIn(int netns, const char* path);
 
 // In the caller's own namespace.
 Outcome OpenSocket(int protocol);
 
-// A network namespace that nothing is in: it lasts until its descriptor is closed, and what was
-// opened in it.
+// A new, empty network namespace: it lasts as long as its descriptor and what was opened in it.
 Outcome MakeNamespace();
 
-// Any socket, non-blocking, in the caller's own namespace where `netns` is negative; bound to
+// Any socket, non-blocking; in the caller's own namespace if `netns` is negative; bound to
 // `address` unless `length` is 0.
 struct SocketKind {
   int domain;

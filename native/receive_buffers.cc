@@ -8,9 +8,9 @@
 
 namespace {
 
-// Only these two messages of 4 bytes come here: see Control.
+// Only these two messages of 4 bytes are expected: see Control.
 void ReadControl(const msghdr& header, Entry* entry) {
-  // CMSG_NXTHDR wants it writable.
+  // CMSG_NXTHDR requires a non-const pointer.
   auto* message = const_cast<msghdr*>(&header);
   for (cmsghdr* it = CMSG_FIRSTHDR(message); it != nullptr; it = CMSG_NXTHDR(message, it)) {
     if (it->cmsg_level != SOL_NETLINK || it->cmsg_len < CMSG_LEN(sizeof(uint32_t))) continue;
@@ -33,7 +33,7 @@ int ReceiveBuffers::Allocate() {
                       MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
   if (memory == MAP_FAILED) return -errno;
   slots_ = static_cast<uint8_t*>(memory);
-  // Kernels that cannot (before 3.4, and 4.14) are no reason to fail.
+  // Kernels that do not support these (before 3.4 and 4.14) are not a reason to fail.
   madvise(slots_, kArenaBytes, MADV_DONTDUMP);
   madvise(slots_, kArenaBytes, MADV_WIPEONFORK);
   memset(headers_, 0, sizeof(headers_));
@@ -48,7 +48,7 @@ int ReceiveBuffers::Allocate() {
 
 int ReceiveBuffers::Receive(int fd, uint32_t most, bool control) {
   for (size_t i = 0; i < most; i++) {
-    // The kernel replaces the lengths and the flags with what it found.
+    // The kernel overwrites the lengths and the flags.
     msghdr& header = headers_[i].msg_hdr;
     header.msg_namelen = sizeof(sockaddr_nl);
     header.msg_flags = 0;

@@ -1,5 +1,5 @@
-// Where the kernel writes datagrams, and how they get from there into one packed arena.
-// Plain memory and one system call; knows nothing of JavaScript.
+// Buffers the kernel writes datagrams into, and packing them into one arena. Plain memory and one
+// system call; independent of JavaScript.
 #pragma once
 
 #include <linux/netlink.h>
@@ -8,17 +8,17 @@
 #include <cstddef>
 #include <cstdint>
 
-// Datagrams taken in one system call, so at most this many in one call into JavaScript.
+// Datagrams per system call, and therefore the maximum per call into JavaScript.
 constexpr size_t kBatch = 64;
-// Room for one datagram. The kernel grows dump chunks to the largest buffer ever offered, up to
-// 32 KiB (net/netlink/af_netlink.c, netlink_dump), so 64 KiB holds whatever it sends.
+// Room for one datagram. The kernel grows dump chunks to the largest buffer ever offered, up to 32
+// KiB (net/netlink/af_netlink.c, netlink_dump), so 64 KiB holds anything it sends.
 constexpr size_t kSlot = 64 * 1024;
-// Packed datagrams start at multiples of this in the arena.
+// Alignment of packed datagrams in the arena.
 constexpr size_t kAlignment = 8;
 constexpr size_t kArenaBytes = kBatch * kSlot;
 
-// One entry a datagram, read in JavaScript through a Uint32Array: keep both in step
-// (lib/socket/batch.ts).
+// One entry per datagram, which JavaScript reads through a Uint32Array: keep in step with
+// lib/socket/batch.ts.
 struct Entry {
   uint32_t offset;
   uint32_t length;
@@ -28,8 +28,8 @@ struct Entry {
   int32_t nsid;    // likewise, and for the socket's own network namespace
 };
 
-// In place of what the kernel did not tell. No group, and no namespace id: those are positive
-// (net/core/net_namespace.c, alloc_netid).
+// Stands for values that the kernel did not provide. Not a valid group or namespace id: those are
+// positive (net/core/net_namespace.c, alloc_netid).
 constexpr uint32_t kUnknown = UINT32_MAX;
 
 // Room for the control messages of one datagram: the group (NETLINK_PKTINFO) and the namespace id
@@ -44,9 +44,9 @@ struct Packed {
   size_t used = 0;        // where the last of them ends in the arena
 };
 
-// Shared by all sockets of an environment: one receives at a time, from the system call to the
-// end of Pack. Mapped at the first use; pages no datagram reached are never touched. Core dumps and
-// forked processes get none of it. It is not locked into memory: unprivileged processes may lock
+// Shared by all sockets of an environment: one receives at a time, from the system call to the end
+// of Pack. Mapped on first use; pages that no datagram reached are never touched. Excluded from
+// core dumps and from forked processes. Not locked into memory: unprivileged processes may lock
 // little (RLIMIT_MEMLOCK), and a slot is wiped before JavaScript runs.
 class ReceiveBuffers {
  public:
@@ -55,18 +55,18 @@ class ReceiveBuffers {
   ReceiveBuffers(const ReceiveBuffers&) = delete;
   ReceiveBuffers& operator=(const ReceiveBuffers&) = delete;
 
-  // 0, or -errno of mmap.
+  // Returns 0, or -errno of mmap.
   int Allocate();
 
-  // One recvmmsg of at most `most` datagrams (1 to kBatch) that does not wait: the number of
-  // datagrams received, or -errno. With `control`, with the control messages that the socket's
-  // options ask for.
+  // Calls recvmmsg once, without blocking, for at most `most` datagrams (1 to kBatch). Returns the
+  // number received, or -errno. With `control`, also receives the control messages that the
+  // socket's options enable.
   int Receive(int fd, uint32_t most, bool control);
 
-  // Copies what the last Receive got into `arena`, where kArenaBytes are free from `first` on, and
-  // `entries` (kBatch), and wipes the slots: a datagram can hold IPsec keys in clear. Without a
-  // source port it is never passed on; with `kernel_only`, not unless that port is 0, which only
-  // the kernel has.
+  // Copies what the last Receive got into `arena`, which has kArenaBytes free from `first` on, and
+  // `entries` (kBatch), and wipes the slots: a datagram can hold IPsec keys in the clear. Datagrams
+  // without a source port are never passed on; with `kernel_only`, only those with source port 0,
+  // which only the kernel has.
   Packed Pack(size_t received, bool kernel_only, uint8_t* arena, size_t first, Entry* entries);
 
  private:

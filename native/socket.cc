@@ -23,7 +23,7 @@ sockaddr_nl AddressOf(uint32_t port_id, uint32_t groups) {
   return address;
 }
 
-// The errors the kernel leaves on a socket whose events it dropped: a full receive buffer, or
+// Errors that the kernel sets on a socket whose events it dropped: a full receive buffer, or
 // rtnetlink failing to build the message (net/netlink/af_netlink.c netlink_overrun,
 // net/core/rtnetlink.c rtnl_set_sk_err). Each is reported once and then cleared.
 bool MeansLoss(int error) { return error == ENOBUFS || error == ENOMEM || error == EMSGSIZE; }
@@ -53,8 +53,8 @@ Napi::Function Socket::Define(Napi::Env env) {
                      });
 }
 
-// Run by the garbage collector for an open socket nobody can reach, or when the environment ends,
-// after its clean-up hook closed the descriptor.
+// Runs when an open socket that is unreachable is garbage-collected, or when the environment ends,
+// after its cleanup hook has closed the descriptor.
 Socket::~Socket() {
   if (descriptor_ == nullptr) return;
   descriptor_->Forget();
@@ -136,7 +136,7 @@ Napi::Value Socket::GetOption(const Napi::CallbackInfo& info) {
 Napi::Value Socket::AttachFilter(const Napi::CallbackInfo& info) {
   Bytes bytes;
   if (!ReadBytes(info, 0, &bytes)) return {};
-  // The kernel copies the instructions, as bytes, so their alignment does not matter.
+  // The kernel copies the instructions as bytes, so their alignment does not matter.
   const sock_fprog program = {static_cast<uint16_t>(bytes.length / sizeof(sock_filter)),
                               reinterpret_cast<sock_filter*>(bytes.data)};
   return Result(info, setsockopt(fd(), SOL_SOCKET, SO_ATTACH_FILTER, &program, sizeof(program)));
@@ -229,8 +229,9 @@ Napi::Value Socket::Overruns(const Napi::CallbackInfo& info) {
   return Napi::Number::New(info.Env(), overruns_);
 }
 
-// One batch, or -errno. A loss is reported by the first call and leaves the datagrams queued
-// before it to the next, so this tries again; more of them can come meanwhile, so not for ever.
+// Reads one batch; returns its size or -errno. A call that reports a loss leaves the datagrams
+// queued before it for the next call, so this retries; the retries are limited because further
+// losses can occur meanwhile.
 int Socket::Read(int* lost) {
   int result = 0;
   for (int attempt = 0; attempt < 4; attempt++) {
@@ -259,7 +260,7 @@ void Socket::OnReadable() {
   }
   Napi::Function callback = on_batch_.Value();
   if (received < 0) {
-    // Nothing that reading again would mend: the loop would spin.
+    // Reading again would not help, and the loop would spin.
     failed = -received;
     StopReceiving();
   }
@@ -271,8 +272,8 @@ void Socket::OnReadable() {
 
 void Socket::OnClosed() {
   descriptor_ = nullptr;
-  // The environment's end closed it, or ended while it was closing: no JavaScript then, and the
-  // references go with this object.
+  // The environment is ending, and closed it or interrupted its closing: JavaScript must not be
+  // called, and the references are freed with this object.
   if (Environment::Of(Env())->ending()) return;
   Napi::HandleScope scope(Env());
   Napi::Function callback = on_closed_.Value();
@@ -284,13 +285,13 @@ void Socket::OnClosed() {
 void Socket::Call(Napi::Function function, std::initializer_list<napi_value> arguments) {
   Napi::Env env = Env();
   napi_value result;
-  // Without an async context: the listener has one of its own (lib/socket/socket.ts).
+  // Without an async context: the listener has its own (lib/socket/socket.ts).
   if (napi_make_callback(env, nullptr, Value(), function, arguments.size(), arguments.begin(),
                          &result) == napi_ok) {
     return;
   }
-  // Left pending, the exception would be swallowed and no later callback run. Without one the
-  // thread is being terminated and there is nothing to tell.
+  // If left pending, the exception would be swallowed and no later callback would run. Without an
+  // exception, the thread is being terminated and there is nothing to report.
   bool pending = false;
   napi_value error;
   if (napi_is_exception_pending(env, &pending) == napi_ok && pending &&

@@ -1,5 +1,5 @@
-// The class JavaScript sees. A method that makes a system call returns its result, or -errno; one
-// that makes several (open, start) a failure as ValueOf makes it.
+// The class JavaScript sees. A method that makes one system call returns its result or -errno; one
+// that makes several (open, start) may return a failure as made by ValueOf.
 #pragma once
 
 #include <napi.h>
@@ -13,7 +13,8 @@ class Socket : public Napi::ObjectWrap<Socket>, private Descriptor::User {
   ~Socket();
 
  private:
-  // open(protocol, netns): in the network namespace of that descriptor, or with -1 in one's own
+  // open(protocol, netns): in the network namespace of that descriptor, or with -1 in the thread's
+  // own
   Napi::Value Open(const Napi::CallbackInfo& info);
   // bind(portId, groups)
   Napi::Value Bind(const Napi::CallbackInfo& info);
@@ -21,21 +22,21 @@ class Socket : public Napi::ObjectWrap<Socket>, private Descriptor::User {
   Napi::Value Connect(const Napi::CallbackInfo& info);
   // disconnect()
   Napi::Value Disconnect(const Napi::CallbackInfo& info);
-  // address(into, peer): writes port id and group mask, each 4 bytes in host order: the socket's
-  // own, or where it is connected to
+  // address(into, peer): writes port id and group mask, each 4 bytes in host byte order: the
+  // socket's own, or those of its connected peer
   Napi::Value Address(const Napi::CallbackInfo& info);
   // setOption(level, name, value: bytes)
   Napi::Value SetOption(const Napi::CallbackInfo& info);
   // getOption(level, name, into): the length
   Napi::Value GetOption(const Napi::CallbackInfo& info);
-  // attachFilter(instructions): struct sock_filter, one after the other
+  // attachFilter(instructions): consecutive struct sock_filter
   Napi::Value AttachFilter(const Napi::CallbackInfo& info);
-  // control(): reads control messages from now on
+  // control(): from now on, control messages are read
   Napi::Value ReadControl(const Napi::CallbackInfo& info);
-  // send(bytes, portId, groups), or send(bytes) to where it is connected to
+  // send(bytes, portId, groups), or send(bytes) to the connected peer
   Napi::Value Send(const Napi::CallbackInfo& info);
   // start(callback, kernelOnly, batch): callback(count, lost, failed), the last two an errno or 0;
-  // batch: the most datagrams read at once
+  // batch is the maximum number of datagrams per read
   Napi::Value Start(const Napi::CallbackInfo& info);
   Napi::Value Stop(const Napi::CallbackInfo& info);
   Napi::Value RefLoop(const Napi::CallbackInfo& info);
@@ -53,13 +54,13 @@ class Socket : public Napi::ObjectWrap<Socket>, private Descriptor::User {
   void Call(Napi::Function function, std::initializer_list<napi_value> arguments);
   int fd() const { return descriptor_ == nullptr ? -1 : descriptor_->fd(); }
 
-  Descriptor* descriptor_ = nullptr;  // null before open and once closed
+  Descriptor* descriptor_ = nullptr;  // null before open and after close
   bool closing_ = false;
   bool receiving_ = false;
   bool kernel_only_ = true;
   bool control_ = false;
   uint32_t batch_ = 0;
-  Napi::FunctionReference on_batch_;  // held only while receiving, so that an idle socket can go
+  Napi::FunctionReference on_batch_;  // held only while receiving, so idle sockets can be collected
   Napi::FunctionReference on_closed_;
   double rejected_ = 0;
   double overruns_ = 0;

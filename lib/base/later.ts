@@ -1,15 +1,17 @@
-/** Loads a part of the library when it is needed. @module */
+/** Loads a part of the library on first use. @module */
 import { closeSync, openSync } from 'node:fs';
 import { devNull } from 'node:os';
 
-/** Descriptors that the loader may need at once, with some to spare. */
+/** File descriptors that the module loader may need at the same time, with a margin. */
 const NEEDED = 16;
 
 /**
- * What loads a part when it is first called, and gives it every time. Node 20 remembers for good that a module could not
- * be read, also if only no descriptor was free just then; so that is found out before.
+ * A function that loads a part when first called, and returns the same part on every call. Node 20
+ * permanently caches a failure to read a module, even if it only ran out of file descriptors; so
+ * this checks first.
  *
- * @throws (the promise is rejected) `EMFILE` or `ENFILE` where no descriptors are free; a later call may succeed
+ * @throws (the promise rejects) `EMFILE` or `ENFILE` if no file descriptors are free; a later call
+ *   may succeed
  */
 export function later<Part>(load: () => Promise<Part>): () => Promise<Part> {
   let loaded: { readonly part: Part } | undefined;
@@ -28,7 +30,8 @@ function needDescriptors(): void {
     while (open.length < NEEDED) open.push(openSync(devNull, 'r'));
   } catch (error) {
     const { code } = error as NodeJS.ErrnoException;
-    // Anything else says nothing about descriptors: the permission model refuses this file, for instance.
+    // Other errors say nothing about descriptors: for example, the permission model denies this
+    // file.
     if (code === 'EMFILE' || code === 'ENFILE') throw error;
   } finally {
     for (const descriptor of open) closeSync(descriptor);

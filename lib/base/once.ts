@@ -1,6 +1,9 @@
-/** What is made when it is first needed: importing the library is to make nothing that may stay unused. @module */
+/**
+ * Values made on first use, so that importing the library does no work that may stay unused.
+ * @module
+ */
 
-/** A function that makes a value when it is first called, and gives that value every time. */
+/** A function that makes a value when first called, and returns the same value on every call. */
 export function once<T>(make: () => T): () => T {
   let made: { readonly value: T } | undefined;
   return () => {

@@ -1,15 +1,17 @@
 /**
- * What the text of an error shows of a value that somebody passed: the value may be a key, passed in
- * place of something else.
+ * How an error message shows a value that was passed in. The value may be a key, passed by mistake.
  * @module
  */
 
-/** Characters of a foreign text that an error repeats: whoever passes a file by mistake need not read it again. */
+/**
+ * Characters of foreign text to show: enough to recognise, for example, a file passed by mistake.
+ */
 const SHOWN = 100;
 
 /**
- * Ways to write as many bytes as those of a short key: hexadecimal digits, together or in pairs;
- * numbers; Base64, of which 16 characters have both cases but once in 2,000; bytes as characters.
+ * Ways to write at least as many bytes as a short key has: hexadecimal digits, together or in
+ * pairs; numbers; Base64, where 16 characters contain both cases all but once in 2,000; bytes as
+ * characters.
  */
 const LIKE_A_KEY = [
   /[0-9a-f]{16}/i,
@@ -22,14 +24,14 @@ const LIKE_A_KEY = [
 
 export const mayHoldKey = (text: string): boolean => LIKE_A_KEY.some((one) => one.test(text));
 
-/** The beginning of a text, as `write` writes it; of one that may be a key, only how long it is. */
+/** The beginning of a text, formatted by `write`; only its length if it may be a key. */
 export function beginning(text: string, write: (text: string) => string): string {
-  // A key that begins where the text is cut counts too.
+  // A key that is cut off by the limit counts too.
   if (mayHoldKey(text.slice(0, 2 * SHOWN))) return `a string of ${text.length} characters`;
   return write(text.slice(0, SHOWN)) + (text.length > SHOWN ? '…' : '');
 }
 
-/** A value of any type. Of what is no text and no number only the kind is told. */
+/** Formats any value; objects and functions by their kind only. */
 export function shown(value: unknown): string {
   switch (typeof value) {
     case 'string':

@@ -1,6 +1,6 @@
 /**
- * Acknowledgements: NLMSG_ERROR and the end of a dump, NLMSG_DONE, with what the kernel says in
- * addition (extended ack, `linux/netlink.h`).
+ * Acknowledgements: NLMSG_ERROR, and NLMSG_DONE at the end of a dump, with their extended ack
+ * attributes (`linux/netlink.h`).
  * @module
  */
 import { align4, attributeLength, NLA_HDRLEN, NLA_TYPE_MASK } from '../wire/attribute.ts';
@@ -10,17 +10,17 @@ import { messageType, NLMSG_HDRLEN } from '../wire/message.ts';
 import { readText } from '../wire/text.ts';
 import * as N from './constants.ts';
 
-/** What the kernel says of a request. */
+/** The kernel's answer to a request. */
 export interface Ack {
   /** 0, or the error as a positive number. */
   readonly errno: number;
-  /** The kernel's own words: of an error, or on success a warning. */
+  /** The kernel's message: about an error or, on success, a warning. */
   readonly message?: string;
-  /** Where in the request the attribute lies that it refused, in bytes from the request's start. */
+  /** Offset of the refused attribute, in bytes from the start of the request. */
   readonly offset?: number;
-  /** The number of an attribute that the request lacks. */
+  /** The number of a required attribute that the request lacks. */
   readonly missingType?: number;
-  /** Where in the request the attribute lies that lacks one inside. */
+  /** Offset of the attribute in which a required one is missing. */
   readonly missingNest?: number;
 }
 
@@ -30,11 +30,11 @@ const NLMSGERR = 20;
 /**
  * Reads the NLMSG_ERROR or NLMSG_DONE at `at`, of `length` bytes.
  *
- * Where the additional attributes begin: in NLMSG_DONE after the 4 bytes of the error; in
- * NLMSG_ERROR after the request's header, or (flag NLM_F_CAPPED missing) after the whole request
- * (net/netlink/af_netlink.c, netlink_ack).
+ * The extended ack attributes follow the 4-byte error in NLMSG_DONE; in NLMSG_ERROR they follow the
+ * request's header or, without the flag NLM_F_CAPPED, the whole request (net/netlink/af_netlink.c,
+ * netlink_ack).
  *
- * @throws DecodeError when it does not hold together
+ * @throws DecodeError if it is malformed
  */
 export function readAck(view: DataView, bytes: Uint8Array, at: number, length: number): Ack {
   const done = messageType(view, at) === N.NLMSG_DONE;
@@ -44,7 +44,7 @@ export function readAck(view: DataView, bytes: Uint8Array, at: number, length: n
   const fixed = done ? 4 : NLMSGERR;
   if (end - body < fixed) tooShort(name, body, fixed, end - body);
   const flags = view.getUint16(at + 6, LE);
-  // Negative as a rule; some subsystems send it positive (libmnl, callback.c, mnl_cb_error).
+  // Normally negative; some subsystems send it positive (libmnl, callback.c, mnl_cb_error).
   const errno = Math.abs(view.getInt32(body, LE));
   if ((flags & N.NLM_F_ACK_TLVS) === 0) return { errno };
   let from = body + fixed;

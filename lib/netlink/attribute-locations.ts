@@ -1,6 +1,6 @@
 /**
- * Where the attributes of a message lie, nested ones too: the kernel tells by an offset which one it
- * refuses.
+ * Where the attributes of a message are, including nested ones: the kernel identifies a refused
+ * attribute by its offset.
  * @module
  */
 import { align4, NLA_HDRLEN, NLA_TYPE_MASK } from '../wire/attribute.ts';
@@ -14,11 +14,13 @@ import { readString } from '../wire/text.ts';
 
 /** An attribute of a message. */
 export interface AttributeLocation {
-  /** Where it begins, in bytes from the message's start. */
+  /** Offset from the start of the message, in bytes. */
   readonly offset: number;
-  /** Kernel names, outermost first: `['IFLA_LINKINFO', 'IFLA_INFO_DATA']`; entries of lists `[0]`. */
+  /**
+   * Kernel names, outermost first: `['IFLA_LINKINFO', 'IFLA_INFO_DATA']`; list entries are `[0]`.
+   */
   readonly path: readonly string[];
-  /** What lies in it, if those are attributes. */
+  /** The nested attribute space, if there is one. */
   readonly inner: AttributeTable | undefined;
 }
 
@@ -26,7 +28,7 @@ export interface AttributeLocation {
 export const nameIn = (table: AttributeTable | undefined, type: number): string =>
   (table && attributesByNumber(table).get(type)?.kernel) ?? `attribute ${type}`;
 
-/** The attributes between two offsets, in the order in which they lie. */
+/** The attributes between two offsets, in message order. */
 export function locateAttributes(
   view: DataView,
   from: number,
@@ -39,7 +41,7 @@ export function locateAttributes(
   return found;
 }
 
-/** The attribute that an offset lies in: the innermost. */
+/** The innermost attribute that contains an offset. */
 export function attributeAt(
   all: readonly AttributeLocation[],
   offset: number | undefined,
@@ -58,7 +60,7 @@ class Walk {
     this.#found = found;
   }
 
-  /** The attributes of a space. What a caller gave as raw bytes may not hold together: it ends there. */
+  /** The attributes of a space. Raw bytes from a caller may be malformed; if so, it stops there. */
   space(from: number, end: number, table: AttributeTable, path: readonly string[]): void {
     this.#each(from, end, (at, length, type) => {
       const attribute = attributesByNumber(table).get(type);
@@ -69,7 +71,7 @@ class Walk {
     });
   }
 
-  /** The space that lies in an attribute. */
+  /** The attribute space nested in an attribute. */
   #inner(attribute: Attribute, from: number, end: number): AttributeTable | undefined {
     switch (attribute.type) {
       case 'nest':
@@ -83,7 +85,7 @@ class Walk {
     }
   }
 
-  /** What the attribute beside a choice says that chooses. */
+  /** The value of the sibling attribute that decides a choice. */
   #chooser({ by, of }: Extract<Attribute, { type: 'choice' }>, from: number, end: number) {
     let value: string | number | undefined;
     this.#each(from, end, (at, length, type) => {

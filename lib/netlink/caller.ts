@@ -1,8 +1,12 @@
-/** Where a request was made. An error that an answer brings is made at the socket, which says nothing of it. @module */
+/**
+ * Where a request was made. Errors from answers are created at the socket, whose stack does not
+ * show that.
+ * @module
+ */
 
 import { once } from '../base/once.ts';
 
-/** The folder that this library is in; undefined where a bundler leaves no address. */
+/** The folder of this library; undefined if a bundler removed import.meta.url. */
 const library = once(() => {
   try {
     return new URL('..', import.meta.url).href;
@@ -12,15 +16,17 @@ const library = once(() => {
 });
 
 /**
- * Gives an error the stack of those who wait for it, from where the library was called. For the catch of an async
- * function: there V8 knows who awaits it, and a request that succeeds costs nothing.
+ * Gives an error the async stack of the code that awaits it, from where the library was called.
+ * Call it in the catch of an async function, where V8 knows the awaiting functions; successful
+ * requests cost nothing.
  */
 export function fromCaller(error: Error): Error {
   Error.captureStackTrace(error, fromCaller);
   const [, ...frames] = (error.stack ?? '').slice(`${error}`.length).split('\n');
   const own = library();
   const outside = frames.findIndex((frame) => own === undefined || !frame.includes(own));
-  // None is outside where the library has been made one file with the program, or nobody awaits the request itself.
+  // No frame is outside if the library is bundled with the program, or if nothing awaits the
+  // request itself.
   error.stack = [`${error}`, ...frames.slice(Math.max(outside, 0))].join('\n');
   return error;
 }

@@ -1,8 +1,8 @@
 /**
- * A conversation with the kernel: requests and lists, as promises and async iterables.
+ * A conversation with the kernel: requests as promises, dumps as async iterables.
  *
- * Events come over another socket: answers are queued in the same buffer as multicasts, and a full
- * buffer loses answers too (net/netlink/af_netlink.c, netlink_attachskb).
+ * Events need another socket: answers share the receive buffer with multicasts, and an overrun
+ * loses answers too (net/netlink/af_netlink.c, netlink_attachskb).
  * @module
  */
 import { constants as system } from 'node:os';
@@ -23,28 +23,31 @@ import type { DecodeMessage } from './event.ts';
 import { type Request, refusal } from './request.ts';
 import { RequestSocket } from './request-socket.ts';
 
-/** Where to ask. */
+/** Where to send requests. */
 export interface ClientOptions {
   /**
-   * The network namespace to ask and change: a path such as `/run/netns/NAME`, or a descriptor, which
-   * may be closed once the client is made. Default: that of the process. The client keeps the
-   * namespace until it is closed, also when its name is gone.
+   * The network namespace to use: a path such as `/run/netns/NAME`, or a descriptor, which may be
+   * closed once the client exists. Default: that of the process. The client holds the namespace
+   * until it is closed, even if its name is removed.
    */
   readonly netns?: NetnsReference | undefined;
 }
 
 const CLIENT_OPTIONS: ReadonlySet<string> = new Set<keyof ClientOptions>(['netns']);
 
-/** How long to wait, and for what. */
+/** Options of a request. */
 export interface RequestOptions {
-  /** Gives up waiting: the promise rejects with the signal's reason. The kernel may have acted. */
+  /**
+   * Cancels waiting: the promise rejects with the signal's reason. The kernel may still carry out
+   * the request.
+   */
   readonly signal?: AbortSignal | undefined;
   /**
-   * Milliseconds to wait for the kernel, which answers at once; default 30,000. For a list, that is for
-   * each piece of it.
+   * Milliseconds to wait for the kernel, which usually answers immediately; default 30,000. For a
+   * dump, it applies to each piece.
    */
   readonly timeout?: number | undefined;
-  /** Whether answers hold keys. Default false. */
+  /** Whether answers include keys. Default false. */
   readonly keys?: boolean | undefined;
 }
 
@@ -54,16 +57,17 @@ const REQUEST_OPTIONS: ReadonlySet<string> = new Set<keyof RequestOptions>([
   'keys',
 ]);
 
-/** What the kernel answered to a request that it carried out. */
+/** The answer to a request that the kernel carried out. */
 export interface KernelReply<Reply> {
   readonly replies: Reply[];
-  /** The kernel's words, if it did what was asked with reservations. */
+  /** The kernel's warning, if it gave one. */
   readonly warning: string | undefined;
 }
 
 /**
- * Requests under way at a time; others wait. Their answers must fit the receive buffer, and without
- * privilege that holds 208 KiB: two answers a request, an SA's being charged up to 3 KiB.
+ * Maximum number of concurrent requests; others wait. Their answers must fit into the receive
+ * buffer, which is 208 KiB without privilege: two answers for each request, and an SA is charged up
+ * to 3 KiB.
  */
 const WINDOW = 32;
 
@@ -75,11 +79,11 @@ const TIMED_OUT = {
 };
 
 /**
- * Requests to the kernel, many at a time.
+ * Concurrent requests to the kernel.
  *
- * @throws every method: EncodeError for a request that can't be written; KernelError when the kernel
- *   refuses it, does not answer in time (`ETIMEDOUT`), or when its answer was lost (`ENOBUFS`: it may
- *   have been carried out); DecodeError for an answer that makes no sense
+ * @throws every method: EncodeError for a request that cannot be encoded; KernelError if the kernel
+ *   refuses it, does not answer in time (`ETIMEDOUT`), or its answer was lost (`ENOBUFS`: it may
+ *   have been carried out); DecodeError for a malformed answer
  */
 export class Connection {
   readonly #protocol: number;
@@ -87,18 +91,20 @@ export class Connection {
   readonly #namespace: HeldNamespace;
   #socket: RequestSocket | undefined;
   #underWay = 0;
-  /** Those that wait to be {@link #underWay}. */
+  /** Requests waiting for a slot. */
   readonly #turns = new Set<() => void>();
-  /** The sockets of lists under way: weakly, for a list that was begun and forgotten. */
+  /**
+   * The sockets of dumps in progress; weak references, for dumps that are started and abandoned.
+   */
   readonly #lists = new Set<WeakRef<RequestSocket>>();
   #closed = false;
 
   /**
-   * @param protocol NETLINK_XFRM, NETLINK_ROUTE … Sockets are opened as they are needed.
-   * @param where in which network namespace
-   * @param switchedOn options of the socket, beside extAck and capAck
-   * @throws TypeError or RangeError for a wrong option, which it names
-   * @throws SystemError for a namespace that is missing, is none, or may not be entered
+   * @param protocol NETLINK_XFRM, NETLINK_ROUTE … Sockets are opened on demand.
+   * @param where the network namespace
+   * @param switchedOn socket options to enable, in addition to extAck and capAck
+   * @throws TypeError or RangeError for an invalid option, which it names
+   * @throws SystemError for a namespace that is missing, invalid, or may not be entered
    */
   constructor(
     protocol: number,
@@ -114,7 +120,7 @@ export class Connection {
   /**
    * Sends a request and waits for its acknowledgement.
    *
-   * @param decode makes a reply of each message before the acknowledgement
+   * @param decode decodes each message before the acknowledgement
    */
   async request<Reply = never>(
     request: Request,
@@ -147,9 +153,9 @@ export class Connection {
   }
 
   /**
-   * A list. It uses a socket of its own, since a socket can have one list under way only.
+   * A dump. It uses its own socket, because a socket can have only one dump in progress.
    *
-   * @param decode makes a reply of each message; undefined: it is passed over
+   * @param decode decodes each message; undefined skips it
    */
   dump<Reply>(
     request: Request,
@@ -159,7 +165,7 @@ export class Connection {
     return new Dump(() => this.dumpBatches(request, decode, options));
   }
 
-  /** Asks for a list. A piece is read when the one before has been consumed. */
+  /** Starts a dump. Each piece is read once the previous one has been consumed. */
   async *dumpBatches<Reply>(
     request: Request,
     decode: DecodeMessage<Reply | undefined>,
@@ -200,7 +206,7 @@ export class Connection {
       for (;;) {
         signal?.throwIfAborted();
         if (piece.length === 0 && end === undefined && failure === undefined) {
-          // Only meanwhile: a signal that lives on shall not keep a list that was forgotten.
+          // Only while waiting, so that a long-lived signal does not keep an abandoned dump alive.
           using patience = new Patience(request, signal, timeout);
           await patience.wait<void>((resolve) => {
             wake = resolve;
@@ -220,7 +226,10 @@ export class Connection {
     }
   }
 
-  /** Closes it; requests and lists under way are rejected, later ones too. Can be called twice. */
+  /**
+   * Closes the connection; pending and later requests and dumps are rejected. May be called more
+   * than once.
+   */
   async close(): Promise<void> {
     this.#closed = true;
     this.#namespace.close();
@@ -247,7 +256,7 @@ export class Connection {
   }
 }
 
-/** The options with their defaults. @throws TypeError or RangeError for a wrong one */
+/** The options with their defaults. @throws TypeError or RangeError for an invalid one */
 function checkedRequestOptions(given: RequestOptions) {
   options('options', given, REQUEST_OPTIONS);
   const { signal, timeout = 30_000, keys } = given;
@@ -280,29 +289,29 @@ function ask<Reply>(
   });
 }
 
-/** How long a request is waited for: until its time is up, or its signal is aborted. */
+/** Limits how long a request waits: until its timeout, or until its signal is aborted. */
 class Patience implements Disposable {
   #over: { readonly error: unknown } | undefined;
   #giveUp: ((error: unknown) => void) | undefined;
-  /** Whether it is an answer that is waited for, not a turn. */
+  /** Whether it waits for an answer of the kernel, not for a slot. */
   #asked = false;
   readonly #timer: NodeJS.Timeout;
   readonly #aborted: Disposable;
 
   constructor(request: Request, signal: AbortSignal | undefined, timeout: number) {
     const end = () => this.#end(timedOut(request));
-    // Node serves timers before it reads sockets: in a process that was busy, the answer may wait to be read. After two
-    // turns the socket was read in between.
+    // Node runs timers before it reads sockets: in a busy process, the answer may be ready but
+    // unread. Two turns later, the socket has been read.
     const soon = () => setImmediate(() => setImmediate(end));
     this.#timer = setTimeout(() => (this.#asked ? soon() : end()), timeout);
     this.#aborted = onAbort(signal, (reason) => this.#end(reason));
   }
 
   /**
-   * A promise that `begin` settles, unless patience ends first.
+   * A promise settled by `begin`, unless the time limit or the signal ends it first.
    *
-   * @param begin returns what is to be done when it is given up
-   * @param asked whether it is an answer of the kernel that is waited for
+   * @param begin returns a function that cleans up if waiting is abandoned
+   * @param asked whether it waits for an answer of the kernel
    */
   wait<T>(
     begin: (resolve: (value: T) => void, reject: (error: unknown) => void) => () => void,
@@ -334,11 +343,14 @@ const timedOut = (request: Request) => refusal({ request, places: [] }, TIMED_OU
 
 const closed = () => new StateError('ERR_SOCKET_CLOSED', 'the connection is closed');
 
-/** Those that were made at the socket, KernelErrors included; a signal's reason has a stack of its own. */
+/**
+ * Adds the caller's stack to errors created at the socket, including KernelErrors; a signal's
+ * reason has its own stack.
+ */
 const ofCaller = (error: unknown): unknown =>
   error instanceof SystemError || error instanceof DecodeError ? fromCaller(error) : error;
 
-/** The error where an object was asked for, and only the acknowledgement came. */
+/** The error if an object was requested but only the acknowledgement was received. */
 export const withoutAnswer = (message: string): DecodeError =>
   new DecodeError('the kernel acknowledged the request without a reply', {
     path: [message],

@@ -1,5 +1,5 @@
 /**
- * NETLINK_XFRM_DEBUG: a line on standard error for each thing that the diagnostics channels tell.
+ * NETLINK_XFRM_DEBUG: writes a line to standard error for each record of the diagnostics channels.
  * @module
  */
 import { subscribe } from 'node:diagnostics_channel';
@@ -34,7 +34,7 @@ function formatMessage(message: TracedMessage): string {
   return parts.join(' ');
 }
 
-/** What a record says, without line break. Keys are in none. */
+/** Formats a record on one line. Records contain no keys. */
 export function formatRecord(kind: string, record: Record): string {
   const { socket, protocol } = record;
   const start = `netlink-xfrm: socket ${socket} protocol ${protocol} ${kind}`;
@@ -46,12 +46,12 @@ export function formatRecord(kind: string, record: Record): string {
   const { direction, peer, groups, length } = record;
   const end = peer === 0 ? 'kernel' : `port ${peer}`;
   const where = `${direction === 'sent' ? 'to' : 'from'} ${end}${groups ? ` groups 0x${groups.toString(16)}` : ''}`;
-  // lib/netlink/trace.ts made them.
+  // Made by lib/netlink/trace.ts.
   const messages = (record.messages as TracedMessage[] | undefined)?.map(formatMessage);
   return `${start} ${direction} ${where} ${length} bytes${messages ? `: ${messages.join(' | ')}` : ''}`;
 }
 
-/** Begins to write those lines. */
+/** Starts writing these lines. */
 export function startDebug(): void {
   for (const kind of ['open', 'close', 'message', 'overrun']) {
     subscribe(`netlink-xfrm:${kind}`, (record) => {

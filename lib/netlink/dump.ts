@@ -1,30 +1,32 @@
 /**
- * A list that the kernel makes while it is read: what every list of a client is.
+ * A dump: a list that the kernel produces while it is read. Every list of a client is one.
  * @module
  */
 
 /** How a list ended. */
 export interface DumpEnd {
-  /** What was listed changed meanwhile: ask again (NLM_F_DUMP_INTR). XFRM never says so. */
+  /**
+   * The objects changed during the dump: request it again (NLM_F_DUMP_INTR). XFRM never sets this.
+   */
   readonly interrupted: boolean;
 }
 
-/** A list as the kernel gave it. */
+/** The whole result of a dump. */
 export interface DumpResult<T> {
   readonly items: readonly T[];
   /**
-   * What was listed changed while it was, each time it was asked for: something may be missing, or
-   * there twice. Of rtnetlink, the kernel reports it for links, addresses and next hops only (docs/route.md).
+   * The objects changed during every attempt: some may be missing or duplicated. For rtnetlink, the
+   * kernel reports this only for links, addresses and next hops (docs/route.md).
    */
   readonly interrupted: boolean;
 }
 
 type Batches<T> = AsyncGenerator<T[], DumpEnd, undefined>;
 
-/** How often a list is asked for before an interrupted one is handed out. */
+/** How many times to request a dump before returning an interrupted one. */
 const ATTEMPTS = 5;
 
-/** A whole list, asked for again when it was interrupted, up to five times in all. */
+/** A whole dump, repeated if interrupted, up to five attempts in total. */
 export async function readWhole<T>(ask: () => Batches<T>): Promise<DumpResult<T>> {
   for (let attempt = 1; ; attempt++) {
     const items: T[] = [];
@@ -48,20 +50,23 @@ async function* each<T>(batches: Batches<T>): AsyncGenerator<T, DumpEnd, undefin
       for (const item of value) yield item;
     }
   } finally {
-    // Left early: nobody sees how it ended.
+    // Abandoned early: nobody sees this value.
     if (end === undefined) await batches.return({ interrupted: true });
   }
 }
 
 /**
- * A list of the kernel's. Nothing is asked for until it is read, in one of three ways, each of which asks anew:
+ * A dump of the kernel. Nothing is requested until it is read, in one of three ways, each of which
+ * starts a new dump:
  *
- * - a loop over it, one object at a time. The kernel makes a list piece by piece as it is read, so that memory holds one
- *   piece (at most 32 KiB of messages), however long the list. What an iterator returns at the end says whether it was interrupted;
- * - a loop over {@link batches}, one piece at a time: less work for long lists;
- * - `await`, for all of it as an array. A list that was interrupted is asked for again, up to five times in all.
+ * - iterate over it, one object at a time. The kernel produces a dump piece by piece as it is read,
+ *   so only one piece (at most 32 KiB of messages) is in memory, however long the list. The return
+ *   value of the iterator tells whether the dump was interrupted;
+ * - iterate over {@link batches}, one piece at a time: faster for long lists;
+ * - `await` it to get everything as an array. An interrupted dump is repeated, up to five attempts
+ *   in total.
  *
- * A wrong filter or option is refused when the list is read.
+ * An invalid filter or option is refused when the dump is read.
  *
  * @example
  * for await (const state of client.listStates()) console.log(state.spi);
@@ -72,7 +77,7 @@ export class Dump<T> implements AsyncGenerator<T, DumpEnd, undefined>, Promise<D
   #own: AsyncGenerator<T, DumpEnd, undefined> | undefined;
   #whole: Promise<DumpResult<T>> | undefined;
 
-  /** @param ask begins the list */
+  /** @param ask starts the dump */
   constructor(ask: () => Batches<T>) {
     this.#ask = ask;
   }
@@ -82,32 +87,32 @@ export class Dump<T> implements AsyncGenerator<T, DumpEnd, undefined>, Promise<D
     return 'Dump';
   }
 
-  /** The list in pieces, as the kernel makes them. */
+  /** The dump in pieces, as the kernel produces them. */
   batches(): Batches<T> {
     return this.#ask();
   }
 
-  /** Asks for the list, and gives its objects one by one. */
+  /** Starts the dump, and returns its objects one by one. */
   [Symbol.asyncIterator](): AsyncGenerator<T, DumpEnd, undefined> {
     return each(this.#ask());
   }
 
-  /** The next object, of a list that is read by hand. */
+  /** The next object, when iterating by hand. */
   next(): Promise<IteratorResult<T, DumpEnd>> {
     return this.#reader().next();
   }
 
-  /** Ends a list that is read by hand. */
+  /** Ends iteration by hand. */
   return(end: DumpEnd | PromiseLike<DumpEnd>): Promise<IteratorResult<T, DumpEnd>> {
     return this.#reader().return(end);
   }
 
-  /** Ends a list that is read by hand, with an error. */
+  /** Ends iteration by hand with an error. */
   throw(error: unknown): Promise<IteratorResult<T, DumpEnd>> {
     return this.#reader().throw(error);
   }
 
-  /** Ends a list that is read by hand, for `await using`. */
+  /** Ends iteration by hand, for `await using`. */
   async [Symbol.asyncDispose](): Promise<void> {
     await this.#own?.return({ interrupted: true });
   }

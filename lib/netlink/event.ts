@@ -1,5 +1,5 @@
 /**
- * What every event has, of whatever protocol, and how a datagram becomes events.
+ * What all events have in common, in any protocol, and how a datagram is decoded into events.
  * @module
  */
 import { DecodeError } from '../wire/error.ts';
@@ -11,60 +11,59 @@ import {
   readHeader,
 } from '../wire/message.ts';
 
-/** When a batch of datagrams was read. Netlink itself gives them no time of arrival. */
+/** When a batch of datagrams was read. Netlink itself does not timestamp them. */
 export interface EventTime {
   /** Milliseconds since 1970 (Date.now). */
   readonly wall: number;
-  /** Milliseconds on a clock that never jumps (performance.now). */
+  /** Milliseconds on a monotonic clock (performance.now). */
   readonly monotonic: number;
 }
 
-/** A buffer of messages and how to read them. One serves for a whole batch of datagrams. */
+/** A buffer of messages and how to decode them. One is used for a whole batch of datagrams. */
 export interface DecodeInput {
   readonly view: DataView;
   /** The same memory as `view`. */
   readonly bytes: Uint8Array;
   readonly time: EventTime;
-  /** Whether keys are copied out of the buffer; if not, only their lengths are. */
+  /** Whether keys are copied out of the buffer; otherwise only their lengths are decoded. */
   readonly keys: boolean;
 }
 
-/** Bytes from which no event could be made. It holds none of them, since they may hold keys. */
+/** Bytes that could not be decoded. Contains none of them, since they may hold keys. */
 export interface Malformed {
   readonly kind: 'malformed';
   /** What is wrong. */
   readonly reason: string;
   /** Where in the message, outermost first: `['NEWSA', 'XFRMA_ALG_AEAD']`. */
   readonly path: readonly string[];
-  /** Where in the datagram, in bytes. */
+  /** Byte offset in the datagram. */
   readonly offset: number;
-  /** Bytes that had to be there. */
+  /** Number of bytes required. */
   readonly expected?: number;
-  /** Bytes that were there. */
+  /** Number of bytes present. */
   readonly found?: number;
-  /** The message's header, if there was one. */
+  /** The message's header, if it was complete. */
   readonly header?: MessageHeader;
   readonly time: EventTime;
 }
 
-/** The decoder of a protocol: the message at `at`, whose nlmsg_len is `length`. */
+/** Decodes the message at `at`, whose nlmsg_len is `length`, of one protocol. */
 export type DecodeMessage<Event> = (input: DecodeInput, at: number, length: number) => Event;
 
 /**
- * Takes the message at `at`, whose nlmsg_len is `length`, undecoded. What it returns false for is
- * decoded.
+ * Handles the message at `at`, whose nlmsg_len is `length`, undecoded. If it returns false, the
+ * message is decoded.
  */
 export type TakeMessage = (input: DecodeInput, at: number, length: number) => boolean;
 
 /**
  * Decodes the datagram of `length` bytes at `start`, message by message.
  *
- * A message that cannot be decoded becomes a {@link Malformed}, and the next one is decoded as
- * usual; where the length of a message is wrong, nothing can be known of what follows it in the
- * same datagram, so that ends the datagram.
+ * A message that cannot be decoded becomes a {@link Malformed}, and decoding continues with the
+ * next one. An invalid message length ends the datagram, because the next message cannot be found.
  *
- * @param truncated whether the datagram was longer than what was read of it
- * @param take sees each message first
+ * @param truncated whether the datagram was longer than the read buffer
+ * @param take called with each message first
  */
 export function decodeDatagram<Event>(
   input: DecodeInput,
@@ -103,7 +102,7 @@ export function decodeDatagram<Event>(
   }
 }
 
-/** The record for an error in the message at `at`; its header is there if it lies before `end`. */
+/** The record for an error in the message at `at`, with its header if that lies before `end`. */
 function malformed(
   error: unknown,
   input: DecodeInput,

@@ -1,4 +1,4 @@
-/** A kernel for unit tests, which answers as it is told. @module */
+/** A fake kernel for unit tests, with programmed answers. @module */
 import { constants as system } from 'node:os';
 import { integer, options, wrongType, wrongValue } from '../socket/argument.ts';
 import { KernelStandIn, StandInSocket } from '../socket/stand-in.ts';
@@ -9,34 +9,39 @@ import { MessageWriter } from '../wire/message-writer.ts';
 import * as N from './constants.ts';
 import { NetlinkMessage, type NetlinkRequest, readMessages } from './netlink-connection.ts';
 
-/** A message to send: what it is made of, or one that is written already ({@link MessageWriter.written}). */
+/**
+ * A message to send: its parts, or its bytes if already encoded ({@link MessageWriter.written}).
+ */
 export type FakeMessage =
   | Pick<NetlinkRequest, 'type' | 'flags' | 'header' | 'attributes'>
   | Uint8Array;
 
-/** A refusal, as the kernel has it. */
+/** A refusal, with the kernel's details. */
 export interface FakeRefusal {
   /** `EPERM`, `ENOENT` … */
   readonly code: string;
-  /** The kernel's words (extended ack). */
+  /** The kernel's message (extended ack). */
   readonly message?: string | undefined;
-  /** Where in the request the attribute lies that is refused, in bytes from the request's start. */
+  /** Offset of the refused attribute, in bytes from the start of the request. */
   readonly offset?: number | undefined;
-  /** The number of an attribute that the request lacks. */
+  /** The number of a required attribute that the request lacks. */
   readonly missingType?: number | undefined;
 }
 
-/** What is answered to a request: messages, then its end. Left out: that it was done. */
+/** The answer to a request: messages, then its end. By default, a bare success. */
 export interface FakeAnswer {
-  /** What comes before the end. Sequence number and port id are set. */
+  /** Messages before the end. Their sequence numbers and port ids are filled in. */
   readonly messages?: readonly FakeMessage[] | undefined;
   /** Ends with this refusal. */
   readonly refusal?: FakeRefusal | undefined;
-  /** The kernel's words about something that it did with reservations. */
+  /** The kernel's warning about a request it carried out. */
   readonly warning?: string | undefined;
-  /** Of a dump: what was listed changed meanwhile (NLM_F_DUMP_INTR). */
+  /** For a dump: the objects changed during it (NLM_F_DUMP_INTR). */
   readonly interrupted?: boolean | undefined;
-  /** Instead of the end: `lost` that the kernel dropped it (ENOBUFS), `silent` nothing, as for a time-out. */
+  /**
+   * Replaces the end: `lost` for an answer the kernel dropped (ENOBUFS), `silent` for none, to test
+   * time-outs.
+   */
   readonly end?: 'lost' | 'silent' | undefined;
 }
 
@@ -59,15 +64,19 @@ export class FakeRequest extends NetlinkMessage {
   }
 }
 
-/** Answers the requests of a protocol. What it throws, an assertion for example, the request is rejected with. */
+/**
+ * Answers the requests of a protocol. If it throws, for example an assertion, the request rejects
+ * with that error.
+ */
 export type FakeHandler = (request: FakeRequest) => FakeAnswer | undefined;
 
 /**
- * Stands in for the kernel in unit tests. Give it where a network namespace is expected: to {@link NetlinkConnection},
- * {@link NetlinkSocket}, `XfrmClient`, `RouteClient`, `subscribe()`, `XfrmMonitor.open()` or `TunnelMonitor.open()`.
- * It needs no privilege, no kernel and no addon, so it works on other systems than Linux too.
+ * Stands in for the kernel in unit tests. Pass it where a network namespace is expected: to
+ * {@link NetlinkConnection}, {@link NetlinkSocket}, `XfrmClient`, `RouteClient`, `subscribe()`,
+ * `XfrmMonitor.open()` or `TunnelMonitor.open()`. It needs no privilege, kernel or addon, so it
+ * also works on other systems than Linux.
  *
- * Receive buffers never fill: use {@link overrun}. Socket filters keep nothing out.
+ * Receive buffers never overflow: use {@link overrun}. Socket filters drop nothing.
  *
  * @example
  * const kernel = new FakeKernel();
@@ -80,12 +89,12 @@ export type FakeHandler = (request: FakeRequest) => FakeAnswer | undefined;
  * assert.equal(kernel.requests.length, 1);
  */
 export class FakeKernel extends KernelStandIn {
-  /** What was sent to it, oldest first. */
+  /** The requests it received, oldest first. */
   readonly requests: FakeRequest[] = [];
   readonly #handlers = new Map<number, FakeHandler>();
   readonly #sockets = new Map<StandInSocket, number>();
 
-  /** Sets who answers the requests of a protocol; without, they are refused with `ENOTSUP`. */
+  /** Sets the handler of a protocol's requests; without one, they are refused with `ENOTSUP`. */
   answer(protocol: number, handler: FakeHandler): this {
     integer('protocol', protocol, 0, 31);
     if (typeof handler !== 'function') throw wrongType('handler', 'a function', handler);
@@ -94,8 +103,8 @@ export class FakeKernel extends KernelStandIn {
   }
 
   /**
-   * Announces something: sends one datagram to the sockets that have joined the group.
-   * @returns how many sockets got it
+   * Multicasts one datagram to the sockets that have joined the group.
+   * @returns how many sockets received it
    */
   multicast(protocol: number, group: number, ...messages: readonly FakeMessage[]): number {
     integer('protocol', protocol, 0, 31);
@@ -107,14 +116,15 @@ export class FakeKernel extends KernelStandIn {
   }
 
   /**
-   * Loses events: the sockets of a protocol that have joined a group are told so, before what waits to be read.
+   * Simulates lost events: sockets of the protocol that have joined a group see an overrun before
+   * the datagrams waiting to be read.
    * @param code `ENOBUFS`, a full receive buffer, or `ENOMEM`
    */
   overrun(protocol: number, code = 'ENOBUFS'): void {
     for (const socket of this.#of(protocol)) if (socket.groups.size > 0) socket.lose(errno(code));
   }
 
-  /** The number of open sockets, for tests that all were closed. */
+  /** The number of open sockets, to test that all were closed. */
   get openSockets(): number {
     return this.#sockets.size;
   }
@@ -168,7 +178,9 @@ const ANSWER = new Set(['messages', 'refusal', 'warning', 'interrupted', 'end'])
 const REFUSAL = new Set(['code', 'message', 'offset', 'missingType']);
 const MESSAGE = new Set(['type', 'flags', 'header', 'attributes']);
 
-/** An answer as it was given. A slip in a test should not look like a fault of what it tests. */
+/**
+ * Checks an answer, so that a mistake in a test does not look like a bug in the code under test.
+ */
 function checkedAnswer(answer: FakeAnswer): FakeAnswer {
   if (answer instanceof Promise) throw wrongType('answer', 'an object, given at once', answer);
   options('answer', answer, ANSWER);
@@ -211,7 +223,8 @@ function written(messages: readonly FakeMessage[], { seq, portId }: To, flags: n
   const view = new DataView(datagram.buffer);
   for (let at = 0; datagram.length - at >= NLMSG_HDRLEN; ) {
     view.setUint16(at + 6, readHeader(view, at).flags | flags, LE);
-    // An answer has those of the request; an event keeps what it says of the request that caused it.
+    // Answers take these fields from the request; events keep their own, which identify the request
+    // that caused them.
     if (seq !== 0) {
       view.setUint32(at + 8, seq, LE);
       view.setUint32(at + 12, portId, LE);
@@ -225,7 +238,7 @@ function doneOf(header: To, flags: number): Uint8Array {
   return written([{ type: N.NLMSG_DONE, flags, header: new Uint8Array(4) }], header, 0);
 }
 
-/** NLMSG_ERROR, with the request's header only (NLM_F_CAPPED) and the kernel's words. */
+/** NLMSG_ERROR, with only the request's header (NLM_F_CAPPED) and the kernel's message. */
 function ackOf(
   request: FakeRequest,
   to: To,

@@ -1,5 +1,5 @@
 /**
- * The one error of a request that the kernel refused, or whose answer was lost.
+ * The error for a request that the kernel refused, or whose answer was lost.
  * @module
  */
 import { errorCode, SystemError } from '../socket/index.ts';
@@ -7,43 +7,46 @@ import type { Ack } from './ack.ts';
 
 export { errorCode };
 
-/** What the kernel said of a request, with names for its numbers. */
+/** The kernel's answer to a refused request, with names for its numbers. */
 export interface Refusal {
-  /** The kernel's name of the request, as `XFRM_MSG_NEWSA`. */
+  /** The kernel's name of the request, such as `XFRM_MSG_NEWSA`. */
   readonly request: string;
-  /** What the request was about, in words. */
+  /** A description of the object the request was about. */
   readonly object?: string | undefined;
   readonly ack: Ack;
   /**
-   * The kernel's names of the attribute that it refused, or that lacks one inside, and of those it
-   * lies in, outermost first.
+   * The kernel's names of the refused attribute, or of the one that lacks a nested attribute, and
+   * of its enclosing attributes, outermost first.
    */
   readonly path?: readonly string[] | undefined;
-  /** The kernel's name of the attribute that it misses. */
+  /** The kernel's name of the missing attribute. */
   readonly missing?: string | undefined;
   readonly hint?: string | undefined;
 }
 
 /**
- * The kernel refused a request. Compare `code`, never the text. The stack begins where the request was made; `syscall` is
- * undefined, since no system call failed.
+ * The kernel refused a request. Compare `code`, never the text. The stack begins where the request
+ * was made; `syscall` is undefined, because no system call failed.
  */
 export class KernelError extends SystemError {
   override readonly name: string = 'KernelError';
-  /** The request, under the kernel's name: `XFRM_MSG_NEWSA`. */
+  /** The kernel's name of the request: `XFRM_MSG_NEWSA`. */
   readonly request: string;
-  /** What the request was about: `SA esp 192.0.2.1 → 192.0.2.2 spi 0x00000101`, `link eth0`; undefined of one about all. */
+  /**
+   * The object of the request: `SA esp 192.0.2.1 → 192.0.2.2 spi 0x00000101`, `link eth0`;
+   * undefined for a request about all objects.
+   */
   readonly object: string | undefined;
-  /** The kernel's own words, where it gave any. */
+  /** The kernel's own message, if it gave one. */
   readonly kernelMessage: string | undefined;
-  /** The attribute it refused, under the kernel's name. */
+  /** The kernel's name of the refused attribute. */
   readonly attribute: string | undefined;
   /**
-   * That attribute with those it lies in, outermost first: `['IFLA_LINKINFO', 'IFLA_INFO_DATA',
-   * 'IFLA_BR_FORWARD_DELAY']`; entries of lists are `[0]`.
+   * That attribute with its enclosing attributes, outermost first:
+   * `['IFLA_LINKINFO', 'IFLA_INFO_DATA', 'IFLA_BR_FORWARD_DELAY']`; list entries are `[0]`.
    */
   readonly path: readonly string[] | undefined;
-  /** The attribute it misses, under the kernel's name. */
+  /** The kernel's name of the missing attribute. */
   readonly missing: string | undefined;
 
   readonly #refusal: Refusal;
@@ -67,7 +70,7 @@ export class KernelError extends SystemError {
     this.message = parts.join(': ') + (hint ? ` (${hint})` : '');
   }
 
-  /** The same error with another hint, by who has found out more. */
+  /** The same error with another hint, for callers that have found out more. */
   withHint(hint: string): KernelError {
     const error = new KernelError({ ...this.#refusal, hint });
     error.stack = `${error}${this.stack?.slice(`${this}`.length)}`;

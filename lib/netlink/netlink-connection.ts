@@ -1,6 +1,6 @@
 /**
- * The conversation with the kernel for any protocol: generic netlink, sock_diag, nl80211 and others that this library
- * has no client for.
+ * The conversation with the kernel for any protocol: generic netlink, sock_diag, nl80211 and others
+ * for which this library has no client.
  * @module
  */
 import { integer, object, optionalBoolean, options, wrongType } from '../socket/argument.ts';
@@ -23,14 +23,17 @@ import type { Dump } from './dump.ts';
 import type { DecodeMessage } from './event.ts';
 import type { Request } from './request.ts';
 
-/** Where and how to ask. */
+/** Where and how to send requests. */
 export interface NetlinkConnectionOptions {
   /**
-   * The network namespace to ask in: a path such as `/run/netns/NAME`, or a descriptor. Default: that of the process.
-   * The connection keeps it until it is closed.
+   * The network namespace to use: a path such as `/run/netns/NAME`, or a descriptor. Default: that
+   * of the process. The connection holds it until it is closed.
    */
   readonly netns?: NetnsReference | undefined;
-  /** Whether the kernel checks dump requests strictly (NETLINK_GET_STRICT_CHK, of rtnetlink). Default false. */
+  /**
+   * Whether the kernel checks dump requests strictly (NETLINK_GET_STRICT_CHK, for rtnetlink).
+   * Default false.
+   */
   readonly strictCheck?: boolean | undefined;
 }
 
@@ -39,22 +42,28 @@ const CONNECTION_OPTIONS: ReadonlySet<string> = new Set<keyof NetlinkConnectionO
   'strictCheck',
 ]);
 
-/** What the kernel answered to a request that it carried out. */
+/** The answer to a request that the kernel carried out. */
 export interface NetlinkAnswer extends KernelReply<NetlinkMessage> {}
 
-/** What to send. */
+/** A request to send. */
 export interface NetlinkRequest {
   /** nlmsg_type. */
   readonly type: number;
-  /** nlmsg_flags beyond NLM_F_REQUEST and NLM_F_ACK, which every request has, and NLM_F_DUMP of a dump. */
+  /**
+   * nlmsg_flags in addition to NLM_F_REQUEST and NLM_F_ACK, which every request has, and
+   * NLM_F_DUMP, which every dump has.
+   */
   readonly flags?: number | undefined;
-  /** What stands before the attributes: struct genlmsghdr, struct inet_diag_req_v2 … It is padded to four bytes. */
+  /**
+   * The struct before the attributes: struct genlmsghdr, struct inet_diag_req_v2 … It is padded to
+   * four bytes.
+   */
   readonly header?: Uint8Array | undefined;
   /** Writes the attributes. */
   readonly attributes?: ((write: AttributeWriter) => unknown) | undefined;
-  /** The name of the message, for errors: `CTRL_CMD_GETFAMILY`. Default: its number. */
+  /** The name of the message, for use in errors: `CTRL_CMD_GETFAMILY`. Default: its number. */
   readonly name?: string | undefined;
-  /** What the attributes of the request and of its answers are called, for errors. */
+  /** The attribute names of the request and its answers, for use in errors. */
   readonly attributeNames?: AttributeNames | undefined;
 }
 
@@ -67,19 +76,19 @@ const REQUEST: ReadonlySet<string> = new Set<keyof NetlinkRequest>([
   'attributeNames',
 ]);
 
-/** A message that the kernel sent: a copy, to keep. */
+/** A message from the kernel, copied so that it can be kept. */
 export class NetlinkMessage implements MessageHeader {
   readonly type: number;
   readonly flags: number;
   readonly seq: number;
   readonly portId: number;
-  /** What follows the header of netlink: the protocol's own header, then attributes. */
+  /** The bytes after the netlink header: the protocol's own header, then attributes. */
   readonly payload: Uint8Array;
   /** The same memory. */
   readonly view: DataView;
   readonly #names: AttributeNames | undefined;
 
-  /** @param payload taken as it is, the caller hands over its copy */
+  /** @param payload used as it is, so it must be a copy that the caller gives up */
   constructor(header: MessageHeader, payload: Uint8Array, names?: AttributeNames) {
     this.type = header.type;
     this.flags = header.flags;
@@ -93,8 +102,8 @@ export class NetlinkMessage implements MessageHeader {
   /**
    * The attributes of the message.
    *
-   * @param header bytes of the protocol's own header: 4 of generic netlink
-   * @throws DecodeError if the message is shorter than its header, or the attributes do not hold together
+   * @param header size of the protocol's own header in bytes: 4 for generic netlink
+   * @throws DecodeError if the message is shorter than its header, or its attributes are malformed
    */
   attributes(header: number): NetlinkAttributes {
     integer('header', header, 0, 0xffff);
@@ -110,11 +119,11 @@ export class NetlinkMessage implements MessageHeader {
 }
 
 /**
- * The messages of a datagram, as a {@link NetlinkSocket} receives them: for multicast groups.
+ * The messages of a datagram received with a {@link NetlinkSocket}, for multicast groups.
  *
- * @param datagram bytes to keep: {@link DatagramBatch.copy}
- * @param names what their attributes are called, for errors
- * @throws DecodeError where a message does not hold together; those before it have been given by then
+ * @param datagram a copy of its bytes: {@link DatagramBatch.copy}
+ * @param names the attribute names, for use in errors
+ * @throws DecodeError at a malformed message, after the messages before it have been yielded
  */
 export function* readMessages(
   datagram: Uint8Array,
@@ -131,18 +140,20 @@ export function* readMessages(
 }
 
 /**
- * Requests to the kernel in any netlink protocol, many at a time, and dumps.
+ * Concurrent requests and dumps in any netlink protocol.
  *
- * It waits for acknowledgements, matches answers by sequence number, believes the kernel only, asks for refusals in
- * words (extended ack) and without a copy of the request (capped), and overwrites the memory it sent from.
+ * It waits for acknowledgements, matches answers by sequence number, accepts answers only from the
+ * kernel, asks for error messages (extended ack) without a copy of the request (capped), and
+ * overwrites the memory it sent from.
  *
  * Every method throws
- * - TypeError or RangeError for a wrong argument, EncodeError for an attribute that can't be written,
- * - KernelError when the kernel refuses the request, does not answer in time (`ETIMEDOUT`), or when its answer was lost
- *   (`ENOBUFS`: the request may have been carried out). Which capability a request needs is up to the protocol: without
- *   it the code is `EPERM`,
- * - DecodeError for an answer that does not hold together,
- * - SystemError when a socket can't be opened: `EPROTONOSUPPORT` if the kernel lacks the protocol,
+ * - TypeError or RangeError for an invalid argument, EncodeError for an attribute that cannot be
+ *   encoded,
+ * - KernelError if the kernel refuses the request, does not answer in time (`ETIMEDOUT`), or its
+ *   answer was lost (`ENOBUFS`: the request may have been carried out). The capability that a
+ *   request needs depends on the protocol: without it, the code is `EPERM`,
+ * - DecodeError for a malformed answer,
+ * - SystemError if a socket cannot be opened: `EPROTONOSUPPORT` if the kernel lacks the protocol,
  * - StateError `ERR_SOCKET_CLOSED` after {@link close}.
  *
  * @example
@@ -158,8 +169,8 @@ export class NetlinkConnection implements AsyncDisposable {
   readonly #connection: Connection;
 
   /**
-   * @param protocol NETLINK_GENERIC, NETLINK_SOCK_DIAG … (`netlink-xfrm/constants`). Sockets are opened as they are
-   *   needed.
+   * @param protocol NETLINK_GENERIC, NETLINK_SOCK_DIAG … (`netlink-xfrm/constants`). Sockets are
+   *   opened on demand.
    * @throws TypeError, RangeError; SystemError for a namespace that may not be entered
    */
   constructor(protocol: number, where: NetlinkConnectionOptions = {}) {
@@ -175,16 +186,21 @@ export class NetlinkConnection implements AsyncDisposable {
    * @returns the messages before the acknowledgement, and the kernel's warning, if it gave one
    */
   async request(request: NetlinkRequest, options?: RequestOptions): Promise<NetlinkAnswer> {
-    // Awaited, so that an error that comes at once knows its caller too.
+    // Awaited, so that the stack of an immediate error includes the caller too.
     return await this.#connection.request(requestOf(request), messagesOf(request), options);
   }
 
-  /** Asks for a list (NLM_F_DUMP), over a socket of its own, when it is read: in a loop, in batches, or all of it by `await`. */
+  /**
+   * Starts a dump (NLM_F_DUMP) on its own socket when it is read: iterated, in batches, or all with
+   * `await`.
+   */
   dump(request: NetlinkRequest, options?: RequestOptions): Dump<NetlinkMessage> {
     return this.#connection.dump(requestOf(request), messagesOf(request), options);
   }
 
-  /** Closes it; requests and dumps under way are rejected. Can be called twice. */
+  /**
+   * Closes the connection; pending requests and dumps are rejected. May be called more than once.
+   */
   close(): Promise<void> {
     return this.#connection.close();
   }
@@ -195,7 +211,7 @@ export class NetlinkConnection implements AsyncDisposable {
   }
 }
 
-/** Copies: an answer outlives the receive buffer. */
+/** Copies, because answers outlive the receive buffer. */
 const messagesOf =
   ({ attributeNames }: NetlinkRequest): DecodeMessage<NetlinkMessage> =>
   ({ view, bytes }, at, length) =>
@@ -234,7 +250,7 @@ function requestOf(given: NetlinkRequest): Request {
 
 const tables = new WeakMap<AttributeNames, AttributeTable>();
 
-/** Names in the form in which refusals look them up. */
+/** Attribute names in the form used to look up refused attributes. */
 function tableOf(names: AttributeNames): AttributeTable {
   const made = tables.get(names);
   if (made) return made;

@@ -1,13 +1,14 @@
 /**
- * A network namespace that a request names by a descriptor.
+ * Network namespaces that a request refers to by descriptor.
  * @module
  */
 import { closeSync } from 'node:fs';
 import { openNamespace } from '../socket/namespace.ts';
 
 /**
- * Calls `use` with a descriptor of the namespace at `path`, open until its promise is settled.
- * @throws SystemError if there is nothing to open
+ * Calls `use` with a descriptor of the namespace at `path`, which stays open until the promise
+ * settles.
+ * @throws SystemError if it cannot be opened
  */
 export async function withOpenNamespace<Result>(
   path: string,

@@ -1,5 +1,5 @@
 /**
- * A socket for requests: sends them, and gives each its answers by sequence number.
+ * A socket for requests: sends them, and dispatches answers by sequence number.
  * @module
  */
 import { constants as system } from 'node:os';
@@ -21,21 +21,24 @@ import { type Request, refusal, type Sent, writeRequest } from './request.ts';
 /** How to open a {@link RequestSocket}. */
 interface RequestSocketOptions {
   readonly netns?: NetnsReference | undefined;
-  /** Options beside extAck and capAck: they change what the kernel answers. */
+  /** Options in addition to extAck and capAck that affect the kernel's answers. */
   readonly switchedOn?: readonly NetlinkOption[] | undefined;
-  /** The most datagrams to read at once. */
+  /** Maximum number of datagrams per read. */
   readonly batch?: number | undefined;
 }
 
-/** Who waits for the answers to a request. */
+/** The receiver of the answers to a request. */
 export interface Answered {
-  /** Whether answers hold keys. */
+  /** Whether answers include keys. */
   readonly keys: boolean;
-  /** A message before the end. The memory is valid during the call only. */
+  /** Called with each message before the end. The memory is valid only during the call. */
   onMessage(input: DecodeInput, at: number, length: number): void;
-  /** The kernel carried it out. @param interrupted whether a list changed while it was made */
+  /**
+   * The kernel carried out the request.
+   * @param interrupted whether the objects changed during a dump
+   */
   onEnd(ack: Ack, interrupted: boolean): void;
-  /** It was refused, its answer was lost, or made no sense. */
+  /** The request was refused, or its answer was lost or malformed. */
   onFailure(error: unknown): void;
 }
 
@@ -45,16 +48,17 @@ interface Pending {
   interrupted: boolean;
 }
 
-/** The kernel dropped answers for want of room; it does not say whose. */
+/** The kernel dropped answers because the receive buffer was full; it does not say which ones. */
 const LOST: Ack = {
   errno: system.errno.ENOBUFS,
   message: 'the answer was lost; the request may have been carried out',
 };
 
 /**
- * Where the messages of a datagram are, and how long.
+ * The offsets and lengths of the messages in a datagram.
  *
- * @throws DecodeError where one does not hold together, or the datagram was truncated: it is longer than the read buffer
+ * @throws DecodeError if one is malformed, or the datagram was truncated: it is longer than the
+ *   read buffer
  */
 export function* messagesIn(
   batch: Pick<DatagramBatch, 'view' | 'offset' | 'length' | 'truncated'>,
@@ -75,8 +79,8 @@ export function* messagesIn(
 }
 
 /**
- * Datagrams of others than the kernel never get here (NetlinkSocket, kernelOnly), so a sequence
- * number is enough to know whose answer it is. Keeps the process alive while answers are due.
+ * Only datagrams from the kernel are received (NetlinkSocket, kernelOnly), so a sequence number is
+ * enough to match an answer to its request. Keeps the process alive while answers are pending.
  */
 export class RequestSocket {
   readonly #socket: NetlinkSocket;
@@ -92,7 +96,7 @@ export class RequestSocket {
     this.#socket = new NetlinkSocket({ protocol, netns, batch });
     try {
       this.#socket.bind();
-      // Refusals in words, and without a copy of the request, which may hold keys.
+      // Ask for error messages, but without a copy of the request, which may hold keys.
       for (const option of ['extAck', 'capAck', ...switchedOn] as const) {
         this.#socket.setOption(option, true);
       }
@@ -109,7 +113,7 @@ export class RequestSocket {
    * Sends a request.
    *
    * @returns its sequence number, for {@link forget}
-   * @throws EncodeError or SystemError if it could not be sent; then no answer comes
+   * @throws EncodeError or SystemError if it could not be sent; no answer will follow
    */
   send(request: Request, answered: Answered): number {
     do this.#seq = (this.#seq + 1) >>> 0;
@@ -117,27 +121,27 @@ export class RequestSocket {
     const seq = this.#seq;
     try {
       const sent = writeRequest(this.#writer, request, seq);
-      // Before it is sent: whoever looks on may close this then.
+      // Before sending, because a diagnostics subscriber may close this during the send.
       this.#pending.set(seq, { sent, answered, interrupted: false });
       this.#socket.send(this.#writer.written());
     } catch (error) {
       this.#pending.delete(seq);
       throw error;
     } finally {
-      // The kernel has copied it; it may have held keys.
+      // The kernel has copied the request, which may have held keys.
       this.#writer.wipe();
     }
     this.#socket.resume();
     return seq;
   }
 
-  /** The answers to a request are not waited for any more. */
+  /** Stops waiting for the answers to a request. */
   forget(seq: number): void {
     this.#pending.delete(seq);
     if (this.#pending.size === 0 && !this.#socket.closed) this.#socket.pause();
   }
 
-  /** Stops reading: a list is not made any further meanwhile. */
+  /** Stops reading, which also stops the kernel from producing more of a dump. */
   pause(): void {
     this.#socket.pause();
   }
@@ -146,7 +150,7 @@ export class RequestSocket {
     this.#socket.resume();
   }
 
-  /** Ends all requests under way. */
+  /** Fails all pending requests. */
   failAll(error: (sent: Sent) => unknown): void {
     const pending = [...this.#pending];
     this.#pending.clear();
@@ -166,7 +170,7 @@ export class RequestSocket {
         for (const [at, length] of messagesIn(batch, i)) this.#onMessage(batch, time, at, length);
       } catch (error) {
         if (!(error instanceof DecodeError)) throw error;
-        // Nothing tells whose answer the rest was.
+        // The rest cannot be matched to requests.
         this.failAll(() => error);
       }
     }
@@ -180,7 +184,7 @@ export class RequestSocket {
   ): void {
     const { seq, flags } = readHeader(view, at);
     const pending = this.#pending.get(seq);
-    if (pending === undefined) return; // given up
+    if (pending === undefined) return; // abandoned
     const { sent, answered } = pending;
     try {
       if ((flags & NLM_F_DUMP_INTR) !== 0) pending.interrupted = true;

@@ -1,5 +1,5 @@
 /**
- * A request to the kernel: what is sent, and how a refusal is put into words.
+ * A request to the kernel: what is sent, and how a refusal is described.
  * @module
  */
 import { align4 } from '../wire/attribute.ts';
@@ -16,25 +16,25 @@ import {
 import { NLM_F_ACK, NLM_F_REQUEST } from './constants.ts';
 import { KernelError } from './kernel-error.ts';
 
-/** A request. A protocol's client makes it; nothing here knows what it means. */
+/** A request, made by a protocol's client; this layer does not interpret it. */
 export interface Request {
-  /** The kernel's name of the message, as `XFRM_MSG_NEWSA`. */
+  /** The kernel's name of the message, such as `XFRM_MSG_NEWSA`. */
   readonly name: string;
-  /** nlmsg_flags beyond NLM_F_REQUEST and NLM_F_ACK, which every request has. */
+  /** nlmsg_flags in addition to NLM_F_REQUEST and NLM_F_ACK, which every request has. */
   readonly flags?: number;
-  /** Bytes of the struct before the attributes. */
+  /** Size of the struct before the attributes, in bytes. */
   readonly fixed: number;
   /** Appends the message, with these flags and this sequence number. */
   write(writer: MessageWriter, header: { flags: number; seq: number }): void;
-  /** What its attributes are called. */
+  /** The names of its attributes. */
   readonly attributes: AttributeTable;
-  /** What it is about, in words, for the error about a refusal. */
+  /** A description of the object it is about, for errors. */
   object?(): string | undefined;
-  /** What to do about a refusal, where that is known. */
+  /** What to do about a refusal, if known. */
   hint?(ack: Ack): string | undefined;
 }
 
-/** A request on its way: what is kept of it for the case that it is refused. */
+/** A sent request: what is kept in case it is refused. */
 export interface Sent {
   readonly request: Request;
   readonly places: readonly AttributeLocation[];
@@ -51,7 +51,7 @@ export function writeRequest(writer: MessageWriter, request: Request, seq: numbe
   };
 }
 
-/** The error for a refusal. */
+/** The error for a refused request. */
 export function refusal({ request, places }: Sent, ack: Ack): KernelError {
   const { offset, missingNest, missingType } = ack;
   const place = attributeAt(places, offset ?? missingNest);

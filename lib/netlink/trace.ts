@@ -1,7 +1,7 @@
 /**
- * What goes over the wire, described for people who debug: names, numbers and bytes, but no bytes
- * that could be a key. It is what the diagnostics channel `netlink-xfrm:message` carries as
- * `messages`, and is made only while somebody subscribes to that.
+ * Describes messages on the wire for debugging: names, numbers and bytes, but no bytes that could
+ * be a key. The diagnostics channel `netlink-xfrm:message` carries the result as `messages`; it is
+ * made only while the channel has subscribers.
  * @module
  */
 import { describeMessages } from '../socket/channels.ts';
@@ -21,45 +21,45 @@ import * as N from './constants.ts';
 /** An attribute on the wire. */
 export interface TracedAttribute {
   readonly type: number;
-  /** The kernel's name; undefined where it is not known. */
+  /** The kernel's name; undefined if unknown. */
   readonly name: string | undefined;
-  /** Bytes of its payload. */
+  /** Length of its payload in bytes. */
   readonly length: number;
-  /** Its payload in hexadecimal; undefined if that could hold a key. */
+  /** Its payload in hexadecimal; undefined if it could hold a key. */
   readonly hex: string | undefined;
 }
 
 /** A message on the wire. */
 export interface TracedMessage {
   readonly header: MessageHeader;
-  /** The kernel's name; undefined where it is not known. */
+  /** The kernel's name; undefined if unknown. */
   readonly name: string | undefined;
   /** nlmsg_len. */
   readonly length: number;
-  /** The struct before the attributes in hexadecimal, where the protocol is known. */
+  /** The struct before the attributes in hexadecimal, if the protocol is known. */
   readonly fixed?: string;
   readonly attributes?: readonly TracedAttribute[];
-  /** An acknowledgement: 0, or the error as a positive number. */
+  /** For an acknowledgement: 0, or the error as a positive number. */
   readonly errno?: number;
-  /** The kernel's words in an acknowledgement. */
+  /** For an acknowledgement: the kernel's message. */
   readonly text?: string;
-  /** What does not hold together. */
+  /** What is malformed. */
   readonly malformed?: string;
 }
 
-/** What a protocol tells of its messages. What it does not know is not shown. */
+/** How to describe the messages of a protocol. Anything unknown is not shown. */
 export interface TracedProtocol {
   messageName(type: number): string | undefined;
-  /** Undefined for a message whose content is not to be shown. */
+  /** Undefined for a message whose content must not be shown. */
   contentOf(type: number, flags: number): TracedContent | undefined;
 }
 
-/** What may be shown of what follows the header. */
+/** What may be shown of a message's body. */
 export interface TracedContent {
-  /** Bytes before the attributes. */
+  /** Size of the struct before the attributes, in bytes. */
   readonly size: number;
   attributeName(type: number): string | undefined;
-  /** Whether the `length` bytes at `at` may be shown, which are the payload of an attribute. */
+  /** Whether an attribute's payload, the `length` bytes at `at`, may be shown. */
   showable(type: number, view: DataView, at: number, length: number): boolean;
 }
 
@@ -72,7 +72,7 @@ const CONTROL = new Map([
   [N.NLMSG_OVERRUN, 'NLMSG_OVERRUN'],
 ]);
 
-/** From now on messages of a protocol are described by what `traced` says. */
+/** Registers how to describe the messages of a protocol. */
 export function traceProtocol(protocol: number, traced: TracedProtocol): void {
   protocols.set(protocol, traced);
   describeMessages(describeDatagram);
@@ -119,7 +119,7 @@ function describeBody(
 ): Partial<TracedMessage> {
   const { type, flags } = readHeader(view, at);
   if (type === N.NLMSG_ERROR || type === N.NLMSG_DONE) {
-    // Not what follows: an error can hold a copy of the request, keys and all.
+    // Nothing after that: an error can hold a copy of the request, including keys.
     const { errno, message } = readAck(view, bytes, at, length);
     return message === undefined ? { errno } : { errno, text: message };
   }
@@ -128,7 +128,7 @@ function describeBody(
   const { size } = content;
   const body = at + NLMSG_HDRLEN;
   const end = at + length;
-  // What stands in a struct's place is not the struct: it may be an attribute, and that a key.
+  // Too short for the struct: the bytes in its place may be an attribute, even a key.
   if (end < body + size) return { malformed: `is shorter than its struct of ${size} bytes` };
   const fixed = hex(bytes, body, body + size);
   const attributes: TracedAttribute[] = [];

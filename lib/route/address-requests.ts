@@ -1,5 +1,5 @@
 /**
- * What requests for addresses say.
+ * The content of requests for addresses.
  * @module
  */
 import { NLM_F_CREATE, NLM_F_EXCL, NLM_F_REPLACE } from '../netlink/constants.ts';
@@ -27,13 +27,16 @@ const FILTER = shapeWith({ family: 'other', index: 'other' } satisfies Record<
   Member['holds']
 >);
 
-/** An address with its prefix length, `10.0.0.1/24`. */
+/** An address may include its prefix length: `10.0.0.1/24`. */
 const NETWORKS = [
   ['local', 'prefixLength'],
   ['address', 'prefixLength'],
 ] as const;
 
-/** An address: IPv4 has it twice (local and address), and its prefix is all of it unless given. */
+/**
+ * Completes an address: IPv4 carries it twice (local and address); the default prefix length is
+ * that of a single host.
+ */
 function complete(
   given: Encodable<IpAddress>,
   message: 'NEWADDR' | 'DELADDR',
@@ -47,7 +50,8 @@ function complete(
   const { times } = address;
   return {
     ...address,
-    // The kernel refuses one that is preferred for longer than it is valid (net/ipv4/devinet.c, net/ipv6/addrconf.c).
+    // The kernel refuses a preferred lifetime longer than the valid one (net/ipv4/devinet.c,
+    // net/ipv6/addrconf.c).
     ...(times && { times: { preferredSeconds: times.validSeconds, ...times } }),
     family: familyFrom(address.family, [message], { local, address: other }),
     local: own,

@@ -1,6 +1,6 @@
 /**
- * How attributes of rtnetlink are stated: under the kernel's name without its prefix, from which
- * their property follows unless another is given (IFLA_BR_FORWARD_DELAY, a time: forwardDelayMs).
+ * How rtnetlink attributes are declared: by the kernel's name without its prefix, from which the
+ * property name is derived unless one is given (IFLA_BR_FORWARD_DELAY, a time: forwardDelayMs).
  * @module
  */
 import { AF_INET, AF_INET6 } from '../wire/address.ts';
@@ -19,7 +19,7 @@ type Suffix<Prefix extends string> = keyof Constants extends infer Key
 const camel = (kernel: string) =>
   kernel.toLowerCase().replace(/_(\w)/g, (_, letter: string) => letter.toUpperCase());
 
-/** Makes the attributes of a space whose names begin with `prefix`. */
+/** Declares the attributes of a space whose names begin with `prefix`. */
 export function space<Prefix extends string>(prefix: Prefix) {
   return (suffix: Suffix<Prefix>, payload: Payload, doc: string, name?: string): Attribute => ({
     ...payload,
@@ -49,7 +49,7 @@ export const bytes: Payload = { type: 'bytes' };
 export const flag: Payload = { type: 'flag' };
 export const pad: Payload = { type: 'pad' };
 export const lladdr: Payload = { type: 'lladdr' };
-/** An address of the message's family, or that the kind of link says. */
+/** An address of the message's family, or of the family that the kind of link implies. */
 export const ip: Payload = { type: 'ip' };
 export const ipv4: Payload = { type: 'ip', family: AF_INET };
 export const ipv6: Payload = { type: 'ip', family: AF_INET6 };

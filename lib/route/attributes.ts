@@ -1,7 +1,6 @@
 /**
- * The attributes of rtnetlink's objects but links (those are in link-attributes.ts): number,
- * payload, and the property that a decoded object has it under; a table for each kind of object, in
- * the kernel's order.
+ * The attributes of rtnetlink's objects, except links (see link-attributes.ts): number, payload,
+ * and the property of a decoded object; one table for each kind of object, in the kernel's order.
  * @module
  */
 import type { AttributeTable, Payload } from '../wire/attribute-table.ts';
@@ -48,8 +47,8 @@ const lwtXfrm = space('LWT_XFRM_');
 const lwtMpls = space('MPLS_IPTUNNEL_');
 
 /**
- * Addresses, and the multicast and anycast addresses of a link. The order is IPv4's; of an IPv6
- * address, flags and protocol come last (net/ipv6/addrconf.c).
+ * Addresses, including the multicast and anycast addresses of a link. The order is that of IPv4;
+ * for an IPv6 address, flags and protocol come last (net/ipv6/addrconf.c).
  */
 export const addressAttributes: AttributeTable = {
   name: 'AddressAttributes',
@@ -142,7 +141,7 @@ const encapXfrm: AttributeTable = {
   ],
 };
 
-/** RTA_ENCAP and NHA_ENCAP: what it holds follows from the type beside it. */
+/** RTA_ENCAP and NHA_ENCAP: the encapsulation type attribute determines the content. */
 const encap = (by: number): Payload => ({
   type: 'choice',
   by,
@@ -175,7 +174,7 @@ const encap = (by: number): Payload => ({
   ],
 });
 
-/** One way of several. */
+/** One next hop of a multipath route. */
 const nexthopOfRoute: AttributeTable = {
   name: 'RouteNexthopAttributes',
   doc: 'What the attributes of one way of several say.',

@@ -1,6 +1,6 @@
 /**
- * The bodies of rtnetlink's messages, from bytes to objects and back: what events, answers and
- * requests share.
+ * The bodies of rtnetlink's messages, from bytes to objects and back; shared by events, answers and
+ * requests.
  * @module
  */
 import type { DecodeInput } from '../netlink/event.ts';
@@ -31,19 +31,19 @@ import type {
 import * as S from './structs.ts';
 import type * as types from './types.ts';
 
-/** How a kind of object is read and written. */
+/** How one kind of object is read and written. */
 export interface Body<T> {
   /** The struct before the attributes. */
   readonly header: Struct;
-  /** What its attributes are called. */
+  /** The names of its attributes. */
   readonly table: AttributeTable;
   /**
-   * Reads what lies between two offsets, after the message's header.
+   * Reads the bytes between two offsets, after the message's header.
    * @throws DecodeError
    */
   read(input: DecodeInput, from: number, end: number): T;
   /**
-   * Writes it.
+   * Writes the body.
    * @throws EncodeError
    */
   write(writer: MessageWriter, value: Encodable<T>): void;
@@ -81,7 +81,7 @@ function body<Header extends FamilyHeader, Attributes extends object>(
       if (end - from < header.size) {
         tooShort(`struct ${header.kernel}`, from, header.size, end - from);
       }
-      // The attributes are all optional: the header alone is already one.
+      // All attributes are optional, so the header alone is already a complete value.
       const value = readHeader(view, bytes, from) as Header & Attributes;
       const family = familyOfAddresses(bytes[from] as number);
       readAttributes(view, bytes, from + align4(header.size), end, family, value);
@@ -105,8 +105,8 @@ function plain<Attributes>(
 }
 
 /**
- * The family of the addresses in an object of a family: those of multicast routing have their own
- * numbers, and a forwarding table may hold either.
+ * The family of the addresses in an object, from the object's own family: multicast routing has its
+ * own family numbers, and a forwarding table may hold either.
  */
 function familyOfAddresses(family: number): number {
   switch (family) {

@@ -1,7 +1,7 @@
 /**
- * Ask and act: links, addresses, routes, rules and the rest listed, and the first four added,
- * changed and removed, with the types in which the events tell of them. What the requests say is in
- * link-requests.ts, address-requests.ts, route-requests.ts and other-requests.ts.
+ * Lists links, addresses, routes, rules and other objects, and adds, changes and deletes the first
+ * four, with the same types as the events. The content of the requests is in link-requests.ts,
+ * address-requests.ts, route-requests.ts and other-requests.ts.
  * @module
  */
 import { constants as system } from 'node:os';
@@ -44,15 +44,17 @@ export type { RouteFilter, RouteLookup, RuleFilter } from './route-requests.ts';
 export type { Dump };
 
 /**
- * Requests to the kernel's rtnetlink, over a socket of their own. Listing and getting need no privilege; what changes
- * something needs CAP_NET_ADMIN over the network namespace (net/core/rtnetlink.c, rtnetlink_rcv_msg).
+ * Requests to the kernel's rtnetlink, over a socket of their own. Listing and getting need no
+ * privilege; changes need CAP_NET_ADMIN over the network namespace (net/core/rtnetlink.c,
+ * rtnetlink_rcv_msg).
  *
- * Every method returns when the kernel has answered, and throws
- * - EncodeError for a value that is none, before anything is sent; it names the value's path,
- * - KernelError for a refusal, with the kernel's words, the attribute, and a hint,
- * - SystemError where no socket can be had.
+ * Every method returns once the kernel has answered, and throws
+ * - EncodeError for an invalid value, before anything is sent, with the path of the value,
+ * - KernelError if the kernel refuses the request, with its message, the attribute and a hint,
+ * - SystemError if a socket cannot be opened.
  *
- * A list is asked for again if the kernel says that it was interrupted, and says so if it stays so.
+ * An awaited list is requested again if the kernel reports it as interrupted; the result says if it
+ * still is.
  *
  * @example
  * await using client = new RouteClient();
@@ -63,37 +65,38 @@ export class RouteClient implements AsyncDisposable {
   readonly #conversation: Conversation;
 
   /**
-   * Opens no socket yet: that is done by the first request.
+   * Opens no socket yet; the first request does.
    *
-   * @throws TypeError or RangeError for a wrong option, which it names; SystemError for a namespace
-   *   that is missing (`open ENOENT`), is none (`setns EINVAL`), or may not be entered (`setns EPERM`)
+   * @throws TypeError or RangeError for an invalid option, which it names; SystemError if the
+   *   namespace is missing (`open ENOENT`), is not a network namespace (`setns EINVAL`), or may not
+   *   be entered (`setns EPERM`)
    */
   constructor(options: ClientOptions = {}) {
     this.#conversation = new Conversation(options);
   }
 
-  /** All links, or those a filter names. */
+  /** All links, or those that match a filter. */
   listLinks(filter: link.LinkFilter = {}, options?: RequestOptions): Dump<Link> {
     return this.#conversation.list(({ link }) => link.listLinks, [filter], options);
   }
 
-  /** One link. @throws KernelError `ENODEV` if there is none */
+  /** One link. @throws KernelError `ENODEV` if it does not exist */
   async getLink(key: link.LinkKey, options?: RequestOptions): Promise<Link> {
     return this.#conversation.one(({ link }) => link.getLink, [key], options);
   }
 
   /**
-   * Makes a link: its `name` and `info.kind`, and what the kind asks for. A veth pair is one link
-   * whose `info.veth.peer` is the other. Needs CAP_NET_ADMIN.
-   * @throws KernelError `EEXIST`, or `ENOTSUP` for a kind the kernel lacks
+   * Creates a link from its `name`, `info.kind`, and the attributes that the kind requires. A veth
+   * pair is created as one link whose `info.veth.peer` is the other. Needs CAP_NET_ADMIN.
+   * @throws KernelError `EEXIST`, or `ENOTSUP` if the kernel does not support the kind
    */
   async addLink(given: Encodable<Link>, options?: RequestOptions): Promise<void> {
     return this.#conversation.act(({ link }) => link.addLink, [given], options);
   }
 
   /**
-   * Changes a link: what is given. `flags` are set as they are, all others cleared, unless
-   * `change` says which count. Needs CAP_NET_ADMIN.
+   * Changes the given properties of a link. `flags` replaces all flags, unless `change` is a mask
+   * of those to change. Needs CAP_NET_ADMIN.
    */
   async updateLink(
     key: link.LinkKey,
@@ -108,8 +111,9 @@ export class RouteClient implements AsyncDisposable {
   }
 
   /**
-   * Adds alternative names, of up to 127 bytes each: {@link getLink} and the rest find the link by them. Needs CAP_NET_ADMIN.
-   * @throws KernelError `EEXIST` for a name that a link has; those before it have been added
+   * Adds alternative names of up to 127 bytes each, by which {@link getLink} and other methods find
+   * the link. Needs CAP_NET_ADMIN.
+   * @throws KernelError `EEXIST` for a name that is in use; the names before it have been added
    */
   async addLinkAltNames(
     key: link.LinkKey,
@@ -124,7 +128,7 @@ export class RouteClient implements AsyncDisposable {
   }
 
   /**
-   * Takes alternative names away. Needs CAP_NET_ADMIN.
+   * Removes alternative names. Needs CAP_NET_ADMIN.
    * @throws KernelError `ENOENT` or `EINVAL` for a name that is not one of its alternative names
    */
   async deleteLinkAltNames(
@@ -139,23 +143,20 @@ export class RouteClient implements AsyncDisposable {
     );
   }
 
-  /**
-   * Switches a link on. Needs CAP_NET_ADMIN.
-   */
+  /** Sets a link up. Needs CAP_NET_ADMIN. */
   async setLinkUp(key: link.LinkKey, options?: RequestOptions): Promise<void> {
     return this.#conversation.act(({ link }) => link.switchLink, [key, true], options);
   }
 
-  /**
-   * Switches a link off. Needs CAP_NET_ADMIN.
-   */
+  /** Sets a link down. Needs CAP_NET_ADMIN. */
   async setLinkDown(key: link.LinkKey, options?: RequestOptions): Promise<void> {
     return this.#conversation.act(({ link }) => link.switchLink, [key, false], options);
   }
 
   /**
-   * Moves a link into another network namespace, under another name if `name` is given. Needs CAP_NET_ADMIN, also over the other namespace.
-   * @throws SystemError where the path of a namespace leads nowhere
+   * Moves a link into another network namespace, and renames it if `name` is given. Needs
+   * CAP_NET_ADMIN in both namespaces.
+   * @throws SystemError if the path of a namespace does not exist
    */
   async moveLink(
     key: link.LinkKey,
@@ -172,8 +173,8 @@ export class RouteClient implements AsyncDisposable {
   }
 
   /**
-   * Deletes a link; of a veth pair, both. Needs CAP_NET_ADMIN.
-   * @throws KernelError `ENODEV` if there is none
+   * Deletes a link; for a veth pair, both ends. Needs CAP_NET_ADMIN.
+   * @throws KernelError `ENODEV` if it does not exist
    */
   async deleteLink(key: link.LinkKey, options?: RequestOptions): Promise<void> {
     return this.#conversation.act(({ link }) => link.deleteLink, [key], options);
@@ -189,12 +190,15 @@ export class RouteClient implements AsyncDisposable {
     );
   }
 
-  /** All addresses, or those a filter names. */
+  /** All addresses, or those that match a filter. */
   listAddresses(filter: address.IpAddressFilter = {}, options?: RequestOptions): Dump<IpAddress> {
     return this.#conversation.list(({ address }) => address.listAddresses, [filter], options);
   }
 
-  /** The address of an interface, from the list. @throws KernelError `EADDRNOTAVAIL` if it has it not */
+  /**
+   * An address of an interface, found by listing them.
+   * @throws KernelError `EADDRNOTAVAIL` if the interface does not have it
+   */
   async getAddress(index: number, text: string, options?: RequestOptions): Promise<IpAddress> {
     const { familyNamed } = await rtnetlink();
     const family = familyNamed(text, ['GETADDR', 'address']);
@@ -207,8 +211,9 @@ export class RouteClient implements AsyncDisposable {
   }
 
   /**
-   * Adds an address to the interface `index`. The prefix is all of it unless `prefixLength` says so;
-   * `address` is the other end's where `local` is one's own. Needs CAP_NET_ADMIN.
+   * Adds an address to the interface `index`. Without `prefixLength` it is a single host (/32 or
+   * /128). For a point-to-point link, `local` is the local address and `address` the peer's. Needs
+   * CAP_NET_ADMIN.
    * @throws KernelError `EEXIST` if the interface has it
    */
   async addAddress(given: Encodable<IpAddress>, options?: RequestOptions): Promise<void> {
@@ -216,7 +221,7 @@ export class RouteClient implements AsyncDisposable {
   }
 
   /**
-   * Adds an address, or changes the times and flags of the one that is there. Needs CAP_NET_ADMIN.
+   * Adds an address, or changes the lifetimes and flags of an existing one. Needs CAP_NET_ADMIN.
    */
   async replaceAddress(given: Encodable<IpAddress>, options?: RequestOptions): Promise<void> {
     return this.#conversation.act(({ address }) => address.replaceAddress, [given], options);
@@ -224,13 +229,13 @@ export class RouteClient implements AsyncDisposable {
 
   /**
    * Removes an address; `prefixLength` is as in {@link addAddress}. Needs CAP_NET_ADMIN.
-   * @throws KernelError `EADDRNOTAVAIL` if the interface has it not, or with another prefix length
+   * @throws KernelError `EADDRNOTAVAIL` if the interface does not have it with this prefix length
    */
   async deleteAddress(given: Encodable<IpAddress>, options?: RequestOptions): Promise<void> {
     return this.#conversation.act(({ address }) => address.deleteAddress, [given], options);
   }
 
-  /** All routes, or those a filter names. */
+  /** All routes, or those that match a filter. */
   listRoutes(filter: route.RouteFilter = {}, options?: RequestOptions): Dump<Route> {
     return this.#conversation.list(({ route }) => route.listRoutes, [filter], options);
   }
@@ -241,36 +246,41 @@ export class RouteClient implements AsyncDisposable {
   }
 
   /**
-   * Adds a route. Left out, it is unicast, static, in table main, and `dstLength` is all of `dst`;
-   * without `dst` it is the default route. An IPv6 route can end after `expiresSeconds`. What is said
-   * beside `nexthopId` of where packets go does not count: that is the object's. Needs CAP_NET_ADMIN.
-   * @throws KernelError `EEXIST` if there is one with its destination and metric
+   * Adds a route. Defaults: unicast, static, table main, and `dstLength` the full length of `dst`;
+   * without `dst` it is the default route. An IPv6 route can expire after `expiresSeconds`. With
+   * `nexthopId`, the next hop object determines where packets go, and properties that say otherwise
+   * are ignored. Needs CAP_NET_ADMIN.
+   * @throws KernelError `EEXIST` if a route with its destination and metric exists
    */
   async addRoute(given: Encodable<Route>, options?: RequestOptions): Promise<void> {
     return this.#conversation.act(({ route }) => route.addRoute, [given], options);
   }
 
   /**
-   * Adds a route, or replaces the one with its destination and metric. Needs CAP_NET_ADMIN.
+   * Adds a route, or replaces the one with the same destination and metric. Needs CAP_NET_ADMIN.
    */
   async replaceRoute(given: Encodable<Route>, options?: RequestOptions): Promise<void> {
     return this.#conversation.act(({ route }) => route.replaceRoute, [given], options);
   }
 
   /**
-   * Removes a route: the first that has what is given; the table is main unless given. Needs CAP_NET_ADMIN.
-   * @throws KernelError `ESRCH` if there is none
+   * Removes the first route that matches what is given; the default table is main. Needs
+   * CAP_NET_ADMIN.
+   * @throws KernelError `ESRCH` if none matches
    */
   async deleteRoute(given: Encodable<Route>, options?: RequestOptions): Promise<void> {
     return this.#conversation.act(({ route }) => route.deleteRoute, [given], options);
   }
 
-  /** All neighbours, or those a filter names. Proxies are listed apart: `{ proxy: true }`. */
+  /**
+   * All neighbours, or those that match a filter. Proxy entries are listed separately:
+   * `{ proxy: true }`.
+   */
   listNeighbours(filter: other.NeighbourFilter = {}, options?: RequestOptions): Dump<Neighbour> {
     return this.#conversation.list(({ other }) => other.listNeighbours, [filter], options);
   }
 
-  /** One neighbour. @throws KernelError `ENOENT` if there is none */
+  /** One neighbour. @throws KernelError `ENOENT` if it does not exist */
   async getNeighbour(index: number, dst: string, options?: RequestOptions): Promise<Neighbour> {
     return this.#conversation.one(({ other }) => other.getNeighbour, [index, dst], options);
   }
@@ -280,7 +290,10 @@ export class RouteClient implements AsyncDisposable {
     return this.#conversation.list(({ route }) => route.listRules, [filter], options);
   }
 
-  /** The first rule of a priority, from the list. @throws KernelError `ENOENT` if there is none */
+  /**
+   * The first rule with a priority, found by listing them.
+   * @throws KernelError `ENOENT` if there is none
+   */
   async getRule(
     family: AddressFamily,
     priority: number,
@@ -293,47 +306,48 @@ export class RouteClient implements AsyncDisposable {
   }
 
   /**
-   * Adds a rule. It leads to table main unless `table` or `action` say something else. Needs CAP_NET_ADMIN.
+   * Adds a rule. It looks up table main unless `table` or `action` says otherwise. Needs
+   * CAP_NET_ADMIN.
    */
   async addRule(rule: Encodable<RoutingRule>, options?: RequestOptions): Promise<void> {
     return this.#conversation.act(({ route }) => route.addRule, [rule], options);
   }
 
   /**
-   * Removes a rule: the first that has what is given. (A rule cannot be changed: remove it and add
+   * Removes the first rule that matches what is given. (A rule cannot be changed: remove it and add
    * another.) Needs CAP_NET_ADMIN.
-   * @throws KernelError `ENOENT` if there is none
+   * @throws KernelError `ENOENT` if none matches
    */
   async deleteRule(rule: Encodable<RoutingRule>, options?: RequestOptions): Promise<void> {
     return this.#conversation.act(({ route }) => route.deleteRule, [rule], options);
   }
 
-  /** All next hop objects, or those a filter names. */
+  /** All next hop objects, or those that match a filter. */
   listNexthops(filter: other.NexthopFilter = {}, options?: RequestOptions): Dump<Nexthop> {
     return this.#conversation.list(({ other }) => other.listNexthops, [filter], options);
   }
 
-  /** One next hop object. @throws KernelError `ENOENT` if there is none */
+  /** One next hop object. @throws KernelError `ENOENT` if it does not exist */
   async getNexthop(id: number, options?: RequestOptions): Promise<Nexthop> {
     return this.#conversation.one(({ other }) => other.getNexthop, [id], options);
   }
 
-  /** The ids that other network namespaces have here. */
+  /** The ids of other network namespaces in this one. */
   listNamespaceIds(options?: RequestOptions): Dump<NamespaceId> {
     return this.#conversation.list(({ other }) => other.namespaceIds, [{}], options);
   }
 
-  /** The id of a network namespace here; -1 if it has none. */
+  /** The id of a network namespace in this one; -1 if it has none. */
   async getNamespaceId(key: other.NamespaceKey, options?: RequestOptions): Promise<NamespaceId> {
     return this.#conversation.one(({ other }) => other.namespaceIds, [key], options);
   }
 
-  /** Settings of IP on all links, and of `all` (-1) and `default` (-2). */
+  /** IP settings of all links, and of `all` (-1) and `default` (-2). */
   listNetconfs(filter: other.NetconfFilter = {}, options?: RequestOptions): Dump<Netconf> {
     return this.#conversation.list(({ other }) => other.listNetconfs, [filter], options);
   }
 
-  /** Settings of IP on a link. @param index -1 for all, -2 for new ones */
+  /** IP settings of a link. @param index -1 for all, -2 for the default of new links */
   async getNetconf(
     family: AddressFamily,
     index: number,
@@ -342,7 +356,7 @@ export class RouteClient implements AsyncDisposable {
     return this.#conversation.one(({ other }) => other.getNetconf, [family, index], options);
   }
 
-  /** Closes the sockets; requests under way are rejected. Can be called twice. */
+  /** Closes the sockets; pending requests are rejected. May be called more than once. */
   close(): Promise<void> {
     return this.#conversation.close();
   }
@@ -352,7 +366,7 @@ export class RouteClient implements AsyncDisposable {
     return this.close();
   }
 
-  /** A link’s index. */
+  /** The index of a link. */
   async #identify(
     { linkKey }: Rtnetlink['link'],
     key: link.LinkKey,
@@ -363,7 +377,9 @@ export class RouteClient implements AsyncDisposable {
   }
 }
 
-/** The kernel lists these and has no request for one: the error is the one that deleting it would get. */
+/**
+ * The kernel can only list these, not get one: the error is the one that deleting it would give.
+ */
 function missing(request: string, code: 'EADDRNOTAVAIL' | 'ENOENT', object: string): never {
   throw new KernelError({ request, object, ack: { errno: system.errno[code] } });
 }

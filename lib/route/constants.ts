@@ -1,6 +1,6 @@
 /**
- * The numbers of rtnetlink (kernel 7.3) under the kernel's own names: `linux/rtnetlink.h`, and after
- * it the headers that are named above their parts.
+ * The numbers of rtnetlink (kernel 7.3) under the kernel's own names, from `linux/rtnetlink.h` and
+ * the headers named above each section.
  * @module
  */
 
@@ -8,7 +8,7 @@ export * from './message-constants.ts';
 
 // ---- linux/rtnetlink.h
 
-// Kinds of route (rtm_type).
+// Types of route (rtm_type).
 export const RTN_UNSPEC = 0;
 export const RTN_UNICAST = 1;
 export const RTN_LOCAL = 2;
@@ -22,7 +22,7 @@ export const RTN_THROW = 9;
 export const RTN_NAT = 10;
 export const RTN_XRESOLVE = 11;
 
-// Who made a route or a rule (rtm_protocol, FRA_PROTOCOL).
+// Origin of a route or a rule (rtm_protocol, FRA_PROTOCOL).
 export const RTPROT_UNSPEC = 0;
 export const RTPROT_REDIRECT = 1;
 export const RTPROT_KERNEL = 2;
@@ -47,7 +47,7 @@ export const RTPROT_OSPF = 188;
 export const RTPROT_RIP = 189;
 export const RTPROT_EIGRP = 192;
 
-// How far a destination is (rtm_scope).
+// Distance to a destination (rtm_scope).
 export const RT_SCOPE_UNIVERSE = 0;
 export const RT_SCOPE_SITE = 200;
 export const RT_SCOPE_LINK = 253;
@@ -61,7 +61,7 @@ export const RT_TABLE_DEFAULT = 253;
 export const RT_TABLE_MAIN = 254;
 export const RT_TABLE_LOCAL = 255;
 
-// Flags of a route (rtm_flags); the low byte are those of its next hop.
+// Flags of a route (rtm_flags); the low byte holds those of its next hop.
 export const RTM_F_NOTIFY = 256;
 export const RTM_F_CLONED = 512;
 export const RTM_F_EQUALIZE = 1024;
@@ -136,7 +136,7 @@ export const RTAX_QUICKACK = 15;
 export const RTAX_CC_ALGO = 16;
 export const RTAX_FASTOPEN_NO_COOKIE = 17;
 
-// What a list of links is to hold (IFLA_EXT_MASK).
+// What a dump of links includes (IFLA_EXT_MASK).
 export const RTEXT_FILTER_VF = 1;
 export const RTEXT_FILTER_BRVLAN = 2;
 export const RTEXT_FILTER_BRVLAN_COMPRESSED = 4;
@@ -256,7 +256,7 @@ export const IFLA_NETNS_IMMUTABLE = 67;
 export const IFLA_HEADROOM = 68;
 export const IFLA_TAILROOM = 69;
 
-// What kind of link it is (IFLA_LINKINFO).
+// The kind of link (IFLA_LINKINFO).
 export const IFLA_INFO_UNSPEC = 0;
 export const IFLA_INFO_KIND = 1;
 export const IFLA_INFO_DATA = 2;
@@ -280,11 +280,11 @@ export const IFLA_XDP_SKB_PROG_ID = 6;
 export const IFLA_XDP_HW_PROG_ID = 7;
 export const IFLA_XDP_EXPECTED_FD = 8;
 
-// What IPv4 says of a link (IFLA_AF_SPEC, AF_INET).
+// IPv4 settings of a link (IFLA_AF_SPEC, AF_INET).
 export const IFLA_INET_UNSPEC = 0;
 export const IFLA_INET_CONF = 1;
 
-// What IPv6 says of a link (IFLA_AF_SPEC and IFLA_PROTINFO, AF_INET6).
+// IPv6 settings of a link (IFLA_AF_SPEC and IFLA_PROTINFO, AF_INET6).
 export const IFLA_INET6_UNSPEC = 0;
 export const IFLA_INET6_FLAGS = 1;
 export const IFLA_INET6_CONF = 2;
@@ -420,7 +420,7 @@ export const IFLA_EVENT_NOTIFY_PEERS = 4;
 export const IFLA_EVENT_IGMP_RESEND = 5;
 export const IFLA_EVENT_BONDING_OPTIONS = 6;
 
-// What a bridge says in messages of family AF_BRIDGE (IFLA_AF_SPEC).
+// Bridge settings in messages of family AF_BRIDGE (IFLA_AF_SPEC).
 export const IFLA_BRIDGE_FLAGS = 0;
 export const IFLA_BRIDGE_MODE = 1;
 export const IFLA_BRIDGE_VLAN_INFO = 2;
@@ -526,7 +526,7 @@ export const IFA_F_NOPREFIXROUTE = 512;
 export const IFA_F_MCAUTOJOIN = 1024;
 export const IFA_F_STABLE_PRIVACY = 2048;
 
-// Who made an address (IFA_PROTO).
+// Origin of an address (IFA_PROTO).
 export const IFAPROT_UNSPEC = 0;
 export const IFAPROT_KERNEL_LO = 1;
 export const IFAPROT_KERNEL_RA = 2;
@@ -649,7 +649,7 @@ export const NHA_GROUP_STATS = 15;
 export const NHA_HW_STATS_ENABLE = 16;
 export const NHA_HW_STATS_USED = 17;
 
-// Kinds of group (NHA_GROUP_TYPE).
+// Types of next hop group (NHA_GROUP_TYPE).
 export const NEXTHOP_GRP_TYPE_MPATH = 0;
 export const NEXTHOP_GRP_TYPE_RES = 1;
 
@@ -670,7 +670,7 @@ export const NHA_RES_BUCKET_NH_ID = 3;
 
 // ---- linux/lwtunnel.h, linux/mpls_iptunnel.h
 
-// How a route encapsulates (RTA_ENCAP_TYPE).
+// Encapsulation of a route (RTA_ENCAP_TYPE).
 export const LWTUNNEL_ENCAP_NONE = 0;
 export const LWTUNNEL_ENCAP_MPLS = 1;
 export const LWTUNNEL_ENCAP_IP = 2;
@@ -683,7 +683,7 @@ export const LWTUNNEL_ENCAP_RPL = 8;
 export const LWTUNNEL_ENCAP_IOAM6 = 9;
 export const LWTUNNEL_ENCAP_XFRM = 10;
 
-// In IPv4.
+// IPv4.
 export const LWTUNNEL_IP_UNSPEC = 0;
 export const LWTUNNEL_IP_ID = 1;
 export const LWTUNNEL_IP_DST = 2;
@@ -694,7 +694,7 @@ export const LWTUNNEL_IP_FLAGS = 6;
 export const LWTUNNEL_IP_PAD = 7;
 export const LWTUNNEL_IP_OPTS = 8;
 
-// In IPv6.
+// IPv6.
 export const LWTUNNEL_IP6_UNSPEC = 0;
 export const LWTUNNEL_IP6_ID = 1;
 export const LWTUNNEL_IP6_DST = 2;
@@ -705,19 +705,19 @@ export const LWTUNNEL_IP6_FLAGS = 6;
 export const LWTUNNEL_IP6_PAD = 7;
 export const LWTUNNEL_IP6_OPTS = 8;
 
-// Through an xfrm interface.
+// xfrm interface.
 export const LWT_XFRM_UNSPEC = 0;
 export const LWT_XFRM_IF_ID = 1;
 export const LWT_XFRM_LINK = 2;
 
-// In MPLS.
+// MPLS.
 export const MPLS_IPTUNNEL_UNSPEC = 0;
 export const MPLS_IPTUNNEL_DST = 1;
 export const MPLS_IPTUNNEL_TTL = 2;
 
 // ---- linux/devlink.h, linux/dpll.h
 
-// What a link says of its port and its clock pin (IFLA_DEVLINK_PORT, IFLA_DPLL_PIN).
+// The devlink port and the DPLL pin of a link (IFLA_DEVLINK_PORT, IFLA_DPLL_PIN).
 export const DEVLINK_ATTR_BUS_NAME = 1;
 export const DEVLINK_ATTR_DEV_NAME = 2;
 export const DEVLINK_ATTR_PORT_INDEX = 3;
@@ -733,10 +733,10 @@ export const NETNSA_FD = 3;
 export const NETNSA_TARGET_NSID = 4;
 export const NETNSA_CURRENT_NSID = 5;
 
-// The id of a namespace that has none.
+// The id of a namespace without one.
 export const NETNSA_NSID_NOT_ASSIGNED = -1;
 
-// Attributes of the settings of IP on a link.
+// Attributes of the IP settings of a link.
 export const NETCONFA_UNSPEC = 0;
 export const NETCONFA_IFINDEX = 1;
 export const NETCONFA_FORWARDING = 2;

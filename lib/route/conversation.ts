@@ -1,5 +1,5 @@
 /**
- * Requests to rtnetlink: one answer, or a list that is whole.
+ * Requests to rtnetlink, with one answer or a whole dump.
  * @module
  */
 import {
@@ -14,18 +14,18 @@ import type { RouteEvent } from './events.ts';
 import { copyOf, type Rtnetlink, withRtnetlink } from './load.ts';
 import type { Objects, Question } from './question.ts';
 
-/** What makes a question of arguments, out of what was loaded for it. */
+/** Makes a question from arguments, using the lazily loaded modules. */
 export type Ask<Property extends keyof Objects, Args extends readonly unknown[]> = (
   by: Rtnetlink,
 ) => (...args: Args) => Question<Property>;
 
-/** The object of an answer; undefined if it is about something else. */
+/** The object of an answer; undefined if the message is about something else. */
 const objectOf = <Property extends keyof Objects>(
   reply: RouteEvent,
   about: Property,
 ): Objects[Property] | undefined => (reply as Partial<Objects>)[about];
 
-/** A conversation with rtnetlink. The kernel is made to check requests strictly, and to filter. */
+/** A conversation with rtnetlink. The kernel is asked to check requests strictly, and to filter. */
 export class Conversation implements AsyncDisposable {
   readonly #connection: Connection;
 
@@ -33,7 +33,7 @@ export class Conversation implements AsyncDisposable {
     this.#connection = new Connection(NETLINK_ROUTE, options, ['strictCheck']);
   }
 
-  /** Asks for something to be done. */
+  /** Sends a request that has no answer but its acknowledgement. */
   act<Property extends keyof Objects, const Args extends readonly unknown[]>(
     ask: Ask<Property, Args>,
     args: Args,
@@ -45,7 +45,7 @@ export class Conversation implements AsyncDisposable {
     });
   }
 
-  /** Asks for one object. */
+  /** Requests one object. */
   one<Property extends keyof Objects, const Args extends readonly unknown[]>(
     ask: Ask<Property, Args>,
     args: Args,
@@ -66,14 +66,14 @@ export class Conversation implements AsyncDisposable {
     });
   }
 
-  /** A list that is asked for when it is read. */
+  /** A dump that is requested when it is read. */
   list<Property extends keyof Objects, const Args extends readonly unknown[]>(
     ask: Ask<Property, Args>,
     args: Args,
     options?: RequestOptions,
   ): Dump<Objects[Property]> {
     const connection = this.#connection;
-    // As they are now: the caller may change them before it reads.
+    // Copied: the caller may change them before reading.
     const given = copyOf(args);
     return new Dump(async function* () {
       return yield* await withRtnetlink(given, async (by, args) => {

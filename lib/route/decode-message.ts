@@ -1,6 +1,5 @@
 /**
- * Any rtnetlink message, from bytes: events, but also requests, as a capture of an nlmon device
- * holds them.
+ * Decodes any rtnetlink message: events, and also requests, as captured from an nlmon device.
  * @module
  */
 import { NLM_F_DUMP, NLM_F_REQUEST } from '../netlink/constants.ts';
@@ -19,15 +18,17 @@ const ACTION = 3;
 const GET = R.RTM_GETLINK & ACTION;
 
 /**
- * Decodes the message at `at`, whose nlmsg_len is `length`: with NLM_F_REQUEST as a request, else
- * as an answer or an event. (Events of next hop objects have that flag too, copied from the request
- * that caused them: net/ipv4/nexthop.c, seen on 6.18. What comes from a group is for decodeRoute.)
+ * Decodes the message at `at`, whose nlmsg_len is `length`: as a request if it has NLM_F_REQUEST,
+ * otherwise as an answer or an event. (Events of next hop objects have that flag too, copied from
+ * the request that caused them: net/ipv4/nexthop.c, seen on 6.18. Use decodeRoute for multicast
+ * messages.)
  *
- * A request without decoder becomes one of kind `rtnetlink`; so does a request for a list that does not begin with the
- * struct of its kind. Unless the socket asks for strict checks, the kernel reads the family of those and nothing else, and
- * many programs send struct rtgenmsg (glibc, musl, Go) or struct ifinfomsg (older iproute2) for all kinds.
+ * A request without a decoder becomes one of kind `rtnetlink`, and so does a dump request that does
+ * not begin with the struct of its kind. Unless the socket enables strict checking, the kernel
+ * reads only the family of such requests, and many programs send struct rtgenmsg (glibc, musl, Go)
+ * or struct ifinfomsg (older iproute2) for all kinds.
  *
- * @throws DecodeError when a part of it does not fit; the path starts with the message's name
+ * @throws DecodeError if a part of it is malformed; the path starts with the message's name
  */
 export function decodeRouteMessage(input: DecodeInput, at: number, length: number): RouteMessage {
   const { view } = input;

@@ -1,5 +1,5 @@
 /**
- * One rtnetlink message, from bytes to an event.
+ * Decodes one rtnetlink message into an event.
  * @module
  */
 import type { DecodeInput } from '../netlink/event.ts';
@@ -15,10 +15,10 @@ import { AddressFamily } from './names.ts';
 const { unspec, bridge, inet6 } = AddressFamily.numbers;
 
 /**
- * Decodes the message at `at`, whose nlmsg_len is `length` (see messageLength).
- * A type without decoder becomes an event of kind `rtnetlink`.
+ * Decodes the message at `at`, whose nlmsg_len is `length` (see messageLength). A type without a
+ * decoder becomes an event of kind `rtnetlink`.
  *
- * @throws DecodeError when a part of it does not fit; the path starts with the message's name
+ * @throws DecodeError if a part of it is malformed; the path starts with the message's name
  */
 export function decodeRoute(input: DecodeInput, at: number, length: number): RouteEvent {
   const type = messageType(input.view, at);
@@ -29,7 +29,7 @@ export function decodeRoute(input: DecodeInput, at: number, length: number): Rou
   }
 }
 
-/** For the catch of what decodes a message: the same error, found inside it. */
+/** For the catch of a message decoder: the same error with the message's name in its path. */
 export function inMessage(error: unknown, type: number): unknown {
   if (!(error instanceof DecodeError)) return error;
   return error.within(messageName(type) ?? `message ${type}`);
@@ -98,7 +98,7 @@ function decode(input: DecodeInput, type: number, at: number, end: number): Rout
   }
 }
 
-/** What a NEWLINK or DELLINK is about follows from its family. */
+/** The family of a NEWLINK or DELLINK determines what it is about. */
 function decodeLink(input: DecodeInput, type: number, at: number, end: number): RouteEvent {
   const { view, bytes, time } = input;
   const header = readHeader(view, at);
@@ -123,7 +123,9 @@ function decodeLink(input: DecodeInput, type: number, at: number, end: number): 
   }
 }
 
-/** A message as it came. Where the struct before the attributes is not known, all is in `fixed`. */
+/**
+ * An undecoded message. If the struct before the attributes is unknown, `fixed` holds everything.
+ */
 export function decodeOther(
   input: DecodeInput,
   type: number,
@@ -133,7 +135,7 @@ export function decodeOther(
   return asItCame(input, type, at, end, rawFixedSize(type));
 }
 
-/** @param size of the struct before the attributes; undefined: there are no attributes */
+/** @param size of the struct before the attributes; undefined if there are no attributes */
 export function asItCame(
   { view, bytes, time }: DecodeInput,
   type: number,

@@ -1,6 +1,6 @@
 /**
- * rtnetlink messages to bytes: every event, answer and request. Attributes go out in the kernel's
- * order (attributes.ts), unknown ones after them; padding is zero.
+ * Encodes rtnetlink messages: every event, answer and request. Attributes are written in the
+ * kernel's order (attributes.ts), followed by unknown ones; padding is zero.
  * @module
  */
 import { NLM_F_REQUEST } from '../netlink/constants.ts';
@@ -16,8 +16,8 @@ import { AddressFamily } from './names.ts';
 import type { RouteMessage } from './requests.ts';
 
 /**
- * What can be encoded: any decoded message, and looser forms of it (see {@link Encodable}). Its
- * `header` may be left out: then a request has the flag NLM_F_REQUEST, and all else is 0.
+ * What can be encoded: any decoded message, or a looser form of it (see {@link Encodable}).
+ * `header` is optional: by default a request has the flag NLM_F_REQUEST, and everything else is 0.
  */
 export type RouteInput<Message extends RouteMessage = RouteMessage> = Message extends RouteMessage
   ? Pick<Message, Extract<keyof Message, 'kind' | 'message'>> & {
@@ -26,9 +26,9 @@ export type RouteInput<Message extends RouteMessage = RouteMessage> = Message ex
   : never;
 
 /**
- * Appends a message to what the writer holds.
+ * Appends a message to the writer.
  *
- * @throws EncodeError for a value that does not fit; it names the path, and the writer is as before
+ * @throws EncodeError for an invalid value, with its path; the writer is left unchanged
  */
 export function encodeRoute(writer: MessageWriter, message: RouteInput): void {
   const at = writer.length;
@@ -43,7 +43,7 @@ export function encodeRoute(writer: MessageWriter, message: RouteInput): void {
   }
 }
 
-/** The message types whose kind has another name. */
+/** The message types whose `kind` has a different name. */
 const TYPES: Readonly<Record<string, number>> = {
   NEWPORT: R.RTM_NEWLINK,
   DELPORT: R.RTM_DELLINK,
@@ -64,17 +64,17 @@ function headerOf({ kind, header = {}, ...message }: RouteInput): MessageHeader 
   };
 }
 
-/** Writes what follows the header. @returns where the message ends, if that is before its padding */
+/** Writes the body. @returns where the message ends, if that is before its padding */
 function encode(writer: MessageWriter, message: RouteInput): number | undefined {
   if (message.kind === 'rtnetlink') {
     const { fixed = new Uint8Array(0), attributes = [] } = message;
     const at = writer.reserve(fixed.length);
     writer.bytes.set(fixed, at);
     for (const raw of attributes) writer.raw(raw);
-    // A message of nothing but its struct ends where that did.
+    // A message that is only its struct ends without padding.
     return attributes.length === 0 ? at + fixed.length : undefined;
   }
-  // Each message has one object, under the property that its kind tells.
+  // Each message has one object, in the property that its kind determines.
   if ('link' in message) bodies.link.write(writer, message.link ?? {});
   else if ('port' in message) {
     bodies.port.write(writer, { family: AddressFamily.numbers.bridge, ...message.port });

@@ -1,5 +1,5 @@
 /**
- * Address families and prefix lengths that requests leave out, told by their addresses.
+ * Address families and prefix lengths that requests omit, derived from their addresses.
  * @module
  */
 
@@ -9,10 +9,10 @@ import { EncodeError } from '../wire/error.ts';
 import { AddressFamily } from './names.ts';
 
 /**
- * The family given, or that of the first address that is.
+ * The given family, or that of the first address that is present.
  *
- * @param addresses under their properties, those inside others as `nexthops[0].gateway`
- * @throws EncodeError if none says it
+ * @param addresses by property name; nested ones as `nexthops[0].gateway`
+ * @throws EncodeError if nothing determines the family
  */
 export function familyFrom(
   given: AddressFamily | undefined,
@@ -28,7 +28,7 @@ export function familyFrom(
   throw new EncodeError('is missing, and no address implies it', [...path, 'family']);
 }
 
-/** The family of an address. @throws EncodeError if it is none */
+/** The family of an address. @throws EncodeError if it is invalid */
 export function familyNamed(address: string, path: readonly string[]): 'inet' | 'inet6' {
   const family = typeof address === 'string' ? addressFamily(address) : undefined;
   if (family === undefined)
@@ -37,8 +37,9 @@ export function familyNamed(address: string, path: readonly string[]): 'inet' | 
 }
 
 /**
- * Keeps what is of the family asked for. The kernel lists all families in place of one that it has no
- * list of (net/core/rtnetlink.c, rtnetlink_rcv_msg takes the handler of PF_UNSPEC), or does not know.
+ * Filters by the requested family. If the kernel has no dump handler for a family, or does not know
+ * it, it dumps all families (net/core/rtnetlink.c, rtnetlink_rcv_msg falls back to the handler of
+ * PF_UNSPEC).
  */
 export function ofFamily(
   asked: AddressFamily | undefined,
@@ -50,6 +51,6 @@ export function ofFamily(
   return ({ family }) => family === name;
 }
 
-/** The length of the prefix that is all of an address, in bits; 0 without one. */
+/** The full prefix length of an address in bits; 0 without an address. */
 export const bits = (address: string | undefined) =>
   address === undefined ? 0 : addressFamily(address) === AddressFamily.numbers.inet ? 32 : 128;

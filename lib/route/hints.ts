@@ -1,5 +1,5 @@
 /**
- * What to do when the kernel refuses a request.
+ * Hints for requests that the kernel refuses.
  * @module
  */
 import { GET_NET_ADMIN } from '../base/net-admin.ts';
@@ -15,11 +15,11 @@ const EVERY: Readonly<Record<string, string>> = {
 const LINK: Readonly<Record<string, string>> = {
   EEXIST: 'a link with this name, or (xfrm interfaces) this if_id, already exists',
   ENODEV: 'no link has this index or name',
-  // EOPNOTSUPP, by the name that Node.js has for it.
+  // EOPNOTSUPP, under the name Node.js uses for it.
   ENOTSUP: 'this kernel, or this kind of link, does not support this',
 };
 
-/** In the words of the kernel (net/core/rtnetlink.c). */
+/** The kernel's message (net/core/rtnetlink.c). */
 const NO_SUCH_KIND = 'Unknown device type';
 
 const LINKPROP: Readonly<Record<string, string>> = {
@@ -53,7 +53,7 @@ const BY_OBJECT: Readonly<Record<string, Readonly<Record<string, string>>>> = {
   RULE,
 };
 
-/** The hint for a refusal, if there is one. @param request as `RTM_NEWLINK` */
+/** The hint for a refusal, if there is one. @param request such as `RTM_NEWLINK` */
 export function hintFor(request: string, ack: Ack): string | undefined {
   if (ack.message === NO_SUCH_KIND) {
     return 'this kernel lacks this kind of link: load its module (modprobe xfrm_interface …)';

@@ -1,7 +1,7 @@
 /**
  * The attributes of links (IFLA_ of `linux/if_link.h`), in the kernel's order (rtnl_fill_ifinfo of
- * net/core/rtnetlink.c, 7.3). The same numbers stand for other things by the message's family: a
- * link, a port of a bridge, or what IPv6 says of a link.
+ * net/core/rtnetlink.c, 7.3). The meaning of a number depends on the message's family: a link, a
+ * bridge port, or the IPv6 settings of a link.
  * @module
  */
 import type { AttributeTable } from '../wire/attribute-table.ts';
@@ -129,7 +129,7 @@ const bridgeFamily: AttributeTable = {
   ],
 };
 
-/** Empty of a link without (seen: 6.18), like the next. */
+/** Empty if the link has none (seen: 6.18); the same holds for the next table. */
 const devlinkPort: AttributeTable = {
   name: 'DevlinkPort',
   doc: 'The port of a device that a link is, as devlink names it.',
@@ -239,7 +239,7 @@ export const linkAttributes: AttributeTable = {
   ],
 };
 
-/** Ports of bridges: messages of family AF_BRIDGE. */
+/** Bridge ports: messages of family AF_BRIDGE. */
 export const portAttributes: AttributeTable = {
   name: 'PortAttributes',
   doc: 'What the attributes of a port say; those that were there.',

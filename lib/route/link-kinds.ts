@@ -1,6 +1,6 @@
 /**
- * The attributes of kinds of links (IFLA_LINKINFO), in the kernel's order. Kinds that are not here
- * stay as bytes. A veth has none but in requests, a wireguard interface none at all.
+ * The attributes of each kind of link (IFLA_LINKINFO), in the kernel's order. Other kinds are kept
+ * as bytes. A veth has attributes in requests only, a wireguard interface has none.
  * @module
  */
 import type { AttributeTable } from '../wire/attribute-table.ts';
@@ -39,7 +39,7 @@ const tunnel = space('IFLA_IPTUN_');
 const gre = space('IFLA_GRE_');
 const info = space('IFLA_INFO_');
 
-/** The other end of a veth pair, in the request that makes both. */
+/** The other end of a veth pair, in the request that creates both. */
 const peer: AttributeTable = {
   name: 'VethPeerAttributes',
   doc: 'The other end of a veth pair.',
@@ -149,7 +149,7 @@ const bridgeData: AttributeTable = {
   ],
 };
 
-/** A port of a bridge: in IFLA_INFO_SLAVE_DATA, and in messages of family AF_BRIDGE. */
+/** A bridge port: in IFLA_INFO_SLAVE_DATA, and in messages of family AF_BRIDGE. */
 export const portData: AttributeTable = {
   name: 'BridgePortData',
   doc: 'A port of a bridge.',
@@ -235,7 +235,7 @@ const tunnelData: AttributeTable = {
     tunnel('TOS', u8, 'Type of service; 1 for the inner packet’s.'),
     tunnel('ENCAP_LIMIT', u8, 'Most tunnels in tunnels (IPv6).'),
     tunnel('FLOWINFO', be32, 'Flow label and traffic class (IPv6).'),
-    // IFLA_IPTUN_FLAGS has 16 bits for sit and 32 for ip6tnl: it stays as it came.
+    // IFLA_IPTUN_FLAGS has 16 bits for sit and 32 for ip6tnl, so it is kept as bytes.
     tunnel('FLAGS', bytes, 'Flags: 2 bytes for sit, 4 for ip6tnl.'),
     tunnel('PROTO', u8, 'What is inside: 4 IPv4, 41 IPv6, 137 MPLS, 0 any.'),
     tunnel('PMTUDISC', u8, 'Whether the path’s largest packet is looked for.'),

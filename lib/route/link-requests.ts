@@ -1,5 +1,5 @@
 /**
- * What requests for links say.
+ * The content of requests for links.
  * @module
  */
 
@@ -15,20 +15,20 @@ import type { MessageName } from './messages.ts';
 import type { Link } from './objects.ts';
 import { checkObject, type Question } from './question.ts';
 
-/** What identifies a link: its index, or its name (an alternative name will do). */
+/** Identifies a link by its index, or by its name, which may be an alternative name. */
 export type LinkKey = { readonly index: number } | { readonly name: string };
 
 /** Which links to list. */
 export interface LinkFilter {
-  /** The kind, as `veth` or `xfrm`. */
+  /** The kind, such as `veth` or `xfrm`. */
   readonly kind?: string | undefined;
-  /** Interface index of the bridge, bond or VRF they are a part of. */
+  /** Interface index of the bridge, bond or VRF they belong to. */
   readonly master?: number | undefined;
 }
 
 /**
  * Where to move a link: the network namespace of a process, an open one, or one at a path such as
- * `/run/netns/NAME`; under another name.
+ * `/run/netns/NAME`; optionally with a new name.
  */
 export type LinkDestination = (
   | { readonly pid: number }
@@ -44,12 +44,12 @@ const FILTER = shapeWith({ kind: 'text', master: 'other' } satisfies Record<
 >);
 const DESTINATION = shapeWith({ pid: 'other', fd: 'other', netns: 'text', name: 'text' });
 
-/** Bytes that fit into IFNAMSIZ with a NUL (`linux/if.h`). */
+/** Maximum bytes of a name, without the NUL (IFNAMSIZ of `linux/if.h`). */
 const NAME_LENGTH = 15;
 /** Bytes of an alternative name, with a NUL (ALTIFNAMSIZ, `linux/if.h`). */
 const ALT_NAME_LENGTH = 127;
 
-/** Refuses what the kernel would refuse as a name of an interface (net/core/dev.c, dev_valid_name). */
+/** Refuses interface names that the kernel would refuse (net/core/dev.c, dev_valid_name). */
 function checkName(name: string, path: readonly string[], most = NAME_LENGTH): void {
   const refuse = (reason: string) => {
     throw new EncodeError(`invalid interface name ${shown(name)}: ${reason}`, path);
@@ -60,13 +60,13 @@ function checkName(name: string, path: readonly string[], most = NAME_LENGTH): v
   if (name === '.' || name === '..' || /[\t-\r /:\0]/.test(name)) {
     refuse('it must not be "." or ".." or contain white space, "/" or ":"');
   }
-  // The white space of Latin-1 too (lib/ctype.c), wherever it is in a character.
+  // Also the Latin-1 no-break space (lib/ctype.c), even as a byte inside a UTF-8 character.
   if (most === NAME_LENGTH && textBytes(name).includes(0xa0)) {
     refuse('the kernel treats its byte 0xa0 as white space');
   }
 }
 
-/** A key as a request has it. @throws EncodeError where it holds neither index nor name */
+/** A key in the form a request uses. @throws EncodeError if it has neither index nor name */
 export function linkKey(key: LinkKey, message: MessageName): Encodable<Link> {
   if (typeof key !== 'object' || key === null) throw new EncodeError('must be an object', ['key']);
   if ('index' in key && key.index !== undefined) {
@@ -83,7 +83,7 @@ export function linkKey(key: LinkKey, message: MessageName): Encodable<Link> {
   return textSize(name, 'name') <= NAME_LENGTH ? { name } : { altName: name };
 }
 
-/** A link to be made or changed; flags that are given are the ones that count. */
+/** A link to create or change; the given flags are the ones to change. */
 function complete(link: Encodable<Link>): Encodable<Link> {
   checkObject('link', link, 'NEWLINK');
   if (link.properties !== undefined) {
@@ -97,12 +97,15 @@ function complete(link: Encodable<Link>): Encodable<Link> {
   return link.flags === undefined ? whole : { change: link.flags, ...whole };
 }
 
-/** All that there are (VLAN_FLAG_ of `linux/if_vlan.h`). */
+/** All known flags (VLAN_FLAG_ of `linux/if_vlan.h`). */
 const VLAN_FLAGS = 0x1f;
-/** The mask in lists (net/8021q/vlan_netlink.c, vlan_fill_info). */
+/** The mask in dumps (net/8021q/vlan_netlink.c, vlan_fill_info). */
 const ALL = 0xffff_ffff;
 
-/** The flags of a VLAN that was listed: the kernel refuses its own mask (vlan_dev.c, vlan_dev_change_flags). */
+/**
+ * Fixes the flags of a listed VLAN: the kernel refuses the mask it dumps (vlan_dev.c,
+ * vlan_dev_change_flags).
+ */
 function withVlanFlags(link: Encodable<Link>): Encodable<Link> {
   const { info } = link;
   const flags = info?.vlan?.flags;
@@ -114,13 +117,13 @@ function withVlanFlags(link: Encodable<Link>): Encodable<Link> {
 export function listLinks(filter: LinkFilter): Request {
   checkProperties(filter, FILTER, ['filter']);
   const { kind, master } = filter;
-  // With any of these bits the kernel looks how long the longest message is. Without, it leaves out a link whose
-  // message is longer than 32 KiB, and does not say so (rtnl_calcit of net/core/rtnetlink.c; seen: 6.18). This one
-  // adds nothing to the message of a link.
+  // With any of these bits the kernel computes the size of the longest message. Otherwise it
+  // silently omits a link whose message exceeds 32 KiB (rtnl_calcit of net/core/rtnetlink.c; seen:
+  // 6.18). This bit adds nothing to the message of a link.
   const extMask = RTEXT_FILTER_BRVLAN_COMPRESSED;
   const value = { info: kind === undefined ? undefined : { kind }, master, extMask };
-  // A kind that the kernel does not know, or has not loaded, is no filter to it (net/core/rtnetlink.c,
-  // rtnl_dump_ifinfo).
+  // The kernel ignores the filter if the kind is unknown or its module is not loaded
+  // (net/core/rtnetlink.c, rtnl_dump_ifinfo).
   const keep = kind === undefined ? undefined : ({ info }: Link) => info?.kind === kind;
   return { message: 'GETLINK', about: 'link', value, keep };
 }
@@ -139,7 +142,9 @@ export function addLink(link: Encodable<Link>): Request {
   return { message: 'NEWLINK', about: 'link', value, flags: NLM_F_CREATE | NLM_F_EXCL };
 }
 
-/** By index: a request that renames a link can’t have its old name too. The index itself stays. */
+/**
+ * By index: a request that renames a link cannot also carry its old name. The index stays the same.
+ */
 export function updateLink(changes: Encodable<Link>): (index: number) => Request {
   const value = complete(changes);
   const change = changes.flags === undefined ? {} : { change: changes.change ?? 0xffffffff };
@@ -152,7 +157,7 @@ export function updateLink(changes: Encodable<Link>): (index: number) => Request
   };
 }
 
-/** Alternative names, added or taken away. */
+/** Adds or removes alternative names. */
 export function altNames(
   message: 'NEWLINKPROP' | 'DELLINKPROP',
   key: LinkKey,
@@ -172,7 +177,7 @@ export const switchLink = (key: LinkKey, on: boolean): Request => ({
   value: { ...linkKey(key, 'NEWLINK'), flags: on ? ['up'] : [], change: ['up'] },
 });
 
-/** What moves a link, by its index; the path of a namespace has to be opened for that. */
+/** The request that moves a link, by its index; the path of a namespace must be opened for it. */
 export function moveLink(to: LinkDestination): {
   readonly netns: string | undefined;
   request(index: number, opened?: number): Request;

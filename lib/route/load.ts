@@ -1,4 +1,4 @@
-/** Loads what rtnetlink's messages need, when it is first used. @module */
+/** Loads the rtnetlink codec on first use. @module */
 
 import { later } from '../base/later.ts';
 
@@ -14,14 +14,14 @@ export async function rtnetlink(): Promise<Rtnetlink> {
 }
 
 /**
- * Uses it, at once if it is there. What a caller passed is as it was when this was called: the caller may change it while
- * that is loaded.
+ * Uses it, immediately if it is already loaded. The arguments are copied first, because the caller
+ * may change them while it is loading.
  */
 export async function withRtnetlink<const Args extends readonly unknown[], Result>(
   args: Args,
   use: (by: Rtnetlink, args: Args) => Promise<Result>,
 ): Promise<Result> {
-  // Awaited, for the stack of a refusal.
+  // Awaited, so that the stack of a KernelError includes the caller.
   if (loaded) return await use(loaded, args);
   const copies = copyOf(args);
   return await use(await rtnetlink(), copies);
@@ -32,7 +32,7 @@ export function copyOf<T>(value: T): T {
   try {
     return structuredClone(value);
   } catch {
-    // It holds a function, or another thing that no message can be made of; that is refused later, by name.
+    // It holds a function or something else that cannot be encoded; that is refused later, by name.
     return value;
   }
 }

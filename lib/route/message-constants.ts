@@ -1,6 +1,7 @@
 /**
- * The numbers of rtnetlink's messages and multicast groups (`linux/rtnetlink.h`, kernel 7.3), which joining a group
- * and describing a message take; those of what is in messages are in constants.ts.
+ * The numbers of rtnetlink's messages and multicast groups (`linux/rtnetlink.h`, kernel 7.3), which
+ * are needed to join a group or describe a message; the numbers used inside messages are in
+ * constants.ts.
  * @module
  */
 

@@ -1,5 +1,5 @@
 /**
- * rtnetlink's messages: their names, and the struct before the attributes of those that stay raw.
+ * rtnetlink's messages: their names, and the sizes of the structs of those that are not decoded.
  * @module
  */
 import * as R from './message-constants.ts';
@@ -11,10 +11,10 @@ export type MessageName = Exclude<
   'BASE' | `F_${string}`
 >;
 
-/** Made when the first is looked up: these are loaded with the library. */
+/** Made on first use, because this module is loaded with the library. */
 let names: Map<number, MessageName> | undefined;
 
-/** The kernel's name of a message type, without `RTM_`; undefined for one it has not. */
+/** The kernel's name of a message type, without `RTM_`; undefined if unknown. */
 export function messageName(type: number): MessageName | undefined {
   names ??= new Map(
     Object.entries(R)
@@ -24,7 +24,7 @@ export function messageName(type: number): MessageName | undefined {
   return names.get(type);
 }
 
-/** The structs before the attributes, in bytes. */
+/** Sizes of the structs before the attributes, in bytes. */
 export const STRUCT_SIZES = {
   br_port_msg: 8,
   br_vlan_msg: 8,
@@ -46,7 +46,7 @@ export const STRUCT_SIZES = {
   tunnel_msg: 8,
 } as const;
 
-/** Which it is, by the message type's base: types go by four, NEW, DEL, GET, SET. */
+/** The struct, by the base of the message type: types come in fours, NEW, DEL, GET, SET. */
 const FIXED = new Map<number, keyof typeof STRUCT_SIZES>([
   [R.RTM_NEWLINK, 'ifinfomsg'], // of a family that is not decoded
   [R.RTM_NEWLINKPROP, 'ifinfomsg'],
@@ -66,7 +66,9 @@ const FIXED = new Map<number, keyof typeof STRUCT_SIZES>([
   [R.RTM_NEWTUNNEL, 'tunnel_msg'],
 ]);
 
-/** Bytes of the struct before the attributes of a message that stays raw; undefined if not known. */
+/**
+ * Size of the struct before the attributes of a message that is not decoded; undefined if unknown.
+ */
 export function rawFixedSize(type: number): number | undefined {
   const name = FIXED.get(type & ~3);
   return name === undefined ? undefined : STRUCT_SIZES[name];

@@ -1,12 +1,14 @@
 /**
- * Names for rtnetlink's enumerations and flag words. Where the kernel's own name says it, ours is
- * that name in lower case.
+ * Names for rtnetlink's enumerations and flag words: the kernel's own name in lower case where that
+ * is clear.
  * @module
  */
 import { Enumeration, Flags, type FlagsOf, type NameOf } from '../wire/names.ts';
 import * as R from './constants.ts';
 
-/** Address families (`linux/socket.h`), and those of multicast routing (`linux/rtnetlink.h`). */
+/**
+ * Address families (`linux/socket.h`), including those of multicast routing (`linux/rtnetlink.h`).
+ */
 export const AddressFamily = new Enumeration('AddressFamily', {
   unspec: 0,
   inet: 2,
@@ -17,10 +19,10 @@ export const AddressFamily = new Enumeration('AddressFamily', {
   ipmr: 128,
   ip6mr: 129,
 });
-/** One of the names of {@link AddressFamily}, or a number that has none. */
+/** A name of {@link AddressFamily}, or a number without one. */
 export type AddressFamily = NameOf<typeof AddressFamily>;
 
-/** What a link is to the network layer: ARPHRD_ (`linux/if_arp.h`). */
+/** The link-layer type of a link: ARPHRD_ (`linux/if_arp.h`). */
 export const LinkType = new Enumeration('LinkType', {
   ether: 1,
   infiniband: 32,
@@ -34,7 +36,7 @@ export const LinkType = new Enumeration('LinkType', {
   netlink: 824,
   none: 0xfffe,
 });
-/** One of the names of {@link LinkType}, or a number that has none. */
+/** A name of {@link LinkType}, or a number without one. */
 export type LinkType = NameOf<typeof LinkType>;
 
 /** Flags of a link (IFF_ of `linux/if.h`). */
@@ -59,10 +61,10 @@ export const LinkFlags = new Flags('LinkFlags', {
   dormant: R.IFF_DORMANT,
   echo: R.IFF_ECHO,
 });
-/** A mask with the names of {@link LinkFlags}. */
+/** A mask with its {@link LinkFlags} names. */
 export type LinkFlags = FlagsOf<typeof LinkFlags>;
 
-/** The state of a link by RFC 2863. */
+/** The operational state of a link (RFC 2863). */
 export const LinkOperState = new Enumeration('LinkOperState', {
   unknown: R.IF_OPER_UNKNOWN,
   'not-present': R.IF_OPER_NOTPRESENT,
@@ -72,10 +74,10 @@ export const LinkOperState = new Enumeration('LinkOperState', {
   dormant: R.IF_OPER_DORMANT,
   up: R.IF_OPER_UP,
 });
-/** One of the names of {@link LinkOperState}, or a number that has none. */
+/** A name of {@link LinkOperState}, or a number without one. */
 export type LinkOperState = NameOf<typeof LinkOperState>;
 
-/** Why a NEWLINK was sent, where no attribute shows it. */
+/** Why a NEWLINK was sent, if no attribute shows it. */
 export const LinkEventType = new Enumeration('LinkEventType', {
   none: R.IFLA_EVENT_NONE,
   reboot: R.IFLA_EVENT_REBOOT,
@@ -85,10 +87,10 @@ export const LinkEventType = new Enumeration('LinkEventType', {
   'igmp-resend': R.IFLA_EVENT_IGMP_RESEND,
   'bonding-options': R.IFLA_EVENT_BONDING_OPTIONS,
 });
-/** One of the names of {@link LinkEventType}, or a number that has none. */
+/** A name of {@link LinkEventType}, or a number without one. */
 export type LinkEventType = NameOf<typeof LinkEventType>;
 
-/** State of a port of a bridge (BR_STATE_ of `linux/if_bridge.h`). */
+/** State of a bridge port (BR_STATE_ of `linux/if_bridge.h`). */
 export const BridgePortState = new Enumeration('BridgePortState', {
   disabled: 0,
   listening: 1,
@@ -96,10 +98,10 @@ export const BridgePortState = new Enumeration('BridgePortState', {
   forwarding: 3,
   blocking: 4,
 });
-/** One of the names of {@link BridgePortState}, or a number that has none. */
+/** A name of {@link BridgePortState}, or a number without one. */
 export type BridgePortState = NameOf<typeof BridgePortState>;
 
-/** How far a destination or an address is known. */
+/** The scope of a destination or an address. */
 export const RouteScope = new Enumeration('RouteScope', {
   universe: R.RT_SCOPE_UNIVERSE,
   site: R.RT_SCOPE_SITE,
@@ -107,12 +109,12 @@ export const RouteScope = new Enumeration('RouteScope', {
   host: R.RT_SCOPE_HOST,
   nowhere: R.RT_SCOPE_NOWHERE,
 });
-/** One of the names of {@link RouteScope}, or a number that has none. */
+/** A name of {@link RouteScope}, or a number without one. */
 export type RouteScope = NameOf<typeof RouteScope>;
 
 /** Flags of an address (IFA_F_). */
 export const AddressFlags = new Flags('AddressFlags', {
-  /** Of an IPv6 address: temporary. */
+  /** For an IPv6 address: temporary. */
   secondary: R.IFA_F_SECONDARY,
   nodad: R.IFA_F_NODAD,
   optimistic: R.IFA_F_OPTIMISTIC,
@@ -126,20 +128,20 @@ export const AddressFlags = new Flags('AddressFlags', {
   mcautojoin: R.IFA_F_MCAUTOJOIN,
   'stable-privacy': R.IFA_F_STABLE_PRIVACY,
 });
-/** A mask with the names of {@link AddressFlags}. */
+/** A mask with its {@link AddressFlags} names. */
 export type AddressFlags = FlagsOf<typeof AddressFlags>;
 
-/** Who made an address. */
+/** The origin of an address. */
 export const AddressProtocol = new Enumeration('AddressProtocol', {
   unspec: R.IFAPROT_UNSPEC,
   'kernel-lo': R.IFAPROT_KERNEL_LO,
   'kernel-ra': R.IFAPROT_KERNEL_RA,
   'kernel-ll': R.IFAPROT_KERNEL_LL,
 });
-/** One of the names of {@link AddressProtocol}, or a number that has none. */
+/** A name of {@link AddressProtocol}, or a number without one. */
 export type AddressProtocol = NameOf<typeof AddressProtocol>;
 
-/** What happens to packets that a route is for. */
+/** What a route does with its packets. */
 export const RouteType = new Enumeration('RouteType', {
   unspec: R.RTN_UNSPEC,
   unicast: R.RTN_UNICAST,
@@ -154,10 +156,10 @@ export const RouteType = new Enumeration('RouteType', {
   nat: R.RTN_NAT,
   xresolve: R.RTN_XRESOLVE,
 });
-/** One of the names of {@link RouteType}, or a number that has none. */
+/** A name of {@link RouteType}, or a number without one. */
 export type RouteType = NameOf<typeof RouteType>;
 
-/** Who made a route, a rule or a next hop. */
+/** The origin of a route, a rule or a next hop. */
 export const RouteProtocol = new Enumeration('RouteProtocol', {
   unspec: R.RTPROT_UNSPEC,
   redirect: R.RTPROT_REDIRECT,
@@ -183,10 +185,10 @@ export const RouteProtocol = new Enumeration('RouteProtocol', {
   rip: R.RTPROT_RIP,
   eigrp: R.RTPROT_EIGRP,
 });
-/** One of the names of {@link RouteProtocol}, or a number that has none. */
+/** A name of {@link RouteProtocol}, or a number without one. */
 export type RouteProtocol = NameOf<typeof RouteProtocol>;
 
-/** Flags of a route; the low byte are those of its next hop, if it has one only. */
+/** Flags of a route; the low byte holds those of its next hop, if it has only one. */
 export const RouteFlags = new Flags('RouteFlags', {
   dead: R.RTNH_F_DEAD,
   pervasive: R.RTNH_F_PERVASIVE,
@@ -205,7 +207,7 @@ export const RouteFlags = new Flags('RouteFlags', {
   trap: R.RTM_F_TRAP,
   'offload-failed': R.RTM_F_OFFLOAD_FAILED,
 });
-/** A mask with the names of {@link RouteFlags}. */
+/** A mask with its {@link RouteFlags} names. */
 export type RouteFlags = FlagsOf<typeof RouteFlags>;
 
 /** Flags of a next hop (RTNH_F_). */
@@ -218,10 +220,10 @@ export const NexthopFlags = new Flags('NexthopFlags', {
   unresolved: R.RTNH_F_UNRESOLVED,
   trap: R.RTNH_F_TRAP,
 });
-/** A mask with the names of {@link NexthopFlags}. */
+/** A mask with its {@link NexthopFlags} names. */
 export type NexthopFlags = FlagsOf<typeof NexthopFlags>;
 
-/** How packets of a route are wrapped. */
+/** How a route encapsulates packets. */
 export const RouteEncapType = new Enumeration('RouteEncapType', {
   none: R.LWTUNNEL_ENCAP_NONE,
   mpls: R.LWTUNNEL_ENCAP_MPLS,
@@ -235,10 +237,10 @@ export const RouteEncapType = new Enumeration('RouteEncapType', {
   ioam6: R.LWTUNNEL_ENCAP_IOAM6,
   xfrm: R.LWTUNNEL_ENCAP_XFRM,
 });
-/** One of the names of {@link RouteEncapType}, or a number that has none. */
+/** A name of {@link RouteEncapType}, or a number without one. */
 export type RouteEncapType = NameOf<typeof RouteEncapType>;
 
-/** State of a neighbour; a neighbour has one at a time, a request may name several. */
+/** State of a neighbour: it has one at a time, but a request may name several. */
 export const NeighbourState = new Flags('NeighbourState', {
   incomplete: R.NUD_INCOMPLETE,
   reachable: R.NUD_REACHABLE,
@@ -249,7 +251,7 @@ export const NeighbourState = new Flags('NeighbourState', {
   noarp: R.NUD_NOARP,
   permanent: R.NUD_PERMANENT,
 });
-/** A mask with the names of {@link NeighbourState}. */
+/** A mask with its {@link NeighbourState} names. */
 export type NeighbourState = FlagsOf<typeof NeighbourState>;
 
 /** Flags of a neighbour (NTF_). */
@@ -263,7 +265,7 @@ export const NeighbourFlags = new Flags('NeighbourFlags', {
   sticky: R.NTF_STICKY,
   router: R.NTF_ROUTER,
 });
-/** A mask with the names of {@link NeighbourFlags}. */
+/** A mask with its {@link NeighbourFlags} names. */
 export type NeighbourFlags = FlagsOf<typeof NeighbourFlags>;
 
 /** More flags of a neighbour (NTF_EXT_). */
@@ -272,10 +274,10 @@ export const NeighbourExtFlags = new Flags('NeighbourExtFlags', {
   locked: R.NTF_EXT_LOCKED,
   'ext-validated': R.NTF_EXT_EXT_VALIDATED,
 });
-/** A mask with the names of {@link NeighbourExtFlags}. */
+/** A mask with its {@link NeighbourExtFlags} names. */
 export type NeighbourExtFlags = FlagsOf<typeof NeighbourExtFlags>;
 
-/** What a rule does with the packets it is for. */
+/** What a rule does with matching packets. */
 export const RuleAction = new Enumeration('RuleAction', {
   unspec: R.FR_ACT_UNSPEC,
   'to-table': R.FR_ACT_TO_TBL,
@@ -285,7 +287,7 @@ export const RuleAction = new Enumeration('RuleAction', {
   unreachable: R.FR_ACT_UNREACHABLE,
   prohibit: R.FR_ACT_PROHIBIT,
 });
-/** One of the names of {@link RuleAction}, or a number that has none. */
+/** A name of {@link RuleAction}, or a number without one. */
 export type RuleAction = NameOf<typeof RuleAction>;
 
 /** Flags of a rule (FIB_RULE_). */
@@ -297,13 +299,13 @@ export const RuleFlags = new Flags('RuleFlags', {
   'oif-detached': R.FIB_RULE_OIF_DETACHED,
   'find-saddr': R.FIB_RULE_FIND_SADDR,
 });
-/** A mask with the names of {@link RuleFlags}. */
+/** A mask with its {@link RuleFlags} names. */
 export type RuleFlags = FlagsOf<typeof RuleFlags>;
 
-/** Kinds of group of next hops. */
+/** Types of next hop groups. */
 export const NexthopGroupType = new Enumeration('NexthopGroupType', {
   multipath: R.NEXTHOP_GRP_TYPE_MPATH,
   resilient: R.NEXTHOP_GRP_TYPE_RES,
 });
-/** One of the names of {@link NexthopGroupType}, or a number that has none. */
+/** A name of {@link NexthopGroupType}, or a number without one. */
 export type NexthopGroupType = NameOf<typeof NexthopGroupType>;

@@ -1,6 +1,6 @@
 /**
- * What rtnetlink's messages are about: links, addresses, routes and the rest, each the kernel's
- * struct with the attributes that belong to it.
+ * The objects of rtnetlink's messages: links, addresses, routes and the rest, each the kernel's
+ * struct with its attributes.
  * @module
  */
 import type * as types from './types.ts';
@@ -8,10 +8,10 @@ import type * as types from './types.ts';
 /** An interface: struct ifinfomsg and its attributes. */
 export interface Link extends types.LinkHeader, types.LinkAttributes {}
 
-/** A port of a bridge: struct ifinfomsg of family `bridge` and its attributes. */
+/** A bridge port: struct ifinfomsg of family `bridge` and its attributes. */
 export interface BridgePort extends types.LinkHeader, types.PortAttributes {}
 
-/** IPv6 on an interface: struct ifinfomsg of family `inet6` and its attributes. */
+/** IPv6 settings of an interface: struct ifinfomsg of family `inet6` and its attributes. */
 export interface Inet6Interface extends types.LinkHeader, types.Inet6Attributes {}
 
 /** An address of an interface: struct ifaddrmsg and its attributes. */
@@ -23,7 +23,7 @@ export interface Route extends types.RouteHeader, types.RouteAttributes {}
 /** A neighbour, or an entry of a forwarding table: struct ndmsg and its attributes. */
 export interface Neighbour extends types.NeighbourHeader, types.NeighbourAttributes {}
 
-/** A rule, which leads packets to a table of routes: struct fib_rule_hdr and its attributes. */
+/** A routing policy rule: struct fib_rule_hdr and its attributes. */
 export interface RoutingRule extends types.RuleHeader, types.RuleAttributes {}
 
 /** A next hop object: struct nhmsg and its attributes. */
@@ -32,7 +32,7 @@ export interface Nexthop extends types.NexthopHeader, types.NexthopAttributes {}
 /** The id of another network namespace: struct rtgenmsg and its attributes. */
 export interface NamespaceId extends types.RtGenMsg, types.NsidAttributes {}
 
-/** Settings of IP on an interface: struct netconfmsg and its attributes. */
+/** IP settings of an interface: struct netconfmsg and its attributes. */
 export interface Netconf extends types.NetconfHeader, types.NetconfAttributes {}
 
 /** A prefix that a router announced: struct prefixmsg and its attributes. */

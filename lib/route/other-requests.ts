@@ -1,5 +1,6 @@
 /**
- * What requests say for what is only listed here: neighbours, next hop objects, namespace ids, settings.
+ * The content of requests for objects that this library only lists: neighbours, next hop objects,
+ * namespace ids, IP settings.
  * @module
  */
 import { checkProperties } from '../wire/check.ts';
@@ -10,19 +11,21 @@ import type { Question } from './question.ts';
 
 /** Which neighbours to list. */
 export interface NeighbourFilter {
-  /** `bridge` lists the forwarding tables of bridges and tunnels. Default: all but those. */
+  /**
+   * `bridge` lists the forwarding tables of bridges and tunnels. Default: all families except that.
+   */
   readonly family?: AddressFamily | undefined;
   /** Interface index. */
   readonly index?: number | undefined;
   /** Interface index of the bridge they are on. */
   readonly master?: number | undefined;
-  /** Those that this host answers for (proxy ARP), which are in no other list. */
+  /** Entries this host answers for (proxy ARP), which no other list includes. */
   readonly proxy?: boolean | undefined;
 }
 
 /** Which next hop objects to list. */
 export interface NexthopFilter {
-  /** Interface index of where packets go. */
+  /** Interface index of the outgoing link. */
   readonly oif?: number | undefined;
   /** Interface index of the bridge or VRF. */
   readonly master?: number | undefined;
@@ -30,12 +33,12 @@ export interface NexthopFilter {
   readonly groups?: boolean | undefined;
 }
 
-/** Of which family to list settings. */
+/** The family whose settings to list. */
 export interface NetconfFilter {
   readonly family?: AddressFamily | undefined;
 }
 
-/** A network namespace: by a process in it, an open file of it, or its id here. */
+/** A network namespace: by a process in it, an open descriptor of it, or its id in this one. */
 export type NamespaceKey =
   | { readonly pid: number }
   | { readonly fd: number }
@@ -58,7 +61,7 @@ const NETCONFS = shapeWith({ family: 'other' } satisfies Record<keyof NetconfFil
 export function listNeighbours(filter: NeighbourFilter): Question<'neighbour'> {
   checkProperties(filter, NEIGHBOURS, ['filter']);
   const { family, index, master, proxy } = filter;
-  // Forwarding tables are chosen by the struct, neighbours by an attribute (net/core: rtnetlink.c
+  // Forwarding tables are selected by the struct, neighbours by an attribute (net/core: rtnetlink.c
   // valid_fdb_dump_strict, neighbour.c neigh_valid_dump_req).
   const by = family === 'bridge' ? { index } : { viaIndex: index };
   const flags = proxy ? (['proxy'] as const) : [];

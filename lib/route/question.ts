@@ -1,5 +1,5 @@
 /**
- * What is asked of rtnetlink: a message about one object.
+ * A question to rtnetlink: a message about one object.
  * @module
  */
 import type { Request } from '../netlink/request.ts';
@@ -24,7 +24,7 @@ import type {
 import type { RtnetlinkRequest } from './requests.ts';
 import { describeObject } from './text.ts';
 
-/** What requests are about: each object under the property that messages have it under. */
+/** The objects of requests, by the property that holds them in messages. */
 export interface Objects {
   link: Link;
   port: BridgePort;
@@ -37,24 +37,23 @@ export interface Objects {
   netconf: Netconf;
 }
 
-/** A request: the message, the property of its object, and that. */
+/** A request: the message, the property of its object, and the object. */
 export interface Question<Property extends keyof Objects> {
   readonly message: MessageName;
   readonly about: Property;
   readonly value: Encodable<Objects[Property]>;
   /** nlmsg_flags beyond those every request has. */
   readonly flags?: number;
-  /** Of a list: what belongs in it, where the kernel may send more than it was asked for. */
+  /** For a dump: which objects to keep, if the kernel may send more than requested. */
   readonly keep?: ((object: Objects[Property]) => boolean) | undefined;
 }
 
 const shapes = new Map<keyof Objects, Shape>();
 
 /**
- * Refuses an object that nothing can be made of. (Before anything is made of it: what a caller left
- * out is filled in by looking at what there is.)
+ * Refuses an invalid object before it is completed: defaults depend on the other properties.
  *
- * @throws EncodeError that names the property, and what it should be
+ * @throws EncodeError that names the property and what it should be
  */
 export function checkObject(about: keyof Objects, value: unknown, message: MessageName): void {
   const { header, table } = bodies[about];
@@ -63,7 +62,7 @@ export function checkObject(about: keyof Objects, value: unknown, message: Messa
   checkProperties(value, of, [message]);
 }
 
-/** A message as the connection sends it. @throws EncodeError for a property there is not */
+/** A message in the form the connection sends. @throws EncodeError for an unknown property */
 export function requestOf<Property extends keyof Objects>(question: Question<Property>): Request {
   const { message, about, value, flags = 0 } = question;
   checkObject(about, value, message);
@@ -74,7 +73,7 @@ export function requestOf<Property extends keyof Objects>(question: Question<Pro
     flags,
     fixed: header.size,
     write(writer, header) {
-      // Message, property and value belong together: that is what a question states.
+      // A question guarantees that message, property and value belong together.
       const input = { kind: 'request', message, header, [about]: value };
       encodeRoute(writer, input as RouteInput<RtnetlinkRequest>);
     },

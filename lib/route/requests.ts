@@ -1,6 +1,6 @@
 /**
- * What is said to rtnetlink. An answer to a GET is a NEW of the same object: those are the same as
- * the events (events.ts).
+ * Requests to rtnetlink. The answer to a GET is a NEW of the same object, with the same type as the
+ * event (events.ts).
  * @module
  */
 import type { EventTime } from '../netlink/event.ts';
@@ -24,7 +24,7 @@ interface Base<Name extends string> {
   /** The kernel's name of the message type, without `RTM_`. */
   readonly message: Name;
   readonly protocol: 'route';
-  /** The message's header; its flags have NLM_F_REQUEST, and of a list NLM_F_DUMP. */
+  /** The message's header; its flags include NLM_F_REQUEST, and NLM_F_DUMP for a dump. */
   readonly header: MessageHeader;
   readonly time: EventTime;
 }
@@ -32,44 +32,44 @@ interface Base<Name extends string> {
 type LinkMessage = 'NEWLINK' | 'DELLINK' | 'GETLINK' | 'SETLINK';
 type LinkPropertyMessage = 'NEWLINKPROP' | 'DELLINKPROP' | 'GETLINKPROP';
 
-/** Make, change, delete or show a link. */
+/** Create, change, delete or get links. */
 export interface LinkRequest extends Base<LinkMessage | LinkPropertyMessage> {
   readonly link: Link;
 }
-/** Change or show a port of a bridge (family AF_BRIDGE). */
+/** Change or get a bridge port (family AF_BRIDGE). */
 export interface PortRequest extends Base<LinkMessage> {
   readonly port: BridgePort;
 }
-/** Show IPv6 on links (family AF_INET6). */
+/** Get the IPv6 settings of links (family AF_INET6). */
 export interface IfinfoRequest extends Base<LinkMessage> {
   readonly ifinfo: Inet6Interface;
 }
-/** Add, remove or show addresses. */
+/** Add, remove or get addresses. */
 export interface AddressRequest
   extends Base<'NEWADDR' | 'DELADDR' | 'GETADDR' | 'GETMULTICAST' | 'GETANYCAST'> {
   readonly address: IpAddress;
 }
-/** Add, remove or show routes. */
+/** Add, remove or get routes. */
 export interface RouteRequest extends Base<'NEWROUTE' | 'DELROUTE' | 'GETROUTE'> {
   readonly route: Route;
 }
-/** Add, remove or show neighbours. */
+/** Add, remove or get neighbours. */
 export interface NeighbourRequest extends Base<'NEWNEIGH' | 'DELNEIGH' | 'GETNEIGH'> {
   readonly neighbour: Neighbour;
 }
-/** Add, remove or show rules. */
+/** Add, remove or get rules. */
 export interface RuleRequest extends Base<'NEWRULE' | 'DELRULE' | 'GETRULE'> {
   readonly rule: RoutingRule;
 }
-/** Add, remove or show next hop objects. */
+/** Add, remove or get next hop objects. */
 export interface NexthopRequest extends Base<'NEWNEXTHOP' | 'DELNEXTHOP' | 'GETNEXTHOP'> {
   readonly nexthop: Nexthop;
 }
-/** Give a namespace an id, or show it. */
+/** Give a namespace an id, or get it. */
 export interface NsidRequest extends Base<'NEWNSID' | 'GETNSID'> {
   readonly nsid: NamespaceId;
 }
-/** Show settings of IP on links. */
+/** Get the IP settings of links. */
 export interface NetconfRequest extends Base<'GETNETCONF'> {
   readonly netconf: Netconf;
 }
@@ -86,5 +86,7 @@ export type RtnetlinkRequest =
   | NsidRequest
   | NetconfRequest;
 
-/** Any message of rtnetlink; what is neither decoded as event nor as request is of kind `rtnetlink`. */
+/**
+ * Any rtnetlink message; one that is decoded neither as event nor as request has kind `rtnetlink`.
+ */
 export type RouteMessage = RouteEvent | RtnetlinkRequest;

@@ -1,5 +1,5 @@
 /**
- * What requests for routes and rules say.
+ * The content of requests for routes and rules.
  * @module
  */
 
@@ -23,32 +23,32 @@ import { checkObject, type Question } from './question.ts';
 /** Which routes to list. */
 export interface RouteFilter {
   readonly family?: AddressFamily | undefined;
-  /** A table that is not there is an error, `ENOENT`, if a family is given. */
+  /** If a family is given, a table that does not exist is an error: `ENOENT`. */
   readonly table?: number | undefined;
   readonly protocol?: RouteProtocol | undefined;
   readonly type?: RouteType | undefined;
-  /** Interface index of where packets go. */
+  /** Interface index of the outgoing link. */
   readonly oif?: number | undefined;
 }
 
-/** The packet whose route is asked for. */
+/** The packet whose route to look up. */
 export interface RouteLookup {
   readonly dst: string;
   readonly src?: string | undefined;
-  /** Interface index of where it goes. */
+  /** Interface index of the outgoing link. */
   readonly oif?: number | undefined;
-  /** Interface index of where it came from: the route of a packet that passes through. */
+  /** Interface index of the incoming link, to look up the route of a forwarded packet. */
   readonly iif?: number | undefined;
   readonly mark?: number | undefined;
-  /** The user who sends it. */
+  /** The user that sends it. */
   readonly uid?: number | undefined;
   /** Type of service. */
   readonly tos?: number | undefined;
-  /** IP protocol: 1 or 58 (ICMP), 6 (TCP) or 17 (UDP); of those two with ports. */
+  /** IP protocol: 1 or 58 (ICMP), 6 (TCP) or 17 (UDP); the latter two with ports. */
   readonly ipProto?: number | undefined;
   readonly sport?: number | undefined;
   readonly dport?: number | undefined;
-  /** Gives the route in the table that matches, and not what is made of it for this packet. */
+  /** Returns the matching route of the table, instead of the result for this packet. */
   readonly match?: boolean | undefined;
 }
 
@@ -84,16 +84,18 @@ const LOOKUP = shapeWith(
 );
 const RULE_FILTER = shapeWith({ family: 'other' } satisfies Record<keyof RuleFilter, Holds>);
 
-/** The table in its byte, where it fits. */
+/** The one-byte table field, if the table fits into it. */
 const tableByte = (table: number) => ((table & 0xff) === table ? table : RT_TABLE_COMPAT);
 
-/** Networks that may have their prefix lengths with them. */
+/** Networks may include their prefix lengths. */
 const NETWORKS = [
   ['dst', 'dstLength'],
   ['src', 'srcLength'],
 ] as const;
 
-/** A route: unicast, static, in table main, with the scope its kind and its gateway ask for. */
+/**
+ * Completes a route: unicast, static, table main, with the scope that its type and gateway require.
+ */
 function complete(given: Encodable<Route>, message: 'NEWROUTE' | 'DELROUTE'): Encodable<Route> {
   const route = withLengths(given, NETWORKS, [message]);
   checkObject('route', route, message);
@@ -123,8 +125,8 @@ function complete(given: Encodable<Route>, message: 'NEWROUTE' | 'DELROUTE'): En
 }
 
 /**
- * A route that uses a next hop object is listed with the ways which that has; a request that has both
- * is refused ("Nexthop specification and nexthop id are mutually exclusive", seen: 6.18).
+ * A route that uses a next hop object is listed together with the object's next hops, but a request
+ * with both is refused ("Nexthop specification and nexthop id are mutually exclusive", seen: 6.18).
  */
 function withoutWays(route: Encodable<Route>): Encodable<Route> {
   const { gateway, via, oif, nexthops, encap, encapType, ...rest } = route;
@@ -133,19 +135,20 @@ function withoutWays(route: Encodable<Route>): Encodable<Route> {
 }
 
 /**
- * How long an IPv6 route lasts (net/ipv6/route.c, rtm_ipv6_policy). A list has what is left of it in the cache.
+ * The lifetime of an IPv6 route (net/ipv6/route.c, rtm_ipv6_policy). In a dump, the cache holds
+ * what is left of it.
  */
 function withExpiry(route: Encodable<Route>): Encodable<Route> {
   const { expiresSeconds, cache, ...rest } = route;
   if (route.family !== 'inet6' && route.family !== AddressFamily.numbers.inet6) return route;
   const left = cache?.expiresMs ?? 0;
-  // One that is over, but not yet swept away, has less than nothing left.
+  // The remaining time of a route that has expired but is not yet removed is negative.
   const listed = left === 0 ? 0 : Math.max(1, Math.ceil(left / 1000));
   const seconds = expiresSeconds ?? listed;
   return seconds === 0 || seconds === NO_LIMIT ? rest : { ...rest, expiresSeconds: seconds };
 }
 
-/** IPv4 checks that the scope fits the kind (net/ipv4/fib_semantics.c). */
+/** IPv4 checks that the scope fits the route type (net/ipv4/fib_semantics.c). */
 function defaultScope(type: RouteType, leads: boolean): Route['scope'] {
   switch (RouteType.name(RouteType.number(type, 'type'))) {
     case 'local':
@@ -174,8 +177,8 @@ export function lookUpRoute(packet: RouteLookup): Question<'route'> {
   const family = familyNamed(dst, ['GETROUTE', 'dst']);
   const dstLength = bits(dst);
   const srcLength = src === undefined ? 0 : dstLength;
-  // IPv4 says main of every table without the flag (net/ipv4/route.c), IPv6 refuses it
-  // (inet6_rtm_valid_getroute_req of net/ipv6/route.c).
+  // Without the flag, IPv4 reports table main for every route (net/ipv4/route.c); IPv6 refuses the
+  // flag (inet6_rtm_valid_getroute_req of net/ipv6/route.c).
   const table = family === 'inet' ? RTM_F_LOOKUP_TABLE : 0;
   const flags = table | (match ? RTM_F_FIB_MATCH : 0);
   const value = { ...more, family, dst, dstLength, src, srcLength, flags };
@@ -191,14 +194,14 @@ const set = (route: Encodable<Route>, flags: number): Question<'route'> => ({
 export const addRoute = (route: Encodable<Route>) => set(route, NLM_F_EXCL);
 export const replaceRoute = (route: Encodable<Route>) => set(route, NLM_F_REPLACE);
 
-/** What is left out may be anything, but for the table. */
+/** Omitted properties match anything, except the table. */
 export function deleteRoute(route: Encodable<Route>): Question<'route'> {
   const value = complete(route, 'DELROUTE');
   const { scope = 'nowhere', type = 'unspec', protocol = 'unspec' } = route;
   return { message: 'DELROUTE', about: 'route', value: { ...value, scope, type, protocol } };
 }
 
-/** A rule: it leads to table main unless it says something else. */
+/** Completes a rule: it looks up table main unless it says otherwise. */
 function completeRule(
   given: Encodable<RoutingRule>,
   message: 'NEWRULE' | 'DELRULE',
@@ -229,7 +232,7 @@ export function addRule(rule: Encodable<RoutingRule>): Question<'rule'> {
   return { message: 'NEWRULE', about: 'rule', value, flags: NLM_F_CREATE | NLM_F_EXCL };
 }
 
-/** What is left out may be anything. */
+/** Omitted properties match anything. */
 export function deleteRule(rule: Encodable<RoutingRule>): Question<'rule'> {
   checkObject('rule', rule, 'DELRULE');
   const { action = 'unspec', table = 0 } = rule;

@@ -1,6 +1,6 @@
 /**
- * What rtnetlink's messages need: a third of the library's code, which costs nothing until it is loaded
- * by {@link rtnetlink} in load.ts.
+ * The rtnetlink codec: a third of the library's code, which costs nothing until {@link rtnetlink}
+ * in load.ts loads it.
  * @module
  */
 

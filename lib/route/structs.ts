@@ -1,8 +1,9 @@
 /**
- * The structs of rtnetlink, each once: `linux/rtnetlink.h`, `if_link.h`, `if_addr.h`, `neighbour.h`,
- * `fib_rules.h`, `nexthop.h`, `netconf.h` (kernel 7.3). Only the link statistics have grown over time.
+ * The structs of rtnetlink, each defined once: `linux/rtnetlink.h`, `if_link.h`, `if_addr.h`,
+ * `neighbour.h`, `fib_rules.h`, `nexthop.h`, `netconf.h` (kernel 7.3). Only the link statistics
+ * have grown over time.
  *
- * Where a field of one byte is superseded by an attribute, its property ends in `Byte`.
+ * A one-byte field that an attribute supersedes has a property that ends in `Byte`.
  * @module
  */
 import { type Field, ip, length, number, reserved, rest, struct } from '../wire/struct.ts';
@@ -219,7 +220,7 @@ export const prefix_cacheinfo = struct('prefix_cacheinfo', 'PrefixTimes', 'How l
   }),
 ]);
 
-/** The counters of a link. The last ones came with kernels 4.6 and 5.19. */
+/** The counters of a link. The last ones were added in kernels 4.6 and 5.19. */
 function counters(type: 'u32' | 'u64', last: readonly Field[]): Field[] {
   const count = (kernel: string, doc: string) => number(type, kernel, doc);
   return [

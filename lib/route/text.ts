@@ -1,4 +1,4 @@
-/** Objects of rtnetlink in a few words, for errors. @module */
+/** Short descriptions of rtnetlink objects, for errors. @module */
 import type { Encodable } from '../wire/encodable.ts';
 import { printable } from '../wire/text.ts';
 import type { Objects } from './question.ts';
@@ -30,7 +30,7 @@ const DESCRIBE: {
   netconf: () => undefined,
 };
 
-/** The one object that a request names: `link eth0`, `address 192.0.2.1/24 on interface 3`. */
+/** The object that a request identifies: `link eth0`, `address 192.0.2.1/24 on interface 3`. */
 export const describeObject = <About extends keyof Objects>(
   about: About,
   object: Encodable<Objects[About]>,

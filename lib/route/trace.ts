@@ -1,13 +1,15 @@
 /**
- * What may be told of rtnetlink messages while debugging. They hold no keys: those of MACsec and
- * WireGuard go over NETLINK_GENERIC.
+ * What diagnostics may show of rtnetlink messages. They hold no keys: those of MACsec and WireGuard
+ * use NETLINK_GENERIC.
  * @module
  */
 import type { TracedProtocol } from '../netlink/trace.ts';
 import * as R from './message-constants.ts';
 import { messageName, rawFixedSize, STRUCT_SIZES as S } from './messages.ts';
 
-/** Bytes of the struct before the attributes, by the message type's base: types go by four. */
+/**
+ * Size of the struct before the attributes, by the base of the message type: types come in fours.
+ */
 const HEADERS = new Map([
   [R.RTM_NEWLINK, S.ifinfomsg],
   [R.RTM_NEWADDR, S.ifaddrmsg],

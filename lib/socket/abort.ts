@@ -1,21 +1,25 @@
 /**
- * What an AbortSignal ends.
+ * Actions to run when an AbortSignal is aborted.
  * @module
  */
 import { addAbortListener } from 'node:events';
 
 type Ended = (reason: unknown) => void;
 
-/** What each signal ends, behind one listener: Node warns of a leak from the eleventh listener on. */
+/**
+ * Callbacks of each signal, behind a single listener: Node warns of a leak from the eleventh
+ * listener on.
+ */
 const ends = new WeakMap<
   AbortSignal,
   { readonly all: Set<Ended>; readonly listener: Disposable }
 >();
 
 /**
- * Calls `ended` with the reason when the signal is aborted; after the current turn if it was already.
+ * Calls `ended` with the reason when the signal is aborted; after the current turn if it already
+ * is.
  *
- * @returns what ends that
+ * @returns disposing it removes the callback
  */
 export function onAbort(signal: AbortSignal | undefined, ended: Ended): Disposable {
   if (signal === undefined) return { [Symbol.dispose]() {} };
@@ -30,7 +34,7 @@ export function onAbort(signal: AbortSignal | undefined, ended: Ended): Disposab
     ends.set(signal, group);
   }
   const { all, listener } = group;
-  // A function of its own, for `ended` may stand there already.
+  // A new function, because `ended` may already be in the set.
   const one: Ended = (reason) => ended(reason);
   all.add(one);
   return {

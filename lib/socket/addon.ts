@@ -1,8 +1,8 @@
-/** The native addon, typed. @module */
+/** The native addon, with types. @module */
 import type { ArenaBatch } from './batch.ts';
 import { load } from './load.ts';
 
-/** What failed of several system calls. */
+/** The failed one of several system calls. */
 export interface Failure {
   /** Negative. */
   readonly errno: number;
@@ -10,28 +10,30 @@ export interface Failure {
 }
 
 /**
- * What native/socket.cc exports. Methods that make a system call return its result or -errno, those
- * that make several a result or a {@link Failure}.
+ * The exports of native/socket.cc. Methods that make one system call return its result or -errno;
+ * those that make several return a result or a {@link Failure}.
  */
 export interface NativeSocket {
-  /** Of a socket that is none (stand-in.ts): what the addon has for all others. */
+  /** For a stand-in socket (stand-in.ts): what real sockets take from the addon. */
   readonly standIn?: { readonly constants: Addon['constants']; readonly batch: ArenaBatch };
-  /** `netns` is the descriptor of a network namespace, or -1 for this thread's own. */
+  /** `netns` is the descriptor of a network namespace, or -1 for that of the current thread. */
   open(protocol: number, netns: number): number | Failure;
   bind(portId: number, groups: number): number;
   connect(portId: number, groups: number): number;
   disconnect(): number;
-  /** Writes port id and group mask, each 4 bytes: the socket's, or where it is connected to. */
+  /**
+   * Writes port id and group mask, each 4 bytes: the socket's own, or those of its connected peer.
+   */
   address(into: Uint8Array, peer: boolean): number;
   setOption(level: number, name: number, value: Uint8Array): number;
   getOption(level: number, name: number, into: Uint8Array): number;
-  /** struct sock_filter, one after the other. */
+  /** Consecutive struct sock_filter. */
   attachFilter(instructions: Uint8Array): number;
-  /** Control messages are read from now on. */
+  /** From now on, control messages are read. */
   control(): void;
-  /** Without an address: to where it is connected to. */
+  /** Without an address: to the connected peer. */
   send(bytes: Uint8Array, portId?: number, groups?: number): number;
-  /** `batch` is the most datagrams a call, 1 to {@link Addon.batch}. */
+  /** `batch` is the maximum number of datagrams per call, 1 to {@link Addon.batch}. */
   start(callback: NativeCallback, kernelOnly: boolean, batch: number): number | Failure;
   stop(): void;
   ref(): void;
@@ -42,8 +44,8 @@ export interface NativeSocket {
 }
 
 /**
- * One call a wake-up. `count` datagrams are in the arena; `lost` is the errno of a loss found
- * before them, `failed` that of an error which ended receiving; both 0 if there was none.
+ * Called once per wake-up. `count` datagrams are in the arena; `lost` is the errno of a loss found
+ * before them, `failed` that of an error that ended receiving; each is 0 if there was none.
  */
 export type NativeCallback = (count: number, lost: number, failed: number) => void;
 
@@ -67,20 +69,20 @@ type Constant =
   | 'NETLINK_EXT_ACK'
   | 'NETLINK_GET_STRICT_CHK';
 
-/** What native/addon.cc exports. */
+/** The exports of native/addon.cc. */
 export interface Addon {
   readonly Socket: new () => NativeSocket;
-  /** The memory datagrams are packed into: `arenaBytes` of them, then `batch` entries. */
+  /** The memory for datagrams: `arenaBytes` of packed datagrams, then `batch` entries. */
   arena(): ArrayBuffer;
   readonly arenaBytes: number;
   readonly batch: number;
-  /** A descriptor to read, opened inside a network namespace that is given by descriptor. */
+  /** Opens a file for reading inside a network namespace, given by descriptor. */
   openFile(netns: number, path: string): number | Failure;
   /** A new network namespace: it lasts as long as its descriptor and what was opened in it. */
   makeNamespace(): number | Failure;
   /**
-   * A socket that does not block; `netns` as for {@link NativeSocket.open}, `address` a struct sockaddr or empty. One that
-   * is `given` away is not closed by `closeFile`.
+   * A non-blocking socket; `netns` as for {@link NativeSocket.open}, `address` a struct sockaddr or
+   * empty. If `given`, its ownership is passed on, and `closeFile` does not close it.
    */
   openBound(
     netns: number,
@@ -90,20 +92,23 @@ export interface Addon {
     address: Uint8Array,
     given: boolean,
   ): number | Failure;
-  /** Closes what `openFile`, `makeNamespace` or `openBound` opened. Node warns of descriptors that fs closes and did not open. */
+  /**
+   * Closes what `openFile`, `makeNamespace` or `openBound` opened. (Node warns if fs closes a
+   * descriptor that fs did not open.)
+   */
   closeFile(descriptor: number): void;
-  /** Clock ticks a second, the unit of times in /proc/PID/stat. */
+  /** Clock ticks per second, the unit of times in /proc/PID/stat. */
   readonly clockTicks: number;
-  /** Numbers from the C headers this was compiled with. */
+  /** Numbers from the C headers the addon was compiled with. */
   readonly constants: Readonly<Record<Constant, number>>;
 }
 
 let loaded: Addon | undefined;
 
 /**
- * The addon, loaded at the first use: recordings can be read where there is none.
+ * The addon, loaded on first use, so that recordings can be read without it.
  *
- * @throws AddonError which says what to do
+ * @throws AddonError with a hint
  */
 export function addon(): Addon {
   loaded ??= load() as Addon;

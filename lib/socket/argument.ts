@@ -1,16 +1,16 @@
-/** Checks of what callers pass, made before any system call. @module */
+/** Checks of arguments, made before any system call. @module */
 import { shown } from '../base/shown.ts';
 
 /** The largest 32-bit unsigned number: port ids and group masks are u32 (linux/netlink.h). */
 export const U32_MAX = 0xffff_ffff;
 
-/** A TypeError that names the argument, with Node's own code for it. */
+/** A TypeError that names the argument, with Node's code for it. */
 export function wrongType(name: string, expected: string, value: unknown): TypeError {
   const error = new TypeError(`${name} must be ${expected}; received ${shown(value)}`);
   return Object.assign(error, { code: 'ERR_INVALID_ARG_TYPE' });
 }
 
-/** A TypeError about a value of the right type that means nothing here, with Node's own code for it. */
+/** A TypeError for an invalid value of the right type, with Node's code for it. */
 export function wrongValue(message: string): TypeError {
   return Object.assign(new TypeError(message), { code: 'ERR_INVALID_ARG_VALUE' });
 }
@@ -50,7 +50,7 @@ export function object(name: string, value: unknown): void {
   }
 }
 
-/** Throws unless `value` is an object whose properties are all among `names`. */
+/** Throws unless `value` is an object with no properties other than `names`. */
 export function options(name: string, value: unknown, names: ReadonlySet<string>): void {
   object(name, value);
   for (const one of Object.keys(value as object)) {
@@ -59,15 +59,15 @@ export function options(name: string, value: unknown, names: ReadonlySet<string>
   }
 }
 
-/** What checks each option: its value, or its default, by the argument's name and what was given. */
+/** A check for each option: returns its value or default, given the argument's name and value. */
 export type OptionChecks = Readonly<Record<string, (name: string, value: unknown) => unknown>>;
 
-/** What the checks make of options. */
+/** The options that the checks return. */
 export type CheckedOptions<Checks extends OptionChecks> = {
   [Key in keyof Checks]: ReturnType<Checks[Key]>;
 };
 
-/** All options of a table, checked, with their defaults. Throws for one that is not in the table. */
+/** All options of a table, checked, with their defaults. Throws for an unknown one. */
 export function checkedOptions<Checks extends OptionChecks>(
   name: string,
   value: unknown,

@@ -3,47 +3,50 @@ import { type Addon, addon } from './addon.ts';
 import { errorCode } from './error.ts';
 
 /**
- * The datagrams of one wake-up, in the order of their arrival.
+ * The datagrams of one wake-up, in order of arrival.
  *
- * Valid during the call of the listener only: the memory is used again for every batch of this
- * thread, and is overwritten with zeros as soon as the listener returns or throws, because
- * datagrams can hold IPsec keys in clear. Whatever is to be kept is copied.
+ * Valid only during the call of the listener: the memory is reused for every batch of this thread,
+ * and is overwritten with zeros as soon as the listener returns or throws, because datagrams can
+ * hold IPsec keys in the clear. Copy whatever you need to keep.
  */
 export interface DatagramBatch {
-  /** The memory the datagrams lie in, at {@link DatagramBatch.offset}; far larger than what is in use. */
+  /**
+   * The memory that holds the datagrams, at {@link DatagramBatch.offset}; far larger than the part
+   * in use.
+   */
   readonly bytes: Uint8Array;
   /** The same memory. */
   readonly view: DataView;
-  /** The number of datagrams: 0 to 64, 0 only where `lost` is set. */
+  /** The number of datagrams: 0 to 64; 0 only if `lost` is set. */
   readonly count: number;
   /**
-   * The code of an error if the kernel dropped events for this socket, before the datagrams of
-   * this batch were read: `ENOBUFS` for a full receive buffer; `ENOMEM` or `EMSGSIZE` where
-   * rtnetlink could not build the message (net/core/rtnetlink.c, rtnl_set_sk_err). The datagrams
-   * that follow may still be older than the loss. Go on reading; what was missed must be asked for.
+   * An error code if the kernel dropped events for this socket before the datagrams of this batch
+   * were read: `ENOBUFS` for a full receive buffer; `ENOMEM` or `EMSGSIZE` if rtnetlink could not
+   * build the message (net/core/rtnetlink.c, rtnl_set_sk_err). The datagrams that follow may be
+   * older than the loss. Keep reading; resync to recover what was missed.
    */
   readonly lost: string | undefined;
-  /** When the batch was read, in milliseconds as of Date.now(). */
+  /** When the batch was read, in milliseconds like Date.now(). */
   readonly timestamp: number;
-  /** The same moment in milliseconds as of performance.now(), which never jumps. */
+  /** The same moment in milliseconds like performance.now(), which is monotonic. */
   readonly monotonic: number;
 
   /** Where datagram `index` (0 to count − 1) starts in `bytes`: a multiple of 8. */
   offset(index: number): number;
-  /** The bytes of datagram `index` that were received. */
+  /** The received length of datagram `index` in bytes. */
   length(index: number): number;
-  /** The port id of its sender: 0 is the kernel, and no one else can send with 0. */
+  /** The port id of its sender: 0 is the kernel, and nobody else can send with 0. */
   portId(index: number): number;
-  /** Whether it was longer than 64 KiB, the rest being lost (MSG_TRUNC). */
+  /** Whether it was longer than 64 KiB and the rest was lost (MSG_TRUNC). */
   truncated(index: number): boolean;
   /**
-   * The group datagram `index` was sent to, by number; 0 if it was sent to this socket alone.
-   * Undefined unless the option `packetInfo` is on.
+   * The multicast group that datagram `index` was sent to; 0 if it was unicast. Undefined unless
+   * the option `packetInfo` is on.
    */
   group(index: number): number | undefined;
   /**
-   * The id, in the socket's network namespace, of the namespace datagram `index` comes from; the
-   * socket's own gives undefined, and so does every one unless the option `listenAllNsid` is on.
+   * The id, in the socket's network namespace, of the namespace datagram `index` comes from;
+   * undefined for the socket's own, and always unless the option `listenAllNsid` is on.
    */
   nsid(index: number): number | undefined;
   /** A copy of its bytes, to keep. */
@@ -55,15 +58,17 @@ export interface DatagramBatch {
  * (native/receive_buffers.h).
  */
 export const STRIDE = 6;
-/** The most datagrams of a batch (native/receive_buffers.h). */
+/** Maximum number of datagrams in a batch (native/receive_buffers.h). */
 export const MAX_BATCH = 64;
-/** In place of what the kernel did not tell. */
+/** Stands for values that the kernel did not provide. */
 const UNKNOWN = 0xffff_ffff;
 
-/** Memory as the addon has it: `arenaBytes` for datagrams, then an entry for each of `batch`. */
+/**
+ * Memory laid out as in the addon: `arenaBytes` for datagrams, then an entry for each of `batch`.
+ */
 type Memory = Pick<Addon, 'arena' | 'arenaBytes' | 'batch'>;
 
-/** The one batch of this thread, filled anew at each wake-up. */
+/** The only batch of this thread, refilled at each wake-up. */
 export class ArenaBatch implements DatagramBatch {
   bytes = new Uint8Array(0);
   view = new DataView(this.bytes.buffer);
@@ -78,9 +83,9 @@ export class ArenaBatch implements DatagramBatch {
     this.#memory = memory;
   }
 
-  /** Called after the native part packed `count` datagrams. */
+  /** Called after the addon has packed `count` datagrams. */
   fill(count: number, lost: number): this {
-    // A detached buffer has the length 0; the native part then took a new one.
+    // A detached buffer has length 0; the addon has then allocated a new one.
     if (this.bytes.byteLength === 0) this.#attach();
     this.count = count;
     this.lost = lost === 0 ? undefined : errorCode(lost);
@@ -89,7 +94,7 @@ export class ArenaBatch implements DatagramBatch {
     return this;
   }
 
-  /** The listener has returned. */
+  /** Called after the listener has returned. */
   clear(): void {
     this.count = 0;
     this.lost = undefined;

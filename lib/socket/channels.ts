@@ -1,15 +1,15 @@
 /**
- * What sockets tell of through node:diagnostics_channel, and only if somebody subscribed: without,
- * each send and each batch costs one look at a property.
+ * What sockets publish through node:diagnostics_channel. Without subscribers, each send and each
+ * batch costs one property read.
  * @module
  */
 import { channel } from 'node:diagnostics_channel';
 import type { DatagramBatch } from './batch.ts';
 import type { NetnsReference } from './namespace.ts';
 
-/** What all records say of the socket. */
+/** Properties of all records. */
 interface Of {
-  /** Tells the sockets of a thread apart: 1 for the first. */
+  /** Identifies the socket within its thread: 1 for the first. */
   readonly socket: number;
   readonly protocol: number;
 }
@@ -26,22 +26,22 @@ export interface SocketCloseRecord extends Of {}
 /** Published on `netlink-xfrm:message`, for each datagram. */
 export interface SocketMessageRecord extends Of {
   readonly direction: 'sent' | 'received';
-  /** The port id at the other end: 0 is the kernel. */
+  /** The port id of the peer: 0 is the kernel. */
   readonly peer: number;
-  /** The mask of groups it was sent to; undefined for one received. */
+  /** The mask of groups it was sent to; undefined for a received datagram. */
   readonly groups: number | undefined;
-  /** Bytes. */
+  /** In bytes. */
   readonly length: number;
   /**
-   * What it says, without anything that could be a key; undefined where nobody here knows the
-   * messages of the protocol. See TracedMessage in lib/netlink/trace.ts.
+   * The decoded messages, without anything that could be a key; undefined for unknown protocols.
+   * See TracedMessage in lib/netlink/trace.ts.
    */
   readonly messages: unknown;
 }
 
 /** Published on `netlink-xfrm:overrun`: the kernel dropped events. */
 export interface SocketOverrunRecord extends Of {
-  /** `ENOBUFS` and the like: {@link DatagramBatch.lost}. */
+  /** `ENOBUFS` or similar: {@link DatagramBatch.lost}. */
   readonly code: string;
 }
 
@@ -52,7 +52,7 @@ export const channels = {
   overrun: channel('netlink-xfrm:overrun'),
 };
 
-/** Says what the datagram of `length` bytes at `offset` holds, in copies free of keys. */
+/** Describes the datagram of `length` bytes at `offset`, in copies without keys. */
 export type Describe = (
   protocol: number,
   bytes: Uint8Array,
@@ -62,7 +62,7 @@ export type Describe = (
 
 let describe: Describe = () => undefined;
 
-/** Sockets know no message: whoever does, says here how to describe one. */
+/** Sets how to describe messages, as sockets themselves do not know any. */
 export function describeMessages(by: Describe): void {
   describe = by;
 }

@@ -1,4 +1,4 @@
-/** The errors of this folder. Compare `code`, never the text. @module */
+/** The errors of this directory. Compare `code`, never the text. @module */
 import { constants } from 'node:os';
 import { getSystemErrorMap } from 'node:util';
 
@@ -7,21 +7,21 @@ export function errorCode(errno: number): string {
   const number = Math.abs(errno);
   const known = getSystemErrorMap().get(-number)?.[0];
   if (known !== undefined) return known;
-  // libuv, whose names those are, leaves some out: EINPROGRESS …
+  // libuv, which these names come from, lacks some: EINPROGRESS …
   const [other] = Object.entries(constants.errno).find(([, value]) => value === number) ?? [];
   return other ?? `Unknown system error ${-number}`;
 }
 
-/** A system call that failed; of a {@link KernelError} a request, and `syscall` is undefined. */
+/** A system call that failed; for a {@link KernelError}, a request, with `syscall` undefined. */
 export class SystemError extends Error {
   override readonly name: string = 'SystemError';
   /** The name of the error, such as `EADDRINUSE`. */
   readonly code: string;
-  /** Its number as Node gives it: negative. */
+  /** Its number in Node's form: negative. */
   readonly errno: number;
   /** The system call, such as `bind`. */
   readonly syscall: string | undefined;
-  /** What to do about it, where that is known. */
+  /** What to do about it, if known. */
   readonly hint: string | undefined;
 
   /** @param errno the number, positive or negative */
@@ -38,16 +38,16 @@ export class SystemError extends Error {
   }
 }
 
-/** What was wrong with the use of something that is open, or not any more. */
+/** The reasons for a {@link StateError}. */
 export type StateErrorCode =
   | 'ERR_SOCKET_CLOSED'
   | 'ERR_SOCKET_RECEIVING'
   | 'ERR_MONITOR_CLOSED'
-  /** There is a namespace of that label already. */
+  /** A namespace with this label exists already. */
   | 'ERR_NAMESPACE_EXISTS'
   /** The namespace was removed while something waited for it. */
   | 'ERR_NAMESPACE_REMOVED'
-  /** What `waitFor()` waited for did not come in time. */
+  /** `waitFor()` timed out. */
   | 'ERR_WAIT_TIMEOUT';
 
 /** A socket, client or monitor was used in a state that does not allow it. */
@@ -61,14 +61,16 @@ export class StateError extends Error {
   }
 }
 
-/** Why the native part could not be loaded. */
+/** Why the native addon could not be loaded. */
 export type AddonErrorCode =
   | 'ERR_ADDON_NOT_FOUND'
   | 'ERR_ADDON_NOT_LOADED'
-  /** Not on this system, or in this program: no addon would do. */
+  /** This system or program is not supported: no addon would work. */
   | 'ERR_ADDON_UNSUPPORTED';
 
-/** The native addon is missing, does not fit, or is not for this system. The message is one line. */
+/**
+ * The native addon is missing, incompatible, or built for another system. The message is one line.
+ */
 export class AddonError extends Error {
   override readonly name = 'AddonError';
   readonly code: AddonErrorCode;

@@ -1,21 +1,20 @@
-/** Socket filters in classic BPF: the kernel runs them before it queues a datagram. @module */
+/** Socket filters in classic BPF, which the kernel runs before it queues a datagram. @module */
 import { integer, options as optionsOf, wrongType } from './argument.ts';
 
 /** An instruction, struct sock_filter of linux/filter.h. */
 export interface BpfInstruction {
-  /** What to do: numbers of {@link BPF} added. */
+  /** The opcode: a sum of {@link BPF} values. */
   readonly code: number;
-  /** Instructions to skip if a jump's condition holds, 0 to 255; 0 if left out. */
+  /** Instructions to skip if a jump's condition is true, 0 to 255; default 0. */
   readonly jt?: number;
-  /** Instructions to skip if it does not. */
+  /** Instructions to skip if it is false. */
   readonly jf?: number;
-  /** Operand: an offset in the datagram, a constant, or the result; unsigned; 0 if left out. */
+  /** Operand: an offset in the datagram, a constant, or the result; unsigned; default 0. */
   readonly k?: number;
 }
 
 /**
- * The parts of an instruction's code, under the names of linux/bpf_common.h and linux/filter.h
- * without their `BPF_`.
+ * The parts of an opcode, under the names of linux/bpf_common.h and linux/filter.h without `BPF_`.
  */
 export const BPF = {
   LD: 0x00,
@@ -64,8 +63,8 @@ const CLASS = 7;
 const FIELDS: ReadonlySet<string> = new Set<keyof BpfInstruction>(['code', 'jt', 'jf', 'k']);
 
 /**
- * The bytes of a program, after checking what can be seen from outside: every number fits its
- * field, every jump lands inside, and the end is a return. The kernel checks the codes
+ * Encodes a program, after checking what can be checked here: every number fits its field, every
+ * jump stays inside the program, and it ends with a return. The kernel checks the opcodes
  * (net/core/filter.c, bpf_check_classic).
  */
 export function encodeFilter(instructions: readonly BpfInstruction[]): Uint8Array {
@@ -76,7 +75,7 @@ export function encodeFilter(instructions: readonly BpfInstruction[]): Uint8Arra
   const bytes = new Uint8Array(count * 8);
   const codes = new Uint16Array(bytes.buffer);
   const operands = new Uint32Array(bytes.buffer);
-  // Array.from: forEach would pass over a hole, and leave an instruction of zeros.
+  // Array.from: forEach would skip a hole, and leave an instruction of zeros.
   Array.from(instructions as readonly BpfInstruction[]).forEach((instruction, i) => {
     const name = `instructions[${i}]`;
     optionsOf(name, instruction, FIELDS);

@@ -1,12 +1,12 @@
 /**
- * Which process holds a socket. The descriptors of all processes may be very many: they are looked at a
- * few milliseconds at a time, and once for all who ask meanwhile.
+ * Finds the process that holds a socket. There may be very many descriptors, so they are scanned in
+ * slices of a few milliseconds, with one scan for all concurrent searches.
  * @module
  */
 import { opendirSync, readFileSync, readlinkSync } from 'node:fs';
 import { setImmediate } from 'node:timers/promises';
 
-/** A process and the descriptor it has of a socket. */
+/** A process, and its descriptor of a socket. */
 export interface Holder {
   readonly pid: number;
   readonly name: string;
@@ -15,10 +15,10 @@ export interface Holder {
   readonly descriptor: string;
 }
 
-/** Milliseconds for which looking may keep the event loop. */
+/** Milliseconds for which a scan may block the event loop. */
 const SLICE = 2;
 
-/** Runs `read`; undefined if the process has gone or may not be looked at. */
+/** Runs `read`; undefined if the process is gone or may not be inspected. */
 function attempt<Result>(read: () => Result): Result | undefined {
   try {
     return read();
@@ -27,7 +27,7 @@ function attempt<Result>(read: () => Result): Result | undefined {
   }
 }
 
-/** Field 22 of /proc/PID/stat; field 2, the name, may itself hold spaces and parentheses. */
+/** Field 22 of /proc/PID/stat; field 2, the name, may itself contain spaces and parentheses. */
 export const parseStartTime = (stat: string): number =>
   Number(stat.slice(stat.lastIndexOf(')') + 2).split(' ')[19]);
 
@@ -36,7 +36,9 @@ function startTime(pid: number): number | undefined {
   return stat === undefined ? undefined : parseStartTime(stat);
 }
 
-/** The process, if that descriptor is the socket, and it was one and the same while we looked. */
+/**
+ * The process, if that descriptor is the socket and the process was the same throughout the check.
+ */
 export function holds(pid: number, descriptor: string, inode: number): Holder | undefined {
   const started = startTime(pid);
   const link = attempt(() => readlinkSync(`/proc/${pid}/fd/${descriptor}`));
@@ -47,19 +49,19 @@ export function holds(pid: number, descriptor: string, inode: number): Holder | 
 }
 
 interface Search {
-  /** The process that is looked at first. */
+  /** The process to check first. */
   readonly first: number;
   readonly found: Promise<Holder | undefined>;
   readonly resolve: (holder: Holder | undefined) => void;
 }
 
-/** What the next pass through all processes looks for, by inode. */
+/** What the next scan of all processes looks for, by inode. */
 const waiting = new Map<number, Search>();
 let passing = false;
 
 /**
- * The process that holds the socket: the one with the id `first`, as most port ids are process ids, else
- * the one with the lowest; undefined if none does, or none that may be looked at.
+ * The process that holds the socket: the one with the id `first`, since most port ids are process
+ * ids, otherwise the one with the lowest id; undefined if none does, or none that may be inspected.
  */
 export function findHolder(inode: number, first: number): Promise<Holder | undefined> {
   const before = waiting.get(inode);
@@ -71,13 +73,13 @@ export function findHolder(inode: number, first: number): Promise<Holder | undef
   waiting.set(inode, { first, found, resolve });
   if (!passing) {
     passing = true;
-    // What is asked for in the same breath is looked for together.
+    // Searches started in the same turn share one scan.
     queueMicrotask(pass);
   }
   return found;
 }
 
-/** Looks for all that is asked for. Who asks meanwhile waits for the next pass. */
+/** Scans for all pending searches. Searches that start meanwhile wait for the next scan. */
 async function pass(): Promise<void> {
   while (waiting.size > 0) {
     const wanted = new Map(waiting);
@@ -97,7 +99,7 @@ async function pass(): Promise<void> {
   passing = false;
 }
 
-/** Lets others go on when it has kept them for {@link SLICE}. */
+/** Yields to the event loop after {@link SLICE} milliseconds. */
 class Breath {
   #end = performance.now() + SLICE;
 
@@ -111,7 +113,7 @@ class Breath {
   }
 }
 
-/** Looks at the descriptors of a process. What it holds is wanted no longer. */
+/** Scans the descriptors of a process. Sockets that are found are removed from `wanted`. */
 async function look(pid: number, wanted: Map<number, Search>, breath: Breath): Promise<void> {
   if (breath.isOver) await breath.take();
   for (const descriptor of entries(`/proc/${pid}/fd`)) {
@@ -127,7 +129,7 @@ async function look(pid: number, wanted: Map<number, Search>, breath: Breath): P
   }
 }
 
-/** The names in a folder, read as they are taken; none if it cannot be read. */
+/** The names in a directory, read lazily; none if it cannot be read. */
 function* entries(path: string): Generator<string> {
   const folder = attempt(() => opendirSync(path, { bufferSize: 256 }));
   if (folder === undefined) return;

@@ -1,4 +1,4 @@
-/** Netlink sockets: bytes in, bytes out. Knows no message type. @module */
+/** Netlink sockets: bytes in, bytes out, without knowledge of message types. @module */
 export type { DatagramBatch } from './batch.ts';
 export type {
   SocketCloseRecord,

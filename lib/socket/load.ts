@@ -1,5 +1,6 @@
 /**
- * Finds and loads the native addon: built here, else prebuilt for this system; in a bundle, beside it.
+ * Finds and loads the native addon: built locally, otherwise prebuilt for this system; for a
+ * bundle, next to it.
  * @module
  */
 import {
@@ -18,21 +19,23 @@ import { once } from '../base/once.ts';
 import { AddonError } from './error.ts';
 
 /**
- * This file, or the bundle it has become part of; import.meta is empty in one of CommonJS. Not `__filename` first: of
- * `node -e` and of workers made from a string that is a global, `[eval]`, in modules too.
+ * This file, or the bundle that contains it; import.meta is empty in a CommonJS bundle.
+ * `__filename` is not tried first: with `node -e`, and in workers made from a string, it is a
+ * global, `[eval]`, even in modules.
  */
 const self = once(() => {
   const own = import.meta.url ? fileURLToPath(import.meta.url) : __filename;
-  // webpack writes the path that this file had where the bundle was made; elsewhere the program is beside the addon.
+  // webpack hardcodes the path that this file had at build time; in that case the program is next
+  // to the addon.
   const program = process.argv[1];
   return existsSync(own) || program === undefined || !existsSync(program)
     ? own
     : realpathSync(program);
 });
-// Not the `require` of a bundle or of a single executable, which knows built-in modules only.
+// The `require` of a bundle or of a single executable only knows built-in modules.
 const required = once(() => createRequire(self()));
 
-/** The folder of this package, if it is installed where this file, or the bundle, finds it. */
+/** The directory of this package, if this file or the bundle can resolve it. */
 function packageFolder(): string | undefined {
   try {
     return dirname(required().resolve('netlink-xfrm/package.json'));
@@ -46,9 +49,9 @@ function isMusl(): boolean {
   try {
     return /\/(ld-musl-|libc\.musl-)/.test(readFileSync('/proc/self/maps', 'latin1'));
   } catch {
-    // No /proc, or it may not be read (node --permission). Slower. It would also look up the names
-    // of all peers of this process's sockets, if it were let.
-    // Node has had excludeNetwork since 20.13.
+    // /proc is missing or unreadable (node --permission). The report is slower, and would also look
+    // up the host names of all peers of this process's sockets, without excludeNetwork, which Node
+    // has since 20.13.
     const report = process.report as NodeJS.ProcessReport & { excludeNetwork: boolean };
     const before = report.excludeNetwork;
     report.excludeNetwork = true;
@@ -59,10 +62,13 @@ function isMusl(): boolean {
 }
 
 const system = () => `${process.platform}-${process.arch}`;
-/** The folder of prebuilds/ for this system. */
+/** The directory in prebuilds/ for this system. */
 const target = () => `linux${isMusl() ? 'musl' : ''}-${process.arch}`;
 
-/** The addon among the assets of a single executable, loaded from a file that is gone at once. */
+/**
+ * The addon from the assets of a single executable, loaded from a temporary file that is removed
+ * immediately.
+ */
 function loadAsset(): unknown {
   const sea = process.getBuiltinModule('node:sea');
   if (!sea?.isSea()) return undefined;
@@ -70,7 +76,7 @@ function loadAsset(): unknown {
   try {
     asset = sea.getRawAsset('netlink.node') as ArrayBuffer;
   } catch {
-    return undefined; // not among them
+    return undefined; // no such asset
   }
   const folder = mkdtempSync(join(tmpdir(), 'netlink-xfrm-'));
   try {
@@ -82,13 +88,13 @@ function loadAsset(): unknown {
   }
 }
 
-/** Loads by the package `bindings`, whose own list of places is replaced by ours. */
+/** Loads with the package `bindings`, using our list of locations instead of its own. */
 function loadInstalled(folder: string): unknown {
   const bindings = createRequire(join(folder, 'package.json'))('bindings');
   return bindings({
     bindings: 'netlink',
     module_root: folder,
-    // Asked for only where nothing was built here.
+    // Evaluated only if nothing was built locally.
     get target() {
       return target();
     },
@@ -99,7 +105,7 @@ function loadInstalled(folder: string): unknown {
   });
 }
 
-/** Loads from the folder of a bundle, or from the folder prebuilds that was copied there. */
+/** Loads from the directory of a bundle, or from a copy of prebuilds/ next to it. */
 function loadBeside(folder: string | undefined): unknown {
   const here = dirname(self());
   const beside = join(here, 'netlink.node');
@@ -114,7 +120,7 @@ function unsupported(message: string, hint: string): never {
   throw new AddonError('ERR_ADDON_UNSUPPORTED', message, hint);
 }
 
-/** @throws AddonError which says what to do */
+/** @throws AddonError with a hint */
 export function load(): unknown {
   const without = 'recordings, filters, decoding and encoding work without the addon';
   // Bun ends the process at the first call of a libuv function that it lacks.
@@ -132,7 +138,7 @@ export function load(): unknown {
   }
 }
 
-/** What went wrong in loading, and what to do. */
+/** Explains why loading failed, and what to do. */
 function explain(
   error: NodeJS.ErrnoException & { tries?: string[] },
   folder: string | undefined,
@@ -141,7 +147,7 @@ function explain(
     folder === undefined
       ? 'copy the prebuilds folder of the package netlink-xfrm next to the bundle'
       : `to build it, with python3, make and g++: cd ${folder} && npm run build:native`;
-  // Only "not found" carries the tries; anything else comes from process.dlopen.
+  // Only "not found" lists the locations; any other error comes from process.dlopen.
   if (error.tries) {
     const message = `no native addon for ${target()} was found; looked for ${error.tries.join(', ')}`;
     return new AddonError('ERR_ADDON_NOT_FOUND', message, build, error);

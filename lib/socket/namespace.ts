@@ -1,4 +1,4 @@
-/** Other network namespaces: which one is meant, and what is opened in it. @module */
+/** Other network namespaces: which one is meant, and opening things in it. @module */
 import { closeSync, constants, fstatSync, openSync, statSync } from 'node:fs';
 import { constants as system } from 'node:os';
 import { addon, type NativeSocket } from './addon.ts';
@@ -7,12 +7,12 @@ import { SystemError } from './error.ts';
 import { KernelStandIn } from './stand-in.ts';
 
 /**
- * A network namespace: a path such as `/run/netns/NAME` or `/proc/PID/ns/net`, or the number of an
- * open file descriptor of one, which stays the caller's. In tests, a `FakeKernel`.
+ * A network namespace: a path such as `/run/netns/NAME` or `/proc/PID/ns/net`, or an open file
+ * descriptor of one, which the caller keeps. In tests, a `FakeKernel`.
  */
 export type NetnsReference = RealNamespace | KernelStandIn;
 
-/** One of the kernel's. */
+/** A real one, not a stand-in. */
 type RealNamespace = string | number;
 
 const SYS_ADMIN =
@@ -40,7 +40,7 @@ function refused(errno: number, syscall: string, netns: RealNamespace): SystemEr
   return new SystemError(errno, syscall, HINTS[`${syscall} ${code}`]?.(netns));
 }
 
-/** Does what fs does; its errors become those of this library. */
+/** Runs an fs call, and converts its errors to those of this library. */
 function attempt<Result>(syscall: string, netns: RealNamespace, act: () => Result): Result {
   try {
     return act();
@@ -50,7 +50,7 @@ function attempt<Result>(syscall: string, netns: RealNamespace, act: () => Resul
   }
 }
 
-/** `value`, if it can be a namespace. */
+/** `value`, if it can refer to a namespace. */
 export function optionalNamespace(name: string, value: unknown): NetnsReference | undefined {
   if (value === undefined || value instanceof KernelStandIn) return value;
   if (typeof value === 'number') return integer(name, value, 0, 0x7fff_ffff);
@@ -58,10 +58,10 @@ export function optionalNamespace(name: string, value: unknown): NetnsReference 
   throw wrongType(name, 'a path without NUL or a file descriptor', value);
 }
 
-/** The network namespace of the thread that looks. */
+/** The network namespace of the current thread. */
 const OWN = '/proc/thread-self/ns/net';
 
-/** Whether a descriptor is of the network namespace that this thread is in. */
+/** Whether a descriptor refers to the network namespace of this thread. */
 function isOwn(descriptor: number): boolean {
   const given = attempt('fstat', descriptor, () => fstatSync(descriptor, { bigint: true }));
   try {
@@ -73,18 +73,18 @@ function isOwn(descriptor: number): boolean {
 }
 
 /**
- * Opens what should be a namespace.
- * @throws SystemError `open ENOENT` and others, with what to do
+ * Opens a namespace.
+ * @throws SystemError `open ENOENT` and others, with a hint
  */
 export function openNamespace(path: string): number {
-  // Not to wait for the writer of a named pipe.
+  // O_NONBLOCK avoids waiting for the writer of a named pipe.
   const flags = constants.O_RDONLY | constants.O_NONBLOCK;
   return attempt('open', path, () => openSync(path, flags));
 }
 
 /**
  * Calls `use` with a descriptor of the namespace; with -1 if it is this thread's own, which needs
- * no privilege, while setns asks for CAP_SYS_ADMIN also there (net/core/net_namespace.c,
+ * no privilege, while setns requires CAP_SYS_ADMIN even for that (net/core/net_namespace.c,
  * netns_install).
  */
 function withNamespace<Result>(netns: RealNamespace, use: (netns: number) => Result): Result {
@@ -103,20 +103,20 @@ export interface OpenFile {
   close(): void;
 }
 
-/** Closes the files of those that nobody closed. */
+/** Closes files that were garbage-collected without being closed. */
 const forgotten = new FinalizationRegistry<OpenFile>((file) => file.close());
 
 /**
- * A network namespace in which sockets are opened over time: the same one for all of them, whatever
- * becomes of its name or of the caller's descriptor meanwhile. The kernel keeps it until `close`.
+ * A network namespace for opening sockets over time: always the same one, even if its name is
+ * removed or the caller's descriptor is closed. The kernel keeps it until `close`.
  */
 export class HeldNamespace {
   #file: OpenFile | undefined;
   readonly #standIn: KernelStandIn | undefined;
 
   /**
-   * @param netns undefined for one's own, which needs no holding
-   * @throws SystemError if it is missing, no namespace, or may not be entered
+   * @param netns undefined for the current one, which need not be held
+   * @throws SystemError if it is missing, not a namespace, or may not be entered
    */
   constructor(netns: NetnsReference | undefined) {
     if (netns === undefined) return;
@@ -124,19 +124,19 @@ export class HeldNamespace {
       this.#standIn = netns;
       return;
     }
-    // Opened from inside: a descriptor by the path would keep the mount there busy for umount(8).
+    // Opened from inside: a descriptor of the path would keep its mount busy for umount(8).
     this.#file = withNamespace(netns, (given) =>
       given < 0 ? undefined : openInside(given, OWN, netns),
     );
     if (this.#file) forgotten.register(this, this.#file, this);
   }
 
-  /** Where to open a socket; undefined for one's own namespace. */
+  /** Where to open a socket; undefined for the current namespace. */
   get netns(): NetnsReference | undefined {
     return this.#standIn ?? this.#file?.descriptor;
   }
 
-  /** What identifies it, while it is held: its device and inode number. undefined: there is no /proc. */
+  /** Its identity while it is held: device and inode number. undefined without /proc. */
   get id(): string | undefined {
     try {
       const file = this.#file;
@@ -149,7 +149,7 @@ export class HeldNamespace {
     }
   }
 
-  /** Can be called twice. */
+  /** May be called more than once. */
   close(): void {
     forgotten.unregister(this);
     this.#file?.close();
@@ -158,8 +158,8 @@ export class HeldNamespace {
 }
 
 /**
- * Opens a socket, in another namespace by a thread that lives only for that (native/namespace.cc):
- * the namespace of the thread that runs JavaScript never changes.
+ * Opens a socket. For another namespace, this uses a thread that exists only for the call
+ * (native/namespace.cc): the thread that runs JavaScript never changes its namespace.
  */
 export function openSocket(protocol: number, netns: NetnsReference | undefined): NativeSocket {
   if (netns instanceof KernelStandIn) return netns.openSocket(protocol);
@@ -178,9 +178,10 @@ export function openSocket(protocol: number, netns: NetnsReference | undefined):
 }
 
 /**
- * Opens a file that tells of a namespace, `/proc/thread-self/net/…`, to read. That of a stand-in is empty.
+ * Opens a file with information about a namespace, `/proc/thread-self/net/…`, for reading. For a
+ * stand-in, it is empty.
  *
- * @param netns undefined: this thread's own
+ * @param netns undefined for this thread's own
  */
 export function openFile(netns: NetnsReference | undefined, path: string): OpenFile {
   const openHere = (here = path) => {
@@ -194,7 +195,10 @@ export function openFile(netns: NetnsReference | undefined, path: string): OpenF
   );
 }
 
-/** Opens a file in a thread that has entered the namespace of `descriptor`, which came by `netns`. */
+/**
+ * Opens a file in a thread that has entered the namespace of `descriptor`, which was opened from
+ * `netns`.
+ */
 function openInside(descriptor: number, path: string, netns: RealNamespace): OpenFile {
   const { openFile, closeFile } = addon();
   const result = openFile(descriptor, path);
@@ -204,7 +208,8 @@ function openInside(descriptor: number, path: string, netns: RealNamespace): Ope
 }
 
 /**
- * Makes a network namespace that nothing is in. It lasts until it is closed, and what was opened or started in it.
+ * Creates an empty network namespace. It lasts as long as its descriptor, and as what was opened or
+ * started in it.
  *
  * @throws SystemError `unshare EPERM` without CAP_SYS_ADMIN
  */
@@ -229,13 +234,13 @@ function openAny(
 }
 
 /**
- * Opens any socket in a namespace, to be given to Node: its descriptor. It does not block, and is bound to `address`, a
- * struct sockaddr.
+ * Opens any socket in a namespace and returns its descriptor, whose ownership passes to Node. It is
+ * non-blocking, and bound to `address`, a struct sockaddr.
  */
 export const openForNode = (netns: RealNamespace, kind: SocketKind, address: Uint8Array): number =>
   openAny(netns, kind, address, true);
 
-/** Opens any socket in a namespace, to be read and written as a file. */
+/** Opens any socket in a namespace, for reading and writing it as a file. */
 export function openAsFile(netns: RealNamespace, kind: SocketKind, address: Uint8Array): OpenFile {
   const descriptor = openAny(netns, kind, address, false);
   return { descriptor, close: () => addon().closeFile(descriptor) };

@@ -6,33 +6,39 @@ import { integer, wrongType } from './argument.ts';
 import { SystemError } from './error.ts';
 
 /**
- * What can be switched on a netlink socket, all of it off at first. Which part of the kernel heeds
- * it: net/netlink/af_netlink.c, netlink_setsockopt and the functions named.
+ * Flags of a netlink socket, all initially off. They are implemented in net/netlink/af_netlink.c,
+ * netlink_setsockopt and the functions named below.
  */
 export interface NetlinkFlags {
-  /** Acknowledgements carry the kernel's words and the offending attribute (netlink_ack). */
+  /** Acknowledgements include the kernel's message and the offending attribute (netlink_ack). */
   extAck: boolean;
-  /** Errors carry the header of the request only, not a copy of it (netlink_ack). */
+  /**
+   * Errors include only the header of the request, not a copy of the whole request (netlink_ack).
+   */
   capAck: boolean;
-  /** rtnetlink heeds the filters of dump requests, and refuses those that make no sense. */
+  /** rtnetlink applies the filters of dump requests, and refuses invalid ones. */
   strictCheck: boolean;
   /**
-   * The sender in the kernel is told when an event found no room here (netlink_broadcast). XFRM
-   * heeds that for ACQUIRE and MAPPING: another listener's ACQUIRE then counts as not delivered.
+   * The sending kernel subsystem gets an error if an event does not fit into this socket's buffer
+   * (netlink_broadcast). XFRM honours that for ACQUIRE and MAPPING: an ACQUIRE that another
+   * listener received then counts as undelivered.
    */
   broadcastError: boolean;
-  /** Each datagram tells its group: {@link DatagramBatch.group} (netlink_cmsg_recv_pktinfo). */
+  /**
+   * Each datagram carries its multicast group: {@link DatagramBatch.group}
+   * (netlink_cmsg_recv_pktinfo).
+   */
   packetInfo: boolean;
   /**
-   * Events of other network namespaces come too: of those that have an id in the socket's own, and
-   * over whose user namespace its opener has CAP_NET_BROADCAST (do_one_broadcast). Each tells where
-   * it comes from: {@link DatagramBatch.nsid}. Switching it needs CAP_NET_BROADCAST.
+   * Also receive events of other network namespaces: those that have an id in the socket's own, and
+   * for whose user namespace the opener has CAP_NET_BROADCAST (do_one_broadcast). Each carries its
+   * origin: {@link DatagramBatch.nsid}. Changing this flag needs CAP_NET_BROADCAST.
    */
   listenAllNsid: boolean;
   /**
-   * Danger: the kernel drops events that find no room and says nothing (netlink_overrun). Losses
-   * are then seen only as Drops in /proc/net/netlink. In exchange it keeps each event that fits,
-   * where it would otherwise drop all until the socket has been read empty.
+   * Dangerous: the kernel drops events silently when the buffer is full (netlink_overrun). Losses
+   * then only show as Drops in /proc/net/netlink. In exchange, every event that fits is queued,
+   * whereas otherwise all are dropped until the socket has been drained.
    */
   noEnobufs: boolean;
 }
@@ -50,10 +56,10 @@ const FLAGS = {
   noEnobufs: 'NETLINK_NO_ENOBUFS',
 } as const satisfies Record<NetlinkOption, keyof Addon['constants']>;
 
-/** What makes the kernel add control messages to datagrams. */
+/** Flags that make the kernel add control messages to datagrams. */
 const CONTROL: ReadonlySet<NetlinkOption> = new Set(['packetInfo', 'listenAllNsid']);
 
-/** The kernel keeps twice what is asked for in an int (net/core/sock.c, __sock_set_rcvbuf). */
+/** The kernel stores twice the requested size in an int (net/core/sock.c, __sock_set_rcvbuf). */
 export const MAX_BUFFER = 0x3fff_ffff;
 
 const MAY_JOIN =
@@ -66,7 +72,7 @@ const MAY_LISTEN =
   'listening to other network namespaces needs CAP_NET_BROADCAST in the user namespace that owns this ' +
   "socket's: run as root, or try it with unshare -Urn";
 
-/** Throws what a system call refused. */
+/** Throws if a system call failed. */
 export function check(result: number, syscall: string, eperm?: string): number {
   if (result >= 0) return result;
   throw new SystemError(result, syscall, result === -system.errno.EPERM ? eperm : undefined);
@@ -108,12 +114,12 @@ export function getFlag(socket: () => NativeSocket, name: NetlinkOption): boolea
   return getInteger(native, constants.SOL_NETLINK, constants[option]) !== 0;
 }
 
-/** The errors of a bind with groups, or of joining. */
+/** Checks a bind with groups, or a join. */
 export function checkMembership(result: number, syscall: string): void {
   check(result, syscall, MAY_JOIN);
 }
 
-/** The errors of sending, and of saying where to. */
+/** Checks a send, or a connect. */
 export function checkDestination(result: number, syscall: string): void {
   check(result, syscall, MAY_SEND);
 }
@@ -126,12 +132,12 @@ export function changeMembership(socket: () => NativeSocket, group: number, join
   checkMembership(setInteger(native, SOL_NETLINK, option, number), 'setsockopt');
 }
 
-/** The numbers of all groups joined, in order. */
+/** The numbers of all joined groups, in order. */
 export function memberships(socket: NativeSocket): number[] {
   const { SOL_NETLINK, NETLINK_LIST_MEMBERSHIPS } = constantsOf(socket);
   let words = new Uint32Array(2);
   for (;;) {
-    // Says how much there is, also if that is more than there is room for (netlink_getsockopt).
+    // Returns the required size even if it exceeds the buffer (netlink_getsockopt).
     const into = new Uint8Array(words.buffer);
     const length = check(
       socket.getOption(SOL_NETLINK, NETLINK_LIST_MEMBERSHIPS, into),
@@ -147,7 +153,7 @@ export function memberships(socket: NativeSocket): number[] {
   return groups;
 }
 
-/** One of the two buffers of a socket. */
+/** The two buffers of a socket. */
 export type BufferName = 'RCVBUF' | 'SNDBUF';
 
 export function setBufferSize(socket: () => NativeSocket, name: BufferName, bytes: number): number {
@@ -166,7 +172,7 @@ export function bufferSize(socket: NativeSocket, name: BufferName): number {
   return getInteger(socket, constants.SOL_SOCKET, constants[`SO_${name}`]);
 }
 
-/** What SO_MEMINFO gives: nine words, of which the first is what waits, and the last the drops. */
+/** The result of SO_MEMINFO: nine words, the first is the queued bytes, the last the drops. */
 const meminfo = new Uint32Array(9);
 
 export function queue(socket: NativeSocket): { bytes: number; drops: number } {

@@ -1,6 +1,6 @@
 /**
- * Which process a port id belongs to: the kernel's table of netlink sockets gives the socket's inode
- * number, the descriptors of the processes tell who holds that.
+ * Which process a port id belongs to: the kernel's table of netlink sockets maps it to an inode
+ * number, and the descriptors of processes show who holds that inode.
  * @module
  */
 import { readFile as readFileCallback, readFileSync } from 'node:fs';
@@ -14,26 +14,29 @@ import { type NetnsReference, openFile, optionalNamespace } from './namespace.ts
 export interface SocketOwner {
   readonly pid: number;
   /**
-   * The name the process gives itself (/proc/PID/comm, read as UTF-8): it may be anything, so escape it
-   * before it is printed.
+   * The name the process gives itself (/proc/PID/comm, read as UTF-8): it may contain anything, so
+   * escape it before printing.
    */
   readonly name: string;
-  /** When it was started, in clock ticks since the machine was (/proc/PID/stat). */
+  /** When it was started, in clock ticks since boot (/proc/PID/stat). */
   readonly startTime: number;
-  /** The socket's number in the file system of sockets. */
+  /** The inode number of the socket (sockfs). */
   readonly inode: number;
 }
 
 const readFile = promisify(readFileCallback);
 
-/** How much later than an event a process may seem to have been started: two clocks, in ticks. */
+/**
+ * By how many ticks a process may seem to start later than its event, because two clocks are
+ * compared.
+ */
 const CLOCK_GRAIN = 2;
 /**
- * Milliseconds in which a socket that nobody seems to hold is not looked for again: one on its way from
- * process to process (SCM_RIGHTS, unix(7)) will be held, and so will that of a process that forked.
+ * Milliseconds for which a failed search is not repeated. A socket can be without a visible holder
+ * for a moment, while it is passed between processes (SCM_RIGHTS, unix(7)) or after a fork.
  */
 const NOBODY = 1000;
-/** Sockets remembered, so that their holders need not be looked for again. */
+/** Maximum number of sockets whose holders are cached. */
 const MEMORY = 1024;
 
 /** The inode number of a socket in /proc/net/netlink. */
@@ -43,17 +46,17 @@ export function findInode(table: string, protocol: number, portId: number): numb
   return row === undefined ? undefined : Number(row.trim().split(/\s+/)[9]);
 }
 
-/** Milliseconds that may pass between reading two clocks that are compared. */
+/** Maximum milliseconds between reading two clocks that are compared. */
 const BOTH_CLOCKS = 5;
-/** How often they are read before a reading that was held up is taken as well. */
+/** How many readings to attempt before accepting one that was delayed. */
 const READINGS = 100;
 
-/** The moment `at` of performance.now() in the ticks of {@link startTime}. */
+/** Converts `at`, a time of performance.now(), to the ticks of {@link startTime}. */
 function ticksAt(at: number): number {
   for (let reading = 1; ; reading += 1) {
     const before = performance.now();
     const uptime = Number(readFileSync('/proc/uptime', 'latin1').split(' ')[0]);
-    // A process that is held up between the clocks would take the moment for an earlier one.
+    // A delay between the two clock readings would make the moment seem earlier.
     const isHeldUp = performance.now() - before > BOTH_CLOCKS;
     if (isHeldUp && reading < READINGS) continue;
     return (uptime - (before - at) / 1000) * addon().clockTicks;
@@ -63,15 +66,15 @@ function ticksAt(at: number): number {
 /** Finds the owners of netlink sockets of one network namespace. */
 export class SocketOwners {
   readonly #netns: NetnsReference | undefined;
-  /** By inode; where nobody could be found, when that was, as performance.now(). */
+  /** By inode; if no holder was found, the time of the search, as performance.now(). */
   readonly #known = new Map<number, Holder | number>();
   /** By protocol and port id: sockets that had a holder. */
   readonly #inodes = new Map<string, number>();
   #reading: Promise<string> | undefined;
 
   /**
-   * @param options `netns`: where the sockets are; default the namespace of the process. A path is
-   *   followed each time: to stay with one namespace, give a descriptor
+   * @param options `netns`: the namespace of the sockets, by default that of the process. A path is
+   *   resolved on each call: to stay with one namespace, pass a descriptor
    */
   constructor(options: { readonly netns?: NetnsReference | undefined } = {}) {
     optionsOf('options', options, new Set(['netns']));
@@ -79,18 +82,19 @@ export class SocketOwners {
   }
 
   /**
-   * The process that holds the socket with this port id now; if several do, the one whose process id
-   * it is, else the one with the lowest. Undefined if there is no such socket, or if the descriptors
-   * of its process may not be looked at: those of other users take CAP_SYS_PTRACE.
+   * The process that holds the socket with this port id now. If several do: the one whose process
+   * id equals the port id, otherwise the one with the lowest id. Undefined if there is no such
+   * socket, or if the descriptors of its process may not be inspected: those of other users require
+   * CAP_SYS_PTRACE.
    *
-   * Which socket it is begins to be read before this returns; who holds it is then looked for in pieces of a
-   * few milliseconds, between which other things go on.
+   * The table of sockets starts to be read before this returns; the holder is then searched for in
+   * slices of a few milliseconds, which do not block the event loop.
    *
    * @param protocol NETLINK_XFRM …: each has port ids of its own
-   * @param at the moment that is meant, as performance.now() told it: a process started later is not
-   *   the one. A socket opened later by an older process cannot be told from the one that was there.
-   * @returns a promise, rejected with TypeError or RangeError for a wrong argument, with SystemError if the
-   *   table of sockets cannot be read
+   * @param at the moment in question, from performance.now(): processes started later are excluded.
+   *   A socket opened later by an older process cannot be distinguished from the original one.
+   * @returns a promise that rejects with TypeError or RangeError for an invalid argument, and with
+   *   SystemError if the table of sockets cannot be read
    */
   async find(protocol: number, portId: number, at?: number): Promise<SocketOwner | undefined> {
     integer('protocol', protocol, 0, 31);
@@ -104,7 +108,10 @@ export class SocketOwners {
     return owner;
   }
 
-  /** Who was found before, and still holds that socket: as long as it is open, its port id is its own. */
+  /**
+   * The cached holder, if it still holds that socket: the port id cannot be reused while the socket
+   * is open.
+   */
   #knownHolder(protocol: number, portId: number): Holder | undefined {
     const inode = this.#inodes.get(`${protocol} ${portId}`);
     return inode === undefined ? undefined : this.#still(inode);
@@ -129,7 +136,7 @@ export class SocketOwners {
     return holder;
   }
 
-  /** The table as it is now. Who asks in the same breath gets the same. */
+  /** The current table. Calls in the same turn share one read. */
   #table(): Promise<string> {
     if (this.#reading === undefined) {
       this.#reading = this.#readTable();
@@ -141,7 +148,7 @@ export class SocketOwners {
   }
 
   async #readTable(): Promise<string> {
-    // That of the thread: /proc/self is the process, whose main thread stays where it is.
+    // Of the thread: /proc/self is the process, whose main thread may be in another namespace.
     const file = openFile(this.#netns, '/proc/thread-self/net/netlink');
     try {
       return await readFile(file.descriptor, 'latin1');

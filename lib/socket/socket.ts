@@ -19,27 +19,26 @@ import { type NetnsReference, openSocket, optionalNamespace } from './namespace.
 import type { NetlinkOption } from './options.ts';
 import * as option from './options.ts';
 
-/** How to open a {@link NetlinkSocket}. */
+/** Options of a {@link NetlinkSocket}. */
 export interface NetlinkSocketOptions {
   /** NETLINK_ROUTE 0, NETLINK_XFRM 6 …, to 31 (MAX_LINKS in linux/netlink.h is 32). */
   protocol: number;
   /**
-   * Whether only datagrams from the kernel (source port 0) are passed on; the default is true.
-   * A process with CAP_NET_ADMIN can send to a multicast group as the kernel does, and only the
-   * source port tells the difference. False is for protocols spoken between processes.
+   * Whether to receive only datagrams from the kernel (source port 0); default true. A process with
+   * CAP_NET_ADMIN can send to a multicast group just as the kernel does, and only the source port
+   * tells the difference. Use false for protocols between processes.
    */
   kernelOnly?: boolean;
   /**
-   * The network namespace to open it in, where it then stays: a path or a descriptor. Default: that
-   * of the process. As long as the socket is open the kernel keeps the namespace, also when its
-   * name is gone.
+   * The network namespace to open it in: a path or a descriptor. Default: that of the process. The
+   * socket stays in it, and keeps it alive until it is closed, even if its name is removed.
    */
   netns?: NetnsReference | undefined;
   /** Closes the socket. */
   signal?: AbortSignal | undefined;
   /**
-   * The most datagrams read at once, 1 to 64, the default. With 1 the kernel makes a list no further
-   * than one piece ahead of its reader (net/netlink/af_netlink.c, netlink_recvmsg).
+   * Maximum number of datagrams per read, 1 to 64; default 64. With 1, the kernel produces a dump
+   * at most one piece ahead of its reader (net/netlink/af_netlink.c, netlink_recvmsg).
    */
   batch?: number;
 }
@@ -75,20 +74,20 @@ function numbers(name: string, address: Partial<NetlinkAddress>): NetlinkAddress
 /**
  * A raw netlink socket of any protocol.
  *
- * To receive events: `bind()` first, then `joinGroup()`, then `receive()`. An unbound socket gets no
- * multicast at all, and binding replaces memberships of the groups 1 to 32 (net/netlink/
- * af_netlink.c, do_one_broadcast and netlink_bind).
+ * To receive events: `bind()` first, then `joinGroup()`, then `receive()`. An unbound socket
+ * receives no multicasts, and binding replaces the memberships of groups 1 to 32
+ * (net/netlink/af_netlink.c, do_one_broadcast and netlink_bind).
  *
  * The socket keeps the process alive only while it receives, and not after {@link unref}. An open
- * socket that does not receive and that nothing refers to any more is closed by the garbage
- * collector; do not count on when.
+ * socket that is not receiving and is no longer referenced is closed by the garbage collector; do
+ * not rely on when.
  *
- * Every method that needs the socket throws a {@link StateError} with the code
- * `ERR_SOCKET_CLOSED` after {@link close}; what a system call refuses is a {@link SystemError}.
+ * Methods that need the socket throw a {@link StateError} with the code `ERR_SOCKET_CLOSED` after
+ * {@link close}; a failed system call throws a {@link SystemError}.
  */
 export class NetlinkSocket {
   readonly #native: NativeSocket;
-  /** What the diagnostics channels call it. */
+  /** Its identity in diagnostics records. */
   readonly #of: { readonly socket: number; readonly protocol: number };
   readonly #kernelOnly: boolean;
   readonly #aborted: Disposable;
@@ -96,18 +95,18 @@ export class NetlinkSocket {
   readonly #batch: number;
   #listener: ((batch: DatagramBatch) => void) | undefined;
   #failed: ((error: SystemError) => void) | undefined;
-  /** The async context of {@link receive}, also after {@link resume} was called from another. */
+  /** The async context of {@link receive}, kept even if {@link resume} is called from another. */
   #context: AsyncResource | undefined;
   #closing: Promise<void> | undefined;
 
   /**
    * Opens the socket. It is close-on-exec.
    *
-   * @throws SystemError `EPROTONOSUPPORT` if the kernel has no such protocol, `EMFILE` … With
-   *   `netns`: syscall `open` with `ENOENT` if there is no such file, `setns` with `EINVAL` if it is
-   *   no network namespace, `setns` with `EPERM` if it may not be entered
-   * @throws AddonError if the native part was not built
-   * @throws the signal's reason, if it was aborted before
+   * @throws SystemError `EPROTONOSUPPORT` if the kernel lacks the protocol, `EMFILE` … With
+   *   `netns`: syscall `open` with `ENOENT` if the file does not exist, `setns` with `EINVAL` if it
+   *   is not a network namespace, `setns` with `EPERM` if it may not be entered
+   * @throws AddonError if the native addon could not be loaded
+   * @throws the signal's reason, if it is already aborted
    */
   constructor(options: NetlinkSocketOptions) {
     optionsOf('options', options, OPTIONS);
@@ -120,21 +119,21 @@ export class NetlinkSocket {
     this.#native = openSocket(protocol, netns);
     this.#of = { socket: ++opened, protocol };
     if (channels.open.hasSubscribers) channels.open.publish({ ...this.#of, netns });
-    // Weakly, so that the signal does not keep a socket that nobody uses any more.
+    // Weakly, so that the signal does not keep an unused socket alive.
     const self = signal && new WeakRef(this);
     this.#aborted = onAbort(signal, () => void self?.deref()?.close());
   }
 
   /**
-   * Gives the socket its port id and joins groups.
+   * Assigns the port id and joins groups.
    *
-   * With the port id 0, the default, the kernel chooses: the process id if it is free in this
-   * network namespace and protocol, else a random one from 2^31 up (af_netlink.c,
-   * netlink_autobind). Binding again is allowed with the same port id only, and replaces the
-   * memberships of groups 1 to 32 by `groups`.
+   * With port id 0, the default, the kernel chooses: the process id if it is free in this network
+   * namespace and protocol, otherwise a random one from 2^31 up (af_netlink.c, netlink_autobind).
+   * Binding again requires the same port id, and replaces the memberships of groups 1 to 32 with
+   * `groups`.
    *
-   * @throws SystemError `EADDRINUSE` if another socket has the port id, `EINVAL` for another port
-   *   id than before, `EPERM` if the groups need a privilege (all groups of XFRM do)
+   * @throws SystemError `EADDRINUSE` if another socket has the port id, `EINVAL` for a port id
+   *   other than the current one, `EPERM` if the groups need a privilege (all groups of XFRM do)
    */
   bind(address: Partial<NetlinkAddress> = {}): void {
     const { portId, groups } = numbers('address', address);
@@ -142,12 +141,12 @@ export class NetlinkSocket {
   }
 
   /**
-   * Sets where {@link send} sends to if it is not told, and from then on takes what is sent to this
-   * socket alone only from there: others get `ECONNREFUSED` (af_netlink.c, netlink_connect and
-   * netlink_getsockbyportid). What is sent to groups comes as before. An unbound socket gets a port
-   * id by this. Without an address, that is the kernel.
+   * Sets the default destination of {@link send}, and from then on accepts unicasts only from it:
+   * other senders get `ECONNREFUSED` (af_netlink.c, netlink_connect and netlink_getsockbyportid).
+   * Multicasts are not affected. An unbound socket is assigned a port id. The default destination
+   * is the kernel.
    *
-   * @throws SystemError `EPERM` for another destination than the kernel without CAP_NET_ADMIN
+   * @throws SystemError `EPERM` for a destination other than the kernel without CAP_NET_ADMIN
    */
   connect(to: Partial<NetlinkAddress> = {}): void {
     const { portId, groups } = numbers('to', to);
@@ -162,28 +161,28 @@ export class NetlinkSocket {
   }
 
   /**
-   * Where it is connected to, read from the kernel: of several groups it keeps the lowest. Zeros
-   * while it is not connected.
+   * The connected destination, read from the kernel: of several groups it keeps the lowest. Zeros
+   * if not connected.
    */
   get peer(): NetlinkAddress {
     return this.#address(true);
   }
 
-  /** The port id, 0 while unbound, and the groups 1 to 32 joined, read from the kernel. */
+  /** The port id, 0 if unbound, and the joined groups 1 to 32, read from the kernel. */
   get address(): NetlinkAddress {
     return this.#address(false);
   }
 
   /**
-   * The port id, 0 while unbound; after a bind that failed with `EADDRINUSE` the kernel shows the id
-   * it refused (af_netlink.c, netlink_insert). /proc/net/netlink shows it as Pid.
+   * The port id, 0 if unbound; after a bind that failed with `EADDRINUSE`, the kernel shows the
+   * refused id (af_netlink.c, netlink_insert). In /proc/net/netlink it is the column Pid.
    */
   get portId(): number {
     return this.address.portId;
   }
 
   /**
-   * Joins a group by its number, which may be above 32.
+   * Joins a multicast group by its number, which may be above 32.
    *
    * @throws SystemError `EINVAL` if the protocol has no such group, `EPERM` as for {@link bind}
    */
@@ -192,52 +191,53 @@ export class NetlinkSocket {
   }
 
   /**
-   * Leaves a group. Leaving one that was not joined is no error.
+   * Leaves a multicast group. Leaving a group that was not joined succeeds.
    *
-   * @throws SystemError as {@link joinGroup}: leaving asks for the same
+   * @throws SystemError as {@link joinGroup}: leaving needs the same privilege
    */
   leaveGroup(group: number): void {
     option.changeMembership(this.#opener, group, false);
   }
 
-  /** The numbers of the groups joined, also those above 32, read from the kernel. */
+  /** The numbers of the joined groups, including those above 32, read from the kernel. */
   get memberships(): number[] {
     return option.memberships(this.#open());
   }
 
   /**
-   * Asks for room for events that wait to be read, in bytes.
+   * Requests a receive buffer size in bytes.
    *
    * First without the limit net.core.rmem_max, which needs CAP_NET_ADMIN outside user namespaces
-   * (SO_RCVBUFFORCE), then with it (SO_RCVBUF).
+   * (SO_RCVBUFFORCE), then within it (SO_RCVBUF).
    *
    * @param bytes 1 to 2^30 − 1
-   * @returns what was got, as {@link receiveBufferSize}: the kernel doubles the number, because it
-   *   charges its own overhead too (a policy event of 264 bytes counts as 1280). Less than twice
-   *   `bytes` means that the limit held.
+   * @returns the granted size, as {@link receiveBufferSize}: the kernel doubles the number, because
+   *   it also charges its own overhead (a policy event of 264 bytes counts as 1280). Less than
+   *   twice `bytes` means that the limit applied.
    */
   setReceiveBufferSize(bytes: number): number {
     return option.setBufferSize(this.#opener, 'RCVBUF', bytes);
   }
 
-  /** The size of the receive buffer in bytes as the kernel counts it (SO_RCVBUF). */
+  /** The size of the receive buffer in bytes, as accounted by the kernel (SO_RCVBUF). */
   get receiveBufferSize(): number {
     return option.bufferSize(this.#open(), 'RCVBUF');
   }
 
   /**
-   * What waits to be read, in bytes as the kernel charges them (0: nothing), and how many datagrams
-   * found no room so far, of which {@link overruns} tells only that there were some (SO_MEMINFO;
-   * net/core/sock.c, sk_get_meminfo; counted in net/netlink/af_netlink.c, netlink_overrun).
+   * The queued bytes as charged by the kernel (0 if the queue is empty), and the number of
+   * datagrams dropped so far, of which {@link overruns} only shows that there were some
+   * (SO_MEMINFO; net/core/sock.c, sk_get_meminfo; counted in net/netlink/af_netlink.c,
+   * netlink_overrun).
    */
   get queue(): { readonly bytes: number; readonly drops: number } {
     return option.queue(this.#open());
   }
 
   /**
-   * After a loss the kernel drops every event until the queue has been read empty, and for ever if
-   * it was empty when a copy could not be made (CONGESTED; af_netlink.c, netlink_overrun). This
-   * ends that at once (netlink_setsockopt, NETLINK_NO_ENOBUFS): what comes from now on is queued.
+   * After a loss, the kernel drops every event until the queue has been drained, or forever if it
+   * was empty when a copy could not be made (CONGESTED; af_netlink.c, netlink_overrun). This ends
+   * that state immediately (netlink_setsockopt, NETLINK_NO_ENOBUFS): new events are queued again.
    */
   clearCongestion(): void {
     this.setOption('noEnobufs', true);
@@ -245,21 +245,21 @@ export class NetlinkSocket {
   }
 
   /**
-   * Asks for room for one datagram to send, in bytes; the rest is as in
-   * {@link setReceiveBufferSize}, the limit net.core.wmem_max. A datagram may be as long as
-   * {@link sendBufferSize} − 32 (af_netlink.c, netlink_sendmsg).
+   * Requests a send buffer size in bytes, which limits the size of a datagram; otherwise as
+   * {@link setReceiveBufferSize}, with the limit net.core.wmem_max. A datagram can have up to
+   * {@link sendBufferSize} − 32 bytes (af_netlink.c, netlink_sendmsg).
    */
   setSendBufferSize(bytes: number): number {
     return option.setBufferSize(this.#opener, 'SNDBUF', bytes);
   }
 
-  /** The size of the send buffer in bytes as the kernel counts it (SO_SNDBUF). */
+  /** The size of the send buffer in bytes, as accounted by the kernel (SO_SNDBUF). */
   get sendBufferSize(): number {
     return option.bufferSize(this.#open(), 'SNDBUF');
   }
 
   /**
-   * Switches a flag of {@link NetlinkFlags}.
+   * Sets or clears a flag of {@link NetlinkFlags}.
    *
    * @throws SystemError `ENOPROTOOPT` if the kernel is too old for it, `EPERM` for `listenAllNsid`
    *   without CAP_NET_BROADCAST
@@ -271,19 +271,19 @@ export class NetlinkSocket {
   /**
    * Reads a flag from the kernel.
    *
-   * @throws SystemError `ENOPROTOOPT` if the kernel is too old: `listenAllNsid` can be read since
-   *   6.12 or earlier, not in 6.1
+   * @throws SystemError `ENOPROTOOPT` if the kernel is too old: `listenAllNsid` can be read
+   *   since 6.12 or earlier, but not in 6.1
    */
   getOption(name: NetlinkOption): boolean {
     return option.getFlag(this.#opener, name);
   }
 
   /**
-   * Lets the kernel drop datagrams before they take room: it runs the program on each, from the
-   * first byte of the first message on, and keeps as many bytes of it as the program returns; 0
-   * drops it, 0xffffffff keeps all. What it drops is no loss and is not counted. Loads of 2 and 4
-   * bytes read big-endian, while netlink's numbers have the processor's order: compare with the
-   * bytes swapped. A program replaces the one before.
+   * Makes the kernel filter datagrams before they take up buffer space: it runs the program on
+   * each, starting at the first byte of the first message, and keeps as many bytes as the program
+   * returns; 0 drops the datagram, 0xffffffff keeps all of it. Filtered datagrams are not losses
+   * and are not counted. Loads of 2 and 4 bytes are big-endian, while netlink's numbers are in host
+   * byte order: compare with the bytes swapped. A program replaces the previous one.
    *
    * @throws TypeError or RangeError that names the instruction; SystemError `EINVAL` for a program
    *   the kernel does not accept
@@ -299,20 +299,21 @@ export class NetlinkSocket {
   }
 
   /**
-   * Sends one datagram: to where it is {@link connect}ed, by default to the kernel. The bytes are
-   * copied before this returns, so that no send is ever pending. An unbound socket gets a port id by
-   * this. To groups and to a port id at once it sends twice; the result is that of the port id.
+   * Sends one datagram to the {@link connect}ed destination, by default the kernel. The bytes are
+   * copied before this returns, so a send is never pending. An unbound socket is assigned a port
+   * id. With both groups and a port id, it is sent twice; the result is that of the port id.
    *
    * @throws SystemError `EPERM` for a destination other than the kernel without CAP_NET_ADMIN,
-   *   `ECONNREFUSED` if nobody has the port id (to groups of NETLINK_USERSOCK alone always, for the
-   *   kernel has port id 0 there too and takes nothing; the groups got it), `EMSGSIZE` if it does not fit the send buffer,
-   *   `ENODATA` for no bytes, `EAGAIN` if the receiver's buffer is full
+   *   `ECONNREFUSED` if nobody has the port id (always when sending only to groups of
+   *   NETLINK_USERSOCK, where port id 0 is the kernel, which accepts nothing; the groups did
+   *   receive it), `EMSGSIZE` if it does not fit into the send buffer, `ENODATA` for no bytes,
+   *   `EAGAIN` if the receiver's buffer is full
    */
   send(bytes: Uint8Array, to?: Partial<NetlinkAddress>): void {
     if (!(bytes instanceof Uint8Array)) throw wrongType('bytes', 'a Uint8Array', bytes);
     const { portId, groups } = to === undefined ? (this.#peer ?? KERNEL) : numbers('to', to);
     const socket = this.#open();
-    // Over the connection without an address: then the privilege counts that connect() had.
+    // Without an address if connected, so that the privilege at the time of connect() applies.
     const connected = to === undefined && this.#peer !== undefined;
     const result = connected ? socket.send(bytes) : socket.send(bytes, portId, groups);
     option.checkDestination(result, 'sendto');
@@ -320,14 +321,15 @@ export class NetlinkSocket {
   }
 
   /**
-   * Starts receiving. The listener is called once a wake-up with up to 64 datagrams; with more
-   * waiting it is called again after other events of the loop had their turn. What it throws is an
-   * uncaught exception, as with any event of Node, and later calls go on.
+   * Starts receiving. The listener is called once per wake-up with up to 64 datagrams; if more are
+   * waiting, it is called again after other events of the loop had their turn. If it throws, that
+   * is an uncaught exception, as for any event in Node, and later calls continue.
    *
    * @param listener gets a {@link DatagramBatch}, valid only during the call
-   * @param failed is called if reading failed for good, which ends receiving; without it the error
-   *   is thrown as an uncaught exception. Lost events are no failure: see {@link DatagramBatch.lost}.
-   * @throws StateError `ERR_SOCKET_RECEIVING` if there is a listener already
+   * @param failed called if reading failed permanently, which ends receiving; without it the error
+   *   is thrown as an uncaught exception. Lost events are not a failure: see
+   *   {@link DatagramBatch.lost}.
+   * @throws StateError `ERR_SOCKET_RECEIVING` if there is already a listener
    */
   receive(listener: (batch: DatagramBatch) => void, failed?: (error: SystemError) => void): void {
     if (typeof listener !== 'function') throw wrongType('listener', 'a function', listener);
@@ -350,19 +352,19 @@ export class NetlinkSocket {
     return this;
   }
 
-  /** Receives again after {@link pause}; does nothing before {@link receive} or once closed. */
+  /** Resumes after {@link pause}; does nothing before {@link receive} or once closed. */
   resume(): this {
     if (this.#listener && !this.#closing) this.#start();
     return this;
   }
 
-  /** Lets receiving keep the process alive, as it does unless {@link unref} was called. */
+  /** Lets receiving keep the process alive, which is the default. */
   ref(): this {
     this.#native.ref();
     return this;
   }
 
-  /** Lets the process end although this socket receives. */
+  /** Lets the process exit while this socket is receiving. */
   unref(): this {
     this.#native.unref();
     return this;
@@ -373,7 +375,7 @@ export class NetlinkSocket {
     return this.#native.rejected();
   }
 
-  /** How often the kernel reported lost events. It does so once for any number of them. */
+  /** How often the kernel reported lost events. One report covers any number of them. */
   get overruns(): number {
     return this.#native.overruns();
   }
@@ -384,10 +386,10 @@ export class NetlinkSocket {
   }
 
   /**
-   * Closes the socket, at any moment, also in the listener, which is not called again. Datagrams
-   * still queued are dropped.
+   * Closes the socket. May be called at any time, even in the listener, which is not called again.
+   * Queued datagrams are dropped.
    *
-   * @returns a promise that is fulfilled when the descriptor is closed; the same one every time
+   * @returns a promise that is fulfilled once the descriptor is closed; the same one every time
    */
   close(): Promise<void> {
     if (this.#closing) return this.#closing;
@@ -410,7 +412,7 @@ export class NetlinkSocket {
     throw new StateError('ERR_SOCKET_CLOSED', 'the socket is closed');
   }
 
-  /** For those that check their arguments first. */
+  /** For functions that check their arguments first. */
   readonly #opener = () => this.#open();
 
   #address(peer: boolean): NetlinkAddress {
@@ -425,7 +427,7 @@ export class NetlinkSocket {
     if (typeof result !== 'number') throw new SystemError(result.errno, result.syscall);
   }
 
-  /** Handed over at each start: the native part holds it only while it receives. */
+  /** Passed on each start: the addon holds it only while receiving. */
   readonly #onBatch = (count: number, lost: number, failed: number): void => {
     this.#context?.runInAsyncScope(this.#deliver, this, count, lost, failed);
   };
@@ -440,7 +442,7 @@ export class NetlinkSocket {
         if (batch.lost !== undefined && channels.overrun.hasSubscribers) {
           channels.overrun.publish({ ...this.#of, code: batch.lost });
         }
-        // Only now: whoever looks on may have closed the socket.
+        // Read only now, because a diagnostics subscriber may have closed the socket.
         const listener = this.#listener;
         listener?.(batch);
       }

@@ -1,19 +1,19 @@
 /**
- * What stands in for the kernel where a program is tested: sockets that are none, of which another program says what
- * they receive. No addon is needed for them.
+ * Stands in for the kernel in tests: simulated sockets that receive what another program
+ * determines. They need no addon.
  * @module
  */
 import { endianness } from 'node:os';
 import type { Addon, NativeCallback, NativeSocket } from './addon.ts';
 import { ArenaBatch, MAX_BATCH, STRIDE } from './batch.ts';
 
-/** Given in place of a network namespace, it opens the sockets. {@link FakeKernel} is one. */
+/** Passed in place of a network namespace, it opens the sockets. {@link FakeKernel} is one. */
 export abstract class KernelStandIn {
   /** @internal */
   abstract openSocket(protocol: number): NativeSocket;
 }
 
-/** Numbers of a socket that never reaches the kernel: they only have to differ. */
+/** Option numbers of a socket that never reaches the kernel: they only have to be distinct. */
 const CONSTANTS: Addon['constants'] = {
   SOL_SOCKET: 1,
   SO_RCVBUF: 8,
@@ -35,13 +35,13 @@ const CONSTANTS: Addon['constants'] = {
   NETLINK_GET_STRICT_CHK: 12,
 };
 
-/** What a forced size is called beyond the other: SO_RCVBUFFORCE and SO_SNDBUFFORCE. */
+/** Offset of SO_RCVBUFFORCE and SO_SNDBUFFORCE from their normal counterparts. */
 const FORCED = 25;
 const FORCE = new Set([CONSTANTS.SO_RCVBUFFORCE, CONSTANTS.SO_SNDBUFFORCE]);
 /** net.core.rmem_default. */
 const BUFFER = 212_992;
 const ARENA = 2 ** 20;
-/** Milliseconds: the most a timer takes. */
+/** Milliseconds: the maximum for a timer. */
 const LONG = 2 ** 31 - 1;
 const NO_NSID = 0xffff_ffff;
 
@@ -53,22 +53,22 @@ interface Datagram {
 
 const LE = endianness() === 'LE';
 
-/** As getsockopt: what fits, and how long it is. */
+/** Like getsockopt: copies what fits, and returns the full length. */
 const put = (words: Uint32Array | Int32Array, into: Uint8Array) => {
   into.set(new Uint8Array(words.buffer, 0, Math.min(into.length, words.byteLength)));
   return words.byteLength;
 };
 
-/** What happens to a socket, for the stand-in that opened it. */
+/** Callbacks to the stand-in that opened a socket. */
 interface Owner {
-  /** A datagram was sent to the kernel. What it throws, `send` throws. */
+  /** A datagram was sent to the kernel. If this throws, so does `send`. */
   sent(socket: StandInSocket, bytes: Uint8Array): void;
   closed(socket: StandInSocket): void;
 }
 
 let ports = 0x8000_0000;
 
-/** One of its sockets: a queue. Receive buffers never fill, and filters keep nothing out. */
+/** One of its sockets: a queue. Receive buffers never overflow, and filters drop nothing. */
 export class StandInSocket implements NativeSocket {
   readonly standIn: { readonly constants: Addon['constants']; readonly batch: ArenaBatch };
   readonly groups = new Set<number>();
@@ -77,14 +77,14 @@ export class StandInSocket implements NativeSocket {
   #peer = { portId: 0, groups: 0 };
   readonly #options = new Map<string, number>();
   readonly #queue: Datagram[] = [];
-  /** The errno of a loss that is still to be told, or 0. */
+  /** The errno of a loss not yet reported, or 0. */
   #lost = 0;
   #drops = 0;
   #overruns = 0;
   #rejected = 0;
   #reader: { callback: NativeCallback; kernelOnly: boolean; most: number } | undefined;
   #due: NodeJS.Immediate | undefined;
-  /** Keeps the process alive, as a descriptor that is polled does. */
+  /** Keeps the process alive, as polling a descriptor would. */
   #alive: NodeJS.Timeout | undefined;
   #referenced = true;
   readonly #bytes: Uint8Array;
@@ -103,7 +103,7 @@ export class StandInSocket implements NativeSocket {
     this.standIn = { constants: CONSTANTS, batch };
   }
 
-  /** Its port id; 0 while it has none. */
+  /** Its port id; 0 if unbound. */
   get bound(): number {
     return this.#portId;
   }
@@ -114,7 +114,7 @@ export class StandInSocket implements NativeSocket {
     this.#wake();
   }
 
-  /** Datagrams were lost, as from now. */
+  /** Simulates a loss of datagrams at this point. */
   lose(errno: number): void {
     this.#lost = errno;
     this.#drops++;
@@ -231,7 +231,7 @@ export class StandInSocket implements NativeSocket {
     return this.#overruns;
   }
 
-  /** Delivers in a turn of its own, as the event loop does. */
+  /** Delivers in a separate turn, as the event loop does. */
   #wake(): void {
     if (this.#reader === undefined || (this.#queue.length === 0 && this.#lost === 0)) return;
     this.#due ??= setImmediate(() => {
@@ -264,7 +264,7 @@ export class StandInSocket implements NativeSocket {
     try {
       if (count > 0 || lost !== 0) callback(count, lost, 0);
     } finally {
-      // As the addon does: who kept a view of it and not a copy shall notice.
+      // As in the addon, to expose code that keeps a view instead of a copy.
       this.#bytes.fill(0, 0, at);
       this.#wake();
     }

@@ -1,29 +1,29 @@
 /**
- * IP addresses as text. A kernel address field is 16 bytes; of an IPv4 address only the first
- * four count, the rest may be garbage (measured on MAPPING events of kernel 7.2).
+ * IP addresses as text. A kernel address field is 16 bytes; for an IPv4 address only the first four
+ * are significant, the rest may be garbage (measured on MAPPING events of kernel 7.2).
  * @module
  */
 import { shown } from '../base/shown.ts';
 import { DecodeError, EncodeError } from './error.ts';
 
-/** Address families, numbered as the kernel does (`linux/socket.h`). */
+/** Address families, with the kernel's numbers (`linux/socket.h`). */
 export const AF_UNSPEC = 0;
 export const AF_INET = 2;
 export const AF_INET6 = 10;
 
-/** node:net loads streams and sockets: only who writes addresses, or parses them, waits for that. */
+/** node:net loads streams and sockets, so it is loaded only to format or parse addresses. */
 const net = () => process.getBuiltinModule('node:net');
 
-/** Texts are kept. More of them are more that live, and cost the collector more than they save. */
+/** Formatted strings are cached; a larger cache costs more in garbage collection than it saves. */
 const CACHE_BITS = 10;
 const CACHE = 2 ** CACHE_BITS;
-/** The place of a key in them: the high bits of its product with 2^32 divided by the golden ratio. */
+/** The cache slot of a key: the high bits of its product with 2^32 divided by the golden ratio. */
 const slotOf = (key: number) => Math.imul(key, 0x9e3779b1) >>> (32 - CACHE_BITS);
 
 const cachedKeys = new Int32Array(CACHE);
 const cachedTexts: string[] = new Array(CACHE).fill('0.0.0.0');
 
-/** The same for the first three numbers: hosts of one network have them in common. */
+/** The same for the first three octets, which the hosts of a network share. */
 const cachedNetworks = new Int32Array(CACHE);
 const networkTexts: string[] = new Array(CACHE).fill('0.0.0.');
 const OCTETS = Array.from({ length: 256 }, (_, i) => `${i}`);
@@ -43,7 +43,7 @@ export function readIPv4(bytes: Uint8Array, at: number): string {
   return text;
 }
 
-/** `a.b.c.` of their 24 bits. */
+/** `a.b.c.` for the 24 bits of those octets. */
 function network(key: number): string {
   const slot = slotOf(key);
   if (cachedNetworks[slot] === key) return networkTexts[slot] as string;
@@ -95,7 +95,7 @@ function formatIPv6(bytes: Uint8Array, at: number): string {
   for (let i = 0; i < 16; i += 2) {
     groups.push(((bytes[at + i] as number) << 8) | (bytes[at + i + 1] as number));
   }
-  // IPv4-mapped addresses end in dotted form (RFC 5952 section 5).
+  // IPv4-mapped addresses end in dotted decimal (RFC 5952 section 5).
   if (groups.slice(0, 5).every((group) => group === 0) && groups[5] === 0xffff) {
     return `::ffff:${readIPv4(bytes, at + 12)}`;
   }
@@ -117,11 +117,11 @@ function formatIPv6(bytes: Uint8Array, at: number): string {
 }
 
 /**
- * The address at `at`, by its family. A field whose family is neither IPv4 nor IPv6 is `any`
- * when all zero, and otherwise 32 hexadecimal digits, so that no byte of it is lost.
+ * The address at `at`, by its family. If the family is neither IPv4 nor IPv6, the field is `any`
+ * when all zero, otherwise 32 hexadecimal digits, so that no byte is lost.
  */
 export function readAddress(bytes: Uint8Array, at: number, family: number): string {
-  // So small that it is inlined where it is called.
+  // Small enough to be inlined by callers.
   return family === AF_INET ? readIPv4(bytes, at) : readOther(bytes, at, family);
 }
 
@@ -137,14 +137,16 @@ function hexadecimal(bytes: Uint8Array, at: number, length: number): string {
   return text;
 }
 
-/** In place of a family: the length of an address decides, 4 bytes or 16. */
+/** Instead of a family: the length of the address decides, 4 or 16 bytes. */
 export const ANY_FAMILY = -1;
 
 /**
- * The address of `length` bytes at `at`, of a family. One that is neither IPv4 nor IPv6 (a label of
- * MPLS) is hexadecimal digits, whatever its length; so is one of {@link ANY_FAMILY} that has neither's.
+ * The address of `length` bytes at `at`, of a given family. An address that is neither IPv4 nor
+ * IPv6 (an MPLS label) becomes hexadecimal digits, whatever its length; so does one of
+ * {@link ANY_FAMILY} with another length.
  *
- * @throws DecodeError for an IPv4 address that has not 4 bytes, or an IPv6 one that has not 16
+ * @throws DecodeError for an IPv4 address that is not 4 bytes long, or an IPv6 address that is not
+ *   16
  */
 export function readIpOf(
   bytes: Uint8Array,
@@ -170,8 +172,8 @@ export function readIpOf(
 }
 
 /**
- * An IP address as text, by the number of its bytes: 4 or 16.
- * @throws DecodeError for another number
+ * An IP address as text, by its length: 4 or 16 bytes.
+ * @throws DecodeError for any other length
  */
 export function formatIp(bytes: Uint8Array): string {
   if (bytes.length === 4) return readIPv4(bytes, 0);
@@ -183,14 +185,14 @@ export function formatIp(bytes: Uint8Array): string {
   });
 }
 
-/** AF_INET or AF_INET6 for the text of an address, undefined for anything else. */
+/** AF_INET or AF_INET6 for an address in text form, undefined for anything else. */
 export function addressFamily(text: string): typeof AF_INET | typeof AF_INET6 | undefined {
   if (net().isIPv4(text)) return AF_INET;
   if (net().isIPv6(text) && !text.includes('%')) return AF_INET6;
   return undefined;
 }
 
-/** An address as it is read: IPv6 in the form of RFC 5952. Other text stays as it is. */
+/** An address in the form that decoders produce: IPv6 as in RFC 5952. Other text is unchanged. */
 export function canonicalAddress(text: string): string {
   if (addressFamily(text) !== AF_INET6) return text;
   const bytes = new Uint8Array(16);
@@ -198,7 +200,7 @@ export function canonicalAddress(text: string): string {
   return readIPv6(bytes, 0);
 }
 
-/** The family of the first of some addresses that says one; AF_UNSPEC if none does. */
+/** The family of the first text that is an address; AF_UNSPEC if none is. */
 export function familyOf(...texts: (string | undefined)[]): number {
   for (const text of texts) {
     const family = text === undefined ? undefined : addressFamily(text);
@@ -208,8 +210,8 @@ export function familyOf(...texts: (string | undefined)[]): number {
 }
 
 /**
- * Writes an address of a family into a field of 16 zero bytes. `any` (or undefined) stays zero;
- * a family that is neither IPv4 nor IPv6 takes 32 hexadecimal digits.
+ * Writes an address into a field of 16 zero bytes. `any` (or undefined) stays zero; a family that
+ * is neither IPv4 nor IPv6 takes 32 hexadecimal digits.
  */
 export function writeAddress(
   bytes: Uint8Array,
@@ -243,7 +245,7 @@ function writeHex(bytes: Uint8Array, at: number, text: string): void {
   }
 }
 
-/** The bytes that an address takes. */
+/** The encoded length of an address in bytes. */
 function ipLength(text: string, field: string): number {
   const family = addressFamily(text);
   if (family !== undefined) return family === AF_INET ? 4 : 16;
@@ -251,7 +253,7 @@ function ipLength(text: string, field: string): number {
   throw new EncodeError(`invalid value ${shown(text)}: expected an IP address`, [field]);
 }
 
-/** The bytes that an address of a family takes, as {@link readIpOf} reads it. */
+/** The encoded length of an address in bytes, by its family, as {@link readIpOf} reads it. */
 export function ipLengthOf(text: string, family: number, field: string): number {
   const own = addressFamily(text);
   if (family === ANY_FAMILY || own === family) return ipLength(text, field);
@@ -272,7 +274,9 @@ export function writeIp(bytes: Uint8Array, at: number, text: string, field: stri
 const ZERO = 0x30;
 const DOT = 0x2e;
 
-/** Writes the four bytes of an IPv4 address; false, with nothing written, if it is none. */
+/**
+ * Writes the four bytes of an IPv4 address; returns false, with nothing written, if it is invalid.
+ */
 function writeIPv4(bytes: Uint8Array, at: number, text: string): boolean {
   let value = 0;
   let octet = 0;
@@ -302,7 +306,7 @@ function writeIPv4(bytes: Uint8Array, at: number, text: string): boolean {
   return true;
 }
 
-/** Writes the 16 bytes of what is known to be an IPv6 address. */
+/** Writes the 16 bytes of a valid IPv6 address. */
 function writeIPv6(bytes: Uint8Array, at: number, text: string): void {
   const [head = '', tail] = text.split('::');
   const write = (part: string, from: number) => {
@@ -321,7 +325,7 @@ function writeIPv6(bytes: Uint8Array, at: number, text: string): void {
   };
   write(head, at);
   if (tail === undefined || tail === '') return;
-  // What follows "::" ends at the end.
+  // The groups after "::" are aligned to the end.
   const groups = tail.split(':').length + (tail.includes('.') ? 1 : 0);
   write(tail, at + 16 - 2 * groups);
 }

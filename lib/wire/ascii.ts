@@ -1,11 +1,11 @@
 /**
- * Text put straight into bytes: for what is printed so often that strings would cost more than all
- * the rest.
+ * Writes text directly into bytes, for output so frequent that making strings would dominate the
+ * cost.
  * @module
  */
 import { AF_INET, readIPv6 } from './address.ts';
 
-/** An ASCII text made ready to be put: its words of 32 bits, first byte lowest, and its length. */
+/** ASCII text prepared for writing: as 32-bit words, first byte lowest, with its length. */
 export interface Ascii {
   readonly words: Int32Array;
   readonly length: number;
@@ -22,14 +22,14 @@ export function ascii(text: string): Ascii {
 const ZERO = 48;
 const A = 97;
 
-/** 0 to 255, each with a dot behind: one word each. */
+/** 0 to 255, each followed by a dot: one word each. */
 const DOTTED = Array.from({ length: 256 }, (_, octet) => ascii(`${octet}.`));
 const dottedWords = Int32Array.from(DOTTED, ({ words }) => words[0] as number);
 const dottedLengths = Uint8Array.from(DOTTED, ({ length }) => length);
 
 /**
- * Puts text into bytes, at `at`, which moves on. The caller makes room: for what is put and three
- * bytes more, since whole words are stored where that saves time.
+ * Writes text into bytes at `at`, and advances it. The caller must reserve space for the text and
+ * three more bytes, because whole words are stored where that is faster.
  */
 export class AsciiWriter {
   view: DataView;
@@ -51,14 +51,14 @@ export class AsciiWriter {
     this.view.setUint8(this.at++, code);
   }
 
-  /** A number of 0 to 2^32 - 1 in decimal. */
+  /** A number from 0 to 2^32 - 1 in decimal. */
   decimal(value: number): void {
     if (value < 10) {
       this.character(ZERO + value);
       return;
     }
     if (value > 0x7fffffff) {
-      // Beyond the integers that are divided fast.
+      // Beyond the range of fast integer division.
       const tens = Math.floor(value / 10);
       this.decimal(tens);
       this.character(ZERO + value - tens * 10);
@@ -76,7 +76,7 @@ export class AsciiWriter {
     this.at = end;
   }
 
-  /** 0x and a number of 32 bits in hexadecimal, of at least so many digits. */
+  /** 0x and a 32-bit number in hexadecimal, with at least `digits` digits. */
   hex(value: number, digits = 1): void {
     const { view } = this;
     let { at } = this;
@@ -90,7 +90,7 @@ export class AsciiWriter {
     this.at = at;
   }
 
-  /** The address at `from`, of AF_INET or AF_INET6, as readAddress says it. */
+  /** The address at `from`, of AF_INET or AF_INET6, in the form of readAddress. */
   address(bytes: Uint8Array, from: number, family: number): void {
     const { view } = this;
     let { at } = this;

@@ -1,6 +1,6 @@
 /**
- * Attributes of any protocol, read one by one: for generic netlink, sock_diag and others that this library has no
- * tables for.
+ * Reads attributes of any protocol one by one: for generic netlink, sock_diag and others for which
+ * this library has no tables.
  * @module
  */
 import { formatIp } from './address.ts';
@@ -16,8 +16,8 @@ import { DecodeError } from './error.ts';
 import { readText } from './text.ts';
 
 /**
- * What the attributes of a protocol are called, by number. Errors name attributes by it. A name, or a name and the
- * names of the attributes inside.
+ * The attribute names of a protocol, by number, for use in errors. Each is a name, or a name with
+ * the names of the nested attributes.
  *
  * @example
  * const names = { 1: 'CTRL_ATTR_FAMILY_ID', 2: 'CTRL_ATTR_FAMILY_NAME' };
@@ -32,7 +32,7 @@ export function attributeName(names: AttributeNames | undefined, type: number): 
   return (typeof named === 'object' ? named.name : named) ?? `attribute ${type}`;
 }
 
-/** The names of what lies in an attribute. */
+/** The names of the attributes nested in an attribute. */
 export const namesInside = (
   names: AttributeNames | undefined,
   type: number,
@@ -41,11 +41,11 @@ export const namesInside = (
   return typeof named === 'object' ? named.inside : undefined;
 };
 
-/** What an attribute was found in. */
+/** Where an attribute was found. */
 interface AttributeLocation {
-  /** What it lies in, outermost first. */
+  /** The enclosing attributes, outermost first. */
   readonly path: readonly string[];
-  /** Where `bytes` begin in what {@link DecodeError.offset} counts from. */
+  /** The position of `bytes`, from the origin of {@link DecodeError.offset}. */
   readonly base: number;
   readonly names: AttributeNames | undefined;
 }
@@ -53,12 +53,12 @@ interface AttributeLocation {
 /**
  * One attribute. Each method reads the payload as one type.
  *
- * @throws every method: DecodeError if the payload does not have the length of that type
+ * @throws every method: DecodeError if the payload does not have the length of the type
  */
 export class NetlinkAttribute {
   /** Its number, without the flag bits. */
   readonly type: number;
-  /** NLA_F_NESTED and NLA_F_NET_BYTEORDER as they came. Many subsystems do not set them. */
+  /** NLA_F_NESTED and NLA_F_NET_BYTEORDER as received. Many subsystems do not set them. */
   readonly flags: number;
   /** Its payload, without padding. */
   readonly bytes: Uint8Array;
@@ -77,42 +77,42 @@ export class NetlinkAttribute {
     return this.#number(1).getUint8(0);
   }
 
-  /** In host byte order, or big-endian if the attribute says so (NLA_F_NET_BYTEORDER). */
+  /** Host byte order, or big-endian if the attribute says so (NLA_F_NET_BYTEORDER). */
   u16(): number {
     return this.#number(2).getUint16(0, this.#little);
   }
 
-  /** Likewise. */
+  /** Byte order as for `u16`. */
   u32(): number {
     return this.#number(4).getUint32(0, this.#little);
   }
 
-  /** Likewise. */
+  /** Byte order as for `u16`. */
   u64(): bigint {
     return this.#number(8).getBigUint64(0, this.#little);
   }
 
-  /** 8 bits with a sign. */
+  /** 8 bits, signed. */
   s8(): number {
     return this.#number(1).getInt8(0);
   }
 
-  /** 16 bits with a sign. */
+  /** 16 bits, signed. */
   s16(): number {
     return this.#number(2).getInt16(0, this.#little);
   }
 
-  /** 32 bits with a sign. */
+  /** 32 bits, signed. */
   s32(): number {
     return this.#number(4).getInt32(0, this.#little);
   }
 
-  /** 64 bits with a sign. */
+  /** 64 bits, signed. */
   s64(): bigint {
     return this.#number(8).getBigInt64(0, this.#little);
   }
 
-  /** Big-endian, whatever the attribute says: ports and SPIs, for example. */
+  /** Big-endian, regardless of the flag NLA_F_NET_BYTEORDER: a port, for example. */
   be16(): number {
     return this.#number(2).getUint16(0);
   }
@@ -127,17 +127,17 @@ export class NetlinkAttribute {
     return this.#number(8).getBigUint64(0);
   }
 
-  /** A number of 4 or 8 bytes, by its length (NLA_UINT of newer families). */
+  /** A number of 4 or 8 bytes, by the length of the payload (NLA_UINT of newer families). */
   uint(): bigint {
     return this.bytes.length === 4 ? BigInt(this.u32()) : this.u64();
   }
 
-  /** The same with a sign (NLA_SINT). */
+  /** The same, signed (NLA_SINT). */
   sint(): bigint {
     return this.bytes.length === 4 ? BigInt(this.s32()) : this.s64();
   }
 
-  /** Numbers of 32 bits in host byte order, one after another. */
+  /** An array of 32-bit numbers in host byte order. */
   u32s(): number[] {
     const { bytes } = this;
     if (bytes.length % 4 !== 0) {
@@ -148,24 +148,24 @@ export class NetlinkAttribute {
   }
 
   /**
-   * Text up to the first NUL, or to the end. A byte that is not UTF-8 becomes one lone surrogate (U+DC80 to U+DCFF);
-   * show foreign text with `printable()`.
+   * Text up to the first NUL, or to the end. A byte that is not valid UTF-8 becomes a lone
+   * surrogate (U+DC80 to U+DCFF); use `printable()` to print foreign text.
    */
   string(): string {
     return readText(this.bytes, 0, this.bytes.length);
   }
 
-  /** An IP address as text, by its length: 4 bytes or 16. */
+  /** An IP address as text, by its length: 4 or 16 bytes. */
   ip(): string {
     if (this.bytes.length !== 16) this.#number(4);
     return formatIp(this.bytes);
   }
 
   /**
-   * The attributes inside. An array is read with it too: a nest whose attributes are the entries.
+   * The nested attributes. Also reads an array: a nest whose attributes are the entries.
    *
-   * @param header bytes of a struct before them
-   * @throws DecodeError if they do not hold together
+   * @param header size of a struct before them, in bytes
+   * @throws DecodeError if they are malformed
    */
   nest(header = 0): NetlinkAttributes {
     const { path, base, names } = this.#place;
@@ -199,7 +199,7 @@ const viewOf = ({ buffer, byteOffset, byteLength }: Uint8Array) =>
   new DataView(buffer, byteOffset, byteLength);
 
 /**
- * The attributes of a message, or inside one. Iterates over them in the order in which they lie.
+ * The attributes of a message or of a nest. Iterates in message order.
  *
  * @example
  * const attributes = message.attributes(4);
@@ -213,8 +213,8 @@ export class NetlinkAttributes implements Iterable<NetlinkAttribute> {
 
   /**
    * @param bytes attributes, each padded to four bytes; they are not copied
-   * @param place what they lie in, for errors
-   * @throws DecodeError if a length does not fit
+   * @param place where they were found, for errors
+   * @throws DecodeError if a length is invalid
    */
   constructor(bytes: Uint8Array, { path = [], base = 0, names }: Partial<AttributeLocation> = {}) {
     const view = viewOf(bytes);
@@ -235,22 +235,25 @@ export class NetlinkAttributes implements Iterable<NetlinkAttribute> {
     }
   }
 
-  /** How many there are. */
+  /** The number of attributes. */
   get size(): number {
     return this.#all.length;
   }
 
-  /** The attribute of a number; the last of several, as the kernel reads them (lib/nlattr.c). */
+  /**
+   * The attribute with a number; the last one if there are several, as in the kernel
+   * (lib/nlattr.c).
+   */
   get(type: number): NetlinkAttribute | undefined {
     return this.#all.findLast((one) => one.type === type);
   }
 
-  /** Whether there is one of that number: what a flag says. */
+  /** Whether an attribute with that number is present, as for a flag. */
   has(type: number): boolean {
     return this.get(type) !== undefined;
   }
 
-  /** All of them, in the order in which they lie. */
+  /** All attributes, in message order. */
   [Symbol.iterator](): IterableIterator<NetlinkAttribute> {
     return this.#all.values();
   }

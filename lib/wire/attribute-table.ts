@@ -1,7 +1,7 @@
 /**
- * How the attributes of a protocol are stated: number, payload, and the property a decoded message
- * has it under, in one table for each attribute space. Types, readers and writers are generated
- * from the tables (tools/codec).
+ * How the attributes of a protocol are declared: number, payload, and the property of a decoded
+ * message, in one table for each attribute space. Types, readers and writers are generated from the
+ * tables (tools/codec).
  * @module
  */
 import type { AF_INET, AF_INET6 } from './address.ts';
@@ -10,40 +10,43 @@ import type { Enumeration, Flags } from './names.ts';
 import type { NumberType, Struct } from './struct.ts';
 import type { None, TimeUnit } from './time.ts';
 
-/** What the bytes of an attribute mean. */
+/** The type of an attribute's payload. */
 export type Payload =
   | {
       readonly type: NumberType;
       readonly names?: Enumeration<string> | Flags<string>;
-      /** What a number of time counts: see time.ts. */
+      /** The unit of a time: see time.ts. */
       readonly unit?: TimeUnit;
       readonly none?: None;
     }
   | { readonly type: 'struct'; readonly struct: Struct }
   /**
-   * Structs one after another in one attribute. `repeated`: events have an attribute for each
-   * instead, which reads the same.
+   * Consecutive structs in one attribute. `repeated`: events have one attribute for each struct
+   * instead; reading accepts both.
    */
   | { readonly type: 'list'; readonly struct: Struct; readonly repeated?: true }
   /** xfrm_address_t: 16 bytes, of the message's family. */
   | { readonly type: 'address' }
-  /** An address of its length: 4 bytes or 16. It is of the message's family unless one is stated. */
+  /** An address by its length: 4 or 16 bytes. Of the message's family unless one is declared. */
   | { readonly type: 'ip'; readonly family?: typeof AF_INET | typeof AF_INET6 }
   /** A link-layer address, of any length. */
   | { readonly type: 'lladdr' }
-  /** A number of 32 bits; one of 64 means something else, and has a property of its own. */
+  /** A 32-bit number; a 64-bit one has a different meaning, and a property of its own. */
   | {
       readonly type: 'u32 or u64';
       readonly wide: { readonly name: string; readonly doc: string; readonly unit: TimeUnit };
     }
-  /** Text; written with a NUL at its end, read with or without. `repeated`: an attribute each. */
+  /**
+   * Text; written with a trailing NUL, read with or without. `repeated`: one attribute for each
+   * text.
+   */
   | { readonly type: 'string'; readonly repeated?: true }
   | { readonly type: 'bytes' }
-  /** Numbers one after another. */
+  /** An array of numbers. */
   | { readonly type: 'numbers'; readonly of: 'u32' | 'u64' }
   /**
-   * Attributes of another space; `header`: after a struct, whose fields are beside them. `flag`: the
-   * kernel sets NLA_F_NESTED.
+   * Attributes of another space. `header`: preceded by a struct, whose fields become siblings of
+   * theirs. `flag`: the kernel sets NLA_F_NESTED.
    */
   | {
       readonly type: 'nest';
@@ -52,9 +55,9 @@ export type Payload =
       readonly flag?: true;
     }
   /**
-   * Attributes of a space that another attribute chooses, beside this one: the one of number
-   * `by`, text or a number. A chosen space has a property of its own; what no option is for stays
-   * as bytes.
+   * Attributes of a space chosen by a sibling attribute: the one with number `by`, which holds text
+   * or a number. Each option has a property of its own; without a matching option the payload is
+   * kept as bytes.
    */
   | {
       readonly type: 'choice';
@@ -62,25 +65,22 @@ export type Payload =
       readonly of: 'string' | 'u16';
       readonly options: readonly Option[];
     }
-  /**
-   * Records one after another: a struct that begins with the record's length in 16 bits, then
-   * attributes.
-   */
+  /** Consecutive records: a struct that begins with the record's 16-bit length, then attributes. */
   | { readonly type: 'records'; readonly struct: Struct; readonly table: AttributeTable }
-  /** A list of nests: attributes, numbered from `first` on, that hold attributes of one space. */
+  /** A list of nests: attributes numbered from `first` on, each with attributes of one space. */
   | { readonly type: 'nests'; readonly table: AttributeTable; readonly first: number }
-  /** Empty: it says yes by being there. */
+  /** Empty: true if present. */
   | { readonly type: 'flag' }
   /** Alignment only. */
   | { readonly type: 'pad' };
 
 /** A space that can be chosen. */
 export interface Option {
-  /** What chooses it. */
+  /** The values that choose it. */
   readonly values: readonly (string | number)[];
   /**
-   * Those of the values with which the addresses in the space are IPv6; with the others they are
-   * IPv4. Left out: they are of the message's family.
+   * Values for which the addresses in the space are IPv6; for others they are IPv4. Omitted: they
+   * are of the message's family.
    */
   readonly inet6?: readonly string[];
   /** Its property. */
@@ -103,16 +103,16 @@ export interface AttributeTable {
   /** The name of the generated type. */
   readonly name: string;
   readonly doc: string;
-  /** In the order in which they are written. */
+  /** In the order of writing. */
   readonly attributes: readonly Attribute[];
   /**
-   * Whether kinds of message share the space, each using a part of it: the generated functions are
-   * then told which part, and in which order (see {@link messageAttributes}).
+   * Whether several kinds of message share the space, each with a subset of it: the generated
+   * functions then take the subset and its order (see {@link messageAttributes}).
    */
   readonly shared?: true;
   /**
-   * Whether what is not known in it may be a key: then it is kept as {@link OpaqueAttribute}, not as
-   * {@link RawAttribute}.
+   * Whether unknown attributes may hold keys: if so, they are kept as {@link OpaqueAttribute}
+   * instead of {@link RawAttribute}.
    */
   readonly opaque?: true;
 }
@@ -134,16 +134,18 @@ export interface MessageAttributes {
   /** Their numbers, in the kernel's order. */
   readonly order: readonly number[];
   /**
-   * What a reader does with an attribute, by its number: the number itself to read it, 0 to keep
-   * it raw, {@link SKIP} to pass over it.
+   * What a reader does with an attribute, by its number: the number itself means read it, 0 keep it
+   * raw, {@link SKIP} skip it.
    */
   readonly use: Uint8Array;
 }
 
-/** In {@link MessageAttributes.use}: somebody else reads it. */
+/** In {@link MessageAttributes.use}: read elsewhere. */
 export const SKIP = 255;
 
-/** The numbers of a table by name, and {@link MessageAttributes.use} where no attribute belongs. */
+/**
+ * Attribute numbers of a table by name, and a {@link MessageAttributes.use} in which none belongs.
+ */
 interface Index {
   readonly numbers: ReadonlyMap<string, number>;
   readonly unused: Uint8Array;
@@ -165,10 +167,10 @@ function indexOf(table: AttributeTable): Index {
 }
 
 /**
- * States which attributes belong to a kind of message, in the order in which the kernel sends them.
- * Others in such a message are kept raw.
+ * Declares which attributes belong to a kind of message, in the order in which the kernel sends
+ * them. Other attributes in such a message are kept raw.
  *
- * @param skipped properties that are read apart
+ * @param skipped properties that are read separately
  */
 export function messageAttributes(
   table: AttributeTable,

@@ -1,4 +1,4 @@
-/** Attributes of any protocol, written one by one. @module */
+/** Writes attributes of any protocol one by one. @module */
 import { shown } from '../base/shown.ts';
 import { ANY_FAMILY, addressFamily, ipLengthOf, writeIp } from './address.ts';
 import { NLA_F_NESTED } from './attribute.ts';
@@ -13,10 +13,10 @@ const isNumeric = (value: unknown): boolean =>
   typeof value === 'number' || typeof value === 'bigint';
 
 /**
- * Writes attributes one after another. Every method takes the attribute's number first and returns the writer.
- * Numbers are in host byte order, those of `be16` and so on big-endian.
+ * Writes attributes one after another. Every method takes the attribute's number first and returns
+ * the writer. Numbers are in host byte order, except for `be16`, `be32` and `be64`.
  *
- * @throws every method: EncodeError for a value that does not fit, with the attribute in its `path`
+ * @throws every method: EncodeError for an invalid value, with the attribute in its `path`
  *
  * @example
  * connection.request({
@@ -31,14 +31,15 @@ export class AttributeWriter {
   readonly #names: AttributeNames | undefined;
   #ended = false;
 
-  /** @param writer where to write, at its end */
+  /** @param writer appended to */
   constructor(writer: MessageWriter, names?: AttributeNames) {
     this.#writer = writer;
     this.#names = names;
   }
 
   /**
-   * Has a function write what belongs in one place. It must be done when it returns: the memory is another message's then.
+   * Calls a function that writes attributes. It must be synchronous: afterwards, the memory belongs
+   * to another message.
    * @internal
    */
   static within(
@@ -80,49 +81,49 @@ export class AttributeWriter {
     return this.#number(type, 8, value, (view, at, name) => writeU64(view, at, value, name));
   }
 
-  /** 8 bits with a sign. */
+  /** 8 bits, signed. */
   s8(type: number, value: number): this {
     return this.#number(type, 1, value, (view, at, name) =>
       view.setInt8(at, signed(value, 8, name)),
     );
   }
 
-  /** 16 bits with a sign. */
+  /** 16 bits, signed. */
   s16(type: number, value: number): this {
     return this.#number(type, 2, value, (view, at, name) =>
       view.setInt16(at, signed(value, 16, name), LE),
     );
   }
 
-  /** 32 bits with a sign. */
+  /** 32 bits, signed. */
   s32(type: number, value: number): this {
     return this.#number(type, 4, value, (view, at, name) =>
       view.setInt32(at, signed(value, 32, name), LE),
     );
   }
 
-  /** 64 bits with a sign. */
+  /** 64 bits, signed. */
   s64(type: number, value: bigint | number): this {
     return this.#number(type, 8, value, (view, at, name) =>
       view.setBigInt64(at, signed64(value, name), LE),
     );
   }
 
-  /** 4 bytes where the number fits into them, else 8 (NLA_UINT of newer families). */
+  /** 4 bytes if the number fits, otherwise 8 (NLA_UINT of newer families). */
   uint(type: number, value: bigint | number): this {
     return isNumeric(value) && value >= 0 && value <= 0xffff_ffff
       ? this.u32(type, Number(value))
       : this.u64(type, value);
   }
 
-  /** The same with a sign (NLA_SINT). */
+  /** The same, signed (NLA_SINT). */
   sint(type: number, value: bigint | number): this {
     return isNumeric(value) && value >= -0x8000_0000 && value <= 0x7fff_ffff
       ? this.s32(type, Number(value))
       : this.s64(type, value);
   }
 
-  /** Numbers of 32 bits, one after another. */
+  /** An array of 32-bit numbers. */
   u32s(type: number, values: readonly number[]): this {
     if (!Array.isArray(values)) this.#refuse(type, 'an array of numbers', values);
     return this.#named(type, () => {
@@ -149,7 +150,7 @@ export class AttributeWriter {
     return this.#number(type, 8, value, (view, at, name) => writeBe64(view, at, value, name));
   }
 
-  /** Text, with a NUL at its end. */
+  /** Text with a trailing NUL. */
   string(type: number, text: string): this {
     if (typeof text !== 'string') this.#refuse(type, 'a string', text);
     if (text.includes('\0')) throw new EncodeError('contains a NUL character', [this.#name(type)]);
@@ -160,7 +161,7 @@ export class AttributeWriter {
     });
   }
 
-  /** Bytes as they are. */
+  /** Raw bytes. */
   bytes(type: number, bytes: Uint8Array): this {
     if (!(bytes instanceof Uint8Array)) this.#refuse(type, 'a Uint8Array', bytes);
     return this.#named(type, () => {
@@ -169,7 +170,7 @@ export class AttributeWriter {
     });
   }
 
-  /** An IPv4 or IPv6 address, in 4 or 16 bytes. */
+  /** An IPv4 or IPv6 address, as 4 or 16 bytes. */
   ip(type: number, address: string): this {
     if (typeof address !== 'string' || addressFamily(address) === undefined) {
       this.#refuse(type, 'an IP address', address);
@@ -180,12 +181,12 @@ export class AttributeWriter {
     });
   }
 
-  /** An attribute without a payload: it says yes by being there. */
+  /** An attribute without a payload: true if present. */
   flag(type: number): this {
     return this.#named(type, () => this.#writer.attribute(type, 0));
   }
 
-  /** Attributes inside one, which gets the flag NLA_F_NESTED. Of an array: an attribute for each entry. */
+  /** A nested attribute, with the flag NLA_F_NESTED. For an array: one attribute for each entry. */
   nest(type: number, write: (inside: AttributeWriter) => unknown): this {
     if (typeof write !== 'function')
       this.#refuse(type, 'a function that writes the nested attributes', write);
@@ -211,7 +212,7 @@ export class AttributeWriter {
     write: (view: DataView, at: number, name: string) => void,
   ): this {
     const name = this.#name(type);
-    // What is missing would be written as 0.
+    // Otherwise a missing value would be written as 0.
     if (value === undefined) this.#refuse(type, 'a number', value);
     const at = this.#writer.attribute(type, size);
     write(this.#writer.view, at, name);

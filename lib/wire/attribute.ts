@@ -9,7 +9,7 @@ import { type OpaqueBytes, opaque } from './opaque.ts';
 import { readString } from './text.ts';
 
 export const NLA_HDRLEN = 4;
-/** Bits of nla_type that are no part of the number. */
+/** Bits of nla_type that are not part of the number. */
 export const NLA_F_NESTED = 0x8000;
 export const NLA_F_NET_BYTEORDER = 0x4000;
 export const NLA_TYPE_MASK = 0x3fff;
@@ -17,19 +17,22 @@ export const NLA_TYPE_MASK = 0x3fff;
 /** The next multiple of four (NLMSG_ALIGN, NLA_ALIGN, RTA_ALIGN). */
 export const align4 = (length: number): number => (length + 3) & ~3;
 
-/** An attribute as it came: what this library has no name for is kept like this, where it cannot be a key. */
+/**
+ * An attribute as received. Attributes unknown to this library are kept like this if they cannot be
+ * keys.
+ */
 export interface RawAttribute {
   /** Its number, without the flag bits. */
   readonly type: number;
-  /** NLA_F_NESTED and NLA_F_NET_BYTEORDER as they came; the kernel sets them unevenly. */
+  /** NLA_F_NESTED and NLA_F_NET_BYTEORDER as received; the kernel sets them inconsistently. */
   readonly flags: number;
   /** A copy of its payload. */
   readonly bytes: Uint8Array;
 }
 
 /**
- * An attribute that nobody here can read, of a protocol that sends keys: one that this library has no
- * name for, or that does not belong where it is.
+ * An attribute that this library cannot interpret, of a protocol that carries keys: unknown, or out
+ * of place.
  */
 export interface OpaqueAttribute extends Omit<RawAttribute, 'bytes'> {
   /** Its payload: the length, and the bytes only with `keys: true`. */
@@ -38,7 +41,7 @@ export interface OpaqueAttribute extends Omit<RawAttribute, 'bytes'> {
 
 /**
  * The length in bytes, header included, of the attribute at `at`.
- * @throws DecodeError when the attribute does not fit into what is left before `end`
+ * @throws DecodeError if the attribute extends beyond `end`
  */
 export function attributeLength(view: DataView, at: number, end: number): number {
   const left = end - at;
@@ -64,8 +67,8 @@ export function attributeLength(view: DataView, at: number, end: number): number
 }
 
 /**
- * The offset of the payload of an attribute between `at` and `end`; undefined if it is not there. Of
- * several the last counts, as where attributes are read one by one.
+ * The offset of the payload of an attribute between `at` and `end`; undefined if it is absent. If
+ * there are several, the last one wins, as when attributes are read one by one.
  */
 export function findAttribute(
   view: DataView,
@@ -82,7 +85,7 @@ export function findAttribute(
   return found;
 }
 
-/** The number of 16 bits that an attribute holds; undefined if it is not there, or shorter. */
+/** The 16-bit number in an attribute; undefined if it is absent or shorter. */
 export function findU16(view: DataView, at: number, end: number, type: number): number | undefined {
   const found = findAttribute(view, at, end, type);
   if (found === undefined || view.getUint16(found - NLA_HDRLEN, LE) < NLA_HDRLEN + 2) {
@@ -91,7 +94,7 @@ export function findU16(view: DataView, at: number, end: number, type: number): 
   return view.getUint16(found, LE);
 }
 
-/** The text that an attribute holds; undefined if it is not there. */
+/** The text in an attribute; undefined if it is absent. */
 export function findString(
   view: DataView,
   bytes: Uint8Array,
@@ -119,7 +122,7 @@ export function rawAttribute(
   };
 }
 
-/** The attribute at `at`, with a copy of its payload only if keys were asked for. */
+/** The attribute at `at`, with a copy of its payload only if keys were requested. */
 export function opaqueAttribute(
   view: DataView,
   bytes: Uint8Array,

@@ -1,7 +1,8 @@
 /**
- * Checks of the objects that callers pass to clients, before anything is sent. The encoders check the
- * range of each value; here is what they can't see: misspelled and missing properties, values of the
- * wrong type, addresses of mixed families, and properties that belong to another kind.
+ * Checks of the objects that callers pass to clients, before anything is sent. The encoders check
+ * the range of each value; this module finds what they cannot see: misspelled and missing
+ * properties, values of the wrong type, addresses of mixed families, and properties that belong to
+ * another kind.
  * @module
  */
 
@@ -11,9 +12,9 @@ import { EncodeError } from './error.ts';
 import type { Choice, Member, Shape } from './shape.ts';
 
 /**
- * Refuses what nothing can be made of.
+ * Refuses an object that cannot be encoded.
  *
- * @throws EncodeError that names the property, and what it should be
+ * @throws EncodeError that names the property and what it should be
  */
 export function checkProperties(value: unknown, of: Shape, path: readonly string[]): void {
   if (typeof value !== 'object' || value === null || Array.isArray(value)) {
@@ -35,7 +36,7 @@ export function checkProperties(value: unknown, of: Shape, path: readonly string
   for (const choice of of.choices) checkChoice(properties, choice, path);
 }
 
-/** Refuses what belongs to another kind: the kernel would read it as what it is not, or not at all. */
+/** Refuses properties of another kind: the kernel would misread or ignore them. */
 function checkChoice(
   properties: Readonly<Record<string, unknown>>,
   { by, names, options, raw }: Choice,
@@ -58,7 +59,7 @@ function checkChoice(
   }
 }
 
-/** The property that was meant, if one is but two letters away; else all there are. */
+/** The intended property, if one is at most two edits away; otherwise all valid ones. */
 function instead(name: string, { members }: Shape): string {
   const known = [...members.keys()];
   const [nearest] = known
@@ -68,7 +69,7 @@ function instead(name: string, { members }: Shape): string {
   return nearest ? `did you mean ${nearest[1]}?` : `valid properties: ${known.join(', ')}`;
 }
 
-/** How many letters must be added, removed or changed (Levenshtein). */
+/** The number of letters to add, remove or change (Levenshtein distance). */
 function distance(a: string, b: string): number {
   let row = Array.from({ length: b.length + 1 }, (_, j) => j);
   for (let i = 0; i < a.length; i++) {
@@ -99,7 +100,7 @@ function checkMember(value: unknown, { holds, shape }: Member, path: readonly st
       break;
     case 'text':
       if (typeof value !== 'string') throw new EncodeError('must be a string', path);
-      // The kernel reads text up to there only.
+      // The kernel stops reading text at the NUL.
       if (value.includes('\0')) throw new EncodeError('contains a NUL character', path);
       break;
     case 'u16':
@@ -118,7 +119,7 @@ function checkMember(value: unknown, { holds, shape }: Member, path: readonly st
   }
 }
 
-/** Refuses addresses of which one is IPv4 and another IPv6. */
+/** Refuses a mix of IPv4 and IPv6 addresses. */
 function checkFamilies(
   properties: Readonly<Record<string, unknown>>,
   group: readonly string[],

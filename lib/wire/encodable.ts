@@ -1,5 +1,5 @@
 /**
- * What may be given where a message is made.
+ * What may be passed to encode a message.
  * @module
  */
 import type { OpaqueAttribute, RawAttribute } from './attribute.ts';
@@ -8,10 +8,10 @@ import type { OpaqueBytes } from './opaque.ts';
 import type { Secret } from './secret.ts';
 
 /**
- * What encodes to a decoded type: that type itself, and looser forms of it. Whatever is left out
- * is zero (a limit of a lifetime: none; an address family: that of the addresses). Enumerations
- * take a name or a number, flag words a set, a list of names or a number, 64-bit numbers a bigint
- * or a number, keys also their bytes.
+ * What encodes to a decoded type: that type itself, and looser forms of it. Omitted properties are
+ * zero (a lifetime limit: no limit; an address family: that of the addresses). Enumerations accept
+ * a name or a number; flag words a set, a list of names or a number; 64-bit numbers a bigint or a
+ * number; keys also raw bytes.
  */
 export type Encodable<T> = T extends bigint
   ? bigint | number

@@ -1,5 +1,5 @@
 /**
- * Netlink speaks the byte order of the host; only addresses, SPIs and ports are big-endian.
+ * Netlink uses host byte order; only addresses, SPIs and ports are big-endian.
  * @module
  */
 import { endianness } from 'node:os';

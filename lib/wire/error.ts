@@ -1,21 +1,21 @@
 /**
- * The two errors between bytes and values: one for each way.
+ * The errors of conversion between bytes and values, one for each direction.
  * @module
  */
 
-/** What was wrong with some bytes, and where. */
+/** What is wrong with some bytes, and where. */
 export interface DecodeErrorDetails {
   /** Where in the message, outermost first: `['NEWSA', 'XFRMA_ALG_AEAD']`. */
   readonly path: readonly string[];
   /** Byte offset of the faulty part, from the start of the buffer that was read. */
   readonly offset: number;
-  /** Bytes that had to be there. */
+  /** Number of bytes required. */
   readonly expected?: number;
-  /** Bytes that were there. */
+  /** Number of bytes present. */
   readonly found?: number;
 }
 
-/** Bytes that are no well-formed message. Names the path and the offset; holds none of the bytes. */
+/** Malformed bytes. Names the path and the offset; contains none of the bytes. */
 export class DecodeError extends Error implements DecodeErrorDetails {
   readonly code = 'ERR_NETLINK_DECODE';
   /** What is wrong, without the path. */
@@ -35,13 +35,13 @@ export class DecodeError extends Error implements DecodeErrorDetails {
     if (details.found !== undefined) this.found = details.found;
   }
 
-  /** The same error, found inside `outer`. */
+  /** The same error with `outer` prepended to its path. */
   within(outer: string): DecodeError {
     return new DecodeError(this.reason, { ...this, path: [outer, ...this.path] });
   }
 }
 
-/** Throws the error for a part that holds fewer bytes than its type needs. */
+/** Throws the error for a part that is shorter than its type. */
 export function tooShort(name: string, offset: number, expected: number, found: number): never {
   throw new DecodeError(`needs ${expected} bytes, has ${found}`, {
     path: name === '' ? [] : [name],
@@ -51,7 +51,7 @@ export function tooShort(name: string, offset: number, expected: number, found: 
   });
 }
 
-/** Throws the error for a list whose length is not a multiple of its entries'. */
+/** Throws the error for a list whose length is not a multiple of its entry size. */
 export function notAMultiple(name: string, offset: number, of: number, found: number): never {
   throw new DecodeError(`has ${found} bytes, not a multiple of ${of}`, {
     path: [name],
@@ -61,7 +61,9 @@ export function notAMultiple(name: string, offset: number, of: number, found: nu
   });
 }
 
-/** Throws the error for a record whose own length is less than its struct, or more than is left. */
+/**
+ * Throws the error for a record whose stated length is less than its struct, or more than is left.
+ */
 export function wrongRecord(name: string, offset: number, says: number, left: number): never {
   throw new DecodeError(`a record has length ${says}, but ${left} bytes are left`, {
     path: [name],
@@ -71,7 +73,7 @@ export function wrongRecord(name: string, offset: number, says: number, left: nu
   });
 }
 
-/** Throws the error for a length inside a struct that does not fit the length of the whole. */
+/** Throws the error for a length inside a struct that contradicts the length of the whole. */
 export function wrongLength(name: string, offset: number, expected: number, found: number): never {
   throw new DecodeError(`has length ${found}, expected ${expected}`, {
     path: [name],
@@ -81,7 +83,7 @@ export function wrongLength(name: string, offset: number, expected: number, foun
   });
 }
 
-/** A value that no bytes can be made of. Names the path of the value; does not show the value of a key. */
+/** A value that cannot be encoded. Names the path of the value; never shows a key. */
 export class EncodeError extends Error {
   readonly code = 'ERR_NETLINK_ENCODE';
   /** What is wrong, without the path. */
@@ -97,7 +99,7 @@ export class EncodeError extends Error {
   }
 }
 
-/** For the catch of what writes a part: the same error, found inside `outer`. */
+/** For the catch of code that writes a part: the same error with `outer` prepended to its path. */
 export function within(error: unknown, outer: string): unknown {
   if (error instanceof EncodeError) return new EncodeError(error.reason, [outer, ...error.path]);
   if (error instanceof DecodeError) return error.within(outer);
@@ -105,9 +107,9 @@ export function within(error: unknown, outer: string): unknown {
 }
 
 /**
- * For the catch of what encodes a message: the error, found inside it. Writers look at values without
- * asking first whether they are there; what fails then is told here by its path, if it is a null. What
- * failed is left out: an error of the engine can show the value, which can be a key.
+ * For the catch of a message encoder: the error with the message's name in its path. Writers do not
+ * check for null first, so a failure caused by a null is reported by its path here. The original
+ * error is not attached: an error from the engine may show the value, which may be a key.
  */
 export function notEncoded(error: unknown, name: string, message: object): unknown {
   if (!(error instanceof TypeError || error instanceof RangeError)) return within(error, name);

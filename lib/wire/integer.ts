@@ -1,8 +1,8 @@
 /**
- * Integers. A DataView wraps what does not fit; here that is an error which names the field.
+ * Integers. A DataView wraps values that do not fit; here that is an error which names the field.
  *
- * Most 64-bit numbers are zero, small or "no limit": those share one bigint each, which saves an
- * allocation (about 15 of the 30 ns that a fresh bigint costs).
+ * Most 64-bit numbers are zero, small or "no limit": equal ones share one bigint, which saves an
+ * allocation (about 15 of the 30 ns that a new bigint costs).
  * @module
  */
 
@@ -10,10 +10,10 @@ import { shown } from '../base/shown.ts';
 import { LE } from './endian.ts';
 import { EncodeError } from './error.ts';
 
-/** Filled as they come. */
+/** Filled on demand. */
 const SMALL: (bigint | undefined)[] = new Array(1024).fill(undefined);
 export const ALL_ONES = 2n ** 64n - 1n;
-/** Where the halves of a 64-bit number are. */
+/** Offsets of the two halves of a 64-bit number. */
 export const HIGH = LE ? 4 : 0;
 export const LOW = LE ? 0 : 4;
 
@@ -21,7 +21,7 @@ let last = 0n;
 let lastHigh = 0;
 let lastLow = 0;
 
-/** The unsigned 64-bit number of host byte order at `at`. */
+/** The unsigned 64-bit number in host byte order at `at`. */
 export function readU64(view: DataView, at: number): bigint {
   const high = view.getUint32(at + HIGH, LE);
   const low = view.getUint32(at + LOW, LE);
@@ -30,7 +30,7 @@ export function readU64(view: DataView, at: number): bigint {
     return SMALL[low];
   }
   if (high === 0xffffffff && low === 0xffffffff) return ALL_ONES;
-  // Times: many objects were added in the same second.
+  // Times repeat: many objects were added in the same second.
   if (high !== lastHigh || low !== lastLow) {
     last = view.getBigUint64(at, LE);
     lastHigh = high;
@@ -70,7 +70,7 @@ export function u32(value: number | undefined, field: string): number {
     : refuse(value, 0n, 0xffffffffn, field);
 }
 
-/** `value` if it fits into 32 bits with a sign; 0 for undefined. */
+/** `value` if it fits into 32 bits, signed; 0 for undefined. */
 export function s32(value: number | undefined, field: string): number {
   if (value === undefined) return 0;
   return typeof value === 'number' && (value | 0) === value
@@ -78,7 +78,7 @@ export function s32(value: number | undefined, field: string): number {
     : refuse(value, -0x80000000n, 0x7fffffffn, field);
 }
 
-/** `value` if it fits into 8, 16 or 32 bits with a sign. */
+/** `value` if it fits into 8, 16 or 32 bits, signed. */
 export function signed(value: number, bits: 8 | 16 | 32, field: string): number {
   const most = 2n ** BigInt(bits - 1);
   return typeof value === 'number' && (value << (32 - bits)) >> (32 - bits) === value
@@ -86,7 +86,7 @@ export function signed(value: number, bits: 8 | 16 | 32, field: string): number 
     : refuse(value, -most, most - 1n, field);
 }
 
-/** `value` if it fits into 64 bits with a sign. */
+/** `value` if it fits into 64 bits, signed. */
 export function signed64(value: bigint | number, field: string): bigint {
   const big = typeof value === 'number' && Number.isSafeInteger(value) ? BigInt(value) : value;
   if (typeof big !== 'bigint' || BigInt.asIntN(64, big) !== big) {
@@ -95,7 +95,7 @@ export function signed64(value: bigint | number, field: string): bigint {
   return big;
 }
 
-/** Writes an unsigned 64-bit number in network byte order; undefined is 0. */
+/** Writes an unsigned 64-bit number in network byte order; undefined means 0. */
 export function writeBe64(
   view: DataView,
   at: number,
@@ -108,7 +108,7 @@ export function writeBe64(
   view.setBigUint64(at, big);
 }
 
-/** Writes an unsigned 64-bit number in host byte order into zeros; undefined is 0. */
+/** Writes an unsigned 64-bit number in host byte order over zeros; undefined means 0. */
 export function writeU64(
   view: DataView,
   at: number,

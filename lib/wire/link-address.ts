@@ -1,12 +1,12 @@
 /**
  * Link-layer addresses as text: `02:00:5e:10:00:01`. They have six bytes on Ethernet, other lengths
- * elsewhere (an IPv4 address on a tunnel), and none on links without any.
+ * elsewhere (an IPv4 address on a tunnel), and are empty on links without one.
  * @module
  */
 import { shown } from '../base/shown.ts';
 import { EncodeError } from './error.ts';
 
-/** The link-layer address of `length` bytes at `at`; empty for none. */
+/** The link-layer address of `length` bytes at `at`; an empty string if there is none. */
 export function readLinkAddress(bytes: Uint8Array, at: number, length: number): string {
   let text = '';
   for (let i = 0; i < length; i++) {
@@ -16,7 +16,7 @@ export function readLinkAddress(bytes: Uint8Array, at: number, length: number): 
   return text;
 }
 
-/** The bytes that a link-layer address takes. */
+/** The encoded length of a link-layer address in bytes. */
 export function linkAddressLength(text: string, field: string): number {
   if (text === '') return 0;
   if (!/^[0-9a-f]{2}(:[0-9a-f]{2})*$/i.test(text)) {

@@ -1,6 +1,6 @@
 /**
- * Where messages are written: one buffer, reused, that grows when it must. Lengths are patched when
- * a message or an attribute ends.
+ * A buffer to write messages into; it is reused and grows as needed. Lengths are filled in when a
+ * message or an attribute ends.
  * @module
  */
 import { align4, NLA_HDRLEN, type OpaqueAttribute, type RawAttribute } from './attribute.ts';
@@ -9,40 +9,39 @@ import { EncodeError, within } from './error.ts';
 import { type MessageHeader, NLMSG_HDRLEN } from './message.ts';
 import { disclosed } from './opaque.ts';
 
-/** Most bytes of an attribute: nla_len has 16 bits. */
+/** Maximum length of an attribute: nla_len has 16 bits. */
 const MAX_ATTRIBUTE = 0xffff;
 
 /**
- * A growing buffer of messages, one after the other.
+ * A growing buffer of consecutive messages.
  *
- * All memory after the end is zero, so what is reserved is padding until somebody writes there.
- * Messages may hold keys: {@link wipe} overwrites them, and so does growing with the memory that is
- * left behind.
+ * All memory after the end is zero, so reserved space is padding until it is written. Messages may
+ * hold keys: {@link wipe} overwrites them, and growing overwrites the memory it leaves behind.
  */
 export class MessageWriter implements Disposable {
-  /** The memory. Another one after {@link reserve}, {@link attribute} or a message began. */
+  /** The memory. May be replaced by {@link reserve}, {@link attribute} or {@link beginMessage}. */
   bytes: Uint8Array<ArrayBuffer>;
   /** The same memory. */
   view: DataView<ArrayBuffer>;
   #end = 0;
 
-  /** @param capacity bytes to begin with */
+  /** @param capacity initial size in bytes */
   constructor(capacity = 4096) {
     this.bytes = new Uint8Array(capacity);
     this.view = new DataView(this.bytes.buffer);
   }
 
-  /** Bytes written. */
+  /** Number of bytes written. */
   get length(): number {
     return this.#end;
   }
 
-  /** What was written: the writer's own memory, valid until it is written to or wiped. */
+  /** The bytes written: the writer's own memory, valid until the next write or wipe. */
   written(): Uint8Array<ArrayBuffer> {
     return this.bytes.subarray(0, this.#end);
   }
 
-  /** Makes room for `size` zero bytes, and padding to four, and gives their offset. */
+  /** Reserves `size` zero bytes, padded to a multiple of four, and returns their offset. */
   reserve(size: number): number {
     const at = this.#end;
     const end = at + align4(size);
@@ -51,7 +50,7 @@ export class MessageWriter implements Disposable {
     return at;
   }
 
-  /** Begins a message and gives its offset, for {@link endMessage}. */
+  /** Begins a message and returns its offset, for {@link endMessage}. */
   beginMessage({ type, flags, seq, portId }: MessageHeader): number {
     const at = this.reserve(NLMSG_HDRLEN);
     this.view.setUint16(at + 4, type, LE);
@@ -63,13 +62,16 @@ export class MessageWriter implements Disposable {
 
   /**
    * Ends the message at `at`.
-   * @param size its nlmsg_len; the kernel counts the padding at its end too, and that is the default
+   * @param size its nlmsg_len; by default it includes the padding at the end, as in the kernel
    */
   endMessage(at: number, size = this.#end - at): void {
     this.view.setUint32(at, size, LE);
   }
 
-  /** Writes the header of an attribute with `size` bytes of payload, and gives their offset. */
+  /**
+   * Writes the header of an attribute with `size` bytes of payload, and returns the offset of the
+   * payload.
+   */
   attribute(type: number, size: number): number {
     const length = NLA_HDRLEN + size;
     if (length > MAX_ATTRIBUTE) {
@@ -81,7 +83,7 @@ export class MessageWriter implements Disposable {
     return at + NLA_HDRLEN;
   }
 
-  /** Begins an attribute that holds attributes, and gives its offset, for {@link endNest}. */
+  /** Begins an attribute that holds attributes, and returns its offset, for {@link endNest}. */
   beginNest(type: number): number {
     return this.attribute(type, 0) - NLA_HDRLEN;
   }
@@ -99,9 +101,9 @@ export class MessageWriter implements Disposable {
   }
 
   /**
-   * Writes an attribute as it came.
-   * @param zeroed whether zeros may stand for bytes that are not there
-   * @throws EncodeError where they are not
+   * Writes a raw attribute.
+   * @param zeroed whether to write zeros for undisclosed bytes
+   * @throws EncodeError if they are undisclosed
    */
   raw({ type, flags, bytes }: RawAttribute | OpaqueAttribute, zeroed = false): void {
     let payload: Uint8Array | undefined;
@@ -114,13 +116,13 @@ export class MessageWriter implements Disposable {
     if (payload !== undefined) this.bytes.set(payload, at);
   }
 
-  /** Takes back what was written from `at` on: after an error, a message that was begun. */
+  /** Discards everything from `at` on: after an error, an unfinished message. */
   cut(at: number): void {
     this.bytes.fill(0, at, this.#end);
     this.#end = at;
   }
 
-  /** Overwrites all that was written; the writer is empty again. */
+  /** Overwrites everything that was written; the writer is empty again. */
   wipe(): void {
     this.cut(0);
   }

@@ -10,24 +10,24 @@ import { DecodeError } from './error.ts';
 /** Size of struct nlmsghdr in bytes. */
 export const NLMSG_HDRLEN = 16;
 
-/** What a message's header says of it, beside its length. */
+/** The fields of a message's header, except its length. */
 export interface MessageHeader {
   /** nlmsg_type. */
   readonly type: number;
   /** nlmsg_flags (NLM_F_). */
   readonly flags: number;
-  /** nlmsg_seq. In an event: what the request that caused it had there, or 0. */
+  /** nlmsg_seq. In an event: the value from the request that caused it, or 0. */
   readonly seq: number;
   /**
-   * nlmsg_pid. In an event: what the requester wrote there, which may be anything; it is a
-   * claim, not a sender (net/xfrm/xfrm_user.c copies it from the request).
+   * nlmsg_pid. In an event: whatever the requester wrote there; it is a claim, not a verified
+   * sender (net/xfrm/xfrm_user.c copies it from the request).
    */
   readonly portId: number;
 }
 
 /**
  * The length in bytes, header included, of the message at `at`.
- * @throws DecodeError when the message does not fit into what is left before `end`
+ * @throws DecodeError if the message extends beyond `end`
  */
 export function messageLength(view: DataView, at: number, end: number): number {
   const left = end - at;
@@ -67,5 +67,5 @@ export function readHeader(view: DataView, at: number): MessageHeader {
   };
 }
 
-/** Where the message after one of `length` bytes at `at` begins. */
+/** Where the message after the one of `length` bytes at `at` begins. */
 export const nextMessage = (at: number, length: number): number => at + align4(length);

@@ -1,18 +1,18 @@
 /**
- * Names for the kernel's numbers: enumerations, flag words and truth values.
+ * Names for the kernel's numbers: enumerations, flag words and booleans.
  * @module
  */
 import { shown } from '../base/shown.ts';
 import { EncodeError } from './error.ts';
 
-/** A closed list of names for a number that may be open: unknown numbers stay numbers. */
+/** A fixed list of names for numbers; numbers without a name stay numbers. */
 export class Enumeration<Name extends string> {
   readonly label: string;
   readonly numbers: Readonly<Record<Name, number>>;
   readonly #names: (Name | undefined)[] = [];
   readonly #numbers: Map<string, number>;
 
-  /** @param label the name of the exported constant and type, as generated code imports them */
+  /** @param label the name of the exported constant and type, which generated code imports */
   constructor(label: string, numbers: Record<Name, number>) {
     this.label = label;
     this.numbers = numbers;
@@ -20,12 +20,12 @@ export class Enumeration<Name extends string> {
     for (const name in numbers) this.#names[numbers[name]] = name;
   }
 
-  /** The name of a number, or the number itself where there is none. */
+  /** The name of a number, or the number itself if it has none. */
   name(number: number): Name | number {
     return this.#names[number] ?? number;
   }
 
-  /** The number of a name; a number is itself, undefined is 0. */
+  /** The number of a name; a number is returned as it is, undefined is 0. */
   number(value: Name | number | undefined, field: string): number {
     if (typeof value !== 'string') return value ?? 0;
     const number = this.#numbers.get(value);
@@ -37,12 +37,12 @@ export class Enumeration<Name extends string> {
   }
 }
 
-/** What a field of an enumeration holds: a known name, or a number that has none yet. */
+/** The value of an enumeration field: a known name, or a number without one. */
 export type NameOf<E> = E extends Enumeration<infer Name> ? Name | number : never;
 
 /** A decoded flag word. */
 export interface FlagSet<Name extends string> {
-  /** All bits as they came, named or not. */
+  /** All bits as received, named or not. */
   readonly mask: number;
   /** The names of the bits that have one, lowest bit first. */
   readonly names: readonly Name[];
@@ -70,7 +70,7 @@ export class Flags<Name extends string> {
     return set;
   }
 
-  /** The mask of a set (its names do not count), of a list of names or a number; undefined is 0. */
+  /** The mask of a set (its names are ignored), a list of names or a number; undefined is 0. */
   mask(value: FlagSet<Name> | readonly Name[] | number | undefined, field: string): number {
     if (value === undefined) return 0;
     if (typeof value === 'number') return value;
@@ -91,12 +91,12 @@ export class Flags<Name extends string> {
   }
 }
 
-/** What a flag field holds. */
+/** The value of a flag field. */
 export type FlagsOf<F> = F extends Flags<infer Name> ? FlagSet<Name> : never;
 
 /**
- * A byte that says yes or no. The kernel writes 0 and 1, but hands on what others wrote; any other
- * number stays a number, and means yes.
+ * A boolean byte. The kernel writes 0 and 1, but passes on values written by others; any other
+ * number stays a number, and means true.
  */
 export type KernelBool = boolean | number;
 
@@ -104,6 +104,9 @@ export type KernelBool = boolean | number;
 export const readTruth = (byte: number): KernelBool =>
   byte === 0 ? false : byte === 1 ? true : byte;
 
-/** The byte for a truth value; undefined is 0. What is neither stays what it is, for the check of the byte. */
+/**
+ * The byte for a boolean; undefined is 0. Other values are unchanged, and fail the check of the
+ * byte.
+ */
 export const truthByte = (value: KernelBool | undefined): number =>
   typeof value === 'boolean' ? Number(value) : (value ?? 0);

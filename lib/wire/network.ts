@@ -1,12 +1,12 @@
 /**
- * Networks: an address and how many of its first bits count.
+ * Networks: an address and a prefix length.
  * @module
  */
 import { shown } from '../base/shown.ts';
 import { AF_INET, addressFamily, writeAddress } from './address.ts';
 import { EncodeError } from './error.ts';
 
-/** A network, ready to be compared with addresses. */
+/** A network, prepared for comparison with addresses. */
 export interface Network {
   /** The address as it was given. */
   readonly address: string;
@@ -16,7 +16,10 @@ export interface Network {
   readonly bytes: Uint8Array;
 }
 
-/** `10.0.0.0/8` taken apart; an address alone is a network of one. Undefined if it is neither. */
+/**
+ * Parses a network such as `10.0.0.0/8`; an address alone is a single host. Undefined if it is
+ * neither.
+ */
 export function parseNetwork(text: string): Network | undefined {
   const [address = '', length, ...more] = text.split('/');
   const family = addressFamily(address);
@@ -30,7 +33,7 @@ export function parseNetwork(text: string): Network | undefined {
   return { address, family, bits, bytes };
 }
 
-/** The same, or an error. @throws EncodeError that says what a network is */
+/** The same, but throws. @throws EncodeError that says what is expected */
 export function networkOf(text: unknown, path: readonly string[]): Network {
   const network = typeof text === 'string' ? parseNetwork(text) : undefined;
   if (network !== undefined) return network;
@@ -39,11 +42,12 @@ export function networkOf(text: unknown, path: readonly string[]): Network {
 }
 
 /**
- * A value whose addresses may have their prefix lengths with them, `10.0.0.0/8`, as the kernel has it: the length in a property of
- * its own. What is wrong in another way is left as it is, for those who look at each property.
+ * Converts a value whose addresses may include their prefix lengths (`10.0.0.0/8`) to the kernel's
+ * form, with the length in a property of its own. Other invalid values are left for the checks of
+ * each property.
  *
- * @param pairs each address with its length
- * @throws EncodeError for what is no network, or has two prefix lengths
+ * @param pairs each address property with its length property
+ * @throws EncodeError for an invalid network, or one with two prefix lengths
  */
 export function withLengths<Given>(
   given: Given,
@@ -69,8 +73,8 @@ export function withLengths<Given>(
 const scratch = new Uint8Array(16);
 
 /**
- * Whether a network holds an address, or all of the network that it and a prefix length make.
- * Text that is no address is in no network.
+ * Whether a network contains an address, or the whole network formed by it and a prefix length. No
+ * network contains text that is not an address.
  */
 export function contains({ family, bits, bytes }: Network, address: string, length = 128): boolean {
   if (length < bits || addressFamily(address) !== family) return false;

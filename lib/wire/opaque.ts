@@ -1,27 +1,32 @@
 /**
- * Bytes that may hold a key, although nobody here can tell: the payload of a message or of an
- * attribute that this library does not know, or that stands where it does not belong.
+ * Bytes that may hold a key: the payload of an unknown message, or of an attribute that is unknown
+ * or out of place.
  * @module
  */
 import { inspect } from 'node:util';
 import { EncodeError } from './error.ts';
 
 /**
- * Bytes that are not shown. Printing, logging, cloning or serialising them shows their length only;
- * `bytes()` gives them, where they were asked for.
+ * Bytes that are not shown. Printing, logging, cloning or serialising them shows only their length;
+ * `bytes()` returns them if keys were requested.
  */
 export class OpaqueBytes implements Disposable {
-  /** How many there are. */
+  /** Their length. */
   readonly length: number;
   readonly #bytes: Uint8Array | undefined;
 
-  /** @param bytes taken as they are, the caller hands over a copy of its own; or only how many there are */
+  /**
+   * @param bytes used as they are, so they must be a copy that the caller gives up; or only their
+   *   length
+   */
   constructor(bytes: Uint8Array | number) {
     this.length = typeof bytes === 'number' ? bytes : bytes.length;
     this.#bytes = typeof bytes === 'number' ? undefined : bytes;
   }
 
-  /** The bytes themselves: the one copy this object holds. Undefined unless keys were asked for. */
+  /**
+   * The bytes themselves: the only copy this object holds. Undefined unless keys were requested.
+   */
   bytes(): Uint8Array | undefined {
     return this.#bytes;
   }
@@ -40,26 +45,26 @@ export class OpaqueBytes implements Disposable {
     return `[${this.length} bytes]`;
   }
 
-  /** The length only. */
+  /** Only the length. */
   toJSON(): string {
     return this.toString();
   }
 
-  /** The length only. */
+  /** Only the length. */
   [inspect.custom](): string {
     return this.toString();
   }
 }
 
-/** `length` bytes at `at`: a copy of them if keys were asked for, else only how many they are. */
+/** `length` bytes at `at`: a copy if keys were requested, otherwise only their length. */
 export const opaque = (bytes: Uint8Array, at: number, length: number, keys: boolean): OpaqueBytes =>
   new OpaqueBytes(keys ? bytes.slice(at, at + length) : length);
 
 /**
  * The bytes to write.
  *
- * @param zeroed whether zeros may stand for what is not there: then undefined
- * @throws EncodeError where they are not there
+ * @param zeroed whether zeros may replace undisclosed bytes: if so, undefined is returned
+ * @throws EncodeError if they are undisclosed
  */
 export function disclosed(of: OpaqueBytes | Uint8Array, zeroed: boolean): Uint8Array | undefined {
   if (of instanceof Uint8Array) return of;

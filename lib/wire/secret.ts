@@ -1,28 +1,28 @@
 /**
- * Keys on their way into a message.
+ * Encodes keys.
  * @module
  */
 import { shown } from '../base/shown.ts';
 import { EncodeError } from './error.ts';
 
-/** What holds a key and does not show it. */
+/** An object that holds a key and does not show it. */
 export interface Secret {
   /** Length in bytes. */
   readonly length: number;
   bytes(): Uint8Array;
 }
 
-/** The length in bits of an algorithm's key: as it says itself, else all of the key. */
+/** The key length of an algorithm in bits: as stated, by default the whole key. */
 export function keyBits(bits: number | undefined, key: Secret | Uint8Array | undefined): number {
   return bits ?? (key === undefined ? 0 : key.length * 8);
 }
 
 /**
- * The bytes that a key takes in the message.
+ * The encoded length of a key in bytes.
  *
- * @param zeroed whether zeros may stand for a key that is not there (a decoded event has none
- *   unless keys were asked for)
- * @throws EncodeError when the key is not there, or not as long as it says
+ * @param zeroed whether zeros may replace a missing key (a decoded event has none unless keys were
+ *   requested)
+ * @throws EncodeError if the key is missing, or does not have its stated length
  */
 export function keyLength(
   bits: number | undefined,

@@ -1,36 +1,36 @@
 /**
- * Which properties an object may have that a message is made of, derived from the tables.
+ * Which properties an encodable object may have, derived from the tables.
  * @module
  */
 import type { Attribute, AttributeTable } from './attribute-table.ts';
 import { Enumeration } from './names.ts';
 import type { Field, Struct } from './struct.ts';
 
-/** What a property holds. What is `other`, the encoders check. */
+/** What a property holds; the encoders check `other`. */
 export interface Member {
   readonly holds: 'object' | 'list' | 'text' | 'key' | 'bytes' | 'u16' | 'other';
-  /** Of the object, or of each entry of the list. */
+  /** The shape of the object, or of each entry of the list. */
   readonly shape?: Shape;
 }
 
-/** Properties of which one may be there: the one that another property chooses. */
+/** Mutually exclusive properties: another property chooses which one may be present. */
 export interface Choice {
   /** The property that chooses. */
   readonly by: string;
-  /** The names of its numbers. */
+  /** The names of its values. */
   readonly names?: Enumeration<string> | undefined;
-  /** What chooses each, by name where there is one. */
+  /** The values that choose each property, as names where they have one. */
   readonly options: ReadonlyMap<string, readonly (string | number)[]>;
-  /** The property that may hold any of them, as bytes. */
+  /** The property that may hold any of them as bytes. */
   readonly raw: string;
 }
 
 /** The properties an object may have. */
 export interface Shape {
   readonly members: ReadonlyMap<string, Member>;
-  /** Those that must be there. */
+  /** Required properties. */
   readonly required: readonly string[];
-  /** Addresses that must be of one family, in groups. */
+  /** Groups of addresses that must have the same family. */
   readonly families: readonly (readonly string[])[];
   readonly choices: readonly Choice[];
 }
@@ -51,7 +51,7 @@ const HOLDS: Partial<Record<Field['type'] | Attribute['type'], Member['holds']>>
   rest: 'bytes',
 };
 
-/** A shape written out. */
+/** Makes a shape from an explicit list of properties. */
 export function shapeWith(
   members: Readonly<Record<string, Member['holds'] | Shape>>,
   required: readonly string[] = [],
@@ -63,7 +63,7 @@ export function shapeWith(
   return { members: new Map(all), required, families: [], choices: [] };
 }
 
-/** Attributes that are sent as they are: see RawAttribute and OpaqueAttribute. */
+/** Attributes that are sent unchanged: see RawAttribute and OpaqueAttribute. */
 const sentAsTheyAre = (bytes: 'bytes' | 'key'): Member => ({
   holds: 'list',
   shape: shapeWith({ type: 'u16', flags: 'u16', bytes }, ['type', 'bytes']),
@@ -71,7 +71,7 @@ const sentAsTheyAre = (bytes: 'bytes' | 'key'): Member => ({
 const RAW = sentAsTheyAre('bytes');
 const OPAQUE = sentAsTheyAre('key');
 
-/** The member with the digits of numbers that are too large to be exact: see time.ts. */
+/** The property with the digits of numbers too large to be exact: see time.ts. */
 function exactOf(all: readonly (Field | Attribute)[]): [string, Member][] {
   const names = all.flatMap((one) => {
     if (one.type === 'u32 or u64') return [one.wide.name];
@@ -82,7 +82,7 @@ function exactOf(all: readonly (Field | Attribute)[]): [string, Member][] {
   return [['exact', { holds: 'object', shape: shapeWith(digits) }]];
 }
 
-/** The fields of a struct, those of inlined structs among them. */
+/** The fields of a struct, including those of inlined structs. */
 function fieldsOf(struct: Struct): Field[] {
   return struct.fields.flatMap((field) =>
     field.type === 'struct' && field.inline ? fieldsOf(field.struct) : [field],
@@ -113,7 +113,7 @@ function shapeOfStruct(struct: Struct): Shape {
   };
 }
 
-/** The choices in a space. */
+/** The choices in an attribute space. */
 function choicesOf({ attributes }: AttributeTable): Choice[] {
   return attributes.flatMap((of) => {
     if (of.type !== 'choice') return [];
@@ -163,10 +163,10 @@ function membersOf(of: Attribute): [string, Member][] {
 }
 
 /**
- * The properties of an object made of a struct and of attributes.
+ * The properties of an object made of a struct and attributes.
  *
- * @param names those of the attributes that it may have; all if left out
- * @param required what must be there, beside what the struct asks for
+ * @param names the attributes that it may have; default: all
+ * @param required required properties, in addition to those of the struct
  */
 export function shape(
   struct: Struct | undefined,

@@ -1,7 +1,7 @@
 /**
- * How a kernel struct is stated: once, as a table of its fields in the kernel's order, with the
+ * How a kernel struct is declared: once, as a table of its fields in the kernel's order, with the
  * kernel's names. Offsets and sizes follow from C's layout rules; types, readers and writers are
- * generated from the tables (tools/codec); a test holds both against a C compiler.
+ * generated from the tables (tools/codec); a test compares both with a C compiler.
  * @module
  */
 import type { Enumeration, Flags } from './names.ts';
@@ -22,21 +22,29 @@ export const NUMBER_SIZE: Readonly<Record<NumberType, number>> = {
   be64: 8,
 };
 
-/** What the bytes of a field mean. */
+/** The type of a field. */
 export type FieldType =
   | {
       readonly type: NumberType;
       readonly names?: Enumeration<string> | Flags<string>;
-      /** What a number of time counts: see time.ts. */
+      /** The unit of a time: see time.ts. */
       readonly unit?: TimeUnit;
-      /** What the kernel has for no limit, or never: 0 or all bits set. It is written where no value is given. */
+      /**
+       * The kernel's value for "no limit" or "never": 0 or all bits set. It is written if no value
+       * is given.
+       */
       readonly none?: None;
-      /** Whether older kernels end the struct before it; then all that follow are optional too. */
+      /**
+       * Whether older kernels end the struct before this field; then all following fields are
+       * optional too.
+       */
       readonly optional?: true;
     }
-  /** A byte that says yes or no. */
+  /** A boolean byte. */
   | { readonly type: 'truth' }
-  /** xfrm_address_t; `family` names the field that says which, 'outer' the struct around it. */
+  /**
+   * xfrm_address_t; `family` names the field with its family, 'outer' means the enclosing struct's.
+   */
   | { readonly type: 'address'; readonly family: string | undefined }
   | { readonly type: 'struct'; readonly struct: Struct; readonly inline: boolean }
   /** char[64], NUL-padded. */
@@ -47,14 +55,14 @@ export type FieldType =
   | { readonly type: 'words'; readonly count: string }
   /** Trailing text; `length` names the field with its length in bytes. */
   | { readonly type: 'text'; readonly length: string }
-  /** A trailing address of the family that the field says which `family` names. */
+  /** A trailing address, whose family is in the field named by `family`. */
   | { readonly type: 'ip'; readonly family: string }
-  /** What newer kernels append to a struct that grows; absent where there is nothing. */
+  /** Bytes that newer kernels append to an extensible struct; absent if there are none. */
   | { readonly type: 'rest' }
   /**
-   * A length that follows from the rest, so it is checked and written but has no property: the
-   * number of `words` at the end, or the bytes of the whole struct with what trails it (of a record,
-   * see attribute-table.ts: the attributes).
+   * A length that is derived from other data, so it is checked and written but has no property: the
+   * number of `words` at the end, or the size of the whole struct with its trailing data (for a
+   * record, see attribute-table.ts: with its attributes).
    */
   | { readonly type: 'length'; readonly of: NumberType; readonly counts: 'words' | 'whole' }
   /** Reserved by the kernel: zero, and not decoded. */
@@ -63,13 +71,13 @@ export type FieldType =
 export type Field = FieldType & {
   /** The kernel's name. */
   readonly kernel: string;
-  /** Ours. */
+  /** This library's name. */
   readonly name: string;
-  /** One sentence with the unit, for the generated type. */
+  /** One sentence, including the unit, for the generated type. */
   readonly doc: string;
 };
 
-/** A field with its place in the struct. */
+/** A field with its position in the struct. */
 export type PlacedField = Field & { readonly offset: number; readonly size: number };
 
 export interface Struct {
@@ -79,15 +87,15 @@ export interface Struct {
   readonly name: string;
   readonly doc: string;
   readonly fields: readonly PlacedField[];
-  /** sizeof, trailing padding included, variable parts not. */
+  /** sizeof, including trailing padding, excluding variable parts. */
   readonly size: number;
   readonly align: number;
   /**
-   * The field that holds the address family of the struct's addresses, as a path
-   * (`sel.family`); `outer` where the struct around it says so; undefined where it has none.
+   * The field with the address family of the struct's addresses, as a path (`sel.family`); `outer`
+   * if the enclosing struct has it; undefined if none does.
    */
   readonly family: string | undefined;
-  /** Whether all fields must be given where it is. */
+  /** Whether all fields are required when the struct is present. */
   readonly whole: boolean;
 }
 
@@ -100,7 +108,9 @@ function field(type: FieldType, kernel: string, name: string | undefined, doc: s
   return { ...type, kernel, name: name ?? camel(kernel), doc };
 }
 
-/** A number, under the kernel's name or ours; with names, an enumeration or a flag word. */
+/**
+ * A number, under the kernel's name or this library's; with `names`, an enumeration or a flag word.
+ */
 export const number = (
   type: NumberType,
   kernel: string,
@@ -127,11 +137,11 @@ export const address = (
   more: { name?: string; family?: string } = {},
 ): Field => field({ type: 'address', family: more.family }, kernel, more.name, doc);
 
-/** A struct within, as an object of its own. */
+/** A nested struct, as an object of its own. */
 export const nested = (struct: Struct, kernel: string, name: string, doc: string): Field =>
   field({ type: 'struct', struct, inline: false }, kernel, name, doc);
 
-/** A struct within whose fields become fields of the outer object. */
+/** A nested struct whose fields become fields of the outer object. */
 export const inline = (struct: Struct, kernel: string): Field =>
   field({ type: 'struct', struct, inline: true }, kernel, kernel, '');
 
@@ -152,8 +162,9 @@ export const reserved = (of: NumberType, kernel: string): Field =>
   field({ type: 'reserved', of }, kernel, undefined, '');
 
 /**
- * Fixed size and alignment of a field by C's rules where numbers of 64 bits are aligned to 8 bytes: everywhere
- * but on i386 (System V ABI, Intel386 supplement), which package.json leaves out.
+ * Fixed size and alignment of a field by C's rules, assuming that 64-bit numbers are aligned to 8
+ * bytes: true everywhere except i386 (System V ABI, Intel386 supplement), which package.json
+ * excludes.
  */
 function extent(of: Field): [size: number, align: number] {
   switch (of.type) {
@@ -180,7 +191,7 @@ function extent(of: Field): [size: number, align: number] {
   }
 }
 
-/** States a struct. */
+/** Declares a struct. */
 export function struct(
   kernel: string,
   typeName: string,
@@ -210,7 +221,7 @@ export function struct(
   };
 }
 
-/** The offset of a field in a struct; of one in a struct within it, by its path (`sel.family`). */
+/** The offset of a field in a struct; for a nested struct, by its path (`sel.family`). */
 export function offsetOf(of: Struct, path: string): number {
   const [first, ...rest] = path.split('.');
   const field = of.fields.find(({ kernel }) => kernel === first);

@@ -1,7 +1,7 @@
 /**
- * Text that came from the kernel or a peer, or goes there. It is UTF-8; the kernel does not check that.
- * A byte that is part of no UTF-8 character becomes the lone surrogate U+DC00 + byte (U+DC80 to U+DCFF,
- * which no UTF-8 can hold), so that text becomes the bytes again that it came from.
+ * Text from or to the kernel or a peer. It should be UTF-8; the kernel does not check that. A byte
+ * that is not part of a valid UTF-8 character becomes the lone surrogate U+DC00 + byte (U+DC80 to
+ * U+DCFF, which valid UTF-8 cannot encode), so that encoding the text restores the original bytes.
  * @module
  */
 import { isUtf8 } from 'node:buffer';
@@ -10,7 +10,7 @@ import { beginning } from '../base/shown.ts';
 import { EncodeError } from './error.ts';
 
 const SURROGATE = 0xdc00;
-/** Whether a UTF-16 code unit, alone, stands for a byte that is no UTF-8. */
+/** Whether a UTF-16 code unit, on its own, stands for a byte that is not valid UTF-8. */
 const isByte = (code: number): boolean => code >= SURROGATE + 0x80 && code <= SURROGATE + 0xff;
 
 const decoder = once(() => new TextDecoder('utf-8', { ignoreBOM: true }));
@@ -31,7 +31,8 @@ function decodeWide(bytes: Uint8Array): string {
   let text = '';
   for (let i = 0; i < bytes.length; ) {
     const byte = bytes[i] as number;
-    // By its first byte (RFC 3629 section 3); what may not begin a character is none of any length.
+    // The first byte gives the length (RFC 3629 section 3); one that cannot begin a character fails
+    // at any length.
     const character = bytes.subarray(
       i,
       i + (byte < 0x80 ? 1 : byte < 0xe0 ? 2 : byte < 0xf0 ? 3 : 4),
@@ -54,15 +55,15 @@ export function readText(bytes: Uint8Array, at: number, length: number): string 
   return decode(bytes, at, end);
 }
 
-/** `length` bytes as text, without the NUL at the end if there is one. */
+/** `length` bytes as text, without a trailing NUL. */
 export function readString(bytes: Uint8Array, at: number, length: number): string {
   const end = at + length;
   return decode(bytes, at, length > 0 && bytes[end - 1] === 0 ? end - 1 : end);
 }
 
 /**
- * The bytes that a text takes.
- * @throws EncodeError for half a surrogate pair that stands for no byte
+ * The encoded length of a text in bytes.
+ * @throws EncodeError for a lone surrogate that does not stand for a byte
  */
 export function textSize(text: string, ...path: string[]): number {
   let size = text.length;
@@ -70,7 +71,7 @@ export function textSize(text: string, ...path: string[]): number {
     if (text.charCodeAt(i) <= 0x7f) continue;
     const point = text.codePointAt(i) as number;
     if (point > 0xffff) {
-      size += 2; // four bytes of two code units
+      size += 2; // two code units, four bytes
       i++;
     } else if (!isByte(point)) {
       if (point >= 0xd800 && point <= 0xdfff) {
@@ -82,7 +83,7 @@ export function textSize(text: string, ...path: string[]): number {
   return size;
 }
 
-/** Writes text into a field of `room` bytes; undefined is empty. */
+/** Writes text into a field of `room` bytes; undefined means empty. */
 export function writeText(
   bytes: Uint8Array,
   at: number,
@@ -129,7 +130,7 @@ function writeWide(bytes: Uint8Array, at: number, text: string): void {
   }
 }
 
-/** The bytes of a text. @throws EncodeError as {@link textSize} does */
+/** The encoded bytes of a text. @throws EncodeError as {@link textSize} does */
 export function textBytes(text: string): Uint8Array {
   const bytes = new Uint8Array(textSize(text));
   writeText(bytes, 0, text, bytes.length, '');
@@ -137,7 +138,8 @@ export function textBytes(text: string): Uint8Array {
 }
 
 /**
- * The bytes that a text of stated length takes: its own, and unless the length says otherwise a NUL.
+ * The encoded length of a text with a stated length: its own, plus a NUL unless the stated length
+ * excludes it.
  */
 export function textLength(length: number | undefined, text = '', field = ''): number {
   const size = textSize(text, field);
@@ -152,7 +154,7 @@ const NAMES = 64;
 const cachedBytes: Uint8Array[] = Array.from({ length: NAMES }, () => new Uint8Array(64));
 const cachedNames: string[] = new Array(NAMES).fill('');
 
-/** A NUL-padded name of 64 bytes (an algorithm). The few names in use are made once. */
+/** A NUL-padded name of 64 bytes (an algorithm). Strings are cached, as few names are in use. */
 export function readName(bytes: Uint8Array, at: number): string {
   let hash = 0;
   let length = 0;
@@ -179,13 +181,13 @@ export function readName(bytes: Uint8Array, at: number): string {
 }
 
 /**
- * Characters that act on a terminal, reorder text or cannot be seen, as the inside of a character class
- * with the flag u: controls, formats, separators of lines, and what is ignorable by default (Unicode
- * Standard, section 5.21), as the Hangul fillers.
+ * Characters that control a terminal, reorder text or are invisible, as the contents of a character
+ * class with the flag u: control and format characters, line separators, and default-ignorable
+ * characters (Unicode Standard, section 5.21) such as the Hangul fillers.
  */
 export const UNSEEN = '\\p{Cc}\\p{Cf}\\p{Zl}\\p{Zp}\\p{Default_Ignorable_Code_Point}';
 
-/** `\xNN`, `\uNNNN` or `\u{NNNNN}` in place of a character; a byte that is no UTF-8 as `\xNN`. */
+/** `\xNN`, `\uNNNN` or `\u{NNNNN}` for a character; `\xNN` for a byte that is not valid UTF-8. */
 export function escaped(character: string): string {
   const point = character.codePointAt(0) as number;
   const code = isByte(point) ? point - SURROGATE : point;
@@ -197,9 +199,10 @@ export function escaped(character: string): string {
 const unsafe = once(() => new RegExp(`[${UNSEEN}\\\\]|\\p{Surrogate}`, 'gu'));
 
 /**
- * Makes foreign text safe to print: characters that act on a terminal, reorder text or cannot be seen are escaped
- * (`\x1b`, `\u200b`), bytes that are not UTF-8 too, and a backslash is doubled. An interface name may hold any byte but `/`, NUL
- * and white space, escape sequences included, even when it was set inside a container.
+ * Makes foreign text safe to print: escapes characters that control a terminal, reorder text or are
+ * invisible (`\x1b`, `\u200b`), and bytes that are not valid UTF-8; doubles backslashes. An
+ * interface name may hold any byte except `/`, `:`, NUL and white space, including escape
+ * sequences, even when set inside a container.
  */
 export function printable(text: string): string {
   if (typeof text !== 'string') {
@@ -209,8 +212,8 @@ export function printable(text: string): string {
   return text.replace(unsafe(), (one) => (one === '\\' ? '\\\\' : escaped(one)));
 }
 
-/** The same of text in lines, as that of an error: the line breaks stay. */
+/** The same for multi-line text, such as that of an error: line breaks are kept. */
 export const printableLines = (text: string): string => text.split('\n').map(printable).join('\n');
 
-/** The beginning of foreign text, safe to print, for an error. */
+/** The beginning of foreign text, safe to print in an error. */
 export const brief = (text: string): string => beginning(text, printable);

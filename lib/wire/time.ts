@@ -1,9 +1,11 @@
 /**
- * Durations and moments. The kernel has them as seconds or ticks, in 32 bits or in 64; here they are plain numbers:
- * `…Seconds`, `…Ms` (durations) and `…At` (moments, in ms since 1970, as Date.now() has them).
+ * Durations and moments. The kernel has 32-bit or 64-bit seconds or ticks; here they are plain
+ * numbers: `…Seconds`, `…Ms` (durations) and `…At` (moments, in ms since 1970, as Date.now()
+ * returns them).
  *
- * A number holds whole seconds exactly up to 2^53. No clock and no key manager comes near that, but anybody may write
- * it: then the number is the nearest there is, and `exact` beside it holds the digits, which are written again.
+ * A number represents whole seconds exactly up to 2^53. No clock or key manager comes near that,
+ * but any program may set a larger value: then the number is the nearest one, and a property
+ * `exact` next to it holds the digits, which are used when encoding.
  * @module
  */
 import { shown } from '../base/shown.ts';
@@ -12,15 +14,15 @@ import { EncodeError } from './error.ts';
 import { ALL_ONES, HIGH, LOW, readU64, writeU64 } from './integer.ts';
 
 /**
- * There is no limit: larger than any number, so that what compares with a limit is right without asking for it. JSON
- * has it as null.
+ * No limit. Larger than any number, so that comparisons with a limit need no special case. JSON has
+ * it as null.
  *
  * @example
  * if (state.lifetime.hardBytes === NO_LIMIT) console.log('carries as much as it likes');
  */
 export const NO_LIMIT = Number.POSITIVE_INFINITY;
 
-/** By how much a number of each unit is multiplied to be ours: seconds to seconds, others to ms. */
+/** Factors from the kernel's units to this library's: seconds stay seconds, others become ms. */
 export const FACTOR = {
   seconds: 1,
   moment: 1000,
@@ -28,27 +30,29 @@ export const FACTOR = {
   '1/8 ms': 0.125,
   '1/4 ms': 0.25,
 } as const;
-/** What a number of the kernel counts: seconds, seconds since 1970, 1/100 s (USER_HZ), or parts of ms. */
+/**
+ * The unit of a kernel number: seconds, seconds since 1970, 1/100 s (USER_HZ), or fractions of ms.
+ */
 export type TimeUnit = keyof typeof FACTOR;
 
-/** What the kernel has for "none": no limit, or for a moment, never. */
+/** The kernel's value for "none": no limit or, for a moment, never. */
 export type None = 'zero' | 'ones';
 
-/** The digits of numbers that are too large to be exact. */
+/** The digits of numbers that a JavaScript number cannot represent exactly. */
 export type ExactDigits<Name extends string> = { [Each in Name]?: bigint };
 
-/** Bits of the upper half from which on a number of seconds may not be exact in ms: 2^43 and above. */
+/** Bit of the upper half from which seconds converted to ms may be inexact: 2^43 and above. */
 const LARGE = 11;
 
 /** Whether the 64-bit number at `at` is too large to be exact. */
 export const isLarge = (view: DataView, at: number): boolean =>
   view.getUint32(at + HIGH, LE) >>> LARGE !== 0;
 
-/** The nearest number to the 64-bit one at `at`. */
+/** The number nearest to the 64-bit one at `at`. */
 export const readNearest = (view: DataView, at: number): number =>
   view.getUint32(at + HIGH, LE) * 2 ** 32 + view.getUint32(at + LOW, LE);
 
-/** The digits of those numbers that are too large; `places` are names and offsets by turns. */
+/** The digits of the numbers that are too large; `places` alternates names and offsets. */
 export function readExact(view: DataView, ...places: readonly (string | number)[]) {
   const exact: Record<string, bigint> = {};
   for (let i = 0; i < places.length; i += 2) {
@@ -61,21 +65,22 @@ export function readExact(view: DataView, ...places: readonly (string | number)[
 const shapes: object[] = [];
 
 /**
- * Makes objects of a shape smaller, and faster to make. Where V8 has seen only numbers in a field, and some that are
- * no small integers, it keeps each in a box of its own: eight for a lifetime. Where it has seen undefined too, it does
- * not, and all share the box of NO_LIMIT. (Measured with Node 20: an SA takes 800 bytes and not 930.)
+ * Makes objects of a shape smaller and faster to create. If V8 has seen only numbers in a field,
+ * and some are not small integers, it boxes each one separately: eight for a lifetime. If it has
+ * also seen undefined, it does not, and all share the box of NO_LIMIT. (Measured with Node 20: an
+ * SA takes 800 bytes instead of 930.)
  *
- * @param shape has the members of the objects, in their order, all undefined
+ * @param shape the members of the objects, in the same order, all undefined
  */
 export function withoutBoxes(shape: object): void {
-  shapes.push(shape); // V8 forgets the shape when no object has it
+  shapes.push(shape); // V8 forgets a shape that no object has
 }
 
-/** A limit of which 0 is none. */
+/** A limit, where 0 means none. */
 export const orNoLimit = (value: number): number => (value === 0 ? NO_LIMIT : value);
-/** A limit in 32 bits of which all ones are none. */
+/** A 32-bit limit, where all ones means none. */
 export const orNoLimit32 = (value: number): number => (value === 0xffffffff ? NO_LIMIT : value);
-/** A moment of which 0 is never. */
+/** A moment, where 0 means never. */
 export const orNever = (value: number): number | undefined => (value === 0 ? undefined : value);
 
 /** The limit of bytes or packets at `at`. */
@@ -84,7 +89,7 @@ export function readLimit(view: DataView, at: number): bigint | number {
   return value === ALL_ONES ? NO_LIMIT : value;
 }
 
-/** How the kernel has a value: whole units. `none` is what it has where there is nothing. */
+/** A value in the kernel's whole units. `none` is the kernel's value for "none". */
 export function units(
   value: number | undefined,
   factor: number,
@@ -100,7 +105,10 @@ export function units(
   throw new EncodeError(`invalid value ${shown(value)}: expected ${step}${or}`, [field]);
 }
 
-/** Writes whole units in 64 bits; if `exact` is nearest to the number that is given, its digits. */
+/**
+ * Writes 64-bit whole units; writes the digits of `exact` instead if the given number is nearest to
+ * them.
+ */
 export function writeUnits(
   view: DataView,
   at: number,
@@ -125,7 +133,7 @@ export function writeUnits(
   view.setUint32(at + LOW, whole >>> 0, LE);
 }
 
-/** Writes a limit of bytes or packets; undefined is none. */
+/** Writes a limit of bytes or packets; undefined means no limit. */
 export function writeLimit(
   view: DataView,
   at: number,

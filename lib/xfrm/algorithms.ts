@@ -1,14 +1,14 @@
 /**
- * Key lengths that are known to be wrong, refused before the kernel does so with a bare EINVAL.
+ * Key lengths known to be invalid, refused here because the kernel would answer with a bare EINVAL.
  * @module
  */
 import { shown } from '../base/shown.ts';
 import { EncodeError } from '../wire/error.ts';
 
 /**
- * Bits of key that an algorithm takes (for AEADs with the salt, for rfc3686 with the nonce), and bits
- * of check value. From the setkey functions of crypto/ and the tables of net/xfrm/xfrm_algo.c.
- * HMACs take any key.
+ * Key sizes in bits (AEADs: including the salt; rfc3686: including the nonce) and ICV sizes in
+ * bits. From the setkey functions of crypto/ and the tables of net/xfrm/xfrm_algo.c. HMACs accept
+ * any key.
  */
 const LENGTHS: Readonly<Record<string, { keyBits: number[]; icvBits?: number[] }>> = {
   'rfc4106(gcm(aes))': { keyBits: [160, 224, 288], icvBits: [64, 96, 128] },
@@ -22,7 +22,7 @@ const LENGTHS: Readonly<Record<string, { keyBits: number[]; icvBits?: number[] }
   'ecb(cipher_null)': { keyBits: [0] },
 };
 
-/** By name, of which a record has some that nobody gave it, as `__proto__`. */
+/** A map, since a plain record inherits names such as `__proto__`. */
 const ALGORITHMS = new Map(Object.entries(LENGTHS));
 
 interface AlgorithmInput {
@@ -33,9 +33,9 @@ interface AlgorithmInput {
 }
 
 /**
- * Refuses key and check value lengths that are known to be wrong.
+ * Refuses key and ICV lengths known to be invalid.
  *
- * @throws EncodeError that says which lengths there are
+ * @throws EncodeError that lists the valid lengths
  */
 export function checkAlgorithm(algorithm: AlgorithmInput | undefined, path: string[]): void {
   const known = ALGORITHMS.get(algorithm?.name ?? '');

@@ -1,24 +1,24 @@
 /**
- * What the kernel took of what it was given to set.
+ * What the kernel applied of a request that set something.
  * @module
  */
 import type { XfrmPolicy, XfrmState } from './objects.ts';
 
-/** What became of a request that set something. */
+/** The result of a request that set something. */
 export interface ApplyResult {
   /**
-   * Attributes that the kernel did not take, under its own names. A kernel passes over attributes
-   * newer than itself without a word (net/xfrm/xfrm_user.c parses them liberally), and over an
-   * offload that the device can't do. For those that came after kernel 5.10, and for offloads, what
-   * was set is read back to find out. Undefined where that failed after the kernel had done what was
-   * asked: what was set may be gone already.
+   * Attributes that the kernel did not apply, under its own names. Kernels silently ignore
+   * attributes newer than themselves (net/xfrm/xfrm_user.c parses them liberally), and an offload
+   * that the device does not support. To find out, the object is read back if it uses an attribute
+   * newer than kernel 5.10 or an offload. Undefined if reading back failed: the request succeeded,
+   * but the object may already be gone.
    */
   readonly ignoredAttributes: readonly string[] | undefined;
-  /** The kernel's words, if it had reservations. */
+  /** The kernel's warning, if it gave one. */
   readonly warning: string | undefined;
 }
 
-/** Properties of an SA that a kernel may leave out: those that came after 5.10, and offload. */
+/** Properties of an SA that a kernel may ignore: those newer than 5.10, and offload. */
 export const RECENT: Readonly<Partial<Record<keyof XfrmState, string>>> = {
   offload: 'XFRMA_OFFLOAD_DEV',
   mappingMaxAgeSeconds: 'XFRMA_MTIMER_THRESH',
@@ -33,7 +33,7 @@ export const RECENT: Readonly<Partial<Record<keyof XfrmState, string>>> = {
   iptfsPktSize: 'XFRMA_IPTFS_PKT_SIZE',
 };
 
-/** Likewise of a policy: its offload came with 6.2. */
+/** The same for a policy: offload was added in 6.2. */
 export const RECENT_POLICY: Readonly<Partial<Record<keyof XfrmPolicy, string>>> = {
   offload: 'XFRMA_OFFLOAD_DEV',
 };
@@ -42,15 +42,15 @@ interface Properties {
   readonly unknown?: readonly { readonly type: number }[] | undefined;
 }
 
-/** The value of a property, of which the type may know nothing. */
+/** The value of a property that the type may not declare. */
 const propertyOf = (of: Properties, name: string) => of[name as keyof Properties];
 
-/** Whether something was set that the kernel may have passed over. */
+/** Whether the input has a property that the kernel may have ignored. */
 export const mayBeLeftOut = (input: Properties, names: Readonly<Record<string, string>>): boolean =>
   input.unknown !== undefined ||
   Object.keys(names).some((name) => propertyOf(input, name) !== undefined);
 
-/** What was set and is not there: the kernel's names, or the numbers of unknown attributes. */
+/** Attributes that were set but are missing: kernel names, or numbers of unknown ones. */
 export function leftOut(
   input: Properties,
   found: Properties,

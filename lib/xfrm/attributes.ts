@@ -1,7 +1,8 @@
 /**
- * The attributes of XFRM messages (XFRMA_ of `linux/xfrm.h`, kernel 7.3): number, payload, and
- * the property a decoded message has it under. One table for all messages: XFRM has one
- * attribute space, but for the SAD and SPD statistics. Which belong to which message is in parts.ts.
+ * The attributes of XFRM messages (XFRMA_ of `linux/xfrm.h`, kernel 7.3): number, payload, and the
+ * property of the decoded message. One table serves all messages, because XFRM has a single
+ * attribute space, except for the SAD and SPD statistics. message-attributes.ts lists the
+ * attributes of each message.
  * @module
  */
 import type { Attribute, AttributeTable, Payload } from '../wire/attribute-table.ts';
@@ -177,7 +178,7 @@ const all: readonly Attribute[] = [
   ),
 ];
 
-/** Attributes of every message but those of the SAD and SPD statistics. */
+/** Attributes of every message except the SAD and SPD statistics. */
 export const attributes: AttributeTable = {
   name: 'XfrmAttributes',
   doc: 'What the attributes of a message say; those that were there.',

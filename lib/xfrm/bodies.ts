@@ -1,7 +1,7 @@
 /**
- * What follows the header of each kind of XFRM message, from bytes to objects and back: what events,
- * answers and requests share. Attributes go out in the kernel's order (parts.ts), unknown ones after
- * them; padding is zero.
+ * The body (what follows the header) of each kind of XFRM message, from bytes to objects and back;
+ * shared by events, answers and requests. Attributes are written in the kernel's order
+ * (message-attributes.ts), followed by unknown ones; padding is zero.
  * @module
  */
 import type { DecodeInput } from '../netlink/event.ts';
@@ -32,36 +32,36 @@ import type * as requests from './requests.ts';
 import * as S from './structs.ts';
 import type * as types from './types.ts';
 
-/** What a message says: what it has beside its kind, its header and its time. */
+/** The content of a message: everything except its kind, header and time. */
 export type Said<Message> = Omit<Message, 'kind' | 'message' | 'protocol' | 'header' | 'time'>;
 
-/** Where a message is written, and what stands for keys that are not there. */
+/** Where a message is written, and how missing keys are handled. */
 export interface Target {
   readonly w: MessageWriter;
-  /** Whether zeros do. */
+  /** Whether missing keys are written as zeros. */
   readonly zeroKeys: boolean;
-  /** Where the message ends, if that is not with the padding. */
+  /** Where the message ends, unless it ends at the padding. */
   end?: number;
 }
 
-/** How what follows the header is read and written. */
+/** How the body of a message is read and written. */
 export interface Body<T extends object> {
   /** Bytes before the attributes. */
   readonly size: number;
-  /** What its attributes are called. */
+  /** The names of its attributes. */
   readonly table: AttributeTable;
-  /** Which of them belong there: {@link MessageAttributes.use}. All, if left out. */
+  /** Which of them belong in the message: {@link MessageAttributes.use}. Default: all. */
   readonly use?: Uint8Array;
-  /** The SAs and policies it is about; left out, it is about none of its own. */
+  /** The SAs and policies it concerns; absent if it names none. */
   subject?(said: T): subject.FilterSubject | undefined;
   /**
-   * Reads what lies between two offsets, after the message's header. Into a message that has that
-   * already: to put two objects together takes longer.
+   * Reads the bytes between two offsets, after the message's header. Fills an existing message,
+   * which is faster than merging two objects.
    * @throws DecodeError
    */
   read(input: DecodeInput, from: number, end: number, into: Writable<T>): void;
   /**
-   * Writes it.
+   * Writes the body.
    * @throws EncodeError
    */
   write(to: Target, said: Encodable<T>): void;
@@ -69,7 +69,7 @@ export interface Body<T extends object> {
 
 type Writable<T> = { -readonly [Key in keyof T]: T[Key] };
 
-// The part decides which properties come, and are looked at: those of the type the object has.
+// The message kind decides which properties are read: those declared by the type of the object.
 function readAttributes<Into extends object>(
   { view, bytes, keys }: DecodeInput,
   from: number,
@@ -90,7 +90,10 @@ function writeAttributes(
   codec.writeXfrmAttributes(to.w, from, order, family, to.zeroKeys);
 }
 
-/** Checks that the struct before the attributes is there, and gives the offset of the first of them. */
+/**
+ * Checks that the struct before the attributes is complete; returns the offset of the first
+ * attribute.
+ */
 function attributesAfter(header: Struct, from: number, end: number): number {
   if (end - from < header.size) tooShort(`struct ${header.kernel}`, from, header.size, end - from);
   return from + align4(header.size);
@@ -98,12 +101,16 @@ function attributesAfter(header: Struct, from: number, end: number): number {
 
 /** A struct and attributes that make one object. */
 interface Object<T extends object> extends Pick<Body<T>, 'size' | 'table' | 'use' | 'write'> {
-  /** The address family of the struct at `at`, which the addresses in the attributes follow. */
+  /**
+   * The address family of the struct at `at`, which also applies to addresses in the attributes.
+   */
   family(view: DataView, at: number): number;
   read(input: DecodeInput, from: number, end: number): T;
 }
 
-/** @param where the struct's field with the address family; left out, no attribute has an address */
+/**
+ * @param where the struct's field with the address family; omit if no attribute holds an address
+ */
 function object<Header extends object, T extends Header>(
   header: Struct,
   part: MessageAttributes,
@@ -127,7 +134,7 @@ function object<Header extends object, T extends Header>(
     family,
     read(input, from, end) {
       const first = attributesAfter(header, from, end);
-      // The attributes are all optional: the header alone is already one.
+      // All attributes are optional, so the header alone is already a complete value.
       const value = readHeader(input.view, input.bytes, from, 0) as T;
       return readAttributes(input, first, end, part, family(input.view, from), value);
     },
@@ -249,7 +256,7 @@ export const policyExpire: Body<Said<events.PolicyExpireEvent>> = {
   },
 };
 
-/** What names an SA, or a policy: a struct before the attributes. Gives the address family. */
+/** A struct before the attributes that identifies an SA or a policy. Returns the address family. */
 function naming<Id>(
   struct: Struct,
   readId: (v: DataView, b: Uint8Array, at: number, family: number) => Id,
@@ -284,7 +291,7 @@ const policyIds = naming(
   'sel.family',
 );
 
-/** The offset of the payload of an attribute that must be there. */
+/** The offset of the payload of a required attribute. */
 function payloadOf(view: DataView, from: number, end: number, type: number, of: Struct): number {
   const name = type === X.XFRMA_SA ? 'XFRMA_SA' : 'XFRMA_POLICY';
   const found = findAttribute(view, from, end, type);
@@ -295,7 +302,7 @@ function payloadOf(view: DataView, from: number, end: number, type: number, of: 
   return found;
 }
 
-/** DELSA and DELPOLICY as events: what was deleted is in an attribute. */
+/** DELSA and DELPOLICY as events: the deleted object is in an attribute. */
 export const deletedState: Body<Said<events.DelSaEvent>> = {
   ...state,
   size: stateIds.size,
@@ -335,7 +342,7 @@ export const deletedPolicy: Body<Said<events.DelPolicyEvent>> = {
   },
 };
 
-/** Requests that name an SA, or a policy. */
+/** Requests that identify an SA or a policy. */
 export const stateId: Body<Said<requests.DelSaRequest>> = {
   size: stateIds.size,
   table: attributes,
@@ -361,15 +368,16 @@ export const policyId: Body<Said<requests.DelPolicyRequest>> = {
   },
   write(to, { id = {}, attributes, ...request }) {
     writeAttributes(to, parts.policyId, policyIds.write(to, id), attributes);
-    // Of a request for all that has the struct of one.
+    // In a dump request that carries the struct of a single-object request.
     if ('ignored' in request) writeIgnored(to, request.ignored as OpaqueBytes | undefined);
   },
 };
 
 /**
- * Where the attributes of a request for a list end. The kernel starts the list whatever the request is: of SAs it reads
- * attributes up to what is none, of policies nothing (net/xfrm/xfrm_user.c, xfrm_user_rcv_msg). Many programs send the struct of
- * another request, or of another family: that is kept as what is ignored.
+ * Where the attributes of a dump request end. The kernel starts the dump whatever follows the
+ * header: for SAs it parses attributes up to the first invalid one, for policies none
+ * (net/xfrm/xfrm_user.c, xfrm_user_rcv_msg). Many programs send the struct of another request or
+ * family; it is kept as `ignored`.
  */
 function ignoredFrom({ view }: DecodeInput, from: number, end: number): number {
   let at = from;
@@ -396,7 +404,7 @@ function writeIgnored(to: Target, ignored: OpaqueBytes | Uint8Array | undefined)
   if (bytes) w.bytes.set(bytes, at);
 }
 
-/** Requests for all SAs, and for all policies: nothing is named, the attributes follow at once. */
+/** Dump requests for SAs and policies: no identifier, the attributes follow the header directly. */
 export const allStates: Body<Said<requests.GetSaRequest>> = {
   size: 0,
   table: attributes,
@@ -491,7 +499,7 @@ export const aevent: Body<Said<events.NewAeEvent>> = {
   },
   write: (to, { aevent = {} }) => aevents.write(to, aevent),
 };
-/** GETAE: the source address is no part of what it asks for. */
+/** GETAE: the kernel ignores the source address. */
 export const aeventQuery: Body<Said<events.NewAeEvent>> = {
   ...aevent,
   subject: ({ aevent }) => subject.ofStateId(aevent, aevent),
@@ -530,7 +538,7 @@ export const migrateState: Body<Said<events.MigrateStateEvent>> = {
 };
 
 /**
- * MIGRATE: the kernel announces each migration in an attribute of its own, and takes them all in
+ * MIGRATE: the kernel announces each migration in an attribute of its own, but accepts them all in
  * one (net/xfrm/xfrm_user.c, build_migrate and copy_from_user_migrate).
  */
 export const migrate: Body<Said<events.MigrateEvent>> = {
@@ -576,7 +584,7 @@ export const migrateRequest: Body<Said<requests.MigrateRequest>> = {
   },
 };
 
-/** Before the attributes of the statistics is a number: flags, echoed. */
+/** The statistics have a number before their attributes: flags, echoed by the kernel. */
 const FLAGS_SIZE = 4;
 
 function readFlags({ view }: DecodeInput, from: number, end: number): number {
@@ -616,7 +624,7 @@ export const spdInfo: Body<Said<requests.SpdInfo>> = {
     codec.writeSpdAttributes(to.w, spd, to.zeroKeys);
   },
 };
-/** Requests for statistics: no attributes of their own. */
+/** Requests for statistics, which have no attributes of their own. */
 const infoRequest: Body<Said<requests.DatabaseInfoRequest>> = {
   size: FLAGS_SIZE,
   table: attributes,

@@ -1,6 +1,5 @@
 /**
- * Ask and act: SAs and policies listed, added, changed and removed, with the types in which the
- * events tell of them.
+ * Lists, adds, changes and deletes SAs and policies, with the same types as the events.
  * @module
  */
 import {
@@ -61,12 +60,12 @@ export type { PolicyFilter, PolicyKey, StateFilter, StateKey } from './object-ke
 export type { ClientOptions, Dump, RequestOptions };
 
 /**
- * Requests to the kernel's XFRM, over a socket of their own.
+ * Requests to the kernel's XFRM subsystem, over a socket of their own.
  *
- * Every method returns when the kernel has answered, and throws
- * - EncodeError for a value that is none, before anything is sent; it names the value's path,
- * - KernelError for a refusal, with the kernel's words, the attribute, and a hint,
- * - SystemError where no socket can be had.
+ * Every method returns once the kernel has answered, and throws
+ * - EncodeError for an invalid value, before anything is sent, with the path of the value,
+ * - KernelError if the kernel refuses the request, with its message, the attribute and a hint,
+ * - SystemError if a socket cannot be opened.
  *
  * @example
  * await using client = new XfrmClient();
@@ -76,21 +75,24 @@ export class XfrmClient implements AsyncDisposable {
   readonly #connection: Connection;
 
   /**
-   * Opens no socket yet: that is done by the first request.
+   * Opens no socket yet; the first request does.
    *
-   * @throws TypeError or RangeError for a wrong option, which it names; SystemError for a namespace
-   *   that is missing (`open ENOENT`), is none (`setns EINVAL`), or may not be entered (`setns EPERM`)
+   * @throws TypeError or RangeError for an invalid option, which it names; SystemError if the
+   *   namespace is missing (`open ENOENT`), is not a network namespace (`setns EINVAL`), or may not
+   *   be entered (`setns EPERM`)
    */
   constructor(options: ClientOptions = {}) {
     this.#connection = new Connection(NETLINK_XFRM, options);
   }
 
   /**
-   * All SAs, larval ones included, or those a filter names; the kernel filters by protocol and addresses. The list is made
-   * piece by piece as it is consumed, and is no snapshot. Needs CAP_NET_ADMIN (xfrm_user.c, xfrm_dump_sa).
+   * Dumps SAs, including larval ones; all, or those that match a filter. The kernel filters by
+   * protocol and addresses. The dump is made piece by piece as it is consumed and is not an atomic
+   * snapshot. Needs CAP_NET_ADMIN (xfrm_user.c, xfrm_dump_sa).
    *
-   * @returns a list to loop over, or to await for all of it; XFRM never says that one was interrupted
-   * @throws EncodeError for a wrong filter, KernelError `ENOBUFS` when a piece was lost, where it is read
+   * @returns a dump to iterate over, or to await for the whole list; XFRM never marks a dump as
+   *   interrupted
+   * @throws when read: EncodeError for an invalid filter, KernelError `ENOBUFS` if a piece was lost
    *
    * @example
    * for await (const { spi, stats } of client.listStates({ proto: 'esp', daddr: '192.0.2.0/24' })) console.log(spi, stats);
@@ -107,7 +109,7 @@ export class XfrmClient implements AsyncDisposable {
 
   /**
    * One SA. Needs CAP_NET_ADMIN (xfrm_user.c, xfrm_get_sa).
-   * @throws KernelError `ESRCH` if there is none
+   * @throws KernelError `ESRCH` if it does not exist
    *
    * @example
    * const { current, lastUsedAt } = await client.getState({ daddr: '192.0.2.2', proto: 'esp', spi: 0x1001 });
@@ -118,11 +120,11 @@ export class XfrmClient implements AsyncDisposable {
   }
 
   /**
-   * Adds an SA. Limits that are left out are none, other values that are left out are zero. Needs CAP_NET_ADMIN
+   * Adds an SA. Omitted limits mean no limit; other omitted values are zero. Needs CAP_NET_ADMIN
    * (xfrm_user.c, xfrm_add_sa).
-   * @returns which of the attributes this kernel passed over, as far as it can tell, and its warning
-   * @throws KernelError `EEXIST` if there is one, which `hint` names; `EPROTONOSUPPORT` without ESP, AH or IPComp in the
-   *   kernel; `ENOSYS` without the algorithm
+   * @returns attributes that this kernel ignored, as far as can be determined, and its warning
+   * @throws KernelError `EEXIST` if the SA exists, named in `hint`; `EPROTONOSUPPORT` if the kernel
+   *   lacks ESP, AH or IPComp; `ENOSYS` if it lacks the algorithm
    *
    * @example
    * await client.addState({
@@ -135,35 +137,38 @@ export class XfrmClient implements AsyncDisposable {
   }
 
   /**
-   * Changes an SA, or gives a larval one its keys. Of an SA in use only its limits, encapsulation and a few more change.
-   * Needs CAP_NET_ADMIN (xfrm_state.c, xfrm_state_update).
-   * @throws KernelError `ESRCH` if there is none
+   * Updates an SA, or completes a larval one with its keys. For an SA in use, only the limits,
+   * encapsulation and a few others change. Needs CAP_NET_ADMIN (xfrm_state.c, xfrm_state_update).
+   * @throws KernelError `ESRCH` if it does not exist
    */
   updateState(state: Encodable<XfrmState>, options?: RequestOptions): Promise<ApplyResult> {
     return this.#setState('UPDSA', state, options);
   }
 
   /**
-   * Deletes an SA; one that was listed is its own key. Needs CAP_NET_ADMIN (xfrm_user.c, xfrm_del_sa).
-   * @throws KernelError `ESRCH` if there is none; `EPERM` also for one that the kernel made for itself
+   * Deletes an SA; a listed SA can be passed as the key. Needs CAP_NET_ADMIN (xfrm_user.c,
+   * xfrm_del_sa).
+   * @throws KernelError `ESRCH` if it does not exist; `EPERM` also for an SA that the kernel
+   *   created for its own use
    */
   async deleteState(key: StateKey, options?: RequestOptions): Promise<void> {
     await this.#ask({ kind: 'request', message: 'DELSA', ...stateKey(key) }, options);
   }
 
   /**
-   * Deletes all SAs of a protocol, or all. That there were none is not an error. Needs CAP_NET_ADMIN (xfrm_user.c, xfrm_flush_sa).
+   * Deletes all SAs, or those of one protocol. Succeeds if there were none. Needs CAP_NET_ADMIN
+   * (xfrm_user.c, xfrm_flush_sa).
    */
   async flushStates(proto: IpsecProto = 'any', options?: RequestOptions): Promise<void> {
     await this.#ask({ kind: 'request', message: 'FLUSHSA', proto }, options);
   }
 
   /**
-   * Chooses a free SPI from `min` to `max` and makes a larval SA with it, which this returns. Needs CAP_NET_ADMIN
-   * (xfrm_user.c, xfrm_alloc_userspi).
+   * Allocates a free SPI from `min` to `max` and creates a larval SA with it, which is returned.
+   * Needs CAP_NET_ADMIN (xfrm_user.c, xfrm_alloc_userspi).
    *
-   * @throws KernelError `ENOENT` if none is free; a larval SA without SPI then stays until it times
-   *   out (net.core.xfrm_acq_expires, 30 s; seen on 6.18)
+   * @throws KernelError `ENOENT` if none is free; a larval SA without an SPI then remains until it
+   *   times out (net.core.xfrm_acq_expires, 30 s; seen on 6.18)
    */
   async allocateSpi(given: Encodable<SpiAllocation>, options?: RequestOptions): Promise<XfrmState> {
     const allocation = takeNetworksOf(given, 'ALLOCSPI');
@@ -173,9 +178,9 @@ export class XfrmClient implements AsyncDisposable {
   }
 
   /**
-   * Says that an SA reached a limit; with a hard one, the kernel deletes it. Listeners get an EXPIRE. Needs CAP_NET_ADMIN
-   * (xfrm_user.c, xfrm_add_sa_expire).
-   * @throws KernelError `ENOENT` if there is none
+   * Reports that an SA reached a limit; at a hard limit, the kernel deletes it. Listeners get an
+   * EXPIRE. Needs CAP_NET_ADMIN (xfrm_user.c, xfrm_add_sa_expire).
+   * @throws KernelError `ENOENT` if it does not exist
    */
   async expireState(key: StateKey, hard: boolean, options?: RequestOptions): Promise<void> {
     checkStateKey(key);
@@ -185,8 +190,9 @@ export class XfrmClient implements AsyncDisposable {
   }
 
   /**
-   * All policies, main and sub, or those a filter names; read as {@link listStates}. Needs CAP_NET_ADMIN (xfrm_user.c,
-   * xfrm_dump_policy). The kernel lists all, and the filter is applied here.
+   * Dumps policies, main and sub; all, or those that match a filter. Read it as {@link listStates}.
+   * Needs CAP_NET_ADMIN (xfrm_user.c, xfrm_dump_policy). The kernel dumps all; the filter is
+   * applied here.
    *
    * @example
    * for await (const { priority, selector } of client.listPolicies({ dir: 'out' })) console.log(priority, selector.daddr);
@@ -207,8 +213,9 @@ export class XfrmClient implements AsyncDisposable {
   }
 
   /**
-   * One policy, by direction and selector or by index. Needs CAP_NET_ADMIN (xfrm_user.c, xfrm_get_policy).
-   * @throws KernelError `ENOENT` if there is none
+   * One policy, by direction and selector, or by index. Needs CAP_NET_ADMIN (xfrm_user.c,
+   * xfrm_get_policy).
+   * @throws KernelError `ENOENT` if it does not exist
    */
   async getPolicy(key: PolicyKey, options?: RequestOptions): Promise<XfrmPolicy> {
     const message = { kind: 'request', message: 'GETPOLICY', ...policyKey(key) } as const;
@@ -216,10 +223,11 @@ export class XfrmClient implements AsyncDisposable {
   }
 
   /**
-   * Adds a policy. Templates that name no algorithms allow all. Needs CAP_NET_ADMIN (xfrm_user.c, xfrm_add_policy).
+   * Adds a policy. Templates that name no algorithms allow all. Needs CAP_NET_ADMIN (xfrm_user.c,
+   * xfrm_add_policy).
    *
-   * @returns which of the attributes this kernel passed over, as far as it can tell, and its warning
-   * @throws KernelError `EEXIST` if there is one with its selector, which `hint` names
+   * @returns attributes that this kernel ignored, as far as can be determined, and its warning
+   * @throws KernelError `EEXIST` if a policy with this selector exists, named in `hint`
    *
    * @example
    * await client.addPolicy({
@@ -233,7 +241,7 @@ export class XfrmClient implements AsyncDisposable {
   }
 
   /**
-   * Adds a policy, or replaces the one with its selector. Needs CAP_NET_ADMIN.
+   * Adds a policy, or replaces the one with the same selector. Needs CAP_NET_ADMIN.
    * @returns as {@link addPolicy}
    */
   replacePolicy(policy: Encodable<XfrmPolicy>, options?: RequestOptions): Promise<ApplyResult> {
@@ -241,15 +249,16 @@ export class XfrmClient implements AsyncDisposable {
   }
 
   /**
-   * Deletes a policy; one that was listed is its own key. Needs CAP_NET_ADMIN.
-   * @throws KernelError `ENOENT` if there is none
+   * Deletes a policy; a listed policy can be passed as the key. Needs CAP_NET_ADMIN.
+   * @throws KernelError `ENOENT` if it does not exist
    */
   async deletePolicy(key: PolicyKey, options?: RequestOptions): Promise<void> {
     await this.#ask({ kind: 'request', message: 'DELPOLICY', ...policyKey(key) }, options);
   }
 
   /**
-   * Deletes all policies of a type. That there were none is not an error. Needs CAP_NET_ADMIN (xfrm_user.c, xfrm_flush_policy).
+   * Deletes all policies of a type. Succeeds if there were none. Needs CAP_NET_ADMIN (xfrm_user.c,
+   * xfrm_flush_policy).
    */
   async flushPolicies(type: PolicyType = 'main', options?: RequestOptions): Promise<void> {
     const policyType = { type };
@@ -257,8 +266,9 @@ export class XfrmClient implements AsyncDisposable {
   }
 
   /**
-   * The counters of an SA and its replay state; `flags` asks for thresholds too. Needs CAP_NET_ADMIN (xfrm_user.c, xfrm_get_ae).
-   * @throws KernelError `ESRCH` if there is none
+   * The counters and replay state of an SA; `flags` can also request thresholds. Needs
+   * CAP_NET_ADMIN (xfrm_user.c, xfrm_get_ae).
+   * @throws KernelError `ESRCH` if it does not exist
    */
   async getAevent(aevent: Encodable<XfrmAevent>, options?: RequestOptions): Promise<XfrmAevent> {
     checkProperties(aevent, shapes.AEVENT(), ['GETAE']);
@@ -269,8 +279,9 @@ export class XfrmClient implements AsyncDisposable {
   }
 
   /**
-   * Sets counters and thresholds of an SA, which must not be larval. Needs CAP_NET_ADMIN (xfrm_user.c, xfrm_new_ae).
-   * @throws KernelError `ESRCH` if there is none, `EINVAL` for a larval one
+   * Sets counters and thresholds of an SA, which must not be larval. Needs CAP_NET_ADMIN
+   * (xfrm_user.c, xfrm_new_ae).
+   * @throws KernelError `ESRCH` if it does not exist, `EINVAL` if it is larval
    */
   async setAevent(aevent: Encodable<XfrmAevent>, options?: RequestOptions): Promise<void> {
     checkProperties(aevent, shapes.AEVENT(), ['NEWAE']);
@@ -279,9 +290,9 @@ export class XfrmClient implements AsyncDisposable {
   }
 
   /**
-   * Moves SAs and the policy that asks for them to other addresses. Needs CAP_NET_ADMIN, and a kernel with
-   * CONFIG_XFRM_MIGRATE (xfrm_policy.c, xfrm_migrate).
-   * @throws KernelError `ENOPROTOOPT` without it, `ENOENT` if there is no such policy
+   * Moves SAs, and the policy that uses them, to other addresses. Needs CAP_NET_ADMIN, and a kernel
+   * with CONFIG_XFRM_MIGRATE (xfrm_policy.c, xfrm_migrate).
+   * @throws KernelError `ENOPROTOOPT` without it, `ENOENT` if the policy does not exist
    */
   async migrate(
     policy: PolicyKey,
@@ -299,7 +310,8 @@ export class XfrmClient implements AsyncDisposable {
   }
 
   /**
-   * Moves one SA to other addresses. Needs CAP_NET_ADMIN, and kernel 7.2; older ones refuse it with `EINVAL`.
+   * Moves one SA to other addresses. Needs CAP_NET_ADMIN and kernel 7.2; older ones answer
+   * `EINVAL`.
    */
   async migrateState(
     given: Encodable<XfrmStateMigration>,
@@ -311,19 +323,17 @@ export class XfrmClient implements AsyncDisposable {
     await this.#ask({ kind: 'request', message: 'MIGRATE_STATE', migration }, options);
   }
 
-  /**
-   * How many SAs there are, and in how many hash buckets. Needs CAP_NET_ADMIN (xfrm_user.c, xfrm_get_sadinfo).
-   */
+  /** The number of SAs and of hash buckets. Needs CAP_NET_ADMIN (xfrm_user.c, xfrm_get_sadinfo). */
   getSadInfo(options?: RequestOptions): Promise<SadAttributes> {
-    // Without flags the kernel leaves parts of the answer out (net/xfrm/xfrm_user.c).
+    // Without flags the kernel omits parts of the answer (net/xfrm/xfrm_user.c).
     return this.#one({ kind: 'request', message: 'GETSADINFO', flags: ALL }, options, (reply) =>
       reply.kind === 'NEWSADINFO' ? reply.sad : undefined,
     );
   }
 
   /**
-   * How many policies there are, in how many hash buckets, and from which prefix lengths they are hashed. Needs
-   * CAP_NET_ADMIN (xfrm_user.c, xfrm_get_spdinfo).
+   * The number of policies and of hash buckets, and the prefix lengths from which policies are
+   * hashed. Needs CAP_NET_ADMIN (xfrm_user.c, xfrm_get_spdinfo).
    */
   getSpdInfo(options?: RequestOptions): Promise<SpdAttributes> {
     return this.#one({ kind: 'request', message: 'GETSPDINFO', flags: ALL }, options, (reply) =>
@@ -332,7 +342,8 @@ export class XfrmClient implements AsyncDisposable {
   }
 
   /**
-   * Sets from which prefix lengths on policies are hashed. Needs CAP_NET_ADMIN (xfrm_user.c, xfrm_set_spdinfo).
+   * Sets the prefix lengths from which policies are hashed. Needs CAP_NET_ADMIN (xfrm_user.c,
+   * xfrm_set_spdinfo).
    */
   async setSpdThresholds(
     spd: Encodable<Pick<SpdAttributes, 'ipv4Threshold' | 'ipv6Threshold'>>,
@@ -342,9 +353,7 @@ export class XfrmClient implements AsyncDisposable {
     await this.#ask({ kind: 'request', message: 'NEWSPDINFO', flags: 0, spd }, options);
   }
 
-  /**
-   * What happens to packets that no policy matches. Needs CAP_NET_ADMIN, and kernel 5.15.
-   */
+  /** The default for packets that match no policy. Needs CAP_NET_ADMIN and kernel 5.15. */
   getDefaults(options?: RequestOptions): Promise<PolicyDefaults> {
     const message = { kind: 'request', message: 'GETDEFAULT', defaults: {} } as const;
     return this.#one(message, options, (reply) =>
@@ -353,7 +362,8 @@ export class XfrmClient implements AsyncDisposable {
   }
 
   /**
-   * Sets that; a direction that is left out stays as it is. Needs CAP_NET_ADMIN, and kernel 5.15.
+   * Sets the default for packets that match no policy; an omitted direction is unchanged. Needs
+   * CAP_NET_ADMIN and kernel 5.15.
    *
    * @example
    * await client.setDefaults({ in: 'block' });
@@ -363,7 +373,7 @@ export class XfrmClient implements AsyncDisposable {
     await this.#ask({ kind: 'request', message: 'SETDEFAULT', defaults }, options);
   }
 
-  /** Closes the sockets; requests under way are rejected. Can be called twice. */
+  /** Closes the sockets; pending requests are rejected. May be called more than once. */
   close(): Promise<void> {
     return this.#connection.close();
   }
@@ -413,7 +423,7 @@ export class XfrmClient implements AsyncDisposable {
     return { ignoredAttributes: found && leftOut(policy, found, RECENT_POLICY), warning };
   }
 
-  /** A list that is asked for, and whose filter is looked at, when it is read. */
+  /** A dump that starts, and whose filter is checked, when it is read. */
   #list<Value>(
     ask: () => EncodableXfrmMessage<XfrmRequest>,
     pick: () => (reply: XfrmMessage) => Value | undefined,
@@ -440,14 +450,17 @@ export class XfrmClient implements AsyncDisposable {
   }
 }
 
-/** A filter as it is now: the caller may change it before the list is read. */
+/** A copy of the filter: the caller may change it before the dump is read. */
 const asGiven = <Filter>(filter: Filter): Filter =>
   typeof filter === 'object' && filter !== null && !Array.isArray(filter) ? { ...filter } : filter;
 
 const stateOf = (reply: XfrmMessage) => (reply.kind === 'NEWSA' ? reply.state : undefined);
 const policyOf = (reply: XfrmMessage) => (reply.kind === 'NEWPOLICY' ? reply.policy : undefined);
 
-/** What was set, without its keys; undefined if it can't be read any more: it was set all the same. */
+/**
+ * The object that was set, without its keys; undefined if it can no longer be read, although the
+ * request succeeded.
+ */
 async function readBack<Value>(
   options: RequestOptions | undefined,
   read: (how: RequestOptions) => Promise<Value>,
@@ -460,7 +473,9 @@ async function readBack<Value>(
   }
 }
 
-/** For the catch of what adds something: where its place is taken, the error says by what. */
+/**
+ * For the catch of a request that adds something: on EEXIST, the error names what is in its place.
+ */
 const whoHolds =
   <Value>(read: () => Promise<Value | undefined>, describe: (value: Value) => string) =>
   async (error: unknown): Promise<never> => {
@@ -475,7 +490,7 @@ const stateInPlace = (state: XfrmState): string =>
 const policyInPlace = (policy: XfrmPolicy): string =>
   `already exists: ${describePolicy(policy)}, priority ${policy.priority}; update it`;
 
-/** What of each message is an answer; undefined of one about something else. */
+/** Extracts the answer from each message; undefined if the message concerns something else. */
 const replyOf =
   <Value>(pick: (reply: XfrmMessage) => Value | undefined): DecodeMessage<Value | undefined> =>
   (input, at, length) =>
@@ -484,17 +499,17 @@ const replyOf =
 const ALL = 0xffffffff;
 
 /**
- * A template that says nothing of algorithms allows all, as with `ip`. With none allowed, which is
- * what zeros say, every packet that comes in is refused (XfrmInTmplMismatch, measured on 6.1).
+ * A template without algorithms allows all, as with `ip`. With none allowed (zeros), every inbound
+ * packet is rejected (XfrmInTmplMismatch, measured on 6.1).
  */
 function anyAlgorithm(template: Encodable<PolicyTemplate>): Encodable<PolicyTemplate> {
-  // What is no object is refused when it is encoded.
+  // Anything but an object is refused by the encoder.
   if (typeof template !== 'object' || template === null) return template;
   const { aalgos = ALL, ealgos = ALL, calgos = ALL } = template;
   return { ...template, aalgos, ealgos, calgos };
 }
 
-/** A message as the connection sends it. */
+/** A message in the form the connection sends. */
 function requestOf(message: EncodableXfrmMessage<XfrmRequest>): Request {
   const full = `XFRM_MSG_${message.message}`;
   const { size, table } = bodyOf(message) as Body<object>;

@@ -32,7 +32,7 @@ export const XFRM_MSG_SETDEFAULT = 39;
 export const XFRM_MSG_GETDEFAULT = 40;
 export const XFRM_MSG_MIGRATE_STATE = 41;
 
-// Attributes of every message but those of the SAD and SPD statistics.
+// Attributes of every message except the SAD and SPD statistics.
 export const XFRMA_UNSPEC = 0;
 export const XFRMA_ALG_AUTH = 1;
 export const XFRMA_ALG_CRYPT = 2;
@@ -165,7 +165,7 @@ export const XFRM_USERPOLICY_UNSPEC = 0;
 export const XFRM_USERPOLICY_BLOCK = 1;
 export const XFRM_USERPOLICY_ACCEPT = 2;
 
-// What one SA's move does beside (xfrm_user_migrate_state.flags, kernel 7.2).
+// Side effects of moving one SA (xfrm_user_migrate_state.flags, kernel 7.2).
 export const XFRM_MIGRATE_STATE_CLEAR_OFFLOAD = 1;
 export const XFRM_MIGRATE_STATE_UPDATE_H2H_SEL = 2;
 export const XFRM_MIGRATE_STATE_KNOWN_FLAGS = 3;
@@ -176,13 +176,13 @@ export const XFRM_SC_DOI_LSM = 1;
 export const XFRM_SC_ALG_RESERVED = 0;
 export const XFRM_SC_ALG_SELINUX = 1;
 
-// Who shares an SA.
+// How SAs are shared.
 export const XFRM_SHARE_ANY = 0;
 export const XFRM_SHARE_SESSION = 1;
 export const XFRM_SHARE_USER = 2;
 export const XFRM_SHARE_UNIQUE = 3;
 
-// Most bytes of a replay bitmap.
+// Maximum size of a replay bitmap in bytes.
 export const XFRMA_REPLAY_ESN_MAX = 4096;
 
 /** "No limit" in a lifetime: 2^64 - 1 bytes or packets. (No limit in seconds is 0.) */

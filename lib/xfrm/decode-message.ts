@@ -1,6 +1,6 @@
 /**
- * Any XFRM message, from bytes: events, but also requests and answers, as a capture of an nlmon
- * device holds them.
+ * Decodes any XFRM message: events, and also requests and answers, as captured from an nlmon
+ * device.
  * @module
  */
 import { NLM_F_REQUEST } from '../netlink/constants.ts';
@@ -11,11 +11,11 @@ import { bodyOnWire, inMessage, messageName, messageOf } from './messages.ts';
 import type { XfrmMessage } from './requests.ts';
 
 /**
- * Decodes the message at `at`, whose nlmsg_len is `length`: with NLM_F_REQUEST as a request, else
- * as an answer or an event (which are never sent with that flag). What has no decoder becomes an
- * event of kind `unknown`.
+ * Decodes the message at `at`, whose nlmsg_len is `length`: as a request if it has NLM_F_REQUEST,
+ * otherwise as an answer or an event (which never have that flag). A message without a decoder
+ * becomes an event of kind `unknown`.
  *
- * @throws DecodeError when a part of it does not fit; the path starts with the message's name
+ * @throws DecodeError if a part of it is malformed; the path starts with the message's name
  */
 export function decodeXfrmMessage(input: DecodeInput, at: number, length: number): XfrmMessage {
   const { view, time } = input;
@@ -32,7 +32,7 @@ export function decodeXfrmMessage(input: DecodeInput, at: number, length: number
     : { kind: name, ...common };
   try {
     body.read(input, at + NLMSG_HDRLEN, at + length, decoded);
-    // The table holds a message's name together with what it says.
+    // The table keeps the message name and its content type in step.
     return decoded as unknown as XfrmMessage;
   } catch (error) {
     throw inMessage(error, type);

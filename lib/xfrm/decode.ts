@@ -1,5 +1,5 @@
 /**
- * One XFRM message, from bytes to an event.
+ * Decodes one XFRM message into an event.
  * @module
  */
 import type { DecodeInput } from '../netlink/event.ts';
@@ -9,10 +9,10 @@ import type { XfrmEvent } from './events.ts';
 import { inMessage, messageOf } from './messages.ts';
 
 /**
- * Decodes the message at `at`, whose nlmsg_len is `length` (see messageLength).
- * A type without decoder becomes an event of kind `unknown`.
+ * Decodes the message at `at`, whose nlmsg_len is `length` (see messageLength). A type without a
+ * decoder becomes an event of kind `unknown`.
  *
- * @throws DecodeError when a part of it does not fit; the path starts with the message's name
+ * @throws DecodeError if a part of it is malformed; the path starts with the message's name
  */
 export function decodeXfrm(input: DecodeInput, at: number, length: number): XfrmEvent {
   const { view, bytes, time, keys } = input;
@@ -27,7 +27,7 @@ export function decodeXfrm(input: DecodeInput, at: number, length: number): Xfrm
   const event = { kind: message.name, protocol: 'xfrm', header, time };
   try {
     message.event.read(input, from, at + length, event);
-    // The table holds a message's name together with what it says.
+    // The table keeps the message name and its content type in step.
     return event as unknown as XfrmEvent;
   } catch (error) {
     throw inMessage(error, type);

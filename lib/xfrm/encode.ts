@@ -1,5 +1,5 @@
 /**
- * XFRM messages to bytes: every event, answer and request.
+ * Encodes XFRM messages: every event, answer and request.
  * @module
  */
 import { NLM_F_REQUEST } from '../netlink/constants.ts';
@@ -14,8 +14,8 @@ import { bodyOf, messageOf } from './messages.ts';
 import type { XfrmMessage } from './requests.ts';
 
 /**
- * What can be encoded: any decoded message, and looser forms of it (see {@link Encodable}). Its
- * `header` may be left out: then a request has the flag NLM_F_REQUEST, and all else is 0.
+ * What can be encoded: any decoded message, or a looser form of it (see {@link Encodable}).
+ * `header` is optional: by default a request has the flag NLM_F_REQUEST, and everything else is 0.
  */
 export type EncodableXfrmMessage<Message extends XfrmMessage = XfrmMessage> =
   Message extends XfrmMessage
@@ -24,20 +24,20 @@ export type EncodableXfrmMessage<Message extends XfrmMessage = XfrmMessage> =
       } & Encodable<Omit<Message, 'kind' | 'message' | 'protocol' | 'header' | 'time'>>
     : never;
 
-/** How to encode. */
+/** Encoding options. */
 export interface EncodeOptions {
   /**
-   * An algorithm that has a key, of which only the length is known: `refuse` it (the default; what
-   * is sent to the kernel must not quietly get a key of zeros), or write zeros (`zero`), which gives
-   * the message as it was but for its keys.
+   * What to do with an algorithm whose key is missing (only its length is known): `refuse` it, the
+   * default, so that the kernel never silently gets a key of zeros; or write zeros (`zero`), which
+   * reproduces the original message except for its keys.
    */
   readonly missingKeys?: 'refuse' | 'zero' | undefined;
 }
 
 /**
- * Appends a message to what the writer holds.
+ * Appends a message to the writer.
  *
- * @throws EncodeError for a value that does not fit; it names the path, and the writer is as before
+ * @throws EncodeError for an invalid value, with its path; the writer is left unchanged
  */
 export function encodeXfrm(
   writer: MessageWriter,
@@ -54,10 +54,10 @@ export function encodeXfrm(
       const content = disclosed(payload, zeroKeys);
       const from = writer.reserve(payload.length);
       if (content !== undefined) writer.bytes.set(content, from);
-      // A message this library does not know ends where it ended, not at the padding.
+      // An unknown message keeps its original length, without padding.
       writer.endMessage(at, NLMSG_HDRLEN + payload.length);
     } else {
-      // Of a name that there is not, there is no type either.
+      // An unknown name has no type either.
       const to: Target = { w: writer, zeroKeys };
       bodyOf(message)?.write(to, message);
       writer.endMessage(at, to.end === undefined ? undefined : to.end - at);

@@ -1,6 +1,6 @@
 /**
- * What the eight XFRM multicast groups deliver, as one union: switch over `kind`.
- * Which message comes on which group is what net/xfrm/xfrm_user.c does (docs/events.md).
+ * The messages of the eight XFRM multicast groups, as one union: switch over `kind`.
+ * net/xfrm/xfrm_user.c decides which message is sent to which group (docs/events.md).
  * @module
  */
 import type { EventTime } from '../netlink/event.ts';
@@ -30,7 +30,7 @@ import type {
 interface Base<Kind extends string> {
   readonly kind: Kind;
   readonly protocol: 'xfrm';
-  /** The message's header. Its `seq` and `portId` are the requester's claims. */
+  /** The message's header. Its `seq` and `portId` are claims of the requester. */
   readonly header: MessageHeader;
   readonly time: EventTime;
 }
@@ -40,28 +40,28 @@ export interface NewSaEvent extends Base<'NEWSA'> {
   readonly state: XfrmState;
 }
 /**
- * An SA was changed, or a larval one (made by an SPI allocation) got its keys. Of an SA that was
- * complete before, `state` is what was asked for, not what the SA is now: the kernel takes over only
- * the limits, encap, coaddr, setMark and ifId (net/xfrm/xfrm_state.c, xfrm_state_update; measured
- * on 7.2). Ask with XfrmClient.getState for the rest.
+ * An SA was changed, or a larval one (from an SPI allocation) got its keys. If the SA was already
+ * complete, `state` is what was requested, not what the SA is now: the kernel applies only the
+ * limits, encap, coaddr, setMark and ifId (net/xfrm/xfrm_state.c, xfrm_state_update; measured on
+ * 7.2). Use XfrmClient.getState for the rest.
  */
 export interface UpdSaEvent extends Base<'UPDSA'> {
   readonly state: XfrmState;
 }
-/** An SA was deleted on request. An SA that hits a hard limit, or is flushed, brings none. */
+/** An SA was deleted on request. Not sent for SAs that reach a hard limit or are flushed. */
 export interface DelSaEvent extends Base<'DELSA'> {
-  /** What the kernel identifies it by. */
+  /** The kernel's identifier of the SA. */
   readonly id: StateId;
-  /** The SA as it last was. */
+  /** The SA as it was when deleted. */
   readonly state: XfrmState;
 }
 /** An SA reached a limit. */
 export interface ExpireEvent extends Base<'EXPIRE'> {
-  /** true: a hard limit, the SA is gone. false: a soft one, it wants a successor. */
+  /** true: a hard limit, and the SA is gone. false: a soft one, time to rekey. */
   readonly hard: KernelBool;
   readonly state: XfrmState;
 }
-/** All SAs of a protocol were deleted; there is no DELSA for any of them. */
+/** All SAs of a protocol were deleted; no DELSA is sent for any of them. */
 export interface FlushSaEvent extends Base<'FLUSHSA'>, Readonly<Pick<XfrmAttributes, 'unknown'>> {
   readonly proto: IpsecProto;
 }
@@ -75,9 +75,12 @@ export interface UpdPolicyEvent extends Base<'UPDPOLICY'> {
 }
 /** A policy was deleted on request. */
 export interface DelPolicyEvent extends Base<'DELPOLICY'> {
-  /** What the request named it by: all zero but the index, or the selector and index 0. */
+  /**
+   * The identifier in the request: either the index alone (the rest zero), or the selector with
+   * index 0.
+   */
   readonly id: PolicyId;
-  /** The policy as it last was. */
+  /** The policy as it was when deleted. */
   readonly policy: XfrmPolicy;
 }
 /** A policy reached a limit. */
@@ -90,45 +93,47 @@ export interface PolicyExpireEvent extends Base<'POLEXPIRE'> {
 export interface FlushPolicyEvent
   extends Base<'FLUSHPOLICY'>,
     Readonly<AttributesOf<typeof messageAttributes.FLUSHPOLICY>> {}
-/** The defaults for packets that no policy matches were set. */
+/** The defaults for packets that match no policy were set. */
 export interface PolicyDefaultEvent
   extends Base<'GETDEFAULT'>,
     Readonly<Pick<XfrmAttributes, 'unknown'>> {
   readonly defaults: PolicyDefaults;
 }
-/** A packet needs an SA that is not there. */
+/** A packet needs an SA that does not exist. */
 export interface AcquireEvent extends Base<'ACQUIRE'> {
   readonly acquire: XfrmAcquire;
 }
-/** An SA's counters: by request, by traffic or by timer. In the last two, `header` is garbage. */
+/**
+ * An SA's counters: on request, by traffic or by timer. In the last two cases, `header` is garbage.
+ */
 export interface NewAeEvent extends Base<'NEWAE'> {
   readonly aevent: XfrmAevent;
 }
-/** A Mobile IPv6 packet was refused. */
+/** A Mobile IPv6 packet was rejected. */
 export interface ReportEvent extends Base<'REPORT'> {
   readonly report: ReportInfo & AttributesOf<typeof messageAttributes.REPORT>;
 }
-/** SAs and policies move to other addresses. */
+/** SAs and policies are moved to other addresses. */
 export interface MigrateEvent extends Base<'MIGRATE'> {
   readonly id: PolicyId;
   readonly migrations: readonly XfrmMigration[];
   readonly attributes: Omit<AttributesOf<typeof messageAttributes.MIGRATE>, 'migrations'>;
 }
-/** One SA moves to other addresses (kernel 7.2). */
+/** One SA is moved to other addresses (kernel 7.2). */
 export interface MigrateStateEvent extends Base<'MIGRATE_STATE'> {
   readonly migration: XfrmStateMigration;
 }
-/** The peer's address or port behind address translation changed. */
+/** The peer's address or port behind NAT changed. */
 export interface MappingEvent extends Base<'MAPPING'> {
   readonly mapping: MappingInfo & Pick<XfrmAttributes, 'unknown'>;
 }
 /** A message this library has no decoder for. */
 export interface UnknownXfrmEvent extends Base<'unknown'> {
-  /** What follows the header: its length, and the bytes only with `keys: true`. */
+  /** The bytes after the header: their length, and their content only with `keys: true`. */
   readonly payload: OpaqueBytes;
 }
 
-/** What the kernel announces of XFRM, told apart by `kind`. */
+/** The events the kernel announces for XFRM, discriminated by `kind`. */
 export type XfrmEvent =
   | NewSaEvent
   | UpdSaEvent

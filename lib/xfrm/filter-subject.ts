@@ -1,5 +1,5 @@
 /**
- * What a message is about: the SAs and policies it names, in one form for all kinds.
+ * What a message concerns: the SAs and policies it names, in one form for all kinds.
  * @module
  */
 
@@ -15,13 +15,13 @@ import type {
 } from './objects.ts';
 import type { PolicyId, StateId, XfrmMark, XfrmSelector } from './types.ts';
 
-/** An address, or a network. */
+/** An address or a network. */
 export interface SubjectAddress {
   readonly address: string;
   readonly bits?: number;
 }
 
-/** What is known of an SA; of a policy, what it asks of one. */
+/** What is known of an SA; for a policy, what it requires of one. */
 interface Sa {
   readonly saddr?: string;
   readonly daddr?: string;
@@ -30,21 +30,21 @@ interface Sa {
   readonly reqid?: number;
 }
 
-/** What may tell which packets it is for, and through which interface. */
+/** Mark and interface id, which restrict the packets it applies to. */
 interface Marked {
   readonly mark?: XfrmMark;
   readonly ifId?: number;
 }
 
-/** The SAs and the policy that something is about. */
+/** The SAs and the policy that a message concerns. */
 export interface FilterSubject {
   readonly sas: readonly Sa[];
   readonly sources: readonly SubjectAddress[];
   readonly destinations: readonly SubjectAddress[];
-  /** What may have a mark and an interface id; undefined where that is not told. */
+  /** What may have a mark and an interface id; undefined if the message does not carry them. */
   readonly marked?: Marked;
   readonly dir?: string | number;
-  /** It is about all SAs, or all policies: a flush. */
+  /** It concerns all SAs or all policies: a flush. */
   readonly all?: true;
 }
 

@@ -1,5 +1,5 @@
 /**
- * What to do when the kernel refuses a request.
+ * Hints for requests that the kernel refuses.
  * @module
  */
 
@@ -11,7 +11,7 @@ const EVERY: Readonly<Record<string, string>> = {
   EPERM:
     'every XFRM request, dumps included, needs the capability CAP_NET_ADMIN over the network ' +
     `namespace: ${GET_NET_ADMIN}`,
-  // EOPNOTSUPP, by the name that Node.js has for it.
+  // EOPNOTSUPP, under the name Node.js uses for it.
   ENOTSUP: 'a 32-bit process needs a kernel with CONFIG_XFRM_USER_COMPAT',
 };
 
@@ -31,7 +31,10 @@ const ALLOCSPI: Readonly<Record<string, string>> = {
   ENOENT: 'the range has no free SPI',
 };
 
-/** The kernel says ENOENT here for what is elsewhere ESRCH (net/xfrm/xfrm_user.c, xfrm_add_sa_expire). */
+/**
+ * The kernel answers ENOENT here where other requests get ESRCH (net/xfrm/xfrm_user.c,
+ * xfrm_add_sa_expire).
+ */
 const EXPIRE: Readonly<Record<string, string>> = { ...SA, ENOENT: NO_SA };
 
 const POLICY: Readonly<Record<string, string>> = {
@@ -39,7 +42,7 @@ const POLICY: Readonly<Record<string, string>> = {
   ENOENT: 'no policy has this selector or index, direction, mark and type',
 };
 
-/** By request; the first that matches. */
+/** By request; the first match wins. */
 const HINTS: readonly [request: RegExp, hints: Readonly<Record<string, string>>][] = [
   [/POLICY$/, POLICY],
   [/ALLOCSPI$/, ALLOCSPI],
@@ -47,7 +50,7 @@ const HINTS: readonly [request: RegExp, hints: Readonly<Record<string, string>>]
   [/SA$|AE$/, SA],
 ];
 
-/** The hint for a refusal, if there is one. @param request as `XFRM_MSG_NEWSA` */
+/** The hint for a refusal, if there is one. @param request such as `XFRM_MSG_NEWSA` */
 export function hintFor(request: string, ack: Ack): string | undefined {
   const code = errorCode(ack.errno);
   const own = HINTS.find(([pattern]) => pattern.test(request))?.[1];

@@ -1,24 +1,24 @@
 /**
- * Key material. The kernel sends it in clear in NEWSA, UPDSA, DELSA and every dump
- * (net/xfrm/xfrm_user.c; it is blanked only under lockdown "confidentiality").
+ * Key material. The kernel sends it in the clear in NEWSA, UPDSA, DELSA and every dump
+ * (net/xfrm/xfrm_user.c; it is redacted only under lockdown "confidentiality").
  * @module
  */
 import { OpaqueBytes } from '../wire/opaque.ts';
 
 /**
- * A key, for callers who asked for keys. Printing, logging or serialising it shows its length
- * only; `bytes()` gives the key itself.
+ * A key, for callers that asked for keys. Printing, logging or serialising it shows only its
+ * length; `bytes()` returns the key itself.
  */
 export class KeyMaterial extends OpaqueBytes {
   readonly #key: Uint8Array;
 
-  /** Takes the bytes as they are; the caller hands over a copy of its own. */
+  /** Takes ownership of the bytes, which must be a copy. */
   constructor(key: Uint8Array) {
     super(key);
     this.#key = key;
   }
 
-  /** The key itself: the one copy this object holds. */
+  /** The key itself: the only copy this object holds. */
   override bytes(): Uint8Array {
     return this.#key;
   }

@@ -1,8 +1,8 @@
 /**
  * Which attributes belong to which message, in the order in which the kernel sends them
- * (copy_to_user_state_extra and the other builders of net/xfrm/xfrm_user.c, 7.3). From each list
- * come the type of the decoded object (objects.ts), the order of encoding, and what a decoder
- * takes: an attribute in a message where it does not belong is kept raw.
+ * (copy_to_user_state_extra and the other builders of net/xfrm/xfrm_user.c, 7.3). Each list
+ * determines the type of the decoded object (objects.ts), the order of encoding, and what a decoder
+ * reads: an attribute in a message where it does not belong is kept raw.
  * @module
  */
 import { type MessageAttributes, messageAttributes } from '../wire/attribute-table.ts';
@@ -11,7 +11,7 @@ import type { XfrmAttributes } from './types.ts';
 
 type Names = readonly (keyof XfrmAttributes)[];
 
-/** NEWSA, UPDSA; after them, in EXPIRE: mark, ifId, pcpu, dir. The last three: requests only. */
+/** NEWSA, UPDSA; after them, in EXPIRE: mark, ifId, pcpu, dir. The last three: in requests only. */
 export const STATE = [
   'extraFlags',
   'coaddr',
@@ -71,7 +71,7 @@ export const AEVENT = [
   'dir',
 ] as const satisfies Names;
 
-/** MIGRATE; the last two: requests only. */
+/** MIGRATE; the last two: in requests only. */
 export const MIGRATE = [
   'kmAddress',
   'encap',
@@ -95,7 +95,7 @@ export const MIGRATE_STATE = [
 export const REPORT = ['coaddr'] as const satisfies Names;
 export const FLUSHPOLICY = ['policyType'] as const satisfies Names;
 
-/** Requests that name an SA: GETSA, DELSA. The last two: of a dump. */
+/** Requests that identify an SA: GETSA, DELSA. The last two: in dump requests. */
 export const STATE_ID = [
   'mark',
   'srcaddr',
@@ -103,18 +103,18 @@ export const STATE_ID = [
   'addressFilter',
 ] as const satisfies Names;
 
-/** Requests that name a policy: GETPOLICY, DELPOLICY. */
+/** Requests that identify a policy: GETPOLICY, DELPOLICY. */
 export const POLICY_ID = ['securityContext', 'policyType', 'mark', 'ifId'] as const satisfies Names;
 
 export const ALLOCSPI = ['mark', 'ifId', 'pcpu', 'dir'] as const satisfies Names;
 
-/** The lists, as readers and writers take them. */
+/** The lists in the form readers and writers use. */
 export const parts = {
   state: messageAttributes(attributes, STATE),
-  /** DELSA: the SA itself is in an attribute, which is read apart. */
+  /** DELSA: the SA itself is in an attribute, which is read separately. */
   deletedState: messageAttributes(attributes, STATE, ['state']),
   policy: messageAttributes(attributes, POLICY),
-  /** DELPOLICY: likewise. */
+  /** DELPOLICY: the same. */
   deletedPolicy: messageAttributes(attributes, POLICY, ['policy']),
   acquire: messageAttributes(attributes, ACQUIRE),
   aevent: messageAttributes(attributes, AEVENT),

@@ -1,7 +1,7 @@
 /**
- * Every XFRM message, once (`linux/xfrm.h`): what it is about, and what follows its header as an event,
- * as an answer that no group delivers, and as a request. Decoders, the encoder, filters, traces and
- * the JSON Schema go by this table.
+ * Every XFRM message, once (`linux/xfrm.h`): what it concerns, and its body as an event, as an
+ * answer that no group delivers, and as a request. Decoders, the encoder, filters, traces and the
+ * JSON Schema are driven by this table.
  * @module
  */
 import { NLM_F_DUMP, NLM_F_REQUEST } from '../netlink/constants.ts';
@@ -16,7 +16,7 @@ type Constant = Extract<keyof typeof X, `XFRM_MSG_${string}`>;
 /** The kernel's name of a message type, without `XFRM_MSG_`. */
 export type MessageName = Exclude<Constant extends `XFRM_MSG_${infer Name}` ? Name : never, 'BASE'>;
 
-/** The name of what a group delivers. */
+/** The name of a message that a group delivers. */
 export type EventName = Exclude<XfrmEvent['kind'], 'unknown'>;
 export type AnswerName = Exclude<XfrmMessage['kind'], XfrmEvent['kind'] | 'request'>;
 export type RequestName = XfrmRequest['message'];
@@ -27,17 +27,17 @@ type OneOf<Message, Name> = Message extends { readonly message: infer Names }
     : never
   : never;
 
-/** What there is of a message, under that name. */
+/** The forms a message has, under that name. */
 type If<Names, Name, Part> = Name extends Names ? Part : { [Key in keyof Part]?: never };
 
-/** A message, in the forms that it has. */
+/** A message, in all its forms. */
 type Row<Name> = {
-  /** FLUSHSA and EXPIRE are about SAs, although they can change how policies work. */
+  /** FLUSHSA and EXPIRE concern SAs, although they can affect how policies work. */
   readonly about: 'state' | 'policy' | 'both';
 } & If<EventName, Name, { readonly event: Body<Said<Extract<XfrmEvent, { kind: Name }>>> }> &
   If<AnswerName, Name, { readonly answer: Body<Said<Extract<XfrmMessage, { kind: Name }>>> }> &
   If<RequestName, Name, { readonly request: Body<Said<OneOf<XfrmRequest, Name>>> }> & {
-    /** The request for all, with NLM_F_DUMP. */
+    /** The dump request, with NLM_F_DUMP. */
     readonly dump?: Body<Said<OneOf<XfrmRequest, Name>>>;
   };
 
@@ -70,7 +70,7 @@ export const messages: { readonly [Name in MessageName]: Row<Name> } = {
   MIGRATE_STATE: { about: 'state', event: bodies.migrateState, request: bodies.migrateState },
 };
 
-/** A row for those who go by names and numbers that come over the wire. */
+/** A row as seen by code that looks messages up by names and numbers from the wire. */
 export interface Message {
   readonly name: MessageName;
   readonly type: number;
@@ -90,24 +90,24 @@ for (const [name, row] of Object.entries(messages)) {
   byType[type] = message;
 }
 
-/** The message of a type, or of a name without `XFRM_MSG_`; undefined for one there is not. */
+/** The message of a type, or of a name without `XFRM_MSG_`; undefined if unknown. */
 export const messageOf = (which: number | string): Message | undefined =>
   typeof which === 'number' ? byType[which] : byName.get(which);
 
-/** The kernel's name of a message type, without `XFRM_MSG_`; undefined for one it has not. */
+/** The kernel's name of a message type, without `XFRM_MSG_`; undefined if it has none. */
 export const messageName = (type: number): MessageName | undefined => byType[type]?.name;
 
 /** The type of a message of that name. */
 export const messageTypeOf = (name: MessageName): number => X[`XFRM_MSG_${name}`];
 
-/** What follows the header of a message with these flags: a request has NLM_F_REQUEST, nothing else has. */
+/** The body of a message with these flags: only requests have NLM_F_REQUEST. */
 export function bodyOnWire(type: number, flags: number): Body<object> | undefined {
   const message = byType[type];
   if ((flags & NLM_F_REQUEST) === 0) return message?.event ?? message?.answer;
   return (flags & NLM_F_DUMP ? message?.dump : undefined) ?? message?.request;
 }
 
-/** What follows the header of a message; of a request that names nothing, of the one for all. */
+/** The body of a message; of the dump request if the request identifies nothing. */
 export function bodyOf(message: {
   readonly kind: string;
   readonly message?: string;
@@ -121,7 +121,7 @@ export function bodyOf(message: {
   return row?.dump !== undefined && message.id === undefined ? row.dump : row?.request;
 }
 
-/** For the catch of what decodes a message: the same error, found inside it. */
+/** For the catch of a message decoder: the same error with the message's name in its path. */
 export function inMessage(error: unknown, type: number): unknown {
   if (!(error instanceof DecodeError)) return error;
   return error.within(messageName(type) ?? `message ${type}`);

@@ -1,6 +1,6 @@
 /**
- * Names for XFRM's enumerations and flag words. Where the kernel's own name says it, ours is
- * that name in lower case.
+ * Names for XFRM's enumerations and flag words: the kernel's own name in lower case where that is
+ * clear.
  * @module
  */
 import { Enumeration, Flags, type FlagsOf, type NameOf } from '../wire/names.ts';
@@ -8,10 +8,10 @@ import * as X from './constants.ts';
 
 /** Address families of SAs, selectors and templates (`linux/socket.h`). */
 export const XfrmFamily = new Enumeration('XfrmFamily', { unspec: 0, inet: 2, inet6: 10 });
-/** One of the names of {@link XfrmFamily}, or a number that has none. */
+/** A name of {@link XfrmFamily}, or a number without one. */
 export type XfrmFamily = NameOf<typeof XfrmFamily>;
 
-/** IPsec protocols an SA can have, by IP protocol number (net/xfrm: xfrm_id_proto_valid). */
+/** IPsec protocols of SAs, by IP protocol number (net/xfrm: xfrm_id_proto_valid). */
 export const IpsecProto = new Enumeration('IpsecProto', {
   any: 0,
   routing: 43,
@@ -20,7 +20,7 @@ export const IpsecProto = new Enumeration('IpsecProto', {
   dstopts: 60,
   comp: 108,
 });
-/** One of the names of {@link IpsecProto}, or a number that has none. */
+/** A name of {@link IpsecProto}, or a number without one. */
 export type IpsecProto = NameOf<typeof IpsecProto>;
 
 /** How an SA encapsulates (XFRM_MODE_ of `linux/xfrm.h`). */
@@ -32,7 +32,7 @@ export const XfrmMode = new Enumeration('XfrmMode', {
   beet: X.XFRM_MODE_BEET,
   iptfs: X.XFRM_MODE_IPTFS,
 });
-/** One of the names of {@link XfrmMode}, or a number that has none. */
+/** A name of {@link XfrmMode}, or a number without one. */
 export type XfrmMode = NameOf<typeof XfrmMode>;
 
 /** Flags of an SA (XFRM_STATE_). */
@@ -46,7 +46,7 @@ export const StateFlags = new Flags('StateFlags', {
   align4: X.XFRM_STATE_ALIGN4,
   esn: X.XFRM_STATE_ESN,
 });
-/** A mask with the names of {@link StateFlags}. */
+/** A mask with its {@link StateFlags} names. */
 export type StateFlags = FlagsOf<typeof StateFlags>;
 
 /** More flags of an SA (XFRM_SA_XFLAG_). */
@@ -54,7 +54,7 @@ export const StateExtraFlags = new Flags('StateExtraFlags', {
   'dont-encap-dscp': X.XFRM_SA_XFLAG_DONT_ENCAP_DSCP,
   'oseq-may-wrap': X.XFRM_SA_XFLAG_OSEQ_MAY_WRAP,
 });
-/** A mask with the names of {@link StateExtraFlags}. */
+/** A mask with its {@link StateExtraFlags} names. */
 export type StateExtraFlags = FlagsOf<typeof StateExtraFlags>;
 
 /** The direction of an SA (XFRM_SA_DIR_, since kernel 6.10). */
@@ -62,7 +62,7 @@ export const StateDir = new Enumeration('StateDir', {
   in: X.XFRM_SA_DIR_IN,
   out: X.XFRM_SA_DIR_OUT,
 });
-/** One of the names of {@link StateDir}, or a number that has none. */
+/** A name of {@link StateDir}, or a number without one. */
 export type StateDir = NameOf<typeof StateDir>;
 
 /** How an SA is offloaded to a device (XFRM_OFFLOAD_). */
@@ -71,7 +71,7 @@ export const OffloadFlags = new Flags('OffloadFlags', {
   inbound: X.XFRM_OFFLOAD_INBOUND,
   packet: X.XFRM_OFFLOAD_PACKET,
 });
-/** A mask with the names of {@link OffloadFlags}. */
+/** A mask with its {@link OffloadFlags} names. */
 export type OffloadFlags = FlagsOf<typeof OffloadFlags>;
 
 /** The direction of a policy (XFRM_POLICY_). */
@@ -80,7 +80,7 @@ export const PolicyDir = new Enumeration('PolicyDir', {
   out: X.XFRM_POLICY_OUT,
   fwd: X.XFRM_POLICY_FWD,
 });
-/** One of the names of {@link PolicyDir}, or a number that has none. */
+/** A name of {@link PolicyDir}, or a number without one. */
 export type PolicyDir = NameOf<typeof PolicyDir>;
 
 /** What a policy does with its packets (XFRM_POLICY_). */
@@ -88,7 +88,7 @@ export const PolicyAction = new Enumeration('PolicyAction', {
   allow: X.XFRM_POLICY_ALLOW,
   block: X.XFRM_POLICY_BLOCK,
 });
-/** One of the names of {@link PolicyAction}, or a number that has none. */
+/** A name of {@link PolicyAction}, or a number without one. */
 export type PolicyAction = NameOf<typeof PolicyAction>;
 
 /** Flags of a policy (XFRM_POLICY_). */
@@ -97,48 +97,48 @@ export const PolicyFlags = new Flags('PolicyFlags', {
   icmp: X.XFRM_POLICY_ICMP,
   'cpu-acquire': X.XFRM_POLICY_CPU_ACQUIRE,
 });
-/** A mask with the names of {@link PolicyFlags}. */
+/** A mask with its {@link PolicyFlags} names. */
 export type PolicyFlags = FlagsOf<typeof PolicyFlags>;
 
-/** Kinds of policies (XFRM_POLICY_TYPE_). */
+/** Policy types (XFRM_POLICY_TYPE_). */
 export const PolicyType = new Enumeration('PolicyType', {
   main: X.XFRM_POLICY_TYPE_MAIN,
   sub: X.XFRM_POLICY_TYPE_SUB,
   any: X.XFRM_POLICY_TYPE_ANY,
 });
-/** One of the names of {@link PolicyType}, or a number that has none. */
+/** A name of {@link PolicyType}, or a number without one. */
 export type PolicyType = NameOf<typeof PolicyType>;
 
-/** What happens to traffic that no policy matches. */
+/** The default for traffic that matches no policy. */
 export const PolicyDefault = new Enumeration('PolicyDefault', {
   unspec: X.XFRM_USERPOLICY_UNSPEC,
   block: X.XFRM_USERPOLICY_BLOCK,
   accept: X.XFRM_USERPOLICY_ACCEPT,
 });
-/** One of the names of {@link PolicyDefault}, or a number that has none. */
+/** A name of {@link PolicyDefault}, or a number without one. */
 export type PolicyDefault = NameOf<typeof PolicyDefault>;
 
-/** How SAs are shared among those who use a policy (XFRM_SHARE_). */
+/** How SAs are shared among users of a policy (XFRM_SHARE_). */
 export const PolicyShare = new Enumeration('PolicyShare', {
   any: X.XFRM_SHARE_ANY,
   session: X.XFRM_SHARE_SESSION,
   user: X.XFRM_SHARE_USER,
   unique: X.XFRM_SHARE_UNIQUE,
 });
-/** One of the names of {@link PolicyShare}, or a number that has none. */
+/** A name of {@link PolicyShare}, or a number without one. */
 export type PolicyShare = NameOf<typeof PolicyShare>;
 
-/** Kinds of encapsulation (UDP_ENCAP_ of `linux/udp.h`, TCP_ENCAP_ESPINTCP). */
+/** Encapsulation types (UDP_ENCAP_ of `linux/udp.h`, TCP_ENCAP_ESPINTCP). */
 export const EncapType = new Enumeration('EncapType', {
   none: 0,
   'espinudp-nonike': 1,
   espinudp: 2,
   espintcp: 7,
 });
-/** One of the names of {@link EncapType}, or a number that has none. */
+/** A name of {@link EncapType}, or a number without one. */
 export type EncapType = NameOf<typeof EncapType>;
 
-/** What an async event is about, or asks for. */
+/** What an async event reports or requests. */
 export const AeventFlags = new Flags('AeventFlags', {
   'replay-threshold': X.XFRM_AE_RTHR,
   'replay-value': X.XFRM_AE_RVAL,
@@ -148,13 +148,13 @@ export const AeventFlags = new Flags('AeventFlags', {
   'timer-expired': X.XFRM_AE_CE,
   'policy-updated': X.XFRM_AE_CU,
 });
-/** A mask with the names of {@link AeventFlags}. */
+/** A mask with its {@link AeventFlags} names. */
 export type AeventFlags = FlagsOf<typeof AeventFlags>;
 
-/** What one SA's move does beside (kernel 7.2). */
+/** Side effects of moving one SA (kernel 7.2). */
 export const MigrateStateFlags = new Flags('MigrateStateFlags', {
   'clear-offload': X.XFRM_MIGRATE_STATE_CLEAR_OFFLOAD,
   'update-h2h-sel': X.XFRM_MIGRATE_STATE_UPDATE_H2H_SEL,
 });
-/** A mask with the names of {@link MigrateStateFlags}. */
+/** A mask with its {@link MigrateStateFlags} names. */
 export type MigrateStateFlags = FlagsOf<typeof MigrateStateFlags>;

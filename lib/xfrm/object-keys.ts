@@ -1,5 +1,5 @@
 /**
- * How callers of the client name SAs and policies, and which they want.
+ * How callers of the client identify and filter SAs and policies.
  * @module
  */
 
@@ -17,36 +17,41 @@ import { takeNetworksOf } from './selector.ts';
 import { POLICY, STATE } from './shapes.ts';
 import type { XfrmAddressFilter, XfrmMark, XfrmSelector } from './types.ts';
 
-/** What identifies an SA. A listed one does. */
+/** What identifies an SA. A listed SA can be used as its own key. */
 export interface StateKey {
   readonly daddr: string;
   readonly spi: number;
   /** Default `esp`. */
   readonly proto?: IpsecProto | undefined;
-  /** If the SA has one. */
+  /** The SA's mark, if it has one. */
   readonly mark?: XfrmMark | undefined;
-  /** For protocols other than ESP, AH and IPComp, which have no SPI. */
+  /** For protocols without an SPI, i.e. other than ESP, AH and IPComp. */
   readonly saddr?: string | undefined;
 }
 
-/** What identifies a policy: its index, or its selector. A listed one does. */
+/**
+ * What identifies a policy: its direction, with its index or selector. A listed policy can be used
+ * as its own key.
+ */
 export interface PolicyKey {
   readonly dir: PolicyDir;
   readonly index?: number | undefined;
-  /** Networks may have their prefix lengths with them: `{ saddr: '10.0.0.0/24', daddr: '10.1.0.0/16' }`. */
+  /**
+   * Networks may include their prefix lengths: `{ saddr: '10.0.0.0/24', daddr: '10.1.0.0/16' }`.
+   */
   readonly selector?: Encodable<XfrmSelector> | undefined;
   readonly mark?: XfrmMark | undefined;
   readonly ifId?: number | undefined;
-  /** Default that of `policyType`, or `main`. */
+  /** Default: the type in `policyType`, else `main`. */
   readonly type?: PolicyType | undefined;
-  /** As a listed policy has it. */
+  /** As in a listed policy. */
   readonly policyType?: { readonly type?: PolicyType | undefined } | undefined;
 }
 
-/** Which SAs to list; the kernel itself does the choosing. */
+/** Which SAs to list; the kernel does the filtering. */
 export interface StateFilter {
   readonly proto?: IpsecProto | undefined;
-  /** Source network, as `10.0.0.0/8` or an address. */
+  /** Source network such as `10.0.0.0/8`, or an address. */
   readonly saddr?: string | undefined;
   /** Destination network. */
   readonly daddr?: string | undefined;
@@ -56,16 +61,16 @@ export interface StateFilter {
 export interface PolicyFilter {
   readonly dir?: PolicyDir | undefined;
   readonly type?: PolicyType | undefined;
-  /** A network, as `10.0.0.0/8` or an address, that holds all of the source network. */
+  /** A network such as `10.0.0.0/8`, or an address, that contains the whole source network. */
   readonly saddr?: string | undefined;
-  /** The same of the destination network. */
+  /** The same for the destination network. */
   readonly daddr?: string | undefined;
 }
 
 const POLICY_FILTER = shapeWith({ dir: 'other', type: 'other', saddr: 'text', daddr: 'text' });
 const STATE_FILTER = shapeWith({ proto: 'other', saddr: 'text', daddr: 'text' });
 
-/** Keys may be all of an SA or a policy: what was listed can be deleted. */
+/** A key may be a whole SA or policy, so that a listed object can be deleted. */
 const stateKeyShape = once((): Shape => ({ ...STATE(), required: ['daddr'] }));
 const policyKeyShape = once((): Shape => {
   const policy = POLICY();
@@ -81,14 +86,14 @@ export function checkStateKey(key: StateKey): void {
   }
 }
 
-/** A key as a request has it. */
+/** A key in the form a request uses. */
 export function stateKey(key: StateKey) {
   checkStateKey(key);
   const { daddr, spi, proto = 'esp', mark, saddr } = key;
   return { id: { daddr, spi, proto }, attributes: { mark, srcaddr: saddr } };
 }
 
-/** A key as a request has it. */
+/** A key in the form a request uses. */
 export function policyKey(given: PolicyKey) {
   const key = takeNetworksOf(given, 'policy');
   checkProperties(key, policyKeyShape(), ['policy']);
@@ -100,7 +105,7 @@ export function policyKey(given: PolicyKey) {
   return { id: { dir, index, selector }, attributes: { mark, ifId, policyType } };
 }
 
-/** A filter as a request has it. */
+/** A filter in the form a request uses. */
 export function stateFilter(filter: StateFilter) {
   checkProperties(filter, STATE_FILTER, ['filter']);
   const { proto, saddr, daddr } = filter;
@@ -110,7 +115,7 @@ export function stateFilter(filter: StateFilter) {
   };
 }
 
-/** Whether a policy is wanted. */
+/** Whether a policy matches the filter. */
 export function policyFilter(filter: PolicyFilter): (policy: XfrmPolicy) => boolean {
   checkProperties(filter, POLICY_FILTER, ['filter']);
   const dir = filter.dir === undefined ? undefined : nameOf(PolicyDir, filter.dir, 'dir');
@@ -124,7 +129,7 @@ export function policyFilter(filter: PolicyFilter): (policy: XfrmPolicy) => bool
     (destination === undefined || contains(destination, selector.daddr, selector.prefixlenD));
 }
 
-/** A name as it is decoded. @throws EncodeError for one that is none */
+/** A name in its decoded form. @throws EncodeError if it is unknown */
 function nameOf<Name extends string>(of: Enumeration<Name>, value: Name | number, field: string) {
   try {
     return of.name(u8(of.number(value, field), field));

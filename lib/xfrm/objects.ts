@@ -1,6 +1,6 @@
 /**
- * What XFRM messages are about: SAs, policies and the rest, each the kernel's struct with the
- * attributes that belong to it.
+ * The objects of XFRM messages: SAs, policies and the rest, each the kernel's struct with its
+ * attributes.
  * @module
  */
 
@@ -15,7 +15,10 @@ import type {
   XfrmAttributes,
 } from './types.ts';
 
-/** The attributes of a list of parts.ts, the unknown ones, and the digits of a time that is too large. */
+/**
+ * The attributes of a list in message-attributes.ts, unknown ones, and the exact digits of times
+ * too large for a number.
+ */
 export type AttributesOf<Names extends readonly (keyof XfrmAttributes)[]> = Pick<
   XfrmAttributes,
   Names[number] | 'unknown' | ('lastUsedAt' extends Names[number] ? 'exact' : never)
@@ -30,10 +33,10 @@ export interface XfrmPolicy extends PolicyInfo, AttributesOf<typeof messageAttri
 /** A packet that needs an SA: struct xfrm_user_acquire and its attributes. */
 export interface XfrmAcquire extends AcquireInfo, AttributesOf<typeof messageAttributes.ACQUIRE> {}
 
-/** News of an SA's counters: struct xfrm_aevent_id and its attributes. */
+/** An update of an SA's counters: struct xfrm_aevent_id and its attributes. */
 export interface XfrmAevent extends AeventId, AttributesOf<typeof messageAttributes.AEVENT> {}
 
-/** One SA's move: struct xfrm_user_migrate_state and its attributes. */
+/** The move of one SA: struct xfrm_user_migrate_state and its attributes. */
 export interface XfrmStateMigration
   extends MigrateStateInfo,
     AttributesOf<typeof messageAttributes.MIGRATE_STATE> {}

@@ -1,7 +1,7 @@
 /**
- * What is said to the kernel, and what it answers beside the objects themselves: requests, and the
- * statistics. An answer to GETSA is a NEWSA, one to GETPOLICY a NEWPOLICY, and so on: those are
- * the same as the events (events.ts).
+ * Requests to the kernel, and answers other than the objects themselves: the statistics. The answer
+ * to GETSA is a NEWSA, to GETPOLICY a NEWPOLICY, and so on; these have the same types as the events
+ * (events.ts).
  * @module
  */
 import type { EventTime } from '../netlink/event.ts';
@@ -42,7 +42,7 @@ interface Base<Name extends string> {
 
 type Unknown = Pick<XfrmAttributes, 'unknown'>;
 
-/** Add an SA, or change one. */
+/** Add or change an SA. */
 export interface StateRequest extends Base<'NEWSA' | 'UPDSA'> {
   readonly state: XfrmState;
 }
@@ -51,19 +51,19 @@ export interface DelSaRequest extends Base<'DELSA'> {
   readonly id: StateId;
   readonly attributes: AttributesOf<typeof messageAttributes.STATE_ID>;
 }
-/** Show an SA, or all of them (NLM_F_DUMP, no id). */
+/** Get an SA, or dump all (NLM_F_DUMP, no id). */
 export interface GetSaRequest extends Base<'GETSA'> {
-  /** Absent in a dump: there the attributes follow the header at once. */
+  /** Absent in a dump, where the attributes follow the header directly. */
   readonly id?: StateId;
   readonly attributes: AttributesOf<typeof messageAttributes.STATE_ID>;
-  /** Of a dump, what the kernel ignores. */
+  /** In a dump request: bytes that the kernel ignores. */
   readonly ignored?: OpaqueBytes;
 }
-/** Choose a free SPI, and make a larval SA with it. */
+/** Allocate a free SPI, and create a larval SA with it. */
 export interface AllocSpiRequest extends Base<'ALLOCSPI'> {
   readonly allocation: SpiAllocation;
 }
-/** Say that an SA reached a limit; with a hard one, the kernel deletes it. */
+/** Report that an SA reached a limit; at a hard limit, the kernel deletes it. */
 export interface ExpireRequest extends Base<'EXPIRE'> {
   readonly hard: KernelBool;
   readonly state: XfrmState;
@@ -72,7 +72,7 @@ export interface ExpireRequest extends Base<'EXPIRE'> {
 export interface FlushSaRequest extends Base<'FLUSHSA'>, Readonly<Unknown> {
   readonly proto: IpsecProto;
 }
-/** Add a policy, or replace one. */
+/** Add or replace a policy. */
 export interface PolicyRequest extends Base<'NEWPOLICY' | 'UPDPOLICY'> {
   readonly policy: XfrmPolicy;
 }
@@ -81,15 +81,15 @@ export interface DelPolicyRequest extends Base<'DELPOLICY'> {
   readonly id: PolicyId;
   readonly attributes: AttributesOf<typeof messageAttributes.POLICY_ID>;
 }
-/** Show a policy, or all of them (NLM_F_DUMP). */
+/** Get a policy, or dump all (NLM_F_DUMP). */
 export interface GetPolicyRequest extends Base<'GETPOLICY'> {
   /** May be absent in a dump. */
   readonly id?: PolicyId;
   readonly attributes: AttributesOf<typeof messageAttributes.POLICY_ID>;
-  /** Of a dump, what the kernel ignores. */
+  /** In a dump request: bytes that the kernel ignores. */
   readonly ignored?: OpaqueBytes;
 }
-/** Say that a policy reached a limit; with a hard one, the kernel deletes it. */
+/** Report that a policy reached a limit; at a hard limit, the kernel deletes it. */
 export interface PolicyExpireRequest extends Base<'POLEXPIRE'> {
   readonly hard: KernelBool;
   readonly policy: XfrmPolicy;
@@ -98,11 +98,11 @@ export interface PolicyExpireRequest extends Base<'POLEXPIRE'> {
 export interface FlushPolicyRequest
   extends Base<'FLUSHPOLICY'>,
     Readonly<AttributesOf<typeof messageAttributes.FLUSHPOLICY>> {}
-/** Make the kernel announce that an SA is wanted. */
+/** Make the kernel announce that an SA is needed. */
 export interface AcquireRequest extends Base<'ACQUIRE'> {
   readonly acquire: XfrmAcquire;
 }
-/** Set (with NLM_F_REPLACE) or show an SA's counters. */
+/** Set (with NLM_F_REPLACE) or get an SA's counters. */
 export interface AeventRequest extends Base<'NEWAE' | 'GETAE'> {
   readonly aevent: XfrmAevent;
 }
@@ -116,22 +116,22 @@ export interface MigrateRequest extends Base<'MIGRATE'> {
 export interface MigrateStateRequest extends Base<'MIGRATE_STATE'> {
   readonly migration: XfrmStateMigration;
 }
-/** Show the statistics of the SAs, or of the policies. */
+/** Get the statistics of the SAs or of the policies. */
 export interface DatabaseInfoRequest extends Base<'GETSADINFO' | 'GETSPDINFO'>, Readonly<Unknown> {
-  /** Come back in the answer; the kernel makes nothing of them. */
+  /** Echoed in the answer; the kernel does not interpret them. */
   readonly flags: number;
 }
-/** Set from which prefix lengths on policies are hashed. */
+/** Set the prefix lengths from which policies are hashed. */
 export interface SpdInfoRequest extends Base<'NEWSPDINFO'> {
   readonly flags: number;
   readonly spd: SpdAttributes;
 }
-/** Set or show what happens to packets that no policy matches. */
+/** Set or get the default for packets that match no policy. */
 export interface PolicyDefaultRequest extends Base<'SETDEFAULT' | 'GETDEFAULT'>, Readonly<Unknown> {
   readonly defaults: PolicyDefaults;
 }
 
-/** What a program asks of the kernel. A switch over `message` tells them apart. */
+/** Requests that programs send to the kernel, discriminated by `message`. */
 export type XfrmRequest =
   | StateRequest
   | DelSaRequest

@@ -9,10 +9,11 @@ const NETWORKS = [
 ] as const;
 
 /**
- * A selector as the kernel has it, of one whose networks may have their prefix lengths with them: `10.0.0.0/8`. An
- * address without a prefix length is one host, as for `ip xfrm`: a length of 0 would select all traffic.
+ * Converts a selector whose networks may include their prefix lengths (`10.0.0.0/8`) to the
+ * kernel's form. An address without a prefix length is a single host, as with `ip xfrm`: a length
+ * of 0 would select all traffic.
  *
- * @throws EncodeError for what is no network, or has two prefix lengths
+ * @throws EncodeError for an invalid network, or one with two prefix lengths
  */
 export function takeNetworks<Given extends Encodable<XfrmSelector> | undefined>(
   selector: Given,
@@ -29,10 +30,10 @@ export function takeNetworks<Given extends Encodable<XfrmSelector> | undefined>(
   return taken as Given;
 }
 
-/** 0.0.0.0 and :: are no host: without a length they mean every address. */
+/** 0.0.0.0 and :: are not hosts: without a prefix length they mean every address. */
 const isAny = (address: string): boolean => /^[0.]+$|^[0:]+$/.test(address);
 
-/** The same of what has a selector. */
+/** The same for an object that has a selector. */
 export function takeNetworksOf<
   Given extends { readonly selector?: Encodable<XfrmSelector> | undefined },
 >(given: Given, ...path: readonly string[]): Given {

@@ -1,5 +1,5 @@
 /**
- * Which properties the objects have that callers pass to the client, and which must be there.
+ * Which properties the objects passed to the client may have, and which are required.
  * @module
  */
 import { once } from '../base/once.ts';

@@ -1,6 +1,6 @@
 /**
- * The structs of `linux/xfrm.h` (kernel 7.3), each once. Their layout has not changed since 6.1;
- * xfrm_user_migrate_state came with 7.2.
+ * The structs of `linux/xfrm.h` (kernel 7.3), each defined once. Their layout has not changed since
+ * 6.1; xfrm_user_migrate_state was added in 7.2.
  * @module
  */
 import {
@@ -355,7 +355,7 @@ export const xfrm_mark = struct(
   'XfrmMark',
   'A mark and the bits of it that count.',
   [number('u32', 'v', 'Value.', { name: 'value' }), number('u32', 'm', 'Mask.', { name: 'mask' })],
-  // A mark without a mask would match every packet, or none.
+  // A mark without a mask would match every packet or none.
   { whole: true },
 );
 

@@ -1,8 +1,8 @@
-/** SAs and policies in a few words, for errors. @module */
+/** Short descriptions of SAs and policies, for errors. @module */
 import type { EncodableXfrmMessage } from './encode.ts';
 import type { XfrmRequest } from './requests.ts';
 
-/** An SPI as every tool writes it: `0x00000101`. */
+/** An SPI as most tools write it: `0x00000101`. */
 export const formatSpi = (spi: number): string => `0x${spi.toString(16).padStart(8, '0')}`;
 
 /** A mark and its mask, as `ip xfrm` writes them: `0x10/0xff`. */
@@ -11,7 +11,7 @@ export const formatMark = ({ value, mask }: { value: number; mask: number }): st
 
 type Loose<Value> = { readonly [Key in keyof Value]?: Value[Key] | undefined };
 
-/** What tells an SA from others. */
+/** What distinguishes an SA from others. */
 type Sa = Loose<{
   saddr: string;
   daddr: string;
@@ -20,7 +20,7 @@ type Sa = Loose<{
   mark: Loose<{ value: number; mask: number }>;
 }>;
 
-/** What tells a policy from others. */
+/** What distinguishes a policy from others. */
 type Policy = Loose<{
   dir: string | number;
   index: number;
@@ -43,7 +43,7 @@ export function describePolicy({ dir = 'in', index, selector, mark }: Policy): s
 const marked = (mark: Sa['mark']): string =>
   mark ? ` mark ${formatMark({ value: mark.value ?? 0, mask: mark.mask ?? 0 })}` : '';
 
-/** The one SA or policy that a request names: `SA esp 192.0.2.1 → 192.0.2.2 spi 0x00000101`. */
+/** The SA or policy that a request identifies: `SA esp 192.0.2.1 → 192.0.2.2 spi 0x00000101`. */
 export function describeRequest(message: EncodableXfrmMessage<XfrmRequest>): string | undefined {
   const { state, allocation, aevent, migration, policy, id, attributes } = message as Loose<{
     state: Sa;

@@ -1,5 +1,5 @@
 /**
- * What may be told of XFRM messages while debugging: only what cannot be a key.
+ * What diagnostics may show of XFRM messages: only what cannot be a key.
  * @module
  */
 import type { TracedProtocol } from '../netlink/trace.ts';
@@ -21,7 +21,7 @@ export const tracedXfrm: TracedProtocol = {
     return {
       size,
       attributeName: (number) => known.get(number)?.kernel,
-      // An attribute nobody knows yet may hold a key, and so may one that is not where it belongs.
+      // An unknown or misplaced attribute may hold a key.
       showable(number, view, at, length) {
         const attribute = known.get(number);
         if (attribute === undefined || use?.[number] === 0) return false;
@@ -31,7 +31,7 @@ export const tracedXfrm: TracedProtocol = {
   },
 };
 
-/** Whether what lies in a payload is all of what its type has, and none of that is a key. */
+/** Whether a payload consists entirely of known fields, none of which is a key. */
 function isAllKnown(of: Attribute, view: DataView, at: number, length: number): boolean {
   switch (of.type) {
     case 'struct':
@@ -48,7 +48,10 @@ function isAllKnown(of: Attribute, view: DataView, at: number, length: number): 
   }
 }
 
-/** The bytes that a struct has by what it says; undefined if it does not say, or holds a key. */
+/**
+ * The length a struct should have according to its own fields; undefined if they do not say, or if
+ * it holds a key.
+ */
 function lengthOf(struct: Struct, view: DataView, at: number, length: number): number | undefined {
   const { fields, size } = struct;
   const tail = fields.at(-1);
