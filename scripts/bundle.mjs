@@ -38,8 +38,8 @@ const external = (id) => !id.startsWith('.') && !id.startsWith('/');
 
 /**
  * Three folders down, like all modules of lib/ that locate files of the package relative to themselves. Code chunks
- * have a hash in their name: otherwise, a process that is running while the package is replaced would later load a chunk of
- * another version, whose short export names mean something else.
+ * have a hash in their name: otherwise, a process running while the package is replaced would later load a chunk
+ * of another version, whose short export names mean something else.
  */
 const chunks = (extension) => `lib/chunks/[name]${extension}`;
 

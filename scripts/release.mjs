@@ -1,5 +1,5 @@
 // npm run release: packs, checks the tarball, builds the API reference, and with --publish publishes that very tarball.
-// (Publishing the folder, npm would find *.gyp in it, and add an install script to the registry's metadata.)
+// (Given the folder, npm would find *.gyp in it, and add an install script to the registry's metadata.)
 import { execFileSync } from 'node:child_process';
 import { mkdtempSync, readFileSync, rmSync, statSync } from 'node:fs';
 import { tmpdir } from 'node:os';
