@@ -1,6 +1,6 @@
 /**
- * How fast NEWSA events are decoded and NEWSA requests encoded, without any kernel, each beside a
- * plain version of the same (naive.ts).
+ * Speed of decoding NEWSA events and encoding NEWSA requests, without a kernel, each compared with a
+ * straightforward implementation (naive.ts).
  * @module
  */
 import assert from 'node:assert/strict';
@@ -14,7 +14,7 @@ import { KeyMaterial } from '../lib/xfrm/key-material.ts';
 import { decodeNewSa, encodeNewSa, type Request } from './naive.ts';
 import { median } from './stats.ts';
 
-/** Nanoseconds for one message. */
+/** Nanoseconds per message. */
 export interface CodecSpeed {
   readonly title: string;
   readonly codec: number;
@@ -24,14 +24,14 @@ export interface CodecSpeed {
 const MESSAGES = 256;
 const ROUNDS = 400;
 
-/** Nanoseconds for one call, each of the variants in turn, several times; the medians. */
+/** Nanoseconds per call, the variants in alternation, several times; returns the medians. */
 function measure(
   title: string,
   repeats: number,
   variants: Record<'codec' | 'naive', (i: number) => unknown>,
 ): CodecSpeed {
   const times = { codec: [] as number[], naive: [] as number[] };
-  // The first two are for the compiler.
+  // The first two rounds warm up the compiler.
   for (let repeat = -2; repeat < repeats; repeat++) {
     for (const name of ['codec', 'naive'] as const) {
       const begun = process.hrtime.bigint();
@@ -52,7 +52,7 @@ const file = join(
 const recorded = Buffer.from(readFileSync(file, 'utf8').trim(), 'hex');
 assert.equal(recorded.length, 352);
 
-// As they lie in a receive buffer: one after the other; 16 pairs of peers, an SPI each.
+// Laid out as in a receive buffer: back to back; 16 pairs of peers, each message with its own SPI.
 const arena = Buffer.alloc(MESSAGES * 352);
 for (let i = 0; i < MESSAGES; i++) {
   const message = arena.subarray(i * 352, (i + 1) * 352);
@@ -101,7 +101,7 @@ const states = requests.map(({ saddr, daddr, spi, reqid, name, key }) => ({
 }));
 const writer = new MessageWriter();
 const encode = {
-  // As the socket takes it: sent from the writer's own memory, then wiped.
+  // As the socket sends it: from the writer's own memory, which is then wiped.
   codec: (i: number) => {
     const message = states[i] as (typeof states)[0];
     encodeXfrm(writer, message);
@@ -117,7 +117,7 @@ for (let i = 0; i < MESSAGES; i++) {
   writer.wipe();
 }
 
-/** Compares; before that, both results are compared. */
+/** Compares the speeds, after checking that both give the same results. */
 export function codec(repeats: number, progress: (text: string) => void): CodecSpeed[] {
   progress('codec');
   return [

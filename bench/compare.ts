@@ -1,5 +1,5 @@
 /**
- * Contestants side by side: the same events for each, one after the other, several times around.
+ * Comparison of contestants: the same events for each, in alternation, over several rounds.
  * @module
  */
 import { type Contestant, contestants, type Listening } from './contestants.ts';
@@ -7,35 +7,35 @@ import { Listener, startLoad } from './listening.ts';
 import type { Queue } from './proc.ts';
 import { ratios } from './stats.ts';
 
-/** What makes the events of a comparison, and what a listener needs to hear them. */
+/** How the events of a comparison are generated, and what a listener needs to receive them. */
 export interface Scene {
   readonly name: string;
   readonly title: string;
-  /** Arguments of the load that makes so many events. */
+  /** Arguments for the load generator to make so many events. */
   readonly load: (events: number) => readonly string[];
-  /** Events a second; default: as fast as they can be made. */
+  /** Events per second; default: as fast as they can be generated. */
   readonly rate?: number;
   readonly listening: Listening;
-  /** All events wait in the socket before any is read; else they come while it reads. */
+  /** All events are queued in the socket before any is read; otherwise they arrive during reading. */
   readonly filled?: true;
-  /** Who takes part; default all. */
+  /** Names of the contestants; default all. */
   readonly only?: readonly string[];
 }
 
-/** What came of one contestant, a value for each round. */
+/** Results of one contestant, one value per round. */
 export interface Outcome {
   readonly name: string;
   readonly title: string;
   readonly base: string;
-  /** Microseconds of processor time for an event that was read; NaN where it ended at a loss. */
+  /** Microseconds of CPU time per event read; NaN if a loss ended it. */
   readonly cpu: number[];
-  /** Events that were not read; NaN likewise. */
+  /** Events not read; NaN likewise. */
   readonly lost: number[];
-  /** Events a second from the first to the last, of those that tell. */
+  /** Events per second from the first to the last, if the contestant reports it. */
   readonly rate: number[];
 }
 
-/** What came of a comparison. */
+/** Results of a comparison. */
 export interface Comparison {
   readonly name: string;
   readonly title: string;
@@ -51,7 +51,7 @@ interface Measured {
   readonly rate: number | undefined;
 }
 
-/** One contestant, once. Fails where what was sent, received and dropped does not add up. */
+/** Measures one contestant once. Throws if events sent, received and dropped do not add up. */
 async function measure(
   contestant: Contestant,
   { load, rate, listening, filled }: Scene,
@@ -81,7 +81,7 @@ async function measure(
     );
   }
   if (report?.rejected) throw new Error(`${contestant.name} refused ${report.rejected} events`);
-  // Of one that stopped reading, what waits is lost too.
+  // If it stopped reading, queued events are lost, too.
   const lost = exact ? events - received : drops;
   const seconds = report ? (report.last - report.first) / 1e9 : 0;
   return {
@@ -91,20 +91,20 @@ async function measure(
   };
 }
 
-/** Events for a contestant to show that it receives, and how many come a second. */
+/** Events by which a contestant must show that it receives, and their rate. */
 const CHECKED = 1000;
 const CHECKED_RATE = 10_000;
 
-/** Whether it receives what it should, the output of those that print included. */
+/** Checks that it receives the events; for those that print, including their output. */
 async function checkThatItReceives(contestant: Contestant, scene: Scene): Promise<void> {
   const { filled: _, ...live } = scene;
   const { lost } = await measure(contestant, { ...live, rate: CHECKED_RATE }, CHECKED, true);
-  // Where buffers are small (net.core.rmem_max) and the machine is busy, some may be lost.
+  // With small buffers (net.core.rmem_max) on a busy machine, some may be lost.
   if (lost < CHECKED / 2) return;
   throw new Error(`${contestant.name} received ${CHECKED - lost} of ${CHECKED} events`);
 }
 
-/** Compares. @param progress is told what is being measured */
+/** Compares the contestants. @param progress is called with what is being measured */
 export async function compare(
   scene: Scene,
   events: number,
@@ -125,7 +125,7 @@ export async function compare(
   }
   for (let round = 0; round < rounds; round++) {
     for (let i = 0; i < all.length; i++) {
-      // Each comes first once: what the machine does otherwise hits all alike.
+      // Each is first once, so that other activity of the machine affects all alike.
       const contestant = all[(i + round) % all.length] as Contestant;
       progress(`${name}: round ${round + 1} of ${rounds}, ${contestant.name}`);
       const { cpu, lost, rate } = await measure(contestant, scene, events);
@@ -149,7 +149,7 @@ export async function compare(
 export const numbers = (values: readonly (number | null)[]) =>
   values.map((value) => value ?? Number.NaN);
 
-/** The processor time of an outcome, as many times that of another of the same comparison. */
+/** Ratios of the CPU time of an outcome to that of another in the same comparison. */
 export function ratiosOf(comparison: Comparison, name: string, base: string): number[] {
   const find = (wanted: string) => comparison.outcomes.find((one) => one.name === wanted);
   const [outcome, other] = [find(name), find(base)];

@@ -1,18 +1,18 @@
 /**
- * Who is compared: programs that listen to IPsec events.
+ * The contestants: programs that listen to IPsec events.
  * @module
  */
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { program } from './native.ts';
 
-/** What a listener is told. */
+/** Parameters for a listener. */
 export interface Listening {
   /** The receive buffer to ask for, in bytes. */
   readonly buffer: number;
-  /** A mask of groups. */
+  /** Mask of multicast groups. */
   readonly groups: number;
-  /** Whom it believes. */
+  /** Whose datagrams it accepts. */
   readonly source: 'kernel' | 'any';
 }
 
@@ -20,13 +20,13 @@ export interface Listening {
 export interface Contestant {
   readonly name: string;
   readonly title: string;
-  /** What it is compared with. */
+  /** The contestant it is compared with. */
   readonly base: 'floor' | 'ip';
   readonly command: (listening: Listening) => readonly string[];
   readonly env?: (listening: Listening) => Readonly<Record<string, string>>;
-  /** The events in its output, of which a line is given; undefined if it reports at its end. */
+  /** Number of events in a line of its output; undefined if it reports at its end. */
   readonly eventsIn?: (line: string) => number;
-  /** Not every event is a change of what it holds, once some were lost. */
+  /** After a loss, the changes it reports no longer match the events one to one. */
   readonly keepsState?: true;
   /** A loss ends its process. */
   readonly endsAtLoss?: true;
@@ -45,13 +45,13 @@ const script = (name: string) => (listening: Listening) => [
   join(import.meta.dirname, `listeners/${name}.js`),
   ...common(listening),
 ];
-/** Programs that ask for a buffer with SO_RCVBUF only. */
+/** For programs that request their buffer only with SO_RCVBUF. */
 const preloaded = ({ buffer }: Listening) => ({
   LD_PRELOAD: program('buffer.so'),
   BENCH_RCVBUF: `${buffer}`,
 });
 
-/** The command, with as many MiB as the buffer has bytes. */
+/** The command, with a buffer given in MiB. */
 const command =
   (...more: string[]) =>
   ({ buffer }: Listening) => [
@@ -69,7 +69,7 @@ const ALL: readonly Contestant[] = [
     base: 'floor',
     command: script('npm-netlink'),
     env: preloaded,
-    // Its native part throws where nothing catches: "terminate called after …  Napi::Error".
+    // Its native code throws without a handler: "terminate called after …  Napi::Error".
     endsAtLoss: true,
   },
   { name: 'raw', title: 'NetlinkSocket, raw', base: 'floor', command: script('raw') },
@@ -106,7 +106,7 @@ const ALL: readonly Contestant[] = [
   },
 ];
 
-/** Contestants by name, without those that could not be had; the order is that of the list. */
+/** Contestants by name, without those that are not available, in the order of the list. */
 export function contestants(names?: readonly string[]): Contestant[] {
   const here = ALL.filter(({ name }) => name !== 'libnl' || existsSync(program('libnl')));
   return here.filter(({ name }) => names === undefined || names.includes(name));

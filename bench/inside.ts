@@ -1,6 +1,6 @@
 /**
- * What is measured in a network namespace, or a kernel, made for it. Prints its results as JSON;
- * what it is doing goes to standard error.
+ * Runs measurements in a network namespace, or a kernel, created for them. Prints the results as JSON,
+ * and progress on standard error.
  *
  *   node --expose-gc inside.js host|lab full|quick [PART...]
  * @module
@@ -22,7 +22,7 @@ const size: Size = how === 'quick' ? SIZES.quick : SIZES.full;
 const wanted = (part: string) => only.length === 0 || only.includes(part);
 const progress = (text: string) => void process.stderr.write(`  ${text}\n`);
 
-/** Those of the comparisons that are wanted, of the sizes they have. */
+/** Runs the selected comparisons at their sizes. */
 async function comparisons(
   all: readonly (readonly [Scene, { events: number; rounds: number }])[],
 ): Promise<Comparison[]> {

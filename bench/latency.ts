@@ -1,6 +1,6 @@
 /**
- * How long from the system call that changes an SA to the listener: of the C floor, and of a
- * listener of subscribe(). The change is the deletion of a larval SA, which every kernel can do.
+ * Latency from the system call that changes an SA to the listener: for the C floor, and for a
+ * listener of subscribe(). The change is the deletion of a larval SA, which works on every kernel.
  * @module
  */
 import { contestants } from './contestants.ts';
@@ -24,9 +24,9 @@ const LOADS = [
   { load: '100,000 other events a second', rate: 100_000 },
   { load: 'as many as the kernel makes', rate: 0 },
 ];
-/** Between two changes, in microseconds. */
+/** Microseconds between two changes. */
 const INTERVAL = 2000;
-/** More than can come while it is measured. */
+/** More than can happen during the measurement. */
 const ENDLESS = 1e12;
 
 export async function latencies(
@@ -39,7 +39,7 @@ export async function latencies(
       progress(`latency: ${contestant.name}, ${load}`);
       const listening = { buffer: 64 * 2 ** 20, groups, source: 'kernel' } as const;
       const listener = await Listener.start(contestant, listening, { more: ['latency'] });
-      // A program that listens has run for a while.
+      // A real listener has been running for a while.
       await startLoad(['policy', '50000']).done;
       await listener.atRest();
       const others =

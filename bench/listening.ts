@@ -1,5 +1,5 @@
 /**
- * A contestant at work: started, measured and ended.
+ * Starting, measuring and ending a contestant.
  * @module
  */
 import { type ChildProcess, spawn } from 'node:child_process';
@@ -10,7 +10,7 @@ import type { Contestant, Listening } from './contestants.ts';
 import { program } from './native.ts';
 import { atRest, cpuTime, listeningSocket, type Queue } from './proc.ts';
 
-/** What a listener says at its end. Times are nanoseconds on a clock of its own. */
+/** A listener's final report. Times are nanoseconds on its own clock. */
 export interface Report {
   readonly received: number;
   readonly overruns: number;
@@ -20,7 +20,7 @@ export interface Report {
   readonly latencies?: readonly number[];
 }
 
-/** Those that run, so that they end with this process, however that ends. */
+/** Running processes, so that they end with this one, for whatever reason. */
 const running = new Set<ChildProcess>();
 process.on('exit', () => {
   for (const child of running) child.kill('SIGKILL');
@@ -29,7 +29,7 @@ for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
   process.on(signal, () => process.exit(1));
 }
 
-/** A process that is ended with this one. */
+/** Starts a process that is killed with this one. */
 function start(
   [file = '', ...args]: readonly string[],
   stdout: 'pipe' | 'ignore',
@@ -49,15 +49,15 @@ async function lines(stream: NodeJS.ReadableStream | null, take: (line: string) 
   if (stream) for await (const line of createInterface(stream)) take(line);
 }
 
-/** What makes events, running. */
+/** A running load generator. */
 export interface Load {
-  /** When it is done: the nanoseconds it took. */
+  /** Resolves when it is done, with its duration in nanoseconds. */
   readonly done: Promise<number>;
   /** Ends it early. */
   stop(): Promise<void>;
 }
 
-/** Starts what makes events (native/load.c). */
+/** Starts the load generator (native/load.c). */
 export function startLoad(args: readonly string[]): Load {
   const child = start([program('load'), ...args], 'pipe');
   const ended = once(child, 'close') as Promise<[number | null]>;
@@ -88,7 +88,7 @@ export function startLoad(args: readonly string[]): Load {
   };
 }
 
-/** A contestant that has joined its groups and waits. */
+/** A contestant that has joined its groups and is waiting. */
 export class Listener {
   readonly #contestant: Contestant;
   readonly #child: ChildProcess;
@@ -98,7 +98,7 @@ export class Listener {
   #report: Report | undefined;
   #said = '';
 
-  /** @param counted whether its output is read and the events in it counted */
+  /** @param counted whether to read its output and count the events in it */
   static async start(
     contestant: Contestant,
     listening: Listening,
@@ -144,7 +144,7 @@ export class Listener {
     return new Error(`${this.#contestant.name} has ended: ${this.#said.trim()}`);
   }
 
-  /** Whether it has ended by itself. */
+  /** Whether it has exited by itself. */
   get ended(): boolean {
     return this.#child.exitCode !== null || this.#child.signalCode !== null;
   }
@@ -156,28 +156,28 @@ export class Listener {
     await this.atRest();
   }
 
-  /** What looks at the process: if that has ended meanwhile, the error says so, and why. */
+  /** Inspects the process; if it has exited meanwhile, the error says so, and why. */
   async #alive<T>(look: () => Promise<T>): Promise<T> {
     try {
       return await look();
     } catch (error) {
-      // Its files go before Node tells of its end.
+      // Its /proc files disappear before Node reports its exit.
       await Promise.race([this.#ended, pause(1000)]);
       throw this.ended ? this.#endedError() : error;
     }
   }
 
-  /** Nanoseconds of processor time so far. */
+  /** Nanoseconds of CPU time so far. */
   get cpu(): number {
     return cpuTime(this.#pid);
   }
 
-  /** Waits until it has read all there is, as far as it reads. */
+  /** Waits until it has read everything, or has stopped reading. */
   atRest(): Promise<Queue> {
     return this.#alive(() => atRest(this.#pid));
   }
 
-  /** Stops it, so that what comes waits in its queue. */
+  /** Stops it, so that events stay in its queue. */
   hold(): void {
     process.kill(this.#pid, 'SIGSTOP');
   }
@@ -186,7 +186,7 @@ export class Listener {
     process.kill(this.#pid, 'SIGCONT');
   }
 
-  /** Ends it. @returns its report; of one that prints, how many events it printed, if counted */
+  /** Ends it. @returns its report, or for one that prints, how many events it printed, if counted */
   async end(): Promise<{ report: Report | undefined; printed: number }> {
     process.kill(this.#pid, 'SIGTERM');
     await Promise.all([this.#ended, this.#read]);

@@ -1,6 +1,6 @@
 /**
- * `npm run bench`: how fast this is beside the best there is, side by side in one run.
- * docs/performance.md tells what is measured and how to read it.
+ * `npm run bench`: performance compared with the best alternatives, in alternation within one run.
+ * docs/performance.md explains what is measured and how to read it.
  * @module
  */
 import { spawn, spawnSync } from 'node:child_process';
@@ -22,7 +22,7 @@ const root = join(import.meta.dirname, '../..');
 const inside = join(import.meta.dirname, 'inside.js');
 const progress = (text: string) => void process.stderr.write(`${text}\n`);
 
-/** The command that gives a network namespace of one's own: as root, or in a user namespace. */
+/** The command that creates a network namespace: as root, or in a user namespace. */
 function unshare(): string[] {
   const ways = [
     ['unshare', '--net'],
@@ -37,7 +37,7 @@ async function onHost(args: readonly string[]): Promise<Part> {
   const [file = '', ...before] = unshare();
   const all = [...before, process.execPath, '--expose-gc', inside, 'host', ...args];
   const child = spawn(file, all, { stdio: ['ignore', 'pipe', 'inherit'] });
-  // unshare becomes node, which ends its own.
+  // unshare execs node, which kills its own children.
   const end = () => child.kill();
   process.once('exit', end);
   for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
@@ -49,7 +49,7 @@ async function onHost(args: readonly string[]): Promise<Part> {
   return JSON.parse(printed);
 }
 
-/** In the lab's kernel, which has ESP. */
+/** Runs measurements in the lab's kernel, which has ESP. */
 async function inLab(args: readonly string[], limit: number): Promise<Part> {
   const chunks: Buffer[] = [];
   const stdout = new Writable({
@@ -104,7 +104,7 @@ async function measure(quick: boolean, parts: readonly string[]): Promise<Result
   };
 }
 
-/** Replaces what stands between the two marks of docs/performance.md. */
+/** Replaces the text between the two marks in docs/performance.md. */
 function writeDocs(results: Results): void {
   const path = join(root, 'docs/performance.md');
   const before = readFileSync(path, 'utf8');
@@ -132,7 +132,7 @@ const command = new Command('npm run bench --')
   .parse();
 const options = command.opts<{ quick?: true; json?: string; docs?: true; from?: string }>();
 
-/** Ends with what is wrong, before anything is measured. */
+/** Exits with an error before anything is measured. */
 function refuse(what: string, error?: unknown): never {
   const why = error instanceof Error ? `: ${error.message}` : '';
   return command.error(`error: ${what}${why}`);
@@ -149,7 +149,7 @@ try {
   refuse('--json', error);
 }
 
-/** What a run wrote with --json. */
+/** Reads the results that a run wrote with --json. */
 function readResults(path: string): Results {
   try {
     const results: Results = JSON.parse(readFileSync(path, 'utf8'));

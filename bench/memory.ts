@@ -1,6 +1,6 @@
 /**
- * Whether memory grows: millions of events through a subscription and through live tables, measured
- * after collecting garbage, at a tenth of the events and at the end.
+ * Memory growth: millions of events through a subscription and through live tables, measured after
+ * garbage collection, at a tenth of the events and at the end.
  * @module
  */
 import { setTimeout as pause } from 'node:timers/promises';
@@ -15,7 +15,7 @@ export interface Memory {
   readonly early: number;
   /** The same after all of them. */
   readonly late: number;
-  /** Resident set of the process, then: what the addon and the engine allocate beside those is in it. */
+  /** Resident set size at the end: includes what the addon and the engine allocate besides. */
   readonly rss: number;
   /** The same after a tenth of the events. */
   readonly earlyRss: number;
@@ -28,7 +28,7 @@ function used(): number {
   return heapUsed + external;
 }
 
-/** Sends events and waits until nothing more comes. */
+/** Sends events and waits until no more arrive. */
 async function send(events: number, count: () => number): Promise<void> {
   await startLoad(['policy', `${events}`]).done;
   for (let before = -1; before !== count(); ) {
@@ -46,7 +46,7 @@ async function measure(title: string, events: number, count: () => number): Prom
   return { title, events: count(), early, late, earlyRss, rss: process.memoryUsage().rss };
 }
 
-/** @param events how many; lost ones are not made up for */
+/** @param events how many; lost ones are not replaced */
 export async function memory(events: number, progress: (text: string) => void): Promise<Memory[]> {
   if (globalThis.gc === undefined) throw new Error('run with --expose-gc');
   const results: Memory[] = [];

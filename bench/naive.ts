@@ -1,6 +1,6 @@
 /**
- * What the codec is measured against: the same results, written down straight, with what the
- * platform offers and no thought of speed.
+ * The baseline for the codec: the same results, written straightforwardly with what the platform
+ * offers and no regard to speed.
  * @module
  */
 import { NO_LIMIT } from '../lib/wire/time.ts';
@@ -40,7 +40,7 @@ function flags<Name extends string>(mask: number, bits: Readonly<Record<Name, nu
 
 const limit = (value: bigint) => (value === 2n ** 64n - 1n ? NO_LIMIT : value);
 
-/** A NEWSA event with the attributes that the kernel sends of an AEAD SA. */
+/** Decodes a NEWSA event with the attributes that the kernel sends for an AEAD SA. */
 export function decodeNewSa(
   v: DataView,
   b: Uint8Array,
@@ -137,7 +137,7 @@ export function decodeNewSa(
   return { kind: 'NEWSA', protocol: 'xfrm', header, time, state };
 }
 
-/** What a request for an AEAD SA says. */
+/** Contents of a request for an AEAD SA. */
 export interface Request {
   readonly saddr: string;
   readonly daddr: string;
@@ -153,7 +153,7 @@ function writeIPv4(bytes: Uint8Array, at: number, text: string): void {
   });
 }
 
-/** A NEWSA request: an ESP tunnel of IPv4 with an AEAD whose key has 20 bytes. */
+/** Encodes a NEWSA request: an IPv4 ESP tunnel with an AEAD that has a 20-byte key. */
 export function encodeNewSa({ saddr, daddr, spi, reqid, name, key }: Request, seq: number): Buffer {
   const size = 16 + 224 + 4 + 72 + key.length;
   const b = Buffer.alloc(size);

@@ -1,5 +1,5 @@
 /**
- * The C programs of the benchmark, compiled where they are used.
+ * The C programs of the benchmark, compiled on the machine where they run.
  * @module
  */
 import { execFileSync } from 'node:child_process';
@@ -7,12 +7,12 @@ import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { fetchLabTools, LabError } from '../lib/lab/index.ts';
 
-/** dist/bench is where this runs from. */
+/** This runs from dist/bench. */
 const root = join(import.meta.dirname, '../..');
 const sources = join(root, 'bench/native');
 const folder = join(root, 'dist/bench/native');
 
-/** The path of a program of the benchmark. */
+/** The path of a benchmark program. */
 export const program = (name: 'floor' | 'load' | 'libnl' | 'buffer.so'): string =>
   join(folder, name);
 
@@ -23,9 +23,9 @@ function compile(name: Parameters<typeof program>[0], files: string[], ...flags:
 }
 
 /**
- * Compiles them all. libnl is fetched from Debian as the lab's kernel is, and not installed.
+ * Compiles all of them. libnl is fetched from Debian like the lab's kernel, and not installed.
  *
- * @returns why there is no program with libnl; undefined if there is
+ * @returns why there is no libnl program; undefined if there is one
  */
 export async function compileAll(): Promise<string | undefined> {
   mkdirSync(folder, { recursive: true });

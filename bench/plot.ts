@@ -1,5 +1,5 @@
 /**
- * A comparison as a picture: a bar for each contestant, with the least and the most of its rounds.
+ * A comparison as a bar chart: a bar per contestant, with the minimum and maximum of its rounds.
  * @module
  */
 import { type Comparison, numbers } from './compare.ts';
@@ -14,13 +14,13 @@ const HEAD = 40;
 const escaped = (text: string) => text.replace(/&/g, '&amp;').replace(/</g, '&lt;');
 const ours = /NetlinkSocket|subscribe|XfrmMonitor|netlink-xfrm/;
 
-/** A step for the axis: 1, 2 or 5 times a power of ten, about six of them. */
+/** Tick step of the axis: 1, 2 or 5 times a power of ten, giving about six ticks. */
 function stepFor(most: number): number {
   const power = 10 ** Math.floor(Math.log10(most / 6));
   return power * ([1, 2, 5, 10].find((factor) => factor * power * 6 >= most) ?? 10);
 }
 
-/** Comparisons below each other, as SVG. */
+/** Comparisons stacked vertically, as SVG. */
 export function plot(comparisons: readonly Comparison[]): string {
   const parts: string[] = [];
   let top = 0;

@@ -1,12 +1,12 @@
 /**
- * What /proc tells of a process under measurement: its processor time and its netlink sockets.
+ * Data from /proc about a process under measurement: its CPU time and its netlink sockets.
  * @module
  */
 import { readdirSync, readFileSync, readlinkSync } from 'node:fs';
 import { setTimeout as pause } from 'node:timers/promises';
 
 /**
- * Nanoseconds of processor time, user and system, of all threads that live
+ * Nanoseconds of CPU time, user and system, of all live threads
  * (Documentation/scheduler/sched-stats.rst, /proc/PID/schedstat).
  */
 export function cpuTime(pid: number): number {
@@ -16,17 +16,17 @@ export function cpuTime(pid: number): number {
     .reduce((sum, one) => sum + one, 0);
 }
 
-/** A netlink socket that listens, as /proc/net/netlink shows it (af_netlink.c, netlink_native_seq_show). */
+/** A listening netlink socket as in /proc/net/netlink (af_netlink.c, netlink_native_seq_show). */
 export interface Queue {
-  /** Bytes that wait, as the kernel charges them. */
+  /** Queued bytes, as the kernel accounts for them. */
   readonly bytes: number;
-  /** Datagrams that found no room. */
+  /** Datagrams dropped for lack of space. */
   readonly drops: number;
 }
 
 const NETLINK_XFRM = '6';
 
-/** The process's socket of NETLINK_XFRM that has joined groups; undefined while there is none. */
+/** The process's NETLINK_XFRM socket that has joined groups; undefined if there is none. */
 export function listeningSocket(pid: number): Queue | undefined {
   const own = new Set(
     readdirSync(`/proc/${pid}/fd`).flatMap((fd) => {
@@ -52,15 +52,15 @@ export function listeningSocket(pid: number): Queue | undefined {
 }
 
 const TICK = 10;
-/** As many looks in a row without any processor time used count as rest. */
+/** Number of consecutive checks without CPU use that count as idle. */
 const STILL = 4;
-/** With something waiting that is not read, as many. */
+/** The same if queued data is not being read. */
 const STUCK = 100;
 
 /**
- * Waits until a process has nothing left to do: its queue is empty, and it uses no processor time.
+ * Waits until a process is idle: its queue is empty, and it uses no CPU time.
  *
- * @returns what its socket shows then; with bytes that wait if it has stopped reading
+ * @returns the state of its socket; with queued bytes if it has stopped reading
  */
 export async function atRest(pid: number): Promise<Queue> {
   let before = -1;

@@ -1,5 +1,5 @@
 /**
- * Results as tables, in the Markdown of docs/performance.md.
+ * Results as Markdown tables for docs/performance.md.
  * @module
  */
 import { type Comparison, numbers, type Outcome, ratiosOf } from './compare.ts';
@@ -10,10 +10,10 @@ import type { Dump, Task } from './tables.ts';
 
 type Row = readonly string[];
 
-/** The version of a kernel, without what its builder added. */
+/** The version of a kernel, without its build suffix. */
 const version = ({ kernel }: Part): string => /^[\d.]*\d/.exec(kernel)?.[0] ?? kernel;
 
-/** A table, its columns as wide as they need. */
+/** A table with columns as wide as needed. */
 function table(head: Row, rows: readonly Row[]): string {
   const widths = head.map((_, i) =>
     Math.max(...[head, ...rows].map((row) => (row[i] ?? '').length)),
@@ -187,7 +187,7 @@ export function report(results: Results): string {
     `Measured on ${begun.slice(0, 10)} in ${Math.round(seconds / 60)} minutes: ${processors} × ${processor}, ` +
       `Linux ${version(host)}, Node ${node}, load average ${load.map((one) => one.toFixed(1)).join(', ')} before.`,
   ];
-  // A quick run is too short to hold times against anything.
+  // A quick run is too short for a comparison with the requirements.
   const judged = results.quick ? [] : requirements(results);
   const rows = judged.map(({ what, required, aim, found, met }) => [
     what,

@@ -1,12 +1,12 @@
 /**
- * What is required of the library's speed, held against results.
+ * Performance requirements, checked against results.
  * @module
  */
 import { type Comparison, numbers, ratiosOf } from './compare.ts';
 import type { Results } from './results.ts';
 import { median, ratios, spread } from './stats.ts';
 
-/** One requirement, and what was found. */
+/** A requirement and its result. */
 export interface Requirement {
   readonly what: string;
   readonly required: string;
@@ -15,27 +15,27 @@ export interface Requirement {
   readonly met: boolean;
 }
 
-/** × another contestant, in the live comparison. */
+/** Factor relative to another contestant in the live comparison. */
 const RATIOS = [
   { name: 'decoded', base: 'floor', most: 1.8, aim: 1.6 },
   { name: 'raw', base: 'floor', most: 1.35, aim: 1.25 },
   { name: 'text', base: 'ip', most: 0.65, aim: 0.55 },
 ] as const;
-/** NEWSA events a second, decoded, out of a filled socket. */
+/** NEWSA events per second, decoded, from a filled socket. */
 const RATE = 600_000;
-/** Microseconds from the system call to the listener, idle, 99 of 100. */
+/** Microseconds from the system call to the listener, idle, 99th percentile. */
 const P99 = 1000;
 /** Bytes by which memory may differ between a tenth of the events and the end. */
 const GROWTH = 2 ** 20;
-/** Bytes by which its process may: less than two for each of ten million events. */
+/** The same for resident memory: less than two bytes for each of ten million events. */
 const RESIDENT = 16 * 2 ** 20;
-/** Opening a monitor on SAs × `ip` printing them, and bytes that each takes. */
+/** Opening a monitor relative to `ip` printing the same SAs, and bytes per SA. */
 const OPENING = 2;
 const BYTES_EACH = 1536;
-/** Milliseconds from a request to what is told of its tunnel, 99 of 100. */
+/** Milliseconds from a request to the resulting tunnel change, 99th percentile. */
 const OUTCOME = 250;
 
-/** Events lost by those that must lose none where the floor loses none. */
+/** Events lost by contestants that may lose none if the floor loses none. */
 function losses({ outcomes }: Comparison): { floor: number; ours: number } {
   const worst = (name: string) => {
     const { most } = spread(numbers(outcomes.find((one) => one.name === name)?.lost ?? []));
@@ -44,7 +44,7 @@ function losses({ outcomes }: Comparison): { floor: number; ours: number } {
   return { floor: worst('floor'), ours: Math.max(worst('raw'), worst('decoded')) };
 }
 
-/** Those that the results tell of. */
+/** The requirements that the results cover. */
 export function requirements({ host, lab }: Results): Requirement[] {
   const found: Requirement[] = [];
   const comparison = (name: string) => host.comparisons.find((one) => one.name === name);

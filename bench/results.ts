@@ -1,5 +1,5 @@
 /**
- * What a run of the benchmark found, as its JSON holds it, and how large a run is.
+ * Results of a benchmark run, as stored in its JSON, and the sizes of a run.
  * @module
  */
 import type { CodecSpeed } from './codec.ts';
@@ -11,13 +11,13 @@ import type { Dump, Storm } from './tables.ts';
 import type { Told } from './tunnels.ts';
 import type { Verdicts } from './verdicts.ts';
 
-/** What can be measured by itself; the comparisons are named as their scenes are. */
+/** Parts that can be measured separately; comparisons are named like their scenes. */
 export const PARTS = [
   ...['policies', 'policies-paced', 'policies-filled', 'newsa', 'newsa-filled', 'sas'],
   ...['tunnels', 'verdicts', 'latency', 'dump', 'storm', 'startup', 'memory', 'codec'],
 ];
 
-/** What one kernel can tell. */
+/** Results from one kernel. */
 export interface Part {
   readonly kernel: string;
   readonly comparisons: readonly Comparison[];
@@ -51,7 +51,7 @@ export interface Results {
   readonly leftOut: readonly string[];
 }
 
-/** How much of each; rounds are those of a comparison. */
+/** Sizes of a run; rounds are those of a comparison. */
 export interface Size {
   readonly live: { events: number; rounds: number };
   readonly filled: { events: number; rounds: number };

@@ -1,5 +1,5 @@
 /**
- * What contestants are compared on.
+ * The scenes on which contestants are compared.
  * @module
  */
 import { join } from 'node:path';
@@ -13,12 +13,12 @@ const RECORDED = join(
 );
 
 const MIB = 2 ** 20;
-/** What subscribe() asks for by default. */
+/** The default of subscribe(). */
 const BUFFER = 64 * MIB;
 /** SAs and policies. */
 export const groups = (1 << (XFRMNLGRP_SA - 1)) | (1 << (XFRMNLGRP_POLICY - 1));
 
-/** Policies that come and go, as fast as the kernel takes them. */
+/** Policies added and deleted as fast as the kernel accepts them. */
 export const policies: Scene = {
   name: 'policies',
   title: 'Policies added and deleted, live',
@@ -26,7 +26,7 @@ export const policies: Scene = {
   listening: { buffer: BUFFER, groups, source: 'kernel' },
 };
 
-/** The same at a rate that a listener can follow on machines whose kernel is faster. */
+/** The same at a rate that a listener can keep up with on machines with a faster kernel. */
 export const policiesPaced: Scene = {
   ...policies,
   name: 'policies-paced',
@@ -34,7 +34,7 @@ export const policiesPaced: Scene = {
   rate: 450_000,
 };
 
-/** The same, all of it waiting: no wake-ups, nothing lost, so the sharpest picture of the work. */
+/** The same with everything queued beforehand: no wake-ups, no losses, so the clearest measure of the work. */
 export const policiesFilled: Scene = {
   ...policies,
   name: 'policies-filled',
@@ -43,10 +43,10 @@ export const policiesFilled: Scene = {
   filled: true,
 };
 
-// The command cannot be told to believe other processes.
+// Without the command, which cannot be made to accept other processes' messages.
 const library = ['floor', 'libnl', 'npm-netlink', 'raw', 'decoded', 'loop', 'monitor'];
 
-/** Recorded NEWSA, sent by a process as the kernel sends them. */
+/** Recorded NEWSA messages, sent by a process the way the kernel sends them. */
 export const forged: Scene = {
   name: 'newsa',
   title: 'Recorded NEWSA events as multicasts of a process, live',
@@ -63,7 +63,7 @@ export const forgedFilled: Scene = {
   filled: true,
 };
 
-/** SAs that come and go, in a kernel with ESP. */
+/** SAs added and deleted, on a kernel with ESP. */
 export const states: Scene = {
   name: 'sas',
   title: 'SAs added and deleted, in the lab’s kernel, live',

@@ -1,5 +1,5 @@
 /**
- * What it costs to start: Node alone, Node with the library, the command; and to be subscribed.
+ * Startup cost: Node alone, Node with the library, the command; and until subscribed.
  * @module
  */
 import { spawnSync } from 'node:child_process';
@@ -8,32 +8,32 @@ import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { median } from './stats.ts';
 
-/** Of processes, from start to end. */
+/** Results for processes, from start to exit. */
 export interface Startup {
   readonly title: string;
   /** Milliseconds. */
   readonly times: number[];
-  /** Milliseconds of a processor, of all its threads. */
+  /** Milliseconds of CPU time, all threads. */
   readonly cpu: number[];
-  /** Median of {@link cpu} beyond Node alone: what other processes do counts least there. */
+  /** Median of {@link cpu} above Node alone: the figure least affected by other processes. */
   readonly more: number;
-  /** What {@link more} may be. */
+  /** Limit for {@link more}. */
   readonly most?: number | undefined;
-  /** Bytes resident at its end, where they were asked for: the median beyond Node alone. */
+  /** Resident bytes at exit, if measured: median above Node alone. */
   readonly resident?: number | undefined;
-  /** What {@link resident} may be. */
+  /** Limit for {@link resident}. */
   readonly mostResident?: number | undefined;
 }
 
 const root = join(import.meta.dirname, '../..');
-/** The package as it is published, where `npm test -- --all --only package` has made it. */
+/** The package as published, if `npm test -- --all --only package` has built it. */
 const PACKED = join(root, 'build/package/unpacked/package');
 
 interface Case {
   readonly title: string;
   readonly args: readonly string[];
   readonly most?: number;
-  /** Whether it prints how many bytes are resident. */
+  /** Whether it prints its resident bytes. */
   readonly resident?: true;
   readonly mostResident?: number;
 }
@@ -46,7 +46,7 @@ const IDLE_NODE: Case = {
   resident: true,
 };
 
-/** The cases of one layout. @param label what titles end with */
+/** The cases for one layout. @param label suffix of their titles */
 function casesOf(folder: string, label: string, required: boolean): Case[] {
   const library = pathToFileURL(join(folder, 'dist/lib/index.js')).href;
   const command = join(folder, 'bin/netlink-xfrm.js');
@@ -73,10 +73,10 @@ function casesOf(folder: string, label: string, required: boolean): Case[] {
   ];
 }
 
-/** bash says to a millisecond what its children took of a processor. */
+/** bash reports its children's CPU time to the millisecond. */
 const TIMED = 'exec 3>&2; { TIMEFORMAT="%U %S"; time "$@" 2>&3; } 2>&1 >&4';
 
-/** Runs Node to its end. @returns what it printed, and its milliseconds of a processor */
+/** Runs Node to completion. @returns its output, and its CPU time in milliseconds */
 function timed(title: string, args: readonly string[]): { printed: string; cpu: number } {
   const { status, stdout, stderr, output } = spawnSync(
     'bash',
@@ -94,7 +94,7 @@ export function startup(rounds: number, progress: (text: string) => void): Start
   const lists = () => ({ times: [] as number[], cpu: [] as number[], bytes: [] as number[] });
   const all = cases.map((one) => ({ ...one, ...lists() }));
   progress('startup');
-  // The first round is for the file cache.
+  // The first round warms the file cache.
   for (let round = -1; round < rounds; round++) {
     for (const { args, times, cpu, title, resident, bytes } of all) {
       const begun = performance.now();

@@ -1,16 +1,16 @@
 /**
- * Middles and spreads of what was measured.
+ * Median and spread of measurements.
  * @module
  */
 
-/** Some numbers in short. */
+/** Summary of some numbers. */
 export interface Spread {
   readonly median: number;
   readonly least: number;
   readonly most: number;
 }
 
-/** The value below which the part `q` (0 to 1) of the values lies; of none it is NaN. */
+/** The quantile `q` (0 to 1) of the values; NaN if there are none. */
 export function quantile(values: readonly number[], q: number): number {
   const sorted = [...values].sort((a, b) => a - b);
   const at = (sorted.length - 1) * q;
@@ -26,7 +26,7 @@ export function spread(values: readonly number[]): Spread {
   return { median: median(known), least: Math.min(...known), most: Math.max(...known) };
 }
 
-/** How often `base` the values are, each with the one of the same round. */
+/** Ratios of the values to `base`, round by round. */
 export function ratios(values: readonly number[], base: readonly number[]): number[] {
   return values.map((value, round) => value / (base[round] ?? Number.NaN));
 }

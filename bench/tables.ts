@@ -1,6 +1,6 @@
 /**
- * Lists and live tables: a dump of many entries, what opening, comparing and resyncing a monitor takes, and
- * a storm of changes beyond it, after which its tables have to be right.
+ * Dumps and live tables: dumping many entries; opening, refreshing and resyncing a monitor; and a
+ * storm of changes beyond its capacity, after which its tables must be correct.
  * @module
  */
 import assert from 'node:assert/strict';
@@ -13,18 +13,18 @@ import { assertEqual } from '../test/kernel/storm.ts';
 import { startLoad } from './listening.ts';
 
 /**
- * What is timed: the two lists, opening and comparing a monitor; of SAs, also what it takes until the
- * tables are right again after changes of which nearly all events were lost.
+ * What is timed: both dumps, opening and refreshing a monitor; for SAs, also how long the tables take to
+ * be correct again after changes whose events were nearly all lost.
  */
 export type Task = 'ip' | 'list' | 'open' | 'refresh' | 'resync';
 
-/** Milliseconds, each round. */
+/** Milliseconds per round. */
 export interface Dump {
-  /** policies where the kernel has no ESP. */
+  /** policies if the kernel has no ESP. */
   readonly of: 'SAs' | 'policies';
   readonly entries: number;
   readonly times: Readonly<Partial<Record<Task, number[]>>>;
-  /** JavaScript heap and buffers for an entry of a monitor. */
+  /** JavaScript heap and buffers per entry of a monitor. */
   readonly bytesEach: number;
 }
 
@@ -39,7 +39,7 @@ export interface Storm {
 
 type Kind = 'state' | 'policy';
 
-/** `count` SAs to as many peers; policies where there is no ESP. */
+/** Adds `count` SAs to as many peers; policies if there is no ESP. */
 async function make(client: XfrmClient, count: number): Promise<Kind> {
   const policy = (i: number) =>
     client.addPolicy({
@@ -65,7 +65,7 @@ function used(): number {
   return heapUsed + external;
 }
 
-/** The dump. */
+/** Measures dumps. */
 export async function dump(
   { entries, rounds }: { entries: number; rounds: number },
   progress: (text: string) => void,
@@ -115,7 +115,7 @@ export async function dump(
   return { of, entries, times, bytesEach };
 }
 
-/** The storm. Fails if the tables differ from fresh lists at the end. */
+/** Runs a storm. Throws if the tables differ from a new dump at the end. */
 export async function storm(
   events: number,
   buffer: number,

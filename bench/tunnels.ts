@@ -1,8 +1,7 @@
 /**
- * How long after the kernel's event an outcome of a tunnel is told: up, down, rekeyed; all options at
- * their defaults. Another thread adds and deletes SAs. The clock starts just before it sends the request
- * that decides: for up and rekeyed the last SA, for down the first of the two deletions; so the request
- * itself is in the time. Needs a kernel with ESP.
+ * Time from a request until a tunnel outcome (up, down, rekeyed) is reported, with default options. Another thread adds
+ * and deletes SAs. The clock starts just before it sends the deciding request: for up and rekeyed that of the last SA,
+ * for down the first of the two deletions; the request itself is therefore included. Needs a kernel with ESP.
  * @module
  */
 import assert from 'node:assert/strict';
@@ -14,10 +13,10 @@ import { deletePair, type Spis, sentBy, setPolicies } from '../test/kernel/by-ha
 import { UNDERLAY } from '../test/kernel/here.ts';
 import { median, quantile } from './stats.ts';
 
-/** Milliseconds from the request to the change. */
+/** Milliseconds from the request to the reported change. */
 export interface Told {
   readonly outcome: Outcome;
-  /** Tunnels beside the one that changes. */
+  /** Number of other tunnels. */
   readonly beside: number;
   readonly samples: number;
   readonly median: number;
@@ -26,12 +25,12 @@ export interface Told {
 }
 
 export type Outcome = 'up' | 'rekeyed' | 'down';
-/** Of lo, the first interface of each namespace. */
+/** Index of lo, the first interface of each namespace. */
 const LOOPBACK = 1;
 const OUTCOMES: readonly Outcome[] = ['up', 'rekeyed', 'down'];
 const pair = (n: number): Spis => ({ out: 0x10000 + n, in: 0x20000 + n });
 
-/** Makes an outcome; gives the time on the machine's monotonic clock when the kernel was asked for it. */
+/** Causes an outcome; returns when the request was sent, on the machine's monotonic clock. */
 async function make(client: XfrmClient, outcome: Outcome, n: number): Promise<bigint> {
   const [old, next] = [pair(2 * n), pair(2 * n + 1)];
   if (outcome === 'up') {
@@ -47,7 +46,7 @@ async function make(client: XfrmClient, outcome: Outcome, n: number): Promise<bi
   return asked;
 }
 
-/** The thread that acts. */
+/** The thread that makes the changes. */
 function act(): void {
   const client = new XfrmClient();
   parentPort?.on('message', async ([outcome, n]: [Outcome, number]) => {
@@ -55,7 +54,7 @@ function act(): void {
   });
 }
 
-/** Tunnels that only stand there. */
+/** Adds tunnels that do not change. */
 async function standBy(client: XfrmClient, count: number): Promise<void> {
   for (let i = 1; i <= count; i++) {
     const [host, peer, reqid] = [UNDERLAY.left, `10.9.${i >> 8}.${i & 255}`, 1 + i];
@@ -80,7 +79,7 @@ async function measure(client: XfrmClient, beside: number, rounds: number): Prom
   const waits: Record<Outcome, number[]> = { up: [], rekeyed: [], down: [] };
   for (let n = 0; n < rounds; n++) {
     for (const outcome of OUTCOMES) {
-      // At any moment of the timers and of the readings of counters.
+      // At a random moment relative to timers and counter readings.
       await pause(Math.random() * 50);
       const told = once(monitor, outcome).then(() => process.hrtime.bigint());
       worker.postMessage([outcome, n]);
@@ -98,7 +97,7 @@ async function measure(client: XfrmClient, beside: number, rounds: number): Prom
   });
 }
 
-/** Gives this host its address for a while: a tunnel without is down. */
+/** Temporarily assigns the hub's address to this host: a tunnel whose local address is missing is down. */
 export async function withHubAddress(): Promise<AsyncDisposable> {
   const route = new RouteClient();
   const address = { index: LOOPBACK, local: UNDERLAY.left, prefixLength: 32 };
@@ -112,7 +111,7 @@ export async function withHubAddress(): Promise<AsyncDisposable> {
   };
 }
 
-/** With one tunnel, and with many beside it. */
+/** Measures with a single tunnel, and with many others. */
 export async function tunnels(
   { beside, rounds }: { beside: number; rounds: number },
   progress: (text: string) => void,

@@ -1,6 +1,6 @@
 /**
- * What verdicts cost on a hub with many road warriors: opening, a reading of the counters, and one change, each beside the
- * same without verdicts (XfrmMonitor) or with one tunnel only. Needs a kernel with ESP.
+ * Cost of verdicts on a hub with many road warriors: opening, a counter reading, and a single change, each compared with
+ * the same without verdicts (XfrmMonitor) or with only one tunnel. Needs a kernel with ESP.
  * @module
  */
 import assert from 'node:assert/strict';
@@ -10,10 +10,10 @@ import { sentBy } from '../test/kernel/by-hand.ts';
 import { UNDERLAY } from '../test/kernel/here.ts';
 import { withHubAddress } from './tunnels.ts';
 
-/** Times of what was done by turns, a round each, in milliseconds. */
+/** Times in milliseconds, measured in alternation, one per round. */
 export interface Verdicts {
   readonly tunnels: number;
-  /** With verdicts, and what it is beside. */
+  /** With verdicts, and the comparison. */
   readonly open: Pair;
   readonly refresh: Pair;
   readonly change: Pair;
@@ -34,7 +34,7 @@ const inbound = (n: number) => ({
   reqid: n,
 });
 
-/** Clients from 1 on, each with a virtual address. */
+/** Adds clients numbered `from` to `to`, each with a virtual address. */
 async function connect(client: XfrmClient, from: number, to: number): Promise<void> {
   for (let n = from; n <= to; n++) {
     const [peer, virtual] = [peerOf(n), `10.9.${n >> 8}.${n & 255}`];
@@ -59,7 +59,7 @@ async function timed(work: () => Promise<unknown>): Promise<number> {
   return performance.now() - start;
 }
 
-/** Until a tunnel that was taken down is told to be down, and up again. */
+/** Times from deleting an SA until its tunnel is reported down, and then up again. */
 async function changes(client: XfrmClient, rounds: number): Promise<number[]> {
   await using monitor = await TunnelMonitor.open({ thresholds: { settle: 0 } });
   const times: number[] = [];

@@ -1,6 +1,6 @@
-// Builds the addon with node-gyp, using the headers beside the running node.
-// node-gyp downloads headers only where there are none (it would otherwise always do so
-// when npm is not configured with a nodedir), so a build needs no network beyond npm.
+// Builds the addon with node-gyp, using the headers installed with the running node.
+// node-gyp downloads headers only if there are none (it would otherwise always do so
+// unless npm is configured with a nodedir), so a build needs no network beyond npm.
 import { spawnSync } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { createRequire } from 'node:module';
@@ -9,7 +9,7 @@ import { headersBesideNode } from './headers.mjs';
 
 const native = join(import.meta.dirname, '../native');
 
-/** node-gyp of this checkout, else the one npm carries and names to install scripts. */
+/** node-gyp of this checkout, else the one bundled with npm, which it passes to install scripts. */
 function nodeGyp() {
   try {
     return createRequire(import.meta.url).resolve('node-gyp/bin/node-gyp.js');
@@ -28,7 +28,7 @@ const args = [
   '--silent',
 ];
 if (nodedir) args.push(`--nodedir=${nodedir}`);
-// Only a failure is worth its output.
+// Its output is only shown on failure.
 const result = spawnSync(process.execPath, args, {
   cwd: native,
   stdio: ['ignore', 'pipe', 'pipe'],

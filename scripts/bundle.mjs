@@ -1,5 +1,5 @@
-// dist/ as it is published: a few files instead of one a module, which start in a fraction of the time.
-// Their source maps, and those of the declarations, lead to src/: the sources of lib/, one file a folder,
+// dist/ as published: a few files instead of one per module, which start in a fraction of the time.
+// Source maps of code and declarations lead to src/: the sources of lib/, one file per folder,
 // so that debuggers and "go to definition" find them on disk.
 import { spawnSync } from 'node:child_process';
 import { mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
@@ -11,35 +11,35 @@ import { rolldown } from 'rolldown';
 import { dts } from 'rolldown-plugin-dts';
 import { root } from './setup.mjs';
 
-/** Shares nothing with the library, which has the numbers as literals, and would have to export a thousand of them. */
+/** Not bundled with the library, which has the numbers inlined; sharing would mean exporting a thousand of them. */
 const CONSTANTS = 'lib/constants';
 /** Entry points of the library, as package.json names them in dist/. */
 const { exports } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8'));
 const LIBRARY = Object.values(exports)
   .flatMap((path) => /^\.\/dist\/(.+)\.js$/.exec(path)?.[1] ?? [])
   .filter((name) => name !== CONSTANTS);
-/** The command, as bin/ names it, and the program that keeps a guest. */
+/** The command, as named in bin/, and the program that keeps a guest. */
 const PROGRAM = 'lib/cli/main';
 const PROGRAMS = [PROGRAM, 'lib/lab/keep-server'];
-/** The chunk with rolldown's helpers: how modules of CommonJS become others, and what an `import()` gives. */
+/** The chunk of rolldown's helpers: for CommonJS interoperability, and for `import()`. */
 const RUNTIME = 'rolldown-runtime';
-/** Packages that become part of dist/: to find, read and wrap them takes longer than to run them. */
+/** Packages included in dist/: finding, reading and wrapping them takes longer than running them. */
 const INCLUDED = /^(commander|picocolors|@oxc-project\/runtime\/.*)$/;
-/** Whose licenses go with them; rolldown has the parts of @oxc-project/runtime in itself. */
+/** Packages whose licenses are included; rolldown contains the parts of @oxc-project/runtime. */
 const LICENSED = ['commander', 'picocolors', 'rolldown'];
 
 const dist = join(root, 'dist');
 const sources = join(root, 'src');
-/** What tsc makes of lib/, a file a module, with maps. */
+/** Output of tsc for lib/, one file per module, with maps. */
 const modules = join(root, 'build/modules');
 
 /** What a bundle keeps as an import: Node's own modules and dependencies. */
 const external = (id) => !id.startsWith('.') && !id.startsWith('/');
 
 /**
- * Three folders down, as every module of lib/ that finds files of the package by its own place. Those of code have a
- * hash in their name: a process that runs while the package is replaced would otherwise load a later part of
- * another version, whose short names of exports mean something else.
+ * Three folders down, like all modules of lib/ that locate files of the package relative to themselves. Code chunks
+ * have a hash in their name: otherwise, a process running while the package is replaced would later load a chunk
+ * of another version, whose short export names mean something else.
  */
 const chunks = (extension) => `lib/chunks/[name]${extension}`;
 
@@ -51,8 +51,8 @@ const NUMBERS = /^import \* as (\w+) from '(.+constants\.ts)';$/gm;
 const asObject = (name) => new RegExp(`(?<!\\* as |typeof )\\b${name}\\b(?![.\\w])`);
 
 /**
- * Where a module looks up the kernel's numbers by name, it gets them as one object literal. What a bundle
- * makes of a namespace, a getter for each of a thousand numbers, takes a third of the time of loading all.
+ * A module that looks up the kernel's numbers by name gets them as one object literal. A bundled namespace,
+ * with a getter for each of a thousand numbers, takes a third of the total load time.
  */
 const numbersAsObject = {
   name: 'numbers-as-object',
@@ -72,13 +72,13 @@ const numbersAsObject = {
   },
 };
 
-/** Modules that state structs and attributes. */
+/** Modules that define structs and attributes. */
 const TABLES = /\/lib\/(xfrm|route)\/(structs|attributes|link-attributes|link-kinds)\.ts$/;
-/** Comments, which may hold quotes, and texts. */
+/** Comments, which may contain quotes, and string literals. */
 const COMMENT_OR_TEXT = /\/\*.*?\*\/|\/\/[^\n]*|(['"])(?:(?!\1)[^\\]|\\.)*\1/gs;
 const isSentence = (text) => /^['"](.* .*|.*\.)['"]$/s.test(text);
 
-/** What tables say in sentences is for who generates types and schemas from them. */
+/** Descriptions in the tables are only needed for generating types and schemas. */
 const tablesWithoutSentences = {
   name: 'tables-without-sentences',
   transform: inPlace((code, id) =>
@@ -91,9 +91,9 @@ const tablesWithoutSentences = {
 /** `import { A, B as C } from 'node:x'`, with or without types among them. */
 const BUILTIN = /^import \{([^}]+)\} from '(node:[^']+)';$/gm;
 const REQUIRED = /\brequire\('(node:[^']+)'\)/g;
-/** (Commander has a `process` of its own.) */
+/** (Commander has its own `process`.) */
 const builtin = (id) => `globalThis.process.getBuiltinModule('${id}')`;
-/** Keeps the lines of what it replaces. */
+/** Keeps line breaks, so that line numbers stay the same. */
 const destructured = (names) =>
   names
     .replace(/\btype [^,}]+,?/g, '')
@@ -101,13 +101,13 @@ const destructured = (names) =>
     .replace(/,(\s*)$/, '$1');
 
 /**
- * A module of Node's is taken as it is. To import it, Node would read each of its properties, and some
- * are modules loaded when they are read: with node:fs come all streams.
+ * Node's modules are used without importing them: an import makes Node read each of their properties, some of which
+ * load other modules: node:fs would load all streams.
  */
 const builtins = {
   name: 'builtins',
   transform: inPlace((code, id) =>
-    // What rolldown adds imports what it may not need, which must stay an import to be left out.
+    // Modules added by rolldown may have unneeded imports, which must remain imports to be dropped.
     id.startsWith('\0')
       ? code
       : code
@@ -116,7 +116,7 @@ const builtins = {
   ),
 };
 
-/** Commander needs it for subcommands that are programs of their own, which ours are not. */
+/** Commander needs it for subcommands that are separate executables; ours are not. */
 const CHILD_PROCESS = "const childProcess = require('node:child_process');";
 const commanderAlone = {
   name: 'commander-alone',
@@ -129,7 +129,7 @@ const commanderAlone = {
   }),
 };
 
-/** A transformation that leaves each line where it is, so that maps, which have one place a line, still fit. */
+/** A transformation that keeps line numbers, so that maps, which have one mapping per line, remain valid. */
 function inPlace(change) {
   return (code, id) => {
     const changed = change(code, id);
@@ -137,9 +137,9 @@ function inPlace(change) {
   };
 }
 
-/** Files of dist/: each has modules and all that those import, but for what is in the files before it. */
+/** Files of dist/: each has the given modules and all their imports, except what earlier files contain. */
 const WHOLE = {
-  // With what says of an error what to do: where descriptors have run out, it could not be loaded any more.
+  // Includes error hints: without free descriptors, they could no longer be loaded.
   library: ['lib/index', 'lib/xfrm', 'lib/route', 'lib/cli/report-error'],
   rtnetlink: ['lib/route/rtnetlink'],
   tunnels: ['lib/tunnel/tunnels', 'lib/tunnel/addresses'],
@@ -153,7 +153,7 @@ const WHOLE = {
   suites: ['lib/cli/test'],
 };
 
-/** What is always loaded together is one file: each that is loaded takes as long as 100 KB of code do. */
+/** Puts modules that are always loaded together into one file: loading a file costs as much as 100 KB of code. */
 class Together {
   #imports = new Map();
 
@@ -162,7 +162,7 @@ class Together {
     moduleParsed: ({ id, importedIds }) => void this.#imports.set(id, importedIds),
   };
 
-  /** A module, all that it imports, and what that does. */
+  /** A module and all its direct and indirect imports. */
   #closure(id, found) {
     if (found.has(id)) return found;
     found.add(id);
@@ -190,10 +190,10 @@ async function bundleCode(names) {
     platform: 'node',
     external: (id) => external(id) && !INCLUDED.test(id),
     plugins: [numbersAsObject, tablesWithoutSentences, commanderAlone, builtins, together.plugin],
-    // As tsconfig.json has it.
+    // As in tsconfig.json.
     transform: { target: 'es2022' },
     optimization: { inlineConst: { mode: 'all', pass: 3 } },
-    // The order of loading is kept as it is: modules without side effects only move.
+    // Loading order need not be preserved: modules without side effects can be moved freely.
     treeshake: { moduleSideEffects: (id) => id.endsWith('/monitor/trace.ts') || undefined },
   });
   const { output } = await build.write({
@@ -201,9 +201,9 @@ async function bundleCode(names) {
     format: 'esm',
     sourcemap: true,
     comments: false,
-    // Names are kept: they are in traces, and in what an error says. So are lines: Node shows that of an error.
+    // Names are kept for stack traces and error messages, and lines because Node shows the line of an error.
     minify: { compress: true, mangle: { keepNames: true }, codegen: { removeWhitespace: false } },
-    // The program is its own entry: another file would only name this one.
+    // The program is its own entry: another file would only refer to it.
     entryFileNames: ({ name }) => (name === PROGRAM ? 'lib/unused.js' : '[name].js'),
     chunkFileNames: ({ name }) => (name === 'command' ? `${PROGRAM}.js` : chunks('-[hash].js')),
     codeSplitting: { groups: together.groups },
@@ -219,7 +219,7 @@ async function bundleCode(names) {
 
 const HELPERS = /^import (?:\{(.+)\} from )?".+\/rolldown-runtime-.+\.js";$/m;
 
-/** Has what rolldown's code needs of its helpers on one line, where they were imported: a file takes longer. */
+/** Inlines the helpers that rolldown's code needs on the line of their import: a separate file costs more. */
 const withHelpers = (code, helpers) =>
   code.replace(HELPERS, (_, names) => {
     if (names === undefined) return '';
@@ -250,13 +250,13 @@ async function bundleDeclarations(code) {
     format: 'esm',
     sourcemap: true,
     entryFileNames: '[name].d.ts',
-    // TypeScript 6 and newer take no types of their own accord.
+    // TypeScript 6 and newer no longer include types automatically.
     banner: '/// <reference types="node" />',
     chunkFileNames: chunks('.d.ts'),
     codeSplitting: { groups: [{ name: 'shared', minShareCount: 2 }] },
   });
   await build.close();
-  // No declaration needs its helpers.
+  // The declarations do not need these helpers.
   const [unused] = output.filter(({ name }) => name === RUNTIME);
   if (unused !== undefined) rmSync(join(dist, unused.fileName));
   const valuesOf = ({ name, isEntry }) =>
@@ -270,20 +270,20 @@ async function bundleDeclarations(code) {
     });
 }
 
-/** The file of src/ that holds a module of lib/. */
+/** The file in src/ that contains a module of lib/. */
 const sourceOf = (path) => (dirname(path) === 'lib' ? 'index.ts' : `${path.split('/')[1]}.ts`);
 
-/** What the declarations say too, or who changes the sources reads in the repository. Lines stay where they are. */
+/** Removes docs: they are in the declarations, or only matter to contributors. Line numbers are preserved. */
 const withoutDocs = (text) =>
   text.replace(/^[ \t]*\/\*\*.*?\*\/$/gms, (comment) => comment.replace(/[^\n]/g, ''));
 
-/** Writes src/. @returns by path of a module: its file there, and the line it begins on */
+/** Writes src/. @returns by module path, the file and the line at which it begins */
 function writeSources() {
   const files = new Map();
   const places = new Map();
   for (const entry of readdirSync(join(root, 'lib'), { recursive: true }).sort()) {
     const path = join('lib', entry);
-    // Generated: their code and declarations say as much.
+    // Generated: code and declarations are just as informative.
     if (!path.endsWith('.ts') || /^(codec|types)\.ts$/.test(basename(path))) continue;
     const file = sourceOf(path);
     const lines = files.get(file) ?? [];
@@ -299,7 +299,7 @@ function writeSources() {
 }
 
 /**
- * A map that leads to src/, with one place a line of the source: those within lines are most of a map.
+ * Rewrites a map to lead to src/, with one mapping per source line: mappings within lines are most of a map's size.
  */
 function rewrite(map, path, places) {
   const from = join(dist, dirname(path));
@@ -325,15 +325,15 @@ function rewrite(map, path, places) {
   };
 }
 
-/** Type arguments that TypeScript before 5.7 (the arrays) and 5.6 (the iterator) does not know. */
+/** Removes type arguments unknown to TypeScript before 5.7 (arrays) and 5.6 (iterator). */
 const forOlder = (code) =>
   code
     .replaceAll(/\b(Uint8Array|DataView)<ArrayBuffer(Like)?>/g, '$1')
     .replaceAll(/\b(AsyncIterable(?:Iterator)?<(?:[\w |]|<[\w |]+>)+), undefined>/g, '$1>');
 
 /**
- * What is exported as a type only, also of a class or a constant: rolldown forgets that, and TypeScript would let it be
- * imported as a value, which is not there.
+ * Restores type-only exports, including those of classes and constants: rolldown turns them into value exports, and
+ * TypeScript would accept imports of values that do not exist.
  */
 const withTypes = (code, values) =>
   code.replace(/^export \{ (.+) \};$/m, (_, names) => {
@@ -344,7 +344,7 @@ const withTypes = (code, values) =>
     return `export { ${marked.join(', ')} };`;
   });
 
-/** A map of declarations leads to tsc's, whose own maps lead to the sources. */
+/** Composes a map of the declarations with tsc's own maps, to lead to the sources. */
 function throughModules(map, path) {
   const from = join(dist, dirname(path));
   const loaded = remapping(
@@ -362,7 +362,7 @@ function throughModules(map, path) {
   return { ...loaded, sources: loaded.sources.map((name) => relative(from, name ?? '')) };
 }
 
-/** Text of more than ASCII is kept, and read, as UTF-16: all that is not ASCII is in strings, where it can be escaped. */
+/** V8 stores source text with non-ASCII characters as UTF-16; these occur only in strings, where they can be escaped. */
 const ascii = (code) =>
   code.replace(/[^\0-\x7f]/g, (unit) => `\\u${unit.charCodeAt(0).toString(16).padStart(4, '0')}`);
 
@@ -374,7 +374,7 @@ function writeLicenses() {
   writeFileSync(join(dist, 'lib/LICENSES.txt'), texts.join('\n\n'));
 }
 
-/** Fills dist/ and src/, which are emptied first. */
+/** Fills dist/ and src/, after emptying them. */
 export async function bundle() {
   rmSync(dist, { recursive: true, force: true });
   rmSync(modules, { recursive: true, force: true });
@@ -389,7 +389,7 @@ export async function bundle() {
     if (type !== 'chunk') continue;
     const path = join(dist, fileName);
     writeFileSync(path, finish(readFileSync(path, 'utf8')));
-    // What only exports has none.
+    // A file of re-exports has no map.
     if (!map) continue;
     const rewritten = rewrite(throughModules(map, fileName), fileName, places);
     writeFileSync(join(dist, `${fileName}.map`), JSON.stringify(rewritten));

@@ -1,4 +1,4 @@
-// What must be true of the package before it is published; `folder` is where its tarball was unpacked.
+// Checks the package before it is published; `folder` contains its unpacked tarball.
 import { execFileSync } from 'node:child_process';
 import { existsSync, readdirSync, readFileSync, statSync } from 'node:fs';
 import { join } from 'node:path';
@@ -7,14 +7,14 @@ import { GLIBC, TARGETS } from './prebuild.mjs';
 /** Bytes, and files. */
 export const LIMITS = { packed: 1_500_000, unpacked: 4_000_000, files: 120 };
 
-/** Scripts that npm runs, or asks to be let run, for whoever installs the package. */
+/** Scripts that npm runs, or asks to run, when someone installs the package. */
 const AT_INSTALL = ['preinstall', 'install', 'postinstall', 'prepare'];
 
 const newer = (a, b) => a.localeCompare(b, 'en', { numeric: true }) > 0;
 const readelf = (...args) =>
   execFileSync('readelf', ['--wide', ...args], { encoding: 'utf8', maxBuffer: 2 ** 28 });
 
-/** What one prebuilt addon needs of the system it is loaded on. */
+/** Checks what a prebuilt addon requires of the system that loads it. */
 function checkAddon(folder, target) {
   const path = join(folder, 'prebuilds', target, 'netlink.node');
   const name = `prebuilds/${target}`;
@@ -36,27 +36,27 @@ function checkAddon(folder, target) {
   return [...new Set(wrong)];
 }
 
-/** Paths that a value of `exports` or `bin` names. */
+/** Paths named by a value of `exports` or `bin`. */
 const paths = (value) =>
   typeof value === 'string' ? [value] : Object.values(value).flatMap(paths);
 
 /**
- * What is missing for the registry, beside what {@link checkPackage} finds.
- * @returns what is wrong, a line each
+ * Checks what publishing requires in addition to {@link checkPackage}.
+ * @returns the problems, one per line
  */
 export function checkRelease({ version, ...manifest }, changelog) {
   const wrong = [];
   const sections = Array.from(changelog.matchAll(/^## (\S+)/gm), ([, name]) => name);
   if (!sections.includes(version)) wrong.push(`CHANGELOG.md has no section ${version}`);
   if (sections.includes('Unreleased')) wrong.push('CHANGELOG.md has changes that are Unreleased');
-  // Where the sources are: the provenance that is published names it too, and npm compares the two.
+  // The published provenance also names the repository, and npm compares the two.
   for (const name of ['repository', 'bugs', 'homepage']) {
     if (manifest[name] === undefined) wrong.push(`package.json has no '${name}'`);
   }
   return wrong;
 }
 
-/** @returns what is wrong, a line each */
+/** @returns the problems, one per line */
 export function checkPackage(folder, packed) {
   const wrong = [];
   const manifest = JSON.parse(readFileSync(join(folder, 'package.json'), 'utf8'));
@@ -66,7 +66,7 @@ export function checkPackage(folder, packed) {
   if (manifest.gypfile !== false) wrong.push("package.json lacks 'gypfile': false");
   const entries = readdirSync(folder, { recursive: true });
   const files = entries.filter((path) => statSync(join(folder, path)).isFile());
-  // npm would invent an install script: node-gyp rebuild.
+  // npm would add an install script: node-gyp rebuild.
   for (const path of files) if (/^[^/]+\.gyp$/.test(path)) wrong.push(`${path} is at the root`);
   for (const path of [...paths(manifest.exports), ...paths(manifest.bin)]) {
     if (!path.includes('*') && !existsSync(join(folder, path))) wrong.push(`${path} is missing`);
@@ -84,7 +84,7 @@ export function checkPackage(folder, packed) {
   ]) {
     if (!existsSync(join(folder, path))) wrong.push(`${path} is missing`);
   }
-  // By the maps of the code a debugger finds all of these but the one that only exports.
+  // All of these are reachable through the code's maps, except the one that only re-exports.
   const unmapped = new Set(files.filter((name) => /^src\/(?!index\.ts)/.test(name)));
   for (const path of files.filter((name) => /^dist\/.*\.(js|d\.ts)$/.test(name))) {
     const [, map] =

@@ -1,5 +1,5 @@
-// npm run check: format, lint, layers, types, unused code, C and C++ format. (That generated files are what their
-// tables say is a unit test.)
+// npm run check: formatting, lint, layers, types, unused code, C and C++ formatting. (Whether generated files match
+// their tables is checked by a unit test.)
 import { spawnSync } from 'node:child_process';
 import { readdirSync } from 'node:fs';
 import { join } from 'node:path';

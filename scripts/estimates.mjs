@@ -1,11 +1,11 @@
-// How long each lane took the last time on this machine: to say how long it may take now, and for their order.
+// How long each lane took last time on this machine: for progress estimates and for scheduling.
 import { mkdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { cachePath } from '../dist/lib/lab/cache.js';
 
 const file = () => join(cachePath(), 'lanes.json');
 
-/** { seconds, tests } by the lane's name; empty where nothing is known. */
+/** { seconds, tests } by lane name; empty if unknown. */
 export function readEstimates() {
   try {
     const read = JSON.parse(readFileSync(file(), 'utf8'));
@@ -16,7 +16,7 @@ export function readEstimates() {
   }
 }
 
-/** Keeps them, with those of other lanes. A cache that cannot be written costs an estimate, no more. */
+/** Stores them along with those of other lanes. If the cache cannot be written, only estimates are lost. */
 export function keepEstimates(lanes) {
   try {
     mkdirSync(dirname(file()), { recursive: true, mode: 0o700 });
@@ -24,16 +24,16 @@ export function keepEstimates(lanes) {
     writeFileSync(`${file()}.${process.pid}`, `${text}\n`);
     renameSync(`${file()}.${process.pid}`, file());
   } catch {
-    // Said above.
+    // See above.
   }
 }
 
 /**
- * The order in which lanes run.
+ * Schedules lanes.
  *   queues    a list of lanes for each worker, which takes from its front; workers may share one
- *   expected  seconds that all may take, undefined where it is not known of each
- * The longest come first, so that none is left alone at the end. Lanes that wait more than they compute have
- * a worker of their own.
+ *   expected  total time in seconds, undefined if any lane's is unknown
+ * The longest lanes run first, so that none is left alone at the end. Lanes that mostly wait get a
+ * worker of their own.
  */
 export function schedule(lanes, slots, estimates) {
   const seconds = (lane) => estimates[lane.name]?.seconds ?? lane.seconds ?? 0;

@@ -1,6 +1,6 @@
-// Events of node:test as lines of text, and back. (Errors hold what JSON cannot.)
+// Serialises events of node:test as lines of text, and parses them. (Errors contain what JSON cannot represent.)
 
-/** Starts a line that holds an event; followed by JSON. */
+/** Prefix of a line that holds an event as JSON. */
 const MARK = '@event ';
 
 function flat(error, depth = 0) {
@@ -18,7 +18,7 @@ function whole(record) {
   return Object.assign(error, rest);
 }
 
-/** An event as a line of its own, whatever was printed before it. */
+/** Encodes an event on a separate line, even if the previous output did not end with a line break. */
 export function encodeEvent(type, data) {
   const { details } = data;
   const error = flat(details?.error);
@@ -29,7 +29,7 @@ export function encodeEvent(type, data) {
   return `\n${MARK}${text}\n`;
 }
 
-/** The event of a line; undefined for any other line. */
+/** Decodes the event of a line; undefined for any other line. */
 export function decodeEvent(line) {
   if (!line.startsWith(MARK)) return undefined;
   const event = JSON.parse(line.slice(MARK.length));

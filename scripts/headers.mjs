@@ -1,8 +1,8 @@
-// The headers that came with the running node.
+// Locates the headers installed with the running node.
 import { existsSync, readFileSync, realpathSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 
-/** The folder whose include/node holds the headers of exactly this node, or undefined. */
+/** The folder whose include/node has the headers of exactly this node, or undefined. */
 export function headersBesideNode() {
   const prefix = dirname(dirname(realpathSync(process.execPath)));
   const header = join(prefix, 'include/node/node_version.h');

@@ -1,4 +1,4 @@
-// Packages that only some runs need, installed by a lock file of their own, and kept for the next clone.
+// Packages that only some tasks need, installed from a separate lock file, and cached across clones.
 import { execFileSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import {
@@ -14,7 +14,7 @@ import { homedir } from 'node:os';
 import { join } from 'node:path';
 
 /**
- * Installs what package.json and package-lock.json of `folder` ask for, and runs none of its scripts.
+ * Installs the packages in `folder`'s package.json and package-lock.json, without running their scripts.
  * @returns the folder node_modules
  */
 export function kept(folder, what) {
@@ -39,13 +39,13 @@ export function kept(folder, what) {
       copyFileSync(join(folder, name), join(made, name));
     }
     const quiet = ['--ignore-scripts', '--no-audit', '--no-fund', '--loglevel=error'];
-    // A package may be for another Node than this; npm hands the strictness of this project down.
+    // A package may require a different Node; npm passes this project's strictness on to it.
     const args = ['ci', '--engine-strict=false', ...quiet];
     execFileSync('npm', args, { cwd: made, stdio: ['ignore', 2, 2] });
     renameSync(made, place);
   } catch (error) {
     rmSync(made, { recursive: true });
-    // Another process was first.
+    // Another process installed it first.
     if (!existsSync(modules)) throw error;
   }
   return modules;

@@ -1,5 +1,5 @@
-// A reporter for node:test: each event is a line that scripts/test.mjs reads (scripts/events.mjs). The
-// lines go the same way as the tests' output, so that they also come out of a lab kernel.
+// A reporter for node:test that prints each event as a line for scripts/test.mjs (scripts/events.mjs). The
+// lines share a stream with the tests' output, so that they also get out of a lab kernel.
 import { encodeEvent } from './events.mjs';
 
 const PASSED_ON = new Set([

@@ -1,7 +1,7 @@
-// What npm test, npm run test:all and npm run test:full run, and where.
+// The lanes of npm test, npm run test:all and npm run test:full, and where they run.
 //
-// To add a lane, add an entry to a set. Lanes are independent: they run in any order, as many at a
-// time as there are processors.
+// To add a lane, add an entry to a set. Lanes are independent: they run in any order, as many
+// concurrently as there are processors.
 import { readdirSync } from 'node:fs';
 import { basename, join } from 'node:path';
 import { root } from './setup.mjs';
@@ -14,7 +14,7 @@ function files(folder) {
     .map((name) => join(root, 'dist/test', folder, name.replace(/ts$/, 'js')));
 }
 
-/** Of those, the ones that are named. */
+/** The named ones among them. */
 function some(folder, ...names) {
   const found = files(folder).filter((path) => names.includes(basename(path, '.test.js')));
   if (found.length !== names.length) throw new Error(`test/${folder} lacks one of ${names}`);
@@ -23,10 +23,10 @@ function some(folder, ...names) {
 
 const kernel = files('kernel');
 
-/** All files in one process. */
+/** Run all files in one process. */
 const together = { together: true };
 
-/** What the tests that need a kernel have in common. */
+/** Settings common to tests that need a kernel. */
 const inKernel = {
   ...together,
   flags: ['--expose-gc'],
@@ -34,20 +34,20 @@ const inKernel = {
   before: join(root, 'dist/test/kernel/support.js'),
 };
 
-/** Kernel tests in the lab's kernel of a Debian suite; of the default one without a suite. `worlds`: how many random ones. */
+/** Kernel tests in the lab's kernel of a Debian suite, by default the default one. `worlds`: number of random worlds. */
 const inLab = (suite, paths, seconds, worlds = 25) => ({
   seconds,
   name: `kernel tests in the lab${suite === undefined ? '' : ` (${suite})`}`,
   place: lab(suite),
   files: paths,
-  // Not one may be left out for want of ESP.
+  // None may be skipped for lack of ESP.
   env: { NETLINK_XFRM_REQUIRE: 'esp', NETLINK_XFRM_WORLDS: `${worlds}` },
   ...inKernel,
 });
 
 /**
- * Of the tests of a kernel, those that `npm test` runs in the lab: real NEWSA, EXPIRE, rekeys, a table and
- * tunnels that follow them. The others run there with test:all.
+ * The kernel tests that `npm test` runs in the lab: real NEWSA, EXPIRE, rekeys, and a table and tunnels
+ * that follow them. With test:all, the others run there, too.
  */
 const CHOSEN = some(
   'kernel',
@@ -55,10 +55,9 @@ const CHOSEN = some(
 );
 
 /**
- * Of the tests of a kernel, those of what this side of the socket does: the command's lines, options and screens, the
- * life of objects, arguments, memory, timers that are late, tunnels as systems build them. What they need of a kernel is the same in each, and the
- * other files ask each kernel for it: so they run in the newest one only, and on this machine's (CONTRIBUTING.md, What
- * runs on which kernel).
+ * Kernel tests of what happens on this side of the socket: the command's output, options and screens, object lifetimes,
+ * arguments, memory, late timers, tunnel models. They need the same of every kernel, which the other files test for each
+ * kernel: so they run only in the newest one, and on this machine's (CONTRIBUTING.md, What runs on which kernel).
  */
 const OF_THE_LIBRARY = [
   ...kernel.filter((path) => basename(path).startsWith('command-')),
@@ -76,24 +75,24 @@ const OF_THE_LIBRARY = [
   ...some('kernel', 'socket-arguments', 'socket-channels', 'socket-lifetime', 'socket-memory'),
 ];
 
-/** The others: what kernels say, take and refuse, which differs among them. */
+/** The others: what kernels send, accept and reject, which differs among them. */
 const ofEachKernel = kernel.filter((path) => !OF_THE_LIBRARY.includes(path));
 
-/** strongSwan, libreswan and OpenIKED in the lab: most of the time something is about to expire. */
+/** strongSwan, libreswan and OpenIKED in the lab: they spend most of the time waiting for expiries. */
 const KEY_MANAGERS = some('all', 'kit', 'strongswan', 'libreswan', 'openiked', 'tunnel-stories');
 
-/** Generates all inputs, and starts the command anew for each run of it (test/unit/random.ts, test/warm-command.ts). */
+/** Generate all inputs, and start the command anew for each run (test/unit/random.ts, test/warm-command.ts). */
 const thorough = { NETLINK_XFRM_THOROUGH: '1' };
 
 /**
- * Of the tests of a kernel, those that run in a full kernel beside its own: several sockets and two processors are
- * what it adds. An emulated processor takes more than ten minutes for all.
+ * The kernel tests that run in a full kernel in addition to its own: it adds several sockets and two processors. All of
+ * them would take an emulated processor more than ten minutes.
  */
 const ON_TWO_PROCESSORS = some('kernel', 'events', 'client', 'monitor', 'tunnel-oracle');
 
 /**
- * Of the unit tests, those of what could differ between processors: bytes, numbers, requests and tables. The others
- * start commands and Debian's programs, fetch, or follow simulated kernels and tunnels.
+ * The unit tests of what could differ between processors: bytes, numbers, requests and tables. The others
+ * start commands and Debian's programs, download, or follow simulated kernels and tunnels.
  */
 const OF_BYTES = some(
   'unit',
@@ -113,7 +112,7 @@ const OF_BYTES = some(
   ...['event-hub', 'table', 'xfrm-table', 'schema'],
 );
 
-/** What needs an option that none of Debian's kernels is built with (docs/lab.md, A full kernel). */
+/** Tests that need an option that no Debian kernel is built with (docs/lab.md, A full kernel). */
 const BEYOND_DEBIAN = [
   'an SA of IP-TFS (RFC 9347) carries its parameters',
   'an SA of ESP in TCP (RFC 8229) says so',
@@ -122,22 +121,22 @@ const BEYOND_DEBIAN = [
 
 /**
  * A lane has
- *   name         as it is printed
- *   place        async function: the words before the command that runs it there; throws NotHere, or an error
- *                with a code LAB_… when this machine lacks what it needs
- *   files        compiled files of tests
+ *   name         as printed
+ *   place        async function: returns the words to prefix commands with; throws NotHere, or an error
+ *                with a code LAB_… if this machine lacks what it needs
+ *   files        compiled test files
  * and may have
  *   flags        for node
- *   env          more environment
- *   together     true if all files run in one process; else each has one of its own
- *   before       with that, a module with hooks for the tests of all files
- *   beyond       names of tests that no kernel which the lab can fetch is able to run: they are listed as such, and
- *                not as left out. One that runs after all makes the lane fail, so that the list stays true.
- *   optional     true if a machine may lack what its place needs: the lane is then named as left out, with the reason,
- *                also with CI=true, and that is no failure
- *   long         true if one test of it may take more than a few minutes
- *   waits        true if it waits more than it computes: it runs beside the others, and takes no processor's place
- *   seconds      what it may take on a machine of two processors: for the order, until a run has told (estimates.mjs)
+ *   env          additional environment variables
+ *   together     true to run all files in one process; otherwise each has its own
+ *   before       with `together`: a module with hooks for the tests of all files
+ *   beyond       names of tests that no kernel available in the lab can run: they are listed as such rather than
+ *                as left out. If one runs after all, the lane fails, so that the list stays accurate.
+ *   optional     true if a machine may lack what its place needs: the lane is then reported as left out, with the
+ *                reason, even with CI=true, and that is not a failure
+ *   long         true if a single test may take more than a few minutes
+ *   waits        true if it mostly waits: it runs alongside the others, without occupying a processor
+ *   seconds      estimated duration on a machine with two processors: for scheduling, until measured (estimates.mjs)
  */
 export const SETS = {
   test: [
@@ -198,7 +197,7 @@ export const SETS = {
       seconds: 340,
     },
   ],
-  // Emulated, and slow: a full kernel, and another processor.
+  // Emulated, so slow: a full kernel, and another processor architecture.
   full: [
     {
       ...inLab('sid', [...files('full'), ...ON_TWO_PROCESSORS, ...files('recent')]),

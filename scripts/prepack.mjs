@@ -1,4 +1,4 @@
-// What npm packs: prebuilt addons and the bundled dist/, which take the place of what a clone works with.
+// Prepares what npm packs: prebuilt addons, and the bundled dist/ in place of the unbundled one of a clone.
 import { bundle } from './bundle.mjs';
 import { prebuild } from './prebuild.mjs';
 

@@ -1,22 +1,22 @@
-// Shows how lanes get on: on a terminal a line for each that runs, rewritten in place; else plain lines.
+// Shows the progress of lanes: on a terminal, a line per running lane, rewritten in place; otherwise plain lines.
 import { createRequire } from 'node:module';
 
 const { createColors } = createRequire(import.meta.url)('picocolors');
 
-/** Milliseconds between two plain lines about a lane. */
+/** Milliseconds between plain lines about a lane. */
 const PLAIN = 30_000;
-/** Milliseconds between two pictures on a terminal. */
+/** Milliseconds between redraws on a terminal. */
 const PICTURE = 250;
 
-/** Seconds as a person says them. */
+/** Human-readable duration, from seconds. */
 export function duration(seconds) {
   const whole = Math.round(seconds);
   return whole < 100 ? `${whole} s` : `${Math.floor(whole / 60)} min ${whole % 60} s`;
 }
 
 /**
- * A lane that runs, for {@link Progress}:
- *   name, begun (ms since the epoch), tests (ended so far), test (name of one that runs),
+ * A running lane, for {@link Progress}:
+ *   name, begun (ms since the epoch), tests (finished so far), test (name of one that is running),
  *   last ({ seconds, tests } of an earlier run, or undefined)
  */
 function state({ begun, tests, last }) {
@@ -31,7 +31,7 @@ export class Progress {
   #out;
   #terminal;
   #running = new Set();
-  /** Lines on the screen that the next picture replaces. */
+  /** Lines on the screen that the next redraw replaces. */
   #drawn = 0;
   #timer;
   colors;
@@ -44,7 +44,7 @@ export class Progress {
     this.#timer = setInterval(() => this.#show(), every).unref();
   }
 
-  /** Prints lines, above those that are rewritten. */
+  /** Prints lines above those that are rewritten. */
   print(text) {
     this.#erase();
     this.#out.write(`${text}\n`);
@@ -59,7 +59,7 @@ export class Progress {
     }
   }
 
-  /** The lane has ended: `text` says how. */
+  /** The lane has finished; `text` describes the result. */
   end(lane, text) {
     this.#running.delete(lane);
     this.print(text);
@@ -80,7 +80,7 @@ export class Progress {
   }
 
   #erase() {
-    // CSI A: so many lines up; CSI J: erase from here on (ECMA-48).
+    // CSI A: cursor up; CSI J: erase from here on (ECMA-48).
     if (this.#drawn > 0) this.#out.write(`\x1b[${this.#drawn}A\r\x1b[J`);
     this.#drawn = 0;
   }
@@ -89,7 +89,7 @@ export class Progress {
     if (!this.#terminal) return;
     for (const lane of this.#running) {
       const text = `${lane.name}: ${state(lane)}  `;
-      // Never wider than the screen: a line that wraps is two to erase.
+      // Never wider than the screen: a wrapped line would be two to erase.
       const room = Math.max(20, (this.#out.columns ?? 80) - 1);
       const now = (lane.test ?? '').slice(0, Math.max(0, room - text.length));
       this.#out.write(`${text.slice(0, room)}${this.colors.dim(now)}\n`);

@@ -1,5 +1,5 @@
-// npm run release: packs, checks what was packed, makes the API reference, and with --publish publishes that very file. (Not the
-// folder: for that npm would look for *.gyp in it, and write an install script into the registry.)
+// npm run release: packs, checks the tarball, builds the API reference, and with --publish publishes that very tarball.
+// (Given the folder, npm would find *.gyp in it, and add an install script to the registry's metadata.)
 import { execFileSync } from 'node:child_process';
 import { mkdtempSync, readFileSync, rmSync, statSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -32,7 +32,7 @@ try {
 if (wrong.length > 0) rmSync(tarball);
 refuse(wrong);
 console.log(tarball);
-// Apart from the package, for it is as large as that: for the page of the release.
+// Separate from the package, being just as large: it is attached to the release.
 if (!reference()) process.exit(1);
 const pages = tarball.replace(/\.tgz$/, '-reference.tgz');
 execFileSync('tar', ['-czf', pages, '-C', join(root, 'docs'), 'reference']);

@@ -1,10 +1,10 @@
-// Results as a file for other programs, by node's own reporters.
+// Writes results to a file for other programs, using node's own reporters.
 import { closeSync, openSync, renameSync, writeSync } from 'node:fs';
 import { junit, tap } from 'node:test/reporters';
 
 const REPORTERS = { junit, tap };
 
-/** The events of all lanes as one run: a suite for each lane. */
+/** The events of all lanes as one run, with a suite per lane. */
 function* asOne(lanes) {
   for (const [index, { name, events, seconds, failed }] of lanes.entries()) {
     const place = { name, nesting: 0, testNumber: index + 1 };
@@ -15,7 +15,7 @@ function* asOne(lanes) {
       if ((type === 'test:pass' || type === 'test:fail') && data.nesting === 0) own += 1;
       yield { type, data: { ...data, nesting: data.nesting + 1 } };
     }
-    // What befell the lane itself, and no test of it.
+    // Failures of the lane itself rather than of a test.
     for (const text of failed) {
       own += 1;
       const error = Object.assign(new Error(text), { failureType: 'laneFailure', stack: text });
@@ -36,7 +36,7 @@ function* asOne(lanes) {
   yield { type: 'test:plan', data: { nesting: 0, count: lanes.length } };
 }
 
-/** Opens the file at once, so that a path that cannot be written is known before the tests run. */
+/** Opens the file immediately, so that an unwritable path is reported before the tests run. */
 export function resultFile(format, path) {
   const part = `${path}.${process.pid}.part`;
   const descriptor = openSync(part, 'w');

@@ -1,5 +1,5 @@
-// What a fresh clone needs before anything runs: packages, the addon, compiled TypeScript.
-// Works from plain Node. Everything it prints goes to standard error.
+// Sets up a fresh clone: packages, the addon, compiled TypeScript.
+// Needs only Node. All output goes to standard error.
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import {
@@ -19,10 +19,10 @@ import { setTimeout as pause } from 'node:timers/promises';
 
 export const root = join(import.meta.dirname, '..');
 
-/** Bytes below which a disk counts as full: what all that is made here takes. */
+/** Free bytes below which a disk counts as full: what the whole setup takes. */
 const FULL = 16 * 1024 * 1024;
 
-/** Runs a step to its end. What failed is said, and ends this process. */
+/** Runs a step to completion. Reports a failure and exits. */
 async function run(what, command, args) {
   const child = spawn(command, args, { cwd: root, stdio: ['ignore', 2, 2] });
   const ended = new Promise((resolve) => {
@@ -37,12 +37,12 @@ async function run(what, command, args) {
     if (bavail * bsize < FULL)
       console.error(`There is no room left on the disk that holds ${root}.`);
   } catch {
-    // The step has said what it could.
+    // The step has already reported what it could.
   }
   process.exit(1);
 }
 
-/** npm as it is running this, or as it is found. */
+/** The npm that is running this, or the one in PATH. */
 function npm(...args) {
   const cli = process.env.npm_execpath;
   return cli?.endsWith('.js') ? [process.execPath, [cli, ...args]] : ['npm', args];
@@ -51,8 +51,8 @@ function npm(...args) {
 const modified = (path) => (existsSync(path) ? statSync(path).mtimeMs : 0);
 
 /**
- * Waits until no other process sets up this clone. A name in the abstract socket namespace (unix(7))
- * is one process's at a time, and free again when that process ends, however it ends.
+ * Waits until no other process is setting up this clone. A name in the abstract socket namespace (unix(7))
+ * belongs to one process at a time, and is released when that process ends, for whatever reason.
  */
 async function turn() {
   for (let waited = false; ; waited = true) {
@@ -74,30 +74,30 @@ const nameOf = (what) => {
   return `\0netlink-xfrm ${what} ${dev} ${ino}`;
 };
 
-/** How many processes run what was built here: each holds a name of its own while it lives (proc(5), /proc/net/unix). */
+/** Number of processes using this build: each holds its own name while it lives (proc(5), /proc/net/unix). */
 const runs = () =>
   readFileSync('/proc/net/unix', 'latin1').split(`${nameOf('run').replace('\0', '@')} `).length - 1;
 
-/** Says to others that what was built here is in use until this process ends. */
+/** Announces to others that this build is in use until this process ends. */
 async function use() {
   const server = createServer().unref();
   await once(server.listen(`${nameOf('run')} ${process.pid}`), 'listening');
 }
 
-/** What the sources are compiled from, as its newest change, in milliseconds. */
+/** Time of the newest change to a source, in milliseconds. */
 function newest(path) {
   const own = statSync(path);
   if (!own.isDirectory()) return own.mtimeMs;
-  // A folder's own time tells of files that are gone.
+  // A folder's own time reflects deleted files.
   return Math.max(own.mtimeMs, ...readdirSync(path).map((name) => newest(join(path, name))));
 }
 
 const SOURCES = ['lib', 'test', 'tools', 'bench', 'torture', 'tsconfig.json', 'package.json'];
 
-/** When all was compiled for the last time. */
+/** Its time is that of the last complete compilation. */
 const STAMP = join(root, 'dist/.compiled');
 
-/** Whether nothing can be written here, and all is there: a clone that was built and then mounted. */
+/** Whether this is a complete build that cannot be written to: a clone that was built and then mounted read-only. */
 function builtForReading() {
   try {
     accessSync(root, constants.W_OK);
@@ -109,8 +109,8 @@ function builtForReading() {
 }
 
 /**
- * Installs if the lock file is newer than what is installed, then builds what changed. Processes that run what
- * was built before are not disturbed: it waits for their end.
+ * Installs packages if the lock file is newer than the installation, then rebuilds what changed. First waits for
+ * processes that still use the previous build.
  */
 export async function setup() {
   if (builtForReading()) return;
@@ -138,7 +138,7 @@ export async function setup() {
     ]);
     if (toCompile) {
       writeFileSync(STAMP, '');
-      // Not later than the sources were looked at.
+      // Not later than when the sources were checked.
       utimesSync(STAMP, changed / 1000, changed / 1000);
     }
     await use();

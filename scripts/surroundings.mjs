@@ -1,15 +1,15 @@
-// Where things run: this machine, a network namespace, the lab's kernel. And what they need: the program ip.
+// Where things run: this machine, a network namespace, the lab's kernel; and a tool they need: the program ip.
 //
-// A place is an async function that gives the words to put before a command so that it runs there.
+// A place is an async function that returns the words to prefix a command with so that it runs there.
 import { execFileSync, spawn } from 'node:child_process';
 import { accessSync, constants, renameSync } from 'node:fs';
 import { join } from 'node:path';
 import { root } from './setup.mjs';
 
-/** What keeps a part from running on this machine. */
+/** Why something cannot run on this machine. */
 export class NotHere extends Error {}
 
-/** What `command` says when it can't run here; undefined when it can. */
+/** The error output of `command` if it cannot run here; undefined if it can. */
 function whyNot(command) {
   return new Promise((resolve) => {
     const child = spawn(command[0], command.slice(1), { stdio: ['ignore', 'ignore', 'pipe'] });
@@ -27,7 +27,7 @@ function whyNot(command) {
 /** This machine as it is. */
 export const here = async () => [];
 
-/** Whether the settings of network namespaces can't be written, as in containers: their mount is read-only. */
+/** Whether the sysctls of network namespaces cannot be written, as in containers with /proc/sys mounted read-only. */
 function readOnlySettings() {
   try {
     accessSync('/proc/sys/net/ipv4/ip_forward', constants.W_OK);
@@ -37,13 +37,13 @@ function readOnlySettings() {
   }
 }
 
-/** Makes the settings writable in a mount namespace of one's own, then goes on with the command. */
+/** Makes them writable in a separate mount namespace, then runs the command. */
 const WRITABLE = ['sh', '-c', 'mount -o remount,bind,rw /proc/sys && exec "$@"', 'sh'];
 
-/** What `ip netns exec` and `ip -n` do (iproute2, lib/namespace.c); a container's user namespaces may not. */
+/** As `ip netns exec` and `ip -n` do (iproute2, lib/namespace.c); a container's user namespaces may not permit it. */
 const MOUNTS = ['unshare', '--mount', 'mount', '-t', 'sysfs', 'sysfs', '/sys'];
 
-/** A network namespace of one's own, with others beside it: as root, or in a user namespace. */
+/** A network namespace that can contain others: as root, or in a user namespace. */
 export async function namespace() {
   const ways = [
     ...(readOnlySettings() ? [['unshare', '--net', '--mount', ...WRITABLE]] : []),
@@ -61,10 +61,10 @@ export async function namespace() {
   );
 }
 
-/** Seconds that a guest may take: a week, for those who started it know better when to end it. */
+/** Time limit of a guest in seconds: a week, because its starter knows better when to end it. */
 const UNBOUNDED = 7 * 86_400;
 
-/** A kernel of the lab, of a Debian suite; without one, of the default. `kind` as in lib/lab/kernel.ts. */
+/** The lab's kernel of a Debian suite, or the default one. `kind` as in lib/lab/kernel.ts. */
 export const lab =
   (suite, kind = 'user-mode') =>
   async () => {
@@ -76,12 +76,12 @@ export const lab =
     return [process.execPath, program, 'lab', ...options, '--'];
   };
 
-/** Puts what was compiled, from the tar file $0, over the folder $1, then goes on with the command. */
+/** Unpacks the compiled files from the tar file $0 over the folder $1, then runs the command. */
 const OWN_COPY = `mkdir /run/compiled && tar xf "$0" -C /run/compiled && mount --bind /run/compiled "$1" &&
 shift && exec "$@"`;
 
 /**
- * A full kernel of a suite, with a copy of what was compiled in its memory: hundreds of small files are read many
+ * A full kernel of a suite, with a copy of the compiled files in its memory: hundreds of small files are read many
  * times faster as one (docs/lab.md).
  */
 export const fullLab = (suite) => async () => {
@@ -89,13 +89,13 @@ export const fullLab = (suite) => async () => {
   const compiled = join(root, 'dist');
   const archive = join(compiled, '.compiled.tar');
   const part = `${archive}.${process.pid}`;
-  // A guest that reads it goes on with the file that it has open.
+  // Guests that are reading it keep the old file open.
   execFileSync('tar', ['cf', part, '-C', compiled, 'lib', 'test', 'tools']);
   renameSync(part, archive);
   return [...start, 'sh', '-c', OWN_COPY, archive, compiled];
 };
 
-/** This machine, where it can have a container engine (test/containers/engine.ts). */
+/** This machine, if it can run a container engine (test/containers/engine.ts). */
 export async function containers() {
   const { NoEngine, probe } = await import('../dist/test/containers/engine.js');
   try {
@@ -108,7 +108,7 @@ export async function containers() {
 }
 
 /**
- * Node for arm64 on this machine, by qemu's user emulation. The words of a command begin with this machine's node,
+ * Node for arm64 on this machine, using qemu's user-mode emulation. A command begins with this machine's node,
  * which is left out.
  */
 export const arm64 = async () => {
@@ -117,11 +117,11 @@ export const arm64 = async () => {
   return ['sh', '-c', 'shift; exec "$0" "$@"', node];
 };
 
-/** The environment in which `ip` is found, fetched where the machine has none. */
+/** An environment in which `ip` is found; fetched if the machine has none. */
 export async function withTools() {
   if ((await whyNot(['ip', '-V'])) === undefined) return process.env;
   console.log('fetching iproute2 …');
-  // Only once compiled is it there.
+  // Exists only after compilation.
   const { fetchLabTools } = await import('../dist/lib/lab/index.js');
   const { env } = await fetchLabTools(['iproute2']);
   return { ...process.env, ...env };

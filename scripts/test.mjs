@@ -1,9 +1,9 @@
-// npm test, npm run test:all (--all), npm run test:full (--full): set up, then the lanes of a set (lanes.mjs),
-// as many at a time as this machine has processors, the longest first.
+// npm test, npm run test:all (--all), npm run test:full (--full): set up, then run the lanes of a set (lanes.mjs),
+// as many concurrently as this machine has processors, the longest first.
 //
-// A lane that runs no test fails. A test that needs something this machine lacks is skipped with
-// its reason, and counts as left out unless it ran in another lane, or test:all runs it elsewhere, or its lane
-// declares that no kernel to be had can run it. With CI=true nothing may be left out but lanes that say so.
+// A lane that runs no test fails. A test that needs something this machine lacks is skipped with its
+// reason, and counts as left out unless it ran in another lane, test:all runs it elsewhere, or its lane
+// declares that no available kernel can run it. With CI=true only lanes marked optional may be left out.
 import { spawn } from 'node:child_process';
 import { rmSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
@@ -39,16 +39,16 @@ if (chosen.length === 0) {
   process.exit(2);
 }
 
-/** Milliseconds without a sign of life after which a lane is ended. */
+/** Milliseconds without activity after which a lane is killed. */
 const silence = (lane) => (lane.long ? 60 : 15) * 60_000;
-/** Milliseconds that a file of tests may take where each has a process. */
+/** Time limit of a test file in milliseconds, if each has its own process. */
 const LIMIT = 24 * 3600_000;
 
 const progress = new Progress();
 const { colors } = progress;
 const estimates = readEstimates();
 
-/** Process groups of the lanes that are running, and files that are not whole yet. */
+/** Process groups of running lanes, and incomplete files. */
 const running = new Set();
 const unfinished = new Set();
 process.on('exit', () => {
@@ -57,7 +57,7 @@ process.on('exit', () => {
 });
 for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) process.on(signal, () => process.exit(1));
 
-/** Files of results, as they were asked for. */
+/** Requested result files. */
 const results = [];
 for (const format of ['junit', 'tap']) {
   if (options[format] === undefined) continue;
@@ -82,10 +82,10 @@ function nodeTest({ files, flags = [], together, before }) {
   return [...node, '--test', '--test-concurrency=1', `--test-timeout=${LIMIT}`, ...files];
 }
 
-/** Whether an event is about a group of tests: it is counted by the tests in it, unless it fails itself. */
+/** Whether an event concerns a group of tests: its tests are counted instead, unless the group itself fails. */
 const isGroup = (data) => data.details.type === 'suite' || data.name === data.file;
 
-/** What a lane found out, from its events. */
+/** Results of a lane, from its events. */
 class Tally {
   passed = [];
   failed = [];
@@ -119,7 +119,7 @@ class Tally {
   }
 }
 
-/** Runs a command to its end; what its tests report goes to the tally. */
+/** Runs a command to completion, and adds the results of its tests to the tally. */
 function run(command, env, lane, tally, output) {
   return new Promise((resolve) => {
     const [program, ...args] = command;
@@ -127,7 +127,7 @@ function run(command, env, lane, tally, output) {
       cwd: root,
       env: { ...env, ...lane.env, NODE_TEST_CONTEXT: undefined },
       stdio: ['ignore', 'pipe', 'pipe'],
-      // A group of its own, so that all of it can be ended.
+      // In its own process group, so that all of it can be killed.
       detached: true,
     });
     if (child.pid !== undefined) running.add(child.pid);
@@ -146,7 +146,7 @@ function run(command, env, lane, tally, output) {
         }
         clearTimeout(timer);
         timer = setTimeout(end, silence(lane));
-        // Where each file has a process, that is named by its path.
+        // If each file has its own process, the process is named by the path.
         if (event.type === 'test:dequeue') lane.test = event.data.name.replace(`${root}/`, '');
         const text = tally.take(event);
         lane.tests = tally.times.length;
@@ -164,14 +164,14 @@ function run(command, env, lane, tally, output) {
 
 const lanes = [];
 const leftOut = [];
-/** Lanes that may be left out, and were. */
+/** Optional lanes that were left out. */
 const optional = [];
 
 async function runLane(lane, env) {
   const { name } = lane;
   const tally = new Tally();
   const output = [];
-  /** What befell the lane itself. */
+  /** Failures of the lane itself. */
   const failed = [];
   const shown = {
     name,
@@ -249,9 +249,9 @@ await Promise.all(queues.map(worker));
 progress.close();
 keepEstimates(estimates);
 
-/** How many tests need what this machine lacks here, and run elsewhere with test:all. */
+/** Number of tests that cannot run on this machine, but run elsewhere with test:all. */
 let leftToAll = 0;
-/** Tests that no kernel to be had can run. */
+/** Tests that no available kernel can run. */
 const beyond = [];
 const ran = new Set(lanes.flatMap(({ passed, failed }) => [...passed, ...failed]));
 const filesOf = (set) =>

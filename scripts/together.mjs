@@ -1,9 +1,9 @@
-// Runs files of tests in this one process, each as a suite of its own: node --test starts a process for
-// each, which takes a second and more in the lab. (Node 20 has no --test-isolation.)
+// Runs test files in this process, each as a separate suite: node --test starts a process for
+// each, which takes a second or more in the lab. (Node 20 has no --test-isolation.)
 //
 //   node scripts/together.mjs [--before MODULE] FILE...
 //
-// MODULE is loaded first: hooks that it registers are for the tests of all files.
+// MODULE is loaded first: its hooks apply to the tests of all files.
 import { relative } from 'node:path';
 import { before, suite } from 'node:test';
 import { setImmediate as turn } from 'node:timers/promises';
@@ -16,7 +16,7 @@ if (files[0] === '--before') {
   await load(files.shift());
 }
 
-/** Sockets that tests of the file before have left to the collector are gone before those of this one are counted. */
+/** Collects sockets left over by the previous file's tests, before those of this file are counted. */
 async function collect() {
   for (let i = 0; i < 3; i++) {
     globalThis.gc?.();

@@ -1,21 +1,21 @@
-// npm run torture: everything that could break it, on purpose. docs/reliability.md tells what each
-// part is for. Bounded to some minutes unless told otherwise (--help).
+// npm run torture: deliberately tries everything that could break the library. docs/reliability.md explains
+// each part. Takes some minutes by default (see --help).
 import { spawn } from 'node:child_process';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { root, setup } from './setup.mjs';
 import { here, lab, NotHere, namespace, withTools } from './surroundings.mjs';
 
-/** Starts the line that ends a part (torture/part.ts); followed by JSON. */
+/** Prefix of the line that ends a part (torture/part.ts); followed by JSON. */
 const MARK = '@torture ';
 
 const strict = process.env.CI === 'true';
-/** Milliseconds a part of a bounded run may take. */
+/** Time limit of a part in a bounded run, in milliseconds. */
 const LIMIT = 15 * 60_000;
 
 /**
- * Each part, the script it is (of dist/torture), and where it runs. Two rows run side by side: one for
- * each of two processors.
+ * Each part with its script (in dist/torture) and place. Two rows run concurrently, one for each of two
+ * processors.
  */
 const ROWS = [
   [['decoders', 'decoders', here]],
@@ -32,7 +32,7 @@ const ROWS = [
 
 await setup();
 const { Command, InvalidArgumentError, Option } = await import('commander');
-/** A whole number, written out. */
+/** Parses an integer written in full. */
 const whole = (least, most) => (text) => {
   if (/^\d{1,15}$/.test(text) && Number(text) >= least && Number(text) <= most) return text;
   throw new InvalidArgumentError(`It must be an integer from ${least} to ${most}.`);
@@ -61,14 +61,14 @@ const bounded = !options.nightly && options.inputs === undefined && options.time
 const started = Date.now();
 console.log(`seed ${seed}`);
 const env = await withTools();
-/** Process groups of the parts that are running. */
+/** Process groups of the running parts. */
 const running = new Set();
 process.on('exit', () => {
   for (const group of running) process.kill(-group, 'SIGKILL');
 });
 for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) process.on(signal, () => process.exit(1));
 
-/** Runs a part; gives what its last line says, undefined if there is none. */
+/** Runs a part; returns the result in its last line, undefined if there is none. */
 function run(name, script, surroundings) {
   return new Promise((resolve) => {
     const node = [process.execPath, '--expose-gc', join(root, 'dist/torture', `${script}.js`)];
@@ -76,10 +76,10 @@ function run(name, script, surroundings) {
     const [program, ...args] = [...surroundings, ...node, ...orders];
     const child = spawn(program, args, {
       cwd: root,
-      // Heeded in the lab's kernel, which has it.
+      // Only has an effect in the lab's kernel, which has ESP.
       env: { ...env, NETLINK_XFRM_REQUIRE: name.endsWith('-esp') ? 'esp' : undefined },
       stdio: ['ignore', 'pipe', 'pipe'],
-      // A group of its own, so that all of it can be ended.
+      // In its own process group, so that all of it can be killed.
       detached: true,
     });
     let result;
@@ -143,7 +143,7 @@ await Promise.all(
   }),
 );
 
-// The first figure of each part is what it is about; a part that ran twice counts for both.
+// The first figure of each part is its main one; a part that ran twice is summed.
 const sums = {};
 for (const figures of results.values()) {
   const [[what, count] = []] = Object.entries(figures);

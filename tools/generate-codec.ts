@@ -1,7 +1,7 @@
 /**
- * Turns the tables of structs and attributes into codecs: types, straight-line readers and writers.
- * (A reader that walks the tables at run time would do so for every message.) The
- * results are committed; a unit test compares them with the tables.
+ * Generates codecs from the tables of structs and attributes: types, straight-line readers and writers.
+ * (A reader that interprets the tables at run time would do so for every message.) The
+ * results are committed; a unit test checks that they are up to date.
  *
  *   npm run generate
  * @module
@@ -19,14 +19,14 @@ import * as toy from '../test/codec/tables.ts';
 import { generate, type Protocol } from './codec/module.ts';
 import { withNested } from './codec/shape.ts';
 
-/** All protocols whose codec is generated. */
+/** All protocols with generated codecs. */
 export const protocols: readonly Protocol[] = [
   {
     name: 'XFRM',
     folder: 'lib/xfrm',
     wire: '../wire/',
     sources: 'structs.ts and attributes.ts',
-    // xfrm_id is only ever a part of other structs, whose types have its fields.
+    // xfrm_id occurs only inside other structs, whose types include its fields.
     structs: Object.values(structs).filter((one) => one !== structs.xfrm_id),
     tables: [attributes.attributes, attributes.sadAttributes, attributes.spdAttributes],
     imports: { 'key-material': ['KeyMaterial'], names: Object.keys(names) },

@@ -1,6 +1,6 @@
 /**
- * Makes the published JSON Schema from the tables of structs, attributes and names. The result is
- * committed; a unit test compares it with the tables.
+ * Generates the published JSON Schema from the tables of structs, attributes and names. The result is
+ * committed; a unit test checks that it is up to date.
  *
  *   npm run generate
  * @module
@@ -10,10 +10,10 @@ import { dirname, join } from 'node:path';
 import { EVENT_SCHEMA } from '../lib/json/line.ts';
 import { eventSchema } from './schema/event.ts';
 
-/** Where it is, from the project's root: `schema/event-2.json` for `netlink-xfrm/event/2`. */
+/** Its path relative to the project root: `schema/event-2.json` for `netlink-xfrm/event/2`. */
 export const SCHEMA_FILE = `schema/${EVENT_SCHEMA.split('/').slice(1).join('-')}.json`;
 
-/** JSON with each value that fits on one line, which takes a fifth less room than a line for each. */
+/** JSON with each value that fits on one line, a fifth smaller than one line per value. */
 function formatted(value: unknown, indent: string): string {
   const short = JSON.stringify(value);
   if (typeof value !== 'object' || value === null || short.length + indent.length <= 100)
@@ -27,7 +27,7 @@ function formatted(value: unknown, indent: string): string {
   return `${open}\n${items.join(',\n')}\n${indent}${close}`;
 }
 
-/** Its text. */
+/** The text of the schema. */
 export const schemaText = (): string => `${formatted(eventSchema(), '')}\n`;
 
 if (process.argv[1] === import.meta.filename) {

@@ -1,7 +1,7 @@
 /**
- * Wrong arguments to clients and monitors: each place of what they take, with anything in it. It is
- * refused by an error with a code, which names it, or by the kernel; and the process goes on. Runs in a
- * network namespace of its own, which it may spoil.
+ * Invalid arguments to clients and monitors: every position in what they accept, with arbitrary values. Each must be
+ * rejected with an error that has a code and names the argument, or by the kernel, and the process must survive. Runs in
+ * its own network namespace, which it may wreck.
  * @module
  */
 import assert from 'node:assert/strict';
@@ -19,11 +19,11 @@ import { METHODS, OPENERS } from './arguments/samples.ts';
 import { descriptors } from './faults/descriptors.ts';
 import { finding, report } from './part.ts';
 
-/** Milliseconds that a refusal may take, and characters that it may say. */
+/** Milliseconds that a rejection may take, and the maximum length of its message. */
 const PATIENCE = 5000;
 const MOST = 2000;
 
-/** Anything, made anew for each call. */
+/** Arbitrary values, created anew for each call. */
 const NUMBERS_AND_TEXTS: readonly (() => unknown)[] = [
   ...[undefined, null, true, 0, -1, 1.5, 2 ** 32, 2 ** 64, Number.NaN, Number.POSITIVE_INFINITY],
   ...[-1n, 2n ** 64n, '', 'x', '\0', '10.0.0.0', '::1', '1.2.3.4/8', '\ud800', '__proto__'],
@@ -57,7 +57,7 @@ const ANYTHING: readonly (() => unknown)[] = [
   },
 ];
 
-/** The value with anything in each of its places, and where that is. */
+/** The value with arbitrary values in each position, and the path of that position. */
 function* misplaced(value: unknown, path: string): Generator<[path: string, changed: unknown]> {
   for (const make of ANYTHING) yield [path, make()];
   if (typeof value !== 'object' || value === null || ArrayBuffer.isView(value)) return;
@@ -77,7 +77,7 @@ function* misplaced(value: unknown, path: string): Generator<[path: string, chan
 let calls = 0;
 const told = new Set<string>();
 
-/** Makes a call; its error, if there is one, is one of ours. */
+/** Makes a call; an error, if any, must be one of ours. */
 async function attempt(what: string, call: () => unknown): Promise<void> {
   calls++;
   const begun = performance.now();
@@ -88,7 +88,7 @@ async function attempt(what: string, call: () => unknown): Promise<void> {
     }
   } catch (error) {
     const { code, message = '' } = error as { code?: unknown; message?: string };
-    // Of an error of the engine itself there is no code, and it names nothing.
+    // The engine's own errors have no code and name no option.
     const ours = typeof code === 'string' || /^options\b/.test(message);
     if (ours && message.length < MOST) return;
     const text = `${message.slice(0, 200)} (${message.length} characters)`;
@@ -100,7 +100,7 @@ async function attempt(what: string, call: () => unknown): Promise<void> {
     finding(`${what} takes ${performance.now() - begun} ms`);
 }
 
-/** That no method is forgotten. */
+/** Checks that no method is missing from the samples. */
 function checkMethods(name: string, prototype: object, samples: object): void {
   const all = Object.getOwnPropertyNames(prototype);
   const missing = all.filter((one) => !['constructor', 'close'].includes(one) && !(one in samples));
@@ -133,7 +133,7 @@ const OPEN: Readonly<Record<keyof typeof OPENERS, (options: never) => unknown>> 
 };
 for (const [name, open] of Object.entries(OPEN)) {
   for (const [path, changed] of misplaced(OPENERS[name as keyof typeof OPENERS], name)) {
-    // A namespace each: that many are no wrong argument.
+    // Each would be opened: so many namespaces are valid arguments.
     if (Array.isArray((changed as { namespaces?: unknown })?.namespaces)) continue;
     await attempt(path, async () => ((await open(changed as never)) as XfrmMonitor).close());
   }

@@ -1,6 +1,6 @@
 /**
- * Everything that reads foreign bytes or words, given what nobody sends: typed errors only, nothing
- * read outside the input, no more work than the input is long, no memory kept, no hang.
+ * Fuzzes everything that parses foreign bytes or text: only typed errors, no reads outside the input,
+ * work in proportion to the input, no memory leak, no hang.
  * @module
  */
 import { availableParallelism } from 'node:os';
@@ -9,21 +9,21 @@ import { checkTime, checkWork } from './decoders/effort.ts';
 import type { News, Task } from './decoders/fuzzer.ts';
 import { finding, orders, report } from './part.ts';
 
-/** See decoders/fuzzer.ts, which cannot be imported: it is a worker's. */
+/** See decoders/fuzzer.ts, which cannot be imported because it is a worker's script. */
 const ROUND = 20_000;
-/** Seconds without the end of an input, after which it counts as a hang. */
+/** Seconds on a single input after which it counts as a hang. */
 const PATIENCE = 30;
-/** Milliseconds between two lines that say how far a long run is. */
+/** Milliseconds between progress lines of a long run. */
 const PROGRESS = 5 * 60_000;
-/** Bytes that a heap may differ by after collecting, … */
+/** Bytes by which a heap may differ after garbage collection, … */
 const GROWTH = 3 * 2 ** 20;
-/** … and for each input of a long run: the engine keeps what it learns of inputs that come once in a million. */
+/** … plus, per input of a long run: the engine keeps type feedback from inputs that occur once in a million. */
 const GROWTH_EACH = 0.25;
 
-/** Of each worker, the first round it has not done. */
+/** For each worker, the first round not yet done. */
 let next: number[] = [];
 
-/** Runs a worker to its end. */
+/** Runs a worker to completion. */
 function fuzz(
   task: Omit<Task, 'shared'>,
 ): Promise<{ inputs: number; messages: number; growth: number }> {
@@ -66,7 +66,7 @@ try {
 } catch (error) {
   finding(`${(error as Error).stack}`);
 }
-// Beside the other parts there is one processor to use; a long run has all.
+// Alongside the other parts one processor is available; a long run has all of them.
 const workers = times > 1 ? availableParallelism() : 1;
 const rounds = Math.ceil(inputs / ROUND);
 const from = Math.floor(skip / ROUND);

@@ -1,6 +1,6 @@
 /**
- * System calls that fail: one injection for each error of each call the addon makes; the nth call of
- * what the library does, for all n; and no descriptor left.
+ * Failing system calls: each error of each call that the addon makes is injected; then the nth call
+ * of what the library does, for all n; then no descriptors are left.
  * @module
  */
 import { spawnSync } from 'node:child_process';
@@ -11,7 +11,7 @@ import { checkImports, errorsInTable } from './faults/imports.ts';
 import { buildShim } from './faults/injection.ts';
 import { type Figures, finding, report, reported } from './part.ts';
 
-/** Runs a script of this part; its findings count here. */
+/** Runs a script of this part, including its findings. */
 function run(command: readonly string[], script: string, env?: NodeJS.ProcessEnv): Figures {
   const path = join(import.meta.dirname, 'faults', `${script}.js`);
   const [file = '', ...args] = [...command, process.execPath, '--expose-gc', path];

@@ -1,6 +1,6 @@
 /**
- * Keys appear nowhere unless they are asked for by name. Real SAs have keys known here, and
- * everything that the library and the command say of them is searched for those. Needs ESP.
+ * Checks that keys appear nowhere unless requested by name. Real SAs get keys known here, and everything
+ * that the library and the command output about them is searched for those. Needs ESP.
  * @module
  */
 import assert from 'node:assert/strict';
@@ -41,7 +41,7 @@ const { seed } = orders();
 const random = new Random(seed);
 const program = join(import.meta.dirname, '../../bin/netlink-xfrm.js');
 
-/** Keys of no byte that is common elsewhere: none is zero, no two neighbours are alike. */
+/** Keys made of bytes that are rare elsewhere: none is zero, and no two adjacent ones are equal. */
 const key = (length: number): Uint8Array => {
   const bytes = random.bytes(length).map((byte) => byte | 0x80);
   return bytes;
@@ -69,7 +69,7 @@ const STATES = [
   { ...ends, spi: 0x1004, aead: gcm(KEYS.second), lifetime: { hardAddSeconds: 1 } },
 ] as const;
 
-/** Makes all SAs, changes one, lets one expire, asks and deletes: every message with a key. */
+/** Adds all SAs, changes one, lets one expire, queries and deletes: every message that has a key. */
 async function act(client: XfrmClient): Promise<void> {
   for (const state of STATES) await client.addState(state);
   await client.addPolicy({ dir: 'out', selector: { daddr: '10.0.0.0', prefixlenD: 8 } });
@@ -84,7 +84,7 @@ async function act(client: XfrmClient): Promise<void> {
 let outputs = 0;
 let characters = 0;
 
-/** Searches what something said. */
+/** Searches a text for keys. */
 function search(where: string, text: string): void {
   outputs++;
   characters += text.length;
@@ -95,7 +95,7 @@ function search(where: string, text: string): void {
   }
 }
 
-/** All that a program may do with a value to see what it is. */
+/** Searches everything that a program may print of a value to inspect it. */
 function searchValue(where: string, value: unknown): void {
   search(`inspect of ${where}`, inspect(value, { depth: 20, showHidden: true, getters: true }));
   search(`text of ${where}`, String(value));
@@ -105,7 +105,7 @@ function searchValue(where: string, value: unknown): void {
   if (value instanceof Error) search(`stack of ${where}`, `${value.stack} ${inspect(value.cause)}`);
 }
 
-/** That the search would find them: where they were asked for they are. */
+/** Checks that the search works: where keys were requested, it finds them. */
 function shown(where: string, text: string, keys = [KEYS.aead, KEYS.crypt, KEYS.auth]): void {
   for (const bytes of keys) {
     if (keyIn(text, bytes) === undefined) finding(`${where} shows no key, or the search is blind`);
@@ -114,7 +114,7 @@ function shown(where: string, text: string, keys = [KEYS.aead, KEYS.crypt, KEYS.
 
 const environment = { ...process.env, NETLINK_XFRM_DEBUG: '1', TZ: 'UTC' };
 
-/** The command, started, listening; `end` gives all it printed. */
+/** Starts the command and waits until it listens; `end` returns all its output. */
 async function command(...args: string[]) {
   const child: ChildProcess = spawn(process.execPath, [program, ...args], { env: environment });
   const closed = once(child, 'close');
@@ -131,7 +131,7 @@ async function command(...args: string[]) {
     err += text;
     heard();
   });
-  // A watched list says on standard output that it is complete.
+  // A list with --watch reports on standard output that it is complete.
   await said(() => err.includes('listening to') || out.includes('synced'));
   return {
     name: args.join(' '),
@@ -144,7 +144,7 @@ async function command(...args: string[]) {
   };
 }
 
-/** The command, run to its end. */
+/** Runs the command to completion. */
 function run(...args: string[]): { out: string; err: string } {
   const { stdout, stderr } = spawnSync(process.execPath, [program, ...args], {
     encoding: 'latin1',
@@ -153,7 +153,7 @@ function run(...args: string[]): { out: string; err: string } {
   return { out: stdout, err: stderr };
 }
 
-/** Commands that listen while all of it happens, and those that list meanwhile. */
+/** Commands that listen meanwhile, and those that list meanwhile. */
 async function commands(client: XfrmClient): Promise<void> {
   const quiet = [
     ['monitor'],
@@ -198,7 +198,7 @@ async function commands(client: XfrmClient): Promise<void> {
   }
 }
 
-/** Events, changes, lists and records in a program. */
+/** Events, changes, dumps and records within a program. */
 async function values(client: XfrmClient): Promise<void> {
   const kinds = ['open', 'close', 'message', 'overrun'].map((kind) => `netlink-xfrm:${kind}`);
   const record = (told: unknown, name: string | symbol) => searchValue(String(name), told);
@@ -221,7 +221,7 @@ async function values(client: XfrmClient): Promise<void> {
     if (event.kind === 'FLUSHSA') ended();
   });
   withKeys.on('event', (event) => {
-    // Asked for by `keys`, shown only by `bytes()`.
+    // Requested with `keys`, but shown only by `bytes()`.
     searchValue(`${event.kind} with keys`, event);
     if (event.kind !== 'NEWSA') return;
     const { aead, crypt, auth } = event.state;
@@ -257,12 +257,12 @@ async function values(client: XfrmClient): Promise<void> {
 }
 
 /**
- * Makes of what the kernel sent what a newer one might send: messages and attributes that nobody
- * knows, or in another place, with the keys in them. In the receive buffer, before anything is decoded.
+ * Turns the kernel's messages into what a newer kernel might send: unknown messages and attributes, or known ones in
+ * another place, containing the keys. It does so in the receive buffer, before anything is decoded.
  */
 class Planter implements Disposable {
   planted = 0;
-  /** The next two that are opened: of the subscription, and of the monitor. */
+  /** The next two sockets opened: those of the subscription and of the monitor. */
   readonly #sockets: number[] = [];
 
   constructor() {
@@ -281,7 +281,7 @@ class Planter implements Disposable {
     const [offset = 0, length = 0] = new Uint32Array(arena(), arenaBytes, 2);
     const bytes = Buffer.from(arena(), offset, length);
     const type = bytes.readUInt16LE(4);
-    // What ends the parts of this run, and dumps, stay as they are.
+    // Messages that end the parts of this run, and dumps, remain unchanged.
     if (type !== XFRM_MSG_NEWSA && type !== XFRM_MSG_UPDSA && type !== XFRM_MSG_DELSA) return;
     const at = all.reduce((found, key) => (found < 0 ? bytes.indexOf(key) : found), -1);
     if (at < 0) return;
@@ -290,21 +290,21 @@ class Planter implements Disposable {
       case 0: // an unknown message
         bytes.writeUInt16LE(60, 4);
         break;
-      case 1: // an unknown attribute, in each place where an algorithm begins
-      case 2: // the same, with the flag of nests
+      case 1: // an unknown attribute in place of each algorithm
+      case 2: // the same, with the nested flag
         for (const name of ['rfc4106', 'cbc(', 'hmac(']) {
           const found = bytes.indexOf(name);
           if (found > 4)
             bytes.writeUInt16LE(4000 | (this.planted % 6 === 2 ? 0x8000 : 0), found - 2);
         }
         break;
-      case 3: // a key behind a number
+      case 3: // a key after a number
         for (const name of ['rfc4106', 'cbc(', 'hmac(']) {
           const found = bytes.indexOf(name);
           if (found > 4) bytes.writeUInt16LE(XFRMA_IF_ID, found - 2);
         }
         break;
-      case 4: // another message, to which algorithms do not belong
+      case 4: // another message, in which algorithms do not belong
         bytes.writeUInt16LE(XFRM_MSG_MAPPING, 4);
         break;
       case 5: // an attribute that ends within the key
@@ -318,7 +318,7 @@ class Planter implements Disposable {
   }
 }
 
-/** What a newer kernel might send. */
+/** Checks what a newer kernel might send. */
 async function planted(client: XfrmClient): Promise<void> {
   using planter = new Planter();
   const record = (told: unknown, name: string | symbol) => searchValue(String(name), told);
@@ -334,10 +334,10 @@ async function planted(client: XfrmClient): Promise<void> {
     events++;
     searchValue(`${event.kind} with what was planted`, event);
     search(`JSON of ${event.kind}`, formatJson(event, false));
-    // The mark that ends it.
+    // The marker that ends it.
     if (event.kind === 'NEWPOLICY' && event.policy.dir === 'in') heard();
   });
-  // A listener that throws: the error tells of nothing that was received.
+  // A listener that throws: the error must not reveal anything received.
   const thrown: unknown[] = [];
   const caught = (error: unknown) => thrown.push(error);
   process.on('uncaughtException', caught);
@@ -357,7 +357,7 @@ async function planted(client: XfrmClient): Promise<void> {
   assert(planter.planted > 20 && events > 20, `${planter.planted} planted, ${events} heard`);
 }
 
-/** What goes wrong with a key in hand. */
+/** Checks errors that occur while a key is being handled. */
 async function errors(client: XfrmClient): Promise<void> {
   const [state] = STATES;
   await client.addState(state);
@@ -396,7 +396,7 @@ async function errors(client: XfrmClient): Promise<void> {
       searchValue(`the encoder's error about ${name}`, error);
     }
   }
-  // In place of everything there is.
+  // A key in place of each property in turn.
   const full = {
     ...state,
     ...{ family: 'inet', flags: ['noecn'], replayWindow: 32, mark: { value: 1, mask: 1 }, ifId: 1 },
@@ -421,7 +421,7 @@ async function errors(client: XfrmClient): Promise<void> {
   await client.flushStates();
 }
 
-/** Recordings of what the kernel sent, printed. */
+/** Prints recordings of what the kernel sent. */
 async function recordings(client: XfrmClient): Promise<void> {
   await using socket = new NetlinkSocket({ protocol: 6 });
   socket.bind({ groups: 6 });
@@ -434,7 +434,7 @@ async function recordings(client: XfrmClient): Promise<void> {
   });
   await act(client);
   await heard;
-  // A byte less than there was, for an error with a key around it; and an attribute nobody knows.
+  // Truncated, for an error near a key; and with an unknown attribute.
   const cut = datagrams.map((one) => one.slice(0, one.length - 3));
   const unknown = datagrams.map((one) => {
     const copy = one.slice();
@@ -466,18 +466,18 @@ async function recordings(client: XfrmClient): Promise<void> {
   rmSync(folder, { recursive: true });
 }
 
-/** Where this kernel writes core dumps, followed by the process. It is the lab's: no other program is asked for them. */
+/** Pattern for core dumps in this kernel, followed by the PID. It is the lab's: no other program is affected. */
 const CORE = '/tmp/netlink-xfrm-core';
 writeFileSync('/proc/sys/kernel/core_pattern', `${CORE}.%p`);
 
-/** What memory holds after a batch, and after a request, in a process that knows no key. */
+/** Checks what memory contains after a batch, and after a request, in a process that does not know the key. */
 async function memory(how: 'listen' | 'add' | 'dump', client: XfrmClient): Promise<void> {
   const complement = Buffer.from(KEYS.aead.map((byte) => ~byte)).toString('hex');
   const script = join(import.meta.dirname, 'keys/memory.js');
-  // The shell allows a core dump, and becomes the process.
+  // The shell enables core dumps, then execs the process.
   const run = ['-c', 'ulimit -c unlimited; exec "$@"', 'sh', process.execPath];
   const child = spawn('/bin/sh', [...run, script, how, complement], {
-    // Of one that aborts, Node prints where.
+    // Node prints a native stack trace when it aborts.
     stdio: ['ignore', 'pipe', how === 'dump' ? 'ignore' : 'inherit'],
   });
   let out = '';
@@ -491,7 +491,7 @@ async function memory(how: 'listen' | 'add' | 'dump', client: XfrmClient): Promi
     await client.flushStates();
   }
   if (how === 'dump') {
-    // The same key over and over, until the process has ended in the middle of it.
+    // The same key repeatedly, until the process has ended in the middle of it.
     let ended = false;
     child.once('exit', () => {
       ended = true;

@@ -1,23 +1,23 @@
 /**
- * What the parts share: what they are told, and what they tell the runner (scripts/torture.mjs).
+ * Common code of all parts: their options, and their report to the runner (scripts/torture.mjs).
  * @module
  */
 import { parseArgs } from 'node:util';
 import { runSeed } from '../test/unit/random.ts';
 
-/** How much there is to do. */
+/** How much to do. */
 export interface Orders {
-  /** What all that looks random is made from. */
+  /** Seed of everything random. */
   readonly seed: number;
-  /** Inputs for the decoders. */
+  /** Number of inputs for the decoders. */
   readonly inputs: number;
-  /** So many of them were tried by a run before. */
+  /** Number of inputs to skip because an earlier run tried them. */
   readonly skip: number;
-  /** How often what is bounded otherwise is repeated. */
+  /** Factor for whatever is otherwise bounded. */
   readonly times: number;
 }
 
-/** What the command line says. */
+/** Parses the command line. */
 export function orders(): Orders {
   const { values } = parseArgs({
     options: {
@@ -35,21 +35,21 @@ export function orders(): Orders {
   };
 }
 
-/** Begins the line that ends a part; followed by JSON. */
+/** Prefix of the line that ends a part; followed by JSON. */
 const MARK = '@torture ';
 
-/** What a part counted, by what it is: `{ inputs: 1000000 }`. */
+/** Counters of a part, by name: `{ inputs: 1000000 }`. */
 export type Figures = Readonly<Record<string, number>>;
 
 const found: string[] = [];
 
-/** Something that must not be. The part goes on, and fails in the end. */
+/** Reports something that must not happen. The part continues, and fails at the end. */
 export function finding(text: string): void {
   found.push(text);
   console.error(`FINDING: ${text}`);
 }
 
-/** How many there were so far. */
+/** Number of findings so far. */
 export const findings = (): number => found.length;
 
 /** Ends a part. */
@@ -58,7 +58,7 @@ export function report(figures: Figures): void {
   if (found.length > 0) process.exitCode = 1;
 }
 
-/** What the output of a script says that ended with {@link report}. */
+/** Parses the output of a script that ended with {@link report}. */
 export function reported(output: string): { figures: Figures; findings: number } | undefined {
   const line = output.split('\n').findLast((one) => one.startsWith(MARK));
   return line === undefined ? undefined : JSON.parse(line.slice(MARK.length));

@@ -1,6 +1,6 @@
 /**
- * The addon, built with AddressSanitizer and UndefinedBehaviorSanitizer, under the kernel tests that
- * use it most. Whatever the sanitizers say of it is a finding; of leaks, what the addon itself
+ * Builds the addon with AddressSanitizer and UndefinedBehaviorSanitizer, and runs the kernel tests that
+ * use it most. Any sanitizer report about it is a finding; of leaks, those that the addon itself
  * allocated.
  * @module
  */
@@ -12,16 +12,16 @@ import { pathToFileURL } from 'node:url';
 import { finding, orders, report } from './part.ts';
 
 const { seed, times } = orders();
-/** Calls of the addon's functions with anything. */
+/** Number of random calls to the addon's functions. */
 const CALLS = 200_000 * times;
 const root = join(import.meta.dirname, '../..');
-/** A copy of the package beside its own build: the loader finds this addon there. */
+/** A copy of the package next to its own build, where the loader finds this addon. */
 const copy = join(root, 'build/sanitized');
 const logs = join(copy, 'logs');
 
-/** Tests that cannot run so, and why. */
+/** Tests that cannot run this way, and why. */
 const EXCEPT: Readonly<Record<string, string>> = {
-  // Reads all memory of the process, of which there are 16 TiB now.
+  // It reads all memory of the process, which now has 16 TiB mapped.
   'socket-memory.test.js': 'the sanitizer maps more memory than can be searched',
 };
 
@@ -45,11 +45,11 @@ function build(): void {
   });
 }
 
-/** Both run-time libraries come before all others. */
+/** Both runtime libraries must be loaded before all others. */
 const library = (name: string) =>
   execFileSync('cc', [`-print-file-name=${name}`], { encoding: 'utf8' }).trim();
 
-/** Runs a command with the sanitizers; they write to files of `logs`. */
+/** Runs a command with the sanitizers, which write to files in `logs`. */
 function run(args: readonly string[], leaks: boolean) {
   const { stdout, stderr, status } = spawnSync(process.execPath, args, {
     cwd: copy,
@@ -58,7 +58,7 @@ function run(args: readonly string[], leaks: boolean) {
       ...process.env,
       NODE_TEST_CONTEXT: undefined,
       LD_PRELOAD: `${library('libasan.so')} ${library('libubsan.so')}`,
-      // A leak is no reason for another exit status: `ip` and Node have some too.
+      // Leaks do not change the exit status: `ip` and Node have some, too.
       ASAN_OPTIONS: `log_path=${logs}/asan:detect_leaks=${leaks ? 1 : 0}:exitcode=99`,
       LSAN_OPTIONS: 'exitcode=0:report_objects=0',
       UBSAN_OPTIONS: `log_path=${logs}/ubsan:print_stacktrace=1:halt_on_error=1`,
@@ -67,21 +67,21 @@ function run(args: readonly string[], leaks: boolean) {
   return { status, output: stdout + stderr };
 }
 
-/** Where JavaScript begins: what it allocates, called by the addon, is not the addon's. */
+/** Frames where JavaScript begins: what it allocates, even if called by the addon, is not the addon's. */
 const JAVASCRIPT =
   /napi_make_callback|napi_call_function|napi_fatal_exception|Builtins_|v8::internal/;
 
-/** Whether a leak is of what the addon allocated, by itself or through Node-API. */
+/** Whether a leak was allocated by the addon, directly or through Node-API. */
 function isOwn(leak: string): boolean {
   const frames = leak.split('\n').filter((line) => /^\s+#\d/.test(line));
   const own = frames.findIndex((frame) => /netlink\.node|native\/\w+\.(cc|h)/.test(frame));
   return own >= 0 && !frames.slice(0, own).some((frame) => JAVASCRIPT.test(frame));
 }
 
-/** A report of leaks, one leak after the other. */
+/** Splits a leak report into leaks. */
 const leaksIn = (text: string) => text.split(/\n(?=(?:Direct|Indirect) leak of )/).slice(1);
 
-/** Reads what the sanitizers wrote. @returns leaks of others, which are not told */
+/** Reads the sanitizers' logs. @returns the number of leaks of others, which are not reported */
 function readLogs(): number {
   let others = 0;
   for (const name of readdirSync(logs)) {
@@ -97,7 +97,7 @@ function readLogs(): number {
   return others;
 }
 
-/** That the addon was built so. */
+/** Checks that the addon was built this way. */
 function checkSanitizers(): void {
   const shown = execFileSync(
     'nm',

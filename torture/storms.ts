@@ -1,7 +1,7 @@
 /**
- * What comes over the socket beside the truth: forged multicasts, floods of what nobody asked for,
- * datagrams that do not hold together, losses. All of it is counted or told, and the tables of
- * XfrmMonitor are right in the end.
+ * What a socket may receive apart from the truth: forged multicasts, floods of unsolicited and malformed
+ * datagrams, losses. All of it must be counted or reported, and the tables of XfrmMonitor must be correct
+ * in the end.
  * @module
  */
 import assert from 'node:assert/strict';
@@ -20,26 +20,26 @@ import { datagrams } from './decoders/inputs.ts';
 import { finding, orders, report } from './part.ts';
 
 const { seed, times } = orders();
-/** Whether the kernel is one that has it: then there are real SAs in the storms. */
+/** Whether the kernel has ESP: the storms then include real SAs. */
 const esp = process.env.NETLINK_XFRM_REQUIRE === 'esp';
-/** Changes of a storm, and what is forged meanwhile. */
+/** Number of changes in a storm, and of datagrams forged meanwhile. */
 const CHANGES = 3000;
 const FORGED = 4000;
-/** Masks of EXPIRE, SA and POLICY; of a mask with several groups the kernel takes the lowest. */
+/** Group masks of EXPIRE, SA and POLICY; of a mask with several groups the kernel uses the lowest. */
 const GROUPS = [2, 4, 8] as const;
-/** What a forged datagram may be too large for. */
+/** Errors to expect when a forged datagram is too large. */
 const EXPECTED = new Set(['EAGAIN', 'EMSGSIZE', 'ENOBUFS', 'ECONNREFUSED']);
 
 const turn = () => new Promise((resolve) => setImmediate(resolve));
 
-/** Datagrams of XFRM that nobody would send, and some that the kernel could have. */
+/** XFRM datagrams that nobody would send, and some that the kernel could have sent. */
 function forgeries(count: number): Uint8Array[] {
   const some = fc.sample(datagrams(seed), { numRuns: 2 * count, seed });
   const xfrm = some.filter(({ protocol, bytes }) => protocol === 'xfrm' && bytes.length > 0);
   return xfrm.map(({ bytes }) => bytes).slice(0, count);
 }
 
-/** Sends to groups as only a privileged process can; never to the kernel, which would obey. */
+/** Sends to groups, as only a privileged process can; never to the kernel, which would execute the requests. */
 class Forger implements AsyncDisposable {
   readonly #socket = new NetlinkSocket({ protocol: 6 });
   sent = 0;
@@ -51,14 +51,14 @@ class Forger implements AsyncDisposable {
 
   send(bytes: Uint8Array): void {
     try {
-      // To itself too, in place of the kernel; what it gets it does not read.
+      // Unicast to itself rather than to the kernel; it does not read what it receives.
       const groups = GROUPS[this.sent % GROUPS.length] ?? 0;
       this.#socket.send(bytes, { portId: this.#socket.portId, groups });
       this.sent++;
     } catch (error) {
       const { code = '' } = error as SystemError;
       if (!(error instanceof SystemError) || !EXPECTED.has(code)) throw error;
-      // To the groups it went before its own buffer was full (netlink_sendmsg).
+      // The groups were served before its own buffer was full (netlink_sendmsg).
       if (code === 'EAGAIN') this.sent++;
     }
   }
@@ -76,17 +76,17 @@ class Forger implements AsyncDisposable {
 }
 
 /**
- * Breaks some of the kernel's datagrams before the monitor reads them: diagnostics channels tell of
- * each batch while it lies in the arena. What is broken is a length, which cannot be overlooked.
+ * Corrupts some of the kernel's datagrams before the monitor reads them: diagnostics channels publish
+ * each batch while it is in the arena. What is corrupted is a length, which cannot go unnoticed.
  */
 class Breaker implements Disposable {
   readonly #random = new Random(seed);
   readonly #socket: number;
   broken = 0;
-  /** Whether the next one is broken in any case. */
+  /** Whether to corrupt the next one in any case. */
   next = false;
 
-  /** @param socket what the channels call it */
+  /** @param socket its number on the channels */
   constructor(socket: number) {
     this.#socket = socket;
     tap('netlink-xfrm:message', this.#break);
@@ -110,7 +110,7 @@ class Breaker implements Disposable {
   }
 }
 
-/** The number that the next socket of this thread has on the channels. */
+/** The number that the next socket of this thread will have on the channels. */
 async function nextSocket(): Promise<number> {
   let number = 0;
   const note = (record: unknown) => {
@@ -127,10 +127,10 @@ interface Storm {
   readonly highWaterMark: number | undefined;
 }
 
-/** Milliseconds until a monitor is right again: a few rounds at its slowest pace (PACE). */
+/** Milliseconds until a monitor is correct again: a few resyncs at its slowest rate (PACE). */
 const PATIENCE = 40_000;
 
-/** Waits until the monitor has heard, or found out, that the last change was made, and is sure. */
+/** Waits until the monitor has seen the last change, by event or resync, and is in sync. */
 async function settled(monitor: XfrmMonitor, client: XfrmClient, breaker: Breaker): Promise<void> {
   const last = { dir: 'out', selector: { family: 'inet6' }, priority: 0xfffe } as const;
   const known = () => [...monitor.policies].some(({ value }) => value.priority === last.priority);
@@ -142,17 +142,17 @@ async function settled(monitor: XfrmMonitor, client: XfrmClient, breaker: Breake
     }
   };
   await wait(() => true);
-  // The event of this is one that is broken: nothing after it tells of the policy.
+  // The event of this policy is corrupted: no later event mentions it.
   breaker.next = true;
   await client.addPolicy(last);
   await wait(known);
-  // Larval SAs that are left could expire while it is compared.
+  // Remaining larval SAs could expire during the comparison.
   if (!esp) await client.flushStates();
   await client.deletePolicy(last);
   await wait(() => !known());
 }
 
-/** A storm of changes with all of that in it, and a monitor that must be right after it. */
+/** A storm with all of the above, and a monitor that must be correct afterwards. */
 async function monitored(number: number, how: Storm): Promise<Record<string, number>> {
   const random = new Random(seed + number);
   const forged = forgeries(FORGED);
@@ -172,7 +172,7 @@ async function monitored(number: number, how: Storm): Promise<Record<string, num
     }
   })();
   await Promise.all([storm(client, random, CHANGES, esp), forger.flood(forged)]);
-  // Not by refresh(): the monitor has to know by itself when it must look.
+  // Without refresh(): the monitor must find out by itself when to resync.
   await settled(monitor, client, breaker);
   breaker[Symbol.dispose]();
   await assertEqual(monitor, client);
@@ -186,7 +186,7 @@ async function monitored(number: number, how: Storm): Promise<Record<string, num
   return { forged: forger.sent, broken: breaker.broken, dropped: monitor.dropped };
 }
 
-/** Each forged datagram is refused and counted by a subscription, and hides no event. */
+/** A subscription rejects and counts each forged datagram, and misses no event because of it. */
 async function refused(): Promise<number> {
   const forged = forgeries(FORGED);
   await using client = new XfrmClient();
@@ -205,7 +205,7 @@ async function refused(): Promise<number> {
     await client.addPolicy(policy);
     await client.deletePolicy(policy);
   }
-  // The last ones have been read when an event after them has.
+  // When a later event arrives, the last ones have been read.
   await client.addPolicy({ dir: 'in', selector: { family: 'inet' }, priority: 1 });
   await client.flushPolicies();
   const expected = 2 * Math.ceil(forged.length / 8) + 1;
@@ -217,7 +217,7 @@ async function refused(): Promise<number> {
   return forger.sent;
 }
 
-/** Without the check of the source each of them is an event, or a record of what is wrong. */
+/** Without the source check, each of them becomes an event, or a record of what is wrong. */
 async function decoded(): Promise<number> {
   const forged = forgeries(FORGED);
   await using forger = new Forger();
@@ -255,7 +255,7 @@ async function decoded(): Promise<number> {
   return records;
 }
 
-/** What nobody asked for does not come, and takes no room. */
+/** Unsolicited datagrams are not delivered, and take up no buffer space. */
 async function irrelevant(): Promise<number> {
   await using client = new XfrmClient();
   await using causes = new NetlinkSocket({ protocol: 0 });

@@ -1,6 +1,6 @@
 /**
  * Threads and processes that end with open sockets: terminated at any moment, by exit, by exceptions,
- * by abort. Nothing crashes, hangs or stays.
+ * by abort. Nothing may crash, hang or be left behind.
  * @module
  */
 import assert from 'node:assert/strict';
@@ -21,19 +21,19 @@ import { finding, orders, report } from './part.ts';
 const { seed, times } = orders();
 const WORKERS = 1000 * times;
 const AT_A_TIME = 4;
-/** Of each way to end. */
+/** Processes for each way to end. */
 const PROCESSES = 8 * times;
-/** Milliseconds until a thread or a process counts as hanging. */
+/** Milliseconds after which a thread or process counts as hanging. */
 const PATIENCE = 60_000;
-/** Bytes that may stay of a thread: less than room for one datagram. Node itself leaves some. */
+/** Bytes that a thread may leave behind: less than one datagram's buffer. Node itself leaves some. */
 const LEFT = 65_536;
 
 const random = new Random(seed);
 const workerFile = new URL('../test/kernel/socket-worker.js', import.meta.url);
-/** One that does nothing but calls, so that it ends in the middle of one. */
+/** A worker that constantly makes calls, so that it is terminated in the middle of one. */
 const busyFile = new URL('../test/kernel/socket-busy-worker.js', import.meta.url);
 
-/** Something that must have an end. */
+/** Fails if something does not end. */
 async function ends<T>(what: string, work: Promise<T>): Promise<T> {
   let timer: NodeJS.Timeout | undefined;
   const late = new Promise<never>((_, reject) => {
@@ -48,14 +48,14 @@ async function ends<T>(what: string, work: Promise<T>): Promise<T> {
 
 let flowing = 0;
 
-/** Starts a thread with sockets in all states, and ends it at some moment. */
+/** Starts a thread with sockets in all states, and ends it at a random moment. */
 async function worker(): Promise<void> {
-  // Of each five numbers one ends itself, by process.exit (socket-worker.ts).
+  // One number in five makes it end itself with process.exit (socket-worker.ts).
   const file = random.chance(1, 4) ? busyFile : workerFile;
   const thread = new Worker(file, { workerData: 2000 + random.below(40_000) });
   thread.on('error', (error) => finding(`in a worker: ${error.stack}`));
   const exited = once(thread, 'exit');
-  // While it starts, while it opens, while it receives.
+  // During startup, while opening, while receiving.
   const moment = random.below(4);
   if (moment === 0) await Promise.race([once(thread, 'online'), exited]);
   else if (moment === 1) await turns(random.below(400));
@@ -70,7 +70,7 @@ async function worker(): Promise<void> {
 
 async function workers(): Promise<number> {
   const before = openSockets();
-  // This thread goes on meanwhile.
+  // This thread keeps working meanwhile.
   const mine = new NetlinkSocket({ protocol: 0 });
   mine.bind({ groups: IPV4_ADDRESSES });
   mine.receive(() => {});
@@ -112,7 +112,7 @@ const PRELUDE = `
   };
 `;
 
-/** Ways for a process to end, each with its exit status or signal. */
+/** Ways for a process to end, with the exit status or signal of each. */
 const ENDS: Readonly<Record<string, readonly [string, number | NodeJS.Signals]>> = {
   'exit in a listener': ['flow(() => process.exit(7));', 7],
   'exit while closing': [
@@ -147,7 +147,7 @@ const ENDS: Readonly<Record<string, readonly [string, number | NodeJS.Signals]>>
   ],
 };
 
-/** How many netlink sockets there are in this namespace. */
+/** Number of netlink sockets in this namespace. */
 const netlinkSockets = () =>
   readFileSync('/proc/thread-self/net/netlink', 'latin1').trim().split('\n').length;
 

@@ -1,4 +1,4 @@
-/** Decoded events: subscribe(), a listener for all. @module */
+/** Decoded events: subscribe() with one listener for all. @module */
 import { type MulticastGroupName, subscribe } from '../../lib/index.ts';
 import { takeForged } from './forged.ts';
 import {

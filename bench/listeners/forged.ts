@@ -1,13 +1,13 @@
 /**
- * Lets this process take multicasts of other processes for the kernel's, so that recorded messages
- * can be sent to it. The library has no such switch, on purpose.
+ * Makes this process accept multicasts of other processes as the kernel's, so that recorded messages
+ * can be sent to it. The library deliberately has no such switch.
  * @module
  */
 import { type Addon, addon, type Failure, type NativeCallback } from '../../lib/socket/addon.ts';
 
-/** To be called before any socket is opened. */
+/** Must be called before any socket is opened. */
 export function takeForged(): void {
-  // Its methods cannot be replaced, but it can.
+  // Its methods cannot be replaced, but it can be as a whole.
   const native = addon() as { -readonly [Name in keyof Addon]: Addon[Name] };
   native.Socket = class extends native.Socket {
     override start(

@@ -1,5 +1,5 @@
 /**
- * What the listeners in JavaScript share; native/listener.c is the same in C.
+ * Common parts of the JavaScript listeners; native/listener.c is the C counterpart.
  *
  *   node LISTENER.js BYTES GROUPS kernel|any [latency]
  * @module
@@ -9,23 +9,23 @@ const [bytes = '', groups = '', source = '', what] = process.argv.slice(2);
 
 /** The receive buffer to ask for. */
 export const receiveBufferSize = Number(bytes);
-/** A mask of the groups to join. */
+/** Mask of the groups to join. */
 export const groupMask = Number(groups);
-/** Whether only datagrams of the kernel count. */
+/** Whether to accept only datagrams from the kernel. */
 export const kernelOnly = source === 'kernel';
-/** Whether latencies are wanted. */
+/** Whether to measure latencies. */
 export const measuresLatency = what === 'latency';
 
-/** What it counted. Times are milliseconds of performance.now(). */
+/** Counters. Times are milliseconds of performance.now(). */
 export const report = { received: 0, overruns: 0, rejected: 0, first: 0, last: 0 };
 const latencies: number[] = [];
 
-/** Keeps the time since the request whose sequence number the load took from the clock (load.c). */
+/** Records the time since a request whose sequence number the load took from the clock (load.c). */
 export function noteLatency(seq: number): void {
   latencies.push(Number(BigInt.asUintN(32, process.hrtime.bigint() - BigInt(seq))));
 }
 
-/** Prints the report when the process is told to end. */
+/** Prints the report when the process is asked to end. */
 export function reportAtEnd(complete: () => void = () => {}): void {
   process.once('SIGTERM', () => {
     complete();

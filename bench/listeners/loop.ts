@@ -1,4 +1,4 @@
-/** Decoded events: subscribe(), a loop. @module */
+/** Decoded events: subscribe() as an async iterator. @module */
 import { type MulticastGroupName, subscribe } from '../../lib/index.ts';
 import { takeForged } from './forged.ts';
 import { groupMask, kernelOnly, receiveBufferSize, report, reportAtEnd } from './listener.ts';

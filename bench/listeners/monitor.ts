@@ -1,4 +1,4 @@
-/** The live tables: XfrmMonitor, a listener for all changes. @module */
+/** The live tables: XfrmMonitor with one listener for all changes. @module */
 import { XfrmMonitor } from '../../lib/index.ts';
 import { takeForged } from './forged.ts';
 import { kernelOnly, receiveBufferSize, report, reportAtEnd } from './listener.ts';
@@ -11,7 +11,7 @@ monitor.on('change', (change) => {
     return;
   }
   if (report.received === 0) report.first = change.time.monotonic;
-  // What a resync finds is no event; an SA that takes another's place is one, and two changes.
+  // What a resync finds is not an event; an SA that replaces another is one event, but two changes.
   const replaced = change.kind === 'removed' && change.reason === 'replaced';
   if (change.origin === 'kernel' && !replaced) report.received++;
   report.last = change.time.monotonic;

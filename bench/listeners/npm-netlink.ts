@@ -1,4 +1,4 @@
-/** The npm package `netlink`: raw datagrams, as it gives them, a Buffer and a call each. @module */
+/** The npm package `netlink`: raw datagrams, delivered as one Buffer per call. @module */
 import { RawNetlinkSocket } from 'netlink';
 import { NETLINK_XFRM } from '../../lib/netlink/constants.ts';
 import { groupMask, kernelOnly, receiveBufferSize, report, reportAtEnd } from './listener.ts';

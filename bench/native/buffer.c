@@ -1,5 +1,5 @@
-// Preloaded into programs that only ask with SO_RCVBUF: gives their netlink sockets the receive
-// buffer that the others have, BENCH_RCVBUF bytes, beyond net.core.rmem_max where that is allowed.
+// Preloaded into programs that only use SO_RCVBUF: gives their netlink sockets the same receive
+// buffer as the others, BENCH_RCVBUF bytes, beyond net.core.rmem_max if permitted.
 #define _GNU_SOURCE
 #include <dlfcn.h>
 #include <stdlib.h>

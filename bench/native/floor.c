@@ -1,5 +1,5 @@
-// The floor: the least that a correct listener does. It receives, checks that the kernel sent it,
-// and walks the headers of the messages.
+// The floor: the minimum work of a correct listener. It receives, checks that the kernel is the
+// sender, and walks the message headers.
 //
 //   floor BYTES GROUPS kernel|any [latency]
 #include <err.h>

@@ -1,4 +1,4 @@
-// libnl-xfrm: libnl receives and checks, its decoder makes an object of each event.
+// libnl-xfrm: libnl receives and checks, and its parser creates an object for each event.
 //
 //   libnl BYTES GROUPS kernel|any
 #include <err.h>
@@ -58,7 +58,7 @@ static void drain(int fd, struct report* report) {
   for (;;) {
     int status = nl_recvmsgs_default(sock);
     if (status == -NLE_AGAIN) return;
-    // libnl's name for ENOBUFS.
+    // libnl's code for ENOBUFS.
     if (status == -NLE_NOMEM)
       report->overruns++;
     else if (status < 0)

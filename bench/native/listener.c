@@ -35,7 +35,7 @@ void note_latency(uint32_t seq) {
 int open_listener(int size, uint32_t groups) {
   int fd = socket(AF_NETLINK, SOCK_RAW | SOCK_NONBLOCK | SOCK_CLOEXEC, NETLINK_XFRM);
   if (fd < 0) err(1, "socket");
-  // As much as the machine allows, if it does not allow all.
+  // If the full size is not permitted, as much as the machine allows.
   if (setsockopt(fd, SOL_SOCKET, SO_RCVBUFFORCE, &size, sizeof(size)) < 0 &&
       setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &size, sizeof(size)) < 0) {
     err(1, "setsockopt");
@@ -49,7 +49,7 @@ void run_listener(int fd, void (*drain)(int, struct report*), struct report* rep
   sigset_t blocked, unblocked;
   sigemptyset(&blocked);
   sigaddset(&blocked, SIGTERM);
-  // Delivered only while ppoll waits, so that none is missed between the check and the wait.
+  // Delivered only during ppoll, so that none is missed between the check and the wait.
   sigprocmask(SIG_BLOCK, &blocked, &unblocked);
   struct sigaction action = {.sa_handler = on_end};
   sigaction(SIGTERM, &action, NULL);

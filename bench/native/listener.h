@@ -1,11 +1,11 @@
-// What the listeners in C share: the socket, the loop around it, and the report at the end.
+// Common parts of the C listeners: socket, receive loop, final report.
 #pragma once
 
 #include <stdbool.h>
 #include <stdint.h>
 #include <sys/types.h>
 
-// What a listener counted. Times are those of CLOCK_MONOTONIC in nanoseconds.
+// A listener's counters. Times are nanoseconds of CLOCK_MONOTONIC.
 struct report {
   uint64_t received;
   uint64_t overruns;
@@ -14,17 +14,18 @@ struct report {
   uint64_t last;      // when the queue was last found empty
 };
 
-// A socket of NETLINK_XFRM with a receive buffer of `size` bytes, bound, in the groups of the mask.
-// Exits with a message where that cannot be had.
+// Opens a NETLINK_XFRM socket with a receive buffer of `size` bytes, bound, joined to the groups of
+// the mask. Exits with a message on failure.
 int open_listener(int size, uint32_t groups);
 
 // Nanoseconds of CLOCK_MONOTONIC.
 uint64_t nanoseconds(void);
 
-// Calls `drain`, which reads until there is nothing left, whenever something waits; ends with
-// SIGTERM. Then prints the report as one line of JSON, with `latencies` (nanoseconds) if any.
+// Calls `drain`, which reads until nothing is left, whenever the socket is readable; ends on
+// SIGTERM. Then prints the report as a line of JSON, including `latencies` (nanoseconds) if there
+// are any.
 void run_listener(int fd, void (*drain)(int fd, struct report* report), struct report* report);
 
-// Keeps the time since the request whose sequence number is `seq`: the load wrote the low 32 bits
-// of the clock there (load.c), and the kernel repeats it in the event.
+// Records the time since the request with sequence number `seq`: the load generator stores the low
+// 32 bits of the clock there (load.c), and the kernel copies it to the event.
 void note_latency(uint32_t seq);

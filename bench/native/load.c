@@ -1,4 +1,4 @@
-// What makes events.
+// The load generator.
 //
 //   load policy EVENTS [RATE]        policies added and deleted, 16 after 16
 //   load sa EVENTS [RATE]            SAs (ESP, AES-GCM) added and deleted, likewise
@@ -7,8 +7,8 @@
 //   load larval EVENTS MICROSECONDS  larval SAs deleted, one each so many microseconds; the
 //                                    sequence number is the clock before the system call
 //
-// RATE is in events a second; without it they come as fast as the kernel takes them. Prints how
-// many it made, and the nanoseconds that took.
+// RATE is in events per second; without it, as fast as the kernel accepts them. Prints the number
+// of events and the duration in nanoseconds.
 #define _GNU_SOURCE
 #include <arpa/inet.h>
 #include <err.h>
@@ -23,7 +23,7 @@
 #include <sys/socket.h>
 #include <time.h>
 
-// Requests in one datagram: a system call a request would measure those.
+// Requests per datagram: one system call per request would dominate the measurement.
 enum { BATCH = 32, PAIRS = BATCH / 2 };
 
 static int fd;
@@ -42,7 +42,7 @@ static void open_socket(void) {
   if (fd < 0 || bind(fd, (struct sockaddr*)&self, sizeof(self)) < 0) err(1, "NETLINK_XFRM");
 }
 
-// A message of `size` bytes with a payload of zeros, at the end of what is to be sent.
+// Appends a message of `size` bytes with a zero payload to the send buffer.
 static void* request(uint16_t type, uint16_t flags, uint32_t seq, size_t size) {
   struct nlmsghdr* header = (struct nlmsghdr*)(memory + used);
   memset(header, 0, NLMSG_SPACE(size));
@@ -54,7 +54,7 @@ static void* request(uint16_t type, uint16_t flags, uint32_t seq, size_t size) {
   return NLMSG_DATA(header);
 }
 
-// Puts an attribute behind the fixed part of a request.
+// Writes an attribute after the fixed part of a request.
 static void attribute(void* at, uint16_t type, const void* payload, size_t size) {
   struct nlattr head = {.nla_len = NLA_HDRLEN + size, .nla_type = type};
   memcpy(at, &head, sizeof(head));
@@ -68,7 +68,7 @@ static void send_requests(void) {
   used = 0;
 }
 
-// Fails if the kernel refused anything: only refusals are answered.
+// Exits if the kernel rejected anything: only errors are acknowledged.
 static void check_refusals(void) {
   char buffer[8192];
   ssize_t length = recv(fd, buffer, sizeof(buffer), MSG_DONTWAIT);
@@ -88,9 +88,9 @@ static void pace(uint64_t begun, uint64_t made, double rate) {
   clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &until, NULL);
 }
 
-// 10.x.y.z: another for each of 2^24 numbers.
+// 10.x.y.z: a different address for each of 2^24 numbers.
 static uint32_t host(uint32_t i) { return htonl(0x0a000000u | (i & 0xffffffu)); }
-// The ends of 16 tunnels.
+// Endpoints of 16 tunnels.
 static uint32_t left(uint32_t i) { return htonl(0xc0000201u + (i & 15)); }
 static uint32_t right(uint32_t i) { return htonl(0xc6336401u + (i & 15)); }
 
@@ -200,7 +200,7 @@ static void larval(uint64_t events, uint64_t microseconds) {
   check_refusals();
 }
 
-// Datagrams in one call of sendmmsg.
+// Datagrams per call of sendmmsg.
 enum { FORGED = 64 };
 
 static void forge(const char* path, uint64_t events, double rate) {
@@ -235,13 +235,13 @@ static void forge(const char* path, uint64_t events, double rate) {
       header->nlmsg_seq = (uint32_t)(made + i);
       info->id.daddr.a4 = right(made + i);
       info->saddr.a4 = left(made + i);
-      // As many SAs as a large gateway has, each announced many times.
+      // As many SAs as a large gateway has, each reported many times.
       info->id.spi = htonl(0x1000 + (uint32_t)((made + i) & 4095));
     }
     for (int done = 0; done < some;) {
       int sent = sendmmsg(fd, datagrams + done, some - done, 0);
-      // The group is sent to before the port id 0, where NETLINK_XFRM's own messages go to: the
-      // kernel takes these for requests of a type without NLM_F_REQUEST, and does nothing.
+      // The group is served before port ID 0, where NETLINK_XFRM's own messages go: the kernel
+      // sees a message without NLM_F_REQUEST there, and ignores it.
       if (sent < 0) err(1, "sendmmsg");
       done += sent;
     }

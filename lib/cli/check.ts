@@ -1,6 +1,6 @@
 /**
- * `netlink-xfrm check`: whether tunnels are well, for monitoring systems. It keeps to what their plugins
- * do, so its exit statuses differ from those of the other subcommands.
+ * `netlink-xfrm check`: whether tunnels are healthy, for monitoring systems. It follows the conventions
+ * of their plugins, so its exit statuses differ from those of the other subcommands.
  * @module
  */
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -38,7 +38,7 @@ interface Options extends OutputOptions, TunnelOptions {
   readonly netns?: string;
 }
 
-/** How often `--watch-for` reads the counters after the first time. */
+/** Number of counter readings of `--watch-for` after the first. */
 const READINGS = 4;
 
 function severities(text: string): readonly string[] {
@@ -127,7 +127,7 @@ async function check(
   watchFor: number | undefined,
 ) {
   const span = watchFor ?? 0;
-  // What goes out unanswered has to be seen at two readings after the first.
+  // Unanswered outbound traffic must show in two readings after the first.
   const stalled = Math.max(1, Math.floor(span / 2));
   const thresholds = span > 0 ? { stalled, ...options.thresholds } : options.thresholds;
   await using monitor = await TunnelMonitor.open({ ...options, thresholds, refreshInterval: 0 });

@@ -1,6 +1,6 @@
 /**
- * `netlink-xfrm demo`: real SAs come and go between two hosts, and the monitor tells of it. It runs
- * on this kernel where that has ESP, else in the lab's.
+ * `netlink-xfrm demo`: real SAs are added and deleted between two hosts, and the monitor shows it. It runs
+ * on this kernel if that has ESP, else in the lab's.
  * @module
  */
 import { execFileSync, spawn } from 'node:child_process';
@@ -12,7 +12,7 @@ import { findPlace } from '../testing/place.ts';
 import { runScenario } from './demo/scenario.ts';
 
 const program = fileURLToPath(new URL('../../../bin/netlink-xfrm.js', import.meta.url));
-/** The command that goes on inside the namespace or kernel that was found. */
+/** The command to continue with in the chosen namespace or kernel. */
 const inside = [process.execPath, program, 'demo', '--here'];
 
 export function demoCommand(): Command {
@@ -29,7 +29,7 @@ export function demoCommand(): Command {
     });
 }
 
-/** This environment, with `ip` in its PATH: fetched where the machine has none. */
+/** This environment, with `ip` in its PATH: fetched if the machine has none. */
 async function withIp(): Promise<NodeJS.ProcessEnv> {
   try {
     execFileSync('ip', ['-V'], { stdio: 'ignore' });
@@ -55,7 +55,7 @@ async function elsewhere(): Promise<number> {
     });
   }
   progress('no ESP in a network namespace of this kernel: using the lab kernel');
-  // There standard output is no terminal, even where it ends up on one.
+  // Standard output is not a terminal there, even if it ends up on one.
   const color = pc.isColorSupported && process.stdout.isTTY ? 'FORCE_COLOR' : 'NO_COLOR';
   const { status } = await runInLab(inside, {
     env: { ...env, [color]: '1' },

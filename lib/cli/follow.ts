@@ -1,6 +1,5 @@
 /**
- * Events printed as they come, until a signal or as many as were asked for; then what they
- * amounted to.
+ * Prints events as they arrive, until a signal or the requested count; then a summary.
  * @module
  */
 
@@ -32,37 +31,37 @@ import { TunnelStreams } from './tunnels/tunnel-streams.ts';
 export interface Follow extends FollowOptions, Partial<OriginOptions> {
   readonly groups: readonly MulticastGroupName[];
   readonly format: Format;
-  /** Which events to print, others are not counted; all if left out. */
+  /** Which events to print; others are not counted. Default all. */
   wanted?(event: SubscriptionEvent): boolean;
-  /** If changes of tunnels are to be printed too. */
+  /** Set to print changes of tunnels, too. */
   readonly tunnels?: {
     readonly options: TunnelMonitorOptions;
     wanted(change: TunnelChange): boolean;
-    /** Which to list where changes were missed. */
+    /** Which tunnels to list when changes were missed. */
     listed(tunnel: Tunnel): boolean;
   };
-  /** Is done after the groups were joined, and before any event is read. */
+  /** Runs after the groups are joined and before any event is read. */
   first?(out: LineOutput, signal: AbortSignal, where: NetnsReference | undefined): Promise<void>;
-  /** Is done when all events that came during `first` have been printed. */
+  /** Called when all events that arrived during `first` have been printed. */
   caughtUp?(out: LineOutput): void;
 }
 
-/** Milliseconds in which the kernel gathers events. */
+/** Milliseconds for which the kernel's events are coalesced. */
 const COALESCE = 1;
 /**
- * Turns of the event loop in which what waits is still read when a signal ended it, 64 events each. More may come all the
- * time; and a time-out could be over before anything is read.
+ * Turns of the event loop, of 64 events each, in which pending events are still read after a signal. There may be an
+ * endless supply; and a timeout could expire before anything is read.
  */
 const LAST_TURNS = 1000;
 /** Milliseconds that the reader of the output then has. */
 const LAST_WRITE = 1000;
 
-/** Joins groups and prints what comes. */
+/** Joins groups and prints events. */
 export async function follow(what: Follow): Promise<void> {
   const { groups, format, buffer, netns = [], allNetns, tunnels } = what;
   const here = netns.length === 0 && !allNetns;
-  // One socket is all that is read, and nothing is asked of what else happens at that time. Of
-  // several, the events of one could overtake those of another.
+  // Coalesce only if a single socket is read and nothing else has to be looked up at the time of an
+  // event. With several sockets, events of one could overtake those of another.
   const alone =
     here &&
     !tunnels &&
@@ -90,7 +89,7 @@ export async function follow(what: Follow): Promise<void> {
   const ended = endedBySignal();
   const summary = new Summary();
   const both = [streams, ...(beside ? [beside] : [])];
-  /** Nothing is read while one of these holds it up. */
+  /** Reading is paused while this is not empty. */
   const holding = new Set<object>();
   const holdUp = (): Backpressure => {
     const by = {};
@@ -108,7 +107,7 @@ export async function follow(what: Follow): Promise<void> {
   const out = new LineOutput(holdUp());
   const lines = new InOrder((line) => out.line(line), holdUp());
   endWhenUnread();
-  // Nothing is chosen from the events, nor added to their lines.
+  // Events are neither filtered nor annotated.
   const plain =
     here &&
     !format.json &&
@@ -153,7 +152,7 @@ export async function follow(what: Follow): Promise<void> {
     beside?.start({
       error: (error) => ended.abort(error),
       change: (change, { label }) => {
-        // Counters were read, and all was right.
+        // Counters were read, and everything was consistent.
         if (left === 0 || change.kind === 'refreshed' || !tunnels?.wanted(change)) return;
         summary.addChange(change);
         const netns = label === undefined ? {} : { netns: label };
@@ -180,7 +179,7 @@ export async function follow(what: Follow): Promise<void> {
     }
     await aborted(ended.signal, ended);
     if (alone && left > 0) {
-      // What was gathered until then.
+      // Coalesced events up to now.
       streams.resume();
       const signal = AbortSignal.timeout(LAST_WRITE);
       await allRead(
@@ -208,7 +207,7 @@ export async function follow(what: Follow): Promise<void> {
   if (reason instanceof Error && reason.name !== 'AbortError') throw reason;
 }
 
-/** A line; a promise of it where it has to be looked for who did it. */
+/** Formats an event; a promise if the process that caused it has to be looked up. */
 function formatOne(
   event: SubscriptionEvent,
   origin: Origin,
@@ -240,7 +239,7 @@ function formatBy(
   });
 }
 
-/** A namespace came or went. It is no event, and not counted. */
+/** Formats the arrival or removal of a namespace. It is not an event, and not counted. */
 function formatChange(
   { label = null }: Origin,
   state: 'added' | 'removed',
@@ -256,10 +255,10 @@ function formatChange(
   return `${colors.dim(formatTime(time.wall))} ${colors.magenta(formatNamespace(label))} namespace ${state}${why}`;
 }
 
-/** What was joined where, and the receive buffer that was got. */
+/** Which groups were joined where, and the receive buffer granted. */
 function listening(streams: EventStreams, groups: readonly string[], asked: number): string {
   const [{ receiveBufferSize } = { receiveBufferSize: 0 }] = streams.sockets;
-  // The kernel shows twice what it granted (net/core/sock.c).
+  // The kernel reports twice the size it granted (net/core/sock.c).
   const granted = Math.floor(receiveBufferSize / 2 / 1024);
   const short = granted < asked * 1024 ? `; ${asked * 1024} KiB requested` : '';
   const labels = streams.labels.flatMap((label) =>
@@ -272,11 +271,11 @@ function listening(streams: EventStreams, groups: readonly string[], asked: numb
 const turn = () => new Promise((resolve) => setImmediate(resolve));
 
 /**
- * Until everything that waits in the socket has been read: a whole turn of the event loop, in which
- * reading was not held up, brought nothing.
+ * Resolves when everything pending in the socket has been read: a whole turn of the event loop, without
+ * pause, brought nothing.
  *
  * @param signal gives up waiting for the reader of the output
- * @param enough whether to leave it at that after so many turns
+ * @param enough gives up after so many turns
  */
 async function allRead(
   read: () => number,
@@ -288,7 +287,7 @@ async function allRead(
   for (let before = -1; before !== read() && !enough(turns); turns += 2) {
     before = read();
     await out.ready(signal);
-    // The first ends the turn that is under way, so that sockets are polled between the two.
+    // The first ends the current turn, so that sockets are polled between the two.
     await turn();
     await turn();
     if (process.stdout.writableNeedDrain) before = -1;

@@ -1,4 +1,4 @@
-/** What the command prints as JSON, one object a line. @module */
+/** JSON output of the command, one object per line. @module */
 import { formatLine, type JsonAdditions } from '../json/line.ts';
 import type { JsonChange, JsonTunnel, JsonWarning } from '../json/tunnel.ts';
 import type { ListedObject } from '../monitor/filter-input.ts';
@@ -9,22 +9,22 @@ import type { XfrmMessage } from '../xfrm/requests.ts';
 import type { Totals } from './events/summary.ts';
 import type { CheckRecord } from './tunnels/check-result.ts';
 
-/** A network namespace came or went while it was listened to. */
+/** A network namespace was added or removed while listening. */
 export interface NamespaceRecord {
   readonly kind: 'namespace';
   readonly netns: string | null;
   readonly state: 'added' | 'removed';
-  /** Why it cannot be heard. */
+  /** Why it cannot be listened to. */
   readonly error?: string;
 }
 
-/** What a line says. */
+/** The content of a line. */
 export type JsonRecord = { readonly time: EventTime } & (
   | SubscriptionEvent
   | XfrmMessage
   | RouteMessage
   | (ListedObject & { readonly protocol: 'xfrm' })
-  /** All that was there has been listed; what follows is news. */
+  /** All existing entries have been listed; what follows are changes. */
   | { readonly kind: 'synced'; readonly protocol: 'xfrm'; readonly listed: number }
   | NamespaceRecord
   | { readonly kind: 'tunnel'; readonly tunnel: JsonTunnel }

@@ -98,14 +98,14 @@ function printGuests(guests: readonly KeptLabGuest[], json: boolean, after: bool
   if (guests.length > 0) console.log((after ? '\n' : '') + guests.map(describeGuest).join('\n\n'));
 }
 
-/** Exit status of a failure: 2 for wrong usage, 3 when the lab cannot work here. */
+/** Reports a failure; returns the exit status: 2 for wrong usage, 3 if the lab cannot work here. */
 function report(error: unknown): number {
   if (!(error instanceof LabError)) throw error;
   process.stderr.write(`netlink-xfrm lab: ${error.message}\n${error.hint}\n`);
   return error.code === 'LAB_USAGE' ? 2 : 3;
 }
 
-/** What is wrong with the options of kept guests. */
+/** Describes what is wrong with the options for kept guests. */
 function misfit(command: readonly string[], flags: Flags): string | undefined {
   const { keep, idle, isolated } = flags;
   for (const alone of ['stop', 'list'] as const) {
@@ -119,7 +119,7 @@ function misfit(command: readonly string[], flags: Flags): string | undefined {
 }
 
 async function run(command: readonly string[], flags: Flags): Promise<number> {
-  // Only downloads are worth a word, and only beside the command's own output.
+  // Only downloads are reported, so that little is mixed with the command's own output.
   const progress = (message: string) => process.stderr.write(`netlink-xfrm lab: ${message}\n`);
   const { kernel, suite, refresh, memory, timeout, share } = flags;
   try {
@@ -165,7 +165,7 @@ async function run(command: readonly string[], flags: Flags): Promise<number> {
     }
     return status;
   } catch (error) {
-    // Our reader has gone, as in `netlink-xfrm lab -- … | head`: end as SIGPIPE would.
+    // Our reader is gone, as in `netlink-xfrm lab -- … | head`: end as SIGPIPE would.
     if ((error as NodeJS.ErrnoException).code === 'EPIPE') return 141;
     return report(error);
   }

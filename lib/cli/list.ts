@@ -1,6 +1,6 @@
 /**
- * `netlink-xfrm state` and `netlink-xfrm policy`: what the kernel has, and with `--watch` what
- * becomes of it.
+ * `netlink-xfrm state` and `netlink-xfrm policy`: the kernel's entries, and with `--watch` their
+ * changes.
  * @module
  */
 import { Command } from 'commander';
@@ -29,13 +29,13 @@ import { Table } from './terminal/text-table.ts';
 import { POLICY_HEADS, policyRow, STATE_HEADS, stateRow } from './text/columns.ts';
 import { describePolicy, describeState, formatTime } from './text/event.ts';
 
-/** What one of the two commands lists. */
+/** What each of the two commands lists. */
 interface Kind {
   readonly about: 'state' | 'policy';
-  /** In plural. */
+  /** Plural. */
   readonly name: string;
   readonly heads: readonly string[];
-  /** Where the kernel tells of changes. */
+  /** Multicast groups in which the kernel reports changes. */
   readonly groups: readonly MulticastGroupName[];
   list(client: XfrmClient, filter: Filter, options: RequestOptions): AsyncIterable<ListedObject>;
 }
@@ -98,7 +98,7 @@ function listCommand(kind: Kind, things: string): Command {
     });
 }
 
-/** Prints what there is. @returns how many of them passed the filter */
+/** Prints the existing entries. @returns how many passed the filter */
 async function list(
   kind: Kind,
   filter: Filter,
@@ -121,7 +121,7 @@ async function list(
   return count;
 }
 
-/** How entries are printed: as JSON, as rows of a table, or as lines. */
+/** Formatter for entries: as JSON, as table rows, or as lines. */
 function printer(
   { heads }: Kind,
   { json, showKeys, colors }: Format,
@@ -149,12 +149,12 @@ function printer(
   return { item: (one: ListedObject) => out.line(line(one)), end };
 }
 
-/** What JSON has of a namespace that was named. */
+/** JSON member for an explicitly named namespace. */
 const labelled = (netns: string | undefined) => (netns === undefined ? {} : { netns });
 
 const now = () => ({ wall: Date.now(), monotonic: performance.now() });
 
-/** Lists and follows. Joining comes before listing, so that no change falls between the two. */
+/** Lists and follows. Groups are joined before the dump, so that no change is missed in between. */
 async function watch(kind: Kind, filter: Filter, format: Format, options: Options) {
   const concerns = (event: SubscriptionEvent) => {
     if (event.protocol !== 'xfrm' || event.kind === 'overrun' || event.kind === 'malformed') {
@@ -165,7 +165,7 @@ async function watch(kind: Kind, filter: Filter, format: Format, options: Option
   };
   let listed = 0;
   const { netns } = options;
-  // Most of the command: a list alone does without.
+  // Most of the command's code: a plain list does not need it.
   const { follow } = await import('./follow.ts');
   await follow({
     ...options,

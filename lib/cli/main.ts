@@ -6,7 +6,7 @@ import { Command } from 'commander';
 import { EXIT } from './exit.ts';
 import { version } from './version.ts';
 
-/** A subcommand, which is loaded only when it is named: most of the command is in them. */
+/** A subcommand, loaded only when it is used: most of the code is in them. */
 interface Subcommand {
   readonly summary: string;
   load(): Promise<Command>;
@@ -59,7 +59,7 @@ const SUBCOMMANDS: Readonly<Record<string, Subcommand>> = {
   },
 };
 
-/** The subcommand itself if an argument names it, else what the help and suggestions need of it. */
+/** The subcommand itself if an argument names it, else a stub for help and suggestions. */
 async function subcommand(name: string, { summary, load }: Subcommand, args: readonly string[]) {
   if (!args.includes(name)) return new Command(name).summary(summary);
   return (await load()).summary(summary);
@@ -70,25 +70,25 @@ async function main(args: readonly string[]): Promise<void> {
     .description('Shows the IPsec state of this host, live, as the kernel reports it.')
     .version(version)
     .configureHelp({ subcommandTerm: (command) => command.name() })
-    // lab passes the options of its command on.
+    // lab passes its command's options on.
     .enablePositionalOptions();
   for (const [name, about] of Object.entries(SUBCOMMANDS)) {
     program.addCommand(await subcommand(name, about, args));
   }
-  // Subcommands made apart do not inherit these.
+  // Separately created subcommands do not inherit these.
   for (const command of [program, ...program.commands]) {
     command.showHelpAfterError('(see --help)');
     const wrong = command.name() === 'check' ? EXIT.checkUnknown : EXIT.usage;
     command.exitOverride((error) => process.exit(error.exitCode === 0 ? EXIT.done : wrong));
   }
-  // Commander takes a request for help first, and has only the general help for a command that is not there.
+  // Commander handles help first, and would show only the general help for an unknown command.
   const [first, second] = args.filter((one) => !one.startsWith('-'));
   const asked = first === 'help' ? second : first;
   const isMistyped = asked !== undefined && asked !== 'help' && !Object.hasOwn(SUBCOMMANDS, asked);
   await program.parseAsync(isMistyped ? [asked] : args, { from: 'user' });
 }
 
-/** Settled when the command is. (No await at the top level: a bundle of CommonJS cannot have one.) */
+/** Settles when the command ends. (No top-level await: a CommonJS bundle cannot have one.) */
 export const done = main(process.argv.slice(2)).catch(async (error) => {
   const { reportError } = await import('./report-error.ts');
   process.exitCode = EXIT[reportError(error)];

@@ -1,5 +1,5 @@
 /**
- * `netlink-xfrm monitor`: an event a line, as it happens.
+ * `netlink-xfrm monitor`: one line per event, as it happens.
  * @module
  */
 import { Command } from 'commander';
@@ -31,7 +31,7 @@ import {
   tunnelFilterOf,
 } from './tunnels/tunnel-options.ts';
 
-/** The groups of XFRM. */
+/** XFRM multicast groups. */
 const ALL = [
   'sa',
   'expire',
@@ -43,7 +43,7 @@ const ALL = [
   'acquire',
 ] as const satisfies readonly MulticastGroupName[];
 
-/** What lies under tunnels: the groups of rtnetlink that --route adds. */
+/** Network changes that affect tunnels: the rtnetlink groups added by --route. */
 const ROUTE = [
   'link',
   'ipv4-ifaddr',
@@ -57,9 +57,9 @@ const ROUTE = [
 ] as const satisfies readonly MulticastGroupName[];
 
 /**
- * All but ACQUIRE: as long as anybody listens to that group, the kernel makes a larval SA for each
- * packet that lacks one, where it would otherwise drop the packet (net/xfrm/xfrm_state.c,
- * km_query). Watching should not change what is watched.
+ * All except ACQUIRE: while anyone listens to that group, the kernel creates a larval SA for each packet
+ * that lacks an SA, where it would otherwise drop the packet (net/xfrm/xfrm_state.c, km_query). Watching
+ * should not change what is watched.
  */
 const DEFAULT = ALL.filter((group) => group !== 'acquire');
 

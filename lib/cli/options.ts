@@ -1,5 +1,5 @@
 /**
- * Options that subcommands share: how to print, and which events to look for.
+ * Options shared by subcommands: output format, and which events to show.
  * @module
  */
 import { type Command, InvalidArgumentError, Option } from 'commander';
@@ -7,12 +7,12 @@ import pc from 'picocolors';
 import { Filter } from '../monitor/filter.ts';
 import { FilterError } from '../monitor/filter-error.ts';
 import { filterHelp } from '../monitor/filter-keys.ts';
-// Every subcommand that decodes messages has some of these options.
+// Every subcommand that decodes messages uses some of these options.
 import '../monitor/trace.ts';
 import type { WatchOptions } from './events/event-streams.ts';
 import type { Colors } from './terminal/colors.ts';
 
-/** How to print, as the options say. */
+/** Options for the output format. */
 export interface OutputOptions {
   readonly output: 'text' | 'json';
   readonly json?: true;
@@ -20,32 +20,32 @@ export interface OutputOptions {
   readonly showKeys?: true;
 }
 
-/** How to print. */
+/** The resulting output format. */
 export interface Format {
   readonly json: boolean;
   readonly showKeys: boolean;
   readonly colors: Colors;
 }
 
-/** Of a stream of events. */
+/** Options for a stream of events. */
 export interface FollowOptions {
   readonly count?: number;
   readonly buffer: number;
 }
 
-/** Of events of which it may be asked where they come from, and of whom they claim to be. */
+/** Options for a stream of events from chosen namespaces, optionally with their claimed requesters. */
 export interface OriginOptions extends WatchOptions {
   readonly who?: true;
 }
 
-/** Reads a whole number from 1 on. */
+/** Parses an integer from 1 up. */
 const whole = (most: number) => (text: string) => {
   const value = Number(text);
   if (Number.isInteger(value) && value >= 1 && value <= most) return value;
   throw new InvalidArgumentError(`It must be an integer from 1 to ${most}.`);
 };
 
-/** Reads what names a network namespace. */
+/** Parses the name or path of a network namespace. */
 function nameOrPath(text: string): string {
   if (text !== '') return text;
   throw new InvalidArgumentError('It must be a name or a path.');
@@ -65,7 +65,7 @@ export function addFormatOptions(command: Command): Command {
     );
 }
 
-/** Adds those, and `--show-keys`. */
+/** Adds the format options and `--show-keys`. */
 export function addOutputOptions(command: Command): Command {
   return addFormatOptions(command).option(
     '--show-keys',
@@ -98,7 +98,7 @@ export function addOriginOptions(command: Command): Command {
     .option('--who', 'show which process an event claims to come from; the claim may be false');
 }
 
-/** What the options of {@link addOutputOptions} or {@link addFormatOptions} come to. */
+/** The format set by the options of {@link addOutputOptions} or {@link addFormatOptions}. */
 export function formatOf(options: OutputOptions, command: Command): Format {
   const json = options.json === true || options.output === 'json';
   if (options.showKeys && !json) {
@@ -111,7 +111,7 @@ export function formatOf(options: OutputOptions, command: Command): Format {
   return { json, showKeys: options.showKeys === true, colors: pc.createColors(colored) };
 }
 
-/** Adds `--netns`, for one namespace. */
+/** Adds `--netns` for a single namespace. */
 export function addNamespaceOption(command: Command): Command {
   return command.option(
     '--netns <name>',
@@ -120,7 +120,7 @@ export function addNamespaceOption(command: Command): Command {
   );
 }
 
-/** The filter that some words make; a usage error if they make none. */
+/** Parses filter terms; a usage error if they are invalid. */
 export function filterOf(terms: readonly string[], command: Command): Filter {
   try {
     return new Filter(terms);

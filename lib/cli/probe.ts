@@ -1,9 +1,9 @@
-/** `netlink-xfrm probe`: what this kernel and container can do for tests. @module */
+/** `netlink-xfrm probe`: which features this kernel and container offer for tests. @module */
 import { Command, InvalidArgumentError } from 'commander';
 import { KERNEL_FEATURES, type KernelFeature, probe } from '../testing/probe.ts';
 import { EXIT } from './exit.ts';
 
-/** Names of features, with commas between. */
+/** Parses comma-separated feature names. */
 export function features(text: string): KernelFeature[] {
   const names = text.split(',').filter((name) => name !== '') as KernelFeature[];
   const wrong = names.find((name) => !KERNEL_FEATURES.includes(name));

@@ -41,9 +41,9 @@ interface Options {
 
 const PROTOCOLS = { xfrm: NETLINK_XFRM, route: NETLINK_ROUTE } as const;
 
-/** Characters that are gathered before they are written, and bytes of messages that are decoded at once. */
+/** Characters to collect before writing, and bytes of messages to decode in one go. */
 const CHUNK = 2 ** 16;
-/** Bytes of a file that are read at once. */
+/** Bytes of a file to read at a time. */
 const FILE_CHUNK = 2 ** 18;
 
 export function replayCommand(): Command {
@@ -94,7 +94,7 @@ export function replayCommand(): Command {
     });
 }
 
-/** A recording, in chunks as they come. What is no file waits without occupying a thread, so that the process can end. */
+/** Opens a recording as a stream. Reading from a pipe does not occupy a thread, so that the process can end. */
 function open(file: string): Readable {
   if (file === '-') return process.stdin;
   const fd = openSync(file, 'r');
@@ -113,7 +113,7 @@ async function replay(file: string, filter: Filter, options: Options): Promise<n
   let text = '';
   const flush = async () => {
     if (text === '') return;
-    // ip prints names as the bytes they are; other formats escape what is no UTF-8.
+    // ip prints names as raw bytes; other formats escape what is not valid UTF-8.
     const written = options.output === 'iproute2' ? textBytes(text) : text;
     text = '';
     if (!process.stdout.write(written)) await once(process.stdout, 'drain');
@@ -127,7 +127,7 @@ async function replay(file: string, filter: Filter, options: Options): Promise<n
         if (text.length >= CHUNK) await flush();
       }
     }
-    // The next bytes may be long in coming.
+    // The next bytes may take a long time to arrive.
     await flush();
   };
   try {
@@ -143,13 +143,13 @@ async function replay(file: string, filter: Filter, options: Options): Promise<n
   return malformed > 0 ? EXIT.conditionNotMet : EXIT.done;
 }
 
-/** A decoded message, and its nlmsg_len; 0 where it is malformed. */
+/** A decoded message and its nlmsg_len; 0 if it is malformed. */
 export interface Decoded {
   readonly message: XfrmMessage | RouteMessage | MalformedEvent;
   readonly length: number;
 }
 
-/** The messages of a recorded datagram; none where it is of a protocol this library has not. */
+/** The messages of a recorded datagram; none if its protocol is not supported. */
 export function* decodeRecorded(
   { protocol, bytes, at, length, truncated, wall = Number.NaN, heard }: Recorded,
   { showKeys, output }: Pick<Options, 'showKeys' | 'output'>,
@@ -165,7 +165,7 @@ export function* decodeRecorded(
     name: 'xfrm' | 'route',
     decode: (input: DecodeInput, at: number, length: number) => XfrmMessage | RouteMessage,
   ): Generator<Decoded, void> {
-    // A long datagram may hold very many messages: it is decoded in parts.
+    // A long datagram may hold a great many messages: decode it in parts.
     for (let from = 0; ; ) {
       const whole = wholeMessages(input.view, from, bytes.length, false, CHUNK);
       const next = nextMessage(from, whole);
@@ -179,7 +179,7 @@ export function* decodeRecorded(
         (input, at, length): Decoded => ({ message: decode(input, at, length), length }),
         (one) => {
           if ('message' in one) decoded.push(one);
-          // Where in the file, not in the datagram.
+          // Position in the file, not in the datagram.
           else {
             const offset = at + from + one.offset;
             decoded.push({ message: { ...one, protocol: name, offset }, length: 0 });
@@ -191,18 +191,18 @@ export function* decodeRecorded(
       from = next;
     }
   };
-  // ip makes no difference between a request and the event of the same type.
+  // ip does not distinguish a request from the event of the same type.
   if (protocol === NETLINK_XFRM) {
     yield* decodeAll('xfrm', output === 'iproute2' ? decodeXfrm : decodeXfrmMessage);
   } else if (protocol === NETLINK_ROUTE && output !== 'iproute2') {
-    // Of what was heard the flag of requests says nothing: events of next hop objects have it, too.
+    // In multicast messages the request flag is meaningless: events of nexthop objects have it, too.
     yield* decodeAll('route', heard ? decodeRoute : decodeRouteMessage);
   }
 }
 
 /**
- * How much of a datagram is read: of one of requests no zeros behind them. Programs send their whole buffer, and the kernel
- * stops at what is no message (net/netlink/af_netlink.c, netlink_rcv_skb).
+ * How much of a datagram to read: for requests, not the zeros after them. Programs send their whole buffer, and the
+ * kernel stops at the first invalid header (net/netlink/af_netlink.c, netlink_rcv_skb).
  */
 function lengthRead(view: DataView, length: number): number {
   if (length > view.byteLength || length < NLMSG_HDRLEN) return length;
@@ -213,7 +213,7 @@ function lengthRead(view: DataView, length: number): number {
   return messages;
 }
 
-/** What prints a message, with its line break. */
+/** Formatter for messages, including the line break. */
 function printer({ output, showKeys = false, color }: Options): (decoded: Decoded) => string {
   if (output === 'json') return ({ message }) => `${formatJson(message, showKeys)}\n`;
   if (output === 'text') {
@@ -229,7 +229,7 @@ function printer({ output, showKeys = false, color }: Options): (decoded: Decode
       process.stderr.write(`netlink-xfrm: ${printable(where)} (offset ${message.offset})\n`);
       return format.malformed(message.path);
     }
-    // Of recordings of XFRM with this format, there are events only (see decodeRecorded).
+    // With this format, XFRM recordings yield only events (see decodeRecorded).
     return format.format(message as XfrmEvent, length);
   };
 }

@@ -1,10 +1,10 @@
-/** Errors that say what to do, and the exit status for each. @module */
+/** Reports errors with hints, and maps them to exit statuses. @module */
 import { printableLines } from '../wire/text.ts';
 import type { EXIT } from './exit.ts';
 
 const UNAVAILABLE = new Set(['EPERM', 'EACCES', 'EPROTONOSUPPORT', 'EAFNOSUPPORT']);
 
-/** Prints an error, with its hint on a line of its own, and names the exit status for it. */
+/** Prints an error, with its hint on a separate line; returns the exit status to use. */
 export function reportError(error: unknown): keyof typeof EXIT {
   const { message, hint, code } = error as { message?: string; hint?: string; code?: string };
   let text = message ?? String(error);

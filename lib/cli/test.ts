@@ -1,5 +1,5 @@
 /**
- * `netlink-xfrm test`: runs a suite of tests where there is a kernel for it: here, else in a user namespace, else in the
+ * `netlink-xfrm test`: runs a test suite on a suitable kernel: this one, this one in a user namespace, or the
  * lab's.
  * @module
  */
@@ -48,7 +48,7 @@ async function run(command: readonly string[], flags: Flags): Promise<number> {
   const place = flags.lab
     ? ({ kind: 'lab', reason: '--lab' } as const)
     : await findPlace(flags.require);
-  // Where the kernel was chosen for what the suite needs, its lack is no reason to leave tests out.
+  // The kernel was chosen for what the suite requires, so its absence must not skip tests.
   const env = { NETLINK_XFRM_REQUIRE: flags.require.join(','), ...process.env };
   if (place.kind === 'here') {
     say(place.words.length > 0 ? 'on this kernel, in a user namespace' : 'on this kernel');

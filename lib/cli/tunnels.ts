@@ -1,6 +1,6 @@
 /**
- * `netlink-xfrm tunnels`: the tunnels of this host, the worst first, and with `--watch` what becomes of
- * them.
+ * `netlink-xfrm tunnels`: the tunnels of this host, the worst first, and with `--watch` their
+ * changes.
  * @module
  */
 import { Command } from 'commander';
@@ -48,7 +48,7 @@ interface Options extends OutputOptions, FollowOptions, TunnelOptions {
   readonly refresh?: number;
 }
 
-/** Milliseconds between two readings of the counters on a terminal, where people look at rates. */
+/** Milliseconds between counter readings on a terminal, where rates are shown. */
 const LIVE_REFRESH = 2000;
 
 export function tunnelsCommand(): Command {
@@ -98,7 +98,7 @@ export function tunnelsCommand(): Command {
     });
 }
 
-/** Whether there is a terminal on which lines can change in place. */
+/** Whether the output is a terminal whose lines can change in place. */
 const isScreen = ({ json }: Format) =>
   !json && process.stdout.isTTY === true && process.env.TERM !== 'dumb';
 
@@ -111,7 +111,7 @@ async function listTunnels(options: TunnelMonitorOptions, filter: TunnelFilter, 
   await out.ready();
 }
 
-/** Lists, says synced, then prints changes until a signal or as many as were asked for. */
+/** Lists tunnels, prints synced, then changes, until a signal or the requested count. */
 async function followTunnels(
   options: TunnelMonitorOptions,
   filter: TunnelFilter,
@@ -127,14 +127,14 @@ async function followTunnels(
   await using monitor = await openTunnels(options, ended.signal);
   const where = options.netns === undefined ? '' : ` in ${options.netns}`;
   if (monitor) process.stderr.write(`listening to tunnels${where}\n`);
-  // Ends the loop, after what waits in it.
+  // Ends the loop after its pending changes.
   onAbort(ended.signal, () => void monitor?.close());
   for await (const change of monitor ?? []) {
     if (ended.signal.aborted) break;
     if (change.kind === 'synced') {
       printSynced(change.snapshot, wanted, format, out);
     } else {
-      // Counters were read, and all was right.
+      // Counters were read, and everything was consistent.
       if (change.kind === 'refreshed' || !filter.matchesChange(change)) continue;
       summary.addChange(change);
       out.line(json ? formatJson(changeJson(change), false) : formatTunnelChange(change, colors));

@@ -1,5 +1,5 @@
 /**
- * `netlink-xfrm wait`: until a tunnel is in a state.
+ * `netlink-xfrm wait`: waits until a tunnel is in a state.
  * @module
  */
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -42,10 +42,10 @@ interface Options extends OutputOptions, TunnelOptions {
 }
 
 const TIMEOUT = 30_000;
-/** States that only the counters tell, or a list: then it is read so often (ms). */
+/** States that show only in counters or dumps, which are then read at this interval (ms). */
 const COUNTED: readonly string[] = ['idle', 'one-way', 'acquiring'] satisfies TunnelState[];
 const REFRESH = 1000;
-/** How long to wait for what is to be read before it is said that the time is over (ms). */
+/** Milliseconds for reading what is pending before the timeout is reported. */
 const LAST_LOOK = 5000;
 
 /** The states that a word of `--for` stands for. */
@@ -101,15 +101,15 @@ export function waitCommand(): Command {
     });
 }
 
-/** Which tunnels are meant. */
+/** Which tunnels to wait for. */
 interface Target {
-  /** As it was written. */
+  /** As written by the user. */
   readonly text: string;
-  /** Those that are meant: more than one if it is not clear which. */
+  /** The matching tunnels: more than one if it is ambiguous. */
   among(tunnels: readonly Tunnel[]): readonly Tunnel[];
 }
 
-/** What words mean: a filter, or one word that is a name, an id or an address. */
+/** Parses the words: a filter, or a single name, ID or address. */
 function targetOf(
   words: readonly string[],
   options: TunnelMonitorOptions,
@@ -121,7 +121,7 @@ function targetOf(
     try {
       const filter = new TunnelFilter(words, 'tunnels');
       const byFilter = (all: readonly Tunnel[]) => all.filter((one) => filter.matches(one));
-      // An id may look like a filter.
+      // An ID may look like a filter.
       const id = words.join(' ');
       return { text, among: (all) => named(all, id) ?? byFilter(all) };
     } catch (error) {
@@ -182,7 +182,7 @@ async function wait(
     else out.line(describeTunnel(tunnel, colors));
     await out.ready();
   };
-  /** The exit status, once it is clear. */
+  /** The exit status, once it is known. */
   const look = (): number | undefined => {
     const [tunnel, ...more] = target.among([...monitor.tunnels]);
     if (more.length > 0) {
@@ -206,7 +206,7 @@ async function wait(
   }
   status ??= await new Promise<number | undefined>((resolve, reject) => {
     const left = timeout - (performance.now() - begun);
-    // Timers are served before sockets are read: what came in time may be waiting to be read, and is told in a while.
+    // Timers run before sockets are read: events in time may be pending, and are reported only after settling.
     const end = async () => {
       const signal = AbortSignal.timeout(LAST_LOOK);
       await monitor.refresh({ signal }).catch(() => {});
@@ -227,7 +227,7 @@ async function wait(
       const result = look();
       if (result !== undefined) settle(result);
     });
-    // What happened while this was set up.
+    // Changes during setup.
     const result = look();
     if (result !== undefined) settle(result);
   });

@@ -13,16 +13,16 @@ import { LabError, lastLines } from './errors.ts';
 import { type ProgramResult, plainEnvironment, runProgram } from './programs.ts';
 import { type Archive, chooseArchive, readMachineSources } from './sources.ts';
 
-/** How long a package list counts as fresh, in milliseconds: 6 hours. */
+/** Milliseconds for which a package list counts as fresh: 6 hours. */
 const LIST_LIFETIME = 6 * 3600 * 1000;
 
 /** How many packages a message names. */
 const LISTED = 6;
 
 /**
- * apt's settings for a world of its own: one source, its own lists, cache and (empty) database of
- * installed packages, nothing of the machine's but its network settings (proxies) and trust. Names
- * of settings: apt.conf(5), apt-get(8); the example file apt-doc/examples/configure-index.
+ * Configuration of a private apt: one source, its own lists, cache and (empty) database of installed
+ * packages; of the machine's settings only network (proxies) and trust are used. Setting names:
+ * apt.conf(5), apt-get(8), the example file apt-doc/examples/configure-index.
  */
 function configuration(base: string, architecture: string): string {
   return `
@@ -65,11 +65,11 @@ Acquire::AllowDowngradeToInsecureRepositories "false";
 /** Packages of one Debian suite, fetched without touching the machine's own apt. */
 export interface PackageSource {
   readonly suite: string;
-  /** Downloads the newest version of each package; returns the paths of the .deb files, by name. */
+  /** Downloads the newest version of each package; returns the paths of the .deb files by name. */
   download(names: readonly string[]): Promise<Map<string, string>>;
-  /** The names of every package that `names` need, themselves included. */
+  /** The names of all packages that `names` depend on, including themselves. */
   closure(names: readonly string[]): Promise<string[]>;
-  /** Removes what was downloaded. */
+  /** Removes the downloaded files. */
   clear(): void;
 }
 
@@ -91,12 +91,12 @@ function fetchError(suite: string, what: string, result: ProgramResult): LabErro
 }
 
 function sourceText(archive: Archive, suite: string): string {
-  // A key in the source itself is several indented lines; both forms are valid here.
+  // A key embedded in the source is several indented lines; both forms are valid here.
   return `Types: deb\nURIs: ${archive.uri}\nSuites: ${suite}\nComponents: main\nSigned-By: ${archive.signedBy}\n`;
 }
 
 /**
- * Opens the suite's package source in `cache`. Call it, and use what it returns, under the lock for
+ * Opens the suite's package source in `cache`. Call it, and use its result, while holding the lock for
  * that suite. Nothing is fetched before the first `download` or `closure`.
  */
 export function openPackages(
@@ -105,7 +105,7 @@ export function openPackages(
   options: {
     signal?: AbortSignal | undefined;
     progress?: (message: string) => void;
-    /** Debian's name of a processor architecture; default `amd64`. */
+    /** Debian architecture name; default `amd64`. */
     architecture?: string;
   } = {},
 ): PackageSource {
@@ -118,7 +118,7 @@ export function openPackages(
   let ready = false;
 
   const run = (program: string, args: readonly string[]) =>
-    // Should this process be killed, apt lives on for a while: the next apt here waits for its end.
+    // If this process is killed, apt lives on for a while: the next apt here waits for it to end.
     runProgram('flock', [join(base, 'busy'), program, '-c', config, ...args], {
       cwd: downloads,
       env: { ...plainEnvironment(), DEBIAN_FRONTEND: 'noninteractive' },
@@ -135,7 +135,7 @@ export function openPackages(
     writeFileSync(config, configuration(base, architecture));
     writeFileSync(source, text);
     writeFileSync(join(base, 'state/status'), '');
-    // The stamp holds the source it is for, so that a changed mirror is noticed.
+    // The stamp records the source, so that a changed mirror is noticed.
     const fresh =
       existsSync(stamp) &&
       readFileSync(stamp, 'utf8') === text &&
@@ -143,7 +143,7 @@ export function openPackages(
     if (!fresh || force) {
       options.progress?.(`fetching the package list of Debian ${suite}`);
       const result = await run('apt-get', ['update', '-q']);
-      // Without lists apt-get update ends with 0 and a warning: "Some index files failed".
+      // Without lists, apt-get update exits with 0 and a warning: "Some index files failed".
       if (result.status !== 0 || /^[WE]: Failed to fetch/m.test(result.stderr)) {
         throw fetchError(suite, 'Fetching the package list', result);
       }
@@ -152,7 +152,7 @@ export function openPackages(
     ready = true;
   }
 
-  /** Runs `attempt`; once more with new lists if it fails, for the archive may have moved on. */
+  /** Runs `attempt`; if it fails, once more with new lists, because the archive may have moved on. */
   async function withLists(
     what: string,
     attempt: () => Promise<ProgramResult>,
@@ -175,8 +175,8 @@ export function openPackages(
       options.progress?.(
         `fetching ${names.slice(0, LISTED).join(' ')}${more} from Debian ${suite}`,
       );
-      // An empty directory, so that what is in it afterwards is what was asked for. A download that
-      // was broken off lies in archives/partial, from where apt goes on.
+      // Start with an empty directory, so that it then holds just what was asked for. An interrupted
+      // download is in archives/partial, where apt resumes it.
       this.clear();
       await withLists(`Fetching ${names.join(' ')}`, () =>
         run('apt-get', ['download', '-q', ...names]),
@@ -196,7 +196,7 @@ export function openPackages(
       return found;
     },
     async closure(names) {
-      // Against an empty database, so that the answer is the same on every machine.
+      // Resolved against an empty database, so that the result is the same on every machine.
       const result = await withLists(`Resolving ${names.join(' ')}`, () =>
         run('apt-get', ['install', '--simulate', '-q', '--no-install-recommends', ...names]),
       );
@@ -214,7 +214,7 @@ export async function unpack(file: string, directory: string, signal?: AbortSign
   mkdirSync(directory, { recursive: true, mode: 0o700 });
   const result = await runProgram('dpkg-deb', ['-x', file, directory], { signal });
   if (result.status !== 0) {
-    // A damaged file must not be taken again.
+    // A damaged file must not be used again.
     renameSync(file, `${file}.damaged`);
     throw new LabError(
       'LAB_FETCH',

@@ -1,10 +1,10 @@
 import { LabError, lastLines } from './errors.ts';
 import type { LabKernel } from './kernel.ts';
 
-/** How much of the kernel's messages is kept, in bytes: the boot has some 8 KB. */
+/** Bytes of kernel messages to keep: a boot prints about 8 KB. */
 const KEPT = 64 * 1024;
 
-/** The last of what the guest kernel printed. */
+/** The end of the guest kernel's output. */
 export class KernelLog {
   #chunks: Buffer[] = [];
   #length = 0;
@@ -24,7 +24,7 @@ export class KernelLog {
   }
 }
 
-/** The lines that tell most: the panic and its reason if there was one, else the last ones. */
+/** The most informative lines: the panic and its reason if there was one, else the last ones. */
 function lastWords(text: string): string {
   const panic = /^.*Kernel panic - .*$/m.exec(text.replace(/\r/g, ''))?.[0];
   return panic ?? (lastLines(text, 8) || '(none)');
@@ -32,11 +32,11 @@ function lastWords(text: string): string {
 
 const name = (kernel: LabKernel) => `The guest kernel ${kernel.release} (${kernel.suite})`;
 
-/** The kernel ended before the command started: why, as far as its messages tell. */
+/** Error for a kernel that ended before the command started; its messages tell why, if they do. */
 export function bootError(kernel: LabKernel, text: string): LabError {
   const log = lastLines(text, 40);
-  // The checks that the kernel makes of its host first (arch/um/os-Linux/start_up.c), each line
-  // ending in OK; and what it says when a first program fails (arch/um/os-Linux/skas/process.c).
+  // The kernel's checks of its host (arch/um/os-Linux/start_up.c), each line ending in OK; and its
+  // messages when it cannot run a first program (arch/um/os-Linux/skas/process.c).
   const check =
     /^(?:Checking (?:that ptrace|syscall emulation|advanced).*(?<!OK))$|check_ptrace|PTRACE_\w+ failed|ptrace: .*Operation not permitted|ptrace set \w+ regs failed/m;
   if (check.test(text.replace(/\r/g, ''))) {
@@ -61,7 +61,7 @@ export function bootError(kernel: LabKernel, text: string): LabError {
   );
 }
 
-/** The emulator ended, or its guest did, before the command started. */
+/** Error for an emulator or its guest that ended before the command started. */
 function emulatorError(kernel: LabKernel, text: string, log: string): LabError {
   if (/cannot set up guest memory|Cannot allocate memory/.test(text)) {
     return new LabError(
@@ -71,7 +71,7 @@ function emulatorError(kernel: LabKernel, text: string, log: string): LabError {
       { log },
     );
   }
-  // What it says of itself: it begins with its name, or comes from the dynamic loader.
+  // The emulator's own messages: they begin with its name, or come from the dynamic loader.
   const own =
     /^(?:\S*qemu-system-\w+: (?!warning:|terminating).*|.*error while loading shared.*)$/m;
   const [complaint] = own.exec(text.replace(/\r/g, '')) ?? [];
@@ -93,7 +93,7 @@ function emulatorError(kernel: LabKernel, text: string, log: string): LabError {
   );
 }
 
-/** The command had started, and the guest ended without saying how it went. */
+/** Error for a guest that ended after the command started, without reporting its status. */
 export function lostError(kernel: LabKernel, text: string): LabError {
   return new LabError(
     'LAB_LOST',

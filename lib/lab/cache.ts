@@ -18,14 +18,14 @@ import { inspectTemp } from './tempdir.ts';
 /** Where the cache belongs: NETLINK_XFRM_CACHE, else $XDG_CACHE_HOME/netlink-xfrm, else ~/.cache. */
 export function cachePath(env: NodeJS.ProcessEnv = process.env, home = homedir()): string {
   if (env.NETLINK_XFRM_CACHE) return resolve(env.NETLINK_XFRM_CACHE);
-  // The XDG base directory specification: a path that is not absolute is to be ignored.
+  // XDG Base Directory Specification: ignore a path that is not absolute.
   const base = env.XDG_CACHE_HOME?.startsWith('/') ? env.XDG_CACHE_HOME : join(home, '.cache');
   return join(base, 'netlink-xfrm');
 }
 
 /**
- * Makes a directory and those above it. Node's `recursive` does not end where mkdir(2) says ENOENT though the
- * directory above is there, as in /proc.
+ * Creates a directory and its parents. Node's `recursive` never returns if mkdir(2) fails with ENOENT although
+ * the parent exists, as in /proc.
  */
 function makeDirectory(path: string): void {
   const above = dirname(path);
@@ -33,19 +33,19 @@ function makeDirectory(path: string): void {
   try {
     mkdirSync(path, { mode: 0o700 });
   } catch (error) {
-    // It was there, or another process has made it meanwhile.
+    // It already existed, or another process has just created it.
     if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error;
   }
 }
 
 /**
- * Makes the cache directory (mode 0700) if it is not there, and refuses one that anyone but this
- * user could change, or that nothing can be run from: what lies in it is run. Returns its real path; throws `LAB_CACHE`.
+ * Creates the cache directory (mode 0700) if it does not exist. Files in it are executed, so it is refused if another
+ * user could change it, or if nothing can be executed from it. Returns its real path; throws `LAB_CACHE`.
  */
 export function openCache(path: string = cachePath()): string {
   const hint =
     'Set NETLINK_XFRM_CACHE to a directory that belongs to you and that nobody else can write to.';
-  // The path stands in an ELF search path, a preload list and apt's configuration, all of which
+  // The path is used in an ELF search path, a preload list and apt's configuration, all of which
   // give these characters a meaning.
   const [meant] = /[\s:;"'\\$]/.exec(path) ?? [];
   if (meant !== undefined) {
@@ -71,7 +71,7 @@ export function openCache(path: string = cachePath()): string {
   if ((own.mode & 0o022) !== 0) {
     throw new LabError('LAB_CACHE', `The cache ${real} can be written by other users.`, hint);
   }
-  // Whoever owns a directory above, or can write to one without the sticky bit, can swap ours.
+  // Whoever owns a parent directory, or can write to one without the sticky bit, can swap ours.
   for (let above = dirname(real); ; above = dirname(above)) {
     const { uid, mode } = statSync(above);
     if ((uid !== me && uid !== 0) || ((mode & 0o002) !== 0 && (mode & 0o1000) === 0)) {
@@ -90,13 +90,13 @@ export function openCache(path: string = cachePath()): string {
   return real;
 }
 
-/** A held lock; the kernel frees it when this process ends, however that happens. */
+/** A held lock; the kernel releases it when this process ends, for whatever reason. */
 export interface Lock {
   release(): Promise<void>;
 }
 
 /**
- * Waits for an exclusive lock on the file `path`. Node has no flock(2), so a small program holds it
+ * Waits for an exclusive lock on the file `path`. Node has no flock(2), so a small program holds the lock
  * until our end of its standard input closes.
  */
 export async function lockFile(path: string, signal?: AbortSignal): Promise<Lock> {
@@ -112,7 +112,7 @@ export async function lockFile(path: string, signal?: AbortSignal): Promise<Lock
     child.stdin.end();
     await ended;
   };
-  // While it still waits, flock does not read its input: it has to be killed.
+  // While it is still waiting, flock does not read its input: it has to be killed.
   const abort = () => {
     if (child.pid !== undefined) child.kill('SIGKILL');
   };
@@ -152,8 +152,8 @@ export async function lockFile(path: string, signal?: AbortSignal): Promise<Lock
 }
 
 /**
- * A new private directory below the cache to build something in, which a rename then publishes.
- * Call it under the lock for `name`: what an aborted run left under the same name is removed.
+ * Creates a private directory below the cache to build something in, which a rename then publishes.
+ * Call it while holding the lock for `name`: leftovers of an aborted run under that name are removed.
  */
 export function workDirectory(cache: string, name: string): string {
   const parent = join(cache, 'work');

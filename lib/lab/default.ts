@@ -6,17 +6,17 @@ import { LabError } from './errors.ts';
 import { cachedKernel, type LabKernel, type PrepareLabOptions, prepareKernel } from './kernel.ts';
 import type { Machine } from './machine.ts';
 
-/** How long a suite that was passed over is not tried again, in milliseconds: a day. */
+/** Milliseconds for which a suite that was skipped is not tried again: a day. */
 const PASSED_OVER = 24 * 3600_000;
 
-/** Which kernel was chosen, for a machine as it was then. */
+/** The chosen kernel, and the state of the machine when it was chosen. */
 interface Choice {
-  /** The host kernel and its processor: what decides whether a guest kernel boots. */
+  /** Host kernel and processor: these decide whether a guest kernel boots. */
   readonly machine: string;
   readonly suite: string;
   readonly version: string;
   readonly seccomp: boolean;
-  /** Whether a better suite was passed over. */
+  /** Whether a better suite was skipped. */
   readonly second: boolean;
   /** Milliseconds since the epoch. */
   readonly at: number;
@@ -33,9 +33,9 @@ function readChoice(path: string): Partial<Choice> {
   }
 }
 
-/** Faults that another suite may not have. The rest is the machine's, and the same for each. */
+/** Errors that another suite may avoid. All others concern the machine, whatever the suite. */
 const OF_SUITE = new Set([
-  // Not even these, if a kernel of the next suite is in the cache.
+  // Not fatal either if a kernel of the next suite is in the cache.
   'LAB_MIRROR',
   'LAB_TOOLS',
   'LAB_FETCH',
@@ -45,7 +45,7 @@ const OF_SUITE = new Set([
   'LAB_LOST',
 ]);
 
-/** The kernel as it boots here: by seccomp filters, else by tracing. */
+/** Boots the kernel using seccomp filters, else ptrace; returns it as it works here. */
 async function booted(
   kernel: LabKernel,
   { signal, progress }: Omit<PrepareLabOptions, 'suite'>,
@@ -64,9 +64,9 @@ async function booted(
 }
 
 /**
- * The first kernel of `suites` that can be had and boots. One that was not run on this machine before is
- * booted once to see that it does, for Debian's sid moves; what was chosen is kept in the cache, and
- * tried anew with a new kernel, here or there, and a day after a suite was passed over.
+ * The first kernel of `suites` that is available and boots. One that has not run on this machine is booted once as a
+ * trial, because Debian's sid changes. The choice is kept in the cache; it is made again when the host's or guest's
+ * kernel changes, and a day after a suite was skipped.
  */
 export async function prepareDefault(
   suites: readonly string[],
@@ -98,7 +98,7 @@ export async function prepareDefault(
         second: index > 0,
         at: Date.now(),
       };
-      // Whole or not at all, whoever else writes it.
+      // Write atomically: other processes may write it, too.
       writeFileSync(`${path}.${process.pid}`, `${JSON.stringify(choice)}\n`);
       renameSync(`${path}.${process.pid}`, path);
       return kernel;

@@ -34,11 +34,11 @@ export type LabErrorCode =
   | 'LAB_DIRECTORY'
   | 'LAB_USAGE';
 
-/** The lab cannot work here: `message` says why, `hint` what to do about it. */
+/** The lab cannot work here: `message` says why, `hint` how to fix it. */
 export class LabError extends Error {
   override readonly name = 'LabError';
   readonly code: LabErrorCode;
-  /** What to do about it, a sentence for a person. */
+  /** How to fix it, in a sentence for people. */
   readonly hint: string;
   /** The last lines of what the failing program (the guest kernel, apt) printed, if any. */
   readonly log: string;
@@ -56,7 +56,7 @@ export class LabError extends Error {
   }
 }
 
-/** The last `count` lines of `text`, control characters (other than tab) made harmless. */
+/** The last `count` lines of `text`, with control characters other than tab replaced. */
 export function lastLines(text: string, count: number): string {
   return text
     .trimEnd()

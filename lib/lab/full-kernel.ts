@@ -6,22 +6,22 @@ import type { FetchedKernel } from './kernel.ts';
 import { runsAsIs } from './library.ts';
 import { firstOf } from './package-files.ts';
 
-/** Debian's ordinary kernel. Its cloud kernel lacks 9p, by which the guest sees this machine's files. */
+/** Debian's standard kernel. Its cloud kernel lacks 9p, which gives the guest access to the host's files. */
 const PACKAGE = 'linux-image-amd64';
 
-/** The parts of the modules' tree that a guest without hardware can use; all of it is eight times more. */
+/** Parts of the module tree that are useful without hardware; the whole tree is eight times larger. */
 const MODULES = [
   ...['arch', 'crypto', 'lib', 'net', 'security', 'drivers/net', 'drivers/virtio'],
   ...['fs/9p', 'fs/fscache', 'fs/fuse', 'fs/netfs', 'fs/overlayfs'],
   'drivers/char/virtio_console.ko',
 ];
 
-/** Drivers of hardware. */
+/** Hardware drivers. */
 const HARDWARE = /^(arcnet|can|ethernet|fddi|hippi|ieee802154|phy|plip|usb|wan|wireless|wwan)$/;
 
 /**
- * Fetches Debian's kernel and lays it out in `result`: `linux`, `bin/busybox` and the modules, as the
- * user-mode kernel's are. `work` is a directory for the parts.
+ * Fetches Debian's kernel and lays it out in `result` as the user-mode kernel is: `linux`,
+ * `bin/busybox` and the modules. `work` is a directory for intermediate files.
  */
 export async function fetchFullKernel(
   packages: PackageSource,
@@ -29,7 +29,7 @@ export async function fetchFullKernel(
   result: string,
   signal?: AbortSignal,
 ): Promise<FetchedKernel> {
-  // The kernel's packages carry its release in their names, and the suites split it differently.
+  // The kernel's packages carry its release in their names, and suites split it differently.
   const kernel = (await packages.closure([PACKAGE])).filter((name) => /^linux-\w+-\d/.test(name));
   const files = await packages.download([...kernel, 'busybox-static']);
   const parts = join(work, 'parts');
@@ -62,13 +62,13 @@ export async function fetchFullKernel(
   }
   mkdirSync(join(result, 'proc'));
   const run = runsAsIs(signal);
-  // Once here instead of in each guest, whose processor is slow.
+  // Decompress once here instead of in each guest, whose processor is slow.
   const packed = readdirSync(modules, { recursive: true, encoding: 'utf8' })
     .filter((name) => name.endsWith('.ko.xz'))
     .map((name) => join(modules, name));
   if (packed.length > 0) await run(busybox, ['unxz', ...packed]);
   await run(busybox, ['depmod', '-b', result, release]);
-  // Throws where the kernel cannot reach this machine.
+  // Throws if the kernel lacks the modules for reaching the host.
   moduleFiles(modules, ROOT_MODULES);
 
   return { release, file: files.get(kernel[0] ?? '') ?? '' };

@@ -1,13 +1,13 @@
 /**
- * The guest's process 1, a script for the static busybox that came with the kernel. Nothing of the
- * host's userland is needed to set the guest up, only for the command itself.
+ * The guest's process 1, a script for the static busybox that comes with the kernel. Setting the guest up
+ * needs nothing of the host's userland; only the command itself does.
  */
 import { NINE_P } from './initramfs.ts';
 import type { LabKernelKind } from './kernel.ts';
 import { slotNumbers } from './lines.ts';
 import { CONTROL_TERMINAL } from './user-mode.ts';
 
-/** What the script is made of. */
+/** Parameters of the script. */
 export interface GuestPlan {
   readonly kind: LabKernelKind;
   /** Directory with `busybox` and `modprobe`, at the same path on the host and in the guest. */
@@ -16,11 +16,11 @@ export interface GuestPlan {
   readonly kernel: string;
   /** Host directory to mount writable, or empty. */
   readonly share: string;
-  /** Host paths that must stay visible when /tmp and its like are covered. */
+  /** Host paths that must stay visible when /tmp and the like are covered. */
   readonly keep: readonly string[];
   /** Whether there are lines for standard input. */
   readonly stdin: boolean;
-  /** How many commands can run at the same time. */
+  /** How many commands can run concurrently. */
   readonly slots: number;
 }
 
@@ -32,11 +32,11 @@ export interface GuestCommand {
 }
 
 /**
- * Loaded at the start, as no system call asks for some of them by name. Crypto algorithms come when
- * they are first used, by the kernel's own request. One that is built in or missing is passed over.
+ * Modules loaded at start, since no system call requests some of them by name. Crypto algorithms are loaded on first
+ * use, by the kernel itself. A module that is built in or missing is skipped.
  */
 const MODULES: Record<LabKernelKind, readonly string[]> = {
-  // The kernel asks for all but these itself, and to load one takes an emulated processor long.
+  // The kernel requests all others by itself, and loading one is slow on an emulated processor.
   full: ['xfrm_user', 'nlmon'],
   'user-mode': [
     'veth',
@@ -61,30 +61,30 @@ const MODULES: Record<LabKernelKind, readonly string[]> = {
   ],
 };
 
-/** What differs between the kinds of kernels, as parts of the script. */
+/** What differs between the kinds of kernel, as parts of the script. */
 interface Parts {
   /** Makes $control_line a file that carries every byte unchanged. */
   readonly control: string;
-  /** Likewise $out_line and $err_line of the slot $slot. */
+  /** Likewise for $out_line and $err_line of the slot $slot. */
   readonly lines: string;
   /** Opens the slot's line of standard input as descriptor 7. */
   readonly openInput: string;
   /** Copies descriptor 7 to descriptor 4, a pipe, until standard input ends. */
   readonly copyInput: string;
-  /** Starts what counts the copied bytes, as $count_out and $count_err, where `told` needs them. */
+  /** Starts counting the copied bytes as $count_out and $count_err, if `told` needs them. */
   readonly count: string;
   /** The applet that copies stdin to stdout, for one of the outputs. */
   readonly copyOutput: (name: 'out' | 'err') => string;
-  /** Mounts the host's directory $1 as the host has it, read-only. */
+  /** Mounts the host's directory $1 read-only, as it is on the host. */
   readonly mountHost: string;
   /** Mounts the share $1, writable. */
   readonly mountShare: string;
-  /** Tells the status: when all that the command wrote has gone out to the host, or with how much that is. */
+  /** Reports the status: once all output of the command has reached the host, or along with its size. */
   readonly told: string;
 }
 
 /**
- * The lines of a user-mode kernel are terminals, each joined to a file descriptor of the kernel's
+ * The lines of a user-mode kernel are terminals, each connected to a file descriptor of the kernel's
  * process (user-mode.ts).
  */
 const USER_MODE: Parts = {
@@ -93,14 +93,14 @@ stty -F $control_line raw -echo`,
   lines: `out_line=/dev/tty$((slot * 3 + 2)) err_line=/dev/tty$((slot * 3 + 3))
   stty -F $out_line raw -echo
   stty -F $err_line raw -echo`,
-  // Makes it a line that can say "end of file"; its other half is stdin.ts. It stays open: what comes
-  // while a line is closed is not noticed when it is opened.
+  // Makes it a line that can signal end of file; stdin.ts is the counterpart. It stays open: data that
+  // arrives while a line is closed is not noticed when it is opened.
   openInput: `input_line=/dev/tty$((slot * 3 + 4))
   exec 7<$input_line
   stty -F $input_line raw -echo icanon iexten -imaxbel eof ^D lnext ^V \\
     erase undef kill undef werase undef rprnt undef eol undef eol2 undef`,
-  // What an earlier command left unread comes before a piece that names this one. Then a piece at a
-  // time, told to the host: stdin.ts says why. dd says "0+0 records in" at the end.
+  // Input that an earlier command left unread precedes a piece that names this command. After that,
+  // each piece is acknowledged to the host: see stdin.ts. dd prints "0+0 records in" at the end.
   copyInput: `until [ "$($run/busybox dd bs=4096 count=1 2>/dev/null <&7)" = "$id" ]; do :; done
     say taken $slot $id
     while :; do
@@ -110,14 +110,14 @@ stty -F $control_line raw -echo`,
   copyOutput: () => 'dd bs=65536',
   mountHost: 'mount -t hostfs -o "ro,$1" keep "$1"',
   mountShare: 'mount -t hostfs -o "$1" share "$1"',
-  // stty sets a line's mode once all that was written to it has gone out to the host.
+  // stty sets a line's mode only after all its output has reached the host (it drains first).
   told: `stty -F $out_line raw -echo
     stty -F $err_line raw -echo
     say exit $slot $status`,
 };
 
 /**
- * The lines of a full kernel are ports of a virtio console, known by their names (qemu.ts), which the host tells
+ * The lines of a full kernel are ports of a virtio console, found by name (qemu.ts); the host announces the names
  * after the driver is loaded.
  */
 const FULL: Parts = {
@@ -134,11 +134,11 @@ control_line=$(line control)`,
   copyOutput: (name) => `tee $lab/${name}.copy`,
   mountHost: 'mount --bind "/run/lab/host$1" "$1"',
   mountShare: `mount -t 9p -o ${NINE_P},cache=mmap share "$1"`,
-  // A port takes what is written to it before the host has it.
+  // A write to a port returns before the host has the data.
   told: 'say exit $slot $status $(cat $lab/out.sent $lab/err.sent)',
 };
 
-/** The copier for standard input; nothing but it and the command may hold the pipe's ends. */
+/** The copier for standard input; only it and the command may hold the pipe's ends. */
 const inputPipe = ({ copyInput }: Parts) => `if [ "$input" = input ]; then
       exec 3<>$lab/in 4>$lab/in
       {
@@ -155,14 +155,14 @@ export function quote(word: string): string {
   return `'${word.replaceAll("'", "'\\''")}'`;
 }
 
-/** The kernel's helper for modules it wants: /proc/sys/kernel/modprobe takes a path alone. */
+/** The kernel's module loading helper: /proc/sys/kernel/modprobe takes only a path. */
 export function modprobeScript(plan: Pick<GuestPlan, 'run' | 'kernel'>): string {
   return `#!${plan.run}/busybox sh
 exec chroot ${quote(plan.kernel)} /bin/busybox modprobe "$@"
 `;
 }
 
-/** What a slot needs to know of its command: the variable `cwd`, and the function `start`. */
+/** Per-command part for a slot: the variable `cwd` and the function `start`. */
 export function commandScript({ cwd, env, command }: GuestCommand): string {
   const environment = Object.entries(env).map(([name, value]) => quote(`${name}=${value}`));
   return `cwd=${quote(cwd)}
@@ -171,8 +171,8 @@ start() { exec setsid /usr/bin/env -i ${environment.join(' ')} ${command.map(quo
 }
 
 /**
- * Starts the command of the slot $1 from the file $2, in a network namespace of its own if $3 is `isolated`. All
- * that it starts is in the slot's group of processes, to be ended with it.
+ * Starts the command of slot $1 from the file $2, in its own network namespace if $3 is `isolated`. Everything
+ * it starts is in the slot's cgroup, so that it can be killed with it.
  */
 const START = `echo 0 >/run/lab/cgroup/$1/cgroup.procs
 if [ "$3" = isolated ]; then
@@ -185,8 +185,8 @@ echo $$ >/run/lab/$1/pid
 start`;
 
 /**
- * A guest that lives on must see what changed on the host meanwhile: files that it knows by a name below
- * an overlay (/tmp) are looked up anew, and read anew.
+ * A guest that lives on must see changes on the host: cached names and contents of files below an
+ * overlay (/tmp) are dropped.
  */
 const REFRESH = 'echo 3 >/proc/sys/vm/drop_caches';
 

@@ -1,6 +1,6 @@
 /**
- * A kernel with IPsec anywhere: fetches Debian's user-mode-linux, boots it as an ordinary program
- * without root, and runs a command in it. Stands alone; see docs/lab.md.
+ * A kernel with IPsec anywhere: fetches Debian's user-mode-linux, boots it as an ordinary program without root, and runs
+ * a command in it. It does not depend on the rest of the library; see docs/lab.md.
  */
 export { LabError, type LabErrorCode } from './errors.ts';
 export { listLabGuests, stopLabGuests } from './kept.ts';

@@ -2,7 +2,7 @@ import { readFileSync } from 'node:fs';
 import { basename, join } from 'node:path';
 import { LabError } from './errors.ts';
 
-/** A file of the archive; a directory has no `data`. */
+/** An entry of the archive; a directory has no `data`. */
 interface Entry {
   readonly path: string;
   readonly mode: number;
@@ -16,14 +16,14 @@ const PROGRAM = 0o100755;
 const padding = (length: number) => Buffer.alloc(-length & 3);
 
 /**
- * A cpio archive in the format `newc`, which the kernel unpacks as its first root. The format: the
+ * A cpio archive in `newc` format, which the kernel unpacks as its first root file system. Format: the
  * kernel's Documentation/driver-api/early-userspace/buffer-format.rst.
  */
 export function archive(entries: readonly Entry[]): Buffer {
   const parts: Buffer[] = [];
   const add = ({ path, mode, data = new Uint8Array() }: Entry, inode: number) => {
     const name = Buffer.from(`${path}\0`);
-    // inode, mode, uid, gid, links, mtime, size, device and its kind (2 and 2), name's size, checksum
+    // inode, mode, uid, gid, links, mtime, size, device and rdev (2 each), name size, checksum
     const fields = [inode, mode, 0, 0, 1, 0, data.length, 0, 0, 0, 0, name.length, 0];
     const hex = fields.map((field) => field.toString(16).padStart(8, '0')).join('');
     const header = Buffer.concat([Buffer.from(`070701${hex}`), name]);
@@ -37,11 +37,11 @@ export function archive(entries: readonly Entry[]): Buffer {
 }
 
 /**
- * The files of modules and of what they need, in the order to load them, without those that the kernel has built
- * in. Reads depmod's `modules.dep` and the kernel's `modules.builtin`.
+ * The files of modules and their dependencies in load order, without those built into the kernel. Reads depmod's
+ * `modules.dep` and the kernel's `modules.builtin`.
  *
  * @param modules - the directory `lib/modules/RELEASE`
- * @throws LabError when the kernel has one of them neither way
+ * @throws LabError if the kernel has one of them neither built in nor as a module
  */
 export function moduleFiles(modules: string, names: readonly string[]): string[] {
   const needs = new Map<string, string[]>();
@@ -57,20 +57,20 @@ export function moduleFiles(modules: string, names: readonly string[]): string[]
     const message = `The kernel ${basename(modules)} has no ${missing.join(', ')}.`;
     throw new LabError('LAB_BOOT', message, 'Try another suite.');
   }
-  // A module's line names what it needs, the first to be loaded last.
+  // A module's line lists its dependencies, the first of which must be loaded last.
   const files = names.flatMap((name) => (needs.get(name) ?? []).toReversed());
   return [...new Set(files)].map((file) => join(modules, file));
 }
 
-/** Mounts the machine's files by virtio-9p, then goes on with the guest's own process 1. */
+/** Modules for mounting the host's files over virtio-9p, after which the guest's own process 1 takes over. */
 export const ROOT_MODULES = ['virtio_pci', 'virtio_console', '9pnet_virtio', '9p'];
 
-/** What the 9p mounts of a guest have in common; msize is the most that virtio takes. */
+/** Options common to all 9p mounts of a guest; msize is the largest that virtio supports. */
 export const NINE_P = 'trans=virtio,version=9p2000.L,msize=512000';
 
 /**
- * The first root of a full kernel: a static busybox, the modules that reach this machine's files, and
- * a script that loads them, mounts the files read-only and runs `init` of them.
+ * The initramfs of a full kernel: a static busybox, the modules for reaching the host's files, and a script
+ * that loads them, mounts the files read-only and runs `init` from there.
  */
 export function initramfs(busybox: string, modules: string, init: string): Buffer {
   const files = moduleFiles(modules, ROOT_MODULES);

@@ -2,17 +2,17 @@ import { addAbortListener } from 'node:events';
 import { constants } from 'node:os';
 import type { LabOptions } from './options.ts';
 
-/** Signals passed on, by the name that the guest's kill takes. */
+/** Forwarded signals, by their names for kill in the guest. */
 const FORWARDED = ['INT', 'TERM', 'HUP', 'QUIT'] as const;
 
-/** A signal that is passed on, without its SIG. */
+/** A signal that is forwarded, without the SIG prefix. */
 export type ForwardedSignal = (typeof FORWARDED)[number];
 
-/** What may end a run from outside: its time limit, the caller's signal, signals to this process. */
+/** Ends a run from outside: its timeout, the caller's AbortSignal, signals to this process. */
 export class Interruption implements Disposable {
-  /** Passes a signal on to the command; absent while none runs. A second signal, or one then, ends the run. */
+  /** Forwards a signal to the command; unset while none runs. A second signal, or one while unset, ends the run. */
   passOn: ((name: ForwardedSignal) => void) | undefined;
-  /** The status that the end has if the command tells none. */
+  /** Exit status to use if the command reports none. */
   status: number | undefined;
   timedOut = false;
   readonly #controller = new AbortController();
@@ -44,12 +44,12 @@ export class Interruption implements Disposable {
     }
   }
 
-  /** Aborted when the run is to end at once. */
+  /** Aborted when the run must end immediately. */
   get signal(): AbortSignal {
     return this.#controller.signal;
   }
 
-  /** Whether `error` is the end that this made of the run, with `status`. */
+  /** Whether `error` comes from this interruption; its exit status is `status`. */
   caused(error: unknown): boolean {
     return error instanceof Interrupted;
   }

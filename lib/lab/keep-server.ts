@@ -1,6 +1,6 @@
 /**
- * The process that keeps a guest: boots it, and runs in it what is asked for over the socket in the directory that
- * is its one argument. It ends, and the guest with it, when it is told to, or nothing has run for a while.
+ * The process that keeps a guest: boots it, and runs commands requested over the socket in the directory given as
+ * its only argument. It ends along with the guest when told to stop, or after some time without a command.
  */
 import { randomUUID } from 'node:crypto';
 import { chmodSync, mkdirSync, rmSync, writeFileSync } from 'node:fs';
@@ -48,14 +48,14 @@ class Keeper {
     process.chdir(this.#place);
     await new Promise<void>((done, failed) => {
       this.#server.once('error', failed);
-      // From its own directory, for the path of a socket may be no longer than 107 bytes.
+      // Relative to its directory, because a socket path is limited to 107 bytes.
       this.#server.listen('socket', done);
     });
     chmodSync('socket', 0o600);
     this.#wait();
   }
 
-  /** Ends the guest; nobody finds it any more. */
+  /** Shuts the guest down; it can no longer be found. */
   async close(): Promise<void> {
     rmSync(this.#place, { recursive: true, force: true });
     await this.#guest.close();
@@ -75,7 +75,7 @@ class Keeper {
       if (end < 0) return;
       socket.removeListener('data', first);
       socket.pause();
-      // What has come of a stream.
+      // Stream data received with the first line.
       if (end + 1 < buffered.length) socket.unshift(buffered.subarray(end + 1));
       try {
         this.#open(socket, JSON.parse(buffered.toString('utf8', 0, end)) as Opening);
@@ -177,7 +177,7 @@ const place = process.argv[2] ?? '';
 const report = (message: object) => process.stdout.end(line(message));
 process.stdout.on('error', () => {});
 
-/** Ends this process when whoever started it goes before the guest is up. */
+/** Ends this process if its starter goes away before the guest is up. */
 const starting = new AbortController();
 
 async function serve(setup: KeepSetup): Promise<void> {
@@ -203,7 +203,7 @@ async function serve(setup: KeepSetup): Promise<void> {
   } finally {
     await keeper.close();
   }
-  // What is still to be said goes out; nobody is waited for.
+  // Pending messages are flushed; nobody is waited for.
   setTimeout(() => process.exit(), 1000);
 }
 

@@ -1,10 +1,10 @@
 /**
- * The keeper: a small shell between node and the guest kernel, on the host. When node ends, however
- * that happens, file descriptor 3 closes and the keeper kills the kernel's whole process group and
- * removes its directory. (Node cannot ask for a signal at its parent's death.)
+ * The keeper: a small shell between node and the guest kernel, on the host. When node ends, for whatever
+ * reason, file descriptor 3 closes and the keeper kills the kernel's whole process group and
+ * removes its directory. (Node cannot request a signal on its parent's death.)
  *
- * Arguments: the guest's private directory, then the kernel and its arguments. It ends with the
- * kernel's status. A line on descriptor 3, or its end, kills the guest.
+ * Arguments: the guest's private directory, then the kernel and its arguments. It exits with the
+ * kernel's status. A line or end of file on descriptor 3 kills the guest.
  */
 export const KEEPER = `
 run=$1

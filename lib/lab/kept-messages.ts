@@ -1,6 +1,6 @@
 /**
- * What is said over the socket of a kept guest: JSON, an object a line. The first line of a connection says what it
- * is for. A stream of a command is a connection of its own, so that it flows as fast as its reader takes it.
+ * Messages on the socket of a kept guest: JSON, one object per line. The first line of a connection states its purpose.
+ * Each stream of a command has its own connection, for flow control.
  */
 import type { LabErrorCode } from './errors.ts';
 import { LabError } from './errors.ts';
@@ -17,12 +17,12 @@ export type Opening =
   | { ask: 'describe' }
   | { ask: 'stop' };
 
-/** What the one who asked for a command says later. Its end of the connection kills the command. */
+/** Later messages from the client that requested a command. Closing its connection kills the command. */
 export interface Later {
   signal: ForwardedSignal;
 }
 
-/** What is said of a command. `id`: now connect its streams. */
+/** Answers about a command. `id`: connect its streams now. */
 export type KeeperAnswer =
   | { id: string }
   | { started: true }
@@ -30,7 +30,7 @@ export type KeeperAnswer =
   | { error: ErrorText }
   | { failure: string };
 
-/** An error as text. */
+/** An error in serialised form. */
 export interface ErrorText {
   code: LabErrorCode;
   message: string;
@@ -47,26 +47,26 @@ export function errorAnswer(error: unknown): KeeperAnswer {
 export const errorOf = ({ code, message, hint, log }: ErrorText): LabError =>
   new LabError(code, message, hint, { log });
 
-/** A guest that is kept. */
+/** A kept guest. */
 export interface KeptLabGuest {
   readonly kind: LabKernelKind;
   readonly suite: string;
   readonly release: string;
   /** Its memory in MiB. */
   readonly memory: number;
-  /** The host directory that it may write to, or empty. */
+  /** Host directory that it may write to, or empty. */
   readonly share: string;
-  /** Commands that run in it. */
+  /** Number of running commands. */
   readonly running: number;
   /** When it was started, ISO 8601. */
   readonly since: string;
-  /** Milliseconds without a command after which it ends. */
+  /** Milliseconds without a command after which it shuts down. */
   readonly idle: number;
   /** The process that keeps it. */
   readonly pid: number;
 }
 
-/** What the process that keeps a guest reads as it starts. */
+/** Setup that the process keeping a guest reads at start. */
 export interface KeepSetup {
   readonly kernel: LabKernel;
   readonly memory: number;
@@ -74,7 +74,7 @@ export interface KeepSetup {
   readonly idle: number;
 }
 
-/** What it says when the guest is up, or is not. */
+/** Its report once the guest is up, or has failed to boot. */
 export type KeepReport = { ready: true } | { error: ErrorText } | { failure: string };
 
 export const line = (message: object): string => `${JSON.stringify(message)}\n`;

@@ -18,20 +18,20 @@ import { openCache } from './cache.ts';
 import { LabError } from './errors.ts';
 import type { LabKernel } from './kernel.ts';
 
-/** Changes when what is said over a kept guest's socket does. */
+/** Changes with the protocol of a kept guest's socket. */
 const PROTOCOL = 1;
 
 const digest = (text: string, length: number) =>
   createHash('sha256').update(text).digest('hex').slice(0, length);
 
-/** This machine since it was started: the cache may be on a file system that others share, and outlives a boot. */
+/** Identifies this machine and boot: the cache may be on a shared file system, and survives a reboot. */
 function machineNow(): { machine: string; prefix: string } {
   const machine = digest(hostname(), 8);
   const boot = digest(readFileSync('/proc/sys/kernel/random/boot_id', 'utf8'), 8);
   return { machine, prefix: `${machine}-${boot}-` };
 }
 
-/** The directory that holds a directory for each kept guest of this user: private, as their sockets are. */
+/** Directory with a subdirectory per kept guest of this user: private, because it holds their sockets. */
 export function keptGuests(): string {
   const path = join(openCache(), 'guests');
   mkdirSync(path, { recursive: true, mode: 0o700 });
@@ -45,8 +45,8 @@ export function keptGuests(): string {
 }
 
 /**
- * Where the kept guest is that fits: one with this kernel, memory and share, that was started by this copy of the
- * package and sees the files that this process sees.
+ * Place of a suitable kept guest: one with this kernel, memory and share, started by this copy of the package, which sees
+ * the same files as this process.
  */
 export function keptPlace(kernel: LabKernel, memory: number, share: string): string {
   const root = statSync('/', { bigint: true });
@@ -58,7 +58,7 @@ export function keptPlace(kernel: LabKernel, memory: number, share: string): str
   return join(keptGuests(), `${machineNow().prefix}${digest(JSON.stringify(seen), 16)}`);
 }
 
-/** The places of guests that may be running, of whatever kernel and copy of the package. */
+/** Places of guests that may be running, for any kernel and copy of the package. */
 export function keptPlaces(): string[] {
   const directory = keptGuests();
   const { prefix } = machineNow();
@@ -67,7 +67,7 @@ export function keptPlaces(): string[] {
     .map((name) => join(directory, name));
 }
 
-/** Removes what guests left behind that this machine ran before it was last started. */
+/** Removes what guests from before this machine's last boot left behind. */
 export function removeEarlier(): void {
   const directory = keptGuests();
   const { machine, prefix } = machineNow();
@@ -77,11 +77,11 @@ export function removeEarlier(): void {
   }
 }
 
-/** The process that keeps the guest, if it lives. */
+/** PID of the process that keeps the guest, if it is alive. */
 export function keeperOf(place: string): number | undefined {
   try {
     const pid = Number.parseInt(readFileSync(join(place, 'pid'), 'utf8'), 10);
-    // The number may be another process's by now.
+    // The PID may have been reused by another process.
     return readFileSync(`/proc/${pid}/cmdline`, 'utf8').split('\0').includes(place)
       ? pid
       : undefined;
@@ -90,7 +90,7 @@ export function keeperOf(place: string): number | undefined {
   }
 }
 
-/** Connects to what keeps the guest; undefined when nothing does. */
+/** Connects to the process that keeps the guest; undefined if there is none. */
 export async function connectKept(place: string): Promise<Socket | undefined> {
   let directory: number;
   try {
@@ -99,13 +99,13 @@ export async function connectKept(place: string): Promise<Socket | undefined> {
     return undefined;
   }
   try {
-    // By its directory, for the path of a socket is 107 bytes long at most (unix(7)).
+    // By directory descriptor, because a socket path is limited to 107 bytes (unix(7)).
     const socket = connect({ path: `/proc/self/fd/${directory}/socket`, allowHalfOpen: true });
     await new Promise<void>((done, failed) => {
       socket.once('connect', done);
       socket.once('error', failed);
     });
-    // Whoever waits for an answer sees it closed.
+    // Whoever is waiting for an answer sees the close.
     socket.on('error', () => {});
     return socket;
   } catch (error) {

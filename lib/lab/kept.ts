@@ -30,21 +30,21 @@ import { plainEnvironment } from './programs.ts';
 import { guestRun, interruptible, type LabResult, sharePath } from './run.ts';
 import { readLines } from './vm.ts';
 
-/** Milliseconds without a command after which a kept guest ends, unless told otherwise. */
+/** Default milliseconds without a command after which a kept guest shuts down. */
 const IDLE = 600_000;
 
-/** Milliseconds in which what keeps a guest answers, on a machine however busy. */
+/** Milliseconds for the process that keeps a guest to answer, however busy the machine. */
 const PATIENCE = 60_000;
 
-/** The same for one that is to end, and is killed otherwise. */
+/** The same for a stop request, after which it is killed. */
 const STOP_PATIENCE = 10_000;
 
 const lockKept = (signal?: AbortSignal) => lockFile(`${keptGuests()}.lock`, signal);
 
-/** The guest went before it took the command: another one can. */
+/** The guest ended before it accepted the command, which can be sent to another one. */
 class Gone extends Error {}
 
-/** Resolves with the one line that is the answer; undefined when there is none. */
+/** Resolves with the answer, a single line; undefined if there is none. */
 async function ask<T>(
   place: string,
   opening: Opening,
@@ -66,10 +66,10 @@ async function ask<T>(
   }
 }
 
-/** Starts the process that keeps a guest at `place`; resolves when it takes commands. */
+/** Starts the process that keeps a guest at `place`; resolves when it accepts commands. */
 async function startKeeper(place: string, setup: KeepSetup, signal: AbortSignal): Promise<void> {
   signal.throwIfAborted();
-  // Beside this module, also where the package's modules are in few files (scripts/bundle.mjs).
+  // Next to this module, also when the package is bundled (scripts/bundle.mjs).
   const program = fileURLToPath(new URL('../lab/keep-server.js', import.meta.url));
   const failed = (message: string, log = '') =>
     new LabError(
@@ -137,7 +137,7 @@ async function connectOrStart(
   }
 }
 
-/** Copies to the end, no faster than `to` takes it. */
+/** Copies to the end, no faster than `to` accepts it. */
 async function copy(from: Socket, to: CommandStreams['stdout']): Promise<void> {
   const stop = () => from.destroy();
   let refuse: (error: unknown) => void = () => {};
@@ -162,7 +162,7 @@ async function copy(from: Socket, to: CommandStreams['stdout']): Promise<void> {
   }
 }
 
-/** Runs a command over a connection to what keeps a guest. */
+/** Runs a command over a connection to the process that keeps a guest. */
 async function runOver(
   control: Socket,
   place: string,
@@ -199,7 +199,7 @@ async function runOver(
           socket.write(line({ ask: 'stream', id, stream } satisfies Opening));
           if (stream === 'stdin') {
             const { stdin } = streams;
-            // Not before the command runs: until then it may be asked of another guest, which needs all of the input.
+            // Not before the command runs: until then it may be retried in another guest, which needs all of the input.
             startInput = () => stdin?.pipe(socket);
             stopInput = () => {
               stdin?.unpipe(socket);
@@ -244,7 +244,7 @@ async function runOver(
     interruption.signal.removeEventListener('abort', aborted);
     interruption.passOn = undefined;
     stopInput();
-    // Its end kills the command if that still runs.
+    // Closing it kills the command if that is still running.
     control.destroy();
     for (const socket of sockets) socket.destroy();
   }
@@ -257,7 +257,7 @@ const lost = () =>
     'Run the command again: that boots another guest.',
   );
 
-/** Runs a command in the guest that is kept for this kernel, memory and share. */
+/** Runs a command in the guest kept for this kernel, memory and share. */
 export async function runInKept(
   kernel: LabKernel,
   command: readonly string[],
@@ -269,7 +269,7 @@ export async function runInKept(
   checkLimits({ timeout: idle });
   const setup: KeepSetup = { kernel, memory, share: sharePath(options), idle };
   const streams = commandStreams(options);
-  // A full kernel's line of standard input serves one command alone.
+  // A full kernel's input line can serve only one command.
   if (kernel.kind === 'full') streams.stdin = undefined;
   const wanted = (['stdin', 'stdout', 'stderr'] satisfies StreamName[]).filter(
     (name) => streams[name] !== undefined,
@@ -289,7 +289,7 @@ export async function runInKept(
   });
 }
 
-/** The guests that are kept for this user on this machine. */
+/** The guests kept for this user on this machine. */
 export async function listLabGuests(): Promise<KeptLabGuest[]> {
   const found: KeptLabGuest[] = [];
   for (const place of keptPlaces()) {
@@ -300,8 +300,8 @@ export async function listLabGuests(): Promise<KeptLabGuest[]> {
 }
 
 /**
- * Ends the guests that are kept for this user on this machine, with all that runs in them, and removes what others left
- * behind. One that does not answer is killed. @returns how many have been ended
+ * Stops all guests kept for this user on this machine, including what runs in them, and removes leftovers of others. One
+ * that does not answer is killed. @returns how many were stopped
  */
 export async function stopLabGuests(): Promise<number> {
   const lock = await lockKept();

@@ -19,30 +19,30 @@ import { firstOf } from './package-files.ts';
 import { prepareEmulator } from './qemu.ts';
 import { buildWideRegisters, needsWideRegisters } from './wide-registers.ts';
 
-/** Changes when the layout of a kernel's directory does; older ones are then left alone. */
+/** Changes with the layout of a kernel's directory; older ones are then left alone. */
 const LAYOUT = 'v1';
 
 /**
- * Kinds of guest kernels: `user-mode`, Debian's user-mode-linux, an ordinary program that starts in
- * a second or two; `full`, Debian's ordinary kernel in an emulator, which has all that Debian's users
- * have (xfrm interfaces, WireGuard, two processors) and takes ten seconds or more to start.
+ * Kinds of guest kernel: `user-mode`, Debian's user-mode-linux, an ordinary program that starts in a second or two;
+ * `full`, Debian's standard kernel in an emulator, which has all that Debian's users have (xfrm interfaces,
+ * WireGuard, two processors) and takes ten seconds or more to start.
  */
 export type LabKernelKind = 'user-mode' | 'full';
 
-/** What {@link prepareLab} can be told. */
+/** Options of {@link prepareLab}. */
 export interface PrepareLabOptions {
   /** Default `user-mode`. */
   readonly kernel?: LabKernelKind | undefined;
   /**
-   * Debian suite the kernel is of: `bookworm`, `trixie` or `sid`. Default NETLINK_XFRM_SUITE, else
-   * `sid`, whose kernel is the fastest; and if that cannot be had or does not boot here, the machine's
-   * own on Debian, else `bookworm`. (For a full kernel `sid` alone.)
+   * Debian suite of the kernel: `bookworm`, `trixie` or `sid`. Default: NETLINK_XFRM_SUITE, else `sid`, whose kernel is
+   * the fastest; if that is unavailable or does not boot here, the machine's own suite on Debian, else `bookworm`. (For
+   * a full kernel: only `sid`.)
    */
   readonly suite?: string | undefined;
-  /** Looks for a newer kernel even if one is cached. */
+  /** Look for a newer kernel even if one is cached. */
   readonly refresh?: boolean | undefined;
   readonly signal?: AbortSignal | undefined;
-  /** Called with a short English line before each download. */
+  /** Called with a short message in English before each download. */
   readonly progress?: ((message: string) => void) | undefined;
 }
 
@@ -55,15 +55,15 @@ export interface LabKernel {
   readonly release: string;
   /** The package's version, for example `6.1um4+b13`. */
   readonly version: string;
-  /** Directory that holds it: the root that modules are loaded from. */
+  /** Its directory, which is also the root for loading modules. */
   readonly directory: string;
-  /** The kernel: a program, or if it is a full one the image that the emulator starts. */
+  /** The kernel: a program, or for a full kernel the image that the emulator boots. */
   readonly program: string;
-  /** Statically linked busybox, for both sides. */
+  /** Statically linked busybox, for host and guest. */
   readonly busybox: string;
   /** Library to preload into the kernel, or empty (see wide-registers.ts). */
   readonly preload: string;
-  /** Whether it runs programs by seccomp filters if this machine lets it, which is faster than tracing. */
+  /** Whether it uses seccomp filters, where the host allows it, to run programs: faster than ptrace. */
   readonly seccomp: boolean;
   /** When it was fetched, ISO 8601. */
   readonly fetched: string;
@@ -78,24 +78,24 @@ type Recorded = Pick<LabKernel, 'suite' | 'release' | 'version' | 'fetched' | 'd
 /** A kernel that was fetched and laid out. */
 export interface FetchedKernel {
   readonly release: string;
-  /** The package that names its version. */
+  /** File name of the package whose version it has. */
   readonly file: string;
 }
 
-/** The version in the name of a package's file. */
+/** The version in a package's file name. */
 const versionOf = (file: string) => /_([^_]+)_[^_]+\.deb$/.exec(file)?.[1] ?? 'unknown';
 
-/** Where the kernel of that package is kept. */
+/** Where the kernel of a package is kept. */
 const targetOf = (parent: string, file: string) =>
   join(parent, versionOf(file).replaceAll('%', '-'));
 
-/** What kind of machine a cached kernel was prepared for: its C library and register set. */
+/** The kind of machine that a cached kernel was prepared for: C library and register set. */
 function flavour(kind: LabKernelKind, suite: string, machine: Machine): string {
   if (kind === 'full') return 'full';
   return `${isOwnSuite(suite, machine) ? 'own' : 'moved'}${machine.amx ? '-amx' : ''}`;
 }
 
-/** Whether a kernel of this release takes `seccomp=` (6.1 and 6.12 do not list it with --help, 7.2 does). */
+/** Whether a kernel of this release supports `seccomp=` (6.1 and 6.12 do not list it in --help, 7.2 does). */
 const hasSeccomp = (release: string): boolean => Number.parseInt(release, 10) >= 7;
 
 function load(directory: string): LabKernel | undefined {
@@ -103,9 +103,9 @@ function load(directory: string): LabKernel | undefined {
     const text = readFileSync(join(directory, 'kernel.json'), 'utf8');
     const { size, ...recorded } = JSON.parse(text) as Recorded;
     const program = join(directory, 'linux');
-    // A machine that lost power may have kept the name and not the contents.
+    // After a power failure the name may exist without the contents.
     if (statSync(program).size !== size) return undefined;
-    // A cache that was moved: the path to the C library stands in the program.
+    // The cache was moved: the path to the C library is stored in the program.
     if (recorded.directory !== directory) return undefined;
     const preload = join(directory, 'wide-registers.so');
     return {
@@ -134,7 +134,7 @@ function cachedIn(parent: string): LabKernel[] {
 const kept = (cache: string, kind: LabKernelKind, suite: string, machine: Machine) =>
   join(cache, 'kernels', LAYOUT, `${suite}-${flavour(kind, suite, machine)}`);
 
-/** The newest user-mode kernel of a suite in the cache. */
+/** The newest cached user-mode kernel of a suite. */
 export function cachedKernel(
   cache: string,
   suite: string,
@@ -144,10 +144,10 @@ export function cachedKernel(
 }
 
 /**
- * Makes sure that the kernel of a suite is in the cache: fetches it if none is there, without root and
- * without installing anything. Safe to call from several processes at once.
+ * Ensures that the kernel of a suite is in the cache: fetches it if there is none, without root and without installing
+ * anything. Several processes may call it concurrently.
  *
- * @throws LabError when it cannot be had; see {@link LabError} for the codes
+ * @throws LabError if it is not available; see {@link LabError} for the codes
  */
 export async function prepareKernel(
   suite: string,
@@ -156,7 +156,7 @@ export async function prepareKernel(
 ): Promise<LabKernel> {
   const cache = openCache();
   const kind = options.kernel ?? 'user-mode';
-  // What runs it belongs to it: nothing is left to fetch when it is to start.
+  // The emulator is part of it: once prepared, nothing needs to be fetched at start.
   if (kind === 'full') await prepareEmulator(options);
   const parent = kept(cache, kind, suite, machine);
   const cached = options.refresh ? undefined : cachedIn(parent)[0];
@@ -186,7 +186,7 @@ async function fetchUserModeKernel(
   const own = isOwnSuite(packages.suite, machine);
   const names = ['user-mode-linux', 'busybox-static'];
   if (!own) names.push('libc6', 'patchelf');
-  // Whether it is needed shows only once the release is known, but it is small.
+  // Whether it is needed is known only once the release is, but it is small.
   if (machine.amx) names.push('tcc');
   const files = await packages.download(names);
   const file = (name: string) => files.get(name) ?? '';
@@ -246,10 +246,10 @@ async function fetchKernel(
     fetched: new Date().toISOString(),
     size: statSync(join(result, 'linux')).size,
   };
-  // Last, so that a directory with this file is whole.
+  // Written last, so that a directory with this file is complete.
   writeFileSync(join(result, 'kernel.json'), `${JSON.stringify(recorded, null, 2)}\n`);
   mkdirSync(parent, { recursive: true, mode: 0o700 });
-  // The same version again (a refresh): guests that run keep the files they have open.
+  // The same version again (a refresh): running guests keep their open files.
   if (existsSync(target)) renameSync(target, join(work, 'replaced'));
   renameSync(result, target);
   rmSync(work, { recursive: true, force: true });
@@ -264,7 +264,7 @@ async function fetchKernel(
   );
 }
 
-/** Every kernel in the cache, the newest of each kind first; fetches nothing. */
+/** All kernels in the cache, the newest of each kind first; fetches nothing. */
 export function listLabKernels(): LabKernel[] {
   const all = join(openCache(), 'kernels', LAYOUT);
   if (!existsSync(all)) return [];

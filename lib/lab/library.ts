@@ -4,7 +4,7 @@ import { LabError, lastLines } from './errors.ts';
 import { firstOf } from './package-files.ts';
 import { runProgram } from './programs.ts';
 
-/** Runs a program that came out of a package, with arguments; rejects if it fails. */
+/** Runs a program from an unpacked package with arguments; rejects if it fails. */
 export type RunUnpacked = (file: string, args: readonly string[]) => Promise<void>;
 
 const LOADER = 'ld-linux-x86-64.so.2';
@@ -20,14 +20,14 @@ async function must(file: string, args: readonly string[], signal?: AbortSignal)
   );
 }
 
-/** For programs of the machine's own suite, and static ones: nothing is needed. */
+/** For programs of the machine's own suite, and static ones: they run as they are. */
 export function runsAsIs(signal?: AbortSignal): RunUnpacked {
   return (file, args) => must(file, args, signal);
 }
 
 /**
- * For programs of another suite than the machine's: takes the C library out of the unpacked package
- * `libc6` into `directory`, and runs programs by its loader.
+ * For programs of another suite than the machine's: extracts the C library from the unpacked package `libc6` into
+ * `directory`, and runs programs with its loader.
  */
 export function runsWithLibrary(
   libc6: string,
@@ -41,8 +41,8 @@ export function runsWithLibrary(
 }
 
 /**
- * Makes `program` take its C library from `directory`, an absolute path that need not exist yet.
- * Starting it by the loader will not do for the guest kernel: it executes itself again, by its path.
+ * Makes `program` use the C library in `directory`, an absolute path that need not exist yet. Starting
+ * it with the loader does not work for the guest kernel, which executes itself again by path.
  */
 export async function bindToLibrary(
   program: string,

@@ -1,20 +1,20 @@
 import { readFileSync } from 'node:fs';
 import { LabError } from './errors.ts';
 
-/** What of this machine decides which kernel runs here and how. */
+/** The properties of this machine that decide which kernel runs here and how. */
 export interface Machine {
   /** `ID` of /etc/os-release, for example `debian`. */
   readonly id: string;
-  /** `VERSION_CODENAME` of /etc/os-release, for example `bookworm`; empty when it has none. */
+  /** `VERSION_CODENAME` of /etc/os-release, for example `bookworm`; empty if it has none. */
   readonly codename: string;
   /**
    * Whether the processor has AMX. Its tile registers make the register set that the host kernel
-   * wants back from a tracer larger than older guest kernels keep (see wide-registers.ts).
+   * requires from a tracer larger than older guest kernels store (see wide-registers.ts).
    */
   readonly amx: boolean;
 }
 
-/** Suites of Debian whose `user-mode-linux` has been run with this code. */
+/** Debian suites whose `user-mode-linux` has been run with this code. */
 export const KNOWN_SUITES: readonly string[] = ['bookworm', 'trixie', 'sid'];
 
 /** The suite with the newest kernel, which is the fastest (docs/lab.md, Measured). */
@@ -41,7 +41,7 @@ function readIfThere(path: string): string {
   }
 }
 
-/** Looks at this machine. Throws `LAB_ARCH` where no kernel of Debian's can run. */
+/** Inspects this machine. Throws `LAB_ARCH` if none of Debian's kernels can run. */
 export function inspectMachine(): Machine {
   if (process.platform !== 'linux' || process.arch !== 'x64') {
     throw new LabError(
@@ -61,7 +61,7 @@ export function inspectMachine(): Machine {
   };
 }
 
-/** Checks the name of a suite. Throws `LAB_USAGE` for what cannot be one. */
+/** Checks the name of a suite. Throws `LAB_USAGE` if it is invalid. */
 export function checkSuite(name: string): string {
   // The name becomes part of paths and of apt's configuration.
   if (/^[a-z][a-z0-9-]*$/.test(name)) return name;
@@ -73,8 +73,8 @@ export function checkSuite(name: string): string {
 }
 
 /**
- * The suites to take the user-mode kernel from, best first: the one asked for, else that of NETLINK_XFRM_SUITE; if
- * none is named, the newest, and {@link hostSuite} where that cannot be had or does not boot.
+ * The suites to take the user-mode kernel from, best first: the requested one, else NETLINK_XFRM_SUITE; if neither is
+ * given, the newest, then {@link hostSuite} if that is unavailable or does not boot.
  */
 export function chooseSuites(
   option: string | undefined,
@@ -87,8 +87,8 @@ export function chooseSuites(
 }
 
 /**
- * The suite whose programs this machine runs: its own if it is Debian and known, else bookworm, whose
- * programs want the oldest C library.
+ * The suite whose programs this machine can run: its own if it is a known Debian, else bookworm, whose
+ * programs need the oldest C library.
  */
 export function hostSuite(machine: Machine): string {
   if (machine.id === 'debian' && KNOWN_SUITES.includes(machine.codename)) return machine.codename;

@@ -13,9 +13,9 @@ import type { Guest } from './vm.ts';
 
 /** A guest that runs commands until it is closed, or this process ends. See {@link openLab}. */
 export class Lab {
-  /** The kernel that it runs. */
+  /** The running kernel. */
   readonly kernel: LabKernel;
-  /** Milliseconds that the boot took. */
+  /** Duration of the boot in milliseconds. */
   readonly bootMs: number;
   readonly #guest: Guest;
 
@@ -27,12 +27,11 @@ export class Lab {
   }
 
   /**
-   * Runs a command, as `runInLab` does. Up to four run at the same time; more wait for one of them to end. What a
-   * command changes in the kernel (SAs, policies, links, network namespaces), and what it writes below /tmp, /run and
-   * /mnt, is there for the next; `isolated` keeps the first apart. The processes that it leaves running are killed.
+   * Runs a command, as `runInLab` does. Up to four run concurrently; more wait for one to end. Changes that a command
+   * makes in the kernel (SAs, policies, links, network namespaces) or below /tmp, /run and /mnt are visible to the next
+   * command; `isolated` separates the kernel state. Processes left running are killed.
    *
-   * @throws LabError `LAB_LOST` when the guest has ended; the signal's reason when aborted, and then the
-   * command has been killed
+   * @throws LabError `LAB_LOST` if the guest has ended; the signal's reason if aborted, after the command was killed
    */
   run(command: readonly string[], options: LabCommandOptions = {}): Promise<LabResult> {
     const run = guestRun(this.kernel, command, options);
@@ -42,7 +41,7 @@ export class Lab {
     );
   }
 
-  /** Ends the guest and all that runs in it. Resolves when nothing of it is left. */
+  /** Shuts down the guest and everything in it. Resolves when nothing of it is left. */
   close(): Promise<void> {
     return this.#guest.close();
   }
@@ -54,15 +53,15 @@ export class Lab {
 }
 
 /**
- * Boots a guest for several commands, which then start in milliseconds. It belongs to this process alone, and ends with
+ * Boots a guest for several commands, which then start in milliseconds. It belongs to this process only, and ends with
  * it.
  *
  *     await using lab = await openLab();
  *     await lab.run(['ip', 'xfrm', 'state', 'flush']);
  *     const { status } = await lab.run(['node', 'test.js'], { isolated: true });
  *
- * @param options - `timeout` is the milliseconds for the boot, default as of a command
- * @throws LabError when the lab cannot work here; the signal's reason when aborted before it is up
+ * @param options - `timeout` is in milliseconds and covers the boot; the default is that of a command
+ * @throws LabError if the lab cannot work here; the signal's reason if aborted before it is up
  */
 export async function openLab(
   options: LabGuestOptions & Pick<LabCommandOptions, 'timeout' | 'signal'> = {},

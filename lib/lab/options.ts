@@ -2,67 +2,67 @@ import type { Readable, Writable } from 'node:stream';
 import { LabError } from './errors.ts';
 import type { LabKernelKind, PrepareLabOptions } from './kernel.ts';
 
-/** Where a stream of the command goes. */
+/** Destination of an output stream of the command. */
 export type LabOutput = Writable | 'inherit' | 'ignore';
 
-/** What a guest can be given as it boots. All is optional. */
+/** Options for booting a guest. All are optional. */
 export interface LabGuestOptions extends PrepareLabOptions {
   /**
-   * The guest's memory in MiB, at least 128; default 512, of a full kernel 1024. It is taken as it is
-   * used: a user-mode kernel's from TMPDIR, a full one's from this machine's memory.
+   * The guest's memory in MiB, at least 128; default 512, for a full kernel 1024. It is allocated as it is used: for a
+   * user-mode kernel from TMPDIR, for a full one from this machine's memory.
    */
   readonly memory?: number | undefined;
   /**
-   * Host directory that the guest may write to, mounted at the same path. Everything else of the
-   * host is read-only in the guest, or hidden below a layer that ends with it (/tmp, /run, /mnt).
+   * Host directory that the guest may write to, mounted at the same path. All other host files are read-only in the
+   * guest, or hidden by an overlay that is discarded with it (/tmp, /run, /mnt).
    */
   readonly share?: string | undefined;
 }
 
-/** What one command in a guest can be told. All is optional. */
+/** Options for one command in a guest. All are optional. */
 export interface LabCommandOptions {
   /**
-   * Milliseconds, default 120000, with a full kernel 600000; of {@link runInLab} for boot and command together, but not
-   * for the download. When they are over the command is killed and the result has status 124.
+   * Milliseconds, default 120000, with a full kernel 600000; for {@link runInLab} it covers boot and command, but not the
+   * download. On timeout the command is killed and the result has status 124.
    */
   readonly timeout?: number | undefined;
   /** Working directory of the command; default the current one. It must exist on the host. */
   readonly cwd?: string | undefined;
   /** The command's environment; default this process's. NETLINK_XFRM_LAB is added. */
   readonly env?: Readonly<Record<string, string | undefined>> | undefined;
-  /** Default `ignore`: the command reads an empty input. `inherit` passes this process's on. */
+  /** Default `ignore`: the command reads an empty input. `inherit` passes on this process's standard input. */
   readonly stdin?: 'inherit' | 'ignore' | undefined;
-  /** Default `inherit`. A stream is written to, byte for byte as it comes, and not ended. */
+  /** Default `inherit`. A stream receives the bytes unchanged and is not ended. */
   readonly stdout?: LabOutput | undefined;
-  /** Default `inherit`; as `stdout`. */
+  /** Default `inherit`; like `stdout`. */
   readonly stderr?: LabOutput | undefined;
   /**
-   * Passes SIGINT, SIGTERM, SIGHUP and SIGQUIT of this process on to the command; a second one kills
-   * it. Default false: then this process ends by them, and the command with it.
+   * Forwards SIGINT, SIGTERM, SIGHUP and SIGQUIT of this process to the command; a second one kills
+   * it. Default false: the signals then end this process, and the command with it.
    */
   readonly forwardSignals?: boolean | undefined;
   /**
-   * Gives the command a network namespace of its own, with its own loopback interface and list of named namespaces:
-   * it finds no SAs, policies and links of others, and what it leaves ends with it. Default false.
+   * Gives the command its own network namespace, with its own loopback interface and list of named namespaces: it sees no
+   * SAs, policies and links of others, and what it leaves behind is discarded. Default false.
    */
   readonly isolated?: boolean | undefined;
-  /** Kills the command; the promise is then rejected with its reason. */
+  /** Kills the command; the promise is then rejected with the signal's reason. */
   readonly signal?: AbortSignal | undefined;
 }
 
-/** What {@link runInLab} can be told. All is optional. */
+/** Options of {@link runInLab}. All are optional. */
 export interface LabOptions extends LabGuestOptions, LabCommandOptions {
   readonly signal?: AbortSignal | undefined;
   /**
-   * Runs it in a guest that is kept for this user, and boots one if there is none with this kernel, memory and share.
-   * Other commands may run in it at the same time (four; more wait). The state of its kernel stays, and what was written
-   * below /tmp, /run and /mnt; processes end with their command. A number is the milliseconds after which the guest
-   * ends if nothing has run in it; `true` is 600000. Default false: the guest is the command's alone.
+   * Runs it in a guest kept for this user; boots one if there is none with this kernel, memory and share. Other commands
+   * may run in it concurrently (four; more wait). Kernel state and files below /tmp, /run and /mnt persist; processes end
+   * with their command. A number is the idle time in milliseconds after which the guest shuts down; `true` means 600000.
+   * Default false: the command has a guest of its own.
    */
   readonly keep?: boolean | number | undefined;
 }
 
-/** Where the streams of a command come from and go to. */
+/** Sources and destinations of a command's streams. */
 export interface CommandStreams {
   stdin: Readable | undefined;
   readonly stdout: Writable | undefined;
@@ -83,7 +83,7 @@ export function commandStreams(options: LabCommandOptions): CommandStreams {
   };
 }
 
-/** Limits and defaults, checked. */
+/** Validated limits and defaults. */
 export interface LabLimits {
   readonly memory: number;
   readonly timeout: number;
@@ -94,10 +94,10 @@ const DEFAULTS: Record<LabKernelKind, LabLimits | undefined> = {
   full: { memory: 1024, timeout: 600_000 },
 };
 
-/** Node's timers take no more: 2^31 - 1 milliseconds. */
+/** Longest timeout of Node's timers: 2^31 - 1 milliseconds. */
 const LONGEST = 0x7fffffff;
 
-/** Checks the figures. Throws `LAB_USAGE`. */
+/** Checks the limits. Throws `LAB_USAGE`. */
 export function checkLimits(options: Pick<LabOptions, 'memory' | 'timeout' | 'kernel'>): LabLimits {
   const defaults = DEFAULTS[options.kernel ?? 'user-mode'];
   if (defaults === undefined) {

@@ -3,8 +3,8 @@ import type { Duplex, Writable } from 'node:stream';
 const turn = () => new Promise<void>((resume) => setImmediate(resume));
 
 /**
- * One output of a slot, read all the time; what comes goes to the output of the command that runs, no faster
- * than that takes it. The guest then waits.
+ * An output of a slot. It is always read, and its data goes to the output of the running command, no faster than that
+ * accepts it; the guest is blocked meanwhile.
  */
 export class OutputLine {
   readonly #line: Duplex;
@@ -23,7 +23,7 @@ export class OutputLine {
     });
   }
 
-  /** From here on the output goes to `to`, or nowhere. `fail` is called when that cannot be written to. */
+  /** From now on the output goes to `to`, or nowhere. `fail` is called if that cannot be written to. */
   attach(to: Writable | undefined, fail: (reason: unknown) => void): void {
     this.#bytes = 0;
     this.#to = to;
@@ -43,8 +43,8 @@ export class OutputLine {
   }
 
   /**
-   * Waits until all that the command wrote has been passed on: `bytes` of it; without them, all that has left
-   * the guest, which lies in the socket: then a whole turn of the event loop brings nothing more.
+   * Waits until all output of the command has been passed on: `bytes` in total, or if that is unknown, all that has left
+   * the guest: it is then in the socket, and a whole turn of the event loop brings nothing more.
    */
   async complete(bytes: number | undefined): Promise<void> {
     for (;;) {
@@ -57,7 +57,7 @@ export class OutputLine {
         });
         this.#changed = () => {};
       } else {
-        // The first may come before the next time that sockets are looked at, the second after it.
+        // The first may resolve before sockets are polled, the second after.
         await turn();
         await turn();
         if (this.#bytes === before && !this.#line.isPaused()) return;

@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { LabError } from './errors.ts';
 
 /**
- * The first of `paths` that exists below an unpacked package. Files moved from /bin and /lib to
+ * The first of `paths` that exists in an unpacked package. Files moved from /bin and /lib to
  * /usr between suites.
  */
 export function firstOf(directory: string, paths: readonly string[]): string {

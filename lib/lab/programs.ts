@@ -16,8 +16,8 @@ export interface ProgramOptions {
 }
 
 /**
- * The environment for programs of the host: the C locale, so that messages can be recognised, and
- * no NODE_OPTIONS or preloaded libraries of ours.
+ * Environment for host programs: the C locale, so that messages can be recognised, and none of our
+ * NODE_OPTIONS or preloaded libraries.
  */
 export function plainEnvironment(): NodeJS.ProcessEnv {
   const env: NodeJS.ProcessEnv = { ...process.env, LC_ALL: 'C', LANG: 'C' };
@@ -29,7 +29,7 @@ export function plainEnvironment(): NodeJS.ProcessEnv {
 }
 
 /**
- * Runs a helper to its end. A status other than 0 is returned, not thrown; a program that does not
+ * Runs a helper to completion. A status other than 0 is returned, not thrown; a program that does not
  * exist throws `LAB_TOOLS`; an abort kills it and rejects with the signal's reason.
  */
 export async function runProgram(
@@ -43,7 +43,7 @@ export async function runProgram(
       cwd: options.cwd,
       env: options.env ?? plainEnvironment(),
       stdio: ['ignore', 'pipe', 'pipe'],
-      // A group of its own: apt's download methods are its children and must end with it.
+      // In its own process group: apt's download methods are its children and must end with it.
       detached: true,
     });
     const out: Buffer[] = [];
@@ -55,11 +55,11 @@ export async function runProgram(
       try {
         process.kill(-child.pid, 'SIGKILL');
       } catch {
-        // It ended meanwhile.
+        // It has just ended.
       }
     };
     const aborted = options.signal && addAbortListener(options.signal, kill);
-    // Without this, a program that exits in the middle of a download would leave apt behind.
+    // Otherwise a program that exits in the middle of a download would leave apt behind.
     process.once('exit', kill);
     const done = () => {
       aborted?.[Symbol.dispose]();

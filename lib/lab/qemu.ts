@@ -7,21 +7,21 @@ import { plainEnvironment } from './programs.ts';
 import { fetchLabTools } from './tools.ts';
 import type { GuestProgram } from './vm.ts';
 
-/** The emulator that runs full kernels. */
+/** The emulator for full kernels. */
 export interface Emulator {
   readonly program: string;
-  /** What it needs in its environment. */
+  /** Environment that it needs. */
   readonly env: Readonly<Record<string, string>>;
-  /** Directories with its firmware, where it does not find them itself. */
+  /** Firmware directories, if it does not find them itself. */
   readonly firmware: readonly string[];
 }
 
-/** How qemu runs the guest's code: the processor does, or it is translated (slower by far). */
+/** How qemu executes the guest's code: on the processor, or translated (much slower). */
 export type Accelerator = 'kvm' | 'tcg';
 
 const PROGRAM = 'qemu-system-x86_64';
 
-/** Debian's packages of the emulator; the shared libraries they need come with them. */
+/** Debian's packages of the emulator; the shared libraries they need are fetched with them. */
 const PACKAGES = ['qemu-system-x86', 'qemu-system-common', 'qemu-system-data', 'seabios'];
 
 const HINT =
@@ -39,7 +39,7 @@ function isProgram(path: string): boolean {
 
 /**
  * Finds the emulator: NETLINK_XFRM_QEMU, else one in PATH, else Debian's, fetched into the cache.
- * Throws `LAB_QEMU` when there is none.
+ * Throws `LAB_QEMU` if there is none.
  */
 export async function prepareEmulator({
   signal,
@@ -59,7 +59,7 @@ export async function prepareEmulator({
     .find(isProgram);
   if (installed !== undefined) return { program: installed, env: {}, firmware: [] };
   try {
-    // Of this machine's suite, whatever the kernel is of: it runs with the C library here.
+    // From this machine's suite, whatever the kernel's: it uses the C library here.
     const { root, libraries } = await fetchLabTools(PACKAGES, { signal, progress });
     return {
       program: join(root, 'usr/bin', PROGRAM),
@@ -77,8 +77,8 @@ export async function prepareEmulator({
 }
 
 /**
- * The ways to run the guest's code, best first; a boot that fails by one is tried by the next.
- * NETLINK_XFRM_ACCEL names them instead. Throws `LAB_USAGE` for what it cannot be.
+ * Accelerators to use, best first; if a boot fails with one, the next is tried.
+ * NETLINK_XFRM_ACCEL overrides them. Throws `LAB_USAGE` if its value is invalid.
  */
 export function accelerators(
   env: NodeJS.ProcessEnv = process.env,
@@ -95,7 +95,7 @@ export function accelerators(
   }
   try {
     accessSync(device, constants.R_OK | constants.W_OK);
-    // The device alone promises nothing: without these it was seen to start guests and lose them.
+    // The device alone is no guarantee: without these flags it has been seen to start guests and lose them.
     if (/^flags\s*:.*\b(vmx|svm)\b/m.test(readFileSync(processors, 'utf8'))) return ['kvm', 'tcg'];
   } catch {
     // No KVM for this user.
@@ -103,13 +103,13 @@ export function accelerators(
   return ['tcg'];
 }
 
-/** A value in a list of options: qemu takes two commas for one. */
+/** Escapes a value in an option list: qemu reads two commas as one. */
 const value = (text: string) => text.replaceAll(',', ',,');
 
-/** Processors of a guest: enough for its kernel to do two things at once. */
+/** Processors of a guest: enough for its kernel to do two things concurrently. */
 const PROCESSORS = 2;
 
-/** How a full kernel is started. Its lines are ports of a virtio console, by name. */
+/** Command line of a full kernel. Its lines are named ports of a virtio console. */
 export function qemuProgram(
   emulator: Emulator,
   kernel: LabKernel,
@@ -136,7 +136,7 @@ export function qemuProgram(
       ...emulator.firmware.flatMap((directory) => ['-L', directory]),
       ...['-no-user-config', '-nodefaults', '-no-reboot', '-display', 'none', '-machine', 'pc'],
       ...['-accel', setup.accelerator === 'tcg' ? 'tcg,thread=multi' : setup.accelerator],
-      // All that can be emulated, but for page tables of five levels, which make it slower.
+      // All emulated features except five-level page tables, which make it slower.
       ...['-cpu', setup.accelerator === 'tcg' ? 'max,la57=off' : 'host'],
       ...['-smp', String(PROCESSORS), '-m', `${setup.memory}M`],
       ...['-kernel', kernel.program, '-initrd', join(setup.run, 'initramfs')],
@@ -153,7 +153,7 @@ export function qemuProgram(
       ]),
     ],
     env: emulator.env,
-    // It then waits for ever, so that someone can look at the guest.
+    // It then waits forever, so that someone can inspect the guest.
     broken: /^KVM internal error|^error: kvm run failed/m,
   };
 }

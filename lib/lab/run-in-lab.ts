@@ -3,13 +3,13 @@ import { checkCommand, checkLimits, type LabOptions } from './options.ts';
 import { type LabResult, prepareLab, runOnce } from './run.ts';
 
 /**
- * Runs a command as root of a guest kernel that has IPsec. The guest sees the host's files, so that
- * the same programs lie at the same paths; what it may change of them, see `share`. It has network
- * namespaces and its own loopback, and no way to the host's network.
+ * Runs a command as root of a guest kernel that has IPsec. The guest sees the host's files, with the same programs at the
+ * same paths; see `share` for what it may change. It has network namespaces and its own loopback, but no access to the
+ * host's network.
  *
  * Resolves when the guest has powered off. An exit status other than 0 is a result, not an error.
  *
- * @throws LabError when the lab cannot work here; the signal's reason when aborted
+ * @throws LabError if the lab cannot work here; the signal's reason if aborted
  */
 export async function runInLab(
   command: readonly string[],

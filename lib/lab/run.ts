@@ -29,17 +29,17 @@ import { bootGuest, type Guest, type GuestProgram, type GuestRun } from './vm.ts
 
 /** How a command in the guest ended. */
 export interface LabResult {
-  /** The command's exit status; 128 + n if signal n killed it; 124 if the time was up. */
+  /** The command's exit status; 128 + n if signal n killed it; 124 if it timed out. */
   readonly status: number;
-  /** Whether `timeout` ended it. */
+  /** Whether it was ended by `timeout`. */
   readonly timedOut: boolean;
   /** Milliseconds until the command started; absent if it never did. */
   readonly bootMs?: number;
-  /** Milliseconds until it had ended; of a guest of one command, until that had. */
+  /** Milliseconds until the command, or a guest of its own, had ended. */
   readonly totalMs: number;
   /** The guest kernel's release, for example `6.1.176`. */
   readonly release: string;
-  /** The Debian suite it is of. */
+  /** The Debian suite of the kernel. */
   readonly suite: string;
 }
 
@@ -52,8 +52,7 @@ type RunDirectory = Readonly<{
 }>;
 
 /**
- * The ways to start a guest, best first: one that does not bring the kernel up is followed by the
- * next.
+ * The ways to start a guest, best first: if one does not bring the kernel up, the next is tried.
  */
 async function guestPrograms(
   kernel: LabKernel,
@@ -77,7 +76,7 @@ function directory(path: string, what: string): string {
   try {
     if (statSync(full).isDirectory()) return full;
   } catch {
-    // Told below.
+    // Reported below.
   }
   throw new LabError(
     'LAB_DIRECTORY',
@@ -91,7 +90,7 @@ function writeRunFiles(plan: GuestPlan, kernel: LabKernel): void {
   const { run } = plan;
   try {
     symlinkSync(kernel.busybox, join(run, 'busybox'));
-    // The path to this file is all that the kernel's command line says of the command.
+    // The kernel's command line refers to the command only by this file.
     writeFileSync(join(run, 'init'), initScript(plan), { mode: 0o700 });
     writeFileSync(join(run, 'modprobe'), modprobeScript(plan), { mode: 0o700 });
     if (kernel.kind === 'full') {
@@ -109,7 +108,7 @@ function writeRunFiles(plan: GuestPlan, kernel: LabKernel): void {
   }
 }
 
-/** The caller's environment for the command, as the guest needs it. */
+/** The caller's environment for the command, adapted to the guest. */
 function guestEnvironment(options: LabCommandOptions, kernel: LabKernel): Record<string, string> {
   const env: Record<string, string> = {};
   for (const [name, value] of Object.entries(options.env ?? process.env)) {
@@ -121,10 +120,10 @@ function guestEnvironment(options: LabCommandOptions, kernel: LabKernel): Record
 }
 
 /**
- * The kernel that a run uses: fetches it if it is not in the cache, without root and without installing
- * anything. Safe to call from several processes at once.
+ * Returns the kernel that a run uses: fetches it if it is not in the cache, without root and without installing anything.
+ * Several processes may call it concurrently.
  *
- * @throws LabError when it cannot be had; see {@link LabError} for the codes
+ * @throws LabError if it is not available; see {@link LabError} for the codes
  */
 export async function prepareLab(options: PrepareLabOptions = {}): Promise<LabKernel> {
   const machine = inspectMachine();
@@ -135,10 +134,10 @@ export async function prepareLab(options: PrepareLabOptions = {}): Promise<LabKe
     : prepareDefault(suites, machine, options, boots);
 }
 
-/** Milliseconds in which a kernel that boots at all has booted, on a machine however slow. */
+/** Milliseconds for a trial boot, however slow the machine. */
 const TRIAL = 10 * 60_000;
 
-/** Boots a kernel to see that it does. */
+/** Boots a kernel as a trial. */
 async function boots(kernel: LabKernel, signal: AbortSignal | undefined): Promise<void> {
   const quiet = { stdout: 'ignore', stderr: 'ignore', timeout: TRIAL, signal } as const;
   const { status } = await runOnce(kernel, [kernel.busybox, 'true'], quiet);
@@ -151,7 +150,7 @@ async function boots(kernel: LabKernel, signal: AbortSignal | undefined): Promis
   );
 }
 
-/** Runs a command in a guest of its own. */
+/** Runs a command in its own guest. */
 export async function runOnce(
   kernel: LabKernel,
   command: readonly string[],
@@ -170,7 +169,7 @@ export async function runOnce(
   });
 }
 
-/** A command as the guest gets it. Throws `LAB_USAGE` and `LAB_DIRECTORY`. */
+/** Prepares a command for the guest. Throws `LAB_USAGE` and `LAB_DIRECTORY`. */
 export function guestRun(
   kernel: LabKernel,
   command: readonly string[],
@@ -190,7 +189,7 @@ export function sharePath({ share }: LabGuestOptions): string {
   return share === undefined ? '' : directory(share, 'shared directory');
 }
 
-/** Runs a command that `body` gives the status of, within its limits. */
+/** Runs a command within its limits; `body` returns its status. */
 export async function interruptible(
   kernel: LabKernel,
   options: LabCommandOptions,
@@ -214,7 +213,7 @@ export async function interruptible(
     });
     return result(status, false);
   } catch (error) {
-    // A guest that ends as this process was told to end has no status to tell.
+    // A guest that ended because this process was told to end has no status to report.
     const lost = error instanceof LabError && error.code === 'LAB_LOST';
     const { status } = interruption;
     if (status === undefined || !(lost || interruption.caused(error))) throw error;
@@ -252,7 +251,7 @@ export async function startGuest(
       return await bootGuest({ kernel, run, program, slots, stdin }, signal);
     } catch (error) {
       rmSync(run, { recursive: true, force: true });
-      // Nothing of the command has run, nor of its standard input been read.
+      // The command has not run, and its standard input has not been read.
       const last = index === ways.length - 1;
       if (last || !(error instanceof LabError && error.code === 'LAB_BOOT')) throw error;
     }

@@ -2,12 +2,12 @@ import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { LabError } from './errors.ts';
 
-/** One place that apt may fetch binary packages from. */
+/** A source of binary packages for apt. */
 export interface AptSource {
   readonly uri: string;
   readonly suite: string;
   readonly components: readonly string[];
-  /** `Signed-By`: a path to a keyring, or a key in the source itself; empty when not given. */
+  /** `Signed-By`: path to a keyring, or an embedded key; empty if not given. */
   readonly signedBy: string;
 }
 
@@ -37,7 +37,7 @@ export function parseListFile(text: string): AptSource[] {
 /** Reads a deb822-style file (sources.list(5)): paragraphs of `Field: value`. */
 export function parseSourcesFile(text: string): AptSource[] {
   const sources: AptSource[] = [];
-  // Comment lines may stand in the middle of a paragraph, also of a field's value.
+  // Comment lines may occur within a paragraph, even within a field's value.
   const paragraphs = text
     .split('\n')
     .filter((line) => !line.startsWith('#'))
@@ -72,7 +72,7 @@ export function parseSourcesFile(text: string): AptSource[] {
   return sources;
 }
 
-/** Every source of the machine, in the order apt reads them. */
+/** All apt sources of the machine, in the order apt reads them. */
 export function readMachineSources(etc = '/etc/apt'): AptSource[] {
   const sources: AptSource[] = [];
   const read = (path: string) => {
@@ -95,8 +95,8 @@ export function readMachineSources(etc = '/etc/apt'): AptSource[] {
 }
 
 /**
- * How surely a source is the Debian archive itself: 0 is not. Other vendors use Debian's suite names
- * too, so the name alone proves nothing; a wrong guess would fail at the signature, not do harm.
+ * How likely a source is the Debian archive itself: 0 means it is not. Other vendors use Debian's suite names too, so
+ * the name alone proves nothing; a wrong guess fails signature verification and does no harm.
  */
 function likeness(source: AptSource): number {
   if (!DEBIAN_SUITE.test(source.suite) || !source.components.includes('main')) return 0;
@@ -104,7 +104,7 @@ function likeness(source: AptSource): number {
   const last = source.uri.replace(/\/+$/, '').split('/').pop() ?? '';
   const named = /^debian([._-]|$)/.test(last);
   if (/debian-archive/.test(source.signedBy)) return named ? 4 : 3;
-  // A key of its own that is not Debian's means another vendor.
+  // Its own key, unless it is Debian's, means another vendor.
   if (source.signedBy !== '') return 0;
   return named ? 2 : 0;
 }
@@ -116,7 +116,7 @@ export interface Archive {
 }
 
 /**
- * Chooses the archive: NETLINK_XFRM_MIRROR (and NETLINK_XFRM_KEYRING), else the machine's own apt
+ * Chooses the archive: NETLINK_XFRM_MIRROR (and NETLINK_XFRM_KEYRING), else the machine's apt
  * sources. No address is built in. Throws `LAB_MIRROR` or `LAB_KEYRING`.
  */
 export function chooseArchive(
@@ -146,7 +146,7 @@ export function chooseArchive(
   const signedBy =
     env.NETLINK_XFRM_KEYRING ||
     DEBIAN_KEYRINGS.find((path) => exists(path)) ||
-    // Without a mirror of the caller's own, what the machine trusts for its archive will do.
+    // Without a mirror set by the caller, the keys that the machine trusts for its archive are used.
     (env.NETLINK_XFRM_MIRROR ? '' : (best?.signedBy ?? ''));
   const usable = signedBy.startsWith('/') ? exists(signedBy) : signedBy !== '';
   if (!usable) {

@@ -1,18 +1,18 @@
 import { Transform, type TransformCallback } from 'node:stream';
 
 /** Control characters of the terminal line that carries standard input (termios(3), stty(1)). */
-const END = 0x04; // VEOF: hands over what has come so far; alone, it is the end of the input
-const QUOTE = 0x16; // VLNEXT: the next byte is plain
-const NEWLINE = 0x0a; // quoted as well: a piece then takes one read(2), however many lines it has
+const END = 0x04; // VEOF: delivers pending input; alone, it means end of file
+const QUOTE = 0x16; // VLNEXT: the next byte is literal
+const NEWLINE = 0x0a; // quoted as well: one read(2) then takes a whole piece, however many lines it has
 
 /**
- * Bytes handed over at a time. A line of the guest's terminal holds 4096 (N_TTY_BUF_SIZE in the
- * kernel's drivers/tty/n_tty.c) and drops what goes beyond; and when fewer than 128 are free the
- * kernel throttles the line, from which it sometimes does not recover (seen with 6.12.101, 7.2.7).
+ * Bytes sent at a time. A terminal line in the guest holds 4096 (N_TTY_BUF_SIZE in the kernel's
+ * drivers/tty/n_tty.c) and drops the rest; and with fewer than 128 free the kernel throttles the
+ * line, from which it sometimes does not recover (seen with 6.12.101, 7.2.7).
  */
 export const PIECE = 3072;
 
-/** A piece as it goes over the line: what the guest's terminal would act on is quoted. */
+/** Encodes a piece for the line, quoting bytes that the guest's terminal would act on. */
 export function encodePiece(piece: Uint8Array): Buffer {
   const out: number[] = [];
   for (const byte of piece) {
@@ -24,13 +24,13 @@ export function encodePiece(piece: Uint8Array): Buffer {
 }
 
 /**
- * Encodes standard input for a terminal line in canonical mode, which alone can say "end of file".
- * Every byte arrives as it was. The next piece goes out when the guest has taken the last.
+ * Encodes standard input for a terminal line in canonical mode, the only one that can signal end of file.
+ * All bytes arrive unchanged. The next piece is sent when the guest has acknowledged the last.
  */
 export class TerminalInput extends Transform {
   #taken = () => {};
 
-  /** The guest has taken the piece. */
+  /** The guest has accepted the piece. */
   acknowledge(): void {
     this.#taken();
   }

@@ -9,18 +9,18 @@ import {
 import { join } from 'node:path';
 import { LabError } from './errors.ts';
 
-/** A directory that may hold the guest's memory, or the files that it starts from. */
+/** A candidate directory for the guest's memory, or for its start files. */
 export interface TempCandidate {
   readonly path: string;
-  /** Free bytes for this user. */
+  /** Bytes available to this user. */
   readonly free: number;
   readonly writable: boolean;
   readonly executable: boolean;
-  /** In memory, and so without disc traffic. */
+  /** In memory, and so without disk traffic. */
   readonly tmpfs: boolean;
 }
 
-/** Bytes the guest needs beside its memory: what else may fill the same file system meanwhile. */
+/** Bytes to spare beyond the guest's memory: other files may fill the same file system meanwhile. */
 const MARGIN = 16 * 1024 * 1024;
 
 interface Mount {
@@ -29,7 +29,7 @@ interface Mount {
   readonly type: string;
 }
 
-/** Reads the format of /proc/self/mountinfo (proc(5)); octal escapes stand for blanks in paths. */
+/** Parses /proc/self/mountinfo (proc(5)); octal escapes stand for blanks in paths. */
 export function parseMountInfo(text: string): Mount[] {
   const mounts: Mount[] = [];
   for (const line of text.split('\n')) {
@@ -48,7 +48,7 @@ export function parseMountInfo(text: string): Mount[] {
   return mounts;
 }
 
-/** The mount that holds `path`: the longest mount point above it, the latest if it has several. */
+/** The mount that holds `path`: the longest matching mount point, the latest if there are several. */
 export function mountOf(path: string, mounts: readonly Mount[]): Mount | undefined {
   let best: Mount | undefined;
   for (const mount of mounts) {
@@ -59,7 +59,7 @@ export function mountOf(path: string, mounts: readonly Mount[]): Mount | undefin
   return best;
 }
 
-/** Looks at a directory as a place for what a guest needs. */
+/** Inspects a directory as a candidate. */
 export function inspectTemp(path: string): TempCandidate | undefined {
   try {
     const real = realpathSync(path);
@@ -83,28 +83,28 @@ export function inspectTemp(path: string): TempCandidate | undefined {
   }
 }
 
-/** Where to look, best first; what the user set in TMPDIR comes before all. */
+/** Where to look, best first; the user's TMPDIR takes precedence. */
 export function tempCandidates(env: NodeJS.ProcessEnv, cache: string): string[] {
   const all = [env.TMPDIR, '/dev/shm', env.XDG_RUNTIME_DIR, '/tmp', '/var/tmp', cache];
   return [...new Set(all.filter((path): path is string => path?.startsWith('/') ?? false))];
 }
 
-/** Why a directory cannot hold what a guest executes. */
+/** Why a directory cannot hold files that a guest executes. */
 function unfit({ writable, executable }: TempCandidate): string | undefined {
   if (!writable) return 'cannot be written';
   return executable ? undefined : 'is mounted noexec';
 }
 
-/** The candidates with what is wrong with each. */
+/** The candidates, each with its problem. */
 const listed = (candidates: readonly TempCandidate[], reason: (of: TempCandidate) => string) =>
   candidates.map((one) => `${one.path} ${reason(one)}`).join('; ') || 'none exists';
 
 /**
- * Chooses the directory for the file that is the guest's memory: the kernel maps it executable, and
- * dies with a bus error when it fills up. The file is sparse and has no name; it grows with use.
+ * Chooses the directory for the file that backs the guest's memory: the kernel maps it executable, and
+ * dies with a bus error if the file system fills up. The file is sparse and unnamed; it grows with use.
  *
  * @param memory - the guest's memory in MiB
- * @throws LabError `LAB_TMPDIR` when none will do
+ * @throws LabError `LAB_TMPDIR` if none is suitable
  */
 export function chooseTemp(candidates: readonly TempCandidate[], memory: number): string {
   const needed = memory * 1024 * 1024 + MARGIN;
@@ -120,22 +120,22 @@ export function chooseTemp(candidates: readonly TempCandidate[], memory: number)
   );
 }
 
-/** Why a file system cannot hold the run directory. The path is as {@link inspectTemp} resolved it. */
+/** Why a file system cannot hold the run directory. The path is resolved by {@link inspectTemp}. */
 function unfitForRun(candidate: TempCandidate): string | undefined {
   const { path } = candidate;
-  // It stands on the kernel's command line.
+  // It is part of the kernel's command line.
   if (/\s|"/.test(path)) return 'has a blank or a quote in its path';
-  // What the guest mounts anew before its first program starts.
+  // Paths on which the guest mounts before its first program starts.
   if (/^\/(dev|proc|sys|run)(\/|$)/.test(path)) return 'is hidden in the guest';
   return unfit(candidate);
 }
 
 /**
- * Makes a private directory for the files that one guest starts from. The guest runs programs there, and its hostfs asks
- * the host whether it may: access(2) says EACCES for them where the file system is mounted noexec, and the kernel
- * panics with "Requested init … failed (error -13)".
+ * Creates a private directory for the files from which a guest starts. The guest runs programs there, and its hostfs asks
+ * the host for permission: access(2) fails with EACCES for them on a noexec file system, and the kernel panics with
+ * "Requested init … failed (error -13)".
  *
- * @throws LabError `LAB_TMPDIR` when none will do
+ * @throws LabError `LAB_TMPDIR` if none is suitable
  */
 export function makeRunDirectory(candidates: readonly TempCandidate[]): string {
   const failed = new Map<TempCandidate, string>();
@@ -144,7 +144,7 @@ export function makeRunDirectory(candidates: readonly TempCandidate[]): string {
     try {
       return mkdtempSync(join(candidate.path, 'netlink-xfrm-lab-'));
     } catch (error) {
-      // The next one may do.
+      // The next one may work.
       failed.set(candidate, `cannot be written (${(error as NodeJS.ErrnoException).code})`);
     }
   }

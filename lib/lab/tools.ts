@@ -7,43 +7,43 @@ import { LabError } from './errors.ts';
 import type { PrepareLabOptions } from './kernel.ts';
 import { checkSuite, hostSuite, inspectMachine } from './machine.ts';
 
-/** Programs that were fetched, and how to run them. */
+/** Fetched programs, and how to run them. */
 export interface LabTools {
-  /** Debian suite they are of. */
+  /** Debian suite they come from. */
   readonly suite: string;
-  /** The root they are unpacked below, as a Debian system has them. */
+  /** Root directory they are unpacked in, with the layout of a Debian system. */
   readonly root: string;
-  /** The directories that hold programs, in the order of a PATH, joined by colons. */
+  /** Directories of programs, colon-separated as in PATH. */
   readonly path: string;
-  /** The directories that hold shared libraries. */
+  /** Directories of shared libraries. */
   readonly libraries: readonly string[];
   /**
-   * PATH and LD_LIBRARY_PATH with these tools before what this process's environment has. Merge it
-   * into the environment of what runs them, here or in the guest.
+   * PATH and LD_LIBRARY_PATH with these tools in front of this process's values. Merge it into the environment of what
+   * runs them, here or in the guest.
    */
   readonly env: { readonly PATH: string; readonly LD_LIBRARY_PATH: string };
 }
 
-/** What {@link fetchLabTools} can be told. */
+/** Options of {@link fetchLabTools}. */
 export type LabToolsOptions = Pick<PrepareLabOptions, 'suite' | 'signal' | 'progress'>;
 
-/** Changes when the layout of a tools directory does. */
+/** Changes with the layout of a tools directory. */
 const LAYOUT = 'v1';
 
 const PROGRAMS = ['usr/local/sbin', 'usr/local/bin', 'usr/sbin', 'usr/bin', 'sbin', 'bin'];
-/** The last is strongSwan's: its programs look for it at that absolute path alone. */
+/** The last is for strongSwan's programs, which look only at that absolute path. */
 const LIBRARIES = ['usr/lib/x86_64-linux-gnu', 'lib/x86_64-linux-gnu', 'usr/lib/ipsec'];
 
 /**
- * Packages that belong to the C library and the compiler's run time: every machine has its own, and
- * a second copy of the C library in LD_LIBRARY_PATH crashes whatever finds it.
+ * Packages of the C library and the compiler's run time: every machine has its own, and a second copy of the C library in
+ * LD_LIBRARY_PATH crashes programs.
  */
 const OWN_OF_MACHINE = /^(libc6|libc-bin|libcrypt1|libgcc-s1|gcc-\d+-base)$/;
 
-/** Packages named lib… that hold no shared library a program could need. */
+/** Packages named lib… without a shared library that a program could need. */
 const NO_LIBRARY = /^libperl|-(perl|common|bin|data)$/;
 
-/** Of everything that is needed, what to unpack: the packages asked for and shared libraries. */
+/** Selects what to unpack from the closure: the requested packages and shared libraries. */
 export function selectPackages(names: readonly string[], closure: readonly string[]): string[] {
   const library = (name: string) =>
     /^(lib|zlib1g)/.test(name) && !OWN_OF_MACHINE.test(name) && !NO_LIBRARY.test(name);
@@ -67,11 +67,11 @@ function toolsIn(suite: string, root: string): LabTools {
 /**
  * Fetches programs that this machine lacks: Debian packages and the shared libraries they need,
  * unpacked into the cache without root and without installing anything. Packages that need more
- * than files in their place (a daemon's user, alternatives) do not get it.
+ * than files in place (a daemon's user, alternatives) may not work.
  *
  * @param names - Debian package names, for example `['iproute2']`
  * @param options - `suite`: default the machine's own, whose programs run with its C library
- * @throws LabError when they cannot be had
+ * @throws LabError if they are not available
  */
 export async function fetchLabTools(
   names: readonly string[],
@@ -86,7 +86,7 @@ export async function fetchLabTools(
     );
   }
   const machine = inspectMachine();
-  // Not the kernel's suite of NETLINK_XFRM_SUITE: these run with the machine's C library.
+  // Not the kernel's suite from NETLINK_XFRM_SUITE: these run with the machine's C library.
   const suite = options.suite === undefined ? hostSuite(machine) : checkSuite(options.suite);
   const cache = openCache();
   const asked = [...new Set(names)].sort();

@@ -2,7 +2,7 @@ import type { LabKernel } from './kernel.ts';
 import { LINES, slotLines, slotNumbers } from './lines.ts';
 import type { GuestProgram } from './vm.ts';
 
-/** The terminals of a guest, by number: the first for what the kernel prints, then control, then three for each slot. */
+/** Terminal numbers of a guest: the first for kernel output, then control, then three per slot. */
 export function terminals(slot: number): { out: number; err: number; input: number } {
   const out = 2 + 3 * slot;
   return { out, err: out + 1, input: out + 2 };
@@ -10,7 +10,7 @@ export function terminals(slot: number): { out: number; err: number; input: numb
 
 export const CONTROL_TERMINAL = 1;
 
-/** How the user-mode kernel, a program, is started. Its lines are terminals of the guest. */
+/** Command line of the user-mode kernel, an ordinary program. Its lines are terminals of the guest. */
 export function userModeProgram(
   kernel: LabKernel,
   setup: { run: string; memory: number; memoryDirectory: string; stdin: boolean; slots: number },
@@ -28,7 +28,7 @@ export function userModeProgram(
     command: [
       kernel.program,
       `mem=${setup.memory}M`,
-      // It tries, and traces its programs where the machine has no seccomp filters for it.
+      // It tries seccomp filters, and falls back to ptrace if the machine does not support them.
       ...(kernel.seccomp ? ['seccomp=auto'] : []),
       'root=/dev/root',
       'rootfstype=hostfs',

@@ -17,32 +17,32 @@ import { encodePiece, TerminalInput } from './stdin.ts';
 export interface GuestProgram {
   readonly command: readonly string[];
   readonly env: Readonly<Record<string, string>>;
-  /** What it prints when it is broken and does not end. */
+  /** Output by which it shows that it is broken without ending. */
   readonly broken?: RegExp;
 }
 
-/** What one guest is started with. */
+/** Parameters for starting a guest. */
 export interface GuestSetup {
   readonly kernel: LabKernel;
   /** Private directory that holds `init`; removed afterwards. */
   readonly run: string;
   readonly program: GuestProgram;
-  /** How many commands run at the same time. */
+  /** How many commands can run concurrently. */
   readonly slots: number;
-  /** Whether a command can be given standard input. */
+  /** Whether a command can have standard input. */
   readonly stdin: boolean;
 }
 
 /** A command for a guest. */
 export interface GuestRun extends GuestCommand {
-  /** Whether it gets a network namespace of its own. */
+  /** Whether it gets its own network namespace. */
   readonly isolated: boolean;
 }
 
-/** What a run can be told while it lasts; see {@link Interruption}. */
+/** How a run can be influenced while it lasts; see {@link Interruption}. */
 export type RunControl = Pick<Interruption, 'signal' | 'passOn'>;
 
-/** Calls `each` with every whole line that arrives. */
+/** Calls `each` with every complete line that arrives. */
 export function readLines(from: Readable, each: (line: string) => void): void {
   let rest = '';
   from.setEncoding('utf8');
@@ -53,20 +53,20 @@ export function readLines(from: Readable, each: (line: string) => void): void {
   });
 }
 
-/** The keeper died before the kernel did: end the kernel in its place. */
+/** The keeper died before the kernel did: kills the kernel in its place. */
 function killOrphan(run: string): void {
   try {
     const pid = Number.parseInt(readFileSync(join(run, 'kernel.pid'), 'utf8'), 10);
     if (pid > 1) process.kill(-pid, 'SIGKILL');
   } catch {
-    // The directory is gone with the kernel, as it should be.
+    // The directory was removed along with the kernel, as it should be.
   }
 }
 
-/** Milliseconds in which a guest kills a command, on a machine however busy; else it hangs. */
+/** Milliseconds for a guest to kill a command, however busy the machine; after that it counts as hung. */
 const KILL_TIME = 60_000;
 
-/** The command that runs in a slot. */
+/** The command running in a slot. */
 interface Running {
   readonly id: string;
   started(): void;
@@ -75,20 +75,20 @@ interface Running {
   fail(error: unknown): void;
 }
 
-/** A place for a command. */
+/** A slot for a command. */
 interface Slot {
   readonly line: { readonly out: OutputLine; readonly err: OutputLine };
   running?: Running | undefined;
 }
 
-/** What a slot has between the choice of it and the start of its command. */
+/** Placeholder in a slot that is chosen but whose command has not started. */
 const RESERVED: Running = { id: '', started() {}, taken() {}, exit() {}, fail() {} };
 
 /** A guest that is up. */
 export class Guest {
-  /** Milliseconds from its start until it took commands. */
+  /** Milliseconds from its start until it accepted commands. */
   readonly bootMs: number;
-  /** Settles when it has ended, however that happens. */
+  /** Settles when it has ended, for whatever reason. */
   readonly ended: Promise<void>;
   readonly #setup: GuestSetup;
   readonly #child: ChildProcess;
@@ -117,17 +117,17 @@ export class Guest {
     });
   }
 
-  /** Whether it takes no more commands. */
+  /** Whether it no longer accepts commands. */
   get over(): boolean {
     return this.#over;
   }
 
-  /** Commands that run. */
+  /** Number of running commands. */
   get busy(): number {
     return this.#slots.filter(({ running }) => running !== undefined).length;
   }
 
-  /** What the guest said on its control line. */
+  /** Handles a message from the guest's control line. */
   said(text: string): void {
     const [word, slot = '', ...rest] = text.split(' ');
     const running = this.#slots[Number(slot)]?.running;
@@ -138,9 +138,9 @@ export class Guest {
   }
 
   /**
-   * Runs a command. Resolves with its status when all of its output has been passed on. When `control` is
-   * aborted the command is killed, and then the promise rejected with the reason; a guest of one command is
-   * killed instead.
+   * Runs a command. Resolves with its status once all of its output has been passed on. If `control` is aborted, the
+   * command is killed, and then the promise rejected with the reason; if the guest has only one slot, the guest is killed
+   * instead.
    */
   async run(
     command: GuestRun,
@@ -162,7 +162,7 @@ export class Guest {
       this.#tell(`kill ${slot}`);
       timer ??= setTimeout(() => this.kill(), KILL_TIME);
     };
-    // The first reason is the one that is told.
+    // The first reason is the one reported.
     let failure: { reason: unknown } | undefined;
     const stop = (reason: unknown) => {
       if (failure) return;
@@ -181,7 +181,7 @@ export class Guest {
           state.running = {
             id,
             started: () => {
-              // Before, there was nothing to be killed.
+              // Until now there was nothing to kill.
               if (failure) kill();
               if (stdin) input = new Input(stdin, this.#line(slotLines(slot).input), terminal, id);
               control.passOn = (name) => this.#tell(`signal ${slot} ${name}`);
@@ -215,13 +215,13 @@ export class Guest {
     }
   }
 
-  /** Ends the guest at once, and all that runs in it. */
+  /** Kills the guest immediately, with all that runs in it. */
   kill(): void {
     this.#over = true;
     this.#line(LINES.lifeline).destroy();
   }
 
-  /** Ends the guest; resolves when nothing of it is left. */
+  /** Shuts the guest down; resolves when nothing of it is left. */
   close(): Promise<void> {
     this.kill();
     this.#end ??= this.ended.finally(() =>
@@ -242,7 +242,7 @@ export class Guest {
     return lostError(this.#setup.kernel, this.#log.text);
   }
 
-  /** A slot that is free; waits for one. */
+  /** Waits for a free slot. */
   async #slot(signal: AbortSignal): Promise<number> {
     for (;;) {
       signal.throwIfAborted();
@@ -260,7 +260,7 @@ export class Guest {
   }
 }
 
-/** A guest that was started. */
+/** A guest that is being started. */
 interface Boot {
   readonly child: ChildProcess;
   readonly log: KernelLog;
@@ -277,7 +277,7 @@ function directoryError(which: 'working' | 'shared', log: KernelLog): LabError {
   );
 }
 
-/** Boots a guest that runs `setup.run`/init. Resolves when it takes commands; an abort kills it. */
+/** Boots a guest that runs `setup.run`/init. Resolves when it accepts commands; an abort kills it. */
 export async function bootGuest(setup: GuestSetup, signal: AbortSignal): Promise<Guest> {
   signal.throwIfAborted();
   const { kernel, run, program } = setup;
@@ -296,7 +296,7 @@ export async function bootGuest(setup: GuestSetup, signal: AbortSignal): Promise
     {
       cwd: run,
       detached: true,
-      // TMP and TEMP, which the kernel would look at first, are left out.
+      // TMP and TEMP, which the kernel would check first, are left out.
       env: { PATH: '/usr/bin:/bin', HOME: run, ...program.env },
       stdio,
     },
@@ -320,7 +320,7 @@ export async function bootGuest(setup: GuestSetup, signal: AbortSignal): Promise
     log.add(chunk);
     if (program.broken?.test(log.text)) kill();
   });
-  // The keeper says nothing here; reading keeps the descriptor from filling.
+  // The keeper sends nothing here; reading keeps the descriptor from filling.
   line(LINES.lifeline).resume();
 
   const boot = { child, log, started, ended };
@@ -347,25 +347,25 @@ export async function bootGuest(setup: GuestSetup, signal: AbortSignal): Promise
   }
 }
 
-/** Standard input of one command, passed on. */
+/** Forwards the standard input of one command. */
 class Input {
   readonly #from: Readable;
   readonly #to: Writable;
   readonly #encoder: TerminalInput | undefined;
   #flowing = false;
 
-  /** A terminal of the guest has to be told what is data; a port of a virtio console carries anything. */
+  /** A guest's terminal needs its input encoded; a port of a virtio console carries any bytes. */
   constructor(from: Readable, to: Writable, terminal: boolean, id: string) {
     this.#from = from;
     this.#to = to;
     if (terminal) {
       this.#encoder = new TerminalInput();
-      // What an earlier command left unread is in the line still: more would not fit before this is taken.
+      // Input that an earlier command left unread is still in the line: no more would fit before this is taken.
       to.write(encodePiece(Buffer.from(id)));
     } else this.#flow(to);
   }
 
-  /** The guest has taken the last piece. */
+  /** The guest has accepted the last piece. */
   taken(): void {
     const encoder = this.#encoder;
     if (this.#flowing) encoder?.acknowledge();
@@ -380,7 +380,7 @@ class Input {
     from.unpipe(this.#encoder ?? this.#to);
     this.#encoder?.destroy();
     from.pause();
-    // A terminal or pipe that is only paused would keep this process from ending.
+    // A terminal or pipe that is merely paused would keep this process alive.
     from.unref?.();
   }
 

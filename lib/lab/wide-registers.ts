@@ -3,16 +3,15 @@ import { join } from 'node:path';
 import type { RunUnpacked } from './library.ts';
 
 /**
- * On processors with AMX, the kernels of bookworm and trixie end with "ptrace set fp regs failed,
- * errno = 14" as they start their first program. Why: the register set NT_X86_XSTATE is 11008 bytes
- * there (CPUID leaf 13), they keep 2696, and the host refuses a set that is not whole
+ * On processors with AMX, the kernels of bookworm and trixie stop with "ptrace set fp regs failed,
+ * errno = 14" when they start their first program. The register set NT_X86_XSTATE has 11008 bytes
+ * there (CPUID leaf 13), of which they store 2696, and the host rejects an incomplete set
  * (arch/x86/kernel/fpu/regset.c, xstateregs_set: "A whole standard-format XSAVE buffer is needed").
  * Seen with 6.1.176 and 6.12.101; 7.2.7 asks the host for the size and runs.
  *
- * This library, preloaded into the guest kernel, stands in for ptrace(2) and makes such a set whole.
- * What it adds is AMX alone, in its initial state, which is what it always is: a program has to ask
- * for AMX (ARCH_REQ_XCOMP_PERM), and these kernels refuse that (tried). All of AVX-512 was seen to
- * survive four threads that took turns.
+ * This library, preloaded into the guest kernel, wraps ptrace(2) and completes such a set. It adds only
+ * AMX in its initial state, which it always has: a program must request AMX (ARCH_REQ_XCOMP_PERM), and
+ * these kernels refuse that (tried). All of AVX-512 was seen to survive four threads running in turn.
  */
 const SOURCE = `
 typedef unsigned long word;

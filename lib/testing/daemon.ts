@@ -1,4 +1,4 @@
-/** A daemon on a host: its files, its log, and its end. @module */
+/** A daemon that runs on a host: configuration files, log, lifetime. @module */
 import type { ChildProcess } from 'node:child_process';
 import { existsSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -8,24 +8,24 @@ import { TestingError } from './error.ts';
 import type { Host } from './host.ts';
 import { finished, kill, type ProgramOutput } from './program.ts';
 
-/** Lines of the log that an error shows. */
+/** Log lines shown in an error. */
 const SHOWN = 40;
 const KEPT = 10_000;
-/** Milliseconds that a daemon may take until it listens, on a slow machine. */
+/** Milliseconds a daemon may take until it listens, on a slow machine. */
 const PATIENCE = 60_000;
 const AGAIN = 20;
 
-/** How a daemon is started. */
+/** How to start a daemon. */
 export interface DaemonOptions {
   readonly program: string;
   readonly args: readonly string[];
   readonly env?: NodeJS.ProcessEnv | undefined;
   readonly mounts?: Readonly<Record<string, string>> | undefined;
-  /** The file, below its folder, that is there once it listens. */
+  /** File, relative to the daemon's folder, that exists once it listens. */
   readonly ready: string;
 }
 
-/** The first of some paths at which there is a program. @throws TestingError that says which packages have it */
+/** Returns the first of some paths that exists. @throws TestingError naming the packages that provide the program */
 export function findProgram(paths: readonly string[], what: string, packages: string): string {
   const found = paths.find((path) => existsSync(path));
   if (found !== undefined) return found;
@@ -33,7 +33,7 @@ export function findProgram(paths: readonly string[], what: string, packages: st
   throw new TestingError('ERR_PROGRAM_MISSING', message);
 }
 
-/** A folder for the files of a daemon, gone with its host. */
+/** Creates a folder for a daemon's files; it is deleted when the host is closed. */
 export function makeFolder(host: Host): string {
   const folder = mkdtempSync(join(tmpdir(), 'netlink-xfrm-daemon-'));
   host.own(() => rmSync(folder, { recursive: true, force: true }));
@@ -53,17 +53,17 @@ export class Daemon implements AsyncDisposable {
     [this.host, this.name, this.folder, this.env] = [host, name, folder, env];
   }
 
-  /** What it said so far. */
+  /** Its log output so far. */
   get log(): string {
     return this.#lines.join('\n');
   }
 
-  /** Its process id; undefined while it does not run. */
+  /** Its process ID; undefined while it is not running. */
   get pid(): number | undefined {
     return this.#process?.pid;
   }
 
-  /** Starts it, and waits until it listens. */
+  /** Starts it and waits until it listens. */
   protected async start({ program, args, mounts, ready }: DaemonOptions): Promise<void> {
     const { env } = this;
     const child = this.host.spawn(program, args, { env, ...(mounts && { mounts }) });
@@ -92,7 +92,7 @@ export class Daemon implements AsyncDisposable {
     }
   }
 
-  /** Runs a program that speaks with it. @throws TestingError with the end of the daemon's log */
+  /** Runs a control program of the daemon. @throws TestingError with the end of the daemon's log */
   protected async ask(program: string, args: readonly string[]): Promise<ProgramOutput> {
     try {
       return await finished(
@@ -104,7 +104,7 @@ export class Daemon implements AsyncDisposable {
     }
   }
 
-  /** An error that shows the end of its log. */
+  /** Creates an error that shows the end of its log. */
   failure(what: string, cause?: unknown): TestingError {
     const log = this.#lines.slice(-SHOWN).map((line) => `  ${line}`);
     const text = log.length > 0 ? `the end of its log:\n${log.join('\n')}` : 'its log is empty';
@@ -115,22 +115,22 @@ export class Daemon implements AsyncDisposable {
     );
   }
 
-  /** Stops it as it is, until {@link resume}: to its peer it is dead. */
+  /** Stops it (SIGSTOP) until {@link resume}: to its peer it looks dead. */
   pause(): void {
     this.#process?.kill('SIGSTOP');
   }
 
-  /** Lets it go on after {@link pause}. */
+  /** Continues it after {@link pause}. */
   resume(): void {
     this.#process?.kill('SIGCONT');
   }
 
-  /** Ends it at once, without a word to its peer or the kernel: its SAs stay. */
+  /** Kills it without notifying its peer or cleaning up the kernel: its SAs stay. */
   async kill(): Promise<void> {
     if (this.#process) await kill(this.#process);
   }
 
-  /** Ends it, for `await using`. */
+  /** Kills it, for `await using`. */
   [Symbol.asyncDispose](): Promise<void> {
     return this.kill();
   }

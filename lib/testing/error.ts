@@ -1,6 +1,6 @@
 /** Errors of the testing kit. @module */
 
-/** What a test asked for did not hold, or could not be set up. The message says what was seen instead. */
+/** An expectation failed, or something could not be set up. The message says what was seen instead. */
 export class TestingError extends Error {
   override readonly name = 'TestingError';
   readonly code: TestingErrorCode;
@@ -11,15 +11,15 @@ export class TestingError extends Error {
   }
 }
 
-/** What went wrong, for programs. */
+/** Error codes, for programs. */
 export type TestingErrorCode =
-  /** An expectation did not hold. */
+  /** An expectation failed. */
   | 'ERR_EXPECTATION'
-  /** What was waited for did not come in time. */
+  /** A wait timed out. */
   | 'ERR_WAIT_TIMEOUT'
   /** A program is not installed. */
   | 'ERR_PROGRAM_MISSING'
-  /** A program ended with another status than 0, or before it was ready. */
+  /** A program exited with a status other than 0, or before it was ready. */
   | 'ERR_PROGRAM_FAILED'
-  /** This kernel or container lacks what is needed. */
+  /** This kernel or container lacks a required feature. */
   | 'ERR_LACKING';

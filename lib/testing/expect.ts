@@ -1,4 +1,4 @@
-/** What a test expects of hosts with IPsec, as functions that throw. matchers.ts has the same for `expect.extend`. @module */
+/** Expectations about hosts with IPsec, as functions that throw. matchers.ts has them for `expect.extend`. @module */
 import { timingSafeEqual } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { isLarval } from '../monitor/xfrm-objects.ts';
@@ -29,7 +29,7 @@ async function collect<T>(list: AsyncIterable<T>): Promise<T[]> {
 const idOf = ({ daddr, proto, spi, mark }: XfrmState) =>
   `${proto} ${spi} ${daddr} ${mark?.value ?? 0}/${mark?.mask ?? 0}`;
 
-/** Packets of a host's SAs by direction, of those that were there before too more than then. */
+/** Packets counted by a host's SAs per direction; for SAs that existed before, the increase since then. */
 async function counted(
   host: NetworkNamespace,
 ): Promise<Map<string, { out: boolean; in: boolean; packets: bigint }>> {
@@ -44,19 +44,19 @@ async function counted(
   );
 }
 
-/** What was seen of traffic that is protected. */
+/** What was observed of the protected traffic. */
 export interface EncryptedTraffic {
-  /** Packets that SAs of both hosts counted, by direction. */
+  /** Packets counted by the SAs of both hosts, per direction. */
   readonly packets: { readonly toRight: bigint; readonly toLeft: bigint };
-  /** Protected packets on the wire. */
+  /** Protected frames on the wire. */
   readonly frames: number;
 }
 
-/** Traffic, and where to look. */
+/** Which traffic to send, and where to look. */
 export interface EncryptedOptions {
-  /** Makes traffic both ways. Default: {@link ping} between the inner addresses. */
+  /** Sends traffic in both directions. Default: {@link ping} between the inner addresses. */
   readonly traffic?: (() => unknown) | undefined;
-  /** Whether to look at the wire, which takes CAP_NET_RAW. Default true. */
+  /** Whether to capture on the wire, which needs CAP_NET_RAW. Default true. */
   readonly wire?: boolean | undefined;
 }
 
@@ -64,8 +64,8 @@ const describeFrame = ({ kind, source, target, bytes, payload }: WireFrame) =>
   `${kind} ${source} → ${target}, ${bytes.length - payload} bytes`;
 
 /**
- * Sends traffic between two hosts and expects that IPsec protects it: the counters of SAs move at both ends in both
- * directions, and their cables carry ESP (or AH), and no other packet than those of IKE and of IP itself.
+ * Sends traffic between two hosts and expects IPsec to protect it: SA counters increase on both hosts in both
+ * directions, and their cables carry ESP (or AH) and nothing else but IKE and IP control packets.
  *
  * @throws TestingError `ERR_EXPECTATION` that says what did not hold
  */
@@ -117,10 +117,10 @@ export async function expectEncrypted(
   };
 }
 
-/** Which algorithms an SA has, without keys. */
+/** The algorithm fields of an SA to compare; keys are never printed. */
 const ALGORITHMS = ['aead', 'crypt', 'authTrunc', 'comp'] as const;
 
-/** How two ends' views of one SA differ, in words that hold no key. */
+/** Describes how two hosts' copies of an SA differ, without keys. */
 function differences(one: XfrmState, other: XfrmState): string[] {
   const found: string[] = [];
   for (const name of ['saddr', 'mode'] as const) {
@@ -154,11 +154,11 @@ const sameKey = (a: Uint8Array = new Uint8Array(), b: Uint8Array = new Uint8Arra
   a.length === b.length && timingSafeEqual(a, b);
 
 /**
- * Expects that two hosts agree on the SAs between them: each is on both, with the same algorithms and keys. What is said of
- * a difference holds no key.
+ * Expects two hosts to agree on the SAs between them: each SA exists on both, with the same algorithms and keys. Reported
+ * differences contain no key.
  *
- * @param options `nat`: with a NAT between, SAs are compared by protocol and SPI, without their addresses; `timeout`: the
- *   milliseconds within which it must come to hold, default 0: an old SA may outlive a rekey by some seconds
+ * @param options `nat`: with a NAT in between, SAs are compared by protocol and SPI only, without addresses; `timeout`:
+ *   milliseconds within which it must hold, default 0: an old SA may outlive a rekey by some seconds
  * @throws TestingError `ERR_EXPECTATION`
  */
 export async function expectMirrored(
@@ -175,13 +175,13 @@ export async function expectMirrored(
   }
 }
 
-/** How {@link expectMirrored} compares, and until when. */
+/** How {@link expectMirrored} compares, and how long it retries. */
 export interface MirroredOptions {
   readonly nat?: boolean | undefined;
   readonly timeout?: number | undefined;
 }
 
-/** Milliseconds between two comparisons. */
+/** Milliseconds between comparisons. */
 const AGAIN = 20;
 
 async function disagreements(
@@ -215,7 +215,7 @@ async function disagreements(
   return problems;
 }
 
-/** What counters of xfrm_stat count that tests meet (Documentation/networking/xfrm/xfrm_proc.rst of the kernel). */
+/** Meaning of the xfrm_stat counters that tests run into (the kernel's Documentation/networking/xfrm/xfrm_proc.rst). */
 const REASONS: Readonly<Record<string, string>> = {
   XfrmInNoStates: 'ESP or AH came with an SPI for which there is no SA',
   XfrmInStateProtoError: 'a packet was damaged, or sealed with another key',
@@ -235,11 +235,11 @@ const REASONS: Readonly<Record<string, string>> = {
 };
 
 /**
- * Runs a block and expects that the kernels of some hosts dropped no packet for a reason of IPsec meanwhile.
+ * Runs a block and expects the kernels of some hosts to drop no packet because of IPsec meanwhile.
  *
- * @param options `tolerate`: by counter of xfrm_stat, how many are well: `{ XfrmOutNoStates: 3 }`
- * @returns what the block gave
- * @throws TestingError `ERR_EXPECTATION` with counters and what they mean; `ERR_LACKING` where the kernel has no
+ * @param options `tolerate`: how many are acceptable, per counter of xfrm_stat: `{ XfrmOutNoStates: 3 }`
+ * @returns the block's result
+ * @throws TestingError `ERR_EXPECTATION` with the counters and what they mean; `ERR_LACKING` if the kernel has no
  *   xfrm_stat (CONFIG_XFRM_STATISTICS)
  */
 export async function expectNoXfrmErrors<Result>(
@@ -273,9 +273,9 @@ export async function expectNoXfrmErrors<Result>(
 /** NETLINK_XFRM of linux/netlink.h, in /proc/net/netlink. */
 const XFRM_SOCKET = /^\S+\s+6\s+(\d+)/gm;
 
-/** What there is in a namespace, in words. */
+/** Describes the SAs, policies and XFRM sockets in a namespace. */
 async function contents(host: NetworkNamespace): Promise<string[]> {
-  // The host's own client has a socket for lists and one for all else, from the first use on.
+  // The host's own client opens one socket for dumps and one for all other requests on first use.
   await host.xfrm.getSadInfo();
   const states = await collect(host.xfrm.listStates());
   const policies = await collect(host.xfrm.listPolicies());
@@ -290,10 +290,10 @@ async function contents(host: NetworkNamespace): Promise<string[]> {
 }
 
 /**
- * Runs a block and expects that it left no SA, policy or XFRM socket on some hosts that was not there before.
+ * Runs a block and expects it to leave no new SA, policy or XFRM socket behind on some hosts.
  *
- * @returns what the block gave
- * @throws TestingError `ERR_EXPECTATION` with what was left
+ * @returns the block's result
+ * @throws TestingError `ERR_EXPECTATION` with what was left behind
  */
 export async function expectNoLeaks<Result>(
   hosts: NetworkNamespace | readonly NetworkNamespace[],

@@ -1,4 +1,4 @@
-/** Faults: what happens to real hosts, made to happen now. docs/testing.md lists them. @module */
+/** Fault injection: things that happen to real hosts, on demand. docs/testing.md lists them. @module */
 import { endianness } from 'node:os';
 import { NETLINK_ROUTE, NETLINK_XFRM } from '../netlink/constants.ts';
 import { KernelError } from '../netlink/kernel-error.ts';
@@ -14,15 +14,15 @@ import type { NetworkNamespace } from './network-namespace.ts';
 import { readNetlinkSockets } from './sockets.ts';
 import type { Wire, WireFrame } from './wire.ts';
 
-/** What a fault did is undone by it. */
+/** Undoes a fault. */
 export type UndoFault = () => Promise<void>;
 
-/** SAs and policies that {@link loseEvents} adds and deletes at most: enough for 64 MiB of waiting events. */
+/** Upper limit of SAs and policies that {@link loseEvents} adds and deletes: enough to fill 64 MiB of queued events. */
 const MOST = 30_000;
-/** How many before it is looked whether one was lost. */
+/** How many to add between checks for a drop. */
 const ROUND = 256;
 
-/** Sockets in /proc/net/netlink that listen to XFRM, by port id, and how many datagrams each lost. */
+/** Drop counters of the XFRM listeners in /proc/net/netlink, by port ID. */
 function drops(host: NetworkNamespace): Map<number, number> {
   const text = readNetlinkSockets(host.netns);
   // sk Eth Pid Groups Rmem Wmem Dump Locks Drops Inode
@@ -31,11 +31,11 @@ function drops(host: NetworkNamespace): Map<number, number> {
 }
 
 /**
- * Makes the kernel lose events: adds and deletes SAs and policies, without letting this process read, until a socket that
- * listens in the namespace has lost some. Give the listener a small buffer (`receiveBufferSize: 4096`), else it takes long.
+ * Makes the kernel drop events: adds and deletes SAs and policies without letting this process read, until a listening
+ * socket in the namespace has lost some. Give the listener a small buffer (`receiveBufferSize: 4096`), or it takes long.
  *
  * @returns how many objects it took
- * @throws TestingError `ERR_LACKING` if nothing listens, or no socket lost anything
+ * @throws TestingError `ERR_LACKING` if nothing is listening, or no socket lost anything
  */
 export function loseEvents(host: NetworkNamespace): number {
   const before = drops(host);
@@ -75,11 +75,11 @@ export function loseEvents(host: NetworkNamespace): number {
   throw new TestingError('ERR_LACKING', `${host.name}: no socket lost an event; ${hint}`);
 }
 
-/** Cuts the cable between two hosts. @returns what joins them again, with the addresses and routes that were */
+/** Cuts the cable between two hosts. @returns a function that restores it, with its addresses and routes */
 export async function cutLink(left: Host, right: Host): Promise<UndoFault> {
   const index = right.cableTo(left);
   const { route } = right;
-  // The kernel takes routes, and addresses of IPv6, away with the link.
+  // The kernel removes routes and IPv6 addresses when the link goes down.
   const { items: routes } = await route.listRoutes({ table: 254 });
   const { items: addresses } = await route.listAddresses({ index });
   await route.setLinkDown({ index });
@@ -93,7 +93,7 @@ export async function cutLink(left: Host, right: Host): Promise<UndoFault> {
   };
 }
 
-/** What a link does to packets; parts of 1. */
+/** Impairments of a link; ratios are between 0 and 1. */
 export interface LinkImpairment {
   /** Milliseconds. */
   readonly delay?: number | undefined;
@@ -102,14 +102,14 @@ export interface LinkImpairment {
   readonly corrupt?: number | undefined;
 }
 
-/** linux/pkt_sched.h and rtnetlink.h. */
+/** From linux/pkt_sched.h and linux/rtnetlink.h. */
 const TC_H_ROOT = 0xffff_ffff;
 const [TCA_KIND, TCA_OPTIONS] = [1, 2];
 const [TCA_NETEM_CORRUPT, TCA_NETEM_LATENCY64] = [4, 10];
 const NLM_F_CREATE_REPLACE = 0x500;
 const LE = endianness() === 'LE';
 
-/** Some 32-bit numbers in host order. */
+/** 32-bit numbers in host byte order. */
 function words(...numbers: readonly number[]): Buffer {
   const bytes = Buffer.alloc(4 * numbers.length);
   const view = new DataView(bytes.buffer, bytes.byteOffset);
@@ -118,10 +118,10 @@ function words(...numbers: readonly number[]): Buffer {
 }
 
 /**
- * Makes the link by which a host sends to another slow or lossy, in that direction, by the kernel's netem.
+ * Makes the link from one host to another slow or lossy, in that direction only, with the kernel's netem.
  *
- * @returns what makes it as it was
- * @throws TestingError `ERR_LACKING` where the kernel has no netem (CONFIG_NET_SCH_NETEM)
+ * @returns a function that restores it
+ * @throws TestingError `ERR_LACKING` if the kernel has no netem (CONFIG_NET_SCH_NETEM)
  */
 export async function impairLink(
   from: Host,
@@ -132,7 +132,7 @@ export async function impairLink(
   const part = (share: number) => Math.round(share * 0xffff_ffff);
   const header = words(0, from.cableTo(to), 0, TC_H_ROOT, 0);
   const connection = new NetlinkConnection(NETLINK_ROUTE, { netns: from.netns });
-  // struct tc_netem_qopt, then attributes, in one attribute.
+  // struct tc_netem_qopt followed by attributes, all in one attribute.
   const options = Buffer.concat([
     words(0, 1000, part(loss), 0, part(duplicate), 0),
     words((TCA_NETEM_CORRUPT << (LE ? 16 : 0)) | (12 << (LE ? 0 : 16)), part(corrupt), 0),
@@ -161,7 +161,7 @@ export async function impairLink(
   };
 }
 
-/** The protected packet that was sent last, of ESP or AH. */
+/** The last ESP or AH packet sent. */
 function last(wire: Wire): WireFrame {
   const frame = wire.sent.findLast(({ kind }) => ['esp', 'ah', 'esp-in-udp'].includes(kind));
   if (frame !== undefined) return frame;
@@ -171,20 +171,20 @@ function last(wire: Wire): WireFrame {
   );
 }
 
-/** Sends the last protected packet of a host again, as an attacker would. @param count how often */
+/** Resends a host's last protected packet, as an attacker would. @param count how often */
 export function replayPacket(wire: Wire, count = 1): void {
   const { bytes, index } = last(wire);
   for (let i = 0; i < count; i++) wire.send(bytes, index);
 }
 
-/** Where the sequence number is: after the SPI (RFC 4303); in AH, after four bytes more (RFC 4302). */
+/** Offset of the sequence number: after the SPI in ESP (RFC 4303), four bytes later in AH (RFC 4302). */
 const SEQUENCE: Readonly<Partial<Record<WireFrame['kind'], number>>> = {
   esp: 4,
   ah: 8,
   'esp-in-udp': 12,
 };
 
-/** Sends what looks like the next protected packet of a host, and is damaged: its receiver finds it out by the check value. */
+/** Sends a damaged packet that looks like a host's next protected one; the receiver detects it by its ICV. */
 export function corruptPacket(wire: Wire): void {
   const { bytes, index, kind, payload } = last(wire);
   const damaged = Buffer.from(bytes);
@@ -195,7 +195,7 @@ export function corruptPacket(wire: Wire): void {
   wire.send(damaged, index);
 }
 
-/** SAs of a host: those that it sends by, or receives by. */
+/** The SAs of a host, optionally only outbound or only inbound ones. */
 async function statesOf(host: NetworkNamespace, direction?: 'in' | 'out'): Promise<XfrmState[]> {
   const { items } = await host.route.listAddresses();
   const own = new Set(items.map(({ local, address }) => local ?? address));
@@ -207,14 +207,14 @@ async function statesOf(host: NetworkNamespace, direction?: 'in' | 'out'): Promi
   return found;
 }
 
-/** Deletes SAs of a host behind the back of its key manager. @returns how many */
+/** Deletes SAs of a host without its key manager knowing. @returns how many */
 export async function deleteSas(host: NetworkNamespace, direction?: 'in' | 'out'): Promise<number> {
   const states = await statesOf(host, direction);
   for (const state of states) await host.xfrm.deleteState(state);
   return states.length;
 }
 
-/** Lets SAs of a host reach a limit now: a soft one, or with `hard` one that deletes them. @returns how many */
+/** Makes SAs of a host expire now: soft, or with `hard` so that the kernel deletes them. @returns how many */
 export async function expireSas(
   host: NetworkNamespace,
   { hard = false, direction }: { readonly hard?: boolean; readonly direction?: 'in' | 'out' } = {},
@@ -224,13 +224,13 @@ export async function expireSas(
   return states.length;
 }
 
-/** Deletes all SAs of a host, and all policies, as `ip xfrm state flush` does. */
+/** Deletes all SAs and policies of a host, as `ip xfrm state flush` and `ip xfrm policy flush` do. */
 export async function flush(host: NetworkNamespace): Promise<void> {
   await host.xfrm.flushStates();
   await host.xfrm.flushPolicies();
 }
 
-/** Gives a host another address in place of the one it has. Those that it has cables to reach it there. */
+/** Replaces a host's address with another. Hosts connected to it by cable can reach it there. */
 export async function moveAddress(host: Host, to: string): Promise<void> {
   const { items } = await host.route.listAddresses();
   const old = items.find(({ local }) => local === host.address);
@@ -245,9 +245,9 @@ export async function moveAddress(host: Host, to: string): Promise<void> {
 }
 
 /**
- * Takes the clock back, or with a negative number forth. It is that of the whole kernel: only in the lab.
+ * Sets the clock back, or forward if negative. It is the clock of the whole kernel: use it only in the lab.
  *
- * @returns what takes it forth again
+ * @returns a function that sets it right again
  */
 export async function turnClockBack(host: NetworkNamespace, seconds: number): Promise<UndoFault> {
   if (process.env.NETLINK_XFRM_LAB === undefined) {

@@ -1,20 +1,20 @@
-/** A network namespace that acts as a host: with addresses, joined to others by cables. @module */
+/** A network namespace that acts as a host: it has addresses and is connected to others by cables. @module */
 import { wrongValue } from '../socket/argument.ts';
 import { openFile } from '../socket/namespace.ts';
 import { NetworkNamespace } from './network-namespace.ts';
 
-/** What a host is called, and its addresses. */
+/** A host's name and addresses. */
 export interface HostOptions {
   readonly name: string;
-  /** By which others reach it. */
+  /** The address at which other hosts reach it. */
   readonly address: string;
   readonly address6?: string | undefined;
-  /** What it protects: an address behind it. */
+  /** An address behind it, to be protected by IPsec. */
   readonly inner?: string | undefined;
   readonly inner6?: string | undefined;
   /**
-   * Whether it is the network namespace of this thread, which must be one made for it (`unshare --net`). Then programs and
-   * sockets of this process are on it; when it is closed, its cables and inner addresses are taken away.
+   * Use the network namespace of this thread, which must be one created for the test (`unshare --net`). Programs and
+   * sockets of this process are then on this host; closing it removes its cables and inner addresses.
    */
   readonly here?: boolean | undefined;
 }
@@ -22,7 +22,7 @@ export interface HostOptions {
 const isV6 = (address: string) => address.includes(':');
 const single = (address: string) => (isV6(address) ? 128 : 32);
 
-/** A network namespace with addresses. Those that it has not are empty. */
+/** A network namespace with addresses. An address it does not have is an empty string. */
 export class Host extends NetworkNamespace {
   /** Changed by {@link moveAddress}. */
   address: string;
@@ -54,14 +54,14 @@ export class Host extends NetworkNamespace {
     return this;
   }
 
-  /** Takes away what it got, where the namespace does not end. */
+  /** Removes what was added, for a namespace that outlives this host. */
   async #leave(): Promise<void> {
     for (const index of this.cables.values())
       await this.route.deleteLink({ index }).catch(() => {});
     if (this.inner) await this.removeAddress(this.inner).catch(() => {});
   }
 
-  /** Gives it one more address; default on the loopback interface, where any cable leads to it. */
+  /** Adds an address; by default to the loopback interface, where it is reachable over any cable. */
   async addAddress(local: string, index = 1): Promise<void> {
     const prefixLength = single(local);
     await this.route.addAddress({
@@ -72,14 +72,14 @@ export class Host extends NetworkNamespace {
     });
   }
 
-  /** Takes an address away from it. */
+  /** Removes an address. */
   async removeAddress(local: string, index = 1): Promise<void> {
     await this.route.deleteAddress({ index, local, prefixLength: single(local) });
   }
 
   /**
-   * Sends packets for a network (`10.2.0.0/16`), or an address, by the cable to a host; from one of its own addresses. What
-   * is not of that host itself, it is to pass on.
+   * Adds a route for a network (`10.2.0.0/16`) or address over the cable to a host, optionally with a source address. That
+   * host is the gateway for addresses other than its own.
    */
   async reach(network: string, by: Host, from?: string): Promise<void> {
     const [dst = '', length = single(network)] = network.split('/');
@@ -95,7 +95,7 @@ export class Host extends NetworkNamespace {
     );
   }
 
-  /** The interface of the cable to a host. */
+  /** Interface index of the cable to a host. */
   cableTo(other: Host): number {
     const index = this.cables.get(other);
     if (index === undefined)
@@ -104,7 +104,7 @@ export class Host extends NetworkNamespace {
   }
 }
 
-/** Joins two hosts by a veth pair; each reaches the addresses of the other by it. */
+/** Connects two hosts by a veth pair, and adds routes to each other's addresses. */
 export async function cable(left: Host, right: Host): Promise<void> {
   const [here, there] = [left, right].map(({ cables }) => `cable${cables.size || ''}`) as [
     string,
@@ -121,7 +121,7 @@ export async function cable(left: Host, right: Host): Promise<void> {
 async function plug(host: Host, name: string, other: Host): Promise<void> {
   const { index } = await host.route.getLink({ name });
   await host.route.setLinkUp({ index });
-  // Of IPv6 on each: neighbours are asked for from an address of the interface (net/ipv6/ndisc.c, ndisc_solicit).
+  // IPv6 on both ends: neighbour solicitations need a source address on the interface (net/ipv6/ndisc.c, ndisc_solicit).
   const first = host.cables.size === 0;
   for (const address of [first ? host.address : '', host.address6, host.inner6]) {
     if (address) await host.addAddress(address, index);

@@ -1,5 +1,5 @@
 /**
- * netlink-xfrm/testing: integration tests with real IPsec, for any runner of tests. docs/testing.md teaches it.
+ * netlink-xfrm/testing: integration tests with real IPsec, for any test runner. Guide: docs/testing.md.
  * @module
  */
 export { Daemon, type DaemonSettings } from './daemon.ts';

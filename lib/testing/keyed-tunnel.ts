@@ -1,6 +1,5 @@
 /**
- * SAs and policies with keys made for the test, in pairs that fit each other on both hosts: a tunnel without a key
- * manager.
+ * A tunnel without a key manager: matching SAs and policies on two hosts, with keys generated for the test.
  * @module
  */
 import { randomBytes, randomInt } from 'node:crypto';
@@ -13,7 +12,7 @@ import type { Host } from './host.ts';
 const key = (bits: number) => randomBytes(bits / 8);
 const hmac = () => ({ name: 'hmac(sha256)', truncBits: 128, key: key(256) });
 
-/** By name, what protects packets, with a key of its own for each SA. */
+/** Algorithms by name; each SA gets its own key. */
 const ALGORITHMS = {
   'aes-gcm': () => ({ aead: { name: 'rfc4106(gcm(aes))', icvBits: 128, key: key(160) } }),
   'aes-cbc-sha256': () => ({ crypt: { name: 'cbc(aes)', key: key(128) }, authTrunc: hmac() }),
@@ -22,30 +21,30 @@ const ALGORITHMS = {
   }),
 } as const satisfies Readonly<Record<string, () => Encodable<XfrmState>>>;
 
-/** What an SA of the kit can be made with. */
+/** Algorithms that the kit can create SAs with. */
 export type KeyedTunnelAlgorithm = keyof typeof ALGORITHMS;
 
-/** What a tunnel is made of. All is optional. */
+/** Parameters of a tunnel. All are optional. */
 export interface KeyedTunnelOptions {
   /** Default `esp`. */
   readonly proto?: 'esp' | 'ah' | undefined;
-  /** Default `tunnel`. `transport` protects what the hosts' own addresses say to each other. */
+  /** Default `tunnel`. `transport` protects traffic between the hosts' own addresses. */
   readonly mode?: 'tunnel' | 'transport' | undefined;
-  /** Of ESP; default `aes-gcm`. */
+  /** ESP algorithm; default `aes-gcm`. */
   readonly algorithm?: KeyedTunnelAlgorithm | undefined;
-  /** Whether the ends are IPv4 or IPv6 addresses; default `inet`. */
+  /** Address family of the endpoints; default `inet`. */
   readonly family?: 'inet' | 'inet6' | undefined;
-  /** What it protects on either side, as `10.0.1.0/24`; default the hosts' inner addresses. */
+  /** Protected networks on either side, such as `10.0.1.0/24`; default the hosts' inner addresses. */
   readonly protects?: readonly [left: string, right: string] | undefined;
   /** Default 1. */
   readonly reqid?: number | undefined;
-  /** More of each SA, as `XfrmClient.addState()` takes it: `{ lifetime: { softPackets: 3 } }`. */
+  /** More fields for each SA, as for `XfrmClient.addState()`: `{ lifetime: { softPackets: 3 } }`. */
   readonly state?: Encodable<XfrmState> | undefined;
-  /** More of each policy. */
+  /** More fields for each policy. */
   readonly policy?: Encodable<XfrmPolicy> | undefined;
 }
 
-/** An SA for each direction. */
+/** One SA per direction. */
 export interface SaPair {
   readonly toRight: Encodable<XfrmState> & { readonly daddr: string; readonly spi: number };
   readonly toLeft: Encodable<XfrmState> & { readonly daddr: string; readonly spi: number };
@@ -54,20 +53,20 @@ export interface SaPair {
 type Ends = readonly [from: string, to: string];
 const reversed = ([from, to]: Ends): Ends => [to, from];
 
-/** A network; of an address, that alone. */
+/** A network; an address becomes a host prefix. */
 const network = (text: string) =>
   text.includes('/') ? text : `${text}/${text.includes(':') ? 128 : 32}`;
 
-/** Neighbour solicitations and advertisements (RFC 4861): where they are to be protected, there is nobody to ask for a neighbour. */
+/** Neighbour discovery (RFC 4861) must bypass IPsec, or the peer's neighbour entry could never be resolved. */
 const ICMP6 = 58;
 const ND_TYPES = [135, 136];
-/** That of a policy which is not told; lower goes first. */
+/** Default policy priority; lower values take precedence. */
 const PRIORITY = 1000;
 
-/** The least SPI that is not reserved for special use by RFC 4303 and this kernel's defaults. */
+/** Lowest SPI to use: above those reserved by RFC 4303 and used by kernel defaults. */
 const FIRST_SPI = 0x1000;
 
-/** An SA with a fresh SPI and keys. It is the same on both hosts. */
+/** An SA with a new SPI and keys, to be installed on both hosts. */
 export function freshSa([saddr, daddr]: Ends, options: KeyedTunnelOptions = {}): SaPair['toLeft'] {
   const { proto = 'esp', mode = 'tunnel', algorithm = 'aes-gcm', reqid = 1, state } = options;
   const spi = randomInt(FIRST_SPI, 0xffff_ffff);
@@ -76,7 +75,7 @@ export function freshSa([saddr, daddr]: Ends, options: KeyedTunnelOptions = {}):
   return { ...base, ...protection, ...state, daddr, spi };
 }
 
-/** A policy that wants packets protected by such an SA. */
+/** A policy that requires such an SA. */
 export function policyFor(
   dir: 'in' | 'out' | 'fwd',
   [saddr, daddr]: Ends,
@@ -93,7 +92,7 @@ export function policyFor(
   };
 }
 
-/** Both hosts' policies, each beside the host. */
+/** The policies of both hosts, each paired with its host. */
 function policies(
   [left, right]: readonly [Host, Host],
   ends: Ends,
@@ -113,7 +112,7 @@ function policies(
   } else if (options.family === 'inet6') {
     for (const [host, policy] of [...all]) {
       for (const sport of ND_TYPES) {
-        // The kernel takes the type for the source port (net/xfrm, decode_session6).
+        // For ICMPv6 the kernel matches the type as the source port (net/xfrm, decode_session6).
         const neighbours = { ...policy.selector, proto: ICMP6, sport, sportMask: 0xffff } as const;
         all.push([host, { dir: policy.dir, selector: neighbours, priority: 0 }]);
       }
@@ -134,7 +133,7 @@ export class KeyedTunnel implements AsyncDisposable {
     this.#pair = this.#fresh();
   }
 
-  /** The SAs that are in place. */
+  /** The SAs currently installed. */
   get pair(): SaPair {
     return this.#pair;
   }
@@ -165,13 +164,13 @@ export class KeyedTunnel implements AsyncDisposable {
     return { toRight: of(left, right), toLeft: of(right, left) };
   }
 
-  /** Puts SAs and policies in place. */
+  /** Installs the SAs and policies. */
   async install(): Promise<void> {
     await this.#add(this.#pair);
     for (const [host, policy] of this.#policies) await host.xfrm.addPolicy(policy);
   }
 
-  /** Adds SAs, those that receive first, so that no packet comes to one that is not there. */
+  /** Adds SAs, inbound ones first, so that no packet arrives before its SA exists. */
   async #add({ toRight, toLeft }: SaPair): Promise<void> {
     await this.right.xfrm.addState(toRight);
     await this.left.xfrm.addState(toLeft);
@@ -187,7 +186,7 @@ export class KeyedTunnel implements AsyncDisposable {
     }
   }
 
-  /** New SAs come, then the old ones go: no packet is lost. */
+  /** Adds new SAs before deleting the old ones: no packet is lost. */
   async rekey(): Promise<void> {
     const old = this.#pair;
     this.#pair = this.#fresh();
@@ -195,7 +194,7 @@ export class KeyedTunnel implements AsyncDisposable {
     await this.#delete(old);
   }
 
-  /** The old SAs go, then new ones come: for a moment there are none. */
+  /** Deletes the old SAs before adding new ones: for a moment there are none. */
   async replace(): Promise<void> {
     await this.#delete(this.#pair);
     this.#pair = this.#fresh();
@@ -203,9 +202,9 @@ export class KeyedTunnel implements AsyncDisposable {
   }
 
   /**
-   * Lets SAs reach a limit now. With a hard one, the default, the kernel deletes them.
+   * Makes SAs expire now. With a hard expire, the default, the kernel deletes them.
    *
-   * @param options `on`: one of the hosts, default both; `direction`: seen from there, default both
+   * @param options `on`: one of the hosts, default both; `direction`: as seen from there, default both
    */
   async expire({
     hard = true,
@@ -231,7 +230,7 @@ export class KeyedTunnel implements AsyncDisposable {
     }
   }
 
-  /** Takes its SAs and policies away, as far as they are there. */
+  /** Removes its SAs and policies, if they still exist. */
   async remove(): Promise<void> {
     for (const [host, { dir, selector }] of this.#policies) {
       await gone(host.xfrm.deletePolicy({ dir, selector } as PolicyKey));
@@ -245,7 +244,7 @@ export class KeyedTunnel implements AsyncDisposable {
   }
 }
 
-/** What is gone need not be deleted. */
+/** Ignores that an object to be deleted is already gone. */
 async function gone(deleted: Promise<void>): Promise<void> {
   try {
     await deleted;
@@ -256,7 +255,7 @@ async function gone(deleted: Promise<void>): Promise<void> {
   }
 }
 
-/** Makes a tunnel between two hosts, with keys that nobody else has. */
+/** Creates a tunnel between two hosts, with newly generated keys. */
 export async function keyedTunnel(
   left: Host,
   right: Host,

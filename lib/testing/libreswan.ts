@@ -1,26 +1,26 @@
-/** libreswan on two hosts: a pluto on each, with a tunnel between them that is described here or in one's own files. @module */
+/** libreswan on two hosts: a pluto on each, with a built-in tunnel configuration or your own files. @module */
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { Daemon, type DaemonSettings, findProgram, makeFolder } from './daemon.ts';
 import type { Host } from './host.ts';
 import { finished, type ProgramOutput } from './program.ts';
 
-/** Where distributions have it: Debian and Fedora, Alpine. */
+/** Where distributions install it: Debian and Fedora, Alpine. */
 const PLUTO = ['/usr/libexec/ipsec/pluto', '/usr/lib/ipsec/pluto'];
 const PACKAGES = 'Debian, Ubuntu, Fedora and Alpine: libreswan';
 
-/** The daemon. @throws TestingError `ERR_PROGRAM_MISSING` with the packages that have it */
+/** Finds the daemon. @throws TestingError `ERR_PROGRAM_MISSING` naming the packages that provide it */
 export const findPluto = (): string => findProgram(PLUTO, 'libreswan', PACKAGES);
 
-/** What differs from the tunnel that is made without any of these. */
+/** Changes to the default tunnel. */
 export interface LibreswanOptions {
-  /** Of the connection (ipsec.conf): `{ salifetime: '16s' }`. */
+  /** Options of the connection (ipsec.conf): `{ salifetime: '16s' }`. */
   readonly connection?: DaemonSettings | undefined;
-  /** Of the left host's only. */
+  /** Options of the left host's connection only. */
   readonly leftConnection?: DaemonSettings | undefined;
-  /** Connections of one's own names, each with what differs; default one, `tunnel`. Either for both hosts, or a function of the side. */
+  /** Connections by name, each with its options, the same for both hosts or by side. Default: one called `tunnel`. */
   readonly connections?: ((side: Side) => Readonly<Record<string, DaemonSettings>>) | undefined;
-  /** A folder with files of one's own for each host, in place of all that: ipsec.conf and ipsec.secrets. */
+  /** Folders with your own ipsec.conf and ipsec.secrets, one per host, instead of all options above. */
   readonly files?: { readonly left: string; readonly right: string } | undefined;
 }
 
@@ -38,7 +38,7 @@ function configuration(own: Host, other: Host, side: Side, options: LibreswanOpt
     leftupdown: '/bin/true',
     authby: 'secret',
     auto: 'ignore',
-    // Short proposals: less to compute for one slow processor.
+    // Short proposals: less to compute on a slow processor.
     ike: 'aes128-sha2_256-dh19',
     esp: 'aes_gcm128-null',
     rekeyfuzz: '0%',
@@ -55,11 +55,11 @@ function configuration(own: Host, other: Host, side: Side, options: LibreswanOpt
 const connectionsOf = (side: Side, { connections }: LibreswanOptions) =>
   connections?.(side) ?? { tunnel: {} };
 
-/** A pluto that listens and has its connections. */
+/** A pluto that is listening and has loaded its connections. */
 export class Pluto extends Daemon {
   readonly #programs: string;
 
-  /** Starts one of two. */
+  /** Starts one of the two. */
   static async start(
     own: Host,
     other: Host,
@@ -97,18 +97,18 @@ export class Pluto extends Daemon {
     this.#programs = dirname(program);
   }
 
-  /** Asks the daemon. @throws TestingError with what it said, and the end of its log */
+  /** Runs whack. @throws TestingError with its output and the end of the daemon's log */
   whack(...args: string[]): Promise<ProgramOutput> {
     const socket = join(this.folder, 'run/pluto.ctl');
     return this.ask(join(this.#programs, 'whack'), ['--ctlsocket', socket, ...args]);
   }
 
-  /** Asks it without waiting for what comes of it. */
+  /** Sends a whack command without waiting for its result. */
   async tell(...args: string[]): Promise<void> {
     await this.whack('--asynchronous', ...args);
   }
 
-  /** Sets a connection up; default that of {@link libreswan}. */
+  /** Brings a connection up; default the one of {@link libreswan}. */
   async initiate(name = 'tunnel'): Promise<void> {
     await this.whack('--initiate', '--name', name);
   }
@@ -119,15 +119,15 @@ export class Pluto extends Daemon {
   }
 }
 
-/** Two daemons. */
+/** Both daemons. */
 export interface LibreswanPair extends AsyncDisposable {
   readonly left: Pluto;
   readonly right: Pluto;
 }
 
 /**
- * Starts libreswan on two hosts, with a tunnel between their inner addresses; the keys of IKE are a secret that both have.
- * It is set up by `left.initiate()`.
+ * Starts libreswan on two hosts, with a tunnel between their inner addresses and a pre-shared key for IKE. Bring it
+ * up with `left.initiate()`.
  *
  * @throws TestingError `ERR_PROGRAM_MISSING` with the packages, `ERR_PROGRAM_FAILED` with a daemon's log
  */

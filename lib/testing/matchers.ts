@@ -11,10 +11,10 @@ import {
 import type { Host } from './host.ts';
 import type { NetworkNamespace } from './network-namespace.ts';
 
-/** What a matcher gives its runner. */
+/** What a matcher returns to the test runner. */
 export interface MatcherResult {
   readonly pass: boolean;
-  /** What to say of it. */
+  /** The failure message. */
   readonly message: () => string;
 }
 
@@ -32,10 +32,10 @@ type Block = () => unknown;
 
 /** All are asynchronous: `await expect(left).toBeEncryptedTo(right)`. */
 export const xfrmMatchers = {
-  /** As {@link expectEncrypted}. */
+  /** See {@link expectEncrypted}. */
   toBeEncryptedTo: (left: Host, right: Host, options?: EncryptedOptions) =>
     matched(expectEncrypted(left, right, options), 'traffic between them is protected'),
-  /** As {@link expectMirrored}. */
+  /** See {@link expectMirrored}. */
   toMirror: (left: NetworkNamespace, right: NetworkNamespace, options?: MirroredOptions) =>
     matched(expectMirrored(left, right, options), 'they agree on the SAs between them'),
   /** `expect(block).toCauseNoXfrmErrors([left, right])` */
@@ -44,12 +44,12 @@ export const xfrmMatchers = {
     hosts: NetworkNamespace | readonly NetworkNamespace[],
     options?: { tolerate?: Readonly<Record<`Xfrm${string}`, number>> },
   ) => matched(expectNoXfrmErrors(hosts, block, options), 'no packet was dropped'),
-  /** As {@link expectNoLeaks}. */
+  /** See {@link expectNoLeaks}. */
   toLeaveNothing: (block: Block, hosts: NetworkNamespace | readonly NetworkNamespace[]) =>
     matched(expectNoLeaks(hosts, block), 'nothing was left'),
 };
 
-/** What the matchers are to the type of `expect`: `interface Matchers<T> extends XfrmMatchers<T> {}` of the module `vitest`. */
+/** The matchers' types: declare `interface Matchers<T> extends XfrmMatchers<T> {}` in the module `vitest`. */
 export type XfrmMatchers<_Received = unknown> = {
   readonly [Name in keyof typeof xfrmMatchers]: (typeof xfrmMatchers)[Name] extends (
     received: never,

@@ -1,13 +1,13 @@
 /**
- * A NAT that hosts are behind: it carries UDP to ports 500 and 4500 of a server, as IKE and ESP in UDP are sent, from an
- * address and ports of its own. It is Node that carries them, so it needs no kernel with NAT, and can forget its
- * mappings when told to. It stands still while the test blocks the event loop.
+ * A NAT in front of a server: it forwards UDP to ports 500 and 4500 (IKE, and ESP in UDP) from its own address and
+ * ports. Node does the forwarding, so it needs no NAT in the kernel and can drop its mappings on demand. It stops
+ * while the test blocks the event loop.
  * @module
  */
 import type { Socket } from 'node:dgram';
 import { cable, Host } from './host.ts';
 
-/** IKE, and IKE and ESP through a NAT (RFC 3948). */
+/** IKE, and NAT traversal for IKE and ESP (RFC 3948). */
 const PORTS = [500, 4500] as const;
 
 interface Mapping {
@@ -16,28 +16,27 @@ interface Mapping {
   outside: Socket;
 }
 
-/** A NAT that hosts are behind, for UDP to ports 500 and 4500. */
-/** A NAT before a server: see {@link roadWarriors}. */
+/** A NAT in front of a server, for UDP to ports 500 and 4500: see {@link roadWarriors}. */
 export class Nat implements AsyncDisposable {
   /** The address that the server sees. */
   readonly address: string;
-  /** Packets that were carried, in either direction. */
+  /** Packets forwarded, in either direction. */
   packets = 0;
-  /** Decides what becomes of a packet: `false` loses it. Default: all pass. */
+  /** Decides about each packet: `false` drops it. Default: all pass. */
   filter: (packet: Buffer, toServer: boolean) => boolean = () => true;
   readonly #server: Host;
-  /** Where the clients are: it has the server's address to them. */
+  /** The clients' side: a namespace that has the server's address. */
   readonly inside: Host;
   readonly #outside: Host;
   readonly #mappings = new Map<string, Mapping>();
 
-  /** Puts a NAT of some address before a server. */
+  /** Puts a NAT with its own address in front of a server. */
   static async open(server: Host, address: string): Promise<Nat> {
     const inside = await Host.create({ name: 'nat inside', address: server.address });
     const outside = await Host.create({ name: 'nat', address });
     const nat = new Nat(server, inside, outside);
     await cable(outside, server);
-    await inside.addAddress(server.address); // also before there is a client
+    await inside.addAddress(server.address); // before there is a client, too
     for (const port of PORTS) {
       const socket = await inside.udp(server.address, port);
       socket.on('message', (packet, from) => void nat.#carry(port, socket, packet, from));
@@ -51,12 +50,12 @@ export class Nat implements AsyncDisposable {
     this.address = outside.address;
   }
 
-  /** Puts a host behind it. */
+  /** Connects a host behind it. */
   connect(client: Host): Promise<void> {
     return cable(client, this.inside);
   }
 
-  /** Forgets where its clients were seen: their next packets come from other ports, as after a restart of a router. */
+  /** Drops its mappings: the clients' next packets come from other ports, as after a router restart. */
   rebind(): void {
     for (const { outside } of this.#mappings.values()) outside.close();
     this.#mappings.clear();

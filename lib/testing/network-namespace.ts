@@ -1,6 +1,6 @@
 /**
- * A network namespace with a lifetime. It is a descriptor, no process and no name: the kernel ends it when the
- * descriptor is closed, also by a crash of this process.
+ * A network namespace with a lifetime. It is held by a descriptor, without process or name: the kernel removes it when
+ * the descriptor is closed, even if this process crashes.
  * @module
  */
 import type { ChildProcess } from 'node:child_process';
@@ -13,21 +13,21 @@ import { finished, kill, type ProgramOptions, type ProgramOutput, spawnIn } from
 import { openServer, openTcp, openUdp } from './sockets.ts';
 
 /**
- * A network namespace of its own, with a loopback interface that is up.
+ * A new network namespace with its loopback interface up.
  *
  *     await using host = await NetworkNamespace.make('host');
  *     const monitor = await TunnelMonitor.open({ netns: host.netns });
  *
- * All that is opened or started by its methods is closed and killed with it.
+ * Whatever its methods open or start is closed or killed with it.
  */
 export class NetworkNamespace implements AsyncDisposable {
-  /** What messages call it. */
+  /** Its name in messages. */
   readonly name: string;
-  /** Its descriptor, for the option `netns` of clients, monitors and subscriptions. */
+  /** Its descriptor, for the `netns` option of clients, monitors and subscriptions. */
   readonly netns: number;
-  /** Requests to its XFRM. */
+  /** XFRM client in this namespace. */
   readonly xfrm: XfrmClient;
-  /** Requests to its rtnetlink: links, addresses, routes. */
+  /** rtnetlink client in this namespace: links, addresses, routes. */
   readonly route: RouteClient;
   readonly #file: OpenFile;
   readonly #owned = new Set<() => unknown>();
@@ -57,12 +57,12 @@ export class NetworkNamespace implements AsyncDisposable {
     }
   }
 
-  /** Where other programs find it, while this process lives: `nsenter --net=PATH`. */
+  /** Path for other programs while this process lives: `nsenter --net=PATH`. */
   get path(): string {
     return `/proc/${process.pid}/fd/${this.netns}`;
   }
 
-  /** The command line that runs a program in it: of programs that one starts oneself, which it does not end. */
+  /** Command line that runs a program in it, for programs you start yourself; these are not killed with it. */
   command(program: string, ...args: string[]): [program: string, args: string[]] {
     return ['nsenter', [`--net=${this.path}`, program, ...args]];
   }
@@ -72,7 +72,7 @@ export class NetworkNamespace implements AsyncDisposable {
     return this.run('ip', line.trim().split(/\s+/));
   }
 
-  /** Starts a program in it, which is killed when the namespace is closed, or this thread ends. */
+  /** Starts a program in it, which is killed when the namespace is closed or this thread ends. */
   spawn(program: string, args: readonly string[] = [], options: ProgramOptions = {}): ChildProcess {
     const child = spawnIn(this.netns, program, args, options);
     const end = this.own(() => kill(child));
@@ -80,7 +80,7 @@ export class NetworkNamespace implements AsyncDisposable {
     return child;
   }
 
-  /** Runs a program in it to its end. @throws TestingError with what it said, where its status is not 0 */
+  /** Runs a program in it to completion. @throws TestingError with its output if the exit status is not 0 */
   run(
     program: string,
     args: readonly string[] = [],
@@ -91,8 +91,8 @@ export class NetworkNamespace implements AsyncDisposable {
   }
 
   /**
-   * Sets what /proc/sys holds for this namespace, by its path below that: `net/ipv4/ip_forward`. In a container /proc/sys is
-   * read-only: there it is made writable for the program that writes, in a mount namespace.
+   * Sets a sysctl in this namespace by its path below /proc/sys: `net/ipv4/ip_forward`. In containers /proc/sys is often
+   * read-only; it is then remounted writable in a mount namespace, for the writing program only.
    */
   async sysctl(name: string, value: string | number): Promise<void> {
     const script = '[ -w "$0" ] || mount -o remount,bind,rw /proc/sys && echo "$1" >"$0"';
@@ -100,10 +100,10 @@ export class NetworkNamespace implements AsyncDisposable {
     await this.run('unshare', args);
   }
 
-  /** A UDP socket in it, bound to an address. */
+  /** Opens a UDP socket in it, bound to an address. */
   async udp(address: string, port = 0): Promise<UdpSocket> {
     const socket = await openUdp(this.netns, address, port);
-    // A socket that is closed twice throws, and tells that it is closed later.
+    // dgram sockets throw on a second close, and emit 'close' later.
     const close = socket.close.bind(socket);
     const end = this.own(close);
     socket.close = (...args) => {
@@ -113,7 +113,7 @@ export class NetworkNamespace implements AsyncDisposable {
     return socket;
   }
 
-  /** A TCP server in it. */
+  /** Opens a TCP server in it. */
   async server(address: string, port = 0): Promise<Server> {
     const server = await openServer(this.netns, address, port);
     server.once(
@@ -123,7 +123,7 @@ export class NetworkNamespace implements AsyncDisposable {
     return server;
   }
 
-  /** A TCP connection from one of its addresses. */
+  /** Opens a TCP connection from one of its addresses. */
   tcp(from: string, to: string, port: number): Socket {
     const socket = openTcp(this.netns, from, to, port);
     socket.once(
@@ -133,13 +133,13 @@ export class NetworkNamespace implements AsyncDisposable {
     return socket;
   }
 
-  /** Has `end` called when the namespace is closed, the latest first. @returns what takes that back */
+  /** Registers `end` to be called when the namespace is closed, last first. @returns a function that unregisters it */
   own(end: () => unknown): () => void {
     this.#owned.add(end);
     return () => void this.#owned.delete(end);
   }
 
-  /** Ends it and all in it. Can be called twice. */
+  /** Closes it and everything in it. Can be called twice. */
   close(): Promise<void> {
     this.#closing ??= this.#close();
     return this.#closing;

@@ -1,4 +1,4 @@
-/** Where a kernel is that can do what a suite needs: here, here in a user namespace, or the lab's. @module */
+/** Finds a kernel that can run a suite: this one, this one in a user namespace, or the lab's. @module */
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { fileURLToPath } from 'node:url';
@@ -10,12 +10,12 @@ const USER_NAMESPACE = ['unshare', '--user', '--map-root-user', '--net', '--moun
 
 /** Where to run a suite. */
 export type Place =
-  /** On this kernel: the words to put before the command, none or those that make a user namespace. */
+  /** On this kernel; `words` prefix the command: none, or those that create a user namespace. */
   | { readonly kind: 'here'; readonly words: readonly string[] }
-  /** Nowhere on this kernel, and why. */
+  /** Not on this kernel, and why. */
   | { readonly kind: 'lab'; readonly reason: string };
 
-/** Finds where all of some features are. */
+/** Finds where all of the given features are available. */
 export async function findPlace(features: readonly KernelFeature[]): Promise<Place> {
   const here = await probe();
   const lacks = features.filter((name) => !here.features[name].ok);

@@ -1,6 +1,6 @@
 /**
- * What this kernel and container can do, found out by doing it in a network namespace of its own; with the reason for each
- * lack.
+ * Probes the features of this kernel and container by using each in a new network namespace; gives the reason for each
+ * that is missing.
  * @module
  */
 import { existsSync } from 'node:fs';
@@ -25,11 +25,11 @@ const algorithm = (name: KeyedTunnelAlgorithm): Attempt => {
   return ({ xfrm }) => xfrm.addState(freshSa(V4, { algorithm: name }));
 };
 
-/** By name, what shows that it is there. */
+/** By feature, an attempt to use it. */
 const ATTEMPTS = {
-  /** Network namespaces can be made and entered. */
+  /** Network namespaces can be created and entered. */
   namespaces: () => {},
-  /** SAs and policies can be asked for: CAP_NET_ADMIN, and XFRM in the kernel. */
+  /** SAs and policies can be queried: needs CAP_NET_ADMIN, and XFRM in the kernel. */
   xfrm: async ({ xfrm }) => {
     await xfrm.getSadInfo();
   },
@@ -60,19 +60,19 @@ const ATTEMPTS = {
       throw new Error('/proc/net/xfrm_stat is missing: CONFIG_XFRM_STATISTICS');
     }
   },
-  /** The wire can be looked at: CAP_NET_RAW. */
+  /** Packets can be captured: CAP_NET_RAW. */
   wire: async (host) => {
-    // The loopback interface is not listened to.
+    // The loopback interface is not captured.
     const peer = { name: 'b' };
     await host.route.addLink({ name: 'a', info: { kind: 'veth', veth: { peer } } });
     const tap = await Wire.tap(host);
     tap.close();
   },
-  /** Programs can be run in a namespace, and end with this process: setpriv and nsenter. */
+  /** Programs can be run in a namespace and killed with this process: needs setpriv and nsenter. */
   programs: async ({ netns }) => {
     await finished(spawnIn(netns, 'true', []), 'true');
   },
-  /** They can have files of their own: mount(2). */
+  /** Programs can have their own files: mount(2). */
   mounts: async ({ netns }) => {
     await finished(spawnIn(netns, 'true', [], { mounts: { '/run': 'tmpfs' } }), 'mount');
   },
@@ -81,23 +81,23 @@ const ATTEMPTS = {
   libreswan: findPluto,
 } as const satisfies Readonly<Record<string, Attempt>>;
 
-/** What may be there or not. */
+/** Name of a feature that can be probed. */
 export type KernelFeature = keyof typeof ATTEMPTS;
-/** All names of features. */
+/** All feature names. */
 export const KERNEL_FEATURES = Object.keys(ATTEMPTS) as KernelFeature[];
 
-/** Whether a feature is there, and if not, why. */
+/** Whether a feature is available, and if not, why. */
 export type KernelFeatureFinding =
   | { readonly ok: true }
   | {
       readonly ok: false;
       readonly reason: string;
-      /** `EPERM` … and its number, where it was a system call or the kernel that refused. */
+      /** `EPERM` …, if a system call or the kernel refused. */
       readonly code?: string | undefined;
       readonly errno?: number | undefined;
     };
 
-/** Features that a suite must not do without: then their lack is a failure. Names with commas, or `all`. */
+/** Features whose absence is a failure rather than a skip: comma-separated names, or `all`. */
 function required(): Set<string> {
   const names = (process.env.NETLINK_XFRM_REQUIRE ?? '').split(/[\s,]+/).filter(Boolean);
   const wrong = names.find((name) => name !== 'all' && !(name in ATTEMPTS));
@@ -106,9 +106,9 @@ function required(): Set<string> {
   throw new TypeError(`NETLINK_XFRM_REQUIRE: ${wrong} is none of ${known}, all`);
 }
 
-/** What {@link probe} found. */
+/** Result of {@link probe}. */
 export class KernelProbe {
-  /** Of the kernel that runs. */
+  /** Release of the running kernel. */
   readonly kernel = release();
   readonly features: Readonly<Record<KernelFeature, KernelFeatureFinding>>;
 
@@ -117,10 +117,10 @@ export class KernelProbe {
   }
 
   /**
-   * What is missing of some features, in words, for the option `skip` of a test; false if nothing is.
+   * Describes which of some features are missing, for the `skip` option of a test; false if none is.
    *
-   * @throws TestingError `ERR_LACKING` if one is missing that the environment requires: `NETLINK_XFRM_REQUIRE=esp,ah`, or
-   *   `all`; TypeError for a name that is none
+   * @throws TestingError `ERR_LACKING` if a missing one is required by the environment: `NETLINK_XFRM_REQUIRE=esp,ah`, or
+   *   `all`; TypeError for an unknown name
    */
   missing(...names: KernelFeature[]): string | false {
     const strict = required();
@@ -150,7 +150,7 @@ async function attempt(act: () => unknown): Promise<KernelFeatureFinding> {
 
 let probed: Promise<KernelProbe> | undefined;
 
-/** Finds out what this kernel and container can do; asked again, it gives the same. */
+/** Probes this kernel and container; later calls return the same result. */
 export function probe(): Promise<KernelProbe> {
   probed ??= look();
   return probed;

@@ -1,19 +1,19 @@
 /**
- * Programs in a network namespace. They end with the thread that started them, however that ends: the kernel kills them
- * then (PR_SET_PDEATHSIG of prctl(2), set by util-linux' setpriv).
+ * Programs in a network namespace. The kernel kills them when the thread that started them ends, for whatever reason
+ * (PR_SET_PDEATHSIG of prctl(2), set by util-linux's setpriv).
  * @module
  */
 import { type ChildProcess, type SpawnOptions, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { TestingError } from './error.ts';
 
-/** How a program is started. */
+/** How to start a program. */
 export interface ProgramOptions extends Pick<SpawnOptions, 'cwd' | 'env' | 'signal'> {
-  /** Of standard input, output and error; default `ignore`, `pipe`, `pipe`. */
+  /** Standard input, output and error; default `ignore`, `pipe`, `pipe`. */
   readonly stdio?: readonly ('pipe' | 'ignore' | 'inherit')[] | undefined;
   /**
-   * Gives the program files of its own, in a mount namespace: by folder, `tmpfs` for an empty one, or the folder that
-   * shows there. A daemon that keeps its process id in /run needs `{ '/run': 'tmpfs' }`.
+   * Mounts for the program in its own mount namespace: by folder, `tmpfs` for an empty one, or the folder to bind there. A
+   * daemon that keeps its PID file in /run needs `{ '/run': 'tmpfs' }`.
    */
   readonly mounts?: Readonly<Record<string, string>> | undefined;
 }
@@ -35,7 +35,7 @@ function mounting(mounts: Readonly<Record<string, string>>): string[] {
   return ['unshare', '--mount', 'sh', '-c', [...lines, 'exec "$@"'].join(' && '), 'sh'];
 }
 
-/** Starts a program in the namespace of a descriptor. Each of the words before it executes the next: its pid is the program's. */
+/** Starts a program in the namespace of a descriptor. Each wrapper execs the next, so the PID is the program's. */
 export function spawnIn(
   netns: number,
   program: string,
@@ -47,12 +47,12 @@ export function spawnIn(
     ...(mounts === undefined ? [] : mounting(mounts)),
     ...[program, ...args],
   ];
-  // A group of its own, which is killed as a whole.
+  // In a process group of its own, which is killed as a whole.
   const streams = [...[0, 1, 2].map((i) => stdio[i] ?? 'ignore'), netns];
   return spawn(first, words, { ...options, stdio: streams, detached: true });
 }
 
-/** Kills a program and the children that it has left in its group. Resolves when it is gone. */
+/** Kills a program and the children left in its process group. Resolves when it is gone. */
 export async function kill(child: ChildProcess): Promise<void> {
   const over = child.exitCode !== null || child.signalCode !== null;
   if (child.pid === undefined) return;
@@ -60,14 +60,14 @@ export async function kill(child: ChildProcess): Promise<void> {
   try {
     process.kill(-child.pid, 'SIGKILL');
   } catch {
-    child.kill('SIGKILL'); // not in a group of its own yet, or nothing is left
+    child.kill('SIGKILL'); // not yet in a process group of its own, or already gone
   }
   await ended;
 }
 
 const HINT = 'it comes with the package util-linux, also on Alpine, whose own has no --pdeathsig';
 
-/** Waits for the end of a program. @throws TestingError with what it said, where its status is not 0 */
+/** Waits for a program to exit. @throws TestingError with its output if the exit status is not 0 */
 export async function finished(child: ChildProcess, line: string): Promise<ProgramOutput> {
   const printed = { stdout: '', stderr: '' };
   for (const name of ['stdout', 'stderr'] as const) {
@@ -80,7 +80,7 @@ export async function finished(child: ChildProcess, line: string): Promise<Progr
     if (status === 0) return printed;
     const how = signal === null ? `status ${status}` : `was killed by ${signal}`;
     const said = printed.stderr.trim() || printed.stdout.trim();
-    // As nsenter, unshare and setpriv have it.
+    // The status that nsenter, unshare and setpriv use for "not found".
     const code = status === 127 ? 'ERR_PROGRAM_MISSING' : 'ERR_PROGRAM_FAILED';
     throw new TestingError(code, `${line}: ${how}${said && `: ${said}`}`);
   } catch (error) {

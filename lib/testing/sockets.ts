@@ -1,6 +1,6 @@
 /**
- * Node's own sockets, in another network namespace: the kernel keeps a socket in the namespace that it was opened in,
- * so nothing here starts a program.
+ * Node's own sockets in another network namespace: a socket stays in the namespace in which it was opened, so no extra
+ * program is needed.
  * @module
  */
 import { createSocket, type Socket as UdpSocket } from 'node:dgram';
@@ -13,7 +13,7 @@ import { AF_INET, AF_INET6, addressFamily, writeAddress } from '../wire/address.
 
 /** SOCK_STREAM and SOCK_DGRAM of bits/socket_type.h, as on x64 and arm64. */
 const [STREAM, DGRAM] = [1, 2];
-/** Bytes of struct sockaddr_in and sockaddr_in6, and where the address is. */
+/** Size of struct sockaddr_in and sockaddr_in6, and offset of the address. */
 const LAYOUT = { [AF_INET]: [16, 4], [AF_INET6]: [28, 8] } as const;
 
 /** A struct sockaddr_in or sockaddr_in6. */
@@ -28,7 +28,7 @@ function socketAddress(address: string, port: number): [family: 2 | 10, bytes: U
   return [family, bytes];
 }
 
-/** A UDP socket of a namespace, bound to an address; port 0: any. */
+/** Opens a UDP socket in a namespace, bound to an address; port 0 means any. */
 export async function openUdp(netns: number, address: string, port = 0): Promise<UdpSocket> {
   const [family, bytes] = socketAddress(address, port);
   const fd = openForNode(netns, [family, DGRAM, 0], bytes);
@@ -39,7 +39,7 @@ export async function openUdp(netns: number, address: string, port = 0): Promise
   return socket;
 }
 
-/** A TCP server of a namespace. */
+/** Opens a TCP server in a namespace. */
 export async function openServer(netns: number, address: string, port = 0): Promise<Server> {
   const [family, bytes] = socketAddress(address, port);
   const server = createServer();
@@ -48,14 +48,14 @@ export async function openServer(netns: number, address: string, port = 0): Prom
   return server;
 }
 
-/** A TCP connection from an address of a namespace. It may not be connected yet. */
+/** Opens a TCP connection from an address of a namespace. It may still be connecting. */
 export function openTcp(netns: number, from: string, to: string, port: number): Socket {
   const [family, bytes] = socketAddress(from, 0);
   const fd = openForNode(netns, [family, STREAM, 0], bytes);
   return new Socket({ fd }).connect(port, to);
 }
 
-/** /proc/net/netlink of a namespace. The kernel gives about a page with each read (fs/seq_file.c, seq_read_iter). */
+/** Reads /proc/net/netlink of a namespace. The kernel returns about a page per read (fs/seq_file.c, seq_read_iter). */
 export function readNetlinkSockets(netns: number): string {
   const { descriptor, close } = openFile(netns, '/proc/thread-self/net/netlink');
   try {

@@ -1,11 +1,11 @@
-/** strongSwan on two hosts: a charon on each, with a tunnel between them that is described here or in one's own files. @module */
+/** strongSwan on two hosts: a charon on each, with a built-in tunnel configuration or your own files. @module */
 import { existsSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { Daemon, type DaemonSettings, findProgram, makeFolder } from './daemon.ts';
 import type { Host } from './host.ts';
 import type { ProgramOutput } from './program.ts';
 
-/** Where distributions have it: Debian, Fedora, Alpine and Arch. */
+/** Where distributions install it: Debian, Fedora, Alpine and Arch. */
 const CHARON = [
   '/usr/lib/ipsec/charon',
   '/usr/libexec/strongswan/charon',
@@ -15,25 +15,25 @@ const PACKAGES =
   'Debian and Ubuntu: apt-get install strongswan-charon strongswan-swanctl libstrongswan-standard-plugins ' +
   'libstrongswan-extra-plugins; Fedora and Alpine: strongswan';
 
-/** The daemon. @throws TestingError `ERR_PROGRAM_MISSING` with the packages that have it */
+/** Finds the daemon. @throws TestingError `ERR_PROGRAM_MISSING` naming the packages that provide it */
 export const findCharon = (): string => findProgram(CHARON, 'strongSwan', PACKAGES);
 
-/** What differs from the tunnel that is made without any of these. */
+/** Changes to the default tunnel. */
 export interface StrongswanOptions {
-  /** Of each daemon (strongswan.conf, section charon). */
+  /** Options of each daemon (strongswan.conf, section charon). */
   readonly daemon?: DaemonSettings | undefined;
-  /** Of each connection (swanctl.conf): `{ dpd_delay: '1s' }`. */
+  /** Options of each connection (swanctl.conf): `{ dpd_delay: '1s' }`. */
   readonly connection?: DaemonSettings | undefined;
-  /** Of its child, which is called `inner`: `{ rekey_time: '4s' }`. */
+  /** Options of its child, which is called `inner`: `{ rekey_time: '4s' }`. */
   readonly child?: DaemonSettings | undefined;
-  /** Of the left host's child only: `{ start_action: 'trap' }`. */
+  /** Options of the left host's child only: `{ start_action: 'trap' }`. */
   readonly leftChild?: DaemonSettings | undefined;
   /**
-   * How many connections, `tunnel1`, `tunnel2` …: one for all traffic, the default; or each for one UDP port of the right
-   * host, from 1001 on.
+   * Number of connections, named `tunnel1`, `tunnel2` …. Default: one connection for all traffic; otherwise each carries
+   * one UDP port of the right host, from 1001 on.
    */
   readonly tunnels?: number | undefined;
-  /** A folder with files of one's own for each host, in place of all that: swanctl.conf, and where there is one strongswan.conf. */
+  /** Folders with your own swanctl.conf and optional strongswan.conf, one per host, instead of all options above. */
   readonly files?: { readonly left: string; readonly right: string } | undefined;
 }
 
@@ -42,11 +42,11 @@ const lines = (settings: DaemonSettings = {}) =>
     .map(([name, value]) => `${name} = ${value}`)
     .join('\n');
 
-/** Enough for the tunnel that is described here, whatever else is installed. */
+/** Enough for the built-in tunnel, whatever else is installed. */
 const PLUGINS =
   'random nonce openssl pem pkcs1 pubkey hmac kdf sha1 sha2 aes gcm x509 kernel-netlink socket-default vici';
 
-/** What the kit needs, after a file of one's own if there is one: what comes later counts. */
+/** Settings of the kit, after the user's file if there is one: later settings win. */
 function strongswanConf(
   folder: string,
   daemon: DaemonSettings | undefined,
@@ -112,12 +112,12 @@ secrets {
 
 type Side = 'left' | 'right';
 
-/** A charon that listens and has its configuration. */
+/** A charon that is listening and has loaded its configuration. */
 export class Charon extends Daemon {
   readonly #swanctl: string;
   readonly #configuration: string;
 
-  /** Starts one of two. */
+  /** Starts one of the two. */
   static async start(
     own: Host,
     other: Host,
@@ -134,7 +134,7 @@ export class Charon extends Daemon {
     if (files === undefined) {
       writeFileSync(charon.#configuration, connections(own, other, side, options));
     }
-    // Each has its own /run, where both would keep their process id.
+    // Each gets its own /run, where both would write their PID file.
     const mounts = { '/run': 'tmpfs' };
     await charon.start({ program, args: [], mounts, ready: 'vici' });
     await charon.load();
@@ -152,17 +152,17 @@ export class Charon extends Daemon {
     this.#configuration = join(directory, 'swanctl.conf');
   }
 
-  /** Loads its configuration again: what was written to its files since. */
+  /** Reloads its configuration, after its files were changed. */
   async load(): Promise<void> {
     await this.swanctl('--load-all', '--file', this.#configuration);
   }
 
-  /** Runs swanctl. @throws TestingError with what it said, and the end of the daemon's log */
+  /** Runs swanctl. @throws TestingError with its output and the end of the daemon's log */
   swanctl(...args: string[]): Promise<ProgramOutput> {
     return this.ask(this.#swanctl, [...args, '--uri', `unix://${this.folder}/vici`]);
   }
 
-  /** Sets a child up; default that of {@link strongswan}. */
+  /** Brings a child up; default the one of {@link strongswan}. */
   async initiate(child = 'inner'): Promise<void> {
     await this.swanctl('--initiate', '--child', child);
   }
@@ -173,15 +173,15 @@ export class Charon extends Daemon {
   }
 }
 
-/** Two daemons. */
+/** Both daemons. */
 export interface StrongswanPair extends AsyncDisposable {
   readonly left: Charon;
   readonly right: Charon;
 }
 
 /**
- * Starts strongSwan on two hosts, with a tunnel between their inner addresses; the keys of IKE are a secret that both have.
- * It is set up by `left.initiate()`, or by traffic with `leftChild: { start_action: 'trap' }`.
+ * Starts strongSwan on two hosts, with a tunnel between their inner addresses and a pre-shared key for IKE. Bring it
+ * up with `left.initiate()`, or by traffic with `leftChild: { start_action: 'trap' }`.
  *
  * @throws TestingError `ERR_PROGRAM_MISSING` with the packages, `ERR_PROGRAM_FAILED` with a daemon's log
  */

@@ -1,12 +1,12 @@
-/** Hosts joined by cables, in the shapes that tests ask for. docs/testing.md draws them. @module */
+/** Common topologies of hosts connected by cables. docs/testing.md draws them. @module */
 import { existsSync } from 'node:fs';
 import { cable, Host, type HostOptions } from './host.ts';
 import { Nat } from './nat.ts';
 
-/** What is only there where the kernel has IPv6. */
+/** An address to use only if the kernel has IPv6. */
 const v6 = (address: string) => (existsSync('/proc/net/if_inet6') ? address : undefined);
 
-/** The hosts of {@link twoHosts}, if nothing else is said. */
+/** The default hosts of {@link twoHosts}. */
 export const LEFT = {
   name: 'left',
   address: '192.0.2.1',
@@ -22,7 +22,7 @@ export const RIGHT = {
   inner6: v6('fd00:2::1'),
 } as const satisfies HostOptions;
 
-/** Closes all of them; what was opened first, last. */
+/** Closes all of them in reverse order of opening. */
 function together<Parts extends object>(
   parts: Parts,
   closed: readonly AsyncDisposable[],
@@ -33,7 +33,7 @@ function together<Parts extends object>(
   return { ...parts, [Symbol.asyncDispose]: dispose };
 }
 
-/** Makes some things in order; if one fails, those before it are closed. */
+/** Builds parts in order; if one fails, those already built are closed. */
 async function building<Result>(
   build: (
     keep: <One extends AsyncDisposable>(one: Promise<One>) => Promise<One>,
@@ -106,19 +106,19 @@ export async function gateways(): Promise<Gateways> {
   }, closed);
 }
 
-/** A server and clients that come to it from elsewhere. */
+/** A server and its remote clients. */
 export interface RoadWarriors extends AsyncDisposable {
   readonly server: Host;
   readonly clients: readonly Host[];
-  /** The NAT that they are behind. */
+  /** The NAT in front of the server, if any. */
   readonly nat: Nat | undefined;
 }
 
 /**
- * A server, 192.0.2.1, and clients with 10.0.3.1, 10.0.3.2 … inside.
+ * A server, 192.0.2.1, and clients with the inner addresses 10.0.3.1, 10.0.3.2 ….
  *
- * @param count how many, up to 200
- * @param options `nat`: whether a NAT is between, which the server sees as 203.0.113.1
+ * @param count number of clients, up to 200
+ * @param options `nat`: whether there is a NAT in between, which the server sees as 203.0.113.1
  */
 export async function roadWarriors(
   count: number,

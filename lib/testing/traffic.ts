@@ -1,5 +1,5 @@
 /**
- * Traffic between hosts, by sockets of this process: no program, no privilege beyond the namespaces.
+ * Traffic between hosts over sockets of this process: no program, and no privilege beyond the namespaces.
  * @module
  */
 import { once } from 'node:events';
@@ -7,20 +7,20 @@ import type { AddressInfo } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Host } from './host.ts';
 
-/** What to send, and how long to wait for it. */
+/** What to send, and how long to wait for replies. */
 export interface TrafficOptions {
-  /** Addresses to send from and to; default the inner ones, else those of the hosts. */
+  /** Source and destination addresses; default the inner ones, else those of the hosts. */
   readonly from?: string | undefined;
   readonly to?: string | undefined;
   /** Default 3. */
   readonly count?: number | undefined;
-  /** Bytes of each, default 64. */
+  /** Bytes per datagram, default 64. */
   readonly size?: number | undefined;
-  /** Milliseconds to wait for the answers, default 1000. */
+  /** Milliseconds to wait for the replies, default 1000. */
   readonly timeout?: number | undefined;
 }
 
-/** What came back. */
+/** The replies. */
 export interface PingResult {
   readonly sent: number;
   readonly received: number;
@@ -31,7 +31,7 @@ const ends = (from: Host, to: Host, options: TrafficOptions) => ({
   target: options.to ?? (from.inner && to.inner ? to.inner : to.address),
 });
 
-/** Sends datagrams that the other host sends back. It does not fail where none comes: look at `received`. */
+/** Sends datagrams that the other host echoes. It does not fail if none returns: check `received`. */
 export async function ping(
   from: Host,
   to: Host,
@@ -42,7 +42,7 @@ export async function ping(
   const far = await to.udp(target);
   const near = await from.udp(source);
   try {
-    // What the kernel answers in the place of the host (ECONNREFUSED, EHOSTUNREACH) is an echo that does not come.
+    // An ICMP error in place of the echo (ECONNREFUSED, EHOSTUNREACH) counts as a lost reply.
     for (const socket of [far, near]) socket.on('error', () => {});
     far.on('message', (data, { port, address }) => far.send(data, port, address));
     const back = new Set<number>();
@@ -69,7 +69,7 @@ export async function ping(
   }
 }
 
-/** Sends `size` bytes (default 65,536) over a TCP connection and gives how many came back. @throws if it does not come about */
+/** Sends `size` bytes (default 65,536) over TCP; returns how many were echoed. @throws if it cannot connect */
 export async function tcp(from: Host, to: Host, options: TrafficOptions = {}): Promise<number> {
   const { size = 65_536, timeout = 1000 } = options;
   const { source, target } = ends(from, to, options);

@@ -1,4 +1,4 @@
-/** Waiting for what the kernel tells, and for tunnels. Who waits in vain is shown what came instead. @module */
+/** Waiting for kernel events and for tunnels. A wait that times out shows what happened instead. @module */
 import { type Subscription, type SubscriptionEvent, subscribe } from '../monitor/subscribe.ts';
 import { isUpState, type Tunnel, type TunnelState } from '../tunnel/tunnel.ts';
 import { TunnelMonitor } from '../tunnel/tunnel-monitor.ts';
@@ -6,19 +6,19 @@ import { describePolicy, describeState } from '../xfrm/text.ts';
 import { TestingError } from './error.ts';
 import type { NetworkNamespace } from './network-namespace.ts';
 
-/** Milliseconds: less than the five seconds after which Vitest and Jest end a test, so that its message is the one that is seen. */
+/** Milliseconds: below the five-second test timeout of Vitest and Jest, so that this error is the one reported. */
 const PATIENCE = Number(process.env.NETLINK_XFRM_TIMEOUT) || 4000;
 
 /** How long to wait. */
 export interface WaitTimeOptions {
-  /** Milliseconds; default 4000, or what the environment has as NETLINK_XFRM_TIMEOUT. */
+  /** Milliseconds; default 4000, or the value of NETLINK_XFRM_TIMEOUT in the environment. */
   readonly timeout?: number | undefined;
 }
 
-/** Lines of a timeline that are shown, the last ones. */
+/** How many of the last lines of a timeline are shown. */
 const SHOWN = 50;
 
-/** What came, each with its time. */
+/** Events with their times. */
 class Timeline {
   readonly #start = performance.now();
   readonly #lines: string[] = [];
@@ -35,7 +35,7 @@ class Timeline {
   }
 }
 
-/** An event in a line, without keys. */
+/** Describes an event in one line, without keys. */
 export function describeEvent(event: SubscriptionEvent): string {
   const { kind } = event;
   if ('state' in event) {
@@ -49,7 +49,7 @@ export function describeEvent(event: SubscriptionEvent): string {
   return kind;
 }
 
-/** The groups of XFRM without ACQUIRE, which changes what the kernel does, and those of links and addresses. */
+/** Multicast groups of links, addresses and XFRM, except ACQUIRE: joining that one changes what the kernel does. */
 const GROUPS = [
   'sa',
   'policy',
@@ -61,13 +61,13 @@ const GROUPS = [
   'ipv6-ifaddr',
 ] as const;
 
-/** What a namespace's kernel tells, from {@link listen} on. */
+/** The kernel events of a namespace, from {@link listen} on. */
 export class RecordedEvents implements AsyncDisposable {
-  /** All that came. */
+  /** All events received. */
   readonly all: SubscriptionEvent[] = [];
   readonly #subscription: Subscription;
   readonly #timeline = new Timeline();
-  /** Those that a wait was fulfilled by. */
+  /** Events already returned by a wait. */
   readonly #given = new Set<SubscriptionEvent>();
   readonly #waiting = new Set<() => void>();
   readonly #forget: () => void;
@@ -82,7 +82,7 @@ export class RecordedEvents implements AsyncDisposable {
     });
   }
 
-  /** The first that fits and was not given before. It may have come already. */
+  /** The first matching event that no wait has returned before. It may have been received already. */
   wait<Event extends SubscriptionEvent>(
     fits: (event: SubscriptionEvent) => event is Event,
     what: string,
@@ -110,25 +110,25 @@ export class RecordedEvents implements AsyncDisposable {
     });
   }
 
-  /** Ends listening, for `await using`. */
+  /** Stops listening, for `await using`. */
   async [Symbol.asyncDispose](): Promise<void> {
     this.#forget();
     await this.#subscription.close();
   }
 }
 
-/** Hears what the kernel tells in a namespace from now on: SAs, policies, expiries, moves, links, addresses. */
+/** Records the kernel events of a namespace from now on: SAs, policies, expires, migrations, links, addresses. */
 export const listen = (host: NetworkNamespace): RecordedEvents => new RecordedEvents(host);
 
 type Kind = SubscriptionEvent['kind'];
 
 /**
- * Waits for an event: the first that fits and that no wait was given before, so it may have come already.
+ * Waits for the first matching event that no wait has returned before; it may have been received already.
  *
  *     const events = listen(left);
  *     const { state } = await waitForEvent(events, 'EXPIRE', { where: ({ hard }) => hard });
  *
- * @throws TestingError `ERR_WAIT_TIMEOUT` with all events that came
+ * @throws TestingError `ERR_WAIT_TIMEOUT` with all events received
  */
 export function waitForEvent<K extends Kind>(
   events: RecordedEvents,
@@ -144,7 +144,7 @@ export function waitForEvent<K extends Kind>(
   return events.wait(fits, kind, timeout);
 }
 
-/** Which tunnel, and what must be true of it. */
+/** Which tunnel to wait for, and what must be true of it. */
 export interface WaitForTunnelOptions extends WaitTimeOptions {
   /** Its other end. Default: any tunnel. */
   readonly peer?: string | undefined;
@@ -153,10 +153,10 @@ export interface WaitForTunnelOptions extends WaitTimeOptions {
 const describeTunnel = ({ id, state, reason }: Tunnel) => `${id} ${state}: ${reason}`;
 
 /**
- * Waits until a tunnel is in a state, or fits. `up` is any state in which packets pass both ways.
+ * Waits until a tunnel is in a state, or matches. `up` is any state in which packets pass in both directions.
  *
- * @param from a host, or a monitor of one that is open
- * @throws TestingError `ERR_WAIT_TIMEOUT` with the states that it went through, and why
+ * @param from a host, or an open monitor of one
+ * @throws TestingError `ERR_WAIT_TIMEOUT` with the states it went through, and why
  */
 export async function waitForTunnel(
   from: NetworkNamespace | TunnelMonitor,

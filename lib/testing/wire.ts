@@ -1,4 +1,4 @@
-/** What goes over a host's cables, frame by frame. It needs CAP_NET_RAW. @module */
+/** Captures the frames on a host's cables. Needs CAP_NET_RAW. @module */
 import { readSync, writeSync } from 'node:fs';
 import { endianness } from 'node:os';
 import { wrongValue } from '../socket/argument.ts';
@@ -7,33 +7,33 @@ import { type OpenFile, openAsFile } from '../socket/namespace.ts';
 import { readIPv4, readIPv6 } from '../wire/address.ts';
 import type { NetworkNamespace } from './network-namespace.ts';
 
-/** linux/socket.h, bits/socket_type.h, linux/if_ether.h. */
+/** From linux/socket.h, bits/socket_type.h, linux/if_ether.h. */
 const [AF_PACKET, SOCK_RAW, ETH_P_ALL] = [17, 3, 3];
 const [ETH_P_IP, ETH_P_IPV6] = [0x0800, 0x86dd];
-/** What a frame of a veth pair may have, with segments put together (GSO). */
+/** Largest frame on a veth pair, with GSO segments merged. */
 const MOST = 65_536 + 14;
-/** Milliseconds between two readings: the socket's buffer holds some hundred frames. */
+/** Milliseconds between reads: the socket's buffer holds a few hundred frames. */
 const INTERVAL = 10;
 
-/** What a frame is. `clear` is a packet that IPsec does not protect, and that is no part of making it do so. */
+/** Kind of frame. `clear` is a packet that IPsec neither protects nor needs for its operation. */
 export type WireFrameKind = 'esp' | 'ah' | 'ipcomp' | 'esp-in-udp' | 'ike' | 'control' | 'clear';
 
-/** A frame that a host sent. */
+/** A frame sent by a host. */
 export interface WireFrame {
   readonly kind: WireFrameKind;
   readonly source: string;
   readonly target: string;
-  /** Of Ethernet, from the first byte on. */
+  /** The Ethernet frame, from its first byte. */
   readonly bytes: Buffer;
-  /** Where what follows the IP header begins. */
+  /** Offset of the data after the IP header. */
   readonly payload: number;
-  /** The interface that it left by. */
+  /** Index of the interface it was sent on. */
   readonly index: number;
 }
 
 const KINDS: Readonly<Record<number, WireFrameKind>> = { 50: 'esp', 51: 'ah', 108: 'ipcomp' };
 
-/** An IP packet; undefined for other frames, as ARP. */
+/** Parses an IP packet; undefined for other frames, such as ARP. */
 function parseFrame(bytes: Buffer, index: number): WireFrame | undefined {
   const type = bytes.readUInt16BE(12);
   if (type !== ETH_P_IP && type !== ETH_P_IPV6) return undefined;
@@ -47,21 +47,21 @@ function parseFrame(bytes: Buffer, index: number): WireFrame | undefined {
   return { kind, source, target, bytes, payload, index };
 }
 
-/** Of what neither ESP, AH nor IPComp is. */
+/** Kind of a packet that is not ESP, AH or IPComp. */
 function kindOf(protocol: number, payload: Buffer): WireFrameKind {
-  // IGMP, hop-by-hop options (MLD), and of ICMPv6 what asks for neighbours, routers and groups.
+  // IGMP, hop-by-hop options (MLD), and ICMPv6 neighbour, router and multicast group discovery.
   if (protocol === 2 || protocol === 0) return 'control';
   if (protocol === 58) return (payload[0] as number) >= 130 ? 'control' : 'clear';
   if (protocol !== 17) return 'clear';
   const ports = [payload.readUInt16BE(0), payload.readUInt16BE(2)];
   if (ports.includes(500)) return 'ike';
   if (!ports.includes(4500)) return 'clear';
-  // A keep-alive is one byte; IKE begins with four zeros (RFC 3948).
+  // A NAT keepalive is one byte; IKE on port 4500 begins with four zero bytes (RFC 3948).
   if (payload.length < 16) return 'control';
   return payload.readUInt32BE(8) === 0 ? 'ike' : 'esp-in-udp';
 }
 
-/** A struct sockaddr_ll that names an interface. */
+/** A struct sockaddr_ll for an interface. */
 function linkAddress(index: number): Uint8Array {
   const bytes = Buffer.alloc(20);
   const view = new DataView(bytes.buffer, bytes.byteOffset);
@@ -72,7 +72,7 @@ function linkAddress(index: number): Uint8Array {
   return bytes;
 }
 
-/** Listens to what a host sends by each of its cables. */
+/** Captures the frames a host sends on each of its cables. */
 export class Wire implements Disposable {
   readonly #taps = new Map<number, { file: OpenFile; own: string }>();
   readonly #heard: WireFrame[] = [];
@@ -113,13 +113,13 @@ export class Wire implements Disposable {
     }
   }
 
-  /** IP packets that the host has sent so far, those that came to it left out. */
+  /** IP packets sent by the host so far, without those it received. */
   get sent(): readonly WireFrame[] {
     this.#read();
     return this.#heard;
   }
 
-  /** Sends a frame by the cable whose interface it is. */
+  /** Sends a frame on the cable with this interface index. */
   send(bytes: Buffer, index: number): void {
     const tap = this.#taps.get(index);
     if (tap === undefined) throw wrongValue(`${index} is not a tapped interface`);
@@ -134,12 +134,12 @@ export class Wire implements Disposable {
           length = readSync(file.descriptor, this.#buffer);
         } catch (error) {
           const { code } = error as NodeJS.ErrnoException;
-          if (code === 'ENETDOWN') continue; // told once; what comes when it is up again is heard
+          if (code === 'ENETDOWN') continue; // reported once; frames after the link is up again are received
           if (code === 'EAGAIN') break;
           throw error;
         }
         const bytes = Buffer.from(this.#buffer.subarray(0, length));
-        // What the host deciphers comes by the same interface once more, but never from its address.
+        // A decrypted packet shows up again on the same interface, but never with the host's own source address.
         if (bytes.toString('hex', 6, 12) !== own) continue;
         const frame = parseFrame(bytes, index);
         if (frame) this.#heard.push(frame);
@@ -147,7 +147,7 @@ export class Wire implements Disposable {
     }
   }
 
-  /** Stops listening. Can be called twice. */
+  /** Stops capturing. Can be called twice. */
   close(): void {
     clearInterval(this.#timer);
     this.#forget();

@@ -1,5 +1,5 @@
 /**
- * The generated modules of a protocol: the types of its structs and attributes, and their readers and writers.
+ * The generated modules of a protocol: types of its structs and attributes, and their readers and writers.
  * @module
  */
 import type { AttributeTable } from '../../lib/wire/attribute-table.ts';
@@ -8,24 +8,24 @@ import { readerOf, readerOfTable } from './read.ts';
 import { interfaceOf, interfaceOfTable } from './shape.ts';
 import { writerOf, writerOfTable } from './write.ts';
 
-/** A protocol whose codec is generated. */
+/** A protocol with a generated codec. */
 export interface Protocol {
-  /** Its name, as prose has it. */
+  /** Its name in prose. */
   readonly name: string;
-  /** Where types.ts and codec.ts go, from the project's root. */
+  /** Folder for types.ts and codec.ts, relative to the project root. */
   readonly folder: string;
-  /** The way from there to lib/wire. */
+  /** Path from there to lib/wire. */
   readonly wire: string;
-  /** Where the tables are, beside it. */
+  /** Where the tables are, relative to the folder. */
   readonly sources: string;
   readonly structs: readonly Struct[];
-  /** Nested spaces before those they are nested in. */
+  /** Nested attribute spaces before those that contain them. */
   readonly tables: readonly AttributeTable[];
-  /** Modules in that folder, and what the generated ones may need of them. */
+  /** Modules in that folder, and what the generated ones may import from them. */
   readonly imports: Readonly<Record<string, readonly string[]>>;
 }
 
-/** What generated code uses of lib/wire. */
+/** What generated code may import from lib/wire. */
 const WIRE: Readonly<Record<string, readonly string[]>> = {
   address: [
     'AF_INET',
@@ -80,7 +80,7 @@ const WIRE_TYPES: Readonly<Record<string, readonly string[]>> = {
   'message-writer': ['MessageWriter'],
 };
 
-/** Imports of what a text uses. */
+/** Import statements for what a text uses. */
 function imports(
   text: string,
   from: Readonly<Record<string, readonly string[]>>,
@@ -98,7 +98,7 @@ function imports(
     .join('');
 }
 
-/** The interfaces of a protocol, unformatted. */
+/** Generates the interfaces of a protocol, unformatted. */
 function generateTypes(protocol: Protocol): string {
   const { name, wire, sources, structs, tables } = protocol;
   const body = [...structs.map(interfaceOf), ...tables.map(interfaceOfTable)].join('\n');
@@ -111,7 +111,7 @@ ${imports(body, WIRE_TYPES, wire, 'import type')}${imports(body, protocol.import
 ${body}`;
 }
 
-/** The readers and writers of a protocol, unformatted. */
+/** Generates the readers and writers of a protocol, unformatted. */
 function generateCodec(protocol: Protocol): string {
   const { name, wire, sources, structs, tables } = protocol;
   const body = [
@@ -132,7 +132,7 @@ ${imports(body, WIRE, wire, 'import')}${imports(body, WIRE_TYPES, wire, 'import 
 ${body}`;
 }
 
-/** The generated modules of a protocol: text by path from the project's root, unformatted. */
+/** The generated modules of a protocol, unformatted: text by path relative to the project root. */
 export const generate = (protocol: Protocol): Readonly<Record<string, string>> => ({
   [`${protocol.folder}/types.ts`]: generateTypes(protocol),
   [`${protocol.folder}/codec.ts`]: generateCodec(protocol),

@@ -1,5 +1,5 @@
 /**
- * Readers: straight-line functions from bytes to values.
+ * Generates readers: straight-line functions from bytes to values.
  * @module
  */
 import type { Attribute, AttributeTable } from '../../lib/wire/attribute-table.ts';
@@ -53,7 +53,7 @@ function readNamed(field: Named & { type: NumberType }, at: string): string {
   return `${names}.${field.names instanceof Flags ? 'of' : 'name'}(${raw})`;
 }
 
-/** The expression for a limit, a duration or a moment. */
+/** Expression for a limit, a duration or a point in time. */
 function readTime(field: Named & { type: NumberType }, at: string): string {
   const { unit, none } = field;
   if (unit === undefined) return `readLimit(v, ${at})`;
@@ -65,7 +65,7 @@ function readTime(field: Named & { type: NumberType }, at: string): string {
   return `${unit === 'moment' ? 'orNever' : 'orNoLimit'}(${scaled})`;
 }
 
-/** The statement that keeps the digits of what is too large, of fields with their places. */
+/** Statement that keeps the exact digits of large numbers, for fields with their offsets. */
 function readExact(
   numbers: readonly (Named & { name: string; where: string })[],
   into: string,
@@ -75,12 +75,12 @@ function readExact(
   const any = large.map(({ where }) => `isLarge(v, ${where})`).join(' || ');
   const places = large.map(({ name, where }) => `'${name}', ${where}`).join(', ');
   const exact = `readExact(v, ${places})`;
-  // The attributes of a space are read one by one.
+  // The attributes of a space are read one at a time.
   const all = into === 'into' ? `Object.assign(into.exact ?? {}, ${exact})` : exact;
   return `if (${any}) ${into}.exact = ${all};\n`;
 }
 
-/** The expression for the number a path of kernel names leads to. */
+/** Expression for the number at a path of kernel names. */
 function readAt(of: Struct, path: string): string {
   const { field, at } = resolve(of, path);
   const type = field.type === 'length' ? field.of : field.type;
@@ -118,7 +118,7 @@ function readField(field: DecodedField, of: Struct): string {
   }
 }
 
-/** The fields that older kernels lack, and what newer ones append. */
+/** Reads fields that older kernels lack, and whatever newer ones append. */
 function readGrown(of: Struct): string {
   const optional = decoded(of).filter((field) => isOptional(field) && field.type !== 'rest');
   const lines = optional.map(
@@ -128,10 +128,10 @@ function readGrown(of: Struct): string {
   return `${lines.join('')}if (length > ${of.size}) value.more = b.slice(${place(of.size)}, at + length);`;
 }
 
-/** How many bytes trail the struct, and how they are read once they are known to be there. */
-/** Bytes of words that a message may leave out: XFRMA_REPLAY_ESN_MAX is 4096 bits. */
+/** Bytes of words that a message may omit: XFRMA_REPLAY_ESN_MAX is 4096 bits. */
 const MOST_ZEROS = 512;
 
+/** The number of trailing bytes, and the code that reads them once they are known to be present. */
 function readTail(of: Struct): { bytes: string; read: string } {
   const tail = tailOf(of);
   const start = place(tail?.offset ?? 0);
@@ -144,7 +144,7 @@ function readTail(of: Struct): { bytes: string; read: string } {
     case 'words':
       return {
         bytes: `${readAt(of, tail.count)} * 4`,
-        // Left out, all are 0: of the window of an ESN the kernel takes what comes without, as iproute2 7.3 sends it
+        // If omitted, all are 0: the kernel accepts an ESN replay state without its window, as iproute2 7.3 sends it
         // (net/xfrm/xfrm_user.c, verify_replay and xfrm_alloc_replay_state_esn).
         read: `for (let i = ${start}; i < ${start} + bytes; i += 4) value.${tail.name}.push(length === ${tail.offset} ? 0 : v.getUint32(i, LE));`,
       };
@@ -164,8 +164,8 @@ function readTail(of: Struct): { bytes: string; read: string } {
 }
 
 /**
- * Returns at once what stands for nothing given, in a struct of limits. Most have none: to see that
- * from all words at once saves some 30 of 300 ns of a policy event.
+ * Early return for a struct of limits without any limit, the usual case: checking all words together
+ * saves about 30 of 300 ns per policy event.
  */
 function readUnlimited(of: Struct): string {
   const limits = decoded(of).map((field) => {
@@ -184,7 +184,7 @@ function readUnlimited(of: Struct): string {
     return {\n${lines.join('')}};\n  }\n`;
 }
 
-/** The reader of a struct. */
+/** Generates the reader of a struct. */
 export function readerOf(of: Struct): string {
   const tail = tailOf(of);
   let body = '';
@@ -236,7 +236,7 @@ export function readerOf(of: Struct): string {
   return `${unboxed}export function read${of.name}(${parameters.join(', ')}): ${of.name} {\n${body}}\n`;
 }
 
-/** The arguments a nest's reader takes after its end. */
+/** Arguments for a nest's reader, after the end offset. */
 function nestArguments(table: AttributeTable, family = 'family'): string {
   if (table.shared) throw new Error(`${table.name} is shared: it cannot be nested`);
   return `${usesFamily(table) ? `, ${family}` : ''}${usesKeys(table) ? ', keys' : ''}`;
@@ -293,7 +293,7 @@ function readAttribute(of: Attribute): string {
         for (let i = p; i < p + n; i += ${size}) ${into}.push(${readNumber(of.of, 'i')});\n`;
     }
     case 'choice': {
-      // Looked for once, however often the attribute comes.
+      // Searched only once, however often the attribute occurs.
       const found =
         of.of === 'string'
           ? `findString(v, b, first, end, ${of.by}) ?? ''`
@@ -357,7 +357,7 @@ function readAttribute(of: Attribute): string {
       return of.repeated
         ? `${need(size)}${check}${into} ??= [];
           for (let i = p; i < p + n; i += ${size}) ${into}.push(read${name}(v, b, i${outer}));\n`
-        : // Of the size it has: one that grows takes room for 17 at the first entry.
+        : // Allocated at its exact size: a growing array reserves room for 17 at the first entry.
           `${check}${into} = new Array<${name}>(n / ${size});
           for (let i = 0; i < n / ${size}; i++) ${into}[i] = read${name}(v, b, p + i * ${size}${outer});\n`;
     }
@@ -366,7 +366,7 @@ function readAttribute(of: Attribute): string {
   }
 }
 
-/** Where the search begins for the attributes that choose, and what was found. */
+/** Where the search for discriminating attributes starts, and what was found. */
 function chosenIn({ attributes }: AttributeTable): string {
   const choices = attributes.flatMap((one) => (one.type === 'choice' ? [one] : []));
   if (choices.length === 0) return '';
@@ -376,7 +376,7 @@ function chosenIn({ attributes }: AttributeTable): string {
   return `const first = at;\n${[...new Set(found)].join('')}`;
 }
 
-/** The reader of an attribute space. */
+/** Generates the reader of an attribute space. */
 export function readerOfTable(table: AttributeTable): string {
   const { name, attributes, shared, opaque } = table;
   const known = attributes.filter(({ type }) => !(shared && type === 'pad'));

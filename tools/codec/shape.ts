@@ -1,6 +1,6 @@
 /**
- * What readers and writers both need to know of a struct or an attribute: its TypeScript type, its
- * fields as decoded, its family, its variable part.
+ * Properties of structs and attributes that both readers and writers need: TypeScript type, decoded
+ * fields, address family, variable part.
  * @module
  */
 import { AF_INET } from '../../lib/wire/address.ts';
@@ -15,7 +15,7 @@ export type Named = {
   readonly none?: None;
 };
 
-/** The identifier of an enumeration or flag word, which is a type and a value alike. */
+/** Identifier of an enumeration or flag word, which names both a type and a value. */
 export const label = (of: Named): string | undefined =>
   (of.names as { label: string } | undefined)?.label;
 
@@ -30,13 +30,13 @@ function numberType({ type, unit, none }: Named): string {
 
 const isWide = (type: string): boolean => type === 'u64' || type === 'be64';
 
-/** By how much a number of time is multiplied. */
+/** Factor by which a time value is multiplied. */
 export const factorOf = ({ unit }: Named): number => (unit === undefined ? 1 : FACTOR[unit]);
 
-/** Whether a number may be larger than one can be that is exact: its digits are kept apart. */
+/** Whether a number may exceed the exact range of a JavaScript number; its digits are then kept separately. */
 export const mayBeLarge = ({ type, unit }: Named): boolean => isWide(type) && unit !== undefined;
 
-/** The member with the digits of such numbers, if there are any of them. */
+/** The member with the digits of such numbers, if there are any. */
 export function exactMember(all: readonly (Named & { readonly name: string })[]): string {
   const names = all.filter(mayBeLarge).map(({ name }) => `'${name}'`);
   return names.length === 0
@@ -69,11 +69,11 @@ function fieldType(field: PlacedField): string {
   }
 }
 
-/** The type of a nest with its header. */
+/** Type of a nest including its header. */
 export const nestType = ({ table, header }: { table: AttributeTable; header?: Struct }): string =>
   header === undefined ? table.name : `${header.name} & ${table.name}`;
 
-/** The type of an attribute's property. */
+/** Type of an attribute's property. */
 export function attributeType(of: Attribute): string {
   switch (of.type) {
     case 'struct':
@@ -108,18 +108,18 @@ export function attributeType(of: Attribute): string {
   }
 }
 
-/** Whether a decoded struct may lack a field. */
+/** Whether a field may be absent in a decoded struct. */
 export const isOptional = (field: PlacedField): boolean =>
   field.type === 'key' || field.type === 'rest' || ('optional' in field && field.optional === true);
 
-/** Bytes that a struct has at least. */
+/** Minimum size of a struct. */
 export const leastOf = (of: Struct): number =>
   of.fields.find((field) => field.type !== 'key' && isOptional(field))?.offset ?? of.size;
 
-/** A field and its offset from the outermost struct. */
+/** A field with its offset from the outermost struct. */
 export type DecodedField = PlacedField & { readonly at: number };
 
-/** All fields, inlined structs opened up; offsets from the outermost. */
+/** All fields with inlined structs expanded; offsets are from the outermost struct. */
 export function flat(of: Struct, base = 0): DecodedField[] {
   return of.fields.flatMap((field) =>
     field.type === 'struct' && field.inline
@@ -128,7 +128,7 @@ export function flat(of: Struct, base = 0): DecodedField[] {
   );
 }
 
-/** The fields that a decoded struct has as properties. */
+/** The fields that become properties of a decoded struct. */
 export const decoded = (of: Struct): DecodedField[] =>
   flat(of).filter(({ type }) => type !== 'reserved' && type !== 'length');
 
@@ -161,7 +161,7 @@ export function interfaceOfTable({ name, doc, attributes, opaque }: AttributeTab
     : `${text}  /** Attributes this library does not know, as they came. */\n  unknown?: RawAttribute[];\n}\n`;
 }
 
-/** The attributes that are numbers. */
+/** The numeric attributes. */
 export const numbersOf = (attributes: readonly Attribute[]): (Named & { name: string })[] =>
   attributes.flatMap((one): (Named & { name: string })[] => {
     if (one.type === 'u32 or u64') return [{ type: 'u64', ...one.wide }];
@@ -170,7 +170,7 @@ export const numbersOf = (attributes: readonly Attribute[]): (Named & { name: st
 
 export const place = (offset: number): string => (offset === 0 ? 'at' : `at + ${offset}`);
 
-/** Where a path of kernel names leads: the field, its offset, and its path of properties. */
+/** Resolves a path of kernel names to the field, its offset, and its property path. */
 export function resolve(
   of: Struct,
   path: string,
@@ -188,10 +188,10 @@ export function resolve(
   return resolve(field.struct, rest.join('.'), base + field.offset, inner);
 }
 
-/** Whether the functions of a struct have to be told the address family of what is around it. */
+/** Whether the functions of a struct need the address family of the enclosing struct. */
 export const needsOuter = (of: Struct): boolean => of.family !== undefined;
 
-/** The variable part at the end of a struct, if it has one. */
+/** The variable part at the end of a struct, if there is one. */
 export function tailOf(
   of: Struct,
 ): Extract<PlacedField, { type: 'key' | 'words' | 'text' | 'ip' | 'rest' }> | undefined {
@@ -208,7 +208,7 @@ export function tailOf(
   }
 }
 
-/** Whether a test holds for an attribute of a space, or of a space nested in it. */
+/** Whether a predicate holds for an attribute of a space, or of a space nested in it. */
 function some(
   { attributes }: AttributeTable,
   test: (one: Attribute) => boolean,
@@ -232,7 +232,7 @@ function inner(one: Attribute): readonly AttributeTable[] {
   }
 }
 
-/** Spaces, each after those that are nested in it, and once. */
+/** The spaces without duplicates, each after those nested in it. */
 export function withNested(tables: readonly AttributeTable[]): AttributeTable[] {
   const all = new Set<AttributeTable>();
   const add = (table: AttributeTable) => {
@@ -243,7 +243,7 @@ export function withNested(tables: readonly AttributeTable[]): AttributeTable[] 
   return [...all];
 }
 
-/** Whether the functions of a space have to be told the message's address family. */
+/** Whether the functions of a space need the message's address family. */
 export const usesFamily = (table: AttributeTable): boolean =>
   some(
     table,
@@ -251,24 +251,24 @@ export const usesFamily = (table: AttributeTable): boolean =>
       one.type === 'address' ||
       (one.type === 'ip' && one.family === undefined) ||
       ((one.type === 'struct' || one.type === 'list') && needsOuter(one.struct)),
-    // What chooses a space may say its family too.
+    // The discriminator may also determine the family.
     (one) =>
       one.type === 'choice'
         ? one.options.filter(({ inet6 }) => inet6 === undefined).map(({ table }) => table)
         : inner(one),
   );
 
-/** The expression for the family of an address. */
+/** Expression for the family of an address. */
 export const familyOfIp = ({ family }: Extract<Attribute, { type: 'ip' }>): string =>
   family === undefined ? 'family' : family === AF_INET ? 'AF_INET' : 'AF_INET6';
 
-/** The expression for the family of the addresses in a space that `by` has chosen. */
+/** Expression for the family of the addresses in a space selected by `by`. */
 export const familyOfOption = ({ inet6 }: Option, by: string): string =>
   inet6 === undefined
     ? 'family'
     : `${inet6.map((value) => `${by} === '${value}'`).join(' || ')} ? AF_INET6 : AF_INET`;
 
-/** Whether a space holds keys, or what may be one. */
+/** Whether a space contains keys, or anything that may be one. */
 export const usesKeys = (table: AttributeTable): boolean =>
   table.opaque === true ||
   some(table, (one) => one.type === 'struct' && tailOf(one.struct)?.type === 'key');

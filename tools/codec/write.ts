@@ -1,5 +1,5 @@
 /**
- * Writers: straight-line functions from values to bytes, the mirror image of the readers.
+ * Generates writers: straight-line functions from values to bytes, the counterpart of the readers.
  * @module
  */
 import type { Attribute, AttributeTable } from '../../lib/wire/attribute-table.ts';
@@ -25,12 +25,12 @@ import {
 
 const CHECK = { u8: 'u8', u16: 'u16', be16: 'u16', u32: 'u32', be32: 'u32', s32: 's32' } as const;
 
-/** What the memory is called: in the writers of structs, and of attributes. */
+/** Names of the memory in the writers of structs and of attributes. */
 type Memory = { readonly v: string; readonly b: string };
 const STRUCT: Memory = { v: 'v', b: 'b' };
 const ATTRIBUTE: Memory = { v: 'w.view', b: 'w.bytes' };
 
-/** The statement that writes a number which is known to fit. */
+/** Statement that writes a number known to be in range. */
 function put(
   type: Exclude<NumberType, 'u64' | 'be64'>,
   at: string,
@@ -53,12 +53,12 @@ function put(
   }
 }
 
-/** What stands for nothing. */
+/** Wire values for "none". */
 const NONE = { zero: 0, ones: 0xffffffff } as const;
 
 type NumberField = Named & { type: NumberType };
 
-/** The statement that checks and writes a number, enumeration or flag word. */
+/** Statement that validates and writes a number, enumeration or flag word. */
 function putNamed(
   field: NumberField,
   at: string,
@@ -88,12 +88,12 @@ function putNamed(
 }
 
 /**
- * The expression for the address family that a field of a struct states: what is given, else what
- * the addresses say that it governs.
+ * Expression for the address family stated by a field of a struct: the given value, else derived from the
+ * addresses that it governs.
  */
 function familyOf(of: Struct, path: string): string {
   const { field, holder, struct } = resolve(of, path);
-  // Inlined, the field governs the addresses of the outer struct; nested, those beside it.
+  // An inlined field governs the addresses of the outer struct; a nested one, those in its own struct.
   const [from, own] = holder === 'x' ? [of, path] : [struct, field.kernel];
   const governed = flat(from).filter(
     (one) => one.type === 'address' && (one.family ?? from.family) === own,
@@ -103,13 +103,13 @@ function familyOf(of: Struct, path: string): string {
   return `u16(${label(field as Named)}.number(${value} ?? familyOf(${addresses}), '${field.name}'), '${field.name}')`;
 }
 
-/** The variable that holds the family a path leads to, in a writer. */
+/** In a writer, the variable with the family at a path. */
 const familyVariable = (of: Struct, path: string): string =>
   of.family === path ? 'own' : resolve(of, path).field.name;
 
 function writeField(field: DecodedField, of: Struct, families: ReadonlySet<number>): string {
   const written = writeWhole(field, of, families);
-  // There is no memory for a field that is not given at the end of a struct that grows.
+  // An absent optional field at the end of a growing struct has no memory.
   const optional = 'optional' in field && field.optional === true;
   return optional ? `if (x.${field.name} !== undefined) {\n${written}}\n` : written;
 }
@@ -150,7 +150,7 @@ function writeWhole(field: DecodedField, of: Struct, families: ReadonlySet<numbe
     case 'rest':
       return `if (${value}) b.set(${value}, ${at});\n`;
     case 'length': {
-      if (tail === undefined) return ''; // a record: patched when its attributes are written
+      if (tail === undefined) return ''; // a record: patched once its attributes are written
       const counted = field.counts === 'whole' ? 'size' : `(size - ${tail?.offset}) / 4`;
       return put(
         field.of as Exclude<NumberType, 'u64' | 'be64'>,
@@ -173,7 +173,7 @@ function writeWhole(field: DecodedField, of: Struct, families: ReadonlySet<numbe
   }
 }
 
-/** The expression for the bytes of a struct with a variable part. */
+/** Expression for the size of a struct with a variable part. */
 function sizeOf(of: Struct): string {
   const tail = tailOf(of);
   const property = (kernel: string) => of.fields.find((one) => one.kernel === kernel)?.name;
@@ -191,7 +191,7 @@ function sizeOf(of: Struct): string {
       return `${tail.offset} + ipLengthOf(x.${tail.name} ?? '', ${names ? `${names}.number(${value}, '${property(tail.family)}')` : `${value} ?? 0`}, '${tail.name}')`;
     }
     case 'rest': {
-      // As long as what is given needs; what an older kernel lacks is left out.
+      // Only as long as the given fields need; what an older kernel lacks is omitted.
       const optional = of.fields.filter((one) => isOptional(one) && one.type !== 'rest');
       const lengths = optional.map(
         (one) => `x.${one.name} !== undefined ? ${one.offset + one.size} : `,
@@ -203,7 +203,7 @@ function sizeOf(of: Struct): string {
   }
 }
 
-/** The writer of a struct; the memory it writes to is there and zero. */
+/** Generates the writer of a struct; its memory is allocated and zeroed. */
 export function writerOf(of: Struct): string {
   const tail = tailOf(of);
   let text = '';
@@ -213,7 +213,7 @@ export function sizeOf${of.name}(x: Encodable<${of.name}>${tail.type === 'key' ?
   return ${sizeOf(of)};
 }\n\n`;
   }
-  // Fields that state the family of addresses, each with its variable.
+  // Fields that state the family of addresses, with their variables.
   const stated = new Map<string, string>();
   for (const field of flat(of)) {
     if (field.type === 'address' && field.family) stated.set(field.family, '');
@@ -246,13 +246,13 @@ export function sizeOf${of.name}(x: Encodable<${of.name}>${tail.type === 'key' ?
   return `${text}export function write${of.name}(${parameters.join(', ')}): void {\n${body}}\n`;
 }
 
-/** Whether a writer has to be told the size of the struct, its variable part included. */
+/** Whether a writer needs the size of the struct including its variable part. */
 export const needsSize = (of: Struct): boolean => {
   const tail = tailOf(of);
   return tail?.type === 'text' || tail?.type === 'words';
 };
 
-/** The arguments a nest's writer takes after the value. */
+/** Arguments for a nest's writer, after the value. */
 const nestArguments = (table: AttributeTable, family = 'family'): string =>
   `${usesFamily(table) ? `, ${family}` : ''}${usesKeys(table) ? ', zeroKeys' : ''}`;
 
@@ -386,7 +386,7 @@ function writeAttribute(of: Attribute, { attributes }: AttributeTable): string {
   }
 }
 
-/** The writer of an attribute space: what is given, in order, then what is unknown. */
+/** Generates the writer of an attribute space: given attributes in order, then unknown ones. */
 export function writerOfTable(table: AttributeTable): string {
   const { name, attributes, shared, opaque } = table;
   const known = attributes.filter(({ type }) => type !== 'pad');

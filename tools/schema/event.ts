@@ -1,6 +1,6 @@
 /**
- * The JSON Schema of what the command prints: events, entries of lists, and what is said between
- * them. Which members a kind has is stated here, and held to its type by the compiler.
+ * JSON Schema of the command's output: events, list entries, and the lines between them. The members
+ * of each kind are defined here, and checked against its type by the compiler.
  * @module
  */
 import type { JsonRecord } from '../../lib/cli/json.ts';
@@ -41,7 +41,7 @@ import {
 
 const count: Schema = { type: 'integer', minimum: 0 };
 
-/** An object made of a struct and of attributes. */
+/** An object composed of a struct and attributes. */
 function objectOf(
   of: Struct | undefined,
   names: readonly string[],
@@ -139,7 +139,7 @@ const flushed = optional(attributes, messageAttributes.FLUSHPOLICY) as Record<
 type Bodies = typeof bodies;
 type SaidBy<One> = One extends Body<infer Said> ? Said : never;
 
-/** What each body says, held to its type by the compiler. */
+/** The members of each body, checked against its type by the compiler. */
 const said: { [Name in keyof Bodies]: Omit<Members<SaidBy<Bodies[Name]>>, 'doc'> } = {
   state: { always: { state } },
   policy: { always: { policy } },
@@ -189,14 +189,14 @@ const bodyNames = new Map<object, keyof Bodies>(
   Object.entries(bodies).map(([name, body]) => [body, name as keyof Bodies]),
 );
 
-/** The members of a message: its header, and what its body says. */
+/** The members of a message: its header and body. */
 function membersOf(body: object, doc: string): AnyMembers {
   const { always, sometimes = {} }: Omit<AnyMembers, 'doc'> =
     said[bodyNames.get(body) as keyof Bodies];
   return { doc, always: { header, ...always }, sometimes };
 }
 
-/** What events and answers mean. */
+/** Descriptions of events and answers. */
 const EVENTS: Readonly<Record<EventName | AnswerName, string>> = {
   NEWSA: 'An SA was added.',
   UPDSA: 'An SA was changed.',
@@ -219,7 +219,7 @@ const EVENTS: Readonly<Record<EventName | AnswerName, string>> = {
   NEWSPDINFO: 'Statistics of the policies.',
 };
 
-/** What requests mean, where that is not what the event says that they cause. */
+/** Descriptions of requests, if different from that of the event they cause. */
 const REQUESTS: Readonly<Partial<Record<RequestName, string>>> = {
   DELSA: 'Delete an SA.',
   GETSA: 'Show an SA; without id, all.',
@@ -232,7 +232,7 @@ const REQUESTS: Readonly<Partial<Record<RequestName, string>>> = {
   SETDEFAULT: 'Set what happens to packets that no policy matches.',
 };
 
-/** The table, for those who don't ask which forms a message has. */
+/** The table without the distinction between the forms of a message. */
 const rows: Readonly<
   Record<MessageName, { [Form in 'event' | 'answer' | 'request' | 'dump']?: object }>
 > = messages;
@@ -287,7 +287,7 @@ const kinds: { [Kind in OneKind]: Members<Extract<JsonRecord, { kind: Kind }>> }
   ...tunnelKinds,
 };
 
-/** Kinds that are of no protocol, or of any. */
+/** Kinds that belong to no protocol, or to any. */
 const PROTOCOLS: Readonly<Record<string, Schema | undefined>> = {
   tunnel: undefined,
   'host-warning': undefined,
@@ -320,13 +320,13 @@ function record(
       ...always,
       ...sometimes,
     },
-    // A recording may not say when.
+    // A recording may have no time.
     [...Object.keys(time), ...Object.keys(additions), ...Object.keys(sometimes)],
   );
   return { description: doc, ...schema };
 }
 
-/** What each line is one of. */
+/** The alternatives for a line. */
 function lines(): Schema[] {
   const xfrm = { const: 'xfrm' };
   const route = { const: 'route' };
@@ -349,7 +349,7 @@ function lines(): Schema[] {
   ];
 }
 
-/** The definitions that others refer to, from the first on. */
+/** The definitions reachable from the first. */
 function reachable(from: Schema, all: Readonly<Record<string, Schema>>): Record<string, Schema> {
   const found: Record<string, Schema> = {};
   const visit = (schema: Schema) => {
@@ -365,7 +365,7 @@ function reachable(from: Schema, all: Readonly<Record<string, Schema>>): Record<
   return Object.fromEntries(Object.entries(found).sort(([a], [b]) => (a < b ? -1 : 1)));
 }
 
-/** The whole schema. */
+/** The complete schema. */
 export function eventSchema(): Schema {
   const oneOf = lines();
   const all = {

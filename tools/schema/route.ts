@@ -1,5 +1,5 @@
 /**
- * The part of the JSON Schema that is rtnetlink's: its objects, events and requests.
+ * The rtnetlink part of the JSON Schema: objects, events and requests.
  * @module
  */
 import * as bodies from '../../lib/route/bodies.ts';
@@ -21,7 +21,7 @@ import {
   table,
 } from './types.ts';
 
-/** Each object, under the name of its type. */
+/** Each object, by the name of its type. */
 const OBJECTS = {
   Link: bodies.link,
   BridgePort: bodies.port,
@@ -41,7 +41,7 @@ const definitions = (entries: readonly (readonly [string, Schema])[]) =>
 
 const tables = Object.values(OBJECTS).map((one) => one.table);
 
-/** All that rtnetlink's lines may refer to. */
+/** Definitions that rtnetlink's lines may refer to. */
 export const routeDefinitions: Readonly<Record<string, Schema>> = {
   ...definitions(Object.values(structs).map((one) => [one.name, struct(one)])),
   ...definitions(withNested(tables).map((one) => [one.name, table(one)])),
@@ -107,14 +107,14 @@ export const routeKinds: { [K in Kind]: Members<EventOf<K>> } = {
   },
 };
 
-/** A request about a link is about the link, a port, or IPv6. */
+/** A request about a link may concern the link, a bridge port, or IPv6. */
 const ofLink = (doc: string): AnyMembers => ({
   doc,
   always: { header },
   sometimes: { link: link.link, port: port.port, ifinfo: ifinfo.ifinfo },
 });
 
-/** In recordings. */
+/** Requests, found in recordings. */
 export const routeRequests: Readonly<Record<RtnetlinkRequest['message'], AnyMembers>> = {
   NEWLINK: ofLink('Make or change a link.'),
   SETLINK: ofLink('Change a link.'),

@@ -1,5 +1,5 @@
 /**
- * What the JSON says of tunnels. The members are held to their types by the compiler.
+ * JSON Schema for tunnels. The members are checked against their types by the compiler.
  * @module
  */
 
@@ -204,7 +204,7 @@ type ChangeOf<C extends Change, J = JsonChange> = J extends { change: infer Name
     : never
   : never;
 
-/** What each change of a tunnel holds. */
+/** The members of each tunnel change. */
 export const tunnelChanges: { [C in Change]: Members<ChangeOf<C>> } = {
   added: { doc: 'A tunnel is there.', always: { tunnel } },
   removed: { doc: 'It is no longer listed.', always: { tunnel } },

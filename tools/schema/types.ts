@@ -1,6 +1,6 @@
 /**
- * JSON Schemas of the parts that events are made of, from the tables of structs and attributes:
- * what lib/cli/json.ts makes of a decoded value.
+ * JSON Schemas for the parts of events, from the tables of structs and attributes: the JSON that
+ * lib/cli/json.ts produces for a decoded value.
  * @module
  */
 import type { Attribute, AttributeTable } from '../../lib/wire/attribute-table.ts';
@@ -21,7 +21,7 @@ export const string: Schema = { type: 'string' };
 export const reference = (name: string): Schema => ({ $ref: `#/$defs/${name}` });
 export const array = (items: Schema): Schema => ({ type: 'array', items });
 
-/** An object with these members, all but the optional ones there. */
+/** An object with these members, all required except the optional ones. */
 export function object(
   properties: Readonly<Record<string, Schema>>,
   optional: readonly string[] = [],
@@ -33,7 +33,7 @@ export function object(
 const described = (schema: Schema, doc: string): Schema =>
   doc === '' ? schema : { description: doc, ...schema };
 
-/** A number; the 64-bit ones as decimal digits, which no JSON parser rounds. */
+/** A number; 64-bit ones are strings of decimal digits, which no JSON parser rounds. */
 function number(type: NumberType): Schema {
   if (type === 'u64' || type === 'be64') return digits;
   const bits = NUMBER_SIZE[type] * 8;
@@ -42,7 +42,7 @@ function number(type: NumberType): Schema {
     : { type: 'integer', minimum: 0, maximum: 2 ** bits - 1 };
 }
 
-/** A name, or the number where there is none (yet). */
+/** A name, or the number of a value that has no name (yet). */
 function enumeration(names: Enumeration<string>, type: NumberType): Schema {
   return { anyOf: [{ enum: Object.keys(names.numbers) }, number(type)] };
 }
@@ -60,14 +60,14 @@ type NumberLike = {
   readonly none?: None;
 };
 
-/** A limit, a duration or a moment; null is no limit. */
+/** A limit, a duration or a point in time; null means no limit. */
 function time({ type, unit, none }: NumberLike): Schema {
   const least = type === 's32' ? {} : { minimum: 0 };
   const one = unit === undefined ? number(type) : { type: 'number', ...least };
   return none === undefined || unit === 'moment' ? one : { anyOf: [one, { type: 'null' }] };
 }
 
-/** The digits of those numbers that are too large to be exact. */
+/** The digits of numbers too large to be exact. */
 function exactOf(all: readonly (Named & { readonly name: string })[]): Record<string, Schema> {
   const large = all.filter(mayBeLarge).map(({ name }) => [name, digits]);
   if (large.length === 0) return {};
@@ -87,7 +87,7 @@ function numeric(of: NumberLike): Schema {
   return names ? enumeration(names, type) : number(type);
 }
 
-/** Bytes: hexadecimal digits, or their number where they might hold a key. */
+/** Bytes: hexadecimal digits, or their count if they might contain a key. */
 export const bytes: Schema = {
   anyOf: [
     { type: 'string', pattern: '^([0-9a-f]{2})*$' },
@@ -95,14 +95,14 @@ export const bytes: Schema = {
   ],
 };
 
-/** An attribute that nobody knows. */
+/** An unknown attribute. */
 export const rawAttribute: Schema = object({
   type: number('u16'),
   flags: number('u16'),
   bytes,
 });
 
-/** A byte that says yes or no; other numbers stay numbers. */
+/** A boolean byte; other numbers remain numbers. */
 export const truth: Schema = {
   anyOf: [{ type: 'boolean' }, { type: 'integer', minimum: 2, maximum: 255 }],
 };
@@ -132,7 +132,7 @@ function field(of: PlacedField): Schema {
   }
 }
 
-/** The members that a struct's fields become. */
+/** The members for the fields of a struct. */
 export function members(of: Struct): Record<string, Schema> {
   const all = decoded(of);
   return {
@@ -141,7 +141,7 @@ export function members(of: Struct): Record<string, Schema> {
   };
 }
 
-/** What a struct may lack: in JSON also a moment that has not come. */
+/** Optional members of a struct: in JSON, also times that have not been reached. */
 export const optionalOf = (of: Struct): string[] =>
   Object.keys(members(of)).filter(
     (name) =>
@@ -201,13 +201,13 @@ export function table(of: AttributeTable): Schema {
   return described(object(all, Object.keys(all)), of.doc);
 }
 
-/** A struct and the attributes beside it. */
+/** A struct together with attributes. */
 export function joined(of: Struct, beside: AttributeTable): Schema {
   const more = optional(beside, namesOf(beside));
   return object({ ...members(of), ...more }, [...optionalOf(of), ...Object.keys(more)]);
 }
 
-/** The members that the attributes of a message become, each of which may be missing. */
+/** The members for the attributes of a message, all of them optional. */
 export function optional(table: AttributeTable, names: readonly string[]): Record<string, Schema> {
   const all: Record<string, Schema> = {};
   for (const name of names) {
@@ -229,13 +229,13 @@ export function optional(table: AttributeTable, names: readonly string[]): Recor
   return all;
 }
 
-/** What {@link optional} refers to. */
+/** The definition that {@link optional} refers to. */
 export const unknownAttributes = (): Schema =>
   described(array(rawAttribute), 'Attributes this version does not know, as they came.');
 
 type Common = 'kind' | 'message' | 'change' | 'protocol' | 'time';
 type Maybe<R> = { [Key in keyof R]-?: undefined extends R[Key] ? Key : never }[keyof R];
-/** The members of a kind beside those that all have. */
+/** The members of a kind other than those common to all. */
 export type Members<R> = R extends unknown
   ? {
       readonly always: Record<Exclude<keyof R, Common | Maybe<R>>, Schema>;
@@ -244,7 +244,7 @@ export type Members<R> = R extends unknown
     }
   : never;
 
-/** {@link Members} of some kind. */
+/** {@link Members} of any kind. */
 export interface AnyMembers {
   readonly always: Readonly<Record<string, Schema>>;
   readonly sometimes?: Readonly<Record<string, Schema>>;

@@ -1,5 +1,5 @@
 /**
- * Arguments with all their properties, of which arguments.ts makes wrong ones.
+ * Valid arguments with all their properties, which arguments.ts then corrupts.
  * @module
  */
 
@@ -66,7 +66,7 @@ const RULE = {
   ...{ action: 'to-table', iifname: 'lo', uidRange: { start: 0, end: 1 } },
 };
 
-/** By class and method; the options of every call come after them. */
+/** By class and method; common call options are appended to them. */
 export const METHODS = {
   XfrmClient: {
     listStates: [{ proto: 'esp', saddr: '192.0.2.1', daddr: '192.0.2.0/24' }],
@@ -133,7 +133,7 @@ export const METHODS = {
 const BUFFER = { netns: '/proc/self/ns/net', signal: undefined };
 const MONITOR = { ...BUFFER, receiveBufferSize: 65_536, refreshInterval: 1000, acquires: false };
 
-/** By what opens with them. */
+/** By the class that opens with them. */
 export const OPENERS = {
   subscribe: {
     ...{ ...BUFFER, groups: ['sa', 'RTMGRP_LINK'], keys: true, receiveBufferSize: 65_536 },

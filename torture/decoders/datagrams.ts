@@ -1,5 +1,5 @@
 /**
- * What must hold of any bytes that are taken for a datagram.
+ * Properties that must hold for any bytes taken as a datagram.
  * @module
  */
 import '../../lib/monitor/trace.ts';
@@ -37,7 +37,7 @@ import type { XfrmMessage } from '../../lib/xfrm/requests.ts';
 import { tracedXfrm } from '../../lib/xfrm/trace.ts';
 import { assertSame } from './same.ts';
 
-/** Whose messages a datagram holds. */
+/** The protocol of a datagram's messages. */
 export type Protocol = 'xfrm' | 'route';
 
 export const TRACED = { xfrm: tracedXfrm, route: tracedRoute } as const;
@@ -49,7 +49,7 @@ type Message = XfrmMessage | RouteMessage;
 
 const time = { wall: 0, monotonic: 0 };
 
-/** Memory like the sockets' arena, of which a datagram is a part; all of the rest is `poison`. */
+/** Memory like the sockets' arena with a datagram in it; the rest is filled with `poison`. */
 class Surroundings {
   readonly bytes: Uint8Array;
   readonly view: DataView;
@@ -63,7 +63,7 @@ class Surroundings {
     this.#at = at;
   }
 
-  /** Gives what `decode` makes of a datagram in here, and sees that it changed nothing. */
+  /** Returns the result of `decode` for a datagram in this memory, and checks that it changed nothing. */
   with<Result>(
     datagram: Uint8Array,
     decode: (view: DataView, bytes: Uint8Array, at: number) => Result,
@@ -84,10 +84,10 @@ class Surroundings {
   }
 }
 
-/** Two, so that whoever reads outside the datagram finds something else each time. */
+/** Two of them, so that a read outside the datagram gives different results. */
 const SURROUNDINGS = [new Surroundings(0x00, 40_961), new Surroundings(0xa5, 51_203)] as const;
 
-/** What `decode` makes of a datagram, wherever it lies. Offsets are to be counted from `at`. */
+/** The result of `decode`, which must not depend on where the datagram is. Offsets are relative to `at`. */
 function anywhere<Result>(
   datagram: Uint8Array,
   decode: (view: DataView, bytes: Uint8Array, at: number) => Result,
@@ -97,7 +97,7 @@ function anywhere<Result>(
   return first as Result;
 }
 
-/** Runs `decode`, whose only error is a DecodeError; that is a result too, its offset relative. */
+/** Runs `decode`, whose only error may be a DecodeError: that is a result, too, with a relative offset. */
 function attempt<Result>(decode: () => Result, at: number): Result | { error: string } {
   try {
     return decode();
@@ -137,7 +137,7 @@ function encoded(protocol: Protocol, message: Message): Uint8Array {
   return writer.written().slice();
 }
 
-/** That all ways to print a message end, and leave the terminal alone. */
+/** Checks that all ways of printing a message terminate, and emit no terminal controls. */
 function checkOutputs(message: (Message | Malformed) & { protocol: Protocol }): void {
   const text = formatMessage(message, colors);
   assert(!ACTS.test(text), `text: ${JSON.stringify(text)}`);
@@ -151,7 +151,7 @@ function checkOutputs(message: (Message | Malformed) & { protocol: Protocol }): 
 const out = Buffer.alloc(2 * LINE_ROOM);
 const outView = new DataView(out.buffer, out.byteOffset);
 
-/** A message as `netlink-xfrm monitor` prints it from its bytes; no line if it leaves that to the decoder. */
+/** A message as `netlink-xfrm monitor` prints it from its bytes; no line if it is left to the decoder. */
 const printed: DecodeMessage<{ readonly line?: string }> = (input, at, length) => {
   const writer = new AsciiWriter(outView, 0);
   if (printedKind(input.view, at) === undefined) return {};
@@ -160,7 +160,7 @@ const printed: DecodeMessage<{ readonly line?: string }> = (input, at, length) =
     : {};
 };
 
-/** That what is printed from bytes is what is printed of the events they are. */
+/** Checks that lines printed from bytes equal those printed from the decoded events. */
 function checkLines(
   datagram: Uint8Array,
   events: readonly (Message | Malformed)[],
@@ -174,15 +174,15 @@ function checkLines(
 }
 
 /**
- * Decodes a datagram in every way there is, and prints and encodes what comes of it.
+ * Decodes a datagram in all ways, and prints and encodes the results.
  *
- * @returns how many messages there were
- * @throws what is a finding
+ * @returns the number of messages
+ * @throws a finding
  */
 export function checkDatagram(protocol: Protocol, datagram: Uint8Array, truncated = false): number {
   const events = decodeAll(datagram, EVENTS[protocol] as DecodeMessage<Message>, truncated);
   const messages = decodeAll(datagram, MESSAGES[protocol] as DecodeMessage<Message>, truncated);
-  // To print costs as much as all the rest.
+  // Printing costs as much as all the rest.
   const print = (datagram.length >> 2) % 4 === 0;
   for (const message of messages) {
     if (print) checkOutputs(message.kind === 'malformed' ? { ...message, protocol } : message);
@@ -202,7 +202,7 @@ export function checkDatagram(protocol: Protocol, datagram: Uint8Array, truncate
   return messages.length;
 }
 
-/** Takes a datagram for answers to requests, as RequestSocket does. */
+/** Parses a datagram as answers to requests, as RequestSocket does. */
 function checkAnswers(datagram: Uint8Array): void {
   anywhere(datagram, (view, bytes, at) => {
     const batch = {
@@ -223,7 +223,7 @@ function checkAnswers(datagram: Uint8Array): void {
   });
 }
 
-/** That a message as its sender made it comes out as the same bytes. */
+/** Checks that a message as its sender made it is encoded to the same bytes. */
 export function checkExact(protocol: Protocol, datagram: Uint8Array): void {
   const [message, ...more] = decodeAll(
     datagram,

@@ -1,7 +1,7 @@
 /**
- * That the work a decoder has grows as its input does, and not faster. Work is counted, not timed:
- * reads of numbers from the memory, and what comes out. Time is compared too, with so much room that
- * only a square would not fit.
+ * Checks that decoding work grows linearly with the input. Work is counted rather than timed: numbers read
+ * from memory, and the size of the output. Time is compared as well, with a tolerance that only quadratic
+ * growth exceeds.
  * @module
  */
 import '../../lib/monitor/trace.ts';
@@ -56,7 +56,7 @@ function message(type: number, ...body: Uint8Array[]): Uint8Array {
   return bytes;
 }
 
-/** Nests in nests, to the very end. */
+/** Nests within nests, to the end. */
 function nested(type: number, size: number): Uint8Array {
   const bytes = new Uint8Array(size & ~3);
   const view = new DataView(bytes.buffer);
@@ -76,7 +76,7 @@ const recorded = capture('uml-6.1/newsa_v4_tunnel_aead.event0');
 const fixed = { sa: 224, policy: 168, policyId: 64, link: 16, route: 12 } as const;
 const AF_BRIDGE = 7;
 
-/** Datagrams of about a size, each of the worst of its kind. */
+/** Datagrams of about a given size, each a worst case of its kind. */
 const SHAPES: Readonly<Record<string, readonly ['xfrm' | 'route', (size: number) => Uint8Array]>> =
   {
     'many messages': ['xfrm', (size) => repeat(recorded, size)],
@@ -179,7 +179,7 @@ const SHAPES: Readonly<Record<string, readonly ['xfrm' | 'route', (size: number)
 
 const time = { wall: 0, monotonic: 0 };
 
-/** Decodes, prints and describes; gives how much there was to do. */
+/** Decodes, prints and describes; returns the amount of work. */
 function effort(protocol: 'xfrm' | 'route', bytes: Uint8Array): number {
   const [view, reads] = counting(bytes);
   const decode = (protocol === 'xfrm' ? decodeXfrm : decodeRoute) as DecodeMessage<
@@ -202,7 +202,7 @@ function effort(protocol: 'xfrm' | 'route', bytes: Uint8Array): number {
   return reads() + written;
 }
 
-/** The least of several runs, in seconds of the processor: other programs do not count. */
+/** The minimum of several runs, in seconds of CPU time, so that other programs do not count. */
 function seconds(work: () => unknown): number {
   let best = Number.POSITIVE_INFINITY;
   for (let i = 0; i < 5; i++) {
@@ -217,10 +217,10 @@ function seconds(work: () => unknown): number {
 const SMALL = 7_800;
 const LARGE = 8 * SMALL;
 
-/** How often to look again: what is a square is one each time, what is chance is not. */
+/** Number of attempts: quadratic growth shows every time, chance does not. */
 const ATTEMPTS = 4;
 
-/** Inputs eight times as long may take 24 times as long; with the square it would be 64. */
+/** Inputs eight times as long may take up to 24 times as long; quadratic growth would give 64. */
 function linear(name: string, small: () => unknown, large: () => unknown): void {
   let ratio = Number.POSITIVE_INFINITY;
   for (let i = 0; i < ATTEMPTS && ratio >= 24; i++) {
@@ -229,7 +229,7 @@ function linear(name: string, small: () => unknown, large: () => unknown): void 
   assert(ratio < 24, `${name}: eight times the input takes ${ratio.toFixed(1)} times the time`);
 }
 
-/** That twice the input is twice the work. @returns how many shapes @throws what is a finding */
+/** Checks that twice the input is twice the work. @returns the number of shapes @throws a finding */
 export function checkWork(): number {
   for (const [name, [protocol, make]] of Object.entries(SHAPES)) {
     const ratio = effort(protocol, make(2 * SMALL)) / effort(protocol, make(SMALL));
@@ -238,7 +238,7 @@ export function checkWork(): number {
   return Object.keys(SHAPES).length;
 }
 
-/** The same of time. */
+/** The same for time. */
 export function checkTime(): number {
   for (const [name, [protocol, make]] of Object.entries(SHAPES)) {
     const [small, large] = [make(SMALL), make(LARGE)];

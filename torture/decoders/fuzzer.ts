@@ -1,6 +1,6 @@
 /**
- * Run as a worker by decoders.ts: makes inputs and checks what becomes of them, until it is told to
- * stop. Its memory may not grow.
+ * Worker of decoders.ts: generates inputs and checks the results until it is told to stop. Its
+ * memory must not grow.
  * @module
  */
 import { getHeapStatistics } from 'node:v8';
@@ -12,28 +12,28 @@ import { datagrams, type Input } from './inputs.ts';
 import { checkRecording, recordings } from './recordings.ts';
 import { WORDS } from './words.ts';
 
-/** What a worker is for. */
+/** The task of a worker. */
 export interface Task {
   readonly seed: number;
-  /** The first round that is not to be done, and the first that is. */
+  /** The end of the range of rounds (exclusive), and its start. */
   readonly rounds: number;
   readonly from: number;
-  /** The rounds of this worker, counted from the first, are those with this remainder … */
+  /** This worker does the rounds whose number has this remainder … */
   readonly worker: number;
-  /** … by the number of workers. */
+  /** … modulo the number of workers. */
   readonly workers: number;
-  /** A counter of inputs, then the length of the one under way, and its bytes. */
+  /** A counter of inputs, then the length of the current input, and its bytes. */
   readonly shared: SharedArrayBuffer;
 }
 
-/** What a worker tells. */
+/** Messages from a worker. */
 export type News =
   | { readonly kind: 'finding'; readonly text: string }
-  /** All rounds of this worker before that one are done. */
+  /** This worker has done all its rounds before that one. */
   | { readonly kind: 'round'; readonly next: number }
   | { readonly kind: 'end'; readonly messages: number; readonly growth: number };
 
-/** Inputs of a round: of datagrams, of files, of each kind of words. */
+/** Inputs per round: datagrams, files, and each kind of text. */
 const DATAGRAMS = 14_000;
 const RECORDINGS = 2000;
 const EACH_WORDS = 500;
@@ -50,13 +50,13 @@ let failures = 0;
 let messages = 0;
 
 /**
- * The seed of a round: that of the run for the first, so that a run with the seed of a finding begins
- * with it; else any, so that runs whose seeds are neighbours (dates) try other inputs.
+ * The seed of a round: for the first, that of the run, so that a run with the seed of a finding starts
+ * with it; then pseudorandom, so that runs with adjacent seeds (dates) try different inputs.
  */
 const seedOf = (number: number): number =>
   number === 0 ? seed : new Random(seed ^ Math.imul(number, 0x9e3779b1)).u32() >>> 1;
 
-/** A property over some inputs; what is wrong is told with the smallest input that shows it. */
+/** Checks a property for some inputs; a failure is reported with the smallest input that shows it. */
 function hold<Of>(
   name: string,
   inputs: fc.Arbitrary<Of>,
@@ -64,7 +64,7 @@ function hold<Of>(
   bytesOf: (input: Of) => Uint8Array,
   check: (input: Of) => void,
 ): void {
-  // A stack for each broken message would take most of the time.
+  // A stack trace for each malformed message would take most of the time.
   Error.stackTraceLimit = 0;
   const property = fc.property(inputs, (input) => {
     const bytes = bytesOf(input);
@@ -94,7 +94,7 @@ function hold<Of>(
   post({ kind: 'finding', text });
 }
 
-/** How names of fixtures begin that hold such an input (test/unit/findings.test.ts); undefined for words. */
+/** Name prefix of fixtures for such an input (test/unit/findings.test.ts); undefined for text. */
 function kindOf(name: string, input: unknown): string | undefined {
   if (name === 'datagram') return (input as Input | undefined)?.protocol;
   return name === 'recording' ? name : undefined;
@@ -128,7 +128,7 @@ function round(seed: number): void {
   }
 }
 
-/** Bytes in use: the least of some looks, since a compiler at work takes megabytes for a while. */
+/** Bytes in use: the minimum of several measurements, because a running compiler briefly takes megabytes. */
 function memory(): number {
   const looks = Array.from({ length: 8 }, () => {
     Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 100);

@@ -1,6 +1,6 @@
 /**
- * Inputs for the decoders, as fast-check makes and shrinks them: messages from the tables, recorded
- * ones, and both after some changes.
+ * Inputs for the decoders, generated and shrunk by fast-check: messages from the tables, recorded
+ * ones, and both after some mutations.
  * @module
  */
 import fc from 'fast-check';
@@ -21,10 +21,10 @@ const recorded = {
 } as const;
 const xfrmKinds: readonly Kind[] = [...events, ...answers, ...requests];
 
-/** Where a datagram comes from: of a recording, or of a kind of message and a seed. */
+/** Source of a datagram: a recording, or a kind of message and a seed. */
 type Source = readonly [recorded: boolean, which: number, seed: number];
 
-/** Messages of each kind: they are changed many times, which costs less than making one. */
+/** Generated messages of each kind: each is mutated many times, which is cheaper than generating one. */
 const SEEDS = 16;
 
 /** A message from the tables, as the kernel or a program could have made it. */
@@ -49,17 +49,17 @@ const mutation: fc.Arbitrary<Mutation> = fc.tuple(
   fc.boolean(),
 );
 
-/** A datagram, and what is known of it. */
+/** A datagram with its known properties. */
 export interface Input {
   readonly protocol: Protocol;
   readonly bytes: Uint8Array;
-  /** As its sender made it. */
+  /** Exactly as its sender made it. */
   readonly unchanged: boolean;
-  /** Whether more followed that was not read. */
+  /** Whether it was cut off when it was read. */
   readonly truncated: boolean;
 }
 
-/** Any datagram. @param seed of the messages that are made from the tables */
+/** Any datagram. @param seed for the messages generated from the tables */
 export function datagrams(seed: number): fc.Arbitrary<Input> {
   const made = new Map<string, Uint8Array>();
   const datagramOf = (protocol: Protocol, [fromRecording, which, number]: Source) => {

@@ -1,5 +1,6 @@
 /**
- * Changes to datagrams that know where messages and attributes begin: what random bytes never reach.
+ * Structure-aware mutations of datagrams: knowing where messages and attributes begin, they reach what random
+ * bytes never do.
  * @module
  */
 import type { TracedProtocol } from '../../lib/netlink/trace.ts';
@@ -7,27 +8,27 @@ import { align4, NLA_HDRLEN } from '../../lib/wire/attribute.ts';
 import { LE } from '../../lib/wire/endian.ts';
 import { NLMSG_HDRLEN } from '../../lib/wire/message.ts';
 
-/** A change: which, where, and with what. All numbers are taken modulo what there is. */
+/** A mutation: which, where, and with what. All numbers are taken modulo the available range. */
 export type Mutation = readonly [what: number, where: number, value: number, mend: boolean];
 
-/** A message or an attribute, and those that hold it. */
+/** A message or an attribute, and what contains it. */
 interface Span {
   readonly at: number;
-  /** Without the padding. */
+  /** Without padding. */
   readonly length: number;
   /** Outermost first. */
   readonly within: readonly Span[];
 }
 
-/** More than a socket reads of one datagram (native/receive_buffers.h, kSlot). */
+/** More than a socket reads of a datagram (native/receive_buffers.h, kSlot). */
 const MOST = 64 * 1024;
 const DEEPEST = 5;
 const isMessage = ({ within }: Span) => within.length === 0;
 
-/** Lengths that lie, beside those near the truth. */
+/** Wrong lengths, in addition to those close to the correct one. */
 const LENGTHS = [0, 1, 3, 4, 5, 15, 16, 17, 0x7fff, 0xffff, 0x10000, 0x7fffffff, 0xffffffff];
 
-/** The messages of a datagram and their attributes, as far as they hold together. */
+/** The messages of a datagram and their attributes, as far as they are well-formed. */
 function spansOf(bytes: Uint8Array, traced: TracedProtocol): Span[] {
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
   const spans: Span[] = [];
@@ -37,7 +38,7 @@ function spansOf(bytes: Uint8Array, traced: TracedProtocol): Span[] {
       if (length < NLA_HDRLEN || length > end - at) return;
       const span = { at, length, within };
       spans.push(span);
-      // What is no nest seldom looks like one; where it does, the more is tried.
+      // Data that is not a nest seldom looks like one; where it does, more is tried.
       if (within.length < DEEPEST) attributes(at + NLA_HDRLEN, at + length, [...within, span]);
       at += align4(length);
     }
@@ -61,7 +62,7 @@ function setLength(bytes: Uint8Array, span: Span, length: number): void {
   else view.setUint16(span.at, length, LE);
 }
 
-/** Puts other bytes in place of some, and (to `mend`) corrects the lengths of what holds them. */
+/** Replaces bytes, and (if `mend`) corrects the lengths of what contains them. */
 function replace(
   bytes: Uint8Array,
   [at, remove, insert]: readonly [number, number, Uint8Array],
@@ -88,7 +89,7 @@ function header(type: number, payload: number): Uint8Array {
   return bytes;
 }
 
-/** What a change does: to the bytes alone, or to a part of them. */
+/** Applies a mutation: to the raw bytes, or to a span. */
 type Change = (
   bytes: Uint8Array,
   span: Span,
@@ -104,17 +105,17 @@ const whole = (bytes: Uint8Array, { at, length }: Span): Uint8Array => {
 };
 
 const CHANGES: readonly Change[] = [
-  // A bit.
+  // Flip a bit.
   (bytes, _, [where, value]) => {
     bytes[where % bytes.length] = (bytes[where % bytes.length] as number) ^ (1 << (value % 8));
     return bytes;
   },
-  // A byte.
+  // Change a byte.
   (bytes, _, [where, value]) => {
     bytes[where % bytes.length] = value;
     return bytes;
   },
-  // A number of 32 bits, where one may be.
+  // Change an aligned 32-bit number.
   (bytes, { at, length }, [where, value]) => {
     const offset = at + ((where % length) & ~3);
     if (offset + 4 > bytes.length) return bytes;
@@ -126,20 +127,20 @@ const CHANGES: readonly Change[] = [
     );
     return bytes;
   },
-  // A length that lies.
+  // Set a wrong length.
   (bytes, span, [where, value]) => {
     const near = span.length + (where % 17) - 8;
     setLength(bytes, span, value % 2 ? near : (LENGTHS[where % LENGTHS.length] as number));
     return bytes;
   },
-  // An end that comes too early, which the last message may know.
+  // Truncate, with or without correcting the last message's length.
   (bytes, span, [where, _, mend]) => {
     const cut = bytes.slice(0, where % bytes.length);
     const outer = span.within[0] ?? span;
     if (mend && outer.at + 4 <= cut.length) setLength(cut, outer, cut.length - outer.at);
     return cut;
   },
-  // An attribute within an attribute.
+  // Nest an attribute in an attribute.
   (bytes, span, [where, value, mend]) => {
     if (isMessage(span)) return bytes;
     let inner = whole(bytes, span);
@@ -149,7 +150,7 @@ const CHANGES: readonly Change[] = [
     const room = Math.min(align4(span.length), bytes.length - span.at);
     return replace(bytes, [span.at, room, inner], span.within, mend);
   },
-  // A part of another message.
+  // Insert a part of another message.
   (bytes, span, [where, value, mend], other, traced) => {
     const parts = spansOf(other, traced).filter((one) => !isMessage(one));
     const donor = parts[value % Math.max(1, parts.length)];
@@ -157,7 +158,7 @@ const CHANGES: readonly Change[] = [
     const at = where % 2 ? span.at : Math.min(bytes.length, span.at + align4(span.length));
     return replace(bytes, [at, 0, whole(other, donor)], span.within, mend);
   },
-  // The same, many times.
+  // Repeat many times.
   (bytes, span, [where, _, mend]) => {
     const one = whole(bytes, span);
     const copies = new Uint8Array(
@@ -165,7 +166,7 @@ const CHANGES: readonly Change[] = [
     );
     return replace(bytes, [span.at, 0, copies], span.within, mend);
   },
-  // Something is missing.
+  // Remove something.
   (bytes, span, [_, __, mend]) =>
     replace(
       bytes,
@@ -173,7 +174,7 @@ const CHANGES: readonly Change[] = [
       span.within,
       mend,
     ),
-  // Another type.
+  // Change a type.
   (bytes, span, [where, value]) => {
     const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
     view.setUint16(
@@ -183,7 +184,7 @@ const CHANGES: readonly Change[] = [
     );
     return bytes;
   },
-  // A payload that is longer, or shorter.
+  // Lengthen or shorten a payload.
   (bytes, span, [where, value, mend]) => {
     const end = span.at + span.length;
     const by = 1 + (where % 40);
@@ -193,7 +194,7 @@ const CHANGES: readonly Change[] = [
     const remove = Math.min(by, most);
     return replace(bytes, [end - remove, remove, EMPTY], holders, mend);
   },
-  // Another datagram behind it.
+  // Append another datagram.
   (bytes, _, __, other) =>
     bytes.length + other.length > MOST
       ? bytes
@@ -204,10 +205,10 @@ const CHANGES: readonly Change[] = [
 
 const EMPTY = new Uint8Array(0);
 
-/** How many kinds of change there are. */
+/** The number of kinds of mutation. */
 export const KINDS_OF_CHANGE: number = CHANGES.length;
 
-/** A datagram after some changes; `other` is where parts of other messages come from. */
+/** Mutates a datagram; parts of other messages are taken from `other`. */
 export function mutate(
   datagram: Uint8Array,
   mutations: readonly Mutation[],
@@ -219,9 +220,9 @@ export function mutate(
     if (bytes.length === 0) break;
     const spans = spansOf(bytes, traced);
     const none: Span = { at: 0, length: bytes.length, within: [] };
-    // The place comes from the whole number, what to do there from its higher part.
+    // The whole number selects the span, its higher part what to do there.
     const span = spans[where % Math.max(1, spans.length)] ?? none;
-    // Too short for anything but a cut.
+    // Too short for anything but cutting.
     if (bytes.length < NLMSG_HDRLEN) bytes = bytes.slice(1);
     else {
       const change = CHANGES[what % CHANGES.length] as Change;

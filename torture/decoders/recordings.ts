@@ -1,5 +1,5 @@
 /**
- * What must hold of any file that replay is given.
+ * Properties that must hold for any file given to replay.
  * @module
  */
 import assert from 'node:assert/strict';
@@ -18,7 +18,7 @@ import { assertSame } from './same.ts';
 
 const colors = pc.createColors(false);
 
-/** What becomes of a file that lies in the middle of `poison`, in chunks of a size. */
+/** Reads a file surrounded by `poison`, in chunks of a given size; returns the result. */
 function read(
   file: Uint8Array,
   poison: number,
@@ -48,7 +48,7 @@ function read(
   return [decoded, undefined];
 }
 
-/** Reads a file as replay does. @throws what is a finding */
+/** Reads a file as replay does. @throws a finding */
 export function checkRecording(file: Uint8Array): number {
   const found = read(file, 0x00, file.length);
   assertSame(found, read(file, 0xa5, 61), 'what surrounds the file, and in what chunks it comes');
@@ -61,7 +61,7 @@ export function checkRecording(file: Uint8Array): number {
 
 const times = fc.tuple(fc.integer(), fc.integer());
 
-/** Any file: a capture, or messages one after the other, with some bytes changed. */
+/** Any file: a capture, or concatenated messages, with some bytes changed. */
 export function recordings(seed: number): fc.Arbitrary<Uint8Array> {
   const packets = fc.array(
     fc

@@ -1,6 +1,6 @@
 /**
- * Whether two decoded values are equal. As isDeepStrictEqual, but some ten times as fast, and it
- * looks into keys.
+ * Deep equality of decoded values. Like isDeepStrictEqual, but about ten times as fast, and it compares
+ * the bytes of keys.
  * @module
  */
 import assert from 'node:assert/strict';
@@ -30,7 +30,7 @@ function same(one: unknown, two: unknown): boolean {
   );
 }
 
-/** Throws what differs; `by` is what it should not depend on. */
+/** Throws what differs; `by` names what the values must not depend on. */
 export function assertSame(one: unknown, two: unknown, by: string): void {
   if (same(one, two)) return;
   const shown = (value: unknown) => inspect(value, { depth: 12 });

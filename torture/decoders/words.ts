@@ -1,5 +1,5 @@
 /**
- * What must hold of texts and arguments: filters, files of /proc, options, foreign names.
+ * Properties that must hold for text and arguments: filters, files of /proc, options, foreign names.
  * @module
  */
 import assert from 'node:assert/strict';
@@ -17,7 +17,7 @@ import { parseNetwork } from '../../lib/wire/network.ts';
 import { OpaqueBytes } from '../../lib/wire/opaque.ts';
 import { printable } from '../../lib/wire/text.ts';
 
-/** Something to try, and a check of it that throws what is a finding. */
+/** An input to try, and a check that throws a finding. */
 export interface Words {
   readonly name: string;
   readonly inputs: fc.Arbitrary<unknown>;
@@ -32,7 +32,7 @@ function words<Input>(
   return { name, inputs, check: (input) => check(input as Input) };
 }
 
-/** Runs `act`, which may throw errors of these classes only. */
+/** Runs `act`, which may only throw errors of these classes. */
 function mayThrow(act: () => void, ...classes: (new (...args: never[]) => Error)[]): void {
   try {
     act();
@@ -42,7 +42,7 @@ function mayThrow(act: () => void, ...classes: (new (...args: never[]) => Error)
   }
 }
 
-// What would act on a terminal, and what hides or reorders text.
+// Characters that control a terminal, and those that hide or reorder text.
 const ACTS = /[\p{Cc}\p{Cf}\p{Zl}\p{Zp}\p{Surrogate}\u115f\u1160\u3164\uffa0]/u;
 const anyText = fc.oneof(
   fc.string({ unit: 'binary' }),
@@ -112,7 +112,7 @@ export const WORDS: readonly Words[] = [
     mayThrow(() => encodeFilter(program as never), TypeError, RangeError);
   }),
   words('arguments', options, (given) => {
-    // A native TypeError ("cannot read properties of …") has no code: only ours name the argument.
+    // A native TypeError ("cannot read properties of …") has no code; ours name the argument.
     const refused = (act: () => unknown) => {
       let made: unknown;
       try {

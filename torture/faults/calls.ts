@@ -1,28 +1,28 @@
 /**
- * The system calls of the addon, and the errors each can return: the table the faults are taken
- * from. Sources: section 2 of the manual pages (Linux man-pages 6.03), netlink(7), socket(7).
+ * The system calls of the addon, and the errors each can return: the table of faults to inject.
+ * Sources: section 2 of the manual pages (Linux man-pages 6.03), netlink(7), socket(7).
  * @module
  */
 
-/** What becomes of an error. */
+/** The expected outcome of an error. */
 export type Outcome =
   /** A SystemError with that code, the name of the call and a message. */
   | 'error'
-  /** The call is made again, and nobody notices. */
+  /** The call is retried transparently. */
   | 'again'
-  /** There is nothing to do about it, and nothing was lost: it is passed over. */
+  /** Nothing can be done about it, and nothing was lost: it is ignored. */
   | 'ignored'
-  /** Events were lost: told as such, with the code, and receiving goes on. */
+  /** Events were lost: this is reported with the code, and receiving continues. */
   | 'loss';
 
 export interface Call {
-  /** The C library's function, as the addon imports it. */
+  /** The C library function, as imported by the addon. */
   readonly name: string;
-  /** The system call, as a SystemError names it. */
+  /** The system call, as named in a SystemError. */
   readonly syscall: string;
-  /** Errors by their names, separated by blanks. */
+  /** Error names, separated by spaces. */
   readonly errors: string;
-  /** What becomes of those that do not end in an error. */
+  /** Outcomes other than `error`. */
   readonly others?: Readonly<Record<string, Outcome>>;
 }
 
@@ -105,16 +105,16 @@ export const CALLS: readonly Call[] = [
   { name: 'munmap', syscall: 'munmap', errors: 'EINVAL', others: { EINVAL: 'ignored' } },
 ];
 
-/** What libuv does for the addon, by the function of libuv that does it. */
+/** Calls that libuv makes for the addon, by libuv function. */
 export const THROUGH_LIBUV: Readonly<Record<string, readonly Call[]>> = {
   uv_thread_create: [
     { name: 'pthread_create', syscall: 'pthread_create', errors: 'EAGAIN EINVAL EPERM' },
   ],
-  // It tries whether the descriptor can be watched (libuv src/unix/linux, uv__io_check_fd).
+  // It checks whether the descriptor can be watched (libuv src/unix/linux, uv__io_check_fd).
   uv_poll_init: [
     { name: 'epoll_ctl', syscall: 'epoll_ctl', errors: 'EBADF EINVAL ELOOP ENOENT ENOMEM ENOSPC' },
   ],
-  // These only note what the loop is to do. The epoll_ctl it then makes may not fail: libuv aborts.
+  // These only queue work for the loop. Its later epoll_ctl must not fail: libuv would abort.
   uv_poll_start: [],
   uv_poll_stop: [],
   uv_close: [],
@@ -124,11 +124,11 @@ export const THROUGH_LIBUV: Readonly<Record<string, readonly Call[]>> = {
   uv_thread_join: [],
 };
 
-/** Functions of the C library that make no system call that can fail, or whose failure says nothing. */
+/** C library functions that make no system call that can fail, or whose failure does not matter. */
 export const NO_CALLS: readonly string[] = [
   '__errno_location',
   'explicit_bzero',
-  // Advice, which older kernels do not take.
+  // Advice, which older kernels do not support.
   'madvise',
   'memcpy',
   'memmove',
@@ -137,9 +137,9 @@ export const NO_CALLS: readonly string[] = [
   'sysconf',
 ];
 
-/** All of them. */
+/** All calls. */
 export const ALL_CALLS: readonly Call[] = [...CALLS, ...Object.values(THROUGH_LIBUV).flat()];
 
-/** What becomes of an error of a call. */
+/** The expected outcome of an error of a call. */
 export const outcomeOf = ({ others = {} }: Call, error: string): Outcome =>
   others[error] ?? 'error';

@@ -1,5 +1,5 @@
 /**
- * One injection for each error in the table of calls. Runs with the shim loaded.
+ * Injects each error in the table of calls. Runs with the shim loaded.
  * @module
  */
 import assert from 'node:assert/strict';
@@ -27,7 +27,7 @@ async function opened(arm: () => void, netns?: string): Promise<void> {
   await new NetlinkSocket({ protocol: 0, netns }).close();
 }
 
-/** Does something with an open socket. */
+/** Uses an open socket. */
 async function withSocket(use: (socket: NetlinkSocket) => unknown): Promise<void> {
   const socket = open();
   try {
@@ -37,14 +37,14 @@ async function withSocket(use: (socket: NetlinkSocket) => unknown): Promise<void
   }
 }
 
-/** Does something with one, and lets the call fail meanwhile. */
+/** Uses an open socket while the call fails. */
 const during = (use: (socket: NetlinkSocket) => unknown) => (arm: () => void) =>
   withSocket((socket) => {
     arm();
     return use(socket);
   });
 
-/** Receives an event; gives the code of a loss that was told with it, or before. */
+/** Receives an event; returns the code of a loss reported with it or before it. */
 async function receive(arm: () => void): Promise<string | undefined> {
   let lost: string | undefined;
   await withSocket(async (socket) => {
@@ -62,7 +62,7 @@ async function receive(arm: () => void): Promise<string | undefined> {
   return lost;
 }
 
-/** A worker that ends while a socket of it receives. */
+/** Ends a worker while one of its sockets is receiving. */
 async function endWorker(arm: () => void): Promise<void> {
   const worker = new Worker(new URL('../../test/kernel/socket-worker.js', import.meta.url), {
     workerData: 2000,
@@ -74,9 +74,9 @@ async function endWorker(arm: () => void): Promise<void> {
   await exited;
 }
 
-/** What makes the call, by its name; what it throws is what the user gets to see. */
+/** What makes each call, by its name; what it throws is what a user would see. */
 const USES: Readonly<Record<string, (arm: () => void) => Promise<unknown>>> = {
-  // The first in this process: later ones find the memory mapped.
+  // The first in this process: after that, the memory is already mapped.
   mmap64: during((socket) => socket.receive(() => {})),
   munmap: endWorker,
   socket: opened,
@@ -102,7 +102,7 @@ const USES: Readonly<Record<string, (arm: () => void) => Promise<unknown>>> = {
   },
 };
 
-/** Checks what became of an error. @throws what is a finding */
+/** Checks the outcome of an error. @throws a finding */
 async function inject(call: Call, error: string): Promise<void> {
   const use = USES[call.name];
   assert(use, `nothing here uses ${call.name}`);
@@ -129,7 +129,7 @@ async function inject(call: Call, error: string): Promise<void> {
 
 let injections = 0;
 process.on('uncaughtException', (error) => finding(`an uncaught exception: ${error.stack}`));
-// What is opened at the first use of anything is no leak.
+// Descriptors opened on first use are not leaks.
 for (const { name, errors } of [...ALL_CALLS].sort(({ name }) => (name === 'mmap64' ? -1 : 0))) {
   for (const error of errors.split(' ')) {
     const call = ALL_CALLS.find((one) => one.name === name) as Call;

@@ -1,5 +1,5 @@
 /**
- * No descriptor is left: all that opens says so, and works again once there is one. Run with a low
+ * No descriptors left: everything that opens one must report it, and work again once one is free. Run with a low
  * limit of open files.
  * @module
  */
@@ -20,7 +20,7 @@ import { descriptors } from './descriptors.ts';
 
 await using other = await otherNamespace();
 
-/** All that opens something. */
+/** Everything that opens descriptors. */
 const OPENS: Readonly<Record<string, () => Promise<unknown>>> = {
   socket: async () => new NetlinkSocket({ protocol: 0 }).close(),
   'socket in a namespace': async () =>
@@ -44,7 +44,7 @@ const OPENS: Readonly<Record<string, () => Promise<unknown>>> = {
   owners: async () => new SocketOwners({ netns: other.path }).find(0, 4242),
 };
 
-/** Takes all descriptors but some. */
+/** Takes all descriptors except a few. */
 function take(left: number): number[] {
   const taken: number[] = [];
   try {
@@ -56,7 +56,7 @@ function take(left: number): number[] {
 }
 
 let tries = 0;
-// Each needs a few: with none left, one, two … each step of it is the one that fails.
+// Each needs a few: with none left, one, two …, each of its steps fails once.
 for (const [name, open] of Object.entries(OPENS)) {
   try {
     await open();

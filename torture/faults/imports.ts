@@ -1,5 +1,5 @@
 /**
- * What the addon calls, as its file says.
+ * The functions that the addon imports, according to its binary.
  * @module
  */
 import { execFileSync } from 'node:child_process';
@@ -8,7 +8,7 @@ import { ALL_CALLS, CALLS, NO_CALLS, THROUGH_LIBUV } from './calls.ts';
 
 const addonFile = join(import.meta.dirname, '../../../native/build/Release/netlink.node');
 
-/** Functions that it imports and the table has not, and those that the table has for nothing. */
+/** Imported functions missing from the table, and entries of the table that are not imported. */
 export function checkImports(): string[] {
   const table = execFileSync('nm', ['-D', '--undefined-only', addonFile], { encoding: 'utf8' });
   const imported = Array.from(table.matchAll(/^\s+U (\w+)/gm), ([, name = '']) => name);
@@ -17,7 +17,7 @@ export function checkImports(): string[] {
     ...Object.keys(THROUGH_LIBUV),
     ...NO_CALLS,
   ]);
-  // C++'s run-time library, and Node-API, which works on JavaScript only.
+  // The C++ runtime library, and Node-API, which acts only on JavaScript.
   const unknown = imported.filter(
     (name) => !/^(_Z|_Unwind|__cxa|__gxx|napi_)/.test(name) && !known.has(name),
   );
@@ -30,6 +30,6 @@ export function checkImports(): string[] {
   ];
 }
 
-/** How many errors the table has. */
+/** Number of errors in the table. */
 export const errorsInTable = (): number =>
   ALL_CALLS.reduce((all, { errors }) => all + errors.split(' ').length, 0);

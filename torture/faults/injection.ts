@@ -1,5 +1,5 @@
 /**
- * Orders to the shim (shim.c), which makes system calls of the addon fail.
+ * Controls the shim (shim.c), which makes system calls of the addon fail.
  * @module
  */
 import { execFileSync } from 'node:child_process';
@@ -7,15 +7,15 @@ import { openSync, readSync, writeFileSync, writeSync } from 'node:fs';
 import { constants } from 'node:os';
 import { join } from 'node:path';
 
-/** The environment variable that names the file of orders. */
+/** Environment variable with the path of the control file. */
 const VARIABLE = 'NETLINK_XFRM_FAULTS';
-/** struct orders: a name of 32 bytes, then four numbers. */
+/** Size of struct orders: a 32-byte name, then four numbers. */
 const SIZE = 48;
 const HITS = 44;
 
 const source = join(import.meta.dirname, '../../../torture/faults/shim.c');
 
-/** Compiles the shim into a folder. @returns the environment in which it works */
+/** Compiles the shim into a folder. @returns the environment that enables it */
 export function buildShim(folder: string): NodeJS.ProcessEnv {
   const library = join(folder, 'shim.so');
   const flags = ['-shared', '-fPIC', '-O1', '-Wall', '-Wextra', '-Werror'];
@@ -25,7 +25,7 @@ export function buildShim(folder: string): NodeJS.ProcessEnv {
   return { ...process.env, LD_PRELOAD: library, [VARIABLE]: orders };
 }
 
-/** The number of an error. */
+/** The number of an error name. */
 export function errnoOf(name: string): number {
   const number = (constants.errno as Readonly<Record<string, number>>)[name];
   if (number === undefined) throw new Error(`no error is called ${name}`);
@@ -45,12 +45,12 @@ function write(name: string, error: number, skip: number, times: number): void {
   writeSync(orders, bytes, 0, SIZE, 0);
 }
 
-/** From now on the call fails once, after `skip` times. */
+/** Makes the call fail once, after `skip` successes. */
 export function fail(name: string, error: string, skip = 0): void {
   write(name, errnoOf(error), skip, 1);
 }
 
-/** No call fails any more. @returns how many did since {@link fail} */
+/** Stops failing calls. @returns how many failed since {@link fail} */
 export function stop(): number {
   const bytes = Buffer.alloc(SIZE);
   readSync(orders as number, bytes, 0, SIZE, 0);

@@ -1,6 +1,6 @@
 /*
- * Makes system calls fail that are made by the addon, one call as often as it is told, and lets all
- * others pass. Loaded before the C library (LD_PRELOAD); told through a file that both map.
+ * Makes a given system call of the addon fail a given number of times; all other calls pass. Loaded
+ * before the C library (LD_PRELOAD); controlled through a file that both sides map.
  */
 #define _GNU_SOURCE
 #include <dlfcn.h>
@@ -16,7 +16,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-/* The file: torture/faults/injection.ts writes and reads it. */
+/* The control file, written and read by torture/faults/injection.ts. */
 struct orders {
   char name[32]; /* the function; empty for none */
   int32_t error;
@@ -38,7 +38,7 @@ __attribute__((constructor)) static void begin(void) {
   orders = memory;
 }
 
-/* Whether code at an address is the addon's, or (what libuv does for it) Node's own. */
+/* Whether an address is in the addon's code, or (for what libuv does for it) in Node's own. */
 static int ours(const void* caller, const char* name) {
   Dl_info info;
   if (strcmp(name, "epoll_ctl") == 0 || strcmp(name, "pthread_create") == 0) return 1;
@@ -126,7 +126,7 @@ int open64(const char* path, int flags, ...) {
   return syscall(SYS_openat, AT_FDCWD, path, flags, mode);
 }
 
-/* Linux closes the descriptor whatever it says (close(2)). */
+/* Linux closes the descriptor even on failure (close(2)). */
 int close(int fd) {
   int failed = FAILS("close");
   int error = errno;
@@ -151,8 +151,8 @@ int munmap(void* at, size_t length) {
 }
 
 /*
- * Only libuv's trial whether a descriptor can be watched (uv__io_check_fd), which has -1 in place
- * of a descriptor: where the loop itself cannot watch, libuv aborts the process.
+ * Only libuv's check whether a descriptor can be watched (uv__io_check_fd), whose event data is -1
+ * in place of a descriptor: libuv aborts the process if the loop itself cannot watch.
  */
 int epoll_ctl(int fd, int operation, int watched, struct epoll_event* event) {
   if (operation == EPOLL_CTL_ADD && event->data.fd == -1 && FAILS("epoll_ctl")) return -1;

@@ -1,7 +1,7 @@
 /**
- * What the library does with many calls, with the first of a call failing, then the second, and so
- * on: each run ends, with an error that has a code or without one, and leaves nothing behind. Runs
- * with the shim loaded.
+ * Runs library operations with the first of a system call failing, then the second, and so on: each run must
+ * end, with or without an error, which must have a code, and leave nothing behind. Runs with the shim
+ * loaded.
  * @module
  */
 import assert from 'node:assert/strict';
@@ -21,7 +21,7 @@ import { ALL_CALLS, outcomeOf } from './calls.ts';
 import { descriptors } from './descriptors.ts';
 import { fail, stop } from './injection.ts';
 
-/** Milliseconds after which something hangs. */
+/** Milliseconds after which an operation counts as hanging. */
 const PATIENCE = 10_000;
 const POLICY = { dir: 'fwd', selector: { family: 'inet' }, priority: 7 } as const;
 
@@ -38,11 +38,11 @@ function cause(): void {
   try {
     causes.send(addressRequest(9));
   } catch {
-    // It was this call that had to fail: another follows.
+    // It was just this call that had to fail: another follows.
   }
 }
 
-/** Things that a program does. */
+/** Operations of a typical program. */
 const WORKS: Readonly<Record<string, () => Promise<void>>> = {
   async subscription() {
     const events = subscribe({ groups: ['ipv4-ifaddr', 'link', 'policy'] });
@@ -75,7 +75,7 @@ const WORKS: Readonly<Record<string, () => Promise<void>>> = {
     await using monitor = await XfrmMonitor.open();
     monitor.on('error', () => {});
     await monitor.refresh();
-    // Once more, for what fails while it runs.
+    // Again, for what fails while it runs.
     await monitor.refresh();
   },
   async tunnels() {
@@ -96,7 +96,7 @@ const WORKS: Readonly<Record<string, () => Promise<void>>> = {
   },
 };
 
-/** Runs something to its end. @returns its error @throws if there is no end */
+/** Runs an operation to completion. @returns its error @throws if it does not end */
 async function end(work: () => Promise<void>): Promise<unknown> {
   let timer: NodeJS.Timeout | undefined;
   const hang = new Promise<never>((_, reject) => {
@@ -119,7 +119,7 @@ process.on('uncaughtException', (error) => {
   uncaught = error;
 });
 
-/** Lets the nth call fail, for all n. @returns how often one did */
+/** Makes the nth call fail, for all n. @returns how many did */
 async function sweep(work: () => Promise<void>, name: string, error: string): Promise<number> {
   const call = ALL_CALLS.find((one) => one.name === name);
   assert(call);
@@ -146,9 +146,9 @@ for (const [title, work] of Object.entries(WORKS)) {
   const warm = await end(work);
   if (warm !== undefined) finding(`${title}: ${(warm as Error).stack}`);
   for (const { name, errors } of ALL_CALLS) {
-    // Mapped once a thread; see each.ts.
+    // Mapped once per thread; see each.ts.
     if (name === 'mmap64' || name === 'munmap') continue;
-    // One for each thing that may become of an error.
+    // One error for each possible outcome.
     const kinds = new Map(
       errors
         .split(' ')
@@ -169,5 +169,5 @@ for (const [title, work] of Object.entries(WORKS)) {
   }
 }
 report({ failures });
-// A hang leaves something open.
+// A hanging operation would keep the process alive.
 process.exit();

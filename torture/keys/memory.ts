@@ -1,6 +1,6 @@
 /**
- * Run by keys.ts, which knows the key; here there is only its complement, so that whatever this
- * process has of the key came over its sockets. Says where it is left.
+ * Run by keys.ts, which knows the key; this process has only its complement, so that any occurrence of the
+ * key in its memory came from its sockets. Reports where the key remains.
  *
  *     memory.js listen|add|dump COMPLEMENT
  */
@@ -14,7 +14,7 @@ import { turns } from '../../test/kernel/socket-support.ts';
 
 const [how, hex = ''] = process.argv.slice(2);
 const complement = new Uint8Array(Buffer.from(hex, 'hex'));
-/** The first bytes and the last: a part of it would be as bad. */
+/** The first and the last bytes: a part of the key would be just as bad. */
 const parts = [complement.subarray(0, 10), complement.subarray(-10)];
 const left = () => parts.reduce((all, part) => all + occurrences(part), 0);
 const say = (what: object) => console.log(JSON.stringify(what));
@@ -38,17 +38,17 @@ if (how === 'listen') {
   await raw.close();
   await turns();
   const arena = new Uint8Array(addon().arena()).some((byte) => byte !== 0);
-  // The entries behind the datagrams are offsets and lengths.
+  // The entries after the datagrams are offsets and lengths.
   const { arenaBytes } = addon();
   const bytes = new Uint8Array(addon().arena(), 0, arenaBytes).some((byte) => byte !== 0);
   say({ during, after: left(), arena: arena && bytes });
 } else if (how === 'dump') {
-  // All that reads, at once; then it ends in the middle of a batch, and the kernel writes what it had in memory.
+  // All readers together; it then aborts in the middle of a batch, and the kernel dumps its memory.
   const events = subscribe({ groups: ['sa'] });
   const monitor = await XfrmMonitor.open();
   const raw = new NetlinkSocket({ protocol: 6 });
   raw.bind({ groups: 4 });
-  /** In memory like any other: that what is looked for would be found. */
+  /** Ordinary memory, to prove that the search finds what it looks for. */
   const control = new Uint8Array(complement);
   let heard = 0;
   let received = 0;
@@ -66,7 +66,7 @@ if (how === 'listen') {
   });
   say({ before: left() });
 } else {
-  // Not in the heap of V8, which copies what it moves.
+  // Outside V8's heap, whose collector copies objects.
   const key = new Uint8Array(new ArrayBuffer(complement.length));
   const client = new XfrmClient();
   say({ before: left() });
@@ -75,7 +75,7 @@ if (how === 'listen') {
   const state = { saddr: '192.0.2.1', daddr: '192.0.2.2', proto: 'esp', mode: 'tunnel' } as const;
   const aead = { name: 'rfc4106(gcm(aes))', icvBits: 128, key };
   await client.addState({ ...state, spi: 0x2001, aead });
-  // Refused: what there is of the request then, and the answer.
+  // Rejected: checks what remains of the request, and the answer.
   await client.addState({ ...state, spi: 0x2001, aead }).catch(() => {});
   const wrong = { ...state, spi: 0x2002, aead: { ...aead, name: 'no(such)' } };
   await client.addState(wrong).catch(() => {});

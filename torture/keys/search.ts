@@ -1,21 +1,21 @@
 /**
- * Looks for keys in output, however they are written.
+ * Searches output for keys in any notation.
  * @module
  */
 
-/** Bytes of a key that count as a leak. Fewer would be found by chance. */
+/** Consecutive bytes of a key that count as a leak. Fewer would match by chance. */
 const WINDOW = 5;
 
-/** A way to write bytes, and how to take it back. */
+/** A notation for bytes, and how to reverse it. */
 interface Writing {
   readonly name: string;
-  /** Whether a text holds these bytes, one after the other. */
+  /** Whether a text contains these bytes in sequence. */
   found(text: string, bytes: Uint8Array): boolean;
 }
 
 const hexOf = (bytes: Uint8Array) => Buffer.from(bytes).toString('hex');
 
-/** Parts of a text that matter for a writing, by the text: a text is searched for many keys. */
+/** Caches the relevant parts of a text for a notation: each text is searched for many keys. */
 function once(make: (text: string) => string): (text: string) => string {
   let last: readonly [string, string] = ['', ''];
   return (text) => {
@@ -25,7 +25,7 @@ function once(make: (text: string) => string): (text: string) => string {
 }
 
 const digits = once((text) => text.toLowerCase().replace(/[^0-9a-f]+/g, ''));
-// What inspect and JSON make of arrays: numbers and what separates them.
+// Output of inspect and JSON for arrays: numbers with separators.
 const numbers = once((text) => ` ${(text.match(/\d+/g) ?? []).join(' ')} `);
 const hexNumbers = once(
   (text) => ` ${(text.toLowerCase().match(/0x[0-9a-f]+/g) ?? []).join(' ')} `,
@@ -50,14 +50,14 @@ const WRITINGS: readonly Writing[] = [
   { name: 'bytes', found: (text, bytes) => text.includes(Buffer.from(bytes).toString('latin1')) },
 ];
 
-/** How bytes of a key are written in a text; undefined if they are not. */
+/** The notation in which bytes of a key occur in a text; undefined if they do not. */
 export function keyIn(text: string, key: Uint8Array): string | undefined {
   for (let at = 0; at + WINDOW <= key.length; at++) {
     const bytes = key.subarray(at, at + WINDOW);
     const writing = WRITINGS.find(({ found }) => found(text, bytes));
     if (writing !== undefined) return writing.name;
   }
-  // Base64 writes three bytes as four characters: a key may begin at any of the three.
+  // Base64 encodes three bytes as four characters: a key may begin at any of the three.
   for (let at = 0; at < 3; at++) {
     const whole = key.subarray(at, at + 3 * Math.floor((key.length - at) / 3));
     const written = Buffer.from(whole).toString('base64');

@@ -1,6 +1,6 @@
 /**
- * Run by sanitizers.ts: calls the addon's own functions with anything, in any order. Each refuses with a
- * TypeError or gives what it gives; whatever else it does is for the sanitizers to tell.
+ * Run by sanitizers.ts: calls the addon's functions with random arguments, in random order. Each must throw a
+ * TypeError or return normally; anything else is for the sanitizers to detect.
  *
  *   calls.js SEED COUNT
  */
@@ -17,7 +17,7 @@ const own = openSync('/proc/self/ns/net', 'r');
 
 type Resizable = new (size: number, options: { maxByteLength: number }) => ArrayBuffer;
 
-/** A new array of bytes: of a size, shared, or of memory that was given away. */
+/** A new byte array: of a given size, shared, resizable, or detached. */
 function bytes(): Uint8Array {
   const size = random.pick([0, 1, 3, 7, 8, 16, 24, 4096, 70_000]);
   switch (random.below(6)) {
@@ -31,7 +31,7 @@ function bytes(): Uint8Array {
     case 2:
       return new Uint8Array(arena(), random.below(64), size);
     case 3:
-      // TypeScript's es2023 has no memory whose size can change.
+      // TypeScript's es2023 library has no resizable buffers.
       return new Uint8Array(new (ArrayBuffer as Resizable)(size, { maxByteLength: 2 * size }));
     default:
       return random.bytes(Math.min(size, 64));
@@ -65,14 +65,14 @@ const VALUES: readonly (() => unknown)[] = [
   () => new Uint32Array(4),
   () => new DataView(new ArrayBuffer(8)),
   () => new Socket(),
-  // Functions that throw are told as uncaught, not here.
+  // Errors thrown by callbacks are reported as uncaught, not here.
   () => ({ [Symbol.toPrimitive]: () => assert.fail('a conversion was made') }),
 ];
 
 const METHODS = Object.getOwnPropertyNames(Socket.prototype).filter((one) => one !== 'constructor');
 const sockets: NativeSocket[] = [];
 
-/** One of some sockets: new, open, receiving, closing, closed. */
+/** One of several sockets: new, open, receiving, closing, closed. */
 function socket(): NativeSocket {
   if (sockets.length > 20) sockets.splice(random.below(sockets.length), 1)[0]?.close(() => {});
   if (sockets.length === 0 || random.chance(1, 20)) {
@@ -92,11 +92,11 @@ for (let i = 0; i < count; i++) {
     if (random.chance(1, 10)) {
       const opened = (openFile as (...args: unknown[]) => unknown)(...args);
       if (typeof opened === 'number') closeFile(opened);
-      // One that is not its own stays open.
+      // A file that is not its own remains open.
       (closeFile as (...args: unknown[]) => unknown)(...args);
     } else {
       const method = random.pick(METHODS) as keyof NativeSocket;
-      // Other protocols than these act on more than this namespace.
+      // Other protocols affect more than this namespace.
       if (method === 'open' && typeof args[0] === 'number') args[0] = random.pick([0, 6, -1, 99]);
       (socket()[method] as (...args: unknown[]) => unknown)(...args);
     }
@@ -105,7 +105,7 @@ for (let i = 0; i < count; i++) {
     refused++;
   }
   if (i % 200 === 0) await turns();
-  // Memory that is given away while sockets receive into it.
+  // Detach memory while sockets receive into it.
   if (random.chance(1, 2000)) structuredClone(arena(), { transfer: [arena()] });
 }
 assert(refused > count / 4, `only ${refused} of ${count} were refused`);

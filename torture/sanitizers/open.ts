@@ -1,6 +1,6 @@
 /**
  * Run by sanitizers.ts: opens sockets of all kinds, here and in a worker, closes some of them, and
- * ends: by itself, or with `exit` in the middle. The addon has then freed what it allocated.
+ * exits: by itself, or abruptly with `exit`. The addon must then have freed what it allocated.
  */
 import { once } from 'node:events';
 import { Worker } from 'node:worker_threads';
@@ -20,7 +20,7 @@ for (const protocol of [1, 31]) {
   try {
     new NetlinkSocket({ protocol });
   } catch {
-    // There is no such protocol.
+    // No such protocol.
   }
 }
 for (const socket of sockets.slice(10)) await socket.close();

@@ -1,5 +1,5 @@
 /**
- * What the demo does: the life of a tunnel, from its SAs to a flush, watched on both hosts.
+ * The demo's scenario: the life of a tunnel, from its SAs to a flush, watched on both hosts.
  * @module
  */
 import { type ChildProcess, spawn } from 'node:child_process';
@@ -12,12 +12,12 @@ import pc from 'picocolors';
 import type { Host } from '../../testing/host.ts';
 import { LEFT, RIGHT, twoHosts } from '../../testing/topologies.ts';
 
-/** Milliseconds after which an event that was caused counts as missing. */
+/** Milliseconds after which an expected event counts as missing. */
 const PATIENCE = 120_000;
 
 const say = (text: string) => process.stdout.write(`${text}\n`);
 
-/** `netlink-xfrm monitor` on a host: its lines, and their kinds counted. */
+/** `netlink-xfrm monitor` on a host: its output lines, counted by kind. */
 class Watch {
   readonly host: Host;
   readonly expected = new Map<string, number>();
@@ -44,26 +44,26 @@ class Watch {
     });
   }
 
-  /** Until the monitor has joined its groups. */
+  /** Resolves when the monitor has joined its groups. */
   listening(): Promise<void> {
     return this.#until('the monitor to listen', () => this.#summary.startsWith('listening'));
   }
 
-  /** Says what is about to happen on this host, so that it is waited for. */
+  /** Announces the events that are about to happen on this host, for {@link settled} to wait for. */
   expect(kinds: Readonly<Record<string, number>>): void {
     for (const [kind, count] of Object.entries(kinds)) {
       this.expected.set(kind, (this.expected.get(kind) ?? 0) + count);
     }
   }
 
-  /** Until all that was expected has been printed. */
+  /** Resolves when all expected events have been printed. */
   async settled(): Promise<void> {
     for (const [kind, count] of this.expected) {
       await this.#until(`${kind} on ${this.host.name}`, () => (this.#seen.get(kind) ?? 0) >= count);
     }
   }
 
-  /** Ends the monitor and says whether it printed exactly what was caused. */
+  /** Ends the monitor; returns whether it printed exactly the expected events. */
   async end(): Promise<boolean> {
     const closed = once(this.#child, 'close');
     this.#child.kill('SIGINT');
@@ -111,13 +111,13 @@ const out = (spi: number) => `${toRight} proto esp spi ${spi} reqid 1 mode tunne
 const back = (spi: number) => `${toLeft} proto esp spi ${spi} reqid 1 mode tunnel ${GCM}`;
 
 /**
- * Runs it in this network namespace and prints it.
+ * Runs the scenario in this network namespace and prints it.
  *
  * @param program the path of the command netlink-xfrm
- * @returns the exit status: 0 if the monitors saw exactly what was caused
+ * @returns the exit status: 0 if the monitors saw exactly the expected events
  */
 export async function runScenario(program: string): Promise<number> {
-  // This namespace is the left host: it is where traffic comes from.
+  // This namespace is the left host: traffic is sent from here.
   await using hosts = await twoHosts({ left: { here: true } });
   const watches = [new Watch(program, hosts.left), new Watch(program, hosts.right)] as const;
   const [onLeft, onRight] = watches;

@@ -1,6 +1,6 @@
 /**
- * Who an event claims to be of: what its requester wrote into the header, which may be anything, as
- * the process that has a socket with that port id.
+ * The process that an event claims as its requester: the one that has a socket with the port ID in the
+ * event's header. The requester wrote that header, and can put anything there.
  * @module
  */
 import type { SubscriptionEvent } from '../../monitor/subscribe.ts';
@@ -9,28 +9,28 @@ import { type SocketOwner, SocketOwners } from '../../socket/index.ts';
 import { printable } from '../../wire/text.ts';
 import type { Origin } from './event-streams.ts';
 
-/** What is known of one namespace. */
+/** What is known about a namespace. */
 interface Known {
   readonly owners: SocketOwners;
   readonly found: Map<string, Promise<SocketOwner | null>>;
-  /** When the events that were looked up last were read. */
+  /** Read time of the events that were looked up last. */
   moment: number;
 }
 
 /** Looks up claims, each only once for all events that were read at the same time. */
 export class ClaimedProcesses {
-  /** Goes with the namespace. */
+  /** Discarded with the namespace. */
   readonly #known = new WeakMap<Origin, Known>();
 
   /**
-   * The process; null if there is none, or none that can be seen; undefined, and no promise, for what has no
-   * header that says it. It is looked for between other things.
+   * The process; null if there is none, or none visible; undefined, without a promise, for an event without a header that
+   * states it. The lookup runs asynchronously.
    *
-   * @param origin where the event comes from
+   * @param origin the namespace of the event
    */
   of(event: SubscriptionEvent, origin: Origin): Promise<SocketOwner | null> | undefined {
     if (!('header' in event) || !event.header) return undefined;
-    // Of a NEWAE by traffic or timer the header is garbage (docs/events.md).
+    // In a NEWAE caused by traffic or a timer the header is garbage (docs/events.md).
     if (event.kind === 'NEWAE') return undefined;
     const { portId } = event.header;
     const { monotonic } = event.time;

@@ -1,12 +1,12 @@
 /**
- * What ends a command that runs until it is told.
+ * Ends a command that runs until it is interrupted.
  * @module
  */
 const SIGNALS = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const;
-/** Milliseconds in which signals are one: timeout(1) sends its own to the process and then to its group. */
+/** Milliseconds in which several signals count as one: timeout(1) signals the process and then its group. */
 const ONE = 1000;
 
-/** Is aborted by SIGINT (Ctrl-C), SIGTERM and SIGHUP; one that comes later kills. */
+/** Aborted by SIGINT (Ctrl-C), SIGTERM and SIGHUP; a later signal kills. */
 export function endedBySignal(): AbortController {
   const ended = new AbortController();
   const end = () => {

@@ -1,5 +1,5 @@
 /**
- * The events of several network namespaces: a subscription for each, one of them for one's own.
+ * The events of several network namespaces, with one subscription for each.
  * @module
  */
 import { basename, dirname } from 'node:path';
@@ -23,42 +23,42 @@ import { namespacePath } from './namespace-path.ts';
 
 /** Where to listen. */
 export interface WatchOptions {
-  /** Network namespaces by name or path; none for one's own. */
+  /** Network namespaces by name or path; empty for the current one. */
   readonly netns: readonly string[];
-  /** One's own and all that have a name. */
+  /** The current namespace and all named ones. */
   readonly allNetns?: true;
 }
 
-/** Where events come from. */
+/** The namespace that events come from. */
 export interface Origin {
-  /** The namespace's name; null for one's own beside others; undefined if there is only that. */
+  /** Its name; null for the current namespace if there are others; undefined if it is the only one. */
   readonly label: string | null | undefined;
   readonly path: string | undefined;
   /**
-   * The namespace itself, also when its name is another's by now, until all its events are told;
-   * undefined for one's own.
+   * The namespace itself, held until all its events are printed, even if its name has been reused for
+   * another; undefined for the current one.
    */
   readonly netns: NetnsReference | undefined;
 }
 
-/** What the streams tell. */
+/** Receives what the streams report. */
 export interface StreamListener {
   event(event: SubscriptionEvent, origin: Origin): void;
-  /** Sees the messages of XFRM first: those it takes are not decoded, and become no event. */
+  /** Sees XFRM messages first: a message that it takes is not decoded, and does not become an event. */
   readonly take?: TakeMessage | undefined;
-  /** A namespace came or went while they ran; with an error, if it came but cannot be heard. */
+  /** A namespace was added or removed while running; with an error if a new one cannot be listened to. */
   namespace(origin: Origin, state: 'added' | 'removed', error?: Error): void;
   error(error: Error): void;
-  /** All namespaces have gone for good: nothing comes any more. */
+  /** All namespaces are gone for good: nothing more follows. */
   ended(): void;
 }
 
-/** Whether a name went, or was given to another namespace, since it was looked at. The watch tells. */
+/** Whether a name was removed or reassigned since it was looked at. The watch will report it. */
 const hasGone = ({ path, id }: NamedNamespace): boolean => namespaceId(path) !== id;
 
-/** What else happens in each namespace that is listened to. */
+/** Accompanies the streams: informed about each namespace that is listened to. */
 export interface CompanionStreams {
-  /** @throws if that cannot be done there */
+  /** @throws if it cannot work there */
   joined(origin: Origin): void;
   left(origin: Origin): void;
 }
@@ -68,17 +68,17 @@ interface Stream {
   readonly subscription: Subscription;
   readonly origin: Origin;
   readonly held: HeldNamespace;
-  /** How many events came; undefined until it is read. */
+  /** Number of events received; undefined until reading starts. */
   heard?: number;
-  /** Is done when its namespace has gone, and all that waited was read. */
+  /** Called when its namespace is gone and all its pending events are read. */
   left?: () => void;
 }
 
-/** A stream of events from any number of namespaces. */
+/** Events from any number of namespaces. */
 export class EventStreams {
   readonly #options: SubscribeOptions;
   readonly #open = new Map<string | null | undefined, Stream>();
-  /** Those whose namespace has gone, until all that waits has been read. */
+  /** Streams whose namespace is gone, until all pending events are read. */
   readonly #leaving = new Set<Stream>();
   readonly #past: SocketStatus[] = [];
   #listener: StreamListener | undefined;
@@ -86,7 +86,7 @@ export class EventStreams {
   #paused = false;
   readonly #beside: CompanionStreams | undefined;
 
-  /** Joins the groups. @throws what subscribe throws, if a namespace cannot be heard */
+  /** Joins the groups. @throws what subscribe throws, if it cannot listen in a namespace */
   constructor(
     options: SubscribeOptions,
     { netns, allNetns }: WatchOptions,
@@ -104,22 +104,22 @@ export class EventStreams {
     }
   }
 
-  /** The names of the namespaces listened to. */
+  /** Labels of the namespaces listened to. */
   get labels(): (string | null | undefined)[] {
     return [...this.#open.keys()];
   }
 
-  /** The namespaces listened to, also those that have gone and have something waiting. */
+  /** The namespaces listened to, including those that are gone but have events pending. */
   get origins(): Origin[] {
     return this.#streams.map(({ origin }) => origin);
   }
 
-  /** The sockets, also of namespaces that have gone. */
+  /** The sockets, including those of namespaces that are gone. */
   get sockets(): SocketStatus[] {
     return [...this.#past, ...this.#subscriptions.flatMap(({ sockets }) => sockets)];
   }
 
-  /** Begins to read. */
+  /** Starts reading. */
   start(listener: StreamListener): void {
     this.#listener = listener;
     for (const stream of [...this.#leaving, ...this.#open.values()]) this.#read(stream);
@@ -151,7 +151,7 @@ export class EventStreams {
     return this.#streams.map(({ subscription }) => subscription);
   }
 
-  /** Joins; reading comes later. */
+  /** Joins the groups; reading starts later. */
   #add({ label, path }: Pick<Origin, 'label' | 'path'>): Stream {
     const take: TakeMessage = (input, at, length) => {
       if (!this.#listener?.take?.(input, at, length)) return false;
@@ -186,7 +186,7 @@ export class EventStreams {
     if (this.#leaving.has(stream)) this.#leave(stream);
   }
 
-  /** Each is followed: when what it names goes it is left, when it comes again heard. */
+  /** Follows each name: stops when it is removed, and starts again when it reappears. */
   #addNamed(names: readonly string[]): void {
     const labels = new Map<string, string[]>();
     for (const name of new Set(names)) {
@@ -198,7 +198,7 @@ export class EventStreams {
       const here = [...labels.keys()].filter((path) => dirname(path) === directory);
       this.#follow(labelsOf, directory, new Set(here.map((path) => basename(path))));
     }
-    // What the watch did not find: subscribe says why.
+    // For names the watch did not find, subscribe throws an error that says why.
     for (const [path, all] of labels) {
       for (const label of all) if (!this.#open.has(label)) this.#add({ label, path });
     }
@@ -206,7 +206,7 @@ export class EventStreams {
 
   #addAll(): void {
     this.#add({ label: null, path: undefined });
-    // One's own may have a name too.
+    // The current namespace may have a name, too.
     const own = namespaceId('/proc/thread-self/ns/net');
     this.#follow(({ id, name }) => (id === own ? [] : [name]));
   }
@@ -214,8 +214,8 @@ export class EventStreams {
   /**
    * Follows the namespaces of a directory.
    *
-   * @param labelsOf what a namespace is called here; nothing if it is not wanted
-   * @param names which to look at; all if left out
+   * @param labelsOf labels of a namespace; empty if it is not wanted
+   * @param names which to look at; default all
    */
   #follow(
     labelsOf: (namespace: NamedNamespace) => readonly string[],
@@ -223,7 +223,7 @@ export class EventStreams {
     names?: ReadonlySet<string>,
   ): void {
     let begun = false;
-    // The number of a process that ended may become another's.
+    // The PID of a process that ended may be reused.
     const forGood = directory !== undefined && isOfProcess(directory);
     const watch = new NamespaceWatch(
       {
@@ -250,7 +250,7 @@ export class EventStreams {
     begun = true;
   }
 
-  /** A namespace was there before: what cannot be heard is told by throwing. */
+  /** Adds a namespace that existed at the start: throws if it cannot be listened to. */
   #begin(namespace: NamedNamespace, label: string): void {
     try {
       this.#add({ label, path: namespace.path });
@@ -259,7 +259,7 @@ export class EventStreams {
     }
   }
 
-  /** A namespace came: heard from now on, told when nothing of its predecessor is left to tell. */
+  /** Adds a new namespace: listens now, and reports it once all events of its predecessor are delivered. */
   #come(namespace: NamedNamespace, label: string): void {
     const { path } = namespace;
     let begin: () => void;
@@ -287,13 +287,13 @@ export class EventStreams {
     this.#leave(stream);
   }
 
-  /** Closes a stream when a turn of the event loop brings nothing more. The kernel keeps it till then. */
+  /** Closes a stream after a turn of the event loop without new events. The kernel keeps the namespace until then. */
   async #leave(stream: Stream): Promise<void> {
     for (let before = -1; before !== stream.heard; ) {
-      // Until it is read, or read on.
+      // Resumed when it is read.
       if (stream.heard === undefined || this.#paused) return;
       before = stream.heard;
-      // The first ends the turn that is under way, so that sockets are polled between the two.
+      // The first ends the current turn, so that sockets are polled between the two.
       await setImmediate();
       await setImmediate();
     }

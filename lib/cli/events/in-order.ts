@@ -1,13 +1,13 @@
 /**
- * Lines of which some are ready later, in the order in which they were begun.
+ * Lines that may become ready at different times, in the order in which they were started.
  * @module
  */
 import type { Backpressure } from '../terminal/output.ts';
 
-/** Lines that may wait before no more events are read. */
+/** Pending lines above which reading of events is paused. */
 const MANY = 1000;
 
-/** Passes lines on, each when it and all before it are ready. */
+/** Passes on each line once it and all lines before it are ready. */
 export class InOrder {
   readonly #pass: (line: string) => void;
   readonly #backpressure: Backpressure;
@@ -29,7 +29,7 @@ export class InOrder {
     this.#passing ??= this.#passAll();
   }
 
-  /** Until all are passed on. */
+  /** Resolves when all lines have been passed on. */
   async settled(): Promise<void> {
     while (this.#passing) await this.#passing;
   }

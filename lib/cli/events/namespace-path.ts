@@ -5,6 +5,6 @@
 import { resolve } from 'node:path';
 import { NAMED } from '../../monitor/namespace-watch.ts';
 
-/** Where a namespace is that was named on the command line: a name, or a path. */
+/** Path of a namespace given on the command line: a name, or a path. */
 export const namespacePath = (name: string): string =>
   name.includes('/') ? resolve(name) : `${NAMED}/${name}`;

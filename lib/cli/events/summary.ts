@@ -1,23 +1,23 @@
 /**
- * What a stream of events amounted to.
+ * Summary of a stream of events.
  * @module
  */
 import type { SocketStatus, SubscriptionEvent } from '../../monitor/subscribe.ts';
 import type { TunnelChange } from '../../tunnel/tunnel-changes.ts';
 
-/** Numbers of events, most frequent kinds first, and what the sockets counted. */
+/** Event counts, most frequent kinds first, and socket counters. */
 export interface Totals {
   readonly events: number;
   readonly kinds: Readonly<Record<string, number>>;
   readonly overruns: number;
-  /** Datagrams that were not the kernel's; where tunnels alone are told of, it is not counted. */
+  /** Datagrams not sent by the kernel; absent if only tunnels are shown, where they are not counted. */
   readonly rejected?: number;
 }
 
-/** What a monitor tells of itself. */
+/** Changes by which a monitor reports its own state. */
 const OF_THE_MONITOR = new Set<TunnelChange['kind']>(['resynced', 'refreshed', 'namespace-gone']);
 
-/** Counts events as they come. */
+/** Counts events as they are received. */
 export class Summary {
   readonly #kinds = new Map<string, { count: number }>();
   #overruns = 0;
@@ -27,7 +27,7 @@ export class Summary {
     this.count(event.kind === 'rtnetlink' ? (event.name ?? event.kind) : event.kind);
   }
 
-  /** Of what a monitor of tunnels told. What it tells of itself is no event. */
+  /** Counts a change from a tunnel monitor. Reports of its own state are not counted as events. */
   addChange(change: TunnelChange): void {
     const { kind } = change;
     if (kind === 'overrun') {
@@ -36,7 +36,7 @@ export class Summary {
     } else if (!OF_THE_MONITOR.has(kind)) this.count(kind);
   }
 
-  /** Adds an event of that kind. */
+  /** Counts an event of the given kind. */
   count(name: string): void {
     const known = this.#kinds.get(name);
     if (known) known.count++;
@@ -56,7 +56,7 @@ export class Summary {
     };
   }
 
-  /** One paragraph of text. */
+  /** The summary as a paragraph of text. */
   format(sockets: readonly SocketStatus[]): string {
     const { events, kinds, overruns, rejected = 0 } = this.totals(sockets);
     const list = Object.entries(kinds).map(([kind, count]) => `${kind} ${count}`);

@@ -1,5 +1,5 @@
 /**
- * Where the attributes of a message lie that is printed from its bytes.
+ * Locates the attributes of a message that is printed directly from its bytes.
  * @module
  */
 import { align4, NLA_HDRLEN, NLA_TYPE_MASK } from '../../wire/attribute.ts';
@@ -10,26 +10,26 @@ import { attributes } from '../../xfrm/attributes.ts';
 import * as X from '../../xfrm/constants.ts';
 import * as S from '../../xfrm/structs.ts';
 
-/** Where the length of a key is: in struct xfrm_algo, xfrm_algo_auth and xfrm_algo_aead alike. */
+/** Offset of the key length, the same in struct xfrm_algo, xfrm_algo_auth and xfrm_algo_aead. */
 export const KEY_BITS = offsetOf(S.xfrm_algo, 'alg_key_len');
 const ESN_WORDS = offsetOf(S.xfrm_replay_state_esn, 'bmp_len');
 export const TEMPLATE_SIZE = S.xfrm_user_tmpl.size;
-/** Templates that a policy has at most (include/net/xfrm.h). */
+/** Maximum number of templates in a policy (include/net/xfrm.h). */
 const XFRM_MAX_DEPTH = 6;
 const ADDRESS_SIZE = 16;
 
-/** In place of a least size: a message with this attribute is left to the decoder. */
+/** Instead of a minimum size: a message with this attribute is left to the decoder. */
 const UNUSUAL = -1;
-/** In place of a least size: nothing is said of this attribute in a line. */
+/** Instead of a minimum size: this attribute is not shown. */
 const IGNORED = -2;
 
-/** Numbers of attributes that there are. */
+/** Upper bound of attribute numbers. */
 const NUMBERS = 1 + Math.max(...attributes.attributes.map(({ number }) => number));
 
-/** By the number of an attribute, the least bytes of its payload in a kind of message. */
+/** Minimum payload size per attribute number, for a kind of message. */
 export type LeastSizes = Int32Array;
 
-/** @param object the attribute in which a deleted object lies */
+/** @param object the attribute that contains a deleted object */
 export function leastSizes({ use }: MessageAttributes, object?: number): LeastSizes {
   const sizes = new Int32Array(NUMBERS).fill(IGNORED);
   for (const attribute of attributes.attributes) {
@@ -57,18 +57,18 @@ function leastOf(attribute: Attribute): number {
   }
 }
 
-/** The attributes of one message after the other. */
+/** The attributes of a message; reused for the next. */
 export class Attributes {
   readonly #payloads = new Int32Array(NUMBERS);
-  /** How many templates there are in XFRMA_TMPL. */
+  /** Number of templates in XFRMA_TMPL. */
   templates = 0;
 
-  /** Where the payload of an attribute is; 0 if there is none. */
+  /** Offset of an attribute's payload; 0 if it is absent. */
   at(type: number): number {
     return this.#payloads[type] as number;
   }
 
-  /** Finds those from `at` to `end`. @returns whether all is as usual */
+  /** Locates the attributes between `at` and `end`. @returns false if the decoder has to take over */
   find(view: DataView, at: number, end: number, least: LeastSizes): boolean {
     if (at > end) return false;
     const payloads = this.#payloads.fill(0);
@@ -83,7 +83,7 @@ export class Attributes {
         const payload = at + NLA_HDRLEN;
         const rest = length - NLA_HDRLEN - size;
         if (size === UNUSUAL || rest < 0 || !this.#isWhole(view, type, payload, rest)) return false;
-        // The last one counts, as in the decoder.
+        // The last occurrence wins, as in the decoder.
         payloads[type] = payload;
       }
       at += align4(length);
@@ -91,7 +91,7 @@ export class Attributes {
     return true;
   }
 
-  /** Whether an attribute is whole that has more than its fixed part: `rest` bytes. */
+  /** Whether an attribute with a variable part of `rest` bytes is complete. */
   #isWhole(view: DataView, type: number, payload: number, rest: number): boolean {
     switch (type) {
       case X.XFRMA_ALG_AUTH:

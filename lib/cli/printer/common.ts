@@ -1,5 +1,5 @@
 /**
- * What lines of SAs and of policies have in common.
+ * Common parts of lines for SAs and policies.
  * @module
  */
 import { AF_INET, AF_INET6 } from '../../wire/address.ts';
@@ -12,7 +12,7 @@ import { IpsecProto, XfrmMode } from '../../xfrm/names.ts';
 import * as S from '../../xfrm/structs.ts';
 import type { Attributes } from './attributes.ts';
 
-/** The names of the numbers that a byte can hold. */
+/** Names for the values of a byte. */
 export const asciiNames = (of: Enumeration<string>): readonly Ascii[] =>
   Array.from({ length: 256 }, (_, number) => ascii(`${of.name(number)}`));
 
@@ -52,7 +52,7 @@ export function printMarkAndIfId(view: DataView, attributes: Attributes, line: A
   }
 }
 
-/** A number, if it is not 0. */
+/** Prints a number unless it is 0. */
 export function printCount(word: Ascii, count: number, line: AsciiWriter): void {
   if (count === 0) return;
   line.text(word);

@@ -1,10 +1,10 @@
 /**
- * The events that come in masses, SAs and policies added, changed and deleted, printed from their
- * bytes: no object, no bigint and no string is made for them.
+ * Prints high-volume events (SAs and policies added, changed and deleted) directly from their bytes,
+ * without creating an object, bigint or string.
  *
- * It says what text/event.ts says of the decoded event, letter for letter (a test holds them together).
- * What is unusual, and what might be malformed, is left to the decoder and text/event.ts: the rules of
- * what is well-formed may be stricter here than there, never laxer.
+ * The output is identical to what text/event.ts prints for the decoded event (enforced by a test).
+ * Unusual and possibly malformed messages are left to the decoder and text/event.ts: the checks here
+ * may be stricter than there, never laxer.
  * @module
  */
 import type { DecodeInput } from '../../netlink/event.ts';
@@ -19,20 +19,20 @@ import { Attributes, type LeastSizes, leastSizes } from './attributes.ts';
 import { printPolicy } from './policy.ts';
 import { printState } from './state.ts';
 
-/** The kinds that are printed here. */
+/** The kinds printed here. */
 const KINDS = ['NEWSA', 'UPDSA', 'DELSA', 'NEWPOLICY', 'UPDPOLICY', 'DELPOLICY'] as const;
 export type PrintedKind = (typeof KINDS)[number];
 
-/** Bytes that a line takes at most, generously: a policy with six templates takes some 1,600. */
+/** Generous upper bound for the bytes of a line: a policy with six templates takes about 1,600. */
 export const LINE_ROOM = 4096;
 
-/** A kind of message that is printed here. */
+/** A kind of message printed here. */
 interface Printed {
   readonly kind: PrintedKind;
   readonly head: Ascii;
-  /** Bytes before the attributes. */
+  /** Size of the fixed part before the attributes. */
   readonly size: number;
-  /** The attribute in which the object is; 0 if the message begins with it. */
+  /** The attribute that contains the object; 0 if the message begins with it. */
   readonly object: number;
   readonly least: LeastSizes;
   readonly print: typeof printState;
@@ -57,25 +57,25 @@ for (const kind of KINDS) {
   };
 }
 
-/** The kind of the message at `at`, if it is one that may be printed here. */
+/** The kind of the message at `at`, if it can be printed here. */
 export const printedKind = (view: DataView, at: number): PrintedKind | undefined =>
   printed[messageType(view, at)]?.kind;
 
 const CLAIMS = ascii(' claims port ');
 const NEWLINE = 10;
 
-/** Those of the message that is being printed. */
+/** Attributes of the message being printed. */
 const attributes = new Attributes();
 
 let latest = Number.NaN;
 let latestText = ascii('');
 
 /**
- * Prints the message at `at`, whose nlmsg_len is `length` and whose kind {@link printedKind} says,
+ * Prints the message at `at`, whose nlmsg_len is `length` and whose kind is given by {@link printedKind},
  * without colours.
  *
- * @param line where it is put; {@link LINE_ROOM} bytes must be free there
- * @returns false if it has to be decoded; then `line` is where it was
+ * @param line destination; must have {@link LINE_ROOM} bytes free
+ * @returns false if the message has to be decoded; `line` is then unchanged
  */
 export function printEvent(
   input: DecodeInput,

@@ -1,5 +1,5 @@
 /**
- * Lifetimes, printed from their bytes.
+ * Prints lifetimes from their bytes.
  * @module
  */
 import { type Ascii, type AsciiWriter, ascii } from '../../wire/ascii.ts';
@@ -24,15 +24,15 @@ const PACKETS = ascii(' packets ');
 const MINUS = 45;
 const SECONDS = 115; // s
 
-/** In place of a number of 64 bits: it is XFRM_INF. */
+/** Instead of a 64-bit number: it is XFRM_INF. */
 const UNLIMITED = -1;
-/** In place of a number of 64 bits: it is beyond 32 bits. */
+/** Instead of a 64-bit number: it exceeds 32 bits. */
 const LARGE = -2;
 
 const LOW = LE ? 0 : 4;
 const HIGH = LE ? 4 : 0;
 
-/** A number of 64 bits; negative if it is not below 2^32. */
+/** Reads a 64-bit number; negative if it is not below 2^32. */
 export function readSmall(view: DataView, at: number): number {
   const low = view.getUint32(at + LOW, LE);
   const high = view.getUint32(at + HIGH, LE);
@@ -40,7 +40,7 @@ export function readSmall(view: DataView, at: number): number {
   return high === 0xffffffff && low === 0xffffffff ? UNLIMITED : LARGE;
 }
 
-/** The struct xfrm_lifetime_cfg at `at`. @returns whether it can be printed here */
+/** Prints the struct xfrm_lifetime_cfg at `at`. @returns whether it can be printed here */
 export function printLifetime(view: DataView, at: number, line: AsciiWriter): boolean {
   return (
     printLimits(view, at + SOFT_ADD, at + HARD_ADD, 0, TIME, line) &&
@@ -50,7 +50,7 @@ export function printLifetime(view: DataView, at: number, line: AsciiWriter): bo
   );
 }
 
-/** @param none what means that there is no limit: 0 of seconds, UNLIMITED of others; so do its two words */
+/** @param none the value for "no limit": 0 for seconds, UNLIMITED for others; also the value of its two words */
 function printLimits(
   view: DataView,
   softAt: number,
@@ -59,7 +59,7 @@ function printLimits(
   word: Ascii,
   line: AsciiWriter,
 ): boolean {
-  // Mostly there is none.
+  // Usually there is no limit.
   if (hasWords(view, softAt, none) && hasWords(view, hardAt, none)) return true;
   const soft = readSmall(view, softAt);
   const hard = readSmall(view, hardAt);

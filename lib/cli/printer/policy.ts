@@ -1,5 +1,5 @@
 /**
- * A policy, printed from its bytes as describePolicy of text/event.ts does it.
+ * Prints a policy from its bytes, as describePolicy of text/event.ts does.
  * @module
  */
 import type { DecodeInput } from '../../netlink/event.ts';
@@ -70,7 +70,7 @@ const OPEN = ascii(' [');
 const CLOSE = ascii(']');
 const COLON = 58;
 
-/** The struct xfrm_userpolicy_info at `at`. @returns whether it can be printed here */
+/** Prints the struct xfrm_userpolicy_info at `at`. @returns whether it can be printed here */
 export function printPolicy(
   input: DecodeInput,
   at: number,

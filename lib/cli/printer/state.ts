@@ -1,5 +1,5 @@
 /**
- * An SA, printed from its bytes as describeState of text/event.ts does it.
+ * Prints an SA from its bytes, as describeState of text/event.ts does.
  * @module
  */
 import type { DecodeInput } from '../../netlink/event.ts';
@@ -60,7 +60,7 @@ const REPLAYED = ascii(' replayed ');
 const FAILED = ascii(' integrity-failed ');
 const GREATER = 62;
 
-/** The struct xfrm_usersa_info at `at`. @returns whether it can be printed here */
+/** Prints the struct xfrm_usersa_info at `at`. @returns whether it can be printed here */
 export function printState(
   input: DecodeInput,
   at: number,
@@ -101,7 +101,7 @@ function printAlgorithms(input: DecodeInput, attributes: Attributes, line: Ascii
   );
 }
 
-/** A name, and how long the key is in bits. The key itself is not looked at. */
+/** Prints the name and key length in bits. The key itself is not read. */
 function printAlgorithm(input: DecodeInput, at: number, line: AsciiWriter): boolean {
   if (at === 0) return true;
   if (!printName(input, at, line)) return false;
@@ -113,7 +113,7 @@ function printAlgorithm(input: DecodeInput, at: number, line: AsciiWriter): bool
 const BACKSLASH = 92;
 const TILDE = 126;
 
-/** The name before the length of the key, if nothing of it has to be escaped. */
+/** Prints the name that precedes the key length. @returns false if a character would need escaping */
 function printName({ bytes }: DecodeInput, at: number, line: AsciiWriter): boolean {
   line.character(SPACE);
   for (let i = at; i < at + KEY_BITS && bytes[i] !== 0; i++) {
@@ -161,7 +161,7 @@ function printExtras(
   return true;
 }
 
-/** What it carried and what it refused. */
+/** Prints traffic and rejected packets. */
 function printUse(view: DataView, at: number, line: AsciiWriter): boolean {
   const bytes = readSmall(view, at + STATE.bytes);
   const packets = readSmall(view, at + STATE.packets);

@@ -1,57 +1,57 @@
 /**
- * A recording that comes in chunks of any size, of which only the part that is being looked at is kept.
+ * Input of a recording in chunks of any size; only the part being parsed is kept.
  * @module
  */
 
-/** What a parser yields when it cannot go on before the next chunk. */
+/** Yielded by a parser that needs the next chunk. */
 export const MORE = Symbol('more');
 
-/** A step of a parser that waits for bytes. */
+/** A parsing step that waits for bytes. */
 export type Waiting<Result> = Generator<typeof MORE, Result>;
 
-/** Bytes of room at first. */
+/** Initial buffer size in bytes. */
 const ROOM = 2 ** 17;
 
 /**
- * The bytes of a recording that have come and were not skipped yet. They lie in one buffer, which is
- * reused: a view of it holds until the parser asks for more.
+ * The bytes of a recording that have arrived and have not been skipped. They are in one buffer, which is
+ * reused: a view of it is valid until the parser asks for more.
  */
 export class RecordingInput {
   #bytes = new Uint8Array(ROOM);
   #view = new DataView(this.#bytes.buffer);
   #start = 0;
   #end = 0;
-  /** Bytes to be skipped that have not come yet. */
+  /** Bytes to skip that have not arrived yet. */
   #skip = 0;
   #position = 0;
   #ended = false;
 
-  /** Where in the recording the next byte is, in bytes. */
+  /** Position in the recording of the next byte. */
   get position(): number {
     return this.#position;
   }
 
-  /** How many bytes are there. */
+  /** Number of bytes available. */
   get available(): number {
     return this.#end - this.#start;
   }
 
-  /** The bytes that are there, and maybe more. */
+  /** The available bytes, possibly followed by others. */
   get view(): DataView {
     return this.#view;
   }
 
-  /** Where in {@link view} the next byte is. */
+  /** Offset of the next byte in {@link view}. */
   get start(): number {
     return this.#start;
   }
 
-  /** The next `length` bytes, which must be there. */
+  /** The next `length` bytes, which must be available. */
   bytes(length: number): Uint8Array {
     return this.#bytes.subarray(this.#start, this.#start + length);
   }
 
-  /** Takes a chunk, which may be used again afterwards. */
+  /** Adds a chunk, which may be reused afterwards. */
   add(chunk: Uint8Array): void {
     const skipped = Math.min(this.#skip, chunk.length);
     this.#skip -= skipped;
@@ -72,12 +72,12 @@ export class RecordingInput {
     this.#end += length;
   }
 
-  /** There is no more. */
+  /** Marks the end of the input. */
   end(): void {
     this.#ended = true;
   }
 
-  /** Waits until the next `length` bytes are there. @returns whether they are: the recording may end */
+  /** Waits for the next `length` bytes. @returns false if the recording ends before */
   *has(length: number): Waiting<boolean> {
     while (this.available < length) {
       if (this.#ended) return false;
@@ -86,7 +86,7 @@ export class RecordingInput {
     return true;
   }
 
-  /** Goes on behind the next `length` bytes, which need not be there yet. */
+  /** Skips the next `length` bytes, which need not be available yet. */
   skip(length: number): void {
     const here = Math.min(length, this.available);
     this.#start += here;
@@ -94,12 +94,12 @@ export class RecordingInput {
     this.#skip = length - here;
   }
 
-  /** Skips all that is left. */
+  /** Skips the rest. */
   *drain(): Waiting<void> {
     while (yield* this.has(1)) this.skip(this.available);
   }
 
-  /** Bytes to be skipped that the recording ended before. */
+  /** Bytes to be skipped beyond the end of the recording. */
   get missing(): number {
     return this.#skip;
   }

@@ -27,18 +27,18 @@ const littleEndian = (view: DataView, at: number, magics: readonly number[]) =>
       ? false
       : undefined;
 
-/** Whether a file of at least four bytes begins as a capture does. */
+/** Whether a file, given at least its first four bytes, is a capture. */
 export function isCapture(view: DataView): boolean {
   const pcap = littleEndian(view, 0, [PCAP, PCAP_NANOSECONDS]);
   return pcap !== undefined || view.getUint32(0) === SECTION;
 }
 
-/** The datagrams of a capture, of which the first four bytes are there. */
+/** Reads the datagrams of a capture whose first four bytes are available. */
 export function readCapture(input: RecordingInput): Parser {
   return input.view.getUint32(input.start) === SECTION ? readPcapng(input) : readPcap(input);
 }
 
-/** Messages are in the byte order of the machine that recorded them; so are most captures. */
+/** Messages are in the byte order of the machine that recorded them; usually, so is the capture. */
 function checkOrder(little: boolean): void {
   if (little !== LE) refuse('it was recorded on a machine of the opposite byte order');
 }
@@ -62,13 +62,13 @@ function* need(input: RecordingInput, size: number, what = 'a record'): Waiting<
   if (!(yield* input.has(size))) endsWithin(input.available, size, input.position);
 }
 
-/** Milliseconds since 1970 that a Date can hold, and as many before. */
+/** Range of a Date: milliseconds before and after 1970. */
 const LATEST = 8.64e15;
 
 /**
- * The packet at the beginning of the input.
+ * Reads the packet at the beginning of the input.
  *
- * @param wall a clock may say anything, also what is no date: that is as if it said nothing
+ * @param wall the recorded time, which may not be a valid date: it is then ignored
  */
 function datagram(
   input: RecordingInput,
@@ -114,7 +114,7 @@ const OPTION_RESOLUTION = 9;
 
 function* readPcapng(input: RecordingInput): Parser {
   let little = true;
-  /** Of each interface of the section: ticks of its clock in a millisecond. */
+  /** Clock ticks per millisecond of each interface in the section. */
   let clocks: number[] = [];
   const u32 = (offset: number) => input.view.getUint32(input.start + offset, little);
   while (yield* input.has(1)) {
@@ -145,12 +145,12 @@ function* readPcapng(input: RecordingInput): Parser {
       refuse('it has packets without timestamps (simple packet blocks)');
     }
     input.skip(size);
-    // Of blocks of other types nothing is kept, whatever their length.
+    // Blocks of other types are skipped, whatever their length.
     if (!(yield* input.has(1)) && input.missing > 0) endsWithin(size - input.missing, size, at);
   }
 }
 
-/** Ticks in a millisecond, from an interface's option if_tsresol; microseconds without it. */
+/** Clock ticks per millisecond, from an interface's option if_tsresol; default microseconds. */
 function ticks(input: RecordingInput, from: number, end: number, little: boolean): number {
   const { view, start } = input;
   const u16 = (offset: number) => view.getUint16(start + offset, little);

@@ -1,41 +1,41 @@
 /**
- * What a recording consists of.
+ * The contents of a recording.
  * @module
  */
 import type { MORE } from './input.ts';
 
-/** One datagram, or, of concatenated messages, some of them. */
+/** One datagram, or some of a sequence of concatenated messages. */
 export interface Recorded {
   /** NETLINK_XFRM, NETLINK_ROUTE … */
   readonly protocol: number;
-  /** Its bytes, which are others as soon as the next is asked for. */
+  /** Its bytes, which are valid until the next one is requested. */
   readonly bytes: Uint8Array;
-  /** Where it is in the file, in bytes. */
+  /** Position in the file, in bytes. */
   readonly at: number;
   /**
-   * Its length in bytes. Greater than that of `bytes` where they begin with a message whose length is
-   * wrong: nothing can be known of what follows in it.
+   * Its length in bytes. Greater than that of `bytes` if they begin with a message whose length is
+   * invalid: what follows it cannot be parsed.
    */
   readonly length: number;
-  /** Milliseconds since 1970; absent where the file does not say. */
+  /** Milliseconds since 1970; absent if the file has no time. */
   readonly wall?: number;
-  /** That a listener wrote it down: it holds what the kernel sent, and no request. */
+  /** It was recorded by a listener: the kernel sent it, so it is not a request. */
   readonly heard?: true;
-  /** Whether it was longer than what was kept of it. */
+  /** Whether it was longer than what was recorded. */
   readonly truncated: boolean;
 }
 
-/** Takes bytes from an input; waits where it needs {@link MORE}. */
+/** Parses an input; yields {@link MORE} when it needs more. */
 export type Parser = Generator<Recorded | typeof MORE, void>;
 
 /**
- * Bytes of the longest message and of the longest packet that are read, which bounds the memory. Far
- * beyond what netlink has (the kernel answers a dump in parts of 32 KiB), and what tcpdump keeps of a packet
- * (256 KiB, libpcap's MAXIMUM_SNAPLEN).
+ * Maximum length of a message or packet, which bounds the memory. Well above what netlink uses (the
+ * kernel answers a dump in parts of 32 KiB), and what tcpdump keeps of a packet (256 KiB, libpcap's
+ * MAXIMUM_SNAPLEN).
  */
 export const LONGEST = 2 ** 24;
 
-/** A file that is no recording, or one that cannot be read here. */
+/** A file that is not a recording, or one that cannot be read here. */
 export class RecordingError extends Error {
   readonly code = 'ERR_RECORDING';
 }

@@ -1,6 +1,6 @@
 /**
- * Files of recorded netlink messages: concatenated messages, as `ip monitor file` reads them, or a
- * capture of an nlmon device. They are read in chunks, in bounded memory.
+ * Recordings of netlink messages: concatenated messages, as `ip monitor file` reads them, or a
+ * capture of an nlmon device. They are read in chunks, with bounded memory.
  * @module
  */
 import { NETLINK_ROUTE } from '../../netlink/constants.ts';
@@ -11,35 +11,35 @@ import { MORE, RecordingInput } from './input.ts';
 import { isCapture, readCapture } from './pcap.ts';
 import { LONGEST, type Parser, type Recorded, refuse } from './recorded.ts';
 
-/** Type of the messages in which rtmon notes the time (NLMSG_TSTAMP of iproute2's libnetlink.h). */
+/** Type of the messages in which rtmon records the time (NLMSG_TSTAMP of iproute2's libnetlink.h). */
 const TIME = 15;
 
 const notesTime = (view: DataView, at: number): boolean =>
   messageType(view, at) === TIME && view.getUint32(at, LE) >= NLMSG_HDRLEN + 8;
 
-/** Reads a recording: chunks of any size go in, datagrams come out as soon as they are whole. */
+/** Parses a recording: takes chunks of any size, and returns datagrams as soon as they are complete. */
 export class RecordingReader {
   readonly #input = new RecordingInput();
   readonly #parser: Parser;
 
   /**
-   * @param protocol that of concatenated messages, which do not say it: NETLINK_XFRM or NETLINK_ROUTE
+   * @param protocol protocol of concatenated messages, which do not state it: NETLINK_XFRM or NETLINK_ROUTE
    */
   constructor(protocol: number) {
     this.#parser = read(this.#input, protocol);
   }
 
   /**
-   * The datagrams that are whole with this chunk. All must be taken before the next chunk is given.
+   * The datagrams completed by this chunk. All must be consumed before the next chunk is passed.
    *
-   * @throws RecordingError which says what is wrong
+   * @throws RecordingError that says what is wrong
    */
   push(chunk: Uint8Array): Iterable<Recorded> {
     this.#input.add(chunk);
     return this.#parsed();
   }
 
-  /** What is left when there are no more chunks. @throws RecordingError which says what is wrong */
+  /** The rest after the last chunk. @throws RecordingError that says what is wrong */
   end(): Iterable<Recorded> {
     this.#input.end();
     return this.#parsed();
@@ -60,7 +60,7 @@ function* read(input: RecordingInput, protocol: number): Parser {
   yield* capture ? readCapture(input) : readMessages(input, protocol);
 }
 
-/** Concatenated messages, as many as are there at once; of rtmon's, those between two times. */
+/** Reads concatenated messages, as many as are available; with rtmon's timestamps, those between two of them. */
 function* readMessages(input: RecordingInput, protocol: number): Parser {
   const lengthHere = () => input.view.getUint32(input.start, LE);
   const possible = (length: number) => length >= NLMSG_HDRLEN && length <= LONGEST;
@@ -72,7 +72,7 @@ function* readMessages(input: RecordingInput, protocol: number): Parser {
     );
   }
   const timed = protocol === NETLINK_ROUTE;
-  // Who notes times is rtmon, which listens.
+  // Timestamps are written by rtmon, which is a listener.
   let time: Pick<Recorded, 'wall' | 'heard'> = {};
   const next = (bytes: Uint8Array, length: number): Recorded => ({
     protocol,
@@ -108,7 +108,7 @@ function* readMessages(input: RecordingInput, protocol: number): Parser {
   }
 }
 
-/** The rest, which begins with a message whose length cannot be: nothing is known of what follows it. */
+/** Returns the rest, beginning with a message of invalid length: what follows it cannot be parsed. */
 function* readRest(
   input: RecordingInput,
   length: number,
@@ -125,10 +125,10 @@ function* readRest(
 }
 
 /**
- * How many bytes from `at` on are whole messages. The padding of the last one is left out.
+ * Number of bytes from `at` that are complete messages, without the padding of the last one.
  *
- * @param timed ends before a message that notes the time
- * @param most ends with the message that reaches so many bytes
+ * @param timed stops before a timestamp message
+ * @param most stops after the message that reaches this number of bytes
  */
 export function wholeMessages(
   view: DataView,

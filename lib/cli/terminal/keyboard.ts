@@ -1,18 +1,18 @@
 /**
- * Keys of a terminal, one by one.
+ * Single key presses on a terminal.
  * @module
  */
 import type { Key } from 'node:readline';
 import type { ReadStream } from 'node:tty';
 
-/** What a key is called: its character, of a special one the name that node:readline has for it, `ctrl-` before it. */
+/** Name of a key: its character, or for special keys the name of node:readline, prefixed with `ctrl-` if so pressed. */
 const nameOf = (text: string | undefined, { name = '', ctrl }: Key): string =>
   ctrl ? `ctrl-${name}` : (text ?? name);
 
 /**
- * Hears keys as they are pressed; nothing where standard input is not a terminal.
+ * Listens for key presses; does nothing if standard input is not a terminal.
  *
- * @returns what ends it, and gives the terminal its lines back
+ * @returns a function that stops it and restores the terminal's line mode
  */
 export function hearKeys(
   heard: (key: string) => void,
@@ -21,7 +21,7 @@ export function hearKeys(
 ): () => void {
   if (!stdin.isTTY) return () => {};
   const press = (text: string | undefined, key: Key) => heard(nameOf(text, key));
-  // Loaded by who has a terminal only. It puts a sequence together that arrives in pieces.
+  // Loaded only if there is a terminal. It assembles escape sequences that arrive in pieces.
   process.getBuiltinModule('node:readline').emitKeypressEvents(stdin);
   stdin.setRawMode(true);
   stdin.on('keypress', press).resume();

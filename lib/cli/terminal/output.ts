@@ -1,29 +1,29 @@
 /**
- * Standard output of a stream of lines: written once a wake-up, not once a line (which costs a
- * third more CPU), and never faster than the reader takes it.
+ * Line output to standard output: written once per wake-up rather than per line (which costs a third
+ * more CPU), and never faster than the reader accepts it.
  * @module
  */
 import { once } from 'node:events';
 import { AsciiWriter } from '../../wire/ascii.ts';
 
-/** What is told when the reader cannot follow, and when it can again. */
+/** Callbacks for when the reader falls behind, and when it has caught up. */
 export interface Backpressure {
   full(): void;
   drained(): void;
 }
 
-/** Bytes that lines are put into at first. */
+/** Initial size of the byte buffer for lines. */
 const BLOCK = 64 * 1024;
 
 const writerOf = (bytes: Buffer, at = 0) =>
   new AsciiWriter(new DataView(bytes.buffer, bytes.byteOffset, bytes.length), at);
 
-/** Lines on their way to standard output: as text, or put straight into bytes, in any order. */
+/** Lines queued for standard output: as text, or written directly as bytes, in any order. */
 export class LineOutput {
-  /** What comes first is here, as bytes … */
+  /** Earlier output is here, as bytes … */
   #bytes = Buffer.allocUnsafeSlow(BLOCK);
   #writer = writerOf(this.#bytes);
-  /** … and what comes last here. */
+  /** … and later output here. */
   #text = '';
   #waiting = false;
   readonly #backpressure: Backpressure | undefined;
@@ -34,7 +34,7 @@ export class LineOutput {
   }
 
   /**
-   * Writes what there is and waits until the reader can take more.
+   * Writes pending output and waits until the reader can take more.
    *
    * @throws the signal's AbortError
    */
@@ -43,15 +43,15 @@ export class LineOutput {
     if (process.stdout.writableNeedDrain) await once(process.stdout, 'drain', { signal });
   }
 
-  /** Adds a line; it is written when the current turn of the event loop ends. */
+  /** Adds a line; it is written at the end of the current turn of the event loop. */
   line(text: string): void {
     this.#text += `${text}\n`;
     this.#flushSoon();
   }
 
   /**
-   * Where the next line is put straight into bytes, at most so many. What is put there, in the same
-   * turn of the event loop, is written as the lines before it are.
+   * Returns a writer for a line of at most so many bytes. What is written there, within the same turn of
+   * the event loop, follows the lines added before.
    */
   room(bytes: number): AsciiWriter {
     if (this.#text !== '') {
@@ -83,7 +83,7 @@ export class LineOutput {
     this.#writer = writerOf(larger, at);
   }
 
-  /** Writes what there is. */
+  /** Writes pending output. */
   flush(): void {
     const { stdout } = process;
     let ready = true;
@@ -91,7 +91,7 @@ export class LineOutput {
     if (at > 0) {
       ready = stdout.write(this.#bytes.subarray(0, at));
       this.#writer.at = 0;
-      // Until it has been written it belongs to the stream.
+      // The stream owns the buffer until it has been written.
       if (stdout.writableLength > 0) {
         this.#bytes = Buffer.allocUnsafeSlow(BLOCK);
         this.#writer = writerOf(this.#bytes);
@@ -106,7 +106,7 @@ export class LineOutput {
   }
 }
 
-/** Ends the process quietly when the reader of standard output has gone (`… | head`). */
+/** Ends the process quietly when the reader of standard output is gone (`… | head`). */
 export function endWhenUnread(): void {
   process.stdout.on('error', (error: NodeJS.ErrnoException) => {
     if (error.code === 'EPIPE') process.exit(0);

@@ -1,7 +1,7 @@
 /**
- * A terminal as a screen whose lines change in place. Nothing is erased before it is written again, and
- * a frame is one write, so that nothing flickers. The sequences are those of ECMA-48 and xterm; 2026
- * (a frame is shown as a whole) is passed over by terminals that lack it.
+ * A terminal as a screen whose lines change in place. Nothing is erased before it is overwritten, and
+ * a frame is a single write, to avoid flicker. The escape sequences are those of ECMA-48 and xterm; mode
+ * 2026 (synchronised output) is ignored by terminals that lack it.
  * @module
  */
 import type { WriteStream } from 'node:tty';
@@ -12,7 +12,7 @@ const LEAVE = '\x1b[?7h\x1b[?25h\x1b[?1049l';
 const BEGIN = '\x1b[?2026h';
 const END = '\x1b[?2026l';
 
-/** What is on the terminal while a command shows something live. */
+/** The screen of a live command. */
 export class Screen {
   readonly #out: Pick<WriteStream, 'write' | 'columns' | 'rows'>;
   #shown: readonly string[] = [];
@@ -23,12 +23,12 @@ export class Screen {
     this.#out = out;
   }
 
-  /** In characters; where the terminal does not say, the usual. */
+  /** In characters; a default if the terminal does not report it. */
   get size(): { readonly columns: number; readonly rows: number } {
     return { columns: this.#out.columns || 80, rows: this.#out.rows || 24 };
   }
 
-  /** Takes the terminal; what was on it comes back with {@link close}. */
+  /** Takes over the terminal; {@link close} restores its contents. */
   open(): void {
     if (this.#open) return;
     this.#open = true;
@@ -36,26 +36,26 @@ export class Screen {
     this.#out.write(ENTER);
   }
 
-  /** Gives the terminal back. */
+  /** Restores the terminal. */
   close(): void {
     if (!this.#open) return;
     this.#open = false;
     this.#out.write(LEAVE);
   }
 
-  /** Shows lines, as many and as much of them as fit; writes only what is different. */
+  /** Shows as much of the lines as fits; writes only what has changed. */
   draw(all: readonly string[]): void {
     if (!this.#open) return;
     const { columns, rows } = this.size;
     const lines = all.slice(0, rows).map((line) => clip(line, columns));
     const size = `${columns}x${rows}`;
-    // After a resize nobody knows what is where.
+    // After a resize the terminal's contents are unknown.
     const shown = size === this.#size ? this.#shown : undefined;
     let text = '';
     for (const [i, line] of lines.entries()) {
       if (shown?.[i] === line) continue;
       text += `\x1b[${i + 1};1H${line}`;
-      // In the last column, the cursor stands on what was written.
+      // After the last column, the cursor is still on the last character, which must not be erased.
       if (width(line) < columns) text += '\x1b[K';
     }
     if (lines.length < rows && (shown === undefined || lines.length < shown.length)) {

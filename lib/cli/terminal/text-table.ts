@@ -1,19 +1,19 @@
 /**
- * Columns of text, aligned. Rows are printed by the page, so that a long list needs no more memory
- * than a page; columns only ever grow.
+ * Text in aligned columns. Rows are printed page by page, so that a long list needs no more memory
+ * than a page; columns only ever widen.
  * @module
  */
 import { width } from './width.ts';
 
 const PAGE = 500;
 
-/** A table on its way to the terminal. */
+/** A table written to the terminal. */
 export class Table {
   readonly #write: (line: string) => void;
   readonly #widths: number[] = [];
   #rows: (readonly string[])[];
 
-  /** @param heads the words above the columns */
+  /** @param heads column headings */
   constructor(heads: readonly string[], write: (line: string) => void) {
     this.#rows = [heads];
     this.#write = write;
@@ -25,7 +25,7 @@ export class Table {
     if (this.#rows.length >= PAGE) this.flush();
   }
 
-  /** Writes the rows there are. */
+  /** Writes the pending rows. */
   flush(): void {
     const rows = this.#rows;
     this.#rows = [];

@@ -1,15 +1,15 @@
 /**
- * How much room text takes on a terminal.
+ * Width of text on a terminal.
  * @module
  */
 
-/** A colour, or one character. */
+/** A colour sequence, or one character. */
 // biome-ignore lint/suspicious/noControlCharactersInRegex: the colours begin with it
 const PIECE = /\x1b\[[0-9;]*m|[\s\S]/gu;
 
-/** Characters that stand over the one before, or are not seen. */
+/** Zero-width characters: combining or invisible. */
 const NONE = /^[\p{M}\p{Default_Ignorable_Code_Point}]$/u;
-/** Wide and fullwidth ones (UAX #11): of East Asian scripts, and pictures. */
+/** Wide and fullwidth characters (UAX #11): East Asian scripts and emoji. */
 const TWO =
   /^(?:[\u1100-\u115f\u2e80-\u303e\u3041-\ua4cf\ua960-\ua97f\uac00-\ud7a3\uf900-\ufaff\ufe30-\ufe6f\uff01-\uff60\uffe0-\uffe6\u{1f200}-\u{1f2ff}\u{20000}-\u{3fffd}]|\p{Emoji_Presentation})$/u;
 
@@ -18,16 +18,16 @@ function columnsOf(piece: string): number {
   return NONE.test(piece) ? 0 : TWO.test(piece) ? 2 : 1;
 }
 
-/** The columns that a text takes, which may be coloured. */
+/** Width of a text in columns; it may be coloured. */
 export function width(text: string): number {
-  // Nearly all are plain, and a list may have a million of them.
+  // Nearly all texts are plain ASCII, and a list may have a million of them.
   if (/^[ -~]*$/.test(text)) return text.length;
   let sum = 0;
   for (const [piece] of text.matchAll(PIECE)) sum += columnsOf(piece);
   return sum;
 }
 
-/** What of a line fits into so many columns, and all of its colours. */
+/** Cuts a line to a width, keeping all colour sequences. */
 export function clip(line: string, columns: number): string {
   let left = columns;
   return line.replace(PIECE, (piece) => {

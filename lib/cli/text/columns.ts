@@ -1,5 +1,5 @@
 /**
- * SAs and policies as rows of a table, for people at a terminal: times as durations, the usual in
+ * SAs and policies as table rows, for people at a terminal: times as durations, common properties in
  * columns, the rest in words.
  * @module
  */
@@ -75,7 +75,7 @@ const age = ({ addedAt }: LifetimeUsage, now: number) => formatDuration(now - ad
 const carried = ({ bytes, packets }: LifetimeUsage) =>
   packets === 0n ? '-' : `${formatBytes(bytes)} in ${packets}`;
 
-/** When it wants a successor, and when it goes. */
+/** When it is due for a rekey, and when it expires. */
 function deadlines(
   lifetime: LifetimeLimits,
   { addedAt, firstUsedAt = NO_LIMIT }: LifetimeUsage,

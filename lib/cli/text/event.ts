@@ -1,5 +1,5 @@
 /**
- * Events as lines of text: what matters first, names for everything, keys never.
+ * Events as lines of text: the important parts first, names for all values, never keys.
  * @module
  */
 import type { SubscriptionEvent } from '../../monitor/subscribe.ts';
@@ -15,7 +15,7 @@ import { describeRouteEvent } from './route.ts';
 let latest = Number.NaN;
 let latestText = '';
 
-/** Local time of day in milliseconds. The events of a batch share one: it is made once. */
+/** Local time of day with milliseconds. Events of a batch share the same time, so the text is cached. */
 export function formatTime(wall: number): string {
   if (wall !== latest) {
     latest = wall;
@@ -31,19 +31,19 @@ function timeOfDay(wall: number): string {
   return `${two(date.getHours())}:${two(date.getMinutes())}:${two(date.getSeconds())}.${ms < 10 ? '00' : ms < 100 ? '0' : ''}${ms}`;
 }
 
-/** The name of a network namespace in a line; null is one's own. */
+/** The name of a network namespace in a line; null is the current one. */
 export const formatNamespace = (label: string | null): string =>
   label === null ? '(own)' : printable(label);
 
-/** What is added to a line where it was asked for. */
+/** Additions to a line, if requested. */
 export interface LineAdditions {
-  /** The network namespace it comes from; null is one's own. */
+  /** The network namespace it comes from; null is the current one. */
   readonly label?: string | null | undefined;
-  /** Who the event claims to be of, in place of the port id. */
+  /** The process that the event claims as its requester, instead of the port ID. */
   readonly claimedBy?: string | undefined;
 }
 
-/** One line for an event, without the line break. */
+/** One line for an event, without line break. */
 export function formatEvent(
   event: SubscriptionEvent,
   colors: Colors,
@@ -58,18 +58,18 @@ export function formatEvent(
 }
 
 const columns: Record<string, string> = {};
-/** A kind as wide as the widest of those that are frequent. */
+/** A kind padded to the width of the common ones. */
 export const column = (kind: string): string => (columns[kind] ??= kind.padEnd(9));
 
-/** Who the event's header says caused it. Anybody may write anything there. */
+/** The requester according to the event's header, which may contain anything. */
 function claim(event: SubscriptionEvent, colors: Colors): string {
-  // Of a NEWAE by traffic or timer the header is garbage (docs/events.md).
+  // In a NEWAE caused by traffic or a timer the header is garbage (docs/events.md).
   if (event.kind === 'NEWAE' || event.kind === 'overrun' || event.kind === 'malformed') return '';
   const { portId } = event.header;
   return portId === 0 ? '' : colors.dim(` claims port ${portId}`);
 }
 
-/** A line: when (if that is known: a recording may not say), what, and the rest of it. */
+/** A line: time (if known: a recording may have none), kind, details. */
 export function formatLine(
   { time }: Pick<SubscriptionEvent, 'time'>,
   kind: string,
@@ -80,7 +80,7 @@ export function formatLine(
   return `${when}${kind} ${text}`;
 }
 
-/** Green: something is there. Yellow: look at it. Red: something is gone, or was lost. */
+/** Green: added. Yellow: needs attention. Red: deleted or lost. */
 const KIND_COLOR: Partial<Record<SubscriptionEvent['kind'], 'green' | 'yellow' | 'red' | 'cyan'>> =
   {
     NEWSA: 'green',
@@ -118,7 +118,7 @@ const KIND_COLOR: Partial<Record<SubscriptionEvent['kind'], 'green' | 'yellow' |
     malformed: 'red',
   };
 
-/** What an event says, without when and of what kind. */
+/** The details of an event, without time and kind. */
 export function describeEvent(event: SubscriptionEvent, colors: Colors): string {
   switch (event.kind) {
     case 'NEWSA':
@@ -192,14 +192,14 @@ const limit = (hard: KernelBool, colors: Colors) =>
 const pair = ({ saddr, daddr }: { saddr: string; daddr: string }, colors: Colors) =>
   `${colors.cyan(saddr)} > ${colors.cyan(daddr)}`;
 
-/** Each after a space. Lines are put together like this because joining lists costs three times as much. */
+/** Each text preceded by a space. Concatenation is used because joining arrays costs three times as much. */
 function more(texts: readonly string[]): string {
   let text = '';
   for (const one of texts) text += ` ${one}`;
   return text;
 }
 
-/** An SA: addresses, protocol, SPI, mode, then what it has beyond the ordinary. */
+/** An SA: addresses, protocol, SPI, mode, then whatever is out of the ordinary. */
 export function describeState(state: XfrmState, colors: Colors): string {
   const spi = colors.bold(formatSpi(state.spi));
   let text = `${pair(state, colors)} ${state.proto} ${spi} ${state.mode} reqid ${state.reqid}`;
@@ -211,7 +211,7 @@ export function describeState(state: XfrmState, colors: Colors): string {
   return text + more(refusedPackets(state.stats));
 }
 
-/** What an SA has beyond the ordinary. */
+/** Properties of an SA that are out of the ordinary. */
 export function stateExtras(state: XfrmState): string[] {
   const parts: string[] = [];
   if (state.dir !== undefined) parts.push(`dir ${state.dir}`);
@@ -224,7 +224,7 @@ export function stateExtras(state: XfrmState): string[] {
   return parts;
 }
 
-/** Packets that an SA refused, by reason. */
+/** Packets rejected by an SA, by reason. */
 export function refusedPackets({ replayWindow, replay, integrityFailed }: StateStats): string[] {
   const parts: string[] = [];
   if (replayWindow > 0) parts.push(`outside-window ${replayWindow}`);
@@ -233,11 +233,11 @@ export function refusedPackets({ replayWindow, replay, integrityFailed }: StateS
   return parts;
 }
 
-/** Its algorithms, each with the length of its key in bits. */
+/** Its algorithms, each with the key length in bits. */
 export function describeAlgorithms(state: XfrmState): string[] {
   const parts: string[] = [];
   const { aead, crypt, comp } = state;
-  // The kernel sends auth along with authTrunc; the latter says more.
+  // The kernel sends auth along with authTrunc, which is more specific.
   const auth = state.authTrunc ?? state.auth;
   if (aead) parts.push(`${printable(aead.name)}/${aead.keyBits}`);
   if (crypt) parts.push(`${printable(crypt.name)}/${crypt.keyBits}`);
@@ -246,7 +246,7 @@ export function describeAlgorithms(state: XfrmState): string[] {
   return parts;
 }
 
-/** The limits that are set, soft/hard, as ` time 3600/4000s`. */
+/** The limits that are set, soft/hard, such as ` time 3600/4000s`. */
 function describeLifetime(lifetime: LifetimeLimits): string {
   return (
     limits(' time ', lifetime.softAddSeconds, lifetime.hardAddSeconds, 's') +
@@ -263,7 +263,7 @@ function limits(name: string, soft: Limit, hard: Limit, unit: string): string {
   return `${name}${side(soft)}/${side(hard)}${unit}`;
 }
 
-/** Which packets: networks, ports, protocol, interface. */
+/** A selector: networks, ports, protocol, interface. */
 export function describeSelector(selector: XfrmSelector): string {
   const { saddr, prefixlenS, sport, sportMask, daddr, prefixlenD, dport, dportMask } = selector;
   const from = sportMask === 0 ? '' : `:${sport}`;
@@ -273,7 +273,7 @@ export function describeSelector(selector: XfrmSelector): string {
   return `${saddr}/${prefixlenS}${from} > ${daddr}/${prefixlenD}${to}${proto}${ifindex}`;
 }
 
-/** A policy: direction, selector, action, then what it asks for. */
+/** A policy: direction, selector, action, then its templates. */
 export function describePolicy(policy: XfrmPolicy, colors: Colors): string {
   const selector = colors.cyan(describeSelector(policy.selector));
   const action = policy.action === 'block' ? colors.red('block') : policy.action;
@@ -283,7 +283,7 @@ export function describePolicy(policy: XfrmPolicy, colors: Colors): string {
   return text + describeLifetime(policy.lifetime);
 }
 
-/** What a policy has beyond the ordinary. */
+/** Properties of a policy that are out of the ordinary. */
 export function policyExtras(policy: XfrmPolicy): string[] {
   const parts: string[] = [];
   if (policy.mark) parts.push(`mark ${formatMark(policy.mark)}`);
@@ -294,7 +294,7 @@ export function policyExtras(policy: XfrmPolicy): string[] {
   return parts;
 }
 
-/** An SA that a policy asks for. */
+/** A template: the SA that a policy requires. */
 export function describeTemplate(template: PolicyTemplate): string {
   const { saddr, daddr, proto, mode, reqid, spi, optional } = template;
   const ends = mode === 'transport' ? '' : ` ${saddr} > ${daddr}`;

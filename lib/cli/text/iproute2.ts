@@ -1,8 +1,8 @@
 /**
- * XFRM messages as `ip xfrm monitor file FILE` prints them (iproute2 7.3.0), for eyes and scripts
- * that know that. Learnt from its output and its manual page.
+ * XFRM messages as `ip xfrm monitor file FILE` prints them (iproute2 7.3.0), for people and scripts
+ * used to that format. Derived from its output and its manual page.
  *
- * What differs from it, and why, is listed and tested in test/unit/iproute2.ts.
+ * Differences and their reasons are listed and tested in test/unit/iproute2.ts.
  * @module
  */
 import { once } from '../../base/once.ts';
@@ -32,12 +32,12 @@ import type {
 import { formatLastUsed } from './local-time.ts';
 import type { MachineNames } from './machine-names.ts';
 
-/** The release whose output this is. */
+/** The iproute2 release whose output this reproduces. */
 export const IPROUTE2_VERSION = '7.3.0';
 
-/** What the output depends on beside the messages. */
+/** What the output depends on besides the messages. */
 export interface Iproute2Options {
-  /** Keys are shown only where this says so. */
+  /** Whether to show keys. */
   readonly showKeys: boolean;
   readonly names: MachineNames;
 }
@@ -47,18 +47,18 @@ const hex8 = (value: number) => value.toString(16).padStart(8, '0');
 const family = (value: XfrmFamily) => XfrmFamily.number(value, 'family');
 
 /**
- * What acts on a terminal, reorders text or cannot be seen, and bytes that are controls in Latin-1: ip
- * prints them as they are.
+ * Characters that control a terminal, reorder text or are invisible, and bytes that are Latin-1 control characters: ip
+ * prints them unescaped.
  */
 const unsafe = once(() => new RegExp(`[${UNSEEN}\\udc80-\\udc9f]`, 'gu'));
 const safe = (text: string) => text.replace(unsafe(), escaped);
 
-/** Of this family (`linux/socket.h`) ip prints the bytes; of all but these three, question marks. */
+/** For this family (`linux/socket.h`) ip prints raw bytes; for all but these three, question marks. */
 const AF_PACKET = 17;
 
 const scratch = new Uint8Array(16);
 
-/** An address by the family that ip goes by; `own` is the one its text was made by. */
+/** An address in the family that ip uses; `own` is the one its text is in. */
 function address(text: string, by: number, own = by): string {
   if (by !== AF_INET && by !== AF_INET6 && by !== AF_PACKET) return '???';
   if (own !== by || by === AF_PACKET) {
@@ -67,7 +67,7 @@ function address(text: string, by: number, own = by): string {
     if (by === AF_PACKET) return Buffer.from(scratch).toString('hex').match(/../g)?.join(':') ?? '';
     text = readAddress(scratch, 0, by);
   }
-  // The C library writes these as IPv4; RFC 5952 section 5 does not ask for it.
+  // The C library prints these as IPv4; RFC 5952 section 5 does not require it.
   const [, high, low] = /^::([0-9a-f]+):([0-9a-f]+)$/.exec(text) ?? [];
   if (high === undefined || low === undefined) return text;
   const [upper, lower] = [Number.parseInt(high, 16), Number.parseInt(low, 16)];
@@ -105,7 +105,7 @@ export class Iproute2Format {
     this.#names = names;
   }
 
-  /** The lines for a message, with their line breaks. */
+  /** Output for a message, including line breaks. */
   format(event: XfrmEvent, length: number): string {
     switch (event.kind) {
       case 'NEWSA':
@@ -171,8 +171,8 @@ export class Iproute2Format {
   }
 
   /**
-   * What is left on standard output of a message that cannot be decoded: a DELSA or DELPOLICY
-   * without its object (as requests are) has got that far when ip gives up.
+   * Partial output for a message that cannot be decoded: for a DELSA or DELPOLICY without its object
+   * (as in requests), ip has already printed this when it gives up.
    */
   malformed([name, attribute]: readonly string[]): string {
     const object = name === 'DELSA' ? 'XFRMA_SA' : name === 'DELPOLICY' ? 'XFRMA_POLICY' : '';
@@ -188,7 +188,7 @@ export class Iproute2Format {
     const by = family(state.family);
     const flags = state.flags.names.join(' ');
     let text = `src ${address(state.saddr, by)} dst ${address(state.daddr, by)}\n`;
-    // Without an SPI there is none to show, unless the protocol has one.
+    // A zero SPI is only shown for protocols that have one.
     const shown = /^(esp|ah|comp)$/.test(`${state.proto}`);
     text += `\tproto ${protoName(state.proto)} ${shown ? `spi 0x${hex8(state.spi)} ` : spi(state.spi)}reqid ${state.reqid} mode ${modeName(state.mode)}\n`;
     text += `\treplay-window ${state.replayWindow} ${flags === '' ? '' : `flag ${flags}`}\n`;
@@ -285,7 +285,7 @@ export class Iproute2Format {
 
   #selector(selector: XfrmSelector, by: number): string {
     const { saddr, daddr, prefixlenS, prefixlenD, proto, sport, dport } = selector;
-    // The text was made by the selector's family, or that of the SA around it.
+    // The text is in the selector's family, or in that of the enclosing SA.
     const own = family(selector.family) || (/[.:]/.test(saddr + daddr) ? by : AF_UNSPEC);
     let text = `src ${address(saddr, by, own)}/${prefixlenS} dst ${address(daddr, by, own)}/${prefixlenD} `;
     if (proto !== 0) text += `proto ${this.#names.protocol(proto)} `;
@@ -312,7 +312,7 @@ export class Iproute2Format {
   }
 
   #algorithm({ name, keyBits, key }: XfrmAlgorithm | AuthAlgorithm | AeadAlgorithm): string {
-    // ip prints whole bytes only.
+    // ip prints only whole bytes.
     const length = Math.floor(keyBits / 8);
     const bytes = this.#showKeys ? key?.bytes().subarray(0, length) : undefined;
     const shown =
@@ -326,9 +326,9 @@ export class Iproute2Format {
   }
 }
 
-/** What ip says of a message it has no words for. */
+/** Output for a message type that ip does not know. */
 function unknownMessage(type: number, flags: number, length: number): string {
-  // Nothing for NLMSG_NOOP, NLMSG_ERROR, NLMSG_DONE.
+  // No output for NLMSG_NOOP, NLMSG_ERROR, NLMSG_DONE.
   if (type >= 1 && type <= 3) return '';
   return `Unknown message: ${`${length}`.padStart(8, '0')} 0x${hex8(type)} 0x${hex8(flags)}\n`;
 }
@@ -378,7 +378,7 @@ const levelName = (optional: KernelBool): string => {
   return byte === 0 ? '' : byte === 1 ? 'use' : `${byte}`;
 };
 
-/** Whether nothing is selected: then ip passes over the selector. */
+/** Whether the selector matches everything: ip then omits it. */
 function isEmpty({ saddr, daddr, ...numbers }: XfrmSelector): boolean {
   const zero = (text: string) => text === 'any' || text === '0.0.0.0' || text === '::';
   const rest = { ...numbers, family: family(numbers.family) };

@@ -1,21 +1,21 @@
 /**
- * Local time for any number of seconds, also beyond the years a Date can hold.
+ * Local time for any number of seconds, even outside the range of a Date.
  * @module
  */
 
-/** Seconds in 400 years: after as many, the calendar repeats. */
+/** Seconds in 400 years, after which the calendar repeats. */
 const ERA = 400n * 31556952n;
-/** Years that a C int can hold, counted from 1900. */
+/** The last year that a C int can hold, counted from 1900. */
 const MOST_YEARS = 2n ** 31n - 1n + 1900n;
 
 /**
- * When something was last used, as ip prints it: `2026-11-21 20:21:36`, `-` for never. The number is
- * signed, as time_t is.
+ * Time of last use, as ip prints it: `2026-11-21 20:21:36`, `-` for never. The number is signed, as
+ * time_t is.
  */
 export function formatLastUsed(seconds: bigint): string {
   if (seconds === 0n) return '-';
   const signed = BigInt.asIntN(64, seconds);
-  // Into the era from 2000 on, of which the machine knows the clock's changes.
+  // Move into the era from 2000 on, for which the machine knows the clock changes.
   const from2000 = signed - 946684800n;
   const eras = from2000 / ERA - (from2000 % ERA < 0n ? 1n : 0n);
   const inEra = signed - eras * ERA;

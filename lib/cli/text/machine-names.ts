@@ -1,5 +1,5 @@
 /**
- * Names this machine has for numbers: IP protocols (/etc/protocols) and network devices.
+ * This machine's names for numbers: IP protocols (/etc/protocols) and network devices.
  * @module
  */
 import { readdirSync, readFileSync } from 'node:fs';
@@ -8,11 +8,11 @@ import { readText } from '../../wire/text.ts';
 export interface MachineNames {
   /** The name of an IP protocol, or its number. */
   protocol(number: number): string;
-  /** The name of a network device of this machine, as it is now; undefined if there is none. */
+  /** The current name of a network device of this machine; undefined if there is none. */
   device(ifindex: number): string | undefined;
 }
 
-/** The names as they are when first asked for. */
+/** The names, read on first use. */
 export function machineNames(): MachineNames {
   let protocols: Map<number, string> | undefined;
   let devices: Map<number, string> | undefined;
@@ -34,7 +34,7 @@ function readProtocols(): Map<number, string> {
   try {
     text = readFileSync('/etc/protocols', 'utf8');
   } catch {
-    // A machine without that file has no names for protocols.
+    // Without that file there are no protocol names.
   }
   for (const line of text.split('\n')) {
     const [, name, number] = /^([^\s#]+)\s+(\d+)/.exec(line) ?? [];
@@ -52,11 +52,11 @@ function readDevices(): Map<number, string> {
       try {
         names.set(Number(readFileSync(path, 'utf8')), readText(name, 0, name.length));
       } catch {
-        // Gone meanwhile, or a file of another kind (bonding_masters).
+        // It has just been removed, or is not a device (bonding_masters).
       }
     }
   } catch {
-    // No sysfs: no names.
+    // Without sysfs there are no device names.
   }
   return names;
 }

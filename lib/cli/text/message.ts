@@ -1,6 +1,6 @@
 /**
- * Any message as a line of text: events, and what no group delivers but a recording holds, requests
- * and answers.
+ * Any message as a line of text: events, and those that are found only in recordings, requests and
+ * answers.
  * @module
  */
 import type { SubscriptionEvent } from '../../monitor/subscribe.ts';
@@ -20,7 +20,7 @@ import {
 } from './event.ts';
 import { describeRouteRequest } from './route.ts';
 
-/** One line for a message, without the line break. */
+/** One line for a message, without line break. */
 export function formatMessage(
   message: SubscriptionEvent | XfrmMessage | RouteMessage,
   colors: Colors,
@@ -87,7 +87,7 @@ function describeRequest(request: XfrmRequest, colors: Colors): string {
       return `in ${inbound} fwd ${fwd} out ${out}`;
     }
     default: {
-      // These say what the event says that they cause.
+      // These look like the event that they cause.
       const { message, ...rest } = request;
       return describeEvent({ ...rest, kind: message } as XfrmEvent, colors);
     }

@@ -1,6 +1,6 @@
 /**
- * rtnetlink's events as lines of text, in the style of the XFRM ones (event.ts). Interfaces are named
- * by index where the kernel sends no name.
+ * rtnetlink events as lines of text, in the style of the XFRM ones (event.ts). Interfaces appear
+ * by index if the kernel sends no name.
  * @module
  */
 import { NLM_F_DUMP } from '../../netlink/constants.ts';
@@ -21,7 +21,7 @@ import { printable } from '../../wire/text.ts';
 import { NO_LIMIT } from '../../wire/time.ts';
 import type { Colors } from '../terminal/colors.ts';
 
-/** What an event says, without its time and kind. */
+/** The details of an event, without time and kind. */
 export function describeRouteEvent(event: RouteEvent, colors: Colors): string {
   switch (event.kind) {
     case 'NEWLINK':
@@ -72,7 +72,7 @@ export function describeRouteEvent(event: RouteEvent, colors: Colors): string {
   }
 }
 
-/** What a request says, without its name. */
+/** The details of a request, without its name. */
 export function describeRouteRequest(request: RtnetlinkRequest, colors: Colors): string {
   if ((request.header.flags & NLM_F_DUMP) === NLM_F_DUMP) return 'all';
   if ('link' in request) return describeLink(request.link, colors);
@@ -87,7 +87,7 @@ export function describeRouteRequest(request: RtnetlinkRequest, colors: Colors):
   return describeNetconf(request.netconf);
 }
 
-/** Words, without those that are not there. */
+/** Joins words, leaving out absent ones. */
 const join = (...words: (string | false | undefined)[]): string =>
   words.filter((word) => word !== undefined && word !== false).join(' ');
 
@@ -116,7 +116,7 @@ function describeLink(link: Link, colors: Colors): string {
     unlessAbsent(info?.xfrm?.ifId, (id) => `if_id ${hex(id)}`),
     unlessAbsent(info?.vlan?.id, (id) => `vlan ${id}`),
     ...tunnelEnds(info?.vti ?? info?.tunnel ?? info?.gre),
-    // The marks of the SAs behind a vti, 0 for none.
+    // Marks of the SAs behind a vti; 0 for none.
     unlessAbsent(info?.vti?.ikey || undefined, (key) => `ikey ${hex(key)}`),
     unlessAbsent(info?.vti?.okey || undefined, (key) => `okey ${hex(key)}`),
     ...(link.properties?.altNames ?? []).map((name) => `altname ${printable(name)}`),
@@ -165,7 +165,7 @@ function describeAddress(address: IpAddress, colors: Colors): string {
   );
 }
 
-/** What leads on: a router, an interface, or both. */
+/** Where a route leads: a gateway, an interface, or both. */
 const way = (of: {
   gateway?: string;
   via?: { family: unknown; address: string };
@@ -176,7 +176,7 @@ const way = (of: {
   ...(of.index === undefined ? [] : [`ifindex ${of.index}`]),
 ];
 
-/** How packets are wrapped; where that is by SAs, those of which id. */
+/** Encapsulation; for XFRM with its interface ID. */
 const encap = (of: { encapType?: unknown; encapXfrm?: { ifId?: number } }) =>
   join(
     unlessAbsent(of.encapType, (type) => `encap ${type}`),
@@ -226,7 +226,7 @@ function describeNeighbour(neighbour: Neighbour, colors: Colors): string {
   );
 }
 
-/** What a rule does with packets that meet its conditions. */
+/** What a rule does with matching packets. */
 function targetOf(rule: RoutingRule): string {
   if (rule.action !== 'to-table') {
     return `${rule.action}${rule.goto === undefined ? '' : ` ${rule.goto}`}`;
@@ -237,7 +237,7 @@ function targetOf(rule: RoutingRule): string {
 const range = ({ start, end }: { start: number; end: number }): string =>
   start === end ? `${start}` : `${start}-${end}`;
 
-/** A condition, with the bits that count where those are not all. */
+/** A condition, with its mask unless that covers all bits. */
 const masked = (name: string, value: string, mask: number | undefined, all: number): string =>
   `${name} ${value}${mask === undefined || mask === all ? '' : `/${hex(mask)}`}`;
 
@@ -264,7 +264,7 @@ function describeRule(rule: RoutingRule, colors: Colors): string {
     unlessAbsent(rule.dportRange, (of) => masked('dport', range(of), rule.dportMask, 0xffff)),
     unlessAbsent(rule.tunnelId, (id) => `tun_id ${id}`),
     targetOf(rule),
-    // All bits: there is no such limit (net/core/fib_rules.c).
+    // All bits set: there is no such limit (net/core/fib_rules.c).
     unlessAbsent(rule.suppressPrefixLength, (length) =>
       length === 0xffffffff ? undefined : `suppress_prefixlength ${length}`,
     ),

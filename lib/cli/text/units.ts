@@ -1,11 +1,11 @@
 /**
- * Numbers for people.
+ * Human-readable numbers.
  * @module
  */
 
 const DAY = 86_400;
 
-/** A duration in seconds by its two largest units: `12s`, `3m 20s`, `2h 5m`, `4d 7h`. */
+/** A duration in seconds, in its two largest units: `12s`, `3m 20s`, `2h 5m`, `4d 7h`. */
 export function formatDuration(seconds: number): string {
   const whole = Math.max(0, Math.floor(seconds));
   const units = [
@@ -39,8 +39,8 @@ export function formatBytes(bytes: bigint): string {
 const MILLISECONDS = { ms: 1, s: 1000, m: 60_000, h: 3_600_000, d: 86_400_000 } as const;
 
 /**
- * The milliseconds of a duration as people write it: `500ms`, `30s`, `5m`, `1h`, `1h30m`, `2d`; 0 needs no
- * unit. Undefined if it is none, or more than a timer can wait (24 days).
+ * Parses a duration into milliseconds: `500ms`, `30s`, `5m`, `1h`, `1h30m`, `2d`; 0 needs no unit. Undefined if it is
+ * invalid, or longer than a timer can wait (24 days).
  */
 export function parseDuration(text: string): number | undefined {
   if (text === '0') return 0;
@@ -56,7 +56,7 @@ export function parseDuration(text: string): number | undefined {
 export const formatRate = (bytesPerSecond: number): string =>
   `${formatBytes(BigInt(Math.round(bytesPerSecond)))}/s`;
 
-/** A duration as {@link parseDuration} reads it, with one unit: `500ms`, `30s`, `5m`. */
+/** A duration in the format of {@link parseDuration}, with one unit: `500ms`, `30s`, `5m`. */
 export function formatThreshold(milliseconds: number): string {
   if (milliseconds === 0) return '0';
   const units = Object.entries(MILLISECONDS).reverse();

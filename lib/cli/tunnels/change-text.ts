@@ -1,5 +1,5 @@
 /**
- * Changes of tunnels as lines of text.
+ * Tunnel changes as lines of text.
  * @module
  */
 import type { EventTime } from '../../netlink/event.ts';
@@ -35,7 +35,7 @@ const CHANGE_COLOR: Readonly<
   malformed: 'red',
 };
 
-/** A change in one line. @param label the network namespace it comes from, if that is to be told */
+/** A change in one line. @param label the network namespace it comes from, if that is to be shown */
 export function formatTunnelChange(
   change: TunnelChange,
   colors: Colors,
@@ -136,7 +136,7 @@ export function describeDownReason(reason: TunnelDownReason): string {
   }
 }
 
-/** As text shows whom an event claims to be of: a claim, no proof. */
+/** The process or port that an event claims as its requester: a claim, not proof. */
 function describeClaimant({ portId, pid, process }: ClaimedRequester): string {
   if (process !== undefined) return `, claimed by ${printable(process)}[${pid ?? '?'}]`;
   return portId === 0 ? '' : `, claims port ${portId}`;

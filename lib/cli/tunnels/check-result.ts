@@ -1,5 +1,5 @@
 /**
- * What `check` makes of tunnels: a status as monitoring systems know them, and why.
+ * The result of `check`: a status as known to monitoring systems, and its reasons.
  * @module
  */
 import {
@@ -11,16 +11,16 @@ import {
 import { printable } from '../../wire/text.ts';
 import { WARNINGS } from './tunnel-filter.ts';
 
-/** Statuses of plugins, by exit status (Monitoring Plugins Development Guidelines). */
+/** Plugin statuses, in the order of their exit statuses (Monitoring Plugins Development Guidelines). */
 export const STATUSES = ['OK', 'WARNING', 'CRITICAL', 'UNKNOWN'] as const;
 export type CheckStatus = (typeof STATUSES)[number];
 
-/** What a state or warning is to be worth. */
+/** The severity of states and warnings. */
 export interface Severities {
-  /** States and kinds of warnings; `warnings` stands for all of these. */
+  /** States and kinds of warning; `warnings` stands for all kinds. */
   readonly critical: readonly string[];
   readonly warning: readonly string[];
-  /** If there is no tunnel to look at. */
+  /** Status if there are no tunnels to check. */
   readonly none: CheckStatus;
 }
 
@@ -30,33 +30,33 @@ export const DEFAULT_SEVERITIES: Severities = {
   none: 'UNKNOWN',
 };
 
-/** The words that can be critical, or a warning. */
+/** The words that can be given a severity. */
 export const SEVERITY_WORDS: readonly string[] = [...TUNNEL_STATES, 'warnings', ...WARNINGS];
 
-/** A tunnel, or the host, that is not as it should be. */
+/** A problem with a tunnel or the host. */
 export interface CheckProblem {
   readonly status: 'WARNING' | 'CRITICAL';
-  /** The tunnel's id; undefined of the host. */
+  /** The tunnel's ID; undefined for the host. */
   readonly tunnel: string | undefined;
-  /** The state or the kind of warning. */
+  /** The state or kind of warning. */
   readonly what: string;
   readonly text: string;
 }
 
 export interface CheckResult {
   readonly status: CheckStatus;
-  /** How many tunnels were looked at. */
+  /** Number of tunnels checked. */
   readonly tunnels: number;
-  /** How many are in each state. */
+  /** Number of tunnels per state. */
   readonly states: Readonly<Record<TunnelState, number>>;
   /** The worst first. */
   readonly problems: readonly CheckProblem[];
 }
 
-/** It as JSON holds it. */
+/** The result in JSON. */
 export type CheckRecord = { readonly kind: 'check' } & CheckResult;
 
-/** Looks at tunnels, and at warnings about the host. */
+/** Checks tunnels, and warnings about the host. */
 export function checkTunnels(
   tunnels: readonly Tunnel[],
   hostWarnings: readonly TunnelWarning[],
@@ -68,7 +68,7 @@ export function checkTunnels(
   };
   const ofWarnings = (tunnel: string | undefined, warnings: readonly TunnelWarning[]) =>
     warnings.flatMap(({ kind, text }): CheckProblem[] => {
-      // What is named counts more than all.
+      // A specific kind takes precedence over `warnings`.
       const named = critical.includes(kind) || warning.includes(kind);
       const status = named ? statusOf(kind) : statusOf('warnings');
       return status ? [{ status, tunnel, what: kind, text }] : [];
@@ -90,13 +90,13 @@ export function checkTunnels(
   return { status, tunnels: tunnels.length, states, problems };
 }
 
-/** A bar begins performance data, so there is none in other text. */
+/** A bar starts performance data, so it must not occur in other text. */
 const safe = (text: string) => printable(text).replaceAll('|', '\\x7c');
 
-/** Problems told in the first line. */
+/** Problems shown in the first line. */
 const FIRST = 3;
 
-/** As monitoring systems read it: a line with performance data, then a line a problem. */
+/** The format that monitoring systems read: a line with performance data, then one line per problem. */
 export function formatCheck({ status, tunnels, states, problems }: CheckResult): string {
   const told = problems.slice(0, FIRST).map(({ tunnel, what }) => `${tunnel ?? 'host'} ${what}`);
   const rest = problems.length - told.length;

@@ -1,5 +1,5 @@
 /**
- * `--expect`: the tunnels that ought to be there, from words or from a file.
+ * `--expect`: the tunnels that should exist, from arguments or from a file.
  *
  *     --expect paris=198.51.100.7,reqid=5 --expect tunnels.json
  * @module
@@ -11,12 +11,12 @@ import { checkedExpected, type ExpectedTunnel, familyName } from '../../tunnel/e
 import { addressFamily } from '../../wire/address.ts';
 import { brief, printable } from '../../wire/text.ts';
 
-/** What is wrong with an expectation. */
+/** An invalid expectation. */
 export class ExpectError extends Error {}
 
 const address = (text: string) => (addressFamily(text) === undefined ? undefined : text);
 
-/** The parts after the name, under the names of the fields. */
+/** The parts after the name, by field. */
 const PARTS = {
   remote: ['remote', 'an IP address', address],
   local: ['local', 'an IP address', address],
@@ -28,20 +28,20 @@ const PARTS = {
   readonly [keyof ExpectedTunnel, string, (text: string) => string | number | undefined]
 >;
 
-/** Whether it is a file's name and not `NAME=…`. */
+/** Whether it is a file name rather than `NAME=…`. */
 const isFile = (word: string) => /^[./]/.test(word) || !word.includes('=');
 
 /**
- * The tunnels that words and files describe.
+ * Parses the tunnels described by arguments and files.
  *
- * @throws ExpectError that says which word, or which entry of a file, is wrong
+ * @throws ExpectError that says which argument, or which entry of a file, is wrong
  */
 export function readExpected(words: readonly string[]): ExpectedTunnel[] {
   const all = words.flatMap((word) => (isFile(word) ? readFile(word) : [parseExpected(word)]));
   try {
     checkedExpected(all);
   } catch (error) {
-    // Each entry by itself is right; so two have one name.
+    // Each entry is valid by itself, so two must have the same name.
     throw new ExpectError(`--expect: ${plain(error, 'the tunnels')}`);
   }
   return all;
@@ -92,12 +92,12 @@ function parseExpected(word: string): ExpectedTunnel {
   return found;
 }
 
-/** Bytes of a file of tunnels. */
+/** Maximum size of a file of tunnels, in bytes. */
 const LARGEST = 2 ** 20;
 
-/** What a file holds. @throws if it is none that ends soon */
+/** Reads a file. @throws if it is not a regular file or too large */
 function textOf(path: string): string {
-  // Opening a FIFO would wait for whoever writes into it.
+  // Opening a FIFO would block until someone writes to it.
   const file = openSync(path, constants.O_RDONLY | constants.O_NONBLOCK);
   try {
     const stat = fstatSync(file);
@@ -134,7 +134,7 @@ function readFile(path: string): ExpectedTunnel[] {
   return list as ExpectedTunnel[];
 }
 
-/** A message of the library's, in the words of the command: `[2].remote must be …`. */
+/** Rephrases a library error in terms of the command: `[2].remote must be …`. */
 const plain = (error: unknown, whole: string): string =>
   printable(
     (error as Error).message

@@ -1,5 +1,5 @@
 /**
- * What `tunnels --watch` shows on a terminal at one moment.
+ * A frame of `tunnels --watch` on a terminal.
  * @module
  */
 import type { TunnelWarning } from '../../tunnel/tunnel.ts';
@@ -11,18 +11,18 @@ import type { TunnelRates } from './rate-meter.ts';
 import { rowsOf, tunnelTable } from './tunnel-table.ts';
 import { describeWarning, paintState } from './tunnel-text.ts';
 
-/** How far the picture can be believed. */
+/** How reliable the displayed state is. */
 export type ViewState =
   | { readonly badge: 'SYNCED' }
-  /** Events were lost, and the tables are being compared with fresh lists. */
+  /** Events were lost, and the tables are being compared with new dumps. */
   | { readonly badge: 'RESYNCING' }
-  /** It is not known what the kernel has, and since when. */
+  /** The kernel's state is unknown, and since when. */
   | { readonly badge: 'BLIND'; readonly reason: string; readonly since: number };
 
-/** Milliseconds that a resync may take before nothing is seen. */
+/** Milliseconds that a resync may take before the view counts as blind. */
 export const PATIENCE = 5000;
 
-/** How far a monitor sees. @param doubted since when its tables are in doubt; times in ms since 1970 */
+/** The state of a monitor's view. @param doubted since when its tables are in doubt; times in ms since 1970 */
 export function viewStateOf(
   doubted: number | undefined,
   failed: { readonly message: string; readonly at: number } | undefined,
@@ -43,17 +43,17 @@ export interface TunnelFrame {
   readonly countersReadAt: number;
   readonly view: ViewState;
   rates(id: string): TunnelRates | undefined;
-  /** How many rows of tunnels are above the screen. */
+  /** Number of tunnel rows scrolled off above the screen. */
   readonly above: number;
   readonly rows: number;
   /** Milliseconds since 1970. */
   readonly now: number;
 }
 
-/** Lines that are not rows of tunnels: the head, the names of the columns, the foot. */
+/** Lines other than tunnel rows: header, column headings, footer. */
 const AROUND = 3;
 
-/** The largest number of rows that can be above the screen. @param all of tunnels */
+/** The maximum number of rows scrolled off above. @param all total number of tunnel rows */
 export const mostAbove = (all: number, warnings: number, rows: number): number =>
   Math.max(0, all - Math.max(1, rows - AROUND - warnings));
 

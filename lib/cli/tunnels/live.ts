@@ -1,5 +1,5 @@
 /**
- * `tunnels --watch` on a terminal: the tunnels, live, on a screen of their own.
+ * `tunnels --watch` on a terminal: a live view in full screen.
  * @module
  */
 import { aborted } from 'node:util';
@@ -16,13 +16,13 @@ import { rowsOf } from './tunnel-table.ts';
 
 /** Milliseconds between two frames. */
 const FRAME = 125;
-/** Milliseconds after which a frame is made although nothing happened: durations grow. */
+/** Milliseconds after which to redraw even without changes: durations grow. */
 const TICK = 1000;
 
 /**
- * Shows the tunnels until it is told to end. When the monitor fails the screen stays, and says so.
+ * Shows the tunnels until it is interrupted. If the monitor fails, the screen stays and shows the error.
  *
- * @throws what opening throws; what the monitor failed with, when it ends
+ * @throws what opening throws; on exit, the error that the monitor failed with
  */
 export async function showTunnels(
   options: TunnelMonitorOptions,
@@ -43,7 +43,7 @@ export async function showTunnels(
   const frame = () => {
     const now = Date.now();
     if (!monitor.closed) last = monitor.snapshot();
-    // A process that did not run could not resync anything either.
+    // A suspended process could not have resynced.
     const paused = now - framed > 2 * TICK;
     framed = now;
     doubted = last.synced ? undefined : paused ? now : (doubted ?? now);
@@ -71,7 +71,7 @@ export async function showTunnels(
   const suspend = () => {
     screen.close();
     stopKeys();
-    // All of the job, sudo and npx too. Where no shell could continue it, the kernel passes over it.
+    // The whole job, including sudo and npx. If no shell could resume it, the kernel ignores the signal.
     process.kill(0, 'SIGTSTP');
     setTimeout(() => {
       if (ended.signal.aborted) return;
@@ -101,7 +101,7 @@ export async function showTunnels(
   process.on('exit', restore);
   process.stdout.on('resize', soon);
   let stopKeys = hearKeys(press);
-  // A monitor that failed no longer keeps the process alive: this does.
+  // Keeps the process alive even after the monitor failed.
   const tick = setInterval(soon, TICK);
   try {
     screen.open();
@@ -118,7 +118,7 @@ export async function showTunnels(
   if (failed) throw failed.error;
 }
 
-/** Draws when asked to, but not more often than every {@link FRAME}. */
+/** Draws on request, but at most every {@link FRAME}. */
 class RedrawThrottle {
   readonly #draw: () => void;
   #timer: NodeJS.Timeout | undefined;

@@ -1,14 +1,14 @@
 /**
- * Opening a monitor of tunnels, unless the command is told to end first.
+ * Opens a tunnel monitor, unless the command is interrupted first.
  * @module
  */
 import { onAbort } from '../../socket/abort.ts';
 import { TunnelMonitor, type TunnelMonitorOptions } from '../../tunnel/tunnel-monitor.ts';
 
 /**
- * Opens a monitor. The signal does not close it later: a command prints first what waits.
+ * Opens a monitor. The signal does not close it later: a command first prints what is pending.
  *
- * @returns undefined if the signal was first
+ * @returns undefined if the signal was aborted first
  * @throws as TunnelMonitor.open
  */
 export async function openTunnels(

@@ -1,5 +1,5 @@
 /**
- * Tunnels as a list: alone, and where changes begin or begin again.
+ * Prints a list of tunnels: by itself, and wherever a sequence of changes starts or restarts.
  * @module
  */
 
@@ -15,9 +15,9 @@ import { describePart, describeTunnel, describeWarning } from './tunnel-text.ts'
 const now = () => ({ wall: Date.now(), monotonic: performance.now() });
 
 /**
- * Prints the tunnels that are wanted, and the warnings about the host.
+ * Prints the selected tunnels, and the warnings about the host.
  *
- * @param label the network namespace they are in, if that is to be told
+ * @param label their network namespace, if that is to be shown
  * @returns how many tunnels it printed
  */
 export function printTunnels(
@@ -53,7 +53,7 @@ export function printTunnels(
   return tunnels.length;
 }
 
-/** The same, and that what follows is news. */
+/** Prints the same, and that changes follow. */
 export function printSynced(
   snapshot: TunnelSnapshot,
   wanted: (tunnel: Tunnel) => boolean,

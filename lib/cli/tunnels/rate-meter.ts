@@ -1,21 +1,21 @@
 /**
- * How fast tunnels carry, from two readings of their counters.
+ * Throughput of tunnels, from two readings of their counters.
  * @module
  */
 
 import type { PerDirection } from '../../tunnel/tunnel.ts';
 import type { TunnelSnapshot } from '../../tunnel/tunnel-changes.ts';
 
-/** Bytes a second. */
+/** Bytes per second. */
 export type TunnelRates = PerDirection<number>;
 
-/** Compares each reading of the counters with the one before. */
+/** Compares each reading of the counters with the previous one. */
 export class RateMeter {
   #at: number | undefined;
   #bytes = new Map<string, PerDirection<bigint>>();
   #rates = new Map<string, TunnelRates>();
 
-  /** Takes the counters of a snapshot, if they were read again. */
+  /** Takes the counters of a snapshot, if they are new. */
   update({ countersReadAt, tunnels }: Pick<TunnelSnapshot, 'countersReadAt' | 'tunnels'>): void {
     const at = countersReadAt.monotonic;
     if (this.#at !== undefined && at <= this.#at) return;
@@ -26,7 +26,7 @@ export class RateMeter {
       const now = { in: traffic.in.bytes, out: traffic.out.bytes };
       const then = this.#bytes.get(id);
       bytes.set(id, now);
-      // A tunnel that was forgotten and came again counts from its beginning.
+      // A tunnel that was removed and reappeared starts counting anew.
       const rate = (direction: 'in' | 'out') =>
         Math.max(0, Number(now[direction] - (then?.[direction] ?? now[direction])) / seconds);
       if (then !== undefined) rates.set(id, { in: rate('in'), out: rate('out') });
@@ -36,7 +36,7 @@ export class RateMeter {
     this.#rates = rates;
   }
 
-  /** undefined until the counters of a tunnel were read twice. */
+  /** undefined until the counters of a tunnel have been read twice. */
   of(id: string): TunnelRates | undefined {
     return this.#rates.get(id);
   }

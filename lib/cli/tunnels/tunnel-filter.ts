@@ -1,6 +1,6 @@
 /**
- * Filters over tunnels and their changes: the terms that choose among SAs and policies, and some that
- * only tunnels have.
+ * Filters for tunnels and their changes: the terms that select SAs and policies, and some that only
+ * tunnels have.
  *
  *     peer=198.51.100.0/24 state!=up,idle
  * @module
@@ -18,7 +18,7 @@ import {
 } from '../../tunnel/tunnel.ts';
 import type { TunnelChange, TunnelEvent } from '../../tunnel/tunnel-changes.ts';
 
-/** The kinds of change that a term can ask for. */
+/** The kinds of change that a term can select. */
 const CHANGES = Object.keys({
   added: true,
   up: true,
@@ -46,11 +46,11 @@ export const WARNINGS = Object.keys({
   leak: true,
 } satisfies Record<TunnelWarning['kind'], true>);
 
-/** A tunnel, or what happened to one. */
+/** A tunnel, or a change of one. */
 interface Candidate {
   readonly tunnel: Tunnel | undefined;
   readonly change: string | undefined;
-  /** The warnings that it is about. */
+  /** The warnings it concerns. */
   readonly warnings: readonly TunnelWarning[];
 }
 
@@ -66,7 +66,7 @@ const oneOf = (words: readonly string[]) => ({
   parse: (text: string) => (words.includes(text) ? text : undefined),
 });
 
-/** What only tunnels have. */
+/** Keys that only tunnels have. */
 const OWN = {
   state: {
     help: `state: ${TUNNEL_STATES.join(', ')}`,
@@ -97,13 +97,13 @@ const CHANGE = {
 const isOwn = (key: string): key is keyof typeof OWN | 'change' =>
   Object.hasOwn(OWN, key) || key === 'change';
 
-/** Which terms there are. */
+/** Which terms are available. */
 export type TunnelFilterScope =
   /** For lists of tunnels. */
   | 'tunnels'
-  /** For their changes too. */
+  /** Also for their changes. */
   | 'changes'
-  /** For events of the kernel beside them. */
+  /** Also for kernel events shown alongside. */
   | 'events';
 
 const SCOPES = {
@@ -114,14 +114,14 @@ const SCOPES = {
 
 type Key = KeyName | keyof typeof OWN | 'change' | 'kind';
 
-/** A filter over tunnels. */
+/** A filter for tunnels. */
 export class TunnelFilter {
   readonly #terms: readonly Term<Key>[];
   readonly #events: Filter;
   readonly #details: boolean;
 
   /**
-   * @param details whether the parts of a rekey pass too, as they do if changes are asked for by their kind
+   * @param details whether to pass the steps of a rekey, too; implied if a term selects changes by kind
    * @throws FilterError
    */
   constructor(words: readonly string[], scope: TunnelFilterScope, details = false) {
@@ -137,7 +137,7 @@ export class TunnelFilter {
     return this.#passes({ tunnel, change: undefined, warnings: tunnel.warnings }, true);
   }
 
-  /** Whether a change passes. Losses, and what is told of resyncs, always do. */
+  /** Whether a change passes. Losses and reports about resyncs always do. */
   matchesChange(change: TunnelChange): boolean {
     if (!isTunnelEvent(change)) return true;
     const { kind, tunnel } = change;
@@ -146,7 +146,7 @@ export class TunnelFilter {
     return this.#passes({ tunnel, change: kind, warnings }, false);
   }
 
-  /** Whether an event of the kernel passes: it has nothing that only tunnels have. */
+  /** Whether a kernel event passes: it lacks the properties that only tunnels have. */
   matchesEvent(event: SubscriptionEvent): boolean {
     if (event.kind === 'overrun' || event.kind === 'malformed') return true;
     const asked = this.#terms.some(({ key, negated }) => isOwn(key) && !negated);
@@ -157,14 +157,14 @@ export class TunnelFilter {
     let subjects: readonly FilterSubject[] | undefined;
     const { tunnel } = candidate;
     return this.#terms.every(({ key, negated, values }) => {
-      // Entries of lists have neither, and pass; a change of a tunnel is no event.
+      // List entries have neither, and pass; a tunnel change is not a kernel event.
       if (inList && (key === 'kind' || key === 'change')) return true;
       if (key === 'kind') return negated;
       if (isOwn(key)) {
         const found: readonly string[] = { ...OWN, ...CHANGE }[key].of(candidate);
         return found.some((one) => values.includes(one)) !== negated;
       }
-      // A change that is about the host may be what is looked for.
+      // A change that concerns the host may be relevant.
       if (tunnel === undefined) return true;
       subjects ??= subjectsOf(tunnel);
       const { of, same } = KEYS[key];
@@ -174,18 +174,18 @@ export class TunnelFilter {
   }
 }
 
-/** Whether it happened to a tunnel, or is a warning about the host. */
+/** Whether it is a change of a tunnel, or a warning about the host. */
 export const isTunnelEvent = (change: { readonly kind: string }): change is TunnelEvent =>
   CHANGES.includes(change.kind);
 
-/** Whether `rekeyed` tells of it in one. */
+/** Whether it is a step of a rekey, which `rekeyed` summarises. */
 const isPartOfRekey = (change: TunnelEvent): boolean =>
   change.kind === 'replaced' || (change.kind === 'state' && change.rekey);
 
 const DIRECTIONS: readonly TrafficDirection[] = ['out', 'in'];
 const places = (address: string | undefined): SubjectAddress[] => (address ? [{ address }] : []);
 
-/** What a tunnel is about: its ends, its SAs and its policies. Any of them may fit. */
+/** The subjects of a tunnel: its endpoints, SAs and policies. Any of them may match. */
 function subjectsOf(tunnel: Tunnel): FilterSubject[] {
   const { local, remote, reqid, protocol, ifId, mark, sas, larval, policies } = tunnel;
   const ends = {
@@ -240,7 +240,7 @@ Filters, all of which must match, such as peer=10.0.0.0/8 state!=up; a filter ma
 the tunnel's endpoints, SAs and policies does:
 ${help(SCOPES.tunnels)}`;
 
-/** The key that only changes have. */
+/** Help for the key that only changes have. */
 export const CHANGE_HELP = help(CHANGE);
-/** All that is not a filter of events too. */
+/** Help for all keys that filters of events lack. */
 export const CHANGE_FILTER_HELP = help({ ...OWN, ...CHANGE });

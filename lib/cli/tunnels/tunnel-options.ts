@@ -1,6 +1,6 @@
 /**
- * Options that the subcommands about tunnels share: which ought to be there, from when on something
- * counts, and where to look.
+ * Options shared by the tunnel subcommands: expected tunnels, thresholds, and which namespaces to
+ * look at.
  * @module
  */
 import { type Command, InvalidArgumentError, Option } from 'commander';
@@ -12,7 +12,7 @@ import { formatThreshold, parseDuration } from '../text/units.ts';
 import { ExpectError, readExpected } from './expect.ts';
 import { TunnelFilter, type TunnelFilterScope } from './tunnel-filter.ts';
 
-/** As commander gives them. */
+/** The options as parsed by commander. */
 export interface TunnelOptions {
   readonly expect: readonly string[];
   readonly idle?: number;
@@ -22,14 +22,14 @@ export interface TunnelOptions {
   readonly details?: true;
 }
 
-/** Reads a duration for commander. */
+/** Parses a duration for commander. */
 export function duration(text: string): number {
   const value = parseDuration(text);
   if (value !== undefined) return value;
   throw new InvalidArgumentError('It must be a duration up to 24 days: 500ms, 30s, 5m, 1h.');
 }
 
-/** Thresholds that are numbers; all others are durations. */
+/** Thresholds that are plain numbers; all others are durations. */
 const NUMBERS: readonly string[] = [
   'pile',
   'sequence',
@@ -102,7 +102,7 @@ export function addDetailsOption(command: Command, where: string): Command {
   );
 }
 
-/** A usage error if one of those was given where nothing is told of tunnels. */
+/** A usage error if one of these options is given although no tunnels are shown. */
 export function refuseTunnelOptions(command: Command): void {
   for (const name of ['expect', 'idle', 'stalled', 'threshold', 'acquires', 'details']) {
     if (command.getOptionValueSource(name) !== 'cli') continue;
@@ -113,7 +113,7 @@ export function refuseTunnelOptions(command: Command): void {
 const withDefault = (text: string, name: keyof TunnelThresholds) =>
   `${text} (default: ${formatThreshold(THRESHOLDS[name])}; 0: never)`;
 
-/** What a monitor is to be told; a usage error if the options are wrong. */
+/** Options for a tunnel monitor; a usage error if they are invalid. */
 export function monitorOptionsOf(
   options: TunnelOptions & { readonly netns?: string },
   command: Command,
@@ -136,7 +136,7 @@ export function monitorOptionsOf(
   }
 }
 
-/** The filter that some words make; a usage error if they make none. */
+/** Parses filter terms; a usage error if they are invalid. */
 export function tunnelFilterOf(
   words: readonly string[],
   scope: TunnelFilterScope,
@@ -161,7 +161,7 @@ ${wrap(
 )}
 `;
 
-/** Words in lines of at most 90 characters. */
+/** Wraps words into lines of at most 90 characters. */
 function wrap(words: readonly string[]): string {
   let line = ' ';
   const lines: string[] = [];

@@ -1,5 +1,5 @@
 /**
- * The changes of tunnels in the namespaces whose events are followed too.
+ * Tunnel changes in the namespaces whose events are followed as well.
  * @module
  */
 import { aborted } from 'node:util';
@@ -8,18 +8,18 @@ import type { TunnelChange, TunnelSnapshot } from '../../tunnel/tunnel-changes.t
 import type { TunnelMonitorOptions } from '../../tunnel/tunnel-monitor.ts';
 import type { CompanionStreams, Origin } from '../events/event-streams.ts';
 
-/** What they tell. */
+/** Receives what the streams report. */
 export interface TunnelListener {
   change(change: TunnelChange, origin: Origin): void;
-  /** Changes were told too fast: where things stand now. What follows starts from it. */
+  /** Changes were coalesced because they came too fast: the current state, on which the next changes are based. */
   again(snapshot: TunnelSnapshot, origin: Origin): void;
   error(error: Error): void;
 }
 
-/** Monitors that come and go with the namespaces of {@link Streams}. */
+/** Monitors that are added and removed with the namespaces of {@link Streams}. */
 export class TunnelStreams implements CompanionStreams {
   readonly #monitors: Promise<MultiNamespaceTunnelMonitor>;
-  /** By a label of their own: two of one name may be there for a moment, the one that goes and the one that came. */
+  /** By a unique label: an old and a new namespace of the same name may briefly coexist. */
   readonly #origins = new Map<string, Origin>();
   readonly #left = new Set<Origin>();
   readonly #opening = new Set<Promise<unknown>>();
@@ -36,7 +36,7 @@ export class TunnelStreams implements CompanionStreams {
     this.#origins.set(label, origin);
     const opening = this.#monitors.then((monitors) => monitors.add(label, origin.netns));
     this.#opening.add(opening);
-    // Until it begins to tell, ready() does; a namespace that went while its tunnels were being listed has been told of.
+    // Until started, ready() reports errors; a namespace removed during its initial dump was reported already.
     opening
       .catch((error) => {
         this.#origins.delete(label);
@@ -52,13 +52,13 @@ export class TunnelStreams implements CompanionStreams {
     }
   }
 
-  /** Until all tunnels are known. @throws what TunnelMonitor.open throws; the signal's reason */
+  /** Resolves when all tunnels are known. @throws what TunnelMonitor.open throws; the signal's reason */
   async ready(signal: AbortSignal): Promise<void> {
     await Promise.race([Promise.all(this.#opening), aborted(signal, signal)]);
     signal.throwIfAborted();
   }
 
-  /** Begins to tell. */
+  /** Starts reporting. */
   start(listener: TunnelListener): void {
     this.#listener = listener;
     this.#opening.clear();
@@ -85,7 +85,7 @@ export class TunnelStreams implements CompanionStreams {
     await (await this.#monitors).close();
   }
 
-  /** Tells changes as fast as they are taken: a loop that is slow is told that it missed some. */
+  /** Reports changes as fast as they are consumed: a slow loop gets a new snapshot in place of missed ones. */
   async #follow(): Promise<void> {
     const begun = new Set<string>();
     for await (const { label, ...change } of await this.#monitors) {

@@ -18,17 +18,17 @@ import {
 } from './tunnel-text.ts';
 
 const HEADS = ['STATE', 'FOR', 'TUNNEL', 'ID', 'IN', 'OUT', 'KEYED', 'EXPIRES', 'WHY'];
-/** In a column where there is nothing to say. */
+/** Shown in an empty cell. */
 const NONE = '-';
 
-/** A row is a tunnel, or what one of its reqids has of it. */
+/** A row is a tunnel, or its part with one reqid. */
 type TunnelRow = Tunnel | TunnelPart;
 
-/** The rows of tunnels: with the parts of those that show them. */
+/** The rows for tunnels, including the parts of those that show them. */
 export const rowsOf = (tunnels: readonly Tunnel[]): TunnelRow[] =>
   tunnels.flatMap((one) => [one, ...(one.parts ?? [])]);
 
-/** Tunnels as a table, without the columns in which nothing would stand. @param now milliseconds since 1970 */
+/** Tunnels as a table, without empty columns. @param now milliseconds since 1970 */
 export function tunnelTable(
   those: readonly TunnelRow[],
   colors: Colors,

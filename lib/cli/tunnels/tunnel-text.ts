@@ -11,7 +11,7 @@ import { formatMark } from '../../xfrm/text.ts';
 import type { Colors } from '../terminal/colors.ts';
 import { formatDuration } from '../text/units.ts';
 
-/** Red: packets do not get through. Yellow: look at it. */
+/** Red: packets do not get through. Yellow: needs attention. */
 const STATE_COLOR: Readonly<Record<TunnelState, 'red' | 'yellow' | 'cyan' | 'dim' | 'green'>> = {
   down: 'red',
   blocked: 'red',
@@ -27,7 +27,7 @@ const STATE_COLOR: Readonly<Record<TunnelState, 'red' | 'yellow' | 'cyan' | 'dim
 export const paintState = (state: TunnelState, colors: Colors, text: string = state): string =>
   colors[STATE_COLOR[state]](text);
 
-/** Its name, if it has one, and its ends: `a > b` from this host, `a <> b` where nobody knows. */
+/** Its name, if it has one, and its ends: `a > b` as seen from this host, `a <> b` if that is unknown. */
 export function titleOf(
   { name, local, remote, directed }: Pick<Tunnel, 'name' | 'local' | 'remote' | 'directed'>,
   colors: Colors,
@@ -37,7 +37,7 @@ export function titleOf(
   return name === undefined ? ends : `${colors.bold(printable(name))} ${ends}`;
 }
 
-/** What else tells it from others: reqid, interface id, mark. */
+/** What else identifies it: reqid, interface ID, mark. */
 export function qualifiersOf({ reqid, ifId, mark }: Tunnel): string[] {
   const of = <T>(values: { in: T; out: T }, text: (value: NonNullable<T>) => string) => {
     const both = [values.in, values.out].map((one) => (one ? text(one) : undefined));
@@ -58,14 +58,14 @@ export const warningText = ({ kind, what, text }: TunnelWarning): string =>
 
 const quoted = (text: string): string => `"${text.replaceAll('"', '\\"')}"`;
 
-/** Undefined for none, and for what no calendar has. */
+/** Undefined for none, and for times outside the range of a Date. */
 function isoText(milliseconds: number | undefined): string | undefined {
   if (milliseconds === undefined) return undefined;
   const date = new Date(milliseconds);
   return Number.isNaN(date.getTime()) ? undefined : date.toISOString();
 }
 
-/** Whole seconds, UTC: what a line says today it says tomorrow. */
+/** UTC in whole seconds: a line's text does not depend on when it is printed. */
 const stamp = (milliseconds: number | undefined): string | undefined =>
   isoText(milliseconds)?.replace(/\.\d+Z$/, 'Z');
 
@@ -77,7 +77,7 @@ export const soonest = ({ expiry }: Tunnel, limit: 'softAt' | 'hardAt'): number 
   return all.length === 0 ? undefined : Math.min(...all);
 };
 
-/** A tunnel in one line, for pipes: state, name and ends, then the rest, times as UTC. */
+/** A tunnel in one line, for pipes: state, name and ends, then the rest, times in UTC. */
 export function describeTunnel(tunnel: Tunnel, colors: Colors): string {
   const { state, protocol, mode, encap, sas, larval, traffic, installedAt, rekeys } = tunnel;
   return [
@@ -102,7 +102,7 @@ export function describeTunnel(tunnel: Tunnel, colors: Colors): string {
   ].join(' ');
 }
 
-/** What a reqid has of a tunnel, in a line below it. */
+/** The part of a tunnel with one reqid, on a line below it. */
 export function describePart({ reqid, protocol, sas, traffic }: TunnelPart): string {
   return [
     `  reqid ${reqid}`,
@@ -116,7 +116,7 @@ export function describePart({ reqid, protocol, sas, traffic }: TunnelPart): str
 const carried = (traffic: Tunnel['traffic'], direction: TrafficDirection): string =>
   `${direction} ${traffic[direction].bytes}B/${traffic[direction].packets}p`;
 
-/** A tunnel as people say it: `paris 192.0.2.1 > 192.0.2.2 reqid 1 up 3h 12m, rekeyed 4m ago, …`. */
+/** A tunnel in prose: `paris 192.0.2.1 > 192.0.2.2 reqid 1 up 3h 12m, rekeyed 4m ago, …`. */
 export function sayTunnel(tunnel: Tunnel, colors: Colors, now: number): string {
   const title = [titleOf(tunnel, colors), ...qualifiersOf(tunnel)].join(' ');
   return `${title} ${[...times(tunnel, now, colors), ...trouble(tunnel, colors)].join(', ')}`;
@@ -125,8 +125,8 @@ export function sayTunnel(tunnel: Tunnel, colors: Colors, now: number): string {
 export const seconds = (milliseconds: number) => formatDuration(milliseconds / 1000);
 
 /**
- * For how long it is in its state; of `up`, for how long packets can pass. Where nobody knows since when, `>5m`: for longer
- * than it is watched; undefined if that is no time yet.
+ * Time in its current state; for `up`, how long packets have been able to pass. If the start is unknown, `>5m`: longer
+ * than it has been watched; undefined if it has only just been.
  */
 export function ageOf(tunnel: Tunnel, now: number): string | undefined {
   const { state, since, sinceKnown, upSince } = tunnel;
@@ -149,7 +149,7 @@ function times(tunnel: Tunnel, now: number, colors: Colors): string[] {
   return all;
 }
 
-/** Why it is not simply up, and what is to be watched. */
+/** Why it is not simply up, and its warnings. */
 export function trouble({ state, reason, warnings }: Tunnel, colors: Colors): string[] {
   return [
     ...(state === 'up' ? [] : [printable(reason)]),
