@@ -146,9 +146,9 @@ export const SETS = {
     { name: 'tests of the lab', place: here, files: some('lab', 'lab') },
   ],
   all: [
-    inLab('sid', [...kernel, ...files('recent')], 280, 300),
-    inLab('trixie', [...ofEachKernel, ...files('recent')], 120, 100),
-    inLab('bookworm', ofEachKernel, 170, 100),
+    inLab('sid', [...kernel, ...files('recent')], 380, 100),
+    inLab('trixie', [...ofEachKernel, ...files('recent')], 130, 20),
+    inLab('bookworm', ofEachKernel, 200, 20),
     {
       name: 'unit tests, all that is generated',
       place: here,

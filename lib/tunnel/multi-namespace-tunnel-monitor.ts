@@ -50,7 +50,7 @@ const OPTIONS = {
  *
  * @example
  * await using monitors = await MultiNamespaceTunnelMonitor.open({ named: true });
- * monitors.on('down', ({ label, tunnel, cause }) => console.log(label, tunnel.id, 'is down:', cause));
+ * monitors.on('down', ({ label, tunnel, reason }) => console.log(label, tunnel.id, 'is down:', reason));
  */
 export class MultiNamespaceTunnelMonitor extends MultiNamespaceMonitor<
   MultiNamespaceTunnelMonitorListeners,

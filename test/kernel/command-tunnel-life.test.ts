@@ -90,7 +90,7 @@ test('the life of a tunnel, as each subcommand tells it', { skip: withoutEsp }, 
   await watched.printed(' down ');
   const bad = run('check');
   assert.equal(bad.status, 2);
-  assert.match(bad.stdout, /^TUNNELS CRITICAL - 1 of 1 tunnel in trouble: .* blocked \|/);
+  assert.match(bad.stdout, /^TUNNELS CRITICAL - 1 of 1 tunnel with problems: .* blocked \|/);
   const { out, err } = await watched.end();
   const told = lines(out)
     .slice(2)

@@ -113,7 +113,7 @@ test('both ends agree, or it is said in what they do not, without keys', async (
   await right.xfrm.addState({ ...toRight, aead: { ...toRight.aead, key } });
   await assert.rejects(expectMirrored(left, right), (error: Error) => {
     assert.match(error.message, /: aead: the keys differ$/);
-    assert(!error.message.includes('abab') && !error.message.includes('171'));
+    assert(!error.message.includes('abab') && !/171, *171/.test(error.message));
     return true;
   });
   await right.xfrm.deleteState(id);
