@@ -33,6 +33,7 @@ export class Life {
   #count = 0;
   /** Whether an address is elsewhere. */
   #moved = false;
+  readonly #removed = new Set<string>();
 
   constructor(random: Random) {
     this.#random = random;
@@ -376,6 +377,8 @@ export class Life {
       }
       case 19: {
         const address = this.#cableAddress();
+        if (this.#removed.has(address)) break;
+        this.#removed.add(address);
         this.#say(`the address ${address} goes`);
         this.#ip(
           'left',
