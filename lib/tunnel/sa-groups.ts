@@ -460,8 +460,8 @@ const answers = (some: readonly Policy[], others: readonly Policy[]): boolean =>
  */
 const isOtherRole = (one: SaGroup, other: SaGroup): boolean =>
   [...one.policies.values()].some(({ entry: { value } }) => {
-    if (value.dir !== 'out' || value.selector.sport === value.selector.dport) return false;
     const role = withPortsExchanged(value.selector);
+    if (value.dir !== 'out' || isSame(role, value.selector)) return false;
     return [...other.policies.values()].some(
       ({ entry: { value: its } }) => its.dir === 'out' && isSame(role, its.selector),
     );

@@ -168,6 +168,8 @@ test(`after any history, what was joined by and by is what is joined anew (seed 
   fc.assert(fc.property(fc.integer(), fc.integer({ min: 0, max: 200 }), runHistory), {
     seed,
     numRuns: generated(300),
+    // Two groups of which each should find the other: ports that their masks leave open differed.
+    examples: [[29, 60]],
   });
 });
 
