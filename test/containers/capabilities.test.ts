@@ -150,7 +150,7 @@ test('--who takes --pid=host and SYS_PTRACE, of a user that is not root also DAC
   writeFileSync(
     program,
     `import { NETLINK_XFRM, XFRM_MSG_FLUSHPOLICY } from ${JSON.stringify(library('constants'))};
-import { NetlinkSocket } from ${JSON.stringify(library('index'))};
+import { NetlinkSocket } from ${JSON.stringify(library('socket'))};
 const socket = new NetlinkSocket({ protocol: NETLINK_XFRM });
 socket.bind();
 const request = new DataView(new ArrayBuffer(16));
