@@ -147,8 +147,8 @@ export const SETS = {
   ],
   all: [
     inLab('sid', [...kernel, ...files('recent')], 380, 100),
-    inLab('trixie', [...ofEachKernel, ...files('recent')], 130, 20),
-    inLab('bookworm', ofEachKernel, 200, 20),
+    inLab('trixie', [...ofEachKernel, ...files('recent')], 130, 15),
+    inLab('bookworm', ofEachKernel, 200, 15),
     {
       name: 'unit tests, all that is generated',
       place: here,
