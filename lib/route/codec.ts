@@ -29,8 +29,8 @@ import {
   isLarge,
   orNoLimit,
   orNoLimit32,
-  readExact,
   readNearest,
+  replaceExact,
   units,
   writeUnits,
 } from '../wire/time.ts';
@@ -1620,26 +1620,22 @@ export function readBridgeData(
       case 16: // IFLA_BR_HELLO_TIMER
         if (n < 8) tooShort('IFLA_BR_HELLO_TIMER', at, 8, n);
         into.helloTimerMs = readNearest(v, p) * 10;
-        if (isLarge(v, p))
-          into.exact = Object.assign(into.exact ?? {}, readExact(v, 'helloTimerMs', p));
+        if (isLarge(v, p) || into.exact) replaceExact(into, v, 'helloTimerMs', p);
         break;
       case 17: // IFLA_BR_TCN_TIMER
         if (n < 8) tooShort('IFLA_BR_TCN_TIMER', at, 8, n);
         into.tcnTimerMs = readNearest(v, p) * 10;
-        if (isLarge(v, p))
-          into.exact = Object.assign(into.exact ?? {}, readExact(v, 'tcnTimerMs', p));
+        if (isLarge(v, p) || into.exact) replaceExact(into, v, 'tcnTimerMs', p);
         break;
       case 18: // IFLA_BR_TOPOLOGY_CHANGE_TIMER
         if (n < 8) tooShort('IFLA_BR_TOPOLOGY_CHANGE_TIMER', at, 8, n);
         into.topologyChangeTimerMs = readNearest(v, p) * 10;
-        if (isLarge(v, p))
-          into.exact = Object.assign(into.exact ?? {}, readExact(v, 'topologyChangeTimerMs', p));
+        if (isLarge(v, p) || into.exact) replaceExact(into, v, 'topologyChangeTimerMs', p);
         break;
       case 19: // IFLA_BR_GC_TIMER
         if (n < 8) tooShort('IFLA_BR_GC_TIMER', at, 8, n);
         into.gcTimerMs = readNearest(v, p) * 10;
-        if (isLarge(v, p))
-          into.exact = Object.assign(into.exact ?? {}, readExact(v, 'gcTimerMs', p));
+        if (isLarge(v, p) || into.exact) replaceExact(into, v, 'gcTimerMs', p);
         break;
       case 1: // IFLA_BR_FORWARD_DELAY
         if (n < 4) tooShort('IFLA_BR_FORWARD_DELAY', at, 4, n);
@@ -1782,41 +1778,32 @@ export function readBridgeData(
       case 30: // IFLA_BR_MCAST_LAST_MEMBER_INTVL
         if (n < 8) tooShort('IFLA_BR_MCAST_LAST_MEMBER_INTVL', at, 8, n);
         into.mcastLastMemberIntvlMs = readNearest(v, p) * 10;
-        if (isLarge(v, p))
-          into.exact = Object.assign(into.exact ?? {}, readExact(v, 'mcastLastMemberIntvlMs', p));
+        if (isLarge(v, p) || into.exact) replaceExact(into, v, 'mcastLastMemberIntvlMs', p);
         break;
       case 31: // IFLA_BR_MCAST_MEMBERSHIP_INTVL
         if (n < 8) tooShort('IFLA_BR_MCAST_MEMBERSHIP_INTVL', at, 8, n);
         into.mcastMembershipIntvlMs = readNearest(v, p) * 10;
-        if (isLarge(v, p))
-          into.exact = Object.assign(into.exact ?? {}, readExact(v, 'mcastMembershipIntvlMs', p));
+        if (isLarge(v, p) || into.exact) replaceExact(into, v, 'mcastMembershipIntvlMs', p);
         break;
       case 32: // IFLA_BR_MCAST_QUERIER_INTVL
         if (n < 8) tooShort('IFLA_BR_MCAST_QUERIER_INTVL', at, 8, n);
         into.mcastQuerierIntvlMs = readNearest(v, p) * 10;
-        if (isLarge(v, p))
-          into.exact = Object.assign(into.exact ?? {}, readExact(v, 'mcastQuerierIntvlMs', p));
+        if (isLarge(v, p) || into.exact) replaceExact(into, v, 'mcastQuerierIntvlMs', p);
         break;
       case 33: // IFLA_BR_MCAST_QUERY_INTVL
         if (n < 8) tooShort('IFLA_BR_MCAST_QUERY_INTVL', at, 8, n);
         into.mcastQueryIntvlMs = readNearest(v, p) * 10;
-        if (isLarge(v, p))
-          into.exact = Object.assign(into.exact ?? {}, readExact(v, 'mcastQueryIntvlMs', p));
+        if (isLarge(v, p) || into.exact) replaceExact(into, v, 'mcastQueryIntvlMs', p);
         break;
       case 34: // IFLA_BR_MCAST_QUERY_RESPONSE_INTVL
         if (n < 8) tooShort('IFLA_BR_MCAST_QUERY_RESPONSE_INTVL', at, 8, n);
         into.mcastQueryResponseIntvlMs = readNearest(v, p) * 10;
-        if (isLarge(v, p))
-          into.exact = Object.assign(
-            into.exact ?? {},
-            readExact(v, 'mcastQueryResponseIntvlMs', p),
-          );
+        if (isLarge(v, p) || into.exact) replaceExact(into, v, 'mcastQueryResponseIntvlMs', p);
         break;
       case 35: // IFLA_BR_MCAST_STARTUP_QUERY_INTVL
         if (n < 8) tooShort('IFLA_BR_MCAST_STARTUP_QUERY_INTVL', at, 8, n);
         into.mcastStartupQueryIntvlMs = readNearest(v, p) * 10;
-        if (isLarge(v, p))
-          into.exact = Object.assign(into.exact ?? {}, readExact(v, 'mcastStartupQueryIntvlMs', p));
+        if (isLarge(v, p) || into.exact) replaceExact(into, v, 'mcastStartupQueryIntvlMs', p);
         break;
       case 36: // IFLA_BR_NF_CALL_IPTABLES
         if (n < 1) tooShort('IFLA_BR_NF_CALL_IPTABLES', at, 1, n);
@@ -3167,20 +3154,17 @@ export function readBridgePortData(
       case 21: // IFLA_BRPORT_MESSAGE_AGE_TIMER
         if (n < 8) tooShort('IFLA_BRPORT_MESSAGE_AGE_TIMER', at, 8, n);
         into.messageAgeTimerMs = readNearest(v, p) * 10;
-        if (isLarge(v, p))
-          into.exact = Object.assign(into.exact ?? {}, readExact(v, 'messageAgeTimerMs', p));
+        if (isLarge(v, p) || into.exact) replaceExact(into, v, 'messageAgeTimerMs', p);
         break;
       case 22: // IFLA_BRPORT_FORWARD_DELAY_TIMER
         if (n < 8) tooShort('IFLA_BRPORT_FORWARD_DELAY_TIMER', at, 8, n);
         into.forwardDelayTimerMs = readNearest(v, p) * 10;
-        if (isLarge(v, p))
-          into.exact = Object.assign(into.exact ?? {}, readExact(v, 'forwardDelayTimerMs', p));
+        if (isLarge(v, p) || into.exact) replaceExact(into, v, 'forwardDelayTimerMs', p);
         break;
       case 23: // IFLA_BRPORT_HOLD_TIMER
         if (n < 8) tooShort('IFLA_BRPORT_HOLD_TIMER', at, 8, n);
         into.holdTimerMs = readNearest(v, p) * 10;
-        if (isLarge(v, p))
-          into.exact = Object.assign(into.exact ?? {}, readExact(v, 'holdTimerMs', p));
+        if (isLarge(v, p) || into.exact) replaceExact(into, v, 'holdTimerMs', p);
         break;
       case 25: // IFLA_BRPORT_MULTICAST_ROUTER
         if (n < 1) tooShort('IFLA_BRPORT_MULTICAST_ROUTER', at, 1, n);
@@ -5637,8 +5621,7 @@ export function readNexthopResilientGroup(
       case 4: // NHA_RES_GROUP_UNBALANCED_TIME
         if (n < 8) tooShort('NHA_RES_GROUP_UNBALANCED_TIME', at, 8, n);
         into.unbalancedTimeMs = readNearest(v, p) * 10;
-        if (isLarge(v, p))
-          into.exact = Object.assign(into.exact ?? {}, readExact(v, 'unbalancedTimeMs', p));
+        if (isLarge(v, p) || into.exact) replaceExact(into, v, 'unbalancedTimeMs', p);
         break;
       case 0: // NHA_RES_GROUP_PAD
         break;
@@ -5740,8 +5723,7 @@ export function readNexthopResilientBucket(
       case 2: // NHA_RES_BUCKET_IDLE_TIME
         if (n < 8) tooShort('NHA_RES_BUCKET_IDLE_TIME', at, 8, n);
         into.idleTimeMs = readNearest(v, p) * 10;
-        if (isLarge(v, p))
-          into.exact = Object.assign(into.exact ?? {}, readExact(v, 'idleTimeMs', p));
+        if (isLarge(v, p) || into.exact) replaceExact(into, v, 'idleTimeMs', p);
         break;
       case 3: // NHA_RES_BUCKET_NH_ID
         if (n < 4) tooShort('NHA_RES_BUCKET_NH_ID', at, 4, n);
@@ -7175,8 +7157,7 @@ export function readRouteAttributes(
         if (n < 8) into.expiresSeconds = v.getUint32(p, LE);
         else {
           into.expiresMs = readNearest(v, p) * 10;
-          if (isLarge(v, p))
-            into.exact = Object.assign(into.exact ?? {}, readExact(v, 'expiresMs', p));
+          if (isLarge(v, p) || into.exact) replaceExact(into, v, 'expiresMs', p);
         }
         break;
       case 19: // RTA_NEWDST

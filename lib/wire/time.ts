@@ -62,6 +62,20 @@ export function readExact(view: DataView, ...places: readonly (string | number)[
   return exact;
 }
 
+/** Sets the digits of one number, or removes those of an earlier attribute of the same type. */
+export function replaceExact(
+  into: { exact?: object | undefined },
+  view: DataView,
+  name: string,
+  at: number,
+) {
+  const exact: Record<string, bigint> = { ...into.exact };
+  delete exact[name];
+  Object.assign(exact, readExact(view, name, at));
+  if (Object.keys(exact).length > 0) into.exact = exact;
+  else delete into.exact;
+}
+
 const shapes: object[] = [];
 
 /**

@@ -32,6 +32,7 @@ import {
   readExact,
   readLimit,
   readNearest,
+  replaceExact,
   withoutBoxes,
   writeLimit,
   writeUnits,
@@ -1347,8 +1348,7 @@ export function readXfrmAttributes(
       case 15: // XFRMA_LASTUSED
         if (n < 8) tooShort('XFRMA_LASTUSED', at, 8, n);
         into.lastUsedAt = readNearest(v, p) * 1000;
-        if (isLarge(v, p))
-          into.exact = Object.assign(into.exact ?? {}, readExact(v, 'lastUsedAt', p));
+        if (isLarge(v, p) || into.exact) replaceExact(into, v, 'lastUsedAt', p);
         break;
       case 16: // XFRMA_POLICY_TYPE
         if (n < 6) tooShort('XFRMA_POLICY_TYPE', at, 6, n);

@@ -62,6 +62,7 @@ const WIRE: Readonly<Record<string, readonly string[]>> = {
     'orNoLimit',
     'orNoLimit32',
     'readExact',
+    'replaceExact',
     'readLimit',
     'readNearest',
     'units',

@@ -74,10 +74,9 @@ function readExact(
   if (large.length === 0) return '';
   const any = large.map(({ where }) => `isLarge(v, ${where})`).join(' || ');
   const places = large.map(({ name, where }) => `'${name}', ${where}`).join(', ');
-  const exact = `readExact(v, ${places})`;
-  // The attributes of a space are read one at a time.
-  const all = into === 'into' ? `Object.assign(into.exact ?? {}, ${exact})` : exact;
-  return `if (${any}) ${into}.exact = ${all};\n`;
+  // The attributes of a space are read one at a time, and the last of several counts.
+  if (into === 'into') return `if (${any} || into.exact) replaceExact(into, v, ${places});\n`;
+  return `if (${any}) ${into}.exact = readExact(v, ${places});\n`;
 }
 
 /** Expression for the number at a path of kernel names. */
