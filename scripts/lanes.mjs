@@ -34,7 +34,7 @@ const inKernel = {
   before: join(root, 'dist/test/kernel/support.js'),
 };
 
-/** Kernel tests in the lab's kernel of a Debian suite, by default the default one. `worlds`: number of random worlds. */
+/** Kernel tests in the lab kernel of a Debian suite, or in the default one. `worlds`: number of random setups. */
 const inLab = (suite, paths, seconds, worlds = 25) => ({
   seconds,
   name: `kernel tests in the lab${suite === undefined ? '' : ` (${suite})`}`,

@@ -46,21 +46,15 @@ export function findInode(table: string, protocol: number, portId: number): numb
   return row === undefined ? undefined : Number(row.trim().split(/\s+/)[9]);
 }
 
-/** Maximum milliseconds between reading two clocks that are compared. */
-const BOTH_CLOCKS = 5;
-/** How many readings to attempt before accepting one that was delayed. */
-const READINGS = 100;
-
-/** Converts `at`, a time of performance.now(), to the ticks of {@link startTime}. */
+/**
+ * Converts `at`, a time of performance.now(), to the ticks of {@link startTime}. A process that is
+ * held up between reading the two clocks gets a later moment, never an earlier one, which would
+ * exclude the owner.
+ */
 function ticksAt(at: number): number {
-  for (let reading = 1; ; reading += 1) {
-    const before = performance.now();
-    const uptime = Number(readFileSync('/proc/uptime', 'latin1').split(' ')[0]);
-    // A delay between the two clock readings would make the moment seem earlier.
-    const isHeldUp = performance.now() - before > BOTH_CLOCKS;
-    if (isHeldUp && reading < READINGS) continue;
-    return (uptime - (before - at) / 1000) * addon().clockTicks;
-  }
+  const elapsed = (performance.now() - at) / 1000;
+  const uptime = Number(readFileSync('/proc/uptime', 'latin1').split(' ')[0]);
+  return (uptime - elapsed) * addon().clockTicks;
 }
 
 /** Finds the owners of netlink sockets of one network namespace. */

@@ -63,8 +63,18 @@ export class Daemon implements AsyncDisposable {
     return this.#process?.pid;
   }
 
-  /** Starts it and waits until it listens. */
-  protected async start({ program, args, mounts, ready }: DaemonOptions): Promise<void> {
+  /** Starts it, waits until it listens, and configures it. If any of that fails, it is killed. */
+  protected async start(options: DaemonOptions, configure: () => Promise<void>): Promise<void> {
+    try {
+      await this.#listening(options);
+      await configure();
+    } catch (error) {
+      await this.kill();
+      throw error;
+    }
+  }
+
+  async #listening({ program, args, mounts, ready }: DaemonOptions): Promise<void> {
     const { env } = this;
     const child = this.host.spawn(program, args, { env, ...(mounts && { mounts }) });
     this.#process = child;
@@ -82,7 +92,6 @@ export class Daemon implements AsyncDisposable {
     while (!existsSync(join(this.folder, ready))) {
       const over = failed !== undefined || child.exitCode !== null || child.signalCode !== null;
       if (over || performance.now() > deadline) {
-        await this.kill();
         throw this.failure(
           over ? 'did not start' : `did not listen within ${PATIENCE / 1000} s`,
           failed,
@@ -133,6 +142,35 @@ export class Daemon implements AsyncDisposable {
   /** Kills it, for `await using`. */
   [Symbol.asyncDispose](): Promise<void> {
     return this.kill();
+  }
+}
+
+/** The host a daemon runs on. */
+export type Side = 'left' | 'right';
+
+/** A daemon on each of two hosts. */
+export interface DaemonPair<Kind extends Daemon> extends AsyncDisposable {
+  readonly left: Kind;
+  readonly right: Kind;
+}
+
+/** Starts the right daemon, then the left one. If that fails, neither is left running. */
+export async function startPair<Kind extends Daemon>(
+  start: (side: Side) => Promise<Kind>,
+): Promise<DaemonPair<Kind>> {
+  const right = await start('right');
+  try {
+    const left = await start('left');
+    return {
+      left,
+      right,
+      async [Symbol.asyncDispose]() {
+        await Promise.all([left.kill(), right.kill()]);
+      },
+    };
+  } catch (error) {
+    await right.kill();
+    throw error;
   }
 }
 

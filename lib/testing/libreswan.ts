@@ -1,7 +1,15 @@
 /** libreswan on two hosts: a pluto on each, with a built-in tunnel configuration or your own files. @module */
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
-import { Daemon, type DaemonSettings, findProgram, makeFolder } from './daemon.ts';
+import {
+  Daemon,
+  type DaemonPair,
+  type DaemonSettings,
+  findProgram,
+  makeFolder,
+  type Side,
+  startPair,
+} from './daemon.ts';
 import type { Host } from './host.ts';
 import { finished, type ProgramOutput } from './program.ts';
 
@@ -23,8 +31,6 @@ export interface LibreswanOptions {
   /** Folders with your own ipsec.conf and ipsec.secrets, one per host, instead of all options above. */
   readonly files?: { readonly left: string; readonly right: string } | undefined;
 }
-
-type Side = 'left' | 'right';
 
 function configuration(own: Host, other: Host, side: Side, options: LibreswanOptions): string {
   const far = side === 'left' ? 'right' : 'left';
@@ -83,12 +89,13 @@ export class Pluto extends Daemon {
     const args = ['--nofork', '--stderrlog', '--config', file, '--nssdir', join(folder, 'nss')];
     args.push('--secretsfile', join(files, 'ipsec.secrets'), '--rundir', join(folder, 'run'));
     args.push('--ipsecdir', files, '--nhelpers', '0');
-    await pluto.start({ program, args, ready: 'run/pluto.ctl' });
-    await pluto.whack('--listen');
     const names = options.files ? ['--autoall'] : Object.keys(connectionsOf(side, options));
-    for (const name of names) {
-      await pluto.ask(join(pluto.#programs, 'addconn'), ['--config', file, ...socket, name]);
-    }
+    await pluto.start({ program, args, ready: 'run/pluto.ctl' }, async () => {
+      await pluto.whack('--listen');
+      for (const name of names) {
+        await pluto.ask(join(pluto.#programs, 'addconn'), ['--config', file, ...socket, name]);
+      }
+    });
     return pluto;
   }
 
@@ -120,10 +127,7 @@ export class Pluto extends Daemon {
 }
 
 /** Both daemons. */
-export interface LibreswanPair extends AsyncDisposable {
-  readonly left: Pluto;
-  readonly right: Pluto;
-}
+export type LibreswanPair = DaemonPair<Pluto>;
 
 /**
  * Starts libreswan on two hosts, with a tunnel between their inner addresses and a pre-shared key for IKE. Bring it
@@ -131,23 +135,13 @@ export interface LibreswanPair extends AsyncDisposable {
  *
  * @throws TestingError `ERR_PROGRAM_MISSING` with the packages, `ERR_PROGRAM_FAILED` with a daemon's log
  */
-export async function libreswan(
+export const libreswan = (
   left: Host,
   right: Host,
   options: LibreswanOptions = {},
-): Promise<LibreswanPair> {
-  const far = await Pluto.start(right, left, 'right', options);
-  try {
-    const near = await Pluto.start(left, right, 'left', options);
-    return {
-      left: near,
-      right: far,
-      async [Symbol.asyncDispose]() {
-        await Promise.all([near.kill(), far.kill()]);
-      },
-    };
-  } catch (error) {
-    await far.kill();
-    throw error;
-  }
-}
+): Promise<LibreswanPair> =>
+  startPair((side) =>
+    side === 'left'
+      ? Pluto.start(left, right, side, options)
+      : Pluto.start(right, left, side, options),
+  );

@@ -1,7 +1,15 @@
 /** strongSwan on two hosts: a charon on each, with a built-in tunnel configuration or your own files. @module */
 import { existsSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { Daemon, type DaemonSettings, findProgram, makeFolder } from './daemon.ts';
+import {
+  Daemon,
+  type DaemonPair,
+  type DaemonSettings,
+  findProgram,
+  makeFolder,
+  type Side,
+  startPair,
+} from './daemon.ts';
 import type { Host } from './host.ts';
 import type { ProgramOutput } from './program.ts';
 
@@ -110,8 +118,6 @@ secrets {
 `;
 }
 
-type Side = 'left' | 'right';
-
 /** A charon that is listening and has loaded its configuration. */
 export class Charon extends Daemon {
   readonly #swanctl: string;
@@ -136,8 +142,7 @@ export class Charon extends Daemon {
     }
     // Each gets its own /run, where both would write their PID file.
     const mounts = { '/run': 'tmpfs' };
-    await charon.start({ program, args: [], mounts, ready: 'vici' });
-    await charon.load();
+    await charon.start({ program, args: [], mounts, ready: 'vici' }, () => charon.load());
     return charon;
   }
 
@@ -174,10 +179,7 @@ export class Charon extends Daemon {
 }
 
 /** Both daemons. */
-export interface StrongswanPair extends AsyncDisposable {
-  readonly left: Charon;
-  readonly right: Charon;
-}
+export type StrongswanPair = DaemonPair<Charon>;
 
 /**
  * Starts strongSwan on two hosts, with a tunnel between their inner addresses and a pre-shared key for IKE. Bring it
@@ -185,23 +187,13 @@ export interface StrongswanPair extends AsyncDisposable {
  *
  * @throws TestingError `ERR_PROGRAM_MISSING` with the packages, `ERR_PROGRAM_FAILED` with a daemon's log
  */
-export async function strongswan(
+export const strongswan = (
   left: Host,
   right: Host,
   options: StrongswanOptions = {},
-): Promise<StrongswanPair> {
-  const far = await Charon.start(right, left, 'right', options);
-  try {
-    const near = await Charon.start(left, right, 'left', options);
-    return {
-      left: near,
-      right: far,
-      async [Symbol.asyncDispose]() {
-        await Promise.all([near.kill(), far.kill()]);
-      },
-    };
-  } catch (error) {
-    await far.kill();
-    throw error;
-  }
-}
+): Promise<StrongswanPair> =>
+  startPair((side) =>
+    side === 'left'
+      ? Charon.start(left, right, side, options)
+      : Charon.start(right, left, side, options),
+  );

@@ -5,7 +5,7 @@
  * @module
  */
 import assert from 'node:assert/strict';
-import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import {
   Charon,
@@ -33,10 +33,36 @@ const alive = (pid = 0) => {
     return false;
   }
 };
+/** How many programs of a name run. */
+const running = (name: string) =>
+  readdirSync('/proc').filter((pid) => {
+    if (!/^\d+$/.test(pid)) return false;
+    try {
+      return readFileSync(`/proc/${pid}/comm`, 'utf8') === `${name}\n`;
+    } catch {
+      return false;
+    }
+  }).length;
+/** A daemon that refuses its configuration is named, and none is left running. */
+async function refusesConfiguration(name: string, start: () => Promise<unknown>): Promise<void> {
+  await assert.rejects(start(), (error: Error) => {
+    assert(error instanceof TestingError);
+    assert.equal(error.code, 'ERR_PROGRAM_FAILED');
+    assert.match(error.message, new RegExp(`^${name} of right: `));
+    return true;
+  });
+  assert.equal(running(name), 0);
+}
 const timeout = 60_000;
 
 if (which === 'strongswan') {
   installCharon(tools);
+  {
+    await using hosts = await twoHosts();
+    const { left, right } = hosts;
+    const connection = { proposals: 'nonsense' };
+    await refusesConfiguration('charon', () => strongswan(left, right, { connection }));
+  }
   {
     await using hosts = await twoHosts();
     const { left, right } = hosts;
@@ -99,6 +125,8 @@ if (which === 'strongswan') {
   installPluto(tools);
   await using hosts = await twoHosts();
   const { left, right } = hosts;
+  const connection = { esp: 'nonsense' };
+  await refusesConfiguration('pluto', () => libreswan(left, right, { connection }));
   await using daemons = await libreswan(left, right);
   assert(daemons.left instanceof Pluto);
   await daemons.left.initiate();

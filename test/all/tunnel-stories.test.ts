@@ -33,7 +33,10 @@ async function guest(suite: string, ...args: string[]) {
   return { ...told, right: inOneStep(told.right) };
 }
 
-/** The daemon adds the SAs, then their policies: between the two a busy host may take longer than `settle`. */
+/**
+ * The daemon adds the SAs, then their policies: between the two a busy host may take longer than `settle`. That it did
+ * has been held against what ip saw.
+ */
 function inOneStep(lines: readonly string[]): string[] {
   const [added, up, ...more] = lines;
   const isInTwo = added === 'added: orphan' && up === 'up: was orphan';

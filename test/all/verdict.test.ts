@@ -1,7 +1,7 @@
 /** That the judge of what is told finds what is false, and what is missing. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { judgeLines, judgeTestimony, readIp } from './verdict.ts';
+import { judgeLines, judgeTestimony, readIp, wasCutShort } from './verdict.ts';
 import type { ToldLine } from './witness.ts';
 
 const [HERE, THERE] = ['192.0.2.1', '192.0.2.2'];
@@ -76,6 +76,15 @@ test('what ip prints is read', () => {
   assert.equal(expired?.end, 'expired');
 });
 
+test('a rekey is cut short where both SAs end together', () => {
+  const cut = IP.replace(both(11_000, 'Deleted ', 0x10), '') + both(20_010, 'Deleted ', 0x10);
+  const testimony = (ip: string) => ({ ip, sas: [], tunnels: [], command: [] });
+  const succession = 'out 0x00000010 > 0x00000020';
+  assert.equal(wasCutShort(succession, testimony(cut)), true);
+  assert.equal(wasCutShort(succession, testimony(IP)), false);
+  assert.equal(wasCutShort('out 0x00000010 > 0x00000030', testimony(cut)), false);
+});
+
 const cases: Record<string, [ip: string, lines: readonly ToldLine[], RegExp[]]> = {
   'what is true': [IP, TOLD, []],
   'an up without SAs': [policy(0, ''), [line(10, 'up')], [/no outbound SA/, /no inbound SA/]],
@@ -125,6 +134,16 @@ const cases: Record<string, [ip: string, lines: readonly ToldLine[], RegExp[]]> 
     IP,
     [...TOLD, line(15_000, 'state', { state: 'orphan', before: 'up' })],
     [/no outbound policy for 0 ms/],
+  ],
+  'an orphan at first whose policy came with its SAs': [
+    IP,
+    [line(15, 'added', { state: 'orphan' }), ...TOLD],
+    [/policy come -10 ms after/],
+  ],
+  'an orphan at first whose policy came late': [
+    both(10, '', 0x10) + policy(310, ''),
+    [line(150, 'added', { state: 'orphan' }), line(320, 'up')],
+    [],
   ],
   'stalled with SAs that have just come': [
     IP,

@@ -192,11 +192,13 @@ export function judgeLines(lines: readonly ToldLine[], seen: Seen): string[] {
     out: seen.sas.filter((sa) => sa.src === local && sa.dst === remote && sa.reqid === reqid),
     in: seen.sas.filter((sa) => sa.src === remote && sa.dst === local && sa.reqid === reqid),
   });
-  const withoutPolicy = (line: ToldLine, near: (some: readonly Gap[]) => Gap[]) => {
-    const own = seen.policies.filter(
+  const policiesOf = (line: ToldLine) =>
+    seen.policies.filter(
       ({ src, dst, reqid }) =>
         src === line.local && dst === line.remote && (reqid === line.reqid || reqid === 0),
     );
+  const withoutPolicy = (line: ToldLine, near: (some: readonly Gap[]) => Gap[]) => {
+    const own = policiesOf(line);
     const longest = longestOf(near(gaps(own)));
     if (own.length > 0 && (!longest || length(longest) < MOMENT))
       false_(line, `ip saw no outbound policy for ${longest ? length(longest) : 0} ms only`);
@@ -236,6 +238,13 @@ export function judgeLines(lines: readonly ToldLine[], seen: Seen): string[] {
           false_(line, `ip saw its SAs ${[...how].join(', ') || 'not end'}`);
         break;
       }
+      case 'added': {
+        if (line.state !== 'orphan') break;
+        const came = (lives: readonly Life[]) => Math.min(...lives.map((life) => life.came));
+        const late = came(policiesOf(line)) - came([...sas.out, ...sas.in]);
+        if (late < MOMENT) false_(line, `ip saw its policy come ${late} ms after its SAs`);
+        break;
+      }
       case 'state':
         if (line.state === 'orphan' && line.before !== undefined) withoutPolicy(line, near);
         break;
@@ -267,6 +276,18 @@ export function judgeLines(lines: readonly ToldLine[], seen: Seen): string[] {
   return [...wrong, ...missing(lines, seen, replaced, sasOf)];
 }
 
+/** Whether a successor was there for longer than its predecessor, not removed with it. */
+const stays = (next: Life, old: Life): boolean => next.gone > old.gone + READING;
+
+/** Whether one of the {@link successions} was cut short on this host: both SAs ended with the tunnel. */
+export function wasCutShort(succession: string, { ip }: Testimony): boolean {
+  const { sas } = readIp(ip);
+  const [old, next] = (succession.match(/0x[0-9a-f]+/g) ?? []).map((spi) =>
+    sas.find((sa) => sa.spi === Number(spi)),
+  );
+  return old !== undefined && next !== undefined && !stays(next, old);
+}
+
 /** What happened in the kernel, and no line tells. */
 function missing(
   lines: readonly ToldLine[],
@@ -284,7 +305,7 @@ function missing(
       for (const old of sas[direction]) {
         // Of one whose successor was there and stayed, that is told; at the end of a tunnel they all go.
         const next = sas[direction].find(
-          ({ came, gone }) => came > old.came && came <= old.gone && gone > old.gone + READING,
+          (one) => one.came > old.came && one.came <= old.gone && stays(one, old),
         );
         if (!next || replaced.has(`${direction} ${old.spi} ${old.came}`)) continue;
         wrong.push(

@@ -215,6 +215,12 @@ function one(of: Hosts, fits: Partial<Sa>): Sa {
   return found;
 }
 const without = (sa: Sa): Step => ({ do: 'deleteSa', side: 'left', sa });
+const withoutInbound = (hosts: Hosts): Variant => ({
+  words: 'no inbound SA',
+  steps: [without(one(hosts, { daddr: HERE }))],
+  stops: [0],
+  says: /^one-way: no inbound (\w+ )?SA/,
+});
 const instead = (sa: Sa, more: Partial<Sa>): Step[] => [
   without(sa),
   { do: 'addSa', side: 'left', sa: { ...sa, ...more } as Sa },
@@ -300,12 +306,7 @@ function unique(): Shape {
     hosts,
     flows: [inside(0, PEER)],
     variants: [
-      {
-        words: 'no inbound SA',
-        steps: [without(one(hosts, { daddr: HERE }))],
-        stops: [0],
-        says: /^one-way: no inbound (\w+ )?SA/,
-      },
+      withoutInbound(hosts),
       {
         words: 'the inbound SA has the reqid of the other direction',
         steps: instead(one(hosts, { daddr: HERE }), { reqid: 20 }),
@@ -744,12 +745,7 @@ function vti(): Shape {
     },
     flows: [inside(0, PEER)],
     variants: [
-      {
-        words: 'no inbound SA',
-        steps: [without(one(hosts, { daddr: HERE }))],
-        stops: [0],
-        says: /^one-way: no inbound (\w+ )?SA/,
-      },
+      withoutInbound(hosts),
       {
         words: 'the outbound SA has the mark of the other direction',
         steps: instead(one(hosts, { saddr: HERE }), { mark: mark(true) }),
@@ -837,12 +833,7 @@ function behindNat(): Shape {
     },
     flows: [inside(0, PEER)],
     variants: [
-      {
-        words: 'no inbound SA',
-        steps: [without(one(hosts, { daddr: HERE }))],
-        stops: [0],
-        says: /^one-way: no inbound (\w+ )?SA/,
-      },
+      withoutInbound(hosts),
       {
         words: 'the NAT forgot',
         steps: [
@@ -914,12 +905,7 @@ function l2tp(): Shape {
     hosts,
     flows: [{ peer: PEER, there: packet(HERE, PEER), back: packet(PEER, HERE) }],
     variants: [
-      {
-        words: 'no inbound SA',
-        steps: [without(one(hosts, { daddr: HERE }))],
-        stops: [0],
-        says: /^one-way: no inbound (\w+ )?SA/,
-      },
+      withoutInbound(hosts),
       {
         words: 'the SA is for another port',
         steps: instead(one(hosts, { saddr: HERE }), {
@@ -1136,12 +1122,7 @@ export function xfrmInterface(): Shape {
     },
     flows: [inside(0, PEER)],
     variants: [
-      {
-        words: 'no inbound SA',
-        steps: [without(one(hosts, { daddr: HERE }))],
-        stops: [0],
-        says: /^one-way: no inbound (\w+ )?SA/,
-      },
+      withoutInbound(hosts),
       {
         words: 'the outbound SA has another if_id',
         steps: instead(one(hosts, { saddr: HERE }), { ifId: 43 }),
