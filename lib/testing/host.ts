@@ -1,5 +1,5 @@
 /** A network namespace that acts as a host: it has addresses and is connected to others by cables. @module */
-import { wrongValue } from '../socket/argument.ts';
+import { wrongValue } from '../base/argument.ts';
 import { openFile } from '../socket/namespace.ts';
 import { NetworkNamespace } from './network-namespace.ts';
 
