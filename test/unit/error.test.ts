@@ -81,7 +81,7 @@ test('no error of the library is without a code', () => {
   );
   assert.throws(() => library.jsonLine(() => 1), {
     code: 'ERR_INVALID_ARG_TYPE',
-    message: 'a function has no JSON',
+    message: 'value must be something with a JSON form; received a function',
   });
   assert.throws(() => new library.Filter(['spi=1', 5] as never), {
     code: 'ERR_INVALID_ARG_TYPE',
