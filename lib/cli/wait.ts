@@ -10,6 +10,7 @@ import { isTerm } from '../monitor/filter-term.ts';
 import { onAbort } from '../socket/abort.ts';
 import { THRESHOLDS } from '../tunnel/thresholds.ts';
 import { isUpState, TUNNEL_STATES, type Tunnel, type TunnelState } from '../tunnel/tunnel.ts';
+import { TUNNEL_FILTER_HELP, TunnelFilter } from '../tunnel/tunnel-filter.ts';
 import type { TunnelMonitorOptions } from '../tunnel/tunnel-monitor.ts';
 import { contains, parseNetwork } from '../wire/network.ts';
 import { printable } from '../wire/text.ts';
@@ -26,7 +27,6 @@ import {
 import { endWhenUnread, LineOutput } from './terminal/output.ts';
 import { formatThreshold } from './text/units.ts';
 import { openTunnels } from './tunnels/open.ts';
-import { TUNNEL_FILTER_HELP, TunnelFilter } from './tunnels/tunnel-filter.ts';
 import {
   addTunnelOptions,
   duration,

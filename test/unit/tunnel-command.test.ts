@@ -24,9 +24,9 @@ import {
   type TunnelFrame,
   viewStateOf,
 } from '../../lib/cli/tunnels/frame.ts';
-import { TunnelFilter, type TunnelFilterScope } from '../../lib/cli/tunnels/tunnel-filter.ts';
 import { statesOf } from '../../lib/cli/wait.ts';
 import type { SubscriptionEvent, Tunnel, TunnelChange } from '../../lib/index.ts';
+import { TunnelFilter, type TunnelFilterScope } from '../../lib/tunnel/tunnel-filter.ts';
 import { checkLine } from '../schema.ts';
 import { runCommand } from '../warm-command.ts';
 import { capture } from './captures.ts';
