@@ -4,6 +4,7 @@
  */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Command, InvalidArgumentError, Option } from 'commander';
+import { formatThreshold } from '../base/duration.ts';
 import { tunnelJson } from '../json/tunnel.ts';
 import { FilterError } from '../monitor/filter-error.ts';
 import { isTerm } from '../monitor/filter-term.ts';
@@ -25,7 +26,6 @@ import {
   type OutputOptions,
 } from './options.ts';
 import { endWhenUnread, LineOutput } from './terminal/output.ts';
-import { formatThreshold } from './text/units.ts';
 import { openTunnels } from './tunnels/open.ts';
 import {
   addTunnelOptions,

@@ -6,11 +6,11 @@ import { join } from 'node:path';
 import { PassThrough } from 'node:stream';
 import { test } from 'node:test';
 import pc from 'picocolors';
+import { formatThreshold, parseDuration } from '../../lib/base/duration.ts';
 import { formatJson } from '../../lib/cli/json.ts';
 import { hearKeys } from '../../lib/cli/terminal/keyboard.ts';
 import { Screen } from '../../lib/cli/terminal/screen.ts';
 import { clip } from '../../lib/cli/terminal/width.ts';
-import { formatThreshold, parseDuration } from '../../lib/cli/text/units.ts';
 import {
   checkTunnels,
   DEFAULT_SEVERITIES,
