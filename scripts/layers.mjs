@@ -14,6 +14,7 @@ const LAYERS = {
   monitor: ['base', 'wire', 'socket', 'netlink', 'xfrm', 'route'],
   tunnel: ['base', 'wire', 'socket', 'netlink', 'xfrm', 'route', 'monitor'],
   json: ['base', 'wire', 'netlink', 'xfrm', 'monitor', 'tunnel'],
+  serve: ['base', 'wire', 'socket', 'netlink', 'xfrm', 'monitor', 'tunnel', 'json'],
   lab: [],
   testing: ['base', 'wire', 'socket', 'netlink', 'xfrm', 'route', 'monitor', 'tunnel', 'lab'],
   cli: [
