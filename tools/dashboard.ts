@@ -113,10 +113,7 @@ const ROWS: Readonly<Record<string, readonly Panel[]>> = {
       title: 'State of each tunnel',
       type: 'table',
       queries: [
-        [
-          `xfrm_tunnel_state{${TUNNEL}} == 1`,
-          'state',
-        ],
+        [`xfrm_tunnel_state{${TUNNEL}} == 1`, 'state'],
         [`1000 * xfrm_tunnel_state_since_timestamp_seconds{${TUNNEL}}`, 'since'],
         [`xfrm_tunnel_info{${TUNNEL}}`, 'info'],
       ],
@@ -183,10 +180,7 @@ const ROWS: Readonly<Record<string, readonly Panel[]>> = {
       title: 'Time since the last packet',
       unit: 's',
       queries: [
-        [
-          `time() - xfrm_tunnel_last_used_timestamp_seconds{${TUNNEL}}`,
-          '{{tunnel}} {{direction}}',
-        ],
+        [`time() - xfrm_tunnel_last_used_timestamp_seconds{${TUNNEL}}`, '{{tunnel}} {{direction}}'],
       ],
     },
     {
@@ -225,9 +219,7 @@ const ROWS: Readonly<Record<string, readonly Panel[]>> = {
     {
       title: 'Events of the kernel',
       unit: 'cps',
-      queries: [
-        [`${rate(`xfrm_events_total{${HOST}}`)} > 0`, '{{instance}} {{kind}} {{limit}}'],
-      ],
+      queries: [[`${rate(`xfrm_events_total{${HOST}}`)} > 0`, '{{instance}} {{kind}} {{limit}}']],
     },
   ],
   'The daemon': [
@@ -301,6 +293,7 @@ function helpOf(expression: string): string {
   return known.help;
 }
 
+// biome-ignore lint/suspicious/noTemplateCurlyInString: a variable of Grafana's
 const DATASOURCE = { type: 'prometheus', uid: '${datasource}' };
 
 function panelOf(panel: Panel, id: number, position: object) {

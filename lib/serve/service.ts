@@ -8,6 +8,9 @@ import { EventLog } from './event-log.ts';
 import type { LifeCycle } from './life-cycle.ts';
 import { type Surroundings, WatchedNamespace } from './watched-namespace.ts';
 
+/** Milliseconds in which the counters are read in any case, unless something hangs. */
+const OVERDUE = 60_000;
+
 export class Service {
   readonly lifeCycle: LifeCycle;
   readonly startedAt = Date.now();
@@ -54,6 +57,17 @@ export class Service {
     this.#config = config;
     this.#watch(config);
     for (const one of this.#namespaces.values()) one.setExpected(this.#expectedIn(one.name));
+  }
+
+  /**
+   * Whether all is well that a restart could cure: where someone watches, the counters are read in
+   * time. A namespace that is blind is tried again anyway.
+   */
+  get isHealthy(): boolean {
+    const oldest = performance.now() - Math.max(OVERDUE, 3 * this.#config.refresh);
+    return this.namespaces.every(
+      ({ monitor }) => monitor === undefined || monitor.countersReadAt.monotonic >= oldest,
+    );
   }
 
   /** All tunnels in words, for a service manager. */

@@ -58,7 +58,11 @@ const ONE_WAY = {
 };
 
 export const INCIDENTS: readonly Incident[] = [
-  { what: 'nothing, through rekeys and for a day', series: {}, firing: { 5: [], 60: [], 1500: [] } },
+  {
+    what: 'nothing, through rekeys and for a day',
+    series: {},
+    firing: { 5: [], 60: [], 1500: [] },
+  },
   {
     what: 'a tunnel that is idle',
     series: {
@@ -121,7 +125,9 @@ export const INCIDENTS: readonly Incident[] = [
   },
   {
     what: 'a tunnel that goes down and comes up again and again',
-    series: { 'xfrm_tunnel_downs_total{tunnel="paris",cause="deleted"}': '0x30 1x5 2x5 3x5 4x5 5x60' },
+    series: {
+      'xfrm_tunnel_downs_total{tunnel="paris",cause="deleted"}': '0x30 1x5 2x5 3x5 4x5 5x60',
+    },
     firing: { 40: [], 60: ['IpsecTunnelFlapping'] },
   },
   {
@@ -133,12 +139,16 @@ export const INCIDENTS: readonly Incident[] = [
   },
   {
     what: 'a limit of bytes that is near',
-    series: { 'xfrm_tunnel_used_ratio{tunnel="paris",direction="in",limit="bytes"}': '0.1x30 0.9x60' },
+    series: {
+      'xfrm_tunnel_used_ratio{tunnel="paris",direction="in",limit="bytes"}': '0.1x30 0.9x60',
+    },
     firing: { 30: [], 33: ['IpsecLimitNear'] },
   },
   {
     what: 'packets with a wrong integrity value',
-    series: { 'xfrm_tunnel_refused_packets_total{tunnel="paris",reason="integrity"}': '0x30 1x100' },
+    series: {
+      'xfrm_tunnel_refused_packets_total{tunnel="paris",reason="integrity"}': '0x30 1x100',
+    },
     firing: { 30: [], 32: ['IpsecIntegrityFailures'], 60: [] },
   },
   {
@@ -150,7 +160,9 @@ export const INCIDENTS: readonly Incident[] = [
   },
   {
     what: 'a few packets that came too late',
-    series: { 'xfrm_tunnel_refused_packets_total{tunnel="paris",reason="replay-window"}': '0+6x1600' },
+    series: {
+      'xfrm_tunnel_refused_packets_total{tunnel="paris",reason="replay-window"}': '0+6x1600',
+    },
     firing: { 60: [] },
   },
   {

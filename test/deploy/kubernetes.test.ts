@@ -51,7 +51,14 @@ async function problems(source: string): Promise<string[]> {
 export const object: IDaemonSet = ${JSON.stringify(object, null, 1)};\n`;
     writeFileSync(join(folder, `${index}.ts`), program);
   }
-  const options = ['--noEmit', '--strict', '--skipLibCheck', '--module', 'nodenext', '--ignoreConfig'];
+  const options = [
+    '--noEmit',
+    '--strict',
+    '--skipLibCheck',
+    '--module',
+    'nodenext',
+    '--ignoreConfig',
+  ];
   const tsc = spawnSync(
     process.execPath,
     [join(root, 'node_modules/typescript/bin/tsc'), ...options, join(folder, '0.ts')],
@@ -68,7 +75,9 @@ test('Kubernetes takes it', async () => {
 test('what Kubernetes would refuse or ignore is found', async () => {
   const [wrong] = await problems(text.replace('add: [NET_ADMIN]', 'add: NET_ADMIN'));
   assert.match(wrong ?? '', /capabilities\/add must be array/);
-  const [unknown] = await problems(text.replace('readOnlyRootFilesystem', 'readonlyRootFilesystem'));
+  const [unknown] = await problems(
+    text.replace('readOnlyRootFilesystem', 'readonlyRootFilesystem'),
+  );
   assert.match(unknown ?? '', /readonlyRootFilesystem"' does not exist in type/);
 });
 

@@ -20,7 +20,7 @@ const asTest = ({ what, series, firing }: Incident) => ({
   name: what,
   interval: '1m',
   input_series: Object.entries({ ...HEALTHY, ...series }).map(([name, values]) => ({
-    series: name.replace("{", "{instance=\"gw\",").replace(",}", "}"),
+    series: name.replace('{', '{instance="gw",').replace(',}', '}'),
     values,
   })),
   promql_expr_test: Object.entries(firing).map(([minute, names]) => ({
@@ -41,7 +41,10 @@ test('an incident that raises none, or another alert, fails', async () => {
   const file = join(temporary(), 'incidents.yml');
   const [healthy] = INCIDENTS;
   const wrong = { ...(healthy as Incident), firing: { 5: ['IpsecTunnelDown'] } };
-  writeFileSync(file, stringify({ rule_files: [RULES], evaluation_interval: '1m', tests: [asTest(wrong)] }));
+  writeFileSync(
+    file,
+    stringify({ rule_files: [RULES], evaluation_interval: '1m', tests: [asTest(wrong)] }),
+  );
   await assert.rejects(promtool(['test', 'rules', file]), /IpsecTunnelDown/);
 });
 

@@ -27,5 +27,8 @@ export const systemdRoot = (suite: string): Promise<string> =>
     }
     writeFileSync(join(folder, NODE), '', { mode: 0o755 });
     // As npm install --global leaves it.
-    symlinkSync('../lib/node_modules/netlink-xfrm/bin/netlink-xfrm.js', join(folder, 'usr/local/bin/netlink-xfrm'));
+    symlinkSync(
+      '../lib/node_modules/netlink-xfrm/bin/netlink-xfrm.js',
+      join(folder, 'usr/local/bin/netlink-xfrm'),
+    );
   });
