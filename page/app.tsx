@@ -105,7 +105,7 @@ function Status({ session }: { readonly session: Session }) {
           {host.namespaces.map((one) => (
             <li key={one.name}>
               {nameOf(one)}: {one.state}
-              {one.syncedAt !== undefined && `, last compared ${clock(one.syncedAt, session.now)}`}
+              {one.syncedAt !== null && `, last compared ${clock(one.syncedAt, session.now)}`}
               {one.reason !== undefined && `, ${one.reason}`}
             </li>
           ))}

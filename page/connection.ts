@@ -64,8 +64,9 @@ export class Connection {
       ...(signal && { signal }),
     });
     if (response.ok) return response;
-    const text = (await response.text()).trim().slice(0, 200);
-    throw new Refused(response.status, text || `the daemon answered ${response.status}`);
+    const answer: unknown = await response.json().catch(() => undefined);
+    const { error } = (answer ?? {}) as { error?: string };
+    throw new Refused(response.status, error ?? `the daemon answered ${response.status}`);
   }
 
   /** Connects, and connects again whenever the connection is lost. */

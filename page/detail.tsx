@@ -92,10 +92,12 @@ export function DetailView(props: { readonly session: Session; readonly tunnelKe
         {detail?.of === undefined ? (
           <p class="empty">{detail?.error ?? 'Asking the daemon …'}</p>
         ) : (
-          <Sas sas={detail.of.sas} tunnel={tunnel} now={now} />
+          <Sas sas={detail.of.sas.map(({ state }) => state)} tunnel={tunnel} now={now} />
         )}
       </Section>
-      <Section title="Policies">{detail?.of && <Policies policies={detail.of.policies} />}</Section>
+      <Section title="Policies">
+        {detail?.of && <Policies policies={detail.of.policies.map(({ policy }) => policy)} />}
+      </Section>
       <Section title="Events">
         <Log
           session={session}

@@ -27,7 +27,7 @@ type ListAt = View & { name: 'list' };
 export function ListView({ session, view }: { readonly session: Session; readonly view: ListAt }) {
   const shown = session.shown(view);
   const { size } = session.tunnels;
-  const warnings = session.model.hostWarnings;
+  const warnings = session.model.host?.namespaces.flatMap((one) => one.warnings ?? []) ?? [];
   return (
     <>
       <h1 class="unseen">Tunnels</h1>

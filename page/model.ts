@@ -1,7 +1,7 @@
 /** What the page knows. It changes with each answer and event of the daemon, and knows no DOM. @module */
 import type { TunnelState } from '../lib/tunnel/tunnel.ts';
 import { merged, NO_HISTORY, since, type TunnelHistory, withRekey, withState } from './history.ts';
-import type { Host, PageChange, PageTunnel, PageWarning, WatchChange } from './wire.ts';
+import type { Host, PageChange, PageTunnel, WatchChange } from './wire.ts';
 import { changeText, count, plural, type Tone, titleOf, toneOf } from './words.ts';
 
 /** How the connection is. */
@@ -30,16 +30,15 @@ const LOG_ROOM = 1000;
 /** Milliseconds of history that are held at most: the longest window. */
 const HISTORY_ROOM = 24 * 3600_000;
 
-/** Identifies a tunnel on the page: ids are unique within a namespace only. */
+/** What identifies a tunnel on the host, as in lib/serve/api.ts: ids are unique within a namespace only. */
 export const keyOf = ({ id, netns }: Pick<PageTunnel, 'id' | 'netns'>): string =>
-  netns ? `${netns}: ${id}` : id;
+  netns == null ? id : `netns/${netns}/${id}`;
 
 export class Model {
   link: Link = { kind: 'connecting' };
   host: Host | undefined;
   /** By key. Tunnels are replaced, never modified: a copy of this map is a snapshot. */
   readonly tunnels = new Map<string, PageTunnel>();
-  hostWarnings: readonly PageWarning[] = [];
   /** Newest first. */
   readonly log: LogEntry[] = [];
   readonly #histories = new Map<string, TunnelHistory>();
@@ -103,19 +102,13 @@ export class Model {
     });
   }
 
-  /** A namespace became synced, repairing or blind. */
+  /** A namespace became synced, repairing or blind. The rest about it comes with the next answer. */
   applyWatch({ netns, state, reason, at }: WatchChange): void {
     if (this.host) {
       const namespaces = this.host.namespaces.map((one) => {
         if (one.name !== netns) return one;
         const { reason: _, ...rest } = one;
-        return {
-          ...rest,
-          state,
-          ...(reason !== undefined && { reason }),
-          ...(state === 'synced' && { syncedAt: at }),
-          repairs: one.repairs + Number(state === 'synced' && one.state === 'repairing'),
-        };
+        return { ...rest, state, ...(reason !== undefined && { reason }) };
       });
       this.host = { ...this.host, namespaces };
     }

@@ -4,15 +4,7 @@ import type { TunnelHistory } from './history.ts';
 import { isTrouble, keyOf, type Link, Model } from './model.ts';
 import { hrefOf, type View, viewOf } from './route.ts';
 import { hasWords, ordered, queryOf } from './select.ts';
-import type {
-  Host,
-  PageChange,
-  PagePolicy,
-  PageSa,
-  PageTunnel,
-  PageWarning,
-  WatchChange,
-} from './wire.ts';
+import type { Host, PageChange, PagePolicy, PageSa, PageTunnel, WatchChange } from './wire.ts';
 
 /** Lengths of the time axis, in milliseconds. */
 export const WINDOWS = {
@@ -25,8 +17,8 @@ export type WindowName = keyof typeof WINDOWS;
 /** `GET /api/tunnels/ID` */
 export interface Detail {
   readonly tunnel: PageTunnel;
-  readonly sas: readonly PageSa[];
-  readonly policies: readonly PagePolicy[];
+  readonly sas: readonly { readonly state: PageSa }[];
+  readonly policies: readonly { readonly policy: PagePolicy }[];
 }
 
 /** What is shown while the page is paused. */
@@ -51,6 +43,8 @@ interface Shown {
 const STEPS = 300;
 /** Rows on a page of the list: each has a plot. */
 const ROWS = 50;
+/** Histories asked for at once: an address has a limited length. */
+const AT_ONCE = 20;
 /** Milliseconds between two questions which tunnels pass a filter. */
 const FILTER_PAUSE = 500;
 /** Milliseconds between two refreshes if the daemon has not said. */
@@ -183,12 +177,8 @@ export class Session {
   }
 
   async #fetchTunnels(): Promise<void> {
-    const { tunnels, warnings } = (await this.#connection.get('api/tunnels')) as {
-      tunnels: PageTunnel[];
-      warnings?: PageWarning[];
-    };
+    const { tunnels } = (await this.#connection.get('api/tunnels')) as { tunnels: PageTunnel[] };
     this.model.reset(tunnels);
-    this.model.hostWarnings = warnings ?? [];
   }
 
   #link(link: Link): void {
@@ -205,6 +195,7 @@ export class Session {
       );
     } else if (name === 'state') {
       this.model.applyWatch(data as WatchChange);
+      this.#refresh();
     } else if (name === 'tunnel') {
       const change = data as PageChange;
       this.model.apply(change);
@@ -241,6 +232,7 @@ export class Session {
 
   async #fetch(): Promise<void> {
     const { view } = this;
+    this.model.host = (await this.#connection.get('api/host')) as Host;
     if (view.name === 'list') {
       await this.#fetchMatches(queryOf(view.query).terms);
       await this.#fetchHistories(this.shown(view).tunnels);
@@ -286,7 +278,13 @@ export class Session {
       const from = this.model.missingFrom(keyOf(one), this.axis.from);
       groups.set(from, [...(groups.get(from) ?? []), one]);
     }
-    for (const [from, those] of groups) {
+    const some = [...groups].flatMap(([from, all]) =>
+      Array.from({ length: Math.ceil(all.length / AT_ONCE) }, (_, i) => ({
+        from,
+        those: all.slice(i * AT_ONCE, (i + 1) * AT_ONCE),
+      })),
+    );
+    for (const { from, those } of some) {
       const terms = new URLSearchParams({ since: String(Math.floor(from)) });
       for (const one of those) terms.append('tunnel', keyOf(one));
       const asked = Date.now();

@@ -40,10 +40,12 @@ export interface HostNamespace {
   /** null: the daemon's own. */
   readonly name: string | null;
   readonly state: WatchState;
-  readonly syncedAt?: number;
+  readonly syncedAt: number | null;
   readonly reason?: string;
   readonly overruns: number;
   readonly repairs: number;
+  /** About the namespace, not one tunnel. */
+  readonly warnings?: readonly PageWarning[];
 }
 
 /** `GET /api/host` */
