@@ -82,7 +82,7 @@ export class Service {
     const overruns = this.namespaces.reduce((sum, { source }) => sum + source.overruns, 0);
     const blind = this.blind.length;
     const seeing = blind === 0 ? '' : `, ${blind} of ${this.#namespaces.size} namespaces blind`;
-    return `${all} tunnels: ${up} up, ${all - up} not; ${overruns} overruns${seeing}`;
+    return `${all} ${all === 1 ? 'tunnel' : 'tunnels'}: ${up} up, ${all - up} not; ${overruns} overruns${seeing}`;
   }
 
   async close(): Promise<void> {
