@@ -6,10 +6,10 @@ import { join } from 'node:path';
 import { test } from 'node:test';
 import { pathToFileURL } from 'node:url';
 import { parseAllDocuments } from 'yaml';
-import { root, script, temporary } from '../package/packed.ts';
+import { root, temporary } from './support.ts';
 
 const text = readFileSync(join(root, 'contrib/kubernetes.yaml'), 'utf8');
-const modules: string = (await script('kept.mjs')).kept(
+const modules: string = (await import(pathToFileURL(join(root, 'scripts/kept.mjs')).href)).kept(
   join(root, 'test/deploy/tools'),
   "the types of Kubernetes' objects",
 );

@@ -4,7 +4,7 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { parse } from 'yaml';
 import { fetchLabTools } from '../../lib/lab/tools.ts';
-import { root } from '../package/packed.ts';
+import { root } from './support.ts';
 
 export const RULES = join(root, 'contrib/prometheus-rules.yml');
 

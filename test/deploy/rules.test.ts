@@ -4,9 +4,9 @@ import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { stringify } from 'yaml';
-import { temporary } from '../package/packed.ts';
 import { HEALTHY, INCIDENTS, type Incident } from './incidents.ts';
 import { promtool, RULES, readRules } from './prometheus.ts';
+import { temporary } from './support.ts';
 
 const rules = readRules().groups.flatMap((group) => group.rules);
 const alerts = rules.flatMap(({ alert }) => (alert === undefined ? [] : [alert]));

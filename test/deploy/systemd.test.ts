@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { PassThrough } from 'node:stream';
 import { test } from 'node:test';
 import { runInLab } from '../../lib/lab/index.ts';
-import { temporary } from '../package/packed.ts';
+import { temporary } from './support.ts';
 import { systemdRoot } from './systemd-root.ts';
 
 test('the unit: ready after the first sync, one capability, reload, watchdog, and what would break it', async () => {
