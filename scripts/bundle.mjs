@@ -9,6 +9,7 @@ import remapping from '@jridgewell/remapping';
 import { decode, encode } from '@jridgewell/sourcemap-codec';
 import { rolldown } from 'rolldown';
 import { dts } from 'rolldown-plugin-dts';
+import { bundlePage, PAGE_PACKAGES } from './bundle-page.mjs';
 import { root } from './setup.mjs';
 
 /** Not bundled with the library, which has the numbers inlined; sharing would mean exporting a thousand of them. */
@@ -26,7 +27,7 @@ const RUNTIME = 'rolldown-runtime';
 /** Packages included in dist/: finding, reading and wrapping them takes longer than running them. */
 const INCLUDED = /^(commander|picocolors|@oxc-project\/runtime\/.*)$/;
 /** Packages whose licenses are included; rolldown contains the parts of @oxc-project/runtime. */
-const LICENSED = ['commander', 'picocolors', 'rolldown'];
+const LICENSED = ['commander', 'picocolors', 'rolldown', ...PAGE_PACKAGES];
 
 const dist = join(root, 'dist');
 const sources = join(root, 'src');
@@ -413,6 +414,7 @@ export async function bundle() {
     const rewritten = rewrite(throughModules(map, fileName), fileName, places);
     writeFileSync(`${path}.map`, JSON.stringify(rewritten));
   }
+  await bundlePage();
   writeLicenses();
   rmSync(modules, { recursive: true });
 }

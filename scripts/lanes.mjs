@@ -63,6 +63,8 @@ const OF_THE_LIBRARY = [
   ...kernel.filter((path) => basename(path).startsWith('command-')),
   ...some(
     'kernel',
+    'kit-arguments',
+    'kit-cleanup',
     'kit-docs',
     'kit-probe',
     'documents',

@@ -103,7 +103,7 @@ function required(): Set<string> {
   const wrong = names.find((name) => name !== 'all' && !(name in ATTEMPTS));
   if (wrong === undefined) return new Set(names);
   const known = KERNEL_FEATURES.join(', ');
-  throw new TypeError(`NETLINK_XFRM_REQUIRE: ${wrong} is none of ${known}, all`);
+  throw wrongValue(`NETLINK_XFRM_REQUIRE: ${wrong} is none of ${known}, all`);
 }
 
 /** Result of {@link probe}. */
