@@ -16,7 +16,8 @@ import { compileAll } from './native.ts';
 import { plot } from './plot.ts';
 import { report, summary } from './report.ts';
 import { requirements } from './requirements.ts';
-import { PARTS, type Part, type Results } from './results.ts';
+import { PARTS, type Part, type Results, SIZES } from './results.ts';
+import { type FirstTest, firstTest } from './suite.ts';
 
 const root = join(import.meta.dirname, '../..');
 const inside = join(import.meta.dirname, 'inside.js');
@@ -86,6 +87,15 @@ async function measure(quick: boolean, parts: readonly string[]): Promise<Result
       leftOut.push(`SAs, their dump and tunnels in the lab's kernel (${error.message})`);
     }
   }
+  let first: FirstTest | undefined;
+  if (wanted('suite')) {
+    try {
+      first = await firstTest((quick ? SIZES.quick : SIZES.full).suites, progress);
+    } catch (error) {
+      if (!(error instanceof LabError)) throw error;
+      leftOut.push(`a suite in the lab (${error.message})`);
+    }
+  }
   const processors = cpus();
   return {
     schema: 'netlink-xfrm/bench/1',
@@ -100,6 +110,7 @@ async function measure(quick: boolean, parts: readonly string[]): Promise<Result
     },
     host,
     ...(lab && { lab }),
+    ...(first && { firstTest: first }),
     leftOut,
   };
 }

@@ -7,6 +7,7 @@ import type { Comparison } from './compare.ts';
 import type { Latency } from './latency.ts';
 import type { Memory } from './memory.ts';
 import type { Startup } from './startup.ts';
+import type { FirstTest } from './suite.ts';
 import type { Dump, Storm } from './tables.ts';
 import type { Told } from './tunnels.ts';
 import type { Verdicts } from './verdicts.ts';
@@ -14,7 +15,7 @@ import type { Verdicts } from './verdicts.ts';
 /** Parts that can be measured separately; comparisons are named like their scenes. */
 export const PARTS = [
   ...['policies', 'policies-paced', 'policies-filled', 'newsa', 'newsa-filled', 'sas'],
-  ...['tunnels', 'verdicts', 'latency', 'dump', 'storm', 'startup', 'memory', 'codec'],
+  ...['tunnels', 'verdicts', 'latency', 'dump', 'storm', 'startup', 'memory', 'codec', 'suite'],
 ];
 
 /** Results from one kernel. */
@@ -47,6 +48,8 @@ export interface Results {
   readonly host: Part;
   /** The lab's kernel, with ESP. */
   readonly lab?: Part;
+  /** The testing kit in the lab's default kernel. */
+  readonly firstTest?: FirstTest;
   /** What could not be measured, and why. */
   readonly leftOut: readonly string[];
 }
@@ -64,6 +67,7 @@ export interface Size {
   readonly codec: number;
   readonly tunnels: { beside: number; rounds: number };
   readonly verdicts: { tunnels: number; rounds: number };
+  readonly suites: number;
 }
 
 export const SIZES: Readonly<Record<'full' | 'quick', Size>> = {
@@ -79,6 +83,7 @@ export const SIZES: Readonly<Record<'full' | 'quick', Size>> = {
     codec: 15,
     tunnels: { beside: 2000, rounds: 200 },
     verdicts: { tunnels: 5000, rounds: 9 },
+    suites: 9,
   },
   quick: {
     live: { events: 50_000, rounds: 1 },
@@ -92,5 +97,6 @@ export const SIZES: Readonly<Record<'full' | 'quick', Size>> = {
     codec: 3,
     tunnels: { beside: 100, rounds: 10 },
     verdicts: { tunnels: 100, rounds: 3 },
+    suites: 1,
   },
 };

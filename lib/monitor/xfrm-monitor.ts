@@ -209,6 +209,11 @@ export class XfrmMonitor
     return this.#eventCounts.all;
   }
 
+  /** The kernel's IPsec error counters, as last read with the others; undefined if it has none. */
+  get xfrmStat(): XfrmStat | undefined {
+    return this.#xfrmStat;
+  }
+
   /** Everything known now. Later changes apply to this snapshot. */
   snapshot(): XfrmSnapshot {
     return {

@@ -6,6 +6,7 @@
  * @module
  */
 
+import { instead } from '../base/nearest.ts';
 import { shown } from '../base/shown.ts';
 import { AF_INET, addressFamily } from './address.ts';
 import { EncodeError } from './error.ts';
@@ -24,7 +25,10 @@ export function checkProperties(value: unknown, of: Shape, path: readonly string
   for (const [name, inner] of given) {
     const member = of.members.get(name);
     if (member === undefined) {
-      throw new EncodeError(`unknown property; ${instead(name, of)}`, [...path, name]);
+      throw new EncodeError(
+        `unknown property; ${instead(name, [...of.members.keys()], 'properties')}`,
+        [...path, name],
+      );
     }
     checkMember(inner, member, [...path, name]);
   }
@@ -57,30 +61,6 @@ function checkChoice(
     if (properties[raw] !== undefined)
       refuse(`and ${raw} set the same attribute: give one of them`);
   }
-}
-
-/** The intended property, if one is at most two edits away; otherwise all valid ones. */
-function instead(name: string, { members }: Shape): string {
-  const known = [...members.keys()];
-  const [nearest] = known
-    .map((one): [number, string] => [distance(name, one), one])
-    .filter(([away]) => away <= 2)
-    .sort(([a], [b]) => a - b);
-  return nearest ? `did you mean ${nearest[1]}?` : `valid properties: ${known.join(', ')}`;
-}
-
-/** The number of letters to add, remove or change (Levenshtein distance). */
-function distance(a: string, b: string): number {
-  let row = Array.from({ length: b.length + 1 }, (_, j) => j);
-  for (let i = 0; i < a.length; i++) {
-    const next = [i + 1];
-    for (let j = 0; j < b.length; j++) {
-      const change = (row[j] as number) + (a[i] === b[j] ? 0 : 1);
-      next.push(Math.min(change, (row[j + 1] as number) + 1, (next[j] as number) + 1));
-    }
-    row = next;
-  }
-  return row[b.length] as number;
 }
 
 function checkMember(value: unknown, { holds, shape }: Member, path: readonly string[]): void {
