@@ -17,7 +17,7 @@ export class Token {
 
   /**
    * Whether a request's `Authorization` has the token: as `Bearer`, or as the password of `Basic`
-   * with any user, which is what a browser asks for.
+   * with any user, for programs that send nothing else.
    */
   accepts(header: string | undefined): boolean {
     const [, scheme = '', value = ''] = /^(\S+)\s+(\S+)\s*$/.exec(header ?? '') ?? [];

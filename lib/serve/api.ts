@@ -142,18 +142,19 @@ function textOf(
     : undefined;
 }
 
-/** What happened to each tunnel, or to one, in pieces. */
+/** What happened to each tunnel, or to those with one of the keys, if any are given; in pieces. */
 export function* historyJson(
   service: Service,
   since: number,
-  key: string | undefined,
+  keys: readonly string[],
 ): Generator<string, undefined> {
   yield `{"since":${since},"tunnels":{`;
   let comma = '';
+  const wanted = new Set(keys);
   for (const { name, history } of service.namespaces) {
     for (const id of [...history.ids]) {
       const its = keyOf(name, id);
-      const part = key === undefined || key === its ? history.since(id, since) : undefined;
+      const part = wanted.size === 0 || wanted.has(its) ? history.since(id, since) : undefined;
       if (part === undefined) continue;
       yield `${comma}${JSON.stringify(its)}:${JSON.stringify(part)}`;
       comma = ',';

@@ -224,8 +224,8 @@ export class HttpServer {
       return false;
     }
     if (token && !this.#hooks.isOpen(pathname) && !token.accepts(headers.authorization)) {
-      const basic = 'Basic realm="netlink-xfrm", charset="UTF-8"';
-      response.setHeader('www-authenticate', ['Bearer', basic]);
+      // With `Basic`, browsers would ask for a user and a password before the page can ask for the token.
+      response.setHeader('www-authenticate', 'Bearer');
       refuse(401, 'token', 'a token is needed: Authorization: Bearer TOKEN');
       return false;
     }

@@ -8,7 +8,7 @@ import { entriesJson, historyJson, hostJson, tunnelDetails, tunnelsJson } from '
 import { EVENT_KINDS, type EventKind } from './event-log.ts';
 import { EventStreams } from './event-streams.ts';
 import { type Refusal, sendError, sendText } from './http-server.ts';
-import { pageFile } from './page-files.ts';
+import { isPageFile, pageFile } from './page-files.ts';
 import { acceptsGzip, sendPieces } from './pieces.ts';
 import { filterOf, numberOf, QueryError, queryOf, tunnelFilterOf } from './query.ts';
 import type { Service } from './service.ts';
@@ -37,9 +37,9 @@ export class Routes {
     this.streams = new EventStreams(service.log, refused);
   }
 
-  /** Probes need no token: they say nothing but whether it works. */
+  /** Probes need no token: they say nothing but whether it works. The page asks for it itself. */
   isOpen(path: string): boolean {
-    return path === '/healthz' || path === '/readyz';
+    return path === '/healthz' || path === '/readyz' || isPageFile(path);
   }
 
   handle(request: IncomingMessage, response: ServerResponse, url: URL): boolean {
@@ -83,9 +83,10 @@ export class Routes {
       }
       case '/api/history': {
         const { terms, named } = queryOf(url, 'since', 'tunnel');
+        const keys = url.searchParams.getAll('tunnel');
         if (terms.length > 0) throw new QueryError('expected since=MS or tunnel=KEY');
         const since = numberOf('since', named.get('since')) ?? Date.now() - 3_600_000;
-        this.#json(request, response, historyJson(this.#service, since, named.get('tunnel')));
+        this.#json(request, response, historyJson(this.#service, since, keys));
         return true;
       }
       case '/api/events':
@@ -101,7 +102,10 @@ export class Routes {
     }
     const file = path === undefined ? undefined : pageFile(path);
     if (file === undefined) return false;
-    sendText(response, 200, file.type, file.body);
+    const gzip = acceptsGzip(request.headers['accept-encoding'] as string | undefined);
+    response.setHeader('vary', 'accept-encoding');
+    if (gzip) response.setHeader('content-encoding', 'gzip');
+    sendText(response, 200, file.type, gzip ? file.gzipped : file.body);
     return true;
   }
 
