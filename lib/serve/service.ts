@@ -9,6 +9,9 @@ import type { LifeCycle } from './life-cycle.ts';
 import type { SavedState } from './state-file.ts';
 import { type Surroundings, WatchedNamespace } from './watched-namespace.ts';
 
+/** Milliseconds in which the counters are read in any case, unless something hangs. */
+const OVERDUE = 60_000;
+
 export class Service {
   readonly lifeCycle: LifeCycle;
   readonly startedAt = Date.now();
@@ -73,6 +76,17 @@ export class Service {
     for (const one of this.#namespaces.values()) one.setExpected(this.#expectedIn(one.name));
   }
 
+  /**
+   * Whether all is well that a restart could cure: where someone watches, the counters are read in
+   * time. A namespace that is blind is tried again anyway.
+   */
+  get isHealthy(): boolean {
+    const oldest = performance.now() - Math.max(OVERDUE, 3 * this.#config.refresh);
+    return this.namespaces.every(
+      ({ monitor }) => monitor === undefined || monitor.countersReadAt.monotonic >= oldest,
+    );
+  }
+
   /** All tunnels in words, for a service manager. */
   get status(): string {
     let [all, up] = [0, 0];
@@ -85,7 +99,7 @@ export class Service {
     const overruns = this.namespaces.reduce((sum, { source }) => sum + source.overruns, 0);
     const blind = this.blind.length;
     const seeing = blind === 0 ? '' : `, ${blind} of ${this.#namespaces.size} namespaces blind`;
-    return `${all} tunnels: ${up} up, ${all - up} not; ${overruns} overruns${seeing}`;
+    return `${all} ${all === 1 ? 'tunnel' : 'tunnels'}: ${up} up, ${all - up} not; ${overruns} overruns${seeing}`;
   }
 
   async close(): Promise<void> {
