@@ -3,9 +3,8 @@
  * shows: it is waited for.
  */
 import assert from 'node:assert/strict';
-import { readFileSync } from 'node:fs';
-import { createRequire } from 'node:module';
 import { after, before, test } from 'node:test';
+import axe from 'axe-core';
 import type { Browser, BrowserContextOptions, Page } from 'playwright-core';
 import { launchChromium } from './chromium.ts';
 import { type GuestHost, openGuest } from './host.ts';
@@ -334,11 +333,9 @@ test('a pause stops what is shown, not what is known', async () => {
   await row(page, 'rome').locator('.mark.up').waitFor();
 });
 
-const axe = readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8');
-
 /** The rules of WCAG 2.2 AA that a program can check, and what axe-core calls best practice. */
 async function assertAccessible(page: Page): Promise<void> {
-  await page.evaluate(axe);
+  await page.evaluate(axe.source);
   const found = await page.evaluate(async () => {
     const { violations } = await window.axe.run();
     return violations.flatMap(({ id, nodes }: Any) =>
