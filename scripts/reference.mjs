@@ -1,4 +1,4 @@
-// npm run reference: writes the API reference, docs/reference/, one page for each subpath, from the declarations and
+// npm run reference: writes the API reference, docs/reference/, from the declarations and
 // their docstrings. An export or a method without a docstring is an error, and so is a link that leads nowhere.
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
@@ -6,13 +6,21 @@ import { join } from 'node:path';
 import { kept } from './kept.mjs';
 import { root, setup } from './setup.mjs';
 
+/** Subpaths that share a page: the package has a limit of files. Others have one of their own. */
+const PAGE_OF = {
+  '.': 'netlink-xfrm',
+  './metrics': 'netlink-xfrm',
+  './xfrm': 'messages',
+  './socket': 'messages',
+  './lab': 'testing',
+};
 /** The subpaths, with the page of each. An export of several is described in the first. */
 const { name: PACKAGE, exports } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8'));
 const PAGES = Object.entries(exports)
   .filter(([path]) => !/json$|constants$/.test(path))
   .map(([path, file]) => ({
     subpath: path.replace(/^\./, PACKAGE),
-    page: `${path === '.' ? PACKAGE : path.slice(2)}.md`,
+    page: `${PAGE_OF[path] ?? path.slice(2)}.md`,
     declarations: join(root, file.replace(/js$/, 'd.ts')),
   }));
 
@@ -202,7 +210,7 @@ export function referencePages() {
     }
     if (elsewhere.length > 0) {
       blocks.push('## Described elsewhere');
-      for (const one of new Set(elsewhere.map(([, page]) => page))) {
+      for (const one of new Set(elsewhere.map(([, of]) => of))) {
         const names = elsewhere.filter(([, of]) => of === one).map(([name]) => `\`${name}\``);
         blocks.push(`In [${one}](${one}): ${names.join(', ')}`);
       }
@@ -212,7 +220,10 @@ export function referencePages() {
   const leadsNowhere = ([where, name]) =>
     !known.has(name) && !known.has(`${where.split('.')[0]}.${name}`);
   const dead = links.filter(leadsNowhere).map(([where, name]) => `${where} links to ${name}`);
-  return { pages: new Map(pages), missing, dead };
+  const texts = new Map();
+  for (const [page, text] of pages) texts.set(page, [...(texts.get(page) ?? []), text]);
+  const joined = [...texts].map(([page, parts]) => [page, parts.join('\n')]);
+  return { pages: new Map(joined), missing, dead };
 }
 
 if (process.argv[1] === import.meta.filename) {
