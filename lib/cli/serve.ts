@@ -9,7 +9,9 @@ import type { ServeConfig } from '../serve/config.ts';
 import { Daemon } from '../serve/daemon.ts';
 import { LifeCycle } from '../serve/life-cycle.ts';
 import { parseListen } from '../serve/listen-address.ts';
-import { printableLines } from '../wire/text.ts';
+import { LOG_FORMATS, LOG_LEVELS, Log, type LogFormat, type LogLevel } from '../serve/log.ts';
+import { ServiceNotifier } from '../serve/notify.ts';
+import { supervise } from '../serve/supervise.ts';
 import { ExpectError, readExpected } from './tunnels/expect.ts';
 import { duration } from './tunnels/tunnel-options.ts';
 import { version } from './version.ts';
@@ -26,6 +28,8 @@ interface Options {
   readonly tlsKey?: string;
   readonly tokenFile?: string;
   readonly stateDir?: string;
+  readonly logLevel: LogLevel;
+  readonly logFormat: LogFormat;
 }
 
 export function serveCommand(): Command {
@@ -48,7 +52,17 @@ export function serveCommand(): Command {
     .addOption(new Option('--tls-cert <file>', 'certificate chain, PEM; needs --tls-key'))
     .addOption(new Option('--tls-key <file>', 'its private key, PEM; needs --tls-cert'))
     .option('--token-file <file>', 'answer only requests with this token (Authorization: Bearer)')
-    .option('--state-dir <directory>', 'keep totals and since-times there, over restarts');
+    .option('--state-dir <directory>', 'keep totals and since-times there, over restarts')
+    .addOption(
+      new Option('--log-level <level>', 'the least important lines to log')
+        .choices(LOG_LEVELS)
+        .default('info'),
+    )
+    .addOption(
+      new Option('--log-format <format>', 'of the log, on standard error')
+        .choices(LOG_FORMATS)
+        .default('text'),
+    );
   addNamespaceOptions(command);
   return command.addHelpText('after', '\nSee docs/serve.md.\n').action(async (options: Options) => {
     await run(options, givenBy(options, command));
@@ -106,13 +120,13 @@ function givenBy(options: Options, command: Command): Partial<ServeConfig> {
 
 async function run(options: Options, given: Partial<ServeConfig>): Promise<void> {
   const lifeCycle = new LifeCycle();
-  lifeCycle.on('notice', ({ level, text }) => {
-    process.stderr.write(
-      `netlink-xfrm serve: ${level === 'info' ? '' : `${level}: `}${printableLines(text)}\n`,
-    );
-  });
+  const log = new Log({ level: options.logLevel, format: options.logFormat });
+  lifeCycle.on('notice', ({ level, event, text, about }) => log[level](event, text, about));
   const file = options.config === undefined ? undefined : resolve(options.config);
   const daemon = new Daemon({ version, file, given, lifeCycle });
+  lifeCycle.on('ready', () => log.info('ready', daemon.service.status));
+  const onError = ({ message }: Error) => log.warning('notify-failed', message);
+  supervise(daemon, new ServiceNotifier({ onError }));
   const stopped = new AbortController();
   for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => stopped.abort());
   process.on('SIGHUP', () => daemon.reload());

@@ -33,9 +33,10 @@ export class Token {
 /** Reads a token. @throws an Error that names the file, and says what is wrong */
 export function readToken(path: string): Token {
   const text = readSmallFile(path, LARGEST, (mode) =>
-    (mode & 0o077) === 0
+    // A group may read it: credentials of systemd have mode 440, as secrets of Kubernetes do.
+    (mode & 0o027) === 0
       ? undefined
-      : `others may read or write it (mode ${(mode & 0o777).toString(8)}): chmod 600`,
+      : `others may read or change it (mode ${(mode & 0o777).toString(8)}): chmod 600`,
   ).trim();
   if (!/^[\x21-\x7e]{16,}$/.test(text)) {
     throw new Error(

@@ -1,10 +1,11 @@
 /** What happens to the daemon, for logs and for a service manager. @module */
 import { EventEmitter } from 'node:events';
 import type { WatchState } from '../metrics/source.ts';
+import type { LogLevel } from './log.ts';
 
 /** Something that people who run it should know, said once. */
 export interface Notice {
-  readonly level: 'info' | 'warning' | 'error';
+  readonly level: LogLevel;
   /** A word for each kind of notice. */
   readonly event: string;
   /** One line. */
@@ -15,8 +16,6 @@ export interface Notice {
 
 /**
  * - `ready`: the first sync of every namespace that can be watched is done, and it listens
- * - `status`: a line about all tunnels, after each reading of the counters
- * - `alive`: the event loop runs and the counters were read in time; for a watchdog
  * - `reloading`, `reloaded`: the configuration is read again
  * - `stopping`: it will end
  * - `watch`: a namespace is synced, repairing or blind
@@ -24,8 +23,6 @@ export interface Notice {
  */
 export interface LifeCycleEvents {
   ready: [];
-  status: [text: string];
-  alive: [];
   reloading: [];
   reloaded: [];
   stopping: [];

@@ -6,7 +6,11 @@ import { isUpState } from '../tunnel/tunnel.ts';
 import type { ServeConfig } from './config.ts';
 import { EventLog } from './event-log.ts';
 import type { LifeCycle } from './life-cycle.ts';
+import type { SavedState } from './state-file.ts';
 import { type Surroundings, WatchedNamespace } from './watched-namespace.ts';
+
+/** Milliseconds in which the counters are read in any case, unless something hangs. */
+const OVERDUE = 60_000;
 
 export class Service {
   readonly lifeCycle: LifeCycle;
@@ -16,7 +20,9 @@ export class Service {
   readonly #around: Surroundings;
   #named: NamespaceWatch | undefined;
   #config: ServeConfig;
-  #closing: Promise<unknown>[] = [];
+  readonly #closing: Promise<unknown>[] = [];
+  /** Of namespaces that were not watched so far. */
+  #saved: SavedState = { namespaces: new Map(), isLast: true };
 
   constructor(config: ServeConfig, lifeCycle: LifeCycle) {
     this.#config = config;
@@ -38,6 +44,20 @@ export class Service {
     return [...this.#namespaces.values()];
   }
 
+  /** What is to be known after a restart. */
+  save(isLast: boolean): SavedState {
+    const all = this.namespaces.map(({ name, source }) => {
+      source.update();
+      return [name, source.tunnels.save()] as const;
+    });
+    return { namespaces: new Map([...this.#saved.namespaces, ...all]), isLast };
+  }
+
+  /** Takes up what was saved, before it begins to watch. */
+  restore(saved: SavedState): void {
+    this.#saved = saved;
+  }
+
   /** Begins to watch. @returns a promise that is fulfilled when everything was tried once */
   async start(): Promise<void> {
     this.#watch(this.#config);
@@ -56,6 +76,17 @@ export class Service {
     for (const one of this.#namespaces.values()) one.setExpected(this.#expectedIn(one.name));
   }
 
+  /**
+   * Whether all is well that a restart could cure: where someone watches, the counters are read in
+   * time. A namespace that is blind is tried again anyway.
+   */
+  get isHealthy(): boolean {
+    const oldest = performance.now() - Math.max(OVERDUE, 3 * this.#config.refresh);
+    return this.namespaces.every(
+      ({ monitor }) => monitor === undefined || monitor.countersReadAt.monotonic >= oldest,
+    );
+  }
+
   /** All tunnels in words, for a service manager. */
   get status(): string {
     let [all, up] = [0, 0];
@@ -68,7 +99,7 @@ export class Service {
     const overruns = this.namespaces.reduce((sum, { source }) => sum + source.overruns, 0);
     const blind = this.blind.length;
     const seeing = blind === 0 ? '' : `, ${blind} of ${this.#namespaces.size} namespaces blind`;
-    return `${all} tunnels: ${up} up, ${all - up} not; ${overruns} overruns${seeing}`;
+    return `${all} ${all === 1 ? 'tunnel' : 'tunnels'}: ${up} up, ${all - up} not; ${overruns} overruns${seeing}`;
   }
 
   async close(): Promise<void> {
@@ -107,6 +138,11 @@ export class Service {
   #add(name: string | null, path: string | undefined): void {
     if (this.#namespaces.has(name)) return;
     const namespace = new WatchedNamespace(name, path, this.#expectedIn(name), this.#around);
+    const { namespaces, isLast } = this.#saved;
+    const saved = namespaces.get(name);
+    if (saved) namespace.source.tunnels.restore(saved, !isLast);
+    const others = [...namespaces].filter(([one]) => one !== name);
+    this.#saved = { namespaces: new Map(others), isLast };
     this.#namespaces.set(name, namespace);
     namespace.start();
   }

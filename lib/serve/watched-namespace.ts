@@ -10,6 +10,7 @@ import type { XfrmEvent } from '../xfrm/events.ts';
 import type { EventLog } from './event-log.ts';
 import { History } from './history.ts';
 import type { LifeCycle } from './life-cycle.ts';
+import { noticeOf } from './tunnel-notices.ts';
 
 /** Milliseconds until it tries again, after each failure. */
 const AGAIN = [1000, 2000, 5000, 10_000, 30_000];
@@ -145,7 +146,9 @@ export class WatchedNamespace {
   }
 
   #changed(change: TunnelChange): void {
-    const { log } = this.#around;
+    const { log, lifeCycle } = this.#around;
+    const notice = noticeOf(change, this.name);
+    if (notice) lifeCycle.emit('notice', notice);
     switch (change.kind) {
       case 'namespace-gone':
         return;
