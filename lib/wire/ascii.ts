@@ -27,6 +27,19 @@ const DOTTED = Array.from({ length: 256 }, (_, octet) => ascii(`${octet}.`));
 const dottedWords = Int32Array.from(DOTTED, ({ words }) => words[0] as number);
 const dottedLengths = Uint8Array.from(DOTTED, ({ length }) => length);
 
+/** 0 to 999 as decimal digits: without, and with leading zeros. */
+const shortWords = new Int32Array(1000);
+const shortLengths = new Uint8Array(1000);
+const paddedWords = new Int32Array(1000);
+for (let i = 0; i < 1000; i++) {
+  const [hundreds, tens, ones] = [(i / 100) | 0, ((i / 10) | 0) % 10, i % 10];
+  const padded = ((ZERO + ones) << 16) | ((ZERO + tens) << 8) | (ZERO + hundreds);
+  const length = i < 10 ? 1 : i < 100 ? 2 : 3;
+  paddedWords[i] = padded;
+  shortWords[i] = padded >> (8 * (3 - length));
+  shortLengths[i] = length;
+}
+
 /**
  * Writes text into bytes at `at`, and advances it. The caller must reserve space for the text and
  * three more bytes, because whole words are stored where that is faster.
@@ -53,27 +66,15 @@ export class AsciiWriter {
 
   /** A number from 0 to 2^32 - 1 in decimal. */
   decimal(value: number): void {
-    if (value < 10) {
-      this.character(ZERO + value);
+    if (value < 1000) {
+      this.view.setInt32(this.at, shortWords[value] as number, true);
+      this.at += shortLengths[value] as number;
       return;
     }
-    if (value > 0x7fffffff) {
-      // Beyond the range of fast integer division.
-      const tens = Math.floor(value / 10);
-      this.decimal(tens);
-      this.character(ZERO + value - tens * 10);
-      return;
-    }
-    const { view, at } = this;
-    let end = at + 1;
-    for (let rest = (value / 10) | 0; rest !== 0; rest = (rest / 10) | 0) end++;
-    let rest = value | 0;
-    for (let i = end - 1; i >= at; i--) {
-      const tens = (rest / 10) | 0;
-      view.setUint8(i, ZERO + rest - tens * 10);
-      rest = tens;
-    }
-    this.at = end;
+    const thousands = value > 0x7fffffff ? Math.floor(value / 1000) : (value / 1000) | 0;
+    this.decimal(thousands);
+    this.view.setInt32(this.at, paddedWords[value - thousands * 1000] as number, true);
+    this.at += 3;
   }
 
   /** 0x and a 32-bit number in hexadecimal, with at least `digits` digits. */
