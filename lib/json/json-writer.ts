@@ -3,7 +3,6 @@
  * decoded value, or refuses the message.
  * @module
  */
-import { AF_INET, readAddress } from '../wire/address.ts';
 import { type Ascii, AsciiWriter, ascii } from '../wire/ascii.ts';
 import { NLA_HDRLEN } from '../wire/attribute.ts';
 import { LE } from '../wire/endian.ts';
@@ -71,19 +70,6 @@ export class JsonWriter extends AsciiWriter {
     this.refused = true;
   }
 
-  /** An address without quotes, as readAddress gives it. */
-  override address(bytes: Uint8Array, from: number, family: number): void {
-    if (family === AF_INET) super.address(bytes, from, family);
-    else this.characters(readAddress(bytes, from, family));
-  }
-
-  /** ASCII text that needs no escape. */
-  characters(text: string): void {
-    const { view, at } = this;
-    for (let i = 0; i < text.length; i++) view.setUint8(at + i, text.charCodeAt(i));
-    this.at = at + text.length;
-  }
-
   /** A NUL-padded name without quotes. */
   name(bytes: Uint8Array, from: number): void {
     for (let i = from; i < from + NAME && bytes[i] !== 0; i++) {
@@ -118,9 +104,7 @@ export class JsonWriter extends AsciiWriter {
       this.refuse();
       return;
     }
-    const value = readNearest(view, from) * factor;
-    if (value <= 0xffffffff) this.decimal(value);
-    else this.characters(`${value}`);
+    this.decimal(readNearest(view, from) * factor);
   }
 
   /** The same, where 0 means no limit. */

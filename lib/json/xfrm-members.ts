@@ -47,106 +47,118 @@ const T2 = ascii('","dport":');
 const T3 = ascii(',"dportMask":');
 const T4 = ascii(',"sport":');
 const T5 = ascii(',"sportMask":');
-const T6 = ascii(',"family":');
-const T7 = ascii(',"prefixlenD":');
-const T8 = ascii(',"prefixlenS":');
-const T9 = ascii(',"proto":');
-const T10 = ascii(',"ifindex":');
-const T11 = ascii(',"user":');
-const T12 = ascii('"selector":{');
-const T13 = ascii('},"daddr":"');
-const T14 = ascii('","spi":');
-const T15 = ascii(',"saddr":"');
-const T16 = ascii('"softBytes":');
-const T17 = ascii(',"hardBytes":');
-const T18 = ascii(',"softPackets":');
-const T19 = ascii(',"hardPackets":');
-const T20 = ascii(',"softAddSeconds":');
-const T21 = ascii(',"hardAddSeconds":');
-const T22 = ascii(',"softUseSeconds":');
-const T23 = ascii(',"hardUseSeconds":');
-const T24 = ascii(
+const T6 = ascii('","dport":0,"dportMask":0,"sport":0,"sportMask":0');
+const T7 = ascii(',"family":');
+const T8 = ascii(',"prefixlenD":');
+const T9 = ascii(',"prefixlenS":');
+const T10 = ascii(',"proto":');
+const T11 = ascii(',"ifindex":');
+const T12 = ascii(',"user":');
+const T13 = ascii(',"ifindex":0,"user":0');
+const T14 = ascii('"selector":{');
+const T15 = ascii('},"daddr":"');
+const T16 = ascii('","spi":');
+const T17 = ascii(',"saddr":"');
+const T18 = ascii('"softBytes":');
+const T19 = ascii(',"hardBytes":');
+const T20 = ascii(',"softPackets":');
+const T21 = ascii(',"hardPackets":');
+const T22 = ascii(',"softAddSeconds":');
+const T23 = ascii(',"hardAddSeconds":');
+const T24 = ascii(',"softUseSeconds":');
+const T25 = ascii(',"hardUseSeconds":');
+const T26 = ascii(
   '"softBytes":null,"hardBytes":null,"softPackets":null,"hardPackets":null,"softAddSeconds":null,"hardAddSeconds":null,"softUseSeconds":null,"hardUseSeconds":null',
 );
-const T25 = ascii('","lifetime":{');
-const T26 = ascii('"bytes":');
-const T27 = ascii(',"packets":');
-const T28 = ascii(',"addedAt":');
-const T29 = ascii(',"firstUsedAt":');
-const T30 = ascii('},"current":{');
-const T31 = ascii('"replayWindow":');
-const T32 = ascii(',"replay":');
-const T33 = ascii(',"integrityFailed":');
-const T34 = ascii('},"stats":{');
-const T35 = ascii('},"seq":');
-const T36 = ascii(',"reqid":');
-const T37 = ascii(',"mode":');
-const T38 = ascii(',"replayWindow":');
-const T39 = ascii(',"flags":');
-const T40 = ascii('},"lifetime":{');
-const T41 = ascii('},"priority":');
-const T42 = ascii(',"index":');
-const T43 = ascii(',"dir":');
-const T44 = ascii(',"action":');
-const T45 = ascii(',"share":');
-const T46 = ascii('},"index":');
-const T47 = ascii('"name":"');
-const T48 = ascii('","keyBits":');
-const T49 = ascii(',"auth":{');
-const T50 = ascii('}');
-const T51 = ascii(',"crypt":{');
-const T52 = ascii(',"comp":{');
-const T53 = ascii('"type":');
-const T54 = ascii(',"dport":');
-const T55 = ascii(',"oa":"');
-const T56 = ascii('"');
-const T57 = ascii(',"encap":{');
-const T58 = ascii('","reqid":');
-const T59 = ascii(',"optional":');
-const T60 = ascii(',"aalgos":');
-const T61 = ascii(',"ealgos":');
-const T62 = ascii(',"calgos":');
-const T63 = ascii('{');
-const T64 = ascii('},{');
-const T65 = ascii(',"templates":[');
-const T66 = ascii(']');
-const T67 = ascii(',"lifetimeCurrent":{');
-const T68 = ascii('"oseq":');
-const T69 = ascii(',"seq":');
-const T70 = ascii(',"bitmap":');
-const T71 = ascii(',"replay":{');
-const T72 = ascii(',"replayThreshold":');
-const T73 = ascii(',"timerThreshold":');
-const T74 = ascii(',"coaddr":"');
-const T75 = ascii(',"lastUsedAt":');
-const T76 = ascii(',"policyType":{');
-const T77 = ascii(',"icvBits":');
-const T78 = ascii(',"aead":{');
-const T79 = ascii(',"truncBits":');
-const T80 = ascii(',"authTrunc":{');
-const T81 = ascii('"value":');
-const T82 = ascii(',"mask":');
-const T83 = ascii(',"mark":{');
-const T84 = ascii(',"tfcPad":');
-const T85 = ascii(',"oseqHi":');
-const T86 = ascii(',"seqHi":');
-const T87 = ascii(',"bitmap":[');
-const T88 = ascii(',"replayEsn":{');
-const T89 = ascii(',"extraFlags":');
-const T90 = ascii('"ifindex":');
-const T91 = ascii(',"offload":{');
-const T92 = ascii(',"setMark":');
-const T93 = ascii(',"setMarkMask":');
-const T94 = ascii(',"ifId":');
-const T95 = ascii(',"mappingMaxAgeSeconds":');
-const T96 = ascii(',"natKeepaliveSeconds":');
-const T97 = ascii(',"pcpu":');
-const T98 = ascii(',"iptfsDropUs":');
-const T99 = ascii(',"iptfsReorderWindow":');
-const T100 = ascii(',"iptfsDontFrag":true');
-const T101 = ascii(',"iptfsInitDelayUs":');
-const T102 = ascii(',"iptfsMaxQsize":');
-const T103 = ascii(',"iptfsPktSize":');
+const T27 = ascii('","lifetime":{');
+const T28 = ascii('"bytes":');
+const T29 = ascii(',"packets":');
+const T30 = ascii('"bytes":"0","packets":"0"');
+const T31 = ascii(',"addedAt":');
+const T32 = ascii(',"firstUsedAt":');
+const T33 = ascii('},"current":{');
+const T34 = ascii('"replayWindow":');
+const T35 = ascii(',"replay":');
+const T36 = ascii(',"integrityFailed":');
+const T37 = ascii('"replayWindow":0,"replay":0,"integrityFailed":0');
+const T38 = ascii('},"stats":{');
+const T39 = ascii('},"seq":');
+const T40 = ascii(',"reqid":');
+const T41 = ascii('},"seq":0,"reqid":0');
+const T42 = ascii(',"mode":');
+const T43 = ascii(',"replayWindow":');
+const T44 = ascii(',"flags":');
+const T45 = ascii('},"lifetime":{');
+const T46 = ascii('},"priority":');
+const T47 = ascii(',"index":');
+const T48 = ascii('},"priority":0,"index":0');
+const T49 = ascii(',"dir":');
+const T50 = ascii(',"action":');
+const T51 = ascii(',"share":');
+const T52 = ascii('},"index":');
+const T53 = ascii('"name":"');
+const T54 = ascii('","keyBits":');
+const T55 = ascii(',"auth":{');
+const T56 = ascii('}');
+const T57 = ascii(',"crypt":{');
+const T58 = ascii(',"comp":{');
+const T59 = ascii('"type":');
+const T60 = ascii(',"dport":');
+const T61 = ascii(',"oa":"');
+const T62 = ascii('"');
+const T63 = ascii(',"encap":{');
+const T64 = ascii('","reqid":');
+const T65 = ascii(',"optional":');
+const T66 = ascii(',"aalgos":');
+const T67 = ascii(',"ealgos":');
+const T68 = ascii(',"calgos":');
+const T69 = ascii(',"aalgos":0,"ealgos":0,"calgos":0');
+const T70 = ascii('{');
+const T71 = ascii('},{');
+const T72 = ascii(',"templates":[');
+const T73 = ascii(']');
+const T74 = ascii(',"lifetimeCurrent":{');
+const T75 = ascii('"oseq":');
+const T76 = ascii(',"seq":');
+const T77 = ascii(',"bitmap":');
+const T78 = ascii('"oseq":0,"seq":0,"bitmap":0');
+const T79 = ascii(',"replay":{');
+const T80 = ascii(',"replayThreshold":');
+const T81 = ascii(',"timerThreshold":');
+const T82 = ascii(',"coaddr":"');
+const T83 = ascii(',"lastUsedAt":');
+const T84 = ascii(',"policyType":{');
+const T85 = ascii(',"icvBits":');
+const T86 = ascii('","keyBits":0,"icvBits":0');
+const T87 = ascii(',"aead":{');
+const T88 = ascii(',"truncBits":');
+const T89 = ascii('","keyBits":0,"truncBits":0');
+const T90 = ascii(',"authTrunc":{');
+const T91 = ascii('"value":');
+const T92 = ascii(',"mask":');
+const T93 = ascii('"value":0,"mask":0');
+const T94 = ascii(',"mark":{');
+const T95 = ascii(',"tfcPad":');
+const T96 = ascii(',"oseqHi":');
+const T97 = ascii(',"seqHi":');
+const T98 = ascii('"oseq":0,"seq":0,"oseqHi":0,"seqHi":0,"replayWindow":0');
+const T99 = ascii(',"bitmap":[');
+const T100 = ascii(',"replayEsn":{');
+const T101 = ascii(',"extraFlags":');
+const T102 = ascii('"ifindex":');
+const T103 = ascii(',"offload":{');
+const T104 = ascii(',"setMark":');
+const T105 = ascii(',"setMarkMask":');
+const T106 = ascii(',"ifId":');
+const T107 = ascii(',"mappingMaxAgeSeconds":');
+const T108 = ascii(',"natKeepaliveSeconds":');
+const T109 = ascii(',"pcpu":');
+const T110 = ascii(',"iptfsDropUs":');
+const T111 = ascii(',"iptfsReorderWindow":');
+const T112 = ascii(',"iptfsDontFrag":true');
+const T113 = ascii(',"iptfsInitDelayUs":');
+const T114 = ascii(',"iptfsMaxQsize":');
+const T115 = ascii(',"iptfsPktSize":');
 
 /** Members of XfrmSelector. */
 export function writeXfrmSelector(
@@ -161,26 +173,32 @@ export function writeXfrmSelector(
   o.address(b, at, family);
   o.text(T1);
   o.address(b, at + 16, family);
-  o.text(T2);
-  o.decimal(v.getUint16(at + 32));
-  o.text(T3);
-  o.decimal(v.getUint16(at + 34));
-  o.text(T4);
-  o.decimal(v.getUint16(at + 36));
-  o.text(T5);
-  o.decimal(v.getUint16(at + 38));
-  o.text(T6);
-  o.text(XfrmFamilyTexts.of(v.getUint16(at + 40, LE)));
+  if ((v.getInt32(at + 32) | v.getInt32(at + 36)) === 0) o.text(T6);
+  else {
+    o.text(T2);
+    o.decimal(v.getUint16(at + 32));
+    o.text(T3);
+    o.decimal(v.getUint16(at + 34));
+    o.text(T4);
+    o.decimal(v.getUint16(at + 36));
+    o.text(T5);
+    o.decimal(v.getUint16(at + 38));
+  }
   o.text(T7);
-  o.decimal(b[at + 42] as number);
+  o.text(XfrmFamilyTexts.of(v.getUint16(at + 40, LE)));
   o.text(T8);
-  o.decimal(b[at + 43] as number);
+  o.decimal(b[at + 42] as number);
   o.text(T9);
-  o.decimal(b[at + 44] as number);
+  o.decimal(b[at + 43] as number);
   o.text(T10);
-  o.signed(v.getInt32(at + 48, LE));
-  o.text(T11);
-  o.decimal(v.getUint32(at + 52, LE));
+  o.decimal(b[at + 44] as number);
+  if ((v.getInt32(at + 48) | v.getInt32(at + 52)) === 0) o.text(T13);
+  else {
+    o.text(T11);
+    o.signed(v.getInt32(at + 48, LE));
+    o.text(T12);
+    o.decimal(v.getUint32(at + 52, LE));
+  }
 }
 
 /** Members of LifetimeLimits. */
@@ -195,49 +213,56 @@ export function writeLifetimeLimits(v: DataView, _b: Uint8Array, at: number, o: 
     isZero(v, at + 48) &&
     isZero(v, at + 56)
   ) {
-    o.text(T24);
+    o.text(T26);
     return;
   }
-  o.text(T16);
-  o.limit(v, at);
-  o.text(T17);
-  o.limit(v, at + 8);
   o.text(T18);
-  o.limit(v, at + 16);
+  o.limit(v, at);
   o.text(T19);
-  o.limit(v, at + 24);
+  o.limit(v, at + 8);
   o.text(T20);
-  o.duration(v, at + 32, 1);
+  o.limit(v, at + 16);
   o.text(T21);
-  o.duration(v, at + 40, 1);
+  o.limit(v, at + 24);
   o.text(T22);
-  o.duration(v, at + 48, 1);
+  o.duration(v, at + 32, 1);
   o.text(T23);
+  o.duration(v, at + 40, 1);
+  o.text(T24);
+  o.duration(v, at + 48, 1);
+  o.text(T25);
   o.duration(v, at + 56, 1);
 }
 
 /** Members of LifetimeUsage. */
 export function writeLifetimeUsage(v: DataView, _b: Uint8Array, at: number, o: JsonWriter): void {
-  o.text(T26);
-  o.digits(v, at);
-  o.text(T27);
-  o.digits(v, at + 8);
-  o.text(T28);
+  if ((v.getInt32(at) | v.getInt32(at + 4) | v.getInt32(at + 8) | v.getInt32(at + 12)) === 0)
+    o.text(T30);
+  else {
+    o.text(T28);
+    o.digits(v, at);
+    o.text(T29);
+    o.digits(v, at + 8);
+  }
+  o.text(T31);
   o.time(v, at + 16, 1000);
   if (!isZero(v, at + 24)) {
-    o.text(T29);
+    o.text(T32);
     o.time(v, at + 24, 1000);
   }
 }
 
 /** Members of StateStats. */
 export function writeStateStats(v: DataView, _b: Uint8Array, at: number, o: JsonWriter): void {
-  o.text(T31);
-  o.decimal(v.getUint32(at, LE));
-  o.text(T32);
-  o.decimal(v.getUint32(at + 4, LE));
-  o.text(T33);
-  o.decimal(v.getUint32(at + 8, LE));
+  if ((v.getInt32(at) | v.getInt32(at + 4) | v.getInt32(at + 8)) === 0) o.text(T37);
+  else {
+    o.text(T34);
+    o.decimal(v.getUint32(at, LE));
+    o.text(T35);
+    o.decimal(v.getUint32(at + 4, LE));
+    o.text(T36);
+    o.decimal(v.getUint32(at + 8, LE));
+  }
 }
 
 /** Members of StateInfo. */
@@ -249,55 +274,61 @@ export function writeStateInfo(
   o: JsonWriter,
 ): void {
   const family = v.getUint16(at + 212, LE) || outer;
-  o.text(T12);
-  writeXfrmSelector(v, b, at, family, o);
-  o.text(T13);
-  o.address(b, at + 56, family);
   o.text(T14);
-  o.decimal(v.getUint32(at + 72));
-  o.text(T9);
-  o.text(IpsecProtoTexts.of(b[at + 76] as number));
+  writeXfrmSelector(v, b, at, family, o);
   o.text(T15);
+  o.address(b, at + 56, family);
+  o.text(T16);
+  o.decimal(v.getUint32(at + 72));
+  o.text(T10);
+  o.text(IpsecProtoTexts.of(b[at + 76] as number));
+  o.text(T17);
   o.address(b, at + 80, family);
-  o.text(T25);
+  o.text(T27);
   writeLifetimeLimits(v, b, at + 96, o);
-  o.text(T30);
+  o.text(T33);
   writeLifetimeUsage(v, b, at + 160, o);
-  o.text(T34);
-  writeStateStats(v, b, at + 192, o);
-  o.text(T35);
-  o.decimal(v.getUint32(at + 204, LE));
-  o.text(T36);
-  o.decimal(v.getUint32(at + 208, LE));
-  o.text(T6);
-  o.text(XfrmFamilyTexts.of(v.getUint16(at + 212, LE)));
-  o.text(T37);
-  o.text(XfrmModeTexts.of(b[at + 214] as number));
   o.text(T38);
+  writeStateStats(v, b, at + 192, o);
+  if ((v.getInt32(at + 204) | v.getInt32(at + 208)) === 0) o.text(T41);
+  else {
+    o.text(T39);
+    o.decimal(v.getUint32(at + 204, LE));
+    o.text(T40);
+    o.decimal(v.getUint32(at + 208, LE));
+  }
+  o.text(T7);
+  o.text(XfrmFamilyTexts.of(v.getUint16(at + 212, LE)));
+  o.text(T42);
+  o.text(XfrmModeTexts.of(b[at + 214] as number));
+  o.text(T43);
   o.decimal(b[at + 215] as number);
-  o.text(T39);
+  o.text(T44);
   o.text(StateFlagsTexts.of(b[at + 216] as number));
 }
 
 /** Members of PolicyInfo. */
 export function writePolicyInfo(v: DataView, b: Uint8Array, at: number, o: JsonWriter): void {
-  o.text(T12);
+  o.text(T14);
   writeXfrmSelector(v, b, at, 0, o);
-  o.text(T40);
-  writeLifetimeLimits(v, b, at + 56, o);
-  o.text(T30);
-  writeLifetimeUsage(v, b, at + 120, o);
-  o.text(T41);
-  o.decimal(v.getUint32(at + 152, LE));
-  o.text(T42);
-  o.decimal(v.getUint32(at + 156, LE));
-  o.text(T43);
-  o.text(PolicyDirTexts.of(b[at + 160] as number));
-  o.text(T44);
-  o.text(PolicyActionTexts.of(b[at + 161] as number));
-  o.text(T39);
-  o.text(PolicyFlagsTexts.of(b[at + 162] as number));
   o.text(T45);
+  writeLifetimeLimits(v, b, at + 56, o);
+  o.text(T33);
+  writeLifetimeUsage(v, b, at + 120, o);
+  if ((v.getInt32(at + 152) | v.getInt32(at + 156)) === 0) o.text(T48);
+  else {
+    o.text(T46);
+    o.decimal(v.getUint32(at + 152, LE));
+    o.text(T47);
+    o.decimal(v.getUint32(at + 156, LE));
+  }
+  o.text(T49);
+  o.text(PolicyDirTexts.of(b[at + 160] as number));
+  o.text(T50);
+  o.text(PolicyActionTexts.of(b[at + 161] as number));
+  o.text(T44);
+  o.text(PolicyFlagsTexts.of(b[at + 162] as number));
+  o.text(T51);
   o.text(PolicyShareTexts.of(b[at + 163] as number));
 }
 
@@ -312,21 +343,21 @@ export function writeStateId(
   const family = v.getUint16(at + 20, LE) || outer;
   o.text(T0);
   o.address(b, at, family);
-  o.text(T14);
+  o.text(T16);
   o.decimal(v.getUint32(at + 16));
-  o.text(T6);
+  o.text(T7);
   o.text(XfrmFamilyTexts.of(v.getUint16(at + 20, LE)));
-  o.text(T9);
+  o.text(T10);
   o.text(IpsecProtoTexts.of(b[at + 22] as number));
 }
 
 /** Members of PolicyId. */
 export function writePolicyId(v: DataView, b: Uint8Array, at: number, o: JsonWriter): void {
-  o.text(T12);
+  o.text(T14);
   writeXfrmSelector(v, b, at, 0, o);
-  o.text(T46);
+  o.text(T52);
   o.decimal(v.getUint32(at + 56, LE));
-  o.text(T43);
+  o.text(T49);
   o.text(PolicyDirTexts.of(b[at + 60] as number));
 }
 
@@ -339,9 +370,9 @@ export function writeXfrmAlgorithm(
   o: JsonWriter,
 ): void {
   if (Math.ceil(v.getUint32(at + 64, LE) / 8) > length - 68) o.refuse();
-  o.text(T47);
+  o.text(T53);
   o.name(b, at);
-  o.text(T48);
+  o.text(T54);
   o.decimal(v.getUint32(at + 64, LE));
 }
 
@@ -354,15 +385,15 @@ export function writeEncapTemplate(
   o: JsonWriter,
 ): void {
   const family = outer;
-  o.text(T53);
+  o.text(T59);
   o.text(EncapTypeTexts.of(v.getUint16(at, LE)));
   o.text(T4);
   o.decimal(v.getUint16(at + 2));
-  o.text(T54);
+  o.text(T60);
   o.decimal(v.getUint16(at + 4));
-  o.text(T55);
+  o.text(T61);
   o.address(b, at + 8, family);
-  o.text(T56);
+  o.text(T62);
 }
 
 /** Members of PolicyTemplate. */
@@ -376,43 +407,49 @@ export function writePolicyTemplate(
   const family = v.getUint16(at + 24, LE) || outer;
   o.text(T0);
   o.address(b, at, family);
-  o.text(T14);
+  o.text(T16);
   o.decimal(v.getUint32(at + 16));
-  o.text(T9);
+  o.text(T10);
   o.text(IpsecProtoTexts.of(b[at + 20] as number));
-  o.text(T6);
+  o.text(T7);
   o.text(XfrmFamilyTexts.of(v.getUint16(at + 24, LE)));
-  o.text(T15);
+  o.text(T17);
   o.address(b, at + 28, family);
-  o.text(T58);
+  o.text(T64);
   o.decimal(v.getUint32(at + 44, LE));
-  o.text(T37);
+  o.text(T42);
   o.text(XfrmModeTexts.of(b[at + 48] as number));
-  o.text(T45);
+  o.text(T51);
   o.text(PolicyShareTexts.of(b[at + 49] as number));
-  o.text(T59);
+  o.text(T65);
   o.text(truthTexts.of(b[at + 50] as number));
-  o.text(T60);
-  o.decimal(v.getUint32(at + 52, LE));
-  o.text(T61);
-  o.decimal(v.getUint32(at + 56, LE));
-  o.text(T62);
-  o.decimal(v.getUint32(at + 60, LE));
+  if ((v.getInt32(at + 52) | v.getInt32(at + 56) | v.getInt32(at + 60)) === 0) o.text(T69);
+  else {
+    o.text(T66);
+    o.decimal(v.getUint32(at + 52, LE));
+    o.text(T67);
+    o.decimal(v.getUint32(at + 56, LE));
+    o.text(T68);
+    o.decimal(v.getUint32(at + 60, LE));
+  }
 }
 
 /** Members of ReplayState. */
 export function writeReplayState(v: DataView, _b: Uint8Array, at: number, o: JsonWriter): void {
-  o.text(T68);
-  o.decimal(v.getUint32(at, LE));
-  o.text(T69);
-  o.decimal(v.getUint32(at + 4, LE));
-  o.text(T70);
-  o.decimal(v.getUint32(at + 8, LE));
+  if ((v.getInt32(at) | v.getInt32(at + 4) | v.getInt32(at + 8)) === 0) o.text(T78);
+  else {
+    o.text(T75);
+    o.decimal(v.getUint32(at, LE));
+    o.text(T76);
+    o.decimal(v.getUint32(at + 4, LE));
+    o.text(T77);
+    o.decimal(v.getUint32(at + 8, LE));
+  }
 }
 
 /** Members of PolicyTypeInfo. */
 export function writePolicyTypeInfo(_v: DataView, b: Uint8Array, at: number, o: JsonWriter): void {
-  o.text(T53);
+  o.text(T59);
   o.text(PolicyTypeTexts.of(b[at] as number));
 }
 
@@ -425,12 +462,15 @@ export function writeAeadAlgorithm(
   o: JsonWriter,
 ): void {
   if (Math.ceil(v.getUint32(at + 64, LE) / 8) > length - 72) o.refuse();
-  o.text(T47);
+  o.text(T53);
   o.name(b, at);
-  o.text(T48);
-  o.decimal(v.getUint32(at + 64, LE));
-  o.text(T77);
-  o.decimal(v.getUint32(at + 68, LE));
+  if ((v.getInt32(at + 64) | v.getInt32(at + 68)) === 0) o.text(T86);
+  else {
+    o.text(T54);
+    o.decimal(v.getUint32(at + 64, LE));
+    o.text(T85);
+    o.decimal(v.getUint32(at + 68, LE));
+  }
 }
 
 /** Members of AuthAlgorithm. */
@@ -442,20 +482,26 @@ export function writeAuthAlgorithm(
   o: JsonWriter,
 ): void {
   if (Math.ceil(v.getUint32(at + 64, LE) / 8) > length - 72) o.refuse();
-  o.text(T47);
+  o.text(T53);
   o.name(b, at);
-  o.text(T48);
-  o.decimal(v.getUint32(at + 64, LE));
-  o.text(T79);
-  o.decimal(v.getUint32(at + 68, LE));
+  if ((v.getInt32(at + 64) | v.getInt32(at + 68)) === 0) o.text(T89);
+  else {
+    o.text(T54);
+    o.decimal(v.getUint32(at + 64, LE));
+    o.text(T88);
+    o.decimal(v.getUint32(at + 68, LE));
+  }
 }
 
 /** Members of XfrmMark. */
 export function writeXfrmMark(v: DataView, _b: Uint8Array, at: number, o: JsonWriter): void {
-  o.text(T81);
-  o.decimal(v.getUint32(at, LE));
-  o.text(T82);
-  o.decimal(v.getUint32(at + 4, LE));
+  if ((v.getInt32(at) | v.getInt32(at + 4)) === 0) o.text(T93);
+  else {
+    o.text(T91);
+    o.decimal(v.getUint32(at, LE));
+    o.text(T92);
+    o.decimal(v.getUint32(at + 4, LE));
+  }
 }
 
 /** Members of ReplayStateEsn. */
@@ -466,26 +512,37 @@ export function writeReplayStateEsn(
   length: number,
   o: JsonWriter,
 ): void {
-  o.text(T68);
-  o.decimal(v.getUint32(at + 4, LE));
-  o.text(T69);
-  o.decimal(v.getUint32(at + 8, LE));
-  o.text(T85);
-  o.decimal(v.getUint32(at + 12, LE));
-  o.text(T86);
-  o.decimal(v.getUint32(at + 16, LE));
-  o.text(T38);
-  o.decimal(v.getUint32(at + 20, LE));
-  o.text(T87);
+  if (
+    (v.getInt32(at + 4) |
+      v.getInt32(at + 8) |
+      v.getInt32(at + 12) |
+      v.getInt32(at + 16) |
+      v.getInt32(at + 20)) ===
+    0
+  )
+    o.text(T98);
+  else {
+    o.text(T75);
+    o.decimal(v.getUint32(at + 4, LE));
+    o.text(T76);
+    o.decimal(v.getUint32(at + 8, LE));
+    o.text(T96);
+    o.decimal(v.getUint32(at + 12, LE));
+    o.text(T97);
+    o.decimal(v.getUint32(at + 16, LE));
+    o.text(T43);
+    o.decimal(v.getUint32(at + 20, LE));
+  }
+  o.text(T99);
   o.words(v, at + 24, v.getUint32(at, LE), length - 24);
-  o.text(T66);
+  o.text(T73);
 }
 
 /** Members of XfrmOffload. */
 export function writeXfrmOffload(v: DataView, b: Uint8Array, at: number, o: JsonWriter): void {
-  o.text(T90);
+  o.text(T102);
   o.signed(v.getInt32(at, LE));
-  o.text(T39);
+  o.text(T44);
   o.text(OffloadFlagsTexts.of(b[at + 4] as number));
 }
 
@@ -524,74 +581,74 @@ export function writeXfrmAttributes(
             o.refuse();
             return;
           }
-          o.text(T49);
+          o.text(T55);
           writeXfrmAlgorithm(v, b, p, n, o);
-          o.text(T50);
+          o.text(T56);
           break;
         case 2: // XFRMA_ALG_CRYPT
           if (n < 68) {
             o.refuse();
             return;
           }
-          o.text(T51);
+          o.text(T57);
           writeXfrmAlgorithm(v, b, p, n, o);
-          o.text(T50);
+          o.text(T56);
           break;
         case 3: // XFRMA_ALG_COMP
           if (n < 68) {
             o.refuse();
             return;
           }
-          o.text(T52);
+          o.text(T58);
           writeXfrmAlgorithm(v, b, p, n, o);
-          o.text(T50);
+          o.text(T56);
           break;
         case 4: // XFRMA_ENCAP
           if (n < 24) {
             o.refuse();
             return;
           }
-          o.text(T57);
+          o.text(T63);
           writeEncapTemplate(v, b, p, family, o);
-          o.text(T50);
+          o.text(T56);
           break;
         case 5: // XFRMA_TMPL
           if (n % 64 !== 0 || n > 64 * MOST) {
             o.refuse();
             return;
           }
-          o.text(T65);
+          o.text(T72);
           for (let i = 0; i < n; i += 64) {
-            o.text(i === 0 ? T63 : T64);
+            o.text(i === 0 ? T70 : T71);
             writePolicyTemplate(v, b, p + i, family, o);
           }
-          if (n > 0) o.text(T50);
-          o.text(T66);
+          if (n > 0) o.text(T56);
+          o.text(T73);
           break;
         case 9: // XFRMA_LTIME_VAL
           if (n < 32) {
             o.refuse();
             return;
           }
-          o.text(T67);
+          o.text(T74);
           writeLifetimeUsage(v, b, p, o);
-          o.text(T50);
+          o.text(T56);
           break;
         case 10: // XFRMA_REPLAY_VAL
           if (n < 12) {
             o.refuse();
             return;
           }
-          o.text(T71);
+          o.text(T79);
           writeReplayState(v, b, p, o);
-          o.text(T50);
+          o.text(T56);
           break;
         case 11: // XFRMA_REPLAY_THRESH
           if (n < 4) {
             o.refuse();
             return;
           }
-          o.text(T72);
+          o.text(T80);
           o.decimal(v.getUint32(p, LE));
           break;
         case 12: // XFRMA_ETIMER_THRESH
@@ -599,7 +656,7 @@ export function writeXfrmAttributes(
             o.refuse();
             return;
           }
-          o.text(T73);
+          o.text(T81);
           o.decimal(v.getUint32(p, LE));
           break;
         case 14: // XFRMA_COADDR
@@ -607,16 +664,16 @@ export function writeXfrmAttributes(
             o.refuse();
             return;
           }
-          o.text(T74);
+          o.text(T82);
           o.address(b, p, family);
-          o.text(T56);
+          o.text(T62);
           break;
         case 15: // XFRMA_LASTUSED
           if (n < 8) {
             o.refuse();
             return;
           }
-          o.text(T75);
+          o.text(T83);
           o.time(v, p, 1000);
           break;
         case 16: // XFRMA_POLICY_TYPE
@@ -624,96 +681,38 @@ export function writeXfrmAttributes(
             o.refuse();
             return;
           }
-          o.text(T76);
+          o.text(T84);
           writePolicyTypeInfo(v, b, p, o);
-          o.text(T50);
+          o.text(T56);
           break;
         case 18: // XFRMA_ALG_AEAD
           if (n < 72) {
             o.refuse();
             return;
           }
-          o.text(T78);
+          o.text(T87);
           writeAeadAlgorithm(v, b, p, n, o);
-          o.text(T50);
+          o.text(T56);
           break;
         case 20: // XFRMA_ALG_AUTH_TRUNC
           if (n < 72) {
             o.refuse();
             return;
           }
-          o.text(T80);
+          o.text(T90);
           writeAuthAlgorithm(v, b, p, n, o);
-          o.text(T50);
+          o.text(T56);
           break;
         case 21: // XFRMA_MARK
           if (n < 8) {
             o.refuse();
             return;
           }
-          o.text(T83);
+          o.text(T94);
           writeXfrmMark(v, b, p, o);
-          o.text(T50);
+          o.text(T56);
           break;
         case 22: // XFRMA_TFCPAD
-          if (n < 4) {
-            o.refuse();
-            return;
-          }
-          o.text(T84);
-          o.decimal(v.getUint32(p, LE));
-          break;
-        case 23: // XFRMA_REPLAY_ESN_VAL
-          if (n < 24) {
-            o.refuse();
-            return;
-          }
-          o.text(T88);
-          writeReplayStateEsn(v, b, p, n, o);
-          o.text(T50);
-          break;
-        case 24: // XFRMA_SA_EXTRA_FLAGS
-          if (n < 4) {
-            o.refuse();
-            return;
-          }
-          o.text(T89);
-          o.text(StateExtraFlagsTexts.of(v.getUint32(p, LE)));
-          break;
-        case 28: // XFRMA_OFFLOAD_DEV
-          if (n < 8) {
-            o.refuse();
-            return;
-          }
-          o.text(T91);
-          writeXfrmOffload(v, b, p, o);
-          o.text(T50);
-          break;
-        case 29: // XFRMA_SET_MARK
-          if (n < 4) {
-            o.refuse();
-            return;
-          }
-          o.text(T92);
-          o.decimal(v.getUint32(p, LE));
-          break;
-        case 30: // XFRMA_SET_MARK_MASK
-          if (n < 4) {
-            o.refuse();
-            return;
-          }
-          o.text(T93);
-          o.decimal(v.getUint32(p, LE));
-          break;
-        case 31: // XFRMA_IF_ID
-          if (n < 4) {
-            o.refuse();
-            return;
-          }
-          o.text(T94);
-          o.decimal(v.getUint32(p, LE));
-          break;
-        case 32: // XFRMA_MTIMER_THRESH
           if (n < 4) {
             o.refuse();
             return;
@@ -721,12 +720,70 @@ export function writeXfrmAttributes(
           o.text(T95);
           o.decimal(v.getUint32(p, LE));
           break;
+        case 23: // XFRMA_REPLAY_ESN_VAL
+          if (n < 24) {
+            o.refuse();
+            return;
+          }
+          o.text(T100);
+          writeReplayStateEsn(v, b, p, n, o);
+          o.text(T56);
+          break;
+        case 24: // XFRMA_SA_EXTRA_FLAGS
+          if (n < 4) {
+            o.refuse();
+            return;
+          }
+          o.text(T101);
+          o.text(StateExtraFlagsTexts.of(v.getUint32(p, LE)));
+          break;
+        case 28: // XFRMA_OFFLOAD_DEV
+          if (n < 8) {
+            o.refuse();
+            return;
+          }
+          o.text(T103);
+          writeXfrmOffload(v, b, p, o);
+          o.text(T56);
+          break;
+        case 29: // XFRMA_SET_MARK
+          if (n < 4) {
+            o.refuse();
+            return;
+          }
+          o.text(T104);
+          o.decimal(v.getUint32(p, LE));
+          break;
+        case 30: // XFRMA_SET_MARK_MASK
+          if (n < 4) {
+            o.refuse();
+            return;
+          }
+          o.text(T105);
+          o.decimal(v.getUint32(p, LE));
+          break;
+        case 31: // XFRMA_IF_ID
+          if (n < 4) {
+            o.refuse();
+            return;
+          }
+          o.text(T106);
+          o.decimal(v.getUint32(p, LE));
+          break;
+        case 32: // XFRMA_MTIMER_THRESH
+          if (n < 4) {
+            o.refuse();
+            return;
+          }
+          o.text(T107);
+          o.decimal(v.getUint32(p, LE));
+          break;
         case 33: // XFRMA_SA_DIR
           if (n < 1) {
             o.refuse();
             return;
           }
-          o.text(T43);
+          o.text(T49);
           o.text(StateDirTexts.of(b[p] as number));
           break;
         case 34: // XFRMA_NAT_KEEPALIVE_INTERVAL
@@ -734,7 +791,7 @@ export function writeXfrmAttributes(
             o.refuse();
             return;
           }
-          o.text(T96);
+          o.text(T108);
           o.decimal(v.getUint32(p, LE));
           break;
         case 35: // XFRMA_SA_PCPU
@@ -742,7 +799,7 @@ export function writeXfrmAttributes(
             o.refuse();
             return;
           }
-          o.text(T97);
+          o.text(T109);
           o.decimal(v.getUint32(p, LE));
           break;
         case 36: // XFRMA_IPTFS_DROP_TIME
@@ -750,7 +807,7 @@ export function writeXfrmAttributes(
             o.refuse();
             return;
           }
-          o.text(T98);
+          o.text(T110);
           o.decimal(v.getUint32(p, LE));
           break;
         case 37: // XFRMA_IPTFS_REORDER_WINDOW
@@ -758,18 +815,18 @@ export function writeXfrmAttributes(
             o.refuse();
             return;
           }
-          o.text(T99);
+          o.text(T111);
           o.decimal(v.getUint16(p, LE));
           break;
         case 38: // XFRMA_IPTFS_DONT_FRAG
-          o.text(T100);
+          o.text(T112);
           break;
         case 39: // XFRMA_IPTFS_INIT_DELAY
           if (n < 4) {
             o.refuse();
             return;
           }
-          o.text(T101);
+          o.text(T113);
           o.decimal(v.getUint32(p, LE));
           break;
         case 40: // XFRMA_IPTFS_MAX_QSIZE
@@ -777,7 +834,7 @@ export function writeXfrmAttributes(
             o.refuse();
             return;
           }
-          o.text(T102);
+          o.text(T114);
           o.decimal(v.getUint32(p, LE));
           break;
         case 41: // XFRMA_IPTFS_PKT_SIZE
@@ -785,7 +842,7 @@ export function writeXfrmAttributes(
             o.refuse();
             return;
           }
-          o.text(T103);
+          o.text(T115);
           o.decimal(v.getUint32(p, LE));
           break;
         default: {

@@ -36,7 +36,7 @@ function written(message: Uint8Array, wall?: number): string | undefined {
   const done = writeEventLine(input, 0, message.length, line);
   const { at } = line;
   assert.equal(out[0], MARGIN);
-  const beyond = done ? at + 3 : 1 + JSON_ROOM;
+  const beyond = done ? at + 7 : 1 + JSON_ROOM;
   assert(out.subarray(beyond).equals(margin.subarray(beyond)));
   if (!done) assert.equal(at, 1);
   return done ? out.toString('latin1', 1, at) : undefined;

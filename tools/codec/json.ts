@@ -81,6 +81,13 @@ class Body {
     this.#pending = '';
   }
 
+  /** Text that waits to be merged with what follows. */
+  take(): string {
+    const text = this.#pending;
+    this.#pending = '';
+    return text;
+  }
+
   get code(): string {
     this.#flush();
     return this.#code;
@@ -93,6 +100,33 @@ const namesOf = (used: Set<string>, field: Named): string | undefined => {
   if (name !== undefined) used.add(name);
   return name;
 };
+
+/** The run of plain numbers from a field on that fill whole words: these are often all zero. */
+function zerosAt(fields: readonly DecodedField[], from: number): DecodedField[] {
+  const run: DecodedField[] = [];
+  for (const field of fields.slice(from)) {
+    const before = run.at(-1);
+    const isPlain =
+      field.type in NUMBER_SIZE &&
+      !('names' in field && field.names) &&
+      !('none' in field && field.none) &&
+      !('unit' in field && field.unit);
+    if (!isPlain || (before && before.at + before.size !== field.at)) break;
+    run.push(field);
+  }
+  while (run.length > 0 && ((run[0] as DecodedField).at % 4 !== 0 || sizeOf(run) % 4 !== 0))
+    run.pop();
+  return run;
+}
+
+const sizeOf = (run: readonly DecodedField[]) => run.reduce((sum, { size }) => sum + size, 0);
+
+/** Expressions for the words of 32 bits that a run fills. */
+const wordsOf = (run: readonly DecodedField[]): string[] =>
+  Array.from(
+    { length: sizeOf(run) / 4 },
+    (_, i) => `v.getInt32(${place((run[0] as DecodedField).at + 4 * i)})`,
+  );
 
 class Generator {
   readonly #texts = new Texts();
@@ -168,6 +202,19 @@ class Generator {
     }
   }
 
+  /** Writes numbers that are usually zero, all of them at once if they are. */
+  #zeros(body: Body, run: readonly DecodedField[], of: Struct, first: boolean): void {
+    const zeros = run.map(({ name, type }) => `"${name}":${type === 'u64' ? '"0"' : 0}`).join(',');
+    const inner = new Body(this.#texts);
+    const before = body.take();
+    inner.text(before);
+    for (const [i, field] of run.entries()) this.#field(inner, field, of, first && i === 0);
+    const text = this.#texts.nameOf(`${before}${first ? '' : ','}${zeros}`);
+    body.statement(`if ((${wordsOf(run).join(' | ')}) === 0) o.text(${text});
+      else {
+        ${inner.code}}`);
+  }
+
   /** Text of a struct of limits without any limit, the usual case. */
   #unlimited(of: Struct): string {
     const fields = decoded(of);
@@ -190,7 +237,14 @@ class Generator {
     const body = new Body(this.#texts);
     const tail = tailOf(of);
     const fields = decoded(of).filter((field) => field.kernel !== tail?.kernel);
-    for (const [i, field] of fields.entries()) this.#field(body, field, of, i === 0);
+    for (let i = 0; i < fields.length; ) {
+      const run = zerosAt(fields, i);
+      if (run.length < 2) this.#field(body, fields[i++] as DecodedField, of, i === 1);
+      else {
+        this.#zeros(body, run, of, i === 0);
+        i += run.length;
+      }
+    }
     let before = '';
     if (of.family === 'outer') before = 'const family = outer;\n';
     else if (of.family !== undefined)
