@@ -19,7 +19,8 @@ import { processorKind } from './processor.ts';
 import { merged, readRecorded, regressions, writeRecorded } from './recorded.ts';
 import { report, sideBySideTable, summary } from './report.ts';
 import { requirements } from './requirements.ts';
-import { COMPARISONS, PARTS, type Part, type Results } from './results.ts';
+import { COMPARISONS, PARTS, type Part, type Results, SIZES } from './results.ts';
+import { type FirstTest, firstTest } from './suite.ts';
 
 const root = join(import.meta.dirname, '../..');
 const inside = join(import.meta.dirname, 'inside.js');
@@ -93,6 +94,15 @@ async function measure(
       leftOut.push(`SAs, their dump and tunnels in the lab's kernel (${error.message})`);
     }
   }
+  let first: FirstTest | undefined;
+  if (wanted('suite')) {
+    try {
+      first = await firstTest((quick ? SIZES.quick : SIZES.full).suites, progress);
+    } catch (error) {
+      if (!(error instanceof LabError)) throw error;
+      leftOut.push(`a suite in the lab (${error.message})`);
+    }
+  }
   const processors = cpus();
   return {
     schema: 'netlink-xfrm/bench/1',
@@ -109,6 +119,7 @@ async function measure(
     },
     host,
     ...(lab && { lab }),
+    ...(first && { firstTest: first }),
     leftOut,
   };
 }

@@ -8,6 +8,7 @@ import { type Recorded, sideBySide } from './recorded.ts';
 import { requirements } from './requirements.ts';
 import type { Part, Results } from './results.ts';
 import { median, ratios, spread } from './stats.ts';
+import type { FirstTest } from './suite.ts';
 import type { Dump, Task } from './tables.ts';
 
 type Row = readonly string[];
@@ -201,9 +202,19 @@ function partText(part: Part, against?: string): string[] {
   return texts;
 }
 
+function suiteText({ kernel, begun, ended, whole }: FirstTest): string {
+  const rows = [
+    ['from the start of the kernel to the first test', range(begun, 1)],
+    ['to the end of it: two hosts, a tunnel, traffic that is watched', range(ended, 1)],
+    ['the whole command, with Node and the guest’s start and end', range(whole, 1)],
+  ];
+  const runs = `${begun.length} run${begun.length === 1 ? '' : 's'}`;
+  return `### A suite in the lab\n\nLinux ${kernel}, ${runs}.\n\n${table(['', 'seconds'], rows)}`;
+}
+
 /** The whole report. */
 export function report(results: Results): string {
-  const { begun, seconds, machine, host, lab, leftOut } = results;
+  const { begun, seconds, machine, host, lab, firstTest, leftOut } = results;
   const { kind, processors, node, load } = machine;
   const texts = [
     `Measured on ${begun.slice(0, 10)} in ${Math.round(seconds / 60)} minutes: ${processors} × ${kind}, ` +
@@ -223,6 +234,7 @@ export function report(results: Results): string {
   }
   texts.push(...partText(host, results.against));
   if (lab) texts.push(...partText(lab, results.against));
+  if (firstTest) texts.push(suiteText(firstTest));
   if (leftOut.length > 0) texts.push(`Left out: ${leftOut.join('; ')}.`);
   return texts.join('\n\n');
 }

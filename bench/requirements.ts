@@ -45,6 +45,9 @@ const OPENING = { SAs: { most: 0.5, bytes: 900 }, policies: { most: 1.2, bytes: 
 /** Milliseconds from a request to the resulting tunnel change, 99th percentile. */
 const OUTCOME = 250;
 
+/** Seconds from the start of the lab's kernel until the first test of a suite begins. */
+const FIRST_TEST = 5;
+
 /** Events lost by contestants that may lose none if the floor loses none. */
 function losses(
   { outcomes }: Comparison,
@@ -58,7 +61,7 @@ function losses(
 }
 
 /** The requirements that the results cover; none for a quick run. */
-export function requirements({ quick, against, host, lab }: Results): Requirement[] {
+export function requirements({ quick, against, host, lab, firstTest }: Results): Requirement[] {
   // A quick run is too short to judge, and one against another version compares only that.
   if (quick || against !== undefined) return [];
   const found: Requirement[] = [];
@@ -164,6 +167,15 @@ export function requirements({ quick, against, host, lab }: Results): Requiremen
       required: `< ${OUTCOME} ms`,
       found: `${p99.toFixed(1)} ms`,
       met: p99 < OUTCOME,
+    });
+  }
+  if (firstTest) {
+    const begun = median(firstTest.begun);
+    found.push({
+      what: 'from the start of the lab’s kernel to the first test of a suite',
+      required: `≤ ${FIRST_TEST} s`,
+      found: `${begun.toFixed(1)} s`,
+      met: begun <= FIRST_TEST,
     });
   }
   return found;

@@ -7,6 +7,7 @@ import type { Comparison } from './compare.ts';
 import type { Latency } from './latency.ts';
 import type { Memory } from './memory.ts';
 import type { Startup } from './startup.ts';
+import type { FirstTest } from './suite.ts';
 import type { Dump, Storm } from './tables.ts';
 import type { Told } from './tunnels.ts';
 import type { Verdicts } from './verdicts.ts';
@@ -17,7 +18,7 @@ export const COMPARISONS = [
 ];
 export const PARTS = [
   ...COMPARISONS,
-  ...['tunnels', 'verdicts', 'latency', 'dump', 'storm', 'startup', 'memory', 'codec'],
+  ...['tunnels', 'verdicts', 'latency', 'dump', 'storm', 'startup', 'memory', 'codec', 'suite'],
 ];
 
 /** Results from one kernel. */
@@ -54,6 +55,8 @@ export interface Results {
   readonly host: Part;
   /** The lab's kernel, with ESP. */
   readonly lab?: Part;
+  /** The testing kit in the lab's default kernel. */
+  readonly firstTest?: FirstTest;
   /** What could not be measured, and why. */
   readonly leftOut: readonly string[];
 }
@@ -71,6 +74,7 @@ export interface Size {
   readonly codec: number;
   readonly tunnels: { beside: number; rounds: number };
   readonly verdicts: { tunnels: number; rounds: number };
+  readonly suites: number;
 }
 
 const QUICK: Size = {
@@ -85,6 +89,7 @@ const QUICK: Size = {
   codec: 3,
   tunnels: { beside: 100, rounds: 10 },
   verdicts: { tunnels: 100, rounds: 3 },
+  suites: 1,
 };
 
 export const SIZES: Readonly<Record<'full' | 'quick' | 'against', Size>> = {
@@ -100,6 +105,7 @@ export const SIZES: Readonly<Record<'full' | 'quick' | 'against', Size>> = {
     codec: 15,
     tunnels: { beside: 2000, rounds: 200 },
     verdicts: { tunnels: 5000, rounds: 9 },
+    suites: 9,
   },
   quick: QUICK,
   // Only comparisons are made with another version.

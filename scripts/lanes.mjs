@@ -63,6 +63,8 @@ const OF_THE_LIBRARY = [
   ...kernel.filter((path) => basename(path).startsWith('command-')),
   ...some(
     'kernel',
+    'kit-arguments',
+    'kit-cleanup',
     'kit-docs',
     'kit-probe',
     'documents',
@@ -172,6 +174,13 @@ export const SETS = {
       files: files('package'),
       long: true,
       seconds: 158,
+    },
+    {
+      name: 'tests of deployment',
+      place: here,
+      files: files('deploy'),
+      waits: true,
+      seconds: 120,
     },
     {
       name: 'tests in containers',

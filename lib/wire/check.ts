@@ -6,6 +6,7 @@
  * @module
  */
 
+import { instead } from '../base/nearest.ts';
 import { shown } from '../base/shown.ts';
 import { AF_INET, addressFamily } from './address.ts';
 import { EncodeError, within } from './error.ts';
@@ -36,8 +37,12 @@ function check(value: unknown, of: Shape): void {
     const inner = properties[name];
     if (inner === undefined || !Object.hasOwn(properties, name)) continue;
     const member = of.members.get(name);
-    if (member === undefined)
-      throw new EncodeError(`unknown property; ${instead(name, of)}`, [name]);
+    if (member === undefined) {
+      throw new EncodeError(
+        `unknown property; ${instead(name, [...of.members.keys()], 'properties')}`,
+        [name],
+      );
+    }
     if (member.shape === undefined) checkMember(inner, member, name);
     else checkInside(inner, member.shape, member, name);
   }
@@ -87,30 +92,6 @@ function checkChoice(
     if (properties[raw] !== undefined)
       refuse(`and ${raw} set the same attribute: give one of them`);
   }
-}
-
-/** The intended property, if one is at most two edits away; otherwise all valid ones. */
-function instead(name: string, { members }: Shape): string {
-  const known = [...members.keys()];
-  const [nearest] = known
-    .map((one): [number, string] => [distance(name, one), one])
-    .filter(([away]) => away <= 2)
-    .sort(([a], [b]) => a - b);
-  return nearest ? `did you mean ${nearest[1]}?` : `valid properties: ${known.join(', ')}`;
-}
-
-/** The number of letters to add, remove or change (Levenshtein distance). */
-function distance(a: string, b: string): number {
-  let row = Array.from({ length: b.length + 1 }, (_, j) => j);
-  for (let i = 0; i < a.length; i++) {
-    const next = [i + 1];
-    for (let j = 0; j < b.length; j++) {
-      const change = (row[j] as number) + (a[i] === b[j] ? 0 : 1);
-      next.push(Math.min(change, (row[j + 1] as number) + 1, (next[j] as number) + 1));
-    }
-    row = next;
-  }
-  return row[b.length] as number;
 }
 
 function checkMember(value: unknown, { holds }: Member, name: string): void {

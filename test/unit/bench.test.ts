@@ -5,7 +5,7 @@ import type { Comparison, Outcome } from '../../bench/compare.ts';
 import { plot } from '../../bench/plot.ts';
 import { processorKind } from '../../bench/processor.ts';
 import { merged, type Recorded, regressions } from '../../bench/recorded.ts';
-import { comparisonTable, sideBySideTable, versionsTable } from '../../bench/report.ts';
+import { comparisonTable, report, sideBySideTable, versionsTable } from '../../bench/report.ts';
 import { requirements } from '../../bench/requirements.ts';
 import type { Part, Results } from '../../bench/results.ts';
 import { quantile, ratios, spread, unsteadiness } from '../../bench/stats.ts';
@@ -164,6 +164,24 @@ test('a kind of processor is told by its name, generation and page tables', () =
   assert.equal(
     processorKind('', 'Mitigation: PTI\n'),
     '?, family ?, model ?, page-table isolation',
+  );
+});
+
+test('the first test of a suite in the lab has five seconds', () => {
+  const judge = (begun: number[]) => {
+    const firstTest = { kernel: '7', begun, ended: begun, whole: begun };
+    const all = { ...results({}), firstTest };
+    assert.match(report(all), /from the start of the kernel to the first test +\| 4\.0 /);
+    return requirements(all).map(({ met }) => met);
+  };
+  assert.deepEqual(judge([3, 4, 9]), [true]);
+  assert.deepEqual(judge([4, 4, 4]), [true]);
+  assert.deepEqual(
+    requirements({
+      ...results({}),
+      firstTest: { kernel: '7', begun: [5.1], ended: [], whole: [] },
+    }).map(({ met }) => met),
+    [false],
   );
 });
 
