@@ -24,7 +24,7 @@ import { lockFile, openCache, workDirectory } from '../../lib/lab/cache.ts';
 import { nodeOf, root, script, tools } from '../package/packed.ts';
 
 /** Changes when what is made here does. */
-const LAYOUT = 'v1';
+const LAYOUT = 'v2';
 
 /** Programs that busybox has and a base image is expected to have. */
 const APPLETS = ['sh', 'ls', 'cat', 'mkdir', 'rm', 'cp', 'ln', 'mv', 'chmod', 'env', 'sleep', 'id'];
@@ -120,8 +120,9 @@ function addNode(folder: string, base: string, node: string): void {
 export const debian = () =>
   keep('debian', async (folder) => {
     const names = ['libc6', 'libgcc-s1', 'libstdc++6', 'busybox-static', 'libcap2', 'libcap2-bin'];
-    // For setpriv; and flock, which the lab needs.
-    await packages('bookworm', [...names, 'util-linux', 'libcap-ng0'], folder);
+    // For setpriv and nsenter; and flock, which the lab needs.
+    const utilities = ['util-linux', 'libcap-ng0', 'libselinux1', 'libpcre2-8-0'];
+    await packages('bookworm', [...names, ...utilities], folder);
     furnish(folder, 'apt-get');
   });
 

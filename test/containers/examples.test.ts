@@ -76,7 +76,7 @@ test('the suites of the examples pass in a container without privilege, in the l
   const options = [
     ...['--cap-drop=ALL', '--user=0', '--security-opt=no-new-privileges'],
     ...[`--volume=${cache}:${cache}`, `--env=NETLINK_XFRM_CACHE=${cache}`],
-    '--tmpfs=/tmp:exec,size=1g',
+    '--tmpfs=/tmp:exec,size=3g',
   ];
   const run = ['node', COMMAND, 'test', '--'];
   for (const [runner, expected] of [
