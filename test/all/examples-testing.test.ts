@@ -6,6 +6,7 @@ import { PassThrough } from 'node:stream';
 import { before, test } from 'node:test';
 import { fetchLabTools, type LabTools, runInLab } from '../../lib/lab/index.ts';
 import { root, SUITES } from '../documents.ts';
+import { nodeOf } from '../package/packed.ts';
 import { RUN, suites } from '../package/suites.ts';
 import { STRONGSWAN } from './packages.ts';
 
@@ -61,4 +62,9 @@ test('Vitest, with matchers', async () => {
 test('Jest, with a monitor of one’s own', async () => {
   const said = await suite(...RUN.jest);
   assert.match(said, /Tests: +4 passed, 4 total/);
+});
+
+test('Vitest with a newer Node, which starts its workers by fork', async () => {
+  const [, ...run] = RUN.vitest;
+  assert.match(await suite(nodeOf(24), ...run), /Tests +4 passed/);
 });

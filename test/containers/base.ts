@@ -24,10 +24,26 @@ import { lockFile, openCache, workDirectory } from '../../lib/lab/cache.ts';
 import { nodeOf, root, script, tools } from '../package/packed.ts';
 
 /** Changes when what is made here does. */
-const LAYOUT = 'v2';
+const LAYOUT = 'v3';
 
 /** Programs that busybox has and a base image is expected to have. */
-const APPLETS = ['sh', 'ls', 'cat', 'mkdir', 'rm', 'cp', 'ln', 'mv', 'chmod', 'env', 'sleep', 'id'];
+const APPLETS = [
+  'sh',
+  'ls',
+  'cat',
+  'mkdir',
+  'rm',
+  'cp',
+  'ln',
+  'mv',
+  'chmod',
+  'env',
+  'sleep',
+  'id',
+  'true',
+  'readlink',
+  'mount',
+];
 
 /**
  * apt-get and apk of a base image that holds already what a Dockerfile asks for. Of that it must hold everything: a

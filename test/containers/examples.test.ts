@@ -8,22 +8,27 @@ import { before, test } from 'node:test';
 import { openCache } from '../../lib/lab/cache.ts';
 import { prepareLab } from '../../lib/lab/index.ts';
 import { RUN, type Suites, suites } from '../package/suites.ts';
-import { buildImages, runContainer } from './support.ts';
+import { buildImages, type Ended, runContainer } from './support.ts';
 
 const LIBRARY = '/app/node_modules/netlink-xfrm';
 const COMMAND = `${LIBRARY}/bin/netlink-xfrm.js`;
 
-let made: Suites;
-before(async () => {
-  await buildImages();
-  made = await suites(LIBRARY);
-  // Vitest keeps results beside it.
+before(buildImages);
+
+/** The suites, for one user of a container. */
+async function copy(): Promise<Suites> {
+  const made = await suites(LIBRARY);
+  // Vitest writes beside them.
   for (const folder of [made.folder, `${made.folder}/node_modules`]) chmodSync(folder, 0o777);
-});
+  return made;
+}
 
 /** Runs a command in the folder of the suites. */
-async function inContainer(options: readonly string[], ...command: readonly string[]) {
-  const { folder, runners } = made;
+function inContainer(
+  { folder, runners }: Suites,
+  options: readonly string[],
+  ...command: readonly string[]
+): Promise<Ended> {
   const [entry = '', ...args] = command;
   const volumes = [`--volume=${folder}:${folder}`, `--volume=${runners}:${runners}:ro`];
   const env = ['--env=NO_COLOR=1', '--env=HOME=/tmp'];
@@ -50,7 +55,9 @@ for (const [where, options, prefix] of [
   ],
 ] as const) {
   test(`the suites of the examples pass in ${where}`, async () => {
-    const run = (...command: readonly string[]) => inContainer(options, ...prefix, ...command);
+    const made = await copy();
+    const run = (...command: readonly string[]) =>
+      inContainer(made, options, ...prefix, ...command);
     const probed = await run('node', COMMAND, 'probe', '--json');
     const { features } = JSON.parse(probed.stdout || assert.fail(probed.stderr));
     for (const name of ['namespaces', 'xfrm', 'veth', 'wire', 'programs']) {
@@ -73,6 +80,7 @@ for (const [where, options, prefix] of [
 test('the suites of the examples pass in a container without privilege, in the lab', async () => {
   await prepareLab();
   const cache = openCache();
+  const made = await copy();
   const options = [
     ...['--cap-drop=ALL', '--user=0', '--security-opt=no-new-privileges'],
     ...[`--volume=${cache}:${cache}`, `--env=NETLINK_XFRM_CACHE=${cache}`],
@@ -83,7 +91,7 @@ test('the suites of the examples pass in a container without privilege, in the l
     ['vitest', /Tests +4 passed/],
     ['jest', /Tests: +4 passed, 4 total/],
   ] as const) {
-    const { status, stdout, stderr } = await inContainer(options, ...run, ...RUN[runner]);
+    const { status, stdout, stderr } = await inContainer(made, options, ...run, ...RUN[runner]);
     assert.match(stdout + stderr, expected);
     assert.match(stderr, /in the lab kernel \(this one: no namespaces: unshare EPERM/);
     assert.equal(status, 0, stderr);
