@@ -176,6 +176,13 @@ export const SETS = {
       seconds: 158,
     },
     {
+      name: 'tests of deployment',
+      place: here,
+      files: files('deploy'),
+      waits: true,
+      seconds: 120,
+    },
+    {
       name: 'tests in containers',
       place: containers,
       files: files('containers'),

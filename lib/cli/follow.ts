@@ -10,6 +10,7 @@ import type { SubscriptionEvent } from '../monitor/subscribe.ts';
 import type { NetnsReference, SocketOwner } from '../socket/index.ts';
 import type { Tunnel } from '../tunnel/tunnel.ts';
 import type { TunnelChange } from '../tunnel/tunnel-changes.ts';
+import { isTunnelEvent } from '../tunnel/tunnel-filter.ts';
 import type { TunnelMonitorOptions } from '../tunnel/tunnel-monitor.ts';
 import { printable } from '../wire/text.ts';
 import { ClaimedProcesses, formatOwner } from './events/claimed-processes.ts';
@@ -24,7 +25,6 @@ import { type Backpressure, endWhenUnread, LineOutput } from './terminal/output.
 import { formatEvent, formatNamespace, formatTime } from './text/event.ts';
 import { formatTunnelChange } from './tunnels/change-text.ts';
 import { printSynced } from './tunnels/print-tunnels.ts';
-import { isTunnelEvent } from './tunnels/tunnel-filter.ts';
 import { TunnelStreams } from './tunnels/tunnel-streams.ts';
 
 /** What to follow. */

@@ -1,6 +1,7 @@
 /** A live view of the IPsec state: all SAs and policies, following the kernel. @module */
+
+import { checkedOptions } from '../base/argument.ts';
 import type { EventTime, Malformed } from '../netlink/event.ts';
-import { checkedOptions } from '../socket/argument.ts';
 import { HeldNamespace } from '../socket/namespace.ts';
 import { XfrmClient } from '../xfrm/client.ts';
 import * as X from '../xfrm/constants.ts';
@@ -206,6 +207,11 @@ export class XfrmMonitor
    */
   get eventCounts(): EventCount[] {
     return this.#eventCounts.all;
+  }
+
+  /** The kernel's IPsec error counters, as last read with the others; undefined if it has none. */
+  get xfrmStat(): XfrmStat | undefined {
+    return this.#xfrmStat;
   }
 
   /** Everything known now. Later changes apply to this snapshot. */

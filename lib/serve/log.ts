@@ -17,7 +17,9 @@ export const LOG_FORMATS = ['text', 'json'] as const;
 export type LogFormat = (typeof LOG_FORMATS)[number];
 
 /** What a line says besides its sentence. Nothing that could hold a key: no objects. */
-export type LogFields = Readonly<Record<string, string | number | bigint | boolean | undefined>>;
+export type LogFields = Readonly<
+  Record<string, string | number | bigint | boolean | null | undefined>
+>;
 
 export interface LogOptions {
   /** The least important level to write. */
@@ -30,23 +32,12 @@ export interface LogOptions {
   readonly now?: () => number;
 }
 
-/** Lines of one event within {@link WINDOW}, before the rest are only counted. */
-const BURST = 5;
-/** Milliseconds. */
-const WINDOW = 60_000;
-
-interface Burst {
-  readonly since: number;
-  count: number;
-}
-
 export class Log {
   readonly #least: number;
   readonly #format: LogFormat;
   readonly #journal: boolean;
   readonly #write: (line: string) => void;
   readonly #now: () => number;
-  readonly #bursts = new Map<string, Burst>();
 
   constructor({
     level,
@@ -79,23 +70,6 @@ export class Log {
     this.#log('error', event, message, fields);
   }
 
-  /**
-   * As `warning`, for what others can cause at will: of each event the first {@link BURST} lines in
-   * a minute; the next one after that says how many were left out.
-   */
-  repeated(event: string, message: string, fields: LogFields = {}): void {
-    const now = this.#now();
-    const burst = this.#bursts.get(event);
-    if (burst !== undefined && now - burst.since < WINDOW) {
-      if (++burst.count > BURST) return;
-      this.#log('warning', event, message, fields);
-      return;
-    }
-    const omitted = burst === undefined ? 0 : Math.max(0, burst.count - BURST);
-    this.#bursts.set(event, { since: now, count: 1 });
-    this.#log('warning', event, message, omitted > 0 ? { ...fields, omitted } : fields);
-  }
-
   #log(level: LogLevel, event: string, message: string, fields: LogFields = {}): void {
     if (PRIORITIES[level] > this.#least) return;
     const prefix = this.#journal ? `<${PRIORITIES[level]}>` : '';
@@ -125,7 +99,7 @@ function writeError(line: string): void {
 /** `name=value`, quoted where a reader could not tell its end. */
 function* pairs(fields: LogFields): Generator<string> {
   for (const [name, value] of Object.entries(fields)) {
-    if (value === undefined) continue;
+    if (value === undefined || value === null) continue;
     const text = printable(String(value));
     yield `${name}=${/^[^\s"=]+$/.test(text) ? text : `"${text.replaceAll('"', '\\"')}"`}`;
   }

@@ -6,7 +6,7 @@
 import { type ChildProcess, type SpawnOptions, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { existsSync } from 'node:fs';
-import { wrongType, wrongValue } from '../socket/argument.ts';
+import { wrongType, wrongValue } from '../base/argument.ts';
 import { names } from './argument.ts';
 import { TestingError } from './error.ts';
 

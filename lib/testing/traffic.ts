@@ -5,7 +5,7 @@
 import { once } from 'node:events';
 import type { AddressInfo } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { integer, wrongType, wrongValue } from '../socket/argument.ts';
+import { integer, wrongType, wrongValue } from '../base/argument.ts';
 import { addressFamily } from '../wire/address.ts';
 import { hosts, milliseconds, names } from './argument.ts';
 import { TestingError } from './error.ts';

@@ -9,19 +9,18 @@ import { isJournal, LOG_LEVELS, Log, type LogOptions } from '../../lib/serve/log
 
 const TIME = Date.UTC(2026, 0, 2, 3, 4, 5, 678);
 
-function record(options: Partial<LogOptions> = {}): [Log, string[], { now: number }] {
+function record(options: Partial<LogOptions> = {}): [Log, string[]] {
   const lines: string[] = [];
-  const clock = { now: TIME };
   const write = (line: string) => void lines.push(line);
-  const now = () => clock.now;
+  const now = () => TIME;
   const all = { level: 'info', format: 'text', journal: false, write, now, ...options } as const;
-  return [new Log(all), lines, clock];
+  return [new Log(all), lines];
 }
 
 test('text: time, level, sentence, fields; what is below the level is left out', () => {
   const [log, lines] = record();
   log.debug('refreshed', 'counters were read');
-  log.info('ready', 'listening on 127.0.0.1:9786', { tunnels: 2, netns: undefined });
+  log.info('ready', 'listening on 127.0.0.1:9786', { tunnels: 2, netns: null, none: undefined });
   log.warning('tunnel-down', 'paris is down: no SA', { tunnel: 'paris', reason: 'no "SA"', n: 5n });
   assert.deepEqual(lines, [
     '2026-01-02T03:04:05.678Z info    listening on 127.0.0.1:9786 event=ready tunnels=2\n',
@@ -63,18 +62,6 @@ test('foreign text cannot make a second line, or steer a terminal', () => {
     // biome-ignore lint/suspicious/noControlCharactersInRegex: they are what is looked for
     assert.match(lines[0] ?? '', /^[^\x00-\x1f\u2028\u202e]+\n$/);
   }
-});
-
-test('what others can cause at will is limited, and the rest is counted', () => {
-  const [log, lines, clock] = record();
-  for (let i = 0; i < 100; i++) log.repeated('refused', `request ${i}`);
-  log.repeated('other', 'once');
-  assert.equal(lines.length, 6);
-  clock.now += 60_000;
-  log.repeated('refused', 'request 100', { from: '192.0.2.1' });
-  assert.match(lines[6] ?? '', /request 100 event=refused from=192\.0\.2\.1 omitted=95\n$/);
-  log.repeated('refused', 'request 101');
-  assert.doesNotMatch(lines[7] ?? '', /omitted/);
 });
 
 test('standard error is the journal only if JOURNAL_STREAM names it', () => {
