@@ -4,10 +4,10 @@
  * https://prometheus.io/docs/instrumenting/exposition_formats/).
  * @module
  */
-import { type Labels, type Metric, type Sample, sampleName, type TunnelMetric } from './metric.ts';
+import { type Metric, type Sample, sampleName } from './metric.ts';
+import { escaped, labelText } from './series-text.ts';
 import type { MetricsSource } from './source.ts';
 import { NAMESPACE_METRICS, TUNNEL_METRICS } from './table.ts';
-import type { TunnelSeries } from './tunnel-series.ts';
 
 export type TextFormat = 'openmetrics' | 'classic';
 
@@ -33,26 +33,18 @@ export function formatFor(accept: string | undefined): TextFormat {
   return open > 0 && open >= classic ? 'openmetrics' : 'classic';
 }
 
-const ESCAPED: Readonly<Record<string, string>> = { '\\': '\\\\', '"': '\\"', '\n': '\\n' };
-const escaped = (text: string) => text.replace(/[\\"\n]/g, (one) => ESCAPED[one] ?? one);
-
-/** Labels as in braces. An empty label is the same as none (Prometheus' data model). */
-function labelText(labels: Labels): string {
-  let text = '';
-  for (const name in labels) {
-    const value = labels[name];
-    if (value) text += `${text === '' ? '' : ','}${name}="${escaped(value)}"`;
-  }
-  return text;
-}
-
 const joined = (...texts: readonly string[]) => {
   const text = texts.filter((one) => one !== '').join(',');
   return text === '' ? '' : `{${text}}`;
 };
 
+/** Infinity is written in another way than JavaScript's; nothing here is. */
 const number = (value: number): string =>
-  Number.isFinite(value) ? String(value) : value > 0 ? '+Inf' : value < 0 ? '-Inf' : 'NaN';
+  value === Number.POSITIVE_INFINITY
+    ? '+Inf'
+    : value === Number.NEGATIVE_INFINITY
+      ? '-Inf'
+      : `${value}`;
 
 /** The lines before a metric's values. */
 function head(metric: Metric, format: TextFormat): string {
@@ -64,7 +56,7 @@ function head(metric: Metric, format: TextFormat): string {
       : `# TYPE ${name} ${type}\n# UNIT ${name} ${unit}\n# HELP ${name} ${escaped(help)}\n`;
   }
   const sample = sampleName(metric);
-  const plain = help.replace(/[\\\n]/g, (one) => ESCAPED[one] ?? one);
+  const plain = escaped(help, /[\\\n]/g);
   return `# HELP ${sample} ${plain}\n# TYPE ${sample} ${type === 'info' ? 'gauge' : type}\n`;
 }
 
@@ -82,45 +74,6 @@ export function* familyText(
   if (text !== '') yield head(metric, format) + text;
 }
 
-/** Series rendered before others get a turn. */
-const SOME = 128;
-
-/** A metric of all tunnels. The text of labels is built once for each series. */
-function* tunnelText(
-  metric: TunnelMetric,
-  sources: readonly { readonly source: MetricsSource; readonly series: readonly TunnelSeries[] }[],
-  format: TextFormat,
-): Generator<string, undefined> {
-  const name = `${sampleName(metric)}{`;
-  const { points, more } = metric;
-  const ends = points.map((labels) => {
-    const text = labelText(labels);
-    return text === '' ? '} ' : `,${text}} `;
-  });
-  let text = '';
-  let some = 0;
-  let begun = false;
-  for (const { source, series } of sources) {
-    for (const one of series) {
-      one.text ??= labelText({ netns: source.netns, tunnel: one.label });
-      const start = name + one.text;
-      const extra = more ? labelText(more(one)) : '';
-      const labels = extra === '' ? '' : `,${extra}`;
-      for (let point = 0; point < points.length; point++) {
-        const value = metric.value(one, point);
-        if (value === undefined) continue;
-        text += `${start}${labels}${ends[point]}${number(value)}\n`;
-      }
-      if (++some % SOME === 0) {
-        yield begun ? text : head(metric, format) + text;
-        begun = true;
-        text = '';
-      }
-    }
-  }
-  if (text !== '') yield begun ? text : head(metric, format) + text;
-}
-
 /**
  * Everything that is known about tunnels and their namespaces, piece by piece: others may run in
  * between. A piece is small; join them before writing.
@@ -129,17 +82,16 @@ export function* metricsText(
   sources: readonly MetricsSource[],
   format: TextFormat,
 ): Generator<string, undefined> {
-  const all = sources.map((source) => {
-    source.update();
-    return { source, series: [...source.tunnels] };
-  });
-  const withOthers = all.map(({ source, series }) =>
-    source.tunnels.unlabelled > 0
-      ? { source, series: [...series, source.tunnels.others] }
-      : { source, series },
-  );
+  for (const source of sources) source.update();
   for (const metric of TUNNEL_METRICS) {
-    yield* tunnelText(metric, metric.type === 'counter' ? withOthers : all, format);
+    let begun = false;
+    for (const source of sources) {
+      for (const text of source.linesOf(metric)) {
+        if (text === '') continue;
+        yield begun ? text : head(metric, format) + text;
+        begun = true;
+      }
+    }
   }
   for (const metric of NAMESPACE_METRICS) {
     const samples = function* () {

@@ -31,6 +31,8 @@ export interface TunnelMetric extends Metric {
   readonly points: readonly Labels[];
   /** The value of a point; undefined: there is none now. */
   value(series: TunnelSeries, point: number): number | undefined;
+  /** Whether it usually has another value, or other labels, at the next scrape. */
+  readonly moves?: true;
   /** Labels that depend on the tunnel. */
   more?(series: TunnelSeries): Labels;
 }
@@ -41,5 +43,5 @@ export interface NamespaceMetric extends Metric {
 }
 
 /** The name of a metric's samples. */
-export const sampleName = ({ name, type }: Metric): string =>
+export const sampleName = ({ name, type }: Pick<Metric, 'name' | 'type'>): string =>
   type === 'counter' ? `${name}_total` : type === 'info' ? `${name}_info` : name;

@@ -5,7 +5,9 @@ import { isLarval } from '../monitor/xfrm-objects.ts';
 import type { XfrmStat } from '../monitor/xfrm-stat.ts';
 import type { TunnelChange } from '../tunnel/tunnel-changes.ts';
 import type { TunnelMonitor } from '../tunnel/tunnel-monitor.ts';
-import { TunnelBook } from './tunnel-series.ts';
+import type { Metric, TunnelMetric } from './metric.ts';
+import { SeriesText } from './series-text.ts';
+import { TunnelBook, type TunnelSeries } from './tunnel-series.ts';
 
 /** Why what an SA counted last is not known, so that a total is a lower bound from then on. */
 export const GAPS = ['flushed', 'missed', 'restart'] as const;
@@ -45,6 +47,7 @@ export class MetricsSource {
   readonly #eventsBefore = new Map<string, EventCount>();
   #droppedBefore = 0;
   #stat: XfrmStat | undefined;
+  readonly #texts = new Map<TunnelMetric, SeriesText>();
 
   constructor(netns: string, limit: number) {
     this.netns = netns;
@@ -69,6 +72,7 @@ export class MetricsSource {
   detach(reason: string | undefined): void {
     const { monitor } = this;
     this.blindReason = reason;
+    this.tunnels.suspend();
     if (monitor === undefined) return;
     monitor.off('change', this.#heard);
     monitor.xfrm.off('removed', this.#removed);
@@ -80,7 +84,6 @@ export class MetricsSource {
     this.#droppedBefore += monitor.xfrm.dropped;
     this.monitor = undefined;
     this.doubtedSince = undefined;
-    this.tunnels.suspend();
   }
 
   get state(): WatchState {
@@ -94,6 +97,22 @@ export class MetricsSource {
     const { monitor } = this;
     if (monitor === undefined || monitor.closed) return;
     this.gaps.missed += this.tunnels.read(monitor.tunnels, Date.now());
+  }
+
+  /** The lines of a metric of tunnels; block by block. */
+  *linesOf(metric: TunnelMetric): Generator<string, undefined> {
+    let text = this.#texts.get(metric);
+    if (text === undefined) {
+      text = new SeriesText(metric);
+      this.#texts.set(metric, text);
+    }
+    yield* text.of(this.seriesFor(metric), this.netns);
+  }
+
+  /** The series that have a metric: counters also have the sum over tunnels without a label. */
+  seriesFor({ type }: Pick<Metric, 'type'>): readonly TunnelSeries[] {
+    const { others, unlabelled } = this.tunnels;
+    return type === 'counter' && unlabelled > 0 ? [...this.tunnels, others] : [...this.tunnels];
   }
 
   /** Events that the kernel announced, by kind. */

@@ -18,8 +18,9 @@ const product = (name: string, words: readonly string[]): Labels[] =>
 const LIMITS = ['soft', 'hard'] as const;
 const SHARES = ['sequence', 'bytes', 'packets'] as const;
 
+/** Whole seconds: the kernel's times are, and they are written in a fraction of the time. */
 const seconds = (milliseconds: number | undefined): number | undefined =>
-  milliseconds === undefined ? undefined : milliseconds / 1000;
+  milliseconds === undefined ? undefined : Math.floor(milliseconds / 1000);
 
 /** How the tunnel is, if that is known. */
 const now = ({ tunnel, current }: TunnelSeries) => (current ? tunnel : undefined);
@@ -32,6 +33,12 @@ const sum = (...names: readonly CounterName[]) => {
   return ({ totals }: TunnelSeries, point: number) => totals.sums[at[point] as number];
 };
 
+/** Only once there is one: without --acquires nothing is heard, which is not 0. */
+const ifAny =
+  (name: CounterName) =>
+  ({ totals }: TunnelSeries) =>
+    totals.sums[AT[name]] || undefined;
+
 const direction = (point: number): TrafficDirection => (point === 0 ? 'out' : 'in');
 
 /** What each tunnel has, with the labels of {@link TUNNEL_LABELS}. */
@@ -41,6 +48,7 @@ export const TUNNEL_METRICS: readonly TunnelMetric[] = [
     type: 'info',
     help: 'What identifies a tunnel, and how it is protected. None of it is an SPI or a key.',
     labels: ['local', 'remote', 'reqid', 'if_id', 'mark', 'mode', 'protocol', 'encap'],
+    moves: true,
     points: ONE,
     value: (series) => (now(series) ? 1 : undefined),
     more({ tunnel }) {
@@ -84,13 +92,10 @@ export const TUNNEL_METRICS: readonly TunnelMetric[] = [
   {
     name: 'xfrm_tunnel_state',
     type: 'gauge',
-    help: 'The state of a tunnel: 1 for the one it is in, 0 for the others.',
+    help: 'The state of a tunnel: always 1, with the state as a label. The other states have no series.',
     labels: ['state'],
     points: TUNNEL_STATES.map((state) => ({ state })),
-    value(series, point) {
-      const tunnel = now(series);
-      return tunnel && (tunnel.state === TUNNEL_STATES[point] ? 1 : 0);
-    },
+    value: (series, point) => (now(series)?.state === TUNNEL_STATES[point] ? 1 : undefined),
   },
   {
     name: 'xfrm_tunnel_state_since_timestamp_seconds',
@@ -116,6 +121,7 @@ export const TUNNEL_METRICS: readonly TunnelMetric[] = [
     unit: 'bytes',
     help: 'Bytes that the SAs of a tunnel have carried, across rekeys, as of the last reading of the counters.',
     labels: ['direction'],
+    moves: true,
     points: byDirection,
     value: sum('bytesOut', 'bytesIn'),
   },
@@ -124,6 +130,7 @@ export const TUNNEL_METRICS: readonly TunnelMetric[] = [
     type: 'counter',
     help: 'Packets that the SAs of a tunnel have carried, across rekeys, as of the last reading of the counters.',
     labels: ['direction'],
+    moves: true,
     points: byDirection,
     value: sum('packetsOut', 'packetsIn'),
   },
@@ -133,6 +140,7 @@ export const TUNNEL_METRICS: readonly TunnelMetric[] = [
     unit: 'seconds',
     help: 'When a tunnel last carried a packet, as of the last reading of the counters; absent if it never did.',
     labels: ['direction'],
+    moves: true,
     points: byDirection,
     value: (series, point) => seconds(now(series)?.traffic[direction(point)].lastUsedAt),
   },
@@ -153,14 +161,6 @@ export const TUNNEL_METRICS: readonly TunnelMetric[] = [
     value: (series) => now(series)?.larval.length,
   },
   {
-    name: 'xfrm_tunnel_policies',
-    type: 'gauge',
-    help: 'Policies of a tunnel.',
-    labels: [],
-    points: ONE,
-    value: (series) => now(series)?.policies.length,
-  },
-  {
     name: 'xfrm_tunnel_expiry_timestamp_seconds',
     type: 'gauge',
     unit: 'seconds',
@@ -178,6 +178,7 @@ export const TUNNEL_METRICS: readonly TunnelMetric[] = [
     unit: 'ratio',
     help: 'The used share of what the newest SA of a direction may use: its sequence numbers, and its hard limits of bytes and packets. At 1 it carries no more. Absent without a limit.',
     labels: ['direction', 'limit'],
+    moves: true,
     points: product('limit', SHARES),
     value(series, point) {
       const way = direction(Math.floor(point / SHARES.length));
@@ -213,10 +214,18 @@ export const TUNNEL_METRICS: readonly TunnelMetric[] = [
   {
     name: 'xfrm_tunnel_downs',
     type: 'counter',
-    help: 'How often a tunnel went down, by what the kernel said about the cause. A rekey is none.',
+    help: 'How often a tunnel went down. A rekey is none.',
+    labels: [],
+    points: ONE,
+    value: ({ totals }) => totals.downs.reduce((sum, count) => sum + count, 0),
+  },
+  {
+    name: 'xfrm_tunnel_downs_by_cause',
+    type: 'counter',
+    help: 'The same, by what the kernel said about the cause. A cause has no series before it occurred.',
     labels: ['cause'],
     points: CAUSES.map((cause) => ({ cause })),
-    value: ({ totals }, point) => totals.downs[point],
+    value: ({ totals }, point) => totals.downs[point] || undefined,
   },
   {
     name: 'xfrm_tunnel_refused_packets',
@@ -229,18 +238,18 @@ export const TUNNEL_METRICS: readonly TunnelMetric[] = [
   {
     name: 'xfrm_tunnel_acquires',
     type: 'counter',
-    help: 'SAs that the kernel requested for a tunnel; counted with --acquires only.',
+    help: 'SAs that the kernel requested for a tunnel; counted with --acquires only, and no series before the first.',
     labels: [],
     points: ONE,
-    value: sum('acquires'),
+    value: ifAny('acquires'),
   },
   {
     name: 'xfrm_tunnel_nat_mapping_changes',
     type: 'counter',
-    help: "Changes of the peer's address or port behind a NAT; counted with --acquires only.",
+    help: "Changes of the peer's address or port behind a NAT; counted with --acquires only, and no series before the first.",
     labels: [],
     points: ONE,
-    value: sum('natMappings'),
+    value: ifAny('natMappings'),
   },
   {
     name: 'xfrm_tunnel_warnings',

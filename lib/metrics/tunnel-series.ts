@@ -23,7 +23,7 @@ export class TunnelSeries {
   readonly label: string;
   readonly totals = new TunnelTotals();
   /** Since when it counts, in milliseconds since 1970. */
-  readonly countingSince: number;
+  countingSince: number;
   /** As last seen; undefined before that, and for the sum over others. */
   tunnel: Tunnel | undefined;
   /** Whether {@link tunnel} is how it is now: not while nothing is known. */
@@ -31,11 +31,14 @@ export class TunnelSeries {
   /** The labels as text, for exposition. */
   text: string | undefined;
   #remembered: Remembered | undefined;
+  /** Whether more may have been told than is remembered: the process before ended unexpectedly. */
+  #mayGoBack: boolean;
 
-  constructor(label: string, countingSince: number, remembered?: Remembered) {
+  constructor(label: string, countingSince: number, remembered?: Remembered, mayGoBack = false) {
     this.label = label;
     this.countingSince = countingSince;
     this.#remembered = remembered;
+    this.#mayGoBack = mayGoBack;
   }
 
   /** Since when it is in its state: as the monitor says, or since before, if nothing happened. */
@@ -70,6 +73,13 @@ export class TunnelSeries {
     this.#remembered = undefined;
   }
 
+  /** Begins to count a tunnel that was there before anyone watched. */
+  begin(tunnel: Tunnel): void {
+    this.totals.begin(tunnel);
+    this.tunnel = tunnel;
+    this.current = true;
+  }
+
   /** Reads a tunnel. @returns how many SAs ended unseen */
   read(tunnel: Tunnel): number {
     if (this.tunnel === tunnel && this.current) return 0;
@@ -85,7 +95,9 @@ export class TunnelSeries {
   #resume(tunnel: Tunnel): number {
     const known = this.remember();
     const last = new Map(known?.sas.map((one) => [one.sa, one]));
-    const missed = this.totals.restart(tunnel, last);
+    const missed = this.totals.restart(tunnel, last, this.#mayGoBack);
+    if (missed > 0 && this.#mayGoBack) this.countingSince = Date.now();
+    this.#mayGoBack = false;
     const there = new Set([...tunnel.sas.out, ...tunnel.sas.in].map((one) => countsOf(one).sa));
     const works = known?.upSince !== undefined;
     // That it has been up all along shows by an SA that has been there all along.
@@ -102,6 +114,11 @@ export class TunnelSeries {
     const { since, upSince, reason } = this;
     const all: readonly StateEntry[] = [...tunnel.sas.out, ...tunnel.sas.in];
     return { state, reason, since, upSince, sas: all.map(countsOf) };
+  }
+
+  /** Whether nothing is known of it yet. */
+  get isNew(): boolean {
+    return this.tunnel === undefined && this.#remembered === undefined;
   }
 
   /** Whether it stands for a tunnel of which nothing is left. */
@@ -133,6 +150,8 @@ export class TunnelBook {
   readonly #limit: number;
   /** The sum over tunnels beyond the limit. */
   readonly others: TunnelSeries;
+  /** Whether tunnels that are new here were there before: nobody watched. */
+  #unwatched = true;
   /** Those tunnels. */
   readonly #unlabelled = new Map<string, TunnelSeries>();
 
@@ -177,8 +196,9 @@ export class TunnelBook {
     for (const tunnel of fresh) {
       const alone = ends.get(endsOf(tunnel)) === 1;
       const series = this.#seriesFor(tunnel, alone, now);
-      if (series) missed += series.read(tunnel);
-      else this.#readOther(tunnel);
+      if (series === undefined) this.#readOther(tunnel);
+      else if (this.#unwatched && series.isNew) series.begin(tunnel);
+      else missed += series.read(tunnel);
     }
     return missed;
   }
@@ -205,6 +225,7 @@ export class TunnelBook {
 
   /** After a monitor was opened: those that it does not know are gone. */
   retain(ids: ReadonlySet<string>): void {
+    this.#unwatched = false;
     for (const [id, series] of this.#byId) if (!series.current && !ids.has(id)) this.remove(id);
     for (const [label, { current }] of this.#byLabel) if (!current) this.#byLabel.delete(label);
     for (const id of this.#unlabelled.keys()) if (!ids.has(id)) this.#unlabelled.delete(id);
@@ -235,23 +256,30 @@ export class TunnelBook {
       series = new TunnelSeries(tunnel.id, this.others.countingSince);
       this.#unlabelled.set(tunnel.id, series);
     }
-    series.read(tunnel);
+    if (this.#unwatched && series.isNew) series.begin(tunnel);
+    else series.read(tunnel);
     this.others.totals.include(series.totals);
-    series.totals.sums.fill(0);
+    series.totals.reset();
   }
 
-  save(): SavedSeries[] {
-    const labelled = Array.from(this.#byLabel.values(), (series) => saved(series));
-    return [...labelled, saved(this.others)];
+  /** What is to be known later, one by one. */
+  *save(): Generator<SavedSeries, undefined> {
+    for (const series of this.#byLabel.values()) yield saved(series);
+    yield saved(this.others);
   }
 
-  /** Takes up what was saved, before anything is read. */
-  restore(all: readonly SavedSeries[]): void {
+  /**
+   * Takes up what was saved, before anything is read.
+   *
+   * @param mayGoBack whether more was told after it was saved
+   */
+  restore(all: Iterable<SavedSeries>, mayGoBack: boolean): void {
+    this.#unwatched = false;
     for (const { label, countingSince, sums, downs, ...rest } of all) {
       const { state, reason, since, sas } = rest;
       const isKnown = state !== undefined && reason !== undefined && since !== undefined && sas;
       const known = isKnown ? { state, reason, since, sas, upSince: rest.upSince } : undefined;
-      const series = new TunnelSeries(label, countingSince, known);
+      const series = new TunnelSeries(label, countingSince, known, mayGoBack);
       series.totals.include({ sums: Float64Array.from(sums), downs: Float64Array.from(downs) });
       if (label === OTHER) this.others.totals.include(series.totals);
       else if (this.#byLabel.size < this.#limit) this.#byLabel.set(label, series);

@@ -87,6 +87,19 @@ export class TunnelTotals {
     }
   }
 
+  /** Begins to count now: what its SAs have counted so far is not included. */
+  begin(tunnel: Tunnel): void {
+    READERS.forEach((read, i) => {
+      this.#read[i] = read(tunnel);
+    });
+  }
+
+  /** Sets everything to 0. */
+  reset(): void {
+    this.sums.fill(0);
+    this.downs.fill(0);
+  }
+
   down(cause: TunnelDownReason['kind']): void {
     const at = CAUSES.indexOf(cause);
     this.downs[at] = (this.downs[at] as number) + 1;
@@ -96,9 +109,11 @@ export class TunnelTotals {
    * Another monitor, or another tunnel, begins to count under this name. What its SAs had counted
    * when they were last read here is not added again.
    *
+   * @param mayGoBack whether more was counted, and told, than what is known here. What is known is
+   *   then no total to go on with if an SA is gone: the counters begin again.
    * @returns how many of `last` are gone: what they counted after that is not known
    */
-  restart(tunnel: Tunnel, last: ReadonlyMap<string, SaCounts>): number {
+  restart(tunnel: Tunnel, last: ReadonlyMap<string, SaCounts>, mayGoBack: boolean): number {
     const read = this.#read;
     read.fill(0);
     let found = 0;
@@ -120,8 +135,10 @@ export class TunnelTotals {
     };
     take('out');
     take('in');
+    const gone = last.size - found;
+    if (gone > 0 && mayGoBack) this.reset();
     this.add(tunnel);
-    return last.size - found;
+    return gone;
   }
 
   /** Adds what another one has gained, for a sum of several. */

@@ -7,6 +7,7 @@ import type { LifeCycle } from './life-cycle.ts';
 import { formatListen, isLoopback, type ListenAddress } from './listen-address.ts';
 import { type OwnSamples, Routes } from './routes.ts';
 import { Service } from './service.ts';
+import { StateFile } from './state-file.ts';
 
 /** How the daemon is started. */
 export interface DaemonOptions {
@@ -30,6 +31,8 @@ const FIXED = [
   'tunnelSeries',
   'connections',
 ] as const;
+/** Milliseconds between two writes of the state file. */
+const SAVE = 30_000;
 /** Refusals of one kind are said once in this many milliseconds, with their number. */
 const QUIET = 60_000;
 
@@ -45,6 +48,9 @@ export class Daemon {
   readonly #refusals = new Map<Refusal, number>();
   readonly #told = new Map<Refusal, { at: number; count: number }>();
   readonly #stateWrites = { success: 0, error: 0 };
+  readonly #stateFile: StateFile | undefined;
+  #saving: NodeJS.Timeout | undefined;
+  #saveFailed = false;
   #reloadOk = true;
   #reloadedAt = Date.now();
   #address: ListenAddress | undefined;
@@ -56,6 +62,14 @@ export class Daemon {
     const config = this.#read();
     const access = accessOf(config);
     this.#service = new Service(config, this.lifeCycle);
+    if (config.stateDir !== undefined) {
+      this.#stateFile = new StateFile(config.stateDir);
+      const saved = this.#stateFile.read((why, path) => {
+        const text = `the state file is damaged (${why}): it is kept as ${path}, and totals begin anew`;
+        this.lifeCycle.notice('error', 'state-damaged', text, { path });
+      });
+      if (saved) this.#service.restore(saved);
+    }
     this.#routes = new Routes(this.#service, options.version, this.#own, (why) =>
       this.#refused(why),
     );
@@ -87,6 +101,7 @@ export class Daemon {
       }
     }
     await this.#service.start();
+    if (this.#stateFile) this.#saving = setInterval(() => this.#save(), SAVE).unref();
     const { blind } = this.#service;
     if (blind.length === 0) this.lifeCycle.emit('ready');
     else {
@@ -141,7 +156,26 @@ export class Daemon {
     this.lifeCycle.emit('stopping');
     this.#routes.streams.close();
     await this.#server.close();
+    clearInterval(this.#saving);
+    await this.#stateFile?.settled();
+    await this.#save(true);
     await this.#service.close();
+  }
+
+  /** Writes the state file. A failure is told once, until it works again. */
+  async #save(isLast = false): Promise<void> {
+    if (this.#stateFile === undefined) return;
+    try {
+      await this.#stateFile.write(this.#service.save(isLast), Date.now());
+      this.#stateWrites.success++;
+      this.#saveFailed = false;
+    } catch (error) {
+      this.#stateWrites.error++;
+      if (this.#saveFailed) return;
+      this.#saveFailed = true;
+      const text = `the state could not be saved: ${(error as Error).message}`;
+      this.lifeCycle.notice('error', 'state-not-saved', text);
+    }
   }
 
   #read(): ServeConfig {

@@ -6,6 +6,7 @@ import { isUpState } from '../tunnel/tunnel.ts';
 import type { ServeConfig } from './config.ts';
 import { EventLog } from './event-log.ts';
 import type { LifeCycle } from './life-cycle.ts';
+import type { SavedState } from './state-file.ts';
 import { type Surroundings, WatchedNamespace } from './watched-namespace.ts';
 
 /** Milliseconds in which the counters are read in any case, unless something hangs. */
@@ -19,7 +20,9 @@ export class Service {
   readonly #around: Surroundings;
   #named: NamespaceWatch | undefined;
   #config: ServeConfig;
-  #closing: Promise<unknown>[] = [];
+  readonly #closing: Promise<unknown>[] = [];
+  /** Of namespaces that were not watched so far. */
+  #saved: SavedState = { namespaces: new Map(), isLast: true };
 
   constructor(config: ServeConfig, lifeCycle: LifeCycle) {
     this.#config = config;
@@ -39,6 +42,20 @@ export class Service {
 
   get namespaces(): readonly WatchedNamespace[] {
     return [...this.#namespaces.values()];
+  }
+
+  /** What is to be known after a restart. */
+  save(isLast: boolean): SavedState {
+    const all = this.namespaces.map(({ name, source }) => {
+      source.update();
+      return [name, source.tunnels.save()] as const;
+    });
+    return { namespaces: new Map([...this.#saved.namespaces, ...all]), isLast };
+  }
+
+  /** Takes up what was saved, before it begins to watch. */
+  restore(saved: SavedState): void {
+    this.#saved = saved;
   }
 
   /** Begins to watch. @returns a promise that is fulfilled when everything was tried once */
@@ -121,6 +138,11 @@ export class Service {
   #add(name: string | null, path: string | undefined): void {
     if (this.#namespaces.has(name)) return;
     const namespace = new WatchedNamespace(name, path, this.#expectedIn(name), this.#around);
+    const { namespaces, isLast } = this.#saved;
+    const saved = namespaces.get(name);
+    if (saved) namespace.source.tunnels.restore(saved, !isLast);
+    const others = [...namespaces].filter(([one]) => one !== name);
+    this.#saved = { namespaces: new Map(others), isLast };
     this.#namespaces.set(name, namespace);
     namespace.start();
   }
