@@ -1,5 +1,5 @@
 /** The metrics of monitors as plain data, for registries and exporters of others. @module */
-import { checkedOptions, optionalInteger, wrongType } from '../socket/argument.ts';
+import { checkedOptions, optionalInteger, wrongType } from '../base/argument.ts';
 import { MultiNamespaceTunnelMonitor } from '../tunnel/multi-namespace-tunnel-monitor.ts';
 import { TunnelMonitor } from '../tunnel/tunnel-monitor.ts';
 import type { Labels, Metric, Sample } from './metric.ts';

@@ -1,6 +1,7 @@
 /** A live view of the IPsec state: all SAs and policies, following the kernel. @module */
+
+import { checkedOptions } from '../base/argument.ts';
 import type { EventTime, Malformed } from '../netlink/event.ts';
-import { checkedOptions } from '../socket/argument.ts';
 import { HeldNamespace } from '../socket/namespace.ts';
 import { XfrmClient } from '../xfrm/client.ts';
 import * as X from '../xfrm/constants.ts';

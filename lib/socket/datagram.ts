@@ -1,6 +1,7 @@
 /** Datagrams to UNIX sockets, which Node cannot send. @module */
+
+import { wrongValue } from '../base/argument.ts';
 import { addon } from './addon.ts';
-import { wrongValue } from './argument.ts';
 import { SystemError } from './error.ts';
 
 /** From linux/socket.h, linux/un.h. */

@@ -1,7 +1,8 @@
 /** Checks of what tests pass to the kit, so that a slip of the pen does not pass as a default. @module */
+
+import { integer, wrongType, wrongValue } from '../base/argument.ts';
 import { instead } from '../base/nearest.ts';
 import { shown } from '../base/shown.ts';
-import { integer, wrongType, wrongValue } from '../socket/argument.ts';
 
 /** Above it, Node's timers fire at once. */
 const LONGEST = 2 ** 31 - 1;

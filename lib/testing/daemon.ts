@@ -3,7 +3,7 @@ import type { ChildProcess } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { wrongType, wrongValue } from '../socket/argument.ts';
+import { wrongType, wrongValue } from '../base/argument.ts';
 import { hosts, names } from './argument.ts';
 import { TestingError } from './error.ts';
 import type { Host } from './host.ts';

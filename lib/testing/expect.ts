@@ -1,9 +1,9 @@
 /** Expectations about hosts with IPsec, as functions that throw. matchers.ts has them for `expect.extend`. @module */
 import { timingSafeEqual } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { integer } from '../base/argument.ts';
 import { isLarval } from '../monitor/xfrm-objects.ts';
 import { readXfrmStat } from '../monitor/xfrm-stat.ts';
-import { integer } from '../socket/argument.ts';
 import type { XfrmState } from '../xfrm/objects.ts';
 import { describePolicy, describeState } from '../xfrm/text.ts';
 import {

@@ -1,11 +1,11 @@
 /** Fault injection: things that happen to real hosts, on demand. docs/testing.md lists them. @module */
 import { endianness } from 'node:os';
+import { integer, wrongType, wrongValue } from '../base/argument.ts';
 import { shown } from '../base/shown.ts';
 import { NETLINK_ROUTE, NETLINK_XFRM } from '../netlink/constants.ts';
 import { KernelError } from '../netlink/kernel-error.ts';
 import { NetlinkConnection } from '../netlink/netlink-connection.ts';
 import { RTM_DELQDISC, RTM_NEWQDISC } from '../route/message-constants.ts';
-import { integer, wrongType, wrongValue } from '../socket/argument.ts';
 import { NetlinkSocket } from '../socket/index.ts';
 import { AF_INET, addressFamily } from '../wire/address.ts';
 import { MessageWriter } from '../wire/message-writer.ts';

@@ -1,6 +1,7 @@
 /** A network namespace that acts as a host: it has addresses and is connected to others by cables. @module */
+
+import { wrongType, wrongValue } from '../base/argument.ts';
 import { subscribe } from '../monitor/subscribe.ts';
-import { wrongType, wrongValue } from '../socket/argument.ts';
 import { openFile } from '../socket/namespace.ts';
 import { AF_INET, AF_INET6, addressFamily } from '../wire/address.ts';
 import { hosts, names } from './argument.ts';

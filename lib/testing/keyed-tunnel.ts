@@ -3,8 +3,8 @@
  * @module
  */
 import { randomBytes, randomInt } from 'node:crypto';
+import { wrongType, wrongValue } from '../base/argument.ts';
 import { KernelError } from '../netlink/kernel-error.ts';
-import { wrongType, wrongValue } from '../socket/argument.ts';
 import type { Encodable } from '../wire/encodable.ts';
 import type { PolicyKey } from '../xfrm/object-keys.ts';
 import type { XfrmPolicy, XfrmState } from '../xfrm/objects.ts';

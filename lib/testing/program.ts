@@ -5,7 +5,7 @@
  */
 import { type ChildProcess, type SpawnOptions, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { wrongType } from '../socket/argument.ts';
+import { wrongType } from '../base/argument.ts';
 import { names } from './argument.ts';
 import { TestingError } from './error.ts';
 

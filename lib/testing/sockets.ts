@@ -7,7 +7,7 @@ import { createSocket, type Socket as UdpSocket } from 'node:dgram';
 import { once } from 'node:events';
 import { readSync } from 'node:fs';
 import { createServer, type Server, Socket } from 'node:net';
-import { integer, wrongType } from '../socket/argument.ts';
+import { integer, wrongType } from '../base/argument.ts';
 import { openFile, openForNode } from '../socket/namespace.ts';
 import { AF_INET, AF_INET6, addressFamily, writeAddress } from '../wire/address.ts';
 

@@ -1,7 +1,7 @@
 /** strongSwan on two hosts: a charon on each, with a built-in tunnel configuration or your own files. @module */
 import { existsSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { integer } from '../socket/argument.ts';
+import { integer } from '../base/argument.ts';
 import { hosts, names } from './argument.ts';
 import {
   checkFiles,

@@ -1,6 +1,6 @@
 /** Common topologies of hosts connected by cables. docs/testing.md draws them. @module */
 import { existsSync } from 'node:fs';
-import { integer } from '../socket/argument.ts';
+import { integer } from '../base/argument.ts';
 import { names } from './argument.ts';
 import { cable, Host, type HostOptions } from './host.ts';
 import { Nat } from './nat.ts';

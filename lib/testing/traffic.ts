@@ -5,7 +5,7 @@
 import { once } from 'node:events';
 import type { AddressInfo } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { integer, wrongType } from '../socket/argument.ts';
+import { integer, wrongType } from '../base/argument.ts';
 import { addressFamily } from '../wire/address.ts';
 import { hosts, milliseconds, names } from './argument.ts';
 import type { Host } from './host.ts';

@@ -1,6 +1,7 @@
 /** Waiting for kernel events and for tunnels. A wait that times out shows what happened instead. @module */
+
+import { wrongType } from '../base/argument.ts';
 import { type Subscription, type SubscriptionEvent, subscribe } from '../monitor/subscribe.ts';
-import { wrongType } from '../socket/argument.ts';
 import { isUpState, TUNNEL_STATES, type Tunnel, type TunnelState } from '../tunnel/tunnel.ts';
 import { TunnelMonitor } from '../tunnel/tunnel-monitor.ts';
 import { describePolicy, describeState } from '../xfrm/text.ts';

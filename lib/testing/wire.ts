@@ -1,7 +1,7 @@
 /** Captures the frames on a host's cables. Needs CAP_NET_RAW. @module */
 import { readSync, writeSync } from 'node:fs';
 import { endianness } from 'node:os';
-import { wrongValue } from '../socket/argument.ts';
+import { wrongValue } from '../base/argument.ts';
 import { SystemError } from '../socket/index.ts';
 import { type OpenFile, openAsFile } from '../socket/namespace.ts';
 import { readIPv4, readIPv6 } from '../wire/address.ts';
