@@ -236,7 +236,7 @@ const ROWS: Readonly<Record<string, readonly Panel[]>> = {
         ],
         [`${increase(`xfrm_watch_opened_total{${HOST}}`)} > 0`, '{{instance}} opened'],
         [
-          `${increase(`xfrm_watch_counter_gaps_total{${HOST}}`)} > 0`,
+          `${increase(`xfrm_watch_gaps_total{${HOST}}`)} > 0`,
           '{{instance}} gaps {{cause}}',
         ],
       ],
