@@ -14,8 +14,11 @@ const SILENCE = 40_000;
 
 const TOKEN = 'token';
 
+/** All that changes what is shown; with a term `change`, that includes the steps of a rekey. */
+const EVENTS = 'api/events?change=added,up,down,rekeyed,stalled,state,warning,removed';
+
 /** The daemon refused a request. */
-class Refused extends Error {
+export class Refused extends Error {
   readonly status: number;
   constructor(status: number, text: string) {
     super(text);
@@ -119,7 +122,7 @@ export class Connection {
         Accept: 'text/event-stream',
         ...(this.#lastId === undefined ? {} : { 'Last-Event-ID': this.#lastId }),
       };
-      const response = await this.#fetch('api/events', headers, abort.signal);
+      const response = await this.#fetch(EVENTS, headers, abort.signal);
       // Events that come while the tables are fetched are applied after them.
       let waiting: EventSourceMessage[] | undefined = [];
       const parser = createParser({

@@ -137,6 +137,12 @@ export function ratesOf({ traffic }: Pick<TunnelHistory, 'traffic'>): Rates {
   return { at, ...rates };
 }
 
+/** Bytes carried, as of the last sample; at least those that are known otherwise. */
+export function totalOf({ traffic }: TunnelHistory, direction: 'in' | 'out', known: number) {
+  const [, into = 0, out = 0] = traffic.at(-1) ?? [];
+  return Math.max(known, direction === 'in' ? into : out);
+}
+
 /** The rates of the last interval, in bytes per second. */
 export function rateNow({ traffic }: TunnelHistory): { in: number; out: number } | undefined {
   const rates = ratesOf({ traffic: traffic.slice(-2) });

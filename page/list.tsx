@@ -1,6 +1,6 @@
 /** The tunnels of the host, worst first. @module */
 
-import { rateNow } from './history.ts';
+import { rateNow, totalOf } from './history.ts';
 import { keyOf } from './model.ts';
 import { hrefOf, type View } from './route.ts';
 import { countStates, ORDERS, type Order, statesOf, withStates } from './select.ts';
@@ -44,9 +44,11 @@ export function ListView({ session, view }: { readonly session: Session; readonl
         <p class="empty">
           {shown.wrong !== undefined
             ? 'The query cannot be understood.'
-            : size === 0
-              ? 'The kernel has no SAs and policies that form a tunnel, and none is expected.'
-              : `None of ${plural(size, 'tunnel')} passes the query.`}
+            : shown.isAsked
+              ? 'Asking the daemon …'
+              : size === 0
+                ? 'The kernel has no SAs and policies that form a tunnel, and none is expected.'
+                : `None of ${plural(size, 'tunnel')} passes the query.`}
         </p>
       ) : (
         <table class="tunnels" role="table" aria-label="Tunnels">
@@ -223,7 +225,7 @@ function Row({ session, tunnel }: { readonly session: Session; readonly tunnel: 
         {(['out', 'in'] as const).map((direction) => (
           <span class={direction} key={direction}>
             <Tick direction={direction} /> {rates ? rate(rates[direction]) : '–'}
-            <small>{bytes(traffic[direction].bytes)}</small>
+            <small>{bytes(totalOf(history, direction, Number(traffic[direction].bytes)))}</small>
           </span>
         ))}
       </td>

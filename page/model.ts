@@ -90,7 +90,8 @@ export class Model {
       if (change.change === 'rekeyed') history = withRekey(history, at);
       this.#histories.set(key, history);
     }
-    if (change.change === 'refreshed' || change.change === 'replaced') return;
+    // A rekey is told once, by `rekeyed`.
+    if (change.change === 'state' && change.rekey) return;
     const title = tunnel && titleOf(tunnel);
     this.#enter({
       at,

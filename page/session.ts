@@ -1,5 +1,5 @@
 /** One visit: the model, the connection, and what the visitor chose to see. @module */
-import { Connection } from './connection.ts';
+import { Connection, Refused } from './connection.ts';
 import type { TunnelHistory } from './history.ts';
 import { isTrouble, keyOf, type Link, Model } from './model.ts';
 import { hrefOf, type View, viewOf } from './route.ts';
@@ -35,6 +35,8 @@ interface Shown {
   readonly pages: number;
   /** How many pass the query. */
   readonly matching: number;
+  /** Which tunnels pass is not known yet. */
+  readonly isAsked: boolean;
   /** What is wrong with the query. */
   readonly wrong: string | undefined;
 }
@@ -63,9 +65,7 @@ export class Session {
   /** What is read out. */
   news = '';
   /** Which tunnels pass the terms of the query, as the daemon says. */
-  #matches:
-    | { readonly terms: string; readonly keys: ReadonlySet<string>; readonly wrong?: string }
-    | undefined;
+  #matches: { readonly keys: ReadonlySet<string>; readonly wrong?: string } | undefined;
   #events = 0;
   #fetching = false;
   /** Whether something was to be fetched that a request under way may lack. */
@@ -122,15 +122,17 @@ export class Session {
   /** The page of the list that is shown. */
   shown(view: View & { name: 'list' }): Shown {
     const { terms, words, passesState } = queryOf(view.query);
-    const matches = this.#matches?.terms === terms.join(' ') ? this.#matches : undefined;
+    // While another answer is awaited, the one before is shown.
+    const matches = terms.length === 0 ? undefined : this.#matches;
     const all = [...this.tunnels].flatMap(([key, one]) => {
-      const passes = terms.length === 0 || (matches?.keys.has(key) ?? true);
+      const passes = terms.length === 0 || matches?.keys.has(key);
       return passes && passesState(one.state) && hasWords(one, words) ? [one] : [];
     });
     const pages = Math.max(1, Math.ceil(all.length / ROWS));
     const page = Math.min(view.page, pages);
     const tunnels = ordered(all, view.order).slice((page - 1) * ROWS, page * ROWS);
-    return { tunnels, page, pages, matching: all.length, wrong: matches?.wrong };
+    const isAsked = terms.length > 0 && matches === undefined;
+    return { tunnels, page, pages, matching: all.length, isAsked, wrong: matches?.wrong };
   }
 
   show(view: View): void {
@@ -256,17 +258,20 @@ export class Session {
     try {
       const answer = await this.#connection.get(`api/tunnels?${query.join('&')}`);
       const { tunnels } = answer as { tunnels: PageTunnel[] };
-      this.#matches = { terms: terms.join(' '), keys: new Set(tunnels.map(keyOf)) };
+      this.#matches = { keys: new Set(tunnels.map(keyOf)) };
     } catch (error) {
-      const wrong = (error as Error).message;
-      this.#matches = { terms: terms.join(' '), keys: new Set(), wrong };
+      if (!(error instanceof Refused && error.status === 400)) throw error;
+      this.#matches = { keys: new Set(), wrong: error.message };
     }
   }
 
   async #fetchDetail(key: string): Promise<void> {
     try {
       const of = (await this.#connection.get(`api/tunnels/${encodeURIComponent(key)}`)) as Detail;
-      if (this.detail?.key === key) this.detail = { key, of };
+      if (this.detail?.key !== key) return;
+      this.detail = { key, of };
+      // Its counters are newer than with the last event.
+      this.model.tunnels.set(key, of.tunnel);
     } catch (error) {
       if (this.detail?.key === key) this.detail = { ...this.detail, error: String(error) };
     }

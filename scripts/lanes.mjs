@@ -191,6 +191,12 @@ export const SETS = {
       seconds: 100,
     },
     {
+      name: 'the page in Chromium',
+      place: here,
+      files: files('browser'),
+      seconds: 130,
+    },
+    {
       name: 'tests that take long',
       place: here,
       files: files('all').filter((path) => !KEY_MANAGERS.includes(path)),

@@ -89,7 +89,8 @@ export class MetricsSource {
   get state(): WatchState {
     const { monitor } = this;
     if (monitor === undefined || monitor.closed) return 'blind';
-    return monitor.synced ? 'synced' : 'repairing';
+    // A loss is reported before the monitor begins to repair its tables.
+    return monitor.synced && this.doubtedSince === undefined ? 'synced' : 'repairing';
   }
 
   /** Reads what changed since the last reading; the counters are as old as the monitor's. */
