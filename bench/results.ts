@@ -7,14 +7,18 @@ import type { Comparison } from './compare.ts';
 import type { Latency } from './latency.ts';
 import type { Memory } from './memory.ts';
 import type { Startup } from './startup.ts';
+import type { FirstTest } from './suite.ts';
 import type { Dump, Storm } from './tables.ts';
 import type { Told } from './tunnels.ts';
 import type { Verdicts } from './verdicts.ts';
 
 /** Parts that can be measured separately; comparisons are named like their scenes. */
-export const PARTS = [
+export const COMPARISONS = [
   ...['policies', 'policies-paced', 'policies-filled', 'newsa', 'newsa-filled', 'sas'],
-  ...['tunnels', 'verdicts', 'latency', 'dump', 'storm', 'startup', 'memory', 'codec'],
+];
+export const PARTS = [
+  ...COMPARISONS,
+  ...['tunnels', 'verdicts', 'latency', 'dump', 'storm', 'startup', 'memory', 'codec', 'suite'],
 ];
 
 /** Results from one kernel. */
@@ -37,8 +41,12 @@ export interface Results {
   readonly begun: string;
   readonly seconds: number;
   readonly quick: boolean;
+  /** The commit that this version was compared with. */
+  readonly against?: string;
   readonly machine: {
     readonly processor: string;
+    /** With its generation: {@link processorKind}. */
+    readonly kind: string;
     readonly processors: number;
     readonly node: string;
     /** Load averages of 1, 5 and 15 minutes before it began. */
@@ -47,6 +55,8 @@ export interface Results {
   readonly host: Part;
   /** The lab's kernel, with ESP. */
   readonly lab?: Part;
+  /** The testing kit in the lab's default kernel. */
+  readonly firstTest?: FirstTest;
   /** What could not be measured, and why. */
   readonly leftOut: readonly string[];
 }
@@ -64,9 +74,25 @@ export interface Size {
   readonly codec: number;
   readonly tunnels: { beside: number; rounds: number };
   readonly verdicts: { tunnels: number; rounds: number };
+  readonly suites: number;
 }
 
-export const SIZES: Readonly<Record<'full' | 'quick', Size>> = {
+const QUICK: Size = {
+  live: { events: 50_000, rounds: 3 },
+  filled: { events: 50_000, rounds: 1 },
+  lab: { events: 2000, rounds: 1 },
+  latencies: 200,
+  dump: { entries: 5000, rounds: 1 },
+  storm: 50_000,
+  startups: 3,
+  memory: 200_000,
+  codec: 3,
+  tunnels: { beside: 100, rounds: 10 },
+  verdicts: { tunnels: 100, rounds: 3 },
+  suites: 1,
+};
+
+export const SIZES: Readonly<Record<'full' | 'quick' | 'against', Size>> = {
   full: {
     live: { events: 1_000_000, rounds: 5 },
     filled: { events: 700_000, rounds: 3 },
@@ -79,18 +105,14 @@ export const SIZES: Readonly<Record<'full' | 'quick', Size>> = {
     codec: 15,
     tunnels: { beside: 2000, rounds: 200 },
     verdicts: { tunnels: 5000, rounds: 9 },
+    suites: 9,
   },
-  quick: {
-    live: { events: 50_000, rounds: 1 },
-    filled: { events: 50_000, rounds: 1 },
-    lab: { events: 2000, rounds: 1 },
-    latencies: 200,
-    dump: { entries: 5000, rounds: 1 },
-    storm: 50_000,
-    startups: 3,
-    memory: 200_000,
-    codec: 3,
-    tunnels: { beside: 100, rounds: 10 },
-    verdicts: { tunnels: 100, rounds: 3 },
+  quick: QUICK,
+  // Only comparisons are made with another version.
+  against: {
+    ...QUICK,
+    live: { events: 500_000, rounds: 5 },
+    filled: { events: 300_000, rounds: 5 },
+    lab: { events: 50_000, rounds: 5 },
   },
 };

@@ -87,7 +87,7 @@ export type { RouteEvent } from './route/events.ts';
 export {
   AddonError,
   type AddonErrorCode,
-  errorCode,
+  errnoName,
   type NetnsReference,
   StateError,
   type StateErrorCode,

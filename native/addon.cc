@@ -1,6 +1,8 @@
 // The addon: file descriptors, bytes and errno. The meaning of messages is left to TypeScript.
+#include <errno.h>
 #include <linux/netlink.h>
 #include <napi.h>
+#include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -8,6 +10,7 @@
 
 #include "arguments.h"
 #include "environment.h"
+#include "interrupted.h"
 #include "namespace.h"
 #include "receive_buffers.h"
 #include "socket.h"
@@ -56,6 +59,27 @@ Napi::Value OpenBound(const Napi::CallbackInfo& info) {
   return ValueOf(info.Env(), outcome);
 }
 
+// sendDatagram(address, bytes): sends them from a socket made for it, without waiting; 0 or a
+// failure. The address is a struct sockaddr, whose family is that of the socket.
+Napi::Value SendDatagram(const Napi::CallbackInfo& info) {
+  Bytes address, bytes;
+  if (!ReadBytes(info, 0, &address) || !ReadBytes(info, 1, &bytes)) return {};
+  sockaddr_storage to = {};
+  if (address.length < sizeof(to.ss_family) || address.length > sizeof(to)) {
+    return ValueOf(info.Env(), {-EINVAL, "sendto"});
+  }
+  memcpy(&to, address.data, address.length);
+  const int file = socket(to.ss_family, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+  if (file < 0) return ValueOf(info.Env(), {-errno, "socket"});
+  const ssize_t sent = Uninterrupted([&] {
+    return sendto(file, bytes.data, bytes.length, MSG_DONTWAIT | MSG_NOSIGNAL,
+                  reinterpret_cast<const sockaddr*>(&to), static_cast<socklen_t>(address.length));
+  });
+  const int failed = sent < 0 ? -errno : 0;
+  close(file);
+  return ValueOf(info.Env(), {failed, "sendto"});
+}
+
 // closeFile(file): closes what openFile, makeNamespace or openBound opened.
 Napi::Value CloseFile(const Napi::CallbackInfo& info) {
   int32_t file;
@@ -71,6 +95,7 @@ Napi::Object Init(Napi::Env env, Napi::Object exports) {
   exports["openFile"] = Napi::Function::New<OpenFileInNamespace>(env, "openFile");
   exports["makeNamespace"] = Napi::Function::New<MakeNetworkNamespace>(env, "makeNamespace");
   exports["openBound"] = Napi::Function::New<OpenBound>(env, "openBound");
+  exports["sendDatagram"] = Napi::Function::New<SendDatagram>(env, "sendDatagram");
   exports["closeFile"] = Napi::Function::New<CloseFile>(env, "closeFile");
   exports["arenaBytes"] = Napi::Number::New(env, static_cast<double>(Arena::EntriesAt()));
   exports["batch"] = Napi::Number::New(env, kBatch);

@@ -9,6 +9,7 @@ import remapping from '@jridgewell/remapping';
 import { decode, encode } from '@jridgewell/sourcemap-codec';
 import { rolldown } from 'rolldown';
 import { dts } from 'rolldown-plugin-dts';
+import { bundlePage, PAGE_PACKAGES } from './bundle-page.mjs';
 import { root } from './setup.mjs';
 
 /** Not bundled with the library, which has the numbers inlined; sharing would mean exporting a thousand of them. */
@@ -26,7 +27,7 @@ const RUNTIME = 'rolldown-runtime';
 /** Packages included in dist/: finding, reading and wrapping them takes longer than running them. */
 const INCLUDED = /^(commander|picocolors|@oxc-project\/runtime\/.*)$/;
 /** Packages whose licenses are included; rolldown contains the parts of @oxc-project/runtime. */
-const LICENSED = ['commander', 'picocolors', 'rolldown'];
+const LICENSED = ['commander', 'picocolors', 'rolldown', ...PAGE_PACKAGES];
 
 const dist = join(root, 'dist');
 const sources = join(root, 'src');
@@ -147,10 +148,10 @@ const WHOLE = {
   testing: ['lib/testing/index', 'lib/testing/place'],
   command: ['lib/cli/main'],
   lists: ['lib/cli/list'],
-  monitor: ['lib/cli/monitor'],
+  monitor: ['lib/cli/monitor', 'lib/cli/replay'],
   'tunnel-commands': ['lib/cli/tunnels', 'lib/cli/wait', 'lib/cli/check'],
   lab: ['lib/lab/index'],
-  suites: ['lib/cli/test'],
+  'lab-commands': ['lib/cli/lab', 'lib/cli/demo', 'lib/cli/test'],
 };
 
 /** Puts modules that are always loaded together into one file: loading a file costs as much as 100 KB of code. */
@@ -270,8 +271,16 @@ async function bundleDeclarations(code) {
     });
 }
 
+/** Files of src/ that contain several folders of lib/. */
+const COMBINED = { base: 'netlink', socket: 'netlink', wire: 'netlink', json: 'monitor' };
 /** The file in src/ that contains a module of lib/. */
-const sourceOf = (path) => (dirname(path) === 'lib' ? 'index.ts' : `${path.split('/')[1]}.ts`);
+const sourceOf = (path) => {
+  const [, folder] = path.split('/');
+  return dirname(path) === 'lib' ? 'index.ts' : `${COMBINED[folder] ?? folder}.ts`;
+};
+
+/** Not packed: nobody steps into the command. Its maps still name the file and the line. */
+export const WITHOUT_TEXT = 'src/cli.ts';
 
 /** Removes docs: they are in the declarations, or only matter to contributors. Line numbers are preserved. */
 const withoutDocs = (text) =>
@@ -294,7 +303,9 @@ function writeSources() {
   }
   rmSync(sources, { recursive: true, force: true });
   mkdirSync(sources);
-  for (const [file, lines] of files) writeFileSync(join(sources, file), lines.join('\n'));
+  for (const [file, lines] of files) {
+    if (`src/${file}` !== WITHOUT_TEXT) writeFileSync(join(sources, file), lines.join('\n'));
+  }
   return places;
 }
 
@@ -366,6 +377,10 @@ function throughModules(map, path) {
 const ascii = (code) =>
   code.replace(/[^\0-\x7f]/g, (unit) => `\\u${unit.charCodeAt(0).toString(16).padStart(4, '0')}`);
 
+const MAP_COMMENT = /^\/\/# sourceMappingURL=.*\n?/m;
+/** The numbers say as much as their source; declarations of lib/xfrm only re-export. */
+const withoutMap = (fileName) => /^lib\/(constants\.(js|d\.ts)|xfrm\.d\.ts)$/.test(fileName);
+
 function writeLicenses() {
   const texts = LICENSED.map((name) => {
     const text = readFileSync(join(root, 'node_modules', name, 'LICENSE'), 'utf8');
@@ -391,9 +406,15 @@ export async function bundle() {
     writeFileSync(path, finish(readFileSync(path, 'utf8')));
     // A file of re-exports has no map.
     if (!map) continue;
+    if (withoutMap(fileName)) {
+      writeFileSync(path, readFileSync(path, 'utf8').replace(MAP_COMMENT, ''));
+      rmSync(`${path}.map`);
+      continue;
+    }
     const rewritten = rewrite(throughModules(map, fileName), fileName, places);
-    writeFileSync(join(dist, `${fileName}.map`), JSON.stringify(rewritten));
+    writeFileSync(`${path}.map`, JSON.stringify(rewritten));
   }
+  await bundlePage();
   writeLicenses();
   rmSync(modules, { recursive: true });
 }

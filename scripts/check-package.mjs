@@ -2,6 +2,7 @@
 import { execFileSync } from 'node:child_process';
 import { existsSync, readdirSync, readFileSync, statSync } from 'node:fs';
 import { join } from 'node:path';
+import { WITHOUT_TEXT } from './bundle.mjs';
 import { GLIBC, TARGETS } from './prebuild.mjs';
 
 /** Bytes, and files. */
@@ -92,8 +93,10 @@ export function checkPackage(folder, packed) {
     if (map === undefined) continue;
     const { sources } = JSON.parse(readFileSync(join(folder, path, '..', map), 'utf8'));
     for (const source of sources) {
-      if (!existsSync(join(folder, path, '..', source))) wrong.push(`${path}: no source ${source}`);
-      if (path.endsWith('.js')) unmapped.delete(join(path, '..', source));
+      const name = join(path, '..', source);
+      if (name !== WITHOUT_TEXT && !existsSync(join(folder, name)))
+        wrong.push(`${path}: no source ${source}`);
+      if (path.endsWith('.js')) unmapped.delete(name);
     }
   }
   for (const source of unmapped) wrong.push(`no map leads to ${source}`);

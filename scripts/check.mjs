@@ -16,6 +16,7 @@ const checks = [
   ['format and lint', bin('biome'), ['ci', '--error-on-warnings', '.']],
   ['layers', process.execPath, [join(root, 'scripts/layers.mjs')]],
   ['types', bin('tsc'), ['--noEmit']],
+  ['types of the page', bin('tsc'), ['-p', 'page']],
   ['unused code', bin('knip'), []],
   ['C and C++ format', bin('clang-format'), ['--dry-run', '--Werror', ...cpp]],
 ];

@@ -63,6 +63,8 @@ const OF_THE_LIBRARY = [
   ...kernel.filter((path) => basename(path).startsWith('command-')),
   ...some(
     'kernel',
+    'kit-arguments',
+    'kit-cleanup',
     'kit-docs',
     'kit-probe',
     'documents',
@@ -174,12 +176,25 @@ export const SETS = {
       seconds: 158,
     },
     {
+      name: 'tests of deployment',
+      place: here,
+      files: files('deploy'),
+      waits: true,
+      seconds: 120,
+    },
+    {
       name: 'tests in containers',
       place: containers,
       files: files('containers'),
       optional: true,
       ...together,
       seconds: 100,
+    },
+    {
+      name: 'the page in Chromium',
+      place: here,
+      files: files('browser'),
+      seconds: 130,
     },
     {
       name: 'tests that take long',

@@ -57,8 +57,10 @@ function build(target) {
   const made = `${output}.${process.pid}`;
   const args = [
     'c++',
-    ...['-target', TARGETS[target], '-shared', '-fPIC', '-s', '-Os'],
+    ...['-target', TARGETS[target], '-shared', '-fPIC', '-s', '-Os', '-flto'],
     ...['-ffunction-sections', '-fdata-sections', '-Wl,--gc-sections'],
+    // Nothing unwinds the stack: there are no exceptions.
+    ...['-fno-unwind-tables', '-fno-asynchronous-unwind-tables'],
     `-Wl,--version-script=${join(toolchain, 'exports.map')}`,
     // As Node's common.gypi sets it for addons.
     ...['-fno-rtti', '-fno-exceptions', '-DBUILDING_NODE_EXTENSION'],
@@ -66,7 +68,7 @@ function build(target) {
     ...defines.map((name) => `-D${name}`),
     ...[api, join(headers, 'include/node')].flatMap((path) => ['-isystem', path]),
     ...sources,
-    join(toolchain, 'demangle.cc'),
+    join(toolchain, 'without-exceptions.cc'),
     ...['-o', made],
   ];
   const { status, stderr } = spawnSync(zig(), args, { cwd: native, encoding: 'utf8' });

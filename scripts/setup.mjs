@@ -92,7 +92,16 @@ function newest(path) {
   return Math.max(own.mtimeMs, ...readdirSync(path).map((name) => newest(join(path, name))));
 }
 
-const SOURCES = ['lib', 'test', 'tools', 'bench', 'torture', 'tsconfig.json', 'package.json'];
+const SOURCES = [
+  'lib',
+  'page',
+  'test',
+  'tools',
+  'bench',
+  'torture',
+  'tsconfig.json',
+  'package.json',
+];
 
 /** Its time is that of the last complete compilation. */
 const STAMP = join(root, 'dist/.compiled');
@@ -135,6 +144,8 @@ export async function setup() {
     await Promise.all([
       run('building the addon', process.execPath, [join(root, 'scripts/build-native.mjs')]),
       toCompile && run('compiling', process.execPath, [tsc]),
+      toCompile &&
+        run('bundling the page', process.execPath, [join(root, 'scripts/bundle-page.mjs')]),
     ]);
     if (toCompile) {
       writeFileSync(STAMP, '');

@@ -15,7 +15,7 @@ import {
   XfrmMonitor,
 } from '../lib/index.ts';
 import { turns } from '../test/kernel/socket-support.ts';
-import { METHODS, OPENERS } from './arguments/samples.ts';
+import { METHODS, OPENERS } from '../test/unit/sample-arguments.ts';
 import { descriptors } from './faults/descriptors.ts';
 import { finding, report } from './part.ts';
 
@@ -104,7 +104,11 @@ async function attempt(what: string, call: () => unknown): Promise<void> {
 function checkMethods(name: string, prototype: object, samples: object): void {
   const all = Object.getOwnPropertyNames(prototype);
   const missing = all.filter((one) => !['constructor', 'close'].includes(one) && !(one in samples));
-  assert.deepEqual(missing, [], `${name} has methods without arguments in arguments/samples.ts`);
+  assert.deepEqual(
+    missing,
+    [],
+    `${name} has methods without arguments in test/unit/sample-arguments.ts`,
+  );
 }
 
 process.on('uncaughtException', (error) => finding(`an uncaught exception: ${error.stack}`));

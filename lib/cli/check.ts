@@ -5,6 +5,7 @@
  */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Command, InvalidArgumentError, Option } from 'commander';
+import { TUNNEL_FILTER_HELP, type TunnelFilter } from '../tunnel/tunnel-filter.ts';
 import { TunnelMonitor, type TunnelMonitorOptions } from '../tunnel/tunnel-monitor.ts';
 import { printable } from '../wire/text.ts';
 import { EXIT } from './exit.ts';
@@ -20,7 +21,6 @@ import {
   type Severities,
   STATUSES,
 } from './tunnels/check-result.ts';
-import { TUNNEL_FILTER_HELP, type TunnelFilter } from './tunnels/tunnel-filter.ts';
 import {
   addTunnelOptions,
   duration,

@@ -8,10 +8,10 @@ import type { Filter } from '../monitor/filter.ts';
 import { pointAt } from '../monitor/filter-error.ts';
 import { EVENT_KINDS, type ListedObject } from '../monitor/filter-input.ts';
 import type { MulticastGroupName } from '../monitor/multicast-groups.ts';
+import { namespacePath } from '../monitor/namespace-path.ts';
 import type { SubscriptionEvent } from '../monitor/subscribe.ts';
 import type { NetnsReference } from '../socket/index.ts';
 import { type RequestOptions, XfrmClient } from '../xfrm/client.ts';
-import { namespacePath } from './events/namespace-path.ts';
 import { formatJson } from './json.ts';
 import {
   addFollowOptions,

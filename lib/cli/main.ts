@@ -33,6 +33,10 @@ const SUBCOMMANDS: Readonly<Record<string, Subcommand>> = {
     summary: 'wait until a tunnel is up, down or in another state',
     load: async () => (await import('./wait.ts')).waitCommand(),
   },
+  serve: {
+    summary: 'watch tunnels as a daemon: metrics, an API and a page over HTTP',
+    load: async () => (await import('./serve.ts')).serveCommand(),
+  },
   check: {
     summary: 'check tunnels for a monitoring system',
     load: async () => (await import('./check.ts')).checkCommand(),

@@ -8,6 +8,7 @@ import { isTerm } from '../monitor/filter-term.ts';
 import { findGroup, type MulticastGroupName } from '../monitor/multicast-groups.ts';
 import type { Tunnel } from '../tunnel/tunnel.ts';
 import type { TunnelChange } from '../tunnel/tunnel-changes.ts';
+import { CHANGE_FILTER_HELP } from '../tunnel/tunnel-filter.ts';
 import { printable } from '../wire/text.ts';
 import { follow } from './follow.ts';
 import {
@@ -21,7 +22,6 @@ import {
   type OriginOptions,
   type OutputOptions,
 } from './options.ts';
-import { CHANGE_FILTER_HELP } from './tunnels/tunnel-filter.ts';
 import {
   addDetailsOption,
   addTunnelOptions,

@@ -7,6 +7,12 @@ import { Command } from 'commander';
 import { changeJson } from '../json/tunnel.ts';
 import { onAbort } from '../socket/abort.ts';
 import type { Tunnel } from '../tunnel/tunnel.ts';
+import {
+  CHANGE_HELP,
+  isTunnelEvent,
+  TUNNEL_FILTER_HELP,
+  type TunnelFilter,
+} from '../tunnel/tunnel-filter.ts';
 import { TunnelMonitor, type TunnelMonitorOptions } from '../tunnel/tunnel-monitor.ts';
 import { endedBySignal } from './events/ended.ts';
 import { Summary } from './events/summary.ts';
@@ -25,12 +31,6 @@ import { formatTunnelChange } from './tunnels/change-text.ts';
 import { showTunnels } from './tunnels/live.ts';
 import { openTunnels } from './tunnels/open.ts';
 import { printSynced, printTunnels } from './tunnels/print-tunnels.ts';
-import {
-  CHANGE_HELP,
-  isTunnelEvent,
-  TUNNEL_FILTER_HELP,
-  type TunnelFilter,
-} from './tunnels/tunnel-filter.ts';
 import {
   addDetailsOption,
   addTunnelOptions,

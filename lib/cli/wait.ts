@@ -4,12 +4,14 @@
  */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Command, InvalidArgumentError, Option } from 'commander';
+import { formatThreshold } from '../base/duration.ts';
 import { tunnelJson } from '../json/tunnel.ts';
 import { FilterError } from '../monitor/filter-error.ts';
 import { isTerm } from '../monitor/filter-term.ts';
 import { onAbort } from '../socket/abort.ts';
 import { THRESHOLDS } from '../tunnel/thresholds.ts';
 import { isUpState, TUNNEL_STATES, type Tunnel, type TunnelState } from '../tunnel/tunnel.ts';
+import { TUNNEL_FILTER_HELP, TunnelFilter } from '../tunnel/tunnel-filter.ts';
 import type { TunnelMonitorOptions } from '../tunnel/tunnel-monitor.ts';
 import { contains, parseNetwork } from '../wire/network.ts';
 import { printable } from '../wire/text.ts';
@@ -24,9 +26,7 @@ import {
   type OutputOptions,
 } from './options.ts';
 import { endWhenUnread, LineOutput } from './terminal/output.ts';
-import { formatThreshold } from './text/units.ts';
 import { openTunnels } from './tunnels/open.ts';
-import { TUNNEL_FILTER_HELP, TunnelFilter } from './tunnels/tunnel-filter.ts';
 import {
   addTunnelOptions,
   duration,

@@ -1,5 +1,5 @@
 /** This library's values as JSON: plain data, lines, and a replacer for JSON.stringify. @module */
-import { shown } from '../base/shown.ts';
+import { object, optionalBoolean, options, wrongType } from '../base/argument.ts';
 import type { PolicyEntry, StateEntry, XfrmSnapshot } from '../monitor/xfrm-views.ts';
 import type { EventTime } from '../netlink/event.ts';
 import type { Tunnel } from '../tunnel/tunnel.ts';
@@ -24,13 +24,23 @@ export type JsonValue =
   | readonly JsonValue[]
   | { readonly [name: string]: JsonValue };
 
+const OPTIONS: ReadonlySet<string> = new Set<keyof JsonOptions>(['keys']);
+
+/** Whether to show keys. */
+function showsKeys(given: JsonOptions): boolean {
+  options('options', given, OPTIONS);
+  return optionalBoolean('options.keys', given.keys, false);
+}
+
 const has = <Name extends string>(value: object, ...names: readonly Name[]) =>
   names.every((name) => name in value);
 
 const isTunnel = (value: object): value is Tunnel => has(value, 'sinceKnown', 'sas');
 const isTunnelSnapshot = (value: object): value is TunnelSnapshot =>
   has(value, 'tunnels', 'warnings');
-const isRecord = (value: object): value is JsonRecord => has(value, 'kind', 'protocol', 'time');
+const isRecord = (value: object): value is JsonRecord =>
+  has(value, 'kind', 'protocol', 'time') && isTime((value as JsonRecord).time);
+const isTime = (time: unknown): time is EventTime => typeof time === 'object' && time !== null;
 /** Excludes the changes that XfrmMonitor also has. */
 const isTunnelChange = (value: object): value is TunnelChange =>
   has(value, 'kind', 'time') &&
@@ -76,11 +86,15 @@ function plain(value: object): object {
  * @example
  * for await (const event of subscribe({ groups: ['sa'] })) process.stdout.write(`${jsonLine(event)}\n`);
  */
-export function jsonLine(value: unknown, { keys = false }: JsonOptions = {}): string {
+export function jsonLine(value: unknown, options: JsonOptions = {}): string {
+  return lineOf(value, showsKeys(options));
+}
+
+function lineOf(value: unknown, keys: boolean): string {
   if (typeof value === 'object' && value !== null) {
     // Arrays and table views.
     if (Symbol.iterator in value && !(value instanceof Uint8Array)) {
-      return `[${Array.from(value as Iterable<unknown>, (one) => jsonLine(one, { keys }))}]`;
+      return `[${Array.from(value as Iterable<unknown>, (one) => lineOf(one, keys))}]`;
     }
     if (isTunnelChange(value)) return formatLine(changeJson(value), keys, labelled(value));
     if (isRecord(value)) return formatLine(value, keys);
@@ -89,10 +103,7 @@ export function jsonLine(value: unknown, { keys = false }: JsonOptions = {}): st
     return `{${members(plain(value), keys)}}`;
   }
   const text = write(value, keys);
-  if (text === undefined) {
-    const error = new TypeError(`${shown(value)} has no JSON`);
-    throw Object.assign(error, { code: 'ERR_INVALID_ARG_TYPE' });
-  }
+  if (text === undefined) throw wrongType('value', 'something with a JSON form', value);
   return text;
 }
 
@@ -122,10 +133,15 @@ export type JsonLinesInput =
  * @example
  * await pipeline(Readable.from(jsonLines(monitor.snapshot())).map((line) => `${line}\n`), response);
  */
-export function* jsonLines(
+export function jsonLines(
   of: JsonLinesInput,
-  { keys = false }: JsonOptions = {},
+  options: JsonOptions = {},
 ): Generator<string, undefined> {
+  if (!Array.isArray(of)) object('of', of);
+  return linesOf(of, showsKeys(options));
+}
+
+function* linesOf(of: JsonLinesInput, keys: boolean): Generator<string, undefined> {
   if (isTunnelSnapshot(of)) {
     const netns = labelled(of);
     for (const one of of.tunnels) yield tunnelLine(one, of.countersReadAt, netns);
@@ -137,7 +153,12 @@ export function* jsonLines(
   }
   const lists = Symbol.iterator in of ? [of] : [of.states, of.policies];
   const netns = 'states' in of ? labelled(of) : {};
-  for (const list of lists) for (const one of list) yield entryLine(one, keys, netns);
+  for (const list of lists) {
+    if (typeof list !== 'object' || list === null || !(Symbol.iterator in list)) {
+      throw wrongType('of', 'a snapshot, or table entries', of);
+    }
+    for (const one of list) yield entryLine(one, keys, netns);
+  }
 }
 
 function entryLine(
@@ -145,13 +166,16 @@ function entryLine(
   keys: boolean,
   netns: JsonAdditions,
 ): string {
+  object('entry', one);
   if (isTunnel(one)) {
     return tunnelLine(one, { wall: Date.now(), monotonic: performance.now() }, netns);
   }
   const { value, countersReadAt: time } = one;
-  const object =
+  object('entry.value', value);
+  object('entry.countersReadAt', time);
+  const listed =
     'spi' in value ? { kind: 'state', state: value } : { kind: 'policy', policy: value };
-  return formatLine({ ...object, protocol: 'xfrm', time } as JsonRecord, keys, netns);
+  return formatLine({ ...listed, protocol: 'xfrm', time } as JsonRecord, keys, netns);
 }
 
 const tunnelLine = (tunnel: Tunnel, time: EventTime, netns: JsonAdditions): string =>
@@ -162,8 +186,9 @@ const tunnelLine = (tunnel: Tunnel, time: EventTime, netns: JsonAdditions): stri
  * and other bytes show only their length. {@link toJson} does more: times, tunnels, the schema.
  */
 export function jsonReplacer(this: unknown, name: string, value: unknown): unknown {
-  // The value before its own toJSON.
-  const given = (this as Record<string, unknown>)[name];
+  // The value before its own toJSON, in the object that holds it.
+  const holder = this as Readonly<Record<string, unknown>> | undefined;
+  const given = holder === undefined ? value : holder[name];
   if (typeof value === 'bigint') return String(value);
   if (given instanceof OpaqueBytes) return String(given);
   if (given instanceof Uint8Array) return `[${given.length} bytes]`;

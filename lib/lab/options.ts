@@ -89,7 +89,7 @@ export interface LabLimits {
   readonly timeout: number;
 }
 
-const DEFAULTS: Record<LabKernelKind, LabLimits | undefined> = {
+const DEFAULTS: Record<LabKernelKind, LabLimits> = {
   'user-mode': { memory: 512, timeout: 120_000 },
   full: { memory: 1024, timeout: 600_000 },
 };
@@ -97,16 +97,63 @@ const DEFAULTS: Record<LabKernelKind, LabLimits | undefined> = {
 /** Longest timeout of Node's timers: 2^31 - 1 milliseconds. */
 const LONGEST = 0x7fffffff;
 
+type Check = readonly [expected: string, is: (value: unknown) => boolean];
+
+const of = (type: string, expected: string): Check => [expected, (value) => typeof value === type];
+const text = of('string', 'a string');
+const onOrOff = of('boolean', 'true or false');
+const output: Check = [
+  "'inherit', 'ignore' or a stream",
+  (value) =>
+    value === 'inherit' ||
+    value === 'ignore' ||
+    (typeof value === 'object' && typeof (value as Writable | null)?.write === 'function'),
+];
+
+const CHECKS: Readonly<Record<keyof LabOptions, Check>> = {
+  kernel: ["'user-mode' or 'full'", (value) => value === 'user-mode' || value === 'full'],
+  suite: text,
+  refresh: onOrOff,
+  signal: ['an AbortSignal', (value) => value instanceof AbortSignal],
+  progress: of('function', 'a function'),
+  memory: of('number', 'a number'),
+  share: text,
+  timeout: of('number', 'a number'),
+  cwd: text,
+  env: ['an object', (value) => typeof value === 'object' && value !== null],
+  stdin: ["'inherit' or 'ignore'", (value) => value === 'inherit' || value === 'ignore'],
+  stdout: output,
+  stderr: output,
+  forwardSignals: onOrOff,
+  isolated: onOrOff,
+  keep: [
+    'true, false or a number',
+    (value) => typeof value === 'boolean' || (typeof value === 'number' && value >= 0),
+  ],
+};
+
+/** Checks the names and types of options. Throws `LAB_USAGE`. */
+export function checkOptions(options: LabOptions): void {
+  const refuse = (message: string, hint: string) => new LabError('LAB_USAGE', message, hint);
+  if (typeof options !== 'object' || options === null || Array.isArray(options)) {
+    throw refuse('The options are not an object.', 'Give an object, or nothing.');
+  }
+  for (const [name, value] of Object.entries(options)) {
+    const check = Object.hasOwn(CHECKS, name) ? CHECKS[name as keyof LabOptions] : undefined;
+    if (check === undefined) {
+      const hint = `Valid options: ${Object.keys(CHECKS).join(', ')}.`;
+      throw refuse(`There is no option ${JSON.stringify(name)}.`, hint);
+    }
+    const [expected, is] = check;
+    if (value === undefined || is(value)) continue;
+    throw refuse(`The option ${name} has a wrong type or value.`, `Give ${expected}.`);
+  }
+}
+
 /** Checks the limits. Throws `LAB_USAGE`. */
 export function checkLimits(options: Pick<LabOptions, 'memory' | 'timeout' | 'kernel'>): LabLimits {
+  checkOptions(options);
   const defaults = DEFAULTS[options.kernel ?? 'user-mode'];
-  if (defaults === undefined) {
-    throw new LabError(
-      'LAB_USAGE',
-      `${JSON.stringify(options.kernel)} is not a kind of kernel.`,
-      "Give 'user-mode' or 'full'.",
-    );
-  }
   const { memory = defaults.memory, timeout = defaults.timeout } = options;
   if (!Number.isInteger(memory) || memory < 128 || memory > 65_536) {
     throw new LabError(
@@ -127,11 +174,11 @@ export function checkLimits(options: Pick<LabOptions, 'memory' | 'timeout' | 'ke
 
 /** Checks the command. Throws `LAB_USAGE`. */
 export function checkCommand(command: readonly string[]): void {
-  const bad = command.length === 0 || command[0] === '' || command.some((one) => /\0/.test(one));
-  if (!bad) return;
+  const isText = (one: unknown) => typeof one === 'string' && !one.includes('\0');
+  if (Array.isArray(command) && command[0] && command.every(isText)) return;
   throw new LabError(
     'LAB_USAGE',
-    'There is no command to run in the guest, or it holds a NUL byte.',
+    'There is no command to run in the guest, or it is not an array of strings without NUL.',
     'Give a program and its arguments, for example ip xfrm state.',
   );
 }

@@ -11,6 +11,7 @@ import { chooseSuites, inspectMachine } from './machine.ts';
 import {
   checkCommand,
   checkLimits,
+  checkOptions,
   commandStreams,
   type LabCommandOptions,
   type LabGuestOptions,
@@ -126,6 +127,7 @@ function guestEnvironment(options: LabCommandOptions, kernel: LabKernel): Record
  * @throws LabError if it is not available; see {@link LabError} for the codes
  */
 export async function prepareLab(options: PrepareLabOptions = {}): Promise<LabKernel> {
+  checkOptions(options);
   const machine = inspectMachine();
   const suites = chooseSuites(options.suite, machine);
   if (options.kernel === 'full') return prepareKernel(suites[0] as string, machine, options);
@@ -176,6 +178,7 @@ export function guestRun(
   options: LabCommandOptions,
 ): GuestRun {
   checkCommand(command);
+  checkOptions(options);
   return {
     command,
     cwd: directory(options.cwd ?? process.cwd(), 'working directory'),

@@ -6,6 +6,7 @@ import { lockFile, openCache, workDirectory } from './cache.ts';
 import { LabError } from './errors.ts';
 import type { PrepareLabOptions } from './kernel.ts';
 import { checkSuite, hostSuite, inspectMachine } from './machine.ts';
+import { checkOptions } from './options.ts';
 
 /** Fetched programs, and how to run them. */
 export interface LabTools {
@@ -77,11 +78,15 @@ export async function fetchLabTools(
   names: readonly string[],
   options: LabToolsOptions = {},
 ): Promise<LabTools> {
-  const bad = names.find((name) => !/^[a-z0-9][a-z0-9+.-]+$/.test(name));
-  if (names.length === 0 || bad !== undefined) {
+  const isName = (name: unknown) => typeof name === 'string' && /^[a-z0-9][a-z0-9+.-]+$/.test(name);
+  checkOptions(options);
+  if (!Array.isArray(names) || names.length === 0 || !names.every(isName)) {
+    const bad = Array.isArray(names) ? names.find((name) => !isName(name)) : undefined;
     throw new LabError(
       'LAB_USAGE',
-      bad === undefined ? 'No package is named.' : `${JSON.stringify(bad)} is not a package name.`,
+      typeof bad === 'string'
+        ? `${JSON.stringify(bad)} is not a package name.`
+        : 'No packages are named.',
       'Give names of Debian packages, for example iproute2.',
     );
   }

@@ -1,7 +1,7 @@
 /** The life cycle of emitters that deliver events to loops and listeners. @module */
 import { EventEmitter } from 'node:events';
+import { checkedOptions, optionalSignal } from '../base/argument.ts';
 import { onAbort } from '../socket/abort.ts';
-import { checkedOptions, optionalSignal } from '../socket/argument.ts';
 import { StateError } from '../socket/index.ts';
 import type { EventQueue } from './event-queue.ts';
 

@@ -1,4 +1,5 @@
 /** The subject of an event or a dumped object: the SAs and policies it names. @module */
+import { object } from '../base/argument.ts';
 import type { RouteMessage } from '../route/requests.ts';
 import type { XfrmEvent } from '../xfrm/events.ts';
 import { type FilterSubject, ofPolicy, ofState } from '../xfrm/filter-subject.ts';
@@ -27,8 +28,15 @@ export const EVENT_KINDS = {
 
 /** Undefined if it is about neither SAs nor policies. */
 export function subjectOf(item: FilterInput): FilterSubject | undefined {
-  if (item.kind === 'state') return ofState(item.state);
-  if (item.kind === 'policy') return ofPolicy(item.policy);
+  if (item.kind === 'state') {
+    object('item.state', item.state);
+    return ofState(item.state);
+  }
+  if (item.kind === 'policy') {
+    object('item.policy', item.policy);
+    object('item.policy.selector', item.policy.selector);
+    return ofPolicy(item.policy);
+  }
   if (item.kind === 'overrun' || item.kind === 'malformed' || item.protocol !== 'xfrm') {
     return undefined;
   }

@@ -1,4 +1,5 @@
 /** The keys of filters: names, values, and what the values are compared with. @module */
+import { string } from '../base/argument.ts';
 import { ROUTE_KINDS } from '../route/kinds.ts';
 import type { Enumeration } from '../wire/names.ts';
 import { contains, type Network, parseNetwork } from '../wire/network.ts';
@@ -49,7 +50,8 @@ const KINDS = [...new Set([...Object.keys(EVENT_KINDS), ...ROUTE_KINDS, ...OTHER
 const network = {
   expected: 'a network (10.0.0.0/8, 2001:db8::/32) or an address',
   parse: parseNetwork,
-  same: (value: Network, { address, bits }: SubjectAddress) => contains(value, address, bits),
+  same: (value: Network, { address, bits }: SubjectAddress) =>
+    contains(value, string('address', address), bits),
 };
 
 /** Compares a property of the subject's SAs. */

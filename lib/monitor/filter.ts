@@ -7,7 +7,7 @@
  * none does.
  * @module
  */
-import { wrongType } from '../socket/argument.ts';
+import { object, wrongType } from '../base/argument.ts';
 import type { Network } from '../wire/network.ts';
 import type { IpsecProto } from '../xfrm/names.ts';
 import type { StateFilter } from '../xfrm/object-keys.ts';
@@ -59,6 +59,7 @@ export class Filter {
    * match; a flush passes unless it cannot have affected one.
    */
   matches(item: FilterInput): boolean {
+    object('item', item);
     if (this.#terms.length === 0) return true;
     if (item.kind === 'overrun' || item.kind === 'malformed') return true;
     const inList = item.kind === 'state' || item.kind === 'policy';

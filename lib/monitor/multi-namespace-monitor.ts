@@ -1,7 +1,8 @@
 /** One monitor per network namespace, merged into one stream. @module */
+
+import { checkedOptions, optionalBoolean, optionalSignal, wrongType } from '../base/argument.ts';
 import { fromCaller } from '../netlink/caller.ts';
 import { onAbort } from '../socket/abort.ts';
-import { checkedOptions, optionalBoolean, optionalSignal, wrongType } from '../socket/argument.ts';
 import { type NetnsReference, StateError, SystemError } from '../socket/index.ts';
 import { HeldNamespace } from '../socket/namespace.ts';
 import { type ListenersByKind, LiveEmitter } from './event-hub.ts';

@@ -1,5 +1,5 @@
 /** Live tables of several network namespaces, as one stream. @module */
-import { checkedOptions } from '../socket/argument.ts';
+import { checkedOptions } from '../base/argument.ts';
 import {
   MULTI_NAMESPACE_OPTIONS,
   type MultiNamespaceListeners,

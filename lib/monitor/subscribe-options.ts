@@ -6,7 +6,7 @@ import {
   U32_MAX,
   wrongType,
   wrongValue,
-} from '../socket/argument.ts';
+} from '../base/argument.ts';
 import { MAX_BUFFER, type NetnsReference } from '../socket/index.ts';
 import { optionalNamespace } from '../socket/namespace.ts';
 import { type EventProtocol, findGroup, type MulticastGroupName } from './multicast-groups.ts';

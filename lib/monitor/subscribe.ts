@@ -1,5 +1,6 @@
 /** Subscriptions to the kernel's events, as it announces them. @module */
 import type { EventEmitter } from 'node:events';
+import { checkedOptions } from '../base/argument.ts';
 import {
   type DecodeInput,
   type DecodeMessage,
@@ -9,7 +10,6 @@ import {
 } from '../netlink/event.ts';
 import type { RouteEvent } from '../route/events.ts';
 import { rtnetlink } from '../route/load.ts';
-import { checkedOptions } from '../socket/argument.ts';
 import type { DatagramBatch } from '../socket/index.ts';
 import { HeldNamespace } from '../socket/namespace.ts';
 import { decodeXfrm } from '../xfrm/decode.ts';

@@ -64,7 +64,7 @@ export class Table<Value> implements Iterable<TableEntry<Value>> {
 
   findRows(index: string, text: string): [string, TableEntry<Value>][] {
     const indexer = this.#indexers[index];
-    if (indexer === undefined) throw new RangeError(`unknown index ${JSON.stringify(index)}`);
+    if (indexer === undefined) throw new Error(`unknown index ${JSON.stringify(index)}`);
     return this.#rowsBy(indexer, text);
   }
 

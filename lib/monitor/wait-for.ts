@@ -1,6 +1,7 @@
 /** Waiting for a condition on a monitor. @module */
+
+import { checkedOptions, optionalInteger, optionalSignal, wrongType } from '../base/argument.ts';
 import { fromCaller } from '../netlink/caller.ts';
-import { checkedOptions, optionalInteger, optionalSignal, wrongType } from '../socket/argument.ts';
 import { StateError } from '../socket/index.ts';
 import type { EventHub } from './event-hub.ts';
 

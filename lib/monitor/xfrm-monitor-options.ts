@@ -5,7 +5,7 @@ import {
   optionalInteger,
   optionalSignal,
   wrongType,
-} from '../socket/argument.ts';
+} from '../base/argument.ts';
 import type { NetnsReference } from '../socket/index.ts';
 import { READING_OPTIONS } from './subscribe-options.ts';
 

@@ -1,6 +1,7 @@
 /** A live view of the IPsec state: all SAs and policies, following the kernel. @module */
+
+import { checkedOptions } from '../base/argument.ts';
 import type { EventTime, Malformed } from '../netlink/event.ts';
-import { checkedOptions } from '../socket/argument.ts';
 import { SystemError } from '../socket/error.ts';
 import { HeldNamespace } from '../socket/namespace.ts';
 import { XfrmClient } from '../xfrm/client.ts';
@@ -218,6 +219,11 @@ export class XfrmMonitor
    */
   get policyDefaults(): PolicyDefaults | undefined {
     return this.#policyDefaults;
+  }
+
+  /** The kernel's IPsec error counters, as last read with the others; undefined if it has none. */
+  get xfrmStat(): XfrmStat | undefined {
+    return this.#xfrmStat;
   }
 
   /** Everything known now. Later changes apply to this snapshot. */

@@ -1,5 +1,6 @@
 /** What identifies SAs and policies, and which of their fields change without events. @module */
 
+import { object } from '../base/argument.ts';
 import type { IpsecProto } from '../xfrm/names.ts';
 import type { XfrmPolicy, XfrmState } from '../xfrm/objects.ts';
 import type { LifetimeUsage, StateStats } from '../xfrm/types.ts';
@@ -17,16 +18,20 @@ export const hasSpi = (proto: IpsecProto): boolean =>
  * that needs an SA. Dumps do not say so (km.state is not in them), but all other SAs must have an
  * algorithm (net/xfrm/xfrm_user.c, verify_newsa_info).
  */
-export const isLarval = (state: XfrmState): boolean =>
-  hasSpi(state.proto) &&
-  !(state.aead || state.auth || state.authTrunc || state.crypt || state.comp);
+export function isLarval(state: XfrmState): boolean {
+  object('state', state);
+  const { proto, aead, auth, authTrunc, crypt, comp } = state;
+  return hasSpi(proto) && !(aead || auth || authTrunc || crypt || comp);
+}
 
 /**
  * IP in IP: the kernel's helper for IPCOMP in tunnel mode (net/ipv4/ipcomp.c,
  * ipcomp_tunnel_attach).
  */
-export const isIpcompHelper = (state: XfrmState): boolean =>
-  state.proto === 4 || state.proto === 41;
+export function isIpcompHelper(state: XfrmState): boolean {
+  object('state', state);
+  return state.proto === 4 || state.proto === 41;
+}
 
 /** The kernel's lookup key of an SA; among several, the mark decides (__xfrm_state_locate). */
 export function location(state: Pick<XfrmState, 'daddr' | 'proto' | 'spi' | 'saddr'>): string {

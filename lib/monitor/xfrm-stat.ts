@@ -1,6 +1,6 @@
 /** A namespace's IPsec error counters, /proc/net/xfrm_stat. @module */
 import { readSync } from 'node:fs';
-import { checkedOptions } from '../socket/argument.ts';
+import { checkedOptions } from '../base/argument.ts';
 import { type NetnsReference, SystemError } from '../socket/index.ts';
 import { HeldNamespace, type OpenFile, openFile, optionalNamespace } from '../socket/namespace.ts';
 

@@ -1,6 +1,14 @@
 /** The public views of a monitor's tables: live, read-only, with lookups. @module */
+
+import {
+  integer,
+  object,
+  options as optionsOf,
+  string,
+  U32_MAX,
+  wrongType,
+} from '../base/argument.ts';
 import type { EventTime } from '../netlink/event.ts';
-import { wrongType } from '../socket/argument.ts';
 import { canonicalAddress } from '../wire/address.ts';
 import type { IpsecProto } from '../xfrm/names.ts';
 import type { XfrmPolicy, XfrmState } from '../xfrm/objects.ts';
@@ -67,11 +75,12 @@ abstract class View<Value extends object> implements Iterable<TableEntry<Value>>
    * of them already gone: this returns the newer one.
    */
   get(id: string): TableEntry<Value> | undefined {
-    return this.withId(id).at(-1);
+    return this.withId(string('id', id)).at(-1);
   }
 
   /** The entry with a uid: this incarnation, not a later one. */
   byUid(uid: string): TableEntry<Value> | undefined {
+    string('uid', uid);
     // The reconciler builds it from the id and a number.
     return this.withId(uid.slice(0, uid.lastIndexOf(' #'))).find((entry) => entry.uid === uid);
   }
@@ -92,22 +101,30 @@ abstract class View<Value extends object> implements Iterable<TableEntry<Value>>
 
   /** Entries between two tunnel endpoints, in this direction; for policies, their template's. */
   byPeers(saddr: string, daddr: string): TableEntry<Value>[] {
-    return this.table.find('peers', `${canonicalAddress(saddr)} ${canonicalAddress(daddr)}`);
+    const [source, destination] = [
+      canonicalAddress(saddr, 'saddr'),
+      canonicalAddress(daddr, 'daddr'),
+    ];
+    return this.table.find('peers', `${source} ${destination}`);
   }
 
   /** Entries with a reqid. */
   byReqid(reqid: number): TableEntry<Value>[] {
-    return this.table.find('reqid', String(reqid));
+    return this.table.find('reqid', String(integer('reqid', reqid, 0, U32_MAX)));
   }
 
   /** Entries with this mark; undefined: without a mark. */
   byMark(mark: XfrmMark | undefined): TableEntry<Value>[] {
-    return this.table.find('mark', `${mark?.value ?? 0}/${mark?.mask ?? 0}`);
+    if (mark !== undefined) object('mark', mark);
+    const { value, mask } = mark ?? { value: 0, mask: 0 };
+    integer('mark.value', value, 0, U32_MAX);
+    integer('mark.mask', mask, 0, U32_MAX);
+    return this.table.find('mark', `${value}/${mask}`);
   }
 
   /** Entries of an xfrm interface; 0: of none. */
   byIfId(ifId: number): TableEntry<Value>[] {
-    return this.table.find('ifId', String(ifId));
+    return this.table.find('ifId', String(integer('ifId', ifId, 0, U32_MAX)));
   }
 }
 
@@ -171,8 +188,11 @@ export class StatesView extends View<XfrmState> {
    * @example
    * const [sa] = monitor.states.bySpi(0xc0de, { daddr: '192.0.2.2', proto: 'esp' });
    */
-  bySpi(spi: number, { daddr, proto }: SpiOptions = {}): StateEntry[] {
-    const address = daddr === undefined ? undefined : canonicalAddress(daddr);
+  bySpi(spi: number, options: SpiOptions = {}): StateEntry[] {
+    integer('spi', spi, 0, U32_MAX);
+    optionsOf('options', options, SPI_OPTIONS);
+    const { daddr, proto } = options;
+    const address = daddr === undefined ? undefined : canonicalAddress(daddr, 'options.daddr');
     return this.table
       .find('spi', String(spi))
       .filter(
@@ -184,7 +204,7 @@ export class StatesView extends View<XfrmState> {
 
   /** The SAs to an address: outbound to that peer, or inbound if it is this host's. */
   byDestination(daddr: string): StateEntry[] {
-    return this.table.find('destination', canonicalAddress(daddr));
+    return this.table.find('destination', canonicalAddress(daddr, 'daddr'));
   }
 
   protected listed(state: XfrmState): ListedObject {
@@ -198,6 +218,8 @@ export interface SpiOptions {
   readonly proto?: IpsecProto | undefined;
 }
 
+const SPI_OPTIONS: ReadonlySet<string> = new Set<keyof SpiOptions>(['daddr', 'proto']);
+
 /**
  * All policies. An id consists of direction, selector and whatever else identifies one to the
  * kernel.
@@ -209,7 +231,7 @@ export class PoliciesView extends View<XfrmPolicy> {
 
   /** The policy with an index, the number that the kernel assigned. */
   byIndex(index: number): PolicyEntry | undefined {
-    return this.table.get(String(index));
+    return this.table.get(String(integer('index', index, 0, U32_MAX)));
   }
 
   protected listed(policy: XfrmPolicy): ListedObject {
@@ -231,6 +253,16 @@ export interface XfrmSnapshot {
   readonly xfrmStat: XfrmStat | undefined;
 }
 
+function statesOf(name: string, snapshot: XfrmSnapshot): void {
+  object(name, snapshot);
+  const { states } = snapshot;
+  if (!Array.isArray(states)) throw wrongType(`${name}.states`, 'an array', states);
+  states.forEach((entry, i) => {
+    object(`${name}.states[${i}]`, entry);
+    object(`${name}.states[${i}].value`, entry.value);
+  });
+}
+
 /** The traffic rate of an SA between two snapshots. */
 export interface StateRate {
   readonly id: string;
@@ -246,6 +278,8 @@ export interface StateRate {
  * between: every comparison reads them (`refreshInterval`, {@link XfrmMonitor.refresh}).
  */
 export function stateRates(before: XfrmSnapshot, after: XfrmSnapshot): StateRate[] {
+  statesOf('before', before);
+  statesOf('after', after);
   const earlier = new Map(before.states.map((entry) => [entry.uid, entry]));
   return after.states.flatMap(({ id, uid, value: { current }, countersReadAt }) => {
     const then = earlier.get(uid);

@@ -6,8 +6,8 @@
  * @module
  */
 import { constants as system } from 'node:os';
+import { integer, optionalBoolean, optionalSignal, options } from '../base/argument.ts';
 import { onAbort } from '../socket/abort.ts';
-import { integer, optionalBoolean, optionalSignal, options } from '../socket/argument.ts';
 import {
   type NetlinkOption,
   type NetnsReference,

@@ -4,7 +4,7 @@
  */
 import { subscribe } from 'node:diagnostics_channel';
 import {
-  errorCode,
+  errnoName,
   type SocketCloseRecord,
   type SocketMessageRecord,
   type SocketOpenRecord,
@@ -26,7 +26,7 @@ function formatMessage(message: TracedMessage): string {
     name ?? `type ${type}`,
     `len ${length} flags 0x${flags.toString(16)} seq ${seq} pid ${portId}`,
   ];
-  if (errno !== undefined) parts.push(errno === 0 ? 'success' : errorCode(errno));
+  if (errno !== undefined) parts.push(errno === 0 ? 'success' : errnoName(errno));
   if (text !== undefined) parts.push(`"${printable(text)}"`);
   if (fixed) parts.push(fixed);
   if (attributes?.length) parts.push(attributes.map(formatAttribute).join(' '));

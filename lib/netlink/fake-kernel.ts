@@ -1,6 +1,6 @@
 /** A fake kernel for unit tests, with programmed answers. @module */
 import { constants as system } from 'node:os';
-import { integer, options, wrongType, wrongValue } from '../socket/argument.ts';
+import { integer, options, string, wrongType, wrongValue } from '../base/argument.ts';
 import { KernelStandIn, StandInSocket } from '../socket/stand-in.ts';
 import { AttributeWriter } from '../wire/attribute-writer.ts';
 import { LE } from '../wire/endian.ts';
@@ -213,6 +213,9 @@ function written(messages: readonly FakeMessage[], { seq, portId }: To, flags: n
     const { header = new Uint8Array(0), attributes } = message;
     const type = integer('message.type', message.type, 0, 0xffff);
     if (!(header instanceof Uint8Array)) throw wrongType('message.header', 'a Uint8Array', header);
+    if (attributes !== undefined && typeof attributes !== 'function') {
+      throw wrongType('message.attributes', 'a function that writes the attributes', attributes);
+    }
     const at = writer.beginMessage({ type, flags: message.flags ?? 0, seq, portId });
     const fixed = writer.reserve(header.length);
     writer.bytes.set(header, fixed);
@@ -260,6 +263,7 @@ function ackOf(
 }
 
 function errno(code: string): number {
+  string('code', code);
   const number = (system.errno as Readonly<Record<string, number>>)[code];
   if (number === undefined) throw wrongValue(`${code} is not an error code of this system`);
   return number;

@@ -2,10 +2,10 @@
  * The error for a request that the kernel refused, or whose answer was lost.
  * @module
  */
-import { errorCode, SystemError } from '../socket/index.ts';
+import { errnoName, SystemError } from '../socket/index.ts';
 import type { Ack } from './ack.ts';
 
-export { errorCode };
+export { errnoName };
 
 /** The kernel's answer to a refused request, with names for its numbers. */
 export interface Refusal {

@@ -3,7 +3,15 @@
  * for which this library has no client.
  * @module
  */
-import { integer, object, optionalBoolean, options, wrongType } from '../socket/argument.ts';
+import {
+  integer,
+  object,
+  optionalBoolean,
+  options,
+  string,
+  wrongType,
+  wrongValue,
+} from '../base/argument.ts';
 import type { NetnsReference } from '../socket/index.ts';
 import { optionalNamespace } from '../socket/namespace.ts';
 import { align4 } from '../wire/attribute.ts';
@@ -90,6 +98,9 @@ export class NetlinkMessage implements MessageHeader {
 
   /** @param payload used as it is, so it must be a copy that the caller gives up */
   constructor(header: MessageHeader, payload: Uint8Array, names?: AttributeNames) {
+    object('header', header);
+    if (!(payload instanceof Uint8Array)) throw wrongType('payload', 'a Uint8Array', payload);
+    if (names !== undefined) object('names', names);
     this.type = header.type;
     this.flags = header.flags;
     this.seq = header.seq;
@@ -232,7 +243,7 @@ function requestOf(given: NetlinkRequest): Request {
   if (attributes !== undefined && typeof attributes !== 'function') {
     throw wrongType('request.attributes', 'a function that writes the attributes', attributes);
   }
-  if (attributeNames !== undefined) object('request.attributeNames', attributeNames);
+  if (attributeNames !== undefined) checkNames('request.attributeNames', attributeNames);
   return {
     name,
     flags,
@@ -246,6 +257,17 @@ function requestOf(given: NetlinkRequest): Request {
     },
     attributes: tableOf(attributeNames ?? {}),
   };
+}
+
+function checkNames(name: string, names: AttributeNames, within: readonly object[] = []): void {
+  object(name, names);
+  if (within.includes(names)) throw wrongValue(`${name} must not contain itself`);
+  for (const [type, named] of Object.entries(names)) {
+    if (typeof named === 'string') continue;
+    object(`${name}[${type}]`, named);
+    string(`${name}[${type}].name`, named.name);
+    checkNames(`${name}[${type}].inside`, named.inside, [...within, names]);
+  }
 }
 
 const tables = new WeakMap<AttributeNames, AttributeTable>();

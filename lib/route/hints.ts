@@ -4,7 +4,7 @@
  */
 import { GET_NET_ADMIN } from '../base/net-admin.ts';
 import type { Ack } from '../netlink/ack.ts';
-import { errorCode } from '../netlink/kernel-error.ts';
+import { errnoName } from '../netlink/kernel-error.ts';
 
 const EVERY: Readonly<Record<string, string>> = {
   EPERM:
@@ -58,7 +58,7 @@ export function hintFor(request: string, ack: Ack): string | undefined {
   if (ack.message === NO_SUCH_KIND) {
     return 'this kernel lacks this kind of link: load its module (modprobe xfrm_interface …)';
   }
-  const code = errorCode(ack.errno);
+  const code = errnoName(ack.errno);
   const object = request.replace(/^RTM_(NEW|DEL|GET|SET)/, '');
   return BY_OBJECT[object]?.[code] ?? EVERY[code];
 }

@@ -85,7 +85,9 @@ const LOOKUP = shapeWith(
 const RULE_FILTER = shapeWith({ family: 'other' } satisfies Record<keyof RuleFilter, Holds>);
 
 /** The one-byte table field, if the table fits into it. */
-const tableByte = (table: number) => ((table & 0xff) === table ? table : RT_TABLE_COMPAT);
+/** What is not a number is refused by the encoder. */
+const tableByte = (table: number) =>
+  typeof table === 'number' && (table & 0xff) === table ? table : RT_TABLE_COMPAT;
 
 /** Networks may include their prefix lengths. */
 const NETWORKS = [
@@ -150,7 +152,8 @@ function withExpiry(route: Encodable<Route>): Encodable<Route> {
 
 /** IPv4 checks that the scope fits the route type (net/ipv4/fib_semantics.c). */
 function defaultScope(type: RouteType, leads: boolean): Route['scope'] {
-  switch (RouteType.name(RouteType.number(type, 'type'))) {
+  // What is neither a name nor a number is refused by the encoder.
+  switch (typeof type === 'number' ? RouteType.name(type) : type) {
     case 'local':
     case 'nat':
       return 'host';

@@ -93,6 +93,11 @@ export interface Addon {
     given: boolean,
   ): number | Failure;
   /**
+   * Sends one datagram from a socket made for it, without waiting. `address` is a struct sockaddr,
+   * whose family is that of the socket.
+   */
+  sendDatagram(address: Uint8Array, bytes: Uint8Array): number | Failure;
+  /**
    * Closes what `openFile`, `makeNamespace` or `openBound` opened. (Node warns if fs closes a
    * descriptor that fs did not open.)
    */

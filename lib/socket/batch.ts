@@ -1,6 +1,6 @@
 /** The datagrams of one wake-up, read in place. @module */
 import { type Addon, addon } from './addon.ts';
-import { errorCode } from './error.ts';
+import { errnoName } from './error.ts';
 
 /**
  * The datagrams of one wake-up, in order of arrival.
@@ -88,7 +88,7 @@ export class ArenaBatch implements DatagramBatch {
     // A detached buffer has length 0; the addon has then allocated a new one.
     if (this.bytes.byteLength === 0) this.#attach();
     this.count = count;
-    this.lost = lost === 0 ? undefined : errorCode(lost);
+    this.lost = lost === 0 ? undefined : errnoName(lost);
     this.timestamp = Date.now();
     this.monotonic = performance.now();
     return this;

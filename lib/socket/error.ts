@@ -1,10 +1,11 @@
 /** The errors of this directory. Compare `code`, never the text. @module */
 import { constants } from 'node:os';
 import { getSystemErrorMap } from 'node:util';
+import { integer } from '../base/argument.ts';
 
 /** The name of a system error, such as `ENOBUFS`, from its number (positive or negative). */
-export function errorCode(errno: number): string {
-  const number = Math.abs(errno);
+export function errnoName(errno: number): string {
+  const number = Math.abs(integer('errno', errno, -0x8000_0000, 0x7fff_ffff));
   const known = getSystemErrorMap().get(-number)?.[0];
   if (known !== undefined) return known;
   // libuv, which these names come from, lacks some: EINPROGRESS …
@@ -26,7 +27,7 @@ export class SystemError extends Error {
 
   /** @param errno the number, positive or negative */
   constructor(errno: number, syscall: string | undefined, hint?: string) {
-    const code = errorCode(errno);
+    const code = errnoName(errno);
     const text = getSystemErrorMap().get(-Math.abs(errno))?.[1];
     super(
       `${syscall === undefined ? '' : `${syscall} `}${code}${text ? `: ${text}` : ''}${hint ? ` (${hint})` : ''}`,

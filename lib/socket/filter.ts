@@ -1,5 +1,5 @@
 /** Socket filters in classic BPF, which the kernel runs before it queues a datagram. @module */
-import { integer, options as optionsOf, wrongType } from './argument.ts';
+import { integer, options as optionsOf, wrongType } from '../base/argument.ts';
 
 /** An instruction, struct sock_filter of linux/filter.h. */
 export interface BpfInstruction {

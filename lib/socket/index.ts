@@ -9,7 +9,7 @@ export type {
 export {
   AddonError,
   type AddonErrorCode,
-  errorCode,
+  errnoName,
   StateError,
   type StateErrorCode,
   SystemError,

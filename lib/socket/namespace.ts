@@ -1,8 +1,8 @@
 /** Other network namespaces: which one is meant, and opening things in it. @module */
 import { closeSync, constants, fstatSync, openSync, statSync } from 'node:fs';
 import { constants as system } from 'node:os';
+import { integer, wrongType } from '../base/argument.ts';
 import { addon, type NativeSocket } from './addon.ts';
-import { integer, wrongType } from './argument.ts';
 import { SystemError } from './error.ts';
 import { KernelStandIn } from './stand-in.ts';
 

@@ -1,8 +1,8 @@
 /** The options of a netlink socket, by name (netlink(7), socket(7)). @module */
 import { constants as system } from 'node:os';
+import { integer, wrongType } from '../base/argument.ts';
 import { GET_NET_ADMIN } from '../base/net-admin.ts';
 import { type Addon, addon, type NativeSocket } from './addon.ts';
-import { integer, wrongType } from './argument.ts';
 import { SystemError } from './error.ts';
 
 /**

@@ -5,8 +5,8 @@
  */
 import { readFile as readFileCallback, readFileSync } from 'node:fs';
 import { promisify } from 'node:util';
+import { integer, options as optionsOf, U32_MAX, wrongType } from '../base/argument.ts';
 import { addon } from './addon.ts';
-import { integer, options as optionsOf, U32_MAX, wrongType } from './argument.ts';
 import { findHolder, type Holder, holds } from './holders.ts';
 import { type NetnsReference, openFile, optionalNamespace } from './namespace.ts';
 

@@ -1,7 +1,5 @@
 /** An AF_NETLINK socket. @module */
 import { AsyncResource } from 'node:async_hooks';
-import { onAbort } from './abort.ts';
-import type { NativeSocket } from './addon.ts';
 import {
   integer,
   optionalBoolean,
@@ -10,7 +8,9 @@ import {
   options as optionsOf,
   U32_MAX,
   wrongType,
-} from './argument.ts';
+} from '../base/argument.ts';
+import { onAbort } from './abort.ts';
+import type { NativeSocket } from './addon.ts';
 import { ArenaBatch, type DatagramBatch, MAX_BATCH } from './batch.ts';
 import { channels, publishReceived, publishSent } from './channels.ts';
 import { StateError, SystemError } from './error.ts';

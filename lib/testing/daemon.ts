@@ -1,9 +1,10 @@
 /** A daemon that runs on a host: configuration files, log, lifetime. @module */
 import type { ChildProcess } from 'node:child_process';
-import { existsSync, mkdtempSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { wrongType, wrongValue } from '../base/argument.ts';
+import { hosts, names } from './argument.ts';
 import { TestingError } from './error.ts';
 import type { Host } from './host.ts';
 import { finished, kill, type ProgramOutput } from './program.ts';
@@ -31,13 +32,6 @@ export function findProgram(paths: readonly string[], what: string, packages: st
   if (found !== undefined) return found;
   const message = `${what} is not installed: looked for ${paths.join(', ')}. ${packages}`;
   throw new TestingError('ERR_PROGRAM_MISSING', message);
-}
-
-/** Creates a folder for a daemon's files; it is deleted when the host is closed. */
-export function makeFolder(host: Host): string {
-  const folder = mkdtempSync(join(tmpdir(), 'netlink-xfrm-daemon-'));
-  host.own(() => rmSync(folder, { recursive: true, force: true }));
-  return folder;
 }
 
 /** A daemon that runs until it is killed, its host is closed, or this thread ends. */
@@ -156,11 +150,13 @@ export interface DaemonPair<Kind extends Daemon> extends AsyncDisposable {
 
 /** Starts the right daemon, then the left one. If that fails, neither is left running. */
 export async function startPair<Kind extends Daemon>(
-  start: (side: Side) => Promise<Kind>,
+  both: Readonly<Record<Side, Host>>,
+  start: (own: Host, other: Host, side: Side) => Promise<Kind>,
 ): Promise<DaemonPair<Kind>> {
-  const right = await start('right');
+  hosts({ ...both });
+  const right = await start(both.right, both.left, 'right');
   try {
-    const left = await start('left');
+    const left = await start(both.left, both.right, 'left');
     return {
       left,
       right,
@@ -171,6 +167,18 @@ export async function startPair<Kind extends Daemon>(
   } catch (error) {
     await right.kill();
     throw error;
+  }
+}
+
+/** Throws unless there is a folder for each host, with the files that the daemon cannot do without. */
+export function checkFiles(files: unknown, needed: readonly string[]): void {
+  if (files === undefined) return;
+  names('options.files', files, ['left', 'right']);
+  for (const side of ['left', 'right'] as const) {
+    const folder = (files as Partial<Record<Side, unknown>>)[side];
+    if (typeof folder !== 'string') throw wrongType(`options.files.${side}`, 'a folder', folder);
+    const missing = needed.map((name) => join(folder, name)).find((path) => !existsSync(path));
+    if (missing !== undefined) throw wrongValue(`options.files.${side}: there is no ${missing}`);
   }
 }
 

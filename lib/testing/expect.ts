@@ -1,10 +1,19 @@
 /** Expectations about hosts with IPsec, as functions that throw. matchers.ts has them for `expect.extend`. @module */
 import { timingSafeEqual } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { integer } from '../base/argument.ts';
 import { isLarval } from '../monitor/xfrm-objects.ts';
 import { readXfrmStat } from '../monitor/xfrm-stat.ts';
 import type { XfrmState } from '../xfrm/objects.ts';
 import { describePolicy, describeState } from '../xfrm/text.ts';
+import {
+  callable,
+  hosts as hostsOf,
+  milliseconds,
+  names,
+  namespaceList,
+  namespaces,
+} from './argument.ts';
 import { TestingError } from './error.ts';
 import type { Host } from './host.ts';
 import type { NetworkNamespace } from './network-namespace.ts';
@@ -72,8 +81,12 @@ const describeFrame = ({ kind, source, target, bytes, payload }: WireFrame) =>
 export async function expectEncrypted(
   left: Host,
   right: Host,
-  { traffic, wire = true }: EncryptedOptions = {},
+  options: EncryptedOptions = {},
 ): Promise<EncryptedTraffic> {
+  hostsOf({ left, right });
+  names('options', options, ['traffic', 'wire']);
+  const { traffic, wire = true } = options;
+  if (traffic !== undefined) callable('options.traffic', traffic);
   const hosts = [left, right] as const;
   const before = await Promise.all(hosts.map(counted));
   const taps: Wire[] = [];
@@ -166,7 +179,10 @@ export async function expectMirrored(
   right: NetworkNamespace,
   options: MirroredOptions = {},
 ): Promise<void> {
+  namespaces({ left, right });
+  names('options', options, ['nat', 'timeout']);
   const { nat = false, timeout = 0 } = options;
+  milliseconds('options.timeout', timeout);
   const deadline = performance.now() + timeout;
   for (;;) {
     const problems = await disagreements(left, right, nat);
@@ -232,12 +248,22 @@ const REASONS: Readonly<Record<string, string>> = {
   XfrmOutStateExpired: 'an SA had expired',
   XfrmOutPolBlock: 'a policy blocks what was to be sent',
   XfrmFwdHdrError: 'a packet that was passed on made no sense',
+  // Not in older kernels, which does not make them unknown.
+  XfrmInStateDirError: 'a packet came by an SA that is for output',
+  XfrmOutStateDirError: 'an SA that is for input was to protect output',
+  XfrmInIptfsError: 'the contents of an IP-TFS packet made no sense',
+  XfrmOutNoQueueSpace: 'the output queue of an IP-TFS SA was full',
 };
+
+/** What {@link expectNoXfrmErrors} lets pass. */
+export interface NoXfrmErrorsOptions {
+  /** How many are acceptable, per counter of xfrm_stat: `{ XfrmOutNoStates: 3 }`. */
+  readonly tolerate?: Readonly<Record<`Xfrm${string}`, number>> | undefined;
+}
 
 /**
  * Runs a block and expects the kernels of some hosts to drop no packet because of IPsec meanwhile.
  *
- * @param options `tolerate`: how many are acceptable, per counter of xfrm_stat: `{ XfrmOutNoStates: 3 }`
  * @returns the block's result
  * @throws TestingError `ERR_EXPECTATION` with the counters and what they mean; `ERR_LACKING` if the kernel has no
  *   xfrm_stat (CONFIG_XFRM_STATISTICS)
@@ -245,14 +271,23 @@ const REASONS: Readonly<Record<string, string>> = {
 export async function expectNoXfrmErrors<Result>(
   hosts: NetworkNamespace | readonly NetworkNamespace[],
   block: () => Result,
-  { tolerate = {} }: { readonly tolerate?: Readonly<Record<`Xfrm${string}`, number>> } = {},
+  options: NoXfrmErrorsOptions = {},
 ): Promise<Awaited<Result>> {
-  const all = [hosts].flat() as readonly NetworkNamespace[];
+  const all = namespaceList('hosts', hosts);
+  callable('block', block);
+  names('options', options, ['tolerate']);
+  const { tolerate = {} } = options;
   const read = () => Promise.all(all.map(({ netns }) => readXfrmStat({ netns })));
   const before = await read();
   if (before.includes(undefined)) {
     const message = 'this kernel has no /proc/net/xfrm_stat (CONFIG_XFRM_STATISTICS)';
     throw new TestingError('ERR_LACKING', message);
+  }
+  names('tolerate', tolerate, [
+    ...new Set([...Object.keys(before[0] ?? {}), ...Object.keys(REASONS)]),
+  ]);
+  for (const [name, count] of Object.entries(tolerate)) {
+    integer(`tolerate.${name}`, count, 0, Number.MAX_SAFE_INTEGER);
   }
   const result = await block();
   const problems: string[] = [];
@@ -299,7 +334,8 @@ export async function expectNoLeaks<Result>(
   hosts: NetworkNamespace | readonly NetworkNamespace[],
   block: () => Result,
 ): Promise<Awaited<Result>> {
-  const all = [hosts].flat() as readonly NetworkNamespace[];
+  const all = namespaceList('hosts', hosts);
+  callable('block', block);
   const before = await Promise.all(all.map(contents));
   const result = await block();
   const after = await Promise.all(all.map(contents));

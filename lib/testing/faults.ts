@@ -1,18 +1,22 @@
 /** Fault injection: things that happen to real hosts, on demand. docs/testing.md lists them. @module */
 import { endianness } from 'node:os';
+import { integer, wrongType, wrongValue } from '../base/argument.ts';
+import { shown } from '../base/shown.ts';
 import { NETLINK_ROUTE, NETLINK_XFRM } from '../netlink/constants.ts';
 import { KernelError } from '../netlink/kernel-error.ts';
 import { NetlinkConnection } from '../netlink/netlink-connection.ts';
 import { RTM_DELQDISC, RTM_NEWQDISC } from '../route/message-constants.ts';
 import { NetlinkSocket } from '../socket/index.ts';
+import { AF_INET, addressFamily } from '../wire/address.ts';
 import { MessageWriter } from '../wire/message-writer.ts';
 import { encodeXfrm } from '../xfrm/encode.ts';
 import type { XfrmState } from '../xfrm/objects.ts';
+import { hosts, milliseconds, names, namespaces, oneOf } from './argument.ts';
 import { TestingError } from './error.ts';
-import type { Host } from './host.ts';
+import { type Host, untilUp } from './host.ts';
 import type { NetworkNamespace } from './network-namespace.ts';
 import { readNetlinkSockets } from './sockets.ts';
-import type { Wire, WireFrame } from './wire.ts';
+import { Wire, type WireFrame } from './wire.ts';
 
 /** Undoes a fault. */
 export type UndoFault = () => Promise<void>;
@@ -38,6 +42,7 @@ function drops(host: NetworkNamespace): Map<number, number> {
  * @throws TestingError `ERR_LACKING` if nothing is listening, or no socket lost anything
  */
 export function loseEvents(host: NetworkNamespace): number {
+  namespaces({ host });
   const before = drops(host);
   if (before.size === 0) {
     throw new TestingError('ERR_LACKING', `${host.name}: nothing listens to groups of XFRM`);
@@ -77,6 +82,7 @@ export function loseEvents(host: NetworkNamespace): number {
 
 /** Cuts the cable between two hosts. @returns a function that restores it, with its addresses and routes */
 export async function cutLink(left: Host, right: Host): Promise<UndoFault> {
+  hosts({ left, right });
   const index = right.cableTo(left);
   const { route } = right;
   // The kernel removes routes and IPv6 addresses when the link goes down.
@@ -89,6 +95,7 @@ export async function cutLink(left: Host, right: Host): Promise<UndoFault> {
       const own = { index, local: local ?? address, prefixLength };
       if (scope !== 'link') await route.replaceAddress({ ...own, flags });
     }
+    await untilUp(right, left);
     for (const one of routes) if (one.oif === index) await route.replaceRoute(one);
   };
 }
@@ -128,7 +135,14 @@ export async function impairLink(
   to: Host,
   impairment: LinkImpairment,
 ): Promise<UndoFault> {
+  hosts({ from, to });
+  names('impairment', impairment, ['delay', 'loss', 'duplicate', 'corrupt']);
   const { delay = 0, loss = 0, duplicate = 0, corrupt = 0 } = impairment;
+  milliseconds('impairment.delay', delay);
+  for (const [name, share] of Object.entries({ loss, duplicate, corrupt })) {
+    if (typeof share === 'number' && share >= 0 && share <= 1) continue;
+    throw wrongValue(`impairment.${name} must be a number from 0 to 1; received ${shown(share)}`);
+  }
   const part = (share: number) => Math.round(share * 0xffff_ffff);
   const header = words(0, from.cableTo(to), 0, TC_H_ROOT, 0);
   const connection = new NetlinkConnection(NETLINK_ROUTE, { netns: from.netns });
@@ -163,6 +177,7 @@ export async function impairLink(
 
 /** The last ESP or AH packet sent. */
 function last(wire: Wire): WireFrame {
+  if (!(wire instanceof Wire)) throw wrongType('wire', 'what Wire.tap() gives', wire);
   const frame = wire.sent.findLast(({ kind }) => ['esp', 'ah', 'esp-in-udp'].includes(kind));
   if (frame !== undefined) return frame;
   throw new TestingError(
@@ -173,6 +188,7 @@ function last(wire: Wire): WireFrame {
 
 /** Resends a host's last protected packet, as an attacker would. @param count how often */
 export function replayPacket(wire: Wire, count = 1): void {
+  integer('count', count, 0, 1_000_000);
   const { bytes, index } = last(wire);
   for (let i = 0; i < count; i++) wire.send(bytes, index);
 }
@@ -197,6 +213,8 @@ export function corruptPacket(wire: Wire): void {
 
 /** The SAs of a host, optionally only outbound or only inbound ones. */
 async function statesOf(host: NetworkNamespace, direction?: 'in' | 'out'): Promise<XfrmState[]> {
+  namespaces({ host });
+  if (direction !== undefined) oneOf('direction', direction, ['in', 'out']);
   const { items } = await host.route.listAddresses();
   const own = new Set(items.map(({ local, address }) => local ?? address));
   const found: XfrmState[] = [];
@@ -217,8 +235,10 @@ export async function deleteSas(host: NetworkNamespace, direction?: 'in' | 'out'
 /** Makes SAs of a host expire now: soft, or with `hard` so that the kernel deletes them. @returns how many */
 export async function expireSas(
   host: NetworkNamespace,
-  { hard = false, direction }: { readonly hard?: boolean; readonly direction?: 'in' | 'out' } = {},
+  options: { readonly hard?: boolean; readonly direction?: 'in' | 'out' } = {},
 ): Promise<number> {
+  names('options', options, ['hard', 'direction']);
+  const { hard = false, direction } = options;
   const states = await statesOf(host, direction);
   for (const state of states) await host.xfrm.expireState(state, hard);
   return states.length;
@@ -226,12 +246,15 @@ export async function expireSas(
 
 /** Deletes all SAs and policies of a host, as `ip xfrm state flush` and `ip xfrm policy flush` do. */
 export async function flush(host: NetworkNamespace): Promise<void> {
+  namespaces({ host });
   await host.xfrm.flushStates();
   await host.xfrm.flushPolicies();
 }
 
 /** Replaces a host's address with another. Hosts connected to it by cable can reach it there. */
 export async function moveAddress(host: Host, to: string): Promise<void> {
+  hosts({ host });
+  if (addressFamily(to) !== AF_INET) throw wrongType('to', 'an IPv4 address', to);
   const { items } = await host.route.listAddresses();
   const old = items.find(({ local }) => local === host.address);
   await host.addAddress(to, old?.index);
@@ -250,6 +273,8 @@ export async function moveAddress(host: Host, to: string): Promise<void> {
  * @returns a function that sets it right again
  */
 export async function turnClockBack(host: NetworkNamespace, seconds: number): Promise<UndoFault> {
+  namespaces({ host });
+  integer('seconds', seconds, -(2 ** 31), 2 ** 31);
   if (process.env.NETLINK_XFRM_LAB === undefined) {
     const message =
       'the clock is that of the whole machine: run it in the lab (netlink-xfrm test --lab)';

@@ -1,6 +1,11 @@
 /** A network namespace that acts as a host: it has addresses and is connected to others by cables. @module */
-import { wrongValue } from '../socket/argument.ts';
+
+import { wrongType, wrongValue } from '../base/argument.ts';
+import { subscribe } from '../monitor/subscribe.ts';
 import { openFile } from '../socket/namespace.ts';
+import { AF_INET, AF_INET6, addressFamily } from '../wire/address.ts';
+import { hosts, names } from './argument.ts';
+import { TestingError } from './error.ts';
 import { NetworkNamespace } from './network-namespace.ts';
 
 /** A host's name and addresses. */
@@ -22,6 +27,25 @@ export interface HostOptions {
 const isV6 = (address: string) => address.includes(':');
 const single = (address: string) => (isV6(address) ? 128 : 32);
 
+const ADDRESSES = ['address', 'address6', 'inner', 'inner6'] as const;
+
+function checkHost(options: HostOptions): void {
+  names('options', options, ['name', 'here', ...ADDRESSES]);
+  if (typeof options.name !== 'string') throw wrongType('options.name', 'a string', options.name);
+  for (const which of ADDRESSES) {
+    const value = options[which];
+    // The outer address of a host without cables may be missing, too.
+    if (value === undefined || value === '') continue;
+    const wanted = which.endsWith('6') ? AF_INET6 : AF_INET;
+    if (addressFamily(value) === wanted) continue;
+    throw wrongType(
+      `options.${which}`,
+      wanted === AF_INET ? 'an IPv4 address' : 'an IPv6 address',
+      value,
+    );
+  }
+}
+
 /** A network namespace with addresses. An address it does not have is an empty string. */
 export class Host extends NetworkNamespace {
   /** Changed by {@link moveAddress}. */
@@ -38,6 +62,7 @@ export class Host extends NetworkNamespace {
   }
 
   private constructor(options: HostOptions) {
+    checkHost(options);
     const { name, address, address6 = '', inner = '', inner6 = '', here = false } = options;
     super(name, here ? openFile(undefined, '/proc/thread-self/ns/net') : undefined);
     if (here) this.own(() => this.#leave());
@@ -63,6 +88,7 @@ export class Host extends NetworkNamespace {
 
   /** Adds an address; by default to the loopback interface, where it is reachable over any cable. */
   async addAddress(local: string, index = 1): Promise<void> {
+    if (addressFamily(local) === undefined) throw wrongType('address', 'an IP address', local);
     const prefixLength = single(local);
     await this.route.addAddress({
       index,
@@ -106,6 +132,11 @@ export class Host extends NetworkNamespace {
 
 /** Connects two hosts by a veth pair, and adds routes to each other's addresses. */
 export async function cable(left: Host, right: Host): Promise<void> {
+  hosts({ left, right });
+  if (left === right) throw wrongValue(`a cable joins two hosts; received ${left.name} twice`);
+  if (left.cables.has(right)) {
+    throw wrongValue(`there is a cable from ${left.name} to ${right.name} already`);
+  }
   const [here, there] = [left, right].map(({ cables }) => `cable${cables.size || ''}`) as [
     string,
     string,
@@ -114,6 +145,8 @@ export async function cable(left: Host, right: Host): Promise<void> {
   await left.route.addLink({ name: here, info: { kind: 'veth', veth: { peer } } });
   await plug(left, here, right);
   await plug(right, there, left);
+  await untilUp(left, right);
+  await untilUp(right, left);
   await reachAll(left, right);
   await reachAll(right, left);
 }
@@ -127,6 +160,26 @@ async function plug(host: Host, name: string, other: Host): Promise<void> {
     if (address) await host.addAddress(address, index);
   }
   host.cables.set(other, index);
+}
+
+/** Milliseconds a cable may take, on a slow machine. */
+const PATIENCE = 30_000;
+
+/**
+ * Waits until packets pass a cable: the kernel activates the queue of a link some time after both ends are up
+ * (net/core/link_watch.c), late if it is removing other namespaces, and drops what is sent before.
+ */
+export async function untilUp(from: Host, to: Host): Promise<void> {
+  const index = from.cableTo(to);
+  const signal = AbortSignal.timeout(PATIENCE);
+  await using events = subscribe({ netns: from.netns, groups: ['link'], signal });
+  if ((await from.route.getLink({ index })).operState === 'up') return;
+  for await (const event of events) {
+    if (event.kind !== 'NEWLINK' || event.link.index !== index) continue;
+    if (event.link.operState === 'up') return;
+  }
+  const message = `the cable from ${from.name} to ${to.name} is not up within ${PATIENCE / 1000} s`;
+  throw new TestingError('ERR_WAIT_TIMEOUT', message);
 }
 
 async function reachAll(from: Host, to: Host): Promise<void> {

@@ -12,6 +12,7 @@ export {
   expectNoLeaks,
   expectNoXfrmErrors,
   type MirroredOptions,
+  type NoXfrmErrorsOptions,
 } from './expect.ts';
 export {
   corruptPacket,

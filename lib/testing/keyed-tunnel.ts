@@ -3,10 +3,12 @@
  * @module
  */
 import { randomBytes, randomInt } from 'node:crypto';
+import { wrongType, wrongValue } from '../base/argument.ts';
 import { KernelError } from '../netlink/kernel-error.ts';
 import type { Encodable } from '../wire/encodable.ts';
 import type { PolicyKey } from '../xfrm/object-keys.ts';
 import type { XfrmPolicy, XfrmState } from '../xfrm/objects.ts';
+import { hosts, names, oneOf } from './argument.ts';
 import type { Host } from './host.ts';
 
 const key = (bits: number) => randomBytes(bits / 8);
@@ -23,6 +25,13 @@ const ALGORITHMS = {
 
 /** Algorithms that the kit can create SAs with. */
 export type KeyedTunnelAlgorithm = keyof typeof ALGORITHMS;
+
+const CHOICES = {
+  proto: ['esp', 'ah'],
+  mode: ['tunnel', 'transport'],
+  algorithm: Object.keys(ALGORITHMS),
+  family: ['inet', 'inet6'],
+} as const;
 
 /** Parameters of a tunnel. All are optional. */
 export interface KeyedTunnelOptions {
@@ -66,8 +75,25 @@ const PRIORITY = 1000;
 /** Lowest SPI to use: above those reserved by RFC 4303 and used by kernel defaults. */
 const FIRST_SPI = 0x1000;
 
+function checkTunnel(options: KeyedTunnelOptions): void {
+  names('options', options, [...Object.keys(CHOICES), 'protects', 'reqid', 'state', 'policy']);
+  for (const [name, known] of Object.entries(CHOICES)) {
+    const value = options[name as keyof typeof CHOICES];
+    if (value !== undefined) oneOf(`options.${name}`, value, known);
+  }
+  const { protects, mode } = options;
+  if (protects === undefined) return;
+  if (!Array.isArray(protects) || protects.length !== 2) {
+    throw wrongType('options.protects', 'two networks: [left, right]', protects);
+  }
+  if (mode === 'transport') {
+    throw wrongValue('options.protects is for tunnel mode: transport mode protects the hosts');
+  }
+}
+
 /** An SA with a new SPI and keys, to be installed on both hosts. */
 export function freshSa([saddr, daddr]: Ends, options: KeyedTunnelOptions = {}): SaPair['toLeft'] {
+  checkTunnel(options);
   const { proto = 'esp', mode = 'tunnel', algorithm = 'aes-gcm', reqid = 1, state } = options;
   const spi = randomInt(FIRST_SPI, 0xffff_ffff);
   const protection = proto === 'ah' ? { authTrunc: hmac() } : ALGORITHMS[algorithm]();
@@ -261,6 +287,8 @@ export async function keyedTunnel(
   right: Host,
   options: KeyedTunnelOptions = {},
 ): Promise<KeyedTunnel> {
+  hosts({ left, right });
+  checkTunnel(options);
   const tunnel = new KeyedTunnel(left, right, options);
   try {
     await tunnel.install();

@@ -1,12 +1,13 @@
 /** libreswan on two hosts: a pluto on each, with a built-in tunnel configuration or your own files. @module */
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
+import { hosts, names } from './argument.ts';
 import {
+  checkFiles,
   Daemon,
   type DaemonPair,
   type DaemonSettings,
   findProgram,
-  makeFolder,
   type Side,
   startPair,
 } from './daemon.ts';
@@ -31,6 +32,8 @@ export interface LibreswanOptions {
   /** Folders with your own ipsec.conf and ipsec.secrets, one per host, instead of all options above. */
   readonly files?: { readonly left: string; readonly right: string } | undefined;
 }
+
+const OPTIONS = ['connection', 'leftConnection', 'connections', 'files'];
 
 function configuration(own: Host, other: Host, side: Side, options: LibreswanOptions): string {
   const far = side === 'left' ? 'right' : 'left';
@@ -72,8 +75,11 @@ export class Pluto extends Daemon {
     side: Side,
     options: LibreswanOptions = {},
   ): Promise<Pluto> {
+    hosts({ own, other });
+    names('options', options, OPTIONS);
+    checkFiles(options.files, ['ipsec.conf', 'ipsec.secrets']);
     const program = findPluto();
-    const pluto = new Pluto(own, makeFolder(own), program);
+    const pluto = new Pluto(own, own.folder(), program);
     const { folder } = pluto;
     const files = options.files?.[side] ?? folder;
     const file = join(files, 'ipsec.conf');
@@ -89,10 +95,10 @@ export class Pluto extends Daemon {
     const args = ['--nofork', '--stderrlog', '--config', file, '--nssdir', join(folder, 'nss')];
     args.push('--secretsfile', join(files, 'ipsec.secrets'), '--rundir', join(folder, 'run'));
     args.push('--ipsecdir', files, '--nhelpers', '0');
-    const names = options.files ? ['--autoall'] : Object.keys(connectionsOf(side, options));
+    const loaded = options.files ? ['--autoall'] : Object.keys(connectionsOf(side, options));
     await pluto.start({ program, args, ready: 'run/pluto.ctl' }, async () => {
       await pluto.whack('--listen');
-      for (const name of names) {
+      for (const name of loaded) {
         await pluto.ask(join(pluto.#programs, 'addconn'), ['--config', file, ...socket, name]);
       }
     });
@@ -140,8 +146,4 @@ export const libreswan = (
   right: Host,
   options: LibreswanOptions = {},
 ): Promise<LibreswanPair> =>
-  startPair((side) =>
-    side === 'left'
-      ? Pluto.start(left, right, side, options)
-      : Pluto.start(right, left, side, options),
-  );
+  startPair({ left, right }, (own, other, side) => Pluto.start(own, other, side, options));

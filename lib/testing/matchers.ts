@@ -7,6 +7,7 @@ import {
   expectNoLeaks,
   expectNoXfrmErrors,
   type MirroredOptions,
+  type NoXfrmErrorsOptions,
 } from './expect.ts';
 import type { Host } from './host.ts';
 import type { NetworkNamespace } from './network-namespace.ts';
@@ -42,7 +43,7 @@ export const xfrmMatchers = {
   toCauseNoXfrmErrors: (
     block: Block,
     hosts: NetworkNamespace | readonly NetworkNamespace[],
-    options?: { tolerate?: Readonly<Record<`Xfrm${string}`, number>> },
+    options?: NoXfrmErrorsOptions,
   ) => matched(expectNoXfrmErrors(hosts, block, options), 'no packet was dropped'),
   /** See {@link expectNoLeaks}. */
   toLeaveNothing: (block: Block, hosts: NetworkNamespace | readonly NetworkNamespace[]) =>

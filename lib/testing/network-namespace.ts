@@ -1,14 +1,20 @@
 /**
  * A network namespace with a lifetime. It is held by a descriptor, without process or name: the kernel removes it when
- * the descriptor is closed, even if this process crashes.
+ * the descriptor is closed, even if this process crashes. What runs in it is then killed (keeper.ts).
  * @module
  */
 import type { ChildProcess } from 'node:child_process';
 import type { Socket as UdpSocket } from 'node:dgram';
+import { mkdtempSync } from 'node:fs';
 import type { Server, Socket } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { wrongValue } from '../base/argument.ts';
+import { shown } from '../base/shown.ts';
 import { RouteClient } from '../route/client.ts';
 import { makeNamespace, type OpenFile } from '../socket/namespace.ts';
 import { XfrmClient } from '../xfrm/client.ts';
+import { Keeper } from './keeper.ts';
 import { finished, kill, type ProgramOptions, type ProgramOutput, spawnIn } from './program.ts';
 import { openServer, openTcp, openUdp } from './sockets.ts';
 
@@ -18,30 +24,33 @@ import { openServer, openTcp, openUdp } from './sockets.ts';
  *     await using host = await NetworkNamespace.make('host');
  *     const monitor = await TunnelMonitor.open({ netns: host.netns });
  *
- * Whatever its methods open or start is closed or killed with it.
+ * Closing it, or the end of this process, closes its sockets and kills whatever runs in it.
  */
 export class NetworkNamespace implements AsyncDisposable {
   /** Its name in messages. */
   readonly name: string;
-  /** Its descriptor, for the `netns` option of clients, monitors and subscriptions. */
-  readonly netns: number;
   /** XFRM client in this namespace. */
   readonly xfrm: XfrmClient;
   /** rtnetlink client in this namespace: links, addresses, routes. */
   readonly route: RouteClient;
   readonly #file: OpenFile;
   readonly #owned = new Set<() => unknown>();
+  /** Whether it was made here, and so ends with everything in it. */
+  readonly #made: boolean;
+  #keeper: Keeper | undefined;
   #closing: Promise<void> | undefined;
+  #closed = false;
 
   /** @throws SystemError `unshare EPERM` without CAP_SYS_ADMIN: root, or a user namespace (`unshare -Ur`) */
   static async make(name = 'host'): Promise<NetworkNamespace> {
     return new NetworkNamespace(name).started();
   }
 
-  protected constructor(name: string, file: OpenFile = makeNamespace()) {
+  /** @param own a namespace that outlives this object */
+  protected constructor(name: string, own?: OpenFile) {
     this.name = name;
-    this.#file = file;
-    this.netns = this.#file.descriptor;
+    this.#made = own === undefined;
+    this.#file = own ?? makeNamespace();
     this.xfrm = new XfrmClient({ netns: this.netns });
     this.route = new RouteClient({ netns: this.netns });
   }
@@ -57,12 +66,22 @@ export class NetworkNamespace implements AsyncDisposable {
     }
   }
 
+  /**
+   * Its descriptor, for the `netns` option of clients, monitors and subscriptions.
+   *
+   * @throws TypeError once it is closed: the number may then be that of another file
+   */
+  get netns(): number {
+    if (this.#closed) throw wrongValue(`${this.name} is closed`);
+    return this.#file.descriptor;
+  }
+
   /** Path for other programs while this process lives: `nsenter --net=PATH`. */
   get path(): string {
     return `/proc/${process.pid}/fd/${this.netns}`;
   }
 
-  /** Command line that runs a program in it, for programs you start yourself; these are not killed with it. */
+  /** Command line that runs a program in it, for programs you start yourself. */
   command(program: string, ...args: string[]): [program: string, args: string[]] {
     return ['nsenter', [`--net=${this.path}`, program, ...args]];
   }
@@ -74,6 +93,7 @@ export class NetworkNamespace implements AsyncDisposable {
 
   /** Starts a program in it, which is killed when the namespace is closed or this thread ends. */
   spawn(program: string, args: readonly string[] = [], options: ProgramOptions = {}): ChildProcess {
+    this.#keep();
     const child = spawnIn(this.netns, program, args, options);
     const end = this.own(() => kill(child));
     child.once('exit', end).once('error', end);
@@ -95,6 +115,11 @@ export class NetworkNamespace implements AsyncDisposable {
    * read-only; it is then remounted writable in a mount namespace, for the writing program only.
    */
   async sysctl(name: string, value: string | number): Promise<void> {
+    if (!/^\w[\w.-]*(\/\w[\w.-]*)+$/.test(name)) {
+      throw wrongValue(
+        `name must be a path below /proc/sys, such as net/ipv4/ip_forward; received ${shown(name)}`,
+      );
+    }
     const script = '[ -w "$0" ] || mount -o remount,bind,rw /proc/sys && echo "$1" >"$0"';
     const args = ['--mount', 'sh', '-c', script, `/proc/sys/${name}`, `${value}`];
     await this.run('unshare', args);
@@ -133,6 +158,20 @@ export class NetworkNamespace implements AsyncDisposable {
     return socket;
   }
 
+  /** Creates a folder that is removed with it. */
+  folder(): string {
+    const folder = mkdtempSync(join(tmpdir(), 'netlink-xfrm-testing-'));
+    this.#keep().remove(folder);
+    return folder;
+  }
+
+  /** What cleans up if this process is killed, once there is something to clean up. */
+  #keep(): Keeper {
+    const { netns } = this;
+    this.#keeper ??= new Keeper(this.#made ? netns : undefined);
+    return this.#keeper;
+  }
+
   /** Registers `end` to be called when the namespace is closed, last first. @returns a function that unregisters it */
   own(end: () => unknown): () => void {
     this.#owned.add(end);
@@ -147,6 +186,8 @@ export class NetworkNamespace implements AsyncDisposable {
 
   async #close(): Promise<void> {
     for (const end of [...this.#owned].toReversed()) await end();
+    this.#closed = true;
+    await this.#keeper?.end();
     await Promise.all([this.xfrm.close(), this.route.close()]);
     this.#file.close();
   }

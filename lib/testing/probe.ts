@@ -5,8 +5,9 @@
  */
 import { existsSync } from 'node:fs';
 import { release } from 'node:os';
+import { wrongValue } from '../base/argument.ts';
+import { shown } from '../base/shown.ts';
 import { readXfrmStat } from '../monitor/xfrm-stat.ts';
-import { wrongValue } from '../socket/argument.ts';
 import { SystemError } from '../socket/index.ts';
 import { TestingError } from './error.ts';
 import { freshSa, type KeyedTunnelAlgorithm } from './keyed-tunnel.ts';
@@ -103,7 +104,7 @@ function required(): Set<string> {
   const wrong = names.find((name) => name !== 'all' && !(name in ATTEMPTS));
   if (wrong === undefined) return new Set(names);
   const known = KERNEL_FEATURES.join(', ');
-  throw new TypeError(`NETLINK_XFRM_REQUIRE: ${wrong} is none of ${known}, all`);
+  throw wrongValue(`NETLINK_XFRM_REQUIRE: unknown feature ${wrong}; valid ones: ${known}, all`);
 }
 
 /** Result of {@link probe}. */
@@ -126,7 +127,10 @@ export class KernelProbe {
     const strict = required();
     const lacks = names.flatMap((name) => {
       const found = this.features[name];
-      if (found === undefined) throw wrongValue(`${name} is none of ${KERNEL_FEATURES.join(', ')}`);
+      if (found === undefined)
+        throw wrongValue(
+          `unknown feature ${shown(name)}; valid ones: ${KERNEL_FEATURES.join(', ')}`,
+        );
       return found.ok ? [] : [{ name, reason: found.reason }];
     });
     if (lacks.length === 0) return false;

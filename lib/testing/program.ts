@@ -5,6 +5,8 @@
  */
 import { type ChildProcess, type SpawnOptions, spawn } from 'node:child_process';
 import { once } from 'node:events';
+import { wrongType } from '../base/argument.ts';
+import { names } from './argument.ts';
 import { TestingError } from './error.ts';
 
 /** How to start a program. */
@@ -40,8 +42,13 @@ export function spawnIn(
   netns: number,
   program: string,
   args: readonly string[],
-  { stdio = ['ignore', 'pipe', 'pipe'], mounts, ...options }: ProgramOptions = {},
+  given: ProgramOptions = {},
 ): ChildProcess {
+  if (typeof program !== 'string' || program === '') {
+    throw wrongType('program', 'a path or the name of a program', program);
+  }
+  names('options', given, ['stdio', 'mounts', 'cwd', 'env', 'signal']);
+  const { stdio = ['ignore', 'pipe', 'pipe'], mounts, ...options } = given;
   const [first = '', ...words] = [
     ...['setpriv', '--pdeathsig', 'KILL', 'nsenter', '--net=/proc/self/fd/3'],
     ...(mounts === undefined ? [] : mounting(mounts)),

@@ -7,7 +7,7 @@ import { createSocket, type Socket as UdpSocket } from 'node:dgram';
 import { once } from 'node:events';
 import { readSync } from 'node:fs';
 import { createServer, type Server, Socket } from 'node:net';
-import { wrongType } from '../socket/argument.ts';
+import { integer, wrongType } from '../base/argument.ts';
 import { openFile, openForNode } from '../socket/namespace.ts';
 import { AF_INET, AF_INET6, addressFamily, writeAddress } from '../wire/address.ts';
 
@@ -20,6 +20,7 @@ const LAYOUT = { [AF_INET]: [16, 4], [AF_INET6]: [28, 8] } as const;
 function socketAddress(address: string, port: number): [family: 2 | 10, bytes: Uint8Array] {
   const family = addressFamily(address);
   if (family === undefined) throw wrongType('address', 'an IP address', address);
+  integer('port', port, 0, 0xffff);
   const [size, at] = LAYOUT[family];
   const bytes = new Uint8Array(size);
   new Uint16Array(bytes.buffer)[0] = family;

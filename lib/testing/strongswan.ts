@@ -1,12 +1,14 @@
 /** strongSwan on two hosts: a charon on each, with a built-in tunnel configuration or your own files. @module */
 import { existsSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { integer } from '../base/argument.ts';
+import { hosts, names } from './argument.ts';
 import {
+  checkFiles,
   Daemon,
   type DaemonPair,
   type DaemonSettings,
   findProgram,
-  makeFolder,
   type Side,
   startPair,
 } from './daemon.ts';
@@ -44,6 +46,10 @@ export interface StrongswanOptions {
   /** Folders with your own swanctl.conf and optional strongswan.conf, one per host, instead of all options above. */
   readonly files?: { readonly left: string; readonly right: string } | undefined;
 }
+
+const OPTIONS = ['daemon', 'connection', 'child', 'leftChild', 'tunnels', 'files'];
+/** Each has a port of its own, from 1001 on. */
+const MOST_TUNNELS = 60_000;
 
 const lines = (settings: DaemonSettings = {}) =>
   Object.entries(settings)
@@ -130,8 +136,12 @@ export class Charon extends Daemon {
     side: Side,
     options: StrongswanOptions = {},
   ): Promise<Charon> {
-    const charon = new Charon(own, makeFolder(own), options.files?.[side]);
+    hosts({ own, other });
+    names('options', options, OPTIONS);
+    checkFiles(options.files, ['swanctl.conf']);
+    if (options.tunnels !== undefined) integer('options.tunnels', options.tunnels, 1, MOST_TUNNELS);
     const program = findCharon();
+    const charon = new Charon(own, own.folder(), options.files?.[side]);
     const files = options.files?.[side];
     const { folder } = charon;
     const given = join(files ?? folder, 'strongswan.conf');
@@ -192,8 +202,4 @@ export const strongswan = (
   right: Host,
   options: StrongswanOptions = {},
 ): Promise<StrongswanPair> =>
-  startPair((side) =>
-    side === 'left'
-      ? Charon.start(left, right, side, options)
-      : Charon.start(right, left, side, options),
-  );
+  startPair({ left, right }, (own, other, side) => Charon.start(own, other, side, options));

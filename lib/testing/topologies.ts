@@ -1,5 +1,7 @@
 /** Common topologies of hosts connected by cables. docs/testing.md draws them. @module */
 import { existsSync } from 'node:fs';
+import { integer } from '../base/argument.ts';
+import { names } from './argument.ts';
 import { cable, Host, type HostOptions } from './host.ts';
 import { Nat } from './nat.ts';
 
@@ -62,6 +64,7 @@ export interface TwoHosts extends AsyncDisposable {
 export async function twoHosts(
   options: { left?: Partial<HostOptions>; right?: Partial<HostOptions> } = {},
 ): Promise<TwoHosts> {
+  names('options', options, ['left', 'right']);
   const closed: AsyncDisposable[] = [];
   return building(async (keep) => {
     const left = await keep(Host.create({ ...LEFT, ...options.left }));
@@ -106,6 +109,9 @@ export async function gateways(): Promise<Gateways> {
   }, closed);
 }
 
+/** Of one network, whose hosts are numbered from 1. */
+const MOST_CLIENTS = 200;
+
 /** A server and its remote clients. */
 export interface RoadWarriors extends AsyncDisposable {
   readonly server: Host;
@@ -122,8 +128,11 @@ export interface RoadWarriors extends AsyncDisposable {
  */
 export async function roadWarriors(
   count: number,
-  { nat: wanted = false }: { readonly nat?: boolean } = {},
+  options: { readonly nat?: boolean } = {},
 ): Promise<RoadWarriors> {
+  integer('count', count, 1, MOST_CLIENTS);
+  names('options', options, ['nat']);
+  const { nat: wanted = false } = options;
   const closed: AsyncDisposable[] = [];
   return building(async (keep) => {
     const server = await keep(Host.create({ ...LEFT, name: 'server', address6: '' }));

@@ -5,6 +5,9 @@
 import { once } from 'node:events';
 import type { AddressInfo } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { integer, wrongType } from '../base/argument.ts';
+import { addressFamily } from '../wire/address.ts';
+import { hosts, milliseconds, names } from './argument.ts';
 import type { Host } from './host.ts';
 
 /** What to send, and how long to wait for replies. */
@@ -26,10 +29,27 @@ export interface PingResult {
   readonly received: number;
 }
 
-const ends = (from: Host, to: Host, options: TrafficOptions) => ({
-  source: options.from ?? (from.inner && to.inner ? from.inner : from.address),
-  target: options.to ?? (from.inner && to.inner ? to.inner : to.address),
-});
+/** The largest payload of a datagram over IPv4, whose length field of 16 bits counts both headers. */
+const MOST_PER_DATAGRAM = 65_507;
+const MOST = 2 ** 30;
+
+/** What to send, checked, with its defaults. */
+function plan(from: Host, to: Host, options: TrafficOptions, defaultSize: number) {
+  hosts({ from, to });
+  names('options', options, ['from', 'to', 'count', 'size', 'timeout']);
+  const inner = from.inner !== '' && to.inner !== '';
+  const source = options.from ?? (inner ? from.inner : from.address);
+  const target = options.to ?? (inner ? to.inner : to.address);
+  for (const [name, address] of Object.entries({ from: source, to: target })) {
+    if (addressFamily(address) === undefined) {
+      throw wrongType(`options.${name}`, 'an IP address', address);
+    }
+  }
+  const { count = 3, size = defaultSize, timeout = 1000 } = options;
+  integer('options.count', count, 1, MOST);
+  milliseconds('options.timeout', timeout);
+  return { source, target, count, size, timeout };
+}
 
 /** Sends datagrams that the other host echoes. It does not fail if none returns: check `received`. */
 export async function ping(
@@ -37,8 +57,8 @@ export async function ping(
   to: Host,
   options: TrafficOptions = {},
 ): Promise<PingResult> {
-  const { count = 3, size = 64, timeout = 1000 } = options;
-  const { source, target } = ends(from, to, options);
+  const { source, target, count, size, timeout } = plan(from, to, options, 64);
+  integer('options.size', size, 0, MOST_PER_DATAGRAM);
   const far = await to.udp(target);
   const near = await from.udp(source);
   try {
@@ -71,8 +91,8 @@ export async function ping(
 
 /** Sends `size` bytes (default 65,536) over TCP; returns how many were echoed. @throws if it cannot connect */
 export async function tcp(from: Host, to: Host, options: TrafficOptions = {}): Promise<number> {
-  const { size = 65_536, timeout = 1000 } = options;
-  const { source, target } = ends(from, to, options);
+  const { source, target, size, timeout } = plan(from, to, options, 65_536);
+  integer('options.size', size, 0, MOST);
   const server = await to.server(target);
   server.on('connection', (socket) => socket.on('error', () => {}).pipe(socket));
   const socket = from.tcp(source, target, (server.address() as AddressInfo).port);

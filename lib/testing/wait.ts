@@ -1,13 +1,13 @@
 /** Waiting for kernel events and for tunnels. A wait that times out shows what happened instead. @module */
+
+import { wrongType } from '../base/argument.ts';
 import { type Subscription, type SubscriptionEvent, subscribe } from '../monitor/subscribe.ts';
-import { isUpState, type Tunnel, type TunnelState } from '../tunnel/tunnel.ts';
+import { isUpState, TUNNEL_STATES, type Tunnel, type TunnelState } from '../tunnel/tunnel.ts';
 import { TunnelMonitor } from '../tunnel/tunnel-monitor.ts';
 import { describePolicy, describeState } from '../xfrm/text.ts';
+import { callable, names, namespaces, oneOf, patience } from './argument.ts';
 import { TestingError } from './error.ts';
 import type { NetworkNamespace } from './network-namespace.ts';
-
-/** Milliseconds: below the five-second test timeout of Vitest and Jest, so that this error is the one reported. */
-const PATIENCE = Number(process.env.NETLINK_XFRM_TIMEOUT) || 4000;
 
 /** How long to wait. */
 export interface WaitTimeOptions {
@@ -60,6 +60,13 @@ const GROUPS = [
   'ipv4-ifaddr',
   'ipv6-ifaddr',
 ] as const;
+
+/** The kinds of event in those groups. */
+const KINDS = [
+  ...['NEWSA', 'UPDSA', 'DELSA', 'FLUSHSA', 'EXPIRE', 'MAPPING', 'MIGRATE'],
+  ...['NEWPOLICY', 'UPDPOLICY', 'DELPOLICY', 'FLUSHPOLICY', 'POLEXPIRE'],
+  ...['NEWLINK', 'DELLINK', 'NEWADDR', 'DELADDR', 'overrun', 'malformed', 'unknown'],
+];
 
 /** The kernel events of a namespace, from {@link listen} on. */
 export class RecordedEvents implements AsyncDisposable {
@@ -118,7 +125,10 @@ export class RecordedEvents implements AsyncDisposable {
 }
 
 /** Records the kernel events of a namespace from now on: SAs, policies, expires, migrations, links, addresses. */
-export const listen = (host: NetworkNamespace): RecordedEvents => new RecordedEvents(host);
+export function listen(host: NetworkNamespace): RecordedEvents {
+  namespaces({ host });
+  return new RecordedEvents(host);
+}
 
 type Kind = SubscriptionEvent['kind'];
 
@@ -138,7 +148,12 @@ export function waitForEvent<K extends Kind>(
   } = {},
 ): Promise<Extract<SubscriptionEvent, { kind: K }>> {
   type Event = Extract<SubscriptionEvent, { kind: K }>;
-  const { where = () => true, timeout = PATIENCE } = options;
+  if (!(events instanceof RecordedEvents)) throw wrongType('events', 'what listen() gives', events);
+  oneOf('kind', kind, KINDS);
+  names('options', options, ['where', 'timeout']);
+  const { where = () => true } = options;
+  callable('options.where', where);
+  const timeout = patience(options.timeout);
   const fits = (event: SubscriptionEvent): event is Event =>
     event.kind === kind && Boolean(where(event as Event));
   return events.wait(fits, kind, timeout);
@@ -161,8 +176,13 @@ const describeTunnel = ({ id, state, reason }: Tunnel) => `${id} ${state}: ${rea
 export async function waitForTunnel(
   from: NetworkNamespace | TunnelMonitor,
   wanted: TunnelState | ((tunnel: Tunnel) => unknown),
-  { peer, timeout = PATIENCE }: WaitForTunnelOptions = {},
+  options: WaitForTunnelOptions = {},
 ): Promise<Tunnel> {
+  if (!(from instanceof TunnelMonitor)) namespaces({ from });
+  if (typeof wanted !== 'function') oneOf('wanted', wanted, TUNNEL_STATES);
+  names('options', options, ['peer', 'timeout']);
+  const { peer } = options;
+  const timeout = patience(options.timeout);
   const given = from instanceof TunnelMonitor;
   const monitor = given ? from : await TunnelMonitor.open({ netns: from.netns });
   const timeline = new Timeline();

@@ -1,10 +1,11 @@
 /** Captures the frames on a host's cables. Needs CAP_NET_RAW. @module */
 import { readSync, writeSync } from 'node:fs';
 import { endianness } from 'node:os';
-import { wrongValue } from '../socket/argument.ts';
+import { wrongValue } from '../base/argument.ts';
 import { SystemError } from '../socket/index.ts';
 import { type OpenFile, openAsFile } from '../socket/namespace.ts';
 import { readIPv4, readIPv6 } from '../wire/address.ts';
+import { namespaces } from './argument.ts';
 import type { NetworkNamespace } from './network-namespace.ts';
 
 /** From linux/socket.h, bits/socket_type.h, linux/if_ether.h. */
@@ -33,26 +34,61 @@ export interface WireFrame {
 
 const KINDS: Readonly<Record<number, WireFrameKind>> = { 50: 'esp', 51: 'ah', 108: 'ipcomp' };
 
-/** Parses an IP packet; undefined for other frames, such as ARP. */
-function parseFrame(bytes: Buffer, index: number): WireFrame | undefined {
+/** IPv6 extension headers before the data (RFC 8200): hop-by-hop options, routing, fragment, destination options. */
+const [HOP_BY_HOP, ROUTING, FRAGMENT, DESTINATION] = [0, 43, 44, 60];
+const EXTENSIONS = new Set([HOP_BY_HOP, ROUTING, FRAGMENT, DESTINATION]);
+
+/** What a packet holds, and where. */
+interface Contents {
+  readonly protocol: number;
+  readonly payload: number;
+  /** A fragment other than the first, which has no header of the protocol. */
+  readonly continued: boolean;
+}
+
+function contents4(bytes: Buffer): Contents {
+  return {
+    protocol: bytes[23] as number,
+    payload: 14 + ((bytes[14] as number) & 15) * 4,
+    continued: (bytes.readUInt16BE(20) & 0x1fff) !== 0,
+  };
+}
+
+function contents6(bytes: Buffer): Contents {
+  let [protocol, payload, continued] = [bytes[20] as number, 54, false];
+  while (EXTENSIONS.has(protocol) && payload + 8 <= bytes.length) {
+    const fragment = protocol === FRAGMENT;
+    if (fragment) continued = bytes.readUInt16BE(payload + 2) >> 3 !== 0;
+    protocol = bytes[payload] as number;
+    payload += fragment ? 8 : ((bytes[payload + 1] as number) + 1) * 8;
+    if (continued) break;
+  }
+  return { protocol, payload, continued };
+}
+
+/** Parses an IP packet; undefined for other frames, such as ARP, and for those too short to be one. */
+export function parseFrame(bytes: Buffer, index: number): WireFrame | undefined {
+  if (bytes.length < 34) return undefined;
   const type = bytes.readUInt16BE(12);
-  if (type !== ETH_P_IP && type !== ETH_P_IPV6) return undefined;
+  if (type !== ETH_P_IP && (type !== ETH_P_IPV6 || bytes.length < 54)) return undefined;
   const v4 = type === ETH_P_IP;
-  const protocol = bytes[v4 ? 23 : 20] as number;
-  const payload = v4 ? 14 + ((bytes[14] as number) & 15) * 4 : 54;
+  const { protocol, payload, continued } = v4 ? contents4(bytes) : contents6(bytes);
   const [source, target] = v4
     ? [readIPv4(bytes, 26), readIPv4(bytes, 30)]
     : [readIPv6(bytes, 22), readIPv6(bytes, 38)];
-  const kind = KINDS[protocol] ?? kindOf(protocol, bytes.subarray(payload));
+  const kind = KINDS[protocol] ?? kindOf(protocol, bytes.subarray(payload), continued);
   return { kind, source, target, bytes, payload, index };
 }
 
 /** Kind of a packet that is not ESP, AH or IPComp. */
-function kindOf(protocol: number, payload: Buffer): WireFrameKind {
-  // IGMP, hop-by-hop options (MLD), and ICMPv6 neighbour, router and multicast group discovery.
-  if (protocol === 2 || protocol === 0) return 'control';
-  if (protocol === 58) return (payload[0] as number) >= 130 ? 'control' : 'clear';
+function kindOf(protocol: number, payload: Buffer, continued: boolean): WireFrameKind {
+  // IGMP; then ICMPv6 neighbour, router and multicast group discovery (MLD).
+  if (protocol === 2) return 'control';
+  if (protocol === 58) return !continued && (payload[0] ?? 0) >= 130 ? 'control' : 'clear';
   if (protocol !== 17) return 'clear';
+  // Its ports are in the first fragment, which was judged.
+  if (continued) return 'control';
+  if (payload.length < 8) return 'clear';
   const ports = [payload.readUInt16BE(0), payload.readUInt16BE(2)];
   if (ports.includes(500)) return 'ike';
   if (!ports.includes(4500)) return 'clear';
@@ -82,6 +118,7 @@ export class Wire implements Disposable {
 
   /** @throws SystemError `socket EPERM` without CAP_NET_RAW */
   static async tap(host: NetworkNamespace): Promise<Wire> {
+    namespaces({ host });
     const { items } = await host.route.listLinks();
     return new Wire(
       host,

@@ -1,5 +1,5 @@
 /** Expected tunnels: they stay listed, down, even without SAs and policies. @module */
-import { integer, options, U32_MAX, wrongType, wrongValue } from '../socket/argument.ts';
+import { integer, options, U32_MAX, wrongType, wrongValue } from '../base/argument.ts';
 import { addressFamily, readAddress, writeAddress } from '../wire/address.ts';
 import type { Orientation } from './endpoints.ts';
 import type { GroupPart, SaGroup } from './sa-group.ts';

@@ -1,4 +1,6 @@
 /** The tunnels of several network namespaces, as one stream. @module */
+
+import { checkedOptions, wrongType } from '../base/argument.ts';
 import {
   MULTI_NAMESPACE_OPTIONS,
   type MultiNamespaceListeners,
@@ -6,7 +8,6 @@ import {
   type MultiNamespaceOptions,
 } from '../monitor/multi-namespace-monitor.ts';
 import type { InNamespace } from '../monitor/namespace-loop.ts';
-import { checkedOptions, wrongType } from '../socket/argument.ts';
 import type { ExpectedTunnel } from './expected.ts';
 import type { TunnelChange, TunnelSnapshot, TunnelsSynced } from './tunnel-changes.ts';
 import { TunnelMonitor } from './tunnel-monitor.ts';

@@ -1,5 +1,5 @@
 /** Thresholds: the times and numbers that states and warnings depend on. @module */
-import { integer, options, wrongType } from '../socket/argument.ts';
+import { integer, options, outOfRange, wrongType } from '../base/argument.ts';
 
 /** Times are in milliseconds. */
 export interface TunnelThresholds {
@@ -81,8 +81,7 @@ export function checkedThresholds(given: unknown): TunnelThresholds {
     if (!SHARES.has(name)) integer(path, value, name === 'pile' ? 1 : 0, 0x7fff_ffff);
     else if (typeof value !== 'number') throw wrongType(path, 'a number', value);
     else if (!(value > 0 && value <= 1)) {
-      const error = new RangeError(`${path} must be above 0 and at most 1; received ${value}`);
-      throw Object.assign(error, { code: 'ERR_OUT_OF_RANGE' });
+      throw outOfRange(`${path} must be above 0 and at most 1; received ${value}`);
     }
   }
   return Object.freeze({ ...THRESHOLDS, ...Object.fromEntries(set) });

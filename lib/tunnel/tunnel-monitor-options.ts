@@ -1,11 +1,12 @@
 /** The options of TunnelMonitor. @module */
+
+import { optionalBoolean, wrongType } from '../base/argument.ts';
 import { XfrmMonitor } from '../monitor/xfrm-monitor.ts';
 import {
   MONITOR_OPTIONS,
   refreshInterval,
   type XfrmMonitorOptions,
 } from '../monitor/xfrm-monitor-options.ts';
-import { optionalBoolean, wrongType } from '../socket/argument.ts';
 import { checkedExpected, type ExpectedTunnel } from './expected.ts';
 import { checkedThresholds, type TunnelThresholds } from './thresholds.ts';
 

@@ -1,5 +1,12 @@
 /** A live view of the tunnels of a host. @module */
 import { setTimeout as sleep } from 'node:timers/promises';
+import {
+  type CheckedOptions,
+  checkedOptions,
+  object,
+  wrongType,
+  wrongValue,
+} from '../base/argument.ts';
 import { later } from '../base/later.ts';
 import { type ListenersByKind, LiveEmitter } from '../monitor/event-hub.ts';
 import { now } from '../monitor/live-tables.ts';
@@ -9,7 +16,6 @@ import { type XfrmChange, XfrmMonitor } from '../monitor/xfrm-monitor.ts';
 import { type RefreshOptions, refreshSignal } from '../monitor/xfrm-monitor-options.ts';
 import { NETLINK_XFRM } from '../netlink/constants.ts';
 import type { EventTime } from '../netlink/event.ts';
-import { type CheckedOptions, checkedOptions, wrongType, wrongValue } from '../socket/argument.ts';
 import { type SocketOwner, SocketOwners, StateError } from '../socket/index.ts';
 import { HeldNamespace } from '../socket/namespace.ts';
 import type { XfrmEvent } from '../xfrm/events.ts';
@@ -62,8 +68,11 @@ export interface TunnelsView extends Iterable<Tunnel> {
 }
 
 /** Worst first; within a state, by id. */
-export const worstTunnelFirst = (a: Tunnel, b: Tunnel): number =>
-  TUNNEL_STATES.indexOf(a.state) - TUNNEL_STATES.indexOf(b.state) || (a.id < b.id ? -1 : 1);
+export function worstTunnelFirst(a: Tunnel, b: Tunnel): number {
+  object('a', a);
+  object('b', b);
+  return TUNNEL_STATES.indexOf(a.state) - TUNNEL_STATES.indexOf(b.state) || (a.id < b.id ? -1 : 1);
+}
 
 /** Code that only an open monitor needs, most of this folder; loaded when the first is opened. */
 const join = later(() => Promise.all([import('./addresses.ts'), import('./tunnels.ts')]));

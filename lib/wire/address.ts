@@ -3,6 +3,7 @@
  * are significant, the rest may be garbage (measured on MAPPING events of kernel 7.2).
  * @module
  */
+import { string, wrongType } from '../base/argument.ts';
 import { shown } from '../base/shown.ts';
 import { DecodeError, EncodeError } from './error.ts';
 
@@ -176,6 +177,7 @@ export function readIpOf(
  * @throws DecodeError for any other length
  */
 export function formatIp(bytes: Uint8Array): string {
+  if (!(bytes instanceof Uint8Array)) throw wrongType('bytes', 'a Uint8Array', bytes);
   if (bytes.length === 4) return readIPv4(bytes, 0);
   if (bytes.length === 16) return readIPv6(bytes, 0);
   throw new DecodeError(`an address has 4 or 16 bytes, not ${bytes.length}`, {
@@ -193,7 +195,8 @@ export function addressFamily(text: string): typeof AF_INET | typeof AF_INET6 | 
 }
 
 /** An address in the form that decoders produce: IPv6 as in RFC 5952. Other text is unchanged. */
-export function canonicalAddress(text: string): string {
+export function canonicalAddress(text: string, name = 'address'): string {
+  string(name, text);
   if (addressFamily(text) !== AF_INET6) return text;
   const bytes = new Uint8Array(16);
   writeIPv6(bytes, 0, text);

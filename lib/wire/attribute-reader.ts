@@ -3,6 +3,7 @@
  * this library has no tables.
  * @module
  */
+import { integer, object, wrongType } from '../base/argument.ts';
 import { formatIp } from './address.ts';
 import {
   align4,
@@ -169,6 +170,7 @@ export class NetlinkAttribute {
    */
   nest(header = 0): NetlinkAttributes {
     const { path, base, names } = this.#place;
+    integer('header', header, 0, 0xffff);
     if (this.bytes.length < header) {
       this.#refuse(`needs ${header} bytes, has ${this.bytes.length}`, header);
     }
@@ -216,7 +218,13 @@ export class NetlinkAttributes implements Iterable<NetlinkAttribute> {
    * @param place where they were found, for errors
    * @throws DecodeError if a length is invalid
    */
-  constructor(bytes: Uint8Array, { path = [], base = 0, names }: Partial<AttributeLocation> = {}) {
+  constructor(bytes: Uint8Array, place: Partial<AttributeLocation> = {}) {
+    if (!(bytes instanceof Uint8Array)) throw wrongType('bytes', 'a Uint8Array', bytes);
+    object('place', place);
+    const { path = [], base = 0, names } = place;
+    integer('place.base', base, 0, Number.MAX_SAFE_INTEGER);
+    if (!Array.isArray(path)) throw wrongType('place.path', 'an array of strings', path);
+    if (names !== undefined) object('place.names', names);
     const view = viewOf(bytes);
     try {
       for (let at = 0; at < bytes.length; ) {

@@ -3,14 +3,26 @@
  * message or an attribute ends.
  * @module
  */
+import { integer, object } from '../base/argument.ts';
 import { align4, NLA_HDRLEN, type OpaqueAttribute, type RawAttribute } from './attribute.ts';
 import { LE } from './endian.ts';
 import { EncodeError, within } from './error.ts';
+import { u16, u32 } from './integer.ts';
 import { type MessageHeader, NLMSG_HDRLEN } from './message.ts';
 import { disclosed } from './opaque.ts';
 
 /** Maximum length of an attribute: nla_len has 16 bits. */
 const MAX_ATTRIBUTE = 0xffff;
+/** Most bytes at a time: far more than a socket sends. */
+const MAX_LENGTH = 0x4000_0000;
+
+const isSize = (value: number): boolean =>
+  typeof value === 'number' && value >>> 0 === value && value <= MAX_LENGTH;
+
+function refuse(name: string, value: unknown): never {
+  integer(name, value, 0, MAX_LENGTH);
+  throw new Error('unreachable');
+}
 
 /**
  * A growing buffer of consecutive messages.
@@ -27,6 +39,7 @@ export class MessageWriter implements Disposable {
 
   /** @param capacity initial size in bytes */
   constructor(capacity = 4096) {
+    if (!isSize(capacity)) refuse('capacity', capacity);
     this.bytes = new Uint8Array(capacity);
     this.view = new DataView(this.bytes.buffer);
   }
@@ -43,6 +56,7 @@ export class MessageWriter implements Disposable {
 
   /** Reserves `size` zero bytes, padded to a multiple of four, and returns their offset. */
   reserve(size: number): number {
+    if (!isSize(size)) refuse('size', size);
     const at = this.#end;
     const end = at + align4(size);
     if (end > this.bytes.length) this.#grow(end);
@@ -51,7 +65,12 @@ export class MessageWriter implements Disposable {
   }
 
   /** Begins a message and returns its offset, for {@link endMessage}. */
-  beginMessage({ type, flags, seq, portId }: MessageHeader): number {
+  beginMessage(header: MessageHeader): number {
+    object('header', header);
+    const type = u16(header.type, 'type');
+    const flags = u16(header.flags, 'flags');
+    const seq = u32(header.seq, 'seq');
+    const portId = u32(header.portId, 'portId');
     const at = this.reserve(NLMSG_HDRLEN);
     this.view.setUint16(at + 4, type, LE);
     this.view.setUint16(at + 6, flags, LE);
@@ -64,8 +83,11 @@ export class MessageWriter implements Disposable {
    * Ends the message at `at`.
    * @param size its nlmsg_len; by default it includes the padding at the end, as in the kernel
    */
-  endMessage(at: number, size = this.#end - at): void {
-    this.view.setUint32(at, size, LE);
+  endMessage(at: number, size?: number): void {
+    this.#within(at, NLMSG_HDRLEN);
+    const length = size ?? this.#end - at;
+    if (!isSize(length)) refuse('size', length);
+    this.view.setUint32(at, length, LE);
   }
 
   /**
@@ -73,13 +95,15 @@ export class MessageWriter implements Disposable {
    * payload.
    */
   attribute(type: number, size: number): number {
+    if (!isSize(size)) refuse('size', size);
+    const number = u16(type, 'type');
     const length = NLA_HDRLEN + size;
     if (length > MAX_ATTRIBUTE) {
       throw new EncodeError(`has ${size} bytes; at most ${MAX_ATTRIBUTE - NLA_HDRLEN} fit`, []);
     }
     const at = this.reserve(length);
     this.view.setUint16(at, length, LE);
-    this.view.setUint16(at + 2, type, LE);
+    this.view.setUint16(at + 2, number, LE);
     return at + NLA_HDRLEN;
   }
 
@@ -90,6 +114,7 @@ export class MessageWriter implements Disposable {
 
   /** Ends the nest at `at`. */
   endNest(at: number): void {
+    this.#within(at, NLA_HDRLEN);
     const length = this.#end - at;
     if (length > MAX_ATTRIBUTE) {
       throw new EncodeError(
@@ -105,7 +130,11 @@ export class MessageWriter implements Disposable {
    * @param zeroed whether to write zeros for undisclosed bytes
    * @throws EncodeError if they are undisclosed
    */
-  raw({ type, flags, bytes }: RawAttribute | OpaqueAttribute, zeroed = false): void {
+  raw(attribute: RawAttribute | OpaqueAttribute, zeroed = false): void {
+    object('attribute', attribute);
+    const { bytes } = attribute;
+    const type = u16(attribute.type, 'type');
+    const flags = u16(attribute.flags, 'flags');
     let payload: Uint8Array | undefined;
     try {
       payload = disclosed(bytes, zeroed);
@@ -118,6 +147,7 @@ export class MessageWriter implements Disposable {
 
   /** Discards everything from `at` on: after an error, an unfinished message. */
   cut(at: number): void {
+    this.#within(at, 0);
     this.bytes.fill(0, at, this.#end);
     this.#end = at;
   }
@@ -130,6 +160,11 @@ export class MessageWriter implements Disposable {
   /** The same as {@link wipe}, for `using`. */
   [Symbol.dispose](): void {
     this.wipe();
+  }
+
+  /** Refuses an offset at which fewer than `least` bytes were written. */
+  #within(at: number, least: number): void {
+    if (!isSize(at) || at > this.#end - least) integer('at', at, 0, Math.max(0, this.#end - least));
   }
 
   #grow(least: number): void {

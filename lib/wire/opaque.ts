@@ -4,6 +4,8 @@
  * @module
  */
 import { inspect } from 'node:util';
+import { integer, U32_MAX, wrongType } from '../base/argument.ts';
+import { shown } from '../base/shown.ts';
 import { EncodeError } from './error.ts';
 
 /**
@@ -20,8 +22,16 @@ export class OpaqueBytes implements Disposable {
    *   length
    */
   constructor(bytes: Uint8Array | number) {
-    this.length = typeof bytes === 'number' ? bytes : bytes.length;
-    this.#bytes = typeof bytes === 'number' ? undefined : bytes;
+    if (typeof bytes === 'number') {
+      this.length = integer('bytes', bytes, 0, U32_MAX);
+      this.#bytes = undefined;
+      return;
+    }
+    if (!(bytes instanceof Uint8Array)) {
+      throw wrongType('bytes', 'a Uint8Array, or its length', bytes);
+    }
+    this.length = bytes.length;
+    this.#bytes = bytes;
   }
 
   /**
@@ -68,6 +78,9 @@ export const opaque = (bytes: Uint8Array, at: number, length: number, keys: bool
  */
 export function disclosed(of: OpaqueBytes | Uint8Array, zeroed: boolean): Uint8Array | undefined {
   if (of instanceof Uint8Array) return of;
+  if (!(of instanceof OpaqueBytes)) {
+    throw new EncodeError(`must be a Uint8Array; received ${shown(of)}`, ['bytes']);
+  }
   const bytes = of.bytes();
   if (bytes !== undefined || zeroed) return bytes;
   throw new EncodeError(

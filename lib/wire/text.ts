@@ -4,7 +4,9 @@
  * U+DCFF, which valid UTF-8 cannot encode), so that encoding the text restores the original bytes.
  * @module
  */
+
 import { isUtf8 } from 'node:buffer';
+import { string } from '../base/argument.ts';
 import { once } from '../base/once.ts';
 import { beginning } from '../base/shown.ts';
 import { EncodeError } from './error.ts';
@@ -205,11 +207,7 @@ const unsafe = once(() => new RegExp(`[${UNSEEN}\\\\]|\\p{Surrogate}`, 'gu'));
  * sequences, even when set inside a container.
  */
 export function printable(text: string): string {
-  if (typeof text !== 'string') {
-    const error = new TypeError('text must be a string');
-    throw Object.assign(error, { code: 'ERR_INVALID_ARG_TYPE' });
-  }
-  return text.replace(unsafe(), (one) => (one === '\\' ? '\\\\' : escaped(one)));
+  return string('text', text).replace(unsafe(), (one) => (one === '\\' ? '\\\\' : escaped(one)));
 }
 
 /** The same for multi-line text, such as that of an error: line breaks are kept. */

@@ -3,6 +3,7 @@
  * device.
  * @module
  */
+import { bytes, integer, object, wrongType } from '../base/argument.ts';
 import { NLM_F_REQUEST } from '../netlink/constants.ts';
 import type { DecodeInput } from '../netlink/event.ts';
 import { messageType, NLMSG_HDRLEN, readHeader } from '../wire/message.ts';
@@ -18,6 +19,7 @@ import type { XfrmMessage } from './requests.ts';
  * @throws DecodeError if a part of it is malformed; the path starts with the message's name
  */
 export function decodeXfrmMessage(input: DecodeInput, at: number, length: number): XfrmMessage {
+  checkInput(input, at, length);
   const { view, time } = input;
   const type = messageType(view, at);
   const header = readHeader(view, at);
@@ -37,4 +39,14 @@ export function decodeXfrmMessage(input: DecodeInput, at: number, length: number
   } catch (error) {
     throw inMessage(error, type);
   }
+}
+
+function checkInput(input: DecodeInput, at: number, length: number): void {
+  object('input', input);
+  bytes('input.bytes', input.bytes);
+  const { view } = input;
+  if (!(view instanceof DataView)) throw wrongType('input.view', 'a DataView', view);
+  const size = Math.min(input.bytes.length, view.byteLength);
+  integer('at', at, 0, Math.max(0, size - NLMSG_HDRLEN));
+  integer('length', length, NLMSG_HDRLEN, size - at);
 }

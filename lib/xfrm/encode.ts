@@ -2,12 +2,13 @@
  * Encodes XFRM messages: every event, answer and request.
  * @module
  */
+import { object, string, wrongType } from '../base/argument.ts';
 import { NLM_F_REQUEST } from '../netlink/constants.ts';
 import type { Encodable } from '../wire/encodable.ts';
 import { EncodeError, notEncoded } from '../wire/error.ts';
 import { u16, u32 } from '../wire/integer.ts';
 import { type MessageHeader, NLMSG_HDRLEN } from '../wire/message.ts';
-import type { MessageWriter } from '../wire/message-writer.ts';
+import { MessageWriter } from '../wire/message-writer.ts';
 import { disclosed } from '../wire/opaque.ts';
 import type { Target } from './bodies.ts';
 import { bodyOf, messageOf } from './messages.ts';
@@ -44,6 +45,10 @@ export function encodeXfrm(
   message: EncodableXfrmMessage,
   options: EncodeOptions = {},
 ): void {
+  if (!(writer instanceof MessageWriter)) throw wrongType('writer', 'a MessageWriter', writer);
+  object('message', message);
+  object('options', options);
+  string('message.kind', message.kind);
   const at = writer.length;
   const name = message.kind === 'request' ? message.message : message.kind;
   try {

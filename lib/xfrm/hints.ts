@@ -5,7 +5,7 @@
 
 import { GET_NET_ADMIN } from '../base/net-admin.ts';
 import type { Ack } from '../netlink/ack.ts';
-import { errorCode } from '../netlink/kernel-error.ts';
+import { errnoName } from '../netlink/kernel-error.ts';
 
 const EVERY: Readonly<Record<string, string>> = {
   EPERM:
@@ -52,7 +52,7 @@ const HINTS: readonly [request: RegExp, hints: Readonly<Record<string, string>>]
 
 /** The hint for a refusal, if there is one. @param request such as `XFRM_MSG_NEWSA` */
 export function hintFor(request: string, ack: Ack): string | undefined {
-  const code = errorCode(ack.errno);
+  const code = errnoName(ack.errno);
   const own = HINTS.find(([pattern]) => pattern.test(request))?.[1];
   return own?.[code] ?? EVERY[code];
 }

@@ -3,6 +3,7 @@
  * (net/xfrm/xfrm_user.c; it is redacted only under lockdown "confidentiality").
  * @module
  */
+import { bytes } from '../base/argument.ts';
 import { OpaqueBytes } from '../wire/opaque.ts';
 
 /**
@@ -14,7 +15,7 @@ export class KeyMaterial extends OpaqueBytes {
 
   /** Takes ownership of the bytes, which must be a copy. */
   constructor(key: Uint8Array) {
-    super(key);
+    super(bytes('key', key));
     this.#key = key;
   }
 

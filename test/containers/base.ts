@@ -13,18 +13,13 @@ import {
   mkdtempSync,
   readdirSync,
   readFileSync,
-  renameSync,
   rmSync,
   symlinkSync,
   writeFileSync,
 } from 'node:fs';
-import { dirname, join } from 'node:path';
-import { openPackages, unpack } from '../../lib/lab/apt.ts';
-import { lockFile, openCache, workDirectory } from '../../lib/lab/cache.ts';
+import { join } from 'node:path';
+import { keep, unpackDebian } from '../debian.ts';
 import { nodeOf, root, script, tools } from '../package/packed.ts';
-
-/** Changes when what is made here does. */
-const LAYOUT = 'v1';
 
 /** Programs that busybox has and a base image is expected to have. */
 const APPLETS = ['sh', 'ls', 'cat', 'mkdir', 'rm', 'cp', 'ln', 'mv', 'chmod', 'env', 'sleep', 'id'];
@@ -48,39 +43,6 @@ const MUSL_NODE = {
   integrity:
     'sha512-6Y2u+AfOUuTqWgTCpFhySL8HAcONDucCFixKle9tWoW7bm8RF0+fwQBRWNWGdx+Toau07wZ1LNZPqN8gpgeBDQ==',
 };
-
-/** A folder of the cache; made by `make` if it is not there. */
-async function keep(name: string, make: (folder: string) => Promise<void>): Promise<string> {
-  const cache = openCache();
-  const place = join(cache, 'containers', LAYOUT, name);
-  if (existsSync(place)) return place;
-  console.error(`making ${name} …`);
-  const lock = await lockFile(join(cache, 'containers.lock'));
-  try {
-    if (existsSync(place)) return place;
-    const made = workDirectory(cache, 'containers');
-    chmodSync(made, 0o755);
-    await make(made);
-    mkdirSync(dirname(place), { recursive: true, mode: 0o700 });
-    renameSync(made, place);
-  } finally {
-    await lock.release();
-  }
-  return place;
-}
-
-/** Unpacks packages of a suite into a folder. */
-async function packages(suite: string, names: readonly string[], folder: string): Promise<void> {
-  const cache = openCache();
-  const lock = await lockFile(join(cache, `${suite}.lock`));
-  try {
-    const source = openPackages(cache, suite);
-    for (const file of (await source.download(names)).values()) await unpack(file, folder);
-    source.clear();
-  } finally {
-    await lock.release();
-  }
-}
 
 /** Folders, users and the programs of busybox, beside what the packages hold. */
 function furnish(folder: string, manager: string): void {
@@ -121,7 +83,7 @@ export const debian = () =>
   keep('debian', async (folder) => {
     const names = ['libc6', 'libgcc-s1', 'libstdc++6', 'busybox-static', 'libcap2', 'libcap2-bin'];
     // For setpriv; and flock, which the lab needs.
-    await packages('bookworm', [...names, 'util-linux', 'libcap-ng0'], folder);
+    await unpackDebian('bookworm', [...names, 'util-linux', 'libcap-ng0'], folder);
     furnish(folder, 'apt-get');
   });
 
@@ -132,9 +94,9 @@ export const debianNode = () =>
 /** `alpine:3`: musl, and Debian's libstdc++ (musl.c). */
 export const alpine = () =>
   keep('alpine', async (folder) => {
-    await packages('bookworm', ['busybox-static'], folder);
+    await unpackDebian('bookworm', ['busybox-static'], folder);
     const fetched = mkdtempSync(`${folder}.musl-`);
-    await packages('trixie', ['musl', 'libstdc++6', 'libgcc-s1'], fetched);
+    await unpackDebian('trixie', ['musl', 'libstdc++6', 'libgcc-s1'], fetched);
     const from = (path: string, to: string) =>
       cpSync(join(fetched, 'usr/lib', path), join(folder, to), { dereference: true });
     from('x86_64-linux-musl/libc.so', 'lib/ld-musl-x86_64.so.1');

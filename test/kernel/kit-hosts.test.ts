@@ -1,11 +1,8 @@
 /** The testing kit: namespaces, hosts, tunnels with keys made for them, traffic. */
 import assert from 'node:assert/strict';
-import { execFileSync, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { readdirSync, readlinkSync } from 'node:fs';
-import { createInterface } from 'node:readline';
+import { readlinkSync } from 'node:fs';
 import { test } from 'node:test';
-import { fileURLToPath } from 'node:url';
 import {
   gateways,
   keyedTunnel,
@@ -135,39 +132,4 @@ test('gateways carry what hosts behind them say', { skip: withoutEsp }, async ()
   assert.equal((await ping(behindLeft, behindRight)).received, 3);
   assert.equal(await tcp(behindRight, behindLeft), 65_536);
   for (const { current } of await states(left)) assert(current.packets > 3n);
-});
-
-const alive = (pid: number) => {
-  try {
-    process.kill(pid, 0);
-    return true;
-  } catch {
-    return false;
-  }
-};
-
-test('nothing outlives a process that is killed', async () => {
-  const kit = fileURLToPath(new URL('../../lib/testing/index.js', import.meta.url));
-  const script = `
-    const { twoHosts } = await import(${JSON.stringify(kit)});
-    const hosts = await twoHosts();
-    const child = hosts.left.spawn('sleep', ['1000']);
-    console.log(child.pid);
-    setInterval(() => {}, 1000);`;
-  const process = spawn(globalThis.process.execPath, ['--input-type=module', '-e', script], {
-    stdio: ['ignore', 'pipe', 'inherit'],
-  });
-  const [line] = await once(createInterface({ input: process.stdout }), 'line');
-  assert(alive(Number(line)));
-  process.kill('SIGKILL');
-  await once(process, 'exit');
-  while (alive(Number(line))) execFileSync('sleep', ['0.01']);
-});
-
-test('worlds leave no descriptor', async () => {
-  const open = () => readdirSync('/proc/self/fd').length;
-  await (await twoHosts())[Symbol.asyncDispose]();
-  const before = open();
-  for (let i = 0; i < 20; i++) await (await twoHosts())[Symbol.asyncDispose]();
-  assert.equal(open(), before);
 });

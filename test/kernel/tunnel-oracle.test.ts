@@ -219,7 +219,8 @@ test('random worlds are reported as they are', { skip: withoutEsp }, async () =>
   await using watching = await TunnelMonitor.open({ thresholds: BY_STATE, refreshInterval: 0 });
   await using counting = await TunnelMonitor.open({ thresholds: BY_COUNTERS, refreshInterval: 0 });
   const wrong: string[] = [];
-  for (const seed of SEEDS) {
+  for (const [i, seed] of SEEDS.entries()) {
+    if (i > 0 && i % 50 === 0) console.log(`${i} worlds`);
     const found = await judgeWorld(seed, watching, counting);
     // At once: what is printed is there also if the kernel does not come to the end.
     for (const line of found) console.log(line);

@@ -37,7 +37,17 @@ function changed(path: string): number {
   return Math.max(...readdirSync(path).map((name) => changed(join(path, name))));
 }
 
-const INPUTS = ['lib', 'native', 'scripts', 'bin', 'schema', 'docs', 'toolchain', 'package.json'];
+const INPUTS = [
+  'lib',
+  'page',
+  'native',
+  'scripts',
+  'bin',
+  'schema',
+  'docs',
+  'toolchain',
+  'package.json',
+];
 
 /** The tarball that `npm pack` makes, and where it was unpacked. */
 export interface Packed {

@@ -94,6 +94,18 @@ test('maps lead from the published code to its sources', async () => {
   );
 });
 
+test('maps of the command name file and line, without its text and without a warning', async () => {
+  const main = join(folder, 'node_modules/netlink-xfrm/bin/netlink-xfrm.js');
+  const text = `process.argv[2] = '--version';
+    process.stdout.write = () => console.error(new Error('here').stack);
+    await import('${main}');`;
+  const node = [process.execPath, '--enable-source-maps', '--input-type=module', '--eval', text];
+  const { stderr } = await run(node, folder);
+  const [, line] = /netlink-xfrm\/src\/cli\.ts:(\d+)/.exec(stderr) ?? [];
+  assert(Number(line) > 0, stderr);
+  assert.doesNotMatch(stderr, /warning|ENOENT/i);
+});
+
 test('a part that cannot be loaded for want of descriptors is loaded once there are', async () => {
   const folder = await installed({
     'descriptors.mjs': `

@@ -5,16 +5,16 @@ import { constants } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import * as library from '../../lib/index.ts';
-import { errorCode } from '../../lib/index.ts';
+import { errnoName } from '../../lib/index.ts';
 import * as lab from '../../lib/lab/index.ts';
 import * as testing from '../../lib/testing/index.ts';
 import { describeRequest } from '../../lib/xfrm/text.ts';
 
 test('an error has its name, also one that libuv has not', () => {
-  assert.equal(errorCode(constants.errno.ENOBUFS), 'ENOBUFS');
-  assert.equal(errorCode(-constants.errno.ENOBUFS), 'ENOBUFS');
-  assert.equal(errorCode(constants.errno.EINPROGRESS), 'EINPROGRESS');
-  assert.equal(errorCode(99_999), 'Unknown system error -99999');
+  assert.equal(errnoName(constants.errno.ENOBUFS), 'ENOBUFS');
+  assert.equal(errnoName(-constants.errno.ENOBUFS), 'ENOBUFS');
+  assert.equal(errnoName(constants.errno.EINPROGRESS), 'EINPROGRESS');
+  assert.equal(errnoName(99_999), 'Unknown system error -99999');
 });
 
 const root = join(import.meta.dirname, '../../..');
@@ -81,7 +81,7 @@ test('no error of the library is without a code', () => {
   );
   assert.throws(() => library.jsonLine(() => 1), {
     code: 'ERR_INVALID_ARG_TYPE',
-    message: 'a function has no JSON',
+    message: 'value must be something with a JSON form; received a function',
   });
   assert.throws(() => new library.Filter(['spi=1', 5] as never), {
     code: 'ERR_INVALID_ARG_TYPE',

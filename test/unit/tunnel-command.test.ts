@@ -6,11 +6,11 @@ import { join } from 'node:path';
 import { PassThrough } from 'node:stream';
 import { test } from 'node:test';
 import pc from 'picocolors';
+import { formatThreshold, parseDuration } from '../../lib/base/duration.ts';
 import { formatJson } from '../../lib/cli/json.ts';
 import { hearKeys } from '../../lib/cli/terminal/keyboard.ts';
 import { Screen } from '../../lib/cli/terminal/screen.ts';
 import { clip } from '../../lib/cli/terminal/width.ts';
-import { formatThreshold, parseDuration } from '../../lib/cli/text/units.ts';
 import {
   checkTunnels,
   DEFAULT_SEVERITIES,
@@ -24,9 +24,9 @@ import {
   type TunnelFrame,
   viewStateOf,
 } from '../../lib/cli/tunnels/frame.ts';
-import { TunnelFilter, type TunnelFilterScope } from '../../lib/cli/tunnels/tunnel-filter.ts';
 import { statesOf } from '../../lib/cli/wait.ts';
 import type { SubscriptionEvent, Tunnel, TunnelChange } from '../../lib/index.ts';
+import { TunnelFilter, type TunnelFilterScope } from '../../lib/tunnel/tunnel-filter.ts';
 import { checkLine } from '../schema.ts';
 import { runCommand } from '../warm-command.ts';
 import { capture } from './captures.ts';

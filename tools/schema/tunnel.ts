@@ -5,9 +5,9 @@
 
 import type { JsonRecord } from '../../lib/cli/json.ts';
 import { type CheckRecord, SEVERITY_WORDS, STATUSES } from '../../lib/cli/tunnels/check-result.ts';
-import { WARNINGS } from '../../lib/cli/tunnels/tunnel-filter.ts';
 import type { JsonChange, JsonTunnel, JsonWarning } from '../../lib/json/tunnel.ts';
 import { TUNNEL_STATES } from '../../lib/tunnel/tunnel.ts';
+import { WARNINGS } from '../../lib/tunnel/tunnel-filter.ts';
 import * as structs from '../../lib/xfrm/structs.ts';
 import { array, type Members, members, object, reference, type Schema, string } from './types.ts';
 

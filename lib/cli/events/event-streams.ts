@@ -4,6 +4,7 @@
  */
 import { basename, dirname } from 'node:path';
 import { setImmediate } from 'node:timers/promises';
+import { namespacePath } from '../../monitor/namespace-path.ts';
 import {
   isOfProcess,
   type NamedNamespace,
@@ -19,7 +20,6 @@ import type { SubscribeOptions } from '../../monitor/subscribe-options.ts';
 import type { TakeMessage } from '../../netlink/event.ts';
 import type { NetnsReference } from '../../socket/index.ts';
 import { HeldNamespace } from '../../socket/namespace.ts';
-import { namespacePath } from './namespace-path.ts';
 
 /** Where to listen. */
 export interface WatchOptions {

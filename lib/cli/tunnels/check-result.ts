@@ -8,8 +8,8 @@ import {
   type TunnelState,
   type TunnelWarning,
 } from '../../tunnel/tunnel.ts';
+import { WARNINGS } from '../../tunnel/tunnel-filter.ts';
 import { printable } from '../../wire/text.ts';
-import { WARNINGS } from './tunnel-filter.ts';
 
 /** Plugin statuses, in the order of their exit statuses (Monitoring Plugins Development Guidelines). */
 export const STATUSES = ['OK', 'WARNING', 'CRITICAL', 'UNKNOWN'] as const;

@@ -3,6 +3,7 @@
  * @module
  */
 import { aborted } from 'node:util';
+import type { TunnelFilter } from '../../tunnel/tunnel-filter.ts';
 import type { TunnelMonitorOptions } from '../../tunnel/tunnel-monitor.ts';
 import { endedBySignal } from '../events/ended.ts';
 import type { Colors } from '../terminal/colors.ts';
@@ -11,7 +12,6 @@ import { Screen } from '../terminal/screen.ts';
 import { frameLines, mostAbove, viewStateOf } from './frame.ts';
 import { openTunnels } from './open.ts';
 import { RateMeter } from './rate-meter.ts';
-import type { TunnelFilter } from './tunnel-filter.ts';
 import { rowsOf } from './tunnel-table.ts';
 
 /** Milliseconds between two frames. */

@@ -4,13 +4,13 @@
  * @module
  */
 import { type Command, InvalidArgumentError, Option } from 'commander';
+import { formatThreshold, parseDuration } from '../../base/duration.ts';
 import { FilterError } from '../../monitor/filter-error.ts';
+import { namespacePath } from '../../monitor/namespace-path.ts';
 import { THRESHOLDS, type TunnelThresholds } from '../../tunnel/thresholds.ts';
+import { TunnelFilter, type TunnelFilterScope } from '../../tunnel/tunnel-filter.ts';
 import type { TunnelMonitorOptions } from '../../tunnel/tunnel-monitor-options.ts';
-import { namespacePath } from '../events/namespace-path.ts';
-import { formatThreshold, parseDuration } from '../text/units.ts';
 import { ExpectError, readExpected } from './expect.ts';
-import { TunnelFilter, type TunnelFilterScope } from './tunnel-filter.ts';
 
 /** The options as parsed by commander. */
 export interface TunnelOptions {

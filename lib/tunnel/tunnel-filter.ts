@@ -5,18 +5,13 @@
  *     peer=198.51.100.0/24 state!=up,idle
  * @module
  */
-import { Filter } from '../../monitor/filter.ts';
-import type { FilterSubject, SubjectAddress } from '../../monitor/filter-input.ts';
-import { KEYS, type KeyName, KIND } from '../../monitor/filter-keys.ts';
-import { parseTerms, type Term } from '../../monitor/filter-term.ts';
-import type { SubscriptionEvent } from '../../monitor/subscribe.ts';
-import {
-  type TrafficDirection,
-  TUNNEL_STATES,
-  type Tunnel,
-  type TunnelWarning,
-} from '../../tunnel/tunnel.ts';
-import type { TunnelChange, TunnelEvent } from '../../tunnel/tunnel-changes.ts';
+import { Filter } from '../monitor/filter.ts';
+import type { FilterSubject, SubjectAddress } from '../monitor/filter-input.ts';
+import { KEYS, type KeyName, KIND } from '../monitor/filter-keys.ts';
+import { parseTerms, type Term } from '../monitor/filter-term.ts';
+import type { SubscriptionEvent } from '../monitor/subscribe.ts';
+import { type TrafficDirection, TUNNEL_STATES, type Tunnel, type TunnelWarning } from './tunnel.ts';
+import type { TunnelChange, TunnelEvent } from './tunnel-changes.ts';
 
 /** The kinds of change that a term can select. */
 const CHANGES = Object.keys({

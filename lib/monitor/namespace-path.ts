@@ -3,7 +3,7 @@
  * @module
  */
 import { resolve } from 'node:path';
-import { NAMED } from '../../monitor/namespace-watch.ts';
+import { NAMED } from './namespace-watch.ts';
 
 /** Path of a namespace given on the command line: a name, or a path. */
 export const namespacePath = (name: string): string =>

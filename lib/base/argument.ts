@@ -1,5 +1,5 @@
 /** Checks of arguments, made before any system call. @module */
-import { shown } from '../base/shown.ts';
+import { shown } from './shown.ts';
 
 /** The largest 32-bit unsigned number: port ids and group masks are u32 (linux/netlink.h). */
 export const U32_MAX = 0xffff_ffff;
@@ -15,14 +15,16 @@ export function wrongValue(message: string): TypeError {
   return Object.assign(new TypeError(message), { code: 'ERR_INVALID_ARG_VALUE' });
 }
 
+/** A RangeError for a number that is too small or too large, with Node's code for it. */
+export function outOfRange(message: string): RangeError {
+  return Object.assign(new RangeError(message), { code: 'ERR_OUT_OF_RANGE' });
+}
+
 /** `value`, if it is an integer from `min` to `max`. */
 export function integer(name: string, value: unknown, min: number, max: number): number {
   if (typeof value !== 'number') throw wrongType(name, 'a number', value);
   if (Number.isInteger(value) && value >= min && value <= max) return value;
-  const error = new RangeError(
-    `${name} must be an integer from ${min} to ${max}; received ${value}`,
-  );
-  throw Object.assign(error, { code: 'ERR_OUT_OF_RANGE' });
+  throw outOfRange(`${name} must be an integer from ${min} to ${max}; received ${value}`);
 }
 
 /** The same, or `otherwise` if it is undefined. */
@@ -34,6 +36,18 @@ export function optionalInteger(
   max: number,
 ): number {
   return value === undefined ? otherwise : integer(name, value, min, max);
+}
+
+/** `value`, if it is a string. */
+export function string(name: string, value: unknown): string {
+  if (typeof value !== 'string') throw wrongType(name, 'a string', value);
+  return value;
+}
+
+/** `value`, if it is a Uint8Array. */
+export function bytes(name: string, value: unknown): Uint8Array {
+  if (!(value instanceof Uint8Array)) throw wrongType(name, 'a Uint8Array', value);
+  return value;
 }
 
 /** `value`, if it is a boolean, or `otherwise` if it is undefined. */

@@ -1,5 +1,5 @@
 /**
- * Valid arguments with all their properties, which arguments.ts then corrupts.
+ * Valid arguments with all their properties, parts of which tests then replace.
  * @module
  */
 
@@ -35,7 +35,14 @@ const POLICY = {
   templates: [{ ...ENDS, proto: 'esp', mode: 'tunnel', reqid: 1, spi: 1, optional: true }],
 };
 const AEVENT = {
-  ...{ daddr: ENDS.daddr, spi: 1, proto: 'esp', saddr: ENDS.saddr, reqid: 1, flags: ['replay'] },
+  ...{
+    daddr: ENDS.daddr,
+    spi: 1,
+    proto: 'esp',
+    saddr: ENDS.saddr,
+    reqid: 1,
+    flags: ['replay-value'],
+  },
 };
 const MIGRATION = {
   ...{ oldDaddr: '192.0.2.2', oldSaddr: '192.0.2.1', newDaddr: '192.0.2.4', newSaddr: '192.0.2.3' },
@@ -43,7 +50,10 @@ const MIGRATION = {
 };
 const LINK = {
   ...{ name: 'torture', mtu: 1400, address: '02:00:00:00:00:01', group: 1, alias: 'x', master: 1 },
-  ...{ flags: ['up'], info: { kind: 'vxlan', vxlan: { id: 1, group: '192.0.2.1', ttl: 3 } } },
+  ...{
+    flags: ['up'],
+    info: { kind: 'gre', gre: { local: '192.0.2.1', remote: '192.0.2.2', ttl: 3 } },
+  },
 };
 const ADDRESS = {
   ...{ index: 1, local: '192.0.2.1', prefixLength: 24, family: 'inet', label: 'lo' },
@@ -58,12 +68,12 @@ const ROUTE = {
     priority: 3,
     metrics: { mtu: 1400 },
   },
-  multipath: [{ ifindex: 1, gateway: '192.0.2.1', hops: 1, flags: [] }],
+  nexthops: [{ index: 1, gateway: '192.0.2.1', hops: 1, flags: [] }],
   via: { family: 'inet6', address: '::1' },
 };
 const RULE = {
-  ...{ family: 'inet', table: 100, priority: 10, src: '10.0.0.0', srcLength: 8, fwmark: 1 },
-  ...{ action: 'to-table', iifname: 'lo', uidRange: { start: 0, end: 1 } },
+  ...{ family: 'inet', table: 100, priority: 10, src: '10.0.0.0', srcLength: 8, mark: 1 },
+  ...{ action: 'to-table', iifName: 'lo', uidRange: { start: 0, end: 1 } },
 };
 
 /** By class and method; common call options are appended to them. */
@@ -118,7 +128,7 @@ export const METHODS = {
     listNeighbours: [{ family: 'inet', index: 1, proxy: true }],
     getNeighbour: [1, '192.0.2.1'],
     listRules: [{ family: 'inet' }],
-    getRule: [{ priority: 1 }],
+    getRule: ['inet', 1],
     addRule: [RULE],
     deleteRule: [RULE],
     listNexthops: [{ oif: 1 }],

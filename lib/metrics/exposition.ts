@@ -1,0 +1,106 @@
+/**
+ * Metrics as text: OpenMetrics 1.0, and Prometheus' text format 0.0.4
+ * (https://prometheus.io/docs/specs/om/open_metrics_spec/,
+ * https://prometheus.io/docs/instrumenting/exposition_formats/).
+ * @module
+ */
+import { type Metric, type Sample, sampleName } from './metric.ts';
+import { escaped, labelText } from './series-text.ts';
+import type { MetricsSource } from './source.ts';
+import { NAMESPACE_METRICS, TUNNEL_METRICS } from './table.ts';
+
+export type TextFormat = 'openmetrics' | 'classic';
+
+/** What each format is called in HTTP. */
+export const CONTENT_TYPES: Readonly<Record<TextFormat, string>> = {
+  openmetrics: 'application/openmetrics-text; version=1.0.0; charset=utf-8',
+  classic: 'text/plain; version=0.0.4; charset=utf-8',
+};
+
+/** The format that a request's `Accept` prefers: the one with the higher weight (RFC 9110, 12.4.2). */
+export function formatFor(accept: string | undefined): TextFormat {
+  const weight = (wanted: RegExp) => {
+    let best = 0;
+    for (const range of (accept ?? '').split(',', 64)) {
+      if (!wanted.test(range)) continue;
+      const q = /;\s*q=([\d.]+)/i.exec(range)?.[1];
+      best = Math.max(best, q === undefined ? 1 : Number(q) || 0);
+    }
+    return best;
+  };
+  const open = weight(/^\s*application\/openmetrics-text(?!.*version=(?!1\.0\.0|0\.0\.1))/i);
+  const classic = weight(/^\s*(text\/plain|text\/\*|\*\/\*)/i);
+  return open > 0 && open >= classic ? 'openmetrics' : 'classic';
+}
+
+const joined = (...texts: readonly string[]) => {
+  const text = texts.filter((one) => one !== '').join(',');
+  return text === '' ? '' : `{${text}}`;
+};
+
+/** Infinity is written in another way than JavaScript's; nothing here is. */
+const number = (value: number): string =>
+  value === Number.POSITIVE_INFINITY
+    ? '+Inf'
+    : value === Number.NEGATIVE_INFINITY
+      ? '-Inf'
+      : `${value}`;
+
+/** The lines before a metric's values. */
+function head(metric: Metric, format: TextFormat): string {
+  const { name, type, unit, help } = metric;
+  if (format === 'openmetrics') {
+    const text = `# TYPE ${name} ${type}\n# HELP ${name} ${escaped(help)}\n`;
+    return unit === undefined
+      ? text
+      : `# TYPE ${name} ${type}\n# UNIT ${name} ${unit}\n# HELP ${name} ${escaped(help)}\n`;
+  }
+  const sample = sampleName(metric);
+  const plain = escaped(help, /[\\\n]/g);
+  return `# HELP ${sample} ${plain}\n# TYPE ${sample} ${type === 'info' ? 'gauge' : type}\n`;
+}
+
+/** A metric with given samples. */
+export function* familyText(
+  metric: Metric,
+  samples: Iterable<Sample>,
+  format: TextFormat,
+): Generator<string, undefined> {
+  let text = '';
+  const name = sampleName(metric);
+  for (const { labels, value } of samples) {
+    text += `${name}${joined(labelText(labels))} ${number(value)}\n`;
+  }
+  if (text !== '') yield head(metric, format) + text;
+}
+
+/**
+ * Everything that is known about tunnels and their namespaces, piece by piece: others may run in
+ * between. A piece is small; join them before writing.
+ */
+export function* metricsText(
+  sources: readonly MetricsSource[],
+  format: TextFormat,
+): Generator<string, undefined> {
+  for (const source of sources) source.update();
+  for (const metric of TUNNEL_METRICS) {
+    let begun = false;
+    for (const source of sources) {
+      for (const text of source.linesOf(metric)) {
+        if (text === '') continue;
+        yield begun ? text : head(metric, format) + text;
+        begun = true;
+      }
+    }
+  }
+  for (const metric of NAMESPACE_METRICS) {
+    const samples = function* () {
+      for (const source of sources) {
+        for (const { labels, value } of metric.samples(source)) {
+          yield { labels: { netns: source.netns, ...labels }, value };
+        }
+      }
+    };
+    yield* familyText(metric, samples(), format);
+  }
+}

@@ -1,0 +1,296 @@
+/** The configuration of the daemon: a JSON file (schema/serve-1.json), checked. @module */
+import { closeSync, constants, fstatSync, openSync, readFileSync } from 'node:fs';
+import { getNodeValue, type ParseError, parseTree, printParseErrorCode } from 'jsonc-parser';
+import { parseDuration } from '../base/duration.ts';
+import { shown } from '../base/shown.ts';
+import { OTHER } from '../metrics/tunnel-series.ts';
+import { checkedOne, type ExpectedTunnel } from '../tunnel/expected.ts';
+import { checkedThresholds, THRESHOLDS, type TunnelThresholds } from '../tunnel/thresholds.ts';
+import { ConfigError, offsetOf, type Path } from './config-error.ts';
+import { type ListenAddress, parseListen } from './listen-address.ts';
+
+/** An expected tunnel, and the namespace in which it is. */
+export type ExpectedSomewhere = ExpectedTunnel & { readonly netns?: string };
+
+/** Everything that can be configured, as the file has it. */
+export interface ServeConfig {
+  readonly listen: ListenAddress;
+  /** Names that requests may have in `Host`, besides addresses and localhost. */
+  readonly hosts: readonly string[];
+  readonly tls: { readonly cert: string; readonly key: string } | undefined;
+  readonly tokenFile: string | undefined;
+  /** Names or paths of namespaces; empty: the process's own. */
+  readonly netns: readonly string[];
+  readonly allNetns: boolean;
+  readonly expected: readonly ExpectedSomewhere[];
+  readonly thresholds: Partial<TunnelThresholds>;
+  readonly acquires: boolean;
+  /** Milliseconds between two readings of the counters. */
+  readonly refresh: number;
+  readonly stateDir: string | undefined;
+  /** The most tunnels with series of their own, in each namespace. */
+  readonly tunnelSeries: number;
+  /** The most streams of events. */
+  readonly eventStreams: number;
+  /** The most open connections. */
+  readonly connections: number;
+}
+
+export const DEFAULTS: ServeConfig = {
+  listen: { host: '127.0.0.1', port: 9786 },
+  hosts: [],
+  tls: undefined,
+  tokenFile: undefined,
+  netns: [],
+  allNetns: false,
+  expected: [],
+  thresholds: {},
+  acquires: false,
+  refresh: 10_000,
+  stateDir: undefined,
+  tunnelSeries: 10_000,
+  eventStreams: 128,
+  connections: 512,
+};
+
+/** A value that is wrong, and where it is. */
+class Wrong extends Error {
+  readonly path: Path;
+  /** Whether its name is wrong, not its value. */
+  readonly isName: boolean;
+
+  constructor(path: Path, reason: string, isName = false) {
+    super(reason);
+    this.path = path;
+    this.isName = isName;
+  }
+}
+
+type Check<T> = (value: unknown, path: Path) => T;
+
+const expected = (what: string, value: unknown, path: Path) =>
+  new Wrong(path, `${nameOf(path)} must be ${what}; found ${shown(value)}`);
+
+const nameOf = (path: Path) =>
+  path.reduce<string>(
+    (text, one) => (typeof one === 'number' ? `${text}[${one}]` : text ? `${text}.${one}` : one),
+    '',
+  ) || 'the configuration';
+
+const text: Check<string> = (value, path) => {
+  if (typeof value === 'string' && value !== '') return value;
+  throw expected('a non-empty string', value, path);
+};
+
+const flag: Check<boolean> = (value, path) => {
+  if (typeof value === 'boolean') return value;
+  throw expected('true or false', value, path);
+};
+
+const whole =
+  (least: number, most: number): Check<number> =>
+  (value, path) => {
+    if (Number.isInteger(value) && (value as number) >= least && (value as number) <= most) {
+      return value as number;
+    }
+    throw expected(`an integer from ${least} to ${most}`, value, path);
+  };
+
+const duration =
+  (least: number): Check<number> =>
+  (value, path) => {
+    const parsed = typeof value === 'string' ? parseDuration(value) : undefined;
+    if (parsed !== undefined && parsed >= least) return parsed;
+    const more = least > 0 ? `, at least ${least / 1000}s` : '';
+    throw expected(`a duration such as "500ms", "30s", "5m", "1h30m"${more}`, value, path);
+  };
+
+const listOf =
+  <T>(each: Check<T>): Check<readonly T[]> =>
+  (value, path) => {
+    if (!Array.isArray(value)) throw expected('an array', value, path);
+    return value.map((one, i) => each(one, [...path, i]));
+  };
+
+function object(value: unknown, path: Path, names: readonly string[]): Record<string, unknown> {
+  if (typeof value !== 'object' || value === null || Array.isArray(value)) {
+    throw expected('an object', value, path);
+  }
+  for (const name of Object.keys(value)) {
+    if (names.includes(name)) continue;
+    const known = names.filter((one) => one !== '$schema').join(', ');
+    const reason = `unknown member ${JSON.stringify(name)}: expected one of ${known}`;
+    throw new Wrong([...path, name], reason, true);
+  }
+  return value as Record<string, unknown>;
+}
+
+/** The longest name, which becomes a label. */
+const LONGEST_NAME = 200;
+
+const tunnel: Check<ExpectedSomewhere> = (value, path) => {
+  const { netns, ...rest } = object(value, path, [
+    'name',
+    'remote',
+    'local',
+    'reqid',
+    'ifId',
+    'mark',
+    'netns',
+  ]);
+  const where = netns === undefined ? undefined : text(netns, [...path, 'netns']);
+  let checked: ExpectedTunnel;
+  try {
+    checked = checkedOne(rest, 'expected');
+  } catch (error) {
+    const { message } = error as Error;
+    const [, member] = /^expected\.(\w+)/.exec(message) ?? [];
+    const reason = message.replace(/^expected/, nameOf(path)).replace('received', 'found');
+    throw new Wrong(member === undefined ? path : [...path, member], reason);
+  }
+  const { name = '' } = checked;
+  if (name === OTHER || name.startsWith('netns/') || name.length > LONGEST_NAME) {
+    const reason = `must have at most ${LONGEST_NAME} characters, not be "${OTHER}", and not begin with "netns/"`;
+    throw new Wrong([...path, 'name'], `${nameOf(path)}.name ${reason}; found ${shown(name)}`);
+  }
+  return { ...checked, ...(where !== undefined && { netns: where }) };
+};
+
+/** Thresholds that are numbers; the others are durations. */
+const NUMBERS = new Set(['pile', 'sequence', 'lifetime', 'acquires', 'mappings', 'leak']);
+
+const thresholds: Check<Partial<TunnelThresholds>> = (value, path) => {
+  const given = object(value, path, Object.keys(THRESHOLDS));
+  const all = Object.entries(given).map(([name, one]) => {
+    const at = [...path, name];
+    const parsed = NUMBERS.has(name) ? one : duration(0)(one, at);
+    try {
+      checkedThresholds({ [name]: parsed });
+    } catch (error) {
+      const { message } = error as Error;
+      throw new Wrong(at, message.replace('options.', '').replace('received', 'found'));
+    }
+    return [name, parsed];
+  });
+  return Object.fromEntries(all);
+};
+
+const MEMBERS: { readonly [Name in keyof ServeConfig]: Check<ServeConfig[Name]> } = {
+  listen(value, path) {
+    const address = parseListen(text(value, path));
+    if (address) return address;
+    throw expected(
+      'an address and a port, such as "127.0.0.1:9786", "[::1]:9786" or ":9786"',
+      value,
+      path,
+    );
+  },
+  hosts: listOf(text),
+  tls(value, path) {
+    const { cert, key } = object(value, path, ['cert', 'key']);
+    return { cert: text(cert, [...path, 'cert']), key: text(key, [...path, 'key']) };
+  },
+  tokenFile: text,
+  netns: listOf(text),
+  allNetns: flag,
+  expected(value, path) {
+    const all = listOf(tunnel)(value, path);
+    const names = new Set<string>();
+    all.forEach(({ name, netns = '' }, i) => {
+      if (names.has(`${netns}/${name}`)) {
+        throw new Wrong(
+          [...path, i, 'name'],
+          `${nameOf(path)}[${i}].name: ${JSON.stringify(name)} is a duplicate`,
+        );
+      }
+      names.add(`${netns}/${name}`);
+    });
+    return all;
+  },
+  thresholds,
+  acquires: flag,
+  refresh: duration(1000),
+  stateDir: text,
+  tunnelSeries: whole(1, 1_000_000),
+  eventStreams: whole(0, 10_000),
+  connections: whole(8, 100_000),
+};
+
+/** The names of all members. */
+export const CONFIG_MEMBERS = Object.keys(MEMBERS) as (keyof ServeConfig)[];
+
+/**
+ * Parses a configuration.
+ *
+ * @param file its name in errors
+ * @throws ConfigError
+ */
+export function parseConfig(json: string, file: string): Partial<ServeConfig> {
+  const errors: ParseError[] = [];
+  const options = { disallowComments: true, allowTrailingComma: false };
+  const source = json.replace(/^\uFEFF/, '');
+  const root = parseTree(source, errors, options);
+  const [first] = errors;
+  if (first) {
+    const reason = printParseErrorCode(first.error).replace(
+      /\B[A-Z]/g,
+      (one) => ` ${one.toLowerCase()}`,
+    );
+    throw new ConfigError(file, source, first.offset, `invalid JSON: ${reason.toLowerCase()}`);
+  }
+  try {
+    const given = object(root && getNodeValue(root), [], ['$schema', ...CONFIG_MEMBERS]);
+    const members = Object.entries(given).filter(([name]) => name !== '$schema');
+    const checked = members.map(([name, value]) => {
+      const check = MEMBERS[name as keyof ServeConfig] as Check<unknown>;
+      return [name, check(value, [name])];
+    });
+    const config = Object.fromEntries(checked) as Partial<ServeConfig>;
+    if (config.allNetns && config.netns?.length) {
+      throw new Wrong(['allNetns'], 'allNetns and netns exclude each other');
+    }
+    return config;
+  } catch (error) {
+    if (!(error instanceof Wrong)) throw error;
+    throw new ConfigError(file, source, offsetOf(root, error.path, error.isName), error.message);
+  }
+}
+
+/** Maximum size of the file, in bytes: ten thousand expected tunnels take about one MiB. */
+const LARGEST = 16 * 2 ** 20;
+
+/**
+ * Reads the file.
+ *
+ * @throws ConfigError; an Error that says why it cannot be read
+ */
+export function readConfig(path: string): Partial<ServeConfig> {
+  return parseConfig(readSmallFile(path, LARGEST), path);
+}
+
+/** Reads a regular file. @throws an Error that names it, and says what is wrong */
+export function readSmallFile(
+  path: string,
+  largest: number,
+  refused: (mode: number) => string | undefined = () => undefined,
+): string {
+  try {
+    // Opening a FIFO would block until someone writes to it.
+    const file = openSync(path, constants.O_RDONLY | constants.O_NONBLOCK);
+    try {
+      const stat = fstatSync(file);
+      if (!stat.isFile()) throw new Error('not a regular file');
+      if (stat.size > largest) throw new Error(`larger than ${largest} bytes`);
+      const why = refused(stat.mode);
+      if (why !== undefined) throw new Error(why);
+      return readFileSync(file, 'utf8');
+    } finally {
+      closeSync(file);
+    }
+  } catch (error) {
+    const { code, message } = error as NodeJS.ErrnoException;
+    const reason =
+      code === 'ENOENT' ? 'no such file' : code === 'EACCES' ? 'permission denied' : message;
+    throw Object.assign(new Error(`${path}: ${reason}`), { code: 'ERR_FILE' });
+  }
+}

@@ -1,0 +1,69 @@
+/** Long answers, made and sent piece by piece, so that nothing else has to wait. @module */
+import { once } from 'node:events';
+import type { ServerResponse } from 'node:http';
+import { constants, createGzip } from 'node:zlib';
+
+/** Bytes written at a time. */
+const CHUNK = 128 * 1024;
+/** Milliseconds of work before others get a turn. */
+const SLICE = 8;
+
+const turn = () => new Promise((resolve) => setImmediate(resolve));
+
+/** Whether a request accepts gzip (RFC 9110, 12.5.3). */
+export const acceptsGzip = (header: string | undefined): boolean =>
+  (header ?? '').split(',', 32).some((one) => {
+    const [, q = '1'] = /^\s*gzip\s*(?:;\s*q=([\d.]+))?\s*$/i.exec(one) ?? [undefined, '0'];
+    return Number(q) > 0;
+  });
+
+/**
+ * Sends pieces of text, which are made while they are sent. A reader that is slow makes them be
+ * made slower; one that leaves ends it.
+ */
+export async function sendPieces(
+  response: ServerResponse,
+  type: string,
+  pieces: Iterable<string>,
+  gzip: boolean,
+): Promise<void> {
+  response.setHeader('content-type', type);
+  response.setHeader('vary', 'accept, accept-encoding');
+  if (gzip) response.setHeader('content-encoding', 'gzip');
+  if (response.req.method === 'HEAD') {
+    response.end();
+    return;
+  }
+  // The least effort: the text of metrics shrinks to a twentieth with any.
+  const zip = gzip ? createGzip({ level: constants.Z_BEST_SPEED, chunkSize: CHUNK }) : undefined;
+  zip?.pipe(response);
+  const to = zip ?? response;
+  const gone = new AbortController();
+  response.on('close', () => {
+    gone.abort();
+    zip?.destroy();
+  });
+  let text = '';
+  let began = performance.now();
+  const write = async () => {
+    const drained = to.write(text);
+    text = '';
+    if (!drained) await once(to, 'drain', { signal: gone.signal });
+  };
+  try {
+    for (const piece of pieces) {
+      text += piece;
+      if (text.length >= CHUNK) await write();
+      if (gone.signal.aborted) return;
+      if (performance.now() - began < SLICE) continue;
+      await turn();
+      began = performance.now();
+    }
+    if (gone.signal.aborted) return;
+    to.end(text);
+  } catch (error) {
+    // The reader left, or an error that the answer can no longer tell.
+    response.destroy();
+    if ((error as Error).name !== 'AbortError') throw error;
+  }
+}

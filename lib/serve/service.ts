@@ -1,0 +1,164 @@
+/** The daemon: which namespaces are watched, and what is known about all of them. @module */
+
+import { namespacePath } from '../monitor/namespace-path.ts';
+import { NamespaceWatch } from '../monitor/namespace-watch.ts';
+import { isUpState } from '../tunnel/tunnel.ts';
+import type { ServeConfig } from './config.ts';
+import { EventLog } from './event-log.ts';
+import type { LifeCycle } from './life-cycle.ts';
+import type { SavedState } from './state-file.ts';
+import { type Surroundings, WatchedNamespace } from './watched-namespace.ts';
+
+/** Milliseconds in which the counters are read in any case, unless something hangs. */
+const OVERDUE = 60_000;
+
+export class Service {
+  readonly lifeCycle: LifeCycle;
+  readonly startedAt = Date.now();
+  readonly log = new EventLog(this.startedAt);
+  readonly #namespaces = new Map<string | null, WatchedNamespace>();
+  readonly #around: Surroundings;
+  #named: NamespaceWatch | undefined;
+  #config: ServeConfig;
+  readonly #closing: Promise<unknown>[] = [];
+  /** Of namespaces that were not watched so far. */
+  #saved: SavedState = { namespaces: new Map(), isLast: true };
+
+  constructor(config: ServeConfig, lifeCycle: LifeCycle) {
+    this.#config = config;
+    this.lifeCycle = lifeCycle;
+    const { acquires, thresholds, refresh, tunnelSeries } = config;
+    this.#around = {
+      log: this.log,
+      lifeCycle,
+      options: { acquires, thresholds, refreshInterval: refresh },
+      tunnelSeries,
+    };
+  }
+
+  get config(): ServeConfig {
+    return this.#config;
+  }
+
+  get namespaces(): readonly WatchedNamespace[] {
+    return [...this.#namespaces.values()];
+  }
+
+  /** What is to be known after a restart. */
+  save(isLast: boolean): SavedState {
+    const all = this.namespaces.map(({ name, source }) => {
+      source.update();
+      return [name, source.tunnels.save()] as const;
+    });
+    return { namespaces: new Map([...this.#saved.namespaces, ...all]), isLast };
+  }
+
+  /** Takes up what was saved, before it begins to watch. */
+  restore(saved: SavedState): void {
+    this.#saved = saved;
+  }
+
+  /** Begins to watch. @returns a promise that is fulfilled when everything was tried once */
+  async start(): Promise<void> {
+    this.#watch(this.#config);
+    await Promise.all(this.namespaces.map(({ tried }) => tried));
+  }
+
+  /** Whether every namespace was synced once, and none is blind now. */
+  get blind(): WatchedNamespace[] {
+    return this.namespaces.filter(({ state }) => state.state === 'blind');
+  }
+
+  /** Takes another configuration, as far as that is possible without a restart. */
+  configure(config: ServeConfig): void {
+    this.#config = config;
+    this.#watch(config);
+    for (const one of this.#namespaces.values()) one.setExpected(this.#expectedIn(one.name));
+  }
+
+  /**
+   * Whether all is well that a restart could cure: where someone watches, the counters are read in
+   * time. A namespace that is blind is tried again anyway.
+   */
+  get isHealthy(): boolean {
+    const oldest = performance.now() - Math.max(OVERDUE, 3 * this.#config.refresh);
+    return this.namespaces.every(
+      ({ monitor }) => monitor === undefined || monitor.countersReadAt.monotonic >= oldest,
+    );
+  }
+
+  /** All tunnels in words, for a service manager. */
+  get status(): string {
+    let [all, up] = [0, 0];
+    for (const { monitor } of this.#namespaces.values()) {
+      for (const { state } of monitor?.tunnels ?? []) {
+        all++;
+        if (isUpState(state)) up++;
+      }
+    }
+    const overruns = this.namespaces.reduce((sum, { source }) => sum + source.overruns, 0);
+    const blind = this.blind.length;
+    const seeing = blind === 0 ? '' : `, ${blind} of ${this.#namespaces.size} namespaces blind`;
+    return `${all} ${all === 1 ? 'tunnel' : 'tunnels'}: ${up} up, ${all - up} not; ${overruns} overruns${seeing}`;
+  }
+
+  async close(): Promise<void> {
+    this.#named?.close();
+    await Promise.all([...this.#namespaces.values()].map((one) => one.close()));
+    await Promise.all(this.#closing);
+  }
+
+  #expectedIn(name: string | null) {
+    return this.#config.expected.flatMap(({ netns, ...tunnel }) =>
+      (netns ?? null) === name ? [tunnel] : [],
+    );
+  }
+
+  #watch({ netns, allNetns }: ServeConfig): void {
+    const wanted = new Map<string | null, string | undefined>(
+      netns.map((name) => [name, namespacePath(name)]),
+    );
+    if (netns.length === 0) wanted.set(null, undefined);
+    for (const [name, path] of wanted) this.#add(name, path);
+    if (allNetns && this.#named === undefined) {
+      this.#named = new NamespaceWatch({
+        added: ({ name, path }) => this.#add(name, path),
+        removed: ({ name }) => this.#remove(name),
+      });
+      this.#named.begin();
+    } else if (!allNetns) {
+      this.#named?.close();
+      this.#named = undefined;
+    }
+    for (const name of this.#namespaces.keys()) {
+      if (!wanted.has(name) && !(allNetns && name !== null)) this.#remove(name);
+    }
+  }
+
+  #add(name: string | null, path: string | undefined): void {
+    if (this.#namespaces.has(name)) return;
+    const namespace = new WatchedNamespace(name, path, this.#expectedIn(name), this.#around);
+    const { namespaces, isLast } = this.#saved;
+    const saved = namespaces.get(name);
+    if (saved) namespace.source.tunnels.restore(saved, !isLast);
+    const others = [...namespaces].filter(([one]) => one !== name);
+    this.#saved = { namespaces: new Map(others), isLast };
+    this.#namespaces.set(name, namespace);
+    namespace.start();
+  }
+
+  #remove(name: string | null): void {
+    const namespace = this.#namespaces.get(name);
+    if (namespace === undefined) return;
+    this.#namespaces.delete(name);
+    this.#closing.push(namespace.close());
+    this.lifeCycle.notice(
+      'info',
+      'namespace-removed',
+      `the namespace ${JSON.stringify(name)} is no longer watched`,
+      {
+        netns: name,
+      },
+    );
+  }
+}

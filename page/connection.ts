@@ -1,0 +1,163 @@
+/**
+ * The connection to the daemon: answers, and the stream of events, which is resumed where it broke off. The stream is
+ * read with fetch, since EventSource cannot send a token.
+ * @module
+ */
+import { createParser, type EventSourceMessage } from 'eventsource-parser';
+import type { Link } from './model.ts';
+
+/** Milliseconds. */
+const FIRST_RETRY = 500;
+const LAST_RETRY = 10_000;
+/** The daemon sends at least a comment every 15 s; without any for this long the connection is dead. */
+const SILENCE = 40_000;
+
+const TOKEN = 'token';
+
+/** All that changes what is shown; with a term `change`, that includes the steps of a rekey. */
+const EVENTS = 'api/events?change=added,up,down,rekeyed,stalled,state,warning,removed';
+
+/** The daemon refused a request. */
+export class Refused extends Error {
+  readonly status: number;
+  constructor(status: number, text: string) {
+    super(text);
+    this.status = status;
+  }
+}
+
+export interface Listener {
+  /** The stream is open, anew or resumed; what came before may have been missed if it is anew. */
+  opened(resumed: boolean): Promise<void>;
+  event(name: string, data: unknown): void;
+  link(link: Link): void;
+}
+
+export class Connection {
+  readonly #listener: Listener;
+  #lastId: string | undefined;
+  #lostSince: number | undefined;
+  /** Ends the wait before the next attempt. */
+  #wake: () => void = () => {};
+
+  constructor(listener: Listener) {
+    this.#listener = listener;
+    addEventListener('online', () => this.#wake());
+    document.addEventListener('visibilitychange', () => this.#wake());
+  }
+
+  /** An answer of the daemon. */
+  async get(path: string, signal?: AbortSignal): Promise<unknown> {
+    const response = await this.#fetch(path, {}, signal);
+    return response.json();
+  }
+
+  /** Tries a token. */
+  unlock(token: string): void {
+    sessionStorage.setItem(TOKEN, token);
+    this.#wake();
+  }
+
+  async #fetch(path: string, headers: Record<string, string>, signal?: AbortSignal) {
+    const token = sessionStorage.getItem(TOKEN);
+    const response = await fetch(path, {
+      headers: { ...headers, ...(token && { Authorization: `Bearer ${token}` }) },
+      cache: 'no-store',
+      redirect: 'error',
+      ...(signal && { signal }),
+    });
+    if (response.ok) return response;
+    const answer: unknown = await response.json().catch(() => undefined);
+    const { error } = (answer ?? {}) as { error?: string };
+    throw new Refused(response.status, error ?? `the daemon answered ${response.status}`);
+  }
+
+  /** Connects, and connects again whenever the connection is lost. */
+  async run(): Promise<never> {
+    let wait = FIRST_RETRY;
+    this.#listener.link({ kind: 'connecting' });
+    for (;;) {
+      try {
+        await this.#stream(() => {
+          wait = FIRST_RETRY;
+        });
+      } catch (error) {
+        if (error instanceof Refused && error.status === 401) {
+          const wrong = sessionStorage.getItem(TOKEN) !== null;
+          sessionStorage.removeItem(TOKEN);
+          this.#listener.link({ kind: 'locked', wrong });
+          await this.#pause(undefined);
+          continue;
+        }
+        this.#lostSince ??= Date.now();
+        const reason = error instanceof Refused ? error.message : 'no answer';
+        this.#listener.link({ kind: 'lost', reason, since: this.#lostSince });
+      }
+      await this.#pause(wait * (0.75 + Math.random() / 2));
+      wait = Math.min(wait * 2, LAST_RETRY);
+    }
+  }
+
+  #pause(milliseconds: number | undefined): Promise<void> {
+    return new Promise((resolve) => {
+      const timer = milliseconds === undefined ? undefined : setTimeout(resolve, milliseconds);
+      this.#wake = () => {
+        clearTimeout(timer);
+        resolve();
+      };
+    });
+  }
+
+  /** Reads the stream until it ends, which is an error. */
+  async #stream(opened: () => void): Promise<never> {
+    const abort = new AbortController();
+    let timer = setTimeout(() => abort.abort(), SILENCE);
+    const heard = () => {
+      clearTimeout(timer);
+      timer = setTimeout(() => abort.abort(), SILENCE);
+    };
+    try {
+      const resumed = this.#lastId !== undefined;
+      const headers = {
+        Accept: 'text/event-stream',
+        ...(this.#lastId === undefined ? {} : { 'Last-Event-ID': this.#lastId }),
+      };
+      const response = await this.#fetch(EVENTS, headers, abort.signal);
+      // Events that come while the tables are fetched are applied after them.
+      let waiting: EventSourceMessage[] | undefined = [];
+      const parser = createParser({
+        onEvent: (message) => (waiting ? waiting.push(message) : this.#hear(message)),
+      });
+      const reading = this.#read(response, (text) => {
+        heard();
+        parser.feed(text);
+      });
+      await Promise.race([reading, this.#listener.opened(resumed)]);
+      const first = waiting;
+      waiting = undefined;
+      for (const message of first) this.#hear(message);
+      opened();
+      this.#lostSince = undefined;
+      this.#listener.link({ kind: 'live' });
+      return await reading;
+    } finally {
+      clearTimeout(timer);
+      abort.abort();
+    }
+  }
+
+  async #read(response: Response, feed: (text: string) => void): Promise<never> {
+    const decoder = new TextDecoder();
+    const reader = (response.body as ReadableStream<Uint8Array>).getReader();
+    for (;;) {
+      const { done, value } = await reader.read();
+      if (done) throw new Error('the stream ended');
+      feed(decoder.decode(value, { stream: true }));
+    }
+  }
+
+  #hear({ id, event = 'message', data }: EventSourceMessage): void {
+    if (id !== undefined) this.#lastId = id;
+    this.#listener.event(event, JSON.parse(data));
+  }
+}

@@ -1,0 +1,305 @@
+/** One visit: the model, the connection, and what the visitor chose to see. @module */
+import { Connection, Refused } from './connection.ts';
+import type { TunnelHistory } from './history.ts';
+import { isTrouble, keyOf, type Link, Model } from './model.ts';
+import { hrefOf, type View, viewOf } from './route.ts';
+import { hasWords, ordered, queryOf } from './select.ts';
+import type { Host, PageChange, PagePolicy, PageSa, PageTunnel, WatchChange } from './wire.ts';
+
+/** Lengths of the time axis, in milliseconds. */
+export const WINDOWS = {
+  '5 min': 300_000,
+  '15 min': 900_000,
+  '1 hour': 3_600_000,
+} as const;
+export type WindowName = keyof typeof WINDOWS;
+
+/** `GET /api/tunnels/ID` */
+export interface Detail {
+  readonly tunnel: PageTunnel;
+  readonly sas: readonly { readonly state: PageSa }[];
+  readonly policies: readonly { readonly policy: PagePolicy }[];
+}
+
+/** What is shown while the page is paused. */
+interface Paused {
+  readonly at: number;
+  readonly tunnels: ReadonlyMap<string, PageTunnel>;
+  readonly events: number;
+}
+
+/** A part of the list. */
+interface Shown {
+  readonly tunnels: readonly PageTunnel[];
+  readonly page: number;
+  readonly pages: number;
+  /** How many pass the query. */
+  readonly matching: number;
+  /** Which tunnels pass is not known yet. */
+  readonly isAsked: boolean;
+  /** What is wrong with the query. */
+  readonly wrong: string | undefined;
+}
+
+/** Steps in which the time axis moves on. */
+const STEPS = 300;
+/** Rows on a page of the list: each has a plot. */
+const ROWS = 50;
+/** Histories asked for at once: an address has a limited length. */
+const AT_ONCE = 20;
+/** Milliseconds between two questions which tunnels pass a filter. */
+const FILTER_PAUSE = 500;
+/** Milliseconds between two refreshes if the daemon has not said. */
+const REFRESH = 10_000;
+
+export class Session {
+  readonly model = new Model();
+  readonly #changed: () => void;
+  readonly #connection: Connection;
+  view: View = viewOf(location.hash);
+  window: WindowName = '1 hour';
+  paused: Paused | undefined;
+  detail:
+    | { readonly key: string; readonly of: Detail | undefined; readonly error?: string }
+    | undefined;
+  /** What is read out. */
+  news = '';
+  /** Which tunnels pass the terms of the query, as the daemon says. */
+  #matches: { readonly keys: ReadonlySet<string>; readonly wrong?: string } | undefined;
+  #events = 0;
+  #fetching = false;
+  /** Whether something was to be fetched that a request under way may lack. */
+  #again = false;
+  #refreshTimer: ReturnType<typeof setTimeout> | undefined;
+  #filterTimer: ReturnType<typeof setTimeout> | undefined;
+
+  constructor(changed: () => void) {
+    this.#changed = changed;
+    this.#connection = new Connection({
+      opened: (resumed) => this.#opened(resumed),
+      event: (name, data) => this.#event(name, data),
+      link: (link) => this.#link(link),
+    });
+    addEventListener('hashchange', () => this.#navigated());
+    // Ages advance.
+    setInterval(changed, 1000);
+  }
+
+  run(): void {
+    this.#navigated();
+    void this.#connection.run();
+  }
+
+  get now(): number {
+    return this.paused?.at ?? Date.now();
+  }
+
+  /** The time axis, moved on in steps that can be seen: pictures are drawn anew when it moves. */
+  get axis(): { readonly from: number; readonly to: number } {
+    const length = WINDOWS[this.window];
+    const step = length / STEPS;
+    const to = Math.ceil(this.now / step) * step;
+    return { from: to - length, to };
+  }
+
+  /** The tunnels as they are shown: of the moment of the pause, if there is one. */
+  get tunnels(): ReadonlyMap<string, PageTunnel> {
+    return this.paused?.tunnels ?? this.model.tunnels;
+  }
+
+  /** Changes since the pause. */
+  get missed(): number {
+    return this.paused ? this.#events - this.paused.events : 0;
+  }
+
+  get title(): string {
+    const bad = [...this.model.tunnels.values()].filter(({ state }) => isTrouble(state)).length;
+    const place = this.model.host?.host ?? 'tunnels';
+    if (this.model.link.kind === 'lost') return `(no connection) ${place}`;
+    return bad === 0 ? `${place}: tunnels` : `(${bad}) ${place}: tunnels`;
+  }
+
+  /** The page of the list that is shown. */
+  shown(view: View & { name: 'list' }): Shown {
+    const { terms, words, passesState } = queryOf(view.query);
+    // While another answer is awaited, the one before is shown.
+    const matches = terms.length === 0 ? undefined : this.#matches;
+    const all = [...this.tunnels].flatMap(([key, one]) => {
+      const passes = terms.length === 0 || matches?.keys.has(key);
+      return passes && passesState(one.state) && hasWords(one, words) ? [one] : [];
+    });
+    const pages = Math.max(1, Math.ceil(all.length / ROWS));
+    const page = Math.min(view.page, pages);
+    const tunnels = ordered(all, view.order).slice((page - 1) * ROWS, page * ROWS);
+    const isAsked = terms.length > 0 && matches === undefined;
+    return { tunnels, page, pages, matching: all.length, isAsked, wrong: matches?.wrong };
+  }
+
+  show(view: View): void {
+    // A query that is being typed makes one entry of the browser's history.
+    if (view.name === this.view.name) history.replaceState(null, '', hrefOf(view));
+    else location.hash = hrefOf(view);
+    this.#navigated();
+  }
+
+  setWindow(name: WindowName): void {
+    this.window = name;
+    this.#refresh();
+  }
+
+  togglePause(): void {
+    this.paused = this.paused
+      ? undefined
+      : { at: Date.now(), tunnels: new Map(this.model.tunnels), events: this.#events };
+    this.#changed();
+  }
+
+  unlock(token: string): void {
+    this.#connection.unlock(token);
+  }
+
+  #navigated(): void {
+    this.view = viewOf(location.hash);
+    if (this.view.name !== 'tunnel') this.detail = undefined;
+    else if (this.detail?.key !== this.view.key) {
+      this.detail = { key: this.view.key, of: undefined };
+    }
+    this.#refresh();
+  }
+
+  async #opened(resumed: boolean): Promise<void> {
+    const host = (await this.#connection.get('api/host')) as Host;
+    const before = this.model.host;
+    const restarted = before !== undefined && before.startedAt !== host.startedAt;
+    // The page belongs to the daemon that served it.
+    if (restarted && before.version !== host.version) location.reload();
+    this.model.host = host;
+    if (!resumed || restarted) await this.#fetchTunnels();
+    this.#refresh();
+  }
+
+  async #fetchTunnels(): Promise<void> {
+    const { tunnels } = (await this.#connection.get('api/tunnels')) as { tunnels: PageTunnel[] };
+    this.model.reset(tunnels);
+  }
+
+  #link(link: Link): void {
+    this.model.link = link;
+    this.#changed();
+  }
+
+  #event(name: string, data: unknown): void {
+    this.#events++;
+    if (name === 'gap') {
+      void this.#fetchTunnels().then(
+        () => this.#refresh(),
+        () => {},
+      );
+    } else if (name === 'state') {
+      this.model.applyWatch(data as WatchChange);
+      this.#refresh();
+    } else if (name === 'tunnel') {
+      const change = data as PageChange;
+      this.model.apply(change);
+      const about = 'tunnel' in change && change.tunnel ? keyOf(change.tunnel) : undefined;
+      if (about !== undefined && about === this.detail?.key) this.#refresh();
+      else if (this.view.name === 'list' && queryOf(this.view.query).terms.length > 0)
+        this.#refilter();
+    }
+    const news = this.model.takeNews();
+    if (news !== '') this.news = news;
+    this.#changed();
+  }
+
+  /** Fetches what is shown and does not come as events: histories, and a tunnel's SAs and policies. */
+  #refresh(): void {
+    this.#changed();
+    clearTimeout(this.#refreshTimer);
+    const seconds = this.model.host?.refreshSeconds;
+    this.#refreshTimer = setTimeout(() => this.#refresh(), seconds ? seconds * 1000 : REFRESH);
+    if (document.hidden || this.model.host === undefined) return;
+    this.#again = this.#fetching;
+    if (this.#fetching) return;
+    this.#fetching = true;
+    this.#fetch()
+      .catch(() => {
+        // The stream says that the connection is lost.
+      })
+      .finally(() => {
+        this.#fetching = false;
+        this.#changed();
+        if (this.#again) this.#refresh();
+      });
+  }
+
+  async #fetch(): Promise<void> {
+    const { view } = this;
+    this.model.host = (await this.#connection.get('api/host')) as Host;
+    if (view.name === 'list') {
+      await this.#fetchMatches(queryOf(view.query).terms);
+      await this.#fetchHistories(this.shown(view).tunnels);
+    } else if (view.name === 'tunnel') {
+      const tunnel = this.tunnels.get(view.key);
+      await Promise.all([tunnel && this.#fetchHistories([tunnel]), this.#fetchDetail(view.key)]);
+    }
+  }
+
+  /** Asks again which tunnels pass, soon, and once for the changes until then. */
+  #refilter(): void {
+    this.#filterTimer ??= setTimeout(() => {
+      this.#filterTimer = undefined;
+      this.#refresh();
+    }, FILTER_PAUSE);
+  }
+
+  async #fetchMatches(terms: readonly string[]): Promise<void> {
+    if (terms.length === 0) return;
+    const query = terms.map((term) => encodeURI(term).replace(/[&+#]/g, encodeURIComponent));
+    try {
+      const answer = await this.#connection.get(`api/tunnels?${query.join('&')}`);
+      const { tunnels } = answer as { tunnels: PageTunnel[] };
+      this.#matches = { keys: new Set(tunnels.map(keyOf)) };
+    } catch (error) {
+      if (!(error instanceof Refused && error.status === 400)) throw error;
+      this.#matches = { keys: new Set(), wrong: error.message };
+    }
+  }
+
+  async #fetchDetail(key: string): Promise<void> {
+    try {
+      const of = (await this.#connection.get(`api/tunnels/${encodeURIComponent(key)}`)) as Detail;
+      if (this.detail?.key !== key) return;
+      this.detail = { key, of };
+      // Its counters are newer than with the last event.
+      this.model.tunnels.set(key, of.tunnel);
+    } catch (error) {
+      if (this.detail?.key === key) this.detail = { ...this.detail, error: String(error) };
+    }
+  }
+
+  async #fetchHistories(tunnels: readonly PageTunnel[]): Promise<void> {
+    const groups = new Map<number, PageTunnel[]>();
+    for (const one of tunnels) {
+      const from = this.model.missingFrom(keyOf(one), this.axis.from);
+      groups.set(from, [...(groups.get(from) ?? []), one]);
+    }
+    const some = [...groups].flatMap(([from, all]) =>
+      Array.from({ length: Math.ceil(all.length / AT_ONCE) }, (_, i) => ({
+        from,
+        those: all.slice(i * AT_ONCE, (i + 1) * AT_ONCE),
+      })),
+    );
+    for (const { from, those } of some) {
+      const terms = new URLSearchParams({ since: String(Math.floor(from)) });
+      for (const one of those) terms.append('tunnel', keyOf(one));
+      const asked = Date.now();
+      const answer = (await this.#connection.get(`api/history?${terms}`)) as {
+        since: number;
+        tunnels: Record<string, TunnelHistory>;
+      };
+      for (const [key, one] of Object.entries(answer.tunnels)) {
+        this.model.addHistory(key, one, answer.since, asked);
+      }
+    }
+  }
+}
