@@ -1,6 +1,6 @@
 /** The tunnels of the host, worst first. @module */
 
-import { rateNow, totalOf } from './history.ts';
+import { isBroken, rateNow, totalOf } from './history.ts';
 import { keyOf } from './model.ts';
 import { hrefOf, type View } from './route.ts';
 import { countStates, ORDERS, type Order, statesOf, withStates } from './select.ts';
@@ -195,7 +195,9 @@ function Row({ session, tunnel }: { readonly session: Session; readonly tunnel: 
   const { now } = session;
   const key = keyOf(tunnel);
   const history = session.model.history(key);
-  const rates = rateNow(history);
+  // The last sample may be of before.
+  const carries = !isBroken(tunnel.state) || tunnel.state === 'one-way';
+  const rates = carries ? rateNow(history) : undefined;
   const { traffic, installedAt, rekeys } = tunnel;
   const expires = expiryOf(tunnel);
   const title = titleOf(tunnel);
