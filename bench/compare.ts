@@ -5,7 +5,7 @@
 import { type Contestant, contestants, type Listening } from './contestants.ts';
 import { Listener, startLoad } from './listening.ts';
 import type { Queue } from './proc.ts';
-import { ratios } from './stats.ts';
+import { ratios, unsteadiness } from './stats.ts';
 
 /** How the events of a comparison are generated, and what a listener needs to receive them. */
 export interface Scene {
@@ -22,7 +22,7 @@ export interface Scene {
   readonly only?: readonly string[];
 }
 
-/** Results of one contestant, one value per round. */
+/** Results of one contestant, one value per round; a noisy one has more rounds than others. */
 export interface Outcome {
   readonly name: string;
   readonly title: string;
@@ -104,15 +104,26 @@ async function checkThatItReceives(contestant: Contestant, scene: Scene): Promis
   throw new Error(`${contestant.name} received ${CHECKED - lost} of ${CHECKED} events`);
 }
 
-/** Compares the contestants. @param progress is called with what is being measured */
+/** A row is repeated while its ratios differ by more than this … */
+const NOISY = 0.1;
+/** … but the comparison takes at most so many times its rounds. */
+const MOST_REPEATS = 3;
+
+/**
+ * Compares the contestants. What is noisy is repeated, with what it is compared with.
+ *
+ * @param progress is called with what is being measured
+ * @param other the folder of a version to compare this one with
+ */
 export async function compare(
   scene: Scene,
   events: number,
   rounds: number,
   progress: (text: string) => void,
+  other?: string,
 ): Promise<Comparison> {
   const { name, title, listening, only } = scene;
-  const all = contestants(only);
+  const all = contestants(only, other);
   const outcomes = new Map(
     all.map(({ name: of, title: called, base }) => [
       of,
@@ -123,11 +134,26 @@ export async function compare(
     progress(`${name}: ${contestant.name} receives`);
     await checkThatItReceives(contestant, scene);
   }
-  for (let round = 0; round < rounds; round++) {
-    for (let i = 0; i < all.length; i++) {
+  const comparison = {
+    ...{ name, title, events, rounds, buffer: listening.buffer },
+    outcomes: [...outcomes.values()],
+  };
+  let measured = all;
+  for (let round = 0; round < rounds * MOST_REPEATS; round++) {
+    if (round >= rounds) {
+      // A row that has become steady stays so: rows and their bases have their rounds in common.
+      const noisy = measured.filter(
+        (one) =>
+          one.name !== one.base && unsteadiness(ratiosOf(comparison, one.name, one.base)) > NOISY,
+      );
+      const needed = new Set(noisy.flatMap((one) => [one.name, one.base]));
+      measured = all.filter((one) => needed.has(one.name));
+      if (measured.length === 0) break;
+    }
+    for (let i = 0; i < measured.length; i++) {
       // Each is first once, so that other activity of the machine affects all alike.
-      const contestant = all[(i + round) % all.length] as Contestant;
-      progress(`${name}: round ${round + 1} of ${rounds}, ${contestant.name}`);
+      const contestant = measured[(i + round) % measured.length] as Contestant;
+      progress(`${name}: round ${round + 1}, ${contestant.name}`);
       const { cpu, lost, rate } = await measure(contestant, scene, events);
       const outcome = outcomes.get(contestant.name) as Outcome;
       outcome.cpu.push(cpu);
@@ -135,14 +161,7 @@ export async function compare(
       if (rate !== undefined) outcome.rate.push(rate);
     }
   }
-  return {
-    name,
-    title,
-    events,
-    rounds,
-    buffer: listening.buffer,
-    outcomes: [...outcomes.values()],
-  };
+  return comparison;
 }
 
 /** Values that may have come from JSON, which has no NaN. */

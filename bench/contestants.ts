@@ -21,7 +21,7 @@ export interface Contestant {
   readonly name: string;
   readonly title: string;
   /** The contestant it is compared with. */
-  readonly base: 'floor' | 'ip';
+  readonly base: string;
   readonly command: (listening: Listening) => readonly string[];
   readonly env?: (listening: Listening) => Readonly<Record<string, string>>;
   /** Number of events in a line of its output; undefined if it reports at its end. */
@@ -32,19 +32,21 @@ export interface Contestant {
   readonly endsAtLoss?: true;
 }
 
+/** This version. */
 const root = join(import.meta.dirname, '../..');
-const netlinkXfrm = join(root, 'bin/netlink-xfrm.js');
 
 const common = ({ buffer, groups, source }: Listening) => [`${buffer}`, `${groups}`, source];
-const native = (name: 'floor' | 'libnl') => (listening: Listening) => [
+const native = (name: 'floor' | 'recvmsg' | 'libnl') => (listening: Listening) => [
   program(name),
   ...common(listening),
 ];
-const script = (name: string) => (listening: Listening) => [
-  process.execPath,
-  join(import.meta.dirname, `listeners/${name}.js`),
-  ...common(listening),
-];
+const script =
+  (name: string, version = root) =>
+  (listening: Listening) => [
+    process.execPath,
+    join(version, `dist/bench/listeners/${name}.js`),
+    ...common(listening),
+  ];
 /** For programs that request their buffer only with SO_RCVBUF. */
 const preloaded = ({ buffer }: Listening) => ({
   LD_PRELOAD: program('buffer.so'),
@@ -53,15 +55,68 @@ const preloaded = ({ buffer }: Listening) => ({
 
 /** The command, with a buffer given in MiB. */
 const command =
-  (...more: string[]) =>
+  (more: string[], version = root) =>
   ({ buffer }: Listening) => [
     process.execPath,
-    netlinkXfrm,
+    join(version, 'bin/netlink-xfrm.js'),
     ...['monitor', '--buffer', `${buffer / 2 ** 20}`, ...more],
   ];
 
+/** This package's contestants, in a version of it. */
+const ours = (version?: string): Contestant[] => [
+  { name: 'raw', title: 'NetlinkSocket, raw', base: 'floor', command: script('raw', version) },
+  {
+    name: 'decoded',
+    title: 'subscribe(), listener',
+    base: 'floor',
+    command: script('decoded', version),
+  },
+  { name: 'loop', title: 'subscribe(), loop', base: 'floor', command: script('loop', version) },
+  {
+    name: 'monitor',
+    title: 'XfrmMonitor',
+    base: 'floor',
+    command: script('monitor', version),
+    keepsState: true,
+  },
+  {
+    name: 'text',
+    title: 'netlink-xfrm monitor',
+    base: 'ip',
+    command: command([], version),
+    eventsIn: () => 1,
+  },
+  {
+    name: 'json',
+    title: 'netlink-xfrm monitor -o json',
+    base: 'ip',
+    command: command(['-o', 'json'], version),
+    eventsIn: (line) => (line.includes('"kind":"summary"') ? 0 : 1),
+  },
+];
+
+/** The name of a contestant of the version that this one is compared with. */
+export const otherName = (name: string): string => `${name}@`;
+
+/** This version and another (its folder), each contestant beside its counterpart. */
+const bothVersions = (other: string): Contestant[] =>
+  ours(other).flatMap((theirs, i) => {
+    const name = otherName(theirs.name);
+    const own = ours()[i] as Contestant;
+    return [
+      { ...own, base: name },
+      { ...theirs, name, base: name },
+    ];
+  });
+
 const ALL: readonly Contestant[] = [
-  { name: 'floor', title: 'C: receive, check, walk', base: 'floor', command: native('floor') },
+  { name: 'floor', title: 'C: recvmmsg, check, walk', base: 'floor', command: native('floor') },
+  {
+    name: 'recvmsg',
+    title: 'C: recvmsg, check, walk',
+    base: 'floor',
+    command: native('recvmsg'),
+  },
   { name: 'libnl', title: 'C: libnl-xfrm', base: 'floor', command: native('libnl') },
   {
     name: 'npm-netlink',
@@ -72,16 +127,7 @@ const ALL: readonly Contestant[] = [
     // Its native code throws without a handler: "terminate called after …  Napi::Error".
     endsAtLoss: true,
   },
-  { name: 'raw', title: 'NetlinkSocket, raw', base: 'floor', command: script('raw') },
-  { name: 'decoded', title: 'subscribe(), listener', base: 'floor', command: script('decoded') },
-  { name: 'loop', title: 'subscribe(), loop', base: 'floor', command: script('loop') },
-  {
-    name: 'monitor',
-    title: 'XfrmMonitor',
-    base: 'floor',
-    command: script('monitor'),
-    keepsState: true,
-  },
+  ...ours().filter(({ base }) => base === 'floor'),
   {
     name: 'ip',
     title: 'ip xfrm monitor',
@@ -90,24 +136,17 @@ const ALL: readonly Contestant[] = [
     env: preloaded,
     eventsIn: (line) => (/^\s/.test(line) ? 0 : 1),
   },
-  {
-    name: 'text',
-    title: 'netlink-xfrm monitor',
-    base: 'ip',
-    command: command(),
-    eventsIn: () => 1,
-  },
-  {
-    name: 'json',
-    title: 'netlink-xfrm monitor -o json',
-    base: 'ip',
-    command: command('-o', 'json'),
-    eventsIn: (line) => (line.includes('"kind":"summary"') ? 0 : 1),
-  },
+  ...ours().filter(({ base }) => base === 'ip'),
 ];
 
-/** Contestants by name, without those that are not available, in the order of the list. */
-export function contestants(names?: readonly string[]): Contestant[] {
-  const here = ALL.filter(({ name }) => name !== 'libnl' || existsSync(program('libnl')));
-  return here.filter(({ name }) => names === undefined || names.includes(name));
+/**
+ * Contestants by name, without those that are not available, in the order of the list.
+ *
+ * @param other the folder of a version to compare this one with, and with nothing else
+ */
+export function contestants(names?: readonly string[], other?: string): Contestant[] {
+  const all = other === undefined ? ALL : bothVersions(other);
+  const here = all.filter(({ name }) => name !== 'libnl' || existsSync(program('libnl')));
+  const wanted = new Set(names?.flatMap((name) => [name, otherName(name)]));
+  return here.filter(({ name }) => names === undefined || wanted.has(name));
 }

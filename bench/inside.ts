@@ -2,7 +2,9 @@
  * Runs measurements in a network namespace, or a kernel, created for them. Prints the results as JSON,
  * and progress on standard error.
  *
- *   node --expose-gc inside.js host|lab full|quick [PART...]
+ *   node --expose-gc inside.js host|lab full|quick|FOLDER [PART...]
+ *
+ * With the folder of another version, the comparisons are made with that one.
  * @module
  */
 import { release } from 'node:os';
@@ -18,7 +20,9 @@ import { tunnels } from './tunnels.ts';
 import { verdicts } from './verdicts.ts';
 
 const [where, how, ...only] = process.argv.slice(2);
-const size: Size = how === 'quick' ? SIZES.quick : SIZES.full;
+const sized = how === 'quick' || how === 'full';
+const size: Size = SIZES[sized ? how : 'against'];
+const other = sized ? undefined : how;
 const wanted = (part: string) => only.length === 0 || only.includes(part);
 const progress = (text: string) => void process.stderr.write(`  ${text}\n`);
 
@@ -28,7 +32,7 @@ async function comparisons(
 ): Promise<Comparison[]> {
   const results: Comparison[] = [];
   for (const [scene, { events, rounds }] of all) {
-    if (wanted(scene.name)) results.push(await compare(scene, events, rounds, progress));
+    if (wanted(scene.name)) results.push(await compare(scene, events, rounds, progress, other));
   }
   return results;
 }

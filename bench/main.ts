@@ -12,11 +12,14 @@ import { Writable } from 'node:stream';
 import { text } from 'node:stream/consumers';
 import { Argument, Command } from 'commander';
 import { LabError, prepareLab, runInLab } from '../lib/lab/index.ts';
+import { buildVersion } from './against.ts';
 import { compileAll } from './native.ts';
 import { plot } from './plot.ts';
-import { report, summary } from './report.ts';
+import { processorKind } from './processor.ts';
+import { merged, readRecorded, regressions, writeRecorded } from './recorded.ts';
+import { report, sideBySideTable, summary } from './report.ts';
 import { requirements } from './requirements.ts';
-import { PARTS, type Part, type Results, SIZES } from './results.ts';
+import { COMPARISONS, PARTS, type Part, type Results, SIZES } from './results.ts';
 import { type FirstTest, firstTest } from './suite.ts';
 
 const root = join(import.meta.dirname, '../..');
@@ -65,14 +68,18 @@ async function inLab(args: readonly string[], limit: number): Promise<Part> {
   return JSON.parse(Buffer.concat(chunks).toString());
 }
 
-async function measure(quick: boolean, parts: readonly string[]): Promise<Results> {
+async function measure(
+  quick: boolean,
+  parts: readonly string[],
+  other?: { readonly folder: string; readonly commit: string },
+): Promise<Results> {
   const begun = new Date();
   const load = loadavg();
   const leftOut: string[] = [];
   progress('compiling');
   const noLibnl = await compileAll();
   if (noLibnl) leftOut.push(`libnl-xfrm (${noLibnl})`);
-  const args = [quick ? 'quick' : 'full', ...parts];
+  const args = [other?.folder ?? (quick ? 'quick' : 'full'), ...parts];
   const wanted = (part: string) => parts.length === 0 || parts.includes(part);
   progress('on this kernel');
   const host = await onHost(args);
@@ -102,8 +109,10 @@ async function measure(quick: boolean, parts: readonly string[]): Promise<Result
     begun: begun.toISOString(),
     seconds: (Date.now() - begun.getTime()) / 1000,
     quick,
+    ...(other && { against: other.commit }),
     machine: {
       processor: processors[0]?.model ?? 'unknown',
+      kind: processorKind(),
       processors: processors.length,
       node: process.version,
       load,
@@ -115,23 +124,30 @@ async function measure(quick: boolean, parts: readonly string[]): Promise<Result
   };
 }
 
-/** Replaces the text between the two marks in docs/performance.md. */
-function writeDocs(results: Results): void {
+/** Replaces the text between two marks in docs/performance.md. */
+function writeDocs(mark: string, text: string): void {
   const path = join(root, 'docs/performance.md');
   const before = readFileSync(path, 'utf8');
-  const marks = /(<!-- npm run bench -- --docs -->\n)[\s\S]*?(<!-- end -->)/;
-  if (!marks.test(before)) throw new Error(`${path} has no place for results`);
+  const marks = new RegExp(`(<!-- ${mark} -->\\n)[\\s\\S]*?(<!-- end -->)`);
+  if (!marks.test(before)) throw new Error(`${path} has no place for results: <!-- ${mark} -->`);
   writeFileSync(
     path,
-    before.replace(marks, (_, begin, end) => `${begin}\n${report(results)}\n\n${end}`),
+    before.replace(marks, (_, begin, end) => `${begin}\n${text}\n\n${end}`),
   );
-  const shown = [...results.host.comparisons, ...(results.lab?.comparisons ?? [])];
-  writeFileSync(join(root, 'docs/performance.svg'), plot(shown));
+}
+
+/** Keeps the results of this kind of processor, beside those of others. */
+function record(results: Results): void {
+  const recorded = merged(readRecorded(), results);
+  writeRecorded(recorded);
+  writeDocs('npm run bench -- --record', sideBySideTable(recorded));
 }
 
 const command = new Command('npm run bench --')
   .addArgument(new Argument('[part...]', 'what to measure (default: all)').choices(PARTS))
-  .option('--quick', 'small and fast, asserting nothing about time; so too with CI=true')
+  .option('--quick', 'small and fast; fails on losses, and on ratios a third worse than recorded')
+  .option('--against <commit>', 'compares with another version only, by turns, and prints ratios')
+  .option('--record', 'keeps the results of this kind of processor in bench/recorded.json')
   .option('--json <file>', 'writes the results there')
   .option('--docs', 'writes them into docs/performance.md, with docs/performance.svg')
   .option('--from <file>', 'takes results written before, and measures nothing')
@@ -141,7 +157,14 @@ const command = new Command('npm run bench --')
   )
   .exitOverride(({ exitCode }) => process.exit(exitCode === 0 ? 0 : 2))
   .parse();
-const options = command.opts<{ quick?: true; json?: string; docs?: true; from?: string }>();
+const options = command.opts<{
+  quick?: true;
+  against?: string;
+  record?: true;
+  json?: string;
+  docs?: true;
+  from?: string;
+}>();
 
 /** Exits with an error before anything is measured. */
 function refuse(what: string, error?: unknown): never {
@@ -149,8 +172,17 @@ function refuse(what: string, error?: unknown): never {
   return command.error(`error: ${what}${why}`);
 }
 
-const quick = options.quick ?? process.env.CI === 'true';
+const { against } = options;
+const quick = options.quick ?? (process.env.CI === 'true' && against === undefined);
 const parts = command.args;
+if (against !== undefined) {
+  if (options.quick || options.docs || options.record || options.from) {
+    refuse('--against compares two versions: without --quick, --docs, --record and --from');
+  }
+  const other = parts.find((part) => !COMPARISONS.includes(part));
+  if (other !== undefined) refuse(`--against: ${other} is not compared with another version`);
+  if (parts.length === 0) parts.push('policies-filled', 'newsa-filled');
+}
 if (options.docs && !options.from && (quick || parts.length > 0)) {
   refuse('--docs wants a whole run: without --quick and parts');
 }
@@ -171,8 +203,30 @@ function readResults(path: string): Results {
   return refuse(`--from: ${path} holds no results of a benchmark`);
 }
 
-const results = options.from ? readResults(options.from) : await measure(quick, parts);
+/** Builds the other version and compares with it. */
+async function measureAgainst(ref: string): Promise<Results> {
+  progress(`building ${ref}`);
+  const other = buildVersion(root, ref);
+  try {
+    return await measure(false, parts, other);
+  } finally {
+    other.remove();
+  }
+}
+
+const results = await (options.from
+  ? readResults(options.from)
+  : against === undefined
+    ? measure(quick, parts)
+    : measureAgainst(against));
 if (options.json) writeFileSync(options.json, `${JSON.stringify(results, null, 1)}\n`);
-if (options.docs) writeDocs(results);
+if (options.docs) {
+  writeDocs('npm run bench -- --docs', report(results));
+  const shown = [...results.host.comparisons, ...(results.lab?.comparisons ?? [])];
+  writeFileSync(join(root, 'docs/performance.svg'), plot(shown));
+}
+const wrong = results.quick ? regressions(readRecorded(), results) : [];
+if (options.record || options.docs) record(results);
 console.log(`${report(results)}\n\n${summary(results)}`);
-if (!results.quick && requirements(results).some(({ met }) => !met)) process.exitCode = 1;
+for (const one of wrong) console.error(`bench: ${one}`);
+if (wrong.length > 0 || requirements(results).some(({ met }) => !met)) process.exitCode = 1;

@@ -13,7 +13,7 @@ const sources = join(root, 'bench/native');
 const folder = join(root, 'dist/bench/native');
 
 /** The path of a benchmark program. */
-export const program = (name: 'floor' | 'load' | 'libnl' | 'buffer.so'): string =>
+export const program = (name: 'floor' | 'recvmsg' | 'load' | 'libnl' | 'buffer.so'): string =>
   join(folder, name);
 
 function compile(name: Parameters<typeof program>[0], files: string[], ...flags: string[]): void {
@@ -31,6 +31,7 @@ export async function compileAll(): Promise<string | undefined> {
   mkdirSync(folder, { recursive: true });
   compile('load', ['load.c']);
   compile('floor', ['floor.c', 'listener.c']);
+  compile('recvmsg', ['recvmsg.c', 'listener.c']);
   compile('buffer.so', ['buffer.c'], '-shared', '-fPIC', '-ldl');
   try {
     const tools = await fetchLabTools(['libnl-xfrm-3-dev']);

@@ -3,6 +3,8 @@
  * @module
  */
 import { type Comparison, numbers, type Outcome, ratiosOf } from './compare.ts';
+import { otherName } from './contestants.ts';
+import { type Recorded, sideBySide } from './recorded.ts';
 import { requirements } from './requirements.ts';
 import type { Part, Results } from './results.ts';
 import { median, ratios, spread } from './stats.ts';
@@ -52,6 +54,24 @@ function dumpTitles({ of, entries }: Dump): Readonly<Record<Task, string>> {
   };
 }
 
+/** Two versions by turns: their times, and the ratios of this one's to the other's. */
+export function versionsTable(comparison: Comparison, commit: string): string {
+  const { outcomes } = comparison;
+  const rows = outcomes.flatMap((one) => {
+    const other = outcomes.find(({ name }) => name === otherName(one.name));
+    if (other === undefined) return [];
+    const [now, before] = [one, other].map(({ cpu }) => range(numbers(cpu), 2)) as [string, string];
+    return [[one.title, now, before, range(ratiosOf(comparison, one.name, other.name), 3)]];
+  });
+  return table(['', 'µs an event', `at ${commit}`, 'ratio'], rows);
+}
+
+/** Requirements and what was found, with a column for each kind of processor. */
+export function sideBySideTable(recorded: Recorded): string {
+  const { head, rows } = sideBySide(recorded);
+  return table(head, rows);
+}
+
 export function comparisonTable(comparison: Comparison): string {
   const { outcomes } = comparison;
   const has = (name: string) => outcomes.some((one) => one.name === name);
@@ -68,13 +88,15 @@ export function comparisonTable(comparison: Comparison): string {
   );
 }
 
-function partText(part: Part): string[] {
+function partText(part: Part, against?: string): string[] {
   const texts: string[] = [];
   for (const comparison of part.comparisons) {
     const { title, events, rounds, buffer } = comparison;
+    const shown =
+      against === undefined ? comparisonTable(comparison) : versionsTable(comparison, against);
     texts.push(
       `### ${title}\n\n${count(events)} events, ${rounds} round${rounds === 1 ? '' : 's'}, a receive buffer of ` +
-        `${buffer / 2 ** 20} MiB asked for, Linux ${version(part)}.\n\n${comparisonTable(comparison)}`,
+        `${buffer / 2 ** 20} MiB asked for, Linux ${version(part)}.\n\n${shown}`,
     );
   }
   const { latencies, dump, storms, startup, memory, codec, tunnels, verdicts } = part;
@@ -193,13 +215,12 @@ function suiteText({ kernel, begun, ended, whole }: FirstTest): string {
 /** The whole report. */
 export function report(results: Results): string {
   const { begun, seconds, machine, host, lab, firstTest, leftOut } = results;
-  const { processor, processors, node, load } = machine;
+  const { kind, processors, node, load } = machine;
   const texts = [
-    `Measured on ${begun.slice(0, 10)} in ${Math.round(seconds / 60)} minutes: ${processors} × ${processor}, ` +
+    `Measured on ${begun.slice(0, 10)} in ${Math.round(seconds / 60)} minutes: ${processors} × ${kind}, ` +
       `Linux ${version(host)}, Node ${node}, load average ${load.map((one) => one.toFixed(1)).join(', ')} before.`,
   ];
-  // A quick run is too short for a comparison with the requirements.
-  const judged = results.quick ? [] : requirements(results);
+  const judged = requirements(results);
   const rows = judged.map(({ what, required, aim, found, met }) => [
     what,
     required,
@@ -211,8 +232,8 @@ export function report(results: Results): string {
     const head = ['', 'required', 'aimed at', 'found', 'met'];
     texts.push(`### Requirements\n\n${table(head, rows)}`);
   }
-  texts.push(...partText(host));
-  if (lab) texts.push(...partText(lab));
+  texts.push(...partText(host, results.against));
+  if (lab) texts.push(...partText(lab, results.against));
   if (firstTest) texts.push(suiteText(firstTest));
   if (leftOut.length > 0) texts.push(`Left out: ${leftOut.join('; ')}.`);
   return texts.join('\n\n');

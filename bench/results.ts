@@ -13,8 +13,11 @@ import type { Told } from './tunnels.ts';
 import type { Verdicts } from './verdicts.ts';
 
 /** Parts that can be measured separately; comparisons are named like their scenes. */
-export const PARTS = [
+export const COMPARISONS = [
   ...['policies', 'policies-paced', 'policies-filled', 'newsa', 'newsa-filled', 'sas'],
+];
+export const PARTS = [
+  ...COMPARISONS,
   ...['tunnels', 'verdicts', 'latency', 'dump', 'storm', 'startup', 'memory', 'codec', 'suite'],
 ];
 
@@ -38,8 +41,12 @@ export interface Results {
   readonly begun: string;
   readonly seconds: number;
   readonly quick: boolean;
+  /** The commit that this version was compared with. */
+  readonly against?: string;
   readonly machine: {
     readonly processor: string;
+    /** With its generation: {@link processorKind}. */
+    readonly kind: string;
     readonly processors: number;
     readonly node: string;
     /** Load averages of 1, 5 and 15 minutes before it began. */
@@ -70,7 +77,22 @@ export interface Size {
   readonly suites: number;
 }
 
-export const SIZES: Readonly<Record<'full' | 'quick', Size>> = {
+const QUICK: Size = {
+  live: { events: 50_000, rounds: 3 },
+  filled: { events: 50_000, rounds: 1 },
+  lab: { events: 2000, rounds: 1 },
+  latencies: 200,
+  dump: { entries: 5000, rounds: 1 },
+  storm: 50_000,
+  startups: 3,
+  memory: 200_000,
+  codec: 3,
+  tunnels: { beside: 100, rounds: 10 },
+  verdicts: { tunnels: 100, rounds: 3 },
+  suites: 1,
+};
+
+export const SIZES: Readonly<Record<'full' | 'quick' | 'against', Size>> = {
   full: {
     live: { events: 1_000_000, rounds: 5 },
     filled: { events: 700_000, rounds: 3 },
@@ -85,18 +107,12 @@ export const SIZES: Readonly<Record<'full' | 'quick', Size>> = {
     verdicts: { tunnels: 5000, rounds: 9 },
     suites: 9,
   },
-  quick: {
-    live: { events: 50_000, rounds: 1 },
-    filled: { events: 50_000, rounds: 1 },
-    lab: { events: 2000, rounds: 1 },
-    latencies: 200,
-    dump: { entries: 5000, rounds: 1 },
-    storm: 50_000,
-    startups: 3,
-    memory: 200_000,
-    codec: 3,
-    tunnels: { beside: 100, rounds: 10 },
-    verdicts: { tunnels: 100, rounds: 3 },
-    suites: 1,
+  quick: QUICK,
+  // Only comparisons are made with another version.
+  against: {
+    ...QUICK,
+    live: { events: 500_000, rounds: 5 },
+    filled: { events: 300_000, rounds: 5 },
+    lab: { events: 50_000, rounds: 5 },
   },
 };

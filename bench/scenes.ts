@@ -44,7 +44,7 @@ export const policiesFilled: Scene = {
 };
 
 // Without the command, which cannot be made to accept other processes' messages.
-const library = ['floor', 'libnl', 'npm-netlink', 'raw', 'decoded', 'loop', 'monitor'];
+const library = ['floor', 'recvmsg', 'libnl', 'npm-netlink', 'raw', 'decoded', 'loop', 'monitor'];
 
 /** Recorded NEWSA messages, sent by a process the way the kernel sends them. */
 export const forged: Scene = {

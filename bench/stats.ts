@@ -30,3 +30,10 @@ export function spread(values: readonly number[]): Spread {
 export function ratios(values: readonly number[], base: readonly number[]): number[] {
   return values.map((value, round) => value / (base[round] ?? Number.NaN));
 }
+
+/** How far apart the middle half of the values is, relative to their median; 0 if there are none. */
+export function unsteadiness(values: readonly number[]): number {
+  const known = values.filter((value) => !Number.isNaN(value));
+  if (known.length === 0) return 0;
+  return (quantile(known, 0.75) - quantile(known, 0.25)) / median(known);
+}

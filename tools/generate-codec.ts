@@ -13,6 +13,7 @@ import * as links from '../lib/route/link-attributes.ts';
 import * as routeNames from '../lib/route/names.ts';
 import * as routeStructs from '../lib/route/structs.ts';
 import * as attributes from '../lib/xfrm/attributes.ts';
+import * as messageAttributes from '../lib/xfrm/message-attributes.ts';
 import * as names from '../lib/xfrm/names.ts';
 import * as structs from '../lib/xfrm/structs.ts';
 import * as toy from '../test/codec/tables.ts';
@@ -30,6 +31,19 @@ export const protocols: readonly Protocol[] = [
     structs: Object.values(structs).filter((one) => one !== structs.xfrm_id),
     tables: [attributes.attributes, attributes.sadAttributes, attributes.spdAttributes],
     imports: { 'key-material': ['KeyMaterial'], names: Object.keys(names) },
+    json: {
+      file: 'lib/json/xfrm-members.ts',
+      wire: '../wire/',
+      protocol: '../xfrm/',
+      structs: [
+        structs.xfrm_usersa_info,
+        structs.xfrm_userpolicy_info,
+        structs.xfrm_usersa_id,
+        structs.xfrm_userpolicy_id,
+      ],
+      table: attributes.attributes,
+      attributes: new Set<string>([...messageAttributes.STATE, ...messageAttributes.POLICY]),
+    },
   },
   {
     name: 'a toy',

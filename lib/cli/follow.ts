@@ -20,7 +20,7 @@ import { InOrder } from './events/in-order.ts';
 import { Summary } from './events/summary.ts';
 import { formatJson } from './json.ts';
 import type { FollowOptions, Format, OriginOptions } from './options.ts';
-import { LINE_ROOM, printEvent, printedKind } from './printer/event-printer.ts';
+import { textPrinter } from './printer/event-printer.ts';
 import { type Backpressure, endWhenUnread, LineOutput } from './terminal/output.ts';
 import { formatEvent, formatNamespace, formatTime } from './text/event.ts';
 import { formatTunnelChange } from './tunnels/change-text.ts';
@@ -68,6 +68,14 @@ export async function follow(what: Follow): Promise<void> {
     !what.who &&
     !what.first &&
     new Set(groups.map((group) => findGroup(group)?.protocol)).size === 1;
+  // Events are neither filtered nor annotated: lines are made from their bytes.
+  const direct =
+    here &&
+    !(format.json ? format.showKeys : format.colors.isColorSupported) &&
+    what.wanted === undefined &&
+    !what.who;
+  const json = direct && format.json ? await import('./printer/json-printer.ts') : undefined;
+  const printer = json?.jsonPrinter ?? (direct ? textPrinter : undefined);
   const beside = tunnels && new TunnelStreams(tunnels.options);
   let streams: EventStreams;
   try {
@@ -104,16 +112,9 @@ export async function follow(what: Follow): Promise<void> {
       },
     };
   };
-  const out = new LineOutput(holdUp());
+  const out = new LineOutput(holdUp(), json?.JsonWriter);
   const lines = new InOrder((line) => out.line(line), holdUp());
   endWhenUnread();
-  // Events are neither filtered nor annotated.
-  const plain =
-    here &&
-    !format.json &&
-    !format.colors.isColorSupported &&
-    what.wanted === undefined &&
-    claims === undefined;
   let read = 0;
   let left = what.count ?? Number.POSITIVE_INFINITY;
   try {
@@ -127,19 +128,19 @@ export async function follow(what: Follow): Promise<void> {
     streams.start({
       error: (error) => ended.abort(error),
       ended: () => ended.abort(),
-      take: plain
-        ? (input, at, length) => {
-            const kind = printedKind(input.view, at);
-            if (kind === undefined) return false;
-            if (left > 0) {
-              if (!printEvent(input, at, length, out.room(LINE_ROOM))) return false;
-              summary.count(kind);
-              count();
-            }
-            read++;
-            return true;
+      take:
+        printer &&
+        ((input, at, length) => {
+          const kind = printer.kindOf(input.view, at);
+          if (kind === undefined) return false;
+          if (left > 0) {
+            if (!printer.print(input, at, length, out.room(printer.room))) return false;
+            summary.count(kind);
+            count();
           }
-        : undefined,
+          read++;
+          return true;
+        }),
       event: (event, origin) => {
         read++;
         if (left === 0 || what.wanted?.(event) === false) return;

@@ -131,8 +131,10 @@ async function run(options: Options, given: Partial<ServeConfig>): Promise<void>
   for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => stopped.abort());
   process.on('SIGHUP', () => daemon.reload());
   try {
-    await daemon.start();
-    if (!stopped.signal.aborted) await once(stopped.signal, 'abort');
+    const ended = once(stopped.signal, 'abort');
+    const started = daemon.start();
+    await Promise.race([started, ended]);
+    await ended;
   } finally {
     await daemon.close();
   }

@@ -21,14 +21,10 @@ export class ConfigError extends Error {
   }
 }
 
-/** Where the value at a path begins; for a missing one, the object that lacks it. */
-export function offsetOf(root: Node | undefined, path: Path): number {
+/** Where the value at a path begins, or its name; of a missing one, the object that lacks it. */
+export function offsetOf(root: Node | undefined, path: Path, isName: boolean): number {
   if (root === undefined) return 0;
-  for (let length = path.length; length >= 0; length--) {
-    const node = findNodeAtLocation(root, [...path.slice(0, length)]);
-    if (node === undefined) continue;
-    // The name of an unknown member, not its value.
-    return node.offset;
-  }
-  return 0;
+  const node = findNodeAtLocation(root, [...path]);
+  if (node === undefined) return path.length === 0 ? 0 : offsetOf(root, path.slice(0, -1), false);
+  return (isName ? node.parent : node)?.offset ?? 0;
 }

@@ -56,10 +56,13 @@ export const DEFAULTS: ServeConfig = {
 /** A value that is wrong, and where it is. */
 class Wrong extends Error {
   readonly path: Path;
+  /** Whether its name is wrong, not its value. */
+  readonly isName: boolean;
 
-  constructor(path: Path, reason: string) {
+  constructor(path: Path, reason: string, isName = false) {
     super(reason);
     this.path = path;
+    this.isName = isName;
   }
 }
 
@@ -115,10 +118,9 @@ function object(value: unknown, path: Path, names: readonly string[]): Record<st
   }
   for (const name of Object.keys(value)) {
     if (names.includes(name)) continue;
-    throw new Wrong(
-      [...path, name],
-      `unknown member ${JSON.stringify(name)}: expected one of ${names.join(', ')}`,
-    );
+    const known = names.filter((one) => one !== '$schema').join(', ');
+    const reason = `unknown member ${JSON.stringify(name)}: expected one of ${known}`;
+    throw new Wrong([...path, name], reason, true);
   }
   return value as Record<string, unknown>;
 }
@@ -250,7 +252,7 @@ export function parseConfig(json: string, file: string): Partial<ServeConfig> {
     return config;
   } catch (error) {
     if (!(error instanceof Wrong)) throw error;
-    throw new ConfigError(file, source, offsetOf(root, error.path), error.message);
+    throw new ConfigError(file, source, offsetOf(root, error.path, error.isName), error.message);
   }
 }
 

@@ -85,11 +85,15 @@ export class Daemon {
   /**
    * Listens, then watches. Answers come from the start: until everything is known, `/readyz` says no.
    *
-   * @throws (the promise is rejected) SystemError as listen(2) fails
+   * @throws (the promise is rejected) an Error that says why it cannot listen; SystemError if the
+   *   privilege or the kernel's support to watch anything is missing. (If it is lost later, that is
+   *   told, and it goes on.)
    */
   async start(): Promise<ListenAddress> {
     const { config } = this.#service;
-    this.#address = await this.#server.listen(config.listen);
+    this.#address = await this.#server.listen(config.listen).catch((error) => {
+      throw cannotListen(error, config.listen);
+    });
     const { host } = this.#address;
     const at = `${config.tls ? 'https' : 'http'}://${formatListen({ ...this.#address, host: host ?? '0.0.0.0' })}/`;
     this.lifeCycle.notice('info', 'listening', `listening on ${at}`, { address: at });
@@ -101,6 +105,8 @@ export class Daemon {
       }
     }
     await this.#service.start();
+    const failures = this.#service.namespaces.map(({ failure }) => failure);
+    if (failures.length > 0 && failures.every(isHopeless)) throw failures[0];
     if (this.#stateFile) this.#saving = setInterval(() => this.#save(), SAVE).unref();
     const { blind } = this.#service;
     if (blind.length === 0) this.lifeCycle.emit('ready');
@@ -164,7 +170,7 @@ export class Daemon {
 
   /** Writes the state file. A failure is told once, until it works again. */
   async #save(isLast = false): Promise<void> {
-    if (this.#stateFile === undefined) return;
+    if (this.#stateFile === undefined || this.#saving === undefined) return;
     try {
       await this.#stateFile.write(this.#service.save(isLast), Date.now());
       this.#stateWrites.success++;
@@ -237,6 +243,26 @@ export class Daemon {
         return [];
     }
   };
+}
+
+/** Without these nothing can be watched, now or later. */
+const HOPELESS = new Set(['EPERM', 'EACCES', 'EPROTONOSUPPORT', 'EAFNOSUPPORT']);
+const isHopeless = (error: unknown): boolean => {
+  const { code = '' } = (error ?? {}) as NodeJS.ErrnoException;
+  return HOPELESS.has(code) || code.startsWith('ERR_ADDON');
+};
+
+/** Why listen(2) failed, and what can be done. */
+function cannotListen(error: NodeJS.ErrnoException, address: ListenAddress): Error {
+  const why =
+    error.code === 'EADDRINUSE'
+      ? 'another program listens there; choose another port with --listen'
+      : error.code === 'EADDRNOTAVAIL'
+        ? 'this host has no such address'
+        : error.code === 'EACCES'
+          ? 'ports below 1024 need CAP_NET_BIND_SERVICE'
+          : error.message;
+  return new Error(`cannot listen on ${formatListen(address)}: ${why}`, { cause: error });
 }
 
 /** What each refusal is, in a log. */

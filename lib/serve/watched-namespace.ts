@@ -53,6 +53,8 @@ export class WatchedNamespace {
     this.#tried = resolve;
   });
   #check: NodeJS.Timeout | undefined;
+  /** Why the last attempt to open a monitor failed. */
+  failure: unknown;
 
   constructor(
     name: string | null,
@@ -111,6 +113,7 @@ export class WatchedNamespace {
           signal,
         });
         failures = 0;
+        this.failure = undefined;
         this.#attach(monitor);
         this.#tried();
         why = await endOf(monitor);
@@ -118,7 +121,8 @@ export class WatchedNamespace {
       } catch (error) {
         if (signal.aborted) break;
         why = messageOf(error);
-        this.source.blindReason = why;
+        this.failure = error;
+        this.source.detach(why);
       }
       this.#tried();
       if (signal.aborted) break;

@@ -9,7 +9,7 @@
 import { instead } from '../base/nearest.ts';
 import { shown } from '../base/shown.ts';
 import { AF_INET, addressFamily } from './address.ts';
-import { EncodeError } from './error.ts';
+import { EncodeError, within } from './error.ts';
 import type { Choice, Member, Shape } from './shape.ts';
 
 /**
@@ -18,40 +18,71 @@ import type { Choice, Member, Shape } from './shape.ts';
  * @throws EncodeError that names the property and what it should be
  */
 export function checkProperties(value: unknown, of: Shape, path: readonly string[]): void {
-  if (typeof value !== 'object' || value === null || Array.isArray(value)) {
-    throw new EncodeError('must be an object', path);
+  try {
+    check(value, of);
+  } catch (error) {
+    throw error instanceof EncodeError
+      ? new EncodeError(error.reason, [...path, ...error.path])
+      : error;
   }
-  const given = Object.entries(value).filter(([, inner]) => inner !== undefined);
-  for (const [name, inner] of given) {
+}
+
+/** The same; paths begin here, and are put together only for an error. */
+function check(value: unknown, of: Shape): void {
+  if (typeof value !== 'object' || value === null || Array.isArray(value)) {
+    throw new EncodeError('must be an object', []);
+  }
+  const properties = value as Readonly<Record<string, unknown>>;
+  for (const name in properties) {
+    const inner = properties[name];
+    if (inner === undefined || !Object.hasOwn(properties, name)) continue;
     const member = of.members.get(name);
     if (member === undefined) {
       throw new EncodeError(
         `unknown property; ${instead(name, [...of.members.keys()], 'properties')}`,
-        [...path, name],
+        [name],
       );
     }
-    checkMember(inner, member, [...path, name]);
+    if (member.shape === undefined) checkMember(inner, member, name);
+    else checkInside(inner, member.shape, member, name);
   }
-  const properties = Object.fromEntries(given);
   for (const name of of.required) {
-    if (properties[name] === undefined) throw new EncodeError('is missing', [...path, name]);
+    if (properties[name] === undefined) throw new EncodeError('is missing', [name]);
   }
-  for (const group of of.families) checkFamilies(properties, group, path);
-  for (const choice of of.choices) checkChoice(properties, choice, path);
+  for (const group of of.families) checkFamilies(properties, group);
+  for (const choice of of.choices) checkChoice(properties, choice);
+}
+
+function checkInside(value: unknown, shape: Shape, { holds }: Member, name: string): void {
+  if (holds === 'object') {
+    try {
+      check(value, shape);
+    } catch (error) {
+      throw within(error, name);
+    }
+    return;
+  }
+  if (!Array.isArray(value)) throw new EncodeError('must be an array', [name]);
+  for (let i = 0; i < value.length; i++) {
+    try {
+      check(value[i], shape);
+    } catch (error) {
+      throw within(error, `${name}[${i}]`);
+    }
+  }
 }
 
 /** Refuses properties of another kind: the kernel would misread or ignore them. */
 function checkChoice(
   properties: Readonly<Record<string, unknown>>,
   { by, names, options, raw }: Choice,
-  path: readonly string[],
 ): void {
   const { [by]: given } = properties;
   const chosen = typeof given === 'number' ? (names?.name(given) ?? given) : given;
   for (const [name, values] of options) {
     if (properties[name] === undefined) continue;
     const refuse = (reason: string) => {
-      throw new EncodeError(reason, [...path, name]);
+      throw new EncodeError(reason, [name]);
     };
     const wanted = values.join(', ');
     if (chosen === undefined) refuse(`needs ${by} to be ${wanted}`);
@@ -63,38 +94,28 @@ function checkChoice(
   }
 }
 
-function checkMember(value: unknown, { holds, shape }: Member, path: readonly string[]): void {
+function checkMember(value: unknown, { holds }: Member, name: string): void {
   switch (holds) {
-    case 'object':
-      if (shape) checkProperties(value, shape, path);
-      break;
     case 'list':
-      if (!Array.isArray(value)) throw new EncodeError('must be an array', path);
-      if (shape) {
-        const last = path.at(-1);
-        const outer = path.slice(0, -1);
-        for (const [i, item] of value.entries()) {
-          checkProperties(item, shape, [...outer, `${last}[${i}]`]);
-        }
-      }
+      if (!Array.isArray(value)) throw new EncodeError('must be an array', [name]);
       break;
     case 'text':
-      if (typeof value !== 'string') throw new EncodeError('must be a string', path);
+      if (typeof value !== 'string') throw new EncodeError('must be a string', [name]);
       // The kernel stops reading text at the NUL.
-      if (value.includes('\0')) throw new EncodeError('contains a NUL character', path);
+      if (value.includes('\0')) throw new EncodeError('contains a NUL character', [name]);
       break;
     case 'u16':
       if (!Number.isInteger(value) || (value as number) >>> 16 !== 0) {
-        throw new EncodeError('must be an integer from 0 to 65535', path);
+        throw new EncodeError('must be an integer from 0 to 65535', [name]);
       }
       break;
     case 'bytes':
-      if (!(value instanceof Uint8Array)) throw new EncodeError('must be a Uint8Array', path);
+      if (!(value instanceof Uint8Array)) throw new EncodeError('must be a Uint8Array', [name]);
       break;
     case 'key':
       if (value instanceof Uint8Array) break;
       if (typeof value !== 'object' || value === null || !('bytes' in value)) {
-        throw new EncodeError('must be a Uint8Array or a KeyMaterial', path);
+        throw new EncodeError('must be a Uint8Array or a KeyMaterial', [name]);
       }
   }
 }
@@ -103,17 +124,17 @@ function checkMember(value: unknown, { holds, shape }: Member, path: readonly st
 function checkFamilies(
   properties: Readonly<Record<string, unknown>>,
   group: readonly string[],
-  path: readonly string[],
 ): void {
   let first: { name: string; family: number } | undefined;
   const word = (family: number) => (family === AF_INET ? 'IPv4' : 'IPv6');
   for (const name of group) {
-    const family = addressFamily(String(properties[name]));
+    const text = properties[name];
+    const family = text === undefined ? undefined : addressFamily(String(text));
     if (family === undefined) continue;
     first ??= { name, family };
     if (family !== first.family) {
       const reason = `is ${word(family)}, ${first.name} is ${word(first.family)}: the address families must match`;
-      throw new EncodeError(reason, [...path, name]);
+      throw new EncodeError(reason, [name]);
     }
   }
 }

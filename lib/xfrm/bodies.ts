@@ -4,10 +4,11 @@
  * (message-attributes.ts), followed by unknown ones; padding is zero.
  * @module
  */
+import { once } from '../base/once.ts';
 import type { DecodeInput } from '../netlink/event.ts';
 import { align4, findAttribute, NLA_HDRLEN } from '../wire/attribute.ts';
 import type { AttributeTable, MessageAttributes } from '../wire/attribute-table.ts';
-import type { Encodable } from '../wire/encodable.ts';
+import { type Encodable, evened } from '../wire/encodable.ts';
 import { LE } from '../wire/endian.ts';
 import { DecodeError, tooShort, within } from '../wire/error.ts';
 import { u32 } from '../wire/integer.ts';
@@ -108,6 +109,16 @@ interface Object<T extends object> extends Pick<Body<T>, 'size' | 'table' | 'use
   read(input: DecodeInput, from: number, end: number): T;
 }
 
+/** Names of the members of an object. */
+function membersOf(header: Struct, { order }: MessageAttributes): string[] {
+  const fieldsOf = ({ fields }: Struct): string[] =>
+    fields.flatMap((field) =>
+      field.type === 'struct' && field.inline ? fieldsOf(field.struct) : field.name,
+    );
+  const names = new Map(attributes.attributes.map(({ number, name }) => [number, name]));
+  return [...fieldsOf(header), ...order.map((type) => names.get(type) ?? ''), 'exact', 'unknown'];
+}
+
 /**
  * @param where the struct's field with the address family; omit if no attribute holds an address
  */
@@ -125,6 +136,7 @@ function object<Header extends object, T extends Header>(
   where?: string,
 ): Object<T> {
   const offset = where === undefined ? 0 : offsetOf(header, where);
+  const even = once(() => evened(membersOf(header, part)));
   const family = (view: DataView, at: number) =>
     where === undefined ? 0 : view.getUint16(at + offset, LE);
   return {
@@ -138,7 +150,8 @@ function object<Header extends object, T extends Header>(
       const value = readHeader(input.view, input.bytes, from, 0) as T;
       return readAttributes(input, first, end, part, family(input.view, from), value);
     },
-    write(to, value) {
+    write(to, given) {
+      const value = even()(given as object);
       const at = to.w.reserve(header.size);
       writeHeader(to.w.view, to.w.bytes, at, value as Encodable<Header>, 0);
       writeAttributes(to, part, family(to.w.view, at), value as object);

@@ -45,6 +45,11 @@ export async function start(...args: string[]) {
     printed: async (text: string) => {
       while (!out.includes(text)) await once(stdout, 'data');
     },
+    /** Until standard error holds a text. @returns all of it */
+    said: async (text: string) => {
+      while (!err.includes(text)) await once(child.stderr as NodeJS.ReadableStream, 'data');
+      return err;
+    },
     end: async () => {
       child.kill('SIGINT');
       const [status] = await exited;

@@ -3,10 +3,12 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { Comparison, Outcome } from '../../bench/compare.ts';
 import { plot } from '../../bench/plot.ts';
-import { comparisonTable, report } from '../../bench/report.ts';
+import { processorKind } from '../../bench/processor.ts';
+import { merged, type Recorded, regressions } from '../../bench/recorded.ts';
+import { comparisonTable, report, sideBySideTable, versionsTable } from '../../bench/report.ts';
 import { requirements } from '../../bench/requirements.ts';
 import type { Part, Results } from '../../bench/results.ts';
-import { quantile, ratios, spread } from '../../bench/stats.ts';
+import { quantile, ratios, spread, unsteadiness } from '../../bench/stats.ts';
 
 const outcome = (name: string, base: string, cpu: number[], lost = [0], rate = [700_000]) =>
   ({ name, title: name, base, cpu, lost, rate }) satisfies Outcome;
@@ -21,11 +23,12 @@ const comparison: Comparison = JSON.parse(
     buffer: 2 ** 26,
     outcomes: [
       outcome('floor', 'floor', [1, 2, 4], [0, 0, 0]),
+      outcome('recvmsg', 'floor', [1.5, 3, 6], [0, 0, 0]),
       outcome('raw', 'floor', [1.2, 2.6, 4.4], [0, 0, 0]),
       outcome('decoded', 'floor', [1.7, 3.7, 6.8], [0, 0, 0]),
       outcome('npm-netlink', 'floor', [Number.NaN, 8, 16], [Number.NaN, 3, 5]),
       outcome('ip', 'ip', [2, 4, 8], [1, 2, 3]),
-      outcome('text', 'ip', [1.4, 2.4, 4], [0, 0, 0]),
+      outcome('text', 'ip', [1.2, 2.4, 4], [0, 0, 0]),
     ],
   }),
 );
@@ -36,7 +39,7 @@ function results(host: Partial<Part>, quick = false): Results {
     begun: '2026-01-01T00:00:00.000Z',
     seconds: 60,
     quick,
-    machine: { processor: 'p', processors: 2, node: 'v20', load: [0, 0, 0] },
+    machine: { processor: 'p', kind: 'p, family 1', processors: 2, node: 'v20', load: [0, 0, 0] },
     host: { kernel: '6', comparisons: [], ...host },
     leftOut: [],
   };
@@ -55,7 +58,7 @@ test('a table has ratios with their spread, and says what was lost', () => {
     .map((line) => line.split('|').map((cell) => cell.trim()));
   const row = (name: string) => rows.find(([, title]) => title === name)?.slice(2, 6);
   assert.deepEqual(row('decoded'), ['3.70 (1.70–6.80)', '1.70 (1.70–1.85)', '', '0']);
-  assert.deepEqual(row('text'), ['2.40 (1.40–4.00)', '1.20 (1.00–1.40)', '0.60 (0.50–0.70)', '0']);
+  assert.deepEqual(row('text'), ['2.40 (1.20–4.00)', '1.20 (1.00–1.20)', '0.60 (0.50–0.60)', '0']);
   assert.deepEqual(row('npm-netlink'), [
     '12.00 (8.00–16.00)',
     '4.00 (4.00–4.00)',
@@ -66,23 +69,24 @@ test('a table has ratios with their spread, and says what was lost', () => {
 
 test('requirements are held against medians', () => {
   const met = (one: Partial<Part>) => requirements(results(one)).map((each) => each.met);
-  // decoded, raw, text, losses
-  assert.deepEqual(met({ comparisons: [comparison] }), [true, true, true, true]);
-  const [floor, raw, decoded, , ip, text] = comparison.outcomes as Outcome[];
+  // raw, decoded twice, text, losses
+  assert.deepEqual(met({ comparisons: [comparison] }), [true, true, true, true, true]);
+  const [floor, recvmsg, raw, decoded, , ip, text] = comparison.outcomes as Outcome[];
   const slower = {
     ...comparison,
     outcomes: [
       floor,
-      { ...raw, cpu: [1.36, 2.72, 5.44] },
-      { ...decoded, cpu: [1.81, 3.62, 7.24], lost: [0, 1, 0] },
+      recvmsg,
+      { ...raw, cpu: [1.31, 2.62, 5.24] },
+      { ...decoded, cpu: [2.56, 5.12, 10.24], lost: [0, 1, 0] },
       ip,
       { ...text, cpu: [1.31, 2.62, 5.24] },
     ] as Outcome[],
   };
-  assert.deepEqual(met({ comparisons: [slower] }), [false, false, false, false]);
+  assert.deepEqual(met({ comparisons: [slower] }), [false, false, false, false, false]);
   // Where the floor loses too, nobody is to blame.
   const outcomes = slower.outcomes.map((one) => ({ ...one, lost: [1, 0, 0] }));
-  assert.equal(met({ comparisons: [{ ...slower, outcomes }] })[3], true);
+  assert.equal(met({ comparisons: [{ ...slower, outcomes }] })[4], true);
   const filled = (rate: number[]) => ({
     ...comparison,
     name: 'newsa-filled',
@@ -100,9 +104,67 @@ test('requirements are held against medians', () => {
   assert.deepEqual(met({ memory: [{ ...memory, ...less }] }), [true, true]);
   const dump = (open: number[], bytesEach: number, of: 'SAs' | 'policies' = 'SAs') =>
     met({ dump: { of, entries: 100_000, times: { ip: [10, 20, 30], open }, bytesEach } });
-  assert.deepEqual(dump([19, 41, 60], 1536), [true, true]);
-  assert.deepEqual(dump([19, 41, 61], 1537), [false, false]);
-  assert.deepEqual(dump([90, 90, 90], 9999, 'policies'), []);
+  assert.deepEqual(dump([4, 10, 16], 900), [true, true]);
+  assert.deepEqual(dump([4, 11, 16], 901), [false, false]);
+  assert.deepEqual(dump([12, 23, 36], 1000, 'policies'), [true, true]);
+  assert.deepEqual(dump([12, 25, 37], 1001, 'policies'), [false, false]);
+  assert.deepEqual(requirements(results({ comparisons: [slower] }, true)), []);
+});
+
+test('results are kept by kind of processor, side by side', () => {
+  const first = merged({}, results({ comparisons: [comparison] }));
+  const { machine, ...rest } = results({ comparisons: [comparison] });
+  const both = merged(first, { ...rest, machine: { ...machine, kind: 'q, family 2' } });
+  const rows = sideBySideTable(both).split('\n');
+  assert.match(rows[0] ?? '', /p, family 1 +\| q, family 2/);
+  assert.match(
+    rows.find((row) => row.includes(': text')) ?? '',
+    /≤ 0.65 +\| ≤ 0.5 +\| 0.60 +\| 0.60 /,
+  );
+  // Parts measured later take the place of earlier ones, and leave the others.
+  const again = merged(both, results({ latencies: [] }));
+  assert.deepEqual(again, both);
+});
+
+test('a quick run fails on losses, and on ratios a third worse than on the same kind of processor', () => {
+  const recorded: Recorded = merged({}, results({ comparisons: [comparison] }, true));
+  const change = (name: string, to: Partial<Outcome>) => {
+    const outcomes = comparison.outcomes.map((one) =>
+      one.name === name ? { ...one, ...to } : one,
+    );
+    return results({ comparisons: [{ ...comparison, outcomes }] }, true);
+  };
+  const regressed = (run: Results) => regressions(recorded, run);
+  assert.deepEqual(regressed(change('raw', { cpu: [1.5, 3, 6] })), []);
+  assert.match(regressed(change('raw', { cpu: [1.61, 3.3, 6.5] }))[0] ?? '', /policies raw: 1.6/);
+  assert.match(regressed(change('text', { lost: [0, 7, 0] }))[0] ?? '', /text lost 7 events/);
+  // Another kind of processor has no record; a loss is one everywhere.
+  const { machine, ...rest } = change('raw', { cpu: [9, 9, 9], lost: [1, 0, 0] });
+  const elsewhere = regressed({ ...rest, machine: { ...machine, kind: 'q' } });
+  assert.equal(elsewhere.length, 1);
+});
+
+test('two versions are compared by turns', () => {
+  const two = {
+    ...comparison,
+    outcomes: [outcome('raw', 'raw@', [1, 2, 3]), outcome('raw@', 'raw@', [2, 4, 8])],
+  };
+  assert.match(
+    versionsTable(two, 'abc'),
+    /\| raw +\| 2.00 \(1.00–3.00\) +\| 4.00 .* \| 0.500 \(0.375–0.500\) \|$/,
+  );
+  assert.equal(unsteadiness([1, 2, 3, 4, 5]), 2 / 3);
+  assert.equal(unsteadiness([]), 0);
+});
+
+test('a kind of processor is told by its name, generation and page tables', () => {
+  const info =
+    'processor : 0\ncpu family\t: 25\nmodel\t\t: 1\nmodel name\t: AMD EPYC\nstepping\t: 1\n';
+  assert.equal(processorKind(info, 'Not affected\n'), 'AMD EPYC, family 25, model 1');
+  assert.equal(
+    processorKind('', 'Mitigation: PTI\n'),
+    '?, family ?, model ?, page-table isolation',
+  );
 });
 
 test('the first test of a suite in the lab has five seconds', () => {

@@ -41,7 +41,7 @@ function printed(message: Uint8Array): string | undefined {
   const { at } = line;
   assert.equal(out[0], MARGIN);
   // Whole words are stored.
-  const beyond = done ? at + 3 : 1 + LINE_ROOM;
+  const beyond = done ? at + 7 : 1 + LINE_ROOM;
   assert(out.subarray(beyond).equals(margin.subarray(beyond)));
   if (!done) assert.equal(at, 1);
   return done ? out.toString('latin1', 1, at) : undefined;

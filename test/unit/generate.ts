@@ -25,6 +25,8 @@ export interface Limits {
   readonly notFamily?: number;
   /** Most characters of a name. Default 64. */
   readonly name?: number;
+  /** Bits of a 64-bit time. Default all. */
+  readonly timeBits?: 32;
   /** Attributes that are left out, by property. */
   readonly without?: readonly string[];
 }
@@ -47,10 +49,12 @@ function put(view: DataView, at: number, type: NumberType, value: number | bigin
 }
 
 function numberFor(
-  { type, names }: { type: NumberType; names?: unknown },
+  { type, names, unit }: { type: NumberType; names?: unknown; unit?: unknown },
   random: Random,
+  { timeBits }: Limits,
 ): number | bigint {
   const bits = (NUMBER_SIZE[type] * 8) as 8 | 16 | 32 | 64;
+  if (bits === 64 && unit !== undefined && timeBits !== undefined) return random.number(timeBits);
   if (bits === 64) {
     const half = () => BigInt(random.number(32));
     return random.chance(1, 4)
@@ -200,7 +204,7 @@ function wholeStruct(of: Struct, random: Random, limits: Limits, outer: number):
           tail?.type === 'key' ? tail.bits : tail?.type === 'text' ? tail.length : '';
         if (field.kernel === lengthOf) {
           put(view, field.at, field.type, tail?.type === 'key' ? keyBits : trailing.length);
-        } else put(view, field.at, field.type, numberFor(field, random));
+        } else put(view, field.at, field.type, numberFor(field, random, limits));
       }
     }
   }
@@ -268,7 +272,7 @@ function payload(of: Attribute, random: Random, limits: Limits, outer: number): 
       throw new Error(`${of.type} has no payload of its own`);
     default: {
       const bytes = new Uint8Array(NUMBER_SIZE[of.type]);
-      put(new DataView(bytes.buffer), 0, of.type, numberFor(of, random));
+      put(new DataView(bytes.buffer), 0, of.type, numberFor(of, random, limits));
       return bytes;
     }
   }

@@ -4,6 +4,7 @@
  */
 import type { AttributeTable } from '../../lib/wire/attribute-table.ts';
 import type { Struct } from '../../lib/wire/struct.ts';
+import { generateJson, type JsonOf } from './json.ts';
 import { readerOf, readerOfTable } from './read.ts';
 import { interfaceOf, interfaceOfTable } from './shape.ts';
 import { writerOf, writerOfTable } from './write.ts';
@@ -23,6 +24,8 @@ export interface Protocol {
   readonly tables: readonly AttributeTable[];
   /** Modules in that folder, and what the generated ones may import from them. */
   readonly imports: Readonly<Record<string, readonly string[]>>;
+  /** What of it is written as JSON from bytes. */
+  readonly json?: JsonOf;
 }
 
 /** What generated code may import from lib/wire. */
@@ -137,4 +140,5 @@ ${body}`;
 export const generate = (protocol: Protocol): Readonly<Record<string, string>> => ({
   [`${protocol.folder}/types.ts`]: generateTypes(protocol),
   [`${protocol.folder}/codec.ts`]: generateCodec(protocol),
+  ...(protocol.json && { [protocol.json.file]: generateJson(protocol.json, protocol.sources) }),
 });

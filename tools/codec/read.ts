@@ -24,7 +24,7 @@ import {
   usesKeys,
 } from './shape.ts';
 
-function readNumber(type: NumberType, at: string): string {
+export function readNumber(type: NumberType, at: string): string {
   switch (type) {
     case 'u8':
       return `b[${at}] as number`;
@@ -80,7 +80,7 @@ function readExact(
 }
 
 /** Expression for the number at a path of kernel names. */
-function readAt(of: Struct, path: string): string {
+export function readAt(of: Struct, path: string): string {
   const { field, at } = resolve(of, path);
   const type = field.type === 'length' ? field.of : field.type;
   if (!(type in NUMBER_SIZE)) throw new Error(`${of.kernel}: ${path} is no number`);

@@ -57,6 +57,16 @@ for (const kind of KINDS) {
   };
 }
 
+/** Prints events directly from their bytes. */
+export interface DirectPrinter {
+  /** The kind of the message at `at`, if it can be printed. */
+  kindOf(view: DataView, at: number): string | undefined;
+  /** Bytes that a line may take. */
+  readonly room: number;
+  /** Prints a line, as {@link printEvent} does. */
+  print(input: DecodeInput, at: number, length: number, line: AsciiWriter): boolean;
+}
+
 /** The kind of the message at `at`, if it can be printed here. */
 export const printedKind = (view: DataView, at: number): PrintedKind | undefined =>
   printed[messageType(view, at)]?.kind;
@@ -108,3 +118,9 @@ export function printEvent(
   line.character(NEWLINE);
   return true;
 }
+
+export const textPrinter: DirectPrinter = {
+  kindOf: printedKind,
+  room: LINE_ROOM,
+  print: printEvent,
+};

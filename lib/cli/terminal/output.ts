@@ -15,20 +15,24 @@ export interface Backpressure {
 /** Initial size of the byte buffer for lines. */
 const BLOCK = 64 * 1024;
 
-const writerOf = (bytes: Buffer, at = 0) =>
-  new AsciiWriter(new DataView(bytes.buffer, bytes.byteOffset, bytes.length), at);
+const viewOf = (bytes: Buffer) => new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
 
 /** Lines queued for standard output: as text, or written directly as bytes, in any order. */
-export class LineOutput {
+export class LineOutput<Writer extends AsciiWriter = AsciiWriter> {
   /** Earlier output is here, as bytes … */
   #bytes = Buffer.allocUnsafeSlow(BLOCK);
-  #writer = writerOf(this.#bytes);
+  readonly #writer: Writer;
   /** … and later output here. */
   #text = '';
   #waiting = false;
   readonly #backpressure: Backpressure | undefined;
 
-  constructor(backpressure?: Backpressure) {
+  /** @param Kind what writes lines as bytes */
+  constructor(
+    backpressure?: Backpressure,
+    Kind: new (view: DataView) => AsciiWriter = AsciiWriter,
+  ) {
+    this.#writer = new Kind(viewOf(this.#bytes)) as Writer;
     this.#backpressure = backpressure;
     if (backpressure) process.stdout.on('drain', () => backpressure.drained());
   }
@@ -53,7 +57,7 @@ export class LineOutput {
    * Returns a writer for a line of at most so many bytes. What is written there, within the same turn of
    * the event loop, follows the lines added before.
    */
-  room(bytes: number): AsciiWriter {
+  room(bytes: number): Writer {
     if (this.#text !== '') {
       const text = this.#text;
       this.#text = '';
@@ -80,7 +84,7 @@ export class LineOutput {
     const larger = Buffer.allocUnsafeSlow(2 * (at + room));
     this.#bytes.copy(larger, 0, 0, at);
     this.#bytes = larger;
-    this.#writer = writerOf(larger, at);
+    this.#writer.view = viewOf(larger);
   }
 
   /** Writes pending output. */
@@ -94,7 +98,7 @@ export class LineOutput {
       // The stream owns the buffer until it has been written.
       if (stdout.writableLength > 0) {
         this.#bytes = Buffer.allocUnsafeSlow(BLOCK);
-        this.#writer = writerOf(this.#bytes);
+        this.#writer.view = viewOf(this.#bytes);
       }
     }
     if (this.#text !== '') {

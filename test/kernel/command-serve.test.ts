@@ -1,0 +1,309 @@
+/** `netlink-xfrm serve` as a user runs it. */
+import assert from 'node:assert/strict';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { get as getTls } from 'node:https';
+import { createServer } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { after, afterEach, before, test } from 'node:test';
+import { readExposition } from '../exposition.ts';
+import { run, runWithoutPrivilege, start } from './command.ts';
+import { ip, words } from './support.ts';
+import { addHere, addPolicies, deleteHere, FAR, flush, HERE } from './tunnel-peers.ts';
+
+const folder = mkdtempSync(join(tmpdir(), 'netlink-xfrm-serve-'));
+const file = (name: string, content: string | object) => {
+  const path = join(folder, name);
+  const text = typeof content === 'string' ? content : JSON.stringify(content);
+  writeFileSync(path, text, { mode: 0o600 });
+  return path;
+};
+const NETNS = 'serve-red';
+
+before(() => addHere());
+after(() => {
+  deleteHere();
+  rmSync(folder, { recursive: true });
+});
+afterEach(() => flush());
+
+/** A running daemon, on a port of its own. */
+async function serve(...args: string[]) {
+  const daemon = await start('serve', '--listen', '127.0.0.1:0', ...args);
+  const at = /https?:\/\/[\d.:]+/.exec(await daemon.said('listening on'))?.[0] ?? '';
+  const fetched = (path: string, headers: Record<string, string> = {}) =>
+    fetch(`${at}${path}`, { headers });
+  // biome-ignore lint/suspicious/noExplicitAny: the assertions say what is in it.
+  const json = async (path: string): Promise<any> => (await fetched(path)).json();
+  const metrics = async () => readExposition(await (await fetched('/metrics')).text(), 'classic');
+  const ready = async () => {
+    while ((await fetched('/readyz')).status !== 200) await new Promise(setImmediate);
+  };
+  return { ...daemon, at, fetched, json, metrics, ready };
+}
+
+/** Asks again until an answer is as it should be: what the kernel announces takes a moment. */
+async function until<Value>(ask: () => Promise<Value>, isRight: (value: Value) => boolean) {
+  for (;;) {
+    const value = await ask();
+    if (isRight(value)) return value;
+  }
+}
+
+test('metrics, probes, the API, and the end by a signal', async () => {
+  addPolicies(7);
+  const all = await serve('--expect', `paris=${FAR}`, '--expect', 'gone=203.0.113.9');
+  await all.ready();
+  assert.equal(await (await all.fetched('/healthz')).text(), 'ok\n');
+  const classic = await all.metrics();
+  assert.equal(classic.value('xfrm_tunnel_up', { tunnel: 'gone' }), 0);
+  assert.equal(classic.value('xfrm_tunnel_state', { tunnel: 'paris', state: 'blocked' }), 1);
+  assert.equal(classic.value('xfrm_policies', { direction: 'out' }), 1);
+  assert.equal(classic.value('xfrm_watch_synced'), 1);
+  assert((classic.value('process_resident_memory_bytes') ?? 0) > 2 ** 20);
+  const accept = 'application/openmetrics-text;version=1.0.0';
+  const open = await all.fetched('/metrics', { accept });
+  assert.match(open.headers.get('content-type') ?? '', /^application\/openmetrics-text; version=1/);
+  readExposition(await open.text(), 'openmetrics');
+
+  const { namespaces, refreshSeconds } = await all.json('/api/host');
+  assert.deepEqual([namespaces[0].name, namespaces[0].state, refreshSeconds], [null, 'synced', 10]);
+  const { tunnels } = await all.json('/api/tunnels');
+  assert.deepEqual(
+    tunnels.map(({ key, state, label }: Record<string, string>) => [key, state, label]),
+    [
+      ['gone', 'down', 'gone'],
+      ['paris', 'blocked', 'paris'],
+    ],
+  );
+  assert.equal((await all.json('/api/tunnels?state!=down')).tunnels.length, 1);
+  assert.equal((await all.json('/api/policies?dir=out')).policies.length, 1);
+  assert.deepEqual((await all.json('/api/states')).states, []);
+  const { tunnel, policies } = await all.json('/api/tunnels/paris');
+  assert.deepEqual([tunnel.remote, policies.length], [FAR, 2]);
+  assert.equal((await all.fetched('/api/tunnels/none')).status, 404);
+  const wrong = await all.fetched('/api/tunnels?peer=x');
+  assert.equal(wrong.status, 400);
+  assert.match(((await wrong.json()) as { error: string }).error, /invalid value 'x' for peer/);
+  const { tunnels: histories } = await all.json('/api/history');
+  assert.equal(histories.paris.states[0][1], 'blocked');
+  const { status } = await all.end();
+  assert.equal(status, 0);
+});
+
+test('events come as they happen, and a client that reconnects gets what it missed', async () => {
+  const all = await serve('--expect', `paris=${FAR}`);
+  await all.ready();
+  const isBlocked = (text: string) => text.includes('"state":"blocked"');
+  let added = false;
+  const read = async (headers: Record<string, string>, last: (text: string) => boolean) => {
+    const response = await all.fetched('/api/events?kinds=tunnel,policy', headers);
+    let text = '';
+    const reader = (response.body as ReadableStream<Uint8Array>).getReader();
+    const decoder = new TextDecoder();
+    while (!last(text)) {
+      text += decoder.decode((await reader.read()).value);
+      if (text.includes(': connected') && !added) {
+        added = true;
+        addPolicies(7);
+      }
+    }
+    await reader.cancel();
+    const blocks = text.split('\n\n').filter((block) => block.startsWith('id: '));
+    return blocks.map((block) => {
+      const [, id, kind, data] = /^id: (\d+)\nevent: (\w+)\ndata: (.*)$/.exec(block) ?? [];
+      return { id: Number(id), kind, data: JSON.parse(data ?? 'null') };
+    });
+  };
+  const events = await read({}, isBlocked);
+  assert.deepEqual([...new Set(events.map(({ kind }) => kind))].sort(), ['policy', 'tunnel']);
+  assert(events.every(({ id }, i) => i === 0 || id > (events[i - 1]?.id ?? 0)));
+  const [first] = events;
+  assert(first);
+  assert.deepEqual([first.data.kind, first.data.netns], ['NEWPOLICY', null]);
+  // What came after the first one comes again.
+  const again = await read({ 'last-event-id': String(first.id) }, isBlocked);
+  assert.deepEqual(again.slice(0, events.length - 1), events.slice(1));
+  const gap = await read({ 'last-event-id': '5' }, (text) => text.includes('event: gap'));
+  assert.deepEqual(
+    gap.map(({ kind }) => kind),
+    ['gap'],
+  );
+  await all.end();
+});
+
+test('SIGHUP: other tunnels are expected, a mistake changes nothing, and nothing is lost', async () => {
+  addPolicies(7);
+  const config = file('serve.json', { expected: [{ name: 'paris', remote: FAR }] });
+  const all = await serve('--config', config);
+  await all.ready();
+  const since = async (tunnel: string) =>
+    (await all.metrics()).value('xfrm_tunnel_state_since_timestamp_seconds', { tunnel });
+  const before = await since('paris');
+  file('serve.json', '{\n  "expected": 7\n}');
+  all.child.kill('SIGHUP');
+  await all.said('serve.json:2:15: expected must be an array');
+  const failed = await all.metrics();
+  assert.equal(failed.value('xfrm_serve_config_last_reload_successful'), 0);
+  assert.equal(failed.value('xfrm_tunnel_expected', { tunnel: 'paris' }), 1);
+  file('serve.json', {
+    expected: [
+      { name: 'paris', remote: FAR },
+      { name: 'zurich', remote: '203.0.113.9' },
+    ],
+    refresh: '20s',
+  });
+  all.child.kill('SIGHUP');
+  await until(all.metrics, ({ value }) => value('xfrm_tunnel_up', { tunnel: 'zurich' }) === 0);
+  await all.said('takes effect at the next start only: refresh');
+  assert.equal(await since('paris'), before);
+  assert.equal((await all.metrics()).value('xfrm_serve_config_last_reload_successful'), 1);
+  await all.end();
+});
+
+test('TLS and a token, from files', async () => {
+  const tls = join(import.meta.dirname, '../../../test/fixtures/tls');
+  const token = 'a-token-of-20-letters';
+  const all = await serve(
+    ...['--tls-cert', join(tls, 'cert.pem'), '--tls-key', join(tls, 'key.pem')],
+    ...['--token-file', file('token', token)],
+  );
+  const ca = readFileSync(join(tls, 'cert.pem'));
+  const status = (path: string, headers: Record<string, string> = {}) =>
+    new Promise((resolve, reject) => {
+      getTls(`${all.at}${path}`, { ca, headers }, (response) => {
+        response.resume();
+        resolve(response.statusCode);
+      }).on('error', reject);
+    });
+  assert.equal(await status('/healthz'), 200);
+  assert.equal(await status('/api/host'), 401);
+  assert.equal(await status('/api/host', { authorization: `Bearer ${token}` }), 200);
+  // Another token is read with the configuration.
+  file('token', 'another-token-of-26-letters');
+  all.child.kill('SIGHUP');
+  await all.said('the configuration was read again');
+  assert.equal(await status('/api/host', { authorization: `Bearer ${token}` }), 401);
+  const { err } = await all.end();
+  assert(!err.includes('letters'), err);
+});
+
+test('a namespace that goes is told, and watched again when it is back', async () => {
+  ip('netns', 'add', NETNS);
+  const all = await serve('--netns', NETNS);
+  await all.ready();
+  ip('netns', 'delete', NETNS);
+  const gone = await until(
+    () => all.fetched('/readyz'),
+    ({ status }) => status === 503,
+  );
+  assert.match(await gone.text(), new RegExp(`^${NETNS}: /run/netns/${NETNS} is gone`));
+  assert.equal((await all.metrics()).value('xfrm_watch_blind', { netns: NETNS }), 1);
+  ip('netns', 'add', NETNS);
+  await all.ready();
+  assert.equal((await all.metrics()).value('xfrm_watch_opened_total', { netns: NETNS }), 2);
+  const { err } = await all.end();
+  assert.equal(err.match(/is blind/g)?.length, 1, err);
+  ip('netns', 'delete', NETNS);
+});
+
+test('all namespaces, as they come and go', async () => {
+  const all = await serve('--all-netns');
+  await all.ready();
+  ip('netns', 'add', NETNS);
+  const names = async () =>
+    (await all.json('/api/host')).namespaces.map(({ name }: { name: string | null }) => name);
+  await until(names, (found) => found.includes(NETNS));
+  ip('netns', 'delete', NETNS);
+  await until(names, (found) => !found.includes(NETNS));
+  await all.end();
+});
+
+test('since-times and causes survive a restart', async () => {
+  addPolicies(7);
+  const directory = join(folder, 'state');
+  const args = ['--expect', `paris=${FAR}`, '--state-dir', directory];
+  const about = async (all: Awaited<ReturnType<typeof serve>>) => {
+    await all.ready();
+    const { value } = await all.metrics();
+    const paris = { tunnel: 'paris' };
+    return [
+      value('xfrm_tunnel_state_since_timestamp_seconds', paris),
+      value('xfrm_tunnel_counting_since_timestamp_seconds', paris),
+    ];
+  };
+  const first = await serve(...args);
+  const before = await about(first);
+  assert.equal((await first.end()).status, 0);
+  const second = await serve(...args);
+  assert.deepEqual(await about(second), before);
+  await second.end();
+  const path = join(directory, 'serve-state.ndjson');
+  writeFileSync(path, readFileSync(path, 'utf8').replace('paris', 'pasis'));
+  const third = await serve(...args);
+  await third.ready();
+  const { err } = await third.end();
+  assert.match(err, /the state file is damaged \(its checksum/);
+});
+
+test('what is wrong at the start is said', async () => {
+  const taken = createServer().listen(0, '127.0.0.1');
+  await new Promise((done) => taken.once('listening', done));
+  const { port } = taken.address() as { port: number };
+  for (const [args, status, text] of [
+    [
+      ['--listen', `127.0.0.1:${port}`],
+      1,
+      /cannot listen on .*: another program listens there; choose/,
+    ],
+    [['--listen', '203.0.113.1:9786'], 1, /this host has no such address/],
+    [
+      ['--listen', 'nonsense'],
+      2,
+      /invalid value 'nonsense' for --listen: expected an address and a port/,
+    ],
+    [['--config', file('bad.json', '{\n "x": 1}')], 1, /bad\.json:2:2: unknown member "x"/],
+    [['--config', join(folder, 'none.json')], 1, /none\.json: no such file/],
+    [['--tls-cert', 'x'], 2, /'--tls-cert' and '--tls-key' need each other/],
+    [['--tls-cert', 'x', '--tls-key', 'y'], 1, /x: no such file/],
+    [['--tls-cert', file('a.pem', 'x'), '--tls-key', file('b.pem', 'y')], 1, /PEM/],
+    [['--token-file', file('short', 'x')], 1, /at least 16 printable characters/],
+    [['--refresh', '10ms'], 2, /'--refresh' must be at least 1s/],
+    [['--expect', 'paris=nowhere'], 2, /invalid value 'nowhere' for remote/],
+  ] as const) {
+    const found = run('serve', ...args);
+    assert.equal(found.status, status, `${args}: ${found.stderr}`);
+    assert.match(found.stderr, text);
+    assert.equal(found.stdout, '');
+  }
+  taken.close();
+  const { status, stderr } = runWithoutPrivilege('serve', '--listen', '127.0.0.1:0');
+  assert.equal(status, 3, stderr);
+  assert.match(stderr, /EPERM.*\n.*CAP_NET_ADMIN/);
+});
+
+test('an unexpected tunnel is named by its ends, in each namespace', async () => {
+  ip('netns', 'add', NETNS);
+  ip(...words(`-n ${NETNS} link set lo up`));
+  ip(...words(`-n ${NETNS} address add ${HERE}/32 dev lo`));
+  for (const [dir, from, to] of [
+    ['out', HERE, FAR],
+    ['in', FAR, HERE],
+  ]) {
+    const policy = `xfrm policy add src ${from} dst ${to} dir ${dir}`;
+    ip(...words(`-n ${NETNS} ${policy} tmpl src ${from} dst ${to} proto esp reqid 7 mode tunnel`));
+  }
+  addPolicies(7);
+  const all = await serve('--all-netns');
+  await all.ready();
+  const { families } = await all.metrics();
+  const labels = families.get('xfrm_tunnel_up')?.samples.map((one) => one.labels);
+  const tunnel = `${HERE} > ${FAR}`;
+  assert.deepEqual(labels, [{ tunnel }, { netns: NETNS, tunnel }]);
+  const { tunnels } = await all.json(`/api/tunnels?netns=${NETNS}`);
+  assert.equal(tunnels[0].key, `netns/${NETNS}/${tunnel} reqid 7`);
+  const details = await all.json(`/api/tunnels/${encodeURIComponent(tunnels[0].key)}`);
+  assert.equal(details.tunnel.netns, NETNS);
+  await all.end();
+  ip('netns', 'delete', NETNS);
+});

@@ -1,0 +1,133 @@
+/** What the daemon keeps: histories in bounded rings, and the state file. */
+import assert from 'node:assert/strict';
+import { mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { after, test } from 'node:test';
+import { TunnelSeries } from '../../lib/metrics/tunnel-series.ts';
+import { AT } from '../../lib/metrics/tunnel-totals.ts';
+import { History, STEP } from '../../lib/serve/history.ts';
+import { StateFile } from '../../lib/serve/state-file.ts';
+
+const folder = mkdtempSync(join(tmpdir(), 'netlink-xfrm-state-'));
+after(() => rmSync(folder, { recursive: true }));
+const NOW = 1_800_000_000_000;
+
+test('a history holds the last hour, and the state before it', () => {
+  const history = new History();
+  const series = new TunnelSeries('paris', NOW);
+  Object.assign(series, { tunnel: { id: 'paris' }, current: true });
+  history.state('paris', NOW, 'up', 'as it should be');
+  history.state('paris', NOW + 1, 'up', 'again');
+  for (let i = 0; i < 200; i++) {
+    series.totals.sums[AT.bytesIn] = i;
+    history.sample([series], NOW + i * STEP);
+    // Too early for another one.
+    history.sample([series], NOW + i * STEP + STEP / 2);
+  }
+  history.state('paris', NOW + 100 * STEP, 'down', 'gone');
+  history.rekeyed('paris', NOW + 50 * STEP);
+  const all = history.since('paris', 0);
+  assert.equal(all?.traffic.length, 120);
+  assert.deepEqual(all?.traffic.at(-1), [NOW + 199 * STEP, 199, 0]);
+  assert.deepEqual(
+    all?.states.map(([, state]) => state),
+    ['up', 'down'],
+  );
+  const late = history.since('paris', NOW + 150 * STEP);
+  assert.deepEqual(
+    late?.states.map(([, state]) => state),
+    ['down'],
+  );
+  assert.deepEqual([late?.rekeys, late?.traffic.length], [[], 50]);
+  for (let i = 0; i < 1000; i++) history.state('paris', NOW + i, i % 2 ? 'up' : 'down', '');
+  for (let i = 0; i < 1000; i++) history.rekeyed('paris', NOW + i);
+  const bounded = history.since('paris', 0);
+  assert.deepEqual([bounded?.states.length, bounded?.rekeys.length], [64, 64]);
+  history.remove('paris');
+  assert.equal(history.since('paris', 0), undefined);
+});
+
+test('a tunnel that comes later has no samples from before', () => {
+  const history = new History();
+  const early = Object.assign(new TunnelSeries('a', NOW), { tunnel: { id: 'a' }, current: true });
+  const later = Object.assign(new TunnelSeries('b', NOW), { tunnel: { id: 'b' }, current: true });
+  history.sample([early as TunnelSeries], NOW);
+  history.sample([early, later] as TunnelSeries[], NOW + STEP);
+  assert.equal(history.since('a', 0)?.traffic.length, 2);
+  assert.deepEqual(history.since('b', 0)?.traffic, [[NOW + STEP, 0, 0]]);
+  // A clock that was set back does not stop it.
+  history.sample([early, later] as TunnelSeries[], NOW - 1_000_000);
+  assert.equal(history.since('b', 0)?.traffic.length, 2);
+});
+
+const SERIES = { label: 'paris', countingSince: NOW, sums: [1, 2, 3], downs: [0, 4] };
+const saved = (isLast = true) => ({
+  namespaces: new Map([
+    [null, [SERIES]],
+    ['red', [SERIES]],
+  ]),
+  isLast,
+});
+const never = (why: string) => assert.fail(why);
+
+test('what is written is read again, and only its owner may read it', async () => {
+  const directory = join(folder, 'new/deeper');
+  const file = new StateFile(directory);
+  assert.equal(file.read(never), undefined);
+  await Promise.all([file.write(saved(false), NOW), file.write(saved(), NOW)]);
+  await file.write(saved(), NOW);
+  assert.deepEqual(new StateFile(directory).read(never), saved());
+  const [name, ...more] = readdirSync(directory).filter((one) => !one.endsWith('.tmp'));
+  assert.deepEqual(more, []);
+  assert.equal(statSync(join(directory, String(name))).mode & 0o777, 0o600);
+});
+
+test('a damaged file is set aside, and said', async () => {
+  const directory = join(folder, 'damaged');
+  const path = join(directory, 'serve-state.ndjson');
+  const file = new StateFile(directory);
+  await file.write(saved(), NOW);
+  const good = readFileSync(path, 'utf8');
+  const bad = {
+    'cut off': good.slice(0, -10),
+    'cut at a line': good.slice(0, good.indexOf('\n') + 1),
+    empty: '',
+    'a bit': good.replace('paris', 'pasis'),
+    'something else': '{"format":"x"}\n',
+    binary: '\0\0\0\0',
+  };
+  for (const [what, text] of Object.entries(bad)) {
+    writeFileSync(path, text);
+    const told: string[] = [];
+    assert.equal(
+      new StateFile(directory).read((why, kept) => told.push(why, kept)),
+      undefined,
+      what,
+    );
+    assert.deepEqual(told, ['its checksum does not match its content', `${path}.damaged`], what);
+    assert.equal(readFileSync(`${path}.damaged`, 'utf8'), text);
+    assert.equal(new StateFile(directory).read(never), undefined);
+  }
+});
+
+test('a write that fails leaves what was there', async () => {
+  const directory = join(folder, 'failing');
+  const file = new StateFile(directory);
+  await file.write(saved(), NOW);
+  const broken = function* () {
+    yield SERIES;
+    throw new Error('of a test');
+  };
+  await assert.rejects(
+    file.write({ namespaces: new Map([[null, broken()]]), isLast: true }, NOW),
+    /of a test/,
+  );
+  assert.deepEqual(new StateFile(directory).read(never), saved());
+});
+
+test('a directory that cannot be one is refused at the start', () => {
+  const path = join(folder, 'a-file');
+  writeFileSync(path, '');
+  assert.throws(() => new StateFile(path), /EEXIST|ENOTDIR/);
+});
