@@ -67,6 +67,8 @@ export class Session {
   /** Which tunnels pass the terms of the query, as the daemon says. */
   #matches: { readonly keys: ReadonlySet<string>; readonly wrong?: string } | undefined;
   #events = 0;
+  /** The number of the last event that the list of tunnels already contains. */
+  #known = 0;
   #fetching = false;
   /** Whether something was to be fetched that a request under way may lack. */
   #again = false;
@@ -77,7 +79,7 @@ export class Session {
     this.#changed = changed;
     this.#connection = new Connection({
       opened: (resumed) => this.#opened(resumed),
-      event: (name, data) => this.#event(name, data),
+      event: (name, data, id) => this.#event(name, data, id),
       link: (link) => this.#link(link),
     });
     addEventListener('hashchange', () => this.#navigated());
@@ -179,8 +181,12 @@ export class Session {
   }
 
   async #fetchTunnels(): Promise<void> {
-    const { tunnels } = (await this.#connection.get('api/tunnels')) as { tunnels: PageTunnel[] };
+    const { tunnels, event } = (await this.#connection.get('api/tunnels')) as {
+      tunnels: PageTunnel[];
+      event: number;
+    };
     this.model.reset(tunnels);
+    this.#known = event;
   }
 
   #link(link: Link): void {
@@ -188,19 +194,20 @@ export class Session {
     this.#changed();
   }
 
-  #event(name: string, data: unknown): void {
-    this.#events++;
+  #event(name: string, data: unknown, id: number): void {
+    const isPast = id <= this.#known;
+    if (!isPast) this.#events++;
     if (name === 'gap') {
       void this.#fetchTunnels().then(
         () => this.#refresh(),
         () => {},
       );
     } else if (name === 'state') {
-      this.model.applyWatch(data as WatchChange);
-      this.#refresh();
+      this.model.applyWatch(data as WatchChange, isPast);
+      if (!isPast) this.#refresh();
     } else if (name === 'tunnel') {
       const change = data as PageChange;
-      this.model.apply(change);
+      this.model.apply(change, isPast);
       const about = 'tunnel' in change && change.tunnel ? keyOf(change.tunnel) : undefined;
       if (about !== undefined && about === this.detail?.key) this.#refresh();
       else if (this.view.name === 'list' && queryOf(this.view.query).terms.length > 0)

@@ -221,6 +221,23 @@ test('the model follows events, and keeps a log that does not grow', () => {
   assert.equal(model.tunnels.size, 0);
 });
 
+test('of what was before the list, only the log tells', () => {
+  const model = new Model();
+  const paris = tunnel({ id: 'paris', name: 'paris' });
+  model.reset([paris]);
+  const down = tunnel({ id: 'paris', name: 'paris', state: 'down' });
+  const past = { change: 'down', before: 'up', reason: { kind: 'unknown' }, tunnel: down };
+  model.apply(change(past), true);
+  model.applyWatch({ netns: null, state: 'repairing', at: NOW }, true);
+  assert.equal(model.tunnels.get('paris'), paris);
+  assert.deepEqual(model.history('paris'), NO_HISTORY);
+  assert.deepEqual(
+    model.log.map(({ what }) => what),
+    ['repairing', 'down'],
+  );
+  assert.equal(model.takeNews(), '');
+});
+
 test('of many changes the number is read out', () => {
   const model = new Model();
   for (let i = 0; i < 40; i++) {
