@@ -28,6 +28,8 @@ interface Paused {
   readonly events: number;
 }
 
+type ListAt = View & { readonly name: 'list' };
+
 /** A part of the list. */
 interface Shown {
   readonly tunnels: readonly PageTunnel[];
@@ -142,6 +144,13 @@ export class Session {
     if (view.name === this.view.name) history.replaceState(null, '', hrefOf(view));
     else location.hash = hrefOf(view);
     this.#navigated();
+  }
+
+  /** Changes what of the list is shown: as it is now, which may not be drawn yet. */
+  showList(change: Partial<ListAt> | ((now: ListAt) => Partial<ListAt>)): void {
+    if (this.view.name !== 'list') return;
+    const changed = typeof change === 'function' ? change(this.view) : change;
+    this.show({ ...this.view, ...changed });
   }
 
   setWindow(name: WindowName): void {
