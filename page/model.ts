@@ -70,7 +70,7 @@ export class Model {
 
   /** An answer about a tunnel's history, from `from` to `to`. */
   addHistory(key: string, fresh: TunnelHistory, from: number, to: number): void {
-    const all = merged(this.history(key), fresh, from);
+    const all = merged(this.history(key), fresh, from, to);
     this.#histories.set(key, since(all, to - HISTORY_ROOM));
     const covered = this.#covered.get(key);
     this.#covered.set(key, { from: Math.min(covered?.from ?? from, from), to });

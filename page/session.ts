@@ -51,6 +51,8 @@ const ROWS = 50;
 const AT_ONCE = 20;
 /** Milliseconds between two questions which tunnels pass a filter. */
 const FILTER_PAUSE = 500;
+/** Milliseconds between two refreshes at least, if nothing happens. */
+const SOON = 5000;
 /** Milliseconds between two refreshes if the daemon has not said. */
 const REFRESH = 10_000;
 
@@ -69,6 +71,8 @@ export class Session {
   /** Which tunnels pass the terms of the query, as the daemon says. */
   #matches: { readonly keys: ReadonlySet<string>; readonly wrong?: string } | undefined;
   #events = 0;
+  /** Milliseconds by which the daemon's clock is ahead of the browser's. */
+  #ahead = 0;
   /** The number of the last event that the list of tunnels already contains. */
   #known = 0;
   #fetching = false;
@@ -85,6 +89,8 @@ export class Session {
       link: (link) => this.#link(link),
     });
     addEventListener('hashchange', () => this.#navigated());
+    // Nothing is fetched for a tab that is not seen.
+    document.addEventListener('visibilitychange', () => this.#refresh());
     // Ages advance.
     setInterval(changed, 1000);
   }
@@ -95,7 +101,12 @@ export class Session {
   }
 
   get now(): number {
-    return this.paused?.at ?? Date.now();
+    return this.paused?.at ?? this.#clock;
+  }
+
+  /** The daemon's clock, which its times are of. */
+  get #clock(): number {
+    return Date.now() + this.#ahead;
   }
 
   /** The time axis, moved on in steps that can be seen: pictures are drawn anew when it moves. */
@@ -161,7 +172,7 @@ export class Session {
   togglePause(): void {
     this.paused = this.paused
       ? undefined
-      : { at: Date.now(), tunnels: new Map(this.model.tunnels), events: this.#events };
+      : { at: this.#clock, tunnels: new Map(this.model.tunnels), events: this.#events };
     this.#changed();
   }
 
@@ -179,7 +190,7 @@ export class Session {
   }
 
   async #opened(resumed: boolean): Promise<void> {
-    const host = (await this.#connection.get('api/host')) as Host;
+    const host = await this.#fetchHost();
     const before = this.model.host;
     const restarted = before !== undefined && before.startedAt !== host.startedAt;
     // The page belongs to the daemon that served it.
@@ -187,6 +198,12 @@ export class Session {
     this.model.host = host;
     if (!resumed || restarted) await this.#fetchTunnels();
     this.#refresh();
+  }
+
+  async #fetchHost(): Promise<Host> {
+    const host = (await this.#connection.get('api/host')) as Host;
+    this.#ahead = host.at - Date.now();
+    return host;
   }
 
   async #fetchTunnels(): Promise<void> {
@@ -232,7 +249,10 @@ export class Session {
     this.#changed();
     clearTimeout(this.#refreshTimer);
     const seconds = this.model.host?.refreshSeconds;
-    this.#refreshTimer = setTimeout(() => this.#refresh(), seconds ? seconds * 1000 : REFRESH);
+    this.#refreshTimer = setTimeout(
+      () => this.#refresh(),
+      seconds ? Math.max(seconds * 1000, SOON) : REFRESH,
+    );
     if (document.hidden || this.model.host === undefined) return;
     this.#again = this.#fetching;
     if (this.#fetching) return;
@@ -250,7 +270,7 @@ export class Session {
 
   async #fetch(): Promise<void> {
     const { view } = this;
-    this.model.host = (await this.#connection.get('api/host')) as Host;
+    this.model.host = await this.#fetchHost();
     if (view.name === 'list') {
       await this.#fetchMatches(queryOf(view.query).terms);
       await this.#fetchHistories(this.shown(view).tunnels);
@@ -308,7 +328,7 @@ export class Session {
     for (const { from, those } of some) {
       const terms = new URLSearchParams({ since: String(Math.floor(from)) });
       for (const one of those) terms.append('tunnel', keyOf(one));
-      const asked = Date.now();
+      const asked = this.#clock;
       const answer = (await this.#connection.get(`api/history?${terms}`)) as {
         since: number;
         tunnels: Record<string, TunnelHistory>;

@@ -104,13 +104,16 @@ test('an answer replaces what it covers, and continues the rest', () => {
     rekeys: [NOW - 2 * MINUTE],
     traffic: [[NOW, 7000, 300]],
   } as const;
-  const all = merged(history, fresh, NOW - 3 * MINUTE);
+  const all = merged(history, fresh, NOW - 3 * MINUTE, NOW);
   assert.deepEqual(
     all.states.map(([, state]) => state),
     ['up', 'blocked', 'up', 'idle'],
   );
   assert.deepEqual(all.rekeys, history.rekeys);
-  assert.deepEqual(merged(all, fresh, NOW - 3 * MINUTE), all);
+  assert.deepEqual(merged(all, fresh, NOW - 3 * MINUTE, NOW), all);
+  // What happened while it was under way stays.
+  const rekeyed = withRekey(all, NOW + 5);
+  assert.deepEqual(merged(rekeyed, fresh, NOW - 3 * MINUTE, NOW), rekeyed);
 });
 
 test('what ended before a time is left out', () => {
