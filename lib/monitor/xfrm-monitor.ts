@@ -1,7 +1,7 @@
 /** A live view of the IPsec state: all SAs and policies, following the kernel. @module */
-
 import { checkedOptions } from '../base/argument.ts';
-import type { EventTime, Malformed } from '../netlink/event.ts';
+import { later } from '../base/later.ts';
+import { type EventTime, type Malformed, now } from '../netlink/event.ts';
 import { HeldNamespace } from '../socket/namespace.ts';
 import { XfrmClient } from '../xfrm/client.ts';
 import * as X from '../xfrm/constants.ts';
@@ -12,7 +12,7 @@ import { type EventCount, EventCounts } from './event-counts.ts';
 import { type ListenersByKind, LiveEmitter } from './event-hub.ts';
 import { EventQueue } from './event-queue.ts';
 import { openEventSocket } from './event-socket.ts';
-import { type AddDumped, LiveTables, now } from './live-tables.ts';
+import type { AddDumped, LiveTables } from './live-tables.ts';
 import { watchPath } from './namespace-watch.ts';
 import type { OverrunEvent } from './overrun.ts';
 import type { MalformedEvent } from './subscribe.ts';
@@ -25,7 +25,6 @@ import {
 } from './xfrm-monitor-options.ts';
 import type { XfrmObjectTypes } from './xfrm-objects.ts';
 import { type XfrmStat, XfrmStatFile } from './xfrm-stat.ts';
-import { xfrmModel } from './xfrm-table.ts';
 import { PoliciesView, StatesView, type XfrmSnapshot } from './xfrm-views.ts';
 
 /**
@@ -75,6 +74,9 @@ const GROUPS = [X.XFRMNLGRP_SA, X.XFRMNLGRP_POLICY, X.XFRMNLGRP_EXPIRE, X.XFRMNL
 /** The groups with the events of {@link KeyManagerRequest}. */
 const ASKING = [X.XFRMNLGRP_ACQUIRE, X.XFRMNLGRP_MAPPING, X.XFRMNLGRP_REPORT];
 
+/** Code that only an open monitor needs; loaded when the first is opened. */
+const parts = later(() => Promise.all([import('./live-tables.ts'), import('./xfrm-table.ts')]));
+
 /**
  * All SAs and policies, live.
  *
@@ -121,7 +123,7 @@ export class XfrmMonitor
    *   CAP_NET_ADMIN, `EPROTONOSUPPORT` if the kernel has no XFRM; for `netns` as `NetlinkSocket`
    */
   static async open(options: XfrmMonitorOptions = {}): Promise<XfrmMonitor> {
-    const monitor = new XfrmMonitor(options);
+    const monitor = new XfrmMonitor(options, ...(await parts()));
     try {
       await monitor.hub.wait(undefined, (done) => {
         monitor.#opened = done;
@@ -136,7 +138,11 @@ export class XfrmMonitor
     return monitor;
   }
 
-  private constructor(options: XfrmMonitorOptions) {
+  private constructor(
+    options: XfrmMonitorOptions,
+    { LiveTables }: typeof import('./live-tables.ts'),
+    { xfrmModel }: typeof import('./xfrm-table.ts'),
+  ) {
     super(() => this.#release());
     const checked = checkedOptions('options', options, MONITOR_OPTIONS);
     const { signal, label, netns, acquires, receiveBufferSize, ...rest } = checked;

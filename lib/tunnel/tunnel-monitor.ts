@@ -9,13 +9,12 @@ import {
 } from '../base/argument.ts';
 import { later } from '../base/later.ts';
 import { type ListenersByKind, LiveEmitter } from '../monitor/event-hub.ts';
-import { now } from '../monitor/live-tables.ts';
 import { watchPath } from '../monitor/namespace-watch.ts';
 import { type WaitOptions, waitFor } from '../monitor/wait-for.ts';
 import { type XfrmChange, XfrmMonitor } from '../monitor/xfrm-monitor.ts';
 import { type RefreshOptions, refreshSignal } from '../monitor/xfrm-monitor-options.ts';
 import { NETLINK_XFRM } from '../netlink/constants.ts';
-import type { EventTime } from '../netlink/event.ts';
+import { type EventTime, now } from '../netlink/event.ts';
 import { type SocketOwner, SocketOwners, StateError } from '../socket/index.ts';
 import { HeldNamespace } from '../socket/namespace.ts';
 import type { Addresses } from './addresses.ts';
