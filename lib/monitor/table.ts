@@ -12,6 +12,9 @@ export interface TableEntry<Value> {
   readonly countersReadAt: EventTime;
 }
 
+/** The number of an entry's incarnation: those added later have higher ones. */
+export const incarnationOf = (uid: string): number => Number(uid.slice(uid.lastIndexOf('#') + 1));
+
 /** Computes a value's term in an index; undefined leaves it out. */
 export type Indexer<Value, Term = unknown> = (value: Value) => Term | undefined;
 export type Indexers<Value> = Readonly<Record<string, Indexer<Value, string>>>;
@@ -108,13 +111,18 @@ export class Table<Value> implements Iterable<TableEntry<Value>> {
 
   /**
    * Takes over the rows and indexes of another table, which must not be used any more. Entries are
-   * renamed in place: nobody may have seen them yet.
+   * renamed in place, in the order of `keys`: nobody may have seen them yet.
    */
-  adopt(from: Table<Value>, name: (value: Value, key: string) => Omit<TableEntry<Value>, 'value'>) {
+  adopt(
+    from: Table<Value>,
+    keys: Iterable<string>,
+    name: (value: Value, key: string) => Omit<TableEntry<Value>, 'value'>,
+  ) {
     this.#rows = from.#rows;
     this.#indexes = from.#indexes;
-    for (const [key, entry] of this.rows()) {
-      Object.assign(entry, name(entry.value, key));
+    for (const key of keys) {
+      const entry = this.get(key);
+      if (entry) Object.assign(entry, name(entry.value, key));
     }
   }
 

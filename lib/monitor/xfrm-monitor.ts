@@ -2,11 +2,13 @@
 import { checkedOptions } from '../base/argument.ts';
 import { later } from '../base/later.ts';
 import { type EventTime, type Malformed, now } from '../netlink/event.ts';
+import { SystemError } from '../socket/error.ts';
 import { HeldNamespace } from '../socket/namespace.ts';
 import { XfrmClient } from '../xfrm/client.ts';
 import * as X from '../xfrm/constants.ts';
 import { decodeXfrm } from '../xfrm/decode.ts';
 import type { AcquireEvent, MappingEvent, ReportEvent, XfrmEvent } from '../xfrm/events.ts';
+import type { PolicyDefaults } from '../xfrm/types.ts';
 import type { NamespaceGone, ObjectChange, SyncReport, TableChange } from './changes.ts';
 import { type EventCount, EventCounts } from './event-counts.ts';
 import { type ListenersByKind, LiveEmitter } from './event-hub.ts';
@@ -111,6 +113,8 @@ export class XfrmMonitor
   readonly #namespaceId: string | undefined;
   #pathWatch: Disposable | undefined;
   #countersReadAt: EventTime;
+  #policyDefaults: PolicyDefaults | undefined;
+  #defaultsHeard = 0;
   #xfrmStat: XfrmStat | undefined;
   #slow = false;
   #overruns = 0;
@@ -213,6 +217,14 @@ export class XfrmMonitor
    */
   get eventCounts(): EventCount[] {
     return this.#eventCounts.all;
+  }
+
+  /**
+   * What becomes of packets that match no policy (`ip xfrm policy setdefault`); undefined before
+   * Linux 5.15, which lets them pass.
+   */
+  get policyDefaults(): PolicyDefaults | undefined {
+    return this.#policyDefaults;
   }
 
   /** The kernel's IPsec error counters, as last read with the others; undefined if it has none. */
@@ -322,15 +334,32 @@ export class XfrmMonitor
     for await (const policies of this.#client.listPolicies().batches()) {
       for (const policy of policies) add('policy', policy);
     }
+    const heard = this.#defaultsHeard;
+    const defaults = await this.#readDefaults();
+    // What was set meanwhile is newer.
+    if (heard === this.#defaultsHeard) this.#policyDefaults = defaults;
     // Requests are serialised (net/xfrm/xfrm_user.c, xfrm_cfg_mutex): when this one is answered,
     // the events of all changes visible in the dumps have been queued.
     await this.#client.getSadInfo();
     return true;
   }
 
+  async #readDefaults(): Promise<PolicyDefaults | undefined> {
+    try {
+      return await this.#client.getDefaults();
+    } catch (error) {
+      if (error instanceof SystemError && error.code === 'EINVAL') return undefined;
+      throw error;
+    }
+  }
+
   /** Counts and emits a kernel event. @returns whether it changes no table */
   #heard(event: XfrmEvent): boolean {
     this.#eventCounts.add(event);
+    if (event.kind === 'GETDEFAULT') {
+      this.#policyDefaults = event.defaults;
+      this.#defaultsHeard++;
+    }
     // Checking for listeners is cheaper than emitting to none.
     if (this.listenerCount('event') > 0) this.hub.emit('event', event);
     if (event.kind !== 'ACQUIRE' && event.kind !== 'MAPPING' && event.kind !== 'REPORT') {
