@@ -46,7 +46,7 @@ export function App({ session }: { readonly session: Session }) {
       )}
       <main id="main" tabIndex={-1}>
         {model.host === undefined ? (
-          <p class="empty">Asking the daemon …</p>
+          <p class="empty">Loading …</p>
         ) : view.name === 'list' ? (
           <ListView session={session} view={view} />
         ) : view.name === 'tunnel' ? (
@@ -75,7 +75,7 @@ function NavLink(props: { href: string; current: boolean; children: ComponentChi
 
 const WORST_FIRST = ['blind', 'repairing', 'synced'] as const;
 const MEANING: Readonly<Record<HostNamespace['state'], string>> = {
-  synced: 'what is shown is what the kernel has',
+  synced: 'the tables match the kernel',
   repairing: 'events were lost; the tables are being compared with the kernel',
   blind: 'the state of the kernel is unknown',
 };
@@ -100,7 +100,7 @@ function Status({ session }: { readonly session: Session }) {
         </span>
       </summary>
       <div class="status-more">
-        <p>{badge === 'lost' ? 'What is shown is of before.' : `${cap(MEANING[worst])}.`}</p>
+        <p>{badge === 'lost' ? 'Showing the last known state.' : `${cap(MEANING[worst])}.`}</p>
         <ul>
           {host.namespaces.map((one) => (
             <li key={one.name}>
@@ -158,7 +158,7 @@ function Locked({ session, wrong }: { readonly session: Session; readonly wrong:
   return (
     <main class="locked">
       <form onSubmit={submit}>
-        <h1>This daemon asks for a token</h1>
+        <h1>This daemon requires a token</h1>
         <label for="token">Token</label>
         <input
           id="token"
@@ -171,8 +171,8 @@ function Locked({ session, wrong }: { readonly session: Session; readonly wrong:
           aria-invalid={wrong}
         />
         <p id="token-help" role={wrong ? 'alert' : undefined}>
-          {wrong ? 'That is not the token. ' : ''}It is in the file that the daemon was given with
-          --token-file, and is kept until this tab is closed.
+          {wrong ? 'Wrong token. ' : ''}It is in the file passed to the daemon with --token-file,
+          and is kept until this tab is closed.
         </p>
         <button type="submit">Open</button>
       </form>

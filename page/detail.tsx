@@ -49,7 +49,7 @@ export function DetailView(props: { readonly session: Session; readonly tunnelKe
       <>
         <Back />
         <h1>{tunnelKey}</h1>
-        <p class="empty">There is no such tunnel, or nothing of it is left.</p>
+        <p class="empty">This tunnel does not exist, or no longer does.</p>
       </>
     );
   }
@@ -90,7 +90,7 @@ export function DetailView(props: { readonly session: Session; readonly tunnelKe
       </Section>
       <Section title="Security associations">
         {detail?.of === undefined ? (
-          <p class="empty">{detail?.error ?? 'Asking the daemon …'}</p>
+          <p class="empty">{detail?.error ?? 'Loading …'}</p>
         ) : (
           <Sas sas={detail.of.sas.map(({ state }) => state)} tunnel={tunnel} now={now} />
         )}
@@ -199,7 +199,7 @@ function Properties({ tunnel, now }: { readonly tunnel: PageTunnel; readonly now
     ['Remote address', tunnel.remote],
     ['Protocol and mode', [tunnel.protocol, tunnel.mode].filter(Boolean).join(', ')],
     ['Encapsulation', encap && `${encap.type}, port ${encap.sport} → ${encap.dport}`],
-    ['Passes packets since', tunnel.upSince === undefined ? undefined : clock(tunnel.upSince, now)],
+    ['Up since', tunnel.upSince === undefined ? undefined : clock(tunnel.upSince, now)],
     [
       'Newest SA added',
       tunnel.installedAt === undefined ? undefined : clock(tunnel.installedAt, now),

@@ -43,12 +43,12 @@ export function ListView({ session, view }: { readonly session: Session; readonl
       {shown.tunnels.length === 0 ? (
         <p class="empty">
           {shown.wrong !== undefined
-            ? 'The query cannot be understood.'
+            ? 'Invalid query.'
             : shown.isAsked
-              ? 'Asking the daemon …'
+              ? 'Loading …'
               : size === 0
-                ? 'The kernel has no SAs and policies that form a tunnel, and none is expected.'
-                : `None of ${plural(size, 'tunnel')} passes the query.`}
+                ? 'No tunnels: the kernel has no SAs or policies that form one, and none is expected.'
+                : `None of ${plural(size, 'tunnel')} matches the query.`}
         </p>
       ) : (
         <table class="tunnels" role="table" aria-label="Tunnels">

@@ -44,8 +44,7 @@ export function Log(props: {
   readonly ofOne?: boolean;
 }) {
   const { session, entries, ofOne = false } = props;
-  if (entries.length === 0)
-    return <p class="empty">Nothing has happened that the daemon remembers.</p>;
+  if (entries.length === 0) return <p class="empty">No events recorded.</p>;
   return (
     <table class="log" role="table" aria-label="Events">
       <thead role="rowgroup">

@@ -107,7 +107,7 @@ export function changeText(change: PageChange): string {
     case 'added':
       return `seen first: ${change.tunnel.state}, ${change.tunnel.reason}`;
     case 'removed':
-      return 'nothing of it is left';
+      return 'no SAs or policies left';
     case 'up':
       return change.before === undefined ? 'new' : `was ${change.before}`;
     case 'down': {
@@ -142,7 +142,7 @@ export function changeText(change: PageChange): string {
 /** A history in words, for those who do not see its picture. */
 export function historyText(history: TunnelHistory, from: number, to: number): string {
   const share = availability(history, from, to);
-  if (share === undefined) return 'nothing is known about this time';
+  if (share === undefined) return 'no data for this period';
   const downs = downsOf(history, from, to).length;
   const rekeys = history.rekeys.filter((at) => at >= from && at <= to).length;
   const now = rateNow(history);

@@ -35,11 +35,11 @@ interface Options {
 export function serveCommand(): Command {
   const command = new Command('serve')
     .description(
-      'Watches the tunnels of this host, for Prometheus (/metrics), probes (/healthz, /readyz),\n' +
-        'programs (/api/…) and people (/). Needs CAP_NET_ADMIN. SIGHUP reads the configuration again.',
+      'Watches the tunnels of this host and serves metrics (/metrics), probes (/healthz, /readyz),\n' +
+        'a JSON API (/api/…) and a page (/). Needs CAP_NET_ADMIN. SIGHUP reloads the configuration.',
     )
     .option('--listen <address:port>', 'where to listen (default: 127.0.0.1:9786)')
-    .option('--config <file>', 'configuration, a JSON file (schema/serve-1.json)')
+    .option('--config <file>', 'JSON configuration file (schema/serve-1.json)')
     .option(
       '--expect <tunnel>',
       'a tunnel that should exist, NAME=PEER[,local=…,reqid=…,if_id=…,mark=…], or a JSON file ' +
@@ -48,18 +48,16 @@ export function serveCommand(): Command {
       [] as readonly string[],
     )
     .option('--refresh <duration>', 'how often to read the counters (default: 10s)', duration)
-    .option('--acquires', 'listen to acquires; this changes what the kernel does (docs/tunnels.md)')
-    .addOption(new Option('--tls-cert <file>', 'certificate chain, PEM; needs --tls-key'))
-    .addOption(new Option('--tls-key <file>', 'its private key, PEM; needs --tls-cert'))
-    .option('--token-file <file>', 'answer only requests with this token (Authorization: Bearer)')
-    .option('--state-dir <directory>', 'keep totals and since-times there, over restarts')
+    .option('--acquires', 'listen for acquires; this changes kernel behaviour (docs/tunnels.md)')
+    .addOption(new Option('--tls-cert <file>', 'certificate chain (PEM); needs --tls-key'))
+    .addOption(new Option('--tls-key <file>', 'private key (PEM); needs --tls-cert'))
+    .option('--token-file <file>', 'require this bearer token (Authorization: Bearer)')
+    .option('--state-dir <directory>', 'directory in which totals and timestamps survive restarts')
     .addOption(
-      new Option('--log-level <level>', 'the least important lines to log')
-        .choices(LOG_LEVELS)
-        .default('info'),
+      new Option('--log-level <level>', 'minimum level to log').choices(LOG_LEVELS).default('info'),
     )
     .addOption(
-      new Option('--log-format <format>', 'of the log, on standard error')
+      new Option('--log-format <format>', 'format of the log on standard error')
         .choices(LOG_FORMATS)
         .default('text'),
     );
@@ -95,7 +93,7 @@ function givenBy(options: Options, command: Command): Partial<ServeConfig> {
     );
   }
   if ((tlsCert === undefined) !== (tlsKey === undefined)) {
-    command.error("error: '--tls-cert' and '--tls-key' need each other");
+    command.error("error: '--tls-cert' and '--tls-key' must be given together");
   }
   if (refresh !== undefined && refresh < 1000) {
     command.error("error: '--refresh' must be at least 1s");

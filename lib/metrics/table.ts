@@ -46,7 +46,7 @@ export const TUNNEL_METRICS: readonly TunnelMetric[] = [
   {
     name: 'xfrm_tunnel',
     type: 'info',
-    help: 'What identifies a tunnel, and how it is protected. None of it is an SPI or a key.',
+    help: 'Identity of a tunnel and how it is protected. Contains no SPI and no key.',
     labels: ['local', 'remote', 'reqid', 'if_id', 'mark', 'mode', 'protocol', 'encap'],
     moves: true,
     points: ONE,
@@ -70,7 +70,7 @@ export const TUNNEL_METRICS: readonly TunnelMetric[] = [
   {
     name: 'xfrm_tunnel_up',
     type: 'gauge',
-    help: 'Whether a tunnel can carry packets both ways: 1 if it is up, idle, rekeying or expiring.',
+    help: 'Whether a tunnel can carry packets in both directions: 1 if it is up, idle, rekeying or expiring.',
     labels: [],
     points: ONE,
     value(series) {
@@ -81,7 +81,7 @@ export const TUNNEL_METRICS: readonly TunnelMetric[] = [
   {
     name: 'xfrm_tunnel_expected',
     type: 'gauge',
-    help: 'Whether a tunnel is in the list of expected tunnels, and so never missing here.',
+    help: 'Whether a tunnel is in the list of expected tunnels, which always have series.',
     labels: [],
     points: ONE,
     value(series) {
@@ -92,7 +92,7 @@ export const TUNNEL_METRICS: readonly TunnelMetric[] = [
   {
     name: 'xfrm_tunnel_state',
     type: 'gauge',
-    help: 'The state of a tunnel: always 1, with the state as a label. The other states have no series.',
+    help: 'State of a tunnel: always 1, with the state as a label. Only the current state has a series.',
     labels: ['state'],
     points: TUNNEL_STATES.map((state) => ({ state })),
     value: (series, point) => (now(series)?.state === TUNNEL_STATES[point] ? 1 : undefined),
@@ -101,7 +101,7 @@ export const TUNNEL_METRICS: readonly TunnelMetric[] = [
     name: 'xfrm_tunnel_state_since_timestamp_seconds',
     type: 'gauge',
     unit: 'seconds',
-    help: 'When a tunnel entered its state; if that is not known, when it was first seen in it.',
+    help: 'When a tunnel entered its state; if unknown, when it was first seen in it.',
     labels: [],
     points: ONE,
     value: (series) => (now(series) ? seconds(series.since) : undefined),
@@ -138,7 +138,7 @@ export const TUNNEL_METRICS: readonly TunnelMetric[] = [
     name: 'xfrm_tunnel_last_used_timestamp_seconds',
     type: 'gauge',
     unit: 'seconds',
-    help: 'When a tunnel last carried a packet, as of the last reading of the counters; absent if it never did.',
+    help: 'When a tunnel last carried a packet, as of the last reading of the counters; absent if never.',
     labels: ['direction'],
     moves: true,
     points: byDirection,
@@ -147,7 +147,7 @@ export const TUNNEL_METRICS: readonly TunnelMetric[] = [
   {
     name: 'xfrm_tunnel_sas',
     type: 'gauge',
-    help: 'SAs of a tunnel. More than two for long, or twice that for each CPU with its own, are a leak.',
+    help: 'SAs of a tunnel. More than two for a long time (or two per CPU with per-CPU SAs) indicate a leak.',
     labels: ['direction'],
     points: byDirection,
     value: (series, point) => now(series)?.sas[direction(point)].length,
@@ -155,7 +155,7 @@ export const TUNNEL_METRICS: readonly TunnelMetric[] = [
   {
     name: 'xfrm_tunnel_larval_sas',
     type: 'gauge',
-    help: 'SAs of a tunnel that were requested and have no keys yet.',
+    help: 'SAs of a tunnel that have been requested and have no keys yet.',
     labels: [],
     points: ONE,
     value: (series) => now(series)?.larval.length,
@@ -164,7 +164,7 @@ export const TUNNEL_METRICS: readonly TunnelMetric[] = [
     name: 'xfrm_tunnel_expiry_timestamp_seconds',
     type: 'gauge',
     unit: 'seconds',
-    help: 'When the newest SA of a direction reaches a limit of time: at a soft one it wants a successor, at a hard one the kernel deletes it. Absent without a limit.',
+    help: 'When the newest SA of a direction reaches a time limit: at the soft one it should be rekeyed, at the hard one the kernel deletes it. Absent without a limit.',
     labels: ['direction', 'limit'],
     points: product('limit', LIMITS),
     value(series, point) {
@@ -176,7 +176,7 @@ export const TUNNEL_METRICS: readonly TunnelMetric[] = [
     name: 'xfrm_tunnel_used_ratio',
     type: 'gauge',
     unit: 'ratio',
-    help: 'The used share of what the newest SA of a direction may use: its sequence numbers, and its hard limits of bytes and packets. At 1 it carries no more. Absent without a limit.',
+    help: 'Used share of a limit of the newest SA of a direction: its sequence numbers, and its hard byte and packet limits. At 1 it carries no more packets. Absent without a limit.',
     labels: ['direction', 'limit'],
     moves: true,
     points: product('limit', SHARES),
@@ -214,7 +214,7 @@ export const TUNNEL_METRICS: readonly TunnelMetric[] = [
   {
     name: 'xfrm_tunnel_downs',
     type: 'counter',
-    help: 'How often a tunnel went down. A rekey is none.',
+    help: 'How often a tunnel went down. Rekeys do not count.',
     labels: [],
     points: ONE,
     value: ({ totals }) => totals.downs.reduce((sum, count) => sum + count, 0),
@@ -222,7 +222,7 @@ export const TUNNEL_METRICS: readonly TunnelMetric[] = [
   {
     name: 'xfrm_tunnel_downs_by_cause',
     type: 'counter',
-    help: 'The same, by what the kernel said about the cause. A cause has no series before it occurred.',
+    help: 'How often a tunnel went down, by cause as reported by the kernel. A cause has no series before it first occurs.',
     labels: ['cause'],
     points: CAUSES.map((cause) => ({ cause })),
     value: ({ totals }, point) => totals.downs[point] || undefined,
@@ -230,7 +230,7 @@ export const TUNNEL_METRICS: readonly TunnelMetric[] = [
   {
     name: 'xfrm_tunnel_refused_packets',
     type: 'counter',
-    help: 'Packets that the SAs of a tunnel refused: wrong integrity value, seen before (replay), or too old for the window (replay-window).',
+    help: 'Packets that the SAs of a tunnel refused: integrity check failed (integrity), duplicate (replay), or too old for the replay window (replay-window).',
     labels: ['reason'],
     points: ['integrity', 'replay', 'replay-window'].map((reason) => ({ reason })),
     value: sum('integrity', 'replay', 'replayWindow'),
@@ -254,7 +254,7 @@ export const TUNNEL_METRICS: readonly TunnelMetric[] = [
   {
     name: 'xfrm_tunnel_warnings',
     type: 'gauge',
-    help: 'Warnings about a tunnel that are raised now; the page and the API say which.',
+    help: 'Warnings currently raised for a tunnel; the page and the API list them.',
     labels: [],
     points: ONE,
     value: (series) => now(series)?.warnings.length,
@@ -303,7 +303,7 @@ export const NAMESPACE_METRICS: readonly NamespaceMetric[] = [
   {
     name: 'xfrm_tunnels',
     type: 'gauge',
-    help: 'Tunnels by state, all of them.',
+    help: 'All tunnels, by state.',
     labels: ['state'],
     *samples({ monitor }) {
       if (monitor === undefined) return;
@@ -314,7 +314,7 @@ export const NAMESPACE_METRICS: readonly NamespaceMetric[] = [
   {
     name: 'xfrm_tunnels_unlabelled',
     type: 'gauge',
-    help: 'Tunnels beyond the limit of series: their counters are summed under the tunnel "(other)", and they have nothing else.',
+    help: 'Tunnels beyond the series limit: only their counters are exported, summed under the tunnel "(other)".',
     labels: [],
     samples: ({ tunnels }) => one(tunnels.unlabelled),
   },
@@ -333,7 +333,7 @@ export const NAMESPACE_METRICS: readonly NamespaceMetric[] = [
   {
     name: 'xfrm_larval_sas',
     type: 'gauge',
-    help: 'SAs that were requested and have no keys yet.',
+    help: 'SAs that have been requested and have no keys yet.',
     labels: [],
     samples: ({ monitor }) =>
       monitor ? one(monitor.xfrm.states.filter(({ value }) => isLarval(value)).length) : [],
@@ -376,14 +376,14 @@ export const NAMESPACE_METRICS: readonly NamespaceMetric[] = [
   {
     name: 'xfrm_watch_synced',
     type: 'gauge',
-    help: 'Whether everything here is right, as far as the kernel reports: 0 while a loss of events is repaired, and while nobody watches.',
+    help: 'Whether the data of a namespace is up to date: 0 while a loss of events is being repaired, and while the namespace is not watched.',
     labels: [],
     samples: ({ state }) => one(state === 'synced' ? 1 : 0),
   },
   {
     name: 'xfrm_watch_blind',
     type: 'gauge',
-    help: 'Whether nobody watches the namespace: it is gone, or a privilege is. Then tunnels have no states here.',
+    help: 'Whether the namespace cannot be watched: it is gone, or a privilege is missing. Its tunnels then have no state series.',
     labels: [],
     samples: ({ state }) => one(state === 'blind' ? 1 : 0),
   },
@@ -419,14 +419,14 @@ export const NAMESPACE_METRICS: readonly NamespaceMetric[] = [
   {
     name: 'xfrm_watch_repairs',
     type: 'counter',
-    help: 'Comparisons after lost events.',
+    help: 'Comparisons with the kernel after lost events.',
     labels: [],
     samples: ({ repairs }) => one(repairs),
   },
   {
     name: 'xfrm_watch_corrections',
     type: 'counter',
-    help: 'SAs and policies that a comparison after lost events found to be added, updated or removed.',
+    help: 'SAs and policies that a comparison after lost events found added, updated or removed.',
     labels: ['kind'],
     samples: ({ corrections }) =>
       Object.entries(corrections).map(([kind, value]) => ({ labels: { kind }, value })),
@@ -434,14 +434,14 @@ export const NAMESPACE_METRICS: readonly NamespaceMetric[] = [
   {
     name: 'xfrm_watch_opened',
     type: 'counter',
-    help: 'How often watching the namespace began: more than 1 after it was blind.',
+    help: 'How often watching of the namespace started: more than 1 if it has been blind.',
     labels: [],
     samples: ({ opened }) => one(opened),
   },
   {
     name: 'xfrm_watch_gaps',
     type: 'counter',
-    help: 'SAs that ended without a message with their last counters: traffic since their last reading is missing in totals, which are lower bounds. Flushed at once, lost with other events (missed), or while this program did not run (restart).',
+    help: 'SAs that ended without a message with their final counters, so that totals lack their traffic since the last reading: flushed, lost with other events (missed), or ended while this program was not running (restart).',
     labels: ['cause'],
     samples: ({ gaps }) => GAPS.map((cause) => ({ labels: { cause }, value: gaps[cause] })),
   },

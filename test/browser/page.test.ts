@@ -247,7 +247,7 @@ test('search and the filters of the command; what is wrong with one is said', as
   await shows('peer=198.51.100.2', ['rome']);
   await shows('peer=198.51.100.0/24 state=up name=paris,rome', ['paris', 'rome']);
   await shows('nothing like that', []);
-  await page.getByText('None of 4 tunnels passes the query.').waitFor();
+  await page.getByText('None of 4 tunnels matches the query.').waitFor();
   await search.fill('peer=nowhere');
   const wrong = page.getByRole('alert').filter({ hasText: 'peer' });
   await wrong.waitFor();
@@ -396,7 +396,7 @@ test('a lost connection is said, and resumed when the daemon is back', async () 
     .waitFor();
   await badge(page, 'no connection').waitFor();
   assert.match(await page.title(), /no connection/);
-  // What is shown is of before.
+  // The last known state is shown.
   await row(page, 'rome').waitFor();
   await lab.guest.cut('rome');
   await lab.guest.startDaemon(...EXPECTED);
@@ -417,7 +417,7 @@ test('a daemon with a token: the page asks for it, once a tab', async () => {
   await assertAccessible(page);
   await field.fill('wrong-horse-battery');
   await page.keyboard.press('Enter');
-  await page.getByRole('alert').filter({ hasText: 'That is not the token.' }).waitFor();
+  await page.getByRole('alert').filter({ hasText: 'Wrong token.' }).waitFor();
   await field.fill('correct-horse-battery');
   await page.getByRole('button', { name: 'Open' }).click();
   await page.locator('tr[data-tunnel]').first().waitFor();

@@ -38,7 +38,7 @@ const refused =
     return true;
   };
 
-test('a refusal begins where the client was called', async () => {
+test("an error's stack starts where the client was called", async () => {
   await using client = new XfrmClient();
   async function provision() {
     await client.deletePolicy({ dir: 'in', index: 8 });
@@ -56,7 +56,7 @@ test('a refusal begins where the client was called', async () => {
   }
 });
 
-test('a network may have its prefix length with it', async () => {
+test('CIDR notation', async () => {
   await using client = new XfrmClient();
   const selector = { saddr: '10.0.0.0/24', daddr: '2001:db8::/32' };
   const path = ['NEWPOLICY', 'selector'];
@@ -199,7 +199,7 @@ test('an SPI is allocated, listed by filter, and deleted', async () => {
   assert.deepEqual(await spis({}), []);
 });
 
-test('what a kernel lacks is told', async () => {
+test('missing kernel features are reported', async () => {
   await using client = new XfrmClient();
   // A kernel without ESP lacks that; one with ESP still lacks an algorithm nobody has.
   const aead = withoutEsp ? GCM : { ...GCM, name: 'rfc4106(gcm(nothing))' };
@@ -214,7 +214,7 @@ test('what a kernel lacks is told', async () => {
   );
 });
 
-test('a refusal says what to do', async () => {
+test('an error says what to do', async () => {
   await using client = new XfrmClient();
   const none = { ...ENDS, spi: 0x7777, proto: 'esp' } as const;
   const noSa = /no SA has this destination, protocol, SPI and mark/;
@@ -232,7 +232,7 @@ test('a refusal says what to do', async () => {
   await client.flushStates();
 });
 
-test('what was listed can be deleted as it is', async () => {
+test('listed objects can be deleted as they are', async () => {
   await using client = new XfrmClient();
   await client.allocateSpi({ ...ENDS, proto: 'esp', min: 0x7001, max: 0x7001 });
   for await (const state of client.listStates()) await client.deleteState(state);
@@ -243,7 +243,7 @@ test('what was listed can be deleted as it is', async () => {
   assert.deepEqual(await all(client.listPolicies()), []);
 });
 
-test('what a kernel passes over in a policy is reported', async () => {
+test('policy attributes that the kernel ignores are reported', async () => {
   await using client = new XfrmClient();
   const policy = { dir: 'out', selector: { daddr: '10.0.0.0', prefixlenD: 8 } } as const;
   const unknown = [{ type: 200, flags: 0, bytes: Uint8Array.of(1, 2, 3, 4) }];
@@ -351,7 +351,7 @@ test('every field of an SA is set, and read back equal', { skip: withoutEsp }, a
   await client.deleteState(id);
 });
 
-test('attributes that an older kernel passes over are reported', { skip: withoutEsp }, async () => {
+test('attributes that an older kernel ignores are reported', { skip: withoutEsp }, async () => {
   await using client = new XfrmClient();
   const state = { ...ENDS, proto: 'esp', spi: 0x6002, mode: 'tunnel', aead: GCM } as const;
   const { ignoredAttributes } = await client.addState({ ...state, dir: 'in', replayWindow: 32 });
@@ -390,7 +390,7 @@ test('an SA of an independent program comes back through the client', {
   await client.flushStates();
 });
 
-test('async events of an SA are asked for and set', { skip: withoutEsp }, async () => {
+test('async events of an SA are queried and set', { skip: withoutEsp }, async () => {
   await using client = new XfrmClient();
   addState(0x6004, ...words('replay-window 32'));
   const id = { ...ENDS, spi: 0x6004, proto: 'esp' } as const;
@@ -403,7 +403,7 @@ test('async events of an SA are asked for and set', { skip: withoutEsp }, async 
   await assert.rejects(client.getState(id), refused('ESRCH', /no SA has/));
 });
 
-test('a long list is read piece by piece', { timeout: 600_000 }, async () => {
+test('a long dump is read in batches', { timeout: 600_000 }, async () => {
   const COUNT = 3000;
   ipBatch(
     Array.from(
@@ -449,7 +449,7 @@ test('many requests at a time each get their own answer', async () => {
   }
 });
 
-test('giving up, timing out and closing end a request', async () => {
+test('aborting, timing out and closing end a request', async () => {
   const client = new XfrmClient();
   const reason = new Error('enough');
   await assert.rejects(client.getSadInfo({ signal: AbortSignal.abort(reason) }), reason);
@@ -465,7 +465,7 @@ test('giving up, timing out and closing end a request', async () => {
   await assert.rejects(client.getSadInfo(), { code: 'ERR_SOCKET_CLOSED' });
 });
 
-test('wrong arguments are refused by name, and nothing is sent', async () => {
+test('invalid arguments are rejected by name, and nothing is sent', async () => {
   await using client = new XfrmClient();
   const state = { ...ENDS, proto: 'esp', spi: 0x6005, mode: 'tunnel', aead: GCM } as const;
   const cases: [value: object, message: RegExp][] = [
@@ -600,7 +600,7 @@ test('wrong arguments are refused by name, and nothing is sent', async () => {
   assert.deepEqual(await all(client.listStates()), []);
 });
 
-test('without CAP_NET_ADMIN a request is refused with what to do', () => {
+test('without CAP_NET_ADMIN a request fails with a remedy', () => {
   const program = `
     import { XfrmClient } from ${JSON.stringify(new URL('../../lib/index.js', import.meta.url).href)};
     const client = new XfrmClient();

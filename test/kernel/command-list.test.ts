@@ -126,7 +126,7 @@ test('on a terminal there is a table, coloured, with durations', () => {
   ip('xfrm', 'state', 'flush');
 });
 
-test('--watch lists, says synced, and follows', async () => {
+test('--watch lists, prints synced, and follows', async () => {
   policy('add', 'src 10.0.0.0/24 dst 10.1.0.0/24 dir out');
   const text = await start('policy', '--watch', 'dir=out');
   const json = await start('policy', '-w', '--json', '--count', '2');
@@ -158,7 +158,7 @@ test('--watch lists, says synced, and follows', async () => {
   ]);
 });
 
-test('--watch on SAs tells of them only', async () => {
+test('--watch on SAs reports only SAs', async () => {
   larval('src 192.0.2.1 dst 192.0.2.2', 0x1001);
   const running = await start('state', '-w', '--json');
   await running.printed('synced');
@@ -170,7 +170,7 @@ test('--watch on SAs tells of them only', async () => {
   assert.deepEqual(lines.map(checkLine), ['state', 'synced', 'FLUSHSA', 'summary']);
 });
 
-test('what happens while it lists comes before synced, and makes the list right', {
+test('events during the dump are applied before synced', {
   timeout: 600_000,
 }, async () => {
   const COUNT = 4000;
@@ -207,7 +207,7 @@ test('what happens while it lists comes before synced, and makes the list right'
   policy('flush', '');
 });
 
-test('without CAP_NET_ADMIN it says what is missing, and exits with 3', () => {
+test('without CAP_NET_ADMIN it names the missing capability and exits with 3', () => {
   for (const args of [['state'], ['policy'], ['state', '--watch']]) {
     const { stdout, stderr, status } = runWithoutPrivilege(...args);
     assert.equal(status, 3);
@@ -216,7 +216,7 @@ test('without CAP_NET_ADMIN it says what is missing, and exits with 3', () => {
   }
 });
 
-test('wrong usage exits with 2 and points at what is wrong', () => {
+test('invalid usage exits with 2 and points at the mistake', () => {
   const cases: [args: string[], message: RegExp][] = [
     [['state', 'proto=esp', 'spi=x'], /\n {2}proto=esp spi=x\n {16}\^\n/],
     [['policy', 'dri=in'], /'dri' is not a filter key: use peer/],
@@ -237,7 +237,7 @@ test('wrong usage exits with 2 and points at what is wrong', () => {
   }
 });
 
-test('a list ends quietly when nobody reads it any more', async () => {
+test('a list ends quietly when its reader is gone', async () => {
   ipBatch(
     Array.from(
       { length: 3000 },

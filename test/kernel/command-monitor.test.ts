@@ -31,7 +31,7 @@ test('an event is one line, and Ctrl-C ends with a summary', async () => {
   assert.match(err, /\n2 events \(NEWPOLICY 1, FLUSHPOLICY 1\), nothing lost\n$/);
 });
 
-test('an SA is told with addresses, SPI, algorithms and limits, without its key', {
+test('an SA is printed with addresses, SPI, algorithms and limits, without its key', {
   skip: withoutEsp,
 }, async () => {
   const text = await monitor('sa');
@@ -51,7 +51,7 @@ test('an SA is told with addresses, SPI, algorithms and limits, without its key'
   assert((await withKeys.end()).out.includes(`"key":"${KEY_HEX}"`));
 });
 
-test('JSON is one object a line, and ends with a summary', async () => {
+test('JSON is one object per line, ending with a summary', async () => {
   const running = await monitor('--json');
   const spi = deleteLarval();
   await running.printed('DELSA');
@@ -77,7 +77,7 @@ test('JSON is one object a line, and ends with a summary', async () => {
   );
 });
 
-test('signals that come together take nothing of the summary', async () => {
+test('simultaneous signals do not truncate the summary', async () => {
   const monitor = spawn(process.execPath, [program, 'monitor'], {
     env,
     stdio: ['ignore', 'inherit', 'pipe'],
@@ -94,7 +94,7 @@ test('signals that come together take nothing of the summary', async () => {
   assert.match(err, /0 events, nothing lost\n$/);
 });
 
-test('a slow reader gets whole lines in order, and all that was not told as lost', async () => {
+test('a slow reader gets whole lines in order, and every event not reported as lost', async () => {
   // In a session of its own, so that its processes can be told to end; the reader waits for a line.
   const shell = `"$0" "$1" monitor policy | (trap '' INT; read go <&3; exec cat)`;
   const child = spawn('sh', ['-c', shell, process.execPath, program], {
@@ -175,7 +175,7 @@ test('what happened before the signal is printed', async () => {
   ip(...words('xfrm policy flush'));
 });
 
-test('what a filter leaves out is neither printed nor counted', async () => {
+test('filtered events are neither printed nor counted', async () => {
   const text = await monitor('policy', 'dir=in', 'kind=newpolicy,flushpolicy');
   const json = await monitor('policy', 'peer=10.2.0.0/16', 'kind!=DELPOLICY', '--json');
   ip(...words('xfrm policy add src 10.0.0.0/24 dst 10.1.0.0/24 dir out'));
@@ -204,7 +204,7 @@ test('a filter does not hide that events were lost', { timeout: 600_000 }, async
   assert.match(err, /\n0 events, events lost in 1 overrun .*\n$/);
 });
 
-test('with --route the network beneath is in the stream, as text and as JSON', async () => {
+test('--route adds rtnetlink events to the stream, as text and as JSON', async () => {
   const text = await monitor('--route');
   const json = await monitor('--route', '--json');
   const name = 'm\u009b31m';
@@ -234,7 +234,7 @@ test('with --route the network beneath is in the stream, as text and as JSON', a
   }
 });
 
-test('a count ends it by itself', async () => {
+test('it ends after --count events', async () => {
   const running = await monitor('policy', '--count', '2');
   ip(...words('xfrm policy add src 10.0.0.0/24 dst 10.1.0.0/24 dir out'));
   ip(...words('xfrm policy flush'));
@@ -242,14 +242,14 @@ test('a count ends it by itself', async () => {
   assert.equal(status, 0);
 });
 
-test('colour comes when asked for', async () => {
+test('colours on request', async () => {
   const running = await monitor('--color', 'always');
   deleteLarval();
   await running.printed('DELSA');
   assert((await running.end()).out.includes('\x1b[31mDELSA'));
 });
 
-test('it ends quietly when nobody reads it any more', async () => {
+test('it ends quietly when its reader is gone', async () => {
   const running = await monitor();
   const { child } = running;
   (child.stdout as NodeJS.ReadableStream & { destroy(): void }).destroy();
@@ -264,7 +264,7 @@ test('it ends quietly when nobody reads it any more', async () => {
   assert.equal(child.exitCode, 0);
 });
 
-test('a reader slower than the events loses no line without a word', {
+test('a slow reader never loses lines silently', {
   timeout: 600_000,
 }, async () => {
   const child = spawn(process.execPath, [program, 'monitor', 'policy'], { env });
@@ -292,7 +292,7 @@ test('a reader slower than the events loses no line without a word', {
   }
 });
 
-test('without CAP_NET_ADMIN it says what is missing, and exits with 3', () => {
+test('without CAP_NET_ADMIN it names the missing capability and exits with 3', () => {
   const { stdout, stderr, status } = runWithoutPrivilege('monitor');
   assert.equal(status, 3);
   assert.equal(stdout, '');
@@ -300,7 +300,7 @@ test('without CAP_NET_ADMIN it says what is missing, and exits with 3', () => {
   assert.match(stderr, /CAP_NET_ADMIN: run it with sudo/);
 });
 
-test('wrong usage exits with 2 and names what is wrong', () => {
+test('invalid usage exits with 2 and names the mistake', () => {
   const cases: [args: string[], message: RegExp][] = [
     [['monitor', 'sas'], /unknown group 'sas': expected sa, expire/],
     [['monitor', '--output', 'xml'], /'xml' is invalid/],

@@ -46,7 +46,7 @@ async function apart(...args: string[]) {
 
 const add = 'xfrm policy add src 10.0.0.0/24 dst 10.1.0.0/24 dir out';
 
-test('--all-netns hears the own namespace and those that come and go, each line labelled', async () => {
+test('--all-netns follows its own and named namespaces as they come and go, with labelled lines', async () => {
   const running = await apart('--all-netns');
   running.run(`ip ${add}`);
   assert.match(await running.next(), /^\S+ \(own\) NEWPOLICY out 10\.0\.0\.0\/24/);
@@ -117,7 +117,7 @@ test('--netns: a path is watched like a name, also through a link', async () => 
   assert.equal((await running.end()).status, 0);
 });
 
-test('what a namespace had queued when its name went is printed before that is told', async () => {
+test('queued events of a namespace are printed before its removal', async () => {
   const running = await apart('--netns', 'red');
   const count = 500;
   const batch = `for i in $(seq ${count}); do echo "${add.replace('10.1.0.0/24', '10.1.$((i / 256)).$((i % 256))/32')}"; done`;
@@ -157,7 +157,7 @@ test('the namespace of a process goes with it, for good: the monitor ends', asyn
   assert.equal(status, 0);
 });
 
-test('--all-netns: one that is named but can’t be heard ends the monitor, which says why', () => {
+test('--all-netns: a named namespace that cannot be watched at the start ends the monitor with the reason', () => {
   const script = `mount -t tmpfs tmpfs /run && mkdir /run/netns && touch /run/netns/odd &&
     mount --bind /proc/self/ns/uts /run/netns/odd && exec "$@"`;
   const monitor = [process.execPath, program, 'monitor', '--all-netns'];
@@ -171,7 +171,7 @@ test('--all-netns: one that is named but can’t be heard ends the monitor, whic
   assert.equal(status, 1);
 });
 
-test('--all-netns: one that comes and can’t be heard is told with the reason, and the rest goes on', async () => {
+test('--all-netns: a new namespace that cannot be watched is reported with the reason, and the rest continues', async () => {
   const running = await apart('--all-netns');
   running.run(
     'mkdir /run/netns; touch /run/netns/odd && mount --bind /proc/self/ns/uts /run/netns/odd',
@@ -183,7 +183,7 @@ test('--all-netns: one that comes and can’t be heard is told with the reason, 
   assert.equal((await running.end()).status, 0);
 });
 
-test('a namespace that is missing, is none, or is not permitted is told apart', async () => {
+test('missing, invalid and forbidden namespaces have different errors', async () => {
   await using other = await NetworkNamespace.make();
   const watch = (netns: string, ...before: string[]) =>
     runCommand(['monitor', '--netns', netns], before);
@@ -283,7 +283,7 @@ test('--who names the process of an event of rtnetlink, too', async () => {
   assert.equal(gone, null);
 });
 
-test('wrong usage is told', () => {
+test('invalid usage is reported', () => {
   for (const [args, message] of [
     [['--netns', 'a', '--all-netns'], /'--all-netns' cannot be used with option '--netns/],
     [['--netns', ''], /'--netns <name>' argument '' is invalid\. It must be a name or a path/],

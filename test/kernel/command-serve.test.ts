@@ -50,7 +50,7 @@ async function until<Value>(ask: () => Promise<Value>, isRight: (value: Value) =
   }
 }
 
-test('metrics, probes, the API, and the end by a signal', async () => {
+test('metrics, probes, the API, and shutdown by a signal', async () => {
   addPolicies(7);
   const all = await serve('--expect', `paris=${FAR}`, '--expect', 'gone=203.0.113.9');
   await all.ready();
@@ -91,7 +91,7 @@ test('metrics, probes, the API, and the end by a signal', async () => {
   assert.equal(status, 0);
 });
 
-test('events come as they happen, and a client that reconnects gets what it missed', async () => {
+test('events are streamed live, and a client that reconnects gets what it missed', async () => {
   const all = await serve('--expect', `paris=${FAR}`);
   await all.ready();
   const isBlocked = (text: string) => text.includes('"state":"blocked"');
@@ -132,7 +132,7 @@ test('events come as they happen, and a client that reconnects gets what it miss
   await all.end();
 });
 
-test('SIGHUP: other tunnels are expected, a mistake changes nothing, and nothing is lost', async () => {
+test('SIGHUP: expected tunnels change, an invalid file changes nothing, and nothing is lost', async () => {
   addPolicies(7);
   const config = file('serve.json', { expected: [{ name: 'paris', remote: FAR }] });
   const all = await serve('--config', config);
@@ -188,7 +188,7 @@ test('TLS and a token, from files', async () => {
   assert(!err.includes('letters'), err);
 });
 
-test('a namespace that goes is told, and watched again when it is back', async () => {
+test('a deleted namespace is reported, and watched again when it is back', async () => {
   ip('netns', 'add', NETNS);
   const all = await serve('--netns', NETNS);
   await all.ready();
@@ -219,7 +219,7 @@ test('all namespaces, as they come and go', async () => {
   await all.end();
 });
 
-test('since-times and causes survive a restart', async () => {
+test('start times and causes survive a restart', async () => {
   addPolicies(7);
   const directory = join(folder, 'state');
   const args = ['--expect', `paris=${FAR}`, '--state-dir', directory];
@@ -246,7 +246,7 @@ test('since-times and causes survive a restart', async () => {
   assert.match(err, /the state file is damaged \(its checksum/);
 });
 
-test('what is wrong at the start is said', async () => {
+test('startup errors are reported', async () => {
   const taken = createServer().listen(0, '127.0.0.1');
   await new Promise((done) => taken.once('listening', done));
   const { port } = taken.address() as { port: number };
@@ -264,7 +264,7 @@ test('what is wrong at the start is said', async () => {
     ],
     [['--config', file('bad.json', '{\n "x": 1}')], 1, /bad\.json:2:2: unknown member "x"/],
     [['--config', join(folder, 'none.json')], 1, /none\.json: no such file/],
-    [['--tls-cert', 'x'], 2, /'--tls-cert' and '--tls-key' need each other/],
+    [['--tls-cert', 'x'], 2, /'--tls-cert' and '--tls-key' must be given together/],
     [['--tls-cert', 'x', '--tls-key', 'y'], 1, /x: no such file/],
     [['--tls-cert', file('a.pem', 'x'), '--tls-key', file('b.pem', 'y')], 1, /PEM/],
     [['--token-file', file('short', 'x')], 1, /at least 16 printable characters/],

@@ -64,7 +64,7 @@ function sendPackets(): () => void {
   };
 }
 
-test('the life of a tunnel, as each subcommand tells it', { skip: withoutEsp }, async () => {
+test('the life of a tunnel in each subcommand', { skip: withoutEsp }, async () => {
   addPolicies(7);
   const watched = await start('tunnels', '--watch');
   const json = await start('monitor', 'sa', '--tunnels', '--json');

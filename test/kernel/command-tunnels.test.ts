@@ -60,7 +60,7 @@ test('tunnels are listed by trouble, as lines and as JSON, expected ones too', (
   assert.equal(run('tunnels').stdout, '');
 });
 
-test('--watch in a pipe lists, says synced, and prints changes as lines', async () => {
+test('--watch in a pipe lists, prints synced, and prints changes as lines', async () => {
   addPolicies(7);
   const text = await start('tunnels', '--watch', 'peer=198.51.100.0/24');
   const json = await start('tunnels', '-w', '--json', '--count', '1', 'change=added');
@@ -82,7 +82,7 @@ test('--watch in a pipe lists, says synced, and prints changes as lines', async 
   flush();
 });
 
-test('monitor --tunnels prints changes beside events, or alone', async () => {
+test('monitor --tunnels prints changes with events, or alone', async () => {
   const both = await start('monitor', 'policy', '--tunnels', 'reqid=7');
   const alone = await start('monitor', '--tunnels', '--json', 'change=added', '-c', '1');
   addPolicies(7);
@@ -104,7 +104,7 @@ test('monitor --tunnels prints changes beside events, or alone', async () => {
   assert.deepEqual(json.map(checkLine), ['tunnel-change added', 'summary']);
 });
 
-test('what monitor --tunnels missed because it was slow is made up for by a list', async () => {
+test('monitor --tunnels lists tunnels again after missing changes', async () => {
   const origin = { label: 'a', path: undefined } as Origin;
   const streams = new TunnelStreams({ highWaterMark: 2 });
   const told: string[] = [];
@@ -132,7 +132,7 @@ test('what monitor --tunnels missed because it was slow is made up for by a list
   }
 });
 
-test('monitor --tunnels listens in other namespaces, and to those that come', async () => {
+test('monitor --tunnels follows other namespaces, including new ones', async () => {
   const names = [`a${process.pid}`, `b${process.pid}`] as const;
   const add = (name: string) => {
     ip('netns', 'add', name);
@@ -166,7 +166,7 @@ test('monitor --tunnels listens in other namespaces, and to those that come', as
   }
 });
 
-test('wait: at once if it holds, in time, too late, never, and for which of two', async () => {
+test('wait: immediately, in time, too late, never, and one of two tunnels', async () => {
   addPolicies(7);
   const wait = (...args: string[]) => run('wait', '--timeout', '10m', ...args);
   const waitInVain = (...args: string[]) => run('wait', '--timeout', '2s', ...args);
@@ -209,14 +209,14 @@ test('wait: at once if it holds, in time, too late, never, and for which of two'
   flush();
 });
 
-test('wait hears of a tunnel that comes later', async () => {
+test('wait finds a tunnel added later', async () => {
   const ended = begin('wait', '--for', 'blocked', 'reqid=9', '--timeout', '10m');
   await sleep(500);
   addPolicies(9);
   assert.match(await ended, /^0 blocked 192\.0\.2\.1 > 198\.51\.100\.7 esp tunnel reqid 9 /);
 });
 
-test('check speaks as monitoring systems want it', () => {
+test('check follows the monitoring plugin conventions', () => {
   const none = run('check');
   assert.equal(none.status, 3);
   assert.match(none.stdout, /^TUNNELS UNKNOWN - no tunnels to check \| tunnels=0 up=0;;;0;0 /);
@@ -235,7 +235,7 @@ test('check speaks as monitoring systems want it', () => {
   flush();
 });
 
-test('without CAP_NET_ADMIN each says what is missing', () => {
+test('without CAP_NET_ADMIN each names the missing capability', () => {
   for (const args of [
     ['tunnels'],
     ['tunnels', '--watch'],

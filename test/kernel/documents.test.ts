@@ -30,7 +30,7 @@ test('the SAs of the documents are added and listed', { skip: withoutEsp }, asyn
   assert(printed === prints || printed === newer, printed);
 });
 
-test('the daemon of the README hears of SAs and of links', async () => {
+test('the daemon in the README reports SAs and links', async () => {
   const daemonCode = programWith('README.md', "'RTMGRP_LINK'");
   assert(daemonCode.join('\n').trimEnd().split('\n').length <= 17, '15 lines, and what runs them');
   await using daemon = new RunningProgram(...daemonCode);
@@ -57,7 +57,7 @@ test('the loop of docs/values.md prints events as JSON', async () => {
   assert.match(checkLine(line), /^(NEWSA|DELSA)$/);
 });
 
-test('the monitor of the README prints what is gone', async () => {
+test('the monitor in the README prints removed objects', async () => {
   addPolicies(7);
   await using monitor = new RunningProgram(...programWith('README.md', 'XfrmMonitor.open()'));
   await monitor.prints(/^0 \[\]$/m);
@@ -65,7 +65,7 @@ test('the monitor of the README prints what is gone', async () => {
   await monitor.prints(/^policy .+ is gone: flushed$/m);
 });
 
-test('the tunnel monitors of the documents print the tunnels that there are', async () => {
+test('documented tunnel monitors print the existing tunnels', async () => {
   addPolicies(7);
   for (const name of ['README.md', 'docs/tunnels.md']) {
     await using monitor = new RunningProgram(...programWith(name, 'monitor.snapshot().tunnels'));
@@ -75,7 +75,7 @@ test('the tunnel monitors of the documents print the tunnels that there are', as
   }
 });
 
-test('the loop of docs/route.md hears of links', async () => {
+test('the loop in docs/route.md reports links', async () => {
   await using loop = new RunningProgram(...programWith('docs/route.md', 'console.log(event.kind)'));
   for (let mtu = 1500; !loop.printed.includes('NEWLINK'); mtu++) {
     ip(...words(`link set lo mtu ${mtu}`));

@@ -176,7 +176,7 @@ test('SAs of every protocol and address family arrive with their own fields', {
   assert.deepEqual(comp?.comp, { name: 'deflate', keyBits: 0 });
 });
 
-test('an SA that reaches its soft and its hard limit says so', { skip: withoutEsp }, async () => {
+test('an SA that reaches its soft and hard limits is announced', { skip: withoutEsp }, async () => {
   await using subscription = subscribe({ groups: SA });
   addState(0x1002, ...words('limit time-soft 1 limit time-hard 2'));
   const events = await until(

@@ -45,7 +45,7 @@ test('sock-diag lists the sockets of a server', async () => {
   }
 });
 
-test('rtnetlink-watcher hears of a link, an address and a route', async () => {
+test('rtnetlink-watcher reports a link, an address and a route', async () => {
   await using watcher = new RunningProgram(path('rtnetlink-watcher.mjs'));
   await watcher.prints(/^following links, /);
   ip(...words('link add e0 type veth peer name e1'));
@@ -82,7 +82,7 @@ test('inventory lists SAs, without their keys', { skip: withoutEsp }, async () =
   assert(!list.includes(KEY_HEX.slice(0, 16)));
 });
 
-test('daemon logs what comes and goes, and ends by a signal', async () => {
+test('daemon logs additions and removals, and ends by a signal', async () => {
   await using daemon = new RunningProgram(path('daemon.mjs'));
   await daemon.prints(/"following","states":0,"policies":0/);
   addPolicies(7);

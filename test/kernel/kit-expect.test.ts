@@ -58,7 +58,7 @@ test('an event is waited for, and given once', async () => {
   );
 });
 
-test('a tunnel is waited for; who waits in vain sees its states', async (t) => {
+test('waiting for a tunnel; a timeout shows its states', async (t) => {
   if (withoutEsp) return t.skip(withoutEsp);
   const { left, right, tunnel } = await world(t);
   const up = await waitForTunnel(left, 'up', { peer: right.address });
@@ -80,7 +80,7 @@ test('a tunnel is waited for; who waits in vain sees its states', async (t) => {
   );
 });
 
-test('traffic is protected, or it is said what was not', async (t) => {
+test('traffic is protected, or the error names unprotected packets', async (t) => {
   if (withoutEsp) return t.skip(withoutEsp);
   const { left, right, tunnel } = await world(t);
   const { packets, frames } = await expectEncrypted(left, right);
@@ -107,7 +107,7 @@ test('traffic is protected, or it is said what was not', async (t) => {
   await fails(expectEncrypted(left, right), 'ERR_EXPECTATION', /clear 10\.0\.1\.1 → 10\.0\.2\.1/);
 });
 
-test('both ends agree, or it is said in what they do not, without keys', async (t) => {
+test('both ends agree, or the error lists differences, without keys', async (t) => {
   if (withoutEsp) return t.skip(withoutEsp);
   const { left, right, tunnel } = await world(t);
   await expectMirrored(left, right);
@@ -152,7 +152,7 @@ test('packets that IPsec drops are counted, by reason', async (t) => {
   assert(message().includes(text));
 });
 
-test('what a block leaves behind is named', async (t) => {
+test('objects left behind by a block are named', async (t) => {
   await using host = await NetworkNamespace.make('alone');
   const selector = { saddr: '10.0.0.0/24', daddr: '10.1.0.0/24' };
   assert.equal(await expectNoLeaks(host, () => 7), 7);

@@ -54,7 +54,7 @@ test('two hosts reach each other, by UDP and TCP, IPv4 and IPv6', async () => {
   assert.equal(await tcp(right, left, { ...ends, size: 10 }), 10);
 });
 
-test('what does not work says where and why', async () => {
+test('errors say where and why', async () => {
   await using hosts = await twoHosts();
   const { left, right } = hosts;
   await left.udp(left.address, 77);

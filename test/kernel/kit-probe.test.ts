@@ -14,7 +14,7 @@ function command(args: readonly string[], env: NodeJS.ProcessEnv = {}, before: s
   return spawnSync(first, words, options);
 }
 
-test('what is there is found, and what is not has a reason', async (t) => {
+test('available features are found, and missing ones have a reason', async (t) => {
   const { features, kernel } = await probe();
   assert.equal(kernel, spawnSync('uname', ['-r'], { encoding: 'utf8' }).stdout.trim());
   for (const name of ['namespaces', 'xfrm', 'veth', 'programs', 'mounts'] as const) {
@@ -48,7 +48,7 @@ test('what is missing is a reason to skip, or a failure where it is required', a
   assert.throws(() => found.missing(lack), { code: 'ERR_LACKING' });
 });
 
-test('the command says it in lines and in JSON, and fails if one that is required is missing', async () => {
+test('the command prints lines or JSON, and fails if a required feature is missing', async () => {
   const { features } = await probe();
   const { stdout, status } = command(['probe', '--require', 'esp']);
   assert.equal(status, features.esp.ok ? 0 : 3);
@@ -58,7 +58,7 @@ test('the command says it in lines and in JSON, and fails if one that is require
   assert.equal(command(['probe', '--require', 'magic']).status, 2);
 });
 
-test('without capabilities each feature says what it takes', () => {
+test('without capabilities each feature states its requirement', () => {
   const { stdout } = command(['probe', '--json'], {}, [
     ...['setpriv', '--inh-caps', '-all', '--bounding-set', '-all'],
   ]);
@@ -71,7 +71,7 @@ test('without capabilities each feature says what it takes', () => {
   assert.match((features.namespaces as { reason: string }).reason, /CAP_SYS_ADMIN/);
 });
 
-test('a suite runs here where that is enough, and is told what it may not do without', () => {
+test('a suite runs on this host if that suffices, and learns which features are required', () => {
   const script = ['sh', '-c', 'echo $NETLINK_XFRM_REQUIRE; exit 7'];
   const { stdout, stderr, status } = command(
     ['test', '--require', 'namespaces,veth', '--', ...script],
@@ -96,7 +96,7 @@ test('a suite’s exit status is that of a shell, also where it ends by a signal
   );
 });
 
-test('a suite is told of the signals that its starter gets', async () => {
+test('signals are forwarded to the suite', async () => {
   const script = 'trap "echo told; exit 5" TERM; echo ready; while :; do sleep 0.01; done';
   const args = [program, ...HERE, '--', 'sh', '-c', script];
   const child = spawn(process.execPath, args, { stdio: ['ignore', 'pipe', 'ignore'] });

@@ -172,7 +172,7 @@ test('a `close` listener that throws is an uncaught exception, and rejects nothi
   ]);
 });
 
-test('a listener to one kind of change of tunnels that throws robs no other', () => {
+test('a throwing listener of one kind of tunnel change does not affect others', () => {
   const lines = run(`
     const client = new lib.XfrmClient();
     const monitor = await lib.TunnelMonitor.open();
@@ -188,7 +188,7 @@ test('a listener to one kind of change of tunnels that throws robs no other', ()
   assert.deepEqual(lines.sort(), ['added', 'uncaughtException mine']);
 });
 
-test('what fails later is told once, as an error, and ends the tunnels above', (t) => {
+test('a later failure is emitted once as an error, and ends the tunnel monitor', (t) => {
   // Without the privilege lists are refused, and that does not come back.
   const lines = run(`
     const monitor = await lib.XfrmMonitor.open();
@@ -219,7 +219,7 @@ test('what fails later is told once, as an error, and ends the tunnels above', (
   ]);
 });
 
-test('closing a client ends its lists, also those that nobody reads on', async () => {
+test('closing a client ends its dumps, also abandoned ones', async () => {
   await using setting = new XfrmClient();
   for (let n = 0; n < MANY; n++) await setting.addPolicy({ dir: 'in', selector: selector(n) });
   const before = open();
@@ -249,7 +249,7 @@ test('closing a client ends its lists, also those that nobody reads on', async (
   await setting.flushPolicies();
 });
 
-test('a list that was begun and forgotten goes with the garbage, though client and signal live on', async () => {
+test('an abandoned dump is garbage-collected although client and signal live on', async () => {
   const { gc } = globalThis;
   assert(gc, 'run it with --expose-gc');
   await using client = new XfrmClient();
@@ -265,7 +265,7 @@ test('a list that was begun and forgotten goes with the garbage, though client a
   await client.flushPolicies();
 });
 
-test('a request that waits for its turn heeds its signal and its time', async () => {
+test('a queued request honours its signal and timeout', async () => {
   await using client = new XfrmClient();
   const order: string[] = [];
   const ask = (name: string, options: object) =>
@@ -294,7 +294,7 @@ test('a request that waits for its turn heeds its signal and its time', async ()
   for (const { status } of await closing) assert.equal(status, 'rejected');
 });
 
-test('an answer that came in time counts, also if it is read late', async () => {
+test('an answer that arrived in time counts even if read late', async () => {
   await using client = new XfrmClient();
   await client.getSadInfo();
   const asked = client.getSadInfo({ timeout: 1 });
@@ -305,7 +305,7 @@ test('an answer that came in time counts, also if it is read late', async () => 
   assert.equal((await listed).done, true);
 });
 
-test('one signal for many requests, lists and monitors is no leak of listeners', () => {
+test('one signal for many requests, dumps and monitors does not leak listeners', () => {
   const lines = run(`
     const { signal } = new AbortController();
     const client = new lib.XfrmClient();
@@ -359,7 +359,7 @@ test('a namespace that is removed just when it has been opened leaves its label 
   assert.deepEqual(open(), before);
 });
 
-test('a monitor that is closed, or closes meanwhile, can be stood on no more', async () => {
+test('a closed or closing monitor cannot be used for a TunnelMonitor', async () => {
   const below = await XfrmMonitor.open();
   const opening = TunnelMonitor.open({ monitor: below });
   void below.close();
@@ -386,7 +386,7 @@ test('tunnels are refreshed until a signal, or the end', async () => {
   await assert.rejects(last, /the monitor is closed/);
 });
 
-test('what was set and is gone when it is read back was set all the same', async () => {
+test('an object deleted before it is read back counts as set', async () => {
   await using client = new XfrmClient();
   let requests = 0;
   using _ = atMessages(({ direction }) => {

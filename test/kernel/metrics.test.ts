@@ -80,7 +80,7 @@ test('a registry of prom-client and a meter of OpenTelemetry have the same numbe
   deleteHere();
 });
 
-test('what cannot have metrics is refused', () => {
+test('objects without metrics are rejected', () => {
   assert.throws(
     () => collectTunnelMetrics({} as never),
     /^TypeError: monitor must be a TunnelMonitor/,

@@ -145,7 +145,7 @@ test('something is waited for, also by a process that was busy when it came', as
   assert.equal((await next(2)).length, 2);
 });
 
-test('forged multicasts that wait hold up no comparison', { timeout: 600_000 }, async () => {
+test('queued forged multicasts do not delay a comparison', { timeout: 600_000 }, async () => {
   await using all = await opened();
   await using forger = new NetlinkSocket({ protocol: 6 });
   forger.bind();
@@ -162,7 +162,7 @@ test('forged multicasts that wait hold up no comparison', { timeout: 600_000 }, 
   assert(all.monitor.synced);
 });
 
-test('a larval SA is found by a comparison, and its deletion heard', async () => {
+test('a larval SA is found by a comparison, its deletion by an event', async () => {
   await using all = await opened();
   const { client, monitor, next } = all;
   const { spi } = await client.allocateSpi({ ...ENDS, proto: 'esp', min: 256, max: 512 });
@@ -175,7 +175,7 @@ test('a larval SA is found by a comparison, and its deletion heard', async () =>
   await assertEqual(monitor, client);
 });
 
-test('a larval SA that was given its SPI untold goes when that is deleted', async () => {
+test('a larval SA whose SPI was never announced is removed by its DELSA', async () => {
   await using all = await opened();
   const { client, monitor, next } = all;
   const allocation = { ...ENDS, proto: 'esp', seq: 7 } as const;
@@ -253,7 +253,7 @@ test('thousands of promises share one listener on a signal, and leave none', asy
   await client.flushPolicies();
 });
 
-test('a loop that a signal ends holds up the reading no more', async () => {
+test('an aborted loop no longer pauses reading', async () => {
   await using client = new XfrmClient();
   await using monitor = await XfrmMonitor.open({ highWaterMark: 1 });
   const control = new AbortController();
@@ -266,7 +266,7 @@ test('a loop that a signal ends holds up the reading no more', async () => {
   await client.flushPolicies();
 });
 
-test('it says once that it is synced, to those that listen when it has opened', async () => {
+test('synced is emitted once, after it has opened', async () => {
   await using client = new XfrmClient();
   await client.addPolicy(policy(1));
   await using monitor = await XfrmMonitor.open({ label: 'mine' });
@@ -339,7 +339,7 @@ test('a listener may refresh and close in the middle of a change', async () => {
   await (waiting ?? assert.fail());
 });
 
-test('comparisons come by themselves where an interval is given', async () => {
+test('comparisons run periodically if an interval is set', async () => {
   await using all = await opened({ refreshInterval: 1 });
   await new Promise((resolve) => all.monitor.once('refreshed', resolve));
   assert(all.monitor.synced);
@@ -386,7 +386,7 @@ test('a comparison reads the counters of errors too', { skip: withoutStat }, asy
   assert.equal(blocked(), before + 1n);
 });
 
-test('an update is shown as what the kernel took over', { skip: withoutEsp }, async () => {
+test('an update shows what the kernel applied', { skip: withoutEsp }, async () => {
   await using all = await opened();
   const { client, monitor, next } = all;
   await client.addState({ ...TUNNEL, spi: 0x100, reqid: 1, replayWindow: 32 });
@@ -484,7 +484,9 @@ test('a migration is followed', { skip: withoutEsp }, async (t) => {
   assert.equal(monitor.states.byPeers('192.0.2.11', '192.0.2.12').length, 1);
 });
 
-test('the helper of an IPCOMP tunnel comes and goes with it', { skip: withoutEsp }, async () => {
+test('the IP-in-IP state of an IPCOMP tunnel is added and removed with it', {
+  skip: withoutEsp,
+}, async () => {
   await using all = await opened();
   const { client, monitor } = all;
   ip(
@@ -513,7 +515,7 @@ test('rates come from two snapshots', { skip: withoutEsp }, async () => {
   assert.deepEqual([rate?.bytesPerSecond, others], [0, []]);
 });
 
-test('a listener that throws is an uncaught exception, and robs no other', () => {
+test('a throwing listener is an uncaught exception, and others are still called', () => {
   const index = new URL('../../lib/index.js', import.meta.url).href;
   const script = `
     import { XfrmClient, XfrmMonitor } from '${index}';
@@ -552,7 +554,7 @@ test('a refresh that waits for a slow loop can be given up', async () => {
   await assertEqual(monitor, client);
 });
 
-test('while a slow loop has stopped the reading, the tables do not claim to be right', async () => {
+test('while a slow loop pauses reading, the tables are not synced', async () => {
   await using client = new XfrmClient();
   await using monitor = await XfrmMonitor.open({ highWaterMark: 1 });
   const loop = monitor[Symbol.asyncIterator]();
@@ -574,7 +576,7 @@ test('while a slow loop has stopped the reading, the tables do not claim to be r
   await client.flushPolicies();
 });
 
-test('a policy that is set anew is updated, if only its time of making is another', async () => {
+test('a policy set again is updated even if only its add time differs', async () => {
   await using client = new XfrmClient();
   await using monitor = await XfrmMonitor.open();
   const policy = { dir: 'out', selector: { family: 'inet' } } as const;

@@ -85,7 +85,7 @@ test('changes of two namespaces come labelled, and one of them goes away', async
   assert.equal(heard.length, 9);
 });
 
-test('a slow loop over several namespaces loses nothing without a word', async () => {
+test('a slow loop over several namespaces never loses changes silently', async () => {
   await using other = await NetworkNamespace.make();
   await using here = new XfrmClient();
   await using there = new XfrmClient({ netns: other.path });
@@ -138,7 +138,7 @@ const trap = (remote: string) =>
     templates: [{ saddr: '192.0.2.1', daddr: remote, proto: 'esp', mode: 'tunnel', reqid: 1 }],
   }) as const;
 
-test('tunnels of two namespaces come labelled, each with those that ought to be there', async () => {
+test('tunnels of two namespaces are labelled, each with its expected tunnels', async () => {
   await using other = await NetworkNamespace.make();
   await using here = new XfrmClient();
   await using there = new XfrmClient({ netns: other.path });
@@ -178,7 +178,7 @@ test('tunnels of two namespaces come labelled, each with those that ought to be 
   );
 });
 
-test('a loop over several namespaces has a signal of its own', async () => {
+test('a loop over several namespaces can have its own signal', async () => {
   await using monitors = await MultiNamespaceXfrmMonitor.open({ namespaces: { here: undefined } });
   const control = new AbortController();
   const kinds: string[] = [];
@@ -193,7 +193,7 @@ test('a loop over several namespaces has a signal of its own', async () => {
   assert(!monitors.closed && monitors.get('here')?.synced);
 });
 
-test('a namespace that is being added can be given up by a signal', async () => {
+test('adding a namespace can be aborted by a signal', async () => {
   await using monitors = await MultiNamespaceXfrmMonitor.open();
   const control = new AbortController();
   const adding = monitors.add('a', undefined, { signal: control.signal });
@@ -206,7 +206,7 @@ test('a namespace that is being added can be given up by a signal', async () => 
   assert.equal(getEventListeners(control.signal, 'abort').length, 0);
 });
 
-test('what cannot be watched is said, and wrong options are named', async () => {
+test('unwatchable namespaces are reported, and invalid options named', async () => {
   const missing = { namespaces: { a: undefined, b: '/run/no-such-namespace' } };
   await assert.rejects(MultiNamespaceXfrmMonitor.open(missing), /no-such-namespace|ENOENT/);
   await assert.rejects(
@@ -232,7 +232,7 @@ test('what cannot be watched is said, and wrong options are named', async () => 
   await assert.rejects(monitors.add('b'), /closed/);
 });
 
-test('one that is removed while it opens is given up', async () => {
+test('a namespace removed while opening is abandoned', async () => {
   await using monitors = await MultiNamespaceXfrmMonitor.open();
   const adding = monitors.add('a');
   await monitors.remove('a');
@@ -274,7 +274,7 @@ monitors.on('closed', ({ label, error }) => {
 });
 `;
 
-test('what could not be watched at first is told to those who listen once it is open', () => {
+test('namespaces that could not be watched at the start are reported once it is open', () => {
   const names = 'ip netns add red && touch /run/netns/uts';
   const mount = 'mount --bind /proc/self/ns/uts /run/netns/uts';
   const script = `mount -t tmpfs tmpfs /run && ${names} && ${mount} && exec "$@"`;

@@ -74,7 +74,7 @@ test('the process ends whose namespace it is', async () => {
   assert.equal(change.path, other.path);
 });
 
-test('of a descriptor, of the own namespace, and where a name is let go anyway, nothing is told', async () => {
+test('nothing is reported for a descriptor, the own namespace, or a name being removed', async () => {
   using space = named('fd');
   const descriptor = openSync(space.path, 'r');
   await using monitors = await MultiNamespaceXfrmMonitor.open({ named: true });
@@ -93,7 +93,7 @@ test('of a descriptor, of the own namespace, and where a name is let go anyway, 
   assert.deepEqual(told, ['closed']);
 });
 
-test('what has gone before it is watched is told of, once, unless it is watched no more', async () => {
+test('a namespace gone before it was watched is reported once, unless no longer watched', async () => {
   using space = named('late');
   const { dev, ino } = statSync(space.path, { bigint: true });
   let told = 0;

@@ -190,7 +190,7 @@ test('alternative names are added and taken away, as ip shows', async () => {
   });
 });
 
-test('a link is listed that has more to say than the kernel puts into a list by itself', async () => {
+test('a link is listed with attributes that the kernel omits from dumps by default', async () => {
   await withPair(async (client) => {
     // 33 KB of names.
     const names = Array.from({ length: 250 }, (_, i) => `name-${i}`.padEnd(126, '.'));
@@ -463,7 +463,7 @@ test('routes can be removed and added as they were listed', async () => {
   });
 });
 
-test('a list of a kind of link or a family that the kernel lacks is empty', async () => {
+test('listing a link kind or family that the kernel lacks is empty', async () => {
   await withPair(async (client) => {
     for (const kind of ['no-such-kind', '']) {
       assert.equal((await client.listLinks({ kind })).items.length, 0, kind);
@@ -601,7 +601,7 @@ test('forwarding tables are listed apart from neighbours', async () => {
   });
 });
 
-test('a list that changes while it is made is whole, or says that it is not', async () => {
+test('a dump of changing objects is complete, or reported as interrupted', async () => {
   await withPair(async (client) => {
     await client.addAddress({ index: indexOf('c0'), local: '10.1.0.1', prefixLength: 24 });
     const prefix = (i: number) => `10.${100 + (i >> 8)}.${i & 255}.0/24`;
@@ -621,7 +621,7 @@ test('a list that changes while it is made is whole, or says that it is not', as
   });
 });
 
-test('wrong arguments of rtnetlink requests are refused by name, and nothing is sent', async () => {
+test('invalid arguments of rtnetlink requests are rejected by name, and nothing is sent', async () => {
   await using client = new RouteClient();
   const cases: [call: () => Promise<unknown>, path: string[], reason: RegExp][] = [
     [() => client.addLink({ name: 'x' }), ['NEWLINK', 'info', 'kind'], /is missing/],
@@ -733,7 +733,7 @@ test('wrong arguments of rtnetlink requests are refused by name, and nothing is 
   }
 });
 
-test('a refusal of rtnetlink names the attribute and says what to do', async () => {
+test('an rtnetlink error names the attribute and a remedy', async () => {
   await using client = new RouteClient();
   await assert.rejects(
     client.addLink({ name: 'k0', info: { kind: 'nonsense' } }),

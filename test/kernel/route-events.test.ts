@@ -207,7 +207,7 @@ for (const [kind, options, data] of KINDS) {
   });
 }
 
-test('a port that leaves its bridge is no link that is deleted', async () => {
+test('a port that leaves its bridge is not a deleted link', async () => {
   await withPair(async () => {
     ipAll('link add b0 type bridge');
     try {
@@ -563,7 +563,7 @@ test('neighbours come, change and go', async () => {
   });
 });
 
-test('an entry of a forwarding table is told from a neighbour', async () => {
+test('forwarding table entries are distinguished from neighbours', async () => {
   await withPair(async () => {
     ipAll('link add b0 type bridge');
     try {

@@ -224,7 +224,7 @@ test('a port id is taken in one protocol and one namespace only, and is free aft
   assert.equal(second.portId, 4242);
 });
 
-test('after EADDRINUSE the refused id is shown, but is not had: another can still be bound', async () => {
+test('after EADDRINUSE the socket shows the rejected id, but another can still be bound', async () => {
   await using first = open();
   await using second = open();
   first.bind({ portId: 4243 });
@@ -234,7 +234,7 @@ test('after EADDRINUSE the refused id is shown, but is not had: another can stil
   assert.notEqual(second.portId, 4243);
 });
 
-test('a socket that is not bound gets a port id by its first send', async () => {
+test('an unbound socket gets a port id with its first send', async () => {
   await using socket = open();
   socket.send(addressRequest(1, true));
   assert.notEqual(socket.portId, 0);
@@ -290,7 +290,7 @@ test('without CAP_NET_ADMIN: port ids as with it; of rtnetlink two groups are EP
   );
 });
 
-test('connect sets where send goes, and keeps out what others send to this socket alone', async () => {
+test('connect sets the destination of send, and blocks unicast from other senders', async () => {
   const user = () => new NetlinkSocket({ protocol: NETLINK_USERSOCK, kernelOnly: false });
   await using socket = user();
   await using peer = user();
@@ -317,7 +317,7 @@ test('connect sets where send goes, and keeps out what others send to this socke
   assert.deepEqual(socket.peer, { portId: 0, groups: 0b10 }, 'the lowest group only');
 });
 
-test('what is sent to groups comes to a connected socket as before', async () => {
+test('a connected socket still receives multicasts', async () => {
   await using socket = open();
   socket.connect({ portId: 4_000_000 });
   socket.joinGroup(5);

@@ -33,7 +33,7 @@ async function recorded(act: () => Promise<unknown>): Promise<[string, Record<st
   return records;
 }
 
-test('the life of a socket is told, message by message', async () => {
+test('the life of a socket is traced message by message', async () => {
   const records = await recorded(async () => {
     await using socket = new NetlinkSocket({ protocol: NETLINK_ROUTE });
     socket.bind({ groups: IPV4_ADDRESSES });
@@ -76,7 +76,7 @@ test('a subscriber may close the socket: its listener is not called any more', a
   assert.equal(heard, 0);
 });
 
-test('an overrun is told', async () => {
+test('an overrun is traced', async () => {
   const records = await recorded(async () => {
     await using socket = new NetlinkSocket({ protocol: NETLINK_ROUTE });
     await using requests = new NetlinkSocket({ protocol: NETLINK_ROUTE });
@@ -89,7 +89,7 @@ test('an overrun is told', async () => {
   assert.equal(overrun?.[1].code, 'ENOBUFS');
 });
 
-test('a key is told in no record, neither of the request nor of its event', async () => {
+test('no trace record contains a key', async () => {
   const key = new Uint8Array(20).fill(0xa7);
   const records = await recorded(async () => {
     await using events = new NetlinkSocket({ protocol: NETLINK_XFRM });

@@ -23,7 +23,7 @@ import {
 
 const own = '/proc/thread-self/ns/net';
 
-test('a socket opened by path or by descriptor hears its namespace only, and stays there', async () => {
+test("a socket opened by path or descriptor receives only its namespace's events, and stays there", async () => {
   const before = readlinkSync(own);
   const other = await NetworkNamespace.make();
   const descriptor = openSync(other.path, 'r');
@@ -55,7 +55,7 @@ test('in its own namespace each port id is free', async () => {
   assert.deepEqual([here.portId, there.portId], [process.pid, process.pid]);
 });
 
-test('what is no namespace is told apart: missing, of another kind, not a descriptor', () => {
+test('invalid namespaces have different errors: missing, wrong type, not a descriptor', () => {
   const before = openSockets();
   const folder = mkdtempSync(join(tmpdir(), 'netns-'));
   const pipe = join(folder, 'pipe');
@@ -83,7 +83,7 @@ test('what is no namespace is told apart: missing, of another kind, not a descri
   assert.equal(openSockets(), before);
 });
 
-test('the protocol is still told apart from the namespace', async () => {
+test('protocol and namespace errors are still distinguished', async () => {
   await using other = await NetworkNamespace.make();
   assert.throws(() => new NetlinkSocket({ protocol: 1, netns: other.path }), {
     code: 'EPROTONOSUPPORT',

@@ -58,7 +58,7 @@ test('every flag is off at first, can be switched on and off, and is read back',
   }
 });
 
-test('packetInfo tells the group of each datagram, 0 for one to this socket alone', async () => {
+test('packetInfo gives the group of each datagram, 0 for unicast', async () => {
   await using socket = open();
   socket.bind({ groups: IPV4_ADDRESSES });
   const groups: (number | undefined)[][] = [];
@@ -128,7 +128,7 @@ test('without CAP_NET_BROADCAST listenAllNsid is EPERM with a hint; the other fl
   assert.equal(stdout, 'EPERM setsockopt true\n', stderr);
 });
 
-test('noEnobufs: what finds no room is dropped without a word, and only /proc tells', async () => {
+test('noEnobufs: datagrams are dropped silently, visible only in /proc', async () => {
   await using events = open();
   await using requests = open();
   events.bind({ groups: IPV4_ADDRESSES });
@@ -180,7 +180,7 @@ const onlyType = (type: number) => [
   { code: BPF.RET | BPF.K, k: 0 },
 ];
 
-test('a filter keeps what it names, drops the rest without a loss, and can be removed', async () => {
+test('a filter passes matching datagrams, drops the rest without reporting a loss, and can be removed', async () => {
   const RTM_DELADDR = 21;
   await using socket = open();
   await using requests = open();

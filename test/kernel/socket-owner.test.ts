@@ -68,7 +68,7 @@ async function diagnose(protocol: number): Promise<Map<number, number> | undefin
   return (await error) === 0 ? inodes : undefined;
 }
 
-test('a port id is mapped to the process that holds the socket, by whatever name', async () => {
+test('a port id is mapped to the process that owns the socket, whatever its name', async () => {
   const owners = new SocketOwners();
   await using other = await holder(600_001, 'wei) rd\n\x1b[31m');
   const found = await owners.find(NETLINK_USERSOCK, 600_001);
@@ -163,7 +163,7 @@ test('NETLINK_SOCK_DIAG gives the same inode for a port id', async (t) => {
   assert.equal(diagnosed.get(socket.portId), found?.inode);
 });
 
-test('a process that may not be looked at is unknown', async () => {
+test('a process that may not be inspected is unknown', async () => {
   await using _other = await holder(600_005, 'hidden');
   const { stdout, stderr } = await runScript(
     `console.log(await new lib.SocketOwners().find(${NETLINK_USERSOCK}, 600005));`,
@@ -172,7 +172,7 @@ test('a process that may not be looked at is unknown', async () => {
   assert.equal(stdout, 'undefined\n', stderr);
 });
 
-test('wrong arguments are named', async () => {
+test('invalid arguments are named', async () => {
   const owners = new SocketOwners();
   const wrong: [() => unknown, string, RegExp][] = [
     [() => new SocketOwners(7 as never), 'TypeError', /^options must be an object/],

@@ -95,7 +95,7 @@ print(json.dumps(result))`;
   ]);
 });
 
-test('a loss is told before the datagrams queued when it happened, and receiving goes on', async () => {
+test('a loss is reported before the datagrams queued at the time, and receiving continues', async () => {
   await using events = new NetlinkSocket({ protocol: NETLINK_ROUTE });
   await using requests = new NetlinkSocket({ protocol: NETLINK_ROUTE });
   events.bind({ groups: IPV4_ADDRESSES });
@@ -190,7 +190,7 @@ test('between processes: port ids, a datagram over 64 KiB cut and flagged, a ful
   );
 });
 
-test('what the kernel refuses to send is thrown with its code', async () => {
+test('send errors of the kernel are thrown with their code', async () => {
   await using socket = new NetlinkSocket({ protocol: NETLINK_USERSOCK });
   assert.throws(() => socket.send(new Uint8Array(4), { portId: 4_000_000 }), {
     code: 'ECONNREFUSED',
@@ -200,7 +200,7 @@ test('what the kernel refuses to send is thrown with its code', async () => {
   assert.throws(() => socket.send(new Uint8Array(8_000_000)), { code: 'EMSGSIZE' });
 });
 
-test('paused, nothing is delivered and nothing lost; resumed, it comes', async () => {
+test('while paused nothing is delivered or lost; resuming delivers it', async () => {
   await using events = new NetlinkSocket({ protocol: NETLINK_ROUTE });
   events.bind({ groups: IPV4_ADDRESSES });
   const numbers: number[] = [];
@@ -282,7 +282,7 @@ test('without a handler a listener that throws ends the process with 1 and a sta
   assert.match(stderr, /Error: on purpose\n\s+at listening/);
 });
 
-test('an error that reading again would not mend is told once and ends receiving', async () => {
+test('a permanent read error is reported once and ends receiving', async () => {
   // The descriptor is closed behind the socket's back, while a child still holds the same open
   // socket: epoll goes on reporting it, and reading gives EBADF.
   const { stdout, stderr, code } = await runScript(`

@@ -83,7 +83,7 @@ test('a subscription that was left and that nobody holds is closed when it is co
   }
 });
 
-test('a loop has a signal of its own, which ends that loop alone', async () => {
+test('a loop can have its own signal, which ends only that loop', async () => {
   await using subscription = subscribe({ groups: SA });
   const control = new AbortController();
   const loop = subscription.iterator({ signal: control.signal });
@@ -154,7 +154,7 @@ test('listeners that come after all were removed get what the kernel kept', asyn
   assert.deepEqual(heard, ['priority 1', 'NEWPOLICY']);
 });
 
-test('closing in a listener ends the events, and a listener that throws robs no other', () => {
+test('closing in a listener ends the events, and a throwing listener does not affect others', () => {
   const { printed, status } = run(`
     import { execFileSync } from 'node:child_process';
     const subscription = subscribe({ groups: ['XFRMNLGRP_POLICY'] });
@@ -411,7 +411,7 @@ test('removing the last listener lets the process end', () => {
   assert.equal(status, 0);
 });
 
-test('a protocol that the kernel has not is told with what to do', () => {
+test('an unsupported protocol is reported with a remedy', () => {
   // No kernel has protocol 31; the error it gives is the one of a kernel without XFRM.
   assert.throws(
     () => new NetlinkSocket({ protocol: 31 }),

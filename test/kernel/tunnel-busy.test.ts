@@ -220,7 +220,7 @@ for (const [name, steps] of Object.entries(REKEYS)) {
   });
 }
 
-test('an address that is away while the process is busy takes no tunnel down', async () => {
+test('an address removed briefly while the process is busy takes no tunnel down', async () => {
   addHere();
   addPolicies(7);
   await using monitor = await TunnelMonitor.open({ refreshInterval: 0 });
@@ -250,7 +250,7 @@ const STANDSTILL = `--import=data:text/javascript,${encodeURIComponent(`process.
   Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 2000);
 })`)}`;
 
-test('a wait that is busy until its time is over finds what came in time', async () => {
+test('a wait that is busy past its timeout finds what arrived in time', async () => {
   const child = spawn(
     process.execPath,
     [program, 'wait', '--for', 'blocked', FAR, '--timeout', '2s'],

@@ -124,7 +124,7 @@ test('an expected tunnel is there from the start, and stays', async () => {
   assert.equal(monitor.tunnels.size, 1);
 });
 
-test('what ought to be there can be changed while it is watched, by a listener too', async () => {
+test('expected tunnels can be changed while the monitor is open, also by a listener', async () => {
   await using all = await opened();
   const { client, monitor, until, told } = all;
   const [synced] = (await once(monitor, 'synced')) as [TunnelsSynced];
@@ -163,7 +163,7 @@ test('what ought to be there can be changed while it is watched, by a listener t
   assert.throws(() => monitor.setExpected([]), { code: 'ERR_MONITOR_CLOSED' });
 });
 
-test('a loop begins with all tunnels; one that is too slow is told, and begins again', async () => {
+test('a loop starts with all tunnels; a slow one is notified and starts over', async () => {
   await using all = await opened({ highWaterMark: 2 });
   const { client, monitor, until } = all;
   const quick = monitor[Symbol.asyncIterator]();
@@ -217,7 +217,7 @@ test('a monitor that was given stays open; a signal closes', async () => {
   await ended;
 });
 
-test('a packet without an SA: the tunnel acquires, where that is listened to', async () => {
+test('a packet without an SA: the tunnel is acquiring, if acquires are enabled', async () => {
   await using all = await opened({ acquires: true });
   const { client, monitor, until } = all;
   const selector = { saddr: HERE, prefixlenS: 32, daddr: THERE, prefixlenD: 32 };
@@ -269,7 +269,7 @@ test('another namespace is watched from here', async () => {
   assert.equal(here.tunnels.size, 0);
 });
 
-test('a program ends while it watches, if it is told not to wait', async () => {
+test("an unref'ed monitor does not keep the process alive", async () => {
   const index = new URL('../../lib/index.js', import.meta.url).href;
   const { execFileSync } = await import('node:child_process');
   const script = `const { TunnelMonitor } = await import('${index}');

@@ -108,7 +108,7 @@ test(
   },
 );
 
-test('a policy that reaches its limits says so twice', patience, async () => {
+test('a policy that reaches its limits is announced twice', patience, async () => {
   const seen: boolean[] = [];
   await caused(
     () => client.addPolicy(policy({ lifetime: { softAddSeconds: 1, hardAddSeconds: 2 } })),

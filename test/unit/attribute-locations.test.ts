@@ -22,7 +22,7 @@ function written(message: RouteInput, { header, table }: typeof linkBody | typeo
   );
 }
 
-test('attributes are found in nests, and in the space that another attribute chooses', () => {
+test('attributes are found in nests, and in nests whose type depends on another attribute', () => {
   const link = {
     name: 'v0',
     info: { kind: 'vlan', vlan: { id: 7, egressQos: { mappings: [{ from: 1, to: 2 }] } } },
@@ -66,7 +66,7 @@ test('attributes are found behind the struct of a nest, and in records', () => {
   );
 });
 
-test('a refusal names the innermost attribute, its path, and what a nest lacks', () => {
+test('an error names the innermost attribute, its path, and a missing nested attribute', () => {
   const link = { info: { kind: 'vlan', vlan: { id: 7 } } };
   const message = { kind: 'request', message: 'NEWLINK', link } as RouteInput;
   const request = {
@@ -93,7 +93,7 @@ test('a refusal names the innermost attribute, its path, and what a nest lacks',
   assert.equal(attributeAt(sent.places, 8), undefined, 'the header is no attribute');
 });
 
-test('raw bytes that do not hold together end the search, not the request', () => {
+test('malformed raw bytes end the search, not the request', () => {
   const bytes = Uint8Array.of(8, 0, 1, 0, 1, 2, 3, 4, 200, 0, 2, 0);
   const link = { unknown: [{ type: 18, flags: 0, bytes }] };
   const all = written({ kind: 'request', message: 'NEWLINK', link } as RouteInput, linkBody);

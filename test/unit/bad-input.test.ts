@@ -41,7 +41,7 @@ function withAttribute(kind: Kind, type: number, size: number): Uint8Array {
 
 const nameOf = ({ name }: Kind) => name.replace('XFRM_MSG_', '');
 
-test('every attribute that is shorter than its type is told, in every message', () => {
+test('every attribute shorter than its type is reported, in every message', () => {
   let count = 0;
   for (const kind of [...events, ...answers, ...requests]) {
     const belonging = kind.table.attributes.filter(({ name }) => kind.names.includes(name));
@@ -59,7 +59,7 @@ test('every attribute that is shorter than its type is told, in every message', 
   assert(count > 200, `${count} attributes`);
 });
 
-test('every struct that is cut short is told', () => {
+test('every truncated struct is reported', () => {
   for (const kind of [...events, ...answers, ...requests]) {
     const { header } = kind;
     if (header === undefined) continue;
@@ -79,7 +79,7 @@ const OF_STATE = 16 + 224 + 4;
 const state = { daddr: '192.0.2.1', saddr: '192.0.2.2', spi: 1, proto: 'esp' } as const;
 const key = new Uint8Array(20);
 
-test('lengths inside attributes are held against the attribute', () => {
+test('lengths inside attributes are checked against the attribute', () => {
   const newSa = (more: object, change: (view: DataView) => void) =>
     encode({ kind: 'NEWSA', state: { ...state, ...more } }, change);
   const u32 = (offset: number, value: number) => (view: DataView) =>
@@ -115,7 +115,7 @@ test('lengths inside attributes are held against the attribute', () => {
   }
 });
 
-test('a bitmap larger than the kernel’s own limit is read, if it is there', () => {
+test('a bitmap larger than the kernel’s limit is read if present', () => {
   const bitmap = Array.from({ length: 2000 }, (_, i) => i);
   const bytes = encode({ kind: 'NEWSA', state: { ...state, replayEsn: { bitmap } } }, () => {});
   const [[, message] = []] = messagesOf(bytes);
@@ -123,7 +123,7 @@ test('a bitmap larger than the kernel’s own limit is read, if it is there', ()
   assert.deepEqual(message.state.replayEsn?.bitmap, bitmap);
 });
 
-test('arrays hold whole entries', () => {
+test('arrays must contain whole entries', () => {
   for (const [name, type, size] of [
     ['NEWPOLICY', 5, 64],
     ['ACQUIRE', 5, 64],
@@ -138,7 +138,7 @@ test('arrays hold whole entries', () => {
   }
 });
 
-test('an object that is cut short, or missing, is told by the name of its attribute', () => {
+test('a truncated or missing object is reported by the name of its attribute', () => {
   for (const [name, type, attribute, size] of [
     ['DELSA', 6, 'XFRMA_SA', 224],
     ['DELPOLICY', 7, 'XFRMA_POLICY', 168],
@@ -154,7 +154,7 @@ test('an object that is cut short, or missing, is told by the name of its attrib
   }
 });
 
-test('an answer that is cut is an error, not an exception of the loop or a short list', () => {
+test('a truncated answer rejects the request; it neither throws in the event loop nor shortens the list', () => {
   const view = new DataView(new ArrayBuffer(64));
   view.setUint32(8, 20, LE);
   view.setUint32(28, 36, LE);

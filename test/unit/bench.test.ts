@@ -45,14 +45,14 @@ function results(host: Partial<Part>, quick = false): Results {
   };
 }
 
-test('quantiles lie between the values, and ratios belong to their round', () => {
+test('quantiles lie between the values, and ratios are computed per round', () => {
   assert.equal(quantile([4, 1, 3, 2], 0.5), 2.5);
   assert.equal(quantile([1, 2, 3, 4, 5], 0.99), 4.96);
   assert.deepEqual(ratios([2, 9], [1, 3]), [2, 3]);
   assert.deepEqual(spread([Number.NaN, 3, 1, 2]), { median: 2, least: 1, most: 3 });
 });
 
-test('a table has ratios with their spread, and says what was lost', () => {
+test('a table has ratios with their spread, and reports losses', () => {
   const rows = comparisonTable(comparison)
     .split('\n')
     .map((line) => line.split('|').map((cell) => cell.trim()));
@@ -67,7 +67,7 @@ test('a table has ratios with their spread, and says what was lost', () => {
   ]);
 });
 
-test('requirements are held against medians', () => {
+test('requirements are checked against medians', () => {
   const met = (one: Partial<Part>) => requirements(results(one)).map((each) => each.met);
   // raw, decoded twice, text, losses
   assert.deepEqual(met({ comparisons: [comparison] }), [true, true, true, true, true]);
@@ -144,7 +144,7 @@ test('a quick run fails on losses, and on ratios a third worse than on the same 
   assert.equal(elsewhere.length, 1);
 });
 
-test('two versions are compared by turns', () => {
+test('two versions are compared in alternating runs', () => {
   const two = {
     ...comparison,
     outcomes: [outcome('raw', 'raw@', [1, 2, 3]), outcome('raw@', 'raw@', [2, 4, 8])],
@@ -157,7 +157,7 @@ test('two versions are compared by turns', () => {
   assert.equal(unsteadiness([]), 0);
 });
 
-test('a kind of processor is told by its name, generation and page tables', () => {
+test('a processor type is identified by its name, generation and page tables', () => {
   const info =
     'processor : 0\ncpu family\t: 25\nmodel\t\t: 1\nmodel name\t: AMD EPYC\nstepping\t: 1\n';
   assert.equal(processorKind(info, 'Not affected\n'), 'AMD EPYC, family 25, model 1');

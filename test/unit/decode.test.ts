@@ -148,7 +148,7 @@ test('a recorded SA has every field', () => {
   });
 });
 
-test('keys come only when asked for, and do not print', () => {
+test('keys are decoded only on request, and never printed', () => {
   const bytes = capture('uml-6.1/newsa_v4_transport_authtrunc_crypt_encap.event0');
   const without = only(bytes);
   assert(without.kind === 'NEWSA');
@@ -177,7 +177,7 @@ test('keys come only when asked for, and do not print', () => {
   assert(key.bytes().every((byte) => byte === 0));
 });
 
-test('an attribute this library does not know is kept by its length, with keys as it came', () => {
+test('an unknown attribute is reduced to its length, or kept whole with keys: true', () => {
   const bytes = capture('uml-6.1/newsa_v4_tunnel_aead.event0');
   const longer = new Uint8Array(bytes.length + 8);
   longer.set(bytes);
@@ -193,7 +193,7 @@ test('an attribute this library does not know is kept by its length, with keys a
   assert.deepEqual(event.state.aead?.name, 'rfc4106(gcm(aes))');
 });
 
-test('a message type this library does not know is kept by its length, with keys as it came', () => {
+test('a message of unknown type is reduced to its length, or kept whole with keys: true', () => {
   const bytes = Uint8Array.of(20, 0, 0, 0, 99, 0, 0, 0, 1, 0, 0, 0, 2, 0, 0, 0, 5, 6, 7, 8);
   const event = only(bytes);
   assert(event.kind === 'unknown');
@@ -205,7 +205,7 @@ test('a message type this library does not know is kept by its length, with keys
   assert.deepEqual(asked.payload.bytes(), Uint8Array.of(5, 6, 7, 8));
 });
 
-test('a broken datagram is one record that says where and why', () => {
+test('a malformed datagram is one record with position and reason', () => {
   const good = capture('uml-6.1/newsa_v4_tunnel_aead.event0'); // 352 bytes, AEAD at 240
   const length = (value: number) => changed(good, (view) => view.setUint32(0, value, true));
   const attribute = (value: number) => changed(good, (view) => view.setUint16(240, value, true));
@@ -272,7 +272,7 @@ test('a broken datagram is one record that says where and why', () => {
   }
 });
 
-test('after a broken message the next one in the datagram is decoded', () => {
+test('after a malformed message the next one in the datagram is decoded', () => {
   const good = capture('uml-6.1/newsa_v4_tunnel_aead.event0');
   const broken = changed(good, (view) => view.setUint16(240, 20, true));
   const both = new Uint8Array(2 * good.length);
@@ -284,7 +284,7 @@ test('after a broken message the next one in the datagram is decoded', () => {
   );
 });
 
-test('a datagram longer than what was read of it is told, after what is whole', () => {
+test('a truncated datagram is reported after its complete messages', () => {
   const good = capture('uml-6.1/newsa_v4_tunnel_aead.event0');
   const kinds = (bytes: Uint8Array) => xfrm(bytes, { truncated: true }).map(({ kind }) => kind);
   assert.deepEqual(kinds(good), ['NEWSA', 'malformed']);
@@ -294,7 +294,7 @@ test('a datagram longer than what was read of it is told, after what is whole', 
   ]);
 });
 
-test('DELSA without its SA is told', () => {
+test('DELSA without its SA is malformed', () => {
   const good = capture('uml-6.1/delsa.event0');
   const [record] = xfrm(changed(good, (view) => view.setUint16(16 + 24 + 2, 200, true)));
   assert(record?.kind === 'malformed');

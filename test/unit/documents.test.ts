@@ -13,7 +13,7 @@ const examples = () =>
     .filter((name) => name.endsWith('.mjs'))
     .map((name) => ({ name, code: readFileSync(join(root, 'examples', name), 'utf8') }));
 
-test('the examples, and the programs of the documents that are not run, are right by their types', () => {
+test('examples, and documented programs that are not run, type-check', () => {
   const shown = codeBlocks().filter(({ info }) => info === 'types');
   assert(shown.length > 10);
   const blocks = [...shown, ...examples()];

@@ -85,7 +85,7 @@ test('every recorded message encodes to the bytes it came from', () => {
   assert.equal(kinds.size, 26 + 1, [...kinds].join(' ')); // every message type, and control messages
 });
 
-test('a key that is not there is refused, or zero where that is asked for', () => {
+test('a missing key is rejected, or encoded as zeros on request', () => {
   const message = only('uml-6.1/newsa_v4_tunnel_aead.event0');
   assert.throws(
     () => encode(message),
@@ -98,7 +98,7 @@ test('a key that is not there is refused, or zero where that is asked for', () =
   assert.equal(hex(encode(message, { missingKeys: 'zero' })), hex(zeroed));
 });
 
-test('a refused message leaves the writer as it was', () => {
+test('a rejected message leaves the writer unchanged', () => {
   const writer = new MessageWriter();
   const good = only('uml-6.1/newsa_v4_tunnel_aead.event0', true);
   encodeXfrm(writer, good);
@@ -109,7 +109,7 @@ test('a refused message leaves the writer as it was', () => {
   assert.equal(hex(writer.written()), before + before);
 });
 
-test('what was written is overwritten, also when the writer grows', () => {
+test('written bytes are wiped, also when the writer grows', () => {
   const writer = new MessageWriter(64);
   const small = writer.bytes;
   small.fill(0xaa, writer.reserve(60), 60);
@@ -122,7 +122,7 @@ test('what was written is overwritten, also when the writer grows', () => {
   assert.equal(writer.length, 0);
 });
 
-test('a request says only what it must', () => {
+test('a request contains only what is necessary', () => {
   const request = encode({
     kind: 'request',
     message: 'NEWSA',
@@ -148,7 +148,7 @@ test('a request says only what it must', () => {
   assert.deepEqual(state.aead, { name: 'rfc4106(gcm(aes))', keyBits: 160, icvBits: 128 });
 });
 
-test('what does not fit is refused by name', () => {
+test('values out of range are rejected by name', () => {
   const state = { daddr: '192.0.2.1', spi: 1 };
   const request = (more: object) =>
     encode({ kind: 'request', message: 'NEWSA', state: { ...state, ...more } });
@@ -206,7 +206,7 @@ test('what does not fit is refused by name', () => {
   }
 });
 
-test('what is neither true nor false nor a number is refused by name', () => {
+test('values that are neither boolean nor number are rejected by name', () => {
   const expire = (hard: unknown) =>
     encode({ kind: 'EXPIRE', hard, state: { daddr: '192.0.2.1', spi: 1 } } as EncodableXfrmMessage);
   for (const hard of ['1', 'no', [1], { valueOf: () => 1 }, Symbol('yes'), 1n, 2 ** 8]) {
@@ -218,7 +218,7 @@ test('what is neither true nor false nor a number is refused by name', () => {
   assert.deepEqual(expire(true), expire(1));
 });
 
-test('what is null, or of another type altogether, is refused by name, wherever it stands', () => {
+test('null and values of a wrong type are rejected by name, at any depth', () => {
   const [failed, tried] = [new Set<string>(), new Set<string>()];
   for (const { bytes } of captures('xfrm')) {
     for (const [, message] of messagesOf(bytes, { keys: true })) {
@@ -231,7 +231,7 @@ test('what is null, or of another type altogether, is refused by name, wherever 
   assert(failed.has('state.mark') && failed.has('policy.templates'), [...failed].join(' '));
 });
 
-test('a program can decode and encode messages of its own', async () => {
+test('a program can decode and encode its own messages', async () => {
   const { decodeXfrmMessage, encodeXfrm, MessageWriter } = await import('../../lib/xfrm.ts');
   const bytes = capture('uml-6.1/newsa_v6_esn_marks_ifid_tfc.event0');
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length);

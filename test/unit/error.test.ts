@@ -10,7 +10,7 @@ import * as lab from '../../lib/lab/index.ts';
 import * as testing from '../../lib/testing/index.ts';
 import { describeRequest } from '../../lib/xfrm/text.ts';
 
-test('an error has its name, also one that libuv has not', () => {
+test('errno names include those libuv does not know', () => {
   assert.equal(errnoName(constants.errno.ENOBUFS), 'ENOBUFS');
   assert.equal(errnoName(-constants.errno.ENOBUFS), 'ENOBUFS');
   assert.equal(errnoName(constants.errno.EINPROGRESS), 'EINPROGRESS');

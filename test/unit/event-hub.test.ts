@@ -29,7 +29,7 @@ function opened() {
   return { hub, emitter, told, loop, finish: () => finish() };
 }
 
-test('it is released once, whatever ends it, and then tells that it has closed', async () => {
+test('it is released once, whatever ends it, and then emits close', async () => {
   const { hub, told, finish } = opened();
   const closing = hub.close();
   assert.equal(hub.close(), closing);
@@ -41,7 +41,7 @@ test('it is released once, whatever ends it, and then tells that it has closed',
   assert.equal(hub.close(), closing);
 });
 
-test('loops get what waits, then the end or the error; later ones that alone', async () => {
+test('loops get pending events, then the end or the error; later loops only the latter', async () => {
   const { hub, loop } = opened();
   const [one, left] = [loop(), loop()];
   await left.return();
@@ -55,7 +55,7 @@ test('loops get what waits, then the end or the error; later ones that alone', a
   assert.equal(hub.loops.size, 0);
 });
 
-test('an error is emitted where nobody else gets it, or somebody listens', () => {
+test('an error is emitted if no loop receives it, or if there is a listener', () => {
   const heard = (prepare: (all: ReturnType<typeof opened>) => void, elsewhere?: boolean) => {
     const all = opened();
     const errors: unknown[] = [];
@@ -87,7 +87,7 @@ test('an error is emitted where nobody else gets it, or somebody listens', () =>
   assert.equal(heard(listen, true), 1);
 });
 
-test('what is waited for is given up at the end, or by its signal', async () => {
+test('a wait is abandoned at the end, or by its signal', async () => {
   const { hub, finish } = opened();
   const controller = new AbortController();
   const reason = new Error('enough');
@@ -113,7 +113,7 @@ test('what is waited for is given up at the end, or by its signal', async () => 
   finish();
 });
 
-test('its signal ends it, with the reason, and is let go', async () => {
+test('its signal ends it with the reason, and is released', async () => {
   const { hub, told, loop } = opened();
   const controller = new AbortController();
   hub.endOn(controller.signal);
@@ -129,7 +129,7 @@ test('its signal ends it, with the reason, and is let go', async () => {
   assert.equal(getEventListeners(later.signal, 'abort').length, 0);
 });
 
-test('a signal has one listener, however much it ends', async () => {
+test('a signal has one listener, however many consumers it ends', async () => {
   const controller = new AbortController();
   const { signal } = controller;
   // Others cannot keep it from what it ends.

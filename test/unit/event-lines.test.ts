@@ -132,7 +132,7 @@ test('events of any content are written as the decoded ones are, or left to be d
     );
 });
 
-test('damaged events are written as they are decoded, or not at all', () => {
+test('malformed events are written as they are decoded, or not at all', () => {
   let changed = 0;
   const lines = often((random) => {
     const whole = random.chance(1, 2) ? random.pick(recorded).bytes : ordinaryMessage(random);

@@ -145,7 +145,7 @@ test('events of any content are printed as the decoded ones are, or left to be d
   assert(lines.length < RUNS / 10);
 });
 
-test('of an attribute that comes twice the last one counts, and others are passed over', () => {
+test('the last one of a repeated attribute counts; unknown ones are skipped', () => {
   const lines = often((random) => {
     const message = ordinaryMessage(random);
     const other = ordinaryMessage(random);
@@ -183,7 +183,7 @@ test('more templates than the kernel takes, and words that are not there, are no
   assert.equal(check(state), undefined);
 });
 
-test('what is malformed is not printed', () => {
+test('malformed messages are not printed', () => {
   let changed = 0;
   const lines = often((random) => {
     const whole = random.chance(1, 2) ? random.pick(recorded).bytes : ordinaryMessage(random);

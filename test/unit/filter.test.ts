@@ -51,7 +51,7 @@ const sa = {
   dir: 'out' as const,
 };
 
-test('an SA, and what tells of one', () => {
+test('SAs, and events about them', () => {
   const yes = [
     'peer=192.0.2.0/24',
     'peer=198.51.100.7',
@@ -122,7 +122,7 @@ test('a policy is found by its selector and its templates', () => {
   );
 });
 
-test('a flush passes unless it cannot have touched what is looked for', () => {
+test('a flush passes unless it cannot concern the filtered objects', () => {
   const header = { type: 0, flags: 0, seq: 0, portId: 0 };
   const flush = (proto: 'any' | 'esp') =>
     ({ kind: 'FLUSHSA', protocol: 'xfrm', header, time, proto }) as const;
@@ -132,7 +132,7 @@ test('a flush passes unless it cannot have touched what is looked for', () => {
   check(policies, ['dir=in', 'if_id=5'], ['kind!=FLUSHPOLICY']);
 });
 
-test('lost and broken events always pass', () => {
+test('lost and malformed events always pass', () => {
   const lost = {
     kind: 'overrun',
     protocol: 'xfrm',
@@ -152,7 +152,7 @@ test('lost and broken events always pass', () => {
   for (const one of [lost, broken]) check(one, ['spi=1', 'kind=NEWSA', 'proto!=esp'], []);
 });
 
-test('every kind of message is asked for each thing without a mishap', () => {
+test('every term can be evaluated for every kind of message', () => {
   const values: Record<string, string> = {
     peer: '::/0',
     src: '0.0.0.0/0',
@@ -184,7 +184,7 @@ test('every kind of message is asked for each thing without a mishap', () => {
   }
 });
 
-test('an error names what is wrong and points at it', () => {
+test('an error names the mistake and its position', () => {
   const cases: [terms: string[], message: string][] = [
     [
       ['proto=esp', 'sip=1'],
@@ -266,7 +266,7 @@ test('every key and every kind of record is in docs/command.md', () => {
   }
 });
 
-test('the kernel is asked for what it can choose', () => {
+test('filters that the kernel supports are passed to it', () => {
   const asked = (terms: string) => new Filter(terms.split(' ')).states;
   assert.deepEqual(asked('proto=esp src=10.0.0.0/8 dst=10.1.2.3 spi=4'), {
     proto: 'esp',
@@ -285,7 +285,7 @@ test('the kernel is asked for what it can choose', () => {
   assert.deepEqual(asked('src=10.0.0.1 dst=2001:db8::1'), { saddr: '10.0.0.1/32' });
 });
 
-test('a network holds the addresses that share its prefix', () => {
+test('a network contains the addresses with its prefix', () => {
   const holds = (network: string, address: string, length?: number) => {
     const parsed = parseNetwork(network);
     assert(parsed, network);

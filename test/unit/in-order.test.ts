@@ -11,7 +11,7 @@ const later = () => {
   return { line, ready };
 };
 
-test('lines keep their order, whenever they are ready', async () => {
+test('lines keep their order, whichever is ready first', async () => {
   const passed: string[] = [];
   const lines = new InOrder((line) => passed.push(line), { full() {}, drained() {} });
   lines.add('1');
@@ -28,7 +28,7 @@ test('lines keep their order, whenever they are ready', async () => {
   assert.deepEqual(passed.at(-1), '6');
 });
 
-test('while very many wait, no more is read', async () => {
+test('reading pauses while too many lines are pending', async () => {
   const told: string[] = [];
   const lines = new InOrder(() => {}, {
     full: () => told.push('full'),

@@ -19,7 +19,7 @@ const step = fc.record({
   look: fc.boolean(),
 });
 
-test('what has a text is found, as it comes, changes and goes', () => {
+test('rows with a given text are found as they are added, changed and removed', () => {
   fc.assert(
     fc.property(fc.array(step), (steps) => {
       const table = new Table<Value>({ text: ({ text }) => text });

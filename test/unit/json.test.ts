@@ -27,7 +27,7 @@ const hexOf = (bytes: Uint8Array) => Buffer.from(bytes).toString('hex');
 const recorded = (keys: boolean) =>
   captures('xfrm').flatMap(({ bytes }) => messagesOf(bytes, { keys }).map(([, one]) => one));
 
-test('an event is what the command prints of it, as a line and as data', () => {
+test('an event converts to what the command prints, as a line and as data', () => {
   let count = 0;
   for (const keys of [false, true]) {
     for (const message of recorded(keys)) {
@@ -42,7 +42,7 @@ test('an event is what the command prints of it, as a line and as data', () => {
   assert(count > 100, `${count} messages`);
 });
 
-test('keys are shown when asked for by name, and only then', () => {
+test('keys are shown only on explicit request', () => {
   let count = 0;
   for (const message of recorded(true)) {
     if (message.kind !== 'NEWSA' || message.state.aead?.key === undefined) continue;
@@ -181,7 +181,7 @@ function membersOf(schema: unknown, found: [string, Record<string, unknown>][] =
   return found;
 }
 
-test('a name says the unit of a time, and what has the unit has the name', () => {
+test('names of times state their unit, and values have that unit', () => {
   const all = membersOf(JSON.parse(schemaFile));
   const isNumber = (of: unknown): boolean =>
     ['number', 'integer', 'null'].includes((of as { type: string }).type) ||

@@ -179,7 +179,7 @@ test('the payload of an unknown message is opaque, whatever its flags say', () =
   }
 });
 
-test('what was not asked for is refused by the encoder, or zeros stand for it', () => {
+test('keys that were not requested are rejected by the encoder, or encoded as zeros', () => {
   const bytes = withMore(capture('uml-6.1/flushsa.event0'), attribute(200, KEY));
   const writer = new MessageWriter();
   const encode = (message: XfrmMessage | Malformed | undefined, missingKeys?: 'zero') => {

@@ -26,14 +26,14 @@ const kindOf = (bytes: Buffer) => parseFrame(bytes, 2)?.kind;
 const extension = (next: number) => `${next.toString(16).padStart(2, '0')}00050200000100`;
 const UDP = '03e803e900100000aaaaaaaaaaaaaaaa';
 
-test('IPv6 extension headers hide no packet in clear', () => {
+test('IPv6 extension headers do not hide clear-text packets', () => {
   assert.equal(kindOf(v6(17, UDP)), 'clear');
   assert.equal(kindOf(v6(0, extension(17) + UDP)), 'clear');
   assert.equal(kindOf(v6(0, extension(60) + extension(6) + '00'.repeat(20))), 'clear');
   assert.equal(kindOf(v6(0, `${extension(58)}80000000`)), 'clear', 'an echo request');
 });
 
-test('what IPv6 needs for itself is control, and ESP is found behind extension headers', () => {
+test('IPv6 control traffic is classified as control, and ESP is found behind extension headers', () => {
   assert.equal(kindOf(v6(0, `${extension(58)}8f000000`)), 'control', 'MLD');
   assert.equal(kindOf(v6(58, '87000000')), 'control', 'a neighbour solicitation');
   const esp = parseFrame(v6(0, `${extension(50)}0000100100000001`), 2);
@@ -41,7 +41,7 @@ test('what IPv6 needs for itself is control, and ESP is found behind extension h
   assert.equal(esp?.payload, 14 + 40 + 8);
 });
 
-test('UDP is in clear, IKE or ESP by its ports, and in clear if it has none', () => {
+test('UDP is classified as clear text, IKE or ESP by port, and as clear text without ports', () => {
   assert.equal(kindOf(v4(17, UDP)), 'clear');
   assert.equal(kindOf(v4(17, '01f401f400100000')), 'ike');
   assert.equal(kindOf(v4(17, `1194119400180000${'00'.repeat(16)}`)), 'ike');
@@ -53,7 +53,7 @@ test('UDP is in clear, IKE or ESP by its ports, and in clear if it has none', ()
   assert.equal(kindOf(v4(17, UDP, 100)), 'control', 'a later fragment');
 });
 
-test('no frame makes it throw', () => {
+test('never throws, whatever the frame', () => {
   fc.assert(
     fc.property(
       fc.uint8Array({ maxLength: 120 }),

@@ -117,7 +117,7 @@ test('without an archive the kernel that is kept is taken; without one it says w
   );
 });
 
-test('a kernel that was cut short is none', async () => {
+test('a truncated kernel image is not used', async () => {
   const directory = keep('sid', '7.2.7');
   keep('bookworm', '6.1.176');
   writeFileSync(join(directory, 'linux'), 'ker');

@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { checkConstants, checkRawStructs, checkStructs } from './layout.ts';
 
-test('messages that stay raw have the kernel’s structs', () => checkRawStructs());
+test("messages that stay raw have the kernel's structs", () => checkRawStructs());
 
 test('every struct has the size and the offsets of the kernel’s', () => {
   const lacking = checkStructs();

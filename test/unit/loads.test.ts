@@ -32,7 +32,7 @@ test('the library loads neither what decodes rtnetlink and joins tunnels, the la
   );
 });
 
-test('a list alone loads nothing of tunnels or of the lab', () => {
+test('listing loads neither tunnels nor the lab', () => {
   const all = [...loaded(join(lib, 'cli/list.js'))];
   assert(all.includes('xfrm/client.js'));
   assert.deepEqual(

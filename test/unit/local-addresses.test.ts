@@ -99,7 +99,7 @@ test('of an address that went with its link the link is known, heard or found mi
   }
 });
 
-test('a port that leaves its bridge is a link still', () => {
+test('a port that leaves its bridge remains a link', () => {
   const { local, event } = host(link(2, true));
   event('NEWADDR', { address: address(2, ONE) });
   assert.deepEqual(event('DELPORT', { port: link(2, true) } as never), []);

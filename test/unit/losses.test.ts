@@ -20,7 +20,7 @@ function detector() {
   };
 }
 
-test('the error first, and the count not yet moved', () => {
+test('the error arrives before the drop count changes', () => {
   const { losses, queue, reported } = detector();
   losses.failed('ENOBUFS');
   assert.equal(reported(), 1);
@@ -33,7 +33,7 @@ test('the error first, and the count not yet moved', () => {
   assert.equal(losses.drops, 1);
 });
 
-test('the count first: nothing is caught up before the error has been read', () => {
+test('the drop count changes first: no resync before the error has been read', () => {
   const { losses, queue, reported } = detector();
   queue.drops++;
   assert(!losses.caughtUp());
@@ -49,7 +49,7 @@ test('an error that no count ever explains (netlink_set_err)', () => {
   assert(losses.caughtUp());
 });
 
-test('what is dropped while the dropping is ended belongs to that loss', () => {
+test('drops while congestion is being cleared belong to that loss', () => {
   const { losses, queue, whileClearing, reported } = detector();
   whileClearing(() => queue.drops++);
   losses.failed('ENOBUFS');
@@ -57,7 +57,7 @@ test('what is dropped while the dropping is ended belongs to that loss', () => {
   assert.equal(reported(), 1);
 });
 
-test('events that wait are no loss', () => {
+test('queued events are not a loss', () => {
   const { losses, queue, reported } = detector();
   queue.bytes = 1;
   assert(!losses.caughtUp());

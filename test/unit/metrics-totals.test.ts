@@ -84,7 +84,7 @@ function watching(limit = 100): TunnelBook {
   return book;
 }
 
-test('a total follows the monitor, and does not step back with it', () => {
+test('a total follows the monitor, but never decreases', () => {
   const totals = new TunnelTotals();
   for (const [bytes, expected] of [
     [100, 100],
@@ -98,7 +98,7 @@ test('a total follows the monitor, and does not step back with it', () => {
   }
 });
 
-test('what SAs had counted before anyone watched is not counted', () => {
+test('what SAs counted before they were watched is not included', () => {
   const book = new TunnelBook(10, NOW);
   book.read([tunnel({ sas: { 1: 5000 } })], NOW);
   book.retain(new Set());
@@ -109,7 +109,7 @@ test('what SAs had counted before anyone watched is not counted', () => {
   assert.equal(sumOf(series), 600);
 });
 
-test('a label is made of the ends, of more only where it must be, and of no SPI', () => {
+test('a label consists of the endpoints, more only if necessary, and never an SPI', () => {
   const book = watching();
   const all = [
     tunnel({ remote: '192.0.2.9', reqid: 1, sas: { 4242: 1 } }),
@@ -132,7 +132,7 @@ test('a label is made of the ends, of more only where it must be, and of no SPI'
   assert.deepEqual(labels(reversed), expected);
 });
 
-test('a tunnel that comes again with another reqid goes on in its series', () => {
+test('a tunnel that reappears with another reqid continues its series', () => {
   const book = watching();
   const label = '192.0.2.1 > 192.0.2.2';
   book.read([tunnel({ reqid: 1, sas: { 1: 100 } })], NOW);
@@ -148,7 +148,7 @@ test('a tunnel that comes again with another reqid goes on in its series', () =>
   assert.deepEqual(labels(book), [label]);
 });
 
-test('while another monitor begins, nothing is counted twice, and nothing that is known is lost', () => {
+test('while another monitor opens, nothing is counted twice or lost', () => {
   const book = watching();
   book.read([tunnel({ sas: { 1: 100, 2: 50 } })], NOW);
   book.suspend();
@@ -161,7 +161,7 @@ test('while another monitor begins, nothing is counted twice, and nothing that i
   assert.equal(sumOf(series), 150 + 40 + 7);
 });
 
-test('after a restart totals, since-times and causes go on', () => {
+test('totals, start times and causes survive a restart', () => {
   const book = watching();
   const before = tunnel({ sas: { 1: 100 }, since: NOW - 5000 });
   book.read([before], NOW);
@@ -178,7 +178,7 @@ test('after a restart totals, since-times and causes go on', () => {
   assert.equal(series.reason, 'as it is');
 });
 
-test('since-times from before are not believed without an SA from before, nor in another state', () => {
+test('saved start times are ignored without a matching SA, or in another state', () => {
   const book = watching();
   book.read([tunnel({ sas: { 1: 100 }, since: NOW - 5000 })], NOW);
   const saved = [...book.save()];
@@ -190,7 +190,7 @@ test('since-times from before are not believed without an SA from before, nor in
   }
 });
 
-test('after a crash a counter that might step back begins again, and says so', () => {
+test('after a crash a counter that might decrease is reset, visibly', () => {
   const book = watching();
   book.read([tunnel({ sas: { 1: 100, 2: 100 } })], NOW);
   const saved = [...book.save()];
@@ -210,7 +210,7 @@ test('after a crash a counter that might step back begins again, and says so', (
   assert(part.countingSince > NOW);
 });
 
-test('what is over the limit is summed, and never steps back', () => {
+test('tunnels beyond the limit are summed, and the sum never decreases', () => {
   const book = watching(2);
   const all = (bytes: number) =>
     [1, 2, 3, 4].map((i) => tunnel({ remote: `192.0.2.${i}`, sas: { [i]: bytes } }));
@@ -225,7 +225,7 @@ test('what is over the limit is summed, and never steps back', () => {
   assert.equal(book.others.label, OTHER);
 });
 
-test('expected tunnels come first under the limit', () => {
+test('expected tunnels take precedence under the limit', () => {
   const book = watching(1);
   book.read(
     [tunnel({ remote: '192.0.2.1' }), tunnel({ name: 'zurich', remote: '192.0.2.9' })],

@@ -48,7 +48,7 @@ const toys = fc.record(
   { requiredKeys: [], noNullPrototype: true },
 );
 
-test('nests, lists of nests, text, bytes and addresses come back as they went', () => {
+test('nests, lists of nests, text, bytes and addresses survive a round trip', () => {
   fc.assert(
     fc.property(toys, (toy) => {
       const encoded = encode(toy);
@@ -58,7 +58,7 @@ test('nests, lists of nests, text, bytes and addresses come back as they went', 
   );
 });
 
-test('what is wrong in a nest is told with the whole path', () => {
+test('an error in a nest is reported with its full path', () => {
   const good = encode({ outer: { inner: { mtu: 1500 } } });
   // outer at 0, inner at 4, mtu at 8: one byte of payload fewer.
   const short = good.slice();

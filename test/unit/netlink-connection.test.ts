@@ -58,7 +58,7 @@ async function all(dump: AsyncGenerator<NetlinkMessage, { interrupted: boolean }
   return { ids, ...next.value };
 }
 
-test('a request is sent as it says, and answered by its messages and the warning of its end', async () => {
+test('a request is sent as specified, and answered with messages and the warning of its ack', async () => {
   const { kernel, connection } = connected({ messages: [reply(28)], warning: 'as you wish' });
   await using _ = connection;
   const { replies, warning } = await connection.request({
@@ -76,7 +76,7 @@ test('a request is sent as it says, and answered by its messages and the warning
   assert.deepEqual(request?.payload.subarray(0, 4), REQUEST.header);
 });
 
-test('a dump ends with whether it was interrupted', async () => {
+test('a dump reports whether it was interrupted', async () => {
   for (const interrupted of [false, true]) {
     const messages = Array.from({ length: 200 }, (_, id) => reply(id));
     const { kernel, connection } = connected({ messages, interrupted });
@@ -89,7 +89,7 @@ test('a dump ends with whether it was interrupted', async () => {
   }
 });
 
-test('a dump whose loop is left closes its socket', async () => {
+test('leaving the loop of a dump closes its socket', async () => {
   const { kernel, connection } = connected({ messages: [reply(1), reply(2)] });
   for await (const message of connection.dump(REQUEST)) {
     assert.equal(message.attributes(4).get(1)?.u16(), 1);
@@ -100,7 +100,7 @@ test('a dump whose loop is left closes its socket', async () => {
   await connection.close();
 });
 
-test('a refusal has the kernel’s words and the names of attributes', async () => {
+test('an error has the kernel’s message and attribute names', async () => {
   const message = 'no such family';
   const { connection } = connected({
     // After 16 bytes of netlink’s header, 4 of generic netlink’s, and the attribute 2 (8 bytes).
@@ -122,7 +122,7 @@ test('a refusal has the kernel’s words and the names of attributes', async () 
   });
 });
 
-test('the attribute that is refused is named with those it lies in', async () => {
+test('the rejected attribute is named with its parents', async () => {
   const { connection } = connected({ refusal: { code: 'EINVAL', offset: 36 } });
   await using _ = connection;
   const asked = connection.request({
@@ -133,7 +133,7 @@ test('the attribute that is refused is named with those it lies in', async () =>
   await assert.rejects(asked, { path: ['OPS', '#1', 'OP_ID'] });
 });
 
-test('a lost answer, no answer, a signal, and closing end a request and a dump', async () => {
+test('a lost answer, a timeout, a signal and closing end requests and dumps', async () => {
   for (const start of ['request', 'dump'] as const) {
     const ask = (connection: NetlinkConnection, options = {}) =>
       start === 'request'
@@ -171,7 +171,7 @@ test('an error number of either sign is the same error', async () => {
   await assert.rejects(connection.request(REQUEST), { code: 'ENOENT', errno: -2 });
 });
 
-test('an answer that does not hold together is a DecodeError', async () => {
+test('a malformed answer is a DecodeError', async () => {
   const attributes = Uint8Array.of(1, 2, 0, 0, 200, 0, 1, 0);
   const { connection } = connected({ messages: [{ type: 16, header: attributes }] });
   await using _ = connection;
@@ -184,7 +184,7 @@ test('an answer that does not hold together is a DecodeError', async () => {
   assert.throws(() => replies[0]?.attributes(12), /needs 12 bytes, has 8/);
 });
 
-test('wrong arguments are refused by name, before anything is sent', async () => {
+test('invalid arguments are rejected by name, before anything is sent', async () => {
   const { kernel, connection } = connected({});
   await using _ = connection;
   for (const [request, message] of [
@@ -209,7 +209,7 @@ test('wrong arguments are refused by name, before anything is sent', async () =>
   assert.deepEqual(kernel.requests, []);
 });
 
-test('what the handler of a fake kernel throws, the request is rejected with', async () => {
+test("an error thrown by a fake kernel's handler rejects the request", async () => {
   const failure = new assert.AssertionError({ message: 'not this' });
   const kernel = new FakeKernel().answer(NETLINK_GENERIC, () => {
     throw failure;
@@ -294,7 +294,7 @@ test('XfrmMonitor on a fake kernel hears an event, and resyncs what it lost', as
   assert.deepEqual(spis(), [3]);
 });
 
-test('a whole list is asked for again while it is interrupted, five times at the most', async () => {
+test('an interrupted dump is repeated, at most five times', async () => {
   for (const times of [0, 2, 9]) {
     let asked = 0;
     const kernel = new FakeKernel().answer(NETLINK_GENERIC, () => ({
@@ -309,7 +309,7 @@ test('a whole list is asked for again while it is interrupted, five times at the
   }
 });
 
-test('attributes that are written too late spoil no other request', async () => {
+test('attributes written too late do not end up in another request', async () => {
   const kernel = new FakeKernel();
   kernel.answer(NETLINK_GENERIC, () => ({}));
   await using connection = new NetlinkConnection(NETLINK_GENERIC, { netns: kernel });
@@ -327,7 +327,7 @@ test('attributes that are written too late spoil no other request', async () => 
   assert.equal(kernel.requests.at(-1)?.payload.length, 0);
 });
 
-test('a slip in an answer of a fake kernel is named', async () => {
+test("a mistake in a fake kernel's answer is named", async () => {
   const cases: [unknown, RegExp][] = [
     ['done', /^answer must be an object/],
     [{ mesages: [] }, /^unknown option answer\.mesages; valid options: messages/],

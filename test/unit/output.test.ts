@@ -42,7 +42,7 @@ for (const [how, turn] of [
   ['in one', ''],
   ['at the pace of its reader', 'if (i % 997 === 0) await out.ready();'],
 ] as const) {
-  test(`lines of both kinds come whole and in order, ${how}`, () => {
+  test(`lines of both kinds arrive whole and in order, ${how}`, () => {
     const lines = printed(
       `for (let i = 0; i < ${COUNT}; i++) {
         if (i % 7 < 2 || i % 1000 > 900) out.line(i + ' as text é ' + 'x'.repeat(i % 5000 === 0 ? 200000 : 3));
@@ -62,7 +62,7 @@ for (const [how, turn] of [
   });
 }
 
-test('what was given up for a line that was not put there is not written', () => {
+test('a discarded line is not written', () => {
   const lines = printed(
     "out.room(64).decimal(7); out.room(64).at = 0; out.line('a'); number(1);",
     'cat',

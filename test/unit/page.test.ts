@@ -54,7 +54,7 @@ const history = {
   ],
 } as const;
 
-test('states of a history are cut to the window, and the last one goes on to its end', () => {
+test('states of a history are clipped to the window, and the last one extends to its end', () => {
   const spans = spansOf(history, NOW - 6 * MINUTE, NOW);
   assert.deepEqual(
     spans.map(({ from, to, state }) => [NOW - from, NOW - to, state]),
@@ -70,13 +70,13 @@ test('states of a history are cut to the window, and the last one goes on to its
   assert.equal(availability(NO_HISTORY, 0, NOW), undefined);
 });
 
-test('a state that was there from the start is no down', () => {
+test('a state that existed from the start does not count as a down', () => {
   const only = { ...NO_HISTORY, states: [[NOW - MINUTE, 'down', 'no SAs or policies']] as const };
   assert.deepEqual(downsOf(only, 0, NOW), []);
   assert.equal(availability(only, 0, NOW), 0);
 });
 
-test('rates are of the time between two samples; a total that fell has none', () => {
+test('rates are computed between two samples; a total that decreased has none', () => {
   assert.deepEqual(ratesOf(history), {
     at: [NOW - 60_000, NOW - 30_000, NOW],
     in: [null, 100, 100],
@@ -95,7 +95,7 @@ test('a gap in the samples is a gap in the rates', () => {
   assert.deepEqual(into.slice(-2), [null, 1000 / 600]);
 });
 
-test('an answer replaces what it covers, and continues the rest', () => {
+test('a response replaces the period it covers, and keeps the rest', () => {
   const fresh = {
     states: [
       [NOW - 4 * MINUTE, 'up', 'SAs in both directions'],
@@ -116,7 +116,7 @@ test('an answer replaces what it covers, and continues the rest', () => {
   assert.deepEqual(merged(rekeyed, fresh, NOW - 3 * MINUTE, NOW), rekeyed);
 });
 
-test('what ended before a time is left out', () => {
+test('states that ended before a given time are dropped', () => {
   const rest = since(history, NOW - 3 * MINUTE);
   assert.deepEqual(rest.states, [history.states[2]]);
   assert.deepEqual(rest.rekeys, [NOW - 2 * MINUTE]);
@@ -141,7 +141,7 @@ test('a history in words', () => {
     historyText(history, NOW - 10 * MINUTE, NOW),
     'passed packets 90.0 % of the time, went down once, 2 rekeys, now 0 B/s out, 100 B/s in',
   );
-  assert.equal(historyText(NO_HISTORY, 0, NOW), 'nothing is known about this time');
+  assert.equal(historyText(NO_HISTORY, 0, NOW), 'no data for this period');
 });
 
 const host = [
@@ -173,7 +173,7 @@ test('states are counted, worst first', () => {
   ]);
 });
 
-test('a query has words and terms; those about states are evaluated on the page', () => {
+test('a query has words and terms; terms about states are evaluated on the page', () => {
   const { terms, words, passesState } = queryOf(' paris  peer=10.0.0.0/8 state!=up,idle ');
   assert.deepEqual(terms, ['peer=10.0.0.0/8']);
   assert.deepEqual(words, ['paris']);
@@ -224,7 +224,7 @@ test('the model follows events, and keeps a log that does not grow', () => {
   assert.equal(model.tunnels.size, 0);
 });
 
-test('of what was before the list, only the log tells', () => {
+test('events older than the list appear only in the log', () => {
   const model = new Model();
   const paris = tunnel({ id: 'paris', name: 'paris' });
   model.reset([paris]);
@@ -241,7 +241,7 @@ test('of what was before the list, only the log tells', () => {
   assert.equal(model.takeNews(), '');
 });
 
-test('of many changes the number is read out', () => {
+test('a screen reader announces only the number of many changes', () => {
   const model = new Model();
   for (let i = 0; i < 40; i++) {
     const one = tunnel({ id: `t${i}`, state: 'blocked' });
@@ -250,7 +250,7 @@ test('of many changes the number is read out', () => {
   assert.equal(model.takeNews(), '40 changes, 40 of them bad');
 });
 
-test('what is known of a history need not be asked for again', () => {
+test('a cached history is not requested again', () => {
   const model = new Model();
   assert.equal(model.missingFrom('paris', NOW - MINUTE), NOW - MINUTE);
   model.addHistory('paris', history, NOW - MINUTE, NOW);

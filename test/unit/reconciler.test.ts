@@ -57,7 +57,7 @@ function opened(...things: [string, number][]) {
 const brief = (change: TableChange<Things>): string =>
   'object' in change ? `${change.kind} ${change.id} ${change.value.size}` : change.kind;
 
-test('a row in doubt keeps what the table says, until a round without doubt', () => {
+test('an uncertain row keeps its value until a comparison without doubt', () => {
   const { table, list, event, told } = opened(['a', 1], ['b', 1]);
   assert.deepEqual(told(), ['refreshed']);
   table.refresh();
@@ -75,7 +75,7 @@ test('a row in doubt keeps what the table says, until a round without doubt', ()
   assert(!table.busy);
 });
 
-test('a round in which events were lost tells what it found, and is not the last', () => {
+test('a comparison during which events were lost reports what it found, and is repeated', () => {
   const { table, list, told } = opened(['a', 1]);
   told();
   table.refresh();
@@ -102,7 +102,7 @@ test('events that come while a list is made count for both tables', () => {
   assert.deepEqual(told(), ['updated a 3', 'removed b 1', 'refreshed']);
 });
 
-test('what was lost, and what made no sense, is counted, and resynced also if nothing changed', () => {
+test('lost and malformed events are counted, and followed by a resync even without differences', () => {
   const { table, list, changes } = opened(['a', 1]);
   changes.length = 0;
   const at = { wall: 7, monotonic: 7 };
@@ -126,7 +126,7 @@ test('what was lost, and what made no sense, is counted, and resynced also if no
   assert.deepEqual([again.overruns, again.malformed], [0, 1]);
 });
 
-test('a list that fails is made again, and tells nothing', () => {
+test('a dump that fails is repeated, without reporting anything', () => {
   const { table, list, told } = opened(['a', 1]);
   told();
   table.refresh();

@@ -124,7 +124,7 @@ test('in chunks of any size: any file', (t) => {
   );
 });
 
-test('what is whole is there before the rest has come', () => {
+test('complete messages are available before the rest has arrived', () => {
   const packets = [cooked(6, NEWSA), cooked(6, NEWSA)];
   for (const file of [joined(NEWSA, NEWSA), pcap(packets), pcapng(packets)]) {
     const reader = new RecordingReader(NETLINK_XFRM);
@@ -162,7 +162,7 @@ test('offsets beyond 4 GiB are right', () => {
   assert.equal(last.message.offset, inPacket.offset + 2 * length);
 });
 
-test('a message or a packet longer than any is refused, and not kept', () => {
+test('an impossibly long message or packet is rejected and not buffered', () => {
   const chunk = new Uint8Array(2 ** 20);
   const length = 2 ** 24 + 4;
   function* file(...head: Uint8Array[]): Generator<Uint8Array> {

@@ -27,7 +27,7 @@ const KEY = '000102030405060708090a0b0c0d0e0f10111213';
 const LINE =
   'NEWSA     192.0.2.1 > 192.0.2.2 esp 0x00001001 tunnel reqid 11 rfc4106(gcm(aes))/160 claims port 3356999950';
 
-test('concatenated messages are printed one a line', () => {
+test('concatenated messages are printed one per line', () => {
   const bytes = Buffer.concat([capture(NEWSA), capture('uml-6.1/delsa.req')]);
   const { lines, status } = replay(bytes);
   assert.deepEqual(lines, [LINE, 'request   DELSA 192.0.2.2 esp 0x00001001']);
@@ -73,7 +73,7 @@ test('captures of an nlmon device have a time, and other protocols in them', () 
   }
 });
 
-test('keys are shown when asked for, and only then', () => {
+test('keys are shown only on request', () => {
   for (const format of ['text', 'json', 'iproute2']) {
     const { lines } = replay(capture(NEWSA), '-o', format);
     assert(lines.length > 0 && !lines.join('\n').includes(KEY.slice(0, 16)), format);
@@ -86,7 +86,7 @@ test('keys are shown when asked for, and only then', () => {
   assert.match(stderr, /'--show-keys' needs/);
 });
 
-test('a message that is broken is a record in its place, and the status says so', () => {
+test('a malformed message is a record in its place, and affects the exit status', () => {
   const broken = capture(NEWSA).slice();
   new DataView(broken.buffer).setUint16(240, 20, true);
   const file = Buffer.concat([capture(NEWSA), broken, capture(NEWSA)]);
@@ -115,7 +115,7 @@ test('a message that is broken is a record in its place, and the status says so'
   assert.equal(ip.status, 1);
 });
 
-test('a file that is no recording is refused with the reason', () => {
+test('a file that is not a recording is rejected with the reason', () => {
   const packet = cooked(6, capture(NEWSA));
   const swapped = Buffer.from(pcap([packet]));
   swapped.subarray(0, 24).swap32();
@@ -139,7 +139,7 @@ test('a file that is no recording is refused with the reason', () => {
   assert.deepEqual(replay(new Uint8Array(0)), { lines: [], stderr: '', status: 0 });
 });
 
-test('a line is printed as soon as its message is there, from standard input and from a named pipe', async () => {
+test('a line is printed as soon as its message arrives, from standard input and from a named pipe', async () => {
   const fifo = join(folder, 'pipe');
   execFileSync('mkfifo', [fifo]);
   const packets = [cooked(6, capture(NEWSA)), cooked(6, capture('uml-6.1/flushsa.event0'))];

@@ -88,7 +88,7 @@ const cases: [what: string, message: RouteInput, shown: RegExp, read: object][] 
 ];
 
 for (const [what, message, shown, read] of cases) {
-  test(`iproute2 reads what was written, and so do we: ${what}`, { skip }, () => {
+  test(`iproute2 and this library read what was written: ${what}`, { skip }, () => {
     assert.match(asShown(message), shown);
     const told = asRead(message) as unknown as Record<string, Record<string, unknown>>;
     for (const [about, properties] of Object.entries(read)) {

@@ -84,7 +84,7 @@ test('data of another kind is refused, and data without a kind', () => {
   route({ encapType: 2, encapIp: { id: 1n } });
 });
 
-test('what would have no effect, or another one, is refused', () => {
+test('options that would have no effect, or a different one, are rejected', () => {
   refuses(
     () => link({ info: { kind: 'bridge' }, properties: { altNames: ['x'] } }),
     ['NEWLINK', 'properties'],
@@ -146,7 +146,7 @@ test('alternative names are checked as names', () => {
   );
 });
 
-test('what is wrong is named, not what was made of it', () => {
+test('errors show the given value, not what was derived from it', () => {
   const bad = '10.0.0.256';
   const no = /^invalid value "10\.0\.0\.256": expected an IP address$/;
   refuses(() => addAddress({ index: 1, local: bad }), ['NEWADDR', 'local'], no);
@@ -182,7 +182,7 @@ test('the hint for a kind of link that the kernel lacks is for nothing else', ()
   assert.doesNotMatch(hint?.({ errno }) ?? '', /lacks|modprobe/);
 });
 
-test('a network may have its prefix length with it, in routes, rules and addresses', () => {
+test('CIDR notation in routes, rules and addresses', () => {
   const written = (request: Request) => {
     const writer = new MessageWriter();
     request.write(writer, { flags: 0, seq: 1 });

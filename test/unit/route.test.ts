@@ -161,7 +161,7 @@ test('whatever the bytes of rtnetlink, there are events and records, and nothing
   );
 });
 
-test('messages of a bridge’s port and of IPv6 are no links', () => {
+test('messages about bridge ports and IPv6 are not links', () => {
   const kindOf = (type: number, family: number) =>
     whole(message(type, [family, ...LINK.slice(1)], attribute(R.IFLA_IFNAME, text('eth0')))).kind;
   assert.equal(kindOf(R.RTM_NEWLINK, 0), 'NEWLINK');
@@ -173,7 +173,7 @@ test('messages of a bridge’s port and of IPv6 are no links', () => {
   assert.equal(kindOf(R.RTM_DELLINK, 45), 'rtnetlink');
 });
 
-test('broken messages are one record that says where and why', () => {
+test('malformed messages are one record with position and reason', () => {
   const nexthop = (length: number, ...attributes: number[][]) => [
     ...[length, 0, 0, 0, 5, 0, 0, 0],
     ...attributes.flat(),
@@ -310,7 +310,7 @@ test('broken messages are one record that says where and why', () => {
   }
 });
 
-test('what has no meaning here stays as it came', () => {
+test('unknown values are kept as received', () => {
   const route = whole(
     message(R.RTM_NEWROUTE, ROUTE, attribute(R.RTA_VIA, 99, 0, 1, 2, 3, 4), attribute(300, 1, 2)),
   );
@@ -334,7 +334,7 @@ test('what has no meaning here stays as it came', () => {
   assert.deepEqual(link.link.info, { kind: 'new', data: Uint8Array.of(200, 1, 2) });
 });
 
-test('counters may be shorter or longer than they are today', () => {
+test("counter structs may be shorter or longer than today's", () => {
   const stats = (length: number) => {
     const bytes = Uint8Array.from({ length }, (_, i) => (i % 8 === 0 ? 1 + i / 8 : 0));
     const event = whole(message(R.RTM_NEWLINK, LINK, attribute(R.IFLA_STATS64, bytes)));
@@ -355,7 +355,7 @@ test('counters may be shorter or longer than they are today', () => {
   );
 });
 
-test('names are UTF-8, and bytes that are none come back as they went', () => {
+test('names are UTF-8, and invalid bytes survive a round trip', () => {
   const cases: [bytes: string, name: string, printed: RegExp][] = [
     ['74c3bc6e30', 'tün0', /NEWLINK {3}tün0 index 3/],
     ['e282ac20f09f98803030', '€ 😀00', /NEWLINK {3}€ 😀00 index 3/],
@@ -472,7 +472,7 @@ test('a line has the whole weight of a next hop, and the marks and ids that lead
   );
 });
 
-test('what does not fit into rtnetlink is refused by name', () => {
+test('values that do not fit into rtnetlink are rejected by name', () => {
   const request = (route: object) =>
     encode({ kind: 'request', message: 'NEWROUTE', route: { family: 'inet', ...route } });
   const cases: [route: object, path: string[], reason: RegExp][] = [

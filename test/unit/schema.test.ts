@@ -33,13 +33,13 @@ function lines(bytes: Uint8Array, protocol: 'xfrm' | 'route', keys: boolean): st
 /** Those of tunnels have their own tests (tunnel-text, tunnel-command, kernel/command-tunnel-life). */
 const kernelKinds = schemaKinds.filter((kind) => !/^(tunnel|host-warning|check)/.test(kind));
 
-test('the schema is what the tables say', () => {
+test('the schema matches the tables', () => {
   assert.equal(schemaFile, schemaText(), 'run "npm run generate"');
   const published = new URL(import.meta.resolve('netlink-xfrm/schema/event-2.json'));
   assert.equal(readFileSync(published, 'utf8'), schemaFile);
 });
 
-test('every kind of recorded message holds to it, with keys and without', () => {
+test('every kind of recorded message conforms to it, with and without keys', () => {
   const seen = new Set<string>();
   for (const protocol of ['xfrm', 'route'] as const) {
     for (const { bytes } of captures(protocol)) {
@@ -58,7 +58,7 @@ test('every kind of recorded message holds to it, with keys and without', () => 
   );
 });
 
-test('generated messages of all kinds hold to it', () => {
+test('generated messages of all kinds conform to it', () => {
   const seed = runSeed();
   console.log(`seed ${seed}`);
   const random = new Random(seed);
@@ -85,7 +85,7 @@ test('generated messages of all kinds hold to it', () => {
   assert.deepEqual(missing.sort(), elsewhere);
 });
 
-test('what stands between events holds to it', () => {
+test('lines between events conform to it', () => {
   const totals = { events: 2, kinds: { NEWSA: 2 }, overruns: 0, rejected: 1 };
   const records: JsonRecord[] = [
     { kind: 'overrun', protocol: 'xfrm', code: 'ENOBUFS', count: 1, slowConsumer: false, time },
@@ -102,7 +102,7 @@ test('what stands between events holds to it', () => {
   }
 });
 
-test('where an event comes from and whose it claims to be hold to it', () => {
+test('the origin and the claimed requester of an event conform to it', () => {
   const [bytes = ''] = lines(capture('uml-6.1/newsa_m.event0'), 'xfrm', false);
   const event = JSON.parse(bytes);
   for (const netns of ['blue', null]) assert(validate({ ...event, netns }));
@@ -114,7 +114,7 @@ test('where an event comes from and whose it claims to be hold to it', () => {
   }
 });
 
-test('it refuses what is wrong, and takes members of later versions', () => {
+test('it rejects invalid lines, and accepts members of later versions', () => {
   const [line = ''] = lines(capture('uml-6.1/newsa_m.event0'), 'xfrm', false);
   const event = () => structuredClone(JSON.parse(line));
   assert(validate(event()));

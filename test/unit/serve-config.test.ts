@@ -113,7 +113,7 @@ test('an error names the file, the line and the column', () => {
   }
 });
 
-test('text that is no JSON is told where', () => {
+test('invalid JSON is reported with its position', () => {
   for (const [text, place, reason] of [
     ['{ "listen": "127.0.0.1:1",\n}', '2:1', /property name expected/],
     ['{\n  // why\n}', '2:3', /invalid JSON/],
@@ -205,7 +205,7 @@ test('where to listen', () => {
   ]);
 });
 
-test('a Host is an address, localhost, or a name that was given', () => {
+test('a Host is an address, localhost, or a configured name', () => {
   const names = new Set(['gw.example.net']);
   for (const host of [
     '127.0.0.1',

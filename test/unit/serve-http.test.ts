@@ -117,7 +117,7 @@ test('only GET and HEAD', async () => {
   assert.equal(refusals.filter((why) => why === 'method').length, 6);
 });
 
-test('a Host of someone else is refused, also before the token is looked at', async () => {
+test('a foreign Host is rejected, before the token is checked', async () => {
   server.access = { ...access, token };
   for (const host of ['evil.example', 'evil.example:9786']) {
     assert.equal((await ask('/', { headers: { host } })).status, 421, host);
@@ -131,7 +131,7 @@ test('a Host of someone else is refused, also before the token is looked at', as
   assert.deepEqual([...new Set(refusals)], ['host']);
 });
 
-test('without the token nothing is answered but what is open', async () => {
+test('without the token only public paths are served', async () => {
   server.access = { ...access, token };
   const { status, headers, text } = await ask('/');
   assert.deepEqual([status, headers['www-authenticate']], [401, 'Bearer']);
@@ -145,7 +145,7 @@ test('without the token nothing is answered but what is open', async () => {
   assert.equal(refusals.filter((why) => why === 'token').length, 3);
 });
 
-test('what is not HTTP is refused', async () => {
+test('input that is not HTTP is rejected', async () => {
   for (const [text, expected] of [
     ['nonsense\r\n\r\n', /^HTTP\/1\.1 400 /],
     ['\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03', /^HTTP\/1\.1 400 /],
@@ -169,7 +169,7 @@ test('what is not HTTP is refused', async () => {
   assert.equal((await ask('/')).status, 200);
 });
 
-test('a request with a body ends its connection, and is answered as one without', async () => {
+test('a request with a body is answered normally, and its connection closed', async () => {
   const { received } = raw(
     'GET / HTTP/1.1\r\nhost: 127.0.0.1\r\ncontent-length: 1000000\r\n\r\nGET /none HTTP/1.1\r\n',
   );
@@ -178,7 +178,7 @@ test('a request with a body ends its connection, and is answered as one without'
   assert.equal(text.match(/HTTP\/1\.1/g)?.length, 1);
 });
 
-test('clients that say nothing keep nobody out', async () => {
+test('silent clients do not block others', async () => {
   const silent = Array.from({ length: 3 * MOST }, () => raw());
   await Promise.all(silent.map(({ socket }) => once(socket, 'connect')));
   const { status } = await ask('/');
@@ -189,7 +189,7 @@ test('clients that say nothing keep nobody out', async () => {
   await Promise.all(silent.map(({ received }) => received));
 });
 
-test('a request that comes a byte at a time is cut off in the end', {
+test('a request that arrives byte by byte is eventually cut off', {
   timeout: 60_000,
 }, async () => {
   const { socket, received } = raw('GET / HTTP/1.1\r\n');
@@ -200,7 +200,7 @@ test('a request that comes a byte at a time is cut off in the end', {
   assert(refusals.includes('timeout'));
 });
 
-test('a reader that leaves in the middle ends the work for it', async () => {
+test('a client that disconnects midway ends the work for it', async () => {
   for (const headers of [{}, { 'accept-encoding': 'gzip' }]) {
     const asked = get({ host: '127.0.0.1', port, path: '/long', headers, agent: false });
     const [response] = await once(asked, 'response');
@@ -212,7 +212,7 @@ test('a reader that leaves in the middle ends the work for it', async () => {
   assert.deepEqual(failures, []);
 });
 
-test('gzip only where it is accepted', async () => {
+test('gzip only if accepted', async () => {
   for (const [header, expected] of [
     [undefined, false],
     ['gzip', true],
@@ -245,7 +245,7 @@ const change = (at: number) => ({
   watch: { netns: null, state: 'synced' as const, reason: undefined, at },
 });
 
-test('a stream gets what is added, and a slow one is told that it missed something', async () => {
+test('a stream receives new events, and a slow one is notified of a gap', async () => {
   const agent = new Agent({ keepAlive: false });
   const asked = get({ host: '127.0.0.1', port, path: '/events', agent });
   const [response] = await once(asked, 'response');
@@ -262,7 +262,7 @@ test('a stream gets what is added, and a slow one is told that it missed somethi
   response.destroy();
 });
 
-test('a resumed stream goes on after the event that it had, or is told of the gap', async () => {
+test('a resumed stream continues after its last event, or is notified of the gap', async () => {
   const own = new EventLog(Date.now());
   const kinds = new Set(['state'] as const);
   own.add(null, change(1));

@@ -28,7 +28,7 @@ test('text: time, level, sentence, fields; what is below the level is left out',
   ]);
 });
 
-test('JSON: one object a line', () => {
+test('JSON: one object per line', () => {
   const [log, lines] = record({ format: 'json', level: 'debug' });
   log.debug('x', 'a "b"', { bytes: 2n ** 60n, ok: true, none: undefined });
   assert.deepEqual(JSON.parse(lines[0] ?? ''), {
@@ -55,7 +55,7 @@ test('for journald, the priority is first, and what it records itself is left ou
   assert.match(objects[0] ?? '', /^<3>\{"time"/);
 });
 
-test('foreign text cannot make a second line, or steer a terminal', () => {
+test('foreign text cannot start a new line or control a terminal', () => {
   for (const format of ['text', 'json'] as const) {
     const [log, lines] = record({ format });
     log.info('request', 'from \u001b[2Ja\n<0>b\u2028', { path: '/\u202e\r\n\u001b]0;x' });

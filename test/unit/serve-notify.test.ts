@@ -76,7 +76,7 @@ test('an abstract name of the socket', async (t) => {
   assert.equal(await next(), 'READY=1');
 });
 
-test('of many statuses the last is told, and none twice', async (t) => {
+test('only the latest of several statuses is sent, and none twice', async (t) => {
   const { socket, next } = await manager(t);
   const [service] = notifier(t, { NOTIFY_SOCKET: socket });
   t.mock.timers.enable({ apis: ['setTimeout'] });
@@ -111,7 +111,7 @@ test('the watchdog is answered at half its period while the service is healthy',
   assert.equal(await next(), 'STOPPING=1');
 });
 
-test('a watchdog of another process, or of no use, is not answered', async (t) => {
+test('a watchdog of another process, or an invalid one, is ignored', async (t) => {
   const { socket, next } = await manager(t);
   for (const [period, pid] of [
     ['20000000', '1'],
@@ -127,7 +127,7 @@ test('a watchdog of another process, or of no use, is not answered', async (t) =
   }
 });
 
-test('what a full queue did not take is sent later', async (t) => {
+test('messages that did not fit into a full queue are sent later', async (t) => {
   const { socket, next } = await manager(t);
   const [service, errors] = notifier(t, { NOTIFY_SOCKET: socket });
   t.mock.timers.enable({ apis: ['setTimeout'] });
@@ -146,7 +146,7 @@ test('what a full queue did not take is sent later', async (t) => {
   assert.deepEqual(errors, []);
 });
 
-test('a manager that is not there is reported once, and harmless', (t) => {
+test('a missing manager is reported once, and harmless', (t) => {
   for (const [socket, reason] of [
     ['/nonexistent/notify', /sendto ENOENT/],
     ['@netlink-xfrm nobody', /sendto ECONNREFUSED/],

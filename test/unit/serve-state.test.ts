@@ -71,7 +71,7 @@ const saved = (isLast = true) => ({
 });
 const never = (why: string) => assert.fail(why);
 
-test('what is written is read again, and only its owner may read it', async () => {
+test('saved state is read back, and only its owner may read the file', async () => {
   const directory = join(folder, 'new/deeper');
   const file = new StateFile(directory);
   assert.equal(file.read(never), undefined);
@@ -83,7 +83,7 @@ test('what is written is read again, and only its owner may read it', async () =
   assert.equal(statSync(join(directory, String(name))).mode & 0o777, 0o600);
 });
 
-test('a damaged file is set aside, and said', async () => {
+test('a damaged file is set aside and reported', async () => {
   const directory = join(folder, 'damaged');
   const path = join(directory, 'serve-state.ndjson');
   const file = new StateFile(directory);
@@ -111,7 +111,7 @@ test('a damaged file is set aside, and said', async () => {
   }
 });
 
-test('a write that fails leaves what was there', async () => {
+test('a failed write leaves the old file in place', async () => {
   const directory = join(folder, 'failing');
   const file = new StateFile(directory);
   await file.write(saved(), NOW);
@@ -126,7 +126,7 @@ test('a write that fails leaves what was there', async () => {
   assert.deepEqual(new StateFile(directory).read(never), saved());
 });
 
-test('a directory that cannot be one is refused at the start', () => {
+test('an unusable directory is rejected at startup', () => {
   const path = join(folder, 'a-file');
   writeFileSync(path, '');
   assert.throws(() => new StateFile(path), /EEXIST|ENOTDIR/);

@@ -7,7 +7,7 @@ import { multicastGroupNames, type SubscribeOptions, subscribe } from '../../lib
 import { EventQueue } from '../../lib/monitor/event-queue.ts';
 import { findGroup } from '../../lib/monitor/multicast-groups.ts';
 
-test('a wrong option is named, before anything is opened', () => {
+test('an invalid option is named before anything is opened', () => {
   const groups = ['XFRMNLGRP_SA'];
   const cases: [options: unknown, name: RegExp, type: typeof TypeError | typeof RangeError][] = [
     [undefined, /^options must be an object; received undefined/, TypeError],
@@ -84,7 +84,7 @@ const owner = () => {
   return { calls, changed: () => calls.push('changed'), left: () => calls.push('left') };
 };
 
-test('a queue is full at its mark, and free at half of it', async () => {
+test('a queue is full at its high-water mark, and accepts again at half of it', async () => {
   const told = owner();
   const queue = new EventQueue<number>(4, told);
   for (let i = 0; i < 4; i++) queue.push(i);
@@ -96,7 +96,7 @@ test('a queue is full at its mark, and free at half of it', async () => {
   assert.deepEqual(told.calls, ['changed', 'changed']);
 });
 
-test('a queue gives everything in order, whoever waits first', async () => {
+test('a queue delivers in order, whether the reader or the writer comes first', async () => {
   const queue = new EventQueue<number>(1e9, owner());
   const first = [queue.next(), queue.next()];
   for (let i = 0; i < 3000; i++) queue.push(i);
@@ -109,7 +109,7 @@ test('a queue gives everything in order, whoever waits first', async () => {
   );
 });
 
-test('a queue ends with its error once, after what waits', async () => {
+test('a queue delivers pending items, then its error once', async () => {
   const told = owner();
   const queue = new EventQueue<number>(9, told);
   queue.push(1);
@@ -126,7 +126,7 @@ test('a queue ends with its error once, after what waits', async () => {
   assert.deepEqual(await next[1], { value: undefined, done: true });
 });
 
-test('a value can be taken back while it waits, and its owner hears of each that was taken', async () => {
+test('a pending value can be withdrawn, and the owner is notified of each delivered one', async () => {
   const told = owner();
   const taken: number[] = [];
   const queue = new EventQueue<number>(3, { ...told, taken: (value) => taken.push(value) });
@@ -141,7 +141,7 @@ test('a value can be taken back while it waits, and its owner hears of each that
   assert.deepEqual(told.calls, ['changed', 'changed']);
 });
 
-test('a queue that its signal ends throws the reason, once, and tells its owner that it was left', async () => {
+test('an aborted queue throws the reason once, and notifies its owner', async () => {
   const told = owner();
   const control = new AbortController();
   const queue = new EventQueue<number>(1, told).endOn(control.signal);
@@ -160,7 +160,7 @@ test('a queue that its signal ends throws the reason, once, and tells its owner 
   assert.equal(getEventListeners(other.signal, 'abort').length, 0);
 });
 
-test('leaving a queue tells its owner once, and forgets what waited', async () => {
+test('leaving a queue notifies its owner once, and drops pending items', async () => {
   const told = owner();
   const queue = new EventQueue<number>(9, told);
   queue.push(1);

@@ -25,7 +25,7 @@ const EVENTS = [
   },
 ];
 
-test('events go through text, whatever else is printed, and keep their errors', async () => {
+test('events are handled by the text printer, whatever else is printed, and keep their errors', async () => {
   const { encodeEvent, decodeEvent } = await script('events.mjs');
   const text = EVENTS.map(({ type, data }) => `half a line${encodeEvent(type, data)}`).join('');
   const lines = text.split('\n').filter((line) => line !== '');
@@ -42,7 +42,7 @@ test('events go through text, whatever else is printed, and keep their errors', 
   assert.equal(lines.length, 2 * EVENTS.length);
 });
 
-test('results of lanes make one file, JUnit or TAP; nothing else is left', async () => {
+test('results of lanes are combined into one JUnit or TAP file, leaving no others', async () => {
   const { resultFile } = await script('result-files.mjs');
   const folder = mkdtempSync(join(tmpdir(), 'netlink-xfrm-'));
   try {
@@ -74,7 +74,7 @@ test('results of lanes make one file, JUnit or TAP; nothing else is left', async
   }
 });
 
-test('the longest lanes run first, and those that wait beside them', async () => {
+test('the longest lanes run first, and waiting lanes run alongside them', async () => {
   const { schedule } = await script('estimates.mjs');
   const lanes = [
     { name: 'short', seconds: 1 },

@@ -30,7 +30,7 @@ test('every recorded event has a name, and is described to its end', () => {
   }
 });
 
-test('a refusal does not show the copy of the request that it may hold', () => {
+test('an error does not show the copy of the request that it may contain', () => {
   const request = capture('uml-6.1/newsa_m.event0');
   const bytes = new Uint8Array(20 + request.length);
   bytes.set(request, 20);
@@ -44,7 +44,7 @@ test('a refusal does not show the copy of the request that it may hold', () => {
   ]);
 });
 
-test('a struct that is cut short is told, and nothing shown of what stands in its place', () => {
+test('a truncated struct is reported, and the bytes in its place are not shown', () => {
   const whole = capture('uml-6.1/newsa_m.event0');
   const [message] = describe(whole) ?? [];
   const hidden = message?.attributes?.find(({ name }) => name === 'XFRMA_ALG_AEAD');
@@ -60,7 +60,7 @@ test('a struct that is cut short is told, and nothing shown of what stands in it
   assert.doesNotMatch(JSON.stringify(described), /a7a7/);
 });
 
-test('of what is not known only the header is shown, and what is cut short is told', () => {
+test('of unknown messages only the header is shown, and truncation is reported', () => {
   const bytes = capture('uml-6.1/newsa_m.event0').slice();
   const view = new DataView(bytes.buffer);
   view.setUint16(4, 60_000, true);

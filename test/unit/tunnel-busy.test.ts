@@ -106,7 +106,7 @@ for (const [name, steps] of Object.entries(REKEYS)) {
   });
 }
 
-test('a tunnel that is down is told to be, whatever kept the program from it', () => {
+test('a down is reported, whatever delayed the program', () => {
   for (const away of [50, 150, 10_000]) {
     for (const from of go.keys()) {
       for (const batch of [1, 64]) {
@@ -125,7 +125,7 @@ test('a tunnel that is down is told to be, whatever kept the program from it', (
   assert.deepEqual(heard(world), ['down blocked']);
 });
 
-test('what waits to be read is heard before a warning ends, a policy is stale, or a tunnel is forgotten', () => {
+test('pending events are read before a warning ends, a policy is stale, or a tunnel is forgotten', () => {
   const world = running();
   for (const step of go) step(world);
   world.look().pass(50_000);
@@ -145,7 +145,7 @@ test('what waits to be read is heard before a warning ends, a policy is stale, o
   assert.deepEqual(heard(world), ['up up'], 'not removed, and added again');
 });
 
-test('a reading of the counters that was missed makes no tunnel idle, and ends no warning', () => {
+test('a missed counter reading makes no tunnel idle, and ends no warning', () => {
   const world = running();
   const refused = (count: number) => ({
     stats: { replayWindow: 0, replay: 0, integrityFailed: count },
@@ -201,7 +201,7 @@ test('an SA that came and went while the program did not run is part of the stor
   ]);
 });
 
-test('two gaps of which each is short are none that is long, although both are read late', () => {
+test('two short gaps read late do not count as one long gap', () => {
   const world = running();
   world.told();
   world.removeSa(OLD + 0x8000);

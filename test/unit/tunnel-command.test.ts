@@ -150,7 +150,7 @@ test('expected tunnels are read from words and from files', () => {
 const passes = (terms: string, one: Tunnel, scope: TunnelFilterScope = 'tunnels') =>
   new TunnelFilter(terms.split(' '), scope).matches(one);
 
-test('filters choose among tunnels by what they are made of, and by their state', () => {
+test('filters select tunnels by their SAs and policies, and by their state', () => {
   const one = tunnel({
     name: 'paris',
     warnings: [piling],
@@ -204,7 +204,7 @@ test('filters choose among tunnels by what they are made of, and by their state'
   }
 });
 
-test('filters choose among changes, and among events beside them', () => {
+test('filters select tunnel changes and kernel events', () => {
   const filter = (terms: string) => new TunnelFilter(terms.split(' '), 'events');
   const down: TunnelChange = {
     kind: 'down',
@@ -262,7 +262,7 @@ test('filters choose among changes, and among events beside them', () => {
   }
 });
 
-test('the parts of a rekey pass for who asks, by --details or by a filter', () => {
+test('the parts of a rekey are shown with --details or by a filter', () => {
   const one = tunnel({ state: 'rekeying' });
   const spis = { protocol: 'esp', from: 1, to: 2, gapMs: 0 } as const;
   const parts: TunnelChange[] = [
@@ -289,7 +289,7 @@ test('the parts of a rekey pass for who asks, by --details or by a filter', () =
   assert.deepEqual(passed(['change=rekeyed']), [no, [true, false]]);
 });
 
-test('wrong usage exits with 2, and of check with 3, and points at what is wrong', () => {
+test('invalid usage exits with 2 (check: 3) and points at the mistake', () => {
   const cases: [args: string, message: RegExp][] = [
     [
       'tunnels reqid=7 state=upp',
@@ -358,7 +358,7 @@ const verdict = (
   warnings = [] as never[],
 ) => checkTunnels(tunnels, warnings, { ...DEFAULT_SEVERITIES, ...severities });
 
-test('check: what is critical, what a warning, and by which words', () => {
+test('check: what is critical or a warning, and its messages', () => {
   const states = (state: Tunnel['state'], severities: Partial<Severities> = {}) =>
     verdict([tunnel({ state })], severities).status;
   for (const state of ['down', 'blocked', 'orphan', 'one-way'] as const)
@@ -409,7 +409,7 @@ test('check: one line with performance data, then a line for each problem', () =
   }
 });
 
-test('how far a picture can be believed', () => {
+test('the badge: how reliable the picture is', () => {
   assert.deepEqual(viewStateOf(undefined, undefined, NOW), { badge: 'SYNCED' });
   assert.deepEqual(viewStateOf(NOW - 4999, undefined, NOW), { badge: 'RESYNCING' });
   assert.equal(viewStateOf(NOW - 5000, undefined, NOW).badge, 'BLIND');
@@ -473,7 +473,7 @@ test('a frame has a badge, numbers, the worst tunnels, and what is out of sight'
   assert.equal(mostAbove(2, 0, 24), 0);
 });
 
-test('a screen writes what is different, a frame at once, and never erases what it shows', () => {
+test('a screen writes only differences, a frame in one write, without erasing', () => {
   const written: string[] = [];
   const out = { columns: 10, rows: 3, write: (text: string) => written.push(text) > 0 };
   const screen = new Screen(out as never);
@@ -499,7 +499,7 @@ test('a screen writes what is different, a frame at once, and never erases what 
   assert.equal(draw('after'), '');
 });
 
-test('lines are cut without their colours, which all stay', () => {
+test('lines are cut by visible width, keeping all colour codes', () => {
   const red = pc.createColors(true).red('abc');
   assert.equal(clip(`${red}def`, 4), `${red}d`);
   assert.equal(clip(red, 2), '\x1b[31mab\x1b[39m');
@@ -509,7 +509,7 @@ test('lines are cut without their colours, which all stay', () => {
   assert.equal(clip('e\u0301e\u0301', 1), 'e\u0301');
 });
 
-test('keys have names, also those that arrive in pieces', async () => {
+test('keys have names, also those that arrive in several reads', async () => {
   const terminal = Object.assign(new PassThrough(), { isTTY: true, setRawMode: () => terminal });
   const heard: string[] = [];
   const stop = hearKeys((key) => heard.push(key), terminal as unknown as typeof process.stdin);

@@ -36,7 +36,7 @@ function running(expected: readonly ExpectedTunnel[] = []): World {
 /** What a tunnel is, whatever it is called. */
 const without = ({ id: _, name: __, expected: ___, ...rest }: Tunnel) => rest;
 
-test('a tunnel that is there gets a name, another, and none, and stays what it is', () => {
+test('an existing tunnel can be named, renamed and unnamed without other effects', () => {
   const world = running();
   const [first] = world.tunnels;
   assert(first);
@@ -62,7 +62,7 @@ test('a tunnel that is there gets a name, another, and none, and stays what it i
   assert(last?.kind === 'down' && last.tunnel.id === id);
 });
 
-test('an entry of the same name keeps its tunnel if that is as it says, else it is another', () => {
+test('an entry with the same name keeps its tunnel if it still matches, otherwise it is a new one', () => {
   const world = running([{ name: 'paris', remote: THERE }]);
   assert.deepEqual(told(world, [{ name: 'paris', remote: THERE, reqid: 1 }]), []);
   assert.deepEqual(told(world, [{ name: 'paris', remote: FAR }]), [
@@ -73,7 +73,7 @@ test('an entry of the same name keeps its tunnel if that is as it says, else it 
   assert.equal(world.tunnels.get('paris')?.remote, FAR);
 });
 
-test('one that is not there is added, down; no longer expected, it is removed', () => {
+test('one that does not exist is added as down; no longer expected, it is removed', () => {
   const world = running();
   const far = { name: 'far', remote: FAR };
   assert.deepEqual(told(world, [far]), ['added far down']);
@@ -113,7 +113,7 @@ test('one that went down before it was expected has been down since then', () =>
   assert.equal(world.tunnels.get('paris')?.state, 'up');
 });
 
-test('names may change places, and one that is taken by chance is given way to', () => {
+test('names can be swapped, and a default id that equals a name gives way', () => {
   const world = running();
   world.addPolicies({ remote: FAR, reqid: 2 });
   world.addPair(0x3000, { daddr: FAR, reqid: 2 });
@@ -136,7 +136,7 @@ test('names may change places, and one that is taken by chance is given way to',
   assert.equal(world.tunnels.get(`${id} (2)`)?.remote, THERE);
 });
 
-test('a tunnel that loses its name becomes another expected one that waited for such', () => {
+test('a tunnel that loses its name becomes another expected tunnel that it matches', () => {
   const exact = { name: 'exact', remote: THERE, reqid: 1 };
   const any = { name: 'any', remote: THERE };
   const world = running([exact, any]);
@@ -146,7 +146,7 @@ test('a tunnel that loses its name becomes another expected one that waited for 
   assert.deepEqual(ids(world), ['any']);
 });
 
-test('a tunnel that is about to be told of, and one that is about to be told down, get their names', () => {
+test('tunnels whose `added` or `down` is pending get their names', () => {
   const world = new World().open();
   world.addPair(0x1000);
   world.look();
@@ -180,7 +180,7 @@ const step = fc.oneof(
   fc.record({ pass: fc.constantFrom(10, 200, 60_000, 4_000_000) }),
 );
 
-test('whatever happens, changing the list says neither up nor down of a tunnel that stays, and all names are there', () => {
+test('changing the list never reports up or down for a remaining tunnel, and all names exist', () => {
   fc.assert(
     fc.property(fc.array(step, { maxLength: 25 }), (steps) => {
       const world = new World().open();

@@ -123,7 +123,7 @@ test('what a template asks for: its ends, those of the packet, or those of the t
   assert.deepEqual(demandsOf(loose('out')).map(makesTunnel), [true]);
 });
 
-test('which end is local: by SAs, else policies, else addresses, else nobody knows', () => {
+test('which end is local: by SAs, else policies, else addresses, else unknown', () => {
   const [a, b] = ['10.0.0.1', '10.0.0.2'];
   const demands = demandsOf(policyOf((world) => world.addPolicy('out', { local: b, remote: a })));
   const sa = { saddr: a, daddr: b } as const;
@@ -159,7 +159,7 @@ test('which end is local: by SAs, else policies, else addresses, else nobody kno
   assert.equal(ends([a, b], [sa], [...demands, ...other], both), 'unknown');
 });
 
-test('a tunnel whose direction nobody knows has states all the same', () => {
+test('a tunnel of unknown direction still has states', () => {
   const world = new World({ locals: [HERE, THERE] });
   world.addPair(0x1001);
   world.addPolicies();
@@ -173,7 +173,7 @@ test('a tunnel whose direction nobody knows has states all the same', () => {
   assert.match(world.only.reason, new RegExp(`no ${THERE} > ${HERE} esp SA`));
 });
 
-test('a policy for whoever comes covers the SAs of those that do, and makes no tunnel', () => {
+test('a policy for any peer covers the SAs of actual peers, and makes no tunnel itself', () => {
   const world = new World();
   const open = { selector: { prefixlenS: 0, prefixlenD: 0 } };
   const wild = (dir: 'in' | 'out', reqid: number) => {
@@ -196,7 +196,7 @@ test('a policy for whoever comes covers the SAs of those that do, and makes no t
   assert.equal(world.only.state, 'down');
 });
 
-test('of packets that two protocols protect, one counts, and both must be there', () => {
+test('for packets protected by two protocols, one counts packets, and both are required', () => {
   const world = new World();
   world.addPolicies({ protos: ['comp', 'esp'] });
   world.addPair(0x1001, { mode: 'transport' });
@@ -214,7 +214,7 @@ test('of packets that two protocols protect, one counts, and both must be there'
   assert.match(world.only.reason, /no outbound comp SA/);
 });
 
-test('counters go on through rekeys', () => {
+test('counters continue through rekeys', () => {
   const world = new World();
   world.addPolicies();
   world.addPair(0x1001);

@@ -23,7 +23,7 @@ const chat = (world: World, spi = 0x1001) => {
   world.carry(spi + 0x8000, 5);
 };
 
-test('SAs pile up after rekeys whose old SAs stay', () => {
+test('old SAs that remain after rekeys are a leak', () => {
   const world = running();
   world.addPair(0x1002);
   world.look().pass(1000);
@@ -46,7 +46,7 @@ test('SAs pile up after rekeys whose old SAs stay', () => {
   ]);
 });
 
-test('an old SA that never goes is told in time, though two are no pile', () => {
+test('a remaining old SA is reported eventually, although two SAs are not a leak', () => {
   const world = running();
   world.addSa(0x1002);
   world.look().pass(600_000);
@@ -55,7 +55,7 @@ test('an old SA that never goes is told in time, though two are no pile', () => 
   assert.notEqual(world.only.state, 'rekeying');
 });
 
-test('SAs for each CPU are no pile', () => {
+test('per-CPU SAs are not a leak', () => {
   const world = new World();
   world.addPolicies();
   world.addPair(0x1000);
@@ -145,7 +145,7 @@ test('a thousand rekeys, in whichever order their messages come: not one down', 
   assert.equal(world.only.rekeys, 1000);
 });
 
-test('an SA that comes about when its predecessor is missed: rekeyed or told missing, never neither or both', () => {
+test('an SA added around `settle` after its predecessor: reported as rekeyed or as missing, never neither or both', () => {
   const seen = new Set<string>();
   for (const looked of [0, 0.5, 3, 120]) {
     for (const late of [0, 1.5, 20, Number.POSITIVE_INFINITY]) {
@@ -177,7 +177,7 @@ test('an SA that comes about when its predecessor is missed: rekeyed or told mis
   assert.deepEqual([...seen].sort(), ['false false', 'false true', 'true true']);
 });
 
-test('idle is not down: it is told apart by when it was last used', () => {
+test('idle is distinguished from down by last use', () => {
   const world = running();
   world.watch(3, () => chat(world));
   world.watch(40);
@@ -440,7 +440,7 @@ test('a tunnel that ends and leaves old SAs behind is down, by whom its policies
   assert.deepEqual(world.told(), ['state down was orphan']);
 });
 
-test('the end of a tunnel with piled-up SAs is no rekey', () => {
+test('the end of a tunnel with leaked SAs is not a rekey', () => {
   const world = running();
   for (let spi = 0x1002; spi <= 0x1005; spi++) {
     world.addPair(spi);
@@ -459,7 +459,7 @@ test('the end of a tunnel with piled-up SAs is no rekey', () => {
   assert.equal(world.only.rekeys, 4);
 });
 
-test('a rekey is one change, with its parts before it for who asks', () => {
+test('a rekey is one change, preceded by its parts on request', () => {
   const world = running();
   world.addSa(0x9002, { saddr: THERE, daddr: HERE });
   world.look().pass(500);
@@ -733,7 +733,7 @@ test('the outbound policy goes: nothing sends packets through the SAs, whatever 
   assert.deepEqual(world.told(), ['down orphan was up by policy-gone 0', 'up up was orphan']);
 });
 
-test('SAs before their policies are no orphans for the moment between', () => {
+test('SAs added shortly before their policies are not orphans', () => {
   const world = new World().open();
   world.addPair(0x1001);
   world.look().pass(50);

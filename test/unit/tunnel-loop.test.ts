@@ -23,7 +23,7 @@ async function kindsOf({ queue }: TunnelLoop, count: number): Promise<(string | 
   return kinds;
 }
 
-test('a loop gets all that comes in one turn, however many, time and again', async () => {
+test('a loop gets all changes of one event-loop turn, however many, repeatedly', async () => {
   const loop = loopOf(4);
   assert.deepEqual(await kindsOf(loop, 1), ['synced']);
   for (let round = 0; round < 3; round++) {
@@ -34,7 +34,7 @@ test('a loop gets all that comes in one turn, however many, time and again', asy
   }
 });
 
-test('a loop that is behind after a turn misses what comes then, is told so, and begins again', async () => {
+test('a loop that falls behind misses changes, is notified, and starts over', async () => {
   const loop = loopOf(4);
   for (let i = 0; i < 9; i++) loop.push(change);
   await turn();
@@ -47,7 +47,7 @@ test('a loop that is behind after a turn misses what comes then, is told so, and
   assert.deepEqual(await kindsOf(loop, 9), removed);
 });
 
-test('a loop that missed changes is told so at the end too', async () => {
+test('a loop that missed changes is notified at the end too', async () => {
   const loop = loopOf(4);
   for (let i = 0; i < 9; i++) loop.push(change);
   await turn();
@@ -76,7 +76,7 @@ test('a slow loop that its reader left has nothing more', async () => {
   assert.deepEqual(await kindsOf(loop, 1), [undefined]);
 });
 
-test('only what the kernel lost is blamed on the buffer', () => {
+test('only kernel losses are attributed to the receive buffer', () => {
   const overrun = (slowConsumer: boolean) =>
     ({ kind: 'overrun', protocol: 'xfrm', code: 'ENOBUFS', count: 1, slowConsumer, time }) as const;
   const summary = new Summary();

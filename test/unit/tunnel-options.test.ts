@@ -8,7 +8,7 @@ import { checkedExpected } from '../../lib/tunnel/expected.ts';
 import { checkedThresholds } from '../../lib/tunnel/thresholds.ts';
 import { generated } from './random.ts';
 
-test('wrong options are named before anything is opened', async () => {
+test('invalid options are named before anything is opened', async () => {
   const wrong: [unknown, RegExp][] = [
     [7, /options must be an object/],
     [{ treshold: {} }, /unknown option options\.treshold/],
@@ -47,7 +47,7 @@ test('thresholds that are not given have their defaults; addresses are written a
   assert.deepEqual(one, { remote: '2001:db8::1', reqid: 7, name: 'any > 2001:db8::1 reqid 7' });
 });
 
-test('deadlines come in order, the last one set of each owner', () => {
+test('deadlines fire in order, only the latest of each owner', () => {
   const steps = fc.array(fc.tuple(fc.nat(20), fc.oneof(fc.nat(1000), fc.constant(Infinity))));
   fc.assert(
     fc.property(steps, (all) => {

@@ -117,7 +117,7 @@ for (const [what, seen, state, reason] of [
   });
 }
 
-test('what is missing is told when it is missing for long enough, and then since it is', () => {
+test('a missing SA is reported after `settle`, with the time at which it went missing', () => {
   const up = evaluateState(WORKS, undefined, at(0), L);
   const missing = evaluateState(EMPTY, up, at(500), L);
   assert.equal(missing.state, 'up');
@@ -133,7 +133,7 @@ test('what is missing is told when it is missing for long enough, and then since
   assert.equal(evaluateState(EMPTY, undefined, at(0), L).state, undefined);
 });
 
-test('what comes piece by piece has no states on the way, but that it is asked for', () => {
+test('a tunnel set up step by step has no intermediate states except acquiring', () => {
   const down = settled({ ...EMPTY, ...ALONE }, 0);
   assert.equal(down.state, 'down');
   const orphan = evaluateState({ ...WORKS, ...ALONE }, down, at(500), L);
@@ -149,7 +149,7 @@ test('what comes piece by piece has no states on the way, but that it is asked f
   assert.equal(evaluateState({ ...EMPTY, larvalAt: 500 }, blocked, at(500), L).state, 'acquiring');
 });
 
-test('idle by what kernels tell: last use, or counters that stand', () => {
+test('idle, by last use or by unchanged counters, whichever the kernel reports', () => {
   const used = { ...WORKS, lastUsed: { out: WALL + 5000, in: WALL } };
   const first = evaluateState(used, undefined, at(5000), L);
   assert.equal(first.next, 5000 + L.idle);
@@ -166,7 +166,7 @@ test('idle by what kernels tell: last use, or counters that stand', () => {
   assert.equal(still(100_000 + L.idle).state, 'idle');
 });
 
-test('nothing is judged by time while something may be waiting to be read', () => {
+test('no time-based state changes while unread events may be pending', () => {
   const up = evaluateState(WORKS, undefined, at(0), L);
   const missing = evaluateState(EMPTY, up, at(500), L);
   const late = evaluateState(EMPTY, missing, at(90_000), L, 599);
@@ -175,7 +175,7 @@ test('nothing is judged by time while something may be waiting to be read', () =
   assert.equal(evaluateState(EMPTY, late, at(90_001), L, 600).state, 'blocked');
 });
 
-test('what was found has the time that its SAs tell, or none that is known', () => {
+test('a tunnel found at open has the time its SAs indicate, or an unknown one', () => {
   const found = (seen: Partial<Observation>) => {
     const { state, since, sinceKnown, upSince } = evaluateState(
       { ...WORKS, ...seen, isFound: true },
@@ -241,7 +241,7 @@ const history = fc.array(
   { minLength: 1, maxLength: 12 },
 );
 
-test('whatever is seen: there is a state, the same for the same; since goes forward; no moment is missed', () => {
+test('for any input: a deterministic state, `since` never decreases, and no deadline is missed', () => {
   fc.assert(
     fc.property(history, fc.nat(), (steps, chance) => {
       let [seen, time, before]: [Observation, number, StateEvaluation | undefined] = [

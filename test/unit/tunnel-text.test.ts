@@ -16,7 +16,7 @@ const plain = pc.createColors(false);
 const claimant = { portId: 812, pid: 812, process: 'char\x1bon' };
 const time = ago(0);
 
-test('a tunnel in a pipe is one line, with times that do not move', () => {
+test('a tunnel in a pipe is one line, with absolute times', () => {
   assert.equal(
     describeTunnel(tunnel(), plain),
     'up 192.0.2.1 > 198.51.100.7 esp tunnel reqid 7 since 2026-01-02T11:59:00Z ' +
@@ -31,7 +31,7 @@ test('a tunnel in a pipe is one line, with times that do not move', () => {
   );
 });
 
-test('marks and interface ids are told, for each direction where they differ', () => {
+test('marks and interface ids are shown, per direction if they differ', () => {
   const mark = { value: 0x10, mask: 0xff };
   const line = (more: Partial<Tunnel>) => describeTunnel(tunnel(more), plain);
   assert.match(line({ ifId: { in: 5, out: 5 } }), / reqid 7 if_id 0x5 since/);
@@ -43,7 +43,7 @@ test('marks and interface ids are told, for each direction where they differ', (
   assert.match(line({ larval: [sa('out', 0)] }), / out 1 larval in /);
 });
 
-test('people are told durations', () => {
+test('durations are shown for people', () => {
   assert.equal(
     sayTunnel(tunnel(), plain, NOW),
     '192.0.2.1 > 198.51.100.7 reqid 7 up 3h 12m, rekeyed 4m ago, expires in 56m',
@@ -58,7 +58,7 @@ test('people are told durations', () => {
   );
 });
 
-test('where nobody knows since when, no time is shown as a fact', () => {
+test('unknown start times are not shown as exact', () => {
   const found = tunnel({ state: 'blocked', reason: 'no SA', since: ago(400), sinceKnown: false });
   const later = { ...found, since: ago(61_000) };
   assert.match(describeTunnel(found, plain), / since-before 2026-01-02T11:59:59Z /);
@@ -93,7 +93,7 @@ const part: TunnelPart = {
   traffic: tunnel().traffic,
 };
 
-test('what each reqid has of a tunnel stands below it', () => {
+test('the parts of a tunnel by reqid are listed below it', () => {
   const [, , line] = tunnelTable(rowsOf([tunnel({ parts: [part] })]), plain, NOW);
   assert.match(line ?? '', /^ +comp +#16390 +1\.5 MiB/);
   assert.match(describePart(part), /^ {2}reqid 16390 comp sas 1 in 0 out in \d+B\/\d+p out /);
@@ -251,7 +251,7 @@ const changes: [TunnelChange, string][] = [
   ],
 ];
 
-test('each change is a line', () => {
+test('each change is one line', () => {
   for (const [change, text] of changes) {
     const expected = text.replace('TITLE', '192.0.2.1 > 198.51.100.7 reqid 7');
     assert.match(formatTunnelChange(change, plain), /^\d\d:\d\d:\d\d\.\d{3} /);
@@ -264,7 +264,7 @@ test('each change is a line', () => {
   assert(colored.includes('\x1b[32madded    \x1b[39m'));
 });
 
-test('what foreign text holds never reaches the terminal as it is', () => {
+test('foreign text never reaches the terminal unescaped', () => {
   const foul = '\x1b]0;x\x07"|\u009b31m';
   const one = tunnel({ name: foul, reason: foul, warnings: [{ ...piling, text: foul }] });
   const texts = [
@@ -278,7 +278,7 @@ test('what foreign text holds never reaches the terminal as it is', () => {
   assert.match(texts[0] ?? '', /reason "\\x1b\]0;x\\x07\\"\|\\x9b31m"/);
 });
 
-test('JSON of tunnels and of all their changes holds to the schema, with absolute times', () => {
+test('JSON of tunnels and their changes conforms to the schema, with absolute times', () => {
   const records: JsonRecord[] = [
     { kind: 'tunnel', time, tunnel: tunnelJson(up) },
     { kind: 'tunnel', time, tunnel: tunnelJson(missing({ warnings: [piling] })) },

@@ -283,7 +283,7 @@ test('what a change costs does not grow with the number of tunnels: others are n
   );
 });
 
-test('what happens while a reading of the counters is looked at does not wait for the end of it', () => {
+test('changes during the evaluation of counters are not delayed by it', () => {
   const world = new World();
   const spis = Array.from({ length: 200 }, (_, i) => 0x1000 + i);
   for (const spi of spis) {
@@ -332,7 +332,7 @@ test('lookups by the other end and by reqid; sorted by trouble', () => {
   );
 });
 
-test('lookups by the other end take any spelling of it', () => {
+test('lookups by remote address accept any spelling', () => {
   const world = new World();
   world.addPolicies({ local: '2001:db8::1', remote: '2001:db8::2' });
   world.open();

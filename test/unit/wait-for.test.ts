@@ -54,7 +54,7 @@ async function pending(promise: Promise<unknown>): Promise<boolean> {
   return !settled;
 }
 
-test('what holds already is there at once; else it comes with a change', async () => {
+test('a condition that already holds resolves immediately, otherwise on a change', async () => {
   const monitor = new Monitored();
   const waiting = monitor.waitFor();
   monitor.set(undefined);
@@ -65,7 +65,7 @@ test('what holds already is there at once; else it comes with a change', async (
   assert.equal(monitor.watching, 0);
 });
 
-test('the time is over when all is read that came in time', async () => {
+test('a timeout waits until everything that arrived in time has been read', async () => {
   const monitor = new Monitored();
   monitor.heard = performance.now();
   const served = monitor.waitFor({ timeout: 1 });
@@ -84,7 +84,7 @@ test('the time is over when all is read that came in time', async () => {
   assert.equal(monitor.watching, 0);
 });
 
-test('what is to hold for long holds without a break, as far as was heard', async () => {
+test('heldFor requires an uninterrupted period, as far as events have been read', async () => {
   const monitor = new Monitored();
   monitor.set('up');
   monitor.heard = performance.now();
@@ -118,7 +118,7 @@ test('a predicate that throws, a signal and the end of the monitor end it', asyn
   assert.equal(monitor.watching, 0);
 });
 
-test('thousands wait with one signal, and leave nothing when they are served, give up, or it is aborted', async () => {
+test('thousands of waits share one signal, and leave no listeners behind', async () => {
   const warnings: Error[] = [];
   const warned = (warning: Error) => warnings.push(warning);
   process.on('warning', warned);
@@ -149,7 +149,7 @@ test('thousands wait with one signal, and leave nothing when they are served, gi
   assert.deepEqual(warnings, []);
 });
 
-test('wrong options are named', async () => {
+test('invalid options are named', async () => {
   const monitor = new Monitored();
   const wrong: [options: object, error: RegExp][] = [
     [{ timeout: -1 }, /options\.timeout must be an integer from 0/],
@@ -160,7 +160,7 @@ test('wrong options are named', async () => {
   for (const [options, error] of wrong) await assert.rejects(monitor.waitFor(options), error);
 });
 
-test('a wait in vain says where it was waited; a predicate must be a synchronous function', async () => {
+test("a timeout has the caller's stack; a predicate must be a synchronous function", async () => {
   const monitor = new Monitored();
   const stackOf = async function waitsInVain() {
     return await monitor.waitFor({ timeout: 0 }).catch((error: Error) => error.stack);

@@ -35,7 +35,7 @@ test('IPv6 addresses are written as RFC 5952 says', () => {
   for (const [hex, text] of cases) assert.equal(readAddress(bytesOf(hex), 0, AF_INET6), text);
 });
 
-test('an address as text means the bytes it came from', () => {
+test('an address as text encodes to the bytes it came from', () => {
   fc.assert(
     fc.property(fc.uint8Array({ minLength: 16, maxLength: 16 }), fc.nat(8), (address, zeros) => {
       address.fill(0, zeros, Math.min(16, zeros * 2));
@@ -51,7 +51,7 @@ test('an address as text means the bytes it came from', () => {
   );
 });
 
-test('an address of no known family keeps its bytes', () => {
+test('an address of an unknown family keeps its bytes', () => {
   const address = bytesOf('c0000201 00000000 00000000 000000ff');
   assert.equal(readAddress(address, 0, 99), 'c00002010000000000000000000000ff');
   assert.equal(readAddress(new Uint8Array(16), 0, AF_UNSPEC), 'any');
@@ -116,7 +116,7 @@ test('bytes become text and the same bytes again, as UTF-8 where they are', () =
   assert.throws(() => writeText(new Uint8Array(4), 0, 'äöü', 4, 'name'), /has 6 bytes, 4 fit/);
 });
 
-test('text from outside cannot steer a terminal', () => {
+test('foreign text cannot control a terminal', () => {
   assert.equal(printable('eth0'), 'eth0');
   assert.equal(printable('\x1b[2J\n\x9b0m'), '\\x1b[2J\\x0a\\x9b0m');
   assert.equal(printable('a\\x1b'), 'a\\\\x1b');

@@ -316,7 +316,7 @@ test('a helper of IPCOMP that none of the SAs can use is waited for', () => {
   }
 });
 
-test('lookups take any spelling of an address', () => {
+test('lookups accept any spelling of an address', () => {
   const ends = { saddr: '2001:db8::1', daddr: '2001:db8::2', family: 'inet6' } as const;
   const states = new StatesView(opened([sa(1000, ends)]).table.tables.state);
   const [found] = states.bySpi(256, { daddr: '2001:DB8:0::2' });
