@@ -77,7 +77,12 @@ const metrics: AttributeTable = {
     metric('MTU', u32, 'Largest packet, in bytes.'),
     metric('WINDOW', u32, 'Largest TCP window, in bytes.'),
     metric('RTT', { type: 'u32', unit: '1/8 ms' }, 'Round trip time.'),
-    metric('RTTVAR', { type: 'u32', unit: '1/4 ms' }, 'Variance of the round trip time.', 'rttVarMs'),
+    metric(
+      'RTTVAR',
+      { type: 'u32', unit: '1/4 ms' },
+      'Variance of the round trip time.',
+      'rttVarMs',
+    ),
     metric('SSTHRESH', u32, 'Slow start threshold, in packets.'),
     metric('CWND', u32, 'Congestion window, in packets.'),
     metric('ADVMSS', u32, 'Segment size announced to the peer, in bytes.', 'advMss'),

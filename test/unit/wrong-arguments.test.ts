@@ -478,7 +478,7 @@ for (const [name, [args, call]] of Object.entries(ALL)) {
 function* sources(): Generator<[path: string, text: string]> {
   const lib = new URL('../../../lib/', import.meta.url);
   for (const path of readdirSync(lib, { recursive: true, encoding: 'utf8' })) {
-    if (path.endsWith('.ts') && !path.startsWith('cli/')) {
+    if (path.endsWith('.ts') && !/^(cli|serve)\//.test(path)) {
       yield [path, readFileSync(new URL(path, lib), 'utf8')];
     }
   }
