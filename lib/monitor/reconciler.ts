@@ -244,13 +244,23 @@ export class Reconciler<K extends ObjectTypes, Event extends ReconcilerEvent> {
 
   /** Fills the tables for the first time, before anyone has seen them. */
   #adopt<N extends ObjectName<K>>(name: N, staging: StagingTables<K>): void {
-    this.tables[name].adopt(staging.tables[name], (value, key) => this.#named(name, value, key));
+    const idOf = this.#model.kinds[name].id;
+    const time = this.#time;
+    this.tables[name].adopt(staging.tables[name], (entry, key) => {
+      entry.id = idOf?.(entry.value) ?? key;
+      entry.uid = this.#uid(entry.id);
+      entry.countersReadAt = time;
+    });
   }
 
   /** Names a new incarnation. */
   #named<N extends ObjectName<K>>(name: N, value: K[N], key: string) {
     const id = this.#model.kinds[name].id?.(value) ?? key;
-    return { id, uid: `${id} #${++this.#incarnations}`, countersReadAt: this.#time };
+    return { id, uid: this.#uid(id), countersReadAt: this.#time };
+  }
+
+  #uid(id: string): string {
+    return `${id} #${++this.#incarnations}`;
   }
 
   #compare<N extends ObjectName<K>>(name: N, staging: StagingTables<K>): void {

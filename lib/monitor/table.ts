@@ -26,6 +26,9 @@ interface Row<Value> {
   entry: TableEntry<Value> | undefined;
 }
 
+/** An entry that is still to be named. */
+type Unnamed<Value> = { -readonly [Key in keyof TableEntry<Value>]: TableEntry<Value>[Key] };
+
 /** Entries by key. Indexes that are never used cost nothing. */
 export class Table<Value> implements Iterable<TableEntry<Value>> {
   #rows = new Map<string, Row<Value>>();
@@ -63,6 +66,13 @@ export class Table<Value> implements Iterable<TableEntry<Value>> {
     const indexer = this.#indexers[index];
     if (indexer === undefined) throw new Error(`unknown index ${JSON.stringify(index)}`);
     return this.#rowsBy(indexer, text);
+  }
+
+  /** Whether no entry has a text in an index. */
+  isUnused(index: string): boolean {
+    const indexer = this.#indexers[index];
+    if (indexer === undefined) throw new Error(`unknown index ${JSON.stringify(index)}`);
+    return this.#index(indexer).size === 0;
   }
 
   /** The entries for which an indexer returns a term. It must be deterministic and not throw. */
@@ -110,12 +120,10 @@ export class Table<Value> implements Iterable<TableEntry<Value>> {
    * Takes over the rows and indexes of another table, which must not be used any more. Entries are
    * renamed in place: nobody may have seen them yet.
    */
-  adopt(from: Table<Value>, name: (value: Value, key: string) => Omit<TableEntry<Value>, 'value'>) {
+  adopt(from: Table<Value>, name: (entry: Unnamed<Value>, key: string) => void) {
     this.#rows = from.#rows;
     this.#indexes = from.#indexes;
-    for (const [key, entry] of this.rows()) {
-      Object.assign(entry, name(entry.value, key));
-    }
+    for (const [key, { entry }] of this.#rows) if (entry) name(entry, key);
   }
 
   #index(indexer: Indexer<Value>): Index {
