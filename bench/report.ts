@@ -107,7 +107,7 @@ function partText(part: Part, against?: string): string[] {
       count(samples),
       ...[middle, p99, most].map((one) => count(one)),
     ]);
-    const head = ['', 'beside', 'changes', 'median µs', 'p99 µs', 'most µs'];
+    const head = ['', 'alongside', 'changes', 'median µs', 'p99 µs', 'most µs'];
     texts.push(`### From the system call to the listener\n\n${table(head, rows)}`);
   }
   if (dump) {
@@ -178,9 +178,9 @@ function partText(part: Part, against?: string): string[] {
       count(samples),
       ...[middle, p99, most].map((one) => one.toFixed(1)),
     ]);
-    const head = ['', 'tunnels beside it', 'times', 'median ms', 'p99 ms', 'most ms'];
+    const head = ['', 'other tunnels', 'times', 'median ms', 'p99 ms', 'most ms'];
     texts.push(
-      `### From the request to what is told of a tunnel\n\nLinux ${version(part)}.\n\n${table(head, rows)}`,
+      `### From the request to the tunnel event\n\nLinux ${version(part)}.\n\n${table(head, rows)}`,
     );
   }
   if (verdicts) {

@@ -163,7 +163,7 @@ export function requirements({ quick, against, host, lab, firstTest }: Results):
   }
   for (const { outcome, beside, p99 } of lab?.tunnels ?? []) {
     found.push({
-      what: `a tunnel is told to be ${outcome}, ${beside} beside it, p99`,
+      what: `a tunnel is reported ${outcome}, ${beside} others, p99`,
       required: `< ${OUTCOME} ms`,
       found: `${p99.toFixed(1)} ms`,
       met: p99 < OUTCOME,

@@ -120,7 +120,7 @@ export async function tunnels(
   await using _ = await withHubAddress();
   const all: Told[] = [];
   for (const others of [0, beside]) {
-    progress(`outcomes of a tunnel, ${others} beside it`);
+    progress(`outcomes of a tunnel, ${others} others`);
     all.push(...(await measure(client, others, rounds)));
   }
   return all;

@@ -101,6 +101,14 @@ const destructured = (names) =>
     .replaceAll(' as ', ': ')
     .replace(/,(\s*)$/, '$1');
 
+/** Modules of functions that are not called at start-up. */
+const LATER = new Set(['node:module', 'node:timers/promises']);
+const calling = (names, id) =>
+  names.replace(
+    /([$\w]+)(?: as ([$\w]+))?,?/g,
+    (_, theirs, ours = theirs) => `const ${ours} = (...all) => ${builtin(id)}.${theirs}(...all);`,
+  );
+
 /**
  * Node's modules are used without importing them: an import makes Node read each of their properties, some of which
  * load other modules: node:fs would load all streams.
@@ -112,7 +120,9 @@ const builtins = {
     id.startsWith('\0')
       ? code
       : code
-          .replace(BUILTIN, (_, names, id) => `const {${destructured(names)}} = ${builtin(id)};`)
+          .replace(BUILTIN, (_, names, id) =>
+            LATER.has(id) ? calling(names, id) : `const {${destructured(names)}} = ${builtin(id)};`,
+          )
           .replace(REQUIRED, (_, id) => builtin(id)),
   ),
 };
@@ -143,6 +153,7 @@ const WHOLE = {
   // Includes error hints: without free descriptors, they could no longer be loaded.
   library: ['lib/index', 'lib/xfrm', 'lib/route', 'lib/cli/report-error'],
   rtnetlink: ['lib/route/rtnetlink'],
+  tables: ['lib/monitor/live-tables', 'lib/monitor/xfrm-table'],
   tunnels: ['lib/tunnel/tunnels', 'lib/tunnel/addresses'],
   connection: ['lib/netlink/netlink-connection'],
   testing: ['lib/testing/index', 'lib/testing/place'],

@@ -1,11 +1,10 @@
-// npm run release: packs, checks the tarball, builds the API reference, and with --publish publishes that very tarball.
+// npm run release: packs, checks the tarball, and with --publish publishes that very tarball.
 // (Given the folder, npm would find *.gyp in it, and add an install script to the registry's metadata.)
 import { execFileSync } from 'node:child_process';
 import { mkdtempSync, readFileSync, rmSync, statSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { checkPackage, checkRelease } from './check-package.mjs';
-import { reference } from './reference.mjs';
 import { root } from './setup.mjs';
 
 const publish = process.argv.includes('--publish');
@@ -32,9 +31,4 @@ try {
 if (wrong.length > 0) rmSync(tarball);
 refuse(wrong);
 console.log(tarball);
-// Separate from the package, being just as large: it is attached to the release.
-if (!reference()) process.exit(1);
-const pages = tarball.replace(/\.tgz$/, '-reference.tgz');
-execFileSync('tar', ['-czf', pages, '-C', join(root, 'docs'), 'reference']);
-console.log(pages);
 if (publish) npm('publish', tarball, '--provenance', '--access', 'public');

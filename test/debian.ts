@@ -9,7 +9,7 @@ import { openPackages, unpack } from '../lib/lab/apt.ts';
 import { lockFile, openCache, workDirectory } from '../lib/lab/cache.ts';
 
 /** Changes when what is made here does. */
-const LAYOUT = 'v1';
+const LAYOUT = 'v3';
 
 /** A folder of the cache; made by `make` if it is not there. */
 export async function keep(name: string, make: (folder: string) => Promise<void>): Promise<string> {

@@ -141,7 +141,8 @@ const ROWS: Readonly<Record<string, readonly Panel[]>> = {
     {
       title: 'Downs by cause, and SAs that expired without a successor',
       queries: [
-        [`${increase(`xfrm_tunnel_downs_total{${TUNNEL}}`)} > 0`, '{{tunnel}} {{cause}}'],
+        [`${increase(`xfrm_tunnel_downs_total{${TUNNEL}}`)} > 0`, '{{tunnel}} downs'],
+        [`${increase(`xfrm_tunnel_downs_by_cause_total{${TUNNEL}}`)} > 0`, '{{tunnel}} {{cause}}'],
         [
           `${increase(`xfrm_tunnel_unreplaced_expiries_total{${TUNNEL}}`)} > 0`,
           '{{tunnel}} expired',
@@ -184,11 +185,10 @@ const ROWS: Readonly<Record<string, readonly Panel[]>> = {
       ],
     },
     {
-      title: 'SAs and policies of each tunnel',
+      title: 'SAs of each tunnel',
       queries: [
         [`xfrm_tunnel_sas{${TUNNEL}}`, '{{tunnel}} SAs {{direction}}'],
         [`xfrm_tunnel_larval_sas{${TUNNEL}} > 0`, '{{tunnel}} larval SAs'],
-        [`xfrm_tunnel_policies{${TUNNEL}}`, '{{tunnel}} policies'],
       ],
     },
     {
@@ -235,10 +235,7 @@ const ROWS: Readonly<Record<string, readonly Panel[]>> = {
           '{{instance}} corrections {{kind}}',
         ],
         [`${increase(`xfrm_watch_opened_total{${HOST}}`)} > 0`, '{{instance}} opened'],
-        [
-          `${increase(`xfrm_watch_counter_gaps_total{${HOST}}`)} > 0`,
-          '{{instance}} gaps {{cause}}',
-        ],
+        [`${increase(`xfrm_watch_gaps_total{${HOST}}`)} > 0`, '{{instance}} gaps {{cause}}'],
       ],
     },
     {

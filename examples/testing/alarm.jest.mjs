@@ -9,8 +9,11 @@ import {
   probe,
   twoHosts,
   waitForTunnel,
+  xfrmMatchers,
 } from 'netlink-xfrm/testing';
 import { Alarm } from './alarm.mjs';
+
+expect.extend(xfrmMatchers);
 
 const missing = (await probe()).missing('namespaces', 'veth', 'esp');
 const real = missing ? test.skip : test;
@@ -60,4 +63,6 @@ real('a cable that is cut is no matter of its SAs', async () => {
   const join = await cutLink(hosts.left, hosts.right);
   expect(reasons()).toEqual([]);
   await join();
+  await expect(hosts.left).toBeEncryptedTo(hosts.right);
+  await expect(hosts.left).toMirror(hosts.right);
 });

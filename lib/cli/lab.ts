@@ -1,4 +1,4 @@
-import { Command, InvalidArgumentError, Option } from 'commander';
+import { Command, Option } from 'commander';
 import {
   type KeptLabGuest,
   LabError,
@@ -10,6 +10,7 @@ import {
   runInLab,
   stopLabGuests,
 } from '../lab/index.ts';
+import { positive } from './positive.ts';
 
 interface Flags {
   kernel: LabKernelKind;
@@ -24,13 +25,6 @@ interface Flags {
   list?: boolean;
   stop?: boolean;
   json?: boolean;
-}
-
-function positive(text: string): number {
-  const value = Number(text);
-  if (!(value > 0) || !Number.isFinite(value))
-    throw new InvalidArgumentError('It must be a number above 0.');
-  return value;
 }
 
 function describeKernel(kernel: LabKernel): string {

@@ -4,11 +4,13 @@
  * @module
  */
 import { spawn } from 'node:child_process';
+import { constants } from 'node:os';
 import { Command } from 'commander';
 import { LabError, runInLab } from '../lab/index.ts';
 import { findPlace } from '../testing/place.ts';
 import type { KernelFeature } from '../testing/probe.ts';
 import { EXIT } from './exit.ts';
+import { positive } from './positive.ts';
 import { features } from './probe.ts';
 
 interface Flags {
@@ -37,11 +39,34 @@ export function testCommand(): Command {
     .option('--lab', 'use the lab even if this kernel would do')
     .option('--suite <suite>', 'Debian suite of the lab kernel: bookworm, trixie, sid')
     .option('--keep', 'keep the lab guest for the next run')
-    .option('--timeout <seconds>', 'time limit for boot and command in the lab', Number, 600)
+    .option('--timeout <seconds>', 'time limit for boot and command in the lab', positive, 600)
     .passThroughOptions()
     .action(async (command: string[], flags: Flags) => {
       process.exitCode = await run(command, flags);
     });
+}
+
+/** The statuses of a shell for a command that is not found, or cannot be executed. */
+const [NOT_FOUND, NOT_EXECUTABLE] = [127, 126];
+
+/** Runs the command and passes signals on to it. @returns its exit status, as a shell has it */
+function runHere(program: string, args: string[], env: NodeJS.ProcessEnv): Promise<number> {
+  const child = spawn(program, args, { env, stdio: 'inherit' });
+  const passOn = (signal: NodeJS.Signals) => {
+    // A terminal sends Ctrl-C to both.
+    if (signal !== 'SIGINT' || !process.stdin.isTTY) child.kill(signal);
+  };
+  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, passOn);
+  return new Promise((resolve) => {
+    child.on('error', ({ code }: NodeJS.ErrnoException) => {
+      const missing = code === 'ENOENT';
+      say(`${program}: ${missing ? 'not found' : `cannot be run (${code})`}`);
+      resolve(missing ? NOT_FOUND : NOT_EXECUTABLE);
+    });
+    child.on('exit', (status, signal) => {
+      resolve(status ?? 128 + (constants.signals[signal as NodeJS.Signals] ?? 0));
+    });
+  });
 }
 
 async function run(command: readonly string[], flags: Flags): Promise<number> {
@@ -53,15 +78,11 @@ async function run(command: readonly string[], flags: Flags): Promise<number> {
   if (place.kind === 'here') {
     say(place.words.length > 0 ? 'on this kernel, in a user namespace' : 'on this kernel');
     const [program = '', ...args] = [...place.words, ...command];
-    const child = spawn(program, args, { env, stdio: 'inherit' });
-    return new Promise((resolve, reject) => {
-      child.on('error', reject);
-      child.on('exit', (status) => resolve(status ?? EXIT.conditionNotMet));
-    });
+    return runHere(program, args, env);
   }
   say(`in the lab kernel (this one: ${place.reason})`);
   try {
-    const { status } = await runInLab(command, {
+    const { status, timedOut } = await runInLab(command, {
       env,
       suite: flags.suite,
       keep: flags.keep,
@@ -71,6 +92,7 @@ async function run(command: readonly string[], flags: Flags): Promise<number> {
       stdin: 'inherit',
       forwardSignals: true,
     });
+    if (timedOut) say(`timed out after ${flags.timeout} s: --timeout sets the limit`);
     return status;
   } catch (error) {
     if (!(error instanceof LabError)) throw error;

@@ -63,6 +63,8 @@ const MODULES: Record<LabKernelKind, readonly string[]> = {
 
 /** What differs between the kinds of kernel, as parts of the script. */
 interface Parts {
+  /** Settings of the kernel. */
+  readonly settings: string;
   /** Makes $control_line a file that carries every byte unchanged. */
   readonly control: string;
   /** Likewise for $out_line and $err_line of the slot $slot. */
@@ -88,6 +90,10 @@ interface Parts {
  * process (user-mode.ts).
  */
 const USER_MODE: Parts = {
+  // The kernel panics when a process forks that has mapped the rings of io_uring, as Node 22 and later have (seen with
+  // 6.12.113 and 7.2.7). Node does without where the kernel refuses them (Documentation/admin-guide/sysctl/kernel.rst).
+  settings: `io_uring=/proc/sys/kernel/io_uring_disabled
+[ ! -e $io_uring ] || echo 2 >$io_uring`,
   control: `control_line=/dev/tty${CONTROL_TERMINAL}
 stty -F $control_line raw -echo`,
   lines: `out_line=/dev/tty$((slot * 3 + 2)) err_line=/dev/tty$((slot * 3 + 3))
@@ -121,6 +127,7 @@ stty -F $control_line raw -echo`,
  * after the driver is loaded.
  */
 const FULL: Parts = {
+  settings: '',
   control: `line() {
   until found=$(grep -slx $1 /sys/class/virtio-ports/*/name); do sleep 0.01; done
   echo "$found" | sed 's#/sys/class/virtio-ports#/dev#; s#/name##'
@@ -252,6 +259,7 @@ fi
 
 modprobe_proc
 echo "$run/modprobe" >/proc/sys/kernel/modprobe
+${parts.settings}
 for name in ${MODULES[plan.kind].join(' ')}; do load $name; done
 hostname lab
 ifconfig lo 127.0.0.1 up

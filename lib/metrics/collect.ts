@@ -11,6 +11,7 @@ export interface MetricFamily extends Metric {
   readonly samples: readonly Sample[];
 }
 
+/** Options of {@link collectTunnelMetrics}. */
 export interface CollectOptions {
   /**
    * The most tunnels with series of their own, default 10,000. The counters of the others are

@@ -81,14 +81,15 @@ export function* familyText(
 export function* metricsText(
   sources: readonly MetricsSource[],
   format: TextFormat,
-): Generator<string, undefined> {
+): Generator<string | Uint8Array, undefined> {
   for (const source of sources) source.update();
   for (const metric of TUNNEL_METRICS) {
     let begun = false;
     for (const source of sources) {
-      for (const text of source.linesOf(metric)) {
-        if (text === '') continue;
-        yield begun ? text : head(metric, format) + text;
+      for (const bytes of source.linesOf(metric)) {
+        if (bytes.length === 0) continue;
+        if (!begun) yield head(metric, format);
+        yield bytes;
         begun = true;
       }
     }

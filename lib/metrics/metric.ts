@@ -10,13 +10,14 @@ export interface Metric {
   /** OpenMetrics' unit: the name ends with it. */
   readonly unit?: 'bytes' | 'seconds' | 'ratio';
   readonly help: string;
-  /** The names of its labels, besides {@link TUNNEL_LABELS} or `netns`. */
+  /** The names of its labels, in addition to `netns` (and `tunnel`, for one of a tunnel). */
   readonly labels: readonly string[];
 }
 
 /** The labels of each metric of a tunnel. `netns` is empty for the process's own namespace. */
 export const TUNNEL_LABELS = ['netns', 'tunnel'] as const;
 
+/** The values of labels, by name. */
 export type Labels = Readonly<Record<string, string>>;
 
 /** A value with its labels. */

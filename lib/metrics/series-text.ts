@@ -22,7 +22,7 @@ export const BLOCK = 128;
 interface Block {
   readonly series: readonly TunnelSeries[];
   readonly values: Float64Array;
-  readonly text: string;
+  readonly bytes: Uint8Array;
 }
 
 /**
@@ -46,7 +46,7 @@ export class SeriesText {
   }
 
   /** The lines of a namespace's series, block by block. */
-  *of(series: readonly TunnelSeries[], netns: string): Generator<string, undefined> {
+  *of(series: readonly TunnelSeries[], netns: string): Generator<Uint8Array, undefined> {
     const blocks: (Block | undefined)[] = [];
     for (let at = 0; at < series.length; at += BLOCK) {
       const some = series.slice(at, at + BLOCK);
@@ -54,9 +54,9 @@ export class SeriesText {
       const values = this.#values(some);
       const same =
         kept !== undefined && areSame(kept.series, some) && areEqual(kept.values, values);
-      const text = same ? kept.text : this.#lines(some, values, netns);
-      blocks.push(same ? kept : this.#metric.moves ? undefined : { series: some, values, text });
-      yield text;
+      const bytes = same ? kept.bytes : this.#lines(some, values, netns);
+      blocks.push(same ? kept : this.#metric.moves ? undefined : { series: some, values, bytes });
+      yield bytes;
     }
     this.#blocks = blocks;
   }
@@ -75,7 +75,7 @@ export class SeriesText {
     return values;
   }
 
-  #lines(series: readonly TunnelSeries[], values: Float64Array, netns: string): string {
+  #lines(series: readonly TunnelSeries[], values: Float64Array, netns: string): Uint8Array {
     const { more } = this.#metric;
     const parts: (string | number)[] = [];
     let at = 0;
@@ -88,8 +88,9 @@ export class SeriesText {
         if (!Number.isNaN(value)) parts.push(this.#start, labels, end, value, '\n');
       }
     }
-    // Joined at once: adding to a string builds a tree, which takes longer to write out.
-    return parts.join('');
+    // Joined at once: adding to a string builds a tree, which takes longer to write out. As bytes it
+    // is neither moved by the collector nor encoded again.
+    return Buffer.from(parts.join(''));
   }
 }
 

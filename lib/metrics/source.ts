@@ -101,7 +101,7 @@ export class MetricsSource {
   }
 
   /** The lines of a metric of tunnels; block by block. */
-  *linesOf(metric: TunnelMetric): Generator<string, undefined> {
+  *linesOf(metric: TunnelMetric): Generator<Uint8Array, undefined> {
     let text = this.#texts.get(metric);
     if (text === undefined) {
       text = new SeriesText(metric);
@@ -112,8 +112,8 @@ export class MetricsSource {
 
   /** The series that have a metric: counters also have the sum over tunnels without a label. */
   seriesFor({ type }: Pick<Metric, 'type'>): readonly TunnelSeries[] {
-    const { others, unlabelled } = this.tunnels;
-    return type === 'counter' && unlabelled > 0 ? [...this.tunnels, others] : [...this.tunnels];
+    const { all, others, unlabelled } = this.tunnels;
+    return type === 'counter' && unlabelled > 0 ? [...all, others] : all;
   }
 
   /** Events that the kernel announced, by kind. */

@@ -439,7 +439,7 @@ export const NAMESPACE_METRICS: readonly NamespaceMetric[] = [
     samples: ({ opened }) => one(opened),
   },
   {
-    name: 'xfrm_watch_counter_gaps',
+    name: 'xfrm_watch_gaps',
     type: 'counter',
     help: 'SAs that ended without a message with their last counters: traffic since their last reading is missing in totals, which are lower bounds. Flushed at once, lost with other events (missed), or while this program did not run (restart).',
     labels: ['cause'],

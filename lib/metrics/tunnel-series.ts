@@ -147,6 +147,7 @@ export interface SavedSeries extends Partial<Remembered> {
 export class TunnelBook {
   readonly #byId = new Map<string, TunnelSeries>();
   readonly #byLabel = new Map<string, TunnelSeries>();
+  #all: readonly TunnelSeries[] | undefined;
   readonly #limit: number;
   /** The sum over tunnels beyond the limit. */
   readonly others: TunnelSeries;
@@ -167,6 +168,12 @@ export class TunnelBook {
 
   get size(): number {
     return this.#byLabel.size;
+  }
+
+  /** Those with a label, as an array that stays the same until there are others. */
+  get all(): readonly TunnelSeries[] {
+    this.#all ??= [...this.#byLabel.values()];
+    return this.#all;
   }
 
   get unlabelled(): number {
@@ -215,6 +222,7 @@ export class TunnelBook {
     this.#unlabelled.delete(id);
     this.#byId.delete(id);
     if (series) this.#byLabel.delete(series.label);
+    this.#all = undefined;
   }
 
   /** Nothing is known any more, until tunnels are read again. */
@@ -226,6 +234,7 @@ export class TunnelBook {
   /** After a monitor was opened: those that it does not know are gone. */
   retain(ids: ReadonlySet<string>): void {
     this.#unwatched = false;
+    this.#all = undefined;
     for (const [id, series] of this.#byId) if (!series.current && !ids.has(id)) this.remove(id);
     for (const [label, { current }] of this.#byLabel) if (!current) this.#byLabel.delete(label);
     for (const id of this.#unlabelled.keys()) if (!ids.has(id)) this.#unlabelled.delete(id);
@@ -243,6 +252,7 @@ export class TunnelBook {
       if (this.#byLabel.size >= this.#limit) return undefined;
       const series = new TunnelSeries(label, now);
       this.#byLabel.set(label, series);
+      this.#all = undefined;
       this.#byId.set(tunnel.id, series);
       return series;
     }
@@ -275,6 +285,7 @@ export class TunnelBook {
    */
   restore(all: Iterable<SavedSeries>, mayGoBack: boolean): void {
     this.#unwatched = false;
+    this.#all = undefined;
     for (const { label, countingSince, sums, downs, ...rest } of all) {
       const { state, reason, since, sas } = rest;
       const isKnown = state !== undefined && reason !== undefined && since !== undefined && sas;

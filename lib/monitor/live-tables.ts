@@ -1,10 +1,5 @@
 /** Tables that follow the kernel: events and dumps feed the {@link Reconciler}. @module */
-import {
-  type DecodeMessage,
-  decodeDatagram,
-  type EventTime,
-  type Malformed,
-} from '../netlink/event.ts';
+import { type DecodeMessage, decodeDatagram, type Malformed, now } from '../netlink/event.ts';
 import { type DatagramBatch, type NetlinkSocket, SystemError } from '../socket/index.ts';
 import type { ObjectName, ObjectTypes, TableChange } from './changes.ts';
 import { LossDetector } from './losses.ts';
@@ -38,8 +33,6 @@ export interface Owner<K extends ObjectTypes, Event> {
   /** The tables can no longer be kept right: close them. */
   failed(error: unknown): void;
 }
-
-export const now = (): EventTime => ({ wall: Date.now(), monotonic: performance.now() });
 
 /** Milliseconds between resyncs, growing while events are lost faster than they are recovered. */
 const BACKOFF = { least: 20, most: 5000 };

@@ -30,8 +30,15 @@ export interface MulticastGroup {
 }
 
 const groups = new Map<string, MulticastGroup>();
-function add(protocol: EventProtocol, constants: object, numbers: string, masks: string) {
-  for (const [name, value] of Object.entries(constants) as [string, number][]) {
+function add(
+  protocol: EventProtocol,
+  constants: Readonly<Record<string, number | bigint>>,
+  numbers: string,
+  masks: string,
+) {
+  // Not Object.entries(), whose hundreds of arrays start a garbage collection in every import.
+  for (const name of Object.keys(constants)) {
+    const value = Number(constants[name]);
     if (value === 0) continue;
     if (name.startsWith(numbers)) {
       const group = { protocol, number: value };

@@ -9,6 +9,7 @@ import type { EventTime } from '../netlink/event.ts';
 import type { ObjectChange, ObjectName, ObjectTypes, TableChange } from './changes.ts';
 import { type ObjectModel, type Rows, type Tables, tablesOf } from './object-model.ts';
 import { StagingTables } from './staging-tables.ts';
+import type { TableEntry } from './table.ts';
 
 export interface ReconcilerHost<K extends ObjectTypes> {
   now(): EventTime;
@@ -244,16 +245,21 @@ export class Reconciler<K extends ObjectTypes, Event extends ReconcilerEvent> {
 
   /** Fills the tables for the first time, before anyone has seen them. */
   #adopt<N extends ObjectName<K>>(name: N, staging: StagingTables<K>): void {
+    const fresh = staging.tables[name];
+    const keys = staging.inOrder(
+      name,
+      Array.from(fresh.rows(), ([key]) => key),
+    );
     const idOf = this.#model.kinds[name].id;
     const time = this.#time;
-    this.tables[name].adopt(staging.tables[name], (entry, key) => {
+    this.tables[name].adopt(fresh, keys, (entry, key) => {
       entry.id = idOf?.(entry.value) ?? key;
       entry.uid = this.#uid(entry.id);
       entry.countersReadAt = time;
     });
   }
 
-  /** Names a new incarnation. */
+  /** Names a new incarnation; the last was added last ({@link incarnationOf}). */
   #named<N extends ObjectName<K>>(name: N, value: K[N], key: string) {
     const id = this.#model.kinds[name].id?.(value) ?? key;
     return { id, uid: this.#uid(id), countersReadAt: this.#time };
@@ -272,15 +278,17 @@ export class Reconciler<K extends ObjectTypes, Event extends ReconcilerEvent> {
       const reason = model.missing?.(value, this.#explaining) ?? 'found-missing';
       this.#live.remove(name, key, reason);
     }
+    const added: string[] = [];
     for (const [key, { value }] of fresh.rows()) {
       const known = live.get(key)?.value;
-      if (known === undefined) {
-        // Even if uncertain, better shown too early than not at all: the next round decides.
-        this.#live.put(name, key, value, 'new');
-      } else if (!staging.isUncertain(name, key)) {
-        const same = model.sameIncarnation?.(known, value) ?? true;
-        this.#live.put(name, key, value, same ? 'same' : 'new');
-      }
+      // Even if uncertain, better shown too early than not at all: the next round decides.
+      if (known !== undefined && staging.isUncertain(name, key)) continue;
+      const same = known !== undefined && (model.sameIncarnation?.(known, value) ?? true);
+      if (same) this.#live.put(name, key, value, 'same');
+      else added.push(key);
+    }
+    for (const key of staging.inOrder(name, added)) {
+      this.#live.put(name, key, (fresh.get(key) as TableEntry<K[N]>).value, 'new');
     }
   }
 

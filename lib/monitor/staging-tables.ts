@@ -18,6 +18,8 @@ export class StagingTables<K extends ObjectTypes> implements Rows<K> {
   readonly #uncertain = new Set<string>();
   /** The parts of the value staged last. */
   readonly #parts: Record<string, object> = {};
+  /** Rows that events added. */
+  readonly #announced = new Set<string>();
 
   /** @param live the previous rows: a dumped object that is unchanged is the same object */
   constructor(model: Listable<K>, live: Tables<K>) {
@@ -33,6 +35,15 @@ export class StagingTables<K extends ObjectTypes> implements Rows<K> {
 
   isUncertain(kind: string, key: string): boolean {
     return this.#uncertain.size > 0 && this.#uncertain.has(`${kind} ${key}`);
+  }
+
+  /**
+   * Rows in the order in which they were added: a dump has the newest first (net/xfrm/xfrm_state.c:
+   * state_all; xfrm_policy.c: policy_all), events the oldest.
+   */
+  inOrder(kind: string, keys: readonly string[]): string[] {
+    const isAnnounced = (key: string) => this.#announced.has(`${kind} ${key}`);
+    return [...keys.filter((key) => !isAnnounced(key)).reverse(), ...keys.filter(isAnnounced)];
   }
 
   /** Stages a dumped object. */
@@ -68,6 +79,7 @@ export class StagingTables<K extends ObjectTypes> implements Rows<K> {
 
   put<N extends ObjectName<K>>(kind: N, key: string, value: K[N]): void {
     this.#question(kind, key);
+    if (this.tables[kind].get(key) === undefined) this.#announced.add(`${kind} ${key}`);
     this.#set(kind, key, value);
   }
 

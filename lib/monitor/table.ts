@@ -12,6 +12,9 @@ export interface TableEntry<Value> {
   readonly countersReadAt: EventTime;
 }
 
+/** The number of an entry's incarnation: those added later have higher ones. */
+export const incarnationOf = (uid: string): number => Number(uid.slice(uid.lastIndexOf('#') + 1));
+
 /** Computes a value's term in an index; undefined leaves it out. */
 export type Indexer<Value, Term = unknown> = (value: Value) => Term | undefined;
 export type Indexers<Value> = Readonly<Record<string, Indexer<Value, string>>>;
@@ -118,12 +121,19 @@ export class Table<Value> implements Iterable<TableEntry<Value>> {
 
   /**
    * Takes over the rows and indexes of another table, which must not be used any more. Entries are
-   * renamed in place: nobody may have seen them yet.
+   * renamed in place, in the order of `keys`: nobody may have seen them yet.
    */
-  adopt(from: Table<Value>, name: (entry: Unnamed<Value>, key: string) => void) {
+  adopt(
+    from: Table<Value>,
+    keys: Iterable<string>,
+    name: (entry: Unnamed<Value>, key: string) => void,
+  ) {
     this.#rows = from.#rows;
     this.#indexes = from.#indexes;
-    for (const [key, { entry }] of this.#rows) if (entry) name(entry, key);
+    for (const key of keys) {
+      const entry = this.get(key);
+      if (entry) name(entry, key);
+    }
   }
 
   #index(indexer: Indexer<Value>): Index {

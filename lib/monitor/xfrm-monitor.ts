@@ -1,18 +1,20 @@
 /** A live view of the IPsec state: all SAs and policies, following the kernel. @module */
-
 import { checkedOptions } from '../base/argument.ts';
-import type { EventTime, Malformed } from '../netlink/event.ts';
+import { later } from '../base/later.ts';
+import { type EventTime, type Malformed, now } from '../netlink/event.ts';
+import { SystemError } from '../socket/error.ts';
 import { HeldNamespace } from '../socket/namespace.ts';
 import { XfrmClient } from '../xfrm/client.ts';
 import * as X from '../xfrm/constants.ts';
 import { decodeXfrm } from '../xfrm/decode.ts';
 import type { AcquireEvent, MappingEvent, ReportEvent, XfrmEvent } from '../xfrm/events.ts';
+import type { PolicyDefaults } from '../xfrm/types.ts';
 import type { NamespaceGone, ObjectChange, SyncReport, TableChange } from './changes.ts';
 import { type EventCount, EventCounts } from './event-counts.ts';
 import { type ListenersByKind, LiveEmitter } from './event-hub.ts';
 import { EventQueue } from './event-queue.ts';
 import { openEventSocket } from './event-socket.ts';
-import { type AddDumped, LiveTables, now } from './live-tables.ts';
+import type { AddDumped, LiveTables } from './live-tables.ts';
 import { watchPath } from './namespace-watch.ts';
 import type { OverrunEvent } from './overrun.ts';
 import type { MalformedEvent } from './subscribe.ts';
@@ -25,7 +27,6 @@ import {
 } from './xfrm-monitor-options.ts';
 import type { XfrmObjectTypes } from './xfrm-objects.ts';
 import { type XfrmStat, XfrmStatFile } from './xfrm-stat.ts';
-import { xfrmModel } from './xfrm-table.ts';
 import { PoliciesView, StatesView, type XfrmSnapshot } from './xfrm-views.ts';
 
 /**
@@ -75,6 +76,9 @@ const GROUPS = [X.XFRMNLGRP_SA, X.XFRMNLGRP_POLICY, X.XFRMNLGRP_EXPIRE, X.XFRMNL
 /** The groups with the events of {@link KeyManagerRequest}. */
 const ASKING = [X.XFRMNLGRP_ACQUIRE, X.XFRMNLGRP_MAPPING, X.XFRMNLGRP_REPORT];
 
+/** Code that only an open monitor needs; loaded when the first is opened. */
+const parts = later(() => Promise.all([import('./live-tables.ts'), import('./xfrm-table.ts')]));
+
 /**
  * All SAs and policies, live.
  *
@@ -109,6 +113,8 @@ export class XfrmMonitor
   readonly #namespaceId: string | undefined;
   #pathWatch: Disposable | undefined;
   #countersReadAt: EventTime;
+  #policyDefaults: PolicyDefaults | undefined;
+  #defaultsHeard = 0;
   #xfrmStat: XfrmStat | undefined;
   #slow = false;
   #overruns = 0;
@@ -121,7 +127,7 @@ export class XfrmMonitor
    *   CAP_NET_ADMIN, `EPROTONOSUPPORT` if the kernel has no XFRM; for `netns` as `NetlinkSocket`
    */
   static async open(options: XfrmMonitorOptions = {}): Promise<XfrmMonitor> {
-    const monitor = new XfrmMonitor(options);
+    const monitor = new XfrmMonitor(options, ...(await parts()));
     try {
       await monitor.hub.wait(undefined, (done) => {
         monitor.#opened = done;
@@ -136,7 +142,11 @@ export class XfrmMonitor
     return monitor;
   }
 
-  private constructor(options: XfrmMonitorOptions) {
+  private constructor(
+    options: XfrmMonitorOptions,
+    { LiveTables }: typeof import('./live-tables.ts'),
+    { xfrmModel }: typeof import('./xfrm-table.ts'),
+  ) {
     super(() => this.#release());
     const checked = checkedOptions('options', options, MONITOR_OPTIONS);
     const { signal, label, netns, acquires, receiveBufferSize, ...rest } = checked;
@@ -207,6 +217,14 @@ export class XfrmMonitor
    */
   get eventCounts(): EventCount[] {
     return this.#eventCounts.all;
+  }
+
+  /**
+   * What becomes of packets that match no policy (`ip xfrm policy setdefault`); undefined before
+   * Linux 5.15, which lets them pass.
+   */
+  get policyDefaults(): PolicyDefaults | undefined {
+    return this.#policyDefaults;
   }
 
   /** The kernel's IPsec error counters, as last read with the others; undefined if it has none. */
@@ -316,15 +334,32 @@ export class XfrmMonitor
     for await (const policies of this.#client.listPolicies().batches()) {
       for (const policy of policies) add('policy', policy);
     }
+    const heard = this.#defaultsHeard;
+    const defaults = await this.#readDefaults();
+    // What was set meanwhile is newer.
+    if (heard === this.#defaultsHeard) this.#policyDefaults = defaults;
     // Requests are serialised (net/xfrm/xfrm_user.c, xfrm_cfg_mutex): when this one is answered,
     // the events of all changes visible in the dumps have been queued.
     await this.#client.getSadInfo();
     return true;
   }
 
+  async #readDefaults(): Promise<PolicyDefaults | undefined> {
+    try {
+      return await this.#client.getDefaults();
+    } catch (error) {
+      if (error instanceof SystemError && error.code === 'EINVAL') return undefined;
+      throw error;
+    }
+  }
+
   /** Counts and emits a kernel event. @returns whether it changes no table */
   #heard(event: XfrmEvent): boolean {
     this.#eventCounts.add(event);
+    if (event.kind === 'GETDEFAULT') {
+      this.#policyDefaults = event.defaults;
+      this.#defaultsHeard++;
+    }
     // Checking for listeners is cheaper than emitting to none.
     if (this.listenerCount('event') > 0) this.hub.emit('event', event);
     if (event.kind !== 'ACQUIRE' && event.kind !== 'MAPPING' && event.kind !== 'REPORT') {

@@ -19,6 +19,8 @@ export interface EventTime {
   readonly monotonic: number;
 }
 
+export const now = (): EventTime => ({ wall: Date.now(), monotonic: performance.now() });
+
 /** A buffer of messages and how to decode them. One is used for a whole batch of datagrams. */
 export interface DecodeInput {
   readonly view: DataView;

@@ -52,10 +52,10 @@ const lwtMpls = space('MPLS_IPTUNNEL_');
  */
 export const addressAttributes: AttributeTable = {
   name: 'AddressAttributes',
-  doc: 'What the attributes of an address say; those that were there.',
+  doc: 'The attributes of an address; those that were present.',
   attributes: [
     address('ADDRESS', ip, 'The address; on a point-to-point link that of the other end.'),
-    address('LOCAL', ip, 'One’s own address; an IPv6 address without other end lacks it.'),
+    address('LOCAL', ip, 'The local address; absent for an IPv6 address without a peer.'),
     address('BROADCAST', ip, 'Broadcast address.'),
     address('LABEL', text, 'A label: the interface’s name, or that and more.'),
     address('ANYCAST', ip, 'An anycast address.'),
@@ -63,8 +63,8 @@ export const addressAttributes: AttributeTable = {
     address('PROTO', named('u8', N.AddressProtocol), 'Who made it (kernel 5.18).', 'protocol'),
     address('FLAGS', named('u32', N.AddressFlags), 'Flags.'),
     address('RT_PRIORITY', u32, 'Metric of the route to its network.', 'metric'),
-    address('CACHEINFO', struct(S.ifa_cacheinfo), 'How long it lasts.', 'times'),
-    address('MC_USERS', u32, 'How many want it (kernel 7.3).', 'multicastUsers'),
+    address('CACHEINFO', struct(S.ifa_cacheinfo), 'Its lifetime.', 'times'),
+    address('MC_USERS', u32, 'Users of it (kernel 7.3).', 'multicastUsers'),
     address('TARGET_NETNSID', s32, 'The namespace asked for, its id here.', 'targetNetnsId'),
   ],
 };
@@ -73,22 +73,27 @@ const metrics: AttributeTable = {
   name: 'RouteMetrics',
   doc: 'Metrics of a route.',
   attributes: [
-    metric('LOCK', u32, 'Those that must not be changed, a bit each.'),
+    metric('LOCK', u32, 'Metrics that must not be changed, one bit each.'),
     metric('MTU', u32, 'Largest packet, in bytes.'),
     metric('WINDOW', u32, 'Largest TCP window, in bytes.'),
     metric('RTT', { type: 'u32', unit: '1/8 ms' }, 'Round trip time.'),
-    metric('RTTVAR', { type: 'u32', unit: '1/4 ms' }, 'How much it varies.', 'rttVarMs'),
+    metric(
+      'RTTVAR',
+      { type: 'u32', unit: '1/4 ms' },
+      'Variance of the round trip time.',
+      'rttVarMs',
+    ),
     metric('SSTHRESH', u32, 'Slow start threshold, in packets.'),
     metric('CWND', u32, 'Congestion window, in packets.'),
-    metric('ADVMSS', u32, 'Segment size told to the other end, in bytes.', 'advMss'),
-    metric('REORDERING', u32, 'Packets that may come out of order.'),
+    metric('ADVMSS', u32, 'Segment size announced to the peer, in bytes.', 'advMss'),
+    metric('REORDERING', u32, 'Packets that may arrive out of order.'),
     metric('HOPLIMIT', u32, 'Hop limit.', 'hopLimit'),
     metric('INITCWND', u32, 'Congestion window at the start, in packets.', 'initCwnd'),
     metric('FEATURES', u32, 'Features (RTAX_FEATURE_).'),
     metric('RTO_MIN', u32, 'Least time until a packet is sent again.', 'rtoMinMs'),
     metric('INITRWND', u32, 'Receive window at the start, in packets.', 'initRwnd'),
     metric('QUICKACK', u32, 'Whether acknowledgements are sent at once.', 'quickAck'),
-    metric('CC_ALGO', text, 'How congestion is controlled.', 'congestionControl'),
+    metric('CC_ALGO', text, 'Congestion control algorithm.', 'congestionControl'),
     metric('FASTOPEN_NO_COOKIE', u32, 'Whether TCP Fast Open needs no cookie.'),
   ],
 };
@@ -108,7 +113,7 @@ const encapIp: AttributeTable = {
   attributes: [
     lwtIp('ID', be64, 'Tunnel id.'),
     lwtIp('DST', ipv4, 'The other end.'),
-    lwtIp('SRC', ipv4, 'One’s own end.'),
+    lwtIp('SRC', ipv4, 'The local end.'),
     lwtIp('TOS', u8, 'Type of service.'),
     lwtIp('TTL', u8, 'Hop limit.'),
     lwtIp('FLAGS', be16, 'Flags (TUNNEL_).'),
@@ -123,7 +128,7 @@ const encapIp6: AttributeTable = {
   attributes: [
     lwtIp6('ID', be64, 'Tunnel id.'),
     lwtIp6('DST', ipv6, 'The other end.'),
-    lwtIp6('SRC', ipv6, 'One’s own end.'),
+    lwtIp6('SRC', ipv6, 'The local end.'),
     lwtIp6('TC', u8, 'Traffic class.', 'trafficClass'),
     lwtIp6('HOPLIMIT', u8, 'Hop limit.', 'hopLimit'),
     lwtIp6('FLAGS', be16, 'Flags (TUNNEL_).'),
@@ -150,25 +155,25 @@ const encap = (by: number): Payload => ({
     {
       values: [R.LWTUNNEL_ENCAP_MPLS],
       name: 'encapMpls',
-      doc: 'How packets are wrapped in MPLS.',
+      doc: 'Encapsulation in MPLS.',
       table: encapMpls,
     },
     {
       values: [R.LWTUNNEL_ENCAP_IP],
       name: 'encapIp',
-      doc: 'How packets are wrapped in IPv4.',
+      doc: 'Encapsulation in IPv4.',
       table: encapIp,
     },
     {
       values: [R.LWTUNNEL_ENCAP_IP6],
       name: 'encapIp6',
-      doc: 'How packets are wrapped in IPv6.',
+      doc: 'Encapsulation in IPv6.',
       table: encapIp6,
     },
     {
       values: [R.LWTUNNEL_ENCAP_XFRM],
       name: 'encapXfrm',
-      doc: 'How packets pass an xfrm interface.',
+      doc: 'Encapsulation by an xfrm interface.',
       table: encapXfrm,
     },
   ],
@@ -177,35 +182,35 @@ const encap = (by: number): Payload => ({
 /** One next hop of a multipath route. */
 const nexthopOfRoute: AttributeTable = {
   name: 'RouteNexthopAttributes',
-  doc: 'What the attributes of one way of several say.',
+  doc: 'The attributes of one next hop of a multipath route.',
   attributes: [
     route('GATEWAY', ip, 'The next router.'),
     route('VIA', struct(S.rtvia), 'The next router, of another family.'),
     route('FLOW', u32, 'Realm.'),
     route('NEWDST', ip, 'Labels packets get (MPLS).'),
-    route('ENCAP', encap(R.RTA_ENCAP_TYPE), 'How packets are wrapped, as it came.'),
-    route('ENCAP_TYPE', named('u16', N.RouteEncapType), 'How packets are wrapped.'),
+    route('ENCAP', encap(R.RTA_ENCAP_TYPE), 'Encapsulation, undecoded.'),
+    route('ENCAP_TYPE', named('u16', N.RouteEncapType), 'Encapsulation of packets.'),
   ],
 };
 
 export const routeAttributes: AttributeTable = {
   name: 'RouteAttributes',
-  doc: 'What the attributes of a route say; those that were there.',
+  doc: 'The attributes of a route; those that were present.',
   attributes: [
     route('TABLE', u32, 'Its table.'),
     route('NH_ID', u32, 'Id of the next hop object it uses.', 'nexthopId'),
-    route('DST', ip, 'Destination network; not there for all.'),
-    route('SRC', ip, 'Source network; not there for any.'),
-    route('IIF', u32, 'Interface index of where packets come from.'),
-    route('PRIORITY', u32, 'Its metric: the least is preferred.'),
+    route('DST', ip, 'Destination network; absent for all.'),
+    route('SRC', ip, 'Source network; absent for any.'),
+    route('IIF', u32, 'Interface index of the incoming link.'),
+    route('PRIORITY', u32, 'Its metric: the lowest is preferred.'),
     route('METRICS', { type: 'nest', table: metrics }, 'Metrics.'),
     route('PREFSRC', ip, 'Source address of what this host sends.', 'prefSrc'),
     route('GATEWAY', ip, 'The next router.'),
     route('VIA', struct(S.rtvia), 'The next router, of another family.'),
-    route('OIF', u32, 'Interface index of where packets go.'),
+    route('OIF', u32, 'Interface index of the outgoing link.'),
     route('FLOW', u32, 'Realm.'),
-    route('ENCAP', encap(R.RTA_ENCAP_TYPE), 'How packets are wrapped, as it came.'),
-    route('ENCAP_TYPE', named('u16', N.RouteEncapType), 'How packets are wrapped.'),
+    route('ENCAP', encap(R.RTA_ENCAP_TYPE), 'Encapsulation, undecoded.'),
+    route('ENCAP_TYPE', named('u16', N.RouteEncapType), 'Encapsulation of packets.'),
     route(
       'MULTIPATH',
       { type: 'records', struct: S.rtnexthop, table: nexthopOfRoute },
@@ -226,9 +231,9 @@ export const routeAttributes: AttributeTable = {
       'EXPIRES',
       {
         type: 'u32 or u64',
-        wide: { name: 'expiresMs', unit: 'ticks', doc: 'Until it goes, of a multicast route.' },
+        wide: { name: 'expiresMs', unit: 'ticks', doc: 'Time until a multicast route is removed.' },
       },
-      'Until it goes, in a request for an IPv6 route; else see cache.',
+      'Time until it is removed, in a request for an IPv6 route; otherwise see cache.',
       'expiresSeconds',
     ),
     route('NEWDST', ip, 'Labels packets get (MPLS).'),
@@ -244,13 +249,13 @@ export const routeAttributes: AttributeTable = {
 
 export const neighbourAttributes: AttributeTable = {
   name: 'NeighbourAttributes',
-  doc: 'What the attributes of a neighbour say; those that were there.',
+  doc: 'The attributes of a neighbour; those that were present.',
   attributes: [
     neighbour('DST', ip, 'Its address; in a forwarding table, where its packets are sent.'),
     neighbour('LLADDR', lladdr, 'Its link-layer address.', 'lladdr'),
     neighbour('MASTER', u32, 'Interface index of the bridge.'),
     neighbour('FLAGS_EXT', named('u32', N.NeighbourExtFlags), 'Further flags (NTF_EXT_).'),
-    neighbour('PROBES', u32, 'Times it was asked for.'),
+    neighbour('PROBES', u32, 'How often it was requested.'),
     neighbour('CACHEINFO', struct(S.nda_cacheinfo), 'Use.', 'times'),
     neighbour('VLAN', u16, 'VLAN id.'),
     neighbour('PORT', be16, 'UDP port of its tunnel.'),
@@ -268,7 +273,7 @@ export const neighbourAttributes: AttributeTable = {
 
 export const ruleAttributes: AttributeTable = {
   name: 'RuleAttributes',
-  doc: 'What the attributes of a rule say; those that were there.',
+  doc: 'The attributes of a rule; those that were present.',
   attributes: [
     rule('TABLE', u32, 'The table it leads to.'),
     rule(
@@ -278,12 +283,12 @@ export const ruleAttributes: AttributeTable = {
       'suppressPrefixLength',
     ),
     rule('PROTOCOL', named('u8', N.RouteProtocol), 'Who made it.'),
-    rule('IIFNAME', text, 'Name of the interface packets come from.', 'iifName'),
-    rule('OIFNAME', text, 'Name of the interface packets go to.', 'oifName'),
-    rule('PRIORITY', u32, 'Its place: the least comes first.'),
+    rule('IIFNAME', text, 'Name of the incoming interface.', 'iifName'),
+    rule('OIFNAME', text, 'Name of the outgoing interface.', 'oifName'),
+    rule('PRIORITY', u32, 'Its priority: the lowest is evaluated first.'),
     rule('FWMARK', u32, 'Mark of the packets.', 'mark'),
     rule('FWMASK', u32, 'Bits of mark that count.', 'markMask'),
-    rule('GOTO', u32, 'Priority of the rule it goes to.'),
+    rule('GOTO', u32, 'Priority of the rule to continue with.'),
     rule('TUN_ID', be64, 'Id of the tunnel packets came through.', 'tunnelId'),
     rule('L3MDEV', u8, 'Whether the table is that of the interface’s VRF.', 'l3mdev'),
     rule('UID_RANGE', struct(S.fib_rule_uid_range), 'Users whose packets it is for.'),
@@ -334,7 +339,7 @@ const resilientBucket: AttributeTable = {
 
 export const nexthopAttributes: AttributeTable = {
   name: 'NexthopAttributes',
-  doc: 'What the attributes of a next hop object say; those that were there.',
+  doc: 'The attributes of a next hop object; those that were present.',
   attributes: [
     nexthop('ID', u32, 'Its id.'),
     nexthop('GROUP', { type: 'list', struct: S.nexthop_grp }, 'Of a group: its members.'),
@@ -352,23 +357,23 @@ export const nexthopAttributes: AttributeTable = {
       'bucket',
     ),
     nexthop('BLACKHOLE', flag, 'Packets are dropped.'),
-    nexthop('OIF', u32, 'Interface index of where packets go.'),
+    nexthop('OIF', u32, 'Interface index of the outgoing link.'),
     nexthop('GATEWAY', ip, 'The next router.'),
-    nexthop('ENCAP', encap(R.NHA_ENCAP_TYPE), 'How packets are wrapped, as it came.'),
-    nexthop('ENCAP_TYPE', named('u16', N.RouteEncapType), 'How packets are wrapped.'),
+    nexthop('ENCAP', encap(R.NHA_ENCAP_TYPE), 'Encapsulation, undecoded.'),
+    nexthop('ENCAP_TYPE', named('u16', N.RouteEncapType), 'Encapsulation of packets.'),
     nexthop('FDB', flag, 'For forwarding tables.'),
     nexthop('OP_FLAGS', u32, 'Which counters it has (kernel 6.9).'),
     nexthop('GROUP_STATS', bytes, 'Counters of its members (kernel 6.9); a nest.'),
     nexthop('HW_STATS_ENABLE', u32, 'Whether the device counts (kernel 6.9).'),
     nexthop('HW_STATS_USED', u32, 'Whether its counts are in use (kernel 6.9).'),
     nexthop('GROUPS', flag, 'In a request: groups only.'),
-    nexthop('MASTER', u32, 'In a request: those of this bridge or VRF.'),
+    nexthop('MASTER', u32, 'In a request: only those of this bridge or VRF.'),
   ],
 };
 
 export const nsidAttributes: AttributeTable = {
   name: 'NsidAttributes',
-  doc: 'What is said of a namespace; what was there.',
+  doc: 'The attributes of a namespace; those that were present.',
   attributes: [
     netns('NSID', s32, 'Its id here; -1 for none.'),
     netns('CURRENT_NSID', s32, 'Its id in the namespace of the asker.', 'currentNsid'),
@@ -380,7 +385,7 @@ export const nsidAttributes: AttributeTable = {
 
 export const netconfAttributes: AttributeTable = {
   name: 'NetconfAttributes',
-  doc: 'Settings of IP on a link; those that were there.',
+  doc: 'IP settings of a link; those that were present.',
   attributes: [
     netconf('IFINDEX', s32, 'Interface index; -1 for all, -2 for new ones.', 'index'),
     netconf('FORWARDING', s32, 'Whether packets for others are passed on.'),
@@ -395,9 +400,9 @@ export const netconfAttributes: AttributeTable = {
 
 export const prefixAttributes: AttributeTable = {
   name: 'PrefixAttributes',
-  doc: 'What a router announced.',
+  doc: 'A router’s announcement.',
   attributes: [
     prefix('ADDRESS', ipv6, 'The prefix.'),
-    prefix('CACHEINFO', struct(S.prefix_cacheinfo), 'How long it lasts.', 'times'),
+    prefix('CACHEINFO', struct(S.prefix_cacheinfo), 'Its lifetime.', 'times'),
   ],
 };

@@ -46,7 +46,7 @@ const downReason: AttributeTable = {
   doc: 'Why a link is held down.',
   attributes: [
     reason('MASK', u32, 'In a request: the bits that count.'),
-    reason('VALUE', u32, 'The reasons, a bit each.'),
+    reason('VALUE', u32, 'The reasons, one bit each.'),
   ],
 };
 
@@ -55,7 +55,11 @@ const xdpInfo: AttributeTable = {
   doc: 'Programs attached to a link.',
   attributes: [
     xdp('FD', s32, 'In a request: the program, as a descriptor.'),
-    xdp('ATTACHED', u8, 'Where: 0 nowhere, 1 driver, 2 generic, 3 device, 4 several.'),
+    xdp(
+      'ATTACHED',
+      u8,
+      'Attached to: 0 nothing, 1 the driver, 2 generic, 3 the device, 4 several.',
+    ),
     xdp('FLAGS', u32, 'Flags.'),
     xdp('PROG_ID', u32, 'Id of the program.'),
     xdp('SKB_PROG_ID', u32, 'Id of the generic one.'),
@@ -66,19 +70,19 @@ const xdpInfo: AttributeTable = {
 
 const inetInfo: AttributeTable = {
   name: 'InetLink',
-  doc: 'What IPv4 says of a link.',
+  doc: 'IPv4 settings of a link.',
   attributes: [inet('CONF', { type: 'numbers', of: 'u32' }, 'Settings, IPV4_DEVCONF_ 1 first.')],
 };
 
 const inet6Info: AttributeTable = {
   name: 'Inet6Link',
-  doc: 'What IPv6 says of a link.',
+  doc: 'IPv6 settings of a link.',
   attributes: [
     inet6('FLAGS', u32, 'State of autoconfiguration (IF_).'),
     inet6('CACHEINFO', struct(S.ifla_cacheinfo), 'Times.', 'times'),
     inet6('CONF', { type: 'numbers', of: 'u32' }, 'Settings, DEVCONF_ 0 first.'),
     inet6('STATS', { type: 'numbers', of: 'u64' }, 'Counters, the first is how many follow.'),
-    inet6('MCAST', bytes, 'Not sent any more.'),
+    inet6('MCAST', bytes, 'No longer sent.'),
     inet6(
       'ICMP6STATS',
       { type: 'numbers', of: 'u64' },
@@ -86,14 +90,14 @@ const inet6Info: AttributeTable = {
       'icmpStats',
     ),
     inet6('TOKEN', ipv6, 'The lower half of addresses it makes.'),
-    inet6('ADDR_GEN_MODE', u8, 'How it makes them.'),
+    inet6('ADDR_GEN_MODE', u8, 'How they are generated.'),
     inet6('RA_MTU', u32, 'Largest packet, as a router announced it.'),
   ],
 };
 
 const families: AttributeTable = {
   name: 'LinkFamilies',
-  doc: 'What protocols say of a link.',
+  doc: 'Settings of a link, by protocol.',
   attributes: [
     {
       type: 'nest',
@@ -149,7 +153,7 @@ const dpllPin: AttributeTable = {
 /** Links: messages of family AF_UNSPEC. */
 export const linkAttributes: AttributeTable = {
   name: 'LinkAttributes',
-  doc: 'What the attributes of a link say; those that were there.',
+  doc: 'The attributes of a link; those that were present.',
   attributes: [
     link('IFNAME', text, 'Its name; may hold any character but white space, / and NUL.', 'name'),
     link('TXQLEN', u32, 'Length of its send queue, in packets.', 'txQueueLength'),
@@ -160,14 +164,18 @@ export const linkAttributes: AttributeTable = {
     link('MIN_MTU', u32, 'Least that can be set, in bytes.'),
     link('MAX_MTU', u32, 'Most that can be set, in bytes; 0 for no limit.'),
     link('GROUP', u32, 'Its group.'),
-    link('PROMISCUITY', u32, 'How many want all packets.'),
-    link('ALLMULTI', u32, 'How many want all multicast (kernel 6.0).'),
+    link('PROMISCUITY', u32, 'Users of promiscuous mode.'),
+    link('ALLMULTI', u32, 'Users of all-multicast mode (kernel 6.0).'),
     link('NUM_TX_QUEUES', u32, 'Send queues.'),
     link('GSO_MAX_SEGS', u32, 'Most segments the network layer hands it at once.'),
-    link('GSO_MAX_SIZE', u32, 'Most bytes, likewise.'),
-    link('GRO_MAX_SIZE', u32, 'Most bytes put together on receiving.'),
+    link('GSO_MAX_SIZE', u32, 'Most bytes that the network layer hands it at once.'),
+    link('GRO_MAX_SIZE', u32, 'Largest packet aggregated on receive (GRO), in bytes.'),
     link('GSO_IPV4_MAX_SIZE', u32, 'Most bytes, of IPv4 (kernel 6.3).'),
-    link('GRO_IPV4_MAX_SIZE', u32, 'Most bytes put together, of IPv4 (kernel 6.3).'),
+    link(
+      'GRO_IPV4_MAX_SIZE',
+      u32,
+      'Largest IPv4 packet aggregated on receive (GRO), in bytes (kernel 6.3).',
+    ),
     link('TSO_MAX_SIZE', u32, 'Most bytes the device can split.'),
     link('TSO_MAX_SEGS', u32, 'Most segments the device can split into.'),
     link(
@@ -179,9 +187,9 @@ export const linkAttributes: AttributeTable = {
     link('MASTER', u32, 'Interface index of the link it is a part of.'),
     link('CARRIER', u8, 'Whether there is a carrier.'),
     link('IFALIAS', text, 'A description.', 'alias'),
-    link('CARRIER_CHANGES', u32, 'How often the carrier came or went.'),
-    link('CARRIER_UP_COUNT', u32, 'How often it came.'),
-    link('CARRIER_DOWN_COUNT', u32, 'How often it went.'),
+    link('CARRIER_CHANGES', u32, 'How often the carrier changed.'),
+    link('CARRIER_UP_COUNT', u32, 'How often the carrier came up.'),
+    link('CARRIER_DOWN_COUNT', u32, 'How often the carrier went down.'),
     link('HEADROOM', u16, 'Bytes it needs before a packet (kernel 6.18).'),
     link('TAILROOM', u16, 'Bytes it needs after a packet (kernel 6.18).'),
     link('PROTO_DOWN', u8, 'Whether a program holds it down.'),
@@ -196,7 +204,12 @@ export const linkAttributes: AttributeTable = {
     link('STATS', struct(S.rtnl_link_stats), 'Counters of 32 bits.', 'stats32'),
     link('NUM_VF', u32, 'Virtual functions.'),
     link('XDP', { type: 'nest', table: xdpInfo }, 'Programs attached.'),
-    link('LINKINFO', { type: 'nest', table: linkInfo }, 'What kind of link it is.', 'info'),
+    link(
+      'LINKINFO',
+      { type: 'nest', table: linkInfo },
+      'Its kind, and the settings of that kind.',
+      'info',
+    ),
     link('NEW_NETNSID', s32, 'In a DELLINK: the namespace it moved to, its id here.', 'newNetnsId'),
     link('NEW_IFINDEX', s32, 'In a DELLINK: its index there.', 'newIndex'),
     link('PERM_ADDRESS', lladdr, 'The link-layer address the device came with.'),
@@ -212,8 +225,8 @@ export const linkAttributes: AttributeTable = {
       'The namespace of linkIndex, if it is another: its id here.',
       'linkNetnsId',
     ),
-    link('QDISC', text, 'How its send queue is ordered.'),
-    link('AF_SPEC', { type: 'nest', table: families }, 'What protocols say.', 'families'),
+    link('QDISC', text, 'Its queueing discipline.'),
+    link('AF_SPEC', { type: 'nest', table: families }, 'Settings by protocol.', 'families'),
     link('MAP', struct(S.rtnl_link_ifmap), 'Resources of the device.'),
     link(
       'PROP_LIST',
@@ -234,7 +247,7 @@ export const linkAttributes: AttributeTable = {
     link('WEIGHT', u32, 'Packets received at once.'),
     link('NET_NS_PID', u32, 'In a request: move it to this process’s namespace.', 'netNsPid'),
     link('NET_NS_FD', u32, 'In a request: move it to this open namespace file.', 'netNsFd'),
-    link('EXT_MASK', u32, 'In a request: what is asked for beside (RTEXT_FILTER_).'),
+    link('EXT_MASK', u32, 'In a request: additional information to include (RTEXT_FILTER_).'),
     link('PAD', pad, ''),
   ],
 };
@@ -242,7 +255,7 @@ export const linkAttributes: AttributeTable = {
 /** Bridge ports: messages of family AF_BRIDGE. */
 export const portAttributes: AttributeTable = {
   name: 'PortAttributes',
-  doc: 'What the attributes of a port say; those that were there.',
+  doc: 'The attributes of a port; those that were present.',
   attributes: [
     link('IFNAME', text, 'Its name.', 'name'),
     link('MASTER', u32, 'Interface index of its bridge.'),
@@ -258,13 +271,13 @@ export const portAttributes: AttributeTable = {
 /** IPv6 on links: messages of family AF_INET6. */
 export const inet6Attributes: AttributeTable = {
   name: 'Inet6Attributes',
-  doc: 'What the attributes of IPv6 on a link say; those that were there.',
+  doc: 'The IPv6 attributes of a link; those that were present.',
   attributes: [
     link('IFNAME', text, 'Its name.', 'name'),
     link('ADDRESS', lladdr, 'Link-layer address.'),
     link('MTU', u32, 'Largest IPv6 packet, in bytes.'),
     link('LINK', u32, 'Interface index of the device below.', 'linkIndex'),
     link('OPERSTATE', named('u8', N.LinkOperState), 'Its state.', 'operState'),
-    link('PROTINFO', { type: 'nest', table: inet6Info }, 'What IPv6 says of it.', 'inet6'),
+    link('PROTINFO', { type: 'nest', table: inet6Info }, 'Its IPv6 settings.', 'inet6'),
   ],
 };

@@ -19,13 +19,13 @@ export const rtgenmsg = struct(
   [family('rtgen_family')],
 );
 
-export const ifinfomsg = struct('ifinfomsg', 'LinkHeader', 'What a link is.', [
+export const ifinfomsg = struct('ifinfomsg', 'LinkHeader', 'The header of a link.', [
   number('u8', 'ifi_family', 'Address family: unspec for the link itself.', {
     name: 'family',
     names: N.AddressFamily,
   }),
   reserved('u8', '__ifi_pad'),
-  number('u16', 'ifi_type', 'What it is to the network layer (ARPHRD_).', {
+  number('u16', 'ifi_type', 'Hardware type (ARPHRD_).', {
     name: 'type',
     names: N.LinkType,
   }),
@@ -37,24 +37,24 @@ export const ifinfomsg = struct('ifinfomsg', 'LinkHeader', 'What a link is.', [
   }),
 ]);
 
-export const ifaddrmsg = struct('ifaddrmsg', 'AddressHeader', 'Where an address is.', [
+export const ifaddrmsg = struct('ifaddrmsg', 'AddressHeader', 'The header of an address.', [
   family('ifa_family'),
   number('u8', 'ifa_prefixlen', 'Prefix length in bits.', { name: 'prefixLength' }),
   number('u8', 'ifa_flags', 'The low byte of the flags; see flags.', {
     name: 'flagsByte',
     names: N.AddressFlags,
   }),
-  number('u8', 'ifa_scope', 'How far it is known.', { name: 'scope', names: N.RouteScope }),
+  number('u8', 'ifa_scope', 'Its scope.', { name: 'scope', names: N.RouteScope }),
   number('u32', 'ifa_index', 'Interface index.', { name: 'index' }),
 ]);
 
-export const ifa_cacheinfo = struct('ifa_cacheinfo', 'AddressTimes', 'How long an address lasts.', [
+export const ifa_cacheinfo = struct('ifa_cacheinfo', 'AddressTimes', 'Lifetime of an address.', [
   number('u32', 'ifa_prefered', 'Seconds until it is deprecated; NO_LIMIT for never.', {
     name: 'preferredSeconds',
     unit: 'seconds',
     none: 'ones',
   }),
-  number('u32', 'ifa_valid', 'Seconds until it goes; NO_LIMIT for never.', {
+  number('u32', 'ifa_valid', 'Seconds until it is removed; NO_LIMIT for never.', {
     name: 'validSeconds',
     unit: 'seconds',
     none: 'ones',
@@ -69,7 +69,7 @@ export const ifa_cacheinfo = struct('ifa_cacheinfo', 'AddressTimes', 'How long a
   }),
 ]);
 
-export const rtmsg = struct('rtmsg', 'RouteHeader', 'What a route is.', [
+export const rtmsg = struct('rtmsg', 'RouteHeader', 'The header of a route.', [
   family('rtm_family'),
   number('u8', 'rtm_dst_len', 'Prefix length of dst, in bits.', { name: 'dstLength' }),
   number('u8', 'rtm_src_len', 'Prefix length of src, in bits.', { name: 'srcLength' }),
@@ -78,8 +78,11 @@ export const rtmsg = struct('rtmsg', 'RouteHeader', 'What a route is.', [
     name: 'tableByte',
   }),
   number('u8', 'rtm_protocol', 'Who made it.', { name: 'protocol', names: N.RouteProtocol }),
-  number('u8', 'rtm_scope', 'How far the destination is.', { name: 'scope', names: N.RouteScope }),
-  number('u8', 'rtm_type', 'What happens to its packets.', { name: 'type', names: N.RouteType }),
+  number('u8', 'rtm_scope', 'The scope of the destination.', {
+    name: 'scope',
+    names: N.RouteScope,
+  }),
+  number('u8', 'rtm_type', 'What is done with its packets.', { name: 'type', names: N.RouteType }),
   number('u32', 'rtm_flags', 'Flags.', { name: 'flags', names: N.RouteFlags }),
 ]);
 
@@ -103,7 +106,7 @@ export const rtvia = struct('rtvia', 'RouteVia', 'A gateway of another family th
 export const rta_cacheinfo = struct('rta_cacheinfo', 'RouteCache', 'Use of a route.', [
   number('u32', 'rta_clntref', 'References.', { name: 'references' }),
   number('u32', 'rta_lastuse', 'Ms since its last use.', { name: 'unusedMs', unit: 'ticks' }),
-  number('s32', 'rta_expires', 'Ms until it goes; NO_LIMIT for never.', {
+  number('s32', 'rta_expires', 'Milliseconds until it is removed; NO_LIMIT for never.', {
     name: 'expiresMs',
     unit: 'ticks',
     none: 'zero',
@@ -122,11 +125,13 @@ export const rta_mfc_stats = struct(
   [
     number('u64', 'mfcs_packets', 'Packets.', { name: 'packets' }),
     number('u64', 'mfcs_bytes', 'Bytes.', { name: 'bytes' }),
-    number('u64', 'mfcs_wrong_if', 'Packets that came in elsewhere.', { name: 'wrongInterface' }),
+    number('u64', 'mfcs_wrong_if', 'Packets that arrived on another interface.', {
+      name: 'wrongInterface',
+    }),
   ],
 );
 
-export const ndmsg = struct('ndmsg', 'NeighbourHeader', 'Where a neighbour is.', [
+export const ndmsg = struct('ndmsg', 'NeighbourHeader', 'The header of a neighbour.', [
   number('u8', 'ndm_family', 'Address family; bridge for an entry of a forwarding table.', {
     name: 'family',
     names: N.AddressFamily,
@@ -136,7 +141,7 @@ export const ndmsg = struct('ndmsg', 'NeighbourHeader', 'Where a neighbour is.',
   number('s32', 'ndm_ifindex', 'Interface index.', { name: 'index' }),
   number('u16', 'ndm_state', 'State.', { name: 'state', names: N.NeighbourState }),
   number('u8', 'ndm_flags', 'Flags.', { name: 'flags', names: N.NeighbourFlags }),
-  number('u8', 'ndm_type', 'What packets to it are.', { name: 'type', names: N.RouteType }),
+  number('u8', 'ndm_type', 'Type of the packets sent to it.', { name: 'type', names: N.RouteType }),
 ]);
 
 export const nda_cacheinfo = struct('nda_cacheinfo', 'NeighbourTimes', 'Use of a neighbour.', [
@@ -149,7 +154,7 @@ export const nda_cacheinfo = struct('nda_cacheinfo', 'NeighbourTimes', 'Use of a
   number('u32', 'ndm_refcnt', 'References.', { name: 'references' }),
 ]);
 
-export const fib_rule_hdr = struct('fib_rule_hdr', 'RuleHeader', 'What a rule is.', [
+export const fib_rule_hdr = struct('fib_rule_hdr', 'RuleHeader', 'The header of a rule.', [
   family('family'),
   number('u8', 'dst_len', 'Prefix length of dst, in bits.', { name: 'dstLength' }),
   number('u8', 'src_len', 'Prefix length of src, in bits.', { name: 'srcLength' }),
@@ -157,7 +162,7 @@ export const fib_rule_hdr = struct('fib_rule_hdr', 'RuleHeader', 'What a rule is
   number('u8', 'table', 'Table if that is below 256, else 252; see table.', { name: 'tableByte' }),
   reserved('u8', 'res1'),
   reserved('u8', 'res2'),
-  number('u8', 'action', 'What it does.', { names: N.RuleAction }),
+  number('u8', 'action', 'Its action.', { names: N.RuleAction }),
   number('u32', 'flags', 'Flags.', { names: N.RuleFlags }),
 ]);
 
@@ -171,9 +176,9 @@ export const fib_rule_port_range = struct('fib_rule_port_range', 'PortRange', 'P
   number('u16', 'end', 'Last.'),
 ]);
 
-export const nhmsg = struct('nhmsg', 'NexthopHeader', 'What a next hop object is.', [
+export const nhmsg = struct('nhmsg', 'NexthopHeader', 'The header of a next hop object.', [
   family('nh_family'),
-  number('u8', 'nh_scope', 'How far it is.', { name: 'scope', names: N.RouteScope }),
+  number('u8', 'nh_scope', 'Its scope.', { name: 'scope', names: N.RouteScope }),
   number('u8', 'nh_protocol', 'Who made it.', { name: 'protocol', names: N.RouteProtocol }),
   reserved('u8', 'resvd'),
   number('u32', 'nh_flags', 'Flags.', { name: 'flags', names: N.NexthopFlags }),
@@ -207,13 +212,13 @@ export const prefixmsg = struct('prefixmsg', 'PrefixHeader', 'A prefix that a ro
   reserved('u8', 'prefix_pad3'),
 ]);
 
-export const prefix_cacheinfo = struct('prefix_cacheinfo', 'PrefixTimes', 'How long it lasts.', [
+export const prefix_cacheinfo = struct('prefix_cacheinfo', 'PrefixTimes', 'Its lifetime.', [
   number('u32', 'preferred_time', 'Seconds until it is deprecated; NO_LIMIT for never.', {
     name: 'preferredSeconds',
     unit: 'seconds',
     none: 'ones',
   }),
-  number('u32', 'valid_time', 'Seconds until it goes; NO_LIMIT for never.', {
+  number('u32', 'valid_time', 'Seconds until it is removed; NO_LIMIT for never.', {
     name: 'validSeconds',
     unit: 'seconds',
     none: 'ones',
@@ -265,7 +270,7 @@ export const rtnl_link_stats64 = struct(
   'LinkStats',
   'Counters of a link.',
   counters('u64', [
-    number('u64', 'rx_otherhost_dropped', 'Packets received that were for others.', {
+    number('u64', 'rx_otherhost_dropped', 'Packets received for other hosts.', {
       optional: true,
     }),
   ]),
@@ -281,7 +286,7 @@ export const rtnl_link_ifmap = struct('rtnl_link_ifmap', 'LinkMap', 'Resources o
 ]);
 
 export const ifla_cacheinfo = struct('ifla_cacheinfo', 'Inet6Times', 'Times of IPv6 on a link.', [
-  number('u32', 'max_reasm_len', 'Longest packet put together, in bytes.', {
+  number('u32', 'max_reasm_len', 'Largest reassembled packet, in bytes.', {
     name: 'maxReassembly',
   }),
   number('u32', 'tstamp', 'When its addresses last changed, in ms since boot.', {
@@ -305,7 +310,7 @@ export const ifla_vlan_qos_mapping = struct(
   'ifla_vlan_qos_mapping',
   'VlanQosMapping',
   'A priority.',
-  [number('u32', 'from', 'What it is.'), number('u32', 'to', 'What it becomes.')],
+  [number('u32', 'from', 'The old value.'), number('u32', 'to', 'The new value.')],
 );
 
 export const bridge_vlan_info = struct('bridge_vlan_info', 'BridgeVlan', 'A VLAN of a bridge.', [

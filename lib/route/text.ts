@@ -26,8 +26,13 @@ const DESCRIBE: {
   neighbour: ({ dst, lladdr = '', index }) => `neighbour ${dst ?? lladdr}${onInterface(index)}`,
   rule: ({ priority }) => (priority === undefined ? 'rule' : `rule ${priority}`),
   nexthop: ({ id }) => (id ? `next hop ${id}` : undefined),
-  nsid: () => undefined,
-  netconf: () => undefined,
+  nsid: ({ pid, fd, nsid }) => {
+    if (pid) return `network namespace of process ${pid}`;
+    if (fd !== undefined) return `network namespace of descriptor ${fd}`;
+    return nsid === undefined ? undefined : `network namespace of id ${nsid}`;
+  },
+  netconf: ({ family, index }) =>
+    index === undefined ? undefined : `settings of ${family} on interface ${index}`,
 };
 
 /** The object that a request identifies: `link eth0`, `address 192.0.2.1/24 on interface 3`. */

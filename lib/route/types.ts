@@ -36,7 +36,7 @@ export interface BridgeVlan {
   vid: number;
 }
 
-/** What a rule is. (struct fib_rule_hdr) */
+/** The header of a rule. (struct fib_rule_hdr) */
 export interface RuleHeader {
   /** Address family. */
   family: AddressFamily;
@@ -48,7 +48,7 @@ export interface RuleHeader {
   tos: number;
   /** Table if that is below 256, else 252; see table. */
   tableByte: number;
-  /** What it does. */
+  /** Its action. */
   action: RuleAction;
   /** Flags. */
   flags: RuleFlags;
@@ -70,11 +70,11 @@ export interface UidRange {
   end: number;
 }
 
-/** How long an address lasts. (struct ifa_cacheinfo) */
+/** Lifetime of an address. (struct ifa_cacheinfo) */
 export interface AddressTimes {
   /** Seconds until it is deprecated; NO_LIMIT for never. */
   preferredSeconds: number;
-  /** Seconds until it goes; NO_LIMIT for never. */
+  /** Seconds until it is removed; NO_LIMIT for never. */
   validSeconds: number;
   /** When it was made, in ms since boot. */
   createdMs: number;
@@ -82,7 +82,7 @@ export interface AddressTimes {
   changedMs: number;
 }
 
-/** Where an address is. (struct ifaddrmsg) */
+/** The header of an address. (struct ifaddrmsg) */
 export interface AddressHeader {
   /** Address family. */
   family: AddressFamily;
@@ -90,17 +90,17 @@ export interface AddressHeader {
   prefixLength: number;
   /** The low byte of the flags; see flags. */
   flagsByte: AddressFlags;
-  /** How far it is known. */
+  /** Its scope. */
   scope: RouteScope;
   /** Interface index. */
   index: number;
 }
 
-/** What a link is. (struct ifinfomsg) */
+/** The header of a link. (struct ifinfomsg) */
 export interface LinkHeader {
   /** Address family: unspec for the link itself. */
   family: AddressFamily;
-  /** What it is to the network layer (ARPHRD_). */
+  /** Hardware type (ARPHRD_). */
   type: LinkType;
   /** Interface index. */
   index: number;
@@ -112,7 +112,7 @@ export interface LinkHeader {
 
 /** Times of IPv6 on a link. (struct ifla_cacheinfo) */
 export interface Inet6Times {
-  /** Longest packet put together, in bytes. */
+  /** Largest reassembled packet, in bytes. */
   maxReassembly: number;
   /** When its addresses last changed, in ms since boot. */
   changedMs: number;
@@ -132,9 +132,9 @@ export interface VlanFlags {
 
 /** A priority. (struct ifla_vlan_qos_mapping) */
 export interface VlanQosMapping {
-  /** What it is. */
+  /** The old value. */
   from: number;
-  /** What it becomes. */
+  /** The new value. */
   to: number;
 }
 
@@ -150,7 +150,7 @@ export interface NeighbourTimes {
   references: number;
 }
 
-/** Where a neighbour is. (struct ndmsg) */
+/** The header of a neighbour. (struct ndmsg) */
 export interface NeighbourHeader {
   /** Address family; bridge for an entry of a forwarding table. */
   family: AddressFamily;
@@ -160,7 +160,7 @@ export interface NeighbourHeader {
   state: NeighbourState;
   /** Flags. */
   flags: NeighbourFlags;
-  /** What packets to it are. */
+  /** Type of the packets sent to it. */
   type: RouteType;
 }
 
@@ -180,11 +180,11 @@ export interface NexthopMember {
   weightHigh: number;
 }
 
-/** What a next hop object is. (struct nhmsg) */
+/** The header of a next hop object. (struct nhmsg) */
 export interface NexthopHeader {
   /** Address family. */
   family: AddressFamily;
-  /** How far it is. */
+  /** Its scope. */
   scope: RouteScope;
   /** Who made it. */
   protocol: RouteProtocol;
@@ -192,11 +192,11 @@ export interface NexthopHeader {
   flags: NexthopFlags;
 }
 
-/** How long it lasts. (struct prefix_cacheinfo) */
+/** Its lifetime. (struct prefix_cacheinfo) */
 export interface PrefixTimes {
   /** Seconds until it is deprecated; NO_LIMIT for never. */
   preferredSeconds: number;
-  /** Seconds until it goes; NO_LIMIT for never. */
+  /** Seconds until it is removed; NO_LIMIT for never. */
   validSeconds: number;
 }
 
@@ -220,7 +220,7 @@ export interface RouteCache {
   references: number;
   /** Ms since its last use. */
   unusedMs: number;
-  /** Ms until it goes; NO_LIMIT for never. */
+  /** Milliseconds until it is removed; NO_LIMIT for never. */
   expiresMs: number;
   /** Error that its packets get, as errno. */
   error: number;
@@ -240,7 +240,7 @@ export interface RouteMulticastCounts {
   packets: bigint;
   /** Bytes. */
   bytes: bigint;
-  /** Packets that came in elsewhere. */
+  /** Packets that arrived on another interface. */
   wrongInterface: bigint;
 }
 
@@ -250,7 +250,7 @@ export interface RtGenMsg {
   family: AddressFamily;
 }
 
-/** What a route is. (struct rtmsg) */
+/** The header of a route. (struct rtmsg) */
 export interface RouteHeader {
   /** Address family. */
   family: AddressFamily;
@@ -264,9 +264,9 @@ export interface RouteHeader {
   tableByte: number;
   /** Who made it. */
   protocol: RouteProtocol;
-  /** How far the destination is. */
+  /** The scope of the destination. */
   scope: RouteScope;
-  /** What happens to its packets. */
+  /** What is done with its packets. */
   type: RouteType;
   /** Flags. */
   flags: RouteFlags;
@@ -402,7 +402,7 @@ export interface LinkStats {
   txCompressed: bigint;
   /** Packets received while inactive. */
   rxNohandler?: bigint;
-  /** Packets received that were for others. */
+  /** Packets received for other hosts. */
   rxOtherhostDropped?: bigint;
   /** What newer kernels append. */
   more?: Uint8Array;
@@ -416,7 +416,7 @@ export interface RouteVia {
   address: string;
 }
 
-/** What IPv6 says of a link. */
+/** IPv6 settings of a link. */
 export interface Inet6Link {
   /** State of autoconfiguration (IF_). (IFLA_INET6_FLAGS) */
   flags?: number;
@@ -426,13 +426,13 @@ export interface Inet6Link {
   conf?: number[];
   /** Counters, the first is how many follow. (IFLA_INET6_STATS) */
   stats?: bigint[];
-  /** Not sent any more. (IFLA_INET6_MCAST) */
+  /** No longer sent. (IFLA_INET6_MCAST) */
   mcast?: Uint8Array;
   /** Counters of ICMPv6, likewise. (IFLA_INET6_ICMP6STATS) */
   icmpStats?: bigint[];
   /** The lower half of addresses it makes. (IFLA_INET6_TOKEN) */
   token?: string;
-  /** How it makes them. (IFLA_INET6_ADDR_GEN_MODE) */
+  /** How they are generated. (IFLA_INET6_ADDR_GEN_MODE) */
   addrGenMode?: number;
   /** Largest packet, as a router announced it. (IFLA_INET6_RA_MTU) */
   raMtu?: number;
@@ -440,7 +440,7 @@ export interface Inet6Link {
   unknown?: RawAttribute[];
 }
 
-/** What the attributes of IPv6 on a link say; those that were there. */
+/** The IPv6 attributes of a link; those that were present. */
 export interface Inet6Attributes {
   /** Its name. (IFLA_IFNAME) */
   name?: string;
@@ -452,7 +452,7 @@ export interface Inet6Attributes {
   linkIndex?: number;
   /** Its state. (IFLA_OPERSTATE) */
   operState?: LinkOperState;
-  /** What IPv6 says of it. (IFLA_PROTINFO) */
+  /** Its IPv6 settings. (IFLA_PROTINFO) */
   inet6?: Inet6Link;
   /** Attributes this library does not know, as they came. */
   unknown?: RawAttribute[];
@@ -462,7 +462,7 @@ export interface Inet6Attributes {
 export interface ProtoDownReason {
   /** In a request: the bits that count. (IFLA_PROTO_DOWN_REASON_MASK) */
   mask?: number;
-  /** The reasons, a bit each. (IFLA_PROTO_DOWN_REASON_VALUE) */
+  /** The reasons, one bit each. (IFLA_PROTO_DOWN_REASON_VALUE) */
   value?: number;
   /** Attributes this library does not know, as they came. */
   unknown?: RawAttribute[];
@@ -472,7 +472,7 @@ export interface ProtoDownReason {
 export interface XdpInfo {
   /** In a request: the program, as a descriptor. (IFLA_XDP_FD) */
   fd?: number;
-  /** Where: 0 nowhere, 1 driver, 2 generic, 3 device, 4 several. (IFLA_XDP_ATTACHED) */
+  /** Attached to: 0 nothing, 1 the driver, 2 generic, 3 the device, 4 several. (IFLA_XDP_ATTACHED) */
   attached?: number;
   /** Flags. (IFLA_XDP_FLAGS) */
   flags?: number;
@@ -520,7 +520,7 @@ export interface VethData {
   unknown?: RawAttribute[];
 }
 
-/** How priorities become others. */
+/** A mapping of priorities. */
 export interface VlanQos {
   /** Each priority that changes. (IFLA_VLAN_QOS_MAPPING) */
   mappings?: VlanQosMapping[];
@@ -536,9 +536,9 @@ export interface VlanData {
   id?: number;
   /** Flags. (IFLA_VLAN_FLAGS) */
   flags?: VlanFlags;
-  /** Priorities of what comes. (IFLA_VLAN_INGRESS_QOS) */
+  /** Priorities of received packets. (IFLA_VLAN_INGRESS_QOS) */
   ingressQos?: VlanQos;
-  /** Priorities of what goes. (IFLA_VLAN_EGRESS_QOS) */
+  /** Priorities of sent packets. (IFLA_VLAN_EGRESS_QOS) */
   egressQos?: VlanQos;
   /** Attributes this library does not know, as they came. */
   unknown?: RawAttribute[];
@@ -558,15 +558,15 @@ export interface BridgeData {
   forwardDelayMs?: number;
   /** Between two hellos. (IFLA_BR_HELLO_TIME) */
   helloTimeMs?: number;
-  /** How long what others said counts. (IFLA_BR_MAX_AGE) */
+  /** How long received information is valid. (IFLA_BR_MAX_AGE) */
   maxAgeMs?: number;
-  /** How long an address is remembered. (IFLA_BR_AGEING_TIME) */
+  /** How long a learned address is kept. (IFLA_BR_AGEING_TIME) */
   ageingTimeMs?: number;
   /** Spanning tree: 0 off, 1 in the kernel, 2 by a program. (IFLA_BR_STP_STATE) */
   stpState?: number;
   /** Its priority. (IFLA_BR_PRIORITY) */
   priority?: number;
-  /** Whether VLANs are told apart. (IFLA_BR_VLAN_FILTERING) */
+  /** Whether VLANs are filtered. (IFLA_BR_VLAN_FILTERING) */
   vlanFiltering?: number;
   /** Reserved addresses that are passed on, a bit each. (IFLA_BR_GROUP_FWD_MASK) */
   groupFwdMask?: number;
@@ -576,7 +576,7 @@ export interface BridgeData {
   rootId?: Uint8Array;
   /** The port towards the root. (IFLA_BR_ROOT_PORT) */
   rootPort?: number;
-  /** What the way to the root costs. (IFLA_BR_ROOT_PATH_COST) */
+  /** Path cost to the root. (IFLA_BR_ROOT_PATH_COST) */
   rootPathCost?: number;
   /** Whether a change is under way. (IFLA_BR_TOPOLOGY_CHANGE) */
   topologyChange?: number;
@@ -596,7 +596,7 @@ export interface BridgeData {
   stpMode?: number;
   /** Ethernet type of its VLANs. (IFLA_BR_VLAN_PROTOCOL) */
   vlanProtocol?: number;
-  /** VLAN of what has none. (IFLA_BR_VLAN_DEFAULT_PVID) */
+  /** VLAN of untagged packets. (IFLA_BR_VLAN_DEFAULT_PVID) */
   vlanDefaultPvid?: number;
   /** Whether VLANs are counted. (IFLA_BR_VLAN_STATS_ENABLED) */
   vlanStatsEnabled?: number;
@@ -604,15 +604,15 @@ export interface BridgeData {
   vlanStatsPerPort?: number;
   /** Whether it counts as a multicast router. (IFLA_BR_MCAST_ROUTER) */
   mcastRouter?: number;
-  /** Whether it looks who wants multicast. (IFLA_BR_MCAST_SNOOPING) */
+  /** Whether it snoops multicast membership. (IFLA_BR_MCAST_SNOOPING) */
   mcastSnooping?: number;
-  /** Whether it asks under its own address. (IFLA_BR_MCAST_QUERY_USE_IFADDR) */
+  /** Whether queries use its own address as source. (IFLA_BR_MCAST_QUERY_USE_IFADDR) */
   mcastQueryUseIfaddr?: number;
-  /** Whether it asks. (IFLA_BR_MCAST_QUERIER) */
+  /** Whether it sends queries. (IFLA_BR_MCAST_QUERIER) */
   mcastQuerier?: number;
   /** Whether multicast is counted. (IFLA_BR_MCAST_STATS_ENABLED) */
   mcastStatsEnabled?: number;
-  /** Not used any more. (IFLA_BR_MCAST_HASH_ELASTICITY) */
+  /** No longer used. (IFLA_BR_MCAST_HASH_ELASTICITY) */
   mcastHashElasticity?: number;
   /** Most entries of the multicast table. (IFLA_BR_MCAST_HASH_MAX) */
   mcastHashMax?: number;
@@ -630,7 +630,7 @@ export interface BridgeData {
   mcastLastMemberIntvlMs?: number;
   /** Until a group ends. (IFLA_BR_MCAST_MEMBERSHIP_INTVL) */
   mcastMembershipIntvlMs?: number;
-  /** Until another who asks counts as gone. (IFLA_BR_MCAST_QUERIER_INTVL) */
+  /** Time until another querier counts as gone. (IFLA_BR_MCAST_QUERIER_INTVL) */
   mcastQuerierIntvlMs?: number;
   /** Between two queries. (IFLA_BR_MCAST_QUERY_INTVL) */
   mcastQueryIntvlMs?: number;
@@ -661,25 +661,25 @@ export interface BridgeData {
   unknown?: RawAttribute[];
 }
 
-/** An xfrm interface: the way of packets through SAs with its id. */
+/** An xfrm interface: its packets pass through SAs with its id. */
 export interface XfrmLinkData {
   /** Interface index of the device below; 0 for none. (IFLA_XFRM_LINK) */
   link?: number;
   /** The id that SAs and policies carry as if_id. (IFLA_XFRM_IF_ID) */
   ifId?: number;
-  /** The id comes with each packet, not from here. (IFLA_XFRM_COLLECT_METADATA) */
+  /** The id is set by each packet’s metadata, not here. (IFLA_XFRM_COLLECT_METADATA) */
   collectMetadata?: true;
   /** Attributes this library does not know, as they came. */
   unknown?: RawAttribute[];
 }
 
-/** A vti: a tunnel whose packets SAs with its mark protect. */
+/** A VTI: a tunnel whose packets are protected by SAs with its mark. */
 export interface VtiData {
   /** Interface index of the device below; 0 for none. (IFLA_VTI_LINK) */
   link?: number;
-  /** Mark of what comes. (IFLA_VTI_IKEY) */
+  /** Mark of received packets. (IFLA_VTI_IKEY) */
   ikey?: number;
-  /** Mark of what goes. (IFLA_VTI_OKEY) */
+  /** Mark of sent packets. (IFLA_VTI_OKEY) */
   okey?: number;
   /** Its own address. (IFLA_VTI_LOCAL) */
   local?: string;
@@ -723,7 +723,7 @@ export interface IpTunnelData {
   sixRdRelayPrefixLength?: number;
   /** Mark its own packets get. (IFLA_IPTUN_FWMARK) */
   fwmark?: number;
-  /** Further wrapping: 0 none, 1 FOU, 2 GUE. (IFLA_IPTUN_ENCAP_TYPE) */
+  /** Further encapsulation: 0 none, 1 FOU, 2 GUE. (IFLA_IPTUN_ENCAP_TYPE) */
   encapType?: number;
   /** Its source port. (IFLA_IPTUN_ENCAP_SPORT) */
   encapSport?: number;
@@ -731,7 +731,7 @@ export interface IpTunnelData {
   encapDport?: number;
   /** Its flags. (IFLA_IPTUN_ENCAP_FLAGS) */
   encapFlags?: number;
-  /** The ends come with each packet. (IFLA_IPTUN_COLLECT_METADATA) */
+  /** The endpoints are set by each packet’s metadata. (IFLA_IPTUN_COLLECT_METADATA) */
   collectMetadata?: true;
   /** Attributes this library does not know, as they came. */
   unknown?: RawAttribute[];
@@ -741,13 +741,13 @@ export interface IpTunnelData {
 export interface GreData {
   /** Interface index of the device below; 0 for none. (IFLA_GRE_LINK) */
   link?: number;
-  /** Flags of what comes, as in the GRE header. (IFLA_GRE_IFLAGS) */
+  /** Flags of received packets, as in the GRE header. (IFLA_GRE_IFLAGS) */
   iflags?: number;
-  /** Flags of what goes, as in the GRE header. (IFLA_GRE_OFLAGS) */
+  /** Flags of sent packets, as in the GRE header. (IFLA_GRE_OFLAGS) */
   oflags?: number;
-  /** Key of what comes. (IFLA_GRE_IKEY) */
+  /** Key of received packets. (IFLA_GRE_IKEY) */
   ikey?: number;
-  /** Key of what goes. (IFLA_GRE_OKEY) */
+  /** Key of sent packets. (IFLA_GRE_OKEY) */
   okey?: number;
   /** Its own address. (IFLA_GRE_LOCAL) */
   local?: string;
@@ -767,7 +767,7 @@ export interface GreData {
   pmtudisc?: number;
   /** Mark its own packets get. (IFLA_GRE_FWMARK) */
   fwmark?: number;
-  /** Further wrapping: 0 none, 1 FOU, 2 GUE. (IFLA_GRE_ENCAP_TYPE) */
+  /** Further encapsulation: 0 none, 1 FOU, 2 GUE. (IFLA_GRE_ENCAP_TYPE) */
   encapType?: number;
   /** Its source port. (IFLA_GRE_ENCAP_SPORT) */
   encapSport?: number;
@@ -777,7 +777,7 @@ export interface GreData {
   encapFlags?: number;
   /** Whether inner packets that must not be split may be. (IFLA_GRE_IGNORE_DF) */
   ignoreDf?: number;
-  /** The ends come with each packet. (IFLA_GRE_COLLECT_METADATA) */
+  /** The endpoints are set by each packet’s metadata. (IFLA_GRE_COLLECT_METADATA) */
   collectMetadata?: true;
   /** ERSPAN: index. (IFLA_GRE_ERSPAN_INDEX) */
   erspanIndex?: number;
@@ -797,25 +797,25 @@ export interface BridgePortData {
   state?: BridgePortState;
   /** Its priority. (IFLA_BRPORT_PRIORITY) */
   priority?: number;
-  /** What sending through it costs. (IFLA_BRPORT_COST) */
+  /** Path cost of the port. (IFLA_BRPORT_COST) */
   cost?: number;
   /** Whether packets may go back where they came from. (IFLA_BRPORT_MODE) */
   mode?: number;
   /** Whether spanning tree packets close it. (IFLA_BRPORT_GUARD) */
   guard?: number;
-  /** Whether it may become the way to the root. (IFLA_BRPORT_PROTECT) */
+  /** Whether it may become the root port. (IFLA_BRPORT_PROTECT) */
   protect?: number;
   /** Whether a group ends at once. (IFLA_BRPORT_FAST_LEAVE) */
   fastLeave?: number;
-  /** Whether multicast becomes unicast. (IFLA_BRPORT_MCAST_TO_UCAST) */
+  /** Whether multicast is sent as unicast. (IFLA_BRPORT_MCAST_TO_UCAST) */
   mcastToUcast?: number;
   /** Whether it learns addresses. (IFLA_BRPORT_LEARNING) */
   learning?: number;
   /** Whether packets to unknown addresses go out. (IFLA_BRPORT_UNICAST_FLOOD) */
   unicastFlood?: number;
-  /** Whether multicast nobody asked for goes out. (IFLA_BRPORT_MCAST_FLOOD) */
+  /** Whether unregistered multicast is flooded to it. (IFLA_BRPORT_MCAST_FLOOD) */
   mcastFlood?: number;
-  /** Whether broadcasts go out. (IFLA_BRPORT_BCAST_FLOOD) */
+  /** Whether broadcasts are flooded to it. (IFLA_BRPORT_BCAST_FLOOD) */
   bcastFlood?: number;
   /** Whether ARP is answered for others. (IFLA_BRPORT_PROXYARP) */
   proxyarp?: number;
@@ -827,7 +827,7 @@ export interface BridgePortData {
   bridgeId?: Uint8Array;
   /** The port it leads to. (IFLA_BRPORT_DESIGNATED_PORT) */
   designatedPort?: number;
-  /** What the way to the root costs from there. (IFLA_BRPORT_DESIGNATED_COST) */
+  /** Path cost from there to the root. (IFLA_BRPORT_DESIGNATED_COST) */
   designatedCost?: number;
   /** Its id. (IFLA_BRPORT_ID) */
   id?: number;
@@ -837,7 +837,7 @@ export interface BridgePortData {
   topologyChangeAck?: number;
   /** Whether its configuration is being sent. (IFLA_BRPORT_CONFIG_PENDING) */
   configPending?: number;
-  /** Whether VLANs become tunnels. (IFLA_BRPORT_VLAN_TUNNEL) */
+  /** Whether VLANs are mapped to tunnel ids. (IFLA_BRPORT_VLAN_TUNNEL) */
   vlanTunnel?: number;
   /** Reserved addresses that are passed on, a bit each. (IFLA_BRPORT_GROUP_FWD_MASK) */
   groupFwdMask?: number;
@@ -857,7 +857,7 @@ export interface BridgePortData {
   neighVlanSuppress?: number;
   /** Whether unasked answers are passed on. (IFLA_BRPORT_NEIGH_FORWARD_GRAT) */
   neighForwardGrat?: number;
-  /** Until what was heard is too old. (IFLA_BRPORT_MESSAGE_AGE_TIMER) */
+  /** Time until received information is too old. (IFLA_BRPORT_MESSAGE_AGE_TIMER) */
   messageAgeTimerMs?: number;
   /** Until its next state. (IFLA_BRPORT_FORWARD_DELAY_TIMER) */
   forwardDelayTimerMs?: number;
@@ -885,7 +885,7 @@ export interface BridgePortData {
   unknown?: RawAttribute[];
 }
 
-/** What kind of link it is. */
+/** Its kind, and the settings of that kind. */
 export interface LinkInfo {
   /** Its kind, as veth or xfrm; physical devices have none. (IFLA_INFO_KIND) */
   kind?: string;
@@ -917,7 +917,7 @@ export interface LinkInfo {
   unknown?: RawAttribute[];
 }
 
-/** What IPv4 says of a link. */
+/** IPv4 settings of a link. */
 export interface InetLink {
   /** Settings, IPV4_DEVCONF_ 1 first. (IFLA_INET_CONF) */
   conf?: number[];
@@ -925,7 +925,7 @@ export interface InetLink {
   unknown?: RawAttribute[];
 }
 
-/** What protocols say of a link. */
+/** Settings of a link, by protocol. */
 export interface LinkFamilies {
   /** IPv4. (AF_INET) */
   inet?: InetLink;
@@ -963,7 +963,7 @@ export interface DpllPin {
   unknown?: RawAttribute[];
 }
 
-/** What the attributes of a link say; those that were there. */
+/** The attributes of a link; those that were present. */
 export interface LinkAttributes {
   /** Its name; may hold any character but white space, / and NUL. (IFLA_IFNAME) */
   name?: string;
@@ -983,21 +983,21 @@ export interface LinkAttributes {
   maxMtu?: number;
   /** Its group. (IFLA_GROUP) */
   group?: number;
-  /** How many want all packets. (IFLA_PROMISCUITY) */
+  /** Users of promiscuous mode. (IFLA_PROMISCUITY) */
   promiscuity?: number;
-  /** How many want all multicast (kernel 6.0). (IFLA_ALLMULTI) */
+  /** Users of all-multicast mode (kernel 6.0). (IFLA_ALLMULTI) */
   allmulti?: number;
   /** Send queues. (IFLA_NUM_TX_QUEUES) */
   numTxQueues?: number;
   /** Most segments the network layer hands it at once. (IFLA_GSO_MAX_SEGS) */
   gsoMaxSegs?: number;
-  /** Most bytes, likewise. (IFLA_GSO_MAX_SIZE) */
+  /** Most bytes that the network layer hands it at once. (IFLA_GSO_MAX_SIZE) */
   gsoMaxSize?: number;
-  /** Most bytes put together on receiving. (IFLA_GRO_MAX_SIZE) */
+  /** Largest packet aggregated on receive (GRO), in bytes. (IFLA_GRO_MAX_SIZE) */
   groMaxSize?: number;
   /** Most bytes, of IPv4 (kernel 6.3). (IFLA_GSO_IPV4_MAX_SIZE) */
   gsoIpv4MaxSize?: number;
-  /** Most bytes put together, of IPv4 (kernel 6.3). (IFLA_GRO_IPV4_MAX_SIZE) */
+  /** Largest IPv4 packet aggregated on receive (GRO), in bytes (kernel 6.3). (IFLA_GRO_IPV4_MAX_SIZE) */
   groIpv4MaxSize?: number;
   /** Most bytes the device can split. (IFLA_TSO_MAX_SIZE) */
   tsoMaxSize?: number;
@@ -1013,11 +1013,11 @@ export interface LinkAttributes {
   carrier?: number;
   /** A description. (IFLA_IFALIAS) */
   alias?: string;
-  /** How often the carrier came or went. (IFLA_CARRIER_CHANGES) */
+  /** How often the carrier changed. (IFLA_CARRIER_CHANGES) */
   carrierChanges?: number;
-  /** How often it came. (IFLA_CARRIER_UP_COUNT) */
+  /** How often the carrier came up. (IFLA_CARRIER_UP_COUNT) */
   carrierUpCount?: number;
-  /** How often it went. (IFLA_CARRIER_DOWN_COUNT) */
+  /** How often the carrier went down. (IFLA_CARRIER_DOWN_COUNT) */
   carrierDownCount?: number;
   /** Bytes it needs before a packet (kernel 6.18). (IFLA_HEADROOM) */
   headroom?: number;
@@ -1047,7 +1047,7 @@ export interface LinkAttributes {
   numVf?: number;
   /** Programs attached. (IFLA_XDP) */
   xdp?: XdpInfo;
-  /** What kind of link it is. (IFLA_LINKINFO) */
+  /** Its kind, and the settings of that kind. (IFLA_LINKINFO) */
   info?: LinkInfo;
   /** In a DELLINK: the namespace it moved to, its id here. (IFLA_NEW_NETNSID) */
   newNetnsId?: number;
@@ -1059,9 +1059,9 @@ export interface LinkAttributes {
   linkIndex?: number;
   /** The namespace of linkIndex, if it is another: its id here. (IFLA_LINK_NETNSID) */
   linkNetnsId?: number;
-  /** How its send queue is ordered. (IFLA_QDISC) */
+  /** Its queueing discipline. (IFLA_QDISC) */
   qdisc?: string;
-  /** What protocols say. (IFLA_AF_SPEC) */
+  /** Settings by protocol. (IFLA_AF_SPEC) */
   families?: LinkFamilies;
   /** Resources of the device. (IFLA_MAP) */
   map?: LinkMap;
@@ -1085,7 +1085,7 @@ export interface LinkAttributes {
   netNsPid?: number;
   /** In a request: move it to this open namespace file. (IFLA_NET_NS_FD) */
   netNsFd?: number;
-  /** In a request: what is asked for beside (RTEXT_FILTER_). (IFLA_EXT_MASK) */
+  /** In a request: additional information to include (RTEXT_FILTER_). (IFLA_EXT_MASK) */
   extMask?: number;
   /** Attributes this library does not know, as they came. */
   unknown?: RawAttribute[];
@@ -1103,7 +1103,7 @@ export interface BridgeFamily {
   unknown?: RawAttribute[];
 }
 
-/** What the attributes of a port say; those that were there. */
+/** The attributes of a port; those that were present. */
 export interface PortAttributes {
   /** Its name. (IFLA_IFNAME) */
   name?: string;
@@ -1125,11 +1125,11 @@ export interface PortAttributes {
   unknown?: RawAttribute[];
 }
 
-/** What the attributes of an address say; those that were there. */
+/** The attributes of an address; those that were present. */
 export interface AddressAttributes {
   /** The address; on a point-to-point link that of the other end. (IFA_ADDRESS) */
   address?: string;
-  /** One’s own address; an IPv6 address without other end lacks it. (IFA_LOCAL) */
+  /** The local address; absent for an IPv6 address without a peer. (IFA_LOCAL) */
   local?: string;
   /** Broadcast address. (IFA_BROADCAST) */
   broadcast?: string;
@@ -1145,9 +1145,9 @@ export interface AddressAttributes {
   flags?: AddressFlags;
   /** Metric of the route to its network. (IFA_RT_PRIORITY) */
   metric?: number;
-  /** How long it lasts. (IFA_CACHEINFO) */
+  /** Its lifetime. (IFA_CACHEINFO) */
   times?: AddressTimes;
-  /** How many want it (kernel 7.3). (IFA_MC_USERS) */
+  /** Users of it (kernel 7.3). (IFA_MC_USERS) */
   multicastUsers?: number;
   /** The namespace asked for, its id here. (IFA_TARGET_NETNSID) */
   targetNetnsId?: number;
@@ -1155,7 +1155,7 @@ export interface AddressAttributes {
   unknown?: RawAttribute[];
 }
 
-/** What the attributes of a neighbour say; those that were there. */
+/** The attributes of a neighbour; those that were present. */
 export interface NeighbourAttributes {
   /** Its address; in a forwarding table, where its packets are sent. (NDA_DST) */
   dst?: string;
@@ -1165,7 +1165,7 @@ export interface NeighbourAttributes {
   master?: number;
   /** Further flags (NTF_EXT_). (NDA_FLAGS_EXT) */
   flagsExt?: NeighbourExtFlags;
-  /** Times it was asked for. (NDA_PROBES) */
+  /** How often it was requested. (NDA_PROBES) */
   probes?: number;
   /** Use. (NDA_CACHEINFO) */
   times?: NeighbourTimes;
@@ -1195,7 +1195,7 @@ export interface NeighbourAttributes {
   unknown?: RawAttribute[];
 }
 
-/** Settings of IP on a link; those that were there. */
+/** IP settings of a link; those that were present. */
 export interface NetconfAttributes {
   /** Interface index; -1 for all, -2 for new ones. (NETCONFA_IFINDEX) */
   index?: number;
@@ -1263,7 +1263,7 @@ export interface RouteIpEncap {
   id?: bigint;
   /** The other end. (LWTUNNEL_IP_DST) */
   dst?: string;
-  /** One’s own end. (LWTUNNEL_IP_SRC) */
+  /** The local end. (LWTUNNEL_IP_SRC) */
   src?: string;
   /** Type of service. (LWTUNNEL_IP_TOS) */
   tos?: number;
@@ -1283,7 +1283,7 @@ export interface RouteIp6Encap {
   id?: bigint;
   /** The other end. (LWTUNNEL_IP6_DST) */
   dst?: string;
-  /** One’s own end. (LWTUNNEL_IP6_SRC) */
+  /** The local end. (LWTUNNEL_IP6_SRC) */
   src?: string;
   /** Traffic class. (LWTUNNEL_IP6_TC) */
   trafficClass?: number;
@@ -1307,7 +1307,7 @@ export interface RouteXfrmEncap {
   unknown?: RawAttribute[];
 }
 
-/** What the attributes of a next hop object say; those that were there. */
+/** The attributes of a next hop object; those that were present. */
 export interface NexthopAttributes {
   /** Its id. (NHA_ID) */
   id?: number;
@@ -1321,21 +1321,21 @@ export interface NexthopAttributes {
   bucket?: NexthopResilientBucket;
   /** Packets are dropped. (NHA_BLACKHOLE) */
   blackhole?: true;
-  /** Interface index of where packets go. (NHA_OIF) */
+  /** Interface index of the outgoing link. (NHA_OIF) */
   oif?: number;
   /** The next router. (NHA_GATEWAY) */
   gateway?: string;
-  /** How packets are wrapped in MPLS. (NHA_ENCAP) */
+  /** Encapsulation in MPLS. (NHA_ENCAP) */
   encapMpls?: RouteMplsEncap;
-  /** How packets are wrapped in IPv4. (NHA_ENCAP) */
+  /** Encapsulation in IPv4. (NHA_ENCAP) */
   encapIp?: RouteIpEncap;
-  /** How packets are wrapped in IPv6. (NHA_ENCAP) */
+  /** Encapsulation in IPv6. (NHA_ENCAP) */
   encapIp6?: RouteIp6Encap;
-  /** How packets pass an xfrm interface. (NHA_ENCAP) */
+  /** Encapsulation by an xfrm interface. (NHA_ENCAP) */
   encapXfrm?: RouteXfrmEncap;
-  /** How packets are wrapped, as it came. (NHA_ENCAP) */
+  /** Encapsulation, undecoded. (NHA_ENCAP) */
   encap?: Uint8Array;
-  /** How packets are wrapped. (NHA_ENCAP_TYPE) */
+  /** Encapsulation of packets. (NHA_ENCAP_TYPE) */
   encapType?: RouteEncapType;
   /** For forwarding tables. (NHA_FDB) */
   fdb?: true;
@@ -1349,13 +1349,13 @@ export interface NexthopAttributes {
   hwStatsUsed?: number;
   /** In a request: groups only. (NHA_GROUPS) */
   groups?: true;
-  /** In a request: those of this bridge or VRF. (NHA_MASTER) */
+  /** In a request: only those of this bridge or VRF. (NHA_MASTER) */
   master?: number;
   /** Attributes this library does not know, as they came. */
   unknown?: RawAttribute[];
 }
 
-/** What is said of a namespace; what was there. */
+/** The attributes of a namespace; those that were present. */
 export interface NsidAttributes {
   /** Its id here; -1 for none. (NETNSA_NSID) */
   nsid?: number;
@@ -1371,11 +1371,11 @@ export interface NsidAttributes {
   unknown?: RawAttribute[];
 }
 
-/** What a router announced. */
+/** A router’s announcement. */
 export interface PrefixAttributes {
   /** The prefix. (PREFIX_ADDRESS) */
   address?: string;
-  /** How long it lasts. (PREFIX_CACHEINFO) */
+  /** Its lifetime. (PREFIX_CACHEINFO) */
   times?: PrefixTimes;
   /** Attributes this library does not know, as they came. */
   unknown?: RawAttribute[];
@@ -1383,7 +1383,7 @@ export interface PrefixAttributes {
 
 /** Metrics of a route. */
 export interface RouteMetrics {
-  /** Those that must not be changed, a bit each. (RTAX_LOCK) */
+  /** Metrics that must not be changed, one bit each. (RTAX_LOCK) */
   lock?: number;
   /** Largest packet, in bytes. (RTAX_MTU) */
   mtu?: number;
@@ -1391,15 +1391,15 @@ export interface RouteMetrics {
   window?: number;
   /** Round trip time. (RTAX_RTT) */
   rttMs?: number;
-  /** How much it varies. (RTAX_RTTVAR) */
+  /** Variance of the round trip time. (RTAX_RTTVAR) */
   rttVarMs?: number;
   /** Slow start threshold, in packets. (RTAX_SSTHRESH) */
   ssthresh?: number;
   /** Congestion window, in packets. (RTAX_CWND) */
   cwnd?: number;
-  /** Segment size told to the other end, in bytes. (RTAX_ADVMSS) */
+  /** Segment size announced to the peer, in bytes. (RTAX_ADVMSS) */
   advMss?: number;
-  /** Packets that may come out of order. (RTAX_REORDERING) */
+  /** Packets that may arrive out of order. (RTAX_REORDERING) */
   reordering?: number;
   /** Hop limit. (RTAX_HOPLIMIT) */
   hopLimit?: number;
@@ -1413,7 +1413,7 @@ export interface RouteMetrics {
   initRwnd?: number;
   /** Whether acknowledgements are sent at once. (RTAX_QUICKACK) */
   quickAck?: number;
-  /** How congestion is controlled. (RTAX_CC_ALGO) */
+  /** Congestion control algorithm. (RTAX_CC_ALGO) */
   congestionControl?: string;
   /** Whether TCP Fast Open needs no cookie. (RTAX_FASTOPEN_NO_COOKIE) */
   fastopenNoCookie?: number;
@@ -1421,7 +1421,7 @@ export interface RouteMetrics {
   unknown?: RawAttribute[];
 }
 
-/** What the attributes of one way of several say. */
+/** The attributes of one next hop of a multipath route. */
 export interface RouteNexthopAttributes {
   /** The next router. (RTA_GATEWAY) */
   gateway?: string;
@@ -1431,35 +1431,35 @@ export interface RouteNexthopAttributes {
   flow?: number;
   /** Labels packets get (MPLS). (RTA_NEWDST) */
   newdst?: string;
-  /** How packets are wrapped in MPLS. (RTA_ENCAP) */
+  /** Encapsulation in MPLS. (RTA_ENCAP) */
   encapMpls?: RouteMplsEncap;
-  /** How packets are wrapped in IPv4. (RTA_ENCAP) */
+  /** Encapsulation in IPv4. (RTA_ENCAP) */
   encapIp?: RouteIpEncap;
-  /** How packets are wrapped in IPv6. (RTA_ENCAP) */
+  /** Encapsulation in IPv6. (RTA_ENCAP) */
   encapIp6?: RouteIp6Encap;
-  /** How packets pass an xfrm interface. (RTA_ENCAP) */
+  /** Encapsulation by an xfrm interface. (RTA_ENCAP) */
   encapXfrm?: RouteXfrmEncap;
-  /** How packets are wrapped, as it came. (RTA_ENCAP) */
+  /** Encapsulation, undecoded. (RTA_ENCAP) */
   encap?: Uint8Array;
-  /** How packets are wrapped. (RTA_ENCAP_TYPE) */
+  /** Encapsulation of packets. (RTA_ENCAP_TYPE) */
   encapType?: RouteEncapType;
   /** Attributes this library does not know, as they came. */
   unknown?: RawAttribute[];
 }
 
-/** What the attributes of a route say; those that were there. */
+/** The attributes of a route; those that were present. */
 export interface RouteAttributes {
   /** Its table. (RTA_TABLE) */
   table?: number;
   /** Id of the next hop object it uses. (RTA_NH_ID) */
   nexthopId?: number;
-  /** Destination network; not there for all. (RTA_DST) */
+  /** Destination network; absent for all. (RTA_DST) */
   dst?: string;
-  /** Source network; not there for any. (RTA_SRC) */
+  /** Source network; absent for any. (RTA_SRC) */
   src?: string;
-  /** Interface index of where packets come from. (RTA_IIF) */
+  /** Interface index of the incoming link. (RTA_IIF) */
   iif?: number;
-  /** Its metric: the least is preferred. (RTA_PRIORITY) */
+  /** Its metric: the lowest is preferred. (RTA_PRIORITY) */
   priority?: number;
   /** Metrics. (RTA_METRICS) */
   metrics?: RouteMetrics;
@@ -1469,21 +1469,21 @@ export interface RouteAttributes {
   gateway?: string;
   /** The next router, of another family. (RTA_VIA) */
   via?: RouteVia;
-  /** Interface index of where packets go. (RTA_OIF) */
+  /** Interface index of the outgoing link. (RTA_OIF) */
   oif?: number;
   /** Realm. (RTA_FLOW) */
   flow?: number;
-  /** How packets are wrapped in MPLS. (RTA_ENCAP) */
+  /** Encapsulation in MPLS. (RTA_ENCAP) */
   encapMpls?: RouteMplsEncap;
-  /** How packets are wrapped in IPv4. (RTA_ENCAP) */
+  /** Encapsulation in IPv4. (RTA_ENCAP) */
   encapIp?: RouteIpEncap;
-  /** How packets are wrapped in IPv6. (RTA_ENCAP) */
+  /** Encapsulation in IPv6. (RTA_ENCAP) */
   encapIp6?: RouteIp6Encap;
-  /** How packets pass an xfrm interface. (RTA_ENCAP) */
+  /** Encapsulation by an xfrm interface. (RTA_ENCAP) */
   encapXfrm?: RouteXfrmEncap;
-  /** How packets are wrapped, as it came. (RTA_ENCAP) */
+  /** Encapsulation, undecoded. (RTA_ENCAP) */
   encap?: Uint8Array;
-  /** How packets are wrapped. (RTA_ENCAP_TYPE) */
+  /** Encapsulation of packets. (RTA_ENCAP_TYPE) */
   encapType?: RouteEncapType;
   /** Several ways. (RTA_MULTIPATH) */
   nexthops?: (RouteNexthop & RouteNexthopAttributes)[];
@@ -1497,9 +1497,9 @@ export interface RouteAttributes {
   pref?: number;
   /** Traffic, of a multicast route. (RTA_MFC_STATS) */
   multicastCounts?: RouteMulticastCounts;
-  /** Until it goes, in a request for an IPv6 route; else see cache. (RTA_EXPIRES) */
+  /** Time until it is removed, in a request for an IPv6 route; otherwise see cache. (RTA_EXPIRES) */
   expiresSeconds?: number;
-  /** Until it goes, of a multicast route. (RTA_EXPIRES) */
+  /** Time until a multicast route is removed. (RTA_EXPIRES) */
   expiresMs?: number;
   /** Labels packets get (MPLS). (RTA_NEWDST) */
   newdst?: string;
@@ -1521,7 +1521,7 @@ export interface RouteAttributes {
   unknown?: RawAttribute[];
 }
 
-/** What the attributes of a rule say; those that were there. */
+/** The attributes of a rule; those that were present. */
 export interface RuleAttributes {
   /** The table it leads to. (FRA_TABLE) */
   table?: number;
@@ -1529,17 +1529,17 @@ export interface RuleAttributes {
   suppressPrefixLength?: number;
   /** Who made it. (FRA_PROTOCOL) */
   protocol?: RouteProtocol;
-  /** Name of the interface packets come from. (FRA_IIFNAME) */
+  /** Name of the incoming interface. (FRA_IIFNAME) */
   iifName?: string;
-  /** Name of the interface packets go to. (FRA_OIFNAME) */
+  /** Name of the outgoing interface. (FRA_OIFNAME) */
   oifName?: string;
-  /** Its place: the least comes first. (FRA_PRIORITY) */
+  /** Its priority: the lowest is evaluated first. (FRA_PRIORITY) */
   priority?: number;
   /** Mark of the packets. (FRA_FWMARK) */
   mark?: number;
   /** Bits of mark that count. (FRA_FWMASK) */
   markMask?: number;
-  /** Priority of the rule it goes to. (FRA_GOTO) */
+  /** Priority of the rule to continue with. (FRA_GOTO) */
   goto?: number;
   /** Id of the tunnel packets came through. (FRA_TUN_ID) */
   tunnelId?: bigint;

@@ -51,6 +51,8 @@ export class Daemon {
   readonly #stateFile: StateFile | undefined;
   #saving: NodeJS.Timeout | undefined;
   #saveFailed = false;
+  /** Read once: each reading differs a little, and would look like a restart. */
+  readonly #processStart = Date.now() / 1000 - process.uptime();
   #reloadOk = true;
   #reloadedAt = Date.now();
   #address: ListenAddress | undefined;
@@ -232,7 +234,7 @@ export class Daemon {
           value,
         }));
       case 'process_start_time_seconds':
-        return one((Date.now() - process.uptime() * 1000) / 1000);
+        return one(this.#processStart);
       case 'process_cpu_seconds': {
         const { user, system } = process.cpuUsage();
         return one((user + system) / 1e6);

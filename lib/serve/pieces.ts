@@ -24,7 +24,7 @@ export const acceptsGzip = (header: string | undefined): boolean =>
 export async function sendPieces(
   response: ServerResponse,
   type: string,
-  pieces: Iterable<string>,
+  pieces: Iterable<string | Uint8Array>,
   gzip: boolean,
 ): Promise<void> {
   response.setHeader('content-type', type);
@@ -43,24 +43,35 @@ export async function sendPieces(
     gone.abort();
     zip?.destroy();
   });
+  let chunks: Uint8Array[] = [];
   let text = '';
+  let length = 0;
   let began = performance.now();
-  const write = async () => {
-    const drained = to.write(text);
+  const taken = () => {
+    if (text !== '') chunks.push(Buffer.from(text));
+    const all = Buffer.concat(chunks);
+    chunks = [];
     text = '';
-    if (!drained) await once(to, 'drain', { signal: gone.signal });
+    length = 0;
+    return all;
   };
   try {
     for (const piece of pieces) {
-      text += piece;
-      if (text.length >= CHUNK) await write();
+      length += piece.length;
+      if (typeof piece === 'string') text += piece;
+      else {
+        if (text !== '') chunks.push(Buffer.from(text));
+        text = '';
+        chunks.push(piece);
+      }
+      if (length >= CHUNK && !to.write(taken())) await once(to, 'drain', { signal: gone.signal });
       if (gone.signal.aborted) return;
       if (performance.now() - began < SLICE) continue;
       await turn();
       began = performance.now();
     }
     if (gone.signal.aborted) return;
-    to.end(text);
+    to.end(taken());
   } catch (error) {
     // The reader left, or an error that the answer can no longer tell.
     response.destroy();

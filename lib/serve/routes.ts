@@ -166,7 +166,7 @@ export class Routes {
     request: IncomingMessage,
     response: ServerResponse,
     type: string,
-    pieces: Iterable<string>,
+    pieces: Iterable<string | Uint8Array>,
   ): void {
     if (this.#busy >= MOST_AT_ONCE) {
       response.setHeader('retry-after', '1');

@@ -2,6 +2,7 @@
 
 import { namespacePath } from '../monitor/namespace-path.ts';
 import { NamespaceWatch } from '../monitor/namespace-watch.ts';
+import type { NetnsReference } from '../socket/index.ts';
 import { isUpState } from '../tunnel/tunnel.ts';
 import type { ServeConfig } from './config.ts';
 import { EventLog } from './event-log.ts';
@@ -18,13 +19,20 @@ export class Service {
   readonly log = new EventLog(this.startedAt);
   readonly #namespaces = new Map<string | null, WatchedNamespace>();
   readonly #around: Surroundings;
+  readonly #pathOf: (name: string) => NetnsReference;
   #named: NamespaceWatch | undefined;
   #config: ServeConfig;
   readonly #closing: Promise<unknown>[] = [];
   /** Of namespaces that were not watched so far. */
   #saved: SavedState = { namespaces: new Map(), isLast: true };
 
-  constructor(config: ServeConfig, lifeCycle: LifeCycle) {
+  /** @param pathOf where a namespace is; default: as `ip netns` names them */
+  constructor(
+    config: ServeConfig,
+    lifeCycle: LifeCycle,
+    pathOf: (name: string) => NetnsReference = namespacePath,
+  ) {
+    this.#pathOf = pathOf;
     this.#config = config;
     this.lifeCycle = lifeCycle;
     const { acquires, thresholds, refresh, tunnelSeries } = config;
@@ -115,8 +123,8 @@ export class Service {
   }
 
   #watch({ netns, allNetns }: ServeConfig): void {
-    const wanted = new Map<string | null, string | undefined>(
-      netns.map((name) => [name, namespacePath(name)]),
+    const wanted = new Map<string | null, NetnsReference | undefined>(
+      netns.map((name) => [name, this.#pathOf(name)]),
     );
     if (netns.length === 0) wanted.set(null, undefined);
     for (const [name, path] of wanted) this.#add(name, path);
@@ -135,7 +143,7 @@ export class Service {
     }
   }
 
-  #add(name: string | null, path: string | undefined): void {
+  #add(name: string | null, path: NetnsReference | undefined): void {
     if (this.#namespaces.has(name)) return;
     const namespace = new WatchedNamespace(name, path, this.#expectedIn(name), this.#around);
     const { namespaces, isLast } = this.#saved;

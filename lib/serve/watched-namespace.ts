@@ -2,6 +2,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { MetricsSource, type WatchState } from '../metrics/source.ts';
 import { EVENT_KINDS as SUBJECTS } from '../monitor/filter-input.ts';
+import type { NetnsReference } from '../socket/index.ts';
 import type { ExpectedTunnel } from '../tunnel/expected.ts';
 import type { Tunnel } from '../tunnel/tunnel.ts';
 import type { TunnelChange } from '../tunnel/tunnel-changes.ts';
@@ -38,7 +39,7 @@ export interface Surroundings {
 export class WatchedNamespace {
   /** null: the process's own. */
   readonly name: string | null;
-  readonly #path: string | undefined;
+  readonly #path: NetnsReference | undefined;
   readonly source: MetricsSource;
   readonly history = new History();
   readonly #around: Surroundings;
@@ -58,7 +59,7 @@ export class WatchedNamespace {
 
   constructor(
     name: string | null,
-    path: string | undefined,
+    path: NetnsReference | undefined,
     expected: readonly ExpectedTunnel[],
     around: Surroundings,
   ) {

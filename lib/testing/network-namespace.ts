@@ -5,18 +5,24 @@
  */
 import type { ChildProcess } from 'node:child_process';
 import type { Socket as UdpSocket } from 'node:dgram';
-import { mkdtempSync } from 'node:fs';
+import { mkdtempSync, rmSync } from 'node:fs';
 import type { Server, Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { wrongValue } from '../base/argument.ts';
 import { shown } from '../base/shown.ts';
 import { RouteClient } from '../route/client.ts';
+import { SystemError } from '../socket/index.ts';
 import { makeNamespace, type OpenFile } from '../socket/namespace.ts';
 import { XfrmClient } from '../xfrm/client.ts';
 import { Keeper } from './keeper.ts';
 import { finished, kill, type ProgramOptions, type ProgramOutput, spawnIn } from './program.ts';
 import { openServer, openTcp, openUdp } from './sockets.ts';
+
+/** Writes $1 to the file $0. */
+const SET_SYSCTL = `
+[ -e "$0" ] || { echo "this kernel has no $0" >&2; exit 1; }
+[ -w "$0" ] || mount -o remount,bind,rw /proc/sys && echo "$1" >"$0"`;
 
 /**
  * A new network namespace with its loopback interface up.
@@ -120,27 +126,47 @@ export class NetworkNamespace implements AsyncDisposable {
         `name must be a path below /proc/sys, such as net/ipv4/ip_forward; received ${shown(name)}`,
       );
     }
-    const script = '[ -w "$0" ] || mount -o remount,bind,rw /proc/sys && echo "$1" >"$0"';
-    const args = ['--mount', 'sh', '-c', script, `/proc/sys/${name}`, `${value}`];
-    await this.run('unshare', args);
+    const args = ['--mount', 'sh', '-c', SET_SYSCTL, `/proc/sys/${name}`, `${value}`];
+    await finished(this.spawn('unshare', args), `${this.name}: sysctl ${name} = ${value}`);
   }
 
   /** Opens a UDP socket in it, bound to an address. */
   async udp(address: string, port = 0): Promise<UdpSocket> {
-    const socket = await openUdp(this.netns, address, port);
-    // dgram sockets throw on a second close, and emit 'close' later.
+    const socket = await this.#bound(address, port, () => openUdp(this.netns, address, port));
+    // dgram sockets throw on a second close, which here may be that of the host, and emit 'close' later.
     const close = socket.close.bind(socket);
-    const end = this.own(close);
+    let open = true;
     socket.close = (...args) => {
+      if (!open) return socket;
+      open = false;
       end();
       return close(...args);
     };
+    const end = this.own(() => socket.close());
     return socket;
+  }
+
+  /** Says of an address that cannot be had whose it was to be. */
+  async #bound<Kind>(address: string, port: number, open: () => Promise<Kind>): Promise<Kind> {
+    try {
+      return await open();
+    } catch (error) {
+      const { errno, syscall, code } = error as SystemError;
+      if (code === 'EADDRNOTAVAIL') {
+        throw new SystemError(errno, syscall, `${this.name} has no address ${address}`);
+      }
+      if (code !== 'EADDRINUSE') throw error;
+      throw new SystemError(
+        errno,
+        syscall,
+        `another socket of ${this.name} has ${address} port ${port}`,
+      );
+    }
   }
 
   /** Opens a TCP server in it. */
   async server(address: string, port = 0): Promise<Server> {
-    const server = await openServer(this.netns, address, port);
+    const server = await this.#bound(address, port, () => openServer(this.netns, address, port));
     server.once(
       'close',
       this.own(() => server.close()),
@@ -162,6 +188,7 @@ export class NetworkNamespace implements AsyncDisposable {
   folder(): string {
     const folder = mkdtempSync(join(tmpdir(), 'netlink-xfrm-testing-'));
     this.#keep().remove(folder);
+    this.own(() => rmSync(folder, { recursive: true, force: true }));
     return folder;
   }
 

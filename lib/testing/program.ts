@@ -5,7 +5,8 @@
  */
 import { type ChildProcess, type SpawnOptions, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { wrongType } from '../base/argument.ts';
+import { existsSync } from 'node:fs';
+import { wrongType, wrongValue } from '../base/argument.ts';
 import { names } from './argument.ts';
 import { TestingError } from './error.ts';
 
@@ -48,6 +49,10 @@ export function spawnIn(
     throw wrongType('program', 'a path or the name of a program', program);
   }
   names('options', given, ['stdio', 'mounts', 'cwd', 'env', 'signal']);
+  // For which Node has the same error as for a missing program.
+  if (given.cwd !== undefined && !existsSync(given.cwd)) {
+    throw wrongValue(`options.cwd: there is no folder ${given.cwd}`);
+  }
   const { stdio = ['ignore', 'pipe', 'pipe'], mounts, ...options } = given;
   const [first = '', ...words] = [
     ...['setpriv', '--pdeathsig', 'KILL', 'nsenter', '--net=/proc/self/fd/3'],
@@ -92,6 +97,6 @@ export async function finished(child: ChildProcess, line: string): Promise<Progr
     throw new TestingError(code, `${line}: ${how}${said && `: ${said}`}`);
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error;
-    throw new TestingError('ERR_PROGRAM_MISSING', `setpriv is not installed: ${HINT}`, error);
+    throw new TestingError('ERR_PROGRAM_MISSING', `setpriv is not found in PATH: ${HINT}`, error);
   }
 }

@@ -5,9 +5,10 @@
 import { once } from 'node:events';
 import type { AddressInfo } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { integer, wrongType } from '../base/argument.ts';
+import { integer, wrongType, wrongValue } from '../base/argument.ts';
 import { addressFamily } from '../wire/address.ts';
 import { hosts, milliseconds, names } from './argument.ts';
+import { TestingError } from './error.ts';
 import type { Host } from './host.ts';
 
 /** What to send, and how long to wait for replies. */
@@ -44,6 +45,9 @@ function plan(from: Host, to: Host, options: TrafficOptions, defaultSize: number
     if (addressFamily(address) === undefined) {
       throw wrongType(`options.${name}`, 'an IP address', address);
     }
+  }
+  if (addressFamily(source) !== addressFamily(target)) {
+    throw wrongValue(`from ${source} to ${target}: give two addresses of one family`);
   }
   const { count = 3, size = defaultSize, timeout = 1000 } = options;
   integer('options.count', count, 1, MOST);
@@ -89,23 +93,28 @@ export async function ping(
   }
 }
 
-/** Sends `size` bytes (default 65,536) over TCP; returns how many were echoed. @throws if it cannot connect */
+/** Sends `size` bytes (default 65,536) over TCP; returns how many were echoed. @throws TestingError if that takes too long */
 export async function tcp(from: Host, to: Host, options: TrafficOptions = {}): Promise<number> {
   const { source, target, size, timeout } = plan(from, to, options, 65_536);
   integer('options.size', size, 0, MOST);
   const server = await to.server(target);
   server.on('connection', (socket) => socket.on('error', () => {}).pipe(socket));
   const socket = from.tcp(source, target, (server.address() as AddressInfo).port);
+  let received = 0;
+  const signal = AbortSignal.timeout(timeout);
   try {
-    const signal = AbortSignal.timeout(timeout);
     await once(socket, 'connect', { signal });
-    let received = 0;
     socket.on('data', (data) => {
       received += data.length;
     });
     socket.end(Buffer.alloc(size));
     await once(socket, 'end', { signal });
     return received;
+  } catch (error) {
+    if (!signal.aborted) throw error;
+    const what = socket.connecting ? 'no connection' : `${received} of ${size} bytes came back`;
+    const message = `TCP from ${source} to ${target}: ${what} within ${timeout} ms`;
+    throw new TestingError('ERR_WAIT_TIMEOUT', message, error);
   } finally {
     socket.destroy();
     server.close();

@@ -105,23 +105,31 @@ export interface Orientation {
   readonly directed: boolean;
 }
 
+/** What is known of addresses of a host. */
+export interface AddressRoles {
+  /** Whether an address is this host's, or was. */
+  readonly isLocal: (address: string) => boolean;
+  /** Whether policies have an address as that of this host (true) or of a peer; undefined: neither. */
+  readonly roleOf: (address: string) => boolean | undefined;
+}
+
 /**
  * Which endpoint is this host's: by the direction of SAs (Linux 6.10), else by policies, those for
- * forwarded packets last, else by this host's addresses. If a source says both or nothing, the next
- * decides. A wildcard endpoint is neither.
+ * forwarded packets last, then by other policies with these addresses, else by this host's
+ * addresses. If a source says both or nothing, the next decides. A wildcard endpoint is neither.
  */
 export function orientationOf(
   [a, b]: Pair,
   sas: Iterable<{ readonly saddr: string; readonly daddr: string; readonly dir?: StateDir }>,
   demands: Iterable<TemplateDemand>,
-  isLocal: (address: string) => boolean,
+  { isLocal, roleOf }: AddressRoles,
 ): Orientation {
   if (isWild(a) || isWild(b)) {
     return { local: isWild(a) ? a : b, remote: isWild(a) ? b : a, directed: false };
   }
   /** Whether the first endpoint is local, according to each source, which may say both. */
-  const votes = Array.from({ length: 4 }, () => new Set<boolean>());
-  const [bySa, byPolicy, byForward, byAddress] = votes as [Vote, Vote, Vote, Vote];
+  const votes = Array.from({ length: 5 }, () => new Set<boolean>());
+  const [bySa, byPolicy, byForward, byOthers, byAddress] = votes as [Vote, Vote, Vote, Vote, Vote];
   for (const { saddr, daddr, dir } of sas) {
     if (saddr === daddr) continue;
     if (dir === 'out') bySa.add(saddr === a);
@@ -132,6 +140,8 @@ export function orientationOf(
     if (demand.direction === undefined || along === against) continue;
     (demand.forward ? byForward : byPolicy).add(along === (demand.direction === 'out'));
   }
+  const [aRole, bRole] = [roleOf(a), roleOf(b)];
+  if (aRole !== bRole) byOthers.add(aRole ?? !bRole);
   const [aIsLocal, bIsLocal] = [isLocal(a), isLocal(b)];
   if (aIsLocal !== bIsLocal) byAddress.add(aIsLocal);
   const [first] = votes.find(({ size }) => size === 1) ?? [];

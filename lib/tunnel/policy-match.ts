@@ -7,8 +7,9 @@
 
 import type { IpsecProto } from '../xfrm/names.ts';
 import type { XfrmPolicy, XfrmState } from '../xfrm/objects.ts';
-import type { XfrmMark, XfrmSelector } from '../xfrm/types.ts';
-import { fits, isWild, type TemplateDemand } from './endpoints.ts';
+import type { PolicyDefaults, XfrmMark, XfrmSelector } from '../xfrm/types.ts';
+import { fits, isWild, makesTunnel, type TemplateDemand } from './endpoints.ts';
+import { type Label, labelKey, type PolicyIndex, precedence } from './policy-index.ts';
 import { contains, meet, mirrored, startAlike } from './selectors.ts';
 import type { PerDirection, TrafficDirection } from './tunnel.ts';
 import type { Policy } from './tunnel-contents.ts';
@@ -79,104 +80,135 @@ function canHave(
 const isForPackets = ({ selector }: XfrmState, packets: XfrmSelector): boolean =>
   meet(selector, packets);
 
+/** Whether an SA that the peer answers through lets the answers pass (xfrm_policy.c, __xfrm_policy_check). */
+const answersIn = (
+  { dir, proto, mode, selector }: XfrmState,
+  demand: TemplateDemand,
+  answers: XfrmSelector,
+): boolean =>
+  dir !== 'out' && proto === demand.proto && mode === demand.mode && meet(selector, answers);
+
+/** What packets have that came in through an SA, as far as it is known. */
+function labelAfter({ mark, setMark, setMarkMask = 0xffff_ffff, ifId }: XfrmState): Label {
+  const set = setMark === undefined ? 0 : setMarkMask;
+  const mask = ((mark?.mask ?? 0) | set) >>> 0;
+  const value = (((mark?.value ?? 0) & ~set) | ((setMark ?? 0) & set)) >>> 0;
+  return { mark: mask === 0 ? undefined : { value, mask }, ifId };
+}
+
+/** What takes packets before the policies of their tunnel do. */
+export type Caught = XfrmPolicy['action'] | 'tunnel' | 'default';
+
 /** What keeps packets of one direction from passing through SAs. */
 export interface Obstacle {
   /** Protocols of required templates that have no matching SA. */
   readonly missing: readonly IpsecProto[];
-  /** The action of a policy that takes precedence and matches all packets; undefined: none. */
-  readonly caught: XfrmPolicy['action'] | undefined;
+  /**
+   * What takes precedence and matches all packets: a policy without templates, by its action, or one
+   * of another tunnel, or the default; undefined: nothing.
+   */
+  readonly caught: Caught | undefined;
+  /** Whether packets that come in have no policy for the answers. */
+  readonly unanswered: boolean;
 }
 
 /** SAs and policies keep nothing from passing. */
-export const CLEAR: Obstacle = { missing: [], caught: undefined };
+export const CLEAR: Obstacle = { missing: [], caught: undefined, unanswered: false };
+
+/** A host's policies, as a packet meets them. */
+export interface HostPolicies {
+  readonly index: Pick<PolicyIndex, 'enclosing'>;
+  /** What becomes of packets that match no policy. */
+  readonly defaults: PolicyDefaults;
+  /** Whether an address is this host's. */
+  readonly isLocal: (address: string) => boolean;
+}
+
+/** A tunnel's part in them. */
+export interface Matching {
+  /** Its policies, and those that cover it. */
+  readonly policies: readonly Policy[];
+  /** Inbound policies for any peer, which answers to its packets may meet. */
+  readonly open: readonly Policy[];
+  /** In each direction, including other tunnels' SAs that serve it. */
+  readonly sas: PerDirection<readonly XfrmState[]>;
+  /** Whether a demand, in whatever direction, belongs to this tunnel. */
+  readonly isOwn: (demand: TemplateDemand) => boolean;
+  /** Whether a demand is for its endpoints. */
+  readonly isHere: (demand: TemplateDemand) => boolean;
+  /** The direction of a template: its policy's, unless it is unknown which endpoint is local. */
+  readonly wayOf: (demand: TemplateDemand) => TrafficDirection;
+}
 
 /**
  * What keeps a tunnel's packets from passing, in each direction: in every policy that sends, and in
  * those that the answers meet, for this host or forwarded.
- *
- * @param policies of the tunnel, including those that cover it
- * @param shunts the host's policies without templates
- * @param sas in each direction, including other tunnels' SAs that serve it
- * @param isOwn whether an outbound demand belongs to this tunnel
- * @param wayOf the direction of a template: its policy's, unless it is unknown which endpoint is
- *   local
- * @param isLocal whether an address is this host's
  */
-export function obstaclesOf(
-  policies: readonly Policy[],
-  shunts: ReadonlyMap<string, XfrmPolicy>,
-  sas: PerDirection<readonly XfrmState[]>,
-  isOwn: (demand: TemplateDemand) => boolean,
-  wayOf: (demand: TemplateDemand) => TrafficDirection,
-  isLocal: (address: string) => boolean,
-): PerDirection<Obstacle> {
+export function obstaclesOf(tunnel: Matching, host: HostPolicies): PerDirection<Obstacle> {
+  const { policies, open, sas, isOwn, wayOf } = tunnel;
+  const { index, isLocal } = host;
+  const own = new Set(policies);
+  const isBetween = (one: TemplateDemand) => !one.optional && !isWild(one.to) && tunnel.isHere(one);
   const sends = policies.filter(({ demands }) =>
-    demands.some(({ direction }) => direction === 'out'),
+    demands.some((one) => one.direction === 'out' && isOwn(one)),
   );
-  const takes = both((forward) => policies.filter(takesIn(forward)).sort(byPriority));
+  const takes = both((way) =>
+    [...policies, ...open].filter(({ entry }) => dirOf(entry.value) === way),
+  );
+  const labels = labelsIn([...takes.in, ...takes.fwd], sas.in);
   const missing = { out: new Set<IpsecProto>(), in: new Set<IpsecProto>() };
-  const caught: Record<TrafficDirection, Obstacle['caught'][]> = { out: [], in: [] };
+  const caught: Record<TrafficDirection, (Caught | undefined)[]> = { out: [], in: [] };
   for (const { entry, demands } of sends) {
     const policy = entry.value;
     const answers = mirrored(policy.selector);
     const ways = waysOf(policy, demands, isLocal);
+    const [first] = index.enclosing('out', policy.selector, policy);
+    const before = first && precedence(first.entry.value, policy) < 0 ? first : undefined;
+    // Packets that another of its policies takes, or one for other packets of the same gateways,
+    // still pass between them.
+    if (before && (own.has(before) || before.demands.some(isBetween))) continue;
     const leaving = ways.includes('fwd')
-      ? blocking(shunts, policy, takes.fwd, policy.selector)
+      ? stopped(policy, own, host, takes.fwd.length > 0)
       : undefined;
-    caught.out.push((catching(shunts, 'out', policy.selector, policy) ?? leaving)?.action);
+    caught.out.push(before ? catchOf(before) : leaving);
     for (const demand of demands) {
       if (demand.optional || !isOwn(demand)) continue;
       if (!sas.out.some((sa) => carriesOut(sa, demand, policy)))
         missing[wayOf(demand)].add(demand.proto);
     }
-    const required = new Set(demands.filter(({ optional }) => !optional).map(({ proto }) => proto));
+    const required = demands.filter(({ optional }) => !optional);
     const isPlain = demands.every(({ mode }) => mode === 'transport');
-    const coming: Obstacle['caught'][] = [];
+    // The peer answers with the protocols it is sent, whichever policy accepts them.
+    for (const demand of required) {
+      if (demand.mode === 'transport' && !sas.in.some((sa) => answersIn(sa, demand, answers)))
+        missing[wayOf(demand) === 'out' ? 'in' : 'out'].add(demand.proto);
+    }
+    const coming: (Caught | undefined)[] = [];
     for (const way of ways) {
-      const met = meeting(takes[way], answers);
-      const { action } = catching(shunts, way, answers, met[0]?.entry.value ?? policy) ?? {};
+      const { met, last } = meeting(takes[way], way, answers, labels, policy, host);
+      for (const one of met) {
+        const lacking = unmet(one, sas.in, isPlain);
+        const isForeign = !own.has(one) && !open.includes(one) && !one.demands.some(isBetween);
+        if (lacking.length > 0 && isForeign) coming.push('tunnel');
+        else for (const demand of lacking) missing[wayOf(demand)].add(demand.proto);
+      }
       // A policy that allows without templates rejects packets out of a tunnel, and only those
       // (__xfrm_policy_check).
-      coming.push(action === 'allow' && isPlain ? undefined : action);
-      if (action !== undefined) {
-        // The peer answers with the same protocol, whichever policy accepts it.
-        for (const { optional, mode, proto } of demands) {
-          if (optional || mode !== 'transport') continue;
-          if (!sas.in.some((sa) => sa.proto === proto && sa.mode === mode)) missing.in.add(proto);
-        }
-        continue;
-      }
-      for (const one of met) {
-        // A packet passes through an SA only once.
-        const taken = new Set<XfrmState>();
-        for (const demand of one.demands) {
-          const { optional, mode, proto } = demand;
-          if (optional && mode === 'transport') {
-            // It need not accept an SA; but the peer answers with the protocol it is sent, which
-            // then needs an SA.
-            if (
-              required.has(proto) &&
-              !sas.in.some((sa) => sa.proto === proto && sa.mode === mode)
-            ) {
-              missing[wayOf(demand)].add(proto);
-            }
-            continue;
-          }
-          // A packet out of a tunnel must be accepted by a template, even an optional one
-          // (secpath_has_nontransport).
-          const accepted = sas.in.find(
-            (sa) => !taken.has(sa) && acceptsIn(sa, demand, one.entry.value),
-          );
-          if (accepted) taken.add(accepted);
-          else missing[wayOf(demand)].add(demand.proto);
-        }
-      }
+      if (met.length === 0 && (last !== 'allow' || !isPlain)) coming.push(last);
+      if (way === 'fwd')
+        coming.push(onward(answers, host, ways.length === 1, takes.fwd.length > 0));
     }
     caught.in.push(coming.find((one) => one !== undefined));
   }
+  const unanswered = takes.in.some(
+    ({ entry, demands }) =>
+      demands.some((one) => !one.optional && makesTunnel(one) && isOwn(one)) &&
+      !sends.some((one) => meet(one.entry.value.selector, mirrored(entry.value.selector))),
+  );
   const obstacle = (direction: TrafficDirection): Obstacle => ({
     missing: [...missing[direction]],
     caught: caught[direction].every((one) => one !== undefined) ? caught[direction][0] : undefined,
+    unanswered: direction === 'out' && unanswered,
   });
   return { out: obstacle('out'), in: obstacle('in') };
 }
@@ -185,10 +217,26 @@ export function obstaclesOf(
 type Way = 'in' | 'fwd';
 const both = <T>(of: (way: Way) => T): Record<Way, T> => ({ in: of('in'), fwd: of('fwd') });
 
-const takesIn =
-  (way: Way) =>
-  ({ demands }: Policy): boolean =>
-    demands.some((one) => one.direction === 'in' && one.forward === (way === 'fwd'));
+/** The templates of an inbound policy that accept none of some SAs. */
+function unmet(
+  { demands, entry }: Policy,
+  sas: readonly XfrmState[],
+  isPlain: boolean,
+): TemplateDemand[] {
+  // A packet passes through an SA only once.
+  const taken = new Set<XfrmState>();
+  return demands.filter((demand) => {
+    // A packet out of a tunnel must be accepted by a template, even an optional one
+    // (secpath_has_nontransport).
+    if (demand.optional && (demand.mode === 'transport' || isPlain)) return false;
+    const found = sas.find((sa) => !taken.has(sa) && acceptsIn(sa, demand, entry.value));
+    if (found) taken.add(found);
+    return !found;
+  });
+}
+
+/** Policies of single sockets (3) are for packets to this host. */
+const dirOf = ({ dir }: XfrmPolicy): XfrmPolicy['dir'] => (dir === 3 ? 'in' : dir);
 
 /**
  * Which of them answers to a policy's packets meet: depends on whether they are for this host's
@@ -204,55 +252,81 @@ function waysOf(
   return [isLocal(saddr) ? 'in' : 'fwd'];
 }
 
-/** A policy that blocks packets this host would forward, before another lets them pass. */
-function blocking(
-  shunts: ReadonlyMap<string, XfrmPolicy>,
+/** What packets may have that come in: by the policies that take them, and by the SAs. */
+export function labelsIn(policies: Iterable<Policy>, sas: Iterable<XfrmState>): readonly Label[] {
+  const labels = new Map<string, Label>();
+  const note = (label: Label) => labels.set(labelKey(label), label);
+  for (const { entry } of policies) if (entry.value.dir !== 'out') note(entry.value);
+  for (const sa of sas) note(labelAfter(sa));
+  return [...labels.values()];
+}
+
+/** What a policy does to packets that it takes from those of a tunnel. */
+const catchOf = ({ entry, demands }: Policy): Caught =>
+  demands.length === 0 ? entry.value.action : 'tunnel';
+
+/**
+ * What keeps packets that this host would forward from getting as far as a policy that sends.
+ *
+ * @param forwards whether the tunnel has policies for forwarded packets
+ */
+function stopped(
   policy: XfrmPolicy,
-  forwarded: readonly Policy[],
-  packets: XfrmSelector,
-): XfrmPolicy | undefined {
-  const passes = forwarded.find(({ entry }) => contains(entry.value.selector, packets));
-  const { priority, index } = passes?.entry.value ?? { priority: Infinity, index: 0 };
-  const found = catching(shunts, 'fwd', packets, { ...policy, priority, index });
-  return found?.action === 'block' ? found : undefined;
+  own: ReadonlySet<Policy>,
+  { index, defaults }: HostPolicies,
+  forwards: boolean,
+): Caught | undefined {
+  const [first] = index.enclosing('fwd', policy.selector, policy);
+  if (first === undefined) return defaults.fwd === 'block' && forwards ? 'default' : undefined;
+  if (own.has(first) || first.demands.every(({ optional }) => optional)) {
+    return first.entry.value.action === 'block' ? 'block' : undefined;
+  }
+  return 'tunnel';
 }
 
 /**
- * At equal priority the kernel prefers the older policy; indexes increase (xfrm_policy.c,
- * xfrm_gen_index).
+ * What keeps packets that came in from being sent on: they meet the policies for outbound packets.
+ *
+ * @param all whether all of them are forwarded
+ * @param forwards whether the tunnel has policies for forwarded packets
  */
-const precedence = (a: Precedence, b: Precedence): number =>
-  a.priority - b.priority || a.index - b.index;
-type Precedence = Pick<XfrmPolicy, 'priority' | 'index'>;
-
-const byPriority = (a: Policy, b: Policy): number =>
-  a.entry.value.priority - b.entry.value.priority;
-
-/** The policies that some of the packets meet, in order, up to one that all meet. */
-function meeting(policies: readonly Policy[], packets: XfrmSelector): Policy[] {
-  const met: Policy[] = [];
-  for (const policy of policies) {
-    const { selector } = policy.entry.value;
-    if (!meet(selector, packets)) continue;
-    met.push(policy);
-    if (contains(selector, packets)) break;
-  }
-  return met;
+function onward(
+  answers: XfrmSelector,
+  { index, defaults }: HostPolicies,
+  all: boolean,
+  forwards: boolean,
+): Caught | undefined {
+  const [first] = index.enclosing('out', answers, {});
+  if (first === undefined) return defaults.out === 'block' && forwards ? 'default' : undefined;
+  return first.entry.value.action === 'block' && all ? 'block' : undefined;
 }
 
-/** The policy without templates, if any, that all packets meet before a given policy. */
-function catching(
-  shunts: ReadonlyMap<string, XfrmPolicy>,
-  dir: 'in' | 'out' | 'fwd',
-  packets: XfrmSelector,
+/**
+ * The policies that some answers meet, in order, up to one that all meet; and what becomes of those
+ * that are left then, if it has no templates.
+ */
+function meeting(
+  takes: readonly Policy[],
+  way: Way,
+  answers: XfrmSelector,
+  labels: readonly Label[],
   policy: XfrmPolicy,
-): XfrmPolicy | undefined {
-  const { mark, ifId } = policy;
-  for (const shunt of shunts.values()) {
-    if (shunt.dir !== dir || (shunt.ifId ?? 0) !== (ifId ?? 0)) continue;
-    if (precedence(shunt, policy) >= 0) continue;
-    if (shunt.mark && !(mark && holds(shunt.mark, mark))) continue;
-    if (contains(shunt.selector, packets)) return shunt;
+  { index, defaults }: HostPolicies,
+): { readonly met: readonly Policy[]; readonly last: Caught | undefined } {
+  const some = takes.filter(({ entry }) => meet(entry.value.selector, answers));
+  const all = (labels.length > 0 ? labels : [policy]).flatMap((label) =>
+    index.enclosing(way, answers, label),
+  );
+  const sorted = [...new Set([...some, ...all])].sort((a, b) =>
+    precedence(a.entry.value, b.entry.value),
+  );
+  const met: Policy[] = [];
+  for (const one of sorted) {
+    if (one.demands.length === 0) return { met, last: one.entry.value.action };
+    met.push(one);
+    if (contains(one.entry.value.selector, answers)) return { met, last: undefined };
   }
-  return undefined;
+  const isTransport = policy.templates?.every(({ mode }) => mode === 'transport');
+  // Without a policy, packets out of a tunnel are refused in any case, but where nothing is checked.
+  return { met, last: isTransport && defaults[way] === 'block' ? 'default' : undefined };
 }

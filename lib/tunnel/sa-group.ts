@@ -4,9 +4,10 @@
  * affects only a group and those. @module
  */
 
-import type { XfrmPolicy, XfrmState } from '../xfrm/objects.ts';
+import type { XfrmState } from '../xfrm/objects.ts';
 import type { XfrmMark, XfrmSelector } from '../xfrm/types.ts';
 import {
+  type AddressRoles,
   fits,
   isOnlyShared,
   type Orientation,
@@ -16,7 +17,8 @@ import {
   pairOf,
   type TemplateDemand,
 } from './endpoints.ts';
-import { acceptsIn, obstaclesOf } from './policy-match.ts';
+import type { Label } from './policy-index.ts';
+import { acceptsIn, type HostPolicies, obstaclesOf } from './policy-match.ts';
 import type { TrafficDirection } from './tunnel.ts';
 import {
   both,
@@ -31,6 +33,8 @@ import type { TunnelRecord } from './tunnel-record.ts';
 export interface SaNeed {
   readonly pair: Pair;
   readonly selector: XfrmSelector;
+  readonly mark: XfrmMark | undefined;
+  readonly ifId: number | undefined;
 }
 
 /** A pending request for an SA. */
@@ -39,8 +43,6 @@ export interface PendingAcquire extends SaNeed {
   /** Monotonic. */
   readonly at: number;
   readonly saddr: string;
-  readonly mark: XfrmMark | undefined;
-  readonly ifId: number | undefined;
   record: TunnelRecord | undefined;
 }
 
@@ -61,6 +63,8 @@ export class SaGroup {
   /** Recent requests for SAs that do not exist yet. */
   acquired: PendingAcquire[] = [];
   readonly records = new Set<TunnelRecord>();
+  /** What the answers to its packets may have, but for none. */
+  labels: readonly Label[] = [];
   /** Whether it was evaluated since the counters were read. */
   looked = false;
   /** The groups it was last evaluated with, including itself; the first has the records of all. */
@@ -125,14 +129,14 @@ export interface Surroundings {
   readonly reqids: ReadonlySet<number>;
   /** Policies that match its SAs, but make no tunnel by themselves. */
   readonly covers: readonly Policy[];
-  /** Inbound policies that answers to its packets may meet, regardless of endpoints and reqids. */
-  readonly others: ReadonlySet<Policy>;
+  /** Inbound policies for any peer. */
+  readonly open: ReadonlySet<Policy>;
   /** Inbound SAs from any source to one of the endpoints. */
   readonly shared: readonly Sa[];
+  readonly roleOf: AddressRoles['roleOf'];
   /** Whether packets that requested an SA now use other policies. */
   isLeftOver(asked: SaNeed): boolean;
-  /** Policies without templates, by uid. */
-  readonly shunts: ReadonlyMap<string, XfrmPolicy>;
+  readonly host: Omit<HostPolicies, 'isLocal'>;
 }
 
 type Any = Member & {
@@ -158,14 +162,18 @@ export function partsOfGroup(
   const policies = [...group.policies.values(), ...covers];
   const demands = policies.flatMap((policy) => policy.demands.filter(here));
   const states = [...group.sas.values()].map(({ entry }) => entry.value);
-  const orientation = orientationOf(pair, states, demands, isLocal);
+  const orientation = orientationOf(pair, states, demands, {
+    isLocal,
+    roleOf: surroundings.roleOf,
+  });
   const { local, remote } = orientation;
   const members: Any[] = [];
   for (const sa of group.sas.values()) {
     const { uid, entry } = sa;
     const { selector, spi } = entry.value;
-    if (sa.isLarval && spi === 0 && surroundings.isLeftOver({ pair, selector })) continue;
     const { mark, ifId } = entry.value;
+    const needed = { pair, selector, mark, ifId };
+    if (sa.isLarval && spi === 0 && surroundings.isLeftOver(needed)) continue;
     const direction = directionOf(entry.value, local);
     members.push({ uid, direction, isPolicy: false, mark, ifId, sa });
   }
@@ -198,7 +206,7 @@ export function partsOfGroup(
 
 /**
  * The policies that cover a tunnel: those without a mark or with one of its own; inbound ones with
- * any mark, if nothing of its own has an inbound one.
+ * any mark, if it has no others of their direction.
  */
 function covering(
   part: readonly Any[],
@@ -206,12 +214,18 @@ function covering(
   here: (demand: TemplateDemand) => boolean,
 ): Policy[] {
   const labels = new Set(part.map(({ mark, ifId }) => labelText(mark, ifId)));
-  const isLabelled = part.some(({ direction, mark, ifId }) => direction === 'in' && (mark || ifId));
-  return covers.filter(({ entry, demands }) => {
+  const isIn = ({ demands }: Policy) => demands.every(({ direction }) => direction === 'in');
+  const mine = covers.filter(({ entry, demands }) => {
     const label = labelText(entry.value.mark, entry.value.ifId);
-    const isFree = !isLabelled && demands.every(({ direction }) => direction === 'in');
-    return (label === '' || labels.has(label) || isFree) && demands.some(here);
+    return (label === '' || labels.has(label)) && demands.some(here);
   });
+  const own = part.flatMap(({ policy }) => policy ?? []);
+  const isLabelled = part.some(({ direction, mark, ifId }) => direction === 'in' && (mark || ifId));
+  if (isLabelled) return mine;
+  const has = new Set([...mine, ...own].map(({ entry }) => entry.value.dir));
+  const isFree = (one: Policy) =>
+    isIn(one) && !has.has(one.entry.value.dir) && one.demands.some(here);
+  return [...mine, ...covers.filter(isFree)];
 }
 
 /** The direction of an SA: its own attribute, else by its endpoints. */
@@ -223,7 +237,7 @@ export const directionOf = (
 function joined(
   members: readonly Any[],
   { local, remote, directed }: Orientation,
-  { reqids, covers, others, shared, shunts }: Surroundings,
+  { reqids, covers, open, shared, host }: Surroundings,
   here: (demand: TemplateDemand) => boolean,
   isLocal: (address: string) => boolean,
 ): GroupPart {
@@ -237,18 +251,17 @@ function joined(
   const policies = [...covering(members, covers, here), ...own];
   const accepts = ({ demands, entry: { value } }: Policy, sa: Sa) =>
     demands.some((one) => one.direction === 'in' && acceptsIn(sa.entry.value, one, value));
-  const known = new Set([...policies, ...others]);
+  const known = [...new Set([...policies, ...open])];
   const protos = new Set(sas.in.map(({ entry }) => entry.value.proto));
   const serving = shared.filter((sa) => {
     const { daddr, proto } = sa.entry.value;
-    return daddr === local && !protos.has(proto) && [...known].some((one) => accepts(one, sa));
+    return daddr === local && !protos.has(proto) && known.some((one) => accepts(one, sa));
   });
   const labels = new Set(members.map(({ mark, ifId }) => labelText(mark, ifId)));
-  for (const policy of known) {
+  const concerns = (policy: Policy) => {
     const { mark, ifId } = policy.entry.value;
-    const concerns = labels.has(labelText(mark, ifId)) || serving.some((sa) => accepts(policy, sa));
-    if (!concerns && !policies.includes(policy)) known.delete(policy);
-  }
+    return labels.has(labelText(mark, ifId)) || serving.some((sa) => accepts(policy, sa));
+  };
   // If it is unknown which endpoint is local, policies of both hosts may be here.
   const values = both((direction) =>
     [
@@ -259,6 +272,7 @@ function joined(
   const wayOf = (one: TemplateDemand) => (fits(one, local, remote) ? 'out' : 'in');
   // An outbound template only uses SAs with its own reqid, 0 included.
   const isOwn = (one: TemplateDemand) => reqids.has(one.reqid) && here(one);
+  const isHere = (one: TemplateDemand) => fits(one, local, remote) || fits(one, remote, local);
   return {
     contents: {
       sas,
@@ -266,7 +280,15 @@ function joined(
       sends: policies.some(({ demands }) =>
         demands.some((one) => one.direction !== 'in' && isOwn(one)),
       ),
-      obstacles: obstaclesOf([...known], shunts, values, isOwn, wayOf, isLocal),
+      obstacles: obstaclesOf(
+        {
+          policies,
+          open: [...open].filter((one) => !policies.includes(one) && concerns(one)),
+          sas: values,
+          ...{ isOwn, isHere, wayOf },
+        },
+        { ...host, isLocal },
+      ),
       larval: members.flatMap(({ sa }) => (sa?.isLarval ? [sa] : [])).sort(byAge),
       policies,
       demands: members.flatMap(({ demands }) => demands ?? []),

@@ -1,9 +1,11 @@
 /** All SAs and policies of a host, indexed by what a change may affect. @module */
+import { isDeepStrictEqual } from 'node:util';
 import { hasSpi } from '../monitor/xfrm-objects.ts';
 import type { PolicyEntry, StateEntry } from '../monitor/xfrm-views.ts';
 import type { EventTime } from '../netlink/event.ts';
 import type { IpsecProto } from '../xfrm/names.ts';
 import type { XfrmPolicy } from '../xfrm/objects.ts';
+import type { PolicyDefaults, XfrmSelector } from '../xfrm/types.ts';
 import {
   demandsOf,
   fits,
@@ -14,7 +16,8 @@ import {
   pairOf,
   type TemplateDemand,
 } from './endpoints.ts';
-import { acceptsIn } from './policy-match.ts';
+import { type Label, labelKey, leaving, PolicyIndex } from './policy-index.ts';
+import { acceptsIn, labelsIn } from './policy-match.ts';
 import { type PolicyGone, SaGroup, type SaNeed, type Surroundings } from './sa-group.ts';
 import { contains, isSame, meet, mirrored, withPortsExchanged } from './selectors.ts';
 import { type Policy, type Sa, saOf } from './tunnel-contents.ts';
@@ -35,12 +38,21 @@ export class SaGroups {
   readonly #covers = new MultiMap<string, Policy>();
   /** The inbound ones among them, for any peer. */
   readonly #forAll = new Set<Policy>();
-  /** Policies by their packets; inbound ones by the packets they carry the answers to. */
-  readonly #byPackets = new MultiMap<string, Policy>();
+  readonly #index = new PolicyIndex();
+  /** Policies that changed and may take packets of others, with what they take as it leaves. */
+  readonly #before = new PolicyIndex();
+  /** Groups by the labels of answers to their packets, and the masks of those. */
+  readonly #byLabel = new MultiMap<string, SaGroup>();
+  readonly #masks = new Map<number, number>();
+  #defaults: PolicyDefaults = { in: 'accept', fwd: 'accept', out: 'accept' };
+  /** Outbound policies whose source the kernel chooses, by the endpoint they send to. */
+  readonly #fromAny = new MultiMap<string, Policy>();
   /** Outbound policies by the source of their packets, if that is a single address. */
   readonly #bySource = new MultiMap<string, Policy>();
   /** Policies without templates, by uid. */
-  readonly #shunts = new Map<string, XfrmPolicy>();
+  readonly #shunts = new Map<string, Policy>();
+  /** How many demands have an address as this host's, and as a peer's. */
+  readonly #roles = new Map<string, [number, number]>();
   /** SAs without keys. */
   readonly #larval = new Set<Sa>();
   /** SAs from any source, by their destination. */
@@ -92,29 +104,21 @@ export class SaGroups {
   surroundings(group: SaGroup, groups: readonly SaGroup[]): Surroundings {
     const reqids = new Set(groups.map(({ reqid }) => reqid));
     const [a, b] = group.pair;
+    const covers = this.#coversOf(group, reqids);
+    const shared = [...this.#shared.get(a), ...this.#shared.get(b)];
+    const sas = [...group.sas.values(), ...shared].map(({ entry }) => entry.value);
+    const labels = labelsIn([...group.policies.values(), ...covers], sas);
+    const some = labels.filter((one) => labelKey(one) !== '');
+    for (const one of groups) this.#label(one, some);
     return {
       reqids,
-      covers: this.#coversOf(group, reqids),
-      others: this.#forAnswers(group),
-      shared: [...this.#shared.get(a), ...this.#shared.get(b)],
+      covers,
+      open: this.#forAll,
+      shared,
+      roleOf: (address) => this.#roleOf(address),
       isLeftOver: (asked) => this.#isLeftOver(asked),
-      shunts: this.#shunts,
+      host: { index: this.#index, defaults: this.#defaults },
     };
-  }
-
-  /**
-   * Inbound policies that answers to a group's packets may meet: those for any peer, and those for
-   * the same packets.
-   */
-  #forAnswers({ policies }: SaGroup): ReadonlySet<Policy> {
-    const found = new Set(this.#forAll);
-    for (const { entry } of policies.values()) {
-      const packets = entry.value.dir === 'out' && packetsKey(entry.value);
-      for (const policy of packets ? this.#byPackets.get(packets) : []) {
-        if (policy.entry.value.dir !== 'out') found.add(policy);
-      }
-    }
-    return found;
   }
 
   /**
@@ -129,13 +133,80 @@ export class SaGroups {
     }
   }
 
-  /** Marks for evaluation the groups with the same packets as a policy. */
-  #sharesPackets(packets: string): void {
-    for (const other of this.#byPackets.get(packets)) {
-      for (const demand of other.demands) {
-        for (const group of this.#groupsOf(demand)) this.dirty.add(group);
+  /** Marks for evaluation the groups whose packets, or the answers to them, a policy takes. */
+  #taken(policy: Policy): void {
+    const { value } = policy.entry;
+    const packets = leaving(value);
+    for (const some of packets) {
+      for (const one of this.#index.alike('out', some, value)) this.#markSenders(one);
+    }
+    const label = value.dir === 'out' ? '' : labelKey(value);
+    for (const group of label === '' ? [] : this.#byLabel.get(label)) {
+      const isTaken = ({ entry }: Policy) =>
+        packets.some((some) => contains(some, entry.value.selector));
+      if ([...this.#policiesOf(group)].some(isTaken)) this.dirty.add(group);
+    }
+    // Others are found in one pass, for all that changed.
+    const mask = value.mark?.mask ?? 0;
+    const isFiner = (its: number) => mask !== 0 && its !== mask && (mask & ~its) === 0;
+    if (
+      packets.some((some) => this.#index.hasFiner('out', some, value)) ||
+      (label !== '' && [...this.#masks.keys()].some(isFiner))
+    ) {
+      for (const selector of packets) this.#before.add(withPackets(policy, selector));
+    }
+  }
+
+  /** Notes what the answers to a group's packets may have. */
+  #label(group: SaGroup, labels: readonly Label[]): void {
+    for (const one of group.labels) {
+      this.#byLabel.delete(labelKey(one), group);
+      this.#count(one, -1);
+    }
+    group.labels = labels;
+    for (const one of labels) {
+      this.#byLabel.add(labelKey(one), group);
+      this.#count(one, 1);
+    }
+  }
+
+  #count({ mark }: Label, by: number): void {
+    if (mark === undefined) return;
+    const count = (this.#masks.get(mark.mask) ?? 0) + by;
+    if (count > 0) this.#masks.set(mark.mask, count);
+    else this.#masks.delete(mark.mask);
+  }
+
+  #markSenders({ demands }: Policy): void {
+    for (const demand of demands) for (const group of this.#groupsOf(demand)) this.dirty.add(group);
+  }
+
+  /** Marks for evaluation the groups whose packets changed policies may take. */
+  markTaken(): void {
+    const before = this.#before;
+    if (before.isEmpty) return;
+    for (const group of this.groups) {
+      for (const { entry } of this.#policiesOf(group)) {
+        const { dir, selector, mark, ifId } = entry.value;
+        if (dir !== 'out') continue;
+        const label = { mark, ifId };
+        const isTaken =
+          before.encloses('out', selector, label) ||
+          [label, ...group.labels].some(
+            (its) => before.encloses('in', selector, its) || before.encloses('fwd', selector, its),
+          );
+        if (isTaken) this.dirty.add(group);
       }
     }
+    before.clear();
+  }
+
+  /** What becomes of packets that match no policy. */
+  setDefaults(defaults: PolicyDefaults): void {
+    const before = this.#defaults;
+    this.#defaults = defaults;
+    if (isDeepStrictEqual(before, defaults)) return;
+    for (const group of this.groups) this.dirty.add(group);
   }
 
   /**
@@ -143,18 +214,39 @@ export class SaGroups {
    * added, between the gateways, so are policies for those packets, and the request is a leftover
    * until it times out.
    */
-  #isLeftOver({ pair, selector }: SaNeed): boolean {
-    let best: Policy | undefined;
-    for (const policy of this.policies.values()) {
-      const { dir, priority, selector: its } = policy.entry.value;
-      if (dir !== 'out' || (best && best.entry.value.priority <= priority)) continue;
-      if (contains(its, selector)) best = policy;
-    }
+  #isLeftOver({ pair, selector, mark, ifId }: SaNeed): boolean {
+    const [best] = this.#index.enclosing('out', selector, { mark, ifId });
     const key = pairKey(pair);
-    return (
-      best?.demands.every((one) => makesTunnel(one) && pairKey(pairOf(one.from, one.to)) !== key) ??
-      false
-    );
+    const isElsewhere = (one: TemplateDemand) =>
+      makesTunnel(one) && pairKey(pairOf(one.from, one.to)) !== key;
+    return best?.demands.every(isElsewhere) ?? false;
+  }
+
+  /** Whether policies have an address as this host's (true) or a peer's. */
+  #roleOf(address: string): boolean | undefined {
+    const [local = 0, remote = 0] = this.#roles.get(address) ?? [];
+    return local > 0 === remote > 0 ? undefined : local > 0;
+  }
+
+  /** Counts in which roles a policy has addresses. */
+  #addRoles(demands: Policy['demands'], by: 1 | -1): void {
+    for (const demand of demands) {
+      const { direction, from, to } = demand;
+      if (direction === undefined || !makesTunnel(demand) || from === to) continue;
+      const [local, remote] = direction === 'out' ? [from, to] : [to, from];
+      for (const [address, role] of [
+        [local, 0],
+        [remote, 1],
+      ] as const) {
+        const before = this.#roleOf(address);
+        const counts = this.#roles.get(address) ?? [0, 0];
+        counts[role] += by;
+        if (counts[0] + counts[1] > 0) this.#roles.set(address, counts);
+        else this.#roles.delete(address);
+        if (this.#roleOf(address) === before) continue;
+        for (const group of this.groupsByAddress(address)) this.dirty.add(group);
+      }
+    }
   }
 
   /** Requests may have become leftovers, or stopped being that. */
@@ -184,6 +276,17 @@ export class SaGroups {
         if (!fits(demand, a, b) && !fits(demand, b, a)) continue;
         const other = this.#groups.get(`${key} ${demand.reqid}`);
         if (other) yield other;
+      }
+    }
+    for (const end of group.pair) {
+      for (const { demands } of this.#fromAny.get(end)) {
+        for (const demand of demands) {
+          const { reqid, to } = demand;
+          if (!isFromAny(demand) || to !== end || this.#groups.has(`${key} ${reqid}`)) continue;
+          // It makes no tunnel, but may send what these SAs bring the answers to.
+          if (!this.#accepts(new SaGroup('', group.pair, reqid), group)) continue;
+          yield this.group(group.pair, reqid);
+        }
       }
     }
     const toward = towardOf(group);
@@ -242,6 +345,7 @@ export class SaGroups {
 
   drop(group: SaGroup): void {
     this.#groups.delete(group.key);
+    this.#label(group, []);
     for (const one of keysOf(group)) this.#groupsBy.delete(one, group);
   }
 
@@ -249,7 +353,7 @@ export class SaGroups {
     const { saddr, daddr, reqid, proto, spi } = entry.value;
     if (!hasSpi(proto)) return;
     const group = this.group(pairOf(saddr, daddr), reqid);
-    const sa = saOf({ group, entry, order: this.nextOrder, came, heard });
+    const sa = saOf({ group, entry, came, heard });
     group.sas.set(sa.uid, sa);
     this.sas.set(sa.uid, sa);
     if (isWild(saddr)) this.#shared.add(daddr, sa);
@@ -302,19 +406,16 @@ export class SaGroups {
 
   addPolicy(entry: PolicyEntry, changedAt: number): void {
     const demands = demandsOf(entry.value);
+    const policy: Policy = { uid: entry.uid, entry, demands, changedAt };
+    this.#index.add(policy);
+    this.#taken(policy);
+    this.#asked(entry.value.dir);
     if (demands.length === 0) {
-      this.#shunts.set(entry.uid, entry.value);
-      this.#caught(entry.value);
+      this.#shunts.set(policy.uid, policy);
       return;
     }
-    this.#asked(entry.value.dir);
-    const policy: Policy = { uid: entry.uid, entry, demands, changedAt };
     this.policies.set(policy.uid, policy);
-    const packets = packetsKey(entry.value);
-    if (packets !== undefined) {
-      this.#byPackets.add(packets, policy);
-      this.#sharesPackets(packets);
-    }
+    this.#addRoles(demands, 1);
     const source = sourceOf(entry.value);
     if (source !== undefined) this.#bySource.add(source, policy);
     for (const demand of demands) {
@@ -324,6 +425,7 @@ export class SaGroups {
         this.dirty.add(group);
       } else {
         this.#covers.add(coverKey(demand), policy);
+        if (isFromAny(demand)) this.#fromAny.add(demand.to, policy);
         if (isForAll(demand)) this.#forAll.add(policy);
       }
     }
@@ -334,18 +436,9 @@ export class SaGroups {
     const shunt = this.#shunts.get(uid);
     if (shunt === undefined) return;
     this.#shunts.delete(uid);
-    this.#caught(shunt);
-  }
-
-  /** Marks for evaluation the groups whose packets a policy without templates may catch. */
-  #caught({ selector, dir }: XfrmPolicy): void {
-    const sought = dir === 'out' ? selector : mirrored(selector);
-    for (const { entry, demands } of this.policies.values()) {
-      if (entry.value.dir !== 'out' || !contains(sought, entry.value.selector)) continue;
-      for (const demand of demands) {
-        for (const group of this.#groupsOf(demand)) this.dirty.add(group);
-      }
-    }
+    this.#index.delete(shunt);
+    this.#taken(shunt);
+    this.#asked(shunt.entry.value.dir);
   }
 
   #groupsOf(demand: TemplateDemand): Iterable<SaGroup> {
@@ -356,12 +449,10 @@ export class SaGroups {
 
   removePolicy(policy: Policy, gone?: PolicyGone): void {
     this.policies.delete(policy.uid);
+    this.#addRoles(policy.demands, -1);
     this.#forAll.delete(policy);
-    const packets = packetsKey(policy.entry.value);
-    if (packets !== undefined) {
-      this.#sharesPackets(packets);
-      this.#byPackets.delete(packets, policy);
-    }
+    this.#index.delete(policy);
+    this.#taken(policy);
     this.#asked(policy.entry.value.dir);
     const source = sourceOf(policy.entry.value);
     if (source !== undefined) this.#bySource.delete(source, policy);
@@ -373,6 +464,7 @@ export class SaGroups {
         this.dirty.add(group);
       }
       this.#covers.delete(coverKey(demand), policy);
+      this.#fromAny.delete(to, policy);
     }
     this.#cover(policy.demands);
   }
@@ -384,9 +476,17 @@ export class SaGroups {
       const all = isOpen(demand) && (demand.reqid === 0 || isForAll(demand));
       const groups = all ? this.groups : this.#groupsBy.get(coverKey(demand));
       for (const group of groups) this.dirty.add(group);
+      if (isFromAny(demand))
+        for (const group of this.groupsByAddress(demand.to)) this.dirty.add(group);
     }
   }
 }
+
+/** A policy with other packets. */
+const withPackets = (policy: Policy, selector: XfrmSelector): Policy => ({
+  ...policy,
+  entry: { ...policy.entry, value: { ...policy.entry.value, selector } },
+});
 
 const reqidKey = (reqid: number): string => `reqid ${reqid}`;
 const keysOf = ({ pair, reqid }: SaGroup) => [pairKey(pair), ...pair, reqidKey(reqid)];
@@ -410,15 +510,6 @@ const sourceOf = ({ dir, selector }: XfrmPolicy): string | undefined =>
   dir === 'out' && selector.prefixlenS === (selector.family === 'inet6' ? 128 : 32)
     ? selector.saddr
     : undefined;
-
-/** The packets of an outbound policy; for an inbound one, the packets that its packets answer. */
-function packetsKey({ selector, dir, mark, ifId }: XfrmPolicy): string | undefined {
-  if (dir !== 'in' && dir !== 'out' && dir !== 'fwd') return undefined;
-  const s = dir === 'out' ? selector : mirrored(selector);
-  const from = `${s.saddr}/${s.prefixlenS} ${s.sport}/${s.sportMask}`;
-  const to = `${s.daddr}/${s.prefixlenD} ${s.dport}/${s.dportMask}`;
-  return `${from} ${to} ${s.proto} ${mark?.value}/${mark?.mask} ${ifId}`;
-}
 
 const RANKS: { readonly [proto: string]: number } = { esp: 0, ah: 1, comp: 2 };
 

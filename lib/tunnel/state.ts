@@ -5,7 +5,7 @@
  */
 import type { EventTime } from '../netlink/event.ts';
 import { formatSpi } from '../xfrm/text.ts';
-import type { Obstacle } from './policy-match.ts';
+import type { Caught, Obstacle } from './policy-match.ts';
 import { bySlot } from './sa-limits.ts';
 import type { TunnelThresholds } from './thresholds.ts';
 import { isUpState, type PerDirection, TUNNEL_STATES, type TunnelState } from './tunnel.ts';
@@ -239,15 +239,21 @@ const missing = (state: TunnelState, reason: string): Condition => ({
 /** What packets of a direction lack, as text; undefined if nothing. */
 function missingIn(
   sas: readonly ObservedSa[],
-  { missing, caught }: Obstacle,
+  { missing, caught, unanswered }: Obstacle,
   word: string,
 ): string | undefined {
   if (missing.length > 0) return `no ${word} ${missing.join(' or ')} SA`;
   if (sas.length === 0) return `no ${word} SA`;
-  if (caught === undefined) return undefined;
-  const does = caught === 'block' ? 'blocks all packets' : 'takes all packets, without SAs';
-  return `${word}, an earlier policy ${does}`;
+  if (caught !== undefined) return `${word}, ${CAUGHT[caught]}`;
+  return unanswered ? `no ${word} policy for answers to what an inbound one accepts` : undefined;
 }
+
+const CAUGHT: { readonly [by in Caught]: string } = {
+  block: 'an earlier policy blocks all packets',
+  allow: 'an earlier policy takes all packets, without SAs',
+  tunnel: 'an earlier policy of another tunnel takes all packets',
+  default: 'the default policy blocks packets',
+};
 
 /** Adds a counter reading to the history. */
 function updatedCounters(seen: Observation, before: CounterHistory | undefined): CounterHistory {

@@ -1,4 +1,5 @@
 /** The contents of a tunnel: its SAs and policies, as the join keeps them. @module */
+import { incarnationOf } from '../monitor/table.ts';
 import { isLarval } from '../monitor/xfrm-objects.ts';
 import type { PolicyEntry, StateEntry } from '../monitor/xfrm-views.ts';
 import type { EventTime } from '../netlink/event.ts';
@@ -108,9 +109,9 @@ export function protocolOf({
   );
 }
 
-export function saOf(given: Pick<Sa, 'group' | 'entry' | 'order' | 'came' | 'heard'>): Sa {
+export function saOf(given: Pick<Sa, 'group' | 'entry' | 'came' | 'heard'>): Sa {
   const { uid, value } = given.entry;
   const softAt = isSoftSpent(value) ? given.came.wall : undefined;
-  const is = { slot: slotOf(value), isLarval: isLarval(value) };
+  const is = { order: incarnationOf(uid), slot: slotOf(value), isLarval: isLarval(value) };
   return { uid, ...given, ...is, softAt, record: undefined };
 }

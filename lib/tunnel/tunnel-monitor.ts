@@ -9,15 +9,15 @@ import {
 } from '../base/argument.ts';
 import { later } from '../base/later.ts';
 import { type ListenersByKind, LiveEmitter } from '../monitor/event-hub.ts';
-import { now } from '../monitor/live-tables.ts';
 import { watchPath } from '../monitor/namespace-watch.ts';
 import { type WaitOptions, waitFor } from '../monitor/wait-for.ts';
 import { type XfrmChange, XfrmMonitor } from '../monitor/xfrm-monitor.ts';
 import { type RefreshOptions, refreshSignal } from '../monitor/xfrm-monitor-options.ts';
 import { NETLINK_XFRM } from '../netlink/constants.ts';
-import type { EventTime } from '../netlink/event.ts';
+import { type EventTime, now } from '../netlink/event.ts';
 import { type SocketOwner, SocketOwners, StateError } from '../socket/index.ts';
 import { HeldNamespace } from '../socket/namespace.ts';
+import type { XfrmEvent } from '../xfrm/events.ts';
 import type { Addresses } from './addresses.ts';
 import {
   checkedExpected,
@@ -185,8 +185,10 @@ export class TunnelMonitor
     const emit = (event: TunnelEvent) => this.#events.push(event);
     const host = { isLocal, lost, emit, claimant: this.#claimant };
     this.#tunnels = new Join(host, expected, thresholds, countersReadAt, apart);
+    this.#tunnels.setDefaults(below.policyDefaults);
     this.#tunnels.open(states, policies, now());
     below.on('change', this.#onChange);
+    below.on('event', this.#onEvent);
     below.on('close', this.#onClose);
     below.on('error', this.#onError);
     addresses.changed = (those) => {
@@ -393,7 +395,8 @@ export class TunnelMonitor
   async #release(): Promise<void> {
     clearTimeout(this.#timer);
     this.#reading = undefined;
-    this.#xfrmMonitor.off('change', this.#onChange).off('close', this.#onClose);
+    this.#xfrmMonitor.off('change', this.#onChange).off('event', this.#onEvent);
+    this.#xfrmMonitor.off('close', this.#onClose);
     this.#pathWatch?.[Symbol.dispose]();
     this.#held.close();
     await Promise.all([
@@ -402,6 +405,12 @@ export class TunnelMonitor
     ]);
     this.#xfrmMonitor.off('error', this.#onError);
   }
+
+  readonly #onEvent = ({ kind }: XfrmEvent) => {
+    if (kind !== 'GETDEFAULT') return;
+    this.#tunnels.setDefaults(this.#xfrmMonitor.policyDefaults);
+    this.#soon();
+  };
 
   readonly #onChange = (change: XfrmChange) => {
     switch (change.kind) {
@@ -418,6 +427,7 @@ export class TunnelMonitor
         return;
       case 'resynced':
       case 'refreshed':
+        this.#tunnels.setDefaults(this.#xfrmMonitor.policyDefaults);
         // Finishes the previous reading first.
         if (this.#reading) this.#count(Infinity);
         this.#tunnels.readCounters(this.#xfrmMonitor.states, change.time);

@@ -4,11 +4,13 @@
  */
 import { isDeepStrictEqual } from 'node:util';
 import type { ObjectChange } from '../monitor/changes.ts';
+import { incarnationOf } from '../monitor/table.ts';
 import type { XfrmObjectTypes } from '../monitor/xfrm-objects.ts';
 import type { PolicyEntry, StateEntry } from '../monitor/xfrm-views.ts';
 import type { EventTime } from '../netlink/event.ts';
 import { canonicalAddress } from '../wire/address.ts';
 import type { AcquireEvent, MappingEvent } from '../xfrm/events.ts';
+import type { PolicyDefaults } from '../xfrm/types.ts';
 import type { LocalAddresses, LostAddress } from './addresses.ts';
 import { Deadlines } from './deadlines.ts';
 import { addressGoneReason, downReasonOf, policyGoneReason, unreachable } from './down-reasons.ts';
@@ -43,6 +45,7 @@ export interface TunnelsHost extends Pick<LocalAddresses, 'isLocal' | 'lost'> {
   readonly claimant: (portId: number, time: EventTime) => ClaimedRequester | undefined;
 }
 
+const PASS: PolicyDefaults = { in: 'accept', fwd: 'accept', out: 'accept' };
 /** The most tunnels remembered that are down and not expected. */
 const REMEMBERED = 10_000;
 /** Milliseconds by which the wall clock may jump before all tunnels are evaluated again. */
@@ -151,8 +154,8 @@ export class Tunnels {
 
   /** Adds everything that exists at the start, without reports. */
   open(states: Iterable<StateEntry>, policies: Iterable<PolicyEntry>, now: EventTime): void {
-    // A dump has the newest first (net/xfrm/xfrm_state.c: state_all).
-    for (const entry of [...states].reverse()) {
+    const inOrder = Array.from(states, (entry) => ({ entry, n: incarnationOf(entry.uid) }));
+    for (const { entry } of inOrder.sort((a, b) => a.n - b.n)) {
       const wall = entry.value.current.addedAt;
       this.#members.addSa(entry, { wall, monotonic: wall - now.wall + now.monotonic }, true);
     }
@@ -278,6 +281,11 @@ export class Tunnels {
     return true;
   }
 
+  /** What becomes of packets that match no policy, undefined: they pass. */
+  setDefaults(defaults: PolicyDefaults | undefined): void {
+    this.#members.setDefaults(defaults ?? PASS);
+  }
+
   /** Addresses of this host were added, removed, or became unusable. */
   addressesChanged(addresses: Iterable<string>): void {
     for (const address of addresses) {
@@ -301,6 +309,7 @@ export class Tunnels {
   flush(now: EventTime, heardUntil = now.monotonic): void {
     this.#heardUntil = heardUntil;
     for (const record of this.#deadlines.due(heardUntil)) this.#touch(record);
+    this.#members.markTaken();
     // Evaluating one can make another dirty, from which an expected tunnel moves.
     for (const group of this.#members.dirty) this.#evaluateGroup(group, now);
   }

@@ -10,13 +10,11 @@ export class Enumeration<Name extends string> {
   readonly label: string;
   readonly numbers: Readonly<Record<Name, number>>;
   readonly #names: (Name | undefined)[] = [];
-  readonly #numbers: Map<string, number>;
 
   /** @param label the name of the exported constant and type, which generated code imports */
   constructor(label: string, numbers: Record<Name, number>) {
     this.label = label;
     this.numbers = numbers;
-    this.#numbers = new Map(Object.entries(numbers));
     for (const name in numbers) this.#names[numbers[name]] = name;
   }
 
@@ -28,9 +26,8 @@ export class Enumeration<Name extends string> {
   /** The number of a name; a number is returned as it is, undefined is 0. */
   number(value: Name | number | undefined, field: string): number {
     if (typeof value !== 'string') return value ?? 0;
-    const number = this.#numbers.get(value);
-    if (number !== undefined) return number;
-    const known = [...this.#numbers.keys()].join(', ');
+    if (Object.hasOwn(this.numbers, value)) return this.numbers[value];
+    const known = Object.keys(this.numbers).join(', ');
     throw new EncodeError(`invalid value ${shown(value)}: expected one of ${known}, or a number`, [
       field,
     ]);

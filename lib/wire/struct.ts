@@ -4,6 +4,7 @@
  * generated from the tables (tools/codec); a test compares both with a C compiler.
  * @module
  */
+import { once } from '../base/once.ts';
 import type { Enumeration, Flags } from './names.ts';
 import type { None, TimeUnit } from './time.ts';
 
@@ -123,8 +124,7 @@ export const number = (
     optional?: true;
   } = {},
 ): Field => {
-  const { name: ours, ...rest } = more;
-  return field({ type, ...rest }, kernel, ours, doc);
+  return { type, ...more, kernel, name: more.name ?? camel(kernel), doc };
 };
 
 export const truth = (kernel: string, doc: string): Field =>
@@ -161,37 +161,54 @@ export const length = (of: NumberType, kernel: string, counts: 'words' | 'whole'
 export const reserved = (of: NumberType, kernel: string): Field =>
   field({ type: 'reserved', of }, kernel, undefined, '');
 
-/**
- * Fixed size and alignment of a field by C's rules, assuming that 64-bit numbers are aligned to 8
- * bytes: true everywhere except i386 (System V ABI, Intel386 supplement), which package.json
- * excludes.
- */
-function extent(of: Field): [size: number, align: number] {
+/** Fixed size of a field. */
+function sizeOf(of: Field): number {
   switch (of.type) {
     case 'truth':
-      return [1, 1];
+      return 1;
     case 'address':
-      return [16, 4]; // xfrm_address_t is a union of __be32 words
+      return 16;
     case 'struct':
-      return [of.struct.size, of.struct.align];
+      return of.struct.size;
     case 'name':
-      return [64, 1];
+      return 64;
     case 'key':
     case 'text':
     case 'ip':
     case 'rest':
-      return [0, 1];
     case 'words':
-      return [0, 4];
+      return 0;
     case 'length':
     case 'reserved':
-      return [NUMBER_SIZE[of.of], NUMBER_SIZE[of.of]];
+      return NUMBER_SIZE[of.of];
     default:
-      return [NUMBER_SIZE[of.type], NUMBER_SIZE[of.type]];
+      return NUMBER_SIZE[of.type];
   }
 }
 
-/** Declares a struct. */
+/**
+ * Alignment of a field by C's rules, assuming that 64-bit numbers are aligned to 8 bytes: true
+ * everywhere except i386 (System V ABI, Intel386 supplement), which package.json excludes.
+ */
+function alignOf(of: Field): number {
+  switch (of.type) {
+    case 'address': // xfrm_address_t is a union of __be32 words
+    case 'words':
+      return 4;
+    case 'struct':
+      return of.struct.align;
+    case 'name':
+    case 'key':
+    case 'text':
+    case 'ip':
+    case 'rest':
+      return 1;
+    default:
+      return sizeOf(of);
+  }
+}
+
+/** Declares a struct. Its size is known at once; the offsets of its fields when they are asked for. */
 export function struct(
   kernel: string,
   typeName: string,
@@ -199,27 +216,39 @@ export function struct(
   fields: readonly Field[],
   more: { family?: string; whole?: true } = {},
 ): Struct {
-  let offset = 0;
+  let end = 0;
   let align = 1;
-  const up = (to: number) => Math.ceil(offset / to) * to;
-  const placed = fields.map((one): PlacedField => {
-    const [size, fieldAlign] = extent(one);
-    align = Math.max(align, fieldAlign);
-    const at = up(fieldAlign);
-    offset = at + size;
-    return { ...one, offset: at, size };
+  const after = (one: Field): number => {
+    const size = sizeOf(one);
+    end = up(end, alignOf(one)) + size;
+    return size;
+  };
+  for (const one of fields) {
+    align = Math.max(align, alignOf(one));
+    after(one);
+  }
+  const place = once(() => {
+    end = 0;
+    return fields.map((one): PlacedField => {
+      const size = after(one);
+      return { ...one, offset: end - size, size };
+    });
   });
   return {
     kernel,
     name: typeName,
     doc,
-    fields: placed,
-    size: up(align),
+    get fields() {
+      return place();
+    },
+    size: up(end, align),
     align,
     family: more.family,
     whole: more.whole === true,
   };
 }
+
+const up = (offset: number, to: number) => Math.ceil(offset / to) * to;
 
 /** The offset of a field in a struct; for a nested struct, by its path (`sel.family`). */
 export function offsetOf(of: Struct, path: string): number {

@@ -48,12 +48,7 @@ const all: readonly Attribute[] = [
     'The policy that was deleted.',
   ),
   attribute('XFRMA_SEC_CTX', 'securityContext', struct(S.xfrm_user_sec_ctx), 'Security label.'),
-  attribute(
-    'XFRMA_LTIME_VAL',
-    'lifetimeCurrent',
-    struct(S.xfrm_lifetime_cur),
-    'What was used so far.',
-  ),
+  attribute('XFRMA_LTIME_VAL', 'lifetimeCurrent', struct(S.xfrm_lifetime_cur), 'Usage so far.'),
   attribute('XFRMA_REPLAY_VAL', 'replay', struct(S.xfrm_replay_state), 'Sequence numbers.'),
   attribute('XFRMA_REPLAY_THRESH', 'replayThreshold', u32, 'Packets between two async events.'),
   attribute(
@@ -181,7 +176,7 @@ const all: readonly Attribute[] = [
 /** Attributes of every message except the SAD and SPD statistics. */
 export const attributes: AttributeTable = {
   name: 'XfrmAttributes',
-  doc: 'What the attributes of a message say; those that were there.',
+  doc: 'The attributes of a message; those that were present.',
   attributes: all,
   shared: true,
   opaque: true,
@@ -190,7 +185,7 @@ export const attributes: AttributeTable = {
 /** Attributes of NEWSADINFO. */
 export const sadAttributes: AttributeTable = {
   name: 'SadAttributes',
-  doc: 'What NEWSADINFO says.',
+  doc: 'The content of NEWSADINFO.',
   opaque: true,
   attributes: [
     attribute('XFRMA_SAD_CNT', 'count', u32, 'Number of SAs.'),
@@ -201,7 +196,7 @@ export const sadAttributes: AttributeTable = {
 /** Attributes of NEWSPDINFO; a request may set the thresholds. */
 export const spdAttributes: AttributeTable = {
   name: 'SpdAttributes',
-  doc: 'What NEWSPDINFO says.',
+  doc: 'The content of NEWSPDINFO.',
   opaque: true,
   attributes: [
     attribute('XFRMA_SPD_INFO', 'counts', struct(S.xfrmu_spdinfo), 'Numbers of policies.'),

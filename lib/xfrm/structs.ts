@@ -72,7 +72,7 @@ export const xfrm_usersa_id = struct(
 export const xfrm_lifetime_cfg = struct(
   'xfrm_lifetime_cfg',
   'LifetimeLimits',
-  'Limits: at a soft one the key manager is told (EXPIRE, hard false), at a hard one the SA goes.',
+  'Limits: at a soft one the key manager is notified (EXPIRE, hard false), at a hard one the SA is deleted.',
   [
     number('u64', 'soft_byte_limit', 'Bytes; NO_LIMIT for none.', {
       name: 'softBytes',
@@ -113,29 +113,19 @@ export const xfrm_lifetime_cfg = struct(
   ],
 );
 
-export const xfrm_lifetime_cur = struct(
-  'xfrm_lifetime_cur',
-  'LifetimeUsage',
-  'What was used so far.',
-  [
-    number('u64', 'bytes', 'Bytes carried.'),
-    number('u64', 'packets', 'Packets carried.'),
-    number(
-      'u64',
-      'add_time',
-      'When it was added, in ms since 1970 (the kernel has whole seconds).',
-      {
-        name: 'addedAt',
-        unit: 'moment',
-      },
-    ),
-    number('u64', 'use_time', 'When it was first used, in ms since 1970; undefined for never.', {
-      name: 'firstUsedAt',
-      unit: 'moment',
-      none: 'zero',
-    }),
-  ],
-);
+export const xfrm_lifetime_cur = struct('xfrm_lifetime_cur', 'LifetimeUsage', 'Usage so far.', [
+  number('u64', 'bytes', 'Bytes carried.'),
+  number('u64', 'packets', 'Packets carried.'),
+  number('u64', 'add_time', 'When it was added, in ms since 1970 (the kernel has whole seconds).', {
+    name: 'addedAt',
+    unit: 'moment',
+  }),
+  number('u64', 'use_time', 'When it was first used, in ms since 1970; undefined for never.', {
+    name: 'firstUsedAt',
+    unit: 'moment',
+    none: 'zero',
+  }),
+]);
 
 export const xfrm_stats = struct('xfrm_stats', 'StateStats', 'Packets that an SA refused.', [
   number('u32', 'replay_window', 'Packets outside the replay window.'),
@@ -152,7 +142,7 @@ export const xfrm_usersa_info = struct(
     inline(xfrm_id, 'id'),
     address('saddr', 'Source address.'),
     nested(xfrm_lifetime_cfg, 'lft', 'lifetime', 'Its limits.'),
-    nested(xfrm_lifetime_cur, 'curlft', 'current', 'What was used so far.'),
+    nested(xfrm_lifetime_cur, 'curlft', 'current', 'Usage so far.'),
     nested(xfrm_stats, 'stats', 'stats', 'Packets that it refused.'),
     number('u32', 'seq', 'The id of the ACQUIRE it answers; 0 for none.'),
     number('u32', 'reqid', 'The id by which policies ask for it; 0 for none.'),
@@ -187,7 +177,7 @@ export const xfrm_aevent_id = struct(
   [
     inline(xfrm_usersa_id, 'sa_id'),
     address('saddr', 'Source address.'),
-    number('u32', 'flags', 'What the event is about.', { names: N.AeventFlags }),
+    number('u32', 'flags', 'What the event concerns.', { names: N.AeventFlags }),
     number('u32', 'reqid', 'The id by which policies ask for the SA; 0 for none.'),
   ],
   { family: 'sa_id.family' },
@@ -200,8 +190,8 @@ export const xfrm_userpolicy_info = struct(
   [
     nested(xfrm_selector, 'sel', 'selector', 'Which packets it is for.'),
     nested(xfrm_lifetime_cfg, 'lft', 'lifetime', 'Its limits.'),
-    nested(xfrm_lifetime_cur, 'curlft', 'current', 'What was used so far.'),
-    number('u32', 'priority', 'Lower goes first.'),
+    nested(xfrm_lifetime_cur, 'curlft', 'current', 'Usage so far.'),
+    number('u32', 'priority', 'The lower value takes precedence.'),
     number(
       'u32',
       'index',
@@ -261,9 +251,9 @@ export const xfrm_user_tmpl = struct(
     number('u8', 'mode', 'Mode.', { names: N.XfrmMode }),
     number('u8', 'share', 'Who shares the SA.', { names: N.PolicyShare }),
     truth('optional', 'Whether packets may pass without it.'),
-    number('u32', 'aalgos', 'Authentication algorithms allowed, a bit each.'),
-    number('u32', 'ealgos', 'Encryption algorithms allowed, a bit each.'),
-    number('u32', 'calgos', 'Compression algorithms allowed, a bit each.'),
+    number('u32', 'aalgos', 'Allowed authentication algorithms, one bit each.'),
+    number('u32', 'ealgos', 'Allowed encryption algorithms, one bit each.'),
+    number('u32', 'calgos', 'Allowed compression algorithms, one bit each.'),
   ],
   { family: 'family' },
 );
@@ -277,9 +267,9 @@ export const xfrm_user_acquire = struct(
     address('saddr', 'Source address.'),
     nested(xfrm_selector, 'sel', 'selector', 'The packet.'),
     nested(xfrm_userpolicy_info, 'policy', 'policy', 'The policy that asks for it.'),
-    number('u32', 'aalgos', 'Authentication algorithms allowed, a bit each.'),
-    number('u32', 'ealgos', 'Encryption algorithms allowed, a bit each.'),
-    number('u32', 'calgos', 'Compression algorithms allowed, a bit each.'),
+    number('u32', 'aalgos', 'Allowed authentication algorithms, one bit each.'),
+    number('u32', 'ealgos', 'Allowed encryption algorithms, one bit each.'),
+    number('u32', 'calgos', 'Allowed compression algorithms, one bit each.'),
     number('u32', 'seq', 'Id of this ACQUIRE; the SA that answers it carries it as seq.'),
   ],
   { family: 'sel.family' },
@@ -370,7 +360,7 @@ export const xfrm_user_migrate_state = struct(
     nested(xfrm_mark, 'old_mark', 'oldMark', 'Mark of the SA as it was.'),
     nested(xfrm_selector, 'new_sel', 'newSelector', 'Selector from now on.'),
     number('u32', 'new_reqid', 'Reqid from now on.'),
-    number('u32', 'flags', 'What it does beside.', { names: N.MigrateStateFlags }),
+    number('u32', 'flags', 'Its flags.', { names: N.MigrateStateFlags }),
     number('u16', 'new_family', 'Family from now on.', { names: N.XfrmFamily }),
     reserved('u16', 'reserved'),
   ],

@@ -52,7 +52,7 @@ export interface AeventId {
   proto: IpsecProto;
   /** Source address. */
   saddr: string;
-  /** What the event is about. */
+  /** What the event concerns. */
   flags: AeventFlags;
   /** The id by which policies ask for the SA; 0 for none. */
   reqid: number;
@@ -104,7 +104,7 @@ export interface EncapTemplate {
   oa: string;
 }
 
-/** Limits: at a soft one the key manager is told (EXPIRE, hard false), at a hard one the SA goes. (struct xfrm_lifetime_cfg) */
+/** Limits: at a soft one the key manager is notified (EXPIRE, hard false), at a hard one the SA is deleted. (struct xfrm_lifetime_cfg) */
 export interface LifetimeLimits {
   /** Bytes; NO_LIMIT for none. */
   softBytes: bigint | number;
@@ -126,7 +126,7 @@ export interface LifetimeLimits {
   exact?: ExactDigits<'softAddSeconds' | 'hardAddSeconds' | 'softUseSeconds' | 'hardUseSeconds'>;
 }
 
-/** What was used so far. (struct xfrm_lifetime_cur) */
+/** Usage so far. (struct xfrm_lifetime_cur) */
 export interface LifetimeUsage {
   /** Bytes carried. */
   bytes: bigint;
@@ -226,11 +226,11 @@ export interface AcquireInfo {
   selector: XfrmSelector;
   /** The policy that asks for it. */
   policy: PolicyInfo;
-  /** Authentication algorithms allowed, a bit each. */
+  /** Allowed authentication algorithms, one bit each. */
   aalgos: number;
-  /** Encryption algorithms allowed, a bit each. */
+  /** Allowed encryption algorithms, one bit each. */
   ealgos: number;
-  /** Compression algorithms allowed, a bit each. */
+  /** Allowed compression algorithms, one bit each. */
   calgos: number;
   /** Id of this ACQUIRE; the SA that answers it carries it as seq. */
   seq: number;
@@ -312,7 +312,7 @@ export interface MigrateStateInfo {
   newSelector: XfrmSelector;
   /** Reqid from now on. */
   newReqid: number;
-  /** What it does beside. */
+  /** Its flags. */
   flags: MigrateStateFlags;
   /** Family from now on. */
   newFamily: XfrmFamily;
@@ -376,11 +376,11 @@ export interface PolicyTemplate {
   share: PolicyShare;
   /** Whether packets may pass without it. */
   optional: KernelBool;
-  /** Authentication algorithms allowed, a bit each. */
+  /** Allowed authentication algorithms, one bit each. */
   aalgos: number;
-  /** Encryption algorithms allowed, a bit each. */
+  /** Allowed encryption algorithms, one bit each. */
   ealgos: number;
-  /** Compression algorithms allowed, a bit each. */
+  /** Allowed compression algorithms, one bit each. */
   calgos: number;
 }
 
@@ -410,9 +410,9 @@ export interface PolicyInfo {
   selector: XfrmSelector;
   /** Its limits. */
   lifetime: LifetimeLimits;
-  /** What was used so far. */
+  /** Usage so far. */
   current: LifetimeUsage;
-  /** Lower goes first. */
+  /** The lower value takes precedence. */
   priority: number;
   /** The number the kernel gave it; its lowest three bits are the direction. */
   index: number;
@@ -464,7 +464,7 @@ export interface StateInfo {
   saddr: string;
   /** Its limits. */
   lifetime: LifetimeLimits;
-  /** What was used so far. */
+  /** Usage so far. */
   current: LifetimeUsage;
   /** Packets that it refused. */
   stats: StateStats;
@@ -496,7 +496,7 @@ export interface SpiRequest {
   saddr: string;
   /** Its limits. */
   lifetime: LifetimeLimits;
-  /** What was used so far. */
+  /** Usage so far. */
   current: LifetimeUsage;
   /** Packets that it refused. */
   stats: StateStats;
@@ -558,7 +558,7 @@ export interface SpdCounts {
   fwdSocket: number;
 }
 
-/** What the attributes of a message say; those that were there. */
+/** The attributes of a message; those that were present. */
 export interface XfrmAttributes {
   /** Integrity algorithm (always with authTrunc). (XFRMA_ALG_AUTH) */
   auth?: XfrmAlgorithm;
@@ -576,7 +576,7 @@ export interface XfrmAttributes {
   policy?: PolicyInfo;
   /** Security label. (XFRMA_SEC_CTX) */
   securityContext?: SecurityContext;
-  /** What was used so far. (XFRMA_LTIME_VAL) */
+  /** Usage so far. (XFRMA_LTIME_VAL) */
   lifetimeCurrent?: LifetimeUsage;
   /** Sequence numbers. (XFRMA_REPLAY_VAL) */
   replay?: ReplayState;
@@ -646,7 +646,7 @@ export interface XfrmAttributes {
   unknown?: OpaqueAttribute[];
 }
 
-/** What NEWSADINFO says. */
+/** The content of NEWSADINFO. */
 export interface SadAttributes {
   /** Number of SAs. (XFRMA_SAD_CNT) */
   count?: number;
@@ -656,7 +656,7 @@ export interface SadAttributes {
   unknown?: OpaqueAttribute[];
 }
 
-/** What NEWSPDINFO says. */
+/** The content of NEWSPDINFO. */
 export interface SpdAttributes {
   /** Numbers of policies. (XFRMA_SPD_INFO) */
   counts?: SpdCounts;

@@ -1,20 +1,13 @@
 /** The suites of examples/testing/, each by its runner, in the lab. */
 import assert from 'node:assert/strict';
-import {
-  cpSync,
-  mkdirSync,
-  mkdtempSync,
-  readdirSync,
-  rmSync,
-  symlinkSync,
-  writeFileSync,
-} from 'node:fs';
-import { tmpdir } from 'node:os';
+import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { PassThrough } from 'node:stream';
-import { after, before, test } from 'node:test';
+import { before, test } from 'node:test';
 import { fetchLabTools, type LabTools, runInLab } from '../../lib/lab/index.ts';
 import { root, SUITES } from '../documents.ts';
+import { nodeOf } from '../package/packed.ts';
+import { RUN, suites } from '../package/suites.ts';
 import { STRONGSWAN } from './packages.ts';
 
 /** Without what tells node:test that it is a test itself. */
@@ -23,21 +16,9 @@ const alone = { NO_COLOR: '1', NODE_TEST_CONTEXT: undefined };
 let folder = '';
 let tools: LabTools;
 before(async () => {
-  const { kept } = await import(join(root, 'scripts/kept.mjs'));
-  const examples = join(root, 'examples/testing');
-  folder = mkdtempSync(join(tmpdir(), 'netlink-xfrm-examples-'));
-  cpSync(examples, folder, { recursive: true });
-  const modules = join(folder, 'node_modules');
-  rmSync(modules, { recursive: true, force: true });
-  mkdirSync(modules);
-  const installed = kept(examples, 'Vitest and Jest');
-  for (const name of readdirSync(installed)) {
-    symlinkSync(join(installed, name), join(modules, name));
-  }
-  symlinkSync(root, join(modules, 'netlink-xfrm'));
+  ({ folder } = await suites(root));
   tools = await fetchLabTools(STRONGSWAN);
 });
-after(() => rmSync(folder, { recursive: true, force: true }));
 
 /** Runs a suite as its line of package.json does, where strongSwan is found. @returns what was said */
 async function suite(...command: string[]): Promise<string> {
@@ -62,7 +43,7 @@ async function suite(...command: string[]): Promise<string> {
 }
 
 test('node:test, with a configuration of strongSwan', async () => {
-  assert.match(await suite('node', '--test', 'strongswan.nodetest.mjs'), /^# pass 1$/m);
+  assert.match(await suite(...RUN.node), /^# pass 1$/m);
 });
 
 test('the suite of docs/testing.md with a key manager', async () => {
@@ -74,11 +55,16 @@ test('the suite of docs/testing.md with a key manager', async () => {
 });
 
 test('Vitest, with matchers', async () => {
-  const said = await suite('node', 'node_modules/vitest/vitest.mjs', 'run');
+  const said = await suite(...RUN.vitest);
   assert.match(said, /Tests +4 passed/);
 });
 
 test('Jest, with a monitor of one’s own', async () => {
-  const said = await suite('node', '--experimental-vm-modules', 'node_modules/jest/bin/jest.js');
+  const said = await suite(...RUN.jest);
   assert.match(said, /Tests: +4 passed, 4 total/);
+});
+
+test('Vitest with a newer Node, which starts its workers by fork', async () => {
+  const [, ...run] = RUN.vitest;
+  assert.match(await suite(nodeOf(24), ...run), /Tests +4 passed/);
 });

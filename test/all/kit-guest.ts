@@ -5,8 +5,12 @@
  * @module
  */
 import assert from 'node:assert/strict';
-import { mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { createInterface } from 'node:readline';
+import { setTimeout as sleep } from 'node:timers/promises';
 import {
   Charon,
   expectEncrypted,
@@ -53,6 +57,25 @@ async function refusesConfiguration(name: string, start: () => Promise<unknown>)
   });
   assert.equal(running(name), 0);
 }
+/** Daemons, and their folders, are gone after the process that started them was killed. */
+async function endsWithItsProcess(name: string, kind: 'strongswan' | 'libreswan'): Promise<void> {
+  const kit = new URL('../../lib/testing/index.js', import.meta.url).href;
+  const script = `
+    const { ${kind}, twoHosts } = await import('${kit}');
+    const { left, right } = await twoHosts();
+    const daemons = await ${kind}(left, right);
+    console.log(JSON.stringify([daemons.left.folder, daemons.right.folder]));
+    setInterval(() => {}, 1000);`;
+  const child = spawn(process.execPath, ['--input-type=module', '-e', script], {
+    stdio: ['ignore', 'pipe', 'inherit'],
+  });
+  const [line] = await once(createInterface({ input: child.stdout }), 'line');
+  const folders = JSON.parse(line) as string[];
+  assert(folders.every((folder) => existsSync(folder)));
+  assert.equal(running(name), 2);
+  child.kill('SIGKILL');
+  while (running(name) > 0 || folders.some((folder) => existsSync(folder))) await sleep(10);
+}
 const timeout = 60_000;
 
 if (which === 'strongswan') {
@@ -63,6 +86,7 @@ if (which === 'strongswan') {
     const connection = { proposals: 'nonsense' };
     await refusesConfiguration('charon', () => strongswan(left, right, { connection }));
   }
+  await endsWithItsProcess('charon', which);
   {
     await using hosts = await twoHosts();
     const { left, right } = hosts;
@@ -107,12 +131,9 @@ if (which === 'strongswan') {
     const { server, clients, nat } = world;
     const [client] = clients;
     assert(client && nat);
-    await using far = await Charon.start(
-      server,
-      { ...client, address: '%any' } as typeof client,
-      'right',
-      {},
-    );
+    // The server sees the address of the NAT.
+    const anywhere = { connection: { remote_addrs: '%any' } };
+    await using far = await Charon.start(server, client, 'right', anywhere);
     await using near = await Charon.start(client, server, 'left', {});
     await near.initiate();
     await expectEncrypted(client, server);
@@ -127,6 +148,7 @@ if (which === 'strongswan') {
   const { left, right } = hosts;
   const connection = { esp: 'nonsense' };
   await refusesConfiguration('pluto', () => libreswan(left, right, { connection }));
+  await endsWithItsProcess('pluto', 'libreswan');
   await using daemons = await libreswan(left, right);
   assert(daemons.left instanceof Pluto);
   await daemons.left.initiate();

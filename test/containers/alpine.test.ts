@@ -1,9 +1,10 @@
 /** containers/Dockerfile.alpine: the addon for musl, loaded by a Node that is linked with musl. */
 import assert from 'node:assert/strict';
-import { before, test } from 'node:test';
+import { after, before, test } from 'node:test';
 import { buildAlpine, listen, namespace, runContainer } from './support.ts';
 
-const host = namespace();
+const host = await namespace();
+after(() => host.close());
 const image = 'netlink-xfrm:alpine';
 const options = ['--cap-drop=ALL', `--network=${host.network}`, '--cap-add=NET_ADMIN'];
 before(buildAlpine);

@@ -22,7 +22,23 @@ import { keep, unpackDebian } from '../debian.ts';
 import { nodeOf, root, script, tools } from '../package/packed.ts';
 
 /** Programs that busybox has and a base image is expected to have. */
-const APPLETS = ['sh', 'ls', 'cat', 'mkdir', 'rm', 'cp', 'ln', 'mv', 'chmod', 'env', 'sleep', 'id'];
+const APPLETS = [
+  'sh',
+  'ls',
+  'cat',
+  'mkdir',
+  'rm',
+  'cp',
+  'ln',
+  'mv',
+  'chmod',
+  'env',
+  'sleep',
+  'id',
+  'true',
+  'readlink',
+  'mount',
+];
 
 /**
  * apt-get and apk of a base image that holds already what a Dockerfile asks for. Of that it must hold everything: a
@@ -82,8 +98,9 @@ function addNode(folder: string, base: string, node: string): void {
 export const debian = () =>
   keep('debian', async (folder) => {
     const names = ['libc6', 'libgcc-s1', 'libstdc++6', 'busybox-static', 'libcap2', 'libcap2-bin'];
-    // For setpriv; and flock, which the lab needs.
-    await unpackDebian('bookworm', [...names, 'util-linux', 'libcap-ng0'], folder);
+    // For setpriv and nsenter; and flock, which the lab needs.
+    const utilities = ['util-linux', 'libcap-ng0', 'libselinux1', 'libpcre2-8-0'];
+    await unpackDebian('bookworm', [...names, ...utilities], folder);
     furnish(folder, 'apt-get');
   });
 

@@ -6,7 +6,7 @@ import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { chmodSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { before, test } from 'node:test';
+import { after, before, test } from 'node:test';
 import { openCache } from '../../lib/lab/cache.ts';
 import { prepareLab } from '../../lib/lab/index.ts';
 import { root, temporary } from '../package/packed.ts';
@@ -18,6 +18,7 @@ import {
   idleContainer,
   listen,
   mountNamespace,
+  type Namespace,
   namespace,
   runContainer,
 } from './support.ts';
@@ -28,8 +29,9 @@ function open(folder: string): string {
   return folder;
 }
 
-const host = namespace();
-const other = namespace();
+const host = await namespace();
+const other = await namespace();
+after(() => Promise.all([host.close(), other.close()]));
 /** A folder like /run/netns, in which `other` is called vpn. */
 const named = open(temporary());
 before(async () => {
@@ -39,7 +41,7 @@ before(async () => {
 
 const POLICY = ['src', '10.9.0.0/16', 'dst', '10.8.0.0/16', 'dir', 'out'];
 const NEWPOLICY = /NEWPOLICY out 10\.9\.0\.0\/16 > 10\.8\.0\.0\/16/;
-const changePolicies = (of = host) => {
+const changePolicies = (of: Namespace = host) => {
   of.run('ip', 'xfrm', 'policy', 'add', ...POLICY);
   of.run('ip', 'xfrm', 'policy', 'flush');
 };
@@ -71,7 +73,7 @@ const succeeds = async (of: Container) => {
   assert.equal(status, 0);
 };
 const MONITOR = 'monitor policy --count 1';
-const hears = async (of: Container, there = host) => {
+const hears = async (of: Container, there: Namespace = host) => {
   const heard = await listen(of, () => changePolicies(there));
   assert.match(heard.stdout, NEWPOLICY, heard.stderr);
   assert.equal(heard.status, 0);

@@ -2,10 +2,11 @@
  * The images of the repository, a network namespace to listen in, and containers that do.
  * @module
  */
-import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
+import { execFileSync, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { cpSync, existsSync, mkdirSync, readlinkSync, writeFileSync } from 'node:fs';
+import { cpSync, existsSync, mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { processApart } from '../kernel/here.ts';
 import { type Ended, packed, root, temporary } from '../package/packed.ts';
 import { alpine, alpineNode, debianNode } from './base.ts';
 import { engine, LIFETIME, makeImage, podman } from './engine.ts';
@@ -63,12 +64,7 @@ export async function buildAlpine(): Promise<void> {
 
 export type { Ended };
 
-const holders: ChildProcess[] = [];
-process.on('exit', () => {
-  for (const child of holders) child.kill('SIGKILL');
-});
-
-/** A network namespace that is there while the tests are. */
+/** A network namespace that containers share. */
 export interface Namespace {
   /** Of the process that holds it. */
   readonly pid: number;
@@ -78,17 +74,10 @@ export interface Namespace {
   run(...command: string[]): void;
 }
 
-export function namespace(): Namespace {
-  const child = spawn('unshare', ['--net', 'sleep', String(LIFETIME)], { stdio: 'ignore' });
-  holders.push(child);
-  child.unref();
-  const pid = child.pid as number;
-  const path = `/proc/${pid}/ns/net`;
-  const own = readlinkSync('/proc/self/ns/net');
-  while (readlinkSync(path) === own) execFileSync('sleep', ['0.05']);
-  const made = namespaceOf(pid);
-  made.run('ip', 'link', 'set', 'lo', 'up');
-  return made;
+/** A new one, until it is closed. */
+export async function namespace(): Promise<Namespace & { close(): Promise<void> }> {
+  const { host, pid } = await processApart();
+  return { ...namespaceOf(pid), close: () => host.close() };
 }
 
 function namespaceOf(pid: number): Namespace {

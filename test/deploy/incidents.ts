@@ -20,8 +20,6 @@ export const HEALTHY: Series = {
   'xfrm_tunnel_up{tunnel="paris"}': '1x1600',
   'xfrm_tunnel_expected{tunnel="paris"}': '1x1600',
   'xfrm_tunnel_state{tunnel="paris",state="up"}': '1x1600',
-  'xfrm_tunnel_state{tunnel="paris",state="one-way"}': '0x1600',
-  'xfrm_tunnel_state{tunnel="paris",state="expiring"}': '0x1600',
   'xfrm_tunnel_sas{tunnel="paris",direction="in"}': '1x58 2 1x58 2 1x1500',
   'xfrm_tunnel_sas{tunnel="paris",direction="out"}': '1x58 2 1x58 2 1x1500',
   'xfrm_tunnel_larval_sas{tunnel="paris"}': '0x58 1 0x58 1 0x1500',
@@ -32,7 +30,7 @@ export const HEALTHY: Series = {
   'xfrm_tunnel_used_ratio{tunnel="paris",direction="out",limit="sequence"}': '0.01x1600',
   'xfrm_tunnel_rekeys_total{tunnel="paris"}': '0x58 1x58 2x1500',
   'xfrm_tunnel_unreplaced_expiries_total{tunnel="paris"}': '0x1600',
-  'xfrm_tunnel_downs_total{tunnel="paris",cause="deleted"}': '0x1600',
+  'xfrm_tunnel_downs_total{tunnel="paris"}': '0x1600',
   'xfrm_tunnel_refused_packets_total{tunnel="paris",reason="integrity"}': '0x1600',
   'xfrm_tunnel_refused_packets_total{tunnel="paris",reason="replay"}': '0x1600',
   'xfrm_tunnel_refused_packets_total{tunnel="paris",reason="replay-window"}': '0x1600',
@@ -53,8 +51,8 @@ export const HEALTHY: Series = {
 const DOWN = { 'xfrm_tunnel_up{tunnel="paris"}': '1x30 0x200' };
 const ONE_WAY = {
   ...DOWN,
-  'xfrm_tunnel_state{tunnel="paris",state="up"}': '1x30 0x200',
-  'xfrm_tunnel_state{tunnel="paris",state="one-way"}': '0x30 1x200',
+  'xfrm_tunnel_state{tunnel="paris",state="up"}': '1x30 stale',
+  'xfrm_tunnel_state{tunnel="paris",state="one-way"}': '_x31 1x200',
 };
 
 export const INCIDENTS: readonly Incident[] = [
@@ -73,7 +71,7 @@ export const INCIDENTS: readonly Incident[] = [
   },
   {
     what: 'a tunnel that goes down',
-    series: { ...DOWN, 'xfrm_tunnel_downs_total{tunnel="paris",cause="deleted"}': '0x30 1x200' },
+    series: { ...DOWN, 'xfrm_tunnel_downs_total{tunnel="paris"}': '0x30 1x200' },
     firing: { 31: [], 34: ['IpsecTunnelDown'], 200: ['IpsecTunnelDown'] },
   },
   {
@@ -106,8 +104,9 @@ export const INCIDENTS: readonly Incident[] = [
     what: 'a dead peer: packets go out and none come in, then the SAs expire',
     series: {
       ...DOWN,
-      'xfrm_tunnel_state{tunnel="paris",state="up"}': '1x30 0x200',
-      'xfrm_tunnel_state{tunnel="paris",state="one-way"}': '0x30 1x60 0x140',
+      'xfrm_tunnel_state{tunnel="paris",state="up"}': '1x30 stale',
+      'xfrm_tunnel_state{tunnel="paris",state="one-way"}': '_x31 1x60 stale',
+      'xfrm_tunnel_state{tunnel="paris",state="blocked"}': '_x91 1x140',
       'xfrm_tunnel_unreplaced_expiries_total{tunnel="paris"}': '0x90 2x140',
     },
     firing: { 34: ['IpsecTunnelOneWay'], 95: ['IpsecTunnelDown', 'IpsecRekeyFailed'] },
@@ -115,8 +114,8 @@ export const INCIDENTS: readonly Incident[] = [
   { what: 'traffic one way', series: ONE_WAY, firing: { 34: ['IpsecTunnelOneWay'] } },
   {
     what: 'a rekey that is late',
-    series: { 'xfrm_tunnel_state{tunnel="paris",state="expiring"}': '0x30 1x5 0x100' },
-    firing: { 31: [], 33: ['IpsecRekeyOverdue'], 40: [] },
+    series: { 'xfrm_tunnel_state{tunnel="paris",state="expiring"}': '_x31 1x5 stale' },
+    firing: { 31: [], 33: ['IpsecRekeyOverdue'], 45: [] },
   },
   {
     what: 'a rekey that is missed, and made up for',
@@ -126,7 +125,7 @@ export const INCIDENTS: readonly Incident[] = [
   {
     what: 'a tunnel that goes down and comes up again and again',
     series: {
-      'xfrm_tunnel_downs_total{tunnel="paris",cause="deleted"}': '0x30 1x5 2x5 3x5 4x5 5x60',
+      'xfrm_tunnel_downs_total{tunnel="paris"}': '0x30 1x5 2x5 3x5 4x5 5x60',
     },
     firing: { 40: [], 60: ['IpsecTunnelFlapping'] },
   },
@@ -253,7 +252,7 @@ export const INCIDENTS: readonly Incident[] = [
     series: {
       'xfrm_tunnel_bytes_total{tunnel="paris",direction="in"}': '0+60000x30 0+60000x1500',
       'xfrm_tunnel_rekeys_total{tunnel="paris"}': '40x30 0x1500',
-      'xfrm_tunnel_downs_total{tunnel="paris",cause="deleted"}': '9x30 0x1500',
+      'xfrm_tunnel_downs_total{tunnel="paris"}': '9x30 0x1500',
       'xfrm_tunnel_refused_packets_total{tunnel="paris",reason="integrity"}': '8x30 0x1500',
     },
     firing: { 32: [], 45: [] },

@@ -21,7 +21,8 @@ import {
   XfrmClient,
   XfrmMonitor,
 } from '../../lib/index.ts';
-import { otherNamespace, runScript } from './socket-support.ts';
+import { NetworkNamespace } from '../../lib/testing/index.ts';
+import { runScript } from './socket-support.ts';
 import './support.ts';
 
 const index = new URL('../../lib/index.js', import.meta.url).href;
@@ -64,7 +65,7 @@ async function bothWays(
 }
 
 test('XfrmClient asks and changes the namespace it is given, not its own', async () => {
-  await using other = await otherNamespace();
+  await using other = await NetworkNamespace.make();
   await using here = new XfrmClient();
   await here.addPolicy(policy(1));
   const before = held();
@@ -83,7 +84,7 @@ test('XfrmClient asks and changes the namespace it is given, not its own', async
 });
 
 test('RouteClient asks and changes the namespace it is given, not its own', async () => {
-  await using other = await otherNamespace();
+  await using other = await NetworkNamespace.make();
   await using here = new RouteClient();
   await bothWays(other.path, async (netns, done) => {
     await using there = new RouteClient({ netns });
@@ -98,7 +99,7 @@ test('RouteClient asks and changes the namespace it is given, not its own', asyn
 });
 
 test('XfrmMonitor lists and follows the namespace it is given, not its own', async () => {
-  await using other = await otherNamespace();
+  await using other = await NetworkNamespace.make();
   await using here = new XfrmClient();
   await using there = new XfrmClient({ netns: other.path });
   await here.addPolicy(policy(1));
@@ -127,8 +128,8 @@ test('XfrmMonitor lists and follows the namespace it is given, not its own', asy
 });
 
 test('a path is followed once: what it names later is another namespace', async () => {
-  await using one = await otherNamespace();
-  await using two = await otherNamespace();
+  await using one = await NetworkNamespace.make();
+  await using two = await NetworkNamespace.make();
   const folder = mkdtempSync(join(tmpdir(), 'netns-'));
   const path = join(folder, 'netns');
   symlinkSync(one.path, path);
@@ -197,7 +198,7 @@ for (const [name, open] of Object.entries(openers)) {
 }
 
 test('without CAP_SYS_ADMIN: one’s own namespace opens, another is EPERM with its path', async () => {
-  await using other = await otherNamespace();
+  await using other = await NetworkNamespace.make();
   const { stdout, stderr } = await runScript(
     `const { RouteClient, XfrmClient, XfrmMonitor } = await import(${JSON.stringify(index)});
      for (const netns of ['/proc/self/ns/net', ${JSON.stringify(other.path)}]) {
@@ -219,7 +220,7 @@ test('without CAP_SYS_ADMIN: one’s own namespace opens, another is EPERM with 
 });
 
 test('a monitor of tunnels that cannot be opened leaves no descriptor open', async () => {
-  await using other = await otherNamespace();
+  await using other = await NetworkNamespace.make();
   const { stdout, stderr } = await runScript(
     `const { closeSync, openSync, readdirSync } = await import('node:fs');
      const { TunnelMonitor } = await import(${JSON.stringify(index)});
@@ -243,7 +244,7 @@ test('a monitor of tunnels that cannot be opened leaves no descriptor open', asy
 });
 
 test('a client that nobody closes gives its namespace back', async () => {
-  await using other = await otherNamespace();
+  await using other = await NetworkNamespace.make();
   const before = held();
   (() => {
     for (let i = 0; i < 10; i++) new XfrmClient({ netns: other.path });

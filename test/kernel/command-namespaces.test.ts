@@ -7,10 +7,12 @@ import { text } from 'node:stream/consumers';
 import { test } from 'node:test';
 import { RouteClient } from '../../lib/index.ts';
 import { NetlinkSocket } from '../../lib/socket/index.ts';
+import { NetworkNamespace } from '../../lib/testing/index.ts';
 import { checkLine } from '../schema.ts';
 import { runCommand } from '../warm-command.ts';
 import { env, program, run } from './command.ts';
-import { NETLINK_XFRM, otherNamespace } from './socket-support.ts';
+import { processApart } from './here.ts';
+import { NETLINK_XFRM } from './socket-support.ts';
 
 /** Runs the monitor, and `ip` beside it, where /run is empty and nobody else's. */
 async function apart(...args: string[]) {
@@ -84,7 +86,7 @@ test('--netns hears the named ones only, says when the name goes, and hears it w
 });
 
 test('policies of another namespace are listed, and followed', async () => {
-  await using other = await otherNamespace();
+  await using other = await NetworkNamespace.make();
   const inOther = (command: string) =>
     spawnSync('nsenter', [`--net=${other.path}`, 'ip', ...command.split(' ')]);
   inOther(add);
@@ -143,7 +145,7 @@ test('--all-netns: a name that is unmounted, and mounted again, goes and comes',
 });
 
 test('the namespace of a process goes with it, for good: the monitor ends', async () => {
-  const other = await otherNamespace();
+  const other = await processApart();
   const args = [program, 'monitor', '--netns', other.path];
   const monitor = spawn(process.execPath, args, { env, stdio: ['ignore', 'pipe', 'pipe'] });
   const [out, err] = [monitor.stdout, monitor.stderr].map((stream) => text(stream));
@@ -182,7 +184,7 @@ test('--all-netns: one that comes and can’t be heard is told with the reason, 
 });
 
 test('a namespace that is missing, is none, or is not permitted is told apart', async () => {
-  await using other = await otherNamespace();
+  await using other = await NetworkNamespace.make();
   const watch = (netns: string, ...before: string[]) =>
     runCommand(['monitor', '--netns', netns], before);
   const missing = watch('/none/such');

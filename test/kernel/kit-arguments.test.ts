@@ -67,6 +67,7 @@ test('hosts and topologies', () =>
     ],
     [() => left.spawn('true', ['\0']), /null bytes/],
     [() => left.run(''), /^program must be/],
+    [() => left.run('true', [], { cwd: '/none' }), /^options\.cwd: there is no folder \/none$/],
   ]));
 
 test('tunnels', () =>
@@ -99,6 +100,7 @@ test('traffic', () =>
       () => any.ping(left, right, { size: 70_000 }),
       /^options\.size must be an integer from 0 to 65507/,
     ],
+    [() => any.ping(left, right, { to: '2001:db8::2' }), /: give two addresses of one family$/],
     [() => any.ping(left, right, { to: 'right' }), /^options\.to must be an IP address/],
     [() => any.tcp(left, right, { timeout: -1 }), /^options\.timeout must be an integer from 0/],
     [() => any.tcp(left, right, { timeout: Infinity }), /^options\.timeout must be an integer/],

@@ -97,7 +97,13 @@ test('traffic is protected, or it is said what was not', async (t) => {
     'on the wire: 1 more in clear',
     'on the wire: no packet that is protected',
   );
+  assert.equal((await xfrmMatchers.toBeEncryptedTo(left, right)).pass, true);
+  assert.equal((await xfrmMatchers.toMirror(left, right)).pass, true);
   await tunnel.remove();
+  const { pass, message } = await xfrmMatchers.toBeEncryptedTo(left, right);
+  assert.equal(pass, false);
+  assert.match(message(), /clear 10\.0\.1\.1 → 10\.0\.2\.1/);
+  assert.match((await xfrmMatchers.toMirror(left, right)).message(), /neither has an SA$/);
   await fails(expectEncrypted(left, right), 'ERR_EXPECTATION', /clear 10\.0\.1\.1 → 10\.0\.2\.1/);
 });
 

@@ -4,7 +4,9 @@ import { once } from 'node:events';
 import { readlinkSync } from 'node:fs';
 import { test } from 'node:test';
 import {
+  cutLink,
   gateways,
+  type Host,
   keyedTunnel,
   NetworkNamespace,
   ping,
@@ -50,6 +52,78 @@ test('two hosts reach each other, by UDP and TCP, IPv4 and IPv6', async () => {
   assert.deepEqual(await ping(right, left, ends), { sent: 3, received: 3 });
   assert.equal(await tcp(left, right), 65_536);
   assert.equal(await tcp(right, left, { ...ends, size: 10 }), 10);
+});
+
+test('what does not work says where and why', async () => {
+  await using hosts = await twoHosts();
+  const { left, right } = hosts;
+  await left.udp(left.address, 77);
+  for (const [use, code, message] of [
+    [() => left.udp('192.0.2.77'), 'EADDRNOTAVAIL', /left has no address 192\.0\.2\.77/],
+    [
+      () => left.udp(left.address, 77),
+      'EADDRINUSE',
+      /another socket of left has 192\.0\.2\.1 port 77/,
+    ],
+    [
+      () => left.sysctl('net/ipv4/nothing', 1),
+      'ERR_PROGRAM_FAILED',
+      /^left: sysctl .* this kernel has no/,
+    ],
+    [() => left.run('sh', ['-c', 'kill -9 $$']), 'ERR_PROGRAM_FAILED', /was killed by SIGKILL$/],
+    [
+      () => left.run('true', [], { env: { PATH: '/none' } }),
+      'ERR_PROGRAM_MISSING',
+      /^setpriv is not found in PATH: it comes with the package util-linux/,
+    ],
+  ] as const) {
+    await assert.rejects(use, { code, message });
+  }
+  const aborted = left.run('sleep', ['1000'], { signal: AbortSignal.timeout(50) });
+  await assert.rejects(aborted, { name: 'AbortError' });
+  await cutLink(left, right);
+  await assert.rejects(tcp(left, right, { timeout: 50 }), {
+    code: 'ERR_WAIT_TIMEOUT',
+    message: 'TCP from 10.0.1.1 to 10.0.2.1: no connection within 50 ms',
+  });
+});
+
+test('a test that fails while there is traffic leaves nothing', async () => {
+  let left: Host | undefined;
+  const traffic: Promise<unknown>[] = [];
+  /** Its outcome, looked at later. */
+  const start = (one: Promise<unknown>) => traffic.push(one.catch((error: unknown) => error));
+  const failing = async () => {
+    await using hosts = await twoHosts();
+    ({ left } = hosts);
+    for (let i = 0; i < 5; i++) start(tcp(hosts.left, hosts.right, { size: 10_000_000 }));
+    start(ping(hosts.left, hosts.right, { count: 1000 }));
+    start(hosts.left.run('sleep', ['1000']));
+    await hosts.left.udp(hosts.left.address);
+    throw new Error('the test fails');
+  };
+  await assert.rejects(failing(), /^Error: the test fails$/);
+  const ended = await Promise.all(traffic);
+  assert.match(`${ended.at(-1)}`, /left: sleep 1000: was killed by SIGKILL/);
+  assert(
+    ended.slice(0, 5).every((one) => one instanceof Error),
+    `${ended}`,
+  );
+  assert.throws(() => left?.netns, /left is closed/);
+});
+
+test('the kit works inside a namespace of the kit, and in a user namespace there', async () => {
+  await using outer = await NetworkNamespace.make('outer');
+  const kit = new URL('../../lib/testing/index.js', import.meta.url).href;
+  const script = `const { ping, twoHosts } = await import('${kit}');
+    const { left, right } = await twoHosts();
+    console.log((await ping(left, right)).received, (await left.run('ls', ['/sys/class/net'])).stderr);
+    process.exit();`;
+  const node = [process.execPath, '--input-type=module', '-e', script];
+  const [first = '', ...args] = node;
+  assert.equal((await outer.run(first, args)).stdout, '3 \n');
+  const unshare = ['--user', '--map-root-user', '--net', '--mount', ...node];
+  assert.equal((await outer.run('unshare', unshare)).stdout, '3 \n');
 });
 
 test('clients of a server pass a NAT, which can forget them', async () => {

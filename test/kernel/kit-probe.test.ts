@@ -1,6 +1,8 @@
 /** The testing kit: what a kernel and container can do, and where a suite is run. */
 import assert from 'node:assert/strict';
-import { spawnSync } from 'node:child_process';
+import { spawn, spawnSync } from 'node:child_process';
+import { once } from 'node:events';
+import { createInterface } from 'node:readline';
 import { test } from 'node:test';
 import { KERNEL_FEATURES, type KernelFeatureFinding, probe } from '../../lib/testing/index.ts';
 import { program } from './command.ts';
@@ -78,4 +80,30 @@ test('a suite runs here where that is enough, and is told what it may not do wit
   assert.equal(status, 7);
   assert.equal(stdout, 'namespaces,veth\n');
   assert.equal(stderr, 'netlink-xfrm test: on this kernel\n');
+});
+
+const HERE = ['test', '--require', 'namespaces'];
+
+test('a suite’s exit status is that of a shell, also where it ends by a signal or cannot be run', () => {
+  assert.equal(command([...HERE, '--', 'sh', '-c', 'kill -9 $$']).status, 137);
+  const missing = command([...HERE, '--', 'no-such-runner']);
+  assert.match(missing.stderr, /netlink-xfrm test: no-such-runner: not found\n$/);
+  assert.equal(missing.status, 127);
+  assert.equal(command([...HERE, '--', '/etc/passwd']).status, 126);
+  assert.match(
+    command([...HERE, '--timeout', 'soon', '--', 'true']).stderr,
+    /must be a number above 0/,
+  );
+});
+
+test('a suite is told of the signals that its starter gets', async () => {
+  const script = 'trap "echo told; exit 5" TERM; echo ready; while :; do sleep 0.01; done';
+  const args = [program, ...HERE, '--', 'sh', '-c', script];
+  const child = spawn(process.execPath, args, { stdio: ['ignore', 'pipe', 'ignore'] });
+  const lines = createInterface({ input: child.stdout })[Symbol.asyncIterator]();
+  assert.equal((await lines.next()).value, 'ready');
+  const ended = once(child, 'exit');
+  child.kill('SIGTERM');
+  assert.equal((await lines.next()).value, 'told');
+  assert.deepEqual(await ended, [5, null]);
 });

@@ -16,18 +16,18 @@ import {
   XfrmMonitor,
 } from '../../lib/index.ts';
 import { NetlinkSocket, type SocketMessageRecord } from '../../lib/socket.ts';
+import { NetworkNamespace } from '../../lib/testing/index.ts';
 import { encodeXfrm, MessageWriter } from '../../lib/xfrm.ts';
 import { env, program } from './command.ts';
-import { otherNamespace } from './socket-support.ts';
 import { ip, withoutEsp, words } from './support.ts';
 
 const INDEX = new URL('../../lib/index.js', import.meta.url).href;
 const selector = (n: number) => ({ daddr: `10.0.${n >> 8}.${n & 255}`, prefixlenD: 32 }) as const;
 const MANY = 600;
 
-let other: Awaited<ReturnType<typeof otherNamespace>>;
+let other: NetworkNamespace;
 before(async () => {
-  other = await otherNamespace();
+  other = await NetworkNamespace.make();
 });
 after(() => other[Symbol.asyncDispose]());
 
@@ -404,7 +404,7 @@ test('what was set and is gone when it is read back was set all the same', async
 test('who took a tunnel down is looked for in the namespace that is watched', {
   skip: withoutEsp,
 }, async () => {
-  await using there = await otherNamespace();
+  await using there = await NetworkNamespace.make();
   await using client = new XfrmClient({ netns: there.path });
   const descriptor = openSync(there.path, 'r');
   await using monitor = await TunnelMonitor.open({ netns: descriptor });

@@ -140,7 +140,7 @@ test('each packet is counted once, through rekeys', { skip: withoutEsp }, async 
     packets: [REKEYS * PACKETS, REKEYS * PACKETS],
     rekeys: [REKEYS],
   });
-  const gaps = collectTunnelMetrics(monitor).find(({ name }) => name === 'xfrm_watch_counter_gaps');
+  const gaps = collectTunnelMetrics(monitor).find(({ name }) => name === 'xfrm_watch_gaps');
   assert(gaps?.samples.every(({ value }) => value === 0));
   await left.close();
   await right.close();

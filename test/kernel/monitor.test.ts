@@ -23,7 +23,7 @@ import {
   type XfrmSynced,
 } from '../../lib/index.ts';
 import { NetlinkSocket, type SocketMessageRecord } from '../../lib/socket.ts';
-import { otherNamespace } from './socket-support.ts';
+import { NetworkNamespace } from '../../lib/testing/index.ts';
 import { assertEqual } from './storm.ts';
 import { addState, ip, withoutEsp, words } from './support.ts';
 
@@ -351,7 +351,7 @@ test('the counters of errors are read where the kernel counts them', async () =>
     : undefined;
   const stat = await readXfrmStat();
   assert.deepEqual(stat && Object.keys(stat), text?.match(/^\w+/gm));
-  await using other = await otherNamespace();
+  await using other = await NetworkNamespace.make();
   const there = await readXfrmStat({ netns: other.path });
   assert.deepEqual(there && Object.keys(there), stat && Object.keys(stat));
   if (there) assert(Object.values(there).every((count) => count === 0n));

@@ -10,7 +10,7 @@ import {
   XfrmClient,
   type XfrmNamespaceChange,
 } from '../../lib/index.ts';
-import { otherNamespace } from './socket-support.ts';
+import { NetworkNamespace } from '../../lib/testing/index.ts';
 import './support.ts';
 
 const policy = (priority: number) =>
@@ -23,7 +23,7 @@ const policy = (priority: number) =>
 const brief = (change: XfrmNamespaceChange | undefined) => [change?.label, change?.kind];
 
 test('changes of two namespaces come labelled, and one of them goes away', async () => {
-  await using other = await otherNamespace();
+  await using other = await NetworkNamespace.make();
   await using here = new XfrmClient();
   await using there = new XfrmClient({ netns: other.path });
   await there.addPolicy(policy(1));
@@ -86,7 +86,7 @@ test('changes of two namespaces come labelled, and one of them goes away', async
 });
 
 test('a slow loop over several namespaces loses nothing without a word', async () => {
-  await using other = await otherNamespace();
+  await using other = await NetworkNamespace.make();
   await using here = new XfrmClient();
   await using there = new XfrmClient({ netns: other.path });
   const namespaces = { here: undefined, there: other.path };
@@ -119,7 +119,7 @@ test('a slow loop keeps nothing of namespaces that came and went meanwhile', asy
   const loop = monitors[Symbol.asyncIterator]();
   await loop.next();
   for (let i = 0; i < 3; i++) {
-    await using other = await otherNamespace();
+    await using other = await NetworkNamespace.make();
     await monitors.add(`there ${i}`, other.path);
     await monitors.remove(`there ${i}`);
   }
@@ -139,7 +139,7 @@ const trap = (remote: string) =>
   }) as const;
 
 test('tunnels of two namespaces come labelled, each with those that ought to be there', async () => {
-  await using other = await otherNamespace();
+  await using other = await NetworkNamespace.make();
   await using here = new XfrmClient();
   await using there = new XfrmClient({ netns: other.path });
   await there.addPolicy(trap('192.0.2.2'));

@@ -10,7 +10,7 @@ import {
   XfrmMonitor,
 } from '../../lib/index.ts';
 import { watchPath } from '../../lib/monitor/namespace-watch.ts';
-import { otherNamespace } from './socket-support.ts';
+import { processApart } from './here.ts';
 import { ip, words } from './support.ts';
 
 /** A namespace with a name. */
@@ -66,7 +66,7 @@ function reused(name: string): Disposable {
 }
 
 test('the process ends whose namespace it is', async () => {
-  await using other = await otherNamespace();
+  await using other = await processApart();
   await using monitor = await XfrmMonitor.open({ netns: other.path });
   const gone = once(monitor, 'namespace-gone');
   await other[Symbol.asyncDispose]();

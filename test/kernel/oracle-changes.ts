@@ -1,6 +1,6 @@
 /** What becomes of random worlds: lives that end well, and what goes wrong or only looks like it. @module */
 import type { Random } from '../unit/random.ts';
-import { ADDRESSES, type Side } from './oracle-hosts.ts';
+import { ADDRESSES, FENCES, type Side } from './oracle-hosts.ts';
 import { algorithmOf, anyOf, type Family, type Made, type Proto } from './oracle-shapes.ts';
 import type { HostHas, Operation, Policy, Sa } from './oracle-worlds.ts';
 
@@ -16,6 +16,14 @@ const shown = ({ saddr, daddr, proto, spi }: Sa) =>
 
 /** An address of a gateway itself, behind its end (innerAddress). */
 const OWN = /[.:][12]$/;
+
+/** Whether a policy is for packets to a host behind a gateway. */
+const isOfSite = ({ selector }: Policy): boolean =>
+  /[.:]1[12]$/.test(selector?.daddr as string) && !LEFT.includes(selector?.daddr as string);
+
+/** Whether a policy is for packets to or from all, and not those of a link. */
+const isForAll = ({ selector, mark, ifId }: Policy): boolean =>
+  !(selector?.prefixlenS && selector.prefixlenD) && !mark && !ifId;
 
 /** Some address that nobody has. */
 const stranger = (like: string) => (like.includes(':') ? '2001:db8::99' : '192.0.2.99');
@@ -211,10 +219,10 @@ export class Life {
         break;
       }
       case 8: {
-        const { saddr, daddr, family, reqid } = random.pick(sas.filter(isIn)) ?? sa;
+        const { saddr, daddr, family, mode, reqid } = random.pick(sas.filter(isIn)) ?? sa;
         this.#say('an SPI is kept for a tunnel that does not come');
         const request = {
-          ...{ saddr, daddr, family, proto: 'esp', mode: 'tunnel' },
+          ...{ saddr, daddr, family, proto: 'esp', mode },
           reqid: random.chance(1, 2) ? reqid : 0,
           ...{ min: 0xc9000000, max: 0xc9ffffff },
         };
@@ -271,7 +279,7 @@ export class Life {
       );
     const templated = (first: object) =>
       ({ templates: [{ ...template, ...first }, ...others] }) as Partial<Policy>;
-    switch (random.below(25)) {
+    switch (random.below(31)) {
       case 0:
       case 1:
       case 2:
@@ -299,8 +307,10 @@ export class Life {
         this.#reSa(sa, { mode: sa.mode === 'tunnel' ? 'transport' : 'tunnel' }, 'another mode');
         break;
       case 7:
-        // Where the kernel compares it: not for transport mode, nor where the template has none.
+        // Where the kernel compares it: not for transport mode, nor where the template has none; of IPv6 around IPv4 only the
+        // first 32 bits, which are the same here.
         if (
+          !(sa.family === 'inet6' && policy.selector?.family === 'inet') &&
           sa.mode !== 'transport' &&
           !ANY.test(sa.saddr ?? '') &&
           isIn(sa) &&
@@ -320,6 +330,8 @@ export class Life {
       case 9:
         // Where nothing is forwarded, such a policy is blocked by itself, and rightly said to be, while packets pass.
         if (policy.dir === 'fwd' && OWN.test(policy.selector?.daddr as string)) break;
+        // So is one for packets to this host where all are forwarded.
+        if (policy.dir === 'in' && isOfSite(policy)) break;
         this.#rePolicy(
           policy,
           templated({ reqid: (template?.reqid ?? 0) + 3 }),
@@ -388,8 +400,8 @@ export class Life {
         break;
       }
       case 20: {
-        // An SA of BEET mode has that of its packets.
-        if (sa.selector) break;
+        // An SA of BEET mode has that of its packets. Of packets to all it would still be for some.
+        if (sa.selector || tunnels.some(isForAll)) break;
         // Only tunnels may be for packets of another family.
         const family = sa.mode === 'transport' ? sa.family : policy.selector?.family;
         const saddr = family === 'inet6' ? 'fd00:77::' : '10.77.0.0';
@@ -399,9 +411,60 @@ export class Life {
         this.#reSa(sa, { selector } as Partial<Sa>, 'a selector of other packets');
         break;
       }
+      case 21:
+      case 22:
+      case 23:
+        this.#wider(policy);
+        break;
+      case 24:
+      case 25:
+        this.#block();
+        break;
       default:
         this.#say('nothing goes wrong');
     }
+  }
+
+  /** A policy of another tunnel for more packets than another. */
+  #wider(than: Policy): void {
+    const random = this.#random;
+    const selector = { ...than.selector };
+    if (selector.prefixlenS === 0 && selector.prefixlenD === 0) return;
+    selector.prefixlenS = Math.max(0, (selector.prefixlenS ?? 0) - 8);
+    selector.prefixlenD = Math.max(0, (selector.prefixlenD ?? 0) - 8);
+    const family = random.pick(['inet', 'inet6'] as const);
+    const [here, there] = [ADDRESSES.outer[family].left, stranger(ADDRESSES.outer[family].left)];
+    const [saddr, daddr] = than.dir === 'out' ? [here, there] : [there, here];
+    // Not out: newer kernels refuse that.
+    const optional = than.dir !== 'out' && random.chance(1, 4);
+    const template = { family, proto: 'esp', mode: 'tunnel', saddr, daddr, reqid: 77, optional };
+    const priority = random.pick([1, 1, 9000]);
+    const which = `${priority === 1 ? 'before' : 'after'} it${optional ? ', optional' : ''}`;
+    this.#say(`a policy ${than.dir} of another tunnel takes more packets ${which}`);
+    const { mark, ifId } = than;
+    const labels = { ...(mark && { mark }), ...(ifId && { ifId }) };
+    const more = { selector, templates: [template], priority, ...labels };
+    this.#addPolicy('left', { dir: than.dir, ...more } as Policy);
+  }
+
+  /** Packets without a policy are blocked. */
+  #block(): void {
+    // Packets of a link meet the policies twice, also without its mark or interface ID.
+    if (this.#hosts.left.policies.some((one) => (one.mark && one.dir === 'out') || one.ifId))
+      return;
+    const dir = this.#random.pick(['in', 'fwd', 'out', 'in block fwd block out'] as const);
+    this.#say(`packets ${dir} block by default`);
+    const lines = FENCES.flatMap(([a, b]) =>
+      (['in', 'out', 'fwd'] as const).flatMap((way) => [
+        `xfrm policy add src ${a} dst ${b} dir ${way}`,
+        `xfrm policy add src ${b} dst ${a} dir ${way}`,
+      ]),
+    );
+    this.#ip(
+      'left',
+      [...lines, `xfrm policy setdefault ${dir} block`],
+      ['xfrm policy setdefault in accept fwd accept out accept'],
+    );
   }
 
   /** A policy without templates beside another. */

@@ -43,6 +43,11 @@ const FENCE = {
   leftSite: '198.51.100.1',
   rightSite: '198.51.100.129',
 } as const;
+/** What is sent between them must always pass. */
+export const FENCES = [
+  [FENCE.left, FENCE.right],
+  [FENCE.leftSite, FENCE.rightSite],
+] as const;
 /** Of the gateways, in the nets of their sites. */
 const GATEWAY = {
   left: { inet: '198.51.100.2', inet6: '2001:db8:1::2' },

@@ -138,9 +138,11 @@ export function connect(random: Random, index: number, can: ReadonlySet<Ability>
     }
     const probes = probesOf(shape, index, child);
     const first = connections[0];
-    if (child > 0 && !apart && first)
-      connections[0] = { ...first, probes: [...first.probes, ...probes] };
-    else connections.push({ remote: endsOf(shape, index).right, base, probes });
+    // Inbound SAs of any reqid serve all children where none has one in both directions: they are one tunnel.
+    const isOne = !apart || (shape.reqids === 'split' && shape.inbound === 'any reqid');
+    if (child > 0 && isOne && first)
+      connections[0] = { ...first, end: 100 * (index + 2), probes: [...first.probes, ...probes] };
+    else connections.push({ remote: endsOf(shape, index).right, base, end: base + 50, probes });
   }
   return { connections, words: wordsOf(shape), hosts, ...linksOf(shape, index) };
 }

@@ -43,8 +43,9 @@ export interface Probe {
 /** What one tunnel is said to be of: those of its peer that have one of its reqids. */
 export interface Connection {
   readonly remote: string;
-  /** Its reqids are from here on, ten of them, or 0. */
+  /** Its reqids are from here on, up to before `end`, or 0. */
   readonly base: number;
+  readonly end: number;
   readonly probes: readonly Probe[];
 }
 

@@ -8,6 +8,7 @@ import { KernelError, RouteClient } from '../../lib/index.ts';
 import type { AddressFamily } from '../../lib/route/names.ts';
 import type { Route } from '../../lib/route.ts';
 import { EncodeError } from '../../lib/wire/error.ts';
+import { processApart } from './here.ts';
 import {
   addressAsShown,
   indexOf,
@@ -18,7 +19,6 @@ import {
   linkAsShown,
   neighbourAsShown,
   nexthopAsShown,
-  otherNamespace,
   RARE,
   routeAsShown,
   ruleAsShown,
@@ -57,7 +57,8 @@ const refused =
 
 test('a veth pair is made, changed, switched, moved and deleted', async () => {
   await using client = new RouteClient();
-  await using other = await otherNamespace();
+  await using other = await processApart();
+  const { pid, path: netns } = other;
   const address = '02:00:00:00:00:05';
   const peer = { name: 'c1', mtu: 1300 };
   await client.addLink({
@@ -83,17 +84,17 @@ test('a veth pair is made, changed, switched, moved and deleted', async () => {
   const link = await client.getLink({ name: 'an-alternative-name' });
   same(linkAsShown(link, interfaces()), shownLink('c2'), 'c2');
   assert.deepEqual(await client.getLink({ index: link.index }), link);
-  await client.moveLink({ name: 'c1' }, { pid: other.pid, name: 'there' });
-  assert.equal(other.ipJson('link show dev there').length, 1);
-  const fd = openSync(`/proc/${other.pid}/ns/net`, 'r');
+  await client.moveLink({ name: 'c1' }, { pid, name: 'there' });
+  await using inside = new RouteClient({ netns });
+  assert.equal((await inside.getLink({ name: 'there' })).name, 'there');
+  const fd = openSync(netns, 'r');
   const { nsid } = await client.getNamespaceId({ fd });
-  assert.deepEqual(await client.getNamespaceId({ pid: other.pid }), { family: 'unspec', nsid });
+  assert.deepEqual(await client.getNamespaceId({ pid }), { family: 'unspec', nsid });
   assert.deepEqual(
     (await client.listNamespaceIds()).items.map((one) => one.nsid),
     ipJson('netns list-id').map((one) => one.nsid),
   );
   await client.moveLink({ name: 'c2' }, { fd });
-  const netns = `/proc/${other.pid}/ns/net`;
   {
     await using there = new RouteClient({ netns });
     await there.moveLink({ name: 'c2' }, { netns: '/proc/self/ns/net', name: 'c3' });
@@ -103,7 +104,7 @@ test('a veth pair is made, changed, switched, moved and deleted', async () => {
     hint: /\/nowhere does not exist/,
   });
   await client.moveLink({ name: 'c3' }, { netns, name: 'c2' });
-  assert.equal(other.ipJson('link show dev c2').length, 1);
+  assert.equal((await inside.getLink({ name: 'c2' })).name, 'c2');
   assert.deepEqual(
     ipJson('link show').filter(({ ifname }) => ifname === 'c2'),
     [],

@@ -6,6 +6,7 @@ import { test } from 'node:test';
 import { IFLA_TAILROOM, NLM_F_REPLACE } from '../../lib/constants.ts';
 import type { MulticastGroupName, SubscriptionEvent } from '../../lib/index.ts';
 import { RouteClient, subscribe } from '../../lib/index.ts';
+import { NetworkNamespace } from '../../lib/testing/index.ts';
 import {
   addressAsShown,
   during,
@@ -19,7 +20,6 @@ import {
   neighbourAsShown,
   nexthopAsShown,
   only,
-  otherNamespace,
   RARE,
   routeAsShown,
   ruleAsShown,
@@ -263,21 +263,21 @@ test('IPv6 on a link has a kind of its own', async () => {
 });
 
 test('a link that moves to another namespace says where', async () => {
-  await using other = await otherNamespace();
+  await using other = await NetworkNamespace.make();
   const ids = () => ipJson('netns list-id').map(({ nsid }) => nsid);
   const before = ids();
   ipAll('link add t0 type veth peer name t1');
   const events = await during(['link', 'nsid'], () =>
-    ip(...words(`link set t1 netns ${other.pid}`)),
+    ip(...words(`link set t1 netns ${other.path}`)),
   );
   try {
     const { link } = last(events, 'DELLINK');
-    const [there] = other.ipJson('link show dev t1');
+    const there = await other.route.getLink({ name: 't1' });
     // The other tests have left ids of namespaces that are gone, or are about to go.
     const [netnsId] = ids().filter((id) => !before.includes(id));
     assert.equal(link.name, 't1');
     assert.equal(link.newNetnsId, netnsId);
-    assert.equal(link.newIndex ?? link.index, there?.ifindex);
+    assert.equal(link.newIndex ?? link.index, there.index);
     assert.equal(last(events, 'NEWNSID').nsid.nsid, netnsId);
     await using client = new RouteClient();
     const { linkNetnsId } = await client.getLink({ name: 't0' });
@@ -290,9 +290,9 @@ test('a link that moves to another namespace says where', async () => {
 test('a namespace that ends loses its id', async () => {
   await using subscription = subscribe({ groups: ['nsid', 'link'] });
   {
-    await using other = await otherNamespace();
+    await using other = await NetworkNamespace.make();
     ipAll('link add t0 type veth peer name t1');
-    ip(...words(`link set t1 netns ${other.pid}`));
+    ip(...words(`link set t1 netns ${other.path}`));
   }
   let id: number | undefined;
   const missing = new Set(['NEWNSID', 'DELNSID', 'DELLINK']);

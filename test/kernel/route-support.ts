@@ -5,8 +5,6 @@
  */
 
 import assert from 'node:assert/strict';
-import { execFileSync, spawn } from 'node:child_process';
-import { once } from 'node:events';
 import { type MulticastGroupName, type SubscriptionEvent, subscribe } from '../../lib/index.ts';
 import type {
   IpAddress,
@@ -336,32 +334,6 @@ export function nexthopAsShown(nexthop: Nexthop, names: ReadonlyMap<number, stri
       return weight > 1 ? { id, weight } : { id };
     }),
     blackhole: nexthop.blackhole ? null : undefined,
-  };
-}
-
-/** A process in a network namespace of its own. */
-export async function otherNamespace(): Promise<{
-  pid: number;
-  /** Runs `ip -json` there. */
-  ipJson(command: string): Shown[];
-  [Symbol.asyncDispose](): Promise<void>;
-}> {
-  const child = spawn('unshare', ['-n', 'sh', '-c', 'echo ready; exec cat'], {
-    stdio: ['pipe', 'pipe', 'inherit'],
-  });
-  await once(child.stdout, 'data');
-  const { pid = 0 } = child;
-  return {
-    pid,
-    ipJson: (command) => {
-      const enter = ['-t', String(pid), '-n', 'ip', '-json', ...words(command)];
-      return JSON.parse(execFileSync('nsenter', enter, { encoding: 'utf8' })) as Shown[];
-    },
-    async [Symbol.asyncDispose]() {
-      const closed = once(child, 'close');
-      child.stdin.end();
-      await closed;
-    },
   };
 }
 

@@ -6,6 +6,7 @@ import { once } from 'node:events';
 import { readFileSync } from 'node:fs';
 import { test } from 'node:test';
 import { NetlinkSocket, type SystemError } from '../../lib/socket/index.ts';
+import { NetworkNamespace } from '../../lib/testing/index.ts';
 import {
   addressNumber,
   addressRequest,
@@ -14,7 +15,6 @@ import {
   NETLINK_USERSOCK,
   NETLINK_XFRM,
   nextBatch,
-  otherNamespace,
   runScript,
   turns,
   WITHOUT_NET_ADMIN,
@@ -210,7 +210,7 @@ test('binding again to the same id replaces groups 1 to 32; those above stay', a
 });
 
 test('a port id is taken in one protocol and one namespace only, and is free after close', async () => {
-  await using other = await otherNamespace();
+  await using other = await NetworkNamespace.make();
   const first = open();
   first.bind({ portId: 4242 });
   await using xfrm = open(NETLINK_XFRM);

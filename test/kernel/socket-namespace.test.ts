@@ -8,14 +8,15 @@ import { test } from 'node:test';
 import { Worker } from 'node:worker_threads';
 import { subscribe } from '../../lib/index.ts';
 import { NetlinkSocket, type SocketOwner, SocketOwners } from '../../lib/socket/index.ts';
+import { NetworkNamespace } from '../../lib/testing/index.ts';
 import {
   addressNumber,
   addressRequest,
   IPV4_ADDRESSES,
+  NETLINK_GENERIC,
   NETLINK_ROUTE,
   nextBatch,
   openSockets,
-  otherNamespace,
   runScript,
   turns,
 } from './socket-support.ts';
@@ -24,7 +25,7 @@ const own = '/proc/thread-self/ns/net';
 
 test('a socket opened by path or by descriptor hears its namespace only, and stays there', async () => {
   const before = readlinkSync(own);
-  const other = await otherNamespace();
+  const other = await NetworkNamespace.make();
   const descriptor = openSync(other.path, 'r');
   await using byPath = new NetlinkSocket({ protocol: NETLINK_ROUTE, netns: other.path });
   await using byDescriptor = new NetlinkSocket({ protocol: NETLINK_ROUTE, netns: descriptor });
@@ -46,9 +47,9 @@ test('a socket opened by path or by descriptor hears its namespace only, and sta
 });
 
 test('in its own namespace each port id is free', async () => {
-  await using other = await otherNamespace();
-  await using here = new NetlinkSocket({ protocol: NETLINK_ROUTE });
-  await using there = new NetlinkSocket({ protocol: NETLINK_ROUTE, netns: other.path });
+  await using other = await NetworkNamespace.make();
+  await using here = new NetlinkSocket({ protocol: NETLINK_GENERIC });
+  await using there = new NetlinkSocket({ protocol: NETLINK_GENERIC, netns: other.path });
   here.bind();
   there.bind();
   assert.deepEqual([here.portId, there.portId], [process.pid, process.pid]);
@@ -83,7 +84,7 @@ test('what is no namespace is told apart: missing, of another kind, not a descri
 });
 
 test('the protocol is still told apart from the namespace', async () => {
-  await using other = await otherNamespace();
+  await using other = await NetworkNamespace.make();
   assert.throws(() => new NetlinkSocket({ protocol: 1, netns: other.path }), {
     code: 'EPROTONOSUPPORT',
     syscall: 'socket',
@@ -92,7 +93,7 @@ test('the protocol is still told apart from the namespace', async () => {
 });
 
 test('without CAP_SYS_ADMIN: one’s own namespace opens, another is EPERM with a hint', async () => {
-  await using other = await otherNamespace();
+  await using other = await NetworkNamespace.make();
   const { stdout, stderr } = await runScript(
     `for (const netns of ['/proc/self/ns/net', ${JSON.stringify(other.path)}]) {
        try {
@@ -110,7 +111,7 @@ test('without CAP_SYS_ADMIN: one’s own namespace opens, another is EPERM with 
 });
 
 test('thousands of sockets in another namespace leave no descriptor and no thread', async () => {
-  await using other = await otherNamespace();
+  await using other = await NetworkNamespace.make();
   const before = openSockets();
   const threads = () => statSync('/proc/self/task').nlink;
   const threadsBefore = threads();
@@ -126,8 +127,8 @@ test('thousands of sockets in another namespace leave no descriptor and no threa
 });
 
 test('worker threads open in other namespaces at once', async () => {
-  await using one = await otherNamespace();
-  await using two = await otherNamespace();
+  await using one = await NetworkNamespace.make();
+  await using two = await NetworkNamespace.make();
   const index = new URL('../../lib/socket/index.js', import.meta.url).href;
   const source = `
     const { parentPort, workerData } = require('node:worker_threads');
@@ -159,7 +160,7 @@ test('worker threads open in other namespaces at once', async () => {
 });
 
 test('subscribe({ netns }) hears the events there', async () => {
-  await using other = await otherNamespace();
+  await using other = await NetworkNamespace.make();
   await using subscription = subscribe({ groups: ['RTMGRP_IPV4_IFADDR'], netns: other.path });
   await using there = new NetlinkSocket({ protocol: NETLINK_ROUTE, netns: other.path });
   await using here = new NetlinkSocket({ protocol: NETLINK_ROUTE });
@@ -176,7 +177,7 @@ test('subscribe({ netns }) hears the events there', async () => {
 });
 
 test('the owner of a port id there is found by the table there', async () => {
-  await using other = await otherNamespace();
+  await using other = await NetworkNamespace.make();
   await using there = new NetlinkSocket({ protocol: NETLINK_ROUTE, netns: other.path });
   there.bind({ portId: 777_777 });
   const found = await new SocketOwners({ netns: other.path }).find(NETLINK_ROUTE, 777_777);
@@ -185,7 +186,7 @@ test('the owner of a port id there is found by the table there', async () => {
 });
 
 test('an event that came before the namespace was opened is not heard', async () => {
-  await using other = await otherNamespace();
+  await using other = await NetworkNamespace.make();
   await using first = new NetlinkSocket({ protocol: NETLINK_ROUTE, netns: other.path });
   first.send(addressRequest(1));
   await using second = new NetlinkSocket({ protocol: NETLINK_ROUTE, netns: other.path });

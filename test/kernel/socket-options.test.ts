@@ -8,6 +8,7 @@ import {
   NetlinkSocket,
   type SystemError,
 } from '../../lib/socket/index.ts';
+import { NetworkNamespace } from '../../lib/testing/index.ts';
 import {
   addressNumber,
   addressRequest,
@@ -17,7 +18,6 @@ import {
   NETLINK_USERSOCK,
   NETLINK_XFRM,
   nextBatch,
-  otherNamespace,
   runScript,
   turns,
   WITHOUT_NET_ADMIN,
@@ -90,7 +90,7 @@ test('packetInfo tells the group of each datagram, 0 for one to this socket alon
 });
 
 test('listenAllNsid brings the events of namespaces that have an id here, and the id', async () => {
-  await using other = await otherNamespace();
+  await using other = await NetworkNamespace.make();
   await using there = new NetlinkSocket({ protocol: NETLINK_ROUTE, netns: other.path });
   await using here = open();
   await using all = open();
@@ -104,7 +104,7 @@ test('listenAllNsid brings the events of namespaces that have an id here, and th
   });
   here.receive((batch) => assert.equal(addressNumber(batch, 0), 13, 'only the own namespace'));
   there.send(addressRequest(11)); // no id yet: nobody here is told
-  await assignNsid(7, other.pid);
+  await assignNsid(7, other.netns);
   there.send(addressRequest(12));
   here.send(addressRequest(13));
   await last;

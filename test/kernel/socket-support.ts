@@ -1,6 +1,5 @@
 // What the socket tests share. They run in a network namespace of their own, with CAP_NET_ADMIN.
 import { spawn } from 'node:child_process';
-import { once } from 'node:events';
 import { readdirSync, readlinkSync } from 'node:fs';
 import { setImmediate } from 'node:timers/promises';
 import { type DatagramBatch, NetlinkSocket } from '../../lib/socket/index.ts';
@@ -123,25 +122,8 @@ ${script}`;
   });
 }
 
-/** A network namespace that lives as long as a process made for it. */
-export async function otherNamespace() {
-  const child = spawn('unshare', ['--net', 'sh', '-c', 'echo ready; exec cat'], {
-    stdio: ['pipe', 'pipe', 'inherit'],
-  });
-  const exited = once(child, 'exit');
-  await once(child.stdout, 'data');
-  return {
-    pid: child.pid as number,
-    path: `/proc/${child.pid}/ns/net`,
-    [Symbol.asyncDispose]: async () => {
-      child.stdin.end();
-      await exited;
-    },
-  };
-}
-
-/** Gives the network namespace of a process an id in ours (RTM_NEWNSID, linux/net_namespace.h). */
-export async function assignNsid(nsid: number, pid: number): Promise<void> {
+/** Gives a network namespace an id in ours (RTM_NEWNSID, linux/net_namespace.h). */
+export async function assignNsid(nsid: number, descriptor: number): Promise<void> {
   const bytes = new Uint8Array(36);
   const view = new DataView(bytes.buffer);
   view.setUint32(0, 36, true);
@@ -149,8 +131,8 @@ export async function assignNsid(nsid: number, pid: number): Promise<void> {
   view.setUint16(6, 0x1 | 0x4, true); // NLM_F_REQUEST, NLM_F_ACK
   view.setUint32(20, 8 | (1 << 16), true); // NETNSA_NSID
   view.setInt32(24, nsid, true);
-  view.setUint32(28, 8 | (2 << 16), true); // NETNSA_PID
-  view.setUint32(32, pid, true);
+  view.setUint32(28, 8 | (3 << 16), true); // NETNSA_FD
+  view.setUint32(32, descriptor, true);
   await using socket = new NetlinkSocket({ protocol: NETLINK_ROUTE });
   socket.bind();
   const error = nextBatch(socket, (batch) => batch.view.getInt32(batch.offset(0) + 16, true));

@@ -13,8 +13,8 @@ import {
   XfrmClient,
   XfrmMonitor,
 } from '../../lib/index.ts';
+import { NetworkNamespace } from '../../lib/testing/index.ts';
 import { hostsHere, type TwoHosts } from './here.ts';
-import { otherNamespace } from './socket-support.ts';
 import { withoutEsp } from './support.ts';
 
 const [HERE, THERE] = ['192.0.2.1', '192.0.2.2'];
@@ -255,7 +255,7 @@ test('the local address goes with its link, and comes back', async () => {
 });
 
 test('another namespace is watched from here', async () => {
-  await using other = await otherNamespace();
+  await using other = await NetworkNamespace.make();
   await using all = await opened({ netns: other.path });
   const { monitor, until } = all;
   await using there = new XfrmClient({ netns: other.path });

@@ -33,6 +33,12 @@ describe('the lab', { concurrency: 2 }, () => {
     assert.equal(seven.err + seven.out, '', 'the kernel is silent');
   });
 
+  test('io_uring is off: a process with its rings would crash the kernel when it forks', async () => {
+    const setting = '/proc/sys/kernel/io_uring_disabled';
+    const { out } = await captureIn(lab, ['sh', '-c', `[ ! -e ${setting} ] || cat ${setting}`]);
+    assert.match(out, lab.kernel.suite === 'bookworm' ? /^$/ : /^2\n$/);
+  });
+
   test('ESP works, also with algorithms that are loaded when asked for', async () => {
     const tools = existsSync('/sbin/ip') || existsSync('/bin/ip') ? undefined : ['iproute2'];
     const env = { ...process.env, ...(tools && (await fetchLabTools(tools)).env) };

@@ -44,6 +44,7 @@ const INPUTS = [
   'scripts',
   'bin',
   'schema',
+  'contrib',
   'docs',
   'toolchain',
   'package.json',

@@ -7,6 +7,7 @@ import {
   NLM_F_ACK,
   NLM_F_DUMP,
   NLM_F_REQUEST,
+  XFRM_MSG_GETDEFAULT,
   XFRM_MSG_GETPOLICY,
   XFRM_MSG_GETSA,
   XFRM_MSG_GETSADINFO,
@@ -276,6 +277,8 @@ test('XfrmMonitor on a fake kernel hears an event, and resyncs what it lost', as
   const kernel = new FakeKernel().answer(NETLINK_XFRM, ({ type }) => {
     if (type === XFRM_MSG_GETSA) return { messages: states };
     if (type === XFRM_MSG_GETPOLICY) return {};
+    // As before Linux 5.15.
+    if (type === XFRM_MSG_GETDEFAULT) return { refusal: { code: 'EINVAL' } };
     assert.equal(type, XFRM_MSG_GETSADINFO);
     return { messages: [{ type: XFRM_MSG_NEWSADINFO, header: new Uint8Array(4) }] };
   });

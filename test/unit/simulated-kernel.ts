@@ -461,16 +461,18 @@ export class SimulatedKernel {
     if (!state || isLarval(state)) return;
     const { daddr: oldDaddr, saddr: oldSaddr, proto, mode, reqid } = state;
     const newDaddr: Address = this.#random.pick(ADDRESSES);
-    for (const one of this.states.filter(
+    // An entry of the request moves the first that it finds, the newest (xfrm_migrate_state_find).
+    const one = this.states.find(
       (each) =>
         each.daddr === oldDaddr &&
         each.saddr === oldSaddr &&
         each.proto === proto &&
         each.mode === mode &&
+        each.reqid === reqid &&
         !isLarval(each),
-    )) {
-      const after = { ...one, daddr: newDaddr };
-      if (newDaddr !== oldDaddr && this.#locate(after)) continue;
+    );
+    const after = { ...(one ?? state), daddr: newDaddr };
+    if (one && (newDaddr === oldDaddr || !this.#locate(after))) {
       this.#remove(one);
       this.#insert(after);
       if (after.proto === 'comp' && after.mode === 'tunnel') this.#helper(after);

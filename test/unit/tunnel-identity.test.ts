@@ -129,8 +129,15 @@ test('which end is local: by SAs, else policies, else addresses, else nobody kno
   const sa = { saddr: a, daddr: b } as const;
   const isB = (address: string) => address === b;
   const both = () => true;
-  const ends = (...of: Parameters<typeof orientationOf>) => {
-    const { local, directed } = orientationOf(...of);
+  type Given = Parameters<typeof orientationOf>;
+  const ends = (
+    pair: Given[0],
+    sas: Given[1],
+    of: Given[2],
+    isLocal: (address: string) => boolean,
+    roleOf: (address: string) => boolean | undefined = () => undefined,
+  ) => {
+    const { local, directed } = orientationOf(pair, sas, of, { isLocal, roleOf });
     return directed ? local : 'unknown';
   };
   assert.equal(ends([a, b], [{ ...sa, dir: 'out' }], demands, isB), a);
@@ -141,6 +148,11 @@ test('which end is local: by SAs, else policies, else addresses, else nobody kno
   assert.equal(
     ends([a, b], [sa], [], () => false),
     'unknown',
+  );
+  // Other policies of this host, also after its address is gone.
+  assert.equal(
+    ends([a, b], [sa], [], () => false, isB),
+    b,
   );
   // Both hosts in one namespace: policies of both.
   const other = demandsOf(policyOf((world) => world.addPolicy('out', { local: a, remote: b })));

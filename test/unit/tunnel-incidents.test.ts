@@ -726,7 +726,7 @@ test('the outbound policy goes: nothing sends packets through the SAs, whatever 
   world.look().pass(1000);
   // One for any peer sends them too, but only through SAs of its own reqid.
   const anybody = { local: '0.0.0.0', remote: '0.0.0.0' };
-  world.addPolicy('out', { ...anybody, reqid: 0 });
+  world.addPolicy('out', { ...anybody, reqid: 0, port: 7, more: { priority: 1 } });
   world.look().pass(1000);
   world.addPolicy('out', anybody);
   world.look();

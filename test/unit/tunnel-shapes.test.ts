@@ -235,8 +235,8 @@ test('an inbound SA from any source serves every peer whose policies accept it',
 
 test('a reqid for each direction is one tunnel', () => {
   const world = new World();
-  world.addPolicy('out', { reqid: 10 });
-  world.addPolicy('in', { reqid: 11 });
+  world.addPolicy('out', { reqid: 10, more: { selector: net('10.7.1.0', '10.7.2.0') } });
+  world.addPolicy('in', { reqid: 11, more: { selector: net('10.7.2.0', '10.7.1.0') } });
   world.addSa(0x1001, { reqid: 10 });
   world.addSa(0x9001, { saddr: THERE, daddr: HERE, reqid: 11 });
   world.open();
@@ -320,7 +320,7 @@ test('of policies of one priority the older comes first', () => {
   for (const action of ['block', 'allow'] as const) {
     for (const older of [true, false]) {
       const world = new World();
-      const selector = { ...net('10.0.0.0', '10.0.0.0'), prefixlenS: 8, prefixlenD: 8 };
+      const selector = { ...net('10.1.0.0', '10.0.0.0'), prefixlenD: 8 };
       const shunt = { more: { templates: undefined, selector, action } };
       if (older) world.addPolicy('out', shunt);
       policyOf(world, 'out', [{}], { selector: net('10.1.0.0', '10.2.0.0') });

@@ -111,6 +111,7 @@ export class World {
   clockSet = 0;
   readonly #restless: boolean;
   #indexes = 0;
+  readonly #tunnels = new Map<string, number>();
   #deaf = false;
   /** What the kernel announced while the program did not run; undefined while it does. */
   #queue: (() => void)[] | undefined;
@@ -369,8 +370,9 @@ export class World {
     const [saddr, daddr] = dir === 'out' ? [local, remote] : [remote, local];
     const host = { saddr, daddr, prefixlenS: 32, prefixlenD: 32 };
     const wild = { saddr: '0.0.0.0', daddr: '0.0.0.0' };
+    const selector = mode === 'transport' ? host : this.#nets(dir, wish);
     const policy = {
-      selector: { ...ANY, ...(mode === 'transport' && host), dport: port },
+      selector: { ...ANY, ...selector, dport: port },
       lifetime: NONE,
       current: { bytes: 0n, packets: 0n, addedAt: this.#seconds, firstUsedAt: undefined },
       priority: 0,
@@ -400,6 +402,18 @@ export class World {
     this.policies.push(policy);
     this.#tell({ kind: 'NEWPOLICY', policy });
     return policy;
+  }
+
+  /** The networks of a tunnel: each has its own, as the kernel has one policy for the same packets. */
+  #nets(dir: 'in' | 'out' | 'fwd', { local = HERE, remote = THERE, reqid = 1 }: PolicyWish) {
+    const tunnel = `${local} ${remote} ${reqid}`;
+    const n = this.#tunnels.get(tunnel) ?? this.#tunnels.size;
+    this.#tunnels.set(tunnel, n);
+    if (remote === '0.0.0.0') return {};
+    const own = { saddr: '10.1.0.0', daddr: `10.2.${n >> 8}.${n & 0xff}` };
+    const out = { ...own, prefixlenS: 16, prefixlenD: 32 };
+    if (dir === 'out') return out;
+    return { saddr: out.daddr, daddr: out.saddr, prefixlenS: 32, prefixlenD: 16 };
   }
 
   removePolicies(wanted: (policy: XfrmPolicy) => boolean = () => true): void {

@@ -478,7 +478,7 @@ for (const [name, [args, call]] of Object.entries(ALL)) {
 function* sources(): Generator<[path: string, text: string]> {
   const lib = new URL('../../../lib/', import.meta.url);
   for (const path of readdirSync(lib, { recursive: true, encoding: 'utf8' })) {
-    if (path.endsWith('.ts') && !path.startsWith('cli/')) {
+    if (path.endsWith('.ts') && !/^(cli|serve)\//.test(path)) {
       yield [path, readFileSync(new URL(path, lib), 'utf8')];
     }
   }
@@ -492,8 +492,8 @@ test('docs/errors.md lists the classes and codes that exist, and no others', () 
     .map(([name]) => name);
   assert.deepEqual([...documented.keys()].sort(), [...classes, 'RangeError', 'TypeError'].sort());
 
-  // Node's own codes that the library looks for.
-  const handled = ['ERR_ACCESS_DENIED', 'ERR_DLOPEN_DISABLED'];
+  // Codes that the library looks for: Node's own, and what its own begin with.
+  const handled = ['ERR_ACCESS_DENIED', 'ERR_DLOPEN_DISABLED', 'ERR_ADDON'];
   const used = new Set<string>();
   for (const [, text] of sources()) {
     for (const [code] of text.matchAll(/(?<=')(?:ERR|LAB)_[A-Z_]+(?=')/g)) used.add(code);

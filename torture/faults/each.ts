@@ -8,18 +8,14 @@ import { Worker } from 'node:worker_threads';
 import { SystemError } from '../../lib/index.ts';
 import { makeNamespace } from '../../lib/socket/namespace.ts';
 import { NetlinkSocket, SocketOwners } from '../../lib/socket.ts';
-import {
-  addressRequest,
-  IPV4_ADDRESSES,
-  otherNamespace,
-  turns,
-} from '../../test/kernel/socket-support.ts';
+import { NetworkNamespace } from '../../lib/testing/index.ts';
+import { addressRequest, IPV4_ADDRESSES, turns } from '../../test/kernel/socket-support.ts';
 import { finding, report } from '../part.ts';
 import { ALL_CALLS, type Call, outcomeOf } from './calls.ts';
 import { descriptors } from './descriptors.ts';
 import { errnoOf, fail, stop } from './injection.ts';
 
-await using other = await otherNamespace();
+await using other = await NetworkNamespace.make();
 const open = () => new NetlinkSocket({ protocol: 0 });
 
 async function opened(arm: () => void, netns?: string): Promise<void> {

@@ -14,11 +14,12 @@ import {
   XfrmMonitor,
 } from '../../lib/index.ts';
 import { NetlinkSocket, SocketOwners } from '../../lib/socket.ts';
-import { otherNamespace, turns } from '../../test/kernel/socket-support.ts';
+import { NetworkNamespace } from '../../lib/testing/index.ts';
+import { turns } from '../../test/kernel/socket-support.ts';
 import { finding, report } from '../part.ts';
 import { descriptors } from './descriptors.ts';
 
-await using other = await otherNamespace();
+await using other = await NetworkNamespace.make();
 
 /** Everything that opens descriptors. */
 const OPENS: Readonly<Record<string, () => Promise<unknown>>> = {

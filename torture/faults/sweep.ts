@@ -15,7 +15,8 @@ import {
 } from '../../lib/index.ts';
 import { NetlinkSocket } from '../../lib/socket/index.ts';
 import { SocketOwners } from '../../lib/socket.ts';
-import { addressRequest, otherNamespace, turns } from '../../test/kernel/socket-support.ts';
+import { NetworkNamespace } from '../../lib/testing/index.ts';
+import { addressRequest, turns } from '../../test/kernel/socket-support.ts';
 import { finding, report } from '../part.ts';
 import { ALL_CALLS, outcomeOf } from './calls.ts';
 import { descriptors } from './descriptors.ts';
@@ -25,7 +26,7 @@ import { fail, stop } from './injection.ts';
 const PATIENCE = 10_000;
 const POLICY = { dir: 'fwd', selector: { family: 'inet' }, priority: 7 } as const;
 
-await using other = await otherNamespace();
+await using other = await NetworkNamespace.make();
 await using causes = new NetlinkSocket({ protocol: 0 });
 
 async function all<T>(list: AsyncIterable<T>): Promise<number> {

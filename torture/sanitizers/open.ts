@@ -6,9 +6,10 @@ import { once } from 'node:events';
 import { Worker } from 'node:worker_threads';
 import { subscribe } from '../../lib/index.ts';
 import { NetlinkSocket } from '../../lib/socket.ts';
-import { otherNamespace, turns } from '../../test/kernel/socket-support.ts';
+import { NetworkNamespace } from '../../lib/testing/index.ts';
+import { turns } from '../../test/kernel/socket-support.ts';
 
-await using other = await otherNamespace();
+await using other = await NetworkNamespace.make();
 const open = (netns?: string) => {
   const socket = new NetlinkSocket({ protocol: 0, netns });
   socket.bind();

@@ -1,0 +1,121 @@
+/**
+ * A process that serves many tunnels of a simulated kernel, for bench/serve.ts. The simulation is in
+ * it: what it costs is part of what is measured.
+ *
+ *   node serve-daemon.js TUNNELS
+ * @module
+ */
+import { monitorEventLoopDelay } from 'node:perf_hooks';
+import {
+  NETLINK_ROUTE,
+  NETLINK_XFRM,
+  XFRM_MSG_GETPOLICY,
+  XFRM_MSG_GETSA,
+  XFRM_MSG_GETSADINFO,
+  XFRMNLGRP_SA,
+} from '../lib/constants.ts';
+import { DEFAULTS } from '../lib/serve/config.ts';
+import { HttpServer } from '../lib/serve/http-server.ts';
+import { LifeCycle } from '../lib/serve/life-cycle.ts';
+import { Routes } from '../lib/serve/routes.ts';
+import { Service } from '../lib/serve/service.ts';
+import { FakeKernel } from '../lib/socket.ts';
+import { encodeXfrm, MessageWriter } from '../lib/xfrm.ts';
+
+const count = Number(process.argv[2]);
+const HERE = '192.0.2.1';
+const ADDED = Math.floor(Date.now() / 1000 - 60) * 1000;
+const aead = { name: 'rfc4106(gcm(aes))', icvBits: 128, key: new Uint8Array(20) };
+
+/** The bytes of a message. */
+function bytesOf(message: Parameters<typeof encodeXfrm>[1]): Uint8Array {
+  const writer = new MessageWriter();
+  encodeXfrm(writer, message);
+  return writer.written().slice();
+}
+
+const states: Uint8Array[] = [];
+const policies: Uint8Array[] = [];
+for (let i = 1; i <= count; i++) {
+  const peer = `10.${(i >> 16) & 255}.${(i >> 8) & 255}.${i & 255}`;
+  for (const [dir, saddr, daddr, spi] of [
+    ['out', HERE, peer, 0x10_0000 + i],
+    ['in', peer, HERE, 0x20_0000 + i],
+  ] as const) {
+    const lifetime = { softAddSeconds: 3000, hardAddSeconds: 3600 };
+    const current = { bytes: BigInt(1000 * i), packets: BigInt(i), addedAt: ADDED };
+    const state = {
+      saddr,
+      daddr,
+      spi,
+      proto: 'esp',
+      reqid: i,
+      mode: 'tunnel',
+      replayWindow: 32,
+      aead,
+      lifetime,
+      current,
+    } as const;
+    states.push(bytesOf({ kind: 'NEWSA', state } as never));
+    const selector = { saddr, prefixlenS: 32, daddr, prefixlenD: 32 };
+    const templates = [{ saddr, daddr, proto: 'esp', mode: 'tunnel', reqid: i }] as const;
+    policies.push(
+      bytesOf({
+        kind: 'NEWPOLICY',
+        policy: { dir, selector, templates, index: 8 * i + (dir === 'out' ? 1 : 0) },
+      } as never),
+    );
+  }
+}
+
+const sadInfo = bytesOf({ kind: 'NEWSADINFO', info: { count: states.length } } as never);
+const kernel = new FakeKernel();
+kernel.answer(NETLINK_ROUTE, () => ({}));
+kernel.answer(NETLINK_XFRM, ({ type, dump }) => {
+  kernel.requests.length = 0;
+  if (type === XFRM_MSG_GETSADINFO) return { messages: [sadInfo] };
+  if (!dump) return {};
+  return {
+    messages: type === XFRM_MSG_GETSA ? states : type === XFRM_MSG_GETPOLICY ? policies : [],
+  };
+});
+
+const lifeCycle = new LifeCycle();
+const service = new Service({ ...DEFAULTS, netns: ['fake'] }, lifeCycle, () => kernel as never);
+await service.start();
+const routes = new Routes(
+  service,
+  'bench',
+  () => [],
+  () => {},
+);
+const server = new HttpServer({ hosts: new Set(), token: undefined, tls: undefined }, 512, {
+  handle: (request, response, url) => routes.handle(request, response, url),
+  isOpen: (path) => routes.isOpen(path),
+  refused() {},
+  answered() {},
+  failed: (error) => {
+    throw error;
+  },
+});
+const delay = monitorEventLoopDelay({ resolution: 1 });
+const { port } = await server.listen({ host: '127.0.0.1', port: 0 });
+process.send?.({ port, tunnels: service.namespaces[0]?.monitor?.tunnels.size });
+process.once('SIGTERM', () => process.exit());
+let flood: NodeJS.Timeout | undefined;
+process.on('message', (what) => {
+  if (what === 'watch') {
+    delay.reset();
+    delay.enable();
+  } else if (what === 'flood') {
+    // A hundred thousand events a second.
+    flood = setInterval(() => {
+      for (let i = 0; i < 1000; i++)
+        kernel.multicast(NETLINK_XFRM, XFRMNLGRP_SA, states[i % states.length] as Uint8Array);
+    }, 10);
+  } else if (what === 'calm') clearInterval(flood);
+  else {
+    delay.disable();
+    process.send?.({ longest: delay.max / 1e6, resident: process.memoryUsage.rss() });
+  }
+});

@@ -1,0 +1,178 @@
+/**
+ * Policies by the packets they match, to find those that match all packets of another. Policies are
+ * sorted by the lengths of their prefixes, of which a host has few combinations: one look-up for
+ * each finds all that enclose a selector. @module
+ */
+
+import { AF_INET, AF_INET6, writeAddress } from '../wire/address.ts';
+import type { XfrmPolicy } from '../xfrm/objects.ts';
+import type { XfrmMark, XfrmSelector } from '../xfrm/types.ts';
+import { contains, mirrored } from './selectors.ts';
+import type { Policy } from './tunnel-contents.ts';
+
+/** At equal priority the kernel prefers the older policy; indexes increase (xfrm_policy.c, xfrm_gen_index). */
+export const precedence = (a: Precedence, b: Precedence): number =>
+  a.priority - b.priority || a.index - b.index;
+type Precedence = Pick<XfrmPolicy, 'priority' | 'index'>;
+
+/** What a packet has beside its addresses, as far as it is known. */
+export interface Label {
+  readonly mark?: XfrmMark | undefined;
+  readonly ifId?: number | undefined;
+}
+
+/** A label as text; empty if there is none. */
+export const labelKey = ({ mark, ifId }: Label): string =>
+  mark || ifId ? `${mark?.value}/${mark?.mask} ${ifId ?? 0}` : '';
+
+/** The lengths of a policy's prefixes, and the mask of its mark. */
+interface Shape {
+  readonly text: string;
+  readonly from: number;
+  readonly to: number;
+  readonly mask: number;
+  count: number;
+}
+
+type Dir = 'in' | 'out' | 'fwd';
+const isDir = (dir: XfrmPolicy['dir']): dir is Dir =>
+  dir === 'in' || dir === 'out' || dir === 'fwd';
+
+export class PolicyIndex {
+  readonly #policies = new Map<string, Set<Policy>>();
+  readonly #shapes = {
+    in: new Map<string, Shape>(),
+    out: new Map<string, Shape>(),
+    fwd: new Map<string, Shape>(),
+  };
+
+  get isEmpty(): boolean {
+    return this.#policies.size === 0;
+  }
+
+  add(policy: Policy): void {
+    const { value } = policy.entry;
+    if (!isDir(value.dir)) return;
+    const shapes = this.#shapes[value.dir];
+    const own = shapeOf(value);
+    const shape = shapes.get(own.text) ?? own;
+    shape.count++;
+    shapes.set(shape.text, shape);
+    const key = keyOf(value.dir, value.selector, value, shape);
+    const known = this.#policies.get(key);
+    if (known) known.add(policy);
+    else this.#policies.set(key, new Set([policy]));
+  }
+
+  delete(policy: Policy): void {
+    const { value } = policy.entry;
+    if (!isDir(value.dir)) return;
+    const shapes = this.#shapes[value.dir];
+    const shape = shapes.get(shapeOf(value).text);
+    if (shape === undefined) return;
+    const key = keyOf(value.dir, value.selector, value, shape);
+    const known = this.#policies.get(key);
+    if (!known?.delete(policy)) return;
+    if (known.size === 0) this.#policies.delete(key);
+    if (--shape.count === 0) shapes.delete(shape.text);
+  }
+
+  clear(): void {
+    this.#policies.clear();
+    for (const shapes of Object.values(this.#shapes)) shapes.clear();
+  }
+
+  /**
+   * The policies of a direction that match all packets of a selector with a mark and an interface
+   * ID, in their order of precedence.
+   */
+  enclosing(dir: Dir, packets: XfrmSelector, label: Label): Policy[] {
+    const found: Policy[] = [];
+    const mask = label.mark?.mask ?? 0;
+    for (const shape of this.#shapes[dir].values()) {
+      if (shape.from > packets.prefixlenS || shape.to > packets.prefixlenD) continue;
+      if ((shape.mask & ~mask) !== 0) continue;
+      for (const policy of this.#policies.get(keyOf(dir, packets, label, shape)) ?? []) {
+        if (contains(policy.entry.value.selector, packets)) found.push(policy);
+      }
+    }
+    return found.length < 2
+      ? found
+      : found.sort((a, b) => precedence(a.entry.value, b.entry.value));
+  }
+
+  /**
+   * Whether a direction has policies for some of these packets only: with longer prefixes or more
+   * bits of a mark.
+   */
+  hasFiner(dir: Dir, { prefixlenS, prefixlenD }: XfrmSelector, { mark }: Label): boolean {
+    const mask = mark?.mask ?? 0;
+    for (const { from, to, mask: its } of this.#shapes[dir].values()) {
+      if (from < prefixlenS || to < prefixlenD || (mask & ~its) !== 0) continue;
+      if (from > prefixlenS || to > prefixlenD || mask !== its) return true;
+    }
+    return false;
+  }
+
+  /** Whether a policy of a direction matches all these packets. */
+  encloses(dir: Dir, packets: XfrmSelector, label: Label): boolean {
+    const mask = label.mark?.mask ?? 0;
+    for (const shape of this.#shapes[dir].values()) {
+      if (shape.from > packets.prefixlenS || shape.to > packets.prefixlenD) continue;
+      if ((shape.mask & ~mask) !== 0) continue;
+      for (const policy of this.#policies.get(keyOf(dir, packets, label, shape)) ?? []) {
+        if (contains(policy.entry.value.selector, packets)) return true;
+      }
+    }
+    return false;
+  }
+
+  /** The policies of a direction with the same prefixes, mark and interface ID. */
+  alike(dir: Dir, selector: XfrmSelector, label: Label): Iterable<Policy> {
+    const shape = shapeOf({ selector, ...label });
+    return this.#policies.get(keyOf(dir, selector, label, shape)) ?? [];
+  }
+}
+
+/** What a policy takes, as packets that leave: for an inbound one, those that its packets answer. */
+export function leaving({ dir, selector }: XfrmPolicy): XfrmSelector[] {
+  if (dir === 'fwd') return [mirrored(selector), selector];
+  return [dir === 'out' ? selector : mirrored(selector)];
+}
+
+function shapeOf({ selector, mark }: Label & Pick<XfrmPolicy, 'selector'>): Shape {
+  const { prefixlenS: from, prefixlenD: to } = selector;
+  const mask = mark?.mask ?? 0;
+  return { text: `${from} ${to} ${mask}`, from, to, mask, count: 0 };
+}
+
+/** The key under which a policy of some shape is that matches these packets. */
+function keyOf(dir: Dir, packets: XfrmSelector, { mark, ifId }: Label, shape: Shape): string {
+  const { from, to, mask } = shape;
+  const [s, d] = [prefix(packets.saddr, from), prefix(packets.daddr, to)];
+  return `${dir} ${s}/${from} ${d}/${to} ${(mark?.value ?? 0) & mask}/${mask} ${ifId ?? 0}`;
+}
+
+const BYTES = new Uint8Array(16);
+
+/** The beginning of an address, as text. */
+function prefix(address: string, bits: number): string {
+  if (bits === 0) return '';
+  const is6 = address.includes(':');
+  if (bits >= (is6 ? 128 : 32)) return address;
+  if (!is6 && (bits & 7) === 0) return firstParts(address, bits >> 3);
+  // It leaves out what :: stands for.
+  BYTES.fill(0);
+  writeAddress(BYTES, 0, address, is6 ? AF_INET6 : AF_INET, '');
+  const whole = bits >> 3;
+  let text = is6 ? '6' : '4';
+  for (let i = 0; i < whole; i++) text += `.${BYTES[i]}`;
+  return bits & 7 ? `${text}.${(BYTES[whole] as number) >> (8 - (bits & 7))}` : text;
+}
+
+/** The first parts of an IPv4 address. */
+function firstParts(address: string, count: number): string {
+  let end = 0;
+  for (let i = 0; i < count; i++) end = address.indexOf('.', end) + 1;
+  return address.slice(0, end);
+}
