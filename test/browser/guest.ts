@@ -99,6 +99,12 @@ const actions = {
     for (const { daddr, spi } of [toRight, toLeft]) await here.xfrm.deleteState({ daddr, spi });
   },
 
+  /** The inbound SA goes. */
+  async cutInbound(name: string): Promise<void> {
+    const { daddr, spi } = site(name).tunnel.pair.toLeft;
+    await here.xfrm.deleteState({ daddr, spi });
+  },
+
   /** A hard limit is reached. */
   expire: (name: string) => site(name).tunnel.expire({ on: here }),
 
