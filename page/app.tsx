@@ -37,7 +37,7 @@ export function App({ session }: { readonly session: Session }) {
       <Lost session={session} />
       {session.paused && (
         <p class="banner note" role="status">
-          Paused at <time>{clock(session.paused.at, Date.now())}</time>;{' '}
+          Paused at <time>{clock(session.paused.at, session.now)}</time>;{' '}
           {plural(session.missed, 'event')} since.{' '}
           <button type="button" onClick={() => session.togglePause()}>
             Resume

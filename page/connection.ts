@@ -14,8 +14,8 @@ const SILENCE = 40_000;
 
 const TOKEN = 'token';
 
-/** All that changes what is shown; with a term `change`, that includes the steps of a rekey. */
-const EVENTS = 'api/events?change=added,up,down,rekeyed,stalled,state,warning,removed';
+/** All that changes what is shown; with a term `change`, that includes the steps of a rekey. And what came before. */
+const EVENTS = 'api/events?change=added,up,down,rekeyed,stalled,state,warning,removed&last=200';
 
 /** The daemon refused a request. */
 export class Refused extends Error {
@@ -29,7 +29,8 @@ export class Refused extends Error {
 export interface Listener {
   /** The stream is open, anew or resumed; what came before may have been missed if it is anew. */
   opened(resumed: boolean): Promise<void>;
-  event(name: string, data: unknown): void;
+  /** @param id its number; events are numbered in order */
+  event(name: string, data: unknown, id: number): void;
   link(link: Link): void;
 }
 
@@ -158,6 +159,6 @@ export class Connection {
 
   #hear({ id, event = 'message', data }: EventSourceMessage): void {
     if (id !== undefined) this.#lastId = id;
-    this.#listener.event(event, JSON.parse(data));
+    this.#listener.event(event, JSON.parse(data), Number(id));
   }
 }

@@ -23,23 +23,33 @@ export const isBroken = (state: TunnelState): boolean =>
 const atOf = (entry: number | readonly [number, ...unknown[]]): number =>
   typeof entry === 'number' ? entry : entry[0];
 
-/** Entries before `since`, then those of the newer answer. */
+/** The entries of an answer, those before it, and those that came while it was under way. */
 function continued<T extends number | readonly [number, ...unknown[]]>(
   old: readonly T[],
   fresh: readonly T[],
   since: number,
+  to: number,
 ): readonly T[] {
   // An answer begins with the state at `since`, which may have begun before.
   const from = Math.min(since, ...fresh.slice(0, 1).map(atOf));
-  const kept = old.filter((one) => atOf(one) < from);
-  return kept.length === 0 ? fresh : [...kept, ...fresh];
+  const end = Math.max(to, ...fresh.slice(-1).map(atOf));
+  return [
+    ...old.filter((one) => atOf(one) < from),
+    ...fresh,
+    ...old.filter((one) => atOf(one) > end),
+  ];
 }
 
-/** A history with an answer that covers everything from `since` on. */
-export const merged = (old: TunnelHistory, fresh: TunnelHistory, since: number): TunnelHistory => ({
-  states: continued(old.states, fresh.states, since),
-  rekeys: continued(old.rekeys, fresh.rekeys, since),
-  traffic: continued(old.traffic, fresh.traffic, since),
+/** A history with an answer that covers everything from `since` to `to`. */
+export const merged = (
+  old: TunnelHistory,
+  fresh: TunnelHistory,
+  since: number,
+  to: number,
+): TunnelHistory => ({
+  states: continued(old.states, fresh.states, since, to),
+  rekeys: continued(old.rekeys, fresh.rekeys, since, to),
+  traffic: continued(old.traffic, fresh.traffic, since, to),
 });
 
 /** A history with a state that began, unless it is the last one anyway. */

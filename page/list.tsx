@@ -1,6 +1,6 @@
 /** The tunnels of the host, worst first. @module */
 
-import { rateNow, totalOf } from './history.ts';
+import { isBroken, rateNow, totalOf } from './history.ts';
 import { keyOf } from './model.ts';
 import { hrefOf, type View } from './route.ts';
 import { countStates, ORDERS, type Order, statesOf, withStates } from './select.ts';
@@ -82,12 +82,14 @@ export function ListView({ session, view }: { readonly session: Session; readonl
 /** How many tunnels are in which state; each a button that shows only those. */
 function Summary({ session, view }: { readonly session: Session; readonly view: ListAt }) {
   const chosen = statesOf(view.query);
-  const toggle = (state: string) => {
-    const states = chosen.includes(state)
-      ? chosen.filter((one) => one !== state)
-      : [...chosen, state];
-    session.show({ ...view, page: 1, query: withStates(view.query, states) });
-  };
+  const toggle = (state: string) =>
+    session.showList(({ query }) => {
+      const before = statesOf(query);
+      const states = before.includes(state)
+        ? before.filter((one) => one !== state)
+        : [...before, state];
+      return { page: 1, query: withStates(query, states) };
+    });
   return (
     <fieldset class="summary">
       <legend class="unseen">Tunnels by state</legend>
@@ -128,7 +130,7 @@ function Controls(props: {
             aria-describedby={wrong === undefined ? 'query-help' : 'query-wrong'}
             aria-invalid={wrong !== undefined}
             onInput={({ currentTarget }) =>
-              session.show({ ...view, page: 1, query: currentTarget.value })
+              session.showList({ page: 1, query: currentTarget.value })
             }
           />
           <p id="query-help" class="unseen">
@@ -147,7 +149,7 @@ function Controls(props: {
             id="order"
             value={view.order}
             onChange={({ currentTarget }) =>
-              session.show({ ...view, page: 1, order: currentTarget.value as Order })
+              session.showList({ page: 1, order: currentTarget.value as Order })
             }
           >
             {Object.entries(ORDERS).map(([name, text]) => (
@@ -195,7 +197,9 @@ function Row({ session, tunnel }: { readonly session: Session; readonly tunnel: 
   const { now } = session;
   const key = keyOf(tunnel);
   const history = session.model.history(key);
-  const rates = rateNow(history);
+  // The last sample may be of before.
+  const carries = !isBroken(tunnel.state) || tunnel.state === 'one-way';
+  const rates = carries ? rateNow(history) : undefined;
   const { traffic, installedAt, rekeys } = tunnel;
   const expires = expiryOf(tunnel);
   const title = titleOf(tunnel);

@@ -1,4 +1,4 @@
-/** The log: what happened while the page was open, newest first. @module */
+/** The log: what happened, as far back as the daemon keeps it for a new page, newest first. @module */
 import type { LogEntry } from './model.ts';
 import { hrefOf } from './route.ts';
 import type { Session } from './session.ts';
@@ -45,7 +45,7 @@ export function Log(props: {
 }) {
   const { session, entries, ofOne = false } = props;
   if (entries.length === 0)
-    return <p class="empty">Nothing has happened since the page was opened.</p>;
+    return <p class="empty">Nothing has happened that the daemon remembers.</p>;
   return (
     <table class="log" role="table" aria-label="Events">
       <thead role="rowgroup">

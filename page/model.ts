@@ -70,20 +70,20 @@ export class Model {
 
   /** An answer about a tunnel's history, from `from` to `to`. */
   addHistory(key: string, fresh: TunnelHistory, from: number, to: number): void {
-    const all = merged(this.history(key), fresh, from);
+    const all = merged(this.history(key), fresh, from, to);
     this.#histories.set(key, since(all, to - HISTORY_ROOM));
     const covered = this.#covered.get(key);
     this.#covered.set(key, { from: Math.min(covered?.from ?? from, from), to });
   }
 
-  /** A change, as the daemon told it. */
-  apply(change: PageChange): void {
+  /** A change, as the daemon told it. @param isPast it is in the list of tunnels already: only the log is to have it */
+  apply(change: PageChange, isPast = false): void {
     const at = Date.parse(change.time);
     const told = 'tunnel' in change ? change.tunnel : undefined;
     const netns = change.netns === undefined ? {} : { netns: change.netns };
     const tunnel: PageTunnel | undefined = told && { ...told, ...netns };
     const key = tunnel && keyOf(tunnel);
-    if (tunnel && key !== undefined) {
+    if (!isPast && tunnel && key !== undefined) {
       if (change.change === 'removed') this.tunnels.delete(key);
       else this.tunnels.set(key, tunnel);
       let history = withState(this.history(key), [tunnel.since, tunnel.state, tunnel.reason]);
@@ -93,19 +93,22 @@ export class Model {
     // A rekey is told once, by `rekeyed`.
     if (change.change === 'state' && change.rekey) return;
     const title = tunnel && titleOf(tunnel);
-    this.#enter({
-      at,
-      what: change.change,
-      text: changeText(change),
-      tone: toneOf(change),
-      tunnel: key !== undefined && title !== undefined ? { key, title } : undefined,
-      netns: change.netns,
-    });
+    this.#enter(
+      {
+        at,
+        what: change.change,
+        text: changeText(change),
+        tone: toneOf(change),
+        tunnel: key !== undefined && title !== undefined ? { key, title } : undefined,
+        netns: change.netns,
+      },
+      isPast,
+    );
   }
 
   /** A namespace became synced, repairing or blind. The rest about it comes with the next answer. */
-  applyWatch({ netns, state, reason, at }: WatchChange): void {
-    if (this.host) {
+  applyWatch({ netns, state, reason, at }: WatchChange, isPast = false): void {
+    if (this.host && !isPast) {
       const namespaces = this.host.namespaces.map((one) => {
         if (one.name !== netns) return one;
         const { reason: _, ...rest } = one;
@@ -114,14 +117,14 @@ export class Model {
       this.host = { ...this.host, namespaces };
     }
     const tone = ({ synced: 'good', repairing: 'warn', blind: 'bad' } as const)[state];
-    this.#enter({ at, what: state, text: reason ?? '', tone, tunnel: undefined, netns });
+    this.#enter({ at, what: state, text: reason ?? '', tone, tunnel: undefined, netns }, isPast);
   }
 
-  #enter(entry: Omit<LogEntry, 'key'>): void {
+  #enter(entry: Omit<LogEntry, 'key'>, isPast: boolean): void {
     const entered = { key: this.#serial++, ...entry };
     this.log.unshift(entered);
     this.log.length = Math.min(this.log.length, LOG_ROOM);
-    if (entry.tone !== 'note') this.#news.push(entered);
+    if (entry.tone !== 'note' && !isPast) this.#news.push(entered);
   }
 
   /** What happened since the last call, in a sentence to be read out; empty if nothing of importance did. */

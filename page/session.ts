@@ -28,6 +28,8 @@ interface Paused {
   readonly events: number;
 }
 
+type ListAt = View & { readonly name: 'list' };
+
 /** A part of the list. */
 interface Shown {
   readonly tunnels: readonly PageTunnel[];
@@ -49,6 +51,8 @@ const ROWS = 50;
 const AT_ONCE = 20;
 /** Milliseconds between two questions which tunnels pass a filter. */
 const FILTER_PAUSE = 500;
+/** Milliseconds between two refreshes at least, if nothing happens. */
+const SOON = 5000;
 /** Milliseconds between two refreshes if the daemon has not said. */
 const REFRESH = 10_000;
 
@@ -67,6 +71,10 @@ export class Session {
   /** Which tunnels pass the terms of the query, as the daemon says. */
   #matches: { readonly keys: ReadonlySet<string>; readonly wrong?: string } | undefined;
   #events = 0;
+  /** Milliseconds by which the daemon's clock is ahead of the browser's. */
+  #ahead = 0;
+  /** The number of the last event that the list of tunnels already contains. */
+  #known = 0;
   #fetching = false;
   /** Whether something was to be fetched that a request under way may lack. */
   #again = false;
@@ -77,10 +85,12 @@ export class Session {
     this.#changed = changed;
     this.#connection = new Connection({
       opened: (resumed) => this.#opened(resumed),
-      event: (name, data) => this.#event(name, data),
+      event: (name, data, id) => this.#event(name, data, id),
       link: (link) => this.#link(link),
     });
     addEventListener('hashchange', () => this.#navigated());
+    // Nothing is fetched for a tab that is not seen.
+    document.addEventListener('visibilitychange', () => this.#refresh());
     // Ages advance.
     setInterval(changed, 1000);
   }
@@ -91,7 +101,12 @@ export class Session {
   }
 
   get now(): number {
-    return this.paused?.at ?? Date.now();
+    return this.paused?.at ?? this.#clock;
+  }
+
+  /** The daemon's clock, which its times are of. */
+  get #clock(): number {
+    return Date.now() + this.#ahead;
   }
 
   /** The time axis, moved on in steps that can be seen: pictures are drawn anew when it moves. */
@@ -142,6 +157,13 @@ export class Session {
     this.#navigated();
   }
 
+  /** Changes what of the list is shown: as it is now, which may not be drawn yet. */
+  showList(change: Partial<ListAt> | ((now: ListAt) => Partial<ListAt>)): void {
+    if (this.view.name !== 'list') return;
+    const changed = typeof change === 'function' ? change(this.view) : change;
+    this.show({ ...this.view, ...changed });
+  }
+
   setWindow(name: WindowName): void {
     this.window = name;
     this.#refresh();
@@ -150,7 +172,7 @@ export class Session {
   togglePause(): void {
     this.paused = this.paused
       ? undefined
-      : { at: Date.now(), tunnels: new Map(this.model.tunnels), events: this.#events };
+      : { at: this.#clock, tunnels: new Map(this.model.tunnels), events: this.#events };
     this.#changed();
   }
 
@@ -168,7 +190,7 @@ export class Session {
   }
 
   async #opened(resumed: boolean): Promise<void> {
-    const host = (await this.#connection.get('api/host')) as Host;
+    const host = await this.#fetchHost();
     const before = this.model.host;
     const restarted = before !== undefined && before.startedAt !== host.startedAt;
     // The page belongs to the daemon that served it.
@@ -178,9 +200,19 @@ export class Session {
     this.#refresh();
   }
 
+  async #fetchHost(): Promise<Host> {
+    const host = (await this.#connection.get('api/host')) as Host;
+    this.#ahead = host.at - Date.now();
+    return host;
+  }
+
   async #fetchTunnels(): Promise<void> {
-    const { tunnels } = (await this.#connection.get('api/tunnels')) as { tunnels: PageTunnel[] };
+    const { tunnels, event } = (await this.#connection.get('api/tunnels')) as {
+      tunnels: PageTunnel[];
+      event: number;
+    };
     this.model.reset(tunnels);
+    this.#known = event;
   }
 
   #link(link: Link): void {
@@ -188,19 +220,20 @@ export class Session {
     this.#changed();
   }
 
-  #event(name: string, data: unknown): void {
-    this.#events++;
+  #event(name: string, data: unknown, id: number): void {
+    const isPast = id <= this.#known;
+    if (!isPast) this.#events++;
     if (name === 'gap') {
       void this.#fetchTunnels().then(
         () => this.#refresh(),
         () => {},
       );
     } else if (name === 'state') {
-      this.model.applyWatch(data as WatchChange);
-      this.#refresh();
+      this.model.applyWatch(data as WatchChange, isPast);
+      if (!isPast) this.#refresh();
     } else if (name === 'tunnel') {
       const change = data as PageChange;
-      this.model.apply(change);
+      this.model.apply(change, isPast);
       const about = 'tunnel' in change && change.tunnel ? keyOf(change.tunnel) : undefined;
       if (about !== undefined && about === this.detail?.key) this.#refresh();
       else if (this.view.name === 'list' && queryOf(this.view.query).terms.length > 0)
@@ -216,7 +249,10 @@ export class Session {
     this.#changed();
     clearTimeout(this.#refreshTimer);
     const seconds = this.model.host?.refreshSeconds;
-    this.#refreshTimer = setTimeout(() => this.#refresh(), seconds ? seconds * 1000 : REFRESH);
+    this.#refreshTimer = setTimeout(
+      () => this.#refresh(),
+      seconds ? Math.max(seconds * 1000, SOON) : REFRESH,
+    );
     if (document.hidden || this.model.host === undefined) return;
     this.#again = this.#fetching;
     if (this.#fetching) return;
@@ -234,7 +270,7 @@ export class Session {
 
   async #fetch(): Promise<void> {
     const { view } = this;
-    this.model.host = (await this.#connection.get('api/host')) as Host;
+    this.model.host = await this.#fetchHost();
     if (view.name === 'list') {
       await this.#fetchMatches(queryOf(view.query).terms);
       await this.#fetchHistories(this.shown(view).tunnels);
@@ -292,7 +328,7 @@ export class Session {
     for (const { from, those } of some) {
       const terms = new URLSearchParams({ since: String(Math.floor(from)) });
       for (const one of those) terms.append('tunnel', keyOf(one));
-      const asked = Date.now();
+      const asked = this.#clock;
       const answer = (await this.#connection.get(`api/history?${terms}`)) as {
         since: number;
         tunnels: Record<string, TunnelHistory>;

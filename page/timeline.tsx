@@ -136,7 +136,7 @@ export class Timeline extends Component<Props> {
         series('In', 'in'),
       ],
       axes: [
-        { ...axis, values: timeLabels },
+        { ...axis, space: 80, values: timeLabels },
         {
           ...axis,
           size: 84,

@@ -159,8 +159,11 @@ const WHOLE = {
   testing: ['lib/testing/index', 'lib/testing/place'],
   command: ['lib/cli/main'],
   lists: ['lib/cli/list'],
-  monitor: ['lib/cli/monitor', 'lib/cli/replay'],
-  'tunnel-commands': ['lib/cli/tunnels', 'lib/cli/wait', 'lib/cli/check'],
+  // All that need what follows events.
+  follow: [
+    ...['lib/cli/monitor', 'lib/cli/replay', 'lib/cli/printer/json-printer'],
+    ...['lib/cli/tunnels', 'lib/cli/wait', 'lib/cli/check'],
+  ],
   lab: ['lib/lab/index'],
   'lab-commands': ['lib/cli/lab', 'lib/cli/demo', 'lib/cli/test'],
 };
@@ -290,8 +293,8 @@ const sourceOf = (path) => {
   return dirname(path) === 'lib' ? 'index.ts' : `${COMBINED[folder] ?? folder}.ts`;
 };
 
-/** Not packed: nobody steps into the command. Its maps still name the file and the line. */
-export const WITHOUT_TEXT = 'src/cli.ts';
+/** Not packed: nobody steps into the command and the daemon. Their maps still name file and line. */
+export const WITHOUT_TEXT = ['src/cli.ts', 'src/serve.ts'];
 
 /** Removes docs: they are in the declarations, or only matter to contributors. Line numbers are preserved. */
 const withoutDocs = (text) =>
@@ -315,7 +318,7 @@ function writeSources() {
   rmSync(sources, { recursive: true, force: true });
   mkdirSync(sources);
   for (const [file, lines] of files) {
-    if (`src/${file}` !== WITHOUT_TEXT) writeFileSync(join(sources, file), lines.join('\n'));
+    if (!WITHOUT_TEXT.includes(`src/${file}`)) writeFileSync(join(sources, file), lines.join('\n'));
   }
   return places;
 }

@@ -94,7 +94,7 @@ export function checkPackage(folder, packed) {
     const { sources } = JSON.parse(readFileSync(join(folder, path, '..', map), 'utf8'));
     for (const source of sources) {
       const name = join(path, '..', source);
-      if (name !== WITHOUT_TEXT && !existsSync(join(folder, name)))
+      if (!WITHOUT_TEXT.includes(name) && !existsSync(join(folder, name)))
         wrong.push(`${path}: no source ${source}`);
       if (path.endsWith('.js')) unmapped.delete(name);
     }

@@ -62,7 +62,7 @@ export function* tunnelsJson(
     one.monitor ? Array.from(one.monitor.tunnels, (tunnel) => ({ one, tunnel })) : [],
   );
   all.sort((a, b) => worstTunnelFirst(a.tunnel, b.tunnel));
-  yield `{"at":${Date.now()},"tunnels":[`;
+  yield `{"at":${Date.now()},"event":${service.log.last},"tunnels":[`;
   let comma = '';
   for (const { one, tunnel } of all) {
     const passes = filter.matches(tunnel);

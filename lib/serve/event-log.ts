@@ -81,6 +81,13 @@ class Ring {
     this.#next++;
   }
 
+  /** The first of the last events. */
+  last(count: number): LoggedEvent | undefined {
+    const { length } = this.#events;
+    const first = Math.max(0, this.#next - Math.min(count, length));
+    return first < this.#next ? this.#events[first % length] : undefined;
+  }
+
   /** The first event after a number. */
   after(id: number): LoggedEvent | undefined {
     // Ordered by number: a binary search.
@@ -126,6 +133,12 @@ export class EventLog {
     const isOfKernel = content.kind === 'sa' || content.kind === 'policy';
     (isOfKernel ? this.#kernel : this.#tunnels).push(event);
     this.added();
+  }
+
+  /** The number before the last so many events of tunnels and of what is watched. */
+  beforeLast(count: number): number {
+    const first = this.#tunnels.last(count);
+    return first === undefined ? this.#last : first.id - 1;
   }
 
   /** Whether events of these kinds after a number are gone. */

@@ -134,14 +134,17 @@ export class Routes {
   }
 
   #events(request: IncomingMessage, response: ServerResponse, url: URL): void {
-    const { terms, named } = queryOf(url, 'kinds', 'netns', 'since');
+    const { terms, named } = queryOf(url, 'kinds', 'netns', 'since', 'last');
     const kinds = kindsOf(named.get('kinds'));
     const ofKernel = kinds.has('sa') || kinds.has('policy');
     const tunnels = tunnelFilterOf(terms, ofKernel ? 'events' : 'changes');
     const wanted = { kinds, netns: netnsOf(named), tunnels };
     const header = request.headers['last-event-id'];
     const asked = typeof header === 'string' && header !== '' ? header : named.get('since');
-    const from = numberOf('Last-Event-ID', asked);
+    const last = numberOf('last', named.get('last'));
+    const from =
+      numberOf('Last-Event-ID', asked) ??
+      (last === undefined ? undefined : this.#service.log.beforeLast(last));
     if (this.streams.size >= this.#service.config.eventStreams) {
       response.setHeader('retry-after', '10');
       response.shouldKeepAlive = false;

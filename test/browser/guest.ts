@@ -54,7 +54,7 @@ async function ready(): Promise<void> {
 
 const actions = {
   async startDaemon(...args: string[]): Promise<void> {
-    const command = [program, 'serve', '--refresh', '1s', ...args];
+    const command = [program, 'serve', '--refresh', '1s', '--log-level', 'error', ...args];
     daemon = spawn(process.execPath, command, { stdio: ['ignore', 'ignore', 'inherit'] });
     await ready();
   },
@@ -97,6 +97,12 @@ const actions = {
   async cut(name: string): Promise<void> {
     const { toRight, toLeft } = site(name).tunnel.pair;
     for (const { daddr, spi } of [toRight, toLeft]) await here.xfrm.deleteState({ daddr, spi });
+  },
+
+  /** The inbound SA goes. */
+  async cutInbound(name: string): Promise<void> {
+    const { daddr, spi } = site(name).tunnel.pair.toLeft;
+    await here.xfrm.deleteState({ daddr, spi });
   },
 
   /** A hard limit is reached. */

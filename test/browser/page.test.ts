@@ -192,6 +192,15 @@ test('a tunnel that goes down is seen within a second, first in the list, with t
   await row(page, 'rome').locator('.mark.up').waitFor();
 });
 
+test('the log has what happened before the page was opened', async () => {
+  await using opened = await open('#/log');
+  await opened.page.locator('tr[data-what=down]', { hasText: 'rome' }).first().waitFor();
+  await opened.page.goto(`${lab.url}#/`);
+  // It is not applied again.
+  await row(opened.page, 'rome').locator('.mark.up').waitFor();
+  assert.equal(await opened.page.locator('[aria-live=polite]').innerText(), '');
+});
+
 test('an expiry without a successor is told as such', async () => {
   await using opened = await open();
   const { page } = opened;

@@ -1,6 +1,6 @@
 /** What is packed, and that an incomplete package is refused. */
 import assert from 'node:assert/strict';
-import { cpSync, readdirSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { cpSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { packed, run, script, temporary } from './packed.ts';
@@ -9,6 +9,23 @@ test('the package is complete, small, and runs nothing when it is installed', as
   const { tarball, folder } = await packed();
   const { checkPackage } = await script('check-package.mjs');
   assert.deepEqual(checkPackage(folder, statSync(tarball).size), []);
+});
+
+test('the page of `serve` is three files, small, and names no other place', async () => {
+  const folder = join((await packed()).folder, 'dist/lib/page');
+  assert.deepEqual(readdirSync(folder).sort(), ['index.html', 'page.css', 'page.js']);
+  const sizes = ['page.css', 'page.js'].map((name) => statSync(join(folder, name)).size);
+  assert(sizes.reduce((all, one) => all + one) <= 120_000, `${sizes} bytes`);
+  for (const name of readdirSync(folder)) {
+    const text = readFileSync(join(folder, name), 'utf8');
+    // Names of XML languages are no places.
+    const places = text.match(/https?:\/\/(?!www\.w3\.org\/)[\w.-]+/g) ?? [];
+    assert.deepEqual(places, [], name);
+  }
+  const licenses = readFileSync(join(folder, '../LICENSES.txt'), 'utf8');
+  for (const name of ['preact', 'uplot', 'eventsource-parser']) {
+    assert.match(licenses, new RegExp(`^${name}$`, 'm'));
+  }
 });
 
 test('a package that lacks something, or would run a script, is refused', async () => {

@@ -104,13 +104,16 @@ test('an answer replaces what it covers, and continues the rest', () => {
     rekeys: [NOW - 2 * MINUTE],
     traffic: [[NOW, 7000, 300]],
   } as const;
-  const all = merged(history, fresh, NOW - 3 * MINUTE);
+  const all = merged(history, fresh, NOW - 3 * MINUTE, NOW);
   assert.deepEqual(
     all.states.map(([, state]) => state),
     ['up', 'blocked', 'up', 'idle'],
   );
   assert.deepEqual(all.rekeys, history.rekeys);
-  assert.deepEqual(merged(all, fresh, NOW - 3 * MINUTE), all);
+  assert.deepEqual(merged(all, fresh, NOW - 3 * MINUTE, NOW), all);
+  // What happened while it was under way stays.
+  const rekeyed = withRekey(all, NOW + 5);
+  assert.deepEqual(merged(rekeyed, fresh, NOW - 3 * MINUTE, NOW), rekeyed);
 });
 
 test('what ended before a time is left out', () => {
@@ -219,6 +222,23 @@ test('the model follows events, and keeps a log that does not grow', () => {
   assert.equal(model.log.length, 1000);
   model.apply(change({ change: 'removed', tunnel: paris }));
   assert.equal(model.tunnels.size, 0);
+});
+
+test('of what was before the list, only the log tells', () => {
+  const model = new Model();
+  const paris = tunnel({ id: 'paris', name: 'paris' });
+  model.reset([paris]);
+  const down = tunnel({ id: 'paris', name: 'paris', state: 'down' });
+  const past = { change: 'down', before: 'up', reason: { kind: 'unknown' }, tunnel: down };
+  model.apply(change(past), true);
+  model.applyWatch({ netns: null, state: 'repairing', at: NOW }, true);
+  assert.equal(model.tunnels.get('paris'), paris);
+  assert.deepEqual(model.history('paris'), NO_HISTORY);
+  assert.deepEqual(
+    model.log.map(({ what }) => what),
+    ['repairing', 'down'],
+  );
+  assert.equal(model.takeNews(), '');
 });
 
 test('of many changes the number is read out', () => {
