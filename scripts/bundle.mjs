@@ -2,7 +2,7 @@
 // Source maps of code and declarations lead to src/: the sources of lib/, one file per folder,
 // so that debuggers and "go to definition" find them on disk.
 import { spawnSync } from 'node:child_process';
-import { mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { basename, dirname, join, relative } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import remapping from '@jridgewell/remapping';
@@ -25,9 +25,9 @@ const PROGRAMS = [PROGRAM, 'lib/lab/keep-server'];
 /** The chunk of rolldown's helpers: for CommonJS interoperability, and for `import()`. */
 const RUNTIME = 'rolldown-runtime';
 /** Packages included in dist/: finding, reading and wrapping them takes longer than running them. */
-const INCLUDED = /^(commander|picocolors|@oxc-project\/runtime\/.*)$/;
+const INCLUDED = /^(commander|jsonc-parser|picocolors|@oxc-project\/runtime\/.*)$/;
 /** Packages whose licenses are included; rolldown contains the parts of @oxc-project/runtime. */
-const LICENSED = ['commander', 'picocolors', 'rolldown', ...PAGE_PACKAGES];
+const LICENSED = ['commander', 'jsonc-parser', 'picocolors', 'rolldown', ...PAGE_PACKAGES];
 
 const dist = join(root, 'dist');
 const sources = join(root, 'src');
@@ -204,6 +204,10 @@ async function bundleCode(names) {
     input: entries(names, root, '.ts'),
     platform: 'node',
     external: (id) => external(id) && !INCLUDED.test(id),
+    // Its main file is UMD, which calls require.
+    resolve: {
+      alias: { 'jsonc-parser': join(root, 'node_modules/jsonc-parser/lib/esm/main.js') },
+    },
     plugins: [numbersAsObject, tablesWithoutSentences, commanderAlone, builtins, together.plugin],
     // As in tsconfig.json.
     transform: { target: 'es2022' },
@@ -397,7 +401,8 @@ const withoutMap = (fileName) => /^lib\/(constants\.(js|d\.ts)|xfrm\.d\.ts)$/.te
 
 function writeLicenses() {
   const texts = LICENSED.map((name) => {
-    const text = readFileSync(join(root, 'node_modules', name, 'LICENSE'), 'utf8');
+    const path = join(root, 'node_modules', name, 'LICENSE');
+    const text = readFileSync(existsSync(path) ? path : `${path}.md`, 'utf8');
     return `${name}\n\n${text.trim()}\n`;
   });
   writeFileSync(join(dist, 'lib/LICENSES.txt'), texts.join('\n\n'));
