@@ -1,5 +1,5 @@
 /**
- * Another version of the code, built beside this one to be compared with it.
+ * Another version of the code, built alongside this one for comparison.
  * @module
  */
 import { spawnSync } from 'node:child_process';

@@ -98,7 +98,7 @@ const ours = (version?: string): Contestant[] => [
 /** The name of a contestant of the version that this one is compared with. */
 export const otherName = (name: string): string => `${name}@`;
 
-/** This version and another (its folder), each contestant beside its counterpart. */
+/** This version and another (its folder), each contestant next to its counterpart. */
 const bothVersions = (other: string): Contestant[] =>
   ours(other).flatMap((theirs, i) => {
     const name = otherName(theirs.name);

@@ -136,7 +136,7 @@ function writeDocs(mark: string, text: string): void {
   );
 }
 
-/** Keeps the results of this kind of processor, beside those of others. */
+/** Keeps the results of this processor type alongside those of others. */
 function record(results: Results): void {
   const recorded = merged(readRecorded(), results);
   writeRecorded(recorded);

@@ -54,7 +54,7 @@ function dumpTitles({ of, entries }: Dump): Readonly<Record<Task, string>> {
   };
 }
 
-/** Two versions by turns: their times, and the ratios of this one's to the other's. */
+/** Two versions in alternating runs: their times, and the ratios of this one's to the other's. */
 export function versionsTable(comparison: Comparison, commit: string): string {
   const { outcomes } = comparison;
   const rows = outcomes.flatMap((one) => {

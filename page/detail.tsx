@@ -293,7 +293,7 @@ function Sas(props: {
   );
 }
 
-/** A used share, with the soft limit as a notch. The text beside it says the same. */
+/** A used share, with the soft limit as a notch. The text next to it says the same. */
 function Meter({ used, soft }: { readonly used: number; readonly soft: number | undefined }) {
   const tone = used > 0.9 ? 'bad' : soft !== undefined && used >= soft ? 'warn' : 'good';
   return (

@@ -76,7 +76,7 @@ export class Model {
     this.#covered.set(key, { from: Math.min(covered?.from ?? from, from), to });
   }
 
-  /** A change, as the daemon told it. @param isPast it is in the list of tunnels already: only the log is to have it */
+  /** A change, as sent by the daemon. @param isPast it is in the list of tunnels already: only the log is to have it */
   apply(change: PageChange, isPast = false): void {
     const at = Date.parse(change.time);
     const told = 'tunnel' in change ? change.tunnel : undefined;
@@ -90,7 +90,7 @@ export class Model {
       if (change.change === 'rekeyed') history = withRekey(history, at);
       this.#histories.set(key, history);
     }
-    // A rekey is told once, by `rekeyed`.
+    // A rekey is reported once, by `rekeyed`.
     if (change.change === 'state' && change.rekey) return;
     const title = tunnel && titleOf(tunnel);
     this.#enter(

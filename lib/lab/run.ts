@@ -216,7 +216,7 @@ export async function interruptible(
     });
     return result(status, false);
   } catch (error) {
-    // A guest that ended because this process was told to end has no status to report.
+    // A guest that ended because this process was signalled has no status to report.
     const lost = error instanceof LabError && error.code === 'LAB_LOST';
     const { status } = interruption;
     if (status === undefined || !(lost || interruption.caused(error))) throw error;

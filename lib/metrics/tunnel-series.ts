@@ -31,7 +31,7 @@ export class TunnelSeries {
   /** The labels as text, for exposition. */
   text: string | undefined;
   #remembered: Remembered | undefined;
-  /** Whether more may have been told than is remembered: the process before ended unexpectedly. */
+  /** Whether higher values may have been exported than were saved: the previous process ended unexpectedly. */
   #mayGoBack: boolean;
 
   constructor(label: string, countingSince: number, remembered?: Remembered, mayGoBack = false) {
@@ -68,7 +68,7 @@ export class TunnelSeries {
     return this.tunnel?.state === this.#remembered?.state ? this.#remembered : undefined;
   }
 
-  /** Its state is told by a change: what was remembered no longer matters. */
+  /** A change reports its state: the saved state no longer matters. */
   changed(): void {
     this.#remembered = undefined;
   }
@@ -281,7 +281,7 @@ export class TunnelBook {
   /**
    * Takes up what was saved, before anything is read.
    *
-   * @param mayGoBack whether more was told after it was saved
+   * @param mayGoBack whether higher values may have been exported after it was saved
    */
   restore(all: Iterable<SavedSeries>, mayGoBack: boolean): void {
     this.#unwatched = false;

@@ -109,7 +109,7 @@ export class TunnelTotals {
    * Another monitor, or another tunnel, begins to count under this name. What its SAs had counted
    * when they were last read here is not added again.
    *
-   * @param mayGoBack whether more was counted, and told, than what is known here. What is known is
+   * @param mayGoBack whether more was counted and exported than is known here. What is known is
    *   then no total to go on with if an SA is gone: the counters begin again.
    * @returns how many of `last` are gone: what they counted after that is not known
    */

@@ -170,7 +170,7 @@ export class Daemon {
     await this.#service.close();
   }
 
-  /** Writes the state file. A failure is told once, until it works again. */
+  /** Writes the state file. A failure is logged once, until writing works again. */
   async #save(isLast = false): Promise<void> {
     if (this.#stateFile === undefined || this.#saving === undefined) return;
     try {

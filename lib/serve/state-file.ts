@@ -29,7 +29,7 @@ export type SavedSeriesByNamespace = ReadonlyMap<string | null, Iterable<SavedSe
 
 export interface SavedState {
   readonly namespaces: SavedSeriesByNamespace;
-  /** Whether it was saved at the end: nothing was told after that. */
+  /** Whether it was saved at exit: nothing was exported after that. */
   readonly isLast: boolean;
 }
 
@@ -62,7 +62,7 @@ export class StateFile {
   /**
    * What was saved; undefined if nothing was.
    *
-   * @param aside told of a damaged file: why, and what it is called now
+   * @param aside called for a damaged file, with the reason and its new name
    * @throws SystemError if it cannot be read
    */
   read(aside: (why: string, path: string) => void): SavedState | undefined {

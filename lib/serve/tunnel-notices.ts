@@ -45,7 +45,7 @@ export function noticeOf(change: TunnelChange, netns: string | null): Notice | u
       const text = `an event could not be decoded: ${reason}`;
       return { level: 'warning', event: 'malformed', text, about: where };
     }
-    // A namespace is told of as synced, repairing or blind; SAs are told of as tunnels.
+    // Namespaces are reported as synced, repairing or blind; SAs are reported as tunnels.
     case 'replaced':
     case 'overrun':
     case 'resynced':

@@ -15,7 +15,7 @@ export const precedence = (a: Precedence, b: Precedence): number =>
   a.priority - b.priority || a.index - b.index;
 type Precedence = Pick<XfrmPolicy, 'priority' | 'index'>;
 
-/** What a packet has beside its addresses, as far as it is known. */
+/** Properties of a packet other than its addresses, as far as known. */
 export interface Label {
   readonly mark?: XfrmMark | undefined;
   readonly ifId?: number | undefined;

@@ -16,7 +16,7 @@ const BYTES = 1536;
 /** SAs that are updated while nobody reads; as many are deleted, and added. */
 const CHANGED = 3000;
 const PACKETS = 77;
-/** Node itself, the table, a list beside it, and what is not collected yet. */
+/** Node itself, the table, a dump of it, and uncollected garbage. */
 const RESIDENT = 512 * 2 ** 20;
 
 const numbers = (from: number, count: number) => Array.from({ length: count }, (_, i) => from + i);

@@ -1,5 +1,5 @@
 /**
- * Runs in the lab: two libreswan daemons on two hosts, and what is told of the tunnels between them, written
+ * Runs in the lab: two libreswan daemons on two hosts, and the changes reported for the tunnels between them, written
  * to a file as JSON.
  *
  *   node libreswan-guest.js TOOLS FILE

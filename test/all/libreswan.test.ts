@@ -1,4 +1,4 @@
-/** Tunnels as two libreswan daemons make, rekey and lose them in the lab, and whether what is told of it is true. */
+/** Tunnels that two libreswan daemons set up, rekey and lose in the lab, and whether the reported changes are true. */
 import assert from 'node:assert/strict';
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';

@@ -1,5 +1,5 @@
 /**
- * Runs in the lab: two OpenIKED daemons on two hosts, and what is told of the tunnel between them, written
+ * Runs in the lab: two OpenIKED daemons on two hosts, and the changes reported for the tunnel between them, written
  * to a file as JSON. Both ends rekey at the same time.
  *
  *   node openiked-guest.js FILE

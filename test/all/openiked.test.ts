@@ -1,4 +1,4 @@
-/** Tunnels of two OpenIKED daemons in the lab, which rekey at the same time, and whether what is told of them is true. */
+/** Tunnels of two OpenIKED daemons in the lab, which rekey simultaneously, and whether the reported changes are true. */
 import assert from 'node:assert/strict';
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';

@@ -143,7 +143,7 @@ const stories: Record<string, () => Promise<unknown>> = {
   },
 };
 
-// As it is now: the end of the witnesses is told, too.
+// The state now; the end of the witnesses is recorded too.
 const told = structuredClone(await stories[which ?? '']?.());
 const testimony = { left: await witness.left.close(), right: await witness.right.close() };
 writeFileSync(file, JSON.stringify({ told, testimony }));

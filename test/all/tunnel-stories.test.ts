@@ -1,4 +1,4 @@
-/** Tunnels as two strongSwan daemons make, rekey and lose them in the lab, and what is told of it. */
+/** Tunnels that two strongSwan daemons set up, rekey and lose in the lab, and the reported changes. */
 import assert from 'node:assert/strict';
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -70,7 +70,7 @@ for (const suite of ['bookworm', 'trixie', 'sid']) {
       right: [
         ...LIFE.right,
         ...REKEYS,
-        // Nobody there heeds the limits, nor deletes anything: the kernel does.
+        // No daemon there acts on limits or deletes anything; the kernel does.
         'state: expiring, was up',
         'down: down, was expiring, expired',
       ],

@@ -1,4 +1,4 @@
-/** That the judge of what is told finds what is false, and what is missing. */
+/** The checker of reported changes finds false and missing ones. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { judgeLines, judgeTestimony, readIp, wasCutShort } from './verdict.ts';

@@ -1,5 +1,5 @@
 /**
- * Whether what was told of a host is true, by what iproute2's `ip -ts xfrm monitor` saw there.
+ * Checks the changes reported for a host against what iproute2's `ip -ts xfrm monitor` saw there.
  *
  * It knows SAs and policies by their times alone, nothing of how tunnels are judged. Each line is held against
  * them; where two programs that read at their own times cannot agree, the line is believed.
@@ -9,9 +9,9 @@ import type { Testimony, ToldLine } from './witness.ts';
 
 /** Milliseconds by which two readers may differ in when they read. */
 const READING = 2000;
-/** A gap in the kernel so short (in milliseconds) must not be told: `settle` is 100. */
+/** A gap in the kernel this short (in milliseconds) must not be reported: `settle` is 100. */
 const MOMENT = 60;
-/** A gap so long must be told. */
+/** A gap this long must be reported. */
 const LONG = 3000;
 
 /** An SA, or what of a policy leads to it, as long as it was there. */
@@ -133,7 +133,7 @@ const length = ({ from, to }: Gap): number => to - from;
 const longestOf = (some: readonly Gap[]): Gap | undefined =>
   [...some].sort((a, b) => length(b) - length(a))[0];
 
-/** What is wrong with what was told of a host. */
+/** The errors in what was reported for a host. */
 export function judgeTestimony(host: string, testimony: Testimony): string[] {
   const seen = readIp(testimony.ip);
   return [
@@ -143,7 +143,7 @@ export function judgeTestimony(host: string, testimony: Testimony): string[] {
   ];
 }
 
-/** Each SA that came and went is told once, and nothing else is. */
+/** Each SA that was added and removed is reported exactly once. */
 function judgeSas({ sas }: Testimony, seen: Seen): string[] {
   const count = (of: readonly string[]) => {
     const counts = new Map<string, number>();
@@ -303,7 +303,7 @@ function missing(
     const sas = sasOf(line);
     for (const direction of ['out', 'in'] as const) {
       for (const old of sas[direction]) {
-        // Of one whose successor was there and stayed, that is told; at the end of a tunnel they all go.
+        // An SA whose successor existed and stayed is reported as replaced; at the end of a tunnel all are removed.
         const next = sas[direction].find(
           (one) => one.came > old.came && one.came <= old.gone && stays(one, old),
         );

@@ -18,7 +18,7 @@ const program = join(import.meta.dirname, '../../../bin/netlink-xfrm.js');
 /** A peer that none of the daemons has. */
 const LAST = '203.0.113.9';
 
-/** A line that was told of a tunnel. */
+/** A reported line about a tunnel. */
 export interface ToldLine {
   readonly kind: string;
   /** Its time, in milliseconds since 1970. */
@@ -45,7 +45,7 @@ export interface ToldSa {
   readonly sa: string;
 }
 
-/** What was told of a host. */
+/** Everything reported for a host. */
 export interface Testimony {
   /** All that ip printed. */
   readonly ip: string;
@@ -113,12 +113,12 @@ export class Witness {
     });
   }
 
-  /** What was told of tunnels so far. */
+  /** Tunnel changes reported so far. */
   get lines(): readonly ToldLine[] {
     return this.#lines;
   }
 
-  /** Until so many SAs were told to have been replaced, of whatever direction. */
+  /** Waits until this many SAs, in any direction, were reported as replaced. */
   async replacements(count: number): Promise<void> {
     while (this.#lines.filter(({ from }) => from !== undefined).length < count) {
       await once(this.tunnels, 'change');
@@ -141,7 +141,7 @@ export class Witness {
     }
   }
 
-  /** Until all three have told of what happened before this call: a policy that none of the daemons makes. */
+  /** Waits until all three have reported everything before this call, marked by a policy that no daemon makes. */
   async #caughtUp(): Promise<void> {
     const local = UNDERLAY[this.#host.name as 'left' | 'right'];
     const template = `tmpl src ${local} dst ${LAST} proto esp reqid 9 mode tunnel`;
@@ -156,7 +156,7 @@ export class Witness {
     }
   }
 
-  /** Ends the programs, and gives all that was told. */
+  /** Ends the programs and returns everything reported. */
   async close(): Promise<Testimony> {
     await this.#caughtUp();
     for (const child of [this.#ip, this.#command]) {

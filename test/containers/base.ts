@@ -60,7 +60,7 @@ const MUSL_NODE = {
     'sha512-6Y2u+AfOUuTqWgTCpFhySL8HAcONDucCFixKle9tWoW7bm8RF0+fwQBRWNWGdx+Toau07wZ1LNZPqN8gpgeBDQ==',
 };
 
-/** Folders, users and the programs of busybox, beside what the packages hold. */
+/** Directories, users and busybox programs, in addition to the packages' content. */
 function furnish(folder: string, manager: string): void {
   for (const name of ['dev', 'proc', 'sys', 'run', 'root', 'etc', 'home/node', 'usr/local/bin']) {
     mkdirSync(join(folder, name), { recursive: true });

@@ -97,7 +97,7 @@ function installLaunchers(folder: string, { path, libraries }: LabTools): void {
 }
 
 /**
- * containers.conf(5), containers-storage.conf(5), containers-policy.json(5). What was fetched is told where its parts
+ * containers.conf(5), containers-storage.conf(5), containers-policy.json(5). Fetched programs are configured with the paths of their parts
  * are; an engine of the machine keeps its own settings for that.
  */
 function configure(folder: string, driver: string, fetched: LabTools | undefined): void {

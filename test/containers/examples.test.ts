@@ -18,7 +18,7 @@ before(buildImages);
 /** The suites, for one user of a container. */
 async function copy(): Promise<Suites> {
   const made = await suites(LIBRARY);
-  // Vitest writes beside them.
+  // Vitest writes next to them.
   for (const folder of [made.folder, `${made.folder}/node_modules`]) chmodSync(folder, 0o777);
   return made;
 }

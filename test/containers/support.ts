@@ -14,7 +14,7 @@ import { engine, LIFETIME, makeImage, podman } from './engine.ts';
 /** Where certificates are that this machine trusts, for npm in a build. */
 const CERTIFICATES = '/etc/ssl/certs';
 
-/** What npm in a build is told of this machine. */
+/** npm's configuration of this machine, for image builds. */
 function npmSettings(): string {
   const get = (name: string) => execFileSync('npm', ['config', 'get', name], { encoding: 'utf8' });
   const file = join(temporary(), 'npmrc');

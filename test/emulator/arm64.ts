@@ -123,7 +123,7 @@ async function compile({ node }: Arm64, output: string): Promise<void> {
 /**
  * Makes a program that is node for arm64, whose addon is this checkout's for arm64: it can be started as any node,
  * by other programs too.
- * @param folder - for the program, and what it needs beside the cache
+ * @param folder - for the program and files it needs other than the cache
  */
 export async function makeNode(folder: string): Promise<string> {
   const machine = await fetchArm64();

@@ -95,7 +95,7 @@ test('simultaneous signals do not truncate the summary', async () => {
 });
 
 test('a slow reader gets whole lines in order, and every event not reported as lost', async () => {
-  // In a session of its own, so that its processes can be told to end; the reader waits for a line.
+  // In its own session, so that its processes can be signalled together; the reader waits for a line.
   const shell = `"$0" "$1" monitor policy | (trap '' INT; read go <&3; exec cat)`;
   const child = spawn('sh', ['-c', shell, process.execPath, program], {
     env,

@@ -14,7 +14,7 @@ import { env, program, run } from './command.ts';
 import { processApart } from './here.ts';
 import { NETLINK_XFRM } from './socket-support.ts';
 
-/** Runs the monitor, and `ip` beside it, where /run is empty and nobody else's. */
+/** Runs the monitor, and `ip` alongside it, with a private, empty /run. */
 async function apart(...args: string[]) {
   // The shell carries out a line at a time; the monitor's own lines come in between.
   const script = `mount -t tmpfs tmpfs /run && exec 3<&0 && ${args[0]?.startsWith('--netns') ? 'ip netns add red && ' : ''}

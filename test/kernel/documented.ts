@@ -16,7 +16,7 @@ export class RunningProgram implements AsyncDisposable {
       ...process.env,
       NO_COLOR: '1',
       FORCE_COLOR: undefined,
-      // A suite is no part of the one that runs it.
+      // A suite is not part of the one that runs it.
       NODE_TEST_CONTEXT: undefined,
     };
     const child = spawn(process.execPath, args, {

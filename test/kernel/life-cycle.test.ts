@@ -1,4 +1,4 @@
-/** Closing, aborting and failing, at every step: nothing is left open, and nobody is told wrongly. */
+/** Closing, aborting and failing at every step: nothing stays open, and nothing false is reported. */
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
 import { subscribe as hear, unsubscribe as unhear } from 'node:diagnostics_channel';
@@ -138,7 +138,7 @@ for (const [name, opener] of Object.entries(OPENERS)) {
     const templates = [{ proto: 'esp', mode: 'tunnel', saddr: '::1', daddr: '::2' }] as const;
     await client.addPolicy({ dir: 'out', selector: { daddr: '::3' }, templates });
     await closed;
-    // Of each namespace of several it is told that it was closed.
+    // Each of several namespaces is reported as closed.
     assert.equal(calls, name === 'monitors' ? 3 : 1);
     await again.close();
     await client.flushPolicies();

@@ -70,7 +70,7 @@ test('a registry of prom-client and a meter of OpenTelemetry have the same numbe
   assert.equal(metrics.get('xfrm.policies')?.dataPoints.length, 3);
   observation[Symbol.dispose]();
   monitor.addExpected({ name: 'later', remote: '203.0.113.10' });
-  // The reader shows what it was told before.
+  // The reader shows the values it received before.
   const still = (await collected()).find(({ descriptor }) => descriptor.name === 'xfrm.tunnel.up');
   assert.deepEqual(
     still?.dataPoints.map(({ attributes }) => attributes),

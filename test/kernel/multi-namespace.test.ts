@@ -263,7 +263,7 @@ await next();
 console.log((await loop.next()).done);
 `;
 
-/** With a name of something that is no network namespace. */
+/** With a name of something that is not a network namespace. */
 const STRANGE = `
 import { MultiNamespaceXfrmMonitor } from '${new URL('../../lib/index.js', import.meta.url).href}';
 const monitors = await MultiNamespaceXfrmMonitor.open({ named: true });

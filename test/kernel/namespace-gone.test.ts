@@ -1,4 +1,4 @@
-/** Monitors are told when the path by which they found their namespace leads there no more. */
+/** Monitors report when the path of their namespace no longer leads to it. */
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { closeSync, openSync, statSync } from 'node:fs';

@@ -113,7 +113,7 @@ export class Life {
     );
   }
 
-  /** A successor on both hosts, beside it or after it is gone. */
+  /** A successor on both hosts, added before or after the old SA is removed. */
   #rekey(sa: Sa, first: 'new' | 'old'): void {
     const its = this.#counterpart(sa);
     if (its === undefined) return;
@@ -480,7 +480,7 @@ export class Life {
     );
   }
 
-  /** A policy without templates beside another. */
+  /** A policy without templates in addition to another. */
   #shunt(beside: Policy): void {
     const random = this.#random;
     if (this.#isForLink(beside)) return;

@@ -54,7 +54,7 @@ export interface World {
   readonly connections: readonly Connection[];
   /** How it comes to be, and what happens to it then. */
   readonly operations: readonly Operation[];
-  /** Lines of `ip` on each host that undo what was done beside SAs and policies; those that fail do not matter. */
+  /** `ip` commands on each host that undo changes other than SAs and policies; failures are ignored. */
   readonly undo: Readonly<Record<Side, readonly string[]>>;
   /** Whether something happens at the peer, or inside of packets: only the counters can tell. */
   readonly hidden: boolean;

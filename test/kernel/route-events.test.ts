@@ -1,4 +1,4 @@
-/** rtnetlink's events, caused by `ip`, each beside what `ip -json` says of the same object. */
+/** rtnetlink events caused by `ip`, each compared with the output of `ip -json` for the same object. */
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
 import { writeFileSync } from 'node:fs';

@@ -918,7 +918,7 @@ function l2tp(): Shape {
   };
 }
 
-/** Policies without templates beside a tunnel: strongSwan's types passthrough and drop, libreswan's shunts. */
+/** Policies without templates in addition to a tunnel: strongSwan's types passthrough and drop, libreswan's shunts. */
 function shunts(): Shape {
   const hosts = connect({ prefix: { left: 16, right: 16 } });
   const net = (third: number, bits: number) => ({

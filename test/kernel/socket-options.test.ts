@@ -103,7 +103,7 @@ test('listenAllNsid brings the events of namespaces that have an id here, and th
     return seen.at(-1)?.[0] === 13 || undefined;
   });
   here.receive((batch) => assert.equal(addressNumber(batch, 0), 13, 'only the own namespace'));
-  there.send(addressRequest(11)); // no id yet: nobody here is told
+  there.send(addressRequest(11)); // no id yet: nothing is delivered here
   await assignNsid(7, other.netns);
   there.send(addressRequest(12));
   here.send(addressRequest(13));

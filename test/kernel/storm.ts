@@ -32,14 +32,14 @@ const ALGORITHMS = {
 const PROTOS = ['esp', 'esp', 'esp', 'ah', 'comp'] as const;
 
 /**
- * What a change may well meet: what it is for is there already, or not; nothing to migrate, or more
+ * Errors that a random change may cause: the object exists already, or not; nothing to migrate, or more
  * than one; a kernel without sub-policies, without MIGRATE, or before 7.2.
  */
 const EXPECTED = new Set([
   ...['EEXIST', 'ENOENT', 'ESRCH', 'EINVAL', 'EBUSY', 'ENODATA', 'EPROTONOSUPPORT', 'ENOPROTOOPT'],
 ]);
 
-/** Takes all away. */
+/** Deletes everything. */
 export async function clear(client: XfrmClient): Promise<void> {
   await client.flushStates();
   await client.flushPolicies();
@@ -51,10 +51,10 @@ export async function clear(client: XfrmClient): Promise<void> {
 
 /** How many changes are made at a time, of how many different SAs and policies; which of them is a flush or a move. */
 const WIDE = { atOnce: 64, spis: 200, ports: 100, seldom: 100 };
-/** Everything happens to the same few. */
+/** All changes concern the same few objects. */
 export const NARROW = { atOnce: 4, spis: 2, ports: 2, seldom: 20 };
 
-/** Makes `changes` changes, some at a time, of SAs and policies of the client's namespace. */
+/** Makes `changes` changes, in small groups, to SAs and policies of the client's namespace. */
 export async function storm(
   client: XfrmClient,
   random: Random,
@@ -201,8 +201,8 @@ async function listed<T>(list: AsyncIterable<T>): Promise<T[]> {
 const values = <T>(entries: Iterable<TableEntry<T>>) => Array.from(entries, ({ value }) => value);
 
 /**
- * That the monitor's tables equal fresh lists. An SA can reach its limit between the look at the one
- * and at the other, so what differs is looked at again when those of a storm, a second, have passed.
+ * Asserts that the monitor's tables equal fresh dumps. An SA can reach its limit between reading the one
+ * and the other, so differences are checked again after a second, the longest limit in a storm.
  */
 export async function assertEqual(monitor: XfrmMonitor, client: XfrmClient): Promise<void> {
   const compare = async () => {
@@ -223,8 +223,8 @@ export async function assertEqual(monitor: XfrmMonitor, client: XfrmClient): Pro
 const isNoHelper = (state: XfrmState) => !isIpcompHelper(state);
 
 /**
- * That helpers are equal, soon. The kernel's list shows one for a moment too long, and for a request
- * that it refuses. If the monitor's list was made just then, it takes another (docs/consistency.md).
+ * Asserts that IPComp's IP-in-IP states become equal. The kernel's dump shows one slightly too long, and for a request
+ * that it rejects. If the monitor's dump was made just then, another is needed (docs/consistency.md).
  */
 async function assertHelpersEqual(
   monitor: XfrmMonitor,
@@ -242,8 +242,8 @@ async function assertHelpersEqual(
 }
 
 /**
- * That the monitor's tables are right by what was told: all of it has been heard, and no comparison
- * was asked for. Of larval SAs it need not know all.
+ * Asserts that the monitor's tables are right by events alone: all have been processed, and no comparison
+ * was requested. It need not know all larval SAs.
  */
 export async function assertFollowed(monitor: XfrmMonitor, client: XfrmClient): Promise<void> {
   const compare = async () => {
@@ -260,7 +260,7 @@ export async function assertFollowed(monitor: XfrmMonitor, client: XfrmClient): 
   try {
     await compare();
   } catch {
-    // An SA can reach its limit between the look at the one and at the other.
+    // An SA can reach its limit between the two reads.
     await compare();
   }
   await assertHelpersEqual(monitor, client);
@@ -268,7 +268,7 @@ export async function assertFollowed(monitor: XfrmMonitor, client: XfrmClient): 
 
 let marks = 0xffff;
 
-/** Sets a policy, and waits until the monitor tells of it: so it has told of all before. */
+/** Sets a policy and waits until the monitor reports it: it has then reported all earlier changes. */
 async function allHeard(monitor: XfrmMonitor, client: XfrmClient): Promise<void> {
   const priority = ++marks;
   const heard = new Promise<void>((resolve) => {
@@ -283,7 +283,7 @@ async function allHeard(monitor: XfrmMonitor, client: XfrmClient): Promise<void>
   await heard;
 }
 
-/** A picture made of nothing but the first snapshot and the changes. */
+/** A copy of the tables, built only from the first snapshot and the changes. */
 export class Follower {
   readonly objects = new Map<string, XfrmState | XfrmPolicy>();
   readonly counts: Record<string, number> = {};
@@ -324,7 +324,7 @@ export class Follower {
     assert.deepEqual(texts(this.objects.values()), textsOf(monitor));
   }
 
-  /** Takes what is on its way to a loop, until all is as the monitor has it: a timer can end an SA at any moment. */
+  /** Reads pending changes of a loop until the copy equals the monitor's tables: a timer can end an SA at any moment. */
   async catchUp(monitor: XfrmMonitor, loop: AsyncIterator<XfrmChange | XfrmSynced>): Promise<void> {
     while (!isDeepStrictEqual(texts(this.objects.values()), textsOf(monitor))) {
       const next = loop.next().then(({ value }) => value);

@@ -1,6 +1,6 @@
 /**
  * What a monitor tells of tunnels, as lines that are the same on every run: no times, and SPIs named in
- * the order in which they are told of.
+ * the order in which they are reported.
  * @module
  */
 import type { TunnelChange, TunnelDownReason, TunnelMonitor } from '../../lib/index.ts';
@@ -23,7 +23,7 @@ export class Story {
     });
   }
 
-  /** Until a line that begins so has been told, since it was last waited for one. */
+  /** Waits until a line with this prefix has been reported since the last wait. */
   async tells(beginning: string): Promise<void> {
     const begun = this.#heard;
     const ended = performance.now() + PATIENCE;

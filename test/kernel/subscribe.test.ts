@@ -308,7 +308,7 @@ test('what is gathered is read at once by resume, and not while paused', async (
   subscription.resume();
   for (let i = 0; i < 5; i++) await turn();
   assert.equal(heard.length, 2);
-  // Gathering again; a loop beside the listener changes nothing.
+  // Coalescing again; a loop in addition to the listener makes no difference.
   const iterator = subscription[Symbol.asyncIterator]();
   deleteLarval();
   subscription.resume();

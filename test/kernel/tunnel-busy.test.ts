@@ -39,7 +39,7 @@ const read = async () => {
   for (let i = 0; i < 3; i++) await turn();
 };
 
-/** What an operator is told. */
+/** The changes that an operator sees. */
 function lineOf(change: TunnelChange): string | undefined {
   switch (change.kind) {
     case 'refreshed':

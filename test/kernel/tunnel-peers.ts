@@ -34,7 +34,7 @@ export const flush = () => ip('xfrm', 'policy', 'flush');
 export const TITLE = `${HERE} > ${FAR} reqid 7`;
 export const lines = (text: string) => text.trimEnd().split('\n');
 
-/** Runs it beside the test. @returns its exit status, and what it printed */
+/** Runs it in the background. @returns its exit status and output */
 export async function begin(...args: string[]): Promise<string> {
   const child = spawn(process.execPath, [program, ...args], {
     env,

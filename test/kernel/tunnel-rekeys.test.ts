@@ -1,4 +1,4 @@
-/** Many rekeys of a real tunnel: each is told, and never that it is down. test/all has a thousand. */
+/** Many rekeys of a real tunnel: each is reported, and the tunnel is never down. test/all makes a thousand. */
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
 import { TunnelMonitor, XfrmClient } from '../../lib/index.ts';

@@ -1,4 +1,4 @@
-/** TunnelMonitor against real kernels: what goes wrong with tunnels, and what is told of it. */
+/** TunnelMonitor against real kernels: failures of tunnels and how they are reported. */
 import assert from 'node:assert/strict';
 import { after, before, beforeEach, test } from 'node:test';
 import { TunnelMonitor, type TunnelMonitorOptions, XfrmClient } from '../../lib/index.ts';

@@ -30,7 +30,7 @@ before(async () => {
 });
 after(() => hosts?.[Symbol.asyncDispose]());
 
-/** A monitor, a client, and what is told, a word each. */
+/** A monitor, a client, and the reported changes, one word each. */
 async function opened(options?: TunnelMonitorOptions) {
   const client = new XfrmClient();
   const monitor = await TunnelMonitor.open(options);
@@ -44,7 +44,7 @@ async function opened(options?: TunnelMonitorOptions) {
     client,
     monitor,
     told,
-    /** Until a change holds; what is told does not depend on how long it takes. */
+    /** Waits until a condition holds; the reported changes do not depend on how long it takes. */
     until: (wanted: (change: TunnelChange) => boolean) =>
       new Promise<TunnelChange>((resolve) => {
         const check = (change: TunnelChange) => {
@@ -242,7 +242,7 @@ test('the local address goes with its link, and comes back', async () => {
   const index = items.find(({ local }) => local === HERE)?.index;
   assert(index !== undefined);
   const down = until(becomes('down'));
-  // The same address with another prefix is another one, that the interface has beside it.
+  // The same address with another prefix is a second address of the interface.
   const other = { index, local: HERE, prefixLength: 25 };
   await route.addAddress(other);
   await route.deleteAddress(other);

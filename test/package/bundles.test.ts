@@ -62,7 +62,7 @@ test('a mock', async () => {
   expect(new Filter(['proto=esp'])).toBeInstanceOf(Filter);
 });
 `;
-/** Begins where its folder is no more. */
+/** Starts in a directory that has been deleted. */
 const NOWHERE = `
 import { mkdtempSync, rmdirSync } from 'node:fs';
 import { tmpdir } from 'node:os';

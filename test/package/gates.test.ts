@@ -18,7 +18,7 @@ test('the page of `serve` is three files, small, and names no other place', asyn
   assert(sizes.reduce((all, one) => all + one) <= 120_000, `${sizes} bytes`);
   for (const name of readdirSync(folder)) {
     const text = readFileSync(join(folder, name), 'utf8');
-    // Names of XML languages are no places.
+    // XML namespace names are not URLs to check.
     const places = text.match(/https?:\/\/(?!www\.w3\.org\/)[\w.-]+/g) ?? [];
     assert.deepEqual(places, [], name);
   }

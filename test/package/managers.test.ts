@@ -30,7 +30,7 @@ const env: NodeJS.ProcessEnv = {
   npm_config_store_dir: join(caches, 'pnpm'),
 };
 for (const name of Object.keys(env)) {
-  // The npm that runs this passes on what it was told.
+  // The npm that runs this passes its configuration on.
   if (/^npm_(config_(?!store|userconfig)|package_|lifecycle_|execpath|command)/i.test(name))
     env[name] = undefined;
 }

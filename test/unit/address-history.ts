@@ -19,7 +19,7 @@ class AddressHistory extends Program<AddressKinds, RouteEvent> {
   readonly random: Random;
   readonly kernel: SimulatedLinks;
   local: LocalAddresses | undefined;
-  /** As somebody knows it who looks at those addresses only of which something is told. */
+  /** As known to an observer who checks only addresses for which a change was reported. */
   readonly told = new Map<string, boolean>();
 
   constructor(seed: number) {

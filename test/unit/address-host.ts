@@ -1,5 +1,5 @@
 /**
- * The addresses of a host that is told what happens, event by event.
+ * The addresses of a host, updated event by event.
  * @module
  */
 import { type AddressKinds, addressModel, hostLink } from '../../lib/monitor/address-table.ts';

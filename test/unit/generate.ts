@@ -291,7 +291,7 @@ export function attributesBytes(
 ): Uint8Array[] {
   const parts: Uint8Array[] = [];
   const density = random.pick([1, 3, 6]);
-  // What a choice holds follows from an attribute beside it, which is then there.
+  // The content of a choice depends on a sibling attribute, which is then present.
   const chosen = new Map<number, Uint8Array>();
   const options = new Map<Attribute, Uint8Array>();
   for (const one of table.attributes) {

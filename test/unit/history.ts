@@ -1,5 +1,5 @@
 /**
- * One history of a table and a simulated kernel, made from a seed, and what must hold at its end.
+ * One history of a table and a simulated kernel, generated from a seed, with its invariants.
  * @module
  */
 import assert from 'node:assert/strict';
@@ -36,7 +36,7 @@ export class History extends Program<XfrmObjectTypes, XfrmEvent> {
     this.kernel = kernel;
   }
 
-  /** Right after a comparison the table is right, but for events that are still on their way. */
+  /** Right after a comparison the table is right, except for events still in flight. */
   #told(change: Change): void {
     this.changes.push(change);
     const compared = change.kind === 'resynced' || change.kind === 'refreshed';
@@ -45,7 +45,7 @@ export class History extends Program<XfrmObjectTypes, XfrmEvent> {
 }
 
 const COUNTERS = new Set(['current', 'stats', 'replay', 'lastUsedAt']);
-/** Objects never change, so neither do their texts. */
+/** Objects are immutable, so their texts can be cached. */
 const textOf = new WeakMap<Any, string>();
 
 function text(value: Any): string {
@@ -59,14 +59,14 @@ function text(value: Any): string {
   return known;
 }
 
-/** Objects that no event announces: of those the table is as of the last comparison. */
+/** Objects without events: for these the table is as of the last comparison. */
 const unannounced = (value: Any): boolean =>
   value.offload !== undefined ||
   ('spi' in value ? isLarval(value) || isIpcompHelper(value) : (value.index & 7) >= 3);
 
 const nothing = () => false;
 
-/** That the table is right, but for what no event told of since the list before it. */
+/** Asserts that the table is right, except for unannounced changes since the last dump. */
 function assertRight(history: History, leaveOut?: (value: Any) => boolean): void {
   const { kernel, table, listedAt } = history;
   const left = leaveOut ?? (kernel.silentAt <= listedAt ? nothing : unannounced);
@@ -77,7 +77,7 @@ function assertRight(history: History, leaveOut?: (value: Any) => boolean): void
   if (left === unannounced) assertLarvalAreThere(values(state), kernel.states);
 }
 
-/** A larval SA that is made is not told of, nor what SPI it gets; that one goes is told. */
+/** Neither the creation of a larval SA nor its SPI is announced; its removal is. */
 export function assertLarvalAreThere(
   shown: readonly XfrmState[],
   there: readonly XfrmState[],
@@ -92,14 +92,14 @@ export function assertLarvalAreThere(
   }
 }
 
-/** That two lists hold equal objects, but for what is left out and for what moves by itself, in whatever order. */
+/** Asserts that two lists hold equal objects in any order, except for excluded fields and those that change without events. */
 function assertSame(
   actual: readonly Any[],
   expected: readonly Any[],
   leftOut: (value: Any) => boolean,
   what: string,
 ): void {
-  // Most are the very same objects, which need no comparison. Of several that nothing tells apart, one can stand for all.
+  // Most are identical objects and need no comparison. Indistinguishable ones are interchangeable.
   const shown = new Set<Any>();
   const rest: Any[] = [];
   for (const one of actual) {
@@ -112,7 +112,7 @@ function assertSame(
   assert.deepEqual([...shown, ...rest].map(text).sort(), missing.map(text).sort(), what);
 }
 
-/** Does to a copy of the first snapshot what the changes say. */
+/** Applies the changes to a copy of the first snapshot. */
 function replay(copy: Map<string, Any>, changes: readonly Change[]): void {
   for (const change of changes) {
     if (!('object' in change)) continue;
@@ -146,7 +146,7 @@ function copyOf(history: History): Map<string, Any> {
   return copy;
 }
 
-/** The steps of a history of which only the seed is named. */
+/** The default number of steps. */
 export const stepsOf = (seed: number): number => Math.abs(seed - 1) % 40;
 
 /**
@@ -158,13 +158,13 @@ export function runHistory(seed: number, steps: number): void {
   const history = new History(seed);
   const { random, kernel, table } = history;
   let snapshot: Map<string, Any> | undefined;
-  // In the last part of many histories everything is announced, in some way.
+  // In the last part of many histories every change is announced.
   const untold = random.below(2 * steps);
-  // How many steps until the program reads, lists, and asks for a comparison.
+  // How many steps until the program reads, dumps, and requests a comparison.
   const [reads, lists] = [random.pick([1, 3, 10]), random.pick([1, 3, 10])];
   const refreshes = random.pick([4, 12, 100]);
   for (let i = 0; i < steps; i++) {
-    // Storms and calm: the kernel may be far quicker than the program, or hardly change.
+    // Storms and calm: the kernel may be much faster than the program, or nearly idle.
     const speed = random.pick([1, 4, 16]);
     if (random.chance(speed, 16)) kernel.step(i < untold);
     if (random.chance(1, 200)) kernel.queue.cloneFails();
@@ -185,7 +185,7 @@ export function runHistory(seed: number, steps: number): void {
     history.changes.length = 0;
   }
   assertRight(history);
-  // What no event announces is found by a comparison. One under way may have begun too early.
+  // A comparison finds unannounced changes. One in progress may have started too early.
   for (let i = 0; i < 2; i++) {
     table.refresh();
     history.settle();

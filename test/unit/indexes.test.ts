@@ -1,4 +1,4 @@
-/** The rows of a table, and its indexes, beside a map that is searched. */
+/** The rows and indexes of a table, compared with a map searched linearly. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';

@@ -1,5 +1,5 @@
 /**
- * Our output beside that of iproute2's `ip xfrm monitor file`, an independent decoder.
+ * Our output compared with that of iproute2's `ip xfrm monitor file`, an independent decoder.
  * @module
  */
 import assert from 'node:assert/strict';

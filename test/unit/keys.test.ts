@@ -1,4 +1,4 @@
-/** Keys where nobody expects them: nothing but their length is told of them unless they are asked for. */
+/** Keys in unexpected places: only their length is shown unless they are requested. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { inspect } from 'node:util';
@@ -97,7 +97,7 @@ const iproute2 = new Iproute2Format({
 });
 const plain = (_: string, value: unknown) => (typeof value === 'bigint' ? `${value}` : value);
 
-/** All that is told of a message without asking for keys. */
+/** Everything shown of a message without requesting keys. */
 function told(bytes: Uint8Array, message: XfrmMessage | Malformed): string[] {
   const messages = describeDatagram(NETLINK_XFRM, bytes, 0, bytes.length);
   const record = {
@@ -231,7 +231,7 @@ test('an error about a value does not show what may be a key', () => {
       assert.equal(said, `a string of ${text.length} characters`);
     }
   }
-  // What is no key is repeated: it helps.
+  // Text that is not a key is repeated, which helps.
   for (const text of [
     'espx',
     '2001:db8::1:2:3:x',

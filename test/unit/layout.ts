@@ -45,7 +45,7 @@ const PROTOCOLS: readonly (readonly [headers: string[], structs: Record<string, 
 /** Members that had another name in older headers. */
 const RENAMED: Readonly<Record<string, string>> = { weight_high: 'resvd1' };
 
-/** What trails a struct is no member of it: the label of a security context, newer counters. */
+/** Data that trails a struct and is not a member of it: the label of a security context, newer counters. */
 const isMember = ({ type }: { type: string }) => type !== 'text' && type !== 'rest';
 
 /** Folders of headers, before the machine's own. */

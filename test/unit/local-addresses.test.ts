@@ -53,7 +53,7 @@ test('a route of type local makes an address, until it goes or its link is switc
   assert.equal(local.lost(ONE), undefined);
   assert.deepEqual(event('DELROUTE', about()), [ONE]);
   assert.deepEqual(local.lost(ONE), { address: ONE, link: undefined });
-  // The kernel makes one for each address itself; others are no hosts, or of another type.
+  // The kernel adds one for each address itself; the others are not host routes, or of another type.
   for (const more of [{ protocol: 'kernel' }, { dstLength: 24 }, { type: 'unicast' }]) {
     assert.deepEqual(event('NEWROUTE', about(more)), []);
   }

@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { LossDetector } from '../../lib/monitor/losses.ts';
 
-/** A queue that is told what to say, and how often a loss was reported. */
+/** A scripted queue, and how often a loss was reported. */
 function detector() {
   const queue = { bytes: 0, drops: 0 };
   let reported = 0;

@@ -204,7 +204,7 @@ test('after a crash a counter that might decrease is reset, visibly', () => {
   const whole = restarted({ 1: 110, 2: 100 });
   assert.equal(sumOf(whole), 210);
   assert.equal(whole.countingSince, NOW);
-  // More may have been told of the SA that is gone.
+  // Higher values may have been exported for the SA that is gone.
   const part = restarted({ 1: 110, 3: 5 });
   assert.equal(sumOf(part), 15);
   assert(part.countingSince > NOW);

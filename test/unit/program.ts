@@ -58,13 +58,13 @@ export class Program<K extends ObjectTypes, Event extends ReconcilerEvent> {
     this.table.wake();
   }
 
-  /** Whether the table has been told of everything, and thinks that it is right. */
+  /** Whether the table has received everything and is synced. */
   get quiet(): boolean {
     const told = !this.#kernel.queue.waiting && !this.#kernel.late;
     return told && !this.#dump && this.table.synced && !this.table.busy;
   }
 
-  /** A batch: with the error, if there is one, and the events that are queued when that is told. */
+  /** A batch: the error, if any, and the events queued when it is reported. */
   read(): void {
     const { queue } = this.#kernel;
     let read = queue.read(1 + this.#random.below(8));

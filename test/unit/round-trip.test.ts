@@ -88,7 +88,7 @@ type Leaf = readonly [path: Path, value: unknown];
 
 const isFlags = (value: object): value is { mask: number } => 'mask' in value && 'names' in value;
 
-/** The values in a decoded message that are no objects, with their paths. */
+/** The primitive values of a decoded message, with their paths. */
 function leaves(value: unknown, path: Path = []): Leaf[] {
   if (typeof value !== 'object' || value === null) return [[path, value]];
   if (value instanceof OpaqueBytes || value instanceof Uint8Array || isFlags(value)) {
@@ -115,7 +115,7 @@ function replaced(value: unknown, [key, ...rest]: Path, by: unknown): unknown {
   return { ...(value as object), [key]: changed };
 }
 
-/** What is no field: what the message is, and when it was read. */
+/** Properties that are not fields: the kind of the message and when it was read. */
 const NO_FIELD = new Set([
   'kind',
   'message',

@@ -317,7 +317,7 @@ test('unknown values are kept as received', () => {
   assert(route.kind === 'NEWROUTE');
   assert.deepEqual(route.route.via, { family: 99, address: '01020304' });
   assert.deepEqual(route.route.unknown, [{ type: 300, flags: 0, bytes: Uint8Array.of(1, 2) }]);
-  // An IPv4 label of MPLS is no address, though it has four bytes.
+  // An MPLS label is not an IPv4 address, though it has four bytes.
   const mpls = whole(
     message(R.RTM_NEWROUTE, [28, ...ROUTE.slice(1)], attribute(R.RTA_DST, 0, 6, 65, 0)),
   );

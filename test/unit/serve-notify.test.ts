@@ -1,4 +1,4 @@
-/** What a service manager is told, read from a socket of its kind by another program. */
+/** Messages to the service manager, read from a notification socket by another program. */
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { mkdtempSync, rmSync } from 'node:fs';

@@ -1,6 +1,6 @@
 /**
- * A kernel in miniature: what net/xfrm and net/netlink of 7.3 do to SAs, policies, and a listener's
- * queue, as far as a table can notice it. Everything is synchronous; chance comes from outside.
+ * A miniature kernel: what net/xfrm and net/netlink of 7.3 do to SAs, policies and a listener's
+ * queue, as far as a table can observe it. Everything is synchronous; randomness is passed in.
  * @module
  */
 
@@ -42,7 +42,7 @@ interface World {
   readonly marks: readonly Wide<typeof MARKS>[];
   /** In how many of eight requests a device is named. */
   readonly devices: number;
-  /** How many things happen in a second. */
+  /** Changes per second. */
   readonly pace: number;
   readonly often: readonly Act[];
   readonly seldom: readonly Act[];
@@ -57,23 +57,23 @@ export class SimulatedKernel {
   /** Newest first, as in net->xfrm.state_all. */
   states: XfrmState[] = [];
   policies: XfrmPolicy[] = [];
-  /** How many things happened, and the last of them of which no event told. */
+  /** The number of changes so far, and the last one without an event. */
   steps = 0;
   silentAt = 0;
   readonly #random: Random;
-  /** What a listener has not read. */
+  /** Events that the listener has not read. */
   readonly queue: SimulatedQueue<XfrmEvent>;
   #seconds = 1000;
   #indexes = 1;
-  /** What there is, and what happens: each kernel has its own, so that the rare meets its like. */
+  /** Objects and kinds of changes: random for each kernel, so that rare cases meet. */
   readonly #world: World;
-  /** Events of timers, which are told after the change and not under the lock of requests. */
+  /** Timer events, which are sent after the change and not under the lock of requests. */
   readonly #late: XfrmEvent[] = [];
 
   constructor(random: Random, capacity: number) {
     this.#random = random;
     this.queue = new SimulatedQueue(random, capacity);
-    // In a narrow one everything happens to the same few objects.
+    // In a narrow one all changes concern the same few objects.
     const narrow = random.chance(1, 2);
     const some = <T>(all: readonly T[], most: number): T[] =>
       Array.from({ length: narrow ? 1 : 1 + random.below(most) }, () => random.pick(all));
@@ -115,7 +115,7 @@ export class SimulatedKernel {
     () => this.#socketPolicy(),
   ];
 
-  /** One thing happens. @param silent whether it may be one that no event tells of */
+  /** Makes one change. @param silent whether it may be one without an event */
   step(silent: boolean): void {
     this.steps++;
     const random = this.#random;
@@ -125,18 +125,18 @@ export class SimulatedKernel {
     if (this.#late.length > 0 && random.chance(1, 3)) {
       this.queue.pushByTimer(this.#late.shift() as XfrmEvent);
     }
-    // A request is carried out when the one before has been told of (xfrm_cfg_mutex).
+    // A request is carried out after the event of the previous one has been sent (xfrm_cfg_mutex).
     if (this.queue.finishSome()) return;
     if (silent && random.chance(1, 6)) random.pick(silently)();
     else random.pick(random.chance(1, 4) ? seldom : often)();
   }
 
-  /** Whether something has happened whose event, or whose drop, is still on its way. */
+  /** Whether an event or a drop is still in flight. */
   get late(): boolean {
     return this.#late.length > 0 || this.queue.late;
   }
 
-  /** Nothing is on its way any more. */
+  /** Delivers everything in flight. */
   quiet(): void {
     this.queue.settle();
     for (const event of this.#late.splice(0)) this.queue.pushByTimer(event);
@@ -208,7 +208,7 @@ export class SimulatedKernel {
     this.#numbers.delete(state);
     this.states.splice(this.states.indexOf(state), 1);
     if (state.proto === 'comp' && state.mode === 'tunnel' && !isLarval(state)) {
-      // The last IPCOMP tunnel takes its helper along (xfrm_state_delete_tunnel).
+      // The last IPCOMP SA takes its IP-in-IP state along (xfrm_state_delete_tunnel).
       const used = this.states.some(
         (one) =>
           one.proto === 'comp' &&
@@ -235,7 +235,7 @@ export class SimulatedKernel {
     return { bytes: 0n, packets: 0n, addedAt: this.#seconds * 1000, firstUsedAt: undefined };
   }
 
-  /** What a request could ask for. */
+  /** A random request. */
   #request(): XfrmState {
     const random = this.#random;
     const { addresses, spis, protos, modes, marks, devices } = this.#world;
@@ -403,7 +403,7 @@ export class SimulatedKernel {
     if (!usesSpi(request)) return;
     const { spi } = request;
     const larval = this.#acq(request);
-    // With an SA of another mark at the same SPI, nobody could tell which one an UPDSA is for.
+    // With an SA of another mark at the same SPI, an UPDSA would be ambiguous.
     const taken = this.states.some(
       (one) => one.daddr === request.daddr && one.proto === request.proto && one.spi === spi,
     );
@@ -423,7 +423,7 @@ export class SimulatedKernel {
     if (!state || isLarval(state)) return;
     const hard = this.#random.chance(1, 2);
     if (hard) this.#remove(state);
-    // Attributes other than mark, if_id, cpu and direction are not told.
+    // Attributes other than mark, if_id, cpu and direction are not included.
     const { aead: _a, auth: _b, comp: _c, encap: _d, offload: _e, ...told } = state;
     const event = { kind: 'EXPIRE', hard, state: told };
     if (this.#random.chance(1, 2)) this.#tellLate(event);
@@ -544,7 +544,7 @@ export class SimulatedKernel {
     this.#tell({ kind: 'FLUSHPOLICY' });
   }
 
-  /** A program gives one of its sockets a policy, or takes it away: told to nobody. */
+  /** A program sets or removes the policy of one of its sockets, which is never announced. */
   #socketPolicy(): void {
     this.silentAt = this.steps;
     const old = this.policies.find(({ index }) => (index & 7) >= 3);

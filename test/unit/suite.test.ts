@@ -96,7 +96,7 @@ test('the longest lanes run first, and waiting lanes run alongside them', async 
   const last = (seconds: number) => ({ seconds, tests: 1 });
   const all = { short: last(5), long: last(60), 'once short': last(100), middle: last(40) };
   assert.deepEqual(order(all), ['daemons', 'once short, long, middle, short', undefined]);
-  // 100 and 5 beside 60 and 40.
+  // 100 and 5 in parallel with 60 and 40.
   assert.equal(order({ ...all, daemons: last(10) })[2], 105);
   assert.equal(order({ ...all, daemons: last(300) })[2], 300);
 });

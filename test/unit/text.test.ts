@@ -102,7 +102,7 @@ test('a row tells times as durations', () => {
     row[9] ?? '',
     /rekey in 49m 48s, rekey at 1\.0 MiB, expires in 59m 48s, expires at 9 packets, replayed 2, integrity-failed 1$/,
   );
-  // Once used, the nearer of the two limits counts; a soft limit that is past is not told again.
+  // Once used, the nearer of the two limits counts; a soft limit in the past is not shown again.
   const used = { ...state, current: { ...state.current, firstUsedAt: 4005_000 } };
   assert.match(stateRow(used, colors, 4010)[9] ?? '', /rekey at .*expires in 1m 35s/);
   assert(!(stateRow(used, colors, 4010)[9] ?? '').includes('rekey in'));

@@ -25,7 +25,7 @@ function running(): World {
   return world.open().pass(1000);
 }
 
-/** What the operator is told, without the parts of a rekey. */
+/** The changes an operator sees, without the parts of a rekey. */
 const heard = (world: World) =>
   world.events.splice(0).flatMap((event) => {
     if (event.kind === 'replaced' || (event.kind === 'state' && event.rekey)) return [];
@@ -216,7 +216,7 @@ test('two short gaps read late do not count as one long gap', () => {
   world.addSa(NEW);
   world.look().pass(1000);
   assert.deepEqual(heard(world), REKEYED);
-  // One that is long is told.
+  // A long gap is reported.
   world.removeSa(NEW);
   world.look().pass(500);
   assert.deepEqual(heard(world), ['state one-way']);

@@ -9,7 +9,7 @@ import { HERE, THERE, World } from './tunnel-world.ts';
 
 const FAR = '192.0.2.3';
 
-/** What is told by a change of the list, a word each. */
+/** The changes reported when the list changes, one word each. */
 function told(world: World, expected: readonly ExpectedTunnel[]): string[] {
   const before = world.events.length;
   world.expect(expected);

@@ -1,6 +1,6 @@
 /**
  * What went wrong for people who run tunnels (docs/tunnels.md has the sources), each as a story that a
- * kernel would tell, and what is then told of the tunnel.
+ * kernel would send, and the changes then reported for the tunnel.
  */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
@@ -478,7 +478,7 @@ test('a rekey is one change, preceded by its parts on request', () => {
       ['state', true],
     ],
   );
-  // In one direction only: told when the other does not follow.
+  // In one direction only: reported when the other does not follow.
   world.addSa(0x1003);
   world.look().pass(TUNNEL_THRESHOLDS.acquiring - 1);
   assert.deepEqual(world.told(), ['state rekeying was up']);
@@ -765,7 +765,7 @@ test('a down waits until it is known who did it, and nothing else waits for it',
   world.pass(1000);
   assert.deepEqual(world.told(), []);
   assert.equal(world.tunnels.byReqid(1)[0]?.state, 'up');
-  // Of another tunnel all is told meanwhile, also a down that needs no one.
+  // Changes of other tunnels are reported meanwhile, also a down that needs no lookup.
   world.addPair(0x2002, { daddr: '192.0.2.3', reqid: 2 });
   world.look();
   assert.deepEqual(world.told(), [

@@ -1,4 +1,4 @@
-/** What a monitor of tunnels can be told, and what small parts of it do. */
+/** Options of a TunnelMonitor, and its small helpers. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';

@@ -126,7 +126,7 @@ test('connections for both roles towards a port are one tunnel', () => {
   });
   assert.deepEqual([world.only.state, world.only.reqid], ['up', 1]);
   assert.deepEqual(world.tunnels.byReqid(2), [world.only]);
-  // Two SAs of a direction with a reqid each are no rekey.
+  // Two SAs of a direction with different reqids are not a rekey.
   assert.deepEqual([world.only.sas.in.length, world.told()], [2, []]);
   world.removeSa(0x9002);
   world.look().pass(1000);

@@ -128,7 +128,7 @@ test('a missing SA is reported after `settle`, with the time at which it went mi
   // What comes back meanwhile was never away.
   const back = evaluateState(WORKS, missing, at(550), L);
   assert.deepEqual([back.state, back.since, back.pending], ['up', up.since, undefined]);
-  // What gets better is told at once, and a new tunnel that works too.
+  // Improvements are reported immediately, and so is a new tunnel that works.
   assert.equal(evaluateState(WORKS, told, at(601), L).state, 'up');
   assert.equal(evaluateState(EMPTY, undefined, at(0), L).state, undefined);
 });

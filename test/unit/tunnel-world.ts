@@ -1,6 +1,6 @@
 /**
- * A host with tunnels, without a kernel: what happens to its SAs and policies goes, as the kernel's
- * events, through the live table into the join, and what is told of tunnels is written down.
+ * A host with tunnels, without a kernel: changes to its SAs and policies are passed, as kernel
+ * events, through the live table to the join, and reported tunnel changes are recorded.
  * @module
  */
 
@@ -53,7 +53,7 @@ const ANY = {
   user: 0,
 } as const;
 
-/** What a scenario says of an SA; the rest is as usual. */
+/** Properties of an SA that a scenario sets; the rest are defaults. */
 export interface SaWish {
   readonly saddr?: string;
   readonly daddr?: string;
@@ -77,7 +77,7 @@ export interface PolicyWish {
   readonly reqid?: number;
   readonly mark?: XfrmMark;
   readonly ifId?: number;
-  /** Of the selector, to tell policies apart. */
+  /** Of the selector, to distinguish policies. */
   readonly port?: number;
   readonly mode?: 'tunnel' | 'transport';
   readonly protos?: readonly ('esp' | 'ah' | 'comp')[];
@@ -91,9 +91,9 @@ interface WorldOptions {
   readonly locals?: readonly string[];
   /** Whether tunnels show their parts. */
   readonly apart?: boolean;
-  /** Whether each reading of the counters has all tunnels judged anew, as if all had moved. */
+  /** Whether each counter reading re-evaluates all tunnels, as if all counters had changed. */
   readonly restless?: boolean;
-  /** Who wrote a port id; default, at once, the process with that id. */
+  /** Finds the owner of a port id; by default, immediately, the process with that id. */
   readonly claimant?: TunnelsHost['claimant'];
 }
 
@@ -107,17 +107,17 @@ export class World {
   readonly lost = new Map<string, LostAddress>();
   /** Milliseconds since the world began, at 1,000,000 s of the wall clock. */
   time = 0;
-  /** By how much the wall clock was set since. */
+  /** By how much the wall clock has been changed since. */
   clockSet = 0;
   readonly #restless: boolean;
   #indexes = 0;
   readonly #tunnels = new Map<string, number>();
   #deaf = false;
-  /** What the kernel announced while the program did not run; undefined while it does. */
+  /** Events sent while the program was not running; undefined while it runs. */
   #queue: (() => void)[] | undefined;
-  /** Whether events were lost that no comparison has made up for. */
+  /** Whether events were lost and not yet resynced. */
   #losing = false;
-  /** When all that was announced was last read, and nothing was lost. */
+  /** When all events had last been read without a loss. */
   #heardUntil = 0;
   #opened = false;
   readonly #table: Reconciler<XfrmObjectTypes, XfrmEvent>;
@@ -165,7 +165,7 @@ export class World {
     return { wall: 1_000_000_000 + this.time + this.clockSet, monotonic: this.time };
   }
 
-  /** The program begins to watch. */
+  /** The program starts watching. */
   open(): this {
     this.#round();
     this.tunnels.open(this.#table.tables.state, this.#table.tables.policy, this.now);
@@ -173,7 +173,7 @@ export class World {
     return this;
   }
 
-  /** So many milliseconds pass. */
+  /** Advances time by milliseconds. */
   pass(milliseconds: number): this {
     const end = this.time + milliseconds;
     if (this.#queue !== undefined || this.#losing) {
@@ -196,7 +196,7 @@ export class World {
     return this;
   }
 
-  /** It runs again: as in Node, timers are served first, then so much is read at once of what waits. */
+  /** It runs again: as in Node, timers fire first, then pending events are read in one batch of limited size. */
   resume(batch: number): this {
     const queue = this.#queue ?? [];
     this.look();
@@ -208,7 +208,7 @@ export class World {
     return this.look();
   }
 
-  /** What the kernel tells meanwhile is lost, and the program hears that it was. The next comparison resyncs it. */
+  /** Events sent meanwhile are lost, and the loss is reported. The next comparison resyncs. */
   lose(meanwhile: () => void): this {
     this.#deaf = true;
     meanwhile();
@@ -217,7 +217,7 @@ export class World {
     return this;
   }
 
-  /** Until when all is known that was announced. */
+  /** The time up to which all events have been read. */
   get heardUntil(): number {
     if (this.#queue === undefined && !this.#losing) this.#heardUntil = this.time;
     return this.#heardUntil;
@@ -235,7 +235,7 @@ export class World {
     return this;
   }
 
-  /** That, but what it means for tunnels is left to be looked at. */
+  /** The same, without evaluating tunnels yet. */
   read(): this {
     this.#table.refresh();
     this.#round();
@@ -243,7 +243,7 @@ export class World {
     return this;
   }
 
-  /** So many readings of the counters, ten seconds apart; before each, something happens. */
+  /** A number of counter readings, ten seconds apart, with a change before each. */
   watch(times: number, before: () => void = () => {}): this {
     for (let i = 0; i < times; i++) {
       this.pass(10_000);
@@ -253,7 +253,7 @@ export class World {
     return this;
   }
 
-  /** What the kernel tells meanwhile is lost, and then resynced. */
+  /** Events sent meanwhile are lost, and then resynced. */
   deaf(meanwhile: () => void): this {
     this.#deaf = true;
     meanwhile();
@@ -288,14 +288,14 @@ export class World {
     });
   }
 
-  /** Other tunnels ought to be there from now on. */
+  /** Changes the expected tunnels. */
   expect(expected: readonly ExpectedTunnel[]): this {
     this.look();
     this.tunnels.expect(checkedExpected(expected), this.now);
     return this.look();
   }
 
-  /** What was told is looked at: the end of a batch. */
+  /** Processes the reported changes: the end of a batch. */
   look(): this {
     if (this.#opened) this.tunnels.flush(this.now, this.heardUntil);
     return this;
@@ -381,7 +381,7 @@ export class World {
       action: 'allow',
       flags: { mask: 0, names: [] },
       share: 'any',
-      // Of a bundle the first makes the tunnel.
+      // The first SA of a bundle determines the tunnel.
       templates: protos.map((proto, i) => ({
         ...(mode === 'transport' || i > 0 ? wild : { saddr, daddr }),
         spi: 0,
@@ -404,7 +404,7 @@ export class World {
     return policy;
   }
 
-  /** The networks of a tunnel: each has its own, as the kernel has one policy for the same packets. */
+  /** The networks of a tunnel, distinct because the kernel allows one policy per selector. */
   #nets(dir: 'in' | 'out' | 'fwd', { local = HERE, remote = THERE, reqid = 1 }: PolicyWish) {
     const tunnel = `${local} ${remote} ${reqid}`;
     const n = this.#tunnels.get(tunnel) ?? this.#tunnels.size;
@@ -438,7 +438,7 @@ export class World {
     );
   }
 
-  /** Packets go through an SA. */
+  /** An SA carries packets. */
   carry(spi: number, packets: number, change: object = {}): void {
     const state = this.sa(spi);
     const { current } = state;
@@ -450,7 +450,7 @@ export class World {
     this.change(spi, { current: { ...current, ...counts }, ...change });
   }
 
-  /** Something of an SA changes without an event. */
+  /** Changes an SA without an event. */
   change(spi: number, change: object): void {
     const state = this.sa(spi);
     this.states[this.states.indexOf(state)] = { ...state, ...change } as XfrmState;
@@ -462,27 +462,27 @@ export class World {
     return state;
   }
 
-  /** An address of this host can no longer be used, or can again. */
+  /** An address of this host becomes unusable, or usable again. */
   address(address: string, lost: LostAddress | undefined): void {
     if (lost) this.lost.set(address, lost);
     else this.lost.delete(address);
     this.tunnels.addressesChanged([address]);
   }
 
-  /** The tunnel, where there is but one. */
+  /** The only tunnel. */
   get only(): Tunnel {
     const [tunnel, ...more] = this.tunnels;
     if (!tunnel || more.length > 0) throw new Error(`there are ${this.tunnels.size} tunnels`);
     return tunnel;
   }
 
-  /** What was told since the last call, a line each, without the parts of which `rekeyed` tells. */
+  /** Changes reported since the last call, one line each, without the parts of a `rekeyed`. */
   told(): string[] {
     const whole = this.events.splice(0).filter(({ kind }) => kind !== 'replaced');
     return whole.map(normalised);
   }
 
-  /** Now, as the kernel notes it. */
+  /** The current time in the kernel's format. */
   get #seconds(): number {
     return Math.floor(this.now.wall / 1000) * 1000;
   }
@@ -494,7 +494,7 @@ export class World {
   }
 }
 
-/** A change as a line without what differs from run to run. */
+/** A change as a line, without values that differ between runs. */
 export function normalised(event: TunnelEvent): string {
   const words: unknown[] = [event.kind];
   if (event.kind === 'warning') {

@@ -1,6 +1,6 @@
 /**
  * The join of tunnels over random histories of a kernel: what was joined change by change is what is
- * joined anew from the tables, and what was told leads from one to the next.
+ * joined anew from the tables, and the reported changes lead from one state to the next.
  */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';

@@ -26,7 +26,7 @@ type Calls = Readonly<
 function kernel(): socket.FakeKernel {
   const made = new socket.FakeKernel();
   for (const protocol of [NETLINK_ROUTE, NETLINK_GENERIC]) made.answer(protocol, () => ({}));
-  // What a monitor asks for, beside dumps.
+  // Requests of a monitor other than dumps.
   return made.answer(NETLINK_XFRM, ({ type }) => {
     if (type !== XFRM_MSG_GETSADINFO) return {};
     return { messages: [{ type: XFRM_MSG_NEWSADINFO, header: new Uint8Array(4) }] };

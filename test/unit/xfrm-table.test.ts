@@ -1,4 +1,4 @@
-/** What events do to a table of SAs and policies: each rule that a history alone would hardly show. */
+/** Effects of events on a table of SAs and policies: rules that random histories rarely exercise. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { setImmediate as turn } from 'node:timers/promises';
@@ -18,7 +18,7 @@ const current = (addTime: number, packets = 0) => ({
 });
 const lifetime = { softBytes: NO_LIMIT, hardBytes: NO_LIMIT };
 
-/** An SA that was added at a second; fields that no rule looks at are left out. */
+/** An SA added at a given second, without fields that no rule uses. */
 const sa = (addTime: number, more: object = {}) =>
   ({
     saddr: '192.0.2.1',
@@ -49,7 +49,7 @@ const policy = (addTime: number, more: object = {}) =>
     ...more,
   }) as unknown as XfrmPolicy;
 
-/** An event that was read at a second, when things had been quiet for long, unless one is given. */
+/** An event read at a given second; by default after a long quiet period. */
 const event = (kind: XfrmEvent['kind'], more: object, second = 5000) =>
   ({
     kind,
@@ -58,7 +58,7 @@ const event = (kind: XfrmEvent['kind'], more: object, second = 5000) =>
     time: { wall: second * 1000, monotonic: 0 },
   }) as unknown as XfrmEvent;
 
-/** A table that has opened with these objects, and what it tells. */
+/** A table opened with these objects, and its reported changes. */
 function opened(states: XfrmState[], policies: XfrmPolicy[] = []) {
   const changes: TableChange<XfrmObjectTypes>[] = [];
   const time = { wall: 0, monotonic: 0 };
@@ -84,14 +84,14 @@ function opened(states: XfrmState[], policies: XfrmPolicy[] = []) {
   changes.length = 0;
   return {
     table,
-    /** A comparison during which these events come. */
+    /** A comparison during which these events arrive. */
     compare(during: XfrmEvent[], states: XfrmState[], policies: XfrmPolicy[] = []) {
       table.refresh();
       table.empty();
       for (const one of during) table.event(one);
       listed(states, policies);
     },
-    /** What was told, and whether another round is due. */
+    /** The reported changes, and whether another comparison is due. */
     told(): [string[], 'right' | 'in doubt'] {
       const brief = changes.splice(0).map((change) => {
         const more =

@@ -1,5 +1,5 @@
 /**
- * Worker of decoders.ts: generates inputs and checks the results until it is told to stop. Its
+ * Worker of decoders.ts: generates inputs and checks the results until it is stopped. Its
  * memory must not grow.
  * @module
  */
