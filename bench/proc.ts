@@ -16,6 +16,16 @@ export function cpuTime(pid: number): number {
     .reduce((sum, one) => sum + one, 0);
 }
 
+/** Whether a thread runs or waits for a processor (state R in /proc/PID/task/TID/stat, proc(5)). */
+function isRunnable(pid: number): boolean {
+  const tasks = `/proc/${pid}/task`;
+  return readdirSync(tasks).some((task) => {
+    const stat = readFileSync(`${tasks}/${task}/stat`, 'utf8');
+    // The name in parentheses may contain anything.
+    return stat.slice(stat.lastIndexOf(')') + 2).startsWith('R');
+  });
+}
+
 /** A listening netlink socket as in /proc/net/netlink (af_netlink.c, netlink_native_seq_show). */
 export interface Queue {
   /** Queued bytes, as the kernel accounts for them. */
@@ -68,7 +78,8 @@ export async function atRest(pid: number): Promise<Queue> {
   for (;;) {
     const now = cpuTime(pid);
     const queue = listeningSocket(pid);
-    if (now === before) still++;
+    // On a busy machine one that has work may get no time for a while.
+    if (now === before && !isRunnable(pid)) still++;
     else still = 0;
     if (queue && still >= (queue.bytes === 0 ? STILL : STUCK)) return queue;
     before = now;

@@ -250,13 +250,23 @@ export class Reconciler<K extends ObjectTypes, Event extends ReconcilerEvent> {
       name,
       Array.from(fresh.rows(), ([key]) => key),
     );
-    this.tables[name].adopt(fresh, keys, (value, key) => this.#named(name, value, key));
+    const idOf = this.#model.kinds[name].id;
+    const time = this.#time;
+    this.tables[name].adopt(fresh, keys, (entry, key) => {
+      entry.id = idOf?.(entry.value) ?? key;
+      entry.uid = this.#uid(entry.id);
+      entry.countersReadAt = time;
+    });
   }
 
   /** Names a new incarnation; the last was added last ({@link incarnationOf}). */
   #named<N extends ObjectName<K>>(name: N, value: K[N], key: string) {
     const id = this.#model.kinds[name].id?.(value) ?? key;
-    return { id, uid: `${id} #${++this.#incarnations}`, countersReadAt: this.#time };
+    return { id, uid: this.#uid(id), countersReadAt: this.#time };
+  }
+
+  #uid(id: string): string {
+    return `${id} #${++this.#incarnations}`;
   }
 
   #compare<N extends ObjectName<K>>(name: N, staging: StagingTables<K>): void {

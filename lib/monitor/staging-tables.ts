@@ -16,6 +16,8 @@ export class StagingTables<K extends ObjectTypes> implements Rows<K> {
   readonly #kinds: Listable<K>['kinds'];
   readonly #live: Tables<K>;
   readonly #uncertain = new Set<string>();
+  /** The parts of the value staged last. */
+  readonly #parts: Record<string, object> = {};
   /** Rows that events added. */
   readonly #announced = new Set<string>();
 
@@ -60,7 +62,19 @@ export class StagingTables<K extends ObjectTypes> implements Rows<K> {
     // memory.
     const before = this.#live[kind].get(free)?.value;
     const same = before !== undefined && equal(before, value);
+    if (!same) this.#share(kind, value);
     this.#set(kind, free, same ? before : value);
+  }
+
+  /** Gives a value the parts of the one before it that are equal. */
+  #share<N extends ObjectName<K>>(kind: N, value: K[N]): void {
+    this.#parts[kind] ??= {};
+    const parts = this.#parts[kind] as Partial<K[N]>;
+    for (const name of this.#kinds[kind].shared ?? []) {
+      if (value[name] === undefined) continue;
+      if (equal(parts[name], value[name])) value[name] = parts[name] as K[N][typeof name];
+      else parts[name] = value[name];
+    }
   }
 
   put<N extends ObjectName<K>>(kind: N, key: string, value: K[N]): void {

@@ -29,6 +29,9 @@ interface Row<Value> {
   entry: TableEntry<Value> | undefined;
 }
 
+/** An entry that is still to be named. */
+type Unnamed<Value> = { -readonly [Key in keyof TableEntry<Value>]: TableEntry<Value>[Key] };
+
 /** Entries by key. Indexes that are never used cost nothing. */
 export class Table<Value> implements Iterable<TableEntry<Value>> {
   #rows = new Map<string, Row<Value>>();
@@ -66,6 +69,13 @@ export class Table<Value> implements Iterable<TableEntry<Value>> {
     const indexer = this.#indexers[index];
     if (indexer === undefined) throw new Error(`unknown index ${JSON.stringify(index)}`);
     return this.#rowsBy(indexer, text);
+  }
+
+  /** Whether no entry has a text in an index. */
+  isUnused(index: string): boolean {
+    const indexer = this.#indexers[index];
+    if (indexer === undefined) throw new Error(`unknown index ${JSON.stringify(index)}`);
+    return this.#index(indexer).size === 0;
   }
 
   /** The entries for which an indexer returns a term. It must be deterministic and not throw. */
@@ -116,13 +126,13 @@ export class Table<Value> implements Iterable<TableEntry<Value>> {
   adopt(
     from: Table<Value>,
     keys: Iterable<string>,
-    name: (value: Value, key: string) => Omit<TableEntry<Value>, 'value'>,
+    name: (entry: Unnamed<Value>, key: string) => void,
   ) {
     this.#rows = from.#rows;
     this.#indexes = from.#indexes;
     for (const key of keys) {
       const entry = this.get(key);
-      if (entry) Object.assign(entry, name(entry.value, key));
+      if (entry) name(entry, key);
     }
   }
 

@@ -134,10 +134,12 @@ export class PolicyIndex {
   }
 }
 
-/** What a policy takes, as packets that leave: for an inbound one, those that its packets answer. */
+/**
+ * What a policy takes, as packets that leave: an inbound one takes the answers to them; forwarded
+ * packets meet policies of both directions.
+ */
 export function leaving({ dir, selector }: XfrmPolicy): XfrmSelector[] {
-  if (dir === 'fwd') return [mirrored(selector), selector];
-  return [dir === 'out' ? selector : mirrored(selector)];
+  return dir === 'in' ? [mirrored(selector)] : [selector, mirrored(selector)];
 }
 
 function shapeOf({ selector, mark }: Label & Pick<XfrmPolicy, 'selector'>): Shape {

@@ -54,7 +54,7 @@ async function ready(): Promise<void> {
 
 const actions = {
   async startDaemon(...args: string[]): Promise<void> {
-    const command = [program, 'serve', '--refresh', '1s', ...args];
+    const command = [program, 'serve', '--refresh', '1s', '--log-level', 'error', ...args];
     daemon = spawn(process.execPath, command, { stdio: ['ignore', 'ignore', 'inherit'] });
     await ready();
   },

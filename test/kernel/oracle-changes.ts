@@ -25,6 +25,8 @@ const isOfSite = ({ selector }: Policy): boolean =>
 const isForAll = ({ selector, mark, ifId }: Policy): boolean =>
   !(selector?.prefixlenS && selector.prefixlenD) && !mark && !ifId;
 
+const isMarkedOut = ({ dir, mark }: Policy): boolean => dir === 'out' && mark !== undefined;
+
 /** Some address that nobody has. */
 const stranger = (like: string) => (like.includes(':') ? '2001:db8::99' : '192.0.2.99');
 
@@ -39,6 +41,8 @@ export class Life {
     right: { sas: [], policies: [] },
   };
   #count = 0;
+  /** Whether an SPI is kept for a tunnel that does not come. */
+  #hasKept = false;
   /** Whether an address is elsewhere. */
   #moved = false;
   readonly #removed = new Set<string>();
@@ -221,6 +225,7 @@ export class Life {
       case 8: {
         const { saddr, daddr, family, mode, reqid } = random.pick(sas.filter(isIn)) ?? sa;
         this.#say('an SPI is kept for a tunnel that does not come');
+        this.#hasKept = true;
         const request = {
           ...{ saddr, daddr, family, proto: 'esp', mode },
           reqid: random.chance(1, 2) ? reqid : 0,
@@ -298,8 +303,9 @@ export class Life {
       case 5:
         // A template that is optional lets packets pass through any SA of transport mode: that one is not of the tunnel.
         if (sa.mode === 'transport' && some('transport')) break;
+        // So is an SPI kept for the former one, which is by itself then.
         // Alone it is an orphan, and rightly said to be one, while the others serve.
-        if (this.#hasSiblings(sa)) break;
+        if (this.#hasSiblings(sa) || this.#hasKept) break;
         this.#reSa(sa, { reqid: (sa.reqid ?? 0) + 5 }, 'another reqid');
         break;
       case 6:
@@ -425,9 +431,16 @@ export class Life {
     }
   }
 
+  /** Whether a policy is for the gateways themselves and there is a vti, whose ESP packets then meet it too. */
+  #isForLink({ selector }: Policy): boolean {
+    const ends = [selector?.saddr, selector?.daddr] as string[];
+    return ends.some((one) => LEFT.includes(one)) && this.#hosts.left.policies.some(isMarkedOut);
+  }
+
   /** A policy of another tunnel for more packets than another. */
   #wider(than: Policy): void {
     const random = this.#random;
+    if (this.#isForLink(than)) return;
     const selector = { ...than.selector };
     if (selector.prefixlenS === 0 && selector.prefixlenD === 0) return;
     selector.prefixlenS = Math.max(0, (selector.prefixlenS ?? 0) - 8);
@@ -470,6 +483,7 @@ export class Life {
   /** A policy without templates beside another. */
   #shunt(beside: Policy): void {
     const random = this.#random;
+    if (this.#isForLink(beside)) return;
     const dir = beside.dir as 'in' | 'out' | 'fwd';
     const action = random.pick(['block', 'allow'] as const);
     const priority = random.pick([1, 1, 9000]);

@@ -409,3 +409,77 @@ test('selectors: what they have in common', () => {
     assert.equal(contains(mirrored(a as never), mirrored(b as never)), holds);
   }
 });
+
+test('a policy of another tunnel for more packets is in the way if it comes first', () => {
+  const wide = (from: string, to: string, priority: number) => ({
+    selector: { ...net(from, to), prefixlenS: 8, prefixlenD: 8 },
+    priority,
+  });
+  const other = { saddr: HERE, daddr: '192.0.2.9', reqid: 9 };
+  const answers = { saddr: '192.0.2.9', daddr: HERE, reqid: 9 };
+  for (const [dir, template, from, to, priority, state] of [
+    ['out', other, '10.1.0.0', '10.2.0.0', 1, 'one-way'],
+    ['in', answers, '10.2.0.0', '10.1.0.0', 1, 'one-way'],
+    ['out', other, '10.1.0.0', '10.2.0.0', 9, 'up'],
+    ['in', answers, '10.2.0.0', '10.1.0.0', 9, 'up'],
+    // Between the same ends, with another reqid: packets are protected on the same way.
+    ['out', { saddr: HERE, daddr: THERE, reqid: 9 }, '10.1.0.0', '10.2.0.0', 1, 'up'],
+    // Its template accepts the SA, whose reqid it does not name.
+    ['in', { saddr: ANY, daddr: HERE, reqid: 0 }, '10.2.0.0', '10.1.0.0', 1, 'up'],
+  ] as const) {
+    const world = new World();
+    policyOf(world, 'out', [{}], { selector: net('10.1.0.0', '10.2.0.0'), priority: 5 });
+    policyOf(world, 'in', [{}], { selector: net('10.2.0.0', '10.1.0.0'), priority: 5 });
+    world.addPair(0x1001);
+    world.open();
+    const stateNow = () => world.tunnels.byReqid(1).map((one) => one.state);
+    assert.deepEqual(stateNow(), ['up']);
+    const templates = [{ ...template, spi: 0, proto: 'esp', mode: 'tunnel', optional: false }];
+    const policy = world.addPolicy(dir, { more: { ...wide(from, to, priority), templates } });
+    world.look().pass(1000);
+    assert.deepEqual(stateNow(), [state], `${dir} ${priority}`);
+    world.removePolicies(({ index }) => index === policy.index);
+    world.look().pass(1000);
+    assert.deepEqual(stateNow(), ['up']);
+  }
+});
+
+test('a default that blocks is in the way of forwarded packets that no other policy lets pass', () => {
+  const world = new World();
+  policyOf(world, 'out', [{}], { selector: net('10.1.0.0', '10.2.0.0') });
+  for (const dir of ['in', 'fwd'] as const)
+    policyOf(world, dir, [{}], { selector: net('10.2.0.0', '10.1.0.0') });
+  world.addPair(0x1001);
+  world.open();
+  const PASS = { in: 'accept', fwd: 'accept', out: 'accept' } as const;
+  for (const [dir, word] of [
+    ['fwd', 'outbound'],
+    ['out', 'inbound'],
+  ] as const) {
+    world.tunnels.setDefaults({ ...PASS, [dir]: 'block' });
+    world.look().pass(1000);
+    assert.equal(world.only.reason, `${word}, the default policy blocks packets`);
+    const selector = dir === 'fwd' ? net('10.1.0.0', '10.2.0.0') : net('10.2.0.0', '10.1.0.0');
+    const passes = world.addPolicy(dir, { more: { selector, templates: undefined } });
+    world.look().pass(1000);
+    assert.equal(world.only.state, 'up');
+    world.removePolicies(({ index }) => index === passes.index);
+    world.tunnels.setDefaults(undefined);
+    world.look().pass(1000);
+    assert.equal(world.only.state, 'up');
+  }
+});
+
+test('an inbound policy without an outbound one for the answers is a tunnel one way', () => {
+  const world = new World();
+  const [one, two] = [net('10.1.0.0', '10.2.0.0'), net('10.1.0.0', '10.3.0.0')];
+  const back = [net('10.2.0.0', '10.1.0.0'), net('10.3.0.0', '10.1.0.0')];
+  for (const selector of [one, two]) policyOf(world, 'out', [{}], { selector });
+  for (const selector of back) policyOf(world, 'in', [{}], { selector });
+  world.addPair(0x1001);
+  world.open();
+  assert.equal(world.only.state, 'up');
+  world.removePolicies(({ dir, selector }) => dir === 'out' && selector.daddr === two.daddr);
+  world.look().pass(1000);
+  assert.match(world.only.reason, /^no outbound policy for answers/);
+});
