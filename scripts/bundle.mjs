@@ -25,9 +25,9 @@ const PROGRAMS = [PROGRAM, 'lib/lab/keep-server'];
 /** The chunk of rolldown's helpers: for CommonJS interoperability, and for `import()`. */
 const RUNTIME = 'rolldown-runtime';
 /** Packages included in dist/: finding, reading and wrapping them takes longer than running them. */
-const INCLUDED = /^(commander|picocolors|@oxc-project\/runtime\/.*)$/;
+const INCLUDED = /^(commander|jsonc-parser|picocolors|@oxc-project\/runtime\/.*)$/;
 /** Packages whose licenses are included; rolldown contains the parts of @oxc-project/runtime. */
-const LICENSED = ['commander', 'picocolors', 'rolldown', ...PAGE_PACKAGES];
+const LICENSED = ['commander', 'jsonc-parser', 'picocolors', 'rolldown', ...PAGE_PACKAGES];
 
 const dist = join(root, 'dist');
 const sources = join(root, 'src');
@@ -205,6 +205,8 @@ async function bundleCode(names) {
     platform: 'node',
     external: (id) => external(id) && !INCLUDED.test(id),
     plugins: [numbersAsObject, tablesWithoutSentences, commanderAlone, builtins, together.plugin],
+    // jsonc-parser's CommonJS form finds its parts at run time.
+    resolve: { mainFields: ['module', 'main'] },
     // As in tsconfig.json.
     transform: { target: 'es2022' },
     optimization: { inlineConst: { mode: 'all', pass: 3 } },
@@ -293,8 +295,8 @@ const sourceOf = (path) => {
   return dirname(path) === 'lib' ? 'index.ts' : `${COMBINED[folder] ?? folder}.ts`;
 };
 
-/** Not packed: nobody steps into the command and the daemon. Their maps still name file and line. */
-export const WITHOUT_TEXT = ['src/cli.ts', 'src/serve.ts'];
+/** Not packed, and without maps: nobody steps into the command, its daemon and the lab. */
+const WITHOUT_TEXT = new Set(['cli.ts', 'serve.ts', 'lab.ts']);
 
 /** Removes docs: they are in the declarations, or only matter to contributors. Line numbers are preserved. */
 const withoutDocs = (text) =>
@@ -309,6 +311,7 @@ function writeSources() {
     // Generated: code and declarations are just as informative.
     if (!path.endsWith('.ts') || /^(codec|types)\.ts$/.test(basename(path))) continue;
     const file = sourceOf(path);
+    if (WITHOUT_TEXT.has(file)) continue;
     const lines = files.get(file) ?? [];
     lines.push(`// ${path}`);
     places.set(path, { file, line: lines.length });
@@ -318,7 +321,7 @@ function writeSources() {
   rmSync(sources, { recursive: true, force: true });
   mkdirSync(sources);
   for (const [file, lines] of files) {
-    if (!WITHOUT_TEXT.includes(`src/${file}`)) writeFileSync(join(sources, file), lines.join('\n'));
+    writeFileSync(join(sources, file), lines.join('\n'));
   }
   return places;
 }
@@ -330,10 +333,17 @@ function rewrite(map, path, places) {
   const from = join(dist, dirname(path));
   const own = map.sources.map((source) => places.get(relative(root, join(from, source ?? ''))));
   const files = [...new Set(own.filter(Boolean).map(({ file }) => file))];
+  let mapped = false;
   const lines = decode(map.mappings).map((segments) => {
     const kept = [];
     for (const [column, source, sourceLine, sourceColumn] of segments) {
-      if (own[source] === undefined) continue;
+      if (own[source] === undefined) {
+        // Else Node takes what comes before it as its place.
+        if (mapped) kept.push([column]);
+        mapped = false;
+        continue;
+      }
+      mapped = true;
       const { file, line } = own[source];
       const place = [column, files.indexOf(file), sourceLine + line, sourceColumn];
       const last = kept.at(-1);
@@ -397,7 +407,9 @@ const withoutMap = (fileName) => /^lib\/(constants\.(js|d\.ts)|xfrm\.d\.ts)$/.te
 
 function writeLicenses() {
   const texts = LICENSED.map((name) => {
-    const text = readFileSync(join(root, 'node_modules', name, 'LICENSE'), 'utf8');
+    const folder = join(root, 'node_modules', name);
+    const file = readdirSync(folder).find((one) => /^license(\.md)?$/i.test(one));
+    const text = readFileSync(join(folder, file), 'utf8');
     return `${name}\n\n${text.trim()}\n`;
   });
   writeFileSync(join(dist, 'lib/LICENSES.txt'), texts.join('\n\n'));
@@ -420,12 +432,12 @@ export async function bundle() {
     writeFileSync(path, finish(readFileSync(path, 'utf8')));
     // A file of re-exports has no map.
     if (!map) continue;
-    if (withoutMap(fileName)) {
+    const rewritten = rewrite(throughModules(map, fileName), fileName, places);
+    if (withoutMap(fileName) || rewritten.sources.length === 0) {
       writeFileSync(path, readFileSync(path, 'utf8').replace(MAP_COMMENT, ''));
       rmSync(`${path}.map`);
       continue;
     }
-    const rewritten = rewrite(throughModules(map, fileName), fileName, places);
     writeFileSync(`${path}.map`, JSON.stringify(rewritten));
   }
   await bundlePage();
