@@ -14,6 +14,7 @@ import { latencies } from './latency.ts';
 import { memory } from './memory.ts';
 import { type Part, SIZES, type Size } from './results.ts';
 import * as scenes from './scenes.ts';
+import { serve } from './serve.ts';
 import { startup } from './startup.ts';
 import { dump, storm } from './tables.ts';
 import { tunnels } from './tunnels.ts';
@@ -57,6 +58,7 @@ async function host(): Promise<Part> {
     }),
     ...(wanted('startup') && { startup: startup(size.startups, progress) }),
     ...(wanted('memory') && { memory: await memory(size.memory, progress) }),
+    ...(wanted('serve') && { served: await serve(size.serve, progress) }),
     ...(wanted('codec') && { codec: codec(size.codec, progress) }),
   };
 }

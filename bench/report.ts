@@ -99,7 +99,7 @@ function partText(part: Part, against?: string): string[] {
         `${buffer / 2 ** 20} MiB asked for, Linux ${version(part)}.\n\n${shown}`,
     );
   }
-  const { latencies, dump, storms, startup, memory, codec, tunnels, verdicts } = part;
+  const { latencies, dump, storms, startup, memory, codec, tunnels, verdicts, served } = part;
   if (latencies) {
     const rows = latencies.map(({ title, load, samples, median: middle, p99, most }) => [
       title,
@@ -185,6 +185,24 @@ function partText(part: Part, against?: string): string[] {
     const head = ['', 'other tunnels', 'times', 'median ms', 'p99 ms', 'most ms'];
     texts.push(
       `### From the request to the tunnel event\n\nLinux ${version(part)}.\n\n${table(head, rows)}`,
+    );
+  }
+  if (served) {
+    const mib = (bytes: number) => (bytes / 2 ** 20).toFixed(0);
+    const rows = [
+      [`a scrape, ${mib(served.scrapeBytes)} MiB`, `${served.scrape.toFixed(0)} ms`],
+      ['its processor time, all threads', `${served.scrapeCpu.toFixed(0)} ms`],
+      ['the longest turn of the event loop meanwhile', `${served.longest.toFixed(1)} ms`],
+      ['a scrape with gzip', `${served.zipped.toFixed(0)} ms`],
+      [
+        `a scrape with ${served.streams} streams of events, and 100,000 events a second`,
+        `${served.flooded.toFixed(0)} ms`,
+      ],
+      ['idle, the counters read every 10 s', `${served.idle.toFixed(2)} % of a processor`],
+      ['resident', `${mib(served.resident)} MiB`],
+    ];
+    texts.push(
+      `### The daemon with ${count(served.tunnels)} tunnels\n\nOf a kernel that is simulated in its process, which takes time and memory too.\n\n${table(['', ''], rows)}`,
     );
   }
   if (verdicts) {

@@ -4,6 +4,7 @@
  */
 import { type Comparison, numbers, ratiosOf } from './compare.ts';
 import type { Results } from './results.ts';
+import type { Served } from './serve.ts';
 import { median, ratios, spread } from './stats.ts';
 
 /** A requirement and its result. */
@@ -58,6 +59,40 @@ function losses(
     return Math.max(0, most);
   };
   return { floor: worst('floor'), ours: Math.max(...names.map(worst)) };
+}
+
+/** What the daemon may take with 10,000 tunnels: ms, ms, percent of a processor, bytes. */
+const DAEMON = { scrape: 150, longest: 20, idle: 2, resident: 200 * 2 ** 20 } as const;
+
+function ofDaemon({ tunnels, scrape, longest, idle, resident }: Served): Requirement[] {
+  const what = `the daemon with ${tunnels} tunnels:`;
+  const mib = (bytes: number) => `${Math.round(bytes / 2 ** 20)} MiB`;
+  return [
+    {
+      what: `${what} a scrape`,
+      required: `≤ ${DAEMON.scrape} ms`,
+      found: `${Math.round(scrape)} ms`,
+      met: scrape <= DAEMON.scrape,
+    },
+    {
+      what: `${what} the longest turn of the event loop meanwhile`,
+      required: `≤ ${DAEMON.longest} ms`,
+      found: `${longest.toFixed(1)} ms`,
+      met: longest <= DAEMON.longest,
+    },
+    {
+      what: `${what} idle`,
+      required: `≤ ${DAEMON.idle} % of a processor`,
+      found: `${idle.toFixed(2)} %`,
+      met: idle <= DAEMON.idle,
+    },
+    {
+      what: `${what} resident, with the simulated kernel`,
+      required: `≤ ${mib(DAEMON.resident)}`,
+      found: mib(resident),
+      met: resident <= DAEMON.resident,
+    },
+  ];
 }
 
 /** The requirements that the results cover; none for a quick run. */
@@ -127,6 +162,7 @@ export function requirements({ quick, against, host, lab, firstTest }: Results):
       });
     }
   }
+  if (host.served) found.push(...ofDaemon(host.served));
   for (const { title, early, late, earlyRss, rss } of host.memory ?? []) {
     found.push({
       what: `${title}: memory from a tenth of the events to the end`,

@@ -6,6 +6,7 @@ import type { CodecSpeed } from './codec.ts';
 import type { Comparison } from './compare.ts';
 import type { Latency } from './latency.ts';
 import type { Memory } from './memory.ts';
+import type { Served } from './serve.ts';
 import type { Startup } from './startup.ts';
 import type { FirstTest } from './suite.ts';
 import type { Dump, Storm } from './tables.ts';
@@ -18,7 +19,18 @@ export const COMPARISONS = [
 ];
 export const PARTS = [
   ...COMPARISONS,
-  ...['tunnels', 'verdicts', 'latency', 'dump', 'storm', 'startup', 'memory', 'codec', 'suite'],
+  ...[
+    'tunnels',
+    'verdicts',
+    'latency',
+    'dump',
+    'storm',
+    'startup',
+    'memory',
+    'codec',
+    'suite',
+    'serve',
+  ],
 ];
 
 /** Results from one kernel. */
@@ -33,6 +45,7 @@ export interface Part {
   readonly codec?: readonly CodecSpeed[];
   readonly tunnels?: readonly Told[];
   readonly verdicts?: Verdicts;
+  readonly served?: Served;
 }
 
 /** A whole run. */
@@ -74,6 +87,7 @@ export interface Size {
   readonly codec: number;
   readonly tunnels: { beside: number; rounds: number };
   readonly verdicts: { tunnels: number; rounds: number };
+  readonly serve: { tunnels: number; streams: number; scrapes: number };
   readonly suites: number;
 }
 
@@ -89,6 +103,7 @@ const QUICK: Size = {
   codec: 3,
   tunnels: { beside: 100, rounds: 10 },
   verdicts: { tunnels: 100, rounds: 3 },
+  serve: { tunnels: 100, streams: 5, scrapes: 3 },
   suites: 1,
 };
 
@@ -105,6 +120,7 @@ export const SIZES: Readonly<Record<'full' | 'quick' | 'against', Size>> = {
     codec: 15,
     tunnels: { beside: 2000, rounds: 200 },
     verdicts: { tunnels: 5000, rounds: 9 },
+    serve: { tunnels: 10_000, streams: 50, scrapes: 15 },
     suites: 9,
   },
   quick: QUICK,

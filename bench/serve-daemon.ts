@@ -2,13 +2,14 @@
  * A process that serves many tunnels of a simulated kernel, for bench/serve.ts. The simulation is in
  * it: what it costs is part of what is measured.
  *
- *   node serve-daemon.js TUNNELS
+ *   node serve-daemon.js TUNNELS REFRESH
  * @module
  */
 import { monitorEventLoopDelay } from 'node:perf_hooks';
 import {
   NETLINK_ROUTE,
   NETLINK_XFRM,
+  XFRM_MSG_GETDEFAULT,
   XFRM_MSG_GETPOLICY,
   XFRM_MSG_GETSA,
   XFRM_MSG_GETSADINFO,
@@ -22,7 +23,7 @@ import { Service } from '../lib/serve/service.ts';
 import { FakeKernel } from '../lib/socket.ts';
 import { encodeXfrm, MessageWriter } from '../lib/xfrm.ts';
 
-const count = Number(process.argv[2]);
+const [count = 0, refresh = 0] = process.argv.slice(2).map(Number);
 const HERE = '192.0.2.1';
 const ADDED = Math.floor(Date.now() / 1000 - 60) * 1000;
 const aead = { name: 'rfc4106(gcm(aes))', icvBits: 128, key: new Uint8Array(20) };
@@ -74,6 +75,8 @@ kernel.answer(NETLINK_ROUTE, () => ({}));
 kernel.answer(NETLINK_XFRM, ({ type, dump }) => {
   kernel.requests.length = 0;
   if (type === XFRM_MSG_GETSADINFO) return { messages: [sadInfo] };
+  // As of a kernel that has no defaults for policies.
+  if (type === XFRM_MSG_GETDEFAULT) return { refusal: { code: 'EINVAL' } };
   if (!dump) return {};
   return {
     messages: type === XFRM_MSG_GETSA ? states : type === XFRM_MSG_GETPOLICY ? policies : [],
@@ -81,7 +84,11 @@ kernel.answer(NETLINK_XFRM, ({ type, dump }) => {
 });
 
 const lifeCycle = new LifeCycle();
-const service = new Service({ ...DEFAULTS, netns: ['fake'] }, lifeCycle, () => kernel as never);
+const service = new Service(
+  { ...DEFAULTS, netns: ['fake'], refresh },
+  lifeCycle,
+  () => kernel as never,
+);
 await service.start();
 const routes = new Routes(
   service,

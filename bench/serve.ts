@@ -53,53 +53,66 @@ async function told<Told>(child: ChildProcess): Promise<Told> {
   return message as Told;
 }
 
-/** Measures one daemon. */
+/** A daemon whose counters are read every so many milliseconds. */
+async function daemon(tunnels: number, refresh: number) {
+  const child = fork(join(import.meta.dirname, 'serve-daemon.js'), [`${tunnels}`, `${refresh}`]);
+  const { port, tunnels: found } = await told<{ port: number; tunnels: number }>(child);
+  if (found !== tunnels) throw new Error(`${found} tunnels instead of ${tunnels}`);
+  const end = () => void child.kill();
+  return { child, port, pid: child.pid as number, [Symbol.dispose]: end };
+}
+
+/** Scrapes one that does nothing else: a reading of simulated counters takes longer than a real one. */
+async function scraped(tunnels: number, scrapes: number) {
+  using one = await daemon(tunnels, 3_600_000);
+  const { child, port, pid } = one;
+  // The compiler's turn.
+  for (let i = 0; i < 5; i++) await answer(port, '/metrics');
+  child.send('watch');
+  const times: number[] = [];
+  const cpus: number[] = [];
+  let scrapeBytes = 0;
+  for (let i = 0; i < scrapes; i++) {
+    const before = cpuTime(pid);
+    const { ms, bytes } = await answer(port, '/metrics');
+    cpus.push((cpuTime(pid) - before) / 1e6);
+    times.push(ms);
+    scrapeBytes = bytes;
+    await pause(200);
+  }
+  child.send('report');
+  const { longest } = await told<{ longest: number }>(child);
+  const { ms: zipped } = await answer(port, '/metrics', { 'accept-encoding': 'gzip' });
+  return { scrape: median(times), scrapeCpu: median(cpus), scrapeBytes, longest, zipped };
+}
+
+/** Leaves one alone, then gives it streams and a flood of events. */
+async function burdened(tunnels: number, streams: number) {
+  using one = await daemon(tunnels, 10_000);
+  const { child, port, pid } = one;
+  const before = cpuTime(pid);
+  await pause(IDLE);
+  const idle = (cpuTime(pid) - before) / 1e6 / (IDLE / 100);
+  const open = Array.from({ length: streams }, () =>
+    get({ host: '127.0.0.1', port, path: '/api/events', agent: false }, (one) => one.resume()),
+  );
+  await Promise.all(open.map((one) => once(one, 'response')));
+  child.send('flood');
+  await pause(1000);
+  const { ms: flooded } = await answer(port, '/metrics');
+  child.send('calm');
+  for (const one of open) one.destroy();
+  child.send('report');
+  const { resident } = await told<{ resident: number }>(child);
+  return { idle, flooded, resident };
+}
+
 export async function serve(
   { tunnels, streams, scrapes }: { tunnels: number; streams: number; scrapes: number },
   progress: (text: string) => void,
 ): Promise<Served> {
-  progress(`serve: ${tunnels} tunnels`);
-  const child = fork(join(import.meta.dirname, 'serve-daemon.js'), [`${tunnels}`]);
-  try {
-    const { port, tunnels: found } = await told<{ port: number; tunnels: number }>(child);
-    if (found !== tunnels) throw new Error(`${found} tunnels instead of ${tunnels}`);
-    const pid = child.pid as number;
-    // The compiler's turn.
-    for (let i = 0; i < 3; i++) await answer(port, '/metrics');
-    child.send('watch');
-    const times: number[] = [];
-    const cpus: number[] = [];
-    let scrapeBytes = 0;
-    for (let i = 0; i < scrapes; i++) {
-      const before = cpuTime(pid);
-      const { ms, bytes } = await answer(port, '/metrics');
-      cpus.push((cpuTime(pid) - before) / 1e6);
-      times.push(ms);
-      scrapeBytes = bytes;
-      await pause(500);
-    }
-    child.send('report');
-    const { longest } = await told<{ longest: number }>(child);
-    const { ms: zipped } = await answer(port, '/metrics', { 'accept-encoding': 'gzip' });
-    progress('serve: idle');
-    const before = cpuTime(pid);
-    await pause(IDLE);
-    const idle = (cpuTime(pid) - before) / 1e6 / (IDLE / 100);
-    progress(`serve: ${streams} streams, and a flood`);
-    const open = Array.from({ length: streams }, () =>
-      get({ host: '127.0.0.1', port, path: '/api/events', agent: false }, (one) => one.resume()),
-    );
-    await Promise.all(open.map((one) => once(one, 'response')));
-    child.send('flood');
-    await pause(1000);
-    const { ms: flooded } = await answer(port, '/metrics');
-    child.send('calm');
-    for (const one of open) one.destroy();
-    child.send('report');
-    const { resident } = await told<{ resident: number }>(child);
-    const scrape = { scrape: median(times), scrapeCpu: median(cpus), scrapeBytes };
-    return { tunnels, streams, ...scrape, zipped, longest, flooded, idle, resident };
-  } finally {
-    child.kill();
-  }
+  progress(`serve: scrapes of ${tunnels} tunnels`);
+  const scrape = await scraped(tunnels, scrapes);
+  progress(`serve: idle, ${streams} streams, and a flood`);
+  return { tunnels, streams, ...scrape, ...(await burdened(tunnels, streams)) };
 }

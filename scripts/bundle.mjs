@@ -2,7 +2,7 @@
 // Source maps of code and declarations lead to src/: the sources of lib/, one file per folder,
 // so that debuggers and "go to definition" find them on disk.
 import { spawnSync } from 'node:child_process';
-import { mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { basename, dirname, join, relative } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import remapping from '@jridgewell/remapping';
@@ -204,9 +204,11 @@ async function bundleCode(names) {
     input: entries(names, root, '.ts'),
     platform: 'node',
     external: (id) => external(id) && !INCLUDED.test(id),
+    // Its main file is UMD, which calls require.
+    resolve: {
+      alias: { 'jsonc-parser': join(root, 'node_modules/jsonc-parser/lib/esm/main.js') },
+    },
     plugins: [numbersAsObject, tablesWithoutSentences, commanderAlone, builtins, together.plugin],
-    // jsonc-parser's CommonJS form finds its parts at run time.
-    resolve: { mainFields: ['module', 'main'] },
     // As in tsconfig.json.
     transform: { target: 'es2022' },
     optimization: { inlineConst: { mode: 'all', pass: 3 } },
@@ -407,9 +409,8 @@ const withoutMap = (fileName) => /^lib\/(constants\.(js|d\.ts)|xfrm\.d\.ts)$/.te
 
 function writeLicenses() {
   const texts = LICENSED.map((name) => {
-    const folder = join(root, 'node_modules', name);
-    const file = readdirSync(folder).find((one) => /^license(\.md)?$/i.test(one));
-    const text = readFileSync(join(folder, file), 'utf8');
+    const path = join(root, 'node_modules', name, 'LICENSE');
+    const text = readFileSync(existsSync(path) ? path : `${path}.md`, 'utf8');
     return `${name}\n\n${text.trim()}\n`;
   });
   writeFileSync(join(dist, 'lib/LICENSES.txt'), texts.join('\n\n'));

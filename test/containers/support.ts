@@ -72,6 +72,8 @@ export interface Namespace {
   readonly network: string;
   /** Runs a program in it. */
   run(...command: string[]): void;
+  /** The same, for its output. */
+  output(...command: string[]): string;
 }
 
 /** A new one, until it is closed. */
@@ -84,7 +86,9 @@ function namespaceOf(pid: number): Namespace {
   const path = `/proc/${pid}/ns/net`;
   const run = (...command: string[]) =>
     execFileSync('nsenter', [`--net=${path}`, ...command], { stdio: ['ignore', 'ignore', 2] });
-  return { pid, network: `ns:${path}`, run };
+  const output = (...command: string[]) =>
+    execFileSync('nsenter', [`--net=${path}`, ...command], { encoding: 'utf8' });
+  return { pid, network: `ns:${path}`, run, output };
 }
 
 /** Starts a container that does nothing, in a network of its own; gives its namespace. */
