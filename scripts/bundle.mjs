@@ -159,13 +159,13 @@ const WHOLE = {
   testing: ['lib/testing/index', 'lib/testing/place'],
   command: ['lib/cli/main'],
   lists: ['lib/cli/list'],
-  // All that need what follows events.
-  follow: [
+  lab: ['lib/lab/index'],
+  // All that follow events, and those of the lab, which take much longer than loading this does.
+  commands: [
     ...['lib/cli/monitor', 'lib/cli/replay', 'lib/cli/printer/json-printer'],
     ...['lib/cli/tunnels', 'lib/cli/wait', 'lib/cli/check'],
+    ...['lib/cli/lab', 'lib/cli/demo', 'lib/cli/test'],
   ],
-  lab: ['lib/lab/index'],
-  'lab-commands': ['lib/cli/lab', 'lib/cli/demo', 'lib/cli/test'],
 };
 
 /** Puts modules that are always loaded together into one file: loading a file costs as much as 100 KB of code. */
@@ -297,8 +297,8 @@ const sourceOf = (path) => {
   return dirname(path) === 'lib' ? 'index.ts' : `${COMBINED[folder] ?? folder}.ts`;
 };
 
-/** Not packed: nobody steps into the command and the daemon. Their maps still name file and line. */
-export const WITHOUT_TEXT = ['src/cli.ts', 'src/serve.ts'];
+/** Not packed: what nobody steps into. Their maps still name file and line. */
+export const WITHOUT_TEXT = ['src/cli.ts', 'src/serve.ts', 'src/metrics.ts', 'src/lab.ts'];
 
 /** Removes docs: they are in the declarations, or only matter to contributors. Line numbers are preserved. */
 const withoutDocs = (text) =>
@@ -396,8 +396,12 @@ const ascii = (code) =>
   code.replace(/[^\0-\x7f]/g, (unit) => `\\u${unit.charCodeAt(0).toString(16).padStart(4, '0')}`);
 
 const MAP_COMMENT = /^\/\/# sourceMappingURL=.*\n?/m;
-/** The numbers say as much as their source; declarations of lib/xfrm only re-export. */
-const withoutMap = (fileName) => /^lib\/(constants\.(js|d\.ts)|xfrm\.d\.ts)$/.test(fileName);
+/**
+ * The numbers say as much as their source; declarations of lib/xfrm only re-export; those of the lab and of metrics
+ * would lead to sources that are not packed.
+ */
+const withoutMap = (fileName) =>
+  /^lib\/(constants\.(js|d\.ts)|(xfrm|metrics|lab\/index)\.d\.ts)$/.test(fileName);
 
 function writeLicenses() {
   const texts = LICENSED.map((name) => {
