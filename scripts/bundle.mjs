@@ -297,8 +297,8 @@ const sourceOf = (path) => {
   return dirname(path) === 'lib' ? 'index.ts' : `${COMBINED[folder] ?? folder}.ts`;
 };
 
-/** Not packed: what nobody steps into. Their maps still name file and line. */
-export const WITHOUT_TEXT = ['src/cli.ts', 'src/serve.ts', 'src/metrics.ts', 'src/lab.ts'];
+/** Not packed, and without maps: nobody steps into the command, its daemon and the lab. */
+const WITHOUT_TEXT = new Set(['cli.ts', 'serve.ts', 'lab.ts']);
 
 /** Removes docs: they are in the declarations, or only matter to contributors. Line numbers are preserved. */
 const withoutDocs = (text) =>
@@ -313,6 +313,7 @@ function writeSources() {
     // Generated: code and declarations are just as informative.
     if (!path.endsWith('.ts') || /^(codec|types)\.ts$/.test(basename(path))) continue;
     const file = sourceOf(path);
+    if (WITHOUT_TEXT.has(file)) continue;
     const lines = files.get(file) ?? [];
     lines.push(`// ${path}`);
     places.set(path, { file, line: lines.length });
@@ -322,7 +323,7 @@ function writeSources() {
   rmSync(sources, { recursive: true, force: true });
   mkdirSync(sources);
   for (const [file, lines] of files) {
-    if (!WITHOUT_TEXT.includes(`src/${file}`)) writeFileSync(join(sources, file), lines.join('\n'));
+    writeFileSync(join(sources, file), lines.join('\n'));
   }
   return places;
 }
@@ -334,10 +335,17 @@ function rewrite(map, path, places) {
   const from = join(dist, dirname(path));
   const own = map.sources.map((source) => places.get(relative(root, join(from, source ?? ''))));
   const files = [...new Set(own.filter(Boolean).map(({ file }) => file))];
+  let mapped = false;
   const lines = decode(map.mappings).map((segments) => {
     const kept = [];
     for (const [column, source, sourceLine, sourceColumn] of segments) {
-      if (own[source] === undefined) continue;
+      if (own[source] === undefined) {
+        // Else Node takes what comes before it as its place.
+        if (mapped) kept.push([column]);
+        mapped = false;
+        continue;
+      }
+      mapped = true;
       const { file, line } = own[source];
       const place = [column, files.indexOf(file), sourceLine + line, sourceColumn];
       const last = kept.at(-1);
@@ -396,12 +404,8 @@ const ascii = (code) =>
   code.replace(/[^\0-\x7f]/g, (unit) => `\\u${unit.charCodeAt(0).toString(16).padStart(4, '0')}`);
 
 const MAP_COMMENT = /^\/\/# sourceMappingURL=.*\n?/m;
-/**
- * The numbers say as much as their source; declarations of lib/xfrm only re-export; those of the lab and of metrics
- * would lead to sources that are not packed.
- */
-const withoutMap = (fileName) =>
-  /^lib\/(constants\.(js|d\.ts)|(xfrm|metrics|lab\/index)\.d\.ts)$/.test(fileName);
+/** The numbers say as much as their source; declarations of lib/xfrm only re-export. */
+const withoutMap = (fileName) => /^lib\/(constants\.(js|d\.ts)|xfrm\.d\.ts)$/.test(fileName);
 
 function writeLicenses() {
   const texts = LICENSED.map((name) => {
@@ -429,12 +433,12 @@ export async function bundle() {
     writeFileSync(path, finish(readFileSync(path, 'utf8')));
     // A file of re-exports has no map.
     if (!map) continue;
-    if (withoutMap(fileName)) {
+    const rewritten = rewrite(throughModules(map, fileName), fileName, places);
+    if (withoutMap(fileName) || rewritten.sources.length === 0) {
       writeFileSync(path, readFileSync(path, 'utf8').replace(MAP_COMMENT, ''));
       rmSync(`${path}.map`);
       continue;
     }
-    const rewritten = rewrite(throughModules(map, fileName), fileName, places);
     writeFileSync(`${path}.map`, JSON.stringify(rewritten));
   }
   await bundlePage();
