@@ -159,13 +159,13 @@ const WHOLE = {
   testing: ['lib/testing/index', 'lib/testing/place'],
   command: ['lib/cli/main'],
   lists: ['lib/cli/list'],
-  // All that need what follows events.
-  follow: [
+  lab: ['lib/lab/index'],
+  // All that follow events, and those of the lab, which take much longer than loading this does.
+  commands: [
     ...['lib/cli/monitor', 'lib/cli/replay', 'lib/cli/printer/json-printer'],
     ...['lib/cli/tunnels', 'lib/cli/wait', 'lib/cli/check'],
+    ...['lib/cli/lab', 'lib/cli/demo', 'lib/cli/test'],
   ],
-  lab: ['lib/lab/index'],
-  'lab-commands': ['lib/cli/lab', 'lib/cli/demo', 'lib/cli/test'],
 };
 
 /** Puts modules that are always loaded together into one file: loading a file costs as much as 100 KB of code. */
