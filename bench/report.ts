@@ -134,14 +134,18 @@ function partText(part: Part, against?: string): string[] {
     texts.push(`### Live tables in a storm\n\n${table(head, rows)}`);
   }
   if (startup) {
-    const rows = startup.map(({ title, times, cpu, more, resident }) => [
+    const rows = startup.map(({ title, times, cpu, more, ratio, resident }) => [
       title,
       range(times, 0),
       range(cpu, 0),
       count(more),
+      ratio.toFixed(2),
       resident === undefined ? '' : count(resident / 1024),
     ]);
-    const head = ['', 'ms', 'ms of a processor', 'more than Node', 'KiB resident more than Node'];
+    const head = [
+      ...['', 'ms', 'ms of a processor', 'more than Node', '× Node'],
+      'KiB resident more than Node',
+    ];
     texts.push(`### Start\n\n${table(head, rows)}`);
   }
   if (memory) {

@@ -144,12 +144,12 @@ export function requirements({ quick, against, host, lab, firstTest }: Results):
       met: idle.p99 < P99,
     });
   }
-  for (const { title, more, most, resident, mostResident } of host.startup ?? []) {
+  for (const { title, more, ratio, most, resident, mostResident } of host.startup ?? []) {
     if (most !== undefined) {
       found.push({
         what: `${title}: of a processor, more than Node alone`,
         required: `≤ ${most} ms`,
-        found: `${Math.round(more)} ms`,
+        found: `${Math.round(more)} ms (${ratio.toFixed(2)} ×)`,
         met: more <= most,
       });
     }

@@ -15,8 +15,10 @@ export interface Startup {
   readonly times: number[];
   /** Milliseconds of CPU time, all threads. */
   readonly cpu: number[];
-  /** Median of {@link cpu} above Node alone: the figure least affected by other processes. */
+  /** Median of {@link cpu} above that of Node alone: the figure least affected by other processes. */
   readonly more: number;
+  /** Median of {@link cpu}, as a multiple of that of Node alone. Depends least on the machine. */
+  readonly ratio: number;
   /** Limit for {@link more}. */
   readonly most?: number | undefined;
   /** Resident bytes at exit, if measured: median above Node alone. */
@@ -32,6 +34,8 @@ const PACKED = join(root, 'build/package/unpacked/package');
 interface Case {
   readonly title: string;
   readonly args: readonly string[];
+  /** What it is compared with: `NODE` unless given. */
+  readonly base?: Case;
   readonly most?: number;
   /** Whether it prints its resident bytes. */
   readonly resident?: true;
@@ -39,6 +43,11 @@ interface Case {
 }
 
 const NODE: Case = { title: 'node --eval 0', args: ['--eval', '0'] };
+/** Running an ES module costs Node something in itself, which is not the library's. */
+const MODULE: Case = {
+  title: 'node, an empty ES module',
+  args: ['--input-type=module', '--eval', '0'],
+};
 const RESIDENT = 'console.log(process.memoryUsage.rss())';
 const IDLE_NODE: Case = {
   title: 'node, idle',
@@ -56,7 +65,12 @@ function casesOf(folder: string, label: string, required: boolean): Case[] {
   const script = (text: string) => ['--input-type=module', '--eval', text];
   const most = (milliseconds: number) => (required ? { most: milliseconds } : {});
   return [
-    { title: `import netlink-xfrm${label}`, args: script(`import '${library}'`), ...most(25) },
+    {
+      title: `import netlink-xfrm, beyond an empty ES module${label}`,
+      args: script(`import '${library}'`),
+      base: MODULE,
+      ...most(25),
+    },
     { title: `netlink-xfrm --help${label}`, args: [command, '--help'], ...most(40) },
     { title: `netlink-xfrm --version${label}`, args: [command, '--version'], ...most(40) },
     {
@@ -67,6 +81,7 @@ function casesOf(folder: string, label: string, required: boolean): Case[] {
     {
       title: `an idle subscription${label}`,
       args: script(idle),
+      base: MODULE,
       resident: true,
       ...(required && { mostResident: 12 * 2 ** 20 }),
     },
@@ -89,7 +104,7 @@ function timed(title: string, args: readonly string[]): { printed: string; cpu: 
 }
 
 export function startup(rounds: number, progress: (text: string) => void): Startup[] {
-  const cases = [NODE, IDLE_NODE, ...casesOf(root, '', false)];
+  const cases = [NODE, MODULE, IDLE_NODE, ...casesOf(root, '', false)];
   if (existsSync(PACKED)) cases.push(...casesOf(PACKED, ', as published', true));
   const lists = () => ({ times: [] as number[], cpu: [] as number[], bytes: [] as number[] });
   const all = cases.map((one) => ({ ...one, ...lists() }));
@@ -105,13 +120,14 @@ export function startup(rounds: number, progress: (text: string) => void): Start
       if (resident) bytes.push(Number(ended.printed));
     }
   }
-  const base = median(all[0]?.cpu ?? []);
-  const idle = median(all[1]?.bytes ?? []);
-  return all.map(({ title, times, cpu, most, mostResident, resident, bytes }) => ({
+  const of = (wanted: Case) => all.find(({ title }) => title === wanted.title);
+  const idle = median(of(IDLE_NODE)?.bytes ?? []);
+  return all.map(({ title, times, cpu, base = NODE, most, mostResident, resident, bytes }) => ({
     title,
     times,
     cpu,
-    more: median(cpu) - base,
+    more: median(cpu) - median(of(base)?.cpu ?? []),
+    ratio: median(cpu) / median(of(base)?.cpu ?? []),
     most,
     mostResident,
     resident: resident && median(bytes) - idle,

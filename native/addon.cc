@@ -6,8 +6,6 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include <string>
-
 #include "arguments.h"
 #include "environment.h"
 #include "interrupted.h"
@@ -26,9 +24,9 @@ Napi::Value GetArena(const Napi::CallbackInfo& info) {
 // failure.
 Napi::Value OpenFileInNamespace(const Napi::CallbackInfo& info) {
   int32_t netns;
-  std::string path;
-  if (!ReadInt32(info, 0, &netns) || !ReadString(info, 1, &path)) return {};
-  const Outcome outcome = OpenFileIn(netns, path.c_str());
+  Path path;
+  if (!ReadInt32(info, 0, &netns) || !ReadPath(info, 1, &path)) return {};
+  const Outcome outcome = OpenFileIn(netns, path.text);
   if (outcome.result >= 0) Environment::Of(info.Env())->AddFile(outcome.result);
   return ValueOf(info.Env(), outcome);
 }

@@ -1,5 +1,7 @@
 #include "arguments.h"
 
+#include <string>
+
 namespace {
 
 bool Refuse(const Napi::CallbackInfo& info, size_t index, const char* expected) {
@@ -25,11 +27,12 @@ bool ReadBoolean(const Napi::CallbackInfo& info, size_t index, bool* value) {
   return Refuse(info, index, "a boolean");
 }
 
-bool ReadString(const Napi::CallbackInfo& info, size_t index, std::string* value) {
-  const Napi::Value argument = info[index];
-  if (!argument.IsString()) return Refuse(info, index, "a string");
-  *value = argument.As<Napi::String>();
-  return true;
+bool ReadPath(const Napi::CallbackInfo& info, size_t index, Path* value) {
+  if (napi_get_value_string_utf8(info.Env(), info[index], value->text, sizeof(value->text),
+                                 nullptr) == napi_ok) {
+    return true;
+  }
+  return Refuse(info, index, "a string");
 }
 
 bool ReadFunction(const Napi::CallbackInfo& info, size_t index, Napi::Function* value) {

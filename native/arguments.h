@@ -2,10 +2,10 @@
 // this only makes a wrong call harmless.
 #pragma once
 
+#include <limits.h>
 #include <napi.h>
 
 #include <cstdint>
-#include <string>
 
 #include "namespace.h"
 
@@ -15,8 +15,15 @@
 bool ReadUint32(const Napi::CallbackInfo& info, size_t index, uint32_t* value);
 bool ReadInt32(const Napi::CallbackInfo& info, size_t index, int32_t* value);
 bool ReadBoolean(const Napi::CallbackInfo& info, size_t index, bool* value);
-bool ReadString(const Napi::CallbackInfo& info, size_t index, std::string* value);
 bool ReadFunction(const Napi::CallbackInfo& info, size_t index, Napi::Function* value);
+
+// In place, because a string of any length could not be copied safely: without exceptions, a failed
+// allocation in C++ ends the process. A path that does not fit is cut off, at a whole character of
+// at most four bytes, and then still too long for the kernel (ENAMETOOLONG).
+struct Path {
+  char text[PATH_MAX + 4];
+};
+bool ReadPath(const Napi::CallbackInfo& info, size_t index, Path* value);
 
 struct Bytes {
   uint8_t* data = nullptr;

@@ -159,13 +159,13 @@ const WHOLE = {
   testing: ['lib/testing/index', 'lib/testing/place'],
   command: ['lib/cli/main'],
   lists: ['lib/cli/list'],
-  // All that need what follows events.
-  follow: [
+  lab: ['lib/lab/index'],
+  // All that follow events, and those of the lab, which take much longer than loading this does.
+  commands: [
     ...['lib/cli/monitor', 'lib/cli/replay', 'lib/cli/printer/json-printer'],
     ...['lib/cli/tunnels', 'lib/cli/wait', 'lib/cli/check'],
+    ...['lib/cli/lab', 'lib/cli/demo', 'lib/cli/test'],
   ],
-  lab: ['lib/lab/index'],
-  'lab-commands': ['lib/cli/lab', 'lib/cli/demo', 'lib/cli/test'],
 };
 
 /** Puts modules that are always loaded together into one file: loading a file costs as much as 100 KB of code. */
@@ -297,8 +297,8 @@ const sourceOf = (path) => {
   return dirname(path) === 'lib' ? 'index.ts' : `${COMBINED[folder] ?? folder}.ts`;
 };
 
-/** Not packed: nobody steps into the command and the daemon. Their maps still name file and line. */
-export const WITHOUT_TEXT = ['src/cli.ts', 'src/serve.ts'];
+/** Not packed, and without maps: nobody steps into the command, its daemon and the lab. */
+const WITHOUT_TEXT = new Set(['cli.ts', 'serve.ts', 'lab.ts']);
 
 /** Removes docs: they are in the declarations, or only matter to contributors. Line numbers are preserved. */
 const withoutDocs = (text) =>
@@ -313,6 +313,7 @@ function writeSources() {
     // Generated: code and declarations are just as informative.
     if (!path.endsWith('.ts') || /^(codec|types)\.ts$/.test(basename(path))) continue;
     const file = sourceOf(path);
+    if (WITHOUT_TEXT.has(file)) continue;
     const lines = files.get(file) ?? [];
     lines.push(`// ${path}`);
     places.set(path, { file, line: lines.length });
@@ -322,7 +323,7 @@ function writeSources() {
   rmSync(sources, { recursive: true, force: true });
   mkdirSync(sources);
   for (const [file, lines] of files) {
-    if (!WITHOUT_TEXT.includes(`src/${file}`)) writeFileSync(join(sources, file), lines.join('\n'));
+    writeFileSync(join(sources, file), lines.join('\n'));
   }
   return places;
 }
@@ -334,10 +335,17 @@ function rewrite(map, path, places) {
   const from = join(dist, dirname(path));
   const own = map.sources.map((source) => places.get(relative(root, join(from, source ?? ''))));
   const files = [...new Set(own.filter(Boolean).map(({ file }) => file))];
+  let mapped = false;
   const lines = decode(map.mappings).map((segments) => {
     const kept = [];
     for (const [column, source, sourceLine, sourceColumn] of segments) {
-      if (own[source] === undefined) continue;
+      if (own[source] === undefined) {
+        // Else Node takes what comes before it as its place.
+        if (mapped) kept.push([column]);
+        mapped = false;
+        continue;
+      }
+      mapped = true;
       const { file, line } = own[source];
       const place = [column, files.indexOf(file), sourceLine + line, sourceColumn];
       const last = kept.at(-1);
@@ -425,12 +433,12 @@ export async function bundle() {
     writeFileSync(path, finish(readFileSync(path, 'utf8')));
     // A file of re-exports has no map.
     if (!map) continue;
-    if (withoutMap(fileName)) {
+    const rewritten = rewrite(throughModules(map, fileName), fileName, places);
+    if (withoutMap(fileName) || rewritten.sources.length === 0) {
       writeFileSync(path, readFileSync(path, 'utf8').replace(MAP_COMMENT, ''));
       rmSync(`${path}.map`);
       continue;
     }
-    const rewritten = rewrite(throughModules(map, fileName), fileName, places);
     writeFileSync(`${path}.map`, JSON.stringify(rewritten));
   }
   await bundlePage();

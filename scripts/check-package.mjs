@@ -2,7 +2,6 @@
 import { execFileSync } from 'node:child_process';
 import { existsSync, readdirSync, readFileSync, statSync } from 'node:fs';
 import { join } from 'node:path';
-import { WITHOUT_TEXT } from './bundle.mjs';
 import { GLIBC, TARGETS } from './prebuild.mjs';
 
 /** Bytes, and files. */
@@ -35,6 +34,19 @@ function checkAddon(folder, target) {
     if (musl || library !== 'GLIBC' || newer(version, GLIBC)) wrong.push(`${name} needs ${symbol}`);
   }
   return [...new Set(wrong)];
+}
+
+/** An import of a package, as bundled code has it. */
+const OF_PACKAGE =
+  /^(?:import|export)\b[^;"]*?"((?:@[^/"]+\/)?[^."/:][^/":]*)(?:\/[^"]*)?"|\bimport\("((?:@[^/"]+\/)?[^."/:][^/":]*)/gm;
+
+/** Packages that published code imports, and that are not installed with it. */
+function checkImports(folder, path, manifest) {
+  const has = { ...manifest.dependencies, ...manifest.peerDependencies, [manifest.name]: true };
+  const text = readFileSync(join(folder, path), 'utf8');
+  const named = [...text.matchAll(OF_PACKAGE)].map(([, from, later]) => from ?? later);
+  const missing = new Set(named.filter((name) => !Object.hasOwn(has, name)));
+  return [...missing].map((name) => `${path} imports ${name}, which is not a dependency`);
 }
 
 /** Paths named by a value of `exports` or `bin`. */
@@ -85,6 +97,9 @@ export function checkPackage(folder, packed) {
   ]) {
     if (!existsSync(join(folder, path))) wrong.push(`${path} is missing`);
   }
+  for (const path of files.filter((name) => /^(bin|dist\/lib\/(?!page\/).*)\b.*\.js$/.test(name))) {
+    wrong.push(...checkImports(folder, path, manifest));
+  }
   // All of these are reachable through the code's maps, except the one that only re-exports.
   const unmapped = new Set(files.filter((name) => /^src\/(?!index\.ts)/.test(name)));
   for (const path of files.filter((name) => /^dist\/.*\.(js|d\.ts)$/.test(name))) {
@@ -94,8 +109,7 @@ export function checkPackage(folder, packed) {
     const { sources } = JSON.parse(readFileSync(join(folder, path, '..', map), 'utf8'));
     for (const source of sources) {
       const name = join(path, '..', source);
-      if (!WITHOUT_TEXT.includes(name) && !existsSync(join(folder, name)))
-        wrong.push(`${path}: no source ${source}`);
+      if (!existsSync(join(folder, name))) wrong.push(`${path}: no source ${source}`);
       if (path.endsWith('.js')) unmapped.delete(name);
     }
   }

@@ -4,9 +4,12 @@
  * @module
  */
 import {
+  closeSync,
   existsSync,
   mkdtempSync,
+  openSync,
   readFileSync,
+  readSync,
   realpathSync,
   rmSync,
   writeFileSync,
@@ -35,8 +38,11 @@ const self = once(() => {
 // The `require` of a bundle or of a single executable only knows built-in modules.
 const required = once(() => createRequire(self()));
 
-/** The directory of this package, if this file or the bundle can resolve it. */
+/** The directory of this package, if this file is in it, or the bundle can resolve it. */
 function packageFolder(): string | undefined {
+  // Resolving takes longer than loading the addon.
+  const own = join(dirname(self()), '../../..');
+  if (existsSync(join(own, 'bin/netlink-xfrm.js'))) return own;
   try {
     return dirname(required().resolve('netlink-xfrm/package.json'));
   } catch {
@@ -44,9 +50,23 @@ function packageFolder(): string | undefined {
   }
 }
 
+/** The beginning of the program that this process runs, where an ELF file names its interpreter. */
+function programStart(): string {
+  const file = openSync(process.execPath, 'r');
+  try {
+    const start = Buffer.alloc(4096);
+    return start.toString('latin1', 0, readSync(file, start));
+  } finally {
+    closeSync(file);
+  }
+}
+
 /** Whether this process runs on musl: a glibc that is also installed does not matter. */
 function isMusl(): boolean {
   try {
+    // Unless the interpreter was called as a program. The kernel takes a millisecond to list the maps.
+    const interpreter = /\/ld-(musl|linux)-/.exec(programStart());
+    if (interpreter !== null) return interpreter[1] === 'musl';
     return /\/(ld-musl-|libc\.musl-)/.test(readFileSync('/proc/self/maps', 'latin1'));
   } catch {
     // /proc is missing or unreadable (node --permission). The report is slower, and would also look
@@ -88,8 +108,16 @@ function loadAsset(): unknown {
   }
 }
 
-/** Loads with the package `bindings`, using our list of locations instead of its own. */
+/**
+ * Loads with the package `bindings`, using our list of locations instead of its own. The usual
+ * case, nothing but a prebuilt addon, needs no search, and loading `bindings` takes longer than
+ * loading the addon.
+ */
 function loadInstalled(folder: string): unknown {
+  if (!existsSync(join(folder, 'native/build/Release/netlink.node'))) {
+    const prebuilt = join(folder, 'prebuilds', target(), 'netlink.node');
+    if (existsSync(prebuilt)) return required()(prebuilt);
+  }
   const bindings = createRequire(join(folder, 'package.json'))('bindings');
   return bindings({
     bindings: 'netlink',

@@ -1,5 +1,6 @@
 // Wrong arguments: named in the error, refused before any system call, harmless to the addon.
 import assert from 'node:assert/strict';
+import { closeSync, openSync } from 'node:fs';
 import { test } from 'node:test';
 import { addon } from '../../lib/socket/addon.ts';
 import { NetlinkSocket } from '../../lib/socket/index.ts';
@@ -130,6 +131,19 @@ test('the addon refuses wrong types by itself', () => {
     () => socket.send.call(new NetlinkSocket({ protocol: 0 }), new Uint8Array(1), 0, 0),
   ];
   for (const use of uses) assert.throws(use, TypeError, use.toString());
+});
+
+test('a path that the kernel would refuse for its length is not copied by the addon', () => {
+  const { openFile, closeFile } = addon();
+  const ENAMETOOLONG = { errno: -36, syscall: 'open' };
+  const own = openSync('/proc/self/ns/net', 'r');
+  const longest = openFile(own, '/'.repeat(4095));
+  assert.equal(typeof longest, 'number');
+  closeFile(longest as number);
+  for (const path of ['/'.repeat(4096), '/'.repeat(2 ** 28), `/${'€/'.repeat(1366)}`]) {
+    assert.deepEqual(openFile(own, path), ENAMETOOLONG);
+  }
+  closeSync(own);
 });
 
 test('the addon survives a socket that was never opened, opened twice or closed', async () => {

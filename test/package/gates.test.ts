@@ -40,6 +40,8 @@ test('a package that lacks something, or would run a script, is refused', async 
   cpSync(process.execPath, join(folder, 'prebuilds/linux-x64/netlink.node'));
   writeFileSync(join(folder, 'binding.gyp'), '{}');
   rmSync(join(folder, 'dist/lib/constants.js'));
+  const imports = 'import { A } from "left-out";\nawait import("@left/out");\nimport "bindings";';
+  writeFileSync(join(folder, 'dist/lib/route.js'), imports);
   for (const name of readdirSync(join(folder, 'dist/lib/chunks'))) {
     const map = { version: 3, sources: [], names: [], mappings: '' };
     if (name.endsWith('.js.map'))
@@ -49,6 +51,8 @@ test('a package that lacks something, or would run a script, is refused', async 
   for (const text of [
     'binding.gyp is at the root',
     './dist/lib/constants.js is missing',
+    'dist/lib/route.js imports left-out, which is not a dependency',
+    'dist/lib/route.js imports @left/out, which is not a dependency',
     'no map leads to src/tunnel.ts',
     'prebuilds/linuxmusl-arm64/netlink.node is missing',
     'prebuilds/linux-arm64 is not for AArch64',
