@@ -159,7 +159,7 @@ function moved(event: XfrmEvent, { daddr, saddr, proto, spi }: XfrmState): boole
 function replaceLarval(state: XfrmState, rows: XfrmRows): void {
   if (!hasSpi(state.proto)) return;
   const { state: table } = rows.tables;
-  // Usually there is none (saves a tenth of an SA's way into the tables).
+  // Usually there is none.
   if (table.isUnused('larvalSeq') && table.isUnused('larvalEnds')) return;
   const found = (index: string, text: string) =>
     table.findRows(index, text).filter(([, { value }]) => markFinds(state, value));
